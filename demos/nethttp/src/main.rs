@@ -1,0 +1,3 @@
+//! The demo of Tracing HTTP request latency in Go with OpenTracing
+
+fn main() {}

@@ -1,0 +1,325 @@
+//! What surrounds finished spans on the wire: the process, the batch, the `emitBatch` message.
+//!
+//! A datagram's buffer keeps room in front for [`write_header`], so that a batch leaves without
+//! being copied. [`message`] writes the same bytes into a buffer of its own, for everybody else.
+
+use super::compact::{STOP, Stage, zigzag};
+use super::read::{DecodeError, Reader};
+use super::view::{List, SpanView, TagView, tags_of};
+
+/// The service that spans come from.
+///
+/// # Source
+///
+/// `struct Process` of jaeger.thrift.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProcessView<'a> {
+    /// The service's name.
+    pub service_name: &'a [u8],
+    /// Its tags; `None` writes no list.
+    pub tags: Option<List<'a>>,
+}
+
+impl<'a> ProcessView<'a> {
+    /// A service and its tags.
+    #[must_use]
+    pub const fn new(service_name: &'a [u8], tags: Option<List<'a>>) -> Self {
+        Self { service_name, tags }
+    }
+
+    /// Its tags, in order.
+    pub fn tags(&self) -> impl Iterator<Item = TagView<'a>> + 'a {
+        tags_of(self.tags)
+    }
+
+    /// Its compact Thrift bytes, stop byte included.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut head = Stage::<16>::new();
+        head.byte(0x18);
+        head.varint(self.service_name.len() as u64);
+        let mut out = head.bytes().to_vec();
+        out.extend_from_slice(self.service_name);
+        if let Some(tags) = self.tags {
+            let mut head = Stage::<16>::new();
+            head.byte(0x19);
+            head.list_header(tags.count);
+            out.extend_from_slice(head.bytes());
+            out.extend_from_slice(tags.bytes);
+        }
+        out.push(STOP);
+        out
+    }
+}
+
+/// What a client tells the agent about the spans it lost so far.
+///
+/// # Source
+///
+/// `struct ClientStats` of jaeger.thrift.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientStats {
+    /// Spans dropped because the queue was full.
+    pub full_queue_dropped_spans: i64,
+    /// Spans dropped because they exceed what a datagram can carry.
+    pub too_large_dropped_spans: i64,
+    /// Spans that the transport failed to send.
+    pub failed_to_emit_spans: i64,
+}
+
+impl ClientStats {
+    /// Counts of spans lost to a full queue, to their size, and in sending.
+    #[must_use]
+    pub const fn new(full_queue: i64, too_large: i64, failed_to_emit: i64) -> Self {
+        Self {
+            full_queue_dropped_spans: full_queue,
+            too_large_dropped_spans: too_large,
+            failed_to_emit_spans: failed_to_emit,
+        }
+    }
+}
+
+/// Finished spans of one process, as one message carries them.
+///
+/// # Source
+///
+/// `struct Batch` of jaeger.thrift, and `Agent.emitBatch` of agent.thrift.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchView<'a> {
+    /// The service.
+    pub process: ProcessView<'a>,
+    /// The spans.
+    pub spans: List<'a>,
+    /// The batch's place in the sequence of its client.
+    pub seq_no: Option<i64>,
+    /// The client's losses.
+    pub stats: Option<ClientStats>,
+}
+
+impl<'a> BatchView<'a> {
+    /// A batch without sequence number and losses.
+    #[must_use]
+    pub const fn new(process: ProcessView<'a>, spans: List<'a>) -> Self {
+        Self { process, spans, seq_no: None, stats: None }
+    }
+
+    /// The same batch with its sequence number.
+    #[must_use]
+    pub const fn with_seq_no(mut self, seq_no: Option<i64>) -> Self {
+        self.seq_no = seq_no;
+        self
+    }
+
+    /// The same batch with its client's losses.
+    #[must_use]
+    pub const fn with_stats(mut self, stats: Option<ClientStats>) -> Self {
+        self.stats = stats;
+        self
+    }
+
+    /// Its spans, in order.
+    pub fn spans(&self) -> impl Iterator<Item = SpanView<'a>> + 'a {
+        let mut reader = Reader::new(self.spans.bytes);
+        (0..self.spans.count).map_while(move |_| reader.span().ok())
+    }
+
+    /// Reads an `emitBatch` message of the compact protocol, as an agent gets it on port 6831.
+    ///
+    /// Gives the message's sequence id and the batch.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] for everything that is no such message. The bytes are walked once; nothing
+    /// is reserved and nothing panics.
+    pub fn parse_message(datagram: &'a [u8]) -> Result<(u32, Self), DecodeError> {
+        let mut reader = Reader::new(datagram);
+        if reader.byte()? != PROTOCOL {
+            return Err(DecodeError::UnknownMessage { what: "protocol is not thrift compact" });
+        }
+        let version = reader.byte()?;
+        if version & 0x1f != 1 {
+            return Err(DecodeError::UnknownMessage { what: "protocol version is not 1" });
+        }
+        if !matches!(version >> 5, 1 | 4) {
+            return Err(DecodeError::UnknownMessage { what: "neither a call nor one-way" });
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "sequence ids are 32 bits wide")]
+        let seq_id = reader.varint()? as u32;
+        let length = reader.length()?;
+        if reader.take(length)? != METHOD {
+            return Err(DecodeError::UnknownMessage { what: "method is not emitBatch" });
+        }
+        let mut batch = None;
+        reader.fields(|reader, field, kind| {
+            if (field, kind) != (1, STRUCT) {
+                return Ok(false);
+            }
+            batch = Some(reader.batch()?);
+            Ok(true)
+        })?;
+        Ok((seq_id, batch.ok_or(DecodeError::MissingField { of: "emitBatch" })?))
+    }
+
+    /// Writes the `emitBatch` message of the compact protocol, as this crate's UDP transport does.
+    #[must_use]
+    pub fn to_message(&self, seq_id: u32) -> Vec<u8> {
+        let process = self.process.to_bytes();
+        let header_len = HEADER_MAX + process.len();
+        let mut out = vec![0; header_len];
+        let start = write_header(&mut out, seq_id, &process, self.spans.count);
+        out.drain(..start);
+        out.extend_from_slice(self.spans.bytes);
+        write_trailer(&mut out, self.seq_no, self.stats);
+        out
+    }
+}
+
+/// The compact message with sequence id 1, for the table of formats.
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all formats")]
+pub(super) fn message(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
+    Ok(batch.to_message(1))
+}
+
+const PROTOCOL: u8 = 0x82;
+const STRUCT: u8 = 12;
+pub(super) const METHOD: &[u8] = b"emitBatch";
+
+/// The most bytes that [`write_header`] writes besides the process.
+pub(crate) const HEADER_MAX: usize = 32;
+
+/// The most bytes that [`write_trailer`] writes: a sequence number and three counts of up to ten
+/// bytes each, five headers, three stops.
+pub(crate) const TRAILER_MAX: usize = 48;
+
+/// Writes what precedes the spans at the *end* of `room`, and gives where it starts there.
+///
+/// `room` must hold [`HEADER_MAX`] bytes more than `process`.
+pub(crate) fn write_header(room: &mut [u8], seq_id: u32, process: &[u8], spans: usize) -> usize {
+    let mut head = Stage::<HEADER_MAX>::new();
+    head.byte(PROTOCOL);
+    head.byte(0x21);
+    head.varint(u64::from(seq_id));
+    #[expect(clippy::cast_possible_truncation, reason = "nine letters")]
+    head.byte(METHOD.len() as u8);
+    METHOD.iter().for_each(|letter| head.byte(*letter));
+    head.byte(0x1c);
+    head.byte(0x1c);
+    let mut list = Stage::<16>::new();
+    list.byte(0x19);
+    list.list_header(spans);
+    let mut end = room.len();
+    for part in [list.bytes(), process, head.bytes()] {
+        room[end - part.len()..end].copy_from_slice(part);
+        end -= part.len();
+    }
+    end
+}
+
+/// Appends what follows the spans.
+pub(crate) fn write_trailer(out: &mut Vec<u8>, seq_no: Option<i64>, stats: Option<ClientStats>) {
+    let mut stage = Stage::<TRAILER_MAX>::new();
+    let mut last_field = 2;
+    if let Some(seq_no) = seq_no {
+        stage.byte(0x16);
+        stage.varint(zigzag(seq_no));
+        last_field = 3;
+    }
+    if let Some(stats) = stats {
+        stage.byte(((4 - last_field) << 4) | STRUCT);
+        for count in [
+            stats.full_queue_dropped_spans,
+            stats.too_large_dropped_spans,
+            stats.failed_to_emit_spans,
+        ] {
+            stage.byte(0x16);
+            stage.varint(zigzag(count));
+        }
+        stage.byte(STOP);
+    }
+    stage.byte(STOP);
+    stage.byte(STOP);
+    out.extend_from_slice(stage.bytes());
+}
+
+impl<'a> Reader<'a> {
+    fn batch(&mut self) -> Result<BatchView<'a>, DecodeError> {
+        let (mut process, mut spans) = (None, None);
+        let (mut seq_no, mut stats) = (None, None);
+        self.fields(|reader, field, kind| {
+            match field {
+                1 => process = Some(reader.process(kind)?),
+                2 => spans = Some(reader.list(kind, |r| r.span().map(drop))?),
+                3 => seq_no = Some(reader.expect_i64(kind)?),
+                4 => stats = Some(reader.stats(kind)?),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        let (Some(process), Some(spans)) = (process, spans) else {
+            return Err(DecodeError::MissingField { of: "Batch" });
+        };
+        Ok(BatchView { process, spans, seq_no, stats })
+    }
+
+    fn process(&mut self, kind: u8) -> Result<ProcessView<'a>, DecodeError> {
+        if kind != STRUCT {
+            return Err(DecodeError::WrongType { found: kind });
+        }
+        let (mut service_name, mut tags) = (None, None);
+        self.fields(|reader, field, kind| {
+            match field {
+                1 => service_name = Some(reader.expect_bytes(kind)?),
+                2 => tags = Some(reader.list(kind, |r| r.tag().map(drop))?),
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        let service_name = service_name.ok_or(DecodeError::MissingField { of: "Process" })?;
+        Ok(ProcessView { service_name, tags })
+    }
+
+    fn stats(&mut self, kind: u8) -> Result<ClientStats, DecodeError> {
+        if kind != STRUCT {
+            return Err(DecodeError::WrongType { found: kind });
+        }
+        let mut stats = ClientStats::default();
+        self.fields(|reader, field, kind| {
+            match field {
+                1 => stats.full_queue_dropped_spans = reader.expect_i64(kind)?,
+                2 => stats.too_large_dropped_spans = reader.expect_i64(kind)?,
+                3 => stats.failed_to_emit_spans = reader.expect_i64(kind)?,
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        Ok(stats)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_header_and_trailer_fit() {
+        let process = ProcessView::new(b"s", None).to_bytes();
+        let mut room = vec![0; HEADER_MAX + process.len()];
+        write_header(&mut room, u32::MAX, &process, usize::MAX);
+        let mut out = Vec::new();
+        let stats = ClientStats::new(i64::MIN, i64::MIN, i64::MIN);
+        write_trailer(&mut out, Some(i64::MIN), Some(stats));
+        assert!(out.len() <= TRAILER_MAX, "{}", out.len());
+    }
+
+    #[test]
+    fn a_message_reads_back() {
+        let process = ProcessView::new(b"svc", Some(List::default()));
+        let batch = BatchView::new(process, List::default())
+            .with_seq_no(Some(7))
+            .with_stats(Some(ClientStats::new(1, 2, 3)));
+        assert_eq!(BatchView::parse_message(&batch.to_message(9)), Ok((9, batch)));
+    }
+}

@@ -1,0 +1,42 @@
+//! What bytes a finished span is, and every format it can be turned into.
+//!
+//! A finished span *is* its Thrift compact bytes: the application thread writes them once
+//! ([`compact`]), and whoever needs the span again reads them in place through a [`SpanView`]:
+//! reporters, the embedded agent, tests. A further wire format is one file here that turns views
+//! into its own bytes, and one row in [`MEMBERS`].
+//!
+//! Nothing in this folder knows a socket, a clock or a thread.
+
+mod batch;
+mod binary;
+mod compact;
+mod read;
+mod view;
+mod zipkin;
+
+pub use self::batch::{BatchView, ClientStats, ProcessView};
+pub(crate) use self::batch::{HEADER_MAX, TRAILER_MAX, write_header, write_trailer};
+pub use self::compact::{put_log, put_reference, put_tag};
+pub(crate) use self::compact::{Parts, Scratch};
+pub use self::read::DecodeError;
+pub use self::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};
+
+/// One wire format a batch of canonical spans can leave the process in.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Member {
+    /// The name that configuration and diagnostics use.
+    pub name: &'static str,
+    /// The file of this folder that writes it.
+    pub file: &'static str,
+    /// Turns a batch into the bytes of one message or body of this format.
+    pub encode: fn(&BatchView<'_>) -> Result<Vec<u8>, DecodeError>,
+}
+
+/// The formats, one row a file. The conformance test encodes the same batch with each of them.
+pub const MEMBERS: &[Member] = &[
+    Member { name: "thrift-compact", file: "batch", encode: batch::message },
+    Member { name: "thrift-binary", file: "binary", encode: binary::message },
+    Member { name: "thrift-binary-batch", file: "binary", encode: binary::body },
+    Member { name: "zipkin-thrift", file: "zipkin", encode: zipkin::body },
+];

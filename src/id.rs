@@ -1,0 +1,202 @@
+//! Trace and span ids: their text form, and the generator behind every new span.
+//!
+//! Called by the tracer for each span and by the header codecs. Must not touch the clock or any
+//! lock: an id costs one step of a thread's own generator.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+/// Names a trace: 128 bits, of which the high 64 may be zero.
+///
+/// # Shape and units
+///
+/// As text, 16 lower-case hex digits, or 32 when the high half is not zero.
+///
+/// # Source
+///
+/// `TraceID` in jaeger-client-go, `span_context.go`.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::TraceId;
+/// assert_eq!(TraceId::new(0, 0xabc).to_string(), "0000000000000abc");
+/// assert_eq!(TraceId::new(1, 0).to_string(), "00000000000000010000000000000000");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TraceId {
+    high: u64,
+    low: u64,
+}
+
+impl TraceId {
+    /// Makes an id from its two halves.
+    #[must_use]
+    pub const fn new(high: u64, low: u64) -> Self {
+        Self { high, low }
+    }
+
+    /// The upper 64 bits; zero in a 64-bit trace id.
+    #[must_use]
+    pub const fn high(self) -> u64 {
+        self.high
+    }
+
+    /// The lower 64 bits, which samplers decide on.
+    #[must_use]
+    pub const fn low(self) -> u64 {
+        self.low
+    }
+
+    /// Whether it names a trace, that is, whether any bit is set.
+    #[must_use]
+    pub const fn is_valid(self) -> bool {
+        self.high != 0 || self.low != 0
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.high == 0 {
+            write!(f, "{:016x}", self.low)
+        } else {
+            write!(f, "{:016x}{:016x}", self.high, self.low)
+        }
+    }
+}
+
+/// Names a span within its trace: 64 bits, zero meaning "none".
+///
+/// # Shape and units
+///
+/// As text, 16 lower-case hex digits.
+///
+/// # Source
+///
+/// `SpanID` in jaeger-client-go, `span_context.go`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SpanId(u64);
+
+impl SpanId {
+    /// The id that stands for "no span": the parent of a root.
+    pub const NONE: Self = Self(0);
+
+    /// Makes an id from its bits.
+    #[must_use]
+    pub const fn new(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The bits.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Where a tracer gets the random numbers for its ids from.
+///
+/// The default draws 63-bit numbers from a generator of the calling thread; a test gives a counter
+/// here and gets the same ids on every run.
+///
+/// # Cost
+///
+/// Called once for a child, once or twice for a root. It must not block.
+///
+/// # Source
+///
+/// `TracerOptions.RandomNumber` in jaeger-client-go, `tracer_options.go`.
+pub trait IdGenerator: fmt::Debug + Send + Sync {
+    /// The next number. Zero is asked for again where it would name nothing.
+    fn next(&self) -> u64;
+}
+
+thread_local! {
+    static RNG: RefCell<SmallRng> = RefCell::new(rand::make_rng());
+}
+
+/// 63 random bits. The top bit stays clear because the Java client reads ids as signed numbers and
+/// would otherwise decide differently from Go on the same trace.
+pub(crate) fn random_63() -> u64 {
+    let draw = RNG.try_with(|rng| match rng.try_borrow_mut() {
+        Ok(mut rng) => rng.next_u64(),
+        Err(_) => rand::rng().next_u64(),
+    });
+    // The thread is being torn down: its generator is gone, a new one serves this single number.
+    draw.unwrap_or_else(|_| rand::make_rng::<SmallRng>().next_u64()) >> 1
+}
+
+/// 63 random bits that are not all zero.
+#[inline]
+pub(crate) fn random_id() -> u64 {
+    loop {
+        let id = random_63();
+        if id != 0 {
+            return id;
+        }
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Writes `value` as 16 lower-case hex digits.
+#[inline]
+pub(crate) fn hex_16(value: u64) -> [u8; 16] {
+    // Four bits to a byte in three doublings, then digit by arithmetic: no table, no loop.
+    #[inline]
+    fn spread(half: u32) -> u64 {
+        let mut x = u64::from(half);
+        x = (x | (x << 16)) & 0x0000_ffff_0000_ffff;
+        x = (x | (x << 8)) & 0x00ff_00ff_00ff_00ff;
+        (x | (x << 4)) & 0x0f0f_0f0f_0f0f_0f0f
+    }
+    #[inline]
+    fn digits(nibbles: u64) -> u64 {
+        let above_nine = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+        nibbles + 0x3030_3030_3030_3030 + above_nine * 39
+    }
+    let mut out = [0; 16];
+    let (high, low) = out.split_at_mut(8);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
+    {
+        high.copy_from_slice(&digits(spread((value >> 32) as u32)).to_be_bytes());
+        low.copy_from_slice(&digits(spread(value as u32)).to_be_bytes());
+    }
+    out
+}
+
+/// Writes `value` as lower-case hex without padding; `0` for zero.
+pub(crate) fn hex_unpadded(value: u8) -> ([u8; 2], usize) {
+    let (high, low) = (HEX[usize::from(value >> 4)], HEX[usize::from(value & 15)]);
+    if value < 16 { ([low, 0], 1) } else { ([high, low], 2) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_agrees_with_the_formatter() {
+        for value in [0, 1, 9, 10, 15, 16, 0xdead_beef, u64::MAX, 0x0123_4567_89ab_cdef, 1 << 63] {
+            assert_eq!(hex_16(value).as_slice(), format!("{value:016x}").as_bytes());
+        }
+        for value in 0..=255_u8 {
+            let (digits, len) = hex_unpadded(value);
+            assert_eq!(&digits[..len], format!("{value:x}").as_bytes());
+        }
+    }
+
+    #[test]
+    fn random_ids_leave_the_top_bit_clear() {
+        assert!((0..1000).all(|_| random_id() >> 63 == 0));
+    }
+}

@@ -1,0 +1,3 @@
+//! Runs golden cases recorded from jaeger-client-go against this client
+
+fn main() {}

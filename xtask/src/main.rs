@@ -1,0 +1,3 @@
+//! Tasks of the repository: contracts, flood, checks
+
+fn main() {}
