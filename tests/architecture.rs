@@ -1,0 +1,394 @@
+//! Holds the code to its map: who may name whom, what has one place only, what must be registered.
+//!
+//! Every rule is a function from one source text to what is wrong with it. The tests of the rules
+//! themselves, on short texts, come last: a rule that cannot fail guards nothing.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use self::source::{Source, is_word, mask, root, rust_files, sources, words};
+
+#[path = "architecture/source.rs"]
+mod source;
+
+/// Modules that everybody may name, and that name each other only.
+const LEAVES: &[&str] = &["id", "clock", "error", "stats", "diag"];
+
+/// Which modules a module may name besides itself and the leaves, from the top down.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("config", &["tracer", "propagation", "reporter", "span", "sampler", "transport", "encoding"]),
+    ("tracer", &["propagation", "reporter", "span", "sampler", "transport", "encoding"]),
+    ("propagation", &["span", "encoding"]),
+    ("reporter", &["span", "transport", "encoding"]),
+    ("span", &["sampler", "encoding"]),
+    ("sampler", &["encoding"]),
+    ("transport", &["encoding"]),
+    ("encoding", &[]),
+];
+
+/// The only leaf that `encoding` may name: it is pure, so it has no clock and nothing to report to.
+const ENCODING_LEAVES: &[&str] = &["id"];
+
+/// Names that have one place in `src`.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("Instant::now", &["clock.rs"]),
+    ("SystemTime::now", &["clock.rs"]),
+    ("std::env", &["config.rs"]),
+    ("env::var", &["config.rs"]),
+    ("socket2", &["transport/udp.rs"]),
+    ("thread::spawn", THREAD_STARTERS),
+    ("thread::Builder", THREAD_STARTERS),
+    ("thread::scope", THREAD_STARTERS),
+];
+
+const THREAD_STARTERS: &[&str] = &["reporter/worker.rs", "sampler/remote/poll.rs"];
+
+/// Names that a folder must not use.
+const NOT_IN: &[(&str, &[&str])] =
+    &[("encoding/", &["std::net", "std::fs", "std::thread", "std::time", "Instant", "SystemTime"])];
+
+/// What stops a program, and `unsafe`.
+const NEVER: &[&str] =
+    &[".unwrap()", ".unwrap_err()", ".expect(", "panic!", "todo!", "unimplemented!", "unsafe"];
+
+/// Crates whose types must not show in a public signature: each may have a new major version.
+const HIDDEN_CRATES: &[&str] =
+    &["thrift::", "socket2::", "crossbeam_channel::", "parking_lot::", "rand::"];
+
+/// What opens a line that users of the crate can see.
+const PUBLIC: &[&str] = &[
+    "pub fn ",
+    "pub const ",
+    "pub async fn ",
+    "pub struct ",
+    "pub enum ",
+    "pub trait ",
+    "pub type ",
+    "pub use ",
+    "pub static ",
+    "impl From<",
+];
+
+/// A folder of kinds: what shows that a file defines one, and whether the table must be there.
+struct Kinds {
+    folder: &'static str,
+    markers: &'static [&'static str],
+    required: bool,
+}
+
+const KINDS: &[Kinds] = &[
+    Kinds { folder: "encoding", markers: &["BatchView<'_>) -> Result<Vec<u8>"], required: true },
+    Kinds { folder: "sampler", markers: &[" Sampler for "], required: true },
+    Kinds { folder: "propagation", markers: &[" Format for ", " Codec for "], required: false },
+    Kinds { folder: "transport", markers: &[" Transport for "], required: false },
+];
+
+const MAX_LINES: usize = 500;
+const FILES_IN_FOLDER: std::ops::RangeInclusive<usize> = 3..=9;
+
+#[test]
+fn modules_name_only_those_below_them() {
+    hold(layers);
+}
+
+#[test]
+fn clocks_environment_sockets_and_threads_have_one_place() {
+    hold(places);
+}
+
+#[test]
+fn nothing_in_the_library_panics_on_purpose_or_is_unsafe() {
+    hold(never);
+}
+
+#[test]
+fn no_public_signature_shows_a_dependency() {
+    hold(signatures);
+}
+
+#[test]
+fn every_kind_has_its_row_in_the_table_of_its_folder() {
+    let sources = sources();
+    report(KINDS.iter().flat_map(|kinds| unregistered(kinds, &sources)).collect());
+}
+
+#[test]
+fn files_are_short() {
+    let mut files = Vec::new();
+    rust_files(root(), &mut files);
+    let wrong = files.iter().filter_map(|file| {
+        let name = file.strip_prefix(root()).unwrap().display().to_string();
+        too_long(&name, &fs::read_to_string(file).unwrap())
+    });
+    report(wrong.collect());
+}
+
+#[test]
+fn folders_hold_three_to_nine_files() {
+    let paths: Vec<_> = sources().into_iter().map(|source| source.path).collect();
+    report(folder_sizes(&paths));
+}
+
+/// Paths through `crate::` stay at or below their module, one module a `use` line.
+fn layers(source: &Source) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let (module, depth) = source.module();
+    let below = MAY_USE.iter().find(|(name, _)| *name == module).map(|(_, below)| *below);
+    let leaves = if module == "encoding" { ENCODING_LEAVES } else { LEAVES };
+    let may = [below.unwrap_or_default(), leaves].concat();
+    if below.is_none() && !LEAVES.contains(&module) && module != "lib" {
+        wrong.push(source.at(0, &format!("module `{module}` has no row in MAY_USE")));
+    }
+    for at in words(&source.code, "crate::") {
+        let path = &source.code[at + "crate::".len()..];
+        let name = &path[..path.find(|c: char| !is_word(c)).unwrap_or(path.len())];
+        if name.is_empty() {
+            let say = "name one module a line: no `crate::{` and no `crate::*`";
+            wrong.push(source.at(at, say));
+        } else if module != "lib" && name != module && !may.contains(&name) {
+            let say = format!("`{module}` names `crate::{name}`; it may name {}", may.join(", "));
+            wrong.push(source.at(at, &say));
+        }
+    }
+    for at in words(&source.code, "super::") {
+        if source.code[at + "super::".len()..].starts_with("super") {
+            wrong.push(source.at(at, "`super::super` hides how far up it goes: write `crate::`"));
+        } else if depth == 1 && module != "lib" {
+            wrong.push(source.at(at, "`super` is the crate's root here: write `crate::`"));
+        }
+    }
+    wrong
+}
+
+/// What has one place is named nowhere else.
+fn places(source: &Source) -> Vec<String> {
+    let only = ONLY_IN.iter().filter(|(_, places)| !places.contains(&&*source.path)).flat_map(
+        |(name, places)| {
+            let say = format!("`{name}` belongs in {} only", places.join(" and "));
+            words(&source.code, name).map(move |at| source.at(at, &say))
+        },
+    );
+    let not = NOT_IN.iter().filter(|(folder, _)| source.path.starts_with(folder)).flat_map(
+        |(folder, names)| {
+            names.iter().flat_map(move |name| {
+                let say = format!("`{name}` has no business in {folder}");
+                words(&source.code, name).map(move |at| source.at(at, &say))
+            })
+        },
+    );
+    only.chain(not).collect()
+}
+
+fn never(source: &Source) -> Vec<String> {
+    NEVER
+        .iter()
+        .flat_map(|name| {
+            let say = format!("`{name}` is for tests only");
+            words(&source.code, name).map(move |at| source.at(at, &say))
+        })
+        .collect()
+}
+
+/// Public items name none of the hidden crates, nor what the file imported from them.
+fn signatures(source: &Source) -> Vec<String> {
+    let mut hidden: BTreeSet<&str> = HIDDEN_CRATES.iter().copied().collect();
+    for name in HIDDEN_CRATES {
+        for at in words(&source.code, &format!("use {name}")) {
+            let import = &source.code[at..];
+            let import = &import[..import.find(';').unwrap_or(import.len())];
+            let upper = |name: &&str| name.starts_with(|c: char| c.is_ascii_uppercase());
+            hidden.extend(import.split(|c| !is_word(c)).filter(upper));
+        }
+    }
+    let mut wrong = Vec::new();
+    let mut start = 0;
+    for line in source.code.split_inclusive('\n') {
+        let item = &source.code[start..];
+        let public = line.trim_start();
+        let header = if PUBLIC.iter().any(|opening| public.starts_with(opening)) {
+            let alias = public.starts_with("pub use") || public.starts_with("pub type");
+            let body = if alias { None } else { item.find('{') };
+            let ends = [body, item.find(";\n")].into_iter().flatten().min();
+            &item[..ends.unwrap_or(item.len())]
+        } else if public.starts_with("pub ") && public.contains(": ") {
+            line
+        } else {
+            ""
+        };
+        // The private field of a tuple structure is no part of what users see.
+        let header = match header.find('(') {
+            Some(field) if header.trim_start().starts_with("pub struct") => &header[..field],
+            _ => header,
+        };
+        if let Some(name) = hidden.iter().find(|name| words(header, name).next().is_some()) {
+            let say = format!("a public item shows `{name}` of a hidden dependency");
+            wrong.push(source.at(start, &say));
+        }
+        start += line.len();
+    }
+    wrong
+}
+
+/// Files of kinds without a row, and rows without a file.
+fn unregistered(kinds: &Kinds, sources: &[Source]) -> Vec<String> {
+    let Kinds { folder, markers, required } = kinds;
+    let inside = |source: &&Source| source.path.starts_with(&format!("{folder}/"));
+    let Some(table) = sources.iter().find(|source| source.path == format!("{folder}/mod.rs"))
+    else {
+        return Vec::new();
+    };
+    let text = mask(&table.text, true);
+    let Some(rows) = text.split("const MEMBERS").nth(1) else {
+        let say = format!("{folder}/mod.rs: no `pub const MEMBERS` lists the kinds of this folder");
+        return required.then_some(say).into_iter().collect();
+    };
+    let rows = rows.split("];").next().unwrap_or_default();
+    let rows: BTreeSet<&str> =
+        rows.split("file: \"").skip(1).filter_map(|row| row.split('"').next()).collect();
+    let stem = |source: &Source| {
+        let name = source.path[folder.len() + 1..].trim_end_matches(".rs");
+        name.strip_suffix("/mod").unwrap_or(name).to_owned()
+    };
+    let kind = |source: &&Source| {
+        let code = source.code.split_whitespace().collect::<Vec<_>>().join(" ");
+        markers.iter().any(|marker| code.contains(marker))
+    };
+    let files: BTreeSet<_> = sources.iter().filter(inside).map(stem).collect();
+    let named: BTreeSet<_> = sources.iter().filter(inside).filter(kind).map(stem).collect();
+    let without = named
+        .iter()
+        .filter(|file| *file != "mod" && !file.contains('/') && !rows.contains(file.as_str()))
+        .map(|file| format!("{folder}/{file}.rs defines a kind: add its row to MEMBERS"));
+    let nowhere = rows
+        .iter()
+        .filter(|row| !files.contains(**row))
+        .map(|row| format!("{folder}/mod.rs: the row of `{row}` names a file that is not there"));
+    without.chain(nowhere).collect()
+}
+
+fn too_long(name: &str, text: &str) -> Option<String> {
+    let lines = text.lines().count();
+    (lines > MAX_LINES)
+        .then(|| format!("{name}: {lines} lines; at {MAX_LINES} a file has two ideas"))
+}
+
+/// Folders of `src` with too few or too many files of their own.
+fn folder_sizes(paths: &[String]) -> Vec<String> {
+    let folders: BTreeSet<&str> =
+        paths.iter().filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
+    let count = |folder: &str| {
+        paths
+            .iter()
+            .filter(|path| path.rsplit_once('/').is_some_and(|(of, _)| of == folder))
+            .count()
+    };
+    folders
+        .into_iter()
+        .map(|folder| (folder, count(folder)))
+        .filter(|(_, files)| !FILES_IN_FOLDER.contains(files))
+        .map(|(folder, files)| format!("{folder}/: {files} files; a folder holds 3 to 9"))
+        .collect()
+}
+
+fn hold(rule: fn(&Source) -> Vec<String>) {
+    report(sources().iter().flat_map(rule).collect());
+}
+
+fn report(wrong: Vec<String>) {
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// What a rule finds in a text that stands for the file at `path`.
+fn found(rule: fn(&Source) -> Vec<String>, path: &str, text: &str) -> usize {
+    rule(&Source::new(path, text)).len()
+}
+
+#[test]
+fn naming_a_module_above_is_found() {
+    let up = "use crate::tracer::Tracer;";
+    assert_eq!(found(layers, "span/mod.rs", up), 1);
+    assert_eq!(found(layers, "config.rs", up), 0);
+    assert_eq!(found(layers, "span/mod.rs", "crate::encoding::x(); crate::span::y();"), 0);
+    assert_eq!(found(layers, "encoding/view.rs", "use crate::stats::Stats;"), 1);
+    assert_eq!(found(layers, "transport/udp.rs", "pub(in crate::reporter) fn x() {}"), 1);
+    assert_eq!(found(layers, "elsewhere.rs", ""), 1);
+    let message = &layers(&Source::new("id.rs", "\nuse crate::span::Span;"))[0];
+    assert!(message.starts_with("src/id.rs:2: `id` names `crate::span`; it may name id"));
+}
+
+#[test]
+fn paths_that_hide_their_module_are_found() {
+    assert_eq!(found(layers, "config.rs", "use crate::{id, span};"), 1);
+    assert_eq!(found(layers, "config.rs", "use crate::*;"), 1);
+    assert_eq!(found(layers, "span/mod.rs", "use crate::Span;"), 1);
+    assert_eq!(found(layers, "span/mod.rs", "use super::id;"), 1);
+    assert_eq!(found(layers, "sampler/remote/poll.rs", "use super::super::Sampler;"), 1);
+    assert_eq!(found(layers, "span/tag.rs", "use super::Span; // crate::tracer"), 0);
+}
+
+#[test]
+fn names_out_of_their_place_are_found() {
+    assert_eq!(found(places, "span/mod.rs", "std::time::Instant::now()"), 1);
+    assert_eq!(found(places, "clock.rs", "Instant::now(); SystemTime::now()"), 0);
+    assert_eq!(found(places, "tracer.rs", "use std::env;"), 1);
+    assert_eq!(found(places, "reporter/mod.rs", "socket2::Socket::new()"), 1);
+    assert_eq!(found(places, "transport/udp.rs", "socket2::Socket::new()"), 0);
+    assert_eq!(found(places, "transport/udp.rs", "thread::spawn(f)"), 1);
+    assert_eq!(found(places, "encoding/read.rs", "use std::net::UdpSocket;"), 1);
+}
+
+#[test]
+fn what_stops_a_program_is_found() {
+    for code in
+        ["a.unwrap()", "a.expect(b)", "panic!()", "todo!()", "unimplemented!()", "unsafe {}"]
+    {
+        assert_eq!(found(never, "id.rs", code), 1, "{code}");
+    }
+    assert_eq!(found(never, "id.rs", "#[expect(a)] b.unwrap_or(c); // panic!"), 0);
+}
+
+#[test]
+fn shown_dependencies_are_found() {
+    assert_eq!(found(signatures, "id.rs", "pub fn a(\n  b: &rand::Rng,\n) {}"), 1);
+    assert_eq!(
+        found(signatures, "id.rs", "use rand::{Rng, x};\npub fn a(b: [u8; 4], c: Rng) {}"),
+        1
+    );
+    assert_eq!(
+        found(signatures, "id.rs", "use socket2::Socket;\npub struct A {\n pub b: Socket,"),
+        1
+    );
+    assert_eq!(found(signatures, "id.rs", "pub use thrift::Error;"), 1);
+    assert_eq!(found(signatures, "id.rs", "pub type A = parking_lot::Mutex<u8>;"), 1);
+    let private = "use rand::Rng;\npub struct A(Rng);\nfn b(c: Rng) {}\npub fn d() { Rng::new() }";
+    assert_eq!(found(signatures, "id.rs", private), 0);
+}
+
+#[test]
+fn kinds_without_a_row_and_rows_without_a_kind_are_found() {
+    let kinds = &KINDS[1];
+    let kind = Source::new("sampler/constant.rs", "impl\nSampler for ConstSampler {}");
+    let table = |text: &str| Source::new("sampler/mod.rs", text);
+    let rows =
+        |text: &str| unregistered(kinds, &[table(text), Source::new(&kind.path, &kind.text)]);
+    assert_eq!(rows(r#"const MEMBERS: X = &[M { file: "constant" }];"#).len(), 0);
+    assert_eq!(rows("const MEMBERS: X = &[];").len(), 1);
+    assert_eq!(
+        rows(r#"const MEMBERS: X = &[M { file: "constant" }, M { file: "gone" }];"#).len(),
+        1
+    );
+    assert_eq!(rows("pub trait Sampler {}").len(), 1);
+    assert_eq!(unregistered(kinds, &[kind]).len(), 0);
+}
+
+#[test]
+fn long_files_and_odd_folders_are_found() {
+    assert!(too_long("a.rs", &"\n".repeat(MAX_LINES)).is_none());
+    assert!(too_long("a.rs", &"\n".repeat(MAX_LINES + 1)).is_some());
+    let folder = |files| (0..files).map(|n| format!("a/{n}.rs")).collect::<Vec<_>>();
+    let odd = [2, 3, 9, 10].map(|files| folder_sizes(&folder(files)).len());
+    assert_eq!(odd, [1, 0, 0, 1]);
+    assert!(folder_sizes(&["lib.rs".to_owned()]).is_empty());
+}
