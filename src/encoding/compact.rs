@@ -296,6 +296,11 @@ impl Scratch {
         self.bytes.clear();
     }
 
+    #[inline]
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.bytes.truncate(length);
+    }
+
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
@@ -385,6 +390,12 @@ impl Scratch {
         stage.list_header(fields);
         self.bytes.extend_from_slice(stage.bytes());
     }
+}
+
+/// The longest start of `text` that is at most `max_bytes` long and ends between characters.
+#[inline]
+pub(crate) fn cut(text: &str, max_bytes: usize) -> &str {
+    if text.len() <= max_bytes { text } else { &text[..text.floor_char_boundary(max_bytes)] }
 }
 
 #[cfg(test)]

@@ -1,0 +1,191 @@
+//! Time: a monotonic count for durations, anchored to the wall clock for what people read.
+//!
+//! The only file that asks the operating system for the time. The hot path reads the monotonic
+//! clock alone; the reporter's thread renews the [`Anchor`] that turns its count into wall time, so
+//! a stepped wall clock never makes a duration negative.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Where a tracer reads the time.
+///
+/// # Cost
+///
+/// [`monotonic_nanos`](Self::monotonic_nanos) is called twice for a sampled span and once for each
+/// log; [`wall_nanos`](Self::wall_nanos) only when a tracer is built and by the reporter's thread.
+///
+/// # Source
+///
+/// `Clock` in jaeger-client-java, and `TracerOptions.TimeNow` in jaeger-client-go, which has no
+/// monotonic side.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// Nanoseconds since some fixed moment; never runs backwards.
+    fn monotonic_nanos(&self) -> u64;
+
+    /// Nanoseconds since the Unix epoch.
+    fn wall_nanos(&self) -> i64;
+}
+
+/// The operating system's clocks, which a tracer reads unless it is given others.
+#[derive(Debug)]
+pub struct SystemClock {
+    base: Instant,
+}
+
+impl SystemClock {
+    /// Counts from now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { base: now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[inline]
+    fn monotonic_nanos(&self) -> u64 {
+        let elapsed = now().saturating_duration_since(self.base);
+        // Not as_nanos: its 128 bits are for spans of more than 584 years.
+        elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
+    }
+
+    fn wall_nanos(&self) -> i64 {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+        unix_nanos(SystemTime::now())
+    }
+}
+
+/// A clock that stands still until it is moved, for tests.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use jaeger_client::{Clock, ManualClock};
+/// let clock = ManualClock::new();
+/// clock.advance(Duration::from_micros(5));
+/// assert_eq!(clock.monotonic_nanos(), 5_000);
+/// ```
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    monotonic: AtomicU64,
+    wall: AtomicI64,
+}
+
+impl ManualClock {
+    /// Stands at the Unix epoch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets time pass on both sides.
+    pub fn advance(&self, by: Duration) {
+        let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.monotonic.fetch_add(nanos, Ordering::SeqCst);
+        self.wall.fetch_add(i64::try_from(nanos).unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
+
+    /// Steps the wall clock alone, as an administrator or a time server does.
+    pub fn set_wall(&self, time: SystemTime) {
+        self.wall.store(unix_nanos(time), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn monotonic_nanos(&self) -> u64 {
+        self.monotonic.load(Ordering::SeqCst)
+    }
+
+    fn wall_nanos(&self) -> i64 {
+        self.wall.load(Ordering::SeqCst)
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+    fn monotonic_nanos(&self) -> u64 {
+        (**self).monotonic_nanos()
+    }
+
+    fn wall_nanos(&self) -> i64 {
+        (**self).wall_nanos()
+    }
+}
+
+/// What to add to the monotonic count to get wall time.
+#[derive(Debug, Default)]
+pub(crate) struct Anchor {
+    offset: AtomicI64,
+}
+
+impl Anchor {
+    pub(crate) fn new(clock: &dyn Clock) -> Self {
+        let anchor = Self::default();
+        anchor.renew(clock);
+        anchor
+    }
+
+    /// Reads both clocks again.
+    pub(crate) fn renew(&self, clock: &dyn Clock) {
+        let monotonic = clock.monotonic_nanos().cast_signed();
+        self.offset.store(clock.wall_nanos().wrapping_sub(monotonic), Ordering::Relaxed);
+    }
+
+    /// The wall time, in nanoseconds since the Unix epoch, at a monotonic count.
+    #[inline]
+    pub(crate) fn wall(&self, monotonic: u64) -> i64 {
+        monotonic.cast_signed().wrapping_add(self.offset.load(Ordering::Relaxed))
+    }
+}
+
+/// Nanoseconds from the Unix epoch to `time`; negative before it, bounded at about 292 years.
+pub(crate) fn unix_nanos(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
+        Err(before) => {
+            i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |nanos| -nanos)
+        }
+    }
+}
+
+/// The monotonic time, for waits and intervals off the hot path.
+#[inline]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_does_not_run_backwards() {
+        let clock = SystemClock::new();
+        let first = clock.monotonic_nanos();
+        assert!(clock.monotonic_nanos() >= first);
+    }
+
+    #[test]
+    fn an_anchor_follows_a_stepped_wall_clock_only_when_renewed() {
+        let clock = ManualClock::new();
+        let anchor = Anchor::new(&clock);
+        clock.advance(Duration::from_nanos(10));
+        clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
+        assert_eq!(anchor.wall(clock.monotonic_nanos()), 10);
+        anchor.renew(&clock);
+        assert_eq!(anchor.wall(clock.monotonic_nanos()), 1_000_000_000);
+    }
+
+    #[test]
+    fn times_before_the_epoch_are_negative() {
+        let before = SystemTime::UNIX_EPOCH - Duration::from_nanos(1500);
+        assert_eq!(unix_nanos(before), -1500);
+    }
+}

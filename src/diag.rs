@@ -1,0 +1,146 @@
+//! What the tracer says of itself: errors to a logger, at most once a minute for each cause.
+
+use std::fmt;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::clock;
+
+/// Takes what a tracer has to say of itself.
+///
+/// # Source
+///
+/// `Logger` in jaeger-client-go, `log/logger.go`.
+pub trait Logger: Send + Sync {
+    /// Something was lost or refused. Called at most once a minute for each cause.
+    fn error(&self, message: &str);
+
+    /// Something worth knowing, such as the sampler in force. Nothing by default.
+    fn info(&self, message: &str) {
+        let _ = message;
+    }
+}
+
+/// Writes errors to standard error; the default, because a silent loss is worse than a line there.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct StderrLogger;
+
+impl Logger for StderrLogger {
+    fn error(&self, message: &str) {
+        // A closed standard error is no reason to fail.
+        let _ = writeln!(std::io::stderr(), "jaeger-client: {message}");
+    }
+}
+
+/// Says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct NullLogger;
+
+impl Logger for NullLogger {
+    fn error(&self, _message: &str) {}
+}
+
+impl<L: Logger + ?Sized> Logger for Arc<L> {
+    fn error(&self, message: &str) {
+        (**self).error(message);
+    }
+
+    fn info(&self, message: &str) {
+        (**self).info(message);
+    }
+}
+
+/// The causes that are reported, each with its own minute.
+#[derive(Clone, Copy, Debug)]
+#[repr(usize)]
+pub(crate) enum Cause {
+    QueueFull,
+    TooLarge,
+    SendFailed,
+    Closed,
+    TransportPanicked,
+    LimitLearned,
+    Misused,
+}
+
+const CAUSES: usize = Cause::Misused as usize + 1;
+
+/// Passes errors on, holding back those of a cause that was reported within the last minute.
+pub(crate) struct Diagnostics {
+    logger: Box<dyn Logger>,
+    last: Mutex<[(Option<Instant>, u64); CAUSES]>,
+}
+
+impl fmt::Debug for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Diagnostics").finish_non_exhaustive()
+    }
+}
+
+impl Diagnostics {
+    pub(crate) fn new(logger: Box<dyn Logger>) -> Self {
+        Self { logger, last: Mutex::default() }
+    }
+
+    /// Reports `message` unless its cause was reported within the last minute.
+    pub(crate) fn error(&self, cause: Cause, message: impl FnOnce() -> String) {
+        self.error_at(clock::now(), cause, message);
+    }
+
+    fn error_at(&self, now: Instant, cause: Cause, message: impl FnOnce() -> String) {
+        let held_back = {
+            let mut last = self.last.lock();
+            let (reported, held_back) = &mut last[cause as usize];
+            if reported.is_some_and(|at| now.saturating_duration_since(at) < INTERVAL) {
+                *held_back += 1;
+                return;
+            }
+            *reported = Some(now);
+            std::mem::take(held_back)
+        };
+        // The lock is gone: a logger is foreign code and may well start spans itself.
+        match held_back {
+            0 => self.logger.error(&message()),
+            n => self.logger.error(&format!("{} ({n} more since the last report)", message())),
+        }
+    }
+
+    pub(crate) fn info(&self, message: &str) {
+        self.logger.info(message);
+    }
+}
+
+const INTERVAL: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Memory(Mutex<Vec<String>>);
+
+    impl Logger for Memory {
+        fn error(&self, message: &str) {
+            self.0.lock().push(message.to_owned());
+        }
+    }
+
+    #[test]
+    fn a_cause_is_reported_once_a_minute_with_the_number_held_back() {
+        let memory = Arc::new(Memory::default());
+        let diagnostics = Diagnostics::new(Box::new(Arc::clone(&memory)));
+        let start = clock::now();
+        for seconds in [0, 1, 59, 60, 61] {
+            let at = start + Duration::from_secs(seconds);
+            diagnostics.error_at(at, Cause::QueueFull, || format!("at {seconds}"));
+            diagnostics.error_at(start, Cause::TooLarge, || "other".into());
+        }
+        let said = memory.0.lock().clone();
+        assert_eq!(said, ["at 0", "other", "at 60 (2 more since the last report)"]);
+    }
+}

@@ -1,0 +1,50 @@
+//! All traces, or none.
+
+use super::{Decision, NewSpan, Sampler, SamplerTags};
+use crate::encoding::ValueView;
+use crate::error::ConfigError;
+
+/// Records every trace, or none at all.
+///
+/// # Cost
+///
+/// A decision is a constant; a positive one copies 44 bytes of tags.
+///
+/// # Source
+///
+/// `ConstSampler` in jaeger-client-go, `sampler.go`.
+#[derive(Clone, Debug)]
+pub struct ConstSampler {
+    sample: bool,
+    tags: SamplerTags,
+}
+
+impl ConstSampler {
+    /// Samples all traces if `sample`, and no trace otherwise.
+    #[must_use]
+    pub fn new(sample: bool) -> Self {
+        Self { sample, tags: SamplerTags::new("const", ValueView::Bool(sample)) }
+    }
+}
+
+impl Sampler for ConstSampler {
+    #[inline]
+    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+        if self.sample {
+            span.set_sampler_tags(&self.tags);
+        }
+        Decision::new(self.sample)
+    }
+}
+
+/// Any parameter but zero samples, as Go's configuration has it.
+pub(super) fn build(param: f64) -> Result<Box<dyn Sampler>, ConfigError> {
+    if param.is_nan() {
+        return Err(ConfigError::OutOfRange {
+            field: "sampler.param",
+            value: param.to_string(),
+            allowed: "0 or 1 for a const sampler",
+        });
+    }
+    Ok(Box::new(ConstSampler::new(param != 0.0)))
+}

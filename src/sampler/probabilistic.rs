@@ -1,0 +1,125 @@
+//! A share of traces, chosen by their ids.
+
+use super::{Decision, NewSpan, Sampler, SamplerTags};
+use crate::encoding::ValueView;
+use crate::error::ConfigError;
+use crate::id::TraceId;
+
+/// Records a share of traces, the same ones in every service that uses the same rate.
+///
+/// # Cost
+///
+/// A decision is one mask and one comparison: no lock, no allocation, no random number.
+///
+/// # Source
+///
+/// `ProbabilisticSampler` in jaeger-client-go v2.30, `sampler.go`. The Java client compares signed
+/// ids and so differs for ids whose top bit is set; ours never set it.
+#[derive(Clone, Debug)]
+pub struct ProbabilisticSampler {
+    boundary: u64,
+    rate: f64,
+    tags: SamplerTags,
+}
+
+impl ProbabilisticSampler {
+    /// Samples the share `rate` of traces.
+    ///
+    /// # Shape and units
+    ///
+    /// `rate` is a share, not a percentage: `1.0` keeps all, `0.001` one in a thousand, `0.0` only
+    /// ids whose low 63 bits are zero. It is turned once into a boundary on those bits.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::OutOfRange`] if `rate` is below `0.0`, above `1.0` or not a number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::{TraceId, sampler::ProbabilisticSampler};
+    /// let half = ProbabilisticSampler::new(0.5)?;
+    /// assert!(half.is_sampled(TraceId::new(0, 1)));
+    /// assert!(ProbabilisticSampler::new(50.0).is_err());
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn new(rate: f64) -> Result<Self, ConfigError> {
+        if !(0.0..=1.0).contains(&rate) {
+            return Err(ConfigError::OutOfRange {
+                field: "sampler.param",
+                value: rate.to_string(),
+                allowed: "a share of traces from 0 to 1",
+            });
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the product is from 0 to 2^63 and truncated towards zero, as in Go"
+        )]
+        let boundary = (MAX_ID_PLUS_ONE * rate) as u64;
+        let tags = SamplerTags::new("probabilistic", ValueView::Double(rate));
+        Ok(Self { boundary, rate, tags })
+    }
+
+    /// The share of traces it samples.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// The largest value of an id's low 63 bits that is sampled; 2⁶³ if all are.
+    #[must_use]
+    pub fn boundary(&self) -> u64 {
+        self.boundary
+    }
+
+    /// Whether the trace of this id is among the share.
+    #[inline]
+    #[must_use]
+    pub fn is_sampled(&self, trace_id: TraceId) -> bool {
+        self.boundary >= trace_id.low() & ID_MASK
+    }
+}
+
+impl Sampler for ProbabilisticSampler {
+    #[inline]
+    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+        let sample = self.is_sampled(span.trace_id());
+        if sample {
+            span.set_sampler_tags(&self.tags);
+        }
+        Decision::new(sample)
+    }
+}
+
+pub(super) fn build(param: f64) -> Result<Box<dyn Sampler>, ConfigError> {
+    Ok(Box::new(ProbabilisticSampler::new(param)?))
+}
+
+/// 2⁶³, as a double.
+const MAX_ID_PLUS_ONE: f64 = 9_223_372_036_854_775_808.0;
+
+/// The bits of an id that decide.
+const ID_MASK: u64 = u64::MAX >> 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_outside_of_zero_to_one_are_refused() {
+        for rate in [-0.1, -1e-300, 1.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            assert!(ProbabilisticSampler::new(rate).is_err(), "{rate}");
+        }
+        assert_eq!(ProbabilisticSampler::new(-0.0).unwrap().boundary(), 0);
+    }
+
+    #[test]
+    fn the_top_bit_of_an_id_does_not_decide() {
+        let sampler = ProbabilisticSampler::new(0.25).unwrap();
+        for low in [0, 1, 1 << 60, 1 << 61, (1 << 61) + 1, 1 << 62] {
+            let top = TraceId::new(0, low | 1 << 63);
+            assert_eq!(sampler.is_sampled(TraceId::new(0, low)), sampler.is_sampled(top));
+        }
+    }
+}

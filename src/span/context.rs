@@ -1,0 +1,214 @@
+//! What a span hands on to others: its ids, its flags, its baggage.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::state::{DEBUG, FIREHOSE, SAMPLED, TraceState};
+use crate::id::{SpanId, TraceId};
+
+/// What identifies a span to others, in this process and in the next.
+///
+/// A context does not change, except that the flags of a *local* one are those of its trace's part
+/// in this process: a decision made later shows in it.
+///
+/// # Shape and units
+///
+/// As text, `{trace}:{span}:{parent}:{flags}` in hex, as the `uber-trace-id` header has it.
+///
+/// # Cost
+///
+/// Cloning copies the ids and counts up to three references; nothing is allocated.
+///
+/// # Source
+///
+/// `SpanContext` in jaeger-client-go, `span_context.go`.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{SpanContext, SpanId, TraceId};
+/// let context = SpanContext::new(TraceId::new(0, 10), SpanId::new(11), SpanId::NONE, 1);
+/// assert_eq!(context.to_string(), "000000000000000a:000000000000000b:0000000000000000:1");
+/// assert!(context.is_sampled());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct SpanContext {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    pub(crate) parent_id: SpanId,
+    /// The flags, where no state is shared.
+    pub(crate) flags: u8,
+    /// Whether it came from another process.
+    pub(crate) remote: bool,
+    /// What the local spans of the trace share.
+    pub(crate) state: Option<Arc<TraceState>>,
+    pub(crate) baggage: Option<Arc<Baggage>>,
+    pub(crate) debug_id: Option<Arc<str>>,
+}
+
+impl SpanContext {
+    /// Makes a context by hand. Its flags stand: no sampler is asked about its children.
+    #[must_use]
+    pub fn new(trace_id: TraceId, span_id: SpanId, parent_id: SpanId, flags: u8) -> Self {
+        Self { trace_id, span_id, parent_id, flags, ..Self::default() }
+    }
+
+    /// The trace.
+    #[must_use]
+    pub fn trace_id(&self) -> TraceId {
+        self.trace_id
+    }
+
+    /// The span.
+    #[must_use]
+    pub fn span_id(&self) -> SpanId {
+        self.span_id
+    }
+
+    /// The span's parent, or [`SpanId::NONE`].
+    #[must_use]
+    pub fn parent_id(&self) -> SpanId {
+        self.parent_id
+    }
+
+    /// The flags: bit 1 sampled, 2 debug, 8 firehose. The others are carried along.
+    #[inline]
+    #[must_use]
+    pub fn flags(&self) -> u8 {
+        self.state.as_ref().map_or(self.flags, |state| state.flags())
+    }
+
+    /// Whether the trace is recorded.
+    #[inline]
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        self.flags() & SAMPLED != 0
+    }
+
+    /// Whether the trace is recorded because somebody asked for it.
+    #[must_use]
+    pub fn is_debug(&self) -> bool {
+        self.flags() & DEBUG != 0
+    }
+
+    /// Whether the trace is excluded from indexing.
+    #[must_use]
+    pub fn is_firehose(&self) -> bool {
+        self.flags() & FIREHOSE != 0
+    }
+
+    /// Whether it names a span: a trace id and a span id that are not zero.
+    #[inline]
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.trace_id.is_valid() && self.span_id.get() != 0
+    }
+
+    /// Whether it was extracted from a carrier.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.remote
+    }
+
+    /// The correlation id of a request that asks to be traced, if that is what it carries.
+    #[must_use]
+    pub fn debug_id(&self) -> Option<&str> {
+        self.debug_id.as_deref()
+    }
+
+    /// The value of a baggage item.
+    #[must_use]
+    pub fn baggage_item(&self, key: &str) -> Option<&str> {
+        self.baggage.as_ref()?.get(key)
+    }
+
+    /// All baggage items, in the order they were set.
+    pub fn baggage(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.baggage.iter().flat_map(|baggage| baggage.iter())
+    }
+
+    /// A copy with a baggage item more, or without it if `value` is empty.
+    #[must_use]
+    pub fn with_baggage_item(&self, key: &str, value: &str) -> Self {
+        let baggage = Baggage::with(self.baggage.as_deref(), key, value);
+        Self { baggage, debug_id: None, ..self.clone() }
+    }
+
+    /// Whether it tells nothing at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_valid()
+            && self.debug_id.is_none()
+            && self.baggage.as_ref().is_none_or(|baggage| baggage.items.is_empty())
+    }
+}
+
+impl fmt::Display for SpanContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}:{:x}", self.trace_id, self.span_id, self.parent_id, self.flags())
+    }
+}
+
+/// What travels with the trace. Few items, so that a list is the fastest map.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Baggage {
+    items: Vec<(String, String)>,
+    bytes: usize,
+}
+
+impl Baggage {
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.items.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.items.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// The bytes of all keys and values.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Sets an item, even to an empty value, as extraction does.
+    pub(crate) fn set(&mut self, key: String, value: String) {
+        self.remove(&key);
+        self.bytes += key.len() + value.len();
+        self.items.push((key, value));
+    }
+
+    fn remove(&mut self, key: &str) {
+        if let Some(at) = self.items.iter().position(|(name, _)| name == key) {
+            let (key, value) = self.items.remove(at);
+            self.bytes -= key.len() + value.len();
+        }
+    }
+
+    /// A copy with the item set, or removed where `value` is empty; none if nothing is left.
+    pub(crate) fn with(baggage: Option<&Self>, key: &str, value: &str) -> Option<Arc<Self>> {
+        let mut copy = baggage.cloned().unwrap_or_default();
+        if value.is_empty() {
+            copy.remove(key);
+        } else {
+            copy.set(key.to_owned(), value.to_owned());
+        }
+        (!copy.items.is_empty()).then(|| Arc::new(copy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn baggage_is_replaced_and_removed_by_key() {
+        let context = SpanContext::default().with_baggage_item("a", "1").with_baggage_item("b", "2");
+        let changed = context.with_baggage_item("a", "3").with_baggage_item("b", "");
+        assert_eq!(changed.baggage().collect::<Vec<_>>(), [("a", "3")]);
+        assert_eq!(context.baggage().count(), 2, "the original stays as it was");
+        assert!(changed.with_baggage_item("a", "").is_empty());
+    }
+}

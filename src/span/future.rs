@@ -1,0 +1,104 @@
+//! A future that has a span active whenever it runs, on whichever thread that is.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::Span;
+
+/// Gives futures a span.
+///
+/// A spawned task does not inherit the active span: give it with
+/// [`in_active_span`](Self::in_active_span).
+pub trait TraceFutureExt: Future + Sized {
+    /// Makes `span` the active one during every poll of this future, and while it is dropped.
+    ///
+    /// The handle is held as long as the future lives, so the span is not finished before it ends.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// use jaeger_client::{Span, TraceFutureExt, Tracer};
+    /// let (tracer, _closer) = Tracer::builder("svc").null_reporter().build().unwrap();
+    /// let span = tracer.start_span("work");
+    /// let id = span.context().span_id();
+    /// let seen = async {
+    ///     tokio::task::yield_now().await;
+    ///     Span::active().unwrap().context().span_id()
+    /// };
+    /// assert_eq!(seen.in_span(span).await, id);
+    /// # }
+    /// ```
+    fn in_span(self, span: Span) -> InSpan<Self> {
+        InSpan { span: Some(span), future: Some(self) }
+    }
+
+    /// The same with the span that is active now, if any: for what is about to be spawned.
+    fn in_active_span(self) -> InSpan<Self> {
+        InSpan { span: Span::active(), future: Some(self) }
+    }
+}
+
+impl<F: Future> TraceFutureExt for F {}
+
+pin_project! {
+    /// A future with a span; see [`TraceFutureExt`].
+    ///
+    /// # Cost
+    ///
+    /// A swap of the active span at each poll; nothing is allocated. The handle on the span is given
+    /// up as soon as the future is done.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct InSpan<F> {
+        span: Option<Span>,
+        #[pin]
+        future: Option<F>,
+    }
+
+    impl<F> PinnedDrop for InSpan<F> {
+        fn drop(this: Pin<&mut Self>) {
+            // What a cancelled future drops belongs to its span, like what it did.
+            let mut this = this.project();
+            let _scope = this.span.as_ref().map(Span::activate);
+            this.future.set(None);
+        }
+    }
+}
+
+impl<F> fmt::Debug for InSpan<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InSpan").field("span", &self.span).finish_non_exhaustive()
+    }
+}
+
+impl<F: Future> Future for InSpan<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let output = {
+            let _scope = this.span.as_ref().map(Span::activate);
+            // Polled again after its end: for ever pending, as a fused future is.
+            let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
+            let Poll::Ready(output) = future.poll(context) else { return Poll::Pending };
+            this.future.set(None);
+            output
+        };
+        *this.span = None;
+        Poll::Ready(output)
+    }
+}
+
+/// Makes the span that is active now active in `work` too, on whichever thread that runs: for
+/// `spawn_blocking` and plain threads.
+pub fn wrap<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let span = Span::active();
+    move || {
+        let _scope = span.as_ref().map(Span::activate);
+        work()
+    }
+}

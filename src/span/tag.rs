@@ -1,0 +1,142 @@
+//! Values of tags and log fields.
+
+use std::borrow::Cow;
+
+use crate::encoding::{ValueView, cut};
+
+/// The value of a tag or log field, borrowed from wherever it is: it is encoded at once.
+///
+/// # Shape and units
+///
+/// Every integer becomes a 64-bit signed number on the wire; a `u64` above `i64::MAX` wraps, as
+/// jaeger-client-go's does. Text and bytes longer than the tracer's maximum are cut, text at the
+/// boundary of a character.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::TagValue;
+/// assert_eq!(TagValue::from(200_u16), TagValue::I64(200));
+/// assert_eq!(TagValue::from("GET"), TagValue::Str("GET"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum TagValue<'a> {
+    /// Text.
+    Str(&'a str),
+    /// A truth value.
+    Bool(bool),
+    /// A signed number.
+    I64(i64),
+    /// An unsigned number.
+    U64(u64),
+    /// A double.
+    F64(f64),
+    /// Bytes that are no text.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> TagValue<'a> {
+    /// As it goes to the wire, text and bytes cut to `max_bytes`.
+    #[inline]
+    pub(crate) fn view(self, max_bytes: usize) -> ValueView<'a> {
+        match self {
+            Self::Str(text) => ValueView::Str(cut(text, max_bytes).as_bytes()),
+            Self::Bool(truth) => ValueView::Bool(truth),
+            Self::I64(number) => ValueView::Long(number),
+            Self::U64(number) => ValueView::Long(number.cast_signed()),
+            Self::F64(double) => ValueView::Double(double),
+            Self::Bytes(bytes) => ValueView::Binary(&bytes[..bytes.len().min(max_bytes)]),
+        }
+    }
+}
+
+macro_rules! from {
+    ($($kind:ty => |$value:ident| $made:expr;)*) => {$(
+        impl<'a> From<$kind> for TagValue<'a> {
+            #[inline]
+            fn from($value: $kind) -> Self {
+                $made
+            }
+        }
+    )*};
+}
+
+from! {
+    &'a str => |text| Self::Str(text);
+    &'a String => |text| Self::Str(text);
+    &'a Cow<'_, str> => |text| Self::Str(text);
+    &'a [u8] => |bytes| Self::Bytes(bytes);
+    &'a Vec<u8> => |bytes| Self::Bytes(bytes);
+    bool => |truth| Self::Bool(truth);
+    i8 => |number| Self::I64(i64::from(number));
+    i16 => |number| Self::I64(i64::from(number));
+    i32 => |number| Self::I64(i64::from(number));
+    i64 => |number| Self::I64(number);
+    isize => |number| Self::I64(number as i64);
+    u8 => |number| Self::I64(i64::from(number));
+    u16 => |number| Self::I64(i64::from(number));
+    u32 => |number| Self::I64(i64::from(number));
+    u64 => |number| Self::U64(number);
+    usize => |number| Self::U64(number as u64);
+    f32 => |double| Self::F64(f64::from(double));
+    f64 => |double| Self::F64(double);
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for TagValue<'a> {
+    #[inline]
+    fn from(bytes: &'a [u8; N]) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl<'a> From<&'a OwnedTagValue> for TagValue<'a> {
+    fn from(value: &'a OwnedTagValue) -> Self {
+        match value {
+            OwnedTagValue::Str(text) => Self::Str(text),
+            OwnedTagValue::Bool(truth) => Self::Bool(*truth),
+            OwnedTagValue::I64(number) => Self::I64(*number),
+            OwnedTagValue::U64(number) => Self::U64(*number),
+            OwnedTagValue::F64(double) => Self::F64(*double),
+            OwnedTagValue::Bytes(bytes) => Self::Bytes(bytes),
+        }
+    }
+}
+
+/// A tag's value that owns what it holds, for tags of the process in a
+/// [`Configuration`](crate::Configuration).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum OwnedTagValue {
+    /// Text.
+    Str(String),
+    /// A truth value.
+    Bool(bool),
+    /// A signed number.
+    I64(i64),
+    /// An unsigned number.
+    U64(u64),
+    /// A double.
+    F64(f64),
+    /// Bytes that are no text.
+    Bytes(Vec<u8>),
+}
+
+impl From<String> for OwnedTagValue {
+    fn from(text: String) -> Self {
+        Self::Str(text)
+    }
+}
+
+impl<'a, T: Into<TagValue<'a>>> From<T> for OwnedTagValue {
+    fn from(value: T) -> Self {
+        match value.into() {
+            TagValue::Str(text) => Self::Str(text.to_owned()),
+            TagValue::Bool(truth) => Self::Bool(truth),
+            TagValue::I64(number) => Self::I64(number),
+            TagValue::U64(number) => Self::U64(number),
+            TagValue::F64(double) => Self::F64(double),
+            TagValue::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The ledger: what became of every span, as numbers that add up at any moment.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Spans that were finished and sampled and yet did not leave, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// The queue to the reporter was full.
+    pub queue_full: u64,
+    /// The span exceeds what a datagram can carry, even when trimmed.
+    pub too_large: u64,
+    /// The transport refused it: no agent, no route, no name.
+    pub send_failed: u64,
+    /// It was finished after the tracer had been closed.
+    pub closed: u64,
+}
+
+impl Dropped {
+    /// The sum over all causes.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.queue_full + self.too_large + self.send_failed + self.closed
+    }
+}
+
+/// What became of a tracer's spans, read at one moment.
+///
+/// # Shape and units
+///
+/// Counts of spans since the tracer was built, `open` and `queued` as they are now. At any moment
+/// `started == open + finished` and
+/// `finished == not_sampled + sent + dropped.total() + queued`; a span is in exactly one of them.
+///
+/// *Sent* over UDP means handed to the operating system. Whether the agent got it, and stored it,
+/// no client can know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Spans started.
+    pub started: u64,
+    /// Spans started and not finished.
+    pub open: u64,
+    /// Spans finished.
+    pub finished: u64,
+    /// Finished spans that were not sampled.
+    pub not_sampled: u64,
+    /// Finished spans handed to the transport, which took them.
+    pub sent: u64,
+    /// Finished spans waiting in the tracer.
+    pub queued: u64,
+    /// Finished spans lost, by cause.
+    pub dropped: Dropped,
+    /// Spans that were cut to fit a datagram; they are counted where they went as well.
+    pub trimmed: u64,
+    /// Calls on a span after it was finished. They did nothing.
+    pub misused: u64,
+    /// Carriers whose trace context could not be read.
+    pub decoding_errors: u64,
+    /// Baggage items refused or cut, on extraction and on setting.
+    pub baggage_limited: u64,
+    /// Datagrams sent.
+    pub datagrams: u64,
+}
+
+impl Stats {
+    /// Whether the sums hold, which they always do.
+    #[must_use]
+    pub const fn is_balanced(&self) -> bool {
+        self.started == self.open + self.finished
+            && self.finished
+                == self.not_sampled + self.sent + self.dropped.total() + self.queued
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "started {} = open {} + finished {}; finished = not sampled {} + sent {} + dropped {} \
+             + queued {}",
+            self.started,
+            self.open,
+            self.finished,
+            self.not_sampled,
+            self.sent,
+            self.dropped.total(),
+            self.queued,
+        )?;
+        if self.dropped.total() > 0 {
+            let Dropped { queue_full, too_large, send_failed, closed } = self.dropped;
+            write!(
+                f,
+                "; dropped = queue full {queue_full} + too large {too_large} + send failed \
+                 {send_failed} + closed {closed}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// What a flush or close achieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The ledger when the call returned.
+    pub stats: Stats,
+    /// Whether every span finished before the call had left the queue, sent or counted as dropped,
+    /// within the time given. Where it is false, the work goes on in the background.
+    pub complete: bool,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Receipt {
+    pub(crate) const fn new(stats: Stats, complete: bool, took: Duration) -> Self {
+        Self { stats, complete, took }
+    }
+}
+
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.complete { "complete" } else { "INCOMPLETE, out of time" };
+        write!(f, "{word} after {:?}: {}", self.took, self.stats)
+    }
+}

@@ -1,0 +1,117 @@
+//! How bytes leave the process: a transport knows addresses and sizes, and nothing of spans.
+//!
+//! Walk step 8. Used by the reporter's thread alone, so it may block, but must not block for ever.
+//!
+//! To add a kind: write `src/transport/<kind>.rs`, and one row in [`MEMBERS`].
+
+mod memory;
+mod udp;
+
+use std::fmt;
+
+pub use self::memory::MemoryTransport;
+pub use self::udp::UdpTransport;
+use crate::error::{ConfigError, TransportError};
+
+/// The Thrift protocol that a transport's receiver speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AgentProtocol {
+    /// The compact protocol, which agents take on port 6831.
+    #[default]
+    Compact,
+    /// The binary protocol, which agents take on port 6832.
+    Binary,
+}
+
+/// Takes messages out of the process.
+///
+/// # Cost
+///
+/// Called by the reporter's thread only, once for about 480 spans.
+///
+/// # Source
+///
+/// `Transport` in jaeger-client-go, `transport.go`, of which this is the part below the batching.
+pub trait Transport: fmt::Debug + Send {
+    /// Sends one message. `Ok` means that the operating system took it.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError::TooLarge`] makes the reporter learn a smaller size and send the same spans
+    /// in smaller messages. Any other error counts the message's spans as `send_failed`.
+    fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError>;
+
+    /// The largest message it takes, in bytes.
+    fn max_message_bytes(&self) -> usize {
+        MAX_PACKET_BYTES
+    }
+
+    /// Called about once a second, for work that is due without any message.
+    fn tick(&mut self) {}
+}
+
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
+        (**self).send(message)
+    }
+
+    fn max_message_bytes(&self) -> usize {
+        (**self).max_message_bytes()
+    }
+
+    fn tick(&mut self) {
+        (**self).tick();
+    }
+}
+
+/// A message was handed to the operating system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// Whether it came to light that the message *before* was refused by the receiver's host.
+    pub previous_refused: bool,
+}
+
+impl Sent {
+    /// Handed over, and nothing else came to light.
+    pub const OK: Self = Self { previous_refused: false };
+
+    /// Handed over; the message before was refused.
+    pub const PREVIOUS_REFUSED: Self = Self { previous_refused: true };
+}
+
+/// One kind of transport that configuration can name.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Member {
+    /// The scheme of an address that asks for it.
+    pub name: &'static str,
+    /// The file of this folder that holds it.
+    pub file: &'static str,
+    /// Makes one for an address.
+    pub build: fn(address: &str) -> Result<Box<dyn Transport>, ConfigError>,
+}
+
+/// The kinds, one row each.
+pub const MEMBERS: &[Member] = &[
+    Member { name: "udp", file: "udp", build: udp::build },
+    Member { name: "memory", file: "memory", build: memory::build },
+];
+
+/// The largest datagram we send, in bytes. The value of jaeger-client-go's `UDPPacketMaxLength`,
+/// and the largest an agent takes.
+pub const MAX_PACKET_BYTES: usize = 65_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_builds_for_an_address_on_loopback() {
+        for member in MEMBERS {
+            let transport = (member.build)("127.0.0.1:6831").unwrap();
+            assert!(transport.max_message_bytes() <= MAX_PACKET_BYTES, "{}", member.name);
+        }
+    }
+}

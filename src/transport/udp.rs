@@ -1,0 +1,232 @@
+//! Datagrams to an agent.
+//!
+//! The socket is connected, so that the operating system tells when nothing listens: on this host at
+//! once, from another host with the next datagram. The agent's name is resolved when it is first
+//! needed, every half minute after that, and whenever a datagram is refused, so that an agent may
+//! start late, move, or be absent without anything but its spans being lost.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::{MAX_PACKET_BYTES, Sent, Transport};
+use crate::clock;
+use crate::error::{ConfigError, TransportError};
+
+/// Sends datagrams to an agent.
+///
+/// # Cost
+///
+/// Two system calls a datagram: one sends, one asks whether the receiver's host refused it.
+///
+/// # Source
+///
+/// `reconnectingUDPConn` in jaeger-client-go, `utils/reconnecting_udp_conn.go`, whose second write
+/// hides every refusal.
+#[derive(Debug)]
+pub struct UdpTransport {
+    address: String,
+    connection: Option<Connection>,
+    resolve_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    socket: UdpSocket,
+    peer: SocketAddr,
+}
+
+impl UdpTransport {
+    /// Sends to `address`, a name or IP address with a port; IPv6 addresses stand in brackets.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::OutOfRange`] if there is no port or no host. That the name does not resolve,
+    /// or that nobody listens, is no error here: it is tried again.
+    pub fn new(address: impl Into<String>) -> Result<Self, ConfigError> {
+        let address = address.into();
+        let well_formed = address.rsplit_once(':').is_some_and(|(host, port)| {
+            let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
+            !host.is_empty() && !bare_v6 && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+        if !well_formed {
+            return Err(ConfigError::OutOfRange {
+                field: "reporter.local_agent_host_port",
+                value: address,
+                allowed: "host:port, with IPv6 addresses in brackets",
+            });
+        }
+        Ok(Self { address, connection: None, resolve_at: None })
+    }
+
+    /// Resolves the name, and connects anew if it now means another address.
+    fn resolve(&mut self) -> Result<(), TransportError> {
+        self.resolve_at = Some(clock::now() + RESOLVE_INTERVAL);
+        let unresolved = |source| TransportError::Unresolved { address: self.address.clone(), source };
+        let found: Vec<SocketAddr> = self.address.to_socket_addrs().map_err(unresolved)?.collect();
+        if let Some(connection) = &self.connection {
+            if found.contains(&connection.peer) {
+                return Ok(());
+            }
+        }
+        // IPv4 first: agents listen on it by default, and "localhost" often means both.
+        let peer = found.iter().find(|peer| peer.is_ipv4()).or(found.first());
+        let none = || unresolved(io::Error::new(io::ErrorKind::NotFound, "no address"));
+        let peer = *peer.ok_or_else(none)?;
+        let socket = connect(peer).map_err(|source| TransportError::Io { source })?;
+        self.connection = Some(Connection { socket, peer });
+        Ok(())
+    }
+
+    fn resolve_if_due(&mut self) -> Result<(), TransportError> {
+        let due = self.resolve_at.is_none_or(|at| clock::now() >= at);
+        match (&self.connection, due) {
+            (Some(_), false) => Ok(()),
+            (Some(_), true) => {
+                // The address in use is better than none.
+                let _ = self.resolve();
+                Ok(())
+            }
+            (None, _) => self.resolve(),
+        }
+    }
+
+    fn try_send(&mut self, message: &[u8]) -> Result<(), SendError> {
+        let Some(connection) = &self.connection else { return Err(SendError::Refused) };
+        match connection.socket.send(message) {
+            // On this host a refusal is known by now; asking clears it for the next datagram.
+            Ok(_) => match connection.socket.take_error() {
+                Ok(Some(error)) if is_refusal(&error) => Err(SendError::Refused),
+                _ => Ok(()),
+            },
+            Err(error) if is_refusal(&error) => Err(SendError::PreviousRefused),
+            Err(error) if is_too_large(&error) => Err(SendError::TooLarge),
+            Err(error) => Err(SendError::Io(error)),
+        }
+    }
+}
+
+enum SendError {
+    /// This datagram was refused.
+    Refused,
+    /// The one before was; this one was not sent.
+    PreviousRefused,
+    TooLarge,
+    Io(io::Error),
+}
+
+impl Transport for UdpTransport {
+    fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
+        self.resolve_if_due()?;
+        let mut previous_refused = false;
+        for last_try in [false, false, true] {
+            match self.try_send(message) {
+                Ok(()) => return Ok(Sent { previous_refused }),
+                Err(SendError::PreviousRefused) if !last_try => previous_refused = true,
+                Err(SendError::Refused) if !last_try => {
+                    // Perhaps the agent has moved: ask once, then send once more.
+                    let _ = self.resolve();
+                }
+                Err(SendError::TooLarge) => {
+                    return Err(TransportError::TooLarge { bytes: message.len() });
+                }
+                Err(SendError::Io(source)) => {
+                    // A route or interface is gone; the next datagram gets a new socket.
+                    self.connection = None;
+                    return Err(TransportError::Io { source });
+                }
+                Err(SendError::Refused | SendError::PreviousRefused) => break,
+            }
+        }
+        Err(TransportError::Refused { address: self.address.clone() })
+    }
+
+    fn tick(&mut self) {
+        if self.connection.is_some() {
+            let _ = self.resolve_if_due();
+        }
+    }
+}
+
+fn connect(peer: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(peer), Type::DGRAM, Some(Protocol::UDP))?;
+    // Room for one datagram of the largest size; some systems start below that.
+    if SockRef::from(&socket).send_buffer_size().is_ok_and(|size| size < MAX_PACKET_BYTES) {
+        let _ = socket.set_send_buffer_size(MAX_PACKET_BYTES);
+    }
+    // A full device queue must not hold the reporter for ever.
+    socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+    socket.connect(&peer.into())?;
+    Ok(socket.into())
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
+}
+
+fn is_too_large(error: &io::Error) -> bool {
+    // EMSGSIZE, whose number differs by system and which std has no stable kind for.
+    const NUMBERS: &[i32] = if cfg!(target_os = "linux") {
+        &[90]
+    } else if cfg!(windows) {
+        &[10_040]
+    } else {
+        &[40, 122]
+    };
+    error.raw_os_error().is_some_and(|number| NUMBERS.contains(&number))
+}
+
+pub(super) fn build(address: &str) -> Result<Box<dyn Transport>, ConfigError> {
+    Ok(Box::new(UdpTransport::new(address)?))
+}
+
+const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_without_host_or_port_are_refused_with_their_value() {
+        for address in ["", "localhost", ":6831", "host:", "host:0", "host:65536", "::1:6831"] {
+            let error = UdpTransport::new(address).unwrap_err().to_string();
+            assert!(error.contains(&format!("{address:?}")), "{error}");
+        }
+        for address in ["localhost:6831", "[::1]:6831", "10.0.0.1:1"] {
+            UdpTransport::new(address).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_closed_port_is_an_error_from_the_first_datagram_on() {
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut transport = UdpTransport::new(format!("127.0.0.1:{port}")).unwrap();
+        for _ in 0..3 {
+            let error = transport.send(b"x").unwrap_err();
+            assert!(matches!(error, TransportError::Refused { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_agent_that_starts_late_is_found() {
+        let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = agent.local_addr().unwrap();
+        drop(agent);
+        let mut transport = UdpTransport::new(address.to_string()).unwrap();
+        transport.send(b"lost").unwrap_err();
+        let agent = UdpSocket::bind(address).unwrap();
+        transport.send(b"found").unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(agent.recv(&mut buffer).unwrap(), 5);
+    }
+
+    #[test]
+    fn a_name_that_does_not_resolve_is_an_error_of_the_send_alone() {
+        let mut transport = UdpTransport::new("no-such-host.invalid:6831").unwrap();
+        let error = transport.send(b"x").unwrap_err();
+        assert!(error.to_string().contains("no-such-host.invalid:6831"), "{error}");
+    }
+}
