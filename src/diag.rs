@@ -63,7 +63,6 @@ pub(crate) enum Cause {
     TooLarge,
     SendFailed,
     Closed,
-    TransportPanicked,
     LimitLearned,
     Misused,
 }

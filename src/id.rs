@@ -6,8 +6,8 @@
 use std::cell::RefCell;
 use std::fmt;
 
+use rand::Rng;
 use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 
 /// Names a trace: 128 bits, of which the high 64 may be zero.
 ///

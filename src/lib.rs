@@ -1,4 +1,62 @@
-//! Jaeger tracer client.
+//! A Jaeger tracer client: Thrift over UDP to an agent, `uber-trace-id` between processes, and an
+//! exact ledger of what became of every span.
+//!
+//! ```
+//! use std::time::Duration;
+//! use jaeger_client::Configuration;
+//!
+//! let (tracer, closer) = Configuration::new("checkout").new_tracer()?;
+//!
+//! let span = tracer.start_span("charge");
+//! span.set_tag("customer", "4711").log_event("card accepted");
+//!
+//! let child = tracer.span("store").child_of(&span).tag("db.rows", 1).start();
+//! child.finish();
+//! span.finish();
+//!
+//! let receipt = closer.close(Duration::from_secs(2));
+//! assert!(receipt.stats.is_balanced());
+//! println!("{receipt}");
+//! # Ok::<(), jaeger_client::ConfigError>(())
+//! ```
+//!
+//! The public interface is:
+//!
+//! - [`Configuration`] or [`Tracer::builder`] make a [`Tracer`] and the [`Closer`] that ends it.
+//! - [`Tracer`] starts a [`Span`], injects and extracts a [`SpanContext`], gives [`Stats`], flushes.
+//! - [`sampler`], [`propagation`], [`transport`] have the kinds there are, and the traits for more.
+//! - [`encoding`] reads and writes spans as bytes, for agents and tests.
+//! - [`InMemoryReporter`] keeps spans for an application's tests.
+//!
+//! The client runs on one plain thread of its own; it needs no runtime and harms none. *Sent* means
+//! handed to the operating system: whether an agent stored it, no UDP client can know.
+
 pub mod encoding;
+pub mod propagation;
+pub mod sampler;
+pub mod transport;
+
+mod clock;
+mod config;
+mod diag;
+mod error;
 mod id;
+mod reporter;
+mod span;
+mod stats;
+mod tracer;
+
+pub use self::clock::{Clock, ManualClock, SystemClock};
+pub use self::config::{Configuration, ReporterConfig, SamplerConfig};
+pub use self::diag::{Logger, NullLogger, StderrLogger};
+pub use self::error::{ConfigError, ExtractError, TransportError};
 pub use self::id::{IdGenerator, SpanId, TraceId};
+pub use self::propagation::HeadersConfig;
+pub use self::reporter::{FinishedSpan, InMemoryReporter};
+pub use self::span::{
+    InSpan, OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, TagValue, TraceFutureExt,
+    wrap,
+};
+pub use self::stats::{Dropped, Receipt, Stats};
+pub use self::tracer::{Closer, Tracer, TracerBuilder};
+pub use self::transport::AgentProtocol;

@@ -69,8 +69,7 @@ impl Stats {
     #[must_use]
     pub const fn is_balanced(&self) -> bool {
         self.started == self.open + self.finished
-            && self.finished
-                == self.not_sampled + self.sent + self.dropped.total() + self.queued
+            && self.finished == self.not_sampled + self.sent + self.dropped.total() + self.queued
     }
 }
 

@@ -33,6 +33,15 @@ impl<'a> ProcessView<'a> {
         tags_of(self.tags)
     }
 
+    /// Reads the process at the start of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] for bytes that are no process.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        Reader::new(bytes).process(STRUCT)
+    }
+
     /// Its compact Thrift bytes, stop byte included.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -16,9 +16,10 @@ mod zipkin;
 
 pub use self::batch::{BatchView, ClientStats, ProcessView};
 pub(crate) use self::batch::{HEADER_MAX, TRAILER_MAX, write_header, write_trailer};
-pub use self::compact::{put_log, put_reference, put_tag};
 pub(crate) use self::compact::{Parts, Scratch, cut};
+pub use self::compact::{put_log, put_reference, put_tag};
 pub use self::read::DecodeError;
+#[cfg(test)]
 pub(crate) use self::view::tags_of;
 pub use self::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};
 

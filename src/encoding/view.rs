@@ -235,7 +235,8 @@ impl<'a> Reader<'a> {
 
     pub(super) fn tag(&mut self) -> Result<TagView<'a>, DecodeError> {
         let (mut key, mut v_type) = (None, None);
-        let (mut text, mut double, mut truth, mut long, mut binary) = (None, None, None, None, None);
+        let (mut text, mut double, mut truth, mut long, mut binary) =
+            (None, None, None, None, None);
         self.fields(|reader, field, kind| {
             match field {
                 1 => key = Some(reader.expect_bytes(kind)?),

@@ -70,12 +70,13 @@ impl InMemoryReporter {
 }
 
 impl SpanSink for InMemoryReporter {
-    fn accept(&self, _lane: usize, span: &SpanView<'_>) {
+    fn accept(&self, _lane: usize, span: &SpanView<'_>) -> bool {
         let mut bytes = Vec::new();
         span.encode(&mut bytes);
         let mut kept = self.kept.lock();
         kept.taken += 1;
         kept.spans.push(FinishedSpan { bytes });
+        true
     }
 
     fn read(&self, stats: &mut Stats) {

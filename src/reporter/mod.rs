@@ -13,4 +13,6 @@ mod worker;
 
 pub use self::memory::{FinishedSpan, InMemoryReporter};
 pub(crate) use self::null::NullSink;
-pub(crate) use self::remote::{Remote, RemoteOptions};
+pub(crate) use self::remote::{MAX_WAIT, Remote, RemoteOptions, timed};
+#[cfg(feature = "tokio")]
+pub(crate) use self::worker::wait_aside;

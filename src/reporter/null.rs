@@ -13,8 +13,9 @@ pub(crate) struct NullSink {
 }
 
 impl SpanSink for NullSink {
-    fn accept(&self, _lane: usize, _span: &SpanView<'_>) {
+    fn accept(&self, _lane: usize, _span: &SpanView<'_>) -> bool {
         self.taken.fetch_add(1, Ordering::Release);
+        true
     }
 
     fn read(&self, stats: &mut Stats) {

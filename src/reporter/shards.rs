@@ -169,7 +169,7 @@ impl Shards {
 
     /// A span that does not fit a datagram: trimmed to fit, or dropped.
     #[cold]
-    fn accept_large(&self, lane: usize, span: &SpanView<'_>) {
+    fn accept_large(&self, lane: usize, span: &SpanView<'_>) -> bool {
         let trimmed = trim::to_fit(span, self.room());
         let mut slot = self.lock(lane);
         let closed = slot.closed;
@@ -183,6 +183,7 @@ impl Shards {
                 self.write(&mut slot, bytes.len(), |out| out.extend_from_slice(&bytes));
             }
         }
+        !closed
     }
 
     /// Takes what lies in the buffers, full or not. With `close`, nothing gets into them after it.
@@ -239,7 +240,7 @@ pub(crate) enum Outcome {
 
 impl SpanSink for Shards {
     #[inline]
-    fn accept(&self, lane: usize, span: &SpanView<'_>) {
+    fn accept(&self, lane: usize, span: &SpanView<'_>) -> bool {
         let parts = Parts::of(span);
         let len = parts.len(span);
         if len > self.room() {
@@ -248,9 +249,10 @@ impl SpanSink for Shards {
         let mut slot = self.lock(lane);
         if slot.closed {
             self.flow.lock().dropped.closed += 1;
-            return;
+            return false;
         }
         self.write(&mut slot, len, |out| parts.write(out, span));
+        true
     }
 
     fn read(&self, stats: &mut Stats) {

@@ -58,6 +58,12 @@ impl<S: Sampler + ?Sized> Sampler for std::sync::Arc<S> {
     }
 }
 
+impl<S: Sampler + ?Sized> Sampler for Box<S> {
+    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+        (**self).on_create_span(span)
+    }
+}
+
 /// What a sampler decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn baggage_is_replaced_and_removed_by_key() {
-        let context = SpanContext::default().with_baggage_item("a", "1").with_baggage_item("b", "2");
+        let context =
+            SpanContext::default().with_baggage_item("a", "1").with_baggage_item("b", "2");
         let changed = context.with_baggage_item("a", "3").with_baggage_item("b", "");
         assert_eq!(changed.baggage().collect::<Vec<_>>(), [("a", "3")]);
         assert_eq!(context.baggage().count(), 2, "the original stays as it was");

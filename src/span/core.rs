@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::{Anchor, Clock};
-use crate::diag::Diagnostics;
+use crate::diag::{Cause, Diagnostics};
 use crate::encoding::SpanView;
 use crate::id::{self, IdGenerator};
 use crate::sampler::Sampler;
@@ -13,8 +13,9 @@ use crate::stats::Stats;
 
 /// Takes finished spans. The reporter is behind it; a span does not know which.
 pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
-    /// Takes a finished, sampled span. `lane` is the number of the calling thread.
-    fn accept(&self, lane: usize, span: &SpanView<'_>);
+    /// Takes a finished, sampled span. `lane` is the number of the calling thread. False if it is
+    /// closed; the span is counted all the same.
+    fn accept(&self, lane: usize, span: &SpanView<'_>) -> bool;
 
     /// Adds what became of the spans taken so far, as one consistent reading.
     fn read(&self, stats: &mut Stats);
@@ -61,6 +62,16 @@ impl Core {
             return 0;
         }
         self.ids.as_ref().map_or_else(id::random_63, |ids| ids.next())
+    }
+
+    /// Says that a span came after the close: a closer dropped early must not go unnoticed.
+    #[cold]
+    pub(crate) fn report_closed(&self) {
+        self.diagnostics.error(Cause::Closed, || {
+            "a span was finished after its tracer had been closed, and is lost; is the Closer \
+             dropped too early?"
+                .to_owned()
+        });
     }
 
     /// The ledger, in which the sums hold: what is over is read before what was begun, so that no
@@ -119,5 +130,16 @@ impl Lane {
     #[inline]
     pub(crate) fn count_not_sampled(&self) {
         self.not_sampled.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl<S: SpanSink + ?Sized> SpanSink for std::sync::Arc<S> {
+    #[inline]
+    fn accept(&self, lane: usize, span: &SpanView<'_>) -> bool {
+        (**self).accept(lane, span)
+    }
+
+    fn read(&self, stats: &mut Stats) {
+        (**self).read(stats);
     }
 }

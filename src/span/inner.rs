@@ -125,7 +125,9 @@ impl Body {
             tags: Some(List::new(self.tag_count, self.tags.bytes())),
             logs: Some(List::new(self.log_count, self.logs.bytes())),
         };
-        core.sink.accept(lane, &span);
+        if !core.sink.accept(lane, &span) {
+            core.report_closed();
+        }
     }
 
     /// Start and duration in nanoseconds. The duration is never negative.

@@ -64,7 +64,8 @@ impl UdpTransport {
     /// Resolves the name, and connects anew if it now means another address.
     fn resolve(&mut self) -> Result<(), TransportError> {
         self.resolve_at = Some(clock::now() + RESOLVE_INTERVAL);
-        let unresolved = |source| TransportError::Unresolved { address: self.address.clone(), source };
+        let unresolved =
+            |source| TransportError::Unresolved { address: self.address.clone(), source };
         let found: Vec<SocketAddr> = self.address.to_socket_addrs().map_err(unresolved)?.collect();
         if let Some(connection) = &self.connection {
             if found.contains(&connection.peer) {

@@ -1,0 +1,91 @@
+//! Form encoding of header values, exactly as Go's `url.QueryEscape` and `url.QueryUnescape` do it:
+//! the other side of the wire is Go's.
+
+use std::borrow::Cow;
+
+/// Encodes a value: unreserved characters stay, a space becomes `+`, the rest `%XX`.
+pub(super) fn encode(value: &str) -> Cow<'_, str> {
+    if value.bytes().all(is_unreserved) {
+        return Cow::Borrowed(value);
+    }
+    let mut encoded = String::with_capacity(value.len() + 16);
+    for byte in value.bytes() {
+        match byte {
+            b' ' => encoded.push('+'),
+            byte if is_unreserved(byte) => encoded.push(char::from(byte)),
+            byte => {
+                encoded.push('%');
+                encoded.push(char::from(UPPER_HEX[usize::from(byte >> 4)]));
+                encoded.push(char::from(UPPER_HEX[usize::from(byte & 15)]));
+            }
+        }
+    }
+    Cow::Owned(encoded)
+}
+
+/// Decodes a value; none if a `%` is not followed by two hex digits.
+pub(super) fn decode(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if !value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Some(Cow::Borrowed(value));
+    }
+    let mut decoded = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        match byte {
+            b'+' => decoded.push(b' '),
+            b'%' => {
+                let [high, low, after @ ..] = rest else { return None };
+                decoded.push((digit(*high)? << 4) | digit(*low)?);
+                rest = after;
+            }
+            byte => decoded.push(*byte),
+        }
+    }
+    Some(Cow::Owned(decoded))
+}
+
+/// Text of bytes that may be no UTF-8.
+pub(super) fn text(bytes: Cow<'_, [u8]>) -> String {
+    match String::from_utf8(bytes.into_owned()) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    }
+}
+
+/// The value of a hex digit.
+#[inline]
+pub(super) fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')
+}
+
+const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn law_decode_undoes_encode(value in "\\PC*") {
+            let encoded = encode(&value);
+            prop_assert!(encoded.bytes().all(|b| is_unreserved(b) || b == b'%' || b == b'+'));
+            prop_assert_eq!(decode(encoded.as_bytes()).unwrap().as_ref(), value.as_bytes());
+        }
+
+        #[test]
+        fn law_decode_takes_any_bytes(value in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = decode(&value);
+        }
+    }
+}

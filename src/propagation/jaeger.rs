@@ -1,0 +1,319 @@
+//! Jaeger's own headers: `uber-trace-id`, `uberctx-…`, `jaeger-debug-id`, `jaeger-baggage`.
+//!
+//! ```text
+//! uber-trace-id: 5af7183fb1d4cf5f:6b221d5bc9e6496c:0000000000000000:1
+//! uberctx-customer: 123
+//! ```
+//!
+//! Trace id, span id, parent id, flags, all in hex; ids are written padded, and read at any length
+//! they fit in. Flags are hex too, which Go writes and does not read.
+
+use std::borrow::Cow;
+
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
+use super::form;
+use super::limits::BoundedBaggage;
+use super::{Extracted, Format};
+use crate::error::ExtractError;
+use crate::id::{SpanId, TraceId, hex_16, hex_unpadded};
+use crate::span::SpanContext;
+
+/// The names of the headers, all of which can be chosen. Case does not matter in reading.
+///
+/// # Source
+///
+/// `HeadersConfig` in jaeger-client-go, `config/config.go`, which never finds names that were
+/// configured with upper-case letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a configuration, written with struct update syntax")]
+pub struct HeadersConfig {
+    /// The trace context.
+    pub trace_context: String,
+    /// What the header of a baggage item begins with.
+    pub baggage_prefix: String,
+    /// A correlation id of the caller's, which forces the request to be traced.
+    pub debug: String,
+    /// Baggage given by hand: `key1=value1, key2=value2`.
+    pub baggage: String,
+}
+
+impl Default for HeadersConfig {
+    fn default() -> Self {
+        Self {
+            trace_context: "uber-trace-id".to_owned(),
+            baggage_prefix: "uberctx-".to_owned(),
+            debug: "jaeger-debug-id".to_owned(),
+            baggage: "jaeger-baggage".to_owned(),
+        }
+    }
+}
+
+/// Jaeger's own headers, for text maps and HTTP alike.
+///
+/// # Source
+///
+/// `TextMapPropagator` in jaeger-client-go, `propagation.go`. Unlike there, flags are read as hex,
+/// a debug id is kept wherever it stands, and baggage keys of a text map keep their case.
+#[derive(Clone, Debug, Default)]
+pub struct JaegerFormat {
+    headers: HeadersConfig,
+}
+
+impl JaegerFormat {
+    /// With names as given.
+    #[must_use]
+    pub fn new(headers: HeadersConfig) -> Self {
+        Self { headers }
+    }
+}
+
+pub(super) fn build(headers: &HeadersConfig) -> Box<dyn Format> {
+    Box::new(JaegerFormat::new(headers.clone()))
+}
+
+impl Format for JaegerFormat {
+    fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        let (text, len) = trace_context(context);
+        let text = str::from_utf8(&text[..len]).unwrap_or_default();
+        let mut refused = usize::from(!carrier.set(&self.headers.trace_context, text));
+        let kind = carrier.kind();
+        let mut name = String::new();
+        for (key, value) in context.baggage() {
+            name.clear();
+            name.push_str(&self.headers.baggage_prefix);
+            name.push_str(key);
+            let value = match kind {
+                CarrierKind::HttpHeaders => form::encode(value),
+                CarrierKind::TextMap => Cow::Borrowed(value),
+            };
+            refused += usize::from(!carrier.set(&name, &value));
+        }
+        refused
+    }
+
+    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        let kind = carrier.kind();
+        let mut context = SpanContext { remote: true, ..SpanContext::default() };
+        let mut baggage = BoundedBaggage::default();
+        let mut failure = None;
+        carrier.visit(&mut |key, value| {
+            if failure.is_some() {
+                return;
+            }
+            if key.eq_ignore_ascii_case(&self.headers.trace_context) {
+                match parse(&decoded(kind, value)) {
+                    Ok((trace_id, span_id, parent_id, flags)) => {
+                        context.trace_id = trace_id;
+                        context.span_id = span_id;
+                        context.parent_id = parent_id;
+                        context.flags = flags;
+                    }
+                    Err(error) => failure = Some(error),
+                }
+            } else if key.eq_ignore_ascii_case(&self.headers.debug) {
+                let id = form::text(decoded(kind, value));
+                context.debug_id = (!id.is_empty()).then(|| id.into());
+            } else if key.eq_ignore_ascii_case(&self.headers.baggage) {
+                by_hand(value, &mut baggage);
+            } else if let Some(key) = strip_prefix(key, &self.headers.baggage_prefix) {
+                let key = match kind {
+                    CarrierKind::HttpHeaders => key.to_ascii_lowercase(),
+                    CarrierKind::TextMap => key.to_owned(),
+                };
+                baggage.set(key, form::text(decoded(kind, value)));
+            }
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let baggage_dropped = baggage.dropped;
+        context.baggage = baggage.finish();
+        if !context.trace_id.is_valid() && context.debug_id.is_none() && context.baggage.is_none() {
+            return Err(ExtractError::NotFound);
+        }
+        Ok(Extracted { context, baggage_dropped })
+    }
+}
+
+/// A value of an HTTP header decoded once; one that cannot be is taken as it is.
+fn decoded(kind: CarrierKind, value: &[u8]) -> Cow<'_, [u8]> {
+    match kind {
+        CarrierKind::HttpHeaders => form::decode(value).unwrap_or(Cow::Borrowed(value)),
+        CarrierKind::TextMap => Cow::Borrowed(value),
+    }
+}
+
+fn strip_prefix<'k>(key: &'k str, prefix: &str) -> Option<&'k str> {
+    let head = key.get(..prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then(|| &key[prefix.len()..])
+}
+
+/// `key1=value1, key2=value2`, decoded as a whole before it is split, in text maps too.
+fn by_hand(value: &[u8], baggage: &mut BoundedBaggage) {
+    let Some(value) = form::decode(value) else { return };
+    let value = form::text(value);
+    for pair in value.split(',') {
+        let mut parts = pair.trim().split('=');
+        if let (Some(key), Some(value), None) = (parts.next(), parts.next(), parts.next()) {
+            baggage.set(key.trim().to_owned(), value.to_owned());
+        }
+    }
+}
+
+/// The longest trace context: 32 + 16 + 16 + 2 digits, three colons.
+const MAX_CONTEXT_BYTES: usize = 69;
+
+/// The text of a trace context, and its length.
+fn trace_context(context: &SpanContext) -> ([u8; MAX_CONTEXT_BYTES], usize) {
+    let mut text = [b':'; MAX_CONTEXT_BYTES];
+    let mut at = 0;
+    let high = context.trace_id.high();
+    if high != 0 {
+        text[..16].copy_from_slice(&hex_16(high));
+        at = 16;
+    }
+    for id in [context.trace_id.low(), context.span_id.get(), context.parent_id.get()] {
+        text[at..at + 16].copy_from_slice(&hex_16(id));
+        at += 17;
+    }
+    let (flags, len) = hex_unpadded(context.flags());
+    text[at..at + 2].copy_from_slice(&flags);
+    (text, at + len)
+}
+
+type Parsed = (TraceId, SpanId, SpanId, u8);
+
+/// Reads `{trace}:{span}:{parent}:{flags}`.
+fn parse(text: &[u8]) -> Result<Parsed, ExtractError> {
+    if text.is_empty() {
+        return Err(ExtractError::EmptyValue);
+    }
+    let mut parts = text.split(|byte| *byte == b':');
+    let four = (parts.next(), parts.next(), parts.next(), parts.next(), parts.next());
+    let (Some(trace), Some(span), Some(parent), Some(flags), None) = four else {
+        return Err(ExtractError::Malformed { parts: text.split(|byte| *byte == b':').count() });
+    };
+    Ok((
+        trace_id(trace)?,
+        span_id("span id", span)?,
+        span_id("parent id", parent)?,
+        read_flags(flags)?,
+    ))
+}
+
+/// Reads a trace id of up to 32 digits; those left of the last 16 are the upper half.
+pub(super) fn trace_id(digits: &[u8]) -> Result<TraceId, ExtractError> {
+    const PART: &str = "trace id";
+    if digits.len() > 32 {
+        return Err(ExtractError::TraceIdTooLong { digits: digits.len() });
+    }
+    let (high, low) = digits.split_at(digits.len().saturating_sub(16));
+    let high = if high.is_empty() { 0 } else { number(PART, high)? };
+    Ok(TraceId::new(high, number(PART, low)?))
+}
+
+fn span_id(part: &'static str, digits: &[u8]) -> Result<SpanId, ExtractError> {
+    if digits.len() > 16 {
+        return Err(ExtractError::SpanIdTooLong { digits: digits.len() });
+    }
+    number(part, digits).map(SpanId::new)
+}
+
+fn read_flags(digits: &[u8]) -> Result<u8, ExtractError> {
+    let value = number("flags", digits)?;
+    u8::try_from(value).map_err(|_| out_of_range("flags", digits))
+}
+
+/// Reads a hex number of any length that fits 64 bits. No sign, no prefix, no space.
+pub(super) fn number(part: &'static str, digits: &[u8]) -> Result<u64, ExtractError> {
+    let bad = || ExtractError::BadNumber { part, value: shortened(digits) };
+    if digits.is_empty() {
+        return Err(bad());
+    }
+    let mut value = 0_u64;
+    let mut overflow = false;
+    for byte in digits {
+        let digit = form::digit(*byte).ok_or_else(bad)?;
+        overflow |= value >> 60 != 0;
+        value = (value << 4) | u64::from(digit);
+    }
+    if overflow { Err(out_of_range(part, digits)) } else { Ok(value) }
+}
+
+fn out_of_range(part: &'static str, digits: &[u8]) -> ExtractError {
+    ExtractError::NumberOutOfRange { part, value: shortened(digits) }
+}
+
+/// Enough of a value to find it by, never all of what the network sent.
+fn shortened(value: &[u8]) -> String {
+    String::from_utf8_lossy(&value[..value.len().min(40)]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Extracted, ExtractError> {
+        let carrier = super::super::HttpHeaders(pairs.to_vec());
+        JaegerFormat::default().extract(&carrier)
+    }
+
+    #[test]
+    fn flags_are_hex_of_one_digit_or_two() {
+        for (flags, value) in [("b", 11), ("0b", 11), ("10", 16), ("ff", 255), ("001", 1)] {
+            let context = read(&[("uber-trace-id", &format!("1:2:3:{flags}"))]).unwrap().context;
+            assert_eq!(context.flags(), value);
+        }
+        let error = read(&[("uber-trace-id", "1:2:3:100")]).unwrap_err();
+        assert!(matches!(error, ExtractError::NumberOutOfRange { part: "flags", .. }), "{error}");
+    }
+
+    #[test]
+    fn a_debug_id_is_kept_wherever_it_stands() {
+        let (context, debug) = (("uber-trace-id", "1:2:3:0"), ("jaeger-debug-id", "d"));
+        for pairs in [[context, debug], [debug, context]] {
+            let read = read(&pairs).unwrap().context;
+            assert_eq!((read.debug_id(), read.trace_id().low()), (Some("d"), 1));
+        }
+    }
+
+    #[test]
+    fn configured_names_are_found_in_any_case() {
+        let headers = HeadersConfig { trace_context: "X-Trace".to_owned(), ..Default::default() };
+        let carrier = super::super::HttpHeaders(vec![("x-tRACE", "1:2:0:1")]);
+        assert!(JaegerFormat::new(headers).extract(&carrier).is_ok());
+    }
+
+    #[test]
+    fn baggage_beyond_the_limits_is_dropped_and_counted() {
+        let many: Vec<_> = (0..200).map(|n| (format!("uberctx-{n}"), "v".to_owned())).collect();
+        let read = JaegerFormat::default().extract(&many).unwrap();
+        assert_eq!((read.context.baggage().count(), read.baggage_dropped), (180, 20));
+        let large = vec![("uberctx-a", "x".repeat(9_000)), ("uberctx-b", "small".to_owned())];
+        let read = JaegerFormat::default().extract(&large).unwrap();
+        assert_eq!((read.context.baggage().count(), read.baggage_dropped), (1, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn law_extraction_takes_any_bytes(
+            value in prop::collection::vec(any::<u8>(), 0..100),
+            name in prop::sample::select(vec!["uber-trace-id", "jaeger-baggage", "uberctx-é", "x"]),
+        ) {
+            let carrier = super::super::HttpHeaders(vec![(name, value)]);
+            let _ = JaegerFormat::default().extract(&carrier);
+        }
+
+        #[test]
+        fn law_the_text_form_is_what_display_says(
+            high: u64, low: u64, span: u64, parent: u64, flags: u8,
+        ) {
+            let ids = (TraceId::new(high, low), SpanId::new(span), SpanId::new(parent));
+            let context = SpanContext::new(ids.0, ids.1, ids.2, flags);
+            let (text, len) = trace_context(&context);
+            prop_assert_eq!(&text[..len], context.to_string().as_bytes());
+            prop_assert_eq!(parse(&text[..len]), Ok((ids.0, ids.1, ids.2, flags)));
+        }
+    }
+}

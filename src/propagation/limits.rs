@@ -1,0 +1,35 @@
+//! Baggage from the network, bounded in number and size.
+
+use std::sync::Arc;
+
+use crate::span::Baggage;
+
+/// The most items taken from one carrier. Go's limit for binary carriers.
+pub(super) const MAX_ITEMS: usize = 180;
+
+/// The most bytes of keys and values taken from one carrier.
+pub(super) const MAX_BYTES: usize = 8_192;
+
+/// Collects baggage up to the limits.
+#[derive(Debug, Default)]
+pub(super) struct BoundedBaggage {
+    baggage: Baggage,
+    pub(super) dropped: usize,
+}
+
+impl BoundedBaggage {
+    /// Sets an item, or counts it as dropped if it does not fit.
+    pub(super) fn set(&mut self, key: String, value: String) {
+        let bytes = self.baggage.bytes() + key.len() + value.len();
+        if self.baggage.len() >= MAX_ITEMS || bytes > MAX_BYTES {
+            self.dropped += 1;
+        } else {
+            self.baggage.set(key, value);
+        }
+    }
+
+    /// What was collected, if anything.
+    pub(super) fn finish(self) -> Option<Arc<Baggage>> {
+        (self.baggage.len() > 0).then(|| Arc::new(self.baggage))
+    }
+}

@@ -1,0 +1,119 @@
+//! The remote reporter as its tracer holds it: the shards, and the way to ask the worker for things.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded, unbounded};
+use parking_lot::Mutex;
+
+use super::shards::Shards;
+use super::worker::{Control, Worker};
+use crate::clock;
+use crate::error::ConfigError;
+use crate::span::core::Core;
+use crate::transport::{AgentProtocol, Transport};
+
+/// What a remote reporter is made from.
+#[derive(Debug)]
+pub(crate) struct RemoteOptions {
+    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) protocol: AgentProtocol,
+    pub(crate) max_packet_bytes: usize,
+    pub(crate) shards: usize,
+    pub(crate) queue_spans: usize,
+    pub(crate) flush_interval: Duration,
+    /// The process in its compact bytes.
+    pub(crate) process: Vec<u8>,
+}
+
+/// Asks the worker for things. It ends when it is closed.
+pub(crate) struct Remote {
+    control: Sender<Control>,
+    closed: Mutex<bool>,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").finish_non_exhaustive()
+    }
+}
+
+/// A worker that has its parts but no thread yet: the core it reports to is made with the shards.
+pub(crate) struct Unstarted {
+    worker: Worker,
+    control: Sender<Control>,
+}
+
+impl Remote {
+    /// Makes the buffers and a worker for them.
+    pub(crate) fn prepare(options: RemoteOptions) -> (Arc<Shards>, Unstarted) {
+        let max_bytes = options.max_packet_bytes.min(options.transport.max_message_bytes());
+        let queued = options.queue_spans.div_ceil(SPANS_PER_DATAGRAM).max(1);
+        let (full_in, full) = bounded(queued);
+        // As many as can be under way, so that none is given back to the allocator.
+        let (spare, spare_out) = bounded(queued + options.shards.next_power_of_two() + 1);
+        let sizes = (max_bytes, options.process.len());
+        let shards = Arc::new(Shards::new(options.shards, sizes, full_in, spare_out));
+        let (control, requests) = unbounded();
+        let worker = Worker::new(Arc::clone(&shards), options, max_bytes, full, spare, requests);
+        (shards, Unstarted { worker, control })
+    }
+
+    /// Has everything sent that was finished before the call. Whether that was done in time.
+    pub(crate) fn flush(&self, timeout: Duration) -> bool {
+        let (done, wait) = bounded(1);
+        self.flush_then(Box::new(move || {
+            let _ = done.send(());
+        }));
+        wait.recv_timeout(timeout).is_ok()
+    }
+
+    /// The same, calling `then` from the worker's thread. After the close there is nothing to do.
+    pub(crate) fn flush_then(&self, then: Box<dyn FnOnce() + Send>) {
+        if let Err(unsent) = self.control.send(Control::Flush(then)) {
+            unsent.into_inner().done();
+        }
+    }
+
+    /// Has everything sent and ends the worker. Whether that was done in time; where not, it goes
+    /// on in the background and ends by itself.
+    pub(crate) fn close(&self, timeout: Duration) -> bool {
+        let (done, wait) = bounded(1);
+        self.close_then(Box::new(move || {
+            let _ = done.send(());
+        }));
+        wait.recv_timeout(timeout).is_ok()
+    }
+
+    /// The same, calling `then` from the worker's thread.
+    pub(crate) fn close_then(&self, then: Box<dyn FnOnce() + Send>) {
+        let again = std::mem::replace(&mut *self.closed.lock(), true);
+        let request = if again { Control::Flush(then) } else { Control::Close(then) };
+        if let Err(unsent) = self.control.send(request) {
+            unsent.into_inner().done();
+        }
+    }
+}
+
+impl Unstarted {
+    /// Starts the worker's thread.
+    pub(crate) fn start(self, core: Arc<Core>) -> Result<Remote, ConfigError> {
+        self.worker.spawn(core)?;
+        Ok(Remote { control: self.control, closed: Mutex::new(false) })
+    }
+}
+
+/// How many spans of usual size a datagram holds, by which the queue's size in spans is turned into
+/// one in datagrams.
+const SPANS_PER_DATAGRAM: usize = 480;
+
+/// Waits that are longer than this are cut to it: deadlines beyond it overflow on some systems.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long something took.
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = clock::now();
+    let value = work();
+    (value, clock::now().saturating_duration_since(start))
+}

@@ -1,0 +1,349 @@
+//! Puts a tracer together from parts given in code.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::{Closer, Shared, Tracer};
+use crate::clock::{Anchor, Clock, SystemClock};
+use crate::diag::{Diagnostics, Logger, StderrLogger};
+use crate::encoding::{List, ProcessView, TagView, put_tag};
+use crate::error::ConfigError;
+use crate::id::{self, IdGenerator};
+use crate::propagation::{Format, HeadersConfig, JaegerFormat};
+use crate::reporter::{InMemoryReporter, NullSink, Remote, RemoteOptions};
+use crate::sampler::{ConstSampler, Sampler};
+use crate::span::core::{Core, Lanes, SpanSink};
+use crate::span::{OwnedTagValue, TagValue};
+use crate::transport::{AgentProtocol, MAX_PACKET_BYTES, Transport, UdpTransport};
+
+/// A tracer about to be built. Without a sampler it samples everything, without a reporter it
+/// sends to an agent at `localhost:6831`.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{Tracer, sampler::ProbabilisticSampler};
+/// let (tracer, closer) = Tracer::builder("checkout")
+///     .sampler(ProbabilisticSampler::new(0.01)?)
+///     .agent("localhost:6831")
+///     .tag("region", "eu")
+///     .build()?;
+/// # drop(closer);
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a tracer is built by `build`"]
+pub struct TracerBuilder {
+    service_name: String,
+    tags: Vec<(String, OwnedTagValue)>,
+    sampler: Box<dyn Sampler>,
+    target: Target,
+    protocol: AgentProtocol,
+    headers: HeadersConfig,
+    format: Option<Box<dyn Format>>,
+    logger: Option<LoggerBox>,
+    clock: Box<dyn Clock>,
+    ids: Option<Box<dyn IdGenerator>>,
+    trace_id_128bit: bool,
+    max_tag_value_bytes: usize,
+    queue_size: usize,
+    flush_interval: Duration,
+    max_packet_size: usize,
+    shards: usize,
+    drop_timeout: Duration,
+}
+
+struct LoggerBox(Box<dyn Logger>);
+
+impl std::fmt::Debug for LoggerBox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Logger")
+    }
+}
+
+#[derive(Debug)]
+enum Target {
+    Agent(String),
+    Transport(Box<dyn Transport>),
+    InMemory(InMemoryReporter),
+    Null,
+}
+
+/// The options' defaults, which [`crate::Configuration`] shares.
+pub(crate) mod defaults {
+    use std::time::Duration;
+
+    pub(crate) const AGENT: &str = "localhost:6831";
+    pub(crate) const QUEUE_SIZE: usize = 30_720;
+    pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+    pub(crate) const MAX_TAG_VALUE_LENGTH: usize = 256;
+    pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+}
+
+impl TracerBuilder {
+    pub(super) fn new(service_name: String) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            service_name,
+            tags: Vec::new(),
+            sampler: Box::new(ConstSampler::new(true)),
+            target: Target::Agent(defaults::AGENT.to_owned()),
+            protocol: AgentProtocol::Compact,
+            headers: HeadersConfig::default(),
+            format: None,
+            logger: None,
+            clock: Box::new(SystemClock::new()),
+            ids: None,
+            trace_id_128bit: false,
+            max_tag_value_bytes: defaults::MAX_TAG_VALUE_LENGTH,
+            queue_size: defaults::QUEUE_SIZE,
+            flush_interval: defaults::FLUSH_INTERVAL,
+            max_packet_size: MAX_PACKET_BYTES,
+            shards: cores.max(4),
+            drop_timeout: defaults::CLOSE_TIMEOUT,
+        }
+    }
+
+    /// Who decides which traces are recorded; every one, if nothing is given.
+    pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Self {
+        self.sampler = Box::new(sampler);
+        self
+    }
+
+    /// The agent to send to, as `host:port`; an IPv6 address stands in brackets. Default
+    /// `localhost:6831`.
+    pub fn agent(mut self, host_port: impl Into<String>) -> Self {
+        self.target = Target::Agent(host_port.into());
+        self
+    }
+
+    /// The protocol of the agent's port: compact (6831), or binary (6832). Default compact.
+    pub fn agent_protocol(mut self, protocol: AgentProtocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// Sends through a transport of the caller's own.
+    pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
+        self.target = Target::Transport(Box::new(transport));
+        self
+    }
+
+    /// Keeps finished spans in memory, for tests.
+    pub fn in_memory(mut self, reporter: &InMemoryReporter) -> Self {
+        self.target = Target::InMemory(reporter.clone());
+        self
+    }
+
+    /// Counts finished spans and forgets them.
+    pub fn null_reporter(mut self) -> Self {
+        self.target = Target::Null;
+        self
+    }
+
+    /// A tag of the process, sent with every batch. `jaeger.version`, `hostname`, `ip` and
+    /// `client-uuid` are added unless they are given.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<OwnedTagValue>) -> Self {
+        self.tags.push((key.into(), value.into()));
+        self
+    }
+
+    /// The names of the headers that carry contexts.
+    pub fn headers(mut self, headers: HeadersConfig) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Carries contexts in another format than Jaeger's own.
+    pub fn format(mut self, format: impl Format + 'static) -> Self {
+        self.format = Some(Box::new(format));
+        self
+    }
+
+    /// Where errors are told; standard error by default. At most once a minute for each cause.
+    pub fn logger(mut self, logger: impl Logger + 'static) -> Self {
+        self.logger = Some(LoggerBox(Box::new(logger)));
+        self
+    }
+
+    /// Where the time is read.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Where ids come from; a generator of each thread by default.
+    pub fn id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
+        self.ids = Some(Box::new(ids));
+        self
+    }
+
+    /// Gives new traces ids of 128 bits. Default 64.
+    pub fn trace_id_128bit(mut self, wide: bool) -> Self {
+        self.trace_id_128bit = wide;
+        self
+    }
+
+    /// Bytes after which a tag's text or bytes are cut. Default 256, which 0 means too.
+    pub fn max_tag_value_length(mut self, bytes: usize) -> Self {
+        self.max_tag_value_bytes = if bytes == 0 { defaults::MAX_TAG_VALUE_LENGTH } else { bytes };
+        self
+    }
+
+    /// How many finished spans may wait for the reporter, on top of what its buffers hold. Rounded
+    /// up to whole datagrams of about 480 spans. Default 30,720, about 4 MB.
+    pub fn queue_size(mut self, spans: usize) -> Self {
+        self.queue_size = spans;
+        self
+    }
+
+    /// How long a finished span waits at most before it is sent. Default 1 s, which 0 means too.
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.flush_interval = if interval.is_zero() { defaults::FLUSH_INTERVAL } else { interval };
+        self
+    }
+
+    /// The largest datagram, in bytes. Default 65,000.
+    pub fn max_packet_size(mut self, bytes: usize) -> Self {
+        self.max_packet_size = bytes;
+        self
+    }
+
+    /// How many buffers finished spans are written to; rounded up to a power of two. Default the
+    /// number of cores, at least 4.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// How long a dropped [`Closer`] waits at most. Default 5 s.
+    pub fn drop_timeout(mut self, timeout: Duration) -> Self {
+        self.drop_timeout = timeout;
+        self
+    }
+
+    /// Builds the tracer, and the closer that ends it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the option, the value and what is allowed: an empty service name, an
+    /// agent address without host or port, sizes out of range. That no agent is there, or that its
+    /// name does not resolve, is none: it is counted, and tried again.
+    pub fn build(self) -> Result<(Tracer, Closer), ConfigError> {
+        if self.service_name.is_empty() {
+            return Err(ConfigError::Empty { field: "service_name" });
+        }
+        if !(1..=MAX_SHARDS).contains(&self.shards) {
+            return Err(out_of_range("shards", self.shards, "from 1 to 1024"));
+        }
+        if !(1..=MAX_QUEUE_SPANS).contains(&self.queue_size) {
+            let allowed = "from 1 to 100,000,000 spans";
+            return Err(out_of_range("reporter.queue_size", self.queue_size, allowed));
+        }
+        let format =
+            self.format.unwrap_or_else(|| Box::new(JaegerFormat::new(self.headers.clone())));
+        let process = process(
+            &self.service_name,
+            &self.tags,
+            self.max_tag_value_bytes,
+            self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next()),
+        );
+        let remote = |transport| {
+            let least = process.len() + MIN_SPAN_ROOM;
+            if !(least..=MAX_PACKET_BYTES).contains(&self.max_packet_size) {
+                return Err(ConfigError::OutOfRange {
+                    field: "reporter.max_packet_size",
+                    value: self.max_packet_size.to_string(),
+                    allowed: "room for the process, its tags and a span, and 65000 at most",
+                });
+            }
+            let (shards, unstarted) = Remote::prepare(RemoteOptions {
+                transport,
+                protocol: self.protocol,
+                max_packet_bytes: self.max_packet_size,
+                shards: self.shards,
+                queue_spans: self.queue_size,
+                flush_interval: self.flush_interval,
+                process,
+            });
+            Ok((Box::new(shards) as Box<dyn SpanSink>, Some(unstarted)))
+        };
+        let (sink, unstarted) = match self.target {
+            Target::Agent(address) => remote(Box::new(UdpTransport::new(address)?))?,
+            Target::Transport(transport) => remote(transport)?,
+            Target::InMemory(reporter) => (Box::new(reporter) as Box<dyn SpanSink>, None),
+            Target::Null => (Box::new(NullSink::default()) as Box<dyn SpanSink>, None),
+        };
+        let logger =
+            self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
+        let core = Arc::new(Core {
+            anchor: Anchor::new(&*self.clock),
+            clock: self.clock,
+            sampler: self.sampler,
+            sink,
+            ids: self.ids,
+            trace_id_128bit: self.trace_id_128bit,
+            max_tag_value_bytes: self.max_tag_value_bytes,
+            max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
+            debug_tag: self.headers.debug,
+            diagnostics: Diagnostics::new(logger),
+            lanes: Lanes::new(self.shards),
+            misused: 0.into(),
+            baggage_limited: 0.into(),
+            decoding_errors: 0.into(),
+        });
+        core.diagnostics
+            .info(&format!("tracing as {:?} with {:?}", self.service_name, core.sampler));
+        let remote = unstarted.map(|unstarted| unstarted.start(Arc::clone(&core))).transpose()?;
+        let shared = Arc::new(Shared { core, format, remote });
+        Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))
+    }
+}
+
+fn out_of_range(field: &'static str, value: usize, allowed: &'static str) -> ConfigError {
+    ConfigError::OutOfRange { field, value: value.to_string(), allowed }
+}
+
+/// The process in its compact bytes: the tags given, and those that are always there.
+fn process(service: &str, tags: &[(String, OwnedTagValue)], max: usize, uuid: u64) -> Vec<u8> {
+    let (mut bytes, mut count) = (Vec::new(), 0);
+    let mut put = |key: &str, value: TagValue<'_>| {
+        put_tag(&mut bytes, TagView::new(key.as_bytes(), value.view(max)));
+        count += 1;
+    };
+    let given = |key: &str| tags.iter().any(|(name, _)| name == key);
+    for (key, value) in tags {
+        put(key, value.into());
+    }
+    if !given("jaeger.version") {
+        put("jaeger.version", TagValue::Str(concat!("Rust-", env!("CARGO_PKG_VERSION"))));
+    }
+    if let Some(name) = hostname::get().ok().filter(|_| !given("hostname")) {
+        put("hostname", TagValue::Str(&name.to_string_lossy()));
+    }
+    if let Some(ip) = host_ip().filter(|_| !given("ip")) {
+        put("ip", TagValue::Str(&ip.to_string()));
+    }
+    if !given("client-uuid") {
+        put("client-uuid", TagValue::Str(&format!("{uuid:x}")));
+    }
+    ProcessView::new(service.as_bytes(), Some(List::new(count, &bytes))).to_bytes()
+}
+
+/// The address that others most likely know this host by: IPv4 before IPv6, loopback last.
+fn host_ip() -> Option<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().ok()?;
+    let best = interfaces.iter().max_by_key(|interface| {
+        300 * i32::from(interface.ip().is_ipv4()) + 100 * i32::from(!interface.is_loopback())
+    });
+    best.map(if_addrs::Interface::ip)
+}
+
+const MAX_SHARDS: usize = 1024;
+const MAX_QUEUE_SPANS: usize = 100_000_000;
+const MAX_BAGGAGE_VALUE_BYTES: usize = 2048;
+
+/// What a datagram must have beside the process: the message, and a small span.
+const MIN_SPAN_ROOM: usize = 150;

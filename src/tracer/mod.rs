@@ -1,0 +1,180 @@
+//! The tracer: starts spans, hands contexts to other processes, tells what became of it all.
+//!
+//! Walk step 1. It owns the sampler, the reporter and the process's tags, and puts them together.
+
+mod builder;
+mod closer;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+pub use self::builder::TracerBuilder;
+pub(crate) use self::builder::defaults;
+pub use self::closer::Closer;
+use crate::error::ExtractError;
+use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier};
+use crate::reporter::{MAX_WAIT, Remote, timed};
+use crate::span::core::Core;
+use crate::span::{Span, SpanBuilder, SpanContext};
+use crate::stats::{Receipt, Stats};
+
+/// Starts spans. Cheap to clone, and used from any thread.
+///
+/// # Source
+///
+/// `Tracer` in jaeger-client-go, `tracer.go`.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use jaeger_client::{Tracer, sampler::ConstSampler};
+/// let (tracer, closer) =
+///     Tracer::builder("checkout").sampler(ConstSampler::new(true)).null_reporter().build()?;
+/// {
+///     let span = tracer.start_span("charge");
+///     span.set_tag("amount", 12.5);
+/// } // finished here
+/// let receipt = closer.close(Duration::from_secs(1));
+/// assert_eq!(receipt.stats.finished, 1);
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Tracer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    core: Arc<Core>,
+    format: Box<dyn Format>,
+    /// None for reporters that take spans where they are finished.
+    remote: Option<Remote>,
+}
+
+impl Tracer {
+    /// Begins a tracer for the service of that name.
+    pub fn builder(service_name: impl Into<String>) -> TracerBuilder {
+        TracerBuilder::new(service_name.into())
+    }
+
+    /// Starts a span: a child of the active one, if there is one, and else the root of a trace.
+    ///
+    /// # Cost
+    ///
+    /// Nothing is allocated for a name that is a `&'static str`.
+    #[inline]
+    pub fn start_span(&self, operation: impl Into<Cow<'static, str>>) -> Span {
+        self.span(operation).start()
+    }
+
+    /// Begins a span that has more than a name.
+    #[inline]
+    pub fn span(&self, operation: impl Into<Cow<'static, str>>) -> SpanBuilder<'_> {
+        SpanBuilder::new(&self.shared.core, operation.into())
+    }
+
+    /// Writes a context to a carrier: a map of text, or HTTP headers.
+    ///
+    /// Baggage items that the carrier cannot hold, such as keys that are no header name, are left
+    /// out and counted.
+    pub fn inject(&self, context: &SpanContext, carrier: &mut impl InjectCarrier) {
+        let refused = self.shared.format.inject(context, carrier);
+        self.count_baggage(refused);
+    }
+
+    /// Reads a context from a carrier.
+    ///
+    /// # Errors
+    ///
+    /// [`ExtractError::NotFound`] if it holds none. Any other error is a broken one, which is
+    /// counted; go on with [`Result::ok`], and a new trace begins:
+    ///
+    /// ```
+    /// # use std::collections::HashMap;
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// # let headers = HashMap::<String, String>::new();
+    /// let span = tracer.span("serve").child_of(tracer.extract(&headers).ok()).start();
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn extract(&self, carrier: &impl ExtractCarrier) -> Result<SpanContext, ExtractError> {
+        self.count_extracted(self.shared.format.extract(carrier))
+    }
+
+    /// Writes a context as bytes, for protocols that carry bytes.
+    #[must_use]
+    pub fn inject_binary(&self, context: &SpanContext) -> Vec<u8> {
+        propagation::to_binary(context)
+    }
+
+    /// Reads a context from bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ExtractError::Corrupted`], which is counted.
+    pub fn extract_binary(&self, bytes: &[u8]) -> Result<SpanContext, ExtractError> {
+        self.count_extracted(propagation::from_binary(bytes))
+    }
+
+    fn count_extracted(
+        &self,
+        extracted: Result<Extracted, ExtractError>,
+    ) -> Result<SpanContext, ExtractError> {
+        match extracted {
+            Ok(extracted) => {
+                self.count_baggage(extracted.baggage_dropped);
+                Ok(extracted.context)
+            }
+            Err(error) => {
+                if error != ExtractError::NotFound {
+                    self.shared.core.decoding_errors.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn count_baggage(&self, limited: usize) {
+        if limited > 0 {
+            self.shared.core.baggage_limited.fetch_add(limited as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// The ledger: what became of every span so far.
+    ///
+    /// # Cost
+    ///
+    /// Takes all buffers' locks for a moment, so that the sums hold.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.core.stats()
+    }
+
+    /// Has every span sent that was finished before the call, and waits for it, but not longer than
+    /// `timeout`.
+    pub fn flush(&self, timeout: Duration) -> Receipt {
+        self.shared.wait(|remote| remote.flush(timeout.min(MAX_WAIT)))
+    }
+
+    /// The same without holding the runtime's thread. Works on any runtime.
+    #[cfg(feature = "tokio")]
+    pub async fn flush_async(&self, timeout: Duration) -> Receipt {
+        let tracer = self.clone();
+        closer::aside(move || tracer.flush(timeout)).await.unwrap_or_else(|| self.shared.gave_up())
+    }
+}
+
+impl Shared {
+    fn wait(&self, work: impl FnOnce(&Remote) -> bool) -> Receipt {
+        let (complete, took) = timed(|| self.remote.as_ref().is_none_or(work));
+        Receipt::new(self.core.stats(), complete, took)
+    }
+
+    /// What is told where not even a thread to wait on could be had.
+    #[cfg(feature = "tokio")]
+    fn gave_up(&self) -> Receipt {
+        Receipt::new(self.core.stats(), false, Duration::ZERO)
+    }
+}
