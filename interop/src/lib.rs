@@ -1,1 +1,27 @@
-//! Tests of the client against real servers and the Go client
+//! Tests of the client against real servers and the Go client: what they share.
+//!
+//! The tests start servers, so they run only when asked: `INTEROP=run` runs those whose tools are
+//! here, `INTEROP=required` fails where a tool is missing. See [`gate`].
+//!
+//! - [`backend`] starts a Jaeger and stops it again
+//! - [`query`] reads traces back from it
+//! - [`span`] says how a span must look when it is read back
+//! - [`peer`] runs another process that continues our traces: `src/bin/peer.rs` in Rust, `go/` in Go
+//! - [`chain`] checks which of them is whose child
+//! - [`grow`] makes traces that have everything a span can have
+//! - [`command`] runs programs with a limit of time
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a step that fails is a test that fails, and its message is the report"
+)]
+
+pub mod backend;
+pub mod chain;
+pub mod command;
+pub mod gate;
+pub mod grow;
+pub mod peer;
+pub mod query;
+pub mod span;

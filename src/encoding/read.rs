@@ -79,15 +79,15 @@ impl std::error::Error for DecodeError {}
 
 /// The numbers of the compact protocol and of jaeger.thrift.
 pub(super) mod wire {
-    pub(in super::super) const TRUE: u8 = 1;
-    pub(in super::super) const FALSE: u8 = 2;
-    pub(in super::super) const I32: u8 = 5;
-    pub(in super::super) const I64: u8 = 6;
-    pub(in super::super) const DOUBLE: u8 = 7;
-    pub(in super::super) const BINARY: u8 = 8;
-    pub(in super::super) const LIST: u8 = 9;
-    pub(in super::super) const STRUCT: u8 = 12;
-    pub(in super::super) const FOLLOWS_FROM: i32 = 1;
+    pub(crate) const TRUE: u8 = 1;
+    pub(crate) const FALSE: u8 = 2;
+    pub(crate) const I32: u8 = 5;
+    pub(crate) const I64: u8 = 6;
+    pub(crate) const DOUBLE: u8 = 7;
+    pub(crate) const BINARY: u8 = 8;
+    pub(crate) const LIST: u8 = 9;
+    pub(crate) const STRUCT: u8 = 12;
+    pub(crate) const FOLLOWS_FROM: i32 = 1;
 }
 
 /// Deeper than batch > span > log > tag, so that unknown structures of a later model pass.

@@ -312,7 +312,8 @@ mod tests {
             let ids = (TraceId::new(high, low), SpanId::new(span), SpanId::new(parent));
             let context = SpanContext::new(ids.0, ids.1, ids.2, flags);
             let (text, len) = trace_context(&context);
-            prop_assert_eq!(&text[..len], context.to_string().as_bytes());
+            let shown = context.to_string();
+            prop_assert_eq!(&text[..len], shown.as_bytes());
             prop_assert_eq!(parse(&text[..len]), Ok((ids.0, ids.1, ids.2, flags)));
         }
     }

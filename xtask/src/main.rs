@@ -1,3 +1,49 @@
-//! Tasks of the repository: contracts, flood, checks
+//! Tasks of the repository.
+//!
+//! `cargo xtask contracts` holds the hot path to its instruction and allocation counts.
+//! `cargo xtask flood` drives a tracer as fast as it goes and checks its ledger against a sink.
 
-fn main() {}
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool talks to its terminal")]
+#![allow(clippy::disallowed_methods, reason = "a tool measures time and starts threads")]
+
+mod callgrind;
+mod cases;
+mod contracts;
+mod flood;
+mod process;
+mod sink;
+mod walk;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// What a task gives; the default is how it ends: well, or with a promise broken.
+type Outcome<T = ExitCode> = Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = arguments.split_first().map_or(("", &[][..]), |(t, r)| (t.as_str(), r));
+    let outcome = match task {
+        "contracts" => contracts::run(rest),
+        "contract-case" => contracts::run_case(rest),
+        "flood" => flood::run(rest),
+        "sink" => sink::run(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("xtask {task}: {error}");
+        ExitCode::from(2)
+    })
+}
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+  contracts [NAME]                  instructions (callgrind) and allocations of the hot path; exit 1
+                                    if a contract is exceeded, 3 without valgrind
+  flood [--seconds 5] [--producers 2]
+                                    root spans as fast as they go to a sink on loopback; exit 1 if
+                                    a span is lost uncounted or the ledger does not balance";

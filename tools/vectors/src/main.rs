@@ -1,3 +1,31 @@
-//! Runs golden cases recorded from jaeger-client-go against this client
+//! Runs golden cases recorded from jaeger-client-go against this client.
+//!
+//! `vectors FILE…` prints a line for each case that fails or is skipped, then what deviates on
+//! purpose, then `N passed, N failed, N skipped`. Exit code 1 says that a case failed, 2 that a
+//! file could not be run at all.
 
-fn main() {}
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let files: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let mut report = vectors::Report::default();
+    let outcome = match files.as_slice() {
+        [] => Err(String::from("usage: vectors FILE…")),
+        files => files.iter().try_for_each(|file| {
+            vectors::run_file(file, &mut report)
+                .map_err(|error| format!("{}: {error}", file.display()))
+        }),
+    };
+    // A reader that went away, as `head` does, is no failure of the cases.
+    let _ = write!(std::io::stdout().lock(), "{report}");
+    match outcome {
+        Err(error) => {
+            let _ = writeln!(std::io::stderr().lock(), "vectors: {error}");
+            ExitCode::from(2)
+        }
+        Ok(()) if report.failed() > 0 => ExitCode::FAILURE,
+        Ok(()) => ExitCode::SUCCESS,
+    }
+}
