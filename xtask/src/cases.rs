@@ -1,0 +1,206 @@
+//! The pieces of work that have a contract, and how one is run.
+//!
+//! A case is measured in its steady state: buffers are warm, and the tracer is flushed between
+//! bursts so that its thread never takes a buffer in the middle of one.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use http::HeaderMap;
+use jaeger_client::sampler::ConstSampler;
+use jaeger_client::transport::{Sent, Transport};
+use jaeger_client::{Closer, Span, Tracer, TransportError};
+
+use crate::Outcome;
+
+/// What a case may cost on the calling thread, an operation.
+pub(crate) struct Contract {
+    pub(crate) instructions: u64,
+    pub(crate) allocations: u64,
+}
+
+/// One piece of work.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    /// `None`: it is shown beside a case that has one.
+    pub(crate) contract: Option<Contract>,
+    /// Whether exceeding the contract fails the run.
+    pub(crate) enforced: bool,
+    /// Operations a burst.
+    operations: u64,
+    work: fn(&mut Meter) -> Outcome<()>,
+}
+
+impl Case {
+    const fn new(name: &'static str, operations: u64, work: fn(&mut Meter) -> Outcome<()>) -> Self {
+        Self { name, contract: None, enforced: false, operations, work }
+    }
+
+    const fn within(mut self, instructions: u64, allocations: u64) -> Self {
+        self.contract = Some(Contract { instructions, allocations });
+        self.enforced = true;
+        self
+    }
+
+    const fn informative(mut self) -> Self {
+        self.enforced = false;
+        self
+    }
+
+    /// How many operations [`run`](Self::run) measures.
+    pub(crate) const fn measured_operations(&self) -> u64 {
+        BURSTS * self.operations
+    }
+
+    /// Runs the case and gives the allocations of all its measured bursts.
+    pub(crate) fn run(&self) -> Outcome<u64> {
+        let mut meter = Meter { operations: self.operations, allocations: 0 };
+        (self.work)(&mut meter)?;
+        Ok(meter.allocations)
+    }
+}
+
+/// Runs the bursts of a case.
+pub(crate) struct Meter {
+    operations: u64,
+    allocations: u64,
+}
+
+impl Meter {
+    fn run(&mut self, tracer: &Tracer, mut operation: impl FnMut()) -> Outcome<()> {
+        for burst in 0..WARM_UPS + BURSTS {
+            if burst < WARM_UPS {
+                for _ in 0..self.operations {
+                    operation();
+                }
+            } else {
+                let operations = self.operations;
+                let info = allocation_counter::measure(|| {
+                    measured_burst(operations, &mut operation);
+                });
+                self.allocations += info.count_total;
+            }
+            let receipt = tracer.flush(Duration::from_secs(30));
+            if !receipt.complete || !receipt.stats.is_balanced() {
+                return Err(format!("the tracer could not be flushed: {receipt}").into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What callgrind counts. Its name is what callgrind looks for.
+#[inline(never)]
+fn measured_burst(operations: u64, operation: &mut impl FnMut()) {
+    for _ in 0..operations {
+        operation();
+    }
+}
+
+/// Part of the name of the function that is counted.
+pub(crate) const MEASURED: &str = "measured_burst";
+
+const WARM_UPS: u64 = 3;
+const BURSTS: u64 = 3;
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("unsampled, context kept", 200, |meter| {
+        let (tracer, _closer) = tracer(false)?;
+        meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
+    })
+    .within(130, 0),
+    Case::new("unsampled, 3 tags set", 200, |meter| {
+        let (tracer, _closer) = tracer(false)?;
+        meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
+    }),
+    Case::new("unsampled, context read", 200, |meter| {
+        let (tracer, _closer) = tracer(false)?;
+        meter.run(&tracer, || {
+            black_box(tracer.start_span("GET /orders").context());
+        })
+    }),
+    Case::new("root", 200, |meter| {
+        let (tracer, _closer) = tracer(true)?;
+        meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
+    }),
+    Case::new("root + 3 tags", 200, |meter| {
+        let (tracer, _closer) = tracer(true)?;
+        meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
+    })
+    .within(850, 0),
+    Case::new("root + 3 tags by builder", 200, |meter| {
+        let (tracer, _closer) = tracer(true)?;
+        meter.run(&tracer, || {
+            let span = tracer.span("GET /orders").tag("http.method", "GET");
+            drop(span.tag("http.status_code", black_box(200)).tag("error", false).start());
+        })
+    }),
+    Case::new("child + 3 tags + log of 2 fields", 200, |meter| {
+        let (tracer, _closer) = tracer(true)?;
+        let parent = tracer.start_span("GET /orders");
+        meter.run(&tracer, || {
+            let span = tracer.span("SELECT").child_of(&parent).start();
+            three_tags(&span);
+            span.log(&[("event", "cache miss".into()), ("key", black_box(42).into())]);
+        })
+    })
+    .within(1_150, 0),
+    Case::new("tree of 10, 3 tags each", 20, |meter| {
+        let (tracer, _closer) = tracer(true)?;
+        meter.run(&tracer, || tree(&tracer))
+    })
+    .within(8_500, 0),
+    Case::new("inject + extract (HTTP headers)", 200, |meter| {
+        let (tracer, _closer) = tracer(true)?;
+        let context = tracer.start_span("GET /orders").context();
+        let mut headers = HeaderMap::new();
+        meter.run(&tracer, || {
+            tracer.inject(&context, &mut headers);
+            let _extracted = black_box(tracer.extract(&headers));
+        })
+    })
+    .within(2_000, 0)
+    .informative(),
+];
+
+fn three_tags(span: &Span) {
+    span.set_tag("http.method", "GET");
+    span.set_tag("http.status_code", black_box(200));
+    span.set_tag("error", false);
+}
+
+/// A root, three children, and two grandchildren below each.
+fn tree(tracer: &Tracer) {
+    let below = |parent: &Span| {
+        let span = tracer.span("SELECT").child_of(parent).start();
+        three_tags(&span);
+        span
+    };
+    let root = tracer.start_span("GET /orders");
+    three_tags(&root);
+    for _ in 0..3 {
+        let child = below(&root);
+        for _ in 0..2 {
+            below(&child);
+        }
+    }
+}
+
+fn tracer(sampled: bool) -> Outcome<(Tracer, Closer)> {
+    let tracer = Tracer::builder("contracts")
+        .sampler(ConstSampler::new(sampled))
+        .transport(Discard)
+        .flush_interval(Duration::from_secs(3_600))
+        .build()?;
+    Ok(tracer)
+}
+
+/// Takes every message, so that nothing but the client is measured.
+#[derive(Debug)]
+struct Discard;
+
+impl Transport for Discard {
+    fn send(&mut self, _message: &[u8]) -> Result<Sent, TransportError> {
+        Ok(Sent::OK)
+    }
+}

@@ -1,0 +1,120 @@
+//! `cargo xtask contracts`: what the hot path costs, held against what it may cost.
+
+use std::process::ExitCode;
+
+use crate::Outcome;
+use crate::callgrind;
+use crate::cases::{CASES, Case, MEASURED};
+
+/// Measures all cases, or those whose name contains the first argument.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    if !callgrind::is_there() {
+        eprintln!("valgrind is not installed, and instructions are counted by its callgrind tool.");
+        eprintln!("Install it (on Debian: apt-get install valgrind) and run this again.");
+        return Ok(ExitCode::from(3));
+    }
+    let wanted = arguments.first().map_or("", String::as_str);
+    println!(
+        "| {:<32} | {:>8} | {:>8} | {:>9} | verdict |\n|---|---:|---:|---:|---|",
+        "case", "instr/op", "contract", "allocs/op"
+    );
+    let mut exceeded = false;
+    for case in CASES.iter().filter(|case| case.name.contains(wanted)) {
+        let operations = case.measured_operations();
+        let instructions = callgrind::instructions(&["contract-case", case.name], MEASURED)?;
+        let cost = Cost { instructions, allocations: case.run()?, operations };
+        let verdict = cost.verdict(case);
+        exceeded |= verdict == Verdict::Exceeded;
+        let contract = case.contract.as_ref().map(|contract| contract.instructions);
+        println!(
+            "| {:<32} | {:>8} | {:>8} | {:>9.2} | {} |",
+            case.name,
+            instructions.div_ceil(operations),
+            contract.map_or_else(String::new, |most| format!("≤ {most}")),
+            per_operation(cost.allocations, operations),
+            verdict.text(),
+        );
+    }
+    Ok(if exceeded { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Runs one case and says nothing: this is what callgrind watches.
+pub(crate) fn run_case(arguments: &[String]) -> Outcome {
+    let [name] = arguments else { return Err("one case is run at a time".into()) };
+    let case = CASES.iter().find(|case| case.name == name).ok_or("no such case")?;
+    case.run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a few bursts")]
+fn per_operation(count: u64, operations: u64) -> f64 {
+    count as f64 / operations as f64
+}
+
+/// What a case took, all operations together.
+struct Cost {
+    instructions: u64,
+    allocations: u64,
+    operations: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Kept,
+    Exceeded,
+    /// Exceeded, and not enforced yet.
+    Informative,
+    /// There is no contract.
+    Shown,
+}
+
+impl Cost {
+    fn verdict(&self, case: &Case) -> Verdict {
+        let Some(contract) = &case.contract else { return Verdict::Shown };
+        let kept = self.instructions <= contract.instructions * self.operations
+            && self.allocations <= contract.allocations * self.operations;
+        match (kept, case.enforced) {
+            (true, _) => Verdict::Kept,
+            (false, true) => Verdict::Exceeded,
+            (false, false) => Verdict::Informative,
+        }
+    }
+}
+
+impl Verdict {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Exceeded => "EXCEEDED",
+            Self::Informative => "informative: above its goal",
+            Self::Shown => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contract_is_kept_up_to_its_last_instruction() {
+        let case = CASES.iter().find(|case| case.name == "root + 3 tags").unwrap();
+        let most = case.contract.as_ref().unwrap().instructions * 10;
+        let verdict = |instructions, allocations| {
+            Cost { instructions, allocations, operations: 10 }.verdict(case)
+        };
+        assert_eq!(verdict(most, 0), Verdict::Kept);
+        assert_eq!(verdict(most + 1, 0), Verdict::Exceeded);
+        assert_eq!(verdict(most, 1), Verdict::Exceeded);
+    }
+
+    #[test]
+    fn only_the_propagation_row_is_not_enforced() {
+        let not_enforced: Vec<_> = CASES
+            .iter()
+            .filter(|case| case.contract.is_some() && !case.enforced)
+            .map(|case| case.name)
+            .collect();
+        assert_eq!(not_enforced, ["inject + extract (HTTP headers)"]);
+    }
+}
