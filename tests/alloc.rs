@@ -1,0 +1,144 @@
+//! A span in its steady state allocates nothing, on the thread that makes it.
+//!
+//! Steady means that the tracer has seen such spans before: its buffers are there and warm. The
+//! counting allocator counts the calling thread only, so what the reporter's thread does is left
+//! out, and so are tests that run beside this one.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use std::time::Duration;
+
+use jaeger_client::sampler::ConstSampler;
+use jaeger_client::transport::{Sent, Transport};
+use jaeger_client::{Span, Tracer, TracerBuilder, TransportError};
+
+#[test]
+fn an_unsampled_span_allocates_nothing() {
+    for reporter in REPORTERS {
+        assert_eq!(allocations(reporter, false, |tracer, _| drop(tracer.start_span("op"))), 0);
+    }
+}
+
+#[test]
+fn tags_and_logs_of_an_unsampled_span_allocate_nothing() {
+    for reporter in REPORTERS {
+        let count = allocations(reporter, false, |tracer, _| {
+            let span = tracer.start_span("op");
+            three_tags(&span);
+            span.log(&[("event", "cache miss".into()), ("key", 42.into())]);
+        });
+        assert_eq!(count, 0);
+    }
+}
+
+#[test]
+fn a_root_with_tags_allocates_nothing() {
+    for reporter in REPORTERS {
+        let count = allocations(reporter, true, |tracer, _| three_tags(&tracer.start_span("op")));
+        assert_eq!(count, 0);
+    }
+}
+
+#[test]
+fn a_child_with_tags_and_a_log_allocates_nothing() {
+    for reporter in REPORTERS {
+        let count = allocations(reporter, true, |tracer, parent| {
+            let span = tracer.span("op").child_of(parent).start();
+            three_tags(&span);
+            span.log(&[("event", "cache miss".into()), ("key", 42.into())]);
+        });
+        assert_eq!(count, 0);
+    }
+}
+
+#[test]
+fn a_tree_of_ten_spans_allocates_nothing() {
+    for reporter in REPORTERS {
+        assert_eq!(allocations(reporter, true, |tracer, _| tree(tracer)), 0);
+    }
+}
+
+/// A buffer is made when none is back from the reporter's thread, so how many there are is a matter
+/// of timing, within a bound: with a queue of one, that is the one in it, the one being filled, the
+/// one being sent, and those that a flush takes. Without reuse there are dozens: one each time.
+#[test]
+fn full_buffers_are_used_again() {
+    let count = allocations(
+        |builder| builder.transport(Discard).queue_size(1),
+        true,
+        |tracer, _| (0..40).for_each(|_| tree(tracer)),
+    );
+    assert!(count <= 8, "{count} allocations");
+}
+
+#[test]
+fn what_allocates_is_counted() {
+    let count = allocations(REPORTERS[0], false, |_, _| drop(std::hint::black_box(vec![0_u8])));
+    assert_eq!(count, BURSTS * OPERATIONS);
+}
+
+/// Where finished spans go: nowhere, and through buffers, queue and thread to a transport.
+const REPORTERS: [fn(TracerBuilder) -> TracerBuilder; 2] =
+    [|builder| builder.null_reporter(), |builder| builder.transport(Discard)];
+
+const WARM_UPS: u64 = 2;
+const BURSTS: u64 = 5;
+
+/// Operations a burst; so many trees of spans stay within one buffer.
+const OPERATIONS: u64 = 20;
+
+/// Counts the allocations of `operation` in its steady state, all bursts together.
+fn allocations(
+    reporter: fn(TracerBuilder) -> TracerBuilder,
+    sampled: bool,
+    operation: impl Fn(&Tracer, &Span),
+) -> u64 {
+    let builder = Tracer::builder("alloc").sampler(ConstSampler::new(sampled));
+    // Flushed between bursts only: nothing but the bursts decides when a buffer is taken.
+    let builder = builder.flush_interval(Duration::from_secs(3_600));
+    let (tracer, _closer) = reporter(builder).build().unwrap();
+    let parent = tracer.start_span("parent");
+    let burst = || (0..OPERATIONS).for_each(|_| operation(&tracer, &parent));
+    let mut count = 0;
+    for nth in 0..WARM_UPS + BURSTS {
+        let info = allocation_counter::measure(burst);
+        count += if nth < WARM_UPS { 0 } else { info.count_total };
+        let receipt = tracer.flush(Duration::from_secs(30));
+        assert!(receipt.complete, "{receipt}");
+        assert!(!sampled || receipt.stats.not_sampled == 0, "nothing was encoded: {receipt}");
+    }
+    count
+}
+
+fn three_tags(span: &Span) {
+    span.set_tag("http.method", "GET");
+    span.set_tag("http.status_code", 200);
+    span.set_tag("error", false);
+}
+
+/// A root, three children, and two grandchildren below each.
+fn tree(tracer: &Tracer) {
+    let below = |parent: &Span| {
+        let span = tracer.span("op").child_of(parent).start();
+        three_tags(&span);
+        span
+    };
+    let root = tracer.start_span("op");
+    three_tags(&root);
+    for _ in 0..3 {
+        let child = below(&root);
+        for _ in 0..2 {
+            below(&child);
+        }
+    }
+}
+
+/// Takes every message.
+#[derive(Debug)]
+struct Discard;
+
+impl Transport for Discard {
+    fn send(&mut self, _message: &[u8]) -> Result<Sent, TransportError> {
+        Ok(Sent::OK)
+    }
+}
