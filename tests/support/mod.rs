@@ -1,0 +1,68 @@
+//! What the behavioural tests share: an agent on loopback, transports that obey, spans read whole.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(unused_imports, reason = "each test uses a part of it")]
+
+pub(crate) mod agent;
+pub(crate) mod read;
+pub(crate) mod transport;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use jaeger_client::Logger;
+
+/// Long enough for anything that is not broken, on a busy machine too.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// Keeps what a tracer says of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Said(Mutex<Vec<String>>);
+
+impl Said {
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn has(&self, words: &str) -> bool {
+        self.all().iter().any(|line| line.contains(words))
+    }
+}
+
+impl Logger for Said {
+    fn error(&self, message: &str) {
+        self.0.lock().unwrap().push(message.to_owned());
+    }
+}
+
+pub(crate) fn said() -> Arc<Said> {
+    Arc::default()
+}
+
+/// A small generator whose numbers are the same on every run.
+#[derive(Clone, Debug)]
+pub(crate) struct Seeded(u64);
+
+impl Seeded {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// How long something took.
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let value = work();
+    (value, start.elapsed())
+}
