@@ -1,0 +1,290 @@
+//! The ledger: whatever the transport does, every span is in exactly one place, at any moment.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+#![allow(clippy::disallowed_methods, reason = "the tests start the threads they need")]
+
+mod support;
+
+use std::io;
+use std::panic;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Once};
+use std::thread;
+use std::time::Duration;
+
+use jaeger_client::encoding::BatchView;
+use jaeger_client::sampler::ProbabilisticSampler;
+use jaeger_client::transport::Sent;
+use jaeger_client::{
+    InMemoryReporter, NullLogger, Span, Stats, Tracer, TracerBuilder, TransportError,
+};
+use support::transport::{By, Outcome};
+use support::{SOON, Seeded};
+
+/// What a transport does with a message, in shares of a hundred.
+#[derive(Clone, Copy, Debug)]
+struct Mood {
+    fails: u64,
+    panics: u64,
+    too_large: u64,
+    tells_of_refusal: u64,
+}
+
+const RELIABLE: Mood = Mood { fails: 0, panics: 0, too_large: 0, tells_of_refusal: 0 };
+const MOODY: Mood = Mood { fails: 15, panics: 10, too_large: 15, tells_of_refusal: 10 };
+
+/// A transport of that mood, and the number of spans it took and did not take back.
+fn moody(mood: Mood, seed: u64) -> (impl FnMut(&[u8]) -> Outcome + Send, Arc<AtomicU64>) {
+    let taken = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&taken);
+    let mut random = Seeded::new(seed);
+    let mut previous = None;
+    let send = move |message: &[u8]| {
+        let before = previous.take();
+        let dice = random.below(100);
+        let (_, batch) = BatchView::parse_message(message).expect("a message");
+        if dice < mood.fails {
+            return Err(TransportError::Io { source: io::Error::other("so it goes") });
+        }
+        if dice < mood.fails + mood.panics {
+            panic!("so it goes");
+        }
+        if dice < mood.fails + mood.panics + mood.too_large {
+            return Err(TransportError::TooLarge { bytes: message.len() });
+        }
+        let spans = batch.spans.count as u64;
+        count.fetch_add(spans, Ordering::SeqCst);
+        previous = Some(spans);
+        match before.filter(|_| random.below(100) < mood.tells_of_refusal) {
+            None => Ok(Sent::OK),
+            Some(refused) => {
+                count.fetch_sub(refused, Ordering::SeqCst);
+                Ok(Sent::PREVIOUS_REFUSED)
+            }
+        }
+    };
+    (send, taken)
+}
+
+/// Keeps the panics that a transport is told to have out of the output.
+fn quiet_reporter_threads() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let reporter = thread::current().name().is_some_and(|n| n.contains("reporter"));
+            if !reporter {
+                usual(info);
+            }
+        }));
+    });
+}
+
+const PRODUCERS: u64 = 4;
+const SPANS_EACH: u64 = 2_500;
+
+/// Starts spans and ends them in all the ways there are. Gives how many calls were misuse for sure.
+fn produce(tracer: &Tracer, seed: u64, elsewhere: &Sender<Span>) {
+    let mut random = Seeded::new(seed);
+    let text = "x".repeat(700);
+    for _ in 0..SPANS_EACH {
+        let span = tracer.start_span("op");
+        span.set_tag("n", random.next());
+        match random.below(6) {
+            0 => drop(span),
+            1 => {
+                span.finish();
+                span.finish();
+            }
+            2 => elsewhere.send(span).unwrap(),
+            3 => {
+                let other = span.clone();
+                drop(span);
+                other.log_event("last handle");
+            }
+            4 => {
+                span.log(&[("stack", text.as_str().into())]);
+                span.finish();
+            }
+            _ => {
+                tracer.span("child").child_of(&span).start().finish();
+                span.finish();
+            }
+        }
+    }
+}
+
+fn assert_follows(before: &Stats, after: &Stats, refusals: bool) {
+    assert!(after.is_balanced(), "{after}");
+    for (name, was, is) in [
+        ("started", before.started, after.started),
+        ("finished", before.finished, after.finished),
+        ("not_sampled", before.not_sampled, after.not_sampled),
+        ("dropped", before.dropped.total(), after.dropped.total()),
+        ("misused", before.misused, after.misused),
+        ("datagrams", before.datagrams, after.datagrams),
+    ] {
+        assert!(was <= is, "{name} went from {was} to {is}");
+    }
+    // A datagram that turns out to have been refused moves from `sent` to `send_failed`.
+    assert!(refusals || before.sent <= after.sent, "{before} then {after}");
+}
+
+/// Runs producers, one thread that finishes what they send it, and one that reads the ledger all
+/// the time; gives the last reading before the close.
+fn run(tracer: &Tracer, seed: u64, refusals: bool) -> u64 {
+    let over = AtomicBool::new(false);
+    let (elsewhere, spans) = channel::<Span>();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut last, mut readings) = (tracer.stats(), 0_u64);
+            while !over.load(Ordering::Acquire) {
+                let stats = tracer.stats();
+                assert_follows(&last, &stats, refusals);
+                (last, readings) = (stats, readings + 1);
+            }
+            readings
+        });
+        let finisher = scope.spawn(move || spans.into_iter().for_each(|span| span.finish()));
+        let producers: Vec<_> = (0..PRODUCERS)
+            .map(|n| {
+                let elsewhere = elsewhere.clone();
+                scope.spawn(move || produce(tracer, seed * PRODUCERS + n, &elsewhere))
+            })
+            .collect();
+        drop(elsewhere);
+        for producer in producers {
+            producer.join().unwrap();
+        }
+        finisher.join().unwrap();
+        over.store(true, Ordering::Release);
+        reader.join().unwrap()
+    })
+}
+
+/// How many spans `produce` starts, told by the same dice.
+fn expected_spans(seed: u64) -> u64 {
+    let producer = |n| {
+        let mut random = Seeded::new(seed * PRODUCERS + n);
+        let children = (0..SPANS_EACH).filter(|_| (random.next(), random.below(6)).1 == 5).count();
+        SPANS_EACH + children as u64
+    };
+    (0..PRODUCERS).map(producer).sum()
+}
+
+fn configured(seed: u64) -> TracerBuilder {
+    let mut random = Seeded::new(seed);
+    Tracer::builder("svc")
+        .sampler(ProbabilisticSampler::new([1.0, 0.5, 0.1][random.below(3) as usize]).unwrap())
+        .logger(NullLogger::default())
+        .queue_size([1, 1_000, 100_000][random.below(3) as usize])
+        .shards([1, 2, 8][random.below(3) as usize])
+        .max_packet_size([800, 2_000, 65_000][random.below(3) as usize])
+        .flush_interval([Duration::from_millis(1), SOON][random.below(2) as usize])
+}
+
+fn check(builder: TracerBuilder, seed: u64, taken: &AtomicU64, refusals: bool) -> Stats {
+    let (tracer, closer) = builder.build().unwrap();
+    let readings = run(&tracer, seed, refusals);
+    assert!(readings > 0, "the ledger was never read");
+    let before = tracer.stats();
+    let receipt = closer.close(SOON);
+    let stats = receipt.stats;
+    assert!(receipt.complete, "seed {seed}: {receipt}");
+    assert_follows(&before, &stats, refusals);
+    assert_eq!(stats, tracer.stats(), "the receipt is the ledger");
+    assert_eq!(stats.started, expected_spans(seed), "seed {seed}: {stats}");
+    assert_eq!((stats.open, stats.queued), (0, 0), "seed {seed}: {stats}");
+    assert_eq!(stats.sent, taken.load(Ordering::SeqCst), "seed {seed}: {stats}");
+    assert_eq!(stats.sent + stats.dropped.total() + stats.not_sampled, stats.finished);
+    stats
+}
+
+#[test]
+fn the_ledger_is_balanced_at_any_moment_with_a_reliable_transport() {
+    for seed in 1..=6 {
+        let (send, taken) = moody(RELIABLE, seed);
+        let stats = check(configured(seed).transport(By(send)), seed, &taken, false);
+        assert_eq!(stats.dropped.send_failed, 0, "seed {seed}: {stats}");
+    }
+}
+
+#[test]
+fn the_ledger_is_balanced_at_any_moment_with_a_transport_that_fails_and_panics() {
+    quiet_reporter_threads();
+    let mut failed = 0;
+    for seed in 10..=21 {
+        let (send, taken) = moody(MOODY, seed);
+        let stats = check(configured(seed).transport(By(send)), seed, &taken, true);
+        failed += stats.dropped.send_failed;
+    }
+    assert!(failed > 0, "the transport's mood was too good");
+}
+
+#[test]
+fn the_ledger_is_balanced_without_a_reporter_thread() {
+    let memory = InMemoryReporter::new();
+    let (tracer, closer) = configured(30).in_memory(&memory).build().unwrap();
+    run(&tracer, 30, false);
+    let receipt = closer.close(Duration::ZERO);
+    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
+    assert_eq!(receipt.stats.sent, memory.len() as u64);
+    assert_eq!((receipt.stats.started, receipt.stats.open), (expected_spans(30), 0));
+
+    let (tracer, closer) = configured(31).null_reporter().build().unwrap();
+    run(&tracer, 31, false);
+    let receipt = closer.close(Duration::ZERO);
+    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
+    assert_eq!((receipt.stats.started, receipt.stats.open), (expected_spans(31), 0));
+}
+
+#[test]
+fn a_close_in_the_middle_of_the_work_counts_what_comes_after_it() {
+    for seed in 40..=44 {
+        let (send, taken) = moody(RELIABLE, seed);
+        let builder = configured(seed).sampler(ProbabilisticSampler::new(1.0).unwrap());
+        let (tracer, closer) = builder.transport(By(send)).build().unwrap();
+        let (elsewhere, spans) = channel::<Span>();
+        let receipt = thread::scope(|scope| {
+            let finisher = scope.spawn(move || spans.into_iter().for_each(|span| span.finish()));
+            for n in 0..PRODUCERS {
+                let (elsewhere, tracer) = (elsewhere.clone(), &tracer);
+                scope.spawn(move || produce(tracer, seed * PRODUCERS + n, &elsewhere));
+            }
+            drop(elsewhere);
+            while tracer.stats().finished < SPANS_EACH {
+                thread::yield_now();
+            }
+            let receipt = closer.close(SOON);
+            finisher.join().unwrap();
+            receipt
+        });
+        assert!(receipt.complete && receipt.stats.is_balanced(), "seed {seed}: {receipt}");
+        let stats = tracer.stats();
+        assert_eq!((stats.started, stats.open), (expected_spans(seed), 0), "seed {seed}: {stats}");
+        assert_eq!(stats.queued, 0, "nothing gets in after the close: {stats}");
+        assert_eq!(stats.sent, taken.load(Ordering::SeqCst), "seed {seed}: {stats}");
+        assert_eq!(stats.sent, receipt.stats.sent, "nothing is sent after the close");
+        assert!(stats.is_balanced(), "{stats}");
+    }
+}
+
+#[test]
+fn only_a_refusal_that_comes_to_light_late_takes_from_sent() {
+    let mut messages = 0;
+    let send = move |_: &[u8]| {
+        messages += 1;
+        Ok(if messages == 2 { Sent::PREVIOUS_REFUSED } else { Sent::OK })
+    };
+    let builder = Tracer::builder("svc").logger(NullLogger::default()).flush_interval(SOON);
+    let (tracer, closer) = builder.transport(By(send)).build().unwrap();
+    let mut ledger = Vec::new();
+    for spans in [3, 5, 7] {
+        (0..spans).for_each(|_| tracer.start_span("op").finish());
+        let stats = tracer.flush(SOON).stats;
+        ledger.push((stats.sent, stats.dropped.send_failed));
+    }
+    assert_eq!(ledger, [(3, 0), (5, 3), (12, 3)]);
+    assert!(closer.close(SOON).stats.is_balanced());
+}
