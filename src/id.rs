@@ -3,11 +3,10 @@
 //! Called by the tracer for each span and by the header codecs. Must not touch the clock or any
 //! lock: an id costs one step of a thread's own generator.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
 
 use rand::Rng;
-use rand::rngs::SmallRng;
 
 /// Names a trace: 128 bits, of which the high 64 may be zero.
 ///
@@ -121,18 +120,32 @@ pub trait IdGenerator: fmt::Debug + Send + Sync {
 }
 
 thread_local! {
-    static RNG: RefCell<SmallRng> = RefCell::new(rand::make_rng());
+    /// The state of this thread's generator; zero before its first use.
+    static STATE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// 63 random bits. The top bit stays clear because the Java client reads ids as signed numbers and
 /// would otherwise decide differently from Go on the same trace.
+///
+/// The generator is wyrand, seeded from the operating system's once a thread: ids need to differ,
+/// not to be secret, and they are drawn once or twice for every span.
+#[inline]
 pub(crate) fn random_63() -> u64 {
-    let draw = RNG.try_with(|rng| match rng.try_borrow_mut() {
-        Ok(mut rng) => rng.next_u64(),
-        Err(_) => rand::rng().next_u64(),
-    });
-    // The thread is being torn down: its generator is gone, a new one serves this single number.
-    draw.unwrap_or_else(|_| rand::make_rng::<SmallRng>().next_u64()) >> 1
+    // Without a destructor the state is there until the thread is gone; the fallback is for the
+    // type's sake.
+    let state = STATE.try_with(Cell::get).unwrap_or(0);
+    let state = if state == 0 { seed() } else { state };
+    let next = state.wrapping_add(0xa076_1d64_78bd_642f);
+    let _ = STATE.try_with(|cell| cell.set(next));
+    let mixed = u128::from(next) * u128::from(next ^ 0xe703_7ed1_a0b4_28db);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves are folded")]
+    let id = (mixed >> 64) as u64 ^ mixed as u64;
+    id >> 1
+}
+
+#[cold]
+fn seed() -> u64 {
+    rand::rng().next_u64() | 1
 }
 
 /// 63 random bits that are not all zero.

@@ -181,7 +181,9 @@ impl<'a> BatchView<'a> {
         let start = write_header(&mut out, seq_id, &process, self.spans.count);
         out.drain(..start);
         out.extend_from_slice(self.spans.bytes);
-        write_trailer(&mut out, self.seq_no, self.stats);
+        let mut trailer = [0; TRAILER_MAX];
+        let trailer_len = write_trailer(&mut trailer, self.seq_no, self.stats);
+        out.extend_from_slice(&trailer[..trailer_len]);
         out
     }
 }
@@ -227,8 +229,13 @@ pub(crate) fn write_header(room: &mut [u8], seq_id: u32, process: &[u8], spans: 
     end
 }
 
-/// Appends what follows the spans.
-pub(crate) fn write_trailer(out: &mut Vec<u8>, seq_no: Option<i64>, stats: Option<ClientStats>) {
+/// Writes what follows the spans at the start of `room`, of at least [`TRAILER_MAX`] bytes, and
+/// gives how many bytes that is.
+pub(crate) fn write_trailer(
+    room: &mut [u8],
+    seq_no: Option<i64>,
+    stats: Option<ClientStats>,
+) -> usize {
     let mut stage = Stage::<TRAILER_MAX>::new();
     let mut last_field = 2;
     if let Some(seq_no) = seq_no {
@@ -250,7 +257,9 @@ pub(crate) fn write_trailer(out: &mut Vec<u8>, seq_no: Option<i64>, stats: Optio
     }
     stage.byte(STOP);
     stage.byte(STOP);
-    out.extend_from_slice(stage.bytes());
+    let trailer = stage.bytes();
+    room[..trailer.len()].copy_from_slice(trailer);
+    trailer.len()
 }
 
 impl<'a> Reader<'a> {
@@ -317,10 +326,8 @@ mod tests {
         let process = ProcessView::new(b"s", None).to_bytes();
         let mut room = vec![0; HEADER_MAX + process.len()];
         write_header(&mut room, u32::MAX, &process, usize::MAX);
-        let mut out = Vec::new();
         let stats = ClientStats::new(i64::MIN, i64::MIN, i64::MIN);
-        write_trailer(&mut out, Some(i64::MIN), Some(stats));
-        assert!(out.len() <= TRAILER_MAX, "{}", out.len());
+        write_trailer(&mut [0; TRAILER_MAX], Some(i64::MIN), Some(stats));
     }
 
     #[test]

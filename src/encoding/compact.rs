@@ -71,102 +71,193 @@ impl SpanView<'_> {
     /// The exact number of bytes [`encode`](Self::encode) appends.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        Parts::of(self).len(self)
+        let number = |value: i64| 1 + varint_len(zigzag(value));
+        let list = |list: Option<List<'_>>| {
+            list.map_or(0, |l| 1 + list_header_len(l.count) + l.bytes.len())
+        };
+        number(self.trace_id.low().cast_signed())
+            + number(self.trace_id.high().cast_signed())
+            + number(self.span_id.get().cast_signed())
+            + number(self.parent_span_id.get().cast_signed())
+            + 1
+            + varint_len(self.operation_name.len() as u64)
+            + self.operation_name.len()
+            + list(self.references)
+            + number(i64::from(self.flags))
+            + number(self.start_time_micros)
+            + number(self.duration_micros)
+            + list(self.tags)
+            + list(self.logs)
+            + 1
     }
 
     /// Appends the span's canonical bytes to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let parts = Parts::of(self);
-        out.reserve(parts.len(self));
-        parts.write(out, self);
-    }
-}
-
-/// A span's fields of fixed kinds, encoded; what lies between them is copied from where it is.
-pub(crate) struct Parts {
-    /// Ids, and the header of the operation name.
-    ids: Stage<64>,
-    /// The header of the references.
-    references: Stage<8>,
-    /// Flags, start, duration, and the header of the tags.
-    times: Stage<48>,
-    /// The header of the logs.
-    logs: Stage<8>,
-}
-
-impl Parts {
-    #[inline]
-    pub(crate) fn of(span: &SpanView<'_>) -> Self {
-        let mut ids = Stage::new();
-        let low = span.trace_id.low().cast_signed();
-        let id = span.span_id.get().cast_signed();
-        ids.byte(0x16);
-        let start = ids.at;
-        ids.varint(zigzag(low));
-        let end = ids.at;
-        ids.byte(0x16);
-        ids.varint(zigzag(span.trace_id.high().cast_signed()));
-        ids.byte(0x16);
-        if id == low {
-            // A root's span id is its trace id, so its ten bytes are there already.
-            ids.repeat(start, end);
-        } else {
-            ids.varint(zigzag(id));
-        }
-        ids.byte(0x16);
-        ids.varint(zigzag(span.parent_span_id.get().cast_signed()));
-        ids.byte(0x18);
-        ids.varint(span.operation_name.len() as u64);
-
-        let mut last_field = 5;
-        let mut references = Stage::new();
-        references.list_field(&mut last_field, 6, span.references);
-        let mut times = Stage::new();
-        times.byte(((7 - last_field) << 4) | 5);
-        times.varint(zigzag(i64::from(span.flags)));
-        times.byte(0x16);
-        times.varint(zigzag(span.start_time_micros));
-        times.byte(0x16);
-        times.varint(zigzag(span.duration_micros));
-        last_field = 9;
-        times.list_field(&mut last_field, 10, span.tags);
-        let mut logs = Stage::new();
-        logs.list_field(&mut last_field, 11, span.logs);
-        Self { ids, references, times, logs }
+        let start = out.len();
+        out.resize(start + self.max_len(), 0);
+        let written = self.write(&mut out[start..]);
+        out.truncate(start + written);
     }
 
+    /// A number of bytes that is surely enough, found without looking at the numbers.
     #[inline]
-    pub(crate) fn len(&self, span: &SpanView<'_>) -> usize {
+    pub(crate) fn max_len(&self) -> usize {
         let list = |list: Option<List<'_>>| list.map_or(0, |list| list.bytes.len());
-        self.ids.at
-            + span.operation_name.len()
-            + self.references.at
-            + list(span.references)
-            + self.times.at
-            + list(span.tags)
-            + self.logs.at
-            + list(span.logs)
-            + 1
+        MAX_FIXED_BYTES
+            + self.operation_name.len()
+            + list(self.references)
+            + list(self.tags)
+            + list(self.logs)
     }
 
+    /// Writes the span at the start of `room`, which must hold [`max_len`](Self::max_len) bytes, and
+    /// gives how many it took.
     #[inline]
-    pub(crate) fn write(&self, out: &mut Vec<u8>, span: &SpanView<'_>) {
-        out.extend_from_slice(self.ids.bytes());
-        out.extend_from_slice(span.operation_name);
-        out.extend_from_slice(self.references.bytes());
-        for list in span.references.iter().filter(|list| list.count > 0) {
-            out.extend_from_slice(list.bytes);
+    pub(crate) fn write(&self, room: &mut [u8]) -> usize {
+        let mut to = Cursor { room, at: 0 };
+        let low = Varint::of(zigzag(self.trace_id.low().cast_signed()));
+        to.byte(0x16);
+        to.varint(low);
+        to.byte(0x16);
+        to.number(zigzag(self.trace_id.high().cast_signed()));
+        to.byte(0x16);
+        if self.span_id.get() == self.trace_id.low() {
+            // A root's span id is its trace id.
+            to.varint(low);
+        } else {
+            to.number(zigzag(self.span_id.get().cast_signed()));
         }
-        out.extend_from_slice(self.times.bytes());
-        for list in span.tags.iter().filter(|list| list.count > 0) {
-            out.extend_from_slice(list.bytes);
-        }
-        out.extend_from_slice(self.logs.bytes());
-        for list in span.logs.iter().filter(|list| list.count > 0) {
-            out.extend_from_slice(list.bytes);
-        }
-        out.push(STOP);
+        to.byte(0x16);
+        to.number(zigzag(self.parent_span_id.get().cast_signed()));
+        to.byte(0x18);
+        to.number(self.operation_name.len() as u64);
+        to.bytes(self.operation_name);
+        let mut last_field = to.list(5, 6, self.references);
+        to.byte(((7 - last_field) << 4) | 5);
+        to.number(zigzag(i64::from(self.flags)));
+        to.byte(0x16);
+        to.number(zigzag(self.start_time_micros));
+        to.byte(0x16);
+        to.number(zigzag(self.duration_micros));
+        last_field = to.list(9, 10, self.tags);
+        to.list(last_field, 11, self.logs);
+        to.byte(STOP);
+        to.at
     }
+}
+
+/// What a span takes at most beside its name and lists: seven numbers of up to ten bytes, four
+/// lengths of up to six, eleven field headers, a stop; and the bytes that a number's fixed-size
+/// write goes beyond its own.
+pub(crate) const MAX_FIXED_BYTES: usize = 120;
+
+/// A place in bytes whose room was checked beforehand. Where it was not enough after all, what does
+/// not fit is left out: the reader then refuses the span, and nothing panics.
+struct Cursor<'a> {
+    room: &'a mut [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    #[inline(always)]
+    fn byte(&mut self, byte: u8) {
+        if let Some(slot) = self.room.get_mut(self.at) {
+            *slot = byte;
+        }
+        self.at += 1;
+    }
+
+    #[inline(always)]
+    fn array<const N: usize>(&mut self, bytes: [u8; N]) {
+        if let Some(slot) = self.room.get_mut(self.at..self.at + N) {
+            slot.copy_from_slice(&bytes);
+        }
+        self.at += N;
+    }
+
+    #[inline(always)]
+    fn varint(&mut self, varint: Varint) {
+        if let Some(slot) = self.room.get_mut(self.at..self.at + 10) {
+            slot[..8].copy_from_slice(&varint.first.to_le_bytes());
+            slot[8..].copy_from_slice(&varint.last.to_le_bytes());
+        }
+        self.at += varint.len;
+    }
+
+    #[inline(always)]
+    fn number(&mut self, value: u64) {
+        #[expect(clippy::cast_possible_truncation, reason = "seven bits each")]
+        if value < 0x80 {
+            self.byte(value as u8);
+        } else if value < 0x4000 {
+            self.array([value as u8 | 0x80, (value >> 7) as u8]);
+        } else {
+            self.varint(Varint::of(value));
+        }
+    }
+
+    /// Copies bytes, short ones without a call: most keys and values are.
+    #[inline(always)]
+    fn bytes(&mut self, bytes: &[u8]) {
+        let len = bytes.len();
+        if let Some(slot) = self.room.get_mut(self.at..self.at + len) {
+            match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+                (Some(first), Some(last)) if len <= 16 => {
+                    if let Some(to) = slot.first_chunk_mut::<8>() {
+                        *to = *first;
+                    }
+                    if let Some(to) = slot.last_chunk_mut::<8>() {
+                        *to = *last;
+                    }
+                }
+                _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+                    (Some(first), Some(last)) if len < 8 => {
+                        if let Some(to) = slot.first_chunk_mut::<4>() {
+                            *to = *first;
+                        }
+                        if let Some(to) = slot.last_chunk_mut::<4>() {
+                            *to = *last;
+                        }
+                    }
+                    _ => slot.copy_from_slice(bytes),
+                },
+            }
+        }
+        self.at += len;
+    }
+
+    /// A list field with structures in it, if there is a list. Gives the last field's number.
+    #[inline(always)]
+    fn list(&mut self, last_field: u8, field: u8, list: Option<List<'_>>) -> u8 {
+        let Some(list) = list else { return last_field };
+        #[expect(clippy::cast_possible_truncation, reason = "below 15")]
+        if list.count < 15 {
+            self.array([((field - last_field) << 4) | 9, ((list.count as u8) << 4) | 12]);
+        } else {
+            self.array([((field - last_field) << 4) | 9, 0xfc]);
+            self.number(list.count as u64);
+        }
+        if list.count > 0 {
+            self.bytes(list.bytes);
+        }
+        field
+    }
+
+    /// A field's header and a length.
+    #[inline(always)]
+    fn head(&mut self, field: u8, length: usize) {
+        #[expect(clippy::cast_possible_truncation, reason = "below 0x80")]
+        if length < 0x80 {
+            self.array([field, length as u8]);
+        } else {
+            self.byte(field);
+            self.number(length as u64);
+        }
+    }
+}
+
+fn list_header_len(count: usize) -> usize {
+    if count < 15 { 1 } else { 1 + varint_len(count as u64) }
 }
 
 /// Bytes being put together on the stack, with a capacity that the caller has proved sufficient.
@@ -194,34 +285,21 @@ impl<const N: usize> Stage<N> {
     }
 
     #[inline]
-    fn repeat(&mut self, start: usize, end: usize) {
-        self.buffer.copy_within(start..end, self.at);
-        self.at += end - start;
-    }
-
-    #[inline]
     pub(super) fn varint(&mut self, value: u64) {
         if value < 0x80 {
             #[expect(clippy::cast_possible_truncation, reason = "below 0x80")]
             self.byte(value as u8);
             return;
         }
-        let (bytes, len) = varint(value);
-        match self.buffer[self.at..].first_chunk_mut::<10>() {
-            Some(room) => *room = bytes,
-            None => self.buffer[self.at..self.at + len].copy_from_slice(&bytes[..len]),
+        let Varint { first, last, len } = Varint::of(value);
+        let first = first.to_le_bytes();
+        let last = last.to_le_bytes();
+        for (slot, byte) in
+            self.buffer[self.at..self.at + len].iter_mut().zip(first.iter().chain(&last))
+        {
+            *slot = *byte;
         }
         self.at += len;
-    }
-
-    /// The header of a list field with structures in it, if there is a list.
-    #[inline]
-    fn list_field(&mut self, last_field: &mut u8, field: u8, list: Option<List<'_>>) {
-        if let Some(list) = list {
-            self.byte(((field - *last_field) << 4) | 9);
-            *last_field = field;
-            self.list_header(list.count);
-        }
     }
 
     #[inline]
@@ -243,81 +321,113 @@ pub(super) const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
-/// A number's variable-length form: seven bits a byte, lowest first; and how many bytes it takes.
-///
-/// Without a loop: the groups are spread by three shifts, and the marks of continuation are one
-/// mask. A random 64-bit id takes ten bytes, where the loop was a quarter of a span's cost.
+/// How many bytes a number's variable-length form takes.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "each narrowing follows a mask")]
-pub(super) const fn varint(value: u64) -> ([u8; 10], usize) {
+const fn varint_len(value: u64) -> usize {
     let significant = 64 - (value | 1).leading_zeros() as usize;
-    let len = (significant * 9 + 64) / 64;
-    let mut x = value & 0x00ff_ffff_ffff_ffff;
-    x = (x & 0x0000_0000_0fff_ffff) | ((x << 4) & 0x0fff_ffff_0000_0000);
-    x = (x & 0x0000_3fff_0000_3fff) | ((x << 2) & 0x3fff_0000_3fff_0000);
-    x = (x & 0x007f_007f_007f_007f) | ((x << 1) & 0x7f00_7f00_7f00_7f00);
-    let (mut ninth, tenth) = (((value >> 56) & 0x7f) as u8, (value >> 63) as u8);
-    if len > 8 {
-        x |= 0x8080_8080_8080_8080;
-        if len > 9 {
-            ninth |= 0x80;
-        }
-    } else {
-        x |= 0x8080_8080_8080_8080 & !(u64::MAX << (8 * (len - 1)));
-    }
-    let b = x.to_le_bytes();
-    ([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], ninth, tenth], len)
+    (significant * 9 + 64) / 64
 }
 
-/// Bytes that grow: the tags, logs and references of a live span.
+/// A number's variable-length form: seven bits a byte, lowest first.
+///
+/// Made without a loop: the groups are spread by three shifts, and the marks of continuation are one
+/// mask. A random 64-bit id takes ten bytes, where the loop was a quarter of a span's cost.
+#[derive(Clone, Copy)]
+struct Varint {
+    /// The first eight bytes.
+    first: u64,
+    /// The other two.
+    last: u16,
+    /// How many of them count.
+    len: usize,
+}
+
+impl Varint {
+    #[inline(always)]
+    const fn of(value: u64) -> Self {
+        let len = varint_len(value);
+        let mut x = value & 0x00ff_ffff_ffff_ffff;
+        x = (x & 0x0000_0000_0fff_ffff) | ((x << 4) & 0x0fff_ffff_0000_0000);
+        x = (x & 0x0000_3fff_0000_3fff) | ((x << 2) & 0x3fff_0000_3fff_0000);
+        x = (x & 0x007f_007f_007f_007f) | ((x << 1) & 0x7f00_7f00_7f00_7f00);
+        let marks = 0x8080_8080_8080_8080_u64;
+        if len <= 8 {
+            return Self { first: x | (marks & !(u64::MAX << (8 * (len - 1)))), last: 0, len };
+        }
+        // Bits 56 to 62 in the ninth byte, which goes on where there is a tenth with bit 63.
+        let tenth = ((value >> 63) as u16) << 8;
+        let ninth = ((value >> 56) & 0x7f) as u16 | (tenth >> 1);
+        Self { first: x | marks, last: ninth | tenth, len }
+    }
+}
+
+/// Bytes that grow: the tags and logs of a live span.
+///
+/// The vector is always filled to its end, so that writing needs no more than a place in it.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    bytes: Vec<u8>,
+    room: Vec<u8>,
+    at: usize,
 }
 
 impl From<Vec<u8>> for Scratch {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self { bytes }
+    fn from(room: Vec<u8>) -> Self {
+        Self { at: room.len(), room }
     }
 }
 
 impl Scratch {
-    pub(crate) fn into_vec(self) -> Vec<u8> {
-        self.bytes
+    pub(crate) fn into_vec(mut self) -> Vec<u8> {
+        self.room.truncate(self.at);
+        self.room
     }
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.room.get(..self.at).unwrap_or_default()
     }
 
     #[inline]
     pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
+        self.at = 0;
     }
 
     #[inline]
     pub(crate) fn truncate(&mut self, length: usize) {
-        self.bytes.truncate(length);
+        self.at = self.at.min(length);
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.bytes.capacity()
+        self.room.len()
+    }
+
+    /// A cursor with room for `bytes` and what a number's write goes beyond its end.
+    #[inline(always)]
+    fn cursor(&mut self, bytes: usize) -> Cursor<'_> {
+        if self.room.len() - self.at < bytes + 16 {
+            self.grow(bytes);
+        }
+        Cursor { room: &mut self.room, at: self.at }
+    }
+
+    #[cold]
+    fn grow(&mut self, bytes: usize) {
+        let needed = self.at + bytes + 16;
+        self.room.resize(needed.max(2 * self.room.len()).max(256), 0);
     }
 
     #[inline]
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        let mut to = self.cursor(bytes.len());
+        to.bytes(bytes);
+        self.at = to.at;
     }
 
     #[inline]
     pub(crate) fn push(&mut self, byte: u8) {
-        self.bytes.push(byte);
-    }
-
-    #[inline]
-    fn small(&mut self, stage: &Stage<16>) {
-        self.bytes.extend_from_slice(stage.bytes());
+        let mut to = self.cursor(1);
+        to.byte(byte);
+        self.at = to.at;
     }
 
     /// Appends a tag.
@@ -328,67 +438,47 @@ impl Scratch {
             _ => 0,
         };
         // One check for room: 32 bytes hold all headers and every value of fixed size.
-        self.bytes.reserve(key.len() + text + 32);
-        self.head(0x18, key.len());
-        self.bytes.extend_from_slice(key);
+        let mut to = self.cursor(key.len() + text + 32);
+        to.head(0x18, key.len());
+        to.bytes(key);
         match value {
             ValueView::Str(text) => {
-                self.bytes.extend_from_slice(&[0x15, 0]);
-                self.head(0x18, text.len());
-                self.bytes.extend_from_slice(text);
-                self.bytes.push(STOP);
+                to.array([0x15, 0]);
+                to.head(0x18, text.len());
+                to.bytes(text);
+                to.byte(STOP);
             }
             ValueView::Double(double) => {
-                let b = double.to_le_bytes();
-                self.bytes.extend_from_slice(&[
-                    0x15, 2, 0x27, b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], STOP,
-                ]);
+                to.array([0x15, 2, 0x27]);
+                to.array(double.to_le_bytes());
+                to.byte(STOP);
             }
             ValueView::Bool(truth) => {
-                let kind = if truth { 0x31 } else { 0x32 };
-                self.bytes.extend_from_slice(&[0x15, 4, kind, STOP]);
+                to.array([0x15, 4, if truth { 0x31 } else { 0x32 }, STOP]);
             }
             ValueView::Long(long) => {
-                let mut stage = Stage::<16>::new();
-                stage.byte(0x15);
-                stage.byte(6);
-                stage.byte(0x46);
-                stage.varint(zigzag(long));
-                stage.byte(STOP);
-                self.small(&stage);
+                to.array([0x15, 6, 0x46]);
+                to.number(zigzag(long));
+                to.byte(STOP);
             }
             ValueView::Binary(bytes) => {
-                self.bytes.extend_from_slice(&[0x15, 8]);
-                self.head(0x58, bytes.len());
-                self.bytes.extend_from_slice(bytes);
-                self.bytes.push(STOP);
+                to.array([0x15, 8]);
+                to.head(0x58, bytes.len());
+                to.bytes(bytes);
+                to.byte(STOP);
             }
         }
-    }
-
-    /// A field's header and a length.
-    #[inline]
-    fn head(&mut self, field: u8, length: usize) {
-        #[expect(clippy::cast_possible_truncation, reason = "below 0x80")]
-        if length < 0x80 {
-            self.bytes.extend_from_slice(&[field, length as u8]);
-        } else {
-            let mut stage = Stage::<16>::new();
-            stage.byte(field);
-            stage.varint(length as u64);
-            self.small(&stage);
-        }
+        self.at = to.at;
     }
 
     /// What precedes the fields of a log.
     #[inline]
     pub(crate) fn log_head(&mut self, timestamp_micros: i64, fields: usize) {
-        let mut stage = Stage::<32>::new();
-        stage.byte(0x16);
-        stage.varint(zigzag(timestamp_micros));
-        stage.byte(0x19);
-        stage.list_header(fields);
-        self.bytes.extend_from_slice(stage.bytes());
+        let mut to = self.cursor(32);
+        to.byte(0x16);
+        to.number(zigzag(timestamp_micros));
+        to.list(1, 2, Some(List::new(fields, &[])));
+        self.at = to.at;
     }
 }
 
@@ -419,8 +509,11 @@ mod tests {
             [power.wrapping_sub(1), power, power.wrapping_add(1), power | 0x5555_5555]
         });
         for value in edges.chain([0, u64::MAX, u64::MAX - 1]) {
-            let (bytes, len) = varint(value);
-            assert_eq!(&bytes[..len], naive(value), "{value:#x}");
+            let varint = Varint::of(value);
+            let mut bytes = varint.first.to_le_bytes().to_vec();
+            bytes.extend(varint.last.to_le_bytes());
+            assert_eq!(&bytes[..varint.len], naive(value), "{value:#x}");
+            assert_eq!(varint_len(value), varint.len);
         }
     }
 

@@ -16,7 +16,7 @@ mod zipkin;
 
 pub use self::batch::{BatchView, ClientStats, ProcessView};
 pub(crate) use self::batch::{HEADER_MAX, TRAILER_MAX, write_header, write_trailer};
-pub(crate) use self::compact::{Parts, Scratch, cut};
+pub(crate) use self::compact::{MAX_FIXED_BYTES, Scratch, cut};
 pub use self::compact::{put_log, put_reference, put_tag};
 pub use self::read::DecodeError;
 #[cfg(test)]

@@ -12,17 +12,26 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::trim;
-use crate::encoding::{HEADER_MAX, Parts, SpanView, TRAILER_MAX};
+use crate::encoding::{HEADER_MAX, MAX_FIXED_BYTES, SpanView, TRAILER_MAX};
 use crate::span::core::SpanSink;
 use crate::stats::{Dropped, Stats};
 
 /// Finished spans in one piece of memory, with room for what surrounds them on the wire.
 #[derive(Debug)]
 pub(crate) struct Buffer {
-    /// `headroom` bytes that the header will take, then the spans.
+    /// `headroom` bytes that the header will take, then the spans, then room for more. Empty until
+    /// the first span comes.
     pub(crate) bytes: Vec<u8>,
+    /// Where the spans end.
+    pub(crate) end: usize,
     /// How many spans.
     pub(crate) spans: usize,
+}
+
+impl Buffer {
+    fn empty(headroom: usize) -> Self {
+        Self { bytes: Vec::new(), end: headroom, spans: 0 }
+    }
 }
 
 #[derive(Debug)]
@@ -70,10 +79,7 @@ impl Shards {
         let headroom = HEADER_MAX + process_bytes;
         let empty = || Shard {
             // Memory is taken when the first span comes.
-            slot: Mutex::new(Slot {
-                buffer: Buffer { bytes: Vec::new(), spans: 0 },
-                closed: false,
-            }),
+            slot: Mutex::new(Slot { buffer: Buffer::empty(headroom), closed: false }),
         };
         Self {
             shards: (0..count.next_power_of_two()).map(|_| empty()).collect(),
@@ -125,65 +131,57 @@ impl Shards {
         if spans == 0 {
             return;
         }
-        let buffer = std::mem::replace(&mut slot.buffer, Buffer { bytes: Vec::new(), spans: 0 });
+        let buffer = std::mem::replace(&mut slot.buffer, Buffer::empty(self.headroom));
         let mut flow = self.flow.lock();
         match self.full.try_send(buffer) {
             Ok(()) => flow.in_queue += spans,
             Err(TrySendError::Full(mut refused) | TrySendError::Disconnected(mut refused)) => {
                 flow.dropped.queue_full += spans;
-                refused.bytes.truncate(self.headroom);
+                refused.end = self.headroom;
                 refused.spans = 0;
                 slot.buffer = refused;
             }
         }
     }
 
-    /// Gives an empty slot memory: used before, if there is any.
+    /// Writes a span that may not fit beside those that are there, whose exact size is known.
     #[cold]
-    fn furnish(&self, slot: &mut Slot) {
-        slot.buffer.bytes = self.spare.try_recv().unwrap_or_else(|_| {
-            let mut bytes = Vec::with_capacity(self.headroom + self.room() + TRAILER_MAX);
-            bytes.resize(self.headroom, 0);
-            bytes
-        });
-    }
-
-    /// Writes a span whose size is known into the slot.
-    #[inline]
-    fn write(&self, slot: &mut Slot, len: usize, write: impl FnOnce(&mut Vec<u8>)) {
+    fn write(&self, slot: &mut Slot, len: usize, write: impl FnOnce(&mut [u8]) -> usize) {
         let room = self.room();
-        let mut used = slot.buffer.bytes.len().saturating_sub(self.headroom);
-        if used + len > room {
+        if slot.buffer.end - self.headroom + len > room {
             self.hand_over(slot);
-            used = 0;
         }
-        if slot.buffer.bytes.capacity() == 0 {
-            self.furnish(slot);
+        let buffer = &mut slot.buffer;
+        if buffer.bytes.is_empty() {
+            // Memory that was used before, if there is any.
+            buffer.bytes = self.spare.try_recv().unwrap_or_default();
+            // A writer may go beyond a span's end by as much as it may overestimate its size, and
+            // the trailer comes behind the last span.
+            let slack = MAX_FIXED_BYTES + TRAILER_MAX;
+            let full = self.headroom + room + slack;
+            buffer.bytes.resize(full.max(buffer.bytes.len()), 0);
         }
-        write(&mut slot.buffer.bytes);
-        slot.buffer.spans += 1;
-        if used + len == room {
+        buffer.end += write(&mut buffer.bytes[buffer.end..]);
+        buffer.spans += 1;
+        if buffer.end - self.headroom == room {
             self.hand_over(slot);
         }
     }
 
     /// A span that does not fit a datagram: trimmed to fit, or dropped.
     #[cold]
-    fn accept_large(&self, lane: usize, span: &SpanView<'_>) -> bool {
-        let trimmed = trim::to_fit(span, self.room());
-        let mut slot = self.lock(lane);
-        let closed = slot.closed;
-        let mut flow = self.flow.lock();
-        match trimmed {
-            _ if closed => flow.dropped.closed += 1,
-            None => flow.dropped.too_large += 1,
+    fn accept_large(&self, slot: &mut Slot, span: &SpanView<'_>) -> bool {
+        match trim::to_fit(span, self.room()) {
+            None => self.flow.lock().dropped.too_large += 1,
             Some(bytes) => {
-                flow.trimmed += 1;
-                drop(flow);
-                self.write(&mut slot, bytes.len(), |out| out.extend_from_slice(&bytes));
+                self.flow.lock().trimmed += 1;
+                self.write(slot, bytes.len(), |out| {
+                    out[..bytes.len()].copy_from_slice(&bytes);
+                    bytes.len()
+                });
             }
         }
-        !closed
+        true
     }
 
     /// Takes what lies in the buffers, full or not. With `close`, nothing gets into them after it.
@@ -194,8 +192,7 @@ impl Shards {
             if slot.buffer.spans == 0 {
                 continue;
             }
-            let empty = Buffer { bytes: Vec::new(), spans: 0 };
-            let buffer = std::mem::replace(&mut slot.buffer, empty);
+            let buffer = std::mem::replace(&mut slot.buffer, Buffer::empty(self.headroom));
             self.flow.lock().in_queue += buffer.spans as u64;
             drop(slot);
             take(buffer);
@@ -241,17 +238,27 @@ pub(crate) enum Outcome {
 impl SpanSink for Shards {
     #[inline]
     fn accept(&self, lane: usize, span: &SpanView<'_>) -> bool {
-        let parts = Parts::of(span);
-        let len = parts.len(span);
-        if len > self.room() {
-            return self.accept_large(lane, span);
-        }
+        let bound = span.max_len();
         let mut slot = self.lock(lane);
+        let slot = &mut *slot;
         if slot.closed {
             self.flow.lock().dropped.closed += 1;
             return false;
         }
-        self.write(&mut slot, len, |out| parts.write(out, span));
+        let buffer = &mut slot.buffer;
+        if !buffer.bytes.is_empty() && buffer.end - self.headroom + bound < self.room() {
+            if let Some(room) = buffer.bytes.get_mut(buffer.end..) {
+                buffer.end += span.write(room);
+                buffer.spans += 1;
+                return true;
+            }
+        }
+        // Near the end of a buffer the size has to be known exactly.
+        let len = span.encoded_len();
+        if len > self.room() {
+            return self.accept_large(slot, span);
+        }
+        self.write(slot, len, |out| span.write(out));
         true
     }
 

@@ -18,8 +18,7 @@ use super::trim;
 use crate::clock;
 use crate::diag::Cause;
 use crate::encoding::{
-    BatchView, ClientStats, HEADER_MAX, List, ProcessView, SpanView, TRAILER_MAX, write_header,
-    write_trailer,
+    BatchView, ClientStats, List, ProcessView, SpanView, write_header, write_trailer,
 };
 use crate::error::{ConfigError, TransportError};
 use crate::span::core::Core;
@@ -158,15 +157,16 @@ impl Worker {
     fn send_buffer(&mut self, core: &Core, mut buffer: Buffer) {
         let headroom = self.shards.headroom();
         let count = buffer.spans;
-        let used = buffer.bytes.len();
+        let used = buffer.end;
         let fits = used - headroom <= self.shards.room();
         if self.protocol == AgentProtocol::Compact && fits {
             let stats = self.client_stats();
             let sequence = self.sequence.wrapping_add(1);
             let head = &mut buffer.bytes[..headroom];
             let start = write_header(head, sequence, &self.process, count);
-            write_trailer(&mut buffer.bytes, Some(i64::from(sequence)), Some(stats));
-            let sent = self.send(&buffer.bytes[start..]);
+            let room = &mut buffer.bytes[used..];
+            let end = used + write_trailer(room, Some(i64::from(sequence)), Some(stats));
+            let sent = self.send(&buffer.bytes[start..end]);
             match sent {
                 Err(TransportError::TooLarge { bytes }) if self.learn(core, bytes) => {
                     self.send_split(core, &buffer.bytes[headroom..used], count);
@@ -176,7 +176,6 @@ impl Worker {
         } else {
             self.send_split(core, &buffer.bytes[headroom..used], count);
         }
-        buffer.bytes.truncate(headroom);
         let _ = self.spare.try_send(buffer.bytes);
     }
 
@@ -236,19 +235,12 @@ impl Worker {
     fn message(&mut self, spans: List<'_>) -> Option<Vec<u8>> {
         let stats = self.client_stats();
         let sequence = self.sequence.wrapping_add(1);
-        if self.protocol == AgentProtocol::Compact {
-            let headroom = HEADER_MAX + self.process.len();
-            let mut message = Vec::with_capacity(headroom + spans.bytes.len() + TRAILER_MAX);
-            message.resize(headroom, 0);
-            let start = write_header(&mut message, sequence, &self.process, spans.count);
-            message.extend_from_slice(spans.bytes);
-            write_trailer(&mut message, Some(i64::from(sequence)), Some(stats));
-            message.drain(..start);
-            return Some(message);
-        }
         let batch = BatchView::new(ProcessView::parse(&self.process).ok()?, spans)
             .with_seq_no(Some(i64::from(sequence)))
             .with_stats(Some(stats));
+        if self.protocol == AgentProtocol::Compact {
+            return Some(batch.to_message(sequence));
+        }
         let message = batch.to_binary_message(sequence.cast_signed()).ok()?;
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let growth = message.len() as f64 / (spans.bytes.len() + self.process.len()).max(1) as f64;

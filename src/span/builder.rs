@@ -170,7 +170,6 @@ impl<'a> SpanBuilder<'a> {
         Span::new(record)
     }
 
-    #[inline]
     fn fill(self, inner: &mut SpanInner) {
         let core = self.core;
         inner.core = Some(Arc::clone(core));
@@ -200,11 +199,34 @@ impl<'a> SpanBuilder<'a> {
         }
         // Last, so that what was done to start the span is not part of it.
         if body.start.is_none() && !body.start_given {
-            let now = core.clock.monotonic_nanos();
-            body.start = Some(now);
-            body.start_wall = core.anchor.wall(now);
+            body.start_now(core);
         }
     }
+}
+
+/// Starts a span that has a name and nothing else, which most spans do: what the builder carries
+/// costs more to move than such a span does.
+#[inline]
+pub(crate) fn start_plain(core: &Arc<Core>, name: Cow<'static, str>) -> Span {
+    let active = scope::with_active(|span| span.belongs_to(core).then(|| span.context()));
+    if active.is_some() {
+        let mut builder = SpanBuilder::new(core, name);
+        builder.first = active.map(|context| (Kind::ChildOf, context));
+        return builder.start();
+    }
+    let mut record = inner::take();
+    core.lanes.of(inner::lane()).count_started();
+    if let Some(inner) = Arc::get_mut(&mut record) {
+        inner.core = Some(Arc::clone(core));
+        let body = inner.body.get_mut();
+        body.finished = false;
+        body.name = name;
+        begin_trace(inner, core, None);
+        if inner.own.is_sampled() {
+            inner.body.get_mut().start_now(core);
+        }
+    }
+    Span::new(record)
 }
 
 /// Begins a trace, perhaps with the debug id and baggage of a context that has no trace.

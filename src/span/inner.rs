@@ -155,6 +155,14 @@ impl Body {
         (start_wall, duration.max(0))
     }
 
+    /// Lets the span begin now.
+    #[inline]
+    pub(crate) fn start_now(&mut self, core: &Core) {
+        let now = core.clock.monotonic_nanos();
+        self.start = Some(now);
+        self.start_wall = core.anchor.wall(now);
+    }
+
     /// The wall time now, consistent with the span's start: the same anchor, so that logs lie
     /// within the span even if the wall clock was stepped meanwhile.
     #[inline]
@@ -172,7 +180,7 @@ impl Body {
     fn clear(&mut self) {
         self.start = None;
         self.start_given = false;
-        self.finished = false;
+        self.finished = true;
         self.tags.clear();
         self.tag_count = 0;
         self.logs.clear();
@@ -254,10 +262,13 @@ fn refill(pool: &mut Vec<Arc<SpanInner>>) -> Option<Arc<SpanInner>> {
     pool.pop()
 }
 
-/// Gives a finished record back, if nobody else holds it.
+/// Ends a span through its last handle, and gives its record back for the next one.
 #[inline]
-pub(crate) fn give_back(mut record: Arc<SpanInner>) {
+pub(crate) fn end(mut record: Arc<SpanInner>) {
     let Some(inner) = Arc::get_mut(&mut record) else { return };
+    if !inner.body.get_mut().finished {
+        inner.finish_alone();
+    }
     inner.core = None;
     inner.joined = None;
     let body = inner.body.get_mut();
@@ -265,7 +276,6 @@ pub(crate) fn give_back(mut record: Arc<SpanInner>) {
         return;
     }
     body.clear();
-    body.finished = true;
     let _ = POOL.try_with(|pool| {
         let Ok(mut pool) = pool.try_borrow_mut() else { return };
         if pool.len() >= POOL_RECORDS {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
+pub(crate) use self::builder::start_plain;
 pub use self::builder::{Parent, SpanBuilder};
 pub(crate) use self::context::Baggage;
 pub use self::context::SpanContext;
@@ -253,12 +254,8 @@ impl Clone for Span {
 impl Drop for Span {
     #[inline]
     fn drop(&mut self) {
-        let Some(mut record) = self.inner.take() else { return };
-        if let Some(inner) = Arc::get_mut(&mut record) {
-            if !inner.body.get_mut().finished {
-                inner.finish_alone();
-            }
-            inner::give_back(record);
+        if let Some(record) = self.inner.take() {
+            inner::end(record);
         }
     }
 }

@@ -16,6 +16,7 @@ pub use self::closer::Closer;
 use crate::error::ExtractError;
 use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier};
 use crate::reporter::{MAX_WAIT, Remote, timed};
+use crate::span;
 use crate::span::core::Core;
 use crate::span::{Span, SpanBuilder, SpanContext};
 use crate::stats::{Receipt, Stats};
@@ -67,7 +68,7 @@ impl Tracer {
     /// Nothing is allocated for a name that is a `&'static str`.
     #[inline]
     pub fn start_span(&self, operation: impl Into<Cow<'static, str>>) -> Span {
-        self.span(operation).start()
+        span::start_plain(&self.shared.core, operation.into())
     }
 
     /// Begins a span that has more than a name.
