@@ -4,6 +4,7 @@
 #![allow(unused_imports, reason = "each test uses a part of it")]
 
 pub(crate) mod agent;
+pub(crate) mod binary;
 pub(crate) mod read;
 pub(crate) mod transport;
 
@@ -65,4 +66,13 @@ pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     let value = work();
     (value, start.elapsed())
+}
+
+/// Waits until something is so, which must be soon.
+pub(crate) fn eventually(so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < SOON, "it never came to be");
+        std::thread::yield_now();
+    }
 }
