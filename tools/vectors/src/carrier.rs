@@ -1,0 +1,138 @@
+//! What extraction and injection cases have in common: header names, pairs, contexts.
+
+use std::collections::BTreeMap;
+
+use jaeger_client::{HeadersConfig, SpanContext, SpanId, TraceId};
+use serde_json::Value;
+
+use crate::json::{bits, int, items, present};
+use crate::model;
+
+/// The names of Jaeger's headers in a case.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Names {
+    pub(crate) trace_context: String,
+    pub(crate) baggage_prefix: String,
+    pub(crate) debug: String,
+    pub(crate) baggage: String,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            trace_context: String::from("uber-trace-id"),
+            baggage_prefix: String::from("uberctx-"),
+            debug: String::from("jaeger-debug-id"),
+            baggage: String::from("jaeger-baggage"),
+        }
+    }
+}
+
+impl Names {
+    /// The names after a remark such as `trace context name configured as X-Trace`.
+    pub(crate) fn configured(remark: &str) -> Result<Self, String> {
+        let mut names = Self::default();
+        for clause in remark.split([',', ';']).flat_map(|clause| clause.split(" and ")) {
+            let Some((what, name)) = clause.split_once(" configured as ") else {
+                return Err(format!("names not understood: {remark:?}"));
+            };
+            let name = name.trim().trim_matches(['"', '\'', '`']).to_owned();
+            match what.to_lowercase() {
+                what if what.contains("trace context") => names.trace_context = name,
+                what if what.contains("prefix") => names.baggage_prefix = name,
+                what if what.contains("debug") => names.debug = name,
+                what if what.contains("baggage") => names.baggage = name,
+                _ => return Err(format!("names not understood: {remark:?}")),
+            }
+        }
+        Ok(names)
+    }
+
+    /// For a tracer.
+    pub(crate) fn config(&self) -> HeadersConfig {
+        let Self { trace_context, baggage_prefix, debug, baggage } = self.clone();
+        HeadersConfig { trace_context, baggage_prefix, debug, baggage }
+    }
+}
+
+/// Entries of a carrier, in order.
+pub(crate) type Pairs = Vec<(String, String)>;
+
+pub(crate) fn pairs(object: &Value, key: &str) -> Result<Pairs, String> {
+    items(object, key)?
+        .iter()
+        .map(|pair| match pair.as_array().map(Vec::as_slice) {
+            Some([Value::String(name), Value::String(value)]) => Ok((name.clone(), value.clone())),
+            _ => Err(format!("no pair of texts: {pair}")),
+        })
+        .collect()
+}
+
+/// Baggage by key; absent where there is none.
+pub(crate) type Baggage = BTreeMap<String, Vec<u8>>;
+
+pub(crate) fn baggage(object: &Value) -> Result<Baggage, String> {
+    let Some(members) = present(object, "baggage") else {
+        return Ok(Baggage::new());
+    };
+    let members = members.as_object().ok_or("baggage is no object")?;
+    members.iter().map(|(key, value)| Ok((key.clone(), text_bytes(value)?))).collect()
+}
+
+pub(crate) fn baggage_of(context: &SpanContext) -> Baggage {
+    context.baggage().map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec())).collect()
+}
+
+/// A text, or the description of one that is not UTF-8.
+pub(crate) fn text_bytes(value: &Value) -> Result<Vec<u8>, String> {
+    match value {
+        Value::String(text) => Ok(text.as_bytes().to_vec()),
+        other => model::string(other),
+    }
+}
+
+/// The ids and flags of a context.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Ids {
+    pub(crate) trace_high: u64,
+    pub(crate) trace_low: u64,
+    pub(crate) span: u64,
+    pub(crate) parent: u64,
+    /// Go's contexts of a debug id or baggage alone have none, and panic when asked; ours are 0.
+    pub(crate) flags: u8,
+}
+
+impl Ids {
+    pub(crate) fn read(object: &Value) -> Result<Self, String> {
+        Ok(Self {
+            trace_high: bits(object, "trace_id_high")?,
+            trace_low: bits(object, "trace_id_low")?,
+            span: bits(object, "span_id")?,
+            parent: bits(object, "parent_id")?,
+            flags: present(object, "flags").map_or(Ok(0), |_| int(object, "flags"))?,
+        })
+    }
+
+    pub(crate) fn of(context: &SpanContext) -> Self {
+        Self {
+            trace_high: context.trace_id().high(),
+            trace_low: context.trace_id().low(),
+            span: context.span_id().get(),
+            parent: context.parent_id().get(),
+            flags: context.flags(),
+        }
+    }
+
+    pub(crate) fn context(&self) -> SpanContext {
+        let trace_id = TraceId::new(self.trace_high, self.trace_low);
+        SpanContext::new(trace_id, SpanId::new(self.span), SpanId::new(self.parent), self.flags)
+    }
+
+    pub(crate) const fn is_valid(&self) -> bool {
+        self.names_trace() && self.span != 0
+    }
+
+    pub(crate) const fn names_trace(&self) -> bool {
+        self.trace_high != 0 || self.trace_low != 0
+    }
+}

@@ -1,0 +1,53 @@
+//! Tracers for cases: silent, and with nothing that depends on the host they run on.
+
+use jaeger_client::{
+    Closer, ConfigError, ExtractError, InMemoryReporter, NullLogger, Tracer, TracerBuilder,
+};
+use std::time::Duration;
+
+/// Longer than anything here takes, unless it hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) fn builder(service: &str) -> TracerBuilder {
+    // No case runs for so long that anything would be sent by itself.
+    Tracer::builder(service).logger(NullLogger::default()).flush_interval(Duration::from_secs(3600))
+}
+
+/// Builds a tracer whose spans are kept.
+pub(crate) fn in_memory(
+    builder: TracerBuilder,
+) -> Result<(Tracer, Closer, InMemoryReporter), String> {
+    let reporter = InMemoryReporter::new();
+    let (tracer, closer) = builder.in_memory(&reporter).build().map_err(refused)?;
+    Ok((tracer, closer, reporter))
+}
+
+pub(crate) fn refused(error: ConfigError) -> String {
+    format!("the tracer could not be built: {error}")
+}
+
+/// Closes a tracer, all of whose spans must be accounted for.
+pub(crate) fn close(closer: Closer) -> Result<(), String> {
+    let receipt = closer.close(PATIENCE);
+    if receipt.complete && receipt.stats.is_balanced() {
+        Ok(())
+    } else {
+        Err(format!("the ledger does not balance: {receipt}"))
+    }
+}
+
+/// The name that cases give to an error.
+pub(crate) fn error_kind(error: &ExtractError) -> String {
+    let kind = match error {
+        ExtractError::NotFound => "not_found",
+        ExtractError::EmptyValue => "empty_value",
+        ExtractError::Malformed { .. } => "malformed",
+        ExtractError::BadNumber { .. } => "bad_number",
+        ExtractError::NumberOutOfRange { .. } => "number_out_of_range",
+        ExtractError::TraceIdTooLong { .. } => "trace_id_too_long",
+        ExtractError::SpanIdTooLong { .. } => "span_id_too_long",
+        ExtractError::Corrupted { .. } => "corrupted",
+        other => return format!("unknown to this program: {other}"),
+    };
+    String::from(kind)
+}

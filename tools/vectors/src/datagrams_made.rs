@@ -1,0 +1,189 @@
+//! The spans of a datagram's case, made with the tracer and sent by its reporter.
+//!
+//! The whole datagram must be the one that the recorded model gives, which is the one that Go sent.
+//! What the public interface cannot say is passed over: contexts that are not valid or not
+//! sampled, text that is not UTF-8.
+
+use std::time::{Duration, SystemTime};
+
+use jaeger_client::encoding::{ClientStats, ValueView};
+use jaeger_client::transport::MemoryTransport;
+use jaeger_client::{OwnedTagValue, SpanContext, SpanId, TagValue, TraceId, Tracer};
+use serde_json::Value;
+
+use crate::carrier::Ids;
+use crate::client;
+use crate::deviations::Deviation;
+use crate::json::{bits, int, integer, items, member, text};
+use crate::model::{self, Batch, Limits};
+use crate::report::Checks;
+use crate::zipkin_rules::Given;
+
+pub(crate) fn run(input: &Value, recorded: &Value, checks: &mut Checks) -> Result<(), String> {
+    let max: usize = int(input, "max_tag_value_length")?;
+    let expected = Batch::read(recorded, Limits::Ours { max: if max == 0 { 256 } else { max } })?;
+    let spans: Option<Vec<_>> =
+        items(input, "spans")?.iter().map(|span| Made::read(span).transpose()).collect();
+    let process: Option<Vec<_>> = expected
+        .process()
+        .tags()
+        .map(|tag| Some((String::from_utf8(tag.key.to_vec()).ok()?, owned(tag.value)?)))
+        .collect();
+    let service = str::from_utf8(&expected.service).ok().filter(|name| !name.is_empty());
+    let (Some(spans), Some(process), Some(service)) = (spans, process, service) else {
+        return Ok(());
+    };
+    let spans: Vec<_> = spans.into_iter().collect::<Result<_, _>>()?;
+
+    let transport = MemoryTransport::new();
+    let builder = client::builder(service).transport(transport.clone()).shards(1);
+    let builder =
+        process.into_iter().fold(builder, |builder, (key, value)| builder.tag(key, value));
+    let (tracer, closer) = builder.max_tag_value_length(max).build().map_err(client::refused)?;
+    spans.iter().for_each(|span| span.make(&tracer));
+    client::close(closer)?;
+
+    let stats = ClientStats::default();
+    let expected_message =
+        expected.view().with_seq_no(Some(1)).with_stats(Some(stats)).to_message(1);
+    let messages = transport.messages();
+    checks.same("datagrams of the tracer", &1, &messages.len());
+    if let Some(message) = messages.first() {
+        checks.same_bytes("datagram of the tracer", &expected_message, message);
+    }
+    if expected.texts_made_whole {
+        checks.deviates(Deviation::WholeCharacters);
+    }
+    if expected.durations_raised {
+        checks.deviates(Deviation::NoNegativeDuration);
+    }
+    Ok(())
+}
+
+fn owned(value: ValueView<'_>) -> Option<OwnedTagValue> {
+    Some(match value {
+        ValueView::Str(text) => OwnedTagValue::Str(String::from_utf8(text.to_vec()).ok()?),
+        ValueView::Double(double) => OwnedTagValue::F64(double),
+        ValueView::Bool(truth) => OwnedTagValue::Bool(truth),
+        ValueView::Long(long) => OwnedTagValue::I64(long),
+        ValueView::Binary(bytes) => OwnedTagValue::Bytes(bytes.to_vec()),
+        _ => return None,
+    })
+}
+
+type Fields = Vec<(String, OwnedTagValue)>;
+
+/// How a span is made.
+struct Made {
+    context: SpanContext,
+    operation: String,
+    references: Vec<(bool, SpanContext)>,
+    start: SystemTime,
+    end: SystemTime,
+    tags: Fields,
+    logs: Vec<(SystemTime, Fields)>,
+}
+
+impl Made {
+    /// None if the public interface cannot make it.
+    fn read(span: &Value) -> Result<Option<Self>, String> {
+        let ids = Ids::read(span)?;
+        let mut references = Vec::new();
+        for reference in items(span, "references")? {
+            let high = bits(reference, "trace_id_high")?;
+            let trace_id = TraceId::new(high, bits(reference, "trace_id_low")?);
+            let span_id = SpanId::new(bits(reference, "span_id")?);
+            let follows_from = match text(reference, "type")? {
+                "child_of" => false,
+                "follows_from" => true,
+                other => return Err(format!("unknown reference {other:?}")),
+            };
+            references.push((follows_from, SpanContext::new(trace_id, span_id, SpanId::NONE, 1)));
+        }
+        let mut logs = Vec::new();
+        for log in items(span, "logs")? {
+            logs.push((time(integer(log, "timestamp_unix_ns")?)?, fields(log, "fields", true)?));
+        }
+        let operation = String::from_utf8(model::string(member(span, "operation")?)?);
+        let tags = fields(span, "tags", false)?;
+        let valid = references.iter().all(|(_, context)| context.is_valid());
+        let (Ok(operation), Some(tags), true) = (operation, tags, ids.is_valid() && valid) else {
+            return Ok(None);
+        };
+        let logs: Option<_> = logs.into_iter().map(|(at, fields)| Some((at, fields?))).collect();
+        let sampled = ids.flags & 1 != 0;
+        let acts = tags.iter().any(|(key, _)| key == "sampling.priority");
+        let (Some(logs), true) = (logs, sampled && !acts) else {
+            return Ok(None);
+        };
+        let start = integer(span, "start_unix_ns")?;
+        let end = time(start + integer(span, "duration_ns")?)?;
+        let (context, start) = (ids.context(), time(start)?);
+        Ok(Some(Self { context, operation, references, start, end, tags, logs }))
+    }
+
+    fn make(&self, tracer: &Tracer) {
+        let builder = tracer.span(self.operation.clone()).self_reference(&self.context);
+        let builder = self.references.iter().fold(builder, |builder, (follows, context)| {
+            if *follows { builder.follows_from(context) } else { builder.child_of(context) }
+        });
+        // Half of the tags are there from the start, half are set later: order is all that counts.
+        let (early, late) = self.tags.split_at(self.tags.len() / 2);
+        let builder = early.iter().fold(builder, |builder, (key, value)| builder.tag(key, value));
+        let span = builder.start_time(self.start).start();
+        for (key, value) in late {
+            span.set_tag(key, value);
+        }
+        for (at, fields) in &self.logs {
+            let fields: Vec<_> =
+                fields.iter().map(|(key, value)| (key.as_str(), TagValue::from(value))).collect();
+            span.log_at(*at, &fields);
+        }
+        span.finish_at(self.end);
+    }
+}
+
+/// Keys and values as our interface takes them; none if one is text that is not UTF-8.
+fn fields(of: &Value, key: &str, log: bool) -> Result<Option<Fields>, String> {
+    let mut fields = Fields::new();
+    for field in items(of, key)? {
+        let key = String::from_utf8(model::text_or_hex(field, "key")?);
+        let value = Given::read(field)?;
+        let value = match value {
+            // Go shows bytes as text in a log; this interface leaves that to the caller.
+            Given::Bytes(_) if log => Given::Text(value.shown()),
+            other => other,
+        };
+        let (Ok(key), Some(value)) = (key, given(value)?) else {
+            return Ok(None);
+        };
+        fields.push((key, value));
+    }
+    Ok(Some(fields))
+}
+
+fn given(value: Given) -> Result<Option<OwnedTagValue>, String> {
+    Ok(Some(match value {
+        Given::Bool(truth) => OwnedTagValue::from(truth),
+        Given::Whole(whole, _) => match (i64::try_from(whole), u64::try_from(whole)) {
+            (Ok(signed), _) => OwnedTagValue::from(signed),
+            (_, Ok(unsigned)) => OwnedTagValue::from(unsigned),
+            _ => return Err(format!("{whole} has more than 64 bits")),
+        },
+        Given::Float(float) => OwnedTagValue::from(float),
+        Given::Double(double) => OwnedTagValue::from(double),
+        Given::Bytes(bytes) => OwnedTagValue::from(&bytes),
+        Given::Text(text) | Given::Other(text, _) => match String::from_utf8(text) {
+            Ok(text) => OwnedTagValue::from(text),
+            Err(_) => return Ok(None),
+        },
+    }))
+}
+
+fn time(unix_nanos: i128) -> Result<SystemTime, String> {
+    let nanos = u64::try_from(unix_nanos.unsigned_abs()).map(Duration::from_nanos);
+    let nanos = nanos.map_err(|_| format!("{unix_nanos} ns is no time"))?;
+    let epoch = SystemTime::UNIX_EPOCH;
+    let time = if unix_nanos < 0 { epoch.checked_sub(nanos) } else { epoch.checked_add(nanos) };
+    time.ok_or_else(|| format!("{unix_nanos} ns is no time here"))
+}

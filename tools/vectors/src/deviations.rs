@@ -1,0 +1,65 @@
+//! Where this client differs from jaeger-client-go on purpose.
+//!
+//! Each row is a defect of the Go client, by its number in the list of known defects, or something
+//! that Go's conversion knows and a span's canonical bytes do not hold. Modules ask for a rule by
+//! what a case's *input* says. They then expect what this client promises, not what was recorded,
+//! and the case counts as passed only if that is what happens.
+
+/// A difference that is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Deviation {
+    /// Go writes flags in hex and reads them in decimal.
+    HexFlags,
+    /// Go's binary extraction panics when a length is negative.
+    NegativeLength,
+    /// Go forgets the debug id when the trace context comes after it.
+    DebugIdKept,
+    /// Go never matches configured header names that have upper-case letters.
+    HeaderNamesOfAnyCase,
+    /// Go lower-cases baggage keys of plain text maps, too.
+    TextMapKeysKept,
+    /// Go takes spans that do not fit beside the process, and fails when it sends them.
+    TooLargeWithProcess,
+    /// Go's probabilistic sampler takes a rate that is not a number.
+    NotANumber,
+    /// Go cuts texts within a character.
+    WholeCharacters,
+    /// Go reports a span that was finished before it started as it is told.
+    NoNegativeDuration,
+    /// Go's texts are any bytes.
+    TextIsUtf8,
+    /// Go's Zipkin conversion sees values before they become canonical.
+    CanonicalZipkin,
+}
+
+impl Deviation {
+    const fn row(self) -> (&'static str, &'static str) {
+        match self {
+            Self::HexFlags => ("18.1", "flags are read as hex, as they are written"),
+            Self::NegativeLength => ("18.2", "negative lengths are corrupted data"),
+            Self::DebugIdKept => ("18.4", "the debug id does not depend on the headers' order"),
+            Self::HeaderNamesOfAnyCase => ("18.13", "configured names match whatever their case"),
+            Self::TextMapKeysKept => ("18.14", "baggage keys of text maps keep their case"),
+            Self::TooLargeWithProcess => {
+                ("18.19", "a span that does not fit beside the process is dropped at once")
+            }
+            Self::NotANumber => ("18.24", "a rate that is not a number is refused"),
+            Self::WholeCharacters => ("18.29", "texts are cut between characters"),
+            Self::NoNegativeDuration => ("18.30", "a duration is never negative"),
+            Self::TextIsUtf8 => ("utf8", "what is not UTF-8 is replaced when it is read"),
+            Self::CanonicalZipkin => {
+                ("zipkin", "made from canonical bytes: 64-bit unsigned wrap, f32 widen, whole µs")
+            }
+        }
+    }
+
+    /// Its number in the list of Go's defects.
+    pub(crate) const fn number(self) -> &'static str {
+        self.row().0
+    }
+
+    /// What is expected of this client.
+    pub(crate) const fn meaning(self) -> &'static str {
+        self.row().1
+    }
+}

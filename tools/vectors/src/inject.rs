@@ -1,0 +1,124 @@
+//! Injection: a context's entries in a carrier, or its bytes.
+
+use jaeger_client::SpanContext;
+use jaeger_client::propagation::{B3Format, HttpHeaders};
+use serde_json::Value;
+
+use crate::carrier::{Baggage, Ids, Names, Pairs, baggage, pairs};
+use crate::client;
+use crate::json::{bytes, member, only, present, text};
+use crate::report::Checks;
+
+/// A format that contexts are written in.
+#[derive(Clone, Debug, PartialEq)]
+enum Format {
+    Headers { http: bool, names: Names },
+    B3,
+    Binary,
+}
+
+/// A context and the format to write it in.
+#[derive(Debug)]
+struct Input {
+    format: Format,
+    ids: Ids,
+    baggage: Baggage,
+}
+
+impl Input {
+    fn read(input: &Value) -> Result<Self, String> {
+        let ids = ["trace_id_high", "trace_id_low", "span_id", "parent_id", "flags"];
+        only(input, &[ids.as_slice(), &["format", "baggage"]].concat())?;
+        let format = match text(input, "format")? {
+            format @ ("http" | "textmap") => {
+                Format::Headers { http: format == "http", names: Names::default() }
+            }
+            format @ ("http_custom" | "textmap_custom") => Format::Headers {
+                http: format == "http_custom",
+                names: Names {
+                    trace_context: String::from("X-Trace"),
+                    baggage_prefix: String::from("X-Bag-"),
+                    ..Names::default()
+                },
+            },
+            "b3" => Format::B3,
+            "binary" => Format::Binary,
+            other => return Err(format!("unknown format {other:?}")),
+        };
+        Ok(Self { format, ids: Ids::read(input)?, baggage: baggage(input)? })
+    }
+}
+
+/// What a carrier holds afterwards: entries sorted by key, or bytes.
+#[derive(Debug, PartialEq)]
+enum Written {
+    Pairs(Pairs),
+    Bytes(Vec<u8>),
+}
+
+pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
+    let input = Input::read(member(case, "input")?)?;
+    let expected = member(case, "expected")?;
+    let expected = match present(expected, "hex") {
+        Some(_) => Written::Bytes(bytes(expected, "hex")?),
+        None => Written::Pairs(pairs(expected, "carrier")?),
+    };
+    compare(&expected, injected(&input)?, checks);
+    Ok(())
+}
+
+/// What this client writes.
+fn injected(input: &Input) -> Result<Written, String> {
+    let builder = client::builder("vectors").null_reporter();
+    let builder = match &input.format {
+        Format::Headers { names, .. } => builder.headers(names.config()),
+        Format::B3 => builder.format(B3Format::default()),
+        Format::Binary => builder,
+    };
+    let (tracer, _closer) = builder.build().map_err(client::refused)?;
+    let context = context(input)?;
+    Ok(match input.format {
+        Format::Binary => Written::Bytes(tracer.inject_binary(&context)),
+        Format::Headers { http: true, .. } => {
+            let mut carrier = HttpHeaders(Pairs::new());
+            tracer.inject(&context, &mut carrier);
+            Written::Pairs(carrier.0)
+        }
+        Format::Headers { .. } | Format::B3 => {
+            let mut carrier = Pairs::new();
+            tracer.inject(&context, &mut carrier);
+            Written::Pairs(carrier)
+        }
+    })
+}
+
+/// The context to inject. Setting an empty item removes it, so one with such an item is extracted.
+fn context(input: &Input) -> Result<SpanContext, String> {
+    let mut carrier = vec![(Names::default().trace_context, input.ids.context().to_string())];
+    for (key, value) in &input.baggage {
+        let value = String::from_utf8(value.clone());
+        let value = value.map_err(|_| String::from("baggage that is not UTF-8"))?;
+        carrier.push((format!("{}{key}", Names::default().baggage_prefix), value));
+    }
+    if input.baggage.values().any(Vec::is_empty) {
+        let (tracer, _closer) =
+            client::builder("vectors").null_reporter().build().map_err(client::refused)?;
+        return tracer.extract(&carrier).map_err(|error| error.to_string());
+    }
+    let items = input.baggage.keys().zip(carrier.iter().skip(1));
+    Ok(items.fold(input.ids.context(), |context, (key, (_, value))| {
+        context.with_baggage_item(key, value)
+    }))
+}
+
+fn compare(expected: &Written, mut got: Written, checks: &mut Checks) {
+    if let Written::Pairs(pairs) = &mut got {
+        pairs.sort();
+    }
+    match (expected, &got) {
+        (Written::Bytes(expected), Written::Bytes(got)) => {
+            checks.same_bytes("carrier", expected, got);
+        }
+        _ => checks.same("carrier", expected, &got),
+    }
+}

@@ -1,0 +1,73 @@
+//! Members of JSON objects, with errors that say which one is missing or odd.
+
+use serde_json::Value;
+
+pub(crate) fn member<'a>(object: &'a Value, key: &str) -> Result<&'a Value, String> {
+    object.get(key).ok_or_else(|| format!("no member {key:?}"))
+}
+
+/// The member, unless it is missing or null.
+pub(crate) fn present<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
+    object.get(key).filter(|value| !value.is_null())
+}
+
+pub(crate) fn text<'a>(object: &'a Value, key: &str) -> Result<&'a str, String> {
+    member(object, key)?.as_str().ok_or_else(|| format!("{key:?} is no text"))
+}
+
+pub(crate) fn items<'a>(object: &'a Value, key: &str) -> Result<&'a [Value], String> {
+    let items = member(object, key)?.as_array();
+    items.map(Vec::as_slice).ok_or_else(|| format!("{key:?} is no array"))
+}
+
+/// A whole number, written as such or in decimal text.
+pub(crate) fn integer(object: &Value, key: &str) -> Result<i128, String> {
+    let value = member(object, key)?;
+    let number = match value {
+        Value::Number(number) => number.as_i128(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| format!("{key:?} is no whole number: {value}"))
+}
+
+pub(crate) fn int<T: TryFrom<i128>>(object: &Value, key: &str) -> Result<T, String> {
+    let number = integer(object, key)?;
+    T::try_from(number).map_err(|_| format!("{key:?} is out of range: {number}"))
+}
+
+pub(crate) fn truth(object: &Value, key: &str) -> Result<bool, String> {
+    member(object, key)?.as_bool().ok_or_else(|| format!("{key:?} is no truth value"))
+}
+
+/// 64 bits in hex digits.
+pub(crate) fn bits(object: &Value, key: &str) -> Result<u64, String> {
+    let digits = text(object, key)?;
+    u64::from_str_radix(digits, 16).map_err(|error| format!("{key:?} = {digits:?}: {error}"))
+}
+
+pub(crate) fn bytes(object: &Value, key: &str) -> Result<Vec<u8>, String> {
+    let digits = text(object, key)?;
+    from_hex(digits).ok_or_else(|| format!("{key:?} is not made of pairs of hex digits"))
+}
+
+pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = digits.chars().map(|digit| digit.to_digit(16)).collect();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+    digits.chunks(2).map(|pair| u8::try_from(pair[0] << 4 | pair[1]).ok()).collect()
+}
+
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Refuses members that are not among `known`: they would mean something this program ignores.
+pub(crate) fn only(object: &Value, known: &[&str]) -> Result<(), String> {
+    let Some(members) = object.as_object() else {
+        return Err(String::from("not an object"));
+    };
+    match members.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(format!("unknown member {key:?}")),
+        None => Ok(()),
+    }
+}

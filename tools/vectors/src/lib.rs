@@ -1,0 +1,107 @@
+//! Golden cases recorded from jaeger-client-go, run against `jaeger-client`.
+//!
+//! A file holds cases of one kind. A kind is one module here, which knows how to do what a case's
+//! `input` says and to compare what comes of it, and one row in [`KINDS`]. Where this client means
+//! to differ from Go's, [`deviations`] says what is expected instead; a module asks it about a
+//! case's input, never about its name.
+
+mod carrier;
+mod client;
+mod datagrams;
+mod datagrams_made;
+mod deviations;
+mod extract;
+mod extract_rules;
+mod inject;
+mod json;
+mod model;
+mod probabilistic;
+mod report;
+mod transport;
+mod transport_rules;
+mod zipkin_rules;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use self::report::Checks;
+pub use self::report::Report;
+
+/// What this program reads.
+const FORMAT: &str = "jaeger-client-golden/1";
+
+/// How cases of one kind are run.
+struct Kind {
+    /// The file's own name for it.
+    name: &'static str,
+    run: Run,
+}
+
+enum Run {
+    /// Runs one case; an error says that the case could not be understood.
+    Case(fn(&Value, &mut Checks) -> Result<(), String>),
+    /// The feature that the cases need and the client does not have.
+    NotImplemented(&'static str),
+}
+
+/// Every kind of file, one row each.
+const KINDS: &[Kind] = &[
+    Kind { name: "datagrams", run: Run::Case(datagrams::run) },
+    Kind { name: "transport", run: Run::Case(transport::run) },
+    Kind { name: "extract", run: Run::Case(extract::run) },
+    Kind { name: "inject", run: Run::Case(inject::run) },
+    Kind { name: "probabilistic", run: Run::Case(probabilistic::run) },
+    Kind { name: "ratelimit", run: Run::NotImplemented("rate limiting sampler") },
+    Kind { name: "peroperation", run: Run::NotImplemented("per-operation sampler") },
+    Kind { name: "remote_sampling", run: Run::NotImplemented("remote sampler") },
+    Kind { name: "lifecycle", run: Run::NotImplemented("script of API calls") },
+    Kind { name: "config_env", run: Run::NotImplemented("configuration from the environment") },
+];
+
+/// Runs the cases of a file and adds what came of them to `report`.
+///
+/// # Errors
+///
+/// Says why the file could not be read, is no file of golden cases, or is of an unknown kind.
+pub fn run_file(file: &Path, report: &mut Report) -> Result<(), String> {
+    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+    run_text(&name, &text, report)
+}
+
+/// Runs the cases in `text`, which reports call `name`.
+///
+/// # Errors
+///
+/// As [`run_file`].
+pub fn run_text(name: &str, text: &str, report: &mut Report) -> Result<(), String> {
+    let file: Value = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
+    match json::text(&file, "format") {
+        Ok(FORMAT) => {}
+        Ok(other) => return Err(format!("unknown format {other:?}, not {FORMAT:?}")),
+        Err(error) => return Err(format!("unknown format: {error}")),
+    }
+    let kind_name = json::text(&file, "file")?;
+    let kind = KINDS
+        .iter()
+        .find(|kind| kind.name == kind_name)
+        .ok_or_else(|| format!("unknown kind of cases {kind_name:?}"))?;
+    for case in json::items(&file, "cases")? {
+        let mut checks = Checks::default();
+        match kind.run {
+            Run::Case(run) => {
+                if let Err(error) = run(case, &mut checks) {
+                    checks.fail(format!("case not understood: {error}"));
+                }
+            }
+            Run::NotImplemented(feature) => checks.skip(format!("not implemented yet: {feature}")),
+        }
+        report.add(name, json::text(case, "name").unwrap_or("(no name)"), checks);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

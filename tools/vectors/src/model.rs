@@ -1,0 +1,246 @@
+//! The Thrift model of a batch as a case describes it, written with the client's own writers.
+
+use jaeger_client::encoding::{
+    BatchView, ClientStats, List, LogView, ProcessView, ReferenceView, SpanView, TagView,
+    ValueView, put_log, put_reference, put_tag,
+};
+use jaeger_client::{SpanId, TraceId};
+use serde_json::Value;
+
+use crate::json::{bits, bytes, int, items, member, present, text, truth};
+use crate::zipkin_rules::whole_characters;
+
+/// Elements that the client's writers have written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Elements {
+    count: usize,
+    bytes: Vec<u8>,
+}
+
+impl Elements {
+    pub(crate) fn list(&self) -> List<'_> {
+        List::new(self.count, &self.bytes)
+    }
+
+    /// Writes each element of a list that may be missing.
+    fn of<'a>(
+        list: Option<&'a Value>,
+        mut put: impl FnMut(&mut Vec<u8>, &'a Value) -> Result<(), String>,
+    ) -> Result<Option<Self>, String> {
+        let Some(list) = list else {
+            return Ok(None);
+        };
+        let list = list.as_array().ok_or_else(|| format!("no list: {list}"))?;
+        let mut elements = Self { count: list.len(), bytes: Vec::new() };
+        list.iter().try_for_each(|element| put(&mut elements.bytes, element))?;
+        Ok(Some(elements))
+    }
+}
+
+/// A span's fields, with its lists written.
+#[derive(Debug)]
+pub(crate) struct Span {
+    fixed: SpanView<'static>,
+    operation: Vec<u8>,
+    references: Option<Elements>,
+    tags: Option<Elements>,
+    logs: Option<Elements>,
+}
+
+impl Span {
+    fn read(span: &Value, limits: &mut Applied) -> Result<Self, String> {
+        let id = |key| int::<i64>(span, key).map(i64::cast_unsigned);
+        let mut fixed = SpanView::default();
+        fixed.trace_id = TraceId::new(id("traceIdHigh")?, id("traceIdLow")?);
+        fixed.span_id = SpanId::new(id("spanId")?);
+        fixed.parent_span_id = SpanId::new(id("parentSpanId")?);
+        fixed.flags = int(span, "flags")?;
+        fixed.start_time_micros = int(span, "startTime")?;
+        fixed.duration_micros = limits.duration(int(span, "duration")?);
+        Ok(Self {
+            fixed,
+            operation: string(member(span, "operationName")?)?,
+            references: Elements::of(present(span, "references"), reference)?,
+            tags: Elements::of(present(span, "tags"), |out, value| {
+                tag(out, value, |text| limits.text(text))
+            })?,
+            logs: Elements::of(present(span, "logs"), log)?,
+        })
+    }
+
+    pub(crate) fn view(&self) -> SpanView<'_> {
+        let mut view: SpanView<'_> = self.fixed;
+        view.operation_name = &self.operation;
+        view.references = self.references.as_ref().map(Elements::list);
+        view.tags = self.tags.as_ref().map(Elements::list);
+        view.logs = self.logs.as_ref().map(Elements::list);
+        view
+    }
+
+    /// Its canonical bytes.
+    pub(crate) fn encoded(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.view().encode(&mut out);
+        out
+    }
+}
+
+/// What the model's spans are held to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limits {
+    /// As recorded.
+    Recorded,
+    /// As this client has it: no text that was cut at `max` bytes ends within a character, and no
+    /// duration is negative.
+    Ours { max: usize },
+}
+
+/// Limits, and whether they changed anything.
+#[derive(Debug)]
+struct Applied {
+    limits: Limits,
+    texts_made_whole: bool,
+    durations_raised: bool,
+}
+
+impl Applied {
+    fn text(&mut self, text: Vec<u8>) -> Vec<u8> {
+        match self.limits {
+            Limits::Ours { max } if text.len() == max => {
+                let whole = whole_characters(text);
+                self.texts_made_whole |= whole.len() < max;
+                whole
+            }
+            _ => text,
+        }
+    }
+
+    fn duration(&mut self, micros: i64) -> i64 {
+        match self.limits {
+            Limits::Ours { .. } if micros < 0 => {
+                self.durations_raised = true;
+                0
+            }
+            _ => micros,
+        }
+    }
+}
+
+/// A batch as `thrift_batch` describes it.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) service: Vec<u8>,
+    pub(crate) process_tags: Option<Elements>,
+    pub(crate) spans: Vec<Span>,
+    encoded: Elements,
+    pub(crate) seq_no: Option<i64>,
+    pub(crate) stats: Option<ClientStats>,
+    pub(crate) texts_made_whole: bool,
+    pub(crate) durations_raised: bool,
+}
+
+impl Batch {
+    pub(crate) fn read(batch: &Value, limits: Limits) -> Result<Self, String> {
+        let mut applied = Applied { limits, texts_made_whole: false, durations_raised: false };
+        let process = member(batch, "process")?;
+        let spans = match present(batch, "spans") {
+            Some(_) => items(batch, "spans")?,
+            None => &[],
+        };
+        let spans: Vec<_> =
+            spans.iter().map(|span| Span::read(span, &mut applied)).collect::<Result<_, _>>()?;
+        let encoded =
+            Elements { count: spans.len(), bytes: spans.iter().flat_map(Span::encoded).collect() };
+        Ok(Self {
+            service: string(member(process, "serviceName")?)?,
+            process_tags: Elements::of(present(process, "tags"), |out, value| {
+                tag(out, value, |text| text)
+            })?,
+            spans,
+            encoded,
+            seq_no: present(batch, "seqNo").map(|_| int(batch, "seqNo")).transpose()?,
+            stats: present(batch, "stats").map(stats).transpose()?,
+            texts_made_whole: applied.texts_made_whole,
+            durations_raised: applied.durations_raised,
+        })
+    }
+
+    pub(crate) fn process(&self) -> ProcessView<'_> {
+        ProcessView::new(&self.service, self.process_tags.as_ref().map(Elements::list))
+    }
+
+    pub(crate) fn view(&self) -> BatchView<'_> {
+        BatchView::new(self.process(), self.encoded.list())
+            .with_seq_no(self.seq_no)
+            .with_stats(self.stats)
+    }
+}
+
+pub(crate) fn stats(stats: &Value) -> Result<ClientStats, String> {
+    Ok(ClientStats::new(
+        int(stats, "fullQueueDroppedSpans")?,
+        int(stats, "tooLargeDroppedSpans")?,
+        int(stats, "failedToEmitSpans")?,
+    ))
+}
+
+/// A string description: `value`, or `hex` where it is not UTF-8.
+pub(crate) fn string(description: &Value) -> Result<Vec<u8>, String> {
+    match present(description, "hex") {
+        Some(_) => bytes(description, "hex"),
+        None => Ok(text(description, "value")?.as_bytes().to_vec()),
+    }
+}
+
+/// The text of a member, which is in hex under another name where it is not UTF-8.
+pub(crate) fn text_or_hex(object: &Value, key: &str) -> Result<Vec<u8>, String> {
+    match text(object, key) {
+        Ok(text) => Ok(text.as_bytes().to_vec()),
+        Err(error) => bytes(object, &format!("{key}_hex")).map_err(|_| error),
+    }
+}
+
+/// `limit` is what happens to text.
+fn tag(
+    out: &mut Vec<u8>,
+    tag: &Value,
+    limit: impl FnOnce(Vec<u8>) -> Vec<u8>,
+) -> Result<(), String> {
+    let key = text_or_hex(tag, "key")?;
+    let held;
+    let value = match text(tag, "vType")? {
+        "STRING" => {
+            held = limit(text_or_hex(tag, "vStr")?);
+            ValueView::Str(&held)
+        }
+        "DOUBLE" => ValueView::Double(f64::from_bits(bits(tag, "vDouble_bits")?)),
+        "BOOL" => ValueView::Bool(truth(tag, "vBool")?),
+        "LONG" => ValueView::Long(int(tag, "vLong")?),
+        "BINARY" => {
+            held = bytes(tag, "vBinary_hex")?;
+            ValueView::Binary(&held)
+        }
+        other => return Err(format!("unknown tag type {other:?}")),
+    };
+    put_tag(out, TagView::new(&key, value));
+    Ok(())
+}
+
+fn log(out: &mut Vec<u8>, log: &Value) -> Result<(), String> {
+    let fields = Elements::of(present(log, "fields"), |out, value| tag(out, value, |text| text))?;
+    let fields = fields.unwrap_or_default();
+    put_log(out, LogView::new(int(log, "timestamp")?, fields.list()));
+    Ok(())
+}
+
+fn reference(out: &mut Vec<u8>, reference: &Value) -> Result<(), String> {
+    let follows_from = match text(reference, "refType")? {
+        "CHILD_OF" => false,
+        "FOLLOWS_FROM" => true,
+        other => return Err(format!("unknown reference type {other:?}")),
+    };
+    let id = |key| int::<i64>(reference, key).map(i64::cast_unsigned);
+    let trace_id = TraceId::new(id("traceIdHigh")?, id("traceIdLow")?);
+    put_reference(out, ReferenceView::new(follows_from, trace_id, SpanId::new(id("spanId")?)));
+    Ok(())
+}

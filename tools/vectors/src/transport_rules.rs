@@ -1,0 +1,93 @@
+//! How jaeger-client-go packs spans into datagrams, from the sizes alone.
+//!
+//! One thing is different here: a span that does not fit beside the process is dropped when it is
+//! handed over, as one that is too large for any packet is. Where no span is such, the rules give
+//! what was recorded.
+
+use jaeger_client::encoding::ClientStats;
+
+use crate::transport::{Datagram, Script, Step};
+
+/// The datagrams, and how many of them have left after each step.
+pub(crate) fn packed(script: &Script) -> (Vec<Datagram>, Vec<usize>) {
+    let room = script.max_packet.saturating_sub(script.reserve);
+    let (mut datagrams, mut left) = (Vec::new(), Vec::new());
+    let mut buffer = Vec::<(usize, usize)>::new();
+    let mut stats = ClientStats::default();
+    let flush = |datagrams: &mut Vec<Datagram>, buffer: &mut Vec<(usize, usize)>, stats| {
+        let stats: ClientStats = stats;
+        if buffer.is_empty() {
+            return;
+        }
+        let seq_no = datagrams.len() + 1;
+        let spans: usize = buffer.iter().map(|(_, size)| size).sum();
+        let list = if buffer.len() < 15 { 2 } else { 2 + varint(buffer.len()) };
+        // Envelope, process, list of spans, sequence number, losses, three stops.
+        let head = 2 + varint(seq_no) + 10 + 2;
+        let zigzag = |count: i64| varint(usize::try_from(count * 2).unwrap_or(usize::MAX));
+        let tail = 1
+            + varint(seq_no * 2)
+            + 1
+            + 3
+            + zigzag(stats.full_queue_dropped_spans)
+            + zigzag(stats.too_large_dropped_spans)
+            + zigzag(stats.failed_to_emit_spans)
+            + 3;
+        datagrams.push(Datagram {
+            seq_no: i64::try_from(seq_no).unwrap_or(i64::MAX),
+            seq_id: u32::try_from(seq_no).unwrap_or(u32::MAX),
+            length: head + script.process + list + spans + tail,
+            operations: buffer.drain(..).map(|(operation, _)| operation).collect(),
+            stats,
+        });
+    };
+    for step in &script.steps {
+        match step {
+            Step::Flush => flush(&mut datagrams, &mut buffer, stats),
+            Step::QueueDrops(value) => stats.full_queue_dropped_spans = *value,
+            Step::Append { size, .. } if script.process + size > room => {
+                stats.too_large_dropped_spans += 1;
+            }
+            Step::Append { operation, size } => {
+                let used = script.process + buffer.iter().map(|(_, size)| size).sum::<usize>();
+                if used + size > room {
+                    flush(&mut datagrams, &mut buffer, stats);
+                }
+                buffer.push((*operation, *size));
+                if used + size == room || script.process + size == room {
+                    flush(&mut datagrams, &mut buffer, stats);
+                }
+            }
+        }
+        left.push(datagrams.len());
+    }
+    (datagrams, left)
+}
+
+/// How many bytes a number takes at seven bits each.
+fn varint(value: usize) -> usize {
+    (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_numbers_are_those_of_seven_bits_a_byte() {
+        for (value, bytes) in [(0, 1), (127, 1), (128, 2), (16_383, 2), (16_384, 3)] {
+            assert_eq!(varint(value), bytes, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_span_too_large_beside_the_process_leaves_the_others_alone() {
+        let append = |size| Step::Append { operation: size - 47, size };
+        let steps = vec![append(57), append(243), append(57), Step::Flush];
+        let script = Script { max_packet: 332, process: 115, reserve: 70, steps };
+        let (datagrams, left) = packed(&script);
+        assert_eq!(left, [0, 0, 0, 1]);
+        assert_eq!(datagrams[0].operations, [10, 10]);
+        assert_eq!(datagrams[0].stats.too_large_dropped_spans, 1);
+    }
+}
