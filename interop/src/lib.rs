@@ -12,9 +12,9 @@
 //! - [`command`] runs programs with a limit of time
 
 #![expect(
-    clippy::expect_used,
+    clippy::disallowed_methods,
     clippy::panic,
-    reason = "a step that fails is a test that fails, and its message is the report"
+    reason = "tests wait and start threads; a step that fails is a test that fails"
 )]
 
 pub mod backend;

@@ -1,0 +1,87 @@
+//! Starts a Jaeger on free ports of this machine, and stops it when it is dropped.
+//!
+//! A script outside this repository builds and runs the server: the variable `BACKENDS` names it,
+//! `../shared/backends/backends.sh` beside the repository is its default place.
+
+use std::collections::HashMap;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::command;
+use crate::gate::{self, Found};
+use crate::query::Query;
+
+/// A running Jaeger.
+#[derive(Debug)]
+pub struct Backend {
+    script: PathBuf,
+    values: HashMap<String, String>,
+}
+
+impl Backend {
+    /// Starts agent, collector and query of Jaeger v1; they are ready when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Says why if the script is not here or cannot start the server.
+    pub fn jaeger_v1() -> Found<Self> {
+        let script = script()?;
+        let printed = command::output(
+            Command::new("bash").arg(&script).args(["start", "jaeger-v1", "free"]),
+            START_LIMIT,
+        )?;
+        let values = printed
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Ok(Self { script, values })
+    }
+
+    /// The address, `host:port`, of the port with this name: `compact`, `binary`, `query` …
+    ///
+    /// # Panics
+    ///
+    /// If the script did not print one.
+    #[must_use]
+    pub fn address(&self, port: &str) -> &str {
+        self.values.get(port).unwrap_or_else(|| panic!("the backend has no port `{port}`"))
+    }
+
+    /// Where its traces are read back.
+    #[must_use]
+    pub fn query(&self) -> Query {
+        Query::new(self.address("query"))
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        let Some(pid) = self.values.get("pid") else { return };
+        let stopped =
+            command::output(Command::new("bash").arg(&self.script).args(["stop", pid]), STOP_LIMIT);
+        if let Err(why) = stopped {
+            gate::say(&format!("the backend was not stopped: {why}"));
+        }
+    }
+}
+
+fn script() -> Found<PathBuf> {
+    let path = env::var_os("BACKENDS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/backends/backends.sh"),
+        PathBuf::from,
+    );
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(format!("no script to start servers with at {}", path.display()))
+    }
+}
+
+/// The first start on a machine downloads and compiles the server.
+const START_LIMIT: Duration = Duration::from_secs(600);
+
+/// The script itself ends a server that does not stop within ten seconds.
+const STOP_LIMIT: Duration = Duration::from_secs(20);

@@ -1,0 +1,38 @@
+//! Checks that the spans of a trace are a chain, each the child of the one before.
+
+use serde_json::{Value, json};
+
+/// Checks that `spans`, read back from Jaeger, are exactly these, given as service and operation,
+/// the first a root; gives them in that order.
+///
+/// # Panics
+///
+/// If one is missing, is one too many, or hangs below another than the one before it.
+#[must_use]
+pub fn in_order(spans: &[Value], wanted: &[(&str, &str)]) -> Vec<Value> {
+    assert_eq!(spans.len(), wanted.len(), "wanted {wanted:?}, got {}", json!(spans));
+    let mut chain: Vec<Value> = Vec::new();
+    for (service, operation) in wanted {
+        let references = chain.last().map_or_else(
+            || json!([]),
+            |parent| json!([["CHILD_OF", parent["trace"], parent["span"]]]),
+        );
+        let found = spans.iter().find(|span| {
+            span["service"] == *service
+                && span["operation"] == *operation
+                && span["references"] == references
+        });
+        let span = found.unwrap_or_else(|| {
+            panic!("no {service} {operation} that refers to {references}: {}", json!(spans))
+        });
+        chain.push(span.clone());
+    }
+    chain
+}
+
+/// The value of the tag with this key; null if there is none.
+#[must_use]
+pub fn tag(span: &Value, key: &str) -> Value {
+    let mut tags = span["tags"].as_array().into_iter().flatten();
+    tags.rfind(|tag| tag[0] == key).map_or(Value::Null, |tag| tag[2].clone())
+}

@@ -1,0 +1,272 @@
+//! Grows traces that have everything a span can have, and says how their spans must come back.
+//!
+//! What a span gets depends on its number alone, so that a failure shows again on the next run.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jaeger_client::{Span, SpanContext, SpanId, TraceId, Tracer};
+
+use crate::span::{Field, Given, Micros, Wanted};
+
+/// What is to be grown, and by what tracer.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "tests make it")]
+pub struct Plan<'t> {
+    /// The tracer.
+    pub tracer: &'t Tracer,
+    /// Its service.
+    pub service: &'t str,
+    /// The tags that were given to it.
+    pub process_tags: &'t [Field],
+    /// The length it cuts tags to.
+    pub max_tag_value_bytes: usize,
+}
+
+impl Plan<'_> {
+    /// Makes a trace of `count` spans and finishes them all; gives how they must come back.
+    ///
+    /// `number` tells traces apart. Those that 4 divides continue one from elsewhere.
+    #[must_use]
+    pub fn trace(&self, number: usize, count: usize) -> Vec<Wanted> {
+        let mut live: Vec<Live> = Vec::with_capacity(count);
+        for i in 0..count {
+            let span = self.span(number, i, &live);
+            live.push(span);
+        }
+        // Some parents finish before their children, some after.
+        let (late, early): (Vec<_>, Vec<_>) =
+            live.into_iter().enumerate().partition(|(i, _)| i % 3 == 0);
+        early.into_iter().chain(late.into_iter().rev()).map(|(_, live)| live.finish()).collect()
+    }
+
+    fn span(&self, number: usize, i: usize, live: &[Live]) -> Live {
+        let before = SystemTime::now();
+        let operation = operation(i);
+        let mut wanted = Wanted {
+            trace_id: TraceId::default(),
+            span_id: SpanId::NONE,
+            flags: live.first().map_or(SAMPLED, |root| root.wanted.flags),
+            operation: operation.clone(),
+            references: Vec::new(),
+            start: Micros::Exactly(0),
+            duration: Micros::Exactly(0),
+            tags: Vec::new(),
+            logs: Vec::new(),
+            service: self.service.to_owned(),
+            process_tags: self.process_tags.to_vec(),
+        };
+
+        let mut builder = self.tracer.span(operation).ignore_active_span();
+        for (follows, context) in references(number, i, live) {
+            wanted.references.push((follows, context.trace_id(), context.span_id()));
+            if live.is_empty() {
+                wanted.flags = context.flags();
+            }
+            builder =
+                if follows { builder.follows_from(&context) } else { builder.child_of(&context) };
+        }
+        if wanted.references.is_empty() {
+            wanted.tags.push(text("sampler.type", "const"));
+            wanted.tags.push(("sampler.param".to_owned(), Given::Bool(true)));
+        }
+        let explicit =
+            (!i.is_multiple_of(3)).then(|| before - Duration::from_micros(1 + 997 * micros(i)));
+        if let Some(start) = explicit {
+            builder = builder.start_time(start);
+            wanted.start = Micros::Exactly(since_epoch(start));
+        }
+        // Half of the tags are there when the span starts, the others are set on it.
+        let mut tags = fields(number + i, i % 9);
+        if i == 0 {
+            let long = "x".repeat(self.max_tag_value_bytes + 1);
+            tags.push(("too long by one".to_owned(), Given::Str(long)));
+        }
+        let (first, rest) = tags.split_at(tags.len() / 2);
+        for (key, given) in first {
+            builder = builder.tag(key.as_str(), given.tag_value());
+        }
+        let span = builder.start();
+        for (key, given) in rest {
+            span.set_tag(key, given.tag_value());
+        }
+        let cut = |(key, given): &Field| (key.clone(), given.cut(self.max_tag_value_bytes));
+        wanted.tags.extend(tags.iter().map(cut));
+
+        let context = span.context();
+        (wanted.trace_id, wanted.span_id) = (context.trace_id(), context.span_id());
+        let mut live = Live { span, wanted, explicit, before };
+        live.add_logs(i);
+        live.add_baggage(i);
+        if i % 15 == 3 {
+            live.span.set_operation_name("renamed → přejmenováno");
+            "renamed → přejmenováno".clone_into(&mut live.wanted.operation);
+        }
+        live
+    }
+}
+
+/// A span that is not finished yet.
+struct Live {
+    span: Span,
+    wanted: Wanted,
+    /// When it was said to have begun, if it was said.
+    explicit: Option<SystemTime>,
+    before: SystemTime,
+}
+
+impl Live {
+    fn add_logs(&mut self, i: usize) {
+        for log in 0..i % 4 {
+            let fields = fields(i + log, 1 + log * 2);
+            let given: Vec<_> =
+                fields.iter().map(|(key, given)| (key.as_str(), given.tag_value())).collect();
+            if log == 1 {
+                let at = self.before - Duration::from_micros(micros(i + log));
+                self.span.log_at(at, &given);
+                self.wanted.logs.push((Micros::Exactly(since_epoch(at)), fields));
+            } else {
+                self.span.log(&given);
+                self.wanted.logs.push((self.until_now(), fields));
+            }
+        }
+    }
+
+    fn add_baggage(&mut self, i: usize) {
+        if i != 0 && i % 20 != 5 {
+            return;
+        }
+        for value in ["first", "second, with ünïcode & =%"] {
+            let key = format!("item-{i}");
+            let overridden = self.span.baggage_item(&key).is_some();
+            self.span.set_baggage_item(&key, value);
+            assert_eq!(self.span.baggage_item(&key).as_deref(), Some(value));
+            let mut fields =
+                vec![text("event", "baggage"), text("key", &key), text("value", value)];
+            if overridden {
+                fields.push(text("override", "true"));
+            }
+            self.wanted.logs.push((self.until_now(), fields));
+        }
+    }
+
+    fn finish(mut self) -> Wanted {
+        if let Some(start) = self.explicit {
+            let duration = micros(self.wanted.tags.len() * 7);
+            self.span.finish_at(start + Duration::from_micros(duration));
+            self.wanted.duration = Micros::Exactly(duration.cast_signed());
+        } else {
+            let Micros::Between(from, to) = self.until_now() else { return self.wanted };
+            self.span.finish();
+            self.wanted.start = Micros::Between(from, to);
+            self.wanted.duration = Micros::Between(0, to - from);
+        }
+        self.wanted
+    }
+
+    /// From the beginning of this span to now.
+    fn until_now(&self) -> Micros {
+        // The client need not read the clock of the machine each time, and it may be set meanwhile.
+        let slack = Duration::from_millis(50);
+        Micros::Between(since_epoch(self.before - slack), since_epoch(SystemTime::now() + slack))
+    }
+}
+
+/// What span `i` refers to: spans of its trace, one of another trace, or none.
+fn references(number: usize, i: usize, live: &[Live]) -> Vec<(bool, SpanContext)> {
+    let elsewhere = || {
+        SpanContext::new(
+            TraceId::new(u64::MAX, 1 << 63),
+            SpanId::new(u64::MAX),
+            SpanId::NONE,
+            SAMPLED,
+        )
+    };
+    if i == 0 {
+        // Ids whose top bits are set are negative numbers on the wire.
+        let trace = TraceId::new(1 << 63, u64::MAX - number as u64);
+        let flags = [SAMPLED, SAMPLED | DEBUG, SAMPLED | FIREHOSE][number / 4 % 3];
+        let remote = SpanContext::new(trace, SpanId::new(u64::MAX), SpanId::new(1), flags);
+        return if number.is_multiple_of(4) { vec![(false, remote)] } else { Vec::new() };
+    }
+    let parent = live[(i - 1) / 3].span.context();
+    match i % 10 {
+        7 => vec![(true, parent)],
+        8 => vec![(false, parent), (true, elsewhere())],
+        9 => vec![(true, elsewhere()), (false, parent)],
+        _ => vec![(false, parent)],
+    }
+}
+
+fn operation(i: usize) -> String {
+    match i % 6 {
+        1 => String::new(),
+        2 => "přehled 概要 🦀".to_owned(),
+        3 => "a\n\"b\"\\\t<c>&\u{0}\u{7f}".to_owned(),
+        4 => "long ".repeat(40),
+        _ => format!("GET /things/{i}"),
+    }
+}
+
+/// `count` fields, beginning with another kind of value for each `seed`.
+fn fields(seed: usize, count: usize) -> Vec<Field> {
+    let kinds = values();
+    (0..count)
+        .map(|i| {
+            let key = match i % 5 {
+                3 => "klíč 🔑".to_owned(),
+                // The same key twice is two tags.
+                4 => "key-0".to_owned(),
+                _ => format!("key-{i}"),
+            };
+            (key, kinds[(seed + i) % kinds.len()].clone())
+        })
+        .collect()
+}
+
+fn values() -> Vec<Given> {
+    vec![
+        Given::Str(String::new()),
+        Given::Bool(true),
+        Given::I64(0),
+        Given::F64(0.1),
+        Given::Bytes(vec![0, 1, 127, 128, 255]),
+        Given::Str("text".to_owned()),
+        Given::Bool(false),
+        Given::I64(-1),
+        Given::F64(-1e300),
+        Given::Bytes(Vec::new()),
+        Given::Str("žluťoučký 馬 🐎 e\u{301}".to_owned()),
+        Given::I64(i64::MIN),
+        Given::F64(f64::MAX),
+        Given::U64(u64::MAX),
+        Given::Str("\u{0}\r\n\t\"\\</script>\u{2028}".to_owned()),
+        Given::I64(i64::MAX),
+        Given::F64(5e-324),
+        Given::U64(1 << 63),
+        Given::Str("0123456789".repeat(40)),
+        Given::I64((1 << 53) + 1),
+        Given::F64(-0.0),
+        Given::Bytes((0..=255).cycle().take(400).collect()),
+        Given::F64(3.0),
+        Given::U64(7),
+        Given::Str("é".repeat(200)),
+    ]
+}
+
+fn text(key: &str, value: &str) -> Field {
+    (key.to_owned(), Given::Str(value.to_owned()))
+}
+
+/// A number of microseconds that looks like no other: zero for zero, up to about a day.
+fn micros(i: usize) -> u64 {
+    (i as u64).wrapping_mul(2_654_435_761) % 86_400_000_000
+}
+
+fn since_epoch(time: SystemTime) -> i64 {
+    let micros = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    i64::try_from(micros).unwrap_or(i64::MAX)
+}
+
+const SAMPLED: u8 = 1;
+const DEBUG: u8 = 2;
+const FIREHOSE: u8 = 8;

@@ -1,0 +1,149 @@
+//! Runs another process that takes part in our traces, and ends it when it is dropped.
+//!
+//! Both peers, `src/bin/peer.rs` and `go/main.go`, are used alike: `GET /continue` works in a span
+//! below the one in the headers, `next=URL` in its query makes it call that URL in turn, and the
+//! answer is JSON. A peer prints its address first and ends when its stdin is closed.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::command;
+use crate::gate::{self, Found};
+use crate::query::{self, Answer};
+
+/// A running peer.
+#[derive(Debug)]
+pub struct Peer {
+    child: Child,
+    address: String,
+}
+
+impl Peer {
+    /// Starts `program`, which sends its spans to the agent at `agent` as those of `service`.
+    ///
+    /// Traces that begin in it are sampled if `sample` is set.
+    ///
+    /// # Errors
+    ///
+    /// Says why if it does not start or does not print its address.
+    pub fn start(program: &Path, agent: &str, service: &str, sample: bool) -> Found<Self> {
+        let mut child = Command::new(program)
+            .args(["-listen", "127.0.0.1:0", "-agent", agent, "-service", service])
+            .arg(format!("-sample={sample}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{} did not start: {error}", program.display()))?;
+        let (sender, receiver) = mpsc::channel();
+        let stdout = child.stdout.take();
+        thread::spawn(move || {
+            let mut line = String::new();
+            if let Some(stdout) = stdout {
+                // An unreadable line is an empty one, which is refused below.
+                let _ = BufReader::new(stdout).read_line(&mut line);
+            }
+            // Nobody waits any more if the peer was too slow.
+            let _ = sender.send(line);
+        });
+        let line = receiver.recv_timeout(START_LIMIT).unwrap_or_default();
+        let mut peer = Self { child, address: line.trim().to_owned() };
+        if peer.address.is_empty() {
+            peer.end();
+            return Err(format!("{} printed no address", program.display()));
+        }
+        Ok(peer)
+    }
+
+    /// The URL of its `path`, which may have a query.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Gets `path` with these headers and gives the answer.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer 200 with JSON.
+    #[must_use]
+    pub fn get(&self, path: &str, headers: &[(String, String)]) -> Value {
+        let url = self.url(path);
+        json(&url, query::get(&url, headers))
+    }
+
+    /// Posts to `path` and gives the answer.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer 200 with JSON.
+    #[must_use]
+    pub fn post(&self, path: &str) -> Value {
+        let url = self.url(path);
+        json(&url, query::post(&url))
+    }
+
+    fn end(&mut self) {
+        // Closing its stdin asks it to send what it has and end.
+        drop(self.child.stdin.take());
+        if command::wait(&mut self.child, END_LIMIT).is_none() {
+            gate::say(&format!("the peer at {} had to be killed", self.address));
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Builds the peer in Go into the folder `to`; gives the program.
+///
+/// # Errors
+///
+/// Says why if Go is not installed or cannot build it.
+pub fn build_go(to: &Path) -> Found<PathBuf> {
+    command::output(Command::new("go").arg("version"), Duration::from_secs(60))
+        .map_err(|why| format!("Go is not installed: {why}"))?;
+    let program = to.join("gopeer");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("go");
+    command::output(
+        Command::new("go").arg("build").arg("-o").arg(&program).arg(".").current_dir(source),
+        BUILD_LIMIT,
+    )?;
+    Ok(program)
+}
+
+/// `text` as part of a URL's query.
+#[must_use]
+pub fn in_query(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a string cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+fn json(url: &str, answer: Found<Answer>) -> Value {
+    let answer = answer.unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(answer.status, 200, "{url}: {}", answer.body);
+    serde_json::from_str(&answer.body)
+        .unwrap_or_else(|error| panic!("{url}: {error}: {}", answer.body))
+}
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// The first build downloads the Go client.
+const BUILD_LIMIT: Duration = Duration::from_secs(300);

@@ -1,0 +1,120 @@
+//! Reads traces back from Jaeger's query API.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::command::INTERVAL;
+use crate::gate::Found;
+use crate::span;
+
+/// The query API of a running Jaeger.
+#[derive(Clone, Debug)]
+pub struct Query {
+    address: String,
+}
+
+impl Query {
+    /// The API at `address`, `host:port`.
+    #[must_use]
+    pub fn new(address: &str) -> Self {
+        Self { address: address.to_owned() }
+    }
+
+    /// The spans of a trace as they are stored now, each in the form of [`span::read_back`]; none
+    /// if there is no such trace.
+    ///
+    /// # Errors
+    ///
+    /// Says what was answered if that is neither a trace nor "not found".
+    pub fn spans(&self, trace_id: &str) -> Found<Vec<Value>> {
+        // Raw, since otherwise the times of spans are moved to fit those of their parents.
+        let url = format!("http://{}/api/traces/{trace_id}?raw=true", self.address);
+        let answer = get(&url, &[])?;
+        if answer.status == 404 {
+            return Ok(Vec::new());
+        }
+        let body: Value = serde_json::from_str(&answer.body)
+            .map_err(|error| format!("{url} answered {}: {error}", answer.status))?;
+        let trace = &body["data"][0];
+        let spans = trace["spans"]
+            .as_array()
+            .ok_or_else(|| format!("{url} answered {}: {}", answer.status, answer.body))?;
+        Ok(spans.iter().map(|span| span::read_back(span, &trace["processes"])).collect())
+    }
+
+    /// Waits until a trace has `count` spans and gives them; what is there by `deadline` otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As [`spans`](Self::spans).
+    pub fn wait(&self, trace_id: &str, count: usize, deadline: Instant) -> Found<Vec<Value>> {
+        loop {
+            let spans = self.spans(trace_id)?;
+            if spans.len() >= count || Instant::now() >= deadline {
+                return Ok(spans);
+            }
+            thread::sleep(INTERVAL);
+        }
+    }
+}
+
+/// What a server answered.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+/// Gets `url` with these headers.
+///
+/// # Errors
+///
+/// Says why if nothing was answered in time. An answer of any status is an answer.
+pub fn get(url: &str, headers: &[(String, String)]) -> Found<Answer> {
+    let mut request = client().get(url);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    answer(url, request.call())
+}
+
+/// Posts nothing to `url`.
+///
+/// # Errors
+///
+/// As [`get`].
+pub fn post(url: &str) -> Found<Answer> {
+    answer(url, client().post(url).send_empty())
+}
+
+fn client() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_global(Some(REQUEST_LIMIT))
+        .http_status_as_error(false)
+        .build()
+        .into()
+}
+
+type Answered = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
+
+fn answer(url: &str, answered: Answered) -> Found<Answer> {
+    let mut response = answered.map_err(|error| format!("{url}: {error}"))?;
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(MAX_BODY_BYTES)
+        .read_to_string()
+        .map_err(|error| format!("{url}: {error}"))?;
+    Ok(Answer { status: response.status().as_u16(), body })
+}
+
+/// A peer may itself be waiting for the next one.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+
+/// A trace of a hundred spans takes about 100 kB.
+const MAX_BODY_BYTES: u64 = 64 << 20;
