@@ -52,17 +52,9 @@ pub fn put_log(out: &mut Vec<u8>, log: LogView<'_>) {
 ///
 /// A `SpanRef` structure: kind, trace id low and high, span id, stop.
 pub fn put_reference(out: &mut Vec<u8>, reference: ReferenceView) {
-    let mut stage = Stage::<48>::new();
-    stage.byte(0x15);
-    stage.varint(zigzag(i64::from(reference.follows_from)));
-    stage.byte(0x16);
-    stage.varint(zigzag(reference.trace_id.low().cast_signed()));
-    stage.byte(0x16);
-    stage.varint(zigzag(reference.trace_id.high().cast_signed()));
-    stage.byte(0x16);
-    stage.varint(zigzag(reference.span_id.get().cast_signed()));
-    stage.byte(STOP);
-    out.extend_from_slice(stage.bytes());
+    let mut scratch = Scratch::from(std::mem::take(out));
+    scratch.reference(reference);
+    *out = scratch.into_vec();
 }
 
 pub(super) const STOP: u8 = 0;
@@ -468,6 +460,20 @@ impl Scratch {
                 to.byte(STOP);
             }
         }
+        self.at = to.at;
+    }
+
+    /// Appends a reference.
+    #[inline]
+    pub(crate) fn reference(&mut self, reference: ReferenceView) {
+        let mut to = self.cursor(48);
+        to.array([0x15, u8::from(reference.follows_from) << 1, 0x16]);
+        to.number(zigzag(reference.trace_id.low().cast_signed()));
+        to.byte(0x16);
+        to.number(zigzag(reference.trace_id.high().cast_signed()));
+        to.byte(0x16);
+        to.number(zigzag(reference.span_id.get().cast_signed()));
+        to.byte(STOP);
         self.at = to.at;
     }
 

@@ -10,7 +10,7 @@ use super::inner::{self, Body, SpanInner};
 use super::state::{DEBUG, SAMPLED};
 use super::{SAMPLING_PRIORITY, Span, TagValue, scope, set_priority};
 use crate::clock::unix_nanos;
-use crate::encoding::{ReferenceView, put_reference};
+use crate::encoding::ReferenceView;
 use crate::id::{SpanId, TraceId};
 use crate::sampler::NewSpan;
 
@@ -59,63 +59,64 @@ impl<P: Parent> Parent for Option<P> {
 #[must_use = "a span is started by `start`"]
 pub struct SpanBuilder<'a> {
     core: &'a Arc<Core>,
-    name: Cow<'static, str>,
-    first: Option<(Kind, SpanContext)>,
-    more: Vec<(Kind, SpanContext)>,
-    tags: [Option<(&'a str, TagValue<'a>)>; INLINE_TAGS],
-    tag_count: usize,
-    more_tags: Vec<(&'a str, TagValue<'a>)>,
-    start_time: Option<SystemTime>,
+    /// The span's record, which takes what is given as it comes.
+    record: Arc<SpanInner>,
+    parent: Option<(Kind, SpanContext)>,
+    itself: Option<Box<SpanContext>>,
+    priority: Option<TagValue<'static>>,
     ignore_active: bool,
 }
-
-const INLINE_TAGS: usize = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     ChildOf,
     FollowsFrom,
-    Itself,
 }
 
 impl<'a> SpanBuilder<'a> {
     #[inline]
     pub(crate) fn new(core: &'a Arc<Core>, name: Cow<'static, str>) -> Self {
-        Self {
-            core,
-            name,
-            first: None,
-            more: Vec::new(),
-            tags: [None; INLINE_TAGS],
-            tag_count: 0,
-            more_tags: Vec::new(),
-            start_time: None,
-            ignore_active: false,
+        let mut record = inner::take();
+        if let Some(inner) = Arc::get_mut(&mut record) {
+            inner.body.get_mut().name = name;
         }
+        Self { core, record, parent: None, itself: None, priority: None, ignore_active: false }
+    }
+
+    /// The record's body, which nobody else has before the start.
+    #[inline]
+    fn body(&mut self) -> Option<&mut Body> {
+        Arc::get_mut(&mut self.record).map(|inner| inner.body.get_mut())
     }
 
     #[inline]
-    fn reference(mut self, kind: Kind, to: impl Parent) -> Self {
-        if let Some(context) = to.context().filter(|context| !context.is_empty()) {
-            if self.first.is_none() {
-                self.first = Some((kind, context));
-            } else {
-                self.more.push((kind, context));
+    fn reference(&mut self, kind: Kind, to: impl Parent) {
+        let Some(context) = to.context().filter(|context| !context.is_empty()) else { return };
+        if context.is_valid() {
+            if let Some(body) = self.body() {
+                let follows = kind == Kind::FollowsFrom;
+                let view = ReferenceView::new(follows, context.trace_id, context.span_id);
+                body.references.reference(view);
+                body.reference_count += 1;
             }
         }
-        self
+        if !matches!(self.parent, Some((Kind::ChildOf, _))) {
+            self.parent = Some((kind, context));
+        }
     }
 
     /// Makes it a child: the parent waits for it. The first such reference is the parent.
     #[inline]
-    pub fn child_of(self, parent: impl Parent) -> Self {
-        self.reference(Kind::ChildOf, parent)
+    pub fn child_of(mut self, parent: impl Parent) -> Self {
+        self.reference(Kind::ChildOf, parent);
+        self
     }
 
     /// Lets it follow from another span, which does not wait for it. It is the parent where there
     /// is nothing it is a child of; of several, the last one.
-    pub fn follows_from(self, parent: impl Parent) -> Self {
-        self.reference(Kind::FollowsFrom, parent)
+    pub fn follows_from(mut self, parent: impl Parent) -> Self {
+        self.reference(Kind::FollowsFrom, parent);
+        self
     }
 
     /// Takes the context as its own: ids, flags and baggage are as given, nothing is drawn and no
@@ -124,8 +125,9 @@ impl<'a> SpanBuilder<'a> {
     /// # Source
     ///
     /// `SelfRef` in jaeger-client-go, reference type 99.
-    pub fn self_reference(self, context: impl Parent) -> Self {
-        self.reference(Kind::Itself, context)
+    pub fn self_reference(mut self, context: impl Parent) -> Self {
+        self.itself = context.context().map(Box::new);
+        self
     }
 
     /// Does not take the active span as parent where no other is given.
@@ -136,71 +138,67 @@ impl<'a> SpanBuilder<'a> {
 
     /// Sets a tag from the start on. `sampling.priority` acts before the others are stored.
     #[inline]
-    pub fn tag(mut self, key: &'a str, value: impl Into<TagValue<'a>>) -> Self {
-        match self.tags.get_mut(self.tag_count) {
-            Some(slot) => {
-                *slot = Some((key, value.into()));
-                self.tag_count += 1;
-            }
-            None => self.more_tags.push((key, value.into())),
+    pub fn tag<'v>(mut self, key: &str, value: impl Into<TagValue<'v>>) -> Self {
+        let value = value.into();
+        if key == SAMPLING_PRIORITY {
+            // Of other kinds it means nothing.
+            self.priority = match value {
+                TagValue::I64(number) => Some(TagValue::I64(number)),
+                TagValue::U64(number) => Some(TagValue::U64(number)),
+                TagValue::F64(number) => Some(TagValue::F64(number)),
+                _ => self.priority,
+            };
+            return self;
+        }
+        let max_bytes = self.core.max_tag_value_bytes;
+        if let Some(body) = self.body() {
+            body.pending.tag(key.as_bytes(), value.view(max_bytes));
+            body.pending_count += 1;
         }
         self
     }
 
     /// Lets the span begin at a moment given, in place of now.
     pub fn start_time(mut self, time: SystemTime) -> Self {
-        self.start_time = Some(time);
+        if let Some(body) = self.body() {
+            body.start_given = true;
+            body.start_wall = unix_nanos(time);
+        }
         self
     }
 
     /// Starts the span.
     #[inline]
     pub fn start(mut self) -> Span {
-        if self.first.is_none() && !self.ignore_active {
-            let core = self.core;
-            let active = scope::with_active(|span| span.belongs_to(core).then(|| span.context()));
-            self.first = active.map(|context| (Kind::ChildOf, context));
-        }
         let core = self.core;
-        let mut record = inner::take();
+        if self.parent.is_none() && self.itself.is_none() && !self.ignore_active {
+            let active = scope::with_active(|span| span.belongs_to(core).then(|| span.context()));
+            if let Some(context) = active {
+                self.reference(Kind::ChildOf, context);
+            }
+        }
         core.lanes.of(inner::lane()).count_started();
+        let Self { mut record, parent, itself, priority, .. } = self;
         if let Some(inner) = Arc::get_mut(&mut record) {
-            self.fill(inner);
+            inner.core = Some(Arc::clone(core));
+            inner.body.get_mut().finished = false;
+            join(inner, core, itself.map(|itself| *itself), parent.map(|(_, context)| context));
+            if let Some(value) = priority {
+                set_priority(inner, core, value);
+            }
+            if inner.state().is_sampled() {
+                let body = inner.body.get_mut();
+                if body.pending_count > 0 {
+                    body.tags.extend(body.pending.bytes());
+                    body.tag_count += body.pending_count;
+                }
+                // Last, so that what was done to start the span is not part of it.
+                if body.start.is_none() && !body.start_given {
+                    body.start_now(core);
+                }
+            }
         }
         Span::new(record)
-    }
-
-    fn fill(self, inner: &mut SpanInner) {
-        let core = self.core;
-        inner.core = Some(Arc::clone(core));
-        let body = inner.body.get_mut();
-        body.finished = false;
-        body.name = self.name;
-        match &self.first {
-            None => begin_trace(inner, core, None),
-            Some(_) => join(inner, core, self.first.iter().chain(&self.more)),
-        }
-        if let Some(time) = self.start_time {
-            let body = inner.body.get_mut();
-            body.start_given = true;
-            body.start_wall = unix_nanos(time);
-        }
-        let tags = self.tags[..self.tag_count].iter().flatten().chain(&self.more_tags);
-        for (_, value) in tags.clone().filter(|(key, _)| *key == SAMPLING_PRIORITY) {
-            set_priority(inner, core, *value);
-        }
-        if !inner.state().is_sampled() {
-            return;
-        }
-        let body = inner.body.get_mut();
-        for (key, value) in tags.filter(|(key, _)| *key != SAMPLING_PRIORITY) {
-            body.tags.tag(key.as_bytes(), value.view(core.max_tag_value_bytes));
-            body.tag_count += 1;
-        }
-        // Last, so that what was done to start the span is not part of it.
-        if body.start.is_none() && !body.start_given {
-            body.start_now(core);
-        }
     }
 }
 
@@ -210,9 +208,7 @@ impl<'a> SpanBuilder<'a> {
 pub(crate) fn start_plain(core: &Arc<Core>, name: Cow<'static, str>) -> Span {
     let active = scope::with_active(|span| span.belongs_to(core).then(|| span.context()));
     if active.is_some() {
-        let mut builder = SpanBuilder::new(core, name);
-        builder.first = active.map(|context| (Kind::ChildOf, context));
-        return builder.start();
+        return SpanBuilder::new(core, name).child_of(active).start();
     }
     let mut record = inner::take();
     core.lanes.of(inner::lane()).count_started();
@@ -260,31 +256,15 @@ fn begin_trace(inner: &mut SpanInner, core: &Core, from: Option<&SpanContext>) {
     inner.begin_state(flags);
 }
 
-/// Continues what the references refer to.
-fn join<'r>(
+/// Continues the context that is taken as its own, or that of the parent; begins a trace where
+/// there is neither.
+#[inline]
+fn join(
     inner: &mut SpanInner,
     core: &Core,
-    references: impl Iterator<Item = &'r (Kind, SpanContext)>,
+    itself: Option<SpanContext>,
+    parent: Option<SpanContext>,
 ) {
-    let mut parent: Option<(Kind, &SpanContext)> = None;
-    let mut itself = None;
-    let body = inner.body.get_mut();
-    for (kind, context) in references {
-        if *kind == Kind::Itself {
-            itself = Some(context);
-            continue;
-        }
-        if context.is_valid() {
-            let follows = *kind == Kind::FollowsFrom;
-            let view = ReferenceView::new(follows, context.trace_id, context.span_id);
-            put_reference(&mut body.references, view);
-            body.reference_count += 1;
-        }
-        if !matches!(parent, Some((Kind::ChildOf, _))) {
-            parent = Some((*kind, context));
-        }
-    }
-    let parent = parent.map(|(_, context)| context);
     let context = match (itself, parent) {
         (Some(itself), _) => {
             inner.span_id = itself.span_id;
@@ -296,12 +276,12 @@ fn join<'r>(
             inner.parent_id = parent.span_id;
             parent
         }
-        (None, parent) => return begin_trace(inner, core, parent),
+        (None, parent) => return begin_trace(inner, core, parent.as_ref()),
     };
     inner.trace_id = context.trace_id;
-    inner.body.get_mut().baggage.clone_from(&context.baggage);
-    match &context.state {
-        Some(state) => inner.joined = Some(Arc::clone(state)),
-        None => inner.begin_state(context.flags()),
+    inner.body.get_mut().baggage = context.baggage;
+    match context.state {
+        Some(state) => inner.joined = Some(state),
+        None => inner.begin_state(context.flags),
     }
 }

@@ -45,7 +45,10 @@ pub(crate) struct Body {
     pub(crate) tag_count: usize,
     pub(crate) logs: Scratch,
     pub(crate) log_count: usize,
-    pub(crate) references: Vec<u8>,
+    pub(crate) references: Scratch,
+    /// Tags given before the span was started; they come behind the sampler's.
+    pub(crate) pending: Scratch,
+    pub(crate) pending_count: usize,
     pub(crate) reference_count: usize,
     pub(crate) baggage: Option<Arc<Baggage>>,
 }
@@ -60,10 +63,11 @@ impl SpanInner {
     /// Begins a state of its own.
     #[inline]
     pub(crate) fn begin_state(&mut self, flags: u8) {
-        match Arc::get_mut(&mut self.own) {
-            Some(state) => state.reset(flags),
+        if Arc::strong_count(&self.own) == 1 {
+            self.own.reset(flags);
+        } else {
             // A context of the record's last life is still held somewhere.
-            None => self.own = Arc::new(TraceState::with_flags(flags)),
+            self.own = Arc::new(TraceState::with_flags(flags));
         }
     }
 
@@ -121,7 +125,7 @@ impl Body {
             flags: i32::from(flags),
             start_time_micros: start_nanos / 1000,
             duration_micros: duration / 1000,
-            references: Some(List::new(self.reference_count, &self.references)),
+            references: Some(List::new(self.reference_count, self.references.bytes())),
             tags: Some(List::new(self.tag_count, self.tags.bytes())),
             logs: Some(List::new(self.log_count, self.logs.bytes())),
         };
@@ -186,12 +190,17 @@ impl Body {
         self.logs.clear();
         self.log_count = 0;
         self.references.clear();
+        self.pending.clear();
+        self.pending_count = 0;
         self.reference_count = 0;
         self.baggage = None;
     }
 
     fn held_bytes(&self) -> usize {
-        self.tags.capacity() + self.logs.capacity() + self.references.capacity()
+        self.tags.capacity()
+            + self.logs.capacity()
+            + self.references.capacity()
+            + self.pending.capacity()
     }
 }
 

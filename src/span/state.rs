@@ -25,9 +25,9 @@ pub(crate) struct TraceState {
 impl TraceState {
     /// Begins anew.
     #[inline]
-    pub(crate) fn reset(&mut self, flags: u8) {
-        *self.flags.get_mut() = flags;
-        *self.forced_at.get_mut() = 0;
+    pub(crate) fn reset(&self, flags: u8) {
+        self.flags.store(flags, Ordering::Relaxed);
+        self.forced_at.store(0, Ordering::Relaxed);
     }
 
     pub(crate) fn with_flags(flags: u8) -> Self {
