@@ -29,6 +29,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
 
 /// The operating system's clocks, which a tracer reads unless it is given others.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SystemClock {
     /// What is counted from where the raw clock is not used.
     #[cfg(not(unix))]

@@ -156,6 +156,8 @@ impl Configuration {
 mod tests {
     use super::*;
 
+    type Case = (fn(&mut Configuration), &'static [&'static str]);
+
     #[test]
     fn errors_name_the_option_the_value_and_what_is_allowed() {
         let with = |change: fn(&mut Configuration)| {
@@ -163,7 +165,7 @@ mod tests {
             change(&mut configuration);
             configuration.new_tracer().map(drop).unwrap_err().to_string()
         };
-        let cases: [(fn(&mut Configuration), &[&str]); 7] = [
+        let cases: [Case; 7] = [
             (|c| c.service_name.clear(), &["service_name"]),
             (|c| c.sampler.kind = "maybe".into(), &["sampler.kind", "maybe", "probabilistic"]),
             (

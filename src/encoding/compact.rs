@@ -491,7 +491,11 @@ impl Scratch {
 /// The longest start of `text` that is at most `max_bytes` long and ends between characters.
 #[inline]
 pub(crate) fn cut(text: &str, max_bytes: usize) -> &str {
-    if text.len() <= max_bytes { text } else { &text[..text.floor_char_boundary(max_bytes)] }
+    if text.len() <= max_bytes {
+        return text;
+    }
+    let end = (0..=max_bytes).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -501,10 +505,10 @@ mod tests {
     fn naive(mut value: u64) -> Vec<u8> {
         let mut out = Vec::new();
         while value >= 0x80 {
-            out.push((value & 0x7f) as u8 | 0x80);
+            out.push((value % 0x80) as u8 | 0x80);
             value >>= 7;
         }
-        out.push(value as u8);
+        out.extend(u8::try_from(value));
         out
     }
 

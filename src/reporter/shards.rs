@@ -246,12 +246,11 @@ impl SpanSink for Shards {
             return false;
         }
         let buffer = &mut slot.buffer;
-        if !buffer.bytes.is_empty() && buffer.end - self.headroom + bound < self.room() {
-            if let Some(room) = buffer.bytes.get_mut(buffer.end..) {
-                buffer.end += span.write(room);
-                buffer.spans += 1;
-                return true;
-            }
+        let fits = !buffer.bytes.is_empty() && buffer.end - self.headroom + bound < self.room();
+        if let (true, Some(room)) = (fits, buffer.bytes.get_mut(buffer.end..)) {
+            buffer.end += span.write(room);
+            buffer.spans += 1;
+            return true;
         }
         // Near the end of a buffer the size has to be known exactly.
         let len = span.encoded_len();

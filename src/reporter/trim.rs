@@ -95,10 +95,12 @@ mod tests {
             put_tag(&mut fields, TagView::new(b"n", ValueView::Long(log as i64)));
             put_log(&mut log_bytes, LogView::new(log as i64, List::new(1, &fields)));
         }
-        let mut span = SpanView::default();
-        span.operation_name = b"op";
-        span.tags = Some(List::new(tags.len(), &tag_bytes));
-        span.logs = Some(List::new(logs, &log_bytes));
+        let span = SpanView {
+            operation_name: b"op",
+            tags: Some(List::new(tags.len(), &tag_bytes)),
+            logs: Some(List::new(logs, &log_bytes)),
+            ..SpanView::default()
+        };
         let mut bytes = Vec::new();
         span.encode(&mut bytes);
         bytes
@@ -131,9 +133,8 @@ mod tests {
 
     #[test]
     fn a_span_whose_name_alone_is_too_large_is_given_up() {
-        let mut span = SpanView::default();
         let name = vec![b'n'; 3_000];
-        span.operation_name = &name;
+        let span = SpanView { operation_name: &name, ..SpanView::default() };
         assert_eq!(to_fit(&span, 2_000), None);
     }
 }

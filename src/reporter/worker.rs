@@ -88,12 +88,8 @@ impl Worker {
     }
 
     pub(crate) fn spawn(mut self, core: Arc<Core>) -> Result<(), ConfigError> {
-        let name = "jaeger-client-reporter".to_owned();
         let run = move || self.run(&core);
-        match thread::Builder::new().name(name).spawn(run) {
-            Ok(_detached) => Ok(()),
-            Err(source) => Err(ConfigError::Thread { source }),
-        }
+        start_thread("jaeger-client-reporter", run).map_err(|source| ConfigError::Thread { source })
     }
 
     fn run(&mut self, core: &Core) {
@@ -323,7 +319,12 @@ impl Worker {
 /// Runs `work` on a thread of its own: for waits that must not hold a runtime's thread.
 #[cfg(feature = "tokio")]
 pub(crate) fn wait_aside(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-    thread::Builder::new().name("jaeger-client-wait".to_owned()).spawn(work).map(drop)
+    start_thread("jaeger-client-wait", work)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that starts threads")]
+fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
 /// The first half of `count` spans, and the rest.

@@ -92,13 +92,11 @@ impl<'a> SpanBuilder<'a> {
     #[inline]
     fn reference(&mut self, kind: Kind, to: impl Parent) {
         let Some(context) = to.context().filter(|context| !context.is_empty()) else { return };
-        if context.is_valid() {
-            if let Some(body) = self.body() {
-                let follows = kind == Kind::FollowsFrom;
-                let view = ReferenceView::new(follows, context.trace_id, context.span_id);
-                body.references.reference(view);
-                body.reference_count += 1;
-            }
+        let follows = kind == Kind::FollowsFrom;
+        if let Some(body) = self.body().filter(|_| context.is_valid()) {
+            let view = ReferenceView::new(follows, context.trace_id, context.span_id);
+            body.references.reference(view);
+            body.reference_count += 1;
         }
         if !matches!(self.parent, Some((Kind::ChildOf, _))) {
             self.parent = Some((kind, context));

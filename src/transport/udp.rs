@@ -67,13 +67,12 @@ impl UdpTransport {
         let unresolved =
             |source| TransportError::Unresolved { address: self.address.clone(), source };
         let found: Vec<SocketAddr> = self.address.to_socket_addrs().map_err(unresolved)?.collect();
-        if let Some(connection) = &self.connection {
-            if found.contains(&connection.peer) {
-                return Ok(());
-            }
+        let in_use = self.connection.as_ref().map(|connection| connection.peer);
+        if in_use.is_some_and(|peer| found.contains(&peer)) {
+            return Ok(());
         }
         // IPv4 first: agents listen on it by default, and "localhost" often means both.
-        let peer = found.iter().find(|peer| peer.is_ipv4()).or(found.first());
+        let peer = found.iter().find(|peer| peer.is_ipv4()).or_else(|| found.first());
         let none = || unresolved(io::Error::new(io::ErrorKind::NotFound, "no address"));
         let peer = *peer.ok_or_else(none)?;
         let socket = connect(peer).map_err(|source| TransportError::Io { source })?;
