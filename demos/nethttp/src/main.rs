@@ -1,3 +1,168 @@
-//! The demo of Tracing HTTP request latency in Go with OpenTracing
+//! Runs the demo: `cargo run -p nethttp`.
+//!
+//! Without `--agent` it has an agent of its own, in this process, and shows the trace that reached
+//! it. Every way it ends with the receipt of each tracer: what became of every span.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program to look at")]
 
-fn main() {}
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use jaeger_client::sampler::ConstSampler;
+use jaeger_client::{Closer, ConfigError, Tracer};
+use jaeger_client_embedded_agent::{EmbeddedAgent, WaterfallOptions};
+use nethttp::client;
+use nethttp::server::Server;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+/// Traces an HTTP request that is redirected: the client's side, the server's side, one trace.
+#[derive(Debug, Parser)]
+struct Args {
+    /// What to run. The server alone runs until Ctrl-C or the end of its input.
+    #[arg(long, value_enum, default_value_t = Actor::Both)]
+    actor: Actor,
+
+    /// The server's port on loopback; 0 takes a free one.
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
+
+    /// The Jaeger agent to send spans to (its port for compact Thrift). Without it, spans stay in
+    /// this process and are shown.
+    #[arg(long, value_name = "HOST:PORT")]
+    agent: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Actor {
+    Client,
+    Server,
+    Both,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nethttp: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let own = if args.agent.is_none() { Some(EmbeddedAgent::start()?) } else { None };
+    let agent = match (&args.agent, &own) {
+        (Some(agent), _) => agent.clone(),
+        (None, Some(own)) => own.compact_addr().to_string(),
+        (None, None) => return Err("no agent to send to".into()),
+    };
+    // Each actor has a tracer of its own, as if it were alone: they are two services.
+    let (client, client_closer) = tracer("client", &agent)?;
+    let (server, server_closer) = tracer("server", &agent)?;
+
+    let runtime = Runtime::new()?;
+    let acted = runtime.block_on(act(args, client, server));
+    // Not waited for: its thread that reads the standard input cannot be called back.
+    runtime.shutdown_background();
+
+    let closers = match args.actor {
+        Actor::Client => vec![("client", client_closer)],
+        Actor::Server => vec![("server", server_closer)],
+        Actor::Both => vec![("client", client_closer), ("server", server_closer)],
+    };
+    let told = settle(closers, own.as_ref());
+    acted?;
+    told
+}
+
+fn tracer(service: &str, agent: &str) -> Result<(Tracer, Closer), ConfigError> {
+    Tracer::builder(service).sampler(ConstSampler::new(true)).agent(agent).build()
+}
+
+async fn act(args: &Args, client: Tracer, server: Tracer) -> Result<(), Box<dyn Error>> {
+    match args.actor {
+        Actor::Client if args.port == 0 => Err("the client needs the server's --port".into()),
+        Actor::Client => call(&client, args.port).await,
+        Actor::Server => {
+            let listening = bind(args.port).await?;
+            println!("Serving http://localhost:{}/", listening.port());
+            println!("Ctrl-C or the end of input stops it.");
+            listening.serve(server, stopped()).await;
+            Ok(())
+        }
+        Actor::Both => {
+            let listening = bind(args.port).await?;
+            let port = listening.port();
+            let (stop, stopped) = oneshot::channel::<()>();
+            let serving = tokio::spawn(listening.serve(server, async {
+                let _ = stopped.await;
+            }));
+            let called = call(&client, port).await;
+            drop(stop);
+            serving.await?;
+            called
+        }
+    }
+}
+
+async fn bind(port: u16) -> Result<Server, String> {
+    Server::bind(port).await.map_err(|error| {
+        format!("cannot listen on port {port}: {error} (--port takes another, 0 a free one)")
+    })
+}
+
+async fn call(tracer: &Tracer, port: u16) -> Result<(), Box<dyn Error>> {
+    let result = client::call(tracer, port).await?;
+    println!("Received result: {result}");
+    Ok(())
+}
+
+/// Is done at Ctrl-C, or when the standard input ends.
+async fn stopped() {
+    let input = tokio::task::spawn_blocking(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    });
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = input => {}
+    }
+}
+
+/// Has the tracers send what is left, shows what reached the agent of this process, and then the
+/// receipts. An error if a span is missing anywhere.
+fn settle(
+    closers: Vec<(&str, Closer)>,
+    agent: Option<&EmbeddedAgent>,
+) -> Result<(), Box<dyn Error>> {
+    let receipts: Vec<_> =
+        closers.into_iter().map(|(service, closer)| (service, closer.close(PATIENCE))).collect();
+    let sent = receipts.iter().map(|(_, receipt)| receipt.stats.sent).sum();
+    let mut arrived = true;
+    if let Some(agent) = agent {
+        arrived = agent.wait_for(PATIENCE, |store| store.stats().spans >= sent);
+        let options = WaterfallOptions::default().tags(true).logs(true);
+        for trace in agent.store().latest_traces(None, SHOWN) {
+            println!("\n{}", trace.waterfall_with(options));
+        }
+    }
+    let mut whole = true;
+    for (service, receipt) in &receipts {
+        println!("{service}: {receipt}");
+        let stats = &receipt.stats;
+        let lost = stats.open + stats.queued + stats.dropped.total();
+        whole &= receipt.complete && stats.is_balanced() && lost == 0;
+    }
+    match (whole, arrived) {
+        (true, true) => Ok(()),
+        (false, _) => Err("spans were lost, see the receipts".into()),
+        (true, false) => Err("spans were sent but did not arrive".into()),
+    }
+}
+
+/// How long sending may take, and arriving.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many traces are shown at most: a server alone may have served many.
+const SHOWN: usize = 10;

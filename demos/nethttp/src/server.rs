@@ -1,0 +1,141 @@
+//! The server: `/gettime` tells the time, everything else sends its reader there.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::Ipv4Addr;
+use std::pin::pin;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use jaeger_client::{TraceFutureExt, Tracer};
+use tokio::net::TcpListener;
+use tokio::time;
+
+use crate::now::now;
+
+/// A server that listens, and serves as soon as it is asked to.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    port: u16,
+}
+
+/// How long requests may take that are under way when the server is stopped.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+impl Server {
+    /// Listens on a port of loopback; 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// If the port is taken or not allowed.
+    pub async fn bind(port: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        let port = listener.local_addr()?.port();
+        Ok(Self { listener, port })
+    }
+
+    /// The port it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Serves until `stop` is done, and what is under way then to its end.
+    pub async fn serve(self, tracer: Tracer, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        let connections = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            let Ok((stream, _)) = accepted else {
+                // Too many open files, say: others have to end before there is room.
+                time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let (tracer, port) = (tracer.clone(), self.port);
+            let service = service_fn(move |request| {
+                let tracer = tracer.clone();
+                async move { Ok::<_, Infallible>(traced(&tracer, port, request).await) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service);
+            // Its error is a client that went away, which is the client's to tell.
+            tokio::spawn(connections.watch(connection));
+        }
+        drop(self.listener);
+        let _ = time::timeout(LAST_REQUESTS, connections.shutdown()).await;
+    }
+}
+
+/// Handles a request in a span that continues the trace of its headers.
+///
+/// # Source
+///
+/// `Middleware` of `nethttp` in opentracing-contrib/go-stdlib, `server.go`.
+async fn traced(tracer: &Tracer, port: u16, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let span = tracer
+        .span(format!("HTTP {}", request.method()))
+        // Without a trace, or with one that cannot be read, the span begins one.
+        .child_of(tracer.extract(request.headers()).ok())
+        .tag("span.kind", "server")
+        .tag("http.method", request.method().as_str())
+        .tag("http.url", &request.uri().to_string())
+        .tag("component", "net/http")
+        .start();
+    let response = handle(port, &request).in_span(span.clone()).await;
+
+    let status = response.status().as_u16();
+    span.set_tag("http.status_code", status);
+    if let Some(size) = body_size(&response).filter(|size| *size > 0) {
+        span.set_tag("http.response_size", size);
+    }
+    if status >= 500 {
+        span.set_tag("error", true);
+    }
+    // Before the response leaves: whoever has it may count on the span being finished.
+    span.finish();
+    response
+}
+
+fn body_size(response: &Response<Full<Bytes>>) -> Option<u64> {
+    hyper::body::Body::size_hint(response.body()).exact()
+}
+
+/// The application: its span is the active one.
+async fn handle(port: u16, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    match request.uri().path() {
+        "/gettime" => respond(format!("The time is {}", now()), "text/plain; charset=utf-8"),
+        _ => redirect(&format!("http://localhost:{port}/gettime")),
+    }
+}
+
+/// The response of Go's `http.Redirect`, whose size is in the span.
+fn redirect(url: &str) -> Response<Full<Bytes>> {
+    let body = format!("<a href=\"{url}\">Moved Permanently</a>.\n\n");
+    let mut response = respond(body, "text/html; charset=utf-8");
+    match HeaderValue::try_from(url) {
+        Ok(location) => {
+            *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
+    response
+}
+
+fn respond(body: String, kind: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
