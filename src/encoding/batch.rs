@@ -3,7 +3,8 @@
 //! A datagram's buffer keeps room in front for [`write_header`], so that a batch leaves without
 //! being copied. [`message`] writes the same bytes into a buffer of its own, for everybody else.
 
-use super::compact::{STOP, Stage, zigzag};
+use super::compact::Stage;
+use super::cursor::{STOP, zigzag};
 use super::read::{DecodeError, Reader};
 use super::view::{List, SpanView, TagView, tags_of};
 

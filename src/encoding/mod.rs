@@ -10,15 +10,18 @@
 mod batch;
 mod binary;
 mod compact;
+mod cursor;
 mod read;
+mod scratch;
 mod view;
 mod zipkin;
 
 pub use self::batch::{BatchView, ClientStats, ProcessView};
 pub(crate) use self::batch::{HEADER_MAX, TRAILER_MAX, write_header, write_trailer};
-pub(crate) use self::compact::{MAX_FIXED_BYTES, Scratch, cut};
-pub use self::compact::{put_log, put_reference, put_tag};
+pub(crate) use self::compact::MAX_FIXED_BYTES;
 pub use self::read::DecodeError;
+pub(crate) use self::scratch::{Scratch, cut};
+pub use self::scratch::{put_log, put_reference, put_tag};
 #[cfg(test)]
 pub(crate) use self::view::tags_of;
 pub use self::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};

@@ -357,9 +357,9 @@ fn endpoint(out: &mut Out<'_>, id: i16, endpoint: &Endpoint<'_>) -> thrift::Resu
 
 #[cfg(test)]
 mod tests {
-    use super::super::compact::put_tag;
     use super::super::view::List;
     use super::*;
+    use crate::encoding::put_tag;
 
     #[test]
     fn numbers_read_as_go_prints_them() {
