@@ -176,12 +176,12 @@ fn expected_spans(seed: u64) -> u64 {
 fn configured(seed: u64) -> TracerBuilder {
     let mut random = Seeded::new(seed);
     Tracer::builder("svc")
-        .sampler(ProbabilisticSampler::new([1.0, 0.5, 0.1][random.below(3) as usize]).unwrap())
+        .sampler(ProbabilisticSampler::new(random.pick([1.0, 0.5, 0.1])).unwrap())
         .logger(NullLogger::default())
-        .queue_size([1, 1_000, 100_000][random.below(3) as usize])
-        .shards([1, 2, 8][random.below(3) as usize])
-        .max_packet_size([800, 2_000, 65_000][random.below(3) as usize])
-        .flush_interval([Duration::from_millis(1), SOON][random.below(2) as usize])
+        .queue_size(random.pick([1, 1_000, 100_000]))
+        .shards(random.pick([1, 2, 8]))
+        .max_packet_size(random.pick([800, 2_000, 65_000]))
+        .flush_interval(random.pick([Duration::from_millis(1), SOON]))
 }
 
 fn check(builder: TracerBuilder, seed: u64, taken: &AtomicU64, refusals: bool) -> Stats {

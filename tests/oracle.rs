@@ -310,6 +310,7 @@ proptest! {
     fn law_a_share_of_traces_is_those_below_the_boundary(rate in 0.0..=1.0_f64, id: u64, high: u64) {
         let sampler = ProbabilisticSampler::new(rate).unwrap();
         // 2⁶³ shares, of which `rate` are sampled: what Go computes, in wide numbers.
+        #[expect(clippy::cast_possible_truncation, reason = "from 0 to 2⁶³, cut as Go cuts it")]
         let boundary = (rate * 9_223_372_036_854_775_808.0) as u128;
         let naive = |id: u64| u128::from(id) % (1 << 63) <= boundary;
         prop_assert_eq!(u128::from(sampler.boundary()), boundary);

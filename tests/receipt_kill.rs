@@ -143,13 +143,15 @@ const ENDINGS: &[(&str, fn())] = &[
     }),
     ("task aborted with its closer", || {
         current_thread().block_on(async {
-            let (begun, wait) = tokio::sync::oneshot::channel();
-            let task = tokio::spawn(async {
+            let (begun, wait) = channel();
+            let task = tokio::spawn(async move {
                 let (_tell, _closer) = pending();
                 begun.send(()).unwrap();
                 std::future::pending::<()>().await;
             });
-            wait.await.unwrap();
+            while wait.try_recv().is_err() {
+                tokio::task::yield_now().await;
+            }
             task.abort();
             assert!(task.await.unwrap_err().is_cancelled());
         });

@@ -295,7 +295,7 @@ fn busy(tracer: Tracer, n: u64) -> impl Future<Output = ()> {
                 let _scope = child.activate();
                 assert_eq!(active_id(), Some(child.context().span_id()));
             }
-            if (n + round) % 3 != 0 {
+            if !(n + round).is_multiple_of(3) {
                 tokio::task::yield_now().await;
             }
             let nested = tracer.start_span("nested");

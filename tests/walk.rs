@@ -10,7 +10,7 @@ mod support;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jaeger_client::{Configuration, ReporterConfig, SamplerConfig, Span, Tracer};
+use jaeger_client::{Configuration, ReporterConfig, SamplerConfig};
 use support::SOON;
 use support::agent::Agent;
 use support::read::{Log, Value};
@@ -135,7 +135,7 @@ fn micros() -> i64 {
 
 /// Calls another service: a client span, and headers to carry it.
 #[cfg(feature = "http")]
-fn call(tracer: &Tracer) -> (Span, http::HeaderMap) {
+fn call(tracer: &jaeger_client::Tracer) -> (jaeger_client::Span, http::HeaderMap) {
     let span = tracer.span("GET /stock").tag("span.kind", "client").start();
     span.set_baggage_item("user", "jan novák & co");
     let mut headers = http::HeaderMap::new();

@@ -59,6 +59,12 @@ impl Seeded {
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
+
+    /// One of them, cheaply: the first have the better chance by a hair.
+    pub(crate) fn pick<T, const N: usize>(&mut self, from: [T; N]) -> T {
+        let at = self.below(N as u64);
+        from.into_iter().zip(0..).find(|(_, n)| *n == at).map(|(one, _)| one).unwrap()
+    }
 }
 
 /// How long something took.
