@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
+use hyper::http::uri::Scheme;
 use hyper::{HeaderMap, Request, StatusCode, Uri, header};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -120,7 +121,8 @@ fn target(from: &Uri, status: StatusCode, headers: &HeaderMap) -> Result<Option<
         parts.scheme = from.scheme().cloned();
         parts.authority = from.authority().cloned();
     }
-    Uri::from_parts(parts).ok().filter(|url| url.host().is_some()).ok_or_else(unusable).map(Some)
+    let url = Uri::from_parts(parts).ok().filter(|url| url.scheme() == Some(&Scheme::HTTP));
+    url.ok_or_else(unusable).map(Some)
 }
 
 /// Why a request has no answer.
@@ -171,7 +173,7 @@ impl fmt::Display for GetError {
                 write!(f, "GET {url}: stopped after {MAX_HOPS} redirects")
             }
             Self::Unusable { url, location } => {
-                write!(f, "GET {url}: redirected to {location:?}, which is no URL to follow")
+                write!(f, "GET {url}: redirected to {location:?}, which this client cannot follow")
             }
         }
     }
@@ -207,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_location_that_leads_nowhere_is_an_error_that_shows_it() {
-        for location in ["x y", "gettime", "*"] {
+        for location in ["x y", "gettime", "*", "https://localhost/"] {
             let error = sent_on(302, location).unwrap_err();
             assert!(error.to_string().contains(location), "{error}");
         }

@@ -1,12 +1,13 @@
 //! The time of day as the article's server writes it.
 
-use jiff::Zoned;
+use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
-/// The time of now, in the zone of this machine.
+/// The time of now in a zone.
 #[must_use]
-pub fn now() -> String {
-    text(Zoned::now().datetime())
+pub fn now(zone: &TimeZone) -> String {
+    text(zone.to_datetime(Timestamp::now()))
 }
 
 /// A time in Go's layout `Mon Jan _2 15:04:05 2006`, that of C's `asctime`.
@@ -30,7 +31,7 @@ mod tests {
 
     #[test]
     fn what_is_written_now_reads_back_as_a_time() {
-        let written = now();
+        let written = now(&TimeZone::UTC);
         let read = DateTime::strptime(LAYOUT, &written).unwrap();
         assert_eq!(text(read), written);
     }

@@ -15,6 +15,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use jaeger_client::{TraceFutureExt, Tracer};
+use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio::time;
 
@@ -24,7 +25,13 @@ use crate::now::now;
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    app: App,
+}
+
+#[derive(Clone, Debug)]
+struct App {
     port: u16,
+    zone: TimeZone,
 }
 
 /// How long requests may take that are under way when the server is stopped.
@@ -39,13 +46,14 @@ impl Server {
     pub async fn bind(port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let port = listener.local_addr()?.port();
-        Ok(Self { listener, port })
+        // Found here, for it reads files: the first request need not look for it in its span.
+        Ok(Self { listener, app: App { port, zone: TimeZone::system() } })
     }
 
     /// The port it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.app.port
     }
 
     /// Serves until `stop` is done, and what is under way then to its end.
@@ -62,10 +70,10 @@ impl Server {
                 time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let (tracer, port) = (tracer.clone(), self.port);
+            let (tracer, app) = (tracer.clone(), self.app.clone());
             let service = service_fn(move |request| {
-                let tracer = tracer.clone();
-                async move { Ok::<_, Infallible>(traced(&tracer, port, request).await) }
+                let (tracer, app) = (tracer.clone(), app.clone());
+                async move { Ok::<_, Infallible>(traced(&tracer, &app, request).await) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -83,7 +91,7 @@ impl Server {
 /// # Source
 ///
 /// `Middleware` of `nethttp` in opentracing-contrib/go-stdlib, `server.go`.
-async fn traced(tracer: &Tracer, port: u16, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn traced(tracer: &Tracer, app: &App, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let span = tracer
         .span(format!("HTTP {}", request.method()))
         // Without a trace, or with one that cannot be read, the span begins one.
@@ -93,7 +101,7 @@ async fn traced(tracer: &Tracer, port: u16, request: Request<Incoming>) -> Respo
         .tag("http.url", &request.uri().to_string())
         .tag("component", "net/http")
         .start();
-    let response = handle(port, &request).in_span(span.clone()).await;
+    let response = app.handle(&request).in_span(span.clone()).await;
 
     let status = response.status().as_u16();
     span.set_tag("http.status_code", status);
@@ -112,11 +120,15 @@ fn body_size(response: &Response<Full<Bytes>>) -> Option<u64> {
     hyper::body::Body::size_hint(response.body()).exact()
 }
 
-/// The application: its span is the active one.
-async fn handle(port: u16, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    match request.uri().path() {
-        "/gettime" => respond(format!("The time is {}", now()), "text/plain; charset=utf-8"),
-        _ => redirect(&format!("http://localhost:{port}/gettime")),
+impl App {
+    /// Handles a request, whose span is the active one.
+    async fn handle(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        match request.uri().path() {
+            "/gettime" => {
+                respond(format!("The time is {}", now(&self.zone)), "text/plain; charset=utf-8")
+            }
+            _ => redirect(&format!("http://localhost:{}/gettime", self.port)),
+        }
     }
 }
 
