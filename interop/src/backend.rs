@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::command;
@@ -28,10 +29,7 @@ impl Backend {
     /// Says why if the script is not here or cannot start the server.
     pub fn jaeger_v1() -> Found<Self> {
         let script = script()?;
-        let printed = command::output(
-            Command::new("bash").arg(&script).args(["start", "jaeger-v1", "free"]),
-            START_LIMIT,
-        )?;
+        let printed = start(&script)?;
         let values = printed
             .lines()
             .filter_map(|line| line.split_once('='))
@@ -64,6 +62,23 @@ impl Drop for Backend {
             command::output(Command::new("bash").arg(&self.script).args(["stop", pid]), STOP_LIMIT);
         if let Err(why) = stopped {
             gate::say(&format!("the backend was not stopped: {why}"));
+        }
+    }
+}
+
+/// Starts the server and gives what the script printed.
+fn start(script: &Path) -> Found<String> {
+    // Between looking for free ports and taking them another start may take the same ones: those
+    // of this process wait for each other, and one that lost to another process tries again.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut tries = 1..=3;
+    loop {
+        let mut command = Command::new("bash");
+        command.arg(script).args(["start", "jaeger-v1", "free"]);
+        match command::output(&mut command, START_LIMIT) {
+            Err(why) if why.contains(" is taken") && tries.next().is_some() => {}
+            printed => return printed,
         }
     }
 }
