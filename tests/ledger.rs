@@ -9,7 +9,7 @@ use std::io;
 use std::panic;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Barrier, Once};
 use std::thread;
 use std::time::Duration;
 
@@ -88,7 +88,11 @@ const SPANS_EACH: u64 = 2_500;
 fn produce(tracer: &Tracer, seed: u64, elsewhere: &Sender<Span>) {
     let mut random = Seeded::new(seed);
     let text = "x".repeat(700);
-    for _ in 0..SPANS_EACH {
+    for n in 0..SPANS_EACH {
+        if n.is_multiple_of(64) {
+            // On few cores the reader gets its turn in the middle of things.
+            thread::yield_now();
+        }
         let span = tracer.start_span("op");
         span.set_tag("n", random.next());
         match random.below(6) {
@@ -134,23 +138,31 @@ fn assert_follows(before: &Stats, after: &Stats, refusals: bool) {
 /// Runs producers, one thread that finishes what they send it, and one that reads the ledger all
 /// the time; gives the last reading before the close.
 fn run(tracer: &Tracer, seed: u64, refusals: bool) -> u64 {
-    let over = AtomicBool::new(false);
+    // The producers and the reader.
+    let (over, begun) =
+        (AtomicBool::new(false), Barrier::new(usize::try_from(PRODUCERS).unwrap() + 1));
     let (elsewhere, spans) = channel::<Span>();
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let (mut last, mut readings) = (tracer.stats(), 0_u64);
+            begun.wait();
             while !over.load(Ordering::Acquire) {
                 let stats = tracer.stats();
                 assert_follows(&last, &stats, refusals);
                 (last, readings) = (stats, readings + 1);
             }
-            readings
+            assert_follows(&last, &tracer.stats(), refusals);
+            readings + 1
         });
         let finisher = scope.spawn(move || spans.into_iter().for_each(|span| span.finish()));
         let producers: Vec<_> = (0..PRODUCERS)
             .map(|n| {
                 let elsewhere = elsewhere.clone();
-                scope.spawn(move || produce(tracer, seed * PRODUCERS + n, &elsewhere))
+                let begun = &begun;
+                scope.spawn(move || {
+                    begun.wait();
+                    produce(tracer, seed * PRODUCERS + n, &elsewhere);
+                })
             })
             .collect();
         drop(elsewhere);
