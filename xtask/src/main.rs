@@ -43,7 +43,7 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
   contracts [NAME]                  instructions (callgrind) and allocations of the hot path; exit 1
-                                    if a contract is exceeded, 3 without valgrind
+                                    if what was reached before is exceeded, 3 without valgrind
   flood [--seconds 5] [--producers 2]
                                     root spans as fast as they go to a sink on loopback; exit 1 if
                                     a span is lost uncounted or the ledger does not balance";
