@@ -287,16 +287,21 @@ fn only_a_refusal_that_comes_to_light_late_takes_from_sent() {
     let mut messages = 0;
     let send = move |_: &[u8]| {
         messages += 1;
-        Ok(if messages == 2 { Sent::PREVIOUS_REFUSED } else { Sent::OK })
+        match messages {
+            2 | 5 => Ok(Sent::PREVIOUS_REFUSED),
+            4 => Err(TransportError::Io { source: io::Error::other("so it goes") }),
+            _ => Ok(Sent::OK),
+        }
     };
     let builder = Tracer::builder("svc").logger(NullLogger::default()).flush_interval(SOON);
     let (tracer, closer) = builder.transport(By(send)).build().unwrap();
     let mut ledger = Vec::new();
-    for spans in [3, 5, 7] {
+    for spans in [3, 5, 7, 2, 4] {
         (0..spans).for_each(|_| tracer.start_span("op").finish());
         let stats = tracer.flush(SOON).stats;
         ledger.push((stats.sent, stats.dropped.send_failed));
     }
-    assert_eq!(ledger, [(3, 0), (5, 3), (12, 3)]);
+    // The last refusal is of the message before, which was counted as failed already.
+    assert_eq!(ledger, [(3, 0), (5, 3), (12, 3), (12, 5), (16, 5)]);
     assert!(closer.close(SOON).stats.is_balanced());
 }

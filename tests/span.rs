@@ -9,6 +9,7 @@ mod support;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use jaeger_client::sampler::ConstSampler;
@@ -190,15 +191,31 @@ fn the_last_handle_finishes_and_the_others_do_not() {
 #[test]
 fn handles_dropped_at_once_on_many_threads_finish_the_span_once() {
     let (tracer, _closer, memory) = with_sampling(true);
-    for _ in 0..500 {
-        let span = tracer.start_span("op");
-        let (first, second) = (span.clone(), span);
-        thread::scope(|scope| {
-            scope.spawn(move || drop(first));
-            scope.spawn(move || drop(second));
-        });
-    }
-    assert_eq!((memory.len(), tracer.stats().open), (500, 0));
+    let spans = 20_000;
+    let first: Vec<_> = (0..spans).map(|_| tracer.start_span("op")).collect();
+    let second = first.clone();
+    let arrived = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for handles in [first, second] {
+            let arrived = &arrived;
+            scope.spawn(move || {
+                for (n, handle) in handles.into_iter().enumerate() {
+                    // In step, so that both ask at the same moment whether they are the last.
+                    arrived.fetch_add(1, Ordering::SeqCst);
+                    let mut spins = 0_u32;
+                    while arrived.load(Ordering::SeqCst) < 2 * (n + 1) {
+                        std::hint::spin_loop();
+                        spins += 1;
+                        if spins.is_multiple_of(10_000) {
+                            thread::yield_now();
+                        }
+                    }
+                    drop(handle);
+                }
+            });
+        }
+    });
+    assert_eq!((memory.len(), tracer.stats().open), (spans, 0));
 }
 
 #[test]
