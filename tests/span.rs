@@ -191,7 +191,7 @@ fn the_last_handle_finishes_and_the_others_do_not() {
 #[test]
 fn handles_dropped_at_once_on_many_threads_finish_the_span_once() {
     let (tracer, _closer, memory) = with_sampling(true);
-    let spans = 20_000;
+    let spans = 5_000;
     let first: Vec<_> = (0..spans).map(|_| tracer.start_span("op")).collect();
     let second = first.clone();
     let arrived = AtomicUsize::new(0);
@@ -206,7 +206,7 @@ fn handles_dropped_at_once_on_many_threads_finish_the_span_once() {
                     while arrived.load(Ordering::SeqCst) < 2 * (n + 1) {
                         std::hint::spin_loop();
                         spins += 1;
-                        if spins.is_multiple_of(10_000) {
+                        if spins.is_multiple_of(1_000) {
                             thread::yield_now();
                         }
                     }
