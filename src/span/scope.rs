@@ -21,7 +21,14 @@ thread_local! {
 
 /// Keeps a span active on this thread; what was active before is so again when it is dropped.
 ///
-/// It cannot leave its thread, and must not be held across an `.await`.
+/// It cannot leave its thread, and must not be held across an `.await`: a task that holds one is not
+/// `Send`, so that spawning it does not compile.
+///
+/// ```compile_fail
+/// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build().unwrap();
+/// let scope = tracer.start_span("op").activate();
+/// std::thread::spawn(move || drop(scope)); // a scope is not `Send`
+/// ```
 #[derive(Debug)]
 #[must_use = "the span is active only as long as the scope lives"]
 pub struct Scope {
