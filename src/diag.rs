@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ pub trait Logger: Send + Sync {
 
 /// Writes errors to standard error; the default, because a silent loss is worse than a line there.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "it has nothing, and never will")]
 pub struct StderrLogger;
 
 impl Logger for StderrLogger {
@@ -38,7 +39,7 @@ impl Logger for StderrLogger {
 
 /// Says nothing.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "it has nothing, and never will")]
 pub struct NullLogger;
 
 impl Logger for NullLogger {
@@ -103,14 +104,20 @@ impl Diagnostics {
             std::mem::take(held_back)
         };
         // The lock is gone: a logger is foreign code and may well start spans itself.
-        match held_back {
-            0 => self.logger.error(&message()),
-            n => self.logger.error(&format!("{} ({n} more since the last report)", message())),
-        }
+        let message = match held_back {
+            0 => message(),
+            n => format!("{} ({n} more since the last report)", message()),
+        };
+        self.tell(|logger| logger.error(&message));
     }
 
     pub(crate) fn info(&self, message: &str) {
-        self.logger.info(message);
+        self.tell(|logger| logger.info(message));
+    }
+
+    /// A logger that panics must end neither the application's call nor the reporter's thread.
+    fn tell(&self, say: impl FnOnce(&dyn Logger)) {
+        let _ = catch_unwind(AssertUnwindSafe(|| say(&*self.logger)));
     }
 }
 

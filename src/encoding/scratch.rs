@@ -61,11 +61,13 @@ pub fn put_reference(out: &mut Vec<u8>, reference: ReferenceView) {
 pub(crate) struct Scratch {
     room: Vec<u8>,
     at: usize,
+    /// Whether it is somebody's vector, of which only what is needed is filled.
+    whole: bool,
 }
 
 impl From<Vec<u8>> for Scratch {
     fn from(room: Vec<u8>) -> Self {
-        Self { at: room.len(), room }
+        Self { at: room.len(), room, whole: true }
     }
 }
 
@@ -105,8 +107,12 @@ impl Scratch {
 
     #[cold]
     fn grow(&mut self, bytes: usize) {
-        let needed = self.at + bytes + 16;
-        self.room.resize(needed.max(2 * self.room.len()).max(256), 0);
+        // To what the vector has got already, and it doubles that: filling it all at once would make
+        // appending to a long one by `put_tag` quadratic.
+        let needed = (self.at + bytes + 16).max(256);
+        self.room.reserve(needed - self.room.len());
+        let filled = if self.whole { needed } else { self.room.capacity() };
+        self.room.resize(filled, 0);
     }
 
     #[inline]

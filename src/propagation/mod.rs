@@ -39,6 +39,16 @@ pub trait Format: fmt::Debug + Send + Sync {
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError>;
 }
 
+impl<F: Format + ?Sized> Format for Box<F> {
+    fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        (**self).inject(context, carrier)
+    }
+
+    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        (**self).extract(carrier)
+    }
+}
+
 /// A context that was read.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]

@@ -1,6 +1,7 @@
 //! Spans kept in memory, for the tests of applications.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -33,8 +34,6 @@ pub struct InMemoryReporter {
 #[derive(Debug, Default)]
 struct Kept {
     spans: Vec<FinishedSpan>,
-    /// All that were ever taken, those reset included.
-    taken: u64,
 }
 
 impl InMemoryReporter {
@@ -69,18 +68,31 @@ impl InMemoryReporter {
     }
 }
 
-impl SpanSink for InMemoryReporter {
+/// One tracer's way to a reporter, which several tracers may share.
+#[derive(Debug)]
+pub(crate) struct MemorySink {
+    reporter: InMemoryReporter,
+    taken: AtomicU64,
+}
+
+impl MemorySink {
+    pub(crate) fn new(reporter: InMemoryReporter) -> Self {
+        Self { reporter, taken: AtomicU64::new(0) }
+    }
+}
+
+impl SpanSink for MemorySink {
     fn accept(&self, _lane: usize, span: &SpanView<'_>) -> bool {
         let mut bytes = Vec::new();
         span.encode(&mut bytes);
-        let mut kept = self.kept.lock();
-        kept.taken += 1;
+        let mut kept = self.reporter.kept.lock();
         kept.spans.push(FinishedSpan { bytes });
+        self.taken.fetch_add(1, Ordering::Release);
         true
     }
 
     fn read(&self, stats: &mut Stats) {
-        stats.sent = self.kept.lock().taken;
+        stats.sent = self.taken.load(Ordering::Acquire);
     }
 }
 

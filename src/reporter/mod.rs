@@ -11,6 +11,7 @@ mod shards;
 mod trim;
 mod worker;
 
+pub(crate) use self::memory::MemorySink;
 pub use self::memory::{FinishedSpan, InMemoryReporter};
 pub(crate) use self::null::NullSink;
 pub(crate) use self::remote::{MAX_WAIT, Remote, RemoteOptions, timed};

@@ -12,7 +12,7 @@ use super::worker::{Control, Worker};
 use crate::clock;
 use crate::error::ConfigError;
 use crate::span::core::Core;
-use crate::transport::{AgentProtocol, Transport};
+use crate::transport::{AgentProtocol, MAX_PACKET_BYTES, Transport};
 
 /// What a remote reporter is made from.
 #[derive(Debug)]
@@ -49,7 +49,9 @@ impl Remote {
     /// Makes the buffers and a worker for them.
     pub(crate) fn prepare(options: RemoteOptions) -> (Arc<Shards>, Unstarted) {
         let max_bytes = options.max_packet_bytes.min(options.transport.max_message_bytes());
-        let queued = options.queue_spans.div_ceil(SPANS_PER_DATAGRAM).max(1);
+        // Small datagrams hold fewer spans, so that there have to be more of them.
+        let a_datagram = (SPANS_PER_DATAGRAM * max_bytes / MAX_PACKET_BYTES).max(1);
+        let queued = options.queue_spans.div_ceil(a_datagram).max(1);
         let (full_in, full) = bounded(queued);
         // As many as can be under way, so that none is given back to the allocator.
         let (spare, spare_out) = bounded(queued + options.shards.next_power_of_two() + 1);
@@ -58,6 +60,11 @@ impl Remote {
         let (control, requests) = unbounded();
         let worker = Worker::new(Arc::clone(&shards), options, max_bytes, full, spare, requests);
         (shards, Unstarted { worker, control })
+    }
+
+    /// Whether the worker has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.control.send(Control::Flush(Box::new(|| ()))).is_err()
     }
 
     /// Has everything sent that was finished before the call. Whether that was done in time.
@@ -104,7 +111,7 @@ impl Unstarted {
     }
 }
 
-/// How many spans of usual size a datagram holds, by which the queue's size in spans is turned into
+/// How many spans of usual size a datagram of the largest size holds, by which the queue's size in spans is turned into
 /// one in datagrams.
 const SPANS_PER_DATAGRAM: usize = 480;
 

@@ -146,8 +146,12 @@ impl Shards {
 
     /// Writes a span that may not fit beside those that are there, whose exact size is known.
     #[cold]
-    fn write(&self, slot: &mut Slot, len: usize, write: impl FnOnce(&mut [u8]) -> usize) {
-        let room = self.room();
+    fn write(
+        &self,
+        slot: &mut Slot,
+        (room, len): (usize, usize),
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) {
         if slot.buffer.end - self.headroom + len > room {
             self.hand_over(slot);
         }
@@ -155,33 +159,48 @@ impl Shards {
         if buffer.bytes.is_empty() {
             // Memory that was used before, if there is any.
             buffer.bytes = self.spare.try_recv().unwrap_or_default();
-            // A writer may go beyond a span's end by as much as it may overestimate its size, and
-            // the trailer comes behind the last span.
-            let slack = MAX_FIXED_BYTES + TRAILER_MAX;
-            let full = self.headroom + room + slack;
-            buffer.bytes.resize(full.max(buffer.bytes.len()), 0);
+        }
+        // A writer may go beyond a span's end by as much as it may overestimate its size, and the
+        // trailer comes behind the last span. The memory may be from before a change of the limit.
+        let full = self.headroom + room.max(len) + MAX_FIXED_BYTES + TRAILER_MAX;
+        if buffer.bytes.len() < full {
+            buffer.bytes.resize(full, 0);
         }
         buffer.end += write(&mut buffer.bytes[buffer.end..]);
         buffer.spans += 1;
-        if buffer.end - self.headroom == room {
+        if buffer.end - self.headroom >= room {
             self.hand_over(slot);
         }
     }
 
     /// A span that does not fit a datagram: trimmed to fit, or dropped.
     #[cold]
-    fn accept_large(&self, slot: &mut Slot, span: &SpanView<'_>) -> bool {
-        match trim::to_fit(span, self.room()) {
+    fn accept_large(&self, lane: usize, room: usize, span: &SpanView<'_>) -> bool {
+        // Before the lock: it takes its time, and others may want the slot.
+        let trimmed = trim::to_fit(span, room);
+        let mut slot = self.lock(lane);
+        if slot.closed {
+            self.flow.lock().dropped.closed += 1;
+            return false;
+        }
+        match trimmed {
             None => self.flow.lock().dropped.too_large += 1,
             Some(bytes) => {
                 self.flow.lock().trimmed += 1;
-                self.write(slot, bytes.len(), |out| {
-                    out[..bytes.len()].copy_from_slice(&bytes);
+                self.write(&mut slot, (room, bytes.len()), |out| {
+                    if let Some(out) = out.get_mut(..bytes.len()) {
+                        out.copy_from_slice(&bytes);
+                    }
                     bytes.len()
                 });
             }
         }
         true
+    }
+
+    /// Counts a span that was cut on its way out.
+    pub(crate) fn count_trimmed(&self) {
+        self.flow.lock().trimmed += 1;
     }
 
     /// Takes what lies in the buffers, full or not. With `close`, nothing gets into them after it.
@@ -239,25 +258,28 @@ impl SpanSink for Shards {
     #[inline]
     fn accept(&self, lane: usize, span: &SpanView<'_>) -> bool {
         let bound = span.max_len();
-        let mut slot = self.lock(lane);
-        let slot = &mut *slot;
+        let room = self.room();
+        let mut guard = self.lock(lane);
+        let slot = &mut *guard;
         if slot.closed {
             self.flow.lock().dropped.closed += 1;
             return false;
         }
         let buffer = &mut slot.buffer;
-        let fits = !buffer.bytes.is_empty() && buffer.end - self.headroom + bound < self.room();
-        if let (true, Some(room)) = (fits, buffer.bytes.get_mut(buffer.end..)) {
-            buffer.end += span.write(room);
+        let fits = buffer.end - self.headroom + bound < room
+            && buffer.end + bound + TRAILER_MAX <= buffer.bytes.len();
+        if let (true, Some(free)) = (fits, buffer.bytes.get_mut(buffer.end..)) {
+            buffer.end += span.write(free);
             buffer.spans += 1;
             return true;
         }
         // Near the end of a buffer the size has to be known exactly.
         let len = span.encoded_len();
-        if len > self.room() {
-            return self.accept_large(slot, span);
+        if len > room {
+            drop(guard);
+            return self.accept_large(lane, room, span);
         }
-        self.write(slot, len, |out| span.write(out));
+        self.write(slot, (room, len), |out| span.write(out));
         true
     }
 

@@ -22,6 +22,7 @@ use crate::encoding::{
 };
 use crate::error::{ConfigError, TransportError};
 use crate::span::core::Core;
+use crate::stats::Dropped;
 use crate::transport::{AgentProtocol, Sent, Transport};
 
 /// What the worker is asked for; the closure is called when it is done.
@@ -54,6 +55,8 @@ pub(crate) struct Worker {
     last_sent: usize,
     /// What a compact byte becomes in the binary protocol, at most so far.
     growth: f64,
+    /// The losses that were reported.
+    reported: Dropped,
 }
 
 impl fmt::Debug for Worker {
@@ -84,6 +87,7 @@ impl Worker {
             sequence: 0,
             last_sent: 0,
             growth: 1.5,
+            reported: Dropped::default(),
         }
     }
 
@@ -109,7 +113,10 @@ impl Worker {
                     }
                     Ok(Control::Close(then)) => {
                         self.flush(core, true);
-                        return then();
+                        then();
+                        // Whoever asked meanwhile has what was asked for.
+                        self.requests.try_iter().for_each(Control::done);
+                        return;
                     }
                     // Nobody can ask for anything any more, so nobody will ever close it.
                     Err(_) => return self.flush(core, true),
@@ -125,7 +132,8 @@ impl Worker {
     }
 
     fn tick(&mut self, core: &Core, now: Instant) -> Instant {
-        core.anchor.renew(&*core.clock);
+        // The clock may be foreign code, like the transport.
+        let _ = catch_unwind(AssertUnwindSafe(|| core.anchor.renew(&*core.clock)));
         self.flush(core, false);
         let transport = AssertUnwindSafe(&mut self.transport);
         let _ = catch_unwind(move || { transport }.tick());
@@ -217,10 +225,17 @@ impl Worker {
         while room > 0 {
             let Some(trimmed) = trim::to_fit(&view, room) else { break };
             match self.message(List::new(1, &trimmed)) {
-                Some(message) if message.len() <= self.max_bytes => {
-                    let sent = self.send(&message);
-                    return self.settle(core, 1, sent);
-                }
+                Some(message) if message.len() <= self.max_bytes => match self.send(&message) {
+                    Err(TransportError::TooLarge { bytes }) if self.learn(core, bytes) => {
+                        room = self.shards.room().min(room);
+                    }
+                    outcome => {
+                        if outcome.is_ok() {
+                            self.shards.count_trimmed();
+                        }
+                        return self.settle(core, 1, outcome);
+                    }
+                },
                 _ => room = room * 3 / 4,
             }
         }
@@ -301,14 +316,15 @@ impl Worker {
         )
     }
 
-    fn report_losses(&self, core: &Core) {
+    fn report_losses(&mut self, core: &Core) {
         let dropped = self.shards.dropped();
-        if dropped.queue_full > 0 {
+        let before = std::mem::replace(&mut self.reported, dropped);
+        if dropped.queue_full > before.queue_full {
             core.diagnostics.error(Cause::QueueFull, || {
                 format!("{} spans dropped so far because the queue was full", dropped.queue_full)
             });
         }
-        if dropped.too_large > 0 {
+        if dropped.too_large > before.too_large {
             core.diagnostics.error(Cause::TooLarge, || {
                 format!("{} spans dropped so far as too large", dropped.too_large)
             });

@@ -124,7 +124,7 @@ impl<'a> SpanBuilder<'a> {
     ///
     /// `SelfRef` in jaeger-client-go, reference type 99.
     pub fn self_reference(mut self, context: impl Parent) -> Self {
-        self.itself = context.context().map(Box::new);
+        self.itself = context.context().filter(SpanContext::is_valid).map(Box::new);
         self
     }
 
@@ -226,6 +226,8 @@ pub(crate) fn start_plain(core: &Arc<Core>, name: Cow<'static, str>) -> Span {
 /// Begins a trace, perhaps with the debug id and baggage of a context that has no trace.
 #[inline]
 fn begin_trace(inner: &mut SpanInner, core: &Core, from: Option<&SpanContext>) {
+    // First, so that a sampler that panics leaves nothing of the record's last life to report.
+    inner.begin_state(0);
     let low = core.next_id();
     inner.trace_id = TraceId::new(core.next_high(), low);
     inner.span_id = SpanId::new(low);
@@ -251,7 +253,7 @@ fn begin_trace(inner: &mut SpanInner, core: &Core, from: Option<&SpanContext>) {
         tags.truncate(before);
         *tag_count = count_before;
     }
-    inner.begin_state(flags);
+    inner.own.reset(flags);
 }
 
 /// Continues the context that is taken as its own, or that of the parent; begins a trace where

@@ -46,12 +46,11 @@ impl Core {
     pub(crate) fn next_id(&self) -> u64 {
         match &self.ids {
             None => id::random_id(),
-            Some(ids) => loop {
-                let next = ids.next();
-                if next != 0 {
-                    return next;
-                }
-            },
+            // A generator that knows nothing but zero must not hold the application for ever.
+            Some(ids) => {
+                let drawn = (0..8).map(|_| ids.next()).find(|id| *id != 0);
+                drawn.unwrap_or_else(id::random_id)
+            }
         }
     }
 

@@ -90,17 +90,21 @@ impl SpanInner {
         let Some(core) = &self.core else { return };
         let state = self.joined.as_ref().unwrap_or(&self.own);
         let ids = (self.trace_id, self.span_id, self.parent_id);
-        self.body.get_mut().finish(core, ids, state, None);
+        if !self.body.get_mut().finish(core, ids, state, None) {
+            core.report_closed();
+        }
     }
 
     /// Finishes the span with the body locked. `end` is nanoseconds since the Unix epoch.
-    pub(crate) fn finish_locked(&self, core: &Core, body: &mut Body, end: Option<i64>) {
-        body.finish(core, (self.trace_id, self.span_id, self.parent_id), self.state(), end);
+    /// False if the tracer had been closed, which is to be reported when the lock is gone.
+    pub(crate) fn finish_locked(&self, core: &Core, body: &mut Body, end: Option<i64>) -> bool {
+        body.finish(core, (self.trace_id, self.span_id, self.parent_id), self.state(), end)
     }
 }
 
 impl Body {
-    /// Counts the span as finished, and writes it to the sink if it is sampled.
+    /// Counts the span as finished, and writes it to the sink if it is sampled. False if that was
+    /// closed.
     #[inline]
     fn finish(
         &mut self,
@@ -108,13 +112,13 @@ impl Body {
         (trace_id, span_id, parent_span_id): (TraceId, SpanId, SpanId),
         state: &TraceState,
         end: Option<i64>,
-    ) {
+    ) -> bool {
         self.finished = true;
         let lane = lane();
         let flags = state.flags();
         if flags & SAMPLED == 0 {
             core.lanes.of(lane).count_not_sampled();
-            return;
+            return true;
         }
         let (start_nanos, duration) = self.times(core, state, end);
         let span = SpanView {
@@ -129,9 +133,7 @@ impl Body {
             tags: Some(List::new(self.tag_count, self.tags.bytes())),
             logs: Some(List::new(self.log_count, self.logs.bytes())),
         };
-        if !core.sink.accept(lane, &span) {
-            core.report_closed();
-        }
+        core.sink.accept(lane, &span)
     }
 
     /// Start and duration in nanoseconds. The duration is never negative.
@@ -182,6 +184,7 @@ impl Body {
 
     #[inline]
     fn clear(&mut self) {
+        self.name = Cow::Borrowed("");
         self.start = None;
         self.start_given = false;
         self.finished = true;

@@ -93,6 +93,7 @@ impl Span {
         } else if inner.state().is_sampled() {
             let mut body = inner.body.lock();
             if body.finished {
+                drop(body);
                 misused(core, "set_tag");
             } else {
                 body.tags.tag(key.as_bytes(), value.view(core.max_tag_value_bytes));
@@ -132,6 +133,7 @@ impl Span {
         if inner.state().is_sampled() {
             let mut body = inner.body.lock();
             if body.finished {
+                drop(body);
                 misused(core, "log");
             } else {
                 body.log(core, at, fields);
@@ -143,11 +145,13 @@ impl Span {
     /// Gives the span another name.
     pub fn set_operation_name(&self, name: impl Into<Cow<'static, str>>) -> &Self {
         let Some((inner, core)) = self.parts() else { return self };
+        let name = name.into();
         let mut body = inner.body.lock();
         if body.finished {
+            drop(body);
             misused(core, "set_operation_name");
         } else {
-            body.name = name.into();
+            body.name = name;
         }
         self
     }
@@ -164,6 +168,7 @@ impl Span {
         }
         let mut body = inner.body.lock();
         if body.finished {
+            drop(body);
             misused(core, "set_baggage_item");
             return self;
         }
@@ -223,10 +228,13 @@ impl Span {
     fn finish_with(&self, end: Option<i64>) {
         let Some((inner, core)) = self.parts() else { return };
         let mut body = inner.body.lock();
+        // Reports come after the lock: a logger is foreign code, and may use this very span.
         if body.finished {
+            drop(body);
             misused(core, "finish");
-        } else {
-            inner.finish_locked(core, &mut body, end);
+        } else if !inner.finish_locked(core, &mut body, end) {
+            drop(body);
+            core.report_closed();
         }
     }
 
@@ -287,7 +295,7 @@ fn priority_of(value: TagValue<'_>) -> Option<bool> {
     match value {
         TagValue::I64(number) => Some(number > 0),
         TagValue::U64(number) => Some(number > 0),
-        TagValue::F64(number) => Some(number > 0.0),
+        TagValue::F64(number) if !number.is_nan() => Some(number > 0.0),
         _ => None,
     }
 }
@@ -296,6 +304,7 @@ pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) 
     let Some(force) = priority_of(value) else { return };
     let mut body = inner.body.lock();
     if body.finished {
+        drop(body);
         return misused(core, "set_tag");
     }
     if !force {

@@ -1,6 +1,6 @@
 //! The active span of a thread: the parent of spans that are started without one.
 //!
-//! One thread-local slot, changed only by [`Scope`] in synchronous code and by
+//! One thread-local stack, changed only by [`Scope`] in synchronous code and by
 //! [`InSpan`](super::InSpan) around every poll. Foreign code never runs while it is borrowed.
 
 use std::cell::RefCell;
@@ -8,21 +8,20 @@ use std::marker::PhantomData;
 
 use super::Span;
 
-struct Slot {
-    span: Option<Span>,
-    /// Which scope put it there. A scope that ends restores only what it replaced itself.
-    owner: u64,
+/// What is active, the innermost last, each under the number of its scope.
+struct Stack {
+    entries: Vec<(u64, Span)>,
     next: u64,
 }
 
 thread_local! {
-    static SLOT: RefCell<Slot> = const { RefCell::new(Slot { span: None, owner: 0, next: 1 }) };
+    static STACK: RefCell<Stack> = const { RefCell::new(Stack { entries: Vec::new(), next: 0 }) };
 }
 
 /// Keeps a span active on this thread; what was active before is so again when it is dropped.
 ///
-/// It cannot leave its thread, and must not be held across an `.await`: a task that holds one is not
-/// `Send`, so that spawning it does not compile.
+/// Scopes may be dropped in any order. One cannot leave its thread, and must not be held across an
+/// `.await`: a task that holds one is not `Send`, so that spawning it does not compile.
 ///
 /// ```compile_fail
 /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build().unwrap();
@@ -32,52 +31,48 @@ thread_local! {
 #[derive(Debug)]
 #[must_use = "the span is active only as long as the scope lives"]
 pub struct Scope {
-    before: Option<Span>,
-    before_owner: u64,
-    owner: u64,
+    number: u64,
     /// Neither `Send` nor `Sync`.
     _here: PhantomData<*const ()>,
 }
 
 impl Scope {
     pub(super) fn enter(span: Span) -> Self {
-        let entered = SLOT.try_with(|slot| {
-            let mut slot = slot.borrow_mut();
-            let owner = slot.next;
-            slot.next += 1;
-            let before_owner = std::mem::replace(&mut slot.owner, owner);
-            (slot.span.replace(span), before_owner, owner)
+        let number = STACK.try_with(|stack| {
+            let mut stack = stack.borrow_mut();
+            let number = stack.next;
+            stack.next += 1;
+            stack.entries.push((number, span));
+            number
         });
-        let (before, before_owner, owner) = entered.unwrap_or((None, 0, 0));
-        Self { before, before_owner, owner, _here: PhantomData }
+        // A thread that is being torn down has no active span any more.
+        Self { number: number.unwrap_or(u64::MAX), _here: PhantomData }
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
         // What is taken out is dropped after the borrow: its end may report, and run foreign code.
-        let _ended = SLOT.try_with(|slot| {
-            let mut slot = slot.borrow_mut();
-            if slot.owner != self.owner {
-                // A scope entered later is still on top; it holds this one's span as its "before"
-                // and will put that back, which is as much order as there is to restore.
-                return None;
-            }
-            slot.owner = self.before_owner;
-            std::mem::replace(&mut slot.span, self.before.take())
+        let _ended = STACK.try_with(|stack| {
+            let entries = &mut stack.borrow_mut().entries;
+            let at = entries.iter().rposition(|(number, _)| *number == self.number);
+            at.map(|at| entries.remove(at))
         });
     }
 }
 
 /// A handle on the active span.
 pub(super) fn active() -> Option<Span> {
-    SLOT.try_with(|slot| slot.borrow().span.clone()).ok().flatten()
+    with_active(|span| Some(span.clone()))
 }
 
 /// What is made of the active span without taking a handle on it.
 #[inline]
 pub(super) fn with_active<T>(read: impl FnOnce(&Span) -> Option<T>) -> Option<T> {
-    SLOT.try_with(|slot| slot.borrow().span.as_ref().and_then(read)).ok().flatten()
+    STACK
+        .try_with(|stack| stack.borrow().entries.last().and_then(|(_, span)| read(span)))
+        .ok()
+        .flatten()
 }
 
 #[cfg(test)]
@@ -111,6 +106,9 @@ mod tests {
         drop(first);
         assert_eq!(Span::active().unwrap().context().span_id(), b.context().span_id());
         drop(second);
+        assert!(Span::active().is_none());
+        (a.finish(), b.finish());
+        assert_eq!(tracer.stats().open, 0);
     }
 
     #[test]

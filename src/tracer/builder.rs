@@ -12,7 +12,7 @@ use crate::encoding::{List, ProcessView, TagView, put_tag};
 use crate::error::ConfigError;
 use crate::id::{self, IdGenerator};
 use crate::propagation::{Format, HeadersConfig, JaegerFormat};
-use crate::reporter::{InMemoryReporter, NullSink, Remote, RemoteOptions};
+use crate::reporter::{InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Remote, RemoteOptions};
 use crate::sampler::{ConstSampler, Sampler};
 use crate::span::core::{Core, Lanes, SpanSink};
 use crate::span::{OwnedTagValue, TagValue};
@@ -201,7 +201,8 @@ impl TracerBuilder {
 
     /// How long a finished span waits at most before it is sent. Default 1 s, which 0 means too.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
-        self.flush_interval = if interval.is_zero() { defaults::FLUSH_INTERVAL } else { interval };
+        self.flush_interval =
+            if interval.is_zero() { defaults::FLUSH_INTERVAL } else { interval.min(MAX_WAIT) };
         self
     }
 
@@ -273,7 +274,7 @@ impl TracerBuilder {
         let (sink, unstarted) = match self.target {
             Target::Agent(address) => remote(Box::new(UdpTransport::new(address)?))?,
             Target::Transport(transport) => remote(transport)?,
-            Target::InMemory(reporter) => (Box::new(reporter) as Box<dyn SpanSink>, None),
+            Target::InMemory(reporter) => (Box::new(MemorySink::new(reporter)) as _, None),
             Target::Null => (Box::new(NullSink::default()) as Box<dyn SpanSink>, None),
         };
         let logger =

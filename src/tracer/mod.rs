@@ -169,8 +169,11 @@ impl Tracer {
 
 impl Shared {
     fn wait(&self, work: impl FnOnce(&Remote) -> bool) -> Receipt {
-        let (complete, took) = timed(|| self.remote.as_ref().is_none_or(work));
-        Receipt::new(self.core.stats(), complete, took)
+        let (answered, took) = timed(|| self.remote.as_ref().is_none_or(work));
+        let stats = self.core.stats();
+        // Without the reporter's thread there is nobody to answer, and nothing left if all is well.
+        let alone = self.remote.as_ref().is_some_and(Remote::is_gone);
+        Receipt::new(stats, if alone { stats.queued == 0 } else { answered }, took)
     }
 
     /// What is told where not even a thread to wait on could be had.

@@ -29,7 +29,13 @@ use crate::error::{ConfigError, TransportError};
 pub struct UdpTransport {
     address: String,
     connection: Option<Connection>,
+    /// When the name is to be resolved again.
     resolve_at: Option<Instant>,
+    /// Until when it is not asked for again, after it failed or a datagram was refused: a resolver
+    /// may take many seconds to say no.
+    hold_off: Option<Instant>,
+    /// A message counted as sent turned out to have been refused, and that was not told yet.
+    previous_refused: bool,
 }
 
 #[derive(Debug)]
@@ -58,25 +64,50 @@ impl UdpTransport {
                 allowed: "host:port, with IPv6 addresses in brackets",
             });
         }
-        Ok(Self { address, connection: None, resolve_at: None })
+        Ok(Self {
+            address,
+            connection: None,
+            resolve_at: None,
+            hold_off: None,
+            previous_refused: false,
+        })
     }
 
-    /// Resolves the name, and connects anew if it now means another address.
-    fn resolve(&mut self) -> Result<(), TransportError> {
-        self.resolve_at = Some(clock::now() + RESOLVE_INTERVAL);
-        let unresolved =
-            |source| TransportError::Unresolved { address: self.address.clone(), source };
-        let found: Vec<SocketAddr> = self.address.to_socket_addrs().map_err(unresolved)?.collect();
-        let in_use = self.connection.as_ref().map(|connection| connection.peer);
-        if in_use.is_some_and(|peer| found.contains(&peer)) {
-            return Ok(());
+    /// Resolves the name, and connects anew if it now means another address; after a refusal, to the
+    /// next address it means, if there are several. At most once a second.
+    fn resolve(&mut self, refused: bool) -> Result<(), TransportError> {
+        let now = clock::now();
+        let address = self.address.clone();
+        let unresolved = |source| TransportError::Unresolved { address, source };
+        if self.hold_off.is_some_and(|until| now < until) {
+            let why = "it failed less than a second ago, and is tried again later";
+            return Err(unresolved(io::Error::new(io::ErrorKind::NotFound, why)));
         }
+        self.hold_off = Some(now + HOLD_OFF);
+        self.resolve_at = Some(now + RESOLVE_INTERVAL);
+        let mut found: Vec<SocketAddr> = match self.address.to_socket_addrs() {
+            Ok(found) => found.collect(),
+            Err(source) => return Err(unresolved(source)),
+        };
         // IPv4 first: agents listen on it by default, and "localhost" often means both.
-        let peer = found.iter().find(|peer| peer.is_ipv4()).or_else(|| found.first());
-        let none = || unresolved(io::Error::new(io::ErrorKind::NotFound, "no address"));
-        let peer = *peer.ok_or_else(none)?;
-        let socket = connect(peer).map_err(|source| TransportError::Io { source })?;
-        self.connection = Some(Connection { socket, peer });
+        found.sort_by_key(|peer| !peer.is_ipv4());
+        let in_use = self.connection.as_ref().map(|connection| connection.peer);
+        let at = in_use.and_then(|peer| found.iter().position(|other| *other == peer));
+        let peer = match at {
+            Some(_) if !refused => return Ok(()),
+            Some(at) => found[(at + 1) % found.len()],
+            None => match found.first() {
+                Some(peer) => *peer,
+                None => {
+                    let none = io::Error::new(io::ErrorKind::NotFound, "it has no address");
+                    return Err(unresolved(none));
+                }
+            },
+        };
+        if in_use != Some(peer) {
+            let socket = connect(peer).map_err(|source| TransportError::Io { source })?;
+            self.connection = Some(Connection { socket, peer });
+        }
         Ok(())
     }
 
@@ -86,10 +117,10 @@ impl UdpTransport {
             (Some(_), false) => Ok(()),
             (Some(_), true) => {
                 // The address in use is better than none.
-                let _ = self.resolve();
+                let _ = self.resolve(false);
                 Ok(())
             }
-            (None, _) => self.resolve(),
+            (None, _) => self.resolve(false),
         }
     }
 
@@ -99,6 +130,7 @@ impl UdpTransport {
             // On this host a refusal is known by now; asking clears it for the next datagram.
             Ok(_) => match connection.socket.take_error() {
                 Ok(Some(error)) if is_refusal(&error) => Err(SendError::Refused),
+                Ok(Some(error)) if is_too_large(&error) => Err(SendError::TooLarge),
                 _ => Ok(()),
             },
             Err(error) if is_refusal(&error) => Err(SendError::PreviousRefused),
@@ -120,15 +152,19 @@ enum SendError {
 impl Transport for UdpTransport {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
         self.resolve_if_due()?;
-        let mut previous_refused = false;
         for last_try in [false, false, true] {
             match self.try_send(message) {
-                Ok(()) => return Ok(Sent { previous_refused }),
-                Err(SendError::PreviousRefused) if !last_try => previous_refused = true,
-                Err(SendError::Refused) if !last_try => {
-                    // Perhaps the agent has moved: ask once, then send once more.
-                    let _ = self.resolve();
+                Ok(()) => {
+                    let previous_refused = std::mem::take(&mut self.previous_refused);
+                    return Ok(Sent { previous_refused });
                 }
+                Err(SendError::PreviousRefused) if !last_try => self.previous_refused = true,
+                Err(SendError::Refused) if !last_try => {
+                    // Perhaps the agent has moved: ask, then send once more.
+                    let _ = self.resolve(true);
+                }
+                // What the path says of an earlier datagram comes with this one: ask again.
+                Err(SendError::TooLarge) if !last_try => {}
                 Err(SendError::TooLarge) => {
                     return Err(TransportError::TooLarge { bytes: message.len() });
                 }
@@ -183,6 +219,7 @@ pub(super) fn build(address: &str) -> Result<Box<dyn Transport>, ConfigError> {
 }
 
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
+const HOLD_OFF: Duration = Duration::from_secs(1);
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -221,6 +258,22 @@ mod tests {
         transport.send(b"found").unwrap();
         let mut buffer = [0; 16];
         assert_eq!(agent.recv(&mut buffer).unwrap(), 5);
+    }
+
+    #[test]
+    fn a_name_with_two_addresses_is_tried_at_both() {
+        // An agent that listens on the one address of "localhost" that is not tried first.
+        let Ok(agent) = UdpSocket::bind("[::1]:0") else { return };
+        let address = format!("localhost:{}", agent.local_addr().unwrap().port());
+        let both = address.to_socket_addrs().unwrap().any(|peer| peer.is_ipv6());
+        let mut transport = UdpTransport::new(address).unwrap();
+        transport.hold_off = None;
+        let mut sent = transport.send(b"x");
+        for _ in 0..3 {
+            transport.hold_off = None;
+            sent = transport.send(b"x");
+        }
+        assert_eq!(sent.is_ok(), both, "{sent:?}");
     }
 
     #[test]
