@@ -112,7 +112,9 @@ impl Store {
             let process = Arc::new(Process::of(&batch.process));
             let spans = receive::own_spans(batch);
             let count = spans.len();
+            // One change: who sees a batch's spans sees them counted, and their datagram, too.
             self.change(|state| {
+                state.stats.datagrams += 1;
                 state.stats.batches += 1;
                 state.stats.spans += count as u64;
                 let max_bytes = state.memory.limits().max_bytes / 8;
@@ -121,13 +123,13 @@ impl Store {
             });
             count
         });
-        self.change(|state| {
-            state.stats.datagrams += 1;
-            if let Err(error) = &read {
+        if let Err(error) = &read {
+            self.change(|state| {
+                state.stats.datagrams += 1;
                 state.stats.malformed += 1;
                 state.last_error = Some(format!("{protocol}: {error}"));
-            }
-        });
+            });
+        }
         read
     }
 
@@ -272,7 +274,7 @@ impl Store {
         if self.wait_for(timeout, |store| store.span_count() >= count) {
             return Ok(self.spans());
         }
-        Err(self.wait_error(count, self.span_count(), timeout))
+        Err(self.wait_error(count, timeout, Memory::span_count))
     }
 
     /// Waits until there are `count` spans or more of this trace, and gives the trace.
@@ -287,17 +289,23 @@ impl Store {
         timeout: Duration,
     ) -> Result<Trace, WaitError> {
         let count = count.max(1);
-        let came = |store: &Self| store.shared.state.lock().memory.trace_len(trace_id);
-        self.wait_for(timeout, |store| came(store) >= count);
+        let came = |memory: &Memory| memory.trace_len(trace_id);
+        self.wait_for(timeout, |store| came(&store.shared.state.lock().memory) >= count);
         match self.trace(trace_id) {
             Some(trace) if trace.spans().len() >= count => Ok(trace),
-            _ => Err(self.wait_error(count, came(self), timeout)),
+            _ => Err(self.wait_error(count, timeout, came)),
         }
     }
 
-    fn wait_error(&self, wanted: usize, came: usize, timeout: Duration) -> WaitError {
-        let (stats, last_error) = (self.stats(), self.last_error());
-        WaitError { wanted, came, timeout, stats, last_error }
+    fn wait_error(
+        &self,
+        wanted: usize,
+        timeout: Duration,
+        came: impl FnOnce(&Memory) -> usize,
+    ) -> WaitError {
+        let state = self.shared.state.lock();
+        let (came, last_error) = (came(&state.memory), state.last_error.clone());
+        WaitError { wanted, came, timeout, stats: state.stats, last_error }
     }
 
     fn change(&self, how: impl FnOnce(&mut State)) {

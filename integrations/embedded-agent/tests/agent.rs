@@ -95,6 +95,27 @@ fn a_burst_from_a_client_is_received_whole() {
 }
 
 #[test]
+fn counters_move_together() {
+    let store = Store::default();
+    let message = compact("svc", &Items::default().span(&span(1, 1, 0, "op")));
+    let sender = store.clone();
+    let sending = std::thread::spawn(move || {
+        for _ in 0..5_000 {
+            sender.receive(Protocol::Compact, &message).unwrap();
+            sender.receive(Protocol::Compact, b"garbage").unwrap_err();
+        }
+    });
+    // Asked by one who does not wait to be told, so between any two changes.
+    while !sending.is_finished() {
+        let stats = store.stats();
+        assert_eq!(stats.datagrams, stats.batches + stats.malformed);
+        assert_eq!(stats.spans, stats.batches);
+    }
+    sending.join().unwrap();
+    assert_eq!((store.stats().datagrams, store.span_count()), (10_000, 5_000));
+}
+
+#[test]
 fn what_cannot_be_read_is_counted_with_its_reason() {
     let agent = EmbeddedAgent::start().unwrap();
     client().send_to(b"\x82\x21garbage", agent.compact_addr()).unwrap();
