@@ -1,8 +1,8 @@
 //! Golden cases recorded from jaeger-client-go, run against `jaeger-client`.
 //!
 //! A file holds cases of one kind. A kind is one module here, which knows how to do what a case's
-//! `input` says and to compare what comes of it, and one row in [`KINDS`]. Where this client means
-//! to differ from Go's, [`deviations`] says what is expected instead; a module asks it about a
+//! `input` says and to compare what comes of it, and one row in `KINDS`. Where this client means
+//! to differ from Go's, `deviations` says what is expected instead; a module asks it about a
 //! case's input, never about its name.
 
 mod carrier;
