@@ -103,7 +103,7 @@ fn a_full_queue_drops_the_newest_and_the_application_never_waits() {
     let logger = said();
     let (tracer, closer) = builder()
         .logger(Arc::clone(&logger))
-        .queue_size(480)
+        .queue_size(10)
         .max_packet_size(2_000)
         .transport(transport)
         .build()

@@ -1,7 +1,7 @@
 //! What bytes a finished span is, and every format it can be turned into.
 //!
 //! A finished span *is* its Thrift compact bytes: the application thread writes them once
-//! ([`compact`]), and whoever needs the span again reads them in place through a [`SpanView`]:
+//! (`compact.rs`), and whoever needs the span again reads them in place through a [`SpanView`]:
 //! reporters, the embedded agent, tests. A further wire format is one file here that turns views
 //! into its own bytes, and one row in [`MEMBERS`].
 //!
@@ -45,3 +45,23 @@ pub const MEMBERS: &[Member] = &[
     Member { name: "thrift-binary-batch", file: "binary", encode: binary::body },
     Member { name: "zipkin-thrift", file: "zipkin", encode: zipkin::body },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_writes_the_same_batch_twice_alike_and_an_empty_one_too() {
+        let mut spans = Vec::new();
+        SpanView { operation_name: b"op", ..SpanView::default() }.encode(&mut spans);
+        let process = ProcessView::new(b"svc", Some(List::default()));
+        let batch = BatchView::new(process, List::new(1, &spans));
+        let empty = BatchView::new(process, List::default());
+        for member in MEMBERS {
+            let written = (member.encode)(&batch).unwrap();
+            assert_eq!((member.encode)(&batch).unwrap(), written, "{}", member.name);
+            assert!(written.len() > (member.encode)(&empty).unwrap().len(), "{}", member.name);
+            assert!(written.windows(2).any(|bytes| bytes == b"op"), "{}", member.name);
+        }
+    }
+}

@@ -51,7 +51,7 @@ impl Remote {
         let max_bytes = options.max_packet_bytes.min(options.transport.max_message_bytes());
         // Small datagrams hold fewer spans, so that there have to be more of them.
         let a_datagram = (SPANS_PER_DATAGRAM * max_bytes / MAX_PACKET_BYTES).max(1);
-        let queued = options.queue_spans.div_ceil(a_datagram).max(1);
+        let queued = options.queue_spans.div_ceil(a_datagram).clamp(1, MAX_QUEUED_DATAGRAMS);
         let (full_in, full) = bounded(queued);
         // As many as can be under way, so that none is given back to the allocator.
         let (spare, spare_out) = bounded(queued + options.shards.next_power_of_two() + 1);
@@ -114,6 +114,9 @@ impl Unstarted {
 /// How many spans of usual size a datagram of the largest size holds, by which the queue's size in spans is turned into
 /// one in datagrams.
 const SPANS_PER_DATAGRAM: usize = 480;
+
+/// The queue's places are there from the start, so that there must not be any number of them.
+const MAX_QUEUED_DATAGRAMS: usize = 1 << 20;
 
 /// Waits that are longer than this are cut to it: deadlines beyond it overflow on some systems.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
