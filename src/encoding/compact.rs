@@ -15,7 +15,9 @@ impl SpanView<'_> {
     pub fn encoded_len(&self) -> usize {
         let number = |value: i64| 1 + varint_len(zigzag(value));
         let list = |list: Option<List<'_>>| {
-            list.map_or(0, |l| 1 + list_header_len(l.count) + l.bytes.len())
+            list.map_or(0, |l| {
+                1 + list_header_len(l.count) + if l.count > 0 { l.bytes.len() } else { 0 }
+            })
         };
         number(self.trace_id.low().cast_signed())
             + number(self.trace_id.high().cast_signed())

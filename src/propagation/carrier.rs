@@ -36,6 +36,26 @@ pub trait ExtractCarrier {
     }
 }
 
+impl<T: InjectCarrier + ?Sized> InjectCarrier for &mut T {
+    fn set(&mut self, key: &str, value: &str) -> bool {
+        (**self).set(key, value)
+    }
+
+    fn kind(&self) -> CarrierKind {
+        (**self).kind()
+    }
+}
+
+impl<T: ExtractCarrier + ?Sized> ExtractCarrier for &T {
+    fn visit(&self, visit: &mut dyn FnMut(&str, &[u8])) {
+        (**self).visit(visit);
+    }
+
+    fn kind(&self) -> CarrierKind {
+        (**self).kind()
+    }
+}
+
 macro_rules! map_carrier {
     ($map:ident $(, $hasher:ident)?) => {
         impl$(<$hasher: BuildHasher>)? InjectCarrier for $map<String, String $(, $hasher)?> {

@@ -14,6 +14,7 @@ use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
 use super::form;
 use super::limits::BoundedBaggage;
 use super::{Extracted, Format};
+use crate::encoding::cut;
 use crate::error::ExtractError;
 use crate::id::{SpanId, TraceId, hex_16, hex_unpadded};
 use crate::span::SpanContext;
@@ -112,6 +113,7 @@ impl Format for JaegerFormat {
                 }
             } else if key.eq_ignore_ascii_case(&self.headers.debug) {
                 let id = form::text(decoded(kind, value));
+                let id = cut(&id, MAX_DEBUG_ID_BYTES);
                 context.debug_id = (!id.is_empty()).then(|| id.into());
             } else if key.eq_ignore_ascii_case(&self.headers.baggage) {
                 by_hand(value, &mut baggage);
@@ -159,6 +161,9 @@ fn by_hand(value: &[u8], baggage: &mut BoundedBaggage) {
         }
     }
 }
+
+/// The most of a debug id that is taken from a carrier.
+const MAX_DEBUG_ID_BYTES: usize = 2_048;
 
 /// The longest trace context: 32 + 16 + 16 + 2 digits, three colons.
 const MAX_CONTEXT_BYTES: usize = 69;

@@ -36,7 +36,8 @@ use crate::encoding::{ValueView, cut};
 ///
 /// Handles are cheap to clone and may be used from any thread; all of them mean the same span. It
 /// is finished by [`finish`](Self::finish), or when the last handle is dropped. What is called on
-/// it after that does nothing and is counted.
+/// it after that does nothing, and is counted as misuse (tags and logs only where it is sampled:
+/// on a span that is not, they do nothing in any case).
 ///
 /// # Cost
 ///

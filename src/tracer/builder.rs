@@ -251,12 +251,13 @@ impl TracerBuilder {
             self.max_tag_value_bytes,
             self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next()),
         );
-        let remote = |transport| {
+        let remote = |transport: Box<dyn Transport>| {
             let least = process.len() + MIN_SPAN_ROOM;
-            if !(least..=MAX_PACKET_BYTES).contains(&self.max_packet_size) {
+            let largest = self.max_packet_size.min(transport.max_message_bytes());
+            if largest < least || self.max_packet_size > MAX_PACKET_BYTES {
                 return Err(ConfigError::OutOfRange {
                     field: "reporter.max_packet_size",
-                    value: self.max_packet_size.to_string(),
+                    value: if largest < least { largest } else { self.max_packet_size }.to_string(),
                     allowed: "room for the process, its tags and a span, and 65000 at most",
                 });
             }

@@ -81,8 +81,8 @@ impl Tracer {
     ///
     /// Baggage items that the carrier cannot hold, such as keys that are no header name, are left
     /// out and counted.
-    pub fn inject(&self, context: &SpanContext, carrier: &mut impl InjectCarrier) {
-        let refused = self.shared.format.inject(context, carrier);
+    pub fn inject<C: InjectCarrier + ?Sized>(&self, context: &SpanContext, mut carrier: &mut C) {
+        let refused = self.shared.format.inject(context, &mut carrier);
         self.count_baggage(refused);
     }
 
@@ -100,8 +100,11 @@ impl Tracer {
     /// let span = tracer.span("serve").child_of(tracer.extract(&headers).ok()).start();
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
-    pub fn extract(&self, carrier: &impl ExtractCarrier) -> Result<SpanContext, ExtractError> {
-        self.count_extracted(self.shared.format.extract(carrier))
+    pub fn extract<C: ExtractCarrier + ?Sized>(
+        &self,
+        carrier: &C,
+    ) -> Result<SpanContext, ExtractError> {
+        self.count_extracted(self.shared.format.extract(&carrier))
     }
 
     /// Writes a context as bytes, for protocols that carry bytes.
