@@ -24,7 +24,7 @@ use support::{SOON, binary, eventually, said, timed};
 /// A tracer that sends only when it is flushed or closed, or when its buffers are full.
 fn builder() -> TracerBuilder {
     Tracer::builder("svc")
-        .logger(NullLogger::default())
+        .logger(NullLogger)
         .flush_interval(Duration::from_secs(3600))
         // Counted in datagrams of the usual size: small ones need more of it.
         .queue_size(2_000_000)

@@ -189,7 +189,7 @@ fn configured(seed: u64) -> TracerBuilder {
     let mut random = Seeded::new(seed);
     Tracer::builder("svc")
         .sampler(ProbabilisticSampler::new(random.pick([1.0, 0.5, 0.1])).unwrap())
-        .logger(NullLogger::default())
+        .logger(NullLogger)
         .queue_size(random.pick([1, 1_000, 100_000]))
         .shards(random.pick([1, 2, 8]))
         .max_packet_size(random.pick([800, 2_000, 65_000]))
@@ -293,7 +293,7 @@ fn only_a_refusal_that_comes_to_light_late_takes_from_sent() {
             _ => Ok(Sent::OK),
         }
     };
-    let builder = Tracer::builder("svc").logger(NullLogger::default()).flush_interval(SOON);
+    let builder = Tracer::builder("svc").logger(NullLogger).flush_interval(SOON);
     let (tracer, closer) = builder.transport(By(send)).build().unwrap();
     let mut ledger = Vec::new();
     for spans in [3, 5, 7, 2, 4] {

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 type Pairs = Vec<(String, String)>;
 
 fn tracer() -> (Tracer, Closer) {
-    Tracer::builder("svc").logger(NullLogger::default()).null_reporter().build().unwrap()
+    Tracer::builder("svc").logger(NullLogger).null_reporter().build().unwrap()
 }
 
 fn same(left: &SpanContext, right: &SpanContext) -> bool {

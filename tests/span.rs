@@ -22,7 +22,7 @@ use support::said;
 
 fn with_sampling(on: bool) -> (Tracer, Closer, InMemoryReporter) {
     let memory = InMemoryReporter::new();
-    let builder = Tracer::builder("svc").logger(NullLogger::default());
+    let builder = Tracer::builder("svc").logger(NullLogger);
     let (tracer, closer) =
         builder.sampler(ConstSampler::new(on)).in_memory(&memory).build().unwrap();
     (tracer, closer, memory)

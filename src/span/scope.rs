@@ -107,7 +107,9 @@ mod tests {
         assert_eq!(Span::active().unwrap().context().span_id(), b.context().span_id());
         drop(second);
         assert!(Span::active().is_none());
-        (a.finish(), b.finish());
+        a.finish();
+        b.finish();
+        drop((a, b));
         assert_eq!(tracer.stats().open, 0);
     }
 

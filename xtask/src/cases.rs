@@ -103,7 +103,7 @@ pub(crate) const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(false)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
     })
-    .within(130, 350, 0),
+    .within(130, 380, 0),
     Case::new("unsampled, 3 tags set", 200, |meter| {
         let (tracer, _closer) = tracer(false)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))

@@ -77,7 +77,7 @@ impl Cost {
         let Some(contract) = &case.contract else { return Verdict::Shown };
         let within = |most: u64| {
             self.instructions <= most * self.operations
-                && self.allocations <= contract.allocations * self.operations
+                && self.allocations <= contract.allocations * self.operations + BUFFERS
         };
         match (within(contract.instructions), within(contract.ceiling)) {
             (true, _) => Verdict::Kept,
@@ -86,6 +86,10 @@ impl Cost {
         }
     }
 }
+
+/// Allocations that are none of the operation's: where the reporter's thread has not given a full
+/// buffer back yet, the next one is made, once for hundreds of spans.
+const BUFFERS: u64 = 4;
 
 impl Verdict {
     const fn text(self) -> &'static str {
@@ -112,6 +116,6 @@ mod tests {
         };
         assert_eq!(verdict(most, 0), Verdict::Kept);
         assert_eq!(verdict(ceiling + 1, 0), Verdict::Exceeded);
-        assert_eq!(verdict(most, 1), Verdict::Exceeded);
+        assert_eq!(verdict(most, BUFFERS + 1), Verdict::Exceeded);
     }
 }

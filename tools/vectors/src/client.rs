@@ -10,7 +10,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn builder(service: &str) -> TracerBuilder {
     // No case runs for so long that anything would be sent by itself.
-    Tracer::builder(service).logger(NullLogger::default()).flush_interval(Duration::from_secs(3600))
+    Tracer::builder(service).logger(NullLogger).flush_interval(Duration::from_secs(3600))
 }
 
 /// Builds a tracer whose spans are kept.
