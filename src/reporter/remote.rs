@@ -1,7 +1,7 @@
 //! The remote reporter as its tracer holds it: the shards, and the way to ask the worker for things.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
@@ -30,6 +30,8 @@ pub(crate) struct RemoteOptions {
 /// Asks the worker for things. It ends when it is closed.
 pub(crate) struct Remote {
     control: Sender<Control>,
+    /// The worker holds the other end as long as it lives.
+    worker: Weak<()>,
     closed: Mutex<bool>,
 }
 
@@ -64,7 +66,7 @@ impl Remote {
 
     /// Whether the worker has ended.
     pub(crate) fn is_gone(&self) -> bool {
-        self.control.send(Control::Flush(Box::new(|| ()))).is_err()
+        self.worker.strong_count() == 0
     }
 
     /// Has everything sent that was finished before the call. Whether that was done in time.
@@ -106,8 +108,9 @@ impl Remote {
 impl Unstarted {
     /// Starts the worker's thread.
     pub(crate) fn start(self, core: Arc<Core>) -> Result<Remote, ConfigError> {
+        let worker = self.worker.life();
         self.worker.spawn(core)?;
-        Ok(Remote { control: self.control, closed: Mutex::new(false) })
+        Ok(Remote { control: self.control, worker, closed: Mutex::new(false) })
     }
 }
 

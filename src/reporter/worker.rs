@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,8 @@ pub(crate) struct Worker {
     growth: f64,
     /// The losses that were reported.
     reported: Dropped,
+    /// Gone when the worker is, however it ended.
+    life: Arc<()>,
 }
 
 impl fmt::Debug for Worker {
@@ -88,7 +90,13 @@ impl Worker {
             last_sent: 0,
             growth: 1.5,
             reported: Dropped::default(),
+            life: Arc::default(),
         }
+    }
+
+    /// What tells whether the worker still lives.
+    pub(crate) fn life(&self) -> Weak<()> {
+        Arc::downgrade(&self.life)
     }
 
     pub(crate) fn spawn(mut self, core: Arc<Core>) -> Result<(), ConfigError> {
