@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::context::SpanContext;
-use super::core::Core;
+use super::core::{Core, CoreRef};
 use super::inner::{self, Body, SpanInner};
 use super::state::{DEBUG, SAMPLED};
 use super::{SAMPLING_PRIORITY, Span, TagValue, scope, set_priority};
@@ -58,7 +58,7 @@ impl<P: Parent> Parent for Option<P> {
 #[derive(Debug)]
 #[must_use = "a span is started by `start`"]
 pub struct SpanBuilder<'a> {
-    core: &'a Arc<Core>,
+    core: &'a Arc<CoreRef>,
     /// The span's record, which takes what is given as it comes.
     record: Arc<SpanInner>,
     parent: Option<(Kind, SpanContext)>,
@@ -75,7 +75,7 @@ enum Kind {
 
 impl<'a> SpanBuilder<'a> {
     #[inline]
-    pub(crate) fn new(core: &'a Arc<Core>, name: Cow<'static, str>) -> Self {
+    pub(crate) fn new(core: &'a Arc<CoreRef>, name: Cow<'static, str>) -> Self {
         let mut record = inner::take();
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.body.get_mut().name = name;
@@ -203,7 +203,7 @@ impl<'a> SpanBuilder<'a> {
 /// Starts a span that has a name and nothing else, which most spans do: what the builder carries
 /// costs more to move than such a span does.
 #[inline]
-pub(crate) fn start_plain(core: &Arc<Core>, name: Cow<'static, str>) -> Span {
+pub(crate) fn start_plain(core: &Arc<CoreRef>, name: Cow<'static, str>) -> Span {
     let active = scope::with_active(|span| span.belongs_to(core).then(|| span.context()));
     if active.is_some() {
         return SpanBuilder::new(core, name).child_of(active).start();

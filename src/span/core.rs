@@ -2,6 +2,8 @@
 //! they go when they are finished.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::{Anchor, Clock};
@@ -91,6 +93,48 @@ impl Core {
     }
 }
 
+/// A way to the core whose count of users is not shared by all threads: with one count for all, two
+/// threads that make spans spend more time on that count than on the spans.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct CoreRef {
+    core: Arc<Core>,
+}
+
+impl CoreRef {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+}
+
+impl Deref for CoreRef {
+    type Target = Core;
+
+    #[inline]
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+/// As many ways to the core as there are lanes.
+#[derive(Debug)]
+pub(crate) struct CoreRefs {
+    refs: Box<[Arc<CoreRef>]>,
+}
+
+impl CoreRefs {
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        let one = |_: &Lane| Arc::new(CoreRef { core: Arc::clone(core) });
+        Self { refs: core.lanes.lanes.iter().map(one).collect() }
+    }
+
+    /// The one of the calling thread's lane.
+    #[inline]
+    pub(crate) fn of(&self, lane: usize) -> &Arc<CoreRef> {
+        &self.refs[lane & (self.refs.len() - 1)]
+    }
+}
+
 /// Counters that each thread has for itself, as far as there are as many as threads.
 #[derive(Debug)]
 pub(crate) struct Lanes {
@@ -132,7 +176,7 @@ impl Lane {
     }
 }
 
-impl<S: SpanSink + ?Sized> SpanSink for std::sync::Arc<S> {
+impl<S: SpanSink + ?Sized> SpanSink for Arc<S> {
     #[inline]
     fn accept(&self, lane: usize, span: &SpanView<'_>) -> bool {
         (**self).accept(lane, span)

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::context::{Baggage, SpanContext};
-use super::core::Core;
+use super::core::{Core, CoreRef};
 use super::state::{SAMPLED, TraceState};
 use crate::encoding::{List, Scratch, SpanView};
 use crate::id::{SpanId, TraceId};
@@ -20,7 +20,7 @@ use crate::id::{SpanId, TraceId};
 #[derive(Debug, Default)]
 pub(crate) struct SpanInner {
     /// None while it lies in a pool.
-    pub(crate) core: Option<Arc<Core>>,
+    pub(crate) core: Option<Arc<CoreRef>>,
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
     pub(crate) parent_id: SpanId,

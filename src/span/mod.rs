@@ -22,8 +22,9 @@ pub(crate) use self::builder::start_plain;
 pub use self::builder::{Parent, SpanBuilder};
 pub(crate) use self::context::Baggage;
 pub use self::context::SpanContext;
-use self::core::Core;
+use self::core::{Core, CoreRef};
 pub use self::future::{InSpan, TraceFutureExt, wrap};
+pub(crate) use self::inner::lane;
 use self::inner::{Body, SpanInner};
 pub use self::scope::Scope;
 use self::state::{DEBUG, SAMPLED};
@@ -72,13 +73,13 @@ impl Span {
 
     /// The record and the tracer's core, which a live span always has.
     #[inline]
-    fn parts(&self) -> Option<(&Arc<SpanInner>, &Arc<Core>)> {
+    fn parts(&self) -> Option<(&Arc<SpanInner>, &Arc<CoreRef>)> {
         let inner = self.inner.as_ref()?;
         Some((inner, inner.core.as_ref()?))
     }
 
-    pub(crate) fn belongs_to(&self, core: &Arc<Core>) -> bool {
-        self.parts().is_some_and(|(_, own)| Arc::ptr_eq(own, core))
+    pub(crate) fn belongs_to(&self, core: &Arc<CoreRef>) -> bool {
+        self.parts().is_some_and(|(_, own)| own.is_same(core))
     }
 
     /// Sets a tag. A key may be set more than once; all are sent, and the last one counts.

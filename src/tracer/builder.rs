@@ -14,7 +14,7 @@ use crate::id::{self, IdGenerator};
 use crate::propagation::{Format, HeadersConfig, JaegerFormat};
 use crate::reporter::{InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Remote, RemoteOptions};
 use crate::sampler::{ConstSampler, Sampler};
-use crate::span::core::{Core, Lanes, SpanSink};
+use crate::span::core::{Core, CoreRefs, Lanes, SpanSink};
 use crate::span::{OwnedTagValue, TagValue};
 use crate::transport::{AgentProtocol, MAX_PACKET_BYTES, Transport, UdpTransport};
 
@@ -299,7 +299,7 @@ impl TracerBuilder {
         core.diagnostics
             .info(&format!("tracing as {:?} with {:?}", self.service_name, core.sampler));
         let remote = unstarted.map(|unstarted| unstarted.start(Arc::clone(&core))).transpose()?;
-        let shared = Arc::new(Shared { core, format, remote });
+        let shared = Arc::new(Shared { refs: CoreRefs::new(&core), core, format, remote });
         Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))
     }
 }

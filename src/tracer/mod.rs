@@ -17,7 +17,7 @@ use crate::error::ExtractError;
 use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier};
 use crate::reporter::{MAX_WAIT, Remote, timed};
 use crate::span;
-use crate::span::core::Core;
+use crate::span::core::{Core, CoreRefs};
 use crate::span::{Span, SpanBuilder, SpanContext};
 use crate::stats::{Receipt, Stats};
 
@@ -50,6 +50,8 @@ pub struct Tracer {
 #[derive(Debug)]
 pub(crate) struct Shared {
     core: Arc<Core>,
+    /// The core as spans hold it.
+    refs: CoreRefs,
     format: Box<dyn Format>,
     /// None for reporters that take spans where they are finished.
     remote: Option<Remote>,
@@ -68,13 +70,13 @@ impl Tracer {
     /// Nothing is allocated for a name that is a `&'static str`.
     #[inline]
     pub fn start_span(&self, operation: impl Into<Cow<'static, str>>) -> Span {
-        span::start_plain(&self.shared.core, operation.into())
+        span::start_plain(self.shared.refs.of(span::lane()), operation.into())
     }
 
     /// Begins a span that has more than a name.
     #[inline]
     pub fn span(&self, operation: impl Into<Cow<'static, str>>) -> SpanBuilder<'_> {
-        SpanBuilder::new(&self.shared.core, operation.into())
+        SpanBuilder::new(self.shared.refs.of(span::lane()), operation.into())
     }
 
     /// Writes a context to a carrier: a map of text, or HTTP headers.
