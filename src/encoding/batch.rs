@@ -3,8 +3,7 @@
 //! A datagram's buffer keeps room in front for [`write_header`], so that a batch leaves without
 //! being copied. [`message`] writes the same bytes into a buffer of its own, for everybody else.
 
-use super::compact::Stage;
-use super::cursor::{STOP, zigzag};
+use super::cursor::{Cursor, STOP, zigzag};
 use super::read::{DecodeError, Reader};
 use super::view::{List, SpanView, TagView, tags_of};
 
@@ -46,19 +45,15 @@ impl<'a> ProcessView<'a> {
     /// Its compact Thrift bytes, stop byte included.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut head = Stage::<16>::new();
-        head.byte(0x18);
-        head.varint(self.service_name.len() as u64);
-        let mut out = head.bytes().to_vec();
-        out.extend_from_slice(self.service_name);
-        if let Some(tags) = self.tags {
-            let mut head = Stage::<16>::new();
-            head.byte(0x19);
-            head.list_header(tags.count);
-            out.extend_from_slice(head.bytes());
-            out.extend_from_slice(tags.bytes);
-        }
-        out.push(STOP);
+        let tags = self.tags.map_or(0, |tags| tags.bytes.len());
+        let mut out = vec![0; self.service_name.len() + tags + 32];
+        let mut to = Cursor { room: &mut out, at: 0 };
+        to.head(0x18, self.service_name.len());
+        to.bytes(self.service_name);
+        to.list(1, 2, self.tags);
+        to.byte(STOP);
+        let end = to.at;
+        out.truncate(end);
         out
     }
 }
@@ -210,20 +205,20 @@ pub(crate) const TRAILER_MAX: usize = 48;
 ///
 /// `room` must hold [`HEADER_MAX`] bytes more than `process`.
 pub(crate) fn write_header(room: &mut [u8], seq_id: u32, process: &[u8], spans: usize) -> usize {
-    let mut head = Stage::<HEADER_MAX>::new();
-    head.byte(PROTOCOL);
-    head.byte(0x21);
-    head.varint(u64::from(seq_id));
-    #[expect(clippy::cast_possible_truncation, reason = "nine letters")]
-    head.byte(METHOD.len() as u8);
-    METHOD.iter().for_each(|letter| head.byte(*letter));
-    head.byte(0x1c);
-    head.byte(0x1c);
-    let mut list = Stage::<16>::new();
-    list.byte(0x19);
-    list.list_header(spans);
+    let mut head = [0; HEADER_MAX];
+    let mut to = Cursor { room: &mut head, at: 0 };
+    to.array([PROTOCOL, 0x21]);
+    to.number(u64::from(seq_id));
+    to.number(METHOD.len() as u64);
+    to.bytes(METHOD);
+    to.array([0x1c, 0x1c]);
+    let head_len = to.at;
+    let mut list = [0; 16];
+    let mut to = Cursor { room: &mut list, at: 0 };
+    to.list(1, 2, Some(List::new(spans, &[])));
+    let list_len = to.at;
     let mut end = room.len();
-    for part in [list.bytes(), process, head.bytes()] {
+    for part in [&list[..list_len], process, &head[..head_len]] {
         room[end - part.len()..end].copy_from_slice(part);
         end -= part.len();
     }
@@ -237,30 +232,27 @@ pub(crate) fn write_trailer(
     seq_no: Option<i64>,
     stats: Option<ClientStats>,
 ) -> usize {
-    let mut stage = Stage::<TRAILER_MAX>::new();
+    let mut to = Cursor { room, at: 0 };
     let mut last_field = 2;
     if let Some(seq_no) = seq_no {
-        stage.byte(0x16);
-        stage.varint(zigzag(seq_no));
+        to.byte(0x16);
+        to.number(zigzag(seq_no));
         last_field = 3;
     }
     if let Some(stats) = stats {
-        stage.byte(((4 - last_field) << 4) | STRUCT);
+        to.byte(((4 - last_field) << 4) | STRUCT);
         for count in [
             stats.full_queue_dropped_spans,
             stats.too_large_dropped_spans,
             stats.failed_to_emit_spans,
         ] {
-            stage.byte(0x16);
-            stage.varint(zigzag(count));
+            to.byte(0x16);
+            to.number(zigzag(count));
         }
-        stage.byte(STOP);
+        to.byte(STOP);
     }
-    stage.byte(STOP);
-    stage.byte(STOP);
-    let trailer = stage.bytes();
-    room[..trailer.len()].copy_from_slice(trailer);
-    trailer.len()
+    to.array([STOP, STOP]);
+    to.at
 }
 
 impl<'a> Reader<'a> {
@@ -328,7 +320,19 @@ mod tests {
         let mut room = vec![0; HEADER_MAX + process.len()];
         write_header(&mut room, u32::MAX, &process, usize::MAX);
         let stats = ClientStats::new(i64::MIN, i64::MIN, i64::MIN);
-        write_trailer(&mut [0; TRAILER_MAX], Some(i64::MIN), Some(stats));
+        let written = write_trailer(&mut [0; TRAILER_MAX], Some(i64::MIN), Some(stats));
+        assert!(written <= TRAILER_MAX, "{written}");
+    }
+
+    #[test]
+    fn a_message_of_the_longest_numbers_reads_back() {
+        let tags = [0x18, 1, b'k', 0x15, 4, 0x31, 0].repeat(20_000);
+        let process = ProcessView::new(&[b's'; 300], Some(List::new(20_000, &tags)));
+        let batch = BatchView::new(process, List::default())
+            .with_seq_no(Some(i64::MIN))
+            .with_stats(Some(ClientStats::new(i64::MIN, i64::MAX, i64::MIN)));
+        let message = batch.to_message(u32::MAX);
+        assert_eq!(BatchView::parse_message(&message), Ok((u32::MAX, batch)));
     }
 
     #[test]

@@ -99,61 +99,6 @@ fn list_header_len(count: usize) -> usize {
     if count < 15 { 1 } else { 1 + varint_len(count as u64) }
 }
 
-/// Bytes being put together on the stack, with a capacity that the caller has proved sufficient.
-#[derive(Clone, Copy)]
-pub(super) struct Stage<const N: usize> {
-    buffer: [u8; N],
-    at: usize,
-}
-
-impl<const N: usize> Stage<N> {
-    #[inline]
-    pub(super) fn new() -> Self {
-        Self { buffer: [0; N], at: 0 }
-    }
-
-    #[inline]
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.buffer[..self.at]
-    }
-
-    #[inline]
-    pub(super) fn byte(&mut self, byte: u8) {
-        self.buffer[self.at] = byte;
-        self.at += 1;
-    }
-
-    #[inline]
-    pub(super) fn varint(&mut self, value: u64) {
-        if value < 0x80 {
-            #[expect(clippy::cast_possible_truncation, reason = "below 0x80")]
-            self.byte(value as u8);
-            return;
-        }
-        let Varint { first, last, len } = Varint::of(value);
-        let first = first.to_le_bytes();
-        let last = last.to_le_bytes();
-        for (slot, byte) in
-            self.buffer[self.at..self.at + len].iter_mut().zip(first.iter().chain(&last))
-        {
-            *slot = *byte;
-        }
-        self.at += len;
-    }
-
-    #[inline]
-    pub(super) fn list_header(&mut self, count: usize) {
-        const STRUCT: u8 = 12;
-        #[expect(clippy::cast_possible_truncation, reason = "below 15")]
-        if count < 15 {
-            self.byte(((count as u8) << 4) | STRUCT);
-        } else {
-            self.byte(0xf0 | STRUCT);
-            self.varint(count as u64);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
-use parking_lot::Mutex;
 
 use super::shards::Shards;
 use super::worker::{Control, Worker};
@@ -32,7 +31,6 @@ pub(crate) struct Remote {
     control: Sender<Control>,
     /// The worker holds the other end as long as it lives.
     worker: Weak<()>,
-    closed: Mutex<bool>,
 }
 
 impl fmt::Debug for Remote {
@@ -71,37 +69,19 @@ impl Remote {
 
     /// Has everything sent that was finished before the call. Whether that was done in time.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
-        let (done, wait) = bounded(1);
-        self.flush_then(Box::new(move || {
-            let _ = done.send(());
-        }));
-        wait.recv_timeout(timeout).is_ok()
-    }
-
-    /// The same, calling `then` from the worker's thread. After the close there is nothing to do.
-    pub(crate) fn flush_then(&self, then: Box<dyn FnOnce() + Send>) {
-        if let Err(unsent) = self.control.send(Control::Flush(then)) {
-            unsent.into_inner().done();
-        }
+        self.ask(Control::Flush, timeout)
     }
 
     /// Has everything sent and ends the worker. Whether that was done in time; where not, it goes
     /// on in the background and ends by itself.
     pub(crate) fn close(&self, timeout: Duration) -> bool {
-        let (done, wait) = bounded(1);
-        self.close_then(Box::new(move || {
-            let _ = done.send(());
-        }));
-        wait.recv_timeout(timeout).is_ok()
+        self.ask(Control::Close, timeout)
     }
 
-    /// The same, calling `then` from the worker's thread.
-    pub(crate) fn close_then(&self, then: Box<dyn FnOnce() + Send>) {
-        let again = std::mem::replace(&mut *self.closed.lock(), true);
-        let request = if again { Control::Flush(then) } else { Control::Close(then) };
-        if let Err(unsent) = self.control.send(request) {
-            unsent.into_inner().done();
-        }
+    /// Where the worker has ended there is nothing to wait for.
+    fn ask(&self, request: fn(Sender<()>) -> Control, timeout: Duration) -> bool {
+        let (done, wait) = bounded(1);
+        self.control.send(request(done)).is_err() || wait.recv_timeout(timeout).is_ok()
     }
 }
 
@@ -110,7 +90,7 @@ impl Unstarted {
     pub(crate) fn start(self, core: Arc<Core>) -> Result<Remote, ConfigError> {
         let worker = self.worker.life();
         self.worker.spawn(core)?;
-        Ok(Remote { control: self.control, worker, closed: Mutex::new(false) })
+        Ok(Remote { control: self.control, worker })
     }
 }
 

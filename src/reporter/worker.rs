@@ -25,17 +25,17 @@ use crate::span::core::Core;
 use crate::stats::Dropped;
 use crate::transport::{AgentProtocol, Sent, Transport};
 
-/// What the worker is asked for; the closure is called when it is done.
+/// What the worker is asked for, and whom it tells when that is done.
 pub(crate) enum Control {
-    Flush(Box<dyn FnOnce() + Send>),
-    Close(Box<dyn FnOnce() + Send>),
+    Flush(Sender<()>),
+    Close(Sender<()>),
 }
 
 impl Control {
-    pub(crate) fn done(self) {
-        match self {
-            Self::Flush(then) | Self::Close(then) => then(),
-        }
+    fn done(self) {
+        let (Self::Flush(asker) | Self::Close(asker)) = self;
+        // Who asked may have stopped waiting.
+        let _ = asker.send(());
     }
 }
 
@@ -115,13 +115,13 @@ impl Worker {
                     }
                 }
                 recv(self.requests) -> request => match request {
-                    Ok(Control::Flush(then)) => {
+                    Ok(request @ Control::Flush(_)) => {
                         self.flush(core, false);
-                        then();
+                        request.done();
                     }
-                    Ok(Control::Close(then)) => {
+                    Ok(request @ Control::Close(_)) => {
                         self.flush(core, true);
-                        then();
+                        request.done();
                         // Whoever asked meanwhile has what was asked for.
                         self.requests.try_iter().for_each(Control::done);
                         return;
