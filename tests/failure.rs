@@ -12,24 +12,11 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, UNIX_EPOCH};
 
 use jaeger_client::transport::Sent;
-use jaeger_client::{
-    AgentProtocol, Dropped, InMemoryReporter, ManualClock, NullLogger, Receipt, Tracer,
-    TracerBuilder,
-};
+use jaeger_client::{AgentProtocol, Dropped, InMemoryReporter, ManualClock, Receipt, Tracer};
 use support::agent::{Agent, nobody};
 use support::read::{Value, finished};
 use support::transport::{By, Taken, gated, limited};
-use support::{SOON, binary, eventually, said, timed};
-
-/// A tracer that sends only when it is flushed or closed, or when its buffers are full.
-fn builder() -> TracerBuilder {
-    Tracer::builder("svc")
-        .logger(NullLogger)
-        .flush_interval(Duration::from_secs(3600))
-        // Counted in datagrams of the usual size: small ones need more of it.
-        .queue_size(2_000_000)
-        .shards(1)
-}
+use support::{SOON, binary, builder, eventually, said, timed};
 
 fn finish_spans(tracer: &Tracer, count: usize) {
     for n in 0..count {

@@ -21,18 +21,9 @@ use jaeger_client::{
     InMemoryReporter, Logger, NullLogger, Span, SpanContext, SpanId, TraceId, Tracer,
     TracerBuilder, TransportError,
 };
-use support::SOON;
 use support::read::{Value, finished};
 use support::transport::{By, gated, limited};
-
-/// A tracer that sends only when it is flushed or closed, or when its buffers are full.
-fn builder() -> TracerBuilder {
-    Tracer::builder("svc")
-        .logger(NullLogger)
-        .flush_interval(Duration::from_secs(3600))
-        .queue_size(2_000_000)
-        .shards(1)
-}
+use support::{SOON, builder};
 
 /// Fails if the work hangs, rather than hanging with it.
 fn soon(work: impl FnOnce() + Send + 'static) {

@@ -11,10 +11,20 @@ pub(crate) mod transport;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use jaeger_client::Logger;
+use jaeger_client::{Logger, NullLogger, Tracer, TracerBuilder};
 
 /// Long enough for anything that is not broken, on a busy machine too.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// A tracer that sends only when it is flushed or closed, or when its buffers are full.
+pub(crate) fn builder() -> TracerBuilder {
+    Tracer::builder("svc")
+        .logger(NullLogger)
+        .flush_interval(Duration::from_secs(3600))
+        // Counted in datagrams of the usual size: small ones need more of it.
+        .queue_size(2_000_000)
+        .shards(1)
+}
 
 /// Keeps what a tracer says of itself.
 #[derive(Debug, Default)]
