@@ -19,7 +19,7 @@ use jaeger_client::sampler::{Decision, NewSpan, Sampler};
 use jaeger_client::transport::{MemoryTransport, Sent};
 use jaeger_client::{
     InMemoryReporter, Logger, NullLogger, Span, SpanContext, SpanId, TraceId, Tracer,
-    TracerBuilder, TransportError,
+    TransportError,
 };
 use support::read::{Value, finished};
 use support::transport::{By, gated, limited};
