@@ -1,5 +1,6 @@
 //! A tracer's configuration as data.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::error::ConfigError;
@@ -87,8 +88,13 @@ impl Default for SamplerConfig {
     }
 }
 
-/// Where spans go, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where spans go, and how: to a collector over HTTP if one is named, and else to an agent.
+///
+/// # Source
+///
+/// `ReporterConfig` in jaeger-client-go, `config/config.go`; the token is jaeger-client-java's, the
+/// time limit jaeger-client-node's.
+#[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct ReporterConfig {
     /// How many finished spans may wait to be sent; see
@@ -102,6 +108,57 @@ pub struct ReporterConfig {
     pub agent_protocol: AgentProtocol,
     /// The largest datagram, in bytes.
     pub max_packet_size: usize,
+    /// Tells the logger each finished span, besides sending it.
+    pub log_spans: bool,
+    /// Keeps the address that the agent's name first resolved to.
+    pub disable_attempt_reconnecting: bool,
+    /// How often the agent's name is resolved again.
+    pub attempt_reconnect_interval: Duration,
+    /// A collector's URL, to which spans go in place of an agent: Thrift for
+    /// `http://host:14268/api/traces`, Zipkin for `http://host:9411/api/v2/spans` (or `v1`).
+    pub collector_endpoint: Option<String>,
+    /// The user of basic authentication; with a password, or not at all.
+    pub user: Option<String>,
+    /// The password of basic authentication; with a user, or not at all.
+    pub password: Option<String>,
+    /// The token of bearer authentication; not beside a user.
+    pub auth_token: Option<String>,
+    /// More headers of requests to the collector.
+    pub http_headers: Vec<(String, String)>,
+    /// The certificates, in PEM, of those who may vouch for the collector; without them, those that
+    /// browsers trust.
+    pub ca_certificates: Option<String>,
+    /// How long one request to the collector may take.
+    pub sender_timeout: Duration,
+    /// A collector's URL for those spans alone that do not fit a datagram; without one, they are
+    /// trimmed. Authentication and time limit are those of `collector_endpoint`.
+    pub oversize_endpoint: Option<String>,
+}
+
+/// Without what is secret: configurations end up in logs.
+impl fmt::Debug for ReporterConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "(hidden)");
+        let headers: Vec<_> = self.http_headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("ReporterConfig")
+            .field("queue_size", &self.queue_size)
+            .field("buffer_flush_interval", &self.buffer_flush_interval)
+            .field("local_agent_host_port", &self.local_agent_host_port)
+            .field("agent_protocol", &self.agent_protocol)
+            .field("max_packet_size", &self.max_packet_size)
+            .field("log_spans", &self.log_spans)
+            .field("disable_attempt_reconnecting", &self.disable_attempt_reconnecting)
+            .field("attempt_reconnect_interval", &self.attempt_reconnect_interval)
+            .field("collector_endpoint", &self.collector_endpoint)
+            .field("user", &self.user)
+            .field("password", &hidden(&self.password))
+            .field("auth_token", &hidden(&self.auth_token))
+            .field("http_headers", &headers)
+            .field("ca_certificates", &self.ca_certificates.as_ref().map(String::len))
+            .field("sender_timeout", &self.sender_timeout)
+            .field("oversize_endpoint", &self.oversize_endpoint)
+            .finish()
+    }
 }
 
 impl Default for ReporterConfig {
@@ -112,7 +169,32 @@ impl Default for ReporterConfig {
             local_agent_host_port: defaults::AGENT.to_owned(),
             agent_protocol: AgentProtocol::Compact,
             max_packet_size: MAX_PACKET_BYTES,
+            log_spans: false,
+            disable_attempt_reconnecting: false,
+            attempt_reconnect_interval: defaults::RECONNECT_INTERVAL,
+            collector_endpoint: None,
+            user: None,
+            password: None,
+            auth_token: None,
+            http_headers: Vec::new(),
+            ca_certificates: None,
+            sender_timeout: defaults::SENDER_TIMEOUT,
+            oversize_endpoint: None,
         }
+    }
+}
+
+impl ReporterConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let field = "reporter.collector_endpoint";
+        match &self.collector_endpoint {
+            Some(_) => Err(ConfigError::FeatureOff { field, feature: "collector-http" }),
+            None => Ok(()),
+        }
+    }
+
+    fn reconnect_interval(&self) -> Option<Duration> {
+        (!self.disable_attempt_reconnecting).then_some(self.attempt_reconnect_interval)
     }
 }
 
@@ -135,9 +217,11 @@ impl Configuration {
             let name = if self.service_name.is_empty() { "disabled" } else { &self.service_name };
             return Tracer::builder(name).sampler(never).null_reporter().build();
         }
+        self.reporter.check()?;
         let mut builder = Tracer::builder(&self.service_name)
             .sampler(sampler::from_name(&self.sampler.kind, self.sampler.param)?)
             .agent(&self.reporter.local_agent_host_port)
+            .agent_reconnect_interval(self.reporter.reconnect_interval())
             .agent_protocol(self.reporter.agent_protocol)
             .queue_size(self.reporter.queue_size)
             .flush_interval(self.reporter.buffer_flush_interval)
@@ -184,6 +268,20 @@ mod tests {
             let error = with(change);
             assert!(words.iter().all(|word| error.contains(word)), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_secret_is_not_shown() {
+        let reporter = ReporterConfig {
+            user: Some("ann".into()),
+            password: Some("hush".into()),
+            auth_token: Some("hush".into()),
+            http_headers: vec![("x-key".into(), "hush".into())],
+            ..ReporterConfig::default()
+        };
+        let shown = format!("{reporter:?}");
+        assert!(shown.contains("ann") && shown.contains("x-key"), "{shown}");
+        assert!(!shown.contains("hush"), "{shown}");
     }
 
     #[test]

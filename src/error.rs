@@ -33,6 +33,13 @@ pub enum ConfigError {
         /// The names there are.
         allowed: String,
     },
+    /// The option needs a feature of this crate that it was built without.
+    FeatureOff {
+        /// The option.
+        field: &'static str,
+        /// The feature.
+        feature: &'static str,
+    },
     /// The reporter's thread could not be started.
     Thread {
         /// What the operating system said.
@@ -49,6 +56,9 @@ impl fmt::Display for ConfigError {
             }
             Self::Unknown { field, value, allowed } => {
                 write!(f, "{field} is {value:?}, but must be one of {allowed}")
+            }
+            Self::FeatureOff { field, feature } => {
+                write!(f, "{field} is set, but needs jaeger-client's feature `{feature}`")
             }
             Self::Thread { source } => write!(f, "cannot start the reporter's thread: {source}"),
         }

@@ -41,6 +41,7 @@ pub struct TracerBuilder {
     sampler: Box<dyn Sampler>,
     target: Target,
     protocol: AgentProtocol,
+    reconnect_interval: Option<Duration>,
     headers: HeadersConfig,
     format: Option<Box<dyn Format>>,
     logger: Option<LoggerBox>,
@@ -78,6 +79,8 @@ pub(crate) mod defaults {
     pub(crate) const AGENT: &str = "localhost:6831";
     pub(crate) const QUEUE_SIZE: usize = 30_720;
     pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+    pub(crate) const RECONNECT_INTERVAL: Duration = Duration::from_secs(30);
+    pub(crate) const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
     pub(crate) const MAX_TAG_VALUE_LENGTH: usize = 256;
     pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 }
@@ -91,6 +94,7 @@ impl TracerBuilder {
             sampler: Box::new(ConstSampler::new(true)),
             target: Target::Agent(defaults::AGENT.to_owned()),
             protocol: AgentProtocol::Compact,
+            reconnect_interval: Some(defaults::RECONNECT_INTERVAL),
             headers: HeadersConfig::default(),
             format: None,
             logger: None,
@@ -122,6 +126,13 @@ impl TracerBuilder {
     /// The protocol of the agent's port: compact (6831), or binary (6832). Default compact.
     pub fn agent_protocol(mut self, protocol: AgentProtocol) -> Self {
         self.protocol = protocol;
+        self
+    }
+
+    /// How often the agent's name is resolved again; with `None`, never once it did resolve. Default
+    /// 30 s, which zero means too.
+    pub fn agent_reconnect_interval(mut self, interval: Option<Duration>) -> Self {
+        self.reconnect_interval = interval;
         self
     }
 
@@ -273,7 +284,10 @@ impl TracerBuilder {
             Ok((Box::new(shards) as Box<dyn SpanSink>, Some(unstarted)))
         };
         let (sink, unstarted) = match self.target {
-            Target::Agent(address) => remote(Box::new(UdpTransport::new(address)?))?,
+            Target::Agent(address) => {
+                let udp = UdpTransport::new(address)?.reconnecting(self.reconnect_interval);
+                remote(Box::new(udp))?
+            }
             Target::Transport(transport) => remote(transport)?,
             Target::InMemory(reporter) => (Box::new(MemorySink::new(reporter)) as _, None),
             Target::Null => (Box::new(NullSink::default()) as Box<dyn SpanSink>, None),

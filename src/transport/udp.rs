@@ -28,6 +28,8 @@ use crate::error::{ConfigError, TransportError};
 #[derive(Debug)]
 pub struct UdpTransport {
     address: String,
+    /// How often the name is resolved again; never, if none, once it did resolve.
+    interval: Option<Duration>,
     connection: Option<Connection>,
     /// When the name is to be resolved again.
     resolve_at: Option<Instant>,
@@ -66,11 +68,22 @@ impl UdpTransport {
         }
         Ok(Self {
             address,
+            interval: Some(RESOLVE_INTERVAL),
             connection: None,
             resolve_at: None,
             hold_off: None,
             previous_refused: false,
         })
+    }
+
+    /// How often the name is resolved again; with `None`, never once it did resolve, not even after
+    /// a refusal. 30 s by default, which zero means too.
+    #[must_use]
+    pub fn reconnecting(mut self, interval: Option<Duration>) -> Self {
+        let given =
+            |interval: Duration| if interval.is_zero() { RESOLVE_INTERVAL } else { interval };
+        self.interval = interval.map(|interval| given(interval).min(MAX_INTERVAL));
+        self
     }
 
     /// Resolves the name, and connects anew if it now means another address; after a refusal, to the
@@ -84,7 +97,7 @@ impl UdpTransport {
             return Err(unresolved(io::Error::new(io::ErrorKind::NotFound, why)));
         }
         self.hold_off = Some(now + HOLD_OFF);
-        self.resolve_at = Some(now + RESOLVE_INTERVAL);
+        self.resolve_at = self.interval.map(|interval| now + interval);
         let mut found: Vec<SocketAddr> = match self.address.to_socket_addrs() {
             Ok(found) => found.collect(),
             Err(source) => return Err(unresolved(source)),
@@ -112,7 +125,7 @@ impl UdpTransport {
     }
 
     fn resolve_if_due(&mut self) -> Result<(), TransportError> {
-        let due = self.resolve_at.is_none_or(|at| clock::now() >= at);
+        let due = self.resolve_at.is_some_and(|at| clock::now() >= at);
         match (&self.connection, due) {
             (Some(_), false) => Ok(()),
             (Some(_), true) => {
@@ -161,7 +174,9 @@ impl Transport for UdpTransport {
                 Err(SendError::PreviousRefused) if !last_try => self.previous_refused = true,
                 Err(SendError::Refused) if !last_try => {
                     // Perhaps the agent has moved: ask, then send once more.
-                    let _ = self.resolve(true);
+                    if self.interval.is_some() {
+                        let _ = self.resolve(true);
+                    }
                 }
                 // What the path says of an earlier datagram comes with this one: ask again.
                 Err(SendError::TooLarge) if !last_try => {}
@@ -219,6 +234,7 @@ pub(super) fn build(address: &str) -> Result<Box<dyn Transport>, ConfigError> {
 }
 
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
+const MAX_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 const HOLD_OFF: Duration = Duration::from_secs(1);
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
