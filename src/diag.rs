@@ -66,9 +66,10 @@ pub(crate) enum Cause {
     Closed,
     LimitLearned,
     Misused,
+    Sampler,
 }
 
-const CAUSES: usize = Cause::Misused as usize + 1;
+const CAUSES: usize = Cause::Sampler as usize + 1;
 
 /// Passes errors on, holding back those of a cause that was reported within the last minute.
 pub(crate) struct Diagnostics {

@@ -18,7 +18,7 @@ use support::read::{Log, Value};
 fn configured(service: &str, agent: &Agent) -> Configuration {
     Configuration {
         service_name: service.to_owned(),
-        sampler: SamplerConfig { kind: "const".to_owned(), param: 1.0 },
+        sampler: SamplerConfig { kind: "const".to_owned(), param: 1.0, ..SamplerConfig::default() },
         reporter: ReporterConfig {
             local_agent_host_port: agent.address(),
             // Long, so that what arrives was sent by the flush or the close.

@@ -22,7 +22,6 @@ pub(crate) use self::compact::MAX_FIXED_BYTES;
 pub use self::read::DecodeError;
 pub(crate) use self::scratch::{Scratch, cut};
 pub use self::scratch::{put_log, put_reference, put_tag};
-#[cfg(test)]
 pub(crate) use self::view::tags_of;
 pub use self::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};
 

@@ -1,6 +1,6 @@
 //! All traces, or none.
 
-use super::{Decision, NewSpan, Sampler, SamplerTags};
+use super::{Decision, NewSpan, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 
@@ -35,16 +35,20 @@ impl Sampler for ConstSampler {
         }
         Decision::new(self.sample)
     }
+
+    fn status(&self) -> SamplerStatus {
+        SamplerStatus::new(Rule::Const { sample: self.sample })
+    }
 }
 
 /// Any parameter but zero samples, as Go's configuration has it.
-pub(super) fn build(param: f64) -> Result<Box<dyn Sampler>, ConfigError> {
-    if param.is_nan() {
+pub(super) fn build(params: &SamplerParams<'_>) -> Result<Box<dyn Sampler>, ConfigError> {
+    if params.param.is_nan() {
         return Err(ConfigError::OutOfRange {
             field: "sampler.param",
-            value: param.to_string(),
+            value: params.param.to_string(),
             allowed: "0 or 1 for a const sampler",
         });
     }
-    Ok(Box::new(ConstSampler::new(param != 0.0)))
+    Ok(Box::new(ConstSampler::new(params.param != 0.0)))
 }

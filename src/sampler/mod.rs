@@ -1,22 +1,35 @@
 //! Whether a new trace is recorded.
 //!
-//! Walk step 2. Asked once for each new trace, by the application's thread; a child inherits. A
-//! sampler must not block, and allocates nothing where it can be helped.
+//! Walk step 2. Asked once for each new trace, by the application's thread; a child inherits. One
+//! that may defer is asked again until its decision stands. A sampler must not block, and allocates
+//! nothing where it can be helped.
 //!
 //! To add a kind: write `src/sampler/<kind>.rs` with its type and tests, and add one row to
 //! [`MEMBERS`]. Configuration, the table in the docs and the conformance test read that row.
 
+mod ask;
 mod constant;
+mod priority;
 mod probabilistic;
+mod tag_matching;
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::encoding::{Scratch, ValueView};
+use crate::encoding::ValueView;
 use crate::error::ConfigError;
-use crate::id::TraceId;
 
+pub(crate) use self::ask::Host;
+use self::ask::SamplerTags;
+pub use self::ask::{
+    Decision, Fetch, FetchOutcome, ManualSpan, NewSpan, OperationRule, RemoteStatus, Rule,
+    SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, SamplerHost, SamplerStatus,
+};
 pub use self::constant::ConstSampler;
+pub use self::priority::{PrioritySampler, PrioritySamplerBuilder};
 pub use self::probabilistic::ProbabilisticSampler;
+pub use self::tag_matching::{MatchValue, TagMatchingSampler};
 
 /// Decides whether a new trace is recorded.
 ///
@@ -48,174 +61,237 @@ pub use self::probabilistic::ProbabilisticSampler;
 /// }
 /// ```
 pub trait Sampler: fmt::Debug + Send + Sync {
-    /// Decides on the first span of a trace.
+    /// Decides on the first span of a trace, or on a further one while no decision stands.
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision;
-}
 
-impl<S: Sampler + ?Sized> Sampler for std::sync::Arc<S> {
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
-        (**self).on_create_span(span)
+    /// Whether it may put a decision off. Only then is a [retryable](Decision::retryable) decision
+    /// one, and only then are the three questions below ever asked. Asked once, when a tracer is
+    /// built; by default no decision is put off, and spans cost less.
+    fn may_defer(&self) -> bool {
+        false
     }
-}
 
-impl<S: Sampler + ?Sized> Sampler for Box<S> {
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
-        (**self).on_create_span(span)
+    /// Decides on a span that was given another name, which is now
+    /// [`operation_name`](NewSpan::operation_name). By default as if it were new.
+    fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+        self.on_create_span(span)
     }
-}
 
-/// What a sampler decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Decision {
-    /// Whether to record.
-    pub sample: bool,
-}
-
-impl Decision {
-    /// A decision that stands.
-    #[must_use]
-    pub const fn new(sample: bool) -> Self {
-        Self { sample }
+    /// Decides on a span that was given a tag, whose value is not cut yet. No opinion by default.
+    fn on_set_tag(&self, span: &mut NewSpan<'_>, key: &str, value: ValueView<'_>) -> Decision {
+        let _ = (span, key, value);
+        Decision::retryable(false)
     }
+
+    /// Decides on a span that was finished. No opinion by default.
+    fn on_finish(&self, span: &mut NewSpan<'_>) -> Decision {
+        let _ = span;
+        Decision::retryable(false)
+    }
+
+    /// How many bits it [remembers](NewSpan::remember) of a trace, 64 at most. None by default.
+    fn memory_bits(&self) -> u32 {
+        0
+    }
+
+    /// The rule in force. By default what `Debug` writes.
+    fn status(&self) -> SamplerStatus {
+        SamplerStatus::new(Rule::Other { description: format!("{self:?}") })
+    }
+
+    /// Begins what it does aside, such as asking a server. Called when a tracer is built with it,
+    /// before the first span, and once more for each further tracer that shares it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever it needs and cannot have; the tracer is then not built.
+    fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {
+        let _ = host;
+        Ok(())
+    }
+
+    /// Ends that again. Called when a tracer is closed, as often as [`start`](Self::start) was;
+    /// questions may still come. It must not wait for long.
+    fn close(&self) {}
 }
 
-/// The span that a sampler is asked about.
+macro_rules! forward {
+    ($($pointer:ident),*) => {$(
+        impl<S: Sampler + ?Sized> Sampler for $pointer<S> {
+            fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+                (**self).on_create_span(span)
+            }
+
+            fn may_defer(&self) -> bool {
+                (**self).may_defer()
+            }
+
+            fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+                (**self).on_set_operation_name(span)
+            }
+
+            fn on_set_tag(&self, span: &mut NewSpan<'_>, key: &str, value: ValueView<'_>) -> Decision {
+                (**self).on_set_tag(span, key, value)
+            }
+
+            fn on_finish(&self, span: &mut NewSpan<'_>) -> Decision {
+                (**self).on_finish(span)
+            }
+
+            fn memory_bits(&self) -> u32 {
+                (**self).memory_bits()
+            }
+
+            fn status(&self) -> SamplerStatus {
+                (**self).status()
+            }
+
+            fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {
+                (**self).start(host)
+            }
+
+            fn close(&self) {
+                (**self).close();
+            }
+        }
+    )*};
+}
+
+forward!(Arc, Box);
+
+/// One kind of sampler.
 #[derive(Debug)]
-pub struct NewSpan<'a> {
-    trace_id: TraceId,
-    operation_name: &'a str,
-    tags: &'a mut Scratch,
-    count: &'a mut usize,
-    max_value_bytes: usize,
+#[non_exhaustive]
+pub struct Member {
+    /// The name that configuration has for it, in Jaeger's words.
+    pub name: &'static str,
+    /// The file of this folder that holds it.
+    pub file: &'static str,
+    /// The parameter where none is given.
+    pub default_param: f64,
+    /// Makes one from configuration. None if it can only be made in code.
+    pub build: Option<Build>,
 }
 
-impl<'a> NewSpan<'a> {
-    pub(crate) fn new(
-        trace_id: TraceId,
-        operation_name: &'a str,
-        (tags, count): (&'a mut Scratch, &'a mut usize),
-        max_value_bytes: usize,
-    ) -> Self {
-        Self { trace_id, operation_name, tags, count, max_value_bytes }
-    }
+/// Makes a sampler from configuration.
+pub type Build = fn(&SamplerParams<'_>) -> Result<Box<dyn Sampler>, ConfigError>;
 
-    /// The trace's id, whose low 63 bits are random.
+/// The kinds, one row each.
+pub const MEMBERS: &[Member] = &[
+    Member { name: "const", file: "constant", default_param: 1.0, build: Some(constant::build) },
+    Member {
+        name: "probabilistic",
+        file: "probabilistic",
+        default_param: DEFAULT_RATE,
+        build: Some(probabilistic::build),
+    },
+    Member { name: "priority", file: "priority", default_param: 0.0, build: None },
+    Member { name: "tag", file: "tag_matching", default_param: 0.0, build: None },
+];
+
+/// What configuration says of a sampler, beside its kind.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SamplerParams<'a> {
+    /// The service that samples.
+    pub service_name: &'a str,
+    /// The parameter, which means what the kind makes of it.
+    pub param: f64,
+    /// Where a remote sampler asks.
+    pub sampling_server_url: &'a str,
+    /// How often it asks.
+    pub sampling_refresh_interval: Duration,
+    /// How many operations are kept apart.
+    pub max_operations: usize,
+    /// Whether an operation that gets another name is decided about again.
+    pub operation_name_late_binding: bool,
+}
+
+impl<'a> SamplerParams<'a> {
+    /// The parameter, and defaults for the rest.
     #[must_use]
-    pub fn trace_id(&self) -> TraceId {
-        self.trace_id
-    }
-
-    /// The name of the operation that begins the trace.
-    #[must_use]
-    pub fn operation_name(&self) -> &str {
-        self.operation_name
-    }
-
-    /// Adds a tag to the span, which is kept only if the decision is to sample.
-    pub fn set_tag(&mut self, key: &str, value: &str) {
-        let value = crate::encoding::cut(value, self.max_value_bytes);
-        self.tags.tag(key.as_bytes(), ValueView::Str(value.as_bytes()));
-        *self.count += 1;
-    }
-
-    /// Adds `sampler.type` and `sampler.param`, encoded beforehand.
-    #[inline]
-    fn set_sampler_tags(&mut self, tags: &SamplerTags) {
-        if tags.kind.len() > self.max_value_bytes {
-            self.set_tag(SAMPLER_TYPE_TAG, tags.kind);
-            self.tags.extend(&tags.bytes[tags.param_at..]);
-            *self.count += 1;
-        } else {
-            self.tags.extend(&tags.bytes);
-            *self.count += 2;
+    pub const fn new(service_name: &'a str, param: f64) -> Self {
+        Self {
+            service_name,
+            param,
+            sampling_server_url: DEFAULT_SAMPLING_SERVER_URL,
+            sampling_refresh_interval: DEFAULT_REFRESH_INTERVAL,
+            max_operations: DEFAULT_MAX_OPERATIONS,
+            operation_name_late_binding: false,
         }
     }
 }
 
-/// The tag that names the sampler which decided for a trace.
-pub const SAMPLER_TYPE_TAG: &str = "sampler.type";
-
-/// The tag with that sampler's parameter.
-pub const SAMPLER_PARAM_TAG: &str = "sampler.param";
-
-/// The two tags of a sampler, encoded once so that a decision copies them in one piece.
-#[derive(Clone, Debug)]
-struct SamplerTags {
-    kind: &'static str,
-    bytes: Vec<u8>,
-    param_at: usize,
-}
-
-impl SamplerTags {
-    fn new(kind: &'static str, param: ValueView<'_>) -> Self {
-        let mut tags = Scratch::default();
-        tags.tag(SAMPLER_TYPE_TAG.as_bytes(), ValueView::Str(kind.as_bytes()));
-        let param_at = tags.bytes().len();
-        tags.tag(SAMPLER_PARAM_TAG.as_bytes(), param);
-        Self { kind, bytes: tags.into_vec(), param_at }
+/// Makes the sampler of that name.
+pub(crate) fn from_name(
+    kind: &str,
+    params: &SamplerParams<'_>,
+) -> Result<Box<dyn Sampler>, ConfigError> {
+    let mut buildable = MEMBERS.iter().filter_map(|member| Some((member.name, member.build?)));
+    match buildable.clone().find(|(name, _)| name.eq_ignore_ascii_case(kind)) {
+        Some((_, build)) => build(params),
+        None => Err(ConfigError::Unknown {
+            field: "sampler.kind",
+            value: kind.to_owned(),
+            allowed: buildable.by_ref().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
+        }),
     }
 }
 
-/// One kind of sampler that configuration can name.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Member {
-    /// The name in configuration, as Jaeger has it.
-    pub name: &'static str,
-    /// The file of this folder that holds it.
-    pub file: &'static str,
-    /// Makes one from the configured parameter.
-    pub build: fn(param: f64) -> Result<Box<dyn Sampler>, ConfigError>,
-}
-
-/// The kinds, one row each.
-pub const MEMBERS: &[Member] = &[
-    Member { name: "const", file: "constant", build: constant::build },
-    Member { name: "probabilistic", file: "probabilistic", build: probabilistic::build },
-];
-
-/// Makes the sampler of that name.
-pub(crate) fn from_name(kind: &str, param: f64) -> Result<Box<dyn Sampler>, ConfigError> {
+/// The parameter of that kind where none is given; that of `probabilistic` for an unknown one.
+pub(crate) fn default_param(kind: &str) -> f64 {
     let member = MEMBERS.iter().find(|member| member.name.eq_ignore_ascii_case(kind));
-    let member = member.ok_or_else(|| ConfigError::Unknown {
-        field: "sampler.kind",
-        value: kind.to_owned(),
-        allowed: MEMBERS.iter().map(|member| member.name).collect::<Vec<_>>().join(", "),
-    })?;
-    (member.build)(param)
+    member.map_or(DEFAULT_RATE, |member| member.default_param)
 }
+
+/// The share of traces where none is given, as in all clients.
+const DEFAULT_RATE: f64 = 0.001;
+
+/// Where the agent answers questions about sampling.
+pub(crate) const DEFAULT_SAMPLING_SERVER_URL: &str = "http://127.0.0.1:5778/sampling";
+
+/// How often it is asked.
+pub(crate) const DEFAULT_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How many operations are kept apart.
+pub(crate) const DEFAULT_MAX_OPERATIONS: usize = 2000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
+    use crate::encoding::Scratch;
+    use crate::id::TraceId;
 
     #[test]
     fn every_member_builds_and_decides_the_same_twice() {
         for member in MEMBERS {
-            let sampler = (member.build)(1.0).unwrap();
-            let mut decisions = (0..2).map(|_| {
-                let (mut tags, mut count) = (Scratch::default(), 0);
-                let mut span = NewSpan::new(TraceId::new(0, 7), "op", (&mut tags, &mut count), 256);
-                let decision = sampler.on_create_span(&mut span);
-                assert_eq!(count, 2, "{} names itself", member.name);
-                decision.sample
-            });
-            assert_eq!(decisions.next(), decisions.next());
+            let Some(build) = member.build else { continue };
+            let decide = || {
+                let sampler = build(&SamplerParams::new("svc", 1.0)).unwrap();
+                let mut span = ManualSpan::new(TraceId::new(0, 7), "op");
+                let decision = span.start(&sampler);
+                let tags: Vec<_> = span.tags().map(|tag| tag.key.to_vec()).collect();
+                assert!(decision.sample && !decision.retryable, "{}", member.name);
+                assert_eq!(tags, [b"sampler.type".to_vec(), b"sampler.param".to_vec()]);
+                decision
+            };
+            assert_eq!(decide(), decide());
         }
     }
 
     #[test]
     fn an_unknown_kind_is_refused_with_the_known_ones() {
-        let error = from_name("sometimes", 1.0).unwrap_err().to_string();
+        let params = SamplerParams::new("svc", 1.0);
+        let error = from_name("sometimes", &params).unwrap_err().to_string();
         assert!(error.contains("sometimes") && error.contains("const, probabilistic"), "{error}");
     }
 
     #[test]
     fn a_short_limit_cuts_the_type_but_not_the_parameter() {
         let sampler = ProbabilisticSampler::new(1.0).unwrap();
-        let (mut tags, mut count) = (Scratch::default(), 0);
-        let mut span = NewSpan::new(TraceId::new(0, 7), "op", (&mut tags, &mut count), 5);
+        let (mut tags, mut count, clock) = (Scratch::default(), 0, ManualClock::new());
+        let mut span = NewSpan::new(TraceId::new(0, 7), "op", (&mut tags, &mut count), 5, &clock);
         sampler.on_create_span(&mut span);
         let list = crate::encoding::List::new(count, tags.bytes());
         let values: Vec<_> = crate::encoding::tags_of(Some(list)).map(|tag| tag.value).collect();

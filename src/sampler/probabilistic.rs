@@ -1,6 +1,6 @@
 //! A share of traces, chosen by their ids.
 
-use super::{Decision, NewSpan, Sampler, SamplerTags};
+use super::{Decision, NewSpan, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use crate::id::TraceId;
@@ -90,10 +90,14 @@ impl Sampler for ProbabilisticSampler {
         }
         Decision::new(sample)
     }
+
+    fn status(&self) -> SamplerStatus {
+        SamplerStatus::new(Rule::Probabilistic { rate: self.rate })
+    }
 }
 
-pub(super) fn build(param: f64) -> Result<Box<dyn Sampler>, ConfigError> {
-    Ok(Box::new(ProbabilisticSampler::new(param)?))
+pub(super) fn build(params: &SamplerParams<'_>) -> Result<Box<dyn Sampler>, ConfigError> {
+    Ok(Box::new(ProbabilisticSampler::new(params.param)?))
 }
 
 /// 2⁶³, as a double.

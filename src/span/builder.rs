@@ -246,7 +246,8 @@ fn begin_trace(inner: &mut SpanInner, core: &Core, from: Option<&SpanContext>) {
     let Body { name, tags, tag_count, .. } = body;
     let (before, count_before) = (tags.bytes().len(), *tag_count);
     let max = core.max_tag_value_bytes;
-    let mut span = NewSpan::new(inner.trace_id, name, (&mut *tags, &mut *tag_count), max);
+    let given = (&mut *tags, &mut *tag_count);
+    let mut span = NewSpan::new(inner.trace_id, name, given, max, &*core.clock);
     if core.sampler.on_create_span(&mut span).sample {
         flags |= SAMPLED;
     } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Closer, Shared, Tracer};
+use super::{Closer, Shared, Tracer, host};
 use crate::clock::{Anchor, Clock, SystemClock};
 use crate::diag::{Diagnostics, Logger, StderrLogger};
 use crate::encoding::{List, ProcessView, TagView, put_tag};
@@ -310,8 +310,9 @@ impl TracerBuilder {
             baggage_limited: 0.into(),
             decoding_errors: 0.into(),
         });
-        core.diagnostics
-            .info(&format!("tracing as {:?} with {:?}", self.service_name, core.sampler));
+        let status = core.sampler.status();
+        core.diagnostics.info(&format!("tracing as {:?}, sampling {status}", self.service_name));
+        core.sampler.start(&host::of(&core))?;
         let remote = unstarted.map(|unstarted| unstarted.start(Arc::clone(&core))).transpose()?;
         let shared = Arc::new(Shared { refs: CoreRefs::new(&core), core, format, remote });
         Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))

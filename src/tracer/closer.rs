@@ -1,5 +1,6 @@
 //! Ends a tracer so that nothing is lost.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +66,8 @@ impl Closer {
 
 fn close(shared: &Shared, timeout: Duration) -> Receipt {
     let receipt = shared.wait(|remote| remote.close(timeout.min(MAX_WAIT)));
+    // A sampler may be foreign code, and this may run while a panic unwinds.
+    let _ = catch_unwind(AssertUnwindSafe(|| shared.core.sampler.close()));
     let (open, queued) = (receipt.stats.open, receipt.stats.queued);
     if open > 0 && shared.remote.is_some() {
         shared.core.diagnostics.error(Cause::Closed, || {

@@ -4,6 +4,7 @@
 
 mod builder;
 mod closer;
+mod host;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub use self::closer::Closer;
 use crate::error::ExtractError;
 use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier};
 use crate::reporter::{MAX_WAIT, Remote, timed};
+use crate::sampler::SamplerStatus;
 use crate::span;
 use crate::span::core::{Core, CoreRefs};
 use crate::span::{Span, SpanBuilder, SpanContext};
@@ -146,6 +148,17 @@ impl Tracer {
         if limited > 0 {
             self.shared.core.baggage_limited.fetch_add(limited as u64, Ordering::Relaxed);
         }
+    }
+
+    /// The rule that decides about new traces, and for one that comes from a server, how the last
+    /// question went.
+    ///
+    /// # Cost
+    ///
+    /// Copies the rule: for one per operation, every operation.
+    #[must_use]
+    pub fn sampler_status(&self) -> SamplerStatus {
+        self.shared.core.sampler.status()
     }
 
     /// The ledger: what became of every span so far.

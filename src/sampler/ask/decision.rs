@@ -1,0 +1,69 @@
+//! An answer, and the two tags that say whose it is.
+
+use super::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
+use crate::encoding::{Scratch, ValueView};
+
+/// What a sampler decided.
+///
+/// # Source
+///
+/// `SamplingDecision` in jaeger-client-go, `sampler_v2.go`.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::sampler::Decision;
+/// let no_opinion = Decision::retryable(false);
+/// assert!(!no_opinion.sample && no_opinion.retryable);
+/// assert!(!Decision::new(true).retryable);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Decision {
+    /// Whether to record.
+    pub sample: bool,
+    /// Whether to ask again when the span gets another name or a tag, or is finished. What was once
+    /// to be recorded stays recorded.
+    pub retryable: bool,
+    /// Whether to keep the trace out of the index.
+    pub firehose: bool,
+}
+
+impl Decision {
+    /// A decision that stands.
+    #[must_use]
+    pub const fn new(sample: bool) -> Self {
+        Self { sample, retryable: false, firehose: false }
+    }
+
+    /// A decision after which the sampler is asked again, if it says that it
+    /// [may defer](super::super::Sampler::may_defer).
+    #[must_use]
+    pub const fn retryable(sample: bool) -> Self {
+        Self { sample, retryable: true, firehose: false }
+    }
+
+    /// The same decision, and the trace is to be kept out of the index.
+    #[must_use]
+    pub const fn with_firehose(self) -> Self {
+        Self { firehose: true, ..self }
+    }
+}
+
+/// The two tags of a sampler, encoded once so that a decision copies them in one piece.
+#[derive(Clone, Debug)]
+pub(in crate::sampler) struct SamplerTags {
+    pub(super) kind: &'static str,
+    pub(super) bytes: Vec<u8>,
+    pub(super) param_at: usize,
+}
+
+impl SamplerTags {
+    pub(in crate::sampler) fn new(kind: &'static str, param: ValueView<'_>) -> Self {
+        let mut tags = Scratch::default();
+        tags.tag(SAMPLER_TYPE_TAG.as_bytes(), ValueView::Str(kind.as_bytes()));
+        let param_at = tags.bytes().len();
+        tags.tag(SAMPLER_PARAM_TAG.as_bytes(), param);
+        Self { kind, bytes: tags.into_vec(), param_at }
+    }
+}

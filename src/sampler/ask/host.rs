@@ -1,0 +1,44 @@
+//! The tracer, as far as its sampler sees it.
+
+use std::fmt;
+use std::sync::Weak;
+
+use crate::diag::Cause;
+
+/// What a tracer does for its sampler.
+pub(crate) trait Host: fmt::Debug + Send + Sync {
+    fn monotonic_nanos(&self) -> u64;
+
+    fn report(&self, cause: Cause, message: &dyn Fn() -> String);
+}
+
+/// The tracer that a sampler works for; gone when the tracer is.
+///
+/// # Cost
+///
+/// Meant for a sampler's own thread. On the application's thread, ask the span.
+#[derive(Clone, Debug)]
+pub struct SamplerHost {
+    host: Weak<dyn Host>,
+}
+
+impl SamplerHost {
+    pub(crate) fn new(host: Weak<dyn Host>) -> Self {
+        Self { host }
+    }
+
+    /// The tracer's monotonic clock, the one that [`NewSpan`](super::NewSpan) reads; none when the
+    /// tracer is gone.
+    #[must_use]
+    pub fn monotonic_nanos(&self) -> Option<u64> {
+        self.host.upgrade().map(|host| host.monotonic_nanos())
+    }
+
+    /// Tells the tracer's logger that the sampler could not do its work: at most once a minute, with
+    /// the number of messages held back.
+    pub fn report(&self, message: &str) {
+        if let Some(host) = self.host.upgrade() {
+            host.report(Cause::Sampler, &|| message.to_owned());
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A span outside of any tracer, for tests of samplers.
+
+use std::sync::atomic::AtomicU64;
+
+use super::{Decision, NewSpan};
+use crate::clock::{Clock, ManualClock};
+use crate::encoding::{List, Scratch, TagView, ValueView, tags_of};
+use crate::id::TraceId;
+use crate::sampler::Sampler;
+
+/// A span that exists only to ask samplers about, for tests of samplers.
+///
+/// It behaves as a tracer's span does: a sampler is asked until a decision stands, and its tags stay
+/// only if it samples.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::TraceId;
+/// use jaeger_client::sampler::{ManualSpan, ProbabilisticSampler};
+/// let sampler = ProbabilisticSampler::new(0.5)?;
+/// let mut span = ManualSpan::new(TraceId::new(0, 1), "op");
+/// span.start(&sampler);
+/// assert!(span.is_sampled() && span.is_final());
+/// assert_eq!(span.tags().count(), 2);
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct ManualSpan {
+    trace_id: TraceId,
+    operation_name: String,
+    tags: Scratch,
+    count: usize,
+    clock: Box<dyn Clock>,
+    memory: AtomicU64,
+    child: bool,
+    sampled: bool,
+    decided: bool,
+    firehose: bool,
+}
+
+impl ManualSpan {
+    /// The first span of a trace, at a time that stands still at 0.
+    #[must_use]
+    pub fn new(trace_id: TraceId, operation_name: impl Into<String>) -> Self {
+        Self {
+            trace_id,
+            operation_name: operation_name.into(),
+            tags: Scratch::default(),
+            count: 0,
+            clock: Box::new(ManualClock::new()),
+            memory: AtomicU64::new(0),
+            child: false,
+            sampled: false,
+            decided: false,
+            firehose: false,
+        }
+    }
+
+    /// Reads the time from this clock.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Clock + 'static) -> Self {
+        Self { clock: Box::new(clock), ..self }
+    }
+
+    /// Makes it a span of a trace that began in another span of the process.
+    #[must_use]
+    pub fn below_root(self) -> Self {
+        Self { child: true, ..self }
+    }
+
+    /// Asks about the start, and gives what was answered.
+    pub fn start(&mut self, sampler: &(impl Sampler + ?Sized)) -> Decision {
+        self.ask(|span| sampler.on_create_span(span))
+    }
+
+    /// Gives the span another name, and asks about that. None if a decision stands already.
+    pub fn set_operation_name(
+        &mut self,
+        sampler: &(impl Sampler + ?Sized),
+        name: impl Into<String>,
+    ) -> Option<Decision> {
+        self.operation_name = name.into();
+        (!self.decided).then(|| self.ask(|span| sampler.on_set_operation_name(span)))
+    }
+
+    /// Asks about a tag, which is not kept. None if a decision stands already.
+    pub fn set_tag(
+        &mut self,
+        sampler: &(impl Sampler + ?Sized),
+        key: &str,
+        value: ValueView<'_>,
+    ) -> Option<Decision> {
+        (!self.decided).then(|| self.ask(|span| sampler.on_set_tag(span, key, value)))
+    }
+
+    /// Asks about the end. None if a decision stands already.
+    pub fn finish(&mut self, sampler: &(impl Sampler + ?Sized)) -> Option<Decision> {
+        (!self.decided).then(|| self.ask(|span| sampler.on_finish(span)))
+    }
+
+    /// Whether the trace is recorded.
+    #[must_use]
+    pub const fn is_sampled(&self) -> bool {
+        self.sampled
+    }
+
+    /// Whether a decision stands.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        self.decided
+    }
+
+    /// Whether the trace is to be kept out of the index.
+    #[must_use]
+    pub const fn is_firehose(&self) -> bool {
+        self.firehose
+    }
+
+    /// The tags that samplers gave it.
+    pub fn tags(&self) -> impl Iterator<Item = TagView<'_>> {
+        tags_of(Some(List::new(self.count, self.tags.bytes())))
+    }
+
+    fn ask(&mut self, question: impl FnOnce(&mut NewSpan<'_>) -> Decision) -> Decision {
+        let (bytes, count) = (self.tags.bytes().len(), self.count);
+        let mut span = NewSpan::new(
+            self.trace_id,
+            &self.operation_name,
+            (&mut self.tags, &mut self.count),
+            MAX_VALUE_BYTES,
+            &*self.clock,
+        )
+        .with_memory(&self.memory);
+        if self.child {
+            span = span.below_root();
+        }
+        let decision = question(&mut span);
+        if decision.sample {
+            self.sampled = true;
+            self.firehose |= decision.firehose;
+        } else {
+            self.tags.truncate(bytes);
+            self.count = count;
+        }
+        self.decided |= !decision.retryable;
+        decision
+    }
+}
+
+/// The limit of tracers that are not told another.
+const MAX_VALUE_BYTES: usize = 256;

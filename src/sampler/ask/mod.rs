@@ -1,0 +1,21 @@
+//! What a sampler is asked about, and what it answers.
+
+mod decision;
+mod host;
+mod manual;
+mod span;
+mod status;
+
+pub use self::decision::Decision;
+pub(super) use self::decision::SamplerTags;
+pub(crate) use self::host::Host;
+pub use self::host::SamplerHost;
+pub use self::manual::ManualSpan;
+pub use self::span::NewSpan;
+pub use self::status::{Fetch, FetchOutcome, OperationRule, RemoteStatus, Rule, SamplerStatus};
+
+/// The tag that names the sampler which decided for a trace.
+pub const SAMPLER_TYPE_TAG: &str = "sampler.type";
+
+/// The tag with that sampler's parameter.
+pub const SAMPLER_PARAM_TAG: &str = "sampler.param";

@@ -1,0 +1,147 @@
+//! The span a sampler is asked about.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{SAMPLER_TYPE_TAG, SamplerTags};
+use crate::clock::Clock;
+use crate::encoding::{Scratch, ValueView, cut};
+use crate::id::TraceId;
+
+/// The span that a sampler is asked about: one that begins, or one of a trace not decided yet.
+#[derive(Debug)]
+pub struct NewSpan<'a> {
+    trace_id: TraceId,
+    operation_name: &'a str,
+    tags: &'a mut Scratch,
+    count: &'a mut usize,
+    max_value_bytes: usize,
+    clock: &'a dyn Clock,
+    /// What samplers remember about the trace; none where no sampler is ever asked twice.
+    memory: Option<&'a AtomicU64>,
+    /// Where this sampler's bits of it begin.
+    first_bit: u32,
+    below_root: bool,
+}
+
+impl<'a> NewSpan<'a> {
+    /// The first span of a trace in this process, in a tracer whose sampler may not defer.
+    #[inline]
+    pub(crate) fn new(
+        trace_id: TraceId,
+        operation_name: &'a str,
+        (tags, count): (&'a mut Scratch, &'a mut usize),
+        max_value_bytes: usize,
+        clock: &'a dyn Clock,
+    ) -> Self {
+        Self {
+            trace_id,
+            operation_name,
+            tags,
+            count,
+            max_value_bytes,
+            clock,
+            memory: None,
+            first_bit: 0,
+            below_root: false,
+        }
+    }
+
+    /// With what the samplers remember about the trace: 64 bits that all its local spans share, all
+    /// of them 0 when the trace begins here.
+    #[inline]
+    pub(crate) fn with_memory(self, memory: &'a AtomicU64) -> Self {
+        Self { memory: Some(memory), ..self }
+    }
+
+    /// For a span whose trace has begun in another span of this process.
+    #[inline]
+    pub(crate) fn below_root(self) -> Self {
+        Self { below_root: true, ..self }
+    }
+
+    /// The trace's id, whose low 63 bits are random.
+    #[must_use]
+    pub fn trace_id(&self) -> TraceId {
+        self.trace_id
+    }
+
+    /// The name of the span's operation.
+    #[must_use]
+    pub fn operation_name(&self) -> &str {
+        self.operation_name
+    }
+
+    /// Whether the trace began in this process with this very span.
+    #[must_use]
+    pub fn is_local_root(&self) -> bool {
+        !self.below_root
+    }
+
+    /// The tracer's monotonic clock, in nanoseconds since some fixed moment.
+    ///
+    /// # Cost
+    ///
+    /// Reads the clock.
+    #[must_use]
+    pub fn monotonic_nanos(&self) -> u64 {
+        self.clock.monotonic_nanos()
+    }
+
+    /// Whether [`remember`](Self::remember) was called with `bit` on any local span of the trace.
+    ///
+    /// # Shape and units
+    ///
+    /// `bit` counts from 0 and is below what the sampler's
+    /// [`memory_bits`](super::super::Sampler::memory_bits) says.
+    #[must_use]
+    pub fn remembers(&self, bit: u32) -> bool {
+        let word = self.memory.map_or(0, |memory| memory.load(Ordering::Relaxed));
+        word & self.mask(bit) != 0
+    }
+
+    /// Keeps one bit for as long as the trace lives in this process. Nothing is kept in a tracer
+    /// whose sampler [may not defer](super::super::Sampler::may_defer), as it is asked but once.
+    pub fn remember(&self, bit: u32) {
+        if let Some(memory) = self.memory {
+            memory.fetch_or(self.mask(bit), Ordering::Relaxed);
+        }
+    }
+
+    /// None of the bits if there are no more: 64 are all there is.
+    fn mask(&self, bit: u32) -> u64 {
+        1_u64.checked_shl(self.first_bit.saturating_add(bit)).unwrap_or(0)
+    }
+
+    /// Lets a sampler within another see the bits from `first` on as its own.
+    pub(in crate::sampler) fn with_bits_from<T>(
+        &mut self,
+        first: u32,
+        ask: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let before = self.first_bit;
+        self.first_bit = before.saturating_add(first);
+        let answer = ask(self);
+        self.first_bit = before;
+        answer
+    }
+
+    /// Adds a tag to the span, which is kept only if the decision is to sample.
+    pub fn set_tag(&mut self, key: &str, value: &str) {
+        let value = cut(value, self.max_value_bytes);
+        self.tags.tag(key.as_bytes(), ValueView::Str(value.as_bytes()));
+        *self.count += 1;
+    }
+
+    /// Adds `sampler.type` and `sampler.param`, encoded beforehand.
+    #[inline]
+    pub(in crate::sampler) fn set_sampler_tags(&mut self, tags: &SamplerTags) {
+        if tags.kind.len() > self.max_value_bytes {
+            self.set_tag(SAMPLER_TYPE_TAG, tags.kind);
+            self.tags.extend(&tags.bytes[tags.param_at..]);
+            *self.count += 1;
+        } else {
+            self.tags.extend(&tags.bytes);
+            *self.count += 2;
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Several samplers in order, of which the first that samples decides.
+
+use super::{Decision, NewSpan, Rule, Sampler, SamplerHost, SamplerStatus};
+use crate::encoding::ValueView;
+use crate::error::ConfigError;
+
+/// Asks several samplers in order; the first that samples decides.
+///
+/// One whose answer stands is not asked about the same trace again. The trace is undecided as long
+/// as none samples and one would be asked again.
+///
+/// # Cost
+///
+/// That of the samplers asked, and one atomic operation for each answer that stands. Whether an
+/// answer stands is one of 64 bits that the local spans of a trace share.
+///
+/// # Source
+///
+/// `PrioritySampler` in jaeger-client-go, `x/priority_sampler.go`.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::sampler::{PrioritySampler, ProbabilisticSampler, TagMatchingSampler};
+/// let marked = TagMatchingSampler::new("tenant").matching("acme");
+/// let sampler = PrioritySampler::new()
+///     .then(marked)
+///     .then(ProbabilisticSampler::new(0.001)?)
+///     .build()?;
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct PrioritySampler {
+    delegates: Vec<Delegate>,
+}
+
+#[derive(Debug)]
+struct Delegate {
+    sampler: Box<dyn Sampler>,
+    /// The first bit of its own memory.
+    first_bit: u32,
+}
+
+impl PrioritySampler {
+    /// Begins a list that is put together with [`then`](PrioritySamplerBuilder::then).
+    #[expect(clippy::new_ret_no_self, reason = "the list is checked when it is complete")]
+    pub fn new() -> PrioritySamplerBuilder {
+        PrioritySamplerBuilder { samplers: Vec::new() }
+    }
+
+    fn ask(
+        &self,
+        span: &mut NewSpan<'_>,
+        question: impl Fn(&dyn Sampler, &mut NewSpan<'_>) -> Decision,
+    ) -> Decision {
+        let mut retryable = false;
+        for (bit, delegate) in (0..).zip(&self.delegates) {
+            if span.remembers(bit) {
+                continue;
+            }
+            let sampler = &*delegate.sampler;
+            let mut answer =
+                span.with_bits_from(delegate.first_bit, |span| question(sampler, span));
+            answer.retryable &= sampler.may_defer();
+            if !answer.retryable {
+                span.remember(bit);
+            }
+            if answer.sample {
+                return answer;
+            }
+            retryable |= answer.retryable;
+        }
+        Decision { retryable, ..Decision::new(false) }
+    }
+}
+
+impl Sampler for PrioritySampler {
+    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+        self.ask(span, |sampler, span| sampler.on_create_span(span))
+    }
+
+    fn may_defer(&self) -> bool {
+        self.delegates.iter().any(|delegate| delegate.sampler.may_defer())
+    }
+
+    fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+        self.ask(span, |sampler, span| sampler.on_set_operation_name(span))
+    }
+
+    fn on_set_tag(&self, span: &mut NewSpan<'_>, key: &str, value: ValueView<'_>) -> Decision {
+        self.ask(span, |sampler, span| sampler.on_set_tag(span, key, value))
+    }
+
+    fn on_finish(&self, span: &mut NewSpan<'_>) -> Decision {
+        self.ask(span, |sampler, span| sampler.on_finish(span))
+    }
+
+    fn memory_bits(&self) -> u32 {
+        self.delegates
+            .iter()
+            .map(|delegate| delegate.first_bit + delegate.sampler.memory_bits())
+            .fold(u32::try_from(self.delegates.len()).unwrap_or(u32::MAX), u32::max)
+    }
+
+    fn status(&self) -> SamplerStatus {
+        let statuses: Vec<_> =
+            self.delegates.iter().map(|delegate| delegate.sampler.status()).collect();
+        let remote = statuses.iter().find_map(|status| status.remote.clone());
+        let rules = statuses.into_iter().map(|status| status.rule).collect();
+        SamplerStatus { remote, ..SamplerStatus::new(Rule::Priority { rules }) }
+    }
+
+    fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {
+        for (started, delegate) in self.delegates.iter().enumerate() {
+            if let Err(error) = delegate.sampler.start(host) {
+                self.delegates[..started].iter().for_each(|delegate| delegate.sampler.close());
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&self) {
+        self.delegates.iter().for_each(|delegate| delegate.sampler.close());
+    }
+}
+
+/// A list of samplers about to become one.
+#[derive(Debug)]
+#[must_use = "the sampler is made by `build`"]
+pub struct PrioritySamplerBuilder {
+    samplers: Vec<Box<dyn Sampler>>,
+}
+
+impl PrioritySamplerBuilder {
+    /// Adds a sampler, to be asked after those before it.
+    pub fn then(mut self, sampler: impl Sampler + 'static) -> Self {
+        self.samplers.push(Box::new(sampler));
+        self
+    }
+
+    /// Makes the sampler.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::OutOfRange`] if the samplers and what they remember of a trace take more than
+    /// 64 bits together.
+    pub fn build(self) -> Result<PrioritySampler, ConfigError> {
+        let mut bits = u32::try_from(self.samplers.len()).unwrap_or(u32::MAX);
+        let mut delegates = Vec::with_capacity(self.samplers.len());
+        for sampler in self.samplers {
+            let first_bit = bits;
+            bits = bits.saturating_add(sampler.memory_bits());
+            delegates.push(Delegate { sampler, first_bit });
+        }
+        if bits > MAX_BITS {
+            return Err(ConfigError::OutOfRange {
+                field: "priority sampler",
+                value: format!("{} samplers, {bits} bits", delegates.len()),
+                allowed: "64 bits: one for each sampler, and what each remembers",
+            });
+        }
+        Ok(PrioritySampler { delegates })
+    }
+}
+
+/// What the local spans of a trace remember together.
+const MAX_BITS: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ConstSampler, ManualSpan};
+    use super::*;
+    use crate::id::TraceId;
+
+    /// Waits for a name, and remembers by a bit of its own that it was asked.
+    #[derive(Debug)]
+    struct Named(&'static str);
+
+    impl Sampler for Named {
+        fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+            if span.operation_name() == self.0 {
+                return Decision::new(true);
+            }
+            let again = !span.remembers(0);
+            span.remember(0);
+            Decision { retryable: again, ..Decision::new(false) }
+        }
+
+        fn may_defer(&self) -> bool {
+            true
+        }
+
+        fn memory_bits(&self) -> u32 {
+            1
+        }
+    }
+
+    /// Says no, and must be asked no more than once.
+    #[derive(Debug, Default)]
+    struct Once(std::sync::atomic::AtomicBool);
+
+    impl Sampler for Once {
+        fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
+            assert!(!self.0.swap(true, std::sync::atomic::Ordering::SeqCst), "asked again");
+            Decision::retryable(false)
+        }
+    }
+
+    fn span() -> ManualSpan {
+        ManualSpan::new(TraceId::new(0, 1), "op")
+    }
+
+    #[test]
+    fn one_whose_answer_stands_is_not_asked_again() {
+        let sampler =
+            PrioritySampler::new().then(Once::default()).then(Named("good")).build().unwrap();
+        let mut span = span();
+        assert_eq!(span.start(&sampler), Decision::retryable(false));
+        assert_eq!(span.set_operation_name(&sampler, "good"), Some(Decision::new(true)));
+        assert!(span.is_sampled() && span.is_final());
+    }
+
+    #[test]
+    fn the_first_that_samples_decides_though_one_before_it_would_be_asked_again() {
+        let sampler =
+            PrioritySampler::new().then(Named("good")).then(ConstSampler::new(true)).build();
+        let mut span = span();
+        assert_eq!(span.start(&sampler.unwrap()), Decision::new(true));
+        let tags: Vec<_> = span.tags().map(|tag| tag.key.to_vec()).collect();
+        assert_eq!(tags, [b"sampler.type".to_vec(), b"sampler.param".to_vec()]);
+    }
+
+    #[test]
+    fn a_trace_is_decided_when_nobody_would_be_asked_again() {
+        let sampler = PrioritySampler::new()
+            .then(Named("never"))
+            .then(ConstSampler::new(false))
+            .build()
+            .unwrap();
+        assert!(sampler.may_defer());
+        let mut span = span();
+        assert_eq!(span.start(&sampler), Decision::retryable(false));
+        assert_eq!(span.set_operation_name(&sampler, "other"), Some(Decision::new(false)));
+        assert_eq!(span.set_operation_name(&sampler, "never"), None);
+    }
+
+    #[test]
+    fn samplers_within_one_another_remember_apart() {
+        let inner = PrioritySampler::new().then(Named("a")).then(Named("b")).build().unwrap();
+        assert_eq!(inner.memory_bits(), 4);
+        let outer = PrioritySampler::new().then(inner).then(Named("c")).build().unwrap();
+        assert_eq!(outer.memory_bits(), 7);
+        let mut span = span();
+        assert_eq!(span.start(&outer), Decision::retryable(false));
+        // Each was asked once before, so that each gives up now; had they shared a bit, the second
+        // would have given up at the start.
+        assert_eq!(span.set_operation_name(&outer, "other"), Some(Decision::new(false)));
+    }
+
+    #[test]
+    fn more_than_the_memory_holds_is_refused() {
+        let many = |count| {
+            let list = (0..count).fold(PrioritySampler::new(), |list, _| list.then(Named("x")));
+            list.build().map_err(|error| error.to_string())
+        };
+        assert!(many(32).is_ok());
+        let error = many(33).unwrap_err();
+        assert!(error.contains("33 samplers, 66 bits") && error.contains("64 bits"), "{error}");
+    }
+
+    #[test]
+    fn without_one_that_may_defer_no_decision_is_put_off() {
+        let sampler = PrioritySampler::new()
+            .then(Once::default())
+            .then(ConstSampler::new(false))
+            .build()
+            .unwrap();
+        assert!(!sampler.may_defer());
+        assert_eq!(span().start(&sampler), Decision::new(false));
+    }
+}

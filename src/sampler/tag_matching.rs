@@ -1,0 +1,228 @@
+//! Traces that have a span with a certain tag.
+
+use super::{Decision, NewSpan, Rule, SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, Sampler, SamplerStatus};
+use crate::encoding::ValueView;
+
+/// Records the traces that have a span with one of certain values of a tag.
+///
+/// It samples when such a tag is set and has no opinion otherwise, so that it is usually the first
+/// of a [`PrioritySampler`](super::PrioritySampler).
+///
+/// # Shape and units
+///
+/// A value matches only one of its own type: the whole number 42 is neither the double 42.0 nor the
+/// text `42`. A list in JSON has doubles alone.
+///
+/// # Cost
+///
+/// A tag with another key costs one comparison.
+///
+/// # Source
+///
+/// `TagMatchingSampler` in jaeger-client-go, `x/tag_sampler.go`.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::TraceId;
+/// use jaeger_client::encoding::ValueView;
+/// use jaeger_client::sampler::{ManualSpan, TagMatchingSampler};
+/// let sampler = TagMatchingSampler::new("tenant").matching("acme").matching_firehose(7);
+/// let mut span = ManualSpan::new(TraceId::new(0, 1), "op");
+/// span.start(&sampler);
+/// assert!(!span.is_sampled() && !span.is_final());
+/// span.set_tag(&sampler, "tenant", ValueView::Str(b"acme"));
+/// assert!(span.is_sampled() && span.is_final());
+/// ```
+#[derive(Clone, Debug)]
+pub struct TagMatchingSampler {
+    key: String,
+    matchers: Vec<Matcher>,
+}
+
+#[derive(Clone, Debug)]
+struct Matcher {
+    value: MatchValue,
+    firehose: bool,
+    /// `key=value`.
+    param: String,
+}
+
+/// A value of a tag that is looked for.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum MatchValue {
+    /// Text.
+    Str(String),
+    /// A truth value.
+    Bool(bool),
+    /// A whole number.
+    I64(i64),
+    /// A double.
+    F64(f64),
+}
+
+impl MatchValue {
+    fn is(&self, value: ValueView<'_>) -> bool {
+        match (self, value) {
+            (Self::Str(own), ValueView::Str(text)) => own.as_bytes() == text,
+            (Self::Bool(own), ValueView::Bool(truth)) => *own == truth,
+            (Self::I64(own), ValueView::Long(number)) => *own == number,
+            (Self::F64(own), ValueView::Double(double)) => *own == double,
+            _ => false,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Str(text) => text.clone(),
+            Self::Bool(truth) => truth.to_string(),
+            Self::I64(number) => number.to_string(),
+            Self::F64(double) => double.to_string(),
+        }
+    }
+}
+
+macro_rules! from {
+    ($($kind:ty => |$value:ident| $made:expr;)*) => {$(
+        impl From<$kind> for MatchValue {
+            fn from($value: $kind) -> Self {
+                $made
+            }
+        }
+    )*};
+}
+
+from! {
+    &str => |text| Self::Str(text.to_owned());
+    String => |text| Self::Str(text);
+    bool => |truth| Self::Bool(truth);
+    i32 => |number| Self::I64(i64::from(number));
+    i64 => |number| Self::I64(number);
+    f64 => |double| Self::F64(double);
+}
+
+impl TagMatchingSampler {
+    /// Looks at tags with this key; it matches no value yet.
+    #[must_use]
+    pub fn new(key: impl Into<String>) -> Self {
+        Self { key: key.into(), matchers: Vec::new() }
+    }
+
+    /// Samples traces with this value of the tag. Of several for the same value the last counts.
+    #[must_use]
+    pub fn matching(self, value: impl Into<MatchValue>) -> Self {
+        self.with(value.into(), false)
+    }
+
+    /// The same, and keeps the trace out of the index.
+    #[must_use]
+    pub fn matching_firehose(self, value: impl Into<MatchValue>) -> Self {
+        self.with(value.into(), true)
+    }
+
+    fn with(mut self, value: MatchValue, firehose: bool) -> Self {
+        self.matchers.retain(|matcher| matcher.value != value);
+        let param = format!("{}={}", self.key, value.text());
+        self.matchers.push(Matcher { value, firehose, param });
+        self
+    }
+}
+
+impl Sampler for TagMatchingSampler {
+    fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
+        Decision::retryable(false)
+    }
+
+    fn may_defer(&self) -> bool {
+        true
+    }
+
+    fn on_set_tag(&self, span: &mut NewSpan<'_>, key: &str, value: ValueView<'_>) -> Decision {
+        let found = self.matchers.iter().find(|matcher| key == self.key && matcher.value.is(value));
+        let Some(matcher) = found else { return Decision::retryable(false) };
+        span.set_tag(SAMPLER_TYPE_TAG, "TagMatchingSampler");
+        span.set_tag(SAMPLER_PARAM_TAG, &matcher.param);
+        if matcher.firehose { Decision::new(true).with_firehose() } else { Decision::new(true) }
+    }
+
+    fn status(&self) -> SamplerStatus {
+        SamplerStatus::new(Rule::TagMatching {
+            key: self.key.clone(),
+            values: self.matchers.iter().map(|matcher| matcher.value.text()).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ManualSpan;
+    use super::*;
+    use crate::id::TraceId;
+
+    fn sampler() -> TagMatchingSampler {
+        TagMatchingSampler::new("k")
+            .matching("good")
+            .matching(true)
+            .matching(42)
+            .matching_firehose(0.5)
+            .matching("legacy")
+            .matching_firehose("legacy")
+    }
+
+    fn asked(key: &str, value: ValueView<'_>) -> (ManualSpan, Option<Decision>) {
+        let mut span = ManualSpan::new(TraceId::new(0, 1), "op");
+        assert_eq!(span.start(&sampler()), Decision::retryable(false));
+        assert_eq!(span.set_operation_name(&sampler(), "x"), Some(Decision::retryable(false)));
+        let decision = span.set_tag(&sampler(), key, value);
+        (span, decision)
+    }
+
+    #[test]
+    fn a_value_matches_only_one_of_its_type() {
+        for (value, matches) in [
+            (ValueView::Str(b"good"), true),
+            (ValueView::Str(b"goo"), false),
+            (ValueView::Str(b"42"), false),
+            (ValueView::Str(b"true"), false),
+            (ValueView::Bool(true), true),
+            (ValueView::Bool(false), false),
+            (ValueView::Long(42), true),
+            (ValueView::Double(42.0), false),
+            (ValueView::Double(0.5), true),
+            (ValueView::Binary(b"good"), false),
+        ] {
+            let (span, _) = asked("k", value);
+            assert_eq!((span.is_sampled(), span.is_final()), (matches, matches), "{value:?}");
+            assert!(!asked("other", value).0.is_sampled());
+        }
+    }
+
+    #[test]
+    fn it_names_the_tag_that_it_found() {
+        let (span, _) = asked("k", ValueView::Long(42));
+        let tags: Vec<_> = span.tags().map(|tag| (tag.key.to_vec(), tag.value)).collect();
+        let text = |text: &'static str| ValueView::Str(text.as_bytes());
+        assert_eq!(
+            tags,
+            [
+                (b"sampler.type".to_vec(), text("TagMatchingSampler")),
+                (b"sampler.param".to_vec(), text("k=42"))
+            ]
+        );
+    }
+
+    #[test]
+    fn the_last_of_several_for_a_value_decides_about_the_index() {
+        let firehose = |value| asked("k", value).1.unwrap().firehose;
+        assert!(firehose(ValueView::Str(b"legacy")) && firehose(ValueView::Double(0.5)));
+        assert!(!firehose(ValueView::Str(b"good")));
+    }
+
+    #[test]
+    fn a_trace_without_such_a_tag_stays_undecided_to_its_end() {
+        let (mut span, _) = asked("k", ValueView::Str(b"bad"));
+        assert_eq!(span.finish(&sampler()), Some(Decision::retryable(false)));
+        assert!(!span.is_sampled() && !span.is_final());
+    }
+}

@@ -1,0 +1,23 @@
+//! The tracer as its sampler sees it.
+
+use std::sync::{Arc, Weak};
+
+use crate::diag::Cause;
+use crate::sampler::{Host, SamplerHost};
+use crate::span::core::Core;
+
+impl Host for Core {
+    fn monotonic_nanos(&self) -> u64 {
+        self.clock.monotonic_nanos()
+    }
+
+    fn report(&self, cause: Cause, message: &dyn Fn() -> String) {
+        self.diagnostics.error(cause, message);
+    }
+}
+
+/// Does not keep the core: the sampler is part of it.
+pub(super) fn of(core: &Arc<Core>) -> SamplerHost {
+    let host: Weak<Core> = Arc::downgrade(core);
+    SamplerHost::new(host)
+}
