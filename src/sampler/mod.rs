@@ -9,8 +9,11 @@
 
 mod ask;
 mod constant;
+mod lower_bound;
+mod per_operation;
 mod priority;
 mod probabilistic;
+mod rate_limiting;
 mod tag_matching;
 
 use std::fmt;
@@ -27,8 +30,11 @@ pub use self::ask::{
     SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, SamplerHost, SamplerStatus,
 };
 pub use self::constant::ConstSampler;
+pub use self::lower_bound::GuaranteedThroughputSampler;
+pub use self::per_operation::{OperationStrategies, PerOperationSampler};
 pub use self::priority::{PrioritySampler, PrioritySamplerBuilder};
 pub use self::probabilistic::ProbabilisticSampler;
+pub use self::rate_limiting::{RateLimitingSampler, TokenBucket};
 pub use self::tag_matching::{MatchValue, TagMatchingSampler};
 
 /// Decides whether a new trace is recorded.
@@ -185,6 +191,14 @@ pub const MEMBERS: &[Member] = &[
         default_param: DEFAULT_RATE,
         build: Some(probabilistic::build),
     },
+    Member {
+        name: "ratelimiting",
+        file: "rate_limiting",
+        default_param: 1.0,
+        build: Some(rate_limiting::build),
+    },
+    Member { name: "lowerbound", file: "lower_bound", default_param: DEFAULT_RATE, build: None },
+    Member { name: "peroperation", file: "per_operation", default_param: 0.0, build: None },
     Member { name: "priority", file: "priority", default_param: 0.0, build: None },
     Member { name: "tag", file: "tag_matching", default_param: 0.0, build: None },
 ];

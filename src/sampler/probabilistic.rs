@@ -51,6 +51,13 @@ impl ProbabilisticSampler {
                 allowed: "a share of traces from 0 to 1",
             });
         }
+        Ok(Self::clamped(rate))
+    }
+
+    /// The same with the nearest share there is; 0 for what is not a number.
+    pub(super) fn clamped(rate: f64) -> Self {
+        // A zero may have a sign, which the tag would show.
+        let rate = if rate > 0.0 { rate.min(1.0) } else { 0.0 };
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -58,7 +65,21 @@ impl ProbabilisticSampler {
         )]
         let boundary = (MAX_ID_PLUS_ONE * rate) as u64;
         let tags = SamplerTags::new("probabilistic", ValueView::Double(rate));
-        Ok(Self { boundary, rate, tags })
+        Self { boundary, rate, tags }
+    }
+
+    pub(super) fn tags(&self) -> &SamplerTags {
+        &self.tags
+    }
+
+    /// Decides, and names itself if it samples.
+    #[inline]
+    pub(super) fn decide(&self, span: &mut NewSpan<'_>) -> bool {
+        let sample = self.is_sampled(span.trace_id());
+        if sample {
+            span.set_sampler_tags(&self.tags);
+        }
+        sample
     }
 
     /// The share of traces it samples.
@@ -84,11 +105,7 @@ impl ProbabilisticSampler {
 impl Sampler for ProbabilisticSampler {
     #[inline]
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
-        let sample = self.is_sampled(span.trace_id());
-        if sample {
-            span.set_sampler_tags(&self.tags);
-        }
-        Decision::new(sample)
+        Decision::new(self.decide(span))
     }
 
     fn status(&self) -> SamplerStatus {

@@ -1,0 +1,317 @@
+//! A share of traces for each operation, and so many a second of each at least.
+
+use std::collections::HashMap;
+
+use parking_lot::RwLock;
+
+use super::lower_bound::bounded;
+use super::{
+    DEFAULT_MAX_OPERATIONS, Decision, GuaranteedThroughputSampler, NewSpan, OperationRule,
+    ProbabilisticSampler, Rule, Sampler, SamplerStatus,
+};
+
+/// Records a share of the traces of each operation, and so many a second of each at least.
+///
+/// An operation that is not in the strategies is learned when it first begins a trace, and gets the
+/// default share and a lower bound of its own; when as many are known as there may be, further ones
+/// share the default without one. Only the first span of a trace in this process is sampled.
+///
+/// # Cost
+///
+/// A decision reads the clock, looks the name up under a lock that decisions share, and takes the
+/// operation's own lock for a few instructions. Nothing is allocated but for an operation that is
+/// new. At most `max_operations` names are learned, of at most 1,024 bytes each.
+///
+/// # Source
+///
+/// `PerOperationSampler` in jaeger-client-go, `sampler.go`.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::TraceId;
+/// use jaeger_client::sampler::{ManualSpan, OperationStrategies, PerOperationSampler};
+/// let strategies = OperationStrategies::new(0.001, 0.5).operation("checkout", 1.0);
+/// let sampler = PerOperationSampler::new(&strategies);
+/// let mut span = ManualSpan::new(TraceId::new(0, u64::MAX >> 1), "checkout");
+/// span.start(&sampler);
+/// assert!(span.is_sampled());
+/// ```
+#[derive(Debug)]
+pub struct PerOperationSampler {
+    table: RwLock<Table>,
+    max_operations: usize,
+    late_binding: bool,
+}
+
+#[derive(Debug)]
+struct Table {
+    default: ProbabilisticSampler,
+    lower_bound: f64,
+    operations: HashMap<Box<str>, GuaranteedThroughputSampler>,
+}
+
+/// What is to be sampled of each operation.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct OperationStrategies {
+    /// The share of traces whose operation has none of its own.
+    pub default_rate: f64,
+    /// How many traces are sampled each second at least, of each operation.
+    pub lower_bound: f64,
+    /// Operations and their shares; of several for the same operation the last counts.
+    pub operations: Vec<(String, f64)>,
+}
+
+impl OperationStrategies {
+    /// The same for every operation.
+    #[must_use]
+    pub const fn new(default_rate: f64, lower_bound: f64) -> Self {
+        Self { default_rate, lower_bound, operations: Vec::new() }
+    }
+
+    /// A share for one operation.
+    #[must_use]
+    pub fn operation(mut self, operation: impl Into<String>, rate: f64) -> Self {
+        self.operations.push((operation.into(), rate));
+        self
+    }
+}
+
+impl PerOperationSampler {
+    /// Samples by these strategies, and learns up to 2,000 operations.
+    ///
+    /// # Shape and units
+    ///
+    /// Shares below 0 or above 1 and lower bounds below 0 are taken as the nearest that there are.
+    #[must_use]
+    pub fn new(strategies: &OperationStrategies) -> Self {
+        let fresh = |rate| GuaranteedThroughputSampler::new(strategies.lower_bound, rate);
+        let operations =
+            strategies.operations.iter().map(|(name, rate)| (name.as_str().into(), fresh(*rate)));
+        let table = Table {
+            default: ProbabilisticSampler::clamped(strategies.default_rate),
+            lower_bound: bounded(strategies.lower_bound),
+            operations: operations.collect(),
+        };
+        Self {
+            table: RwLock::new(table),
+            max_operations: DEFAULT_MAX_OPERATIONS,
+            late_binding: false,
+        }
+    }
+
+    /// How many operations are kept apart at most, beside those that strategies name; 0 means 2,000.
+    #[must_use]
+    pub const fn max_operations(mut self, operations: usize) -> Self {
+        self.max_operations = if operations == 0 { DEFAULT_MAX_OPERATIONS } else { operations };
+        self
+    }
+
+    /// Whether to decide again when a trace's first span gets another name, for frameworks that
+    /// learn the operation only after the span has begun.
+    #[must_use]
+    pub const fn late_binding(mut self, late: bool) -> Self {
+        self.late_binding = late;
+        self
+    }
+
+    /// Takes over other strategies. Operations that are in both go on with what is left of their
+    /// lower bound; all others are forgotten, learned ones too. `now_nanos` is on the clock of the
+    /// spans that it is asked about.
+    pub fn update(&self, strategies: &OperationStrategies, now_nanos: u64) {
+        let lower_bound = strategies.lower_bound;
+        let mut table = self.table.write();
+        let mut operations = HashMap::with_capacity(strategies.operations.len());
+        for (name, rate) in &strategies.operations {
+            let sampler = match table.operations.get(name.as_str()) {
+                Some(known) => known.updated(lower_bound, *rate, now_nanos),
+                None => GuaranteedThroughputSampler::new(lower_bound, *rate),
+            };
+            operations.insert(name.as_str().into(), sampler);
+        }
+        table.operations = operations;
+        table.lower_bound = bounded(lower_bound);
+        table.default = ProbabilisticSampler::clamped(strategies.default_rate);
+    }
+
+    fn decide(&self, span: &mut NewSpan<'_>) -> bool {
+        // Not within the lock: a clock may be foreign code.
+        let now = span.monotonic_nanos();
+        let table = self.table.read();
+        if let Some(sampler) = table.operations.get(span.operation_name()) {
+            return span.is_local_root() && sampler.decide(span, now);
+        }
+        let full = table.operations.len() >= self.max_operations;
+        if full || span.operation_name().len() > MAX_NAME_BYTES {
+            return span.is_local_root() && table.default.decide(span);
+        }
+        drop(table);
+        self.learn(span, now)
+    }
+
+    #[cold]
+    fn learn(&self, span: &mut NewSpan<'_>, now_nanos: u64) -> bool {
+        let mut table = self.table.write();
+        let Table { default, lower_bound, operations } = &mut *table;
+        let name = span.operation_name();
+        // Another thread may have learned it, or another name, meanwhile.
+        if operations.len() >= self.max_operations && !operations.contains_key(name) {
+            return span.is_local_root() && default.decide(span);
+        }
+        let sampler = operations
+            .entry(name.into())
+            .or_insert_with(|| GuaranteedThroughputSampler::new(*lower_bound, default.rate()));
+        span.is_local_root() && sampler.decide(span, now_nanos)
+    }
+}
+
+impl Sampler for PerOperationSampler {
+    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+        let sample = self.decide(span);
+        if self.late_binding { Decision::retryable(sample) } else { Decision::new(sample) }
+    }
+
+    fn may_defer(&self) -> bool {
+        self.late_binding
+    }
+
+    fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+        Decision::new(self.decide(span))
+    }
+
+    fn status(&self) -> SamplerStatus {
+        let table = self.table.read();
+        let mut operations: Vec<_> = table
+            .operations
+            .iter()
+            .map(|(name, sampler)| {
+                OperationRule::new(&**name, sampler.rate(), sampler.lower_bound())
+            })
+            .collect();
+        let (default_rate, lower_bound) = (table.default.rate(), table.lower_bound);
+        drop(table);
+        operations.sort_by(|one, other| one.operation.cmp(&other.operation));
+        SamplerStatus::new(Rule::PerOperation {
+            default_rate,
+            lower_bound,
+            max_operations: self.max_operations,
+            late_binding: self.late_binding,
+            operations,
+        })
+    }
+}
+
+/// Names longer than this are not learned: what is held must be bounded, and so long a name is most
+/// likely a URL or a statement, which comes once.
+const MAX_NAME_BYTES: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::super::ManualSpan;
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::id::TraceId;
+
+    const NEVER: TraceId = TraceId::new(0, u64::MAX >> 1);
+
+    fn sampled(sampler: &PerOperationSampler, operation: &str) -> bool {
+        let mut span = ManualSpan::new(NEVER, operation);
+        span.start(sampler);
+        span.is_sampled()
+    }
+
+    fn names(sampler: &PerOperationSampler) -> Vec<String> {
+        match sampler.status().rule {
+            Rule::PerOperation { operations, .. } => {
+                operations.into_iter().map(|rule| rule.operation).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_more_operations_are_kept_than_may_be() {
+        let sampler =
+            PerOperationSampler::new(&OperationStrategies::new(0.0, 1.0)).max_operations(2);
+        let kept = ["a", "b", "c", "a"].map(|operation| sampled(&sampler, operation));
+        assert_eq!(kept, [true, true, false, false]);
+        assert_eq!(names(&sampler), ["a", "b"]);
+        let long = "x".repeat(2000);
+        let sampler = PerOperationSampler::new(&OperationStrategies::new(0.0, 1.0));
+        assert!(!sampled(&sampler, &long) && names(&sampler).is_empty());
+    }
+
+    #[test]
+    fn many_threads_learn_no_more_operations_than_may_be() {
+        let strategies = OperationStrategies::new(0.0, 1.0);
+        let sampler = PerOperationSampler::new(&strategies).max_operations(7);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let sampler = &sampler;
+                scope.spawn(move || {
+                    for name in 0..100 {
+                        sampled(sampler, &format!("{thread}-{name}"));
+                    }
+                });
+            }
+        });
+        assert_eq!(names(&sampler).len(), 7);
+    }
+
+    #[test]
+    fn an_update_keeps_the_allowance_of_what_is_in_both_and_forgets_the_rest() {
+        let clock = Arc::new(ManualClock::new());
+        let sampler =
+            PerOperationSampler::new(&OperationStrategies::new(0.0, 1.0).operation("known", 0.0));
+        let ask = |operation| {
+            let mut span = ManualSpan::new(NEVER, operation).with_clock(Arc::clone(&clock));
+            span.start(&sampler);
+            span.is_sampled()
+        };
+        assert!(ask("known") && ask("learned"));
+        let new = OperationStrategies::new(0.0, 2.0).operation("known", 0.0).operation("new", 0.0);
+        sampler.update(&new, 0);
+        assert_eq!(names(&sampler), ["known", "new"]);
+        assert!(!ask("known"), "its allowance was used up");
+        assert!(ask("learned") && ask("new"));
+        clock.advance(Duration::from_millis(500));
+        assert!(ask("known"));
+    }
+
+    #[test]
+    fn a_lower_bound_of_zero_samples_none_beside_the_share() {
+        let sampler = PerOperationSampler::new(&OperationStrategies::new(0.0, 0.0));
+        assert!(!sampled(&sampler, "a"));
+        let sampler =
+            PerOperationSampler::new(&OperationStrategies::new(0.0, 0.0).operation("a", 1.0));
+        assert!(sampled(&sampler, "a") && !sampled(&sampler, "b"));
+    }
+
+    #[test]
+    fn only_the_local_root_is_sampled() {
+        let sampler =
+            PerOperationSampler::new(&OperationStrategies::new(1.0, 1.0)).late_binding(true);
+        let mut span = ManualSpan::new(NEVER, "op").below_root();
+        assert_eq!(span.start(&sampler), Decision::retryable(false));
+        assert_eq!(span.set_operation_name(&sampler, "other"), Some(Decision::new(false)));
+        assert_eq!(names(&sampler), ["op", "other"]);
+    }
+
+    #[test]
+    fn late_binding_decides_again_by_the_new_name() {
+        let strategies = OperationStrategies::new(0.0, 0.0).operation("good", 1.0);
+        for (late, sampled) in [(true, true), (false, false)] {
+            let sampler = PerOperationSampler::new(&strategies).late_binding(late);
+            assert_eq!(sampler.may_defer(), late);
+            let mut span = ManualSpan::new(NEVER, "unknown");
+            span.start(&sampler);
+            assert_eq!((span.is_sampled(), span.is_final()), (false, !late));
+            span.set_operation_name(&sampler, "good");
+            assert_eq!((span.is_sampled(), span.is_final()), (sampled, true));
+        }
+    }
+}
