@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::ConfigError;
-use crate::propagation::HeadersConfig;
+use crate::propagation::{self, HeadersConfig};
 use crate::sampler;
 use crate::span::OwnedTagValue;
 use crate::tracer::{Closer, Tracer, defaults};
@@ -51,6 +51,9 @@ pub struct Configuration {
     pub reporter: ReporterConfig,
     /// The names of the headers that carry contexts.
     pub headers: HeadersConfig,
+    /// The formats that contexts are carried in, `jaeger`, `b3`, `b3-single` or `w3c`, in the order
+    /// in which they count; see [`CompositeFormat`](propagation::CompositeFormat).
+    pub propagation: Vec<String>,
     /// Bytes after which a tag's text or bytes are cut.
     pub max_tag_value_length: usize,
 }
@@ -65,6 +68,7 @@ impl Default for Configuration {
             sampler: SamplerConfig::default(),
             reporter: ReporterConfig::default(),
             headers: HeadersConfig::default(),
+            propagation: vec!["jaeger".to_owned()],
             max_tag_value_length: defaults::MAX_TAG_VALUE_LENGTH,
         }
     }
@@ -276,6 +280,7 @@ impl Configuration {
             .flush_interval(self.reporter.buffer_flush_interval)
             .max_packet_size(self.reporter.max_packet_size)
             .headers(self.headers.clone())
+            .format(propagation::from_names(&self.propagation, &self.headers)?)
             .trace_id_128bit(self.trace_id_128bit)
             .max_tag_value_length(self.max_tag_value_length);
         for (key, value) in &self.tags {
@@ -298,8 +303,9 @@ mod tests {
             change(&mut configuration);
             configuration.new_tracer().map(drop).unwrap_err().to_string()
         };
-        let cases: [Case; 7] = [
+        let cases: [Case; 8] = [
             (|c| c.service_name.clear(), &["service_name"]),
+            (|c| c.propagation = vec!["xray".into()], &["propagation", "xray", "jaeger, b3"]),
             (|c| c.sampler.kind = "maybe".into(), &["sampler.kind", "maybe", "probabilistic"]),
             (
                 |c| {

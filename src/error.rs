@@ -111,6 +111,13 @@ pub enum ExtractError {
         /// How many it has.
         digits: usize,
     },
+    /// A header is not as its specification says.
+    Invalid {
+        /// The header.
+        header: &'static str,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// A binary carrier ends early or breaks its limits.
     Corrupted {
         /// What is wrong.
@@ -136,6 +143,7 @@ impl fmt::Display for ExtractError {
             Self::SpanIdTooLong { digits } => {
                 write!(f, "a span id has {digits} digits, more than 16")
             }
+            Self::Invalid { header, what } => write!(f, "the header {header} is invalid: {what}"),
             Self::Corrupted { what } => write!(f, "the binary span context is corrupted: {what}"),
         }
     }

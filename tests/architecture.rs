@@ -76,13 +76,25 @@ struct Kinds {
     folder: &'static str,
     markers: &'static [&'static str],
     required: bool,
+    /// Files whose kind is made of others, and is named by naming them.
+    joined: &'static [&'static str],
 }
 
 const KINDS: &[Kinds] = &[
-    Kinds { folder: "encoding", markers: &["BatchView<'_>) -> Result<Vec<u8>"], required: true },
-    Kinds { folder: "sampler", markers: &[" Sampler for "], required: true },
-    Kinds { folder: "propagation", markers: &[" Format for ", " Codec for "], required: false },
-    Kinds { folder: "transport", markers: &[" Transport for "], required: false },
+    Kinds {
+        folder: "encoding",
+        markers: &["BatchView<'_>) -> Result<Vec<u8>"],
+        required: true,
+        joined: &[],
+    },
+    Kinds { folder: "sampler", markers: &[" Sampler for "], required: true, joined: &[] },
+    Kinds {
+        folder: "propagation",
+        markers: &[" Format for "],
+        required: true,
+        joined: &["composite"],
+    },
+    Kinds { folder: "transport", markers: &[" Transport for "], required: false, joined: &[] },
 ];
 
 const MAX_LINES: usize = 500;
@@ -233,7 +245,7 @@ fn signatures(source: &Source) -> Vec<String> {
 
 /// Files of kinds without a row, and rows without a file.
 fn unregistered(kinds: &Kinds, sources: &[Source]) -> Vec<String> {
-    let Kinds { folder, markers, required } = kinds;
+    let Kinds { folder, markers, required, joined } = kinds;
     let inside = |source: &&Source| source.path.starts_with(&format!("{folder}/"));
     let Some(table) = sources.iter().find(|source| source.path == format!("{folder}/mod.rs"))
     else {
@@ -259,7 +271,8 @@ fn unregistered(kinds: &Kinds, sources: &[Source]) -> Vec<String> {
     let named: BTreeSet<_> = sources.iter().filter(inside).filter(kind).map(stem).collect();
     let without = named
         .iter()
-        .filter(|file| *file != "mod" && !file.contains('/') && !rows.contains(file.as_str()))
+        .filter(|file| *file != "mod" && !file.contains('/') && !joined.contains(&file.as_str()))
+        .filter(|file| !rows.contains(file.as_str()))
         .map(|file| format!("{folder}/{file}.rs defines a kind: add its row to MEMBERS"));
     let nowhere = rows
         .iter()

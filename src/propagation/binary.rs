@@ -74,7 +74,7 @@ pub fn from_binary(bytes: &[u8]) -> Result<Extracted, ExtractError> {
         baggage: baggage.finish(),
         ..SpanContext::default()
     };
-    Ok(Extracted { context, baggage_dropped })
+    Ok(Extracted { context, baggage_dropped, ..Extracted::default() })
 }
 
 const MAX_ITEM_BYTES: usize = 4_096;

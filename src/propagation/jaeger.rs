@@ -133,7 +133,7 @@ impl Format for JaegerFormat {
         if !context.trace_id.is_valid() && context.debug_id.is_none() && context.baggage.is_none() {
             return Err(ExtractError::NotFound);
         }
-        Ok(Extracted { context, baggage_dropped })
+        Ok(Extracted { context, baggage_dropped, ..Extracted::default() })
     }
 }
 

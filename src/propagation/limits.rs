@@ -31,8 +31,14 @@ impl BoundedBaggage {
         }
     }
 
+    /// Takes over what others carry in W3C's headers.
+    pub(super) fn foreign(&mut self, trace_state: Option<Arc<str>>, random: bool) {
+        self.baggage.trace_state = trace_state;
+        self.baggage.random = random;
+    }
+
     /// What was collected, if anything.
     pub(super) fn finish(self) -> Option<Arc<Baggage>> {
-        (self.baggage.len() > 0).then(|| Arc::new(self.baggage))
+        (!self.baggage.is_empty()).then(|| Arc::new(self.baggage))
     }
 }

@@ -9,17 +9,21 @@
 mod b3;
 mod binary;
 mod carrier;
+mod composite;
 mod form;
 mod jaeger;
 mod limits;
+mod w3c;
 
 use std::fmt;
 
-pub use self::b3::B3Format;
+pub use self::b3::{B3Format, B3SingleFormat};
 pub use self::binary::{from_binary, to_binary};
 pub use self::carrier::{CarrierKind, ExtractCarrier, HttpHeaders, InjectCarrier};
+pub use self::composite::CompositeFormat;
 pub use self::jaeger::{HeadersConfig, JaegerFormat};
-use crate::error::ExtractError;
+pub use self::w3c::W3cFormat;
+use crate::error::{ConfigError, ExtractError};
 use crate::span::SpanContext;
 
 /// A set of keys that a span context is carried by.
@@ -55,8 +59,10 @@ impl<F: Format + ?Sized> Format for Box<F> {
 pub struct Extracted {
     /// The context.
     pub context: SpanContext,
-    /// How many baggage items were left out because of their number or size.
+    /// How many baggage items were left out because of their number, size or form.
     pub baggage_dropped: usize,
+    /// How many contexts of other formats the carrier held that were broken.
+    pub broken: usize,
 }
 
 /// One format that configuration can name.
@@ -65,6 +71,8 @@ pub struct Extracted {
 pub struct Member {
     /// Its name in `JAEGER_PROPAGATION`.
     pub name: &'static str,
+    /// Other names that it is known by.
+    pub aliases: &'static [&'static str],
     /// The file of this folder that holds it.
     pub file: &'static str,
     /// Makes one with the configured names.
@@ -73,9 +81,42 @@ pub struct Member {
 
 /// The formats, one row each.
 pub const MEMBERS: &[Member] = &[
-    Member { name: "jaeger", file: "jaeger", build: jaeger::build },
-    Member { name: "b3", file: "b3", build: b3::build },
+    Member { name: "jaeger", aliases: &[], file: "jaeger", build: jaeger::build },
+    Member { name: "b3", aliases: &["b3multi"], file: "b3/multi", build: b3::build_multi },
+    Member {
+        name: "b3-single",
+        aliases: &["b3single"],
+        file: "b3/single",
+        build: b3::build_single,
+    },
+    Member { name: "w3c", aliases: &["tracecontext"], file: "w3c", build: w3c::build },
 ];
+
+/// Makes the formats of those names, in their order; several are a [`CompositeFormat`].
+pub(crate) fn from_names(
+    names: &[String],
+    headers: &HeadersConfig,
+) -> Result<Box<dyn Format>, ConfigError> {
+    let mut members: Vec<&Member> = Vec::new();
+    for name in names {
+        let is = |known: &&str| known.eq_ignore_ascii_case(name.trim());
+        let member = MEMBERS.iter().find(|m| is(&m.name) || m.aliases.iter().any(is));
+        let member = member.ok_or_else(|| ConfigError::Unknown {
+            field: "propagation",
+            value: name.clone(),
+            allowed: MEMBERS.iter().map(|member| member.name).collect::<Vec<_>>().join(", "),
+        })?;
+        if !members.iter().any(|known| known.name == member.name) {
+            members.push(member);
+        }
+    }
+    let mut formats: Vec<_> = members.iter().map(|member| (member.build)(headers)).collect();
+    match formats.len() {
+        0 => Err(ConfigError::Empty { field: "propagation" }),
+        1 => Ok(formats.remove(0)),
+        _ => Ok(Box::new(CompositeFormat::new(formats))),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -86,7 +127,7 @@ mod tests {
     fn law_every_format_reads_back_what_it_wrote() {
         for member in MEMBERS {
             let format = (member.build)(&HeadersConfig::default());
-            for (high, parent, flags) in [(0, 0, 1), (5, 7, 0), (u64::MAX, u64::MAX, 1)] {
+            for (high, parent, flags) in [(0, 0, 1), (5, 7, 0), (u64::MAX, u64::MAX, 3)] {
                 let ids = (TraceId::new(high, 3), SpanId::new(4), SpanId::new(parent));
                 let context = SpanContext::new(ids.0, ids.1, ids.2, flags)
                     .with_baggage_item("key", "a value, with = and %");
@@ -100,5 +141,30 @@ mod tests {
             let empty = Vec::<(String, String)>::new();
             assert_eq!(format.extract(&empty).unwrap_err(), ExtractError::NotFound);
         }
+    }
+
+    fn named(names: &[&str]) -> Result<String, ConfigError> {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        from_names(&names, &HeadersConfig::default()).map(|format| format!("{format:?}"))
+    }
+
+    #[test]
+    fn formats_are_found_by_any_of_their_names_and_each_is_taken_once() {
+        for (names, format) in [
+            (["b3multi", "B3"], "B3Format {"),
+            (["B3Single", " b3-single "], "B3SingleFormat {"),
+            (["tracecontext", "W3C"], "W3cFormat {"),
+            (["jaeger", "Jaeger"], "JaegerFormat {"),
+            (["jaeger", "b3"], "CompositeFormat {"),
+        ] {
+            assert!(named(&names).unwrap().starts_with(format), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_format_is_refused_with_the_known_ones() {
+        let error = named(&["jaeger", "xray"]).unwrap_err().to_string();
+        assert!(error.contains("xray") && error.contains("jaeger, b3, b3-single, w3c"), "{error}");
+        assert!(named(&[]).unwrap_err().to_string().contains("propagation"));
     }
 }

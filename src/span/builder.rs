@@ -223,7 +223,7 @@ pub(crate) fn start_plain(core: &Arc<CoreRef>, name: Cow<'static, str>) -> Span 
     Span::new(record)
 }
 
-/// Begins a trace, perhaps with the debug id and baggage of a context that has no trace.
+/// Begins a trace, perhaps with the debug id, baggage and decision of a context without a trace.
 #[inline]
 fn begin_trace(inner: &mut SpanInner, core: &Core, from: Option<&SpanContext>) {
     // First, so that a sampler that panics leaves nothing of the record's last life to report.
@@ -241,6 +241,10 @@ fn begin_trace(inner: &mut SpanInner, core: &Core, from: Option<&SpanContext>) {
             let value = TagValue::Str(debug_id).view(core.max_tag_value_bytes);
             body.tags.tag(core.debug_tag.as_bytes(), value);
             body.tag_count += 1;
+        }
+        if from.decided {
+            inner.own.reset(flags | from.flags);
+            return;
         }
     }
     let Body { name, tags, tag_count, .. } = body;

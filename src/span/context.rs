@@ -40,6 +40,8 @@ pub struct SpanContext {
     pub(crate) flags: u8,
     /// Whether it came from another process.
     pub(crate) remote: bool,
+    /// Whether its flags stand for a new trace, although it names none: B3's `b3: 0`.
+    pub(crate) decided: bool,
     /// What the local spans of the trace share.
     pub(crate) state: Option<Arc<TraceState>>,
     pub(crate) baggage: Option<Arc<Baggage>>,
@@ -127,6 +129,12 @@ impl SpanContext {
         self.baggage.iter().flat_map(|baggage| baggage.iter())
     }
 
+    /// W3C's `tracestate` as it was received: what other vendors have carried along.
+    #[must_use]
+    pub fn trace_state(&self) -> Option<&str> {
+        self.baggage.as_ref()?.trace_state.as_deref()
+    }
+
     /// A copy with a baggage item more, or without it if `value` is empty.
     #[must_use]
     pub fn with_baggage_item(&self, key: &str, value: &str) -> Self {
@@ -137,6 +145,7 @@ impl SpanContext {
     /// Whether it tells nothing at all.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_valid()
+            && !self.decided
             && self.debug_id.is_none()
             && self.baggage.as_ref().is_none_or(|baggage| baggage.items.is_empty())
     }
@@ -149,10 +158,17 @@ impl fmt::Display for SpanContext {
 }
 
 /// What travels with the trace. Few items, so that a list is the fastest map.
+///
+/// What only W3C's headers carry lies here too: a trace without any pays nothing for it, and spans
+/// hand it on as they do baggage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Baggage {
     items: Vec<(String, String)>,
     bytes: usize,
+    /// Other vendors' members of `tracestate`, never empty.
+    pub(crate) trace_state: Option<Arc<str>>,
+    /// Whether the trace id was said to be random.
+    pub(crate) random: bool,
 }
 
 impl Baggage {
@@ -171,6 +187,11 @@ impl Baggage {
     /// The bytes of all keys and values.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether it holds nothing at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.trace_state.is_none() && !self.random
     }
 
     /// Sets an item, even to an empty value, as extraction does.
@@ -195,7 +216,7 @@ impl Baggage {
         } else {
             copy.set(key.to_owned(), value.to_owned());
         }
-        (!copy.items.is_empty()).then(|| Arc::new(copy))
+        (!copy.is_empty()).then(|| Arc::new(copy))
     }
 }
 

@@ -78,6 +78,7 @@ impl SpanInner {
             parent_id: self.parent_id,
             flags: 0,
             remote: false,
+            decided: false,
             state: Some(Arc::clone(self.state())),
             baggage: self.body.lock().baggage.clone(),
             debug_id: None,

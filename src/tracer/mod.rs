@@ -133,6 +133,10 @@ impl Tracer {
         match extracted {
             Ok(extracted) => {
                 self.count_baggage(extracted.baggage_dropped);
+                if extracted.broken > 0 {
+                    let broken = extracted.broken as u64;
+                    self.shared.core.decoding_errors.fetch_add(broken, Ordering::Relaxed);
+                }
                 Ok(extracted.context)
             }
             Err(error) => {

@@ -28,6 +28,12 @@ pub(crate) enum Deviation {
     NoNegativeDuration,
     /// Go's texts are any bytes.
     TextIsUtf8,
+    /// Go knows no `x-b3-flags`, by which others ask for debugging.
+    B3Debug,
+    /// Go refuses the empty `x-b3-parentspanid` that proxies send.
+    B3NoParent,
+    /// Go finds nothing in a B3 decision without ids.
+    B3Decision,
     /// Go's Zipkin conversion sees values before they become canonical.
     CanonicalZipkin,
 }
@@ -47,6 +53,9 @@ impl Deviation {
             Self::WholeCharacters => ("18.29", "texts are cut between characters"),
             Self::NoNegativeDuration => ("18.30", "a duration is never negative"),
             Self::TextIsUtf8 => ("utf8", "what is not UTF-8 is replaced when it is read"),
+            Self::B3Debug => ("b3-debug", "x-b3-flags: 1 is debugging, read and written"),
+            Self::B3NoParent => ("b3-parent", "an empty x-b3-parentspanid is no parent"),
+            Self::B3Decision => ("b3-decision", "a decision without ids is the new trace's"),
             Self::CanonicalZipkin => {
                 ("zipkin", "made from canonical bytes: 64-bit unsigned wrap, f32 widen, whole µs")
             }

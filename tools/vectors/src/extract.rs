@@ -6,6 +6,7 @@ use jaeger_client::propagation::{B3Format, HttpHeaders};
 use jaeger_client::sampler::ConstSampler;
 use serde_json::Value;
 
+use crate::b3_rules;
 use crate::carrier::{Baggage, Ids, Names, Pairs, baggage, baggage_of, pairs, text_bytes};
 use crate::client;
 use crate::deviations::Deviation;
@@ -186,23 +187,51 @@ fn expected(carrier: &Carrier, expected: &Value, checks: &mut Checks) -> Result<
         return Ok(Err(String::from("corrupted")));
     }
     let recorded = recorded(expected)?;
-    let Carrier::Headers { http, names, pairs } = carrier else {
-        return Ok(recorded);
-    };
-    let by = |mended| {
-        let found = extract_rules::extract(*http, pairs, names, mended);
-        found.map(|found| (found.clone(), Child::of(&found))).map_err(String::from)
-    };
-    if by(Mended::default()) != recorded {
-        // The rules do not explain what Go did, so they are no grounds to expect anything else.
-        return Ok(recorded);
+    Ok(match carrier {
+        Carrier::Binary(_) => recorded,
+        Carrier::Headers { http, names, pairs } => {
+            let by = |mended| {
+                let found = extract_rules::extract(*http, pairs, names, mended);
+                found.map(|found| (found.clone(), Child::of(&found))).map_err(String::from)
+            };
+            let ones = Mended::all_but_one();
+            promised(recorded, (Mended::default(), Mended::ALL), &ones, by, checks)
+        }
+        Carrier::B3 { baggage_prefix, pairs } => {
+            let prefix = baggage_prefix.as_deref().unwrap_or("baggage-");
+            let by = |mended| {
+                let found = b3_rules::extract(pairs, prefix, mended).map_err(String::from)?;
+                let mut child = Child::of(&found);
+                if !found.ids.names_trace() {
+                    child.flags = found.ids.flags;
+                }
+                Ok((found, child))
+            };
+            let ones = b3_rules::Mended::all_but_one();
+            let (none, all) = (b3_rules::Mended::default(), b3_rules::Mended::ALL);
+            promised(recorded, (none, all), &ones, by, checks)
+        }
+    })
+}
+
+/// What was recorded where the rules do not explain it, so that they are no grounds to expect
+/// anything else; and else what they give with all that is mended.
+fn promised<M: Copy>(
+    recorded: Outcome,
+    (none, all): (M, M),
+    ones: &[(Deviation, M)],
+    by: impl Fn(M) -> Outcome,
+    checks: &mut Checks,
+) -> Outcome {
+    if by(none) != recorded {
+        return recorded;
     }
-    let promised = by(Mended::ALL);
+    let promised = by(all);
     if promised != recorded {
-        let one = Mended::all_but_one().into_iter().filter(|(_, mended)| by(*mended) != promised);
-        one.for_each(|(deviation, _)| checks.deviates(deviation));
+        let one = ones.iter().filter(|(_, mended)| by(*mended) != promised);
+        one.for_each(|(deviation, _)| checks.deviates(*deviation));
     }
-    Ok(promised)
+    promised
 }
 
 fn recorded(expected: &Value) -> Result<Outcome, String> {

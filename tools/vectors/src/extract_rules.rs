@@ -96,12 +96,7 @@ fn ids(value: &[u8], mended: Mended) -> Result<Ids, &'static str> {
     let [trace, span, parent, flags] = parts[..] else {
         return Err("malformed");
     };
-    if trace.len() > 32 {
-        return Err("trace_id_too_long");
-    }
-    let (high, low) = trace.split_at(trace.len().saturating_sub(16));
-    let trace_high = if high.is_empty() { 0 } else { number(high, 16, u64::MAX)? };
-    let trace_low = number(low, 16, u64::MAX)?;
+    let (trace_high, trace_low) = trace_id(trace)?;
     let span_id = |digits: &[u8]| match digits.len() {
         0..=16 => number(digits, 16, u64::MAX),
         _ => Err("span_id_too_long"),
@@ -111,8 +106,18 @@ fn ids(value: &[u8], mended: Mended) -> Result<Ids, &'static str> {
     Ok(Ids { trace_high, trace_low, span, parent, flags: u8::try_from(flags).unwrap_or(u8::MAX) })
 }
 
+/// Both halves of a trace id.
+pub(crate) fn trace_id(digits: &[u8]) -> Result<(u64, u64), &'static str> {
+    if digits.len() > 32 {
+        return Err("trace_id_too_long");
+    }
+    let (high, low) = digits.split_at(digits.len().saturating_sub(16));
+    let high = if high.is_empty() { 0 } else { number(high, 16, u64::MAX)? };
+    Ok((high, number(low, 16, u64::MAX)?))
+}
+
 /// A number without sign; too large is said as soon as it is.
-fn number(digits: &[u8], base: u32, max: u64) -> Result<u64, &'static str> {
+pub(crate) fn number(digits: &[u8], base: u32, max: u64) -> Result<u64, &'static str> {
     if digits.is_empty() {
         return Err("bad_number");
     }

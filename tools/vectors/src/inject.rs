@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::carrier::{Baggage, Ids, Names, Pairs, baggage, pairs};
 use crate::client;
+use crate::deviations::Deviation;
 use crate::json::{bytes, member, only, present, text};
 use crate::report::Checks;
 
@@ -59,13 +60,24 @@ enum Written {
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let input = Input::read(member(case, "input")?)?;
     let expected = member(case, "expected")?;
-    let expected = match present(expected, "hex") {
+    let mut expected = match present(expected, "hex") {
         Some(_) => Written::Bytes(bytes(expected, "hex")?),
         None => Written::Pairs(pairs(expected, "carrier")?),
     };
+    if let Written::Pairs(pairs) = &mut expected
+        && input.format == Format::B3
+        && input.ids.flags & DEBUGGED == DEBUGGED
+    {
+        pairs.push((String::from("x-b3-flags"), String::from("1")));
+        pairs.sort();
+        checks.deviates(Deviation::B3Debug);
+    }
     compare(&expected, injected(&input)?, checks);
     Ok(())
 }
+
+/// The flags of a trace that is recorded because somebody asked for it.
+const DEBUGGED: u8 = 3;
 
 /// What this client writes.
 fn injected(input: &Input) -> Result<Written, String> {

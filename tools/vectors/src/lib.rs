@@ -5,6 +5,7 @@
 //! to differ from Go's, `deviations` says what is expected instead; a module asks it about a
 //! case's input, never about its name.
 
+mod b3_rules;
 mod carrier;
 mod client;
 mod datagrams;

@@ -127,10 +127,25 @@ fn deviations_follow_from_what_a_case_says() {
     let report = run(&public_file("extract"));
     let counts = ["18.1", "18.2", "18.4", "18.13"].map(|number| report.deviating(number));
     assert_eq!(counts, [6, 2, 1, 1]);
+    assert_eq!(["b3-debug", "b3-parent"].map(|number| report.deviating(number)), [1, 1]);
+    assert_eq!(run(&public_file("inject")).deviating("b3-debug"), 1);
     let report = run(&public_file("transport"));
     assert_eq!(report.deviating("18.19"), 2);
     let report = run(&public_file("datagrams"));
     assert_eq!(["18.29", "18.30", "zipkin"].map(|number| report.deviating(number)), [1, 1, 1]);
+}
+
+#[test]
+fn a_b3_decision_without_ids_is_the_childs() {
+    let mut file = public_file("extract");
+    let cases = file["cases"].as_array_mut().unwrap();
+    cases.retain(|case| case["name"] == "b3_missing_trace");
+    for (name, value) in [("x-b3-sampled", "1"), ("x-b3-sampled", "0"), ("x-b3-flags", "1")] {
+        file["cases"][0]["input"]["carrier"] =
+            serde_json::json!([["x-b3-spanid", "2"], [name, value]]);
+        let report = run(&file);
+        assert_eq!((report.passed(), report.deviating("b3-decision")), (1, 1), "{report}");
+    }
 }
 
 #[test]

@@ -1,0 +1,240 @@
+//! Several formats at once, for a fleet that speaks more than one.
+
+use std::sync::Arc;
+
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
+use super::limits::BoundedBaggage;
+use super::{Extracted, Format};
+use crate::error::ExtractError;
+use crate::id::{SpanId, TraceId};
+use crate::span::state::SAMPLED;
+use crate::span::{Baggage, SpanContext};
+
+/// Several formats, in order: each is written, and the first that names a span is the context.
+///
+/// What the others hold is merged into it, an earlier one before a later: baggage and the debug id in
+/// any case, `tracestate` where it is of the same trace, flags and the parent's id where it is the
+/// same span. A broken context is counted, and the next format is tried; it is an error only where
+/// no format finds anything.
+///
+/// # Source
+///
+/// `CompositeCodec` in jaeger-client-java, which merges nothing.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::Tracer;
+/// use jaeger_client::propagation::{CompositeFormat, HttpHeaders, JaegerFormat, W3cFormat};
+/// let both = CompositeFormat::new(vec![
+///     Box::new(JaegerFormat::default()),
+///     Box::new(W3cFormat::default()),
+/// ]);
+/// let (tracer, _closer) = Tracer::builder("svc").format(both).null_reporter().build()?;
+/// let mut headers = HttpHeaders(Vec::<(String, String)>::new());
+/// tracer.inject(&tracer.start_span("op").context(), &mut headers);
+/// assert_eq!((headers.0[0].0.as_str(), headers.0[1].0.as_str()), ("uber-trace-id", "traceparent"));
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct CompositeFormat {
+    formats: Vec<Box<dyn Format>>,
+}
+
+impl CompositeFormat {
+    /// With formats in the order in which they count.
+    #[must_use]
+    pub fn new(formats: Vec<Box<dyn Format>>) -> Self {
+        Self { formats }
+    }
+}
+
+impl Format for CompositeFormat {
+    fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        let mut once = Once { carrier, names: String::new() };
+        self.formats.iter().map(|format| format.inject(context, &mut once)).sum()
+    }
+
+    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        let mut found: Option<Extracted> = None;
+        let (mut broken, mut first) = (0, None);
+        for format in &self.formats {
+            match format.extract(carrier) {
+                Ok(next) => {
+                    found = Some(match found {
+                        None => next,
+                        Some(found) => merged(found, next),
+                    });
+                }
+                Err(ExtractError::NotFound) => {}
+                Err(error) => {
+                    broken += 1;
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        match found {
+            Some(found) => Ok(Extracted { broken: found.broken + broken, ..found }),
+            None => Err(first.unwrap_or(ExtractError::NotFound)),
+        }
+    }
+}
+
+/// Joins what two formats found in one carrier, the earlier first.
+fn merged(earlier: Extracted, later: Extracted) -> Extracted {
+    let rank = |found: &Extracted| (found.context.is_valid(), found.context.decided);
+    let swap = rank(&later) > rank(&earlier);
+    let trace_id = if swap { later.context.trace_id } else { earlier.context.trace_id };
+    let (baggage, dropped) = merged_baggage(&earlier.context, &later.context, trace_id);
+    let baggage_dropped = earlier.baggage_dropped + later.baggage_dropped + dropped;
+    let broken = earlier.broken + later.broken;
+
+    let (base, other) = if swap { (later, earlier) } else { (earlier, later) };
+    let (mut context, other) = (base.context, other.context);
+    context.baggage = baggage;
+    context.debug_id = context.debug_id.or(other.debug_id);
+    if (context.trace_id, context.span_id) == (other.trace_id, other.span_id) {
+        // Both were written for one span. What was decided, the first says.
+        context.flags |= other.flags & !SAMPLED;
+        if context.parent_id == SpanId::NONE {
+            context.parent_id = other.parent_id;
+        }
+    }
+    Extracted { context, baggage_dropped, broken }
+}
+
+/// The items of both, and what W3C's headers hold of the trace that is gone on with.
+fn merged_baggage(
+    earlier: &SpanContext,
+    later: &SpanContext,
+    trace_id: TraceId,
+) -> (Option<Arc<Baggage>>, usize) {
+    let mut bounded = BoundedBaggage::default();
+    for (key, value) in earlier.baggage() {
+        bounded.set(key.to_owned(), value.to_owned());
+    }
+    for (key, value) in later.baggage() {
+        // HTTP headers know no case, W3C's baggage does; an item that came by both is still one.
+        if !earlier.baggage().any(|(known, _)| known.eq_ignore_ascii_case(key)) {
+            bounded.set(key.to_owned(), value.to_owned());
+        }
+    }
+    let of_trace = [earlier, later].into_iter().filter(|context| context.trace_id == trace_id);
+    let (mut state, mut random) = (None, false);
+    for baggage in of_trace.filter_map(|context| context.baggage.as_ref()) {
+        state = state.or_else(|| baggage.trace_state.clone());
+        random |= baggage.random;
+    }
+    bounded.foreign(state, random);
+    let dropped = bounded.dropped;
+    (bounded.finish(), dropped)
+}
+
+/// Passes each name on once: two formats may name the same, as both forms of B3 do for baggage.
+struct Once<'c> {
+    carrier: &'c mut dyn InjectCarrier,
+    /// Each with a line break behind it.
+    names: String,
+}
+
+impl InjectCarrier for Once<'_> {
+    fn set(&mut self, key: &str, value: &str) -> bool {
+        if self.names.split('\n').any(|name| name == key) && !key.is_empty() {
+            return true;
+        }
+        self.names.push_str(key);
+        self.names.push('\n');
+        self.carrier.set(key, value)
+    }
+
+    fn kind(&self) -> CarrierKind {
+        self.carrier.kind()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{B3Format, B3SingleFormat, HttpHeaders, JaegerFormat, W3cFormat};
+    use super::*;
+
+    fn all() -> CompositeFormat {
+        CompositeFormat::new(vec![
+            Box::new(JaegerFormat::default()),
+            Box::new(B3Format::default()),
+            Box::new(B3SingleFormat::default()),
+            Box::new(W3cFormat::default()),
+        ])
+    }
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Extracted, ExtractError> {
+        all().extract(&HttpHeaders(pairs.to_vec()))
+    }
+
+    const PARENT: &str = "00-0000000000000000000000000000000a-000000000000000b-01";
+
+    #[test]
+    fn the_first_that_names_a_span_is_the_context() {
+        let w3c = ("traceparent", PARENT);
+        let shown = |pairs: &[_]| read(pairs).unwrap().context.to_string();
+        let (a, b) = ("000000000000000a", "000000000000000b");
+        let first = format!("0000000000000001:0000000000000002:{:016}:0", 0);
+        assert_eq!(shown(&[w3c, ("uber-trace-id", "1:2:0:0"), ("b3", "3-4-1")]), first);
+        assert_eq!(shown(&[w3c]), format!("{a}:{b}:{:016}:1", 0));
+        // A debug id, baggage or a decision name no span.
+        let read = read(&[w3c, ("jaeger-debug-id", "d"), ("uberctx-k", "v"), ("b3", "0")]).unwrap();
+        assert_eq!(read.context.to_string(), format!("{a}:{b}:{:016}:1", 0));
+        assert_eq!(
+            (read.context.debug_id(), read.context.baggage_item("k")),
+            (Some("d"), Some("v"))
+        );
+    }
+
+    #[test]
+    fn a_broken_context_is_counted_and_the_next_is_tried() {
+        let read_ok =
+            read(&[("uber-trace-id", "x"), ("b3", "y"), ("traceparent", PARENT)]).unwrap();
+        assert_eq!((read_ok.broken, read_ok.context.trace_id().low()), (2, 10));
+        let error = read(&[("b3", "y"), ("uber-trace-id", "")]).unwrap_err();
+        assert_eq!(error, ExtractError::EmptyValue, "the first format's, not the first header's");
+        assert_eq!(read(&[("x", "y")]).unwrap_err(), ExtractError::NotFound);
+    }
+
+    #[test]
+    fn a_decision_stands_where_nothing_names_a_span() {
+        let context =
+            read(&[("uberctx-k", "v"), ("x-b3-sampled", "1"), ("b3", "0")]).unwrap().context;
+        assert!(context.decided && context.flags() == 1);
+        assert_eq!(context.baggage_item("k"), Some("v"));
+    }
+
+    #[test]
+    fn what_one_format_cannot_say_another_adds() {
+        let of_span = read(&[
+            ("b3", "a-b-1"),
+            ("traceparent", PARENT),
+            ("tracestate", "jaeger=b:c:9,other=x"),
+            ("baggage", "K=w3c,more=m"),
+            ("baggage-k", "b3"),
+        ]);
+        let context = of_span.unwrap().context;
+        assert_eq!(context.to_string(), "000000000000000a:000000000000000b:000000000000000c:9");
+        assert_eq!(context.trace_state(), Some("other=x"));
+        assert_eq!(context.baggage().collect::<Vec<_>>(), [("k", "b3"), ("more", "m")]);
+        let of_other = [("b3", "1-2-1"), ("traceparent", PARENT), ("tracestate", "other=x")];
+        let context = read(&of_other).unwrap().context;
+        assert_eq!((context.flags(), context.trace_state()), (1, None));
+    }
+
+    #[test]
+    fn names_that_formats_share_are_written_once() {
+        let context = SpanContext::new(TraceId::new(0, 1), SpanId::new(2), SpanId::NONE, 1)
+            .with_baggage_item("k", "v");
+        let mut pairs = Vec::<(String, String)>::new();
+        assert_eq!(all().inject(&context, &mut pairs), 0);
+        let mut names: Vec<_> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!((names.len(), count), (9, 9), "{names:?}");
+    }
+}

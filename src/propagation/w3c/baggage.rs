@@ -1,0 +1,176 @@
+//! `baggage`: items of the trace, their values percent-encoded.
+
+use crate::propagation::form;
+use crate::propagation::limits::{BoundedBaggage, MAX_BYTES};
+
+/// The most items, by W3C.
+const MAX_MEMBERS: usize = 64;
+
+/// The header's value, and how many items are left out: for want of room, or because their key is
+/// no token, which is never encoded.
+pub(super) fn write<'b>(items: impl Iterator<Item = (&'b str, &'b str)>) -> (String, usize) {
+    let (mut text, mut members, mut dropped) = (String::new(), 0, 0);
+    for (key, value) in items {
+        let before = text.len();
+        if before > 0 {
+            text.push(',');
+        }
+        text.push_str(key);
+        text.push('=');
+        encode(value, &mut text);
+        if is_token(key) && members < MAX_MEMBERS && text.len() <= MAX_BYTES {
+            members += 1;
+        } else {
+            text.truncate(before);
+            dropped += 1;
+        }
+    }
+    (text, dropped)
+}
+
+/// Collects items over all headers of the name.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    baggage: BoundedBaggage,
+    members: usize,
+}
+
+impl Reader {
+    pub(super) fn take(&mut self, header: &[u8]) {
+        for member in header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if member.is_empty() {
+                continue;
+            }
+            self.members += 1;
+            match item(member).filter(|_| self.members <= MAX_MEMBERS) {
+                Some((key, value)) => self.baggage.set(key.to_owned(), decode(value)),
+                None => self.baggage.dropped += 1,
+            }
+        }
+    }
+
+    pub(super) fn into_bounded(self) -> BoundedBaggage {
+        self.baggage
+    }
+}
+
+/// Key and encoded value of a member, without its properties.
+fn item(member: &[u8]) -> Option<(&str, &[u8])> {
+    let member = member.split(|byte| *byte == b';').next()?;
+    let at = member.iter().position(|byte| *byte == b'=')?;
+    let key = str::from_utf8(member[..at].trim_ascii_end()).ok()?;
+    is_token(key).then_some((key, member[at + 1..].trim_ascii()))
+}
+
+fn is_token(key: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !key.is_empty() && key.bytes().all(token)
+}
+
+/// Encodes what W3C does not let stand in a value, and the sign of encoding itself.
+fn encode(value: &str, text: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in value.bytes() {
+        if byte.is_ascii_graphic() && !b"\",;\\%".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push('%');
+            text.push(char::from(HEX[usize::from(byte >> 4)]));
+            text.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+}
+
+/// Decodes a value. A `%` without two digits stands for itself, and what is no UTF-8 is replaced.
+fn decode(value: &[u8]) -> String {
+    let mut decoded = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        if let (b'%', [high, low, after @ ..]) = (byte, after)
+            && let (Some(high), Some(low)) = (form::digit(*high), form::digit(*low))
+        {
+            decoded.push(high << 4 | low);
+            rest = after;
+        } else {
+            decoded.push(*byte);
+        }
+    }
+    form::text(decoded.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn taken(headers: &[&[u8]]) -> (Vec<(String, String)>, usize) {
+        let mut reader = Reader::default();
+        headers.iter().for_each(|header| reader.take(header));
+        let baggage = reader.into_bounded();
+        let dropped = baggage.dropped;
+        let items = baggage.finish().map_or_else(Vec::new, |baggage| {
+            baggage.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+        });
+        (items, dropped)
+    }
+
+    #[test]
+    fn items_are_read_without_their_properties() {
+        let (items, dropped) =
+            taken(&[b"k1=v1;p=1 , k2 = a%20b%zz+%2C;x;y=z", b"", b"k3=J%C3%BCrgen,empty="]);
+        let items: Vec<_> = items.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(items, [("k1", "v1"), ("k2", "a b%zz+,"), ("k3", "J\u{fc}rgen"), ("empty", "")]);
+        assert_eq!(dropped, 0);
+    }
+
+    #[test]
+    fn what_is_no_item_is_left_out_and_counted() {
+        let (items, dropped) = taken(&[b"novalue,=v,a b=c,\xff=1,ok=\xff%FF"]);
+        assert_eq!(items, [("ok".to_owned(), "\u{fffd}\u{fffd}".to_owned())]);
+        assert_eq!(dropped, 4);
+    }
+
+    #[test]
+    fn there_are_64_items_and_8192_bytes_at_most_both_ways() {
+        let items: Vec<_> = (0..70).map(|n| (format!("k{n}"), "v".to_owned())).collect();
+        let pairs = || items.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let (text, dropped) = write(pairs());
+        assert_eq!((text.split(',').count(), dropped), (64, 6));
+        let all: Vec<_> = pairs().map(|(key, value)| format!("{key}={value}")).collect();
+        let (read, dropped) = taken(&[all.join(",").as_bytes()]);
+        assert_eq!((read.len(), dropped), (64, 6));
+
+        let large = " ".repeat(3_000);
+        let (text, dropped) = write([("large", large.as_str()), ("small", "v")].into_iter());
+        assert_eq!((text.as_str(), dropped), ("small=v", 1));
+        let huge = format!("a={},b=2", "x".repeat(9_000));
+        assert_eq!(taken(&[huge.as_bytes()]), (vec![("b".to_owned(), "2".to_owned())], 1));
+    }
+
+    #[test]
+    fn a_key_that_is_no_token_is_not_written() {
+        let (text, dropped) =
+            write([("a b", "v"), ("", "v"), ("a;b", "v"), ("ok", "v")].into_iter());
+        assert_eq!((text.as_str(), dropped), ("ok=v", 3));
+    }
+
+    proptest! {
+        #[test]
+        fn law_reading_undoes_writing(
+            items in prop::collection::btree_map("[a-zA-Z0-9%!~|.-]{1,9}", "\\PC{0,20}|.{0,9}", 0..9),
+        ) {
+            let pairs = items.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            let (text, dropped) = write(pairs);
+            prop_assert_eq!(dropped, 0);
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{}", text);
+            let items: Vec<_> = items.into_iter().collect();
+            prop_assert_eq!(taken(&[text.as_bytes()]), (items, 0));
+        }
+
+        #[test]
+        fn law_any_bytes_are_taken(header in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = taken(&[&header]);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! W3C's headers: `traceparent`, `tracestate`, `baggage`.
+//!
+//! ```text
+//! traceparent: 00-00000000000000005af7183fb1d4cf5f-6b221d5bc9e6496c-01
+//! tracestate: jaeger=6b221d5bc9e6496c:5af7183fb1d4cf5f:3,other=abc
+//! baggage: customer=123,who=J%C3%BCrgen
+//! ```
+
+mod baggage;
+mod parent;
+mod state;
+
+use self::parent::Flags;
+use self::state::StateReader;
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
+use super::limits::BoundedBaggage;
+use super::{Extracted, Format, HeadersConfig, form};
+use crate::encoding::cut;
+use crate::error::ExtractError;
+use crate::span::SpanContext;
+use crate::span::state::SAMPLED;
+
+/// W3C Trace Context and W3C Baggage, which most tracers of any vendor understand.
+///
+/// What Jaeger knows and `traceparent` has no place for, the parent's id and the flags for debugging
+/// and firehose, goes into `tracestate` under `jaeger`; so a context that passes through these
+/// headers is the same afterwards. What others carry in `tracestate` is handed on as it is.
+///
+/// The debug header of [`HeadersConfig`] is read too.
+///
+/// # Shape and units
+///
+/// Ids are padded to 32 and 16 lower-case digits, and must be so in reading; zeros are refused.
+/// Versions to come are read as far as they agree with version 00. `tracestate` is kept up to 32
+/// members and 2,048 bytes, and dropped as a whole where it is malformed. `baggage` has 64 items and
+/// 8,192 bytes at most in either direction; the properties of its items are dropped.
+///
+/// # Source
+///
+/// W3C Trace Context, levels 1 and 2, and W3C Baggage; `TraceContextCodec` in jaeger-client-java for
+/// the debug header.
+#[derive(Clone, Debug)]
+pub struct W3cFormat {
+    debug: String,
+}
+
+impl W3cFormat {
+    /// With the debug header as named; the other names are W3C's.
+    #[must_use]
+    pub fn new(headers: &HeadersConfig) -> Self {
+        Self { debug: headers.debug.clone() }
+    }
+}
+
+impl Default for W3cFormat {
+    fn default() -> Self {
+        Self::new(&HeadersConfig::default())
+    }
+}
+
+pub(super) fn build(headers: &HeadersConfig) -> Box<dyn Format> {
+    Box::new(W3cFormat::new(headers))
+}
+
+const TRACE_PARENT: &str = "traceparent";
+const TRACE_STATE: &str = "tracestate";
+const BAGGAGE: &str = "baggage";
+
+impl Format for W3cFormat {
+    fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        let mut refused = 0;
+        if context.is_valid() {
+            let flags = context.flags();
+            let random = context.baggage.as_ref().is_some_and(|baggage| baggage.random);
+            let text = parent::write(context, Flags { sampled: flags & SAMPLED != 0, random });
+            let text = str::from_utf8(&text).unwrap_or_default();
+            refused += usize::from(!carrier.set(TRACE_PARENT, text));
+            if let Some(text) = state::write(context, flags) {
+                refused += usize::from(!carrier.set(TRACE_STATE, &text));
+            }
+        }
+        let (text, dropped) = baggage::write(context.baggage());
+        if !text.is_empty() && !carrier.set(BAGGAGE, &text) {
+            return refused + context.baggage().count();
+        }
+        refused + dropped
+    }
+
+    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        let mut parent: Option<(Vec<u8>, parent::Parsed)> = None;
+        let mut state = StateReader::default();
+        let mut items = baggage::Reader::default();
+        let mut debug_id = None;
+        let mut failure = None;
+        carrier.visit(&mut |key, value| {
+            if failure.is_some() {
+            } else if key.eq_ignore_ascii_case(TRACE_PARENT) {
+                let value = value.trim_ascii();
+                match &parent {
+                    Some((first, _)) if first == value => {}
+                    Some(_) => failure = Some(parent::invalid("it is given twice")),
+                    None => match parent::parse(value) {
+                        Ok(parsed) => parent = Some((value.to_vec(), parsed)),
+                        Err(error) => failure = Some(error),
+                    },
+                }
+            } else if key.eq_ignore_ascii_case(TRACE_STATE) {
+                state.take(value);
+            } else if key.eq_ignore_ascii_case(BAGGAGE) {
+                items.take(value);
+            } else if key.eq_ignore_ascii_case(&self.debug) {
+                let http = carrier.kind() == CarrierKind::HttpHeaders;
+                let decoded = form::decode(value).filter(|_| http).unwrap_or_else(|| value.into());
+                let id = form::text(decoded);
+                let id = cut(&id, MAX_DEBUG_ID_BYTES);
+                debug_id = (!id.is_empty()).then(|| id.into());
+            }
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let mut baggage: BoundedBaggage = items.into_bounded();
+        let mut context = SpanContext { remote: true, debug_id, ..SpanContext::default() };
+        if let Some((_, (trace_id, span_id, flags))) = parent {
+            context.trace_id = trace_id;
+            context.span_id = span_id;
+            let (foreign, ours) = state.finish();
+            (context.parent_id, context.flags) = state::joined(ours, span_id, flags.sampled);
+            baggage.foreign(foreign, flags.random);
+        }
+        let baggage_dropped = baggage.dropped;
+        context.baggage = baggage.finish();
+        if context.is_empty() {
+            return Err(ExtractError::NotFound);
+        }
+        Ok(Extracted { context, baggage_dropped, ..Extracted::default() })
+    }
+}
+
+/// The most of a debug id that is taken from a carrier.
+const MAX_DEBUG_ID_BYTES: usize = 2_048;

@@ -1,0 +1,146 @@
+//! `traceparent`: version, trace id, span id, flags.
+
+use crate::error::ExtractError;
+use crate::id::{SpanId, TraceId, hex_16};
+use crate::span::SpanContext;
+
+/// The flags that W3C has a meaning for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flags {
+    /// The caller records the trace.
+    pub(super) sampled: bool,
+    /// The trace id's last 56 bits are random, by the word of who began the trace (level 2).
+    pub(super) random: bool,
+}
+
+/// Trace, span, flags.
+pub(super) type Parsed = (TraceId, SpanId, Flags);
+
+/// The length of version 00, and of what versions to come begin with.
+const LENGTH: usize = 55;
+
+const RANDOM: u8 = 2;
+
+pub(super) fn write(context: &SpanContext, flags: Flags) -> [u8; LENGTH] {
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    text[3..19].copy_from_slice(&hex_16(context.trace_id.high()));
+    text[19..35].copy_from_slice(&hex_16(context.trace_id.low()));
+    text[36..52].copy_from_slice(&hex_16(context.span_id.get()));
+    text[54] = b'0' + u8::from(flags.sampled) + RANDOM * u8::from(flags.random);
+    text
+}
+
+/// Reads version 00, and of later versions what agrees with it.
+pub(super) fn parse(text: &[u8]) -> Result<Parsed, ExtractError> {
+    if text.is_empty() {
+        return Err(ExtractError::EmptyValue);
+    }
+    let (Some(known), later) = (text.first_chunk::<LENGTH>(), text.get(LENGTH)) else {
+        return Err(invalid("it is shorter than 55 characters"));
+    };
+    if [known[2], known[35], known[52]] != [b'-'; 3] {
+        return Err(invalid("its parts are not separated by '-' where they should be"));
+    }
+    let version = lower_hex(&known[..2]).ok_or_else(|| invalid("its version is not lower hex"))?;
+    match (version, later) {
+        (0xff, _) => return Err(invalid("its version is ff")),
+        (0, Some(_)) => return Err(invalid("it is longer than 55 characters in version 00")),
+        (_, Some(after)) if *after != b'-' => {
+            return Err(invalid("what follows its flags is not separated by '-'"));
+        }
+        _ => {}
+    }
+    let id = |digits| lower_hex(digits).ok_or_else(|| invalid("an id is not lower hex"));
+    let trace_id = TraceId::new(id(&known[3..19])?, id(&known[19..35])?);
+    let span_id = SpanId::new(id(&known[36..52])?);
+    let flags = lower_hex(&known[53..]).ok_or_else(|| invalid("its flags are not lower hex"))?;
+    if !trace_id.is_valid() || span_id.get() == 0 {
+        return Err(invalid("an id is zero"));
+    }
+    let has = |flag: u8| flags & u64::from(flag) != 0;
+    Ok((trace_id, span_id, Flags { sampled: has(1), random: has(RANDOM) }))
+}
+
+pub(super) fn invalid(what: &'static str) -> ExtractError {
+    ExtractError::Invalid { header: super::TRACE_PARENT, what }
+}
+
+/// A number of up to 16 digits. Capitals are refused, as W3C asks.
+pub(super) fn lower_hex(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    digits.iter().try_fold(0, |number: u64, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some((number << 4) | u64::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const IDS: &str = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
+
+    fn read(text: &str) -> Option<Flags> {
+        parse(text.as_bytes()).ok().map(|(_, _, flags)| flags)
+    }
+
+    #[test]
+    fn flags_are_read_by_bit_in_any_version() {
+        for (flags, sampled, random) in
+            [("00", false, false), ("01", true, false), ("03", true, true), ("fe", false, true)]
+        {
+            for (version, rest) in [("00", ""), ("01", ""), ("cc", "-what-will-be"), ("fe", "-")] {
+                let text = format!("{version}-{IDS}-{flags}{rest}");
+                assert_eq!(read(&text), Some(Flags { sampled, random }), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_broken_is_refused() {
+        let zeros = "0".repeat(32);
+        for text in [
+            String::new(),
+            format!("00-{IDS}-0"),
+            format!("00-{IDS}-01-"),
+            format!("00-{IDS}-01-more"),
+            format!("01-{IDS}-01.more"),
+            format!("ff-{IDS}-01"),
+            format!("0-{IDS}-001"),
+            format!("0x-{IDS}-01"),
+            format!("00-{IDS}-0X"),
+            format!("00_{IDS}-01"),
+            format!("00-{}-01", IDS.to_uppercase()),
+            format!("00-{zeros}-00f067aa0ba902b7-01"),
+            format!("00-{}-{}-01", &IDS[..32], &zeros[..16]),
+            "00-4bf92f3577b34da6-a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
+            IDS.to_owned(),
+        ] {
+            assert!(read(&text).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn law_reading_undoes_writing(
+            ids in (any::<u64>(), 1..=u64::MAX, 1..=u64::MAX), sampled: bool, random: bool,
+        ) {
+            let (trace, span) = (TraceId::new(ids.0, ids.1), SpanId::new(ids.2));
+            let flags = Flags { sampled, random };
+            let text = write(&SpanContext::new(trace, span, SpanId::NONE, 0), flags);
+            prop_assert_eq!(parse(&text), Ok((trace, span, flags)));
+        }
+
+        #[test]
+        fn law_any_bytes_are_taken(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = parse(&bytes);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! `tracestate`: what each vendor carries along the trace; ours is the member `jaeger`.
+//!
+//! `jaeger={span}:{parent}:{flags}`, in hex. The span's id says for which span the member was
+//! written: where a tracer in between made spans of its own, the parent's id is out of date, and the
+//! flags, which are the trace's, are not.
+
+use std::sync::Arc;
+
+use super::parent::lower_hex;
+use crate::id::SpanId;
+use crate::span::SpanContext;
+use crate::span::state::SAMPLED;
+
+const OURS: &str = "jaeger";
+
+/// The most members there may be, by W3C.
+const MAX_MEMBERS: usize = 32;
+
+/// The most bytes of other vendors' members that are handed on. W3C asks for 512 at least.
+const MAX_BYTES: usize = 2_048;
+
+/// Where some must go, those that are longer go first, by W3C.
+const LONG: usize = 128;
+
+/// Our member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ours {
+    span_id: SpanId,
+    parent_id: SpanId,
+    flags: u8,
+}
+
+/// Collects members over all headers of the name.
+#[derive(Debug, Default)]
+pub(super) struct StateReader {
+    foreign: String,
+    members: usize,
+    ours: Option<Ours>,
+    broken: bool,
+}
+
+impl StateReader {
+    pub(super) fn take(&mut self, header: &[u8]) {
+        for member in header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if self.broken || member.is_empty() {
+                continue;
+            }
+            self.members += 1;
+            let text = str::from_utf8(member).ok();
+            let Some((key, value)) =
+                text.and_then(well_formed).filter(|_| self.members <= MAX_MEMBERS)
+            else {
+                self.broken = true;
+                continue;
+            };
+            if key == OURS {
+                self.ours = self.ours.or_else(|| read(value));
+                continue;
+            }
+            if !self.foreign.is_empty() {
+                self.foreign.push(',');
+            }
+            self.foreign.push_str(text.unwrap_or_default());
+        }
+    }
+
+    /// Others' members and ours; nothing of either where a part is malformed.
+    pub(super) fn finish(self) -> (Option<Arc<str>>, Option<Ours>) {
+        if self.broken {
+            return (None, None);
+        }
+        let foreign =
+            if self.foreign.len() > MAX_BYTES { shortened(&self.foreign) } else { self.foreign };
+        ((!foreign.is_empty()).then(|| foreign.into()), self.ours)
+    }
+}
+
+/// Key and value of a member that is as W3C says.
+fn well_formed(member: &str) -> Option<(&str, &str)> {
+    let (key, value) = member.split_once('=')?;
+    let mut letters = key.bytes();
+    let begins = letters.next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let goes_on =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/@".contains(&byte);
+    let printable = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'=';
+    let whole = begins && letters.all(goes_on) && value.bytes().all(printable);
+    (whole && key.len() <= 256 && value.len() <= 256).then_some((key, value))
+}
+
+/// Members to the limit: the long ones go first, then those from the end.
+fn shortened(foreign: &str) -> String {
+    let mut over = foreign.len() - MAX_BYTES;
+    let mut kept: Vec<&str> = foreign.split(',').collect();
+    for long in [true, false] {
+        for at in (0..kept.len()).rev() {
+            if over > 0 && (kept[at].len() > LONG || !long) {
+                over = over.saturating_sub(kept.remove(at).len() + 1);
+            }
+        }
+    }
+    kept.join(",")
+}
+
+fn read(value: &str) -> Option<Ours> {
+    let mut parts = value.as_bytes().split(|byte| *byte == b':');
+    let mut next = || lower_hex(parts.next()?);
+    let (span_id, parent_id) = (SpanId::new(next()?), SpanId::new(next()?));
+    let flags = u8::try_from(next()?).ok()?;
+    parts.next().is_none().then_some(Ours { span_id, parent_id, flags })
+}
+
+/// The parent's id and the flags of a span: what our member says of it, and what the caller decided.
+pub(super) fn joined(ours: Option<Ours>, span_id: SpanId, sampled: bool) -> (SpanId, u8) {
+    let decision = u8::from(sampled) * SAMPLED;
+    match ours {
+        Some(Ours { span_id: of, parent_id, flags }) => {
+            (if of == span_id { parent_id } else { SpanId::NONE }, flags & !SAMPLED | decision)
+        }
+        None => (SpanId::NONE, decision),
+    }
+}
+
+/// The header's value: our member in front where it says what `traceparent` does not, then those of
+/// others.
+pub(super) fn write(context: &SpanContext, flags: u8) -> Option<String> {
+    let foreign = context.trace_state().unwrap_or_default();
+    if context.parent_id == SpanId::NONE && flags & !SAMPLED == 0 {
+        return (!foreign.is_empty()).then(|| foreign.to_owned());
+    }
+    let SpanContext { span_id, parent_id, .. } = context;
+    let mut text = format!("{OURS}={span_id}:{parent_id}:{flags:x}");
+    for member in foreign.split(',').filter(|member| !member.is_empty()).take(MAX_MEMBERS - 1) {
+        text.push(',');
+        text.push_str(member);
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::TraceId;
+    use proptest::prelude::*;
+
+    fn taken(headers: &[&str]) -> (Option<Arc<str>>, Option<Ours>) {
+        let mut reader = StateReader::default();
+        headers.iter().for_each(|header| reader.take(header.as_bytes()));
+        reader.finish()
+    }
+
+    #[test]
+    fn members_are_kept_as_they_are_in_their_order() {
+        let (foreign, ours) = taken(&["rojo=00f0,, congo=t61 x~!\"", "\t", "0tenant@system=a/b "]);
+        assert_eq!(foreign.as_deref(), Some("rojo=00f0,congo=t61 x~!\",0tenant@system=a/b"));
+        assert_eq!(ours, None);
+    }
+
+    #[test]
+    fn what_is_malformed_drops_the_whole() {
+        let key = "k".repeat(257);
+        for broken in [
+            "a",
+            "=1",
+            "A=1",
+            "a b=1",
+            "-a=1",
+            "a=1=2",
+            "a=\u{e9}",
+            "a=\u{7f}",
+            &format!("{key}=1"),
+        ] {
+            assert_eq!(taken(&["fine=1", broken]), (None, None), "{broken}");
+        }
+        let long = format!("a={}", "v".repeat(257));
+        assert_eq!(taken(&[&long]), (None, None));
+    }
+
+    #[test]
+    fn there_are_32_members_and_2048_bytes_at_most() {
+        let many = |count| (0..count).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        assert!(taken(&[&many(32)]).0.is_some());
+        assert!(taken(&[&many(33)]).0.is_none());
+        let long = format!("long={}", "v".repeat(200));
+        let short = |n: usize| format!("s{n}={}", "v".repeat(95));
+        let members: Vec<_> = (0..20).map(short).chain([long]).chain((20..22).map(short)).collect();
+        let kept = taken(&[&members.join(",")]).0.unwrap();
+        assert!(kept.len() <= MAX_BYTES && !kept.contains("long="), "{}", kept.len());
+        assert!(kept.starts_with("s0=") && kept.contains(",s19=") && !kept.contains("s21="));
+    }
+
+    #[test]
+    fn our_member_is_in_front_and_only_where_it_says_something() {
+        let foreign = (0..32).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        let context = |parent, flags| {
+            let ids = (TraceId::new(0, 1), SpanId::new(2), SpanId::new(parent));
+            let mut context = SpanContext::new(ids.0, ids.1, ids.2, flags);
+            let mut baggage = crate::propagation::limits::BoundedBaggage::default();
+            baggage.foreign(Some(foreign.as_str().into()), false);
+            context.baggage = baggage.finish();
+            write(&context, flags)
+        };
+        assert_eq!(context(0, 1).as_deref(), Some(foreign.as_str()));
+        let text = context(3, 9).unwrap();
+        assert!(text.starts_with("jaeger=0000000000000002:0000000000000003:9,k0=v,"), "{text}");
+        assert!(text.ends_with(",k30=v"), "one goes, so that there are 32: {text}");
+    }
+
+    #[test]
+    fn a_member_of_another_span_keeps_its_flags_and_loses_its_parent() {
+        let ours = taken(&["jaeger=2:3:b"]).1;
+        assert_eq!(joined(ours, SpanId::new(2), true), (SpanId::new(3), 11));
+        assert_eq!(joined(ours, SpanId::new(4), false), (SpanId::NONE, 10));
+        for broken in ["jaeger=1", "jaeger=2:3:100", "jaeger=2:3:1:4", "jaeger=2:z:1"] {
+            assert_eq!(taken(&[broken, "a=1"]), (Some("a=1".into()), None), "{broken}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn law_any_headers_are_taken_and_what_is_kept_is_taken_again(
+            headers in prop::collection::vec("([a-z0-9@=,:; \\PC]{0,20},?){0,40}", 0..3),
+        ) {
+            let headers: Vec<_> = headers.iter().map(String::as_str).collect();
+            let (foreign, _) = taken(&headers);
+            if let Some(foreign) = foreign {
+                prop_assert!(foreign.len() <= MAX_BYTES);
+                prop_assert_eq!(taken(&[&foreign]).0, Some(foreign));
+            }
+        }
+    }
+}
