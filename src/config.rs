@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::error::ConfigError;
 use crate::propagation::{self, HeadersConfig};
+use crate::reporter::Output;
 use crate::sampler;
 use crate::span::OwnedTagValue;
 use crate::tracer::{Closer, Tracer, defaults};
-use crate::transport::{AgentProtocol, MAX_PACKET_BYTES};
+use crate::transport::{AgentProtocol, HttpConfig, MAX_PACKET_BYTES};
 
 /// All that a tracer is configured by, in Jaeger's own words.
 ///
@@ -235,16 +236,21 @@ impl Default for ReporterConfig {
 }
 
 impl ReporterConfig {
-    fn check(&self) -> Result<(), ConfigError> {
-        let field = "reporter.collector_endpoint";
-        match &self.collector_endpoint {
-            Some(_) => Err(ConfigError::FeatureOff { field, feature: "collector-http" }),
-            None => Ok(()),
-        }
-    }
-
     fn reconnect_interval(&self) -> Option<Duration> {
         (!self.disable_attempt_reconnecting).then_some(self.attempt_reconnect_interval)
+    }
+
+    /// How to send to a collector at this URL.
+    fn http(&self, endpoint: &str) -> HttpConfig {
+        HttpConfig {
+            user: self.user.clone(),
+            password: self.password.clone(),
+            auth_token: self.auth_token.clone(),
+            headers: self.http_headers.clone(),
+            ca_certificates: self.ca_certificates.clone(),
+            timeout: self.sender_timeout,
+            ..HttpConfig::new(endpoint)
+        }
     }
 }
 
@@ -267,7 +273,6 @@ impl Configuration {
             let name = if self.service_name.is_empty() { "disabled" } else { &self.service_name };
             return Tracer::builder(name).sampler(never).null_reporter().build();
         }
-        self.reporter.check()?;
         let mut builder = Tracer::builder(&self.service_name)
             .sampler(sampler::from_name(
                 &self.sampler.kind,
@@ -283,6 +288,15 @@ impl Configuration {
             .format(propagation::from_names(&self.propagation, &self.headers)?)
             .trace_id_128bit(self.trace_id_128bit)
             .max_tag_value_length(self.max_tag_value_length);
+        if let Some(endpoint) = &self.reporter.collector_endpoint {
+            builder = builder.collector(self.reporter.http(endpoint));
+        }
+        if let Some(endpoint) = &self.reporter.oversize_endpoint {
+            builder = builder.oversize_to(self.reporter.http(endpoint));
+        }
+        if self.reporter.log_spans {
+            builder = builder.also_report_to(Output::logging());
+        }
         for (key, value) in &self.tags {
             builder = builder.tag(key, value.clone());
         }

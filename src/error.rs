@@ -167,10 +167,19 @@ pub enum TransportError {
         /// The address in use.
         address: String,
     },
-    /// The datagram is larger than the path lets through.
+    /// The message is larger than the path, or the server, lets through.
     TooLarge {
         /// Its size in bytes.
         bytes: usize,
+    },
+    /// The server did not want it.
+    Answered {
+        /// Where it was posted to.
+        address: String,
+        /// The status of the answer.
+        status: u16,
+        /// The beginning of the answer's body.
+        said: String,
     },
     /// Anything else that the operating system says.
     Io {
@@ -184,7 +193,10 @@ impl fmt::Display for TransportError {
         match self {
             Self::Unresolved { address, source } => write!(f, "cannot resolve {address}: {source}"),
             Self::Refused { address } => write!(f, "nothing listens at {address}"),
-            Self::TooLarge { bytes } => write!(f, "a datagram of {bytes} bytes does not pass"),
+            Self::TooLarge { bytes } => write!(f, "a message of {bytes} bytes does not pass"),
+            Self::Answered { address, status, said } => {
+                write!(f, "{address} answered {status} {said:?}")
+            }
             Self::Io { source } => write!(f, "cannot send: {source}"),
         }
     }
@@ -194,7 +206,7 @@ impl std::error::Error for TransportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unresolved { source, .. } | Self::Io { source } => Some(source),
-            Self::Refused { .. } | Self::TooLarge { .. } => None,
+            Self::Refused { .. } | Self::TooLarge { .. } | Self::Answered { .. } => None,
         }
     }
 }

@@ -52,11 +52,11 @@ pub use self::diag::{Logger, NullLogger, StderrLogger};
 pub use self::error::{ConfigError, ExtractError, TransportError};
 pub use self::id::{IdGenerator, SpanId, TraceId};
 pub use self::propagation::HeadersConfig;
-pub use self::reporter::{FinishedSpan, InMemoryReporter};
+pub use self::reporter::{FinishedSpan, InMemoryReporter, Output, Reporter};
 pub use self::span::{
     InSpan, OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, TagValue, TraceFutureExt,
     wrap,
 };
-pub use self::stats::{Dropped, Receipt, Stats};
+pub use self::stats::{Dropped, Receipt, ReporterStats, Stats};
 pub use self::tracer::{Closer, Tracer, TracerBuilder};
-pub use self::transport::AgentProtocol;
+pub use self::transport::{AgentProtocol, CollectorFormat, HttpConfig};

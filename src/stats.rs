@@ -33,6 +33,10 @@ impl Dropped {
 /// `started == open + finished` and
 /// `finished == not_sampled + sent + dropped.total() + queued`; a span is in exactly one of them.
 ///
+/// With several outputs, `sent` and `dropped` follow the first; each has counts of its own in
+/// [`Tracer::reporter_stats`](crate::Tracer::reporter_stats). A span is `queued` until the first
+/// output is done with it.
+///
 /// *Sent* over UDP means handed to the operating system. Whether the agent got it, and stored it,
 /// no client can know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +64,7 @@ pub struct Stats {
     pub decoding_errors: u64,
     /// Baggage items refused or cut, on extraction and on setting.
     pub baggage_limited: u64,
-    /// Datagrams sent.
+    /// Datagrams, or other messages, sent.
     pub datagrams: u64,
 }
 
@@ -97,6 +101,32 @@ impl fmt::Display for Stats {
         }
         Ok(())
     }
+}
+
+/// What became of the spans that one of a tracer's outputs was given.
+///
+/// # Shape and units
+///
+/// Counts of spans since the tracer was built, `queued` as it is now:
+/// `taken == sent + queued + dropped.total()`. Spans that still wait for the reporter's thread, or
+/// never came to it, are in the tracer's own [`Stats`] alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReporterStats {
+    /// The output's name.
+    pub name: String,
+    /// Spans it was given.
+    pub taken: u64,
+    /// Spans that it got rid of as it should.
+    pub sent: u64,
+    /// Spans that it keeps, to send them with others.
+    pub queued: u64,
+    /// Spans lost, by cause.
+    pub dropped: Dropped,
+    /// Spans that were cut to fit a message of this output.
+    pub trimmed: u64,
+    /// Messages sent.
+    pub messages: u64,
 }
 
 /// What a flush or close achieved.

@@ -125,6 +125,13 @@ impl<'a> BatchView<'a> {
         self
     }
 
+    /// The number of the message around it: the batch's own, as in Go, or 1.
+    #[expect(clippy::cast_possible_truncation, reason = "sequence ids are 32 bits wide")]
+    #[expect(clippy::cast_sign_loss, reason = "and have no sign")]
+    pub(super) fn sequence_id(&self) -> u32 {
+        self.seq_no.unwrap_or(1) as u32
+    }
+
     /// Its spans, in order.
     pub fn spans(&self) -> impl Iterator<Item = SpanView<'a>> + 'a {
         let mut reader = Reader::new(self.spans.bytes);
@@ -184,10 +191,10 @@ impl<'a> BatchView<'a> {
     }
 }
 
-/// The compact message with sequence id 1, for the table of formats.
+/// The compact message, numbered as the batch is.
 #[expect(clippy::unnecessary_wraps, reason = "one signature for all formats")]
 pub(super) fn message(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
-    Ok(batch.to_message(1))
+    Ok(batch.to_message(batch.sequence_id()))
 }
 
 const PROTOCOL: u8 = 0x82;

@@ -12,9 +12,9 @@ use super::batch::{BatchView, ClientStats, METHOD, ProcessView};
 use super::read::DecodeError;
 use super::view::{LogView, ReferenceView, SpanView, TagView, ValueView};
 
-/// The `emitBatch` message with sequence id 1.
+/// The `emitBatch` message, numbered as the batch is.
 pub(super) fn message(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
-    batch.to_binary_message(1)
+    batch.to_binary_message(batch.sequence_id().cast_signed())
 }
 
 /// The bare `Batch` structure, as a collector takes it in a POST.
@@ -53,14 +53,18 @@ pub(super) fn write(
     fill: impl FnOnce(&mut Out<'_>) -> thrift::Result<()>,
 ) -> Result<Vec<u8>, DecodeError> {
     let mut bytes = Vec::new();
-    fill(&mut TBinaryOutputProtocol::new(&mut bytes, true))
-        .map_err(|error| DecodeError::Unwritable { what: error.to_string() })?;
+    fill(&mut TBinaryOutputProtocol::new(&mut bytes, true)).map_err(unwritable)?;
     Ok(bytes)
 }
 
-pub(super) fn structure(
-    out: &mut Out<'_>,
-    fill: impl FnOnce(&mut Out<'_>) -> thrift::Result<()>,
+#[expect(clippy::needless_pass_by_value, reason = "it goes to `map_err`")]
+pub(super) fn unwritable(error: thrift::Error) -> DecodeError {
+    DecodeError::Unwritable { what: error.to_string() }
+}
+
+pub(super) fn structure<P: TOutputProtocol>(
+    out: &mut P,
+    fill: impl FnOnce(&mut P) -> thrift::Result<()>,
 ) -> thrift::Result<()> {
     out.write_struct_begin(&TStructIdentifier { name: String::new() })?;
     fill(out)?;
@@ -68,22 +72,22 @@ pub(super) fn structure(
     out.write_struct_end()
 }
 
-pub(super) fn field(
-    out: &mut Out<'_>,
+pub(super) fn field<P: TOutputProtocol>(
+    out: &mut P,
     kind: TType,
     id: i16,
-    value: impl FnOnce(&mut Out<'_>) -> thrift::Result<()>,
+    value: impl FnOnce(&mut P) -> thrift::Result<()>,
 ) -> thrift::Result<()> {
     out.write_field_begin(&TFieldIdentifier { name: None, field_type: kind, id: Some(id) })?;
     value(out)?;
     out.write_field_end()
 }
 
-pub(super) fn list<T>(
-    out: &mut Out<'_>,
+pub(super) fn list<P: TOutputProtocol, T>(
+    out: &mut P,
     count: usize,
     items: impl Iterator<Item = T>,
-    mut element: impl FnMut(&mut Out<'_>, T) -> thrift::Result<()>,
+    mut element: impl FnMut(&mut P, T) -> thrift::Result<()>,
 ) -> thrift::Result<()> {
     let size = i32::try_from(count).map_err(|_| too_many(count))?;
     out.write_list_begin(&TListIdentifier { element_type: TType::Struct, size })?;
@@ -100,15 +104,27 @@ fn too_many(count: usize) -> thrift::Error {
     ))
 }
 
-pub(super) fn i64_field(out: &mut Out<'_>, id: i16, value: i64) -> thrift::Result<()> {
+pub(super) fn i64_field<P: TOutputProtocol>(
+    out: &mut P,
+    id: i16,
+    value: i64,
+) -> thrift::Result<()> {
     field(out, TType::I64, id, |out| out.write_i64(value))
 }
 
-pub(super) fn i32_field(out: &mut Out<'_>, id: i16, value: i32) -> thrift::Result<()> {
+pub(super) fn i32_field<P: TOutputProtocol>(
+    out: &mut P,
+    id: i16,
+    value: i32,
+) -> thrift::Result<()> {
     field(out, TType::I32, id, |out| out.write_i32(value))
 }
 
-pub(super) fn bytes_field(out: &mut Out<'_>, id: i16, value: &[u8]) -> thrift::Result<()> {
+pub(super) fn bytes_field<P: TOutputProtocol>(
+    out: &mut P,
+    id: i16,
+    value: &[u8],
+) -> thrift::Result<()> {
     field(out, TType::String, id, |out| out.write_bytes(value))
 }
 

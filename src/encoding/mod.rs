@@ -24,6 +24,8 @@ pub(crate) use self::scratch::{Scratch, cut};
 pub use self::scratch::{put_log, put_reference, put_tag};
 pub(crate) use self::view::tags_of;
 pub use self::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};
+#[cfg(feature = "collector-http")]
+pub(crate) use self::zipkin::base64;
 
 /// One wire format a batch of canonical spans can leave the process in.
 #[derive(Debug)]
@@ -33,17 +35,38 @@ pub struct Member {
     pub name: &'static str,
     /// The file of this folder that writes it.
     pub file: &'static str,
+    /// Whether it is a message of an agent's protocol, which is numbered and tells of losses.
+    pub is_message: bool,
     /// Turns a batch into the bytes of one message or body of this format.
     pub encode: fn(&BatchView<'_>) -> Result<Vec<u8>, DecodeError>,
 }
 
 /// The formats, one row a file. The conformance test encodes the same batch with each of them.
 pub const MEMBERS: &[Member] = &[
-    Member { name: "thrift-compact", file: "batch", encode: batch::message },
-    Member { name: "thrift-binary", file: "binary", encode: binary::message },
-    Member { name: "thrift-binary-batch", file: "binary", encode: binary::body },
-    Member { name: "zipkin-thrift", file: "zipkin", encode: zipkin::body },
+    Member { name: "thrift-compact", is_message: true, file: "batch", encode: batch::message },
+    Member { name: "thrift-binary", is_message: true, file: "binary", encode: binary::message },
+    Member { name: "thrift-binary-batch", is_message: false, file: "binary", encode: binary::body },
+    Member { name: "zipkin-thrift", is_message: false, file: "zipkin", encode: zipkin::body },
+    Member { name: "zipkin-compact", is_message: true, file: "zipkin", encode: zipkin::message },
+    Member {
+        name: "zipkin-json-v2",
+        is_message: false,
+        file: "zipkin/v2",
+        encode: zipkin::v2_body,
+    },
 ];
+
+/// The format of that name; the first one for a name that is none.
+pub(crate) fn member(name: &str) -> &'static Member {
+    MEMBERS.iter().find(|member| member.name == name).unwrap_or(&MEMBERS[0])
+}
+
+impl Member {
+    /// Whether it is made of canonical bytes as they are.
+    pub(crate) fn is_compact_batch(&self) -> bool {
+        self.file == "batch"
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -6,29 +6,34 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
 
+use super::output::{Ledger, Outlet};
 use super::shards::Shards;
 use super::worker::{Control, Worker};
 use crate::clock;
 use crate::error::ConfigError;
 use crate::span::core::Core;
-use crate::transport::{AgentProtocol, MAX_PACKET_BYTES, Transport};
+use crate::stats::ReporterStats;
+use crate::transport::{Hurry, MAX_PACKET_BYTES};
 
 /// What a remote reporter is made from.
 #[derive(Debug)]
 pub(crate) struct RemoteOptions {
-    pub(crate) transport: Box<dyn Transport>,
-    pub(crate) protocol: AgentProtocol,
+    /// At least one; the tracer's ledger follows the first.
+    pub(crate) outlets: Vec<Outlet>,
+    pub(crate) hurry: Hurry,
     pub(crate) max_packet_bytes: usize,
     pub(crate) shards: usize,
     pub(crate) queue_spans: usize,
     pub(crate) flush_interval: Duration,
-    /// The process in its compact bytes.
-    pub(crate) process: Vec<u8>,
+    /// The bytes of the process, which are sent with every message.
+    pub(crate) process_bytes: usize,
 }
 
 /// Asks the worker for things. It ends when it is closed.
 pub(crate) struct Remote {
     control: Sender<Control>,
+    ledgers: Vec<Arc<Ledger>>,
+    hurry: Hurry,
     /// The worker holds the other end as long as it lives.
     worker: Weak<()>,
 }
@@ -43,28 +48,39 @@ impl fmt::Debug for Remote {
 pub(crate) struct Unstarted {
     worker: Worker,
     control: Sender<Control>,
+    ledgers: Vec<Arc<Ledger>>,
+    hurry: Hurry,
 }
 
 impl Remote {
     /// Makes the buffers and a worker for them.
     pub(crate) fn prepare(options: RemoteOptions) -> (Arc<Shards>, Unstarted) {
-        let max_bytes = options.max_packet_bytes.min(options.transport.max_message_bytes());
+        let first = options.outlets.first().and_then(Outlet::max_bytes);
+        let max_bytes = options.max_packet_bytes.min(first.unwrap_or(MAX_PACKET_BYTES));
+        let whole = options.outlets.iter().map(Outlet::largest_span).max().unwrap_or_default();
         // Small datagrams hold fewer spans, so that there have to be more of them.
         let a_datagram = (SPANS_PER_DATAGRAM * max_bytes / MAX_PACKET_BYTES).max(1);
         let queued = options.queue_spans.div_ceil(a_datagram).clamp(1, MAX_QUEUED_DATAGRAMS);
         let (full_in, full) = bounded(queued);
         // As many as can be under way, so that none is given back to the allocator.
         let (spare, spare_out) = bounded(queued + options.shards.next_power_of_two() + 1);
-        let sizes = (max_bytes, options.process.len());
+        let sizes = (max_bytes, options.process_bytes, whole);
         let shards = Arc::new(Shards::new(options.shards, sizes, full_in, spare_out));
         let (control, requests) = unbounded();
-        let worker = Worker::new(Arc::clone(&shards), options, max_bytes, full, spare, requests);
-        (shards, Unstarted { worker, control })
+        let ledgers = options.outlets.iter().map(Outlet::ledger).collect();
+        let hurry = options.hurry.clone();
+        let worker = Worker::new(Arc::clone(&shards), options, full, spare, requests);
+        (shards, Unstarted { worker, control, ledgers, hurry })
     }
 
     /// Whether the worker has ended.
     pub(crate) fn is_gone(&self) -> bool {
         self.worker.strong_count() == 0
+    }
+
+    /// What became of the spans at each output, the first one first.
+    pub(crate) fn reporter_stats(&self) -> Vec<ReporterStats> {
+        self.ledgers.iter().map(|ledger| ledger.read()).collect()
     }
 
     /// Has everything sent that was finished before the call. Whether that was done in time.
@@ -75,6 +91,8 @@ impl Remote {
     /// Has everything sent and ends the worker. Whether that was done in time; where not, it goes
     /// on in the background and ends by itself.
     pub(crate) fn close(&self, timeout: Duration) -> bool {
+        // Nobody wants to wait for a collector to come back now.
+        self.hurry.begin();
         self.ask(Control::Close, timeout)
     }
 
@@ -90,7 +108,8 @@ impl Unstarted {
     pub(crate) fn start(self, core: Arc<Core>) -> Result<Remote, ConfigError> {
         let worker = self.worker.life();
         self.worker.spawn(core)?;
-        Ok(Remote { control: self.control, worker })
+        let Self { control, ledgers, hurry, .. } = self;
+        Ok(Remote { control, ledgers, hurry, worker })
     }
 }
 

@@ -63,16 +63,19 @@ pub(crate) struct Shards {
     headroom: usize,
     /// The most bytes of spans a buffer takes; less once a smaller datagram size was learned.
     room: AtomicUsize,
+    /// The largest span that some output takes whole; it has a buffer to itself if it must.
+    whole: usize,
     full: Sender<Buffer>,
     spare: Receiver<Vec<u8>>,
     flow: Mutex<Flow>,
 }
 
 impl Shards {
-    /// `count` buffers for datagrams of `max_bytes`, of which `process_bytes` are the process.
+    /// `count` buffers for datagrams of `max_bytes`, of which `process_bytes` are the process; spans
+    /// of `whole` bytes are taken even if that is more.
     pub(crate) fn new(
         count: usize,
-        (max_bytes, process_bytes): (usize, usize),
+        (max_bytes, process_bytes, whole): (usize, usize, usize),
         full: Sender<Buffer>,
         spare: Receiver<Vec<u8>>,
     ) -> Self {
@@ -85,6 +88,7 @@ impl Shards {
             shards: (0..count.next_power_of_two()).map(|_| empty()).collect(),
             headroom,
             room: AtomicUsize::new(room_in(max_bytes, process_bytes)),
+            whole,
             full,
             spare,
             flow: Mutex::default(),
@@ -173,20 +177,28 @@ impl Shards {
         }
     }
 
-    /// A span that does not fit a datagram: trimmed to fit, or dropped.
+    /// A span that does not fit a datagram: kept whole for an output that takes it so, trimmed to
+    /// fit, or dropped.
     #[cold]
     fn accept_large(&self, lane: usize, room: usize, span: &SpanView<'_>) -> bool {
         // Before the lock: it takes its time, and others may want the slot.
-        let trimmed = trim::to_fit(span, room);
+        let keep = span.encoded_len() <= self.whole;
+        let bytes = if keep {
+            let mut bytes = Vec::new();
+            span.encode(&mut bytes);
+            Some(bytes)
+        } else {
+            trim::to_fit(span, room.max(self.whole))
+        };
         let mut slot = self.lock(lane);
         if slot.closed {
             self.flow.lock().dropped.closed += 1;
             return false;
         }
-        match trimmed {
+        match bytes {
             None => self.flow.lock().dropped.too_large += 1,
             Some(bytes) => {
-                self.flow.lock().trimmed += 1;
+                self.flow.lock().trimmed += u64::from(!keep);
                 self.write(&mut slot, (room, bytes.len()), |out| {
                     if let Some(out) = out.get_mut(..bytes.len()) {
                         out.copy_from_slice(&bytes);
@@ -298,7 +310,7 @@ impl SpanSink for Shards {
 
 /// What is left for spans in a datagram of `max_bytes`. 70 bytes are for the message around them,
 /// the reserve of jaeger-client-go; the process counts too, which Go forgets.
-fn room_in(max_bytes: usize, process_bytes: usize) -> usize {
+pub(super) fn room_in(max_bytes: usize, process_bytes: usize) -> usize {
     max_bytes.saturating_sub(MESSAGE_RESERVE_BYTES + process_bytes)
 }
 

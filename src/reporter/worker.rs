@@ -1,7 +1,7 @@
-//! The reporter's thread: takes buffers, surrounds them with a message, sends them, counts.
+//! The reporter's thread: takes buffers and gives them to each output in turn.
 //!
 //! Walk step 7. It is the only thread the core starts for spans, and it needs no runtime. It renews
-//! the clock's anchor, and takes partly filled buffers at each flush interval. A transport that
+//! the clock's anchor, and takes partly filled buffers at each flush interval. An output that
 //! panics loses one message, not the thread.
 
 use std::fmt;
@@ -12,18 +12,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
+use super::output::Outlet;
 use super::remote::RemoteOptions;
-use super::shards::{Buffer, Outcome, Shards};
-use super::trim;
+use super::shards::{Buffer, Shards};
 use crate::clock;
 use crate::diag::Cause;
-use crate::encoding::{
-    BatchView, ClientStats, List, ProcessView, SpanView, write_header, write_trailer,
-};
-use crate::error::{ConfigError, TransportError};
+use crate::error::ConfigError;
 use crate::span::core::Core;
 use crate::stats::Dropped;
-use crate::transport::{AgentProtocol, Sent, Transport};
+use crate::transport::MAX_PACKET_BYTES;
 
 /// What the worker is asked for, and whom it tells when that is done.
 pub(crate) enum Control {
@@ -41,20 +38,11 @@ impl Control {
 
 pub(crate) struct Worker {
     shards: Arc<Shards>,
-    transport: Box<dyn Transport>,
-    protocol: AgentProtocol,
-    process: Vec<u8>,
-    max_bytes: usize,
+    outlets: Vec<Outlet>,
     flush_interval: Duration,
     full: Receiver<Buffer>,
     spare: Sender<Vec<u8>>,
     requests: Receiver<Control>,
-    /// The last message's number; both the protocol's and the batch's.
-    sequence: u32,
-    /// The spans in the message sent last, which may yet turn out to have been refused.
-    last_sent: usize,
-    /// What a compact byte becomes in the binary protocol, at most so far.
-    growth: f64,
     /// The losses that were reported.
     reported: Dropped,
     /// Gone when the worker is, however it ended.
@@ -63,7 +51,7 @@ pub(crate) struct Worker {
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("transport", &self.transport).finish_non_exhaustive()
+        f.debug_struct("Worker").field("outlets", &self.outlets).finish_non_exhaustive()
     }
 }
 
@@ -71,24 +59,17 @@ impl Worker {
     pub(crate) fn new(
         shards: Arc<Shards>,
         options: RemoteOptions,
-        max_bytes: usize,
         full: Receiver<Buffer>,
         spare: Sender<Vec<u8>>,
         requests: Receiver<Control>,
     ) -> Self {
         Self {
             shards,
-            transport: options.transport,
-            protocol: options.protocol,
-            process: options.process,
-            max_bytes,
+            outlets: options.outlets,
             flush_interval: options.flush_interval,
             full,
             spare,
             requests,
-            sequence: 0,
-            last_sent: 0,
-            growth: 1.5,
             reported: Dropped::default(),
             life: Arc::default(),
         }
@@ -143,8 +124,7 @@ impl Worker {
         // The clock may be foreign code, like the transport.
         let _ = catch_unwind(AssertUnwindSafe(|| core.anchor.renew(&*core.clock)));
         self.flush(core, false);
-        let transport = AssertUnwindSafe(&mut self.transport);
-        let _ = catch_unwind(move || { transport }.tick());
+        self.outlets.iter_mut().for_each(Outlet::tick);
         self.report_losses(core);
         now + self.flush_interval
     }
@@ -160,168 +140,23 @@ impl Worker {
         for buffer in stolen {
             self.send_buffer(core, buffer);
         }
+        for outlet in &mut self.outlets {
+            outlet.flush(core, &self.shards);
+        }
         if close {
             self.report_losses(core);
         }
     }
 
-    /// Sends a buffer, in place where it fits as it is, and gives its memory back.
+    /// Gives a buffer to each output in turn, and its memory back.
     fn send_buffer(&mut self, core: &Core, mut buffer: Buffer) {
-        let headroom = self.shards.headroom();
-        let count = buffer.spans;
-        let used = buffer.end;
-        let fits = used - headroom <= self.shards.room();
-        if self.protocol == AgentProtocol::Compact && fits {
-            let stats = self.client_stats();
-            let sequence = self.sequence.wrapping_add(1);
-            let head = &mut buffer.bytes[..headroom];
-            let start = write_header(head, sequence, &self.process, count);
-            let room = &mut buffer.bytes[used..];
-            let end = used + write_trailer(room, Some(i64::from(sequence)), Some(stats));
-            let sent = self.send(&buffer.bytes[start..end]);
-            match sent {
-                Err(TransportError::TooLarge { bytes }) if self.learn(core, bytes) => {
-                    self.send_split(core, &buffer.bytes[headroom..used], count);
-                }
-                outcome => self.settle(core, count, outcome),
-            }
-        } else {
-            self.send_split(core, &buffer.bytes[headroom..used], count);
+        for outlet in &mut self.outlets {
+            outlet.take(core, &self.shards, &mut buffer);
         }
-        let _ = self.spare.try_send(buffer.bytes);
-    }
-
-    /// Sends spans in as many messages as it takes.
-    fn send_split(&mut self, core: &Core, spans: &[u8], count: usize) {
-        let mut groups = vec![(spans, count)];
-        while let Some((spans, count)) = groups.pop() {
-            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-            let estimate = spans.len() as f64 * self.growth;
-            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-            let hopeless = self.protocol == AgentProtocol::Binary
-                && count > 1
-                && estimate > self.max_bytes as f64;
-            let attempt = if hopeless { None } else { self.message(List::new(count, spans)) };
-            let sent = match attempt {
-                Some(message) if message.len() <= self.max_bytes => {
-                    let sent = self.send(&message);
-                    match sent {
-                        Err(TransportError::TooLarge { bytes }) if self.learn(core, bytes) => None,
-                        outcome => Some(outcome),
-                    }
-                }
-                _ => None,
-            };
-            match sent {
-                Some(outcome) => self.settle(core, count, outcome),
-                None if count > 1 => {
-                    let (first, second) = halves(spans, count);
-                    groups.push((second, count - count / 2));
-                    groups.push((first, count / 2));
-                }
-                None => self.send_alone(core, spans),
-            }
+        // One that grew for a large span must not stay as large for ever.
+        if buffer.bytes.len() <= 2 * MAX_PACKET_BYTES {
+            let _ = self.spare.try_send(buffer.bytes);
         }
-    }
-
-    /// Sends a span that does not fit a message as it is, trimmed as far as it takes.
-    fn send_alone(&mut self, core: &Core, span: &[u8]) {
-        let Ok((view, _)) = SpanView::parse(span) else {
-            return self.shards.settle(1, Outcome::TooLarge);
-        };
-        let mut room = self.shards.room().min(span.len());
-        while room > 0 {
-            let Some(trimmed) = trim::to_fit(&view, room) else { break };
-            match self.message(List::new(1, &trimmed)) {
-                Some(message) if message.len() <= self.max_bytes => match self.send(&message) {
-                    Err(TransportError::TooLarge { bytes }) if self.learn(core, bytes) => {
-                        room = self.shards.room().min(room);
-                    }
-                    outcome => {
-                        if outcome.is_ok() {
-                            self.shards.count_trimmed();
-                        }
-                        return self.settle(core, 1, outcome);
-                    }
-                },
-                _ => room = room * 3 / 4,
-            }
-        }
-        self.shards.settle(1, Outcome::TooLarge);
-    }
-
-    /// A message of its own for some spans; none if it cannot be written.
-    fn message(&mut self, spans: List<'_>) -> Option<Vec<u8>> {
-        let stats = self.client_stats();
-        let sequence = self.sequence.wrapping_add(1);
-        let batch = BatchView::new(ProcessView::parse(&self.process).ok()?, spans)
-            .with_seq_no(Some(i64::from(sequence)))
-            .with_stats(Some(stats));
-        if self.protocol == AgentProtocol::Compact {
-            return Some(batch.to_message(sequence));
-        }
-        let message = batch.to_binary_message(sequence.cast_signed()).ok()?;
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let growth = message.len() as f64 / (spans.bytes.len() + self.process.len()).max(1) as f64;
-        self.growth = self.growth.max(growth);
-        Some(message)
-    }
-
-    fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
-        let transport = AssertUnwindSafe(&mut self.transport);
-        let sent = catch_unwind(move || { transport }.send(message));
-        let sent = sent.unwrap_or_else(|_| {
-            let source = std::io::Error::other("the transport panicked");
-            Err(TransportError::Io { source })
-        });
-        if !matches!(sent, Err(TransportError::TooLarge { .. })) {
-            // One that did not pass for its size is sent again in parts; a gap would look like loss.
-            self.sequence = self.sequence.wrapping_add(1);
-        }
-        sent
-    }
-
-    fn settle(&mut self, core: &Core, count: usize, sent: Result<Sent, TransportError>) {
-        match sent {
-            Ok(sent) => {
-                if sent.previous_refused {
-                    self.shards.unsend(self.last_sent);
-                }
-                self.last_sent = count;
-                self.shards.settle(count, Outcome::Sent);
-            }
-            Err(error) => {
-                self.last_sent = 0;
-                self.shards.settle(count, Outcome::SendFailed);
-                core.diagnostics.error(Cause::SendFailed, || {
-                    format!("{count} spans lost, counted as send_failed: {error}")
-                });
-            }
-        }
-    }
-
-    /// Takes a smaller size for messages, after one of `bytes` did not pass. False if there is none.
-    fn learn(&mut self, core: &Core, bytes: usize) -> bool {
-        let known = KNOWN_LIMITS.iter().copied().find(|limit| *limit < bytes.min(self.max_bytes));
-        let Some(limit) = known.filter(|limit| *limit > self.process.len() + 200) else {
-            return false;
-        };
-        self.max_bytes = limit;
-        self.shards.shrink(limit);
-        core.diagnostics.error(Cause::LimitLearned, || {
-            format!("a datagram of {bytes} bytes did not pass; sending {limit} at most, no loss")
-        });
-        true
-    }
-
-    fn client_stats(&self) -> ClientStats {
-        let dropped = self.shards.dropped();
-        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        ClientStats::new(
-            count(dropped.queue_full),
-            count(dropped.too_large),
-            count(dropped.send_failed),
-        )
     }
 
     fn report_losses(&mut self, core: &Core) {
@@ -350,16 +185,3 @@ pub(crate) fn wait_aside(work: impl FnOnce() + Send + 'static) -> std::io::Resul
 fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
-
-/// The first half of `count` spans, and the rest.
-fn halves(spans: &[u8], count: usize) -> (&[u8], &[u8]) {
-    let mut at = 0;
-    for _ in 0..count / 2 {
-        at += SpanView::parse(&spans[at..]).map_or(0, |(_, taken)| taken);
-    }
-    spans.split_at(at)
-}
-
-/// Sizes that pass where larger ones do not: macOS's default, and an Ethernet frame's payload with
-/// room for tunnels.
-const KNOWN_LIMITS: [usize; 3] = [9_216, 1_432, 1_200];

@@ -12,11 +12,13 @@ use crate::encoding::{List, ProcessView, TagView, put_tag};
 use crate::error::ConfigError;
 use crate::id::{self, IdGenerator};
 use crate::propagation::{Format, HeadersConfig, JaegerFormat};
-use crate::reporter::{InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Remote, RemoteOptions};
+use crate::reporter::{
+    InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions,
+};
 use crate::sampler::{ConstSampler, Sampler};
 use crate::span::core::{Core, CoreRefs, Lanes, SpanSink};
 use crate::span::{OwnedTagValue, TagValue};
-use crate::transport::{AgentProtocol, MAX_PACKET_BYTES, Transport, UdpTransport};
+use crate::transport::{AgentProtocol, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport};
 
 /// A tracer about to be built. Without a sampler it samples everything, without a reporter it
 /// sends to an agent at `localhost:6831`.
@@ -40,6 +42,8 @@ pub struct TracerBuilder {
     tags: Vec<(String, OwnedTagValue)>,
     sampler: Box<dyn Sampler>,
     target: Target,
+    others: Vec<Output>,
+    oversize: Option<HttpConfig>,
     protocol: AgentProtocol,
     reconnect_interval: Option<Duration>,
     headers: HeadersConfig,
@@ -70,6 +74,7 @@ enum Target {
     Transport(Box<dyn Transport>),
     InMemory(InMemoryReporter),
     Null,
+    Output(Output),
 }
 
 /// The options' defaults, which [`crate::Configuration`] shares.
@@ -93,6 +98,8 @@ impl TracerBuilder {
             tags: Vec::new(),
             sampler: Box::new(ConstSampler::new(true)),
             target: Target::Agent(defaults::AGENT.to_owned()),
+            others: Vec::new(),
+            oversize: None,
             protocol: AgentProtocol::Compact,
             reconnect_interval: Some(defaults::RECONNECT_INTERVAL),
             headers: HeadersConfig::default(),
@@ -123,7 +130,8 @@ impl TracerBuilder {
         self
     }
 
-    /// The protocol of the agent's port: compact (6831), or binary (6832). Default compact.
+    /// The protocol of the agent's port: compact (6831), binary (6832), or Zipkin's spans in compact
+    /// (5775). Default compact.
     pub fn agent_protocol(mut self, protocol: AgentProtocol) -> Self {
         self.protocol = protocol;
         self
@@ -139,6 +147,46 @@ impl TracerBuilder {
     /// Sends through a transport of the caller's own.
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
         self.target = Target::Transport(Box::new(transport));
+        self
+    }
+
+    /// Sends to a collector, or a Zipkin server, over HTTP, in place of an agent. Needs the feature
+    /// `collector-http`.
+    pub fn collector(self, config: HttpConfig) -> Self {
+        self.reporter(Output::collector(config))
+    }
+
+    /// Gives finished spans to a reporter of one's own, or to any other output, in place of an
+    /// agent. It is called on the reporter's thread.
+    pub fn reporter(mut self, output: impl Into<Output>) -> Self {
+        self.target = Target::Output(output.into());
+        self
+    }
+
+    /// Gives finished spans to another output too, from the same bytes, one after the other on the
+    /// reporter's thread. May be called several times.
+    ///
+    /// The tracer's ledger, and its flushes, follow the first output, which the other methods set;
+    /// each has its own counts in [`Tracer::reporter_stats`]. Names that are taken get a number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::{Output, Tracer};
+    /// let (tracer, _closer) = Tracer::builder("svc").also_report_to(Output::logging()).build()?;
+    /// let names: Vec<_> = tracer.reporter_stats().into_iter().map(|stats| stats.name).collect();
+    /// assert_eq!(names, ["agent", "logging"]);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn also_report_to(mut self, output: impl Into<Output>) -> Self {
+        self.others.push(output.into());
+        self
+    }
+
+    /// Sends spans that are too large for a datagram to a collector, whole. Without it, or if the
+    /// collector does not take one, they are trimmed. Needs the feature `collector-http`.
+    pub fn oversize_to(mut self, config: HttpConfig) -> Self {
+        self.oversize = Some(config);
         self
     }
 
@@ -262,35 +310,44 @@ impl TracerBuilder {
             self.max_tag_value_bytes,
             self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next()),
         );
-        let remote = |transport: Box<dyn Transport>| {
-            let least = process.len() + MIN_SPAN_ROOM;
-            let largest = self.max_packet_size.min(transport.max_message_bytes());
-            if largest < least || self.max_packet_size > MAX_PACKET_BYTES {
-                return Err(ConfigError::OutOfRange {
-                    field: "reporter.max_packet_size",
-                    value: if largest < least { largest } else { self.max_packet_size }.to_string(),
-                    allowed: "room for the process, its tags and a span, and 65000 at most",
-                });
+        let outputs = match (self.target, self.others) {
+            (Target::InMemory(reporter), others) if others.is_empty() => {
+                Err(Box::new(MemorySink::new(reporter)) as Box<dyn SpanSink>)
             }
-            let (shards, unstarted) = Remote::prepare(RemoteOptions {
-                transport,
-                protocol: self.protocol,
-                max_packet_bytes: self.max_packet_size,
-                shards: self.shards,
-                queue_spans: self.queue_size,
-                flush_interval: self.flush_interval,
-                process,
-            });
-            Ok((Box::new(shards) as Box<dyn SpanSink>, Some(unstarted)))
+            (Target::Null, others) if others.is_empty() => Err(Box::new(NullSink::default()) as _),
+            (target, others) => {
+                let first = match target {
+                    Target::Agent(address) => Output::agent(address, self.protocol),
+                    Target::Transport(own) => Output::boxed_transport(own, self.protocol),
+                    Target::InMemory(reporter) => Output::in_memory(&reporter),
+                    Target::Null => Output::null(),
+                    Target::Output(output) => output,
+                };
+                Ok(std::iter::once(first).chain(others))
+            }
         };
-        let (sink, unstarted) = match self.target {
-            Target::Agent(address) => {
-                let udp = UdpTransport::new(address)?.reconnecting(self.reconnect_interval);
-                remote(Box::new(udp))?
+        let (sink, unstarted) = match outputs {
+            Err(at_once) => (at_once, None),
+            Ok(outputs) => {
+                let hurry = Hurry::default();
+                let context = OutputContext {
+                    process: &process,
+                    max_packet_bytes: self.max_packet_size,
+                    reconnect_interval: self.reconnect_interval,
+                    oversize: self.oversize.as_ref(),
+                    hurry: &hurry,
+                };
+                let (shards, unstarted) = Remote::prepare(RemoteOptions {
+                    outlets: context.start(outputs)?,
+                    max_packet_bytes: self.max_packet_size,
+                    shards: self.shards,
+                    queue_spans: self.queue_size,
+                    flush_interval: self.flush_interval,
+                    process_bytes: process.len(),
+                    hurry,
+                });
+                (Box::new(shards) as Box<dyn SpanSink>, Some(unstarted))
             }
-            Target::Transport(transport) => remote(transport)?,
-            Target::InMemory(reporter) => (Box::new(MemorySink::new(reporter)) as _, None),
-            Target::Null => (Box::new(NullSink::default()) as Box<dyn SpanSink>, None),
         };
         let logger =
             self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
@@ -361,6 +418,3 @@ fn host_ip() -> Option<IpAddr> {
 const MAX_SHARDS: usize = 1024;
 const MAX_QUEUE_SPANS: usize = 100_000_000;
 const MAX_BAGGAGE_VALUE_BYTES: usize = 2048;
-
-/// What a datagram must have beside the process: the message, and a small span.
-const MIN_SPAN_ROOM: usize = 150;

@@ -21,7 +21,7 @@ use crate::sampler::SamplerStatus;
 use crate::span;
 use crate::span::core::{Core, CoreRefs};
 use crate::span::{Span, SpanBuilder, SpanContext};
-use crate::stats::{Receipt, Stats};
+use crate::stats::{Receipt, ReporterStats, Stats};
 
 /// Starts spans. Cheap to clone, and used from any thread.
 ///
@@ -173,6 +173,25 @@ impl Tracer {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.core.stats()
+    }
+
+    /// What became of the spans at each output, the first one first. The first one's counts are in
+    /// [`stats`](Self::stats) too, with all that never came to it.
+    #[must_use]
+    pub fn reporter_stats(&self) -> Vec<ReporterStats> {
+        match &self.shared.remote {
+            Some(remote) => remote.reporter_stats(),
+            // Spans are taken where they are finished, so that there is nothing between.
+            None => {
+                let Stats { sent, .. } = self.stats();
+                vec![ReporterStats {
+                    name: "local".to_owned(),
+                    taken: sent,
+                    sent,
+                    ..ReporterStats::default()
+                }]
+            }
+        }
     }
 
     /// Has every span sent that was finished before the call, and waits for it, but not longer than

@@ -4,11 +4,19 @@
 //!
 //! To add a kind: write `src/transport/<kind>.rs`, and one row in [`MEMBERS`].
 
+mod endpoint;
+#[cfg(feature = "collector-http")]
+mod http;
+mod hurry;
 mod memory;
 mod udp;
 
 use std::fmt;
 
+pub use self::endpoint::{CollectorFormat, HttpConfig};
+#[cfg(feature = "collector-http")]
+pub use self::http::HttpTransport;
+pub(crate) use self::hurry::Hurry;
 pub use self::memory::MemoryTransport;
 pub use self::udp::UdpTransport;
 use crate::error::{ConfigError, TransportError};
@@ -22,6 +30,19 @@ pub enum AgentProtocol {
     Compact,
     /// The binary protocol, which agents take on port 6832.
     Binary,
+    /// Zipkin v1 spans in the compact protocol, which old agents take on port 5775.
+    ZipkinCompact,
+}
+
+impl AgentProtocol {
+    /// The encoding it is written in.
+    pub(crate) const fn encoding(self) -> &'static str {
+        match self {
+            Self::Compact => "thrift-compact",
+            Self::Binary => "thrift-binary",
+            Self::ZipkinCompact => "zipkin-compact",
+        }
+    }
 }
 
 /// Takes messages out of the process.
@@ -96,8 +117,34 @@ pub struct Member {
 /// The kinds, one row each.
 pub const MEMBERS: &[Member] = &[
     Member { name: "udp", file: "udp", build: udp::build },
+    #[cfg(feature = "collector-http")]
+    Member { name: "http", file: "http", build: http::build },
     Member { name: "memory", file: "memory", build: memory::build },
 ];
+
+/// What posts as a configuration says, and in which format. The first output waits for a collector
+/// to come back; those beside it must not hold it up.
+#[cfg(feature = "collector-http")]
+pub(crate) fn http(
+    config: &HttpConfig,
+    is_primary: bool,
+    hurry: &Hurry,
+) -> Result<(Box<dyn Transport>, CollectorFormat), ConfigError> {
+    let http = HttpTransport::new(config)?.hurried_by(hurry);
+    let format = http.format();
+    Ok((Box::new(if is_primary { http } else { http.beside_others() }), format))
+}
+
+/// What says that this build cannot post.
+#[cfg(not(feature = "collector-http"))]
+pub(crate) fn http(
+    _config: &HttpConfig,
+    _is_primary: bool,
+    _hurry: &Hurry,
+) -> Result<(Box<dyn Transport>, CollectorFormat), ConfigError> {
+    let field = "reporter.collector_endpoint";
+    Err(ConfigError::FeatureOff { field, feature: "collector-http" })
+}
 
 /// The largest datagram we send, in bytes. The value of jaeger-client-go's `UDPPacketMaxLength`,
 /// and the largest an agent takes.
@@ -110,8 +157,10 @@ mod tests {
     #[test]
     fn every_member_builds_for_an_address_on_loopback() {
         for member in MEMBERS {
-            let transport = (member.build)("127.0.0.1:6831").unwrap();
-            assert!(transport.max_message_bytes() <= MAX_PACKET_BYTES, "{}", member.name);
+            let scheme = if member.name == "http" { "http://" } else { "" };
+            let transport = (member.build)(&format!("{scheme}127.0.0.1:6831")).unwrap();
+            let datagrams = transport.max_message_bytes() <= MAX_PACKET_BYTES;
+            assert_eq!(datagrams, member.name != "http", "{}", member.name);
         }
     }
 }

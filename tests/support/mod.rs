@@ -5,6 +5,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod binary;
+pub(crate) mod http;
 pub(crate) mod read;
 pub(crate) mod transport;
 

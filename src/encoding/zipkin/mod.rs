@@ -1,0 +1,253 @@
+//! Zipkin v1: the Thrift list of spans that a Zipkin server takes over HTTP.
+//!
+//! Zipkin knows no processes, references or typed tags. Each span therefore names its host itself;
+//! the process's tags go with the spans that are first in it; numbers become text. What a span is
+//! read from stays as it is: the conversion takes views and writes bytes.
+
+mod text;
+mod v2;
+
+use std::borrow::Cow;
+
+use thrift::protocol::{
+    TCompactOutputProtocol, TMessageIdentifier, TMessageType, TOutputProtocol, TType,
+};
+
+#[cfg(feature = "collector-http")]
+pub(crate) use self::text::base64;
+use self::text::{cut, ipv4, log_text, port, text};
+pub(super) use self::v2::body as v2_body;
+use super::batch::BatchView;
+use super::binary::{bytes_field, field, i32_field, i64_field, list, structure, unwritable, write};
+use super::read::DecodeError;
+use super::view::{SpanView, TagView, ValueView};
+
+/// The body, with texts as long as they are: what is cut is cut by the tracer, which marks it.
+pub(super) fn body(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
+    batch.to_zipkin_thrift(usize::MAX)
+}
+
+/// The `emitZipkinBatch` message of the compact protocol, as agents take it on port 5775.
+pub(super) fn message(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
+    let mut bytes = Vec::new();
+    let out = &mut TCompactOutputProtocol::new(&mut bytes);
+    let name = String::from("emitZipkinBatch");
+    let number = batch.sequence_id().cast_signed();
+    out.write_message_begin(&TMessageIdentifier::new(name, TMessageType::Call, number))
+        .and_then(|()| {
+            structure(out, |out| field(out, TType::List, 1, |out| spans(out, batch, usize::MAX)))
+        })
+        .and_then(|()| out.write_message_end())
+        .map_err(unwritable)?;
+    Ok(bytes)
+}
+
+impl BatchView<'_> {
+    /// Writes the spans as Zipkin v1 takes them in a POST: a list in the binary protocol.
+    ///
+    /// # Shape and units
+    ///
+    /// `max_text_bytes` limits the text of an annotation (a log of the span) and of a tag; the cut
+    /// never falls into a character. The host's address is the process's first `ip` tag, or none.
+    ///
+    /// A span counts as first in its process, and takes the process's tags with it, if it has no
+    /// parent or says `span.kind=server`.
+    ///
+    /// # Errors
+    ///
+    /// As [`to_binary_message`](Self::to_binary_message).
+    ///
+    /// # Source
+    ///
+    /// `BuildZipkinThrift` in jaeger-client-go, `zipkin_thrift_span.go`, which, other than this,
+    /// rewrites the tags of the span it converts.
+    pub fn to_zipkin_thrift(&self, max_text_bytes: usize) -> Result<Vec<u8>, DecodeError> {
+        write(|out| spans(out, self, max_text_bytes))
+    }
+}
+
+fn spans<P: TOutputProtocol>(out: &mut P, batch: &BatchView<'_>, max: usize) -> thrift::Result<()> {
+    let ip = batch.process.tags().find(|tag| tag.key == b"ip");
+    let host = Endpoint {
+        ipv4: ip.and_then(|tag| ipv4(tag.value)).unwrap_or_default(),
+        port: 0,
+        service: batch.process.service_name,
+    };
+    list(out, batch.spans.count, batch.spans(), |out, view| {
+        span(out, &Converted::new(batch, &view, host, max))
+    })
+}
+
+/// Who did or said something.
+#[derive(Clone, Copy, Default)]
+struct Endpoint<'a> {
+    ipv4: i32,
+    port: i16,
+    service: &'a [u8],
+}
+
+impl Endpoint<'_> {
+    const fn is_known(&self) -> bool {
+        self.ipv4 != 0 || self.port != 0 || !self.service.is_empty()
+    }
+}
+
+/// Something that happened within a span.
+struct Annotation<'a> {
+    timestamp_micros: i64,
+    text: Cow<'a, [u8]>,
+}
+
+/// A fact about a span.
+struct Fact<'a> {
+    key: &'a [u8],
+    value: Cow<'a, [u8]>,
+    kind: i32,
+    host: Option<Endpoint<'a>>,
+}
+
+/// The numbers of zipkincore.thrift's `AnnotationType`.
+const BOOL: i32 = 0;
+const BYTES: i32 = 1;
+const STRING: i32 = 6;
+
+struct Converted<'a> {
+    view: SpanView<'a>,
+    host: Endpoint<'a>,
+    annotations: Vec<Annotation<'a>>,
+    facts: Vec<Fact<'a>>,
+}
+
+impl<'a> Converted<'a> {
+    fn new(batch: &BatchView<'a>, view: &SpanView<'a>, host: Endpoint<'a>, max: usize) -> Self {
+        let server = view.tag("span.kind") == Some(ValueView::Str(b"server"));
+        let first_in_process = server || view.parent_span_id.get() == 0;
+        // The uuid is a field of Go's process, not one of the tags that it appends here.
+        let inherited = batch.process.tags().filter(|tag| tag.key != b"client-uuid");
+        let (mut rpc, mut peer, mut tags) = (None, Endpoint::default(), Vec::new());
+        for tag in view.tags().chain(inherited.filter(|_| first_in_process)) {
+            match (tag.key, tag.value) {
+                (b"span.kind", ValueView::Str(kind)) => rpc = Rpc::of(kind),
+                (b"peer.ipv4", value) => peer.ipv4 = ipv4(value).unwrap_or(peer.ipv4),
+                (b"peer.port", value) => peer.port = port(value).unwrap_or(peer.port),
+                (b"peer.service", ValueView::Str(service)) => peer.service = service,
+                (b"span.kind" | b"peer.service" | b"ip", _) => {}
+                _ => tags.push(tag),
+            }
+        }
+        let annotations = annotations(view, rpc.as_ref(), max);
+        let mut facts = Vec::with_capacity(tags.len() + 1);
+        match rpc {
+            Some(rpc) if peer.is_known() => {
+                let value = Cow::Borrowed([1].as_slice());
+                facts.push(Fact { key: rpc.peer, value, kind: BOOL, host: Some(peer) });
+            }
+            Some(_) => {}
+            None => {
+                let component = tags.iter().find(|tag| tag.key == b"component");
+                let value = component.map_or(Cow::Borrowed(host.service), |tag| text(tag.value));
+                facts.push(Fact { key: b"lc", value, kind: STRING, host: Some(host) });
+            }
+        }
+        facts.extend(tags.into_iter().map(|tag| fact(tag, max)));
+        Self { view: *view, host, annotations, facts }
+    }
+}
+
+/// What the two ends of a remote call are called.
+struct Rpc {
+    start: &'static [u8],
+    end: &'static [u8],
+    peer: &'static [u8],
+}
+
+impl Rpc {
+    fn of(kind: &[u8]) -> Option<Self> {
+        match kind {
+            b"client" => Some(Self { start: b"cs", end: b"cr", peer: b"sa" }),
+            b"server" => Some(Self { start: b"sr", end: b"ss", peer: b"ca" }),
+            _ => None,
+        }
+    }
+}
+
+fn annotations<'a>(view: &SpanView<'a>, rpc: Option<&Rpc>, max: usize) -> Vec<Annotation<'a>> {
+    let mut annotations = Vec::new();
+    if let Some(rpc) = rpc {
+        let start = view.start_time_micros;
+        annotations.push(Annotation { timestamp_micros: start, text: rpc.start.into() });
+        if view.duration_micros != 0 {
+            let end = start.wrapping_add(view.duration_micros);
+            annotations.push(Annotation { timestamp_micros: end, text: rpc.end.into() });
+        }
+    }
+    annotations.extend(view.logs().map(|log| Annotation {
+        timestamp_micros: log.timestamp_micros,
+        text: cut(log_text(log), max),
+    }));
+    annotations
+}
+
+fn fact<'a>(tag: TagView<'a>, max: usize) -> Fact<'a> {
+    let (kind, value) = match tag.value {
+        ValueView::Bool(truth) => (BOOL, vec![u8::from(truth)].into()),
+        ValueView::Binary(bytes) => (BYTES, bytes[..bytes.len().min(max)].into()),
+        other => (STRING, cut(text(other), max)),
+    };
+    Fact { key: tag.key, value, kind, host: None }
+}
+
+fn span<P: TOutputProtocol>(out: &mut P, span: &Converted<'_>) -> thrift::Result<()> {
+    const DEBUG: i32 = 2;
+    let view = &span.view;
+    structure(out, |out| {
+        i64_field(out, 1, view.trace_id.low().cast_signed())?;
+        bytes_field(out, 3, view.operation_name)?;
+        i64_field(out, 4, view.span_id.get().cast_signed())?;
+        if view.parent_span_id.get() != 0 {
+            i64_field(out, 5, view.parent_span_id.get().cast_signed())?;
+        }
+        field(out, TType::List, 6, |out| {
+            list(out, span.annotations.len(), span.annotations.iter(), |out, annotation| {
+                structure(out, |out| {
+                    i64_field(out, 1, annotation.timestamp_micros)?;
+                    bytes_field(out, 2, &annotation.text)?;
+                    endpoint(out, 3, &span.host)
+                })
+            })
+        })?;
+        field(out, TType::List, 8, |out| {
+            list(out, span.facts.len(), span.facts.iter(), |out, fact| {
+                structure(out, |out| {
+                    bytes_field(out, 1, fact.key)?;
+                    bytes_field(out, 2, &fact.value)?;
+                    i32_field(out, 3, fact.kind)?;
+                    fact.host.iter().try_for_each(|host| endpoint(out, 4, host))
+                })
+            })
+        })?;
+        if view.flags & DEBUG != 0 {
+            field(out, TType::Bool, 9, |out| out.write_bool(true))?;
+        }
+        i64_field(out, 10, view.start_time_micros)?;
+        i64_field(out, 11, view.duration_micros)?;
+        if view.trace_id.high() != 0 {
+            i64_field(out, 12, view.trace_id.high().cast_signed())?;
+        }
+        Ok(())
+    })
+}
+
+fn endpoint<P: TOutputProtocol>(
+    out: &mut P,
+    id: i16,
+    endpoint: &Endpoint<'_>,
+) -> thrift::Result<()> {
+    field(out, TType::Struct, id, |out| {
+        structure(out, |out| {
+            i32_field(out, 1, endpoint.ipv4)?;
+            field(out, TType::I16, 2, |out| out.write_i16(endpoint.port))?;
+            bytes_field(out, 3, endpoint.service)
+        })
+    })
+}

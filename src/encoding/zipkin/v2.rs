@@ -1,0 +1,367 @@
+//! Zipkin v2: the JSON list of spans that a Zipkin server takes over HTTP.
+//!
+//! A span has one kind, one host and one peer, and its tags are a map of text: of several tags with
+//! the same key the last one stays. As in v1, what Zipkin has no place for (references beside the
+//! parent, kinds of values) is not there, and the process's tags go with the spans that are first in
+//! it.
+
+use std::collections::BTreeMap;
+
+use super::text::{base64, json_string, log_text, port, text};
+use crate::encoding::batch::BatchView;
+use crate::encoding::read::DecodeError;
+use crate::encoding::view::{SpanView, TagView, ValueView};
+
+/// The body of a POST to `/api/v2/spans`.
+#[expect(clippy::unnecessary_wraps, reason = "one signature for all formats")]
+pub(in crate::encoding) fn body(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
+    Ok(batch.to_zipkin_json())
+}
+
+impl BatchView<'_> {
+    /// Writes the spans as Zipkin v2 takes them in a POST: a JSON list.
+    ///
+    /// # Shape and units
+    ///
+    /// Ids are hex text, times microseconds. Tags and annotations (logs of the span) are text: bytes
+    /// as base64, a log as its event or as a JSON object of its fields. The host's address is the
+    /// process's first `ip` tag. `peer.service`, `peer.ipv4`, `peer.ipv6` and `peer.port` are the
+    /// remote endpoint, `span.kind` the kind.
+    ///
+    /// A span is `shared` if it is a server's and refers to a parent with its own id. A duration of
+    /// zero is left out, which Zipkin would take for an unknown one.
+    ///
+    /// # Source
+    ///
+    /// `V2SpanConverter` in jaeger-client-java, `jaeger-zipkin`.
+    #[must_use]
+    pub fn to_zipkin_json(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.spans.bytes.len() * 2 + 2);
+        out.push(b'[');
+        for (n, view) in self.spans().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            span(&mut out, self, &view);
+        }
+        out.push(b']');
+        out
+    }
+}
+
+/// Who did or said something.
+#[derive(Default)]
+struct Endpoint<'a> {
+    service: &'a [u8],
+    ipv4: Option<String>,
+    ipv6: Option<String>,
+    port: Option<u16>,
+}
+
+impl Endpoint<'_> {
+    /// An address as a tag has it.
+    fn address(&mut self, value: ValueView<'_>) {
+        match value {
+            ValueView::Str(text) if text.contains(&b':') => {
+                self.ipv6 = Some(String::from_utf8_lossy(text).into_owned());
+            }
+            other => {
+                if let Some(number) = super::text::ipv4(other) {
+                    let octets: Vec<_> = number.to_be_bytes().iter().map(u8::to_string).collect();
+                    self.ipv4 = Some(octets.join("."));
+                }
+            }
+        }
+    }
+
+    fn is_known(&self) -> bool {
+        !self.service.is_empty()
+            || self.ipv4.is_some()
+            || self.ipv6.is_some()
+            || self.port.is_some()
+    }
+}
+
+fn span(out: &mut Vec<u8>, batch: &BatchView<'_>, view: &SpanView<'_>) {
+    const DEBUG: i32 = 2;
+    let kind = kind_of(view);
+    let mut object = Object::begin(out);
+    let trace = match view.trace_id.high() {
+        0 => format!("{:016x}", view.trace_id.low()),
+        high => format!("{high:016x}{:016x}", view.trace_id.low()),
+    };
+    object.text("traceId", trace.as_bytes());
+    object.text("id", format!("{:016x}", view.span_id.get()).as_bytes());
+    if view.parent_span_id.get() != 0 {
+        object.text("parentId", format!("{:016x}", view.parent_span_id.get()).as_bytes());
+    }
+    object.text("name", view.operation_name);
+    if let Some(kind) = kind {
+        object.text("kind", kind.as_bytes());
+    }
+    object.number("timestamp", view.start_time_micros);
+    if view.duration_micros > 0 {
+        object.number("duration", view.duration_micros);
+    }
+    if view.flags & DEBUG != 0 {
+        object.raw("debug", b"true");
+    }
+    if kind == Some("SERVER") && is_shared(view) {
+        object.raw("shared", b"true");
+    }
+    let (tags, peer) = tags_and_peer(batch, view, kind);
+    let mut host = Endpoint { service: batch.process.service_name, ..Endpoint::default() };
+    if let Some(ip) = batch.process.tags().find(|tag| tag.key == b"ip") {
+        host.address(ip.value);
+    }
+    object.endpoint("localEndpoint", &host);
+    if peer.is_known() {
+        object.endpoint("remoteEndpoint", &peer);
+    }
+    if view.logs().next().is_some() {
+        object.annotations(view);
+    }
+    if !tags.is_empty() {
+        object.tags(&tags);
+    }
+    object.end();
+}
+
+/// Zipkin's word for a kind; none for a span that is no part of a remote call.
+fn kind_of(view: &SpanView<'_>) -> Option<&'static str> {
+    match view.tag("span.kind") {
+        Some(ValueView::Str(b"client")) => Some("CLIENT"),
+        Some(ValueView::Str(b"server")) => Some("SERVER"),
+        Some(ValueView::Str(b"producer")) => Some("PRODUCER"),
+        Some(ValueView::Str(b"consumer")) => Some("CONSUMER"),
+        _ => None,
+    }
+}
+
+/// Whether both ends of the call have one span together.
+fn is_shared(view: &SpanView<'_>) -> bool {
+    view.references().any(|parent| {
+        (parent.trace_id, parent.span_id) == (view.trace_id, view.span_id) && !parent.follows_from
+    })
+}
+
+type Tags<'a> = BTreeMap<&'a [u8], ValueView<'a>>;
+
+fn tags_and_peer<'a>(
+    batch: &BatchView<'a>,
+    view: &SpanView<'a>,
+    kind: Option<&str>,
+) -> (Tags<'a>, Endpoint<'a>) {
+    let (mut tags, mut peer) = (BTreeMap::new(), Endpoint::default());
+    if kind == Some("SERVER") || view.parent_span_id.get() == 0 {
+        let inherited = |tag: &TagView<'_>| !matches!(tag.key, b"client-uuid" | b"ip");
+        tags.extend(batch.process.tags().filter(inherited).map(|tag| (tag.key, tag.value)));
+    }
+    for tag in view.tags() {
+        match (tag.key, tag.value) {
+            (b"span.kind", _) if kind.is_some() => {}
+            (b"peer.service", ValueView::Str(service)) => peer.service = service,
+            (b"peer.ipv4" | b"peer.ipv6", address) => peer.address(address),
+            (b"peer.port", value) => peer.port = port(value).map(i16::cast_unsigned),
+            (key, value) => {
+                tags.insert(key, value);
+            }
+        }
+    }
+    (tags, peer)
+}
+
+/// A JSON object that is being written.
+struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'a> Object<'a> {
+    fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, empty: true }
+    }
+
+    fn key(&mut self, key: &[u8]) {
+        if !std::mem::take(&mut self.empty) {
+            self.out.push(b',');
+        }
+        json_string(self.out, key);
+        self.out.push(b':');
+    }
+
+    fn raw(&mut self, key: &str, json: &[u8]) {
+        self.key(key.as_bytes());
+        self.out.extend_from_slice(json);
+    }
+
+    fn number(&mut self, key: &str, number: impl ToString) {
+        self.raw(key, number.to_string().as_bytes());
+    }
+
+    fn text(&mut self, key: &str, text: &[u8]) {
+        self.key(key.as_bytes());
+        json_string(self.out, text);
+    }
+
+    fn endpoint(&mut self, key: &str, endpoint: &Endpoint<'_>) {
+        self.key(key.as_bytes());
+        let mut object = Object::begin(self.out);
+        if !endpoint.service.is_empty() {
+            object.text("serviceName", endpoint.service);
+        }
+        for (key, address) in [("ipv4", &endpoint.ipv4), ("ipv6", &endpoint.ipv6)] {
+            if let Some(address) = address {
+                object.text(key, address.as_bytes());
+            }
+        }
+        if let Some(port) = endpoint.port {
+            object.number("port", port);
+        }
+        object.end();
+    }
+
+    fn annotations(&mut self, view: &SpanView<'_>) {
+        self.key(b"annotations");
+        self.out.push(b'[');
+        for (n, log) in view.logs().enumerate() {
+            if n > 0 {
+                self.out.push(b',');
+            }
+            let mut object = Object::begin(self.out);
+            object.number("timestamp", log.timestamp_micros);
+            object.text("value", &log_text(log));
+            object.end();
+        }
+        self.out.push(b']');
+    }
+
+    fn tags(&mut self, tags: &Tags<'_>) {
+        self.key(b"tags");
+        let mut object = Object::begin(self.out);
+        for (key, value) in tags {
+            object.key(key);
+            match value {
+                ValueView::Binary(bytes) => json_string(object.out, base64(bytes).as_bytes()),
+                other => json_string(object.out, &text(*other)),
+            }
+        }
+        object.end();
+    }
+
+    fn end(self) {
+        self.out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::encoding::{List, LogView, ProcessView, ReferenceView};
+    use crate::encoding::{put_log, put_reference, put_tag};
+    use crate::{SpanId, TraceId};
+
+    fn list(tags: &[(&str, ValueView<'_>)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (key, value) in tags {
+            put_tag(&mut bytes, TagView::new(key.as_bytes(), *value));
+        }
+        bytes
+    }
+
+    fn written(process: &[(&str, ValueView<'_>)], span: SpanView<'_>) -> Value {
+        let tags = list(process);
+        let process = ProcessView::new(b"svc", Some(List::new(process.len(), &tags)));
+        let mut bytes = Vec::new();
+        span.encode(&mut bytes);
+        span.encode(&mut bytes);
+        let json = BatchView::new(process, List::new(2, &bytes)).to_zipkin_json();
+        let spans: Vec<Value> = serde_json::from_slice(&json).unwrap();
+        assert_eq!((spans.len(), &spans[0]), (2, &spans[1]));
+        spans[0].clone()
+    }
+
+    #[test]
+    fn a_server_span_has_its_kind_endpoints_annotations_and_tags() {
+        let given = [
+            ("span.kind", ValueView::Str(b"server")),
+            ("peer.service", ValueView::Str(b"caller")),
+            ("peer.ipv4", ValueView::Long(0x0a00_0001)),
+            ("peer.port", ValueView::Long(65_535)),
+            ("b", ValueView::Bool(true)),
+            ("n", ValueView::Long(-5)),
+            ("d", ValueView::Double(0.25)),
+            ("raw", ValueView::Binary(b"foob")),
+            ("n", ValueView::Long(7)),
+        ];
+        let (tags, event) = (list(&given), list(&[("event", ValueView::Str(b"a\"b"))]));
+        let (mut logs, mut parents) = (Vec::new(), Vec::new());
+        put_log(&mut logs, LogView::new(12, List::new(1, &event)));
+        let (trace, id) = (TraceId::new(1, 2), SpanId::new(3));
+        put_reference(&mut parents, ReferenceView::new(false, trace, id));
+        let span = SpanView {
+            trace_id: trace,
+            span_id: id,
+            parent_span_id: SpanId::new(9),
+            operation_name: "Größe".as_bytes(),
+            flags: 3,
+            start_time_micros: 10,
+            duration_micros: 5,
+            references: Some(List::new(1, &parents)),
+            tags: Some(List::new(given.len(), &tags)),
+            logs: Some(List::new(1, &logs)),
+            ..SpanView::default()
+        };
+        let process = [
+            ("ip", ValueView::Str(b"2001:db8::1")),
+            ("client-uuid", ValueView::Str(b"u")),
+            ("n", ValueView::Str(b"of the process")),
+            ("region", ValueView::Str(b"eu")),
+        ];
+        let wanted = json!({
+            "traceId": "00000000000000010000000000000002",
+            "id": "0000000000000003",
+            "parentId": "0000000000000009",
+            "name": "Größe",
+            "kind": "SERVER",
+            "timestamp": 10,
+            "duration": 5,
+            "debug": true,
+            "shared": true,
+            "localEndpoint": {"serviceName": "svc", "ipv6": "2001:db8::1"},
+            "remoteEndpoint": {"serviceName": "caller", "ipv4": "10.0.0.1", "port": 65535},
+            "annotations": [{"timestamp": 12, "value": "a\"b"}],
+            "tags": {"b": "true", "n": "7", "d": "0.25", "raw": "Zm9vYg==", "region": "eu"},
+        });
+        assert_eq!(written(&process, span), wanted);
+    }
+
+    #[test]
+    fn a_local_child_span_has_nothing_it_was_not_given() {
+        let tags = list(&[("span.kind", ValueView::Str(b"internal"))]);
+        let span = SpanView {
+            trace_id: TraceId::new(0, 2),
+            span_id: SpanId::new(3),
+            parent_span_id: SpanId::new(2),
+            operation_name: b"op",
+            flags: 1,
+            start_time_micros: 10,
+            tags: Some(List::new(1, &tags)),
+            ..SpanView::default()
+        };
+        let wanted = json!({
+            "traceId": "0000000000000002",
+            "id": "0000000000000003",
+            "parentId": "0000000000000002",
+            "name": "op",
+            "timestamp": 10,
+            "localEndpoint": {"serviceName": "svc", "ipv4": "127.0.0.1"},
+            "tags": {"span.kind": "internal"},
+        });
+        let process = [("ip", ValueView::Str(b"127.0.0.1")), ("region", ValueView::Str(b"eu"))];
+        assert_eq!(written(&process, span), wanted);
+    }
+}

@@ -1,0 +1,120 @@
+//! What became of the spans at one output, and how that reaches the tracer's own ledger.
+
+use parking_lot::Mutex;
+
+use crate::diag::Cause;
+use crate::encoding::ClientStats;
+use crate::error::TransportError;
+use crate::reporter::shards::{Outcome, Shards};
+use crate::span::core::Core;
+use crate::stats::{Dropped, ReporterStats};
+
+/// The counts of one output. Its thread writes them, anybody reads them.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    name: String,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    taken: u64,
+    sent: u64,
+    messages: u64,
+    trimmed: u64,
+    dropped: Dropped,
+}
+
+impl Ledger {
+    pub(crate) fn new(name: String) -> Self {
+        Self { name, counts: Mutex::default() }
+    }
+
+    pub(crate) fn read(&self) -> ReporterStats {
+        let Counts { taken, sent, messages, trimmed, dropped } = *self.counts.lock();
+        ReporterStats {
+            name: self.name.clone(),
+            taken,
+            sent,
+            queued: taken.saturating_sub(sent + dropped.total()),
+            dropped,
+            trimmed,
+            messages,
+        }
+    }
+}
+
+/// An output's access to the books while it has its turn on the reporter's thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Books<'a> {
+    pub(crate) core: &'a Core,
+    pub(crate) shards: &'a Shards,
+    pub(crate) ledger: &'a Ledger,
+    /// Whether the tracer's ledger follows this output.
+    pub(crate) is_primary: bool,
+}
+
+impl Books<'_> {
+    /// Counts spans that the output was given.
+    pub(crate) fn take(&self, spans: usize) {
+        self.ledger.counts.lock().taken += spans as u64;
+    }
+
+    /// Counts what became of spans that it was given.
+    pub(crate) fn settle(&self, spans: usize, outcome: Outcome) {
+        {
+            let mut counts = self.ledger.counts.lock();
+            let number = spans as u64;
+            match outcome {
+                Outcome::Sent => {
+                    counts.sent += number;
+                    counts.messages += 1;
+                }
+                Outcome::SendFailed => counts.dropped.send_failed += number,
+                Outcome::TooLarge => counts.dropped.too_large += number,
+            }
+        }
+        if self.is_primary {
+            self.shards.settle(spans, outcome);
+        }
+    }
+
+    /// Counts spans as lost, and tells why.
+    pub(crate) fn lose(&self, spans: usize, error: &TransportError) {
+        self.settle(spans, Outcome::SendFailed);
+        self.core.diagnostics.error(Cause::SendFailed, || {
+            let beside =
+                if self.is_primary { String::new() } else { format!(" at {}", self.ledger.name) };
+            format!("{spans} spans lost{beside}, counted as send_failed: {error}")
+        });
+    }
+
+    /// Spans counted as sent turn out to have been refused.
+    pub(crate) fn unsend(&self, spans: usize) {
+        {
+            let mut counts = self.ledger.counts.lock();
+            let refused = counts.sent.min(spans as u64);
+            counts.sent -= refused;
+            counts.dropped.send_failed += refused;
+        }
+        if self.is_primary {
+            self.shards.unsend(spans);
+        }
+    }
+
+    /// Counts a span that was cut on its way out.
+    pub(crate) fn count_trimmed(&self) {
+        self.ledger.counts.lock().trimmed += 1;
+        if self.is_primary {
+            self.shards.count_trimmed();
+        }
+    }
+
+    /// What an agent is told of losses: the queue's, and those of this way to it.
+    pub(crate) fn losses(&self) -> ClientStats {
+        let all = self.shards.dropped();
+        let own = if self.is_primary { all } else { self.ledger.counts.lock().dropped };
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        ClientStats::new(count(all.queue_full), count(own.too_large), count(own.send_failed))
+    }
+}

@@ -1,0 +1,225 @@
+//! Where the reporter's thread puts spans: any number of outputs, fed from the same bytes.
+//!
+//! An [`Output`] says what is wanted; an [`Outlet`] is that at work. To add a kind of output, write
+//! a [`Reporter`]; to add a way out of the process, a transport.
+
+mod emitter;
+mod ledger;
+mod outlet;
+
+use std::fmt;
+use std::time::Duration;
+
+use self::emitter::Emitter;
+pub(crate) use self::ledger::Ledger;
+use self::outlet::End;
+pub(crate) use self::outlet::Outlet;
+use super::InMemoryReporter;
+use super::null::Nowhere;
+use crate::encoding::{self, BatchView};
+use crate::error::{ConfigError, TransportError};
+use crate::transport::{
+    self, AgentProtocol, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport, UdpTransport,
+};
+
+/// Takes finished spans: what an application writes to do with them what it likes.
+///
+/// It is called on the reporter's thread, never on one of the application's, so it may take its
+/// time, but while it does, finished spans pile up in the queue. Spans are read in place through
+/// [`SpanView`](crate::encoding::SpanView)s; they cannot be changed, so outputs do not see each
+/// other. It is dropped when the tracer is closed.
+///
+/// # Source
+///
+/// `Reporter` in jaeger-client-go, `reporter.go`.
+///
+/// # Examples
+///
+/// ```
+/// use std::{sync::mpsc, time::Duration};
+/// use jaeger_client::{Reporter, Tracer, TransportError, encoding::BatchView};
+/// #[derive(Debug)]
+/// struct Names(mpsc::Sender<String>);
+/// impl Reporter for Names {
+///     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
+///         for span in batch.spans() {
+///             self.0.send(span.operation().into_owned()).ok();
+///         }
+///         Ok(())
+///     }
+/// }
+/// let (send, names) = mpsc::channel();
+/// let (tracer, closer) = Tracer::builder("svc").reporter(Names(send)).build()?;
+/// tracer.start_span("op").finish();
+/// assert_eq!(closer.close(Duration::from_secs(1)).stats.sent, 1);
+/// assert_eq!(names.recv().as_deref(), Ok("op"));
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+pub trait Reporter: fmt::Debug + Send {
+    /// Takes some spans and the process they are of. `Ok` counts them as sent.
+    ///
+    /// # Errors
+    ///
+    /// Any error counts them as `send_failed`, and is told to the logger. A panic does the same.
+    fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError>;
+
+    /// Called after the last spans of each flush interval, and of each flush and close, before it
+    /// returns.
+    fn flush(&mut self) {}
+}
+
+/// One place that finished spans go to, with a name that its counts go by.
+#[derive(Debug)]
+#[must_use = "an output is given to a tracer's builder"]
+pub struct Output {
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Agent { address: String, protocol: AgentProtocol },
+    Collector(Box<HttpConfig>),
+    Transport(Box<dyn Transport>, AgentProtocol),
+    Reporter(Box<dyn Reporter>),
+    Logging,
+}
+
+impl Output {
+    /// An agent at `host:port`, in a protocol of that port.
+    pub fn agent(host_port: impl Into<String>, protocol: AgentProtocol) -> Self {
+        Self::of("agent", Kind::Agent { address: host_port.into(), protocol })
+    }
+
+    /// A collector, or a Zipkin server, over HTTP. Needs the feature `collector-http`.
+    pub fn collector(config: HttpConfig) -> Self {
+        Self::of("collector", Kind::Collector(Box::new(config)))
+    }
+
+    /// A transport of the caller's own, which is given an agent's messages.
+    pub fn transport(transport: impl Transport + 'static, protocol: AgentProtocol) -> Self {
+        Self::boxed_transport(Box::new(transport), protocol)
+    }
+
+    pub(crate) fn boxed_transport(transport: Box<dyn Transport>, protocol: AgentProtocol) -> Self {
+        Self::of("transport", Kind::Transport(transport, protocol))
+    }
+
+    /// The tracer's logger: a line of information for each span, with its context and its name. A
+    /// logger that says nothing of information, like the default one, says nothing of spans.
+    pub fn logging() -> Self {
+        Self::of("logging", Kind::Logging)
+    }
+
+    /// Spans in memory, for tests.
+    pub fn in_memory(reporter: &InMemoryReporter) -> Self {
+        Self::of("memory", Kind::Reporter(Box::new(reporter.clone())))
+    }
+
+    /// Nowhere: spans are counted and forgotten.
+    pub fn null() -> Self {
+        Self::of("null", Kind::Reporter(Box::new(Nowhere)))
+    }
+
+    /// A reporter of the caller's own.
+    pub fn reporter(reporter: impl Reporter + 'static) -> Self {
+        Self::of("reporter", Kind::Reporter(Box::new(reporter)))
+    }
+
+    fn of(name: &str, kind: Kind) -> Self {
+        Self { name: name.to_owned(), kind }
+    }
+
+    /// The name that its counts go by in [`Tracer::reporter_stats`](crate::Tracer::reporter_stats).
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Puts it to work.
+    fn start(self, is_primary: bool, context: &OutputContext<'_>) -> Result<Outlet, ConfigError> {
+        let end = match self.kind {
+            Kind::Agent { address, protocol } => {
+                let udp = UdpTransport::new(address)?.reconnecting(context.reconnect_interval);
+                End::Transport(context.datagrams(Box::new(udp), protocol)?)
+            }
+            Kind::Transport(transport, protocol) => {
+                End::Transport(context.datagrams(transport, protocol)?)
+            }
+            Kind::Collector(config) => End::Transport(context.collector(&config, is_primary)?),
+            Kind::Reporter(reporter) => End::Reporter(reporter),
+            Kind::Logging => End::Log,
+        };
+        Ok(Outlet::new(self.name, is_primary, context.process, end))
+    }
+}
+
+impl<R: Reporter + 'static> From<R> for Output {
+    fn from(reporter: R) -> Self {
+        Self::reporter(reporter)
+    }
+}
+
+/// What all outputs of a tracer share.
+#[derive(Debug)]
+pub(crate) struct OutputContext<'a> {
+    /// The process in its compact bytes.
+    pub(crate) process: &'a [u8],
+    pub(crate) max_packet_bytes: usize,
+    pub(crate) reconnect_interval: Option<Duration>,
+    /// Where spans go that are too large for a datagram.
+    pub(crate) oversize: Option<&'a HttpConfig>,
+    pub(crate) hurry: &'a Hurry,
+}
+
+impl OutputContext<'_> {
+    /// Puts outputs to work, the first of which is the one that the tracer's ledger follows.
+    pub(crate) fn start(
+        &self,
+        outputs: impl Iterator<Item = Output>,
+    ) -> Result<Vec<Outlet>, ConfigError> {
+        let mut names: Vec<String> = Vec::new();
+        outputs
+            .map(|mut output| {
+                let wanted = output.name.clone();
+                for number in 2.. {
+                    if !names.contains(&output.name) {
+                        break;
+                    }
+                    output.name = format!("{wanted}-{number}");
+                }
+                names.push(output.name.clone());
+                output.start(names.len() == 1, self)
+            })
+            .collect()
+    }
+
+    fn datagrams(
+        &self,
+        transport: Box<dyn Transport>,
+        protocol: AgentProtocol,
+    ) -> Result<Emitter, ConfigError> {
+        let least = self.process.len() + MIN_SPAN_ROOM;
+        let largest = self.max_packet_bytes.min(transport.max_message_bytes());
+        if largest < least || self.max_packet_bytes > MAX_PACKET_BYTES {
+            let value = if largest < least { largest } else { self.max_packet_bytes };
+            return Err(ConfigError::OutOfRange {
+                field: "reporter.max_packet_size",
+                value: value.to_string(),
+                allowed: "room for the process, its tags and a span, and 65000 at most",
+            });
+        }
+        let oversize = self.oversize.map(|config| self.collector(config, false)).transpose()?;
+        let format = encoding::member(protocol.encoding());
+        Ok(Emitter::new(format, transport, self.process, self.max_packet_bytes, oversize))
+    }
+
+    fn collector(&self, config: &HttpConfig, is_primary: bool) -> Result<Emitter, ConfigError> {
+        let (transport, format) = transport::http(config, is_primary, self.hurry)?;
+        let format = encoding::member(format.encoding());
+        Ok(Emitter::new(format, transport, self.process, usize::MAX, None))
+    }
+}
+
+/// What a datagram must have beside the process: the message, and a small span.
+const MIN_SPAN_ROOM: usize = 150;

@@ -1,0 +1,267 @@
+//! What is said of a collector: its address, what it takes, and who we are to it.
+
+use std::fmt;
+use std::time::Duration;
+
+#[cfg(feature = "collector-http")]
+use crate::error::ConfigError;
+
+/// What a server takes at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CollectorFormat {
+    /// Jaeger's Thrift, at a collector's `/api/traces` on port 14268.
+    Jaeger,
+    /// Zipkin v1 in Thrift, at `/api/v1/spans` on port 9411.
+    ZipkinThrift,
+    /// Zipkin v2 in JSON, at `/api/v2/spans` on port 9411.
+    ZipkinJson,
+}
+
+impl CollectorFormat {
+    /// The encoding it is written in.
+    pub(crate) const fn encoding(self) -> &'static str {
+        match self {
+            Self::Jaeger => "thrift-binary-batch",
+            Self::ZipkinThrift => "zipkin-thrift",
+            Self::ZipkinJson => "zipkin-json-v2",
+        }
+    }
+
+    /// Where servers take it, unless they were told otherwise.
+    #[cfg(feature = "collector-http")]
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Jaeger => "/api/traces",
+            Self::ZipkinThrift => "/api/v1/spans",
+            Self::ZipkinJson => "/api/v2/spans",
+        }
+    }
+
+    /// What requests say it is.
+    #[cfg(feature = "collector-http")]
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Jaeger | Self::ZipkinThrift => "application/x-thrift",
+            Self::ZipkinJson => "application/json",
+        }
+    }
+}
+
+/// How to send to a collector over HTTP.
+///
+/// # Source
+///
+/// `HTTPTransport` in jaeger-client-go, `transport/http.go`, which has neither retries nor a limit
+/// in bytes; `HttpSender` in jaeger-client-java.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::HttpConfig;
+/// let config = HttpConfig {
+///     auth_token: Some("secret".into()),
+///     ..HttpConfig::new("https://collector:14268")
+/// };
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
+pub struct HttpConfig {
+    /// The URL, `http://` or `https://`. Without a path it gets that of the format; for Jaeger's
+    /// Thrift, `format=jaeger.thrift` is added unless it says a format.
+    pub endpoint: String,
+    /// What the server takes there. By default, what the path says: `/api/v1/spans` and
+    /// `/api/v2/spans` are Zipkin's, any other is Jaeger's.
+    pub format: Option<CollectorFormat>,
+    /// The user of basic authentication; with a password, or not at all.
+    pub user: Option<String>,
+    /// The password of basic authentication; with a user, or not at all.
+    pub password: Option<String>,
+    /// The token of bearer authentication; not beside a user.
+    pub auth_token: Option<String>,
+    /// More headers.
+    pub headers: Vec<(String, String)>,
+    /// The certificates, in PEM, of those who may vouch for the server; without them, those that
+    /// browsers trust.
+    pub ca_certificates: Option<String>,
+    /// How long one request may take, from the look-up of the name to the end of the answer.
+    pub timeout: Duration,
+    /// For how long a message is tried again, where that may help: nobody listens, the connection
+    /// breaks, or the answer is 408, 429 or 5xx. Once a message was given up, the next ones are
+    /// tried once, until one gets through.
+    ///
+    /// Meanwhile finished spans pile up in the queue. Only the first of several outputs tries again;
+    /// it must not be held up by the others. A close ends the waiting.
+    pub retry_limit: Duration,
+    /// The largest body, in bytes.
+    pub max_body_bytes: usize,
+}
+
+impl HttpConfig {
+    /// The defaults for a URL: requests of at most 5 s and 1 MiB, tried again for 30 s.
+    #[must_use]
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            format: None,
+            user: None,
+            password: None,
+            auth_token: None,
+            headers: Vec::new(),
+            ca_certificates: None,
+            timeout: TIMEOUT,
+            retry_limit: RETRY_LIMIT,
+            max_body_bytes: MAX_BODY_BYTES,
+        }
+    }
+}
+
+/// Without what is secret: configurations end up in logs.
+impl fmt::Debug for HttpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "(hidden)");
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("HttpConfig")
+            .field("endpoint", &self.endpoint)
+            .field("format", &self.format)
+            .field("user", &self.user)
+            .field("password", &hidden(&self.password))
+            .field("auth_token", &hidden(&self.auth_token))
+            .field("headers", &headers)
+            .field("ca_certificates", &self.ca_certificates.as_ref().map(String::len))
+            .field("timeout", &self.timeout)
+            .field("retry_limit", &self.retry_limit)
+            .field("max_body_bytes", &self.max_body_bytes)
+            .finish()
+    }
+}
+
+/// A URL that can be posted to.
+#[cfg(feature = "collector-http")]
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) url: String,
+    pub(super) format: CollectorFormat,
+    pub(super) is_encrypted: bool,
+}
+
+#[cfg(feature = "collector-http")]
+impl Endpoint {
+    /// Completes a URL as jaeger-client-java does.
+    pub(super) fn parse(url: &str, format: Option<CollectorFormat>) -> Result<Self, ConfigError> {
+        let allowed = "http:// or https://, a host, and perhaps a port, a path and a query";
+        let refused = |allowed| ConfigError::OutOfRange {
+            field: "reporter.collector_endpoint",
+            value: shown(url),
+            allowed,
+        };
+        let (scheme, rest) = url.trim().split_once("://").ok_or_else(|| refused(allowed))?;
+        let is_encrypted = scheme.eq_ignore_ascii_case("https");
+        let (place, query) = rest.split_once('?').map_or((rest, None), |(a, b)| (a, Some(b)));
+        let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+        if authority.contains('@') {
+            return Err(refused("without user and password, which are options of their own"));
+        }
+        let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        let good = (is_encrypted || scheme.eq_ignore_ascii_case("http"))
+            && is_host_and_port(authority)
+            && is_plain(rest)
+            && !rest.contains('#');
+        if !good {
+            return Err(refused(allowed));
+        }
+        let path = if path == "/" { "" } else { path };
+        let format = format.unwrap_or_else(|| match path.trim_end_matches('/') {
+            path if path.ends_with("/api/v1/spans") => CollectorFormat::ZipkinThrift,
+            path if path.ends_with("/api/v2/spans") => CollectorFormat::ZipkinJson,
+            _ => CollectorFormat::Jaeger,
+        });
+        let path = if path.is_empty() { format.path() } else { path };
+        let mut query = query.unwrap_or_default().to_owned();
+        let says_format = query.split('&').any(|pair| pair.starts_with("format="));
+        if format == CollectorFormat::Jaeger && !says_format {
+            if !query.is_empty() {
+                query.push('&');
+            }
+            query.push_str("format=jaeger.thrift");
+        }
+        let scheme = if is_encrypted { "https" } else { "http" };
+        let mark = if query.is_empty() { "" } else { "?" };
+        let url = format!("{scheme}://{authority}{path}{mark}{query}");
+        Ok(Self { url, format, is_encrypted })
+    }
+}
+
+/// A URL for messages: who is named in it is nobody's business.
+#[cfg(feature = "collector-http")]
+fn shown(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(from), Some(to)) if from + 3 <= to => {
+            format!("{}(hidden){}", &url[..from + 3], &url[to..])
+        }
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(feature = "collector-http")]
+fn is_host_and_port(authority: &str) -> bool {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
+    let port_is_good = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    !host.is_empty() && !bare_v6 && port_is_good
+}
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+const RETRY_LIMIT: Duration = Duration::from_secs(30);
+const MAX_BODY_BYTES: usize = 1 << 20;
+
+#[cfg(all(test, feature = "collector-http"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_gets_what_it_leaves_open() {
+        use CollectorFormat::{Jaeger, ZipkinJson, ZipkinThrift};
+        let cases = [
+            ("http://c:14268", None, Jaeger, "http://c:14268/api/traces?format=jaeger.thrift"),
+            ("http://c/", None, Jaeger, "http://c/api/traces?format=jaeger.thrift"),
+            ("HTTPS://c/x?a=b", None, Jaeger, "https://c/x?a=b&format=jaeger.thrift"),
+            ("http://c/x?format=y", None, Jaeger, "http://c/x?format=y"),
+            (
+                "http://[::1]:9411/api/v1/spans",
+                None,
+                ZipkinThrift,
+                "http://[::1]:9411/api/v1/spans",
+            ),
+            ("http://z/p/api/v2/spans", None, ZipkinJson, "http://z/p/api/v2/spans"),
+            ("http://z:9411", Some(ZipkinJson), ZipkinJson, "http://z:9411/api/v2/spans"),
+            ("http://z/elsewhere", Some(ZipkinThrift), ZipkinThrift, "http://z/elsewhere"),
+        ];
+        for (given, format, found, url) in cases {
+            let endpoint = Endpoint::parse(given, format).unwrap();
+            assert_eq!((endpoint.format, endpoint.url.as_str()), (found, url), "{given}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused_with_its_value_but_without_its_secrets() {
+        for url in [
+            "",
+            "c:14268",
+            "ftp://c",
+            "http://",
+            "http://:80",
+            "http://c:0",
+            "http://::1",
+            "http://c/a b",
+        ] {
+            let error = Endpoint::parse(url, None).unwrap_err().to_string();
+            assert!(error.contains(&format!("{url:?}")) && error.contains("https://"), "{error}");
+        }
+        let error = Endpoint::parse("http://ann:hush@c", None).unwrap_err().to_string();
+        assert!(error.contains("http://(hidden)@c") && !error.contains("hush"), "{error}");
+    }
+}

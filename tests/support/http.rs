@@ -1,0 +1,189 @@
+//! A server that answers as a test tells it, on a plain listener of the standard library.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use super::SOON;
+
+/// What a server does with a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// A status, more headers (each line with its end), a body.
+    Status(u16, &'static str, Vec<u8>),
+    /// Nothing, for longer than anybody should wait.
+    Hang,
+    /// The end of the connection.
+    Close,
+    /// A status, and a body that goes on until the client has had enough.
+    Endless(u16),
+    /// What is no HTTP.
+    Nonsense,
+}
+
+pub(crate) fn status(code: u16) -> Answer {
+    Answer::Status(code, "", Vec::new())
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Method and target.
+    pub(crate) line: String,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
+}
+
+/// Makes a connection readable and writable: as it is, or decrypted.
+pub(crate) trait Wrap: Send + Sync + 'static {
+    fn wrap(&self, stream: TcpStream) -> Box<dyn Stream>;
+}
+
+pub(crate) trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
+pub(crate) struct Plain;
+
+impl Wrap for Plain {
+    fn wrap(&self, stream: TcpStream) -> Box<dyn Stream> {
+        Box::new(stream)
+    }
+}
+
+impl Server {
+    /// Answers each request by what `answer` says to it and its number, from 0.
+    pub(crate) fn start(
+        answer: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), Plain, answer)
+    }
+
+    pub(crate) fn on(
+        listener: TcpListener,
+        wrap: impl Wrap,
+        answer: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let address = listener.local_addr().unwrap();
+        let server = Self { address, requests: Arc::default(), connections: Arc::default() };
+        let own = server.clone();
+        let (answer, wrap) = (Arc::new(answer), Arc::new(wrap));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                own.connections.fetch_add(1, Ordering::SeqCst);
+                let (own, answer, wrap) = (own.clone(), Arc::clone(&answer), Arc::clone(&wrap));
+                thread::spawn(move || {
+                    stream.set_read_timeout(Some(SOON)).unwrap();
+                    stream.set_write_timeout(Some(SOON)).unwrap();
+                    own.serve(wrap.wrap(stream), &*answer)
+                });
+            }
+        });
+        server
+    }
+
+    fn serve(&self, stream: Box<dyn Stream>, answer: &dyn Fn(usize, &Request) -> Answer) {
+        let mut stream = BufReader::new(stream);
+        while let Some(request) = read(&mut stream) {
+            let number = {
+                let mut requests = self.requests.lock().unwrap();
+                requests.push(request.clone());
+                requests.len() - 1
+            };
+            let out = stream.get_mut();
+            let written = match answer(number, &request) {
+                Answer::Status(code, headers, body) => {
+                    let length = body.len();
+                    let head =
+                        format!("HTTP/1.1 {code} x\r\n{headers}content-length: {length}\r\n\r\n");
+                    out.write_all(head.as_bytes()).and_then(|()| out.write_all(&body))
+                }
+                Answer::Endless(code) => {
+                    let head = format!("HTTP/1.1 {code} x\r\ncontent-length: 10000000000\r\n\r\n");
+                    let mut written = out.write_all(head.as_bytes());
+                    while written.is_ok() {
+                        written = out.write_all(&[b'x'; 8192]);
+                    }
+                    written
+                }
+                Answer::Nonsense => {
+                    let _ = out.write_all(b"what?\r\n\r\n");
+                    return;
+                }
+                Answer::Hang => {
+                    // Until the client goes away.
+                    let _ = stream.read(&mut [0]);
+                    return;
+                }
+                Answer::Close => return,
+            };
+            if written.and_then(|()| stream.get_mut().flush()).is_err() {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+fn read(stream: &mut impl BufRead) -> Option<Request> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).ok().filter(|taken| *taken > 0)?;
+        match line.trim_end() {
+            "" => break,
+            line => lines.push(line.to_owned()),
+        }
+    }
+    let headers: Vec<_> = lines[1..]
+        .iter()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+        .collect();
+    let mut request = Request { line: lines[0].clone(), headers, body: Vec::new() };
+    let length = request.header("content-length")?.parse().unwrap();
+    request.body = vec![0; length];
+    stream.read_exact(&mut request.body).ok()?;
+    Some(request)
+}
+
+/// An address at which nobody listens, and nobody will soon.
+pub(crate) fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// A short time that is surely over when a test has waited as long as it may.
+pub(crate) const BRIEF: Duration = Duration::from_millis(300);
