@@ -218,7 +218,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_LIMIT: Duration = Duration::from_secs(30);
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-#[cfg(all(test, feature = "collector-http"))]
+#[cfg(feature = "collector-http")]
+#[cfg(test)]
 mod tests {
     use super::*;
 
