@@ -67,9 +67,14 @@ pub(crate) enum Cause {
     LimitLearned,
     Misused,
     Sampler,
+    #[cfg(feature = "remote-sampler")]
+    SamplerFetch,
+    #[cfg(feature = "remote-sampler")]
+    SamplerUpdate,
 }
 
-const CAUSES: usize = Cause::Sampler as usize + 1;
+/// As many as there are; two of them only in clients that ask a server.
+const CAUSES: usize = Cause::Sampler as usize + 3;
 
 /// Passes errors on, holding back those of a cause that was reported within the last minute.
 pub(crate) struct Diagnostics {

@@ -40,7 +40,7 @@ pub enum ConfigError {
         /// The feature.
         feature: &'static str,
     },
-    /// The reporter's thread could not be started.
+    /// A thread of the client could not be started: the reporter's, or a sampler's.
     Thread {
         /// What the operating system said.
         source: io::Error,
@@ -60,7 +60,7 @@ impl fmt::Display for ConfigError {
             Self::FeatureOff { field, feature } => {
                 write!(f, "{field} is set, but needs jaeger-client's feature `{feature}`")
             }
-            Self::Thread { source } => write!(f, "cannot start the reporter's thread: {source}"),
+            Self::Thread { source } => write!(f, "cannot start a thread: {source}"),
         }
     }
 }

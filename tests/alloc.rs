@@ -8,7 +8,9 @@
 
 use std::time::Duration;
 
-use jaeger_client::sampler::ConstSampler;
+use jaeger_client::sampler::{
+    ConstSampler, OperationStrategies, PerOperationSampler, RateLimitingSampler,
+};
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{Span, Tracer, TracerBuilder, TransportError};
 
@@ -56,6 +58,48 @@ fn a_tree_of_ten_spans_allocates_nothing() {
     for reporter in REPORTERS {
         assert_eq!(allocations(reporter, true, |tracer, _| tree(tracer)), 0);
     }
+}
+
+#[test]
+fn samplers_that_count_allocate_nothing_once_they_know_the_operation() {
+    let root = |tracer: &Tracer, _: &Span| drop(tracer.start_span("op"));
+    let limited = |builder: TracerBuilder| {
+        builder.null_reporter().sampler(RateLimitingSampler::new(1e9).unwrap())
+    };
+    assert_eq!(allocations(limited, true, root), 0);
+    let per_operation = |builder: TracerBuilder| {
+        let strategies = OperationStrategies::new(1.0, 1e9);
+        builder.null_reporter().sampler(PerOperationSampler::new(&strategies))
+    };
+    assert_eq!(allocations(per_operation, true, root), 0);
+}
+
+#[cfg(feature = "remote-sampler")]
+#[test]
+fn a_sampler_told_by_a_server_allocates_nothing_where_it_is_asked() {
+    use jaeger_client::sampler::{FetchError, RemoteSampler, StrategySource};
+
+    #[derive(Debug)]
+    struct Told(&'static str);
+
+    impl StrategySource for Told {
+        fn fetch(&self, _service_name: &str) -> Result<Vec<u8>, FetchError> {
+            Ok(self.0.as_bytes().to_vec())
+        }
+    }
+
+    fn told(builder: TracerBuilder, answer: &'static str) -> TracerBuilder {
+        let sampler = RemoteSampler::builder("alloc").source(Told(answer)).build().unwrap();
+        sampler.refresh();
+        builder.null_reporter().sampler(sampler)
+    }
+
+    let root = |tracer: &Tracer, _: &Span| drop(tracer.start_span("op"));
+    let share = |builder| told(builder, r#"{"probabilisticSampling":{"samplingRate":1}}"#);
+    assert_eq!(allocations(share, true, root), 0);
+    let operations =
+        |builder| told(builder, r#"{"operationSampling":{"defaultSamplingProbability":1}}"#);
+    assert_eq!(allocations(operations, true, root), 0);
 }
 
 /// A buffer is made when none is back from the reporter's thread, so how many there are is a matter

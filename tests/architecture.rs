@@ -54,8 +54,16 @@ const NEVER: &[&str] =
     &[".unwrap()", ".unwrap_err()", ".expect(", "panic!", "todo!", "unimplemented!", "unsafe"];
 
 /// Crates whose types must not show in a public signature: each may have a new major version.
-const HIDDEN_CRATES: &[&str] =
-    &["thrift::", "socket2::", "crossbeam_channel::", "parking_lot::", "rand::"];
+const HIDDEN_CRATES: &[&str] = &[
+    "thrift::",
+    "socket2::",
+    "crossbeam_channel::",
+    "parking_lot::",
+    "rand::",
+    "ureq::",
+    "arc_swap::",
+    "serde_json::",
+];
 
 /// What opens a line that users of the crate can see.
 const PUBLIC: &[&str] = &[

@@ -14,6 +14,8 @@ mod per_operation;
 mod priority;
 mod probabilistic;
 mod rate_limiting;
+#[cfg(feature = "remote-sampler")]
+mod remote;
 mod tag_matching;
 
 use std::fmt;
@@ -35,6 +37,10 @@ pub use self::per_operation::{OperationStrategies, PerOperationSampler};
 pub use self::priority::{PrioritySampler, PrioritySamplerBuilder};
 pub use self::probabilistic::ProbabilisticSampler;
 pub use self::rate_limiting::{RateLimitingSampler, TokenBucket};
+#[cfg(feature = "remote-sampler")]
+pub use self::remote::{
+    FetchError, HttpSource, RemoteSampler, RemoteSamplerBuilder, StrategySource,
+};
 pub use self::tag_matching::{MatchValue, TagMatchingSampler};
 
 /// Decides whether a new trace is recorded.
@@ -196,6 +202,13 @@ pub const MEMBERS: &[Member] = &[
         file: "rate_limiting",
         default_param: 1.0,
         build: Some(rate_limiting::build),
+    },
+    #[cfg(feature = "remote-sampler")]
+    Member {
+        name: "remote",
+        file: "remote",
+        default_param: DEFAULT_RATE,
+        build: Some(remote::build),
     },
     Member { name: "lowerbound", file: "lower_bound", default_param: DEFAULT_RATE, build: None },
     Member { name: "peroperation", file: "per_operation", default_param: 0.0, build: None },

@@ -14,6 +14,10 @@ impl Host for Core {
     fn report(&self, cause: Cause, message: &dyn Fn() -> String) {
         self.diagnostics.error(cause, message);
     }
+
+    fn info(&self, message: &str) {
+        self.diagnostics.info(message);
+    }
 }
 
 /// Does not keep the core: the sampler is part of it.

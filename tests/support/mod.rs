@@ -7,6 +7,7 @@ pub(crate) mod agent;
 pub(crate) mod binary;
 pub(crate) mod http;
 pub(crate) mod read;
+pub(crate) mod strategies;
 pub(crate) mod transport;
 
 use std::sync::{Arc, Mutex};
@@ -44,6 +45,10 @@ impl Said {
 impl Logger for Said {
     fn error(&self, message: &str) {
         self.0.lock().unwrap().push(message.to_owned());
+    }
+
+    fn info(&self, message: &str) {
+        self.0.lock().unwrap().push(format!("info: {message}"));
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) trait Host: fmt::Debug + Send + Sync {
     fn monotonic_nanos(&self) -> u64;
 
     fn report(&self, cause: Cause, message: &dyn Fn() -> String);
+
+    fn info(&self, message: &str);
 }
 
 /// The tracer that a sampler works for; gone when the tracer is.
@@ -37,8 +39,20 @@ impl SamplerHost {
     /// Tells the tracer's logger that the sampler could not do its work: at most once a minute, with
     /// the number of messages held back.
     pub fn report(&self, message: &str) {
+        self.report_as(Cause::Sampler, || message.to_owned());
+    }
+
+    /// The same for a cause that has a minute of its own.
+    pub(in crate::sampler) fn report_as(&self, cause: Cause, message: impl Fn() -> String) {
         if let Some(host) = self.host.upgrade() {
-            host.report(Cause::Sampler, &|| message.to_owned());
+            host.report(cause, &message);
+        }
+    }
+
+    /// Tells the tracer's logger something worth knowing, such as another rule in force.
+    pub fn info(&self, message: &str) {
+        if let Some(host) = self.host.upgrade() {
+            host.info(message);
         }
     }
 }

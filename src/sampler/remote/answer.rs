@@ -1,0 +1,227 @@
+//! Reads what a server answered.
+
+use serde_json::{Map, Value};
+
+use crate::sampler::OperationStrategies;
+
+/// What to do from now on.
+#[derive(Debug, PartialEq)]
+pub(super) enum Strategy {
+    PerOperation(OperationStrategies),
+    Probabilistic { rate: f64 },
+    RateLimiting { max_traces_per_second: f64 },
+}
+
+/// Why an answer is not taken over.
+#[derive(Debug, PartialEq)]
+pub(super) enum Broken {
+    /// It is not what such an answer looks like.
+    Unreadable(String),
+    /// It is, and is of no use.
+    Refused(String),
+}
+
+/// Reads an answer. Members are found whatever their case and null ones are absent, as in Go; those
+/// that are not known mean nothing, and neither does `strategyType`.
+pub(super) fn read(body: &[u8]) -> Result<Strategy, Broken> {
+    let answer: Value =
+        serde_json::from_slice(body).map_err(|error| Broken::Unreadable(error.to_string()))?;
+    if answer.is_null() {
+        return Err(Broken::Refused("the answer is null".to_owned()));
+    }
+    let answer = object(&answer, "the answer")?;
+    // All of them are read, so that what is broken is refused wherever it is.
+    let operations = part(answer, OPERATIONS)?;
+    let share =
+        part(answer, PROBABILISTIC)?.map(|part| number(part, "samplingRate")).transpose()?;
+    let limit = part(answer, LIMIT)?.map(|part| number(part, "maxTracesPerSecond")).transpose()?;
+    match (operations, share, limit) {
+        (Some(operations), _, _) => per_operation(operations).map(Strategy::PerOperation),
+        (None, Some(rate), _) if (0.0..=1.0).contains(&rate) => {
+            Ok(Strategy::Probabilistic { rate })
+        }
+        (None, Some(rate), _) => {
+            Err(Broken::Refused(format!("samplingRate is {rate}, but must be from 0 to 1")))
+        }
+        (None, None, Some(limit)) if limit >= 0.0 => {
+            Ok(Strategy::RateLimiting { max_traces_per_second: limit })
+        }
+        (None, None, Some(limit)) => {
+            Err(Broken::Refused(format!("maxTracesPerSecond is {limit}, but must be 0 or more")))
+        }
+        (None, None, None) => Err(Broken::Refused(format!(
+            "the answer has none of {OPERATIONS}, {PROBABILISTIC}, {LIMIT}"
+        ))),
+    }
+}
+
+fn per_operation(of: &Map<String, Value>) -> Result<OperationStrategies, Broken> {
+    let mut strategies = OperationStrategies::new(
+        number(of, "defaultSamplingProbability")?,
+        number(of, "defaultLowerBoundTracesPerSecond")?,
+    );
+    let list = match member(of, "perOperationStrategies") {
+        None => return Ok(strategies),
+        Some(Value::Array(list)) => list,
+        Some(_) => return Err(wrong("perOperationStrategies", "a list")),
+    };
+    if list.len() > MAX_OPERATIONS {
+        let say = format!("{} operations, but {MAX_OPERATIONS} are taken at most", list.len());
+        return Err(Broken::Refused(say));
+    }
+    for entry in list.iter().filter(|entry| !entry.is_null()) {
+        let entry = object(entry, "a strategy of an operation")?;
+        let operation = match member(entry, "operation") {
+            None => "",
+            Some(Value::String(operation)) => operation,
+            Some(_) => return Err(wrong("operation", "text")),
+        };
+        let Some(share) = part(entry, PROBABILISTIC)? else {
+            return Err(Broken::Refused(format!("operation {operation:?} has no {PROBABILISTIC}")));
+        };
+        strategies.operations.push((operation.to_owned(), number(share, "samplingRate")?));
+    }
+    if list.iter().any(Value::is_null) {
+        return Err(Broken::Refused("a strategy of an operation is null".to_owned()));
+    }
+    Ok(strategies)
+}
+
+/// The member of that name, unless it is null; of several the last in the order of their spelling.
+fn member<'a>(of: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    of.iter()
+        .rfind(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null())
+        .map(|(_, value)| value)
+}
+
+fn part<'a>(
+    of: &'a Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<&'a Map<String, Value>>, Broken> {
+    member(of, name).map(|value| object(value, name)).transpose()
+}
+
+fn object<'a>(value: &'a Value, name: &str) -> Result<&'a Map<String, Value>, Broken> {
+    value.as_object().ok_or_else(|| wrong(name, "an object"))
+}
+
+/// The number of that name, which is 0 where it is absent.
+fn number(of: &Map<String, Value>, name: &str) -> Result<f64, Broken> {
+    match member(of, name) {
+        None => Ok(0.0),
+        Some(value) => value.as_f64().ok_or_else(|| wrong(name, "a number")),
+    }
+}
+
+fn wrong(name: &str, kind: &str) -> Broken {
+    Broken::Unreadable(format!("{name} is not {kind}"))
+}
+
+const OPERATIONS: &str = "operationSampling";
+const PROBABILISTIC: &str = "probabilisticSampling";
+const LIMIT: &str = "rateLimitingSampling";
+
+/// The most operations that an answer may name. Servers keep some thousands apart at most.
+const MAX_OPERATIONS: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(body: &str) -> String {
+        match read(body.as_bytes()) {
+            Err(Broken::Refused(why)) => why,
+            other => panic!("{body}: {other:?}"),
+        }
+    }
+
+    fn share(rate: f64) -> Result<Strategy, Broken> {
+        Ok(Strategy::Probabilistic { rate })
+    }
+
+    #[test]
+    fn the_kind_follows_from_the_members_alone() {
+        for kind in ["", r#""strategyType":"PROBABILISTIC","#, r#""strategyType":"RATE_LIMITING","#]
+            .into_iter()
+            .chain([r#""strategyType":0,"#, r#""strategyType":1,"#, r#""strategyType":99,"#])
+            .chain([r#""strategyType":null,"#, r#""strategyType":"?","#, r#""strategyType":[],"#])
+        {
+            let body = format!(r#"{{{kind}"probabilisticSampling":{{"samplingRate":0.25}}}}"#);
+            assert_eq!(read(body.as_bytes()), share(0.25), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_most_special_member_wins() {
+        let all = r#""rateLimitingSampling":{"maxTracesPerSecond":5},
+            "probabilisticSampling":{"samplingRate":0.5}"#;
+        assert_eq!(read(format!("{{{all}}}").as_bytes()), share(0.5));
+        let body = format!(r#"{{{all},"operationSampling":{{"defaultSamplingProbability":0.1}}}}"#);
+        let none = OperationStrategies::new(0.1, 0.0);
+        assert_eq!(read(body.as_bytes()), Ok(Strategy::PerOperation(none)));
+    }
+
+    #[test]
+    fn numbers_of_traces_a_second_need_not_be_whole_or_small() {
+        for number in [0.0, 0.25, 40_000.0] {
+            let body = format!(r#"{{"rateLimitingSampling":{{"maxTracesPerSecond":{number}}}}}"#);
+            let strategy = Strategy::RateLimiting { max_traces_per_second: number };
+            assert_eq!(read(body.as_bytes()), Ok(strategy));
+        }
+    }
+
+    #[test]
+    fn an_operation_without_a_share_spoils_the_answer() {
+        let list = |list: &str| {
+            refused(&format!(r#"{{"operationSampling":{{"perOperationStrategies":{list}}}}}"#))
+        };
+        assert!(list(r#"[{"operation":"a"}]"#).contains("\"a\" has no probabilisticSampling"));
+        assert!(list(r#"[{"operation":"a","probabilisticSampling":null}]"#).contains("\"a\""));
+        assert!(list("[null]").contains("null"));
+    }
+
+    #[test]
+    fn more_operations_than_are_taken_are_refused() {
+        let one = r#"{"probabilisticSampling":{}},"#.repeat(MAX_OPERATIONS + 1);
+        let list = one.trim_end_matches(',');
+        let body = format!(r#"{{"operationSampling":{{"perOperationStrategies":[{list}]}}}}"#);
+        assert!(refused(&body).contains("16385 operations"));
+    }
+
+    #[test]
+    fn what_is_out_of_range_or_says_nothing_is_refused() {
+        for body in [
+            r#"{"probabilisticSampling":{"samplingRate":1.5}}"#,
+            r#"{"probabilisticSampling":{"samplingRate":-0.1}}"#,
+            r#"{"rateLimitingSampling":{"maxTracesPerSecond":-1}}"#,
+            "null",
+            "{}",
+            r#"{"strategyType":"PROBABILISTIC"}"#,
+            r#"{"probabilisticSampling":null}"#,
+        ] {
+            refused(body);
+        }
+    }
+
+    #[test]
+    fn what_does_not_look_like_an_answer_is_unreadable() {
+        for body in [
+            "",
+            "<html>",
+            "[]",
+            "5",
+            r#"{"probabilisticSampling":{"samplingRate":"0.5"}}"#,
+            r#"{"probabilisticSampling":0.5}"#,
+            r#"{"probabilisticSampling":{"samplingRate":1e999}}"#,
+            r#"{"probabilisticSampling":{"samplingRate":0.5}}x"#,
+            r#"{"probabilisticSampling":{"samplingRate":0.5},"rateLimitingSampling":7}"#,
+            r#"{"operationSampling":{"perOperationStrategies":{}}}"#,
+            r#"{"operationSampling":{"perOperationStrategies":[7]}}"#,
+            r#"{"operationSampling":{"perOperationStrategies":[{"operation":7}]}}"#,
+        ] {
+            assert!(matches!(read(body.as_bytes()), Err(Broken::Unreadable(_))), "{body}");
+        }
+        let deep = "[".repeat(1 << 20);
+        assert!(matches!(read(deep.as_bytes()), Err(Broken::Unreadable(_))));
+    }
+}

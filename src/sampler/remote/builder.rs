@@ -1,0 +1,164 @@
+//! A remote sampler about to be built.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::in_force::{InForce, Operations};
+use super::poll::Shared;
+use super::{HttpSource, RemoteSampler, StrategySource};
+use crate::error::ConfigError;
+use crate::sampler::{
+    ConstSampler, DEFAULT_MAX_OPERATIONS, DEFAULT_RATE, DEFAULT_REFRESH_INTERVAL,
+    DEFAULT_SAMPLING_SERVER_URL, ProbabilisticSampler, Sampler, SamplerParams,
+};
+
+/// A remote sampler about to be built.
+#[derive(Debug)]
+#[must_use = "the sampler is made by `build`"]
+pub struct RemoteSamplerBuilder {
+    service_name: String,
+    url: String,
+    source: Option<Box<dyn StrategySource>>,
+    initial_rate: f64,
+    initial: Option<InForce>,
+    refresh_interval: Duration,
+    fetch_timeout: Duration,
+    operations: Operations,
+}
+
+impl RemoteSamplerBuilder {
+    pub(super) fn new(service_name: String) -> Self {
+        Self {
+            service_name,
+            url: DEFAULT_SAMPLING_SERVER_URL.to_owned(),
+            source: None,
+            initial_rate: DEFAULT_RATE,
+            initial: None,
+            refresh_interval: DEFAULT_REFRESH_INTERVAL,
+            fetch_timeout: DEFAULT_FETCH_TIMEOUT,
+            operations: Operations { max: DEFAULT_MAX_OPERATIONS, late_binding: false },
+        }
+    }
+
+    /// Where to ask, by HTTP; the query `service=…` is added. Default
+    /// `http://127.0.0.1:5778/sampling`.
+    pub fn sampling_server_url(mut self, url: impl Into<String>) -> Self {
+        self.url = url.into();
+        self
+    }
+
+    /// Asks in another way than by HTTP.
+    pub fn source(mut self, source: impl StrategySource + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// The share of traces to sample until there was an answer. Default 0.001.
+    pub fn initial_rate(mut self, rate: f64) -> Self {
+        self.initial_rate = rate;
+        self
+    }
+
+    /// Samples by this until there was an answer, instead of a share of traces. One that answers
+    /// alone: it is neither started nor closed.
+    pub fn initial(mut self, sampler: impl Sampler + 'static) -> Self {
+        self.initial = Some(recognized(sampler));
+        self
+    }
+
+    /// How often to ask: a little sooner each time, by chance up to a fifth, so that many processes
+    /// do not ask at the same moment. Default one minute, which 0 means too; at least 10 ms.
+    pub fn refresh_interval(mut self, interval: Duration) -> Self {
+        self.refresh_interval = if interval.is_zero() {
+            DEFAULT_REFRESH_INTERVAL
+        } else {
+            interval.clamp(MIN_REFRESH_INTERVAL, MAX_REFRESH_INTERVAL)
+        };
+        self
+    }
+
+    /// How long a question by HTTP may take as a whole. Default 5 s, which 0 means too.
+    pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
+        self.fetch_timeout = if timeout.is_zero() { DEFAULT_FETCH_TIMEOUT } else { timeout };
+        self
+    }
+
+    /// How many operations are learned at most; see
+    /// [`PerOperationSampler`](crate::sampler::PerOperationSampler::max_operations). Default 2,000, which 0 means too.
+    pub fn max_operations(mut self, operations: usize) -> Self {
+        self.operations.max = if operations == 0 { DEFAULT_MAX_OPERATIONS } else { operations };
+        self
+    }
+
+    /// Whether to decide again when a trace's first span gets another name; see
+    /// [`PerOperationSampler`](crate::sampler::PerOperationSampler::late_binding). Default no.
+    pub fn late_binding(mut self, late: bool) -> Self {
+        self.operations.late_binding = late;
+        self
+    }
+
+    /// Makes the sampler, which begins to ask when a tracer is built with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for an empty service name, a URL that is none, an initial rate that is no
+    /// share. That no server is there is none.
+    pub fn build(self) -> Result<RemoteSampler, ConfigError> {
+        if self.service_name.is_empty() {
+            return Err(ConfigError::Empty { field: "service_name" });
+        }
+        let initial = match self.initial {
+            Some(initial) => initial,
+            None => InForce::Probabilistic(ProbabilisticSampler::new(self.initial_rate)?),
+        };
+        let source = match self.source {
+            Some(source) => source,
+            None => Box::new(HttpSource::new(&self.url, self.fetch_timeout)?),
+        };
+        let shared = Shared::new(self.service_name, source, initial, self.operations);
+        Ok(RemoteSampler {
+            shared: Arc::new(shared),
+            refresh_interval: self.refresh_interval,
+            polling: Default::default(),
+        })
+    }
+}
+
+/// The sampler as one of the kinds that are updated in place, if it is of one.
+fn recognized(sampler: impl Sampler + 'static) -> InForce {
+    fn take<S: 'static>(any: &mut dyn Any) -> Option<S> {
+        any.downcast_mut::<Option<S>>().and_then(Option::take)
+    }
+    let mut sampler = Some(sampler);
+    let known = take(&mut sampler)
+        .map(InForce::Probabilistic)
+        .or_else(|| take(&mut sampler).map(InForce::RateLimiting))
+        .or_else(|| take(&mut sampler).map(InForce::PerOperation));
+    match (known, sampler) {
+        (None, Some(other)) => InForce::Other(Box::new(other)),
+        // Either it was taken, or it is still there.
+        (known, _) => known.unwrap_or(InForce::Other(Box::new(ConstSampler::new(false)))),
+    }
+}
+
+pub(in crate::sampler) fn build(
+    params: &SamplerParams<'_>,
+) -> Result<Box<dyn Sampler>, ConfigError> {
+    let sampler = RemoteSampler::builder(params.service_name)
+        .sampling_server_url(params.sampling_server_url)
+        .initial_rate(params.param)
+        .refresh_interval(params.sampling_refresh_interval)
+        .max_operations(params.max_operations)
+        .late_binding(params.operation_name_late_binding)
+        .build()?;
+    Ok(Box::new(sampler))
+}
+
+const DEFAULT_FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A slip of a unit must not make a process ask without end.
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Longer than anybody waits, and short enough to be reckoned with.
+const MAX_REFRESH_INTERVAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);

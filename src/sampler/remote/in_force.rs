@@ -1,0 +1,124 @@
+//! The rule in force, and how another takes its place.
+
+use super::answer::Strategy;
+use crate::encoding::ValueView;
+use crate::error::ConfigError;
+use crate::sampler::{
+    Decision, NewSpan, PerOperationSampler, ProbabilisticSampler, RateLimitingSampler, Sampler,
+    SamplerStatus,
+};
+
+/// The sampler that decides at present.
+#[derive(Debug)]
+pub(super) enum InForce {
+    Probabilistic(ProbabilisticSampler),
+    RateLimiting(RateLimitingSampler),
+    PerOperation(PerOperationSampler),
+    /// One that was given to begin with.
+    Other(Box<dyn Sampler>),
+}
+
+/// How operations are kept apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Operations {
+    pub(super) max: usize,
+    pub(super) late_binding: bool,
+}
+
+/// What becomes of the sampler in force.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// It took the strategy over itself.
+    InPlace,
+    /// This one goes on where it was.
+    Continued(InForce),
+    /// This one begins anew.
+    Replaced(InForce),
+}
+
+impl InForce {
+    /// Takes a strategy over.
+    pub(super) fn change(
+        &self,
+        strategy: &Strategy,
+        operations: Operations,
+        now_nanos: u64,
+    ) -> Result<Change, ConfigError> {
+        Ok(match (strategy, self) {
+            (Strategy::PerOperation(strategies), Self::PerOperation(current)) => {
+                current.update(strategies, now_nanos);
+                Change::InPlace
+            }
+            (Strategy::PerOperation(strategies), _) => {
+                let sampler = PerOperationSampler::new(strategies)
+                    .max_operations(operations.max)
+                    .late_binding(operations.late_binding);
+                Change::Replaced(Self::PerOperation(sampler))
+            }
+            (Strategy::Probabilistic { rate }, current) => {
+                let sampler = Self::Probabilistic(ProbabilisticSampler::new(*rate)?);
+                match current {
+                    Self::Probabilistic(_) => Change::Continued(sampler),
+                    _ => Change::Replaced(sampler),
+                }
+            }
+            (Strategy::RateLimiting { max_traces_per_second }, Self::RateLimiting(current)) => {
+                let sampler = current.updated(*max_traces_per_second, now_nanos)?;
+                Change::Continued(Self::RateLimiting(sampler))
+            }
+            (Strategy::RateLimiting { max_traces_per_second }, _) => {
+                let sampler = RateLimitingSampler::new(*max_traces_per_second)?;
+                Change::Replaced(Self::RateLimiting(sampler))
+            }
+        })
+    }
+
+    fn sampler(&self) -> &dyn Sampler {
+        match self {
+            Self::Probabilistic(sampler) => sampler,
+            Self::RateLimiting(sampler) => sampler,
+            Self::PerOperation(sampler) => sampler,
+            Self::Other(sampler) => &**sampler,
+        }
+    }
+
+    /// Written out, as it is asked for every trace.
+    #[inline]
+    pub(super) fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+        match self {
+            Self::Probabilistic(sampler) => sampler.on_create_span(span),
+            Self::RateLimiting(sampler) => sampler.on_create_span(span),
+            Self::PerOperation(sampler) => sampler.on_create_span(span),
+            Self::Other(sampler) => sampler.on_create_span(span),
+        }
+    }
+
+    pub(super) fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+        self.sampler().on_set_operation_name(span)
+    }
+
+    pub(super) fn on_set_tag(
+        &self,
+        span: &mut NewSpan<'_>,
+        key: &str,
+        value: ValueView<'_>,
+    ) -> Decision {
+        self.sampler().on_set_tag(span, key, value)
+    }
+
+    pub(super) fn on_finish(&self, span: &mut NewSpan<'_>) -> Decision {
+        self.sampler().on_finish(span)
+    }
+
+    pub(super) fn may_defer(&self) -> bool {
+        self.sampler().may_defer()
+    }
+
+    pub(super) fn memory_bits(&self) -> u32 {
+        self.sampler().memory_bits()
+    }
+
+    pub(super) fn status(&self) -> SamplerStatus {
+        self.sampler().status()
+    }
+}

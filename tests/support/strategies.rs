@@ -1,0 +1,113 @@
+//! A server that tells samplers what to do, on plain sockets, and a source that is told by a test.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use jaeger_client::sampler::{FetchError, StrategySource};
+
+/// What the server does when it is asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// A status line's code, and a body.
+    Body(u16, String),
+    /// So many bytes of an answer that says it is as long.
+    Endless(usize),
+    /// Nothing, while the connection stays open.
+    Silence,
+}
+
+/// A web server that gives everybody the same answer, until it is given another.
+#[derive(Debug)]
+pub(crate) struct Strategies {
+    address: String,
+    answer: Arc<Mutex<Answer>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Strategies {
+    pub(crate) fn start(body: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Self {
+            address: listener.local_addr().unwrap().to_string(),
+            answer: Arc::new(Mutex::new(Answer::Body(200, body.to_owned()))),
+            asked: Arc::default(),
+        };
+        let (answer, asked) = (Arc::clone(&server.answer), Arc::clone(&server.asked));
+        // It ends with the process; nobody waits for it.
+        thread::spawn(move || {
+            let mut silent = Vec::new();
+            for stream in listener.incoming().flatten() {
+                let answer = || answer.lock().unwrap().clone();
+                silent.extend(serve(stream, answer, &asked));
+            }
+        });
+        server
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/sampling", self.address)
+    }
+
+    pub(crate) fn set(&self, answer: Answer) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    pub(crate) fn tell(&self, body: &str) {
+        self.set(Answer::Body(200, body.to_owned()));
+    }
+
+    /// The first lines of all requests so far.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// Gives the stream back if it is to stay open.
+fn serve(
+    stream: TcpStream,
+    answer: impl Fn() -> Answer,
+    asked: &Mutex<Vec<String>>,
+) -> Option<TcpStream> {
+    let mut lines = BufReader::new(stream.try_clone().ok()?).lines();
+    let first = lines.next()?.ok()?;
+    lines.by_ref().map_while(Result::ok).find(String::is_empty);
+    asked.lock().unwrap().push(first);
+    let head = |status: u16, length: usize| {
+        format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
+    };
+    let mut out = &stream;
+    let _ = match answer() {
+        Answer::Body(status, body) => {
+            out.write_all(format!("{}{body}", head(status, body.len())).as_bytes())
+        }
+        Answer::Endless(length) => out
+            .write_all(head(200, length).as_bytes())
+            .and_then(|()| out.write_all(&vec![b' '; length])),
+        Answer::Silence => return Some(stream),
+    };
+    None
+}
+
+/// Answers what a test has put in, one after the other, and then nothing but errors.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Script(Arc<Mutex<VecDeque<Result<String, String>>>>);
+
+impl Script {
+    pub(crate) fn then(&self, answer: Result<&str, &str>) -> &Self {
+        self.0.lock().unwrap().push_back(answer.map(str::to_owned).map_err(str::to_owned));
+        self
+    }
+}
+
+impl StrategySource for Script {
+    fn fetch(&self, _service_name: &str) -> Result<Vec<u8>, FetchError> {
+        match self.0.lock().unwrap().pop_front() {
+            Some(Ok(body)) => Ok(body.into_bytes()),
+            Some(Err(error)) => Err(FetchError::new(error)),
+            None => Err(FetchError::new("the script has ended")),
+        }
+    }
+}
