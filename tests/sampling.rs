@@ -19,10 +19,10 @@ use jaeger_client::sampler::{
     RateLimitingSampler, RemoteSampler, RemoteStatus, Rule, Sampler, StrategySource,
 };
 use jaeger_client::{
-    Closer, Configuration, NullLogger, SamplerConfig, SystemClock, TraceId, Tracer,
+    Closer, Configuration, Logger, NullLogger, SamplerConfig, SystemClock, TraceId, Tracer,
 };
 use support::strategies::{Answer, Script, Strategies};
-use support::{SOON, eventually, said, timed};
+use support::{SOON, Said, eventually, timed};
 
 mod support;
 
@@ -200,10 +200,27 @@ fn a_strategy_of_the_same_kind_does_not_give_the_allowance_out_anew() {
     assert_eq!(operations, [OperationRule::new("op", 0.0, 0.001)]);
 }
 
+/// Keeps the errors and, apart from them, what else a tracer says of itself.
+#[derive(Debug, Default)]
+struct Both {
+    errors: Said,
+    news: Said,
+}
+
+impl Logger for Both {
+    fn error(&self, message: &str) {
+        self.errors.error(message);
+    }
+
+    fn info(&self, message: &str) {
+        self.news.error(message);
+    }
+}
+
 #[test]
 fn errors_are_told_to_the_tracers_logger_and_so_is_the_end_of_them() {
     let server = Strategies::start("oops");
-    let said = said();
+    let said = Arc::<Both>::default();
     let sampler = RemoteSampler::builder("svc")
         .sampling_server_url(server.url())
         .refresh_interval(OFTEN)
@@ -213,13 +230,14 @@ fn errors_are_told_to_the_tracers_logger_and_so_is_the_end_of_them() {
     let (tracer, _closer) = builder.null_reporter().build().unwrap();
     let updates_err = || tracer.sampler_status().remote.unwrap().updates_err;
     eventually(|| updates_err() >= 3);
-    let errors = || said.all().into_iter().filter(|line| line.contains("still sampling")).count();
-    assert_eq!(errors(), 1, "at most once a minute: {:?}", said.all());
-    assert!(said.has("unreadable answer"));
+    let errors = || said.errors.all().len();
+    assert_eq!(errors(), 1, "at most once a minute: {:?}", said.errors.all());
+    assert!(said.errors.has("unreadable answer"));
+    assert!(said.errors.has("still sampling probabilistic: 0.001 of traces"));
     server.set(Answer::Body(500, String::new()));
     eventually(|| errors() == 2);
     server.tell(HALF);
-    eventually(|| said.has("info: sampling now probabilistic: 0.5 of traces"));
+    eventually(|| said.news.has("sampling now probabilistic: 0.5 of traces"));
 }
 
 /// Gives no answer until it is let go.

@@ -46,10 +46,6 @@ impl Logger for Said {
     fn error(&self, message: &str) {
         self.0.lock().unwrap().push(message.to_owned());
     }
-
-    fn info(&self, message: &str) {
-        self.0.lock().unwrap().push(format!("info: {message}"));
-    }
 }
 
 pub(crate) fn said() -> Arc<Said> {
