@@ -1,0 +1,152 @@
+//! A request with all of its hops.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use jaeger_client::Span;
+
+use super::options::Options;
+use super::redirect::{MAX_HOPS, carry, redirect};
+use super::{Shared, TracedRequest};
+use crate::body::RequestBody;
+use crate::error::{Error, Phase};
+use crate::trace::{ClientTrace, HopTrace, Journey};
+use crate::transport::{Deadline, ResponseBody};
+
+/// What the hops of a request have in common.
+struct Hops<'a> {
+    shared: &'a Shared,
+    options: &'a Options,
+    also: Option<Arc<dyn ClientTrace>>,
+    journey: Arc<Journey>,
+    overall: Option<Deadline>,
+}
+
+/// More than this of a redirect's body is not read for the sake of its connection, as in Go.
+const MAX_DRAINED: u64 = 2 << 10;
+
+pub(super) async fn send(request: TracedRequest<'_>) -> Result<Response<ResponseBody>, Error> {
+    let TracedRequest { shared, mut request, parent, trace, options } = request;
+    let root = shared.tracer.span(options.operation_name.clone()).child_of(parent).start();
+    let hops = Hops {
+        shared,
+        options: &options,
+        also: trace,
+        journey: Arc::new(Journey { tracer: shared.tracer.clone(), span: root }),
+        overall: options.timeout.map(Deadline::after),
+    };
+    if !options.follow {
+        return hops.hop(request).await;
+    }
+    let mut made = 1;
+    loop {
+        let sent = Copy::of(&request);
+        let response = hops.hop(request).await?;
+        let (head, body) = response.into_parts();
+        let Some(next) = redirect(&sent.url, &sent.method, &head)? else {
+            return Ok(Response::from_parts(head, body));
+        };
+        let again = if next.keeps_body { sent.body } else { Some(RequestBody::empty()) };
+        let Some(again) = again else {
+            return Ok(Response::from_parts(head, body));
+        };
+        hops.drain(body).await?;
+        if made == MAX_HOPS {
+            return Err(Error::TooManyRedirects { hops: made, url: next.url.to_string() });
+        }
+        made += 1;
+        let mut headers = sent.headers;
+        carry(&mut headers, &sent.url, &next);
+        request = Request::new(again);
+        *request.method_mut() = next.method;
+        *request.uri_mut() = next.url;
+        *request.version_mut() = sent.version;
+        *request.headers_mut() = headers;
+    }
+}
+
+/// What of a request another hop may need.
+struct Copy {
+    method: Method,
+    url: Uri,
+    version: Version,
+    headers: HeaderMap,
+    /// None if it can be sent only once.
+    body: Option<RequestBody>,
+}
+
+impl Copy {
+    fn of(request: &Request<RequestBody>) -> Self {
+        Self {
+            method: request.method().clone(),
+            url: request.uri().clone(),
+            version: request.version(),
+            headers: request.headers().clone(),
+            body: request.body().try_clone(),
+        }
+    }
+}
+
+impl Hops<'_> {
+    async fn hop(
+        &self,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let span = self.start(&request);
+        if let Some(observer) = &self.options.observer {
+            let (parts, body) = request.into_parts();
+            observer(&span, &parts);
+            request = Request::from_parts(parts, body);
+        }
+        if self.options.inject {
+            self.shared.tracer.inject(&span.context(), request.headers_mut());
+        }
+        let hop = Arc::new(HopTrace::new(Arc::clone(&self.journey), span, self.options.mode));
+        let trace: Arc<dyn ClientTrace> = match &self.also {
+            Some(also) => Arc::new((hop, Arc::clone(also))),
+            None => hop,
+        };
+        self.shared.transport.round_trip_until(request, trace, self.overall).await
+    }
+
+    fn start(&self, request: &Request<RequestBody>) -> Span {
+        let url = request.uri();
+        let shown = self.options.url_tag.as_ref().map_or_else(|| url.to_string(), |tag| tag(url));
+        self.shared
+            .tracer
+            .span(operation_name(request.method()))
+            .child_of(&self.journey.span)
+            .tag("span.kind", "client")
+            .tag("component", &self.options.component_name)
+            .tag("http.method", request.method().as_str())
+            .tag("http.url", &shown)
+            .tag("peer.address", url.authority().map_or("", |authority| authority.as_str()))
+            .start()
+    }
+
+    /// Has done with the body of a redirect.
+    async fn drain(&self, body: ResponseBody) -> Result<(), Error> {
+        match self.overall {
+            Some(overall) => overall.within(Phase::Body, body.drain(MAX_DRAINED)).await,
+            None => {
+                body.drain(MAX_DRAINED).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// `HTTP {METHOD}`.
+pub(crate) fn operation_name(method: &Method) -> std::borrow::Cow<'static, str> {
+    let usual = match *method {
+        Method::GET => "HTTP GET",
+        Method::POST => "HTTP POST",
+        Method::PUT => "HTTP PUT",
+        Method::DELETE => "HTTP DELETE",
+        Method::HEAD => "HTTP HEAD",
+        Method::PATCH => "HTTP PATCH",
+        Method::OPTIONS => "HTTP OPTIONS",
+        _ => return format!("HTTP {method}").into(),
+    };
+    usual.into()
+}

@@ -1,0 +1,134 @@
+//! One connection of HTTP/1: a request is sent over it by the task that sends the request.
+//!
+//! There is no task of the connection's own. The future of the request drives it until the head of
+//! the response is there, the response's body drives it to the end of the body, and in the pool
+//! nobody does. So all of its events happen in the caller's task, in order, and a request that is
+//! given up takes its connection with it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+
+use super::outgoing::Outgoing;
+use super::stream::Stream;
+use super::wire::{Probe, Wire};
+
+/// What moves a connection on while it is polled.
+enum Driver {
+    Plain(Box<http1::Connection<TokioIo<Probe>, Outgoing>>),
+    /// One that may come to speak another protocol. hyper does not name its type.
+    Upgrading(Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>),
+    /// It is at its end, and must not be polled any more.
+    Ended,
+}
+
+impl Driver {
+    /// False if the connection has come to its end.
+    fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        let ended = match self {
+            Self::Plain(driver) => Pin::new(driver).poll(cx).is_ready(),
+            Self::Upgrading(driver) => driver.as_mut().poll(cx).is_ready(),
+            Self::Ended => true,
+        };
+        if ended {
+            *self = Self::Ended;
+        }
+        !ended
+    }
+}
+
+/// A connection that nobody else has.
+pub(crate) struct Connection {
+    sender: SendRequest<Outgoing>,
+    driver: Driver,
+    pub(crate) wire: Arc<Wire>,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) peer: Option<SocketAddr>,
+}
+
+/// Why there is no response.
+pub(crate) struct Unanswered {
+    pub(crate) error: hyper::Error,
+    /// The request, where nothing of it was written.
+    pub(crate) unsent: Option<Request<Outgoing>>,
+    /// Whether some of the request was written.
+    pub(crate) spoke: bool,
+    /// Whether some of a response came.
+    pub(crate) heard: bool,
+}
+
+impl Connection {
+    pub(crate) async fn open(stream: Stream) -> Result<Self, hyper::Error> {
+        let (local, peer) = stream.addresses();
+        let wire = Arc::<Wire>::default();
+        let io = TokioIo::new(Probe { stream, wire: Arc::clone(&wire) });
+        let (sender, driver) = http1::handshake(io).await?;
+        let driver = Driver::Plain(Box::new(driver));
+        Ok(Self { sender, driver, wire, local, peer })
+    }
+
+    /// Lets the connection go on. False if it has come to its end.
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        self.driver.drive(cx)
+    }
+
+    /// Whether another request can be sent over it.
+    pub(crate) fn is_ready(&self) -> bool {
+        !matches!(self.driver, Driver::Ended) && self.sender.is_ready()
+    }
+
+    /// Whether the server has left it open, as far as is known by now.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop())) && self.is_ready()
+    }
+
+    /// Sends a request, and waits for the head of its response.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Outgoing>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let mut response = pin!(self.sender.try_send_request(request));
+        let (driver, wire) = (&mut self.driver, &self.wire);
+        let answer = std::future::poll_fn(|cx| {
+            let open = driver.drive(cx);
+            // Before anything was read there is no response, and nobody to be woken by one: to ask
+            // for it would only have this task wake itself.
+            if !open || wire.heard() { response.as_mut().poll(cx) } else { Poll::Pending }
+        });
+        answer.await.map_err(|mut unanswered| Unanswered {
+            unsent: unanswered.take_message(),
+            error: unanswered.into_error(),
+            spoke: wire.spoke(),
+            heard: wire.heard(),
+        })
+    }
+
+    /// Prepares for a request that asks for another protocol.
+    pub(crate) fn allow_upgrade(&mut self) {
+        self.driver = match std::mem::replace(&mut self.driver, Driver::Ended) {
+            Driver::Plain(driver) => Driver::Upgrading(Box::pin(driver.with_upgrades())),
+            other => other,
+        };
+    }
+
+    /// Leaves the connection to the protocol that both ends have agreed on.
+    pub(crate) fn upgrade(mut self) {
+        self.wire.disarm();
+        if let Driver::Upgrading(driver) = std::mem::replace(&mut self.driver, Driver::Ended) {
+            tokio::spawn(driver);
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}

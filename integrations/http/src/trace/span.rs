@@ -1,0 +1,204 @@
+//! What happens to a request, told to the span of its hop.
+
+use std::error::Error as StdError;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode, response};
+use jaeger_client::{Span, TagValue, Tracer};
+use parking_lot::Mutex;
+
+use super::phases::Phases;
+use super::{ClientTrace, GotConn, PutIdleError, TlsInfo, TraceMode};
+
+/// The span of a whole request, which ends when no hop needs it any more.
+#[derive(Debug)]
+pub(crate) struct Journey {
+    pub(crate) tracer: Tracer,
+    pub(crate) span: Span,
+}
+
+/// The span of a hop: takes the events, and ends when the last of them has come or the hop is given
+/// up.
+///
+/// # Source
+///
+/// `Tracer.clientTrace` and `closeTracker` of `nethttp`, `client.go`.
+pub(crate) struct HopTrace {
+    // In this order they end: the hop is over before the request is.
+    phases: Option<Mutex<Phases>>,
+    span: Span,
+    events: bool,
+    journey: Arc<Journey>,
+}
+
+impl HopTrace {
+    pub(crate) fn new(journey: Arc<Journey>, span: Span, mode: TraceMode) -> Self {
+        let sampled = span.is_sampled();
+        let phases = (sampled && mode == TraceMode::Spans).then(Mutex::default);
+        Self { phases, span, events: sampled && mode == TraceMode::Events, journey }
+    }
+
+    fn event(&self, fields: &[(&str, TagValue<'_>)]) {
+        if self.events {
+            self.span.log(fields);
+        }
+    }
+
+    fn named(&self, event: &str) {
+        if self.events {
+            self.span.log_event(event);
+        }
+    }
+
+    fn phase(&self, change: impl FnOnce(&mut Phases, &Tracer, &Span)) {
+        if let Some(phases) = &self.phases {
+            change(&mut phases.lock(), &self.journey.tracer, &self.span);
+        }
+    }
+}
+
+/// How Go's wrapper logs what went wrong: the event is in `message`.
+const ERROR: (&str, TagValue<'static>) = ("event", TagValue::Str("error"));
+
+impl ClientTrace for HopTrace {
+    fn get_conn(&self, host_port: &str) {
+        self.event(&[("event", "GetConn".into()), ("hostPort", host_port.into())]);
+        self.phase(|phases, tracer, span| phases.get_conn(tracer, span, host_port));
+    }
+
+    fn dns_start(&self, host: &str) {
+        self.event(&[("event", "DNSStart".into()), ("host", host.into())]);
+        self.phase(|phases, tracer, _| phases.dns(tracer, host));
+    }
+
+    fn dns_done(&self, addresses: Result<&[IpAddr], &io::Error>) {
+        if self.events {
+            let values: Vec<String> = match addresses {
+                Ok(addresses) => addresses.iter().map(ToString::to_string).collect(),
+                Err(error) => vec![error.to_string()],
+            };
+            let key = if addresses.is_ok() { "addr" } else { "error.object" };
+            let mut fields = vec![("event", TagValue::Str("DNSDone"))];
+            fields.extend(values.iter().map(|value| (key, value.into())));
+            self.span.log(&fields);
+        }
+        self.phase(|phases, _, _| phases.done(addresses.err().map(|error| error as _)));
+    }
+
+    fn connect_start(&self, network: &str, address: SocketAddr) {
+        if self.events {
+            let address = address.to_string();
+            let event = ("event", "ConnectStart".into());
+            self.span.log(&[event, ("network", network.into()), ("addr", (&address).into())]);
+        }
+        self.phase(|phases, tracer, _| phases.connect(tracer, network, address));
+    }
+
+    fn connect_done(&self, network: &str, address: SocketAddr, error: Option<&io::Error>) {
+        if self.events {
+            let address = address.to_string();
+            let place = [("network", network.into()), ("addr", TagValue::Str(&address))];
+            if let Some(error) = error {
+                let (message, text) = (("message", "ConnectDone".into()), error.to_string());
+                let error = ("error.object", (&text).into());
+                self.span.log(&[message, place[0], place[1], ERROR, error]);
+            } else {
+                self.span.log(&[("event", "ConnectDone".into()), place[0], place[1]]);
+            }
+        }
+        self.phase(|phases, _, _| phases.done(error.map(|error| error as _)));
+    }
+
+    fn tls_handshake_start(&self) {
+        self.named("TLSHandshakeStart");
+        self.phase(|phases, tracer, _| phases.tls(tracer));
+    }
+
+    fn tls_handshake_done(&self, result: Result<&TlsInfo, &io::Error>) {
+        match result {
+            Ok(info) => {
+                let text = |text: &Option<String>| text.clone().unwrap_or_default();
+                let (version, alpn) = (text(&info.version), text(&info.alpn));
+                let event = ("event", "TLSHandshakeDone".into());
+                self.event(&[event, ("version", (&version).into()), ("alpn", (&alpn).into())]);
+            }
+            Err(error) => {
+                let (message, text) = (("message", "TLSHandshakeDone".into()), error.to_string());
+                self.event(&[message, ERROR, ("error.object", (&text).into())]);
+            }
+        }
+        self.phase(|phases, _, _| phases.done(result.err().map(|error| error as _)));
+    }
+
+    fn got_conn(&self, conn: &GotConn) {
+        if self.events || self.phases.is_some() {
+            self.span.set_tag("net/http.reused", conn.reused);
+            self.span.set_tag("net/http.was_idle", conn.was_idle);
+        }
+        self.named("GotConn");
+        self.phase(Phases::got_conn);
+    }
+
+    fn wrote_headers(&self) {
+        self.named("WroteHeaders");
+    }
+
+    fn wait_100_continue(&self) {
+        self.named("Wait100Continue");
+    }
+
+    fn wrote_request(&self, error: Option<&(dyn StdError + 'static)>) {
+        if let Some(error) = error {
+            let (message, text) = (("message", "WroteRequest".into()), error.to_string());
+            self.event(&[message, ERROR, ("error.object", (&text).into())]);
+            if self.events || self.phases.is_some() {
+                self.span.set_tag("error", true);
+            }
+        } else {
+            self.named("WroteRequest");
+        }
+        self.phase(|phases, tracer, span| phases.wrote_request(tracer, span, error));
+    }
+
+    fn got_first_response_byte(&self) {
+        self.named("GotFirstResponseByte");
+        self.phase(Phases::got_first_byte);
+    }
+
+    fn got_100_continue(&self) {
+        self.named("Got100Continue");
+    }
+
+    fn got_1xx_response(&self, status: StatusCode, _headers: &HeaderMap) {
+        // Go's wrapper does not listen to these; the leave to go on has an event of its own.
+        if status != StatusCode::CONTINUE {
+            let status = ("http.status_code", status.as_u16().into());
+            self.event(&[("event", "Got1xxResponse".into()), status]);
+        }
+    }
+
+    fn got_response(&self, head: &response::Parts) {
+        self.span.set_tag("http.status_code", head.status.as_u16());
+        if head.status.is_server_error() {
+            self.span.set_tag("error", true);
+        }
+        self.phase(Phases::got_response);
+    }
+
+    fn put_idle_conn(&self, error: Option<PutIdleError>) {
+        if let Some(error) = error {
+            let text = error.to_string();
+            self.event(&[("event", "PutIdleConn".into()), ("error.object", (&text).into())]);
+        } else {
+            self.named("PutIdleConn");
+        }
+    }
+
+    fn closed_body(&self) {
+        self.phase(|phases, _, _| phases.end());
+        self.span.log_event("ClosedBody");
+        self.span.finish();
+    }
+}

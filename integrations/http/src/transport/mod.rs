@@ -1,0 +1,214 @@
+//! One request and its response: a pool of connections whose every step a trace is told.
+
+mod dial;
+mod pool;
+mod resolve;
+mod response;
+mod round_trip;
+mod target;
+#[cfg(feature = "tls")]
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+
+pub(crate) use self::dial::Deadline;
+use self::pool::{Limits, Pool};
+pub use self::resolve::{Resolve, Resolving, SystemResolver};
+pub use self::response::ResponseBody;
+use crate::body::RequestBody;
+use crate::error::Error;
+use crate::trace::ClientTrace;
+
+/// Sends single requests over a pool of connections, and tells a [`ClientTrace`] what happens.
+///
+/// It follows no redirects and knows no tracer: [`TracedClient`](crate::TracedClient) adds both.
+/// Clones share the pool. It needs a runtime of tokio, with its clock and its I/O.
+///
+/// # Cost
+///
+/// A connection of HTTP/1 has no task of its own: who sends the request drives it.
+///
+/// # Source
+///
+/// `Transport` of net/http. Unlike it, a request that makes a connection waits for that one, and
+/// does not take another that becomes idle meanwhile; there are no proxies.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use jaeger_client_http::{ClientTrace, HttpTransport};
+/// # async fn ask(trace: Arc<dyn ClientTrace>) -> Result<(), Box<dyn std::error::Error>> {
+/// let transport = HttpTransport::new();
+/// let request = http::Request::get("http://localhost:8000/").body(())?;
+/// let response = transport.round_trip(request, trace).await?;
+/// let body = response.into_body().read_to_end(64 << 10).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct HttpTransport {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    pool: Arc<Pool>,
+}
+
+#[derive(Debug)]
+struct Options {
+    resolver: Box<dyn Resolve>,
+    connect_timeout: Duration,
+    #[cfg(feature = "tls")]
+    tls_handshake_timeout: Duration,
+    #[cfg(feature = "tls")]
+    tls: tls::Tls,
+    response_header_timeout: Duration,
+    expect_continue_timeout: Duration,
+    body_idle_timeout: Duration,
+}
+
+impl HttpTransport {
+    /// One with the usual options.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Begins one with options of its own.
+    pub fn builder() -> HttpTransportBuilder {
+        HttpTransportBuilder::default()
+    }
+
+    /// Sends a request, and waits for the head of its response.
+    ///
+    /// If a connection that was reused turns out to be dead, the request is sent once more over
+    /// another one, where nothing of it was written, or where it is idempotent, can be sent again,
+    /// and nothing of an answer was read. The trace then sees all of it, as in Go.
+    ///
+    /// Dropping the future gives the request up, and closes its connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] if there is no response. One of any status is a response.
+    pub async fn round_trip<B: Into<RequestBody>>(
+        &self,
+        request: Request<B>,
+        trace: Arc<dyn ClientTrace>,
+    ) -> Result<Response<ResponseBody>, Error> {
+        self.round_trip_until(request.map(Into::into), trace, None).await
+    }
+}
+
+impl Default for HttpTransport {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An [`HttpTransport`] about to be made.
+#[derive(Debug)]
+#[must_use = "a transport is made by `build`"]
+pub struct HttpTransportBuilder {
+    options: Options,
+    limits: Limits,
+}
+
+impl Default for HttpTransportBuilder {
+    fn default() -> Self {
+        let options = Options {
+            resolver: Box::new(SystemResolver),
+            connect_timeout: Duration::from_secs(30),
+            #[cfg(feature = "tls")]
+            tls_handshake_timeout: Duration::from_secs(10),
+            #[cfg(feature = "tls")]
+            tls: Default::default(),
+            response_header_timeout: Duration::from_secs(60),
+            expect_continue_timeout: Duration::from_secs(1),
+            body_idle_timeout: Duration::from_secs(60),
+        };
+        let limits = Limits { per_host: 32, in_all: 100, idle_timeout: Duration::from_secs(90) };
+        Self { options, limits }
+    }
+}
+
+impl HttpTransportBuilder {
+    /// Finds addresses; the operating system's way by default.
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.options.resolver = Box::new(resolver);
+        self
+    }
+
+    /// How long it may take to find the addresses of a host and to connect to one: 30 s.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.options.connect_timeout = limit;
+        self
+    }
+
+    /// How long the TLS handshake may take: 10 s.
+    #[cfg(feature = "tls")]
+    pub fn tls_handshake_timeout(mut self, limit: Duration) -> Self {
+        self.options.tls_handshake_timeout = limit;
+        self
+    }
+
+    /// Trusts, offers and proves what the configuration says, in place of the usual: the roots of
+    /// Mozilla, and by ALPN the protocols that are compiled in.
+    ///
+    /// HTTP/2 is spoken where the server chooses it by ALPN and the feature `http2` is on.
+    #[cfg(feature = "tls")]
+    pub fn tls_config(mut self, config: Arc<crate::rustls::ClientConfig>) -> Self {
+        self.options.tls.set(config);
+        self
+    }
+
+    /// How long it may take, once there is a connection, to send the request and have the head of
+    /// its response: 60 s.
+    pub fn response_header_timeout(mut self, limit: Duration) -> Self {
+        self.options.response_header_timeout = limit;
+        self
+    }
+
+    /// How long a body waits for the leave that `Expect: 100-continue` asks for, before it is sent
+    /// without: 1 s.
+    pub fn expect_continue_timeout(mut self, limit: Duration) -> Self {
+        self.options.expect_continue_timeout = limit;
+        self
+    }
+
+    /// How long the next part of a response's body may take: 60 s.
+    pub fn body_idle_timeout(mut self, limit: Duration) -> Self {
+        self.options.body_idle_timeout = limit;
+        self
+    }
+
+    /// How many connections to one host are kept for later requests: 32. With 0, none is.
+    pub fn max_idle_per_host(mut self, count: usize) -> Self {
+        self.limits.per_host = count;
+        self
+    }
+
+    /// How many connections are kept in all: 100. With more, the oldest one is closed.
+    pub fn max_idle(mut self, count: usize) -> Self {
+        self.limits.in_all = count;
+        self
+    }
+
+    /// How long a connection is kept: 90 s.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.limits.idle_timeout = limit;
+        self
+    }
+
+    /// Makes the transport.
+    #[must_use]
+    pub fn build(self) -> HttpTransport {
+        let inner = Inner { options: self.options, pool: Pool::new(self.limits) };
+        HttpTransport { inner: Arc::new(inner) }
+    }
+}
