@@ -22,6 +22,24 @@ pub(crate) enum Deviation {
     TooLargeWithProcess,
     /// Go's probabilistic sampler takes a rate that is not a number.
     NotANumber,
+    /// Go ends the process when an operation in an answer has no rate.
+    OperationWithoutRate,
+    /// Go refuses a rate out of range, or takes the nearest, by what is in force.
+    RateRefused,
+    /// Go's buckets let twice what they hold pass after a pause.
+    OneBurst,
+    /// Go's samplers let one trace pass where none a second may.
+    ZeroIsNone,
+    /// Go's rate limiting sampler takes a negative rate.
+    NegativeRate,
+    /// Go reads traces a second as a whole number of 16 bits.
+    AnyRate,
+    /// Go's buckets never fill again once they can hold nothing.
+    BucketRefills,
+    /// Go's buckets lose credit when the clock runs backwards.
+    TimeStandsStill,
+    /// Go refuses a number, or a word it does not know, as `strategyType`.
+    AnyStrategyType,
     /// Go cuts texts within a character.
     WholeCharacters,
     /// Go reports a span that was finished before it started as it is told.
@@ -50,6 +68,17 @@ impl Deviation {
                 ("18.19", "a span that does not fit beside the process is dropped at once")
             }
             Self::NotANumber => ("18.24", "a rate that is not a number is refused"),
+            Self::OperationWithoutRate => {
+                ("18.8", "an operation without a rate spoils the answer, not the process")
+            }
+            Self::RateRefused => ("18.24", "a rate out of range is refused, whatever is in force"),
+            Self::OneBurst => ("18.25", "after a pause one full bucket passes, not two"),
+            Self::ZeroIsNone => ("18.25", "no traces a second are none"),
+            Self::NegativeRate => ("18.25", "a negative rate is refused"),
+            Self::AnyRate => ("18.25", "traces a second are any number from 0"),
+            Self::BucketRefills => ("18.25", "a bucket that could hold nothing fills again"),
+            Self::TimeStandsStill => ("18.30", "time that runs backwards takes nothing away"),
+            Self::AnyStrategyType => ("strategyType", "the kind follows from the members alone"),
             Self::WholeCharacters => ("18.29", "texts are cut between characters"),
             Self::NoNegativeDuration => ("18.30", "a duration is never negative"),
             Self::TextIsUtf8 => ("utf8", "what is not UTF-8 is replaced when it is read"),

@@ -16,8 +16,13 @@ mod extract_rules;
 mod inject;
 mod json;
 mod model;
+mod peroperation;
 mod probabilistic;
+mod ratelimit;
+mod remote_rules;
+mod remote_sampling;
 mod report;
+mod sampling_rules;
 mod transport;
 mod transport_rules;
 mod zipkin_rules;
@@ -54,9 +59,9 @@ const KINDS: &[Kind] = &[
     Kind { name: "extract", run: Run::Case(extract::run) },
     Kind { name: "inject", run: Run::Case(inject::run) },
     Kind { name: "probabilistic", run: Run::Case(probabilistic::run) },
-    Kind { name: "ratelimit", run: Run::NotImplemented("rate limiting sampler") },
-    Kind { name: "peroperation", run: Run::NotImplemented("per-operation sampler") },
-    Kind { name: "remote_sampling", run: Run::NotImplemented("remote sampler") },
+    Kind { name: "ratelimit", run: Run::Case(ratelimit::run) },
+    Kind { name: "peroperation", run: Run::Case(peroperation::run) },
+    Kind { name: "remote_sampling", run: Run::Case(remote_sampling::run) },
     Kind { name: "lifecycle", run: Run::NotImplemented("script of API calls") },
     Kind { name: "config_env", run: Run::NotImplemented("configuration from the environment") },
 ];

@@ -105,6 +105,21 @@ fn a_changed_expectation_fails_in_every_kind() {
         ("probabilistic", "rate_0.25", "/expected/decisions/0/sampled", Value::from(false)),
         ("probabilistic", "rate_0.25", "/expected/sampler_tags/0/value", Value::from("const")),
         ("probabilistic", "new_1.5", "/expected/error", Value::from(false)),
+        ("ratelimit", "two_per_second", "/steps/2/allowed", Value::from(true)),
+        ("ratelimit", "cost_fraction", "/steps/1/balance_after_bits", "3fd0000000000001".into()),
+        ("ratelimit", "sampler_2", "/steps/4/sampled", Value::from(false)),
+        ("ratelimit", "sampler_0.1", "/steps/0/tags/1/bits", Value::from("3fb9999999999999")),
+        ("ratelimit", "lower_bound_only", "/steps/3/sampled", Value::from(false)),
+        ("peroperation", "known_and_unknown", "/steps/0/tags/0/value", "probabilistic".into()),
+        ("peroperation", "max_operations", "/steps/3/sampled", Value::from(true)),
+        ("peroperation", "update_keeps_bucket", "/steps/3/sampler/lower_bound", 1.into()),
+        ("peroperation", "default_cap", "/final_sampler/operations/x/sampling_rate", 1.into()),
+        ("peroperation", "no_late_binding_rename", "/steps/1/final_after", Value::from(false)),
+        ("remote_sampling", "to_adaptive", "/steps/0/sampler/default_rate", 0.2.into()),
+        ("remote_sampling", "to_adaptive", "/steps/1/same_sampler_object", false.into()),
+        ("remote_sampling", "empty_object", "/steps/0/metrics_delta", serde_json::json!({})),
+        ("remote_sampling", "default_initial", "/steps/0/sampler/boundary", "1".into()),
+        ("remote_sampling", "default_initial", "/steps/0/body", "{}".into()),
         ("transport", "fits_exactly_5", "/expected/datagrams/0/length", Value::from(878)),
         ("transport", "fits_exactly_5", "/input/steps/0/span_size", Value::from(146)),
         ("transport", "queue_drops", "/input/steps/0/value", Value::from(4)),
@@ -123,6 +138,22 @@ fn a_changed_deviation_is_not_excused() {
 }
 
 #[test]
+fn a_deviation_of_samplers_is_not_excused_where_gos_own_rules_give_something_else() {
+    for (kind, case, pointer, value) in [
+        ("ratelimit", "burst_after_idle_is_twice_max", "/steps/4/allowed", Value::from(true)),
+        ("ratelimit", "both_zero", "/steps/1/sampled", Value::from(true)),
+        ("ratelimit", "clock_backwards", "/steps/3/balance_after_bits", "0".repeat(16).into()),
+        ("remote_sampling", "numeric_strategy_type", "/steps/0/sampler/rate", 0.2.into()),
+        ("remote_sampling", "ratelimit_overflow", "/steps/1/same_sampler_object", false.into()),
+    ] {
+        let report = changed(kind, case, pointer, value);
+        // A value that is ours is no deviation, and no failure either.
+        let fails = case != "clock_backwards";
+        assert_eq!(report.failed() == 1, fails, "{kind} {case} {pointer}: {report}");
+    }
+}
+
+#[test]
 fn deviations_follow_from_what_a_case_says() {
     let report = run(&public_file("extract"));
     let counts = ["18.1", "18.2", "18.4", "18.13"].map(|number| report.deviating(number));
@@ -131,6 +162,15 @@ fn deviations_follow_from_what_a_case_says() {
     assert_eq!(run(&public_file("inject")).deviating("b3-debug"), 1);
     let report = run(&public_file("transport"));
     assert_eq!(report.deviating("18.19"), 2);
+    let report = run(&public_file("ratelimit"));
+    assert_eq!((report.passed(), report.failed(), report.skipped()), (18, 0, 0));
+    // A pause, zero, a negative rate, a bucket of nothing; and a clock that runs backwards.
+    assert_eq!(["18.25", "18.30"].map(|number| report.deviating(number)), [4, 1]);
+    let report = run(&public_file("peroperation"));
+    assert_eq!((report.passed(), report.deviating("18.25")), (6, 0));
+    let report = run(&public_file("remote_sampling"));
+    let counts = ["18.8", "18.25", "strategyType"].map(|number| report.deviating(number));
+    assert_eq!((report.passed(), counts), (23, [1, 1, 2]));
     let report = run(&public_file("datagrams"));
     assert_eq!(["18.29", "18.30", "zipkin"].map(|number| report.deviating(number)), [1, 1, 1]);
 }
