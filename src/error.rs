@@ -40,6 +40,11 @@ pub enum ConfigError {
         /// The feature.
         feature: &'static str,
     },
+    /// Several things are wrong.
+    Several {
+        /// Each of them.
+        errors: Vec<Self>,
+    },
     /// A thread of the client could not be started: the reporter's, or a sampler's.
     Thread {
         /// What the operating system said.
@@ -60,6 +65,9 @@ impl fmt::Display for ConfigError {
             Self::FeatureOff { field, feature } => {
                 write!(f, "{field} is set, but needs jaeger-client's feature `{feature}`")
             }
+            Self::Several { errors } => errors.iter().enumerate().try_for_each(|(at, error)| {
+                write!(f, "{}{error}", if at == 0 { "" } else { "; " })
+            }),
             Self::Thread { source } => write!(f, "cannot start a thread: {source}"),
         }
     }

@@ -35,8 +35,8 @@ const ENCODING_LEAVES: &[&str] = &["id"];
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("Instant::now", &["clock.rs"]),
     ("SystemTime::now", &["clock.rs"]),
-    ("std::env", &["config.rs"]),
-    ("env::var", &["config.rs"]),
+    ("std::env", &["config/env.rs"]),
+    ("env::var", &["config/env.rs"]),
     ("socket2", &["transport/udp.rs"]),
     ("thread::spawn", THREAD_STARTERS),
     ("thread::Builder", THREAD_STARTERS),
@@ -330,7 +330,7 @@ fn found(rule: fn(&Source) -> Vec<String>, path: &str, text: &str) -> usize {
 fn naming_a_module_above_is_found() {
     let up = "use crate::tracer::Tracer;";
     assert_eq!(found(layers, "span/mod.rs", up), 1);
-    assert_eq!(found(layers, "config.rs", up), 0);
+    assert_eq!(found(layers, "config/mod.rs", up), 0);
     assert_eq!(found(layers, "span/mod.rs", "crate::encoding::x(); crate::span::y();"), 0);
     assert_eq!(found(layers, "encoding/view.rs", "use crate::stats::Stats;"), 1);
     assert_eq!(found(layers, "transport/udp.rs", "pub(in crate::reporter) fn x() {}"), 1);
@@ -341,8 +341,8 @@ fn naming_a_module_above_is_found() {
 
 #[test]
 fn paths_that_hide_their_module_are_found() {
-    assert_eq!(found(layers, "config.rs", "use crate::{id, span};"), 1);
-    assert_eq!(found(layers, "config.rs", "use crate::*;"), 1);
+    assert_eq!(found(layers, "config/mod.rs", "use crate::{id, span};"), 1);
+    assert_eq!(found(layers, "config/mod.rs", "use crate::*;"), 1);
     assert_eq!(found(layers, "span/mod.rs", "use crate::Span;"), 1);
     assert_eq!(found(layers, "span/mod.rs", "use super::id;"), 1);
     assert_eq!(found(layers, "sampler/remote/poll.rs", "use super::super::Sampler;"), 1);

@@ -52,6 +52,18 @@ pub(crate) enum Deviation {
     B3NoParent,
     /// Go finds nothing in a B3 decision without ids.
     B3Decision,
+    /// Go panics on tags without `=` and on references without a default.
+    TagsWithoutPanic,
+    /// Go's parameter is 0 where the environment gives none.
+    DefaultParam,
+    /// Go forgets the brackets around an agent's IPv6 address.
+    BracketedAgent,
+    /// Go asks the agent about sampling where the environment says nothing of it.
+    EveryTrace,
+    /// Go takes URLs for a collector that it cannot post to.
+    HttpEndpoint,
+    /// Go takes the host and port of a sampling manager for a URL.
+    ManagerHostPort,
     /// Go's Zipkin conversion sees values before they become canonical.
     CanonicalZipkin,
 }
@@ -85,6 +97,16 @@ impl Deviation {
             Self::B3Debug => ("b3-debug", "x-b3-flags: 1 is debugging, read and written"),
             Self::B3NoParent => ("b3-parent", "an empty x-b3-parentspanid is no parent"),
             Self::B3Decision => ("b3-decision", "a decision without ids is the new trace's"),
+            Self::TagsWithoutPanic => {
+                ("18.7", "tags are read around what is missing; an entry without = is an error")
+            }
+            Self::DefaultParam => ("18.9", "a parameter not given is the sampler's default"),
+            Self::BracketedAgent => ("18.23", "an agent's IPv6 address stands in brackets"),
+            Self::EveryTrace => {
+                ("default", "every trace is sampled where no variable speaks of sampling")
+            }
+            Self::HttpEndpoint => ("endpoint", "a collector's URL is of http or https"),
+            Self::ManagerHostPort => ("manager", "a sampling manager's host:port becomes a URL"),
             Self::CanonicalZipkin => {
                 ("zipkin", "made from canonical bytes: 64-bit unsigned wrap, f32 widen, whole µs")
             }

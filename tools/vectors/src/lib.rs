@@ -8,6 +8,8 @@
 mod b3_rules;
 mod carrier;
 mod client;
+mod config_env;
+mod config_env_rules;
 mod datagrams;
 mod datagrams_made;
 mod deviations;
@@ -63,7 +65,7 @@ const KINDS: &[Kind] = &[
     Kind { name: "peroperation", run: Run::Case(peroperation::run) },
     Kind { name: "remote_sampling", run: Run::Case(remote_sampling::run) },
     Kind { name: "lifecycle", run: Run::NotImplemented("script of API calls") },
-    Kind { name: "config_env", run: Run::NotImplemented("configuration from the environment") },
+    Kind { name: "config_env", run: Run::Case(config_env::run) },
 ];
 
 /// Runs the cases of a file and adds what came of them to `report`.

@@ -123,10 +123,79 @@ fn a_changed_expectation_fails_in_every_kind() {
         ("transport", "fits_exactly_5", "/expected/datagrams/0/length", Value::from(878)),
         ("transport", "fits_exactly_5", "/input/steps/0/span_size", Value::from(146)),
         ("transport", "queue_drops", "/input/steps/0/value", Value::from(4)),
+        ("config_env", "sampler/const", "/expected/config/sampler/param", Value::from(2)),
+        ("config_env", "sampler/const", "/expected/sampler_kind", Value::from("remote")),
+        ("config_env", "sampler/const", "/env/JAEGER_SAMPLER_TYPE", Value::from("always")),
+        ("config_env", "basic/rpc_metrics", "/expected/config/rpc_metrics", Value::from(false)),
+        ("config_env", "basic/rpc_metrics_bad", "/env/JAEGER_RPC_METRICS", Value::from("1")),
+        ("config_env", "basic/rpc_metrics_bad", "/expected/error", Value::from("JAEGER_TAGS")),
+        ("config_env", "tags/simple", "/expected/config/tags/0/1", Value::from("2")),
+        ("config_env", "tags/trailing_comma", "/env/JAEGER_TAGS", Value::from("a=1")),
+        (
+            "config_env",
+            "reporter/flush",
+            "/expected/config/reporter/flush_interval_ns",
+            Value::from(5),
+        ),
     ] {
         let report = changed(kind, case, pointer, value);
         assert_eq!(report.failed(), 1, "{kind} {case} {pointer}: {report}");
     }
+}
+
+/// A case of the environment that is as the first one, but for what is given.
+fn environment(env: Value, expected: Option<(&str, Value)>) -> Report {
+    let mut file = public_file("config_env");
+    let cases = file["cases"].as_array_mut().unwrap();
+    cases.truncate(1);
+    cases[0]["env"] = env;
+    if let Some((pointer, value)) = expected {
+        *cases[0]["expected"].pointer_mut(pointer).unwrap() = value;
+    }
+    run(&file)
+}
+
+#[test]
+fn deviations_of_the_environment_follow_from_its_variables() {
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    let panics = r#"{"go_panics": true, "panic_text": "", "successor_should": ""}"#;
+    for (env, pointer, value, number) in [
+        ("{}", "", None, "default"),
+        (r#"{"JAEGER_TAGS": "a=1,b"}"#, "", Some(panics), "18.7"),
+        (r#"{"JAEGER_TAGS": "a=${X}"}"#, "", Some(panics), "18.7"),
+        (
+            r#"{"JAEGER_SAMPLER_MAX_OPERATIONS": "5"}"#,
+            "/config/sampler/max_operations",
+            Some("5"),
+            "18.9",
+        ),
+        (
+            r#"{"JAEGER_SAMPLER_MANAGER_HOST_PORT": "m:5778"}"#,
+            "/config/sampler/sampling_server_url",
+            Some(r#""m:5778""#),
+            "manager",
+        ),
+        (
+            r#"{"JAEGER_ENDPOINT": "col:14268/api/traces"}"#,
+            "/config/reporter/endpoint",
+            Some(r#""col:14268/api/traces""#),
+            "endpoint",
+        ),
+    ] {
+        let report = environment(json(env), value.map(|value| (pointer, json(value))));
+        assert_eq!((report.failed(), report.deviating(number)), (0, 1), "{env}: {report}");
+    }
+}
+
+#[test]
+fn an_agents_ipv6_address_deviates_in_both_of_its_places() {
+    let mut file = public_file("config_env");
+    let cases = file["cases"].as_array_mut().unwrap();
+    cases.retain(|case| case["name"] == "sampler/agent_host_gives_url");
+    let text = cases[0].to_string().replace("agent.example", "fe80::1");
+    cases[0] = serde_json::from_str(&text).unwrap();
+    let report = run(&file);
+    assert_eq!((report.passed(), report.deviating("18.23")), (1, 1), "{report}");
 }
 
 #[test]

@@ -1,0 +1,254 @@
+//! Environment variables: the configuration they make, or the error, and the sampler made from it.
+//!
+//! Go's configurations say 0 or nothing where a default is meant; this client's say the default.
+
+use jaeger_client::sampler::{self, SamplerParams};
+use jaeger_client::{Configuration, OwnedTagValue, ReporterConfig, SamplerConfig};
+use serde_json::Value;
+use std::time::Duration;
+
+use crate::config_env_rules::{self as rules, Environment, Tags};
+use crate::deviations::Deviation;
+use crate::json::{int, items, member, only, present, text, truth};
+use crate::report::Checks;
+
+pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
+    let env = environment(member(case, "env")?)?;
+    let expected = member(case, "expected")?;
+    let got = Configuration::default().with_variables(|name| env.get(name).cloned());
+    if present(expected, "go_panics").is_some() {
+        return panics(&env, got, checks);
+    }
+    if let Some(error) = present(expected, "error") {
+        let error = error.as_str().ok_or("the error is no text")?;
+        match got {
+            Ok(_) => checks.fail(format!("expected an error, as {error:?}")),
+            Err(got) => names_the_variable(error, &got.to_string(), checks),
+        }
+        return Ok(());
+    }
+    if rules::endpoint_is_refused(&env) {
+        checks.deviates(Deviation::HttpEndpoint);
+        match got {
+            Ok(_) => checks.fail(String::from("expected the endpoint to be refused")),
+            Err(got) => names_the_variable("JAEGER_ENDPOINT", &got.to_string(), checks),
+        }
+        return Ok(());
+    }
+    match got {
+        Err(error) => checks.fail(format!("expected a configuration, got error {error}")),
+        Ok(got) => {
+            compare(&env, member(expected, "config")?, &got, checks)?;
+            made(&env, expected, &got, checks)?;
+        }
+    }
+    Ok(())
+}
+
+fn environment(object: &Value) -> Result<Environment, String> {
+    let members = object.as_object().ok_or("the environment is no object")?;
+    let text = |value: &Value| value.as_str().map(str::to_owned).ok_or("a value is no text");
+    members.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect()
+}
+
+/// Go panics where tags cannot be read; here they are read around what is missing, or refused.
+fn panics(
+    env: &Environment,
+    got: Result<Configuration, jaeger_client::ConfigError>,
+    checks: &mut Checks,
+) -> Result<(), String> {
+    if rules::tags_as_go(env).is_some() {
+        return Err(String::from("Go panics, and not because of the tags"));
+    }
+    checks.deviates(Deviation::TagsWithoutPanic);
+    match (rules::tags(env), got) {
+        (Some(expected), Ok(got)) => checks.same("tags", &expected, &tags(&got)),
+        (None, Err(got)) => names_the_variable("JAEGER_TAGS", &got.to_string(), checks),
+        (Some(_), Err(got)) => checks.fail(format!("expected tags, got error {got}")),
+        (None, Ok(got)) => checks.fail(format!("expected an error, got {:?}", tags(&got))),
+    }
+    Ok(())
+}
+
+/// The variable that Go's error names is named by ours.
+fn names_the_variable(go: &str, got: &str, checks: &mut Checks) {
+    let is_word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let name = go.split(|c| !is_word(c)).find(|word| word.starts_with("JAEGER_"));
+    if !name.is_some_and(|name| got.contains(name)) {
+        checks.fail(format!("expected an error that names {name:?}, got {got:?}"));
+    }
+}
+
+fn tags(configuration: &Configuration) -> Tags {
+    let text = |value: &OwnedTagValue| match value {
+        OwnedTagValue::Str(text) => text.clone(),
+        other => format!("{other:?}"),
+    };
+    configuration.tags.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+}
+
+fn compare(
+    env: &Environment,
+    config: &Value,
+    got: &Configuration,
+    checks: &mut Checks,
+) -> Result<(), String> {
+    let known =
+        ["disabled", "gen_128bit", "reporter", "rpc_metrics", "sampler", "service_name", "tags"];
+    only(config, &known)?;
+    checks.same("service name", &text(config, "service_name")?, &got.service_name.as_str());
+    checks.same("disabled", &truth(config, "disabled")?, &got.disabled);
+    checks.same("rpc metrics", &truth(config, "rpc_metrics")?, &got.rpc_metrics);
+    checks.same("128 bits", &truth(config, "gen_128bit")?, &got.trace_id_128bit);
+    let recorded: Option<Tags> = items(config, "tags")?
+        .iter()
+        .map(|pair| match pair.as_array()?.as_slice() {
+            [key, value] => Some((key.as_str()?.to_owned(), value.as_str()?.to_owned())),
+            _ => None,
+        })
+        .collect();
+    checks.same("tags", &recorded.ok_or("tags are no pairs of texts")?, &tags(got));
+    sampler(env, member(config, "sampler")?, &got.sampler, checks)?;
+    reporter(env, member(config, "reporter")?, &got.reporter, checks)
+}
+
+fn sampler(
+    env: &Environment,
+    config: &Value,
+    got: &SamplerConfig,
+    checks: &mut Checks,
+) -> Result<(), String> {
+    let known = ["max_operations", "param", "refresh_interval_ns", "sampling_server_url", "type"];
+    only(config, &known)?;
+    let kind = match text(config, "type")? {
+        "" if rules::speaks_of_sampling(env) => "remote",
+        "" => {
+            checks.deviates(Deviation::EveryTrace);
+            "const"
+        }
+        kind => kind,
+    };
+    checks.same("sampler", &kind, &got.kind.as_str());
+
+    let default = SamplerConfig::new(kind);
+    let recorded = member(config, "param")?.as_f64().ok_or("the parameter is no number")?;
+    let param = if rules::is_set(env, "JAEGER_SAMPLER_PARAM") {
+        recorded
+    } else {
+        if rules::speaks_of_sampling(env) && default.param != recorded {
+            checks.deviates(Deviation::DefaultParam);
+        }
+        default.param
+    };
+    // What reads the recorded number may round its last digit otherwise.
+    if (param - got.param).abs() > param.abs() * 1e-15 {
+        checks.same("parameter", &param, &got.param);
+    }
+    let max = or_default(int(config, "max_operations")?, default.max_operations)?;
+    checks.same("max operations", &max, &got.max_operations);
+    let interval = nanos(config, "refresh_interval_ns", default.sampling_refresh_interval)?;
+    checks.same("refresh interval", &interval, &got.sampling_refresh_interval);
+    let recorded = match text(config, "sampling_server_url")? {
+        "" => default.sampling_server_url,
+        url => url.to_owned(),
+    };
+    let url = rules::sampling_url(env, &recorded, checks);
+    checks.same("sampling url", &url, &got.sampling_server_url);
+    Ok(())
+}
+
+fn reporter(
+    env: &Environment,
+    config: &Value,
+    got: &ReporterConfig,
+    checks: &mut Checks,
+) -> Result<(), String> {
+    let known = [
+        "agent_host_port",
+        "disable_reconnect",
+        "endpoint",
+        "flush_interval_ns",
+        "log_spans",
+        "password",
+        "queue_size",
+        "reconnect_interval_ns",
+        "user",
+    ];
+    only(config, &known)?;
+    let default = ReporterConfig::default();
+    let size = or_default(int(config, "queue_size")?, default.queue_size)?;
+    checks.same("queue size", &size, &got.queue_size);
+    let interval = nanos(config, "flush_interval_ns", default.buffer_flush_interval)?;
+    checks.same("flush interval", &interval, &got.buffer_flush_interval);
+    let interval = nanos(config, "reconnect_interval_ns", default.attempt_reconnect_interval)?;
+    checks.same("reconnect interval", &interval, &got.attempt_reconnect_interval);
+    checks.same("log spans", &truth(config, "log_spans")?, &got.log_spans);
+    let disabled = truth(config, "disable_reconnect")?;
+    checks.same("reconnecting disabled", &disabled, &got.disable_attempt_reconnecting);
+    for (name, got) in
+        [("endpoint", &got.collector_endpoint), ("user", &got.user), ("password", &got.password)]
+    {
+        let recorded = Some(text(config, name)?).filter(|text| !text.is_empty());
+        checks.same(name, &recorded, &got.as_deref());
+    }
+    let agent = match text(config, "agent_host_port")? {
+        "" => default.local_agent_host_port,
+        address => rules::agent(env, address, checks),
+    };
+    checks.same("agent", &agent, &got.local_agent_host_port);
+    Ok(())
+}
+
+/// What is not above zero means the default.
+fn or_default(recorded: i128, default: usize) -> Result<usize, String> {
+    if recorded <= 0 {
+        return Ok(default);
+    }
+    usize::try_from(recorded).map_err(|error| error.to_string())
+}
+
+fn nanos(config: &Value, key: &str, default: Duration) -> Result<Duration, String> {
+    let recorded: i64 = int(config, key)?;
+    Ok(u64::try_from(recorded).ok().filter(|n| *n > 0).map_or(default, Duration::from_nanos))
+}
+
+/// The sampler that the configuration makes, or that it makes none.
+fn made(
+    env: &Environment,
+    expected: &Value,
+    got: &Configuration,
+    checks: &mut Checks,
+) -> Result<(), String> {
+    let SamplerConfig { kind, param, .. } = &got.sampler;
+    let mut builds = sampler::MEMBERS.iter().filter_map(|row| Some((row.name, row.build?)));
+    let build = builds.find(|(name, _)| name.eq_ignore_ascii_case(kind));
+    let made = build.and_then(|(name, build)| {
+        let mut params = SamplerParams::new("vectors", *param);
+        params.sampling_server_url = &got.sampler.sampling_server_url;
+        params.sampling_refresh_interval = got.sampler.sampling_refresh_interval;
+        params.max_operations = got.sampler.max_operations;
+        build(&params).ok().map(|_| name)
+    });
+    let recorded = match present(expected, "sampler_kind") {
+        Some(recorded) => Some(recorded.as_str().ok_or("the sampler's kind is no text")?),
+        None => {
+            member(expected, "sampler_error")?;
+            None
+        }
+    };
+    let promised = match recorded {
+        // That the default is another was noted when the configurations were compared.
+        Some("remote") if !rules::speaks_of_sampling(env) => Some("const"),
+        Some("ratelimiting") if *param < 0.0 || !param.is_finite() => {
+            checks.deviates(Deviation::NegativeRate);
+            None
+        }
+        Some(_) if param.is_nan() => {
+            checks.deviates(Deviation::NotANumber);
+            None
+        }
+        recorded => recorded,
+    };
+    checks.same("sampler made", &promised, &made);
+    Ok(())
+}
