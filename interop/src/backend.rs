@@ -1,4 +1,4 @@
-//! Starts a Jaeger on free ports of this machine, and stops it when it is dropped.
+//! Starts a server on free ports of this machine, and stops it when it is dropped.
 //!
 //! A script outside this repository builds and runs the server: the variable `BACKENDS` names it,
 //! `../shared/backends/backends.sh` beside the repository is its default place.
@@ -14,10 +14,37 @@ use crate::command;
 use crate::gate::{self, Found};
 use crate::query::Query;
 
-/// A running Jaeger.
+/// A server that can be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Agent, collector and query of Jaeger v1.
+    JaegerV1,
+    /// Jaeger v2.
+    JaegerV2,
+    /// The OpenTelemetry Collector, which writes what it gets to a file.
+    OtelCollector,
+    /// Zipkin.
+    Zipkin,
+}
+
+impl Kind {
+    /// The script's word for it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::JaegerV1 => "jaeger-v1",
+            Self::JaegerV2 => "jaeger-v2",
+            Self::OtelCollector => "otelcol",
+            Self::Zipkin => "zipkin",
+        }
+    }
+}
+
+/// A running server.
 #[derive(Debug)]
 pub struct Backend {
     script: PathBuf,
+    kind: Kind,
     values: HashMap<String, String>,
 }
 
@@ -28,14 +55,23 @@ impl Backend {
     ///
     /// Says why if the script is not here or cannot start the server.
     pub fn jaeger_v1() -> Found<Self> {
+        Self::start(Kind::JaegerV1)
+    }
+
+    /// Starts a server of this kind; it is ready when this returns.
+    ///
+    /// # Errors
+    ///
+    /// As [`jaeger_v1`](Self::jaeger_v1).
+    pub fn start(kind: Kind) -> Found<Self> {
         let script = script()?;
-        let printed = start(&script)?;
+        let printed = start(&script, kind)?;
         let values = printed
             .lines()
             .filter_map(|line| line.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        Ok(Self { script, values })
+        Ok(Self { script, kind, values })
     }
 
     /// The address, `host:port`, of the port with this name: `compact`, `binary`, `query` …
@@ -46,6 +82,12 @@ impl Backend {
     #[must_use]
     pub fn address(&self, port: &str) -> &str {
         self.values.get(port).unwrap_or_else(|| panic!("the backend has no port `{port}`"))
+    }
+
+    /// What it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Where its traces are read back.
@@ -67,7 +109,7 @@ impl Drop for Backend {
 }
 
 /// Starts the server and gives what the script printed.
-fn start(script: &Path) -> Found<String> {
+fn start(script: &Path, kind: Kind) -> Found<String> {
     // Between looking for free ports and taking them another start may take the same ones: those
     // of this process wait for each other, and one that lost to another process tries again.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -75,7 +117,7 @@ fn start(script: &Path) -> Found<String> {
     let mut tries = 1..=3;
     loop {
         let mut command = Command::new("bash");
-        command.arg(script).args(["start", "jaeger-v1", "free"]);
+        command.arg(script).args(["start", kind.name(), "free"]);
         match command::output(&mut command, START_LIMIT) {
             Err(why) if why.contains(" is taken") && tries.next().is_some() => {}
             printed => return printed,

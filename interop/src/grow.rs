@@ -81,6 +81,7 @@ impl Plan<'_> {
             let long = "x".repeat(self.max_tag_value_bytes + 1);
             tags.push(("too long by one".to_owned(), Given::Str(long)));
         }
+        tags.extend(call(i));
         let (first, rest) = tags.split_at(tags.len() / 2);
         for (key, given) in first {
             builder = builder.tag(key.as_str(), given.tag_value());
@@ -195,6 +196,25 @@ fn references(number: usize, i: usize, live: &[Live]) -> Vec<(bool, SpanContext)
         9 => vec![(true, elsewhere()), (false, parent)],
         _ => vec![(false, parent)],
     }
+}
+
+/// What makes some spans the ends of a remote call, and others failures.
+fn call(i: usize) -> Vec<Field> {
+    let mut tags = match i % 11 {
+        4 => vec![text("span.kind", "client")],
+        5 => vec![text("span.kind", "server")],
+        6 => vec![text("span.kind", "producer")],
+        _ => Vec::new(),
+    };
+    if !tags.is_empty() {
+        tags.push(text("peer.service", "Peer"));
+        tags.push(text("peer.ipv4", "10.1.2.3"));
+        tags.push(("peer.port".to_owned(), Given::U64(60_000)));
+    }
+    if i % 13 == 6 {
+        tags.push(("error".to_owned(), Given::Bool(true)));
+    }
+    tags
 }
 
 fn operation(i: usize) -> String {

@@ -3,8 +3,9 @@
 //! The tests start servers, so they run only when asked: `INTEROP=run` runs those whose tools are
 //! here, `INTEROP=required` fails where a tool is missing. See [`gate`].
 //!
-//! - [`backend`] starts a Jaeger and stops it again
-//! - [`query`] reads traces back from it
+//! - [`backend`] starts a server and stops it again
+//! - [`query`], [`zipkin`] and [`otlp`] read traces back from it
+//! - [`round`] sends spans all ways there are and compares what comes back, by the [`rules`]
 //! - [`span`] says how a span must look when it is read back
 //! - [`peer`] runs another process that continues our traces: `src/bin/peer.rs` in Rust, `go/` in Go
 //! - [`chain`] checks which of them is whose child
@@ -13,6 +14,7 @@
 
 #![expect(
     clippy::disallowed_methods,
+    clippy::expect_used,
     clippy::panic,
     reason = "tests wait and start threads; a step that fails is a test that fails"
 )]
@@ -22,6 +24,10 @@ pub mod chain;
 pub mod command;
 pub mod gate;
 pub mod grow;
+pub mod otlp;
 pub mod peer;
 pub mod query;
+pub mod round;
+pub mod rules;
 pub mod span;
+pub mod zipkin;

@@ -15,7 +15,7 @@ use thrift::protocol::{
 
 #[cfg(feature = "collector-http")]
 pub(crate) use self::text::base64;
-use self::text::{cut, ipv4, log_text, port, text};
+use self::text::{cut, fixed, ipv4, log_text, port, text};
 pub(super) use self::v2::body as v2_body;
 use super::batch::BatchView;
 use super::binary::{bytes_field, field, i32_field, i64_field, list, structure, unwritable, write};
@@ -183,7 +183,7 @@ fn annotations<'a>(view: &SpanView<'a>, rpc: Option<&Rpc>, max: usize) -> Vec<An
     }
     annotations.extend(view.logs().map(|log| Annotation {
         timestamp_micros: log.timestamp_micros,
-        text: cut(log_text(log), max),
+        text: cut(log_text(log, fixed), max),
     }));
     annotations
 }

@@ -6,12 +6,13 @@ use std::io::Write as _;
 
 use crate::encoding::view::{LogView, TagView, ValueView};
 
-/// A log's event if it says nothing else, or a JSON object of its fields, sorted by key.
-pub(super) fn log_text(log: LogView<'_>) -> Cow<'_, [u8]> {
+/// A log's event if it says nothing else, or a JSON object of its fields, sorted by key. Doubles are
+/// shown by `double`.
+pub(super) fn log_text(log: LogView<'_>, double: fn(f64) -> String) -> Cow<'_, [u8]> {
     let mut fields = BTreeMap::new();
     for TagView { key, value } in log.fields() {
         let value = match value {
-            ValueView::Double(double) => fixed(double).into_bytes().into(),
+            ValueView::Double(number) => double(number).into_bytes().into(),
             other => text(other),
         };
         fields.insert(key, value);
@@ -75,7 +76,7 @@ pub(super) fn text(value: ValueView<'_>) -> Cow<'_, [u8]> {
 }
 
 /// The shortest digits that name `value`; with an exponent below -4 or above 5, as Go's `%g`.
-fn shortest(value: f64) -> String {
+pub(super) fn shortest(value: f64) -> String {
     if !value.is_finite() {
         return fixed(value);
     }
@@ -90,7 +91,7 @@ fn shortest(value: f64) -> String {
 }
 
 /// Six digits behind the point, as Go's `%f`.
-fn fixed(value: f64) -> String {
+pub(super) fn fixed(value: f64) -> String {
     if value.is_infinite() {
         return String::from(if value > 0.0 { "+Inf" } else { "-Inf" });
     }
@@ -198,9 +199,9 @@ mod tests {
     fn a_log_reads_as_its_event_or_as_json() {
         let mut fields = Vec::new();
         put_tag(&mut fields, TagView::new(b"event", ValueView::Str(b"<hi>")));
-        assert_eq!(&*log_text(LogView::new(1, List::new(1, &fields))), b"<hi>");
+        assert_eq!(&*log_text(LogView::new(1, List::new(1, &fields)), fixed), b"<hi>");
         put_tag(&mut fields, TagView::new(b"a", ValueView::Binary(&[1, 2])));
-        let json = log_text(LogView::new(1, List::new(2, &fields))).into_owned();
+        let json = log_text(LogView::new(1, List::new(2, &fields)), fixed).into_owned();
         assert_eq!(json, br#"{"a":"[1 2]","event":"\u003chi\u003e"}"#);
     }
 

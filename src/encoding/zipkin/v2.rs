@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::text::{base64, json_string, log_text, port, text};
+use super::text::{base64, json_string, log_text, port, shortest, text};
 use crate::encoding::batch::BatchView;
 use crate::encoding::read::DecodeError;
 use crate::encoding::view::{SpanView, TagView, ValueView};
@@ -231,7 +231,7 @@ impl<'a> Object<'a> {
             }
             let mut object = Object::begin(self.out);
             object.number("timestamp", log.timestamp_micros);
-            object.text("value", &log_text(log));
+            object.text("value", &log_text(log, shortest));
             object.end();
         }
         self.out.push(b']');

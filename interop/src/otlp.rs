@@ -1,0 +1,138 @@
+//! Reads spans back from the OpenTelemetry Collector: lines of OTLP in JSON, one a batch.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::gate::Found;
+use crate::span::{double, list};
+
+/// The file that a collector writes what it gets to.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    file: PathBuf,
+}
+
+impl Lines {
+    /// The lines of this file, which grows.
+    #[must_use]
+    pub fn new(file: &str) -> Self {
+        Self { file: Path::new(file).to_owned() }
+    }
+
+    /// The spans of a trace that were written up to now, in the plain form.
+    ///
+    /// # Errors
+    ///
+    /// Says why if the file cannot be read. A line that is not whole yet is none.
+    pub fn spans(&self, trace_id: &str) -> Found<Vec<Value>> {
+        let text = fs::read_to_string(&self.file)
+            .map_err(|error| format!("{}: {error}", self.file.display()))?;
+        let trace_id = format!("{trace_id:0>32}");
+        let mut spans = Vec::new();
+        for line in text.lines().filter(|line| line.contains(&trace_id)) {
+            let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+            for of_resource in list(&line["resourceSpans"]) {
+                for of_scope in list(&of_resource["scopeSpans"]) {
+                    let same = |span: &&Value| span["traceId"] == *trace_id;
+                    spans.extend(
+                        list(&of_scope["spans"])
+                            .filter(same)
+                            .map(|span| read_back(span, &of_resource["resource"])),
+                    );
+                }
+            }
+        }
+        Ok(spans)
+    }
+}
+
+/// Brings a span into the plain form of [`crate::span::read_back`].
+fn read_back(span: &Value, resource: &Value) -> Value {
+    let parent = span["parentSpanId"].as_str().unwrap_or_default();
+    let mut references: Vec<_> = list(&span["links"])
+        .map(|link| {
+            let mut attributes = list(&link["attributes"]);
+            let follows = attributes.any(|attribute| {
+                attribute["key"] == "opentracing.ref_type"
+                    && attribute["value"]["stringValue"] == "follows_from"
+            });
+            let kind = if follows { "FOLLOWS_FROM" } else { "CHILD_OF" };
+            json!([kind, short(&link["traceId"]), link["spanId"]])
+        })
+        .collect();
+    if !parent.is_empty() && !references.iter().any(|reference| reference[2] == *parent) {
+        references.push(json!(["CHILD_OF", short(&span["traceId"]), parent]));
+    }
+    let mut tags = attributes(&span["attributes"]);
+    if let Some(kind) =
+        span["kind"].as_u64().and_then(|kind| *KINDS.get(usize::try_from(kind).ok()?)?)
+    {
+        tags.push(json!(["span.kind", "string", kind]));
+    }
+    if span["status"]["code"] == 2 {
+        tags.push(json!(["error", "bool", true]));
+    }
+    let logs: Vec<_> = list(&span["events"])
+        .map(|event| {
+            let mut fields = attributes(&event["attributes"]);
+            if let Some(name) = event["name"].as_str().filter(|name| !name.is_empty()) {
+                fields.push(json!(["event", "string", name]));
+            }
+            json!([micros(&event["timeUnixNano"]), fields])
+        })
+        .collect();
+    let mut process_tags = attributes(&resource["attributes"]);
+    let service = process_tags.iter().position(|tag| tag[0] == "service.name");
+    let service = service.map(|at| process_tags.remove(at)[2].clone());
+    let (start, end) = (micros(&span["startTimeUnixNano"]), micros(&span["endTimeUnixNano"]));
+    json!({
+        "trace": short(&span["traceId"]),
+        "span": span["spanId"],
+        "flags": span["flags"],
+        "operation": span["name"].as_str().unwrap_or_default(),
+        "references": references,
+        "start": start,
+        "duration": end - start,
+        "tags": tags,
+        "logs": logs,
+        "service": service,
+        "process_tags": process_tags,
+        "warnings": null,
+    })
+}
+
+/// OTLP's numbers of the kinds of spans that a remote call has.
+const KINDS: [Option<&str>; 6] =
+    [None, None, Some("server"), Some("client"), Some("producer"), Some("consumer")];
+
+fn attributes(attributes: &Value) -> Vec<Value> {
+    list(attributes)
+        .map(|attribute| {
+            let value = &attribute["value"];
+            let (kind, plain) = if let Some(text) = value["stringValue"].as_str() {
+                ("string", json!(text))
+            } else if let Some(number) = value["intValue"].as_str() {
+                ("int64", json!(number))
+            } else if let Some(number) = value["doubleValue"].as_f64() {
+                ("float64", double(number))
+            } else if let Some(truth) = value["boolValue"].as_bool() {
+                ("bool", json!(truth))
+            } else {
+                ("binary", value["bytesValue"].clone())
+            };
+            json!([attribute["key"], kind, plain])
+        })
+        .collect()
+}
+
+/// A trace's id without the upper half, if that is zero.
+fn short(id: &Value) -> Value {
+    let id = id.as_str().unwrap_or_default();
+    json!(id.strip_prefix("0000000000000000").unwrap_or(id))
+}
+
+fn micros(nanos: &Value) -> i64 {
+    nanos.as_str().and_then(|nanos| nanos.parse::<i64>().ok()).unwrap_or_default() / 1000
+}

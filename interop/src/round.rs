@@ -1,0 +1,250 @@
+//! Sends spans to a server on one of the ways to it, and compares what comes back.
+
+use std::time::{Duration, Instant};
+
+use jaeger_client::{AgentProtocol, Closer, Configuration, OwnedTagValue, ReporterConfig, Stats};
+use serde_json::Value;
+
+use crate::backend::{Backend, Kind};
+use crate::command::INTERVAL;
+use crate::gate::{self, Found};
+use crate::grow::Plan;
+use crate::otlp::Lines;
+use crate::query::Query;
+use crate::rules;
+use crate::span::{Field, Given, Rule, Wanted};
+use crate::zipkin::Zipkin;
+
+/// A way to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Way {
+    /// UDP, compact protocol: usually port 6831.
+    Compact,
+    /// UDP, binary protocol: usually port 6832.
+    Binary,
+    /// UDP, Zipkin's spans in the compact protocol: usually port 5775.
+    ZipkinCompact,
+    /// HTTP, Thrift: usually port 14268.
+    Http,
+    /// HTTP, Zipkin v1 in Thrift: usually port 9411.
+    ZipkinV1,
+    /// HTTP, Zipkin v2 in JSON: usually port 9411.
+    ZipkinV2,
+}
+
+impl Way {
+    /// The script's word for the port.
+    const fn port(self) -> &'static str {
+        match self {
+            Self::Compact => "compact",
+            Self::Binary => "binary",
+            Self::ZipkinCompact => "zipkin_compact",
+            Self::Http => "http",
+            Self::ZipkinV1 | Self::ZipkinV2 => "zipkin",
+        }
+    }
+
+    fn reporter(self, backend: &Backend) -> ReporterConfig {
+        let address = backend.address(self.port()).to_owned();
+        let to_agent = |agent_protocol| ReporterConfig {
+            local_agent_host_port: address.clone(),
+            agent_protocol,
+            ..ReporterConfig::default()
+        };
+        let to_collector = |path| ReporterConfig {
+            collector_endpoint: Some(format!("http://{address}{path}")),
+            ..ReporterConfig::default()
+        };
+        match self {
+            Self::Compact => to_agent(AgentProtocol::Compact),
+            Self::Binary => to_agent(AgentProtocol::Binary),
+            Self::ZipkinCompact => to_agent(AgentProtocol::ZipkinCompact),
+            Self::Http => to_collector(""),
+            Self::ZipkinV1 => to_collector("/api/v1/spans"),
+            Self::ZipkinV2 => to_collector("/api/v2/spans"),
+        }
+    }
+
+    /// What is different when it comes back from this server.
+    const fn rules(self, kind: Kind) -> &'static [Rule] {
+        match (self, kind) {
+            (Self::Compact | Self::Binary | Self::Http, Kind::JaegerV1) => &[],
+            (Self::Compact | Self::Binary | Self::Http, _) => rules::OTLP,
+            (Self::ZipkinCompact, _) => rules::ZIPKIN_COMPACT,
+            (Self::ZipkinV1, Kind::Zipkin) => rules::ZIPKIN_V1,
+            (Self::ZipkinV2, Kind::Zipkin) => rules::ZIPKIN_V2,
+            (Self::ZipkinV1, _) => rules::ZIPKIN_V1_OTLP,
+            (Self::ZipkinV2, _) => rules::ZIPKIN_V2_OTLP,
+        }
+    }
+}
+
+/// Where a server's spans are read back.
+enum Store {
+    Jaeger(Query),
+    Zipkin(Zipkin),
+    Lines(Lines),
+}
+
+impl Store {
+    fn of(backend: &Backend) -> Self {
+        match backend.kind() {
+            Kind::JaegerV1 | Kind::JaegerV2 => Self::Jaeger(backend.query()),
+            Kind::OtelCollector => Self::Lines(Lines::new(backend.address("output"))),
+            Kind::Zipkin => Self::Zipkin(Zipkin::new(backend.address("zipkin"))),
+        }
+    }
+
+    fn spans(&self, trace_id: &str) -> Found<Vec<Value>> {
+        match self {
+            Self::Jaeger(query) => query.spans(trace_id),
+            Self::Zipkin(zipkin) => zipkin.spans(trace_id),
+            Self::Lines(lines) => lines.spans(trace_id),
+        }
+    }
+
+    /// Waits until a trace has so many spans, or the time is up.
+    fn wait(&self, trace_id: &str, count: usize, until: Instant) -> Found<Vec<Value>> {
+        loop {
+            let spans = self.spans(trace_id)?;
+            if spans.len() >= count || Instant::now() >= until {
+                return Ok(spans);
+            }
+            std::thread::sleep(INTERVAL);
+        }
+    }
+}
+
+/// Sends 1, 10 and 5,000 spans to a server and reads each of them back.
+///
+/// # Panics
+///
+/// If a span is missing, comes twice, or differs in more than the way's rules say.
+pub fn all_come_back(kind: Kind, ways: &[Way]) {
+    let name = format!("{kind:?} {ways:?}");
+    let Some(backend) = gate::enter(&name, || Backend::start(kind)) else { return };
+    for way in ways {
+        on_one_way(&backend, *way);
+    }
+}
+
+fn on_one_way(backend: &Backend, way: Way) {
+    let began = Instant::now();
+    let mut tally = Tally::new(Store::of(backend), way.rules(backend.kind()));
+    let process_tags = [
+        ("region".to_owned(), Given::Str("západ".to_owned())),
+        ("shard".to_owned(), Given::I64(-3)),
+        ("spare".to_owned(), Given::Bool(true)),
+    ];
+
+    // (traces, spans in each, 128-bit ids, longest tag)
+    let runs: [(usize, usize, bool, usize); 4] =
+        [(1, 1, false, 256), (1, 10, true, 50_000), (25, 100, false, 256), (25, 100, true, 300)];
+    // Ids of traces that continue from elsewhere are made of the number, and must not come twice.
+    let mut first = 1 + 1_000 * (way as usize);
+    for (run, (traces, spans, wide, max_tag_value_bytes)) in runs.into_iter().enumerate() {
+        let service = format!("{way:?}-{run}");
+        let config = Configuration {
+            tags: process_tags.iter().map(owned).collect(),
+            trace_id_128bit: wide,
+            max_tag_value_length: max_tag_value_bytes,
+            reporter: way.reporter(backend),
+            ..Configuration::new(service.as_str())
+        };
+        let (tracer, closer) = config.new_tracer().expect("the configuration is good");
+        let plan = Plan {
+            tracer: &tracer,
+            service: &service,
+            process_tags: &process_tags,
+            max_tag_value_bytes,
+        };
+        for number in first..first + traces {
+            let wanted = plan.trace(number, spans);
+            // The agent reads from a buffer of the kernel that may hold no more than a few full
+            // datagrams, so a trace is sent when the one before it has arrived.
+            let receipt = tracer.flush(PATIENCE);
+            assert!(receipt.complete, "{receipt}");
+            tally.read_back(&wanted);
+        }
+        first += traces;
+        close(closer, traces * spans);
+    }
+
+    let (sent, back) = (thousands(tally.sent), thousands(tally.back));
+    let took = began.elapsed().as_secs_f64();
+    gate::say(&format!("{back} of {sent} spans back: {:?} {way:?}, {took:.1} s", backend.kind()));
+    assert!(tally.wrong.is_empty(), "{} differ: {}", tally.wrong.len(), tally.shown());
+    assert_eq!(tally.sent, 5_011);
+    assert_eq!(tally.back, tally.sent, "{} missing: {way:?}", tally.sent - tally.back);
+}
+
+/// What came of the spans sent so far.
+struct Tally {
+    store: Store,
+    rules: &'static [Rule],
+    sent: usize,
+    back: usize,
+    wrong: Vec<String>,
+    /// Missing spans are waited for, but not forever.
+    deadline: Instant,
+}
+
+impl Tally {
+    fn new(store: Store, rules: &'static [Rule]) -> Self {
+        let deadline = Instant::now() + 6 * PATIENCE;
+        Self { store, rules, sent: 0, back: 0, wrong: Vec::new(), deadline }
+    }
+
+    /// Waits for the spans of a trace and compares each with what it must be.
+    fn read_back(&mut self, wanted: &[Wanted]) {
+        self.sent += wanted.len();
+        let trace_id = wanted[0].trace_id.to_string();
+        let until = self.deadline.min(Instant::now() + PATIENCE);
+        let got = self.store.wait(&trace_id, wanted.len(), until).expect("traces can be read");
+        for wanted in wanted {
+            let id = wanted.span_id.to_string();
+            let mut found = got.iter().filter(|span| span["span"] == id.as_str());
+            let Some(span) = found.next() else { continue };
+            self.back += 1;
+            if found.next().is_some() {
+                self.wrong.push(format!("span {id} came twice"));
+            }
+            if let Err(difference) = wanted.check_by(self.rules, span.clone()) {
+                self.wrong.push(difference);
+            }
+        }
+    }
+
+    fn shown(&self) -> String {
+        self.wrong.iter().take(3).map(|difference| format!("\n  {difference}")).collect()
+    }
+}
+
+/// Closes the tracer; by its own account it must have sent all of `spans`.
+fn close(closer: Closer, spans: usize) {
+    let receipt = closer.close(PATIENCE);
+    let stats: &Stats = &receipt.stats;
+    assert!(receipt.complete && stats.is_balanced(), "{receipt}");
+    assert_eq!(stats.sent, spans as u64, "{receipt}");
+}
+
+fn owned((key, given): &Field) -> (String, OwnedTagValue) {
+    let value = match given.clone() {
+        Given::Str(text) => text.into(),
+        Given::Bool(truth) => truth.into(),
+        Given::I64(number) => number.into(),
+        other => panic!("no process tag is like {other:?}"),
+    };
+    (key.clone(), value)
+}
+
+fn thousands(number: usize) -> String {
+    if number < 1000 {
+        number.to_string()
+    } else {
+        format!("{},{:03}", number / 1000, number % 1000)
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);

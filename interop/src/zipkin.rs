@@ -1,0 +1,85 @@
+//! Reads spans back from Zipkin.
+
+use serde_json::{Value, json};
+
+use crate::gate::Found;
+use crate::query;
+use crate::span::list;
+
+/// The query API of a running Zipkin.
+#[derive(Clone, Debug)]
+pub struct Zipkin {
+    address: String,
+}
+
+impl Zipkin {
+    /// The API at `address`, `host:port`.
+    #[must_use]
+    pub fn new(address: &str) -> Self {
+        Self { address: address.to_owned() }
+    }
+
+    /// The spans of a trace as they are stored now, in the plain form; none if there is no such
+    /// trace.
+    ///
+    /// # Errors
+    ///
+    /// Says what was answered if that is neither a trace nor "not found".
+    pub fn spans(&self, trace_id: &str) -> Found<Vec<Value>> {
+        let url = format!("http://{}/api/v2/trace/{trace_id}", self.address);
+        let answer = query::get(&url, &[])?;
+        if answer.status == 404 {
+            return Ok(Vec::new());
+        }
+        let spans: Value = serde_json::from_str(&answer.body)
+            .map_err(|error| format!("{url} answered {}: {error}", answer.status))?;
+        Ok(list(&spans).map(read_back).collect())
+    }
+}
+
+/// Brings a span into the plain form of [`crate::span::read_back`]: the kind and the peer are tags.
+fn read_back(span: &Value) -> Value {
+    let references: Vec<_> = span["parentId"]
+        .as_str()
+        .map(|parent| json!(["CHILD_OF", span["traceId"], parent]))
+        .into_iter()
+        .collect();
+    let mut tags: Vec<_> = span["tags"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| json!([key, "string", value]))
+        .collect();
+    if let Some(kind) = span["kind"].as_str() {
+        tags.push(json!(["span.kind", "string", kind.to_lowercase()]));
+    }
+    let peer = &span["remoteEndpoint"];
+    for (name, key) in
+        [("serviceName", "peer.service"), ("ipv4", "peer.ipv4"), ("port", "peer.port")]
+    {
+        match &peer[name] {
+            Value::Null => {}
+            Value::String(text) => tags.push(json!([key, "string", text])),
+            other => tags.push(json!([key, "string", other.to_string()])),
+        }
+    }
+    let logs: Vec<_> = list(&span["annotations"])
+        .map(|annotation| {
+            json!([annotation["timestamp"], [["event", "string", annotation["value"]]]])
+        })
+        .collect();
+    json!({
+        "trace": span["traceId"],
+        "span": span["id"],
+        "flags": if span["debug"] == true { 2 } else { 0 },
+        "operation": span["name"].as_str().unwrap_or_default(),
+        "references": references,
+        "start": span["timestamp"],
+        "duration": span["duration"].as_i64().unwrap_or_default(),
+        "tags": tags,
+        "logs": logs,
+        "service": span["localEndpoint"]["serviceName"],
+        "process_tags": [["ip", "string", span["localEndpoint"]["ipv4"]]],
+        "warnings": null,
+    })
+}
