@@ -64,8 +64,17 @@ impl Backend {
     ///
     /// As [`jaeger_v1`](Self::jaeger_v1).
     pub fn start(kind: Kind) -> Found<Self> {
+        Self::start_with(kind, &[])
+    }
+
+    /// Starts a server of this kind with options of the script, such as `strategies=FILE`.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with(kind: Kind, options: &[&str]) -> Found<Self> {
         let script = script()?;
-        let printed = start(&script, kind)?;
+        let printed = start(&script, kind, options)?;
         let values = printed
             .lines()
             .filter_map(|line| line.split_once('='))
@@ -109,7 +118,7 @@ impl Drop for Backend {
 }
 
 /// Starts the server and gives what the script printed.
-fn start(script: &Path, kind: Kind) -> Found<String> {
+fn start(script: &Path, kind: Kind, options: &[&str]) -> Found<String> {
     // Between looking for free ports and taking them another start may take the same ones: those
     // of this process wait for each other, and one that lost to another process tries again.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -117,7 +126,7 @@ fn start(script: &Path, kind: Kind) -> Found<String> {
     let mut tries = 1..=3;
     loop {
         let mut command = Command::new("bash");
-        command.arg(script).args(["start", kind.name(), "free"]);
+        command.arg(script).args(["start", kind.name(), "free"]).args(options);
         match command::output(&mut command, START_LIMIT) {
             Err(why) if why.contains(" is taken") && tries.next().is_some() => {}
             printed => return printed,
