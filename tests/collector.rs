@@ -6,8 +6,9 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jaeger_client::{
@@ -17,7 +18,7 @@ use jaeger_client::{
 use support::agent::Agent;
 use support::http::{Answer, BRIEF, Plain, Server, nobody, status};
 use support::read::Value;
-use support::{SOON, binary, builder, eventually, said, timed};
+use support::{SOON, Seeded, binary, builder, eventually, said, timed};
 
 fn finish_spans(tracer: &Tracer, count: usize) {
     for n in 0..count {
@@ -383,4 +384,59 @@ fn a_span_too_large_for_any_body_is_trimmed_and_sent() {
     names.sort();
     assert_eq!(names, ["cut", "whole"]);
     assert!(server.requests().iter().all(|request| request.body.len() <= 1 << 20));
+}
+
+#[test]
+fn the_ledger_is_exact_whatever_the_collector_does() {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&taken);
+    let server = Server::start(move |n, request| {
+        let mut random = Seeded::new(n as u64 + 1);
+        match random.below(8) {
+            0 => status(500),
+            1 => Answer::Close,
+            2 => status(400),
+            3 => Answer::Status(429, "retry-after: 0\r\n", Vec::new()),
+            4 if request.body.len() > 20_000 => status(413),
+            _ => {
+                kept.lock().unwrap().extend(binary::body_names(&request.body));
+                status(202)
+            }
+        }
+    });
+    let config = HttpConfig {
+        max_body_bytes: 100_000,
+        retry_limit: Duration::from_millis(150),
+        ..HttpConfig::new(server.url())
+    };
+    let (tracer, closer) = builder().shards(4).queue_size(4_000).collector(config).build().unwrap();
+    std::thread::scope(|scope| {
+        let makers: Vec<_> = (0..3)
+            .map(|maker| {
+                let tracer = tracer.clone();
+                scope.spawn(move || {
+                    for n in 0..2_000 {
+                        tracer.span(format!("{maker}-{n}")).tag("n", n).start().finish();
+                        if n % 500 == 0 {
+                            let _ = tracer.flush(SOON);
+                        }
+                    }
+                })
+            })
+            .collect();
+        while !makers.iter().all(|maker| maker.is_finished()) {
+            let stats = tracer.stats();
+            assert!(stats.is_balanced(), "{stats}");
+        }
+    });
+    let receipt = closer.close(SOON);
+    let (sent, [_, too_large, failed, _]) = outcome(&receipt);
+    assert!(
+        (receipt.stats.finished, too_large) == (6_000, 0) && failed > 0 && sent > 0,
+        "{receipt}"
+    );
+    let own = own(&tracer, "collector");
+    assert_eq!((own.sent, own.dropped.send_failed, own.queued), (sent, failed, 0));
+    let taken: BTreeSet<_> = taken.lock().unwrap().iter().cloned().collect();
+    assert_eq!(taken.len() as u64, sent, "what was taken is what was counted as sent");
 }
