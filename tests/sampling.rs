@@ -10,16 +10,20 @@
 )]
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jaeger_client::sampler::{
-    ConstSampler, FetchError, FetchOutcome, ManualSpan, OperationRule, PrioritySampler,
-    RateLimitingSampler, RemoteSampler, RemoteStatus, Rule, Sampler, StrategySource,
+    ConstSampler, Decision, FetchError, FetchOutcome, ManualSpan, NewSpan, OperationRule,
+    PrioritySampler, RateLimitingSampler, RemoteSampler, RemoteStatus, Rule, Sampler,
+    StrategySource,
 };
 use jaeger_client::{
-    Closer, Configuration, Logger, NullLogger, SamplerConfig, SystemClock, TraceId, Tracer,
+    Closer, Configuration, Logger, NullLogger, SamplerConfig, SpanContext, SpanId, SystemClock,
+    TraceId, Tracer,
 };
 use support::strategies::{Answer, Script, Strategies};
 use support::{SOON, Said, eventually, timed};
@@ -354,6 +358,38 @@ fn a_remote_sampler_may_stand_behind_others() {
     let (tracer, _closer) = builder.build().unwrap();
     eventually(|| tracer.sampler_status().remote.is_some_and(|remote| remote.updates_ok == 1));
     assert!(tracer.start_span("op").is_sampled());
+}
+
+/// Samples, and counts how often it was asked.
+#[derive(Debug, Default)]
+struct Asked(AtomicUsize);
+
+impl Sampler for Asked {
+    fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Decision::new(true)
+    }
+}
+
+#[test]
+fn no_sampler_is_asked_about_contexts_that_were_made_elsewhere_or_by_hand() {
+    let asked = Arc::new(Asked::default());
+    let builder = Tracer::builder("svc").sampler(Arc::clone(&asked)).null_reporter();
+    let (tracer, _closer) = builder.build().unwrap();
+    let context = SpanContext::new(TraceId::new(0, 1), SpanId::new(2), SpanId::NONE, 0);
+    let mut carrier = HashMap::new();
+    tracer.inject(&context, &mut carrier);
+    let extracted = tracer.extract(&carrier).unwrap();
+    for span in [
+        tracer.span("itself").self_reference(&context).start(),
+        tracer.span("child").child_of(&context).start(),
+        tracer.span("follower").follows_from(&extracted).start(),
+    ] {
+        assert!(!span.is_sampled());
+    }
+    assert_eq!(asked.0.load(Ordering::SeqCst), 0);
+    assert!(tracer.start_span("root").is_sampled());
+    assert_eq!(asked.0.load(Ordering::SeqCst), 1);
 }
 
 #[test]

@@ -59,6 +59,22 @@ impl RateLimitingSampler {
         Ok(Self { max_traces_per_second: rate, bucket, tags: tags(rate) })
     }
 
+    /// Begins with a part of what a second allows, from 0 to 1, instead of all of it. With a part
+    /// by chance, processes that begin together do not let through a burst together.
+    ///
+    /// # Source
+    ///
+    /// `initBalance` in jaeger-client-node, `rate_limiter.js`.
+    #[must_use]
+    pub fn with_initial_share(self, share: f64) -> Self {
+        let rate = self.max_traces_per_second;
+        let mut bucket = TokenBucket::new(rate, burst(rate));
+        bucket.balance *= if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
+        // From the first question on, time is credited.
+        let bucket = Arc::new(Mutex::new(bucket));
+        Self { bucket, ..self }
+    }
+
     /// One of another rate that goes on with what is left: had it begun anew, every change of the
     /// rate would let a burst through. `now_nanos` is on the clock of the spans that it is asked
     /// about.
@@ -297,5 +313,18 @@ mod tests {
         clock.advance(Duration::from_millis(100));
         assert!(sampled(&fast, &clock) && !sampled(&fast, &clock));
         assert_eq!(fast.status().rule, Rule::RateLimiting { max_traces_per_second: 10.0 });
+    }
+
+    #[test]
+    fn a_part_of_the_first_second_may_be_left_out() {
+        let clock = Arc::new(ManualClock::new());
+        let half = RateLimitingSampler::new(4.0).unwrap().with_initial_share(0.5);
+        assert!(sampled(&half, &clock) && sampled(&half, &clock) && !sampled(&half, &clock));
+        clock.advance(Duration::from_millis(250));
+        assert!(sampled(&half, &clock) && !sampled(&half, &clock));
+        for nothing in [0.0, -1.0, f64::NAN] {
+            let empty = RateLimitingSampler::new(4.0).unwrap().with_initial_share(nothing);
+            assert!(!sampled(&empty, &clock));
+        }
     }
 }

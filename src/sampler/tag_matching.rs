@@ -2,6 +2,8 @@
 
 use super::{Decision, NewSpan, Rule, SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, Sampler, SamplerStatus};
 use crate::encoding::ValueView;
+#[cfg(feature = "remote-sampler")]
+use crate::error::ConfigError;
 
 /// Records the traces that have a span with one of certain values of a tag.
 ///
@@ -121,6 +123,26 @@ impl TagMatchingSampler {
         self.with(value.into(), true)
     }
 
+    /// Makes one from JSON, as jaeger-client-go writes it.
+    ///
+    /// # Shape and units
+    ///
+    /// `{"key":"tenant","matchers":[{"value":"acme","firehose":true}],"values":{"other":{}}}`:
+    /// `matchers` has texts, truth values and numbers, which are doubles; `values` is an older form
+    /// that has texts alone, and overrides the other.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::OutOfRange`] if it is not of that form.
+    #[cfg(feature = "remote-sampler")]
+    pub fn from_json(json: &str) -> Result<Self, ConfigError> {
+        json::read(json).ok_or_else(|| ConfigError::OutOfRange {
+            field: "tag matching sampler",
+            value: json.chars().take(200).collect(),
+            allowed: r#"{"key":…,"matchers":[{"value":…,"firehose":…}],"values":{…:{"firehose":…}}}"#,
+        })
+    }
+
     fn with(mut self, value: MatchValue, firehose: bool) -> Self {
         self.matchers.retain(|matcher| matcher.value != value);
         let param = format!("{}={}", self.key, value.text());
@@ -151,6 +173,47 @@ impl Sampler for TagMatchingSampler {
             key: self.key.clone(),
             values: self.matchers.iter().map(|matcher| matcher.value.text()).collect(),
         })
+    }
+}
+
+/// The form that jaeger-client-go reads.
+#[cfg(feature = "remote-sampler")]
+mod json {
+    use serde_json::Value;
+
+    use super::{MatchValue, TagMatchingSampler};
+
+    pub(super) fn read(json: &str) -> Option<TagMatchingSampler> {
+        let strategy: Value = serde_json::from_str(json).ok()?;
+        let mut sampler = TagMatchingSampler::new(strategy.get("key")?.as_str()?);
+        if let Some(matchers) = present(&strategy, "matchers") {
+            for matcher in matchers.as_array()? {
+                sampler = sampler.with(value(matcher.get("value")?)?, firehose(matcher)?);
+            }
+        }
+        if let Some(values) = present(&strategy, "values") {
+            for (text, matcher) in values.as_object()? {
+                sampler = sampler.with(MatchValue::Str(text.clone()), firehose(matcher)?);
+            }
+        }
+        Some(sampler)
+    }
+
+    fn present<'a>(of: &'a Value, name: &str) -> Option<&'a Value> {
+        of.get(name).filter(|value| !value.is_null())
+    }
+
+    fn firehose(matcher: &Value) -> Option<bool> {
+        present(matcher, "firehose").map_or(Some(false), Value::as_bool)
+    }
+
+    fn value(value: &Value) -> Option<MatchValue> {
+        match value {
+            Value::String(text) => Some(MatchValue::Str(text.clone())),
+            Value::Bool(truth) => Some(MatchValue::Bool(*truth)),
+            Value::Number(number) => number.as_f64().map(MatchValue::F64),
+            _ => None,
+        }
     }
 }
 
@@ -224,5 +287,33 @@ mod tests {
         let (mut span, _) = asked("k", ValueView::Str(b"bad"));
         assert_eq!(span.finish(&sampler()), Some(Decision::retryable(false)));
         assert!(!span.is_sampled() && !span.is_final());
+    }
+
+    #[cfg(feature = "remote-sampler")]
+    #[test]
+    fn the_json_of_the_go_client_is_read_with_its_numbers_as_doubles() {
+        let sampler = TagMatchingSampler::from_json(
+            r#"{"key":"k","matchers":[{"value":"a","firehose":true},{"value":42,"firehose":true},
+                {"value":true}],"values":{"a":{"firehose":false},"legacy":{"firehose":true}}}"#,
+        );
+        let sampler = sampler.unwrap();
+        let firehose = |value| {
+            let mut span = ManualSpan::new(TraceId::new(0, 1), "op");
+            span.start(&sampler);
+            span.set_tag(&sampler, "k", value);
+            span.is_sampled().then(|| span.is_firehose())
+        };
+        assert_eq!(firehose(ValueView::Str(b"a")), Some(false), "the older form overrides");
+        assert_eq!(firehose(ValueView::Str(b"legacy")), Some(true));
+        assert_eq!(firehose(ValueView::Bool(true)), Some(false));
+        assert_eq!(firehose(ValueView::Double(42.0)), Some(true));
+        assert_eq!(firehose(ValueView::Long(42)), None);
+        for broken in ["", "{}", "[]", r#"{"key":1}"#, r#"{"key":"k","matchers":{}}"#] {
+            assert!(TagMatchingSampler::from_json(broken).is_err(), "{broken}");
+        }
+        for broken in ["[{}]", r#"[{"value":[]}]"#, r#"[{"value":1,"firehose":1}]"#] {
+            let json = format!(r#"{{"key":"k","matchers":{broken}}}"#);
+            assert!(TagMatchingSampler::from_json(&json).is_err(), "{json}");
+        }
     }
 }

@@ -7,7 +7,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use http::HeaderMap;
-use jaeger_client::sampler::ConstSampler;
+use jaeger_client::sampler::{
+    ConstSampler, FetchError, OperationStrategies, PerOperationSampler, RateLimitingSampler,
+    RemoteSampler, Sampler, StrategySource,
+};
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{Closer, Span, Tracer, TransportError};
 
@@ -114,6 +117,25 @@ pub(crate) const CASES: &[Case] = &[
             black_box(tracer.start_span("GET /orders").context());
         })
     }),
+    Case::new("unsampled, told by a server", 200, |meter| {
+        let told = remote(r#"{"probabilisticSampling":{"samplingRate":0}}"#)?;
+        let (tracer, _closer) = sampled_by(told)?;
+        meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
+    }),
+    Case::new("unsampled, rate limited", 200, |meter| {
+        let (tracer, _closer) = sampled_by(RateLimitingSampler::new(0.0)?)?;
+        meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
+    }),
+    Case::new("unsampled, per operation", 200, |meter| {
+        let strategies = OperationStrategies::new(0.0, 0.0).operation("GET /orders", 0.0);
+        let (tracer, _closer) = sampled_by(PerOperationSampler::new(&strategies))?;
+        meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
+    }),
+    Case::new("unsampled, operations by server", 200, |meter| {
+        let told = remote(r#"{"operationSampling":{"defaultSamplingProbability":0}}"#)?;
+        let (tracer, _closer) = sampled_by(told)?;
+        meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
+    }),
     Case::new("root", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
@@ -180,9 +202,29 @@ fn tree(tracer: &Tracer) {
     }
 }
 
+/// One that has been told what to do.
+fn remote(answer: &'static str) -> Outcome<RemoteSampler> {
+    #[derive(Debug)]
+    struct Told(&'static str);
+
+    impl StrategySource for Told {
+        fn fetch(&self, _service_name: &str) -> Result<Vec<u8>, FetchError> {
+            Ok(self.0.as_bytes().to_vec())
+        }
+    }
+
+    let sampler = RemoteSampler::builder("contracts").source(Told(answer)).build()?;
+    sampler.refresh();
+    Ok(sampler)
+}
+
 fn tracer(sampled: bool) -> Outcome<(Tracer, Closer)> {
+    sampled_by(ConstSampler::new(sampled))
+}
+
+fn sampled_by(sampler: impl Sampler + 'static) -> Outcome<(Tracer, Closer)> {
     let tracer = Tracer::builder("contracts")
-        .sampler(ConstSampler::new(sampled))
+        .sampler(sampler)
         .transport(Discard)
         .flush_interval(Duration::from_secs(3_600))
         .build()?;

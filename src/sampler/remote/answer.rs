@@ -203,6 +203,28 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn law_any_bytes_are_read_or_refused(body: Vec<u8>) {
+            let _ = read(&body);
+        }
+
+        #[test]
+        fn law_any_damage_is_read_or_refused(at in 0_usize..WHOLE.len(), byte: u8) {
+            let mut body = WHOLE.to_vec();
+            body[at] = byte;
+            if let Ok(Strategy::Probabilistic { rate }) = read(&body) {
+                assert!((0.0..=1.0).contains(&rate));
+            }
+            let _ = read(&body[..at]);
+        }
+    }
+
+    const WHOLE: &[u8] = br#"{"strategyType":"PROBABILISTIC","probabilisticSampling":
+        {"samplingRate":0.5},"rateLimitingSampling":{"maxTracesPerSecond":5},"operationSampling":
+        {"defaultSamplingProbability":0.1,"defaultLowerBoundTracesPerSecond":1e-3,
+        "perOperationStrategies":[{"operation":"a","probabilisticSampling":{"samplingRate":1}}]}}"#;
+
     #[test]
     fn what_does_not_look_like_an_answer_is_unreadable() {
         for body in [

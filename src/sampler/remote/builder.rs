@@ -41,8 +41,8 @@ impl RemoteSamplerBuilder {
         }
     }
 
-    /// Where to ask, by HTTP; the query `service=…` is added. Default
-    /// `http://127.0.0.1:5778/sampling`.
+    /// Where to ask, by HTTP; the query `service=…` is added. An `https` address needs the feature
+    /// `tls`. Default `http://127.0.0.1:5778/sampling`.
     pub fn sampling_server_url(mut self, url: impl Into<String>) -> Self {
         self.url = url.into();
         self
