@@ -76,6 +76,31 @@ impl Clock for SystemClock {
     }
 }
 
+/// The clock of a tracer: that of the system without a call through a table, as it is read twice for
+/// every span.
+#[derive(Debug)]
+pub(crate) enum TracerClock {
+    System(SystemClock),
+    Other(Box<dyn Clock>),
+}
+
+impl Clock for TracerClock {
+    #[inline]
+    fn monotonic_nanos(&self) -> u64 {
+        match self {
+            Self::System(clock) => clock.monotonic_nanos(),
+            Self::Other(clock) => clock.monotonic_nanos(),
+        }
+    }
+
+    fn wall_nanos(&self) -> i64 {
+        match self {
+            Self::System(clock) => clock.wall_nanos(),
+            Self::Other(clock) => clock.wall_nanos(),
+        }
+    }
+}
+
 /// A clock that stands still until it is moved, for tests.
 ///
 /// # Examples

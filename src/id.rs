@@ -133,10 +133,13 @@ thread_local! {
 pub(crate) fn random_63() -> u64 {
     // Without a destructor the state is there until the thread is gone; the fallback is for the
     // type's sake.
-    let state = STATE.try_with(Cell::get).unwrap_or(0);
-    let state = if state == 0 { seed() } else { state };
-    let next = state.wrapping_add(0xa076_1d64_78bd_642f);
-    let _ = STATE.try_with(|cell| cell.set(next));
+    let next = STATE.try_with(|state| {
+        let before = state.get();
+        let next = if before == 0 { seed() } else { before }.wrapping_add(0xa076_1d64_78bd_642f);
+        state.set(next);
+        next
+    });
+    let next = next.unwrap_or_else(|_| seed());
     let mixed = u128::from(next) * u128::from(next ^ 0xe703_7ed1_a0b4_28db);
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are folded")]
     let id = (mixed >> 64) as u64 ^ mixed as u64;
@@ -151,12 +154,13 @@ fn seed() -> u64 {
 /// 63 random bits that are not all zero.
 #[inline]
 pub(crate) fn random_id() -> u64 {
-    loop {
-        let id = random_63();
-        if id != 0 {
-            return id;
-        }
-    }
+    let id = random_63();
+    if id == 0 { another_id() } else { id }
+}
+
+#[cold]
+fn another_id() -> u64 {
+    random_id()
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";

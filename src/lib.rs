@@ -41,6 +41,7 @@ mod config;
 mod diag;
 mod error;
 mod id;
+mod ledger;
 mod reporter;
 mod span;
 mod stats;
@@ -53,6 +54,8 @@ pub use self::error::{ConfigError, ExtractError, TransportError};
 pub use self::id::{IdGenerator, SpanId, TraceId};
 pub use self::propagation::HeadersConfig;
 pub use self::reporter::{FinishedSpan, InMemoryReporter, Output, Reporter};
+#[doc(hidden)]
+pub use self::span::NewReference;
 pub use self::span::{
     InSpan, OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, TagValue, TraceFutureExt,
     wrap,

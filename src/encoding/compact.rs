@@ -1,12 +1,8 @@
-//! The writer of the hot path: a whole span as compact Thrift.
+//! A whole span as compact Thrift, from a view of it.
 //!
-//! Walk step 5. `finish` writes a span once, straight into a datagram's buffer whose room was
-//! checked with [`SpanView::max_len`]; where that is too coarse, [`SpanView::encoded_len`] is exact.
-//!
-//! Hand-written because it is what this crate exists for: the `thrift` crate's writer takes several
-//! times as long. `tests/oracle.rs` holds the two to the same bytes.
+//! What a tracer's own spans are written by is [`Finished`](super::Finished).
 
-use super::cursor::{Cursor, STOP, Varint, varint_len, zigzag};
+use super::cursor::{Cursor, STOP, varint_len, zigzag};
 use super::view::{List, SpanView};
 
 impl SpanView<'_> {
@@ -44,8 +40,7 @@ impl SpanView<'_> {
     }
 
     /// A number of bytes that is surely enough, found without looking at the numbers.
-    #[inline]
-    pub(crate) fn max_len(&self) -> usize {
+    fn max_len(&self) -> usize {
         let list = |list: Option<List<'_>>| list.map_or(0, |list| list.bytes.len());
         MAX_FIXED_BYTES
             + self.operation_name.len()
@@ -56,25 +51,19 @@ impl SpanView<'_> {
 
     /// Writes the span at the start of `room`, which must hold [`max_len`](Self::max_len) bytes, and
     /// gives how many it took.
-    #[inline]
-    pub(crate) fn write(&self, room: &mut [u8]) -> usize {
+    fn write(&self, room: &mut [u8]) -> usize {
         let mut to = Cursor { room, at: 0 };
-        let low = Varint::of(zigzag(self.trace_id.low().cast_signed()));
-        to.byte(0x16);
-        to.varint(low);
-        to.byte(0x16);
-        to.number(zigzag(self.trace_id.high().cast_signed()));
-        to.byte(0x16);
-        if self.span_id.get() == self.trace_id.low() {
-            // A root's span id is its trace id.
-            to.varint(low);
-        } else {
-            to.number(zigzag(self.span_id.get().cast_signed()));
+        let ids = [
+            self.trace_id.low(),
+            self.trace_id.high(),
+            self.span_id.get(),
+            self.parent_span_id.get(),
+        ];
+        for id in ids {
+            to.byte(0x16);
+            to.number(zigzag(id.cast_signed()));
         }
-        to.byte(0x16);
-        to.number(zigzag(self.parent_span_id.get().cast_signed()));
-        to.byte(0x18);
-        to.number(self.operation_name.len() as u64);
+        to.head(0x18, self.operation_name.len());
         to.bytes(self.operation_name);
         let mut last_field = to.list(5, 6, self.references);
         to.byte(((7 - last_field) << 4) | 5);
@@ -90,12 +79,12 @@ impl SpanView<'_> {
     }
 }
 
-/// What a span takes at most beside its name and lists: seven numbers of up to ten bytes, four
-/// lengths of up to six, eleven field headers, a stop; and the bytes that a number's fixed-size
-/// write goes beyond its own.
-pub(crate) const MAX_FIXED_BYTES: usize = 120;
+/// What a span takes at most beside its name and lists: seven numbers of up to ten bytes, the
+/// reference to a parent, four lengths of up to six, eleven field headers, a stop; and what the
+/// windows it is written through go beyond that.
+pub(crate) const MAX_FIXED_BYTES: usize = 512;
 
-fn list_header_len(count: usize) -> usize {
+pub(super) fn list_header_len(count: usize) -> usize {
     if count < 15 { 1 } else { 1 + varint_len(count as u64) }
 }
 

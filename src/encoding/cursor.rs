@@ -1,5 +1,7 @@
 //! Writes compact Thrift into a place whose room is known: bytes, numbers, headers.
 
+use std::ops::Range;
+
 use super::view::List;
 
 pub(super) const STOP: u8 = 0;
@@ -49,6 +51,15 @@ impl Cursor<'_> {
         }
     }
 
+    /// Copies bytes that are many.
+    #[inline(always)]
+    pub(super) fn many(&mut self, bytes: &[u8]) {
+        if let Some(slot) = self.room.get_mut(self.at..self.at.wrapping_add(bytes.len())) {
+            slot.copy_from_slice(bytes);
+        }
+        self.at += bytes.len();
+    }
+
     /// Copies bytes, short ones without a call: most keys and values are.
     #[inline(always)]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
@@ -83,17 +94,23 @@ impl Cursor<'_> {
     #[inline(always)]
     pub(super) fn list(&mut self, last_field: u8, field: u8, list: Option<List<'_>>) -> u8 {
         let Some(list) = list else { return last_field };
-        #[expect(clippy::cast_possible_truncation, reason = "below 15")]
-        if list.count < 15 {
-            self.array([((field - last_field) << 4) | 9, ((list.count as u8) << 4) | 12]);
-        } else {
-            self.array([((field - last_field) << 4) | 9, 0xfc]);
-            self.number(list.count as u64);
-        }
+        self.list_head(field - last_field, list.count);
         if list.count > 0 {
             self.bytes(list.bytes);
         }
         field
+    }
+
+    /// The header of a list field that is `delta` after the last, with `count` structures in it.
+    #[inline(always)]
+    pub(super) fn list_head(&mut self, delta: u8, count: usize) {
+        #[expect(clippy::cast_possible_truncation, reason = "below 15")]
+        if count < 15 {
+            self.array([(delta << 4) | 9, ((count as u8) << 4) | 12]);
+        } else {
+            self.array([(delta << 4) | 9, 0xfc]);
+            self.number(count as u64);
+        }
     }
 
     /// A field's header and a length.
@@ -108,6 +125,125 @@ impl Cursor<'_> {
         }
     }
 }
+
+/// How many bytes the [`Window`] for a tag has.
+pub(super) const WINDOW: usize = 128;
+
+/// A piece of the room whose size, a power of two, the compiler knows, for what takes half of it at
+/// most: one check for all that is written through it, in place of one for each piece.
+pub(super) struct Window<'a, const SIZE: usize = WINDOW> {
+    bytes: &'a mut [u8; SIZE],
+    pub(super) at: usize,
+}
+
+impl<'a, const SIZE: usize> Window<'a, SIZE> {
+    /// The bytes from `at` on, where there are as many.
+    #[inline(always)]
+    pub(super) fn at(room: &'a mut [u8], at: usize) -> Option<Self> {
+        let bytes = room.get_mut(at..at.wrapping_add(SIZE))?;
+        bytes.first_chunk_mut().map(|bytes| Self { bytes, at: 0 })
+    }
+
+    /// Where to write next. The mask changes nothing; it tells the compiler the limit.
+    #[inline(always)]
+    fn here(&self) -> usize {
+        self.at & (SIZE / 2 - 1)
+    }
+
+    #[inline(always)]
+    pub(super) fn byte(&mut self, byte: u8) {
+        self.bytes[self.here()] = byte;
+        self.at += 1;
+    }
+
+    #[inline(always)]
+    pub(super) fn array<const N: usize>(&mut self, bytes: [u8; N]) {
+        let here = self.here();
+        self.bytes[here..here + N].copy_from_slice(&bytes);
+        self.at += N;
+    }
+
+    #[inline(always)]
+    pub(super) fn varint(&mut self, varint: Varint) {
+        let here = self.here();
+        self.bytes[here..here + 8].copy_from_slice(&varint.first.to_le_bytes());
+        self.bytes[here + 8..here + 10].copy_from_slice(&varint.last.to_le_bytes());
+        self.at += varint.len;
+    }
+
+    #[inline(always)]
+    pub(super) fn number(&mut self, value: u64) {
+        #[expect(clippy::cast_possible_truncation, reason = "seven bits")]
+        if value < 0x80 {
+            self.byte(value as u8);
+        } else {
+            self.varint(Varint::of_most(value));
+        }
+    }
+
+    /// The header of the next list field, with `count` structures in it.
+    #[inline(always)]
+    pub(super) fn list_head(&mut self, count: usize) {
+        #[expect(clippy::cast_possible_truncation, reason = "below 15")]
+        if count < 15 {
+            self.array([0x19, ((count as u8) << 4) | 12]);
+        } else {
+            self.array([0x19, 0xfc]);
+            self.number(count as u64);
+        }
+    }
+
+    /// What was written at `range`, at most `MOST` bytes, once more.
+    #[inline(always)]
+    pub(super) fn again<const MOST: usize>(&mut self, range: Range<usize>) {
+        let from = range.start & (SIZE / 2 - 1);
+        let mut bytes = [0; MOST];
+        bytes.copy_from_slice(&self.bytes[from..from + MOST]);
+        let here = self.here();
+        self.bytes[here..here + MOST].copy_from_slice(&bytes);
+        self.at += range.end - range.start;
+    }
+
+    /// A byte behind all others, which may stand in the third quarter.
+    #[inline(always)]
+    pub(super) fn last_byte(&mut self, byte: u8) {
+        self.bytes[self.at & (SIZE - 1)] = byte;
+        self.at += 1;
+    }
+
+    /// Copies bytes, at most [`SHORT`] of them, by a few moves that may overlap. It may go no
+    /// further than the second quarter of the window.
+    #[inline(always)]
+    pub(super) fn short(&mut self, bytes: &[u8]) {
+        let len = bytes.len();
+        if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+            if len <= 16 {
+                self.put(0, *first);
+                self.put(len - 8, *last);
+            } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+                self.put::<16>(0, *first);
+                self.put::<16>(len - 16, *last);
+            }
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            self.put::<4>(0, *first);
+            self.put::<4>(len - 4, *last);
+        } else if let (Some(first), Some(last)) = (bytes.first(), bytes.last()) {
+            self.put(0, [*first]);
+            self.put(len / 2, [bytes[len / 2]]);
+            self.put(len - 1, [*last]);
+        }
+        self.at += len;
+    }
+
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, step: usize, bytes: [u8; N]) {
+        let here = (self.at + step) & (SIZE / 2 - 1);
+        self.bytes[here..here + N].copy_from_slice(&bytes);
+    }
+}
+
+/// The most bytes that [`Window::short`] copies.
+pub(super) const SHORT: usize = 32;
 
 /// Maps a signed number to an unsigned one whose size follows its distance from zero.
 #[inline]
@@ -137,21 +273,38 @@ pub(super) struct Varint {
 }
 
 impl Varint {
+    /// The same for numbers that are often small: those take a shorter way.
+    #[inline(always)]
+    pub(super) const fn of_most(value: u64) -> Self {
+        if value < 0x80 {
+            return Self { first: value, last: 0, len: 1 };
+        }
+        if value < 0x4000 {
+            return Self { first: (value & 0x7f) | 0x80 | ((value >> 7) << 8), last: 0, len: 2 };
+        }
+        Self::of(value)
+    }
+
     #[inline(always)]
     pub(super) const fn of(value: u64) -> Self {
-        let len = varint_len(value);
         let mut x = value & 0x00ff_ffff_ffff_ffff;
         x = (x & 0x0000_0000_0fff_ffff) | ((x << 4) & 0x0fff_ffff_0000_0000);
         x = (x & 0x0000_3fff_0000_3fff) | ((x << 2) & 0x3fff_0000_3fff_0000);
         x = (x & 0x007f_007f_007f_007f) | ((x << 1) & 0x7f00_7f00_7f00_7f00);
         let marks = 0x8080_8080_8080_8080_u64;
-        if len <= 8 {
+        if value >> 56 == 0 {
+            if value >> 49 != 0 {
+                // Times since 1978.
+                return Self { first: x | (marks >> 8), last: 0, len: 8 };
+            }
+            let len = varint_len(value);
             return Self { first: x | (marks & !(u64::MAX << (8 * (len - 1)))), last: 0, len };
         }
-        // Bits 56 to 62 in the ninth byte, which goes on where there is a tenth with bit 63.
-        let tenth = ((value >> 63) as u16) << 8;
-        let ninth = ((value >> 56) & 0x7f) as u16 | (tenth >> 1);
-        Self { first: x | marks, last: ninth | tenth, len }
+        // Bits 56 to 62 in the ninth byte, which goes on where there is a tenth with bit 63: the top
+        // byte as it is, and its top bit once more above.
+        let top = (value >> 56) as u16;
+        let tenth = top >> 7;
+        Self { first: x | marks, last: top | (tenth << 8), len: 9 + tenth as usize }
     }
 }
 

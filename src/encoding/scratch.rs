@@ -3,7 +3,7 @@
 //! Walk step 4: a live span appends to its [`Scratch`], so that what it holds is already what will
 //! be sent.
 
-use super::cursor::{Cursor, STOP, zigzag};
+use super::cursor::{Cursor, SHORT, STOP, Varint, WINDOW, Window, zigzag};
 use super::view::{List, LogView, ReferenceView, TagView, ValueView};
 
 /// Appends a tag's compact bytes to `out`.
@@ -79,17 +79,20 @@ impl Scratch {
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.room.get(..self.at).unwrap_or_default()
+        match self.room.get(..self.at) {
+            Some(bytes) => bytes,
+            None => nothing(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.at
     }
 
     #[inline]
     pub(crate) fn clear(&mut self) {
         self.at = 0;
-    }
-
-    #[inline]
-    pub(crate) fn truncate(&mut self, length: usize) {
-        self.at = self.at.min(length);
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -122,6 +125,23 @@ impl Scratch {
         self.at = to.at;
     }
 
+    /// Appends tags that were encoded beforehand.
+    #[inline(always)]
+    pub(crate) fn extend_short(&mut self, tags: &ShortTags) {
+        let Some(mut to) = Window::<WINDOW>::at(&mut self.room, self.at) else {
+            return self.extend_aside(tags);
+        };
+        to.array(tags.bytes);
+        self.at += tags.len;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn extend_aside(&mut self, tags: &ShortTags) {
+        self.cursor(tags.len + WINDOW).bytes(tags.bytes());
+        self.at += tags.len;
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, byte: u8) {
         let mut to = self.cursor(1);
@@ -132,42 +152,149 @@ impl Scratch {
     /// Appends a tag.
     #[inline]
     pub(crate) fn tag(&mut self, key: &[u8], value: ValueView<'_>) {
-        let text = match value {
-            ValueView::Str(text) | ValueView::Binary(text) => text.len(),
-            _ => 0,
-        };
-        // One check for room: 32 bytes hold all headers and every value of fixed size.
-        let mut to = self.cursor(key.len() + text + 32);
+        match value {
+            ValueView::Str(text) => self.tag_text(key, text),
+            ValueView::Binary(bytes) => self.tag_bytes(key, bytes),
+            ValueView::Double(double) => self.tag_double(key, double),
+            ValueView::Bool(truth) => self.tag_bool(key, truth),
+            ValueView::Long(long) => self.tag_long(key, long),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn tag_text(&mut self, key: &[u8], text: &[u8]) {
+        if !self.try_tag_text(key, text) {
+            self.long_tag_of(key, [0, 0x18], text);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn tag_bytes(&mut self, key: &[u8], bytes: &[u8]) {
+        if !self.try_tag_of::<8, 0x58>(key, bytes) {
+            self.long_tag_of(key, [8, 0x58], bytes);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn tag_bool(&mut self, key: &[u8], truth: bool) {
+        if !self.try_tag_bool(key, truth) {
+            self.long_tag_of_array(key, &[0x15, 4, if truth { 0x31 } else { 0x32 }, STOP]);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn tag_double(&mut self, key: &[u8], double: f64) {
+        let [a, b, c, d, e, f, g, h] = double.to_le_bytes();
+        let rest = [0x15, 2, 0x27, a, b, c, d, e, f, g, h, STOP];
+        if !self.try_tag_of_array(key, rest) {
+            self.long_tag_of_array(key, &rest);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn tag_long(&mut self, key: &[u8], long: i64) {
+        if !self.try_tag_long(key, long) {
+            self.long_tag_long(key, long);
+        }
+    }
+
+    // Each of these gives up where key or value are long, or the room has to grow, so that the usual
+    // way needs no call.
+
+    #[inline(always)]
+    pub(crate) fn try_tag_text(&mut self, key: &[u8], text: &[u8]) -> bool {
+        self.try_tag_of::<0, 0x18>(key, text)
+    }
+
+    #[inline(always)]
+    pub(crate) fn try_tag_bool(&mut self, key: &[u8], truth: bool) -> bool {
+        self.try_tag_of_array(key, [0x15, 4, if truth { 0x31 } else { 0x32 }, STOP])
+    }
+
+    #[inline(always)]
+    pub(crate) fn try_tag_long(&mut self, key: &[u8], long: i64) -> bool {
+        let Some(mut to) = self.short_key(key) else { return false };
+        to.array([0x15, 6, 0x46]);
+        to.number(zigzag(long));
+        to.byte(STOP);
+        self.at += to.at;
+        true
+    }
+
+    #[inline(always)]
+    fn try_tag_of<const KIND: u8, const FIELD: u8>(&mut self, key: &[u8], value: &[u8]) -> bool {
+        if value.len() > SHORT {
+            return false;
+        }
+        let Some(mut to) = self.short_key(key) else { return false };
+        #[expect(clippy::cast_possible_truncation, reason = "it is short")]
+        to.array([0x15, KIND, FIELD, value.len() as u8]);
+        to.short(value);
+        to.last_byte(STOP);
+        self.at += to.at;
+        true
+    }
+
+    #[inline(always)]
+    fn try_tag_of_array<const N: usize>(&mut self, key: &[u8], rest: [u8; N]) -> bool {
+        let Some(mut to) = self.short_key(key) else { return false };
+        to.array(rest);
+        self.at += to.at;
+        true
+    }
+
+    /// A window for a tag whose key and value are short, with the key written.
+    #[inline(always)]
+    fn short_key(&mut self, key: &[u8]) -> Option<Window<'_>> {
+        if key.len() > SHORT {
+            return None;
+        }
+        let mut window = Window::at(&mut self.room, self.at)?;
+        #[expect(clippy::cast_possible_truncation, reason = "it is short")]
+        window.array([0x18, key.len() as u8]);
+        window.short(key);
+        Some(window)
+    }
+
+    // The same for what is long, or where the room has to grow. Each is a function of its own, so
+    // that the short ways need no registers for them.
+
+    #[cold]
+    #[inline(never)]
+    fn long_tag_of(&mut self, key: &[u8], [kind, field]: [u8; 2], value: &[u8]) {
+        let mut to = self.long_key(key, value.len());
+        to.array([0x15, kind]);
+        to.head(field, value.len());
+        to.bytes(value);
+        to.byte(STOP);
+        self.at = to.at;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn long_tag_long(&mut self, key: &[u8], long: i64) {
+        let mut to = self.long_key(key, 0);
+        to.array([0x15, 6, 0x46]);
+        to.number(zigzag(long));
+        to.byte(STOP);
+        self.at = to.at;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn long_tag_of_array(&mut self, key: &[u8], rest: &[u8]) {
+        let mut to = self.long_key(key, 0);
+        to.bytes(rest);
+        self.at = to.at;
+    }
+
+    /// A cursor with room for a tag, and the key written. 32 bytes hold all headers and every value
+    /// of fixed size; a whole window more, so that the next tag finds one.
+    fn long_key(&mut self, key: &[u8], value: usize) -> Cursor<'_> {
+        let mut to = self.cursor(key.len() + value + 32 + WINDOW);
         to.head(0x18, key.len());
         to.bytes(key);
-        match value {
-            ValueView::Str(text) => {
-                to.array([0x15, 0]);
-                to.head(0x18, text.len());
-                to.bytes(text);
-                to.byte(STOP);
-            }
-            ValueView::Double(double) => {
-                to.array([0x15, 2, 0x27]);
-                to.array(double.to_le_bytes());
-                to.byte(STOP);
-            }
-            ValueView::Bool(truth) => {
-                to.array([0x15, 4, if truth { 0x31 } else { 0x32 }, STOP]);
-            }
-            ValueView::Long(long) => {
-                to.array([0x15, 6, 0x46]);
-                to.number(zigzag(long));
-                to.byte(STOP);
-            }
-            ValueView::Binary(bytes) => {
-                to.array([0x15, 8]);
-                to.head(0x58, bytes.len());
-                to.bytes(bytes);
-                to.byte(STOP);
-            }
-        }
-        self.at = to.at;
+        to
     }
 
     /// Appends a reference.
@@ -184,6 +311,34 @@ impl Scratch {
         self.at = to.at;
     }
 
+    /// What precedes the fields of a log, if they are few and there is room.
+    #[inline(always)]
+    pub(crate) fn try_log_head(&mut self, timestamp_micros: i64, fields: usize) -> bool {
+        if fields >= 15 {
+            return false;
+        }
+        let Some(mut to) = Window::<WINDOW>::at(&mut self.room, self.at) else { return false };
+        to.byte(0x16);
+        to.varint(Varint::of(zigzag(timestamp_micros)));
+        to.list_head(fields);
+        self.at += to.at;
+        true
+    }
+
+    /// What follows the fields of a log, if there is room.
+    #[inline(always)]
+    pub(crate) fn try_stop(&mut self) -> bool {
+        let Some(slot) = self.room.get_mut(self.at) else { return false };
+        *slot = STOP;
+        self.at += 1;
+        true
+    }
+
+    #[inline]
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.at = self.at.min(len);
+    }
+
     /// What precedes the fields of a log.
     #[inline]
     pub(crate) fn log_head(&mut self, timestamp_micros: i64, fields: usize) {
@@ -193,6 +348,35 @@ impl Scratch {
         to.list(1, 2, Some(List::new(fields, &[])));
         self.at = to.at;
     }
+}
+
+/// A few encoded tags in a piece of fixed size, so that copying them takes no call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShortTags {
+    bytes: [u8; SHORT_TAGS],
+    len: usize,
+}
+
+/// The two tags of every sampler but that of tags, whose parameter is any text, fit.
+const SHORT_TAGS: usize = WINDOW / 2;
+
+impl ShortTags {
+    /// Those encoded in `tags`; none if they are too long.
+    pub(crate) fn new(tags: &[u8]) -> Option<Self> {
+        let mut bytes = [0; SHORT_TAGS];
+        bytes.get_mut(..tags.len())?.copy_from_slice(tags);
+        Some(Self { bytes, len: tags.len() })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// For what cannot be: told to the compiler as unlikely, so that the usual way is a straight one.
+#[cold]
+fn nothing() -> &'static [u8] {
+    &[]
 }
 
 /// The longest start of `text` that is at most `max_bytes` long and ends between characters.

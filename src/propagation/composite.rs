@@ -7,7 +7,7 @@ use super::limits::BoundedBaggage;
 use super::{Extracted, Format};
 use crate::error::ExtractError;
 use crate::id::{SpanId, TraceId};
-use crate::span::state::SAMPLED;
+use crate::span::SAMPLED;
 use crate::span::{Baggage, SpanContext};
 
 /// Several formats, in order: each is written, and the first that names a span is the context.

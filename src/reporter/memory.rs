@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::output::Reporter;
-use crate::encoding::{BatchView, SpanView};
+use crate::encoding::{BatchView, Finished, SpanView};
 use crate::error::TransportError;
 use crate::span::core::SpanSink;
 use crate::stats::Stats;
@@ -100,9 +100,9 @@ impl MemorySink {
 }
 
 impl SpanSink for MemorySink {
-    fn accept(&self, _lane: usize, span: &SpanView<'_>) -> bool {
+    fn accept(&self, _lane: usize, span: Finished<'_>) -> bool {
         let mut bytes = Vec::new();
-        span.encode(&mut bytes);
+        span.as_view(&mut Default::default()).encode(&mut bytes);
         let mut kept = self.reporter.kept.lock();
         kept.spans.push(FinishedSpan { bytes });
         self.taken.fetch_add(1, Ordering::Release);

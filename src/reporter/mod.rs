@@ -9,8 +9,6 @@ mod memory;
 mod null;
 mod output;
 mod remote;
-mod shards;
-mod trim;
 mod worker;
 
 pub(crate) use self::memory::MemorySink;

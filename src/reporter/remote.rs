@@ -7,10 +7,11 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded, unbounded};
 
 use super::output::{Ledger, Outlet};
-use super::shards::Shards;
+
 use super::worker::{Control, Worker};
 use crate::clock;
 use crate::error::ConfigError;
+use crate::ledger::Shards;
 use crate::span::core::Core;
 use crate::stats::ReporterStats;
 use crate::transport::{Hurry, MAX_PACKET_BYTES};

@@ -14,10 +14,10 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use super::output::Outlet;
 use super::remote::RemoteOptions;
-use super::shards::{Buffer, Shards};
 use crate::clock;
 use crate::diag::Cause;
 use crate::error::ConfigError;
+use crate::ledger::{Buffer, Shards};
 use crate::span::core::Core;
 use crate::stats::Dropped;
 use crate::transport::MAX_PACKET_BYTES;
@@ -122,7 +122,7 @@ impl Worker {
 
     fn tick(&mut self, core: &Core, now: Instant) -> Instant {
         // The clock may be foreign code, like the transport.
-        let _ = catch_unwind(AssertUnwindSafe(|| core.anchor.renew(&*core.clock)));
+        let _ = catch_unwind(AssertUnwindSafe(|| core.anchor.renew(&core.clock)));
         self.flush(core, false);
         self.outlets.iter_mut().for_each(Outlet::tick);
         self.report_losses(core);

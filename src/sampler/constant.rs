@@ -1,8 +1,11 @@
 //! All traces, or none.
 
-use super::{Decision, NewSpan, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags};
+use super::{
+    Decision, DecisionById, NewSpan, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
+};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
+use crate::id::TraceId;
 
 /// Records every trace, or none at all.
 ///
@@ -28,6 +31,11 @@ impl ConstSampler {
 }
 
 impl Sampler for ConstSampler {
+    #[inline]
+    fn decide_by_id(&self, _trace_id: TraceId) -> DecisionById<'_> {
+        DecisionById::new(self.sample, &self.tags)
+    }
+
     #[inline]
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
         if self.sample {

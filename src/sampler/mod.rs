@@ -24,9 +24,12 @@ use std::time::Duration;
 
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
+use crate::id::TraceId;
 
-pub(crate) use self::ask::Host;
+#[doc(hidden)]
+pub use self::ask::DecisionById;
 use self::ask::SamplerTags;
+pub(crate) use self::ask::{ById, GivenTags, Host, SAMPLER_TAGS};
 pub use self::ask::{
     Decision, Fetch, FetchOutcome, ManualSpan, NewSpan, OperationRule, RemoteStatus, Rule,
     SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, SamplerHost, SamplerStatus,
@@ -75,6 +78,14 @@ pub use self::tag_matching::{MatchValue, TagMatchingSampler};
 pub trait Sampler: fmt::Debug + Send + Sync {
     /// Decides on the first span of a trace, or on a further one while no decision stands.
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision;
+
+    /// Decides by the trace's id alone, where nothing else counts: spans then cost less. What is
+    /// answered is what [`on_create_span`](Self::on_create_span) would answer.
+    #[doc(hidden)]
+    fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
+        let _ = trace_id;
+        DecisionById::ASK
+    }
 
     /// Whether it may put a decision off. Only then is a [retryable](Decision::retryable) decision
     /// one, and only then are the three questions below ever asked. Asked once, when a tracer is
@@ -132,6 +143,10 @@ macro_rules! forward {
         impl<S: Sampler + ?Sized> Sampler for $pointer<S> {
             fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
                 (**self).on_create_span(span)
+            }
+
+            fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
+                (**self).decide_by_id(trace_id)
             }
 
             fn may_defer(&self) -> bool {
@@ -317,9 +332,11 @@ mod tests {
     #[test]
     fn a_short_limit_cuts_the_type_but_not_the_parameter() {
         let sampler = ProbabilisticSampler::new(1.0).unwrap();
-        let (mut tags, mut count, clock) = (Scratch::default(), 0, ManualClock::new());
-        let mut span = NewSpan::new(TraceId::new(0, 7), "op", (&mut tags, &mut count), 5, &clock);
+        let (mut given, mut tags) = (GivenTags::default(), Scratch::default());
+        let clock = ManualClock::new();
+        let mut span = NewSpan::new(TraceId::new(0, 7), "op", &mut given, 5, &clock);
         sampler.on_create_span(&mut span);
+        let count = given.append_to(&mut tags);
         let list = crate::encoding::List::new(count, tags.bytes());
         let values: Vec<_> = crate::encoding::tags_of(Some(list)).map(|tag| tag.value).collect();
         assert_eq!(values, [ValueView::Str(b"proba"), ValueView::Double(1.0)]);

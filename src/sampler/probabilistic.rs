@@ -1,6 +1,8 @@
 //! A share of traces, chosen by their ids.
 
-use super::{Decision, NewSpan, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags};
+use super::{
+    Decision, DecisionById, NewSpan, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
+};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use crate::id::TraceId;
@@ -103,6 +105,11 @@ impl ProbabilisticSampler {
 }
 
 impl Sampler for ProbabilisticSampler {
+    #[inline]
+    fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
+        DecisionById::new(self.is_sampled(trace_id), &self.tags)
+    }
+
     #[inline]
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
         Decision::new(self.decide(span))

@@ -5,19 +5,28 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::context::SpanContext;
-use super::core::{Core, CoreRef};
-use super::inner::{self, Body, SpanInner};
-use super::state::{DEBUG, SAMPLED};
-use super::{SAMPLING_PRIORITY, Span, TagValue, scope, set_priority};
+use super::core::CoreRef;
+use super::record::{SpanInner, Start};
+use super::start::{self, Begun};
+use super::write::{SAMPLING_PRIORITY, set_priority};
+use super::{Span, TagValue, active, late, record};
 use crate::clock::unix_nanos;
-use crate::encoding::ReferenceView;
+use crate::encoding::FollowsFrom;
 use crate::id::{SpanId, TraceId};
-use crate::sampler::NewSpan;
 
 /// What a span can refer to: a context, a span, or perhaps nothing.
-pub trait Parent {
+pub trait Parent: Sized {
     /// The context referred to, if there is one.
     fn context(self) -> Option<SpanContext>;
+
+    /// Notes it in the span about to be started. A span can do so without making a context.
+    #[doc(hidden)]
+    #[inline]
+    fn refer(self, span: &mut NewReference<'_>) {
+        if let Some(context) = self.context() {
+            span.note_context(context);
+        }
+    }
 }
 
 impl Parent for SpanContext {
@@ -36,11 +45,26 @@ impl Parent for &Span {
     fn context(self) -> Option<SpanContext> {
         Some(Span::context(self))
     }
+
+    #[inline]
+    fn refer(self, span: &mut NewReference<'_>) {
+        match self.record() {
+            Some(record) => span.note_record(record),
+            None => span.note_context(Span::context(self)),
+        }
+    }
 }
 
 impl<P: Parent> Parent for Option<P> {
     fn context(self) -> Option<SpanContext> {
         self.and_then(Parent::context)
+    }
+
+    #[inline]
+    fn refer(self, span: &mut NewReference<'_>) {
+        if let Some(parent) = self {
+            parent.refer(span);
+        }
     }
 }
 
@@ -59,61 +83,160 @@ impl<P: Parent> Parent for Option<P> {
 #[must_use = "a span is started by `start`"]
 pub struct SpanBuilder<'a> {
     core: &'a Arc<CoreRef>,
-    /// The span's record, which takes what is given as it comes.
+    /// The span's record, which takes what is given as it comes: what a builder carries would be
+    /// moved at each of its steps.
     record: Arc<SpanInner>,
-    parent: Option<(Kind, SpanContext)>,
-    itself: Option<Box<SpanContext>>,
-    priority: Option<TagValue<'static>>,
+    candidate: Candidate,
     ignore_active: bool,
+    rare: Option<Box<Rare>>,
 }
 
+/// What few spans are started with.
+#[derive(Debug, Default)]
+struct Rare {
+    itself: Option<SpanContext>,
+    priority: Option<TagValue<'static>>,
+    without_trace: WithoutTrace,
+}
+
+/// What a context without a trace says of the one that begins.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WithoutTrace {
+    pub(super) debug_id: Option<Arc<str>>,
+    /// Flags that stand, so that no sampler is asked.
+    pub(super) decided: Option<u8>,
+}
+
+/// What is known of the parent so far. Its ids, state and baggage are in the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    ChildOf,
+enum Candidate {
+    None,
+    /// Replaced by whatever comes.
     FollowsFrom,
+    ChildOf,
+}
+
+/// A reference that a builder is about to note.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct NewReference<'b> {
+    follows_from: FollowsFrom,
+    record: &'b mut Arc<SpanInner>,
+    candidate: &'b mut Candidate,
+    rare: &'b mut Option<Box<Rare>>,
+}
+
+impl NewReference<'_> {
+    /// Lists a context that has ids, and makes it the parent so far, if it is to be.
+    #[inline]
+    fn note(&mut self, context: Referred<'_>) {
+        let Some(inner) = Arc::get_mut(self.record) else { return };
+        let draft = &mut inner.body.get_mut().draft;
+        if context.is_valid() {
+            let before =
+                (*self.candidate != Candidate::None).then_some((inner.ids.trace, inner.ids.parent));
+            draft.add_reference(self.follows_from, context.ids(), before);
+        }
+        if *self.candidate == Candidate::ChildOf {
+            return;
+        }
+        *self.candidate =
+            if self.follows_from { Candidate::FollowsFrom } else { Candidate::ChildOf };
+        context.adopt(inner);
+    }
+
+    fn note_context(&mut self, context: SpanContext) {
+        if context.is_empty() {
+            return;
+        }
+        if *self.candidate != Candidate::ChildOf {
+            let debug_id = context.debug_id.clone();
+            let decided = context.decided.then_some(context.flags);
+            if self.rare.is_some() || debug_id.is_some() || decided.is_some() {
+                let without_trace = WithoutTrace { debug_id, decided };
+                self.rare.get_or_insert_default().without_trace = without_trace;
+            }
+        }
+        self.note(Referred::Context(&context));
+    }
+
+    #[inline]
+    fn note_record(&mut self, record: &SpanInner) {
+        self.note(Referred::Record(record));
+    }
+}
+
+/// What a reference is to.
+#[derive(Clone, Copy)]
+enum Referred<'r> {
+    Context(&'r SpanContext),
+    Record(&'r SpanInner),
+}
+
+impl Referred<'_> {
+    #[inline(always)]
+    fn is_valid(self) -> bool {
+        match self {
+            Self::Context(context) => context.is_valid(),
+            Self::Record(_) => true,
+        }
+    }
+
+    #[inline(always)]
+    fn ids(self) -> (TraceId, SpanId) {
+        match self {
+            Self::Context(context) => (context.trace_id, context.span_id),
+            Self::Record(record) => (record.ids.trace, record.ids.span),
+        }
+    }
+
+    /// Hands on to the record what a child has from its parent.
+    #[inline(always)]
+    fn adopt(self, inner: &mut SpanInner) {
+        (inner.ids.trace, inner.ids.parent) = self.ids();
+        match self {
+            Self::Record(record) => {
+                inner.join_state(Arc::clone(&record.state));
+                inner.set_baggage(record.baggage());
+            }
+            Self::Context(context) => {
+                inner.set_baggage(context.baggage.clone());
+                match &context.state {
+                    Some(state) => inner.join_state(Arc::clone(state)),
+                    None => inner.begin_state(context.flags),
+                }
+            }
+        }
+    }
 }
 
 impl<'a> SpanBuilder<'a> {
     #[inline]
     pub(crate) fn new(core: &'a Arc<CoreRef>, name: Cow<'static, str>) -> Self {
-        let mut record = inner::take();
+        let mut record = record::take();
         if let Some(inner) = Arc::get_mut(&mut record) {
-            inner.body.get_mut().name = name;
+            inner.body.get_mut().draft.name = name;
         }
-        Self { core, record, parent: None, itself: None, priority: None, ignore_active: false }
-    }
-
-    /// The record's body, which nobody else has before the start.
-    #[inline]
-    fn body(&mut self) -> Option<&mut Body> {
-        Arc::get_mut(&mut self.record).map(|inner| inner.body.get_mut())
+        Self { core, record, candidate: Candidate::None, ignore_active: false, rare: None }
     }
 
     #[inline]
-    fn reference(&mut self, kind: Kind, to: impl Parent) {
-        let Some(context) = to.context().filter(|context| !context.is_empty()) else { return };
-        let follows = kind == Kind::FollowsFrom;
-        if let Some(body) = self.body().filter(|_| context.is_valid()) {
-            let view = ReferenceView::new(follows, context.trace_id, context.span_id);
-            body.references.reference(view);
-            body.reference_count += 1;
-        }
-        if !matches!(self.parent, Some((Kind::ChildOf, _))) {
-            self.parent = Some((kind, context));
-        }
+    fn reference(&mut self, follows_from: FollowsFrom, to: impl Parent) {
+        let Self { record, candidate, rare, .. } = self;
+        to.refer(&mut NewReference { follows_from, record, candidate, rare });
     }
 
     /// Makes it a child: the parent waits for it. The first such reference is the parent.
     #[inline]
     pub fn child_of(mut self, parent: impl Parent) -> Self {
-        self.reference(Kind::ChildOf, parent);
+        self.reference(false, parent);
         self
     }
 
     /// Lets it follow from another span, which does not wait for it. It is the parent where there
     /// is nothing it is a child of; of several, the last one.
     pub fn follows_from(mut self, parent: impl Parent) -> Self {
-        self.reference(Kind::FollowsFrom, parent);
+        self.reference(true, parent);
         self
     }
 
@@ -124,7 +247,8 @@ impl<'a> SpanBuilder<'a> {
     ///
     /// `SelfRef` in jaeger-client-go, reference type 99.
     pub fn self_reference(mut self, context: impl Parent) -> Self {
-        self.itself = context.context().filter(SpanContext::is_valid).map(Box::new);
+        let itself = context.context().filter(SpanContext::is_valid);
+        self.rare.get_or_insert_default().itself = itself;
         self
     }
 
@@ -138,29 +262,30 @@ impl<'a> SpanBuilder<'a> {
     #[inline]
     pub fn tag<'v>(mut self, key: &str, value: impl Into<TagValue<'v>>) -> Self {
         let value = value.into();
-        if key == SAMPLING_PRIORITY {
-            // Of other kinds it means nothing.
-            self.priority = match value {
-                TagValue::I64(number) => Some(TagValue::I64(number)),
-                TagValue::U64(number) => Some(TagValue::U64(number)),
-                TagValue::F64(number) => Some(TagValue::F64(number)),
-                _ => self.priority,
-            };
-            return self;
-        }
-        let max_bytes = self.core.max_tag_value_bytes;
-        if let Some(body) = self.body() {
-            body.pending.tag(key.as_bytes(), value.view(max_bytes));
-            body.pending_count += 1;
+        if key.len() == SAMPLING_PRIORITY.len() && key == SAMPLING_PRIORITY {
+            self.set_priority(value);
+        } else if let Some(inner) = Arc::get_mut(&mut self.record) {
+            inner.body.get_mut().tag(key, value, self.core.max_tag_value_bytes);
         }
         self
     }
 
+    #[cold]
+    fn set_priority(&mut self, value: TagValue<'_>) {
+        // Of other kinds it means nothing.
+        let number = match value {
+            TagValue::I64(number) => TagValue::I64(number),
+            TagValue::U64(number) => TagValue::U64(number),
+            TagValue::F64(number) => TagValue::F64(number),
+            _ => return,
+        };
+        self.rare.get_or_insert_default().priority = Some(number);
+    }
+
     /// Lets the span begin at a moment given, in place of now.
     pub fn start_time(mut self, time: SystemTime) -> Self {
-        if let Some(body) = self.body() {
-            body.start_given = true;
-            body.start_wall = unix_nanos(time);
+        if let Some(inner) = Arc::get_mut(&mut self.record) {
+            inner.body.get_mut().start = Start::Given { wall: unix_nanos(time) };
         }
         self
     }
@@ -168,125 +293,70 @@ impl<'a> SpanBuilder<'a> {
     /// Starts the span.
     #[inline]
     pub fn start(mut self) -> Span {
-        let core = self.core;
-        if self.parent.is_none() && self.itself.is_none() && !self.ignore_active {
-            let active = scope::with_active(|span| span.belongs_to(core).then(|| span.context()));
-            if let Some(context) = active {
-                self.reference(Kind::ChildOf, context);
-            }
+        if self.rare.is_some() || self.core.may_defer {
+            return self.start_rarely();
         }
-        core.lanes.of(inner::lane()).count_started();
-        let Self { mut record, parent, itself, priority, .. } = self;
+        if self.candidate == Candidate::None && !self.ignore_active {
+            self.refer_to_active();
+        }
+        let Self { core, mut record, candidate, .. } = self;
+        core.count_started();
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
             inner.body.get_mut().finished = false;
-            join(inner, core, itself.map(|itself| *itself), parent.map(|(_, context)| context));
-            if let Some(value) = priority {
+            if candidate != Candidate::None && inner.ids.trace.is_valid() {
+                start::child(inner, core);
+            } else {
+                start::trace(inner, core, None);
+            }
+            start::recording(inner, core);
+        }
+        Span::recorded(record)
+    }
+
+    /// The same with what few spans are started with, or a sampler that may put its decision off.
+    #[cold]
+    #[inline(never)]
+    fn start_rarely(mut self) -> Span {
+        let rare = self.rare.take().map(|rare| *rare).unwrap_or_default();
+        if self.candidate == Candidate::None && rare.itself.is_none() && !self.ignore_active {
+            self.refer_to_active();
+        }
+        let Self { core, mut record, candidate, .. } = self;
+        core.count_started();
+        if let Some(inner) = Arc::get_mut(&mut record) {
+            inner.core = Some(Arc::clone(core));
+            inner.body.get_mut().finished = false;
+            let begun = match rare.itself {
+                Some(itself) => start::as_itself(inner, itself),
+                None if candidate != Candidate::None && inner.ids.trace.is_valid() => {
+                    start::child(inner, core)
+                }
+                None => start::trace(inner, core, Some(&rare.without_trace)),
+            };
+            let decided = rare.without_trace.decided.is_some();
+            if core.may_defer && !(begun == Begun::Trace && decided) {
+                late::started(inner, core, begun);
+            }
+            if let Some(value) = rare.priority {
                 set_priority(inner, core, value);
             }
-            if inner.state().is_sampled() {
-                let body = inner.body.get_mut();
-                if body.pending_count > 0 {
-                    body.tags.extend(body.pending.bytes());
-                    body.tag_count += body.pending_count;
+            start::recording(inner, core);
+        }
+        Span::recorded(record)
+    }
+
+    #[inline]
+    fn refer_to_active(&mut self) {
+        if active::is_any_active() {
+            let core = self.core;
+            let Self { record, candidate, rare, .. } = self;
+            let mut reference = NewReference { follows_from: false, record, candidate, rare };
+            active::with_active(|span| {
+                if span.belongs_to(core) {
+                    span.refer(&mut reference);
                 }
-                // Last, so that what was done to start the span is not part of it.
-                if body.start.is_none() && !body.start_given {
-                    body.start_now(core);
-                }
-            }
+            });
         }
-        Span::new(record)
-    }
-}
-
-/// Starts a span that has a name and nothing else, which most spans do: what the builder carries
-/// costs more to move than such a span does.
-#[inline]
-pub(crate) fn start_plain(core: &Arc<CoreRef>, name: Cow<'static, str>) -> Span {
-    let active = scope::with_active(|span| span.belongs_to(core).then(|| span.context()));
-    if active.is_some() {
-        return SpanBuilder::new(core, name).child_of(active).start();
-    }
-    let mut record = inner::take();
-    core.lanes.of(inner::lane()).count_started();
-    if let Some(inner) = Arc::get_mut(&mut record) {
-        inner.core = Some(Arc::clone(core));
-        let body = inner.body.get_mut();
-        body.finished = false;
-        body.name = name;
-        begin_trace(inner, core, None);
-        if inner.own.is_sampled() {
-            inner.body.get_mut().start_now(core);
-        }
-    }
-    Span::new(record)
-}
-
-/// Begins a trace, perhaps with the debug id, baggage and decision of a context without a trace.
-#[inline]
-fn begin_trace(inner: &mut SpanInner, core: &Core, from: Option<&SpanContext>) {
-    // First, so that a sampler that panics leaves nothing of the record's last life to report.
-    inner.begin_state(0);
-    let low = core.next_id();
-    inner.trace_id = TraceId::new(core.next_high(), low);
-    inner.span_id = SpanId::new(low);
-    inner.parent_id = SpanId::NONE;
-    let mut flags = 0;
-    let body = inner.body.get_mut();
-    if let Some(from) = from {
-        body.baggage.clone_from(&from.baggage);
-        if let Some(debug_id) = &from.debug_id {
-            flags = SAMPLED | DEBUG;
-            let value = TagValue::Str(debug_id).view(core.max_tag_value_bytes);
-            body.tags.tag(core.debug_tag.as_bytes(), value);
-            body.tag_count += 1;
-        }
-        if from.decided {
-            inner.own.reset(flags | from.flags);
-            return;
-        }
-    }
-    let Body { name, tags, tag_count, .. } = body;
-    let (before, count_before) = (tags.bytes().len(), *tag_count);
-    let max = core.max_tag_value_bytes;
-    let given = (&mut *tags, &mut *tag_count);
-    let mut span = NewSpan::new(inner.trace_id, name, given, max, &*core.clock);
-    if core.sampler.on_create_span(&mut span).sample {
-        flags |= SAMPLED;
-    } else {
-        tags.truncate(before);
-        *tag_count = count_before;
-    }
-    inner.own.reset(flags);
-}
-
-/// Continues the context that is taken as its own, or that of the parent; begins a trace where
-/// there is neither.
-#[inline]
-fn join(
-    inner: &mut SpanInner,
-    core: &Core,
-    itself: Option<SpanContext>,
-    parent: Option<SpanContext>,
-) {
-    let context = match (itself, parent) {
-        (Some(itself), _) => {
-            inner.span_id = itself.span_id;
-            inner.parent_id = itself.parent_id;
-            itself
-        }
-        (None, Some(parent)) if parent.is_valid() => {
-            inner.span_id = SpanId::new(core.next_id());
-            inner.parent_id = parent.span_id;
-            parent
-        }
-        (None, parent) => return begin_trace(inner, core, parent.as_ref()),
-    };
-    inner.trace_id = context.trace_id;
-    inner.body.get_mut().baggage = context.baggage;
-    match context.state {
-        Some(state) => inner.joined = Some(state),
-        None => inner.begin_state(context.flags),
     }
 }

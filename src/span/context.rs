@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::state::{DEBUG, FIREHOSE, SAMPLED, TraceState};
+use super::record::{DEBUG, FIREHOSE, SAMPLED, TraceState};
 use crate::id::{SpanId, TraceId};
 
 /// What identifies a span to others, in this process and in the next.

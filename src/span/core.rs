@@ -6,10 +6,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::clock::{Anchor, Clock};
+use crate::clock::{Anchor, TracerClock};
 use crate::diag::{Cause, Diagnostics};
-use crate::encoding::SpanView;
+use crate::encoding::Finished;
 use crate::id::{self, IdGenerator};
+use crate::ledger::Shards;
 use crate::sampler::Sampler;
 use crate::stats::Stats;
 
@@ -17,7 +18,7 @@ use crate::stats::Stats;
 pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
     /// Takes a finished, sampled span. `lane` is the number of the calling thread. False if it is
     /// closed; the span is counted all the same.
-    fn accept(&self, lane: usize, span: &SpanView<'_>) -> bool;
+    fn accept(&self, lane: usize, span: Finished<'_>) -> bool;
 
     /// Adds what became of the spans taken so far, as one consistent reading.
     fn read(&self, stats: &mut Stats);
@@ -26,17 +27,20 @@ pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
 /// A tracer's parts that its spans use.
 #[derive(Debug)]
 pub(crate) struct Core {
-    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) clock: TracerClock,
     pub(crate) anchor: Anchor,
     pub(crate) sampler: Box<dyn Sampler>,
-    pub(crate) sink: Box<dyn SpanSink>,
+    /// Whether that may put a decision off.
+    pub(crate) may_defer: bool,
+    /// Whether starting a span takes more than it usually does.
+    pub(crate) unusual: bool,
+    pub(crate) sink: Sink,
     pub(crate) ids: Option<Box<dyn IdGenerator>>,
     pub(crate) trace_id_128bit: bool,
     pub(crate) max_tag_value_bytes: usize,
     pub(crate) max_baggage_value_bytes: usize,
     pub(crate) debug_tag: String,
     pub(crate) diagnostics: Diagnostics,
-    pub(crate) lanes: Lanes,
     pub(crate) misused: AtomicU64,
     pub(crate) baggage_limited: AtomicU64,
     pub(crate) decoding_errors: AtomicU64,
@@ -48,11 +52,7 @@ impl Core {
     pub(crate) fn next_id(&self) -> u64 {
         match &self.ids {
             None => id::random_id(),
-            // A generator that knows nothing but zero must not hold the application for ever.
-            Some(ids) => {
-                let drawn = (0..8).map(|_| ids.next()).find(|id| *id != 0);
-                drawn.unwrap_or_else(id::random_id)
-            }
+            Some(ids) => given_id(&**ids),
         }
     }
 
@@ -77,33 +77,53 @@ impl Core {
 
     /// The ledger, in which the sums hold: what is over is read before what was begun, so that no
     /// span is finished that was not started.
-    pub(crate) fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self, refs: &CoreRefs) -> Stats {
         let mut stats = Stats {
             misused: self.misused.load(Ordering::Relaxed),
             baggage_limited: self.baggage_limited.load(Ordering::Relaxed),
             decoding_errors: self.decoding_errors.load(Ordering::Relaxed),
-            not_sampled: self.lanes.sum(|lane| &lane.not_sampled),
+            not_sampled: refs.sum(|counts| &counts.not_sampled),
             ..Stats::default()
         };
         self.sink.read(&mut stats);
         stats.finished = stats.not_sampled + stats.sent + stats.dropped.total() + stats.queued;
-        stats.started = self.lanes.sum(|lane| &lane.started);
+        stats.started = refs.sum(|counts| &counts.started);
         stats.open = stats.started.saturating_sub(stats.finished);
         stats
     }
 }
 
-/// A way to the core whose count of users is not shared by all threads: with one count for all, two
-/// threads that make spans spend more time on that count than on the spans.
+/// A generator that knows nothing but zero must not hold the application for ever.
+#[cold]
+fn given_id(ids: &dyn IdGenerator) -> u64 {
+    (0..8).map(|_| ids.next()).find(|id| *id != 0).unwrap_or_else(id::random_id)
+}
+
+/// One thread's way to the core, with counters that it has for itself as far as there are as many
+/// as threads. The count of users is not shared by all threads either: with one count for all, two
+/// threads that make spans spend more time on it than on the spans. On a cache line of its own (two,
+/// because CPUs fetch them in pairs).
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct CoreRef {
     core: Arc<Core>,
+    started: AtomicU64,
+    not_sampled: AtomicU64,
 }
 
 impl CoreRef {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.core, &other.core)
+    }
+
+    #[inline]
+    pub(crate) fn count_started(&self) {
+        self.started.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn count_not_sampled(&self) {
+        self.not_sampled.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -116,73 +136,64 @@ impl Deref for CoreRef {
     }
 }
 
-/// As many ways to the core as there are lanes.
+/// How many lanes are told apart.
+const LANES: usize = 64;
+
+/// As many ways to the core as there are cores, and for each lane one of them.
 #[derive(Debug)]
 pub(crate) struct CoreRefs {
+    /// Of a size that is known, so that finding one takes no check.
+    of_lane: [Arc<CoreRef>; LANES],
     refs: Box<[Arc<CoreRef>]>,
 }
 
 impl CoreRefs {
-    pub(crate) fn new(core: &Arc<Core>) -> Self {
-        let one = |_: &Lane| Arc::new(CoreRef { core: Arc::clone(core) });
-        Self { refs: core.lanes.lanes.iter().map(one).collect() }
+    /// `count` of them, at most as many as there are lanes.
+    pub(crate) fn new(core: &Arc<Core>, count: usize) -> Self {
+        let one = |_| {
+            Arc::new(CoreRef {
+                core: Arc::clone(core),
+                started: AtomicU64::new(0),
+                not_sampled: AtomicU64::new(0),
+            })
+        };
+        let refs: Box<[_]> = (0..count.clamp(1, LANES)).map(one).collect();
+        let of_lane = std::array::from_fn(|lane| Arc::clone(&refs[lane % refs.len()]));
+        Self { of_lane, refs }
     }
 
     /// The one of the calling thread's lane.
     #[inline]
     pub(crate) fn of(&self, lane: usize) -> &Arc<CoreRef> {
-        &self.refs[lane & (self.refs.len() - 1)]
+        &self.of_lane[lane & (LANES - 1)]
+    }
+
+    fn sum(&self, counter: impl Fn(&CoreRef) -> &AtomicU64) -> u64 {
+        self.refs.iter().map(|counts| counter(counts).load(Ordering::Acquire)).sum()
     }
 }
 
-/// Counters that each thread has for itself, as far as there are as many as threads.
+/// Where a tracer's finished spans go: into buffers that are sent from another thread, which is the
+/// way that must cost little, or to something that takes them where they are finished.
 #[derive(Debug)]
-pub(crate) struct Lanes {
-    lanes: Box<[Lane]>,
+pub(crate) enum Sink {
+    Shards(Arc<Shards>),
+    Other(Box<dyn SpanSink>),
 }
 
-/// One thread's counters, on a cache line of their own (two, because CPUs fetch them in pairs).
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct Lane {
-    pub(crate) started: AtomicU64,
-    pub(crate) not_sampled: AtomicU64,
-}
-
-impl Lanes {
-    pub(crate) fn new(count: usize) -> Self {
-        Self { lanes: (0..count.next_power_of_two()).map(|_| Lane::default()).collect() }
-    }
-
+impl Sink {
     #[inline]
-    pub(crate) fn of(&self, lane: usize) -> &Lane {
-        &self.lanes[lane & (self.lanes.len() - 1)]
-    }
-
-    fn sum(&self, counter: impl Fn(&Lane) -> &AtomicU64) -> u64 {
-        self.lanes.iter().map(|lane| counter(lane).load(Ordering::Acquire)).sum()
-    }
-}
-
-impl Lane {
-    #[inline]
-    pub(crate) fn count_started(&self) {
-        self.started.fetch_add(1, Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn count_not_sampled(&self) {
-        self.not_sampled.fetch_add(1, Ordering::Release);
-    }
-}
-
-impl<S: SpanSink + ?Sized> SpanSink for Arc<S> {
-    #[inline]
-    fn accept(&self, lane: usize, span: &SpanView<'_>) -> bool {
-        (**self).accept(lane, span)
+    pub(crate) fn accept(&self, lane: usize, span: Finished<'_>) -> bool {
+        match self {
+            Self::Shards(shards) => shards.accept(lane, span),
+            Self::Other(other) => other.accept(lane, span),
+        }
     }
 
     fn read(&self, stats: &mut Stats) {
-        (**self).read(stats);
+        match self {
+            Self::Shards(shards) => shards.read(stats),
+            Self::Other(other) => other.read(stats),
+        }
     }
 }

@@ -3,14 +3,15 @@
 //! Walk steps 3 to 5: tags and logs are encoded into the span's record as they are set; `finish`,
 //! or the end of the last handle, writes the span to the tracer's sink.
 
+mod active;
 mod builder;
 mod context;
 pub(crate) mod core;
-mod future;
-pub(crate) mod inner;
-mod scope;
-pub(crate) mod state;
+mod late;
+mod record;
+mod start;
 mod tag;
+mod write;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,20 +19,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-pub(crate) use self::builder::start_plain;
+pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
+#[doc(hidden)]
+pub use self::builder::NewReference;
 pub use self::builder::{Parent, SpanBuilder};
 pub(crate) use self::context::Baggage;
 pub use self::context::SpanContext;
-use self::core::{Core, CoreRef};
-pub use self::future::{InSpan, TraceFutureExt, wrap};
-pub(crate) use self::inner::lane;
-use self::inner::{Body, SpanInner};
-pub use self::scope::Scope;
-use self::state::{DEBUG, SAMPLED};
+use self::core::CoreRef;
+pub(crate) use self::record::{DEBUG, SAMPLED, lane};
+use self::record::{Light, SpanInner};
+pub(crate) use self::start::plain as start_plain;
 pub use self::tag::{OwnedTagValue, TagValue};
+use self::write::misused;
 use crate::clock::unix_nanos;
-use crate::diag::Cause;
-use crate::encoding::{ValueView, cut};
+use crate::encoding::cut;
 
 /// A live span.
 ///
@@ -62,24 +63,61 @@ use crate::encoding::{ValueView, cut};
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub struct Span {
-    /// None only while it is being dropped.
-    inner: Option<Arc<SpanInner>>,
+    /// None if it is light, and while it is being dropped.
+    record: Option<Arc<SpanInner>>,
+    /// None if it has a record from the start.
+    light: Option<Light>,
 }
 
 impl Span {
-    pub(crate) fn new(inner: Arc<SpanInner>) -> Self {
-        Self { inner: Some(inner) }
+    #[inline]
+    pub(crate) fn recorded(record: Arc<SpanInner>) -> Self {
+        Self { record: Some(record), light: None }
     }
 
-    /// The record and the tracer's core, which a live span always has.
+    #[inline]
+    fn light(light: Light) -> Self {
+        Self { record: None, light: Some(light) }
+    }
+
+    /// The record, made now if there is none; none if the span was finished before.
+    #[inline]
+    fn record(&self) -> Option<&Arc<SpanInner>> {
+        self.record.as_ref().or_else(|| self.light.as_ref()?.share())
+    }
+
+    /// The record, if there is one.
+    #[inline]
+    fn record_there(&self) -> Option<&Arc<SpanInner>> {
+        self.record.as_ref().or_else(|| self.light.as_ref()?.shared())
+    }
+
+    /// A handle on the record, made for it if there is none.
+    fn to_record(&self) -> Option<Arc<SpanInner>> {
+        let there = self.record().map(Arc::clone);
+        there.or_else(|| self.light.as_ref().map(Light::finished_record))
+    }
+
+    #[inline]
+    fn core(&self) -> Option<&Arc<CoreRef>> {
+        match &self.record {
+            Some(record) => record.core.as_ref(),
+            None => self.light.as_ref().map(Light::core),
+        }
+    }
+
+    /// The record and the tracer's core, made if need be.
     #[inline]
     fn parts(&self) -> Option<(&Arc<SpanInner>, &Arc<CoreRef>)> {
-        let inner = self.inner.as_ref()?;
+        let Some(inner) = self.record() else {
+            // It was finished before it had a record.
+            return None;
+        };
         Some((inner, inner.core.as_ref()?))
     }
 
     pub(crate) fn belongs_to(&self, core: &Arc<CoreRef>) -> bool {
-        self.parts().is_some_and(|(_, own)| own.is_same(core))
+        self.core().is_some_and(|own| own.is_same(core))
     }
 
     /// Sets a tag. A key may be set more than once; all are sent, and the last one counts.
@@ -88,19 +126,11 @@ impl Span {
     /// recorded, 0 stops it.
     #[inline]
     pub fn set_tag<'v>(&self, key: &str, value: impl Into<TagValue<'v>>) -> &Self {
-        let Some((inner, core)) = self.parts() else { return self };
-        let value = value.into();
-        if key.len() == SAMPLING_PRIORITY.len() && key == SAMPLING_PRIORITY {
-            set_priority(inner, core, value);
-        } else if inner.state().is_sampled() {
-            let mut body = inner.body.lock();
-            if body.finished {
-                drop(body);
-                misused(core, "set_tag");
-            } else {
-                body.tags.tag(key.as_bytes(), value.view(core.max_tag_value_bytes));
-                body.tag_count += 1;
-            }
+        match value.into() {
+            TagValue::Str(text) => self.tag_of_text(key, text),
+            TagValue::Bool(truth) => self.tag_of_bool(key, truth),
+            TagValue::I64(number) => self.tag_of_long(key, number),
+            value => self.tag_of_any(key, value),
         }
         self
     }
@@ -117,7 +147,8 @@ impl Span {
     /// ```
     #[inline]
     pub fn log(&self, fields: &[(&str, TagValue<'_>)]) -> &Self {
-        self.log_with(None, fields)
+        self.log_now(fields);
+        self
     }
 
     /// Logs fields at a moment of the past.
@@ -127,33 +158,22 @@ impl Span {
 
     /// Logs the field `event`.
     pub fn log_event(&self, event: &str) -> &Self {
-        self.log_with(None, &[("event", TagValue::Str(event))])
-    }
-
-    fn log_with(&self, at: Option<i64>, fields: &[(&str, TagValue<'_>)]) -> &Self {
-        let Some((inner, core)) = self.parts() else { return self };
-        if inner.state().is_sampled() {
-            let mut body = inner.body.lock();
-            if body.finished {
-                drop(body);
-                misused(core, "log");
-            } else {
-                body.log(core, at, fields);
-            }
-        }
+        self.log_now(&[("event", TagValue::Str(event))]);
         self
     }
 
     /// Gives the span another name.
     pub fn set_operation_name(&self, name: impl Into<Cow<'static, str>>) -> &Self {
-        let Some((inner, core)) = self.parts() else { return self };
+        let Some((inner, core)) = self.parts() else { return self.misused("set_operation_name") };
         let name = name.into();
         let mut body = inner.body.lock();
         if body.finished {
             drop(body);
             misused(core, "set_operation_name");
         } else {
-            body.name = name;
+            body.draft.name = name;
+            drop(body);
+            late::renamed(inner, core);
         }
         self
     }
@@ -162,7 +182,7 @@ impl Span {
     ///
     /// A value longer than the limit (2,048 bytes) is cut. A sampled span logs the change.
     pub fn set_baggage_item(&self, key: &str, value: &str) -> &Self {
-        let Some((inner, core)) = self.parts() else { return self };
+        let Some((inner, core)) = self.parts() else { return self.misused("set_baggage_item") };
         let kept = cut(value, core.max_baggage_value_bytes);
         let truncated = kept.len() < value.len();
         if truncated {
@@ -177,7 +197,8 @@ impl Span {
         let before = body.baggage.take();
         let overrides = before.as_ref().and_then(|b| b.get(key)).is_some_and(|v| !v.is_empty());
         body.baggage = Baggage::with(before.as_deref(), key, kept);
-        if inner.state().is_sampled() {
+        inner.has_baggage.store(body.baggage.is_some(), Ordering::Release);
+        if inner.state.is_recording() {
             let all = [
                 ("event", TagValue::Str("baggage")),
                 ("key", TagValue::Str(key)),
@@ -200,20 +221,22 @@ impl Span {
     /// The value of a baggage item.
     #[must_use]
     pub fn baggage_item(&self, key: &str) -> Option<String> {
-        let (inner, _) = self.parts()?;
-        inner.body.lock().baggage.as_ref()?.get(key).map(str::to_owned)
+        self.record_there()?.baggage()?.get(key).map(str::to_owned)
     }
 
     /// What to hand on to others: children, and other processes.
     #[must_use]
     pub fn context(&self) -> SpanContext {
-        self.inner.as_ref().map(|inner| inner.context()).unwrap_or_default()
+        match self.record() {
+            Some(inner) => inner.context(),
+            None => self.to_record().map(|inner| inner.context()).unwrap_or_default(),
+        }
     }
 
     /// Whether the span is being recorded.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
-        self.inner.as_ref().is_some_and(|inner| inner.state().is_sampled())
+        self.record_there().is_some_and(|inner| inner.state.is_sampled())
     }
 
     /// Finishes the span now.
@@ -228,7 +251,17 @@ impl Span {
     }
 
     fn finish_with(&self, end: Option<i64>) {
-        let Some((inner, core)) = self.parts() else { return };
+        if self.light.as_ref().is_some_and(Light::finish) {
+            return;
+        }
+        let Some(inner) = self.record_there() else {
+            self.misused("finish");
+            return;
+        };
+        let Some(core) = &inner.core else { return };
+        if inner.state.is_undecided() {
+            late::finishing(inner, core);
+        }
         let mut body = inner.body.lock();
         // Reports come after the lock: a logger is foreign code, and may use this very span.
         if body.finished {
@@ -238,6 +271,15 @@ impl Span {
             drop(body);
             core.report_closed();
         }
+    }
+
+    /// Counts a call on a span that was finished before it had a record.
+    #[cold]
+    fn misused(&self, call: &'static str) -> &Self {
+        if let Some(core) = self.core() {
+            misused(core, call);
+        }
+        self
     }
 
     /// Makes the span the active one of this thread until the guard is dropped.
@@ -251,21 +293,21 @@ impl Span {
     /// The active span of this thread, or of the task being polled on it.
     #[must_use]
     pub fn active() -> Option<Self> {
-        scope::active()
+        active::active()
     }
 }
 
 impl Clone for Span {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone() }
+        Self { record: self.to_record(), light: None }
     }
 }
 
 impl Drop for Span {
     #[inline]
     fn drop(&mut self) {
-        if let Some(record) = self.inner.take() {
-            inner::end(record);
+        if let Some(record) = self.record.take() {
+            record::end(record);
         }
     }
 }
@@ -274,58 +316,4 @@ impl fmt::Debug for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Span").field(&format_args!("{}", self.context())).finish()
     }
-}
-
-impl Body {
-    /// Appends a log. Fields are never cut, as in Go; a span that gets too large is trimmed whole.
-    fn log(&mut self, core: &Core, at: Option<i64>, fields: &[(&str, TagValue<'_>)]) {
-        let at = at.unwrap_or_else(|| self.now_wall(core));
-        self.logs.log_head(at / 1000, fields.len());
-        for (key, value) in fields {
-            self.logs.tag(key.as_bytes(), value.view(usize::MAX));
-        }
-        self.logs.push(0);
-        self.log_count += 1;
-    }
-}
-
-/// The tag that forces or stops recording.
-pub(crate) const SAMPLING_PRIORITY: &str = "sampling.priority";
-
-/// A `sampling.priority` of any number; anything else is ignored.
-fn priority_of(value: TagValue<'_>) -> Option<bool> {
-    match value {
-        TagValue::I64(number) => Some(number > 0),
-        TagValue::U64(number) => Some(number > 0),
-        TagValue::F64(number) if !number.is_nan() => Some(number > 0.0),
-        _ => None,
-    }
-}
-
-pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) {
-    let Some(force) = priority_of(value) else { return };
-    let mut body = inner.body.lock();
-    if body.finished {
-        drop(body);
-        return misused(core, "set_tag");
-    }
-    if !force {
-        // Both bits: a trace that keeps the debug bit would still be kept downstream.
-        return inner.state().remove(SAMPLED | DEBUG);
-    }
-    let now = core.clock.monotonic_nanos();
-    if body.start.is_none() && !body.start_given {
-        body.start = Some(now);
-        body.start_wall = core.anchor.wall(now);
-    }
-    inner.state().force(SAMPLED | DEBUG, now);
-    let view: ValueView<'_> = value.view(core.max_tag_value_bytes);
-    body.tags.tag(SAMPLING_PRIORITY.as_bytes(), view);
-    body.tag_count += 1;
-}
-
-#[cold]
-fn misused(core: &Core, call: &'static str) {
-    core.misused.fetch_add(1, Ordering::Relaxed);
-    core.diagnostics.error(Cause::Misused, || format!("{call} on a span after it was finished"));
 }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Closer, Shared, Tracer, host};
-use crate::clock::{Anchor, Clock, SystemClock};
+use crate::clock::{Anchor, Clock, SystemClock, TracerClock};
 use crate::diag::{Diagnostics, Logger, StderrLogger};
 use crate::encoding::{List, ProcessView, TagView, put_tag};
 use crate::error::ConfigError;
@@ -16,7 +16,7 @@ use crate::reporter::{
     InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions,
 };
 use crate::sampler::{ConstSampler, Sampler};
-use crate::span::core::{Core, CoreRefs, Lanes, SpanSink};
+use crate::span::core::{Core, CoreRefs, Sink};
 use crate::span::{OwnedTagValue, TagValue};
 use crate::transport::{AgentProtocol, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport};
 
@@ -49,7 +49,7 @@ pub struct TracerBuilder {
     headers: HeadersConfig,
     format: Option<Box<dyn Format>>,
     logger: Option<LoggerBox>,
-    clock: Box<dyn Clock>,
+    clock: TracerClock,
     ids: Option<Box<dyn IdGenerator>>,
     trace_id_128bit: bool,
     max_tag_value_bytes: usize,
@@ -105,7 +105,7 @@ impl TracerBuilder {
             headers: HeadersConfig::default(),
             format: None,
             logger: None,
-            clock: Box::new(SystemClock::new()),
+            clock: TracerClock::System(SystemClock::new()),
             ids: None,
             trace_id_128bit: false,
             max_tag_value_bytes: defaults::MAX_TAG_VALUE_LENGTH,
@@ -229,7 +229,7 @@ impl TracerBuilder {
 
     /// Where the time is read.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Box::new(clock);
+        self.clock = TracerClock::Other(Box::new(clock));
         self
     }
 
@@ -312,9 +312,11 @@ impl TracerBuilder {
         );
         let outputs = match (self.target, self.others) {
             (Target::InMemory(reporter), others) if others.is_empty() => {
-                Err(Box::new(MemorySink::new(reporter)) as Box<dyn SpanSink>)
+                Err(Sink::Other(Box::new(MemorySink::new(reporter))))
             }
-            (Target::Null, others) if others.is_empty() => Err(Box::new(NullSink::default()) as _),
+            (Target::Null, others) if others.is_empty() => {
+                Err(Sink::Other(Box::new(NullSink::default())))
+            }
             (target, others) => {
                 let first = match target {
                     Target::Agent(address) => Output::agent(address, self.protocol),
@@ -346,14 +348,18 @@ impl TracerBuilder {
                     process_bytes: process.len(),
                     hurry,
                 });
-                (Box::new(shards) as Box<dyn SpanSink>, Some(unstarted))
+                (Sink::Shards(shards), Some(unstarted))
             }
         };
         let logger =
             self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
         let core = Arc::new(Core {
-            anchor: Anchor::new(&*self.clock),
+            anchor: Anchor::new(&self.clock),
             clock: self.clock,
+            may_defer: self.sampler.may_defer(),
+            unusual: self.sampler.may_defer()
+                || self.ids.is_some()
+                || self.max_tag_value_bytes < MAX_KIND_BYTES,
             sampler: self.sampler,
             sink,
             ids: self.ids,
@@ -362,7 +368,6 @@ impl TracerBuilder {
             max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
             debug_tag: self.headers.debug,
             diagnostics: Diagnostics::new(logger),
-            lanes: Lanes::new(self.shards),
             misused: 0.into(),
             baggage_limited: 0.into(),
             decoding_errors: 0.into(),
@@ -371,7 +376,8 @@ impl TracerBuilder {
         core.diagnostics.info(&format!("tracing as {:?}, sampling {status}", self.service_name));
         core.sampler.start(&host::of(&core))?;
         let remote = unstarted.map(|unstarted| unstarted.start(Arc::clone(&core))).transpose()?;
-        let shared = Arc::new(Shared { refs: CoreRefs::new(&core), core, format, remote });
+        let shared =
+            Arc::new(Shared { refs: CoreRefs::new(&core, self.shards), core, format, remote });
         Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))
     }
 }
@@ -414,6 +420,9 @@ fn host_ip() -> Option<IpAddr> {
     });
     best.map(if_addrs::Interface::ip)
 }
+
+/// The longest name of a sampler kind, which a smaller limit of tags would cut.
+const MAX_KIND_BYTES: usize = 32;
 
 const MAX_SHARDS: usize = 1024;
 const MAX_QUEUE_SPANS: usize = 100_000_000;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use crate::clock::Clock;
 use crate::diag::Cause;
 use crate::sampler::{Host, SamplerHost};
 use crate::span::core::Core;

@@ -72,7 +72,7 @@ impl Tracer {
     /// Nothing is allocated for a name that is a `&'static str`.
     #[inline]
     pub fn start_span(&self, operation: impl Into<Cow<'static, str>>) -> Span {
-        span::start_plain(self.shared.refs.of(span::lane()), operation.into())
+        span::start_plain(self.shared.refs.of(span::lane()), operation)
     }
 
     /// Begins a span that has more than a name.
@@ -172,7 +172,7 @@ impl Tracer {
     /// Takes all buffers' locks for a moment, so that the sums hold.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.core.stats()
+        self.shared.core.stats(&self.shared.refs)
     }
 
     /// What became of the spans at each output, the first one first. The first one's counts are in
@@ -211,7 +211,7 @@ impl Tracer {
 impl Shared {
     fn wait(&self, work: impl FnOnce(&Remote) -> bool) -> Receipt {
         let (answered, took) = timed(|| self.remote.as_ref().is_none_or(work));
-        let stats = self.core.stats();
+        let stats = self.core.stats(&self.refs);
         // Without the reporter's thread there is nobody to answer, and nothing left if all is well.
         let alone = self.remote.as_ref().is_some_and(Remote::is_gone);
         Receipt::new(stats, if alone { stats.queued == 0 } else { answered }, took)
@@ -220,6 +220,6 @@ impl Shared {
     /// What is told where not even a thread to wait on could be had.
     #[cfg(feature = "tokio")]
     fn gave_up(&self) -> Receipt {
-        Receipt::new(self.core.stats(), false, Duration::ZERO)
+        Receipt::new(self.core.stats(&self.refs), false, Duration::ZERO)
     }
 }

@@ -11,7 +11,7 @@ use super::limits::BoundedBaggage;
 use super::{Extracted, Format, HeadersConfig, form};
 use crate::error::ExtractError;
 use crate::span::SpanContext;
-use crate::span::state::{DEBUG, SAMPLED};
+use crate::span::{DEBUG, SAMPLED};
 
 pub use self::multi::B3Format;
 pub use self::single::B3SingleFormat;

@@ -16,8 +16,8 @@ use crate::propagation::carrier::{ExtractCarrier, InjectCarrier};
 use crate::propagation::jaeger::{number, trace_id};
 use crate::propagation::limits::BoundedBaggage;
 use crate::propagation::{Extracted, Format};
+use crate::span::SAMPLED;
 use crate::span::SpanContext;
-use crate::span::state::SAMPLED;
 
 /// B3 in several headers, with baggage under a prefix.
 ///

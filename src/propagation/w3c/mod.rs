@@ -17,8 +17,8 @@ use super::limits::BoundedBaggage;
 use super::{Extracted, Format, HeadersConfig, form};
 use crate::encoding::cut;
 use crate::error::ExtractError;
+use crate::span::SAMPLED;
 use crate::span::SpanContext;
-use crate::span::state::SAMPLED;
 
 /// W3C Trace Context and W3C Baggage, which most tracers of any vendor understand.
 ///

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::parent::lower_hex;
 use crate::id::SpanId;
+use crate::span::SAMPLED;
 use crate::span::SpanContext;
-use crate::span::state::SAMPLED;
 
 const OURS: &str = "jaeger";
 

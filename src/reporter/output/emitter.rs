@@ -11,8 +11,7 @@ use crate::encoding::{
     BatchView, List, Member, ProcessView, SpanView, TRAILER_MAX, write_header, write_trailer,
 };
 use crate::error::TransportError;
-use crate::reporter::shards::{Buffer, Outcome, room_in};
-use crate::reporter::trim;
+use crate::ledger::{self, Buffer, Outcome, room_in};
 use crate::transport::{MAX_PACKET_BYTES, Sent, Transport};
 
 #[derive(Debug)]
@@ -175,7 +174,7 @@ impl Emitter {
         };
         let mut room = room_in(self.max_bytes, self.process.len()).min(span.len());
         while room > 0 {
-            let Some(trimmed) = trim::to_fit(&view, room) else { break };
+            let Some(trimmed) = ledger::to_fit(&view, room) else { break };
             match self.message(books, List::new(1, &trimmed)) {
                 Some(message) if message.len() <= self.max_bytes => match self.send(&message) {
                     Err(TransportError::TooLarge { bytes }) if self.learn(books, bytes) => {

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use crate::diag::Cause;
 use crate::encoding::ClientStats;
 use crate::error::TransportError;
-use crate::reporter::shards::{Outcome, Shards};
+use crate::ledger::{Outcome, Shards};
 use crate::span::core::Core;
 use crate::stats::{Dropped, ReporterStats};
 

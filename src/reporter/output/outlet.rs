@@ -8,7 +8,7 @@ use super::emitter::Emitter;
 use super::ledger::{Books, Ledger};
 use crate::encoding::{BatchView, List, ProcessView, SpanView};
 use crate::error::TransportError;
-use crate::reporter::shards::{Buffer, Outcome, Shards};
+use crate::ledger::{Buffer, Outcome, Shards};
 use crate::span::core::Core;
 
 #[derive(Debug)]

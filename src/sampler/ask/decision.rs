@@ -1,7 +1,7 @@
 //! An answer, and the two tags that say whose it is.
 
 use super::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
-use crate::encoding::{Scratch, ValueView};
+use crate::encoding::{Scratch, ShortTags, ValueView};
 
 /// What a sampler decided.
 ///
@@ -50,11 +50,48 @@ impl Decision {
     }
 }
 
+/// What a sampler decided by a trace's id.
+#[derive(Clone, Copy, Debug)]
+pub struct DecisionById<'a>(ById<'a>);
+
+/// The decisions there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ById<'a> {
+    /// More counts than the id.
+    Ask,
+    No,
+    /// With the two tags of the sampler.
+    Yes(&'a ShortTags),
+}
+
+/// How many tags a sampler has that decides by the id.
+pub(crate) const SAMPLER_TAGS: usize = 2;
+
+impl<'a> DecisionById<'a> {
+    pub(crate) const ASK: Self = Self(ById::Ask);
+
+    #[inline]
+    pub(in crate::sampler) fn new(sample: bool, tags: &'a SamplerTags) -> Self {
+        match &tags.short {
+            _ if !sample => Self(ById::No),
+            Some(short) => Self(ById::Yes(short)),
+            None => Self::ASK,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn answer(self) -> ById<'a> {
+        self.0
+    }
+}
+
 /// The two tags of a sampler, encoded once so that a decision copies them in one piece.
 #[derive(Clone, Debug)]
 pub(in crate::sampler) struct SamplerTags {
     pub(super) kind: &'static str,
     pub(super) bytes: Vec<u8>,
+    /// The same where they are short, as those of all samplers so far are.
+    pub(super) short: Option<ShortTags>,
     pub(super) param_at: usize,
 }
 
@@ -64,6 +101,6 @@ impl SamplerTags {
         tags.tag(SAMPLER_TYPE_TAG.as_bytes(), ValueView::Str(kind.as_bytes()));
         let param_at = tags.bytes().len();
         tags.tag(SAMPLER_PARAM_TAG.as_bytes(), param);
-        Self { kind, bytes: tags.into_vec(), param_at }
+        Self { kind, short: ShortTags::new(tags.bytes()), bytes: tags.into_vec(), param_at }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use super::{Decision, NewSpan};
+use super::{Decision, GivenTags, NewSpan};
 use crate::clock::{Clock, ManualClock};
 use crate::encoding::{List, Scratch, TagView, ValueView, tags_of};
 use crate::id::TraceId;
@@ -123,11 +123,11 @@ impl ManualSpan {
     }
 
     fn ask(&mut self, question: impl FnOnce(&mut NewSpan<'_>) -> Decision) -> Decision {
-        let (bytes, count) = (self.tags.bytes().len(), self.count);
+        let mut given = GivenTags::default();
         let mut span = NewSpan::new(
             self.trace_id,
             &self.operation_name,
-            (&mut self.tags, &mut self.count),
+            &mut given,
             MAX_VALUE_BYTES,
             &*self.clock,
         )
@@ -139,9 +139,7 @@ impl ManualSpan {
         if decision.sample {
             self.sampled = true;
             self.firehose |= decision.firehose;
-        } else {
-            self.tags.truncate(bytes);
-            self.count = count;
+            self.count += given.append_to(&mut self.tags);
         }
         self.decided |= !decision.retryable;
         decision

@@ -1,13 +1,17 @@
 //! What a sampler is asked about, and what it answers.
 
 mod decision;
+mod given;
 mod host;
 mod manual;
 mod span;
 mod status;
 
 pub use self::decision::Decision;
+pub use self::decision::DecisionById;
 pub(super) use self::decision::SamplerTags;
+pub(crate) use self::decision::{ById, SAMPLER_TAGS};
+pub(crate) use self::given::GivenTags;
 pub(crate) use self::host::Host;
 pub use self::host::SamplerHost;
 pub use self::manual::ManualSpan;

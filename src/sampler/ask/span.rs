@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{SAMPLER_TYPE_TAG, SamplerTags};
+use super::{GivenTags, SAMPLER_TYPE_TAG, SamplerTags};
 use crate::clock::Clock;
-use crate::encoding::{Scratch, ValueView, cut};
+use crate::encoding::cut;
 use crate::id::TraceId;
 
 /// The span that a sampler is asked about: one that begins, or one of a trace not decided yet.
@@ -12,8 +12,7 @@ use crate::id::TraceId;
 pub struct NewSpan<'a> {
     trace_id: TraceId,
     operation_name: &'a str,
-    tags: &'a mut Scratch,
-    count: &'a mut usize,
+    tags: &'a mut GivenTags,
     max_value_bytes: usize,
     clock: &'a dyn Clock,
     /// What samplers remember about the trace; none where no sampler is ever asked twice.
@@ -29,7 +28,7 @@ impl<'a> NewSpan<'a> {
     pub(crate) fn new(
         trace_id: TraceId,
         operation_name: &'a str,
-        (tags, count): (&'a mut Scratch, &'a mut usize),
+        tags: &'a mut GivenTags,
         max_value_bytes: usize,
         clock: &'a dyn Clock,
     ) -> Self {
@@ -37,7 +36,6 @@ impl<'a> NewSpan<'a> {
             trace_id,
             operation_name,
             tags,
-            count,
             max_value_bytes,
             clock,
             memory: None,
@@ -127,9 +125,7 @@ impl<'a> NewSpan<'a> {
 
     /// Adds a tag to the span, which is kept only if the decision is to sample.
     pub fn set_tag(&mut self, key: &str, value: &str) {
-        let value = cut(value, self.max_value_bytes);
-        self.tags.tag(key.as_bytes(), ValueView::Str(value.as_bytes()));
-        *self.count += 1;
+        self.tags.set(key, cut(value, self.max_value_bytes));
     }
 
     /// Adds `sampler.type` and `sampler.param`, encoded beforehand.
@@ -137,11 +133,11 @@ impl<'a> NewSpan<'a> {
     pub(in crate::sampler) fn set_sampler_tags(&mut self, tags: &SamplerTags) {
         if tags.kind.len() > self.max_value_bytes {
             self.set_tag(SAMPLER_TYPE_TAG, tags.kind);
-            self.tags.extend(&tags.bytes[tags.param_at..]);
-            *self.count += 1;
+            self.tags.extend(&tags.bytes[tags.param_at..], 1);
+        } else if let Some(short) = &tags.short {
+            self.tags.extend_short(short, 2);
         } else {
-            self.tags.extend(&tags.bytes);
-            *self.count += 2;
+            self.tags.extend(&tags.bytes, 2);
         }
     }
 }

@@ -3,10 +3,10 @@
 //! One thread-local stack, changed only by [`Scope`] in synchronous code and by
 //! [`InSpan`](super::InSpan) around every poll. Foreign code never runs while it is borrowed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 
-use super::Span;
+use crate::span::Span;
 
 /// What is active, the innermost last, each under the number of its scope.
 struct Stack {
@@ -16,6 +16,15 @@ struct Stack {
 
 thread_local! {
     static STACK: RefCell<Stack> = const { RefCell::new(Stack { entries: Vec::new(), next: 0 }) };
+    /// How many entries there are: without a destructor it is there at once, for every span that is
+    /// started.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether any span is active on this thread.
+#[inline]
+pub(in crate::span) fn is_any_active() -> bool {
+    DEPTH.try_with(Cell::get).unwrap_or(0) > 0
 }
 
 /// Keeps a span active on this thread; what was active before is so again when it is dropped.
@@ -37,12 +46,13 @@ pub struct Scope {
 }
 
 impl Scope {
-    pub(super) fn enter(span: Span) -> Self {
+    pub(in crate::span) fn enter(span: Span) -> Self {
         let number = STACK.try_with(|stack| {
             let mut stack = stack.borrow_mut();
             let number = stack.next;
             stack.next += 1;
             stack.entries.push((number, span));
+            let _ = DEPTH.try_with(|depth| depth.set(stack.entries.len()));
             number
         });
         // A thread that is being torn down has no active span any more.
@@ -56,28 +66,27 @@ impl Drop for Scope {
         let _ended = STACK.try_with(|stack| {
             let entries = &mut stack.borrow_mut().entries;
             let at = entries.iter().rposition(|(number, _)| *number == self.number);
-            at.map(|at| entries.remove(at))
+            let ended = at.map(|at| entries.remove(at));
+            let _ = DEPTH.try_with(|depth| depth.set(entries.len()));
+            ended
         });
     }
 }
 
 /// A handle on the active span.
-pub(super) fn active() -> Option<Span> {
-    with_active(|span| Some(span.clone()))
+pub(in crate::span) fn active() -> Option<Span> {
+    with_active(Span::clone)
 }
 
 /// What is made of the active span without taking a handle on it.
 #[inline]
-pub(super) fn with_active<T>(read: impl FnOnce(&Span) -> Option<T>) -> Option<T> {
-    STACK
-        .try_with(|stack| stack.borrow().entries.last().and_then(|(_, span)| read(span)))
-        .ok()
-        .flatten()
+pub(in crate::span) fn with_active<T>(read: impl FnOnce(&Span) -> T) -> Option<T> {
+    STACK.try_with(|stack| stack.borrow().entries.last().map(|(_, span)| read(span))).ok().flatten()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Span;
+    use crate::Span;
     use crate::Tracer;
 
     #[test]

@@ -12,18 +12,20 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::trim;
-use crate::encoding::{HEADER_MAX, MAX_FIXED_BYTES, SpanView, TRAILER_MAX};
-use crate::span::core::SpanSink;
+use crate::encoding::{Finished, HEADER_MAX, MAX_FIXED_BYTES, TRAILER_MAX};
 use crate::stats::{Dropped, Stats};
 
 /// Finished spans in one piece of memory, with room for what surrounds them on the wire.
+// In this order: side by side, the two numbers would be changed by one instruction for both, and five
+// that prepare it.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Buffer {
+    /// Where the spans end.
+    pub(crate) end: usize,
     /// `headroom` bytes that the header will take, then the spans, then room for more. Empty until
     /// the first span comes.
     pub(crate) bytes: Vec<u8>,
-    /// Where the spans end.
-    pub(crate) end: usize,
     /// How many spans.
     pub(crate) spans: usize,
 }
@@ -43,6 +45,9 @@ struct Shard {
 #[derive(Debug)]
 struct Slot {
     buffer: Buffer,
+    /// Spans that surely end before it are written without a further look; 0 if there is no memory,
+    /// or a new limit, or the slot is closed.
+    limit: usize,
     closed: bool,
 }
 
@@ -82,7 +87,7 @@ impl Shards {
         let headroom = HEADER_MAX + process_bytes;
         let empty = || Shard {
             // Memory is taken when the first span comes.
-            slot: Mutex::new(Slot { buffer: Buffer::empty(headroom), closed: false }),
+            slot: Mutex::new(Slot { buffer: Buffer::empty(headroom), limit: 0, closed: false }),
         };
         Self {
             shards: (0..count.next_power_of_two()).map(|_| empty()).collect(),
@@ -108,6 +113,10 @@ impl Shards {
     pub(crate) fn shrink(&self, max_bytes: usize) {
         let process_bytes = self.headroom - HEADER_MAX;
         self.room.store(room_in(max_bytes, process_bytes), Ordering::Relaxed);
+        // Whoever writes next looks at the new limit.
+        for shard in &self.shards {
+            shard.slot.lock().limit = 0;
+        }
     }
 
     /// The thread's own shard, or the next one that is not in use.
@@ -125,6 +134,59 @@ impl Shards {
         let mask = self.shards.len() - 1;
         let next = (1..=mask).find_map(|step| self.shards[(first + step) & mask].slot.try_lock());
         next.unwrap_or_else(|| self.shards[first].slot.lock())
+    }
+
+    /// Takes a finished, sampled span. `lane` is the number of the calling thread. False if the
+    /// tracer is closed; the span is counted all the same.
+    #[inline]
+    pub(crate) fn accept(&self, lane: usize, span: Finished<'_>) -> bool {
+        let bound = span.max_len();
+        let mut slot = self.lock(lane);
+        let Slot { buffer, limit, .. } = &mut *slot;
+        if buffer.end + bound < *limit
+            && let Some(free) = buffer.bytes.get_mut(buffer.end..)
+        {
+            buffer.end += span.write(free);
+            buffer.spans += 1;
+            return true;
+        }
+        self.accept_slowly(lane, slot, span)
+    }
+
+    /// Takes a span that may not fit beside those that are there.
+    #[cold]
+    #[inline(never)]
+    fn accept_slowly(
+        &self,
+        lane: usize,
+        mut slot: MutexGuard<'_, Slot>,
+        span: Finished<'_>,
+    ) -> bool {
+        if slot.closed {
+            self.flow.lock().dropped.closed += 1;
+            return false;
+        }
+        // Near the end of a buffer the size has to be known exactly.
+        let (room, len) = (self.room(), span.encoded_len());
+        if len > room {
+            drop(slot);
+            return self.accept_large(lane, room, span);
+        }
+        self.write(&mut slot, (room, len), |out| span.write(out));
+        true
+    }
+
+    /// Adds what became of the spans taken so far, as one consistent reading.
+    pub(crate) fn read(&self, stats: &mut Stats) {
+        // With all locks held nothing moves, so that no span is counted twice or not at all.
+        let slots: Vec<_> = self.shards.iter().map(|shard| shard.slot.lock()).collect();
+        let flow = self.flow.lock();
+        let in_buffers: u64 = slots.iter().map(|slot| slot.buffer.spans as u64).sum();
+        stats.queued = in_buffers + flow.in_queue;
+        stats.sent = flow.sent;
+        stats.datagrams = flow.datagrams;
+        stats.trimmed = flow.trimmed;
+        stats.dropped = flow.dropped;
     }
 
     /// Hands a full buffer over. If the queue is full its spans are dropped and counted: the newest
@@ -172,6 +234,9 @@ impl Shards {
         }
         buffer.end += write(&mut buffer.bytes[buffer.end..]);
         buffer.spans += 1;
+        // The room is read again: it may have been learned meanwhile.
+        let full = (self.headroom + self.room()).min(buffer.bytes.len() - TRAILER_MAX);
+        slot.limit = full;
         if buffer.end - self.headroom >= room {
             self.hand_over(slot);
         }
@@ -180,15 +245,17 @@ impl Shards {
     /// A span that does not fit a datagram: kept whole for an output that takes it so, trimmed to
     /// fit, or dropped.
     #[cold]
-    fn accept_large(&self, lane: usize, room: usize, span: &SpanView<'_>) -> bool {
+    fn accept_large(&self, lane: usize, room: usize, span: Finished<'_>) -> bool {
         // Before the lock: it takes its time, and others may want the slot.
+        let mut memory = Default::default();
+        let span = span.as_view(&mut memory);
         let keep = span.encoded_len() <= self.whole;
         let bytes = if keep {
             let mut bytes = Vec::new();
             span.encode(&mut bytes);
             Some(bytes)
         } else {
-            trim::to_fit(span, room.max(self.whole))
+            trim::to_fit(&span, room.max(self.whole))
         };
         let mut slot = self.lock(lane);
         if slot.closed {
@@ -220,10 +287,14 @@ impl Shards {
         for shard in &self.shards {
             let mut slot = shard.slot.lock();
             slot.closed |= close;
+            if close {
+                slot.limit = 0;
+            }
             if slot.buffer.spans == 0 {
                 continue;
             }
             let buffer = std::mem::replace(&mut slot.buffer, Buffer::empty(self.headroom));
+            slot.limit = 0;
             self.flow.lock().in_queue += buffer.spans as u64;
             drop(slot);
             take(buffer);
@@ -266,51 +337,9 @@ pub(crate) enum Outcome {
     TooLarge,
 }
 
-impl SpanSink for Shards {
-    #[inline]
-    fn accept(&self, lane: usize, span: &SpanView<'_>) -> bool {
-        let bound = span.max_len();
-        let room = self.room();
-        let mut guard = self.lock(lane);
-        let slot = &mut *guard;
-        if slot.closed {
-            self.flow.lock().dropped.closed += 1;
-            return false;
-        }
-        let buffer = &mut slot.buffer;
-        let fits = buffer.end - self.headroom + bound < room
-            && buffer.end + bound + TRAILER_MAX <= buffer.bytes.len();
-        if let (true, Some(free)) = (fits, buffer.bytes.get_mut(buffer.end..)) {
-            buffer.end += span.write(free);
-            buffer.spans += 1;
-            return true;
-        }
-        // Near the end of a buffer the size has to be known exactly.
-        let len = span.encoded_len();
-        if len > room {
-            drop(guard);
-            return self.accept_large(lane, room, span);
-        }
-        self.write(slot, (room, len), |out| span.write(out));
-        true
-    }
-
-    fn read(&self, stats: &mut Stats) {
-        // With all locks held nothing moves, so that no span is counted twice or not at all.
-        let slots: Vec<_> = self.shards.iter().map(|shard| shard.slot.lock()).collect();
-        let flow = self.flow.lock();
-        let in_buffers: u64 = slots.iter().map(|slot| slot.buffer.spans as u64).sum();
-        stats.queued = in_buffers + flow.in_queue;
-        stats.sent = flow.sent;
-        stats.datagrams = flow.datagrams;
-        stats.trimmed = flow.trimmed;
-        stats.dropped = flow.dropped;
-    }
-}
-
 /// What is left for spans in a datagram of `max_bytes`. 70 bytes are for the message around them,
 /// the reserve of jaeger-client-go; the process counts too, which Go forgets.
-pub(super) fn room_in(max_bytes: usize, process_bytes: usize) -> usize {
+pub(crate) fn room_in(max_bytes: usize, process_bytes: usize) -> usize {
     max_bytes.saturating_sub(MESSAGE_RESERVE_BYTES + process_bytes)
 }
 

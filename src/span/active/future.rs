@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::Span;
+use crate::span::Span;
 
 /// Gives futures a span.
 ///

@@ -1,0 +1,276 @@
+//! A span while it lives, as far as it is bytes: its name, and tags, logs and references encoded as
+//! they are set. Finished, it is written once.
+//!
+//! Walk steps 4 and 5. Hand-written because it is what this crate exists for: the `thrift` crate's
+//! writer takes several times as long. `tests/oracle.rs` holds the two to the same bytes.
+
+use std::borrow::Cow;
+
+use super::compact::list_header_len;
+use super::cursor::{Cursor, SHORT, STOP, Varint, Window, varint_len, zigzag};
+use super::scratch::Scratch;
+use super::view::{List, ReferenceView, SpanView};
+use super::{MAX_FIXED_BYTES, put_reference};
+use crate::id::{SpanId, TraceId};
+
+/// Whether a reference is `FOLLOWS_FROM`, and not `CHILD_OF`.
+pub(crate) type FollowsFrom = bool;
+
+/// What a live span holds. It is cleared and used again, so that its memory stays.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) name: Cow<'static, str>,
+    /// What it is to its parent, where that is its only reference: the parent's ids are written
+    /// anyway.
+    pub(crate) parent: Option<FollowsFrom>,
+    /// All tags, those of `first_tags` included.
+    pub(crate) tag_count: usize,
+    pub(crate) tags: Scratch,
+    /// Tags that come before the others: the sampler's, where some were given before the start.
+    pub(crate) first_tags: Scratch,
+    pub(crate) log_count: usize,
+    pub(crate) logs: Scratch,
+    reference_count: usize,
+    references: Scratch,
+}
+
+impl Draft {
+    /// Notes a reference to a context that has ids. The first one is to the parent, unless there
+    /// is a `candidate` for that already; of several, each is encoded here.
+    #[inline]
+    pub(crate) fn add_reference(
+        &mut self,
+        follows_from: FollowsFrom,
+        (trace_id, span_id): (TraceId, SpanId),
+        candidate: Option<(TraceId, SpanId)>,
+    ) {
+        let Some(candidate) = candidate else {
+            self.parent = Some(follows_from);
+            return;
+        };
+        self.spell_out_parent(candidate);
+        self.references.reference(ReferenceView::new(follows_from, trace_id, span_id));
+        self.reference_count += 1;
+    }
+
+    /// Encodes the reference to the parent, which is no longer the only one, or no longer to the
+    /// parent.
+    #[cold]
+    pub(crate) fn spell_out_parent(&mut self, (trace_id, span_id): (TraceId, SpanId)) {
+        if let Some(follows_from) = self.parent.take() {
+            self.references.reference(ReferenceView::new(follows_from, trace_id, span_id));
+            self.reference_count += 1;
+        }
+    }
+
+    /// Forgets the tags of a span that is not recorded.
+    #[inline]
+    pub(crate) fn forget_tags(&mut self) {
+        self.tags.clear();
+        self.tag_count = 0;
+    }
+
+    /// Forgets all but the memory.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.name = Cow::Borrowed("");
+        self.parent = None;
+        self.tags.clear();
+        self.tag_count = 0;
+        self.first_tags.clear();
+        self.logs.clear();
+        self.log_count = 0;
+        self.references.clear();
+        self.reference_count = 0;
+    }
+
+    /// How much memory it holds, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.tags.capacity()
+            + self.first_tags.capacity()
+            + self.logs.capacity()
+            + self.references.capacity()
+    }
+}
+
+/// What names a span: its trace, itself, and its parent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ids {
+    pub(crate) trace: TraceId,
+    pub(crate) span: SpanId,
+    pub(crate) parent: SpanId,
+}
+
+/// A span about to be written for the first time.
+///
+/// Handed on by value: a reference would keep it in memory, where its parts are in registers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finished<'a> {
+    pub(crate) ids: &'a Ids,
+    pub(crate) flags: u8,
+    pub(crate) start_time_micros: i64,
+    pub(crate) duration_micros: u64,
+    pub(crate) draft: &'a Draft,
+}
+
+impl Finished<'_> {
+    /// A number of bytes that is surely enough, found without looking at the numbers.
+    #[inline]
+    pub(crate) fn max_len(self) -> usize {
+        let Draft { name, tags, first_tags, logs, references, .. } = self.draft;
+        MAX_FIXED_BYTES + name.len() + tags.len() + first_tags.len() + logs.len() + references.len()
+    }
+
+    /// The exact number of bytes [`write`](Self::write) takes.
+    pub(crate) fn encoded_len(&self) -> usize {
+        let number = |value: u64| 1 + varint_len(zigzag(value.cast_signed()));
+        let reference = self.draft.parent.map_or(0, |_| {
+            let ids = [self.ids.trace.low(), self.ids.trace.high(), self.ids.parent.get()];
+            // Its list's header, and its kind before and its stop behind the ids.
+            let header = 1 + list_header_len(1) - list_header_len(0);
+            header + 2 + ids.map(number).iter().sum::<usize>()
+        });
+        self.view().encoded_len() + self.draft.first_tags.len() + reference
+    }
+
+    /// The span but for what is not encoded, or not in its place.
+    fn view(&self) -> SpanView<'_> {
+        let draft = self.draft;
+        SpanView {
+            trace_id: self.ids.trace,
+            span_id: self.ids.span,
+            parent_span_id: self.ids.parent,
+            operation_name: draft.name.as_bytes(),
+            flags: i32::from(self.flags),
+            start_time_micros: self.start_time_micros,
+            duration_micros: self.duration_micros.cast_signed(),
+            references: Some(List::new(draft.reference_count, draft.references.bytes())),
+            tags: Some(List::new(draft.tag_count, draft.tags.bytes())),
+            logs: Some(List::new(draft.log_count, draft.logs.bytes())),
+        }
+    }
+
+    /// The span with all of its parts in one piece, as far as need be in `memory`.
+    pub(crate) fn as_view<'m>(&'m self, memory: &'m mut (Vec<u8>, Vec<u8>)) -> SpanView<'m> {
+        let (tags, references) = memory;
+        let mut span = self.view();
+        let first = self.draft.first_tags.bytes();
+        if !first.is_empty() {
+            tags.extend_from_slice(first);
+            tags.extend_from_slice(self.draft.tags.bytes());
+            span.tags = Some(List::new(self.draft.tag_count, tags));
+        }
+        if let Some(follows_from) = self.draft.parent {
+            let parent = ReferenceView::new(follows_from, self.ids.trace, self.ids.parent);
+            put_reference(references, parent);
+            span.references = Some(List::new(1, references));
+        }
+        span
+    }
+
+    /// Writes the span at the start of `room`, which must hold [`max_len`](Self::max_len) bytes, and
+    /// gives how many it took.
+    #[inline(always)]
+    pub(crate) fn write(self, room: &mut [u8]) -> usize {
+        let draft = self.draft;
+        let usual = draft.name.len() <= SHORT && draft.reference_count == 0;
+        let at = if usual { self.usual_head(room) } else { self.other_head(room) };
+        let mut to = Cursor { room, at };
+        if draft.first_tags.len() > 0 {
+            to.bytes(draft.first_tags.bytes());
+        }
+        to.many(draft.tags.bytes());
+        if draft.log_count > 0 {
+            to.list_head(1, draft.log_count);
+            to.many(draft.logs.bytes());
+            to.byte(STOP);
+        } else {
+            to.array([0x19, 0x0c, STOP]);
+        }
+        to.at
+    }
+
+    /// What precedes the tags of a span with a short name, and no reference but one to its parent.
+    #[inline(always)]
+    fn usual_head(self, room: &mut [u8]) -> usize {
+        let (draft, name) = (self.draft, self.draft.name.as_bytes());
+        let Some(mut to) = Window::<HEAD>::at(room, 0) else { return 0 };
+        to.byte(0x16);
+        to.varint(Varint::of(zigzag(self.ids.trace.low().cast_signed())));
+        let low = 1..to.at;
+        to.byte(0x16);
+        to.number(zigzag(self.ids.trace.high().cast_signed()));
+        let trace = 0..to.at;
+        to.byte(0x16);
+        if self.ids.span.get() == self.ids.trace.low() {
+            // A root's span id is its trace id.
+            to.again::<10>(low);
+        } else {
+            to.varint(Varint::of(zigzag(self.ids.span.get().cast_signed())));
+        }
+        let before_parent = to.at;
+        to.byte(0x16);
+        to.number(zigzag(self.ids.parent.get().cast_signed()));
+        let parent = before_parent..to.at;
+        #[expect(clippy::cast_possible_truncation, reason = "it is short")]
+        to.array([0x18, name.len() as u8]);
+        to.short(name);
+        if let Some(follows_from) = draft.parent {
+            to.array([0x19, 0x1c, 0x15, u8::from(follows_from) << 1]);
+            to.again::<22>(trace);
+            to.again::<11>(parent);
+            to.byte(STOP);
+        } else {
+            to.array([0x19, 0x0c]);
+        }
+        to.byte(0x15);
+        to.number(u64::from(self.flags) << 1);
+        to.byte(0x16);
+        to.varint(Varint::of(zigzag(self.start_time_micros)));
+        to.byte(0x16);
+        to.number(self.duration_micros << 1);
+        to.list_head(draft.tag_count);
+        to.at
+    }
+
+    /// What precedes the tags of any span.
+    #[cold]
+    #[inline(never)]
+    fn other_head(self, room: &mut [u8]) -> usize {
+        let mut to = Cursor { room, at: 0 };
+        let ids = [
+            self.ids.trace.low(),
+            self.ids.trace.high(),
+            self.ids.span.get(),
+            self.ids.parent.get(),
+        ];
+        for id in ids {
+            to.byte(0x16);
+            to.number(zigzag(id.cast_signed()));
+        }
+        to.head(0x18, self.draft.name.len());
+        to.bytes(self.draft.name.as_bytes());
+        let mut parent = Scratch::default();
+        let references = match self.draft.parent {
+            Some(follows_from) => {
+                let view = ReferenceView::new(follows_from, self.ids.trace, self.ids.parent);
+                parent.reference(view);
+                List::new(1, parent.bytes())
+            }
+            None => List::new(self.draft.reference_count, self.draft.references.bytes()),
+        };
+        to.list(5, 6, Some(references));
+        to.byte(0x15);
+        to.number(u64::from(self.flags) << 1);
+        to.byte(0x16);
+        to.number(zigzag(self.start_time_micros));
+        to.byte(0x16);
+        to.number(self.duration_micros << 1);
+        to.list_head(1, self.draft.tag_count);
+        to.at
+    }
+}
+
+/// The window for what precedes the tags: at most 10 bytes for each of ten numbers, a short name,
+/// and a few single bytes, which is less than half of it.
+const HEAD: usize = MAX_FIXED_BYTES;

@@ -1,0 +1,10 @@
+//! Where finished spans are written, and the account of what became of them.
+//!
+//! Walk step 6, on the application's thread: it lies below the spans, which know of no reporter, and
+//! below the reporter, whose thread takes full buffers from it and says what became of them.
+
+mod shards;
+mod trim;
+
+pub(crate) use self::shards::{Buffer, Outcome, Shards, room_in};
+pub(crate) use self::trim::to_fit;

@@ -1,0 +1,71 @@
+//! Tags on their way from a sampler to a span.
+
+use std::cell::Cell;
+
+use crate::encoding::{Scratch, ShortTags, ValueView};
+
+/// What a sampler gave to the span it was asked about, until it is known whether that is recorded:
+/// only then is there a record to write it to.
+#[derive(Debug, Default)]
+pub(crate) struct GivenTags {
+    /// The first of them, if they were encoded beforehand.
+    short: Option<ShortTags>,
+    /// The others.
+    more: Option<Scratch>,
+    count: usize,
+}
+
+thread_local! {
+    /// Memory that is used again for the tags of samplers that encode none beforehand.
+    static SPARE: Cell<Option<Scratch>> = const { Cell::new(None) };
+}
+
+impl GivenTags {
+    #[inline]
+    pub(super) fn extend_short(&mut self, tags: &ShortTags, count: usize) {
+        if self.count > 0 {
+            return self.extend(tags.bytes(), count);
+        }
+        self.short = Some(*tags);
+        self.count = count;
+    }
+
+    pub(super) fn extend(&mut self, tags: &[u8], count: usize) {
+        self.more().extend(tags);
+        self.count += count;
+    }
+
+    pub(super) fn set(&mut self, key: &str, value: &str) {
+        self.more().tag(key.as_bytes(), ValueView::Str(value.as_bytes()));
+        self.count += 1;
+    }
+
+    fn more(&mut self) -> &mut Scratch {
+        self.more.get_or_insert_with(|| {
+            let mut spare = SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default();
+            spare.clear();
+            spare
+        })
+    }
+
+    /// Appends them to a span's, and gives how many they are.
+    #[inline(always)]
+    pub(crate) fn append_to(&mut self, tags: &mut Scratch) -> usize {
+        if let Some(short) = &self.short {
+            tags.extend_short(short);
+        }
+        if self.more.is_some() {
+            self.append_more(tags);
+        }
+        self.count
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn append_more(&mut self, tags: &mut Scratch) {
+        if let Some(more) = self.more.take() {
+            tags.extend(more.bytes());
+            let _ = SPARE.try_with(|spare| spare.set(Some(more)));
+        }
+    }
+}

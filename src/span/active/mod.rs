@@ -1,0 +1,10 @@
+//! The active span: the parent of spans that are started without one.
+//!
+//! It belongs to a thread in synchronous code, and to a future in asynchronous code.
+
+mod future;
+mod scope;
+
+pub use self::future::{InSpan, TraceFutureExt, wrap};
+pub use self::scope::Scope;
+pub(super) use self::scope::{active, is_any_active, with_active};

@@ -1,0 +1,244 @@
+//! The record of a live span, and the pool that makes the next one free.
+//!
+//! Walk steps 3 to 5. A record is taken from the calling thread's pool, filled while the span lives,
+//! and given back when its last handle is gone, so that in steady state nothing is allocated.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::pool;
+use super::state::{SAMPLED, TraceState};
+use crate::clock::Clock;
+use crate::encoding::{Draft, Finished, Ids, cut};
+use crate::span::context::{Baggage, SpanContext};
+use crate::span::core::{Core, CoreRef};
+use crate::span::{TagValue, late};
+
+/// A live span. What does not change while it lives lies beside the lock, the rest behind it.
+#[derive(Debug, Default)]
+pub(crate) struct SpanInner {
+    /// None while it lies in a pool.
+    pub(crate) core: Option<Arc<CoreRef>>,
+    pub(crate) ids: Ids,
+    /// What the trace's spans in this process share.
+    pub(crate) state: Arc<TraceState>,
+    /// The record's own state while it uses that of another span; kept to be used again.
+    own: Option<Arc<TraceState>>,
+    /// Whether the body has baggage: most spans have none, and their children need no lock then.
+    pub(crate) has_baggage: AtomicBool,
+    pub(crate) body: Mutex<Body>,
+}
+
+/// What changes while a span lives.
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    pub(crate) draft: Draft,
+    /// When it began.
+    pub(crate) start: Start,
+    pub(crate) finished: bool,
+    pub(crate) baggage: Option<Arc<Baggage>>,
+}
+
+/// When a span began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Start {
+    /// It began unrecorded: nobody looked at the clock.
+    #[default]
+    Unknown,
+    /// At a monotonic count, and in nanoseconds since the Unix epoch.
+    Read { count: u64, wall: i64 },
+    /// The caller said when, in nanoseconds since the Unix epoch.
+    Given { wall: i64 },
+}
+
+impl SpanInner {
+    /// Whether the trace began in this process with this very span.
+    pub(in crate::span) fn is_local_root(&self) -> bool {
+        self.own.is_none()
+    }
+
+    /// Begins a state of its own.
+    #[inline]
+    pub(crate) fn begin_state(&mut self, flags: u8) {
+        self.leave_state();
+        if Arc::strong_count(&self.state) == 1 {
+            self.state.reset(flags);
+        } else {
+            // A context of the record's last life is still held somewhere.
+            self.state = Arc::new(TraceState::with_flags(flags));
+        }
+    }
+
+    /// Shares the state of another span.
+    #[inline]
+    pub(in crate::span) fn join_state(&mut self, state: Arc<TraceState>) {
+        let own = std::mem::replace(&mut self.state, state);
+        if self.own.is_none() {
+            self.own = Some(own);
+        }
+    }
+
+    /// Goes back to its own state.
+    #[inline]
+    pub(in crate::span) fn leave_state(&mut self) {
+        if let Some(own) = self.own.take() {
+            self.state = own;
+        }
+    }
+
+    pub(crate) fn context(&self) -> SpanContext {
+        SpanContext {
+            trace_id: self.ids.trace,
+            span_id: self.ids.span,
+            parent_id: self.ids.parent,
+            flags: 0,
+            remote: false,
+            decided: false,
+            state: Some(Arc::clone(&self.state)),
+            baggage: self.baggage(),
+            debug_id: None,
+        }
+    }
+
+    /// Gives the span baggage while nobody else has it.
+    #[inline]
+    pub(in crate::span) fn set_baggage(&mut self, baggage: Option<Arc<Baggage>>) {
+        *self.has_baggage.get_mut() = baggage.is_some();
+        self.body.get_mut().baggage = baggage;
+    }
+
+    #[inline]
+    pub(crate) fn baggage(&self) -> Option<Arc<Baggage>> {
+        if self.has_baggage.load(Ordering::Acquire) {
+            self.body.lock().baggage.clone()
+        } else {
+            None
+        }
+    }
+
+    /// Finishes the span through its last handle, without a lock.
+    #[inline]
+    pub(crate) fn finish_alone(&mut self) {
+        let Some(core) = &self.core else { return };
+        if self.state.is_undecided() {
+            late::finishing(self, core);
+        }
+        if !self.body.get_mut().finish(core, &self.ids, &self.state, None) {
+            core.report_closed();
+        }
+    }
+
+    /// Finishes the span with the body locked. `end` is nanoseconds since the Unix epoch.
+    /// False if the tracer had been closed, which is to be reported when the lock is gone.
+    #[inline]
+    pub(crate) fn finish_locked(&self, core: &CoreRef, body: &mut Body, end: Option<i64>) -> bool {
+        body.finish(core, &self.ids, &self.state, end)
+    }
+}
+
+impl Body {
+    /// Counts the span as finished, and writes it to the sink if it is sampled. False if that was
+    /// closed.
+    #[inline]
+    fn finish(&mut self, core: &CoreRef, ids: &Ids, state: &TraceState, end: Option<i64>) -> bool {
+        self.finished = true;
+        let flags = state.flags();
+        if flags & SAMPLED == 0 {
+            core.count_not_sampled();
+            return true;
+        }
+        let (start_nanos, duration) = self.times(core, state, end);
+        core.sink.accept(
+            pool::lane(),
+            Finished {
+                ids,
+                flags,
+                start_time_micros: start_nanos / 1000,
+                duration_micros: duration / 1000,
+                draft: &self.draft,
+            },
+        )
+    }
+
+    /// Start and duration in nanoseconds. The duration is never negative.
+    #[inline]
+    fn times(&self, core: &Core, state: &TraceState, end: Option<i64>) -> (i64, u64) {
+        if let (Start::Read { count, wall }, None) = (self.start, end) {
+            return (wall, core.clock.monotonic_nanos().saturating_sub(count));
+        }
+        self.unusual_times(core, state, end)
+    }
+
+    #[cold]
+    fn unusual_times(&self, core: &Core, state: &TraceState, end: Option<i64>) -> (i64, u64) {
+        let now = || core.anchor.wall(core.clock.monotonic_nanos());
+        let start = match self.start {
+            Start::Read { wall, .. } | Start::Given { wall } => wall,
+            // What is known is when recording was forced.
+            Start::Unknown => match state.forced_at() {
+                0 => now(),
+                forced => core.anchor.wall(forced),
+            },
+        };
+        (start, end.unwrap_or_else(now).saturating_sub(start).max(0).cast_unsigned())
+    }
+
+    /// Lets the span begin now.
+    #[inline]
+    pub(crate) fn start_now(&mut self, core: &Core) {
+        let count = core.clock.monotonic_nanos();
+        self.start_at(core, count);
+    }
+
+    /// Lets the span begin at a monotonic count.
+    #[inline]
+    pub(crate) fn start_at(&mut self, core: &Core, count: u64) {
+        self.start = Start::Read { count, wall: core.anchor.wall(count) };
+    }
+
+    /// The wall time at a monotonic count, consistent with the span's start: the same anchor, so
+    /// that logs lie within the span even if the wall clock was stepped meanwhile.
+    #[inline]
+    pub(crate) fn wall(&self, core: &Core, now: u64) -> i64 {
+        match self.start {
+            Start::Read { count, wall } => wall.wrapping_add(now.wrapping_sub(count).cast_signed()),
+            _ => core.anchor.wall(now),
+        }
+    }
+
+    /// Appends a tag, its value cut to `max_bytes`.
+    #[inline]
+    pub(crate) fn tag(&mut self, key: &str, value: TagValue<'_>, max_bytes: usize) {
+        let (key, draft) = (key.as_bytes(), &mut self.draft);
+        match value {
+            TagValue::Str(text) => draft.tags.tag_text(key, cut(text, max_bytes).as_bytes()),
+            TagValue::Bool(truth) => draft.tags.tag_bool(key, truth),
+            TagValue::I64(number) => draft.tags.tag_long(key, number),
+            TagValue::U64(number) => draft.tags.tag_long(key, number.cast_signed()),
+            TagValue::F64(double) => draft.tags.tag_double(key, double),
+            TagValue::Bytes(bytes) => {
+                draft.tags.tag_bytes(key, &bytes[..bytes.len().min(max_bytes)]);
+            }
+        }
+        draft.tag_count += 1;
+    }
+
+    /// Forgets all but the memory.
+    #[inline]
+    pub(in crate::span) fn clear(&mut self) {
+        self.draft.clear();
+        self.start = Start::Unknown;
+        self.baggage = None;
+    }
+}
+
+impl Drop for SpanInner {
+    fn drop(&mut self) {
+        // Only where the last two handles went at the same moment, and each saw the other.
+        if !self.body.get_mut().finished {
+            self.finish_alone();
+        }
+    }
+}

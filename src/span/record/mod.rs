@@ -1,0 +1,12 @@
+//! What lies behind the handles on a span: its record, what its trace shares, and memory used again.
+
+mod inner;
+mod light;
+mod pool;
+mod state;
+
+pub(super) use self::inner::{Body, SpanInner, Start};
+pub(super) use self::light::Light;
+pub(crate) use self::pool::lane;
+pub(super) use self::pool::{end, take};
+pub(crate) use self::state::{DEBUG, FIREHOSE, SAMPLED, TraceState};

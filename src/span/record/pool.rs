@@ -1,0 +1,114 @@
+//! Records that are used again: each thread has some, and what it has too many of goes around.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use super::inner::SpanInner;
+
+/// The records of a thread.
+struct Pool {
+    /// The one that was given back last: where spans follow one another it serves them all.
+    last: Cell<Option<Arc<SpanInner>>>,
+    others: RefCell<Vec<Arc<SpanInner>>>,
+}
+
+thread_local! {
+    static POOL: Pool =
+        const { Pool { last: Cell::new(None), others: RefCell::new(Vec::new()) } };
+    static LANE: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Records that threads had no room for, or will have need of: spans are often finished on another
+/// thread than they were started on.
+static SHARED: Mutex<Vec<Arc<SpanInner>>> = Mutex::new(Vec::new());
+
+/// Records a thread keeps; when it has more, half of them go to the shared pool, and when it has
+/// none it takes as many from there.
+const POOL_RECORDS: usize = 64;
+const SHARED_RECORDS: usize = 1024;
+
+/// A record that holds more than this is not kept: one huge span must not hold memory for ever.
+const MAX_HELD_BYTES: usize = 16 * 1024;
+
+/// The number of the calling thread, by which it chooses its counters and its buffer.
+#[inline]
+pub(crate) fn lane() -> usize {
+    let lane = LANE.try_with(Cell::get).unwrap_or(0);
+    if lane == usize::MAX { next_lane() } else { lane }
+}
+
+#[cold]
+fn next_lane() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let lane = NEXT.fetch_add(1, Ordering::Relaxed);
+    let _ = LANE.try_with(|cell| cell.set(lane));
+    lane
+}
+
+/// Takes a record from the pool, or makes one.
+#[inline]
+pub(in crate::span) fn take() -> Arc<SpanInner> {
+    POOL.try_with(|pool| pool.last.take()).ok().flatten().unwrap_or_else(take_other)
+}
+
+#[inline(never)]
+fn take_other() -> Arc<SpanInner> {
+    let pooled = POOL.try_with(|pool| {
+        let mut others = pool.others.try_borrow_mut().ok()?;
+        if others.is_empty() {
+            let mut shared = SHARED.lock();
+            let keep = shared.len().saturating_sub(POOL_RECORDS / 2);
+            others.extend(shared.drain(keep..));
+        }
+        others.pop()
+    });
+    pooled.ok().flatten().unwrap_or_else(|| {
+        let mut inner = SpanInner::default();
+        inner.body.get_mut().finished = true;
+        Arc::new(inner)
+    })
+}
+
+/// Ends a span through one of its handles. The last one finishes it, if that was not done, and gives
+/// its record back for the next one.
+#[inline(never)]
+pub(in crate::span) fn end(mut record: Arc<SpanInner>) {
+    let Some(inner) = Arc::get_mut(&mut record) else { return };
+    if !inner.body.get_mut().finished {
+        inner.finish_alone();
+    }
+    inner.core = None;
+    inner.leave_state();
+    *inner.has_baggage.get_mut() = false;
+    let body = inner.body.get_mut();
+    body.clear();
+    if body.draft.held_bytes() > MAX_HELD_BYTES {
+        return;
+    }
+    let _ = POOL.try_with(|pool| {
+        if let Some(other) = pool.last.replace(Some(record)) {
+            give_back(pool, other);
+        }
+    });
+}
+
+#[inline(never)]
+fn give_back(pool: &Pool, record: Arc<SpanInner>) {
+    let Ok(mut others) = pool.others.try_borrow_mut() else { return };
+    if others.len() >= POOL_RECORDS {
+        spill(&mut others);
+    }
+    others.push(record);
+}
+
+#[cold]
+fn spill(pool: &mut Vec<Arc<SpanInner>>) {
+    let mut spilled = pool.split_off(POOL_RECORDS / 2);
+    let mut shared = SHARED.lock();
+    let room = SHARED_RECORDS.saturating_sub(shared.len());
+    spilled.truncate(room);
+    shared.append(&mut spilled);
+}

@@ -1,0 +1,112 @@
+//! What the spans of one trace share within this process: its flags.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Recorded.
+pub(crate) const SAMPLED: u8 = 1;
+/// Recorded because somebody asked for it.
+pub(crate) const DEBUG: u8 = 2;
+/// Not to be indexed.
+pub(crate) const FIREHOSE: u8 = 8;
+
+/// A sampler will be asked again. Not one of the flags that leave the process.
+const UNDECIDED: u32 = 0x100;
+
+/// Tags and logs are kept if any of these bits is set.
+const RECORDING: u32 = SAMPLED as u32 | UNDECIDED;
+
+/// The flags of a trace's local part. Changing them on one span changes them for all, so that
+/// `sampling.priority` set deep down also saves the spans above.
+///
+/// # Source
+///
+/// `samplingState` in jaeger-client-go, `span_context.go`.
+#[derive(Debug, Default)]
+pub(crate) struct TraceState {
+    bits: AtomicU32,
+    /// When recording was forced on a trace that had begun unrecorded; 0 if it was not.
+    forced_at: AtomicU64,
+    /// What samplers that defer remember about the trace.
+    memory: AtomicU64,
+}
+
+impl TraceState {
+    /// Begins anew.
+    #[inline]
+    pub(crate) fn reset(&self, flags: u8) {
+        self.bits.store(u32::from(flags), Ordering::Relaxed);
+        self.forced_at.store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn with_flags(flags: u8) -> Self {
+        Self { bits: AtomicU32::new(u32::from(flags)), ..Self::default() }
+    }
+
+    #[inline]
+    fn bits(&self) -> u32 {
+        self.bits.load(Ordering::Relaxed)
+    }
+
+    /// The flags that leave the process.
+    #[inline]
+    pub(crate) fn flags(&self) -> u8 {
+        let [flags, ..] = self.bits().to_le_bytes();
+        flags
+    }
+
+    #[inline]
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.bits() & u32::from(SAMPLED) != 0
+    }
+
+    /// Whether tags and logs are kept: it is sampled, or may yet be.
+    #[inline]
+    pub(crate) fn is_recording(&self) -> bool {
+        self.bits() & RECORDING != 0
+    }
+
+    /// Whether it is sampled, and the sampler is not to be asked again.
+    #[inline]
+    pub(crate) fn is_surely_sampled(&self) -> bool {
+        self.bits() & RECORDING == u32::from(SAMPLED)
+    }
+
+    /// Whether the sampler is to be asked again.
+    #[inline]
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.bits() & UNDECIDED != 0
+    }
+
+    /// Notes whether the sampler is to be asked again.
+    pub(crate) fn set_undecided(&self, undecided: bool) {
+        if undecided {
+            self.bits.fetch_or(UNDECIDED, Ordering::Relaxed);
+        } else {
+            self.bits.fetch_and(!UNDECIDED, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn add(&self, flags: u8) {
+        self.bits.fetch_or(u32::from(flags), Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove(&self, flags: u8) {
+        self.bits.fetch_and(!u32::from(flags), Ordering::Relaxed);
+    }
+
+    /// Starts recording at the monotonic time `now`.
+    pub(crate) fn force(&self, flags: u8, now: u64) {
+        let _ = self.forced_at.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        self.add(flags);
+    }
+
+    /// When recording was forced, if it was.
+    pub(crate) fn forced_at(&self) -> u64 {
+        self.forced_at.load(Ordering::Relaxed)
+    }
+
+    /// What samplers remember, 64 bits.
+    pub(crate) fn memory(&self) -> &AtomicU64 {
+        &self.memory
+    }
+}

@@ -1,0 +1,205 @@
+//! How a span comes into a trace: it begins one, or joins one that is there.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::builder::WithoutTrace;
+use super::context::SpanContext;
+use super::core::{Core, CoreRef};
+use super::record::{self, DEBUG, FIREHOSE, Light, SAMPLED, SpanInner, Start};
+
+use super::{Span, TagValue, active};
+use crate::encoding::{Scratch, ShortTags};
+use crate::id::{self, SpanId, TraceId};
+use crate::sampler::{ById, Decision, GivenTags, NewSpan, SAMPLER_TAGS};
+
+/// How a span came into its trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It began the trace.
+    Trace,
+    /// It joined one that is there in this process or came from another.
+    Joined,
+}
+
+/// Starts a span that has a name and nothing else, which most spans do: what a builder carries
+/// costs more to move than such a span does.
+#[inline]
+pub(crate) fn plain(core: &Arc<CoreRef>, name: impl Into<Cow<'static, str>>) -> Span {
+    if active::is_any_active() || core.unusual {
+        return built(core, name.into());
+    }
+    core.count_started();
+    let trace_id = TraceId::new(core.next_high(), id::random_id());
+    match core.sampler.decide_by_id(trace_id).answer() {
+        ById::No => match name.into() {
+            Cow::Borrowed(name) => Span::light(Light::new(Arc::clone(core), trace_id, name)),
+            name => root(core, trace_id, name, 0, Tags::None),
+        },
+        ById::Yes(tags) => root(core, trace_id, name.into(), SAMPLED, Tags::Short(tags)),
+        ById::Ask => asked(core, trace_id, name.into()),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn built(core: &Arc<CoreRef>, name: Cow<'static, str>) -> Span {
+    super::SpanBuilder::new(core, name).start()
+}
+
+/// The first span of a trace whose sampler wants to know more than the id.
+#[inline(never)]
+fn asked(core: &Arc<CoreRef>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
+    let mut given = GivenTags::default();
+    let flags = flags_of(decide(core, trace_id, &name, &mut given));
+    match name {
+        Cow::Borrowed(name) if flags == 0 => {
+            Span::light(Light::new(Arc::clone(core), trace_id, name))
+        }
+        name => root(core, trace_id, name, flags, Tags::Given(&mut given)),
+    }
+}
+
+/// The first span of a trace, with a record.
+#[inline]
+fn root(
+    core: &Arc<CoreRef>,
+    trace_id: TraceId,
+    name: Cow<'static, str>,
+    flags: u8,
+    tags: Tags<'_>,
+) -> Span {
+    let mut record = record::take();
+    if let Some(inner) = Arc::get_mut(&mut record) {
+        inner.core = Some(Arc::clone(core));
+        inner.begin_state(flags);
+        inner.ids.trace = trace_id;
+        inner.ids.span = SpanId::new(trace_id.low());
+        inner.ids.parent = SpanId::NONE;
+        let body = inner.body.get_mut();
+        body.finished = false;
+        body.draft.name = name;
+        if flags != 0 {
+            body.draft.tag_count = tags.append_to(&mut body.draft.tags);
+            body.start_now(core);
+        }
+    }
+    Span::recorded(record)
+}
+
+/// The tags of a sampler.
+enum Tags<'a> {
+    None,
+    Short(&'a ShortTags),
+    Given(&'a mut GivenTags),
+}
+
+impl Tags<'_> {
+    /// Appends them to a span's, and gives how many they are.
+    #[inline(always)]
+    fn append_to(self, tags: &mut Scratch) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Short(short) => {
+                tags.extend_short(short);
+                SAMPLER_TAGS
+            }
+            Self::Given(given) => given.append_to(tags),
+        }
+    }
+}
+
+#[inline(never)]
+fn decide(core: &Core, trace_id: TraceId, name: &str, given: &mut GivenTags) -> Decision {
+    let max = core.max_tag_value_bytes;
+    core.sampler.on_create_span(&mut NewSpan::new(trace_id, name, given, max, &core.clock))
+}
+
+#[inline]
+fn flags_of(decision: Decision) -> u8 {
+    match (decision.sample, decision.firehose) {
+        (false, _) => 0,
+        (true, false) => SAMPLED,
+        (true, true) => SAMPLED | FIREHOSE,
+    }
+}
+
+/// Begins a trace, perhaps with the debug id and decision of a context that has no trace.
+#[inline]
+pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&WithoutTrace>) -> Begun {
+    // First, so that a sampler that panics leaves nothing of the record's last life to report.
+    inner.begin_state(0);
+    let low = core.next_id();
+    inner.ids.trace = TraceId::new(core.next_high(), low);
+    inner.ids.span = SpanId::new(low);
+    inner.ids.parent = SpanId::NONE;
+    let draft = &mut inner.body.get_mut().draft;
+    let mut given = GivenTags::default();
+    let by_id = match from.and_then(|from| from.decided) {
+        Some(_) => ById::No,
+        // It is asked when the span is there.
+        None if core.may_defer => ById::No,
+        None => core.sampler.decide_by_id(inner.ids.trace).answer(),
+    };
+    let (mut flags, tags) = match by_id {
+        ById::No => (0, Tags::None),
+        ById::Yes(tags) => (SAMPLED, Tags::Short(tags)),
+        ById::Ask => {
+            let decision = decide(core, inner.ids.trace, &draft.name, &mut given);
+            (flags_of(decision), Tags::Given(&mut given))
+        }
+    };
+    let sample = flags != 0;
+    // The sampler's tags come before those that the span was given.
+    let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
+    if let Some(decided) = from.and_then(|from| from.decided) {
+        flags |= decided;
+    }
+    if let Some(debug_id) = from.and_then(|from| from.debug_id.as_ref()) {
+        flags |= SAMPLED | DEBUG;
+        first
+            .tag(core.debug_tag.as_bytes(), TagValue::Str(debug_id).view(core.max_tag_value_bytes));
+        draft.tag_count += 1;
+    }
+    if sample {
+        draft.tag_count += tags.append_to(first);
+    }
+    inner.state.reset(flags);
+    Begun::Trace
+}
+
+/// Continues the trace of the parent that the record has adopted.
+#[inline]
+pub(super) fn child(inner: &mut SpanInner, core: &Core) -> Begun {
+    inner.ids.span = SpanId::new(core.next_id());
+    Begun::Joined
+}
+
+/// Lets the span begin now, if it is recorded. Last, so that what was done to start it is not part
+/// of it.
+#[inline]
+pub(super) fn recording(inner: &mut SpanInner, core: &Core) {
+    let recording = inner.state.is_recording();
+    let body = inner.body.get_mut();
+    if !recording {
+        body.draft.forget_tags();
+    } else if matches!(body.start, Start::Unknown) {
+        body.start_now(core);
+    }
+}
+
+/// Takes a context as the span's own.
+#[cold]
+pub(super) fn as_itself(inner: &mut SpanInner, itself: SpanContext) -> Begun {
+    let parent = (inner.ids.trace, inner.ids.parent);
+    inner.body.get_mut().draft.spell_out_parent(parent);
+    inner.ids.trace = itself.trace_id;
+    inner.ids.span = itself.span_id;
+    inner.ids.parent = itself.parent_id;
+    inner.set_baggage(itself.baggage);
+    match itself.state {
+        Some(state) => inner.join_state(state),
+        None => inner.begin_state(itself.flags),
+    }
+    Begun::Joined
+}

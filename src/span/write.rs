@@ -1,0 +1,245 @@
+//! What is written to a live span: tags, logs, and the tag that decides on its trace.
+//!
+//! Walk step 4. Each usual thing has a way without a call; what is not usual goes another.
+
+use std::sync::atomic::Ordering;
+
+use parking_lot::MutexGuard;
+
+use super::core::Core;
+use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start};
+use super::{Span, TagValue, late};
+use crate::clock::Clock;
+use crate::diag::Cause;
+
+impl Span {
+    // One function for each usual kind: what is inlined where a tag is set stays small, and the kind
+    // need not be found out again. What is not usual is left to `tag_of_any`, so that these need no
+    // registers for it.
+
+    pub(super) fn tag_of_text(&self, key: &str, text: &str) {
+        let Some(inner) = self.sampled_record() else {
+            return self.unsampled_tag(key, TagValue::Str(text));
+        };
+        let Some(core) = &inner.core else { return };
+        if key.len() == SAMPLING_PRIORITY.len() || text.len() > core.max_tag_value_bytes {
+            return self.slow_tag_of_text(key, text, None);
+        }
+        let Some(mut body) = inner.body.try_lock() else {
+            return self.slow_tag_of_text(key, text, None);
+        };
+        if body.finished || !body.draft.tags.try_tag_text(key.as_bytes(), text.as_bytes()) {
+            return self.slow_tag_of_text(key, text, Some(body));
+        }
+        body.draft.tag_count += 1;
+    }
+
+    pub(super) fn tag_of_bool(&self, key: &str, truth: bool) {
+        let Some(inner) = self.sampled_record() else {
+            return self.unsampled_tag(key, TagValue::Bool(truth));
+        };
+        if key.len() == SAMPLING_PRIORITY.len() {
+            return self.slow_tag_of_bool(key, truth, None);
+        }
+        let Some(mut body) = inner.body.try_lock() else {
+            return self.slow_tag_of_bool(key, truth, None);
+        };
+        if body.finished || !body.draft.tags.try_tag_bool(key.as_bytes(), truth) {
+            return self.slow_tag_of_bool(key, truth, Some(body));
+        }
+        body.draft.tag_count += 1;
+    }
+
+    pub(super) fn tag_of_long(&self, key: &str, number: i64) {
+        if key.len() == SAMPLING_PRIORITY.len() {
+            // Perhaps it acts, and then on any span.
+            return self.slow_tag_of_long(key, number, None);
+        }
+        let Some(inner) = self.sampled_record() else {
+            return self.unsampled_tag(key, TagValue::I64(number));
+        };
+        let Some(mut body) = inner.body.try_lock() else {
+            return self.slow_tag_of_long(key, number, None);
+        };
+        if body.finished || !body.draft.tags.try_tag_long(key.as_bytes(), number) {
+            return self.slow_tag_of_long(key, number, Some(body));
+        }
+        body.draft.tag_count += 1;
+    }
+
+    // The slow ways take the lock with them: giving it back before the call would cost the fast
+    // ways registers.
+
+    #[cold]
+    #[inline(never)]
+    fn slow_tag_of_text(&self, key: &str, text: &str, locked: Option<MutexGuard<'_, Body>>) {
+        drop(locked);
+        self.tag_of_any(key, TagValue::Str(text));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn slow_tag_of_bool(&self, key: &str, truth: bool, locked: Option<MutexGuard<'_, Body>>) {
+        drop(locked);
+        self.tag_of_any(key, TagValue::Bool(truth));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn slow_tag_of_long(&self, key: &str, number: i64, locked: Option<MutexGuard<'_, Body>>) {
+        drop(locked);
+        self.tag_of_any(key, TagValue::I64(number));
+    }
+
+    #[inline(never)]
+    pub(super) fn tag_of_any(&self, key: &str, value: TagValue<'_>) {
+        if key == SAMPLING_PRIORITY {
+            return self.priority(value);
+        }
+        if let Some(inner) = self.recording_record()
+            && let (true, Some(core)) = (inner.state.is_undecided(), &inner.core)
+        {
+            late::tag_set(inner, core, key, value.view(usize::MAX));
+        }
+        self.recording("set_tag", |body, core| body.tag(key, value, core.max_tag_value_bytes));
+    }
+
+    /// A tag of a span that is not sampled, or may yet be.
+    fn unsampled_tag(&self, key: &str, value: TagValue<'_>) {
+        if self.recording_record().is_some() {
+            self.tag_of_any(key, value);
+        }
+    }
+
+    /// The record of a span that is sampled, and whose sampler is not asked again.
+    #[inline(always)]
+    fn sampled_record(&self) -> Option<&SpanInner> {
+        self.record_there().filter(|inner| inner.state.is_surely_sampled()).map(|inner| &**inner)
+    }
+
+    /// The record of a span whose tags and logs are kept.
+    #[inline(always)]
+    fn recording_record(&self) -> Option<&SpanInner> {
+        self.record_there().filter(|inner| inner.state.is_recording()).map(|inner| &**inner)
+    }
+
+    #[cold]
+    fn priority(&self, value: TagValue<'_>) {
+        let Some((inner, core)) = self.parts() else { return };
+        set_priority(inner, core, value);
+    }
+
+    /// Writes to the body of a span whose tags and logs are kept.
+    #[inline(always)]
+    fn recording(&self, call: &'static str, write: impl FnOnce(&mut Body, &Core)) {
+        let Some(inner) = self.recording_record() else { return };
+        let Some(core) = &inner.core else { return };
+        let mut body = inner.body.lock();
+        if body.finished {
+            drop(body);
+            misused(core, call);
+        } else {
+            write(&mut body, core);
+        }
+    }
+
+    pub(super) fn log_now(&self, fields: &[(&str, TagValue<'_>)]) {
+        let Some(inner) = self.recording_record() else { return };
+        let Some(core) = &inner.core else { return };
+        let now = core.clock.monotonic_nanos();
+        let Some(mut body) = inner.body.try_lock() else { return self.slow_log(fields, None) };
+        let at = body.wall(core, now);
+        if body.finished || !body.try_log(at, fields) {
+            self.slow_log(fields, Some(body));
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn slow_log(&self, fields: &[(&str, TagValue<'_>)], locked: Option<MutexGuard<'_, Body>>) {
+        drop(locked);
+        self.log_with(None, fields);
+    }
+
+    pub(super) fn log_with(&self, at: Option<i64>, fields: &[(&str, TagValue<'_>)]) -> &Self {
+        self.recording("log", |body, core| body.log(core, at, fields));
+        self
+    }
+}
+
+impl Body {
+    /// Appends a log if its fields are short and few, and there is room for them. Otherwise false.
+    #[inline(always)]
+    fn try_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) -> bool {
+        let logs = &mut self.draft.logs;
+        let before = logs.len();
+        let written = logs.try_log_head(at / 1000, fields.len())
+            && fields.iter().all(|(key, value)| {
+                let key = key.as_bytes();
+                match *value {
+                    TagValue::Str(text) => logs.try_tag_text(key, text.as_bytes()),
+                    TagValue::I64(number) => logs.try_tag_long(key, number),
+                    TagValue::Bool(truth) => logs.try_tag_bool(key, truth),
+                    _ => false,
+                }
+            })
+            && logs.try_stop();
+        if !written {
+            logs.truncate(before);
+            return false;
+        }
+        self.draft.log_count += 1;
+        true
+    }
+
+    /// Appends a log. Fields are never cut, as in Go; a span that gets too large is trimmed whole.
+    pub(super) fn log(&mut self, core: &Core, at: Option<i64>, fields: &[(&str, TagValue<'_>)]) {
+        let at = at.unwrap_or_else(|| self.wall(core, core.clock.monotonic_nanos()));
+        let logs = &mut self.draft.logs;
+        logs.log_head(at / 1000, fields.len());
+        for (key, value) in fields {
+            logs.tag(key.as_bytes(), value.view(usize::MAX));
+        }
+        logs.push(0);
+        self.draft.log_count += 1;
+    }
+}
+
+/// The tag that forces or stops recording.
+pub(crate) const SAMPLING_PRIORITY: &str = "sampling.priority";
+
+/// A `sampling.priority` of any number; anything else is ignored.
+fn priority_of(value: TagValue<'_>) -> Option<bool> {
+    match value {
+        TagValue::I64(number) => Some(number > 0),
+        TagValue::U64(number) => Some(number > 0),
+        TagValue::F64(number) if !number.is_nan() => Some(number > 0.0),
+        _ => None,
+    }
+}
+
+pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) {
+    let Some(force) = priority_of(value) else { return };
+    let mut body = inner.body.lock();
+    if body.finished {
+        drop(body);
+        return misused(core, "set_tag");
+    }
+    inner.state.set_undecided(false);
+    if !force {
+        // Both bits: a trace that keeps the debug bit would still be kept downstream.
+        return inner.state.remove(SAMPLED | DEBUG);
+    }
+    let now = core.clock.monotonic_nanos();
+    if matches!(body.start, Start::Unknown) {
+        body.start_at(core, now);
+    }
+    inner.state.force(SAMPLED | DEBUG, now);
+    body.tag(SAMPLING_PRIORITY, value, core.max_tag_value_bytes);
+}
+
+#[cold]
+pub(super) fn misused(core: &Core, call: &'static str) {
+    core.misused.fetch_add(1, Ordering::Relaxed);
+    core.diagnostics.error(Cause::Misused, || format!("{call} on a span after it was finished"));
+}
