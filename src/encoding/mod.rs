@@ -13,17 +13,17 @@ mod compact;
 mod cursor;
 mod draft;
 mod read;
-mod scratch;
 mod view;
 mod zipkin;
 
 pub use self::batch::{BatchView, ClientStats, ProcessView};
 pub(crate) use self::batch::{HEADER_MAX, TRAILER_MAX, write_header, write_trailer};
 pub(crate) use self::compact::MAX_FIXED_BYTES;
-pub(crate) use self::draft::{Draft, Finished, FollowsFrom, Ids};
+pub(crate) use self::draft::{
+    Draft, Finished, FollowsFrom, Ids, Scratch, ShortTags, Timestamp, cut,
+};
+pub use self::draft::{put_log, put_reference, put_tag};
 pub use self::read::DecodeError;
-pub(crate) use self::scratch::{Scratch, ShortTags, cut};
-pub use self::scratch::{put_log, put_reference, put_tag};
 pub(crate) use self::view::tags_of;
 pub use self::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};
 #[cfg(feature = "collector-http")]

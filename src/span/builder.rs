@@ -46,7 +46,7 @@ impl Parent for &Span {
         Some(Span::context(self))
     }
 
-    #[inline]
+    #[inline(always)]
     fn refer(self, span: &mut NewReference<'_>) {
         match self.record() {
             Some(record) => span.note_record(record),
@@ -87,13 +87,16 @@ pub struct SpanBuilder<'a> {
     /// moved at each of its steps.
     record: Arc<SpanInner>,
     candidate: Candidate,
+    /// Whether the candidate has a trace, which the span then joins.
+    joins: bool,
     ignore_active: bool,
-    rare: Option<Box<Rare>>,
+    /// Whether the record holds something of what few spans are started with.
+    rare: bool,
 }
 
-/// What few spans are started with.
+/// What few spans are started with. It lies in the record.
 #[derive(Debug, Default)]
-struct Rare {
+pub(super) struct Rare {
     itself: Option<SpanContext>,
     priority: Option<TagValue<'static>>,
     without_trace: WithoutTrace,
@@ -123,12 +126,13 @@ pub struct NewReference<'b> {
     follows_from: FollowsFrom,
     record: &'b mut Arc<SpanInner>,
     candidate: &'b mut Candidate,
-    rare: &'b mut Option<Box<Rare>>,
+    joins: &'b mut bool,
+    rare: &'b mut bool,
 }
 
 impl NewReference<'_> {
     /// Lists a context that has ids, and makes it the parent so far, if it is to be.
-    #[inline]
+    #[inline(always)]
     fn note(&mut self, context: Referred<'_>) {
         let Some(inner) = Arc::get_mut(self.record) else { return };
         let draft = &mut inner.body.get_mut().draft;
@@ -142,9 +146,11 @@ impl NewReference<'_> {
         }
         *self.candidate =
             if self.follows_from { Candidate::FollowsFrom } else { Candidate::ChildOf };
+        *self.joins = context.is_valid();
         context.adopt(inner);
     }
 
+    #[inline(never)]
     fn note_context(&mut self, context: SpanContext) {
         if context.is_empty() {
             return;
@@ -152,15 +158,17 @@ impl NewReference<'_> {
         if *self.candidate != Candidate::ChildOf {
             let debug_id = context.debug_id.clone();
             let decided = context.decided.then_some(context.flags);
-            if self.rare.is_some() || debug_id.is_some() || decided.is_some() {
-                let without_trace = WithoutTrace { debug_id, decided };
-                self.rare.get_or_insert_default().without_trace = without_trace;
+            if *self.rare || debug_id.is_some() || decided.is_some() {
+                *self.rare = true;
+                if let Some(rare) = rare_of(self.record) {
+                    rare.without_trace = WithoutTrace { debug_id, decided };
+                }
             }
         }
         self.note(Referred::Context(&context));
     }
 
-    #[inline]
+    #[inline(always)]
     fn note_record(&mut self, record: &SpanInner) {
         self.note(Referred::Record(record));
     }
@@ -193,13 +201,14 @@ impl Referred<'_> {
     /// Hands on to the record what a child has from its parent.
     #[inline(always)]
     fn adopt(self, inner: &mut SpanInner) {
-        (inner.ids.trace, inner.ids.parent) = self.ids();
         match self {
             Self::Record(record) => {
+                inner.ids.adopt(&record.ids);
                 inner.join_state(Arc::clone(&record.state));
                 inner.set_baggage(record.baggage());
             }
             Self::Context(context) => {
+                inner.ids.set(context.trace_id, SpanId::NONE, context.span_id);
                 inner.set_baggage(context.baggage.clone());
                 match &context.state {
                     Some(state) => inner.join_state(Arc::clone(state)),
@@ -217,17 +226,24 @@ impl<'a> SpanBuilder<'a> {
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.body.get_mut().draft.name = name;
         }
-        Self { core, record, candidate: Candidate::None, ignore_active: false, rare: None }
+        Self {
+            core,
+            record,
+            candidate: Candidate::None,
+            joins: false,
+            ignore_active: false,
+            rare: false,
+        }
     }
 
-    #[inline]
+    #[inline(always)]
     fn reference(&mut self, follows_from: FollowsFrom, to: impl Parent) {
-        let Self { record, candidate, rare, .. } = self;
-        to.refer(&mut NewReference { follows_from, record, candidate, rare });
+        let Self { record, candidate, joins, rare, .. } = self;
+        to.refer(&mut NewReference { follows_from, record, candidate, joins, rare });
     }
 
     /// Makes it a child: the parent waits for it. The first such reference is the parent.
-    #[inline]
+    #[inline(always)]
     pub fn child_of(mut self, parent: impl Parent) -> Self {
         self.reference(false, parent);
         self
@@ -248,7 +264,9 @@ impl<'a> SpanBuilder<'a> {
     /// `SelfRef` in jaeger-client-go, reference type 99.
     pub fn self_reference(mut self, context: impl Parent) -> Self {
         let itself = context.context().filter(SpanContext::is_valid);
-        self.rare.get_or_insert_default().itself = itself;
+        if let Some(rare) = self.rare() {
+            rare.itself = itself;
+        }
         self
     }
 
@@ -279,7 +297,14 @@ impl<'a> SpanBuilder<'a> {
             TagValue::F64(number) => TagValue::F64(number),
             _ => return,
         };
-        self.rare.get_or_insert_default().priority = Some(number);
+        if let Some(rare) = self.rare() {
+            rare.priority = Some(number);
+        }
+    }
+
+    fn rare(&mut self) -> Option<&mut Rare> {
+        self.rare = true;
+        rare_of(&mut self.record)
     }
 
     /// Lets the span begin at a moment given, in place of now.
@@ -293,18 +318,18 @@ impl<'a> SpanBuilder<'a> {
     /// Starts the span.
     #[inline]
     pub fn start(mut self) -> Span {
-        if self.rare.is_some() || self.core.may_defer {
+        if self.rare || self.core.may_defer {
             return self.start_rarely();
         }
         if self.candidate == Candidate::None && !self.ignore_active {
             self.refer_to_active();
         }
-        let Self { core, mut record, candidate, .. } = self;
+        let Self { core, mut record, joins, .. } = self;
         core.count_started();
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
             inner.body.get_mut().finished = false;
-            if candidate != Candidate::None && inner.ids.trace.is_valid() {
+            if joins {
                 start::child(inner, core);
             } else {
                 start::trace(inner, core, None);
@@ -318,20 +343,18 @@ impl<'a> SpanBuilder<'a> {
     #[cold]
     #[inline(never)]
     fn start_rarely(mut self) -> Span {
-        let rare = self.rare.take().map(|rare| *rare).unwrap_or_default();
+        let rare = rare_of(&mut self.record).map(std::mem::take).unwrap_or_default();
         if self.candidate == Candidate::None && rare.itself.is_none() && !self.ignore_active {
             self.refer_to_active();
         }
-        let Self { core, mut record, candidate, .. } = self;
+        let Self { core, mut record, joins, .. } = self;
         core.count_started();
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
             inner.body.get_mut().finished = false;
             let begun = match rare.itself {
                 Some(itself) => start::as_itself(inner, itself),
-                None if candidate != Candidate::None && inner.ids.trace.is_valid() => {
-                    start::child(inner, core)
-                }
+                None if joins => start::child(inner, core),
                 None => start::trace(inner, core, Some(&rare.without_trace)),
             };
             let decided = rare.without_trace.decided.is_some();
@@ -350,8 +373,9 @@ impl<'a> SpanBuilder<'a> {
     fn refer_to_active(&mut self) {
         if active::is_any_active() {
             let core = self.core;
-            let Self { record, candidate, rare, .. } = self;
-            let mut reference = NewReference { follows_from: false, record, candidate, rare };
+            let Self { record, candidate, joins, rare, .. } = self;
+            let mut reference =
+                NewReference { follows_from: false, record, candidate, joins, rare };
             active::with_active(|span| {
                 if span.belongs_to(core) {
                     span.refer(&mut reference);
@@ -359,4 +383,11 @@ impl<'a> SpanBuilder<'a> {
             });
         }
     }
+}
+
+/// What few spans are started with, in a record that nobody else has.
+fn rare_of(record: &mut Arc<SpanInner>) -> Option<&mut Rare> {
+    let body = Arc::get_mut(record)?.body.get_mut();
+    body.draft.extras = true;
+    Some(body.rare.get_or_insert_default())
 }

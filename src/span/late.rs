@@ -76,6 +76,7 @@ fn ask(
         let first = before_others && draft.tag_count > 0;
         let tags = if first { &mut draft.first_tags } else { &mut draft.tags };
         draft.tag_count += given.append_to(tags);
+        draft.extras |= first;
         inner.state.add(if decision.firehose { SAMPLED | FIREHOSE } else { SAMPLED });
     }
     if !decision.retryable {

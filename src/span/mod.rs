@@ -15,6 +15,7 @@ mod write;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -65,19 +66,20 @@ use crate::encoding::cut;
 pub struct Span {
     /// None if it is light, and while it is being dropped.
     record: Option<Arc<SpanInner>>,
-    /// None if it has a record from the start.
-    light: Option<Light>,
+    /// None if it has a record from the start. What is there is taken out by the span's own drop; the
+    /// wrapper keeps the compiler from looking for it once more for every span.
+    light: ManuallyDrop<Option<Light>>,
 }
 
 impl Span {
     #[inline]
     pub(crate) fn recorded(record: Arc<SpanInner>) -> Self {
-        Self { record: Some(record), light: None }
+        Self { record: Some(record), light: ManuallyDrop::new(None) }
     }
 
     #[inline]
     fn light(light: Light) -> Self {
-        Self { record: None, light: Some(light) }
+        Self { record: None, light: ManuallyDrop::new(Some(light)) }
     }
 
     /// The record, made now if there is none; none if the span was finished before.
@@ -197,6 +199,7 @@ impl Span {
         let before = body.baggage.take();
         let overrides = before.as_ref().and_then(|b| b.get(key)).is_some_and(|v| !v.is_empty());
         body.baggage = Baggage::with(before.as_deref(), key, kept);
+        body.draft.extras = true;
         inner.has_baggage.store(body.baggage.is_some(), Ordering::Release);
         if inner.state.is_recording() {
             let all = [
@@ -299,7 +302,7 @@ impl Span {
 
 impl Clone for Span {
     fn clone(&self) -> Self {
-        Self { record: self.to_record(), light: None }
+        Self { record: self.to_record(), light: ManuallyDrop::new(None) }
     }
 }
 
@@ -308,6 +311,8 @@ impl Drop for Span {
     fn drop(&mut self) {
         if let Some(record) = self.record.take() {
             record::end(record);
+        } else {
+            drop(self.light.take());
         }
     }
 }

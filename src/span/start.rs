@@ -73,14 +73,13 @@ fn root(
     if let Some(inner) = Arc::get_mut(&mut record) {
         inner.core = Some(Arc::clone(core));
         inner.begin_state(flags);
-        inner.ids.trace = trace_id;
-        inner.ids.span = SpanId::new(trace_id.low());
-        inner.ids.parent = SpanId::NONE;
+        inner.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
         let body = inner.body.get_mut();
         body.finished = false;
         body.draft.name = name;
         if flags != 0 {
             body.draft.tag_count = tags.append_to(&mut body.draft.tags);
+            inner.ids.encode_all();
             body.start_now(core);
         }
     }
@@ -130,9 +129,7 @@ pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&WithoutTra
     // First, so that a sampler that panics leaves nothing of the record's last life to report.
     inner.begin_state(0);
     let low = core.next_id();
-    inner.ids.trace = TraceId::new(core.next_high(), low);
-    inner.ids.span = SpanId::new(low);
-    inner.ids.parent = SpanId::NONE;
+    inner.ids.set(TraceId::new(core.next_high(), low), SpanId::new(low), SpanId::NONE);
     let draft = &mut inner.body.get_mut().draft;
     let mut given = GivenTags::default();
     let by_id = match from.and_then(|from| from.decided) {
@@ -163,6 +160,7 @@ pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&WithoutTra
     }
     if sample {
         draft.tag_count += tags.append_to(first);
+        draft.extras |= draft.first_tags.len() > 0;
     }
     inner.state.reset(flags);
     Begun::Trace
@@ -183,7 +181,10 @@ pub(super) fn recording(inner: &mut SpanInner, core: &Core) {
     let body = inner.body.get_mut();
     if !recording {
         body.draft.forget_tags();
-    } else if matches!(body.start, Start::Unknown) {
+        return;
+    }
+    inner.ids.encode();
+    if matches!(body.start, Start::Unknown) {
         body.start_now(core);
     }
 }
@@ -193,9 +194,7 @@ pub(super) fn recording(inner: &mut SpanInner, core: &Core) {
 pub(super) fn as_itself(inner: &mut SpanInner, itself: SpanContext) -> Begun {
     let parent = (inner.ids.trace, inner.ids.parent);
     inner.body.get_mut().draft.spell_out_parent(parent);
-    inner.ids.trace = itself.trace_id;
-    inner.ids.span = itself.span_id;
-    inner.ids.parent = itself.parent_id;
+    inner.ids.set(itself.trace_id, itself.span_id, itself.parent_id);
     inner.set_baggage(itself.baggage);
     match itself.state {
         Some(state) => inner.join_state(state),

@@ -11,12 +11,14 @@ use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start};
 use super::{Span, TagValue, late};
 use crate::clock::Clock;
 use crate::diag::Cause;
+use crate::encoding::Timestamp;
 
 impl Span {
-    // One function for each usual kind: what is inlined where a tag is set stays small, and the kind
-    // need not be found out again. What is not usual is left to `tag_of_any`, so that these need no
-    // registers for it.
+    // One function for each usual kind, inlined where a tag is set: keys are literals, of which then
+    // nothing is left but a few moves. What is not usual is a call, as the last thing done, so that
+    // the usual way needs no registers for it.
 
+    #[inline]
     pub(super) fn tag_of_text(&self, key: &str, text: &str) {
         let Some(inner) = self.sampled_record() else {
             return self.unsampled_tag(key, TagValue::Str(text));
@@ -34,6 +36,7 @@ impl Span {
         body.draft.tag_count += 1;
     }
 
+    #[inline]
     pub(super) fn tag_of_bool(&self, key: &str, truth: bool) {
         let Some(inner) = self.sampled_record() else {
             return self.unsampled_tag(key, TagValue::Bool(truth));
@@ -50,6 +53,7 @@ impl Span {
         body.draft.tag_count += 1;
     }
 
+    #[inline]
     pub(super) fn tag_of_long(&self, key: &str, number: i64) {
         if key.len() == SAMPLING_PRIORITY.len() {
             // Perhaps it acts, and then on any span.
@@ -143,6 +147,7 @@ impl Span {
         }
     }
 
+    #[inline]
     pub(super) fn log_now(&self, fields: &[(&str, TagValue<'_>)]) {
         let Some(inner) = self.recording_record() else { return };
         let Some(core) = &inner.core else { return };
@@ -173,7 +178,7 @@ impl Body {
     fn try_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) -> bool {
         let logs = &mut self.draft.logs;
         let before = logs.len();
-        let written = logs.try_log_head(at / 1000, fields.len())
+        let written = logs.try_log_head(Timestamp::of_nanos(at), fields.len())
             && fields.iter().all(|(key, value)| {
                 let key = key.as_bytes();
                 match *value {
@@ -189,6 +194,7 @@ impl Body {
             return false;
         }
         self.draft.log_count += 1;
+        self.draft.extras = true;
         true
     }
 
@@ -202,6 +208,7 @@ impl Body {
         }
         logs.push(0);
         self.draft.log_count += 1;
+        self.draft.extras = true;
     }
 }
 

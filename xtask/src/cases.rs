@@ -106,7 +106,7 @@ pub(crate) const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(false)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
     })
-    .within(130, 380, 0),
+    .within(130, 130, 0),
     Case::new("unsampled, 3 tags set", 200, |meter| {
         let (tracer, _closer) = tracer(false)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
@@ -144,7 +144,7 @@ pub(crate) const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
     })
-    .within(850, 1_500, 0),
+    .within(850, 850, 0),
     Case::new("root + 3 tags by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || {
@@ -161,12 +161,12 @@ pub(crate) const CASES: &[Case] = &[
             span.log(&[("event", "cache miss".into()), ("key", black_box(42).into())]);
         })
     })
-    .within(1_150, 2_600, 0),
+    .within(1_150, 1_185, 0),
     Case::new("tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tree(&tracer))
     })
-    .within(8_500, 19_200, 0),
+    .within(8_500, 8_650, 0),
     Case::new("inject + extract (HTTP headers)", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         let context = tracer.start_span("GET /orders").context();

@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use super::pool;
 use super::state::{SAMPLED, TraceState};
 use crate::clock::Clock;
-use crate::encoding::{Draft, Finished, Ids, cut};
+use crate::encoding::{Draft, Finished, Ids, Timestamp, cut};
+use crate::span::builder::Rare;
 use crate::span::context::{Baggage, SpanContext};
 use crate::span::core::{Core, CoreRef};
 use crate::span::{TagValue, late};
@@ -39,6 +40,8 @@ pub(crate) struct Body {
     pub(crate) start: Start,
     pub(crate) finished: bool,
     pub(crate) baggage: Option<Arc<Baggage>>,
+    /// What few spans are started with.
+    pub(in crate::span) rare: Option<Box<Rare>>,
 }
 
 /// When a span began.
@@ -105,8 +108,10 @@ impl SpanInner {
     /// Gives the span baggage while nobody else has it.
     #[inline]
     pub(in crate::span) fn set_baggage(&mut self, baggage: Option<Arc<Baggage>>) {
+        let body = self.body.get_mut();
         *self.has_baggage.get_mut() = baggage.is_some();
-        self.body.get_mut().baggage = baggage;
+        body.draft.extras |= baggage.is_some();
+        body.baggage = baggage;
     }
 
     #[inline]
@@ -121,6 +126,18 @@ impl SpanInner {
     /// Finishes the span through its last handle, without a lock.
     #[inline]
     pub(crate) fn finish_alone(&mut self) {
+        let Some(core) = &self.core else { return };
+        if !self.state.is_surely_sampled() {
+            return self.finish_unsampled();
+        }
+        if !self.body.get_mut().finish(core, &self.ids, &self.state, None) {
+            core.report_closed();
+        }
+    }
+
+    /// The same for a span that is not sampled, or may yet be.
+    #[inline(never)]
+    fn finish_unsampled(&mut self) {
         let Some(core) = &self.core else { return };
         if self.state.is_undecided() {
             late::finishing(self, core);
@@ -155,7 +172,7 @@ impl Body {
             Finished {
                 ids,
                 flags,
-                start_time_micros: start_nanos / 1000,
+                start_time: Timestamp::of_nanos(start_nanos),
                 duration_micros: duration / 1000,
                 draft: &self.draft,
             },
@@ -228,9 +245,12 @@ impl Body {
     /// Forgets all but the memory.
     #[inline]
     pub(in crate::span) fn clear(&mut self) {
+        if self.draft.extras {
+            self.baggage = None;
+            self.rare = None;
+        }
         self.draft.clear();
         self.start = Start::Unknown;
-        self.baggage = None;
     }
 }
 

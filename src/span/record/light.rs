@@ -52,9 +52,7 @@ impl Light {
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(&self.core));
             inner.begin_state(0);
-            inner.ids.trace = self.trace_id;
-            inner.ids.span = SpanId::new(self.trace_id.low());
-            inner.ids.parent = SpanId::NONE;
+            inner.ids.set(self.trace_id, SpanId::new(self.trace_id.low()), SpanId::NONE);
             let body = inner.body.get_mut();
             body.finished = finished;
             body.draft.name = Cow::Borrowed(self.name);

@@ -10,14 +10,45 @@ use super::inner::SpanInner;
 
 /// The records of a thread.
 struct Pool {
-    /// The one that was given back last: where spans follow one another it serves them all.
-    last: Cell<Option<Arc<SpanInner>>>,
+    /// Those given back last, of which there are `count`; a trace's spans are served by them alone.
+    last: [Cell<Option<Arc<SpanInner>>>; LAST_RECORDS],
+    count: Cell<usize>,
     others: RefCell<Vec<Arc<SpanInner>>>,
 }
 
+/// A power of two.
+const LAST_RECORDS: usize = 16;
+
+impl Pool {
+    const fn new() -> Self {
+        Self {
+            last: [const { Cell::new(None) }; LAST_RECORDS],
+            count: Cell::new(0),
+            others: RefCell::new(Vec::new()),
+        }
+    }
+
+    #[inline]
+    fn take(&self) -> Option<Arc<SpanInner>> {
+        let at = self.count.get().checked_sub(1)?;
+        self.count.set(at);
+        self.last[at % LAST_RECORDS].take()
+    }
+
+    /// Keeps a record, or gives it back where there are enough.
+    #[inline]
+    fn give(&self, record: Arc<SpanInner>) -> Option<Arc<SpanInner>> {
+        let at = self.count.get();
+        if at >= LAST_RECORDS {
+            return Some(record);
+        }
+        self.count.set(at + 1);
+        self.last[at % LAST_RECORDS].replace(Some(record))
+    }
+}
+
 thread_local! {
-    static POOL: Pool =
-        const { Pool { last: Cell::new(None), others: RefCell::new(Vec::new()) } };
+    static POOL: Pool = const { Pool::new() };
     static LANE: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
@@ -51,7 +82,7 @@ fn next_lane() -> usize {
 /// Takes a record from the pool, or makes one.
 #[inline]
 pub(in crate::span) fn take() -> Arc<SpanInner> {
-    POOL.try_with(|pool| pool.last.take()).ok().flatten().unwrap_or_else(take_other)
+    POOL.try_with(Pool::take).ok().flatten().unwrap_or_else(take_other)
 }
 
 #[inline(never)]
@@ -82,14 +113,16 @@ pub(in crate::span) fn end(mut record: Arc<SpanInner>) {
     }
     inner.core = None;
     inner.leave_state();
-    *inner.has_baggage.get_mut() = false;
     let body = inner.body.get_mut();
-    body.clear();
+    if body.draft.extras {
+        *inner.has_baggage.get_mut() = false;
+    }
     if body.draft.held_bytes() > MAX_HELD_BYTES {
         return;
     }
+    body.clear();
     let _ = POOL.try_with(|pool| {
-        if let Some(other) = pool.last.replace(Some(record)) {
+        if let Some(other) = pool.give(record) {
             give_back(pool, other);
         }
     });

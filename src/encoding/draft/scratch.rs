@@ -3,8 +3,9 @@
 //! Walk step 4: a live span appends to its [`Scratch`], so that what it holds is already what will
 //! be sent.
 
-use super::cursor::{Cursor, SHORT, STOP, Varint, WINDOW, Window, zigzag};
-use super::view::{List, LogView, ReferenceView, TagView, ValueView};
+use super::Timestamp;
+use crate::encoding::cursor::{Cursor, SHORT, STOP, Varint, WINDOW, Window, zigzag};
+use crate::encoding::view::{List, LogView, ReferenceView, TagView, ValueView};
 
 /// Appends a tag's compact bytes to `out`.
 ///
@@ -313,13 +314,13 @@ impl Scratch {
 
     /// What precedes the fields of a log, if they are few and there is room.
     #[inline(always)]
-    pub(crate) fn try_log_head(&mut self, timestamp_micros: i64, fields: usize) -> bool {
+    pub(crate) fn try_log_head(&mut self, timestamp: Timestamp, fields: usize) -> bool {
         if fields >= 15 {
             return false;
         }
         let Some(mut to) = Window::<WINDOW>::at(&mut self.room, self.at) else { return false };
         to.byte(0x16);
-        to.varint(Varint::of(zigzag(timestamp_micros)));
+        to.varint(Varint::of(timestamp.zigzag()));
         to.list_head(fields);
         self.at += to.at;
         true

@@ -4,13 +4,19 @@
 //! Walk steps 4 and 5. Hand-written because it is what this crate exists for: the `thrift` crate's
 //! writer takes several times as long. `tests/oracle.rs` holds the two to the same bytes.
 
+mod ids;
+mod scratch;
+
 use std::borrow::Cow;
 
+pub(in crate::encoding) use self::ids::Field;
+pub(crate) use self::ids::Ids;
+pub(crate) use self::scratch::{Scratch, ShortTags, cut};
+pub use self::scratch::{put_log, put_reference, put_tag};
+use super::MAX_FIXED_BYTES;
 use super::compact::list_header_len;
 use super::cursor::{Cursor, SHORT, STOP, Varint, Window, varint_len, zigzag};
-use super::scratch::Scratch;
 use super::view::{List, ReferenceView, SpanView};
-use super::{MAX_FIXED_BYTES, put_reference};
 use crate::id::{SpanId, TraceId};
 
 /// Whether a reference is `FOLLOWS_FROM`, and not `CHILD_OF`.
@@ -26,6 +32,9 @@ pub(crate) struct Draft {
     /// All tags, those of `first_tags` included.
     pub(crate) tag_count: usize,
     pub(crate) tags: Scratch,
+    /// Whether it has anything of what follows, which most spans have not: one look instead of one
+    /// at each.
+    pub(crate) extras: bool,
     /// Tags that come before the others: the sampler's, where some were given before the start.
     pub(crate) first_tags: Scratch,
     pub(crate) log_count: usize,
@@ -51,6 +60,7 @@ impl Draft {
         self.spell_out_parent(candidate);
         self.references.reference(ReferenceView::new(follows_from, trace_id, span_id));
         self.reference_count += 1;
+        self.extras = true;
     }
 
     /// Encodes the reference to the parent, which is no longer the only one, or no longer to the
@@ -60,6 +70,7 @@ impl Draft {
         if let Some(follows_from) = self.parent.take() {
             self.references.reference(ReferenceView::new(follows_from, trace_id, span_id));
             self.reference_count += 1;
+            self.extras = true;
         }
     }
 
@@ -77,28 +88,66 @@ impl Draft {
         self.parent = None;
         self.tags.clear();
         self.tag_count = 0;
-        self.first_tags.clear();
-        self.logs.clear();
-        self.log_count = 0;
-        self.references.clear();
-        self.reference_count = 0;
+        if self.extras {
+            self.extras = false;
+            self.first_tags.clear();
+            self.logs.clear();
+            self.log_count = 0;
+            self.references.clear();
+            self.reference_count = 0;
+        }
     }
 
-    /// How much memory it holds, in bytes.
+    /// The bytes of what few spans have.
+    #[inline]
+    fn extra_bytes(&self) -> usize {
+        if !self.extras {
+            return 0;
+        }
+        self.first_tags.len() + self.logs.len() + self.references.len()
+    }
+
+    /// How much memory was used, in bytes. Asked before it is cleared.
+    #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
-        self.tags.capacity()
-            + self.first_tags.capacity()
-            + self.logs.capacity()
-            + self.references.capacity()
+        let extras = if self.extras {
+            self.first_tags.capacity() + self.logs.capacity() + self.references.capacity()
+        } else {
+            0
+        };
+        self.tags.capacity() + extras
     }
 }
 
-/// What names a span: its trace, itself, and its parent.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Ids {
-    pub(crate) trace: TraceId,
-    pub(crate) span: SpanId,
-    pub(crate) parent: SpanId,
+/// A moment in microseconds since the Unix epoch, as Thrift has signed numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timestamp {
+    zigzag: u64,
+}
+
+impl Timestamp {
+    /// From nanoseconds since the Unix epoch.
+    #[inline(always)]
+    pub(crate) fn of_nanos(nanos: i64) -> Self {
+        if nanos < 0 {
+            return Self::before_the_epoch(nanos);
+        }
+        // Told that it is not negative, the compiler needs half as many instructions.
+        Self { zigzag: (nanos.cast_unsigned() / 1000) << 1 }
+    }
+
+    #[cold]
+    fn before_the_epoch(nanos: i64) -> Self {
+        Self { zigzag: zigzag(nanos / 1000) }
+    }
+
+    pub(super) const fn zigzag(self) -> u64 {
+        self.zigzag
+    }
+
+    fn micros(self) -> i64 {
+        (self.zigzag >> 1).cast_signed() ^ -(self.zigzag & 1).cast_signed()
+    }
 }
 
 /// A span about to be written for the first time.
@@ -108,7 +157,7 @@ pub(crate) struct Ids {
 pub(crate) struct Finished<'a> {
     pub(crate) ids: &'a Ids,
     pub(crate) flags: u8,
-    pub(crate) start_time_micros: i64,
+    pub(crate) start_time: Timestamp,
     pub(crate) duration_micros: u64,
     pub(crate) draft: &'a Draft,
 }
@@ -117,8 +166,8 @@ impl Finished<'_> {
     /// A number of bytes that is surely enough, found without looking at the numbers.
     #[inline]
     pub(crate) fn max_len(self) -> usize {
-        let Draft { name, tags, first_tags, logs, references, .. } = self.draft;
-        MAX_FIXED_BYTES + name.len() + tags.len() + first_tags.len() + logs.len() + references.len()
+        let Draft { name, tags, .. } = self.draft;
+        MAX_FIXED_BYTES + name.len() + tags.len() + self.draft.extra_bytes()
     }
 
     /// The exact number of bytes [`write`](Self::write) takes.
@@ -142,7 +191,7 @@ impl Finished<'_> {
             parent_span_id: self.ids.parent,
             operation_name: draft.name.as_bytes(),
             flags: i32::from(self.flags),
-            start_time_micros: self.start_time_micros,
+            start_time_micros: self.start_time.micros(),
             duration_micros: self.duration_micros.cast_signed(),
             references: Some(List::new(draft.reference_count, draft.references.bytes())),
             tags: Some(List::new(draft.tag_count, draft.tags.bytes())),
@@ -173,14 +222,14 @@ impl Finished<'_> {
     #[inline(always)]
     pub(crate) fn write(self, room: &mut [u8]) -> usize {
         let draft = self.draft;
-        let usual = draft.name.len() <= SHORT && draft.reference_count == 0;
+        let usual = draft.name.len() <= SHORT && !(draft.extras && draft.reference_count > 0);
         let at = if usual { self.usual_head(room) } else { self.other_head(room) };
         let mut to = Cursor { room, at };
-        if draft.first_tags.len() > 0 {
+        if draft.extras && draft.first_tags.len() > 0 {
             to.bytes(draft.first_tags.bytes());
         }
         to.many(draft.tags.bytes());
-        if draft.log_count > 0 {
+        if draft.extras && draft.log_count > 0 {
             to.list_head(1, draft.log_count);
             to.many(draft.logs.bytes());
             to.byte(STOP);
@@ -195,30 +244,18 @@ impl Finished<'_> {
     fn usual_head(self, room: &mut [u8]) -> usize {
         let (draft, name) = (self.draft, self.draft.name.as_bytes());
         let Some(mut to) = Window::<HEAD>::at(room, 0) else { return 0 };
-        to.byte(0x16);
-        to.varint(Varint::of(zigzag(self.ids.trace.low().cast_signed())));
-        let low = 1..to.at;
-        to.byte(0x16);
-        to.number(zigzag(self.ids.trace.high().cast_signed()));
-        let trace = 0..to.at;
-        to.byte(0x16);
-        if self.ids.span.get() == self.ids.trace.low() {
-            // A root's span id is its trace id.
-            to.again::<10>(low);
-        } else {
-            to.varint(Varint::of(zigzag(self.ids.span.get().cast_signed())));
-        }
-        let before_parent = to.at;
-        to.byte(0x16);
-        to.number(zigzag(self.ids.parent.get().cast_signed()));
-        let parent = before_parent..to.at;
+        let mut late = None;
+        let ids = self.ids.fields(&mut late);
+        to.field(&ids.trace);
+        to.field(&ids.span);
+        to.field(&ids.parent);
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
         to.array([0x18, name.len() as u8]);
         to.short(name);
         if let Some(follows_from) = draft.parent {
             to.array([0x19, 0x1c, 0x15, u8::from(follows_from) << 1]);
-            to.again::<22>(trace);
-            to.again::<11>(parent);
+            to.field(&ids.trace);
+            to.field(&ids.parent);
             to.byte(STOP);
         } else {
             to.array([0x19, 0x0c]);
@@ -226,7 +263,7 @@ impl Finished<'_> {
         to.byte(0x15);
         to.number(u64::from(self.flags) << 1);
         to.byte(0x16);
-        to.varint(Varint::of(zigzag(self.start_time_micros)));
+        to.varint(Varint::of(self.start_time.zigzag));
         to.byte(0x16);
         to.number(self.duration_micros << 1);
         to.list_head(draft.tag_count);
@@ -263,7 +300,7 @@ impl Finished<'_> {
         to.byte(0x15);
         to.number(u64::from(self.flags) << 1);
         to.byte(0x16);
-        to.number(zigzag(self.start_time_micros));
+        to.number(self.start_time.zigzag);
         to.byte(0x16);
         to.number(self.duration_micros << 1);
         to.list_head(1, self.draft.tag_count);

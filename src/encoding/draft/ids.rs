@@ -1,0 +1,141 @@
+//! A span's ids, and the same as the fields that are written.
+
+use crate::encoding::cursor::{Varint, zigzag};
+use crate::id::{SpanId, TraceId};
+
+/// What names a span: its trace, itself, and its parent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ids {
+    pub(crate) trace: TraceId,
+    pub(crate) span: SpanId,
+    pub(crate) parent: SpanId,
+    /// The fields of the three, if they were encoded.
+    fields: IdFields,
+}
+
+/// The ids of a span as fields of its compact bytes. A child takes those of its trace and its parent
+/// over: to encode a random number takes as long as to copy three fields.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::encoding) struct IdFields {
+    /// The two halves; empty if nothing was encoded.
+    pub(in crate::encoding) trace: Field<24>,
+    pub(in crate::encoding) span: Field<16>,
+    pub(in crate::encoding) parent: Field<16>,
+}
+
+/// A few bytes, copied whole whatever their number.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::encoding) struct Field<const SIZE: usize> {
+    pub(in crate::encoding) bytes: [u8; SIZE],
+    pub(in crate::encoding) len: usize,
+}
+
+impl<const SIZE: usize> Default for Field<SIZE> {
+    fn default() -> Self {
+        Self { bytes: [0; SIZE], len: 0 }
+    }
+}
+
+impl Ids {
+    /// Takes over what a child has from its parent; the child's own id is not known yet.
+    #[inline(always)]
+    pub(crate) fn adopt(&mut self, parent: &Self) {
+        self.trace = parent.trace;
+        self.parent = parent.span;
+        self.fields.trace = parent.fields.trace;
+        self.fields.parent = parent.fields.span;
+    }
+
+    /// Makes it other ids, of which nothing is encoded.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, trace: TraceId, span: SpanId, parent: SpanId) {
+        (self.trace, self.span, self.parent) = (trace, span, parent);
+        self.fields.trace.len = 0;
+    }
+
+    /// Encodes what a child did not take over.
+    #[inline(always)]
+    pub(crate) fn encode(&mut self) {
+        if self.fields.trace.len == 0 {
+            self.encode_all();
+        } else {
+            self.fields.span.set(self.span.get());
+        }
+    }
+
+    /// Encodes all of them.
+    #[inline]
+    pub(crate) fn encode_all(&mut self) {
+        let IdFields { trace, span, parent } = &mut self.fields;
+        trace.set(self.trace.low());
+        if self.span.get() == self.trace.low() {
+            // A root's own id is its trace's.
+            span.bytes.copy_from_slice(&trace.bytes[..16]);
+            span.len = trace.len;
+        } else {
+            span.set(self.span.get());
+        }
+        trace.push(self.trace.high());
+        if self.parent == SpanId::NONE {
+            parent.bytes[0] = FIELD;
+            parent.bytes[1] = 0;
+            parent.len = 2;
+        } else {
+            parent.set(self.parent.get());
+        }
+    }
+
+    /// The fields, encoded now, into `late`, if they were not.
+    #[inline(always)]
+    pub(in crate::encoding) fn fields<'f>(
+        &'f self,
+        late: &'f mut Option<IdFields>,
+    ) -> &'f IdFields {
+        if self.fields.trace.len == 0 {
+            return late.insert(self.late_fields());
+        }
+        &self.fields
+    }
+
+    /// For a span whose trace was forced to be recorded when it was under way.
+    #[cold]
+    #[inline(never)]
+    fn late_fields(&self) -> IdFields {
+        let mut encoded = *self;
+        encoded.encode_all();
+        encoded.fields
+    }
+}
+
+impl<const SIZE: usize> Field<SIZE> {
+    /// Makes it the field of one number.
+    #[inline(always)]
+    fn set(&mut self, id: u64) {
+        let varint = Varint::of(zigzag(id.cast_signed()));
+        self.bytes[0] = FIELD;
+        self.bytes[1..9].copy_from_slice(&varint.first.to_le_bytes());
+        self.bytes[9..11].copy_from_slice(&varint.last.to_le_bytes());
+        self.len = 1 + varint.len;
+    }
+
+    /// Adds the field of a number that is most often zero.
+    #[inline(always)]
+    fn push(&mut self, id: u64) {
+        // The mask changes nothing; it tells the compiler the limit.
+        let at = self.len & 15;
+        self.bytes[at] = FIELD;
+        self.bytes[at + 1] = 0;
+        self.len = at + 2;
+        if id != 0 {
+            let mut field = Field::<16>::default();
+            field.set(id);
+            if let Some(slot) = self.bytes.get_mut(at..at + 11) {
+                slot.copy_from_slice(&field.bytes[..11]);
+            }
+            self.len = at + field.len;
+        }
+    }
+}
+
+/// The header of a 64-bit number's field that follows the field before.
+const FIELD: u8 = 0x16;
