@@ -141,8 +141,10 @@ impl NewReference<'_> {
                 (*self.candidate != Candidate::None).then_some((inner.ids.trace, inner.ids.parent));
             draft.add_reference(self.follows_from, context.ids(), before);
         }
-        if *self.candidate == Candidate::ChildOf {
-            return;
+        match *self.candidate {
+            Candidate::None => {}
+            Candidate::FollowsFrom => inner.set_baggage(None),
+            Candidate::ChildOf => return,
         }
         *self.candidate =
             if self.follows_from { Candidate::FollowsFrom } else { Candidate::ChildOf };
@@ -205,11 +207,15 @@ impl Referred<'_> {
             Self::Record(record) => {
                 inner.ids.adopt(&record.ids);
                 inner.join_state(Arc::clone(&record.state));
-                inner.set_baggage(record.baggage());
+                if let Some(baggage) = record.baggage() {
+                    inner.set_baggage(Some(baggage));
+                }
             }
             Self::Context(context) => {
                 inner.ids.set(context.trace_id, SpanId::NONE, context.span_id);
-                inner.set_baggage(context.baggage.clone());
+                if context.baggage.is_some() {
+                    inner.set_baggage(context.baggage.clone());
+                }
                 match &context.state {
                     Some(state) => inner.join_state(Arc::clone(state)),
                     None => inner.begin_state(context.flags),
@@ -316,7 +322,7 @@ impl<'a> SpanBuilder<'a> {
     }
 
     /// Starts the span.
-    #[inline]
+    #[inline(always)]
     pub fn start(mut self) -> Span {
         if self.rare || self.core.may_defer {
             return self.start_rarely();

@@ -161,12 +161,12 @@ pub(crate) const CASES: &[Case] = &[
             span.log(&[("event", "cache miss".into()), ("key", black_box(42).into())]);
         })
     })
-    .within(1_150, 1_185, 0),
+    .within(1_150, 1_150, 0),
     Case::new("tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tree(&tracer))
     })
-    .within(8_500, 8_650, 0),
+    .within(8_500, 8_500, 0),
     Case::new("inject + extract (HTTP headers)", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         let context = tracer.start_span("GET /orders").context();
