@@ -16,14 +16,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel}
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jaeger_client::encoding::ValueView;
 use jaeger_client::sampler::{
     ConstSampler, Decision, FetchError, FetchOutcome, ManualSpan, NewSpan, OperationRule,
-    PrioritySampler, RateLimitingSampler, RemoteSampler, RemoteStatus, Rule, Sampler,
-    StrategySource,
+    PrioritySampler, ProbabilisticSampler, RateLimitingSampler, RemoteSampler, RemoteStatus, Rule,
+    Sampler, StrategySource,
 };
 use jaeger_client::{
-    Closer, Configuration, Logger, NullLogger, SamplerConfig, SpanContext, SpanId, SystemClock,
-    TraceId, Tracer,
+    Closer, Configuration, InMemoryReporter, Logger, NullLogger, SamplerConfig, SpanContext,
+    SpanId, SystemClock, TraceId, Tracer,
 };
 use support::strategies::{Answer, Script, Strategies};
 use support::{SOON, Said, eventually, timed};
@@ -218,6 +219,29 @@ impl Logger for Both {
 
     fn info(&self, message: &str) {
         self.news.error(message);
+    }
+}
+
+#[test]
+fn a_tracer_samples_the_very_traces_that_the_share_it_was_told_would() {
+    let script = Script::default();
+    script.then(Ok(HALF));
+    let remote = Arc::new(scripted(&script));
+    assert_eq!(remote.refresh(), FetchOutcome::Updated);
+    let half = ProbabilisticSampler::new(0.5).unwrap();
+    let memory = InMemoryReporter::new();
+    let builder = Tracer::builder("svc").sampler(Arc::clone(&remote)).logger(NullLogger);
+    let (tracer, _closer) = builder.in_memory(&memory).build().unwrap();
+    let mut sampled = 0;
+    for _ in 0..1000 {
+        let span = tracer.start_span("op");
+        assert_eq!(span.is_sampled(), half.is_sampled(span.context().trace_id()));
+        sampled += usize::from(span.is_sampled());
+    }
+    assert_eq!(memory.spans().len(), sampled);
+    for span in memory.spans() {
+        let tags: Vec<_> = span.view().tags().map(|tag| tag.value).collect();
+        assert_eq!(tags, [ValueView::Str(b"probabilistic"), ValueView::Double(0.5)]);
     }
 }
 

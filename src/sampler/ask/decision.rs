@@ -70,6 +70,9 @@ pub(crate) const SAMPLER_TAGS: usize = 2;
 impl<'a> DecisionById<'a> {
     pub(crate) const ASK: Self = Self(ById::Ask);
 
+    #[cfg(feature = "remote-sampler")]
+    pub(in crate::sampler) const NO: Self = Self(ById::No);
+
     #[inline]
     pub(in crate::sampler) fn new(sample: bool, tags: &'a SamplerTags) -> Self {
         match &tags.short {

@@ -3,6 +3,7 @@
 use super::answer::Strategy;
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
+use crate::id::TraceId;
 use crate::sampler::{
     Decision, NewSpan, PerOperationSampler, ProbabilisticSampler, RateLimitingSampler, Sampler,
     SamplerStatus,
@@ -80,6 +81,12 @@ impl InForce {
             Self::PerOperation(sampler) => sampler,
             Self::Other(sampler) => &**sampler,
         }
+    }
+
+    /// Whether the id alone tells that the trace is not sampled.
+    #[inline]
+    pub(super) fn refuses(&self, trace_id: TraceId) -> bool {
+        matches!(self, Self::Probabilistic(sampler) if !sampler.is_sampled(trace_id))
     }
 
     /// Written out, as it is asked for every trace.

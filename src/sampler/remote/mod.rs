@@ -18,9 +18,10 @@ pub use self::builder::RemoteSamplerBuilder;
 pub(super) use self::builder::build;
 use self::poll::{Poller, Shared};
 pub use self::source::{FetchError, HttpSource, StrategySource};
-use super::{Decision, FetchOutcome, NewSpan, Sampler, SamplerHost, SamplerStatus};
+use super::{Decision, DecisionById, FetchOutcome, NewSpan, Sampler, SamplerHost, SamplerStatus};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
+use crate::id::TraceId;
 
 /// Records what a server tells it to, which it asks again and again: usually the agent, at port
 /// 5778.
@@ -88,6 +89,14 @@ impl RemoteSampler {
 }
 
 impl Sampler for RemoteSampler {
+    /// Only what is not sampled, which is most: tags could not be lent from a rule that may be gone
+    /// in the next moment.
+    #[inline]
+    fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
+        let refused = self.shared.in_force().refuses(trace_id);
+        if refused { DecisionById::NO } else { DecisionById::ASK }
+    }
+
     #[inline]
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
         self.shared.in_force().on_create_span(span)
