@@ -1,12 +1,12 @@
 //! The client: asks the server for `/`, and has the time in the end.
 
-use std::error::Error;
+use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
-use hyper::{StatusCode, Uri};
+use http::{Request, StatusCode};
 use jaeger_client::{Span, Tracer};
-
-use crate::get::{GetError, TracedClient};
+use jaeger_client_http::{Error, TracedClient};
 
 /// Asks the server at that port of `localhost`, and gives what it answered.
 ///
@@ -29,40 +29,59 @@ pub async fn call(tracer: &Tracer, port: u16) -> Result<String, CallError> {
 }
 
 async fn ask(tracer: &Tracer, port: u16, span: &Span) -> Result<String, CallError> {
-    let url: Uri = format!("http://localhost:{port}/").parse().map_err(|_| CallError::Port)?;
-    let answer = TracedClient::new(tracer.clone()).get(url, span).await?;
-    if !answer.status.is_success() {
-        return Err(CallError::Status(answer.status));
+    let url = format!("http://localhost:{port}/");
+    let failed = |source| CallError::Failed { url: url.clone(), source };
+    let client = TracedClient::builder(tracer.clone()).timeout(TIMEOUT).build();
+    let request = Request::get(&url).body(()).map_err(|_| CallError::Port)?;
+    let response = client.request(request).child_of(span).send().await.map_err(failed)?;
+    if !response.status().is_success() {
+        return Err(CallError::Status(response.status()));
     }
-    Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    let body = response.into_body().read_to_end(MAX_BODY_BYTES).await.map_err(failed)?;
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
+
+/// A longer body is refused: what is asked for is a line.
+const MAX_BODY_BYTES: usize = 64 << 10;
+
+/// How long the request may take with all of its hops.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the client has no time to tell.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CallError {
-    /// There was no answer.
-    Get(GetError),
+    /// There was no answer, or one that broke off.
+    Failed {
+        /// What was asked for.
+        url: String,
+        /// What went wrong.
+        source: Error,
+    },
     /// The answer was another.
     Status(StatusCode),
     /// The port makes no URL.
     Port,
 }
 
-impl From<GetError> for CallError {
-    fn from(error: GetError) -> Self {
-        Self::Get(error)
-    }
-}
-
 impl fmt::Display for CallError {
+    /// With all causes: that a request failed says nothing, why it did is in the last of them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Get(error) => error.fmt(f),
+            Self::Failed { url, source } => {
+                write!(f, "GET {url}: {source}")?;
+                let mut cause = source.source();
+                while let Some(error) = cause {
+                    write!(f, ": {error}")?;
+                    cause = error.source();
+                }
+                Ok(())
+            }
             Self::Status(status) => write!(f, "the server answered {status}: is it this demo's?"),
             Self::Port => f.write_str("the port makes no URL"),
         }
     }
 }
 
-impl Error for CallError {}
+// No `source`: `Display` has told it already.
+impl StdError for CallError {}

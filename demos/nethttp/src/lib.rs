@@ -13,9 +13,10 @@
 //!     └╴HTTP GET          /gettime on the server's
 //! ```
 //!
+//! The hops of the client log what happened on the way, from `GetConn` to `ClosedBody`.
+//!
 //! The program in `main.rs` runs them and shows the trace; tests run them as it does.
 
 pub mod client;
-pub mod get;
 pub mod now;
 pub mod server;

@@ -1,7 +1,7 @@
 //! Runs the demo: `cargo run -p nethttp`.
 //!
-//! Without `--agent` it has an agent of its own, in this process, and shows the trace that reached
-//! it. Every way it ends with the receipt of each tracer: what became of every span.
+//! Without `--agent` and `--url` it has an agent of its own, in this process, and shows the trace that
+//! reached it. Every way it ends with the receipt of each tracer: what became of every span.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program to look at")]
 
 use std::error::Error;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use jaeger_client::sampler::ConstSampler;
-use jaeger_client::{Closer, ConfigError, Tracer};
+use jaeger_client::{Closer, HttpConfig, Tracer};
 use jaeger_client_embedded_agent::{EmbeddedAgent, WaterfallOptions};
 use nethttp::client;
 use nethttp::server::Server;
@@ -30,8 +30,12 @@ struct Args {
 
     /// The Jaeger agent to send spans to (its port for compact Thrift). Without it, spans stay in
     /// this process and are shown.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "url")]
     agent: Option<String>,
+
+    /// The server to post spans to, such as a Zipkin: http://localhost:9411/api/v1/spans.
+    #[arg(long)]
+    url: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,15 +56,20 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    let own = if args.agent.is_none() { Some(EmbeddedAgent::start()?) } else { None };
-    let agent = match (&args.agent, &own) {
-        (Some(agent), _) => agent.clone(),
-        (None, Some(own)) => own.compact_addr().to_string(),
-        (None, None) => return Err("no agent to send to".into()),
+    let alone = args.agent.is_none() && args.url.is_none();
+    let own = if alone { Some(EmbeddedAgent::start()?) } else { None };
+    let build = |service| {
+        let tracer = Tracer::builder(service).sampler(ConstSampler::new(true));
+        match (&args.url, &args.agent, &own) {
+            (Some(url), ..) => tracer.collector(HttpConfig::new(url)).build(),
+            (None, Some(agent), _) => tracer.agent(agent).build(),
+            (None, None, Some(own)) => tracer.agent(own.compact_addr().to_string()).build(),
+            (None, None, None) => tracer.build(),
+        }
     };
     // Each actor has a tracer of its own, as if it were alone: they are two services.
-    let (client, client_closer) = tracer("client", &agent)?;
-    let (server, server_closer) = tracer("server", &agent)?;
+    let (client, client_closer) = build("client")?;
+    let (server, server_closer) = build("server")?;
 
     let runtime = Runtime::new()?;
     let acted = runtime.block_on(act(args, client, server));
@@ -75,10 +84,6 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let told = settle(closers, own.as_ref());
     acted?;
     told
-}
-
-fn tracer(service: &str, agent: &str) -> Result<(Tracer, Closer), ConfigError> {
-    Tracer::builder(service).sampler(ConstSampler::new(true)).agent(agent).build()
 }
 
 async fn act(args: &Args, client: Tracer, server: Tracer) -> Result<(), Box<dyn Error>> {

@@ -1,23 +1,28 @@
 //! The server: `/gettime` tells the time, everything else sends its reader there.
 
 use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::io;
 use std::net::Ipv4Addr;
 use std::pin::pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use jaeger_client::{TraceFutureExt, Tracer};
+use hyper_util::service::TowerToHyperService;
+use jaeger_client::Tracer;
+use jaeger_client_http::TraceLayer;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio::time;
+use tower_layer::Layer;
+use tower_service::Service;
 
 use crate::now::now;
 
@@ -59,6 +64,7 @@ impl Server {
     /// Serves until `stop` is done, and what is under way then to its end.
     pub async fn serve(self, tracer: Tracer, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
+        let service = TowerToHyperService::new(TraceLayer::new(tracer).layer(self.app));
         let connections = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
@@ -70,14 +76,9 @@ impl Server {
                 time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let (tracer, app) = (tracer.clone(), self.app.clone());
-            let service = service_fn(move |request| {
-                let (tracer, app) = (tracer.clone(), app.clone());
-                async move { Ok::<_, Infallible>(traced(&tracer, &app, request).await) }
-            });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service);
+                .serve_connection(TokioIo::new(stream), service.clone());
             // Its error is a client that went away, which is the client's to tell.
             tokio::spawn(connections.watch(connection));
         }
@@ -86,49 +87,22 @@ impl Server {
     }
 }
 
-/// Handles a request in a span that continues the trace of its headers.
-///
-/// # Source
-///
-/// `Middleware` of `nethttp` in opentracing-contrib/go-stdlib, `server.go`.
-async fn traced(tracer: &Tracer, app: &App, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let span = tracer
-        .span(format!("HTTP {}", request.method()))
-        // Without a trace, or with one that cannot be read, the span begins one.
-        .child_of(tracer.extract(request.headers()).ok())
-        .tag("span.kind", "server")
-        .tag("http.method", request.method().as_str())
-        .tag("http.url", &request.uri().to_string())
-        .tag("component", "net/http")
-        .start();
-    let response = app.handle(&request).in_span(span.clone()).await;
+impl<B> Service<Request<B>> for App {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Full<Bytes>>, Infallible>>;
 
-    let status = response.status().as_u16();
-    span.set_tag("http.status_code", status);
-    if let Some(size) = body_size(&response).filter(|size| *size > 0) {
-        span.set_tag("http.response_size", size);
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
-    if status >= 500 {
-        span.set_tag("error", true);
-    }
-    // Before the response leaves: whoever has it may count on the span being finished.
-    span.finish();
-    response
-}
 
-fn body_size(response: &Response<Full<Bytes>>) -> Option<u64> {
-    hyper::body::Body::size_hint(response.body()).exact()
-}
-
-impl App {
-    /// Handles a request, whose span is the active one.
-    async fn handle(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        match request.uri().path() {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ready(Ok(match request.uri().path() {
             "/gettime" => {
                 respond(format!("The time is {}", now(&self.zone)), "text/plain; charset=utf-8")
             }
             _ => redirect(&format!("http://localhost:{}/gettime", self.port)),
-        }
+        }))
     }
 }
 

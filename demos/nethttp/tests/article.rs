@@ -42,6 +42,47 @@ fn is(span: &ReceivedSpan, service: &str, operation: &str, expected: &[(&str, Va
     assert_eq!(tags(span), expected, "tags of {service}: {operation}");
 }
 
+/// What a run of the article's program with Go 1.26 and go-stdlib v1.1.1 logs to its hops, in order:
+/// to the one that connects, and to the one after it. The cases `new` and `reused` of
+/// `integrations/http/tests/golden` are their full texts.
+const NEW: &[&str] = &[
+    "GetConn",
+    "DNSStart",
+    "DNSDone",
+    "ConnectStart",
+    "ConnectDone",
+    "GotConn",
+    "WroteHeaders",
+    "WroteRequest",
+    "GotFirstResponseByte",
+    "PutIdleConn",
+    "ClosedBody",
+];
+const REUSED: &[&str] = &[
+    "GetConn",
+    "GotConn",
+    "WroteHeaders",
+    "WroteRequest",
+    "GotFirstResponseByte",
+    "PutIdleConn",
+    "ClosedBody",
+];
+
+/// The names of a hop's events. Of the addresses of `localhost`, those that did not connect are left
+/// out: how many there are is the system's affair.
+fn events(hop: &ReceivedSpan) -> Vec<String> {
+    let name = |log: jaeger_client::encoding::LogView<'_>| match log.fields().next().unwrap().value
+    {
+        jaeger_client::encoding::ValueView::Str(name) => String::from_utf8(name.to_vec()).unwrap(),
+        other => panic!("an event has a name: {other:?}"),
+    };
+    let mut events: Vec<_> = hop.view().logs().map(name).collect();
+    while let Some(done) = events.windows(2).position(|w| w == ["ConnectDone", "ConnectStart"]) {
+        events.drain(done..done + 2);
+    }
+    events
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirected_request_is_one_trace_of_both_services() {
     let agent = EmbeddedAgent::start().unwrap();
@@ -80,9 +121,9 @@ async fn a_redirected_request_is_one_trace_of_both_services() {
     let hops = trace.children(request);
     let base = format!("http://localhost:{port}");
     let redirect = format!("<a href=\"{base}/gettime\">Moved Permanently</a>.\n\n").len();
-    let expected = [("/", 301, redirect), ("/gettime", 200, result.len())];
+    let expected = [("/", 301, redirect, false), ("/gettime", 200, result.len(), true)];
     assert_eq!(hops.len(), expected.len(), "{trace}");
-    for (hop, (path, status, size)) in hops.into_iter().zip(expected) {
+    for (hop, (path, status, size, reused)) in hops.into_iter().zip(expected) {
         assert_eq!(hop.parent_span_id(), request.span_id());
         let url = format!("{base}{path}");
         let client_side = [
@@ -90,10 +131,13 @@ async fn a_redirected_request_is_one_trace_of_both_services() {
             ("http.method", text("GET")),
             ("http.status_code", ValueView::Long(status)),
             ("http.url", text(&url)),
+            ("net/http.reused", ValueView::Bool(reused)),
+            ("net/http.was_idle", ValueView::Bool(reused)),
             ("peer.address", text(&base["http://".len()..])),
             ("span.kind", text("client")),
         ];
         is(hop, "client", "HTTP GET", &client_side);
+        assert_eq!(events(hop), if reused { REUSED } else { NEW }, "{trace}");
 
         let [served] = trace.children(hop)[..] else { panic!("served once: {trace}") };
         assert_eq!(served.parent_span_id(), hop.span_id());

@@ -1,5 +1,6 @@
 //! The program as a user runs it: what it prints, and how it exits.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
+#![allow(clippy::disallowed_methods, reason = "a server of the test runs on a thread of its own")]
 
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -48,6 +49,48 @@ fn with_an_agent_its_spans_go_there() {
     );
     let shown = printed(&output.stdout);
     assert_eq!(shown.lines().count(), 3, "the result and two receipts: {shown}");
+}
+
+/// Takes posts until none came for a while after the first; gives their heads and sizes.
+fn zipkin(listener: std::net::TcpListener) -> std::thread::JoinHandle<Vec<(String, usize)>> {
+    use std::io::{BufRead, BufReader, Read, Write};
+    std::thread::spawn(move || {
+        let mut posts = Vec::new();
+        // One connection for each of the two tracers.
+        for _ in 0..2 {
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            loop {
+                let (mut head, mut line) = (String::new(), String::new());
+                while stream.read_line(&mut line).unwrap() > 2 {
+                    head.push_str(&std::mem::take(&mut line).to_lowercase());
+                }
+                let Some(length) = head.split("content-length: ").nth(1) else { break };
+                let length = length.lines().next().unwrap().trim().parse().unwrap();
+                stream.read_exact(&mut vec![0; length]).unwrap();
+                let accepted = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+                stream.get_mut().write_all(accepted).unwrap();
+                posts.push((head, length));
+            }
+        }
+        posts
+    })
+}
+
+#[test]
+fn with_a_url_its_spans_are_posted_there() {
+    let (listener, port) = listener();
+    let server = zipkin(listener);
+    let url = format!("http://127.0.0.1:{port}/api/v1/spans");
+    let output = nethttp(&["--port", "0", "--url", &url]);
+    assert!(output.status.success(), "{}", printed(&output.stderr));
+    let shown = printed(&output.stdout);
+    assert!(shown.contains("sent 4 +") && shown.contains("sent 2 +"), "{shown}");
+    let posts = server.join().unwrap();
+    assert!(posts.len() >= 2, "{posts:?}");
+    for (head, length) in posts {
+        assert!(head.starts_with("post /api/v1/spans ") && length > 100, "{head}");
+        assert!(head.contains("content-type: application/x-thrift"), "{head}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! - [`TracedClient`] sends requests and follows redirects. The request is a span `HTTP Client`,
 //!   each of its hops a span `HTTP {METHOD}`, which logs what happened on the wire and when.
-//! - [`ClientTrace`] are those events as callbacks. [`HttpTransport`] calls them, with or without a
+//! - [`ClientTrace`] are those events as callbacks. [`HttpPool`] calls them, with or without a
 //!   tracer.
 //! - [`TraceLayer`] makes a span of each request that a server handles. It is a `tower` layer and
 //!   works in axum and tonic as it is.
@@ -52,8 +52,8 @@ pub use self::server::{ResponseFuture, TraceLayer, TraceService, TracedBody};
 
 pub use self::trace::{ClientTrace, GotConn, NoTrace, PutIdleError, TlsInfo, TraceMode};
 pub use self::transport::{
-    HttpTransport, HttpTransportBuilder, Resolve, Resolving, ResponseBody, SystemResolver,
+    HttpPool, HttpPoolBuilder, Resolve, Resolving, ResponseBody, SystemResolver,
 };
-/// The TLS that [`HttpTransportBuilder::tls_config`] takes its configuration from.
+/// The TLS that [`HttpPoolBuilder::tls_config`] takes its configuration from.
 #[cfg(feature = "tls")]
 pub use tokio_rustls::rustls;

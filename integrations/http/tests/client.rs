@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{InMemoryReporter, TraceFutureExt, Tracer};
 use jaeger_client_http::{
-    ClientTrace, Error, GotConn, HttpTransport, PutIdleError, RequestBody, TraceMode, TracedClient,
+    ClientTrace, Error, GotConn, HttpPool, PutIdleError, RequestBody, TraceMode, TracedClient,
 };
 use tower_service::Service;
 
@@ -327,20 +327,20 @@ impl ClientTrace for Puts {
     }
 }
 
-async fn ask(transport: &HttpTransport, url: String, puts: &Arc<Puts>) {
+async fn ask(pool: &HttpPool, url: String, puts: &Arc<Puts>) {
     let request = Request::get(url).body(()).unwrap();
     let trace = Arc::clone(puts) as Arc<dyn ClientTrace>;
-    let response = transport.round_trip(request, trace).await.unwrap();
+    let response = pool.round_trip(request, trace).await.unwrap();
     response.into_body().read_to_end(99).await.unwrap();
 }
 
 #[tokio::test]
 async fn idle_connections_are_bounded_per_host_and_in_all() {
     let servers = [Server::start().await, Server::start().await];
-    let transport = HttpTransport::builder().max_idle_per_host(2).max_idle(3).build();
+    let pool = HttpPool::builder().max_idle_per_host(2).max_idle(3).build();
     let puts = Arc::new(Puts::default());
     for server in &servers {
-        let three = (0..3).map(|_| ask(&transport, server.url("/stream"), &puts));
+        let three = (0..3).map(|_| ask(&pool, server.url("/stream"), &puts));
         let [a, b, c] = &mut three.map(Box::pin).collect::<Vec<_>>()[..] else { panic!("three") };
         tokio::join!(a, b, c);
     }
@@ -348,7 +348,7 @@ async fn idle_connections_are_bounded_per_host_and_in_all() {
     // Of the four, the oldest had to go: one to the first server is left, and two to the second.
     for (server, left) in servers.iter().zip([1, 2]).rev() {
         let before = server.accepted.load(Ordering::SeqCst);
-        let two = (0..2).map(|_| ask(&transport, server.url("/stream"), &puts));
+        let two = (0..2).map(|_| ask(&pool, server.url("/stream"), &puts));
         let [a, b] = &mut two.map(Box::pin).collect::<Vec<_>>()[..] else { panic!("two") };
         tokio::join!(a, b);
         assert_eq!(server.accepted.load(Ordering::SeqCst) - before, 2 - left);
@@ -359,22 +359,22 @@ async fn idle_connections_are_bounded_per_host_and_in_all() {
 async fn connections_that_are_idle_too_long_or_closed_by_the_server_are_not_used() {
     let server = Server::start().await;
     let closed = || server.closed.load(Ordering::SeqCst);
-    let transport = HttpTransport::builder().idle_timeout(Duration::from_millis(50)).build();
+    let pool = HttpPool::builder().idle_timeout(Duration::from_millis(50)).build();
     let puts = Arc::new(Puts::default());
-    ask(&transport, server.url("/time"), &puts).await;
+    ask(&pool, server.url("/time"), &puts).await;
     // Nobody asks for it: the pool closes it by itself.
     eventually("the connection is closed", || closed() == 1).await;
-    ask(&transport, server.url("/time"), &puts).await;
+    ask(&pool, server.url("/time"), &puts).await;
     assert_eq!(puts.reused.load(Ordering::Relaxed), 0);
 
     // One that the server has closed meanwhile is found out before anything is sent over it.
-    let transport = HttpTransport::new();
-    ask(&transport, server.url("/time"), &puts).await;
+    let pool = HttpPool::new();
+    ask(&pool, server.url("/time"), &puts).await;
     server.close_all();
     eventually("the server has closed it", || closed() == server.accepted.load(Ordering::SeqCst))
         .await;
     let (tracer, reporter, _closer) = tracer();
-    let client = TracedClient::builder(tracer).transport(transport).build();
+    let client = TracedClient::builder(tracer).pool(pool).build();
     let request = Request::post(server.url("/time")).body("once").unwrap();
     client.request(request).send().await.unwrap();
     let spans = reporter.spans();
@@ -384,16 +384,16 @@ async fn connections_that_are_idle_too_long_or_closed_by_the_server_are_not_used
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_outlives_the_runtime_it_was_used_on() {
     let server = Server::start().await;
-    let transport = HttpTransport::new();
+    let pool = HttpPool::new();
     let puts = Arc::new(Puts::default());
     for _ in 0..3 {
-        let (transport, puts, url) = (transport.clone(), Arc::clone(&puts), server.url("/time"));
+        let (pool, puts, url) = (pool.clone(), Arc::clone(&puts), server.url("/time"));
         let elsewhere = tokio::task::spawn_blocking(move || {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_all().build().unwrap();
             runtime.block_on(async {
-                ask(&transport, url.clone(), &puts).await;
-                ask(&transport, url, &puts).await;
+                ask(&pool, url.clone(), &puts).await;
+                ask(&pool, url, &puts).await;
             });
         });
         elsewhere.await.unwrap();

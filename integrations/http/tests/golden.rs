@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::Request;
 use jaeger_client::{Closer, InMemoryReporter};
 use jaeger_client_http::{
-    Error, HttpTransport, HttpTransportBuilder, Phase, RequestBody, Resolving, TracedClient,
+    Error, HttpPool, HttpPoolBuilder, Phase, RequestBody, Resolving, TracedClient,
 };
 
 mod support;
@@ -26,9 +26,9 @@ struct Run {
 }
 
 impl Run {
-    fn new(port: u16, transport: HttpTransportBuilder) -> Self {
+    fn new(port: u16, pool: HttpPoolBuilder) -> Self {
         let (tracer, reporter, closer) = tracer();
-        let client = TracedClient::builder(tracer).transport(transport.build()).build();
+        let client = TracedClient::builder(tracer).pool(pool.build()).build();
         Self { client, reporter, port, _closer: closer }
     }
 
@@ -60,8 +60,8 @@ fn to(addresses: &'static [[u8; 4]]) -> impl Fn(&str) -> Resolving + Send + Sync
 }
 
 /// Names are resolved to 127.0.0.1 alone, as where the recording was made.
-fn here() -> HttpTransportBuilder {
-    HttpTransport::builder().resolver(to(&[[127, 0, 0, 1]]))
+fn here() -> HttpPoolBuilder {
+    HttpPool::builder().resolver(to(&[[127, 0, 0, 1]]))
 }
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -171,7 +171,7 @@ async fn the_time_for_a_whole_request_is_told_as_in_go() {
         [("headers deadline", "/late", Phase::Headers), ("body timeout", "/half", Phase::Body)]
     {
         let (tracer, reporter, _closer) = tracer();
-        let client = TracedClient::builder(tracer).transport(here().build()).timeout(SHORT).build();
+        let client = TracedClient::builder(tracer).pool(here().build()).timeout(SHORT).build();
         let run = Run { client, reporter, port: server.port(), _closer };
         late(&run.get(name, &server.url(path)).await.unwrap_err(), phase);
     }

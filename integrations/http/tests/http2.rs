@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use jaeger_client::Closer;
 use jaeger_client::InMemoryReporter;
-use jaeger_client_http::{HttpTransport, RequestBody, TracedClient};
+use jaeger_client_http::{HttpPool, RequestBody, TracedClient};
 use tokio::net::TcpListener;
 
 mod support;
@@ -52,8 +52,8 @@ async fn run() -> Run {
         }
     });
     let (tracer, reporter, closer) = tracer();
-    let transport = HttpTransport::builder().tls_config(config).build();
-    let client = TracedClient::builder(tracer).transport(transport).build();
+    let pool = HttpPool::builder().tls_config(config).build();
+    let client = TracedClient::builder(tracer).pool(pool).build();
     Run { client, reporter, url, accepted, _closer: closer }
 }
 

@@ -19,7 +19,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use jaeger_client::{InMemoryReporter, Span, SpanId, Tracer};
-use jaeger_client_http::{HttpTransport, NoTrace, TraceLayer, TracedClient};
+use jaeger_client_http::{HttpPool, NoTrace, TraceLayer, TracedClient};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tower_layer::Layer;
@@ -149,7 +149,7 @@ impl Server {
     /// Asks without a trace, and gives the status and the body.
     async fn ask(&self, method: Method, path: &str) -> Option<(StatusCode, Bytes)> {
         let request = Request::builder().method(method).uri(self.url(path)).body(()).unwrap();
-        let response = HttpTransport::new().round_trip(request, Arc::new(NoTrace)).await.ok()?;
+        let response = HttpPool::new().round_trip(request, Arc::new(NoTrace)).await.ok()?;
         let status = response.status();
         Some((status, response.into_body().read_to_end(1 << 20).await.ok()?))
     }

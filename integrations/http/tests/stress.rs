@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Request;
-use jaeger_client_http::{ClientTrace, GotConn, HttpTransport, PutIdleError, TracedClient};
+use jaeger_client_http::{ClientTrace, GotConn, HttpPool, PutIdleError, TracedClient};
 
 mod support;
 use support::{Server, events, hops, tracer};
@@ -75,8 +75,8 @@ const WIRE: [&str; 7] = [
 async fn of_12800_requests_by_32_tasks_no_event_is_lost_and_none_on_another_request() {
     let server = Server::start().await;
     let (tracer, reporter, _closer) = tracer();
-    let transport = HttpTransport::builder().max_idle_per_host(TASKS).build();
-    let client = TracedClient::builder(tracer).transport(transport).build();
+    let pool = HttpPool::builder().max_idle_per_host(TASKS).build();
+    let client = TracedClient::builder(tracer).pool(pool).build();
     // An address, so that the system's resolver is not what is tried here.
     let url = format!("http://{}/peer", server.address);
     let dialed = Arc::new(AtomicUsize::new(0));

@@ -14,7 +14,7 @@ pub(crate) use self::send::operation_name;
 use crate::body::RequestBody;
 use crate::error::Error;
 use crate::trace::ClientTrace;
-use crate::transport::{HttpTransport, ResponseBody};
+use crate::transport::{HttpPool, ResponseBody};
 
 /// Sends requests, follows redirects, and tells a tracer about it.
 ///
@@ -54,7 +54,7 @@ pub struct TracedClient {
 #[derive(Debug)]
 struct Shared {
     tracer: Tracer,
-    transport: HttpTransport,
+    pool: HttpPool,
     options: Options,
 }
 
@@ -67,7 +67,7 @@ impl TracedClient {
 
     /// Begins a client with options of its own.
     pub fn builder(tracer: Tracer) -> TracedClientBuilder {
-        TracedClientBuilder { tracer, transport: None, options: Options::default() }
+        TracedClientBuilder { tracer, pool: None, options: Options::default() }
     }
 
     /// Gets what is at `url`.
@@ -99,23 +99,23 @@ impl TracedClient {
 #[must_use = "a client is made by `build`"]
 pub struct TracedClientBuilder {
     tracer: Tracer,
-    transport: Option<HttpTransport>,
+    pool: Option<HttpPool>,
     options: Options,
 }
 
 impl TracedClientBuilder {
-    /// Sends over this transport; over one of its own by default.
-    pub fn transport(mut self, transport: HttpTransport) -> Self {
-        self.transport = Some(transport);
+    /// Sends over the connections of this pool; over those of its own by default.
+    pub fn pool(mut self, pool: HttpPool) -> Self {
+        self.pool = Some(pool);
         self
     }
 
     /// Makes the client.
     #[must_use]
     pub fn build(self) -> TracedClient {
-        let Self { tracer, transport, options } = self;
-        let transport = transport.unwrap_or_default();
-        TracedClient { shared: Arc::new(Shared { tracer, transport, options }) }
+        let Self { tracer, pool, options } = self;
+        let pool = pool.unwrap_or_default();
+        TracedClient { shared: Arc::new(Shared { tracer, pool, options }) }
     }
 }
 

@@ -100,7 +100,7 @@ macro_rules! options {
             }
 
             /// How long a request may take with all of its hops and the body of the response. Without
-            /// it, only the transport's limits for each phase hold.
+            /// it, only the pool's limits for each phase hold.
             pub fn timeout(mut self, limit: Duration) -> Self {
                 self.$options.timeout = Some(limit);
                 self

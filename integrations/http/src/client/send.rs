@@ -106,7 +106,7 @@ impl Hops<'_> {
             Some(also) => Arc::new((hop, Arc::clone(also))),
             None => hop,
         };
-        self.shared.transport.round_trip_until(request, trace, self.overall).await
+        self.shared.pool.round_trip_until(request, trace, self.overall).await
     }
 
     fn start(&self, request: &Request<RequestBody>) -> Span {

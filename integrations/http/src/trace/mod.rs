@@ -190,15 +190,12 @@ pub struct TlsInfo {
 pub enum PutIdleError {
     /// There are as many idle ones to that host as may be.
     TooManyForHost,
-    /// The transport is gone.
-    Closed,
 }
 
 impl fmt::Display for PutIdleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooManyForHost => "too many idle connections to the host",
-            Self::Closed => "the transport is gone",
         })
     }
 }

@@ -40,17 +40,17 @@ use crate::trace::ClientTrace;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use jaeger_client_http::{ClientTrace, HttpTransport};
+/// use jaeger_client_http::{ClientTrace, HttpPool};
 /// # async fn ask(trace: Arc<dyn ClientTrace>) -> Result<(), Box<dyn std::error::Error>> {
-/// let transport = HttpTransport::new();
+/// let pool = HttpPool::new();
 /// let request = http::Request::get("http://localhost:8000/").body(())?;
-/// let response = transport.round_trip(request, trace).await?;
+/// let response = pool.round_trip(request, trace).await?;
 /// let body = response.into_body().read_to_end(64 << 10).await?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct HttpTransport {
+pub struct HttpPool {
     inner: Arc<Inner>,
 }
 
@@ -73,7 +73,7 @@ struct Options {
     body_idle_timeout: Duration,
 }
 
-impl HttpTransport {
+impl HttpPool {
     /// One with the usual options.
     #[must_use]
     pub fn new() -> Self {
@@ -81,8 +81,8 @@ impl HttpTransport {
     }
 
     /// Begins one with options of its own.
-    pub fn builder() -> HttpTransportBuilder {
-        HttpTransportBuilder::default()
+    pub fn builder() -> HttpPoolBuilder {
+        HttpPoolBuilder::default()
     }
 
     /// Sends a request, and waits for the head of its response.
@@ -105,21 +105,21 @@ impl HttpTransport {
     }
 }
 
-impl Default for HttpTransport {
+impl Default for HttpPool {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// An [`HttpTransport`] about to be made.
+/// An [`HttpPool`] about to be made.
 #[derive(Debug)]
-#[must_use = "a transport is made by `build`"]
-pub struct HttpTransportBuilder {
+#[must_use = "a pool is made by `build`"]
+pub struct HttpPoolBuilder {
     options: Options,
     limits: Limits,
 }
 
-impl Default for HttpTransportBuilder {
+impl Default for HttpPoolBuilder {
     fn default() -> Self {
         let options = Options {
             resolver: Box::new(SystemResolver),
@@ -137,7 +137,7 @@ impl Default for HttpTransportBuilder {
     }
 }
 
-impl HttpTransportBuilder {
+impl HttpPoolBuilder {
     /// Finds addresses; the operating system's way by default.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
         self.options.resolver = Box::new(resolver);
@@ -205,10 +205,10 @@ impl HttpTransportBuilder {
         self
     }
 
-    /// Makes the transport.
+    /// Makes the pool.
     #[must_use]
-    pub fn build(self) -> HttpTransport {
+    pub fn build(self) -> HttpPool {
         let inner = Inner { options: self.options, pool: Pool::new(self.limits) };
-        HttpTransport { inner: Arc::new(inner) }
+        HttpPool { inner: Arc::new(inner) }
     }
 }

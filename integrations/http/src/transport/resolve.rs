@@ -14,11 +14,11 @@ pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send
 /// # Examples
 ///
 /// ```
-/// use jaeger_client_http::{HttpTransport, Resolving};
+/// use jaeger_client_http::{HttpPool, Resolving};
 /// let here = |_host: &str| -> Resolving {
 ///     Box::pin(async { Ok(vec![std::net::Ipv4Addr::LOCALHOST.into()]) })
 /// };
-/// let transport = HttpTransport::builder().resolver(here).build();
+/// let pool = HttpPool::builder().resolver(here).build();
 /// ```
 pub trait Resolve: Send + Sync + 'static {
     /// The addresses of a host, in the order they are to be tried. Not asked for hosts that are

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use super::dial::{Deadline, dial};
 use super::response::{Limits, Line, ResponseBody};
 use super::target::Target;
-use super::{HttpTransport, Inner};
+use super::{HttpPool, Inner};
 use crate::body::RequestBody;
 #[cfg(feature = "http2")]
 use crate::connection::Shared;
@@ -42,7 +42,7 @@ enum Sent {
     Again(Request<RequestBody>),
 }
 
-impl HttpTransport {
+impl HttpPool {
     /// The same as [`round_trip`](Self::round_trip), all of which, the body of the response
     /// included, is over at `overall`.
     pub(crate) async fn round_trip_until(
