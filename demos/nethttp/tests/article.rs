@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use jaeger_client::encoding::ValueView;
 use jaeger_client::encoding::{LogView, ValueView};
 use jaeger_client::{Closer, SpanId, Tracer};
 use jaeger_client_embedded_agent::{EmbeddedAgent, ReceivedSpan};
