@@ -1,0 +1,293 @@
+//! Starts the services, and ends them.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use jaeger_client::{ConfigError, Receipt};
+use jaeger_client_embedded_agent::EmbeddedAgent;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::customer::{self, Mysql};
+use crate::driver::{self, Redis};
+use crate::frontend::{self, Clients, Places, Ui};
+use crate::metrics::Metrics;
+use crate::settings::{Destination, Settings, Which};
+use crate::tracers::{Outlet, Tracers};
+use crate::{http_server, route};
+
+/// Services that run. They end when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Vec<(&'static str, SocketAddr)>,
+    ui: String,
+    agent: Option<EmbeddedAgent>,
+    tracers: Tracers,
+    serving: JoinSet<io::Result<()>>,
+}
+
+impl Running {
+    /// Where the services of this process listen: name and address.
+    #[must_use]
+    pub fn addresses(&self) -> &[(&'static str, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Where one of them listens, if it runs here.
+    #[must_use]
+    pub fn address(&self, service: &str) -> Option<SocketAddr> {
+        self.addresses.iter().find(|(name, _)| *name == service).map(|(_, address)| *address)
+    }
+
+    /// The user interface that shows traces.
+    #[must_use]
+    pub fn ui(&self) -> &str {
+        &self.ui
+    }
+
+    /// The agent of this process, if spans go there.
+    #[must_use]
+    pub fn agent(&self) -> Option<&EmbeddedAgent> {
+        self.agent.as_ref()
+    }
+
+    /// Waits until a service ends, which none does unless something is wrong.
+    pub async fn failed(&mut self) -> io::Error {
+        match self.serving.join_next().await {
+            Some(Ok(Err(why))) => why,
+            _ => io::Error::other("a service ended"),
+        }
+    }
+
+    /// Ends the services, sends what is left, and says what became of each one's spans.
+    #[must_use]
+    pub fn close(mut self, patience: Duration) -> Vec<(&'static str, Receipt)> {
+        self.serving.abort_all();
+        self.tracers.close(patience)
+    }
+}
+
+/// Starts services. They listen when this returns.
+///
+/// # Errors
+///
+/// [`StartError`] if a port is taken or an address cannot be used.
+pub async fn start(which: Which, settings: Settings) -> Result<Running, StartError> {
+    let (outlet, agent) = outlet(&settings.destination, which)?;
+    let ui = ui(&settings, agent.as_ref());
+    let mut starting = Starting {
+        which,
+        metrics: Metrics::new(),
+        running: Running {
+            addresses: Vec::new(),
+            ui: ui.url.clone(),
+            agent,
+            tracers: Tracers::new(outlet),
+            serving: JoinSet::new(),
+        },
+    };
+    // Those that are asked come first: with free ports, the frontend must know theirs.
+    let places = Places {
+        route: starting.route(&settings).await?,
+        driver: starting.driver(&settings).await?,
+        customer: starting.customer(&settings).await?,
+    };
+    starting.frontend(&settings, places, ui).await?;
+    Ok(starting.running)
+}
+
+struct Starting {
+    which: Which,
+    metrics: Metrics,
+    running: Running,
+}
+
+impl Starting {
+    /// Binds a service's port if it runs here; otherwise says where it is expected.
+    async fn bind(
+        &mut self,
+        service: (Which, &'static str),
+        port: u16,
+    ) -> Result<(SocketAddr, Option<TcpListener>), StartError> {
+        let (kind, name) = service;
+        let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if !self.which.includes(kind) {
+            return match (self.which, port) {
+                (Which::Frontend, 0) => Err(StartError::Unknown { service: name }),
+                _ => Ok((wanted, None)),
+            };
+        }
+        let taken = |why| StartError::Port { service: name, port, why };
+        let listener = TcpListener::bind(wanted).await.map_err(taken)?;
+        let address = listener.local_addr().map_err(taken)?;
+        self.running.addresses.push((name, address));
+        Ok((address, Some(listener)))
+    }
+
+    async fn route(&mut self, settings: &Settings) -> Result<SocketAddr, StartError> {
+        let (at, listener) = self.bind((Which::Route, "route"), settings.route_port).await?;
+        if let Some(listener) = listener {
+            let (traced, plain) = (route::router(self.metrics.clone()), axum::Router::new());
+            self.serve(listener, "route", traced, plain)?;
+        }
+        Ok(at)
+    }
+
+    async fn driver(&mut self, settings: &Settings) -> Result<SocketAddr, StartError> {
+        let (at, listener) = self.bind((Which::Driver, "driver"), settings.driver_port).await?;
+        if let Some(listener) = listener {
+            let redis = Redis::new(self.running.tracers.tracer("redis")?);
+            let tracer = self.running.tracers.tracer("driver")?;
+            let metrics = self.metrics.clone();
+            self.running.serving.spawn(driver::serve(listener, tracer, metrics, redis));
+        }
+        Ok(at)
+    }
+
+    async fn customer(&mut self, settings: &Settings) -> Result<SocketAddr, StartError> {
+        let at = self.bind((Which::Customer, "customer"), settings.customer_port).await?;
+        let (at, listener) = at;
+        if let Some(listener) = listener {
+            let tracer = self.running.tracers.tracer("mysql")?;
+            let mysql = Mysql::new(tracer, settings.db_query_delay, settings.db_mutex);
+            self.serve(listener, "customer", customer::router(mysql), axum::Router::new())?;
+        }
+        Ok(at)
+    }
+
+    async fn frontend(
+        &mut self,
+        settings: &Settings,
+        places: Places,
+        ui: Ui,
+    ) -> Result<(), StartError> {
+        let at = self.bind((Which::Frontend, "frontend"), settings.frontend_port).await?;
+        if let (_, Some(listener)) = at {
+            let tracer = self.running.tracers.tracer("frontend")?;
+            let clients = Clients::new(tracer.clone(), places)
+                .map_err(|why| StartError::Driver { at: places.driver, why: why.to_string() })?;
+            let traced = frontend::traced(clients, settings.route_workers);
+            let metrics = self.metrics.clone();
+            let plain = frontend::plain(ui);
+            let serving = http_server::serve(listener, "frontend", tracer, metrics, traced, plain);
+            self.running.serving.spawn(serving);
+        }
+        Ok(())
+    }
+
+    /// Serves HTTP with a tracer of the service's own.
+    fn serve(
+        &mut self,
+        listener: TcpListener,
+        service: &'static str,
+        traced: axum::Router,
+        plain: axum::Router,
+    ) -> Result<(), StartError> {
+        let tracer = self.running.tracers.tracer(service)?;
+        let metrics = self.metrics.clone();
+        let serving = http_server::serve(listener, service, tracer, metrics, traced, plain);
+        self.running.serving.spawn(serving);
+        Ok(())
+    }
+}
+
+/// Where tracers send, and the agent there if it is ours.
+fn outlet(
+    destination: &Destination,
+    which: Which,
+) -> Result<(Outlet, Option<EmbeddedAgent>), StartError> {
+    let loopback = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match destination {
+        Destination::Agent(agent) => Ok((Outlet::Agent(agent.clone()), None)),
+        Destination::Zipkin(url) => Ok((Outlet::Zipkin(url.clone()), None)),
+        // Alone, the frontend keeps an agent for the others too, where all expect one.
+        Destination::Embedded if which == Which::Frontend => {
+            let agent =
+                EmbeddedAgent::builder().usual_ports().start().map_err(StartError::Agent)?;
+            Ok((Outlet::Agent(agent.compact_addr().to_string()), Some(agent)))
+        }
+        Destination::Embedded if which == Which::All => {
+            let usual = EmbeddedAgent::builder().http_addr(loopback(UI_PORT)).start();
+            let agent = usual
+                .or_else(|_| EmbeddedAgent::builder().http_addr(loopback(0)).start())
+                .map_err(StartError::Agent)?;
+            Ok((Outlet::Agent(agent.compact_addr().to_string()), Some(agent)))
+        }
+        Destination::Embedded => Ok((Outlet::Agent(USUAL_AGENT.into()), None)),
+    }
+}
+
+/// Where traces are shown.
+fn ui(settings: &Settings, agent: Option<&EmbeddedAgent>) -> Ui {
+    let own = agent.and_then(EmbeddedAgent::http_addr).map(|at| format!("http://{at}"));
+    let zipkin = matches!(settings.destination, Destination::Zipkin(_));
+    let usual = if zipkin { "http://localhost:9411/zipkin" } else { "http://localhost:16686" };
+    let url = settings.ui.clone().or(own).unwrap_or_else(|| usual.into());
+    let url = url.trim_end_matches('/').to_owned();
+    let trace = format!("{url}/{}/", if zipkin { "traces" } else { "trace" });
+    Ui { url, trace }
+}
+
+/// Why services do not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A port cannot be listened on.
+    Port {
+        /// Whose port it is.
+        service: &'static str,
+        /// The port.
+        port: u16,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// A service that runs elsewhere has no port that could be known.
+    Unknown {
+        /// The service.
+        service: &'static str,
+    },
+    /// The driver service cannot be asked.
+    Driver {
+        /// Where it is expected.
+        at: SocketAddr,
+        /// What is wrong.
+        why: String,
+    },
+    /// The agent of this process does not start.
+    Agent(io::Error),
+    /// A tracer cannot be made.
+    Tracer(ConfigError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port { service, port, why } => {
+                write!(f, "{service} cannot listen on port {port}: {why} (0 takes a free one)")
+            }
+            Self::Unknown { service } => {
+                write!(f, "the port of {service} is 0, but it runs elsewhere; say which it has")
+            }
+            Self::Driver { at, why } => write!(f, "drivers cannot be asked for at {at}: {why}"),
+            Self::Agent(why) => write!(f, "the agent does not start: {why} (--agent has another)"),
+            Self::Tracer(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+impl Error for StartError {}
+
+impl From<ConfigError> for StartError {
+    fn from(why: ConfigError) -> Self {
+        Self::Tracer(why)
+    }
+}
+
+/// Where Jaeger has its user interface.
+const UI_PORT: u16 = 16686;
+
+/// Where an agent usually is.
+const USUAL_AGENT: &str = "localhost:6831";
