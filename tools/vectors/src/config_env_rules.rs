@@ -34,6 +34,12 @@ pub(crate) fn speaks_of_sampling(env: &Environment) -> bool {
     .any(|name| is_set(env, name))
 }
 
+/// Whether the error is about variables that are set, and not about this one.
+pub(crate) fn names_another(env: &Environment, error: &str, name: &str) -> bool {
+    let named = |name: &str| error.contains(&format!("{name} is "));
+    !named(name) && env.keys().any(|other| named(other))
+}
+
 /// The tags as Go reads them; none where it panics.
 pub(crate) fn tags_as_go(env: &Environment) -> Option<Tags> {
     if !is_set(env, "JAEGER_TAGS") {
@@ -66,14 +72,15 @@ fn tag(env: &Environment, entry: &str, missing: Option<&str>) -> Option<(String,
     Some((key.to_owned(), text.to_owned()))
 }
 
-/// Whether the collector's URL is one that Go takes and cannot post to.
+/// Whether the collector's URL is one that Go takes, and cannot post to or has to change first.
 pub(crate) fn endpoint_is_refused(env: &Environment) -> bool {
     let url = value(env, "JAEGER_ENDPOINT");
     let host = match url.split_once("://") {
         Some((scheme, rest)) if ["http", "https"].contains(&scheme.to_lowercase().as_str()) => rest,
         _ => "",
     };
-    !url.is_empty() && (host.is_empty() || host.starts_with(['/', '?', '#']))
+    let odd = |c: char| !c.is_ascii_graphic() || c == '#';
+    !url.is_empty() && (host.is_empty() || host.starts_with(['/', '?']) || host.contains(odd))
 }
 
 /// The agent's address: Go forgets the brackets of an IPv6 address.
