@@ -62,4 +62,4 @@ pub use self::span::{
 };
 pub use self::stats::{Dropped, Receipt, ReporterStats, Stats};
 pub use self::tracer::{Closer, Tracer, TracerBuilder};
-pub use self::transport::{AgentProtocol, CollectorFormat, HttpConfig};
+pub use self::transport::{AgentProtocol, AgentSocketType, CollectorFormat, HttpConfig};

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::process::Command;
 use std::time::Duration;
 
-use jaeger_client::{ConfigError, Configuration, ReporterConfig, SamplerConfig, Tracer};
+use jaeger_client::{
+    AgentSocketType, ConfigError, Configuration, ReporterConfig, SamplerConfig, Tracer,
+};
 use proptest::prelude::*;
 
 fn read(variables: &[(&str, &str)]) -> Result<Configuration, ConfigError> {
@@ -107,6 +109,14 @@ fn the_agent_is_a_host_and_a_port_with_brackets_where_they_belong() {
     ] {
         assert_eq!(reporter(&variables).local_agent_host_port, address);
     }
+    for (text, socket_type) in [
+        ("udp", AgentSocketType::Udp),
+        ("udp4", AgentSocketType::Udp4),
+        ("udp6", AgentSocketType::Udp6),
+    ] {
+        let read = reporter(&[("JAEGER_AGENT_SOCKET_TYPE", text)]);
+        assert_eq!(read.agent_socket_type, socket_type);
+    }
     let configuration = read(&[host("::1"), ("JAEGER_SERVICE_NAME", "svc")]).unwrap();
     let (_tracer, closer) = configuration.new_tracer().unwrap();
     let _ = closer.close(Duration::from_secs(1));
@@ -173,7 +183,7 @@ fn formats_are_named_in_their_order() {
 #[test]
 fn errors_name_the_variable_the_value_and_what_is_allowed() {
     let endpoint = ("JAEGER_ENDPOINT", "http://c");
-    let cases: [(&[_], &[&str]); 17] = [
+    let cases: [(&[_], &[&str]); 18] = [
         (&[("JAEGER_DISABLED", "on")], &["JAEGER_DISABLED", "\"on\"", "true"]),
         (&[("JAEGER_RPC_METRICS", "2")], &["JAEGER_RPC_METRICS", "\"2\"", "true"]),
         (&[("JAEGER_TRACEID_128BIT", "yes")], &["JAEGER_TRACEID_128BIT", "\"yes\"", "true"]),
@@ -186,6 +196,7 @@ fn errors_name_the_variable_the_value_and_what_is_allowed() {
         (&[("JAEGER_SAMPLER_REFRESH_INTERVAL", "5")], &["REFRESH_INTERVAL", "\"5\"", "unit"]),
         (&[("JAEGER_REPORTER_MAX_QUEUE_SIZE", "1e3")], &["QUEUE_SIZE", "1e3", "whole number"]),
         (&[("JAEGER_AGENT_PORT", "abc")], &["JAEGER_AGENT_PORT", "abc", "port"]),
+        (&[("JAEGER_AGENT_SOCKET_TYPE", "tcp")], &["SOCKET_TYPE", "\"tcp\"", "udp4"]),
         (&[("JAEGER_ENDPOINT", "NOT_A_URL")], &["JAEGER_ENDPOINT", "NOT_A_URL", "http://"]),
         (&[endpoint, ("JAEGER_USER", "u")], &["JAEGER_USER", "\"u\"", "JAEGER_PASSWORD"]),
         (

@@ -9,6 +9,7 @@ use super::{Configuration, ReporterConfig, SamplerConfig, grammar};
 use crate::error::ConfigError;
 use crate::propagation;
 use crate::tracer::defaults;
+use crate::transport::AgentSocketType;
 
 impl Configuration {
     /// Reads the `JAEGER_*` variables of the environment over the defaults.
@@ -24,8 +25,8 @@ impl Configuration {
     /// # Source
     ///
     /// `FromEnv` in jaeger-client-go, `config/config_env.go`; `JAEGER_PROPAGATION` and
-    /// `JAEGER_AUTH_TOKEN` are jaeger-client-java's, `JAEGER_REPORTER_TIMEOUT` and
-    /// `JAEGER_SAMPLER_SAMPLING_PATH` jaeger-client-node's.
+    /// `JAEGER_AUTH_TOKEN` are jaeger-client-java's, `JAEGER_REPORTER_TIMEOUT`,
+    /// `JAEGER_AGENT_SOCKET_TYPE` and `JAEGER_SAMPLER_SAMPLING_PATH` jaeger-client-node's.
     ///
     /// # Examples
     ///
@@ -279,6 +280,8 @@ impl Variables<'_> {
             let host = host.map_or_else(|| "localhost".to_owned(), |host| grammar::host(&host));
             reporter.local_agent_host_port = format!("{host}:{}", port.unwrap_or(6831));
         }
+        let socket_type = self.read(AGENT_SOCKET_TYPE, socket_type, "udp, udp4 or udp6");
+        set(&mut reporter.agent_socket_type, socket_type);
         set(&mut reporter.disable_attempt_reconnecting, self.boolean(RECONNECTING_DISABLED));
         if !reporter.disable_attempt_reconnecting {
             let interval = self.duration(RECONNECT_INTERVAL, defaults::RECONNECT_INTERVAL);
@@ -295,6 +298,15 @@ fn set<T>(field: &mut T, value: Option<T>) {
 
 fn absolute_path(text: &str) -> Option<String> {
     text.starts_with('/').then(|| text.to_owned())
+}
+
+fn socket_type(text: &str) -> Option<AgentSocketType> {
+    match text {
+        "udp" => Some(AgentSocketType::Udp),
+        "udp4" => Some(AgentSocketType::Udp4),
+        "udp6" => Some(AgentSocketType::Udp6),
+        _ => None,
+    }
 }
 
 /// A duration, or a bare number of milliseconds, as jaeger-client-node takes it.
@@ -335,5 +347,6 @@ const AUTH_TOKEN: &str = "JAEGER_AUTH_TOKEN";
 const TIMEOUT: &str = "JAEGER_REPORTER_TIMEOUT";
 const AGENT_HOST: &str = "JAEGER_AGENT_HOST";
 const AGENT_PORT: &str = "JAEGER_AGENT_PORT";
+const AGENT_SOCKET_TYPE: &str = "JAEGER_AGENT_SOCKET_TYPE";
 const RECONNECTING_DISABLED: &str = "JAEGER_REPORTER_ATTEMPT_RECONNECTING_DISABLED";
 const RECONNECT_INTERVAL: &str = "JAEGER_REPORTER_ATTEMPT_RECONNECT_INTERVAL";

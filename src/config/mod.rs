@@ -12,7 +12,7 @@ use crate::reporter::Output;
 use crate::sampler;
 use crate::span::OwnedTagValue;
 use crate::tracer::{Closer, Tracer, defaults};
-use crate::transport::{AgentProtocol, HttpConfig, MAX_PACKET_BYTES};
+use crate::transport::{AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES};
 
 /// All that a tracer is configured by, in Jaeger's own words.
 ///
@@ -163,6 +163,8 @@ pub struct ReporterConfig {
     pub local_agent_host_port: String,
     /// The protocol of that port.
     pub agent_protocol: AgentProtocol,
+    /// Which of its addresses the agent is spoken to at.
+    pub agent_socket_type: AgentSocketType,
     /// The largest datagram, in bytes.
     pub max_packet_size: usize,
     /// Tells the logger each finished span, besides sending it.
@@ -202,6 +204,7 @@ impl fmt::Debug for ReporterConfig {
             .field("buffer_flush_interval", &self.buffer_flush_interval)
             .field("local_agent_host_port", &self.local_agent_host_port)
             .field("agent_protocol", &self.agent_protocol)
+            .field("agent_socket_type", &self.agent_socket_type)
             .field("max_packet_size", &self.max_packet_size)
             .field("log_spans", &self.log_spans)
             .field("disable_attempt_reconnecting", &self.disable_attempt_reconnecting)
@@ -225,6 +228,7 @@ impl Default for ReporterConfig {
             buffer_flush_interval: defaults::FLUSH_INTERVAL,
             local_agent_host_port: defaults::AGENT.to_owned(),
             agent_protocol: AgentProtocol::Compact,
+            agent_socket_type: AgentSocketType::Udp,
             max_packet_size: MAX_PACKET_BYTES,
             log_spans: false,
             disable_attempt_reconnecting: false,
@@ -294,6 +298,7 @@ impl Configuration {
             .agent(&self.reporter.local_agent_host_port)
             .agent_reconnect_interval(self.reporter.reconnect_interval())
             .agent_protocol(self.reporter.agent_protocol)
+            .agent_socket_type(self.reporter.agent_socket_type)
             .queue_size(self.reporter.queue_size)
             .flush_interval(self.reporter.buffer_flush_interval)
             .max_packet_size(self.reporter.max_packet_size)

@@ -18,7 +18,9 @@ use crate::reporter::{
 use crate::sampler::{ConstSampler, Sampler};
 use crate::span::core::{Core, CoreRefs, Sink};
 use crate::span::{OwnedTagValue, TagValue};
-use crate::transport::{AgentProtocol, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport};
+use crate::transport::{
+    AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
+};
 
 /// A tracer about to be built. Without a sampler it samples everything, without a reporter it
 /// sends to an agent at `localhost:6831`.
@@ -46,6 +48,7 @@ pub struct TracerBuilder {
     oversize: Option<HttpConfig>,
     protocol: AgentProtocol,
     reconnect_interval: Option<Duration>,
+    agent_socket_type: AgentSocketType,
     headers: HeadersConfig,
     format: Option<Box<dyn Format>>,
     logger: Option<LoggerBox>,
@@ -102,6 +105,7 @@ impl TracerBuilder {
             oversize: None,
             protocol: AgentProtocol::Compact,
             reconnect_interval: Some(defaults::RECONNECT_INTERVAL),
+            agent_socket_type: AgentSocketType::Udp,
             headers: HeadersConfig::default(),
             format: None,
             logger: None,
@@ -141,6 +145,12 @@ impl TracerBuilder {
     /// 30 s, which zero means too.
     pub fn agent_reconnect_interval(mut self, interval: Option<Duration>) -> Self {
         self.reconnect_interval = interval;
+        self
+    }
+
+    /// Which of its addresses the agent is spoken to at. Default any, those of IPv4 first.
+    pub fn agent_socket_type(mut self, socket_type: AgentSocketType) -> Self {
+        self.agent_socket_type = socket_type;
         self
     }
 
@@ -336,6 +346,7 @@ impl TracerBuilder {
                     process: &process,
                     max_packet_bytes: self.max_packet_size,
                     reconnect_interval: self.reconnect_interval,
+                    agent_socket_type: self.agent_socket_type,
                     oversize: self.oversize.as_ref(),
                     hurry: &hurry,
                 };

@@ -34,6 +34,19 @@ pub enum AgentProtocol {
     ZipkinCompact,
 }
 
+/// Which of its addresses an agent is spoken to at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AgentSocketType {
+    /// Any, those of IPv4 first.
+    #[default]
+    Udp,
+    /// Those of IPv4 alone.
+    Udp4,
+    /// Those of IPv6 alone.
+    Udp6,
+}
+
 impl AgentProtocol {
     /// The encoding it is written in.
     pub(crate) const fn encoding(self) -> &'static str {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{MAX_PACKET_BYTES, Sent, Transport};
+use super::{AgentSocketType, MAX_PACKET_BYTES, Sent, Transport};
 use crate::clock;
 use crate::error::{ConfigError, TransportError};
 
@@ -30,6 +30,8 @@ pub struct UdpTransport {
     address: String,
     /// How often the name is resolved again; never, if none, once it did resolve.
     interval: Option<Duration>,
+    /// Which addresses count.
+    socket_type: AgentSocketType,
     connection: Option<Connection>,
     /// When the name is to be resolved again.
     resolve_at: Option<Instant>,
@@ -69,6 +71,7 @@ impl UdpTransport {
         Ok(Self {
             address,
             interval: Some(RESOLVE_INTERVAL),
+            socket_type: AgentSocketType::Udp,
             connection: None,
             resolve_at: None,
             hold_off: None,
@@ -83,6 +86,13 @@ impl UdpTransport {
         let given =
             |interval: Duration| if interval.is_zero() { RESOLVE_INTERVAL } else { interval };
         self.interval = interval.map(|interval| given(interval).min(MAX_INTERVAL));
+        self
+    }
+
+    /// Which of the addresses that the name means are used.
+    #[must_use]
+    pub fn socket_type(mut self, socket_type: AgentSocketType) -> Self {
+        self.socket_type = socket_type;
         self
     }
 
@@ -102,6 +112,11 @@ impl UdpTransport {
             Ok(found) => found.collect(),
             Err(source) => return Err(unresolved(source)),
         };
+        match self.socket_type {
+            AgentSocketType::Udp => {}
+            AgentSocketType::Udp4 => found.retain(SocketAddr::is_ipv4),
+            AgentSocketType::Udp6 => found.retain(SocketAddr::is_ipv6),
+        }
         // IPv4 first: agents listen on it by default, and "localhost" often means both.
         found.sort_by_key(|peer| !peer.is_ipv4());
         let in_use = self.connection.as_ref().map(|connection| connection.peer);
@@ -112,7 +127,7 @@ impl UdpTransport {
             None => match found.first() {
                 Some(peer) => *peer,
                 None => {
-                    let none = io::Error::new(io::ErrorKind::NotFound, "it has no address");
+                    let none = io::Error::new(io::ErrorKind::NotFound, "it has no such address");
                     return Err(unresolved(none));
                 }
             },
@@ -290,6 +305,18 @@ mod tests {
             sent = transport.send(b"x");
         }
         assert_eq!(sent.is_ok(), both, "{sent:?}");
+    }
+
+    #[test]
+    fn only_addresses_of_the_type_that_is_asked_for_are_used() {
+        let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = agent.local_addr().unwrap().to_string();
+        let send = |socket_type| {
+            UdpTransport::new(address.as_str()).unwrap().socket_type(socket_type).send(b"x")
+        };
+        assert!(send(AgentSocketType::Udp).is_ok() && send(AgentSocketType::Udp4).is_ok());
+        let error = send(AgentSocketType::Udp6).unwrap_err();
+        assert!(matches!(error, TransportError::Unresolved { .. }), "{error}");
     }
 
     #[test]

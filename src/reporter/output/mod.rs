@@ -19,7 +19,8 @@ use super::null::Nowhere;
 use crate::encoding::{self, BatchView};
 use crate::error::{ConfigError, TransportError};
 use crate::transport::{
-    self, AgentProtocol, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport, UdpTransport,
+    self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
+    UdpTransport,
 };
 
 /// Takes finished spans: what an application writes to do with them what it likes.
@@ -140,7 +141,9 @@ impl Output {
     fn start(self, is_primary: bool, context: &OutputContext<'_>) -> Result<Outlet, ConfigError> {
         let end = match self.kind {
             Kind::Agent { address, protocol } => {
-                let udp = UdpTransport::new(address)?.reconnecting(context.reconnect_interval);
+                let udp = UdpTransport::new(address)?
+                    .socket_type(context.agent_socket_type)
+                    .reconnecting(context.reconnect_interval);
                 End::Transport(context.datagrams(Box::new(udp), protocol)?)
             }
             Kind::Transport(transport, protocol) => {
@@ -167,6 +170,7 @@ pub(crate) struct OutputContext<'a> {
     pub(crate) process: &'a [u8],
     pub(crate) max_packet_bytes: usize,
     pub(crate) reconnect_interval: Option<Duration>,
+    pub(crate) agent_socket_type: AgentSocketType,
     /// Where spans go that are too large for a datagram.
     pub(crate) oversize: Option<&'a HttpConfig>,
     pub(crate) hurry: &'a Hurry,
