@@ -25,12 +25,14 @@
 //! - [`Configuration`] or [`Tracer::builder`] make a [`Tracer`] and the [`Closer`] that ends it.
 //! - [`Tracer`] starts a [`Span`], injects and extracts a [`SpanContext`], gives [`Stats`], flushes.
 //! - [`sampler`], [`propagation`], [`transport`] have the kinds there are, and the traits for more.
+//! - [`control`] has what an agent may tell besides: restrictions of baggage.
 //! - [`encoding`] reads and writes spans as bytes, for agents and tests.
 //! - [`InMemoryReporter`] keeps spans for an application's tests.
 //!
 //! The client runs on one plain thread of its own; it needs no runtime and harms none. *Sent* means
 //! handed to the operating system: whether an agent stored it, no UDP client can know.
 
+pub mod control;
 pub mod encoding;
 pub mod propagation;
 pub mod sampler;
@@ -40,6 +42,8 @@ mod clock;
 mod config;
 mod diag;
 mod error;
+#[cfg(feature = "remote-sampler")]
+mod fetch;
 mod id;
 mod ledger;
 mod reporter;
@@ -48,7 +52,7 @@ mod stats;
 mod tracer;
 
 pub use self::clock::{Clock, ManualClock, SystemClock};
-pub use self::config::{Configuration, ReporterConfig, SamplerConfig};
+pub use self::config::{BaggageRestrictionsConfig, Configuration, ReporterConfig, SamplerConfig};
 pub use self::diag::{Logger, NullLogger, StderrLogger};
 pub use self::error::{ConfigError, ExtractError, TransportError};
 pub use self::id::{IdGenerator, SpanId, TraceId};

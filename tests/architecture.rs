@@ -18,13 +18,27 @@ const LEAVES: &[&str] = &["id", "clock", "error", "stats", "diag"];
 
 /// Which modules a module may name besides itself and the leaves, from the top down.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("config", &["tracer", "propagation", "reporter", "span", "sampler", "transport", "encoding"]),
-    ("tracer", &["propagation", "reporter", "span", "sampler", "transport", "encoding"]),
+    (
+        "config",
+        &[
+            "tracer",
+            "propagation",
+            "reporter",
+            "span",
+            "sampler",
+            "control",
+            "transport",
+            "encoding",
+        ],
+    ),
+    ("tracer", &["propagation", "reporter", "span", "sampler", "control", "transport", "encoding"]),
     ("propagation", &["span", "encoding"]),
     ("reporter", &["span", "ledger", "transport", "encoding"]),
-    ("span", &["sampler", "ledger", "encoding"]),
+    ("span", &["sampler", "control", "ledger", "encoding"]),
     ("ledger", &["encoding"]),
-    ("sampler", &["encoding"]),
+    ("sampler", &["fetch", "encoding"]),
+    ("control", &["fetch"]),
+    ("fetch", &[]),
     ("transport", &["encoding"]),
     ("encoding", &[]),
 ];
@@ -44,7 +58,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("thread::scope", THREAD_STARTERS),
 ];
 
-const THREAD_STARTERS: &[&str] = &["reporter/worker.rs", "sampler/remote/poll.rs"];
+const THREAD_STARTERS: &[&str] = &["reporter/worker.rs", "fetch/poll.rs"];
 
 /// Names that a folder must not use.
 const NOT_IN: &[(&str, &[&str])] =

@@ -6,12 +6,15 @@ mod grammar;
 use std::fmt;
 use std::time::Duration;
 
+#[cfg(feature = "remote-sampler")]
+use crate::control;
+pub use crate::control::BaggageRestrictionsConfig;
 use crate::error::ConfigError;
 use crate::propagation::{self, HeadersConfig};
 use crate::reporter::Output;
 use crate::sampler;
 use crate::span::OwnedTagValue;
-use crate::tracer::{Closer, Tracer, defaults};
+use crate::tracer::{Closer, Tracer, TracerBuilder, defaults};
 use crate::transport::{AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES};
 
 /// All that a tracer is configured by, in Jaeger's own words.
@@ -60,6 +63,9 @@ pub struct Configuration {
     /// The formats that contexts are carried in, `jaeger`, `b3`, `b3-single` or `w3c`, in the order
     /// in which they count; see [`CompositeFormat`](propagation::CompositeFormat).
     pub propagation: Vec<String>,
+    /// Which agent tells what baggage may be set; without one, all may. Needs the feature
+    /// `remote-sampler`.
+    pub baggage_restrictions: Option<BaggageRestrictionsConfig>,
     /// Bytes after which a tag's text or bytes are cut.
     pub max_tag_value_length: usize,
 }
@@ -76,6 +82,7 @@ impl Default for Configuration {
             reporter: ReporterConfig::default(),
             headers: HeadersConfig::default(),
             propagation: vec!["jaeger".to_owned()],
+            baggage_restrictions: None,
             max_tag_value_length: defaults::MAX_TAG_VALUE_LENGTH,
         }
     }
@@ -315,10 +322,33 @@ impl Configuration {
         if self.reporter.log_spans {
             builder = builder.also_report_to(Output::logging());
         }
+        if let Some(restrictions) = &self.baggage_restrictions {
+            builder = self.restrict_baggage(builder, restrictions)?;
+        }
         for (key, value) in &self.tags {
             builder = builder.tag(key, value.clone());
         }
         builder.build()
+    }
+
+    #[cfg(feature = "remote-sampler")]
+    fn restrict_baggage(
+        &self,
+        builder: TracerBuilder,
+        by: &BaggageRestrictionsConfig,
+    ) -> Result<TracerBuilder, ConfigError> {
+        let manager = control::RemoteBaggageRestrictionManager::new(&self.service_name, by)?;
+        Ok(builder.baggage_restriction_manager(manager))
+    }
+
+    #[cfg(not(feature = "remote-sampler"))]
+    fn restrict_baggage(
+        &self,
+        _builder: TracerBuilder,
+        _by: &BaggageRestrictionsConfig,
+    ) -> Result<TracerBuilder, ConfigError> {
+        let (field, feature) = ("baggage_restrictions", "remote-sampler");
+        Err(ConfigError::FeatureOff { field, feature })
     }
 }
 

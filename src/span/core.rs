@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::{Anchor, TracerClock};
+use crate::control::{BaggageRestriction, BaggageRestrictionManager};
 use crate::diag::{Cause, Diagnostics};
 use crate::encoding::Finished;
 use crate::id::{self, IdGenerator};
@@ -22,6 +23,14 @@ pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
 
     /// Adds what became of the spans taken so far, as one consistent reading.
     fn read(&self, stats: &mut Stats);
+}
+
+/// What became of baggage items that were to be set.
+#[derive(Debug, Default)]
+pub(crate) struct BaggageCounts {
+    pub(crate) set: AtomicU64,
+    pub(crate) denied: AtomicU64,
+    pub(crate) truncated: AtomicU64,
 }
 
 /// A tracer's parts that its spans use.
@@ -40,9 +49,13 @@ pub(crate) struct Core {
     pub(crate) max_tag_value_bytes: usize,
     pub(crate) max_baggage_value_bytes: usize,
     pub(crate) debug_tag: String,
-    pub(crate) diagnostics: Diagnostics,
+    pub(crate) diagnostics: Arc<Diagnostics>,
+    pub(crate) service_name: Box<str>,
+    /// None where all baggage may be set.
+    pub(crate) restrictions: Option<Box<dyn BaggageRestrictionManager>>,
     pub(crate) misused: AtomicU64,
     pub(crate) baggage_limited: AtomicU64,
+    pub(crate) baggage: BaggageCounts,
     pub(crate) decoding_errors: AtomicU64,
 }
 
@@ -63,6 +76,14 @@ impl Core {
             return 0;
         }
         self.ids.as_ref().map_or_else(id::random_63, |ids| ids.next())
+    }
+
+    /// What holds for a baggage item about to be set.
+    pub(crate) fn restriction(&self, key: &str) -> BaggageRestriction {
+        match &self.restrictions {
+            None => BaggageRestriction::up_to(self.max_baggage_value_bytes),
+            Some(manager) => manager.restriction(&self.service_name, key),
+        }
     }
 
     /// Says that a span came after the close: a closer dropped early must not go unnoticed.

@@ -17,7 +17,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
@@ -33,7 +32,6 @@ pub(crate) use self::start::plain as start_plain;
 pub use self::tag::{OwnedTagValue, TagValue};
 use self::write::misused;
 use crate::clock::unix_nanos;
-use crate::encoding::cut;
 
 /// A live span.
 ///
@@ -182,42 +180,12 @@ impl Span {
 
     /// Sets a baggage item, which travels with the trace from here on; an empty value removes it.
     ///
-    /// A value longer than the limit (2,048 bytes) is cut. A sampled span logs the change.
+    /// A value longer than the limit is cut: 2,048 bytes, or what the tracer's
+    /// [restriction manager](crate::control::BaggageRestrictionManager) says, which may also deny the
+    /// key. A sampled span logs the change, or that it was denied.
     pub fn set_baggage_item(&self, key: &str, value: &str) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("set_baggage_item") };
-        let kept = cut(value, core.max_baggage_value_bytes);
-        let truncated = kept.len() < value.len();
-        if truncated {
-            core.baggage_limited.fetch_add(1, Ordering::Relaxed);
-        }
-        let mut body = inner.body.lock();
-        if body.finished {
-            drop(body);
-            misused(core, "set_baggage_item");
-            return self;
-        }
-        let before = body.baggage.take();
-        let overrides = before.as_ref().and_then(|b| b.get(key)).is_some_and(|v| !v.is_empty());
-        body.baggage = Baggage::with(before.as_deref(), key, kept);
-        body.draft.extras = true;
-        inner.has_baggage.store(body.baggage.is_some(), Ordering::Release);
-        if inner.state.is_recording() {
-            let all = [
-                ("event", TagValue::Str("baggage")),
-                ("key", TagValue::Str(key)),
-                ("value", TagValue::Str(kept)),
-                ("override", TagValue::Str("true")),
-                ("truncated", TagValue::Str("true")),
-            ];
-            let wanted = [true, true, true, overrides, truncated];
-            let mut fields = [("", TagValue::Bool(false)); 5];
-            let mut count = 0;
-            for (field, _) in all.into_iter().zip(wanted).filter(|(_, wanted)| *wanted) {
-                fields[count] = field;
-                count += 1;
-            }
-            body.log(core, None, &fields[..count]);
-        }
+        write::set_baggage_item(inner, core, key, value);
         self
     }
 

@@ -8,10 +8,11 @@ use parking_lot::MutexGuard;
 
 use super::core::Core;
 use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start};
-use super::{Span, TagValue, late};
+use super::{Baggage, Span, TagValue, late};
 use crate::clock::Clock;
 use crate::diag::Cause;
 use crate::encoding::Timestamp;
+use crate::encoding::cut;
 
 impl Span {
     // One function for each usual kind, inlined where a tag is set: keys are literals, of which then
@@ -198,6 +199,31 @@ impl Body {
         true
     }
 
+    /// Logs that an item of baggage was set, or was not: whether it overrides another, is truncated,
+    /// is invalid.
+    fn log_baggage(
+        &mut self,
+        inner: &SpanInner,
+        core: &Core,
+        (key, value): (&str, &str),
+        marks: [bool; 3],
+    ) {
+        if !inner.state.is_recording() {
+            return;
+        }
+        let mut fields = [("", TagValue::Str("true")); 6];
+        fields[0] = ("event", TagValue::Str("baggage"));
+        fields[1] = ("key", TagValue::Str(key));
+        fields[2] = ("value", TagValue::Str(value));
+        let mut count = 3;
+        for (name, _) in ["override", "truncated", "invalid"].into_iter().zip(marks).filter(|m| m.1)
+        {
+            fields[count].0 = name;
+            count += 1;
+        }
+        self.log(core, None, &fields[..count]);
+    }
+
     /// Appends a log. Fields are never cut, as in Go; a span that gets too large is trimmed whole.
     pub(super) fn log(&mut self, core: &Core, at: Option<i64>, fields: &[(&str, TagValue<'_>)]) {
         let at = at.unwrap_or_else(|| self.wall(core, core.clock.monotonic_nanos()));
@@ -210,6 +236,36 @@ impl Body {
         self.draft.log_count += 1;
         self.draft.extras = true;
     }
+}
+
+/// Sets a baggage item, as far as it may be.
+pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value: &str) {
+    // Asked without the lock: a manager may be foreign code.
+    let restriction = core.restriction(key);
+    let mut body = inner.body.lock();
+    if body.finished {
+        drop(body);
+        return misused(core, "set_baggage_item");
+    }
+    if !restriction.is_allowed {
+        core.baggage_limited.fetch_add(1, Ordering::Relaxed);
+        core.baggage.denied.fetch_add(1, Ordering::Relaxed);
+        let shown = cut(value, core.max_baggage_value_bytes);
+        return body.log_baggage(inner, core, (key, shown), [false, false, true]);
+    }
+    let kept = cut(value, restriction.max_value_length);
+    let truncated = kept.len() < value.len();
+    if truncated {
+        core.baggage_limited.fetch_add(1, Ordering::Relaxed);
+        core.baggage.truncated.fetch_add(1, Ordering::Relaxed);
+    }
+    core.baggage.set.fetch_add(1, Ordering::Relaxed);
+    let before = body.baggage.take();
+    let overrides = before.as_ref().and_then(|b| b.get(key)).is_some_and(|v| !v.is_empty());
+    body.baggage = Baggage::with(before.as_deref(), key, kept);
+    body.draft.extras = true;
+    inner.has_baggage.store(body.baggage.is_some(), Ordering::Release);
+    body.log_baggage(inner, core, (key, kept), [overrides, truncated, false]);
 }
 
 /// The tag that forces or stops recording.

@@ -1,14 +1,13 @@
 //! Puts a tracer together from parts given in code.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Closer, Shared, Tracer, host};
+use super::{Closer, Shared, Tracer, host, process};
 use crate::clock::{Anchor, Clock, SystemClock, TracerClock};
-use crate::diag::{Diagnostics, Logger, StderrLogger};
-use crate::encoding::{List, ProcessView, TagView, put_tag};
+use crate::control::{BaggageRestrictionManager, ControlHost};
+use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
 use crate::id::{self, IdGenerator};
 use crate::propagation::{Format, HeadersConfig, JaegerFormat};
@@ -16,8 +15,8 @@ use crate::reporter::{
     InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions,
 };
 use crate::sampler::{ConstSampler, Sampler};
-use crate::span::core::{Core, CoreRefs, Sink};
-use crate::span::{OwnedTagValue, TagValue};
+use crate::span::OwnedTagValue;
+use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
 };
@@ -52,6 +51,7 @@ pub struct TracerBuilder {
     headers: HeadersConfig,
     format: Option<Box<dyn Format>>,
     logger: Option<LoggerBox>,
+    baggage: Option<Box<dyn BaggageRestrictionManager>>,
     clock: TracerClock,
     ids: Option<Box<dyn IdGenerator>>,
     trace_id_128bit: bool,
@@ -109,6 +109,7 @@ impl TracerBuilder {
             headers: HeadersConfig::default(),
             format: None,
             logger: None,
+            baggage: None,
             clock: TracerClock::System(SystemClock::new()),
             ids: None,
             trace_id_128bit: false,
@@ -237,6 +238,15 @@ impl TracerBuilder {
         self
     }
 
+    /// Decides which baggage items may be set; without one, all may.
+    pub fn baggage_restriction_manager(
+        mut self,
+        manager: impl BaggageRestrictionManager + 'static,
+    ) -> Self {
+        self.baggage = Some(Box::new(manager));
+        self
+    }
+
     /// Where the time is read.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = TracerClock::Other(Box::new(clock));
@@ -314,12 +324,10 @@ impl TracerBuilder {
         }
         let format =
             self.format.unwrap_or_else(|| Box::new(JaegerFormat::new(self.headers.clone())));
-        let process = process(
-            &self.service_name,
-            &self.tags,
-            self.max_tag_value_bytes,
-            self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next()),
-        );
+        let own_id = self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next());
+        let uuid = process::client_uuid(&self.tags, own_id);
+        let process =
+            process::bytes(&self.service_name, &self.tags, self.max_tag_value_bytes, &uuid);
         let outputs = match (self.target, self.others) {
             (Target::InMemory(reporter), others) if others.is_empty() => {
                 Err(Sink::Other(Box::new(MemorySink::new(reporter))))
@@ -378,14 +386,23 @@ impl TracerBuilder {
             max_tag_value_bytes: self.max_tag_value_bytes,
             max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
             debug_tag: self.headers.debug,
-            diagnostics: Diagnostics::new(logger),
+            diagnostics: Arc::new(Diagnostics::new(logger)),
+            service_name: self.service_name.as_str().into(),
+            restrictions: self.baggage,
             misused: 0.into(),
             baggage_limited: 0.into(),
+            baggage: BaggageCounts::default(),
             decoding_errors: 0.into(),
         });
         let status = core.sampler.status();
         core.diagnostics.info(&format!("tracing as {:?}, sampling {status}", self.service_name));
         core.sampler.start(&host::of(&core))?;
+        let uuid: Arc<str> = uuid.into();
+        let control =
+            |cause| ControlHost::new(Arc::clone(&core.diagnostics), cause, Arc::clone(&uuid));
+        if let Some(manager) = &core.restrictions {
+            manager.start(&control(Cause::Baggage))?;
+        }
         let remote = unstarted.map(|unstarted| unstarted.start(Arc::clone(&core))).transpose()?;
         let shared =
             Arc::new(Shared { refs: CoreRefs::new(&core, self.shards), core, format, remote });
@@ -395,41 +412,6 @@ impl TracerBuilder {
 
 fn out_of_range(field: &'static str, value: usize, allowed: &'static str) -> ConfigError {
     ConfigError::OutOfRange { field, value: value.to_string(), allowed }
-}
-
-/// The process in its compact bytes: the tags given, and those that are always there.
-fn process(service: &str, tags: &[(String, OwnedTagValue)], max: usize, uuid: u64) -> Vec<u8> {
-    let (mut bytes, mut count) = (Vec::new(), 0);
-    let mut put = |key: &str, value: TagValue<'_>| {
-        put_tag(&mut bytes, TagView::new(key.as_bytes(), value.view(max)));
-        count += 1;
-    };
-    let given = |key: &str| tags.iter().any(|(name, _)| name == key);
-    for (key, value) in tags {
-        put(key, value.into());
-    }
-    if !given("jaeger.version") {
-        put("jaeger.version", TagValue::Str(concat!("Rust-", env!("CARGO_PKG_VERSION"))));
-    }
-    if let Some(name) = hostname::get().ok().filter(|_| !given("hostname")) {
-        put("hostname", TagValue::Str(&name.to_string_lossy()));
-    }
-    if let Some(ip) = host_ip().filter(|_| !given("ip")) {
-        put("ip", TagValue::Str(&ip.to_string()));
-    }
-    if !given("client-uuid") {
-        put("client-uuid", TagValue::Str(&format!("{uuid:x}")));
-    }
-    ProcessView::new(service.as_bytes(), Some(List::new(count, &bytes))).to_bytes()
-}
-
-/// The address that others most likely know this host by: IPv4 before IPv6, loopback last.
-fn host_ip() -> Option<IpAddr> {
-    let interfaces = if_addrs::get_if_addrs().ok()?;
-    let best = interfaces.iter().max_by_key(|interface| {
-        300 * i32::from(interface.ip().is_ipv4()) + 100 * i32::from(!interface.is_loopback())
-    });
-    best.map(if_addrs::Interface::ip)
 }
 
 /// The longest name of a sampler kind, which a smaller limit of tags would cut.

@@ -5,6 +5,7 @@
 mod builder;
 mod closer;
 mod host;
+mod process;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub use self::builder::TracerBuilder;
 pub(crate) use self::builder::defaults;
 pub use self::closer::Closer;
+use crate::control::Updates;
 use crate::error::ExtractError;
 use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier};
 use crate::reporter::{MAX_WAIT, Remote, timed};
@@ -163,6 +165,12 @@ impl Tracer {
     #[must_use]
     pub fn sampler_status(&self) -> SamplerStatus {
         self.shared.core.sampler.status()
+    }
+
+    /// How questions about baggage restrictions went; none where nobody is asked.
+    #[must_use]
+    pub fn baggage_restriction_updates(&self) -> Updates {
+        self.shared.core.restrictions.as_ref().map(|manager| manager.updates()).unwrap_or_default()
     }
 
     /// The ledger: what became of every span so far.

@@ -51,6 +51,10 @@ impl Strategies {
         format!("http://{}/sampling", self.address)
     }
 
+    pub(crate) fn host_port(&self) -> String {
+        self.address.clone()
+    }
+
     pub(crate) fn set(&self, answer: Answer) {
         *self.answer.lock().unwrap() = answer;
     }

@@ -12,15 +12,15 @@ mod source;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 pub use self::builder::RemoteSamplerBuilder;
 pub(super) use self::builder::build;
-use self::poll::{Poller, Shared};
-pub use self::source::{FetchError, HttpSource, StrategySource};
+use self::poll::Shared;
+pub use self::source::{HttpSource, StrategySource};
 use super::{Decision, DecisionById, FetchOutcome, NewSpan, Sampler, SamplerHost, SamplerStatus};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
+pub use crate::fetch::FetchError;
+use crate::fetch::SharedPoller;
 use crate::id::TraceId;
 
 /// Records what a server tells it to, which it asks again and again: usually the agent, at port
@@ -65,14 +65,7 @@ use crate::id::TraceId;
 pub struct RemoteSampler {
     shared: Arc<Shared>,
     refresh_interval: Duration,
-    polling: Mutex<Polling>,
-}
-
-/// The thread, and for how many tracers it runs.
-#[derive(Debug, Default)]
-struct Polling {
-    tracers: usize,
-    poller: Option<Poller>,
+    polling: SharedPoller,
 }
 
 impl RemoteSampler {
@@ -127,21 +120,12 @@ impl Sampler for RemoteSampler {
     }
 
     fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {
-        let mut polling = self.polling.lock();
         self.shared.work_for(host);
-        if polling.poller.is_none() {
-            polling.poller = Some(Poller::start(&self.shared, self.refresh_interval)?);
-        }
-        polling.tracers += 1;
-        Ok(())
+        self.polling.begin(|| poll::start(&self.shared, self.refresh_interval))
     }
 
     /// Does not wait: a question under way ends by its own limit, and its answer is dropped.
     fn close(&self) {
-        let mut polling = self.polling.lock();
-        polling.tracers = polling.tracers.saturating_sub(1);
-        if polling.tracers == 0 {
-            polling.poller = None;
-        }
+        self.polling.end();
     }
 }

@@ -1,12 +1,10 @@
-//! The thread that asks again and again, and what it shares with those who sample.
+//! What the thread that asks again and again shares with those who sample.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use parking_lot::Mutex;
 
 use super::answer::{self, Broken};
@@ -15,7 +13,8 @@ use super::{FetchError, StrategySource};
 use crate::clock::{Clock, SystemClock};
 use crate::diag::Cause;
 use crate::error::ConfigError;
-use crate::id;
+use crate::fetch::Asked;
+use crate::fetch::Poller;
 use crate::sampler::{Fetch, FetchOutcome, RemoteStatus, SamplerHost, SamplerStatus};
 
 /// A remote sampler, as far as its thread and those who sample share it.
@@ -167,87 +166,18 @@ impl Shared {
     }
 }
 
-/// The thread, which ends when this is dropped.
-#[derive(Debug)]
-pub(super) struct Poller {
-    /// Nothing is ever sent: what ends the thread is that nobody can.
-    _stop: Sender<()>,
-}
-
-impl Poller {
-    pub(super) fn start(shared: &Arc<Shared>, interval: Duration) -> Result<Self, ConfigError> {
-        let (stop, stopped) = bounded(0);
-        let shared = Arc::clone(shared);
-        let run = move || run(&shared, interval, &stopped);
-        start_thread(run).map_err(|source| ConfigError::Thread { source })?;
-        Ok(Self { _stop: stop })
-    }
-}
-
-fn run(shared: &Shared, interval: Duration, stopped: &Receiver<()>) {
-    let is_stopped = || stopped.try_recv() == Err(TryRecvError::Disconnected);
-    let mut failures = 0;
-    loop {
-        // The tracer's clock may be foreign code, like the source.
-        let outcome = catch_unwind(AssertUnwindSafe(|| shared.refresh(is_stopped)));
-        failures = match outcome {
-            Err(_) | Ok(FetchOutcome::Failed { .. }) => failures + 1,
-            Ok(_) => 0,
-        };
-        let pause = pause(interval, failures).mul_f64(share());
-        if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-            return;
+/// Asks on a thread of its own, until that is dropped.
+pub(super) fn start(shared: &Arc<Shared>, interval: Duration) -> Result<Poller, ConfigError> {
+    let shared = Arc::clone(shared);
+    Poller::start("jaeger-client-sampler", interval, move |is_stopped| {
+        match shared.refresh(is_stopped) {
+            FetchOutcome::Failed { .. } => Asked::Failed,
+            _ => Asked::Answered,
         }
-    }
-}
-
-/// How long to wait after so many failures in a row: an agent that starts late should be found
-/// soon, and one that is gone should not be looked for all the time.
-fn pause(interval: Duration, failures: u32) -> Duration {
-    match failures {
-        0 => interval,
-        n => interval.min(RETRY.saturating_mul(1 << (n - 1).min(16))),
-    }
-}
-
-/// From 0.8 to 1 by chance, so that processes that began together do not ask together for ever.
-fn share() -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "any number between will do")]
-    let random = id::random_63() as f64 / (1_u64 << 63) as f64;
-    0.8 + 0.2 * random
+    })
 }
 
 fn wall(clock: &SystemClock) -> SystemTime {
     let nanos = u64::try_from(clock.wall_nanos()).unwrap_or(0);
     SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place that starts the sampler's thread")]
-fn start_thread(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-    thread::Builder::new().name("jaeger-client-sampler".to_owned()).spawn(work).map(drop)
-}
-
-/// How long to wait after the first failure; each further one doubles it.
-const RETRY: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_with_failures_up_to_the_interval() {
-        let minute = Duration::from_secs(60);
-        let pauses = [0, 1, 2, 3, 6, 7, 100].map(|failures| pause(minute, failures).as_secs());
-        assert_eq!(pauses, [60, 1, 2, 4, 32, 60, 60]);
-        assert_eq!(pause(Duration::from_millis(50), 3), Duration::from_millis(50));
-    }
-
-    #[test]
-    fn a_pause_is_never_longer_than_the_interval_nor_much_shorter() {
-        let shares: Vec<f64> = (0..1000).map(|_| share()).collect();
-        assert!(shares.iter().all(|share| (0.8..=1.0).contains(share)));
-        let least = shares.iter().copied().fold(1.0, f64::min);
-        let most = shares.iter().copied().fold(0.0, f64::max);
-        assert!(most - least > 0.1, "chance has a part in it: {least} to {most}");
-    }
 }

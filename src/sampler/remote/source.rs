@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use ureq::http::Uri;
-
 use crate::error::ConfigError;
+use crate::fetch::FetchError;
+use crate::fetch::HttpFetch;
 
 /// Asks for the strategy of a service.
 ///
@@ -47,49 +47,6 @@ pub trait StrategySource: fmt::Debug + Send + Sync {
     }
 }
 
-/// Why there was no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FetchError {
-    /// The server answered with an error.
-    Status {
-        /// The status code.
-        status: u16,
-        /// The beginning of what it said.
-        body: String,
-    },
-    /// The answer is longer than any that is taken.
-    TooLong {
-        /// How many bytes are taken.
-        limit: u64,
-    },
-    /// Anything else.
-    Other {
-        /// What happened.
-        message: String,
-    },
-}
-
-impl FetchError {
-    /// An error of a source of one's own.
-    #[must_use]
-    pub fn new(message: impl fmt::Display) -> Self {
-        Self::Other { message: message.to_string() }
-    }
-}
-
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status { status, body } => write!(f, "status {status}: {body:?}"),
-            Self::TooLong { limit } => write!(f, "the answer is longer than {limit} bytes"),
-            Self::Other { message } => f.write_str(message),
-        }
-    }
-}
-
-impl std::error::Error for FetchError {}
-
 /// Asks by HTTP.
 ///
 /// # Cost
@@ -98,8 +55,7 @@ impl std::error::Error for FetchError {}
 /// the environment names are not used: whom it asks is usually on this host.
 #[derive(Debug)]
 pub struct HttpSource {
-    agent: ureq::Agent,
-    url: String,
+    fetch: HttpFetch,
 }
 
 impl HttpSource {
@@ -109,58 +65,18 @@ impl HttpSource {
     ///
     /// [`ConfigError::OutOfRange`] if `url` is no address of a web server.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, ConfigError> {
-        let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let parsed = url.parse::<Uri>().ok().filter(|uri| {
-            let web = matches!(uri.scheme_str(), Some("http" | "https"));
-            web && uri.host().is_some_and(|host| !host.is_empty())
-        });
-        if parsed.is_none() {
-            return Err(ConfigError::OutOfRange {
-                field: "sampler.sampling_server_url",
-                value: url,
-                allowed: "a URL such as http://127.0.0.1:5778/sampling",
-            });
-        }
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(timeout))
-            .http_status_as_error(false)
-            .max_redirects(MAX_REDIRECTS)
-            .user_agent(USER_AGENT)
-            .proxy(None)
-            .build()
-            .into();
-        Ok(Self { agent, url })
+        let allowed = "a URL such as http://127.0.0.1:5778/sampling";
+        let fetch = HttpFetch::new("sampler.sampling_server_url", url, allowed, timeout)?;
+        Ok(Self { fetch })
     }
 }
 
 impl StrategySource for HttpSource {
     fn fetch(&self, service_name: &str) -> Result<Vec<u8>, FetchError> {
-        let request = self.agent.get(&self.url).query("service", service_name);
-        let mut answer = request.call().map_err(FetchError::new)?;
-        let status = answer.status().as_u16();
-        let body = answer.body_mut().with_config().limit(MAX_BODY_BYTES).read_to_vec();
-        if status >= 400 {
-            let body = body.unwrap_or_default();
-            let shown = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES)]);
-            return Err(FetchError::Status { status, body: shown.trim_end().to_owned() });
-        }
-        body.map_err(|error| match error {
-            ureq::Error::BodyExceedsLimit(_) => FetchError::TooLong { limit: MAX_BODY_BYTES },
-            other => FetchError::new(other),
-        })
+        self.fetch.get([("service", service_name)])
     }
 
     fn name(&self) -> String {
-        self.url.clone()
+        self.fetch.url().to_owned()
     }
 }
-
-const USER_AGENT: &str = concat!("jaeger-client-rust/", env!("CARGO_PKG_VERSION"));
-
-const MAX_REDIRECTS: u32 = 3;
-
-/// The longest answer, in bytes: with the names of 2,000 operations it is about a tenth of that.
-const MAX_BODY_BYTES: u64 = 1 << 20;
-
-/// How much of an error page is shown.
-const SHOWN_BYTES: usize = 200;

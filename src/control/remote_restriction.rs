@@ -1,0 +1,222 @@
+//! Baggage restrictions that an agent tells.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::{
+    BaggageRestriction, BaggageRestrictionManager, BaggageRestrictionsConfig, ControlHost, Updates,
+};
+use crate::error::ConfigError;
+use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
+
+/// Allows the baggage keys that an agent names, which it asks again and again.
+///
+/// It asks `/baggageRestrictions` at once when the tracer is built, then at each interval, or sooner
+/// while there was no answer. From the first good answer on only listed keys may be set, each up to
+/// its length; before, all or none, as configured. An answer that is missing, too long or no list
+/// leaves the last one in force; it is counted, and told to the tracer's logger. Jaeger's agent
+/// answers lists, later versions answer this address with a sampling strategy, which is refused.
+///
+/// # Shape and units
+///
+/// The answer is JSON, `[{"baggageKey": "tenant", "maxValueLength": 16}]`, lengths in bytes. 1 MiB
+/// and 16,384 keys are taken at most, within 5 s.
+///
+/// # Cost
+///
+/// A look into a map. The thread sleeps between questions, and ends at close.
+///
+/// # Source
+///
+/// `internal/baggage/remote` in jaeger-client-go. There, a second close panics, and a question may
+/// take for ever.
+#[derive(Debug)]
+pub struct RemoteBaggageRestrictionManager {
+    shared: Arc<Shared>,
+    refresh_interval: Duration,
+    polling: SharedPoller,
+}
+
+#[derive(Debug)]
+struct Shared {
+    fetch: HttpFetch,
+    service_name: String,
+    denies_before: bool,
+    /// None until there was an answer.
+    allowed: ArcSwapOption<HashMap<String, usize>>,
+    updates: Mutex<Updates>,
+}
+
+impl RemoteBaggageRestrictionManager {
+    /// Asks on behalf of this service, once a tracer is built with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the service's name is empty or `host_port` is no address. That nobody
+    /// answers there is none.
+    pub fn new(
+        service_name: impl Into<String>,
+        config: &BaggageRestrictionsConfig,
+    ) -> Result<Self, ConfigError> {
+        let service_name = service_name.into();
+        if service_name.is_empty() {
+            return Err(ConfigError::Empty { field: "service_name" });
+        }
+        let fetch = HttpFetch::new(
+            "baggage_restrictions.host_port",
+            &format!("{}/baggageRestrictions", config.host_port.trim_end_matches('/')),
+            "host:port, such as localhost:5778",
+            FETCH_TIMEOUT,
+        )?;
+        let interval = match config.refresh_interval {
+            Duration::ZERO => BaggageRestrictionsConfig::default().refresh_interval,
+            interval => interval.clamp(MIN_INTERVAL, MAX_INTERVAL),
+        };
+        let shared = Shared {
+            fetch,
+            service_name,
+            denies_before: config.deny_baggage_on_initialization_failure,
+            allowed: ArcSwapOption::empty(),
+            updates: Mutex::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            refresh_interval: interval,
+            polling: SharedPoller::default(),
+        })
+    }
+}
+
+impl BaggageRestrictionManager for RemoteBaggageRestrictionManager {
+    fn restriction(&self, _service: &str, key: &str) -> BaggageRestriction {
+        match &*self.shared.allowed.load() {
+            Some(allowed) => allowed
+                .get(key)
+                .map_or(BaggageRestriction::DENIED, |bytes| BaggageRestriction::up_to(*bytes)),
+            None if self.shared.denies_before => BaggageRestriction::DENIED,
+            None => BaggageRestriction::ALLOWED,
+        }
+    }
+
+    fn start(&self, host: &ControlHost) -> Result<(), ConfigError> {
+        self.polling.begin(|| {
+            let (shared, host) = (Arc::clone(&self.shared), host.clone());
+            Poller::start("jaeger-client-baggage", self.refresh_interval, move |is_stopped| {
+                shared.refresh(&host, is_stopped)
+            })
+        })
+    }
+
+    fn close(&self) {
+        self.polling.end();
+    }
+
+    fn updates(&self) -> Updates {
+        self.shared.updates.lock().clone()
+    }
+}
+
+impl Shared {
+    fn refresh(&self, host: &ControlHost, is_unwanted: &dyn Fn() -> bool) -> Asked {
+        let answer = self.fetch.get([("service", self.service_name.as_str())]);
+        if is_unwanted() {
+            return Asked::Answered;
+        }
+        let (asked, error) = match answer.map(|body| read(&body)) {
+            Ok(Ok(allowed)) => {
+                self.allowed.store(Some(Arc::new(allowed)));
+                let updates = &mut *self.updates.lock();
+                updates.ok += 1;
+                updates.last_error = None;
+                return Asked::Answered;
+            }
+            Ok(Err(refused)) => (Asked::Answered, refused),
+            Err(error) => (Asked::Failed, error),
+        };
+        {
+            let updates = &mut *self.updates.lock();
+            updates.err += 1;
+            updates.last_error = Some(error.to_string());
+        }
+        // A logger is foreign code, so no lock is held here.
+        host.report(&format!("no baggage restrictions from {}: {error}", self.fetch.url()));
+        asked
+    }
+}
+
+/// Reads an answer. Of a key that is named twice the last one counts.
+fn read(body: &[u8]) -> Result<HashMap<String, usize>, FetchError> {
+    let answer: Value = serde_json::from_slice(body).map_err(FetchError::new)?;
+    let Value::Array(list) = answer else {
+        return Err(FetchError::new("the answer is no list"));
+    };
+    if list.len() > MAX_KEYS {
+        let say = format!("{} keys, but {MAX_KEYS} are taken at most", list.len());
+        return Err(FetchError::new(say));
+    }
+    let one = |entry: &Value| {
+        let key = entry.get("baggageKey").and_then(Value::as_str);
+        let length = entry.get("maxValueLength").and_then(Value::as_u64);
+        match (key, length.map(usize::try_from)) {
+            (Some(key), Some(Ok(length))) => Ok((key.to_owned(), length)),
+            _ => Err(FetchError::new(
+                "an entry has no text as baggageKey, or no length as maxValueLength",
+            )),
+        }
+    };
+    list.iter().map(one).collect()
+}
+
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
+const MAX_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
+/// The most keys that an answer may name.
+const MAX_KEYS: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_keys_and_lengths_is_read() {
+        let body = br#"[{"baggageKey":"a","maxValueLength":3,"more":1},{"baggageKey":"b","maxValueLength":0}]"#;
+        let read = read(body).unwrap();
+        assert_eq!((read.len(), read["a"], read["b"]), (2, 3, 0));
+        assert!(super::read(b"[]").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_such_list_is_refused() {
+        let many = format!("[{}0]", "0,".repeat(MAX_KEYS));
+        let deep = "[".repeat(1 << 20);
+        for body in [
+            "",
+            "null",
+            "{}",
+            r#"{"strategyType":"PROBABILISTIC","probabilisticSampling":{"samplingRate":1}}"#,
+            "[null]",
+            r#"[{"baggageKey":"a"}]"#,
+            r#"[{"baggageKey":"a","maxValueLength":-1}]"#,
+            r#"[{"baggageKey":"a","maxValueLength":1.5}]"#,
+            r#"[{"baggageKey":7,"maxValueLength":1}]"#,
+            "[]x",
+            &many,
+            &deep,
+        ] {
+            assert!(read(body.as_bytes()).is_err(), "{:.80}", body);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn law_any_bytes_are_read_or_refused(body: Vec<u8>) {
+            let _ = read(&body);
+        }
+    }
+}

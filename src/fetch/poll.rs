@@ -1,0 +1,135 @@
+//! The thread that asks again and again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use parking_lot::Mutex;
+
+use crate::error::ConfigError;
+use crate::id;
+
+/// Whether somebody answered, well or badly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Answered,
+    /// It is tried again sooner than at the next interval.
+    Failed,
+}
+
+/// The thread, which ends when this is dropped. Nobody waits for it: a question under way ends by
+/// its own limit.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    /// Nothing is ever sent: what ends the thread is that nobody can.
+    _stop: Sender<()>,
+}
+
+impl Poller {
+    /// Has `ask` called at once and at each interval. It is given a way to learn whether its answer
+    /// is still wanted.
+    pub(crate) fn start(
+        name: &str,
+        interval: Duration,
+        ask: impl Fn(&dyn Fn() -> bool) -> Asked + Send + 'static,
+    ) -> Result<Self, ConfigError> {
+        let (stop, stopped) = bounded(0);
+        let run = move || run(&ask, interval, &stopped);
+        start_thread(name, run).map_err(|source| ConfigError::Thread { source })?;
+        Ok(Self { _stop: stop })
+    }
+}
+
+/// A poller that runs as long as one of several tracers needs it.
+#[derive(Debug, Default)]
+pub(crate) struct SharedPoller {
+    users: Mutex<(usize, Option<Poller>)>,
+}
+
+impl SharedPoller {
+    /// Counts one more tracer; the first one starts the thread.
+    pub(crate) fn begin(
+        &self,
+        start: impl FnOnce() -> Result<Poller, ConfigError>,
+    ) -> Result<(), ConfigError> {
+        let (tracers, poller) = &mut *self.users.lock();
+        if poller.is_none() {
+            *poller = Some(start()?);
+        }
+        *tracers += 1;
+        Ok(())
+    }
+
+    /// Counts one less; the last one ends the thread.
+    pub(crate) fn end(&self) {
+        let (tracers, poller) = &mut *self.users.lock();
+        *tracers = tracers.saturating_sub(1);
+        if *tracers == 0 {
+            *poller = None;
+        }
+    }
+}
+
+fn run(ask: &dyn Fn(&dyn Fn() -> bool) -> Asked, interval: Duration, stopped: &Receiver<()>) {
+    let is_stopped = || stopped.try_recv() == Err(TryRecvError::Disconnected);
+    let mut failures = 0;
+    loop {
+        // The tracer's clock, a source and a logger may be foreign code.
+        let outcome = catch_unwind(AssertUnwindSafe(|| ask(&is_stopped)));
+        failures = match outcome {
+            Err(_) | Ok(Asked::Failed) => failures + 1,
+            Ok(Asked::Answered) => 0,
+        };
+        let pause = pause(interval, failures).mul_f64(share());
+        if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+    }
+}
+
+/// How long to wait after so many failures in a row: an agent that starts late should be found
+/// soon, and one that is gone should not be looked for all the time.
+fn pause(interval: Duration, failures: u32) -> Duration {
+    match failures {
+        0 => interval,
+        n => interval.min(RETRY.saturating_mul(1 << (n - 1).min(16))),
+    }
+}
+
+/// From 0.8 to 1 by chance, so that processes that began together do not ask together for ever.
+fn share() -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "any number between will do")]
+    let random = id::random_63() as f64 / (1_u64 << 63) as f64;
+    0.8 + 0.2 * random
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that starts threads which ask")]
+fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// How long to wait after the first failure; each further one doubles it.
+const RETRY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_with_failures_up_to_the_interval() {
+        let minute = Duration::from_secs(60);
+        let pauses = [0, 1, 2, 3, 6, 7, 100].map(|failures| pause(minute, failures).as_secs());
+        assert_eq!(pauses, [60, 1, 2, 4, 32, 60, 60]);
+        assert_eq!(pause(Duration::from_millis(50), 3), Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_pause_is_never_longer_than_the_interval_nor_much_shorter() {
+        let shares: Vec<f64> = (0..1000).map(|_| share()).collect();
+        assert!(shares.iter().all(|share| (0.8..=1.0).contains(share)));
+        let least = shares.iter().copied().fold(1.0, f64::min);
+        let most = shares.iter().copied().fold(0.0, f64::max);
+        assert!(most - least > 0.1, "chance has a part in it: {least} to {most}");
+    }
+}

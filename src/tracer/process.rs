@@ -1,0 +1,57 @@
+//! What is said of the process with every batch of spans.
+
+use std::net::IpAddr;
+
+use crate::encoding::{List, ProcessView, TagView, put_tag};
+use crate::span::{OwnedTagValue, TagValue};
+
+/// What tells this tracer from others of its service: the tag of the caller's, or a number of its
+/// own.
+pub(super) fn client_uuid(tags: &[(String, OwnedTagValue)], own: u64) -> String {
+    match tags.iter().rfind(|(key, _)| key == "client-uuid") {
+        Some((_, OwnedTagValue::Str(text))) => text.to_string(),
+        Some((_, OwnedTagValue::I64(number))) => number.to_string(),
+        Some((_, OwnedTagValue::U64(number))) => number.to_string(),
+        _ => format!("{own:x}"),
+    }
+}
+
+/// The process in its compact bytes: the tags given, and those that are always there.
+pub(super) fn bytes(
+    service: &str,
+    tags: &[(String, OwnedTagValue)],
+    max: usize,
+    uuid: &str,
+) -> Vec<u8> {
+    let (mut bytes, mut count) = (Vec::new(), 0);
+    let mut put = |key: &str, value: TagValue<'_>| {
+        put_tag(&mut bytes, TagView::new(key.as_bytes(), value.view(max)));
+        count += 1;
+    };
+    let given = |key: &str| tags.iter().any(|(name, _)| name == key);
+    for (key, value) in tags {
+        put(key, value.into());
+    }
+    if !given("jaeger.version") {
+        put("jaeger.version", TagValue::Str(concat!("Rust-", env!("CARGO_PKG_VERSION"))));
+    }
+    if let Some(name) = hostname::get().ok().filter(|_| !given("hostname")) {
+        put("hostname", TagValue::Str(&name.to_string_lossy()));
+    }
+    if let Some(ip) = host_ip().filter(|_| !given("ip")) {
+        put("ip", TagValue::Str(&ip.to_string()));
+    }
+    if !given("client-uuid") {
+        put("client-uuid", TagValue::Str(uuid));
+    }
+    ProcessView::new(service.as_bytes(), Some(List::new(count, &bytes))).to_bytes()
+}
+
+/// The address that others most likely know this host by: IPv4 before IPv6, loopback last.
+fn host_ip() -> Option<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().ok()?;
+    let best = interfaces.iter().max_by_key(|interface| {
+        300 * i32::from(interface.ip().is_ipv4()) + 100 * i32::from(!interface.is_loopback())
+    });
+    best.map(if_addrs::Interface::ip)
+}
