@@ -256,7 +256,7 @@ pub(super) const fn varint_len(value: u64) -> usize {
 
 /// A number's variable-length form: seven bits a byte, lowest first.
 ///
-/// Made without a loop: the groups are spread by three shifts, and the marks of continuation are one
+/// Made without a loop: the groups are spread in three steps, and the marks of continuation are one
 /// mask. A random 64-bit id takes ten bytes, where the loop was a quarter of a span's cost.
 #[derive(Clone, Copy)]
 pub(super) struct Varint {
@@ -269,18 +269,7 @@ pub(super) struct Varint {
 }
 
 impl Varint {
-    /// The same for numbers that are often small: those take a shorter way.
-    #[inline(always)]
-    pub(super) const fn of_most(value: u64) -> Self {
-        if value < 0x80 {
-            return Self { first: value, last: 0, len: 1 };
-        }
-        if value < 0x4000 {
-            return Self { first: (value & 0x7f) | 0x80 | ((value >> 7) << 8), last: 0, len: 2 };
-        }
-        Self::of(value)
-    }
-
+    /// Of any number.
     #[inline(always)]
     pub(super) const fn of(value: u64) -> Self {
         // Each step moves the upper half of every group up: adding 15 times what is at a place moves
@@ -303,6 +292,18 @@ impl Varint {
         let top = (value >> 56) as u16;
         let tenth = top >> 7;
         Self { first: x | marks, last: top | (tenth << 8), len: 9 + tenth as usize }
+    }
+
+    /// The same for numbers that are often small: those take a shorter way.
+    #[inline(always)]
+    pub(super) const fn of_most(value: u64) -> Self {
+        if value < 0x80 {
+            return Self { first: value, last: 0, len: 1 };
+        }
+        if value < 0x4000 {
+            return Self { first: (value & 0x7f) | 0x80 | ((value >> 7) << 8), last: 0, len: 2 };
+        }
+        Self::of(value)
     }
 }
 

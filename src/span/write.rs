@@ -11,8 +11,7 @@ use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start};
 use super::{Baggage, Span, TagValue, late};
 use crate::clock::Clock;
 use crate::diag::Cause;
-use crate::encoding::Timestamp;
-use crate::encoding::cut;
+use crate::encoding::{Timestamp, cut};
 
 impl Span {
     // One function for each usual kind, inlined where a tag is set: keys are literals, of which then

@@ -179,7 +179,7 @@ impl Scratch {
     #[inline]
     pub(crate) fn tag_bool(&mut self, key: &[u8], truth: bool) {
         if !self.try_tag_bool(key, truth) {
-            self.long_tag_of_array(key, &[0x15, 4, if truth { 0x31 } else { 0x32 }, STOP]);
+            self.long_tag_of_array(key, &truth_value(truth));
         }
     }
 
@@ -209,7 +209,7 @@ impl Scratch {
 
     #[inline(always)]
     pub(crate) fn try_tag_bool(&mut self, key: &[u8], truth: bool) -> bool {
-        self.try_tag_of_array(key, [0x15, 4, if truth { 0x31 } else { 0x32 }, STOP])
+        self.try_tag_of_array(key, truth_value(truth))
     }
 
     #[inline(always)]
@@ -372,6 +372,12 @@ impl ShortTags {
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
+}
+
+/// What follows the key of a tag that is a truth.
+#[inline(always)]
+const fn truth_value(truth: bool) -> [u8; 4] {
+    [0x15, 4, if truth { 0x31 } else { 0x32 }, STOP]
 }
 
 /// For what cannot be: told to the compiler as unlikely, so that the usual way is a straight one.
