@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use jaeger_client::sampler::{
-    ConstSampler, OperationStrategies, PerOperationSampler, RateLimitingSampler,
+    ConstSampler, OperationStrategies, PerOperationSampler, PrioritySampler, RateLimitingSampler,
+    TagMatchingSampler,
 };
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{Span, Tracer, TracerBuilder, TransportError};
@@ -58,6 +59,33 @@ fn a_tree_of_ten_spans_allocates_nothing() {
     for reporter in REPORTERS {
         assert_eq!(allocations(reporter, true, |tracer, _| tree(tracer)), 0);
     }
+}
+
+#[test]
+fn spans_with_long_names_allocate_nothing() {
+    for reporter in REPORTERS {
+        let count = allocations(reporter, true, |tracer, parent| {
+            three_tags(&tracer.span(LONG_NAME).child_of(parent).start());
+            three_tags(&tracer.start_span(LONG_NAME));
+        });
+        assert_eq!(count, 0);
+    }
+}
+
+const LONG_NAME: &str = "GET /customers/{customer}/orders/{order}/positions";
+
+#[test]
+fn a_sampler_that_may_defer_allocates_nothing_where_it_decides() {
+    let deferring = |builder: TracerBuilder| {
+        let marked = TagMatchingSampler::new("tenant").matching("acme");
+        let sampler = PrioritySampler::new().then(ConstSampler::new(true)).then(marked);
+        builder.null_reporter().sampler(sampler.build().unwrap())
+    };
+    let count = allocations(deferring, true, |tracer, parent| {
+        three_tags(&tracer.start_span("op"));
+        drop(tracer.span("op").child_of(parent).tag("error", false).start());
+    });
+    assert_eq!(count, 0);
 }
 
 #[test]

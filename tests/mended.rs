@@ -14,8 +14,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
+use jaeger_client::encoding::ValueView;
 use jaeger_client::propagation::{HeadersConfig, MEMBERS};
-use jaeger_client::sampler::{Decision, NewSpan, Sampler};
+use jaeger_client::sampler::{Decision, NewSpan, ProbabilisticSampler, Sampler};
 use jaeger_client::transport::{MemoryTransport, Sent};
 use jaeger_client::{
     InMemoryReporter, Logger, NullLogger, Span, SpanContext, SpanId, TraceId, Tracer,
@@ -336,4 +337,19 @@ fn thousands_of_baggage_items_are_all_held() {
         span.set_baggage_item(&n.to_string(), "v");
     }
     assert_eq!(span.context().baggage().count(), 2_000);
+}
+
+#[test]
+fn a_short_limit_cuts_the_samplers_type_however_a_span_is_started() {
+    let memory = InMemoryReporter::new();
+    let sampler = ProbabilisticSampler::new(1.0).unwrap();
+    let builder = builder().sampler(sampler).max_tag_value_length(5).in_memory(&memory);
+    let (tracer, _closer) = builder.build().unwrap();
+    tracer.start_span("plain").finish();
+    tracer.span("built").tag("n", 1).start().finish();
+    let spans = memory.spans();
+    assert_eq!(spans.len(), 2);
+    for span in &spans {
+        assert_eq!(span.view().tag("sampler.type"), Some(ValueView::Str(b"proba")));
+    }
 }

@@ -200,7 +200,10 @@ impl Shards {
         let buffer = std::mem::replace(&mut slot.buffer, Buffer::empty(self.headroom));
         let mut flow = self.flow.lock();
         match self.full.try_send(buffer) {
-            Ok(()) => flow.in_queue += spans,
+            Ok(()) => {
+                flow.in_queue += spans;
+                slot.limit = 0;
+            }
             Err(TrySendError::Full(mut refused) | TrySendError::Disconnected(mut refused)) => {
                 flow.dropped.queue_full += spans;
                 refused.end = self.headroom;
@@ -235,8 +238,7 @@ impl Shards {
         buffer.end += write(&mut buffer.bytes[buffer.end..]);
         buffer.spans += 1;
         // The room is read again: it may have been learned meanwhile.
-        let full = (self.headroom + self.room()).min(buffer.bytes.len() - TRAILER_MAX);
-        slot.limit = full;
+        slot.limit = (self.headroom + self.room()).min(buffer.bytes.len() - TRAILER_MAX);
         if buffer.end - self.headroom >= room {
             self.hand_over(slot);
         }

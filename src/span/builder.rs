@@ -349,7 +349,9 @@ impl<'a> SpanBuilder<'a> {
     #[cold]
     #[inline(never)]
     fn start_rarely(mut self) -> Span {
-        let rare = rare_of(&mut self.record).map(std::mem::take).unwrap_or_default();
+        let rare =
+            Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.take());
+        let rare = rare.map(|rare| *rare).unwrap_or_default();
         if self.candidate == Candidate::None && rare.itself.is_none() && !self.ignore_active {
             self.refer_to_active();
         }

@@ -41,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) sampler: Box<dyn Sampler>,
     /// Whether that may put a decision off.
     pub(crate) may_defer: bool,
+    /// Whether it may be asked by the id alone: its tags are then not cut, so they must fit.
+    pub(crate) asks_by_id: bool,
     /// Whether starting a span takes more than it usually does.
     pub(crate) unusual: bool,
     pub(crate) sink: Sink,

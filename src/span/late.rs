@@ -21,6 +21,9 @@ pub(super) fn started(inner: &SpanInner, core: &Core, begun: Begun) {
         return;
     }
     ask(inner, core, true, |span| core.sampler.on_create_span(span));
+    if !inner.state.is_undecided() {
+        return;
+    }
     let given = {
         let body = inner.body.lock();
         (body.draft.tag_count, body.draft.tags.bytes().to_vec())

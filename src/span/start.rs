@@ -7,7 +7,6 @@ use super::builder::WithoutTrace;
 use super::context::SpanContext;
 use super::core::{Core, CoreRef};
 use super::record::{self, DEBUG, FIREHOSE, Light, SAMPLED, SpanInner, Start};
-
 use super::{Span, TagValue, active};
 use crate::encoding::{Scratch, ShortTags};
 use crate::id::{self, SpanId, TraceId};
@@ -136,6 +135,7 @@ pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&WithoutTra
         Some(_) => ById::No,
         // It is asked when the span is there.
         None if core.may_defer => ById::No,
+        None if !core.asks_by_id => ById::Ask,
         None => core.sampler.decide_by_id(inner.ids.trace).answer(),
     };
     let (mut flags, tags) = match by_id {
@@ -160,8 +160,8 @@ pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&WithoutTra
     }
     if sample {
         draft.tag_count += tags.append_to(first);
-        draft.extras |= draft.first_tags.len() > 0;
     }
+    draft.extras |= draft.first_tags.len() > 0;
     inner.state.reset(flags);
     Begun::Trace
 }

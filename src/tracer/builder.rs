@@ -376,6 +376,7 @@ impl TracerBuilder {
             anchor: Anchor::new(&self.clock),
             clock: self.clock,
             may_defer: self.sampler.may_defer(),
+            asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
             unusual: self.sampler.may_defer()
                 || self.ids.is_some()
                 || self.max_tag_value_bytes < MAX_KIND_BYTES,

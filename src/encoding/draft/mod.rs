@@ -10,6 +10,7 @@ mod scratch;
 use std::borrow::Cow;
 
 pub(in crate::encoding) use self::ids::Field;
+use self::ids::IdFields;
 pub(crate) use self::ids::Ids;
 pub(crate) use self::scratch::{Scratch, ShortTags, cut};
 pub use self::scratch::{put_log, put_reference, put_tag};
@@ -242,7 +243,7 @@ impl Finished<'_> {
     /// What precedes the tags of a span with a short name, and no reference but one to its parent.
     #[inline(always)]
     fn usual_head(self, room: &mut [u8]) -> usize {
-        let (draft, name) = (self.draft, self.draft.name.as_bytes());
+        let name = self.draft.name.as_bytes();
         let Some(mut to) = Window::<HEAD>::at(room, 0) else { return 0 };
         let mut late = None;
         let ids = self.ids.fields(&mut late);
@@ -252,21 +253,8 @@ impl Finished<'_> {
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
         to.array([0x18, name.len() as u8]);
         to.short(name);
-        if let Some(follows_from) = draft.parent {
-            to.array([0x19, 0x1c, 0x15, u8::from(follows_from) << 1]);
-            to.field(&ids.trace);
-            to.field(&ids.parent);
-            to.byte(STOP);
-        } else {
-            to.array([0x19, 0x0c]);
-        }
-        to.byte(0x15);
-        to.number(u64::from(self.flags) << 1);
-        to.byte(0x16);
-        to.varint(Varint::of(self.start_time.zigzag));
-        to.byte(0x16);
-        to.number(self.duration_micros << 1);
-        to.list_head(draft.tag_count);
+        self.parent(&mut to, ids);
+        self.times(&mut to);
         to.at
     }
 
@@ -274,40 +262,58 @@ impl Finished<'_> {
     #[cold]
     #[inline(never)]
     fn other_head(self, room: &mut [u8]) -> usize {
-        let mut to = Cursor { room, at: 0 };
-        let ids = [
-            self.ids.trace.low(),
-            self.ids.trace.high(),
-            self.ids.span.get(),
-            self.ids.parent.get(),
-        ];
-        for id in ids {
-            to.byte(0x16);
-            to.number(zigzag(id.cast_signed()));
+        let draft = self.draft;
+        let Some(mut ids_to) = Window::<HEAD>::at(room, 0) else { return 0 };
+        let mut late = None;
+        let ids = self.ids.fields(&mut late);
+        ids_to.field(&ids.trace);
+        ids_to.field(&ids.span);
+        ids_to.field(&ids.parent);
+        let mut to = Cursor { at: ids_to.at, room };
+        to.head(0x18, draft.name.len());
+        to.bytes(draft.name.as_bytes());
+        if draft.reference_count > 0 {
+            let references = List::new(draft.reference_count, draft.references.bytes());
+            to.list(5, 6, Some(references));
         }
-        to.head(0x18, self.draft.name.len());
-        to.bytes(self.draft.name.as_bytes());
-        let mut parent = Scratch::default();
-        let references = match self.draft.parent {
-            Some(follows_from) => {
-                let view = ReferenceView::new(follows_from, self.ids.trace, self.ids.parent);
-                parent.reference(view);
-                List::new(1, parent.bytes())
-            }
-            None => List::new(self.draft.reference_count, self.draft.references.bytes()),
-        };
-        to.list(5, 6, Some(references));
+        let Some(mut rest) = Window::<REST>::at(to.room, to.at) else { return 0 };
+        if draft.reference_count == 0 {
+            self.parent(&mut rest, ids);
+        }
+        self.times(&mut rest);
+        to.at + rest.at
+    }
+
+    /// The list of references of a span that has none, or one to its parent.
+    #[inline(always)]
+    fn parent<const SIZE: usize>(self, to: &mut Window<'_, SIZE>, ids: &IdFields) {
+        if let Some(follows_from) = self.draft.parent {
+            to.array([0x19, 0x1c, 0x15, u8::from(follows_from) << 1]);
+            to.field(&ids.trace);
+            to.field(&ids.parent);
+            to.byte(STOP);
+        } else {
+            to.array([0x19, 0x0c]);
+        }
+    }
+
+    /// What stands between the references and the tags.
+    #[inline(always)]
+    fn times<const SIZE: usize>(self, to: &mut Window<'_, SIZE>) {
         to.byte(0x15);
         to.number(u64::from(self.flags) << 1);
         to.byte(0x16);
-        to.number(self.start_time.zigzag);
+        to.varint(Varint::of(self.start_time.zigzag));
         to.byte(0x16);
         to.number(self.duration_micros << 1);
-        to.list_head(1, self.draft.tag_count);
-        to.at
+        to.list_head(self.draft.tag_count);
     }
 }
 
 /// The window for what precedes the tags: at most 10 bytes for each of ten numbers, a short name,
 /// and a few single bytes, which is less than half of it.
 const HEAD: usize = MAX_FIXED_BYTES;
+
+/// The window for the part of that which follows the name: six numbers and a few single bytes. With
+/// the ids before it, it lies within what the name is granted beside its own length.
+const REST: usize = HEAD / 2;
