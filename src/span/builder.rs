@@ -324,7 +324,7 @@ impl<'a> SpanBuilder<'a> {
     /// Starts the span.
     #[inline(always)]
     pub fn start(mut self) -> Span {
-        if self.rare || self.core.may_defer {
+        if self.rare || self.core.careful {
             return self.start_rarely();
         }
         if self.candidate == Candidate::None && !self.ignore_active {
@@ -345,7 +345,7 @@ impl<'a> SpanBuilder<'a> {
         Span::recorded(record)
     }
 
-    /// The same with what few spans are started with, or a sampler that may put its decision off.
+    /// The same with what few spans are started with, or where others are to be told or asked.
     #[cold]
     #[inline(never)]
     fn start_rarely(mut self) -> Span {
@@ -365,6 +365,9 @@ impl<'a> SpanBuilder<'a> {
                 None if joins => start::child(inner, core),
                 None => start::trace(inner, core, Some(&rare.without_trace)),
             };
+            if core.careful {
+                inner.state.be_careful();
+            }
             let decided = rare.without_trace.decided.is_some();
             if core.may_defer && !(begun == Begun::Trace && decided) {
                 late::started(inner, core, begun);

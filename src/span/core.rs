@@ -43,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) may_defer: bool,
     /// Whether it may be asked by the id alone: its tags are then not cut, so they must fit.
     pub(crate) asks_by_id: bool,
+    /// Whether spans go the careful way: others are to be told or asked about what is done to them.
+    pub(crate) careful: bool,
     /// Whether starting a span takes more than it usually does.
     pub(crate) unusual: bool,
     pub(crate) sink: Sink,

@@ -149,7 +149,7 @@ impl Span {
 
     #[inline]
     pub(super) fn log_now(&self, fields: &[(&str, TagValue<'_>)]) {
-        let Some(inner) = self.recording_record() else { return };
+        let Some(inner) = self.sampled_record() else { return self.unsampled_log(fields) };
         let Some(core) = &inner.core else { return };
         let now = core.clock.monotonic_nanos();
         let Some(mut body) = inner.body.try_lock() else { return self.slow_log(fields, None) };
@@ -163,6 +163,13 @@ impl Span {
     #[inline(never)]
     fn slow_log(&self, fields: &[(&str, TagValue<'_>)], locked: Option<MutexGuard<'_, Body>>) {
         drop(locked);
+        self.log_with(None, fields);
+    }
+
+    /// Fields of a span that is not sampled, or may yet be, or about which others are told.
+    #[cold]
+    #[inline(never)]
+    fn unsampled_log(&self, fields: &[(&str, TagValue<'_>)]) {
         self.log_with(None, fields);
     }
 

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Closer, Shared, Tracer, host, process};
-use crate::clock::{Anchor, Clock, SystemClock, TracerClock};
+use crate::clock::{Anchor, SystemClock, TracerClock};
 use crate::control::{BaggageRestrictionManager, ControlHost};
 use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
@@ -39,31 +39,31 @@ use crate::transport::{
 #[derive(Debug)]
 #[must_use = "a tracer is built by `build`"]
 pub struct TracerBuilder {
-    service_name: String,
-    tags: Vec<(String, OwnedTagValue)>,
-    sampler: Box<dyn Sampler>,
-    target: Target,
-    others: Vec<Output>,
-    oversize: Option<HttpConfig>,
-    protocol: AgentProtocol,
-    reconnect_interval: Option<Duration>,
-    agent_socket_type: AgentSocketType,
-    headers: HeadersConfig,
-    format: Option<Box<dyn Format>>,
-    logger: Option<LoggerBox>,
-    baggage: Option<Box<dyn BaggageRestrictionManager>>,
-    clock: TracerClock,
-    ids: Option<Box<dyn IdGenerator>>,
-    trace_id_128bit: bool,
-    max_tag_value_bytes: usize,
-    queue_size: usize,
-    flush_interval: Duration,
-    max_packet_size: usize,
-    shards: usize,
-    drop_timeout: Duration,
+    pub(super) service_name: String,
+    pub(super) tags: Vec<(String, OwnedTagValue)>,
+    pub(super) sampler: Box<dyn Sampler>,
+    pub(super) target: Target,
+    pub(super) others: Vec<Output>,
+    pub(super) oversize: Option<HttpConfig>,
+    pub(super) protocol: AgentProtocol,
+    pub(super) reconnect_interval: Option<Duration>,
+    pub(super) agent_socket_type: AgentSocketType,
+    pub(super) headers: HeadersConfig,
+    pub(super) format: Option<Box<dyn Format>>,
+    pub(super) logger: Option<LoggerBox>,
+    pub(super) baggage: Option<Box<dyn BaggageRestrictionManager>>,
+    pub(super) clock: TracerClock,
+    pub(super) ids: Option<Box<dyn IdGenerator>>,
+    pub(super) trace_id_128bit: bool,
+    pub(super) max_tag_value_bytes: usize,
+    pub(super) queue_size: usize,
+    pub(super) flush_interval: Duration,
+    pub(super) max_packet_size: usize,
+    pub(super) shards: usize,
+    pub(super) drop_timeout: Duration,
 }
 
-struct LoggerBox(Box<dyn Logger>);
+pub(super) struct LoggerBox(pub(super) Box<dyn Logger>);
 
 impl std::fmt::Debug for LoggerBox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -72,7 +72,7 @@ impl std::fmt::Debug for LoggerBox {
 }
 
 #[derive(Debug)]
-enum Target {
+pub(super) enum Target {
     Agent(String),
     Transport(Box<dyn Transport>),
     InMemory(InMemoryReporter),
@@ -213,64 +213,6 @@ impl TracerBuilder {
         self
     }
 
-    /// A tag of the process, sent with every batch. `jaeger.version`, `hostname`, `ip` and
-    /// `client-uuid` are added unless they are given.
-    pub fn tag(mut self, key: impl Into<String>, value: impl Into<OwnedTagValue>) -> Self {
-        self.tags.push((key.into(), value.into()));
-        self
-    }
-
-    /// The names of the headers that carry contexts.
-    pub fn headers(mut self, headers: HeadersConfig) -> Self {
-        self.headers = headers;
-        self
-    }
-
-    /// Carries contexts in another format than Jaeger's own.
-    pub fn format(mut self, format: impl Format + 'static) -> Self {
-        self.format = Some(Box::new(format));
-        self
-    }
-
-    /// Where errors are told; standard error by default. At most once a minute for each cause.
-    pub fn logger(mut self, logger: impl Logger + 'static) -> Self {
-        self.logger = Some(LoggerBox(Box::new(logger)));
-        self
-    }
-
-    /// Decides which baggage items may be set; without one, all may.
-    pub fn baggage_restriction_manager(
-        mut self,
-        manager: impl BaggageRestrictionManager + 'static,
-    ) -> Self {
-        self.baggage = Some(Box::new(manager));
-        self
-    }
-
-    /// Where the time is read.
-    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = TracerClock::Other(Box::new(clock));
-        self
-    }
-
-    /// Where ids come from; a generator of each thread by default.
-    pub fn id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
-        self.ids = Some(Box::new(ids));
-        self
-    }
-
-    /// Gives new traces ids of 128 bits. Default 64.
-    pub fn trace_id_128bit(mut self, wide: bool) -> Self {
-        self.trace_id_128bit = wide;
-        self
-    }
-
-    /// Bytes after which a tag's text or bytes are cut. Default 256, which 0 means too.
-    pub fn max_tag_value_length(mut self, bytes: usize) -> Self {
-        self.max_tag_value_bytes = if bytes == 0 { defaults::MAX_TAG_VALUE_LENGTH } else { bytes };
-        self
-    }
-
     /// How many finished spans may wait for the reporter, on top of what its buffers hold. Rounded
     /// up to whole datagrams of about 480 spans. Default 30,720, about 4 MB.
     pub fn queue_size(mut self, spans: usize) -> Self {
@@ -372,14 +314,14 @@ impl TracerBuilder {
         };
         let logger =
             self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
+        let careful = self.sampler.may_defer();
         let core = Arc::new(Core {
             anchor: Anchor::new(&self.clock),
             clock: self.clock,
             may_defer: self.sampler.may_defer(),
+            careful,
             asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
-            unusual: self.sampler.may_defer()
-                || self.ids.is_some()
-                || self.max_tag_value_bytes < MAX_KIND_BYTES,
+            unusual: careful || self.ids.is_some() || self.max_tag_value_bytes < MAX_KIND_BYTES,
             sampler: self.sampler,
             sink,
             ids: self.ids,

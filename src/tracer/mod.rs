@@ -5,6 +5,7 @@
 mod builder;
 mod closer;
 mod host;
+mod options;
 mod process;
 
 use std::borrow::Cow;

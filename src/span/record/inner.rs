@@ -128,7 +128,7 @@ impl SpanInner {
     pub(crate) fn finish_alone(&mut self) {
         let Some(core) = &self.core else { return };
         if !self.state.is_surely_sampled() {
-            return self.finish_unsampled();
+            return self.finish_carefully();
         }
         if !self.body.get_mut().finish(core, &self.ids, &self.state, None) {
             core.report_closed();
@@ -137,7 +137,7 @@ impl SpanInner {
 
     /// The same for a span that is not sampled, or may yet be.
     #[inline(never)]
-    fn finish_unsampled(&mut self) {
+    fn finish_carefully(&mut self) {
         let Some(core) = &self.core else { return };
         if self.state.is_undecided() {
             late::finishing(self, core);

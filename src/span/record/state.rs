@@ -12,6 +12,9 @@ pub(crate) const FIREHOSE: u8 = 8;
 /// A sampler will be asked again. Not one of the flags that leave the process.
 const UNDECIDED: u32 = 0x100;
 
+/// Nothing goes a fast way: others are told or asked about what is done to spans.
+const CAREFUL: u32 = 0x200;
+
 /// Tags and logs are kept if any of these bits is set.
 const RECORDING: u32 = SAMPLED as u32 | UNDECIDED;
 
@@ -65,10 +68,15 @@ impl TraceState {
         self.bits() & RECORDING != 0
     }
 
-    /// Whether it is sampled, and the sampler is not to be asked again.
+    /// Whether it is sampled, and nobody is to be told or asked about that.
     #[inline]
     pub(crate) fn is_surely_sampled(&self) -> bool {
-        self.bits() & RECORDING == u32::from(SAMPLED)
+        self.bits() & (RECORDING | CAREFUL) == u32::from(SAMPLED)
+    }
+
+    /// Takes the fast ways from the trace's spans.
+    pub(crate) fn be_careful(&self) {
+        self.bits.fetch_or(CAREFUL, Ordering::Relaxed);
     }
 
     /// Whether the sampler is to be asked again.

@@ -1,0 +1,69 @@
+//! Who decides which traces are recorded, as data.
+
+use std::time::Duration;
+
+use crate::sampler;
+
+/// Who decides which traces are recorded.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
+pub struct SamplerConfig {
+    /// `const`, `probabilistic`, `ratelimiting` or `remote`; the names in [`sampler::MEMBERS`].
+    pub kind: String,
+    /// For `const`, 0 for none and anything else for all; for `probabilistic`, a share of traces
+    /// from 0 to 1; for `ratelimiting`, traces a second; for `remote`, the share until the server
+    /// has answered.
+    pub param: f64,
+    /// Where `remote` asks; the service's name is added. Default
+    /// `http://127.0.0.1:5778/sampling`.
+    pub sampling_server_url: String,
+    /// How often `remote` asks. Default one minute, which 0 means too.
+    pub sampling_refresh_interval: Duration,
+    /// How many operations `remote` keeps apart, beside those the server names. Default 2000, which
+    /// 0 means too.
+    pub max_operations: usize,
+    /// Whether `remote` decides again about the first span of a trace when it gets another name, as
+    /// it does when a framework learns the route late.
+    pub operation_name_late_binding: bool,
+}
+
+impl SamplerConfig {
+    /// A sampler of that kind, with the parameter that the kind has where none is given: every trace
+    /// for `const`, 0.001 of them for `probabilistic` and `remote`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::SamplerConfig;
+    /// assert_eq!(SamplerConfig::new("probabilistic").param, 0.001);
+    /// ```
+    #[must_use]
+    pub fn new(kind: impl Into<String>) -> Self {
+        let kind = kind.into();
+        Self {
+            param: sampler::default_param(&kind),
+            kind,
+            sampling_server_url: sampler::DEFAULT_SAMPLING_SERVER_URL.to_owned(),
+            sampling_refresh_interval: sampler::DEFAULT_REFRESH_INTERVAL,
+            max_operations: sampler::DEFAULT_MAX_OPERATIONS,
+            operation_name_late_binding: false,
+        }
+    }
+
+    /// The same for whoever builds the sampler.
+    pub(super) fn params<'a>(&'a self, service_name: &'a str) -> sampler::SamplerParams<'a> {
+        let mut params = sampler::SamplerParams::new(service_name, self.param);
+        params.sampling_server_url = &self.sampling_server_url;
+        params.sampling_refresh_interval = self.sampling_refresh_interval;
+        params.max_operations = self.max_operations;
+        params.operation_name_late_binding = self.operation_name_late_binding;
+        params
+    }
+}
+
+impl Default for SamplerConfig {
+    /// Every trace: a default that keeps one in a thousand has cost many people hours.
+    fn default() -> Self {
+        Self::new("const")
+    }
+}

@@ -1,0 +1,69 @@
+//! What a tracer's spans carry and who is asked about them: the options that are not about sending.
+
+use super::builder::{LoggerBox, TracerBuilder, defaults};
+use crate::clock::{Clock, TracerClock};
+use crate::control::BaggageRestrictionManager;
+use crate::diag::Logger;
+use crate::id::IdGenerator;
+use crate::propagation::{Format, HeadersConfig};
+use crate::span::OwnedTagValue;
+
+impl TracerBuilder {
+    /// A tag of the process, sent with every batch. `jaeger.version`, `hostname`, `ip` and
+    /// `client-uuid` are added unless they are given.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<OwnedTagValue>) -> Self {
+        self.tags.push((key.into(), value.into()));
+        self
+    }
+
+    /// The names of the headers that carry contexts.
+    pub fn headers(mut self, headers: HeadersConfig) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Carries contexts in another format than Jaeger's own.
+    pub fn format(mut self, format: impl Format + 'static) -> Self {
+        self.format = Some(Box::new(format));
+        self
+    }
+
+    /// Where errors are told; standard error by default. At most once a minute for each cause.
+    pub fn logger(mut self, logger: impl Logger + 'static) -> Self {
+        self.logger = Some(LoggerBox(Box::new(logger)));
+        self
+    }
+
+    /// Decides which baggage items may be set; without one, all may.
+    pub fn baggage_restriction_manager(
+        mut self,
+        manager: impl BaggageRestrictionManager + 'static,
+    ) -> Self {
+        self.baggage = Some(Box::new(manager));
+        self
+    }
+
+    /// Where the time is read.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = TracerClock::Other(Box::new(clock));
+        self
+    }
+
+    /// Where ids come from; a generator of each thread by default.
+    pub fn id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
+        self.ids = Some(Box::new(ids));
+        self
+    }
+
+    /// Gives new traces ids of 128 bits. Default 64.
+    pub fn trace_id_128bit(mut self, wide: bool) -> Self {
+        self.trace_id_128bit = wide;
+        self
+    }
+
+    /// Bytes after which a tag's text or bytes are cut. Default 256, which 0 means too.
+    pub fn max_tag_value_length(mut self, bytes: usize) -> Self {
+        self.max_tag_value_bytes = if bytes == 0 { defaults::MAX_TAG_VALUE_LENGTH } else { bytes };
+        self
+    }
+}
