@@ -191,6 +191,34 @@ pub(crate) fn hex_16(value: u64) -> [u8; 16] {
     out
 }
 
+/// Reads 16 hex digits of either case; none if one of them is no digit.
+#[inline]
+pub(crate) fn read_hex_16(digits: &[u8; 16]) -> Option<u64> {
+    // Eight digits at once: what they stand for, and what is wrong with them, byte by byte.
+    #[inline]
+    fn read_8(digits: u64) -> (u64, u64) {
+        let letters = (digits >> 6) & 0x0101_0101_0101_0101;
+        let nibbles = (digits & 0x0f0f_0f0f_0f0f_0f0f) + letters * 9;
+        // A digit's byte is 0x30 and up, a small letter's 0x60 and up.
+        let kind = (digits | (letters << 5)) & 0xf0f0_f0f0_f0f0_f0f0;
+        let other_kind = kind ^ (0x3030_3030_3030_3030 + letters * 0x30);
+        // Letters stand for more than nine and less than 16, digits for no more than nine.
+        let above_nine = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+        let above_15 = nibbles & 0x1010_1010_1010_1010;
+        (nibbles, other_kind | (above_nine ^ letters) | above_15)
+    }
+    #[inline]
+    fn pack(nibbles: u64) -> u64 {
+        let x = (nibbles | (nibbles >> 4)) & 0x00ff_00ff_00ff_00ff;
+        let x = (x | (x >> 8)) & 0x0000_ffff_0000_ffff;
+        (x | (x >> 16)) & 0xffff_ffff
+    }
+    let both = u128::from_be_bytes(*digits);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
+    let (high, low) = (read_8((both >> 64) as u64), read_8(both as u64));
+    (high.1 | low.1 == 0).then(|| (pack(high.0) << 32) | pack(low.0))
+}
+
 /// Writes `value` as lower-case hex without padding; `0` for zero.
 pub(crate) fn hex_unpadded(value: u8) -> ([u8; 2], usize) {
     let (high, low) = (HEX[usize::from(value >> 4)], HEX[usize::from(value & 15)]);
@@ -209,6 +237,19 @@ mod tests {
         for value in 0..=255_u8 {
             let (digits, len) = hex_unpadded(value);
             assert_eq!(&digits[..len], format!("{value:x}").as_bytes());
+        }
+    }
+
+    #[test]
+    fn every_byte_that_is_no_hex_digit_is_refused_in_every_place() {
+        for at in 0..16 {
+            for byte in 0..=255_u8 {
+                let mut digits = *b"0123456789abcDEF";
+                digits[at] = byte;
+                let text = str::from_utf8(&digits).ok().filter(|text| !text.contains('+'));
+                let read = text.and_then(|text| u64::from_str_radix(text, 16).ok());
+                assert_eq!(read_hex_16(&digits), read, "{byte:#x} at {at}");
+            }
         }
     }
 

@@ -146,6 +146,22 @@ fn full_buffers_are_used_again() {
     assert!(count <= 8, "{count} allocations");
 }
 
+#[cfg(feature = "http")]
+#[test]
+fn a_context_in_http_headers_allocates_nothing_to_be_written_and_read() {
+    let (tracer, _closer) = Tracer::builder("alloc").null_reporter().build().unwrap();
+    let context = tracer.start_span("op").context();
+    let mut headers = http::HeaderMap::new();
+    let mut burst = || {
+        for _ in 0..500 {
+            tracer.inject(&context, &mut headers);
+            assert!(tracer.extract(&headers).is_ok());
+        }
+    };
+    burst();
+    assert_eq!(allocation_counter::measure(burst).count_total, 0);
+}
+
 #[test]
 fn what_allocates_is_counted() {
     let count = allocations(REPORTERS[0], false, |_, _| drop(std::hint::black_box(vec![0_u8])));

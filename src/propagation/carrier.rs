@@ -3,6 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 
+#[cfg(feature = "http")]
+use super::header;
+use super::header::KnownName;
+
 /// How a carrier's values are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,6 +22,12 @@ pub enum CarrierKind {
 pub trait InjectCarrier {
     /// Sets a key. False if the carrier cannot hold it.
     fn set(&mut self, key: &str, value: &str) -> bool;
+
+    /// Sets a key that a format writes for every context.
+    #[doc(hidden)]
+    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+        self.set(name.text(), value)
+    }
 
     /// How its values are to be written.
     fn kind(&self) -> CarrierKind {
@@ -39,6 +49,10 @@ pub trait ExtractCarrier {
 impl<T: InjectCarrier + ?Sized> InjectCarrier for &mut T {
     fn set(&mut self, key: &str, value: &str) -> bool {
         (**self).set(key, value)
+    }
+
+    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+        (**self).set_known(name, value)
     }
 
     fn kind(&self) -> CarrierKind {
@@ -139,8 +153,15 @@ impl<T: ExtractCarrier> ExtractCarrier for HttpHeaders<T> {
 impl InjectCarrier for http::HeaderMap {
     fn set(&mut self, key: &str, value: &str) -> bool {
         let name = http::HeaderName::from_bytes(key.as_bytes());
-        match (name, http::HeaderValue::from_str(value)) {
-            (Ok(name), Ok(value)) => self.try_insert(name, value).is_ok(),
+        match (name, header::value(value)) {
+            (Ok(name), Some(value)) => self.try_insert(name, value).is_ok(),
+            _ => false,
+        }
+    }
+
+    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+        match (name.header(), header::value(value)) {
+            (Some(name), Some(value)) => self.try_insert(name, value).is_ok(),
             _ => false,
         }
     }

@@ -12,11 +12,12 @@ use std::borrow::Cow;
 
 use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
 use super::form;
+use super::header::KnownName;
 use super::limits::BoundedBaggage;
 use super::{Extracted, Format};
 use crate::encoding::cut;
 use crate::error::ExtractError;
-use crate::id::{SpanId, TraceId, hex_16, hex_unpadded};
+use crate::id::{self, SpanId, TraceId, hex_16, hex_unpadded};
 use crate::span::SpanContext;
 
 /// The names of the headers, all of which can be chosen. Case does not matter in reading.
@@ -55,16 +56,30 @@ impl Default for HeadersConfig {
 ///
 /// `TextMapPropagator` in jaeger-client-go, `propagation.go`. Unlike there, flags are read as hex,
 /// a debug id is kept wherever it stands, and baggage keys of a text map keep their case.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct JaegerFormat {
-    headers: HeadersConfig,
+    trace_context: KnownName,
+    debug: KnownName,
+    baggage: KnownName,
+    baggage_prefix: String,
 }
 
 impl JaegerFormat {
     /// With names as given.
     #[must_use]
     pub fn new(headers: HeadersConfig) -> Self {
-        Self { headers }
+        Self {
+            trace_context: KnownName::new(&headers.trace_context),
+            debug: KnownName::new(&headers.debug),
+            baggage: KnownName::new(&headers.baggage),
+            baggage_prefix: headers.baggage_prefix,
+        }
+    }
+}
+
+impl Default for JaegerFormat {
+    fn default() -> Self {
+        Self::new(HeadersConfig::default())
     }
 }
 
@@ -76,12 +91,15 @@ impl Format for JaegerFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
         let (text, len) = trace_context(context);
         let text = str::from_utf8(&text[..len]).unwrap_or_default();
-        let mut refused = usize::from(!carrier.set(&self.headers.trace_context, text));
+        let mut refused = usize::from(!carrier.set_known(&self.trace_context, text));
+        if context.baggage.is_none() {
+            return refused;
+        }
         let kind = carrier.kind();
         let mut name = String::new();
         for (key, value) in context.baggage() {
             name.clear();
-            name.push_str(&self.headers.baggage_prefix);
+            name.push_str(&self.baggage_prefix);
             name.push_str(key);
             let value = match kind {
                 CarrierKind::HttpHeaders => form::encode(value),
@@ -101,8 +119,8 @@ impl Format for JaegerFormat {
             if failure.is_some() {
                 return;
             }
-            if key.eq_ignore_ascii_case(&self.headers.trace_context) {
-                match parse(&decoded(kind, value)) {
+            if self.trace_context.is(key) {
+                match parse_canonical(value).map_or_else(|| parse(&decoded(kind, value)), Ok) {
                     Ok((trace_id, span_id, parent_id, flags)) => {
                         context.trace_id = trace_id;
                         context.span_id = span_id;
@@ -111,13 +129,13 @@ impl Format for JaegerFormat {
                     }
                     Err(error) => failure = Some(error),
                 }
-            } else if key.eq_ignore_ascii_case(&self.headers.debug) {
+            } else if self.debug.is(key) {
                 let id = form::text(decoded(kind, value));
                 let id = cut(&id, MAX_DEBUG_ID_BYTES);
                 context.debug_id = (!id.is_empty()).then(|| id.into());
-            } else if key.eq_ignore_ascii_case(&self.headers.baggage) {
+            } else if self.baggage.is(key) {
                 by_hand(value, &mut baggage);
-            } else if let Some(key) = strip_prefix(key, &self.headers.baggage_prefix) {
+            } else if let Some(key) = strip_prefix(key, &self.baggage_prefix) {
                 let key = match kind {
                     CarrierKind::HttpHeaders => key.to_ascii_lowercase(),
                     CarrierKind::TextMap => key.to_owned(),
@@ -188,7 +206,28 @@ fn trace_context(context: &SpanContext) -> ([u8; MAX_CONTEXT_BYTES], usize) {
 
 type Parsed = (TraceId, SpanId, SpanId, u8);
 
-/// Reads `{trace}:{span}:{parent}:{flags}`.
+/// Reads a trace context as it is written: ids padded, and so of a known length. Nothing of it is
+/// changed by decoding. None for any other, even one that is as good.
+#[inline]
+fn parse_canonical(text: &[u8]) -> Option<Parsed> {
+    let (high, rest) = match text.get(16)? {
+        b':' => (0, text),
+        _ => (id::read_hex_16(text.first_chunk()?)?, text.get(16..)?),
+    };
+    let (ids, flags) = rest.split_first_chunk::<51>()?;
+    let flags = match flags {
+        [digit] => form::digit(*digit)?,
+        [high, low] => (form::digit(*high)? << 4) | form::digit(*low)?,
+        _ => return None,
+    };
+    if (ids[16], ids[33], ids[50]) != (b':', b':', b':') {
+        return None;
+    }
+    let id = |at: usize| id::read_hex_16(ids.get(at..)?.first_chunk()?);
+    Some((TraceId::new(high, id(0)?), SpanId::new(id(17)?), SpanId::new(id(34)?), flags))
+}
+
+/// Reads `{trace}:{span}:{parent}:{flags}`, ids of any length that fits.
 fn parse(text: &[u8]) -> Result<Parsed, ExtractError> {
     if text.is_empty() {
         return Err(ExtractError::EmptyValue);
@@ -320,6 +359,24 @@ mod tests {
             let shown = context.to_string();
             prop_assert_eq!(&text[..len], shown.as_bytes());
             prop_assert_eq!(parse(&text[..len]), Ok((ids.0, ids.1, ids.2, flags)));
+            prop_assert_eq!(parse_canonical(&text[..len]), Some((ids.0, ids.1, ids.2, flags)));
+        }
+
+        #[test]
+        fn law_the_short_way_reads_nothing_that_the_long_way_reads_otherwise(
+            (wide, at, byte) in (any::<bool>(), 0..68_usize, any::<u8>()),
+            ids: [u64; 4], flags: u8, upper: bool,
+        ) {
+            let high = if wide { ids[3] } else { 0 };
+            let ids = (TraceId::new(high, ids[0]), SpanId::new(ids[1]), SpanId::new(ids[2]));
+            let (mut text, len) = trace_context(&SpanContext::new(ids.0, ids.1, ids.2, flags));
+            if upper {
+                text.make_ascii_uppercase();
+            }
+            text[at] = byte;
+            if let Some(read) = parse_canonical(&text[..len]) {
+                prop_assert_eq!(parse(&text[..len]), Ok(read));
+            }
         }
     }
 }

@@ -176,7 +176,7 @@ pub(crate) const CASES: &[Case] = &[
             let _extracted = black_box(tracer.extract(&headers));
         })
     })
-    .within(2_000, 3_900, 2),
+    .within(2_000, 2_000, 0),
 ];
 
 fn three_tags(span: &Span) {

@@ -1,0 +1,138 @@
+//! What writing to HTTP headers costs again and again, done once: names checked, values' memory used
+//! again.
+
+#[cfg(feature = "http")]
+use std::cell::RefCell;
+
+#[cfg(feature = "http")]
+use bytes::{Bytes, BytesMut};
+
+/// The name of a header that a format writes for every context.
+///
+/// An [`http::HeaderMap`] takes names that were checked; to check one for each request costs more
+/// than to write it.
+#[doc(hidden)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownName {
+    text: String,
+    #[cfg(feature = "http")]
+    header: Option<http::HeaderName>,
+}
+
+impl KnownName {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            text: name.to_owned(),
+            #[cfg(feature = "http")]
+            header: http::HeaderName::from_bytes(name.as_bytes()).ok(),
+        }
+    }
+
+    /// The name as it was given.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a key is this name. Headers' keys are in lower case nearly always, and configured
+    /// names too.
+    #[inline]
+    pub(super) fn is(&self, key: &str) -> bool {
+        key.len() == self.text.len() && (key == self.text || key.eq_ignore_ascii_case(&self.text))
+    }
+
+    /// The checked name; none if it is no header's name.
+    #[cfg(feature = "http")]
+    pub(super) fn header(&self) -> Option<&http::HeaderName> {
+        self.header.as_ref()
+    }
+}
+
+#[cfg(feature = "http")]
+thread_local! {
+    /// Where values of headers are written, one after the other.
+    static VALUES: RefCell<Values> = RefCell::default();
+}
+
+/// A header's value made of text, none if it holds what no header may.
+///
+/// # Cost
+///
+/// Short values share a piece of memory, which is used again when all of them are gone, so that in
+/// steady state nothing is allocated. One that lives on holds [`PIECE`] bytes at most.
+#[cfg(feature = "http")]
+#[inline]
+pub(super) fn value(text: &str) -> Option<http::HeaderValue> {
+    if text.len() <= MAX_SHARED {
+        let shared = VALUES.try_with(|values| Some(values.try_borrow_mut().ok()?.put(text)));
+        if let Ok(Some(bytes)) = shared {
+            return http::HeaderValue::from_maybe_shared(bytes).ok();
+        }
+    }
+    http::HeaderValue::from_str(text).ok()
+}
+
+/// Two pieces of memory: while values of one are still in use, the other is written to.
+#[cfg(feature = "http")]
+#[derive(Default)]
+struct Values {
+    current: BytesMut,
+    other: BytesMut,
+}
+
+#[cfg(feature = "http")]
+impl Values {
+    #[inline]
+    fn put(&mut self, text: &str) -> Bytes {
+        if self.current.capacity() < text.len() {
+            self.next();
+        }
+        self.current.extend_from_slice(text.as_bytes());
+        self.current.split().freeze()
+    }
+
+    #[cold]
+    fn next(&mut self) {
+        std::mem::swap(&mut self.current, &mut self.other);
+        if !self.current.try_reclaim(PIECE) {
+            self.current = BytesMut::with_capacity(PIECE);
+        }
+    }
+}
+
+/// Bytes of a piece: some thirty trace contexts.
+#[cfg(feature = "http")]
+const PIECE: usize = 2048;
+
+/// Longer values get memory of their own.
+#[cfg(feature = "http")]
+const MAX_SHARED: usize = 128;
+
+#[cfg(feature = "http")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_live_on_keep_their_text() {
+        let values: Vec<_> = (0..1_000).map(|n| value(&format!("value {n}")).unwrap()).collect();
+        for (n, value) in values.iter().enumerate() {
+            assert_eq!(value.to_str().unwrap(), format!("value {n}"));
+        }
+    }
+
+    #[test]
+    fn short_and_long_values_are_refused_alike_where_no_header_may_hold_them() {
+        for text in ["a\nb".to_owned(), format!("{}\n", "x".repeat(MAX_SHARED))] {
+            assert!(value(&text).is_none());
+        }
+        let long = "x".repeat(5_000);
+        assert_eq!(value(&long).unwrap().as_bytes(), long.as_bytes());
+    }
+
+    #[test]
+    fn a_name_that_is_no_header_is_still_a_key_of_text_maps() {
+        let name = KnownName::new("no header");
+        assert!(name.header().is_none() && name.is("No Header") && !name.is("header"));
+    }
+}
