@@ -61,8 +61,8 @@ pub use self::reporter::{FinishedSpan, InMemoryReporter, Output, Reporter};
 #[doc(hidden)]
 pub use self::span::NewReference;
 pub use self::span::{
-    InSpan, OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, TagValue, TraceFutureExt,
-    wrap,
+    FinishOptions, InSpan, LogRecord, OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext,
+    TagValue, TraceFutureExt, wrap,
 };
 pub use self::stats::{Dropped, Receipt, ReporterStats, Stats};
 pub use self::tracer::{Closer, Tracer, TracerBuilder};

@@ -8,6 +8,8 @@
     reason = "a test stops where it fails, and waits"
 )]
 
+use std::collections::HashMap;
+
 use jaeger_client::encoding::{TagView, ValueView};
 use jaeger_client::sampler::{
     ConstSampler, OperationStrategies, PerOperationSampler, PrioritySampler, Sampler,
@@ -77,6 +79,68 @@ fn a_tag_that_a_span_is_started_with_decides_too() {
     let spans = memory.spans();
     assert_eq!(spans.len(), 1);
     assert_eq!(spans[0].view().flags, 9, "sampled, and not to be indexed");
+}
+
+#[test]
+fn the_samplers_tags_come_before_the_start_tag_that_made_it_decide() {
+    let (tracer, _closer, memory) = sampled_by(by_tag());
+    let start = |context| {
+        tracer.span("root").child_of(context).tag("first", "1").tag("tenant", "acme").tag("z", "2")
+    };
+    start(None).start().finish();
+    let asked_for = HashMap::from([("jaeger-debug-id", "ticket")]);
+    start(Some(tracer.extract(&asked_for).unwrap())).start().finish();
+    let sampler = ["sampler.type=TagMatchingSampler", "sampler.param=tenant=acme"];
+    let given = [&["first=1"], &sampler[..], &["tenant=acme", "z=2"]].concat();
+    let spans = memory.spans();
+    assert_eq!(tags(&spans[0]), given);
+    assert_eq!(tags(&spans[1]), [&["jaeger-debug-id=ticket"], &given[..]].concat());
+}
+
+#[test]
+fn the_samplers_tags_come_before_a_debug_ids() {
+    let asked_for = HashMap::from([("jaeger-debug-id", "ticket")]);
+    let strategies = OperationStrategies::new(1.0, 0.0);
+    let late = PerOperationSampler::new(&strategies).late_binding(true);
+    let samplers: [Box<dyn Sampler>; 2] = [Box::new(ConstSampler::new(true)), Box::new(late)];
+    for sampler in samplers {
+        let (tracer, _closer, memory) = sampled_by(sampler);
+        let context = || tracer.extract(&asked_for).unwrap();
+        tracer.span("root").child_of(context()).start().finish();
+        tracer.span("root").child_of(context()).tag("k", "v").start().finish();
+        for (span, own) in memory.spans().iter().zip([&[][..], &["k=v"]]) {
+            let tags = tags(span);
+            assert!(tags[0].starts_with("sampler.type=") && tags[1] == "sampler.param", "{tags:?}");
+            assert_eq!(tags[2..], [&["jaeger-debug-id=ticket"], own].concat());
+        }
+    }
+}
+
+#[test]
+fn a_sampler_that_defers_is_asked_about_all_of_a_start_tag_and_the_span_keeps_what_it_may() {
+    let long = "ž".repeat(300);
+    let marked = TagMatchingSampler::new("tenant").matching(long.as_str());
+    let (tracer, _closer, memory) = sampled_by(marked);
+    tracer.span("root").tag("tenant", &long).tag("bytes", &[7; 300]).start().finish();
+    let child = tracer.start_span("root");
+    child.set_tag("tenant", &long);
+    tracer.span("child").child_of(&child).tag("tenant", &long).start().finish();
+    let spans = memory.spans();
+    let kept = format!("tenant={}", &long[..256]);
+    assert_eq!(tags(&spans[0])[2..], [kept.clone(), "bytes".to_owned()]);
+    assert!(spans[0].view().tags().any(|tag| tag.value == ValueView::Binary(&[7; 256])));
+    assert_eq!(tags(&spans[1]), [kept], "decided before, and cut all the same");
+}
+
+#[test]
+fn what_is_done_to_a_span_after_its_end_does_not_decide_about_its_trace() {
+    let (tracer, _closer, memory) = sampled_by(by_tag());
+    let root = tracer.start_span("root");
+    let child = tracer.span("child").child_of(&root).start();
+    child.finish();
+    child.set_tag("tenant", "acme");
+    assert!(!root.is_sampled());
+    assert_eq!((memory.len(), tracer.stats().misused), (0, 1));
 }
 
 #[test]

@@ -159,6 +159,58 @@ fn a_priority_of_zero_stops_recording_and_debugging() {
 }
 
 #[test]
+fn a_trace_whose_recording_was_forced_is_not_debugged_where_that_is_not_wanted() {
+    let memory = InMemoryReporter::new();
+    let builder = Tracer::builder("svc").sampler(ConstSampler::new(false));
+    let builder = builder.no_debug_flag_on_forced_sampling(true).in_memory(&memory);
+    let (tracer, _closer) = builder.build().unwrap();
+    let span = tracer.start_span("op");
+    span.set_tag("sampling.priority", 1);
+    assert!(span.is_sampled() && !span.context().is_debug());
+    span.finish();
+    tracer.span("from the start").tag("sampling.priority", 1).start().finish();
+    let carrier = HashMap::from([("jaeger-debug-id", "ticket 42")]);
+    let asked_for = tracer.span("op").child_of(tracer.extract(&carrier).unwrap()).start();
+    assert_eq!(asked_for.context().flags(), 3, "a debug id is not a priority");
+    asked_for.finish();
+    assert_eq!(finished(&memory).iter().map(|span| span.flags).collect::<Vec<_>>(), [1, 1, 3]);
+}
+
+#[test]
+fn firehose_holds_for_all_of_the_trace_from_when_it_was_enabled() {
+    for (on, flags) in [(true, 9), (false, 8)] {
+        let (tracer, _closer, memory) = with_sampling(on);
+        let parent = tracer.start_span("parent");
+        let early = tracer.span("early").child_of(&parent).start();
+        early.enable_firehose();
+        let late = tracer.span("late").child_of(&parent).start();
+        for span in [&parent, &early, &late] {
+            assert!(span.context().is_firehose() && span.context().flags() == flags);
+        }
+        let mut carrier = HashMap::new();
+        tracer.inject(&late.context(), &mut carrier);
+        assert!(carrier["uber-trace-id"].ends_with(&format!(":{flags}")), "{carrier:?}");
+        drop((parent, early, late));
+        assert!(finished(&memory).iter().all(|span| span.flags == 9));
+        assert_eq!(memory.len(), if on { 3 } else { 0 });
+    }
+    let (tracer, _closer, _memory) = with_sampling(true);
+    let span = tracer.start_span("over");
+    span.finish();
+    span.enable_firehose();
+    assert_eq!((span.context().flags(), tracer.stats().misused), (1, 1));
+}
+
+#[test]
+fn what_a_span_that_stopped_recording_at_its_start_had_been_given_is_gone() {
+    let (tracer, _closer, memory) = with_sampling(true);
+    let span = tracer.span("op").tag("k", 1).tag("sampling.priority", 0).start();
+    span.set_tag("lost", 1).set_tag("sampling.priority", 1).set_tag("kept", 1).finish();
+    let keys: Vec<_> = only(&memory).tags.into_iter().map(|tag| tag.0).collect();
+    assert_eq!(keys, ["sampling.priority", "kept"]);
+}
+
+#[test]
 fn calls_after_the_end_do_nothing_and_are_counted() {
     let memory = InMemoryReporter::new();
     let logger = said();

@@ -68,6 +68,9 @@ pub struct Configuration {
     pub baggage_restrictions: Option<BaggageRestrictionsConfig>,
     /// Bytes after which a tag's text or bytes are cut.
     pub max_tag_value_length: usize,
+    /// How many logs a span keeps, the first and the last ones; 0 is any number. See
+    /// [`TracerBuilder::max_logs_per_span`].
+    pub max_logs_per_span: usize,
 }
 
 impl Default for Configuration {
@@ -84,6 +87,7 @@ impl Default for Configuration {
             propagation: vec!["jaeger".to_owned()],
             baggage_restrictions: None,
             max_tag_value_length: defaults::MAX_TAG_VALUE_LENGTH,
+            max_logs_per_span: 0,
         }
     }
 }
@@ -129,7 +133,8 @@ impl Configuration {
             .headers(self.headers.clone())
             .format(propagation::from_names(&self.propagation, &self.headers)?)
             .trace_id_128bit(self.trace_id_128bit)
-            .max_tag_value_length(self.max_tag_value_length);
+            .max_tag_value_length(self.max_tag_value_length)
+            .max_logs_per_span(self.max_logs_per_span);
         if let Some(endpoint) = &self.reporter.collector_endpoint {
             builder = builder.collector(self.reporter.http(endpoint));
         }

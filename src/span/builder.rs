@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use super::context::SpanContext;
 use super::core::CoreRef;
-use super::record::{SpanInner, Start};
-use super::start::{self, Begun};
+use super::record::{LogRing, SpanInner, Start};
+use super::start;
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{Span, TagValue, active, late, record};
 use crate::clock::unix_nanos;
@@ -94,12 +94,19 @@ pub struct SpanBuilder<'a> {
     rare: bool,
 }
 
-/// What few spans are started with. It lies in the record.
+/// What few spans are started with, or have. It lies in the record.
 #[derive(Debug, Default)]
 pub(super) struct Rare {
     itself: Option<SpanContext>,
     priority: Option<TagValue<'static>>,
     without_trace: WithoutTrace,
+    log_ring: LogRing,
+}
+
+impl Rare {
+    pub(super) fn log_ring(&mut self) -> &mut LogRing {
+        &mut self.log_ring
+    }
 }
 
 /// What a context without a trace says of the one that begins.
@@ -289,7 +296,7 @@ impl<'a> SpanBuilder<'a> {
         if key.len() == SAMPLING_PRIORITY.len() && key == SAMPLING_PRIORITY {
             self.set_priority(value);
         } else if let Some(inner) = Arc::get_mut(&mut self.record) {
-            inner.body.get_mut().tag(key, value, self.core.max_tag_value_bytes);
+            inner.body.get_mut().tag(key, value, self.core.max_start_tag_value_bytes);
         }
         self
     }
@@ -369,8 +376,8 @@ impl<'a> SpanBuilder<'a> {
                 inner.state.be_careful();
             }
             let decided = rare.without_trace.decided.is_some();
-            if core.may_defer && !(begun == Begun::Trace && decided) {
-                late::started(inner, core, begun);
+            if core.may_defer {
+                late::started(inner, core, begun, decided);
             }
             if let Some(value) = rare.priority {
                 set_priority(inner, core, value);

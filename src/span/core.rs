@@ -51,6 +51,13 @@ pub(crate) struct Core {
     pub(crate) ids: Option<Box<dyn IdGenerator>>,
     pub(crate) trace_id_128bit: bool,
     pub(crate) max_tag_value_bytes: usize,
+    /// The same for tags given before the start: a sampler that defers is asked about them first, and
+    /// about all of them.
+    pub(crate) max_start_tag_value_bytes: usize,
+    /// 0 if a span may have any number.
+    pub(crate) max_logs_per_span: usize,
+    /// Whether forced traces are not marked as debugging.
+    pub(crate) no_debug_flag: bool,
     pub(crate) max_baggage_value_bytes: usize,
     pub(crate) debug_tag: String,
     pub(crate) diagnostics: Arc<Diagnostics>,

@@ -7,30 +7,57 @@ use std::sync::atomic::Ordering;
 use super::core::Core;
 use super::record::{FIREHOSE, SAMPLED, SpanInner};
 use super::start::Begun;
-use crate::encoding::{List, ValueView, tags_of};
+use crate::encoding::{List, ValueView, cut, tags_of};
 use crate::sampler::{Decision, GivenTags, NewSpan};
 
-/// Asks about a span that was started, and about each tag it was started with.
+/// Asks about a span that was started, if it is not decided about, and about each tag it was started
+/// with. The tags are stored, and cut, after they were asked about, so that a sampler's own come
+/// before the one that made it decide.
 #[cold]
-pub(super) fn started(inner: &SpanInner, core: &Core, begun: Begun) {
-    if begun == Begun::Trace {
+pub(super) fn started(inner: &mut SpanInner, core: &Core, begun: Begun, decided: bool) {
+    if begun == Begun::Trace && !decided {
         inner.state.memory().store(0, Ordering::Relaxed);
         inner.state.set_undecided(true);
     }
-    if !inner.state.is_undecided() {
-        return;
+    let draft = &mut inner.body.get_mut().draft;
+    let internal = draft.first_tags.bytes().to_vec();
+    // They change places, so that the memory of both is used again.
+    draft.first_tags.clear();
+    std::mem::swap(&mut draft.tags, &mut draft.first_tags);
+    let mut given = std::mem::take(&mut draft.first_tags);
+    let count = std::mem::take(&mut draft.tag_count);
+    let internal_count = tags_of(Some(List::new(count, &internal))).count();
+    if inner.state.is_undecided() {
+        ask(inner, core, |span| core.sampler.on_create_span(span));
     }
-    ask(inner, core, true, |span| core.sampler.on_create_span(span));
-    if !inner.state.is_undecided() {
-        return;
+    let draft = &mut inner.body.get_mut().draft;
+    draft.tags.extend(&internal);
+    draft.tag_count += internal_count;
+    for tag in tags_of(Some(List::new(count, given.bytes()))) {
+        if inner.state.is_undecided() {
+            let key = String::from_utf8_lossy(tag.key);
+            ask(inner, core, |span| core.sampler.on_set_tag(span, &key, tag.value));
+        }
+        let draft = &mut inner.body.get_mut().draft;
+        draft.tags.tag(tag.key, within(tag.value, core.max_tag_value_bytes));
+        draft.tag_count += 1;
     }
-    let given = {
-        let body = inner.body.lock();
-        (body.draft.tag_count, body.draft.tags.bytes().to_vec())
-    };
-    for tag in tags_of(Some(List::new(given.0, &given.1))) {
-        let key = String::from_utf8_lossy(tag.key);
-        tag_set(inner, core, &key, tag.value);
+    // That it is kept or, if it is too much, not, is seen to at the end.
+    given.clear();
+    let draft = &mut inner.body.get_mut().draft;
+    draft.first_tags = given;
+    draft.extras = true;
+}
+
+/// The value cut to `max` bytes.
+fn within(value: ValueView<'_>, max: usize) -> ValueView<'_> {
+    match value {
+        ValueView::Str(text) if text.len() > max => {
+            let text = std::str::from_utf8(text).unwrap_or_default();
+            ValueView::Str(cut(text, max).as_bytes())
+        }
+        ValueView::Binary(bytes) => ValueView::Binary(&bytes[..bytes.len().min(max)]),
+        value => value,
     }
 }
 
@@ -38,7 +65,7 @@ pub(super) fn started(inner: &SpanInner, core: &Core, begun: Begun) {
 #[cold]
 pub(super) fn tag_set(inner: &SpanInner, core: &Core, key: &str, value: ValueView<'_>) {
     if inner.state.is_undecided() {
-        ask(inner, core, false, |span| core.sampler.on_set_tag(span, key, value));
+        ask(inner, core, |span| core.sampler.on_set_tag(span, key, value));
     }
 }
 
@@ -46,7 +73,7 @@ pub(super) fn tag_set(inner: &SpanInner, core: &Core, key: &str, value: ValueVie
 #[cold]
 pub(super) fn renamed(inner: &SpanInner, core: &Core) {
     if inner.state.is_undecided() {
-        ask(inner, core, false, |span| core.sampler.on_set_operation_name(span));
+        ask(inner, core, |span| core.sampler.on_set_operation_name(span));
     }
 }
 
@@ -54,18 +81,20 @@ pub(super) fn renamed(inner: &SpanInner, core: &Core) {
 #[cold]
 pub(super) fn finishing(inner: &SpanInner, core: &Core) {
     if inner.state.is_undecided() {
-        ask(inner, core, false, |span| core.sampler.on_finish(span));
+        ask(inner, core, |span| core.sampler.on_finish(span));
     }
 }
 
 /// Asks without the lock, as a sampler may be foreign code, and does what it says.
-fn ask(
-    inner: &SpanInner,
-    core: &Core,
-    before_others: bool,
-    question: impl FnOnce(&mut NewSpan<'_>) -> Decision,
-) {
-    let name = inner.body.lock().draft.name.clone();
+fn ask(inner: &SpanInner, core: &Core, question: impl FnOnce(&mut NewSpan<'_>) -> Decision) {
+    let name = {
+        let body = inner.body.lock();
+        if body.finished {
+            // What is done to a span after its end does not decide about its trace.
+            return;
+        }
+        body.draft.name.clone()
+    };
     let mut given = GivenTags::default();
     let max = core.max_tag_value_bytes;
     let mut span = NewSpan::new(inner.ids.trace, &name, &mut given, max, &core.clock)
@@ -76,10 +105,7 @@ fn ask(
     let decision = question(&mut span);
     if decision.sample {
         let draft = &mut inner.body.lock().draft;
-        let first = before_others && draft.tag_count > 0;
-        let tags = if first { &mut draft.first_tags } else { &mut draft.tags };
-        draft.tag_count += given.append_to(tags);
-        draft.extras |= first;
+        draft.tag_count += given.append_to(&mut draft.tags);
         inner.state.add(if decision.firehose { SAMPLED | FIREHOSE } else { SAMPLED });
     }
     if !decision.retryable {

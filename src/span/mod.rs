@@ -27,9 +27,9 @@ pub(crate) use self::context::Baggage;
 pub use self::context::SpanContext;
 use self::core::CoreRef;
 pub(crate) use self::record::{DEBUG, SAMPLED, lane};
-use self::record::{Light, SpanInner};
+use self::record::{FIREHOSE, Light, SpanInner};
 pub(crate) use self::start::plain as start_plain;
-pub use self::tag::{OwnedTagValue, TagValue};
+pub use self::tag::{FinishOptions, LogRecord, OwnedTagValue, TagValue};
 use self::write::misused;
 use crate::clock::unix_nanos;
 
@@ -189,6 +189,22 @@ impl Span {
         self
     }
 
+    /// Keeps the trace out of the index: those of its spans that are in this process, and all that
+    /// begin later, here and downstream.
+    ///
+    /// # Source
+    ///
+    /// `EnableFirehose` in jaeger-client-go, `span.go`.
+    pub fn enable_firehose(&self) -> &Self {
+        let Some((inner, core)) = self.parts() else { return self.misused("enable_firehose") };
+        if inner.body.lock().finished {
+            misused(core, "enable_firehose");
+        } else {
+            inner.state.add(FIREHOSE);
+        }
+        self
+    }
+
     /// The value of a baggage item.
     #[must_use]
     pub fn baggage_item(&self, key: &str) -> Option<String> {
@@ -213,15 +229,40 @@ impl Span {
     /// Finishes the span now.
     #[inline]
     pub fn finish(&self) {
-        self.finish_with(None);
+        self.end(None);
     }
 
     /// Finishes the span at a moment given. A moment before its start gives a duration of zero.
     pub fn finish_at(&self, time: SystemTime) {
-        self.finish_with(Some(unix_nanos(time)));
+        self.end(Some(unix_nanos(time)));
     }
 
-    fn finish_with(&self, end: Option<i64>) {
+    /// Finishes the span with what is given: a moment, logs made meanwhile elsewhere.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use jaeger_client::{FinishOptions, LogRecord};
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("query");
+    /// let retried = LogRecord { timestamp: SystemTime::now(), fields: &[("event", "retry".into())] };
+    /// span.finish_with(FinishOptions { log_records: &[retried], ..FinishOptions::default() });
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn finish_with(&self, options: FinishOptions<'_>) {
+        let end = options.finish_time.map(unix_nanos);
+        match self.record_there() {
+            Some(inner) if !options.log_records.is_empty() => {
+                let Some(core) = &inner.core else { return };
+                write::finish_carefully(inner, core, end, options.log_records);
+            }
+            // One without a record is not sampled, and keeps no logs.
+            _ => self.end(end),
+        }
+    }
+
+    fn end(&self, end: Option<i64>) {
         if self.light.as_ref().is_some_and(Light::finish) {
             return;
         }
@@ -230,8 +271,8 @@ impl Span {
             return;
         };
         let Some(core) = &inner.core else { return };
-        if inner.state.is_undecided() {
-            late::finishing(inner, core);
+        if inner.state.ends_carefully() {
+            return write::finish_carefully(inner, core, end, &[]);
         }
         let mut body = inner.body.lock();
         // Reports come after the lock: a logger is foreign code, and may use this very span.

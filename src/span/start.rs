@@ -152,14 +152,16 @@ pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&WithoutTra
     if let Some(decided) = from.and_then(|from| from.decided) {
         flags |= decided;
     }
-    if let Some(debug_id) = from.and_then(|from| from.debug_id.as_ref()) {
-        flags |= SAMPLED | DEBUG;
-        first
-            .tag(core.debug_tag.as_bytes(), TagValue::Str(debug_id).view(core.max_tag_value_bytes));
-        draft.tag_count += 1;
-    }
     if sample {
         draft.tag_count += tags.append_to(first);
+    }
+    if let Some(debug_id) = from.and_then(|from| from.debug_id.as_ref()) {
+        flags |= SAMPLED | DEBUG;
+        // A sampler that defers has its tags before it, and is asked about the others alone.
+        let to = if core.may_defer { &mut draft.first_tags } else { first };
+        let value = TagValue::Str(debug_id).view(core.max_tag_value_bytes);
+        to.tag(core.debug_tag.as_bytes(), value);
+        draft.tag_count += 1;
     }
     draft.extras |= draft.first_tags.len() > 0;
     inner.state.reset(flags);

@@ -1,6 +1,7 @@
-//! Values of tags and log fields.
+//! Values of tags and log fields, and what a span can be given with its end.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use crate::encoding::{ValueView, cut};
 
@@ -139,4 +140,32 @@ impl<'a, T: Into<TagValue<'a>>> From<T> for OwnedTagValue {
             TagValue::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
         }
     }
+}
+
+/// A log of a moment that is given, for [`FinishOptions`].
+///
+/// # Source
+///
+/// `LogRecord` of OpenTracing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "written as a literal")]
+pub struct LogRecord<'a> {
+    /// When it happened.
+    pub timestamp: SystemTime,
+    /// What is told of it.
+    pub fields: &'a [(&'a str, TagValue<'a>)],
+}
+
+/// What a span can be given with its end; see [`Span::finish_with`](super::Span::finish_with).
+///
+/// # Source
+///
+/// `FinishOptions` of OpenTracing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
+pub struct FinishOptions<'a> {
+    /// When it ended; now, if it is none. A moment before its start gives a duration of zero.
+    pub finish_time: Option<SystemTime>,
+    /// Logs that are appended to what was logged, however many they are.
+    pub log_records: &'a [LogRecord<'a>],
 }

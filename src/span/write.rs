@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
 
-use super::core::Core;
+use super::core::{Core, CoreRef};
 use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start};
-use super::{Baggage, Span, TagValue, late};
-use crate::clock::Clock;
+use super::{Baggage, LogRecord, Span, TagValue, late};
+use crate::clock::{Clock, unix_nanos};
 use crate::diag::Cause;
 use crate::encoding::{Timestamp, cut};
 
@@ -233,6 +233,15 @@ impl Body {
     /// Appends a log. Fields are never cut, as in Go; a span that gets too large is trimmed whole.
     pub(super) fn log(&mut self, core: &Core, at: Option<i64>, fields: &[(&str, TagValue<'_>)]) {
         let at = at.unwrap_or_else(|| self.wall(core, core.clock.monotonic_nanos()));
+        let before = self.draft.logs.len();
+        self.append_log(at, fields);
+        if core.max_logs_per_span > 0 {
+            self.limit_logs(before, at / 1000, core.max_logs_per_span);
+        }
+    }
+
+    /// The same without a limit to their number.
+    fn append_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) {
         let logs = &mut self.draft.logs;
         logs.log_head(at / 1000, fields.len());
         for (key, value) in fields {
@@ -241,6 +250,34 @@ impl Body {
         logs.push(0);
         self.draft.log_count += 1;
         self.draft.extras = true;
+    }
+}
+
+/// Finishes a span whose sampler may have to be asked again, whose logs may not be in order yet, or
+/// which is given logs with its end. Those are not held to any limit.
+#[cold]
+#[inline(never)]
+pub(super) fn finish_carefully(
+    inner: &SpanInner,
+    core: &CoreRef,
+    end: Option<i64>,
+    logs: &[LogRecord<'_>],
+) {
+    late::finishing(inner, core);
+    let mut body = inner.body.lock();
+    if body.finished {
+        drop(body);
+        return misused(core, "finish");
+    }
+    body.close_logs();
+    if inner.state.is_sampled() {
+        for log in logs {
+            body.append_log(unix_nanos(log.timestamp), log.fields);
+        }
+    }
+    if !inner.finish_locked(core, &mut body, end) {
+        drop(body);
+        core.report_closed();
     }
 }
 
@@ -303,7 +340,7 @@ pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) 
     if matches!(body.start, Start::Unknown) {
         body.start_at(core, now);
     }
-    inner.state.force(SAMPLED | DEBUG, now);
+    inner.state.force(if core.no_debug_flag { SAMPLED } else { SAMPLED | DEBUG }, now);
     body.tag(SAMPLING_PRIORITY, value, core.max_tag_value_bytes);
 }
 

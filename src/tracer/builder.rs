@@ -56,6 +56,8 @@ pub struct TracerBuilder {
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: bool,
     pub(super) max_tag_value_bytes: usize,
+    pub(super) max_logs_per_span: usize,
+    pub(super) no_debug_flag: bool,
     pub(super) queue_size: usize,
     pub(super) flush_interval: Duration,
     pub(super) max_packet_size: usize,
@@ -114,6 +116,8 @@ impl TracerBuilder {
             ids: None,
             trace_id_128bit: false,
             max_tag_value_bytes: defaults::MAX_TAG_VALUE_LENGTH,
+            max_logs_per_span: 0,
+            no_debug_flag: false,
             queue_size: defaults::QUEUE_SIZE,
             flush_interval: defaults::FLUSH_INTERVAL,
             max_packet_size: MAX_PACKET_BYTES,
@@ -314,11 +318,12 @@ impl TracerBuilder {
         };
         let logger =
             self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
-        let careful = self.sampler.may_defer();
+        let may_defer = self.sampler.may_defer();
+        let careful = may_defer || self.max_logs_per_span > 0;
         let core = Arc::new(Core {
             anchor: Anchor::new(&self.clock),
             clock: self.clock,
-            may_defer: self.sampler.may_defer(),
+            may_defer,
             careful,
             asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
             unusual: careful || self.ids.is_some() || self.max_tag_value_bytes < MAX_KIND_BYTES,
@@ -327,6 +332,13 @@ impl TracerBuilder {
             ids: self.ids,
             trace_id_128bit: self.trace_id_128bit,
             max_tag_value_bytes: self.max_tag_value_bytes,
+            max_start_tag_value_bytes: if may_defer {
+                usize::MAX
+            } else {
+                self.max_tag_value_bytes
+            },
+            max_logs_per_span: self.max_logs_per_span,
+            no_debug_flag: self.no_debug_flag,
             max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
             debug_tag: self.headers.debug,
             diagnostics: Arc::new(Diagnostics::new(logger)),

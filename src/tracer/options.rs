@@ -66,4 +66,29 @@ impl TracerBuilder {
         self.max_tag_value_bytes = if bytes == 0 { defaults::MAX_TAG_VALUE_LENGTH } else { bytes };
         self
     }
+
+    /// How many logs a span keeps: the first ones, and the last ones in place of those between, of
+    /// which a log `dropped Span logs` tells how many there were. Default 0, which is any number.
+    ///
+    /// Logs given [at the finish](crate::Span::finish_with) are not counted. What a span holds in
+    /// memory stays within twice what it keeps.
+    ///
+    /// # Source
+    ///
+    /// `MaxLogsPerSpan` in jaeger-client-go, `tracer_options.go`.
+    pub fn max_logs_per_span(mut self, logs: usize) -> Self {
+        self.max_logs_per_span = logs;
+        self
+    }
+
+    /// Lets a `sampling.priority` above 0 set the flag for sampling alone, and not the one for
+    /// debugging, which others down the trace may act on. Default false.
+    ///
+    /// # Source
+    ///
+    /// `NoDebugFlagOnForcedSampling` in jaeger-client-go, `tracer_options.go`.
+    pub fn no_debug_flag_on_forced_sampling(mut self, no_debug_flag: bool) -> Self {
+        self.no_debug_flag = no_debug_flag;
+        self
+    }
 }

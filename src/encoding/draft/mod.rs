@@ -80,6 +80,9 @@ impl Draft {
     pub(crate) fn forget_tags(&mut self) {
         self.tags.clear();
         self.tag_count = 0;
+        if self.extras {
+            self.first_tags.clear();
+        }
     }
 
     /// Forgets all but the memory.

@@ -335,6 +335,22 @@ impl Scratch {
         true
     }
 
+    /// Removes what lies between two places.
+    pub(crate) fn remove(&mut self, from: usize, to: usize) {
+        if from < to && to <= self.at {
+            self.room.copy_within(to..self.at, from);
+            self.at -= to - from;
+        }
+    }
+
+    /// Moves what lies behind `from` to an earlier place.
+    pub(crate) fn move_last(&mut self, from: usize, to: usize) {
+        let moved = self.at.saturating_sub(from);
+        if let Some(bytes) = self.room.get_mut(to..self.at) {
+            bytes.rotate_right(moved.min(bytes.len()));
+        }
+    }
+
     #[inline]
     pub(crate) fn truncate(&mut self, len: usize) {
         self.at = self.at.min(len);

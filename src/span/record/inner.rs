@@ -40,7 +40,7 @@ pub(crate) struct Body {
     pub(crate) start: Start,
     pub(crate) finished: bool,
     pub(crate) baggage: Option<Arc<Baggage>>,
-    /// What few spans are started with.
+    /// What few spans are started with, or have.
     pub(in crate::span) rare: Option<Box<Rare>>,
 }
 
@@ -135,13 +135,14 @@ impl SpanInner {
         }
     }
 
-    /// The same for a span that is not sampled, or may yet be.
+    /// The same for a span that is not sampled, or may yet be, or goes the careful way.
     #[inline(never)]
     fn finish_carefully(&mut self) {
         let Some(core) = &self.core else { return };
         if self.state.is_undecided() {
             late::finishing(self, core);
         }
+        self.body.get_mut().close_logs();
         if !self.body.get_mut().finish(core, &self.ids, &self.state, None) {
             core.report_closed();
         }

@@ -3,10 +3,12 @@
 mod inner;
 mod light;
 mod pool;
+mod ring;
 mod state;
 
 pub(super) use self::inner::{Body, SpanInner, Start};
 pub(super) use self::light::Light;
 pub(crate) use self::pool::lane;
 pub(super) use self::pool::{end, take};
+pub(super) use self::ring::LogRing;
 pub(crate) use self::state::{DEBUG, FIREHOSE, SAMPLED, TraceState};

@@ -85,6 +85,13 @@ impl TraceState {
         self.bits() & UNDECIDED != 0
     }
 
+    /// Whether its spans are not simply finished: the sampler is to be asked again, or they go the
+    /// careful way.
+    #[inline]
+    pub(crate) fn ends_carefully(&self) -> bool {
+        self.bits() & (UNDECIDED | CAREFUL) != 0
+    }
+
     /// Notes whether the sampler is to be asked again.
     pub(crate) fn set_undecided(&self, undecided: bool) {
         if undecided {
