@@ -50,7 +50,7 @@ pub use self::client::{TracedClient, TracedClientBuilder, TracedRequest};
 pub use self::error::{Error, Phase};
 pub use self::server::{ResponseFuture, TraceLayer, TraceService, TracedBody};
 
-pub use self::trace::{ClientTrace, GotConn, NoTrace, PutIdleError, TlsInfo, TraceMode};
+pub use self::trace::{ClientTrace, GotConn, NoTrace, PutIdleError, SpanTrace, TlsInfo, TraceMode};
 pub use self::transport::{
     HttpPool, HttpPoolBuilder, Resolve, Resolving, ResponseBody, SystemResolver,
 };

@@ -4,19 +4,15 @@
 //! `go -C integrations/http/tests/golden/go run . 2>/dev/null`.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
 use jaeger_client::{Closer, InMemoryReporter};
-use jaeger_client_http::{
-    Error, HttpPool, HttpPoolBuilder, Phase, RequestBody, Resolving, TracedClient,
-};
+use jaeger_client_http::{Error, HttpPoolBuilder, Phase, RequestBody, Resolving, TracedClient};
 
 mod support;
 use support::golden::{cases, shown};
-use support::{Server, tracer};
+use support::{Server, full_port, here, mute_port, to, tracer};
 
 struct Run {
     client: TracedClient,
@@ -53,23 +49,12 @@ impl Run {
     }
 }
 
-fn to(addresses: &'static [[u8; 4]]) -> impl Fn(&str) -> Resolving + Send + Sync {
-    move |_| {
-        Box::pin(async { Ok(addresses.iter().map(|a| IpAddr::from(Ipv4Addr::from(*a))).collect()) })
-    }
-}
-
-/// Names are resolved to 127.0.0.1 alone, as where the recording was made.
-fn here() -> HttpPoolBuilder {
-    HttpPool::builder().resolver(to(&[[127, 0, 0, 1]]))
-}
-
 const SHORT: Duration = Duration::from_millis(200);
 
 #[test]
 fn every_recorded_case_is_compared() {
     let tests = include_str!("golden.rs");
-    assert_eq!(cases().len(), 26);
+    assert_eq!(cases().len(), 27);
     for name in cases().keys() {
         assert!(tests.contains(&format!("\"{name}\", ")), "{name}");
     }
@@ -175,6 +160,13 @@ async fn the_time_for_a_whole_request_is_told_as_in_go() {
         let run = Run { client, reporter, port: server.port(), _closer };
         late(&run.get(name, &server.url(path)).await.unwrap_err(), phase);
     }
+    let (_mute, port) = mute_port();
+    let (tracer, reporter, _closer) = tracer();
+    let client = TracedClient::builder(tracer).pool(here().build()).timeout(SHORT).build();
+    let run = Run { client, reporter, port, _closer };
+    let post = Request::post(format!("http://localhost:{port}/time"));
+    let post = post.body(vec![b'x'; 64 << 20].into()).unwrap();
+    late(&run.case("send deadline", post).await.unwrap_err(), Phase::Headers);
 }
 
 #[cfg(feature = "tls")]
@@ -191,24 +183,8 @@ async fn tls_is_told_as_in_go_and_its_handshake_besides() {
     let error = run.get("tls refused", &url).await.unwrap_err();
     assert!(matches!(error, Error::Tls { .. }), "{error:?}");
 
-    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = mute.local_addr().unwrap().port();
+    let (_mute, port) = mute_port();
     let run = Run::new(port, here().tls_handshake_timeout(SHORT));
     let url = format!("https://localhost:{port}/time");
     late(&run.get("tls timeout", &url).await.unwrap_err(), Phase::Tls);
-}
-
-/// A port whose queue is full: connections to it are neither taken nor refused.
-async fn full_port() -> (Arc<dyn Send + Sync>, u16) {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
-    let listener = socket.listen(1).unwrap();
-    let mut waiting = Vec::new();
-    for _ in 0..16 {
-        let connect = tokio::net::TcpStream::connect(address);
-        let Ok(stream) = tokio::time::timeout(SHORT, connect).await else { break };
-        waiting.push(stream.unwrap());
-    }
-    (Arc::new((listener, waiting)), address.port())
 }

@@ -7,8 +7,8 @@
 
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_TYPE, COOKIE, EXPECT, HOST, LOCATION, PROXY_AUTHORIZATION, REFERER, TRAILER,
-    TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    CONTENT_TYPE, COOKIE, EXPECT, HOST, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFERER,
+    TRAILER, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, response};
@@ -19,7 +19,8 @@ use crate::error::Error;
 pub(super) const MAX_HOPS: usize = 10;
 
 /// What proves who asks, or whom.
-const SENSITIVE: [HeaderName; 4] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE];
+const SENSITIVE: [HeaderName; 5] =
+    [AUTHORIZATION, COOKIE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE];
 const COOKIE2: &str = "cookie2";
 
 /// What tells of a body.
@@ -252,7 +253,7 @@ mod tests {
             let mut headers = all();
             carry(&mut headers, &from(), &ask(Method::POST, 307, location).unwrap());
             let sensitive = SENSITIVE.iter().filter(|name| headers.contains_key(*name)).count();
-            assert_eq!(sensitive, if kept { 4 } else { 0 }, "{location}");
+            assert_eq!(sensitive, if kept { SENSITIVE.len() } else { 0 }, "{location}");
             assert_eq!(headers.contains_key(COOKIE2), kept);
             assert_eq!(headers.contains_key(HOST), kept);
             assert_eq!(headers[REFERER], "http://host:8000/a/b?c");

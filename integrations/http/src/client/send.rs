@@ -10,7 +10,7 @@ use super::redirect::{MAX_HOPS, carry, redirect};
 use super::{Shared, TracedRequest};
 use crate::body::RequestBody;
 use crate::error::{Error, Phase};
-use crate::trace::{ClientTrace, HopTrace, Journey};
+use crate::trace::{ClientTrace, Journey, SpanTrace};
 use crate::transport::{Deadline, ResponseBody};
 
 /// What the hops of a request have in common.
@@ -101,7 +101,7 @@ impl Hops<'_> {
         if self.options.inject {
             self.shared.tracer.inject(&span.context(), request.headers_mut());
         }
-        let hop = Arc::new(HopTrace::new(Arc::clone(&self.journey), span, self.options.mode));
+        let hop = Arc::new(SpanTrace::of_hop(Arc::clone(&self.journey), span, self.options.mode));
         let trace: Arc<dyn ClientTrace> = match &self.also {
             Some(also) => Arc::new((hop, Arc::clone(also))),
             None => hop,

@@ -12,3 +12,4 @@ pub(crate) use self::http1::Connection;
 pub(crate) use self::http2::{InUse, Shared};
 pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::stream::Stream;
+pub(crate) use self::wire::Wire;

@@ -90,7 +90,8 @@ impl Wire {
         }
     }
 
-    pub(super) fn failed(&self, error: &(dyn StdError + 'static)) {
+    /// The request, or what is left of it, will not be written; unless all of it was.
+    pub(crate) fn failed(&self, error: &(dyn StdError + 'static)) {
         if self.has(ARMED) && self.set(REQUEST_WRITTEN) {
             self.tell(|trace| trace.wrote_request(Some(error)));
         }

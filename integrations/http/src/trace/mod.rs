@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, response};
 
-pub(crate) use self::span::{HopTrace, Journey};
+pub(crate) use self::span::Journey;
+pub use self::span::SpanTrace;
 
 /// Is told what happens to a request while it happens.
 ///

@@ -1,6 +1,7 @@
 //! What happens to a request, told to the span of its hop.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,25 +20,72 @@ pub(crate) struct Journey {
     pub(crate) span: Span,
 }
 
-/// The span of a hop: takes the events, and ends when the last of them has come or the hop is given
-/// up.
+/// Tells a span what happens to a request, with the names and keys of Go's `nethttp`.
+///
+/// It is what [`TracedClient`](crate::TracedClient) gives each hop, and what you may give
+/// [`HttpPool::round_trip`](crate::HttpPool::round_trip) with a span of your own, or call from
+/// another HTTP client as far as that lets you see what happens.
+///
+/// The span is finished by [`closed_body`](ClientTrace::closed_body), where phases under way end as
+/// well; if that does not come, it ends with its last handle, of which this is one.
+///
+/// # Cost
+///
+/// An event is one log of the span. A span that is not recorded keeps none.
 ///
 /// # Source
 ///
 /// `Tracer.clientTrace` and `closeTracker` of `nethttp`, `client.go`.
-pub(crate) struct HopTrace {
+///
+/// # Examples
+///
+/// ```
+/// # async fn ask(tracer: jaeger_client::Tracer) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+/// use jaeger_client_http::{HttpPool, SpanTrace, TraceMode};
+///
+/// let trace = SpanTrace::new(&tracer, tracer.start_span("look"), TraceMode::Events);
+/// let request = http::Request::get("http://localhost:8000/").body(())?;
+/// let response = HttpPool::new().round_trip(request, Arc::new(trace)).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct SpanTrace {
     // In this order they end: the hop is over before the request is.
     phases: Option<Mutex<Phases>>,
     span: Span,
     events: bool,
-    journey: Arc<Journey>,
+    part_of: PartOf,
 }
 
-impl HopTrace {
-    pub(crate) fn new(journey: Arc<Journey>, span: Span, mode: TraceMode) -> Self {
-        let sampled = span.is_sampled();
-        let phases = (sampled && mode == TraceMode::Spans).then(Mutex::default);
-        Self { phases, span, events: sampled && mode == TraceMode::Events, journey }
+/// What a hop is a part of.
+enum PartOf {
+    Journey(Arc<Journey>),
+    Nothing(Tracer),
+}
+
+impl SpanTrace {
+    /// Tells `span`; the spans of its phases, if they are wanted, are started by `tracer`.
+    #[must_use]
+    pub fn new(tracer: &Tracer, span: Span, mode: TraceMode) -> Self {
+        Self::part_of(PartOf::Nothing(tracer.clone()), span, mode)
+    }
+
+    pub(crate) fn of_hop(journey: Arc<Journey>, span: Span, mode: TraceMode) -> Self {
+        Self::part_of(PartOf::Journey(journey), span, mode)
+    }
+
+    fn part_of(part_of: PartOf, span: Span, mode: TraceMode) -> Self {
+        let phases = (mode == TraceMode::Spans && span.is_sampled()).then(Mutex::default);
+        // Not asked whether it is sampled: that may be decided later, and logs are kept until then.
+        Self { phases, span, events: mode == TraceMode::Events, part_of }
+    }
+
+    fn tracer(&self) -> &Tracer {
+        match &self.part_of {
+            PartOf::Journey(journey) => &journey.tracer,
+            PartOf::Nothing(tracer) => tracer,
+        }
     }
 
     fn event(&self, fields: &[(&str, TagValue<'_>)]) {
@@ -54,7 +102,7 @@ impl HopTrace {
 
     fn phase(&self, change: impl FnOnce(&mut Phases, &Tracer, &Span)) {
         if let Some(phases) = &self.phases {
-            change(&mut phases.lock(), &self.journey.tracer, &self.span);
+            change(&mut phases.lock(), self.tracer(), &self.span);
         }
     }
 }
@@ -62,7 +110,13 @@ impl HopTrace {
 /// How Go's wrapper logs what went wrong: the event is in `message`.
 const ERROR: (&str, TagValue<'static>) = ("event", TagValue::Str("error"));
 
-impl ClientTrace for HopTrace {
+impl fmt::Debug for SpanTrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpanTrace").field("span", &self.span).finish_non_exhaustive()
+    }
+}
+
+impl ClientTrace for SpanTrace {
     fn get_conn(&self, host_port: &str) {
         self.event(&[("event", "GetConn".into()), ("hostPort", host_port.into())]);
         self.phase(|phases, tracer, span| phases.get_conn(tracer, span, host_port));

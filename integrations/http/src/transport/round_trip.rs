@@ -1,5 +1,6 @@
 //! A request from its URL to the head of its response, over as many connections as it takes.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::{HttpPool, Inner};
 use crate::body::RequestBody;
 #[cfg(feature = "http2")]
 use crate::connection::Shared;
-use crate::connection::{Connection, Outgoing};
+use crate::connection::{Connection, Outgoing, Wire};
 use crate::error::{Error, Phase};
 use crate::trace::{ClientTrace, GotConn};
 
@@ -142,7 +143,11 @@ impl Attempt<'_> {
         let mut request = Request::from_parts(parts, outgoing);
         self.listen(&mut request, expects);
 
-        let answer = self.head_deadline().within(Phase::Headers, connection.send(request)).await?;
+        let sending = Sending(&wire);
+        let answer = self.head_deadline().within(Phase::Headers, connection.send(request)).await;
+        let answer = answer.inspect_err(|late| wire.failed(late))?;
+        // What is not written yet is while the body of the response is read.
+        std::mem::forget(sending);
         let unanswered = match answer {
             Ok(response) => {
                 return Ok(Sent::Answered(self.answered(&method, connection, response).await));
@@ -249,6 +254,16 @@ impl Attempt<'_> {
             }
             Err((error, _)) => Err(Error::Exchange { source: error.into() }),
         }
+    }
+}
+
+/// A request that is being sent. If it is dropped, the request was given up, and if not all of it was
+/// written by then, it never will be.
+struct Sending<'a>(&'a Wire);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.failed(&io::Error::new(io::ErrorKind::Interrupted, "the request was given up"));
     }
 }
 

@@ -7,12 +7,16 @@ use jaeger_client::InMemoryReporter;
 
 use super::{fields, hops, text};
 
-/// The cases that Go's client was recorded with.
+/// The cases that Go's client was recorded with under `nethttp`.
 pub fn cases() -> BTreeMap<&'static str, &'static str> {
-    let file = include_str!("../golden/net_http.txt");
+    cases_of(include_str!("../golden/net_http.txt"))
+}
+
+/// The cases of a recording.
+pub fn cases_of(file: &'static str) -> BTreeMap<&'static str, &'static str> {
     let case = |text: &'static str| {
-        let (name, spans) = text.split_once('\n')?;
-        Some((name, spans.trim_end()))
+        let (name, told) = text.split_once('\n')?;
+        Some((name, told.trim_end()))
     };
     file.split("case ").skip(1).map(|text| case(text).unwrap()).collect()
 }

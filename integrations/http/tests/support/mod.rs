@@ -8,7 +8,7 @@
 )]
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,10 +26,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jaeger_client::encoding::{LogView, SpanView, ValueView};
 use jaeger_client::{Closer, FinishedSpan, InMemoryReporter, Tracer};
+use jaeger_client_http::{HttpPool, HttpPoolBuilder, Resolving};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
 pub mod golden;
+pub mod recorder;
 #[cfg(feature = "tls")]
 pub mod tls;
 
@@ -127,6 +129,7 @@ async fn answer(
 ) -> Result<Answer, &'static str> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
     if path == "/early" {
         return Ok(Response::new(full("no thanks")));
     }
@@ -142,6 +145,8 @@ async fn answer(
         "/moved" => moved(&mut response, 301, "/time"),
         "/see-other" => moved(&mut response, 303, "/time"),
         "/again" => moved(&mut response, 307, "/time"),
+        // Where the query says.
+        "/to" => moved(&mut response, 307, &query),
         "/round" => moved(&mut response, 302, "/round"),
         "/stream" => *response.body_mut() = Pieces::new(3, false).boxed(),
         "/half" => *response.body_mut() = Pieces::new(1, true).boxed(),
@@ -195,6 +200,41 @@ impl Body for Pieces {
         self.left -= 1;
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"piece")))))
     }
+}
+
+/// A resolver that knows these addresses, whatever the host.
+pub fn to(addresses: &'static [[u8; 4]]) -> impl Fn(&str) -> Resolving + Send + Sync {
+    move |_| {
+        Box::pin(async { Ok(addresses.iter().map(|a| IpAddr::from(Ipv4Addr::from(*a))).collect()) })
+    }
+}
+
+/// A pool for which names are resolved to 127.0.0.1 alone, as where the recordings were made.
+pub fn here() -> HttpPoolBuilder {
+    HttpPool::builder().resolver(to(&[[127, 0, 0, 1]]))
+}
+
+/// A port whose queue is full: connections to it are neither taken nor refused.
+pub async fn full_port() -> (Arc<dyn Send + Sync>, u16) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let listener = socket.listen(1).unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..16 {
+        let connect = tokio::net::TcpStream::connect(address);
+        let patience = Duration::from_millis(200);
+        let Ok(stream) = tokio::time::timeout(patience, connect).await else { break };
+        waiting.push(stream.unwrap());
+    }
+    (Arc::new((listener, waiting)), address.port())
+}
+
+/// A port whose connections are taken by the system, and by nobody else: nothing is read or said.
+pub fn mute_port() -> (std::net::TcpListener, u16) {
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = mute.local_addr().unwrap().port();
+    (mute, port)
 }
 
 /// A tracer whose spans are kept.

@@ -1,5 +1,6 @@
 // Runs net/http under nethttp and prints, for each case, what its spans logged and which tags they
-// have, in the form of the files beside it. Values that differ from run to run are replaced.
+// have, in the form of net_http.txt. With the argument httptrace it prints what net/http tells its
+// own httptrace, in the form of httptrace.txt. Values that differ from run to run are replaced.
 package main
 
 import (
@@ -169,9 +170,16 @@ func fullPort() string {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "httptrace" {
+		bare()
+		return
+	}
 	stall := make(chan struct{})
 	mux := http.NewServeMux()
-	mux.HandleFunc("/time", func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); io.WriteString(w, "The time is now") })
+	mux.HandleFunc("/time", func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, "The time is now")
+	})
 	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/time", 301) })
 	mux.HandleFunc("/stream", func(w http.ResponseWriter, r *http.Request) {
 		for i := 0; i < 3; i++ {
@@ -182,9 +190,16 @@ func main() {
 	})
 	mux.HandleFunc("/nothing", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) })
 	mux.HandleFunc("/fail", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503); io.WriteString(w, "no") })
-	mux.HandleFunc("/close", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Connection", "close"); io.WriteString(w, "bye") })
+	mux.HandleFunc("/close", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		io.WriteString(w, "bye")
+	})
 	mux.HandleFunc("/late", func(w http.ResponseWriter, r *http.Request) { <-stall })
-	mux.HandleFunc("/half", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "half"); w.(http.Flusher).Flush(); <-stall })
+	mux.HandleFunc("/half", func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "half")
+		w.(http.Flusher).Flush()
+		<-stall
+	})
 	mux.HandleFunc("/panic", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -260,6 +275,9 @@ func main() {
 	r = newRun(dial(&net.Dialer{}))
 	r.client.Timeout = short
 	r.do("headers deadline", "GET", base+"/late", nil, nil, false)
+	r = newRun(dial(&net.Dialer{}))
+	r.client.Timeout = short
+	r.do("send deadline", "POST", "http://localhost:"+mutePort+"/time", endless{}, nil, false)
 	close(stall)
 
 	secure := httptest.NewUnstartedServer(mux)

@@ -1,0 +1,98 @@
+//! What a [`ClientTrace`] is told, in the form of the file that Go's httptrace was recorded in.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, StatusCode};
+use jaeger_client_http::{ClientTrace, GotConn, PutIdleError, TlsInfo};
+use parking_lot::Mutex;
+
+/// Takes down every callback that Go's httptrace has.
+#[derive(Default)]
+pub struct Recorder {
+    told: Mutex<String>,
+}
+
+impl Recorder {
+    /// What was told so far; the ports are those of `port`.
+    pub fn told(&self, port: u16) -> String {
+        self.told.lock().replace(&format!(":{port}"), ":PORT").trim_end().to_owned()
+    }
+
+    fn line(&self, line: &str) {
+        writeln!(self.told.lock(), "{line}").unwrap();
+    }
+}
+
+/// Whether something failed: the words are each client's own.
+fn failed(failed: bool) -> &'static str {
+    if failed { " error" } else { "" }
+}
+
+impl ClientTrace for Recorder {
+    fn get_conn(&self, host_port: &str) {
+        self.line(&format!("GetConn {host_port}"));
+    }
+
+    fn dns_start(&self, host: &str) {
+        self.line(&format!("DNSStart {host}"));
+    }
+
+    fn dns_done(&self, addresses: Result<&[IpAddr], &io::Error>) {
+        let mut line = "DNSDone".to_owned();
+        for address in addresses.unwrap_or_default() {
+            write!(line, " {address}").unwrap();
+        }
+        self.line(&(line + failed(addresses.is_err())));
+    }
+
+    fn connect_start(&self, network: &str, address: SocketAddr) {
+        self.line(&format!("ConnectStart {network} {address}"));
+    }
+
+    fn connect_done(&self, network: &str, address: SocketAddr, error: Option<&io::Error>) {
+        self.line(&format!("ConnectDone {network} {address}{}", failed(error.is_some())));
+    }
+
+    fn tls_handshake_start(&self) {
+        self.line("TLSHandshakeStart");
+    }
+
+    fn tls_handshake_done(&self, result: Result<&TlsInfo, &io::Error>) {
+        self.line(&format!("TLSHandshakeDone{}", failed(result.is_err())));
+    }
+
+    fn got_conn(&self, conn: &GotConn) {
+        self.line(&format!("GotConn reused={} was_idle={}", conn.reused, conn.was_idle));
+    }
+
+    fn wrote_headers(&self) {
+        self.line("WroteHeaders");
+    }
+
+    fn wait_100_continue(&self) {
+        self.line("Wait100Continue");
+    }
+
+    fn wrote_request(&self, error: Option<&(dyn Error + 'static)>) {
+        self.line(&format!("WroteRequest{}", failed(error.is_some())));
+    }
+
+    fn got_first_response_byte(&self) {
+        self.line("GotFirstResponseByte");
+    }
+
+    fn got_100_continue(&self) {
+        self.line("Got100Continue");
+    }
+
+    fn got_1xx_response(&self, status: StatusCode, _headers: &HeaderMap) {
+        self.line(&format!("Got1xxResponse {}", status.as_u16()));
+    }
+
+    fn put_idle_conn(&self, error: Option<PutIdleError>) {
+        self.line(&format!("PutIdleConn{}", failed(error.is_some())));
+    }
+}
