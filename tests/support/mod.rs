@@ -7,6 +7,7 @@ pub(crate) mod agent;
 pub(crate) mod binary;
 pub(crate) mod http;
 pub(crate) mod read;
+#[cfg(feature = "remote-sampler")]
 pub(crate) mod strategies;
 pub(crate) mod transport;
 
