@@ -68,6 +68,7 @@ pub(crate) enum Cause {
     Misused,
     Sampler,
     Baggage,
+    Throttler,
     #[cfg(feature = "remote-sampler")]
     SamplerFetch,
     #[cfg(feature = "remote-sampler")]
@@ -75,7 +76,7 @@ pub(crate) enum Cause {
 }
 
 /// As many as there are; two of them only in clients that ask a server.
-const CAUSES: usize = Cause::Baggage as usize + 3;
+const CAUSES: usize = Cause::Throttler as usize + 3;
 
 /// Passes errors on, holding back those of a cause that was reported within the last minute.
 pub(crate) struct Diagnostics {

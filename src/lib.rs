@@ -25,7 +25,8 @@
 //! - [`Configuration`] or [`Tracer::builder`] make a [`Tracer`] and the [`Closer`] that ends it.
 //! - [`Tracer`] starts a [`Span`], injects and extracts a [`SpanContext`], gives [`Stats`], flushes.
 //! - [`sampler`], [`propagation`], [`transport`] have the kinds there are, and the traits for more.
-//! - [`control`] has what an agent may tell besides: restrictions of baggage.
+//! - [`control`] has what an agent may tell besides: restrictions of baggage, credit for
+//!   debugging.
 //! - [`encoding`] reads and writes spans as bytes, for agents and tests.
 //! - [`InMemoryReporter`] keeps spans for an application's tests.
 //!
@@ -52,7 +53,9 @@ mod stats;
 mod tracer;
 
 pub use self::clock::{Clock, ManualClock, SystemClock};
-pub use self::config::{BaggageRestrictionsConfig, Configuration, ReporterConfig, SamplerConfig};
+pub use self::config::{
+    BaggageRestrictionsConfig, Configuration, ReporterConfig, SamplerConfig, ThrottlerConfig,
+};
 pub use self::diag::{Logger, NullLogger, StderrLogger};
 pub use self::error::{ConfigError, ExtractError, TransportError};
 pub use self::id::{IdGenerator, SpanId, TraceId};

@@ -9,7 +9,7 @@ pub use self::reporter::ReporterConfig;
 pub use self::sampling::SamplerConfig;
 #[cfg(feature = "remote-sampler")]
 use crate::control;
-pub use crate::control::BaggageRestrictionsConfig;
+pub use crate::control::{BaggageRestrictionsConfig, ThrottlerConfig};
 use crate::error::ConfigError;
 use crate::propagation::{self, HeadersConfig};
 use crate::reporter::Output;
@@ -66,6 +66,9 @@ pub struct Configuration {
     /// Which agent tells what baggage may be set; without one, all may. Needs the feature
     /// `remote-sampler`.
     pub baggage_restrictions: Option<BaggageRestrictionsConfig>,
+    /// Which agent grants requests for debugging; without one, all are. Needs the feature
+    /// `remote-sampler`.
+    pub throttler: Option<ThrottlerConfig>,
     /// Bytes after which a tag's text or bytes are cut.
     pub max_tag_value_length: usize,
     /// How many logs a span keeps, the first and the last ones; 0 is any number. See
@@ -86,6 +89,7 @@ impl Default for Configuration {
             headers: HeadersConfig::default(),
             propagation: vec!["jaeger".to_owned()],
             baggage_restrictions: None,
+            throttler: None,
             max_tag_value_length: defaults::MAX_TAG_VALUE_LENGTH,
             max_logs_per_span: 0,
         }
@@ -147,6 +151,9 @@ impl Configuration {
         if let Some(restrictions) = &self.baggage_restrictions {
             builder = self.restrict_baggage(builder, restrictions)?;
         }
+        if let Some(throttler) = &self.throttler {
+            builder = self.throttle_debugging(builder, throttler)?;
+        }
         for (key, value) in &self.tags {
             builder = builder.tag(key, value.clone());
         }
@@ -171,6 +178,24 @@ impl Configuration {
     ) -> Result<TracerBuilder, ConfigError> {
         let (field, feature) = ("baggage_restrictions", "remote-sampler");
         Err(ConfigError::FeatureOff { field, feature })
+    }
+
+    #[cfg(feature = "remote-sampler")]
+    fn throttle_debugging(
+        &self,
+        builder: TracerBuilder,
+        by: &ThrottlerConfig,
+    ) -> Result<TracerBuilder, ConfigError> {
+        Ok(builder.debug_throttler(control::RemoteThrottler::new(&self.service_name, by)?))
+    }
+
+    #[cfg(not(feature = "remote-sampler"))]
+    fn throttle_debugging(
+        &self,
+        _builder: TracerBuilder,
+        _by: &ThrottlerConfig,
+    ) -> Result<TracerBuilder, ConfigError> {
+        Err(ConfigError::FeatureOff { field: "throttler", feature: "remote-sampler" })
     }
 }
 

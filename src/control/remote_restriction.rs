@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::{
-    BaggageRestriction, BaggageRestrictionManager, BaggageRestrictionsConfig, ControlHost, Updates,
+    BaggageRestriction, BaggageRestrictionManager, BaggageRestrictionsConfig, ControlHost,
+    FETCH_TIMEOUT, Updates, refresh_interval,
 };
 use crate::error::ConfigError;
 use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
@@ -73,10 +74,7 @@ impl RemoteBaggageRestrictionManager {
             "host:port, such as localhost:5778",
             FETCH_TIMEOUT,
         )?;
-        let interval = match config.refresh_interval {
-            Duration::ZERO => BaggageRestrictionsConfig::default().refresh_interval,
-            interval => interval.clamp(MIN_INTERVAL, MAX_INTERVAL),
-        };
+        let usual = BaggageRestrictionsConfig::default().refresh_interval;
         let shared = Shared {
             fetch,
             service_name,
@@ -86,7 +84,7 @@ impl RemoteBaggageRestrictionManager {
         };
         Ok(Self {
             shared: Arc::new(shared),
-            refresh_interval: interval,
+            refresh_interval: refresh_interval(config.refresh_interval, usual),
             polling: SharedPoller::default(),
         })
     }
@@ -171,10 +169,6 @@ fn read(body: &[u8]) -> Result<HashMap<String, usize>, FetchError> {
     };
     list.iter().map(one).collect()
 }
-
-const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-const MIN_INTERVAL: Duration = Duration::from_millis(10);
-const MAX_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// The most keys that an answer may name.
 const MAX_KEYS: usize = 16_384;

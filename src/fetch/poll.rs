@@ -34,8 +34,26 @@ impl Poller {
         interval: Duration,
         ask: impl Fn(&dyn Fn() -> bool) -> Asked + Send + 'static,
     ) -> Result<Self, ConfigError> {
+        Self::begin(name, interval, Duration::ZERO, ask)
+    }
+
+    /// The same, for the first time after an interval.
+    pub(crate) fn start_later(
+        name: &str,
+        interval: Duration,
+        ask: impl Fn(&dyn Fn() -> bool) -> Asked + Send + 'static,
+    ) -> Result<Self, ConfigError> {
+        Self::begin(name, interval, interval.mul_f64(share()), ask)
+    }
+
+    fn begin(
+        name: &str,
+        interval: Duration,
+        first: Duration,
+        ask: impl Fn(&dyn Fn() -> bool) -> Asked + Send + 'static,
+    ) -> Result<Self, ConfigError> {
         let (stop, stopped) = bounded(0);
-        let run = move || run(&ask, interval, &stopped);
+        let run = move || run(&ask, interval, first, &stopped);
         start_thread(name, run).map_err(|source| ConfigError::Thread { source })?;
         Ok(Self { _stop: stop })
     }
@@ -61,30 +79,37 @@ impl SharedPoller {
         Ok(())
     }
 
-    /// Counts one less; the last one ends the thread.
-    pub(crate) fn end(&self) {
+    /// Counts one less; the last one ends the thread. True if nobody needs it any more.
+    pub(crate) fn end(&self) -> bool {
         let (tracers, poller) = &mut *self.users.lock();
         *tracers = tracers.saturating_sub(1);
         if *tracers == 0 {
             *poller = None;
         }
+        *tracers == 0
     }
 }
 
-fn run(ask: &dyn Fn(&dyn Fn() -> bool) -> Asked, interval: Duration, stopped: &Receiver<()>) {
+fn run(
+    ask: &dyn Fn(&dyn Fn() -> bool) -> Asked,
+    interval: Duration,
+    first: Duration,
+    stopped: &Receiver<()>,
+) {
     let is_stopped = || stopped.try_recv() == Err(TryRecvError::Disconnected);
     let mut failures = 0;
+    let mut next = first;
     loop {
+        if !next.is_zero() && stopped.recv_timeout(next) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
         // The tracer's clock, a source and a logger may be foreign code.
         let outcome = catch_unwind(AssertUnwindSafe(|| ask(&is_stopped)));
         failures = match outcome {
             Err(_) | Ok(Asked::Failed) => failures + 1,
             Ok(Asked::Answered) => 0,
         };
-        let pause = pause(interval, failures).mul_f64(share());
-        if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-            return;
-        }
+        next = pause(interval, failures).mul_f64(share());
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::context::SpanContext;
-use super::core::CoreRef;
-use super::record::{LogRing, SpanInner, Start};
+use super::core::{Core, CoreRef};
+use super::record::{DEBUG, LogRing, SpanInner, Start};
 use super::start;
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{Span, TagValue, active, late, record};
@@ -115,6 +115,18 @@ pub(super) struct WithoutTrace {
     pub(super) debug_id: Option<Arc<str>>,
     /// Flags that stand, so that no sampler is asked.
     pub(super) decided: Option<u8>,
+}
+
+impl WithoutTrace {
+    /// Leaves out the request for debugging, if there is one that is not allowed. Its trace then
+    /// begins like any other.
+    fn throttle(&mut self, core: &Core, operation: &str) {
+        let asks = self.debug_id.is_some() || self.decided.is_some_and(|flags| flags & DEBUG != 0);
+        if asks && !core.is_debug_allowed(operation) {
+            self.debug_id = None;
+            self.decided = self.decided.filter(|flags| flags & DEBUG == 0);
+        }
+    }
 }
 
 /// What is known of the parent so far. Its ids, state and baggage are in the record.
@@ -358,7 +370,7 @@ impl<'a> SpanBuilder<'a> {
     fn start_rarely(mut self) -> Span {
         let rare =
             Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.take());
-        let rare = rare.map(|rare| *rare).unwrap_or_default();
+        let mut rare = rare.map(|rare| *rare).unwrap_or_default();
         if self.candidate == Candidate::None && rare.itself.is_none() && !self.ignore_active {
             self.refer_to_active();
         }
@@ -370,7 +382,11 @@ impl<'a> SpanBuilder<'a> {
             let begun = match rare.itself {
                 Some(itself) => start::as_itself(inner, itself),
                 None if joins => start::child(inner, core),
-                None => start::trace(inner, core, Some(&rare.without_trace)),
+                None => {
+                    let name = &inner.body.get_mut().draft.name;
+                    rare.without_trace.throttle(core, name);
+                    start::trace(inner, core, Some(&rare.without_trace))
+                }
             };
             if core.careful {
                 inner.state.be_careful();

@@ -3,11 +3,12 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::{Anchor, TracerClock};
-use crate::control::{BaggageRestriction, BaggageRestrictionManager};
+use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler};
 use crate::diag::{Cause, Diagnostics};
 use crate::encoding::Finished;
 use crate::id::{self, IdGenerator};
@@ -64,6 +65,8 @@ pub(crate) struct Core {
     pub(crate) service_name: Box<str>,
     /// None where all baggage may be set.
     pub(crate) restrictions: Option<Box<dyn BaggageRestrictionManager>>,
+    /// None where every request for debugging is granted.
+    pub(crate) throttler: Option<Box<dyn DebugThrottler>>,
     pub(crate) misused: AtomicU64,
     pub(crate) baggage_limited: AtomicU64,
     pub(crate) baggage: BaggageCounts,
@@ -95,6 +98,20 @@ impl Core {
             None => BaggageRestriction::up_to(self.max_baggage_value_bytes),
             Some(manager) => manager.restriction(&self.service_name, key),
         }
+    }
+
+    /// Whether a span of that operation may make its trace a debugging one. No lock may be held: a
+    /// throttler is foreign code, which may wait for a server, and may panic.
+    #[cold]
+    pub(crate) fn is_debug_allowed(&self, operation: &str) -> bool {
+        let Some(throttler) = &self.throttler else { return true };
+        let asked = catch_unwind(AssertUnwindSafe(|| throttler.is_allowed(operation)));
+        asked.unwrap_or_else(|_| {
+            self.diagnostics.error(Cause::Throttler, || {
+                format!("the debug throttler panicked, so debugging is denied for {operation:?}")
+            });
+            false
+        })
     }
 
     /// Says that a span came after the close: a closer dropped early must not go unnoticed.

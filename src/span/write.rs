@@ -326,6 +326,9 @@ fn priority_of(value: TagValue<'_>) -> Option<bool> {
 
 pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) {
     let Some(force) = priority_of(value) else { return };
+    if force && core.throttler.is_some() && !may_force(inner, core) {
+        return;
+    }
     let mut body = inner.body.lock();
     if body.finished {
         drop(body);
@@ -342,6 +345,19 @@ pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) 
     }
     inner.state.force(if core.no_debug_flag { SAMPLED } else { SAMPLED | DEBUG }, now);
     body.tag(SAMPLING_PRIORITY, value, core.max_tag_value_bytes);
+}
+
+/// Asks without the lock, as a throttler may be foreign code and may ask a server. Nobody is asked
+/// for a span that is over, nor where forcing does not make it a debugging one.
+fn may_force(inner: &SpanInner, core: &Core) -> bool {
+    if core.no_debug_flag {
+        return true;
+    }
+    let name = {
+        let body = inner.body.lock();
+        (!body.finished).then(|| body.draft.name.clone())
+    };
+    name.is_none_or(|name| core.is_debug_allowed(&name))
 }
 
 #[cold]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Closer, Shared, Tracer, host, process};
 use crate::clock::{Anchor, SystemClock, TracerClock};
-use crate::control::{BaggageRestrictionManager, ControlHost};
+use crate::control::{BaggageRestrictionManager, ControlHost, DebugThrottler};
 use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
 use crate::id::{self, IdGenerator};
@@ -52,6 +52,7 @@ pub struct TracerBuilder {
     pub(super) format: Option<Box<dyn Format>>,
     pub(super) logger: Option<LoggerBox>,
     pub(super) baggage: Option<Box<dyn BaggageRestrictionManager>>,
+    pub(super) throttler: Option<Box<dyn DebugThrottler>>,
     pub(super) clock: TracerClock,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: bool,
@@ -112,6 +113,7 @@ impl TracerBuilder {
             format: None,
             logger: None,
             baggage: None,
+            throttler: None,
             clock: TracerClock::System(SystemClock::new()),
             ids: None,
             trace_id_128bit: false,
@@ -344,6 +346,7 @@ impl TracerBuilder {
             diagnostics: Arc::new(Diagnostics::new(logger)),
             service_name: self.service_name.as_str().into(),
             restrictions: self.baggage,
+            throttler: self.throttler,
             misused: 0.into(),
             baggage_limited: 0.into(),
             baggage: BaggageCounts::default(),
@@ -357,6 +360,9 @@ impl TracerBuilder {
             |cause| ControlHost::new(Arc::clone(&core.diagnostics), cause, Arc::clone(&uuid));
         if let Some(manager) = &core.restrictions {
             manager.start(&control(Cause::Baggage))?;
+        }
+        if let Some(throttler) = &core.throttler {
+            throttler.start(&control(Cause::Throttler))?;
         }
         let remote = unstarted.map(|unstarted| unstarted.start(Arc::clone(&core))).transpose()?;
         let shared =

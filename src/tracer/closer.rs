@@ -66,11 +66,14 @@ impl Closer {
 
 fn close(shared: &Shared, timeout: Duration) -> Receipt {
     let receipt = shared.wait(|remote| remote.close(timeout.min(MAX_WAIT)));
-    // A sampler, like those who limit baggage, may be foreign code, and this may run while a panic unwinds.
+    // A sampler, like those who limit applications, may be foreign code, and this may run while a
+    // panic unwinds.
     let core = &shared.core;
     let _ = catch_unwind(AssertUnwindSafe(|| core.sampler.close()));
     let restrictions = core.restrictions.as_ref();
     let _ = catch_unwind(AssertUnwindSafe(|| restrictions.map(|manager| manager.close())));
+    let throttler = core.throttler.as_ref();
+    let _ = catch_unwind(AssertUnwindSafe(|| throttler.map(|throttler| throttler.close())));
     let (open, queued) = (receipt.stats.open, receipt.stats.queued);
     if open > 0 && shared.remote.is_some() {
         shared.core.diagnostics.error(Cause::Closed, || {

@@ -174,6 +174,18 @@ impl Tracer {
         self.shared.core.restrictions.as_ref().map(|manager| manager.updates()).unwrap_or_default()
     }
 
+    /// How questions about debugging credits went; none where nobody is asked.
+    #[must_use]
+    pub fn debug_throttler_updates(&self) -> Updates {
+        self.shared.core.throttler.as_ref().map(|throttler| throttler.updates()).unwrap_or_default()
+    }
+
+    /// How many requests for debugging the throttler has denied for want of credit.
+    #[must_use]
+    pub fn throttled_debug_spans(&self) -> u64 {
+        self.shared.core.throttler.as_ref().map_or(0, |throttler| throttler.throttled())
+    }
+
     /// The ledger: what became of every span so far.
     ///
     /// # Cost

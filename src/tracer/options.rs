@@ -2,7 +2,7 @@
 
 use super::builder::{LoggerBox, TracerBuilder, defaults};
 use crate::clock::{Clock, TracerClock};
-use crate::control::BaggageRestrictionManager;
+use crate::control::{BaggageRestrictionManager, DebugThrottler};
 use crate::diag::Logger;
 use crate::id::IdGenerator;
 use crate::propagation::{Format, HeadersConfig};
@@ -40,6 +40,12 @@ impl TracerBuilder {
         manager: impl BaggageRestrictionManager + 'static,
     ) -> Self {
         self.baggage = Some(Box::new(manager));
+        self
+    }
+
+    /// Decides which requests for debugging are granted; without one, all are.
+    pub fn debug_throttler(mut self, throttler: impl DebugThrottler + 'static) -> Self {
+        self.throttler = Some(Box::new(throttler));
         self
     }
 

@@ -1,0 +1,214 @@
+//! How many requests for debugging each operation may still make.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::fetch::FetchError;
+
+/// The credit of each operation: bounded in number, names and amounts, whatever a server answers
+/// and whatever spans are called.
+#[derive(Debug, Default)]
+pub(super) struct Credits {
+    of: HashMap<Arc<str>, f64>,
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// One credit was taken.
+    Granted,
+    /// Less than one credit is left.
+    TooLittle,
+    /// Nothing is left, or nothing is known; the operation is remembered, so that it is asked for.
+    Nothing,
+    /// The operation is not known, and cannot be remembered.
+    NoRoom,
+}
+
+/// What an answer adds to the credit of an operation.
+pub(super) type Balance = (String, f64);
+
+impl Credits {
+    /// Takes one credit of the operation.
+    pub(super) fn claim(&mut self, operation: &str) -> Claim {
+        let Some(credit) = self.of.get_mut(operation) else {
+            return if self.remember(operation) { Claim::Nothing } else { Claim::NoRoom };
+        };
+        if *credit >= 1.0 {
+            *credit -= 1.0;
+            Claim::Granted
+        } else if *credit > 0.0 {
+            Claim::TooLittle
+        } else {
+            Claim::Nothing
+        }
+    }
+
+    /// Adds what was answered. No operation gets beyond the limit, however often it is added to.
+    pub(super) fn add(&mut self, balances: &[Balance]) {
+        for (operation, balance) in balances {
+            if (self.of.contains_key(&**operation) || self.remember(operation))
+                && let Some(credit) = self.of.get_mut(&**operation)
+            {
+                // In this order, as what is no number is then nothing.
+                *credit = (*credit + balance.max(0.0)).min(MAX_CREDIT);
+            }
+        }
+    }
+
+    fn remember(&mut self, operation: &str) -> bool {
+        let fits = self.of.len() < MAX_OPERATIONS && operation.len() <= MAX_OPERATION_BYTES;
+        if fits {
+            self.of.insert(operation.into(), 0.0);
+        }
+        fits
+    }
+
+    /// All operations, in lists that each fit a question.
+    pub(super) fn questions(&self) -> Vec<Vec<Arc<str>>> {
+        let mut operations: Vec<_> = self.of.keys().cloned().collect();
+        operations.sort_unstable();
+        let mut questions = Vec::<Vec<_>>::new();
+        let mut room = 0;
+        for operation in operations {
+            match questions.last_mut() {
+                Some(question) if operation.len() <= room => {
+                    room -= operation.len();
+                    question.push(operation);
+                }
+                _ => {
+                    room = MAX_QUESTION_BYTES.saturating_sub(operation.len());
+                    questions.push(vec![operation]);
+                }
+            }
+        }
+        questions
+    }
+}
+
+/// Reads an answer: `{"balances": [{"operation": "op", "balance": 2.0}]}`.
+pub(super) fn read(body: &[u8]) -> Result<Vec<Balance>, FetchError> {
+    let answer: Value = serde_json::from_slice(body).map_err(FetchError::new)?;
+    let balances = match answer.get("balances") {
+        Some(Value::Array(balances)) => balances,
+        Some(Value::Null) => return Ok(Vec::new()),
+        _ => return Err(FetchError::new("the answer has no list of balances")),
+    };
+    let one = |entry: &Value| {
+        let operation = entry.get("operation").and_then(Value::as_str);
+        match (operation, entry.get("balance").and_then(Value::as_f64)) {
+            (Some(operation), Some(balance)) => Ok((operation.to_owned(), balance)),
+            _ => Err(FetchError::new("an entry has no text as operation, or no number as balance")),
+        }
+    };
+    balances.iter().map(one).collect()
+}
+
+/// The most operations that are remembered: those asked about, and those that answers name.
+pub(super) const MAX_OPERATIONS: usize = 2_000;
+
+/// The longest name of one, in bytes.
+const MAX_OPERATION_BYTES: usize = 1_024;
+
+/// The most credit an operation can have.
+const MAX_CREDIT: f64 = 1_000.0;
+
+/// How many bytes of names one question holds; escaped, they may become three times as many.
+const MAX_QUESTION_BYTES: usize = 2_048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credit(credits: &mut Credits, operation: &str) -> usize {
+        (0..).take_while(|_| credits.claim(operation) == Claim::Granted).count()
+    }
+
+    #[test]
+    fn balances_add_up_and_each_request_takes_one() {
+        let mut credits = Credits::default();
+        assert_eq!(credits.claim("op"), Claim::Nothing);
+        credits.add(&[("op".into(), 1.5), ("op".into(), 1.0), ("other".into(), 1.0)]);
+        assert_eq!(credit(&mut credits, "op"), 2);
+        assert_eq!(credits.claim("op"), Claim::TooLittle);
+        assert_eq!(credit(&mut credits, "other"), 1);
+        assert_eq!(credits.claim("other"), Claim::Nothing);
+    }
+
+    #[test]
+    fn no_balance_is_more_than_the_limit_or_takes_credit_away_or_poisons_it() {
+        let mut credits = Credits::default();
+        let each = [2.0, f64::NAN, -7.0, f64::NEG_INFINITY, -0.0];
+        credits.add(&each.map(|balance| ("op".to_owned(), balance)));
+        assert_eq!(credit(&mut credits, "op"), 2);
+        assert_eq!(credits.claim("op"), Claim::Nothing);
+        for huge in [f64::INFINITY, f64::MAX, 1e300] {
+            credits.add(&[("op".into(), huge), ("op".into(), huge)]);
+        }
+        assert_eq!(credit(&mut credits, "op"), 1_000);
+    }
+
+    #[test]
+    fn operations_are_bounded_in_number_and_in_length() {
+        let mut credits = Credits::default();
+        assert_eq!(credits.claim(&"x".repeat(1_025)), Claim::NoRoom);
+        let balances: Vec<_> = (0..3_000).map(|n| (n.to_string(), 1.0)).collect();
+        credits.add(&balances);
+        assert_eq!(credits.of.len(), MAX_OPERATIONS);
+        assert_eq!(credits.claim("new"), Claim::NoRoom);
+        assert_eq!(credits.claim("7"), Claim::Granted);
+    }
+
+    #[test]
+    fn questions_name_each_operation_once_within_their_limit() {
+        let mut credits = Credits::default();
+        let names: Vec<_> =
+            (0..500).map(|n| format!("{n:0>width$}", width = 3 + n % 1000)).collect();
+        names.iter().for_each(|name| assert_eq!(credits.claim(name), Claim::Nothing));
+        let questions = credits.questions();
+        let bytes =
+            |question: &Vec<Arc<str>>| question.iter().map(|name| name.len()).sum::<usize>();
+        assert!(questions.iter().all(|question| bytes(question) <= MAX_QUESTION_BYTES));
+        let mut asked: Vec<_> = questions.concat();
+        asked.sort();
+        let mut expected: Vec<Arc<str>> = names.iter().map(|name| name.as_str().into()).collect();
+        expected.sort();
+        assert_eq!(asked, expected);
+        assert!(Credits::default().questions().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_list_of_balances_is_refused() {
+        let balances = read(br#"{"balances":[{"operation":"a","balance":2,"more":1}]}"#);
+        assert_eq!(balances.unwrap(), [("a".to_owned(), 2.0)]);
+        assert!(read(br#"{"balances":null}"#).unwrap().is_empty());
+        let deep = "[".repeat(1 << 20);
+        for body in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            r#"{"strategyType":"PROBABILISTIC"}"#,
+            r#"{"balances":{}}"#,
+            r#"{"balances":[null]}"#,
+            r#"{"balances":[{"operation":"a"}]}"#,
+            r#"{"balances":[{"operation":7,"balance":1}]}"#,
+            r#"{"balances":[{"operation":"a","balance":"1"}]}"#,
+            r#"{"balances":[{"operation":"a","balance":NaN}]}"#,
+            r#"{"balances":[{"operation":"a","balance":1e999}]}"#,
+            r#"{"balances":[]}x"#,
+            &deep,
+        ] {
+            assert!(read(body.as_bytes()).is_err(), "{:.80}", body);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn law_any_bytes_are_read_or_refused(body: Vec<u8>) {
+            let _ = read(&body);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Requests for debugging that an agent grants.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::credits::{self, Balance, Claim, Credits, MAX_OPERATIONS};
+use super::{
+    ControlHost, DebugThrottler, FETCH_TIMEOUT, ThrottlerConfig, Updates, refresh_interval,
+};
+use crate::clock;
+use crate::error::ConfigError;
+use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
+
+/// Grants requests for debugging as far as an agent has given credit for their operation.
+///
+/// A request takes one credit. Where there is none, the operation is remembered, and the agent asked
+/// about it: with the next refresh, or at once if
+/// [`synchronous_initialization`](ThrottlerConfig::synchronous_initialization) says so. What it
+/// answers is added to what is there. An answer that is missing, too long or has no balances adds
+/// nothing; it is counted, and told to the tracer's logger.
+///
+/// # Shape and units
+///
+/// The question is `GET /credits?operations=a&operations=b&service=s&uuid=u`, with the `client-uuid`
+/// of the first tracer that uses it; the answer JSON,
+/// `{"balances": [{"operation": "a", "balance": 2.0}]}`.
+///
+/// 2,000 operations with names of up to 1,024 bytes are remembered; for further ones all requests are
+/// denied. An operation has 1,000 credits at most; a negative balance counts as none.
+///
+/// # Cost
+///
+/// A look into a map behind a lock, and nothing while nobody asks for debugging. A question on the
+/// application's thread takes 1 s at most and holds up no other thread. If one takes nearly as long
+/// in vain, none is asked there for a refresh interval. Its own thread sleeps between questions,
+/// which take 5 s at most, and ends at close.
+///
+/// # Source
+///
+/// `internal/throttler/remote` in jaeger-client-go. There, a second close panics, a close waits for
+/// the question under way, and a question may take for ever, with all spans waiting behind it.
+/// Released versions of Jaeger's agent answer nothing at this address, so it takes one that does.
+#[derive(Debug)]
+pub struct RemoteThrottler {
+    shared: Arc<Shared>,
+    refresh_interval: Duration,
+    is_synchronous: bool,
+    polling: SharedPoller,
+    /// What questions at once need; none before the start and after the close.
+    at_once: Mutex<Option<AtOnce>>,
+    throttled: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Asks on the thread of its own.
+    aside: HttpFetch,
+    /// Asks on the application's.
+    at_once: HttpFetch,
+    service_name: String,
+    credits: Mutex<Credits>,
+    updates: Mutex<Updates>,
+}
+
+#[derive(Clone, Debug)]
+struct AtOnce {
+    host: ControlHost,
+    /// Until when no thread of the application waits for the agent.
+    spared_until: Option<Instant>,
+}
+
+impl RemoteThrottler {
+    /// Asks on behalf of this service, once a tracer is built with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the service's name is empty or `host_port` is no address. That nobody
+    /// answers there is none.
+    pub fn new(
+        service_name: impl Into<String>,
+        config: &ThrottlerConfig,
+    ) -> Result<Self, ConfigError> {
+        let service_name = service_name.into();
+        if service_name.is_empty() {
+            return Err(ConfigError::Empty { field: "service_name" });
+        }
+        let fetch = |timeout| {
+            HttpFetch::new(
+                "throttler.host_port",
+                &format!("{}/credits", config.host_port.trim_end_matches('/')),
+                "host:port, such as localhost:5778",
+                timeout,
+            )
+        };
+        let shared = Shared {
+            aside: fetch(FETCH_TIMEOUT)?,
+            at_once: fetch(AT_ONCE_TIMEOUT)?,
+            service_name,
+            credits: Mutex::default(),
+            updates: Mutex::default(),
+        };
+        let usual = ThrottlerConfig::default().refresh_interval;
+        Ok(Self {
+            shared: Arc::new(shared),
+            refresh_interval: refresh_interval(config.refresh_interval, usual),
+            is_synchronous: config.synchronous_initialization,
+            polling: SharedPoller::default(),
+            at_once: Mutex::default(),
+            throttled: AtomicU64::new(0),
+        })
+    }
+
+    /// Asks about one operation, with no lock held, and takes one of its credits. As in the Go
+    /// client, a denial is not counted where the agent says nothing.
+    fn ask_at_once(&self, operation: &str) -> bool {
+        let Some(AtOnce { host, spared_until }) = self.at_once.lock().clone() else { return false };
+        let begun = clock::now();
+        if spared_until.is_some_and(|until| begun < until) {
+            return self.deny();
+        }
+        let shared = &*self.shared;
+        match shared.ask(&shared.at_once, [operation], &host) {
+            Ok(balances) if balances.is_empty() => false,
+            Ok(balances) => {
+                let claim = {
+                    let credits = &mut *shared.credits.lock();
+                    credits.add(&balances);
+                    credits.claim(operation)
+                };
+                claim == Claim::Granted || self.deny()
+            }
+            Err((_, error)) => {
+                let now = clock::now();
+                if now.saturating_duration_since(begun) >= AT_ONCE_TIMEOUT / 2
+                    && let Some(at_once) = &mut *self.at_once.lock()
+                {
+                    at_once.spared_until = Some(now + self.refresh_interval);
+                }
+                shared.updates.lock().last_error = Some(error.to_string());
+                shared.tell(&host, &error);
+                false
+            }
+        }
+    }
+
+    fn deny(&self) -> bool {
+        self.throttled.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+}
+
+impl DebugThrottler for RemoteThrottler {
+    fn is_allowed(&self, operation: &str) -> bool {
+        let claim = self.shared.credits.lock().claim(operation);
+        match claim {
+            Claim::Granted => true,
+            Claim::Nothing if self.is_synchronous => self.ask_at_once(operation),
+            Claim::Nothing | Claim::TooLittle => self.deny(),
+            Claim::NoRoom => {
+                let at_once = self.at_once.lock().clone();
+                if let Some(AtOnce { host, .. }) = at_once {
+                    host.report(&format!(
+                        "debugging is denied for {:?}: its name is too long, or {MAX_OPERATIONS} \
+                         operations are remembered already",
+                        operation.chars().take(SHOWN_CHARS).collect::<String>()
+                    ));
+                }
+                self.deny()
+            }
+        }
+    }
+
+    fn start(&self, host: &ControlHost) -> Result<(), ConfigError> {
+        self.polling.begin(|| {
+            let (shared, host) = (Arc::clone(&self.shared), host.clone());
+            let refresh = move |is_stopped: &dyn Fn() -> bool| shared.refresh(&host, is_stopped);
+            // At once there is nothing to ask, and later two questions about one operation would
+            // count what is given twice.
+            Poller::start_later("jaeger-client-throttler", self.refresh_interval, refresh)
+        })?;
+        let at_once = || AtOnce { host: host.clone(), spared_until: None };
+        self.at_once.lock().get_or_insert_with(at_once);
+        Ok(())
+    }
+
+    fn close(&self) {
+        if self.polling.end() {
+            *self.at_once.lock() = None;
+        }
+    }
+
+    fn updates(&self) -> Updates {
+        self.shared.updates.lock().clone()
+    }
+
+    fn throttled(&self) -> u64 {
+        self.throttled.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    /// Asks about all operations. Nobody is asked while there are none.
+    fn refresh(&self, host: &ControlHost, is_unwanted: &dyn Fn() -> bool) -> Asked {
+        let questions = self.credits.lock().questions();
+        for question in &questions {
+            let answer = self.ask(&self.aside, question.iter().map(|name| &**name), host);
+            if is_unwanted() {
+                return Asked::Answered;
+            }
+            match answer {
+                Ok(balances) => {
+                    self.credits.lock().add(&balances);
+                    let updates = &mut *self.updates.lock();
+                    updates.ok += 1;
+                    updates.last_error = None;
+                }
+                Err((asked, error)) => {
+                    {
+                        let updates = &mut *self.updates.lock();
+                        updates.err += 1;
+                        updates.last_error = Some(error.to_string());
+                    }
+                    self.tell(host, &error);
+                    return asked;
+                }
+            }
+        }
+        Asked::Answered
+    }
+
+    fn ask<'o>(
+        &'o self,
+        fetch: &HttpFetch,
+        operations: impl IntoIterator<Item = &'o str>,
+        host: &'o ControlHost,
+    ) -> Result<Vec<Balance>, (Asked, FetchError)> {
+        let operations = operations.into_iter().map(|operation| ("operations", operation));
+        let who = [("service", self.service_name.as_str()), ("uuid", host.client_uuid())];
+        let body = fetch.get(operations.chain(who)).map_err(|error| (Asked::Failed, error))?;
+        credits::read(&body).map_err(|refused| (Asked::Answered, refused))
+    }
+
+    fn tell(&self, host: &ControlHost, error: &FetchError) {
+        host.report(&format!("no debugging credits from {}: {error}", self.aside.url()));
+    }
+}
+
+/// How long a thread of the application waits for the agent at most. It is on the same host, or
+/// near, and the span that asks is to begin.
+const AT_ONCE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How much of a name is shown.
+const SHOWN_CHARS: usize = 40;
