@@ -34,10 +34,10 @@ struct Args {
     #[arg(short = 'r', long, default_value_t = 8083)]
     route_port: u16,
 
-    /// How long a query of the database takes on average, in milliseconds.
-    #[arg(short = 'D', long, value_name = "MS", default_value_t = 300,
-          value_parser = clap::value_parser!(u64).range(0..=60_000))]
-    fix_db_query_delay: u64,
+    /// How long a query of the database takes on average, such as 300ms or 1s; a bare number is
+    /// milliseconds.
+    #[arg(short = 'D', long, value_name = "TIME", default_value = "300ms", value_parser = delay)]
+    fix_db_query_delay: Duration,
 
     /// Lets queries of the database run at the same time.
     #[arg(short = 'M', long)]
@@ -129,7 +129,7 @@ impl From<Args> for Settings {
             customer_port: args.customer_port,
             driver_port: args.driver_port,
             route_port: args.route_port,
-            db_query_delay: Duration::from_millis(args.fix_db_query_delay),
+            db_query_delay: args.fix_db_query_delay,
             db_mutex: !args.fix_disable_db_conn_mutex,
             route_workers: args.fix_route_worker_pool_size.into(),
             destination,
@@ -138,5 +138,41 @@ impl From<Args> for Settings {
     }
 }
 
+/// A time of at most a minute.
+fn delay(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "ms" => 0.001,
+        "s" => 1.0,
+        other => return Err(format!("`{other}` is no unit; it may be ms or s")),
+    };
+    let number: f64 = digits.parse().map_err(|_| format!("`{digits}` is no number"))?;
+    let delay = Duration::try_from_secs_f64(number * unit).map_err(|why| why.to_string())?;
+    if delay > LONGEST_DELAY {
+        return Err(format!("{delay:?} is too long; {LONGEST_DELAY:?} is allowed"));
+    }
+    Ok(delay)
+}
+
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
 /// How long ending may take, and sending.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_has_a_unit_or_is_in_milliseconds() {
+        let millis = |text| delay(text).map(|delay| delay.as_millis());
+        for (text, wanted) in [("0", 0), ("50", 50), ("300ms", 300), ("1.5s", 1500), ("60s", 60_000)]
+        {
+            assert_eq!(millis(text), Ok(wanted), "{text}");
+        }
+        for text in ["", "ms", "-1", "1h", "61s", "1e300", "inf", "NaN"] {
+            assert!(delay(text).is_err(), "{text}");
+        }
+        assert_eq!(delay("3m").unwrap_err(), "`m` is no unit; it may be ms or s");
+    }
+}

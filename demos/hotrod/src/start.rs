@@ -220,15 +220,28 @@ fn outlet(
     }
 }
 
-/// Where traces are shown.
+/// Where traces are shown: at the usual port of the host that spans go to, unless told.
 fn ui(settings: &Settings, agent: Option<&EmbeddedAgent>) -> Ui {
+    let (usual, traces) = match &settings.destination {
+        Destination::Zipkin(url) => (format!("{}/zipkin", origin(url)), "traces"),
+        Destination::Agent(at) => {
+            let host = at.rsplit_once(':').map_or(&**at, |(host, _)| host);
+            (format!("http://{host}:{UI_PORT}"), "trace")
+        }
+        Destination::Embedded => (format!("http://localhost:{UI_PORT}"), "trace"),
+    };
     let own = agent.and_then(EmbeddedAgent::http_addr).map(|at| format!("http://{at}"));
-    let zipkin = matches!(settings.destination, Destination::Zipkin(_));
-    let usual = if zipkin { "http://localhost:9411/zipkin" } else { "http://localhost:16686" };
-    let url = settings.ui.clone().or(own).unwrap_or_else(|| usual.into());
+    let url = settings.ui.clone().or(own).unwrap_or(usual);
     let url = url.trim_end_matches('/').to_owned();
-    let trace = format!("{url}/{}/", if zipkin { "traces" } else { "trace" });
-    Ui { url, trace }
+    Ui { trace: format!("{url}/{traces}/"), url }
+}
+
+/// A URL up to its path, without a password: what the page links to is seen by all.
+fn origin(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}")
 }
 
 /// Why services do not start.
@@ -291,3 +304,29 @@ const UI_PORT: u16 = 16686;
 
 /// Where an agent usually is.
 const USUAL_AGENT: &str = "localhost:6831";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traces_are_shown_where_spans_go_unless_told() {
+        let links = |destination: Destination, ui: Option<&str>| {
+            let ui = ui.map(str::to_owned);
+            super::ui(&Settings { destination, ui, ..Settings::default() }, None).trace
+        };
+        let agent = |at: &str| Destination::Agent(at.into());
+        let zipkin = |url: &str| Destination::Zipkin(url.into());
+        for (destination, wanted) in [
+            (Destination::Embedded, "http://localhost:16686/trace/"),
+            (agent("tracing:6831"), "http://tracing:16686/trace/"),
+            (agent("[::1]:6831"), "http://[::1]:16686/trace/"),
+            (zipkin("http://z:9411"), "http://z:9411/zipkin/traces/"),
+            (zipkin("https://me:secret@z/api/v1/spans"), "https://z/zipkin/traces/"),
+        ] {
+            assert_eq!(links(destination, None), wanted);
+        }
+        assert_eq!(links(agent("a:1"), Some("http://ui:8/")), "http://ui:8/trace/");
+        assert_eq!(links(zipkin("http://z"), Some("http://ui/z")), "http://ui/z/traces/");
+    }
+}

@@ -5,18 +5,24 @@ use std::fmt;
 use std::time::Duration;
 
 use http::{Request, StatusCode};
-use jaeger_client::{Span, Tracer};
+use jaeger_client::{Span, TraceId, Tracer};
 use jaeger_client_http::{Error, TracedClient};
 
-/// Asks the server at that port of `localhost`, and gives what it answered.
+/// A request that is over.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Called {
+    /// The trace it is in; what failed has one as well.
+    pub trace_id: TraceId,
+    /// What the server answered.
+    pub result: Result<String, CallError>,
+}
+
+/// Asks the server at that port of `localhost`.
 ///
 /// All of it is the span `client`, a trace's root unless another span is active. A failure is
 /// tagged and logged there.
-///
-/// # Errors
-///
-/// [`CallError`] if there is no answer, or not the one asked for.
-pub async fn call(tracer: &Tracer, port: u16) -> Result<String, CallError> {
+pub async fn call(tracer: &Tracer, port: u16) -> Called {
     let span = tracer.span("client").tag("component", "client").start();
     let result = ask(tracer, port, &span).await;
     if let Err(error) = &result {
@@ -25,7 +31,7 @@ pub async fn call(tracer: &Tracer, port: u16) -> Result<String, CallError> {
         span.log(&[("event", "error".into()), ("error.object", (&text).into())]);
     }
     span.finish();
-    result
+    Called { trace_id: span.context().trace_id(), result }
 }
 
 async fn ask(tracer: &Tracer, port: u16, span: &Span) -> Result<String, CallError> {

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program to look at")]
 
 use std::error::Error;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use tokio::sync::oneshot;
 /// Traces an HTTP request that is redirected: the client's side, the server's side, one trace.
 #[derive(Debug, Parser)]
 struct Args {
-    /// What to run. The server alone runs until Ctrl-C or the end of its input.
+    /// What to run. The server alone runs until Ctrl-C, or the end of its input if that is
+    /// no terminal.
     #[arg(long, value_enum, default_value_t = Actor::Both)]
     actor: Actor,
 
@@ -89,11 +91,11 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 async fn act(args: &Args, client: Tracer, server: Tracer) -> Result<(), Box<dyn Error>> {
     match args.actor {
         Actor::Client if args.port == 0 => Err("the client needs the server's --port".into()),
-        Actor::Client => call(&client, args.port).await,
+        Actor::Client => call(args, &client, args.port).await,
         Actor::Server => {
             let listening = bind(args.port).await?;
             println!("Serving http://localhost:{}/", listening.port());
-            println!("Ctrl-C or the end of input stops it.");
+            println!("Ctrl-C stops it.");
             listening.serve(server, stopped()).await;
             Ok(())
         }
@@ -104,7 +106,7 @@ async fn act(args: &Args, client: Tracer, server: Tracer) -> Result<(), Box<dyn 
             let serving = tokio::spawn(listening.serve(server, async {
                 let _ = stopped.await;
             }));
-            let called = call(&client, port).await;
+            let called = call(args, &client, port).await;
             drop(stop);
             serving.await?;
             called
@@ -118,21 +120,53 @@ async fn bind(port: u16) -> Result<Server, String> {
     })
 }
 
-async fn call(tracer: &Tracer, port: u16) -> Result<(), Box<dyn Error>> {
-    let result = client::call(tracer, port).await?;
-    println!("Received result: {result}");
+async fn call(args: &Args, tracer: &Tracer, port: u16) -> Result<(), Box<dyn Error>> {
+    let called = client::call(tracer, port).await;
+    if let Ok(result) = &called.result {
+        println!("Received result: {result}");
+    }
+    // Here it is shown by itself; elsewhere it has to be found.
+    if args.agent.is_some() || args.url.is_some() {
+        println!("Trace: {}", called.trace_id);
+    }
+    if let Some(zipkin) = args.url.as_deref().and_then(zipkin) {
+        println!("Shown at {zipkin}/zipkin/traces/{}", called.trace_id);
+    }
+    called.result?;
     Ok(())
 }
 
-/// Is done at Ctrl-C, or when the standard input ends.
+/// The server's own address, if spans posted to `url` are for Zipkin.
+fn zipkin(url: &str) -> Option<&str> {
+    ["/api/v1/spans", "/api/v2/spans"].iter().find_map(|path| url.strip_suffix(path))
+}
+
+/// Is done at Ctrl-C, when the process is asked to end, or when its input ends.
 async fn stopped() {
+    // A terminal is not read: a shell would stop a job in the background for it.
+    if io::stdin().is_terminal() {
+        return interrupted().await;
+    }
     let input = tokio::task::spawn_blocking(|| {
-        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
     });
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
+        () = interrupted() => {}
         _ = input => {}
     }
+}
+
+async fn interrupted() {
+    #[cfg(unix)]
+    if let Ok(mut asked) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    {
+        tokio::select! {
+            _ = asked.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// Has the tracers send what is left, shows what reached the agent of this process, and then the

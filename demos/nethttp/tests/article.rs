@@ -94,7 +94,7 @@ async fn a_redirected_request_is_one_trace_of_both_services() {
         let _ = stopped.await;
     }));
 
-    let result = client::call(&client_tracer, port).await.unwrap();
+    let result = client::call(&client_tracer, port).await.result.unwrap();
     drop(stop);
     serving.await.unwrap();
 
@@ -160,7 +160,7 @@ async fn without_a_server_the_clients_span_says_why_it_failed() {
     let (tracer, closer) = tracer("client", &agent);
     let port = free_port().await;
 
-    let error = client::call(&tracer, port).await.unwrap_err().to_string();
+    let error = client::call(&tracer, port).await.result.unwrap_err().to_string();
     assert!(error.starts_with(&format!("GET http://localhost:{port}/: ")), "{error}");
 
     let receipt = closer.close_async(PATIENCE).await;

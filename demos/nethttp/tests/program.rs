@@ -48,7 +48,8 @@ fn with_an_agent_its_spans_go_there() {
         (6, vec!["client".into(), "server".into()])
     );
     let shown = printed(&output.stdout);
-    assert_eq!(shown.lines().count(), 3, "the result and two receipts: {shown}");
+    assert_eq!(shown.lines().count(), 4, "the result, where its trace is, two receipts: {shown}");
+    assert_eq!(shown.lines().nth(1), Some(&*format!("Trace: {}", trace.trace_id())), "{shown}");
 }
 
 /// Takes posts until none came for a while after the first; gives their heads and sizes.
@@ -85,6 +86,9 @@ fn with_a_url_its_spans_are_posted_there() {
     assert!(output.status.success(), "{}", printed(&output.stderr));
     let shown = printed(&output.stdout);
     assert!(shown.contains("sent 4 +") && shown.contains("sent 2 +"), "{shown}");
+    let id = shown.lines().find_map(|line| line.strip_prefix("Trace: ")).unwrap();
+    let link = format!("Shown at http://127.0.0.1:{port}/zipkin/traces/{id}\n");
+    assert!(shown.contains(&link), "{shown}");
     let posts = server.join().unwrap();
     assert!(posts.len() >= 2, "{posts:?}");
     for (head, length) in posts {
