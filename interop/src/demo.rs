@@ -1,0 +1,185 @@
+//! Builds the demos, and runs them as a user does.
+
+use std::env;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::command;
+use crate::gate::{self, Found};
+
+/// The programs of the demos.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Programs {
+    /// A request that is redirected.
+    pub nethttp: PathBuf,
+    /// Rides on demand.
+    pub hotrod: PathBuf,
+}
+
+impl Programs {
+    /// Builds the programs from this repository, once for all tests of a process.
+    ///
+    /// # Errors
+    ///
+    /// Says why if they cannot be built.
+    pub fn build() -> Found<Self> {
+        static BUILT: Mutex<Option<Found<Programs>>> = Mutex::new(None);
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        built.get_or_insert_with(build).clone()
+    }
+}
+
+fn build() -> Found<Programs> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // Both at once, as then what they share is built once.
+    cargo.args(["build", "-p", "nethttp", "-p", "hotrod", "--bins"]);
+    cargo.args(["--message-format", "json-render-diagnostics"]);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let told = command::output(&mut cargo, BUILD_LIMIT)?;
+    let messages: Vec<Value> =
+        told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let program = |name: &str| {
+        let is_it = |message: &&Value| message["target"]["name"] == name;
+        let mut programs =
+            messages.iter().filter(is_it).filter_map(|message| message["executable"].as_str());
+        programs.next().map(PathBuf::from).ok_or_else(|| format!("cargo built no {name}"))
+    };
+    Ok(Programs { nethttp: program("nethttp")?, hotrod: program("hotrod")? })
+}
+
+/// A program that runs until it is asked to end.
+#[derive(Debug)]
+pub struct Running {
+    name: String,
+    child: Child,
+    /// A program may end when its input does, which must not be before it is asked to.
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    printed: String,
+}
+
+impl Running {
+    /// Starts a program.
+    ///
+    /// # Errors
+    ///
+    /// Says why if it does not start.
+    pub fn start(program: &Path, args: &[&str]) -> Found<Self> {
+        let name = format!("{} {}", program.display(), args.join(" "));
+        let mut child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{name} did not start: {error}"))?;
+        let (sender, lines) = mpsc::channel();
+        let stdout = child.stdout.take();
+        thread::spawn(move || {
+            for line in stdout.into_iter().flat_map(|out| BufReader::new(out).lines()) {
+                // Neither is there more to read after an error, nor anybody to tell after the end.
+                let Ok(line) = line else { return };
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let input = child.stdin.take();
+        Ok(Self { name, child, input, lines, printed: String::new() })
+    }
+
+    /// Waits until it has printed a line that begins so; gives the rest of the line.
+    ///
+    /// # Errors
+    ///
+    /// Says what it printed if that takes too long.
+    pub fn says(&mut self, beginning: &str) -> Found<String> {
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            let said = self.printed.lines().find_map(|line| line.strip_prefix(beginning));
+            if let Some(rest) = said {
+                return Ok(rest.to_owned());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.keep(&line),
+                Err(_) => {
+                    let Self { name, printed, .. } = self;
+                    return Err(format!("{name} did not print `{beginning}`: {printed}"));
+                }
+            }
+        }
+    }
+
+    /// Asks it to end, as the system does when it shuts down; gives all that it printed.
+    ///
+    /// # Errors
+    ///
+    /// Says so if it does not end well, or not soon.
+    pub fn end(mut self) -> Found<String> {
+        let pid = self.child.id().to_string();
+        command::output(Command::new("sh").args(["-c", "kill -TERM $0", &pid]), END_LIMIT)?;
+        let status = command::wait(&mut self.child, END_LIMIT);
+        // The thread that reads ends with the pipe, which ends with the program.
+        while let Ok(line) = self.lines.recv_timeout(END_LIMIT) {
+            self.keep(&line);
+        }
+        match status {
+            Some(status) if status.success() => Ok(std::mem::take(&mut self.printed)),
+            Some(status) => Err(format!("{}: {status}: {}", self.name, self.printed)),
+            None => Err(format!("{} had to be killed: {}", self.name, self.printed)),
+        }
+    }
+
+    fn keep(&mut self, line: &str) {
+        // Writing into a string cannot fail.
+        let _ = writeln!(self.printed, "{line}");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        if let Ok(Some(_)) = self.child.try_wait() {
+            return;
+        }
+        // A test failed, or has no need of what it would print.
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        if let Err(why) = killed {
+            gate::say(&format!("{} was not ended: {why}", self.name));
+        }
+    }
+}
+
+/// How many spans a program has sent by its receipts, which must be complete.
+///
+/// # Panics
+///
+/// If a receipt is not complete.
+#[must_use]
+pub fn sent(printed: &str) -> Vec<(String, u64)> {
+    let receipts = printed.lines().filter(|line| line.contains("finished = not sampled"));
+    receipts
+        .map(|line| {
+            let service = line.split_once(": complete after ").map(|(service, _)| service);
+            let sent = line.split_once("+ sent ").and_then(|(_, rest)| rest.split(' ').next());
+            let sent = sent.and_then(|sent| sent.parse().ok());
+            match (service, sent) {
+                (Some(service), Some(sent)) => (service.to_owned(), sent),
+                _ => panic!("no receipt of all spans: {line}"),
+            }
+        })
+        .collect()
+}
+
+const BUILD_LIMIT: Duration = Duration::from_secs(600);
+const START_LIMIT: Duration = Duration::from_secs(20);
+const END_LIMIT: Duration = Duration::from_secs(20);
