@@ -10,6 +10,7 @@
 //! - [`peer`] runs another process that continues our traces: `src/bin/peer.rs` in Rust, `go/` in Go
 //! - [`chain`] checks which of them is whose child
 //! - [`grow`] makes traces that have everything a span can have
+//! - [`browser`] drives a real browser
 //! - [`demo`] builds and runs the programs in `demos/`
 //! - [`command`] runs programs with a limit of time
 
@@ -21,6 +22,7 @@
 )]
 
 pub mod backend;
+pub mod browser;
 pub mod chain;
 pub mod command;
 pub mod demo;

@@ -252,8 +252,7 @@ fn without_ipv6(mut span: Value) -> Value {
 /// The children of a span in order of time; the roots without one.
 fn children<'g>(got: &'g [Value], of: Option<&Value>) -> Vec<&'g Value> {
     let parent = of.map_or(&Value::Null, |parent| &parent["span"]);
-    let mut found: Vec<_> =
-        got.iter().filter(|span| span["references"][0][2] == *parent).collect();
+    let mut found: Vec<_> = got.iter().filter(|span| span["references"][0][2] == *parent).collect();
     found.sort_by_key(|span| start(span));
     found
 }

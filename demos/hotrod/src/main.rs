@@ -166,7 +166,8 @@ mod tests {
     #[test]
     fn a_delay_has_a_unit_or_is_in_milliseconds() {
         let millis = |text| delay(text).map(|delay| delay.as_millis());
-        for (text, wanted) in [("0", 0), ("50", 50), ("300ms", 300), ("1.5s", 1500), ("60s", 60_000)]
+        for (text, wanted) in
+            [("0", 0), ("50", 50), ("300ms", 300), ("1.5s", 1500), ("60s", 60_000)]
         {
             assert_eq!(millis(text), Ok(wanted), "{text}");
         }

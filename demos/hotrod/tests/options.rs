@@ -69,8 +69,7 @@ impl Hotrod {
     fn spans(&self, trace: &str) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let (status, body) =
-                get(self.address("traces"), &format!("/api/traces/{trace}"), "");
+            let (status, body) = get(self.address("traces"), &format!("/api/traces/{trace}"), "");
             if status == 200 {
                 let mut body: Value = serde_json::from_str(&body).unwrap();
                 let spans = body["data"][0]["spans"].take();
