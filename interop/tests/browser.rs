@@ -1,7 +1,5 @@
 //! The page of rides on demand, used with a mouse.
 
-#![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
-
 use std::collections::BTreeSet;
 
 use interop::browser::Browser;

@@ -98,7 +98,8 @@ fn settle(running: Running) -> Result<(), Box<dyn Error>> {
     let mut whole = true;
     for (service, receipt) in running.close(PATIENCE) {
         println!("{service}: {receipt}");
-        whole &= receipt.complete && receipt.stats.is_balanced();
+        let stats = &receipt.stats;
+        whole &= receipt.complete && stats.is_balanced() && stats.dropped.total() == 0;
     }
     if whole { Ok(()) } else { Err("spans were lost, see the receipts".into()) }
 }

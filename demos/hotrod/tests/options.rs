@@ -7,7 +7,7 @@
 )]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -276,6 +276,17 @@ fn when_it_is_asked_to_end_it_says_what_became_of_every_span() {
     let receipts: Vec<_> = told.lines().filter(|line| line.contains(": complete after ")).collect();
     assert_eq!(receipts.len(), 6, "{told}");
     assert_eq!(receipts.into_iter().map(sent).sum::<u64>(), 51, "{told}");
+}
+
+#[cfg(unix)]
+#[test]
+fn spans_that_nobody_takes_make_it_fail_in_the_end() {
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let hotrod = Hotrod::all(&["-D", "0", "--agent", &nobody]);
+    let _trace = hotrod.ride(392, "1-1");
+    let (code, told) = hotrod.end();
+    assert!(told.contains("send failed"), "{told}");
+    assert_eq!(code, Some(1), "{told}");
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);
