@@ -52,7 +52,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("SystemTime::now", &["clock.rs"]),
     ("std::env", &["config/env.rs"]),
     ("env::var", &["config/env.rs"]),
-    ("socket2", &["transport/udp.rs"]),
+    ("socket2", &["transport/udp.rs", "transport/unix.rs"]),
     ("thread::spawn", THREAD_STARTERS),
     ("thread::Builder", THREAD_STARTERS),
     ("thread::scope", THREAD_STARTERS),

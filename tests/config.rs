@@ -83,7 +83,8 @@ fn the_sampling_url_is_the_most_exact_of_what_is_said() {
     let manager = ("JAEGER_SAMPLER_MANAGER_HOST_PORT", "m:1");
     let path = ("JAEGER_SAMPLER_SAMPLING_PATH", "/p");
     let host = ("JAEGER_AGENT_HOST", "::1");
-    let cases: [(&[_], &str); 7] = [
+    let socket = ("JAEGER_AGENT_HOST", "unix:@agent");
+    let cases: [(&[_], &str); 9] = [
         (&[endpoint, manager, path, host], "https://e/x"),
         (&[manager, path, host], "http://m:1/p"),
         (&[manager], "http://m:1/sampling"),
@@ -91,6 +92,8 @@ fn the_sampling_url_is_the_most_exact_of_what_is_said() {
         (&[host], "http://[::1]:5778/sampling"),
         (&[host, path], "http://[::1]:5778/p"),
         (&[path], "http://127.0.0.1:5778/p"),
+        (&[socket], "http://127.0.0.1:5778/sampling"),
+        (&[socket, path], "http://127.0.0.1:5778/p"),
     ];
     for (variables, url) in cases {
         assert_eq!(sampler(variables).sampling_server_url, url, "{variables:?}");
@@ -106,6 +109,9 @@ fn the_agent_is_a_host_and_a_port_with_brackets_where_they_belong() {
         (vec![host("::1"), ("JAEGER_AGENT_PORT", "1")], "[::1]:1"),
         (vec![host("[::1]")], "[::1]:6831"),
         (vec![host("10.0.0.1")], "10.0.0.1:6831"),
+        (vec![host("unix:/run/agent"), ("JAEGER_AGENT_PORT", "1")], "unix:/run/agent"),
+        (vec![host("unix:@agent")], "unix:@agent"),
+        (vec![host("unix")], "unix:6831"),
     ] {
         assert_eq!(reporter(&variables).local_agent_host_port, address);
     }

@@ -9,7 +9,7 @@ use super::{Configuration, ReporterConfig, SamplerConfig, grammar};
 use crate::error::ConfigError;
 use crate::propagation;
 use crate::tracer::defaults;
-use crate::transport::AgentSocketType;
+use crate::transport::{AgentSocketType, is_unix_socket};
 
 impl Configuration {
     /// Reads the `JAEGER_*` variables of the environment over the defaults.
@@ -229,7 +229,7 @@ impl Variables<'_> {
                 let is_url = |manager: &String| manager.contains("://");
                 manager.map(|text| if is_url(&text) { text } else { on_host(&text) })
             })
-            .or_else(|| self.text(AGENT_HOST).map(agent))
+            .or_else(|| self.text(AGENT_HOST).filter(|host| !is_unix_socket(host)).map(agent))
             .or_else(|| path.as_ref().map(|_| on_host("127.0.0.1:5778")));
         set(&mut sampler.sampling_server_url, url);
     }
@@ -276,7 +276,9 @@ impl Variables<'_> {
     fn agent(&mut self, reporter: &mut ReporterConfig) {
         let host = self.text(AGENT_HOST);
         let port = self.read(AGENT_PORT, grammar::integer, "a port's number in decimal digits");
-        if host.is_some() || port.is_some() {
+        if let Some(socket) = host.as_ref().filter(|host| is_unix_socket(host)) {
+            reporter.local_agent_host_port.clone_from(socket);
+        } else if host.is_some() || port.is_some() {
             let host = host.map_or_else(|| "localhost".to_owned(), |host| grammar::host(&host));
             reporter.local_agent_host_port = format!("{host}:{}", port.unwrap_or(6831));
         }

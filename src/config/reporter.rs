@@ -20,7 +20,7 @@ pub struct ReporterConfig {
     pub queue_size: usize,
     /// How long a finished span waits at most before it is sent.
     pub buffer_flush_interval: Duration,
-    /// The agent, as `host:port`.
+    /// The agent, as `host:port`, or its Unix socket, as `unix:/path/to/socket`.
     pub local_agent_host_port: String,
     /// The protocol of that port.
     pub agent_protocol: AgentProtocol,

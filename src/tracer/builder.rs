@@ -134,8 +134,8 @@ impl TracerBuilder {
         self
     }
 
-    /// The agent to send to, as `host:port`; an IPv6 address stands in brackets. Default
-    /// `localhost:6831`.
+    /// The agent to send to, as `host:port`; an IPv6 address stands in brackets. Or its Unix socket,
+    /// as `unix:/path/to/socket`, on Linux also `unix:@name`. Default `localhost:6831`.
     pub fn agent(mut self, host_port: impl Into<String>) -> Self {
         self.target = Target::Agent(host_port.into());
         self

@@ -10,8 +10,11 @@ mod http;
 mod hurry;
 mod memory;
 mod udp;
+#[cfg(unix)]
+mod unix;
 
 use std::fmt;
+use std::time::Duration;
 
 pub use self::endpoint::{CollectorFormat, HttpConfig};
 #[cfg(feature = "collector-http")]
@@ -19,6 +22,8 @@ pub use self::http::HttpTransport;
 pub(crate) use self::hurry::Hurry;
 pub use self::memory::MemoryTransport;
 pub use self::udp::UdpTransport;
+#[cfg(unix)]
+pub use self::unix::UnixTransport;
 use crate::error::{ConfigError, TransportError};
 
 /// The Thrift protocol that a transport's receiver speaks.
@@ -130,10 +135,48 @@ pub struct Member {
 /// The kinds, one row each.
 pub const MEMBERS: &[Member] = &[
     Member { name: "udp", file: "udp", build: udp::build },
+    #[cfg(unix)]
+    Member { name: "unix", file: "unix", build: unix::build },
     #[cfg(feature = "collector-http")]
     Member { name: "http", file: "http", build: http::build },
     Member { name: "memory", file: "memory", build: memory::build },
 ];
+
+/// What begins the address of a Unix socket.
+const UNIX_SCHEME: &str = "unix:";
+
+/// Whether an agent's address names a Unix socket. A host may be called `unix` too: what follows is
+/// then a port.
+pub(crate) fn is_unix_socket(address: &str) -> bool {
+    address.strip_prefix(UNIX_SCHEME).is_some_and(|name| name.starts_with(['/', '@']))
+}
+
+/// What sends to an agent, by the kind of its address.
+pub(crate) fn agent(
+    address: String,
+    socket_type: AgentSocketType,
+    reconnect_interval: Option<Duration>,
+) -> Result<Box<dyn Transport>, ConfigError> {
+    if is_unix_socket(&address) {
+        return unix_socket(address);
+    }
+    let udp = UdpTransport::new(address)?;
+    Ok(Box::new(udp.socket_type(socket_type).reconnecting(reconnect_interval)))
+}
+
+#[cfg(unix)]
+fn unix_socket(address: String) -> Result<Box<dyn Transport>, ConfigError> {
+    Ok(Box::new(UnixTransport::new(address)?))
+}
+
+#[cfg(not(unix))]
+fn unix_socket(address: String) -> Result<Box<dyn Transport>, ConfigError> {
+    Err(ConfigError::OutOfRange {
+        field: "reporter.local_agent_host_port",
+        value: address,
+        allowed: "host:port: there are no Unix sockets on this system",
+    })
+}
 
 /// What posts as a configuration says, and in which format. The first output waits for a collector
 /// to come back; those beside it must not hold it up.
@@ -168,10 +211,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_member_builds_for_an_address_on_loopback() {
+    fn every_member_builds_for_an_address_on_this_host() {
         for member in MEMBERS {
-            let scheme = if member.name == "http" { "http://" } else { "" };
-            let transport = (member.build)(&format!("{scheme}127.0.0.1:6831")).unwrap();
+            let address = match member.name {
+                "http" => "http://127.0.0.1:6831",
+                "unix" => "unix:/run/agent.sock",
+                _ => "127.0.0.1:6831",
+            };
+            let transport = (member.build)(address).unwrap();
             let datagrams = transport.max_message_bytes() <= MAX_PACKET_BYTES;
             assert_eq!(datagrams, member.name != "http", "{}", member.name);
         }

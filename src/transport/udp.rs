@@ -232,7 +232,7 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
 }
 
-fn is_too_large(error: &io::Error) -> bool {
+pub(super) fn is_too_large(error: &io::Error) -> bool {
     // EMSGSIZE, whose number differs by system and which std has no stable kind for.
     const NUMBERS: &[i32] = if cfg!(target_os = "linux") {
         &[90]

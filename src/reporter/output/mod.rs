@@ -20,7 +20,6 @@ use crate::encoding::{self, BatchView};
 use crate::error::{ConfigError, TransportError};
 use crate::transport::{
     self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
-    UdpTransport,
 };
 
 /// Takes finished spans: what an application writes to do with them what it likes.
@@ -87,7 +86,7 @@ enum Kind {
 }
 
 impl Output {
-    /// An agent at `host:port`, in a protocol of that port.
+    /// An agent at `host:port`, or at `unix:/path/to/socket`, in a protocol that it takes there.
     pub fn agent(host_port: impl Into<String>, protocol: AgentProtocol) -> Self {
         Self::of("agent", Kind::Agent { address: host_port.into(), protocol })
     }
@@ -141,10 +140,10 @@ impl Output {
     fn start(self, is_primary: bool, context: &OutputContext<'_>) -> Result<Outlet, ConfigError> {
         let end = match self.kind {
             Kind::Agent { address, protocol } => {
-                let udp = UdpTransport::new(address)?
-                    .socket_type(context.agent_socket_type)
-                    .reconnecting(context.reconnect_interval);
-                End::Transport(context.datagrams(Box::new(udp), protocol)?)
+                let (socket_type, interval) =
+                    (context.agent_socket_type, context.reconnect_interval);
+                let transport = transport::agent(address, socket_type, interval)?;
+                End::Transport(context.datagrams(transport, protocol)?)
             }
             Kind::Transport(transport, protocol) => {
                 End::Transport(context.datagrams(transport, protocol)?)
