@@ -9,17 +9,17 @@ mod support;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use jaeger_client::encoding::ValueView;
+use jaeger_client::encoding::{BatchView, ValueView};
 use jaeger_client::propagation::{HeadersConfig, MEMBERS};
 use jaeger_client::sampler::{Decision, NewSpan, ProbabilisticSampler, Sampler};
-use jaeger_client::transport::{MemoryTransport, Sent};
+use jaeger_client::transport::{MemoryTransport, Sent, Transport};
 use jaeger_client::{
-    InMemoryReporter, Logger, NullLogger, Span, SpanContext, SpanId, TraceId, Tracer,
+    InMemoryReporter, Logger, NullLogger, Reporter, Span, SpanContext, SpanId, TraceId, Tracer,
     TransportError,
 };
 use support::read::{Value, finished};
@@ -351,5 +351,82 @@ fn a_short_limit_cuts_the_samplers_type_however_a_span_is_started() {
     assert_eq!(spans.len(), 2);
     for span in &spans {
         assert_eq!(span.view().tag("sampler.type"), Some(ValueView::Str(b"proba")));
+    }
+}
+
+#[test]
+fn a_reporter_gets_spans_of_a_process_with_any_number_of_tags() {
+    #[derive(Debug)]
+    struct Count(Arc<AtomicU64>);
+
+    impl Reporter for Count {
+        fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
+            assert!(batch.process.tags().count() > 400);
+            self.0.fetch_add(batch.spans().count() as u64, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    let count = Arc::new(AtomicU64::new(0));
+    let mut builder = builder();
+    for n in 0..400 {
+        builder = builder.tag(format!("tag {n}"), "x".repeat(250));
+    }
+    let (tracer, closer) = builder.reporter(Count(Arc::clone(&count))).build().unwrap();
+    (0..10).for_each(|_| tracer.start_span("op").finish());
+    let stats = closer.close(SOON).stats;
+    assert_eq!((stats.sent, count.load(Ordering::SeqCst)), (10, 10), "{stats}");
+}
+
+#[test]
+fn a_transport_that_finds_everything_too_large_ends_in_a_loss_and_not_in_a_hang() {
+    for bytes in [0, 70_000, usize::MAX] {
+        let refuses = By(move |_: &[u8]| Err(TransportError::TooLarge { bytes }));
+        let (tracer, closer) = builder().transport(refuses).build().unwrap();
+        tracer.start_span("op").finish();
+        tracer.start_span("op").log(&[("stack", "x".repeat(20_000).as_str().into())]).finish();
+        let receipt = closer.close(SOON);
+        assert_eq!((receipt.complete, receipt.stats.sent), (true, 0), "{bytes}: {receipt}");
+        assert_eq!(receipt.stats.dropped.total(), 2, "{bytes}: {receipt}");
+    }
+}
+
+/// Holds the reporter's thread when it is about to be gone.
+#[derive(Debug)]
+struct Lingers(Mutex<Receiver<()>>);
+
+impl Transport for Lingers {
+    fn send(&mut self, _message: &[u8]) -> Result<Sent, TransportError> {
+        Ok(Sent::OK)
+    }
+}
+
+impl Drop for Lingers {
+    fn drop(&mut self) {
+        let _ = self.0.lock().unwrap().recv();
+    }
+}
+
+#[test]
+fn a_flush_while_the_reporters_thread_ends_is_complete() {
+    for _ in 0..10 {
+        let (release, wait) = channel();
+        let (tracer, closer) = builder().transport(Lingers(Mutex::new(wait))).build().unwrap();
+        tracer.start_span("op").finish();
+        assert!(closer.close(SOON).complete);
+        let flushes: Vec<_> = (0..40)
+            .map(|_| {
+                let tracer = tracer.clone();
+                thread::spawn(move || tracer.flush(SOON))
+            })
+            .collect();
+        for _ in 0..200 {
+            thread::yield_now();
+        }
+        drop::<Sender<()>>(release);
+        for flush in flushes {
+            let receipt = flush.join().unwrap();
+            assert!(receipt.complete, "{receipt}");
+        }
     }
 }

@@ -65,7 +65,12 @@ impl Remote {
         let (full_in, full) = bounded(queued);
         // As many as can be under way, so that none is given back to the allocator.
         let (spare, spare_out) = bounded(queued + options.shards.next_power_of_two() + 1);
-        let sizes = (max_bytes, options.process_bytes, whole);
+        // The process takes its part of a datagram; where there is none it must not leave spans without
+        // room, however large it is.
+        let is_datagram = |bytes| bytes <= MAX_PACKET_BYTES;
+        let any_datagrams = options.outlets.iter().filter_map(Outlet::max_bytes).any(is_datagram);
+        let beside = if any_datagrams { 0 } else { options.process_bytes };
+        let sizes = (max_bytes.saturating_add(beside), options.process_bytes, whole);
         let shards = Arc::new(Shards::new(options.shards, sizes, full_in, spare_out));
         let (control, requests) = unbounded();
         let ledgers = options.outlets.iter().map(Outlet::ledger).collect();

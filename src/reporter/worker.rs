@@ -42,11 +42,12 @@ pub(crate) struct Worker {
     flush_interval: Duration,
     full: Receiver<Buffer>,
     spare: Sender<Vec<u8>>,
+    /// Gone when the worker is, however it ended, and before the requests: whoever is told by their
+    /// end that nobody answers must find it gone.
+    life: Arc<()>,
     requests: Receiver<Control>,
     /// The losses that were reported.
     reported: Dropped,
-    /// Gone when the worker is, however it ended.
-    life: Arc<()>,
 }
 
 impl fmt::Debug for Worker {

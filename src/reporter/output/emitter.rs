@@ -259,6 +259,8 @@ impl Emitter {
     fn learn(&mut self, books: Books<'_>, bytes: usize) -> bool {
         let known = KNOWN_LIMITS.iter().copied().find(|limit| *limit < bytes.min(self.max_bytes));
         let half = (bytes > MAX_PACKET_BYTES).then(|| (bytes / 2).max(MAX_PACKET_BYTES));
+        // A transport says of a size what it likes. What is no smaller would be tried for ever.
+        let half = half.filter(|half| *half < self.max_bytes);
         let least = self.process.len() + 200;
         let Some(limit) = half.or(known).filter(|limit| *limit > least) else {
             return false;
