@@ -5,8 +5,10 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 
-use rand::Rng;
+use rand::TryRng;
+use rand::rngs::SysRng;
 
 /// Names a trace: 128 bits, of which the high 64 may be zero.
 ///
@@ -146,9 +148,11 @@ pub(crate) fn random_63() -> u64 {
     id >> 1
 }
 
+/// From the operating system itself: the crate's generator of a thread is gone before spans that are
+/// dropped with a thread's values, and asking for it then ends the process.
 #[cold]
 fn seed() -> u64 {
-    rand::rng().next_u64() | 1
+    SysRng.try_next_u64().unwrap_or_else(|_| RandomState::new().hash_one(0)) | 1
 }
 
 /// 63 random bits that are not all zero.
