@@ -5,6 +5,7 @@
 //! a stepped wall clock never makes a duration negative.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -82,6 +83,20 @@ impl Clock for SystemClock {
 pub(crate) enum TracerClock {
     System(SystemClock),
     Other(Box<dyn Clock>),
+}
+
+impl TracerClock {
+    /// The monotonic count at the end of a span, or 0 if a clock panics that is foreign code: spans
+    /// may end while a panic unwinds, and a second one would end the process.
+    #[inline]
+    pub(crate) fn at_the_end(&self) -> u64 {
+        match self {
+            Self::System(clock) => clock.monotonic_nanos(),
+            Self::Other(clock) => {
+                catch_unwind(AssertUnwindSafe(|| clock.monotonic_nanos())).unwrap_or(0)
+            }
+        }
+    }
 }
 
 impl Clock for TracerClock {

@@ -48,9 +48,8 @@ impl Parent for &Span {
 
     #[inline(always)]
     fn refer(self, span: &mut NewReference<'_>) {
-        match self.record() {
-            Some(record) => span.note_record(record),
-            None => span.note_context(Span::context(self)),
+        if let Some(record) = self.any_record() {
+            span.note_record(record);
         }
     }
 }
@@ -162,7 +161,11 @@ impl NewReference<'_> {
         }
         match *self.candidate {
             Candidate::None => {}
-            Candidate::FollowsFrom => inner.set_baggage(None),
+            Candidate::FollowsFrom => {
+                // A context without a span takes the place of the one referred to.
+                draft.spell_out_parent((inner.ids.trace, inner.ids.parent));
+                inner.set_baggage(None);
+            }
             Candidate::ChildOf => return,
         }
         *self.candidate =
@@ -350,16 +353,15 @@ impl<'a> SpanBuilder<'a> {
             self.refer_to_active();
         }
         let Self { core, mut record, joins, .. } = self;
-        core.count_started();
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
-            inner.body.get_mut().finished = false;
             if joins {
                 start::child(inner, core);
             } else {
                 start::trace(inner, core, None);
             }
             start::recording(inner, core);
+            inner.body.get_mut().begin(core);
         }
         Span::recorded(record)
     }
@@ -375,30 +377,33 @@ impl<'a> SpanBuilder<'a> {
             self.refer_to_active();
         }
         let Self { core, mut record, joins, .. } = self;
-        core.count_started();
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
-            inner.body.get_mut().finished = false;
-            let begun = match rare.itself {
-                Some(itself) => start::as_itself(inner, itself),
-                None if joins => start::child(inner, core),
-                None => {
-                    let name = &inner.body.get_mut().draft.name;
-                    rare.without_trace.throttle(core, name);
-                    start::trace(inner, core, Some(&rare.without_trace))
+            {
+                let beginning = Beginning::of(inner);
+                let inner = &mut *beginning.0;
+                let begun = match rare.itself {
+                    Some(itself) => start::as_itself(inner, itself),
+                    None if joins => start::child(inner, core),
+                    None => {
+                        let name = &inner.body.get_mut().draft.name;
+                        rare.without_trace.throttle(core, name);
+                        start::trace(inner, core, Some(&rare.without_trace))
+                    }
+                };
+                if core.careful {
+                    inner.state.be_careful();
                 }
-            };
-            if core.careful {
-                inner.state.be_careful();
+                let decided = rare.without_trace.decided.is_some();
+                if core.may_defer {
+                    late::started(inner, core, begun, decided);
+                }
+                if let Some(value) = rare.priority {
+                    set_priority(inner, core, value);
+                }
+                start::recording(inner, core);
             }
-            let decided = rare.without_trace.decided.is_some();
-            if core.may_defer {
-                late::started(inner, core, begun, decided);
-            }
-            if let Some(value) = rare.priority {
-                set_priority(inner, core, value);
-            }
-            start::recording(inner, core);
+            inner.body.get_mut().begin(core);
         }
         Span::recorded(record)
     }
@@ -416,6 +421,23 @@ impl<'a> SpanBuilder<'a> {
                 }
             });
         }
+    }
+}
+
+/// A record that is to be a span, and is written to as if it were one. If foreign code panics
+/// meanwhile there was none.
+struct Beginning<'r>(&'r mut SpanInner);
+
+impl<'r> Beginning<'r> {
+    fn of(inner: &'r mut SpanInner) -> Self {
+        inner.body.get_mut().finished = false;
+        Self(inner)
+    }
+}
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        self.0.body.get_mut().finished = true;
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! None of it is in the way of a tracer whose sampler decides at once.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use super::core::Core;
@@ -77,16 +78,22 @@ pub(super) fn renamed(inner: &SpanInner, core: &Core) {
     }
 }
 
-/// Asks about a span that is about to be finished.
+/// Asks about a span that is about to be finished. That may be while a panic unwinds, and a second
+/// one, of a sampler that is foreign code, would end the process: it has no opinion then.
 #[cold]
 pub(super) fn finishing(inner: &SpanInner, core: &Core) {
     if inner.state.is_undecided() {
-        ask(inner, core, |span| core.sampler.on_finish(span));
+        let question = || ask(inner, core, |span| core.sampler.on_finish(span));
+        let _ = catch_unwind(AssertUnwindSafe(question));
     }
 }
 
 /// Asks without the lock, as a sampler may be foreign code, and does what it says.
 fn ask(inner: &SpanInner, core: &Core, question: impl FnOnce(&mut NewSpan<'_>) -> Decision) {
+    if !core.may_defer {
+        // The trace is another tracer's, whose sampler decides about it.
+        return;
+    }
     let name = {
         let body = inner.body.lock();
         if body.finished {

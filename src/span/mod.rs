@@ -92,10 +92,10 @@ impl Span {
         self.record.as_ref().or_else(|| self.light.as_ref()?.shared())
     }
 
-    /// A handle on the record, made for it if there is none.
-    fn to_record(&self) -> Option<Arc<SpanInner>> {
-        let there = self.record().map(Arc::clone);
-        there.or_else(|| self.light.as_ref().map(Light::finished_record))
+    /// The record, made for it if there is none, even if the span was finished before.
+    #[inline]
+    fn any_record(&self) -> Option<&Arc<SpanInner>> {
+        self.record.as_ref().or_else(|| Some(self.light.as_ref()?.any_record()))
     }
 
     #[inline]
@@ -214,10 +214,7 @@ impl Span {
     /// What to hand on to others: children, and other processes.
     #[must_use]
     pub fn context(&self) -> SpanContext {
-        match self.record() {
-            Some(inner) => inner.context(),
-            None => self.to_record().map(|inner| inner.context()).unwrap_or_default(),
-        }
+        self.any_record().map(|inner| inner.context()).unwrap_or_default()
     }
 
     /// Whether the span is being recorded.
@@ -274,6 +271,7 @@ impl Span {
         if inner.state.ends_carefully() {
             return write::finish_carefully(inner, core, end, &[]);
         }
+        let end = inner.end(core, end);
         let mut body = inner.body.lock();
         // Reports come after the lock: a logger is foreign code, and may use this very span.
         if body.finished {
@@ -311,7 +309,7 @@ impl Span {
 
 impl Clone for Span {
     fn clone(&self) -> Self {
-        Self { record: self.to_record(), light: ManuallyDrop::new(None) }
+        Self { record: self.any_record().map(Arc::clone), light: ManuallyDrop::new(None) }
     }
 }
 

@@ -28,11 +28,10 @@ pub(crate) fn plain(core: &Arc<CoreRef>, name: impl Into<Cow<'static, str>>) -> 
     if active::is_any_active() || core.unusual {
         return built(core, name.into());
     }
-    core.count_started();
     let trace_id = TraceId::new(core.next_high(), id::random_id());
     match core.sampler.decide_by_id(trace_id).answer() {
         ById::No => match name.into() {
-            Cow::Borrowed(name) => Span::light(Light::new(Arc::clone(core), trace_id, name)),
+            Cow::Borrowed(name) => light(core, trace_id, name),
             name => root(core, trace_id, name, 0, Tags::None),
         },
         ById::Yes(tags) => root(core, trace_id, name.into(), SAMPLED, Tags::Short(tags)),
@@ -52,11 +51,16 @@ fn asked(core: &Arc<CoreRef>, trace_id: TraceId, name: Cow<'static, str>) -> Spa
     let mut given = GivenTags::default();
     let flags = flags_of(decide(core, trace_id, &name, &mut given));
     match name {
-        Cow::Borrowed(name) if flags == 0 => {
-            Span::light(Light::new(Arc::clone(core), trace_id, name))
-        }
+        Cow::Borrowed(name) if flags == 0 => light(core, trace_id, name),
         name => root(core, trace_id, name, flags, Tags::Given(&mut given)),
     }
+}
+
+/// The first span of a trace that is not recorded.
+#[inline]
+fn light(core: &Arc<CoreRef>, trace_id: TraceId, name: &'static str) -> Span {
+    core.count_started();
+    Span::light(Light::new(Arc::clone(core), trace_id, name))
 }
 
 /// The first span of a trace, with a record.
@@ -74,13 +78,13 @@ fn root(
         inner.begin_state(flags);
         inner.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
         let body = inner.body.get_mut();
-        body.finished = false;
         body.draft.name = name;
         if flags != 0 {
             body.draft.tag_count = tags.append_to(&mut body.draft.tags);
             inner.ids.encode_all();
             body.start_now(core);
         }
+        body.begin(core);
     }
     Span::recorded(record)
 }
@@ -125,7 +129,6 @@ fn flags_of(decision: Decision) -> u8 {
 /// Begins a trace, perhaps with the debug id and decision of a context that has no trace.
 #[inline]
 pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&WithoutTrace>) -> Begun {
-    // First, so that a sampler that panics leaves nothing of the record's last life to report.
     inner.begin_state(0);
     let low = core.next_id();
     inner.ids.set(TraceId::new(core.next_high(), low), SpanId::new(low), SpanId::NONE);
@@ -182,6 +185,8 @@ pub(super) fn recording(inner: &mut SpanInner, core: &Core) {
     let recording = inner.state.is_recording();
     let body = inner.body.get_mut();
     if !recording {
+        // Its trace may be forced yet, and what was taken over is no more than half of its ids.
+        inner.ids.forget_fields();
         body.draft.forget_tags();
         return;
     }

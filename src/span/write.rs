@@ -174,7 +174,13 @@ impl Span {
     }
 
     pub(super) fn log_with(&self, at: Option<i64>, fields: &[(&str, TagValue<'_>)]) -> &Self {
-        self.recording("log", |body, core| body.log(core, at, fields));
+        // Read without the lock, as a clock may be foreign code.
+        let core = self.recording_record().and_then(|inner| inner.core.as_ref());
+        let now = core.filter(|_| at.is_none()).map_or(0, |core| core.clock.monotonic_nanos());
+        self.recording("log", |body, core| {
+            let at = at.unwrap_or_else(|| body.wall(core, now));
+            body.log(core, at, fields);
+        });
         self
     }
 }
@@ -205,18 +211,16 @@ impl Body {
         true
     }
 
-    /// Logs that an item of baggage was set, or was not: whether it overrides another, is truncated,
-    /// is invalid.
+    /// Logs that an item of baggage was set, or was not, if the span was recorded `now`: whether it
+    /// overrides another, is truncated, is invalid.
     fn log_baggage(
         &mut self,
-        inner: &SpanInner,
         core: &Core,
+        now: Option<u64>,
         (key, value): (&str, &str),
         marks: [bool; 3],
     ) {
-        if !inner.state.is_recording() {
-            return;
-        }
+        let Some(now) = now else { return };
         let mut fields = [("", TagValue::Str("true")); 6];
         fields[0] = ("event", TagValue::Str("baggage"));
         fields[1] = ("key", TagValue::Str(key));
@@ -227,12 +231,11 @@ impl Body {
             fields[count].0 = name;
             count += 1;
         }
-        self.log(core, None, &fields[..count]);
+        self.log(core, self.wall(core, now), &fields[..count]);
     }
 
     /// Appends a log. Fields are never cut, as in Go; a span that gets too large is trimmed whole.
-    pub(super) fn log(&mut self, core: &Core, at: Option<i64>, fields: &[(&str, TagValue<'_>)]) {
-        let at = at.unwrap_or_else(|| self.wall(core, core.clock.monotonic_nanos()));
+    pub(super) fn log(&mut self, core: &Core, at: i64, fields: &[(&str, TagValue<'_>)]) {
         let before = self.draft.logs.len();
         self.append_log(at, fields);
         if core.max_logs_per_span > 0 {
@@ -264,6 +267,7 @@ pub(super) fn finish_carefully(
     logs: &[LogRecord<'_>],
 ) {
     late::finishing(inner, core);
+    let end = inner.end(core, end);
     let mut body = inner.body.lock();
     if body.finished {
         drop(body);
@@ -283,8 +287,9 @@ pub(super) fn finish_carefully(
 
 /// Sets a baggage item, as far as it may be.
 pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value: &str) {
-    // Asked without the lock: a manager may be foreign code.
+    // Asked without the lock: a manager may be foreign code, and so may a clock.
     let restriction = core.restriction(key);
+    let now = inner.state.is_recording().then(|| core.clock.monotonic_nanos());
     let mut body = inner.body.lock();
     if body.finished {
         drop(body);
@@ -294,7 +299,7 @@ pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value:
         core.baggage_limited.fetch_add(1, Ordering::Relaxed);
         core.baggage.denied.fetch_add(1, Ordering::Relaxed);
         let shown = cut(value, core.max_baggage_value_bytes);
-        return body.log_baggage(inner, core, (key, shown), [false, false, true]);
+        return body.log_baggage(core, now, (key, shown), [false, false, true]);
     }
     let kept = cut(value, restriction.max_value_length);
     let truncated = kept.len() < value.len();
@@ -308,7 +313,7 @@ pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value:
     body.baggage = Baggage::with(before.as_deref(), key, kept);
     body.draft.extras = true;
     inner.has_baggage.store(body.baggage.is_some(), Ordering::Release);
-    body.log_baggage(inner, core, (key, kept), [overrides, truncated, false]);
+    body.log_baggage(core, now, (key, kept), [overrides, truncated, false]);
 }
 
 /// The tag that forces or stops recording.
@@ -329,6 +334,8 @@ pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) 
     if force && core.throttler.is_some() && !may_force(inner, core) {
         return;
     }
+    // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
+    let now = if force { core.clock.monotonic_nanos().max(1) } else { 0 };
     let mut body = inner.body.lock();
     if body.finished {
         drop(body);
@@ -339,7 +346,6 @@ pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) 
         // Both bits: a trace that keeps the debug bit would still be kept downstream.
         return inner.state.remove(SAMPLED | DEBUG);
     }
-    let now = core.clock.monotonic_nanos();
     if matches!(body.start, Start::Unknown) {
         body.start_at(core, now);
     }

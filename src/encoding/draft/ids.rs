@@ -53,6 +53,12 @@ impl Ids {
         self.fields.trace.len = 0;
     }
 
+    /// Forgets what a child took over of its parent's fields: the one of its own id is missing.
+    #[inline]
+    pub(crate) fn forget_fields(&mut self) {
+        self.fields.trace.len = 0;
+    }
+
     /// Encodes what a child did not take over.
     #[inline(always)]
     pub(crate) fn encode(&mut self) {

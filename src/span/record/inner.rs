@@ -44,6 +44,17 @@ pub(crate) struct Body {
     pub(in crate::span) rare: Option<Box<Rare>>,
 }
 
+/// When a span ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    /// Now: the clock is not read yet.
+    Now,
+    /// At a monotonic count.
+    Read { count: u64 },
+    /// The caller said when, in nanoseconds since the Unix epoch.
+    Given { wall: i64 },
+}
+
 /// When a span began.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Start {
@@ -130,7 +141,7 @@ impl SpanInner {
         if !self.state.is_surely_sampled() {
             return self.finish_carefully();
         }
-        if !self.body.get_mut().finish(core, &self.ids, &self.state, None) {
+        if !self.body.get_mut().finish(core, &self.ids, &self.state, End::Now) {
             core.report_closed();
         }
     }
@@ -143,24 +154,43 @@ impl SpanInner {
             late::finishing(self, core);
         }
         self.body.get_mut().close_logs();
-        if !self.body.get_mut().finish(core, &self.ids, &self.state, None) {
+        if !self.body.get_mut().finish(core, &self.ids, &self.state, End::Now) {
             core.report_closed();
         }
     }
 
-    /// Finishes the span with the body locked. `end` is nanoseconds since the Unix epoch.
-    /// False if the tracer had been closed, which is to be reported when the lock is gone.
+    /// When the span ends: at the moment given, in nanoseconds since the Unix epoch, or now. Asked
+    /// without the lock, as the clock may be foreign code, and only where the answer is needed.
     #[inline]
-    pub(crate) fn finish_locked(&self, core: &CoreRef, body: &mut Body, end: Option<i64>) -> bool {
+    pub(crate) fn end(&self, core: &Core, given: Option<i64>) -> End {
+        match given {
+            Some(wall) => End::Given { wall },
+            None if self.state.is_sampled() => End::Read { count: core.clock.at_the_end() },
+            None => End::Now,
+        }
+    }
+
+    /// Finishes the span with the body locked. False if the tracer had been closed, which is to be
+    /// reported when the lock is gone.
+    #[inline]
+    pub(crate) fn finish_locked(&self, core: &CoreRef, body: &mut Body, end: End) -> bool {
         body.finish(core, &self.ids, &self.state, end)
     }
 }
 
 impl Body {
+    /// Makes it a span that has begun. Last, as a sampler, a clock or a generator of ids may panic
+    /// before: then there was no span, and dropping the record does not finish one.
+    #[inline]
+    pub(in crate::span) fn begin(&mut self, core: &CoreRef) {
+        core.count_started();
+        self.finished = false;
+    }
+
     /// Counts the span as finished, and writes it to the sink if it is sampled. False if that was
     /// closed.
     #[inline]
-    fn finish(&mut self, core: &CoreRef, ids: &Ids, state: &TraceState, end: Option<i64>) -> bool {
+    fn finish(&mut self, core: &CoreRef, ids: &Ids, state: &TraceState, end: End) -> bool {
         self.finished = true;
         let flags = state.flags();
         if flags & SAMPLED == 0 {
@@ -182,25 +212,34 @@ impl Body {
 
     /// Start and duration in nanoseconds. The duration is never negative.
     #[inline]
-    fn times(&self, core: &Core, state: &TraceState, end: Option<i64>) -> (i64, u64) {
-        if let (Start::Read { count, wall }, None) = (self.start, end) {
-            return (wall, core.clock.monotonic_nanos().saturating_sub(count));
+    fn times(&self, core: &Core, state: &TraceState, end: End) -> (i64, u64) {
+        match (self.start, end) {
+            (Start::Read { count, wall }, End::Now) => {
+                (wall, core.clock.at_the_end().saturating_sub(count))
+            }
+            (Start::Read { count, wall }, End::Read { count: end }) => {
+                (wall, end.saturating_sub(count))
+            }
+            _ => self.unusual_times(core, state, end),
         }
-        self.unusual_times(core, state, end)
     }
 
     #[cold]
-    fn unusual_times(&self, core: &Core, state: &TraceState, end: Option<i64>) -> (i64, u64) {
-        let now = || core.anchor.wall(core.clock.monotonic_nanos());
+    fn unusual_times(&self, core: &Core, state: &TraceState, end: End) -> (i64, u64) {
+        let end = match end {
+            End::Now => core.anchor.wall(core.clock.at_the_end()),
+            End::Read { count } => core.anchor.wall(count),
+            End::Given { wall } => wall,
+        };
         let start = match self.start {
             Start::Read { wall, .. } | Start::Given { wall } => wall,
             // What is known is when recording was forced.
             Start::Unknown => match state.forced_at() {
-                0 => now(),
+                0 => end,
                 forced => core.anchor.wall(forced),
             },
         };
-        (start, end.unwrap_or_else(now).saturating_sub(start).max(0).cast_unsigned())
+        (start, end.saturating_sub(start).max(0).cast_unsigned())
     }
 
     /// Lets the span begin now.

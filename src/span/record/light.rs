@@ -17,8 +17,16 @@ pub(in crate::span) struct Light {
     core: Arc<CoreRef>,
     trace_id: TraceId,
     name: &'static str,
-    /// What became of it; none if it was finished before anybody needed a record.
-    record: OnceLock<Option<Arc<SpanInner>>>,
+    /// What became of it, as soon as anything did.
+    record: OnceLock<Record>,
+}
+
+#[derive(Debug)]
+enum Record {
+    /// Somebody needed it while the span lived.
+    Live(Arc<SpanInner>),
+    /// The span was finished before, and can still be referred to, always as the same.
+    Finished(OnceLock<Arc<SpanInner>>),
 }
 
 impl Light {
@@ -34,17 +42,20 @@ impl Light {
     /// The record, if somebody needed one.
     #[inline]
     pub(in crate::span) fn shared(&self) -> Option<&Arc<SpanInner>> {
-        self.record.get()?.as_ref()
+        self.record.get().and_then(Record::live)
     }
 
     /// The record, made now if there is none; none if the span was finished before.
     pub(in crate::span) fn share(&self) -> Option<&Arc<SpanInner>> {
-        self.record.get_or_init(|| Some(self.make_record(false))).as_ref()
+        self.record.get_or_init(|| Record::Live(self.make_record(false))).live()
     }
 
-    /// A record for a span that was finished, so that it can still be referred to.
-    pub(in crate::span) fn finished_record(&self) -> Arc<SpanInner> {
-        self.make_record(true)
+    /// The record, made now if there is none, if need be for a span that was finished before.
+    pub(in crate::span) fn any_record(&self) -> &Arc<SpanInner> {
+        match self.record.get_or_init(|| Record::Live(self.make_record(false))) {
+            Record::Live(record) => record,
+            Record::Finished(record) => record.get_or_init(|| self.make_record(true)),
+        }
     }
 
     fn make_record(&self, finished: bool) -> Arc<SpanInner> {
@@ -63,7 +74,7 @@ impl Light {
     /// Finishes it if it has no record. False if it has, or was finished before.
     #[inline]
     pub(in crate::span) fn finish(&self) -> bool {
-        let first = self.record.set(None).is_ok();
+        let first = self.record.set(Record::Finished(OnceLock::new())).is_ok();
         if first {
             self.core.count_not_sampled();
         }
@@ -76,8 +87,16 @@ impl Drop for Light {
     fn drop(&mut self) {
         match self.record.take() {
             None => self.core.count_not_sampled(),
-            Some(None) => {}
-            Some(Some(record)) => end_shared(record),
+            Some(record) => end_shared(record),
+        }
+    }
+}
+
+impl Record {
+    fn live(&self) -> Option<&Arc<SpanInner>> {
+        match self {
+            Self::Live(record) => Some(record),
+            Self::Finished(_) => None,
         }
     }
 }
@@ -85,6 +104,12 @@ impl Drop for Light {
 /// Apart, so that the usual end stays small enough to be inlined.
 #[cold]
 #[inline(never)]
-fn end_shared(record: Arc<SpanInner>) {
-    pool::end(record);
+fn end_shared(record: Record) {
+    let record = match record {
+        Record::Live(record) => Some(record),
+        Record::Finished(record) => record.into_inner(),
+    };
+    if let Some(record) = record {
+        pool::end(record);
+    }
 }
