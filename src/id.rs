@@ -119,6 +119,15 @@ impl fmt::Display for SpanId {
 pub trait IdGenerator: fmt::Debug + Send + Sync {
     /// The next number. Zero is asked for again where it would name nothing.
     fn next(&self) -> u64;
+
+    /// The upper half of a new trace's id, where ids have 128 bits; the next number by default.
+    ///
+    /// # Source
+    ///
+    /// `HighTraceIDGenerator` in jaeger-client-go, `tracer_options.go`.
+    fn next_high(&self) -> u64 {
+        self.next()
+    }
 }
 
 thread_local! {

@@ -170,6 +170,19 @@ fn a_name_given_late_is_decided_about_where_late_binding_is_wanted() {
 }
 
 #[test]
+fn a_span_that_refers_to_itself_is_decided_about_as_the_first_of_its_trace() {
+    let strategies = OperationStrategies::new(0.0, 0.0).operation("GET /orders", 1.0);
+    let sampler = PerOperationSampler::new(&strategies).late_binding(true);
+    let (tracer, _closer, memory) = sampled_by(sampler);
+    let root = tracer.start_span("GET");
+    let child = tracer.span("child").child_of(&root).start();
+    let again = tracer.span("GET /orders").self_reference(&root).start();
+    assert!(again.is_sampled() && root.is_sampled() && child.is_sampled());
+    drop((child, root, again));
+    assert_eq!(memory.spans().len(), 3);
+}
+
+#[test]
 fn two_traces_on_the_same_records_do_not_remember_one_another() {
     let (tracer, _closer, memory) = sampled_by(by_tag());
     for turn in 0..100 {

@@ -89,7 +89,7 @@ impl Core {
         if !self.trace_id_128bit {
             return 0;
         }
-        self.ids.as_ref().map_or_else(id::random_63, |ids| ids.next())
+        self.ids.as_ref().map_or_else(id::random_63, |ids| ids.next_high())
     }
 
     /// What holds for a baggage item about to be set.

@@ -12,6 +12,7 @@ use super::pool;
 use super::state::{SAMPLED, TraceState};
 use crate::clock::Clock;
 use crate::encoding::{Draft, Finished, Ids, Timestamp, cut};
+use crate::id::SpanId;
 use crate::span::builder::Rare;
 use crate::span::context::{Baggage, SpanContext};
 use crate::span::core::{Core, CoreRef};
@@ -68,9 +69,10 @@ pub(crate) enum Start {
 }
 
 impl SpanInner {
-    /// Whether the trace began in this process with this very span.
+    /// Whether the trace began in this process with this very span, or another of the same id: one
+    /// that refers to itself shares the state and has no parent.
     pub(in crate::span) fn is_local_root(&self) -> bool {
-        self.own.is_none()
+        self.own.is_none() || self.ids.parent == SpanId::NONE
     }
 
     /// Begins a state of its own.

@@ -132,6 +132,10 @@ impl Ids {
         self.names_trace() && self.span != 0
     }
 
+    pub(crate) const fn is_of_trace_of(&self, other: &Self) -> bool {
+        self.trace_high == other.trace_high && self.trace_low == other.trace_low
+    }
+
     pub(crate) const fn names_trace(&self) -> bool {
         self.trace_high != 0 || self.trace_low != 0
     }

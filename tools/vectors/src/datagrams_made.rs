@@ -162,7 +162,8 @@ fn fields(of: &Value, key: &str, log: bool) -> Result<Option<Fields>, String> {
     Ok(Some(fields))
 }
 
-fn given(value: Given) -> Result<Option<OwnedTagValue>, String> {
+/// A value as our interface takes it; none if it is text that is not UTF-8.
+pub(crate) fn given(value: Given) -> Result<Option<OwnedTagValue>, String> {
     Ok(Some(match value {
         Given::Bool(truth) => OwnedTagValue::from(truth),
         Given::Whole(whole, _) => match (i64::try_from(whole), u64::try_from(whole)) {
@@ -180,7 +181,8 @@ fn given(value: Given) -> Result<Option<OwnedTagValue>, String> {
     }))
 }
 
-fn time(unix_nanos: i128) -> Result<SystemTime, String> {
+/// A moment given in nanoseconds since the Unix epoch.
+pub(crate) fn time(unix_nanos: i128) -> Result<SystemTime, String> {
     let nanos = u64::try_from(unix_nanos.unsigned_abs()).map(Duration::from_nanos);
     let nanos = nanos.map_err(|_| format!("{unix_nanos} ns is no time"))?;
     let epoch = SystemTime::UNIX_EPOCH;

@@ -64,6 +64,30 @@ pub(crate) enum Deviation {
     HttpEndpoint,
     /// Go takes the host and port of a sampling manager for a URL.
     ManagerHostPort,
+    /// Go loses logs that are made before a sampler has decided, but not tags.
+    EarlyLogsKept,
+    /// Go reports a span each time it is finished, and as it is at the end.
+    FinishedOnce,
+    /// Go ignores priorities but of one type of number.
+    AnyPriority,
+    /// Go leaves the debug bit when a priority of zero stops the sampling.
+    NoDebugWithoutSampling,
+    /// Go asks the sampler about spans of contexts that were made by hand, and about self-references.
+    FlagsStand,
+    /// Go's spans that join the trace of one context share its flags with it.
+    JoinedApart,
+    /// Go takes a self-reference to a context without ids.
+    SelfWithIds,
+    /// Go forgets the sampler's tags where a span starts with more than two.
+    SamplerTagsKept,
+    /// Go's span keeps what it had when a priority stopped its sampling at the start.
+    KeepsNothing,
+    /// Go's samplers see a tag's value before it becomes canonical.
+    TagsAsSent,
+    /// Go logs the whole value of baggage that may not be set.
+    DeniedValueCut,
+    /// Go takes restrictions in which something is missing.
+    RestrictionsListed,
     /// Go's Zipkin conversion sees values before they become canonical.
     CanonicalZipkin,
 }
@@ -107,6 +131,28 @@ impl Deviation {
             }
             Self::HttpEndpoint => ("endpoint", "a collector's URL is of http or https"),
             Self::ManagerHostPort => ("manager", "a sampling manager's host:port becomes a URL"),
+            Self::EarlyLogsKept => ("18.18", "logs made before the decision are kept, as tags are"),
+            Self::FinishedOnce => ("18.5", "a span is reported once, as it was when it finished"),
+            Self::AnyPriority => ("18.16", "any number is a priority, whatever its place"),
+            Self::NoDebugWithoutSampling => {
+                ("18.17", "a priority of zero clears the debug bit too")
+            }
+            Self::FlagsStand => {
+                ("18.26", "no sampler is asked about hand-made contexts and self-references")
+            }
+            Self::JoinedApart => ("18.22", "spans that join one remote context share no state"),
+            Self::SelfWithIds => ("18.3", "a self-reference to a context without ids is none"),
+            Self::SamplerTagsKept => {
+                ("start-tags", "the sampler's tags stay, however many a span starts with")
+            }
+            Self::KeepsNothing => {
+                ("start-stopped", "a span that is stopped at its start keeps nothing of it")
+            }
+            Self::TagsAsSent => ("tag-types", "samplers see a tag as it is sent: f32 as f64"),
+            Self::DeniedValueCut => ("denied", "a denied value is logged up to 2,048 bytes"),
+            Self::RestrictionsListed => {
+                ("restrictions", "an answer that is no list of keys and lengths is refused")
+            }
             Self::CanonicalZipkin => {
                 ("zipkin", "made from canonical bytes: 64-bit unsigned wrap, f32 widen, whole µs")
             }

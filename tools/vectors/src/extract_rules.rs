@@ -146,7 +146,7 @@ fn list(value: &str) -> Baggage {
 }
 
 /// Decodes a form's value; none if a percent sign is not followed by two hex digits.
-fn unescape(value: &str) -> Option<Vec<u8>> {
+pub(crate) fn unescape(value: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     while let Some((byte, after)) = rest.split_first() {
@@ -163,4 +163,15 @@ fn unescape(value: &str) -> Option<Vec<u8>> {
         }
     }
     Some(out)
+}
+
+/// Encodes a form's value.
+pub(crate) fn escape(value: &[u8]) -> String {
+    let one = |byte: &u8| match byte {
+        b' ' => String::from("+"),
+        b'-' | b'_' | b'.' | b'~' => String::from(char::from(*byte)),
+        byte if byte.is_ascii_alphanumeric() => String::from(char::from(*byte)),
+        byte => format!("%{byte:02X}"),
+    };
+    value.iter().map(one).collect()
 }

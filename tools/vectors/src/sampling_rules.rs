@@ -185,7 +185,8 @@ pub(crate) fn share(rate: f64) -> f64 {
     rate.clamp(0.0, 1.0)
 }
 
-fn sampled(rate: f64, id: u64) -> bool {
+/// Whether the trace of this id is within a share.
+pub(crate) fn sampled(rate: f64, id: u64) -> bool {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -264,6 +265,14 @@ impl PerOperation {
         let fresh = || Guaranteed::new(self.side, self.lower_bound, self.default_rate);
         let sampler = self.operations.entry(operation.to_owned()).or_insert_with(fresh);
         sampler.decide(id, now, reasons)
+    }
+
+    /// Takes note of an operation that nothing is decided about.
+    pub(crate) fn learn(&mut self, operation: &str) {
+        if self.operations.len() < self.max_operations && !self.operations.contains_key(operation) {
+            let fresh = Guaranteed::new(self.side, self.lower_bound, self.default_rate);
+            self.operations.insert(operation.to_owned(), fresh);
+        }
     }
 
     pub(crate) fn shown(&self) -> Shown {

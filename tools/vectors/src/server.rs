@@ -1,0 +1,58 @@
+//! A server on loopback that answers what a case says, and keeps what it was asked.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A web server that gives its answers one after the other, and then the status 500.
+#[derive(Debug)]
+pub(crate) struct Server {
+    host_port: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// One for a status and a body each.
+    pub(crate) fn start(answers: Vec<(u16, String)>) -> Result<Self, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+        let host_port = listener.local_addr().map_err(|error| error.to_string())?.to_string();
+        let server = Self { host_port, requests: Arc::default() };
+        let requests = Arc::clone(&server.requests);
+        #[expect(clippy::disallowed_methods, reason = "it ends with the process")]
+        std::thread::spawn(move || {
+            let mut answers = answers.into_iter();
+            for stream in listener.incoming().flatten() {
+                serve(stream, || answers.next(), &requests);
+            }
+        });
+        Ok(server)
+    }
+
+    pub(crate) fn host_port(&self) -> &str {
+        &self.host_port
+    }
+
+    /// The requests so far, as lines `GET path?query`.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn serve(
+    stream: TcpStream,
+    answer: impl FnOnce() -> Option<(u16, String)>,
+    requests: &Mutex<Vec<String>>,
+) {
+    let Ok(reader) = stream.try_clone() else { return };
+    let mut lines = BufReader::new(reader).lines().map_while(Result::ok);
+    let Some(first) = lines.next() else { return };
+    lines.find(String::is_empty);
+    let line = first.strip_suffix(" HTTP/1.1").unwrap_or(&first).to_owned();
+    requests.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    let (status, body) = answer().unwrap_or((500, String::new()));
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    // Who went away needs no answer.
+    let _ = (&stream).write_all(format!("{head}{body}").as_bytes());
+}
