@@ -1,0 +1,64 @@
+//! What the demos' descriptions tell a user to type, in a network where all usual ports are free.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use interop::demo::{self, Programs, Running};
+use interop::query::{self, Query};
+use interop::{command, gate};
+use serde_json::Value;
+
+#[test]
+fn the_demos_find_each_other_at_their_usual_ports() {
+    let found = gate::enter("usual ports", || Ok((Programs::build()?, env::current_exe())));
+    let Some((_, Ok(program))) = found else { return };
+    let alone = |program: &Path, args: &[&str]| {
+        let mut unshare = Command::new("unshare");
+        // With processes of its own, all of which end with the first.
+        unshare.args(["--map-root-user", "--net", "--pid", "--fork", "--kill-child"]);
+        unshare.args(["sh", "-c", "ip link set lo up && exec \"$@\""]);
+        unshare.arg("sh").arg(program).args(args);
+        command::output(&mut unshare, PATIENCE)
+    };
+    if let Err(why) = alone(Path::new("true"), &[]) {
+        gate::say(&format!("skipped: usual ports: no network of its own: {why}"));
+        return;
+    }
+    let test = "services_that_are_told_nothing_make_one_trace";
+    let told = alone(&program, &["--ignored", "--exact", "--nocapture", test]).unwrap();
+    assert!(told.contains("1 passed"), "{told}");
+}
+
+#[test]
+#[ignore = "takes the usual ports, so it is run in a network of its own"]
+fn services_that_are_told_nothing_make_one_trace() {
+    let Programs { hotrod, nethttp, .. } = Programs::build().unwrap();
+    // The frontend has the agent that the others send to.
+    let services = ["frontend", "customer", "driver", "route"].map(|service| {
+        let mut running = Running::start(&hotrod, &[service]).unwrap();
+        running.says("Ctrl-C stops it.").unwrap();
+        running
+    });
+    let ride = query::get("http://localhost:8080/dispatch?customer=392", &[]).unwrap();
+    let ride: Value = serde_json::from_str(&ride.body).unwrap();
+    let agent = Query::new("localhost:16686");
+    let until = Instant::now() + PATIENCE;
+    let spans = agent.wait(ride["TraceID"].as_str().unwrap(), 51, until).unwrap();
+    assert_eq!(spans.len(), 51);
+
+    let mut nethttp = Command::new(nethttp);
+    let printed = command::output(nethttp.args(["--agent", "localhost:6831"]), PATIENCE).unwrap();
+    let trace = printed.lines().find_map(|line| line.strip_prefix("Trace: ")).unwrap();
+    assert_eq!(agent.wait(trace, 6, until).unwrap().len(), 6, "{printed}");
+
+    let [frontend, others @ ..] = services;
+    let mut sent = Vec::new();
+    for service in others.into_iter().chain([frontend]) {
+        sent.extend(demo::sent(&service.end().unwrap()));
+    }
+    assert_eq!(sent.iter().map(|(_, spans)| spans).sum::<u64>(), 51, "{sent:?}");
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
