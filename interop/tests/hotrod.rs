@@ -8,7 +8,8 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn a_ride_is_one_trace_over_six_services_in_jaeger() {
-    let Some((backend, hotrod)) = found("hotrod to Jaeger", Kind::JaegerV1) else { return };
+    let Some((_turn, backend, hotrod)) = found("hotrod to Jaeger", Kind::JaegerV1) else { return };
     let ui = format!("http://{}/", backend.address("query"));
     let mut all = all(&hotrod, &["--agent", backend.address("compact"), "-j", &ui]);
     let frontend = all.says("frontend: ").unwrap();
@@ -65,7 +66,7 @@ fn a_ride_is_one_trace_over_six_services_in_jaeger() {
 
 #[test]
 fn services_in_processes_of_their_own_make_one_trace() {
-    let Some((backend, hotrod)) = found("hotrod in parts", Kind::JaegerV1) else { return };
+    let Some((_turn, backend, hotrod)) = found("hotrod in parts", Kind::JaegerV1) else { return };
     let agent = ["--agent", backend.address("compact")];
     let start = |args: &[&str]| Running::start(&hotrod, &[args, &agent].concat()).unwrap();
     let mut parts = ["customer", "driver", "route"].map(|service| {
@@ -109,7 +110,7 @@ fn services_in_processes_of_their_own_make_one_trace() {
 
 #[test]
 fn a_ride_is_one_trace_over_six_services_in_zipkin() {
-    let Some((backend, hotrod)) = found("hotrod to Zipkin", Kind::Zipkin) else { return };
+    let Some((_turn, backend, hotrod)) = found("hotrod to Zipkin", Kind::Zipkin) else { return };
     let address = backend.address("zipkin");
     let zipkin = Zipkin::new(address);
     for path in ["", "/api/v1/spans", "/api/v2/spans"] {
@@ -134,8 +135,12 @@ fn a_ride_is_one_trace_over_six_services_in_zipkin() {
     }
 }
 
-fn found(test: &str, kind: Kind) -> Option<(Backend, std::path::PathBuf)> {
-    gate::enter(test, || Ok((Backend::start(kind)?, Programs::build()?.hotrod)))
+/// A server and the program, for one test at a time: drivers have a second, which is too short while
+/// a server starts beside it.
+fn found(test: &str, kind: Kind) -> Option<(MutexGuard<'static, ()>, Backend, PathBuf)> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    gate::enter(test, || Ok((turn, Backend::start(kind)?, Programs::build()?.hotrod)))
 }
 
 /// All services in one process on free ports, once they listen.

@@ -1,5 +1,7 @@
 //! What the demos' descriptions tell a user to type, in a network where all usual ports are free.
 
+#![expect(clippy::disallowed_methods, reason = "tests read clocks")]
+
 use std::env;
 use std::path::Path;
 use std::process::Command;
