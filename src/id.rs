@@ -157,6 +157,12 @@ pub(crate) fn random_63() -> u64 {
     id >> 1
 }
 
+/// Lets this thread's generator begin anew. A process that was forked goes on where its parent was,
+/// and its siblings do so too, with the same ids.
+pub(crate) fn reseed() {
+    let _ = STATE.try_with(|state| state.set(0));
+}
+
 /// From the operating system itself: the crate's generator of a thread is gone before spans that are
 /// dropped with a thread's values, and asking for it then ends the process.
 #[cold]
@@ -241,6 +247,7 @@ pub(crate) fn hex_unpadded(value: u8) -> ([u8; 2], usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Tracer;
 
     #[test]
     fn hex_agrees_with_the_formatter() {
@@ -264,6 +271,17 @@ mod tests {
                 assert_eq!(read_hex_16(&digits), read, "{byte:#x} at {at}");
             }
         }
+    }
+
+    #[test]
+    fn processes_forked_from_one_draw_other_ids_once_they_have_a_tracer_each() {
+        let ids = [(); 3].map(|()| {
+            // As after a fork, every time.
+            STATE.set(42);
+            let (tracer, _closer) = Tracer::builder("s").null_reporter().build().unwrap();
+            tracer.start_span("op").context().span_id()
+        });
+        assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
     }
 
     #[test]

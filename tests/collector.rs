@@ -441,3 +441,15 @@ fn the_ledger_is_exact_whatever_the_collector_does() {
     let taken: BTreeSet<_> = taken.lock().unwrap().iter().cloned().collect();
     assert_eq!(taken.len() as u64, sent, "what was taken is what was counted as sent");
 }
+
+#[test]
+fn a_body_and_a_packet_without_a_limit_are_possible() {
+    let server = Server::start(|_, _| status(202));
+    let config = HttpConfig { max_body_bytes: usize::MAX, ..HttpConfig::new(server.url()) };
+    let (tracer, closer) = builder().max_packet_size(usize::MAX).collector(config).build().unwrap();
+    finish_spans(&tracer, 2_000);
+    assert!(tracer.flush(SOON).complete);
+    finish_spans(&tracer, 10);
+    assert_eq!(outcome(&closer.close(SOON)), (2_010, [0; 4]));
+    assert_eq!(names(&server, binary::body_names).len(), 2_010);
+}

@@ -353,3 +353,39 @@ fn a_span_may_be_the_first_of_a_thread_that_is_being_torn_down() {
     .unwrap();
     assert_eq!(only(&memory).name, "at the end");
 }
+
+#[test]
+fn spans_that_end_with_their_thread_are_told_whatever_else_is_gone_by_then() {
+    struct Holds(Vec<Span>, Tracer);
+
+    impl Drop for Holds {
+        fn drop(&mut self) {
+            self.0.clear();
+            let span = self.1.start_span("at the end");
+            let _scope = span.activate();
+            self.1.start_span("below").set_tag("k", 1);
+        }
+    }
+
+    thread_local! {
+        static FIRST: RefCell<Option<Holds>> = const { RefCell::new(None) };
+        static LAST: RefCell<Option<Holds>> = const { RefCell::new(None) };
+    }
+
+    let memory = InMemoryReporter::new();
+    let (tracer, _closer) = builder().in_memory(&memory).build().unwrap();
+    let some = |count: usize| (0..count).map(|_| tracer.start_span("held")).collect::<Vec<_>>();
+    let (first, last, used) = (some(100), some(100), some(200));
+    let holds = [first, last].map(|spans| Holds(spans, tracer.clone()));
+    thread::spawn(move || {
+        let [first, last] = holds;
+        FIRST.set(Some(first));
+        drop(used);
+        let span = last.1.start_span("active for ever");
+        std::mem::forget(span.activate());
+        LAST.set(Some(last));
+    })
+    .join()
+    .unwrap();
+    assert_eq!((memory.len(), tracer.stats().open), (405, 0));
+}

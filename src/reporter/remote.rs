@@ -57,7 +57,9 @@ impl Remote {
     /// Makes the buffers and a worker for them.
     pub(crate) fn prepare(options: RemoteOptions) -> (Arc<Shards>, Unstarted) {
         let first = options.outlets.first().and_then(Outlet::max_bytes);
-        let max_bytes = options.max_packet_bytes.min(first.unwrap_or(MAX_PACKET_BYTES));
+        // What goes elsewhere than into datagrams is collected in buffers of their size all the same.
+        let largest = options.max_packet_bytes.min(MAX_PACKET_BYTES);
+        let max_bytes = largest.min(first.unwrap_or(MAX_PACKET_BYTES));
         let whole = options.outlets.iter().map(Outlet::largest_span).max().unwrap_or_default();
         // Small datagrams hold fewer spans, so that there have to be more of them.
         let a_datagram = (SPANS_PER_DATAGRAM * max_bytes / MAX_PACKET_BYTES).max(1);

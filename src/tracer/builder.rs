@@ -254,6 +254,9 @@ impl TracerBuilder {
 
     /// Builds the tracer, and the closer that ends it.
     ///
+    /// A process that was forked has none of its parent's threads, and so needs a tracer of its own,
+    /// which does not draw the ids that its siblings' draw.
+    ///
     /// # Errors
     ///
     /// [`ConfigError`] names the option, the value and what is allowed: an empty service name, an
@@ -272,6 +275,7 @@ impl TracerBuilder {
         }
         let format =
             self.format.unwrap_or_else(|| Box::new(JaegerFormat::new(self.headers.clone())));
+        id::reseed();
         let own_id = self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next());
         let uuid = process::client_uuid(&self.tags, own_id);
         let process =

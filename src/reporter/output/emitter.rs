@@ -128,7 +128,7 @@ impl Emitter {
         let mut spans = std::mem::take(&mut self.held);
         let count = std::mem::take(&mut self.held_spans);
         self.send_split(books, &spans, count);
-        if spans.capacity() <= 2 * self.max_bytes {
+        if spans.capacity() <= self.max_bytes.saturating_mul(2) {
             spans.clear();
             self.held = spans;
         }
