@@ -29,13 +29,34 @@ pub(in crate::span) fn is_any_active() -> bool {
 
 /// Keeps a span active on this thread; what was active before is so again when it is dropped.
 ///
-/// Scopes may be dropped in any order. One cannot leave its thread, and must not be held across an
-/// `.await`: a task that holds one is not `Send`, so that spawning it does not compile.
+/// Scopes may be dropped in any order. One cannot leave its thread:
 ///
 /// ```compile_fail
 /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build().unwrap();
 /// let scope = tracer.start_span("op").activate();
 /// std::thread::spawn(move || drop(scope)); // a scope is not `Send`
+/// ```
+///
+/// It must not be held across an `.await`, or other tasks of the thread see its span as theirs. A
+/// task that holds one is not `Send`, so that spawning it does not compile:
+///
+/// ```compile_fail
+/// # async fn work() {}
+/// # fn f(tracer: jaeger_client::Tracer) {
+/// tokio::spawn(async move {
+///     let scope = tracer.start_span("op").activate();
+///     work().await; // use `work().in_span(span)`
+/// });
+/// # }
+/// ```
+///
+/// Tasks that stay on their thread, as those of `block_on` and of a `LocalSet`, are compiled. Clippy
+/// finds them with these lines in `clippy.toml`:
+///
+/// ```toml
+/// await-holding-invalid-types = [
+///     { path = "jaeger_client::Scope", reason = "other tasks would see its span; use `in_span`" },
+/// ]
 /// ```
 #[derive(Debug)]
 #[must_use = "the span is active only as long as the scope lives"]

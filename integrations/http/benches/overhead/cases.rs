@@ -35,7 +35,7 @@ pub(crate) const CASES: &[Case] = &[
         name: BARE,
         ceiling: 0,
         sampled: true,
-        client: |_| Client::Bare(Bare::builder(TokioExecutor::new()).build_http()),
+        client: |_| Client::Bare(Box::new(Bare::builder(TokioExecutor::new()).build_http())),
     },
     Case {
         name: "`HttpPool`, no trace",
@@ -74,7 +74,7 @@ fn traced(tracer: &Tracer, mode: TraceMode) -> Client {
 }
 
 enum Client {
-    Bare(Bare<HttpConnector, Empty<Bytes>>),
+    Bare(Box<Bare<HttpConnector, Empty<Bytes>>>),
     Pool(HttpPool),
     Traced(TracedClient),
 }
