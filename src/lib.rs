@@ -27,6 +27,7 @@
 //! - [`sampler`], [`propagation`], [`transport`] have the kinds there are, and the traits for more.
 //! - [`control`] has what an agent may tell besides: restrictions of baggage, credit for
 //!   debugging.
+//! - [`metrics`] tells what a tracer counts to an application's metrics system.
 //! - [`encoding`] reads and writes spans as bytes, for agents and tests.
 //! - [`InMemoryReporter`] keeps spans for an application's tests.
 //!
@@ -35,6 +36,7 @@
 
 pub mod control;
 pub mod encoding;
+pub mod metrics;
 pub mod propagation;
 pub mod sampler;
 pub mod transport;

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{
     ConstSampler, OperationStrategies, PerOperationSampler, PrioritySampler, RateLimitingSampler,
     TagMatchingSampler,
@@ -49,6 +50,17 @@ fn a_child_with_tags_and_a_log_allocates_nothing() {
             let span = tracer.span("op").child_of(parent).start();
             three_tags(&span);
             span.log(&[("event", "cache miss".into()), ("key", 42.into())]);
+        });
+        assert_eq!(count, 0);
+    }
+}
+
+#[test]
+fn a_span_that_serves_allocates_nothing() {
+    for reporter in REPORTERS {
+        let count = allocations(reporter, true, |tracer, parent| {
+            let serving = tracer.span("op").child_of(parent).tag("http.method", "GET");
+            drop(serving.tag("span.kind", "server").start());
         });
         assert_eq!(count, 0);
     }
@@ -168,9 +180,13 @@ fn what_allocates_is_counted() {
     assert_eq!(count, BURSTS * OPERATIONS);
 }
 
-/// Where finished spans go: nowhere, and through buffers, queue and thread to a transport.
-const REPORTERS: [fn(TracerBuilder) -> TracerBuilder; 2] =
-    [|builder| builder.null_reporter(), |builder| builder.transport(Discard)];
+/// Where finished spans go: nowhere, and through buffers, queue and thread to a transport, the last
+/// time with metrics.
+const REPORTERS: [fn(TracerBuilder) -> TracerBuilder; 3] = [
+    |builder| builder.null_reporter(),
+    |builder| builder.transport(Discard),
+    |builder| builder.transport(Discard).metrics(InMemoryMetrics::new()),
+];
 
 const WARM_UPS: u64 = 2;
 const BURSTS: u64 = 5;

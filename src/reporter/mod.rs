@@ -16,6 +16,6 @@ pub use self::memory::{FinishedSpan, InMemoryReporter};
 pub(crate) use self::null::NullSink;
 pub(crate) use self::output::OutputContext;
 pub use self::output::{Output, Reporter};
-pub(crate) use self::remote::{MAX_WAIT, Remote, RemoteOptions, timed};
+pub(crate) use self::remote::{MAX_WAIT, Remote, RemoteOptions, Unstarted, timed};
 #[cfg(feature = "tokio")]
 pub(crate) use self::worker::wait_aside;

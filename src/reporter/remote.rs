@@ -12,6 +12,7 @@ use super::worker::{Control, Worker};
 use crate::clock;
 use crate::error::ConfigError;
 use crate::ledger::Shards;
+use crate::metrics::Publisher;
 use crate::span::core::Core;
 use crate::stats::ReporterStats;
 use crate::transport::{Hurry, MAX_PACKET_BYTES};
@@ -113,9 +114,13 @@ impl Remote {
 
 impl Unstarted {
     /// Starts the worker's thread.
-    pub(crate) fn start(self, core: Arc<Core>) -> Result<Remote, ConfigError> {
+    pub(crate) fn start(
+        self,
+        core: Arc<Core>,
+        metrics: Option<Arc<Publisher>>,
+    ) -> Result<Remote, ConfigError> {
         let worker = self.worker.life();
-        self.worker.spawn(core)?;
+        self.worker.spawn(core, metrics)?;
         let Self { control, ledgers, hurry, .. } = self;
         Ok(Remote { control, ledgers, hurry, worker })
     }

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::diag::Cause;
 use crate::error::ConfigError;
 use crate::ledger::{Buffer, Shards};
+use crate::metrics::Publisher;
 use crate::span::core::Core;
 use crate::stats::Dropped;
 use crate::transport::MAX_PACKET_BYTES;
@@ -48,6 +49,8 @@ pub(crate) struct Worker {
     requests: Receiver<Control>,
     /// The losses that were reported.
     reported: Dropped,
+    /// Told after each interval, flush and close.
+    metrics: Option<Arc<Publisher>>,
 }
 
 impl fmt::Debug for Worker {
@@ -72,6 +75,7 @@ impl Worker {
             spare,
             requests,
             reported: Dropped::default(),
+            metrics: None,
             life: Arc::default(),
         }
     }
@@ -81,7 +85,12 @@ impl Worker {
         Arc::downgrade(&self.life)
     }
 
-    pub(crate) fn spawn(mut self, core: Arc<Core>) -> Result<(), ConfigError> {
+    pub(crate) fn spawn(
+        mut self,
+        core: Arc<Core>,
+        metrics: Option<Arc<Publisher>>,
+    ) -> Result<(), ConfigError> {
+        self.metrics = metrics;
         let run = move || self.run(&core);
         start_thread("jaeger-client-reporter", run).map_err(|source| ConfigError::Thread { source })
     }
@@ -146,6 +155,9 @@ impl Worker {
         }
         if close {
             self.report_losses(core);
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.publish();
         }
     }
 

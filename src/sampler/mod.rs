@@ -31,8 +31,8 @@ pub use self::ask::DecisionById;
 use self::ask::SamplerTags;
 pub(crate) use self::ask::{ById, GivenTags, Host, SAMPLER_TAGS};
 pub use self::ask::{
-    Decision, Fetch, FetchOutcome, ManualSpan, NewSpan, OperationRule, RemoteStatus, Rule,
-    SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, SamplerHost, SamplerStatus,
+    Decision, Fetch, FetchOutcome, ManualSpan, NewSpan, OperationRule, RemoteCounts, RemoteStatus,
+    Rule, SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, SamplerHost, SamplerStatus,
 };
 pub use self::constant::ConstSampler;
 pub use self::lower_bound::GuaranteedThroughputSampler;
@@ -122,6 +122,12 @@ pub trait Sampler: fmt::Debug + Send + Sync {
         SamplerStatus::new(Rule::Other { description: format!("{self:?}") })
     }
 
+    /// How often it asked for its rule, for metrics, which read it again and again; the numbers of
+    /// [`status`](Self::status) without a copy of the rule. Zero by default.
+    fn remote_counts(&self) -> RemoteCounts {
+        RemoteCounts::default()
+    }
+
     /// Begins what it does aside, such as asking a server. Called when a tracer is built with it,
     /// before the first span, and once more for each further tracer that shares it.
     ///
@@ -171,6 +177,10 @@ macro_rules! forward {
 
             fn status(&self) -> SamplerStatus {
                 (**self).status()
+            }
+
+            fn remote_counts(&self) -> RemoteCounts {
+                (**self).remote_counts()
             }
 
             fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {

@@ -1,6 +1,6 @@
 //! Several samplers in order, of which the first that samples decides.
 
-use super::{Decision, NewSpan, Rule, Sampler, SamplerHost, SamplerStatus};
+use super::{Decision, NewSpan, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 
@@ -108,6 +108,11 @@ impl Sampler for PrioritySampler {
         let remote = statuses.iter().find_map(|status| status.remote.clone());
         let rules = statuses.into_iter().map(|status| status.rule).collect();
         SamplerStatus { remote, ..SamplerStatus::new(Rule::Priority { rules }) }
+    }
+
+    fn remote_counts(&self) -> RemoteCounts {
+        let counts = self.delegates.iter().map(|delegate| delegate.sampler.remote_counts());
+        counts.fold(RemoteCounts::default(), |sum, counts| sum + counts)
     }
 
     fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::context::SpanContext;
 use super::core::{Core, CoreRef};
 use super::record::{DEBUG, LogRing, SpanInner, Start};
-use super::start;
+use super::start::{self, Begun};
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{Span, TagValue, active, late, record};
 use crate::clock::unix_nanos;
@@ -346,7 +346,7 @@ impl<'a> SpanBuilder<'a> {
     /// Starts the span.
     #[inline(always)]
     pub fn start(mut self) -> Span {
-        if self.rare || self.core.careful {
+        if self.rare || self.core.looks_closer {
             return self.start_rarely();
         }
         if self.candidate == Candidate::None && !self.ignore_active {
@@ -355,13 +355,9 @@ impl<'a> SpanBuilder<'a> {
         let Self { core, mut record, joins, .. } = self;
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
-            if joins {
-                start::child(inner, core);
-            } else {
-                start::trace(inner, core, None);
-            }
-            start::recording(inner, core);
-            inner.body.get_mut().begin(core);
+            let begun =
+                if joins { start::child(inner, core) } else { start::trace(inner, core, None) };
+            start::begin(inner, core, core.started(begun));
         }
         Span::recorded(record)
     }
@@ -379,7 +375,7 @@ impl<'a> SpanBuilder<'a> {
         let Self { core, mut record, joins, .. } = self;
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
-            {
+            let (begun, sampled) = {
                 let beginning = Beginning::of(inner);
                 let inner = &mut *beginning.0;
                 let begun = match rare.itself {
@@ -401,9 +397,16 @@ impl<'a> SpanBuilder<'a> {
                 if let Some(value) = rare.priority {
                     set_priority(inner, core, value);
                 }
+                let sampled = inner.state.sampled();
+                // Before its tags are forgotten.
+                if core.counts_first && begun == Begun::Joined && start::is_first_in_process(inner)
+                {
+                    core.count_first(sampled);
+                }
                 start::recording(inner, core);
-            }
-            inner.body.get_mut().begin(core);
+                (begun, sampled)
+            };
+            inner.body.get_mut().begin(core.started(begun), sampled);
         }
         Span::recorded(record)
     }

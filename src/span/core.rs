@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::start::Begun;
 use crate::clock::{Anchor, TracerClock};
 use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler};
 use crate::diag::{Cause, Diagnostics};
@@ -46,6 +47,10 @@ pub(crate) struct Core {
     pub(crate) asks_by_id: bool,
     /// Whether spans go the careful way: others are to be told or asked about what is done to them.
     pub(crate) careful: bool,
+    /// Whether spans of builders are started with a closer look: the careful way, or for metrics.
+    pub(crate) looks_closer: bool,
+    /// Whether spans that are the first of this process are counted, which only metrics need.
+    pub(crate) counts_first: bool,
     /// Whether starting a span takes more than it usually does.
     pub(crate) unusual: bool,
     pub(crate) sink: Sink,
@@ -126,17 +131,18 @@ impl Core {
 
     /// The ledger, in which the sums hold: what is over is read before what was begun, so that no
     /// span is finished that was not started.
-    pub(crate) fn stats(&self, refs: &CoreRefs) -> Stats {
+    pub(crate) fn stats(&self, lanes: &Lanes) -> Stats {
         let mut stats = Stats {
             misused: self.misused.load(Ordering::Relaxed),
             baggage_limited: self.baggage_limited.load(Ordering::Relaxed),
             decoding_errors: self.decoding_errors.load(Ordering::Relaxed),
-            not_sampled: refs.sum(|counts| &counts.not_sampled),
+            not_sampled: lanes.sum(|lane| &lane.not_sampled),
             ..Stats::default()
         };
         self.sink.read(&mut stats);
         stats.finished = stats.not_sampled + stats.sent + stats.dropped.total() + stats.queued;
-        stats.started = refs.sum(|counts| &counts.started);
+        stats.started = lanes.sum_apart(|lane| &lane.began).total()
+            + lanes.sum_apart(|lane| &lane.joined).total();
         stats.open = stats.started.saturating_sub(stats.finished);
         stats
     }
@@ -156,8 +162,45 @@ fn given_id(ids: &dyn IdGenerator) -> u64 {
 #[repr(align(128))]
 pub(crate) struct CoreRef {
     core: Arc<Core>,
-    started: AtomicU64,
     not_sampled: AtomicU64,
+    /// Spans started, apart by how they came into a trace and whether that is sampled. Each is
+    /// counted once, where both are known, so that telling them apart costs nothing.
+    began: Counts,
+    joined: Counts,
+    /// Of `joined`, those that are the first of their process; counted for metrics alone.
+    first: Counts,
+    /// Of the finished spans, those whose decision was still put off.
+    undecided: Counts,
+}
+
+/// Spans counted apart by whether they are sampled.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    yes: AtomicU64,
+    no: AtomicU64,
+    delayed: AtomicU64,
+}
+
+/// Whether a span is sampled, as far as that is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sampled {
+    Yes,
+    No,
+    /// The sampler has put it off.
+    Delayed,
+}
+
+impl Counts {
+    /// Counts one.
+    #[inline(always)]
+    pub(super) fn add(&self, sampled: Sampled) {
+        let counter = match sampled {
+            Sampled::Yes => &self.yes,
+            Sampled::No => &self.no,
+            Sampled::Delayed => &self.delayed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl CoreRef {
@@ -165,9 +208,24 @@ impl CoreRef {
         Arc::ptr_eq(&self.core, &other.core)
     }
 
-    #[inline]
-    pub(crate) fn count_started(&self) {
-        self.started.fetch_add(1, Ordering::Relaxed);
+    /// Where spans are counted that came into a trace like this.
+    #[inline(always)]
+    pub(super) fn started(&self, begun: Begun) -> &Counts {
+        match begun {
+            Begun::Trace => &self.began,
+            Begun::Joined => &self.joined,
+        }
+    }
+
+    /// Counts a span that joined as the first of its process. It is counted as started besides.
+    pub(super) fn count_first(&self, sampled: Sampled) {
+        self.first.add(sampled);
+    }
+
+    /// Counts a span that is about to be finished without a decision, by what becomes of it.
+    pub(super) fn count_undecided(&self, sampled: bool) {
+        let sampled = if sampled { Sampled::Yes } else { Sampled::No };
+        self.undecided.add(sampled);
     }
 
     #[inline]
@@ -193,8 +251,12 @@ const LANES: usize = 64;
 pub(crate) struct CoreRefs {
     /// Of a size that is known, so that finding one takes no check.
     of_lane: [Arc<CoreRef>; LANES],
-    refs: Box<[Arc<CoreRef>]>,
+    lanes: Lanes,
 }
+
+/// All ways to a core, for those who read what was counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Lanes(Arc<[Arc<CoreRef>]>);
 
 impl CoreRefs {
     /// `count` of them, at most as many as there are lanes.
@@ -202,13 +264,16 @@ impl CoreRefs {
         let one = |_| {
             Arc::new(CoreRef {
                 core: Arc::clone(core),
-                started: AtomicU64::new(0),
                 not_sampled: AtomicU64::new(0),
+                began: Counts::default(),
+                joined: Counts::default(),
+                first: Counts::default(),
+                undecided: Counts::default(),
             })
         };
-        let refs: Box<[_]> = (0..count.clamp(1, LANES)).map(one).collect();
+        let refs: Arc<[_]> = (0..count.clamp(1, LANES)).map(one).collect();
         let of_lane = std::array::from_fn(|lane| Arc::clone(&refs[lane % refs.len()]));
-        Self { of_lane, refs }
+        Self { of_lane, lanes: Lanes(refs) }
     }
 
     /// The one of the calling thread's lane.
@@ -217,8 +282,67 @@ impl CoreRefs {
         &self.of_lane[lane & (LANES - 1)]
     }
 
+    pub(crate) fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+}
+
+/// Numbers of spans, apart by whether they are sampled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BySampled {
+    pub(crate) yes: u64,
+    pub(crate) no: u64,
+    pub(crate) delayed: u64,
+}
+
+impl BySampled {
+    fn total(self) -> u64 {
+        self.yes + self.no + self.delayed
+    }
+}
+
+/// What the ledger does not tell apart, and metrics do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SpanCounts {
+    /// Traces begun.
+    pub(crate) traces: BySampled,
+    /// Spans that joined a trace as the first of this process; counted for metrics alone.
+    pub(crate) joined: BySampled,
+    pub(crate) started: BySampled,
+    pub(crate) finished: BySampled,
+}
+
+impl Lanes {
     fn sum(&self, counter: impl Fn(&CoreRef) -> &AtomicU64) -> u64 {
-        self.refs.iter().map(|counts| counter(counts).load(Ordering::Acquire)).sum()
+        self.0.iter().map(|lane| counter(lane).load(Ordering::Acquire)).sum()
+    }
+
+    fn sum_apart(&self, counts: impl Fn(&CoreRef) -> &Counts) -> BySampled {
+        BySampled {
+            yes: self.sum(|lane| &counts(lane).yes),
+            no: self.sum(|lane| &counts(lane).no),
+            delayed: self.sum(|lane| &counts(lane).delayed),
+        }
+    }
+
+    /// Spans apart by whether they are sampled, with `stats` read just before. A span that was
+    /// finished undecided is counted as such before it is counted as finished, and read after it, so
+    /// that no span is taken for decided.
+    pub(crate) fn span_counts(&self, stats: &Stats) -> SpanCounts {
+        let undecided = self.sum_apart(|lane| &lane.undecided);
+        let finished = BySampled {
+            yes: (stats.finished - stats.not_sampled).saturating_sub(undecided.yes),
+            no: stats.not_sampled.saturating_sub(undecided.no),
+            delayed: undecided.yes + undecided.no,
+        };
+        let traces = self.sum_apart(|lane| &lane.began);
+        let joined = self.sum_apart(|lane| &lane.joined);
+        let started = BySampled {
+            yes: traces.yes + joined.yes,
+            no: traces.no + joined.no,
+            delayed: traces.delayed + joined.delayed,
+        };
+        SpanCounts { traces, joined: self.sum_apart(|lane| &lane.first), started, finished }
     }
 }
 

@@ -277,7 +277,7 @@ impl Span {
         if body.finished {
             drop(body);
             misused(core, "finish");
-        } else if !inner.finish_locked(core, &mut body, end) {
+        } else if !inner.finish_locked(core, &mut body, &inner.state, end) {
             drop(body);
             core.report_closed();
         }

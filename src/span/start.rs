@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::builder::WithoutTrace;
 use super::context::SpanContext;
-use super::core::{Core, CoreRef};
+use super::core::{Core, CoreRef, Counts, Sampled};
 use super::record::{self, DEBUG, FIREHOSE, Light, SAMPLED, SpanInner, Start};
 use super::{Span, TagValue, active};
-use crate::encoding::{Scratch, ShortTags};
+use crate::encoding::{List, Scratch, ShortTags, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
 use crate::sampler::{ById, Decision, GivenTags, NewSpan, SAMPLER_TAGS};
 
@@ -59,7 +59,7 @@ fn asked(core: &Arc<CoreRef>, trace_id: TraceId, name: Cow<'static, str>) -> Spa
 /// The first span of a trace that is not recorded.
 #[inline]
 fn light(core: &Arc<CoreRef>, trace_id: TraceId, name: &'static str) -> Span {
-    core.count_started();
+    core.started(Begun::Trace).add(Sampled::No);
     Span::light(Light::new(Arc::clone(core), trace_id, name))
 }
 
@@ -79,12 +79,15 @@ fn root(
         inner.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
         let body = inner.body.get_mut();
         body.draft.name = name;
-        if flags != 0 {
+        let counts = core.started(Begun::Trace);
+        if flags == 0 {
+            body.begin(counts, Sampled::No);
+        } else {
             body.draft.tag_count = tags.append_to(&mut body.draft.tags);
             inner.ids.encode_all();
             body.start_now(core);
+            body.begin(counts, Sampled::Yes);
         }
-        body.begin(core);
     }
     Span::recorded(record)
 }
@@ -178,22 +181,58 @@ pub(super) fn child(inner: &mut SpanInner, core: &Core) -> Begun {
     Begun::Joined
 }
 
-/// Lets the span begin now, if it is recorded. Last, so that what was done to start it is not part
-/// of it.
-#[inline]
-pub(super) fn recording(inner: &mut SpanInner, core: &Core) {
-    let recording = inner.state.is_recording();
-    let body = inner.body.get_mut();
-    if !recording {
-        // Its trace may be forced yet, and what was taken over is no more than half of its ids.
-        inner.ids.forget_fields();
-        body.draft.forget_tags();
-        return;
+/// Makes it a span that begins now, if it is recorded. Last, so that what was done to start it is
+/// not part of it.
+#[inline(always)]
+pub(super) fn begin(inner: &mut SpanInner, core: &Core, counts: &Counts) {
+    if inner.state.is_recording() {
+        record(inner, core);
+        inner.body.get_mut().begin(counts, Sampled::Yes);
+    } else {
+        forget(inner);
+        inner.body.get_mut().begin(counts, Sampled::No);
     }
+}
+
+/// Lets a span that is recorded begin now; of another, forgets what it was given.
+pub(super) fn recording(inner: &mut SpanInner, core: &Core) {
+    if inner.state.is_recording() {
+        record(inner, core);
+    } else {
+        forget(inner);
+    }
+}
+
+#[inline(always)]
+fn record(inner: &mut SpanInner, core: &Core) {
     inner.ids.encode();
+    let body = inner.body.get_mut();
     if matches!(body.start, Start::Unknown) {
         body.start_now(core);
     }
+}
+
+#[inline(always)]
+fn forget(inner: &mut SpanInner) {
+    // Its trace may be forced yet, and what was taken over is no more than half of its ids.
+    inner.ids.forget_fields();
+    inner.body.get_mut().draft.forget_tags();
+}
+
+/// Whether a span that has joined a trace is the first of this process: it serves somebody, or has no
+/// parent.
+///
+/// # Source
+///
+/// `firstInProcess` in jaeger-client-go, `tracer.go`.
+pub(super) fn is_first_in_process(inner: &mut SpanInner) -> bool {
+    if inner.ids.parent == SpanId::NONE {
+        return true;
+    }
+    let draft = &inner.body.get_mut().draft;
+    let tags = tags_of(Some(List::new(draft.tag_count, draft.tags.bytes())));
+    let kind = tags.filter(|tag| tag.key == b"span.kind").last();
+    kind.is_some_and(|tag| tag.value == ValueView::Str(b"server"))
 }
 
 /// Takes a context as the span's own.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use parking_lot::MutexGuard;
 
 use super::core::{Core, CoreRef};
-use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start};
+use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start, count_undecided};
 use super::{Baggage, LogRecord, Span, TagValue, late};
 use crate::clock::{Clock, unix_nanos};
 use crate::diag::Cause;
@@ -279,7 +279,9 @@ pub(super) fn finish_carefully(
             body.append_log(unix_nanos(log.timestamp), log.fields);
         }
     }
-    if !inner.finish_locked(core, &mut body, end) {
+    let undecided = count_undecided(core, &inner.state);
+    let state = undecided.as_ref().unwrap_or(&inner.state);
+    if !inner.finish_locked(core, &mut body, state, end) {
         drop(body);
         core.report_closed();
     }

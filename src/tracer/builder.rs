@@ -10,9 +10,11 @@ use crate::control::{BaggageRestrictionManager, ControlHost, DebugThrottler};
 use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
 use crate::id::{self, IdGenerator};
+use crate::metrics::{MetricsFactory, Publisher};
 use crate::propagation::{Format, HeadersConfig, JaegerFormat};
 use crate::reporter::{
     InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions,
+    Unstarted,
 };
 use crate::sampler::{ConstSampler, Sampler};
 use crate::span::OwnedTagValue;
@@ -51,6 +53,7 @@ pub struct TracerBuilder {
     pub(super) headers: HeadersConfig,
     pub(super) format: Option<Box<dyn Format>>,
     pub(super) logger: Option<LoggerBox>,
+    pub(super) metrics: Option<Arc<dyn MetricsFactory>>,
     pub(super) baggage: Option<Box<dyn BaggageRestrictionManager>>,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
     pub(super) clock: TracerClock,
@@ -112,6 +115,7 @@ impl TracerBuilder {
             headers: HeadersConfig::default(),
             format: None,
             logger: None,
+            metrics: None,
             baggage: None,
             throttler: None,
             clock: TracerClock::System(SystemClock::new()),
@@ -331,6 +335,8 @@ impl TracerBuilder {
             clock: self.clock,
             may_defer,
             careful,
+            looks_closer: careful || self.metrics.is_some(),
+            counts_first: self.metrics.is_some(),
             asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
             unusual: careful || self.ids.is_some() || self.max_tag_value_bytes < MAX_KIND_BYTES,
             sampler: self.sampler,
@@ -368,9 +374,12 @@ impl TracerBuilder {
         if let Some(throttler) = &core.throttler {
             throttler.start(&control(Cause::Throttler))?;
         }
-        let remote = unstarted.map(|unstarted| unstarted.start(Arc::clone(&core))).transpose()?;
-        let shared =
-            Arc::new(Shared { refs: CoreRefs::new(&core, self.shards), core, format, remote });
+        let refs = CoreRefs::new(&core, self.shards);
+        let metrics = self.metrics.as_deref();
+        let metrics = metrics.map(|factory| Publisher::new(&core, refs.lanes(), factory));
+        let start = |unstarted: Unstarted| unstarted.start(Arc::clone(&core), metrics.clone());
+        let remote = unstarted.map(start).transpose()?;
+        let shared = Arc::new(Shared { refs, core, format, remote, metrics });
         Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))
     }
 }

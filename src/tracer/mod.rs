@@ -18,6 +18,7 @@ pub(crate) use self::builder::defaults;
 pub use self::closer::Closer;
 use crate::control::Updates;
 use crate::error::ExtractError;
+use crate::metrics::Publisher;
 use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier};
 use crate::reporter::{MAX_WAIT, Remote, timed};
 use crate::sampler::SamplerStatus;
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     format: Box<dyn Format>,
     /// None for reporters that take spans where they are finished.
     remote: Option<Remote>,
+    metrics: Option<Arc<Publisher>>,
 }
 
 impl Tracer {
@@ -193,7 +195,7 @@ impl Tracer {
     /// Takes all buffers' locks for a moment, so that the sums hold.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.core.stats(&self.shared.refs)
+        self.shared.core.stats(self.shared.refs.lanes())
     }
 
     /// What became of the spans at each output, the first one first. The first one's counts are in
@@ -232,15 +234,21 @@ impl Tracer {
 impl Shared {
     fn wait(&self, work: impl FnOnce(&Remote) -> bool) -> Receipt {
         let (answered, took) = timed(|| self.remote.as_ref().is_none_or(work));
-        let stats = self.core.stats(&self.refs);
+        let stats = self.core.stats(self.refs.lanes());
         // Without the reporter's thread there is nobody to answer, and nothing left if all is well.
         let alone = self.remote.as_ref().is_some_and(Remote::is_gone);
+        // Nor is there anybody who would tell the metrics; a thread that hangs does not either.
+        if let Some(metrics) = &self.metrics
+            && (alone || !answered || self.remote.is_none())
+        {
+            metrics.publish();
+        }
         Receipt::new(stats, if alone { stats.queued == 0 } else { answered }, took)
     }
 
     /// What is told where not even a thread to wait on could be had.
     #[cfg(feature = "tokio")]
     fn gave_up(&self) -> Receipt {
-        Receipt::new(self.core.stats(&self.refs), false, Duration::ZERO)
+        Receipt::new(self.core.stats(self.refs.lanes()), false, Duration::ZERO)
     }
 }

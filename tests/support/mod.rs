@@ -6,6 +6,7 @@
 pub(crate) mod agent;
 pub(crate) mod binary;
 pub(crate) mod http;
+pub(crate) mod metrics;
 pub(crate) mod read;
 #[cfg(feature = "remote-sampler")]
 pub(crate) mod strategies;

@@ -16,7 +16,9 @@ pub(crate) use self::host::Host;
 pub use self::host::SamplerHost;
 pub use self::manual::ManualSpan;
 pub use self::span::NewSpan;
-pub use self::status::{Fetch, FetchOutcome, OperationRule, RemoteStatus, Rule, SamplerStatus};
+pub use self::status::{
+    Fetch, FetchOutcome, OperationRule, RemoteCounts, RemoteStatus, Rule, SamplerStatus,
+};
 
 /// The tag that names the sampler which decided for a trace.
 pub const SAMPLER_TYPE_TAG: &str = "sampler.type";

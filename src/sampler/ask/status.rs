@@ -178,6 +178,42 @@ pub struct RemoteStatus {
     pub replaced: u64,
 }
 
+impl RemoteStatus {
+    /// Its numbers alone.
+    #[must_use]
+    pub const fn counts(&self) -> RemoteCounts {
+        let Self { queries_ok, queries_err, updates_ok, updates_err, .. } = *self;
+        RemoteCounts { queries_ok, queries_err, updates_ok, updates_err }
+    }
+}
+
+/// How often a sampler that is told from elsewhere asked, and what came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteCounts {
+    /// Answers that were understood.
+    pub queries_ok: u64,
+    /// Attempts that brought no answer.
+    pub queries_err: u64,
+    /// Answers that were taken over.
+    pub updates_ok: u64,
+    /// Answers that were not, because they were broken or said nothing of use.
+    pub updates_err: u64,
+}
+
+impl std::ops::Add for RemoteCounts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            queries_ok: self.queries_ok + other.queries_ok,
+            queries_err: self.queries_err + other.queries_err,
+            updates_ok: self.updates_ok + other.updates_ok,
+            updates_err: self.updates_err + other.updates_err,
+        }
+    }
+}
+
 impl fmt::Display for RemoteStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source, last_fetch, queries_ok, queries_err, updates_ok, updates_err, .. } =

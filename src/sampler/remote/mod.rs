@@ -16,7 +16,10 @@ pub use self::builder::RemoteSamplerBuilder;
 pub(super) use self::builder::build;
 use self::poll::Shared;
 pub use self::source::{HttpSource, StrategySource};
-use super::{Decision, DecisionById, FetchOutcome, NewSpan, Sampler, SamplerHost, SamplerStatus};
+use super::{
+    Decision, DecisionById, FetchOutcome, NewSpan, RemoteCounts, Sampler, SamplerHost,
+    SamplerStatus,
+};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 pub use crate::fetch::FetchError;
@@ -117,6 +120,10 @@ impl Sampler for RemoteSampler {
 
     fn status(&self) -> SamplerStatus {
         self.shared.status()
+    }
+
+    fn remote_counts(&self) -> RemoteCounts {
+        self.shared.remote_counts()
     }
 
     fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {

@@ -15,7 +15,7 @@ use crate::diag::Cause;
 use crate::error::ConfigError;
 use crate::fetch::Asked;
 use crate::fetch::Poller;
-use crate::sampler::{Fetch, FetchOutcome, RemoteStatus, SamplerHost, SamplerStatus};
+use crate::sampler::{Fetch, FetchOutcome, RemoteCounts, RemoteStatus, SamplerHost, SamplerStatus};
 
 /// A remote sampler, as far as its thread and those who sample share it.
 #[derive(Debug)]
@@ -71,6 +71,10 @@ impl Shared {
     pub(super) fn status(&self) -> SamplerStatus {
         let progress = self.progress.lock();
         SamplerStatus::new(self.in_force().status().rule).with_remote(progress.clone())
+    }
+
+    pub(super) fn remote_counts(&self) -> RemoteCounts {
+        self.progress.lock().counts()
     }
 
     pub(super) fn work_for(&self, host: &SamplerHost) {

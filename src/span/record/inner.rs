@@ -15,7 +15,7 @@ use crate::encoding::{Draft, Finished, Ids, Timestamp, cut};
 use crate::id::SpanId;
 use crate::span::builder::Rare;
 use crate::span::context::{Baggage, SpanContext};
-use crate::span::core::{Core, CoreRef};
+use crate::span::core::{Core, CoreRef, Counts, Sampled};
 use crate::span::{TagValue, late};
 
 /// A live span. What does not change while it lives lies beside the lock, the rest behind it.
@@ -152,11 +152,15 @@ impl SpanInner {
     #[inline(never)]
     fn finish_carefully(&mut self) {
         let Some(core) = &self.core else { return };
+        let mut undecided = None;
         if self.state.is_undecided() {
             late::finishing(self, core);
+            undecided = count_undecided(core, &self.state);
         }
-        self.body.get_mut().close_logs();
-        if !self.body.get_mut().finish(core, &self.ids, &self.state, End::Now) {
+        let state = undecided.as_ref().unwrap_or(&self.state);
+        let body = self.body.get_mut();
+        body.close_logs();
+        if !body.finish(core, &self.ids, state, End::Now) {
             core.report_closed();
         }
     }
@@ -172,20 +176,36 @@ impl SpanInner {
         }
     }
 
-    /// Finishes the span with the body locked. False if the tracer had been closed, which is to be
-    /// reported when the lock is gone.
+    /// Finishes the span with the body locked, in that state. False if the tracer had been closed,
+    /// which is to be reported when the lock is gone.
     #[inline]
-    pub(crate) fn finish_locked(&self, core: &CoreRef, body: &mut Body, end: End) -> bool {
-        body.finish(core, &self.ids, &self.state, end)
+    pub(crate) fn finish_locked(
+        &self,
+        core: &CoreRef,
+        body: &mut Body,
+        state: &TraceState,
+        end: End,
+    ) -> bool {
+        body.finish(core, &self.ids, state, end)
     }
+}
+
+/// Counts a span that is finished while still nothing is decided, and gives the trace's state as it is
+/// counted: others may decide at this very moment.
+#[cold]
+#[inline(never)]
+pub(in crate::span) fn count_undecided(core: &CoreRef, state: &TraceState) -> Option<TraceState> {
+    let state = Some(state.frozen()).filter(TraceState::is_undecided)?;
+    core.count_undecided(state.is_sampled());
+    Some(state)
 }
 
 impl Body {
     /// Makes it a span that has begun. Last, as a sampler, a clock or a generator of ids may panic
     /// before: then there was no span, and dropping the record does not finish one.
     #[inline]
-    pub(in crate::span) fn begin(&mut self, core: &CoreRef) {
-        core.count_started();
+    pub(in crate::span) fn begin(&mut self, counts: &Counts, sampled: Sampled) {
+        counts.add(sampled);
         self.finished = false;
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use crate::span::core::Sampled;
+
 /// Recorded.
 pub(crate) const SAMPLED: u8 = 1;
 /// Recorded because somebody asked for it.
@@ -90,6 +92,24 @@ impl TraceState {
     #[inline]
     pub(crate) fn ends_carefully(&self) -> bool {
         self.bits() & (UNDECIDED | CAREFUL) != 0
+    }
+
+    /// Whether it is sampled, as far as that is decided.
+    pub(crate) fn sampled(&self) -> Sampled {
+        match self.bits() {
+            bits if bits & UNDECIDED != 0 => Sampled::Delayed,
+            bits if bits & u32::from(SAMPLED) != 0 => Sampled::Yes,
+            _ => Sampled::No,
+        }
+    }
+
+    /// What it is at this moment, whatever is decided later.
+    pub(crate) fn frozen(&self) -> Self {
+        Self {
+            bits: AtomicU32::new(self.bits()),
+            forced_at: AtomicU64::new(self.forced_at()),
+            ..Self::default()
+        }
     }
 
     /// Notes whether the sampler is to be asked again.

@@ -1,0 +1,135 @@
+//! Metrics kept in memory, for the tests of applications.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::{Counter, Gauge, MetricsFactory, MetricsHost, Timer};
+
+/// Keeps metrics for tests to look at, exact at the moment they are read. Its clones share them.
+///
+/// A metric goes by its name and its tags: `jaeger.tracer.traces|sampled=y|state=started`.
+///
+/// # Source
+///
+/// `metricstest.Factory` of jaeger-client-go, from jaeger-lib.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::metrics::InMemoryMetrics;
+/// use jaeger_client::Tracer;
+/// let metrics = InMemoryMetrics::new();
+/// let (tracer, _closer) =
+///     Tracer::builder("svc").metrics(metrics.clone()).null_reporter().build()?;
+/// tracer.start_span("op").finish();
+/// assert_eq!(metrics.counters()["jaeger.tracer.finished_spans|sampled=y"], 1);
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct InMemoryMetrics {
+    kept: Arc<Kept>,
+}
+
+type Named<T> = Mutex<BTreeMap<String, Arc<T>>>;
+
+#[derive(Debug, Default)]
+struct Kept {
+    counters: Named<AtomicU64>,
+    gauges: Named<AtomicI64>,
+    timers: Named<Mutex<Vec<Duration>>>,
+    tracers: Mutex<Vec<MetricsHost>>,
+}
+
+impl InMemoryMetrics {
+    /// Holds nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All counters, also those that are zero.
+    #[must_use]
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        self.bring_up_to_date();
+        read(&self.kept.counters, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// All gauges.
+    #[must_use]
+    pub fn gauges(&self) -> BTreeMap<String, i64> {
+        self.bring_up_to_date();
+        read(&self.kept.gauges, |gauge| gauge.load(Ordering::Relaxed))
+    }
+
+    /// All that was timed, in the order it came.
+    #[must_use]
+    pub fn timers(&self) -> BTreeMap<String, Vec<Duration>> {
+        read(&self.kept.timers, |timer| timer.lock().clone())
+    }
+
+    /// Has every tracer say what is new, without the lock: a tracer is told of no factory's locks.
+    fn bring_up_to_date(&self) {
+        let tracers = self.kept.tracers.lock().clone();
+        let gone = tracers.iter().filter(|tracer| !tracer.publish()).count();
+        if gone > 0 {
+            self.kept.tracers.lock().retain(MetricsHost::is_there);
+        }
+    }
+}
+
+fn read<T, V>(named: &Named<T>, value: impl Fn(&T) -> V) -> BTreeMap<String, V> {
+    named.lock().iter().map(|(name, kept)| (name.clone(), value(kept))).collect()
+}
+
+/// The one of that name and those tags, made if there is none.
+fn find<T: Default>(named: &Named<T>, name: &str, tags: &[(&str, &str)]) -> Arc<T> {
+    let mut tags = tags.to_vec();
+    tags.sort_unstable();
+    let mut key = name.to_owned();
+    for (tag, value) in tags {
+        key.extend(["|", tag, "=", value]);
+    }
+    Arc::clone(named.lock().entry(key).or_default())
+}
+
+impl MetricsFactory for InMemoryMetrics {
+    fn counter(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Counter> {
+        Box::new(Instrument(find(&self.kept.counters, name, tags)))
+    }
+
+    fn gauge(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Gauge> {
+        Box::new(Instrument(find(&self.kept.gauges, name, tags)))
+    }
+
+    fn timer(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Timer> {
+        Box::new(Instrument(find(&self.kept.timers, name, tags)))
+    }
+
+    fn start(&self, host: &MetricsHost) {
+        self.kept.tracers.lock().push(host.clone());
+    }
+}
+
+struct Instrument<T>(Arc<T>);
+
+impl Counter for Instrument<AtomicU64> {
+    fn inc(&self, delta: u64) {
+        self.0.fetch_add(delta, Ordering::Relaxed);
+    }
+}
+
+impl Gauge for Instrument<AtomicI64> {
+    fn update(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+impl Timer for Instrument<Mutex<Vec<Duration>>> {
+    fn record(&self, duration: Duration) {
+        self.0.lock().push(duration);
+    }
+}

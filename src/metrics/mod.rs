@@ -1,0 +1,36 @@
+//! The tracer's metrics under Jaeger's own names, in whatever system an application has.
+//!
+//! A [`MetricsFactory`] makes instruments; [`TracerBuilder::metrics`](crate::TracerBuilder::metrics)
+//! gives it to a tracer. What they are told is read from counters that the tracer has anyway, on the
+//! reporter's thread, so that a span costs the same with metrics as without.
+//!
+//! | name | tags | counts |
+//! |---|---|---|
+//! | `jaeger.tracer.traces` | `state=started`, `sampled=y`, `n` or `delayed` | traces begun here |
+//! | `jaeger.tracer.traces` | `state=joined`, `sampled=y` or `n` | spans that join a trace as its server: `span.kind` is `server` when they are started |
+//! | `jaeger.tracer.started_spans` | `sampled=y`, `n` or `delayed` | spans started |
+//! | `jaeger.tracer.finished_spans` | `sampled=y`, `n` or `delayed` | spans finished |
+//! | `jaeger.tracer.span_context_decoding_errors` | | contexts that could not be read |
+//! | `jaeger.tracer.reporter_spans` | `result=ok` | spans sent |
+//! | | `result=err` | spans refused by the transport, or too large for it |
+//! | | `result=dropped` | spans that found the queue full or the tracer closed |
+//! | `jaeger.tracer.reporter_queue_length` | | a gauge: finished spans that wait in the tracer |
+//! | `jaeger.tracer.sampler_queries` | `result=ok` or `err` | questions of a remote sampler |
+//! | `jaeger.tracer.sampler_updates` | `result=ok` or `err` | answers taken over, or refused |
+//! | `jaeger.tracer.baggage_updates` | `result=ok` or `err` | baggage items set, or denied |
+//! | `jaeger.tracer.baggage_truncations` | | baggage items cut |
+//! | `jaeger.tracer.baggage_restrictions_updates` | `result=ok` or `err` | questions about baggage restrictions |
+//! | `jaeger.tracer.throttled_debug_spans` | | requests for debugging that were denied |
+//! | `jaeger.tracer.throttler_updates` | `result=ok` or `err` | questions about credits for debugging |
+//!
+//! `sampled=delayed` is a decision that the sampler has put off: for `started` when the span was
+//! started, for `finished` if it still was when the span was finished.
+
+mod factory;
+mod memory;
+mod publisher;
+mod reading;
+
+pub use self::factory::{Counter, Gauge, MetricKind, MetricsFactory, MetricsHost, Timer};
+pub use self::memory::InMemoryMetrics;
+pub(crate) use self::publisher::Publisher;

@@ -1,0 +1,101 @@
+//! Brings an application's instruments up to date with what the tracer has counted.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::reading::{COUNTERS, COUNTERS_HELP, QUEUE_LENGTH, QUEUE_LENGTH_HELP, Reading};
+use super::{Counter, Gauge, MetricKind, MetricsFactory, MetricsHost};
+use crate::clock;
+use crate::span::core::{Core, Lanes};
+
+/// A tracer's instruments, and what they have been told.
+pub(crate) struct Publisher {
+    core: Arc<Core>,
+    lanes: Lanes,
+    counters: [Box<dyn Counter>; COUNTERS.len()],
+    queue_length: Box<dyn Gauge>,
+    told: Mutex<Told>,
+    /// Waits for what others are about to tell.
+    idle: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    totals: [u64; COUNTERS.len()],
+    /// How many threads have taken what is new and are telling it.
+    telling: usize,
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("told", &self.told).finish_non_exhaustive()
+    }
+}
+
+impl Publisher {
+    /// Asks the factory for the tracer's instruments.
+    pub(crate) fn new(core: &Arc<Core>, lanes: &Lanes, factory: &dyn MetricsFactory) -> Arc<Self> {
+        for (name, help) in COUNTERS_HELP {
+            factory.describe(MetricKind::Counter, name, help);
+        }
+        factory.describe(MetricKind::Gauge, QUEUE_LENGTH, QUEUE_LENGTH_HELP);
+        let publisher = Arc::new(Self {
+            core: Arc::clone(core),
+            lanes: lanes.clone(),
+            counters: COUNTERS.map(|(name, tags, _)| factory.counter(name, tags)),
+            queue_length: factory.gauge(QUEUE_LENGTH, &[]),
+            told: Mutex::default(),
+            idle: Condvar::new(),
+        });
+        factory.start(&MetricsHost::new(&publisher));
+        publisher
+    }
+
+    /// Tells each instrument what is new.
+    pub(crate) fn publish(&self) {
+        // Samplers and restriction managers may be foreign code, like instruments.
+        let read = catch_unwind(AssertUnwindSafe(|| Reading::of(&self.core, &self.lanes)));
+        let Ok(now) = read else { return };
+        let news = self.told.lock().take(&now);
+        // Without the lock, and one by one: instruments are foreign code, and one that panics must
+        // neither end the reporter's thread nor cost the others what is theirs.
+        for (counter, delta) in self.counters.iter().zip(news).filter(|(_, delta)| *delta > 0) {
+            let _ = catch_unwind(AssertUnwindSafe(|| counter.inc(delta)));
+        }
+        let queued = i64::try_from(now.stats.queued).unwrap_or(i64::MAX);
+        let _ = catch_unwind(AssertUnwindSafe(|| self.queue_length.update(queued)));
+        self.told.lock().telling -= 1;
+        self.idle.notify_all();
+    }
+
+    /// The same, and waits for others who have taken what is new and are still telling it, within a
+    /// bound: the reporter's thread may be about to.
+    pub(super) fn publish_all(&self) {
+        self.publish();
+        let until = clock::now() + PATIENCE;
+        let mut told = self.told.lock();
+        while told.telling > 0 && !self.idle.wait_until(&mut told, until).timed_out() {}
+    }
+}
+
+impl Told {
+    /// What is new in a reading. A number that went down, as `sent` does where a refusal comes to
+    /// light late, or one that another thread has read since, is not: counters only grow.
+    fn take(&mut self, now: &Reading) -> [u64; COUNTERS.len()] {
+        self.telling += 1;
+        let mut news = [0; COUNTERS.len()];
+        for ((news, told), (_, _, value)) in news.iter_mut().zip(&mut self.totals).zip(COUNTERS) {
+            let value = value(now);
+            *news = value.saturating_sub(*told);
+            *told = value.max(*told);
+        }
+        news
+    }
+}
+
+/// How long to wait for instruments that are being called on another thread.
+const PATIENCE: Duration = Duration::from_secs(1);

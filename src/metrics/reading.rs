@@ -1,0 +1,118 @@
+//! The metrics there are: a row each, with where its value is read.
+
+use std::sync::atomic::Ordering;
+
+use crate::control::Updates;
+use crate::sampler::RemoteCounts;
+use crate::span::core::{Core, Lanes, SpanCounts};
+use crate::stats::Stats;
+
+/// All that metrics are made of, each number read once.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) stats: Stats,
+    spans: SpanCounts,
+    sampler: RemoteCounts,
+    restrictions: Updates,
+    throttler: Updates,
+    throttled: u64,
+    baggage_set: u64,
+    baggage_denied: u64,
+    baggage_truncated: u64,
+}
+
+impl Reading {
+    pub(super) fn of(core: &Core, lanes: &Lanes) -> Self {
+        let (restrictions, throttler) = (core.restrictions.as_ref(), core.throttler.as_ref());
+        // What was finished is read before that part of it whose decision was put off.
+        let stats = core.stats(lanes);
+        Self {
+            spans: lanes.span_counts(&stats),
+            stats,
+            sampler: core.sampler.remote_counts(),
+            restrictions: restrictions.map(|manager| manager.updates()).unwrap_or_default(),
+            throttler: throttler.map(|throttler| throttler.updates()).unwrap_or_default(),
+            throttled: throttler.map_or(0, |throttler| throttler.throttled()),
+            baggage_set: core.baggage.set.load(Ordering::Relaxed),
+            baggage_denied: core.baggage.denied.load(Ordering::Relaxed),
+            baggage_truncated: core.baggage.truncated.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A counter: its name, its tags, its value.
+type Row = (&'static str, &'static [(&'static str, &'static str)], fn(&Reading) -> u64);
+
+const OK: &[(&str, &str)] = &[("result", "ok")];
+const ERR: &[(&str, &str)] = &[("result", "err")];
+const SAMPLED: &[(&str, &str)] = &[("sampled", "y")];
+const NOT_SAMPLED: &[(&str, &str)] = &[("sampled", "n")];
+const DELAYED: &[(&str, &str)] = &[("sampled", "delayed")];
+
+pub(super) const COUNTERS: [Row; 27] = [
+    (TRACES, &[("sampled", "y"), ("state", "started")], |now| now.spans.traces.yes),
+    (TRACES, &[("sampled", "n"), ("state", "started")], |now| now.spans.traces.no),
+    (TRACES, &[("sampled", "delayed"), ("state", "started")], |now| now.spans.traces.delayed),
+    (TRACES, &[("sampled", "y"), ("state", "joined")], |now| now.spans.joined.yes),
+    (TRACES, &[("sampled", "n"), ("state", "joined")], |now| now.spans.joined.no),
+    (STARTED, SAMPLED, |now| now.spans.started.yes),
+    (STARTED, NOT_SAMPLED, |now| now.spans.started.no),
+    (STARTED, DELAYED, |now| now.spans.started.delayed),
+    (FINISHED, SAMPLED, |now| now.spans.finished.yes),
+    (FINISHED, NOT_SAMPLED, |now| now.spans.finished.no),
+    (FINISHED, DELAYED, |now| now.spans.finished.delayed),
+    (DECODING_ERRORS, &[], |now| now.stats.decoding_errors),
+    (REPORTER_SPANS, OK, |now| now.stats.sent),
+    (REPORTER_SPANS, ERR, |now| now.stats.dropped.send_failed + now.stats.dropped.too_large),
+    (REPORTER_SPANS, &[("result", "dropped")], |now| {
+        now.stats.dropped.queue_full + now.stats.dropped.closed
+    }),
+    (QUERIES, OK, |now| now.sampler.queries_ok),
+    (QUERIES, ERR, |now| now.sampler.queries_err),
+    (UPDATES, OK, |now| now.sampler.updates_ok),
+    (UPDATES, ERR, |now| now.sampler.updates_err),
+    (BAGGAGE_UPDATES, OK, |now| now.baggage_set),
+    (BAGGAGE_UPDATES, ERR, |now| now.baggage_denied),
+    (TRUNCATIONS, &[], |now| now.baggage_truncated),
+    (RESTRICTIONS, OK, |now| now.restrictions.ok),
+    (RESTRICTIONS, ERR, |now| now.restrictions.err),
+    (THROTTLED, &[], |now| now.throttled),
+    (THROTTLER, OK, |now| now.throttler.ok),
+    (THROTTLER, ERR, |now| now.throttler.err),
+];
+
+/// What the counters of a name tell.
+pub(super) const COUNTERS_HELP: [(&str, &str); 12] = [
+    (TRACES, "Traces begun, or joined by a span that serves, by the sampler's decision"),
+    (STARTED, "Spans started, by the sampler's decision then"),
+    (FINISHED, "Spans finished, by the sampler's decision then"),
+    (DECODING_ERRORS, "Contexts that could not be read"),
+    (REPORTER_SPANS, "Spans sent, refused by the transport, or dropped before it"),
+    (QUERIES, "Questions of a remote sampler, answered or not"),
+    (UPDATES, "Answers that a remote sampler took over, or refused"),
+    (BAGGAGE_UPDATES, "Baggage items set, or denied"),
+    (TRUNCATIONS, "Baggage items cut"),
+    (RESTRICTIONS, "Questions about baggage restrictions, answered well or not"),
+    (THROTTLED, "Requests for debugging that were denied"),
+    (THROTTLER, "Questions about credits for debugging, answered well or not"),
+];
+
+const TRACES: &str = "jaeger.tracer.traces";
+const STARTED: &str = "jaeger.tracer.started_spans";
+const FINISHED: &str = "jaeger.tracer.finished_spans";
+const DECODING_ERRORS: &str = "jaeger.tracer.span_context_decoding_errors";
+const REPORTER_SPANS: &str = "jaeger.tracer.reporter_spans";
+const QUERIES: &str = "jaeger.tracer.sampler_queries";
+const UPDATES: &str = "jaeger.tracer.sampler_updates";
+const BAGGAGE_UPDATES: &str = "jaeger.tracer.baggage_updates";
+const TRUNCATIONS: &str = "jaeger.tracer.baggage_truncations";
+const RESTRICTIONS: &str = "jaeger.tracer.baggage_restrictions_updates";
+
+const THROTTLED: &str = "jaeger.tracer.throttled_debug_spans";
+const THROTTLER: &str = "jaeger.tracer.throttler_updates";
+
+/// What the gauge tells.
+pub(super) const QUEUE_LENGTH_HELP: &str = "Finished spans that wait in the tracer";
+
+/// The gauge.
+pub(super) const QUEUE_LENGTH: &str = "jaeger.tracer.reporter_queue_length";

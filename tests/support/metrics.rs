@@ -1,0 +1,13 @@
+//! What a tracer's metrics say, in short.
+
+use std::collections::BTreeMap;
+
+use jaeger_client::metrics::InMemoryMetrics;
+
+/// What is not zero, without the names' common beginning.
+pub(crate) fn counters(metrics: &InMemoryMetrics) -> BTreeMap<String, u64> {
+    let short = |(name, count): (String, u64)| {
+        (count > 0).then(|| (name.strip_prefix("jaeger.tracer.").unwrap().to_owned(), count))
+    };
+    metrics.counters().into_iter().filter_map(short).collect()
+}
