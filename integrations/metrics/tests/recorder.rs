@@ -1,0 +1,159 @@
+//! What a recorder is told: Jaeger's names and tags, and the ledger's numbers.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jaeger_client::metrics::{MetricKind, MetricsFactory};
+use jaeger_client::transport::MemoryTransport;
+use jaeger_client::{NullLogger, Tracer, TracerBuilder};
+use jaeger_client_metrics::RecorderMetrics;
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
+};
+
+/// Keeps what it is told by kind, name and labels.
+#[derive(Clone, Debug, Default)]
+struct Told(Arc<Mutex<BTreeMap<String, f64>>>);
+
+struct One(Told, String);
+
+impl One {
+    fn change(&self, change: impl FnOnce(f64) -> f64) {
+        let mut told = self.0.0.lock().unwrap();
+        let value = told.entry(self.1.clone()).or_default();
+        *value = change(*value);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the tests count to ten")]
+impl CounterFn for One {
+    fn increment(&self, delta: u64) {
+        self.change(|value| value + delta as f64);
+    }
+
+    fn absolute(&self, total: u64) {
+        self.change(|value| value.max(total as f64));
+    }
+}
+
+impl GaugeFn for One {
+    fn increment(&self, delta: f64) {
+        self.change(|value| value + delta);
+    }
+
+    fn decrement(&self, delta: f64) {
+        self.change(|value| value - delta);
+    }
+
+    fn set(&self, to: f64) {
+        self.change(|_| to);
+    }
+}
+
+impl HistogramFn for One {
+    fn record(&self, seconds: f64) {
+        self.change(|sum| sum + seconds);
+    }
+}
+
+impl Told {
+    fn one(&self, kind: &str, key: &Key) -> Arc<One> {
+        let label = |label: &metrics::Label| format!(" {}={}", label.key(), label.value());
+        let labels: String = key.labels().map(label).collect();
+        Arc::new(One(self.clone(), format!("{kind} {}{labels}", key.name())))
+    }
+
+    fn describe(&self, kind: &str, name: &KeyName, help: &str) {
+        assert!(!help.is_empty());
+        self.0.lock().unwrap().insert(format!("help of {kind} {}", name.as_str()), 1.0);
+    }
+
+    fn of(&self, key: &str) -> Option<f64> {
+        self.0.lock().unwrap().get(key).copied()
+    }
+}
+
+impl Recorder for Told {
+    fn describe_counter(&self, name: KeyName, _unit: Option<Unit>, help: SharedString) {
+        self.describe("counter", &name, &help);
+    }
+
+    fn describe_gauge(&self, name: KeyName, _unit: Option<Unit>, help: SharedString) {
+        self.describe("gauge", &name, &help);
+    }
+
+    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
+        assert_eq!(unit, Some(Unit::Seconds));
+        self.describe("histogram", &name, &help);
+    }
+
+    fn register_counter(&self, key: &Key, _metadata: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.one("counter", key))
+    }
+
+    fn register_gauge(&self, key: &Key, _metadata: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.one("gauge", key))
+    }
+
+    fn register_histogram(&self, key: &Key, _metadata: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(self.one("histogram", key))
+    }
+}
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn builder() -> TracerBuilder {
+    let builder = Tracer::builder("svc").logger(NullLogger).flush_interval(SOON);
+    builder.transport(MemoryTransport::new())
+}
+
+#[test]
+fn a_recorder_is_told_jaegers_names_with_their_tags_as_labels_and_the_ledgers_numbers() {
+    let told = Told::default();
+    let metrics = RecorderMetrics::with_recorder(told.clone());
+    let (tracer, closer) = builder().metrics(metrics).build().unwrap();
+    (0..3).for_each(|_| tracer.start_span("op").finish());
+    let open = tracer.start_span("open");
+    assert_eq!(tracer.flush(SOON).stats.sent, 3);
+    let started = "counter jaeger.tracer.started_spans sampled=y";
+    let finished = "counter jaeger.tracer.finished_spans sampled=y";
+    let traces = "counter jaeger.tracer.traces sampled=y state=started";
+    let queued = "gauge jaeger.tracer.reporter_queue_length";
+    let all = || [started, finished, traces, queued].map(|key| told.of(key));
+    assert_eq!(all(), [Some(4.0), Some(3.0), Some(4.0), Some(0.0)]);
+    open.finish();
+    let receipt = closer.close(SOON);
+    assert!(receipt.complete, "{receipt}");
+    assert_eq!(all(), [Some(4.0), Some(4.0), Some(4.0), Some(0.0)]);
+    assert_eq!(told.of("counter jaeger.tracer.reporter_spans result=ok"), Some(4.0));
+    assert_eq!(told.of("help of counter jaeger.tracer.reporter_spans"), Some(1.0));
+    assert_eq!(told.of("help of gauge jaeger.tracer.reporter_queue_length"), Some(1.0));
+}
+
+#[test]
+fn timers_are_histograms_of_seconds() {
+    let told = Told::default();
+    let metrics = RecorderMetrics::with_recorder(told.clone());
+    metrics.describe(MetricKind::Timer, "jaeger-rpc.request_latency", "How long");
+    let timer = metrics.timer("jaeger-rpc.request_latency", &[("endpoint", "GET")]);
+    timer.record(Duration::from_millis(1500));
+    timer.record(Duration::from_millis(500));
+    assert_eq!(told.of("histogram jaeger-rpc.request_latency endpoint=GET"), Some(2.0));
+    assert_eq!(told.of("help of histogram jaeger-rpc.request_latency"), Some(1.0));
+}
+
+#[test]
+fn the_global_recorder_may_come_after_the_tracer() {
+    let (tracer, _closer) = builder().metrics(RecorderMetrics::new()).build().unwrap();
+    tracer.start_span("lost to the recorder").finish();
+    let _ = tracer.flush(SOON);
+    let told = Told::default();
+    metrics::set_global_recorder(told.clone()).unwrap();
+    tracer.start_span("op").finish();
+    let _ = tracer.flush(SOON);
+    assert_eq!(told.of("counter jaeger.tracer.finished_spans sampled=y"), Some(1.0));
+}
