@@ -74,6 +74,8 @@ pub(crate) enum Deviation {
     NoDebugWithoutSampling,
     /// Go asks the sampler about spans of contexts that were made by hand, and about self-references.
     FlagsStand,
+    /// Go counts a trace whose decision is put off as not sampled.
+    DelayedApart,
     /// Go's spans that join the trace of one context share its flags with it.
     JoinedApart,
     /// Go takes a self-reference to a context without ids.
@@ -139,6 +141,9 @@ impl Deviation {
             }
             Self::FlagsStand => {
                 ("18.26", "no sampler is asked about hand-made contexts and self-references")
+            }
+            Self::DelayedApart => {
+                ("18.15", "a trace whose decision is put off is not counted as not sampled")
             }
             Self::JoinedApart => ("18.22", "spans that join one remote context share no state"),
             Self::SelfWithIds => ("18.3", "a self-reference to a context without ids is none"),

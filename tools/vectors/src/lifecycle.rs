@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jaeger_client::control::{DebugThrottler, RemoteBaggageRestrictionManager, RemoteThrottler};
+use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::propagation::HttpHeaders;
 use jaeger_client::{
     BaggageRestrictionsConfig, Closer, FinishOptions, IdGenerator, InMemoryReporter, LogRecord,
@@ -22,7 +23,9 @@ use crate::datagrams_made::time;
 use crate::extract_rules::unescape;
 use crate::json::{items, member, only, present};
 use crate::lifecycle_rules::World;
-use crate::lifecycle_script::{Field, Kind, Options, Restrictions, Seen, Step, Then, Throttler};
+use crate::lifecycle_script::{
+    Counters, Field, Kind, Options, Restrictions, Seen, Step, Then, Throttler, counters,
+};
 use crate::lifecycle_spans::{Reported, compare};
 use crate::report::Checks;
 use crate::sampling_rules::{Side, expected};
@@ -55,6 +58,9 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let sides = (go.reported(), ours.reported());
     let wanted = expected(checks, "reported spans", reported, sides, &ours.reasons);
     compare(&wanted, &client.reported(), checks);
+    let sides = (go.counters.clone(), ours.counters.clone());
+    let wanted = expected(checks, "counters", counters(case)?, sides, &ours.reasons);
+    checks.same("counters", &wanted, &client.counters());
     let sides = (go.requests(), ours.requests());
     let wanted = expected(checks, "requests", options.requests.clone(), sides, &ours.reasons);
     checks.same("requests", &decoded(&wanted), &decoded(&client.requests()));
@@ -105,6 +111,7 @@ struct Client {
     tracer: Tracer,
     closer: Closer,
     memory: InMemoryReporter,
+    metrics: InMemoryMetrics,
     spans: BTreeMap<String, Span>,
     contexts: BTreeMap<String, SpanContext>,
     /// Handles whose names were given to others: the last one would finish the span.
@@ -115,6 +122,7 @@ struct Client {
 
 impl Client {
     fn new(options: &Options) -> Result<Self, String> {
+        let metrics = InMemoryMetrics::new();
         let ids = Counting { next: AtomicU64::new(1), high: options.high };
         let builder = client::builder(&options.service)
             .sampler(options.sampler.build()?)
@@ -124,7 +132,8 @@ impl Client {
             .trace_id_128bit(options.trace_id_128bit)
             .max_logs_per_span(options.max_logs)
             .max_tag_value_length(options.max_tag_value_length)
-            .no_debug_flag_on_forced_sampling(options.no_debug_flag);
+            .no_debug_flag_on_forced_sampling(options.no_debug_flag)
+            .metrics(metrics.clone());
         let mut servers = Vec::new();
         let builder = restricted(builder, options, &mut servers)?;
         let builder = throttled(builder, options, &mut servers)?;
@@ -142,7 +151,7 @@ impl Client {
             }
         }
         let (spans, contexts) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { tracer, closer, memory, spans, contexts, kept: Vec::new(), servers })
+        Ok(Self { tracer, closer, memory, metrics, spans, contexts, kept: Vec::new(), servers })
     }
 
     fn span(&self, name: &str) -> Result<&Span, String> {
@@ -279,6 +288,12 @@ impl Client {
 
     fn reported(&self) -> Vec<Reported> {
         self.memory.spans().iter().map(|span| Reported::of(span.view())).collect()
+    }
+
+    /// What is not zero. Go's reporter in memory counts no spans.
+    fn counters(&self) -> Counters {
+        let counters = self.metrics.counters().into_iter();
+        counters.filter(|(name, n)| *n > 0 && !name.contains(".reporter_spans|")).collect()
     }
 
     /// What the servers were asked. About baggage one is asked again until there is an answer, which

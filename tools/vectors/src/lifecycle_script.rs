@@ -401,7 +401,6 @@ impl Then {
 pub(crate) type Counters = BTreeMap<String, u64>;
 
 /// Those of a case.
-#[cfg(test)]
 pub(crate) fn counters(case: &Value) -> Result<Counters, String> {
     let counters = member(case, "counters")?;
     let members = counters.as_object().ok_or("counters is no object")?;

@@ -190,6 +190,10 @@ impl World<'_> {
         let first = self.spans[span].first_in_process;
         self.count("started_spans", &[("sampled", if is_final { sampled } else { "delayed" })]);
         match (begins, is_final) {
+            (true, false) if self.ours() => {
+                self.reasons.insert(Deviation::DelayedApart);
+                self.count("traces", &[("sampled", "delayed"), ("state", "started")]);
+            }
             (true, false) => self.count("traces", &[("sampled", "n"), ("state", "started")]),
             (true, true) => self.count("traces", &[("sampled", sampled), ("state", "started")]),
             (false, true) if first => {
