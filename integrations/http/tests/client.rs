@@ -400,3 +400,18 @@ async fn a_pool_outlives_the_runtime_it_was_used_on() {
     }
     assert_eq!(puts.reused.load(Ordering::Relaxed), 3, "a dead runtime's connections are not");
 }
+
+#[tokio::test]
+async fn a_connection_that_waits_in_the_pool_holds_no_span() {
+    let server = Server::start().await;
+    let (tracer, reporter, _closer) = tracer();
+    let client = TracedClient::new(tracer.clone());
+    let around = tracer.start_span("around");
+    read(&client, &server.url("/time")).in_span(around).await.unwrap();
+    assert_eq!(tracer.stats().open, 0);
+    read(&client, &server.url("/time")).await.unwrap();
+    let last = reporter.spans().pop().unwrap();
+    assert_eq!(last.view().operation(), "HTTP Client");
+    assert_eq!(last.view().parent_span_id, jaeger_client::SpanId::NONE);
+    assert_eq!(server.accepted.load(Ordering::SeqCst), 1);
+}

@@ -12,8 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use jaeger_client::Closer;
-use jaeger_client::InMemoryReporter;
+use jaeger_client::{Closer, InMemoryReporter, TraceFutureExt, Tracer};
 use jaeger_client_http::{HttpPool, RequestBody, TracedClient};
 use tokio::net::TcpListener;
 
@@ -22,6 +21,7 @@ use support::{events, eventually, hops, tag, tracer};
 
 struct Run {
     client: TracedClient,
+    tracer: Tracer,
     reporter: InMemoryReporter,
     url: String,
     accepted: Arc<AtomicUsize>,
@@ -53,8 +53,8 @@ async fn run() -> Run {
     });
     let (tracer, reporter, closer) = tracer();
     let pool = HttpPool::builder().tls_config(config).build();
-    let client = TracedClient::builder(tracer).pool(pool).build();
-    Run { client, reporter, url, accepted, _closer: closer }
+    let client = TracedClient::builder(tracer.clone()).pool(pool).build();
+    Run { client, tracer, reporter, url, accepted, _closer: closer }
 }
 
 async fn echo(run: &Run, body: impl Into<RequestBody>) {
@@ -107,6 +107,17 @@ async fn a_body_that_is_dropped_ends_its_stream_and_no_other() {
     let request = Request::post(&run.url).body("hello").unwrap();
     drop(run.client.request(request).send().await.unwrap());
     eventually("both are finished", || hops(&run.reporter).len() == 2).await;
+    echo(&run, "hello").await;
+    assert_eq!(run.accepted.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_a_connection_leaves_running_holds_no_span() {
+    let run = run().await;
+    let around = run.tracer.start_span("around");
+    echo(&run, "hello").in_span(around).await;
+    // The connection is still open, and the task that drives it was begun within the span.
+    assert_eq!(run.tracer.stats().open, 0);
     echo(&run, "hello").await;
     assert_eq!(run.accepted.load(Ordering::SeqCst), 1);
 }
