@@ -21,7 +21,7 @@ use crate::server::ANSWER;
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// Instructions that a request may take more than one of the bare client: what was measured when
-    /// this was written, and about a tenth of that. Who gains something lowers it.
+    /// this was written, and room for what differs from run to run. Who gains something lowers it.
     pub(crate) ceiling: i64,
     sampled: bool,
     client: fn(&Tracer) -> Client,
@@ -39,31 +39,31 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "`HttpPool`, no trace",
-        ceiling: 300,
+        ceiling: 400,
         sampled: true,
         client: |_| Client::Pool(HttpPool::new()),
     },
     Case {
         name: "`TracedClient`, not sampled",
-        ceiling: 5_800,
+        ceiling: 6_200,
         sampled: false,
         client: |tracer| traced(tracer, TraceMode::Events),
     },
     Case {
         name: "`TraceMode::Off`: two spans",
-        ceiling: 6_800,
+        ceiling: 7_200,
         sampled: true,
         client: |tracer| traced(tracer, TraceMode::Off),
     },
     Case {
         name: "`TraceMode::Events`: two spans, seven events",
-        ceiling: 8_300,
+        ceiling: 8_600,
         sampled: true,
         client: |tracer| traced(tracer, TraceMode::Events),
     },
     Case {
         name: "`TraceMode::Spans`: six spans",
-        ceiling: 10_600,
+        ceiling: 11_200,
         sampled: true,
         client: |tracer| traced(tracer, TraceMode::Spans),
     },
