@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 ///
 /// # Cost
 ///
-/// [`monotonic_nanos`](Self::monotonic_nanos) is called twice for a sampled span and once for each
-/// log; [`wall_nanos`](Self::wall_nanos) only when a tracer is built and by the reporter's thread.
+/// [`monotonic_nanos`](Self::monotonic_nanos) is called twice for a sampled span, or one that is
+/// watched, and once for each log; [`wall_nanos`](Self::wall_nanos) only when a tracer is built and by the reporter's thread.
 ///
 /// # Source
 ///
@@ -207,6 +207,17 @@ pub(crate) fn unix_nanos(time: SystemTime) -> i64 {
     }
 }
 
+/// The moment so many nanoseconds after the Unix epoch, or before it.
+pub(crate) fn system_time(unix_nanos: i64) -> SystemTime {
+    let from_epoch = Duration::from_nanos(unix_nanos.unsigned_abs());
+    let moment = if unix_nanos < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(from_epoch)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(from_epoch)
+    };
+    moment.unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
 /// The monotonic time, for waits and intervals off the hot path.
 #[inline]
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
@@ -240,5 +251,7 @@ mod tests {
     fn times_before_the_epoch_are_negative() {
         let before = SystemTime::UNIX_EPOCH - Duration::from_nanos(1500);
         assert_eq!(unix_nanos(before), -1500);
+        assert_eq!(system_time(-1500), before);
+        assert_eq!(unix_nanos(system_time(1_700_000_000_000_000_001)), 1_700_000_000_000_000_001);
     }
 }

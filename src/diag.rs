@@ -67,6 +67,7 @@ pub(crate) enum Cause {
     LimitLearned,
     Misused,
     Sampler,
+    Observer,
     Baggage,
     Throttler,
     #[cfg(feature = "remote-sampler")]

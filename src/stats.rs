@@ -64,6 +64,8 @@ pub struct Stats {
     pub decoding_errors: u64,
     /// Baggage items refused or cut, on extraction and on setting.
     pub baggage_limited: u64,
+    /// Calls of observers that ended in a panic. The spans went on.
+    pub observer_panics: u64,
     /// Datagrams, or other messages, sent.
     pub datagrams: u64,
 }

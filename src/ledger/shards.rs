@@ -138,7 +138,7 @@ impl Shards {
 
     /// Takes a finished, sampled span. `lane` is the number of the calling thread. False if the
     /// tracer is closed; the span is counted all the same.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn accept(&self, lane: usize, span: Finished<'_>) -> bool {
         let bound = span.max_len();
         let mut slot = self.lock(lane);

@@ -9,7 +9,7 @@ use super::core::{Core, CoreRef};
 use super::record::{DEBUG, LogRing, SpanInner, Start};
 use super::start::{self, Begun};
 use super::write::{SAMPLING_PRIORITY, set_priority};
-use super::{Span, TagValue, active, late, record};
+use super::{Span, TagValue, active, late, record, watch};
 use crate::clock::unix_nanos;
 use crate::encoding::FollowsFrom;
 use crate::id::{SpanId, TraceId};
@@ -318,6 +318,11 @@ impl<'a> SpanBuilder<'a> {
 
     #[cold]
     fn set_priority(&mut self, value: TagValue<'_>) {
+        if self.core.watchers.want_tags()
+            && let Some(inner) = Arc::get_mut(&mut self.record)
+        {
+            inner.body.get_mut().tag(SAMPLING_PRIORITY, value, usize::MAX);
+        }
         // Of other kinds it means nothing.
         let number = match value {
             TagValue::I64(number) => TagValue::I64(number),
@@ -373,8 +378,13 @@ impl<'a> SpanBuilder<'a> {
             self.refer_to_active();
         }
         let Self { core, mut record, joins, .. } = self;
+        let is_watched = !core.watchers.is_empty();
+        let mut given = watch::Given::default();
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
+            if core.watchers.want_tags() {
+                given = watch::Given::take(inner.body.get_mut());
+            }
             let (begun, sampled) = {
                 let beginning = Beginning::of(inner);
                 let inner = &mut *beginning.0;
@@ -394,19 +404,29 @@ impl<'a> SpanBuilder<'a> {
                 if core.may_defer {
                     late::started(inner, core, begun, decided);
                 }
+                if is_watched {
+                    start::watched(inner, core);
+                }
                 if let Some(value) = rare.priority {
-                    set_priority(inner, core, value);
+                    given.aside(inner, |inner| set_priority(inner, core, value));
                 }
                 let sampled = inner.state.sampled();
                 // Before its tags are forgotten.
-                if core.counts_first && begun == Begun::Joined && start::is_first_in_process(inner)
+                if core.counts_first
+                    && begun == Begun::Joined
+                    && start::is_first_in_process(inner, given.list())
                 {
                     core.count_first(sampled);
                 }
-                start::recording(inner, core);
+                if !is_watched {
+                    start::recording(inner, core);
+                }
                 (begun, sampled)
             };
             inner.body.get_mut().begin(core.started(begun), sampled);
+        }
+        if is_watched {
+            return watch::started(record, core, &given);
         }
         Span::recorded(record)
     }

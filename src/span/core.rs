@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::start::Begun;
+use super::watch::Watchers;
 use crate::clock::{Anchor, TracerClock};
 use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler};
 use crate::diag::{Cause, Diagnostics};
@@ -53,12 +54,14 @@ pub(crate) struct Core {
     pub(crate) counts_first: bool,
     /// Whether starting a span takes more than it usually does.
     pub(crate) unusual: bool,
+    /// Those who are told of spans.
+    pub(crate) watchers: Watchers,
     pub(crate) sink: Sink,
     pub(crate) ids: Option<Box<dyn IdGenerator>>,
     pub(crate) trace_id_128bit: bool,
     pub(crate) max_tag_value_bytes: usize,
     /// The same for tags given before the start: a sampler that defers is asked about them first, and
-    /// about all of them.
+    /// observers are told, about all of them.
     pub(crate) max_start_tag_value_bytes: usize,
     /// 0 if a span may have any number.
     pub(crate) max_logs_per_span: usize,
@@ -136,6 +139,7 @@ impl Core {
             misused: self.misused.load(Ordering::Relaxed),
             baggage_limited: self.baggage_limited.load(Ordering::Relaxed),
             decoding_errors: self.decoding_errors.load(Ordering::Relaxed),
+            observer_panics: self.watchers.panics.load(Ordering::Relaxed),
             not_sampled: lanes.sum(|lane| &lane.not_sampled),
             ..Stats::default()
         };
@@ -355,7 +359,7 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn accept(&self, lane: usize, span: Finished<'_>) -> bool {
         match self {
             Self::Shards(shards) => shards.accept(lane, span),

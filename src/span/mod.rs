@@ -11,6 +11,7 @@ mod late;
 mod record;
 mod start;
 mod tag;
+mod watch;
 mod write;
 
 use std::borrow::Cow;
@@ -30,6 +31,8 @@ pub(crate) use self::record::{DEBUG, SAMPLED, lane};
 use self::record::{FIREHOSE, Light, SpanInner};
 pub(crate) use self::start::plain as start_plain;
 pub use self::tag::{FinishOptions, LogRecord, OwnedTagValue, TagValue};
+pub(crate) use self::watch::Watchers;
+pub use self::watch::{Observer, SpanFinish, SpanObserver, StartSpanOptions};
 use self::write::misused;
 use crate::clock::unix_nanos;
 
@@ -90,6 +93,11 @@ impl Span {
     #[inline]
     fn record_there(&self) -> Option<&Arc<SpanInner>> {
         self.record.as_ref().or_else(|| self.light.as_ref()?.shared())
+    }
+
+    /// Gives its record up, so that its drop ends nothing.
+    fn take_record(&mut self) -> Option<Arc<SpanInner>> {
+        self.record.take()
     }
 
     /// The record, made for it if there is none, even if the span was finished before.
@@ -170,10 +178,13 @@ impl Span {
         if body.finished {
             drop(body);
             misused(core, "set_operation_name");
-        } else {
-            body.draft.name = name;
+        } else if inner.state.is_unusual() {
+            body.draft.name = name.clone();
             drop(body);
             late::renamed(inner, core);
+            watch::renamed(self, inner, &name);
+        } else {
+            body.draft.name = name;
         }
         self
     }
@@ -252,7 +263,7 @@ impl Span {
         match self.record_there() {
             Some(inner) if !options.log_records.is_empty() => {
                 let Some(core) = &inner.core else { return };
-                write::finish_carefully(inner, core, end, options.log_records);
+                write::finish_carefully(self, inner, core, end, options.log_records);
             }
             // One without a record is not sampled, and keeps no logs.
             _ => self.end(end),
@@ -268,8 +279,8 @@ impl Span {
             return;
         };
         let Some(core) = &inner.core else { return };
-        if inner.state.ends_carefully() {
-            return write::finish_carefully(inner, core, end, &[]);
+        if inner.state.is_unusual() {
+            return write::finish_carefully(self, inner, core, end, &[]);
         }
         let end = inner.end(core, end);
         let mut body = inner.body.lock();

@@ -225,14 +225,25 @@ fn forget(inner: &mut SpanInner) {
 /// # Source
 ///
 /// `firstInProcess` in jaeger-client-go, `tracer.go`.
-pub(super) fn is_first_in_process(inner: &mut SpanInner) -> bool {
+pub(super) fn is_first_in_process(inner: &mut SpanInner, given: Option<List<'_>>) -> bool {
     if inner.ids.parent == SpanId::NONE {
         return true;
     }
     let draft = &inner.body.get_mut().draft;
-    let tags = tags_of(Some(List::new(draft.tag_count, draft.tags.bytes())));
-    let kind = tags.filter(|tag| tag.key == b"span.kind").last();
+    let given = given.unwrap_or_else(|| List::new(draft.tag_count, draft.tags.bytes()));
+    let kind = tags_of(Some(given)).filter(|tag| tag.key == b"span.kind").last();
     kind.is_some_and(|tag| tag.value == ValueView::Str(b"server"))
+}
+
+/// Lets a span begin that others are told of: they may keep handles on it, and want to know how long
+/// it takes even if it is not recorded.
+#[cold]
+pub(super) fn watched(inner: &mut SpanInner, core: &Core) {
+    inner.ids.encode();
+    let body = inner.body.get_mut();
+    if matches!(body.start, Start::Unknown) {
+        body.start_now(core);
+    }
 }
 
 /// Takes a context as the span's own.

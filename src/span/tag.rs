@@ -38,6 +38,17 @@ pub enum TagValue<'a> {
 }
 
 impl<'a> TagValue<'a> {
+    /// What was encoded from one; unsigned numbers have become signed ones.
+    pub(crate) fn of(view: ValueView<'a>) -> Self {
+        match view {
+            ValueView::Str(text) => Self::Str(str::from_utf8(text).unwrap_or_default()),
+            ValueView::Bool(truth) => Self::Bool(truth),
+            ValueView::Long(number) => Self::I64(number),
+            ValueView::Double(double) => Self::F64(double),
+            ValueView::Binary(bytes) => Self::Bytes(bytes),
+        }
+    }
+
     /// As it goes to the wire, text and bytes cut to `max_bytes`.
     #[inline]
     pub(crate) fn view(self, max_bytes: usize) -> ValueView<'a> {

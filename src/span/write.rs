@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::core::{Core, CoreRef};
 use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start, count_undecided};
-use super::{Baggage, LogRecord, Span, TagValue, late};
+use super::{Baggage, LogRecord, Span, TagValue, late, watch};
 use crate::clock::{Clock, unix_nanos};
 use crate::diag::Cause;
 use crate::encoding::{Timestamp, cut};
@@ -97,20 +97,41 @@ impl Span {
 
     #[inline(never)]
     pub(super) fn tag_of_any(&self, key: &str, value: TagValue<'_>) {
+        if let Some(inner) = self.record_there()
+            && let (true, Some(core)) = (inner.state.is_unusual(), &inner.core)
+        {
+            return self.careful_tag(inner, core, key, value);
+        }
         if key == SAMPLING_PRIORITY {
             return self.priority(value);
         }
-        if let Some(inner) = self.recording_record()
-            && let (true, Some(core)) = (inner.state.is_undecided(), &inner.core)
-        {
+        self.keep_tag(key, value);
+    }
+
+    /// A tag of a span about which others are told or asked.
+    #[cold]
+    #[inline(never)]
+    fn careful_tag(&self, inner: &SpanInner, core: &Core, key: &str, value: TagValue<'_>) {
+        if !core.watchers.is_empty() {
+            watch::tag_set(self, inner, key, value);
+        }
+        if key == SAMPLING_PRIORITY {
+            return set_priority(inner, core, value);
+        }
+        if inner.state.is_recording() {
             late::tag_set(inner, core, key, value.view(usize::MAX));
         }
+        self.keep_tag(key, value);
+    }
+
+    #[inline(always)]
+    fn keep_tag(&self, key: &str, value: TagValue<'_>) {
         self.recording("set_tag", |body, core| body.tag(key, value, core.max_tag_value_bytes));
     }
 
-    /// A tag of a span that is not sampled, or may yet be.
+    /// A tag of a span that is not sampled, or may yet be, or about which others are told.
     fn unsampled_tag(&self, key: &str, value: TagValue<'_>) {
-        if self.recording_record().is_some() {
+        if self.record_there().is_some_and(|inner| inner.state.wants_tags()) {
             self.tag_of_any(key, value);
         }
     }
@@ -256,23 +277,23 @@ impl Body {
     }
 }
 
-/// Finishes a span whose sampler may have to be asked again, whose logs may not be in order yet, or
-/// which is given logs with its end. Those are not held to any limit.
+/// Finishes a span of whose end others are told, whose sampler may have to be asked again, whose logs
+/// may not be in order yet, or which is given logs with its end. Those are not held to any limit.
 #[cold]
 #[inline(never)]
 pub(super) fn finish_carefully(
+    span: &Span,
     inner: &SpanInner,
     core: &CoreRef,
     end: Option<i64>,
     logs: &[LogRecord<'_>],
 ) {
-    late::finishing(inner, core);
-    let end = inner.end(core, end);
+    let end = watch::finishing(span, inner, core, end).map(|end| inner.end(core, end));
     let mut body = inner.body.lock();
-    if body.finished {
+    let Some(end) = end.filter(|_| !body.finished) else {
         drop(body);
         return misused(core, "finish");
-    }
+    };
     body.close_logs();
     if inner.state.is_sampled() {
         for log in logs {
@@ -281,8 +302,12 @@ pub(super) fn finish_carefully(
     }
     let undecided = count_undecided(core, &inner.state);
     let state = undecided.as_ref().unwrap_or(&inner.state);
-    if !inner.finish_locked(core, &mut body, state, end) {
-        drop(body);
+    // Let go of without the lock, like all that is foreign.
+    let watch = body.watch.take();
+    let is_taken = inner.finish_locked(core, &mut body, state, end);
+    drop(body);
+    drop(watch);
+    if !is_taken {
         core.report_closed();
     }
 }

@@ -17,8 +17,8 @@ use crate::reporter::{
     Unstarted,
 };
 use crate::sampler::{ConstSampler, Sampler};
-use crate::span::OwnedTagValue;
 use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
+use crate::span::{Observer, OwnedTagValue, Watchers};
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
 };
@@ -55,6 +55,7 @@ pub struct TracerBuilder {
     pub(super) logger: Option<LoggerBox>,
     pub(super) metrics: Option<Arc<dyn MetricsFactory>>,
     pub(super) baggage: Option<Box<dyn BaggageRestrictionManager>>,
+    pub(super) observers: Vec<Box<dyn Observer>>,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
     pub(super) clock: TracerClock,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
@@ -117,6 +118,7 @@ impl TracerBuilder {
             logger: None,
             metrics: None,
             baggage: None,
+            observers: Vec::new(),
             throttler: None,
             clock: TracerClock::System(SystemClock::new()),
             ids: None,
@@ -329,7 +331,9 @@ impl TracerBuilder {
         let logger =
             self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
         let may_defer = self.sampler.may_defer();
-        let careful = may_defer || self.max_logs_per_span > 0;
+        let watchers =
+            Watchers { observers: self.observers.into_boxed_slice(), ..Watchers::default() };
+        let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
         let core = Arc::new(Core {
             anchor: Anchor::new(&self.clock),
             clock: self.clock,
@@ -344,11 +348,12 @@ impl TracerBuilder {
             ids: self.ids,
             trace_id_128bit: self.trace_id_128bit,
             max_tag_value_bytes: self.max_tag_value_bytes,
-            max_start_tag_value_bytes: if may_defer {
+            max_start_tag_value_bytes: if may_defer || watchers.want_tags() {
                 usize::MAX
             } else {
                 self.max_tag_value_bytes
             },
+            watchers,
             max_logs_per_span: self.max_logs_per_span,
             no_debug_flag: self.no_debug_flag,
             max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,

@@ -9,7 +9,7 @@ use crate::diag::Logger;
 use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
 use crate::propagation::{Format, HeadersConfig};
-use crate::span::OwnedTagValue;
+use crate::span::{Observer, OwnedTagValue};
 
 impl TracerBuilder {
     /// A tag of the process, sent with every batch. `jaeger.version`, `hostname`, `ip` and
@@ -64,6 +64,12 @@ impl TracerBuilder {
     /// Decides which requests for debugging are granted; without one, all are.
     pub fn debug_throttler(mut self, throttler: impl DebugThrottler + 'static) -> Self {
         self.throttler = Some(Box::new(throttler));
+        self
+    }
+
+    /// Tells an observer about each span. May be called several times; they are told in that order.
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observers.push(Box::new(observer));
         self
     }
 

@@ -4,7 +4,7 @@
 //! bursts so that its thread never takes a buffer in the middle of one.
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use jaeger_client::metrics::InMemoryMetrics;
@@ -13,7 +13,10 @@ use jaeger_client::sampler::{
     RemoteSampler, Sampler, StrategySource,
 };
 use jaeger_client::transport::{Sent, Transport};
-use jaeger_client::{Closer, Span, Tracer, TracerBuilder, TransportError};
+use jaeger_client::{
+    Closer, Observer, Span, SpanFinish, SpanObserver, StartSpanOptions, Tracer, TracerBuilder,
+    TransportError,
+};
 
 use crate::Outcome;
 
@@ -153,6 +156,14 @@ pub(crate) const CASES: &[Case] = &[
             drop(span.tag("http.status_code", black_box(200)).tag("error", false).start());
         })
     }),
+    Case::new("root + 3 tags, observed", 200, |meter| {
+        let (tracer, _closer) = observed(true)?;
+        meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
+    }),
+    Case::new("unsampled, 3 tags set, observed", 200, |meter| {
+        let (tracer, _closer) = observed(false)?;
+        meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
+    }),
     Case::new("child + 3 tags + log of 2 fields", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         child_with_log(meter, &tracer)
@@ -255,6 +266,34 @@ fn sampled_by(sampler: impl Sampler + 'static) -> Outcome<(Tracer, Closer)> {
 
 fn with_metrics(sampler: impl Sampler + 'static) -> Outcome<(Tracer, Closer)> {
     Ok(builder(sampler).metrics(InMemoryMetrics::new()).build()?)
+}
+
+/// One with an observer that wants to hear all and does nothing.
+fn observed(sampled: bool) -> Outcome<(Tracer, Closer)> {
+    Ok(builder(ConstSampler::new(sampled)).observer(Idle).build()?)
+}
+
+#[derive(Debug)]
+struct Idle;
+
+impl Observer for Idle {
+    fn on_start_span(
+        &self,
+        _span: &Span,
+        _operation: &str,
+        options: &StartSpanOptions<'_>,
+    ) -> Option<Box<dyn SpanObserver>> {
+        Some(Box::new(IdleOnSpan(options.start_time())))
+    }
+}
+
+/// Of a size that has to be allocated.
+struct IdleOnSpan(SystemTime);
+
+impl SpanObserver for IdleOnSpan {
+    fn on_finish(&self, _span: &Span, finish: &SpanFinish) {
+        black_box((self.0, finish.duration));
+    }
 }
 
 fn builder(sampler: impl Sampler + 'static) -> TracerBuilder {

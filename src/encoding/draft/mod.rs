@@ -75,6 +75,17 @@ impl Draft {
         }
     }
 
+    /// What it refers to, given the ids of its parent.
+    pub(crate) fn references(&self, trace_id: TraceId, parent: SpanId) -> Vec<ReferenceView> {
+        match self.parent {
+            Some(follows_from) => vec![ReferenceView::new(follows_from, trace_id, parent)],
+            None => {
+                let list = List::new(self.reference_count, self.references.bytes());
+                SpanView { references: Some(list), ..SpanView::default() }.references().collect()
+            }
+        }
+    }
+
     /// Forgets the tags of a span that is not recorded.
     #[inline]
     pub(crate) fn forget_tags(&mut self) {

@@ -16,6 +16,7 @@ use crate::id::SpanId;
 use crate::span::builder::Rare;
 use crate::span::context::{Baggage, SpanContext};
 use crate::span::core::{Core, CoreRef, Counts, Sampled};
+use crate::span::watch::Watch;
 use crate::span::{TagValue, late};
 
 /// A live span. What does not change while it lives lies beside the lock, the rest behind it.
@@ -43,6 +44,8 @@ pub(crate) struct Body {
     pub(crate) baggage: Option<Arc<Baggage>>,
     /// What few spans are started with, or have.
     pub(in crate::span) rare: Option<Box<Rare>>,
+    /// Who is told of the span, until it is finished.
+    pub(in crate::span) watch: Option<Arc<Watch>>,
 }
 
 /// When a span ends.
@@ -136,22 +139,40 @@ impl SpanInner {
         }
     }
 
-    /// Finishes the span through its last handle, without a lock.
+    /// Finishes the span through its last handle, without a lock. False, and nothing done, if others
+    /// are to be told of it.
     #[inline]
-    pub(crate) fn finish_alone(&mut self) {
-        let Some(core) = &self.core else { return };
+    pub(in crate::span) fn finish_alone(&mut self) -> bool {
+        let Some(core) = &self.core else { return true };
         if !self.state.is_surely_sampled() {
             return self.finish_carefully();
         }
-        if !self.body.get_mut().finish(core, &self.ids, &self.state, End::Now) {
+        if !self.body.get_mut().finish(core, &self.ids, &self.state) {
             core.report_closed();
         }
+        true
     }
 
-    /// The same for a span that is not sampled, or may yet be, or goes the careful way.
+    /// The same for a span that is not sampled, or goes the careful way.
     #[inline(never)]
-    fn finish_carefully(&mut self) {
-        let Some(core) = &self.core else { return };
+    fn finish_carefully(&mut self) -> bool {
+        if self.state.is_unusual() {
+            return self.finish_unusually();
+        }
+        self.body.get_mut().finished = true;
+        if let Some(core) = &self.core {
+            core.count_not_sampled();
+        }
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn finish_unusually(&mut self) -> bool {
+        let Some(core) = &self.core else { return true };
+        if self.body.get_mut().watch.is_some() {
+            return false;
+        }
         let mut undecided = None;
         if self.state.is_undecided() {
             late::finishing(self, core);
@@ -160,9 +181,10 @@ impl SpanInner {
         let state = undecided.as_ref().unwrap_or(&self.state);
         let body = self.body.get_mut();
         body.close_logs();
-        if !body.finish(core, &self.ids, state, End::Now) {
+        if !body.finish(core, &self.ids, state) {
             core.report_closed();
         }
+        true
     }
 
     /// When the span ends: at the moment given, in nanoseconds since the Unix epoch, or now. Asked
@@ -186,7 +208,7 @@ impl SpanInner {
         state: &TraceState,
         end: End,
     ) -> bool {
-        body.finish(core, &self.ids, state, end)
+        body.finish_at(core, &self.ids, state, end)
     }
 }
 
@@ -212,7 +234,18 @@ impl Body {
     /// Counts the span as finished, and writes it to the sink if it is sampled. False if that was
     /// closed.
     #[inline]
-    fn finish(&mut self, core: &CoreRef, ids: &Ids, state: &TraceState, end: End) -> bool {
+    fn finish(&mut self, core: &CoreRef, ids: &Ids, state: &TraceState) -> bool {
+        self.finish_inlined(core, ids, state, End::Now)
+    }
+
+    /// The same at a moment that was read or given. Apart, so that the last drop need not ask which.
+    #[inline(never)]
+    fn finish_at(&mut self, core: &CoreRef, ids: &Ids, state: &TraceState, end: End) -> bool {
+        self.finish_inlined(core, ids, state, end)
+    }
+
+    #[inline(always)]
+    fn finish_inlined(&mut self, core: &CoreRef, ids: &Ids, state: &TraceState, end: End) -> bool {
         self.finished = true;
         let flags = state.flags();
         if flags & SAMPLED == 0 {
@@ -220,16 +253,14 @@ impl Body {
             return true;
         }
         let (start_nanos, duration) = self.times(core, state, end);
-        core.sink.accept(
-            pool::lane(),
-            Finished {
-                ids,
-                flags,
-                start_time: Timestamp::of_nanos(start_nanos),
-                duration_micros: duration / 1000,
-                draft: &self.draft,
-            },
-        )
+        let span = Finished {
+            ids,
+            flags,
+            start_time: Timestamp::of_nanos(start_nanos),
+            duration_micros: duration / 1000,
+            draft: &self.draft,
+        };
+        core.sink.accept(pool::lane(), span)
     }
 
     /// Start and duration in nanoseconds. The duration is never negative.
@@ -304,12 +335,21 @@ impl Body {
         draft.tag_count += 1;
     }
 
+    #[cold]
+    #[inline(never)]
+    fn forget_rare(&mut self) {
+        self.rare = None;
+        self.watch = None;
+    }
+
     /// Forgets all but the memory.
     #[inline]
     pub(in crate::span) fn clear(&mut self) {
         if self.draft.extras {
             self.baggage = None;
-            self.rare = None;
+            if self.rare.is_some() || self.watch.is_some() {
+                self.forget_rare();
+            }
         }
         self.draft.clear();
         self.start = Start::Unknown;
@@ -319,8 +359,9 @@ impl Body {
 impl Drop for SpanInner {
     fn drop(&mut self) {
         // Only where the last two handles went at the same moment, and each saw the other.
-        if !self.body.get_mut().finished {
-            self.finish_alone();
+        if !self.body.get_mut().finished && !self.finish_alone() {
+            // Those who are told want a handle on it.
+            pool::end(Arc::new(std::mem::take(self)));
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::inner::SpanInner;
+use crate::span::Span;
 
 /// The records of a thread.
 struct Pool {
@@ -108,8 +109,8 @@ fn take_other() -> Arc<SpanInner> {
 #[inline(never)]
 pub(in crate::span) fn end(mut record: Arc<SpanInner>) {
     let Some(inner) = Arc::get_mut(&mut record) else { return };
-    if !inner.body.get_mut().finished {
-        inner.finish_alone();
+    if !inner.body.get_mut().finished && !inner.finish_alone() {
+        return end_watched(record);
     }
     inner.core = None;
     inner.leave_state();
@@ -126,6 +127,20 @@ pub(in crate::span) fn end(mut record: Arc<SpanInner>) {
             give_back(pool, other);
         }
     });
+}
+
+/// Ends a span that is watched: through a handle on it, of which those who are told may make more.
+#[cold]
+#[inline(never)]
+fn end_watched(record: Arc<SpanInner>) {
+    let mut span = Span::recorded(record);
+    span.finish();
+    let Some(mut record) = span.take_record() else { return };
+    if let Some(inner) = Arc::get_mut(&mut record) {
+        // It is finished, unless a sampler panicked when it was asked about that.
+        inner.body.get_mut().watch = None;
+    }
+    end(record);
 }
 
 #[inline(never)]

@@ -76,6 +76,12 @@ impl TraceState {
         self.bits() & (RECORDING | CAREFUL) == u32::from(SAMPLED)
     }
 
+    /// Whether a tag is kept, or somebody is to be told of it.
+    #[inline]
+    pub(crate) fn wants_tags(&self) -> bool {
+        self.bits() & (RECORDING | CAREFUL) != 0
+    }
+
     /// Takes the fast ways from the trace's spans.
     pub(crate) fn be_careful(&self) {
         self.bits.fetch_or(CAREFUL, Ordering::Relaxed);
@@ -87,10 +93,10 @@ impl TraceState {
         self.bits() & UNDECIDED != 0
     }
 
-    /// Whether its spans are not simply finished: the sampler is to be asked again, or they go the
-    /// careful way.
+    /// Whether what is done to its spans is not simply done: the sampler is to be asked again, or they
+    /// go the careful way.
     #[inline]
-    pub(crate) fn ends_carefully(&self) -> bool {
+    pub(crate) fn is_unusual(&self) -> bool {
         self.bits() & (UNDECIDED | CAREFUL) != 0
     }
 

@@ -1,0 +1,276 @@
+//! How those who watch a span are told about it.
+//!
+//! They are foreign code: they are called without a lock, and a panic of theirs stays with them.
+
+use std::cell::Cell;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{SpanFinish, SpanObserver, StartSpanOptions};
+use crate::clock::system_time;
+use crate::diag::Cause;
+use crate::encoding::{List, tags_of};
+use crate::span::core::{Core, CoreRef};
+use crate::span::record::{Body, SpanInner, Start};
+use crate::span::write::SAMPLING_PRIORITY;
+use crate::span::{Span, TagValue, late};
+
+/// Who watches a live span. It lies in the span's record until the span is finished.
+pub(in crate::span) struct Watch {
+    core: Arc<CoreRef>,
+    /// The first of the observers: there is seldom another, which then costs no list.
+    first: Option<Box<dyn SpanObserver>>,
+    others: Vec<Box<dyn SpanObserver>>,
+    /// Whether a thread is about to finish the span: they are told once.
+    finishing: AtomicBool,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("finishing", &self.finishing).finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    fn new(core: Arc<CoreRef>) -> Self {
+        Self { core, first: None, others: Vec::new(), finishing: AtomicBool::new(false) }
+    }
+
+    fn add(&mut self, observer: Box<dyn SpanObserver>) {
+        if self.first.is_none() {
+            self.first = Some(observer);
+        } else {
+            self.others.push(observer);
+        }
+    }
+
+    /// The one of a live span.
+    fn of(inner: &SpanInner) -> Option<Arc<Self>> {
+        inner.body.lock().watch.clone()
+    }
+
+    fn tell(&self, call: &'static str, work: impl Fn(&dyn SpanObserver)) {
+        for observer in self.first.iter().chain(&self.others) {
+            ask(&self.core, call, || work(&**observer));
+        }
+    }
+
+    fn tell_finish(&self, span: &Span, finish: &SpanFinish) {
+        self.tell("on_finish", |observer| observer.on_finish(span, finish));
+    }
+}
+
+impl Drop for Watch {
+    /// What is dropped is foreign code too.
+    fn drop(&mut self) {
+        for observer in self.first.take().into_iter().chain(self.others.drain(..)) {
+            ask(&self.core, "drop", || drop(observer));
+        }
+    }
+}
+
+thread_local! {
+    /// Whether this thread is in a call of an observer's: what it does there is not told again.
+    static WITHIN: Cell<bool> = const { Cell::new(false) };
+}
+
+fn is_within() -> bool {
+    WITHIN.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Calls an observer. None if it panics.
+fn ask<T>(core: &Core, call: &'static str, work: impl FnOnce() -> T) -> Option<T> {
+    let before = WITHIN.try_with(|within| within.replace(true)).unwrap_or(false);
+    let answer = catch_unwind(AssertUnwindSafe(work));
+    let _ = WITHIN.try_with(|within| within.set(before));
+    answer
+        .map_err(|_| {
+            core.watchers.panics.fetch_add(1, Ordering::Relaxed);
+            let say = || format!("an observer of spans panicked in {call}; the span goes on");
+            core.diagnostics.error(Cause::Observer, say);
+        })
+        .ok()
+}
+
+/// The tags that a span is started with, not cut.
+#[derive(Debug, Default)]
+pub(in crate::span) struct Given {
+    is_taken: bool,
+    count: usize,
+    bytes: Vec<u8>,
+    /// What comes behind them, as it does where nobody is told.
+    last_count: usize,
+    last: Vec<u8>,
+}
+
+impl Given {
+    /// Takes them out of the record of a span about to be started.
+    pub(in crate::span) fn take(body: &mut Body) -> Self {
+        let draft = &mut body.draft;
+        let (count, bytes) = (draft.tag_count, draft.tags.bytes().to_vec());
+        let taken = Self { is_taken: true, count, bytes, ..Self::default() };
+        draft.forget_tags();
+        taken
+    }
+
+    /// They, if they were taken.
+    pub(in crate::span) fn list(&self) -> Option<List<'_>> {
+        self.is_taken.then(|| List::new(self.count, &self.bytes))
+    }
+
+    /// Does what may tag the span, and keeps the tags aside if the others are here.
+    pub(in crate::span) fn aside(
+        &mut self,
+        inner: &mut SpanInner,
+        work: impl FnOnce(&mut SpanInner),
+    ) {
+        let draft = &inner.body.get_mut().draft;
+        let (count, len) = (draft.tag_count, draft.tags.len());
+        work(inner);
+        let draft = &mut inner.body.get_mut().draft;
+        if self.is_taken {
+            self.last_count = draft.tag_count - count;
+            self.last = draft.tags.bytes().get(len..).unwrap_or_default().to_vec();
+            draft.tags.truncate(len);
+            draft.tag_count = count;
+        }
+    }
+
+    pub(super) fn tags(&self) -> impl Iterator<Item = (&str, TagValue<'_>)> {
+        tags_of(Some(List::new(self.count, &self.bytes)))
+            .map(|tag| (str::from_utf8(tag.key).unwrap_or_default(), TagValue::of(tag.value)))
+    }
+}
+
+/// Ends the start of a span that is watched, which has its ids and its sampler's decision.
+pub(in crate::span) fn started(record: Arc<SpanInner>, core: &Arc<CoreRef>, given: &Given) -> Span {
+    let span = Span::recorded(record);
+    let Some(inner) = span.record_there() else { return span };
+    let mut watch = Watch::new(Arc::clone(core));
+    if !is_within() {
+        let name = inner.body.lock().draft.name.clone();
+        let options = StartSpanOptions::new(inner, given);
+        for observer in &core.watchers.observers {
+            let start = || observer.on_start_span(&span, &name, &options);
+            if let Some(Some(observer)) = ask(core, "on_start_span", start) {
+                watch.add(observer);
+            }
+        }
+    }
+    attach(watch, &span, inner, core);
+    for (key, value) in given.tags() {
+        tag_set(&span, inner, key, value);
+        if key == SAMPLING_PRIORITY {
+            continue;
+        }
+        late::tag_set(inner, core, key, value.view(usize::MAX));
+        let mut body = inner.body.lock();
+        if !body.finished {
+            body.tag(key, value, core.max_tag_value_bytes);
+        }
+    }
+    let mut body = inner.body.lock();
+    body.draft.tags.extend(&given.last);
+    body.draft.tag_count += given.last_count;
+    if !inner.state.is_recording() {
+        body.draft.forget_tags();
+    }
+    drop(body);
+    span
+}
+
+/// Lets a span have those who watch it.
+fn attach(watch: Watch, span: &Span, inner: &SpanInner, core: &Core) {
+    if watch.first.is_none() {
+        return;
+    }
+    let watch = Arc::new(watch);
+    let mut body = inner.body.lock();
+    if body.finished {
+        // One of them did it when it was told of the start. It hears of the end all the same.
+        drop(body);
+        let (_, finish) = finish_of(inner, core, None);
+        watch.tell_finish(span, &finish);
+    } else {
+        body.watch = Some(watch);
+        body.draft.extras = true;
+    }
+}
+
+/// Tells that a span is about to be given a tag.
+#[cold]
+pub(in crate::span) fn tag_set(span: &Span, inner: &SpanInner, key: &str, value: TagValue<'_>) {
+    if is_within() {
+        return;
+    }
+    if let Some(watch) = Watch::of(inner) {
+        watch.tell("on_set_tag", |observer| observer.on_set_tag(span, key, value));
+    }
+}
+
+/// Tells that a span was given another name.
+#[cold]
+pub(in crate::span) fn renamed(span: &Span, inner: &SpanInner, name: &str) {
+    if is_within() {
+        return;
+    }
+    if let Some(watch) = Watch::of(inner) {
+        watch.tell("on_set_operation_name", |observer| observer.on_set_operation_name(span, name));
+    }
+}
+
+/// Tells and asks about a span that is about to be finished: those who watch it first, then a
+/// sampler that put its decision off. Gives the end that was told; none if it came already, or is
+/// being told by somebody else.
+#[cold]
+#[inline(never)]
+pub(in crate::span) fn finishing(
+    span: &Span,
+    inner: &SpanInner,
+    core: &CoreRef,
+    end: Option<i64>,
+) -> Option<Option<i64>> {
+    let mut end = end;
+    let watch = {
+        let body = inner.body.lock();
+        if body.finished || body.watch.as_ref().is_some_and(|watch| watch.is_being_finished()) {
+            return None;
+        }
+        body.watch.clone()
+    };
+    if let Some(watch) = watch {
+        // The time that they take is not the span's.
+        let (at, finish) = finish_of(inner, core, end);
+        end = Some(at);
+        watch.tell_finish(span, &finish);
+    }
+    if inner.state.is_undecided() {
+        late::finishing(inner, core);
+    }
+    Some(end)
+}
+
+impl Watch {
+    /// Whether somebody else is finishing the span; if not, the caller is from now on.
+    fn is_being_finished(&self) -> bool {
+        self.finishing.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// The end in nanoseconds since the Unix epoch, and what is told of it.
+fn finish_of(inner: &SpanInner, core: &Core, end: Option<i64>) -> (i64, SpanFinish) {
+    // Read without the lock, as a clock may be foreign code.
+    let now = if end.is_none() { core.clock.at_the_end() } else { 0 };
+    let body = inner.body.lock();
+    let end = end.unwrap_or_else(|| body.wall(core, now));
+    let start = match body.start {
+        Start::Read { wall, .. } | Start::Given { wall } => wall,
+        Start::Unknown => end,
+    };
+    let duration = Duration::from_nanos(end.saturating_sub(start).max(0).cast_unsigned());
+    let is_sampled = inner.state.is_sampled();
+    (end, SpanFinish { finish_time: system_time(end), duration, is_sampled })
+}
