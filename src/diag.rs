@@ -69,6 +69,7 @@ pub(crate) enum Cause {
     Sampler,
     Observer,
     Baggage,
+    Metrics,
     Throttler,
     #[cfg(feature = "remote-sampler")]
     SamplerFetch,

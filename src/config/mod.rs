@@ -48,7 +48,9 @@ pub struct Configuration {
     pub service_name: String,
     /// Makes a tracer that records nothing and sends nothing.
     pub disabled: bool,
-    /// Counts and times the spans of servers as metrics. Refused in this version, which has none.
+    /// Counts and times the spans of servers in the metrics that
+    /// [`new_tracer_with`](Self::new_tracer_with) gives the tracer; see
+    /// [`TracerBuilder::rpc_metrics`]. Without any, the logger is told that nothing is counted.
     pub rpc_metrics: bool,
     /// Gives new traces ids of 128 bits.
     pub trace_id_128bit: bool,
@@ -110,17 +112,43 @@ impl Configuration {
     /// [`ConfigError`] names the option, the value and what is allowed. An agent that is absent, or
     /// whose name does not resolve, is none.
     pub fn new_tracer(&self) -> Result<(Tracer, Closer), ConfigError> {
+        self.new_tracer_with(|builder| builder)
+    }
+
+    /// The same, with what cannot be said as data: metrics, a logger, observers. `options` is given
+    /// the builder when all of this is set, and may change it. It is not asked where the tracer is
+    /// disabled.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new_tracer`](Self::new_tracer).
+    ///
+    /// # Source
+    ///
+    /// The options of `Configuration.NewTracer` in jaeger-client-go, such as `config.Metrics`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::Configuration;
+    /// use jaeger_client::metrics::InMemoryMetrics;
+    /// let metrics = InMemoryMetrics::new();
+    /// let configuration = Configuration { rpc_metrics: true, ..Configuration::new("checkout") };
+    /// let (tracer, _closer) = configuration
+    ///     .new_tracer_with(|builder| builder.metrics(metrics.clone()).null_reporter())?;
+    /// tracer.span("charge").tag("span.kind", "server").start().finish();
+    /// let counters = metrics.counters();
+    /// assert_eq!(counters["jaeger-rpc.requests|component=jaeger|endpoint=charge|error=false"], 1);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn new_tracer_with(
+        &self,
+        options: impl FnOnce(TracerBuilder) -> TracerBuilder,
+    ) -> Result<(Tracer, Closer), ConfigError> {
         if self.disabled {
             let never = sampler::ConstSampler::new(false);
             let name = if self.service_name.is_empty() { "disabled" } else { &self.service_name };
             return Tracer::builder(name).sampler(never).null_reporter().build();
-        }
-        if self.rpc_metrics {
-            return Err(ConfigError::OutOfRange {
-                field: "rpc_metrics",
-                value: "true".to_owned(),
-                allowed: "false: this version has no RPC metrics",
-            });
         }
         let mut builder = Tracer::builder(&self.service_name)
             .sampler(sampler::from_name(
@@ -136,6 +164,7 @@ impl Configuration {
             .max_packet_size(self.reporter.max_packet_size)
             .headers(self.headers.clone())
             .format(propagation::from_names(&self.propagation, &self.headers)?)
+            .rpc_metrics(self.rpc_metrics)
             .trace_id_128bit(self.trace_id_128bit)
             .max_tag_value_length(self.max_tag_value_length)
             .max_logs_per_span(self.max_logs_per_span);
@@ -157,7 +186,7 @@ impl Configuration {
         for (key, value) in &self.tags {
             builder = builder.tag(key, value.clone());
         }
-        builder.build()
+        options(builder).build()
     }
 
     #[cfg(feature = "remote-sampler")]
@@ -214,9 +243,8 @@ mod tests {
             change(&mut configuration);
             configuration.new_tracer().map(drop).unwrap_err().to_string()
         };
-        let cases: [Case; 9] = [
+        let cases: [Case; 8] = [
             (|c| c.service_name.clear(), &["service_name"]),
-            (|c| c.rpc_metrics = true, &["rpc_metrics", "true", "false"]),
             (|c| c.propagation = vec!["xray".into()], &["propagation", "xray", "jaeger, b3"]),
             (|c| c.sampler.kind = "maybe".into(), &["sampler.kind", "maybe", "probabilistic"]),
             (

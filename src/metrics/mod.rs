@@ -23,14 +23,32 @@
 //! | `jaeger.tracer.throttled_debug_spans` | | requests for debugging that were denied |
 //! | `jaeger.tracer.throttler_updates` | `result=ok` or `err` | questions about credits for debugging |
 //!
+//! With [`TracerBuilder::rpc_metrics`](crate::TracerBuilder::rpc_metrics), the spans that serve are
+//! counted and timed by endpoint besides, when they are finished: those with a name and the tag
+//! `span.kind=server`, sampled or not. All have the tag `component=jaeger`.
+//!
+//! | name | tags | |
+//! |---|---|---|
+//! | `jaeger-rpc.requests` | `endpoint`, `error=true` or `false` | a counter |
+//! | `jaeger-rpc.request_latency` | `endpoint`, `error=true` or `false` | a timer |
+//! | `jaeger-rpc.http_requests` | `endpoint`, `status_code=2xx` to `5xx` | a counter |
+//!
+//! `endpoint` is the span's name, with a hyphen for each byte that is not of `a-zA-Z0-9-_/.`; after
+//! 200 different names it is `other`. `error` follows the span's tag `error`, a truth or its text;
+//! `status_code` follows `http.status_code`, a number or its text.
+//!
 //! `sampled=delayed` is a decision that the sampler has put off: for `started` when the span was
-//! started, for `finished` if it still was when the span was finished.
+//! started, for `finished` if it still was when the span was finished. Where there are
+//! [observers](crate::Observer), a span is started before they, and then the sampler, are told of the
+//! tags that it is started with.
 
 mod factory;
 mod memory;
 mod publisher;
 mod reading;
+mod rpc;
 
 pub use self::factory::{Counter, Gauge, MetricKind, MetricsFactory, MetricsHost, Timer};
 pub use self::memory::InMemoryMetrics;
 pub(crate) use self::publisher::Publisher;
+pub(crate) use self::rpc::RpcMetrics;

@@ -10,7 +10,7 @@ use crate::control::{BaggageRestrictionManager, ControlHost, DebugThrottler};
 use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
 use crate::id::{self, IdGenerator};
-use crate::metrics::{MetricsFactory, Publisher};
+use crate::metrics::{MetricsFactory, Publisher, RpcMetrics};
 use crate::propagation::{Format, HeadersConfig, JaegerFormat};
 use crate::reporter::{
     InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions,
@@ -54,6 +54,7 @@ pub struct TracerBuilder {
     pub(super) format: Option<Box<dyn Format>>,
     pub(super) logger: Option<LoggerBox>,
     pub(super) metrics: Option<Arc<dyn MetricsFactory>>,
+    pub(super) rpc_metrics: bool,
     pub(super) baggage: Option<Box<dyn BaggageRestrictionManager>>,
     pub(super) observers: Vec<Box<dyn Observer>>,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
@@ -117,6 +118,7 @@ impl TracerBuilder {
             format: None,
             logger: None,
             metrics: None,
+            rpc_metrics: false,
             baggage: None,
             observers: Vec::new(),
             throttler: None,
@@ -331,8 +333,12 @@ impl TracerBuilder {
         let logger =
             self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
         let may_defer = self.sampler.may_defer();
-        let watchers =
-            Watchers { observers: self.observers.into_boxed_slice(), ..Watchers::default() };
+        let mut observers = self.observers;
+        let is_rpc_lost = self.rpc_metrics && self.metrics.is_none();
+        if let Some(metrics) = self.metrics.as_ref().filter(|_| self.rpc_metrics) {
+            observers.push(Box::new(RpcMetrics::new(Arc::clone(metrics))));
+        }
+        let watchers = Watchers { observers: observers.into_boxed_slice(), ..Watchers::default() };
         let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
         let core = Arc::new(Core {
             anchor: Anchor::new(&self.clock),
@@ -369,6 +375,12 @@ impl TracerBuilder {
         });
         let status = core.sampler.status();
         core.diagnostics.info(&format!("tracing as {:?}, sampling {status}", self.service_name));
+        if is_rpc_lost {
+            core.diagnostics.error(Cause::Metrics, || {
+                "rpc_metrics are on, but the tracer was given no metrics to count them in"
+                    .to_owned()
+            });
+        }
         core.sampler.start(&host::of(&core))?;
         let uuid: Arc<str> = uuid.into();
         let control =

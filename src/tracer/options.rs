@@ -52,6 +52,23 @@ impl TracerBuilder {
         self
     }
 
+    /// Counts and times the spans that serve, by endpoint, in the metrics that are
+    /// [given](Self::metrics); [these](crate::metrics). Without any there is nothing to count in,
+    /// which the logger is told when the tracer is built. Default off.
+    ///
+    /// # Cost
+    ///
+    /// That of an [observer](Self::observer): every span is followed to its end, as any may turn out
+    /// to serve. One that does calls two or three instruments, on its own thread.
+    ///
+    /// # Source
+    ///
+    /// `rpcmetrics` in jaeger-client-go.
+    pub fn rpc_metrics(mut self, count: bool) -> Self {
+        self.rpc_metrics = count;
+        self
+    }
+
     /// Decides which baggage items may be set; without one, all may.
     pub fn baggage_restriction_manager(
         mut self,

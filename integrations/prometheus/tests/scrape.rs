@@ -137,3 +137,20 @@ fn timers_are_histograms_of_seconds_and_names_have_what_prometheus_allows() {
     assert_eq!(value(&format!(r#"bucket{{le="0.05",{labels}}}"#)), "1");
     assert_eq!(value(&format!(r#"bucket{{le="+Inf",{labels}}}"#)), "2");
 }
+
+#[test]
+fn requests_served_are_scraped_by_endpoint() {
+    let mut registry = Registry::default();
+    let metrics = PrometheusMetrics::register(&mut registry);
+    let builder = builder("svc").metrics(metrics).rpc_metrics(true);
+    let (tracer, _closer) = builder.build().unwrap();
+    let served = tracer.span("GET /orders").tag("span.kind", "server");
+    served.tag("http.status_code", 503).tag("error", true).start().finish();
+    let samples = samples(&scrape(&registry));
+    let of = |key: &str| samples[&format!("jaeger_rpc_{key}")].as_str();
+    let common = r#"component="jaeger",endpoint="GET-/orders""#;
+    assert_eq!(of(&format!(r#"requests_total{{{common},error="true"}}"#)), "1");
+    assert_eq!(of(&format!(r#"requests_total{{{common},error="false"}}"#)), "0");
+    assert_eq!(of(&format!(r#"http_requests_total{{{common},status_code="5xx"}}"#)), "1");
+    assert_eq!(of(&format!(r#"request_latency_count{{{common},error="true"}}"#)), "1");
+}

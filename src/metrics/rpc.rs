@@ -1,0 +1,210 @@
+//! Metrics of the spans that serve: how many, how long they take, how they end.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{Counter, MetricKind, MetricsFactory, Timer};
+use crate::span::{Observer, Span, SpanFinish, SpanObserver, StartSpanOptions, TagValue};
+
+/// Counts and times the spans that serve; what is counted is in the module's table.
+///
+/// # Source
+///
+/// `rpcmetrics.Observer` in jaeger-client-go, `rpcmetrics/observer.go`.
+#[derive(Debug)]
+pub(crate) struct RpcMetrics {
+    endpoints: Arc<Endpoints>,
+}
+
+impl RpcMetrics {
+    /// Counts in instruments of this factory.
+    pub(crate) fn new(factory: Arc<dyn MetricsFactory>) -> Self {
+        for (kind, name, help) in HELP {
+            factory.describe(kind, name, help);
+        }
+        let endpoints = Endpoints { factory, by_name: RwLock::default(), other: Mutex::default() };
+        Self { endpoints: Arc::new(endpoints) }
+    }
+}
+
+impl Observer for RpcMetrics {
+    fn on_start_span(
+        &self,
+        _span: &Span,
+        operation: &str,
+        _options: &StartSpanOptions<'_>,
+    ) -> Option<Box<dyn SpanObserver>> {
+        let seen = Seen { name: operation.to_owned(), ..Seen::default() };
+        Some(Box::new(Followed { endpoints: Arc::clone(&self.endpoints), seen: Mutex::new(seen) }))
+    }
+}
+
+/// A span that may turn out to serve.
+struct Followed {
+    endpoints: Arc<Endpoints>,
+    seen: Mutex<Seen>,
+}
+
+/// What is known of it so far.
+#[derive(Debug, Default)]
+struct Seen {
+    name: String,
+    serves: bool,
+    failed: bool,
+    status: u16,
+}
+
+impl SpanObserver for Followed {
+    fn on_set_operation_name(&self, _span: &Span, name: &str) {
+        name.clone_into(&mut self.seen.lock().name);
+    }
+
+    fn on_set_tag(&self, _span: &Span, key: &str, value: TagValue<'_>) {
+        let mut seen = self.seen.lock();
+        match (key, value) {
+            ("span.kind", TagValue::Str("server")) => seen.serves = true,
+            ("span.kind", TagValue::Str("client")) => seen.serves = false,
+            ("error", TagValue::Bool(failed)) => seen.failed = failed,
+            ("error", TagValue::Str(text)) => seen.failed = truth(text).unwrap_or(seen.failed),
+            ("http.status_code", TagValue::I64(code)) => seen.status = status(code),
+            ("http.status_code", TagValue::U64(code)) => {
+                seen.status = status(i64::try_from(code).unwrap_or(0));
+            }
+            ("http.status_code", TagValue::Str(text)) => {
+                seen.status = text.parse().map_or(seen.status, status);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_finish(&self, _span: &Span, finish: &SpanFinish) {
+        let Seen { name, serves, failed, status } = std::mem::take(&mut *self.seen.lock());
+        if !serves || name.is_empty() {
+            return;
+        }
+        let endpoint = self.endpoints.get(&name);
+        let (requests, latency) = &endpoint.by_error[usize::from(failed)];
+        requests.inc(1);
+        latency.record(finish.duration);
+        let class = usize::from(status / 100).checked_sub(2);
+        if let Some(class) = class.and_then(|class| endpoint.by_class.get(class)) {
+            class.inc(1);
+        }
+    }
+}
+
+/// A number that is no status code is none.
+fn status(code: i64) -> u16 {
+    u16::try_from(code).unwrap_or(0)
+}
+
+/// What Go takes for a truth's text.
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// The instruments of all endpoints.
+struct Endpoints {
+    factory: Arc<dyn MetricsFactory>,
+    /// By names as they are given, of which there may be so many.
+    by_name: RwLock<HashMap<String, Arc<Endpoint>>>,
+    /// What all further names share; made when the first of them comes.
+    other: Mutex<Option<Arc<Endpoint>>>,
+}
+
+impl fmt::Debug for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoints").field("factory", &self.factory).finish_non_exhaustive()
+    }
+}
+
+impl Endpoints {
+    fn get(&self, name: &str) -> Arc<Endpoint> {
+        let (there, full) = {
+            let by_name = self.by_name.read();
+            (by_name.get(name).cloned(), by_name.len() >= MAX_NAMES)
+        };
+        if let Some(there) = there {
+            return there;
+        }
+        if !full {
+            // Without the lock: a factory is foreign code. Whoever comes first is kept; instruments
+            // of the same tags are one.
+            let made = Arc::new(Endpoint::new(&*self.factory, &safe(name)));
+            let mut by_name = self.by_name.write();
+            if by_name.len() < MAX_NAMES || by_name.contains_key(name) {
+                return Arc::clone(by_name.entry(name.to_owned()).or_insert(made));
+            }
+        }
+        let there = self.other.lock().clone();
+        there.unwrap_or_else(|| {
+            let made = Arc::new(Endpoint::new(&*self.factory, "other"));
+            Arc::clone(self.other.lock().get_or_insert(made))
+        })
+    }
+}
+
+/// The instruments of an endpoint.
+struct Endpoint {
+    /// Those of what went well, and those of what failed.
+    by_error: [(Box<dyn Counter>, Box<dyn Timer>); 2],
+    /// By the first digit of the status code, from 2.
+    by_class: [Box<dyn Counter>; 4],
+}
+
+impl Endpoint {
+    fn new(factory: &dyn MetricsFactory, endpoint: &str) -> Self {
+        let tags = |key, value| [("component", "jaeger"), ("endpoint", endpoint), (key, value)];
+        let by_error = ["false", "true"].map(|failed| {
+            let tags = tags("error", failed);
+            (factory.counter(REQUESTS, &tags), factory.timer(LATENCY, &tags))
+        });
+        let classes = ["2xx", "3xx", "4xx", "5xx"];
+        let by_class =
+            classes.map(|class| factory.counter(HTTP_REQUESTS, &tags("status_code", class)));
+        Self { by_error, by_class }
+    }
+}
+
+/// A name of bytes that any metrics system takes.
+fn safe(name: &str) -> String {
+    let keeps = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_/.".contains(byte);
+    name.bytes().map(|byte| if keeps(&byte) { char::from(byte) } else { '-' }).collect()
+}
+
+const REQUESTS: &str = "jaeger-rpc.requests";
+const LATENCY: &str = "jaeger-rpc.request_latency";
+const HTTP_REQUESTS: &str = "jaeger-rpc.http_requests";
+
+const HELP: [(MetricKind, &str, &str); 3] = [
+    (MetricKind::Counter, REQUESTS, "Requests served, by whether they failed"),
+    (MetricKind::Timer, LATENCY, "How long they took"),
+    (MetricKind::Counter, HTTP_REQUESTS, "Requests served over HTTP, by class of status code"),
+];
+
+/// How many names of endpoints are told apart.
+const MAX_NAMES: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_not_safe_become_hyphens_one_each() {
+        assert_eq!(safe("GET /orders/{id}?é_1.x"), "GET-/orders/-id----_1.x");
+        assert_eq!(safe("a-Z_0/."), "a-Z_0/.");
+    }
+
+    #[test]
+    fn truths_are_gos() {
+        assert_eq!(["1", "True", "0", "F"].map(truth), [true, true, false, false].map(Some));
+        assert_eq!(["", "yes", "tRUE"].map(truth), [None; 3]);
+    }
+}
