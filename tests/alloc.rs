@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use jaeger_client::metrics::InMemoryMetrics;
@@ -14,7 +15,7 @@ use jaeger_client::sampler::{
     TagMatchingSampler,
 };
 use jaeger_client::transport::{Sent, Transport};
-use jaeger_client::{Span, Tracer, TracerBuilder, TransportError};
+use jaeger_client::{NullLogger, Span, Tracer, TracerBuilder, TransportError};
 
 #[test]
 fn an_unsampled_span_allocates_nothing() {
@@ -156,6 +157,43 @@ fn full_buffers_are_used_again() {
         |tracer, _| (0..40).for_each(|_| tree(tracer)),
     );
     assert!(count <= 8, "{count} allocations");
+}
+
+/// Tells of its first message, and does not come back from it until it is let go.
+#[derive(Debug)]
+struct Stuck(Sender<()>, Receiver<()>);
+
+impl Transport for Stuck {
+    fn send(&mut self, _message: &[u8]) -> Result<Sent, TransportError> {
+        let _ = self.0.send(());
+        let _ = self.1.recv();
+        Ok(Sent::OK)
+    }
+}
+
+/// Defect 12 of the Go client, whose full queue takes more than 500 bytes a span that never come
+/// back: the span was counted as held before it turned out that there was no room for it.
+#[test]
+fn spans_that_a_full_queue_drops_take_no_memory() {
+    let ((tell, begun), (release, stuck)) = (channel(), channel());
+    let builder = Tracer::builder("alloc").logger(NullLogger).queue_size(1).shards(1);
+    let (tracer, closer) = builder.transport(Stuck(tell, stuck)).build().unwrap();
+    while begun.try_recv().is_err() {
+        tree(&tracer);
+    }
+    let full = || tracer.stats().dropped.queue_full;
+    let before = full();
+    while full() < before + 1_000 {
+        tree(&tracer);
+    }
+    let before = full();
+    let info = allocation_counter::measure(|| (0..1_000).for_each(|_| tree(&tracer)));
+    assert_eq!((info.count_total, info.bytes_current), (0, 0), "{info:?}");
+    // They are dropped by the buffer, the last of which is not full yet.
+    assert!(full() - before > 8_000, "{}", tracer.stats());
+    assert!(tracer.stats().is_balanced(), "{}", tracer.stats());
+    drop(release);
+    assert!(closer.close(Duration::from_secs(30)).complete);
 }
 
 #[cfg(feature = "http")]

@@ -7,14 +7,26 @@
 mod support;
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::UdpSocket;
+#[cfg(feature = "remote-sampler")]
+use std::sync::Arc;
 use std::thread;
 
+#[cfg(feature = "remote-sampler")]
+use jaeger_client::control::{
+    BaggageRestrictionManager, DebugThrottler, RemoteBaggageRestrictionManager, RemoteThrottler,
+};
 use jaeger_client::propagation::HttpHeaders;
 use jaeger_client::{
     AgentProtocol, ExtractError, InMemoryReporter, Output, SpanContext, SpanId, TraceId, Tracer,
 };
+#[cfg(feature = "remote-sampler")]
+use jaeger_client::{BaggageRestrictionsConfig, ThrottlerConfig};
 use support::agent::Agent;
-use support::read::finished;
+#[cfg(feature = "remote-sampler")]
+use support::agent::nobody;
+use support::read::{Batch, Value, finished};
+use support::transport::limited;
 use support::{SOON, builder};
 
 /// Defect 2: Go panics on the first, and reserves the memory of the second before it looks.
@@ -119,4 +131,79 @@ fn what_could_not_be_extracted_is_an_error_and_what_could_is_a_context() {
     assert!(matches!(tracer.extract(&map("1:2:0")), Err(ExtractError::Malformed { parts: 3 })));
     let nothing = HashMap::<String, String>::new();
     assert!(matches!(tracer.extract(&nothing), Err(ExtractError::NotFound)));
+}
+
+/// Defect 6: in Go a second close of a tracer that asks an agent panics. Here a tracer's closer is
+/// used up by its close; what it asks may be closed any number of times.
+#[cfg(feature = "remote-sampler")]
+#[test]
+fn what_asks_an_agent_may_be_closed_again_and_again() {
+    let (host_port, service) = (nobody(), "svc");
+    let baggage = BaggageRestrictionsConfig { host_port: host_port.clone(), ..Default::default() };
+    let baggage = Arc::new(RemoteBaggageRestrictionManager::new(service, &baggage).unwrap());
+    let throttler = ThrottlerConfig { host_port, ..Default::default() };
+    let throttler = Arc::new(RemoteThrottler::new(service, &throttler).unwrap());
+    for _ in 0..2 {
+        let builder = builder().baggage_restriction_manager(Arc::clone(&baggage));
+        let builder = builder.debug_throttler(Arc::clone(&throttler)).null_reporter();
+        let (_tracer, closer) = builder.build().unwrap();
+        let _ = closer.close(SOON);
+        baggage.close();
+        throttler.close();
+    }
+    assert!(baggage.restriction(service, "key").is_allowed);
+    assert!(!throttler.is_allowed("op"));
+}
+
+/// Defect 19: in Go a span that fits but for the process is taken, is lost when it is sent, and the
+/// span after it is blamed and lost too.
+#[test]
+fn the_process_counts_in_sizes_and_no_span_pays_for_another() {
+    const MAX: usize = 65_000;
+    let (transport, taken) = limited(MAX);
+    let (tracer, closer) = builder()
+        .max_tag_value_length(MAX)
+        .tag("build", "p".repeat(30_000))
+        .transport(transport)
+        .build()
+        .unwrap();
+    for size in [1, 34_000, 1, 40_000, 1, 64_000, 1] {
+        tracer.span("op").tag("t", &"x".repeat(size)).start().finish();
+    }
+    let receipt = closer.close(SOON);
+    let stats = receipt.stats;
+    assert_eq!((stats.sent, stats.dropped.total(), stats.trimmed), (7, 0, 2), "{receipt}");
+    assert!(taken.sizes().iter().all(|bytes| *bytes <= MAX), "{:?}", taken.sizes());
+    let trimmed: Vec<_> =
+        taken.spans().iter().map(|span| span.tag("jaeger.trimmed").is_some()).collect();
+    assert_eq!(trimmed, [false, false, false, true, false, true, false]);
+}
+
+/// Defect 23: in Go a `hostname` of one's own is sent beside that of the host, an `ip` that is no
+/// text panics at the start, and an agent with an IPv6 address cannot be named.
+#[test]
+fn tags_of_the_host_may_be_given_in_any_type_and_agents_have_ipv6_addresses() {
+    let (transport, taken) = limited(65_000);
+    let builder = builder().tag("hostname", "mine").tag("ip", 7).tag("jaeger.version", true);
+    let (tracer, closer) = builder.transport(transport).build().unwrap();
+    tracer.start_span("op").finish();
+    let _ = closer.close(SOON);
+    let process = &taken.batches()[0].tags;
+    let given = [("hostname", "mine".into()), ("ip", Value::Long(7))];
+    for (key, value) in given.into_iter().chain([("jaeger.version", Value::Bool(true))]) {
+        let found: Vec<_> = process.iter().filter(|tag| tag.0 == key).collect();
+        assert_eq!(found, [&(key.to_owned(), value)]);
+    }
+
+    // Where the machine has such addresses.
+    let Ok(agent) = UdpSocket::bind("[::1]:0") else { return };
+    agent.set_read_timeout(Some(SOON)).unwrap();
+    let address = agent.local_addr().unwrap().to_string();
+    assert!(address.starts_with("[::1]:"), "{address}");
+    let (tracer, closer) = support::builder().agent(address).build().unwrap();
+    tracer.start_span("op").finish();
+    assert_eq!(closer.close(SOON).stats.sent, 1);
+    let mut datagram = vec![0; 65_536];
+    let bytes = agent.recv(&mut datagram).unwrap();
+    assert_eq!(Batch::read(&datagram[..bytes]).spans.len(), 1);
 }
