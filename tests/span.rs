@@ -88,6 +88,32 @@ fn a_self_reference_takes_the_context_as_it_is() {
 }
 
 #[test]
+fn no_sampler_is_asked_about_a_context_made_by_hand() {
+    let (tracer, _closer, memory) = with_sampling(true);
+    for flags in [0, 1] {
+        let itself = tracer.span("itself").self_reference(context(1, 2, flags)).start();
+        let child = tracer.span("child").child_of(context(1, 2, flags)).start();
+        assert_eq!((itself.context().flags(), child.context().flags()), (flags, flags));
+    }
+    let spans = finished(&memory);
+    assert_eq!(spans.len(), 2);
+    assert!(spans.iter().all(|span| span.tags.is_empty()), "no sampler's tags: {spans:?}");
+}
+
+#[test]
+fn spans_that_join_one_remote_context_do_not_change_one_another() {
+    let (tracer, _closer, memory) = with_sampling(true);
+    let carrier = HashMap::from([("uber-trace-id", "a:b:c:0")]);
+    let remote = tracer.extract(&carrier).unwrap();
+    let start = |name: &'static str| tracer.span(name).child_of(&remote).start();
+    let (forced, other) = (start("forced"), start("other"));
+    forced.set_tag("sampling.priority", 1);
+    assert_eq!((remote.flags(), other.context().flags()), (0, 0));
+    drop((other, forced));
+    assert_eq!(only(&memory).name, "forced");
+}
+
+#[test]
 fn a_parent_with_baggage_alone_gives_it_to_a_new_trace() {
     let (tracer, _closer, memory) = with_sampling(true);
     let baggage = SpanContext::default().with_baggage_item("who", "me");

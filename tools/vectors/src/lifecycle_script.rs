@@ -148,6 +148,8 @@ impl Options {
                 "max_logs_per_span",
                 "max_tag_value_length",
                 "no_debug_flag_on_forced_sampling",
+                // Records are used again in any case here.
+                "pool_spans",
                 "debug_throttler",
                 "throttler",
                 "baggage_restrictions",
