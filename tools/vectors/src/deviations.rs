@@ -90,6 +90,8 @@ pub(crate) enum Deviation {
     DeniedValueCut,
     /// Go takes restrictions in which something is missing.
     RestrictionsListed,
+    /// Go takes credits in which something is missing.
+    BalancesListed,
     /// Go's Zipkin conversion sees values before they become canonical.
     CanonicalZipkin,
 }
@@ -157,6 +159,9 @@ impl Deviation {
             Self::DeniedValueCut => ("denied", "a denied value is logged up to 2,048 bytes"),
             Self::RestrictionsListed => {
                 ("restrictions", "an answer that is no list of keys and lengths is refused")
+            }
+            Self::BalancesListed => {
+                ("credits", "an answer that is no list of operations and balances is refused")
             }
             Self::CanonicalZipkin => {
                 ("zipkin", "made from canonical bytes: 64-bit unsigned wrap, f32 widen, whole µs")

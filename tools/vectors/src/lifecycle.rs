@@ -185,7 +185,11 @@ impl Client {
                         self.contexts.insert(context.clone(), extracted);
                         None
                     }
-                    Err(error) => Some(client::error_kind(&error)),
+                    Err(error) => {
+                        // An application goes on without a context, which is one without ids.
+                        self.contexts.insert(context.clone(), Ids::default().context());
+                        Some(client::error_kind(&error))
+                    }
                 };
                 return Ok(Seen { error, ..Seen::default() });
             }
@@ -292,8 +296,13 @@ impl Client {
 
     /// What is not zero. Go's reporter in memory counts no spans.
     fn counters(&self) -> Counters {
-        let counters = self.metrics.counters().into_iter();
-        counters.filter(|(name, n)| *n > 0 && !name.contains(".reporter_spans|")).collect()
+        let mut counters = self.metrics.counters();
+        // What is asked aside, or again after a bad answer, takes as long as it takes.
+        let aside = [".reporter_spans|", ".throttler_updates|"];
+        counters.retain(|name, count| *count > 0 && !aside.iter().any(|part| name.contains(part)));
+        let again = counters.get_mut("jaeger.tracer.baggage_restrictions_updates|result=err");
+        again.into_iter().for_each(|count| *count = 1);
+        counters
     }
 
     /// What the servers were asked. About baggage one is asked again until there is an answer, which

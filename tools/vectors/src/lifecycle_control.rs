@@ -13,6 +13,7 @@ use crate::sampling_rules::{Reasons, Side};
 /// Who lets spans be debugged, and what it was told.
 #[derive(Debug)]
 pub(crate) struct Throttling {
+    side: Side,
     rule: Throttler,
     service: String,
     credits: BTreeMap<String, f64>,
@@ -22,8 +23,9 @@ pub(crate) struct Throttling {
 }
 
 impl Throttling {
-    pub(crate) fn new(rule: &Throttler, service: &str) -> Self {
+    pub(crate) fn new(side: Side, rule: &Throttler, service: &str) -> Self {
         Self {
+            side,
             rule: rule.clone(),
             service: service.to_owned(),
             credits: BTreeMap::new(),
@@ -33,7 +35,7 @@ impl Throttling {
     }
 
     /// Whether the operation may be debugged, and whether that it may not is counted.
-    pub(crate) fn is_allowed(&mut self, operation: &str) -> (bool, bool) {
+    pub(crate) fn is_allowed(&mut self, operation: &str, reasons: &mut Reasons) -> (bool, bool) {
         let (answers, synchronous) = match &self.rule {
             Throttler::AllowsAll => return (true, false),
             Throttler::DeniesAll => return (false, false),
@@ -49,7 +51,14 @@ impl Throttling {
                 .push(format!("GET /credits?operations={operation}&service={service}&uuid=1"));
             let answer = answers.get(self.answered);
             self.answered += 1;
-            let balances = answer.map(|body| balances(body)).unwrap_or_default();
+            let by_go = answer.and_then(|body| balances(body, false)).unwrap_or_default();
+            let balances = match self.side {
+                Side::Go => by_go.clone(),
+                Side::Ours => answer.and_then(|body| balances(body, true)).unwrap_or_default(),
+            };
+            if balances != by_go {
+                reasons.insert(Deviation::BalancesListed);
+            }
             if balances.is_empty() {
                 return (false, false);
             }
@@ -66,16 +75,47 @@ impl Throttling {
     }
 }
 
-/// The balances of an answer; none if it is no such answer.
-fn balances(body: &str) -> Vec<(String, f64)> {
-    let answer: Value = serde_json::from_str(body).unwrap_or_default();
-    let list = answer.get("balances").and_then(Value::as_array);
+/// The balances of an answer; Go takes what is missing as nothing.
+fn balances(body: &str, strict: bool) -> Option<Vec<(String, f64)>> {
+    let answer = answer(body, strict)?;
+    if answer.is_null() && !strict {
+        return Some(Vec::new());
+    }
     let one = |entry: &Value| {
-        let operation = entry.get("operation").and_then(Value::as_str).unwrap_or_default();
-        let balance = entry.get("balance").and_then(Value::as_f64).unwrap_or_default();
-        (operation.to_owned(), balance)
+        let operation = member(entry, "operation", strict)?;
+        let balance = member(entry, "balance", strict)?;
+        Some((
+            operation.map_or(Some(""), Value::as_str)?.to_owned(),
+            balance.map_or(Some(0.0), Value::as_f64)?,
+        ))
     };
-    list.map(|list| list.iter().map(one).collect()).unwrap_or_default()
+    match answer.as_object().and_then(|_| member(&answer, "balances", strict))? {
+        None => Some(Vec::new()),
+        Some(list) => list.as_array()?.iter().map(one).collect(),
+    }
+}
+
+/// The JSON of an answer, of which Go reads the first value and looks no further.
+fn answer(body: &str, strict: bool) -> Option<Value> {
+    if strict {
+        return serde_json::from_str(body).ok();
+    }
+    serde_json::Deserializer::from_str(body).into_iter().next()?.ok()
+}
+
+/// A member of an object; in Go's way its name is of any case, and it may be missing.
+fn member<'a>(object: &'a Value, name: &str, strict: bool) -> Option<Option<&'a Value>> {
+    if object.is_null() && !strict {
+        return Some(None);
+    }
+    let named = |(key, _): &(&String, &Value)| {
+        if strict { key.as_str() == name } else { key.eq_ignore_ascii_case(name) }
+    };
+    let found = object.as_object()?.iter().filter(named).map(|(_, value)| value).next_back();
+    match found.filter(|value| strict || !value.is_null()) {
+        None if strict => None,
+        found => Some(found),
+    }
 }
 
 /// Which baggage may be set.
@@ -117,27 +157,43 @@ impl Restricting {
 
 /// Reads a list of keys and lengths; Go takes what is missing as nothing.
 fn listed(body: &str, strict: bool) -> Option<BTreeMap<String, usize>> {
-    let answer: Value = serde_json::from_str(body).ok()?;
+    let answer = answer(body, strict)?;
     if answer.is_null() && !strict {
         return Some(BTreeMap::new());
     }
     let one = |entry: &Value| {
-        let entry = entry.as_object()?;
-        let found = |name: &str| {
-            let named = |(key, _): &(&String, &Value)| {
-                if strict { key.as_str() == name } else { key.eq_ignore_ascii_case(name) }
-            };
-            entry.iter().filter(named).map(|(_, value)| value).next_back()
-        };
-        let key = match found("baggageKey") {
-            None | Some(Value::Null) if !strict => "",
-            key => key?.as_str()?,
-        };
-        let length = match found("maxValueLength") {
-            None | Some(Value::Null) if !strict => 0,
-            length => length?.as_u64()?,
-        };
-        Some((key.to_owned(), usize::try_from(length).ok()?))
+        let key = member(entry, "baggageKey", strict)?;
+        let length = member(entry, "maxValueLength", strict)?;
+        let length = length.map_or(Some(0), Value::as_u64)?;
+        Some((key.map_or(Some(""), Value::as_str)?.to_owned(), usize::try_from(length).ok()?))
     };
     answer.as_array()?.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gos_side_takes_answers_that_ours_refuses() {
+        let op = |balance| Some(vec![("op".to_owned(), balance)]);
+        for (body, by_go, ours) in [
+            (r#"{"balances":[{"operation":"op","balance":2}]}"#, op(2.0), op(2.0)),
+            (r#"{"balances":[{"operation":"op"}]}"#, op(0.0), None),
+            (r#"{"Balances":[{"Operation":"op","BALANCE":2}]} and more"#, op(2.0), None),
+            (r#"{"balances":[{"operation":"op","balance":"2"}]}"#, None, None),
+            ("[]", None, None),
+        ] {
+            assert_eq!((balances(body, false), balances(body, true)), (by_go, ours), "{body}");
+        }
+        let key = |max| Some(BTreeMap::from([("key".to_owned(), max)]));
+        for (body, by_go, ours) in [
+            (r#"[{"baggageKey":"key","maxValueLength":3}]"#, key(3), key(3)),
+            (r#"[{"baggageKey":"key","maxValueLength":3}] and more"#, key(3), None),
+            (r#"[{"baggageKey":"key"}]"#, key(0), None),
+            ("{}", None, None),
+        ] {
+            assert_eq!((listed(body, false), listed(body, true)), (by_go, ours), "{body}");
+        }
+    }
 }

@@ -99,7 +99,7 @@ impl<'a> World<'a> {
             // The first number is the client's own.
             next_id: 2,
             sampler: Rules::new(side, &options.sampler),
-            throttling: Throttling::new(&options.throttler, &options.service),
+            throttling: Throttling::new(side, &options.throttler, &options.service),
             restricting: Restricting::ALLOWED,
             states: Vec::new(),
             contexts: BTreeMap::new(),
@@ -178,6 +178,9 @@ impl<'a> World<'a> {
             }
             Step::Extract { context, http, carrier } => {
                 let error = self.extract(context, *http, carrier).err();
+                if error.is_some() {
+                    self.contexts.insert(context.clone(), Context::default());
+                }
                 return Ok(Seen { error: error.map(str::to_owned), ..Seen::default() });
             }
             Step::Inject { of, http } => {

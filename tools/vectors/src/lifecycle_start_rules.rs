@@ -177,7 +177,7 @@ impl World<'_> {
     }
 
     pub(crate) fn is_debug_allowed(&mut self, operation: &str) -> bool {
-        let (allowed, throttled) = self.throttling.is_allowed(operation);
+        let (allowed, throttled) = self.throttling.is_allowed(operation, &mut self.reasons);
         if throttled {
             self.count("throttled_debug_spans", &[]);
         }
