@@ -138,6 +138,25 @@ fn a_receiver_that_does_not_read_holds_nobody_up_and_costs_its_spans_alone() {
     assert_eq!(spans(&agent, 7).len(), 7);
 }
 
+#[test]
+fn an_agent_that_takes_over_from_one_that_hangs_gets_what_comes_after() {
+    let folder = Folder::new("hangs");
+    let hangs = folder.agent();
+    let (tracer, closer) = builder().agent(folder.address()).build().unwrap();
+    // Of large datagrams a sender may have few that nobody has read.
+    finish(&tracer, 20_000);
+    let receipt = tracer.flush(SOON);
+    assert!(receipt.complete && receipt.stats.dropped.send_failed > 0, "{receipt}");
+    let sent = receipt.stats.sent;
+
+    let agent = folder.agent();
+    finish(&tracer, 7);
+    let receipt = tracer.flush(SOON);
+    assert_eq!(receipt.stats.sent, sent + 7, "{receipt}");
+    assert_eq!(spans(&agent, 7).len(), 7);
+    drop((closer.close(SOON), hangs));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_abstract_socket_is_reached_by_its_name() {

@@ -5,7 +5,9 @@
 //! known at once.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
@@ -18,7 +20,8 @@ use crate::error::{ConfigError, TransportError};
 /// Sends datagrams to an agent's Unix socket.
 ///
 /// Where the receiver's queue is full, a datagram waits for up to 1 s; after one that waited in vain
-/// the next ones do not wait, until one is taken.
+/// the next ones do not wait, until one is taken. Who takes the path over from a receiver that does
+/// not read gets what is sent after that.
 ///
 /// # Cost
 ///
@@ -34,6 +37,8 @@ pub struct UnixTransport {
     receiver: SocketAddr,
     /// None until it is first needed, and after an error that a new one may be free of.
     socket: Option<UnixDatagram>,
+    /// Which file the receiver had when the socket was opened.
+    file: Option<FileId>,
     /// Whether the last datagram found the receiver's queue full, and waited in vain.
     is_stuck: bool,
 }
@@ -54,7 +59,9 @@ impl UnixTransport {
                 None => None,
             });
         match receiver {
-            Some(receiver) => Ok(Self { address, receiver, socket: None, is_stuck: false }),
+            Some(receiver) => {
+                Ok(Self { address, receiver, socket: None, file: None, is_stuck: false })
+            }
             None => Err(ConfigError::OutOfRange {
                 field: "reporter.local_agent_host_port",
                 value: address,
@@ -66,7 +73,10 @@ impl UnixTransport {
     fn try_send(&mut self, message: &[u8]) -> io::Result<()> {
         let socket = match &mut self.socket {
             Some(socket) => socket,
-            none => none.insert(open(self.is_stuck)?),
+            none => {
+                self.file = file_of(&self.receiver);
+                none.insert(open(self.is_stuck)?)
+            }
         };
         // A signal may interrupt a wait; that it does so again and again must not prolong it.
         match socket.send_to_addr(message, &self.receiver) {
@@ -74,6 +84,18 @@ impl UnixTransport {
                 socket.send_to_addr(message, &self.receiver).map(drop)
             }
             sent => sent.map(drop),
+        }
+    }
+
+    /// Sends, and once more by another socket if the receiver was replaced by a new one: what the old
+    /// one does not read fills this socket's buffer for as long as it lives. That one does not wait.
+    fn send_by_either(&mut self, message: &[u8]) -> io::Result<()> {
+        match self.try_send(message) {
+            Err(error) if is_full(&error) && file_of(&self.receiver) != self.file => {
+                (self.socket, self.is_stuck) = (None, true);
+                self.try_send(message)
+            }
+            sent => sent,
         }
     }
 
@@ -91,7 +113,7 @@ impl UnixTransport {
 
 impl Transport for UnixTransport {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
-        let error = match self.try_send(message) {
+        let error = match self.send_by_either(message) {
             Ok(()) => {
                 self.set_stuck(false);
                 return Ok(Sent::OK);
@@ -105,7 +127,7 @@ impl Transport for UnixTransport {
             | io::ErrorKind::ConnectionReset => {
                 Err(TransportError::Refused { address: self.address.clone() })
             }
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            _ if is_full(&error) => {
                 self.set_stuck(true);
                 let say = format!("the queue of {} is full, and nobody reads it", self.address);
                 let source = io::Error::new(io::ErrorKind::TimedOut, say);
@@ -118,6 +140,19 @@ impl Transport for UnixTransport {
             }
         }
     }
+}
+
+/// What tells a file from another that has its name later: device and number.
+type FileId = (u64, u64);
+
+fn file_of(receiver: &SocketAddr) -> Option<FileId> {
+    let file = fs::metadata(receiver.as_pathname()?).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
+/// Whether there was no room for a datagram, neither with the receiver nor in the socket itself.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 fn open(is_stuck: bool) -> io::Result<UnixDatagram> {
@@ -182,7 +217,7 @@ mod tests {
         let mut transport = UnixTransport::new(format!("unix:{}", name.display())).unwrap();
         let sent = transport.send(&vec![0; 64 << 20]);
         let fits = transport.send(&[0; MAX_PACKET_BYTES]);
-        std::fs::remove_file(&name).unwrap();
+        fs::remove_file(&name).unwrap();
         assert!(matches!(sent, Err(TransportError::TooLarge { .. })), "{sent:?}");
         assert!(fits.is_ok(), "{fits:?}");
     }
