@@ -1,5 +1,6 @@
 //! One question by HTTP, within limits of time and size.
 
+use std::io::Read;
 use std::time::Duration;
 
 use ureq::http::Uri;
@@ -28,8 +29,13 @@ impl HttpFetch {
             let web = matches!(uri.scheme_str(), Some("http" | "https"));
             web && uri.host().is_some_and(|host| !host.is_empty())
         });
-        if parsed.is_none() {
-            return Err(ConfigError::OutOfRange { field, value: url, allowed });
+        let Some(parsed) = parsed else {
+            return Err(ConfigError::OutOfRange { field, value: shown(&url), allowed });
+        };
+        // They would not be sent, and the URL is told to loggers.
+        if parsed.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            let allowed = "an address without user and password";
+            return Err(ConfigError::OutOfRange { field, value: shown(&url), allowed });
         }
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(timeout))
@@ -52,18 +58,32 @@ impl HttpFetch {
         query: impl IntoIterator<Item = (&'q str, &'q str)>,
     ) -> Result<Vec<u8>, FetchError> {
         let request = self.agent.get(&self.url).query_pairs(query);
-        let mut answer = request.call().map_err(FetchError::new)?;
+        let answer = request.call().map_err(FetchError::new)?;
         let status = answer.status().as_u16();
-        let body = answer.body_mut().with_config().limit(MAX_BODY_BYTES).read_to_vec();
+        // Limited here: earlier versions of ureq limit what came over the network, which is much more
+        // once it is unpacked, and an application may have turned that on.
+        let mut limited = answer.into_body().into_reader().take(MAX_BODY_BYTES + 1);
+        let mut body = Vec::new();
+        let read = limited.read_to_end(&mut body);
         if status >= 400 {
-            let body = body.unwrap_or_default();
             let shown = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES)]);
             return Err(FetchError::Status { status, body: shown.trim_end().to_owned() });
         }
-        body.map_err(|error| match error {
-            ureq::Error::BodyExceedsLimit(_) => FetchError::TooLong { limit: MAX_BODY_BYTES },
-            other => FetchError::new(other),
-        })
+        match read {
+            Ok(bytes) if bytes as u64 > MAX_BODY_BYTES => {
+                Err(FetchError::TooLong { limit: MAX_BODY_BYTES })
+            }
+            Ok(_) => Ok(body),
+            Err(error) => Err(FetchError::new(error)),
+        }
+    }
+}
+
+/// A URL for messages: who is named in it is nobody's business.
+fn shown(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://(hidden)@{place}"),
+        _ => url.to_owned(),
     }
 }
 
