@@ -73,13 +73,14 @@ impl Credits {
         let mut questions = Vec::<Vec<_>>::new();
         let mut room = 0;
         for operation in operations {
+            let bytes = operation.len() + PARAMETER_BYTES;
             match questions.last_mut() {
-                Some(question) if operation.len() <= room => {
-                    room -= operation.len();
+                Some(question) if bytes <= room => {
+                    room -= bytes;
                     question.push(operation);
                 }
                 _ => {
-                    room = MAX_QUESTION_BYTES.saturating_sub(operation.len());
+                    room = MAX_QUESTION_BYTES.saturating_sub(bytes);
                     questions.push(vec![operation]);
                 }
             }
@@ -115,8 +116,11 @@ const MAX_OPERATION_BYTES: usize = 1_024;
 /// The most credit an operation can have.
 const MAX_CREDIT: f64 = 1_000.0;
 
-/// How many bytes of names one question holds; escaped, they may become three times as many.
+/// How many bytes of names and what stands before each one question holds. Escaped, names may become
+/// three times as many; servers usually take lines of 8,000 bytes.
 const MAX_QUESTION_BYTES: usize = 2_048;
+
+const PARAMETER_BYTES: usize = "operations=&".len();
 
 #[cfg(test)]
 mod tests {
@@ -177,6 +181,18 @@ mod tests {
         expected.sort();
         assert_eq!(asked, expected);
         assert!(Credits::default().questions().is_empty());
+    }
+
+    #[test]
+    fn a_question_about_many_short_names_is_no_longer_than_one_about_few_long_ones() {
+        let mut credits = Credits::default();
+        for n in 0..MAX_OPERATIONS {
+            assert_eq!(credits.claim(&format!("{n:x}")), Claim::Nothing);
+        }
+        for question in credits.questions() {
+            let line: usize = question.iter().map(|name| "operations=&".len() + name.len()).sum();
+            assert!(line <= 3 * MAX_QUESTION_BYTES, "{line} bytes");
+        }
     }
 
     #[test]

@@ -202,9 +202,11 @@ impl DebugThrottler for RemoteThrottler {
 }
 
 impl Shared {
-    /// Asks about all operations. Nobody is asked while there are none.
+    /// Asks about all operations. Nobody is asked while there are none. What is wrong with one
+    /// question does not keep the others from being asked, unless nobody answers at all.
     fn refresh(&self, host: &ControlHost, is_unwanted: &dyn Fn() -> bool) -> Asked {
         let questions = self.credits.lock().questions();
+        let mut outcome = Asked::Answered;
         for question in &questions {
             let answer = self.ask(&self.aside, question.iter().map(|name| &**name), host);
             if is_unwanted() {
@@ -224,11 +226,14 @@ impl Shared {
                         updates.last_error = Some(error.to_string());
                     }
                     self.tell(host, &error);
-                    return asked;
+                    outcome = asked;
+                    if asked == Asked::Failed && matches!(error, FetchError::Other { .. }) {
+                        break;
+                    }
                 }
             }
         }
-        Asked::Answered
+        outcome
     }
 
     fn ask<'o>(
