@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Closer, Shared, Tracer, host, process};
+use super::closer::Begun;
+use super::{Closer, Shared, Tracer, process};
 use crate::clock::{Anchor, SystemClock, TracerClock};
-use crate::control::{BaggageRestrictionManager, ControlHost, DebugThrottler};
+use crate::control::{BaggageRestrictionManager, DebugThrottler};
 use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
 use crate::id::{self, IdGenerator};
@@ -381,21 +382,13 @@ impl TracerBuilder {
                     .to_owned()
             });
         }
-        core.sampler.start(&host::of(&core))?;
-        let uuid: Arc<str> = uuid.into();
-        let control =
-            |cause| ControlHost::new(Arc::clone(&core.diagnostics), cause, Arc::clone(&uuid));
-        if let Some(manager) = &core.restrictions {
-            manager.start(&control(Cause::Baggage))?;
-        }
-        if let Some(throttler) = &core.throttler {
-            throttler.start(&control(Cause::Throttler))?;
-        }
+        let begun = Begun::begin(&core, uuid)?;
         let refs = CoreRefs::new(&core, self.shards);
         let metrics = self.metrics.as_deref();
         let metrics = metrics.map(|factory| Publisher::new(&core, refs.lanes(), factory));
         let start = |unstarted: Unstarted| unstarted.start(Arc::clone(&core), metrics.clone());
         let remote = unstarted.map(start).transpose()?;
+        begun.keep();
         let shared = Arc::new(Shared { refs, core, format, remote, metrics });
         Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))
     }

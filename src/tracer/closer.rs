@@ -4,9 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Shared;
+use super::{Shared, host};
+use crate::control::ControlHost;
 use crate::diag::Cause;
+use crate::error::ConfigError;
 use crate::reporter::MAX_WAIT;
+use crate::span::core::Core;
 use crate::stats::Receipt;
 
 /// Closes its tracer when it is dropped: sends what is left, within a bound.
@@ -66,14 +69,7 @@ impl Closer {
 
 fn close(shared: &Shared, timeout: Duration) -> Receipt {
     let receipt = shared.wait(|remote| remote.close(timeout.min(MAX_WAIT)));
-    // A sampler, like those who limit applications, may be foreign code, and this may run while a
-    // panic unwinds.
-    let core = &shared.core;
-    let _ = catch_unwind(AssertUnwindSafe(|| core.sampler.close()));
-    let restrictions = core.restrictions.as_ref();
-    let _ = catch_unwind(AssertUnwindSafe(|| restrictions.map(|manager| manager.close())));
-    let throttler = core.throttler.as_ref();
-    let _ = catch_unwind(AssertUnwindSafe(|| throttler.map(|throttler| throttler.close())));
+    drop(Begun { core: &shared.core, parts: ALL });
     let (open, queued) = (receipt.stats.open, receipt.stats.queued);
     if open > 0 && shared.remote.is_some() {
         shared.core.diagnostics.error(Cause::Closed, || {
@@ -86,6 +82,57 @@ fn close(shared: &Shared, timeout: Duration) -> Receipt {
         });
     }
     receipt
+}
+
+/// How many parts a tracer has that work aside.
+const ALL: usize = 3;
+
+/// What works aside for a tracer: the sampler first, then the baggage restriction manager, then the
+/// debug throttler. Those that were begun end with this.
+pub(super) struct Begun<'c> {
+    core: &'c Core,
+    parts: usize,
+}
+
+impl<'c> Begun<'c> {
+    /// Begins all of it, or nothing.
+    pub(super) fn begin(core: &'c Arc<Core>, uuid: String) -> Result<Self, ConfigError> {
+        let uuid: Arc<str> = uuid.into();
+        let control =
+            |cause| ControlHost::new(Arc::clone(&core.diagnostics), cause, Arc::clone(&uuid));
+        let mut begun = Self { core, parts: 0 };
+        core.sampler.start(&host::of(core))?;
+        begun.parts = 1;
+        if let Some(manager) = &core.restrictions {
+            manager.start(&control(Cause::Baggage))?;
+        }
+        begun.parts = 2;
+        if let Some(throttler) = &core.throttler {
+            throttler.start(&control(Cause::Throttler))?;
+        }
+        begun.parts = ALL;
+        Ok(begun)
+    }
+
+    /// Leaves it to the closer.
+    pub(super) fn keep(mut self) {
+        self.parts = 0;
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let core = self.core;
+        let close: [&dyn Fn(); ALL] = [
+            &|| core.sampler.close(),
+            &|| core.restrictions.iter().for_each(|manager| manager.close()),
+            &|| core.throttler.iter().for_each(|throttler| throttler.close()),
+        ];
+        for close in close.iter().take(self.parts) {
+            // Each may be foreign code, and this may run while a panic unwinds.
+            let _ = catch_unwind(AssertUnwindSafe(close));
+        }
+    }
 }
 
 impl Drop for Closer {
