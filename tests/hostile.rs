@@ -1,0 +1,215 @@
+//! Servers that mean no good, parts that refuse to start, and parts that start while others close.
+
+#![cfg(feature = "remote-sampler")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test stops where it fails"
+)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use jaeger_client::control::{
+    BaggageRestriction, BaggageRestrictionManager, ControlHost, DebugThrottler,
+    RemoteBaggageRestrictionManager, RemoteThrottler,
+};
+use jaeger_client::sampler::HttpSource;
+use jaeger_client::{
+    BaggageRestrictionsConfig, Closer, ConfigError, NullLogger, ThrottlerConfig, Tracer,
+};
+use support::{eventually, timed};
+
+mod support;
+
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// A server on loopback, which does with each request as it is told: the first line, and where to
+/// write. It ends with the process.
+fn server(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answer = Arc::new(answer);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let answer = Arc::clone(&answer);
+            thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let Some(Ok(first)) = lines.next() else { return };
+                lines.map_while(Result::ok).find(String::is_empty);
+                answer(&first, &mut stream);
+            });
+        }
+    });
+    address
+}
+
+fn say(stream: &mut TcpStream, status: u16, body: &str) {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n");
+    let _ = stream.write_all(format!("{head}\r\n{body}").as_bytes());
+}
+
+fn throttler(host_port: String, every: Duration, at_once: bool) -> Arc<RemoteThrottler> {
+    let config =
+        ThrottlerConfig { host_port, refresh_interval: every, synchronous_initialization: at_once };
+    Arc::new(RemoteThrottler::new("svc", &config).unwrap())
+}
+
+fn throttled_by(throttler: &Arc<RemoteThrottler>) -> (Tracer, Closer) {
+    let builder = Tracer::builder("svc").logger(NullLogger).null_reporter();
+    builder.debug_throttler(Arc::clone(throttler)).build().unwrap()
+}
+
+/// Writes again and again until nobody listens.
+fn without_end(stream: &mut TcpStream, what: &[u8], pause: Duration) {
+    while stream.write_all(what).is_ok() {
+        thread::sleep(pause);
+    }
+}
+
+#[test]
+fn whatever_a_server_writes_without_end_a_question_at_once_is_over_in_time() {
+    let (head, slow) = ("HTTP/1.1 200 X\r\n", Duration::from_millis(50));
+    type Case = (&'static str, String, &'static str, Duration);
+    let cases: [Case; 7] = [
+        ("early hints", String::new(), "HTTP/1.1 103 Early Hints\r\n\r\n", Duration::ZERO),
+        ("slow early hints", String::new(), "HTTP/1.1 103 Early Hints\r\n\r\n", slow),
+        ("headers", head.into(), "X-Same: a\r\n", Duration::ZERO),
+        ("one header", format!("{head}X-Long: "), "aaaaaaaaaaaaaaaa", Duration::ZERO),
+        ("slow headers", head.into(), "X-Same: a\r\n", slow),
+        (
+            "chunks",
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n"),
+            "4\r\n    \r\n",
+            Duration::ZERO,
+        ),
+        ("a slow body", format!("{head}Content-Length: 1000000\r\n\r\n"), " ", slow),
+    ];
+    for (name, first, again, pause) in cases {
+        let address = server(move |_, stream| {
+            let _ = stream.write_all(first.as_bytes());
+            without_end(stream, again.as_bytes(), pause);
+        });
+        let throttler = throttler(address, NEVER, true);
+        let (_tracer, _closer) = throttled_by(&throttler);
+        let (allowed, took) = timed(|| throttler.is_allowed("op"));
+        let error = throttler.updates().last_error;
+        assert!(!allowed && took < Duration::from_secs(3), "{name}: {took:?}, {error:?}");
+        assert!(error.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn redirects_are_followed_three_times_and_to_the_web_alone() {
+    for to in ["/credits", "file:///etc/hostname", "http://[::1", "//", "\u{7f}"] {
+        let asked = Arc::new(AtomicIsize::new(0));
+        let counts = Arc::clone(&asked);
+        let address = server(move |_, stream| {
+            counts.fetch_add(1, Ordering::SeqCst);
+            let head = format!("HTTP/1.1 302 X\r\nLocation: {to}\r\nContent-Length: 0\r\n");
+            let _ = stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes());
+        });
+        let throttler = throttler(address, NEVER, true);
+        let (_tracer, _closer) = throttled_by(&throttler);
+        let (allowed, took) = timed(|| throttler.is_allowed("op"));
+        let error = throttler.updates().last_error;
+        assert!(!allowed && took < Duration::from_secs(3), "{to}: {took:?}");
+        assert!(error.is_some() && asked.load(Ordering::SeqCst) <= 4, "{to}: {error:?}");
+    }
+}
+
+#[test]
+fn a_question_that_is_refused_does_not_keep_others_from_being_asked() {
+    // Two questions: the first names what this server does not take.
+    let address = server(|line, stream| {
+        if line.contains("aaa") {
+            say(stream, 414, "too long");
+        } else {
+            let operation = "z".repeat(100);
+            let balances = format!(r#"{{"balances":[{{"operation":"{operation}","balance":1}}]}}"#);
+            say(stream, 200, &balances);
+        }
+    });
+    let throttler = throttler(address, Duration::from_millis(20), false);
+    let (_tracer, _closer) = throttled_by(&throttler);
+    for operation in ["a".repeat(1_000), "b".repeat(1_000), "z".repeat(100)] {
+        assert!(!throttler.is_allowed(&operation));
+    }
+    eventually(|| throttler.updates().err > 1);
+    eventually(|| throttler.is_allowed(&"z".repeat(100)));
+}
+
+/// How often it was started and not closed again.
+#[derive(Debug, Default)]
+struct Begun(AtomicIsize);
+
+impl Begun {
+    fn now(&self) -> isize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl BaggageRestrictionManager for Begun {
+    fn restriction(&self, _service: &str, _key: &str) -> BaggageRestriction {
+        BaggageRestriction::ALLOWED
+    }
+
+    fn start(&self, _host: &ControlHost) -> Result<(), ConfigError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn close(&self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What cannot have what it needs.
+#[derive(Debug)]
+struct Refuses;
+
+impl DebugThrottler for Refuses {
+    fn is_allowed(&self, _operation: &str) -> bool {
+        false
+    }
+
+    fn start(&self, _host: &ControlHost) -> Result<(), ConfigError> {
+        Err(ConfigError::Empty { field: "what it needs" })
+    }
+}
+
+#[test]
+fn a_tracer_that_cannot_be_built_ends_what_it_had_begun() {
+    let begun = Arc::new(Begun::default());
+    let builder = Tracer::builder("svc").logger(NullLogger).null_reporter();
+    let builder = builder.baggage_restriction_manager(Arc::clone(&begun));
+    let error = builder.debug_throttler(Refuses).build().map(drop).unwrap_err();
+    assert!(error.to_string().contains("what it needs"), "{error}");
+    assert_eq!(begun.now(), 0, "nobody will ever close it");
+}
+
+#[test]
+fn a_url_with_a_password_is_refused_and_the_password_shown_to_nobody() {
+    let with = |host_port: String| {
+        let config =
+            BaggageRestrictionsConfig { host_port: host_port.clone(), ..Default::default() };
+        let restrictions = RemoteBaggageRestrictionManager::new("svc", &config).map(drop);
+        let config = ThrottlerConfig { host_port: host_port.clone(), ..Default::default() };
+        let throttler = RemoteThrottler::new("svc", &config).map(drop);
+        let source = HttpSource::new(&host_port, Duration::from_secs(1)).map(drop);
+        [restrictions, throttler, source]
+    };
+    for url in ["http://ann:hush@localhost:1", "ann:hush@localhost:1", "http://ann:hush@:x:"] {
+        for answer in with(url.to_owned()) {
+            let error = answer.expect_err("it would ask without the password").to_string();
+            assert!(!error.contains("hush"), "{error}");
+        }
+    }
+}
