@@ -155,6 +155,19 @@ fn a_trace_is_joined_by_a_span_that_serves_or_that_has_no_parent() {
 }
 
 #[test]
+fn a_trace_is_joined_by_a_span_that_serves_however_short_tags_are_cut() {
+    for (max, kind, joined) in [(2, "server", 1), (2, "client", 0), (6, "server", 1)] {
+        let metrics = InMemoryMetrics::new();
+        let builder = Tracer::builder("svc").metrics(metrics.clone()).null_reporter();
+        let (tracer, _closer) = builder.max_tag_value_length(max).build().unwrap();
+        let parent = SpanContext::new(TraceId::new(0, 7), SpanId::new(8), SpanId::NONE, 1);
+        drop(tracer.span("joins").child_of(&parent).tag("span.kind", kind).start());
+        let counted = metrics.counters()["jaeger.tracer.traces|sampled=y|state=joined"];
+        assert_eq!(counted, joined, "{kind} cut to {max}");
+    }
+}
+
+#[test]
 fn a_trace_whose_decision_is_put_off_is_not_counted_as_not_sampled() {
     let (tracer, _closer, metrics) = counted(decided_by_tag());
     let root = tracer.start_span("never decided");

@@ -414,7 +414,7 @@ impl<'a> SpanBuilder<'a> {
                 // Before its tags are forgotten.
                 if core.counts_first
                     && begun == Begun::Joined
-                    && start::is_first_in_process(inner, given.list())
+                    && start::is_first_in_process(inner, given.list(), core.max_tag_value_bytes)
                 {
                     core.count_first(sampled);
                 }

@@ -220,19 +220,25 @@ fn forget(inner: &mut SpanInner) {
 }
 
 /// Whether a span that has joined a trace is the first of this process: it serves somebody, or has no
-/// parent.
+/// parent. Its tags may be cut after `max` bytes, and so its kind.
 ///
 /// # Source
 ///
 /// `firstInProcess` in jaeger-client-go, `tracer.go`.
-pub(super) fn is_first_in_process(inner: &mut SpanInner, given: Option<List<'_>>) -> bool {
+pub(super) fn is_first_in_process(
+    inner: &mut SpanInner,
+    given: Option<List<'_>>,
+    max: usize,
+) -> bool {
     if inner.ids.parent == SpanId::NONE {
         return true;
     }
     let draft = &inner.body.get_mut().draft;
     let given = given.unwrap_or_else(|| List::new(draft.tag_count, draft.tags.bytes()));
     let kind = tags_of(Some(given)).filter(|tag| tag.key == b"span.kind").last();
-    kind.is_some_and(|tag| tag.value == ValueView::Str(b"server"))
+    let server = b"server";
+    let cut = &server[..server.len().min(max)];
+    kind.is_some_and(|tag| [server, cut].map(ValueView::Str).contains(&tag.value))
 }
 
 /// Lets a span begin that others are told of: they may keep handles on it, and want to know how long
