@@ -70,6 +70,7 @@ pub(crate) enum Cause {
     Observer,
     Baggage,
     Metrics,
+    Unfinished,
     Throttler,
     #[cfg(feature = "remote-sampler")]
     SamplerFetch,

@@ -457,7 +457,7 @@ fn the_options_tell_the_start_and_the_references() {
 }
 
 #[test]
-fn law_observers_change_nothing_of_what_is_recorded() {
+fn law_observers_and_a_list_change_nothing_of_what_is_recorded() {
     #[derive(Debug, Default)]
     struct Counting(AtomicU64);
     impl IdGenerator for Counting {
@@ -487,10 +487,12 @@ fn law_observers_change_nothing_of_what_is_recorded() {
     };
     for sampled in [true, false] {
         let (plain, stats) = record(|builder| builder, sampled);
-        let watched = |builder: TracerBuilder| builder.observer(Calls::default().named("o"));
-        let (told, told_stats) = record(watched, sampled);
-        assert_eq!(plain, told);
-        assert_eq!(stats, told_stats);
+        let observed = |builder: TracerBuilder| builder.observer(Calls::default().named("o"));
+        for watched in [observed, |builder: TracerBuilder| builder.watch_open_spans(2)] {
+            let (told, told_stats) = record(watched, sampled);
+            assert_eq!(plain, told);
+            assert_eq!(stats, told_stats);
+        }
         assert_eq!(plain.len(), if sampled { 4 } else { 1 });
     }
 }

@@ -76,6 +76,9 @@ pub struct Configuration {
     /// How many logs a span keeps, the first and the last ones; 0 is any number. See
     /// [`TracerBuilder::max_logs_per_span`].
     pub max_logs_per_span: usize,
+    /// How many unfinished spans are listed by [`Tracer::open_spans`]; 0 is none. See
+    /// [`TracerBuilder::watch_open_spans`].
+    pub watch_open_spans: usize,
 }
 
 impl Default for Configuration {
@@ -94,6 +97,7 @@ impl Default for Configuration {
             throttler: None,
             max_tag_value_length: defaults::MAX_TAG_VALUE_LENGTH,
             max_logs_per_span: 0,
+            watch_open_spans: 0,
         }
     }
 }
@@ -167,7 +171,8 @@ impl Configuration {
             .rpc_metrics(self.rpc_metrics)
             .trace_id_128bit(self.trace_id_128bit)
             .max_tag_value_length(self.max_tag_value_length)
-            .max_logs_per_span(self.max_logs_per_span);
+            .max_logs_per_span(self.max_logs_per_span)
+            .watch_open_spans(self.watch_open_spans);
         if let Some(endpoint) = &self.reporter.collector_endpoint {
             builder = builder.collector(self.reporter.http(endpoint));
         }

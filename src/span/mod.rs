@@ -31,8 +31,8 @@ pub(crate) use self::record::{DEBUG, SAMPLED, lane};
 use self::record::{FIREHOSE, Light, SpanInner};
 pub(crate) use self::start::plain as start_plain;
 pub use self::tag::{FinishOptions, LogRecord, OwnedTagValue, TagValue};
-pub(crate) use self::watch::Watchers;
-pub use self::watch::{Observer, SpanFinish, SpanObserver, StartSpanOptions};
+pub use self::watch::{Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions};
+pub(crate) use self::watch::{OpenList, Watchers};
 use self::write::misused;
 use crate::clock::unix_nanos;
 

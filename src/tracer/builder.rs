@@ -19,7 +19,7 @@ use crate::reporter::{
 };
 use crate::sampler::{ConstSampler, Sampler};
 use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
-use crate::span::{Observer, OwnedTagValue, Watchers};
+use crate::span::{Observer, OpenList, OwnedTagValue, Watchers};
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
 };
@@ -58,6 +58,7 @@ pub struct TracerBuilder {
     pub(super) rpc_metrics: bool,
     pub(super) baggage: Option<Box<dyn BaggageRestrictionManager>>,
     pub(super) observers: Vec<Box<dyn Observer>>,
+    pub(super) watch_open_spans: usize,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
     pub(super) clock: TracerClock,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
@@ -122,6 +123,7 @@ impl TracerBuilder {
             rpc_metrics: false,
             baggage: None,
             observers: Vec::new(),
+            watch_open_spans: 0,
             throttler: None,
             clock: TracerClock::System(SystemClock::new()),
             ids: None,
@@ -339,7 +341,9 @@ impl TracerBuilder {
         if let Some(metrics) = self.metrics.as_ref().filter(|_| self.rpc_metrics) {
             observers.push(Box::new(RpcMetrics::new(Arc::clone(metrics))));
         }
-        let watchers = Watchers { observers: observers.into_boxed_slice(), ..Watchers::default() };
+        let open = OpenList::of(self.watch_open_spans);
+        let observers = observers.into_boxed_slice();
+        let watchers = Watchers { observers, open, ..Watchers::default() };
         let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
         let core = Arc::new(Core {
             anchor: Anchor::new(&self.clock),

@@ -71,7 +71,12 @@ fn close(shared: &Shared, timeout: Duration) -> Receipt {
     let receipt = shared.wait(|remote| remote.close(timeout.min(MAX_WAIT)));
     drop(Begun { core: &shared.core, parts: ALL });
     let (open, queued) = (receipt.stats.open, receipt.stats.queued);
-    if open > 0 && shared.remote.is_some() {
+    // A clock is foreign code, and this may run while a panic unwinds.
+    let core = &shared.core;
+    let unfinished = catch_unwind(AssertUnwindSafe(|| core.open_spans())).unwrap_or_default();
+    if !unfinished.is_empty() {
+        core.diagnostics.error(Cause::Unfinished, || unfinished.never_finished());
+    } else if open > 0 && shared.remote.is_some() {
         shared.core.diagnostics.error(Cause::Closed, || {
             format!("closed with {open} spans still open; they will be lost")
         });

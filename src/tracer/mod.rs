@@ -24,7 +24,7 @@ use crate::reporter::{MAX_WAIT, Remote, timed};
 use crate::sampler::SamplerStatus;
 use crate::span;
 use crate::span::core::{Core, CoreRefs};
-use crate::span::{Span, SpanBuilder, SpanContext};
+use crate::span::{OpenSpans, Span, SpanBuilder, SpanContext};
 use crate::stats::{Receipt, ReporterStats, Stats};
 
 /// Starts spans. Cheap to clone, and used from any thread.
@@ -196,6 +196,17 @@ impl Tracer {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.core.stats(self.shared.refs.lanes())
+    }
+
+    /// The spans that are not finished, the oldest first; empty unless the tracer was told to
+    /// [watch them](TracerBuilder::watch_open_spans).
+    ///
+    /// # Cost
+    ///
+    /// Copies the list, and for that long no span is started or finished.
+    #[must_use]
+    pub fn open_spans(&self) -> OpenSpans {
+        self.shared.core.open_spans()
     }
 
     /// What became of the spans at each output, the first one first. The first one's counts are in

@@ -90,6 +90,20 @@ impl TracerBuilder {
         self
     }
 
+    /// Lists the spans that are not finished, at most `limit` of them, for
+    /// [`Tracer::open_spans`](crate::Tracer::open_spans); more are only counted. Those that are still
+    /// open at the close are told to the logger then, by name. Default 0, which lists nothing.
+    ///
+    /// # Cost
+    ///
+    /// That of an [observer](Self::observer): every span has a record, sampled or not, and reads the
+    /// clock, and what follows it is allocated. Besides, each start and each end takes a lock for a
+    /// moment that all threads share. The list holds no more than `limit` names at any time.
+    pub fn watch_open_spans(mut self, limit: usize) -> Self {
+        self.watch_open_spans = limit;
+        self
+    }
+
     /// Where the time is read.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = TracerClock::Other(Box::new(clock));

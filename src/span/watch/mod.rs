@@ -4,11 +4,14 @@
 //! never.
 
 mod observer;
+mod open;
 mod told;
 
 use std::sync::atomic::AtomicU64;
 
 pub use self::observer::{Observer, SpanFinish, SpanObserver, StartSpanOptions};
+pub(crate) use self::open::OpenList;
+pub use self::open::{OpenSpan, OpenSpans};
 pub(super) use self::told::{Given, Watch, finishing, renamed, started, tag_set};
 
 /// Those that a tracer's spans are told to.
@@ -18,6 +21,8 @@ pub(crate) struct Watchers {
     pub(crate) observers: Box<[Box<dyn Observer>]>,
     /// Calls of theirs that ended in a panic.
     pub(crate) panics: AtomicU64,
+    /// Where spans are listed until they are finished.
+    pub(crate) open: Option<OpenList>,
 }
 
 impl Watchers {
@@ -29,6 +34,6 @@ impl Watchers {
     /// Whether nobody is told anything.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.observers.is_empty()
+        self.observers.is_empty() && self.open.is_none()
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::open::Slot;
 use super::{SpanFinish, SpanObserver, StartSpanOptions};
 use crate::clock::system_time;
 use crate::diag::Cause;
@@ -26,6 +27,8 @@ pub(in crate::span) struct Watch {
     others: Vec<Box<dyn SpanObserver>>,
     /// Whether a thread is about to finish the span: they are told once.
     finishing: AtomicBool,
+    /// Where the span is listed as open, until this is dropped.
+    slot: Option<Slot>,
 }
 
 impl fmt::Debug for Watch {
@@ -36,7 +39,8 @@ impl fmt::Debug for Watch {
 
 impl Watch {
     fn new(core: Arc<CoreRef>) -> Self {
-        Self { core, first: None, others: Vec::new(), finishing: AtomicBool::new(false) }
+        let finishing = AtomicBool::new(false);
+        Self { core, first: None, others: Vec::new(), finishing, slot: None }
     }
 
     fn add(&mut self, observer: Box<dyn SpanObserver>) {
@@ -50,6 +54,14 @@ impl Watch {
     /// The one of a live span.
     fn of(inner: &SpanInner) -> Option<Arc<Self>> {
         inner.body.lock().watch.clone()
+    }
+
+    /// Notes the span's name on the list of those that are open.
+    fn list_name(&self, inner: &SpanInner) {
+        if let (Some(open), Some(slot)) = (&self.core.watchers.open, &self.slot) {
+            // With the body locked, so that of two names the one that stands is listed.
+            open.rename(slot, &inner.body.lock());
+        }
     }
 
     fn tell(&self, call: &'static str, work: impl Fn(&dyn SpanObserver)) {
@@ -66,6 +78,9 @@ impl Watch {
 impl Drop for Watch {
     /// What is dropped is foreign code too.
     fn drop(&mut self) {
+        if let (Some(open), Some(slot)) = (&self.core.watchers.open, &self.slot) {
+            open.leave(slot);
+        }
         for observer in self.first.take().into_iter().chain(self.others.drain(..)) {
             ask(&self.core, "drop", || drop(observer));
         }
@@ -183,11 +198,11 @@ pub(in crate::span) fn started(record: Arc<SpanInner>, core: &Arc<CoreRef>, give
 }
 
 /// Lets a span have those who watch it.
-fn attach(watch: Watch, span: &Span, inner: &SpanInner, core: &Core) {
-    if watch.first.is_none() {
+fn attach(mut watch: Watch, span: &Span, inner: &SpanInner, core: &Core) {
+    let open = core.watchers.open.as_ref();
+    if watch.first.is_none() && open.is_none() {
         return;
     }
-    let watch = Arc::new(watch);
     let mut body = inner.body.lock();
     if body.finished {
         // One of them did it when it was told of the start. It hears of the end all the same.
@@ -195,7 +210,8 @@ fn attach(watch: Watch, span: &Span, inner: &SpanInner, core: &Core) {
         let (_, finish) = finish_of(inner, core, None);
         watch.tell_finish(span, &finish);
     } else {
-        body.watch = Some(watch);
+        watch.slot = open.map(|open| open.enter(inner, &body));
+        body.watch = Some(Arc::new(watch));
         body.draft.extras = true;
     }
 }
@@ -214,10 +230,9 @@ pub(in crate::span) fn tag_set(span: &Span, inner: &SpanInner, key: &str, value:
 /// Tells that a span was given another name.
 #[cold]
 pub(in crate::span) fn renamed(span: &Span, inner: &SpanInner, name: &str) {
-    if is_within() {
-        return;
-    }
-    if let Some(watch) = Watch::of(inner) {
+    let Some(watch) = Watch::of(inner) else { return };
+    watch.list_name(inner);
+    if !is_within() {
         watch.tell("on_set_operation_name", |observer| observer.on_set_operation_name(span, name));
     }
 }

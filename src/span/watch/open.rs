@@ -1,0 +1,231 @@
+//! The spans that are not finished, for those who ask which they are.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::clock::Clock;
+use crate::encoding::cut;
+use crate::id::{SpanId, TraceId};
+use crate::span::core::Core;
+use crate::span::record::{Body, SpanInner, Start, TraceState};
+
+/// Tells which spans of a tracer are not finished.
+///
+/// # Source
+///
+/// Not from another client.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::Tracer;
+/// let (tracer, _closer) =
+///     Tracer::builder("svc").watch_open_spans(1000).null_reporter().build()?;
+/// let span = tracer.start_span("charge");
+/// for open in tracer.open_spans().spans {
+///     println!("{} {} for {:?}", open.trace_id, open.operation, open.age);
+/// }
+/// span.finish();
+/// assert!(tracer.open_spans().is_empty());
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct OpenSpans {
+    /// Those on the list, the oldest first.
+    pub spans: Vec<OpenSpan>,
+    /// How many more there are, for which the list had no room when they were started. They do not
+    /// move up: such a span is only counted for as long as it lives.
+    pub not_listed: usize,
+}
+
+/// Tells of a span that is not finished.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OpenSpan {
+    /// The name it has now.
+    pub operation: Cow<'static, str>,
+    /// Its trace.
+    pub trace_id: TraceId,
+    /// The span.
+    pub span_id: SpanId,
+    /// For how long it has been open, by the tracer's clock, which stepping the system's does not
+    /// change. From the start it was given, if it was given one.
+    pub age: Duration,
+    /// Whether its trace is sampled so far.
+    pub is_sampled: bool,
+}
+
+impl OpenSpans {
+    /// Whether every span is finished, or nobody watches.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.total() == 0
+    }
+
+    /// How many spans are open, listed or not.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.spans.len().saturating_add(self.not_listed)
+    }
+
+    /// What is said of spans that are open at the end. Of bounded length.
+    pub(crate) fn never_finished(&self) -> String {
+        let total = self.total();
+        let were = if total == 1 { "span was" } else { "spans were" };
+        let mut text = format!("{total} {were} never finished");
+        for (at, open) in self.spans.iter().take(MOST_TOLD).enumerate() {
+            // Names may come from the network: one must not end the line.
+            let name = cut(&open.operation, MOST_TOLD_BYTES).escape_debug();
+            let before = if at == 0 { ": " } else { ", " };
+            let _ = write!(text, "{before}{name} ({:.1} s)", open.age.as_secs_f64());
+        }
+        match total - self.spans.len().min(MOST_TOLD) {
+            0 => {}
+            more => {
+                let _ = write!(text, " and {more} more");
+            }
+        }
+        text
+    }
+}
+
+/// Spans that are named at the end, and bytes of each name.
+const MOST_TOLD: usize = 10;
+const MOST_TOLD_BYTES: usize = 64;
+
+/// The list. Its lock is the last one taken, with a span's body locked or nothing, and nothing
+/// foreign is called under it.
+#[derive(Debug)]
+pub(crate) struct OpenList {
+    limit: usize,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    entries: Vec<Option<Entry>>,
+    free: Vec<usize>,
+    not_listed: usize,
+    /// How many spans came so far: it tells which of two as old came first.
+    came: u64,
+}
+
+/// What is told of a span. It has no handle on the span: with one, not even a weak one, the last
+/// handle could not know that it is the last.
+#[derive(Clone, Debug)]
+struct Entry {
+    number: u64,
+    name: Cow<'static, str>,
+    trace_id: TraceId,
+    span_id: SpanId,
+    start: Start,
+    state: Arc<TraceState>,
+}
+
+/// A span's place on the list.
+#[derive(Debug)]
+pub(super) enum Slot {
+    At(usize),
+    /// There was no room: it is only counted.
+    NotListed,
+}
+
+impl OpenList {
+    /// A list of at most `limit` spans; none where that is 0.
+    pub(crate) fn of(limit: usize) -> Option<Self> {
+        (limit > 0).then(|| Self { limit, slots: Mutex::default() })
+    }
+
+    /// Takes a span on the list, whose body is locked.
+    pub(super) fn enter(&self, inner: &SpanInner, body: &Body) -> Slot {
+        let mut entry = Entry {
+            number: 0,
+            name: body.draft.name.clone(),
+            trace_id: inner.ids.trace,
+            span_id: inner.ids.span,
+            start: body.start,
+            state: Arc::clone(&inner.state),
+        };
+        let mut slots = self.slots.lock();
+        slots.came += 1;
+        entry.number = slots.came;
+        if let Some(at) = slots.free.pop()
+            && let Some(slot) = slots.entries.get_mut(at)
+        {
+            *slot = Some(entry);
+            return Slot::At(at);
+        }
+        if slots.entries.len() < self.limit {
+            slots.entries.push(Some(entry));
+            return Slot::At(slots.entries.len() - 1);
+        }
+        slots.not_listed += 1;
+        Slot::NotListed
+    }
+
+    /// Notes a span's new name, whose body is locked, so that the last one stands.
+    pub(super) fn rename(&self, slot: &Slot, body: &Body) {
+        let Slot::At(at) = *slot else { return };
+        let name = body.draft.name.clone();
+        if let Some(Some(entry)) = self.slots.lock().entries.get_mut(at) {
+            entry.name = name;
+        }
+    }
+
+    /// Takes a span off the list.
+    pub(super) fn leave(&self, slot: &Slot) {
+        let mut slots = self.slots.lock();
+        match *slot {
+            Slot::NotListed => slots.not_listed = slots.not_listed.saturating_sub(1),
+            Slot::At(at) => {
+                if slots.entries.get_mut(at).and_then(Option::take).is_some() {
+                    slots.free.push(at);
+                }
+            }
+        }
+    }
+
+    fn read(&self, core: &Core) -> OpenSpans {
+        let (mut entries, not_listed) = {
+            let slots = self.slots.lock();
+            (slots.entries.iter().flatten().cloned().collect::<Vec<_>>(), slots.not_listed)
+        };
+        // After the lock, as a clock may be foreign code.
+        let now = core.clock.monotonic_nanos();
+        entries.sort_by_key(|entry| (Reverse(entry.age(core, now)), entry.number));
+        let told = |entry: Entry| OpenSpan {
+            age: entry.age(core, now),
+            is_sampled: entry.state.is_sampled(),
+            operation: entry.name,
+            trace_id: entry.trace_id,
+            span_id: entry.span_id,
+        };
+        OpenSpans { spans: entries.into_iter().map(told).collect(), not_listed }
+    }
+}
+
+impl Entry {
+    fn age(&self, core: &Core, now: u64) -> Duration {
+        match self.start {
+            Start::Read { count, .. } => Duration::from_nanos(now.saturating_sub(count)),
+            Start::Given { wall } => {
+                let nanos = core.anchor.wall(now).saturating_sub(wall).max(0);
+                Duration::from_nanos(nanos.cast_unsigned())
+            }
+            Start::Unknown => Duration::ZERO,
+        }
+    }
+}
+
+impl Core {
+    /// The spans that are not finished, as far as somebody wants to know.
+    pub(crate) fn open_spans(&self) -> OpenSpans {
+        self.watchers.open.as_ref().map(|open| open.read(self)).unwrap_or_default()
+    }
+}
