@@ -142,6 +142,12 @@ impl SpanContext {
         Self { baggage, debug_id: None, ..self.clone() }
     }
 
+    /// What to write into log lines, so that they are found from the trace and the trace from them.
+    #[must_use]
+    pub fn log_fields(&self) -> LogFields {
+        LogFields { trace_id: self.trace_id, span_id: self.span_id, is_sampled: self.is_sampled() }
+    }
+
     /// Whether it tells nothing at all.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_valid()
@@ -154,6 +160,55 @@ impl SpanContext {
 impl fmt::Display for SpanContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}:{:x}", self.trace_id, self.span_id, self.parent_id, self.flags())
+    }
+}
+
+/// Says in a log line which span it belongs to: `traceId=… spanId=… sampled=…`.
+///
+/// The ids are written as Jaeger's pages show them, so that one can be searched for by the other.
+/// A logger with fields takes the parts.
+///
+/// # Source
+///
+/// The keys are those of `MDCScopeManager` in jaeger-client-java, which puts them into the context
+/// of a thread's log lines. Here whoever logs asks for them, through the active span.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{Span, Tracer};
+///
+/// /// A line about whatever is being done on this thread.
+/// fn line(message: &str) -> String {
+///     match Span::active().map(|span| span.context().log_fields()) {
+///         Some(fields) => format!("{fields} {message}"),
+///         None => message.to_owned(),
+///     }
+/// }
+///
+/// let (tracer, _closer) = Tracer::builder("svc").null_reporter().build()?;
+/// let span = tracer.start_span("charge");
+/// let (trace, own) = (span.context().trace_id(), span.context().span_id());
+/// let active = span.activate();
+/// assert_eq!(line("paid"), format!("traceId={trace} spanId={own} sampled=true paid"));
+/// drop(active);
+/// assert_eq!(line("idle"), "idle");
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogFields {
+    /// The trace, `traceId`.
+    pub trace_id: TraceId,
+    /// The span, `spanId`.
+    pub span_id: SpanId,
+    /// Whether the trace was sampled when they were asked for, `sampled`.
+    pub is_sampled: bool,
+}
+
+impl fmt::Display for LogFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "traceId={} spanId={} sampled={}", self.trace_id, self.span_id, self.is_sampled)
     }
 }
 

@@ -25,7 +25,7 @@ pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
 pub use self::builder::NewReference;
 pub use self::builder::{Parent, SpanBuilder};
 pub(crate) use self::context::Baggage;
-pub use self::context::SpanContext;
+pub use self::context::{LogFields, SpanContext};
 use self::core::CoreRef;
 pub(crate) use self::record::{DEBUG, SAMPLED, lane};
 use self::record::{FIREHOSE, Light, SpanInner};
