@@ -29,9 +29,10 @@ impl Dropped {
 ///
 /// # Shape and units
 ///
-/// Counts of spans since the tracer was built, `open` and `queued` as they are now. At any moment
-/// `started == open + finished` and
-/// `finished == not_sampled + sent + dropped.total() + queued`; a span is in exactly one of them.
+/// Counts of spans since the tracer was built, `open`, `queued` and `held` as they are now. At any
+/// moment `started == open + finished` and
+/// `finished == not_sampled + sent + dropped.total() + queued + held`; a span is in exactly one of
+/// them. `held` is 0 unless the tracer [keeps on error](crate::KeepConfig).
 ///
 /// With several outputs, `sent` and `dropped` follow the first; each has counts of its own in
 /// [`Tracer::reporter_stats`](crate::Tracer::reporter_stats). A span is `queued` until the first
@@ -54,10 +55,16 @@ pub struct Stats {
     pub sent: u64,
     /// Finished spans waiting in the tracer.
     pub queued: u64,
+    /// Finished spans of traces that are not sampled, held in case they are wanted. They become
+    /// `queued` if they are, and else `not_sampled`.
+    pub held: u64,
     /// Finished spans lost, by cause.
     pub dropped: Dropped,
     /// Spans that were cut to fit a datagram; they are counted where they went as well.
     pub trimmed: u64,
+    /// Spans that were held and had to make room for others; they are counted as not sampled as
+    /// well.
+    pub evicted: u64,
     /// Calls on a span after it was finished. They did nothing.
     pub misused: u64,
     /// Carriers whose trace context could not be read.
@@ -75,7 +82,8 @@ impl Stats {
     #[must_use]
     pub const fn is_balanced(&self) -> bool {
         self.started == self.open + self.finished
-            && self.finished == self.not_sampled + self.sent + self.dropped.total() + self.queued
+            && self.finished
+                == self.not_sampled + self.sent + self.dropped.total() + self.queued + self.held
     }
 }
 
@@ -93,6 +101,9 @@ impl fmt::Display for Stats {
             self.dropped.total(),
             self.queued,
         )?;
+        if self.held > 0 {
+            write!(f, " + held {}", self.held)?;
+        }
         if self.dropped.total() > 0 {
             let Dropped { queue_full, too_large, send_failed, closed } = self.dropped;
             write!(
@@ -139,7 +150,8 @@ pub struct Receipt {
     /// The ledger when the call returned.
     pub stats: Stats,
     /// Whether every span finished before the call had left the queue, sent or counted as dropped,
-    /// within the time given. Where it is false, the work goes on in the background.
+    /// within the time given. Where it is false, the work goes on in the background. Spans that are
+    /// held have not come into the queue, and nobody waits for them.
     pub complete: bool,
     /// How long it took.
     pub took: Duration,

@@ -15,7 +15,7 @@ use jaeger_client::sampler::{
     TagMatchingSampler,
 };
 use jaeger_client::transport::{Sent, Transport};
-use jaeger_client::{NullLogger, Span, Tracer, TracerBuilder, TransportError};
+use jaeger_client::{KeepConfig, NullLogger, Span, Tracer, TracerBuilder, TransportError};
 
 #[test]
 fn an_unsampled_span_allocates_nothing() {
@@ -71,6 +71,22 @@ fn a_span_that_serves_allocates_nothing() {
 fn a_tree_of_ten_spans_allocates_nothing() {
     for reporter in REPORTERS {
         assert_eq!(allocations(reporter, true, |tracer, _| tree(tracer)), 0);
+    }
+}
+
+#[test]
+fn a_tree_that_is_held_and_forgotten_or_kept_allocates_nothing() {
+    for reporter in [
+        |builder: TracerBuilder| builder.null_reporter().keep_on_error(KeepConfig::default()),
+        |builder: TracerBuilder| builder.transport(Discard).keep_on_error(KeepConfig::default()),
+    ] {
+        assert_eq!(allocations(reporter, false, |tracer, _| tree(tracer)), 0);
+        let count = allocations(reporter, false, |tracer, _| {
+            let root = tracer.start_span("op");
+            (0..3).for_each(|_| three_tags(&tracer.span("op").child_of(&root).start()));
+            root.set_tag("error", true);
+        });
+        assert_eq!(count, 0);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::error::ConfigError;
 use crate::propagation::{self, HeadersConfig};
 use crate::reporter::Output;
 use crate::sampler;
-use crate::span::OwnedTagValue;
+use crate::span::{KeepConfig, OwnedTagValue};
 use crate::tracer::{Closer, Tracer, TracerBuilder, defaults};
 
 /// All that a tracer is configured by, in Jaeger's own words.
@@ -71,6 +71,8 @@ pub struct Configuration {
     /// Which agent grants requests for debugging; without one, all are. Needs the feature
     /// `remote-sampler`.
     pub throttler: Option<ThrottlerConfig>,
+    /// Keeps traces that are not sampled where something goes wrong in them; without it, none are.
+    pub keep_on_error: Option<KeepConfig>,
     /// Bytes after which a tag's text or bytes are cut.
     pub max_tag_value_length: usize,
     /// How many logs a span keeps, the first and the last ones; 0 is any number. See
@@ -95,6 +97,7 @@ impl Default for Configuration {
             propagation: vec!["jaeger".to_owned()],
             baggage_restrictions: None,
             throttler: None,
+            keep_on_error: None,
             max_tag_value_length: defaults::MAX_TAG_VALUE_LENGTH,
             max_logs_per_span: 0,
             watch_open_spans: 0,
@@ -188,6 +191,9 @@ impl Configuration {
         if let Some(throttler) = &self.throttler {
             builder = self.throttle_debugging(builder, throttler)?;
         }
+        if let Some(keep) = &self.keep_on_error {
+            builder = builder.keep_on_error(keep.clone());
+        }
         for (key, value) in &self.tags {
             builder = builder.tag(key, value.clone());
         }
@@ -248,7 +254,7 @@ mod tests {
             change(&mut configuration);
             configuration.new_tracer().map(drop).unwrap_err().to_string()
         };
-        let cases: [Case; 8] = [
+        let cases: [Case; 9] = [
             (|c| c.service_name.clear(), &["service_name"]),
             (|c| c.propagation = vec!["xray".into()], &["propagation", "xray", "jaeger, b3"]),
             (|c| c.sampler.kind = "maybe".into(), &["sampler.kind", "maybe", "probabilistic"]),
@@ -264,6 +270,10 @@ mod tests {
             ),
             (|c| c.reporter.max_packet_size = 70_000, &["max_packet_size", "70000", "65000"]),
             (|c| c.reporter.max_packet_size = 100, &["max_packet_size", "100"]),
+            (
+                |c| c.keep_on_error = Some(KeepConfig { max_bytes: 100, ..KeepConfig::default() }),
+                &["keep_on_error.max_bytes", "100", "at least 4096"],
+            ),
             (|c| c.reporter.queue_size = 0, &["queue_size", "0", "from 1"]),
         ];
         for (change, words) in cases {

@@ -51,7 +51,7 @@ impl SpanView<'_> {
 
     /// Writes the span at the start of `room`, which must hold [`max_len`](Self::max_len) bytes, and
     /// gives how many it took.
-    fn write(&self, room: &mut [u8]) -> usize {
+    pub(crate) fn write(&self, room: &mut [u8]) -> usize {
         let mut to = Cursor { room, at: 0 };
         let ids = [
             self.trace_id.low(),

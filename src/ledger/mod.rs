@@ -3,8 +3,12 @@
 //! Walk step 6, on the application's thread: it lies below the spans, which know of no reporter, and
 //! below the reporter, whose thread takes full buffers from it and says what became of them.
 
+mod held;
+mod line;
 mod shards;
 mod trim;
 
+pub(crate) use self::held::{Held, Lines};
+pub(crate) use self::line::Key;
 pub(crate) use self::shards::{Buffer, Outcome, Shards, room_in};
 pub(crate) use self::trim::to_fit;

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::trim;
-use crate::encoding::{Finished, HEADER_MAX, MAX_FIXED_BYTES, TRAILER_MAX};
+use crate::encoding::{Finished, HEADER_MAX, MAX_FIXED_BYTES, SpanView, TRAILER_MAX};
 use crate::stats::{Dropped, Stats};
 
 /// Finished spans in one piece of memory, with room for what surrounds them on the wire.
@@ -170,7 +170,24 @@ impl Shards {
         let (room, len) = (self.room(), span.encoded_len());
         if len > room {
             drop(slot);
+            return self.accept_large(lane, room, &span.as_view(&mut Default::default()));
+        }
+        self.write(&mut slot, (room, len), |out| span.write_aside(out));
+        true
+    }
+
+    /// Takes a finished span that was encoded before it became a sampled one. False if the tracer is
+    /// closed; the span is counted all the same.
+    #[cold]
+    pub(crate) fn accept_view(&self, lane: usize, span: &SpanView<'_>) -> bool {
+        let (room, len) = (self.room(), span.encoded_len());
+        if len > room {
             return self.accept_large(lane, room, span);
+        }
+        let mut slot = self.lock(lane);
+        if slot.closed {
+            self.flow.lock().dropped.closed += 1;
+            return false;
         }
         self.write(&mut slot, (room, len), |out| span.write(out));
         true
@@ -247,17 +264,15 @@ impl Shards {
     /// A span that does not fit a datagram: kept whole for an output that takes it so, trimmed to
     /// fit, or dropped.
     #[cold]
-    fn accept_large(&self, lane: usize, room: usize, span: Finished<'_>) -> bool {
+    fn accept_large(&self, lane: usize, room: usize, span: &SpanView<'_>) -> bool {
         // Before the lock: it takes its time, and others may want the slot.
-        let mut memory = Default::default();
-        let span = span.as_view(&mut memory);
         let keep = span.encoded_len() <= self.whole;
         let bytes = if keep {
             let mut bytes = Vec::new();
             span.encode(&mut bytes);
             Some(bytes)
         } else {
-            trim::to_fit(&span, room.max(self.whole))
+            trim::to_fit(span, room.max(self.whole))
         };
         let mut slot = self.lock(lane);
         if slot.closed {

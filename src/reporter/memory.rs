@@ -100,9 +100,13 @@ impl MemorySink {
 }
 
 impl SpanSink for MemorySink {
-    fn accept(&self, _lane: usize, span: Finished<'_>) -> bool {
+    fn accept(&self, lane: usize, span: Finished<'_>) -> bool {
+        self.accept_view(lane, &span.as_view(&mut Default::default()))
+    }
+
+    fn accept_view(&self, _lane: usize, span: &SpanView<'_>) -> bool {
         let mut bytes = Vec::new();
-        span.as_view(&mut Default::default()).encode(&mut bytes);
+        span.encode(&mut bytes);
         let mut kept = self.reporter.kept.lock();
         kept.spans.push(FinishedSpan { bytes });
         self.taken.fetch_add(1, Ordering::Release);

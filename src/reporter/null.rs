@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::output::Reporter;
-use crate::encoding::{BatchView, Finished};
+use crate::encoding::{BatchView, Finished, SpanView};
 use crate::error::TransportError;
 use crate::span::core::SpanSink;
 use crate::stats::Stats;
@@ -16,6 +16,11 @@ pub(crate) struct NullSink {
 
 impl SpanSink for NullSink {
     fn accept(&self, _lane: usize, _span: Finished<'_>) -> bool {
+        self.taken.fetch_add(1, Ordering::Release);
+        true
+    }
+
+    fn accept_view(&self, _lane: usize, _span: &SpanView<'_>) -> bool {
         self.taken.fetch_add(1, Ordering::Release);
         true
     }

@@ -9,7 +9,7 @@ use super::core::{Core, CoreRef};
 use super::record::{DEBUG, LogRing, SpanInner, Start};
 use super::start::{self, Begun};
 use super::write::{SAMPLING_PRIORITY, set_priority};
-use super::{Span, TagValue, active, late, record, watch};
+use super::{Span, TagValue, active, keep, late, record, watch};
 use crate::clock::unix_nanos;
 use crate::encoding::FollowsFrom;
 use crate::id::{SpanId, TraceId};
@@ -400,6 +400,9 @@ impl<'a> SpanBuilder<'a> {
                 if core.careful {
                     inner.state.be_careful();
                 }
+                if core.keep.is_some() {
+                    keep::begun(inner, core);
+                }
                 let decided = rare.without_trace.decided.is_some();
                 if core.may_defer {
                     late::started(inner, core, begun, decided);
@@ -424,6 +427,9 @@ impl<'a> SpanBuilder<'a> {
                 (begun, sampled)
             };
             inner.body.get_mut().begin(core.started(begun), sampled);
+            if core.keep.is_some() {
+                keep::started(inner, core);
+            }
         }
         if is_watched {
             return watch::started(record, core, &given);

@@ -7,12 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::keep::{self, Keep};
 use super::start::Begun;
 use super::watch::Watchers;
 use crate::clock::{Anchor, TracerClock};
 use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler};
 use crate::diag::{Cause, Diagnostics};
-use crate::encoding::Finished;
+use crate::encoding::{Finished, SpanView};
 use crate::id::{self, IdGenerator};
 use crate::ledger::Shards;
 use crate::sampler::Sampler;
@@ -23,6 +24,9 @@ pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
     /// Takes a finished, sampled span. `lane` is the number of the calling thread. False if it is
     /// closed; the span is counted all the same.
     fn accept(&self, lane: usize, span: Finished<'_>) -> bool;
+
+    /// The same for a span that was encoded before it was a sampled one.
+    fn accept_view(&self, lane: usize, span: &SpanView<'_>) -> bool;
 
     /// Adds what became of the spans taken so far, as one consistent reading.
     fn read(&self, stats: &mut Stats);
@@ -48,7 +52,8 @@ pub(crate) struct Core {
     pub(crate) asks_by_id: bool,
     /// Whether spans go the careful way: others are to be told or asked about what is done to them.
     pub(crate) careful: bool,
-    /// Whether spans of builders are started with a closer look: the careful way, or for metrics.
+    /// Whether spans of builders are started with a closer look: the careful way, for metrics, or
+    /// because they may be held.
     pub(crate) looks_closer: bool,
     /// Whether spans that are the first of this process are counted, which only metrics need.
     pub(crate) counts_first: bool,
@@ -56,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) unusual: bool,
     /// Those who are told of spans.
     pub(crate) watchers: Watchers,
+    /// What is held of traces that are not sampled; none where nothing is.
+    pub(crate) keep: Option<Keep>,
     pub(crate) sink: Sink,
     pub(crate) ids: Option<Box<dyn IdGenerator>>,
     pub(crate) trace_id_128bit: bool,
@@ -135,6 +142,7 @@ impl Core {
     /// The ledger, in which the sums hold: what is over is read before what was begun, so that no
     /// span is finished that was not started.
     pub(crate) fn stats(&self, lanes: &Lanes) -> Stats {
+        let held = keep::lock(self);
         let mut stats = Stats {
             misused: self.misused.load(Ordering::Relaxed),
             baggage_limited: self.baggage_limited.load(Ordering::Relaxed),
@@ -144,7 +152,9 @@ impl Core {
             ..Stats::default()
         };
         self.sink.read(&mut stats);
-        stats.finished = stats.not_sampled + stats.sent + stats.dropped.total() + stats.queued;
+        keep::read(held, &mut stats);
+        stats.finished =
+            stats.not_sampled + stats.sent + stats.dropped.total() + stats.queued + stats.held;
         stats.started = lanes.sum_apart(|lane| &lane.began).total()
             + lanes.sum_apart(|lane| &lane.joined).total();
         stats.open = stats.started.saturating_sub(stats.finished);
@@ -235,6 +245,10 @@ impl CoreRef {
     #[inline]
     pub(crate) fn count_not_sampled(&self) {
         self.not_sampled.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn count_not_sampled_by(&self, spans: u64) {
+        self.not_sampled.fetch_add(spans, Ordering::Release);
     }
 }
 
@@ -335,7 +349,8 @@ impl Lanes {
     pub(crate) fn span_counts(&self, stats: &Stats) -> SpanCounts {
         let undecided = self.sum_apart(|lane| &lane.undecided);
         let finished = BySampled {
-            yes: (stats.finished - stats.not_sampled).saturating_sub(undecided.yes),
+            // What is held is neither yet.
+            yes: (stats.finished - stats.not_sampled - stats.held).saturating_sub(undecided.yes),
             no: stats.not_sampled.saturating_sub(undecided.no),
             delayed: undecided.yes + undecided.no,
         };
@@ -364,6 +379,13 @@ impl Sink {
         match self {
             Self::Shards(shards) => shards.accept(lane, span),
             Self::Other(other) => other.accept(lane, span),
+        }
+    }
+
+    pub(crate) fn accept_view(&self, lane: usize, span: &SpanView<'_>) -> bool {
+        match self {
+            Self::Shards(shards) => shards.accept_view(lane, span),
+            Self::Other(other) => other.accept_view(lane, span),
         }
     }
 

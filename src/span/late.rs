@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use super::core::Core;
+use super::keep;
 use super::record::{FIREHOSE, SAMPLED, SpanInner};
 use super::start::Begun;
 use crate::encoding::{List, ValueView, cut, tags_of};
@@ -86,6 +87,7 @@ pub(super) fn finishing(inner: &SpanInner, core: &Core) {
         let question = || ask(inner, core, |span| core.sampler.on_finish(span));
         let _ = catch_unwind(AssertUnwindSafe(question));
     }
+    keep::finishing(inner, core);
 }
 
 /// Asks without the lock, as a sampler may be foreign code, and does what it says.
@@ -117,5 +119,8 @@ fn ask(inner: &SpanInner, core: &Core, question: impl FnOnce(&mut NewSpan<'_>) -
     }
     if !decision.retryable {
         inner.state.set_undecided(false);
+    }
+    if decision.sample && inner.state.is_held() {
+        keep::decided(inner, core);
     }
 }

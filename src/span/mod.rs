@@ -7,6 +7,7 @@ mod active;
 mod builder;
 mod context;
 pub(crate) mod core;
+mod keep;
 mod late;
 mod record;
 mod start;
@@ -27,6 +28,8 @@ pub use self::builder::{Parent, SpanBuilder};
 pub(crate) use self::context::Baggage;
 pub use self::context::{LogFields, SpanContext};
 use self::core::CoreRef;
+pub(crate) use self::keep::Keep;
+pub use self::keep::KeepConfig;
 pub(crate) use self::record::{DEBUG, SAMPLED, lane};
 use self::record::{FIREHOSE, Light, SpanInner};
 pub(crate) use self::start::plain as start_plain;
@@ -228,10 +231,17 @@ impl Span {
         self.any_record().map(|inner| inner.context()).unwrap_or_default()
     }
 
-    /// Whether the span is being recorded.
+    /// Whether the trace is sampled, so that the span will be sent.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.record_there().is_some_and(|inner| inner.state.is_sampled())
+    }
+
+    /// Whether the span's tags and logs are kept: it is sampled, or may yet be, because its sampler
+    /// has put the decision off or the tracer [keeps on error](KeepConfig).
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.record_there().is_some_and(|inner| inner.state.is_recording())
     }
 
     /// Finishes the span now.

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use parking_lot::MutexGuard;
 
 use super::core::{Core, CoreRef};
-use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start, count_undecided};
-use super::{Baggage, LogRecord, Span, TagValue, late, watch};
+use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start};
+use super::{Baggage, LogRecord, Span, TagValue, keep, late, watch};
 use crate::clock::{Clock, unix_nanos};
 use crate::diag::Cause;
 use crate::encoding::{Timestamp, cut};
@@ -120,6 +120,7 @@ impl Span {
         }
         if inner.state.is_recording() {
             late::tag_set(inner, core, key, value.view(usize::MAX));
+            keep::tag_set(inner, core, key, value.view(usize::MAX));
         }
         self.keep_tag(key, value);
     }
@@ -288,6 +289,7 @@ pub(super) fn finish_carefully(
     end: Option<i64>,
     logs: &[LogRecord<'_>],
 ) {
+    keep::finishing(inner, core);
     let end = watch::finishing(span, inner, core, end).map(|end| inner.end(core, end));
     let mut body = inner.body.lock();
     let Some(end) = end.filter(|_| !body.finished) else {
@@ -295,16 +297,14 @@ pub(super) fn finish_carefully(
         return misused(core, "finish");
     };
     body.close_logs();
-    if inner.state.is_sampled() {
+    if inner.state.is_recording() {
         for log in logs {
             body.append_log(unix_nanos(log.timestamp), log.fields);
         }
     }
-    let undecided = count_undecided(core, &inner.state);
-    let state = undecided.as_ref().unwrap_or(&inner.state);
     // Let go of without the lock, like all that is foreign.
     let watch = body.watch.take();
-    let is_taken = inner.finish_locked(core, &mut body, state, end);
+    let is_taken = inner.finish_carefully_locked(core, &mut body, end);
     drop(body);
     drop(watch);
     if !is_taken {
@@ -371,12 +371,14 @@ pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) 
     inner.state.set_undecided(false);
     if !force {
         // Both bits: a trace that keeps the debug bit would still be kept downstream.
-        return inner.state.remove(SAMPLED | DEBUG);
+        inner.state.remove(SAMPLED | DEBUG);
+        return keep::decided(inner, core);
     }
     if matches!(body.start, Start::Unknown) {
         body.start_at(core, now);
     }
     inner.state.force(if core.no_debug_flag { SAMPLED } else { SAMPLED | DEBUG }, now);
+    keep::decided(inner, core);
     body.tag(SAMPLING_PRIORITY, value, core.max_tag_value_bytes);
 }
 

@@ -19,7 +19,7 @@ use crate::reporter::{
 };
 use crate::sampler::{ConstSampler, Sampler};
 use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
-use crate::span::{Observer, OpenList, OwnedTagValue, Watchers};
+use crate::span::{Keep, KeepConfig, Observer, OpenList, OwnedTagValue, Watchers};
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
 };
@@ -60,6 +60,7 @@ pub struct TracerBuilder {
     pub(super) observers: Vec<Box<dyn Observer>>,
     pub(super) watch_open_spans: usize,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
+    pub(super) keep: Option<KeepConfig>,
     pub(super) clock: TracerClock,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: bool,
@@ -125,6 +126,7 @@ impl TracerBuilder {
             observers: Vec::new(),
             watch_open_spans: 0,
             throttler: None,
+            keep: None,
             clock: TracerClock::System(SystemClock::new()),
             ids: None,
             trace_id_128bit: false,
@@ -335,6 +337,7 @@ impl TracerBuilder {
         };
         let logger =
             self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
+        let keep = self.keep.map(|config| Keep::new(&config, self.shards)).transpose()?;
         let may_defer = self.sampler.may_defer();
         let mut observers = self.observers;
         let is_rpc_lost = self.rpc_metrics && self.metrics.is_none();
@@ -345,15 +348,20 @@ impl TracerBuilder {
         let observers = observers.into_boxed_slice();
         let watchers = Watchers { observers, open, ..Watchers::default() };
         let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
+        let looks_closer = careful || keep.is_some() || self.metrics.is_some();
         let core = Arc::new(Core {
             anchor: Anchor::new(&self.clock),
             clock: self.clock,
             may_defer,
             careful,
-            looks_closer: careful || self.metrics.is_some(),
+            looks_closer,
             counts_first: self.metrics.is_some(),
             asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
-            unusual: careful || self.ids.is_some() || self.max_tag_value_bytes < MAX_KIND_BYTES,
+            unusual: careful
+                || keep.is_some()
+                || self.ids.is_some()
+                || self.max_tag_value_bytes < MAX_KIND_BYTES,
+            keep,
             sampler: self.sampler,
             sink,
             ids: self.ids,

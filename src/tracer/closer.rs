@@ -9,6 +9,7 @@ use crate::control::ControlHost;
 use crate::diag::Cause;
 use crate::error::ConfigError;
 use crate::reporter::MAX_WAIT;
+use crate::span;
 use crate::span::core::Core;
 use crate::stats::Receipt;
 
@@ -68,6 +69,10 @@ impl Closer {
 }
 
 fn close(shared: &Shared, timeout: Duration) -> Receipt {
+    if let Some(keep) = &shared.core.keep {
+        // First, so that nothing of it is sent when nothing can be sent any more.
+        keep.close(shared.refs.of(span::lane()));
+    }
     let receipt = shared.wait(|remote| remote.close(timeout.min(MAX_WAIT)));
     drop(Begun { core: &shared.core, parts: ALL });
     let (open, queued) = (receipt.stats.open, receipt.stats.queued);

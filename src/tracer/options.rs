@@ -9,7 +9,7 @@ use crate::diag::Logger;
 use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
 use crate::propagation::{Format, HeadersConfig};
-use crate::span::{Observer, OwnedTagValue};
+use crate::span::{KeepConfig, Observer, OwnedTagValue};
 
 impl TracerBuilder {
     /// A tag of the process, sent with every batch. `jaeger.version`, `hostname`, `ip` and
@@ -101,6 +101,13 @@ impl TracerBuilder {
     /// moment that all threads share. The list holds no more than `limit` names at any time.
     pub fn watch_open_spans(mut self, limit: usize) -> Self {
         self.watch_open_spans = limit;
+        self
+    }
+
+    /// Holds the spans of traces that are not sampled, and keeps those traces in which something goes
+    /// wrong. Without it, nothing is held.
+    pub fn keep_on_error(mut self, config: KeepConfig) -> Self {
+        self.keep = Some(config);
         self
     }
 

@@ -14,8 +14,8 @@ use jaeger_client::sampler::{
 };
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
-    Closer, Observer, Span, SpanFinish, SpanObserver, StartSpanOptions, Tracer, TracerBuilder,
-    TransportError,
+    Closer, KeepConfig, Observer, Span, SpanFinish, SpanObserver, StartSpanOptions, Tracer,
+    TracerBuilder, TransportError,
 };
 
 use crate::Outcome;
@@ -186,6 +186,23 @@ pub(crate) const CASES: &[Case] = &[
         let (tracer, _closer) = with_metrics(ConstSampler::new(true))?;
         child_with_log(meter, &tracer)
     }),
+    Case::new("held: root + 3 tags", 200, |meter| {
+        let (tracer, _closer) = keeping()?;
+        root_with_tags(meter, &tracer)
+    }),
+    Case::new("held: tree of 10, 3 tags each", 20, |meter| {
+        let (tracer, _closer) = keeping()?;
+        meter.run(&tracer, || tree(&tracer))
+    }),
+    Case::new("kept: tree of 10, 3 tags each", 20, |meter| {
+        let (tracer, _closer) = keeping()?;
+        meter.run(&tracer, || {
+            let root = tracer.start_span("GET /orders");
+            let _active = root.activate();
+            tree(&tracer);
+            root.set_tag("error", true);
+        })
+    }),
     Case::new("inject + extract (HTTP headers)", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         let context = tracer.start_span("GET /orders").context();
@@ -294,6 +311,11 @@ impl SpanObserver for IdleOnSpan {
     fn on_finish(&self, _span: &Span, finish: &SpanFinish) {
         black_box((self.0, finish.duration));
     }
+}
+
+/// Samples nothing, and keeps what errs.
+fn keeping() -> Outcome<(Tracer, Closer)> {
+    Ok(builder(ConstSampler::new(false)).keep_on_error(KeepConfig::default()).build()?)
 }
 
 fn builder(sampler: impl Sampler + 'static) -> TracerBuilder {

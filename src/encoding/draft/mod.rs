@@ -254,6 +254,14 @@ impl Finished<'_> {
         to.at
     }
 
+    /// The same for where spans are written seldom: what is inlined there as well would no longer be
+    /// where it counts.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn write_aside(self, room: &mut [u8]) -> usize {
+        self.write(room)
+    }
+
     /// What precedes the tags of a span with a short name, and no reference but one to its parent.
     #[inline(always)]
     fn usual_head(self, room: &mut [u8]) -> usize {

@@ -173,15 +173,12 @@ impl SpanInner {
         if self.body.get_mut().watch.is_some() {
             return false;
         }
-        let mut undecided = None;
-        if self.state.is_undecided() {
+        if self.state.is_pending() {
             late::finishing(self, core);
-            undecided = count_undecided(core, &self.state);
         }
-        let state = undecided.as_ref().unwrap_or(&self.state);
         let body = self.body.get_mut();
         body.close_logs();
-        if !body.finish(core, &self.ids, state) {
+        if !body.finish_carefully(core, &self.ids, &self.state, End::Now) {
             core.report_closed();
         }
         true
@@ -193,7 +190,7 @@ impl SpanInner {
     pub(crate) fn end(&self, core: &Core, given: Option<i64>) -> End {
         match given {
             Some(wall) => End::Given { wall },
-            None if self.state.is_sampled() => End::Read { count: core.clock.at_the_end() },
+            None if self.state.is_recording() => End::Read { count: core.clock.at_the_end() },
             None => End::Now,
         }
     }
@@ -210,13 +207,23 @@ impl SpanInner {
     ) -> bool {
         body.finish_at(core, &self.ids, state, end)
     }
+
+    /// The same for a span about whose trace nothing may be decided yet, or that may be held.
+    pub(crate) fn finish_carefully_locked(
+        &self,
+        core: &CoreRef,
+        body: &mut Body,
+        end: End,
+    ) -> bool {
+        body.finish_carefully(core, &self.ids, &self.state, end)
+    }
 }
 
 /// Counts a span that is finished while still nothing is decided, and gives the trace's state as it is
 /// counted: others may decide at this very moment.
 #[cold]
 #[inline(never)]
-pub(in crate::span) fn count_undecided(core: &CoreRef, state: &TraceState) -> Option<TraceState> {
+fn count_undecided(core: &CoreRef, state: &TraceState) -> Option<TraceState> {
     let state = Some(state.frozen()).filter(TraceState::is_undecided)?;
     core.count_undecided(state.is_sampled());
     Some(state)
@@ -240,7 +247,13 @@ impl Body {
 
     /// The same at a moment that was read or given. Apart, so that the last drop need not ask which.
     #[inline(never)]
-    fn finish_at(&mut self, core: &CoreRef, ids: &Ids, state: &TraceState, end: End) -> bool {
+    pub(in crate::span) fn finish_at(
+        &mut self,
+        core: &CoreRef,
+        ids: &Ids,
+        state: &TraceState,
+        end: End,
+    ) -> bool {
         self.finish_inlined(core, ids, state, end)
     }
 
@@ -263,9 +276,24 @@ impl Body {
         core.sink.accept(pool::lane(), span)
     }
 
+    /// The same for a span about whose trace nothing may be decided yet, or that may be held.
+    fn finish_carefully(
+        &mut self,
+        core: &CoreRef,
+        ids: &Ids,
+        state: &TraceState,
+        end: End,
+    ) -> bool {
+        if core.keep.is_some() {
+            return self.finish_held(core, ids, state, end);
+        }
+        let undecided = if state.is_undecided() { count_undecided(core, state) } else { None };
+        self.finish_at(core, ids, undecided.as_ref().unwrap_or(state), end)
+    }
+
     /// Start and duration in nanoseconds. The duration is never negative.
     #[inline]
-    fn times(&self, core: &Core, state: &TraceState, end: End) -> (i64, u64) {
+    pub(in crate::span) fn times(&self, core: &Core, state: &TraceState, end: End) -> (i64, u64) {
         match (self.start, end) {
             (Start::Read { count, wall }, End::Now) => {
                 (wall, core.clock.at_the_end().saturating_sub(count))

@@ -6,7 +6,7 @@ mod pool;
 mod ring;
 mod state;
 
-pub(super) use self::inner::{Body, SpanInner, Start, count_undecided};
+pub(super) use self::inner::{Body, End, SpanInner, Start};
 pub(super) use self::light::Light;
 pub(crate) use self::pool::lane;
 pub(super) use self::pool::{end, take};

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::span::core::Sampled;
+use crate::span::keep::Kept;
 
 /// Recorded.
 pub(crate) const SAMPLED: u8 = 1;
@@ -17,8 +18,14 @@ const UNDECIDED: u32 = 0x100;
 /// Nothing goes a fast way: others are told or asked about what is done to spans.
 const CAREFUL: u32 = 0x200;
 
+/// Its spans are held when they are finished: it is not sampled, but may be wanted.
+const HELD: u32 = 0x400;
+
 /// Tags and logs are kept if any of these bits is set.
-const RECORDING: u32 = SAMPLED as u32 | UNDECIDED;
+const RECORDING: u32 = SAMPLED as u32 | UNDECIDED | HELD;
+
+/// What is done to its spans may yet decide on the trace.
+const PENDING: u32 = UNDECIDED | HELD;
 
 /// The flags of a trace's local part. Changing them on one span changes them for all, so that
 /// `sampling.priority` set deep down also saves the spans above.
@@ -33,6 +40,8 @@ pub(crate) struct TraceState {
     forced_at: AtomicU64,
     /// What samplers that defer remember about the trace.
     memory: AtomicU64,
+    /// What is known of the spans that are held.
+    pub(in crate::span) kept: Kept,
 }
 
 impl TraceState {
@@ -93,11 +102,40 @@ impl TraceState {
         self.bits() & UNDECIDED != 0
     }
 
-    /// Whether what is done to its spans is not simply done: the sampler is to be asked again, or they
-    /// go the careful way.
+    /// Whether what is done to its spans is not simply done: the sampler is to be asked again, they
+    /// may be held, or they go the careful way.
     #[inline]
     pub(crate) fn is_unusual(&self) -> bool {
-        self.bits() & (UNDECIDED | CAREFUL) != 0
+        self.bits() & (PENDING | CAREFUL) != 0
+    }
+
+    /// Whether what is done to its spans may yet decide on it.
+    #[inline]
+    pub(crate) fn is_pending(&self) -> bool {
+        self.bits() & PENDING != 0
+    }
+
+    /// Whether its spans are held when they are finished, unless they are sampled.
+    #[inline]
+    pub(crate) fn is_held(&self) -> bool {
+        self.bits() & HELD != 0
+    }
+
+    /// Has the spans held from here on.
+    pub(crate) fn hold(&self) {
+        self.bits.fetch_or(HELD, Ordering::Relaxed);
+    }
+
+    /// Has no spans held any more, as it is sampled now, whatever a sampler would say. False if they
+    /// were not held.
+    pub(crate) fn release(&self) -> bool {
+        let sampled = |bits| (bits & HELD != 0).then_some(bits & !PENDING | u32::from(SAMPLED));
+        self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sampled).is_ok()
+    }
+
+    /// Has no spans held any more, because they are not wanted.
+    pub(crate) fn unhold(&self) {
+        self.bits.fetch_and(!HELD, Ordering::Relaxed);
     }
 
     /// Whether it is sampled, as far as that is decided.

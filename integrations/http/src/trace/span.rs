@@ -76,7 +76,7 @@ impl SpanTrace {
     }
 
     fn part_of(part_of: PartOf, span: Span, mode: TraceMode) -> Self {
-        let phases = (mode == TraceMode::Spans && span.is_sampled()).then(Mutex::default);
+        let phases = (mode == TraceMode::Spans && span.is_recording()).then(Mutex::default);
         // Not asked whether it is sampled: that may be decided later, and logs are kept until then.
         Self { phases, span, events: mode == TraceMode::Events, part_of }
     }

@@ -1,0 +1,63 @@
+//! What is held of traces that are not sampled, in as many lines as there are locks.
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::line::Line;
+use crate::id::TraceId;
+use crate::stats::Stats;
+
+/// The lines, each with a share of the memory. A trace is in one of them, found by its id.
+#[derive(Debug)]
+pub(crate) struct Held {
+    shares: Box<[Share]>,
+}
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Share {
+    line: Mutex<Line>,
+}
+
+impl Held {
+    /// `max_bytes` in all, in at most `shares` lines; fewer if a share would be small.
+    pub(crate) fn new(max_bytes: usize, shares: usize) -> Self {
+        let count = shares.min(max_bytes / MIN_SHARE_BYTES).max(1);
+        // The next smaller power of two.
+        let count = 1 << count.ilog2();
+        let share = |_| Share { line: Mutex::new(Line::new(max_bytes / count)) };
+        Self { shares: (0..count).map(share).collect() }
+    }
+
+    /// The line of a trace.
+    pub(crate) fn line(&self, trace_id: TraceId) -> MutexGuard<'_, Line> {
+        // The upper bits of the product depend on all of the id, whatever its maker draws.
+        let [.., high] = trace_id.low().wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+        let share = usize::from(high) & (self.shares.len() - 1);
+        self.shares[share].line.lock()
+    }
+
+    /// All lines. As long as they are locked, nothing that is held goes anywhere.
+    pub(crate) fn lock(&self) -> Lines<'_> {
+        Lines { lines: self.shares.iter().map(|share| share.line.lock()).collect() }
+    }
+
+    /// The lines one after the other.
+    pub(crate) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, Line>> {
+        self.shares.iter().map(|share| share.line.lock())
+    }
+}
+
+/// All lines, locked.
+pub(crate) struct Lines<'h> {
+    lines: Vec<MutexGuard<'h, Line>>,
+}
+
+impl Lines<'_> {
+    pub(crate) fn read(&self, stats: &mut Stats) {
+        stats.held = self.lines.iter().map(|line| line.spans()).sum();
+        stats.evicted = self.lines.iter().map(|line| line.evicted()).sum();
+    }
+}
+
+/// A share is what one trace may hold, so that it must not be too small.
+const MIN_SHARE_BYTES: usize = 256 * 1024;

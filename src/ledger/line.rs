@@ -1,0 +1,387 @@
+//! Finished spans of traces that are not sampled and may yet be wanted, in a line by age.
+//!
+//! Each trace has one piece of memory with its spans behind one another, so that they leave together
+//! or are forgotten together. The memory of all is bounded: where it is used up, the trace that has
+//! held spans the longest loses them, and a trace that needs more than there is loses its own oldest
+//! ones. A trace that is forgotten leaves its memory to the next one.
+
+use std::mem;
+
+use crate::encoding::{Finished, SpanView};
+
+/// Names a trace in its line. One that was forgotten names nothing, whoever has its place now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Key(u64);
+
+impl Key {
+    pub(crate) const NONE: Self = Self(0);
+
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    fn new(place: usize, generation: u32) -> Self {
+        Self((u64::from(generation) << 32) | (place as u64 & PLACES))
+    }
+
+    fn place(self) -> usize {
+        usize::try_from(self.0 & PLACES).unwrap_or(usize::MAX)
+    }
+}
+
+/// The bits of a key that are a place; the others are a generation, which is never zero.
+const PLACES: u64 = 0xffff_ffff;
+
+/// One trace's spans.
+#[derive(Debug)]
+struct Trace {
+    /// Filled to its end, so that a span needs no more than a place in it.
+    bytes: Vec<u8>,
+    end: usize,
+    spans: u64,
+    generation: u32,
+    /// The neighbours in the line; [`NOBODY`] at its ends.
+    older: usize,
+    newer: usize,
+}
+
+const NOBODY: usize = usize::MAX;
+
+/// The traces that share one lock.
+#[derive(Debug)]
+pub(crate) struct Line {
+    places: Vec<Trace>,
+    oldest: usize,
+    newest: usize,
+    /// Places that nobody has, with the memory of who had them.
+    free: Vec<usize>,
+    /// Those without.
+    bare: Vec<usize>,
+    /// The memory of all places, and the most it may be.
+    used: usize,
+    max_bytes: usize,
+    spans: u64,
+    evicted: u64,
+    closed: bool,
+}
+
+impl Line {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self {
+            places: Vec::new(),
+            oldest: NOBODY,
+            newest: NOBODY,
+            free: Vec::new(),
+            bare: Vec::new(),
+            used: 0,
+            max_bytes,
+            spans: 0,
+            evicted: 0,
+            closed: false,
+        }
+    }
+
+    /// How many spans are held.
+    pub(crate) fn spans(&self) -> u64 {
+        self.spans
+    }
+
+    /// How many spans had to make room so far, those included that found none.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Holds a span of the trace that `key` names, which is another one afterwards if it named
+    /// nothing. Gives how many spans were lost to make room, this one included if there is none.
+    pub(crate) fn hold(&mut self, key: &mut Key, span: Finished<'_>) -> u64 {
+        if self.closed {
+            return 1;
+        }
+        let before = self.evicted;
+        if self.find(*key).is_none() {
+            *key = self.begin();
+        }
+        if !self.write(*key, span) {
+            self.evicted += 1;
+        }
+        if self.find(*key).is_some_and(|place| self.places[place].spans == 0) {
+            self.forget(*key);
+            *key = Key::NONE;
+        }
+        self.evicted - before
+    }
+
+    /// Gives all spans of a trace to `each`, the oldest first, and forgets them.
+    pub(crate) fn release(&mut self, key: Key, mut each: impl FnMut(SpanView<'_>)) {
+        if let Some(place) = self.find(key) {
+            let trace = &self.places[place];
+            let mut rest = trace.bytes.get(..trace.end).unwrap_or_default();
+            // They are our own writer's bytes, so that all of them are read.
+            while let Ok((span, taken)) = SpanView::parse(rest) {
+                each(span);
+                rest = rest.get(taken..).unwrap_or_default();
+            }
+            self.forget(key);
+        }
+    }
+
+    /// Forgets the spans of a trace, and gives how many they were.
+    pub(crate) fn forget(&mut self, key: Key) -> u64 {
+        let Some(place) = self.find(key) else { return 0 };
+        self.leave(place);
+        let trace = &mut self.places[place];
+        let spans = mem::take(&mut trace.spans);
+        trace.end = 0;
+        trace.generation = trace.generation.wrapping_add(1).max(1);
+        self.spans -= spans;
+        self.free.push(place);
+        if self.places[place].bytes.len() > MAX_SPARE_BYTES {
+            self.strip();
+        }
+        spans
+    }
+
+    /// Forgets all spans, gives all memory back and holds nothing any more. Gives how many spans
+    /// they were.
+    pub(crate) fn close(&mut self) -> u64 {
+        let (spans, evicted) = (self.spans, self.evicted);
+        *self = Self { evicted, closed: true, ..Self::new(0) };
+        spans
+    }
+
+    fn find(&self, key: Key) -> Option<usize> {
+        let place = key.place();
+        let trace = self.places.get(place)?;
+        (Key::new(place, trace.generation) == key).then_some(place)
+    }
+
+    /// Lets a trace have a place, at the young end of the line.
+    fn begin(&mut self) -> Key {
+        // Under pressure the oldest one's memory is used again, rather than given back and asked for.
+        if self.free.is_empty() && self.used + PLACE_BYTES + MIN_BYTES > self.max_bytes {
+            self.evict_oldest();
+        }
+        let place = self.free.pop().or_else(|| self.bare.pop()).unwrap_or_else(|| {
+            let (bytes, generation) = (Vec::new(), 1);
+            let (older, newer) = (NOBODY, NOBODY);
+            self.places.push(Trace { bytes, end: 0, spans: 0, generation, older, newer });
+            self.used += PLACE_BYTES;
+            self.places.len() - 1
+        });
+        self.join(place);
+        Key::new(place, self.places[place].generation)
+    }
+
+    /// Writes a span behind the others of its trace. False if there is no room for it, whoever makes
+    /// some.
+    fn write(&mut self, key: Key, span: Finished<'_>) -> bool {
+        let Some(place) = self.find(key) else { return false };
+        let len = span.max_len();
+        loop {
+            let trace = &mut self.places[place];
+            let (has, needs) = (trace.bytes.len(), trace.end + len);
+            if let Some(room) = trace.bytes.get_mut(trace.end..needs) {
+                trace.end += span.write_aside(room);
+                trace.spans += 1;
+                self.spans += 1;
+                return true;
+            }
+            let wanted = needs.checked_next_power_of_two().unwrap_or(needs).max(MIN_BYTES);
+            let size = wanted.min(has + self.max_bytes.saturating_sub(self.used));
+            if size >= needs {
+                // No more than is counted.
+                trace.bytes.reserve_exact(size - has);
+                trace.bytes.resize(size, 0);
+                self.used += size - has;
+            } else if !self.make_room(place) {
+                return false;
+            }
+        }
+    }
+
+    /// Has somebody give up memory in favour of `place`. False if nobody has any.
+    #[cold]
+    fn make_room(&mut self, place: usize) -> bool {
+        if !self.free.is_empty() {
+            self.strip();
+        } else if self.oldest != place {
+            self.evict_oldest();
+        } else {
+            return self.shed(place);
+        }
+        true
+    }
+
+    /// Takes the memory from the place that was freed last.
+    fn strip(&mut self) {
+        if let Some(place) = self.free.pop() {
+            self.used -= mem::take(&mut self.places[place].bytes).len();
+            self.bare.push(place);
+        }
+    }
+
+    #[cold]
+    fn evict_oldest(&mut self) {
+        if let Some(trace) = self.places.get(self.oldest) {
+            self.evicted += self.forget(Key::new(self.oldest, trace.generation));
+        }
+    }
+
+    /// Drops the oldest spans of a trace, half of what it holds. False if it holds none.
+    #[cold]
+    fn shed(&mut self, place: usize) -> bool {
+        let trace = &mut self.places[place];
+        let (mut gone, mut spans) = (0, 0);
+        while gone <= trace.end / 2
+            && let Some(rest) = trace.bytes.get(gone..trace.end)
+            && let Ok((_, taken)) = SpanView::parse(rest)
+        {
+            (gone, spans) = (gone + taken, spans + 1);
+        }
+        trace.bytes.copy_within(gone..trace.end, 0);
+        trace.end -= gone;
+        trace.spans -= spans;
+        self.spans -= spans;
+        self.evicted += spans;
+        // What is left is no older than what the others hold.
+        self.leave(place);
+        self.join(place);
+        spans > 0
+    }
+
+    /// Puts a place at the young end of the line.
+    fn join(&mut self, place: usize) {
+        let before = mem::replace(&mut self.newest, place);
+        (self.places[place].older, self.places[place].newer) = (before, NOBODY);
+        match self.places.get_mut(before) {
+            Some(trace) => trace.newer = place,
+            None => self.oldest = place,
+        }
+    }
+
+    /// Takes a place out of the line.
+    fn leave(&mut self, place: usize) {
+        let (older, newer) = (self.places[place].older, self.places[place].newer);
+        match self.places.get_mut(older) {
+            Some(trace) => trace.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.places.get_mut(newer) {
+            Some(trace) => trace.older = older,
+            None => self.newest = older,
+        }
+    }
+}
+
+/// What a place takes beside its spans.
+const PLACE_BYTES: usize = size_of::<Trace>() + 2 * size_of::<usize>();
+
+/// The least memory a trace is given: room for a few spans of usual size.
+const MIN_BYTES: usize = 1024;
+
+/// Memory larger than this is not kept for the next trace, which will hardly need as much.
+const MAX_SPARE_BYTES: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::encoding::{Draft, Ids, Timestamp, ValueView};
+
+    fn hold(line: &mut Line, key: &mut Key, n: i64, bytes: usize) -> u64 {
+        let mut draft = Draft::default();
+        draft.tag_count = 2;
+        draft.tags.tag_long(b"n", n);
+        draft.tags.tag(b"text", ValueView::Str(&vec![b'x'; bytes]));
+        let (ids, start_time) = (Ids::default(), Timestamp::of_nanos(0));
+        let span = Finished { ids: &ids, flags: 0, start_time, duration_micros: 0, draft: &draft };
+        line.hold(key, span)
+    }
+
+    fn released(line: &mut Line, key: Key) -> Vec<i64> {
+        let mut numbers = Vec::new();
+        line.release(key, |span| {
+            if let Some(ValueView::Long(n)) = span.tag("n") {
+                numbers.push(n);
+            }
+        });
+        numbers
+    }
+
+    /// What the line's memory is, and that it is what it counts.
+    fn memory(line: &Line) -> usize {
+        let places = line.places.iter().map(|trace| PLACE_BYTES + trace.bytes.capacity());
+        let memory = places.sum();
+        assert_eq!(line.used, memory);
+        memory
+    }
+
+    #[test]
+    fn law_what_comes_out_is_the_end_of_what_was_put_in_and_the_memory_is_bounded() {
+        let mut dice = 1_u64;
+        let mut below = |bound: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (dice >> 33) % bound
+        };
+        for max_bytes in [4_096, 9_000, 100_000] {
+            let mut line = Line::new(max_bytes);
+            let mut traces: Vec<(Key, VecDeque<i64>)> = vec![Default::default(); 12];
+            let (mut put, mut lost, mut out) = (0, 0, 0);
+            for n in 0..20_000 {
+                let at = usize::try_from(below(12)).unwrap();
+                let (key, numbers) = &mut traces[at];
+                match below(10) {
+                    0 => {
+                        let there = released(&mut line, *key);
+                        let start = numbers.len() - there.len();
+                        assert!(there.iter().eq(numbers.iter().skip(start)), "{max_bytes}");
+                        out += there.len() as u64;
+                        *key = Key::NONE;
+                        numbers.clear();
+                    }
+                    1 => {
+                        out += line.forget(*key);
+                        *key = Key::NONE;
+                        numbers.clear();
+                    }
+                    _ => {
+                        let large = if below(50) == 0 { 5_000 } else { 0 };
+                        let bytes = usize::try_from(below(100)).unwrap() + large;
+                        let spans = line.spans();
+                        let now_lost = hold(&mut line, key, n, bytes);
+                        assert_eq!(spans + 1, line.spans() + now_lost);
+                        (put, lost) = (put + 1, lost + now_lost);
+                        numbers.push_back(n);
+                        if *key == Key::NONE {
+                            numbers.clear();
+                        }
+                    }
+                }
+                assert_eq!(line.spans() + out + lost, put);
+                assert!(memory(&line) <= max_bytes, "{max_bytes}");
+            }
+            assert_eq!(line.evicted(), lost);
+            assert!(lost > 0 && out > 0 || max_bytes == 100_000);
+            let spans = line.spans();
+            assert_eq!((line.close(), line.spans(), memory(&line)), (spans, 0, 0));
+            assert_eq!(hold(&mut line, &mut Key::NONE.clone(), 1, 1), 1, "closed");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_trace_that_is_gone_names_nothing_whoever_has_its_place() {
+        let mut line = Line::new(10_000);
+        let (mut first, mut second) = (Key::NONE, Key::NONE);
+        assert_eq!(hold(&mut line, &mut first, 1, 10), 0);
+        assert_eq!(line.forget(first), 1);
+        assert_eq!(hold(&mut line, &mut second, 2, 10), 0);
+        assert_eq!(first.place(), second.place());
+        assert_eq!((released(&mut line, first), line.forget(first)), (vec![], 0));
+        assert_eq!(released(&mut line, second), [2]);
+    }
+}

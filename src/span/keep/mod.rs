@@ -1,0 +1,320 @@
+//! Keeping on error: spans of a trace that is not sampled are held, in case one of them errs.
+//!
+//! None of it is in the way of a tracer that keeps nothing. Where a trace begins in this process
+//! unsampled, its state gets the bit for being held. Whoever takes that bit away moves what is held,
+//! with the line of the trace locked: to the sink if the trace is sampled now, and else to the count
+//! of what is not. A span that is finished meanwhile sees either all of that or nothing.
+
+mod config;
+mod kept;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use self::config::KeepConfig;
+pub(in crate::span) use self::kept::Kept;
+use super::core::{Core, CoreRef};
+use super::record::{Body, End, SAMPLED, SpanInner, Start, TraceState, lane};
+use super::{Span, TagValue};
+use crate::clock::Clock;
+use crate::encoding::{Finished, Ids, List, Timestamp, ValueView, tags_of};
+use crate::error::ConfigError;
+use crate::id::TraceId;
+use crate::ledger::{Held, Key, Lines};
+use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
+use crate::stats::Stats;
+
+/// What a tracer holds, and what for.
+#[derive(Debug)]
+pub(crate) struct Keep {
+    /// Which of the process's tracers it is: a trace's state may come to another one's spans.
+    id: u32,
+    /// The longest duration that is no reason.
+    longest_nanos: u64,
+    on_error_tag: bool,
+    held: Held,
+}
+
+/// Why a trace is kept.
+#[derive(Clone, Copy, Debug)]
+enum Reason {
+    Error,
+    Slow,
+    Asked,
+}
+
+impl Reason {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Slow => "slow",
+            Self::Asked => "asked",
+        }
+    }
+}
+
+impl Keep {
+    /// Holds what the configuration says, behind as many locks as there are shards.
+    pub(crate) fn new(config: &KeepConfig, shards: usize) -> Result<Self, ConfigError> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        config.check()?;
+        Ok(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            longest_nanos: config.longest_nanos(),
+            on_error_tag: config.on_error_tag,
+            held: Held::new(config.max_bytes, shards.next_power_of_two()),
+        })
+    }
+
+    /// Keeps whatever is held where it is, until what this gives is dropped.
+    pub(crate) fn lock(&self) -> Lines<'_> {
+        self.held.lock()
+    }
+
+    /// Counts what is held as not sampled, and holds nothing any more.
+    pub(crate) fn close(&self, counts: &CoreRef) {
+        self.held.each().for_each(|mut line| counts.count_not_sampled_by(line.close()));
+    }
+
+    /// Whether the trace's spans are held, and by this tracer.
+    fn holds(&self, state: &TraceState) -> bool {
+        state.is_held() && state.kept.owner() == self.id
+    }
+
+    /// Sends what is held of a trace and has it sampled from here on. False if it was not held.
+    fn release(&self, core: &Core, state: &TraceState, trace_id: TraceId) -> bool {
+        let mut line = self.held.line(trace_id);
+        if !state.release() {
+            return false;
+        }
+        let (key, flags) = (state.kept.take_key(), i32::from(state.flags()));
+        line.release(key, |mut span| {
+            span.flags = flags;
+            // Never closed: at the close what is held is forgotten first, and nothing comes after.
+            core.sink.accept_view(lane(), &span);
+        });
+        true
+    }
+
+    /// Forgets what is held of a trace that nobody wants.
+    fn forget(&self, counts: &CoreRef, state: &TraceState, trace_id: TraceId) {
+        let mut line = self.held.line(trace_id);
+        state.unhold();
+        counts.count_not_sampled_by(line.forget(state.kept.take_key()));
+    }
+
+    /// Accounts for a span of a trace that is not sampled: it is held, or forgotten with the others
+    /// if it is the last. False if the trace is sampled meanwhile, and so the span.
+    fn hold(&self, counts: &CoreRef, state: &TraceState, span: Finished<'_>) -> bool {
+        let (kept, trace_id) = (&state.kept, span.ids.trace);
+        if kept.leave_last() {
+            if kept.key() == Key::NONE {
+                counts.count_not_sampled();
+                return true;
+            }
+            let mut line = self.held.line(trace_id);
+            // Unless it has got another span since.
+            let others = if kept.is_over() { line.forget(kept.take_key()) } else { 0 };
+            counts.count_not_sampled_by(1 + others);
+            return true;
+        }
+        let mut line = self.held.line(trace_id);
+        if state.is_sampled() {
+            return false;
+        }
+        if !state.is_held() {
+            counts.count_not_sampled();
+            return true;
+        }
+        let mut key = kept.key();
+        let mut lost = line.hold(&mut key, span);
+        kept.set_key(key);
+        if kept.leave() {
+            lost += line.forget(kept.take_key());
+        }
+        counts.count_not_sampled_by(lost);
+        true
+    }
+}
+
+/// Locks what is held, if anything is, so that it is counted where it is.
+pub(in crate::span) fn lock(core: &Core) -> Option<Lines<'_>> {
+    core.keep.as_ref().map(Keep::lock)
+}
+
+/// Adds what is held.
+pub(in crate::span) fn read(lines: Option<Lines<'_>>, stats: &mut Stats) {
+    if let Some(lines) = lines {
+        lines.read(stats);
+    }
+}
+
+/// The tracer's keep, if that is what holds the span's trace.
+fn of<'c>(inner: &SpanInner, core: &'c Core) -> Option<&'c Keep> {
+    core.keep.as_ref().filter(|keep| keep.holds(&inner.state))
+}
+
+/// Notes that a span is about to begin a trace's part in this process. Before anybody is asked about
+/// it, so that all decisions find the same state.
+#[cold]
+pub(super) fn begun(inner: &SpanInner, core: &Core) {
+    if let Some(keep) = &core.keep
+        && inner.is_local_root()
+        && !inner.state.is_sampled()
+    {
+        inner.state.kept.begin(keep.id);
+        inner.state.hold();
+    }
+}
+
+/// Counts a span that was started, and looks at the tags it was started with. Last, as it is none if
+/// those who are asked about it panic.
+#[cold]
+pub(super) fn started(inner: &SpanInner, core: &Core) {
+    if of(inner, core).is_none() {
+        return;
+    }
+    inner.state.kept.join();
+    let errs = {
+        let body = inner.body.lock();
+        let tags = List::new(body.draft.tag_count, body.draft.tags.bytes());
+        tags_of(Some(tags)).any(|tag| is_error(tag.key, tag.value))
+    };
+    if errs {
+        keep_erring(inner, core);
+    }
+}
+
+/// Looks at a tag that a span is about to be given.
+#[cold]
+pub(super) fn tag_set(inner: &SpanInner, core: &Core, key: &str, value: ValueView<'_>) {
+    if is_error(key.as_bytes(), value) {
+        keep_erring(inner, core);
+    }
+}
+
+/// Does what follows from a decision that others have made: what is held is sent, or forgotten.
+#[cold]
+pub(super) fn decided(inner: &SpanInner, core: &Core) {
+    let Some((keep, counts)) = of(inner, core).zip(inner.core.as_ref()) else { return };
+    if inner.state.is_sampled() {
+        keep.release(core, &inner.state, inner.ids.trace);
+    } else {
+        keep.forget(counts, &inner.state, inner.ids.trace);
+    }
+}
+
+/// Sends what is held if another tracer's span has had the trace sampled.
+#[cold]
+pub(super) fn finishing(inner: &SpanInner, core: &Core) {
+    if inner.state.is_sampled() {
+        decided(inner, core);
+    }
+}
+
+/// Keeps a trace because a span errs, unless that is over: what is done to it then is misuse, and is
+/// counted where it is done.
+fn keep_erring(inner: &SpanInner, core: &Core) {
+    let Some(keep) = of(inner, core).filter(|keep| keep.on_error_tag) else { return };
+    let mut body = inner.body.lock();
+    if !body.finished && keep.release(core, &inner.state, inner.ids.trace) {
+        body.mark(Reason::Error, core);
+    }
+}
+
+fn is_error(key: &[u8], value: ValueView<'_>) -> bool {
+    key == b"error" && matches!(value, ValueView::Bool(true) | ValueView::Str(b"true"))
+}
+
+impl Body {
+    /// Says for what the trace was kept.
+    fn mark(&mut self, reason: Reason, core: &Core) {
+        let max = core.max_tag_value_bytes;
+        self.tag(SAMPLER_TYPE_TAG, TagValue::Str("keep"), max);
+        self.tag(SAMPLER_PARAM_TAG, TagValue::Str(reason.text()), max);
+    }
+
+    /// Finishes a span of a tracer that keeps: its trace may be held, or sampled, or neither, and
+    /// that may change at any moment. False if the sink was closed.
+    pub(in crate::span) fn finish_held(
+        &mut self,
+        core: &CoreRef,
+        ids: &Ids,
+        state: &TraceState,
+        end: End,
+    ) -> bool {
+        self.finished = true;
+        if let Some(keep) = core.keep.as_ref().filter(|keep| keep.holds(state)) {
+            let times = self.times(core, state, end);
+            if times.1 > keep.longest_nanos && keep.release(core, state, ids.trace) {
+                self.mark(Reason::Slow, core);
+            }
+            if !state.is_sampled() && keep.hold(core, state, self.ended(ids, state, times)) {
+                return true;
+            }
+        }
+        // It is sampled, or not wanted, or another tracer's.
+        self.finish_at(core, ids, state, end)
+    }
+
+    /// The span as it is written, with the trace's flags of this moment.
+    fn ended<'b>(&'b self, ids: &'b Ids, state: &TraceState, times: (i64, u64)) -> Finished<'b> {
+        Finished {
+            ids,
+            flags: state.flags(),
+            start_time: Timestamp::of_nanos(times.0),
+            duration_micros: times.1 / 1000,
+            draft: &self.draft,
+        }
+    }
+}
+
+impl Span {
+    /// Has the trace recorded, and what is [held](crate::KeepConfig) of it sent. On a trace that is
+    /// recorded, it does nothing.
+    ///
+    /// Where nothing is held, what is recorded begins here, as with `sampling.priority`; in contrast
+    /// to that, the trace does not get the flag for debugging. The span has the tags `sampler.type`,
+    /// which is `keep`, and `sampler.param`, which is `asked`.
+    ///
+    /// # Source
+    ///
+    /// None of the clients has it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use jaeger_client::{KeepConfig, Tracer, sampler::ConstSampler};
+    /// let (tracer, _closer) = Tracer::builder("svc")
+    ///     .sampler(ConstSampler::new(false))
+    ///     .keep_on_error(KeepConfig::default())
+    ///     .null_reporter()
+    ///     .build()?;
+    /// let span = tracer.start_span("charge");
+    /// span.log_event("refused").keep_trace();
+    /// assert!(span.is_sampled());
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn keep_trace(&self) -> &Self {
+        let Some((inner, core)) = self.parts() else { return self.misused("keep_trace") };
+        // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
+        let now = core.clock.monotonic_nanos().max(1);
+        let (mut body, state) = (inner.body.lock(), &inner.state);
+        if body.finished {
+            drop(body);
+            return self.misused("keep_trace");
+        }
+        let held = of(inner, core).is_some_and(|keep| keep.release(core, state, inner.ids.trace));
+        if !held && state.is_sampled() {
+            return self;
+        }
+        if !held {
+            if matches!(body.start, Start::Unknown) {
+                body.start_at(core, now);
+            }
+            state.set_undecided(false);
+            state.force(SAMPLED, now);
+        }
+        body.mark(Reason::Asked, core);
+        self
+    }
+}
