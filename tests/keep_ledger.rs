@@ -408,7 +408,12 @@ fn a_trace_in_which_a_span_erred_is_whole_whichever_threads_finish_its_spans() {
             let root = spans.iter().filter(|(name, _)| name == "root").count();
             let numbers: u64 = spans.iter().map(|(_, n)| n).sum();
             let expected = (1, children * (children + 1) / 2);
-            assert_eq!((root, numbers), expected, "seed {seed}, {trace}: {spans:?}");
+            assert_eq!(
+                (root, numbers),
+                expected,
+                "seed {seed}, {trace}: {spans:?} {}",
+                tracer.stats()
+            );
         }
         let stats = tracer.stats();
         assert_eq!((stats.open, stats.held, stats.evicted), (0, 0, 0), "seed {seed}: {stats}");

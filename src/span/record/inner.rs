@@ -156,7 +156,7 @@ impl SpanInner {
     /// The same for a span that is not sampled, or goes the careful way.
     #[inline(never)]
     fn finish_carefully(&mut self) -> bool {
-        if self.state.is_unusual() {
+        if !self.state.is_surely_unsampled() {
             return self.finish_unusually();
         }
         self.body.get_mut().finished = true;

@@ -109,6 +109,13 @@ impl TraceState {
         self.bits() & (PENDING | CAREFUL) != 0
     }
 
+    /// Whether it is surely not sampled, and nobody is to be told or asked about that. One look at all
+    /// of it: in between, what may yet decide could become what was decided.
+    #[inline]
+    pub(crate) fn is_surely_unsampled(&self) -> bool {
+        self.bits() & (u32::from(SAMPLED) | PENDING | CAREFUL) == 0
+    }
+
     /// Whether what is done to its spans may yet decide on it.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
