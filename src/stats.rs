@@ -65,6 +65,8 @@ pub struct Stats {
     /// Spans that were held and had to make room for others; they are counted as not sampled as
     /// well.
     pub evicted: u64,
+    /// Values of tags that were cut to their limit, on whatever became of their spans.
+    pub cut_tags: u64,
     /// Calls on a span after it was finished. They did nothing.
     pub misused: u64,
     /// Carriers whose trace context could not be read.

@@ -479,3 +479,43 @@ fn a_spawned_task_gets_the_active_span_only_when_it_is_given() {
     let seen = runtime.block_on(async { (given.await.unwrap(), not_given.await.unwrap()) });
     assert_eq!(seen, (Some(id), None));
 }
+
+#[test]
+fn a_tag_that_is_cut_says_so_if_asked_to_and_is_counted_in_any_case() {
+    let text = "é".repeat(200);
+    for (marks, kept) in [(false, 128), (true, 120)] {
+        let memory = InMemoryReporter::new();
+        let builder = Tracer::builder("svc").in_memory(&memory).mark_cut_tags(marks);
+        let (tracer, _closer) = builder.build().unwrap();
+        let carrier = HashMap::from([("jaeger-debug-id", text.as_str())]);
+        let span = tracer.span("op").child_of(tracer.extract(&carrier).ok());
+        let span = span.tag("start", &text).tag("fits", &text[..256]).start();
+        span.set_tag("live", &text).set_tag("bytes", &[7; 300][..]).set_tag("n", 1);
+        span.log(&[("message", text.as_str().into())]);
+        span.finish();
+        let mark = if marks { "… [400 bytes]" } else { "" };
+        let cut = Value::Str(format!("{}{mark}", "é".repeat(kept)));
+        let span = only(&memory);
+        for key in ["start", "live", "jaeger-debug-id"] {
+            assert_eq!(span.tag(key), Some(&cut), "{key}");
+        }
+        assert_eq!(span.tag("fits"), Some(&text[..256].into()));
+        assert_eq!(span.tag("bytes"), Some(&Value::Binary(vec![7; 256])));
+        assert_eq!(span.logs[0].fields[0].1, text.as_str().into(), "logs are not cut");
+        assert_eq!(tracer.stats().cut_tags, 4);
+    }
+}
+
+#[test]
+fn a_limit_too_short_for_the_mark_cuts_without_it() {
+    let memory = InMemoryReporter::new();
+    let builder = Tracer::builder("svc").in_memory(&memory).mark_cut_tags(true);
+    let (tracer, _closer) = builder.max_tag_value_length(13).build().unwrap();
+    tracer
+        .start_span("op")
+        .set_tag("k", "a text of 22 bytes long")
+        .set_tag("l", "x".repeat(100).as_str());
+    let span = only(&memory);
+    assert_eq!(span.tag("k"), Some(&"a text of 22 ".into()), "the mark takes 14");
+    assert_eq!(span.tag("l"), Some(&"x".repeat(13).as_str().into()));
+}

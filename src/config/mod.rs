@@ -75,6 +75,8 @@ pub struct Configuration {
     pub keep_on_error: Option<KeepConfig>,
     /// Bytes after which a tag's text or bytes are cut.
     pub max_tag_value_length: usize,
+    /// Whether a text that was cut says so; see [`TracerBuilder::mark_cut_tags`].
+    pub mark_cut_tags: bool,
     /// How many logs a span keeps, the first and the last ones; 0 is any number. See
     /// [`TracerBuilder::max_logs_per_span`].
     pub max_logs_per_span: usize,
@@ -99,6 +101,7 @@ impl Default for Configuration {
             throttler: None,
             keep_on_error: None,
             max_tag_value_length: defaults::MAX_TAG_VALUE_LENGTH,
+            mark_cut_tags: false,
             max_logs_per_span: 0,
             watch_open_spans: 0,
         }
@@ -174,6 +177,7 @@ impl Configuration {
             .rpc_metrics(self.rpc_metrics)
             .trace_id_128bit(self.trace_id_128bit)
             .max_tag_value_length(self.max_tag_value_length)
+            .mark_cut_tags(self.mark_cut_tags)
             .max_logs_per_span(self.max_logs_per_span)
             .watch_open_spans(self.watch_open_spans);
         if let Some(endpoint) = &self.reporter.collector_endpoint {

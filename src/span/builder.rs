@@ -311,7 +311,8 @@ impl<'a> SpanBuilder<'a> {
         if key.len() == SAMPLING_PRIORITY.len() && key == SAMPLING_PRIORITY {
             self.set_priority(value);
         } else if let Some(inner) = Arc::get_mut(&mut self.record) {
-            inner.body.get_mut().tag(key, value, self.core.max_start_tag_value_bytes);
+            let max_bytes = self.core.max_start_tag_value_bytes;
+            inner.body.get_mut().tag(key, value, self.core, max_bytes);
         }
         self
     }

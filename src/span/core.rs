@@ -1,6 +1,7 @@
 //! What all spans of a tracer have in common: where they get ids, time and decisions, and where
 //! they go when they are finished.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +18,7 @@ use crate::encoding::{Finished, SpanView};
 use crate::id::{self, IdGenerator};
 use crate::ledger::Shards;
 use crate::sampler::Sampler;
+use crate::span::shortened;
 use crate::stats::Stats;
 
 /// Takes finished spans. The reporter is behind it; a span does not know which.
@@ -70,6 +72,8 @@ pub(crate) struct Core {
     /// The same for tags given before the start: a sampler that defers is asked about them first, and
     /// observers are told, about all of them.
     pub(crate) max_start_tag_value_bytes: usize,
+    /// Whether the text of a tag that was cut says so.
+    pub(crate) marks_cut_tags: bool,
     /// 0 if a span may have any number.
     pub(crate) max_logs_per_span: usize,
     /// Whether forced traces are not marked as debugging.
@@ -83,6 +87,7 @@ pub(crate) struct Core {
     /// None where every request for debugging is granted.
     pub(crate) throttler: Option<Box<dyn DebugThrottler>>,
     pub(crate) misused: AtomicU64,
+    pub(crate) cut_tags: AtomicU64,
     pub(crate) baggage_limited: AtomicU64,
     pub(crate) baggage: BaggageCounts,
     pub(crate) decoding_errors: AtomicU64,
@@ -105,6 +110,20 @@ impl Core {
             return 0;
         }
         self.ids.as_ref().map_or_else(id::random_63, |ids| ids.next_high())
+    }
+
+    /// As much of a tag's text as is kept.
+    pub(crate) fn within_limit<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if text.len() <= self.max_tag_value_bytes {
+            return Cow::Borrowed(text);
+        }
+        self.count_cut_tag();
+        shortened(text, self.max_tag_value_bytes, self.marks_cut_tags)
+    }
+
+    #[cold]
+    pub(crate) fn count_cut_tag(&self) {
+        self.cut_tags.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What holds for a baggage item about to be set.
@@ -145,6 +164,7 @@ impl Core {
         let held = keep::lock(self);
         let mut stats = Stats {
             misused: self.misused.load(Ordering::Relaxed),
+            cut_tags: self.cut_tags.load(Ordering::Relaxed),
             baggage_limited: self.baggage_limited.load(Ordering::Relaxed),
             decoding_errors: self.decoding_errors.load(Ordering::Relaxed),
             observer_panics: self.watchers.panics.load(Ordering::Relaxed),

@@ -9,7 +9,7 @@ use super::core::Core;
 use super::keep;
 use super::record::{FIREHOSE, SAMPLED, SpanInner};
 use super::start::Begun;
-use crate::encoding::{List, ValueView, cut, tags_of};
+use crate::encoding::{List, ValueView, tags_of};
 use crate::sampler::{Decision, GivenTags, NewSpan};
 
 /// Asks about a span that was started, if it is not decided about, and about each tag it was started
@@ -41,7 +41,17 @@ pub(super) fn started(inner: &mut SpanInner, core: &Core, begun: Begun, decided:
             ask(inner, core, |span| core.sampler.on_set_tag(span, &key, tag.value));
         }
         let draft = &mut inner.body.get_mut().draft;
-        draft.tags.tag(tag.key, within(tag.value, core.max_tag_value_bytes));
+        match tag.value {
+            ValueView::Str(text) => {
+                let text = std::str::from_utf8(text).unwrap_or_default();
+                draft.tags.tag_text(tag.key, core.within_limit(text).as_bytes());
+            }
+            ValueView::Binary(bytes) if bytes.len() > core.max_tag_value_bytes => {
+                core.count_cut_tag();
+                draft.tags.tag_bytes(tag.key, &bytes[..core.max_tag_value_bytes]);
+            }
+            value => draft.tags.tag(tag.key, value),
+        }
         draft.tag_count += 1;
     }
     // That it is kept or, if it is too much, not, is seen to at the end.
@@ -49,18 +59,6 @@ pub(super) fn started(inner: &mut SpanInner, core: &Core, begun: Begun, decided:
     let draft = &mut inner.body.get_mut().draft;
     draft.first_tags = given;
     draft.extras = true;
-}
-
-/// The value cut to `max` bytes.
-fn within(value: ValueView<'_>, max: usize) -> ValueView<'_> {
-    match value {
-        ValueView::Str(text) if text.len() > max => {
-            let text = std::str::from_utf8(text).unwrap_or_default();
-            ValueView::Str(cut(text, max).as_bytes())
-        }
-        ValueView::Binary(bytes) => ValueView::Binary(&bytes[..bytes.len().min(max)]),
-        value => value,
-    }
 }
 
 /// Asks about a tag that a span is about to be given.

@@ -33,6 +33,7 @@ pub use self::keep::KeepConfig;
 pub(crate) use self::record::{DEBUG, SAMPLED, lane};
 use self::record::{FIREHOSE, Light, SpanInner};
 pub(crate) use self::start::plain as start_plain;
+pub(crate) use self::tag::shortened;
 pub use self::tag::{FinishOptions, LogRecord, OwnedTagValue, TagValue};
 pub use self::watch::{Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions};
 pub(crate) use self::watch::{OpenList, Watchers};

@@ -7,7 +7,7 @@ use super::builder::WithoutTrace;
 use super::context::SpanContext;
 use super::core::{Core, CoreRef, Counts, Sampled};
 use super::record::{self, DEBUG, FIREHOSE, Light, SAMPLED, SpanInner, Start};
-use super::{Span, TagValue, active};
+use super::{Span, active};
 use crate::encoding::{List, Scratch, ShortTags, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
 use crate::sampler::{ById, Decision, GivenTags, NewSpan, SAMPLER_TAGS};
@@ -165,8 +165,8 @@ pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&WithoutTra
         flags |= SAMPLED | DEBUG;
         // A sampler that defers has its tags before it, and is asked about the others alone.
         let to = if core.may_defer { &mut draft.first_tags } else { first };
-        let value = TagValue::Str(debug_id).view(core.max_tag_value_bytes);
-        to.tag(core.debug_tag.as_bytes(), value);
+        let value = core.within_limit(debug_id);
+        to.tag(core.debug_tag.as_bytes(), ValueView::Str(value.as_bytes()));
         draft.tag_count += 1;
     }
     draft.extras |= draft.first_tags.len() > 0;

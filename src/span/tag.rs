@@ -115,6 +115,17 @@ impl<'a> From<&'a OwnedTagValue> for TagValue<'a> {
     }
 }
 
+/// What a tag keeps of a text that is longer than `max_bytes`: its beginning and, if that is wanted
+/// and fits, a mark that says how long it was.
+#[cold]
+pub(crate) fn shortened(text: &str, max_bytes: usize, marked: bool) -> Cow<'_, str> {
+    let mark = if marked { format!("… [{} bytes]", text.len()) } else { String::new() };
+    match max_bytes.checked_sub(mark.len()) {
+        Some(room) if marked => Cow::Owned(format!("{}{mark}", cut(text, room))),
+        _ => Cow::Borrowed(cut(text, max_bytes)),
+    }
+}
+
 /// A tag's value that owns what it holds, for tags of the process in a
 /// [`Configuration`](crate::Configuration).
 #[derive(Clone, Debug, PartialEq)]

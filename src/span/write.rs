@@ -127,7 +127,9 @@ impl Span {
 
     #[inline(always)]
     fn keep_tag(&self, key: &str, value: TagValue<'_>) {
-        self.recording("set_tag", |body, core| body.tag(key, value, core.max_tag_value_bytes));
+        self.recording("set_tag", |body, core| {
+            body.tag(key, value, core, core.max_tag_value_bytes)
+        });
     }
 
     /// A tag of a span that is not sampled, or may yet be, or about which others are told.
@@ -379,7 +381,7 @@ pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) 
     }
     inner.state.force(if core.no_debug_flag { SAMPLED } else { SAMPLED | DEBUG }, now);
     keep::decided(inner, core);
-    body.tag(SAMPLING_PRIORITY, value, core.max_tag_value_bytes);
+    body.tag(SAMPLING_PRIORITY, value, core, core.max_tag_value_bytes);
 }
 
 /// Asks without the lock, as a throttler may be foreign code and may ask a server. Nobody is asked

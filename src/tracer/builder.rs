@@ -65,6 +65,7 @@ pub struct TracerBuilder {
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: bool,
     pub(super) max_tag_value_bytes: usize,
+    pub(super) marks_cut_tags: bool,
     pub(super) max_logs_per_span: usize,
     pub(super) no_debug_flag: bool,
     pub(super) queue_size: usize,
@@ -131,6 +132,7 @@ impl TracerBuilder {
             ids: None,
             trace_id_128bit: false,
             max_tag_value_bytes: defaults::MAX_TAG_VALUE_LENGTH,
+            marks_cut_tags: false,
             max_logs_per_span: 0,
             no_debug_flag: false,
             queue_size: defaults::QUEUE_SIZE,
@@ -291,8 +293,8 @@ impl TracerBuilder {
         id::reseed();
         let own_id = self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next());
         let uuid = process::client_uuid(&self.tags, own_id);
-        let process =
-            process::bytes(&self.service_name, &self.tags, self.max_tag_value_bytes, &uuid);
+        let limit = (self.max_tag_value_bytes, self.marks_cut_tags);
+        let process = process::bytes(&self.service_name, &self.tags, limit, &uuid);
         let outputs = match (self.target, self.others) {
             (Target::InMemory(reporter), others) if others.is_empty() => {
                 Err(Sink::Other(Box::new(MemorySink::new(reporter))))
@@ -373,6 +375,7 @@ impl TracerBuilder {
                 self.max_tag_value_bytes
             },
             watchers,
+            marks_cut_tags: self.marks_cut_tags,
             max_logs_per_span: self.max_logs_per_span,
             no_debug_flag: self.no_debug_flag,
             max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
@@ -382,6 +385,7 @@ impl TracerBuilder {
             restrictions: self.baggage,
             throttler: self.throttler,
             misused: 0.into(),
+            cut_tags: 0.into(),
             baggage_limited: 0.into(),
             baggage: BaggageCounts::default(),
             decoding_errors: 0.into(),

@@ -135,6 +135,27 @@ impl TracerBuilder {
         self
     }
 
+    /// Lets a tag's text that was cut end with a mark, `… [5120 bytes]`, that says how long it was.
+    /// It counts to the length allowed, and is left out where not even the mark fits. Default false,
+    /// as in the Go client; [`Stats::cut_tags`](crate::Stats::cut_tags) tells in either case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use jaeger_client::{InMemoryReporter, Tracer, encoding::ValueView};
+    /// # let memory = InMemoryReporter::new();
+    /// let builder = Tracer::builder("svc").max_tag_value_length(24).mark_cut_tags(true);
+    /// let (tracer, _closer) = builder.in_memory(&memory).build()?;
+    /// tracer.start_span("op").set_tag("db.statement", "SELECT * FROM orders WHERE id = 4711").finish();
+    /// let marked = ValueView::Str("SELECT * F… [36 bytes]".as_bytes());
+    /// assert_eq!(memory.spans()[0].view().tag("db.statement"), Some(marked));
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn mark_cut_tags(mut self, marks: bool) -> Self {
+        self.marks_cut_tags = marks;
+        self
+    }
+
     /// How many logs a span keeps: the first ones, and the last ones in place of those between, of
     /// which a log `dropped Span logs` tells how many there were. Default 0, which is any number.
     ///

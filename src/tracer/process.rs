@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::encoding::{List, ProcessView, TagView, put_tag};
-use crate::span::{OwnedTagValue, TagValue};
+use crate::encoding::{List, ProcessView, TagView, ValueView, put_tag};
+use crate::span::{OwnedTagValue, TagValue, shortened};
 
 /// What tells this tracer from others of its service: the tag of the caller's, or a number of its
 /// own.
@@ -20,12 +20,20 @@ pub(super) fn client_uuid(tags: &[(String, OwnedTagValue)], own: u64) -> String 
 pub(super) fn bytes(
     service: &str,
     tags: &[(String, OwnedTagValue)],
-    max: usize,
+    (max, marks_cut): (usize, bool),
     uuid: &str,
 ) -> Vec<u8> {
     let (mut bytes, mut count) = (Vec::new(), 0);
     let mut put = |key: &str, value: TagValue<'_>| {
-        put_tag(&mut bytes, TagView::new(key.as_bytes(), value.view(max)));
+        let short = match value {
+            TagValue::Str(text) if text.len() > max => Some(shortened(text, max, marks_cut)),
+            _ => None,
+        };
+        let value = match &short {
+            Some(short) => ValueView::Str(short.as_bytes()),
+            None => value.view(max),
+        };
+        put_tag(&mut bytes, TagView::new(key.as_bytes(), value));
         count += 1;
     };
     let given = |key: &str| tags.iter().any(|(name, _)| name == key);

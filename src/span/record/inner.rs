@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::pool;
 use super::state::{SAMPLED, TraceState};
 use crate::clock::Clock;
-use crate::encoding::{Draft, Finished, Ids, Timestamp, cut};
+use crate::encoding::{Draft, Finished, Ids, Timestamp};
 use crate::id::SpanId;
 use crate::span::builder::Rare;
 use crate::span::context::{Baggage, SpanContext};
@@ -346,17 +346,22 @@ impl Body {
         }
     }
 
-    /// Appends a tag, its value cut to `max_bytes`.
+    /// Appends a tag. A text or bytes of more than `max_bytes`, which is the tracer's limit or none,
+    /// are cut.
     #[inline]
-    pub(crate) fn tag(&mut self, key: &str, value: TagValue<'_>, max_bytes: usize) {
+    pub(crate) fn tag(&mut self, key: &str, value: TagValue<'_>, core: &Core, max_bytes: usize) {
         let (key, draft) = (key.as_bytes(), &mut self.draft);
         match value {
-            TagValue::Str(text) => draft.tags.tag_text(key, cut(text, max_bytes).as_bytes()),
+            TagValue::Str(text) if text.len() > max_bytes => tag_too_long(draft, key, text, core),
+            TagValue::Str(text) => draft.tags.tag_text(key, text.as_bytes()),
             TagValue::Bool(truth) => draft.tags.tag_bool(key, truth),
             TagValue::I64(number) => draft.tags.tag_long(key, number),
             TagValue::U64(number) => draft.tags.tag_long(key, number.cast_signed()),
             TagValue::F64(double) => draft.tags.tag_double(key, double),
             TagValue::Bytes(bytes) => {
+                if bytes.len() > max_bytes {
+                    core.count_cut_tag();
+                }
                 draft.tags.tag_bytes(key, &bytes[..bytes.len().min(max_bytes)]);
             }
         }
@@ -382,6 +387,12 @@ impl Body {
         self.draft.clear();
         self.start = Start::Unknown;
     }
+}
+
+#[cold]
+#[inline(never)]
+fn tag_too_long(draft: &mut Draft, key: &[u8], text: &str, core: &Core) {
+    draft.tags.tag_text(key, core.within_limit(text).as_bytes());
 }
 
 impl Drop for SpanInner {
