@@ -235,6 +235,7 @@ impl Referred<'_> {
             }
             Self::Context(context) => {
                 inner.ids.set(context.trace_id, SpanId::NONE, context.span_id);
+                inner.ids.grandparent = context.parent_id;
                 if context.baggage.is_some() {
                     inner.set_baggage(context.baggage.clone());
                 }
@@ -322,7 +323,7 @@ impl<'a> SpanBuilder<'a> {
         if self.core.watchers.want_tags()
             && let Some(inner) = Arc::get_mut(&mut self.record)
         {
-            inner.body.get_mut().tag(SAMPLING_PRIORITY, value, usize::MAX);
+            inner.body.get_mut().tag(SAMPLING_PRIORITY, value, self.core, usize::MAX);
         }
         // Of other kinds it means nothing.
         let number = match value {
@@ -391,6 +392,9 @@ impl<'a> SpanBuilder<'a> {
                 let inner = &mut *beginning.0;
                 let begun = match rare.itself {
                     Some(itself) => start::as_itself(inner, itself),
+                    None if joins && core.shares_rpc_spans => {
+                        start::server(inner, core, given.list())
+                    }
                     None if joins => start::child(inner, core),
                     None => {
                         let name = &inner.body.get_mut().draft.name;

@@ -54,8 +54,8 @@ pub(crate) struct Core {
     pub(crate) asks_by_id: bool,
     /// Whether spans go the careful way: others are to be told or asked about what is done to them.
     pub(crate) careful: bool,
-    /// Whether spans of builders are started with a closer look: the careful way, for metrics, or
-    /// because they may be held.
+    /// Whether spans of builders are started with a closer look: the careful way, for metrics, because
+    /// they may be held, or to find the server's side of a call.
     pub(crate) looks_closer: bool,
     /// Whether spans that are the first of this process are counted, which only metrics need.
     pub(crate) counts_first: bool,
@@ -68,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) sink: Sink,
     pub(crate) ids: Option<Box<dyn IdGenerator>>,
     pub(crate) trace_id_128bit: bool,
+    /// Whether both sides of a call are one span.
+    pub(crate) shares_rpc_spans: bool,
     pub(crate) max_tag_value_bytes: usize,
     /// The same for tags given before the start: a sampler that defers is asked about them first, and
     /// observers are told, about all of them.

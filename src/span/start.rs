@@ -181,6 +181,28 @@ pub(super) fn child(inner: &mut SpanInner, core: &Core) -> Begun {
     Begun::Joined
 }
 
+/// Continues the trace of the parent, and its very span if this is the server's side of it.
+#[cold]
+pub(super) fn server(inner: &mut SpanInner, core: &Core, given: Option<List<'_>>) -> Begun {
+    if !serves(inner, given, core.max_tag_value_bytes) {
+        return child(inner, core);
+    }
+    inner.body.get_mut().draft.spell_out_parent((inner.ids.trace, inner.ids.parent));
+    inner.ids.share();
+    Begun::Joined
+}
+
+/// Whether a span is started as the server's side of a call. Of several tags that say so, the last
+/// one counts, even if it was cut to `max` bytes.
+fn serves(inner: &mut SpanInner, given: Option<List<'_>>, max: usize) -> bool {
+    let draft = &inner.body.get_mut().draft;
+    let given = given.unwrap_or_else(|| List::new(draft.tag_count, draft.tags.bytes()));
+    let kind = tags_of(Some(given)).filter(|tag| tag.key == b"span.kind").last();
+    let server = b"server";
+    let cut = &server[..server.len().min(max)];
+    kind.is_some_and(|tag| [server, cut].map(ValueView::Str).contains(&tag.value))
+}
+
 /// Makes it a span that begins now, if it is recorded. Last, so that what was done to start it is
 /// not part of it.
 #[inline(always)]
@@ -230,15 +252,7 @@ pub(super) fn is_first_in_process(
     given: Option<List<'_>>,
     max: usize,
 ) -> bool {
-    if inner.ids.parent == SpanId::NONE {
-        return true;
-    }
-    let draft = &inner.body.get_mut().draft;
-    let given = given.unwrap_or_else(|| List::new(draft.tag_count, draft.tags.bytes()));
-    let kind = tags_of(Some(given)).filter(|tag| tag.key == b"span.kind").last();
-    let server = b"server";
-    let cut = &server[..server.len().min(max)];
-    kind.is_some_and(|tag| [server, cut].map(ValueView::Str).contains(&tag.value))
+    inner.ids.parent == SpanId::NONE || serves(inner, given, max)
 }
 
 /// Lets a span begin that others are told of: they may keep handles on it, and want to know how long

@@ -64,6 +64,7 @@ pub struct TracerBuilder {
     pub(super) clock: TracerClock,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: bool,
+    pub(super) shares_rpc_spans: bool,
     pub(super) max_tag_value_bytes: usize,
     pub(super) marks_cut_tags: bool,
     pub(super) max_logs_per_span: usize,
@@ -131,6 +132,7 @@ impl TracerBuilder {
             clock: TracerClock::System(SystemClock::new()),
             ids: None,
             trace_id_128bit: false,
+            shares_rpc_spans: false,
             max_tag_value_bytes: defaults::MAX_TAG_VALUE_LENGTH,
             marks_cut_tags: false,
             max_logs_per_span: 0,
@@ -350,7 +352,8 @@ impl TracerBuilder {
         let observers = observers.into_boxed_slice();
         let watchers = Watchers { observers, open, ..Watchers::default() };
         let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
-        let looks_closer = careful || keep.is_some() || self.metrics.is_some();
+        let looks_closer =
+            careful || keep.is_some() || self.metrics.is_some() || self.shares_rpc_spans;
         let core = Arc::new(Core {
             anchor: Anchor::new(&self.clock),
             clock: self.clock,
@@ -368,6 +371,7 @@ impl TracerBuilder {
             sink,
             ids: self.ids,
             trace_id_128bit: self.trace_id_128bit,
+            shares_rpc_spans: self.shares_rpc_spans,
             max_tag_value_bytes: self.max_tag_value_bytes,
             max_start_tag_value_bytes: if may_defer || watchers.want_tags() {
                 usize::MAX

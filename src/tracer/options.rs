@@ -129,6 +129,32 @@ impl TracerBuilder {
         self
     }
 
+    /// Lets the server's side of a call be the same span as the client's, as in Zipkin: a span that
+    /// starts with the tag `span.kind` of `server` and has a parent takes the parent's ids as its
+    /// own. Default false: then it is a child.
+    ///
+    /// Only for systems that expect it. To Jaeger, two spans with one id are an exception, which it
+    /// shows as it can. Zipkin's JSON gets the mark `shared` for such a span.
+    ///
+    /// # Source
+    ///
+    /// `ZipkinSharedRPCSpan` in jaeger-client-go, `tracer_options.go`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let builder = jaeger_client::Tracer::builder("svc").null_reporter();
+    /// let (tracer, _closer) = builder.zipkin_shared_rpc_span(true).build()?;
+    /// let client = tracer.span("get").tag("span.kind", "client").start();
+    /// let server = tracer.span("get").tag("span.kind", "server").child_of(&client).start();
+    /// assert_eq!(server.context().span_id(), client.context().span_id());
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn zipkin_shared_rpc_span(mut self, shared: bool) -> Self {
+        self.shares_rpc_spans = shared;
+        self
+    }
+
     /// Bytes after which a tag's text or bytes are cut. Default 256, which 0 means too.
     pub fn max_tag_value_length(mut self, bytes: usize) -> Self {
         self.max_tag_value_bytes = if bytes == 0 { defaults::MAX_TAG_VALUE_LENGTH } else { bytes };

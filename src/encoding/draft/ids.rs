@@ -3,12 +3,16 @@
 use crate::encoding::cursor::{Varint, zigzag};
 use crate::id::{SpanId, TraceId};
 
-/// What names a span: its trace, itself, and its parent.
+/// What names a span: its trace, itself, and its parent. In this order, as a child takes over two ids
+/// beside each other in one step.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 pub(crate) struct Ids {
     pub(crate) trace: TraceId,
     pub(crate) span: SpanId,
     pub(crate) parent: SpanId,
+    /// The parent's parent. It means something only where a parent was taken over.
+    pub(crate) grandparent: SpanId,
     /// The fields of the three, if they were encoded.
     fields: IdFields,
 }
@@ -42,6 +46,7 @@ impl Ids {
     pub(crate) fn adopt(&mut self, parent: &Self) {
         self.trace = parent.trace;
         self.parent = parent.span;
+        self.grandparent = parent.parent;
         self.fields.trace = parent.fields.trace;
         self.fields.parent = parent.fields.span;
     }
@@ -57,6 +62,12 @@ impl Ids {
     #[inline]
     pub(crate) fn forget_fields(&mut self) {
         self.fields.trace.len = 0;
+    }
+
+    /// Takes the parent's ids as its own.
+    #[cold]
+    pub(crate) fn share(&mut self) {
+        self.set(self.trace, self.parent, self.grandparent);
     }
 
     /// Encodes what a child did not take over.

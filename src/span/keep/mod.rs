@@ -229,8 +229,8 @@ impl Body {
     /// Says for what the trace was kept.
     fn mark(&mut self, reason: Reason, core: &Core) {
         let max = core.max_tag_value_bytes;
-        self.tag(SAMPLER_TYPE_TAG, TagValue::Str("keep"), max);
-        self.tag(SAMPLER_PARAM_TAG, TagValue::Str(reason.text()), max);
+        self.tag(SAMPLER_TYPE_TAG, TagValue::Str("keep"), core, max);
+        self.tag(SAMPLER_PARAM_TAG, TagValue::Str(reason.text()), core, max);
     }
 
     /// Finishes a span of a tracer that keeps: its trace may be held, or sampled, or neither, and

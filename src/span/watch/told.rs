@@ -184,7 +184,7 @@ pub(in crate::span) fn started(record: Arc<SpanInner>, core: &Arc<CoreRef>, give
         late::tag_set(inner, core, key, value.view(usize::MAX));
         let mut body = inner.body.lock();
         if !body.finished {
-            body.tag(key, value, core.max_tag_value_bytes);
+            body.tag(key, value, core, core.max_tag_value_bytes);
         }
     }
     let mut body = inner.body.lock();
