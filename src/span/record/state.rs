@@ -1,6 +1,6 @@
 //! What the spans of one trace share within this process: its flags.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use crate::span::core::Sampled;
 use crate::span::keep::Kept;
@@ -183,11 +183,13 @@ impl TraceState {
     /// Starts recording at the monotonic time `now`.
     pub(crate) fn force(&self, flags: u8, now: u64) {
         let _ = self.forced_at.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-        self.add(flags);
+        // Whoever sees the flags sees the moment too.
+        self.bits.fetch_or(u32::from(flags), Ordering::Release);
     }
 
     /// When recording was forced, if it was.
     pub(crate) fn forced_at(&self) -> u64 {
+        fence(Ordering::Acquire);
         self.forced_at.load(Ordering::Relaxed)
     }
 

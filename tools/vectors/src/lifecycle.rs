@@ -133,6 +133,7 @@ impl Client {
             .max_logs_per_span(options.max_logs)
             .max_tag_value_length(options.max_tag_value_length)
             .no_debug_flag_on_forced_sampling(options.no_debug_flag)
+            .zipkin_shared_rpc_span(options.zipkin_shared)
             .metrics(metrics.clone());
         let mut servers = Vec::new();
         let builder = restricted(builder, options, &mut servers)?;

@@ -25,6 +25,7 @@ pub(crate) struct Options {
     /// 0 means the default, 256.
     pub(crate) max_tag_value_length: usize,
     pub(crate) no_debug_flag: bool,
+    pub(crate) zipkin_shared: bool,
     pub(crate) throttler: Throttler,
     pub(crate) restrictions: Option<Restrictions>,
     /// What the servers were asked, as lines `GET path?query`.
@@ -148,6 +149,7 @@ impl Options {
                 "max_logs_per_span",
                 "max_tag_value_length",
                 "no_debug_flag_on_forced_sampling",
+                "zipkin_shared_rpc_span",
                 // Records are used again in any case here.
                 "pool_spans",
                 "debug_throttler",
@@ -176,6 +178,7 @@ impl Options {
             max_logs: number("max_logs_per_span")?,
             max_tag_value_length: number("max_tag_value_length")?,
             no_debug_flag: flag("no_debug_flag_on_forced_sampling")?,
+            zipkin_shared: flag("zipkin_shared_rpc_span")?,
             throttler: Throttler::read(tracer)?,
             restrictions: present(tracer, "baggage_restrictions")
                 .map(Restrictions::read)

@@ -60,7 +60,12 @@ impl World<'_> {
             }
             (None, Some(parent)) if joins => {
                 let state = self.joined(&parent);
-                let ids = Ids { span: self.id(), parent: parent.ids.span, ..parent.ids };
+                let shares = is_server && self.options.zipkin_shared;
+                let ids = if shares {
+                    parent.ids.clone()
+                } else {
+                    Ids { span: self.id(), parent: parent.ids.span, ..parent.ids }
+                };
                 if parent.origin == Origin::Extracted {
                     self.states[state].is_final = true;
                     self.states[state].local_root = ids.span;
