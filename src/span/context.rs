@@ -288,4 +288,13 @@ mod tests {
         assert_eq!(context.baggage().count(), 2, "the original stays as it was");
         assert!(changed.with_baggage_item("a", "").is_empty());
     }
+
+    #[test]
+    fn log_lines_have_the_keys_of_the_java_client_and_ids_as_the_header_has_them() {
+        let context = SpanContext::new(TraceId::new(0, 10), SpanId::new(11), SpanId::NONE, 1);
+        let fields = "traceId=000000000000000a spanId=000000000000000b sampled=true";
+        assert_eq!(context.log_fields().to_string(), fields);
+        let header = context.to_string();
+        assert!(header.starts_with("000000000000000a:000000000000000b:"), "{header}");
+    }
 }
