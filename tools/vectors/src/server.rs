@@ -2,13 +2,24 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A web server that gives its answers one after the other, and then the status 500.
+/// A web server that gives its answers one after the other, and then the status 500. It ends when it
+/// is dropped: a file may have thousands of cases, and each server takes a thread and a socket.
 #[derive(Debug)]
 pub(crate) struct Server {
     host_port: String,
     requests: Arc<Mutex<Vec<String>>>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Release);
+        // Wakes it from waiting for the next one who asks.
+        let _ = TcpStream::connect(&self.host_port);
+    }
 }
 
 impl Server {
@@ -16,12 +27,15 @@ impl Server {
     pub(crate) fn start(answers: Vec<(u16, String)>) -> Result<Self, String> {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
         let host_port = listener.local_addr().map_err(|error| error.to_string())?.to_string();
-        let server = Self { host_port, requests: Arc::default() };
-        let requests = Arc::clone(&server.requests);
-        #[expect(clippy::disallowed_methods, reason = "it ends with the process")]
+        let server = Self { host_port, requests: Arc::default(), is_over: Arc::default() };
+        let (requests, is_over) = (Arc::clone(&server.requests), Arc::clone(&server.is_over));
+        #[expect(clippy::disallowed_methods, reason = "it ends with its handle")]
         std::thread::spawn(move || {
             let mut answers = answers.into_iter();
             for stream in listener.incoming().flatten() {
+                if is_over.load(Ordering::Acquire) {
+                    break;
+                }
                 serve(stream, || answers.next(), &requests);
             }
         });
