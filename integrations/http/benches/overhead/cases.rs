@@ -21,7 +21,9 @@ use crate::server::ANSWER;
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// Instructions that a request may take more than one of the bare client: what was measured when
-    /// this was written, and room for what differs from run to run. Who gains something lowers it.
+    /// this was written, and room for what differs from run to run. An answer that comes a little
+    /// later is waited for once more, which takes some 2,000 of them, and on a busy machine all runs
+    /// of a case may be of that kind. Who gains something lowers it.
     pub(crate) ceiling: i64,
     sampled: bool,
     client: fn(&Tracer) -> Client,
@@ -39,31 +41,31 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "`HttpPool`, no trace",
-        ceiling: 400,
+        ceiling: 2_600,
         sampled: true,
         client: |_| Client::Pool(HttpPool::new()),
     },
     Case {
         name: "`TracedClient`, not sampled",
-        ceiling: 6_200,
+        ceiling: 8_400,
         sampled: false,
         client: |tracer| traced(tracer, TraceMode::Events),
     },
     Case {
         name: "`TraceMode::Off`: two spans",
-        ceiling: 7_200,
+        ceiling: 9_400,
         sampled: true,
         client: |tracer| traced(tracer, TraceMode::Off),
     },
     Case {
         name: "`TraceMode::Events`: two spans, seven events",
-        ceiling: 8_600,
+        ceiling: 10_800,
         sampled: true,
         client: |tracer| traced(tracer, TraceMode::Events),
     },
     Case {
         name: "`TraceMode::Spans`: six spans",
-        ceiling: 11_200,
+        ceiling: 13_400,
         sampled: true,
         client: |tracer| traced(tracer, TraceMode::Spans),
     },
