@@ -20,7 +20,7 @@ use jaeger_client::{
     InMemoryReporter, NullLogger, Span, Stats, Tracer, TracerBuilder, TransportError,
 };
 use support::transport::{By, Outcome};
-use support::{SOON, Seeded};
+use support::{SOON, Seeded, assert_follows};
 
 /// What a transport does with a message, in shares of a hundred.
 #[derive(Clone, Copy, Debug)]
@@ -117,22 +117,6 @@ fn produce(tracer: &Tracer, seed: u64, elsewhere: &Sender<Span>) {
             }
         }
     }
-}
-
-fn assert_follows(before: &Stats, after: &Stats, refusals: bool) {
-    assert!(after.is_balanced(), "{after}");
-    for (name, was, is) in [
-        ("started", before.started, after.started),
-        ("finished", before.finished, after.finished),
-        ("not_sampled", before.not_sampled, after.not_sampled),
-        ("dropped", before.dropped.total(), after.dropped.total()),
-        ("misused", before.misused, after.misused),
-        ("datagrams", before.datagrams, after.datagrams),
-    ] {
-        assert!(was <= is, "{name} went from {was} to {is}");
-    }
-    // A datagram that turns out to have been refused moves from `sent` to `send_failed`.
-    assert!(refusals || before.sent <= after.sent, "{before} then {after}");
 }
 
 /// Runs producers, one thread that finishes what they send it, and one that reads the ledger all

@@ -15,7 +15,7 @@ pub(crate) mod transport;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use jaeger_client::{Logger, NullLogger, Tracer, TracerBuilder};
+use jaeger_client::{Logger, NullLogger, Stats, Tracer, TracerBuilder};
 
 /// Long enough for anything that is not broken, on a busy machine too.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -95,4 +95,23 @@ pub(crate) fn eventually(so: impl Fn() -> bool) {
         assert!(start.elapsed() < SOON, "it never came to be");
         std::thread::yield_now();
     }
+}
+
+/// Holds a reading of a ledger to its sums, and to the one before it: what is counted stays counted.
+/// With `refusals`, datagrams may turn out to have been refused.
+pub(crate) fn assert_follows(before: &Stats, after: &Stats, refusals: bool) {
+    assert!(after.is_balanced(), "{after}");
+    for (name, was, is) in [
+        ("started", before.started, after.started),
+        ("finished", before.finished, after.finished),
+        ("not_sampled", before.not_sampled, after.not_sampled),
+        ("dropped", before.dropped.total(), after.dropped.total()),
+        ("misused", before.misused, after.misused),
+        ("datagrams", before.datagrams, after.datagrams),
+        ("evicted", before.evicted, after.evicted),
+    ] {
+        assert!(was <= is, "{name} went from {was} to {is}");
+    }
+    // A datagram that turns out to have been refused moves from `sent` to `send_failed`.
+    assert!(refusals || before.sent <= after.sent, "{before} then {after}");
 }
