@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 
+use crate::redact;
+
 /// Why a tracer could not be built from what was asked for.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -15,11 +17,11 @@ pub enum ConfigError {
         /// The option.
         field: &'static str,
     },
-    /// A value is outside of what the option takes.
-    OutOfRange {
+    /// A value is not what the option takes.
+    Invalid {
         /// The option.
         field: &'static str,
-        /// The value given.
+        /// The value given, without what may be secret in it.
         value: String,
         /// What it takes.
         allowed: &'static str,
@@ -52,11 +54,22 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// [`Invalid`](Self::Invalid), with what may be secret in the value hidden.
+    pub(crate) fn invalid(
+        field: &'static str,
+        value: impl AsRef<str>,
+        allowed: &'static str,
+    ) -> Self {
+        Self::Invalid { field, value: redact::value(value.as_ref()), allowed }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty { field } => write!(f, "{field} is empty, but must name something"),
-            Self::OutOfRange { field, value, allowed } => {
+            Self::Invalid { field, value, allowed } => {
                 write!(f, "{field} is {value:?}, but must be {allowed}")
             }
             Self::Unknown { field, value, allowed } => {

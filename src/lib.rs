@@ -49,6 +49,7 @@ mod error;
 mod fetch;
 mod id;
 mod ledger;
+mod redact;
 mod reporter;
 mod span;
 mod stats;

@@ -133,7 +133,7 @@ impl Variables<'_> {
     }
 
     fn wrong(&mut self, field: &'static str, value: String, allowed: &'static str) {
-        self.errors.push(ConfigError::OutOfRange { field, value, allowed });
+        self.errors.push(ConfigError::invalid(field, value, allowed));
     }
 
     fn boolean(&mut self, name: &'static str) -> Option<bool> {

@@ -30,12 +30,12 @@ impl HttpFetch {
             web && uri.host().is_some_and(|host| !host.is_empty())
         });
         let Some(parsed) = parsed else {
-            return Err(ConfigError::OutOfRange { field, value: shown(&url), allowed });
+            return Err(ConfigError::invalid(field, shown(&url), allowed));
         };
         // They would not be sent, and the URL is told to loggers.
         if parsed.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             let allowed = "an address without user and password";
-            return Err(ConfigError::OutOfRange { field, value: shown(&url), allowed });
+            return Err(ConfigError::invalid(field, shown(&url), allowed));
         }
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(timeout))

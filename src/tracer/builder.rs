@@ -415,7 +415,7 @@ impl TracerBuilder {
 }
 
 fn out_of_range(field: &'static str, value: usize, allowed: &'static str) -> ConfigError {
-    ConfigError::OutOfRange { field, value: value.to_string(), allowed }
+    ConfigError::invalid(field, value.to_string(), allowed)
 }
 
 /// The longest name of a sampler kind, which a smaller limit of tags would cut.

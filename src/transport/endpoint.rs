@@ -150,11 +150,8 @@ impl Endpoint {
     /// Completes a URL as jaeger-client-java does.
     pub(super) fn parse(url: &str, format: Option<CollectorFormat>) -> Result<Self, ConfigError> {
         let allowed = "http:// or https://, a host, and perhaps a port, a path and a query";
-        let refused = |allowed| ConfigError::OutOfRange {
-            field: "reporter.collector_endpoint",
-            value: shown(url),
-            allowed,
-        };
+        let refused =
+            |allowed| ConfigError::invalid("reporter.collector_endpoint", shown(url), allowed);
         let (scheme, rest) = url.trim().split_once("://").ok_or_else(|| refused(allowed))?;
         let is_encrypted = scheme.eq_ignore_ascii_case("https");
         let (place, query) = rest.split_once('?').map_or((rest, None), |(a, b)| (a, Some(b)));

@@ -16,6 +16,7 @@ use super::{CollectorFormat, HttpConfig, Hurry, Sent, Transport};
 use crate::clock;
 use crate::encoding::base64;
 use crate::error::{ConfigError, TransportError};
+use crate::redact;
 
 /// Posts messages to a URL.
 ///
@@ -59,11 +60,11 @@ impl HttpTransport {
     pub fn new(config: &HttpConfig) -> Result<Self, ConfigError> {
         let endpoint = Endpoint::parse(&config.endpoint, config.format)?;
         if config.max_body_bytes < MIN_BODY_BYTES {
-            return Err(ConfigError::OutOfRange {
-                field: "max_body_bytes",
-                value: config.max_body_bytes.to_string(),
-                allowed: "1024 at least",
-            });
+            return Err(ConfigError::invalid(
+                "max_body_bytes",
+                config.max_body_bytes.to_string(),
+                "1024 at least",
+            ));
         }
         let timeout = if config.timeout.is_zero() { DEFAULT_TIMEOUT } else { config.timeout };
         let timeout = timeout.min(MAX_TIMEOUT);
@@ -258,10 +259,12 @@ fn headers(
     let mut headers = vec![(CONTENT_TYPE, content_type)];
     for (name, value) in &config.headers {
         let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
-        headers.push(pair.ok_or_else(|| ConfigError::OutOfRange {
-            field: "reporter.http_headers",
-            value: name.clone(),
-            allowed: "a name and a value that HTTP takes",
+        headers.push(pair.ok_or_else(|| {
+            ConfigError::invalid(
+                "reporter.http_headers",
+                name.split([':', '=']).next().unwrap_or_default(),
+                "a name and a value that HTTP takes",
+            )
         })?);
     }
     let given = match (&config.user, &config.password, &config.auth_token) {
@@ -271,21 +274,23 @@ fn headers(
         }
         (None, None, Some(token)) => format!("Bearer {token}"),
         (_, _, Some(_)) => {
-            return Err(ConfigError::OutOfRange {
-                field: "reporter.auth_token",
-                value: "(hidden)".to_owned(),
-                allowed: "given without reporter.user and reporter.password",
-            });
+            return Err(ConfigError::invalid(
+                "reporter.auth_token",
+                redact::HIDDEN,
+                "given without reporter.user and reporter.password",
+            ));
         }
         (user, _, None) => {
             let missing = if user.is_some() { "reporter.password" } else { "reporter.user" };
             return Err(ConfigError::Empty { field: missing });
         }
     };
-    let mut value = HeaderValue::try_from(given).map_err(|_| ConfigError::OutOfRange {
-        field: "reporter.auth_token",
-        value: "(hidden)".to_owned(),
-        allowed: "a text that a header of HTTP takes",
+    let mut value = HeaderValue::try_from(given).map_err(|_| {
+        ConfigError::invalid(
+            "reporter.auth_token",
+            redact::HIDDEN,
+            "a text that a header of HTTP takes",
+        )
     })?;
     value.set_sensitive(true);
     headers.push((AUTHORIZATION, value));
@@ -300,11 +305,11 @@ fn encryption(
     config: &HttpConfig,
 ) -> Result<Builder, ConfigError> {
     match &config.ca_certificates {
-        Some(_) if !endpoint.is_encrypted => Err(ConfigError::OutOfRange {
-            field: "reporter.ca_certificates",
-            value: endpoint.url.clone(),
-            allowed: "given for an https:// endpoint only",
-        }),
+        Some(_) if !endpoint.is_encrypted => Err(ConfigError::invalid(
+            "reporter.ca_certificates",
+            &endpoint.url,
+            "given for an https:// endpoint only",
+        )),
         _ if !endpoint.is_encrypted => Ok(builder),
         #[cfg(not(feature = "tls"))]
         _ => Err(ConfigError::FeatureOff { field: "reporter.collector_endpoint", feature: "tls" }),
@@ -319,10 +324,12 @@ fn encryption(
 #[cfg(feature = "tls")]
 fn trusting(pem: &str) -> Result<ureq::tls::TlsConfig, ConfigError> {
     use ureq::tls::{PemItem, RootCerts, TlsConfig};
-    let refused = |what: String| ConfigError::OutOfRange {
-        field: "reporter.ca_certificates",
-        value: what,
-        allowed: "one or more certificates in PEM, and nothing else",
+    let refused = |what: String| {
+        ConfigError::invalid(
+            "reporter.ca_certificates",
+            what,
+            "one or more certificates in PEM, and nothing else",
+        )
     };
     let mut certificates = Vec::new();
     for item in ureq::tls::parse_pem(pem.as_bytes()) {

@@ -171,11 +171,11 @@ fn unix_socket(address: String) -> Result<Box<dyn Transport>, ConfigError> {
 
 #[cfg(not(unix))]
 fn unix_socket(address: String) -> Result<Box<dyn Transport>, ConfigError> {
-    Err(ConfigError::OutOfRange {
-        field: "reporter.local_agent_host_port",
-        value: address,
-        allowed: "host:port: there are no Unix sockets on this system",
-    })
+    Err(ConfigError::invalid(
+        "reporter.local_agent_host_port",
+        address,
+        "host:port: there are no Unix sockets on this system",
+    ))
 }
 
 /// What posts as a configuration says, and in which format. The first output waits for a collector

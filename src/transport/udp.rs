@@ -53,7 +53,7 @@ impl UdpTransport {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OutOfRange`] if there is no port or no host. That the name does not resolve,
+    /// [`ConfigError::Invalid`] if there is no port or no host. That the name does not resolve,
     /// or that nobody listens, is no error here: it is tried again.
     pub fn new(address: impl Into<String>) -> Result<Self, ConfigError> {
         let address = address.into();
@@ -62,11 +62,11 @@ impl UdpTransport {
             !host.is_empty() && !bare_v6 && port.parse::<u16>().is_ok_and(|port| port > 0)
         });
         if !well_formed {
-            return Err(ConfigError::OutOfRange {
-                field: "reporter.local_agent_host_port",
-                value: address,
-                allowed: "host:port, with IPv6 addresses in brackets",
-            });
+            return Err(ConfigError::invalid(
+                "reporter.local_agent_host_port",
+                address,
+                "host:port, with IPv6 addresses in brackets",
+            ));
         }
         Ok(Self {
             address,

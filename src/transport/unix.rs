@@ -48,7 +48,7 @@ impl UnixTransport {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OutOfRange`] if it is no such address, or its path is longer than systems
+    /// [`ConfigError::Invalid`] if it is no such address, or its path is longer than systems
     /// allow, which is about 100 bytes. That nobody listens there is no error here.
     pub fn new(address: impl Into<String>) -> Result<Self, ConfigError> {
         let address = address.into();
@@ -62,11 +62,7 @@ impl UnixTransport {
             Some(receiver) => {
                 Ok(Self { address, receiver, socket: None, file: None, is_stuck: false })
             }
-            None => Err(ConfigError::OutOfRange {
-                field: "reporter.local_agent_host_port",
-                value: address,
-                allowed: ALLOWED,
-            }),
+            None => Err(ConfigError::invalid("reporter.local_agent_host_port", address, ALLOWED)),
         }
     }
 

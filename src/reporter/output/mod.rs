@@ -206,11 +206,11 @@ impl OutputContext<'_> {
         let largest = self.max_packet_bytes.min(transport.max_message_bytes());
         if largest < least || self.max_packet_bytes > MAX_PACKET_BYTES {
             let value = if largest < least { largest } else { self.max_packet_bytes };
-            return Err(ConfigError::OutOfRange {
-                field: "reporter.max_packet_size",
-                value: value.to_string(),
-                allowed: "room for the process, its tags and a span, and 65000 at most",
-            });
+            return Err(ConfigError::invalid(
+                "reporter.max_packet_size",
+                value.to_string(),
+                "room for the process, its tags and a span, and 65000 at most",
+            ));
         }
         let oversize = self.oversize.map(|config| self.collector(config, false)).transpose()?;
         let format = encoding::member(protocol.encoding());

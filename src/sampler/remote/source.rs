@@ -63,7 +63,7 @@ impl HttpSource {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OutOfRange`] if `url` is no address of a web server.
+    /// [`ConfigError::Invalid`] if `url` is no address of a web server.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, ConfigError> {
         let allowed = "a URL such as http://127.0.0.1:5778/sampling";
         let fetch = HttpFetch::new("sampler.sampling_server_url", url, allowed, timeout)?;
