@@ -41,6 +41,7 @@ pub mod propagation;
 pub mod sampler;
 pub mod transport;
 
+mod address;
 mod clock;
 mod config;
 mod diag;

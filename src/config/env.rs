@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 
 use super::{Configuration, ReporterConfig, SamplerConfig, grammar};
+use crate::address::WebUrl;
 use crate::error::ConfigError;
 use crate::propagation;
 use crate::tracer::defaults;
@@ -249,7 +250,7 @@ impl Variables<'_> {
     /// The variables of a collector, which count only where there is one.
     fn collector(&mut self, reporter: &mut ReporterConfig) {
         let allowed = "a URL such as http://collector:14268/api/traces";
-        if let Some(endpoint) = self.read(ENDPOINT, grammar::endpoint, allowed) {
+        if let Some(endpoint) = self.read(ENDPOINT, endpoint, allowed) {
             reporter.collector_endpoint = Some(endpoint);
         }
         match (self.text(USER), self.text(PASSWORD)) {
@@ -309,6 +310,10 @@ fn socket_type(text: &str) -> Option<AgentSocketType> {
         "udp6" => Some(AgentSocketType::Udp6),
         _ => None,
     }
+}
+
+fn endpoint(text: &str) -> Option<String> {
+    WebUrl::parse(text).ok().map(|url| url.to_string())
 }
 
 /// A duration, or a bare number of milliseconds, as jaeger-client-node takes it.

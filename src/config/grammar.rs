@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::address::HostPort;
+
 /// A truth value, in the spellings that Go's `strconv.ParseBool` takes.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text {
@@ -152,41 +154,9 @@ fn part(fraction: &str, unit: u64) -> u64 {
     nanos
 }
 
-/// A collector's URL, its scheme in lower case; what else it must be is asked when it is used.
-pub(super) fn endpoint(text: &str) -> Option<String> {
-    let (scheme, rest) = text.split_once("://")?;
-    let scheme = scheme.to_ascii_lowercase();
-    let place = rest.split(['/', '?']).next()?;
-    let good = ["http", "https"].contains(&scheme.as_str())
-        && host_and_port(place.rsplit_once('@').map_or(place, |(_, place)| place))
-        && rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
-        && percent_encoded(rest);
-    good.then(|| format!("{scheme}://{rest}"))
-}
-
-/// Whether it is a host, an IPv6 address in brackets, and perhaps a port.
-fn host_and_port(text: &str) -> bool {
-    let (host, after) = match text.split_once(']') {
-        Some((host, after)) => (host.strip_prefix('[').unwrap_or_default(), after),
-        None => text.split_at(text.find(':').unwrap_or(text.len())),
-    };
-    let port = if after.is_empty() { Some("") } else { after.strip_prefix(':') };
-    !host.is_empty()
-        && !host.contains(['[', ']'])
-        && port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// Whether two hex digits follow each `%`.
-fn percent_encoded(text: &str) -> bool {
-    text.split('%').skip(1).all(|after| {
-        after.as_bytes().first_chunk::<2>().is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
-    })
-}
-
 /// A host as it stands before a port: IPv6 addresses get their brackets.
 pub(super) fn host(text: &str) -> String {
-    let bare_v6 = text.contains(':') && !text.starts_with('[');
-    if bare_v6 { format!("[{text}]") } else { text.to_owned() }
+    HostPort::parse_host(text).map_or_else(|| text.to_owned(), |host| host.to_string())
 }
 
 /// Why `JAEGER_TAGS` cannot be read: the entry that has no `=`.
@@ -339,43 +309,10 @@ mod tests {
         assert_eq!(tags("a=1,b", variable).err().map(|NoTag(entry)| entry), Some("b".to_owned()));
     }
 
-    #[test]
-    fn endpoints_are_of_http_and_have_a_host() {
-        assert_eq!(endpoint("HTTPS://Col/x").as_deref(), Some("https://Col/x"));
-        for text in
-            ["http://c:1/?a=%2f", "http://u:p@c", "http://[::1]:1/", "http://[::1]", "http://c:/"]
-        {
-            assert_eq!(endpoint(text).as_deref(), Some(text));
-        }
-        for text in [
-            "NOT_A_URL",
-            "http://",
-            "http:///x",
-            "ftp://c",
-            "c:14268/api",
-            "http://a b",
-            "",
-            "http://c:x/",
-            "http://[::1/",
-            "http://::1/",
-            "http://[]/",
-            "http://c/%zz",
-            "http://c/%4",
-            "http://c/#f",
-            "http://c/a b",
-            "http://c/\u{e9}",
-            "http://:1/",
-            "http://[::1]x/",
-            "http://u@/",
-        ] {
-            assert_eq!(endpoint(text), None, "{text:?}");
-        }
-    }
-
     proptest! {
         #[test]
         fn law_any_text_is_taken(text in "\\PC{0,30}|[0-9a-z.+_:${}=,-]{0,30}") {
-            let _ = (boolean(&text), integer(&text), float(&text), duration(&text), endpoint(&text));
+            let _ = (boolean(&text), integer(&text), float(&text), duration(&text));
             let _ = tags(&text, |name| Some(name.to_owned()));
         }
 

@@ -3,9 +3,8 @@
 use std::io::Read;
 use std::time::Duration;
 
-use ureq::http::Uri;
-
 use super::FetchError;
+use crate::address::{UrlError, WebUrl};
 use crate::error::ConfigError;
 
 /// Asks one address. A question ends within its limit of time, and of an answer 1 MiB is read at
@@ -25,17 +24,16 @@ impl HttpFetch {
         timeout: Duration,
     ) -> Result<Self, ConfigError> {
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let parsed = url.parse::<Uri>().ok().filter(|uri| {
-            let web = matches!(uri.scheme_str(), Some("http" | "https"));
-            web && uri.host().is_some_and(|host| !host.is_empty())
-        });
-        let Some(parsed) = parsed else {
-            return Err(ConfigError::invalid(field, shown(&url), allowed));
-        };
-        // They would not be sent, and the URL is told to loggers.
-        if parsed.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            let allowed = "an address without user and password";
-            return Err(ConfigError::invalid(field, shown(&url), allowed));
+        let parsed = WebUrl::parse(&url).map_err(|error| {
+            let allowed = match error {
+                UrlError::Malformed => allowed,
+                // They would not be sent.
+                UrlError::HasUser => "an address without user and password",
+            };
+            ConfigError::invalid(field, &url, allowed)
+        })?;
+        if parsed.is_https && cfg!(not(feature = "tls")) {
+            return Err(ConfigError::FeatureOff { field, feature: "tls" });
         }
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(timeout))
@@ -76,14 +74,6 @@ impl HttpFetch {
             Ok(_) => Ok(body),
             Err(error) => Err(FetchError::new(error)),
         }
-    }
-}
-
-/// A URL for messages: who is named in it is nobody's business.
-fn shown(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://(hidden)@{place}"),
-        _ => url.to_owned(),
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 #[cfg(feature = "collector-http")]
+use crate::address::{UrlError, WebUrl};
+#[cfg(feature = "collector-http")]
 use crate::error::ConfigError;
 
 /// What a server takes at an address.
@@ -150,23 +152,14 @@ impl Endpoint {
     /// Completes a URL as jaeger-client-java does.
     pub(super) fn parse(url: &str, format: Option<CollectorFormat>) -> Result<Self, ConfigError> {
         let allowed = "http:// or https://, a host, and perhaps a port, a path and a query";
-        let refused =
-            |allowed| ConfigError::invalid("reporter.collector_endpoint", shown(url), allowed);
-        let (scheme, rest) = url.trim().split_once("://").ok_or_else(|| refused(allowed))?;
-        let is_encrypted = scheme.eq_ignore_ascii_case("https");
-        let (place, query) = rest.split_once('?').map_or((rest, None), |(a, b)| (a, Some(b)));
-        let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
-        if authority.contains('@') {
-            return Err(refused("without user and password, which are options of their own"));
-        }
-        let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-        let good = (is_encrypted || scheme.eq_ignore_ascii_case("http"))
-            && is_host_and_port(authority)
-            && is_plain(rest)
-            && !rest.contains('#');
-        if !good {
-            return Err(refused(allowed));
-        }
+        let refused = |allowed| ConfigError::invalid("reporter.collector_endpoint", url, allowed);
+        let WebUrl { is_https: is_encrypted, authority, path, query } =
+            WebUrl::parse(url.trim()).map_err(|error| match error {
+                UrlError::Malformed => refused(allowed),
+                UrlError::HasUser => {
+                    refused("without user and password, which are options of their own")
+                }
+            })?;
         let path = if path == "/" { "" } else { path };
         let format = format.unwrap_or_else(|| match path.trim_end_matches('/') {
             path if path.ends_with("/api/v1/spans") => CollectorFormat::ZipkinThrift,
@@ -187,28 +180,6 @@ impl Endpoint {
         let url = format!("{scheme}://{authority}{path}{mark}{query}");
         Ok(Self { url, format, is_encrypted })
     }
-}
-
-/// A URL for messages: who is named in it is nobody's business.
-#[cfg(feature = "collector-http")]
-fn shown(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(from), Some(to)) if from + 3 <= to => {
-            format!("{}(hidden){}", &url[..from + 3], &url[to..])
-        }
-        _ => url.to_owned(),
-    }
-}
-
-#[cfg(feature = "collector-http")]
-fn is_host_and_port(authority: &str) -> bool {
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (authority, None),
-    };
-    let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-    let port_is_good = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    !host.is_empty() && !bare_v6 && port_is_good
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);

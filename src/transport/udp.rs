@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{AgentSocketType, MAX_PACKET_BYTES, Sent, Transport};
+use crate::address::HostPort;
 use crate::clock;
 use crate::error::{ConfigError, TransportError};
 
@@ -28,6 +29,8 @@ use crate::error::{ConfigError, TransportError};
 #[derive(Debug)]
 pub struct UdpTransport {
     address: String,
+    /// The same as resolvers take it: IPv6 addresses without brackets.
+    host_and_port: (String, u16),
     /// How often the name is resolved again; never, if none, once it did resolve.
     interval: Option<Duration>,
     /// Which addresses count.
@@ -57,19 +60,17 @@ impl UdpTransport {
     /// or that nobody listens, is no error here: it is tried again.
     pub fn new(address: impl Into<String>) -> Result<Self, ConfigError> {
         let address = address.into();
-        let well_formed = address.rsplit_once(':').is_some_and(|(host, port)| {
-            let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-            !host.is_empty() && !bare_v6 && port.parse::<u16>().is_ok_and(|port| port > 0)
-        });
-        if !well_formed {
+        let parsed = HostPort::parse(&address).and_then(|read| Some((read.host, read.port?)));
+        let Some(host_and_port) = parsed else {
             return Err(ConfigError::invalid(
                 "reporter.local_agent_host_port",
                 address,
                 "host:port, with IPv6 addresses in brackets",
             ));
-        }
+        };
         Ok(Self {
             address,
+            host_and_port,
             interval: Some(RESOLVE_INTERVAL),
             socket_type: AgentSocketType::Udp,
             connection: None,
@@ -108,10 +109,11 @@ impl UdpTransport {
         }
         self.hold_off = Some(now + HOLD_OFF);
         self.resolve_at = self.interval.map(|interval| now + interval);
-        let mut found: Vec<SocketAddr> = match self.address.to_socket_addrs() {
-            Ok(found) => found.collect(),
-            Err(source) => return Err(unresolved(source)),
-        };
+        let mut found: Vec<SocketAddr> =
+            match (self.host_and_port.0.as_str(), self.host_and_port.1).to_socket_addrs() {
+                Ok(found) => found.collect(),
+                Err(source) => return Err(unresolved(source)),
+            };
         match self.socket_type {
             AgentSocketType::Udp => {}
             AgentSocketType::Udp4 => found.retain(SocketAddr::is_ipv4),
@@ -259,7 +261,21 @@ mod tests {
 
     #[test]
     fn addresses_without_host_or_port_are_refused_with_their_value() {
-        for address in ["", "localhost", ":6831", "host:", "host:0", "host:65536", "::1:6831"] {
+        for address in [
+            "",
+            "localhost",
+            ":6831",
+            "host:",
+            "host:0",
+            "host:65536",
+            "::1:6831",
+            "http://host:6831",
+            "host:6831/",
+            "a b:1",
+            "[jaeger-agent:6831]:6831",
+            "$(HOST_IP):6831",
+            "host:6831\n",
+        ] {
             let error = UdpTransport::new(address).unwrap_err().to_string();
             assert!(error.contains(&format!("{address:?}")), "{error}");
         }
