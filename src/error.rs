@@ -63,6 +63,16 @@ impl ConfigError {
     ) -> Self {
         Self::Invalid { field, value: redact::value(value.as_ref()), allowed }
     }
+
+    /// [`Unknown`](Self::Unknown), likewise.
+    pub(crate) fn unknown<'a>(
+        field: &'static str,
+        value: &str,
+        allowed: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let allowed = allowed.collect::<Vec<_>>().join(", ");
+        Self::Unknown { field, value: redact::value(value), allowed }
+    }
 }
 
 impl fmt::Display for ConfigError {

@@ -29,6 +29,24 @@ pub(crate) fn value(text: &str) -> String {
     shown
 }
 
+/// A message for people to see, which may have URLs in it.
+#[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
+pub(crate) fn message(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let start =
+            rest[..at].trim_end_matches(|c: char| c.is_ascii() && is_of_scheme(c as u8)).len();
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>');
+        let end = rest[at..].find(ends).map_or(rest.len(), |end| at + end);
+        shown.push_str(&rest[..start]);
+        shown.push_str(&value(&rest[start..end]));
+        rest = &rest[end..];
+    }
+    shown.push_str(rest);
+    shown
+}
+
 fn is_of_scheme(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)
 }
@@ -63,6 +81,48 @@ fn push_without_query_values(shown: &mut String, text: &str) {
 fn is_public(name: &str) -> bool {
     ["format", "service", "operations", "uuid"].contains(&name)
 }
+
+/// What was sent and must not be shown, should the receiver repeat it in its answer.
+#[derive(Clone, Default)]
+#[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
+pub(crate) struct Secrets(Vec<String>);
+
+#[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
+impl Secrets {
+    /// The values of the URL's query.
+    pub(crate) fn of_url(url: &str) -> Self {
+        let (_, query) = url.split_once('?').unwrap_or_default();
+        let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or(("", pair)));
+        let mut secrets = Self::default();
+        pairs.filter(|(name, _)| !is_public(name)).for_each(|(_, value)| secrets.add(value));
+        secrets
+    }
+
+    /// One more; what is too short to be one, and would be found in any text, is left out.
+    pub(crate) fn add(&mut self, secret: &str) {
+        if secret.len() >= MIN_SECRET_BYTES {
+            self.0.push(secret.to_owned());
+            // The longest first: one secret may begin another.
+            self.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        }
+    }
+
+    /// What somebody else says, for people to see.
+    pub(crate) fn hide_in(&self, text: &str) -> String {
+        let hide = |text: String, secret: &String| text.replace(secret.as_str(), HIDDEN);
+        message(&self.0.iter().fold(text.to_owned(), hide))
+    }
+}
+
+#[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Secrets").finish()
+    }
+}
+
+#[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
+const MIN_SECRET_BYTES: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -99,6 +159,31 @@ mod tests {
         }
     }
 
+    #[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
+    #[test]
+    fn urls_in_messages_are_hidden_and_the_rest_is_kept() {
+        let text =
+            "cannot reach \"https://a:hush@c/x?t=hush\" (é://?hush), then http://d?hush=hush.";
+        let shown = message(text);
+        assert!(!shown.contains("hush@") && !shown.contains("t=hush"), "{shown}");
+        assert!(shown.starts_with("cannot reach \"https://(hidden)@c/x?t=(hidden)\" ("), "{shown}");
+        assert!(shown.contains("then http://d?hush=(hidden)"), "{shown}");
+        assert_eq!(message("no URL: a@b?c"), "no URL: a@b?c");
+    }
+
+    #[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
+    #[test]
+    fn what_an_answer_repeats_is_hidden() {
+        let mut secrets = Secrets::of_url("http://c/sampling?token=hush&service=checkout&k=a");
+        secrets.add("hush-hush");
+        let said =
+            "Cannot GET /sampling?token=hush&service=checkout; authorization: Bearer hush-hush";
+        let shown =
+            "Cannot GET /sampling?token=(hidden)&service=checkout; authorization: Bearer (hidden)";
+        assert_eq!(secrets.hide_in(said), shown);
+        assert_eq!(format!("{secrets:?}"), "Secrets");
+    }
+
     proptest! {
         #[test]
         fn law_any_text_is_taken(text in "\\PC{0,30}|[a-z:/?#@&=é]{0,30}") {
@@ -110,6 +195,11 @@ mod tests {
             url in "https?://[a-z]{0,3}:?HUSH[a-z/?#@:&=]{0,4}@[a-z]{1,5}(:[0-9]{1,4})?(/[a-z]{0,3})?(\\?[a-z]{0,3}=?HUSH[a-z]{0,3})?",
         ) {
             prop_assert!(!value(&url).contains("HUSH"), "{}", value(&url));
+            #[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
+            {
+                let said = message(&format!("for {url} no answer"));
+                prop_assert!(!said.contains("HUSH") && said.ends_with(" no answer"), "{said}");
+            }
         }
     }
 }

@@ -5,6 +5,8 @@ mod grammar;
 mod reporter;
 mod sampling;
 
+use std::fmt;
+
 pub use self::reporter::ReporterConfig;
 pub use self::sampling::SamplerConfig;
 #[cfg(feature = "remote-sampler")]
@@ -12,6 +14,7 @@ use crate::control;
 pub use crate::control::{BaggageRestrictionsConfig, ThrottlerConfig};
 use crate::error::ConfigError;
 use crate::propagation::{self, HeadersConfig};
+use crate::redact;
 use crate::reporter::Output;
 use crate::sampler;
 use crate::span::{KeepConfig, OwnedTagValue};
@@ -41,7 +44,7 @@ use crate::tracer::{Closer, Tracer, TracerBuilder, defaults};
 /// tracer.start_span("charge").finish();
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct Configuration {
     /// The service's name; must not be empty.
@@ -83,6 +86,34 @@ pub struct Configuration {
     /// How many unfinished spans are listed by [`Tracer::open_spans`]; 0 is none. See
     /// [`TracerBuilder::watch_open_spans`].
     pub watch_open_spans: usize,
+}
+
+/// Without what is secret: configurations end up in logs.
+impl fmt::Debug for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(key, value): &(String, OwnedTagValue)| match value {
+            OwnedTagValue::Str(text) => (key.clone(), OwnedTagValue::Str(redact::value(text))),
+            other => (key.clone(), other.clone()),
+        };
+        f.debug_struct("Configuration")
+            .field("service_name", &self.service_name)
+            .field("disabled", &self.disabled)
+            .field("rpc_metrics", &self.rpc_metrics)
+            .field("trace_id_128bit", &self.trace_id_128bit)
+            .field("tags", &self.tags.iter().map(shown).collect::<Vec<_>>())
+            .field("sampler", &self.sampler)
+            .field("reporter", &self.reporter)
+            .field("headers", &self.headers)
+            .field("propagation", &self.propagation)
+            .field("baggage_restrictions", &self.baggage_restrictions)
+            .field("throttler", &self.throttler)
+            .field("keep_on_error", &self.keep_on_error)
+            .field("max_tag_value_length", &self.max_tag_value_length)
+            .field("mark_cut_tags", &self.mark_cut_tags)
+            .field("max_logs_per_span", &self.max_logs_per_span)
+            .field("watch_open_spans", &self.watch_open_spans)
+            .finish()
+    }
 }
 
 impl Default for Configuration {

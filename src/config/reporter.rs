@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::redact::{self, HIDDEN};
 use crate::tracer::defaults;
 use crate::transport::{AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES};
 
@@ -58,26 +59,27 @@ pub struct ReporterConfig {
 /// Without what is secret: configurations end up in logs.
 impl fmt::Debug for ReporterConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "(hidden)");
+        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| HIDDEN);
+        let url = |url: &Option<String>| url.as_ref().map(|url| redact::value(url));
         let headers: Vec<_> = self.http_headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("ReporterConfig")
             .field("queue_size", &self.queue_size)
             .field("buffer_flush_interval", &self.buffer_flush_interval)
-            .field("local_agent_host_port", &self.local_agent_host_port)
+            .field("local_agent_host_port", &redact::value(&self.local_agent_host_port))
             .field("agent_protocol", &self.agent_protocol)
             .field("agent_socket_type", &self.agent_socket_type)
             .field("max_packet_size", &self.max_packet_size)
             .field("log_spans", &self.log_spans)
             .field("disable_attempt_reconnecting", &self.disable_attempt_reconnecting)
             .field("attempt_reconnect_interval", &self.attempt_reconnect_interval)
-            .field("collector_endpoint", &self.collector_endpoint)
+            .field("collector_endpoint", &url(&self.collector_endpoint))
             .field("user", &self.user)
             .field("password", &hidden(&self.password))
             .field("auth_token", &hidden(&self.auth_token))
             .field("http_headers", &headers)
             .field("ca_certificates", &self.ca_certificates.as_ref().map(String::len))
             .field("sender_timeout", &self.sender_timeout)
-            .field("oversize_endpoint", &self.oversize_endpoint)
+            .field("oversize_endpoint", &url(&self.oversize_endpoint))
             .finish()
     }
 }

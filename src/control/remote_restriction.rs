@@ -142,7 +142,7 @@ impl Shared {
             updates.last_error = Some(error.to_string());
         }
         // A logger is foreign code, so no lock is held here.
-        host.report(&format!("no baggage restrictions from {}: {error}", self.fetch.url()));
+        host.report(&format!("no baggage restrictions from {}: {error}", self.fetch.shown_url()));
         asked
     }
 }

@@ -249,7 +249,7 @@ impl Shared {
     }
 
     fn tell(&self, host: &ControlHost, error: &FetchError) {
-        host.report(&format!("no debugging credits from {}: {error}", self.aside.url()));
+        host.report(&format!("no debugging credits from {}: {error}", self.aside.shown_url()));
     }
 }
 

@@ -1,18 +1,29 @@
 //! One question by HTTP, within limits of time and size.
 
+use std::fmt;
 use std::io::Read;
 use std::time::Duration;
 
 use super::FetchError;
 use crate::address::{UrlError, WebUrl};
 use crate::error::ConfigError;
+use crate::redact::{self, Secrets};
 
 /// Asks one address. A question ends within its limit of time, and of an answer 1 MiB is read at
 /// most. Proxies that the environment names are not used: whom it asks is usually on this host.
-#[derive(Debug)]
 pub(crate) struct HttpFetch {
     agent: ureq::Agent,
     url: String,
+    /// The URL as errors and log lines show it.
+    shown_url: String,
+    /// What an answer may repeat and errors must not.
+    secrets: Secrets,
+}
+
+impl fmt::Debug for HttpFetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpFetch").field("url", &self.shown_url).finish_non_exhaustive()
+    }
 }
 
 impl HttpFetch {
@@ -43,11 +54,12 @@ impl HttpFetch {
             .proxy(None)
             .build()
             .into();
-        Ok(Self { agent, url })
+        Ok(Self { agent, shown_url: redact::value(&url), secrets: Secrets::of_url(&url), url })
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// Whom it asks, without what is secret in the URL.
+    pub(crate) fn shown_url(&self) -> &str {
+        &self.shown_url
     }
 
     /// Asks with this query, and gives the body of an answer that is no error.
@@ -56,7 +68,7 @@ impl HttpFetch {
         query: impl IntoIterator<Item = (&'q str, &'q str)>,
     ) -> Result<Vec<u8>, FetchError> {
         let request = self.agent.get(&self.url).query_pairs(query);
-        let answer = request.call().map_err(FetchError::new)?;
+        let answer = request.call().map_err(|error| self.failed(&error))?;
         let status = answer.status().as_u16();
         // Limited here: earlier versions of ureq limit what came over the network, which is much more
         // once it is unpacked, and an application may have turned that on.
@@ -64,7 +76,10 @@ impl HttpFetch {
         let mut body = Vec::new();
         let read = limited.read_to_end(&mut body);
         if status >= 400 {
-            let shown = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES)]);
+            // Hidden first: a secret that is cut off would not be found.
+            let shown = &body[..body.len().min(SEARCHED_BYTES)];
+            let shown = self.secrets.hide_in(&String::from_utf8_lossy(shown));
+            let shown: String = shown.chars().take(SHOWN_CHARS).collect();
             return Err(FetchError::Status { status, body: shown.trim_end().to_owned() });
         }
         match read {
@@ -72,8 +87,12 @@ impl HttpFetch {
                 Err(FetchError::TooLong { limit: MAX_BODY_BYTES })
             }
             Ok(_) => Ok(body),
-            Err(error) => Err(FetchError::new(error)),
+            Err(error) => Err(self.failed(&error)),
         }
+    }
+
+    fn failed(&self, error: &dyn fmt::Display) -> FetchError {
+        FetchError::new(self.secrets.hide_in(&error.to_string()))
     }
 }
 
@@ -84,5 +103,8 @@ const MAX_REDIRECTS: u32 = 3;
 /// The longest answer, in bytes: with the names of 2,000 operations it is about a tenth of that.
 const MAX_BODY_BYTES: u64 = 1 << 20;
 
-/// How much of an error page is shown.
-const SHOWN_BYTES: usize = 200;
+/// How much of an error page is searched for secrets.
+const SEARCHED_BYTES: usize = 8 << 10;
+
+/// How much of it is shown.
+const SHOWN_CHARS: usize = 200;

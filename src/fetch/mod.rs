@@ -7,6 +7,8 @@ mod poll;
 
 use std::fmt;
 
+use crate::redact;
+
 pub(crate) use self::http::HttpFetch;
 pub(crate) use self::poll::{Asked, Poller, SharedPoller};
 
@@ -34,10 +36,10 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// An error of a source of one's own.
+    /// An error of a custom source. What is secret in URLs that it names is hidden.
     #[must_use]
     pub fn new(message: impl fmt::Display) -> Self {
-        Self::Other { message: message.to_string() }
+        Self::Other { message: redact::message(&message.to_string()) }
     }
 }
 

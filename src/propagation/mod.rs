@@ -104,11 +104,8 @@ pub(crate) fn from_names(
     for name in names {
         let is = |known: &&str| known.eq_ignore_ascii_case(name.trim());
         let member = MEMBERS.iter().find(|m| is(&m.name) || m.aliases.iter().any(is));
-        let member = member.ok_or_else(|| ConfigError::Unknown {
-            field: "propagation",
-            value: name.clone(),
-            allowed: MEMBERS.iter().map(|member| member.name).collect::<Vec<_>>().join(", "),
-        })?;
+        let known = MEMBERS.iter().map(|member| member.name);
+        let member = member.ok_or_else(|| ConfigError::unknown("propagation", name, known))?;
         if !members.iter().any(|known| known.name == member.name) {
             members.push(member);
         }

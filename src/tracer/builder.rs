@@ -1,5 +1,6 @@
 //! Puts a tracer together from parts given in code.
 
+use std::fmt;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -39,7 +40,6 @@ use crate::transport::{
 /// # drop(closer);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "a tracer is built by `build`"]
 pub struct TracerBuilder {
     pub(super) service_name: String,
@@ -53,7 +53,7 @@ pub struct TracerBuilder {
     pub(super) agent_socket_type: AgentSocketType,
     pub(super) headers: HeadersConfig,
     pub(super) format: Option<Box<dyn Format>>,
-    pub(super) logger: Option<LoggerBox>,
+    pub(super) logger: Option<Box<dyn Logger>>,
     pub(super) metrics: Option<Arc<dyn MetricsFactory>>,
     pub(super) rpc_metrics: bool,
     pub(super) baggage: Option<Box<dyn BaggageRestrictionManager>>,
@@ -76,15 +76,16 @@ pub struct TracerBuilder {
     pub(super) drop_timeout: Duration,
 }
 
-pub(super) struct LoggerBox(pub(super) Box<dyn Logger>);
-
-impl std::fmt::Debug for LoggerBox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Logger")
+/// Without tags, whose values may be anything.
+impl fmt::Debug for TracerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TracerBuilder")
+            .field("service_name", &self.service_name)
+            .field("sampler", &self.sampler)
+            .finish_non_exhaustive()
     }
 }
 
-#[derive(Debug)]
 pub(super) enum Target {
     Agent(String),
     Transport(Box<dyn Transport>),
@@ -339,8 +340,7 @@ impl TracerBuilder {
                 (Sink::Shards(shards), Some(unstarted))
             }
         };
-        let logger =
-            self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
+        let logger = self.logger.unwrap_or_else(|| Box::new(StderrLogger));
         let keep = self.keep.map(|config| Keep::new(&config, self.shards)).transpose()?;
         let may_defer = self.sampler.may_defer();
         let mut observers = self.observers;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::address::{UrlError, WebUrl};
 #[cfg(feature = "collector-http")]
 use crate::error::ConfigError;
+use crate::redact::{self, HIDDEN};
 
 /// What a server takes at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,10 +122,10 @@ impl HttpConfig {
 /// Without what is secret: configurations end up in logs.
 impl fmt::Debug for HttpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "(hidden)");
+        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| HIDDEN);
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("HttpConfig")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &redact::value(&self.endpoint))
             .field("format", &self.format)
             .field("user", &self.user)
             .field("password", &hidden(&self.password))
@@ -138,9 +139,9 @@ impl fmt::Debug for HttpConfig {
     }
 }
 
-/// A URL that can be posted to.
+/// A URL that can be posted to, with whatever it has in its query.
 #[cfg(feature = "collector-http")]
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) struct Endpoint {
     pub(super) url: String,
     pub(super) format: CollectorFormat,

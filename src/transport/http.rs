@@ -16,7 +16,7 @@ use super::{CollectorFormat, HttpConfig, Hurry, Sent, Transport};
 use crate::clock;
 use crate::encoding::base64;
 use crate::error::{ConfigError, TransportError};
-use crate::redact;
+use crate::redact::{self, Secrets};
 
 /// Posts messages to a URL.
 ///
@@ -30,6 +30,10 @@ use crate::redact;
 pub struct HttpTransport {
     agent: Agent,
     url: String,
+    /// The URL as errors show it.
+    shown_url: String,
+    /// What an answer may repeat and errors must not.
+    secrets: Secrets,
     format: CollectorFormat,
     headers: Vec<(HeaderName, HeaderValue)>,
     timeout: Duration,
@@ -46,7 +50,7 @@ pub struct HttpTransport {
 
 impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpTransport").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("HttpTransport").field("url", &self.shown_url).finish_non_exhaustive()
     }
 }
 
@@ -83,6 +87,8 @@ impl HttpTransport {
         Ok(Self {
             agent: builder.build().new_agent(),
             headers: headers(config, endpoint.format)?,
+            shown_url: redact::value(&endpoint.url),
+            secrets: secrets(config, &endpoint.url),
             url: endpoint.url,
             format: endpoint.format,
             timeout,
@@ -146,13 +152,12 @@ impl HttpTransport {
         if status == 413 {
             return Err(Failure::last(TransportError::TooLarge { bytes }));
         }
-        start.truncate(SHOWN_ANSWER_BYTES);
-        let said: String = String::from_utf8_lossy(&start)
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        // Hidden first: a secret that is cut off would not be found.
+        let said = self.secrets.hide_in(&String::from_utf8_lossy(&start));
+        let said = said.chars().take(SHOWN_ANSWER_CHARS);
+        let said: String = said.map(|c| if c.is_control() { ' ' } else { c }).collect();
         let error = TransportError::Answered {
-            address: self.url.clone(),
+            address: self.shown_url.clone(),
             status: status.as_u16(),
             said: said.trim().to_owned(),
         };
@@ -161,9 +166,11 @@ impl HttpTransport {
     }
 
     fn failed(&self, error: ureq::Error) -> Failure {
-        let address = self.url.clone();
+        let address = self.shown_url.clone();
         let again = |error| Failure { error, again: true, retry_after: None };
-        let io = |kind, what: String| TransportError::Io { source: io::Error::new(kind, what) };
+        let io = |kind, what: String| TransportError::Io {
+            source: io::Error::new(kind, self.secrets.hide_in(&what)),
+        };
         match error {
             ureq::Error::HostNotFound => {
                 let source = io::Error::new(io::ErrorKind::NotFound, "it has no address");
@@ -194,7 +201,7 @@ impl Transport for HttpTransport {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
         let began = clock::now();
         if self.hold_off.is_some_and(|until| began < until) {
-            let what = format!("{} failed a moment ago and is tried again later", self.url);
+            let what = format!("{} failed a moment ago and is tried again later", self.shown_url);
             return Err(TransportError::Io { source: io::Error::other(what) });
         }
         let mut pause = FIRST_PAUSE;
@@ -297,6 +304,17 @@ fn headers(
     Ok(headers)
 }
 
+/// What requests hold that nobody else should see.
+fn secrets(config: &HttpConfig, url: &str) -> Secrets {
+    let mut secrets = Secrets::of_url(url);
+    let HttpConfig { user, password, auth_token, headers, .. } = config;
+    let basic = user.as_ref().zip(password.as_ref());
+    let basic = basic.map(|(user, password)| base64(format!("{user}:{password}").as_bytes()));
+    let given = [basic.as_ref(), password.as_ref(), auth_token.as_ref()].into_iter().flatten();
+    given.chain(headers.iter().map(|(_, value)| value)).for_each(|secret| secrets.add(secret));
+    secrets
+}
+
 type Builder = ureq::config::ConfigBuilder<ureq::typestate::AgentScope>;
 
 fn encryption(
@@ -354,4 +372,4 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const MIN_BODY_BYTES: usize = 1024;
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
-const SHOWN_ANSWER_BYTES: usize = 200;
+const SHOWN_ANSWER_CHARS: usize = 200;

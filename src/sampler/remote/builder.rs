@@ -1,6 +1,7 @@
 //! A remote sampler about to be built.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +9,13 @@ use super::in_force::{InForce, Operations};
 use super::poll::Shared;
 use super::{HttpSource, RemoteSampler, StrategySource};
 use crate::error::ConfigError;
+use crate::redact;
 use crate::sampler::{
     ConstSampler, DEFAULT_MAX_OPERATIONS, DEFAULT_RATE, DEFAULT_REFRESH_INTERVAL,
     DEFAULT_SAMPLING_SERVER_URL, ProbabilisticSampler, Sampler, SamplerParams,
 };
 
 /// A remote sampler about to be built.
-#[derive(Debug)]
 #[must_use = "the sampler is made by `build`"]
 pub struct RemoteSamplerBuilder {
     service_name: String,
@@ -25,6 +26,17 @@ pub struct RemoteSamplerBuilder {
     refresh_interval: Duration,
     fetch_timeout: Duration,
     operations: Operations,
+}
+
+/// Without what is secret in the URL.
+impl fmt::Debug for RemoteSamplerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteSamplerBuilder")
+            .field("service_name", &self.service_name)
+            .field("sampling_server_url", &redact::value(&self.url))
+            .field("refresh_interval", &self.refresh_interval)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RemoteSamplerBuilder {

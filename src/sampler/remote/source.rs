@@ -77,6 +77,6 @@ impl StrategySource for HttpSource {
     }
 
     fn name(&self) -> String {
-        self.fetch.url().to_owned()
+        self.fetch.shown_url().to_owned()
     }
 }
