@@ -64,8 +64,8 @@ const ENCODING_LEAVES: &[&str] = &["id"];
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("Instant::now", &["clock.rs"]),
     ("SystemTime::now", &["clock.rs"]),
-    ("std::env", &["config/env.rs"]),
-    ("env::var", &["config/env.rs"]),
+    ("std::env", &["config/env/mod.rs"]),
+    ("env::var", &["config/env/mod.rs"]),
     ("socket2", &["transport/udp.rs", "transport/unix.rs"]),
     ("thread::spawn", THREAD_STARTERS),
     ("thread::Builder", THREAD_STARTERS),

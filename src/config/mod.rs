@@ -1,7 +1,6 @@
 //! A tracer's configuration as data, and from the environment.
 
 mod env;
-mod grammar;
 mod reporter;
 mod sampling;
 

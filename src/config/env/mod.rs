@@ -3,9 +3,19 @@
 //! The only file that reads the environment. Everything goes through one function from name to
 //! value, so that tests, and whoever keeps such variables elsewhere, can stand in for it.
 
+mod grammar;
+mod names;
+
 use std::ffi::OsString;
 
-use super::{Configuration, ReporterConfig, SamplerConfig, grammar};
+use self::names::{
+    AGENT_HOST, AGENT_PORT, AGENT_SOCKET_TYPE, AUTH_TOKEN, DISABLED, ENDPOINT, FLUSH_INTERVAL,
+    LOG_SPANS, MAX_QUEUE_SIZE, PASSWORD, PROPAGATION, RECONNECT_INTERVAL, RECONNECTING_DISABLED,
+    RPC_METRICS, SAMPLER_MANAGER_HOST_PORT, SAMPLER_MAX_OPERATIONS, SAMPLER_PARAM,
+    SAMPLER_REFRESH_INTERVAL, SAMPLER_TYPE, SAMPLING_ENDPOINT, SAMPLING_PATH, SERVICE_NAME, TAGS,
+    TIMEOUT, TRACE_ID_128BIT, USER,
+};
+use super::{Configuration, ReporterConfig, SamplerConfig};
 use crate::address::WebUrl;
 use crate::error::ConfigError;
 use crate::propagation;
@@ -330,30 +340,3 @@ fn shown(name: &str, value: String) -> String {
 }
 
 const HIDDEN: &str = "(hidden)";
-
-const SERVICE_NAME: &str = "JAEGER_SERVICE_NAME";
-const DISABLED: &str = "JAEGER_DISABLED";
-const RPC_METRICS: &str = "JAEGER_RPC_METRICS";
-const TRACE_ID_128BIT: &str = "JAEGER_TRACEID_128BIT";
-const TAGS: &str = "JAEGER_TAGS";
-const PROPAGATION: &str = "JAEGER_PROPAGATION";
-const SAMPLER_TYPE: &str = "JAEGER_SAMPLER_TYPE";
-const SAMPLER_PARAM: &str = "JAEGER_SAMPLER_PARAM";
-const SAMPLING_ENDPOINT: &str = "JAEGER_SAMPLING_ENDPOINT";
-const SAMPLER_MANAGER_HOST_PORT: &str = "JAEGER_SAMPLER_MANAGER_HOST_PORT";
-const SAMPLING_PATH: &str = "JAEGER_SAMPLER_SAMPLING_PATH";
-const SAMPLER_MAX_OPERATIONS: &str = "JAEGER_SAMPLER_MAX_OPERATIONS";
-const SAMPLER_REFRESH_INTERVAL: &str = "JAEGER_SAMPLER_REFRESH_INTERVAL";
-const MAX_QUEUE_SIZE: &str = "JAEGER_REPORTER_MAX_QUEUE_SIZE";
-const FLUSH_INTERVAL: &str = "JAEGER_REPORTER_FLUSH_INTERVAL";
-const LOG_SPANS: &str = "JAEGER_REPORTER_LOG_SPANS";
-const ENDPOINT: &str = "JAEGER_ENDPOINT";
-const USER: &str = "JAEGER_USER";
-const PASSWORD: &str = "JAEGER_PASSWORD";
-const AUTH_TOKEN: &str = "JAEGER_AUTH_TOKEN";
-const TIMEOUT: &str = "JAEGER_REPORTER_TIMEOUT";
-const AGENT_HOST: &str = "JAEGER_AGENT_HOST";
-const AGENT_PORT: &str = "JAEGER_AGENT_PORT";
-const AGENT_SOCKET_TYPE: &str = "JAEGER_AGENT_SOCKET_TYPE";
-const RECONNECTING_DISABLED: &str = "JAEGER_REPORTER_ATTEMPT_RECONNECTING_DISABLED";
-const RECONNECT_INTERVAL: &str = "JAEGER_REPORTER_ATTEMPT_RECONNECT_INTERVAL";
