@@ -42,6 +42,11 @@ pub enum ConfigError {
         /// The feature.
         feature: &'static str,
     },
+    /// There is no name for the service that is traced.
+    NoServiceName {
+        /// What was noticed in the environment, such as a misspelt variable.
+        noticed: Vec<String>,
+    },
     /// Several things are wrong.
     Several {
         /// Each of them.
@@ -87,6 +92,13 @@ impl fmt::Display for ConfigError {
             }
             Self::FeatureOff { field, feature } => {
                 write!(f, "{field} is set, but needs jaeger-client's feature `{feature}`")
+            }
+            Self::NoServiceName { noticed } => {
+                f.write_str(
+                    "service_name is empty, but must name the service: give it to \
+                     `Configuration::new` or `Tracer::builder`, or set JAEGER_SERVICE_NAME",
+                )?;
+                noticed.iter().try_for_each(|noticed| write!(f, "; {noticed}"))
             }
             Self::Several { errors } => errors.iter().enumerate().try_for_each(|(at, error)| {
                 write!(f, "{}{error}", if at == 0 { "" } else { "; " })
@@ -226,7 +238,15 @@ impl fmt::Display for TransportError {
             Self::Refused { address } => write!(f, "nothing listens at {address}"),
             Self::TooLarge { bytes } => write!(f, "a message of {bytes} bytes does not pass"),
             Self::Answered { address, status, said } => {
-                write!(f, "{address} answered {status} {said:?}")
+                write!(f, "{address} answered {status} {said:?}")?;
+                // What an OTLP receiver says to Thrift.
+                if *status == UNSUPPORTED_MEDIA_TYPE {
+                    f.write_str(
+                        ", as an OTLP receiver does: a Jaeger collector takes Thrift at port 14268, \
+                         path /api/traces",
+                    )?;
+                }
+                Ok(())
             }
             Self::Io { source } => write!(f, "cannot send: {source}"),
         }
@@ -241,3 +261,5 @@ impl std::error::Error for TransportError {
         }
     }
 }
+
+const UNSUPPORTED_MEDIA_TYPE: u16 = 415;

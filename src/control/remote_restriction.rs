@@ -66,7 +66,7 @@ impl RemoteBaggageRestrictionManager {
     ) -> Result<Self, ConfigError> {
         let service_name = service_name.into();
         if service_name.is_empty() {
-            return Err(ConfigError::Empty { field: "service_name" });
+            return Err(ConfigError::NoServiceName { noticed: Vec::new() });
         }
         let fetch = HttpFetch::new(
             "baggage_restrictions.host_port",

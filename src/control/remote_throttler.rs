@@ -85,7 +85,7 @@ impl RemoteThrottler {
     ) -> Result<Self, ConfigError> {
         let service_name = service_name.into();
         if service_name.is_empty() {
-            return Err(ConfigError::Empty { field: "service_name" });
+            return Err(ConfigError::NoServiceName { noticed: Vec::new() });
         }
         let fetch = |timeout| {
             HttpFetch::new(

@@ -294,6 +294,9 @@ pub(crate) fn from_name(
     kind: &str,
     params: &SamplerParams<'_>,
 ) -> Result<Box<dyn Sampler>, ConfigError> {
+    if cfg!(not(feature = "remote-sampler")) && kind.eq_ignore_ascii_case("remote") {
+        return Err(ConfigError::FeatureOff { field: "sampler.kind", feature: "remote-sampler" });
+    }
     let buildable = MEMBERS.iter().filter_map(|member| Some((member.name, member.build?)));
     match buildable.clone().find(|(name, _)| name.eq_ignore_ascii_case(kind)) {
         Some((_, build)) => build(params),

@@ -50,7 +50,7 @@ impl ProbabilisticSampler {
             return Err(ConfigError::invalid(
                 "sampler.param",
                 rate.to_string(),
-                "a share of traces from 0 to 1",
+                "a probability from 0 to 1",
             ));
         }
         Ok(Self::clamped(rate))

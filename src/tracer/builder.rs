@@ -100,6 +100,7 @@ pub(crate) mod defaults {
 
     pub(crate) const AGENT: &str = "localhost:6831";
     pub(crate) const QUEUE_SIZE: usize = 30_720;
+    pub(crate) const MAX_QUEUE_SIZE: usize = 100_000_000;
     pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
     pub(crate) const RECONNECT_INTERVAL: Duration = Duration::from_secs(30);
     pub(crate) const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -281,13 +282,13 @@ impl TracerBuilder {
     /// agent address without host or port, sizes out of range. That no agent is there, or that its
     /// name does not resolve, is none: it is counted, and tried again.
     pub fn build(self) -> Result<(Tracer, Closer), ConfigError> {
-        if self.service_name.is_empty() {
-            return Err(ConfigError::Empty { field: "service_name" });
+        if self.service_name.trim().is_empty() {
+            return Err(ConfigError::NoServiceName { noticed: Vec::new() });
         }
         if !(1..=MAX_SHARDS).contains(&self.shards) {
             return Err(out_of_range("shards", self.shards, "from 1 to 1024"));
         }
-        if !(1..=MAX_QUEUE_SPANS).contains(&self.queue_size) {
+        if !(1..=defaults::MAX_QUEUE_SIZE).contains(&self.queue_size) {
             let allowed = "from 1 to 100,000,000 spans";
             return Err(out_of_range("reporter.queue_size", self.queue_size, allowed));
         }
@@ -422,5 +423,4 @@ fn out_of_range(field: &'static str, value: usize, allowed: &'static str) -> Con
 const MAX_KIND_BYTES: usize = 32;
 
 const MAX_SHARDS: usize = 1024;
-const MAX_QUEUE_SPANS: usize = 100_000_000;
 const MAX_BAGGAGE_VALUE_BYTES: usize = 2048;

@@ -118,7 +118,7 @@ impl RemoteSamplerBuilder {
     /// share. That no server is there is none.
     pub fn build(self) -> Result<RemoteSampler, ConfigError> {
         if self.service_name.is_empty() {
-            return Err(ConfigError::Empty { field: "service_name" });
+            return Err(ConfigError::NoServiceName { noticed: Vec::new() });
         }
         let initial = match self.initial {
             Some(initial) => initial,
