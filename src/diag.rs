@@ -71,6 +71,7 @@ pub(crate) enum Cause {
     Baggage,
     Metrics,
     Unfinished,
+    Configuration,
     Throttler,
     #[cfg(feature = "remote-sampler")]
     SamplerFetch,

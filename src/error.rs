@@ -3,6 +3,7 @@
 //! None of them is ever met on the hot path; what goes wrong there is counted by cause and reported
 //! at most once a minute.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -46,6 +47,17 @@ pub enum ConfigError {
     NoServiceName {
         /// What was noticed in the environment, such as a misspelt variable.
         noticed: Vec<String>,
+    },
+    /// A variable of the environment cannot be used.
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// Its value, without what may be secret in it.
+        value: String,
+        /// What it takes.
+        allowed: Cow<'static, str>,
+        /// Where such a value usually comes from, or belongs to.
+        hint: Option<&'static str>,
     },
     /// Several things are wrong.
     Several {
@@ -99,6 +111,10 @@ impl fmt::Display for ConfigError {
                      `Configuration::new` or `Tracer::builder`, or set JAEGER_SERVICE_NAME",
                 )?;
                 noticed.iter().try_for_each(|noticed| write!(f, "; {noticed}"))
+            }
+            Self::Variable { name, value, allowed, hint } => {
+                write!(f, "{name} is {value:?}, but must be {allowed}")?;
+                hint.map_or(Ok(()), |hint| write!(f, " ({hint})"))
             }
             Self::Several { errors } => errors.iter().enumerate().try_for_each(|(at, error)| {
                 write!(f, "{}{error}", if at == 0 { "" } else { "; " })

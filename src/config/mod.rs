@@ -85,6 +85,9 @@ pub struct Configuration {
     /// How many unfinished spans are listed by [`Tracer::open_spans`]; 0 is none. See
     /// [`TracerBuilder::watch_open_spans`].
     pub watch_open_spans: usize,
+    /// What was noticed while the environment was read, such as variables that are set but not read.
+    /// The logger is told it once, when the tracer is built.
+    pub warnings: Vec<String>,
 }
 
 /// Without what is secret: configurations end up in logs.
@@ -111,6 +114,7 @@ impl fmt::Debug for Configuration {
             .field("mark_cut_tags", &self.mark_cut_tags)
             .field("max_logs_per_span", &self.max_logs_per_span)
             .field("watch_open_spans", &self.watch_open_spans)
+            .field("warnings", &self.warnings)
             .finish()
     }
 }
@@ -134,6 +138,7 @@ impl Default for Configuration {
             mark_cut_tags: false,
             max_logs_per_span: 0,
             watch_open_spans: 0,
+            warnings: Vec::new(),
         }
     }
 }
@@ -190,6 +195,9 @@ impl Configuration {
             let name = if self.service_name.is_empty() { "disabled" } else { &self.service_name };
             return Tracer::builder(name).sampler(never).null_reporter().build();
         }
+        if self.service_name.trim().is_empty() {
+            return Err(ConfigError::NoServiceName { noticed: self.warnings.clone() });
+        }
         let mut builder = Tracer::builder(&self.service_name)
             .sampler(sampler::from_name(
                 &self.sampler.kind,
@@ -231,7 +239,9 @@ impl Configuration {
         for (key, value) in &self.tags {
             builder = builder.tag(key, value.clone());
         }
-        options(builder).build()
+        let (tracer, closer) = options(builder).build()?;
+        tracer.warn(&self.warnings);
+        Ok((tracer, closer))
     }
 
     #[cfg(feature = "remote-sampler")]

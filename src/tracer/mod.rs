@@ -17,6 +17,7 @@ pub use self::builder::TracerBuilder;
 pub(crate) use self::builder::defaults;
 pub use self::closer::Closer;
 use crate::control::Updates;
+use crate::diag::Cause;
 use crate::error::ExtractError;
 use crate::metrics::Publisher;
 use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier};
@@ -84,6 +85,13 @@ impl Tracer {
     #[inline]
     pub fn span(&self, operation: impl Into<Cow<'static, str>>) -> SpanBuilder<'_> {
         SpanBuilder::new(self.shared.refs.of(span::lane()), operation.into())
+    }
+
+    /// Has the logger told what was noticed while the tracer was configured.
+    pub(crate) fn warn(&self, warnings: &[String]) {
+        if !warnings.is_empty() {
+            self.shared.core.diagnostics.error(Cause::Configuration, || warnings.join("; "));
+        }
     }
 
     /// Writes a context to a carrier: a map of text, or HTTP headers.

@@ -1,9 +1,7 @@
-//! What values of environment variables look like: Go's grammar, so that one environment configures
-//! clients of every language alike.
+//! What values of environment variables look like: Go's grammar, and in durations also Java's and
+//! Node's, so that one environment configures clients of every language alike.
 
 use std::time::Duration;
-
-use crate::address::HostPort;
 
 /// A truth value, in the spellings that Go's `strconv.ParseBool` takes.
 pub(super) fn boolean(text: &str) -> Option<bool> {
@@ -111,9 +109,12 @@ pub(super) fn nanoseconds(text: &str) -> Option<i64> {
     }
 }
 
-/// A duration; zero where it is negative. Those who have a default take zero for it.
+/// A duration, or a bare number of milliseconds; zero where it is negative, which those with a
+/// default take for it.
 pub(super) fn duration(text: &str) -> Option<Duration> {
-    nanoseconds(text).map(|nanos| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
+    let millis = || integer(text)?.checked_mul(1_000_000);
+    let nanos = nanoseconds(text).or_else(millis)?;
+    Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
 }
 
 /// 2^63: one more than there are nanoseconds forwards, and as many as there are backwards.
@@ -154,24 +155,20 @@ fn part(fraction: &str, unit: u64) -> u64 {
     nanos
 }
 
-/// A host as it stands before a port: IPv6 addresses get their brackets.
-pub(super) fn host(text: &str) -> String {
-    HostPort::parse_host(text).map_or_else(|| text.to_owned(), |host| host.to_string())
-}
-
-/// Why `JAEGER_TAGS` cannot be read: the entry that has no `=`.
+/// Why `JAEGER_TAGS` cannot be read: the entry that is no tag.
 pub(super) struct NoTag(pub(super) String);
 
-/// Tags from `key=value, key=${VARIABLE:default}`. The default stands where the variable is unset or
-/// empty, and nothing where there is no default. Empty entries, as a comma at the end makes one,
-/// mean nothing.
+/// Tags from `key=value, key=${VARIABLE:default}`. The default stands where the variable is unset
+/// or empty, and nothing where there is no default. Empty entries, as a comma at the end makes one,
+/// mean nothing. An entry is one line: where another begins in it, a comma was forgotten.
 pub(super) fn tags(
     text: &str,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, String)>, NoTag> {
     let mut tags = Vec::new();
     for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-        let (key, value) = entry.split_once('=').ok_or_else(|| NoTag(entry.to_owned()))?;
+        let pair = entry.split_once('=').filter(|_| !entry.contains(['\n', '\r']));
+        let (key, value) = pair.ok_or_else(|| NoTag(entry.to_owned()))?;
         let (key, value) = (key.trim(), value.trim());
         let reference = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
         let value = match reference {
@@ -286,6 +283,12 @@ mod tests {
             assert_eq!(nanoseconds(text), None, "{text:?}");
         }
         assert_eq!(duration("-5s"), Some(Duration::ZERO));
+        for (text, millis) in [("1000", 1000), ("0", 0), ("-5", 0), ("+5", 5), ("1s", 1000)] {
+            assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["1.5", "1e3", "1_000", "9223372036855", "5 "] {
+            assert_eq!(duration(text), None, "{text:?}");
+        }
     }
 
     #[test]
@@ -306,6 +309,9 @@ mod tests {
             let expected = expected.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned()));
             assert_eq!(read(text), Some(expected.collect()), "{text:?}");
         }
+        assert_eq!(read("a=1,\n b=2\n"), read("a=1,b=2"));
+        let two = tags("a=1\nb=2", variable).err().map(|NoTag(entry)| entry);
+        assert_eq!(two.as_deref(), Some("a=1\nb=2"));
         assert_eq!(tags("a=1,b", variable).err().map(|NoTag(entry)| entry), Some("b".to_owned()));
     }
 

@@ -21,6 +21,14 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     }
     if let Some(error) = present(expected, "error") {
         let error = error.as_str().ok_or("the error is no text")?;
+        let bare = rules::BARE_MILLIS.iter().find(|name| error.contains(*name));
+        if bare.is_some_and(|name| rules::bare_millis(&env, name)) {
+            checks.deviates(Deviation::BareMilliseconds);
+            if let Err(got) = got {
+                checks.fail(format!("expected milliseconds, got error {got}"));
+            }
+            return Ok(());
+        }
         match got {
             Ok(_) => checks.fail(format!("expected an error, as {error:?}")),
             Err(got) => names_the_variable(error, &got.to_string(), checks),

@@ -20,6 +20,18 @@ fn value<'e>(env: &'e Environment, name: &str) -> &'e str {
     env.get(name).map_or("", String::as_str)
 }
 
+/// Durations, in which a bare number is milliseconds.
+pub(crate) const BARE_MILLIS: &[&str] = &[
+    "JAEGER_SAMPLER_REFRESH_INTERVAL",
+    "JAEGER_REPORTER_FLUSH_INTERVAL",
+    "JAEGER_REPORTER_ATTEMPT_RECONNECT_INTERVAL",
+];
+
+/// Whether the duration has no unit, which Go refuses.
+pub(crate) fn bare_millis(env: &Environment, name: &str) -> bool {
+    value(env, name).parse::<i64>().is_ok()
+}
+
 /// Whether a variable other than the agent's host says anything of sampling.
 pub(crate) fn speaks_of_sampling(env: &Environment) -> bool {
     [

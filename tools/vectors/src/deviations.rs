@@ -64,6 +64,8 @@ pub(crate) enum Deviation {
     HttpEndpoint,
     /// Go takes the host and port of a sampling manager for a URL.
     ManagerHostPort,
+    /// Go wants a unit with every duration but zero.
+    BareMilliseconds,
     /// Go loses logs that are made before a sampler has decided, but not tags.
     EarlyLogsKept,
     /// Go reports a span each time it is finished, and as it is at the end.
@@ -135,6 +137,7 @@ impl Deviation {
             }
             Self::HttpEndpoint => ("endpoint", "a collector's URL is of http or https"),
             Self::ManagerHostPort => ("manager", "a sampling manager's host:port becomes a URL"),
+            Self::BareMilliseconds => ("durations", "a bare number is milliseconds, as for Java"),
             Self::EarlyLogsKept => ("18.18", "logs made before the decision are kept, as tags are"),
             Self::FinishedOnce => ("18.5", "a span is reported once, as it was when it finished"),
             Self::AnyPriority => ("18.16", "any number is a priority, whatever its place"),
