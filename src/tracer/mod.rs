@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use self::builder::TracerBuilder;
 pub(crate) use self::builder::defaults;
 pub use self::closer::Closer;
+pub(crate) use self::process::leaves_room_for_spans;
 use crate::control::Updates;
 use crate::diag::Cause;
 use crate::error::ExtractError;

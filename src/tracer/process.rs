@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::encoding::{List, ProcessView, TagView, ValueView, put_tag};
+use crate::reporter::MIN_SPAN_ROOM;
 use crate::span::{OwnedTagValue, TagValue, shortened};
 
 /// What tells this tracer from others of its service: the tag of the caller's, or a number of its
@@ -53,6 +54,17 @@ pub(super) fn bytes(
         put("client-uuid", TagValue::Str(uuid));
     }
     ProcessView::new(service.as_bytes(), Some(List::new(count, &bytes))).to_bytes()
+}
+
+/// Whether a datagram of that size has room for spans beside the process.
+pub(crate) fn leaves_room_for_spans(
+    service: &str,
+    tags: &[(String, OwnedTagValue)],
+    limit: (usize, bool),
+    max_packet_bytes: usize,
+) -> bool {
+    let longest_uuid = format!("{:x}", u64::MAX);
+    bytes(service, tags, limit, &longest_uuid).len() + MIN_SPAN_ROOM <= max_packet_bytes
 }
 
 /// The address that others most likely know this host by: IPv4 before IPv6, loopback last.

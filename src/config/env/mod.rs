@@ -2,27 +2,28 @@
 //!
 //! The only file that reads the environment. Everything goes through one function from name to
 //! value, so that tests, and whoever keeps such variables elsewhere, can stand in for it.
+//!
+//! What is read is built once, and thrown away: whatever a tracer would be refused for later is an
+//! error here, under the name of the variable.
 
+mod agent;
+mod collector;
 mod grammar;
 mod names;
+mod sampler;
 mod variable;
 
 use std::ffi::OsString;
 
 use self::names::{
-    AGENT_HOST, AGENT_PORT, AGENT_SOCKET_TYPE, AUTH_TOKEN, DISABLED, ENDPOINT, FLUSH_INTERVAL,
-    LOG_SPANS, MAX_QUEUE_SIZE, PASSWORD, PROPAGATION, RECONNECT_INTERVAL, RECONNECTING_DISABLED,
-    RPC_METRICS, SAMPLER_MANAGER_HOST_PORT, SAMPLER_MAX_OPERATIONS, SAMPLER_PARAM,
-    SAMPLER_REFRESH_INTERVAL, SAMPLER_TYPE, SAMPLING_ENDPOINT, SAMPLING_PATH, SERVICE_NAME, TAGS,
-    TIMEOUT, TRACE_ID_128BIT, USER,
+    DISABLED, ENDPOINT, FLUSH_INTERVAL, LOG_SPANS, MAX_QUEUE_SIZE, PROPAGATION, RPC_METRICS,
+    SERVICE_NAME, TAGS, TRACE_ID_128BIT,
 };
 use self::variable::{Reader, is_unexpanded};
-use super::{Configuration, ReporterConfig, SamplerConfig};
-use crate::address::{HostPort, WebUrl};
+use super::{Configuration, ReporterConfig};
 use crate::error::ConfigError;
 use crate::propagation;
 use crate::tracer::defaults;
-use crate::transport::{AgentSocketType, is_unix_socket};
 
 impl Configuration {
     /// Reads the `JAEGER_*` variables of the environment over the defaults.
@@ -35,7 +36,8 @@ impl Configuration {
     /// # Errors
     ///
     /// [`ConfigError::Variable`] names the variable, the value, what is allowed and where such a
-    /// value usually comes from; several of them are [`ConfigError::Several`].
+    /// value usually comes from; several of them are [`ConfigError::Several`]. What is read without
+    /// an error makes a tracer, but for a service name, which may still be given in code.
     ///
     /// # Source
     ///
@@ -109,12 +111,13 @@ impl Configuration {
             return Ok(self);
         }
         service(&mut reader, &mut self);
-        sampler(&mut reader, &mut self.sampler);
+        let has_collector = self.reporter.collector_endpoint.is_some() || reader.is_set(&ENDPOINT);
+        sampler::read(&mut reader, &self.service_name, has_collector, &mut self.sampler);
         queue(&mut reader, &mut self.reporter);
-        if reader.is_set(&ENDPOINT) {
-            collector(&mut reader, &mut self.reporter);
+        if has_collector {
+            collector::read(&mut reader, &mut self.reporter);
         } else {
-            agent(&mut reader, &mut self.reporter);
+            agent::read(&mut reader, &mut self);
         }
         self.warnings = reader.finish()?;
         Ok(self)
@@ -171,107 +174,4 @@ fn queue(reader: &mut Reader<'_>, reporter: &mut ReporterConfig) {
     let interval = reader.duration(&FLUSH_INTERVAL, defaults::FLUSH_INTERVAL);
     set(&mut reporter.buffer_flush_interval, interval);
     set(&mut reporter.log_spans, reader.boolean(&LOG_SPANS));
-}
-
-fn sampler(reader: &mut Reader<'_>, sampler: &mut SamplerConfig) {
-    let text = |found: Option<variable::Found>| found.map(|found| found.text);
-    let kind = text(reader.find(&SAMPLER_TYPE));
-    let param = reader.read(&SAMPLER_PARAM, grammar::float, "a number, such as 1 or 0.01");
-    let endpoint = text(reader.find(&SAMPLING_ENDPOINT));
-    let manager = text(reader.find(&SAMPLER_MANAGER_HOST_PORT));
-    let path = reader.read(&SAMPLING_PATH, absolute_path, "a path that begins with '/'");
-    let default = crate::sampler::DEFAULT_MAX_OPERATIONS;
-    let max = reader.count(&SAMPLER_MAX_OPERATIONS, default, usize::MAX);
-    let default = crate::sampler::DEFAULT_REFRESH_INTERVAL;
-    let interval = reader.duration(&SAMPLER_REFRESH_INTERVAL, default);
-
-    let spoken_of = param.is_some()
-        || max.is_some()
-        || interval.is_some()
-        || [&endpoint, &manager, &path].into_iter().any(Option::is_some);
-    let unchanged = *sampler == SamplerConfig::default();
-    let kind = kind.or_else(|| (spoken_of && unchanged).then(|| "remote".to_owned()));
-    if let Some(kind) = kind {
-        if !kind.eq_ignore_ascii_case(&sampler.kind) {
-            sampler.param = crate::sampler::default_param(&kind);
-        }
-        sampler.kind = kind;
-    }
-    set(&mut sampler.param, param);
-    set(&mut sampler.max_operations, max);
-    set(&mut sampler.sampling_refresh_interval, interval);
-
-    let path_or_default = path.as_deref().unwrap_or("/sampling");
-    let on_host = |host: &str| format!("http://{host}{path_or_default}");
-    let agent = |host: String| on_host(&format!("{}:5778", bracketed(&host)));
-    let url = endpoint
-        .or_else(|| {
-            // Go takes the variable's word for a URL; by its name it is none.
-            let is_url = |manager: &String| manager.contains("://");
-            manager.map(|text| if is_url(&text) { text } else { on_host(&text) })
-        })
-        .or_else(|| text(reader.find(&AGENT_HOST)).filter(|host| !is_unix_socket(host)).map(agent))
-        .or_else(|| path.as_ref().map(|_| on_host("127.0.0.1:5778")));
-    set(&mut sampler.sampling_server_url, url);
-}
-
-/// The variables of a collector, which count only where there is one.
-fn collector(reader: &mut Reader<'_>, reporter: &mut ReporterConfig) {
-    let allowed = "a URL such as http://collector:14268/api/traces";
-    if let Some(endpoint) = reader.read(&ENDPOINT, endpoint, allowed) {
-        reporter.collector_endpoint = Some(endpoint);
-    }
-    match (reader.find(&USER), reader.find(&PASSWORD)) {
-        (None, None) => {}
-        (Some(user), Some(password)) => {
-            (reporter.user, reporter.password) = (Some(user.text), Some(password.text));
-        }
-        (Some(user), None) => reader.refuse(&user, "set together with JAEGER_PASSWORD"),
-        (None, Some(password)) => reader.refuse(&password, "set together with JAEGER_USER"),
-    }
-    if let Some(token) = reader.find(&AUTH_TOKEN) {
-        reporter.auth_token = Some(token.text);
-    }
-    set(&mut reporter.sender_timeout, reader.duration(&TIMEOUT, defaults::SENDER_TIMEOUT));
-}
-
-/// The variables of an agent, which are not even read where spans go to a collector.
-fn agent(reader: &mut Reader<'_>, reporter: &mut ReporterConfig) {
-    let host = reader.find(&AGENT_HOST).map(|found| found.text);
-    let port = reader.read(&AGENT_PORT, grammar::integer, "a port's number in decimal digits");
-    if let Some(socket) = host.as_ref().filter(|host| is_unix_socket(host)) {
-        reporter.local_agent_host_port.clone_from(socket);
-    } else if host.is_some() || port.is_some() {
-        let host = host.map_or_else(|| "localhost".to_owned(), |host| bracketed(&host));
-        reporter.local_agent_host_port = format!("{host}:{}", port.unwrap_or(6831));
-    }
-    let socket_type = reader.read(&AGENT_SOCKET_TYPE, socket_type, "udp, udp4 or udp6");
-    set(&mut reporter.agent_socket_type, socket_type);
-    set(&mut reporter.disable_attempt_reconnecting, reader.boolean(&RECONNECTING_DISABLED));
-    if !reporter.disable_attempt_reconnecting {
-        let interval = reader.duration(&RECONNECT_INTERVAL, defaults::RECONNECT_INTERVAL);
-        set(&mut reporter.attempt_reconnect_interval, interval);
-    }
-}
-
-/// A host as it stands before a port: IPv6 addresses get their brackets.
-fn bracketed(host: &str) -> String {
-    HostPort::parse_host(host).map_or_else(|| host.to_owned(), |host| host.to_string())
-}
-
-fn absolute_path(text: &str) -> Option<String> {
-    text.starts_with('/').then(|| text.to_owned())
-}
-
-fn socket_type(text: &str) -> Option<AgentSocketType> {
-    match text {
-        "udp" => Some(AgentSocketType::Udp),
-        "udp4" => Some(AgentSocketType::Udp4),
-        "udp6" => Some(AgentSocketType::Udp6),
-        _ => None,
-    }
-}
-
-fn endpoint(text: &str) -> Option<String> {
-    WebUrl::parse(text).ok().map(|url| url.to_string())
 }

@@ -13,6 +13,9 @@ pub(super) const SAMPLER_PARAM: Variable = Variable::new("JAEGER_SAMPLER_PARAM")
 pub(super) const SAMPLING_ENDPOINT: Variable = Variable::new("JAEGER_SAMPLING_ENDPOINT");
 pub(super) const SAMPLER_MANAGER_HOST_PORT: Variable =
     Variable::new("JAEGER_SAMPLER_MANAGER_HOST_PORT");
+/// This and the next are what jaeger-client-node had before the one above.
+pub(super) const SAMPLER_HOST: Variable = Variable::new("JAEGER_SAMPLER_HOST");
+pub(super) const SAMPLER_PORT: Variable = Variable::new("JAEGER_SAMPLER_PORT");
 pub(super) const SAMPLING_PATH: Variable = Variable::new("JAEGER_SAMPLER_SAMPLING_PATH");
 pub(super) const SAMPLER_MAX_OPERATIONS: Variable = Variable::new("JAEGER_SAMPLER_MAX_OPERATIONS");
 pub(super) const SAMPLER_REFRESH_INTERVAL: Variable =

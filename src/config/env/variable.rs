@@ -224,6 +224,11 @@ impl<'l> Reader<'l> {
         self.error(ConfigError::Variable { name, value, allowed: allowed.into(), hint });
     }
 
+    /// Says that a feature is off which the variable needs.
+    pub(super) fn needs_feature(&mut self, found: &Found, feature: &'static str) {
+        self.error(ConfigError::FeatureOff { field: found.name, feature });
+    }
+
     fn error(&mut self, error: ConfigError) {
         let name = |error: &ConfigError| match error {
             ConfigError::Variable { name: field, .. } | ConfigError::FeatureOff { field, .. } => {

@@ -225,4 +225,4 @@ impl OutputContext<'_> {
 }
 
 /// What a datagram must have beside the process: the message, and a small span.
-const MIN_SPAN_ROOM: usize = 150;
+pub(crate) const MIN_SPAN_ROOM: usize = 150;
