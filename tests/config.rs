@@ -1,4 +1,4 @@
-//! Configuration from the environment: every variable, and every way to get one wrong.
+//! Configuration from the environment: every variable, and what becomes of its value.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 #![allow(clippy::disallowed_methods, reason = "a test that reads the environment itself")]
@@ -10,7 +10,6 @@ use std::time::Duration;
 use jaeger_client::{
     AgentSocketType, ConfigError, Configuration, ReporterConfig, SamplerConfig, Tracer,
 };
-use proptest::prelude::*;
 
 fn read(variables: &[(&str, &str)]) -> Result<Configuration, ConfigError> {
     over(Configuration::default(), variables)
@@ -28,6 +27,7 @@ fn reporter(variables: &[(&str, &str)]) -> ReporterConfig {
     read(variables).unwrap().reporter
 }
 
+#[cfg(feature = "remote-sampler")]
 fn sampler(variables: &[(&str, &str)]) -> SamplerConfig {
     read(variables).unwrap().sampler
 }
@@ -55,6 +55,7 @@ fn variables_stand_over_what_is_configured_and_leave_the_rest() {
     assert_eq!(read.unwrap(), expected);
 }
 
+#[cfg(feature = "remote-sampler")]
 #[test]
 fn the_sampler_is_remote_where_something_but_its_kind_is_said() {
     for (name, value) in [
@@ -71,6 +72,7 @@ fn the_sampler_is_remote_where_something_but_its_kind_is_said() {
     assert_eq!((agent.kind.as_str(), agent.param), ("const", 1.0), "an agent says nothing of it");
 }
 
+#[cfg(feature = "remote-sampler")]
 #[test]
 fn a_sampler_without_parameter_has_its_own_default() {
     for (kind, param) in [("const", 1.0), ("probabilistic", 0.001), ("Remote", 0.001)] {
@@ -79,26 +81,58 @@ fn a_sampler_without_parameter_has_its_own_default() {
     }
 }
 
+#[cfg(feature = "remote-sampler")]
 #[test]
 fn the_sampling_url_is_the_most_exact_of_what_is_said() {
     let endpoint = ("JAEGER_SAMPLING_ENDPOINT", "http://e/x");
     let manager = ("JAEGER_SAMPLER_MANAGER_HOST_PORT", "m:1");
     let path = ("JAEGER_SAMPLER_SAMPLING_PATH", "/p");
     let host = ("JAEGER_AGENT_HOST", "::1");
+    let with_port = ("JAEGER_AGENT_HOST", "a:6831");
     let socket = ("JAEGER_AGENT_HOST", "unix:@agent");
-    let cases: [(&[_], &str); 9] = [
+    let node = [("JAEGER_SAMPLER_HOST", "n"), ("JAEGER_SAMPLER_PORT", "2")];
+    let cases: [(&[_], &str); 15] = [
         (&[endpoint, manager, path, host], "http://e/x"),
+        (&[("JAEGER_SAMPLING_ENDPOINT", "e:1/x")], "http://e:1/x"),
         (&[manager, path, host], "http://m:1/p"),
         (&[manager], "http://m:1/sampling"),
-        (&[("JAEGER_SAMPLER_MANAGER_HOST_PORT", "http://m/s"), path], "http://m/s"),
+        (&[manager, node[0], node[1]], "http://m:1/sampling"),
+        (&node, "http://n:2/sampling"),
+        (&[node[0], path], "http://n:5778/p"),
+        (&[node[1], host], "http://127.0.0.1:2/sampling"),
         (&[host], "http://[::1]:5778/sampling"),
         (&[host, path], "http://[::1]:5778/p"),
+        (&[with_port], "http://a:5778/sampling"),
         (&[path], "http://127.0.0.1:5778/p"),
         (&[socket], "http://127.0.0.1:5778/sampling"),
         (&[socket, path], "http://127.0.0.1:5778/p"),
+        (&[], "http://127.0.0.1:5778/sampling"),
     ];
     for (variables, url) in cases {
         assert_eq!(sampler(variables).sampling_server_url, url, "{variables:?}");
+    }
+}
+
+#[cfg(feature = "remote-sampler")]
+#[test]
+fn a_sampling_manager_is_a_host_with_what_else_is_said_of_it() {
+    let path = ("JAEGER_SAMPLER_SAMPLING_PATH", "/p");
+    for (text, url, url_with_path) in [
+        ("h", "http://h:5778/sampling", "http://h:5778/p"),
+        ("h:1", "http://h:1/sampling", "http://h:1/p"),
+        ("h:1/", "http://h:1/sampling", "http://h:1/p"),
+        ("h:1/sampling", "http://h:1/sampling", "http://h:1/sampling"),
+        ("h/own?a=b", "http://h:5778/own?a=b", "http://h:5778/own?a=b"),
+        ("::1", "http://[::1]:5778/sampling", "http://[::1]:5778/p"),
+        ("[::1]:1", "http://[::1]:1/sampling", "http://[::1]:1/p"),
+        (" h:1\n", "http://h:1/sampling", "http://h:1/p"),
+        ("http://h", "http://h", "http://h/p"),
+        ("http://h/", "http://h/", "http://h/"),
+        ("HTTP://h:1/own", "http://h:1/own", "http://h:1/own"),
+    ] {
+        let manager = ("JAEGER_SAMPLER_MANAGER_HOST_PORT", text);
+        assert_eq!(sampler(&[manager]).sampling_server_url, url, "{text:?}");
+        assert_eq!(sampler(&[manager, path]).sampling_server_url, url_with_path, "{text:?}");
     }
 }
 
@@ -114,6 +148,17 @@ fn the_agent_is_a_host_and_a_port_with_brackets_where_they_belong() {
         (vec![host("unix:/run/agent"), ("JAEGER_AGENT_PORT", "1")], "unix:/run/agent"),
         (vec![host("unix:@agent")], "unix:@agent"),
         (vec![host("unix")], "unix:6831"),
+        (vec![host("a:1")], "a:1"),
+        (vec![host("a:1"), ("JAEGER_AGENT_PORT", "1")], "a:1"),
+        (vec![host("[::1]:1")], "[::1]:1"),
+        (vec![host("fe80::1%eth0")], "[fe80::1%eth0]:6831"),
+        (vec![host("[fe80::1%25eth0]:1")], "[fe80::1%eth0]:1"),
+        (vec![host(" jaeger-agent\r\n")], "jaeger-agent:6831"),
+        (
+            vec![host("jaeger_agent.ns.svc.cluster.local.")],
+            "jaeger_agent.ns.svc.cluster.local.:6831",
+        ),
+        (vec![host("a"), ("JAEGER_AGENT_PORT", " +7 ")], "a:7"),
     ] {
         assert_eq!(reporter(&variables).local_agent_host_port, address);
     }
@@ -150,6 +195,37 @@ fn with_a_collector_the_agents_variables_are_not_even_read() {
     assert_eq!(read.auth_token.as_deref(), Some("t"));
 }
 
+#[cfg(feature = "collector-http")]
+#[test]
+fn credentials_stand_in_place_of_those_that_were_configured() {
+    let reporter = ReporterConfig {
+        collector_endpoint: Some("http://c".to_owned()),
+        auth_token: Some("old".to_owned()),
+        ..ReporterConfig::default()
+    };
+    let given = Configuration { reporter, ..Configuration::new("svc") };
+    let basic = [("JAEGER_USER", "u"), ("JAEGER_PASSWORD", "p")];
+    let read = over(given, &basic).unwrap();
+    let ReporterConfig { user, password, auth_token, .. } = &read.reporter;
+    let all = [user, password, auth_token].map(Option::as_deref);
+    assert_eq!(all, [Some("u"), Some("p"), None]);
+    let again = over(read.clone(), &[("JAEGER_PASSWORD", "other")]).unwrap().reporter;
+    assert_eq!((again.user.as_deref(), again.password.as_deref()), (Some("u"), Some("other")));
+    let ReporterConfig { user, password, auth_token, .. } =
+        over(read, &[("JAEGER_AUTH_TOKEN", "t")]).unwrap().reporter;
+    assert_eq!((user, password, auth_token.as_deref()), (None, None, Some("t")));
+}
+
+#[test]
+fn without_a_collector_its_credentials_are_not_read_and_that_is_said() {
+    let read = read(&[("JAEGER_USER", "u"), ("JAEGER_AUTH_TOKEN", "t")]).unwrap();
+    assert_eq!(read.reporter, ReporterConfig::default());
+    for (name, warning) in ["JAEGER_USER", "JAEGER_AUTH_TOKEN"].into_iter().zip(&read.warnings) {
+        let expected = format!("{name} is set, but not read: it is a collector's");
+        assert!(warning.starts_with(&expected), "{warning}");
+    }
+}
+
 #[test]
 fn sizes_and_intervals_of_zero_or_less_are_the_defaults() {
     let sizes = ["JAEGER_REPORTER_MAX_QUEUE_SIZE", "JAEGER_SAMPLER_MAX_OPERATIONS"];
@@ -166,27 +242,6 @@ fn sizes_and_intervals_of_zero_or_less_are_the_defaults() {
             assert_eq!(read, Configuration::default(), "{name}={value}");
         }
     }
-}
-
-#[test]
-fn white_space_around_values_is_no_part_of_them() {
-    let read = read(&[
-        ("JAEGER_SERVICE_NAME", " caf\u{e9} \u{2615}\n"),
-        ("JAEGER_RPC_METRICS", "true\r\n"),
-        ("JAEGER_TAGS", "\n a = 1,\n b=two words\n"),
-        ("JAEGER_PROPAGATION", "\tb3,\n jaeger "),
-        ("JAEGER_SAMPLER_TYPE", " Probabilistic "),
-        ("JAEGER_SAMPLER_PARAM", "\u{a0}0.5"),
-        ("JAEGER_REPORTER_MAX_QUEUE_SIZE", " 10 "),
-    ])
-    .unwrap();
-    assert_eq!(read.service_name, "caf\u{e9} \u{2615}");
-    assert!(read.rpc_metrics);
-    let tags = [("a".to_owned(), "1".into()), ("b".to_owned(), "two words".into())];
-    assert_eq!(read.tags, tags);
-    assert_eq!(read.propagation, ["b3", "jaeger"]);
-    assert_eq!((read.sampler.kind.as_str(), read.sampler.param), ("Probabilistic", 0.5));
-    assert_eq!(read.reporter.queue_size, 10);
 }
 
 /// Java's and Node's clients count in milliseconds, Go's has units: one set of variables serves all.
@@ -225,6 +280,27 @@ fn a_requests_time_limit_is_a_duration_too() {
 }
 
 #[test]
+fn white_space_around_values_is_no_part_of_them() {
+    let read = read(&[
+        ("JAEGER_SERVICE_NAME", " caf\u{e9} \u{2615}\n"),
+        ("JAEGER_RPC_METRICS", "true\r\n"),
+        ("JAEGER_TAGS", "\n a = 1,\n b=two words\n"),
+        ("JAEGER_PROPAGATION", "\tb3,\n jaeger "),
+        ("JAEGER_SAMPLER_TYPE", " Probabilistic "),
+        ("JAEGER_SAMPLER_PARAM", "\u{a0}0.5"),
+        ("JAEGER_REPORTER_MAX_QUEUE_SIZE", " 10 "),
+    ])
+    .unwrap();
+    assert_eq!(read.service_name, "caf\u{e9} \u{2615}");
+    assert!(read.rpc_metrics);
+    let tags = [("a".to_owned(), "1".into()), ("b".to_owned(), "two words".into())];
+    assert_eq!(read.tags, tags);
+    assert_eq!(read.propagation, ["b3", "jaeger"]);
+    assert_eq!((read.sampler.kind.as_str(), read.sampler.param), ("Probabilistic", 0.5));
+    assert_eq!(read.reporter.queue_size, 10);
+}
+
+#[test]
 fn formats_are_named_in_their_order() {
     let names = |text| read(&[("JAEGER_PROPAGATION", text)]).unwrap().propagation;
     assert_eq!(names("jaeger,b3,w3c"), ["jaeger", "b3", "w3c"]);
@@ -236,64 +312,6 @@ fn formats_are_named_in_their_order() {
     tracer.inject(&tracer.start_span("op").context(), &mut headers);
     assert!(headers.contains_key("traceparent") && headers.contains_key("uber-trace-id"));
     let _ = closer.close(Duration::from_secs(1));
-}
-
-#[test]
-fn errors_name_the_variable_the_value_and_what_is_allowed() {
-    let endpoint = ("JAEGER_ENDPOINT", "http://c");
-    let cases: [(&[_], &[&str]); 18] = [
-        (&[("JAEGER_DISABLED", "on")], &["JAEGER_DISABLED", "\"on\"", "true"]),
-        (&[("JAEGER_RPC_METRICS", "2")], &["JAEGER_RPC_METRICS", "\"2\"", "true"]),
-        (&[("JAEGER_TRACEID_128BIT", "yes")], &["JAEGER_TRACEID_128BIT", "\"yes\"", "true"]),
-        (&[("JAEGER_TAGS", "a=1,b")], &["JAEGER_TAGS", "\"b\"", "key=value"]),
-        (&[("JAEGER_PROPAGATION", "xray")], &["JAEGER_PROPAGATION", "xray", "jaeger, b3"]),
-        (&[("JAEGER_PROPAGATION", ",")], &["JAEGER_PROPAGATION", "\",\"", "names"]),
-        (&[("JAEGER_SAMPLER_PARAM", "0,5")], &["JAEGER_SAMPLER_PARAM", "0,5", "number"]),
-        (&[("JAEGER_SAMPLER_SAMPLING_PATH", "p")], &["JAEGER_SAMPLER_SAMPLING_PATH", "'/'"]),
-        (&[("JAEGER_SAMPLER_MAX_OPERATIONS", "ten")], &["MAX_OPERATIONS", "ten", "whole number"]),
-        (&[("JAEGER_SAMPLER_REFRESH_INTERVAL", "5 s")], &["REFRESH_INTERVAL", "5 s", "1m30s"]),
-        (&[("JAEGER_REPORTER_MAX_QUEUE_SIZE", "1e3")], &["QUEUE_SIZE", "1e3", "whole number"]),
-        (&[("JAEGER_AGENT_PORT", "abc")], &["JAEGER_AGENT_PORT", "abc", "port"]),
-        (&[("JAEGER_AGENT_SOCKET_TYPE", "tcp")], &["SOCKET_TYPE", "\"tcp\"", "udp4"]),
-        (&[("JAEGER_ENDPOINT", "NOT_A_URL")], &["JAEGER_ENDPOINT", "NOT_A_URL", "http://"]),
-        (&[endpoint, ("JAEGER_USER", "u")], &["JAEGER_USER", "\"u\"", "JAEGER_PASSWORD"]),
-        (
-            &[endpoint, ("JAEGER_PASSWORD", "secret")],
-            &["JAEGER_PASSWORD", "(hidden)", "JAEGER_USER"],
-        ),
-        (&[endpoint, ("JAEGER_REPORTER_TIMEOUT", "x")], &["TIMEOUT", "\"x\"", "milliseconds"]),
-        (&[("JAEGER_ENDPOINT", "u:secret@c")], &["JAEGER_ENDPOINT", "(hidden)"]),
-    ];
-    for (variables, words) in cases {
-        let error = read(variables).unwrap_err().to_string();
-        assert!(words.iter().all(|word| error.contains(word)), "{variables:?}: {error}");
-        assert!(!error.contains("secret"), "{error}");
-    }
-}
-
-#[test]
-fn all_that_is_wrong_is_told_at_once() {
-    let error = read(&[
-        ("JAEGER_DISABLED", "on"),
-        ("JAEGER_SAMPLER_PARAM", "x"),
-        ("JAEGER_AGENT_PORT", "y"),
-    ]);
-    let error = error.unwrap_err();
-    assert!(matches!(&error, ConfigError::Several { errors } if errors.len() == 3));
-    let text = error.to_string();
-    let at = |name| text.find(name).unwrap();
-    assert!(at("DISABLED") < at("PARAM") && at("PARAM") < at("PORT"), "{text}");
-}
-
-#[cfg(unix)]
-#[test]
-fn a_value_that_is_no_text_is_an_error() {
-    use std::os::unix::ffi::OsStringExt as _;
-    let lookup = |name: &str| {
-        (name == "JAEGER_SERVICE_NAME").then(|| std::ffi::OsString::from_vec(vec![b'a', 0xff]))
-    };
-    let error = Configuration::default().with_variables(lookup).unwrap_err().to_string();
-    assert!(error.contains("JAEGER_SERVICE_NAME") && error.contains("UTF-8"), "{error}");
 }
 
 /// Runs in a process of its own, which the next test starts.
@@ -345,27 +363,6 @@ fn every_variable_that_is_read_is_in_the_readme() {
     }
     for name in asked.iter().filter(|name| older(name)) {
         assert!(readme.contains(&format!("`{name}`")), "{name} is not named");
-    }
-}
-
-proptest! {
-    #[test]
-    fn law_any_environment_is_a_configuration_or_an_error_that_names_a_variable(
-        values in prop::collection::vec((any::<prop::sample::Index>(), "\\PC{0,12}"), 0..6),
-    ) {
-        let names = std::cell::RefCell::new(Vec::new());
-        let _ = Configuration::default().with_variables(|name| -> Option<String> {
-            names.borrow_mut().push(name.to_owned());
-            None
-        });
-        let names = names.into_inner();
-        let variables: HashMap<_, _> =
-            values.iter().map(|(index, value)| (index.get(&names).clone(), value)).collect();
-        let lookup = |name: &str| variables.get(name).map(|value| (*value).clone());
-        match Configuration::default().with_variables(lookup) {
-            Ok(_) => {}
-            Err(error) => prop_assert!(error.to_string().contains("JAEGER_"), "{}", error),
-        }
     }
 }
 
