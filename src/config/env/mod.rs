@@ -11,13 +11,14 @@ mod collector;
 mod grammar;
 mod names;
 mod sampler;
+mod unread;
 mod variable;
 
 use std::ffi::OsString;
 
 use self::names::{
-    DISABLED, ENDPOINT, FLUSH_INTERVAL, LOG_SPANS, MAX_QUEUE_SIZE, PROPAGATION, RPC_METRICS,
-    SERVICE_NAME, TAGS, TRACE_ID_128BIT,
+    DISABLED, ENDPOINT, FLUSH_INTERVAL, LOG_SPANS, MAX_QUEUE_SIZE, OFTEN_SET, PROPAGATION,
+    RPC_METRICS, SERVICE_NAME, TAGS, TRACE_ID_128BIT,
 };
 use self::variable::{Reader, is_unexpanded};
 use super::{Configuration, ReporterConfig};
@@ -32,6 +33,9 @@ impl Configuration {
     /// value is no part of it. Where `JAEGER_DISABLED` says so, nothing else is looked at but
     /// `JAEGER_PROPAGATION`. Unlike other clients, this one samples every trace where no variable
     /// speaks of sampling; where one does but none names the sampler, it is `remote`.
+    ///
+    /// Variables that are set and not read, such as misspelt ones and OpenTelemetry's, are named in
+    /// [`warnings`](Configuration::warnings), which the tracer's logger is told once.
     ///
     /// # Errors
     ///
@@ -74,10 +78,13 @@ impl Configuration {
     /// ```
     pub fn with_env(self) -> Result<Self, ConfigError> {
         #[expect(clippy::disallowed_methods, reason = "the place where the environment is read")]
-        self.with_variables(|name| std::env::var_os(name))
+        let (lookup, all) = (|name: &str| std::env::var_os(name), std::env::vars_os());
+        let names = all.filter_map(|(name, _)| name.into_string().ok());
+        self.read(&lookup, names.collect())
     }
 
     /// Reads variables from elsewhere over what is configured: `lookup` gives a variable's value.
+    /// Misspelt names cannot be found so.
     ///
     /// # Errors
     ///
@@ -99,10 +106,16 @@ impl Configuration {
         self,
         lookup: impl Fn(&str) -> Option<V>,
     ) -> Result<Self, ConfigError> {
-        self.read(&|name| lookup(name).map(Into::into))
+        let names = OFTEN_SET.iter().map(|name| (*name).to_owned()).collect();
+        self.read(&|name| lookup(name).map(Into::into), names)
     }
 
-    fn read(mut self, lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+    /// Reads variables; `names` are those that may be set, of this client or not.
+    fn read(
+        mut self,
+        lookup: &dyn Fn(&str) -> Option<OsString>,
+        names: Vec<String>,
+    ) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(lookup);
         set(&mut self.disabled, reader.boolean(&DISABLED));
         if self.disabled && !reader.has_errors() {
@@ -119,6 +132,12 @@ impl Configuration {
         } else {
             agent::read(&mut reader, &mut self);
         }
+        let values: Vec<_> =
+            names.iter().filter_map(|name| Some((name.as_str(), reader.any(name)?))).collect();
+        let values = values.iter().filter(|(_, value)| !value.trim().is_empty());
+        unread::warnings(values.map(|(name, value)| (*name, value.as_str())))
+            .into_iter()
+            .for_each(|warning| reader.warn(warning));
         self.warnings = reader.finish()?;
         Ok(self)
     }

@@ -39,3 +39,54 @@ pub(super) const RECONNECTING_DISABLED: Variable =
     Variable::new("JAEGER_REPORTER_ATTEMPT_RECONNECTING_DISABLED");
 pub(super) const RECONNECT_INTERVAL: Variable =
     Variable::new("JAEGER_REPORTER_ATTEMPT_RECONNECT_INTERVAL");
+
+/// All of them.
+pub(super) const ALL: &[Variable] = &[
+    SERVICE_NAME,
+    DISABLED,
+    RPC_METRICS,
+    TRACE_ID_128BIT,
+    TAGS,
+    PROPAGATION,
+    SAMPLER_TYPE,
+    SAMPLER_PARAM,
+    SAMPLING_ENDPOINT,
+    SAMPLER_MANAGER_HOST_PORT,
+    SAMPLER_HOST,
+    SAMPLER_PORT,
+    SAMPLING_PATH,
+    SAMPLER_MAX_OPERATIONS,
+    SAMPLER_REFRESH_INTERVAL,
+    MAX_QUEUE_SIZE,
+    FLUSH_INTERVAL,
+    LOG_SPANS,
+    ENDPOINT,
+    USER,
+    PASSWORD,
+    AUTH_TOKEN,
+    TIMEOUT,
+    AGENT_HOST,
+    AGENT_PORT,
+    AGENT_SOCKET_TYPE,
+    RECONNECTING_DISABLED,
+    RECONNECT_INTERVAL,
+];
+
+/// What the names of OpenTelemetry's variables begin with.
+pub(super) const OPEN_TELEMETRY: &str = "OTEL_";
+
+/// Those that are often set beside Jaeger's, for where an environment can only be asked by name.
+pub(super) const OFTEN_SET: &[&str] = &[
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SDK_DISABLED",
+    "OTEL_PROPAGATORS",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_JAEGER_ENDPOINT",
+    "OTEL_EXPORTER_JAEGER_AGENT_HOST",
+    "OTEL_EXPORTER_JAEGER_AGENT_PORT",
+];
