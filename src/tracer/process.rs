@@ -9,7 +9,7 @@ use crate::span::{OwnedTagValue, TagValue, shortened};
 /// What tells this tracer from others of its service: the tag of the caller's, or a number of its
 /// own.
 pub(super) fn client_uuid(tags: &[(String, OwnedTagValue)], own: u64) -> String {
-    match tags.iter().rfind(|(key, _)| key == "client-uuid") {
+    match tags.iter().rfind(|(key, _)| key == CLIENT_UUID) {
         Some((_, OwnedTagValue::Str(text))) => text.to_string(),
         Some((_, OwnedTagValue::I64(number))) => number.to_string(),
         Some((_, OwnedTagValue::U64(number))) => number.to_string(),
@@ -17,7 +17,8 @@ pub(super) fn client_uuid(tags: &[(String, OwnedTagValue)], own: u64) -> String 
     }
 }
 
-/// The process in its compact bytes: the tags given, and those that are always there.
+/// The process in its compact bytes: the tags given, and those that are always there. Values are cut
+/// at the limit, but for `client-uuid`, as in jaeger-client-go's `buildJaegerProcessThrift`.
 pub(super) fn bytes(
     service: &str,
     tags: &[(String, OwnedTagValue)],
@@ -26,6 +27,8 @@ pub(super) fn bytes(
 ) -> Vec<u8> {
     let (mut bytes, mut count) = (Vec::new(), 0);
     let mut put = |key: &str, value: TagValue<'_>| {
+        // Cut, it would no longer tell tracers apart.
+        let max = if key == CLIENT_UUID { usize::MAX } else { max };
         let short = match value {
             TagValue::Str(text) if text.len() > max => Some(shortened(text, max, marks_cut)),
             _ => None,
@@ -50,8 +53,8 @@ pub(super) fn bytes(
     if let Some(ip) = host_ip().filter(|_| !given("ip")) {
         put("ip", TagValue::Str(&ip.to_string()));
     }
-    if !given("client-uuid") {
-        put("client-uuid", TagValue::Str(uuid));
+    if !given(CLIENT_UUID) {
+        put(CLIENT_UUID, TagValue::Str(uuid));
     }
     ProcessView::new(service.as_bytes(), Some(List::new(count, &bytes))).to_bytes()
 }
@@ -75,3 +78,5 @@ fn host_ip() -> Option<IpAddr> {
     });
     best.map(if_addrs::Interface::ip)
 }
+
+const CLIENT_UUID: &str = "client-uuid";
