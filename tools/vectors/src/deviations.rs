@@ -74,6 +74,10 @@ pub(crate) enum Deviation {
     OuterSpace,
     /// Go adds a port to an agent's host that has one.
     AgentHostWithPort,
+    /// Go names the tag of a debug id as the header is usually called.
+    DebugTagAsHeader,
+    /// Go's tags may lack the value of their type.
+    ValueOfItsType,
     /// Go knows no Unix sockets.
     UnixSocket,
     /// Go loses logs that are made before a sampler has decided, but not tags.
@@ -154,6 +158,10 @@ impl Deviation {
             }
             Self::OuterSpace => ("space", "white space around a value is no part of it"),
             Self::AgentHostWithPort => ("agent-port", "an agent's host may have its port"),
+            Self::DebugTagAsHeader => ("debug-tag", "a debug id's tag is named as its header"),
+            Self::ValueOfItsType => {
+                ("tag-value", "a tag without a value of its type is read as that type's zero")
+            }
             Self::UnixSocket => ("unix", "an agent may be a Unix socket, which has no port"),
             Self::EarlyLogsKept => ("18.18", "logs made before the decision are kept, as tags are"),
             Self::FinishedOnce => ("18.5", "a span is reported once, as it was when it finished"),

@@ -1,5 +1,7 @@
 use super::*;
 
+mod members;
+
 /// The public files, as text, by name.
 fn public_files() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors");
