@@ -12,7 +12,10 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, UNIX_EPOCH};
 
 use jaeger_client::transport::Sent;
-use jaeger_client::{AgentProtocol, Dropped, InMemoryReporter, ManualClock, Receipt, Tracer};
+use jaeger_client::{
+    AgentProtocol, Dropped, InMemoryReporter, ManualClock, Receipt, SpanContext, SpanId, TraceId,
+    Tracer,
+};
 use support::agent::{Agent, nobody};
 use support::read::{Value, finished};
 use support::transport::{By, Taken, gated, limited};
@@ -147,22 +150,28 @@ fn a_span_too_large_for_a_datagram_is_trimmed_and_arrives() {
 }
 
 #[test]
-fn a_span_whose_name_alone_is_too_large_is_dropped_and_counted() {
-    let taken = Taken::default();
-    let (kept, logger) = (taken.clone(), said());
-    let transport = By(move |message: &[u8]| {
-        kept.push(message);
-        Ok(Sent::OK)
-    });
-    let (tracer, closer) =
-        builder().logger(Arc::clone(&logger)).transport(transport).build().unwrap();
-    tracer.start_span("n".repeat(70_000)).finish();
-    finish_spans(&tracer, 1);
+fn a_span_that_is_too_large_even_when_trimmed_is_dropped_counted_and_named() {
+    let logger = said();
+    // The smallest datagrams there are beside this host's process: a span of 80 bytes fits in one.
+    let (tracer, closer, taken) = (100..)
+        .find_map(|size| {
+            let (transport, taken) = limited(size);
+            let builder = builder().logger(Arc::clone(&logger)).max_packet_size(size);
+            let (tracer, closer) = builder.transport(transport).build().ok()?;
+            Some((tracer, closer, taken))
+        })
+        .unwrap();
+    let name = format!("SELECT\n\u{202e}{}", "x, ".repeat(70_000));
+    tracer.start_span(name).finish();
+    let small = SpanContext::new(TraceId::new(0, 1), SpanId::new(1), SpanId::NONE, 1);
+    tracer.span("small").self_reference(&small).start().finish();
     let receipt = closer.close(SOON);
-    assert_eq!((receipt.stats.sent, dropped(&receipt)), (1, [0, 1, 0, 0]));
-    assert_eq!(names(&taken), ["op-0"]);
+    assert_eq!((receipt.stats.sent, dropped(&receipt)), (1, [0, 1, 0, 0]), "{receipt}");
+    assert_eq!(names(&taken), ["small"]);
     assert_eq!(taken.batches()[0].lost, Some((0, 1, 0)));
     assert!(logger.has("too large"), "{:?}", logger.all());
+    assert!(logger.has(r#"span "SELECT\n\u{202e}x, x, "#), "{:?}", logger.all());
+    assert!(logger.has(" of 210"), "its size is told: {:?}", logger.all());
 }
 
 #[test]

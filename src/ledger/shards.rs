@@ -59,6 +59,8 @@ struct Flow {
     datagrams: u64,
     trimmed: u64,
     dropped: Dropped,
+    /// The span that was lost last because it was too large, for people.
+    too_large: Option<String>,
 }
 
 /// All buffers of a tracer.
@@ -280,7 +282,12 @@ impl Shards {
             return false;
         }
         match bytes {
-            None => self.flow.lock().dropped.too_large += 1,
+            None => {
+                let which = Some(trim::described(span));
+                let mut flow = self.flow.lock();
+                flow.dropped.too_large += 1;
+                flow.too_large = which;
+            }
             Some(bytes) => {
                 self.flow.lock().trimmed += u64::from(!keep);
                 self.write(&mut slot, (room, bytes.len()), |out| {
@@ -343,6 +350,11 @@ impl Shards {
 
     pub(crate) fn dropped(&self) -> Dropped {
         self.flow.lock().dropped
+    }
+
+    /// Which span was lost last because it was too large, if any was since this was asked.
+    pub(crate) fn take_too_large(&self) -> Option<String> {
+        self.flow.lock().too_large.take()
     }
 }
 

@@ -181,8 +181,11 @@ impl Worker {
             });
         }
         if dropped.too_large > before.too_large {
+            let last = self.shards.take_too_large();
             core.diagnostics.error(Cause::TooLarge, || {
-                format!("{} spans dropped so far as too large", dropped.too_large)
+                let last =
+                    last.map_or_else(String::new, |span| format!(", the last of them: {span}"));
+                format!("{} spans dropped so far as too large{last}", dropped.too_large)
             });
         }
     }

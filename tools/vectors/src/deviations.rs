@@ -18,8 +18,6 @@ pub(crate) enum Deviation {
     HeaderNamesOfAnyCase,
     /// Go lower-cases baggage keys of plain text maps, too.
     TextMapKeysKept,
-    /// Go takes spans that do not fit beside the process, and fails when it sends them.
-    TooLargeWithProcess,
     /// Go's probabilistic sampler takes a rate that is not a number.
     NotANumber,
     /// Go ends the process when an operation in an answer has no rate.
@@ -94,6 +92,8 @@ pub(crate) enum Deviation {
     BalancesListed,
     /// Go's Zipkin conversion sees values before they become canonical.
     CanonicalZipkin,
+    /// Go drops a span that is too large for a datagram.
+    Trimmed,
 }
 
 impl Deviation {
@@ -104,9 +104,6 @@ impl Deviation {
             Self::DebugIdKept => ("18.4", "the debug id does not depend on the headers' order"),
             Self::HeaderNamesOfAnyCase => ("18.13", "configured names match whatever their case"),
             Self::TextMapKeysKept => ("18.14", "baggage keys of text maps keep their case"),
-            Self::TooLargeWithProcess => {
-                ("18.19", "a span that does not fit beside the process is dropped at once")
-            }
             Self::NotANumber => ("18.24", "a rate that is not a number is refused"),
             Self::OperationWithoutRate => {
                 ("18.8", "an operation without a rate spoils the answer, not the process")
@@ -163,6 +160,7 @@ impl Deviation {
             Self::BalancesListed => {
                 ("credits", "an answer that is no list of operations and balances is refused")
             }
+            Self::Trimmed => ("trimmed", "a span too large for a datagram is trimmed, and arrives"),
             Self::CanonicalZipkin => {
                 ("zipkin", "made from canonical bytes: 64-bit unsigned wrap, f32 widen, whole µs")
             }

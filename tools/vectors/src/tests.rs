@@ -285,7 +285,7 @@ fn deviations_follow_from_what_a_case_says() {
     assert_eq!(["b3-debug", "b3-parent"].map(|number| report.deviating(number)), [1, 1]);
     assert_eq!(run(&public_file("inject")).deviating("b3-debug"), 1);
     let report = run(&public_file("transport"));
-    assert_eq!(report.deviating("18.19"), 2);
+    assert_eq!(report.deviating("trimmed"), 4);
     let report = run(&public_file("ratelimit"));
     assert_eq!((report.passed(), report.failed(), report.skipped()), (18, 0, 0));
     // A pause, zero, a negative rate, a bucket of nothing; and a clock that runs backwards.
