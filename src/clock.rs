@@ -21,10 +21,11 @@ use std::time::{Duration, Instant, SystemTime};
 /// `Clock` in jaeger-client-java, and `TracerOptions.TimeNow` in jaeger-client-go, which has no
 /// monotonic side.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// Nanoseconds since some fixed moment; never runs backwards.
+    /// Nanoseconds since some fixed moment, up to 146 years; never runs backwards.
     fn monotonic_nanos(&self) -> u64;
 
-    /// Nanoseconds since the Unix epoch.
+    /// Nanoseconds since the Unix epoch. A time before that, or after the year 2116, is taken for
+    /// the nearest that is not, and [counted](crate::Stats::clamped_times).
     fn wall_nanos(&self) -> i64;
 }
 
@@ -93,7 +94,8 @@ impl TracerClock {
         match self {
             Self::System(clock) => clock.monotonic_nanos(),
             Self::Other(clock) => {
-                catch_unwind(AssertUnwindSafe(|| clock.monotonic_nanos())).unwrap_or(0)
+                let count = catch_unwind(AssertUnwindSafe(|| clock.monotonic_nanos()));
+                count.unwrap_or(0).min(MAX_COUNT)
             }
         }
     }
@@ -104,7 +106,7 @@ impl Clock for TracerClock {
     fn monotonic_nanos(&self) -> u64 {
         match self {
             Self::System(clock) => clock.monotonic_nanos(),
-            Self::Other(clock) => clock.monotonic_nanos(),
+            Self::Other(clock) => clock.monotonic_nanos().min(MAX_COUNT),
         }
     }
 
@@ -180,22 +182,46 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
-    pub(crate) fn new(clock: &dyn Clock) -> Self {
-        let anchor = Self::default();
-        anchor.renew(clock);
-        anchor
-    }
-
-    /// Reads both clocks again.
-    pub(crate) fn renew(&self, clock: &dyn Clock) {
+    /// Reads both clocks again. A wall clock that shows a time that no server stores is taken for
+    /// the nearest one that does; then this gives what it showed.
+    pub(crate) fn renew(&self, clock: &dyn Clock) -> Option<i64> {
         let monotonic = clock.monotonic_nanos().cast_signed();
-        self.offset.store(clock.wall_nanos().wrapping_sub(monotonic), Ordering::Relaxed);
+        let read = clock.wall_nanos();
+        let wall = read.clamp(0, MAX_CLOCK_NANOS);
+        self.offset.store(wall.wrapping_sub(monotonic), Ordering::Relaxed);
+        (wall != read).then_some(read)
     }
 
     /// The wall time, in nanoseconds since the Unix epoch, at a monotonic count.
     #[inline]
     pub(crate) fn wall(&self, monotonic: u64) -> i64 {
         monotonic.cast_signed().wrapping_add(self.offset.load(Ordering::Relaxed))
+    }
+}
+
+/// The most that a monotonic clock counts to: about 146 years. Only a clock of the application's
+/// gets there.
+const MAX_COUNT: u64 = MAX_CLOCK_NANOS.cast_unsigned();
+
+/// The latest time that a wall clock shows, in the year 2116. With the longest count added to it,
+/// it is still a time that is sent.
+const MAX_CLOCK_NANOS: i64 = LATEST_NANOS / 2;
+
+/// The latest time that is sent, in nanoseconds since the Unix epoch: in the year 2262, when 63
+/// bits of nanoseconds end, in which Jaeger and OpenTelemetry keep times. Two microseconds less, so
+/// that a span that begins then can end later.
+const LATEST_NANOS: i64 = i64::MAX - 2_000;
+
+/// The time nearest to `time` that servers store, in nanoseconds since the Unix epoch. It is an
+/// error if that is another one: Jaeger's agent reads a time before 1970 as an unsigned number, and
+/// loses all spans that came with it.
+pub(crate) fn storable_nanos(time: SystemTime) -> Result<i64, i64> {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Err(_) => Err(0),
+        Ok(after) => match i64::try_from(after.as_nanos()) {
+            Ok(nanos) if nanos <= LATEST_NANOS => Ok(nanos),
+            _ => Err(LATEST_NANOS),
+        },
     }
 }
 
@@ -239,12 +265,51 @@ mod tests {
     #[test]
     fn an_anchor_follows_a_stepped_wall_clock_only_when_renewed() {
         let clock = ManualClock::new();
-        let anchor = Anchor::new(&clock);
+        let anchor = Anchor::default();
+        assert_eq!(anchor.renew(&clock), None);
         clock.advance(Duration::from_nanos(10));
         clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
         assert_eq!(anchor.wall(clock.monotonic_nanos()), 10);
         anchor.renew(&clock);
         assert_eq!(anchor.wall(clock.monotonic_nanos()), 1_000_000_000);
+    }
+
+    #[test]
+    fn whatever_clocks_show_an_anchor_gives_times_that_servers_store() {
+        #[derive(Debug)]
+        struct Fixed(u64, i64);
+        impl Clock for Fixed {
+            fn monotonic_nanos(&self) -> u64 {
+                self.0
+            }
+            fn wall_nanos(&self) -> i64 {
+                self.1
+            }
+        }
+        for wall in [i64::MIN, -1, 0, 1, MAX_CLOCK_NANOS, MAX_CLOCK_NANOS + 1, i64::MAX] {
+            for count in [0, 1, MAX_COUNT, u64::MAX] {
+                let clock = TracerClock::Other(Box::new(Fixed(count, wall)));
+                let anchor = Anchor::default();
+                let moved = anchor.renew(&clock);
+                assert_eq!(moved.is_some(), !(0..=MAX_CLOCK_NANOS).contains(&wall), "{wall}");
+                for later in [count.min(MAX_COUNT), MAX_COUNT] {
+                    let wall = anchor.wall(later);
+                    assert!((0..=LATEST_NANOS).contains(&wall), "{wall} at {later}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn times_that_servers_do_not_store_are_moved_to_the_nearest() {
+        let at = |nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
+        let latest = LATEST_NANOS.cast_unsigned();
+        assert_eq!(storable_nanos(at(0)), Ok(0));
+        assert_eq!(storable_nanos(at(latest)), Ok(LATEST_NANOS));
+        assert_eq!(storable_nanos(at(latest + 1)), Err(LATEST_NANOS));
+        assert_eq!(storable_nanos(at(u64::MAX)), Err(LATEST_NANOS));
+        let before = SystemTime::UNIX_EPOCH - Duration::from_nanos(1);
+        assert_eq!(storable_nanos(before), Err(0));
     }
 
     #[test]

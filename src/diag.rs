@@ -66,6 +66,7 @@ pub(crate) enum Cause {
     Closed,
     LimitLearned,
     Misused,
+    Time,
     Sampler,
     Observer,
     Baggage,

@@ -67,6 +67,10 @@ pub struct Stats {
     pub evicted: u64,
     /// Values of tags that were cut to their limit, on whatever became of their spans.
     pub cut_tags: u64,
+    /// Times that no server stores, before 1970 or after 2262, whatever became of their spans:
+    /// those given for a start, a finish or a log, and what the wall clock showed when it was read,
+    /// once each flush interval. The nearest time that servers do store is sent.
+    pub clamped_times: u64,
     /// Calls on a span after it was finished. They did nothing.
     pub misused: u64,
     /// Carriers whose trace context could not be read.

@@ -353,8 +353,8 @@ fn durations_are_never_negative_whatever_the_clocks_do() {
 
     let second = 1_000_000;
     let times: Vec<_> = finished(&memory).iter().map(|s| (s.start, s.duration)).collect();
-    let ended = (1_000 * second + 70, 0);
-    let expected = [(1_000 * second, 70), ended, (1_000_000 * second, 0), (5 * second, 2 * second)];
+    let ended = (1_000 * second + 70, 1);
+    let expected = [(1_000 * second, 70), ended, (1_000_000 * second, 1), (5 * second, 2 * second)];
     assert_eq!(times, expected);
     assert_eq!(finished(&memory)[0].logs[0].micros, 1_000 * second + 70);
 }

@@ -291,16 +291,14 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
-    use crate::encoding::{Draft, Ids, Timestamp, ValueView};
+    use crate::encoding::{Draft, Ids, ValueView};
 
     fn hold(line: &mut Line, key: &mut Key, n: i64, bytes: usize) -> u64 {
         let mut draft = Draft::default();
         draft.tag_count = 2;
         draft.tags.tag_long(b"n", n);
         draft.tags.tag(b"text", ValueView::Str(&vec![b'x'; bytes]));
-        let (ids, start_time) = (Ids::default(), Timestamp::of_nanos(0));
-        let span = Finished { ids: &ids, flags: 0, start_time, duration_micros: 0, draft: &draft };
-        line.hold(key, span)
+        line.hold(key, Finished::new(&Ids::default(), 0, (0, 0), &draft))
     }
 
     fn released(line: &mut Line, key: Key) -> Vec<i64> {

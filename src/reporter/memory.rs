@@ -11,7 +11,8 @@ use crate::error::TransportError;
 use crate::span::core::SpanSink;
 use crate::stats::Stats;
 
-/// Keeps finished spans for tests to look at, as soon as they are finished. Its clones share them.
+/// Keeps finished spans for tests to look at, as soon as they are finished, and as they would be
+/// sent: a duration, for example, is at least a microsecond. Its clones share them.
 ///
 /// Beside other outputs, it gets them when those do.
 ///

@@ -132,7 +132,7 @@ impl Worker {
 
     fn tick(&mut self, core: &Core, now: Instant) -> Instant {
         // The clock may be foreign code, like the transport.
-        let _ = catch_unwind(AssertUnwindSafe(|| core.anchor.renew(&core.clock)));
+        let _ = catch_unwind(AssertUnwindSafe(|| core.renew_anchor()));
         self.flush(core, false);
         self.outlets.iter_mut().for_each(Outlet::tick);
         self.report_losses(core);

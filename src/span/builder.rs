@@ -10,7 +10,6 @@ use super::record::{DEBUG, LogRing, SpanInner, Start};
 use super::start::{self, Begun};
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{Span, TagValue, active, keep, late, record, watch};
-use crate::clock::unix_nanos;
 use crate::encoding::FollowsFrom;
 use crate::id::{SpanId, TraceId};
 
@@ -342,10 +341,13 @@ impl<'a> SpanBuilder<'a> {
         rare_of(&mut self.record)
     }
 
-    /// Lets the span begin at a moment given, in place of now.
+    /// Lets the span begin at a moment given, in place of now. One that no server stores, before
+    /// 1970 or after 2262, is moved to the nearest that they do, and
+    /// [counted](crate::Stats::clamped_times).
     pub fn start_time(mut self, time: SystemTime) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.record) {
-            inner.body.get_mut().start = Start::Given { wall: unix_nanos(time) };
+            let wall = self.core.given_nanos("start_time", time);
+            inner.body.get_mut().start = Start::Given { wall };
         }
         self
     }

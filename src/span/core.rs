@@ -7,11 +7,12 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use super::keep::{self, Keep};
 use super::start::Begun;
 use super::watch::Watchers;
-use crate::clock::{Anchor, TracerClock};
+use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
 use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler};
 use crate::diag::{Cause, Diagnostics};
 use crate::encoding::{Finished, SpanView};
@@ -90,6 +91,7 @@ pub(crate) struct Core {
     pub(crate) throttler: Option<Box<dyn DebugThrottler>>,
     pub(crate) misused: AtomicU64,
     pub(crate) cut_tags: AtomicU64,
+    pub(crate) clamped_times: AtomicU64,
     pub(crate) baggage_limited: AtomicU64,
     pub(crate) baggage: BaggageCounts,
     pub(crate) decoding_errors: AtomicU64,
@@ -150,6 +152,40 @@ impl Core {
         })
     }
 
+    /// The time nearest to the one given in `call` that servers store, in nanoseconds since the
+    /// Unix epoch. If that is another one, it is counted and reported.
+    #[inline]
+    pub(crate) fn given_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
+        storable_nanos(time).unwrap_or_else(|nearest| {
+            self.report_time(call, time);
+            nearest
+        })
+    }
+
+    /// Reads both clocks again.
+    pub(crate) fn renew_anchor(&self) {
+        if let Some(wall_nanos) = self.anchor.renew(&self.clock) {
+            self.report_time("the clock", system_time(wall_nanos));
+        }
+    }
+
+    /// Counts a time that no server stores, and says where it comes from.
+    #[cold]
+    fn report_time(&self, source: &'static str, time: SystemTime) {
+        self.clamped_times.fetch_add(1, Ordering::Relaxed);
+        self.diagnostics.error(Cause::Time, || {
+            let (distance, side) = match time.duration_since(SystemTime::UNIX_EPOCH) {
+                Ok(after) => (after, "after"),
+                Err(before) => (before.duration(), "before"),
+            };
+            let seconds = distance.as_secs_f64();
+            format!(
+                "{source}: {seconds} s {side} 1970-01-01 UTC is a time that servers do not store; \
+                 the nearest that they do is sent"
+            )
+        });
+    }
+
     /// Says that a span came after the close: a closer dropped early must not go unnoticed.
     #[cold]
     pub(crate) fn report_closed(&self) {
@@ -167,6 +203,7 @@ impl Core {
         let mut stats = Stats {
             misused: self.misused.load(Ordering::Relaxed),
             cut_tags: self.cut_tags.load(Ordering::Relaxed),
+            clamped_times: self.clamped_times.load(Ordering::Relaxed),
             baggage_limited: self.baggage_limited.load(Ordering::Relaxed),
             decoding_errors: self.decoding_errors.load(Ordering::Relaxed),
             observer_panics: self.watchers.panics.load(Ordering::Relaxed),

@@ -38,7 +38,6 @@ pub use self::tag::{FinishOptions, LogRecord, OwnedTagValue, TagValue};
 pub use self::watch::{Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions};
 pub(crate) use self::watch::{OpenList, Watchers};
 use self::write::misused;
-use crate::clock::unix_nanos;
 
 /// A live span.
 ///
@@ -163,9 +162,10 @@ impl Span {
         self
     }
 
-    /// Logs fields at a moment of the past.
+    /// Logs fields at a moment of the past. One that no server stores is moved, as
+    /// [at the start](SpanBuilder::start_time).
     pub fn log_at(&self, time: SystemTime, fields: &[(&str, TagValue<'_>)]) -> &Self {
-        self.log_with(Some(unix_nanos(time)), fields)
+        self.log_with(Some(self.given_nanos("log_at", time)), fields)
     }
 
     /// Logs the field `event`.
@@ -251,9 +251,11 @@ impl Span {
         self.end(None);
     }
 
-    /// Finishes the span at a moment given. A moment before its start gives a duration of zero.
+    /// Finishes the span at a moment given. A moment before its start gives a duration of a
+    /// microsecond, which is the least; one that no server stores is moved, as
+    /// [at the start](SpanBuilder::start_time).
     pub fn finish_at(&self, time: SystemTime) {
-        self.end(Some(unix_nanos(time)));
+        self.end(Some(self.given_nanos("finish_at", time)));
     }
 
     /// Finishes the span with what is given: a moment, logs made meanwhile elsewhere.
@@ -270,7 +272,7 @@ impl Span {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn finish_with(&self, options: FinishOptions<'_>) {
-        let end = options.finish_time.map(unix_nanos);
+        let end = options.finish_time.map(|time| self.given_nanos("finish_with", time));
         match self.record_there() {
             Some(inner) if !options.log_records.is_empty() => {
                 let Some(core) = &inner.core else { return };
@@ -279,6 +281,11 @@ impl Span {
             // One without a record is not sampled, and keeps no logs.
             _ => self.end(end),
         }
+    }
+
+    /// A time that was given in a call, as it is sent: in nanoseconds since the Unix epoch.
+    fn given_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
+        self.core().map_or(0, |core| core.given_nanos(call, time))
     }
 
     fn end(&self, end: Option<i64>) {

@@ -9,7 +9,7 @@ use parking_lot::MutexGuard;
 use super::core::{Core, CoreRef};
 use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start};
 use super::{Baggage, LogRecord, Span, TagValue, keep, late, watch};
-use crate::clock::{Clock, unix_nanos};
+use crate::clock::Clock;
 use crate::diag::Cause;
 use crate::encoding::{Timestamp, cut};
 
@@ -263,14 +263,14 @@ impl Body {
         let before = self.draft.logs.len();
         self.append_log(at, fields);
         if core.max_logs_per_span > 0 {
-            self.limit_logs(before, at / 1000, core.max_logs_per_span);
+            self.limit_logs(before, Timestamp::of_nanos(at).micros(), core.max_logs_per_span);
         }
     }
 
     /// The same without a limit to their number.
     fn append_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) {
         let logs = &mut self.draft.logs;
-        logs.log_head(at / 1000, fields.len());
+        logs.log_head(Timestamp::of_nanos(at).micros(), fields.len());
         for (key, value) in fields {
             logs.tag(key.as_bytes(), value.view(usize::MAX));
         }
@@ -291,6 +291,9 @@ pub(super) fn finish_carefully(
     end: Option<i64>,
     logs: &[LogRecord<'_>],
 ) {
+    // Without the lock, as a logger may be told of a time.
+    let moment = |log: &LogRecord<'_>| core.given_nanos("a log of finish_with", log.timestamp);
+    let moments: Vec<_> = logs.iter().map(moment).collect();
     keep::finishing(inner, core);
     let end = watch::finishing(span, inner, core, end).map(|end| inner.end(core, end));
     let mut body = inner.body.lock();
@@ -300,8 +303,8 @@ pub(super) fn finish_carefully(
     };
     body.close_logs();
     if inner.state.is_recording() {
-        for log in logs {
-            body.append_log(unix_nanos(log.timestamp), log.fields);
+        for (log, at) in logs.iter().zip(moments) {
+            body.append_log(at, log.fields);
         }
     }
     // Let go of without the lock, like all that is foreign.

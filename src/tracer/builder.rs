@@ -355,7 +355,7 @@ impl TracerBuilder {
         let looks_closer =
             careful || keep.is_some() || self.metrics.is_some() || self.shares_rpc_spans;
         let core = Arc::new(Core {
-            anchor: Anchor::new(&self.clock),
+            anchor: Anchor::default(),
             clock: self.clock,
             may_defer,
             careful,
@@ -390,10 +390,12 @@ impl TracerBuilder {
             throttler: self.throttler,
             misused: 0.into(),
             cut_tags: 0.into(),
+            clamped_times: 0.into(),
             baggage_limited: 0.into(),
             baggage: BaggageCounts::default(),
             decoding_errors: 0.into(),
         });
+        core.renew_anchor();
         let status = core.sampler.status();
         core.diagnostics.info(&format!("tracing as {:?}, sampling {status}", self.service_name));
         if is_rpc_lost {

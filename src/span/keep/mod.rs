@@ -16,7 +16,7 @@ use super::core::{Core, CoreRef};
 use super::record::{Body, End, SAMPLED, SpanInner, Start, TraceState, lane};
 use super::{Span, TagValue};
 use crate::clock::Clock;
-use crate::encoding::{Finished, Ids, List, Timestamp, ValueView, tags_of};
+use crate::encoding::{Finished, Ids, List, ValueView, tags_of};
 use crate::error::ConfigError;
 use crate::id::TraceId;
 use crate::ledger::{Held, Key, Lines};
@@ -258,13 +258,7 @@ impl Body {
 
     /// The span as it is written, with the trace's flags of this moment.
     fn ended<'b>(&'b self, ids: &'b Ids, state: &TraceState, times: (i64, u64)) -> Finished<'b> {
-        Finished {
-            ids,
-            flags: state.flags(),
-            start_time: Timestamp::of_nanos(times.0),
-            duration_micros: times.1 / 1000,
-            draft: &self.draft,
-        }
+        Finished::new(ids, state.flags(), times, &self.draft)
     }
 }
 

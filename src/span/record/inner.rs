@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::pool;
 use super::state::{SAMPLED, TraceState};
 use crate::clock::Clock;
-use crate::encoding::{Draft, Finished, Ids, Timestamp};
+use crate::encoding::{Draft, Finished, Ids};
 use crate::id::SpanId;
 use crate::span::builder::Rare;
 use crate::span::context::{Baggage, SpanContext};
@@ -265,15 +265,8 @@ impl Body {
             core.count_not_sampled();
             return true;
         }
-        let (start_nanos, duration) = self.times(core, state, end);
-        let span = Finished {
-            ids,
-            flags,
-            start_time: Timestamp::of_nanos(start_nanos),
-            duration_micros: duration / 1000,
-            draft: &self.draft,
-        };
-        core.sink.accept(pool::lane(), span)
+        let times = self.times(core, state, end);
+        core.sink.accept(pool::lane(), Finished::new(ids, flags, times, &self.draft))
     }
 
     /// The same for a span about whose trace nothing may be decided yet, or that may be held.
@@ -320,6 +313,8 @@ impl Body {
                 forced => core.anchor.wall(forced),
             },
         };
+        // A clock that ran backwards may give a start before the epoch, which is not sent.
+        let start = start.max(0);
         (start, end.saturating_sub(start).max(0).cast_unsigned())
     }
 
@@ -357,7 +352,7 @@ impl Body {
             TagValue::Bool(truth) => draft.tags.tag_bool(key, truth),
             TagValue::I64(number) => draft.tags.tag_long(key, number),
             TagValue::U64(number) => draft.tags.tag_long(key, number.cast_signed()),
-            TagValue::F64(double) => draft.tags.tag_double(key, double),
+            TagValue::F64(_) => draft.tags.tag(key, value.view(max_bytes)),
             TagValue::Bytes(bytes) => {
                 if bytes.len() > max_bytes {
                     core.count_cut_tag();

@@ -92,6 +92,12 @@ pub(crate) enum Deviation {
     BalancesListed,
     /// Go's Zipkin conversion sees values before they become canonical.
     CanonicalZipkin,
+    /// Go's durations may be zero, which servers take for none or a negative one.
+    AtLeastAMicrosecond,
+    /// Go sends times before 1970, which servers refuse.
+    StorableTimes,
+    /// Go sends doubles that servers cannot show.
+    FiniteDoubles,
     /// Go drops a span that is too large for a datagram.
     Trimmed,
 }
@@ -160,6 +166,9 @@ impl Deviation {
             Self::BalancesListed => {
                 ("credits", "an answer that is no list of operations and balances is refused")
             }
+            Self::AtLeastAMicrosecond => ("duration", "a duration is at least a microsecond"),
+            Self::StorableTimes => ("times", "a time before 1970 is that of 1970"),
+            Self::FiniteDoubles => ("doubles", "infinite and no numbers are text"),
             Self::Trimmed => ("trimmed", "a span too large for a datagram is trimmed, and arrives"),
             Self::CanonicalZipkin => {
                 ("zipkin", "made from canonical bytes: 64-bit unsigned wrap, f32 widen, whole µs")
