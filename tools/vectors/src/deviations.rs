@@ -90,7 +90,8 @@ pub(crate) enum Deviation {
     RestrictionsListed,
     /// Go takes credits in which something is missing.
     BalancesListed,
-    /// Go's Zipkin conversion sees values before they become canonical.
+    /// Go's Zipkin conversion sees values before they become canonical, and sends what servers
+    /// refuse.
     CanonicalZipkin,
     /// Go's durations may be zero, which servers take for none or a negative one.
     AtLeastAMicrosecond,
@@ -170,9 +171,11 @@ impl Deviation {
             Self::StorableTimes => ("times", "a time before 1970 is that of 1970"),
             Self::FiniteDoubles => ("doubles", "infinite and no numbers are text"),
             Self::Trimmed => ("trimmed", "a span too large for a datagram is trimmed, and arrives"),
-            Self::CanonicalZipkin => {
-                ("zipkin", "made from canonical bytes: 64-bit unsigned wrap, f32 widen, whole µs")
-            }
+            Self::CanonicalZipkin => (
+                "zipkin",
+                "made from canonical bytes: 64-bit unsigned wrap, f32 widen, whole µs from \
+                    1970 on; what is no address stays a tag, half a trace id is a whole one",
+            ),
         }
     }
 
