@@ -24,6 +24,22 @@ pub enum ConfigError {
         /// What it takes.
         allowed: &'static str,
     },
+    /// The service's name and the tags of the process, which are sent with every datagram, leave no
+    /// room in one for spans.
+    ProcessTooLarge {
+        /// What they take, in bytes.
+        bytes: usize,
+        /// What they may take.
+        allowed: usize,
+        /// How many tags there are.
+        tags: usize,
+        /// The beginning of the key of the largest tag.
+        largest_tag: String,
+        /// What that takes alone.
+        largest_tag_bytes: usize,
+        /// The size of a datagram.
+        max_packet_size: usize,
+    },
     /// A name is none of those known.
     Unknown {
         /// The option.
@@ -59,6 +75,19 @@ impl fmt::Display for ConfigError {
             Self::OutOfRange { field, value, allowed } => {
                 write!(f, "{field} is {value:?}, but must be {allowed}")
             }
+            Self::ProcessTooLarge {
+                bytes,
+                allowed,
+                tags,
+                largest_tag,
+                largest_tag_bytes,
+                max_packet_size,
+            } => write!(
+                f,
+                "the service name and the {tags} tags of the process take {bytes} bytes, of which \
+                 the tag {largest_tag:?} takes {largest_tag_bytes}, but may take {allowed} at most: \
+                 they are sent with every datagram of {max_packet_size} bytes"
+            ),
             Self::Unknown { field, value, allowed } => {
                 write!(f, "{field} is {value:?}, but must be one of {allowed}")
             }

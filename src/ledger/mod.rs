@@ -11,4 +11,4 @@ mod trim;
 pub(crate) use self::held::{Held, Lines};
 pub(crate) use self::line::Key;
 pub(crate) use self::shards::{Buffer, Outcome, Shards, room_in};
-pub(crate) use self::trim::{described, to_fit};
+pub(crate) use self::trim::{described, text_within, to_fit};

@@ -44,7 +44,7 @@ pub(crate) fn described(span: &SpanView<'_>) -> String {
 }
 
 /// A text without what exceeds `max_bytes`, cut between characters.
-fn text_within(text: &[u8], max_bytes: usize) -> &[u8] {
+pub(crate) fn text_within(text: &[u8], max_bytes: usize) -> &[u8] {
     if text.len() <= max_bytes {
         return text;
     }

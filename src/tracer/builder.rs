@@ -1,5 +1,6 @@
 //! Puts a tracer together from parts given in code.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -296,7 +297,8 @@ impl TracerBuilder {
         let own_id = self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next());
         let uuid = process::client_uuid(&self.tags, own_id);
         let limit = (self.max_tag_value_bytes, self.marks_cut_tags);
-        let process = process::bytes(&self.service_name, &self.tags, limit, &uuid);
+        let service_name = process::service_name(&self.service_name);
+        let process = process::bytes(&service_name, &self.tags, limit, &uuid);
         let outputs = match (self.target, self.others) {
             (Target::InMemory(reporter), others) if others.is_empty() => {
                 Err(Sink::Other(Box::new(MemorySink::new(reporter))))
@@ -385,7 +387,7 @@ impl TracerBuilder {
             max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
             debug_tag: self.headers.debug,
             diagnostics: Arc::new(Diagnostics::new(logger)),
-            service_name: self.service_name.as_str().into(),
+            service_name: service_name.as_ref().into(),
             restrictions: self.baggage,
             throttler: self.throttler,
             misused: 0.into(),
@@ -398,6 +400,12 @@ impl TracerBuilder {
         core.renew_anchor();
         let status = core.sampler.status();
         core.diagnostics.info(&format!("tracing as {:?}, sampling {status}", self.service_name));
+        if matches!(service_name, Cow::Owned(_)) {
+            let name = &self.service_name;
+            core.diagnostics.info(&format!(
+                "the service name {name:?} has control characters, and is sent as {service_name:?}"
+            ));
+        }
         if is_rpc_lost {
             core.diagnostics.error(Cause::Metrics, || {
                 "rpc_metrics are on, but the tracer was given no metrics to count them in"

@@ -16,8 +16,9 @@ use self::outlet::End;
 pub(crate) use self::outlet::Outlet;
 use super::InMemoryReporter;
 use super::null::Nowhere;
-use crate::encoding::{self, BatchView};
+use crate::encoding::{self, BatchView, ProcessView, TagView, put_tag};
 use crate::error::{ConfigError, TransportError};
+use crate::ledger::text_within;
 use crate::transport::{
     self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
 };
@@ -204,6 +205,9 @@ impl OutputContext<'_> {
     ) -> Result<Emitter, ConfigError> {
         let least = self.process.len() + MIN_SPAN_ROOM;
         let largest = self.max_packet_bytes.min(transport.max_message_bytes());
+        if largest < least && self.process.len() > USUAL_PROCESS_BYTES {
+            return Err(process_too_large(self.process, largest));
+        }
         if largest < least || self.max_packet_bytes > MAX_PACKET_BYTES {
             let value = if largest < least { largest } else { self.max_packet_bytes };
             return Err(ConfigError::OutOfRange {
@@ -224,5 +228,27 @@ impl OutputContext<'_> {
     }
 }
 
+fn process_too_large(process: &[u8], max_packet_size: usize) -> ConfigError {
+    let tags = ProcessView::parse(process).unwrap_or_default().tags();
+    let len = |tag: TagView<'_>| {
+        let mut bytes = Vec::new();
+        put_tag(&mut bytes, tag);
+        bytes.len()
+    };
+    let sizes: Vec<_> = tags.map(|tag| (len(tag), tag.key)).collect();
+    let (largest_tag_bytes, key) = sizes.iter().copied().max().unwrap_or_default();
+    ConfigError::ProcessTooLarge {
+        bytes: process.len(),
+        allowed: max_packet_size.saturating_sub(MIN_SPAN_ROOM),
+        tags: sizes.len(),
+        largest_tag: String::from_utf8_lossy(text_within(key, 64)).into_owned(),
+        largest_tag_bytes,
+        max_packet_size,
+    }
+}
+
 /// What a datagram must have beside the process: the message, and a small span.
 const MIN_SPAN_ROOM: usize = 150;
+
+/// A process that takes less is not to blame if a datagram has no room for it.
+const USUAL_PROCESS_BYTES: usize = 1_024;
