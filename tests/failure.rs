@@ -13,13 +13,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use jaeger_client::transport::Sent;
 use jaeger_client::{
-    AgentProtocol, Dropped, InMemoryReporter, ManualClock, Receipt, SpanContext, SpanId, TraceId,
-    Tracer,
+    AgentProtocol, Closer, Dropped, InMemoryReporter, ManualClock, Receipt, SpanContext, SpanId,
+    TraceId, Tracer,
 };
 use support::agent::{Agent, nobody};
 use support::read::{Value, finished};
 use support::transport::{By, Taken, gated, limited};
-use support::{SOON, binary, builder, eventually, said, timed};
+use support::{SOON, Said, binary, builder, eventually, said, timed};
 
 fn finish_spans(tracer: &Tracer, count: usize) {
     for n in 0..count {
@@ -149,22 +149,31 @@ fn a_span_too_large_for_a_datagram_is_trimmed_and_arrives() {
     assert_eq!(span.tag("jaeger.trimmed"), Some(&marked));
 }
 
+/// A tracer with the smallest datagrams there are beside this host's process: a span of 80 bytes
+/// fits in one.
+fn smallest(protocol: AgentProtocol, logger: &Arc<Said>) -> (Tracer, Closer, Taken) {
+    let build = |size| {
+        let (transport, taken) = limited(size);
+        let builder = builder().logger(Arc::clone(logger)).max_packet_size(size);
+        let built = builder.transport(transport).agent_protocol(protocol).build();
+        built.ok().map(|(tracer, closer)| (tracer, closer, taken))
+    };
+    (100..).find_map(build).unwrap()
+}
+
+/// Ends a span that has little more than its name.
+fn finish_small(tracer: &Tracer, name: &'static str) {
+    let context = SpanContext::new(TraceId::new(0, 1), SpanId::new(1), SpanId::NONE, 1);
+    tracer.span(name).self_reference(&context).start().finish();
+}
+
 #[test]
 fn a_span_that_is_too_large_even_when_trimmed_is_dropped_counted_and_named() {
     let logger = said();
-    // The smallest datagrams there are beside this host's process: a span of 80 bytes fits in one.
-    let (tracer, closer, taken) = (100..)
-        .find_map(|size| {
-            let (transport, taken) = limited(size);
-            let builder = builder().logger(Arc::clone(&logger)).max_packet_size(size);
-            let (tracer, closer) = builder.transport(transport).build().ok()?;
-            Some((tracer, closer, taken))
-        })
-        .unwrap();
+    let (tracer, closer, taken) = smallest(AgentProtocol::Compact, &logger);
     let name = format!("SELECT\n\u{202e}{}", "x, ".repeat(70_000));
     tracer.start_span(name).finish();
-    let small = SpanContext::new(TraceId::new(0, 1), SpanId::new(1), SpanId::NONE, 1);
-    tracer.span("small").self_reference(&small).start().finish();
+    finish_small(&tracer, "small");
     let receipt = closer.close(SOON);
     assert_eq!((receipt.stats.sent, dropped(&receipt)), (1, [0, 1, 0, 0]), "{receipt}");
     assert_eq!(names(&taken), ["small"]);
@@ -172,6 +181,17 @@ fn a_span_that_is_too_large_even_when_trimmed_is_dropped_counted_and_named() {
     assert!(logger.has("too large"), "{:?}", logger.all());
     assert!(logger.has(r#"span "SELECT\n\u{202e}x, x, "#), "{:?}", logger.all());
     assert!(logger.has(" of 210"), "its size is told: {:?}", logger.all());
+}
+
+#[test]
+fn a_span_that_is_too_large_in_another_protocol_is_counted_and_named() {
+    let logger = said();
+    let (tracer, closer, taken) = smallest(AgentProtocol::Binary, &logger);
+    finish_small(&tracer, "small");
+    let receipt = closer.close(SOON);
+    assert_eq!((receipt.stats.sent, dropped(&receipt)), (0, [0, 1, 0, 0]), "{receipt}");
+    assert!(taken.messages().is_empty());
+    assert!(logger.has(r#"span "small" of "#) && logger.has("too_large"), "{:?}", logger.all());
 }
 
 #[test]
