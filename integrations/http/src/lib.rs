@@ -44,6 +44,7 @@ mod error;
 mod server;
 mod trace;
 mod transport;
+mod url;
 
 pub use self::body::{BoxError, RequestBody};
 pub use self::client::{TracedClient, TracedClientBuilder, TracedRequest};

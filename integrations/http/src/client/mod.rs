@@ -15,6 +15,7 @@ use crate::body::RequestBody;
 use crate::error::Error;
 use crate::trace::ClientTrace;
 use crate::transport::{HttpPool, ResponseBody};
+use crate::url;
 
 /// Sends requests, follows redirects, and tells a tracer about it.
 ///
@@ -72,21 +73,26 @@ impl TracedClient {
 
     /// Gets what is at `url`.
     ///
+    /// What may not stand in a request, such as a space or `ü`, is percent-encoded. A host that is
+    /// not ASCII is asked for by its name of IDNA, `xn--…`.
+    ///
     /// # Errors
     ///
     /// [`Error`] if there is no response. One of any status is a response.
     pub async fn get(&self, url: &str) -> Result<Response<ResponseBody>, Error> {
         let mut request = Request::new(());
         *request.uri_mut() =
-            url.parse().map_err(|_| Error::Url { url: url.to_owned(), reason: "it is no URL" })?;
+            url::parse(url).map_err(|reason| Error::Url { url: url::shown_text(url), reason })?;
         self.request(request).send().await
     }
 
     /// Begins a request.
     pub fn request<B: Into<RequestBody>>(&self, request: Request<B>) -> TracedRequest<'_> {
+        let mut request = request.map(Into::into);
+        url::encode(request.uri_mut());
         TracedRequest {
             shared: &self.shared,
-            request: request.map(Into::into),
+            request,
             parent: None,
             trace: None,
             options: self.shared.options.clone(),
@@ -160,7 +166,7 @@ impl std::fmt::Debug for TracedRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TracedRequest")
             .field("method", self.request.method())
-            .field("uri", self.request.uri())
+            .field("uri", &url::shown(self.request.uri()))
             .finish_non_exhaustive()
     }
 }

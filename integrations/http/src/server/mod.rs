@@ -17,6 +17,7 @@ pub use self::body::TracedBody;
 pub use self::future::ResponseFuture;
 use self::options::Options;
 use crate::client::operation_name;
+use crate::url;
 
 /// Makes a span of each request that the service below it handles.
 ///
@@ -126,10 +127,12 @@ impl Shared {
             None => operation_name(&request.method),
         };
         let url = match (url_tag, request.uri.path_and_query()) {
-            (Some(url_tag), _) => url_tag(&request.uri),
+            (Some(url_tag), _) => url_tag(&url::public(&request.uri)),
             // HTTP/2 has no other place for the host than the URL: it was asked for the path.
-            (None, Some(path)) if request.version == Version::HTTP_2 => path.to_string(),
-            (None, _) => request.uri.to_string(),
+            (None, Some(path)) if request.version == Version::HTTP_2 => {
+                url::shown(&path.clone().into())
+            }
+            (None, _) => url::shown(&request.uri),
         };
         let span = self
             .tracer

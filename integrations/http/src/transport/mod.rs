@@ -21,6 +21,7 @@ pub use self::response::ResponseBody;
 use crate::body::RequestBody;
 use crate::error::Error;
 use crate::trace::ClientTrace;
+use crate::url;
 
 /// Sends single requests over a pool of connections, and tells a [`ClientTrace`] what happens.
 ///
@@ -101,7 +102,9 @@ impl HttpPool {
         request: Request<B>,
         trace: Arc<dyn ClientTrace>,
     ) -> Result<Response<ResponseBody>, Error> {
-        self.round_trip_until(request.map(Into::into), trace, None).await
+        let mut request = request.map(Into::into);
+        url::encode(request.uri_mut());
+        self.round_trip_until(request, trace, None).await
     }
 }
 

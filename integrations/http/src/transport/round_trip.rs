@@ -1,5 +1,6 @@
 //! A request from its URL to the head of its response, over as many connections as it takes.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::connection::Shared;
 use crate::connection::{Connection, Outgoing, Wire};
 use crate::error::{Error, Phase};
 use crate::trace::{ClientTrace, GotConn};
+use crate::url;
 
 /// A connection for one request.
 enum Got {
@@ -54,7 +56,7 @@ impl HttpPool {
     ) -> Result<Response<ResponseBody>, Error> {
         if request.method() == Method::CONNECT {
             let reason = "the method CONNECT is for proxies, which are not supported";
-            return Err(Error::Url { url: request.uri().to_string(), reason });
+            return Err(Error::Url { url: url::shown(request.uri()), reason });
         }
         let target = Target::of(request.uri())?;
         let attempt = Attempt { transport: &self.inner, target: &target, trace: &trace, overall };
@@ -236,7 +238,7 @@ impl Attempt<'_> {
         let method = request.method().clone();
         let (mut parts, mut body) = request.into_parts();
         let headers = parts.headers.clone();
-        absolute_form(&mut parts);
+        absolute_form(&mut parts, self.target);
         body.prepare();
         let request = Request::from_parts(parts, Outgoing::new(body, None));
         let answer = self.head_deadline().within(Phase::Headers, shared.send(request)).await?;
@@ -299,27 +301,41 @@ fn expects_leave(headers: &HeaderMap) -> bool {
 
 /// As a server is asked over HTTP/1: the path alone, and the host in a header.
 fn origin_form(parts: &mut request::Parts, target: &Target) {
-    if !parts.headers.contains_key(HOST) {
-        let usual = if target.key.tls { 443 } else { 80 };
-        let authority = parts.uri.authority();
-        let host = match authority {
-            Some(authority) if target.port == usual => authority.host(),
-            Some(authority) => authority.as_str(),
-            None => &target.key.host_port,
-        };
-        if let Ok(host) = HeaderValue::from_str(host) {
-            parts.headers.insert(HOST, host);
-        }
+    if !parts.headers.contains_key(HOST)
+        && let Ok(host) = HeaderValue::from_str(&host_header(&parts.uri, target))
+    {
+        parts.headers.insert(HOST, host);
     }
     let path = parts.uri.path_and_query().cloned();
     parts.uri = path.map_or_else(|| Uri::from_static("/"), Uri::from);
 }
 
+/// The host as the server is told it: without the usual port, and without a zone, which means
+/// nothing to another machine.
+fn host_header<'a>(uri: &'a Uri, target: &Target) -> Cow<'a, str> {
+    let usual = if target.key.tls { 443 } else { 80 };
+    match uri.authority() {
+        _ if target.has_zone() && target.port == usual => {
+            format!("[{}]", target.server_name()).into()
+        }
+        _ if target.has_zone() => format!("[{}]:{}", target.server_name(), target.port).into(),
+        Some(authority) if target.port == usual => authority.host().into(),
+        authority => authority.map_or("", |authority| authority.as_str()).into(),
+    }
+}
+
 /// As a server is asked over HTTP/2: the host is in the URL, and what belongs to a connection of
 /// HTTP/1 is left out.
 #[cfg(feature = "http2")]
-fn absolute_form(parts: &mut request::Parts) {
+fn absolute_form(parts: &mut request::Parts, target: &Target) {
     use http::header::{CONNECTION, TRANSFER_ENCODING};
+    let host = match parts.headers.get(HOST) {
+        Some(host) => String::from_utf8_lossy(host.as_bytes()),
+        None => host_header(&parts.uri, target),
+    };
+    let mut uri = parts.uri.clone().into_parts();
+    uri.authority = host.parse().ok().or(uri.authority);
+    parts.uri = Uri::from_parts(uri).unwrap_or_else(|_| std::mem::take(&mut parts.uri));
     for header in [HOST, CONNECTION, TRANSFER_ENCODING, UPGRADE, EXPECT] {
         parts.headers.remove(header);
     }
