@@ -296,6 +296,19 @@ async fn the_client_is_a_tower_service() {
 }
 
 #[tokio::test]
+async fn a_method_that_is_made_up_is_no_name_of_a_span() {
+    let server = Server::start().await;
+    let (tracer, reporter, _closer) = tracer();
+    let client = TracedClient::new(tracer);
+    let request = Request::builder().method("XyZ123").uri(server.url("/time")).body(()).unwrap();
+    client.request(request).send().await.unwrap().into_body().read_to_end(99).await.unwrap();
+    let hop = &reporter.spans()[0];
+    assert_eq!(hop.view().operation(), "HTTP");
+    assert_eq!(tag(&hop.view(), "http.method").unwrap(), "XyZ123");
+    assert_eq!(server.seen.lock()[0].0, "XyZ123");
+}
+
+#[tokio::test]
 async fn a_url_that_cannot_be_asked_ends_both_spans() {
     let (tracer, reporter, _closer) = tracer();
     let client = TracedClient::new(tracer);

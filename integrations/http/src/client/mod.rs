@@ -10,7 +10,6 @@ use http::{Request, Response};
 use jaeger_client::{Parent, SpanContext, Tracer};
 
 use self::options::Options;
-pub(crate) use self::send::operation_name;
 use crate::body::RequestBody;
 use crate::error::Error;
 use crate::trace::ClientTrace;
@@ -20,7 +19,7 @@ use crate::url;
 /// Sends requests, follows redirects, and tells a tracer about it.
 ///
 /// The request is a span `HTTP Client`, a child of the active span or of the one given. Each hop is
-/// a span `HTTP {METHOD}`, a child of it; its context is written to the headers of its request, and
+/// a span `HTTP {METHOD}`, a child of it (see [`operation_name`](crate::operation_name)); its context is written to the headers of its request, and
 /// what happens on the way is logged to it. Both end with the body of the response, at an error, or
 /// when the future or the body is dropped.
 ///
@@ -81,8 +80,8 @@ impl TracedClient {
     /// [`Error`] if there is no response. One of any status is a response.
     pub async fn get(&self, url: &str) -> Result<Response<ResponseBody>, Error> {
         let mut request = Request::new(());
-        *request.uri_mut() =
-            url::parse(url).map_err(|reason| Error::Url { url: url::shown_text(url), reason })?;
+        *request.uri_mut() = url::parse(url)
+            .map_err(|reason| Error::Url { url: url::redacted_text(url), reason })?;
         self.request(request).send().await
     }
 
@@ -166,7 +165,7 @@ impl std::fmt::Debug for TracedRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TracedRequest")
             .field("method", self.request.method())
-            .field("uri", &url::shown(self.request.uri()))
+            .field("uri", &url::redacted(self.request.uri()))
             .finish_non_exhaustive()
     }
 }

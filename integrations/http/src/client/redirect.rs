@@ -60,7 +60,7 @@ pub(super) fn redirect(
         return Ok(None);
     };
     let url = url::resolve(from, location.as_bytes()).map_err(|reason| Error::Redirect {
-        location: url::shown_text(&String::from_utf8_lossy(location.as_bytes())),
+        location: url::redacted_text(&String::from_utf8_lossy(location.as_bytes())),
         reason,
     })?;
     let method = match *method {

@@ -11,6 +11,7 @@ use super::redirect::{MAX_HOPS, carry, redirect};
 use super::{Shared, TracedRequest};
 use crate::body::RequestBody;
 use crate::error::{Error, Phase};
+use crate::operation::operation_name;
 use crate::trace::{ClientTrace, Journey, SpanTrace};
 use crate::transport::{Deadline, ResponseBody};
 use crate::url;
@@ -55,7 +56,7 @@ pub(super) async fn send(request: TracedRequest<'_>) -> Result<Response<Response
         };
         hops.drain(body).await?;
         if made == MAX_HOPS {
-            return Err(Error::TooManyRedirects { hops: made, url: url::shown(&next.url) });
+            return Err(Error::TooManyRedirects { hops: made, url: url::redacted(&next.url) });
         }
         made += 1;
         let mut headers = sent.headers;
@@ -115,7 +116,7 @@ impl Hops<'_> {
     fn start(&self, request: &Request<RequestBody>) -> Span {
         let url = request.uri();
         let tag = self.options.url_tag.as_ref();
-        let shown = tag.map_or_else(|| url::shown(url), |tag| tag(&url::public(url)));
+        let shown = tag.map_or_else(|| url::redacted(url), |tag| tag(&url::public(url)));
         self.shared
             .tracer
             .span(operation_name(request.method()))
@@ -138,19 +139,4 @@ impl Hops<'_> {
             }
         }
     }
-}
-
-/// `HTTP {METHOD}`.
-pub(crate) fn operation_name(method: &Method) -> std::borrow::Cow<'static, str> {
-    let usual = match *method {
-        Method::GET => "HTTP GET",
-        Method::POST => "HTTP POST",
-        Method::PUT => "HTTP PUT",
-        Method::DELETE => "HTTP DELETE",
-        Method::HEAD => "HTTP HEAD",
-        Method::PATCH => "HTTP PATCH",
-        Method::OPTIONS => "HTTP OPTIONS",
-        _ => return format!("HTTP {method}").into(),
-    };
-    usual.into()
 }

@@ -4,6 +4,7 @@ mod body;
 mod future;
 mod options;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -16,7 +17,7 @@ use tower_service::Service;
 pub use self::body::TracedBody;
 pub use self::future::ResponseFuture;
 use self::options::Options;
-use crate::client::operation_name;
+use crate::operation::operation_name;
 use crate::url;
 
 /// Makes a span of each request that the service below it handles.
@@ -42,11 +43,18 @@ use crate::url;
 /// # Examples
 ///
 /// ```
-/// use jaeger_client_http::TraceLayer;
+/// use jaeger_client_http::{TraceLayer, operation_name};
 /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
 /// let layer = TraceLayer::new(tracer)
 ///     .filter(|request| request.uri.path() != "/health")
-///     .operation_name(|request| format!("{} {}", request.method, request.uri.path()));
+///     .operation_name(|request| {
+///         // Names are to be few, whatever is asked for.
+///         let route = match request.uri.path() {
+///             known @ ("/orders" | "/customers") => known,
+///             _ => "other",
+///         };
+///         format!("{} {route}", operation_name(&request.method))
+///     });
 /// // axum: Router::new().route(…).layer(layer)
 /// // tonic: Server::builder().layer(layer)
 /// # Ok::<(), jaeger_client::ConfigError>(())
@@ -123,16 +131,16 @@ impl Shared {
             return None;
         }
         let name = match operation {
-            Some(operation) => operation(request).into(),
-            None => operation_name(&request.method),
+            Some(operation) => Cow::Owned(operation(request)),
+            None => operation_name(&request.method).into(),
         };
         let url = match (url_tag, request.uri.path_and_query()) {
             (Some(url_tag), _) => url_tag(&url::public(&request.uri)),
             // HTTP/2 has no other place for the host than the URL: it was asked for the path.
             (None, Some(path)) if request.version == Version::HTTP_2 => {
-                url::shown(&path.clone().into())
+                url::redacted(&path.clone().into())
             }
-            (None, _) => url::shown(&request.uri),
+            (None, _) => url::redacted(&request.uri),
         };
         let span = self
             .tracer

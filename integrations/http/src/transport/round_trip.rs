@@ -56,7 +56,7 @@ impl HttpPool {
     ) -> Result<Response<ResponseBody>, Error> {
         if request.method() == Method::CONNECT {
             let reason = "the method CONNECT is for proxies, which are not supported";
-            return Err(Error::Url { url: url::shown(request.uri()), reason });
+            return Err(Error::Url { url: url::redacted(request.uri()), reason });
         }
         let target = Target::of(request.uri())?;
         let attempt = Attempt { transport: &self.inner, target: &target, trace: &trace, overall };

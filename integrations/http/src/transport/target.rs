@@ -29,7 +29,7 @@ pub(super) struct Key {
 
 impl Target {
     pub(super) fn of(uri: &Uri) -> Result<Self, Error> {
-        let unusable = |reason| Error::Url { url: url::shown(uri), reason };
+        let unusable = |reason| Error::Url { url: url::redacted(uri), reason };
         let tls = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTP => false,
             Some(scheme) if *scheme == Scheme::HTTPS => true,

@@ -11,12 +11,27 @@ use percent_encoding::percent_decode_str;
 pub(crate) use self::parse::{encode, host_and_port, parse};
 pub(crate) use self::resolve::resolve;
 
-/// The text of a URL for a tag or a message: without credentials.
+/// The text of a URL without credentials: what spans, errors and logs show of it.
 ///
 /// Userinfo is left out, also that of a URL within the path or the query, percent-encoded or not.
-/// In the query, the values of [`SECRET_PARAMETERS`] are replaced by `REDACTED`. Everything else is
-/// as it is asked for.
-pub(crate) fn shown(url: &Uri) -> String {
+/// In the query, the values of parameters that are credentials become `REDACTED`: those of OAuth 2.0
+/// (`access_token`, `client_secret`, …), of signed URLs of AWS, Azure and Google (`X-Amz-Signature`,
+/// `sig`, …), and `password`, `secret`, `token`, `api_key` and the like. Other parameters, and the
+/// path, stay as they are; where they are secret too, use `url_tag`.
+///
+/// # Source
+///
+/// `http.url` of `nethttp` in opentracing-contrib/go-stdlib, which shows all of the URL.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client_http::redacted_url;
+/// let url = "http://ann:pw@host/orders?page=2&access_token=abc".parse().unwrap();
+/// assert_eq!(redacted_url(&url), "http://host/orders?page=2&access_token=REDACTED");
+/// ```
+#[must_use]
+pub fn redacted(url: &Uri) -> String {
     let text = text_of(url);
     let redacted = match without_userinfo(&text) {
         Cow::Borrowed(text) => without_secret_parameters(text),
@@ -30,7 +45,7 @@ pub(crate) fn shown(url: &Uri) -> String {
 
 /// The same for text that could not be read as a URL, and may have its userinfo anywhere: whatever
 /// precedes the last `@` is left out, but for the scheme.
-pub(crate) fn shown_text(text: &str) -> String {
+pub(crate) fn redacted_text(text: &str) -> String {
     let Some(at) = last_at(text) else { return without_secret_parameters(text).into_owned() };
     let scheme = text.split_inclusive("//").next().filter(|scheme| {
         let name = scheme.trim_end_matches("://");
@@ -60,8 +75,8 @@ pub(crate) fn public(url: &Uri) -> Cow<'_, Uri> {
 }
 
 /// Parameters of a query whose values are credentials: of OAuth 2.0 (RFC 6749, RFC 6750), of signed
-/// URLs of AWS, Azure and Google, and the usual names of keys. Compared in lower case.
-pub(crate) const SECRET_PARAMETERS: [&str; 18] = [
+/// URLs of AWS, Azure and Google, and the usual names of keys. Their case does not matter.
+const SECRET_PARAMETERS: [&str; 18] = [
     "access_token",
     "api_key",
     "apikey",
@@ -203,7 +218,7 @@ mod tests {
             "/to/http://other/a@b",
         ] {
             let url: Uri = url.parse().unwrap();
-            assert_eq!(shown(&url), url.to_string());
+            assert_eq!(redacted(&url), url.to_string());
         }
     }
 
@@ -229,8 +244,8 @@ mod tests {
                 "/to?u=http%3A%2f%2Fhost%2Fa%40b&m=a@b",
             ),
         ] {
-            assert_eq!(shown(&url.parse().unwrap()), expected, "{url}");
-            assert!(!shown_text(url).contains("hunter"), "{}", shown_text(url));
+            assert_eq!(redacted(&url.parse().unwrap()), expected, "{url}");
+            assert!(!redacted_text(url).contains("hunter"), "{}", redacted_text(url));
         }
     }
 
@@ -245,8 +260,8 @@ mod tests {
             ),
             ("/x?token&secret=", "/x?token&secret=REDACTED"),
         ] {
-            assert_eq!(shown(&url.parse().unwrap()), expected, "{url}");
-            assert_eq!(shown_text(url), expected, "{url}");
+            assert_eq!(redacted(&url.parse().unwrap()), expected, "{url}");
+            assert_eq!(redacted_text(url), expected, "{url}");
         }
     }
 
@@ -260,7 +275,7 @@ mod tests {
             ("http://ann:hunter2%40host/", "http://…@host/"),
             ("ann:hunter2@host/ ?password=hunter2", "…@host/ ?password=REDACTED"),
         ] {
-            assert_eq!(shown_text(text), expected);
+            assert_eq!(redacted_text(text), expected);
         }
     }
 
