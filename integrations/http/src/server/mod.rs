@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Response, Version, request};
+use http::{Request, Response, Version, request};
 use http_body::Body;
 use jaeger_client::{Span, Tracer};
 use tower_layer::Layer;
@@ -24,16 +24,19 @@ use crate::url;
 ///
 /// The span continues the trace that the request's headers carry, or begins one. It is the active
 /// span whenever the handler runs, and while the body of its response is made. It ends with that
-/// body, or when the request is given up.
+/// body, or when the request is cancelled: when the client goes away, the server drops the handler
+/// or the body.
 ///
 /// Bodies are passed on frame by frame, trailers included, and what an upgrade needs is left where
 /// it is. The layer works in axum and tonic as in any `tower` stack, for HTTP/1 and HTTP/2.
 ///
 /// # Shape and units
 ///
-/// `HTTP {METHOD}`, with the tags `span.kind`, `http.method`, `http.url` (as it was asked for:
-/// `/path?query`) and `component`; later `http.status_code`, `http.response_size` in bytes where
-/// there are any, and `error` for a status of 500 or more, or a panic, which leaves no status.
+/// `HTTP {METHOD}` (see [`operation_name`]), with the tags `span.kind`, `http.method`, `http.url` (as
+/// it was asked for, `/path?query`, without credentials: see [`redacted_url`](crate::redacted_url))
+/// and `component`; later `http.status_code`, `http.response_size` in bytes where
+/// there are any, and `error` for a status of 500 or more, for a panic, which leaves no status, and
+/// for a request that was cancelled, which is also the log `event=cancelled`.
 ///
 /// # Source
 ///
@@ -116,10 +119,10 @@ where
         let Some(span) = self.shared.start(&parts) else {
             return ResponseFuture::untraced(self.inner.call(Request::from_parts(parts, body)));
         };
-        let head = parts.method == Method::HEAD;
+        let method = parts.method.clone();
         let request = Request::from_parts(parts, body);
         let future = guarded(&span, || self.inner.call(request));
-        ResponseFuture::traced(future, span, head)
+        ResponseFuture::traced(future, span, method)
     }
 }
 
@@ -159,6 +162,12 @@ impl Shared {
         }
         Some(span)
     }
+}
+
+/// Says that a request was cancelled.
+fn cancelled(span: &Span, message: &str) {
+    span.set_tag("error", true);
+    span.log(&[("event", "cancelled".into()), ("message", message.into())]);
 }
 
 /// Runs `work` with the span active. If it panics, the span says so; it ends with what is dropped

@@ -19,12 +19,13 @@ pub use self::span::SpanTrace;
 ///
 /// All callbacks do nothing unless they are written. They run in the task that sends the request or
 /// reads its body, so they must not block; none comes after
-/// [`closed_body`](Self::closed_body), or after the request failed or was given up.
+/// [`closed_body`](Self::closed_body), or after the request failed or was cancelled.
 ///
 /// # Source
 ///
 /// `httptrace.ClientTrace` of net/http. [`got_response`](Self::got_response) and
-/// [`closed_body`](Self::closed_body) are what `nethttp` adds to it.
+/// [`closed_body`](Self::closed_body) are what `nethttp` adds to it; [`cancelled`](Self::cancelled)
+/// is not there, as a context that ends makes an error that is returned.
 ///
 /// # Examples
 ///
@@ -112,6 +113,11 @@ pub trait ClientTrace: Send + Sync {
         let _ = error;
     }
 
+    /// The caller cancelled the request: its future was dropped before there was a response, or the
+    /// body of the response while the next part of it was waited for. A body that is dropped after a
+    /// part that was read is not cancelled, but closed: whoever drops it has what was needed.
+    fn cancelled(&self) {}
+
     /// The body came to its end, or the caller dropped it before. Not called for `HEAD`.
     fn closed_body(&self) {}
 }
@@ -152,6 +158,7 @@ both! {
     got_1xx_response(status: StatusCode, headers: &HeaderMap);
     got_response(head: &response::Parts);
     put_idle_conn(error: Option<PutIdleError>);
+    cancelled();
     closed_body();
 }
 

@@ -107,6 +107,12 @@ impl SpanTrace {
     }
 }
 
+/// How a span says that its request was cancelled.
+const CANCELLED: [(&str, TagValue<'static>); 2] = [
+    ("event", TagValue::Str("cancelled")),
+    ("message", TagValue::Str("the caller dropped the request or the body of its response")),
+];
+
 /// How Go's wrapper logs what went wrong: the event is in `message`.
 const ERROR: (&str, TagValue<'static>) = ("event", TagValue::Str("error"));
 
@@ -247,6 +253,17 @@ impl ClientTrace for SpanTrace {
             self.event(&[("event", "PutIdleConn".into()), ("error.object", (&text).into())]);
         } else {
             self.named("PutIdleConn");
+        }
+    }
+
+    fn cancelled(&self) {
+        let whole = match &self.part_of {
+            PartOf::Journey(journey) => Some(&journey.span),
+            PartOf::Nothing(_) => None,
+        };
+        for span in [Some(&self.span), whole].into_iter().flatten() {
+            span.set_tag("error", true);
+            span.log(&CANCELLED);
         }
     }
 

@@ -50,7 +50,7 @@ impl HttpPool {
     /// included, is over at `overall`.
     pub(crate) async fn round_trip_until(
         &self,
-        mut request: Request<RequestBody>,
+        request: Request<RequestBody>,
         trace: Arc<dyn ClientTrace>,
         overall: Option<Deadline>,
     ) -> Result<Response<ResponseBody>, Error> {
@@ -60,12 +60,33 @@ impl HttpPool {
         }
         let target = Target::of(request.uri())?;
         let attempt = Attempt { transport: &self.inner, target: &target, trace: &trace, overall };
+        let unanswered = Unanswered(&trace);
+        let answer = attempt.answer(request).await;
+        std::mem::forget(unanswered);
+        answer
+    }
+}
+
+/// A request without a response. Dropped, it was cancelled.
+struct Unanswered<'a>(&'a Arc<dyn ClientTrace>);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        self.0.cancelled();
+    }
+}
+
+impl Attempt<'_> {
+    async fn answer(
+        &self,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, Error> {
         loop {
-            let (got, reused) = attempt.get_conn().await?;
+            let (got, reused) = self.get_conn().await?;
             let sent = match got {
-                Got::Own(connection) => attempt.send(connection, request, reused).await?,
+                Got::Own(connection) => self.send(connection, request, reused).await?,
                 #[cfg(feature = "http2")]
-                Got::Shared(shared) => attempt.send_shared(shared, request, reused).await?,
+                Got::Shared(shared) => self.send_shared(shared, request, reused).await?,
             };
             match sent {
                 Sent::Answered(response) => return Ok(response),
@@ -73,9 +94,7 @@ impl HttpPool {
             }
         }
     }
-}
 
-impl Attempt<'_> {
     /// A connection from the pool, or a new one.
     async fn get_conn(&self) -> Result<(Got, bool), Error> {
         let Self { transport, target, trace, overall } = self;
