@@ -14,6 +14,7 @@ use http::{HeaderMap, StatusCode, response};
 
 pub(crate) use self::span::Journey;
 pub use self::span::SpanTrace;
+use crate::error::Error;
 
 /// Is told what happens to a request while it happens.
 ///
@@ -25,7 +26,8 @@ pub use self::span::SpanTrace;
 ///
 /// `httptrace.ClientTrace` of net/http. [`got_response`](Self::got_response) and
 /// [`closed_body`](Self::closed_body) are what `nethttp` adds to it; [`cancelled`](Self::cancelled)
-/// is not there, as a context that ends makes an error that is returned.
+/// is not there, as a context that ends makes an error that is returned, nor is
+/// [`retry`](Self::retry).
 ///
 /// # Examples
 ///
@@ -92,6 +94,13 @@ pub trait ClientTrace: Send + Sync {
         let _ = error;
     }
 
+    /// The server said that it did not process the request, or a connection of HTTP/2 broke under one
+    /// that may be sent twice; it will be sent again. Of a connection of HTTP/1 that was found dead
+    /// nothing is told, as in Go, but [`get_conn`](Self::get_conn) comes once more.
+    fn retry(&self, error: &Error) {
+        let _ = error;
+    }
+
     /// The first byte of a response, of one with a status 1xx too, came from the socket.
     fn got_first_response_byte(&self) {}
 
@@ -153,6 +162,7 @@ both! {
     wrote_headers();
     wait_100_continue();
     wrote_request(error: Option<&(dyn StdError + 'static)>);
+    retry(error: &Error);
     got_first_response_byte();
     got_100_continue();
     got_1xx_response(status: StatusCode, headers: &HeaderMap);

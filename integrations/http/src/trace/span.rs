@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::phases::Phases;
 use super::{ClientTrace, GotConn, PutIdleError, TlsInfo, TraceMode};
+use crate::error::Error;
 
 /// The span of a whole request, which ends when no hop needs it any more.
 #[derive(Debug)]
@@ -220,6 +221,16 @@ impl ClientTrace for SpanTrace {
             self.named("WroteRequest");
         }
         self.phase(|phases, tracer, span| phases.wrote_request(tracer, span, error));
+    }
+
+    fn retry(&self, error: &Error) {
+        // The last cause says most: what the server said.
+        let mut cause: &dyn StdError = error;
+        while let Some(next) = cause.source() {
+            cause = next;
+        }
+        let text = cause.to_string();
+        self.event(&[("event", "Retry".into()), ("error.object", (&text).into())]);
     }
 
     fn got_first_response_byte(&self) {

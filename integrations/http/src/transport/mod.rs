@@ -1,6 +1,7 @@
 //! One request and its response: a pool of connections whose every step a trace is told.
 
 mod dial;
+mod limit;
 mod pool;
 mod resolve;
 mod response;
@@ -15,10 +16,14 @@ use std::time::Duration;
 use http::{Request, Response};
 
 pub(crate) use self::dial::Deadline;
+pub(crate) use self::limit::Place;
 use self::pool::{Limits, Pool};
 pub use self::resolve::{Resolve, Resolving, SystemResolver};
 pub use self::response::ResponseBody;
 use crate::body::RequestBody;
+use crate::connection::HeadLimits;
+#[cfg(feature = "http2")]
+use crate::connection::KeepAlive;
 use crate::error::Error;
 use crate::trace::ClientTrace;
 use crate::url;
@@ -69,9 +74,12 @@ struct Options {
     tls_handshake_timeout: Duration,
     #[cfg(feature = "tls")]
     tls: tls::Tls,
-    response_header_timeout: Duration,
+    response_header_timeout: Option<Duration>,
     expect_continue_timeout: Duration,
-    body_idle_timeout: Duration,
+    body_idle_timeout: Option<Duration>,
+    head: HeadLimits,
+    #[cfg(feature = "http2")]
+    keep_alive: KeepAlive,
 }
 
 impl HttpPool {
@@ -91,6 +99,10 @@ impl HttpPool {
     /// If a connection that was reused turns out to be dead, the request is sent once more over
     /// another one, where nothing of it was written, or where it is idempotent, can be sent again,
     /// and nothing of an answer was read. The trace then sees all of it, as in Go.
+    ///
+    /// A request that a server of HTTP/2 says it did not process, by `GOAWAY` with `NO_ERROR` or by
+    /// `REFUSED_STREAM`, is sent again, if its body can be or was not begun: twice at once, then after
+    /// 1, 2, 4 and 8 s. [`ClientTrace::retry`] is told.
     ///
     /// Dropping the future gives the request up, and closes its connection.
     ///
@@ -131,11 +143,19 @@ impl Default for HttpPoolBuilder {
             tls_handshake_timeout: Duration::from_secs(10),
             #[cfg(feature = "tls")]
             tls: Default::default(),
-            response_header_timeout: Duration::from_secs(60),
+            response_header_timeout: None,
             expect_continue_timeout: Duration::from_secs(1),
-            body_idle_timeout: Duration::from_secs(60),
+            body_idle_timeout: None,
+            head: HeadLimits::default(),
+            #[cfg(feature = "http2")]
+            keep_alive: KeepAlive {
+                interval: None,
+                timeout: Duration::from_secs(20),
+                while_idle: false,
+            },
         };
-        let limits = Limits { per_host: 32, in_all: 100, idle_timeout: Duration::from_secs(90) };
+        let idle_timeout = Duration::from_secs(90);
+        let limits = Limits { per_host: 32, in_all: 100, idle_timeout, connections: None };
         Self { options, limits }
     }
 }
@@ -170,10 +190,16 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How long it may take, once there is a connection, to send the request and have the head of
-    /// its response: 60 s.
-    pub fn response_header_timeout(mut self, limit: Duration) -> Self {
-        self.options.response_header_timeout = limit;
+    /// How long the head of the response may take from the moment on that the request is written,
+    /// its body included; without a limit by default. An upload may take as long as it likes.
+    ///
+    /// With HTTP/2, a request is written when the connection has taken the last of it.
+    ///
+    /// # Source
+    ///
+    /// `Transport.ResponseHeaderTimeout` in net/http.
+    pub fn response_header_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.options.response_header_timeout = limit.into();
         self
     }
 
@@ -184,9 +210,12 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How long the next part of a response's body may take: 60 s.
-    pub fn body_idle_timeout(mut self, limit: Duration) -> Self {
-        self.options.body_idle_timeout = limit;
+    /// How long the next part of a response's body may take; without a limit by default, as a
+    /// stream of events may be silent for long.
+    ///
+    /// Go has no such limit.
+    pub fn body_idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.options.body_idle_timeout = limit.into();
         self
     }
 

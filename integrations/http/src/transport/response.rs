@@ -54,13 +54,16 @@ pub(super) enum Line {
 
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) idle: Duration,
+    pub(super) idle: Option<Duration>,
     pub(super) overall: Option<Deadline>,
 }
 
 impl Limits {
-    fn next(&self) -> Deadline {
-        Deadline::after(self.idle).or(self.overall)
+    fn next(&self) -> Option<Deadline> {
+        match self.idle {
+            Some(idle) => Some(Deadline::after(idle).or(self.overall)),
+            None => self.overall,
+        }
     }
 }
 
@@ -132,7 +135,7 @@ impl ResponseBody {
 
     /// Whether the wait has become too long.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let deadline = self.limits.next();
+        let Some(deadline) = self.limits.next() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| {
             self.timed = true;
             Box::pin(sleep_until(deadline.at))
@@ -143,7 +146,7 @@ impl ResponseBody {
         }
         ready!(timer.as_mut().poll(cx));
         let overall = self.limits.overall.filter(|overall| overall.at <= Instant::now());
-        let limit = overall.map_or(self.limits.idle, |overall| overall.limit);
+        let limit = overall.map_or(deadline.limit, |overall| overall.limit);
         Poll::Ready(Error::TimedOut { phase: Phase::Body, limit })
     }
 
