@@ -168,12 +168,20 @@ impl HttpPoolBuilder {
     }
 
     /// How long it may take to find the addresses of a host and to connect to one: 30 s.
+    ///
+    /// # Source
+    ///
+    /// `Dialer.Timeout` of the `DefaultTransport` in net/http.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.options.connect_timeout = limit;
         self
     }
 
     /// How long the TLS handshake may take: 10 s.
+    ///
+    /// # Source
+    ///
+    /// `Transport.TLSHandshakeTimeout` in net/http.
     #[cfg(feature = "tls")]
     pub fn tls_handshake_timeout(mut self, limit: Duration) -> Self {
         self.options.tls_handshake_timeout = limit;
@@ -205,6 +213,10 @@ impl HttpPoolBuilder {
 
     /// How long a body waits for the leave that `Expect: 100-continue` asks for, before it is sent
     /// without: 1 s.
+    ///
+    /// # Source
+    ///
+    /// `Transport.ExpectContinueTimeout` in net/http.
     pub fn expect_continue_timeout(mut self, limit: Duration) -> Self {
         self.options.expect_continue_timeout = limit;
         self
@@ -219,19 +231,107 @@ impl HttpPoolBuilder {
         self
     }
 
+    /// How many bytes the head of a response may have, its trailers likewise: about 400 KB by
+    /// default, for HTTP/1 and HTTP/2 alike, which is what hyper has for HTTP/1. A larger one is an
+    /// error. With HTTP/2, the bytes are counted as
+    /// [RFC 9113](https://www.rfc-editor.org/rfc/rfc9113#name-defined-settings) has it: those of
+    /// names and values before they are compressed, and 32 for each header.
+    ///
+    /// # Source
+    ///
+    /// `Transport.MaxResponseHeaderBytes` in net/http, which is 10 MB by default.
+    pub fn max_response_header_bytes(mut self, bytes: usize) -> Self {
+        self.options.head.bytes = Some(bytes);
+        self
+    }
+
+    /// How many headers a response may have with HTTP/1: 100 by default. More are an error.
+    ///
+    /// # Cost
+    ///
+    /// Where it is set, even to 100, each response costs an allocation more.
+    ///
+    /// # Source
+    ///
+    /// `max_headers` of hyper; Go has no such limit.
+    pub fn http1_max_headers(mut self, count: usize) -> Self {
+        self.options.head.headers = Some(count);
+        self
+    }
+
+    /// How often a connection of HTTP/2 with requests under way is asked by a PING whether it is
+    /// alive; it is not by default.
+    ///
+    /// Without, a request over a connection whose other end is gone waits for as long as it may.
+    ///
+    /// # Source
+    ///
+    /// `keep_alive_interval` of hyper; `HTTP2Config.SendPingTimeout` in net/http.
+    #[cfg(feature = "http2")]
+    pub fn http2_keep_alive_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.options.keep_alive.interval = interval.into();
+        self
+    }
+
+    /// How long the answer to a PING may take: 20 s. Then the connection is closed, and its requests
+    /// fail.
+    ///
+    /// # Source
+    ///
+    /// `keep_alive_timeout` of hyper; `HTTP2Config.PingTimeout` in net/http, which is 15 s.
+    #[cfg(feature = "http2")]
+    pub fn http2_keep_alive_timeout(mut self, limit: Duration) -> Self {
+        self.options.keep_alive.timeout = limit;
+        self
+    }
+
+    /// Whether a connection of HTTP/2 is asked without requests under way, too: not by default.
+    ///
+    /// # Source
+    ///
+    /// `keep_alive_while_idle` of hyper.
+    #[cfg(feature = "http2")]
+    pub fn http2_keep_alive_while_idle(mut self, enabled: bool) -> Self {
+        self.options.keep_alive.while_idle = enabled;
+        self
+    }
+
+    /// How many connections to one host there may be at once, those that are being made and idle
+    /// ones included; without a limit by default. A request for which there is none waits.
+    ///
+    /// # Source
+    ///
+    /// `Transport.MaxConnsPerHost` in net/http.
+    pub fn max_conns_per_host(mut self, count: impl Into<Option<usize>>) -> Self {
+        self.limits.connections = count.into();
+        self
+    }
+
     /// How many connections to one host are kept for later requests: 32. With 0, none is.
+    ///
+    /// # Source
+    ///
+    /// `Transport.MaxIdleConnsPerHost` in net/http, which is 2 by default.
     pub fn max_idle_per_host(mut self, count: usize) -> Self {
         self.limits.per_host = count;
         self
     }
 
     /// How many connections are kept in all: 100. With more, the oldest one is closed.
+    ///
+    /// # Source
+    ///
+    /// `Transport.MaxIdleConns` in net/http.
     pub fn max_idle(mut self, count: usize) -> Self {
         self.limits.in_all = count;
         self
     }
 
     /// How long a connection is kept: 90 s.
+    ///
+    /// # Source
+    ///
+    /// `Transport.IdleConnTimeout` in net/http.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.limits.idle_timeout = limit;
         self
