@@ -89,7 +89,7 @@ impl Unanswered {
 
     /// Whether the connection broke, and nobody knows what became of the request.
     pub(crate) fn is_lost(&self) -> bool {
-        self.cause().is_some_and(h2::Error::is_io)
+        self.error.source().is_some_and(|cause| cause.is::<io::Error>())
     }
 
     fn cause(&self) -> Option<&h2::Error> {

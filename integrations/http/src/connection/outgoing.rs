@@ -24,7 +24,7 @@ pub(crate) struct Outgoing {
     /// How much is to come, where that is known: HTTP does not ask for an end it knows.
     left: Option<u64>,
     held: Option<Held>,
-    /// Gives the body back if it is dropped before anything was asked of it.
+    /// Gives the body back if it is dropped before anything of it was taken.
     back: Option<oneshot::Sender<RequestBody>>,
     /// Opened once there is no more to come.
     ended: Option<Arc<Gate>>,
@@ -73,7 +73,7 @@ impl Outgoing {
         Self { body, wire, left, held: None, back: None, ended: None, taken: None }
     }
 
-    /// Gives the body back if it is dropped before anything was asked of it.
+    /// Gives the body back if it is dropped before anything of it was taken.
     #[cfg(feature = "http2")]
     pub(crate) fn give_back(&mut self) -> oneshot::Receiver<RequestBody> {
         let (back, receiver) = oneshot::channel();
@@ -163,8 +163,8 @@ impl Body for Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         std::task::ready!(self.poll_leave(cx));
-        self.back = None;
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.back = None;
         self.watch(frame.as_ref());
         Poll::Ready(frame)
     }
