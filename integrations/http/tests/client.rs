@@ -1,5 +1,5 @@
 //! The client: its spans, its redirects, its options.
-#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests as well")]
 
 use std::pin::Pin;
 use std::sync::Arc;

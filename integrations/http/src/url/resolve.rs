@@ -16,7 +16,7 @@ pub(crate) fn resolve(from: &Uri, location: &[u8]) -> Result<Uri, Reason> {
     let text = readable(location);
     let to = Reference::of(&text)?;
     let here = from.authority().map_or("", |authority| authority.as_str());
-    let scheme = to.scheme.or(from.scheme_str()).unwrap_or_default();
+    let scheme = to.scheme.or_else(|| from.scheme_str()).unwrap_or_default();
     let authority = match to.authority {
         Some(authority) => ascii_authority(authority)?,
         None if to.scheme.is_some() => return Err("it has no host"),
@@ -25,7 +25,7 @@ pub(crate) fn resolve(from: &Uri, location: &[u8]) -> Result<Uri, Reason> {
     let (path, query) = if to.authority.is_some() {
         (without_dots(to.path), to.query)
     } else if to.path.is_empty() {
-        (without_dots(from.path()), to.query.or(from.query()))
+        (without_dots(from.path()), to.query.or_else(|| from.query()))
     } else if to.path.starts_with('/') {
         (without_dots(to.path), to.query)
     } else if to.path.split('/').next().is_some_and(|segment| segment.contains(':')) {

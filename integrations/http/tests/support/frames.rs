@@ -117,7 +117,7 @@ impl Script {
                             told.push(connection);
                             told.len() - 1
                         };
-                        let says = answers.get(number).or(answers.last()).unwrap();
+                        let says = answers.get(number).or_else(|| answers.last()).unwrap();
                         for say in *says {
                             if !peer.say(*say, stream).await? {
                                 return io::Result::Ok(());

@@ -178,6 +178,10 @@ impl Attempt<'_> {
         if !fresh && let Some(shared) = pool.shared(&target.key).await {
             return Ok(Got::Shared { shared, reused: true, dialing: None });
         }
+        #[cfg_attr(
+            not(feature = "http2"),
+            expect(clippy::infallible_destructuring_match, reason = "with HTTP/2 there are two")
+        )]
         let place = match self.place().await? {
             Placed::At(place) => place,
             #[cfg(feature = "http2")]
