@@ -171,6 +171,10 @@ fn after_userinfo(text: &str, encoded: bool) -> &str {
 
 /// Where a text goes on after its last `@`, percent-encoded or not.
 fn last_at(text: &str) -> Option<usize> {
+    // Nearly all URLs have neither, and to search for more than a byte takes long to begin.
+    if !text.bytes().any(|byte| matches!(byte, b'@' | b'%')) {
+        return None;
+    }
     let plain = text.rfind('@').map(|at| at + 1);
     let encoded = text.rfind("%40").map(|at| at + "%40".len());
     plain.max(encoded)
