@@ -139,7 +139,7 @@ fn client() -> ureq::Agent {
         .into()
 }
 
-type Answered = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
+type Answered = Result<http::Response<ureq::Body>, ureq::Error>;
 
 fn answer(url: &str, answered: Answered) -> Found<Answer> {
     let mut response = answered.map_err(|error| format!("{url}: {error}"))?;

@@ -1,5 +1,6 @@
 //! The HTTP client against nginx, which ends each connection of HTTP/2 after some requests.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
+#![allow(clippy::disallowed_methods, reason = "a test says how long it took")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
