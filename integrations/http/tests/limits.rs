@@ -185,6 +185,7 @@ mod http2 {
 
     use super::*;
     use crate::support::frames::{Say, Script};
+    use jaeger_client_http::TracedClient;
 
     /// A server that answers with a head of 60 KB, once it has the body.
     async fn server() -> (HttpPoolBuilder, String, Arc<AtomicUsize>) {
@@ -240,6 +241,42 @@ mod http2 {
         let pool = pool.http2_keep_alive_timeout(Duration::from_millis(50)).build();
         let error = send(&pool, &script.url, "hello".into()).await.unwrap_err();
         assert!(matches!(error, Error::Exchange { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_connection_that_another_makes_waits_no_longer_than_it_may() {
+        use crate::support::frames::{NO_ERROR, Peer};
+
+        let (config, acceptor) = support::tls::both(&[b"h2"]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+        // One request is answered. Then nobody shakes hands any more.
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let stream = acceptor.accept(stream).await.unwrap();
+            let mut peer = Peer::accept(stream, 65_535).await.unwrap();
+            let id = peer.request(true).await.unwrap();
+            for say in [Say::GoAway(id, NO_ERROR), Say::Ok, Say::Close] {
+                peer.say(say, id).await.unwrap();
+            }
+            (listener.accept().await.unwrap(), listener)
+        });
+        let pool = HttpPool::builder().tls_config(config).build();
+        let client = TracedClient::builder(support::tracer().0).pool(pool).build();
+        client.get(&url).await.unwrap();
+        let other = client.clone();
+        let (first, port) = (client.get(&url), url.clone());
+        let mut first = Box::pin(first);
+        let _shakes = tokio::select! {
+            biased;
+            answer = first.as_mut() => unreachable!("{answer:?}"),
+            taken = server => taken.unwrap(),
+        };
+        let request = Request::get(port).body(()).unwrap();
+        let second = other.request(request).timeout(Duration::from_millis(100)).send();
+        let error =
+            tokio::time::timeout(Duration::from_secs(8), second).await.unwrap().unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
     }
 
     #[tokio::test]

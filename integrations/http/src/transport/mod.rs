@@ -40,7 +40,8 @@ use crate::url;
 /// # Source
 ///
 /// `Transport` of net/http. Unlike it, a request that makes a connection waits for that one, and
-/// does not take another that becomes idle meanwhile; there are no proxies.
+/// does not take another that becomes idle meanwhile; where the host is known to speak HTTP/2, the
+/// others wait for it, too. There are no proxies.
 ///
 /// # Examples
 ///

@@ -198,7 +198,10 @@ impl Attempt<'_> {
         let dialing = match pool.dialing(&target.key).filter(|_| !fresh) {
             // Somebody makes a connection that can be shared.
             Some(Err(other)) => {
-                other.await;
+                match overall {
+                    Some(overall) => overall.within(Phase::Connect, other).await?,
+                    None => other.await,
+                }
                 if let Some(shared) = pool.shared(&target.key).await {
                     return Ok(Got::Shared { shared, reused: true, dialing: None });
                 }
