@@ -61,8 +61,7 @@ pub fn from_binary(bytes: &[u8]) -> Result<Extracted, ExtractError> {
                 what: "a baggage item of more than 4,096 bytes",
             });
         }
-        let owned = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        baggage.set(owned(key), owned(value));
+        baggage.set(&String::from_utf8_lossy(key), &String::from_utf8_lossy(value));
     }
     let baggage_dropped = baggage.dropped;
     let context = SpanContext {

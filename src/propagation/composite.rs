@@ -111,12 +111,12 @@ fn merged_baggage(
 ) -> (Option<Arc<Baggage>>, usize) {
     let mut bounded = BoundedBaggage::default();
     for (key, value) in earlier.baggage() {
-        bounded.set(key.to_owned(), value.to_owned());
+        bounded.set(key, value);
     }
     for (key, value) in later.baggage() {
         // HTTP headers know no case, W3C's baggage does; an item that came by both is still one.
         if !earlier.baggage().any(|(known, _)| known.eq_ignore_ascii_case(key)) {
-            bounded.set(key.to_owned(), value.to_owned());
+            bounded.set(key, value);
         }
     }
     let of_trace = [earlier, later].into_iter().filter(|context| context.trace_id == trace_id);

@@ -46,10 +46,22 @@ pub(super) fn decode(value: &[u8]) -> Option<Cow<'_, [u8]>> {
 }
 
 /// Text of bytes that may be no UTF-8.
-pub(super) fn text(bytes: Cow<'_, [u8]>) -> String {
-    match String::from_utf8(bytes.into_owned()) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+pub(super) fn text(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match bytes {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(
+            String::from_utf8(bytes)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        ),
+    }
+}
+
+/// A header's key in lower case, which it nearly always is.
+pub(super) fn lower_case(key: &str) -> Cow<'_, str> {
+    if key.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(key.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(key)
     }
 }
 

@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 
 use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
-use super::form;
+use super::form::{self, lower_case};
 use super::header::KnownName;
 use super::limits::BoundedBaggage;
 use super::{Extracted, Format};
@@ -137,10 +137,10 @@ impl Format for JaegerFormat {
                 by_hand(value, &mut baggage);
             } else if let Some(key) = strip_prefix(key, &self.baggage_prefix) {
                 let key = match kind {
-                    CarrierKind::HttpHeaders => key.to_ascii_lowercase(),
-                    CarrierKind::TextMap => key.to_owned(),
+                    CarrierKind::HttpHeaders => lower_case(key),
+                    CarrierKind::TextMap => Cow::Borrowed(key),
                 };
-                baggage.set(key, form::text(decoded(kind, value)));
+                baggage.set(&key, &form::text(decoded(kind, value)));
             }
         });
         if let Some(error) = failure {
@@ -175,7 +175,7 @@ fn by_hand(value: &[u8], baggage: &mut BoundedBaggage) {
     for pair in value.split(',') {
         let mut parts = pair.trim().split('=');
         if let (Some(key), Some(value), None) = (parts.next(), parts.next(), parts.next()) {
-            baggage.set(key.trim().to_owned(), value.to_owned());
+            baggage.set(key.trim(), value);
         }
     }
 }

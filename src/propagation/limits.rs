@@ -19,9 +19,9 @@ pub(super) struct BoundedBaggage {
 
 impl BoundedBaggage {
     /// Sets an item, or counts it as dropped if it does not fit.
-    pub(super) fn set(&mut self, key: String, value: String) {
+    pub(super) fn set(&mut self, key: &str, value: &str) {
         // A key that is there already is replaced, and takes no further place.
-        let before = self.baggage.get(&key).map(|value| key.len() + value.len());
+        let before = self.baggage.get(key).map(|value| key.len() + value.len());
         let items = self.baggage.len() - usize::from(before.is_some());
         let bytes = self.baggage.bytes() - before.unwrap_or(0) + key.len() + value.len();
         if items >= MAX_ITEMS || bytes > MAX_BYTES {

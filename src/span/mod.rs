@@ -4,6 +4,7 @@
 //! or the end of the last handle, writes the span to the tracer's sink.
 
 mod active;
+mod baggage;
 mod builder;
 mod context;
 pub(crate) mod core;
@@ -22,10 +23,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
+pub(crate) use self::baggage::Baggage;
 #[doc(hidden)]
 pub use self::builder::NewReference;
 pub use self::builder::{Parent, SpanBuilder};
-pub(crate) use self::context::Baggage;
 pub use self::context::{LogFields, SpanContext};
 use self::core::CoreRef;
 pub(crate) use self::keep::Keep;

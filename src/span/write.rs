@@ -340,9 +340,9 @@ pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value:
         core.baggage.truncated.fetch_add(1, Ordering::Relaxed);
     }
     core.baggage.set.fetch_add(1, Ordering::Relaxed);
-    let before = body.baggage.take();
-    let overrides = before.as_ref().and_then(|b| b.get(key)).is_some_and(|v| !v.is_empty());
-    body.baggage = Baggage::with(before.as_deref(), key, kept);
+    let before = body.baggage.as_ref().and_then(|baggage| baggage.get(key));
+    let overrides = before.is_some_and(|value| !value.is_empty());
+    Baggage::change(&mut body.baggage, key, kept);
     body.draft.extras = true;
     inner.has_baggage.store(body.baggage.is_some(), Ordering::Release);
     body.log_baggage(core, now, (key, kept), [overrides, truncated, false]);

@@ -7,8 +7,9 @@ mod multi;
 mod single;
 
 use super::carrier::{CarrierKind, InjectCarrier};
+use super::form::{self, lower_case};
 use super::limits::BoundedBaggage;
-use super::{Extracted, Format, HeadersConfig, form};
+use super::{Extracted, Format, HeadersConfig};
 use crate::error::ExtractError;
 use crate::span::SpanContext;
 use crate::span::{DEBUG, SAMPLED};
@@ -47,7 +48,7 @@ fn take_baggage(key: &str, value: &[u8], prefix: &str, baggage: &mut BoundedBagg
     if let Some(head) = key.get(..prefix.len())
         && head.eq_ignore_ascii_case(prefix)
     {
-        baggage.set(key[prefix.len()..].to_ascii_lowercase(), form::text(value.into()));
+        baggage.set(&lower_case(&key[prefix.len()..]), &form::text(value.into()));
     }
 }
 

@@ -43,7 +43,7 @@ impl Reader {
             }
             self.members += 1;
             match item(member).filter(|_| self.members <= MAX_MEMBERS) {
-                Some((key, value)) => self.baggage.set(key.to_owned(), decode(value)),
+                Some((key, value)) => self.baggage.set(key, &decode(value)),
                 None => self.baggage.dropped += 1,
             }
         }
@@ -96,7 +96,7 @@ fn decode(value: &[u8]) -> String {
             decoded.push(*byte);
         }
     }
-    form::text(decoded.into())
+    form::text(decoded.into()).into_owned()
 }
 
 #[cfg(test)]
