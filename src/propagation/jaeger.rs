@@ -10,10 +10,9 @@
 
 use std::borrow::Cow;
 
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
-use super::form::{self, lower_case};
-use super::header::KnownName;
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName};
 use super::limits::BoundedBaggage;
+use super::percent::{self, lower_case};
 use super::{Extracted, Format};
 use crate::encoding::cut;
 use crate::error::ExtractError;
@@ -102,7 +101,7 @@ impl Format for JaegerFormat {
             name.push_str(&self.baggage_prefix);
             name.push_str(key);
             let value = match kind {
-                CarrierKind::HttpHeaders => form::encode(value),
+                CarrierKind::HttpHeaders => percent::encode(value),
                 CarrierKind::TextMap => Cow::Borrowed(value),
             };
             refused += usize::from(!carrier.set(&name, &value));
@@ -130,7 +129,7 @@ impl Format for JaegerFormat {
                     Err(error) => failure = Some(error),
                 }
             } else if self.debug.is(key) {
-                let id = form::text(decoded(kind, value));
+                let id = percent::text(decoded(kind, value));
                 let id = cut(&id, MAX_DEBUG_ID_BYTES);
                 context.debug_id = (!id.is_empty()).then(|| id.into());
             } else if self.baggage.is(key) {
@@ -140,7 +139,7 @@ impl Format for JaegerFormat {
                     CarrierKind::HttpHeaders => lower_case(key),
                     CarrierKind::TextMap => Cow::Borrowed(key),
                 };
-                baggage.set(&key, &form::text(decoded(kind, value)));
+                baggage.set(&key, &percent::text(decoded(kind, value)));
             }
         });
         if let Some(error) = failure {
@@ -158,7 +157,7 @@ impl Format for JaegerFormat {
 /// A value of an HTTP header decoded once; one that cannot be is taken as it is.
 fn decoded(kind: CarrierKind, value: &[u8]) -> Cow<'_, [u8]> {
     match kind {
-        CarrierKind::HttpHeaders => form::decode(value).unwrap_or(Cow::Borrowed(value)),
+        CarrierKind::HttpHeaders => percent::decode(value).unwrap_or(Cow::Borrowed(value)),
         CarrierKind::TextMap => Cow::Borrowed(value),
     }
 }
@@ -170,8 +169,8 @@ fn strip_prefix<'k>(key: &'k str, prefix: &str) -> Option<&'k str> {
 
 /// `key1=value1, key2=value2`, decoded as a whole before it is split, in text maps too.
 fn by_hand(value: &[u8], baggage: &mut BoundedBaggage) {
-    let Some(value) = form::decode(value) else { return };
-    let value = form::text(value);
+    let Some(value) = percent::decode(value) else { return };
+    let value = percent::text(value);
     for pair in value.split(',') {
         let mut parts = pair.trim().split('=');
         if let (Some(key), Some(value), None) = (parts.next(), parts.next(), parts.next()) {
@@ -216,8 +215,8 @@ fn parse_canonical(text: &[u8]) -> Option<Parsed> {
     };
     let (ids, flags) = rest.split_first_chunk::<51>()?;
     let flags = match flags {
-        [digit] => form::digit(*digit)?,
-        [high, low] => (form::digit(*high)? << 4) | form::digit(*low)?,
+        [digit] => percent::digit(*digit)?,
+        [high, low] => (percent::digit(*high)? << 4) | percent::digit(*low)?,
         _ => return None,
     };
     if (ids[16], ids[33], ids[50]) != (b':', b':', b':') {
@@ -277,7 +276,7 @@ pub(super) fn number(part: &'static str, digits: &[u8]) -> Result<u64, ExtractEr
     let mut value = 0_u64;
     let mut overflow = false;
     for byte in digits {
-        let digit = form::digit(*byte).ok_or_else(bad)?;
+        let digit = percent::digit(*byte).ok_or_else(bad)?;
         overflow |= value >> 60 != 0;
         value = (value << 4) | u64::from(digit);
     }

@@ -10,20 +10,19 @@ mod b3;
 mod binary;
 mod carrier;
 mod composite;
-mod form;
-mod header;
 mod jaeger;
 mod limits;
+mod percent;
 mod w3c;
 
 use std::fmt;
 
 pub use self::b3::{B3Format, B3SingleFormat};
 pub use self::binary::{from_binary, to_binary};
+#[doc(hidden)]
+pub use self::carrier::KnownName;
 pub use self::carrier::{CarrierKind, ExtractCarrier, HttpHeaders, InjectCarrier};
 pub use self::composite::CompositeFormat;
-#[doc(hidden)]
-pub use self::header::KnownName;
 pub use self::jaeger::{HeadersConfig, JaegerFormat};
 pub use self::w3c::W3cFormat;
 use crate::error::{ConfigError, ExtractError};

@@ -7,8 +7,8 @@ mod multi;
 mod single;
 
 use super::carrier::{CarrierKind, InjectCarrier};
-use super::form::{self, lower_case};
 use super::limits::BoundedBaggage;
+use super::percent::{self, lower_case};
 use super::{Extracted, Format, HeadersConfig};
 use crate::error::ExtractError;
 use crate::span::SpanContext;
@@ -48,7 +48,7 @@ fn take_baggage(key: &str, value: &[u8], prefix: &str, baggage: &mut BoundedBagg
     if let Some(head) = key.get(..prefix.len())
         && head.eq_ignore_ascii_case(prefix)
     {
-        baggage.set(&lower_case(&key[prefix.len()..]), &form::text(value.into()));
+        baggage.set(&lower_case(&key[prefix.len()..]), &percent::text(value.into()));
     }
 }
 

@@ -1,7 +1,7 @@
 //! `baggage`: items of the trace, their values percent-encoded.
 
-use crate::propagation::form;
 use crate::propagation::limits::{BoundedBaggage, MAX_BYTES};
+use crate::propagation::percent;
 
 /// The most items, by W3C.
 const MAX_MEMBERS: usize = 64;
@@ -88,7 +88,7 @@ fn decode(value: &[u8]) -> String {
     while let [byte, after @ ..] = rest {
         rest = after;
         if let (b'%', [high, low, after @ ..]) = (byte, after)
-            && let (Some(high), Some(low)) = (form::digit(*high), form::digit(*low))
+            && let (Some(high), Some(low)) = (percent::digit(*high), percent::digit(*low))
         {
             decoded.push(high << 4 | low);
             rest = after;
@@ -96,7 +96,7 @@ fn decode(value: &[u8]) -> String {
             decoded.push(*byte);
         }
     }
-    form::text(decoded.into()).into_owned()
+    percent::text(decoded.into()).into_owned()
 }
 
 #[cfg(test)]

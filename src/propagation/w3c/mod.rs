@@ -14,7 +14,7 @@ use self::parent::Flags;
 use self::state::StateReader;
 use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
 use super::limits::BoundedBaggage;
-use super::{Extracted, Format, HeadersConfig, form};
+use super::{Extracted, Format, HeadersConfig, percent};
 use crate::encoding::cut;
 use crate::error::ExtractError;
 use crate::span::SAMPLED;
@@ -110,8 +110,9 @@ impl Format for W3cFormat {
                 items.take(value);
             } else if key.eq_ignore_ascii_case(&self.debug) {
                 let http = carrier.kind() == CarrierKind::HttpHeaders;
-                let decoded = form::decode(value).filter(|_| http).unwrap_or_else(|| value.into());
-                let id = form::text(decoded);
+                let decoded =
+                    percent::decode(value).filter(|_| http).unwrap_or_else(|| value.into());
+                let id = percent::text(decoded);
                 let id = cut(&id, MAX_DEBUG_ID_BYTES);
                 debug_id = (!id.is_empty()).then(|| id.into());
             }

@@ -1,11 +1,14 @@
-//! What writing to HTTP headers costs again and again, done once: names checked, values' memory used
-//! again.
+//! HTTP headers as a carrier. What writing to them costs again and again is done once: names are
+//! checked, values' memory is used again.
 
 #[cfg(feature = "http")]
 use std::cell::RefCell;
 
 #[cfg(feature = "http")]
 use bytes::{Bytes, BytesMut};
+
+#[cfg(feature = "http")]
+use super::{CarrierKind, ExtractCarrier, InjectCarrier};
 
 /// The name of a header that a format writes for every context.
 ///
@@ -20,7 +23,7 @@ pub struct KnownName {
 }
 
 impl KnownName {
-    pub(super) fn new(name: &str) -> Self {
+    pub(in crate::propagation) fn new(name: &str) -> Self {
         Self {
             text: name.to_owned(),
             #[cfg(feature = "http")]
@@ -37,14 +40,47 @@ impl KnownName {
     /// Whether a key is this name. Headers' keys are in lower case nearly always, and configured
     /// names too.
     #[inline]
-    pub(super) fn is(&self, key: &str) -> bool {
+    pub(in crate::propagation) fn is(&self, key: &str) -> bool {
         key.len() == self.text.len() && (key == self.text || key.eq_ignore_ascii_case(&self.text))
     }
 
     /// The checked name; none if it is no header's name.
     #[cfg(feature = "http")]
-    pub(super) fn header(&self) -> Option<&http::HeaderName> {
+    fn header(&self) -> Option<&http::HeaderName> {
         self.header.as_ref()
+    }
+}
+
+#[cfg(feature = "http")]
+impl InjectCarrier for http::HeaderMap {
+    fn set(&mut self, key: &str, value: &str) -> bool {
+        let name = http::HeaderName::from_bytes(key.as_bytes());
+        match (name, self::value(value)) {
+            (Ok(name), Some(value)) => self.try_insert(name, value).is_ok(),
+            _ => false,
+        }
+    }
+
+    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+        match (name.header(), self::value(value)) {
+            (Some(name), Some(value)) => self.try_insert(name, value).is_ok(),
+            _ => false,
+        }
+    }
+
+    fn kind(&self) -> CarrierKind {
+        CarrierKind::HttpHeaders
+    }
+}
+
+#[cfg(feature = "http")]
+impl ExtractCarrier for http::HeaderMap {
+    fn visit(&self, visit: &mut dyn FnMut(&str, &[u8])) {
+        self.iter().for_each(|(name, value)| visit(name.as_str(), value.as_bytes()));
+    }
+
+    fn kind(&self) -> CarrierKind {
+        CarrierKind::HttpHeaders
     }
 }
 
@@ -62,7 +98,7 @@ thread_local! {
 /// steady state nothing is allocated. One that lives on holds [`PIECE`] bytes at most.
 #[cfg(feature = "http")]
 #[inline]
-pub(super) fn value(text: &str) -> Option<http::HeaderValue> {
+fn value(text: &str) -> Option<http::HeaderValue> {
     if text.len() <= MAX_SHARED {
         let shared = VALUES.try_with(|values| Some(values.try_borrow_mut().ok()?.put(text)));
         if let Ok(Some(bytes)) = shared {
