@@ -1,8 +1,10 @@
 //! Several formats at once, for a fleet that speaks more than one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName, write_context};
+use super::keys::{self, FormatKey};
 use super::limits::BoundedBaggage;
 use super::{Extracted, Format};
 use crate::error::ExtractError;
@@ -39,20 +41,40 @@ use crate::span::{Baggage, SpanContext};
 #[derive(Debug)]
 pub struct CompositeFormat {
     formats: Vec<Box<dyn Format>>,
+    /// Those of all formats.
+    keys: Vec<FormatKey>,
+    /// Whether two formats write the same headers, as both forms of B3 do for baggage.
+    shares_headers: bool,
 }
 
 impl CompositeFormat {
     /// With formats in the order in which they count.
     #[must_use]
     pub fn new(formats: Vec<Box<dyn Format>>) -> Self {
-        Self { formats }
+        let keys = formats.iter().flat_map(|format| format.keys()).cloned().collect();
+        let shares_headers = formats.iter().enumerate().any(|(at, format)| {
+            formats[..at].iter().any(|other| keys::share_headers(format.keys(), other.keys()))
+        });
+        Self { formats, keys, shares_headers }
     }
 }
 
 impl Format for CompositeFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let mut once = Once { carrier, names: String::new() };
-        self.formats.iter().map(|format| format.inject(context, &mut once)).sum()
+        write_context(&self.keys, context, carrier, |context, carrier| {
+            let write_all = |carrier: &mut dyn InjectCarrier| {
+                self.formats.iter().map(|format| format.inject(context, carrier)).sum()
+            };
+            if self.shares_headers {
+                write_all(&mut Once { carrier, names: HashSet::new() })
+            } else {
+                write_all(carrier)
+            }
+        })
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        &self.keys
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
@@ -130,25 +152,27 @@ fn merged_baggage(
     (bounded.finish(), dropped)
 }
 
-/// Passes each name on once: two formats may name the same, as both forms of B3 do for baggage.
+/// Passes each name on once: of two formats that write the same header, the first one counts.
 struct Once<'c> {
     carrier: &'c mut dyn InjectCarrier,
-    /// Each with a line break behind it.
-    names: String,
+    names: HashSet<String>,
 }
 
 impl InjectCarrier for Once<'_> {
     fn set(&mut self, key: &str, value: &str) -> bool {
-        if self.names.split('\n').any(|name| name == key) && !key.is_empty() {
-            return true;
-        }
-        self.names.push_str(key);
-        self.names.push('\n');
-        self.carrier.set(key, value)
+        !self.names.insert(key.to_owned()) || self.carrier.set(key, value)
     }
 
     fn kind(&self) -> CarrierKind {
         self.carrier.kind()
+    }
+
+    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+        !self.names.insert(name.text().to_owned()) || self.carrier.set_known(name, value)
+    }
+
+    fn is_checked(&self) -> bool {
+        self.carrier.is_checked()
     }
 }
 

@@ -10,7 +10,8 @@
 
 use std::borrow::Cow;
 
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName};
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName, write_context};
+use super::keys::{FormatKey, begins_with};
 use super::limits::BoundedBaggage;
 use super::percent::{self, lower_case};
 use super::{Extracted, Format};
@@ -61,19 +62,32 @@ pub struct JaegerFormat {
     debug: KnownName,
     baggage: KnownName,
     baggage_prefix: String,
+    keys: [FormatKey; 4],
 }
 
 impl JaegerFormat {
     /// With names as given.
     #[must_use]
     pub fn new(headers: HeadersConfig) -> Self {
+        let HeadersConfig { trace_context, baggage_prefix, debug, baggage } = headers;
         Self {
-            trace_context: KnownName::new(&headers.trace_context),
-            debug: KnownName::new(&headers.debug),
-            baggage: KnownName::new(&headers.baggage),
-            baggage_prefix: headers.baggage_prefix,
+            trace_context: KnownName::new(&trace_context),
+            debug: KnownName::new(&debug),
+            baggage: KnownName::new(&baggage),
+            keys: [
+                FormatKey::name("headers.trace_context", trace_context).always_written(),
+                FormatKey::prefix("headers.baggage_prefix", &baggage_prefix),
+                debug_key(debug),
+                FormatKey::name("headers.baggage", baggage).read_only(),
+            ],
+            baggage_prefix,
         }
     }
+}
+
+/// The key of a caller's correlation id. Whoever writes one means it, so it is never replaced.
+pub(super) fn debug_key(name: impl Into<String>) -> FormatKey {
+    FormatKey::name("headers.debug", name).read_only()
 }
 
 impl Default for JaegerFormat {
@@ -88,25 +102,11 @@ pub(super) fn build(headers: &HeadersConfig) -> Box<dyn Format> {
 
 impl Format for JaegerFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let (text, len) = trace_context(context);
-        let text = str::from_utf8(&text[..len]).unwrap_or_default();
-        let mut refused = usize::from(!carrier.set_known(&self.trace_context, text));
-        if context.baggage.is_none() {
-            return refused;
-        }
-        let kind = carrier.kind();
-        let mut name = String::new();
-        for (key, value) in context.baggage() {
-            name.clear();
-            name.push_str(&self.baggage_prefix);
-            name.push_str(key);
-            let value = match kind {
-                CarrierKind::HttpHeaders => percent::encode(value),
-                CarrierKind::TextMap => Cow::Borrowed(value),
-            };
-            refused += usize::from(!carrier.set(&name, &value));
-        }
-        refused
+        write_context(&self.keys, context, carrier, |context, carrier| self.write(context, carrier))
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        &self.keys
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
@@ -134,7 +134,8 @@ impl Format for JaegerFormat {
                 context.debug_id = (!id.is_empty()).then(|| id.into());
             } else if self.baggage.is(key) {
                 by_hand(value, &mut baggage);
-            } else if let Some(key) = strip_prefix(key, &self.baggage_prefix) {
+            } else if begins_with(key, &self.baggage_prefix) {
+                let key = &key[self.baggage_prefix.len()..];
                 let key = match kind {
                     CarrierKind::HttpHeaders => lower_case(key),
                     CarrierKind::TextMap => Cow::Borrowed(key),
@@ -154,17 +155,37 @@ impl Format for JaegerFormat {
     }
 }
 
+impl JaegerFormat {
+    #[inline]
+    fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        let (text, len) = trace_context(context);
+        let text = str::from_utf8(&text[..len]).unwrap_or_default();
+        let mut refused = usize::from(!carrier.set_known(&self.trace_context, text));
+        if context.baggage.is_none() {
+            return refused;
+        }
+        let kind = carrier.kind();
+        let mut name = String::new();
+        for (key, value) in context.baggage() {
+            name.clear();
+            name.push_str(&self.baggage_prefix);
+            name.push_str(key);
+            let value = match kind {
+                CarrierKind::HttpHeaders => percent::encode(value),
+                CarrierKind::TextMap => Cow::Borrowed(value),
+            };
+            refused += usize::from(!carrier.set(&name, &value));
+        }
+        refused
+    }
+}
+
 /// A value of an HTTP header decoded once; one that cannot be is taken as it is.
 fn decoded(kind: CarrierKind, value: &[u8]) -> Cow<'_, [u8]> {
     match kind {
         CarrierKind::HttpHeaders => percent::decode(value).unwrap_or(Cow::Borrowed(value)),
         CarrierKind::TextMap => Cow::Borrowed(value),
     }
-}
-
-fn strip_prefix<'k>(key: &'k str, prefix: &str) -> Option<&'k str> {
-    let head = key.get(..prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then(|| &key[prefix.len()..])
 }
 
 /// `key1=value1, key2=value2`, decoded as a whole before it is split, in text maps too.

@@ -11,6 +11,7 @@ mod binary;
 mod carrier;
 mod composite;
 mod jaeger;
+mod keys;
 mod limits;
 mod percent;
 mod w3c;
@@ -24,6 +25,7 @@ pub use self::carrier::KnownName;
 pub use self::carrier::{CarrierKind, ExtractCarrier, HttpHeaders, InjectCarrier};
 pub use self::composite::CompositeFormat;
 pub use self::jaeger::{HeadersConfig, JaegerFormat};
+pub use self::keys::FormatKey;
 pub use self::w3c::W3cFormat;
 use crate::error::{ConfigError, ExtractError};
 use crate::span::SpanContext;
@@ -34,7 +36,8 @@ use crate::span::SpanContext;
 ///
 /// `Injector` and `Extractor` in jaeger-client-go, `propagation.go`.
 pub trait Format: fmt::Debug + Send + Sync {
-    /// Writes the context to the carrier. Gives how many baggage items the carrier refused.
+    /// Writes the context to the carrier. Gives how many baggage items are left out, because the
+    /// carrier has no place for them.
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize;
 
     /// Reads a context.
@@ -43,6 +46,26 @@ pub trait Format: fmt::Debug + Send + Sync {
     ///
     /// [`ExtractError::NotFound`] if there is none; any other for one that is broken.
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError>;
+
+    /// The keys that it reads and writes. Those that it writes are removed from a carrier before a
+    /// context is written to it.
+    ///
+    /// The default names none: nothing is removed.
+    fn keys(&self) -> &[FormatKey] {
+        &[]
+    }
+}
+
+/// Writes a context to a carrier in that format, and gives how many baggage items are left out.
+#[inline]
+pub(crate) fn inject(
+    format: &dyn Format,
+    context: &SpanContext,
+    carrier: &mut dyn InjectCarrier,
+) -> usize {
+    carrier::write_context(format.keys(), context, carrier, |context, carrier| {
+        format.inject(context, carrier)
+    })
 }
 
 impl<F: Format + ?Sized> Format for Box<F> {
@@ -52,6 +75,10 @@ impl<F: Format + ?Sized> Format for Box<F> {
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
         (**self).extract(carrier)
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        (**self).keys()
     }
 }
 

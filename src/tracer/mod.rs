@@ -86,12 +86,13 @@ impl Tracer {
         SpanBuilder::new(self.shared.refs.of(span::lane()), operation.into())
     }
 
-    /// Writes a context to a carrier: a map of text, or HTTP headers.
+    /// Writes a context to a carrier: a map of text, or HTTP headers. It takes the place of a context
+    /// that was written before, with all its baggage.
     ///
     /// Baggage items that the carrier cannot hold, such as keys that are no header name, are left
     /// out and counted.
     pub fn inject<C: InjectCarrier + ?Sized>(&self, context: &SpanContext, mut carrier: &mut C) {
-        let refused = self.shared.format.inject(context, &mut carrier);
+        let refused = propagation::inject(&*self.shared.format, context, &mut carrier);
         self.count_baggage(refused);
     }
 

@@ -7,6 +7,7 @@ mod multi;
 mod single;
 
 use super::carrier::{CarrierKind, InjectCarrier};
+use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
 use super::percent::{self, lower_case};
 use super::{Extracted, Format, HeadersConfig};
@@ -26,6 +27,10 @@ pub(super) fn build_single(_headers: &HeadersConfig) -> Box<dyn Format> {
 }
 
 const DEFAULT_BAGGAGE_PREFIX: &str = "baggage-";
+
+fn baggage_key(prefix: &str) -> FormatKey {
+    FormatKey::prefix("the prefix of B3 baggage", prefix)
+}
 
 /// Writes baggage under a prefix, and gives how many items were refused.
 fn inject_baggage(context: &SpanContext, prefix: &str, carrier: &mut dyn InjectCarrier) -> usize {

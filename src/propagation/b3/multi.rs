@@ -8,12 +8,14 @@
 //! ```
 
 use super::{
-    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, extracted, inject_baggage, names_span, take_baggage,
+    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, baggage_key, extracted, inject_baggage, names_span,
+    take_baggage,
 };
 use crate::error::ExtractError;
 use crate::id::SpanId;
-use crate::propagation::carrier::{ExtractCarrier, InjectCarrier};
+use crate::propagation::carrier::{ExtractCarrier, InjectCarrier, write_context};
 use crate::propagation::jaeger::{number, trace_id};
+use crate::propagation::keys::FormatKey;
 use crate::propagation::limits::BoundedBaggage;
 use crate::propagation::{Extracted, Format};
 use crate::span::SAMPLED;
@@ -32,13 +34,18 @@ use crate::span::SpanContext;
 #[derive(Clone, Debug)]
 pub struct B3Format {
     baggage_prefix: String,
+    keys: Vec<FormatKey>,
 }
 
 impl B3Format {
     /// With baggage under `baggage_prefix`.
     #[must_use]
     pub fn new(baggage_prefix: impl Into<String>) -> Self {
-        Self { baggage_prefix: baggage_prefix.into() }
+        let baggage_prefix = baggage_prefix.into();
+        let names = [TRACE_ID, SPAN_ID, PARENT_ID, SAMPLED_NAME, FLAGS];
+        let names = names.map(|name| FormatKey::name("a header of B3", name));
+        let keys = names.into_iter().chain([baggage_key(&baggage_prefix)]).collect();
+        Self { baggage_prefix, keys }
     }
 }
 
@@ -57,21 +64,11 @@ const FLAGS: &str = "x-b3-flags";
 
 impl Format for B3Format {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let mut refused = 0;
-        if names_span(context) {
-            refused += usize::from(!carrier.set(TRACE_ID, &context.trace_id.to_string()));
-            if context.parent_id.get() != 0 {
-                carrier.set(PARENT_ID, &context.parent_id.to_string());
-            }
-            carrier.set(SPAN_ID, &context.span_id.to_string());
-        }
-        // With the flags beside it: those who know no flags still sample.
-        let flags = context.flags();
-        carrier.set(SAMPLED_NAME, if flags & SAMPLED != 0 { "1" } else { "0" });
-        if flags & DEBUGGED == DEBUGGED {
-            carrier.set(FLAGS, "1");
-        }
-        refused + inject_baggage(context, &self.baggage_prefix, carrier)
+        write_context(&self.keys, context, carrier, |context, carrier| self.write(context, carrier))
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        &self.keys
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
@@ -108,6 +105,26 @@ impl Format for B3Format {
             Some(error) => Err(error),
             None => extracted(context, if debug { Some(DEBUGGED) } else { sampled }, baggage),
         }
+    }
+}
+
+impl B3Format {
+    fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        let mut refused = 0;
+        if names_span(context) {
+            refused += usize::from(!carrier.set(TRACE_ID, &context.trace_id.to_string()));
+            if context.parent_id.get() != 0 {
+                carrier.set(PARENT_ID, &context.parent_id.to_string());
+            }
+            carrier.set(SPAN_ID, &context.span_id.to_string());
+        }
+        // With the flags beside it: those who know no flags still sample.
+        let flags = context.flags();
+        carrier.set(SAMPLED_NAME, if flags & SAMPLED != 0 { "1" } else { "0" });
+        if flags & DEBUGGED == DEBUGGED {
+            carrier.set(FLAGS, "1");
+        }
+        refused + inject_baggage(context, &self.baggage_prefix, carrier)
     }
 }
 

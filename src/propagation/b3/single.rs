@@ -9,12 +9,14 @@
 //! alone: `1` to sample, `0` not to, `d` to debug.
 
 use super::{
-    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, extracted, inject_baggage, names_span, take_baggage,
+    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, baggage_key, extracted, inject_baggage, names_span,
+    take_baggage,
 };
 use crate::error::ExtractError;
 use crate::id::SpanId;
-use crate::propagation::carrier::{ExtractCarrier, InjectCarrier};
+use crate::propagation::carrier::{ExtractCarrier, InjectCarrier, write_context};
 use crate::propagation::jaeger::{number, trace_id};
+use crate::propagation::keys::FormatKey;
 use crate::propagation::limits::BoundedBaggage;
 use crate::propagation::{Extracted, Format};
 use crate::span::SAMPLED;
@@ -31,13 +33,16 @@ use crate::span::SpanContext;
 #[derive(Clone, Debug)]
 pub struct B3SingleFormat {
     baggage_prefix: String,
+    keys: [FormatKey; 2],
 }
 
 impl B3SingleFormat {
     /// With baggage under `baggage_prefix`.
     #[must_use]
     pub fn new(baggage_prefix: impl Into<String>) -> Self {
-        Self { baggage_prefix: baggage_prefix.into() }
+        let baggage_prefix = baggage_prefix.into();
+        let keys = [FormatKey::name("a header of B3", NAME), baggage_key(&baggage_prefix)];
+        Self { baggage_prefix, keys }
     }
 }
 
@@ -52,6 +57,33 @@ const NAME: &str = "b3";
 
 impl Format for B3SingleFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        write_context(&self.keys, context, carrier, |context, carrier| self.write(context, carrier))
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        &self.keys
+    }
+
+    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        let mut found = None;
+        let mut baggage = BoundedBaggage::default();
+        carrier.visit(&mut |key, value| {
+            if key.eq_ignore_ascii_case(NAME) {
+                // A later one stands, as with all headers, unless one was broken.
+                if !matches!(found, Some(Err(_))) {
+                    found = Some(parse(value));
+                }
+            } else {
+                take_baggage(key, value, &self.baggage_prefix, &mut baggage);
+            }
+        });
+        let (context, decision) = found.ok_or(ExtractError::NotFound)??;
+        extracted(context, decision, baggage)
+    }
+}
+
+impl B3SingleFormat {
+    fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
         let decision = match context.flags() {
             flags if flags & DEBUGGED == DEBUGGED => "d",
             flags if flags & SAMPLED != 0 => "1",
@@ -71,23 +103,6 @@ impl Format for B3SingleFormat {
             refused += usize::from(!carrier.set(NAME, &value));
         }
         refused + inject_baggage(context, &self.baggage_prefix, carrier)
-    }
-
-    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        let mut found = None;
-        let mut baggage = BoundedBaggage::default();
-        carrier.visit(&mut |key, value| {
-            if key.eq_ignore_ascii_case(NAME) {
-                // A later one stands, as with all headers, unless one was broken.
-                if !matches!(found, Some(Err(_))) {
-                    found = Some(parse(value));
-                }
-            } else {
-                take_baggage(key, value, &self.baggage_prefix, &mut baggage);
-            }
-        });
-        let (context, decision) = found.ok_or(ExtractError::NotFound)??;
-        extracted(context, decision, baggage)
     }
 }
 

@@ -61,15 +61,23 @@ impl InjectCarrier for http::HeaderMap {
         }
     }
 
-    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
-        match (name.header(), self::value(value)) {
-            (Some(name), Some(value)) => self.try_insert(name, value).is_ok(),
-            _ => false,
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        // Nearly always there is none, and nothing is allocated.
+        let stale: Vec<_> = self.keys().filter(|name| is_stale(name.as_str())).cloned().collect();
+        for name in stale {
+            self.remove(name);
         }
     }
 
     fn kind(&self) -> CarrierKind {
         CarrierKind::HttpHeaders
+    }
+
+    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+        match (name.header(), self::value(value)) {
+            (Some(name), Some(value)) => self.try_insert(name, value).is_ok(),
+            _ => false,
+        }
     }
 }
 

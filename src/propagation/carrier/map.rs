@@ -12,6 +12,10 @@ macro_rules! map_carrier {
                 self.insert(key.to_owned(), value.to_owned());
                 true
             }
+
+            fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+                self.retain(|key, _| !is_stale(key));
+            }
         }
 
         impl<K: AsRef<str>, V: AsRef<[u8]> $(, $hasher: BuildHasher)?> ExtractCarrier
@@ -29,8 +33,13 @@ map_carrier!(HashMap, S);
 
 impl InjectCarrier for Vec<(String, String)> {
     fn set(&mut self, key: &str, value: &str) -> bool {
+        InjectCarrier::remove_if(self, &mut |known| known == key);
         self.push((key.to_owned(), value.to_owned()));
         true
+    }
+
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        self.retain(|(key, _)| !is_stale(key));
     }
 }
 
@@ -46,7 +55,7 @@ impl<K: AsRef<str>, V: AsRef<[u8]>> ExtractCarrier for [(K, V)] {
     }
 }
 
-/// Makes HTTP headers of a plain map: values are form-encoded, keys know no case.
+/// Makes HTTP headers of a plain map: values are percent-encoded, keys know no case.
 ///
 /// # Examples
 ///
@@ -66,7 +75,12 @@ pub struct HttpHeaders<T>(pub T);
 
 impl<T: InjectCarrier> InjectCarrier for HttpHeaders<T> {
     fn set(&mut self, key: &str, value: &str) -> bool {
+        self.0.remove_if(&mut |known| known.eq_ignore_ascii_case(key));
         self.0.set(key, value)
+    }
+
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        self.0.remove_if(is_stale);
     }
 
     fn kind(&self) -> CarrierKind {

@@ -1,8 +1,10 @@
 //! What a context is written to and read from: maps and headers.
 
+mod checked;
 mod header;
 mod map;
 
+pub(super) use self::checked::write_context;
 pub use self::header::KnownName;
 pub use self::map::HttpHeaders;
 
@@ -13,14 +15,28 @@ pub enum CarrierKind {
     /// Values are any text, keys keep their case.
     #[default]
     TextMap,
-    /// Values are form-encoded, keys know no case.
+    /// Values are percent-encoded, keys know no case.
     HttpHeaders,
 }
 
 /// Something a context can be written to.
 pub trait InjectCarrier {
-    /// Sets a key. False if the carrier cannot hold it.
+    /// Sets a key in place of whatever it has there, as headers in any other case too. False if the
+    /// carrier cannot hold it.
     fn set(&mut self, key: &str, value: &str) -> bool;
+
+    /// Removes each key that is stale: one that another context has left.
+    ///
+    /// The default removes nothing. It is right for a carrier that is used once; in others the
+    /// baggage of an earlier context stays beside that of a later one.
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        let _ = is_stale;
+    }
+
+    /// How its values are to be written.
+    fn kind(&self) -> CarrierKind {
+        CarrierKind::TextMap
+    }
 
     /// Sets a key that a format writes for every context.
     #[doc(hidden)]
@@ -28,9 +44,10 @@ pub trait InjectCarrier {
         self.set(name.text(), value)
     }
 
-    /// How its values are to be written.
-    fn kind(&self) -> CarrierKind {
-        CarrierKind::TextMap
+    /// Whether what was stale has been removed.
+    #[doc(hidden)]
+    fn is_checked(&self) -> bool {
+        false
     }
 }
 
@@ -50,12 +67,20 @@ impl<T: InjectCarrier + ?Sized> InjectCarrier for &mut T {
         (**self).set(key, value)
     }
 
-    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
-        (**self).set_known(name, value)
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        (**self).remove_if(is_stale);
     }
 
     fn kind(&self) -> CarrierKind {
         (**self).kind()
+    }
+
+    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+        (**self).set_known(name, value)
+    }
+
+    fn is_checked(&self) -> bool {
+        (**self).is_checked()
     }
 }
 

@@ -12,7 +12,9 @@ mod state;
 
 use self::parent::Flags;
 use self::state::StateReader;
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, write_context};
+use super::jaeger::debug_key;
+use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
 use super::{Extracted, Format, HeadersConfig, percent};
 use crate::encoding::cut;
@@ -42,13 +44,21 @@ use crate::span::SpanContext;
 #[derive(Clone, Debug)]
 pub struct W3cFormat {
     debug: String,
+    keys: [FormatKey; 4],
 }
 
 impl W3cFormat {
     /// With the debug header as named; the other names are W3C's.
     #[must_use]
     pub fn new(headers: &HeadersConfig) -> Self {
-        Self { debug: headers.debug.clone() }
+        let name = |text| FormatKey::name("a header of W3C", text);
+        let keys = [
+            name(TRACE_PARENT).always_written(),
+            name(TRACE_STATE),
+            name(BAGGAGE),
+            debug_key(&headers.debug),
+        ];
+        Self { debug: headers.debug.clone(), keys }
     }
 }
 
@@ -68,22 +78,11 @@ const BAGGAGE: &str = "baggage";
 
 impl Format for W3cFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let mut refused = 0;
-        if context.is_valid() {
-            let flags = context.flags();
-            let random = context.baggage.as_ref().is_some_and(|baggage| baggage.random);
-            let text = parent::write(context, Flags { sampled: flags & SAMPLED != 0, random });
-            let text = str::from_utf8(&text).unwrap_or_default();
-            refused += usize::from(!carrier.set(TRACE_PARENT, text));
-            if let Some(text) = state::write(context, flags) {
-                refused += usize::from(!carrier.set(TRACE_STATE, &text));
-            }
-        }
-        let (text, dropped) = baggage::write(context.baggage());
-        if !text.is_empty() && !carrier.set(BAGGAGE, &text) {
-            return refused + context.baggage().count();
-        }
-        refused + dropped
+        write_context(&self.keys, context, carrier, write)
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        &self.keys
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
@@ -136,6 +135,25 @@ impl Format for W3cFormat {
         }
         Ok(Extracted { context, baggage_dropped, ..Extracted::default() })
     }
+}
+
+fn write(context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+    let mut refused = 0;
+    if context.is_valid() {
+        let flags = context.flags();
+        let random = context.baggage.as_ref().is_some_and(|baggage| baggage.random);
+        let text = parent::write(context, Flags { sampled: flags & SAMPLED != 0, random });
+        let text = str::from_utf8(&text).unwrap_or_default();
+        refused += usize::from(!carrier.set(TRACE_PARENT, text));
+        if let Some(text) = state::write(context, flags) {
+            refused += usize::from(!carrier.set(TRACE_STATE, &text));
+        }
+    }
+    let (text, dropped) = baggage::write(context.baggage());
+    if !text.is_empty() && !carrier.set(BAGGAGE, &text) {
+        return refused + context.baggage().count();
+    }
+    refused + dropped
 }
 
 /// The most of a debug id that is taken from a carrier.
