@@ -70,6 +70,7 @@ pub(crate) enum Cause {
     Sampler,
     Observer,
     Baggage,
+    BaggageLimited,
     Metrics,
     Unfinished,
     Throttler,

@@ -41,6 +41,10 @@ impl FormatKey {
         Self { is_always_written: true, ..self }
     }
 
+    pub(super) fn is_prefix(&self) -> bool {
+        self.is_prefix
+    }
+
     pub(super) fn is_written(&self) -> bool {
         self.is_written
     }

@@ -1,13 +1,15 @@
-//! Baggage from the network, bounded in number and size.
+//! Baggage from the network and to it, bounded in number and size.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::span::Baggage;
+use crate::span::{Baggage, SpanContext};
 
-/// The most items taken from one carrier. Go's limit for binary carriers.
+/// The most items that one carrier has. Go's limit for binary carriers.
 pub(super) const MAX_ITEMS: usize = 180;
 
-/// The most bytes of keys and values taken from one carrier.
+/// The most bytes of keys and values that one carrier has, before they are encoded.
 pub(super) const MAX_BYTES: usize = 8_192;
 
 /// Collects baggage up to the limits.
@@ -41,4 +43,39 @@ impl BoundedBaggage {
     pub(super) fn finish(self) -> Option<Arc<Baggage>> {
         (!self.baggage.is_empty()).then(|| Arc::new(self.baggage))
     }
+}
+
+/// The context with as much of its baggage as a carrier takes, and how many items that leaves out:
+/// those that `takes` refuses, and what is beyond the limits of reading, the last ones first.
+pub(super) fn fitting<'c>(
+    context: &'c SpanContext,
+    takes: impl Fn(&str, &str) -> bool,
+) -> (Cow<'c, SpanContext>, usize) {
+    let Some(baggage) = &context.baggage else { return (Cow::Borrowed(context), 0) };
+    let within = baggage.len() <= MAX_ITEMS && baggage.bytes() <= MAX_BYTES;
+    if within && baggage.iter().all(|(key, value)| takes(key, value)) {
+        return (Cow::Borrowed(context), 0);
+    }
+    let mut bounded = BoundedBaggage::default();
+    for (key, value) in baggage.iter() {
+        if takes(key, value) {
+            bounded.set(key, value);
+        } else {
+            bounded.dropped += 1;
+        }
+    }
+    bounded.foreign(baggage.trace_state.clone(), baggage.random);
+    let dropped = bounded.dropped;
+    (Cow::Owned(SpanContext { baggage: bounded.finish(), ..context.clone() }), dropped)
+}
+
+/// The keys that a later item has in another case: to headers they are the same.
+pub(super) fn repeated_in_other_case(context: &SpanContext) -> Vec<&str> {
+    let keys: Vec<_> = context.baggage().map(|(key, _)| key).collect();
+    if !keys.iter().any(|key| key.bytes().any(|byte| byte.is_ascii_uppercase())) {
+        return Vec::new();
+    }
+    let mut later = HashSet::new();
+    let repeated = keys.into_iter().rev().filter(|key| !later.insert(key.to_ascii_lowercase()));
+    repeated.collect()
 }

@@ -19,6 +19,7 @@ mod w3c;
 use std::fmt;
 
 pub use self::b3::{B3Format, B3SingleFormat};
+pub(crate) use self::binary::write_binary;
 pub use self::binary::{from_binary, to_binary};
 #[doc(hidden)]
 pub use self::carrier::KnownName;

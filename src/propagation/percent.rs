@@ -1,26 +1,38 @@
-//! Form encoding of header values, exactly as Go's `url.QueryEscape` and `url.QueryUnescape` do it:
-//! the other side of the wire is Go's.
+//! Encoding of header values, exactly as Go's `url.QueryEscape` and `url.QueryUnescape` do it: the
+//! other side of the wire is Go's.
 
 use std::borrow::Cow;
 
 /// Encodes a value: unreserved characters stay, a space becomes `+`, the rest `%XX`.
 pub(super) fn encode(value: &str) -> Cow<'_, str> {
-    if value.bytes().all(is_unreserved) {
+    let stays = |byte| is_unreserved(byte) || byte == b' ';
+    match encode_except(value, stays) {
+        encoded if encoded.contains(' ') => Cow::Owned(encoded.replace(' ', "+")),
+        encoded => encoded,
+    }
+}
+
+/// Encodes all but the bytes that may stay.
+pub(super) fn encode_except(value: &str, stays: impl Fn(u8) -> bool) -> Cow<'_, str> {
+    if value.bytes().all(&stays) {
         return Cow::Borrowed(value);
     }
     let mut encoded = String::with_capacity(value.len() + 16);
+    push_encoded(&mut encoded, value, stays);
+    Cow::Owned(encoded)
+}
+
+/// Appends a value, encoded but for the bytes that may stay.
+pub(super) fn push_encoded(text: &mut String, value: &str, stays: impl Fn(u8) -> bool) {
     for byte in value.bytes() {
-        match byte {
-            b' ' => encoded.push('+'),
-            byte if is_unreserved(byte) => encoded.push(char::from(byte)),
-            byte => {
-                encoded.push('%');
-                encoded.push(char::from(UPPER_HEX[usize::from(byte >> 4)]));
-                encoded.push(char::from(UPPER_HEX[usize::from(byte & 15)]));
-            }
+        if stays(byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push('%');
+            text.push(char::from(UPPER_HEX[usize::from(byte >> 4)]));
+            text.push(char::from(UPPER_HEX[usize::from(byte & 15)]));
         }
     }
-    Cow::Owned(encoded)
 }
 
 /// Decodes a value; none if a `%` is not followed by two hex digits.

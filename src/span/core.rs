@@ -130,6 +130,18 @@ impl Core {
         self.cut_tags.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts baggage items that were left out when a context was written or read.
+    #[cold]
+    pub(crate) fn limit_baggage(&self, done: &str, left_out: u64) {
+        self.baggage_limited.fetch_add(left_out, Ordering::Relaxed);
+        self.diagnostics.error(Cause::BaggageLimited, || {
+            format!(
+                "{left_out} baggage items were left out when a context was {done}: a carrier has \
+                 180 items and 8,192 bytes at most, and keys that can be names of headers"
+            )
+        });
+    }
+
     /// What holds for a baggage item about to be set.
     pub(crate) fn restriction(&self, key: &str) -> BaggageRestriction {
         match &self.restrictions {

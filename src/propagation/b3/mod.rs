@@ -6,8 +6,8 @@
 mod multi;
 mod single;
 
-use super::carrier::{CarrierKind, InjectCarrier};
-use super::keys::FormatKey;
+use super::carrier::InjectCarrier;
+use super::keys::{FormatKey, begins_with};
 use super::limits::BoundedBaggage;
 use super::percent::{self, lower_case};
 use super::{Extracted, Format, HeadersConfig};
@@ -34,25 +34,20 @@ fn baggage_key(prefix: &str) -> FormatKey {
 
 /// Writes baggage under a prefix, and gives how many items were refused.
 fn inject_baggage(context: &SpanContext, prefix: &str, carrier: &mut dyn InjectCarrier) -> usize {
-    let http = carrier.kind() == CarrierKind::HttpHeaders;
     let mut name = String::new();
     let mut refused = 0;
     for (key, value) in context.baggage() {
         name.clear();
         name.push_str(prefix);
         name.push_str(key);
-        // Values are not encoded, so a line break would begin a header of the value's choosing.
-        let breaks = http && [key, value].iter().any(|text| text.contains(char::is_control));
-        refused += usize::from(breaks || !carrier.set(&name, value));
+        refused += usize::from(!carrier.set(&name, value));
     }
     refused
 }
 
 /// Takes an item if the key has the prefix. Keys know no case.
 fn take_baggage(key: &str, value: &[u8], prefix: &str, baggage: &mut BoundedBaggage) {
-    if let Some(head) = key.get(..prefix.len())
-        && head.eq_ignore_ascii_case(prefix)
-    {
+    if begins_with(key, prefix) {
         baggage.set(&lower_case(&key[prefix.len()..]), &percent::text(value.into()));
     }
 }

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 #[cfg(feature = "http")]
 use bytes::{Bytes, BytesMut};
 
+use super::is_token;
 #[cfg(feature = "http")]
 use super::{CarrierKind, ExtractCarrier, InjectCarrier};
 
@@ -18,6 +19,7 @@ use super::{CarrierKind, ExtractCarrier, InjectCarrier};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownName {
     text: String,
+    is_token: bool,
     #[cfg(feature = "http")]
     header: Option<http::HeaderName>,
 }
@@ -26,6 +28,7 @@ impl KnownName {
     pub(in crate::propagation) fn new(name: &str) -> Self {
         Self {
             text: name.to_owned(),
+            is_token: is_token(name),
             #[cfg(feature = "http")]
             header: http::HeaderName::from_bytes(name.as_bytes()).ok(),
         }
@@ -42,6 +45,11 @@ impl KnownName {
     #[inline]
     pub(in crate::propagation) fn is(&self, key: &str) -> bool {
         key.len() == self.text.len() && (key == self.text || key.eq_ignore_ascii_case(&self.text))
+    }
+
+    /// Whether a header can have it.
+    pub(super) fn is_token(&self) -> bool {
+        self.is_token
     }
 
     /// The checked name; none if it is no header's name.
@@ -175,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_header_is_still_a_key_of_text_maps() {
+    fn a_name_that_is_no_header_is_told_from_those_that_are() {
         let name = KnownName::new("no header");
-        assert!(name.header().is_none() && name.is("No Header") && !name.is("header"));
+        assert!(!name.is_token() && name.is("No Header") && !name.is("header"));
     }
 }

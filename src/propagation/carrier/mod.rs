@@ -3,10 +3,12 @@
 mod checked;
 mod header;
 mod map;
+mod syntax;
 
 pub(super) use self::checked::write_context;
 pub use self::header::KnownName;
 pub use self::map::HttpHeaders;
+pub(super) use self::syntax::{is_field_value, is_token};
 
 /// How a carrier's values are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub trait InjectCarrier {
         self.set(name.text(), value)
     }
 
-    /// Whether what was stale has been removed.
+    /// Whether what is set has been checked, and what was stale removed.
     #[doc(hidden)]
     fn is_checked(&self) -> bool {
         false

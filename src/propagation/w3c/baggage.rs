@@ -1,7 +1,8 @@
 //! `baggage`: items of the trace, their values percent-encoded.
 
+use crate::propagation::carrier::is_token;
 use crate::propagation::limits::{BoundedBaggage, MAX_BYTES};
-use crate::propagation::percent;
+use crate::propagation::percent::{self, push_encoded};
 
 /// The most items, by W3C.
 const MAX_MEMBERS: usize = 64;
@@ -17,7 +18,7 @@ pub(super) fn write<'b>(items: impl Iterator<Item = (&'b str, &'b str)>) -> (Str
         }
         text.push_str(key);
         text.push('=');
-        encode(value, &mut text);
+        push_encoded(&mut text, value, stays);
         if is_token(key) && members < MAX_MEMBERS && text.len() <= MAX_BYTES {
             members += 1;
         } else {
@@ -62,23 +63,9 @@ fn item(member: &[u8]) -> Option<(&str, &[u8])> {
     is_token(key).then_some((key, member[at + 1..].trim_ascii()))
 }
 
-fn is_token(key: &str) -> bool {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !key.is_empty() && key.bytes().all(token)
-}
-
-/// Encodes what W3C does not let stand in a value, and the sign of encoding itself.
-fn encode(value: &str, text: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in value.bytes() {
-        if byte.is_ascii_graphic() && !b"\",;\\%".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push('%');
-            text.push(char::from(HEX[usize::from(byte >> 4)]));
-            text.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-    }
+/// Whether W3C lets a byte stand in a value, and it is not the sign of encoding itself.
+fn stays(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\",;\\%".contains(&byte)
 }
 
 /// Decodes a value. A `%` without two digits stands for itself, and what is no UTF-8 is replaced.

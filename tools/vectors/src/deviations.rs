@@ -90,6 +90,8 @@ pub(crate) enum Deviation {
     RestrictionsListed,
     /// Go takes credits in which something is missing.
     BalancesListed,
+    /// Go writes baggage that no header can hold, and more than it would read.
+    WrittenAsRead,
     /// Go's Zipkin conversion sees values before they become canonical, and sends what servers
     /// refuse.
     CanonicalZipkin,
@@ -167,6 +169,10 @@ impl Deviation {
             Self::BalancesListed => {
                 ("credits", "an answer that is no list of operations and balances is refused")
             }
+            Self::WrittenAsRead => (
+                "written",
+                "baggage is written as far as a header can hold it and a reader takes it",
+            ),
             Self::AtLeastAMicrosecond => ("duration", "a duration is at least a microsecond"),
             Self::StorableTimes => ("times", "a time before 1970 is that of 1970"),
             Self::FiniteDoubles => ("doubles", "infinite and no numbers are text"),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::carrier::{Baggage, Ids, Names, Pairs};
 use crate::deviations::Deviation;
 use crate::extract_rules::{Found, Mended, escape, extract};
+use crate::inject_rules::{To, kept};
 use crate::lifecycle_control::{Restricting, Throttling};
 use crate::lifecycle_samplers::{About, Answer, Question, Rules};
 use crate::lifecycle_script::{Counters, Options, Seen, Step, Then};
@@ -266,7 +267,14 @@ impl<'a> World<'a> {
         let trace = format!("{high}{trace_low:016x}:{span:016x}:{parent:016x}:{flags:x}");
         let names = Names::default();
         let mut carrier = vec![(names.trace_context, trace)];
+        let kept = kept(&context.baggage, if http { To::Http } else { To::TextMap });
+        if self.ours() && kept.len() < context.baggage.len() {
+            self.reasons.insert(Deviation::WrittenAsRead);
+        }
         for (key, value) in &context.baggage {
+            if self.ours() && !kept.contains(&key.as_str()) {
+                continue;
+            }
             let value = if http { escape(value) } else { String::from_utf8_lossy(value).into() };
             carrier.push((format!("{}{key}", names.baggage_prefix), value));
         }
