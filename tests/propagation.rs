@@ -108,6 +108,30 @@ fn baggage_by_hand_and_headers_in_any_case_are_read() {
     assert_eq!(baggage, [("key", "a b,"), ("k1", "v1"), ("k2", " v2")]);
 }
 
+/// Node and Python take a `+` for itself, and every client reads `%20` as a space. What the clients in
+/// Go and Java write, with `+` for a space, is read all the same.
+#[test]
+fn baggage_is_encoded_as_every_client_reads_it_and_read_as_each_of_them_writes_it() {
+    let (tracer, _closer) = tracer();
+    let ids = (TraceId::new(0, 1), SpanId::new(2), SpanId::NONE);
+    for (value, written, elsewhere) in [
+        ("a b", "a%20b", "a+b"),
+        ("a+b", "a%2Bb", "a%2bb"),
+        ("100%", "100%25", "100%"),
+        ("\u{159}", "%C5%99", "\u{159}"),
+        ("a b+c%d \u{159}", "a%20b%2Bc%25d%20%C5%99", "a+b%2Bc%25d+%C5%99"),
+    ] {
+        let context = SpanContext::new(ids.0, ids.1, ids.2, 1).with_baggage_item("k", value);
+        let mut headers = HttpHeaders(BTreeMap::new());
+        tracer.inject(&context, &mut headers);
+        assert_eq!(headers.0["uberctx-k"], written);
+        for text in [written, elsewhere] {
+            let read = tracer.extract(&HttpHeaders(vec![("uberctx-k", text)])).unwrap();
+            assert_eq!(read.baggage_item("k"), Some(value), "{text}");
+        }
+    }
+}
+
 #[test]
 fn baggage_beyond_its_bounds_is_counted() {
     let (tracer, _closer) = tracer();

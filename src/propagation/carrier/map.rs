@@ -66,7 +66,7 @@ impl<K: AsRef<str>, V: AsRef<[u8]>> ExtractCarrier for [(K, V)] {
 /// let span = tracer.start_span("op");
 /// span.set_baggage_item("who", "a b");
 /// tracer.inject(&span.context(), &mut headers);
-/// assert_eq!(headers.0[1], ("uberctx-who".to_owned(), "a+b".to_owned()));
+/// assert_eq!(headers.0[1], ("uberctx-who".to_owned(), "a%20b".to_owned()));
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

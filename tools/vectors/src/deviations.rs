@@ -90,6 +90,8 @@ pub(crate) enum Deviation {
     RestrictionsListed,
     /// Go takes credits in which something is missing.
     BalancesListed,
+    /// Go writes a space in baggage as `+`, which not every client reads as one.
+    SpacesEncoded,
     /// Go writes baggage that no header can hold, and more than it would read.
     WrittenAsRead,
     /// Go's Zipkin conversion sees values before they become canonical, and sends what servers
@@ -169,6 +171,7 @@ impl Deviation {
             Self::BalancesListed => {
                 ("credits", "an answer that is no list of operations and balances is refused")
             }
+            Self::SpacesEncoded => ("space", "a space in baggage is written as %20"),
             Self::WrittenAsRead => (
                 "written",
                 "baggage is written as far as a header can hold it and a reader takes it",

@@ -165,7 +165,7 @@ pub(crate) fn unescape(value: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Encodes a form's value.
+/// Encodes a value as a form's, which has `+` for a space.
 pub(crate) fn escape(value: &[u8]) -> String {
     let one = |byte: &u8| match byte {
         b' ' => String::from("+"),

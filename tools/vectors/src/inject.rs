@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::carrier::{Baggage, Ids, Names, Pairs, baggage, pairs};
 use crate::client;
 use crate::deviations::Deviation;
-use crate::inject_rules::{To, kept};
+use crate::inject_rules::{To, kept, spaces_encoded};
 use crate::json::{bytes, member, only, present, text};
 use crate::report::Checks;
 
@@ -66,6 +66,16 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
         None => Written::Pairs(pairs(expected, "carrier")?),
     };
     leave_out(&input, &mut expected, checks);
+    if let (Written::Pairs(pairs), Format::Headers { http: true, names }) =
+        (&mut expected, &input.format)
+    {
+        for (_, value) in pairs.iter_mut().filter(|(name, _)| *name != names.trace_context) {
+            if value.contains('+') {
+                *value = spaces_encoded(value);
+                checks.deviates(Deviation::SpacesEncoded);
+            }
+        }
+    }
     if let Written::Pairs(pairs) = &mut expected
         && input.format == Format::B3
         && input.ids.flags & DEBUGGED == DEBUGGED

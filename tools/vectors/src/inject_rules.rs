@@ -1,6 +1,11 @@
-//! Which baggage this client writes, where jaeger-client-go writes all.
+//! Which baggage this client writes, where jaeger-client-go writes all, and how.
 
 use crate::carrier::Baggage;
+
+/// What this client writes for a value encoded by the Go client, in which `+` is a space alone.
+pub(crate) fn spaces_encoded(escaped: &str) -> String {
+    escaped.replace('+', "%20")
+}
 
 /// What a context is written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

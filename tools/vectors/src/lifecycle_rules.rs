@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::carrier::{Baggage, Ids, Names, Pairs};
 use crate::deviations::Deviation;
 use crate::extract_rules::{Found, Mended, escape, extract};
-use crate::inject_rules::{To, kept};
+use crate::inject_rules::{To, kept, spaces_encoded};
 use crate::lifecycle_control::{Restricting, Throttling};
 use crate::lifecycle_samplers::{About, Answer, Question, Rules};
 use crate::lifecycle_script::{Counters, Options, Seen, Step, Then};
@@ -275,7 +275,12 @@ impl<'a> World<'a> {
             if self.ours() && !kept.contains(&key.as_str()) {
                 continue;
             }
-            let value = if http { escape(value) } else { String::from_utf8_lossy(value).into() };
+            let mut value =
+                if http { escape(value) } else { String::from_utf8_lossy(value).into() };
+            if self.ours() && http && value.contains('+') {
+                value = spaces_encoded(&value);
+                self.reasons.insert(Deviation::SpacesEncoded);
+            }
             carrier.push((format!("{}{key}", names.baggage_prefix), value));
         }
         carrier.sort();

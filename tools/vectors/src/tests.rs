@@ -323,6 +323,35 @@ fn baggage_keys_of_text_maps_keep_their_case() {
     assert_eq!((report.passed(), report.deviating("18.14")), (1, 1), "{report}");
 }
 
+/// Runs a case of injection with other baggage, for which the Go client writes `carrier`.
+fn injected(case: &str, baggage: Value, carrier: Value) -> Report {
+    let mut file = public_file("inject");
+    let cases = file["cases"].as_array_mut().unwrap();
+    cases.retain(|found| found["name"] == case);
+    cases[0]["input"]["baggage"] = baggage;
+    let written = cases[0]["expected"]["carrier"].as_array_mut().unwrap();
+    written.retain(|pair| !pair[0].as_str().unwrap().starts_with("uberctx-"));
+    written.extend(carrier.as_array().unwrap().iter().cloned());
+    run(&file)
+}
+
+#[test]
+fn baggage_is_written_so_that_all_read_it_and_as_far_as_any_does() {
+    use serde_json::json;
+    let spaces = (json!({"k": "a b+c"}), json!([["uberctx-k", "a+b%2Bc"]]));
+    let report = injected("http/baggage_plain", spaces.0, spaces.1);
+    assert_eq!((report.passed(), report.deviating("space")), (1, 1), "{report}");
+    let plus = (json!({"k": "a b+c"}), json!([["uberctx-k", "a b+c"]]));
+    let report = injected("textmap/baggage_plain", plus.0, plus.1);
+    assert_eq!((report.passed(), report.deviating("space")), (1, 0), "{report}");
+    let breaks = (json!({"k": "a\r\nb"}), json!([["uberctx-k", "a\r\nb"]]));
+    let report = injected("textmap/baggage_plain", breaks.0, breaks.1);
+    assert_eq!((report.passed(), report.deviating("written")), (1, 1), "{report}");
+    let cases = (json!({"K": "1", "k": "2"}), json!([["uberctx-K", "1"], ["uberctx-k", "2"]]));
+    let report = injected("http/baggage_plain", cases.0, cases.1);
+    assert_eq!((report.passed(), report.deviating("written")), (1, 1), "{report}");
+}
+
 #[test]
 fn a_packet_size_that_is_refused_is_no_failure() {
     let report = changed("transport", "only_too_large", "/input/max_packet_size", 200.into());
