@@ -7,8 +7,10 @@ mod support;
 
 use std::collections::{BTreeMap, HashMap};
 
-use jaeger_client::propagation::{B3Format, HeadersConfig, HttpHeaders};
-use jaeger_client::{Closer, ExtractError, NullLogger, SpanContext, SpanId, TraceId, Tracer};
+use jaeger_client::propagation::{B3Format, Format, HeadersConfig, HttpHeaders, JaegerFormat};
+use jaeger_client::{
+    Closer, Configuration, ExtractError, NullLogger, SpanContext, SpanId, TraceId, Tracer,
+};
 use proptest::prelude::*;
 
 type Pairs = Vec<(String, String)>;
@@ -158,6 +160,58 @@ fn configured_names_are_used_both_ways() {
     assert!(same(&tracer.extract(&carrier).unwrap(), &span.context()));
     let debug = tracer.extract(&vec![("x-debug", "me")]).unwrap();
     assert_eq!(debug.debug_id(), Some("me"));
+}
+
+type Change = fn(&mut HeadersConfig);
+
+#[test]
+fn names_that_no_header_can_have_or_that_mean_two_things_are_errors_when_the_tracer_is_built() {
+    let cases: [(Change, &str, &str); 10] = [
+        (|h| h.baggage_prefix.clear(), "headers.baggage_prefix", "\"\""),
+        (|h| h.trace_context.clear(), "headers.trace_context", "\"\""),
+        (|h| h.debug = "a b".into(), "headers.debug", "a b"),
+        (|h| h.baggage = "x\r\ny".into(), "headers.baggage", "x\\r\\ny"),
+        (|h| h.baggage_prefix = "\u{159}-".into(), "headers.baggage_prefix", "\u{159}-"),
+        (|h| h.debug = "Uber-Trace-Id".into(), "headers.debug", "Uber-Trace-Id"),
+        (|h| h.trace_context = "uberctx-trace".into(), "headers.baggage_prefix", "uberctx-"),
+        (|h| h.baggage_prefix = "jaeger-".into(), "headers.debug", "jaeger-debug-id"),
+        (|h| h.baggage_prefix = "X-".into(), "a header of B3", "x-b3-traceid"),
+        (|h| h.debug = "traceparent".into(), "a header of W3C", "traceparent"),
+    ];
+    for (change, field, value) in cases {
+        let mut headers = HeadersConfig::default();
+        change(&mut headers);
+        let propagation = ["jaeger", "b3", "b3-single", "w3c"].map(str::to_owned).to_vec();
+        let configuration = Configuration { headers, propagation, ..Configuration::new("svc") };
+        let built = configuration.new_tracer_with(|builder| builder.null_reporter());
+        let error = built.map(drop).unwrap_err().to_string();
+        assert!(error.contains(field) && error.contains(value), "{error}");
+    }
+    for prefix in ["", "no prefix", "x-b3-"] {
+        let builder = Tracer::builder("svc").format(B3Format::new(prefix)).null_reporter();
+        assert!(builder.build().is_err(), "{prefix:?}");
+    }
+    let shared = HeadersConfig { baggage_prefix: "Baggage-".into(), ..HeadersConfig::default() };
+    let propagation = vec!["jaeger".into(), "b3".into()];
+    let configuration = Configuration { headers: shared, propagation, ..Configuration::new("svc") };
+    assert!(configuration.new_tracer_with(|builder| builder.null_reporter()).is_ok());
+}
+
+/// Without a tracer nobody checks the names.
+#[test]
+fn an_empty_prefix_makes_no_baggage_of_every_header() {
+    let headers = HeadersConfig { baggage_prefix: String::new(), ..HeadersConfig::default() };
+    let formats: [Box<dyn Format>; 2] =
+        [Box::new(JaegerFormat::new(headers)), Box::new(B3Format::new(""))];
+    let request = HttpHeaders(vec![
+        ("uber-trace-id", "1:2:0:1"),
+        ("x-b3-traceid", "1"),
+        ("x-b3-spanid", "2"),
+        ("authorization", "Bearer secret"),
+    ]);
+    for format in formats {
+        assert_eq!(format.extract(&request).unwrap().context.baggage().count(), 0, "{format:?}");
+    }
 }
 
 #[test]

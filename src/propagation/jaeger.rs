@@ -22,6 +22,9 @@ use crate::span::SpanContext;
 
 /// The names of the headers, all of which can be chosen. Case does not matter in reading.
 ///
+/// They must be names that headers can have, and differ: a tracer is not built if one is empty, if two
+/// are the same, or if one begins with the prefix of baggage.
+///
 /// # Source
 ///
 /// `HeadersConfig` in jaeger-client-go, `config/config.go`, which never finds names that were

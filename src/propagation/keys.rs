@@ -1,4 +1,8 @@
-//! Which keys a format uses, so that what it wrote before can be replaced.
+//! Which keys a format uses, so that what it wrote before can be replaced, and that no header has two
+//! meanings.
+
+use super::carrier::is_token;
+use crate::error::ConfigError;
 
 /// A key that a [`Format`](super::Format) reads or writes: the name of a header, or the beginning of
 /// names.
@@ -78,4 +82,75 @@ pub(super) fn begins_with(name: &str, prefix: &str) -> bool {
 pub(super) fn share_headers(some: &[FormatKey], others: &[FormatKey]) -> bool {
     let written = |keys| <[FormatKey]>::iter(keys).filter(|key| key.is_written);
     written(some).any(|key| written(others).any(|other| key.is_read_alike(other)))
+}
+
+/// Checks that headers can have these names, and that none has two meanings.
+pub(crate) fn check(keys: &[FormatKey]) -> Result<(), ConfigError> {
+    let mut errors = Vec::new();
+    for (at, key) in keys.iter().enumerate() {
+        let before = &keys[..at];
+        if before.iter().any(|known| known.field == key.field && known.text == key.text) {
+            // Formats that share a header.
+            continue;
+        }
+        let allowed = if !is_token(&key.text) {
+            "a header's name: letters, digits and !#$%&'*+-.^_`|~"
+        } else if before.iter().any(|known| clash(known, key)) {
+            "unlike all others, none of which may begin with a prefix of baggage"
+        } else {
+            continue;
+        };
+        errors.push(ConfigError::OutOfRange { field: key.field, value: key.text.clone(), allowed });
+    }
+    match errors.len() {
+        0 => Ok(()),
+        1 => Err(errors.remove(0)),
+        _ => Err(ConfigError::Several { errors }),
+    }
+}
+
+/// Whether a header would be taken for both.
+fn clash(one: &FormatKey, other: &FormatKey) -> bool {
+    if one.is_prefix && other.is_prefix {
+        // Two formats may have their baggage under one prefix, but not below one another's.
+        let below = |a: &FormatKey, b: &FormatKey| begins_with(&a.text, &b.text);
+        !one.is_read_alike(other) && (below(one, other) || below(other, one))
+    } else {
+        one.is_of(&other.text) || other.is_of(&one.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(keys: &[FormatKey]) -> String {
+        check(keys).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn a_header_has_one_meaning() {
+        let name = |text: &str| FormatKey::name("name", text);
+        let debug = |text: &str| FormatKey::name("debug", text);
+        let prefix = |text: &str| FormatKey::prefix("prefix", text);
+        for (keys, field) in [
+            (vec![name("a"), debug("b"), prefix("c-")], None),
+            (vec![name("a"), name("a")], None),
+            (vec![prefix("a-"), FormatKey::prefix("other", "A-")], None),
+            (vec![name("a"), debug("A")], Some("debug")),
+            (vec![prefix("a"), debug("ab")], Some("debug")),
+            (vec![debug("AB"), prefix("a")], Some("prefix")),
+            (vec![prefix("a"), debug("a")], Some("debug")),
+            (vec![prefix("a"), FormatKey::prefix("other", "a-")], Some("other")),
+            (vec![name("")], Some("name")),
+            (vec![prefix("")], Some("prefix")),
+            (vec![name("a b")], Some("name")),
+            (vec![prefix("\u{e9}-")], Some("prefix")),
+        ] {
+            let wrong = wrong(&keys);
+            let begins = field.map_or(wrong.is_empty(), |field| wrong.starts_with(field));
+            assert!(begins, "{keys:?}: {wrong}");
+        }
+        assert!(wrong(&[name("a b"), debug("")]).contains("; debug is \"\""));
+    }
 }

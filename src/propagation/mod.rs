@@ -27,6 +27,7 @@ pub use self::carrier::{CarrierKind, ExtractCarrier, HttpHeaders, InjectCarrier}
 pub use self::composite::CompositeFormat;
 pub use self::jaeger::{HeadersConfig, JaegerFormat};
 pub use self::keys::FormatKey;
+pub(crate) use self::keys::check as check_keys;
 pub use self::w3c::W3cFormat;
 use crate::error::{ConfigError, ExtractError};
 use crate::span::SpanContext;
@@ -49,9 +50,10 @@ pub trait Format: fmt::Debug + Send + Sync {
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError>;
 
     /// The keys that it reads and writes. Those that it writes are removed from a carrier before a
-    /// context is written to it.
+    /// context is written to it. The tracer is only built if headers can have these names, and none
+    /// has two meanings.
     ///
-    /// The default names none: nothing is removed.
+    /// The default names none: nothing is removed, and nothing checked.
     fn keys(&self) -> &[FormatKey] {
         &[]
     }

@@ -13,7 +13,7 @@ use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
 use crate::id::{self, IdGenerator};
 use crate::metrics::{MetricsFactory, Publisher, RpcMetrics};
-use crate::propagation::{Format, HeadersConfig, JaegerFormat};
+use crate::propagation::{Format, HeadersConfig, JaegerFormat, check_keys};
 use crate::reporter::{
     InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions,
     Unstarted,
@@ -278,7 +278,8 @@ impl TracerBuilder {
     /// # Errors
     ///
     /// [`ConfigError`] names the option, the value and what is allowed: an empty service name, an
-    /// agent address without host or port, sizes out of range. That no agent is there, or that its
+    /// agent address without host or port, sizes out of range, names that no header can have or that
+    /// would mean two things. That no agent is there, or that its
     /// name does not resolve, is none: it is counted, and tried again.
     pub fn build(self) -> Result<(Tracer, Closer), ConfigError> {
         if self.service_name.is_empty() {
@@ -291,8 +292,10 @@ impl TracerBuilder {
             let allowed = "from 1 to 100,000,000 spans";
             return Err(out_of_range("reporter.queue_size", self.queue_size, allowed));
         }
-        let format =
-            self.format.unwrap_or_else(|| Box::new(JaegerFormat::new(self.headers.clone())));
+        let jaeger = JaegerFormat::new(self.headers.clone());
+        check_keys(jaeger.keys())?;
+        let format = self.format.unwrap_or_else(|| Box::new(jaeger));
+        check_keys(format.keys())?;
         id::reseed();
         let own_id = self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next());
         let uuid = process::client_uuid(&self.tags, own_id);
