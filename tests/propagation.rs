@@ -7,7 +7,9 @@ mod support;
 
 use std::collections::{BTreeMap, HashMap};
 
-use jaeger_client::propagation::{B3Format, Format, HeadersConfig, HttpHeaders, JaegerFormat};
+use jaeger_client::propagation::{
+    B3Format, Format, HeadersConfig, HttpHeaders, JaegerFormat, W3cFormat,
+};
 use jaeger_client::{
     Closer, Configuration, ExtractError, NullLogger, SpanContext, SpanId, TraceId, Tracer,
 };
@@ -73,6 +75,51 @@ fn an_empty_carrier_is_no_fault_and_a_broken_one_is_counted() {
     }
     tracer.extract_binary(b"short").unwrap_err();
     assert_eq!(tracer.stats().decoding_errors, broken.len() as u64 + 1);
+}
+
+#[test]
+fn a_context_that_is_there_several_times_is_one_if_it_is_the_same() {
+    let (jaeger, _closer) = tracer();
+    let built = Tracer::builder("svc").format(W3cFormat::default()).null_reporter().build();
+    let (w3c, _closer_too) = built.unwrap();
+    let parent = |span: u64| format!("00-0000000000000000000000000000000a-{span:016x}-01");
+    for (tracer, name, same, like, other) in [
+        (
+            &jaeger,
+            "uber-trace-id",
+            "a:b:0:1".to_owned(),
+            "0a:000b:00:01".to_owned(),
+            "a:c:0:1".to_owned(),
+        ),
+        (&w3c, "traceparent", parent(11), parent(11), parent(12)),
+    ] {
+        let once = tracer.extract(&HttpHeaders(vec![(name, &same)])).unwrap().to_string();
+        let joined =
+            |second: &str, comma: &str| vec![(name.to_owned(), format!("{same}{comma}{second}"))];
+        let upper = name.to_ascii_uppercase();
+        let lines = |second: &str| {
+            vec![(name.to_owned(), same.clone()), (upper.clone(), second.to_owned())]
+        };
+        for second in [&same, &like] {
+            for headers in
+                [joined(second, ","), joined(second, " , "), joined(second, ",,\t"), lines(second)]
+            {
+                let read = tracer.extract(&HttpHeaders(headers.clone())).unwrap();
+                assert_eq!(read.to_string(), once, "{headers:?}");
+            }
+        }
+        let before = tracer.stats().decoding_errors;
+        for headers in [joined(&other, ","), lines(&other)] {
+            let error = tracer.extract(&HttpHeaders(headers)).unwrap_err();
+            assert!(matches!(error, ExtractError::Conflicting { .. }), "{error}");
+            assert!(error.to_string().contains("different values"), "{error}");
+        }
+        for headers in [joined("x", ","), lines("x"), lines(""), vec![(upper, ",".to_owned())]] {
+            let error = tracer.extract(&HttpHeaders(headers.clone())).unwrap_err();
+            assert_ne!(error, ExtractError::NotFound, "{headers:?}");
+        }
+        assert_eq!(tracer.stats().decoding_errors - before, 6);
+    }
 }
 
 #[test]

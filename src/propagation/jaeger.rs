@@ -14,6 +14,7 @@ use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName, writ
 use super::keys::{FormatKey, begins_with};
 use super::limits::BoundedBaggage;
 use super::percent::{self, lower_case};
+use super::single_value::SingleValue;
 use super::{Extracted, Format};
 use crate::encoding::cut;
 use crate::error::ExtractError;
@@ -58,7 +59,8 @@ impl Default for HeadersConfig {
 /// # Source
 ///
 /// `TextMapPropagator` in jaeger-client-go, `propagation.go`. Unlike there, flags are read as hex,
-/// a debug id is kept wherever it stands, and baggage keys of a text map keep their case.
+/// a debug id is kept wherever it stands, baggage keys of a text map keep their case, and of several
+/// contexts none is taken, unless they are the same.
 #[derive(Clone, Debug)]
 pub struct JaegerFormat {
     trace_context: KnownName,
@@ -116,20 +118,12 @@ impl Format for JaegerFormat {
         let kind = carrier.kind();
         let mut context = SpanContext { remote: true, ..SpanContext::default() };
         let mut baggage = BoundedBaggage::default();
-        let mut failure = None;
+        let mut found = SingleValue::default();
         carrier.visit(&mut |key, value| {
-            if failure.is_some() {
-                return;
-            }
             if self.trace_context.is(key) {
-                match parse_canonical(value).map_or_else(|| parse(&decoded(kind, value)), Ok) {
-                    Ok((trace_id, span_id, parent_id, flags)) => {
-                        context.trace_id = trace_id;
-                        context.span_id = span_id;
-                        context.parent_id = parent_id;
-                        context.flags = flags;
-                    }
-                    Err(error) => failure = Some(error),
+                match parse_canonical(value) {
+                    Some(parsed) => found.add(key, Ok(parsed)),
+                    None => found.take(key, &decoded(kind, value), parse),
                 }
             } else if self.debug.is(key) {
                 let id = percent::text(decoded(kind, value));
@@ -146,8 +140,11 @@ impl Format for JaegerFormat {
                 baggage.set(&key, &percent::text(decoded(kind, value)));
             }
         });
-        if let Some(error) = failure {
-            return Err(error);
+        if let Some((trace_id, span_id, parent_id, flags)) = found.finish()? {
+            context.trace_id = trace_id;
+            context.span_id = span_id;
+            context.parent_id = parent_id;
+            context.flags = flags;
         }
         let baggage_dropped = baggage.dropped;
         context.baggage = baggage.finish();

@@ -16,6 +16,7 @@ use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, write_context};
 use super::jaeger::debug_key;
 use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
+use super::single_value::SingleValue;
 use super::{Extracted, Format, HeadersConfig, percent};
 use crate::encoding::cut;
 use crate::error::ExtractError;
@@ -86,23 +87,13 @@ impl Format for W3cFormat {
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        let mut parent: Option<(Vec<u8>, parent::Parsed)> = None;
+        let mut parent = SingleValue::default();
         let mut state = StateReader::default();
         let mut items = baggage::Reader::default();
         let mut debug_id = None;
-        let mut failure = None;
         carrier.visit(&mut |key, value| {
-            if failure.is_some() {
-            } else if key.eq_ignore_ascii_case(TRACE_PARENT) {
-                let value = value.trim_ascii();
-                match &parent {
-                    Some((first, _)) if first == value => {}
-                    Some(_) => failure = Some(parent::invalid("it is given twice")),
-                    None => match parent::parse(value) {
-                        Ok(parsed) => parent = Some((value.to_vec(), parsed)),
-                        Err(error) => failure = Some(error),
-                    },
-                }
+            if key.eq_ignore_ascii_case(TRACE_PARENT) {
+                parent.take(key, value.trim_ascii(), parent::parse);
             } else if key.eq_ignore_ascii_case(TRACE_STATE) {
                 state.take(value);
             } else if key.eq_ignore_ascii_case(BAGGAGE) {
@@ -116,12 +107,10 @@ impl Format for W3cFormat {
                 debug_id = (!id.is_empty()).then(|| id.into());
             }
         });
-        if let Some(error) = failure {
-            return Err(error);
-        }
+        let parent = parent.finish()?;
         let mut baggage: BoundedBaggage = items.into_bounded();
         let mut context = SpanContext { remote: true, debug_id, ..SpanContext::default() };
-        if let Some((_, (trace_id, span_id, flags))) = parent {
+        if let Some((trace_id, span_id, flags)) = parent {
             context.trace_id = trace_id;
             context.span_id = span_id;
             let (foreign, ours) = state.finish();

@@ -41,7 +41,8 @@ pub(crate) fn error_kind(error: &ExtractError) -> String {
     let kind = match error {
         ExtractError::NotFound => "not_found",
         ExtractError::EmptyValue => "empty_value",
-        ExtractError::Malformed { .. } => "malformed",
+        // The Go client takes contexts joined by a comma for one with too many parts.
+        ExtractError::Malformed { .. } | ExtractError::Conflicting { .. } => "malformed",
         ExtractError::BadNumber { .. } => "bad_number",
         ExtractError::NumberOutOfRange { .. } => "number_out_of_range",
         ExtractError::TraceIdTooLong { .. } => "trace_id_too_long",

@@ -94,6 +94,8 @@ pub(crate) enum Deviation {
     SpacesEncoded,
     /// Go writes baggage that no header can hold, and more than it would read.
     WrittenAsRead,
+    /// Go takes the last of several contexts, and refuses those that a comma joins.
+    OneContext,
     /// Go's Zipkin conversion sees values before they become canonical, and sends what servers
     /// refuse.
     CanonicalZipkin,
@@ -176,6 +178,7 @@ impl Deviation {
                 "written",
                 "baggage is written as far as a header can hold it and a reader takes it",
             ),
+            Self::OneContext => ("one-context", "several contexts are one if they are the same"),
             Self::AtLeastAMicrosecond => ("duration", "a duration is at least a microsecond"),
             Self::StorableTimes => ("times", "a time before 1970 is that of 1970"),
             Self::FiniteDoubles => ("doubles", "infinite and no numbers are text"),

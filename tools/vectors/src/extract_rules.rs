@@ -13,6 +13,7 @@ pub(crate) struct Mended {
     debug_id_kept: bool,
     names_of_any_case: bool,
     text_map_keys_kept: bool,
+    one_context: bool,
 }
 
 impl Mended {
@@ -22,15 +23,17 @@ impl Mended {
         debug_id_kept: true,
         names_of_any_case: true,
         text_map_keys_kept: true,
+        one_context: true,
     };
 
     /// This client with one defect of Go's each, and its name.
-    pub(crate) const fn all_but_one() -> [(Deviation, Self); 4] {
+    pub(crate) const fn all_but_one() -> [(Deviation, Self); 5] {
         [
             (Deviation::HexFlags, Self { hex_flags: false, ..Self::ALL }),
             (Deviation::DebugIdKept, Self { debug_id_kept: false, ..Self::ALL }),
             (Deviation::HeaderNamesOfAnyCase, Self { names_of_any_case: false, ..Self::ALL }),
             (Deviation::TextMapKeysKept, Self { text_map_keys_kept: false, ..Self::ALL }),
+            (Deviation::OneContext, Self { one_context: false, ..Self::ALL }),
         ]
     }
 }
@@ -65,10 +68,17 @@ pub(crate) fn extract(
         _ => value.as_bytes().to_vec(),
     };
     let mut found = Found::default();
+    let mut is_there = false;
     for (raw_key, value) in pairs {
         let key = raw_key.to_lowercase();
         if key == names.trace_context {
-            found.ids = ids(&value_of(value), mended)?;
+            for value in values(&value_of(value), mended.one_context) {
+                let ids = ids(value, mended)?;
+                if mended.one_context && is_there && ids != found.ids {
+                    return Err("malformed");
+                }
+                (found.ids, is_there) = (ids, true);
+            }
             if !mended.debug_id_kept {
                 found.debug_id.clear();
             }
@@ -86,6 +96,13 @@ pub(crate) fn extract(
         return Err("not_found");
     }
     Ok(found)
+}
+
+/// The values of a header that commas join, if they do.
+fn values(value: &[u8], joined: bool) -> Vec<&[u8]> {
+    let values = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
+    if joined && value.contains(&b',') && !values.is_empty() { values } else { vec![value] }
 }
 
 fn ids(value: &[u8], mended: Mended) -> Result<Ids, &'static str> {

@@ -314,6 +314,17 @@ fn a_b3_decision_without_ids_is_the_childs() {
 }
 
 #[test]
+fn several_contexts_are_one_if_they_are_the_same() {
+    let mut file = public_file("extract");
+    let cases = file["cases"].as_array_mut().unwrap();
+    cases.retain(|case| case["name"] == "comma_joined/http");
+    cases[0]["input"]["carrier"][0][1] = Value::from("1:2:3:1, 1:2:3:01");
+    let report = run(&file);
+    assert_eq!((report.passed(), report.deviating("one-context")), (1, 1), "{report}");
+    assert_eq!(run(&public_file("extract")).deviating("one-context"), 1);
+}
+
+#[test]
 fn baggage_keys_of_text_maps_keep_their_case() {
     let mut file = public_file("extract");
     let cases = file["cases"].as_array_mut().unwrap();
