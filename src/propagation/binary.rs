@@ -25,7 +25,10 @@ pub(crate) fn write_binary(context: &SpanContext) -> (Vec<u8>, usize) {
     let (context, left_out) = limits::fitting(context, takes);
     let mut out = Vec::with_capacity(37);
     let trace_id = context.trace_id;
-    for id in [trace_id.high(), trace_id.low(), context.span_id.get(), context.parent_id.get()] {
+    let ids = [trace_id.high(), trace_id.low(), context.span_id.get(), context.parent_id.get()];
+    for id in ids {
+        // It has no place for what nobody has decided about: not sampled would be a decision.
+        let id = if context.undecided { 0 } else { id };
         out.extend_from_slice(&id.to_be_bytes());
     }
     out.push(context.flags());

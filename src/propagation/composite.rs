@@ -41,6 +41,9 @@ use crate::span::{Baggage, SpanContext};
 #[derive(Debug)]
 pub struct CompositeFormat {
     formats: Vec<Box<dyn Format>>,
+    /// Which of them read: not those that read what one before them has read, as either form of B3
+    /// reads both.
+    reads: Vec<bool>,
     /// Those of all formats.
     keys: Vec<FormatKey>,
     /// Whether two formats write the same headers, as both forms of B3 do for baggage.
@@ -52,10 +55,13 @@ impl CompositeFormat {
     #[must_use]
     pub fn new(formats: Vec<Box<dyn Format>>) -> Self {
         let keys = formats.iter().flat_map(|format| format.keys()).cloned().collect();
-        let shares_headers = formats.iter().enumerate().any(|(at, format)| {
-            formats[..at].iter().any(|other| keys::share_headers(format.keys(), other.keys()))
-        });
-        Self { formats, keys, shares_headers }
+        let any_before = |at: usize, is_it: fn(&[FormatKey], &[FormatKey]) -> bool| {
+            formats[..at].iter().any(|other| is_it(formats[at].keys(), other.keys()))
+        };
+        let numbers = 0..formats.len();
+        let reads = numbers.clone().map(|at| !any_before(at, keys::are_read_alike)).collect();
+        let shares_headers = { numbers }.any(|at| any_before(at, keys::share_headers));
+        Self { formats, reads, keys, shares_headers }
     }
 }
 
@@ -78,27 +84,35 @@ impl Format for CompositeFormat {
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        let mut found: Option<Extracted> = None;
-        let (mut broken, mut first) = (0, None);
-        for format in &self.formats {
-            match format.extract(carrier) {
-                Ok(next) => {
-                    found = Some(match found {
-                        None => next,
-                        Some(found) => merged(found, next),
-                    });
-                }
-                Err(ExtractError::NotFound) => {}
-                Err(error) => {
-                    broken += 1;
-                    first.get_or_insert(error);
-                }
+        let readers = self.formats.iter().zip(&self.reads).filter(|(_, reads)| **reads);
+        first_of(readers.map(|(format, _)| format.extract(carrier)))
+    }
+}
+
+/// The first that names a span, with what the others add; an error only where none finds anything.
+pub(super) fn first_of(
+    results: impl IntoIterator<Item = Result<Extracted, ExtractError>>,
+) -> Result<Extracted, ExtractError> {
+    let mut found: Option<Extracted> = None;
+    let (mut broken, mut first) = (0, None);
+    for result in results {
+        match result {
+            Ok(next) => {
+                found = Some(match found {
+                    None => next,
+                    Some(found) => merged(found, next),
+                });
+            }
+            Err(ExtractError::NotFound) => {}
+            Err(error) => {
+                broken += 1;
+                first.get_or_insert(error);
             }
         }
-        match found {
-            Some(found) => Ok(Extracted { broken: found.broken + broken, ..found }),
-            None => Err(first.unwrap_or(ExtractError::NotFound)),
-        }
+    }
+    match found {
+        Some(found) => Ok(Extracted { broken: found.broken + broken, ..found }),
+        None => Err(first.unwrap_or(ExtractError::NotFound)),
     }
 }
 
@@ -115,7 +129,11 @@ fn merged(earlier: Extracted, later: Extracted) -> Extracted {
     let (mut context, other) = (base.context, other.context);
     context.baggage = baggage;
     context.debug_id = context.debug_id.or(other.debug_id);
-    if (context.trace_id, context.span_id) == (other.trace_id, other.span_id) {
+    let is_of_span = (context.trace_id, context.span_id) == (other.trace_id, other.span_id);
+    if context.undecided && (other.decided || (is_of_span && !other.undecided)) {
+        (context.flags, context.undecided) = (other.flags, false);
+    }
+    if is_of_span {
         // Both were written for one span. What was decided, the first says.
         context.flags |= other.flags & !SAMPLED;
         if context.parent_id == SpanId::NONE {

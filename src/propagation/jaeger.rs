@@ -118,13 +118,14 @@ impl Format for JaegerFormat {
         let kind = carrier.kind();
         let mut context = SpanContext { remote: true, ..SpanContext::default() };
         let mut baggage = BoundedBaggage::default();
-        let mut found = SingleValue::default();
+        let (mut found, mut failure) = (SingleValue::default(), None);
         carrier.visit(&mut |key, value| {
             if self.trace_context.is(key) {
-                match parse_canonical(value) {
-                    Some(parsed) => found.add(key, Ok(parsed)),
+                let taken = match parse_canonical(value) {
+                    Some(parsed) => found.add(key, parsed),
                     None => found.take(key, &decoded(kind, value), parse),
-                }
+                };
+                failure = failure.take().or_else(|| taken.err());
             } else if self.debug.is(key) {
                 let id = percent::text(decoded(kind, value));
                 let id = cut(&id, MAX_DEBUG_ID_BYTES);
@@ -140,7 +141,10 @@ impl Format for JaegerFormat {
                 baggage.set(&key, &percent::text(decoded(kind, value)));
             }
         });
-        if let Some((trace_id, span_id, parent_id, flags)) = found.finish()? {
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if let Some((trace_id, span_id, parent_id, flags)) = found.into_value() {
             context.trace_id = trace_id;
             context.span_id = span_id;
             context.parent_id = parent_id;
@@ -158,9 +162,13 @@ impl Format for JaegerFormat {
 impl JaegerFormat {
     #[inline]
     fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let (text, len) = trace_context(context);
-        let text = str::from_utf8(&text[..len]).unwrap_or_default();
-        let mut refused = usize::from(!carrier.set_known(&self.trace_context, text));
+        let mut refused = 0;
+        // It has no place for what nobody has decided about: not sampled would be a decision.
+        if !context.undecided {
+            let (text, len) = trace_context(context);
+            let text = str::from_utf8(&text[..len]).unwrap_or_default();
+            refused = usize::from(!carrier.set_known(&self.trace_context, text));
+        }
         if context.baggage.is_none() {
             return refused;
         }

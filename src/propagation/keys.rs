@@ -78,6 +78,14 @@ pub(super) fn begins_with(name: &str, prefix: &str) -> bool {
     !prefix.is_empty() && head.is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
+/// Whether two sets of keys have the same headers.
+pub(super) fn are_read_alike(some: &[FormatKey], others: &[FormatKey]) -> bool {
+    let all_in = |these: &[FormatKey], those: &[FormatKey]| {
+        these.iter().all(|key| those.iter().any(|other| key.is_read_alike(other)))
+    };
+    !some.is_empty() && all_in(some, others) && all_in(others, some)
+}
+
 /// Whether any header is written by both.
 pub(super) fn share_headers(some: &[FormatKey], others: &[FormatKey]) -> bool {
     let written = |keys| <[FormatKey]>::iter(keys).filter(|key| key.is_written);

@@ -35,23 +35,30 @@ pub(super) fn push_encoded(text: &mut String, value: &str, stays: impl Fn(u8) ->
     }
 }
 
-/// Decodes a value; none if a `%` is not followed by two hex digits.
+/// Decodes a value in which `+` is a space; none if a `%` is not followed by two hex digits.
 pub(super) fn decode(value: &[u8]) -> Option<Cow<'_, [u8]>> {
-    if !value.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+    decoded(value, |byte| if byte == b'+' { b' ' } else { byte })
+}
+
+/// Decodes a value in which `+` is itself; none if a `%` is not followed by two hex digits.
+pub(super) fn decode_with_plus(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    decoded(value, |byte| byte)
+}
+
+fn decoded(value: &[u8], plain: impl Fn(u8) -> u8) -> Option<Cow<'_, [u8]>> {
+    if value.iter().all(|byte| *byte != b'%' && plain(*byte) == *byte) {
         return Some(Cow::Borrowed(value));
     }
     let mut decoded = Vec::with_capacity(value.len());
     let mut rest = value;
     while let [byte, after @ ..] = rest {
         rest = after;
-        match byte {
-            b'+' => decoded.push(b' '),
-            b'%' => {
-                let [high, low, after @ ..] = rest else { return None };
-                decoded.push((digit(*high)? << 4) | digit(*low)?);
-                rest = after;
-            }
-            byte => decoded.push(*byte),
+        if *byte == b'%' {
+            let [high, low, after @ ..] = rest else { return None };
+            decoded.push((digit(*high)? << 4) | digit(*low)?);
+            rest = after;
+        } else {
+            decoded.push(plain(*byte));
         }
     }
     Some(Cow::Owned(decoded))
@@ -99,18 +106,31 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_plus_sign_is_a_space_in_one_way_of_reading_and_itself_in_the_other() {
+        assert_eq!(encode("a b+c"), "a%20b%2Bc");
+        for (value, space, plus) in
+            [("a+b%2B", Some("a b+"), Some("a+b+")), ("100%", None, None), ("%zz", None, None)]
+        {
+            let read = |decoded: Option<Cow<'_, [u8]>>| decoded.map(|d| text(d).into_owned());
+            assert_eq!(read(decode(value.as_bytes())).as_deref(), space, "{value}");
+            assert_eq!(read(decode_with_plus(value.as_bytes())).as_deref(), plus, "{value}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn law_decode_undoes_encode(value in "\\PC*|.*") {
+        fn law_both_ways_of_decoding_undo_encoding(value in "\\PC*|.*") {
             let encoded = encode(&value);
             prop_assert!(encoded.bytes().all(|b| is_unreserved(b) || b == b'%'));
-            let decoded = decode(encoded.as_bytes()).unwrap();
-            prop_assert_eq!(decoded.as_ref(), value.as_bytes());
+            for decoded in [decode(encoded.as_bytes()), decode_with_plus(encoded.as_bytes())] {
+                prop_assert_eq!(decoded.as_deref(), Some(value.as_bytes()));
+            }
         }
 
         #[test]
-        fn law_decode_takes_any_bytes(value in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = decode(&value);
+        fn law_decoding_takes_any_bytes(value in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = (decode(&value), decode_with_plus(&value));
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::error::ExtractError;
 /// The one value of a header. Proxies repeat headers, on a line of their own or behind a comma: what
 /// is the same each time is one value, and what differs is an error.
 #[derive(Debug)]
-pub(super) struct SingleValue<T>(Option<Result<T, ExtractError>>);
+pub(super) struct SingleValue<T>(Option<T>);
 
 impl<T> Default for SingleValue<T> {
     fn default() -> Self {
@@ -20,33 +20,31 @@ impl<T: PartialEq> SingleValue<T> {
         header: &str,
         text: &[u8],
         parse: impl Fn(&[u8]) -> Result<T, ExtractError>,
-    ) {
+    ) -> Result<(), ExtractError> {
         if !text.contains(&b',') {
-            return self.add(header, parse(text));
+            return self.add(header, parse(text)?);
         }
         let values = text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         let mut values = values.filter(|value| !value.is_empty()).peekable();
         if values.peek().is_none() {
-            return self.add(header, parse(text));
+            return self.add(header, parse(text)?);
         }
-        values.for_each(|value| self.add(header, parse(value)));
+        values.try_for_each(|value| self.add(header, parse(value)?))
     }
 
-    /// Takes a value. The first error stays.
+    /// Takes a value.
     #[inline]
-    pub(super) fn add(&mut self, header: &str, value: Result<T, ExtractError>) {
-        match (&self.0, &value) {
-            (None, _) | (Some(Ok(_)), Err(_)) => self.0 = Some(value),
-            (Some(Ok(known)), Ok(value)) if known != value => {
-                self.0 = Some(Err(conflicting(header)));
-            }
-            _ => {}
+    pub(super) fn add(&mut self, header: &str, value: T) -> Result<(), ExtractError> {
+        if self.0.as_ref().is_some_and(|known| *known != value) {
+            return Err(conflicting(header));
         }
+        self.0 = Some(value);
+        Ok(())
     }
 
     /// The value, if the header was there.
-    pub(super) fn finish(self) -> Result<Option<T>, ExtractError> {
-        self.0.transpose()
+    pub(super) fn into_value(self) -> Option<T> {
+        self.0
     }
 }
 

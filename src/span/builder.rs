@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::context::SpanContext;
-use super::core::{Core, CoreRef};
-use super::record::{DEBUG, LogRing, SpanInner, Start};
-use super::start::{self, Begun};
+use super::core::CoreRef;
+use super::record::{LogRing, SpanInner, Start};
+use super::start::{self, Begun, SamplingRequest};
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{Span, TagValue, active, keep, late, record, watch};
 use crate::encoding::FollowsFrom;
@@ -97,33 +97,13 @@ pub struct SpanBuilder<'a> {
 pub(super) struct Rare {
     itself: Option<SpanContext>,
     priority: Option<TagValue<'static>>,
-    without_trace: WithoutTrace,
+    request: SamplingRequest,
     log_ring: LogRing,
 }
 
 impl Rare {
     pub(super) fn log_ring(&mut self) -> &mut LogRing {
         &mut self.log_ring
-    }
-}
-
-/// What a context without a trace says of the one that begins.
-#[derive(Clone, Debug, Default)]
-pub(super) struct WithoutTrace {
-    pub(super) debug_id: Option<Arc<str>>,
-    /// Flags that stand, so that no sampler is asked.
-    pub(super) decided: Option<u8>,
-}
-
-impl WithoutTrace {
-    /// Leaves out the request for debugging, if there is one that is not allowed. Its trace then
-    /// begins like any other.
-    fn throttle(&mut self, core: &Core, operation: &str) {
-        let asks = self.debug_id.is_some() || self.decided.is_some_and(|flags| flags & DEBUG != 0);
-        if asks && !core.is_debug_allowed(operation) {
-            self.debug_id = None;
-            self.decided = self.decided.filter(|flags| flags & DEBUG == 0);
-        }
     }
 }
 
@@ -164,6 +144,9 @@ impl NewReference<'_> {
                 // A context without a span takes the place of the one referred to.
                 draft.spell_out_parent((inner.ids.trace, inner.ids.parent));
                 inner.set_baggage(None);
+                if let Some(rare) = &mut inner.body.get_mut().rare {
+                    rare.request = SamplingRequest::default();
+                }
             }
             Candidate::ChildOf => return,
         }
@@ -178,17 +161,15 @@ impl NewReference<'_> {
         if context.is_empty() {
             return;
         }
-        if *self.candidate != Candidate::ChildOf {
-            let debug_id = context.debug_id.clone();
-            let decided = context.decided.then_some(context.flags);
-            if *self.rare || debug_id.is_some() || decided.is_some() {
-                *self.rare = true;
-                if let Some(rare) = rare_of(self.record) {
-                    rare.without_trace = WithoutTrace { debug_id, decided };
-                }
+        let is_parent = *self.candidate != Candidate::ChildOf;
+        let request = is_parent.then(|| SamplingRequest::of(&context));
+        self.note(Referred::Context(&context));
+        if let Some(request) = request.filter(|request| !request.is_empty()) {
+            *self.rare = true;
+            if let Some(rare) = rare_of(self.record) {
+                rare.request = request;
             }
         }
-        self.note(Referred::Context(&context));
     }
 
     #[inline(always)]
@@ -377,7 +358,7 @@ impl<'a> SpanBuilder<'a> {
     fn start_rarely(mut self) -> Span {
         let rare =
             Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.take());
-        let mut rare = rare.map(|rare| *rare).unwrap_or_default();
+        let rare = rare.map(|rare| *rare).unwrap_or_default();
         if self.candidate == Candidate::None && rare.itself.is_none() && !self.ignore_active {
             self.refer_to_active();
         }
@@ -392,16 +373,24 @@ impl<'a> SpanBuilder<'a> {
             let (begun, sampled) = {
                 let beginning = Beginning::of(inner);
                 let inner = &mut *beginning.0;
-                let begun = match rare.itself {
-                    Some(itself) => start::as_itself(inner, itself),
-                    None if joins && core.shares_rpc_spans => {
-                        start::server(inner, core, given.list())
+                let mut request = rare.request;
+                let (begun, asks) = match rare.itself {
+                    Some(itself) => (start::as_itself(inner, itself), false),
+                    None if joins => {
+                        let begun = if core.shares_rpc_spans {
+                            start::server(inner, core, given.list())
+                        } else {
+                            start::child(inner, core)
+                        };
+                        if request.undecided {
+                            start::decide_on_joined(inner, core);
+                        }
+                        (begun, request.undecided)
                     }
-                    None if joins => start::child(inner, core),
                     None => {
                         let name = &inner.body.get_mut().draft.name;
-                        rare.without_trace.throttle(core, name);
-                        start::trace(inner, core, Some(&rare.without_trace))
+                        request.throttle(core, name);
+                        (start::trace(inner, core, Some(&request)), request.decided.is_none())
                     }
                 };
                 if core.careful {
@@ -410,9 +399,8 @@ impl<'a> SpanBuilder<'a> {
                 if core.keep.is_some() {
                     keep::begun(inner, core);
                 }
-                let decided = rare.without_trace.decided.is_some();
                 if core.may_defer {
-                    late::started(inner, core, begun, decided);
+                    late::started(inner, core, asks);
                 }
                 if is_watched {
                     start::watched(inner, core);

@@ -43,6 +43,8 @@ pub struct SpanContext {
     pub(crate) remote: bool,
     /// Whether its flags stand for a new trace, although it names none: B3's `b3: 0`.
     pub(crate) decided: bool,
+    /// Whether nobody has decided about its trace, so that its flags say nothing: B3's ids alone.
+    pub(crate) undecided: bool,
     /// What the local spans of the trace share.
     pub(crate) state: Option<Arc<TraceState>>,
     pub(crate) baggage: Option<Arc<Baggage>>,

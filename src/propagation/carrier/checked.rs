@@ -21,7 +21,7 @@ pub(in crate::propagation) fn write_context(
     }
     let http = carrier.kind() == CarrierKind::HttpHeaders;
     // Headers are replaced where they are written, and what is always written need not be removed.
-    let replaces = http && context.is_valid();
+    let replaces = http && context.is_valid() && !context.undecided;
     let is_left = |key: &FormatKey| key.is_written() && !(replaces && key.is_always_written());
     carrier.remove_if(&mut |name| keys.iter().any(|key| is_left(key) && key.is_of(name)));
     if context.baggage.is_none() {

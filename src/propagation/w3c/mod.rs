@@ -87,13 +87,14 @@ impl Format for W3cFormat {
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        let mut parent = SingleValue::default();
+        let (mut parent, mut failure) = (SingleValue::default(), None);
         let mut state = StateReader::default();
         let mut items = baggage::Reader::default();
         let mut debug_id = None;
         carrier.visit(&mut |key, value| {
             if key.eq_ignore_ascii_case(TRACE_PARENT) {
-                parent.take(key, value.trim_ascii(), parent::parse);
+                let taken = parent.take(key, value.trim_ascii(), parent::parse);
+                failure = failure.take().or_else(|| taken.err());
             } else if key.eq_ignore_ascii_case(TRACE_STATE) {
                 state.take(value);
             } else if key.eq_ignore_ascii_case(BAGGAGE) {
@@ -107,10 +108,12 @@ impl Format for W3cFormat {
                 debug_id = (!id.is_empty()).then(|| id.into());
             }
         });
-        let parent = parent.finish()?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
         let mut baggage: BoundedBaggage = items.into_bounded();
         let mut context = SpanContext { remote: true, debug_id, ..SpanContext::default() };
-        if let Some((trace_id, span_id, flags)) = parent {
+        if let Some((trace_id, span_id, flags)) = parent.into_value() {
             context.trace_id = trace_id;
             context.span_id = span_id;
             let (foreign, ours) = state.finish();
@@ -128,7 +131,8 @@ impl Format for W3cFormat {
 
 fn write(context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
     let mut refused = 0;
-    if context.is_valid() {
+    // It has no place for what nobody has decided about: not sampled would be a decision.
+    if context.is_valid() && !context.undecided {
         let flags = context.flags();
         let random = context.baggage.as_ref().is_some_and(|baggage| baggage.random);
         let text = parent::write(context, Flags { sampled: flags & SAMPLED != 0, random });

@@ -116,6 +116,7 @@ impl SpanInner {
             flags: 0,
             remote: false,
             decided: false,
+            undecided: false,
             state: Some(Arc::clone(&self.state)),
             baggage: self.baggage(),
             debug_id: None,

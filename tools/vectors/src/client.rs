@@ -48,6 +48,8 @@ pub(crate) fn error_kind(error: &ExtractError) -> String {
         ExtractError::TraceIdTooLong { .. } => "trace_id_too_long",
         ExtractError::SpanIdTooLong { .. } => "span_id_too_long",
         ExtractError::Corrupted { .. } => "corrupted",
+        // Of headers that the Go client does not know.
+        ExtractError::Invalid { .. } => "invalid",
         other => return format!("unknown to this program: {other}"),
     };
     String::from(kind)

@@ -96,6 +96,10 @@ pub(crate) enum Deviation {
     WrittenAsRead,
     /// Go takes the last of several contexts, and refuses those that a comma joins.
     OneContext,
+    /// Go knows no single `b3` header.
+    B3Single,
+    /// Go's B3 baggage is as it is, whatever bytes it has.
+    B3Encoded,
     /// Go's Zipkin conversion sees values before they become canonical, and sends what servers
     /// refuse.
     CanonicalZipkin,
@@ -132,7 +136,10 @@ impl Deviation {
             Self::WholeCharacters => ("18.29", "texts are cut between characters"),
             Self::NoNegativeDuration => ("18.30", "a duration is never negative"),
             Self::TextIsUtf8 => ("utf8", "what is not UTF-8 is replaced when it is read"),
-            Self::B3Debug => ("b3-debug", "x-b3-flags: 1 is debugging, read and written"),
+            Self::B3Debug => (
+                "b3-debug",
+                "x-b3-flags: 1 is debugging, read and written, and so is x-b3-sampled: d, read",
+            ),
             Self::B3NoParent => ("b3-parent", "an empty x-b3-parentspanid is no parent"),
             Self::B3Decision => ("b3-decision", "a decision without ids is the new trace's"),
             Self::TagsWithoutPanic => {
@@ -178,6 +185,8 @@ impl Deviation {
                 "written",
                 "baggage is written as far as a header can hold it and a reader takes it",
             ),
+            Self::B3Single => ("b3-single", "the single header b3 is read too"),
+            Self::B3Encoded => ("b3-encoded", "B3 baggage of HTTP headers is percent-decoded"),
             Self::OneContext => ("one-context", "several contexts are one if they are the same"),
             Self::AtLeastAMicrosecond => ("duration", "a duration is at least a microsecond"),
             Self::StorableTimes => ("times", "a time before 1970 is that of 1970"),

@@ -99,7 +99,7 @@ pub(crate) fn extract(
 }
 
 /// The values of a header that commas join, if they do.
-fn values(value: &[u8], joined: bool) -> Vec<&[u8]> {
+pub(crate) fn values(value: &[u8], joined: bool) -> Vec<&[u8]> {
     let values = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
     if joined && value.contains(&b',') && !values.is_empty() { values } else { vec![value] }
@@ -164,12 +164,16 @@ fn list(value: &str) -> Baggage {
 
 /// Decodes a form's value; none if a percent sign is not followed by two hex digits.
 pub(crate) fn unescape(value: &str) -> Option<Vec<u8>> {
+    percent_decoded(value.replace('+', "%20").as_bytes())
+}
+
+/// Decodes a value; none if a percent sign is not followed by two hex digits.
+pub(crate) fn percent_decoded(value: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
+    let mut rest = value;
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         match byte {
-            b'+' => out.push(b' '),
             b'%' => {
                 let (digits, after) = rest.split_first_chunk::<2>()?;
                 let digit = |at: usize| char::from(digits[at]).to_digit(16);

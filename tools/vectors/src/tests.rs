@@ -314,6 +314,28 @@ fn a_b3_decision_without_ids_is_the_childs() {
 }
 
 #[test]
+fn b3_is_read_in_either_form_and_a_header_that_is_there_twice_once() {
+    use serde_json::json;
+    let mut file = public_file("extract");
+    let cases = file["cases"].as_array_mut().unwrap();
+    cases.retain(|case| case["name"] == "b3_zero_trace");
+    // Where the Go client finds nothing.
+    for (carrier, deviation) in [
+        (json!([["b3", "a-b-1-c"]]), "b3-single"),
+        (json!([["x-b3-spanid", "2"], ["b3", "00a-0b"]]), "b3-single"),
+        (json!([["x-b3-traceid", "0"], ["b3", "a-b-1,a-b-1"]]), "b3-single"),
+        (json!([["x-b3-traceid", "0"], ["b3", "a-b-1,a-c-1"]]), "b3-single"),
+        (json!([["b3", "no"]]), "b3-single"),
+        (json!([["b3", "d"]]), "b3-single"),
+        (json!([["x-b3-sampled", "d"]]), "b3-debug"),
+    ] {
+        file["cases"][0]["input"]["carrier"] = carrier;
+        let report = run(&file);
+        assert_eq!((report.passed(), report.deviating(deviation)), (1, 1), "{report}");
+    }
+}
+
+#[test]
 fn several_contexts_are_one_if_they_are_the_same() {
     let mut file = public_file("extract");
     let cases = file["cases"].as_array_mut().unwrap();
