@@ -37,7 +37,8 @@ pub struct HeadersConfig {
     pub trace_context: String,
     /// What the header of a baggage item begins with.
     pub baggage_prefix: String,
-    /// A correlation id of the caller's, which forces the request to be traced.
+    /// A correlation id of the caller's, which forces the request to be traced from here on, whatever
+    /// was decided about its trace before.
     pub debug: String,
     /// Baggage given by hand: `key1=value1, key2=value2`.
     pub baggage: String,
@@ -59,8 +60,8 @@ impl Default for HeadersConfig {
 /// # Source
 ///
 /// `TextMapPropagator` in jaeger-client-go, `propagation.go`. Unlike there, flags are read as hex,
-/// a debug id is kept wherever it stands, baggage keys of a text map keep their case, and of several
-/// contexts none is taken, unless they are the same.
+/// a debug id is kept wherever it stands, even beside a broken context, baggage keys of a text map keep
+/// their case, and of several contexts none is taken, unless they are the same.
 #[derive(Clone, Debug)]
 pub struct JaegerFormat {
     trace_context: KnownName,
@@ -141,10 +142,13 @@ impl Format for JaegerFormat {
                 baggage.set(&key, &percent::text(decoded(kind, value)));
             }
         });
+        let broken = usize::from(failure.is_some());
         if let Some(error) = failure {
-            return Err(error);
-        }
-        if let Some((trace_id, span_id, parent_id, flags)) = found.into_value() {
+            // Who asks for debugging gets it, in a new trace.
+            if context.debug_id.is_none() {
+                return Err(error);
+            }
+        } else if let Some((trace_id, span_id, parent_id, flags)) = found.into_value() {
             context.trace_id = trace_id;
             context.span_id = span_id;
             context.parent_id = parent_id;
@@ -155,7 +159,7 @@ impl Format for JaegerFormat {
         if !context.trace_id.is_valid() && context.debug_id.is_none() && context.baggage.is_none() {
             return Err(ExtractError::NotFound);
         }
-        Ok(Extracted { context, baggage_dropped, ..Extracted::default() })
+        Ok(Extracted { context, baggage_dropped, broken })
     }
 }
 

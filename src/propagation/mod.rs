@@ -94,7 +94,7 @@ pub struct Extracted {
     pub context: SpanContext,
     /// How many baggage items were left out because of their number, size or form.
     pub baggage_dropped: usize,
-    /// How many contexts of other formats the carrier held that were broken.
+    /// How many contexts the carrier held that were broken, beside what was found.
     pub broken: usize,
 }
 

@@ -382,14 +382,14 @@ impl<'a> SpanBuilder<'a> {
                         } else {
                             start::child(inner, core)
                         };
-                        if request.undecided {
-                            start::decide_on_joined(inner, core);
+                        if !request.is_empty() {
+                            start::decide_on_joined(inner, core, &mut request);
                         }
                         (begun, request.undecided)
                     }
                     None => {
                         let name = &inner.body.get_mut().draft.name;
-                        request.throttle(core, name);
+                        request.throttle(core, name, 0);
                         (start::trace(inner, core, Some(&request)), request.decided.is_none())
                     }
                 };

@@ -43,11 +43,11 @@ impl SamplingRequest {
         self.debug_id.is_none() && self.decided.is_none() && !self.undecided
     }
 
-    /// Leaves out the request for debugging, if there is one that is not allowed. Its trace then
-    /// begins like any other.
-    pub(super) fn throttle(&mut self, core: &Core, operation: &str) {
+    /// Leaves out the request for debugging, if there is one that is not allowed. The span then starts
+    /// like any other. Nobody is asked about a trace that is debugged already.
+    pub(super) fn throttle(&mut self, core: &Core, operation: &str, flags: u8) {
         let asks = self.debug_id.is_some() || self.decided.is_some_and(|flags| flags & DEBUG != 0);
-        if asks && !core.is_debug_allowed(operation) {
+        if asks && flags & DEBUG == 0 && !core.is_debug_allowed(operation) {
             self.debug_id = None;
             self.decided = self.decided.filter(|flags| flags & DEBUG == 0);
         }
@@ -175,11 +175,14 @@ pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&SamplingRe
     Begun::Trace
 }
 
-/// Decides on a trace that the span has joined, as nobody has done before.
+/// Decides on a trace that the span has joined: as nobody has done so, or because debugging is asked
+/// for.
 #[cold]
 #[inline(never)]
-pub(super) fn decide_on_joined(inner: &mut SpanInner, core: &Core) {
-    let flags = decided_flags(inner, core, true, None);
+pub(super) fn decide_on_joined(inner: &mut SpanInner, core: &Core, request: &mut SamplingRequest) {
+    let flags = inner.state.flags();
+    request.throttle(core, &inner.body.get_mut().draft.name, flags);
+    let flags = decided_flags(inner, core, request.undecided, request.debug_id.as_ref());
     inner.state.add(flags);
 }
 

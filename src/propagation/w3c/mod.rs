@@ -108,8 +108,13 @@ impl Format for W3cFormat {
                 debug_id = (!id.is_empty()).then(|| id.into());
             }
         });
+        let broken = usize::from(failure.is_some());
         if let Some(error) = failure {
-            return Err(error);
+            // Who asks for debugging gets it, in a new trace.
+            if debug_id.is_none() {
+                return Err(error);
+            }
+            parent = SingleValue::default();
         }
         let mut baggage: BoundedBaggage = items.into_bounded();
         let mut context = SpanContext { remote: true, debug_id, ..SpanContext::default() };
@@ -125,7 +130,7 @@ impl Format for W3cFormat {
         if context.is_empty() {
             return Err(ExtractError::NotFound);
         }
-        Ok(Extracted { context, baggage_dropped, ..Extracted::default() })
+        Ok(Extracted { context, baggage_dropped, broken })
     }
 }
 

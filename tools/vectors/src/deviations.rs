@@ -100,6 +100,8 @@ pub(crate) enum Deviation {
     B3Single,
     /// Go's B3 baggage is as it is, whatever bytes it has.
     B3Encoded,
+    /// Go ignores a debug id beside a context, and refuses it beside a broken one.
+    DebugIdActs,
     /// Go's Zipkin conversion sees values before they become canonical, and sends what servers
     /// refuse.
     CanonicalZipkin,
@@ -187,6 +189,7 @@ impl Deviation {
             ),
             Self::B3Single => ("b3-single", "the single header b3 is read too"),
             Self::B3Encoded => ("b3-encoded", "B3 baggage of HTTP headers is percent-decoded"),
+            Self::DebugIdActs => ("debug-id", "a debug id acts whatever the context beside it is"),
             Self::OneContext => ("one-context", "several contexts are one if they are the same"),
             Self::AtLeastAMicrosecond => ("duration", "a duration is at least a microsecond"),
             Self::StorableTimes => ("times", "a time before 1970 is that of 1970"),

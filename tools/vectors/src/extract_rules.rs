@@ -14,6 +14,7 @@ pub(crate) struct Mended {
     names_of_any_case: bool,
     text_map_keys_kept: bool,
     one_context: bool,
+    debug_id_acts: bool,
 }
 
 impl Mended {
@@ -24,16 +25,23 @@ impl Mended {
         names_of_any_case: true,
         text_map_keys_kept: true,
         one_context: true,
+        debug_id_acts: true,
     };
 
+    /// Whether a debug id acts whatever the context beside it is.
+    pub(crate) const fn debug_id_acts(self) -> bool {
+        self.debug_id_acts
+    }
+
     /// This client with one defect of Go's each, and its name.
-    pub(crate) const fn all_but_one() -> [(Deviation, Self); 5] {
+    pub(crate) const fn all_but_one() -> [(Deviation, Self); 6] {
         [
             (Deviation::HexFlags, Self { hex_flags: false, ..Self::ALL }),
             (Deviation::DebugIdKept, Self { debug_id_kept: false, ..Self::ALL }),
             (Deviation::HeaderNamesOfAnyCase, Self { names_of_any_case: false, ..Self::ALL }),
             (Deviation::TextMapKeysKept, Self { text_map_keys_kept: false, ..Self::ALL }),
             (Deviation::OneContext, Self { one_context: false, ..Self::ALL }),
+            (Deviation::DebugIdActs, Self { debug_id_acts: false, ..Self::ALL }),
         ]
     }
 }
@@ -44,6 +52,8 @@ pub(crate) struct Found {
     pub(crate) ids: Ids,
     pub(crate) debug_id: Vec<u8>,
     pub(crate) baggage: Baggage,
+    /// Whether there was a context that could not be read, beside a debug id.
+    pub(crate) broken: bool,
 }
 
 /// Reads a carrier, of HTTP headers or a plain text map.
@@ -68,18 +78,20 @@ pub(crate) fn extract(
         _ => value.as_bytes().to_vec(),
     };
     let mut found = Found::default();
-    let mut is_there = false;
+    let (mut is_there, mut failed) = (false, None);
     for (raw_key, value) in pairs {
         let key = raw_key.to_lowercase();
         if key == names.trace_context {
             for value in values(&value_of(value), mended.one_context) {
-                let ids = ids(value, mended)?;
-                if mended.one_context && is_there && ids != found.ids {
-                    return Err("malformed");
+                match ids(value, mended) {
+                    Ok(ids) if mended.one_context && is_there && ids != found.ids => {
+                        failed = failed.or(Some("malformed"));
+                    }
+                    Ok(ids) => (found.ids, is_there) = (ids, true),
+                    Err(error) => failed = failed.or(Some(error)),
                 }
-                (found.ids, is_there) = (ids, true);
             }
-            if !mended.debug_id_kept {
+            if !mended.debug_id_kept && failed.is_none() {
                 found.debug_id.clear();
             }
         } else if key == names.debug {
@@ -91,6 +103,12 @@ pub(crate) fn extract(
             let item = if mended.text_map_keys_kept && !http { kept } else { item };
             found.baggage.insert(item.to_owned(), value_of(value));
         }
+    }
+    if let Some(error) = failed {
+        if !mended.debug_id_acts || found.debug_id.is_empty() {
+            return Err(error);
+        }
+        (found.ids, found.broken) = (Ids::default(), true);
     }
     if !found.ids.names_trace() && found.debug_id.is_empty() && found.baggage.is_empty() {
         return Err("not_found");

@@ -250,7 +250,10 @@ impl<'a> World<'a> {
         let has_trace = carrier.iter().any(|(key, _)| key.to_lowercase() == names.trace_context);
         let flags = found.ids.flags;
         let state = has_trace.then(|| self.new_state(State { flags, ..State::default() }));
-        let Found { ids, debug_id, baggage } = found;
+        let Found { ids, debug_id, baggage, broken } = found;
+        if broken {
+            self.count("span_context_decoding_errors", &[]);
+        }
         let origin = Origin::Extracted;
         self.contexts.insert(name.to_owned(), Context { ids, baggage, debug_id, state, origin });
         Ok(())

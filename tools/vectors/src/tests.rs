@@ -282,6 +282,7 @@ fn deviations_follow_from_what_a_case_says() {
     let report = run(&public_file("extract"));
     let counts = ["18.1", "18.2", "18.4", "18.13"].map(|number| report.deviating(number));
     assert_eq!(counts, [6, 2, 1, 1]);
+    assert_eq!(report.deviating("debug-id"), 2);
     assert_eq!(["b3-debug", "b3-parent"].map(|number| report.deviating(number)), [1, 1]);
     assert_eq!(run(&public_file("inject")).deviating("b3-debug"), 1);
     let report = run(&public_file("transport"));
