@@ -15,9 +15,9 @@ use crate::span::{Baggage, SpanContext};
 /// Several formats, in order: each is written, and the first that names a span is the context.
 ///
 /// What the others hold is merged into it, an earlier one before a later: baggage and the debug id in
-/// any case, `tracestate` where it is of the same trace, flags and the parent's id where it is the
-/// same span. A broken context is counted, and the next format is tried; it is an error only where
-/// no format finds anything.
+/// any case, `tracestate` and the upper half of the trace id where it is of the same trace, flags and
+/// the parent's id where it is the same span. A broken context is counted, and the next format is
+/// tried; it is an error only where no format finds anything.
 ///
 /// # Source
 ///
@@ -129,7 +129,11 @@ fn merged(earlier: Extracted, later: Extracted) -> Extracted {
     let (mut context, other) = (base.context, other.context);
     context.baggage = baggage;
     context.debug_id = context.debug_id.or(other.debug_id);
-    let is_of_span = (context.trace_id, context.span_id) == (other.trace_id, other.span_id);
+    let is_of_trace = is_same_trace(context.trace_id, other.trace_id);
+    if is_of_trace && context.trace_id.high() == 0 {
+        context.trace_id = other.trace_id;
+    }
+    let is_of_span = is_of_trace && context.span_id == other.span_id;
     if context.undecided && (other.decided || (is_of_span && !other.undecided)) {
         (context.flags, context.undecided) = (other.flags, false);
     }
@@ -141,6 +145,12 @@ fn merged(earlier: Extracted, later: Extracted) -> Extracted {
         }
     }
     Extracted { context, baggage_dropped, broken }
+}
+
+/// Whether two ids are of one trace: those who have no place for the upper half write the lower one.
+fn is_same_trace(one: TraceId, other: TraceId) -> bool {
+    let is_cut = one.high() == 0 || other.high() == 0;
+    one.is_valid() && one.low() == other.low() && (one.high() == other.high() || is_cut)
 }
 
 /// The items of both, and what W3C's headers hold of the trace that is gone on with.
@@ -159,7 +169,8 @@ fn merged_baggage(
             bounded.set(key, value);
         }
     }
-    let of_trace = [earlier, later].into_iter().filter(|context| context.trace_id == trace_id);
+    let of_trace = [earlier, later].into_iter();
+    let of_trace = of_trace.filter(|context| is_same_trace(context.trace_id, trace_id));
     let (mut state, mut random) = (None, false);
     for baggage in of_trace.filter_map(|context| context.baggage.as_ref()) {
         state = state.or_else(|| baggage.trace_state.clone());
@@ -265,6 +276,42 @@ mod tests {
         let of_other = [("b3", "1-2-1"), ("traceparent", PARENT), ("tracestate", "other=x")];
         let context = read(&of_other).unwrap().context;
         assert_eq!((context.flags(), context.trace_state()), (1, None));
+    }
+
+    #[test]
+    fn the_wider_trace_id_is_kept_in_whatever_order() {
+        let wide = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let parent = format!("00-{wide}-000000000000000b-01");
+        let short = [
+            ("uber-trace-id", "a3ce929d0e0e4736:b:c:9"),
+            ("b3", "a3ce929d0e0e4736-b-1-c"),
+            ("uber-trace-id", "a3ce929d0e0e4736:d:c:9"),
+        ];
+        let formats: [fn() -> Box<dyn Format>; 3] = [
+            || Box::new(JaegerFormat::default()),
+            || Box::new(B3Format::default()),
+            || Box::new(W3cFormat::default()),
+        ];
+        for order in [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0], [0, 2, 1], [1, 0, 2]] {
+            let all = CompositeFormat::new(order.iter().map(|n| formats[*n]()).collect());
+            for header in short {
+                let pairs = vec![header, ("traceparent", &parent), ("tracestate", "other=x")];
+                let context = all.extract(&HttpHeaders(pairs)).unwrap().context;
+                assert_eq!(context.trace_id().to_string(), wide, "{order:?}, {header:?}");
+                assert_eq!(context.trace_state(), Some("other=x"), "{order:?}, {header:?}");
+                if context.span_id().get() == 11 && header.1.contains(":b:") {
+                    assert_eq!((context.parent_id().get(), context.flags()), (12, 9), "{order:?}");
+                }
+            }
+            // Of another trace with the same lower half nothing is taken.
+            let other = "00000000000000ffa3ce929d0e0e4736";
+            let other = format!("{other}:b:c:1");
+            let pairs = vec![("uber-trace-id", other.as_str()), ("traceparent", &parent)];
+            let context = all.extract(&HttpHeaders(pairs)).unwrap().context;
+            let first = order.iter().find(|n| **n != 1).copied();
+            let parent_id = if first == Some(0) { 12 } else { 0 };
+            assert_eq!(context.parent_id().get(), parent_id, "{order:?}");
+        }
     }
 
     #[test]
