@@ -6,12 +6,11 @@ use std::time::SystemTime;
 
 use super::context::SpanContext;
 use super::core::CoreRef;
-use super::record::{LogRing, SpanInner, Start};
-use super::start::{self, Begun, SamplingRequest};
+use super::record::{Candidate, NewReference, Rare, SpanInner, Start, rare_of};
+use super::start::{self, Begun};
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{Span, TagValue, active, keep, late, record, watch};
 use crate::encoding::FollowsFrom;
-use crate::id::{SpanId, TraceId};
 
 /// What a span can refer to: a context, a span, or perhaps nothing.
 pub trait Parent: Sized {
@@ -90,142 +89,6 @@ pub struct SpanBuilder<'a> {
     ignore_active: bool,
     /// Whether the record holds something of what few spans are started with.
     rare: bool,
-}
-
-/// What few spans are started with, or have. It lies in the record.
-#[derive(Debug, Default)]
-pub(super) struct Rare {
-    itself: Option<SpanContext>,
-    priority: Option<TagValue<'static>>,
-    request: SamplingRequest,
-    log_ring: LogRing,
-}
-
-impl Rare {
-    pub(super) fn log_ring(&mut self) -> &mut LogRing {
-        &mut self.log_ring
-    }
-}
-
-/// What is known of the parent so far. Its ids, state and baggage are in the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Candidate {
-    None,
-    /// Replaced by whatever comes.
-    FollowsFrom,
-    ChildOf,
-}
-
-/// A reference that a builder is about to note.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct NewReference<'b> {
-    follows_from: FollowsFrom,
-    record: &'b mut Arc<SpanInner>,
-    candidate: &'b mut Candidate,
-    joins: &'b mut bool,
-    rare: &'b mut bool,
-}
-
-impl NewReference<'_> {
-    /// Lists a context that has ids, and makes it the parent so far, if it is to be.
-    #[inline(always)]
-    fn note(&mut self, context: Referred<'_>) {
-        let Some(inner) = Arc::get_mut(self.record) else { return };
-        let draft = &mut inner.body.get_mut().draft;
-        if context.is_valid() {
-            let before =
-                (*self.candidate != Candidate::None).then_some((inner.ids.trace, inner.ids.parent));
-            draft.add_reference(self.follows_from, context.ids(), before);
-        }
-        match *self.candidate {
-            Candidate::None => {}
-            Candidate::FollowsFrom => {
-                // A context without a span takes the place of the one referred to.
-                draft.spell_out_parent((inner.ids.trace, inner.ids.parent));
-                inner.set_baggage(None);
-                if let Some(rare) = &mut inner.body.get_mut().rare {
-                    rare.request = SamplingRequest::default();
-                }
-            }
-            Candidate::ChildOf => return,
-        }
-        *self.candidate =
-            if self.follows_from { Candidate::FollowsFrom } else { Candidate::ChildOf };
-        *self.joins = context.is_valid();
-        context.adopt(inner);
-    }
-
-    #[inline(never)]
-    fn note_context(&mut self, context: SpanContext) {
-        if context.is_empty() {
-            return;
-        }
-        let is_parent = *self.candidate != Candidate::ChildOf;
-        let request = is_parent.then(|| SamplingRequest::of(&context));
-        self.note(Referred::Context(&context));
-        if let Some(request) = request.filter(|request| !request.is_empty()) {
-            *self.rare = true;
-            if let Some(rare) = rare_of(self.record) {
-                rare.request = request;
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn note_record(&mut self, record: &SpanInner) {
-        self.note(Referred::Record(record));
-    }
-}
-
-/// What a reference is to.
-#[derive(Clone, Copy)]
-enum Referred<'r> {
-    Context(&'r SpanContext),
-    Record(&'r SpanInner),
-}
-
-impl Referred<'_> {
-    #[inline(always)]
-    fn is_valid(self) -> bool {
-        match self {
-            Self::Context(context) => context.is_valid(),
-            Self::Record(_) => true,
-        }
-    }
-
-    #[inline(always)]
-    fn ids(self) -> (TraceId, SpanId) {
-        match self {
-            Self::Context(context) => (context.trace_id, context.span_id),
-            Self::Record(record) => (record.ids.trace, record.ids.span),
-        }
-    }
-
-    /// Hands on to the record what a child has from its parent.
-    #[inline(always)]
-    fn adopt(self, inner: &mut SpanInner) {
-        match self {
-            Self::Record(record) => {
-                inner.ids.adopt(&record.ids);
-                inner.join_state(Arc::clone(&record.state));
-                if let Some(baggage) = record.baggage() {
-                    inner.set_baggage(Some(baggage));
-                }
-            }
-            Self::Context(context) => {
-                inner.ids.set(context.trace_id, SpanId::NONE, context.span_id);
-                inner.ids.grandparent = context.parent_id;
-                if context.baggage.is_some() {
-                    inner.set_baggage(context.baggage.clone());
-                }
-                match &context.state {
-                    Some(state) => inner.join_state(Arc::clone(state)),
-                    None => inner.begin_state(context.flags),
-                }
-            }
-        }
-    }
 }
 
 impl<'a> SpanBuilder<'a> {
@@ -463,11 +326,4 @@ impl Drop for Beginning<'_> {
     fn drop(&mut self) {
         self.0.body.get_mut().finished = true;
     }
-}
-
-/// What few spans are started with, in a record that nobody else has.
-fn rare_of(record: &mut Arc<SpanInner>) -> Option<&mut Rare> {
-    let body = Arc::get_mut(record)?.body.get_mut();
-    body.draft.extras = true;
-    Some(body.rare.get_or_insert_default())
 }

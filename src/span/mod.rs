@@ -24,13 +24,13 @@ use std::time::SystemTime;
 
 pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
 pub(crate) use self::baggage::Baggage;
-#[doc(hidden)]
-pub use self::builder::NewReference;
 pub use self::builder::{Parent, SpanBuilder};
 pub use self::context::{LogFields, SpanContext};
 use self::core::CoreRef;
 pub(crate) use self::keep::Keep;
 pub use self::keep::KeepConfig;
+#[doc(hidden)]
+pub use self::record::NewReference;
 pub(crate) use self::record::{DEBUG, SAMPLED, lane};
 use self::record::{FIREHOSE, Light, SpanInner};
 pub(crate) use self::start::plain as start_plain;

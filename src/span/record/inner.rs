@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::pool;
+use super::reference::Rare;
 use super::state::{SAMPLED, TraceState};
 use crate::clock::Clock;
 use crate::encoding::{Draft, Finished, Ids};
 use crate::id::SpanId;
 use crate::span::baggage::Baggage;
-use crate::span::builder::Rare;
 use crate::span::context::SpanContext;
 use crate::span::core::{Core, CoreRef, Counts, Sampled};
 use crate::span::watch::Watch;
