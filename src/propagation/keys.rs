@@ -73,9 +73,13 @@ impl FormatKey {
 
 /// Whether a name begins with a prefix, in any case. With an empty one, none does: every header of a
 /// request would be baggage.
+#[inline]
 pub(super) fn begins_with(name: &str, prefix: &str) -> bool {
-    let head = name.as_bytes().get(..prefix.len());
-    !prefix.is_empty() && head.is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
+    let prefix = prefix.as_bytes();
+    let Some(head) = name.as_bytes().get(..prefix.len()) else { return false };
+    // The ends are compared first: many names begin alike.
+    let (Some(last), Some(end)) = (head.last(), prefix.last()) else { return false };
+    last.eq_ignore_ascii_case(end) && head.eq_ignore_ascii_case(prefix)
 }
 
 /// Whether two sets of keys have the same headers.

@@ -15,33 +15,37 @@ pub(super) const MAX_BYTES: usize = 8_192;
 /// Collects baggage up to the limits.
 #[derive(Debug, Default)]
 pub(super) struct BoundedBaggage {
-    baggage: Baggage,
+    /// None until there is some.
+    baggage: Option<Arc<Baggage>>,
     pub(super) dropped: usize,
 }
 
 impl BoundedBaggage {
     /// Sets an item, or counts it as dropped if it does not fit.
     pub(super) fn set(&mut self, key: &str, value: &str) {
+        let baggage = Arc::make_mut(self.baggage.get_or_insert_default());
         // A key that is there already is replaced, and takes no further place.
-        let before = self.baggage.get(key).map(|value| key.len() + value.len());
-        let items = self.baggage.len() - usize::from(before.is_some());
-        let bytes = self.baggage.bytes() - before.unwrap_or(0) + key.len() + value.len();
+        let before = baggage.get(key).map(|value| key.len() + value.len());
+        let items = baggage.len() - usize::from(before.is_some());
+        let bytes = baggage.bytes() - before.unwrap_or(0) + key.len() + value.len();
         if items >= MAX_ITEMS || bytes > MAX_BYTES {
             self.dropped += 1;
         } else {
-            self.baggage.set(key, value);
+            baggage.set(key, value);
         }
     }
 
     /// Takes over what others carry in W3C's headers.
     pub(super) fn foreign(&mut self, trace_state: Option<Arc<str>>, random: bool) {
-        self.baggage.trace_state = trace_state;
-        self.baggage.random = random;
+        if trace_state.is_some() || random {
+            let baggage = Arc::make_mut(self.baggage.get_or_insert_default());
+            (baggage.trace_state, baggage.random) = (trace_state, random);
+        }
     }
 
     /// What was collected, if anything.
     pub(super) fn finish(self) -> Option<Arc<Baggage>> {
-        (!self.baggage.is_empty()).then(|| Arc::new(self.baggage))
+        self.baggage.filter(|baggage| !baggage.is_empty())
     }
 }
 

@@ -70,7 +70,9 @@ impl InjectCarrier for http::HeaderMap {
     }
 
     fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
-        // Nearly always there is none, and nothing is allocated.
+        if !self.keys().any(|name| is_stale(name.as_str())) {
+            return;
+        }
         let stale: Vec<_> = self.keys().filter(|name| is_stale(name.as_str())).cloned().collect();
         for name in stale {
             self.remove(name);
