@@ -126,7 +126,9 @@ impl Format for JaegerFormat {
                     Some(parsed) => found.add(key, parsed),
                     None => found.take(key, &decoded(kind, value), parse),
                 };
-                failure = failure.take().or_else(|| taken.err());
+                if let Err(error) = taken {
+                    failure.get_or_insert(error);
+                }
             } else if self.debug.is(key) {
                 let id = percent::text(decoded(kind, value));
                 let id = cut(&id, MAX_DEBUG_ID_BYTES);
@@ -168,10 +170,13 @@ impl JaegerFormat {
     fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
         let mut refused = 0;
         // It has no place for what nobody has decided about: not sampled would be a decision.
-        if !context.undecided {
+        if !context.undecided && context.has_ids() {
             let (text, len) = trace_context(context);
             let text = str::from_utf8(&text[..len]).unwrap_or_default();
             refused = usize::from(!carrier.set_known(&self.trace_context, text));
+        }
+        if context.debug_id.is_some() {
+            hand_on_debug_id(context, self.debug.text(), carrier);
         }
         if context.baggage.is_none() {
             return refused;
@@ -189,6 +194,15 @@ impl JaegerFormat {
             refused += usize::from(!carrier.set(&name, &value));
         }
         refused
+    }
+}
+
+/// Writes the correlation id of a context that is handed on as it came. Spans have none.
+pub(super) fn hand_on_debug_id(context: &SpanContext, name: &str, carrier: &mut dyn InjectCarrier) {
+    if let Some(id) = context.debug_id() {
+        let http = carrier.kind() == CarrierKind::HttpHeaders;
+        let text = if http { percent::encode(id) } else { Cow::Borrowed(id) };
+        carrier.set(name, &text);
     }
 }
 

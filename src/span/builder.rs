@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::context::SpanContext;
-use super::core::CoreRef;
+use super::core::{CoreRef, Sampled};
 use super::record::{Candidate, NewReference, Rare, SpanInner, Start, rare_of};
 use super::start::{self, Begun};
 use super::write::{SAMPLING_PRIORITY, set_priority};
@@ -111,7 +111,9 @@ impl<'a> SpanBuilder<'a> {
     #[inline(always)]
     fn reference(&mut self, follows_from: FollowsFrom, to: impl Parent) {
         let Self { record, candidate, joins, rare, .. } = self;
-        to.refer(&mut NewReference { follows_from, record, candidate, joins, rare });
+        if let Some(inner) = Arc::get_mut(record) {
+            to.refer(&mut NewReference { follows_from, inner, candidate, joins, rare });
+        }
     }
 
     /// Makes it a child: the parent waits for it. The first such reference is the parent.
@@ -182,7 +184,7 @@ impl<'a> SpanBuilder<'a> {
 
     fn rare(&mut self) -> Option<&mut Rare> {
         self.rare = true;
-        rare_of(&mut self.record)
+        Arc::get_mut(&mut self.record).map(rare_of)
     }
 
     /// Lets the span begin at a moment given, in place of now. One that no server stores, before
@@ -220,12 +222,24 @@ impl<'a> SpanBuilder<'a> {
     #[inline(never)]
     fn start_rarely(mut self) -> Span {
         let rare =
-            Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.take());
-        let rare = rare.map(|rare| *rare).unwrap_or_default();
-        if self.candidate == Candidate::None && rare.itself.is_none() && !self.ignore_active {
+            Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.as_ref());
+        let has_ids = rare.is_some_and(|rare| rare.itself.is_some());
+        if self.candidate == Candidate::None && !has_ids && !self.ignore_active {
             self.refer_to_active();
         }
-        let Self { core, mut record, joins, .. } = self;
+        let rare =
+            Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.take());
+        let rare = rare.map(|rare| *rare).unwrap_or_default();
+        let Self { core, mut record, joins, candidate, .. } = self;
+        if let (Some(without_caller), Some(inner)) = (&core.disabled, Arc::get_mut(&mut record)) {
+            inner.core = Some(Arc::clone(core));
+            let is_below = candidate != Candidate::None;
+            let parent = is_below.then(|| start::parent_context(inner, rare.request));
+            start::disabled(inner, without_caller, rare.itself.or(parent));
+            let begun = if is_below { Begun::Joined } else { Begun::Trace };
+            inner.body.get_mut().begin(core.started(begun), Sampled::No);
+            return Span::recorded(record);
+        }
         let is_watched = !core.watchers.is_empty();
         let mut given = watch::Given::default();
         if let Some(inner) = Arc::get_mut(&mut record) {
@@ -300,8 +314,8 @@ impl<'a> SpanBuilder<'a> {
         if active::is_any_active() {
             let core = self.core;
             let Self { record, candidate, joins, rare, .. } = self;
-            let mut reference =
-                NewReference { follows_from: false, record, candidate, joins, rare };
+            let Some(inner) = Arc::get_mut(record) else { return };
+            let mut reference = NewReference { follows_from: false, inner, candidate, joins, rare };
             active::with_active(|span| {
                 if span.belongs_to(core) {
                     span.refer(&mut reference);

@@ -151,6 +151,11 @@ impl SpanContext {
         LogFields { trace_id: self.trace_id, span_id: self.span_id, is_sampled: self.is_sampled() }
     }
 
+    /// Whether its ids are to be written: those of one that was read are handed on if it had any.
+    pub(crate) fn has_ids(&self) -> bool {
+        !self.remote || self.trace_id.is_valid()
+    }
+
     /// Whether it tells nothing at all.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_valid()

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use super::baggage::Baggage;
 use super::keep::{self, Keep};
 use super::start::Begun;
 use super::watch::Watchers;
@@ -62,6 +63,9 @@ pub(crate) struct Core {
     pub(crate) counts_first: bool,
     /// Whether starting a span takes more than it usually does.
     pub(crate) unusual: bool,
+    /// Only where the tracer is disabled, so that its spans are not recorded, whatever is done to
+    /// them, and hand on the caller's context: the baggage of those without a caller.
+    pub(crate) disabled: Option<Arc<Baggage>>,
     /// Those who are told of spans.
     pub(crate) watchers: Watchers,
     /// What is held of traces that are not sampled; none where nothing is.
@@ -98,6 +102,10 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.disabled.is_some()
+    }
+
     /// A number that names a span.
     #[inline]
     pub(crate) fn next_id(&self) -> u64 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::context::SpanContext;
 use super::core::{Core, CoreRef, Counts, Sampled};
 use super::record::{self, DEBUG, FIREHOSE, Light, SAMPLED, SpanInner, Start};
-use super::{Span, active};
+use super::{Baggage, Span, active};
 use crate::encoding::{List, Scratch, ShortTags, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
 use crate::sampler::{ById, Decision, GivenTags, NewSpan, SAMPLER_TAGS};
@@ -75,6 +75,12 @@ pub(crate) fn plain(core: &Arc<CoreRef>, name: impl Into<Cow<'static, str>>) -> 
 #[cold]
 #[inline(never)]
 fn built(core: &Arc<CoreRef>, name: Cow<'static, str>) -> Span {
+    if core.is_disabled()
+        && !active::is_any_active()
+        && let Cow::Borrowed(name) = name
+    {
+        return light(core, TraceId::default(), name);
+    }
     super::SpanBuilder::new(core, name).start()
 }
 
@@ -184,6 +190,38 @@ pub(super) fn decide_on_joined(inner: &mut SpanInner, core: &Core, request: &mut
     request.throttle(core, &inner.body.get_mut().draft.name, flags);
     let flags = decided_flags(inner, core, request.undecided, request.debug_id.as_ref());
     inner.state.add(flags);
+}
+
+/// Starts a span of a disabled tracer, with what a builder has noted of its parent.
+#[cold]
+#[inline(never)]
+pub(super) fn disabled(
+    inner: &mut SpanInner,
+    without_caller: &Arc<Baggage>,
+    caller: Option<SpanContext>,
+) {
+    forget(inner);
+    inner.begin_state(0);
+    inner.set_baggage(Some(match caller {
+        Some(caller) => Baggage::of_caller(caller),
+        None => Arc::clone(without_caller),
+    }));
+}
+
+/// The context that a builder has noted as a parent's, as it was.
+pub(super) fn parent_context(inner: &mut SpanInner, request: SamplingRequest) -> SpanContext {
+    SpanContext {
+        trace_id: inner.ids.trace,
+        span_id: inner.ids.parent,
+        parent_id: inner.ids.grandparent,
+        flags: inner.state.flags(),
+        remote: true,
+        decided: request.decided.is_some(),
+        undecided: request.undecided,
+        state: None,
+        baggage: inner.body.get_mut().baggage.clone(),
+        debug_id: request.debug_id,
+    }
 }
 
 /// The flags that the sampler decides on, if it is asked, and a debug id. Their tags are added.

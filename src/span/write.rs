@@ -319,6 +319,9 @@ pub(super) fn finish_carefully(
 
 /// Sets a baggage item, as far as it may be.
 pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value: &str) {
+    if core.is_disabled() {
+        return;
+    }
     // Asked without the lock: a manager may be foreign code, and so may a clock.
     let restriction = core.restriction(key);
     let now = inner.state.is_recording().then(|| core.clock.monotonic_nanos());
@@ -362,7 +365,7 @@ fn priority_of(value: TagValue<'_>) -> Option<bool> {
 }
 
 pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) {
-    let Some(force) = priority_of(value) else { return };
+    let Some(force) = priority_of(value).filter(|_| !core.is_disabled()) else { return };
     if force && core.throttler.is_some() && !may_force(inner, core) {
         return;
     }

@@ -20,7 +20,9 @@ use crate::reporter::{
 };
 use crate::sampler::{ConstSampler, Sampler};
 use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
-use crate::span::{Keep, KeepConfig, Observer, OpenList, OwnedTagValue, Watchers};
+use crate::span::{
+    Baggage, Keep, KeepConfig, Observer, OpenList, OwnedTagValue, SpanContext, Watchers,
+};
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
 };
@@ -75,6 +77,7 @@ pub struct TracerBuilder {
     pub(super) max_packet_size: usize,
     pub(super) shards: usize,
     pub(super) drop_timeout: Duration,
+    pub(super) disabled: bool,
 }
 
 pub(super) struct LoggerBox(pub(super) Box<dyn Logger>);
@@ -143,6 +146,7 @@ impl TracerBuilder {
             max_packet_size: MAX_PACKET_BYTES,
             shards: cores.max(4),
             drop_timeout: defaults::CLOSE_TIMEOUT,
+            disabled: false,
         }
     }
 
@@ -264,6 +268,11 @@ impl TracerBuilder {
         self
     }
 
+    /// Records nothing, whatever else it is told, and hands on the contexts of callers.
+    pub(crate) fn disabled(self) -> Self {
+        Self { disabled: true, ..self }.sampler(ConstSampler::new(false)).null_reporter()
+    }
+
     /// How long a dropped [`Closer`] waits at most. Default 5 s.
     pub fn drop_timeout(mut self, timeout: Duration) -> Self {
         self.drop_timeout = timeout;
@@ -357,8 +366,11 @@ impl TracerBuilder {
         let observers = observers.into_boxed_slice();
         let watchers = Watchers { observers, open, ..Watchers::default() };
         let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
-        let looks_closer =
-            careful || keep.is_some() || self.metrics.is_some() || self.shares_rpc_spans;
+        let looks_closer = careful
+            || keep.is_some()
+            || self.metrics.is_some()
+            || self.shares_rpc_spans
+            || self.disabled;
         let core = Arc::new(Core {
             anchor: Anchor::default(),
             clock: self.clock,
@@ -368,9 +380,11 @@ impl TracerBuilder {
             counts_first: self.metrics.is_some(),
             asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
             unusual: careful
+                || self.disabled
                 || keep.is_some()
                 || self.ids.is_some()
                 || self.max_tag_value_bytes < MAX_KIND_BYTES,
+            disabled: self.disabled.then(|| Baggage::of_caller(SpanContext::default())),
             keep,
             sampler: self.sampler,
             sink,

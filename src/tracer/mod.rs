@@ -95,6 +95,10 @@ impl Tracer {
     /// is beyond that, and items whose key can be no header's name or whose value no header's value,
     /// are left out and [counted](Stats::baggage_limited).
     pub fn inject<C: InjectCarrier + ?Sized>(&self, context: &SpanContext, mut carrier: &mut C) {
+        if self.shared.core.is_disabled() && context.is_empty() {
+            // What is there may be the caller's.
+            return;
+        }
         let left_out = propagation::inject(&*self.shared.format, context, &mut carrier);
         self.count_baggage("written", left_out);
     }

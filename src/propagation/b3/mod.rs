@@ -128,5 +128,5 @@ const DEBUGGED: u8 = DEBUG | SAMPLED;
 
 /// Whether there is a span to name. Go names even one without ids, where nothing was decided.
 fn names_span(context: &SpanContext) -> bool {
-    context.is_valid() || !context.decided
+    context.is_valid() || (!context.decided && context.has_ids())
 }

@@ -87,7 +87,7 @@ impl B3Format {
             }
             carrier.set(SPAN_ID, &context.span_id.to_string());
         }
-        if !context.undecided {
+        if !context.undecided && (context.decided || context.has_ids()) {
             // With the flags beside it: those who know no flags still sample.
             let flags = context.flags();
             carrier.set(SAMPLED_NAME, if flags & SAMPLED != 0 { "1" } else { "0" });

@@ -8,10 +8,7 @@
 //! Trace id, span id, decision, parent id; the last two may be missing. The decision may stand
 //! alone: `1` to sample, `0` not to, `d` to debug.
 
-use super::{
-    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Parsed, extract, found, inject_baggage, keys,
-    names_span,
-};
+use super::{DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Parsed, extract, found, inject_baggage, keys};
 use crate::error::ExtractError;
 use crate::id::{SpanId, TraceId};
 use crate::propagation::carrier::{ExtractCarrier, InjectCarrier, write_context};
@@ -79,9 +76,8 @@ impl B3SingleFormat {
         };
         let mut refused = 0;
         let SpanContext { trace_id, span_id, parent_id, .. } = context;
-        if !context.is_valid() && names_span(context) {
-            // No ids, nothing decided: a header would only be refused.
-        } else {
+        // Without ids, where nothing is decided, a header would only be refused.
+        if context.is_valid() || context.decided {
             let value = if !context.is_valid() {
                 decision.to_owned()
             } else if context.undecided {

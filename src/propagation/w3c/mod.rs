@@ -13,7 +13,7 @@ mod state;
 use self::parent::Flags;
 use self::state::StateReader;
 use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, write_context};
-use super::jaeger::debug_key;
+use super::jaeger::{debug_key, hand_on_debug_id};
 use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
 use super::single_value::SingleValue;
@@ -79,7 +79,10 @@ const BAGGAGE: &str = "baggage";
 
 impl Format for W3cFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(&self.keys, context, carrier, write)
+        write_context(&self.keys, context, carrier, |context, carrier| {
+            hand_on_debug_id(context, &self.debug, carrier);
+            write(context, carrier)
+        })
     }
 
     fn keys(&self) -> &[FormatKey] {
@@ -94,7 +97,9 @@ impl Format for W3cFormat {
         carrier.visit(&mut |key, value| {
             if key.eq_ignore_ascii_case(TRACE_PARENT) {
                 let taken = parent.take(key, value.trim_ascii(), parent::parse);
-                failure = failure.take().or_else(|| taken.err());
+                if let Err(error) = taken {
+                    failure.get_or_insert(error);
+                }
             } else if key.eq_ignore_ascii_case(TRACE_STATE) {
                 state.take(value);
             } else if key.eq_ignore_ascii_case(BAGGAGE) {

@@ -108,7 +108,26 @@ impl SpanInner {
         }
     }
 
+    #[inline]
     pub(crate) fn context(&self) -> SpanContext {
+        if self.has_baggage.load(Ordering::Acquire) {
+            return self.context_with_baggage();
+        }
+        self.context_of(None)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn context_with_baggage(&self) -> SpanContext {
+        let baggage = self.baggage();
+        match baggage.as_ref().and_then(|baggage| baggage.caller.as_ref()) {
+            Some(caller) => caller.clone(),
+            None => self.context_of(baggage),
+        }
+    }
+
+    #[inline(always)]
+    fn context_of(&self, baggage: Option<Arc<Baggage>>) -> SpanContext {
         SpanContext {
             trace_id: self.ids.trace,
             span_id: self.ids.span,
@@ -118,7 +137,7 @@ impl SpanInner {
             decided: false,
             undecided: false,
             state: Some(Arc::clone(&self.state)),
-            baggage: self.baggage(),
+            baggage,
             debug_id: None,
         }
     }

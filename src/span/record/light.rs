@@ -67,6 +67,9 @@ impl Light {
             let body = inner.body.get_mut();
             body.finished = finished;
             body.draft.name = Cow::Borrowed(self.name);
+            if self.core.is_disabled() {
+                become_disabled(inner, &self.core);
+            }
         }
         record
     }
@@ -90,6 +93,13 @@ impl Drop for Light {
             Some(record) => end_shared(record),
         }
     }
+}
+
+/// Of a disabled tracer: its context is empty.
+#[cold]
+#[inline(never)]
+fn become_disabled(inner: &mut SpanInner, core: &CoreRef) {
+    inner.set_baggage(core.disabled.clone());
 }
 
 impl Record {

@@ -1,6 +1,7 @@
 //! What a span takes over from those it refers to, noted in its record before it starts.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::inner::SpanInner;
 use super::ring::LogRing;
@@ -39,7 +40,7 @@ pub(in crate::span) enum Candidate {
 #[derive(Debug)]
 pub struct NewReference<'b> {
     pub(in crate::span) follows_from: FollowsFrom,
-    pub(in crate::span) record: &'b mut Arc<SpanInner>,
+    pub(in crate::span) inner: &'b mut SpanInner,
     pub(in crate::span) candidate: &'b mut Candidate,
     pub(in crate::span) joins: &'b mut bool,
     pub(in crate::span) rare: &'b mut bool,
@@ -49,7 +50,7 @@ impl NewReference<'_> {
     /// Lists a context that has ids, and makes it the parent so far, if it is to be.
     #[inline(always)]
     fn note(&mut self, context: Referred<'_>) {
-        let Some(inner) = Arc::get_mut(self.record) else { return };
+        let inner = &mut *self.inner;
         let draft = &mut inner.body.get_mut().draft;
         if context.is_valid() {
             let before =
@@ -84,15 +85,40 @@ impl NewReference<'_> {
         self.note(Referred::Context(&context));
         if let Some(request) = request.filter(|request| !request.is_empty()) {
             *self.rare = true;
-            if let Some(rare) = rare_of(self.record) {
-                rare.request = request;
-            }
+            rare_of(self.inner).request = request;
         }
     }
 
     #[inline(always)]
     pub(in crate::span) fn note_record(&mut self, record: &SpanInner) {
+        if !record.has_baggage.load(Ordering::Acquire) {
+            return self.note(Referred::Record(record));
+        }
+        // Copies, so that the builder's own need not lie in memory for the usual way.
+        let (mut candidate, mut joins, mut rare) = (*self.candidate, *self.joins, *self.rare);
+        NewReference {
+            follows_from: self.follows_from,
+            inner: self.inner,
+            candidate: &mut candidate,
+            joins: &mut joins,
+            rare: &mut rare,
+        }
+        .note_record_with_baggage(record);
+        (*self.candidate, *self.joins, *self.rare) = (candidate, joins, rare);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_record_with_baggage(&mut self, record: &SpanInner) {
+        let baggage = record.baggage();
+        if let Some(caller) = baggage.as_ref().and_then(|baggage| baggage.caller.as_ref()) {
+            return self.note_context(caller.clone());
+        }
+        let is_parent = *self.candidate != Candidate::ChildOf;
         self.note(Referred::Record(record));
+        if is_parent {
+            self.inner.set_baggage(baggage);
+        }
     }
 }
 
@@ -127,9 +153,6 @@ impl Referred<'_> {
             Self::Record(record) => {
                 inner.ids.adopt(&record.ids);
                 inner.join_state(Arc::clone(&record.state));
-                if let Some(baggage) = record.baggage() {
-                    inner.set_baggage(Some(baggage));
-                }
             }
             Self::Context(context) => {
                 inner.ids.set(context.trace_id, SpanId::NONE, context.span_id);
@@ -147,8 +170,8 @@ impl Referred<'_> {
 }
 
 /// What few spans are started with, in a record that nobody else has.
-pub(in crate::span) fn rare_of(record: &mut Arc<SpanInner>) -> Option<&mut Rare> {
-    let body = Arc::get_mut(record)?.body.get_mut();
+pub(in crate::span) fn rare_of(inner: &mut SpanInner) -> &mut Rare {
+    let body = inner.body.get_mut();
     body.draft.extras = true;
-    Some(body.rare.get_or_insert_default())
+    body.rare.get_or_insert_default()
 }
