@@ -91,7 +91,7 @@ fn the_callers_context_is_handed_on_as_it_came_in_every_format() {
             &[
                 ("traceparent", &parent),
                 ("tracestate", "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"),
-                ("baggage", "k=v,l=a%20b"),
+                ("baggage", "k=v;ttl=5;secret,l=a%20b"),
             ],
         ),
         (

@@ -10,7 +10,7 @@ use super::{Extracted, Format};
 use crate::error::ExtractError;
 use crate::id::{SpanId, TraceId};
 use crate::span::SAMPLED;
-use crate::span::{Baggage, SpanContext};
+use crate::span::{Baggage, BaggageItem, SpanContext};
 
 /// Several formats, in order: each is written, and the first that names a span is the context.
 ///
@@ -160,13 +160,17 @@ fn merged_baggage(
     trace_id: TraceId,
 ) -> (Option<Arc<Baggage>>, usize) {
     let mut bounded = BoundedBaggage::default();
-    for (key, value) in earlier.baggage() {
-        bounded.set(key, value);
-    }
-    for (key, value) in later.baggage() {
+    earlier.baggage_items().for_each(|item| bounded.put(item));
+    for item in later.baggage_items() {
         // HTTP headers know no case, W3C's baggage does; an item that came by both is still one.
-        if !earlier.baggage().any(|(known, _)| known.eq_ignore_ascii_case(key)) {
-            bounded.set(key, value);
+        let same = |known: &BaggageItem<'_>| known.key.eq_ignore_ascii_case(item.key);
+        match earlier.baggage_items().find(same) {
+            None => bounded.put(item),
+            // Only W3C's header has a place for properties.
+            Some(known) if known.value == item.value && known.properties.is_empty() => {
+                bounded.put(BaggageItem { properties: item.properties, ..known });
+            }
+            Some(_) => {}
         }
     }
     let of_trace = [earlier, later].into_iter();
@@ -189,7 +193,7 @@ struct Once<'c> {
 
 impl InjectCarrier for Once<'_> {
     fn set(&mut self, key: &str, value: &str) -> bool {
-        !self.names.insert(key.to_owned()) || self.carrier.set(key, value)
+        !self.names.insert(key.to_ascii_lowercase()) || self.carrier.set(key, value)
     }
 
     fn kind(&self) -> CarrierKind {
@@ -197,7 +201,7 @@ impl InjectCarrier for Once<'_> {
     }
 
     fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
-        !self.names.insert(name.text().to_owned()) || self.carrier.set_known(name, value)
+        !self.names.insert(name.text().to_ascii_lowercase()) || self.carrier.set_known(name, value)
     }
 
     fn is_checked(&self) -> bool {
@@ -266,13 +270,14 @@ mod tests {
             ("b3", "a-b-1"),
             ("traceparent", PARENT),
             ("tracestate", "jaeger=b:c:9,other=x"),
-            ("baggage", "K=w3c,more=m"),
+            ("baggage", "K=w3c;p,k=b3;ttl=5,more=m"),
             ("baggage-k", "b3"),
         ]);
         let context = of_span.unwrap().context;
         assert_eq!(context.to_string(), "000000000000000a:000000000000000b:000000000000000c:9");
         assert_eq!(context.trace_state(), Some("other=x"));
         assert_eq!(context.baggage().collect::<Vec<_>>(), [("k", "b3"), ("more", "m")]);
+        assert_eq!(context.baggage_items().next().unwrap().properties, "ttl=5");
         let of_other = [("b3", "1-2-1"), ("traceparent", PARENT), ("tracestate", "other=x")];
         let context = read(&of_other).unwrap().context;
         assert_eq!((context.flags(), context.trace_state()), (1, None));

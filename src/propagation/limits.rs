@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::span::{Baggage, SpanContext};
+use crate::span::{Baggage, BaggageItem, SpanContext};
 
 /// The most items that one carrier has. Go's limit for binary carriers.
 pub(super) const MAX_ITEMS: usize = 180;
 
-/// The most bytes of keys and values that one carrier has, before they are encoded.
+/// The most bytes of keys, values and properties that one carrier has, before they are encoded.
 pub(super) const MAX_BYTES: usize = 8_192;
 
 /// Collects baggage up to the limits.
@@ -23,15 +23,20 @@ pub(super) struct BoundedBaggage {
 impl BoundedBaggage {
     /// Sets an item, or counts it as dropped if it does not fit.
     pub(super) fn set(&mut self, key: &str, value: &str) {
+        self.put(BaggageItem { key, value, properties: "" });
+    }
+
+    /// The same with properties.
+    pub(super) fn put(&mut self, item: BaggageItem<'_>) {
         let baggage = Arc::make_mut(self.baggage.get_or_insert_default());
         // A key that is there already is replaced, and takes no further place.
-        let before = baggage.get(key).map(|value| key.len() + value.len());
+        let before = baggage.item(item.key).map(BaggageItem::bytes);
         let items = baggage.len() - usize::from(before.is_some());
-        let bytes = baggage.bytes() - before.unwrap_or(0) + key.len() + value.len();
+        let bytes = baggage.bytes() - before.unwrap_or(0) + item.bytes();
         if items >= MAX_ITEMS || bytes > MAX_BYTES {
             self.dropped += 1;
         } else {
-            baggage.set(key, value);
+            baggage.set(item);
         }
     }
 
@@ -57,13 +62,13 @@ pub(super) fn fitting<'c>(
 ) -> (Cow<'c, SpanContext>, usize) {
     let Some(baggage) = &context.baggage else { return (Cow::Borrowed(context), 0) };
     let within = baggage.len() <= MAX_ITEMS && baggage.bytes() <= MAX_BYTES;
-    if within && baggage.iter().all(|(key, value)| takes(key, value)) {
+    if within && baggage.items().all(|item| takes(item.key, item.value)) {
         return (Cow::Borrowed(context), 0);
     }
     let mut bounded = BoundedBaggage::default();
-    for (key, value) in baggage.iter() {
-        if takes(key, value) {
-            bounded.set(key, value);
+    for item in baggage.items() {
+        if takes(item.key, item.value) {
+            bounded.put(item);
         } else {
             bounded.dropped += 1;
         }

@@ -18,13 +18,13 @@ use super::context::SpanContext;
 /// of them from then on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Baggage {
-    /// Keys and values, each value behind its key; also those that were replaced or removed since.
+    /// What the items say, one behind the other; also those that were replaced or removed since.
     text: String,
     /// An item that was removed is empty.
     items: Vec<Option<Item>>,
     /// How many there are.
     len: usize,
-    /// The bytes of all keys and values.
+    /// The bytes of all of them.
     bytes: usize,
     /// Where an item is, or was, by the hash of its key; only where there are many. Of two keys with
     /// one hash it knows the last one.
@@ -38,17 +38,34 @@ pub(crate) struct Baggage {
     pub(crate) caller: Option<SpanContext>,
 }
 
-/// Where a key and its value lie.
+/// An item of baggage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BaggageItem<'b> {
+    pub(crate) key: &'b str,
+    pub(crate) value: &'b str,
+    /// What W3C's header says of it, which no other has a place for; as it came, mostly empty.
+    pub(crate) properties: &'b str,
+}
+
+impl BaggageItem<'_> {
+    /// What it counts to limits.
+    pub(crate) fn bytes(self) -> usize {
+        self.key.len() + self.value.len() + self.properties.len()
+    }
+}
+
+/// Where an item lies: key, value and properties, one behind the other.
 #[derive(Clone, Copy, Debug)]
 struct Item {
     start: usize,
     key_len: usize,
     value_len: usize,
+    properties_len: usize,
 }
 
 impl Item {
     fn len(self) -> usize {
-        self.key_len + self.value_len
+        self.key_len + self.value_len + self.properties_len
     }
 }
 
@@ -62,19 +79,23 @@ impl Baggage {
         if let Some(caller) = &self.caller {
             return caller.baggage_item(key);
         }
-        let item = self.items.get(self.find(key)?)?.as_ref()?;
-        Some(self.pair(*item).1)
+        self.item(key).map(|item| item.value)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.items.iter().flatten().map(|item| self.pair(*item))
+    pub(crate) fn item(&self, key: &str) -> Option<BaggageItem<'_>> {
+        let item = self.items.get(self.find(key)?)?.as_ref()?;
+        Some(self.at(*item))
+    }
+
+    pub(crate) fn items(&self) -> impl Iterator<Item = BaggageItem<'_>> {
+        self.items.iter().flatten().map(|item| self.at(*item))
     }
 
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// The bytes of all keys and values.
+    /// The bytes of all items.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -89,11 +110,18 @@ impl Baggage {
     }
 
     /// Sets an item, even to an empty value, as extraction does. One that is there keeps its place.
-    pub(crate) fn set(&mut self, key: &str, value: &str) {
-        let item = Item { start: self.text.len(), key_len: key.len(), value_len: value.len() };
+    pub(crate) fn set(&mut self, given: BaggageItem<'_>) {
+        let BaggageItem { key, value, properties } = given;
+        let item = Item {
+            start: self.text.len(),
+            key_len: key.len(),
+            value_len: value.len(),
+            properties_len: properties.len(),
+        };
         let known = self.find(key);
-        self.text.push_str(key);
-        self.text.push_str(value);
+        for text in [key, value, properties] {
+            self.text.push_str(text);
+        }
         self.bytes += item.len();
         let before = known.and_then(|at| self.items.get_mut(at));
         if let Some(before) = before.and_then(|before| before.replace(item)) {
@@ -125,7 +153,8 @@ impl Baggage {
     /// what they have.
     pub(crate) fn change(baggage: &mut Option<Arc<Self>>, key: &str, value: &str) {
         if !value.is_empty() {
-            Arc::make_mut(baggage.get_or_insert_default()).set(key, value);
+            let item = BaggageItem { key, value, properties: "" };
+            Arc::make_mut(baggage.get_or_insert_default()).set(item);
         } else if let Some(some) = baggage.as_mut().filter(|some| some.get(key).is_some()) {
             let own = Arc::make_mut(some);
             own.remove(key);
@@ -135,16 +164,21 @@ impl Baggage {
         }
     }
 
-    fn pair(&self, Item { start, key_len, value_len }: Item) -> (&str, &str) {
-        let middle = start + key_len;
+    fn at(&self, item: Item) -> BaggageItem<'_> {
+        let value = item.start + item.key_len;
+        let properties = value + item.value_len;
         let text = |from, to| self.text.get(from..to).unwrap_or_default();
-        (text(start, middle), text(middle, middle + value_len))
+        BaggageItem {
+            key: text(item.start, value),
+            value: text(value, properties),
+            properties: text(properties, properties + item.properties_len),
+        }
     }
 
     /// Where the item of a key is.
     fn find(&self, key: &str) -> Option<usize> {
         let is_of = |item: Option<Item>| {
-            item.is_some_and(|item| item.key_len == key.len() && self.pair(item).0 == key)
+            item.is_some_and(|item| item.key_len == key.len() && self.at(item).key == key)
         };
         if let Some(index) = &self.index {
             let at = *index.get(&index.hasher().hash_one(key))?;
@@ -169,7 +203,7 @@ impl Baggage {
         let mut index = HashMap::with_capacity(2 * self.items.len());
         for (at, item) in self.items.iter().enumerate() {
             if let Some(item) = item {
-                index.insert(index.hasher().hash_one(self.pair(*item).0), at);
+                index.insert(index.hasher().hash_one(self.at(*item).key), at);
             }
         }
         self.index = Some(index);
@@ -208,6 +242,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// With properties as long as its value.
+    fn item<'b>(key: &'b str, value: &'b str) -> BaggageItem<'b> {
+        BaggageItem { key, value, properties: value }
+    }
+
     #[test]
     fn a_copy_takes_a_few_allocations_however_many_items_there_are() {
         let mut baggage = None;
@@ -225,11 +264,11 @@ mod tests {
         let mut baggage = Baggage::default();
         let value = "v".repeat(100);
         for n in 0..10_000 {
-            baggage.set("same", &value);
-            baggage.set(&n.to_string(), &value);
+            baggage.set(item("same", &value));
+            baggage.set(item(&n.to_string(), &value));
             baggage.remove(&n.to_string());
         }
-        assert_eq!((baggage.len(), baggage.bytes()), (1, 104));
+        assert_eq!((baggage.len(), baggage.bytes()), (1, 204));
         assert!(baggage.text.len() < 4 * MIN_WASTED_BYTES, "{}", baggage.text.len());
         assert!(baggage.items.len() <= 2 * MAX_SCANNED, "{}", baggage.items.len());
     }
@@ -249,7 +288,7 @@ mod tests {
                         model.retain(|(known, _)| *known != key);
                     }
                     Some(value) => {
-                        baggage.set(&key, &value);
+                        baggage.set(item(&key, &value));
                         match model.iter_mut().find(|(known, _)| *known == key) {
                             Some((_, before)) => *before = value,
                             None => model.push((key, value)),
@@ -257,10 +296,10 @@ mod tests {
                     }
                 }
             }
-            let items: Vec<_> = baggage.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-            prop_assert_eq!(&items, &model);
+            let expected: Vec<_> = model.iter().map(|(key, value)| item(key, value)).collect();
+            prop_assert_eq!(baggage.items().collect::<Vec<_>>(), expected);
             prop_assert_eq!(baggage.len(), model.len());
-            let bytes: usize = model.iter().map(|(k, v)| k.len() + v.len()).sum();
+            let bytes: usize = baggage.items().map(BaggageItem::bytes).sum();
             prop_assert_eq!(baggage.bytes(), bytes);
             for (key, value) in &model {
                 prop_assert_eq!(baggage.get(key), Some(value.as_str()));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::baggage::Baggage;
+use super::baggage::{Baggage, BaggageItem};
 use super::record::{DEBUG, FIREHOSE, SAMPLED, TraceState};
 use crate::id::{SpanId, TraceId};
 
@@ -129,7 +129,11 @@ impl SpanContext {
 
     /// All baggage items, in the order in which they were first set.
     pub fn baggage(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.baggage.iter().flat_map(|baggage| baggage.iter())
+        self.baggage_items().map(|item| (item.key, item.value))
+    }
+
+    pub(crate) fn baggage_items(&self) -> impl Iterator<Item = BaggageItem<'_>> {
+        self.baggage.iter().flat_map(|baggage| baggage.items())
     }
 
     /// W3C's `tracestate` as it was received: what other vendors have carried along.

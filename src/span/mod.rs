@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
-pub(crate) use self::baggage::Baggage;
+pub(crate) use self::baggage::{Baggage, BaggageItem};
 pub use self::builder::{Parent, SpanBuilder};
 pub use self::context::{LogFields, SpanContext};
 use self::core::CoreRef;

@@ -36,7 +36,8 @@ use crate::span::SpanContext;
 /// Ids are padded to 32 and 16 lower-case digits, and must be so in reading; zeros are refused.
 /// Versions to come are read as far as they agree with version 00. `tracestate` is kept up to 32
 /// members and 2,048 bytes, and dropped as a whole where it is malformed. `baggage` has 64 items and
-/// 8,192 bytes at most in either direction; the properties of its items are dropped.
+/// 8,192 bytes at most in either direction; the properties of its items are handed on in it, as long
+/// as an item is not set anew.
 ///
 /// # Source
 ///
@@ -152,7 +153,7 @@ fn write(context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
             refused += usize::from(!carrier.set(TRACE_STATE, &text));
         }
     }
-    let (text, dropped) = baggage::write(context.baggage());
+    let (text, dropped) = baggage::write(context.baggage_items());
     if !text.is_empty() && !carrier.set(BAGGAGE, &text) {
         return refused + context.baggage().count();
     }
