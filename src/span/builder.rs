@@ -451,11 +451,7 @@ impl<'a> SpanBuilder<'a> {
             let Self { record, candidate, joins, rare, .. } = self;
             let mut reference =
                 NewReference { follows_from: false, record, candidate, joins, rare };
-            active::with_active(|span| {
-                if span.belongs_to(core) {
-                    span.refer(&mut reference);
-                }
-            });
+            active::with_nearest(|span| span.belongs_to(core), |span| span.refer(&mut reference));
         }
     }
 }

@@ -131,6 +131,10 @@ impl Span {
         self.core().is_some_and(|own| own.is_same(core))
     }
 
+    fn is_of_same_tracer(&self, other: &Self) -> bool {
+        other.core().is_some_and(|core| self.belongs_to(core))
+    }
+
     /// Sets a tag. A key may be set more than once; all are sent, and the last one counts.
     ///
     /// `sampling.priority` is not stored as such but acts: a number above 0 forces the trace to be
@@ -329,11 +333,17 @@ impl Span {
         Scope::enter(self.clone())
     }
 
-    /// The active span of this thread, or of the task being polled on it.
+    /// The active span of this thread, or of the task being polled on it, whichever tracer it is of;
+    /// see [`Tracer::active_span`](crate::Tracer::active_span).
     #[must_use]
     pub fn active() -> Option<Self> {
         active::active()
     }
+}
+
+/// The nearest active span of a tracer.
+pub(crate) fn active_of(core: &Arc<CoreRef>) -> Option<Span> {
+    active::with_nearest(|span| span.belongs_to(core), Span::clone)
 }
 
 impl Clone for Span {

@@ -70,7 +70,8 @@ impl Tracer {
         TracerBuilder::new(service_name.into())
     }
 
-    /// Starts a span: a child of the active one, if there is one, and else the root of a trace.
+    /// Starts a span: a child of the nearest [active span](Self::active_span) of this tracer, if there
+    /// is one, and else the root of a trace.
     ///
     /// # Cost
     ///
@@ -84,6 +85,13 @@ impl Tracer {
     #[inline]
     pub fn span(&self, operation: impl Into<Cow<'static, str>>) -> SpanBuilder<'_> {
         SpanBuilder::new(self.shared.refs.of(span::lane()), operation.into())
+    }
+
+    /// The nearest active span of this tracer, on this thread or in the task being polled on it: the
+    /// parent of a span that is started without one. Spans of other tracers may be active within it.
+    #[must_use]
+    pub fn active_span(&self) -> Option<Span> {
+        span::active_of(self.shared.refs.of(span::lane()))
     }
 
     /// Writes a context to a carrier: a map of text, or HTTP headers.
