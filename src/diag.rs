@@ -1,6 +1,9 @@
 //! What the tracer says of itself: errors to a logger, at most once a minute for each cause.
+//!
+//! Messages hold texts of the application and of the network: all of them pass [`printable`].
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,6 +14,12 @@ use parking_lot::Mutex;
 use crate::clock;
 
 /// Takes what a tracer has to say of itself.
+///
+/// # Shape and units
+///
+/// A message is one line of at most 4,096 bytes, and of a longer one its beginning and its length. What
+/// is not printable is escaped, as in `\r\n` and `\u{202e}`: names of operations, and errors of servers,
+/// may hold anything.
 ///
 /// # Source
 ///
@@ -120,11 +129,11 @@ impl Diagnostics {
             0 => message(),
             n => format!("{} ({n} more since the last report)", message()),
         };
-        self.tell(|logger| logger.error(&message));
+        self.tell(|logger| logger.error(&printable(&message)));
     }
 
     pub(crate) fn info(&self, message: &str) {
-        self.tell(|logger| logger.info(message));
+        self.tell(|logger| logger.info(&printable(message)));
     }
 
     /// A logger that panics must end neither the application's call nor the reporter's thread.
@@ -133,11 +142,77 @@ impl Diagnostics {
     }
 }
 
+/// A message as a logger is given it: what could end its line, drive a terminal or turn the direction
+/// of writing is escaped, and it is no longer than [`MAX_MESSAGE_BYTES`] and a mark. Quotes and
+/// backslashes stay, as some texts in it were escaped before.
+fn printable(message: &str) -> Cow<'_, str> {
+    if message.len() <= MAX_MESSAGE_BYTES && message.chars().all(is_printable) {
+        return Cow::Borrowed(message);
+    }
+    let mut text = String::new();
+    for character in message.chars() {
+        let before = text.len();
+        if is_printable(character) {
+            text.push(character);
+        } else {
+            text.extend(character.escape_debug());
+        }
+        if text.len() > MAX_MESSAGE_BYTES {
+            text.truncate(before);
+            let _ = write!(text, "… [{} bytes]", message.len());
+            break;
+        }
+    }
+    Cow::Owned(text)
+}
+
+fn is_printable(character: char) -> bool {
+    if character.is_ascii() {
+        return !character.is_ascii_control();
+    }
+    // Behind a letter, so that accents and vowel signs count as what they are: a part of it.
+    let mut behind_a_letter = [b'a'; 5];
+    let len = character.encode_utf8(&mut behind_a_letter[1..]).len();
+    let text = str::from_utf8(&behind_a_letter[..=len]).unwrap_or_default();
+    text.escape_debug().count() == 2
+}
+
 const INTERVAL: Duration = Duration::from_secs(60);
+
+/// The longest message that a logger is given whole.
+const MAX_MESSAGE_BYTES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_printable_is_escaped_and_everything_else_stays() {
+        for text in ["", "plain", "\"it's\" \\n", "größer 値 שלום", "cafe\u{301} हिन्दी"]
+        {
+            assert_eq!(printable(text), text);
+        }
+        for (text, escaped) in [
+            ("a\r\nb\tc\0", "a\\r\\nb\\tc\\0"),
+            ("\u{1b}[31m\u{7f}\u{9b}", "\\u{1b}[31m\\u{7f}\\u{9b}"),
+            ("\u{202e}\u{2066}\u{200b}\u{feff}", "\\u{202e}\\u{2066}\\u{200b}\\u{feff}"),
+            ("\u{2028}\u{2029}\u{85}\u{e000}", "\\u{2028}\\u{2029}\\u{85}\\u{e000}"),
+        ] {
+            assert_eq!(printable(text), escaped);
+            assert_eq!(printable(escaped), escaped, "once");
+        }
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters_and_says_how_long_it_was() {
+        let whole = "é".repeat(MAX_MESSAGE_BYTES / 2);
+        assert_eq!(printable(&whole), whole);
+        for (long, kept) in
+            [("é".repeat(9_999), "é".repeat(2_048)), ("\n".repeat(9_999), "\\n".repeat(2_048))]
+        {
+            assert_eq!(printable(&long), format!("{kept}… [{} bytes]", long.len()));
+        }
+    }
 
     #[derive(Default)]
     struct Memory(Mutex<Vec<String>>);
