@@ -404,11 +404,11 @@ impl<'a> SpanBuilder<'a> {
                         start::trace(inner, core, Some(&rare.without_trace))
                     }
                 };
+                if core.keep.is_some() {
+                    keep::begun(inner, core, begun);
+                }
                 if core.careful {
                     inner.state.be_careful();
-                }
-                if core.keep.is_some() {
-                    keep::begun(inner, core);
                 }
                 let decided = rare.without_trace.decided.is_some();
                 if core.may_defer {

@@ -90,6 +90,11 @@ impl SpanInner {
         }
     }
 
+    /// Whether it shares the state of another span, or of a context.
+    pub(in crate::span) fn shares_state(&self) -> bool {
+        self.own.is_some()
+    }
+
     /// Shares the state of another span.
     #[inline]
     pub(in crate::span) fn join_state(&mut self, state: Arc<TraceState>) {
