@@ -286,7 +286,7 @@ fn no_text_of_the_application_or_the_network_reaches_the_logger_unescaped_or_wit
         .build()
         .unwrap();
     tracer.start_span(hostile).finish();
-    tracer.start_span(long.clone()).finish();
+    tracer.start_span(long).finish();
     let open = tracer.start_span(format!("open {hostile}"));
     assert!(tracer.flush(SOON).complete && closer.close(SOON).complete);
     open.finish();
