@@ -70,8 +70,8 @@ use self::write::misused;
 pub struct Span {
     /// None if it is light, and while it is being dropped.
     record: Option<Arc<SpanInner>>,
-    /// None if it has a record from the start. What is there is taken out by the span's own drop; the
-    /// wrapper keeps the compiler from looking for it once more for every span.
+    /// None if it has a record from the start. What is there is ended by the span's own drop, which
+    /// leaves nothing to be dropped; the wrapper keeps the compiler from looking for that once more.
     light: ManuallyDrop<Option<Light>>,
 }
 
@@ -113,7 +113,7 @@ impl Span {
     fn core(&self) -> Option<&Arc<CoreRef>> {
         match &self.record {
             Some(record) => record.core.as_ref(),
-            None => self.light.as_ref().map(Light::core),
+            None => self.light.as_ref().and_then(Light::core),
         }
     }
 
@@ -357,8 +357,8 @@ impl Drop for Span {
     fn drop(&mut self) {
         if let Some(record) = self.record.take() {
             record::end(record);
-        } else {
-            drop(self.light.take());
+        } else if let Some(light) = &mut *self.light {
+            light.end();
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::span::core::CoreRef;
 /// there is nobody who could force its trace to be recorded but itself.
 #[derive(Debug)]
 pub(in crate::span) struct Light {
-    core: Arc<CoreRef>,
+    /// None once it has ended.
+    core: Option<Arc<CoreRef>>,
     trace_id: TraceId,
     name: &'static str,
     /// What became of it, as soon as anything did.
@@ -32,11 +33,11 @@ enum Record {
 impl Light {
     #[inline]
     pub(in crate::span) fn new(core: Arc<CoreRef>, trace_id: TraceId, name: &'static str) -> Self {
-        Self { core, trace_id, name, record: OnceLock::new() }
+        Self { core: Some(core), trace_id, name, record: OnceLock::new() }
     }
 
-    pub(in crate::span) fn core(&self) -> &Arc<CoreRef> {
-        &self.core
+    pub(in crate::span) fn core(&self) -> Option<&Arc<CoreRef>> {
+        self.core.as_ref()
     }
 
     /// The record, if somebody needed one.
@@ -61,7 +62,7 @@ impl Light {
     fn make_record(&self, finished: bool) -> Arc<SpanInner> {
         let mut record = pool::take();
         if let Some(inner) = Arc::get_mut(&mut record) {
-            inner.core = Some(Arc::clone(&self.core));
+            inner.core.clone_from(&self.core);
             inner.begin_state(0);
             inner.ids.set(self.trace_id, SpanId::new(self.trace_id.low()), SpanId::NONE);
             let body = inner.body.get_mut();
@@ -75,18 +76,18 @@ impl Light {
     #[inline]
     pub(in crate::span) fn finish(&self) -> bool {
         let first = self.record.set(Record::Finished(OnceLock::new())).is_ok();
-        if first {
-            self.core.count_not_sampled();
+        if first && let Some(core) = &self.core {
+            core.count_not_sampled();
         }
         first
     }
-}
 
-impl Drop for Light {
+    /// Ends it with its only handle. Where it lies: moving it out first would cost more than the rest.
     #[inline]
-    fn drop(&mut self) {
+    pub(in crate::span) fn end(&mut self) {
+        let Some(core) = self.core.take() else { return };
         match self.record.take() {
-            None => self.core.count_not_sampled(),
+            None => core.count_not_sampled(),
             Some(record) => end_shared(record),
         }
     }
