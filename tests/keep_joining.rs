@@ -46,7 +46,7 @@ fn a_self_reference_to_an_open_root_that_is_held_shares_its_trace() {
         let a = tracer.start_span("a");
         tracer.span("x").child_of(&a).start().finish();
         let b = match ways {
-            0 => tracer.span("b").self_reference(&a.context()),
+            0 => tracer.span("b").self_reference(a.context()),
             1 => tracer.span("b").self_reference(&a),
             2 => tracer.span("b").child_of(&a).self_reference(&a),
             _ => tracer.span("b").self_reference(extracted(&tracer, &a.context())),
@@ -215,7 +215,7 @@ impl Model {
             }
             _ => None,
         };
-        let part = own.or(self.live.get(&trace_id).copied()).unwrap_or_else(|| {
+        let part = own.or_else(|| self.live.get(&trace_id).copied()).unwrap_or_else(|| {
             let (state, began_here) = match told {
                 Some(Told::State(state)) => (state, self.began_here[state]),
                 _ => {

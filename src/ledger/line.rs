@@ -6,6 +6,7 @@
 //! ones. A trace that is forgotten leaves its memory to the next one.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
 
 use crate::encoding::{Finished, SpanView};
@@ -56,7 +57,7 @@ const NOBODY: usize = usize::MAX;
 /// The traces that share one lock, and what `S` knows of those that have open spans.
 #[derive(Debug)]
 pub(crate) struct Line<S> {
-    open: HashMap<TraceId, S>,
+    open: HashMap<TraceId, S, BuildHasherDefault<IdHasher>>,
     places: Vec<Trace>,
     oldest: usize,
     newest: usize,
@@ -75,7 +76,7 @@ pub(crate) struct Line<S> {
 impl<S> Line<S> {
     pub(super) fn new(max_bytes: usize) -> Self {
         Self {
-            open: HashMap::new(),
+            open: HashMap::default(),
             places: Vec::new(),
             oldest: NOBODY,
             newest: NOBODY,
@@ -302,6 +303,25 @@ impl<S> Line<S> {
 
 /// What a place takes beside its spans.
 const PLACE_BYTES: usize = size_of::<Trace>() + 2 * size_of::<usize>();
+
+/// Hashes trace ids. What is listed are ids that were drawn here at random, so that nobody can have
+/// many of them meet, and that need no more than a spread over all bits.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        self.0 = (self.0 ^ half).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+}
 
 /// The list of open traces is not made smaller than for so many.
 const MANY_TRACES: usize = 1024;
