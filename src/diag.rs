@@ -5,13 +5,14 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::clock;
+use crate::panics::{self, Callback};
 
 /// Takes what a tracer has to say of itself.
 ///
@@ -77,7 +78,6 @@ pub(crate) enum Cause {
     Misused,
     Time,
     Sampler,
-    Observer,
     Baggage,
     Metrics,
     Unfinished,
@@ -91,10 +91,15 @@ pub(crate) enum Cause {
 /// As many as there are; two of them only in clients that ask a server.
 const CAUSES: usize = Cause::Throttler as usize + 3;
 
+/// How many things have a minute of their own: causes, and kinds of callbacks that panic.
+const MINUTES: usize = CAUSES + Callback::FAMILIES;
+
 /// Passes errors on, holding back those of a cause that was reported within the last minute.
 pub(crate) struct Diagnostics {
     logger: Box<dyn Logger>,
-    last: Mutex<[(Option<Instant>, u64); CAUSES]>,
+    last: Mutex<[(Option<Instant>, u64); MINUTES]>,
+    /// Calls of user callbacks that ended in a panic.
+    panics: AtomicU64,
 }
 
 impl fmt::Debug for Diagnostics {
@@ -105,18 +110,37 @@ impl fmt::Debug for Diagnostics {
 
 impl Diagnostics {
     pub(crate) fn new(logger: Box<dyn Logger>) -> Self {
-        Self { logger, last: Mutex::default() }
+        Self { logger, last: Mutex::new([(None, 0); MINUTES]), panics: AtomicU64::new(0) }
     }
 
     /// Reports `message` unless its cause was reported within the last minute.
     pub(crate) fn error(&self, cause: Cause, message: impl FnOnce() -> String) {
-        self.error_at(clock::now(), cause, message);
+        self.error_at(clock::now(), cause as usize, message);
     }
 
-    fn error_at(&self, now: Instant, cause: Cause, message: impl FnOnce() -> String) {
+    /// Calls a user callback. If it panics that is counted and reported, and there is no answer.
+    pub(crate) fn call<T>(&self, callback: Callback, work: impl FnOnce() -> T) -> Option<T> {
+        panics::catch(work).map_err(|message| self.panicked(callback, &message)).ok()
+    }
+
+    /// Counts and reports that a callback panicked.
+    #[cold]
+    pub(crate) fn panicked(&self, callback: Callback, message: &str) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        self.error_at(clock::now(), CAUSES + callback.family(), || {
+            format!("{} panicked: {message}", callback.name())
+        });
+    }
+
+    /// How many calls of user callbacks ended in a panic.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    fn error_at(&self, now: Instant, cause: usize, message: impl FnOnce() -> String) {
         let held_back = {
             let mut last = self.last.lock();
-            let (reported, held_back) = &mut last[cause as usize];
+            let (reported, held_back) = &mut last[cause];
             if reported.is_some_and(|at| now.saturating_duration_since(at) < INTERVAL) {
                 *held_back += 1;
                 return;
@@ -136,9 +160,12 @@ impl Diagnostics {
         self.tell(|logger| logger.info(&printable(message)));
     }
 
-    /// A logger that panics must end neither the application's call nor the reporter's thread.
+    /// A logger that panics must end neither the application's call nor the reporter's thread. There is
+    /// nobody to tell of it.
     fn tell(&self, say: impl FnOnce(&dyn Logger)) {
-        let _ = catch_unwind(AssertUnwindSafe(|| say(&*self.logger)));
+        if panics::catch(|| say(&*self.logger)).is_err() {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -230,8 +257,8 @@ mod tests {
         let start = clock::now();
         for seconds in [0, 1, 59, 60, 61] {
             let at = start + Duration::from_secs(seconds);
-            diagnostics.error_at(at, Cause::QueueFull, || format!("at {seconds}"));
-            diagnostics.error_at(start, Cause::TooLarge, || "other".into());
+            diagnostics.error_at(at, Cause::QueueFull as usize, || format!("at {seconds}"));
+            diagnostics.error_at(start, Cause::TooLarge as usize, || "other".into());
         }
         let said = memory.0.lock().clone();
         assert_eq!(said, ["at 0", "other", "at 60 (2 more since the last report)"]);

@@ -223,7 +223,7 @@ fn a_throttler_that_panics_has_denied_and_the_sums_hold() {
     assert!(!forced(&tracer, "c"));
     let spans = finished(&reporter);
     assert_eq!(spans.iter().map(|span| span.flags).collect::<Vec<_>>(), [1, 1, 1]);
-    assert!(said.has("the debug throttler panicked"), "{:?}", said.all());
+    assert!(said.has("DebugThrottler::is_allowed panicked"), "{:?}", said.all());
     let receipt = closer.close(SOON);
     assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
     assert_eq!(receipt.stats.sent, 3, "{receipt}");

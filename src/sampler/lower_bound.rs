@@ -103,6 +103,10 @@ impl GuaranteedThroughputSampler {
 }
 
 impl Sampler for GuaranteedThroughputSampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
         let now = span.monotonic_nanos();
         Decision::new(self.decide(span, now))

@@ -28,12 +28,12 @@ use crate::id::TraceId;
 
 #[doc(hidden)]
 pub use self::ask::DecisionById;
-use self::ask::SamplerTags;
-pub(crate) use self::ask::{ById, GivenTags, Host, SAMPLER_TAGS};
+pub(crate) use self::ask::{ById, GivenTags, Host, SAMPLER_TAGS, guarded};
 pub use self::ask::{
     Decision, Fetch, FetchOutcome, ManualSpan, NewSpan, OperationRule, RemoteCounts, RemoteStatus,
     Rule, SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, SamplerHost, SamplerStatus,
 };
+use self::ask::{GuardedSampler, SamplerTags};
 pub use self::constant::ConstSampler;
 pub use self::lower_bound::GuaranteedThroughputSampler;
 pub use self::per_operation::{OperationStrategies, PerOperationSampler};
@@ -85,6 +85,12 @@ pub trait Sampler: fmt::Debug + Send + Sync {
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
         let _ = trace_id;
         DecisionById::ASK
+    }
+
+    /// Whether it is one of this crate's, which do not panic and need no guard.
+    #[doc(hidden)]
+    fn is_built_in(&self) -> bool {
+        false
     }
 
     /// Whether it may put a decision off. Only then is a [retryable](Decision::retryable) decision
@@ -153,6 +159,10 @@ macro_rules! forward {
 
             fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
                 (**self).decide_by_id(trace_id)
+            }
+
+            fn is_built_in(&self) -> bool {
+                (**self).is_built_in()
             }
 
             fn may_defer(&self) -> bool {

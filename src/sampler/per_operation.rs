@@ -167,6 +167,10 @@ impl PerOperationSampler {
 }
 
 impl Sampler for PerOperationSampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
         let sample = self.decide(span);
         if self.late_binding { Decision::retryable(sample) } else { Decision::new(sample) }

@@ -105,6 +105,10 @@ impl ProbabilisticSampler {
 }
 
 impl Sampler for ProbabilisticSampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     #[inline]
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
         DecisionById::new(self.is_sampled(trace_id), &self.tags)

@@ -99,6 +99,10 @@ impl RateLimitingSampler {
 }
 
 impl Sampler for RateLimitingSampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
         // Not within the lock: a clock may be foreign code.
         let now = span.monotonic_nanos();

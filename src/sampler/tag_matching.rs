@@ -152,6 +152,10 @@ impl TagMatchingSampler {
 }
 
 impl Sampler for TagMatchingSampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
         Decision::retryable(false)
     }

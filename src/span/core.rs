@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -13,11 +12,12 @@ use super::keep::{self, Keep};
 use super::start::Begun;
 use super::watch::Watchers;
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
-use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler};
+use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates};
 use crate::diag::{Cause, Diagnostics};
 use crate::encoding::{Finished, SpanView};
 use crate::id::{self, IdGenerator};
 use crate::ledger::Shards;
+use crate::panics::Callback;
 use crate::sampler::Sampler;
 use crate::span::shortened;
 use crate::stats::Stats;
@@ -103,7 +103,7 @@ impl Core {
     pub(crate) fn next_id(&self) -> u64 {
         match &self.ids {
             None => id::random_id(),
-            Some(ids) => given_id(&**ids),
+            Some(ids) => self.given_id(&**ids),
         }
     }
 
@@ -113,7 +113,21 @@ impl Core {
         if !self.trace_id_128bit {
             return 0;
         }
-        self.ids.as_ref().map_or_else(id::random_63, |ids| ids.next_high())
+        self.ids.as_ref().map_or_else(id::random_63, |ids| self.given_high(&**ids))
+    }
+
+    /// A generator that knows nothing but zero must not hold the application for ever.
+    #[cold]
+    fn given_id(&self, ids: &dyn IdGenerator) -> u64 {
+        let next = |_| self.diagnostics.call(Callback::IdGeneratorNext, || ids.next());
+        let first = (0..MAX_ZEROS).map_while(next).find(|id| *id != 0);
+        first.unwrap_or_else(id::random_id)
+    }
+
+    #[cold]
+    fn given_high(&self, ids: &dyn IdGenerator) -> u64 {
+        let next = self.diagnostics.call(Callback::IdGeneratorNextHigh, || ids.next_high());
+        next.unwrap_or_else(id::random_63)
     }
 
     /// As much of a tag's text as is kept.
@@ -134,22 +148,45 @@ impl Core {
     pub(crate) fn restriction(&self, key: &str) -> BaggageRestriction {
         match &self.restrictions {
             None => BaggageRestriction::up_to(self.max_baggage_value_bytes),
-            Some(manager) => manager.restriction(&self.service_name, key),
+            Some(manager) => {
+                let ask = || manager.restriction(&self.service_name, key);
+                let asked = self.diagnostics.call(Callback::RestrictionManagerRestriction, ask);
+                asked.unwrap_or(BaggageRestriction::DENIED)
+            }
         }
     }
 
+    /// How questions about baggage restrictions went.
+    pub(crate) fn restriction_updates(&self) -> Updates {
+        let read = |manager: &dyn BaggageRestrictionManager| {
+            self.diagnostics.call(Callback::RestrictionManagerUpdates, || manager.updates())
+        };
+        self.restrictions.as_deref().and_then(read).unwrap_or_default()
+    }
+
+    /// How questions about debugging credits went.
+    pub(crate) fn throttler_updates(&self) -> Updates {
+        let read = |throttler: &dyn DebugThrottler| {
+            self.diagnostics.call(Callback::ThrottlerUpdates, || throttler.updates())
+        };
+        self.throttler.as_deref().and_then(read).unwrap_or_default()
+    }
+
+    /// How many requests for debugging were denied for want of credit.
+    pub(crate) fn throttled(&self) -> u64 {
+        let read = |throttler: &dyn DebugThrottler| {
+            self.diagnostics.call(Callback::ThrottlerThrottled, || throttler.throttled())
+        };
+        self.throttler.as_deref().and_then(read).unwrap_or_default()
+    }
+
     /// Whether a span of that operation may make its trace a debugging one. No lock may be held: a
-    /// throttler is foreign code, which may wait for a server, and may panic.
+    /// throttler may wait for a server.
     #[cold]
     pub(crate) fn is_debug_allowed(&self, operation: &str) -> bool {
         let Some(throttler) = &self.throttler else { return true };
-        let asked = catch_unwind(AssertUnwindSafe(|| throttler.is_allowed(operation)));
-        asked.unwrap_or_else(|_| {
-            self.diagnostics.error(Cause::Throttler, || {
-                format!("the debug throttler panicked, so debugging is denied for {operation:?}")
-            });
-            false
-        })
+        let ask = || throttler.is_allowed(operation);
+        self.diagnostics.call(Callback::ThrottlerIsAllowed, ask).unwrap_or(false)
     }
 
     /// The time nearest to the one given in `call` that servers store, in nanoseconds since the
@@ -207,6 +244,7 @@ impl Core {
             baggage_limited: self.baggage_limited.load(Ordering::Relaxed),
             decoding_errors: self.decoding_errors.load(Ordering::Relaxed),
             observer_panics: self.watchers.panics.load(Ordering::Relaxed),
+            callback_panics: self.diagnostics.panics(),
             not_sampled: lanes.sum(|lane| &lane.not_sampled),
             ..Stats::default()
         };
@@ -221,11 +259,8 @@ impl Core {
     }
 }
 
-/// A generator that knows nothing but zero must not hold the application for ever.
-#[cold]
-fn given_id(ids: &dyn IdGenerator) -> u64 {
-    (0..8).map(|_| ids.next()).find(|id| *id != 0).unwrap_or_else(id::random_id)
-}
+/// How often a generator is asked for an id that is not zero.
+const MAX_ZEROS: usize = 8;
 
 /// One thread's way to the core, with counters that it has for itself as far as there are as many
 /// as threads. The count of users is not shared by all threads either: with one count for all, two

@@ -2,7 +2,6 @@
 //!
 //! None of it is in the way of a tracer whose sampler decides at once.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use super::core::Core;
@@ -77,13 +76,11 @@ pub(super) fn renamed(inner: &SpanInner, core: &Core) {
     }
 }
 
-/// Asks about a span that is about to be finished. That may be while a panic unwinds, and a second
-/// one, of a sampler that is foreign code, would end the process: it has no opinion then.
+/// Asks about a span that is about to be finished.
 #[cold]
 pub(super) fn finishing(inner: &SpanInner, core: &Core) {
     if inner.state.is_undecided() {
-        let question = || ask(inner, core, |span| core.sampler.on_finish(span));
-        let _ = catch_unwind(AssertUnwindSafe(question));
+        ask(inner, core, |span| core.sampler.on_finish(span));
     }
     keep::finishing(inner, core);
 }

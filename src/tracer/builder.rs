@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use super::closer::Begun;
 use super::{Closer, Shared, Tracer, process};
-use crate::clock::{Anchor, SystemClock, TracerClock};
+use crate::clock::{Anchor, Clock, TracerClock};
 use crate::control::{BaggageRestrictionManager, DebugThrottler};
 use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
 use crate::id::{self, IdGenerator};
-use crate::metrics::{MetricsFactory, Publisher, RpcMetrics};
+use crate::metrics::{Instruments, MetricsFactory, Publisher, RpcMetrics};
+use crate::panics::Callback;
 use crate::propagation::{Format, HeadersConfig, JaegerFormat};
 use crate::reporter::{
     InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions,
     Unstarted,
 };
-use crate::sampler::{ConstSampler, Sampler};
+use crate::sampler::{ConstSampler, Sampler, guarded};
 use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
 use crate::span::{Keep, KeepConfig, Observer, OpenList, OwnedTagValue, Watchers};
 use crate::transport::{
@@ -62,7 +63,7 @@ pub struct TracerBuilder {
     pub(super) watch_open_spans: usize,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
     pub(super) keep: Option<KeepConfig>,
-    pub(super) clock: TracerClock,
+    pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: bool,
     pub(super) shares_rpc_spans: bool,
@@ -130,7 +131,7 @@ impl TracerBuilder {
             watch_open_spans: 0,
             throttler: None,
             keep: None,
-            clock: TracerClock::System(SystemClock::new()),
+            clock: None,
             ids: None,
             trace_id_128bit: false,
             shares_rpc_spans: false,
@@ -148,7 +149,7 @@ impl TracerBuilder {
 
     /// Who decides which traces are recorded; every one, if nothing is given.
     pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Self {
-        self.sampler = Box::new(sampler);
+        self.sampler = guarded(sampler);
         self
     }
 
@@ -294,7 +295,12 @@ impl TracerBuilder {
         let format =
             self.format.unwrap_or_else(|| Box::new(JaegerFormat::new(self.headers.clone())));
         id::reseed();
-        let own_id = self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next());
+        let logger =
+            self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
+        let diagnostics = Arc::new(Diagnostics::new(logger));
+        let next =
+            |ids: &dyn IdGenerator| diagnostics.call(Callback::IdGeneratorNext, || ids.next());
+        let own_id = self.ids.as_deref().and_then(next).unwrap_or_else(id::random_id);
         let uuid = process::client_uuid(&self.tags, own_id);
         let limit = (self.max_tag_value_bytes, self.marks_cut_tags);
         let service_name = process::service_name(&self.service_name);
@@ -328,6 +334,7 @@ impl TracerBuilder {
                     agent_socket_type: self.agent_socket_type,
                     oversize: self.oversize.as_ref(),
                     hurry: &hurry,
+                    diagnostics: &diagnostics,
                 };
                 let (shards, unstarted) = Remote::prepare(RemoteOptions {
                     outlets: context.start(outputs)?,
@@ -341,14 +348,13 @@ impl TracerBuilder {
                 (Sink::Shards(shards), Some(unstarted))
             }
         };
-        let logger =
-            self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
         let keep = self.keep.map(|config| Keep::new(&config, self.shards)).transpose()?;
         let may_defer = self.sampler.may_defer();
         let mut observers = self.observers;
         let is_rpc_lost = self.rpc_metrics && self.metrics.is_none();
         if let Some(metrics) = self.metrics.as_ref().filter(|_| self.rpc_metrics) {
-            observers.push(Box::new(RpcMetrics::new(Arc::clone(metrics))));
+            let instruments = Instruments::new(Arc::clone(metrics), Arc::clone(&diagnostics));
+            observers.push(Box::new(RpcMetrics::new(instruments)));
         }
         let open = OpenList::of(self.watch_open_spans);
         let observers = observers.into_boxed_slice();
@@ -356,9 +362,10 @@ impl TracerBuilder {
         let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
         let looks_closer =
             careful || keep.is_some() || self.metrics.is_some() || self.shares_rpc_spans;
+        let clock = TracerClock::new(self.clock, &diagnostics);
         let core = Arc::new(Core {
-            anchor: Anchor::default(),
-            clock: self.clock,
+            anchor: Anchor::new(&clock),
+            clock,
             may_defer,
             careful,
             looks_closer,
@@ -386,7 +393,7 @@ impl TracerBuilder {
             no_debug_flag: self.no_debug_flag,
             max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
             debug_tag: self.headers.debug,
-            diagnostics: Arc::new(Diagnostics::new(logger)),
+            diagnostics: Arc::clone(&diagnostics),
             service_name: service_name.as_ref().into(),
             restrictions: self.baggage,
             throttler: self.throttler,
@@ -414,8 +421,9 @@ impl TracerBuilder {
         }
         let begun = Begun::begin(&core, uuid)?;
         let refs = CoreRefs::new(&core, self.shards);
-        let metrics = self.metrics.as_deref();
-        let metrics = metrics.map(|factory| Publisher::new(&core, refs.lanes(), factory));
+        let metrics = self.metrics.map(|factory| {
+            Publisher::new(&core, refs.lanes(), &Instruments::new(factory, diagnostics))
+        });
         let start = |unstarted: Unstarted| unstarted.start(Arc::clone(&core), metrics.clone());
         let remote = unstarted.map(start).transpose()?;
         begun.keep();

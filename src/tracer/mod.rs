@@ -19,6 +19,7 @@ pub use self::closer::Closer;
 use crate::control::Updates;
 use crate::error::ExtractError;
 use crate::metrics::Publisher;
+use crate::panics::Callback;
 use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier};
 use crate::reporter::{MAX_WAIT, Remote, timed};
 use crate::sampler::SamplerStatus;
@@ -99,8 +100,10 @@ impl Tracer {
     /// Baggage items that the carrier cannot hold, such as keys that are no header name, are left
     /// out and counted.
     pub fn inject<C: InjectCarrier + ?Sized>(&self, context: &SpanContext, mut carrier: &mut C) {
-        let refused = self.shared.format.inject(context, &mut carrier);
-        self.count_baggage(refused);
+        let Shared { core, format, .. } = &*self.shared;
+        let inject = || format.inject(context, &mut carrier);
+        let refused = core.diagnostics.call(Callback::FormatInject, inject);
+        self.count_baggage(refused.unwrap_or(0));
     }
 
     /// Reads a context from a carrier.
@@ -121,7 +124,9 @@ impl Tracer {
         &self,
         carrier: &C,
     ) -> Result<SpanContext, ExtractError> {
-        self.count_extracted(self.shared.format.extract(&carrier))
+        let Shared { core, format, .. } = &*self.shared;
+        let extracted = core.diagnostics.call(Callback::FormatExtract, || format.extract(&carrier));
+        self.count_extracted(extracted.unwrap_or(Err(ExtractError::Panicked)))
     }
 
     /// Writes a context as bytes, for protocols that carry bytes.
@@ -181,19 +186,19 @@ impl Tracer {
     /// How questions about baggage restrictions went; none where nobody is asked.
     #[must_use]
     pub fn baggage_restriction_updates(&self) -> Updates {
-        self.shared.core.restrictions.as_ref().map(|manager| manager.updates()).unwrap_or_default()
+        self.shared.core.restriction_updates()
     }
 
     /// How questions about debugging credits went; none where nobody is asked.
     #[must_use]
     pub fn debug_throttler_updates(&self) -> Updates {
-        self.shared.core.throttler.as_ref().map(|throttler| throttler.updates()).unwrap_or_default()
+        self.shared.core.throttler_updates()
     }
 
     /// How many requests for debugging the throttler has denied for want of credit.
     #[must_use]
     pub fn throttled_debug_spans(&self) -> u64 {
-        self.shared.core.throttler.as_ref().map_or(0, |throttler| throttler.throttled())
+        self.shared.core.throttled()
     }
 
     /// The ledger: what became of every span so far.

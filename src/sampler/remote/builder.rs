@@ -10,7 +10,7 @@ use super::{HttpSource, RemoteSampler, StrategySource};
 use crate::error::ConfigError;
 use crate::sampler::{
     ConstSampler, DEFAULT_MAX_OPERATIONS, DEFAULT_RATE, DEFAULT_REFRESH_INTERVAL,
-    DEFAULT_SAMPLING_SERVER_URL, ProbabilisticSampler, Sampler, SamplerParams,
+    DEFAULT_SAMPLING_SERVER_URL, GuardedSampler, ProbabilisticSampler, Sampler, SamplerParams,
 };
 
 /// A remote sampler about to be built.
@@ -136,9 +136,11 @@ fn recognized(sampler: impl Sampler + 'static) -> InForce {
         .or_else(|| take(&mut sampler).map(InForce::RateLimiting))
         .or_else(|| take(&mut sampler).map(InForce::PerOperation));
     match (known, sampler) {
-        (None, Some(other)) => InForce::Other(Box::new(other)),
+        (None, Some(other)) => InForce::Other(GuardedSampler::new(other)),
         // Either it was taken, or it is still there.
-        (known, _) => known.unwrap_or(InForce::Other(Box::new(ConstSampler::new(false)))),
+        (known, _) => {
+            known.unwrap_or(InForce::Other(GuardedSampler::new(ConstSampler::new(false))))
+        }
     }
 }
 

@@ -207,10 +207,11 @@ pub(super) fn begun(inner: &mut SpanInner, core: &Core, begun: Begun) {
     if is_tracked && inner.state.kept.join() {
         return;
     }
-    // What it shares was sampled from the start, or is another tracer's; and of a trace that begins
-    // sampled nothing can be held.
+    // What it shares was sampled from the start, or is another tracer's.
     let is_not_ours = inner.shares_state() && !is_tracked;
-    if !is_not_ours && !(begun == Begun::Trace && inner.state.is_sampled()) {
+    // Of a trace that begins sampled nothing can be held.
+    let begins_sampled = begun == Begun::Trace && inner.state.is_sampled();
+    if !(is_not_ours || begins_sampled) {
         keep.enter(inner, core, begun);
     }
 }

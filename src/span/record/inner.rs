@@ -195,7 +195,7 @@ impl SpanInner {
     pub(crate) fn end(&self, core: &Core, given: Option<i64>) -> End {
         match given {
             Some(wall) => End::Given { wall },
-            None if self.state.is_recording() => End::Read { count: core.clock.at_the_end() },
+            None if self.state.is_recording() => End::Read { count: core.clock.monotonic_nanos() },
             None => End::Now,
         }
     }
@@ -294,7 +294,7 @@ impl Body {
     pub(in crate::span) fn times(&self, core: &Core, state: &TraceState, end: End) -> (i64, u64) {
         match (self.start, end) {
             (Start::Read { count, wall }, End::Now) => {
-                (wall, core.clock.at_the_end().saturating_sub(count))
+                (wall, core.clock.monotonic_nanos().saturating_sub(count))
             }
             (Start::Read { count, wall }, End::Read { count: end }) => {
                 (wall, end.saturating_sub(count))
@@ -306,7 +306,7 @@ impl Body {
     #[cold]
     fn unusual_times(&self, core: &Core, state: &TraceState, end: End) -> (i64, u64) {
         let end = match end {
-            End::Now => core.anchor.wall(core.clock.at_the_end()),
+            End::Now => core.anchor.wall(core.clock.monotonic_nanos()),
             End::Read { count } => core.anchor.wall(count),
             End::Given { wall } => wall,
         };
