@@ -6,7 +6,6 @@
 mod support;
 
 use std::cell::RefCell;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -37,11 +36,6 @@ fn only(memory: &InMemoryReporter) -> Finished {
     let spans = finished(memory);
     assert_eq!(spans.len(), 1, "{spans:?}");
     spans.into_iter().next().unwrap()
-}
-
-/// A panic without a line in the test's output.
-fn panics(what: &'static str) -> ! {
-    resume_unwind(Box::new(what))
 }
 
 #[test]
