@@ -312,8 +312,9 @@ mod tests {
 
     /// A clock as a tracer reads it.
     fn read_by(clock: impl Clock + 'static) -> TracerClock {
-        let diagnostics = Arc::new(Diagnostics::new(Box::new(crate::diag::NullLogger)));
-        TracerClock::new(Some(Box::new(clock)), &diagnostics)
+        let origin = crate::fork::Origin::here().unwrap();
+        let diagnostics = Diagnostics::new(Box::new(crate::diag::NullLogger), origin);
+        TracerClock::new(Some(Box::new(clock)), &Arc::new(diagnostics))
     }
 
     #[test]

@@ -4,14 +4,19 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+#[cfg(unix)]
+use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::bounded;
 use parking_lot::Mutex;
 
 use crate::clock;
+use crate::fork::{self, Origin};
+use crate::lock;
 use crate::panics::{self, Callback};
 
 /// Takes what a tracer has to say of itself.
@@ -43,8 +48,21 @@ pub struct StderrLogger;
 impl Logger for StderrLogger {
     fn error(&self, message: &str) {
         // A closed standard error is no reason to fail.
-        let _ = writeln!(std::io::stderr(), "jaeger-client: {message}");
+        let _ = write_to_stderr(&format!("jaeger-client: {message}\n"));
     }
+}
+
+/// Past the lock that the standard library has for it, which a forked process may find locked for ever.
+/// One write is one line among those of others.
+#[cfg(unix)]
+fn write_to_stderr(line: &str) -> std::io::Result<()> {
+    use std::os::fd::AsFd;
+    File::from(std::io::stderr().as_fd().try_clone_to_owned()?).write_all(line.as_bytes())
+}
+
+#[cfg(not(unix))]
+fn write_to_stderr(line: &str) -> std::io::Result<()> {
+    std::io::stderr().write_all(line.as_bytes())
 }
 
 /// Says nothing.
@@ -96,10 +114,13 @@ const MINUTES: usize = CAUSES + Callback::FAMILIES;
 
 /// Passes errors on, holding back those of a cause that was reported within the last minute.
 pub(crate) struct Diagnostics {
-    logger: Box<dyn Logger>,
+    logger: Arc<dyn Logger>,
     last: Mutex<[(Option<Instant>, u64); MINUTES]>,
     /// Calls of user callbacks that ended in a panic.
     panics: AtomicU64,
+    origin: Origin,
+    /// Whether a forked process has said that it is one.
+    has_said_fork: AtomicBool,
 }
 
 impl fmt::Debug for Diagnostics {
@@ -109,8 +130,14 @@ impl fmt::Debug for Diagnostics {
 }
 
 impl Diagnostics {
-    pub(crate) fn new(logger: Box<dyn Logger>) -> Self {
-        Self { logger, last: Mutex::new([(None, 0); MINUTES]), panics: AtomicU64::new(0) }
+    pub(crate) fn new(logger: Box<dyn Logger>, origin: Origin) -> Self {
+        Self {
+            logger: logger.into(),
+            last: Mutex::new([(None, 0); MINUTES]),
+            panics: AtomicU64::new(0),
+            origin,
+            has_said_fork: AtomicBool::new(false),
+        }
     }
 
     /// Reports `message` unless its cause was reported within the last minute.
@@ -118,8 +145,19 @@ impl Diagnostics {
         self.error_at(clock::now(), cause as usize, message);
     }
 
-    /// Calls a user callback. If it panics that is counted and reported, and there is no answer.
+    /// Calls a user callback. If it panics that is counted and reported, and there is no answer. Nor is
+    /// there any in a forked process, in which nothing is called that may have locks of its own.
     pub(crate) fn call<T>(&self, callback: Callback, work: impl FnOnce() -> T) -> Option<T> {
+        if self.origin.is_left() { None } else { self.call_anywhere(callback, work) }
+    }
+
+    /// The same in a forked process too: for what is needed there, and has no locks unless a user
+    /// wrote it.
+    pub(crate) fn call_anywhere<T>(
+        &self,
+        callback: Callback,
+        work: impl FnOnce() -> T,
+    ) -> Option<T> {
         panics::catch(work).map_err(|message| self.panicked(callback, &message)).ok()
     }
 
@@ -137,9 +175,30 @@ impl Diagnostics {
         self.panics.load(Ordering::Relaxed)
     }
 
+    /// Says that the process was forked, if it was: once, and nothing else is said there. On a thread of
+    /// its own, as the logger may have a lock that was left locked; it is waited for within a bound.
+    #[cold]
+    pub(crate) fn say_fork(&self) {
+        if !self.origin.is_left() || self.has_said_fork.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let logger = Arc::clone(&self.logger);
+        let (done, wait) = bounded(1);
+        let say = move || {
+            let _ = panics::catch(|| logger.error(FORKED));
+            let _ = done.send(());
+        };
+        if fork::start_thread(say).is_ok() {
+            let _ = wait.recv_timeout(FORK_PATIENCE);
+        }
+    }
+
     fn error_at(&self, now: Instant, cause: usize, message: impl FnOnce() -> String) {
+        if self.origin.is_left() {
+            return self.say_fork();
+        }
         let held_back = {
-            let mut last = self.last.lock();
+            let Some(mut last) = lock::acquire(&self.last, &self.origin) else { return };
             let (reported, held_back) = &mut last[cause];
             if reported.is_some_and(|at| now.saturating_duration_since(at) < INTERVAL) {
                 *held_back += 1;
@@ -157,6 +216,9 @@ impl Diagnostics {
     }
 
     pub(crate) fn info(&self, message: &str) {
+        if self.origin.is_left() {
+            return;
+        }
         self.tell(|logger| logger.info(&printable(message)));
     }
 
@@ -206,6 +268,12 @@ fn is_printable(character: char) -> bool {
 
 const INTERVAL: Duration = Duration::from_secs(60);
 
+const FORKED: &str = "this process was forked from the one that built its tracer: spans of that tracer \
+    are neither sampled nor sent here; build a tracer after the fork";
+
+/// How long a forked process waits for its logger.
+const FORK_PATIENCE: Duration = Duration::from_millis(200);
+
 /// The longest message that a logger is given whole.
 const MAX_MESSAGE_BYTES: usize = 4096;
 
@@ -253,7 +321,8 @@ mod tests {
     #[test]
     fn a_cause_is_reported_once_a_minute_with_the_number_held_back() {
         let memory = Arc::new(Memory::default());
-        let diagnostics = Diagnostics::new(Box::new(Arc::clone(&memory)));
+        let origin = Origin::here().unwrap();
+        let diagnostics = Diagnostics::new(Box::new(Arc::clone(&memory)), origin);
         let start = clock::now();
         for seconds in [0, 1, 59, 60, 61] {
             let at = start + Duration::from_secs(seconds);

@@ -49,8 +49,10 @@ mod diag;
 mod error;
 #[cfg(feature = "remote-sampler")]
 mod fetch;
+mod fork;
 mod id;
 mod ledger;
+mod lock;
 mod reporter;
 mod span;
 mod stats;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jaeger_client::propagation::{Format, JaegerFormat};
-use jaeger_client::sampler::{ConstSampler, PrioritySampler, Sampler};
+use jaeger_client::sampler::{ConstSampler, PrioritySampler};
 use jaeger_client::{
     AgentProtocol, Closer, ConfigError, ExtractError, HeadersConfig, IdGenerator, Output, Stats,
     Tracer,
@@ -236,7 +236,9 @@ fn a_list_of_samplers_with_one_that_panics_about_its_memory_is_refused() {
 
 #[cfg(feature = "remote-sampler")]
 mod source {
-    use jaeger_client::sampler::{FetchError, FetchOutcome, RemoteSampler, StrategySource};
+    use jaeger_client::sampler::{
+        FetchError, FetchOutcome, RemoteSampler, Sampler, StrategySource,
+    };
 
     use super::*;
 

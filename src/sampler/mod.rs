@@ -28,12 +28,14 @@ use crate::id::TraceId;
 
 #[doc(hidden)]
 pub use self::ask::DecisionById;
+#[cfg(feature = "remote-sampler")]
+use self::ask::GuardedSampler;
+use self::ask::SamplerTags;
 pub(crate) use self::ask::{ById, GivenTags, Host, SAMPLER_TAGS, guarded};
 pub use self::ask::{
     Decision, Fetch, FetchOutcome, ManualSpan, NewSpan, OperationRule, RemoteCounts, RemoteStatus,
     Rule, SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, SamplerHost, SamplerStatus,
 };
-use self::ask::{GuardedSampler, SamplerTags};
 pub use self::constant::ConstSampler;
 pub use self::lower_bound::GuaranteedThroughputSampler;
 pub use self::per_operation::{OperationStrategies, PerOperationSampler};

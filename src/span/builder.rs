@@ -355,7 +355,7 @@ impl<'a> SpanBuilder<'a> {
     /// Starts the span.
     #[inline(always)]
     pub fn start(mut self) -> Span {
-        if self.rare || self.core.looks_closer {
+        if self.rare || self.core.looks_closer || self.core.is_left() {
             return self.start_rarely();
         }
         if self.candidate == Candidate::None && !self.ignore_active {
@@ -380,6 +380,9 @@ impl<'a> SpanBuilder<'a> {
         let mut rare = rare.map(|rare| *rare).unwrap_or_default();
         if self.candidate == Candidate::None && rare.itself.is_none() && !self.ignore_active {
             self.refer_to_active();
+        }
+        if self.core.is_left() {
+            return self.start_left(rare.itself);
         }
         let Self { core, mut record, joins, .. } = self;
         let is_watched = !core.watchers.is_empty();
@@ -440,6 +443,23 @@ impl<'a> SpanBuilder<'a> {
         }
         if is_watched {
             return watch::started(record, core, &given);
+        }
+        Span::recorded(record)
+    }
+
+    /// The same in a process that was forked from the one that built the tracer.
+    #[cold]
+    #[inline(never)]
+    fn start_left(self, itself: Option<SpanContext>) -> Span {
+        let Self { core, mut record, joins, .. } = self;
+        core.leave();
+        if let Some(inner) = Arc::get_mut(&mut record) {
+            inner.core = Some(Arc::clone(core));
+            let begun = match itself {
+                Some(itself) => start::as_itself(inner, itself),
+                None => start::left(inner, core, joins),
+            };
+            start::begin(inner, core, core.started(begun));
         }
         Span::recorded(record)
     }

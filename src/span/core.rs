@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::keep::{self, Keep};
@@ -15,10 +15,11 @@ use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
 use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates};
 use crate::diag::{Cause, Diagnostics};
 use crate::encoding::{Finished, SpanView};
+use crate::fork::Origin;
 use crate::id::{self, IdGenerator};
 use crate::ledger::Shards;
 use crate::panics::Callback;
-use crate::sampler::Sampler;
+use crate::sampler::{Rule, Sampler, SamplerStatus};
 use crate::span::shortened;
 use crate::stats::Stats;
 
@@ -68,6 +69,12 @@ pub(crate) struct Core {
     pub(crate) keep: Option<Keep>,
     pub(crate) sink: Sink,
     pub(crate) ids: Option<Box<dyn IdGenerator>>,
+    /// Makes the ids of this tracer differ from those of others that draw from the same state.
+    pub(crate) salt: u64,
+    /// The process that built it.
+    pub(crate) origin: Origin,
+    /// Whether a process that was forked from that has noticed.
+    pub(crate) has_left: AtomicBool,
     pub(crate) trace_id_128bit: bool,
     /// Whether both sides of a call are one span.
     pub(crate) shares_rpc_spans: bool,
@@ -98,11 +105,37 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// Whether this process was forked from the one that built the tracer. There is then no thread that
+    /// would send spans, and whatever can be locked may be locked for ever.
+    #[inline(always)]
+    pub(crate) fn is_left(&self) -> bool {
+        self.origin.is_left()
+    }
+
+    /// Ends what goes on in a forked process, and says so. Does so once.
+    #[cold]
+    pub(crate) fn leave(&self) {
+        if !self.has_left.swap(true, Ordering::Relaxed) {
+            if let Sink::Shards(shards) = &self.sink {
+                shards.leave();
+            }
+            self.diagnostics.say_fork();
+        }
+    }
+
+    /// The rule that decides about new traces.
+    pub(crate) fn sampler_status(&self) -> SamplerStatus {
+        if self.is_left() {
+            return SamplerStatus::new(Rule::Const { sample: false });
+        }
+        self.sampler.status()
+    }
+
     /// A number that names a span.
     #[inline]
     pub(crate) fn next_id(&self) -> u64 {
         match &self.ids {
-            None => id::random_id(),
+            None => id::random_id(self.salt),
             Some(ids) => self.given_id(&**ids),
         }
     }
@@ -113,7 +146,7 @@ impl Core {
         if !self.trace_id_128bit {
             return 0;
         }
-        self.ids.as_ref().map_or_else(id::random_63, |ids| self.given_high(&**ids))
+        self.ids.as_ref().map_or_else(|| id::random_63(self.salt), |ids| self.given_high(&**ids))
     }
 
     /// A generator that knows nothing but zero must not hold the application for ever.
@@ -121,13 +154,13 @@ impl Core {
     fn given_id(&self, ids: &dyn IdGenerator) -> u64 {
         let next = |_| self.diagnostics.call(Callback::IdGeneratorNext, || ids.next());
         let first = (0..MAX_ZEROS).map_while(next).find(|id| *id != 0);
-        first.unwrap_or_else(id::random_id)
+        first.unwrap_or_else(id::system_63)
     }
 
     #[cold]
     fn given_high(&self, ids: &dyn IdGenerator) -> u64 {
         let next = self.diagnostics.call(Callback::IdGeneratorNextHigh, || ids.next_high());
-        next.unwrap_or_else(id::random_63)
+        next.unwrap_or_else(id::system_63)
     }
 
     /// As much of a tag's text as is kept.

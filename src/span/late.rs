@@ -87,16 +87,14 @@ pub(super) fn finishing(inner: &SpanInner, core: &Core) {
 
 /// Asks without the lock, as a sampler may be foreign code, and does what it says.
 fn ask(inner: &SpanInner, core: &Core, question: impl FnOnce(&mut NewSpan<'_>) -> Decision) {
-    if !core.may_defer {
-        // The trace is another tracer's, whose sampler decides about it.
+    if !core.may_defer || core.origin.is_left() {
+        // The trace is another tracer's, whose sampler decides about it; or a sampler's locks may have
+        // been left locked.
         return;
     }
     let name = {
-        let body = inner.body.lock();
-        if body.finished {
-            // What is done to a span after its end does not decide about its trace.
-            return;
-        }
+        // What is done to a span after its end does not decide about its trace.
+        let Some(body) = inner.lock().filter(|body| !body.finished) else { return };
         body.draft.name.clone()
     };
     let mut given = GivenTags::default();
@@ -108,7 +106,8 @@ fn ask(inner: &SpanInner, core: &Core, question: impl FnOnce(&mut NewSpan<'_>) -
     }
     let decision = question(&mut span);
     if decision.sample {
-        let draft = &mut inner.body.lock().draft;
+        let Some(mut body) = inner.lock() else { return };
+        let draft = &mut body.draft;
         draft.tag_count += given.append_to(&mut draft.tags);
         inner.state.add(if decision.firehose { SAMPLED | FIREHOSE } else { SAMPLED });
     }

@@ -182,7 +182,7 @@ impl Span {
     pub fn set_operation_name(&self, name: impl Into<Cow<'static, str>>) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("set_operation_name") };
         let name = name.into();
-        let mut body = inner.body.lock();
+        let Some(mut body) = inner.lock() else { return self };
         if body.finished {
             drop(body);
             misused(core, "set_operation_name");
@@ -216,7 +216,7 @@ impl Span {
     /// `EnableFirehose` in jaeger-client-go, `span.go`.
     pub fn enable_firehose(&self) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("enable_firehose") };
-        if inner.body.lock().finished {
+        if inner.lock().is_none_or(|body| body.finished) {
             misused(core, "enable_firehose");
         } else {
             inner.state.add(FIREHOSE);
@@ -305,7 +305,7 @@ impl Span {
             return write::finish_carefully(self, inner, core, end, &[]);
         }
         let end = inner.end(core, end);
-        let mut body = inner.body.lock();
+        let Some(mut body) = inner.lock() else { return };
         // Reports come after the lock: a logger is foreign code, and may use this very span.
         if body.finished {
             drop(body);

@@ -11,6 +11,7 @@ use crate::clock::{Anchor, Clock, TracerClock};
 use crate::control::{BaggageRestrictionManager, DebugThrottler};
 use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
+use crate::fork::Origin;
 use crate::id::{self, IdGenerator};
 use crate::metrics::{Instruments, MetricsFactory, Publisher, RpcMetrics};
 use crate::panics::Callback;
@@ -294,13 +295,13 @@ impl TracerBuilder {
         }
         let format =
             self.format.unwrap_or_else(|| Box::new(JaegerFormat::new(self.headers.clone())));
-        id::reseed();
         let logger =
             self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
-        let diagnostics = Arc::new(Diagnostics::new(logger));
+        let origin = Origin::here().map_err(|source| ConfigError::Thread { source })?;
+        let diagnostics = Arc::new(Diagnostics::new(logger, origin.clone()));
         let next =
             |ids: &dyn IdGenerator| diagnostics.call(Callback::IdGeneratorNext, || ids.next());
-        let own_id = self.ids.as_deref().and_then(next).unwrap_or_else(id::random_id);
+        let own_id = self.ids.as_deref().and_then(next).unwrap_or_else(id::system_63);
         let uuid = process::client_uuid(&self.tags, own_id);
         let limit = (self.max_tag_value_bytes, self.marks_cut_tags);
         let service_name = process::service_name(&self.service_name);
@@ -344,11 +345,12 @@ impl TracerBuilder {
                     flush_interval: self.flush_interval,
                     process_bytes: process.len(),
                     hurry,
+                    origin: origin.clone(),
                 });
                 (Sink::Shards(shards), Some(unstarted))
             }
         };
-        let keep = self.keep.map(|config| Keep::new(&config, self.shards)).transpose()?;
+        let keep = self.keep.map(|config| Keep::new(&config, self.shards, &origin)).transpose()?;
         let may_defer = self.sampler.may_defer();
         let mut observers = self.observers;
         let is_rpc_lost = self.rpc_metrics && self.metrics.is_none();
@@ -356,7 +358,7 @@ impl TracerBuilder {
             let instruments = Instruments::new(Arc::clone(metrics), Arc::clone(&diagnostics));
             observers.push(Box::new(RpcMetrics::new(instruments)));
         }
-        let open = OpenList::of(self.watch_open_spans);
+        let open = OpenList::of(self.watch_open_spans, &origin);
         let observers = observers.into_boxed_slice();
         let watchers = Watchers { observers, open, ..Watchers::default() };
         let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
@@ -379,6 +381,9 @@ impl TracerBuilder {
             sampler: self.sampler,
             sink,
             ids: self.ids,
+            salt: id::seed(),
+            origin,
+            has_left: false.into(),
             trace_id_128bit: self.trace_id_128bit,
             shares_rpc_spans: self.shares_rpc_spans,
             max_tag_value_bytes: self.max_tag_value_bytes,

@@ -69,6 +69,9 @@ impl Closer {
 }
 
 fn close(shared: &Shared, timeout: Duration) -> Receipt {
+    if shared.core.is_left() {
+        return shared.wait(|_| false);
+    }
     if let Some(keep) = &shared.core.keep {
         // First, so that nothing of it is sent when nothing can be sent any more.
         keep.close(shared.refs.of(span::lane()));

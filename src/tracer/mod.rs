@@ -102,7 +102,7 @@ impl Tracer {
     pub fn inject<C: InjectCarrier + ?Sized>(&self, context: &SpanContext, mut carrier: &mut C) {
         let Shared { core, format, .. } = &*self.shared;
         let inject = || format.inject(context, &mut carrier);
-        let refused = core.diagnostics.call(Callback::FormatInject, inject);
+        let refused = core.diagnostics.call_anywhere(Callback::FormatInject, inject);
         self.count_baggage(refused.unwrap_or(0));
     }
 
@@ -125,7 +125,8 @@ impl Tracer {
         carrier: &C,
     ) -> Result<SpanContext, ExtractError> {
         let Shared { core, format, .. } = &*self.shared;
-        let extracted = core.diagnostics.call(Callback::FormatExtract, || format.extract(&carrier));
+        let extract = || format.extract(&carrier);
+        let extracted = core.diagnostics.call_anywhere(Callback::FormatExtract, extract);
         self.count_extracted(extracted.unwrap_or(Err(ExtractError::Panicked)))
     }
 
@@ -180,7 +181,7 @@ impl Tracer {
     /// Copies the rule: for one per operation, every operation.
     #[must_use]
     pub fn sampler_status(&self) -> SamplerStatus {
-        self.shared.core.sampler.status()
+        self.shared.core.sampler_status()
     }
 
     /// How questions about baggage restrictions went; none where nobody is asked.
@@ -208,6 +209,9 @@ impl Tracer {
     /// Takes all buffers' locks for a moment, so that the sums hold.
     #[must_use]
     pub fn stats(&self) -> Stats {
+        if self.shared.core.is_left() {
+            self.shared.core.leave();
+        }
         self.shared.core.stats(self.shared.refs.lanes())
     }
 
@@ -227,6 +231,7 @@ impl Tracer {
     #[must_use]
     pub fn reporter_stats(&self) -> Vec<ReporterStats> {
         match &self.shared.remote {
+            Some(_) if self.shared.core.is_left() => Vec::new(),
             Some(remote) => remote.reporter_stats(),
             // Spans are taken where they are finished, so that there is nothing between.
             None => {
@@ -255,8 +260,22 @@ impl Tracer {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.core.is_left() {
+            // What it is made of may be locked for ever, and was the parent's.
+            std::mem::forget((Arc::clone(&self.core), self.remote.take()));
+        }
+    }
+}
+
 impl Shared {
     fn wait(&self, work: impl FnOnce(&Remote) -> bool) -> Receipt {
+        if self.core.is_left() {
+            self.core.leave();
+            let stats = self.core.stats(self.refs.lanes());
+            return Receipt::new(stats, false, Duration::ZERO);
+        }
         let (answered, took) = timed(|| self.remote.as_ref().is_none_or(work));
         let stats = self.core.stats(self.refs.lanes());
         // Without the reporter's thread there is nobody to answer, and nothing left if all is well.

@@ -22,6 +22,7 @@ use super::{Span, TagValue};
 use crate::clock::Clock;
 use crate::encoding::{Finished, Ids, List, ValueView, tags_of};
 use crate::error::ConfigError;
+use crate::fork::Origin;
 use crate::id::TraceId;
 use crate::ledger::{Held, Line, Lines};
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
@@ -58,14 +59,18 @@ impl Reason {
 
 impl Keep {
     /// Holds what the configuration says, behind as many locks as there are shards.
-    pub(crate) fn new(config: &KeepConfig, shards: usize) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        config: &KeepConfig,
+        shards: usize,
+        origin: &Origin,
+    ) -> Result<Self, ConfigError> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         config.check()?;
         Ok(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             longest_nanos: config.longest_nanos(),
             on_error_tag: config.on_error_tag,
-            held: Held::new(config.max_bytes, shards.next_power_of_two()),
+            held: Held::new(config.max_bytes, shards.next_power_of_two(), origin),
         })
     }
 
@@ -99,7 +104,7 @@ impl Keep {
         let was_tracked = self.tracks(&inner.state);
         let began_here = begun == Begun::Trace || was_tracked && inner.state.kept.began_here();
         let trace_id = inner.ids.trace;
-        let mut line = self.held.line(trace_id);
+        let Some(mut line) = self.held.line(trace_id) else { return };
         match line.open(trace_id).filter(|open| open.kept.join()).map(Arc::clone) {
             Some(open) if is_sampled => {
                 open.force(flags, now);
@@ -125,12 +130,12 @@ impl Keep {
 
     /// Sends what is held of a trace and has it sampled from here on. False if it was not held.
     fn release(&self, core: &Core, state: &TraceState, trace_id: TraceId) -> bool {
-        release(&mut self.held.line(trace_id), core, state)
+        self.held.line(trace_id).is_some_and(|mut line| release(&mut line, core, state))
     }
 
     /// Forgets what is held of a trace that nobody wants.
     fn forget(&self, counts: &CoreRef, state: &TraceState, trace_id: TraceId) {
-        let mut line = self.held.line(trace_id);
+        let Some(mut line) = self.held.line(trace_id) else { return };
         state.unhold();
         counts.count_not_sampled_by(line.forget(state.kept.take_key()));
     }
@@ -139,8 +144,13 @@ impl Keep {
     /// or forgotten with the others if it is the last. False if it is sampled.
     fn leave(&self, counts: &CoreRef, state: &TraceState, span: Finished<'_>) -> bool {
         let trace_id = span.ids.trace;
-        let mut line = self.held.line(trace_id);
+        let line = self.held.line(trace_id);
+        // With the line locked: whoever has the trace sampled moves what is held before it is unlocked.
         let is_sampled = state.is_sampled();
+        let Some(mut line) = line else {
+            counts.count_not_sampled_by(u64::from(!is_sampled));
+            return !is_sampled;
+        };
         if is_sampled {
             // Whoever had it sampled may not have come to this yet.
             release(&mut line, counts, state);
@@ -223,7 +233,7 @@ pub(super) fn started(inner: &SpanInner, core: &Core) {
         return;
     }
     let errs = {
-        let body = inner.body.lock();
+        let Some(body) = inner.lock() else { return };
         let tags = List::new(body.draft.tag_count, body.draft.tags.bytes());
         tags_of(Some(tags)).any(|tag| is_error(tag.key, tag.value))
     };
@@ -263,7 +273,7 @@ pub(super) fn finishing(inner: &SpanInner, core: &Core) {
 /// counted where it is done.
 fn keep_erring(inner: &SpanInner, core: &Core) {
     let Some(keep) = of(inner, core).filter(|keep| keep.on_error_tag) else { return };
-    let mut body = inner.body.lock();
+    let Some(mut body) = inner.lock() else { return };
     if !body.finished && keep.release(core, &inner.state, inner.ids.trace) {
         body.mark(Reason::Error, core);
     }
@@ -341,7 +351,8 @@ impl Span {
         let Some((inner, core)) = self.parts() else { return self.misused("keep_trace") };
         // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
         let now = core.clock.monotonic_nanos().max(1);
-        let (mut body, state) = (inner.body.lock(), &inner.state);
+        let state = &inner.state;
+        let Some(mut body) = inner.lock() else { return self };
         if body.finished {
             drop(body);
             return self.misused("keep_trace");

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::pool;
 use super::state::{SAMPLED, TraceState};
 use crate::clock::Clock;
 use crate::encoding::{Draft, Finished, Ids};
 use crate::id::SpanId;
+use crate::lock;
 use crate::span::builder::Rare;
 use crate::span::context::{Baggage, SpanContext};
 use crate::span::core::{Core, CoreRef, Counts, Sampled};
@@ -72,6 +73,21 @@ pub(crate) enum Start {
 }
 
 impl SpanInner {
+    /// Locks the body. None in a forked process if a thread that was left behind may hold the lock.
+    #[inline]
+    pub(in crate::span) fn lock(&self) -> Option<MutexGuard<'_, Body>> {
+        match self.body.try_lock() {
+            Some(body) => Some(body),
+            None => self.wait_for_body(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_for_body(&self) -> Option<MutexGuard<'_, Body>> {
+        lock::wait(&self.body, || self.core.as_ref().is_some_and(|core| core.origin.is_left()))
+    }
+
     /// Whether the trace began in this process with this very span, or another of the same id: one
     /// that refers to itself shares the state and has no parent.
     pub(in crate::span) fn is_local_root(&self) -> bool {
@@ -137,11 +153,7 @@ impl SpanInner {
 
     #[inline]
     pub(crate) fn baggage(&self) -> Option<Arc<Baggage>> {
-        if self.has_baggage.load(Ordering::Acquire) {
-            self.body.lock().baggage.clone()
-        } else {
-            None
-        }
+        if self.has_baggage.load(Ordering::Acquire) { self.lock()?.baggage.clone() } else { None }
     }
 
     /// Finishes the span through its last handle, without a lock. False, and nothing done, if others

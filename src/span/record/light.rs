@@ -20,6 +20,9 @@ pub(in crate::span) struct Light {
     name: &'static str,
     /// What became of it, as soon as anything did.
     record: OnceLock<Record>,
+    /// The same in a process that was forked, where a thread that was left behind may have been about
+    /// to set the other, which then blocks for ever. What it holds there is never given back.
+    in_child: OnceLock<Record>,
 }
 
 #[derive(Debug)]
@@ -33,7 +36,8 @@ enum Record {
 impl Light {
     #[inline]
     pub(in crate::span) fn new(core: Arc<CoreRef>, trace_id: TraceId, name: &'static str) -> Self {
-        Self { core: Some(core), trace_id, name, record: OnceLock::new() }
+        let (record, in_child) = (OnceLock::new(), OnceLock::new());
+        Self { core: Some(core), trace_id, name, record, in_child }
     }
 
     pub(in crate::span) fn core(&self) -> Option<&Arc<CoreRef>> {
@@ -48,15 +52,22 @@ impl Light {
 
     /// The record, made now if there is none; none if the span was finished before.
     pub(in crate::span) fn share(&self) -> Option<&Arc<SpanInner>> {
-        self.record.get_or_init(|| Record::Live(self.make_record(false))).live()
+        self.place().get_or_init(|| Record::Live(self.make_record(false))).live()
     }
 
     /// The record, made now if there is none, if need be for a span that was finished before.
     pub(in crate::span) fn any_record(&self) -> &Arc<SpanInner> {
-        match self.record.get_or_init(|| Record::Live(self.make_record(false))) {
+        match self.place().get_or_init(|| Record::Live(self.make_record(false))) {
             Record::Live(record) => record,
             Record::Finished(record) => record.get_or_init(|| self.make_record(true)),
         }
+    }
+
+    /// Where it is noted what becomes of it.
+    #[inline]
+    fn place(&self) -> &OnceLock<Record> {
+        let is_left = self.core.as_ref().is_some_and(|core| core.origin.is_left());
+        if is_left && self.record.get().is_none() { &self.in_child } else { &self.record }
     }
 
     fn make_record(&self, finished: bool) -> Arc<SpanInner> {
@@ -75,7 +86,7 @@ impl Light {
     /// Finishes it if it has no record. False if it has, or was finished before.
     #[inline]
     pub(in crate::span) fn finish(&self) -> bool {
-        let first = self.record.set(Record::Finished(OnceLock::new())).is_ok();
+        let first = self.place().set(Record::Finished(OnceLock::new())).is_ok();
         if first && let Some(core) = &self.core {
             core.count_not_sampled();
         }

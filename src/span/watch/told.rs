@@ -52,14 +52,16 @@ impl Watch {
 
     /// The one of a live span.
     fn of(inner: &SpanInner) -> Option<Arc<Self>> {
-        inner.body.lock().watch.clone()
+        inner.lock()?.watch.clone()
     }
 
     /// Notes the span's name on the list of those that are open.
     fn list_name(&self, inner: &SpanInner) {
-        if let (Some(open), Some(slot)) = (&self.core.watchers.open, &self.slot) {
+        if let (Some(open), Some(slot)) = (&self.core.watchers.open, &self.slot)
             // With the body locked, so that of two names the one that stands is listed.
-            open.rename(slot, &inner.body.lock());
+            && let Some(body) = inner.lock()
+        {
+            open.rename(slot, &body);
         }
     }
 
@@ -100,7 +102,7 @@ fn ask<T>(core: &Core, callback: Callback, work: impl FnOnce() -> T) -> Option<T
     let before = WITHIN.try_with(|within| within.replace(true)).unwrap_or(false);
     let answer = core.diagnostics.call(callback, work);
     let _ = WITHIN.try_with(|within| within.set(before));
-    if answer.is_none() {
+    if answer.is_none() && !core.origin.is_left() {
         core.watchers.panics.fetch_add(1, Ordering::Relaxed);
     }
     answer
@@ -162,7 +164,7 @@ pub(in crate::span) fn started(record: Arc<SpanInner>, core: &Arc<CoreRef>, give
     let Some(inner) = span.record_there() else { return span };
     let mut watch = Watch::new(Arc::clone(core));
     if !is_within() {
-        let name = inner.body.lock().draft.name.clone();
+        let name = inner.lock().map(|body| body.draft.name.clone()).unwrap_or_default();
         let options = StartSpanOptions::new(inner, given);
         for observer in &core.watchers.observers {
             let start = || observer.on_start_span(&span, &name, &options);
@@ -178,12 +180,11 @@ pub(in crate::span) fn started(record: Arc<SpanInner>, core: &Arc<CoreRef>, give
             continue;
         }
         late::tag_set(inner, core, key, value.view(usize::MAX));
-        let mut body = inner.body.lock();
-        if !body.finished {
+        if let Some(mut body) = inner.lock().filter(|body| !body.finished) {
             body.tag(key, value, core, core.max_tag_value_bytes);
         }
     }
-    let mut body = inner.body.lock();
+    let Some(mut body) = inner.lock() else { return span };
     body.draft.tags.extend(&given.last);
     body.draft.tag_count += given.last_count;
     if !inner.state.is_recording() {
@@ -199,7 +200,7 @@ fn attach(mut watch: Watch, span: &Span, inner: &SpanInner, core: &Core) {
     if watch.first.is_none() && open.is_none() {
         return;
     }
-    let mut body = inner.body.lock();
+    let Some(mut body) = inner.lock() else { return };
     if body.finished {
         // One of them did it when it was told of the start. It hears of the end all the same.
         drop(body);
@@ -249,7 +250,7 @@ pub(in crate::span) fn finishing(
 ) -> Option<Option<i64>> {
     let mut end = end;
     let watch = {
-        let body = inner.body.lock();
+        let body = inner.lock()?;
         if body.finished || body.watch.as_ref().is_some_and(|watch| watch.is_being_finished()) {
             return None;
         }
@@ -278,9 +279,11 @@ impl Watch {
 fn finish_of(inner: &SpanInner, core: &Core, end: Option<i64>) -> (i64, SpanFinish) {
     // Read without the lock, as a clock may be foreign code.
     let now = if end.is_none() { core.clock.monotonic_nanos() } else { 0 };
-    let body = inner.body.lock();
-    let end = end.unwrap_or_else(|| body.wall(core, now));
-    let start = match body.start {
+    let body = inner.lock();
+    let at = body.as_ref().map(|body| (body.start, body.wall(core, now)));
+    let (started, now) = at.unwrap_or_else(|| (Start::Unknown, core.anchor.wall(now)));
+    let end = end.unwrap_or(now);
+    let start = match started {
         Start::Read { wall, .. } | Start::Given { wall } => wall,
         Start::Unknown => end,
     };
