@@ -255,6 +255,29 @@ fn printable(message: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// A text in the debugging output of something: quoted, printable, and short.
+pub(crate) struct Brief<T>(pub(crate) T);
+
+impl<T: AsRef<str>> fmt::Debug for Brief<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        let mut bytes = 0;
+        for character in self.0.as_ref().chars() {
+            let escaped = character.escape_debug();
+            bytes += escaped.len() * character.len_utf8();
+            if bytes > BRIEF_BYTES {
+                f.write_str("…")?;
+                break;
+            }
+            write!(f, "{escaped}")?;
+        }
+        f.write_char('"')
+    }
+}
+
+/// About so many bytes of a text are shown.
+const BRIEF_BYTES: usize = 80;
+
 fn is_printable(character: char) -> bool {
     if character.is_ascii() {
         return !character.is_ascii_control();

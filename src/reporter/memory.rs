@@ -1,11 +1,13 @@
 //! Spans kept in memory, for the tests of applications.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
 use super::output::Reporter;
+use crate::diag::Brief;
 use crate::encoding::{BatchView, Finished, SpanView};
 use crate::error::TransportError;
 use crate::fork::Origin;
@@ -33,9 +35,15 @@ use crate::stats::Stats;
 /// assert_eq!(spans[0].view().operation(), "op");
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct InMemoryReporter {
     shared: Arc<Shared>,
+}
+
+impl fmt::Debug for InMemoryReporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InMemoryReporter").field("spans", &self.len()).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -149,9 +157,20 @@ impl SpanSink for MemorySink {
 }
 
 /// A finished span in its canonical bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct FinishedSpan {
     bytes: Vec<u8>,
+}
+
+impl fmt::Debug for FinishedSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let view = self.view();
+        f.debug_struct("FinishedSpan")
+            .field("operation", &Brief(view.operation()))
+            .field("trace_id", &format_args!("{}", view.trace_id))
+            .field("span_id", &format_args!("{}", view.span_id))
+            .finish_non_exhaustive()
+    }
 }
 
 impl FinishedSpan {

@@ -16,7 +16,7 @@ use crate::id::TraceId;
 /// # Source
 ///
 /// `ConstSampler` in jaeger-client-go, `sampler.go`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ConstSampler {
     sample: bool,
     tags: SamplerTags,

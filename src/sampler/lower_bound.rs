@@ -34,7 +34,7 @@ use crate::encoding::ValueView;
 /// span.start(&sampler);
 /// assert!(span.is_sampled());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GuaranteedThroughputSampler {
     share: ProbabilisticSampler,
     lower_bound: f64,

@@ -22,6 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::diag::Brief;
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use crate::id::TraceId;
@@ -207,6 +208,33 @@ macro_rules! forward {
 }
 
 forward!(Arc, Box);
+
+/// Shows a sampler by its rule: what it is made of is long, and may hold what nobody should read.
+macro_rules! debug_by_rule {
+    ($($sampler:ty),*) => {$(
+        impl fmt::Debug for $sampler {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let rule = self.status().rule.to_string();
+                f.debug_struct(stringify!($sampler))
+                    .field("rule", &Brief(rule))
+                    .finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+debug_by_rule!(
+    ConstSampler,
+    GuaranteedThroughputSampler,
+    PerOperationSampler,
+    PrioritySampler,
+    ProbabilisticSampler,
+    RateLimitingSampler,
+    TagMatchingSampler
+);
+
+#[cfg(feature = "remote-sampler")]
+debug_by_rule!(RemoteSampler);
 
 /// One kind of sampler.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use super::{Decision, NewSpan, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus, guarded};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
+use std::fmt;
 
 /// Asks several samplers in order; the first that samples decides.
 ///
@@ -29,7 +30,6 @@ use crate::error::ConfigError;
 ///     .build()?;
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 pub struct PrioritySampler {
     delegates: Vec<Delegate>,
 }
@@ -135,10 +135,17 @@ impl Sampler for PrioritySampler {
 }
 
 /// A list of samplers about to become one.
-#[derive(Debug)]
 #[must_use = "the sampler is made by `build`"]
 pub struct PrioritySamplerBuilder {
     samplers: Vec<Box<dyn Sampler>>,
+}
+
+impl fmt::Debug for PrioritySamplerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrioritySamplerBuilder")
+            .field("samplers", &self.samplers.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl PrioritySamplerBuilder {

@@ -17,7 +17,7 @@ use crate::id::TraceId;
 ///
 /// `ProbabilisticSampler` in jaeger-client-go v2.30, `sampler.go`. The Java client compares signed
 /// ids and so differs for ids whose top bit is set; ours never set it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ProbabilisticSampler {
     boundary: u64,
     rate: f64,

@@ -34,7 +34,7 @@ use crate::error::ConfigError;
 /// assert_eq!([sampled(1), sampled(2), sampled(3)], [true, true, false]);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RateLimitingSampler {
     max_traces_per_second: f64,
     /// Shared with those it was updated from and to.

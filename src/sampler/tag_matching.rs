@@ -36,7 +36,7 @@ use crate::error::ConfigError;
 /// span.set_tag(&sampler, "tenant", ValueView::Str(b"acme"));
 /// assert!(span.is_sampled() && span.is_final());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TagMatchingSampler {
     key: String,
     matchers: Vec<Matcher>,

@@ -1,70 +1,19 @@
 //! What a span is started with: references, tags, a start time.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::context::SpanContext;
 use super::core::{Core, CoreRef};
 use super::record::{DEBUG, LogRing, SpanInner, Start};
+use super::reference::{Candidate, NewReference, Parent};
 use super::start::{self, Begun};
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{Span, TagValue, active, keep, late, record, watch};
+use crate::diag::Brief;
 use crate::encoding::FollowsFrom;
-use crate::id::{SpanId, TraceId};
-
-/// What a span can refer to: a context, a span, or perhaps nothing.
-pub trait Parent: Sized {
-    /// The context referred to, if there is one.
-    fn context(self) -> Option<SpanContext>;
-
-    /// Notes it in the span about to be started. A span can do so without making a context.
-    #[doc(hidden)]
-    #[inline]
-    fn refer(self, span: &mut NewReference<'_>) {
-        if let Some(context) = self.context() {
-            span.note_context(context);
-        }
-    }
-}
-
-impl Parent for SpanContext {
-    fn context(self) -> Option<SpanContext> {
-        Some(self)
-    }
-}
-
-impl Parent for &SpanContext {
-    fn context(self) -> Option<SpanContext> {
-        Some(self.clone())
-    }
-}
-
-impl Parent for &Span {
-    fn context(self) -> Option<SpanContext> {
-        Some(Span::context(self))
-    }
-
-    #[inline(always)]
-    fn refer(self, span: &mut NewReference<'_>) {
-        if let Some(record) = self.any_record() {
-            span.note_record(record);
-        }
-    }
-}
-
-impl<P: Parent> Parent for Option<P> {
-    fn context(self) -> Option<SpanContext> {
-        self.and_then(Parent::context)
-    }
-
-    #[inline]
-    fn refer(self, span: &mut NewReference<'_>) {
-        if let Some(parent) = self {
-            parent.refer(span);
-        }
-    }
-}
 
 /// A span about to be started.
 ///
@@ -77,7 +26,6 @@ impl<P: Parent> Parent for Option<P> {
 /// assert_eq!(child.context().trace_id(), parent.context().trace_id());
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "a span is started by `start`"]
 pub struct SpanBuilder<'a> {
     core: &'a Arc<CoreRef>,
@@ -92,12 +40,20 @@ pub struct SpanBuilder<'a> {
     rare: bool,
 }
 
+impl fmt::Debug for SpanBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.record.body.try_lock().map(|body| body.draft.name.clone());
+        let name = name.unwrap_or_default();
+        f.debug_struct("SpanBuilder").field("operation", &Brief(name)).finish_non_exhaustive()
+    }
+}
+
 /// What few spans are started with, or have. It lies in the record.
 #[derive(Debug, Default)]
 pub(super) struct Rare {
     itself: Option<SpanContext>,
     priority: Option<TagValue<'static>>,
-    without_trace: WithoutTrace,
+    pub(super) without_trace: WithoutTrace,
     log_ring: LogRing,
 }
 
@@ -123,126 +79,6 @@ impl WithoutTrace {
         if asks && !core.is_debug_allowed(operation) {
             self.debug_id = None;
             self.decided = self.decided.filter(|flags| flags & DEBUG == 0);
-        }
-    }
-}
-
-/// What is known of the parent so far. Its ids, state and baggage are in the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Candidate {
-    None,
-    /// Replaced by whatever comes.
-    FollowsFrom,
-    ChildOf,
-}
-
-/// A reference that a builder is about to note.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct NewReference<'b> {
-    follows_from: FollowsFrom,
-    record: &'b mut Arc<SpanInner>,
-    candidate: &'b mut Candidate,
-    joins: &'b mut bool,
-    rare: &'b mut bool,
-}
-
-impl NewReference<'_> {
-    /// Lists a context that has ids, and makes it the parent so far, if it is to be.
-    #[inline(always)]
-    fn note(&mut self, context: Referred<'_>) {
-        let Some(inner) = Arc::get_mut(self.record) else { return };
-        let draft = &mut inner.body.get_mut().draft;
-        if context.is_valid() {
-            let before =
-                (*self.candidate != Candidate::None).then_some((inner.ids.trace, inner.ids.parent));
-            draft.add_reference(self.follows_from, context.ids(), before);
-        }
-        match *self.candidate {
-            Candidate::None => {}
-            Candidate::FollowsFrom => {
-                // A context without a span takes the place of the one referred to.
-                draft.spell_out_parent((inner.ids.trace, inner.ids.parent));
-                inner.set_baggage(None);
-            }
-            Candidate::ChildOf => return,
-        }
-        *self.candidate =
-            if self.follows_from { Candidate::FollowsFrom } else { Candidate::ChildOf };
-        *self.joins = context.is_valid();
-        context.adopt(inner);
-    }
-
-    #[inline(never)]
-    fn note_context(&mut self, context: SpanContext) {
-        if context.is_empty() {
-            return;
-        }
-        if *self.candidate != Candidate::ChildOf {
-            let debug_id = context.debug_id.clone();
-            let decided = context.decided.then_some(context.flags);
-            if *self.rare || debug_id.is_some() || decided.is_some() {
-                *self.rare = true;
-                if let Some(rare) = rare_of(self.record) {
-                    rare.without_trace = WithoutTrace { debug_id, decided };
-                }
-            }
-        }
-        self.note(Referred::Context(&context));
-    }
-
-    #[inline(always)]
-    fn note_record(&mut self, record: &SpanInner) {
-        self.note(Referred::Record(record));
-    }
-}
-
-/// What a reference is to.
-#[derive(Clone, Copy)]
-enum Referred<'r> {
-    Context(&'r SpanContext),
-    Record(&'r SpanInner),
-}
-
-impl Referred<'_> {
-    #[inline(always)]
-    fn is_valid(self) -> bool {
-        match self {
-            Self::Context(context) => context.is_valid(),
-            Self::Record(_) => true,
-        }
-    }
-
-    #[inline(always)]
-    fn ids(self) -> (TraceId, SpanId) {
-        match self {
-            Self::Context(context) => (context.trace_id, context.span_id),
-            Self::Record(record) => (record.ids.trace, record.ids.span),
-        }
-    }
-
-    /// Hands on to the record what a child has from its parent.
-    #[inline(always)]
-    fn adopt(self, inner: &mut SpanInner) {
-        match self {
-            Self::Record(record) => {
-                inner.ids.adopt(&record.ids);
-                inner.join_state(Arc::clone(&record.state));
-                if let Some(baggage) = record.baggage() {
-                    inner.set_baggage(Some(baggage));
-                }
-            }
-            Self::Context(context) => {
-                inner.ids.set(context.trace_id, SpanId::NONE, context.span_id);
-                inner.ids.grandparent = context.parent_id;
-                if context.baggage.is_some() {
-                    inner.set_baggage(context.baggage.clone());
-                }
-                match &context.state {
-                    Some(state) => inner.join_state(Arc::clone(state)),
-                    None => inner.begin_state(context.flags),
-                }
-            }
         }
     }
 }
@@ -494,7 +330,7 @@ impl Drop for Beginning<'_> {
 }
 
 /// What few spans are started with, in a record that nobody else has.
-fn rare_of(record: &mut Arc<SpanInner>) -> Option<&mut Rare> {
+pub(super) fn rare_of(record: &mut Arc<SpanInner>) -> Option<&mut Rare> {
     let body = Arc::get_mut(record)?.body.get_mut();
     body.draft.extras = true;
     Some(body.rare.get_or_insert_default())

@@ -10,6 +10,7 @@ pub(crate) mod core;
 mod keep;
 mod late;
 mod record;
+mod reference;
 mod start;
 mod tag;
 mod watch;
@@ -22,9 +23,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
-#[doc(hidden)]
-pub use self::builder::NewReference;
-pub use self::builder::{Parent, SpanBuilder};
+pub use self::builder::SpanBuilder;
 pub(crate) use self::context::Baggage;
 pub use self::context::{LogFields, SpanContext};
 use self::core::CoreRef;
@@ -32,12 +31,16 @@ pub(crate) use self::keep::Keep;
 pub use self::keep::KeepConfig;
 pub(crate) use self::record::{DEBUG, SAMPLED, lane};
 use self::record::{FIREHOSE, Light, SpanInner};
+#[doc(hidden)]
+pub use self::reference::NewReference;
+pub use self::reference::Parent;
 pub(crate) use self::start::plain as start_plain;
 pub(crate) use self::tag::shortened;
 pub use self::tag::{FinishOptions, LogRecord, OwnedTagValue, TagValue};
 pub use self::watch::{Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions};
 pub(crate) use self::watch::{OpenList, Watchers};
 use self::write::misused;
+use crate::diag::Brief;
 
 /// A live span.
 ///
@@ -364,7 +367,27 @@ impl Drop for Span {
 }
 
 impl fmt::Debug for Span {
+    /// Makes no record, waits for nobody, and shows nothing that the span was given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Span").field(&format_args!("{}", self.context())).finish()
+        let mut span = f.debug_struct("Span");
+        match (self.record_there(), &*self.light) {
+            (Some(inner), _) => {
+                let name = inner.body.try_lock().map(|body| body.draft.name.clone());
+                let (ids, flags) = (&inner.ids, inner.state.flags());
+                if let Some(name) = name {
+                    span.field("operation", &Brief(name));
+                }
+                span.field(
+                    "ids",
+                    &format_args!("{}:{}:{}:{flags:x}", ids.trace, ids.span, ids.parent),
+                );
+            }
+            (None, Some(light)) => {
+                span.field("operation", &Brief(light.name()));
+                span.field("ids", &format_args!("{}", light.ids()));
+            }
+            (None, None) => {}
+        }
+        span.finish_non_exhaustive()
     }
 }

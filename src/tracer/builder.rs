@@ -1,6 +1,7 @@
 //! Puts a tracer together from parts given in code.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use super::closer::Begun;
 use super::{Closer, Shared, Tracer, process};
 use crate::clock::{Anchor, Clock, TracerClock};
 use crate::control::{BaggageRestrictionManager, DebugThrottler};
-use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
+use crate::diag::{Brief, Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
 use crate::fork::Origin;
 use crate::id::{self, IdGenerator};
@@ -42,7 +43,6 @@ use crate::transport::{
 /// # drop(closer);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "a tracer is built by `build`"]
 pub struct TracerBuilder {
     pub(super) service_name: String,
@@ -56,7 +56,7 @@ pub struct TracerBuilder {
     pub(super) agent_socket_type: AgentSocketType,
     pub(super) headers: HeadersConfig,
     pub(super) format: Option<Box<dyn Format>>,
-    pub(super) logger: Option<LoggerBox>,
+    pub(super) logger: Option<Box<dyn Logger>>,
     pub(super) metrics: Option<Arc<dyn MetricsFactory>>,
     pub(super) rpc_metrics: bool,
     pub(super) baggage: Option<Box<dyn BaggageRestrictionManager>>,
@@ -79,11 +79,12 @@ pub struct TracerBuilder {
     pub(super) drop_timeout: Duration,
 }
 
-pub(super) struct LoggerBox(pub(super) Box<dyn Logger>);
-
-impl std::fmt::Debug for LoggerBox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Logger")
+impl fmt::Debug for TracerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TracerBuilder")
+            .field("service", &Brief(&self.service_name))
+            .field("sampler", &Brief(self.sampler.status().rule.to_string()))
+            .finish_non_exhaustive()
     }
 }
 
@@ -295,8 +296,7 @@ impl TracerBuilder {
         }
         let format =
             self.format.unwrap_or_else(|| Box::new(JaegerFormat::new(self.headers.clone())));
-        let logger =
-            self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
+        let logger = self.logger.unwrap_or_else(|| Box::new(StderrLogger));
         let origin = Origin::here().map_err(|source| ConfigError::Thread { source })?;
         let diagnostics = Arc::new(Diagnostics::new(logger, origin.clone()));
         let next =

@@ -1,11 +1,12 @@
 //! Ends a tracer so that nothing is lost.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Shared, host};
 use crate::control::ControlHost;
-use crate::diag::Cause;
+use crate::diag::{Brief, Cause};
 use crate::error::ConfigError;
 use crate::panics::Callback;
 use crate::reporter::MAX_WAIT;
@@ -33,12 +34,21 @@ use crate::stats::Receipt;
 /// assert!(receipt.complete && receipt.stats.is_balanced());
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "dropping the closer closes the tracer: bind it to a name, `_closer`, not to `_`"]
 pub struct Closer {
     /// None once it was closed.
     shared: Option<Arc<Shared>>,
     drop_timeout: Duration,
+}
+
+impl fmt::Debug for Closer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let service = self.shared.as_ref().map(|shared| Brief(&shared.core.service_name));
+        f.debug_struct("Closer")
+            .field("service", &service)
+            .field("drop_timeout", &self.drop_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Closer {

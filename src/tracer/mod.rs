@@ -9,6 +9,7 @@ mod options;
 mod process;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub use self::builder::TracerBuilder;
 pub(crate) use self::builder::defaults;
 pub use self::closer::Closer;
 use crate::control::Updates;
+use crate::diag::Brief;
 use crate::error::ExtractError;
 use crate::metrics::Publisher;
 use crate::panics::Callback;
@@ -49,9 +51,19 @@ use crate::stats::{Receipt, ReporterStats, Stats};
 /// assert_eq!(receipt.stats.finished, 1);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tracer {
     shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let core = &self.shared.core;
+        f.debug_struct("Tracer")
+            .field("service", &Brief(&core.service_name))
+            .field("sampler", &Brief(core.sampler_status().rule.to_string()))
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::builder::{LoggerBox, TracerBuilder, defaults};
+use super::builder::{TracerBuilder, defaults};
 use crate::clock::Clock;
 use crate::control::{BaggageRestrictionManager, DebugThrottler};
 use crate::diag::Logger;
@@ -33,7 +33,7 @@ impl TracerBuilder {
 
     /// Where errors are told; standard error by default. At most once a minute for each cause.
     pub fn logger(mut self, logger: impl Logger + 'static) -> Self {
-        self.logger = Some(LoggerBox(Box::new(logger)));
+        self.logger = Some(Box::new(logger));
         self
     }
 

@@ -1,12 +1,14 @@
 //! A remote sampler about to be built.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::in_force::{InForce, Operations};
 use super::poll::Shared;
 use super::{HttpSource, RemoteSampler, StrategySource};
+use crate::diag::Brief;
 use crate::error::ConfigError;
 use crate::sampler::{
     ConstSampler, DEFAULT_MAX_OPERATIONS, DEFAULT_RATE, DEFAULT_REFRESH_INTERVAL,
@@ -14,7 +16,6 @@ use crate::sampler::{
 };
 
 /// A remote sampler about to be built.
-#[derive(Debug)]
 #[must_use = "the sampler is made by `build`"]
 pub struct RemoteSamplerBuilder {
     service_name: String,
@@ -25,6 +26,15 @@ pub struct RemoteSamplerBuilder {
     refresh_interval: Duration,
     fetch_timeout: Duration,
     operations: Operations,
+}
+
+impl fmt::Debug for RemoteSamplerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteSamplerBuilder")
+            .field("service", &Brief(&self.service_name))
+            .field("refresh_interval", &self.refresh_interval)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RemoteSamplerBuilder {

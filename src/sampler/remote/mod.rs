@@ -65,7 +65,6 @@ use crate::id::TraceId;
 /// println!("{}", tracer.sampler_status());
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 pub struct RemoteSampler {
     shared: Arc<Shared>,
     refresh_interval: Duration,

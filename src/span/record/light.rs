@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::inner::SpanInner;
 use super::pool;
 use crate::id::{SpanId, TraceId};
+use crate::span::context::SpanContext;
 use crate::span::core::CoreRef;
 
 /// The first span of a trace that is not sampled.
@@ -42,6 +43,16 @@ impl Light {
 
     pub(in crate::span) fn core(&self) -> Option<&Arc<CoreRef>> {
         self.core.as_ref()
+    }
+
+    pub(in crate::span) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its ids, as they are before it has a record.
+    pub(in crate::span) fn ids(&self) -> SpanContext {
+        let id = SpanId::new(self.trace_id.low());
+        SpanContext::new(self.trace_id, id, SpanId::NONE, 0)
     }
 
     /// The record, if somebody needed one.

@@ -128,10 +128,19 @@ pub trait SpanObserver: Send + Sync {
 /// # Source
 ///
 /// `StartSpanOptions` in opentracing-go.
-#[derive(Debug)]
 pub struct StartSpanOptions<'a> {
     inner: &'a SpanInner,
     given: &'a Given,
+}
+
+impl fmt::Debug for StartSpanOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartSpanOptions")
+            .field("start_time", &self.start_time())
+            .field("tags", &self.tags().count())
+            .field("references", &self.references().len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> StartSpanOptions<'a> {
