@@ -428,4 +428,33 @@ mod tests {
         assert_eq!((released(&mut line, first), line.forget(first)), (vec![], 0));
         assert_eq!(released(&mut line, second), [2]);
     }
+
+    #[test]
+    fn a_trace_that_is_forgotten_leaves_no_more_memory_than_the_next_one_may_need() {
+        let mut line = Line::new(1_000_000);
+        for bytes in [100, 50_000] {
+            let mut key = Key::NONE;
+            assert_eq!(hold(&mut line, &mut key, 1, bytes), 0);
+            assert!(memory(&line) > bytes);
+            assert_eq!(line.forget(key), 1);
+            let spare = memory(&line) - PLACE_BYTES;
+            assert_eq!(spare > 0, bytes == 100, "{spare} bytes are kept");
+        }
+    }
+
+    #[test]
+    fn a_trace_that_is_too_large_alone_loses_the_older_half_of_its_spans() {
+        let mut line = Line::new(64 * 1024);
+        let (mut key, mut n) = (Key::NONE, 0);
+        let lost = loop {
+            n += 1;
+            match hold(&mut line, &mut key, n, 100) {
+                0 => {}
+                lost => break i64::try_from(lost).unwrap(),
+            }
+        };
+        let held = n - 1;
+        assert!(held > 100 && (lost - held / 2).abs() <= 1, "{lost} of {held} were lost");
+        assert!(released(&mut line, key).into_iter().eq(lost + 1..=n), "the oldest");
+    }
 }

@@ -176,3 +176,39 @@ fn lock_shared() -> Option<MutexGuard<'static, Vec<Arc<SpanInner>>>> {
 }
 
 const MAX_TRIES: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tracer;
+
+    fn tracer() -> (Tracer, crate::Closer) {
+        Tracer::builder("s").null_reporter().build().unwrap()
+    }
+
+    #[test]
+    fn a_record_of_a_huge_span_is_not_kept_for_the_next_one() {
+        let (tracer, _closer) = tracer();
+        for bytes in [100, MAX_HELD_BYTES] {
+            let span = tracer.start_span("op");
+            for _ in 0..2 {
+                span.log_event(&"x".repeat(bytes));
+            }
+            drop(span);
+            let next = take();
+            let held = next.body.lock().draft.held_bytes();
+            assert!(held <= MAX_HELD_BYTES, "{held} bytes");
+            assert_eq!(held >= 100, bytes == 100, "of an ordinary span it is");
+            drop(next);
+        }
+    }
+
+    #[test]
+    fn however_many_spans_end_at_once_the_records_that_are_kept_are_bounded() {
+        let (tracer, _closer) = tracer();
+        let spans: Vec<_> = (0..4 * SHARED_RECORDS).map(|_| tracer.start_span("op")).collect();
+        drop(spans);
+        let shared = SHARED.lock().len();
+        assert!(shared > 0 && shared <= SHARED_RECORDS, "{shared} records");
+    }
+}
