@@ -275,8 +275,9 @@ impl TracerBuilder {
 
     /// Builds the tracer, and the closer that ends it.
     ///
-    /// A process that was forked has none of its parent's threads, and so needs a tracer of its own,
-    /// which does not draw the ids that its siblings' draw.
+    /// A process that was forked has none of its parent's threads, and so needs a tracer of its own.
+    /// With its parent's, no call waits and ids are its own, but nothing is sampled or sent, no callback
+    /// is called, and the logger is told so once.
     ///
     /// # Errors
     ///
