@@ -236,7 +236,7 @@ struct Traces(OnceLock<Tracer>);
 impl DebugThrottler for Traces {
     fn is_allowed(&self, operation: &str) -> bool {
         self.0.get().unwrap().start_span("ask").set_tag("for", operation);
-        if let Some(span) = jaeger_client::Span::active() {
+        if let Some(span) = Span::active() {
             span.set_tag("asked", true);
         }
         true

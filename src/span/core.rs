@@ -2,39 +2,24 @@
 //! they go when they are finished.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::keep::{self, Keep};
+pub(crate) use super::record::{Sink, SpanSink};
 use super::start::Begun;
 use super::watch::Watchers;
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
 use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates};
 use crate::diag::{Cause, Diagnostics};
-use crate::encoding::{Finished, SpanView};
 use crate::fork::Origin;
 use crate::id::{self, IdGenerator};
-use crate::ledger::Shards;
 use crate::panics::Callback;
 use crate::sampler::{Rule, Sampler, SamplerStatus};
 use crate::span::shortened;
 use crate::stats::Stats;
-
-/// Takes finished spans. The reporter is behind it; a span does not know which.
-pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
-    /// Takes a finished, sampled span. `lane` is the number of the calling thread. False if it is
-    /// closed; the span is counted all the same.
-    fn accept(&self, lane: usize, span: Finished<'_>) -> bool;
-
-    /// The same for a span that was encoded before it was a sampled one.
-    fn accept_view(&self, lane: usize, span: &SpanView<'_>) -> bool;
-
-    /// Adds what became of the spans taken so far, as one consistent reading.
-    fn read(&self, stats: &mut Stats);
-}
 
 /// What became of baggage items that were to be set.
 #[derive(Debug, Default)]
@@ -489,37 +474,5 @@ impl Lanes {
             delayed: traces.delayed + joined.delayed,
         };
         SpanCounts { traces, joined: self.sum_apart(|lane| &lane.first), started, finished }
-    }
-}
-
-/// Where a tracer's finished spans go: into buffers that are sent from another thread, which is the
-/// way that must cost little, or to something that takes them where they are finished.
-#[derive(Debug)]
-pub(crate) enum Sink {
-    Shards(Arc<Shards>),
-    Other(Box<dyn SpanSink>),
-}
-
-impl Sink {
-    #[inline(always)]
-    pub(crate) fn accept(&self, lane: usize, span: Finished<'_>) -> bool {
-        match self {
-            Self::Shards(shards) => shards.accept(lane, span),
-            Self::Other(other) => other.accept(lane, span),
-        }
-    }
-
-    pub(crate) fn accept_view(&self, lane: usize, span: &SpanView<'_>) -> bool {
-        match self {
-            Self::Shards(shards) => shards.accept_view(lane, span),
-            Self::Other(other) => other.accept_view(lane, span),
-        }
-    }
-
-    fn read(&self, stats: &mut Stats) {
-        match self {
-            Self::Shards(shards) => shards.read(stats),
-            Self::Other(other) => other.read(stats),
-        }
     }
 }

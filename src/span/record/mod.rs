@@ -4,6 +4,7 @@ mod inner;
 mod light;
 mod pool;
 mod ring;
+mod sink;
 mod state;
 
 pub(super) use self::inner::{Body, End, SpanInner, Start};
@@ -11,4 +12,5 @@ pub(super) use self::light::Light;
 pub(crate) use self::pool::lane;
 pub(super) use self::pool::{end, take};
 pub(super) use self::ring::LogRing;
+pub(crate) use self::sink::{Sink, SpanSink};
 pub(crate) use self::state::{DEBUG, FIREHOSE, SAMPLED, TraceState};
