@@ -285,7 +285,7 @@ fn readings_that_stand_in_for_a_clock_that_panics_never_run_backwards() {
     let starts: Vec<_> = spans.iter().map(|span| span.view().start_time_micros).collect();
     assert_eq!(starts[0], starts[1], "the latest reading");
     assert!(starts[2] > starts[1]);
-    assert_eq!(spans[0].view().duration_micros, 0);
+    assert!(spans[0].view().duration_micros <= 1, "the least there is");
     assert!(tracer.stats().callback_panics >= 4);
 }
 
