@@ -80,6 +80,8 @@ pub struct Stats {
     pub baggage_limited: u64,
     /// Calls of observers that ended in a panic. The spans went on.
     pub observer_panics: u64,
+    /// Calls of user callbacks of all kinds that ended in a panic, see [`panics`](crate::panics).
+    pub callback_panics: u64,
     /// Datagrams, or other messages, sent.
     pub datagrams: u64,
 }

@@ -14,7 +14,7 @@ use self::source::{Source, is_word, mask, root, rust_files, sources, words};
 mod source;
 
 /// Modules that everybody may name, and that name each other only.
-const LEAVES: &[&str] = &["id", "clock", "error", "stats", "diag"];
+const LEAVES: &[&str] = &["id", "clock", "error", "stats", "diag", "fork", "lock", "panics"];
 
 /// Which modules a module may name besides itself and the leaves, from the top down.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -72,7 +72,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("thread::scope", THREAD_STARTERS),
 ];
 
-const THREAD_STARTERS: &[&str] = &["reporter/worker.rs", "fetch/poll.rs"];
+const THREAD_STARTERS: &[&str] = &["reporter/worker.rs", "fetch/poll.rs", "fork.rs"];
 
 /// Names that a folder must not use.
 const NOT_IN: &[(&str, &[&str])] =
@@ -89,6 +89,7 @@ const HIDDEN_CRATES: &[&str] = &[
     "crossbeam_channel::",
     "parking_lot::",
     "rand::",
+    "forkguard::",
     "ureq::",
     "arc_swap::",
     "serde_json::",

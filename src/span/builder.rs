@@ -1,69 +1,19 @@
 //! What a span is started with: references, tags, a start time.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::context::SpanContext;
 use super::core::{CoreRef, Sampled};
 use super::record::{Candidate, NewReference, Rare, SpanInner, Start, rare_of};
+use super::reference::Parent;
 use super::start::{self, Begun};
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{Span, TagValue, active, keep, late, record, watch};
+use crate::diag::Brief;
 use crate::encoding::FollowsFrom;
-
-/// What a span can refer to: a context, a span, or perhaps nothing.
-pub trait Parent: Sized {
-    /// The context referred to, if there is one.
-    fn context(self) -> Option<SpanContext>;
-
-    /// Notes it in the span about to be started. A span can do so without making a context.
-    #[doc(hidden)]
-    #[inline]
-    fn refer(self, span: &mut NewReference<'_>) {
-        if let Some(context) = self.context() {
-            span.note_context(context);
-        }
-    }
-}
-
-impl Parent for SpanContext {
-    fn context(self) -> Option<SpanContext> {
-        Some(self)
-    }
-}
-
-impl Parent for &SpanContext {
-    fn context(self) -> Option<SpanContext> {
-        Some(self.clone())
-    }
-}
-
-impl Parent for &Span {
-    fn context(self) -> Option<SpanContext> {
-        Some(Span::context(self))
-    }
-
-    #[inline(always)]
-    fn refer(self, span: &mut NewReference<'_>) {
-        if let Some(record) = self.any_record() {
-            span.note_record(record);
-        }
-    }
-}
-
-impl<P: Parent> Parent for Option<P> {
-    fn context(self) -> Option<SpanContext> {
-        self.and_then(Parent::context)
-    }
-
-    #[inline]
-    fn refer(self, span: &mut NewReference<'_>) {
-        if let Some(parent) = self {
-            parent.refer(span);
-        }
-    }
-}
 
 /// A span about to be started.
 ///
@@ -76,7 +26,6 @@ impl<P: Parent> Parent for Option<P> {
 /// assert_eq!(child.context().trace_id(), parent.context().trace_id());
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "a span is started by `start`"]
 pub struct SpanBuilder<'a> {
     core: &'a Arc<CoreRef>,
@@ -89,6 +38,14 @@ pub struct SpanBuilder<'a> {
     ignore_active: bool,
     /// Whether the record holds something of what few spans are started with.
     rare: bool,
+}
+
+impl fmt::Debug for SpanBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.record.body.try_lock().map(|body| body.draft.name.clone());
+        let name = name.unwrap_or_default();
+        f.debug_struct("SpanBuilder").field("operation", &Brief(name)).finish_non_exhaustive()
+    }
 }
 
 impl<'a> SpanBuilder<'a> {
@@ -201,7 +158,7 @@ impl<'a> SpanBuilder<'a> {
     /// Starts the span.
     #[inline(always)]
     pub fn start(mut self) -> Span {
-        if self.rare || self.core.looks_closer {
+        if self.rare || self.core.looks_closer || self.core.is_left() {
             return self.start_rarely();
         }
         if self.candidate == Candidate::None && !self.ignore_active {
@@ -230,6 +187,9 @@ impl<'a> SpanBuilder<'a> {
         let rare =
             Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.take());
         let rare = rare.map(|rare| *rare).unwrap_or_default();
+        if self.core.is_left() && !self.core.is_disabled() {
+            return self.start_left(rare.itself);
+        }
         let Self { core, mut record, joins, candidate, .. } = self;
         if let (Some(without_caller), Some(inner)) = (&core.disabled, Arc::get_mut(&mut record)) {
             inner.core = Some(Arc::clone(core));
@@ -270,11 +230,11 @@ impl<'a> SpanBuilder<'a> {
                         (start::trace(inner, core, Some(&request)), request.decided.is_none())
                     }
                 };
+                if core.keep.is_some() {
+                    keep::begun(inner, core, begun);
+                }
                 if core.careful {
                     inner.state.be_careful();
-                }
-                if core.keep.is_some() {
-                    keep::begun(inner, core);
                 }
                 if core.may_defer {
                     late::started(inner, core, asks);
@@ -309,6 +269,23 @@ impl<'a> SpanBuilder<'a> {
         Span::recorded(record)
     }
 
+    /// The same in a process that was forked from the one that built the tracer.
+    #[cold]
+    #[inline(never)]
+    fn start_left(self, itself: Option<SpanContext>) -> Span {
+        let Self { core, mut record, joins, .. } = self;
+        core.leave();
+        if let Some(inner) = Arc::get_mut(&mut record) {
+            inner.core = Some(Arc::clone(core));
+            let begun = match itself {
+                Some(itself) => start::as_itself(inner, itself),
+                None => start::left(inner, core, joins),
+            };
+            start::begin(inner, core, core.started(begun));
+        }
+        Span::recorded(record)
+    }
+
     #[inline]
     fn refer_to_active(&mut self) {
         if active::is_any_active() {
@@ -316,11 +293,7 @@ impl<'a> SpanBuilder<'a> {
             let Self { record, candidate, joins, rare, .. } = self;
             let Some(inner) = Arc::get_mut(record) else { return };
             let mut reference = NewReference { follows_from: false, inner, candidate, joins, rare };
-            active::with_active(|span| {
-                if span.belongs_to(core) {
-                    span.refer(&mut reference);
-                }
-            });
+            active::with_nearest(|span| span.belongs_to(core), |span| span.refer(&mut reference));
         }
     }
 }

@@ -32,7 +32,7 @@ use crate::id::{SpanId, TraceId};
 /// assert_eq!(context.to_string(), "000000000000000a:000000000000000b:0000000000000000:1");
 /// assert!(context.is_sampled());
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SpanContext {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
@@ -49,6 +49,16 @@ pub struct SpanContext {
     pub(crate) state: Option<Arc<TraceState>>,
     pub(crate) baggage: Option<Arc<Baggage>>,
     pub(crate) debug_id: Option<Arc<str>>,
+}
+
+impl fmt::Debug for SpanContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpanContext")
+            .field("ids", &format_args!("{self}"))
+            .field("is_remote", &self.remote)
+            .field("baggage_items", &self.baggage.as_ref().map_or(0, |baggage| baggage.len()))
+            .finish_non_exhaustive()
+    }
 }
 
 impl SpanContext {

@@ -58,10 +58,10 @@ impl SamplingRequest {
 /// costs more to move than such a span does.
 #[inline]
 pub(crate) fn plain(core: &Arc<CoreRef>, name: impl Into<Cow<'static, str>>) -> Span {
-    if active::is_any_active() || core.unusual {
+    if active::is_any_active() || core.unusual || core.is_left() {
         return built(core, name.into());
     }
-    let trace_id = TraceId::new(core.next_high(), id::random_id());
+    let trace_id = TraceId::new(core.next_high(), id::random_id(core.salt));
     match core.sampler.decide_by_id(trace_id).answer() {
         ById::No => match name.into() {
             Cow::Borrowed(name) => light(core, trace_id, name),
@@ -273,6 +273,22 @@ fn decided_flags(
 pub(super) fn child(inner: &mut SpanInner, core: &Core) -> Begun {
     inner.ids.span = SpanId::new(core.next_id());
     Begun::Joined
+}
+
+/// Lets a span come into a trace in a process that was forked from the one that built the tracer.
+/// Nobody is asked about it, and its ids are drawn from the operating system: other processes that were
+/// forked from the same one would draw the same otherwise.
+#[cold]
+pub(super) fn left(inner: &mut SpanInner, core: &Core, joins: bool) -> Begun {
+    let id = id::system_63();
+    if joins {
+        inner.ids.span = SpanId::new(id);
+        return Begun::Joined;
+    }
+    inner.begin_state(0);
+    let high = if core.trace_id_128bit { id::system_63() } else { 0 };
+    inner.ids.set(TraceId::new(high, id), SpanId::new(id), SpanId::NONE);
+    Begun::Trace
 }
 
 /// Continues the trace of the parent, and its very span if this is the server's side of it.

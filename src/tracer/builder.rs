@@ -1,24 +1,27 @@
 //! Puts a tracer together from parts given in code.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use super::closer::Begun;
 use super::{Closer, Shared, Tracer, process};
-use crate::clock::{Anchor, SystemClock, TracerClock};
+use crate::clock::{Anchor, Clock, TracerClock};
 use crate::control::{BaggageRestrictionManager, DebugThrottler};
-use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
+use crate::diag::{Brief, Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
+use crate::fork::Origin;
 use crate::id::{self, IdGenerator};
-use crate::metrics::{MetricsFactory, Publisher, RpcMetrics};
+use crate::metrics::{Instruments, MetricsFactory, Publisher, RpcMetrics};
+use crate::panics::Callback;
 use crate::propagation::{Format, HeadersConfig, JaegerFormat, check_keys};
 use crate::reporter::{
     InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions,
     Unstarted,
 };
-use crate::sampler::{ConstSampler, Sampler};
+use crate::sampler::{ConstSampler, Sampler, guarded};
 use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
 use crate::span::{
     Baggage, Keep, KeepConfig, Observer, OpenList, OwnedTagValue, SpanContext, Watchers,
@@ -42,7 +45,6 @@ use crate::transport::{
 /// # drop(closer);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "a tracer is built by `build`"]
 pub struct TracerBuilder {
     pub(super) service_name: String,
@@ -56,7 +58,7 @@ pub struct TracerBuilder {
     pub(super) agent_socket_type: AgentSocketType,
     pub(super) headers: HeadersConfig,
     pub(super) format: Option<Box<dyn Format>>,
-    pub(super) logger: Option<LoggerBox>,
+    pub(super) logger: Option<Box<dyn Logger>>,
     pub(super) metrics: Option<Arc<dyn MetricsFactory>>,
     pub(super) rpc_metrics: bool,
     pub(super) baggage: Option<Box<dyn BaggageRestrictionManager>>,
@@ -64,7 +66,7 @@ pub struct TracerBuilder {
     pub(super) watch_open_spans: usize,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
     pub(super) keep: Option<KeepConfig>,
-    pub(super) clock: TracerClock,
+    pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: bool,
     pub(super) shares_rpc_spans: bool,
@@ -80,11 +82,12 @@ pub struct TracerBuilder {
     pub(super) disabled: bool,
 }
 
-pub(super) struct LoggerBox(pub(super) Box<dyn Logger>);
-
-impl std::fmt::Debug for LoggerBox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Logger")
+impl fmt::Debug for TracerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TracerBuilder")
+            .field("service", &Brief(&self.service_name))
+            .field("sampler", &Brief(self.sampler.status().rule.to_string()))
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +136,7 @@ impl TracerBuilder {
             watch_open_spans: 0,
             throttler: None,
             keep: None,
-            clock: TracerClock::System(SystemClock::new()),
+            clock: None,
             ids: None,
             trace_id_128bit: false,
             shares_rpc_spans: false,
@@ -152,7 +155,7 @@ impl TracerBuilder {
 
     /// Who decides which traces are recorded; every one, if nothing is given.
     pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Self {
-        self.sampler = Box::new(sampler);
+        self.sampler = guarded(sampler);
         self
     }
 
@@ -281,8 +284,9 @@ impl TracerBuilder {
 
     /// Builds the tracer, and the closer that ends it.
     ///
-    /// A process that was forked has none of its parent's threads, and so needs a tracer of its own,
-    /// which does not draw the ids that its siblings' draw.
+    /// A process that was forked has none of its parent's threads, and so needs a tracer of its own.
+    /// With its parent's, no call waits and ids are its own, but nothing is sampled or sent, no callback
+    /// is called, and the logger is told so once.
     ///
     /// # Errors
     ///
@@ -304,9 +308,16 @@ impl TracerBuilder {
         let jaeger = JaegerFormat::new(self.headers.clone());
         check_keys(jaeger.keys())?;
         let format = self.format.unwrap_or_else(|| Box::new(jaeger));
-        check_keys(format.keys())?;
-        id::reseed();
-        let own_id = self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next());
+        let logger = self.logger.unwrap_or_else(|| Box::new(StderrLogger));
+        let origin = Origin::here().map_err(|source| ConfigError::Thread { source })?;
+        let diagnostics = Arc::new(Diagnostics::new(logger, origin.clone()));
+        let panicked = ConfigError::Panicked { callback: Callback::FormatKeys.name() };
+        diagnostics
+            .call(Callback::FormatKeys, || check_keys(format.keys()))
+            .unwrap_or(Err(panicked))?;
+        let next =
+            |ids: &dyn IdGenerator| diagnostics.call(Callback::IdGeneratorNext, || ids.next());
+        let own_id = self.ids.as_deref().and_then(next).unwrap_or_else(id::system_63);
         let uuid = process::client_uuid(&self.tags, own_id);
         let limit = (self.max_tag_value_bytes, self.marks_cut_tags);
         let service_name = process::service_name(&self.service_name);
@@ -340,6 +351,7 @@ impl TracerBuilder {
                     agent_socket_type: self.agent_socket_type,
                     oversize: self.oversize.as_ref(),
                     hurry: &hurry,
+                    diagnostics: &diagnostics,
                 };
                 let (shards, unstarted) = Remote::prepare(RemoteOptions {
                     outlets: context.start(outputs)?,
@@ -349,20 +361,20 @@ impl TracerBuilder {
                     flush_interval: self.flush_interval,
                     process_bytes: process.len(),
                     hurry,
+                    origin: origin.clone(),
                 });
                 (Sink::Shards(shards), Some(unstarted))
             }
         };
-        let logger =
-            self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
-        let keep = self.keep.map(|config| Keep::new(&config, self.shards)).transpose()?;
+        let keep = self.keep.map(|config| Keep::new(&config, self.shards, &origin)).transpose()?;
         let may_defer = self.sampler.may_defer();
         let mut observers = self.observers;
         let is_rpc_lost = self.rpc_metrics && self.metrics.is_none();
         if let Some(metrics) = self.metrics.as_ref().filter(|_| self.rpc_metrics) {
-            observers.push(Box::new(RpcMetrics::new(Arc::clone(metrics))));
+            let instruments = Instruments::new(Arc::clone(metrics), Arc::clone(&diagnostics));
+            observers.push(Box::new(RpcMetrics::new(instruments)));
         }
-        let open = OpenList::of(self.watch_open_spans);
+        let open = OpenList::of(self.watch_open_spans, &origin);
         let observers = observers.into_boxed_slice();
         let watchers = Watchers { observers, open, ..Watchers::default() };
         let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
@@ -371,9 +383,10 @@ impl TracerBuilder {
             || self.metrics.is_some()
             || self.shares_rpc_spans
             || self.disabled;
+        let clock = TracerClock::new(self.clock, &diagnostics);
         let core = Arc::new(Core {
-            anchor: Anchor::default(),
-            clock: self.clock,
+            anchor: Anchor::new(&clock),
+            clock,
             may_defer,
             careful,
             looks_closer,
@@ -389,6 +402,9 @@ impl TracerBuilder {
             sampler: self.sampler,
             sink,
             ids: self.ids,
+            salt: id::seed(),
+            origin,
+            has_left: false.into(),
             trace_id_128bit: self.trace_id_128bit,
             shares_rpc_spans: self.shares_rpc_spans,
             max_tag_value_bytes: self.max_tag_value_bytes,
@@ -403,7 +419,7 @@ impl TracerBuilder {
             no_debug_flag: self.no_debug_flag,
             max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
             debug_tag: self.headers.debug,
-            diagnostics: Arc::new(Diagnostics::new(logger)),
+            diagnostics: Arc::clone(&diagnostics),
             service_name: service_name.as_ref().into(),
             restrictions: self.baggage,
             throttler: self.throttler,
@@ -431,8 +447,9 @@ impl TracerBuilder {
         }
         let begun = Begun::begin(&core, uuid)?;
         let refs = CoreRefs::new(&core, self.shards);
-        let metrics = self.metrics.as_deref();
-        let metrics = metrics.map(|factory| Publisher::new(&core, refs.lanes(), factory));
+        let metrics = self.metrics.map(|factory| {
+            Publisher::new(&core, refs.lanes(), &Instruments::new(factory, diagnostics))
+        });
         let start = |unstarted: Unstarted| unstarted.start(Arc::clone(&core), metrics.clone());
         let remote = unstarted.map(start).transpose()?;
         begun.keep();

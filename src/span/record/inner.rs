@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::pool;
 use super::reference::Rare;
@@ -14,6 +14,7 @@ use super::state::{SAMPLED, TraceState};
 use crate::clock::Clock;
 use crate::encoding::{Draft, Finished, Ids};
 use crate::id::SpanId;
+use crate::lock;
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
 use crate::span::core::{Core, CoreRef, Counts, Sampled};
@@ -73,6 +74,21 @@ pub(crate) enum Start {
 }
 
 impl SpanInner {
+    /// Locks the body. None in a forked process if a thread that was left behind may hold the lock.
+    #[inline]
+    pub(in crate::span) fn lock(&self) -> Option<MutexGuard<'_, Body>> {
+        match self.body.try_lock() {
+            Some(body) => Some(body),
+            None => self.wait_for_body(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_for_body(&self) -> Option<MutexGuard<'_, Body>> {
+        lock::wait(&self.body, || self.core.as_ref().is_some_and(|core| core.origin.is_left()))
+    }
+
     /// Whether the trace began in this process with this very span, or another of the same id: one
     /// that refers to itself shares the state and has no parent.
     pub(in crate::span) fn is_local_root(&self) -> bool {
@@ -89,6 +105,11 @@ impl SpanInner {
             // A context of the record's last life is still held somewhere.
             self.state = Arc::new(TraceState::with_flags(flags));
         }
+    }
+
+    /// Whether it shares the state of another span, or of a context.
+    pub(in crate::span) fn shares_state(&self) -> bool {
+        self.own.is_some()
     }
 
     /// Shares the state of another span.
@@ -153,11 +174,7 @@ impl SpanInner {
 
     #[inline]
     pub(crate) fn baggage(&self) -> Option<Arc<Baggage>> {
-        if self.has_baggage.load(Ordering::Acquire) {
-            self.body.lock().baggage.clone()
-        } else {
-            None
-        }
+        if self.has_baggage.load(Ordering::Acquire) { self.lock()?.baggage.clone() } else { None }
     }
 
     /// Finishes the span through its last handle, without a lock. False, and nothing done, if others
@@ -211,7 +228,7 @@ impl SpanInner {
     pub(crate) fn end(&self, core: &Core, given: Option<i64>) -> End {
         match given {
             Some(wall) => End::Given { wall },
-            None if self.state.is_recording() => End::Read { count: core.clock.at_the_end() },
+            None if self.state.is_recording() => End::Read { count: core.clock.monotonic_nanos() },
             None => End::Now,
         }
     }
@@ -310,7 +327,7 @@ impl Body {
     pub(in crate::span) fn times(&self, core: &Core, state: &TraceState, end: End) -> (i64, u64) {
         match (self.start, end) {
             (Start::Read { count, wall }, End::Now) => {
-                (wall, core.clock.at_the_end().saturating_sub(count))
+                (wall, core.clock.monotonic_nanos().saturating_sub(count))
             }
             (Start::Read { count, wall }, End::Read { count: end }) => {
                 (wall, end.saturating_sub(count))
@@ -322,7 +339,7 @@ impl Body {
     #[cold]
     fn unusual_times(&self, core: &Core, state: &TraceState, end: End) -> (i64, u64) {
         let end = match end {
-            End::Now => core.anchor.wall(core.clock.at_the_end()),
+            End::Now => core.anchor.wall(core.clock.monotonic_nanos()),
             End::Read { count } => core.anchor.wall(count),
             End::Given { wall } => wall,
         };

@@ -1,5 +1,6 @@
 //! What a span takes over from those it refers to, noted in its record before it starts.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -37,13 +38,18 @@ pub(in crate::span) enum Candidate {
 
 /// A reference that a builder is about to note.
 #[doc(hidden)]
-#[derive(Debug)]
 pub struct NewReference<'b> {
     pub(in crate::span) follows_from: FollowsFrom,
     pub(in crate::span) inner: &'b mut SpanInner,
     pub(in crate::span) candidate: &'b mut Candidate,
     pub(in crate::span) joins: &'b mut bool,
     pub(in crate::span) rare: &'b mut bool,
+}
+
+impl fmt::Debug for NewReference<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewReference").finish_non_exhaustive()
+    }
 }
 
 impl NewReference<'_> {
