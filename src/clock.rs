@@ -5,9 +5,12 @@
 //! a stepped wall clock never makes a duration negative.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::diag::Diagnostics;
+use crate::panics::Callback;
 
 /// Where a tracer reads the time.
 ///
@@ -21,10 +24,11 @@ use std::time::{Duration, Instant, SystemTime};
 /// `Clock` in jaeger-client-java, and `TracerOptions.TimeNow` in jaeger-client-go, which has no
 /// monotonic side.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// Nanoseconds since some fixed moment; never runs backwards.
+    /// Nanoseconds since some fixed moment, up to 146 years; never runs backwards.
     fn monotonic_nanos(&self) -> u64;
 
-    /// Nanoseconds since the Unix epoch.
+    /// Nanoseconds since the Unix epoch. A time before that, or after the year 2116, is taken for
+    /// the nearest that is not, and [counted](crate::Stats::clamped_times).
     fn wall_nanos(&self) -> i64;
 }
 
@@ -82,19 +86,23 @@ impl Clock for SystemClock {
 #[derive(Debug)]
 pub(crate) enum TracerClock {
     System(SystemClock),
-    Other(Box<dyn Clock>),
+    Other(UserClock),
 }
 
 impl TracerClock {
-    /// The monotonic count at the end of a span, or 0 if a clock panics that is foreign code: spans
-    /// may end while a panic unwinds, and a second one would end the process.
-    #[inline]
-    pub(crate) fn at_the_end(&self) -> u64 {
+    /// The clock that a tracer was given, or the system's.
+    pub(crate) fn new(given: Option<Box<dyn Clock>>, diagnostics: &Arc<Diagnostics>) -> Self {
+        given.map_or_else(
+            || Self::System(SystemClock::new()),
+            |clock| Self::Other(UserClock::new(clock, Arc::clone(diagnostics))),
+        )
+    }
+
+    /// What both clocks show. None if one of them panics.
+    fn both_nanos(&self) -> Option<(u64, i64)> {
         match self {
-            Self::System(clock) => clock.monotonic_nanos(),
-            Self::Other(clock) => {
-                catch_unwind(AssertUnwindSafe(|| clock.monotonic_nanos())).unwrap_or(0)
-            }
+            Self::System(clock) => Some((clock.monotonic_nanos(), clock.wall_nanos())),
+            Self::Other(user) => Some((user.read_monotonic()?, user.read_wall()?)),
         }
     }
 }
@@ -104,15 +112,48 @@ impl Clock for TracerClock {
     fn monotonic_nanos(&self) -> u64 {
         match self {
             Self::System(clock) => clock.monotonic_nanos(),
-            Self::Other(clock) => clock.monotonic_nanos(),
+            Self::Other(user) => user.monotonic_nanos(),
         }
     }
 
     fn wall_nanos(&self) -> i64 {
         match self {
             Self::System(clock) => clock.wall_nanos(),
-            Self::Other(clock) => clock.wall_nanos(),
+            Self::Other(user) => {
+                user.read_wall().unwrap_or_else(|| SystemClock::new().wall_nanos())
+            }
         }
+    }
+}
+
+/// A clock that a tracer was given, and its latest reading, which stands in where it panics.
+#[derive(Debug)]
+pub(crate) struct UserClock {
+    clock: Box<dyn Clock>,
+    latest: AtomicU64,
+    diagnostics: Arc<Diagnostics>,
+}
+
+impl UserClock {
+    fn new(clock: Box<dyn Clock>, diagnostics: Arc<Diagnostics>) -> Self {
+        Self { clock, latest: AtomicU64::new(0), diagnostics }
+    }
+
+    fn read_monotonic(&self) -> Option<u64> {
+        let read = || self.clock.monotonic_nanos();
+        let now = self.diagnostics.call(Callback::ClockMonotonicNanos, read)?.min(MAX_COUNT);
+        self.latest.fetch_max(now, Ordering::Relaxed);
+        Some(now)
+    }
+
+    fn read_wall(&self) -> Option<i64> {
+        self.diagnostics.call(Callback::ClockWallNanos, || self.clock.wall_nanos())
+    }
+
+    /// Never inlined: it would lengthen every way of a span on which the system's clock is read.
+    #[inline(never)]
+    fn monotonic_nanos(&self) -> u64 {
+        self.read_monotonic().unwrap_or_else(|| self.latest.load(Ordering::Relaxed))
     }
 }
 
@@ -163,7 +204,7 @@ impl Clock for ManualClock {
     }
 }
 
-impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn monotonic_nanos(&self) -> u64 {
         (**self).monotonic_nanos()
     }
@@ -180,22 +221,55 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
-    pub(crate) fn new(clock: &dyn Clock) -> Self {
+    pub(crate) fn new(clock: &TracerClock) -> Self {
         let anchor = Self::default();
-        anchor.renew(clock);
+        anchor.set(clock.monotonic_nanos(), clock.wall_nanos());
         anchor
     }
 
-    /// Reads both clocks again.
-    pub(crate) fn renew(&self, clock: &dyn Clock) {
-        let monotonic = clock.monotonic_nanos().cast_signed();
-        self.offset.store(clock.wall_nanos().wrapping_sub(monotonic), Ordering::Relaxed);
+    /// Reads both clocks again; it stays as it is if one of them panics. A wall clock that shows a time
+    /// that no server stores is taken for the nearest one that does; then this gives what it showed.
+    pub(crate) fn renew(&self, clock: &TracerClock) -> Option<i64> {
+        let (monotonic, wall) = clock.both_nanos()?;
+        self.set(monotonic, wall)
+    }
+
+    fn set(&self, monotonic: u64, read: i64) -> Option<i64> {
+        let wall = read.clamp(0, MAX_CLOCK_NANOS);
+        self.offset.store(wall.wrapping_sub(monotonic.cast_signed()), Ordering::Relaxed);
+        (wall != read).then_some(read)
     }
 
     /// The wall time, in nanoseconds since the Unix epoch, at a monotonic count.
     #[inline]
     pub(crate) fn wall(&self, monotonic: u64) -> i64 {
         monotonic.cast_signed().wrapping_add(self.offset.load(Ordering::Relaxed))
+    }
+}
+
+/// The most that a monotonic clock counts to: about 146 years. Only a clock of the application's
+/// gets there.
+const MAX_COUNT: u64 = MAX_CLOCK_NANOS.cast_unsigned();
+
+/// The latest time that a wall clock shows, in the year 2116. With the longest count added to it,
+/// it is still a time that is sent.
+const MAX_CLOCK_NANOS: i64 = LATEST_NANOS / 2;
+
+/// The latest time that is sent, in nanoseconds since the Unix epoch: in the year 2262, when 63
+/// bits of nanoseconds end, in which Jaeger and OpenTelemetry keep times. Two microseconds less, so
+/// that a span that begins then can end later.
+const LATEST_NANOS: i64 = i64::MAX - 2_000;
+
+/// The time nearest to `time` that servers store, in nanoseconds since the Unix epoch. It is an
+/// error if that is another one: Jaeger's agent reads a time before 1970 as an unsigned number, and
+/// loses all spans that came with it.
+pub(crate) fn storable_nanos(time: SystemTime) -> Result<i64, i64> {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Err(_) => Err(0),
+        Ok(after) => match i64::try_from(after.as_nanos()) {
+            Ok(nanos) if nanos <= LATEST_NANOS => Ok(nanos),
+            _ => Err(LATEST_NANOS),
+        },
     }
 }
 
@@ -236,15 +310,61 @@ mod tests {
         assert!(clock.monotonic_nanos() >= first);
     }
 
+    /// A clock as a tracer reads it.
+    fn read_by(clock: impl Clock + 'static) -> TracerClock {
+        let origin = crate::fork::Origin::here().unwrap();
+        let diagnostics = Diagnostics::new(Box::new(crate::diag::NullLogger), origin);
+        TracerClock::new(Some(Box::new(clock)), &Arc::new(diagnostics))
+    }
+
     #[test]
     fn an_anchor_follows_a_stepped_wall_clock_only_when_renewed() {
-        let clock = ManualClock::new();
-        let anchor = Anchor::new(&clock);
+        let clock = Arc::new(ManualClock::new());
+        let read = read_by(Arc::clone(&clock));
+        let anchor = Anchor::new(&read);
         clock.advance(Duration::from_nanos(10));
         clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
         assert_eq!(anchor.wall(clock.monotonic_nanos()), 10);
-        anchor.renew(&clock);
+        anchor.renew(&read);
         assert_eq!(anchor.wall(clock.monotonic_nanos()), 1_000_000_000);
+    }
+
+    #[test]
+    fn whatever_clocks_show_an_anchor_gives_times_that_servers_store() {
+        #[derive(Debug)]
+        struct Fixed(u64, i64);
+        impl Clock for Fixed {
+            fn monotonic_nanos(&self) -> u64 {
+                self.0
+            }
+            fn wall_nanos(&self) -> i64 {
+                self.1
+            }
+        }
+        for wall in [i64::MIN, -1, 0, 1, MAX_CLOCK_NANOS, MAX_CLOCK_NANOS + 1, i64::MAX] {
+            for count in [0, 1, MAX_COUNT, u64::MAX] {
+                let clock = read_by(Fixed(count, wall));
+                let anchor = Anchor::default();
+                let moved = anchor.renew(&clock);
+                assert_eq!(moved.is_some(), !(0..=MAX_CLOCK_NANOS).contains(&wall), "{wall}");
+                for later in [count.min(MAX_COUNT), MAX_COUNT] {
+                    let wall = anchor.wall(later);
+                    assert!((0..=LATEST_NANOS).contains(&wall), "{wall} at {later}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn times_that_servers_do_not_store_are_moved_to_the_nearest() {
+        let at = |nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
+        let latest = LATEST_NANOS.cast_unsigned();
+        assert_eq!(storable_nanos(at(0)), Ok(0));
+        assert_eq!(storable_nanos(at(latest)), Ok(LATEST_NANOS));
+        assert_eq!(storable_nanos(at(latest + 1)), Err(LATEST_NANOS));
+        assert_eq!(storable_nanos(at(u64::MAX)), Err(LATEST_NANOS));
+        let before = SystemTime::UNIX_EPOCH - Duration::from_nanos(1);
+        assert_eq!(storable_nanos(before), Err(0));
     }
 
     #[test]

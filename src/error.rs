@@ -27,6 +27,22 @@ pub enum ConfigError {
         /// What it takes.
         allowed: &'static str,
     },
+    /// The service's name and the tags of the process, which are sent with every datagram, leave no
+    /// room in one for spans.
+    ProcessTooLarge {
+        /// What they take, in bytes.
+        bytes: usize,
+        /// What they may take.
+        allowed: usize,
+        /// How many tags there are.
+        tags: usize,
+        /// The beginning of the key of the largest tag.
+        largest_tag: String,
+        /// What that takes alone.
+        largest_tag_bytes: usize,
+        /// The size of a datagram.
+        max_packet_size: usize,
+    },
     /// A name is none of those known.
     Unknown {
         /// The option.
@@ -64,6 +80,11 @@ pub enum ConfigError {
         /// Each of them.
         errors: Vec<Self>,
     },
+    /// A part that the tracer was given panicked when it was to begin its work.
+    Panicked {
+        /// Which method of which trait.
+        callback: &'static str,
+    },
     /// A thread of the client could not be started: the reporter's, or a sampler's.
     Thread {
         /// What the operating system said.
@@ -99,6 +120,19 @@ impl fmt::Display for ConfigError {
             Self::Invalid { field, value, allowed } => {
                 write!(f, "{field} is {value:?}, but must be {allowed}")
             }
+            Self::ProcessTooLarge {
+                bytes,
+                allowed,
+                tags,
+                largest_tag,
+                largest_tag_bytes,
+                max_packet_size,
+            } => write!(
+                f,
+                "the service name and the {tags} tags of the process take {bytes} bytes, of which \
+                 the tag {largest_tag:?} takes {largest_tag_bytes}, but may take {allowed} at most: \
+                 they are sent with every datagram of {max_packet_size} bytes"
+            ),
             Self::Unknown { field, value, allowed } => {
                 write!(f, "{field} is {value:?}, but must be one of {allowed}")
             }
@@ -119,6 +153,7 @@ impl fmt::Display for ConfigError {
             Self::Several { errors } => errors.iter().enumerate().try_for_each(|(at, error)| {
                 write!(f, "{}{error}", if at == 0 { "" } else { "; " })
             }),
+            Self::Panicked { callback } => write!(f, "{callback} panicked"),
             Self::Thread { source } => write!(f, "cannot start a thread: {source}"),
         }
     }
@@ -170,6 +205,11 @@ pub enum ExtractError {
         /// How many it has.
         digits: usize,
     },
+    /// A header that has one value is there several times, with different ones.
+    Conflicting {
+        /// The header.
+        header: String,
+    },
     /// A header is not as its specification says.
     Invalid {
         /// The header.
@@ -182,6 +222,8 @@ pub enum ExtractError {
         /// What is wrong.
         what: &'static str,
     },
+    /// A format or a carrier that the application wrote panicked.
+    Panicked,
 }
 
 impl fmt::Display for ExtractError {
@@ -202,8 +244,12 @@ impl fmt::Display for ExtractError {
             Self::SpanIdTooLong { digits } => {
                 write!(f, "a span id has {digits} digits, more than 16")
             }
+            Self::Conflicting { header } => {
+                write!(f, "the header {header} is there several times, with different values")
+            }
             Self::Invalid { header, what } => write!(f, "the header {header} is invalid: {what}"),
             Self::Corrupted { what } => write!(f, "the binary span context is corrupted: {what}"),
+            Self::Panicked => write!(f, "the format or the carrier panicked"),
         }
     }
 }

@@ -67,14 +67,21 @@ pub struct Stats {
     pub evicted: u64,
     /// Values of tags that were cut to their limit, on whatever became of their spans.
     pub cut_tags: u64,
+    /// Times that no server stores, before 1970 or after 2262, whatever became of their spans:
+    /// those given for a start, a finish or a log, and what the wall clock showed when it was read,
+    /// once each flush interval. The nearest time that servers do store is sent.
+    pub clamped_times: u64,
     /// Calls on a span after it was finished. They did nothing.
     pub misused: u64,
     /// Carriers whose trace context could not be read.
     pub decoding_errors: u64,
-    /// Baggage items refused or cut, on extraction and on setting.
+    /// Baggage items refused or cut when they were set, and those left out when a context was read or
+    /// written, because of their number, their size or their form.
     pub baggage_limited: u64,
     /// Calls of observers that ended in a panic. The spans went on.
     pub observer_panics: u64,
+    /// Calls of user callbacks of all kinds that ended in a panic, see [`panics`](crate::panics).
+    pub callback_panics: u64,
     /// Datagrams, or other messages, sent.
     pub datagrams: u64,
 }

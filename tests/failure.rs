@@ -12,11 +12,14 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, UNIX_EPOCH};
 
 use jaeger_client::transport::Sent;
-use jaeger_client::{AgentProtocol, Dropped, InMemoryReporter, ManualClock, Receipt, Tracer};
+use jaeger_client::{
+    AgentProtocol, Closer, Dropped, InMemoryReporter, ManualClock, Receipt, SpanContext, SpanId,
+    TraceId, Tracer,
+};
 use support::agent::{Agent, nobody};
 use support::read::{Value, finished};
 use support::transport::{By, Taken, gated, limited};
-use support::{SOON, binary, builder, eventually, said, timed};
+use support::{SOON, Said, binary, builder, eventually, said, timed};
 
 fn finish_spans(tracer: &Tracer, count: usize) {
     for n in 0..count {
@@ -146,23 +149,49 @@ fn a_span_too_large_for_a_datagram_is_trimmed_and_arrives() {
     assert_eq!(span.tag("jaeger.trimmed"), Some(&marked));
 }
 
+/// A tracer with the smallest datagrams there are beside this host's process: a span of 80 bytes
+/// fits in one.
+fn smallest(protocol: AgentProtocol, logger: &Arc<Said>) -> (Tracer, Closer, Taken) {
+    let build = |size| {
+        let (transport, taken) = limited(size);
+        let builder = builder().logger(Arc::clone(logger)).max_packet_size(size);
+        let built = builder.transport(transport).agent_protocol(protocol).build();
+        built.ok().map(|(tracer, closer)| (tracer, closer, taken))
+    };
+    (100..).find_map(build).unwrap()
+}
+
+/// Ends a span that has little more than its name.
+fn finish_small(tracer: &Tracer, name: &'static str) {
+    let context = SpanContext::new(TraceId::new(0, 1), SpanId::new(1), SpanId::NONE, 1);
+    tracer.span(name).self_reference(&context).start().finish();
+}
+
 #[test]
-fn a_span_whose_name_alone_is_too_large_is_dropped_and_counted() {
-    let taken = Taken::default();
-    let (kept, logger) = (taken.clone(), said());
-    let transport = By(move |message: &[u8]| {
-        kept.push(message);
-        Ok(Sent::OK)
-    });
-    let (tracer, closer) =
-        builder().logger(Arc::clone(&logger)).transport(transport).build().unwrap();
-    tracer.start_span("n".repeat(70_000)).finish();
-    finish_spans(&tracer, 1);
+fn a_span_that_is_too_large_even_when_trimmed_is_dropped_counted_and_named() {
+    let logger = said();
+    let (tracer, closer, taken) = smallest(AgentProtocol::Compact, &logger);
+    let name = format!("SELECT\n\u{202e}{}", "x, ".repeat(70_000));
+    tracer.start_span(name).finish();
+    finish_small(&tracer, "small");
     let receipt = closer.close(SOON);
-    assert_eq!((receipt.stats.sent, dropped(&receipt)), (1, [0, 1, 0, 0]));
-    assert_eq!(names(&taken), ["op-0"]);
+    assert_eq!((receipt.stats.sent, dropped(&receipt)), (1, [0, 1, 0, 0]), "{receipt}");
+    assert_eq!(names(&taken), ["small"]);
     assert_eq!(taken.batches()[0].lost, Some((0, 1, 0)));
     assert!(logger.has("too large"), "{:?}", logger.all());
+    assert!(logger.has(r#"span "SELECT\n\u{202e}x, x, "#), "{:?}", logger.all());
+    assert!(logger.has(" of 210"), "its size is told: {:?}", logger.all());
+}
+
+#[test]
+fn a_span_that_is_too_large_in_another_protocol_is_counted_and_named() {
+    let logger = said();
+    let (tracer, closer, taken) = smallest(AgentProtocol::Binary, &logger);
+    finish_small(&tracer, "small");
+    let receipt = closer.close(SOON);
+    assert_eq!((receipt.stats.sent, dropped(&receipt)), (0, [0, 1, 0, 0]), "{receipt}");
+    assert!(taken.messages().is_empty());
+    assert!(logger.has(r#"span "small" of "#) && logger.has("too_large"), "{:?}", logger.all());
 }
 
 #[test]
@@ -344,10 +373,35 @@ fn durations_are_never_negative_whatever_the_clocks_do() {
 
     let second = 1_000_000;
     let times: Vec<_> = finished(&memory).iter().map(|s| (s.start, s.duration)).collect();
-    let ended = (1_000 * second + 70, 0);
-    let expected = [(1_000 * second, 70), ended, (1_000_000 * second, 0), (5 * second, 2 * second)];
+    let ended = (1_000 * second + 70, 1);
+    let expected = [(1_000 * second, 70), ended, (1_000_000 * second, 1), (5 * second, 2 * second)];
     assert_eq!(times, expected);
     assert_eq!(finished(&memory)[0].logs[0].micros, 1_000 * second + 70);
+}
+
+#[test]
+fn logs_lie_within_their_span_though_the_wall_clock_was_stepped_and_the_anchor_renewed() {
+    let clock = Arc::new(ManualClock::new());
+    clock.advance(Duration::from_secs(1_000));
+    let (transport, taken) = limited(65_000);
+    let builder = builder().clock(Arc::clone(&clock)).transport(transport);
+    let (tracer, closer) = builder.flush_interval(Duration::from_millis(1)).build().unwrap();
+    let span = tracer.start_span("stepped");
+    clock.set_wall(UNIX_EPOCH + Duration::from_secs(10));
+    let second = 1_000_000;
+    // The reporter's thread renews the anchor at each interval: spans begin at the new time then.
+    eventually(|| {
+        tracer.start_span("probe").finish();
+        assert!(tracer.flush(SOON).complete);
+        taken.spans().last().is_some_and(|probe| probe.start == 10 * second)
+    });
+    clock.advance(Duration::from_micros(70));
+    span.log_event("in between").finish();
+    assert!(closer.close(SOON).complete);
+    let spans = taken.spans();
+    let span = spans.iter().find(|span| span.name == "stepped").unwrap();
+    assert_eq!((span.start, span.duration), (1_000 * second, 70));
+    assert_eq!(span.logs[0].micros, 1_000 * second + 70);
 }
 
 #[test]

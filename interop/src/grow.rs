@@ -154,12 +154,13 @@ impl Live {
         if let Some(start) = self.explicit {
             let duration = micros(self.wanted.tags.len() * 7);
             self.span.finish_at(start + Duration::from_micros(duration));
-            self.wanted.duration = Micros::Exactly(duration.cast_signed());
+            // The least there is.
+            self.wanted.duration = Micros::Exactly(duration.cast_signed().max(1));
         } else {
             let Micros::Between(from, to) = self.until_now() else { return self.wanted };
             self.span.finish();
             self.wanted.start = Micros::Between(from, to);
-            self.wanted.duration = Micros::Between(0, to - from);
+            self.wanted.duration = Micros::Between(1, to - from);
         }
         self.wanted
     }

@@ -11,6 +11,7 @@
 //! - [`chain`] checks which of them is whose child
 //! - [`grow`] makes traces that have everything a span can have
 //! - [`browser`] drives a real browser
+//! - [`nginx`] starts nginx, which speaks HTTP/2
 //! - [`demo`] builds and runs the programs in `demos/`
 //! - [`command`] runs programs with a limit of time
 
@@ -28,6 +29,7 @@ pub mod command;
 pub mod demo;
 pub mod gate;
 pub mod grow;
+pub mod nginx;
 pub mod otlp;
 pub mod peer;
 pub mod query;

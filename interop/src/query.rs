@@ -44,6 +44,45 @@ impl Query {
         Ok(spans.iter().map(|span| span::read_back(span, &trace["processes"])).collect())
     }
 
+    /// The traces that a service has spans in, found by the search that the UI uses: the ids, and
+    /// the warnings on their spans. With `ever`, those of any time; else those of the last hour.
+    ///
+    /// # Errors
+    ///
+    /// Says what was answered if that is no list of traces.
+    pub fn search(&self, service: &str, ever: bool) -> Found<Vec<(String, Vec<String>)>> {
+        let time = if ever { format!("start=0&end={LATEST_MICROS}") } else { "lookback=1h".into() };
+        let path = format!("api/traces?service={service}&limit=20000&{time}");
+        let url = format!("http://{}/{path}", self.address);
+        let answer = get(&url, &[])?;
+        let body: Value = serde_json::from_str(&answer.body)
+            .map_err(|error| format!("{url} answered {}: {error}", answer.status))?;
+        let traces = body["data"].as_array().filter(|_| answer.status == 200);
+        let traces =
+            traces.ok_or_else(|| format!("{url} answered {}: {}", answer.status, answer.body))?;
+        let read = |trace: &Value| {
+            let id = trace["traceID"].as_str().unwrap_or_default().to_owned();
+            let spans = span::list(&trace["spans"]);
+            let warnings = spans.flat_map(|span| span::list(&span["warnings"]));
+            (id, warnings.filter_map(Value::as_str).map(str::to_owned).collect())
+        };
+        Ok(traces.iter().map(read).collect())
+    }
+
+    /// The operations that a service has spans of.
+    ///
+    /// # Errors
+    ///
+    /// As [`search`](Self::search).
+    pub fn operations(&self, service: &str) -> Found<Vec<String>> {
+        let url = format!("http://{}/api/services/{service}/operations", self.address);
+        let answer = get(&url, &[])?;
+        let body: Value = serde_json::from_str(&answer.body)
+            .map_err(|error| format!("{url} answered {}: {error}", answer.status))?;
+        let names = span::list(&body["data"]).filter_map(Value::as_str);
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// Waits until a trace has `count` spans and gives them; what is there by `deadline` otherwise.
     ///
     /// # Errors
@@ -100,7 +139,7 @@ fn client() -> ureq::Agent {
         .into()
 }
 
-type Answered = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
+type Answered = Result<http::Response<ureq::Body>, ureq::Error>;
 
 fn answer(url: &str, answered: Answered) -> Found<Answer> {
     let mut response = answered.map_err(|error| format!("{url}: {error}"))?;
@@ -112,6 +151,9 @@ fn answer(url: &str, answered: Answered) -> Found<Answer> {
         .map_err(|error| format!("{url}: {error}"))?;
     Ok(Answer { status: response.status().as_u16(), body })
 }
+
+/// The latest moment that has a number of nanoseconds in 63 bits.
+const LATEST_MICROS: i64 = i64::MAX / 1000;
 
 /// A peer may itself be waiting for the next one.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);

@@ -45,7 +45,9 @@ impl Way {
         }
     }
 
-    fn reporter(self, backend: &Backend) -> ReporterConfig {
+    /// How a tracer is told to send to this server by it.
+    #[must_use]
+    pub fn reporter(self, backend: &Backend) -> ReporterConfig {
         let address = backend.address(self.port()).to_owned();
         let to_agent = |agent_protocol| ReporterConfig {
             local_agent_host_port: address.clone(),

@@ -17,7 +17,6 @@ pub const OTLP: &[Rule] = &[
     an_error_is_a_status,
     tags_are_maps,
     order_is_lost,
-    a_duration_of_zero_is_warned_of,
 ];
 
 /// Zipkin's Thrift to an old agent.
@@ -49,7 +48,6 @@ pub const ZIPKIN_V1_OTLP: &[Rule] = &[
     an_error_is_a_status,
     tags_are_maps,
     order_is_lost,
-    a_duration_of_zero_is_warned_of,
 ];
 
 /// Zipkin's JSON to a server that stores OTLP, or makes OTLP of it on the way.
@@ -66,7 +64,6 @@ pub const ZIPKIN_V2_OTLP: &[Rule] = &[
     an_error_is_a_status,
     tags_are_maps,
     order_is_lost,
-    a_duration_of_zero_is_warned_of,
 ];
 
 /// Zipkin's Thrift to Zipkin.
@@ -149,14 +146,6 @@ fn an_error_is_a_status(wanted: &mut Value, got: &mut Value) {
     }
     let is_code = |tag: &Value| *tag == json!(["otel.status_code", "string", "ERROR"]);
     items(&mut got["tags"]).retain(|tag| !is_code(tag));
-}
-
-/// Jaeger v2 takes a duration of zero for a negative one, and says so.
-fn a_duration_of_zero_is_warned_of(_wanted: &mut Value, got: &mut Value) {
-    let warning = got["warnings"][0].as_str().unwrap_or_default();
-    if got["duration"] == 0 && warning.starts_with("Negative duration detected") {
-        got["warnings"] = Value::Null;
-    }
 }
 
 /// Zipkin knows of flags that a span is for debugging, and nothing else.

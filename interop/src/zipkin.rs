@@ -35,6 +35,27 @@ impl Zipkin {
             .map_err(|error| format!("{url} answered {}: {error}", answer.status))?;
         Ok(list(&spans).map(read_back).collect())
     }
+
+    /// The traces that a service has spans in, found by the search that the UI uses: the ids. With
+    /// `ever`, those of any time; else those of the last hour.
+    ///
+    /// # Errors
+    ///
+    /// Says what was answered if that is no list of traces.
+    pub fn search(&self, service: &str, ever: bool) -> Found<Vec<String>> {
+        // Milliseconds: all there are up to the last hour, or that alone.
+        let lookback = if ever { i64::MAX / 1_000_000 } else { 3_600_000 };
+        let path = format!("api/v2/traces?serviceName={service}&limit=20000&lookback={lookback}");
+        let url = format!("http://{}/{path}", self.address);
+        let answer = query::get(&url, &[])?;
+        let traces: Value = serde_json::from_str(&answer.body)
+            .map_err(|error| format!("{url} answered {}: {error}", answer.status))?;
+        let id = |trace: &Value| trace[0]["traceId"].as_str().unwrap_or_default().to_owned();
+        match &traces {
+            Value::Array(traces) if answer.status == 200 => Ok(traces.iter().map(id).collect()),
+            _ => Err(format!("{url} answered {}: {}", answer.status, answer.body)),
+        }
+    }
 }
 
 /// Brings a span into the plain form of [`crate::span::read_back`]: the kind and the peer are tags.

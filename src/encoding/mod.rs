@@ -24,8 +24,8 @@ pub(crate) use self::draft::{
 };
 pub use self::draft::{put_log, put_reference, put_tag};
 pub use self::read::DecodeError;
-pub(crate) use self::view::tags_of;
 pub use self::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};
+pub(crate) use self::view::{not_finite, tags_of};
 #[cfg(feature = "collector-http")]
 pub(crate) use self::zipkin::base64;
 

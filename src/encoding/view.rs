@@ -158,6 +158,16 @@ pub enum ValueView<'a> {
     Binary(&'a [u8]),
 }
 
+/// The text that stands for a double that is infinite or not a number: JSON has no number for it,
+/// and Jaeger's query service fails on a trace, and on every list of traces, with one.
+pub(crate) const fn not_finite(double: f64) -> &'static str {
+    match (double.is_nan(), double > 0.0) {
+        (true, _) => "NaN",
+        (false, true) => "+Inf",
+        (false, false) => "-Inf",
+    }
+}
+
 /// What was logged at one moment of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,88 +1,241 @@
 //! Makes a span that is too large for a datagram small enough, rather than losing it whole.
 //!
-//! The largest values are cut first, then the oldest logs go. A tag says what was cut, so that
+//! Texts are cut first, to ever smaller sizes: values, keys, the name. If that is not enough, tags,
+//! logs and references are left out where they take the most room. A tag says what was cut, so that
 //! nobody takes the rest for the whole.
 
-use crate::encoding::{List, LogView, SpanView, TagView, ValueView, put_log, put_tag};
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use crate::encoding::{
+    List, LogView, ReferenceView, SpanView, TagView, ValueView, put_log, put_reference, put_tag,
+};
 
 /// The tag that says what was cut from a span.
 pub(crate) const TRIMMED_TAG: &[u8] = b"jaeger.trimmed";
 
-/// The span's bytes, cut to at most `max_bytes`; none if not even that helps.
+/// What texts are cut to, one after the other, as long as the span is too large: a shortened text
+/// still says what it was about.
+const TEXT_LIMITS: [usize; 5] = [16_384, 4_096, 1_024, 256, 64];
+
+/// How many fields a log keeps where elements are left out.
+const MAX_FIELDS: usize = 64;
+
+/// The span's bytes, cut to at most `max_bytes`; none if not even its ids and the mark fit, which
+/// take less than 300.
 pub(crate) fn to_fit(span: &SpanView<'_>, max_bytes: usize) -> Option<Vec<u8>> {
-    let (tags, logs): (Vec<_>, Vec<_>) = (span.tags().collect(), span.logs().collect());
-    // Values are cut to ever smaller sizes before a log is given up: a shortened value still says
-    // what it was about.
-    for limit in [16_384, 4_096, 1_024, 256, 64] {
-        if let Some(bytes) = attempt(span, &tags, &logs, limit, max_bytes) {
+    for limit in TEXT_LIMITS {
+        let bytes = Parts::new(span, limit, usize::MAX).encode(span);
+        if bytes.len() <= max_bytes {
             return Some(bytes);
         }
     }
-    // The number of logs kept, found by halving: fewer logs never take more bytes.
-    let (mut fits, mut too_many) = (None, logs.len());
-    let mut low = 0;
-    while low < too_many {
-        let keep = low + (too_many - low) / 2;
-        match attempt(span, &tags, &logs[logs.len() - keep..], 64, max_bytes) {
-            Some(bytes) => {
-                fits = Some(bytes);
-                low = keep + 1;
-            }
-            None => too_many = keep,
-        }
-    }
-    fits.or_else(|| attempt(span, &tags, &[], 64, max_bytes))
-}
-
-fn attempt(
-    span: &SpanView<'_>,
-    tags: &[TagView<'_>],
-    logs: &[LogView<'_>],
-    limit: usize,
-    max_bytes: usize,
-) -> Option<Vec<u8>> {
-    let mut cut = 0_usize;
-    let mut tag_bytes = Vec::new();
-    for tag in tags {
-        put_tag(&mut tag_bytes, shorten(*tag, limit, &mut cut));
-    }
-    let mut log_bytes = Vec::new();
-    for log in logs {
-        let mut fields = Vec::new();
-        log.fields().for_each(|field| put_tag(&mut fields, shorten(field, limit, &mut cut)));
-        let fields = List::new(log.fields.count, &fields);
-        put_log(&mut log_bytes, LogView::new(log.timestamp_micros, fields));
-    }
-    let lost = span.logs.map_or(0, |all| all.count) - logs.len();
-    let what = format!("{cut} values cut to {limit} bytes, {lost} oldest logs dropped");
-    put_tag(&mut tag_bytes, TagView::new(TRIMMED_TAG, ValueView::Str(what.as_bytes())));
-    let mut trimmed = *span;
-    trimmed.tags = Some(List::new(tags.len() + 1, &tag_bytes));
-    trimmed.logs = Some(List::new(logs.len(), &log_bytes));
-    let mut bytes = Vec::new();
-    trimmed.encode(&mut bytes);
+    let [.., limit] = TEXT_LIMITS;
+    let mut parts = Parts::new(span, limit, MAX_FIELDS);
+    parts.leave_out(span, max_bytes);
+    let bytes = parts.encode(span);
     (bytes.len() <= max_bytes).then_some(bytes)
 }
 
-fn shorten<'a>(tag: TagView<'a>, limit: usize, cut: &mut usize) -> TagView<'a> {
-    let value = match tag.value {
-        ValueView::Str(text) if text.len() > limit => {
-            *cut += 1;
-            let end = (0..=limit).rev().find(|at| text[*at] & 0xc0 != 0x80).unwrap_or(0);
-            ValueView::Str(&text[..end])
+/// Which span it is, for people: the beginning of its name, and its size.
+pub(crate) fn described(span: &SpanView<'_>) -> String {
+    let name = String::from_utf8_lossy(text_within(span.operation_name, 64));
+    format!("span {name:?} of {} bytes", span.encoded_len())
+}
+
+/// A text without what exceeds `max_bytes`, cut between characters.
+pub(crate) fn text_within(text: &[u8], max_bytes: usize) -> &[u8] {
+    if text.len() <= max_bytes {
+        return text;
+    }
+    let end = (0..=max_bytes).rev().find(|at| text[*at] & 0xc0 != 0x80);
+    &text[..end.unwrap_or(0)]
+}
+
+/// The elements of a list in their bytes, and those of them that are kept.
+#[derive(Default)]
+struct Elements {
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+    /// The numbers of those that are left out.
+    gap: Range<usize>,
+}
+
+impl Elements {
+    fn collect<T>(elements: impl Iterator<Item = T>, mut put: impl FnMut(&mut Vec<u8>, T)) -> Self {
+        let mut list = Self::default();
+        for element in elements {
+            put(&mut list.bytes, element);
+            list.ends.push(list.bytes.len());
         }
-        ValueView::Binary(bytes) if bytes.len() > limit => {
-            *cut += 1;
-            ValueView::Binary(&bytes[..limit])
+        list
+    }
+
+    /// Where the first `count` elements end.
+    fn end(&self, count: usize) -> usize {
+        count.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(0)
+    }
+
+    /// Keeps elements from the front, of at most `front` bytes, and from the back, of at most
+    /// `back`.
+    fn keep(&mut self, front: usize, back: usize) {
+        if self.bytes.len() <= front.saturating_add(back) {
+            self.gap = 0..0;
+            return;
         }
-        other => other,
-    };
-    TagView::new(tag.key, value)
+        let first = self.ends.partition_point(|end| *end <= front);
+        let back_at = self.bytes.len().saturating_sub(back).max(self.end(first));
+        // The first element that begins there or later.
+        let last =
+            if back_at == 0 { 0 } else { self.ends.partition_point(|end| *end < back_at) + 1 };
+        self.gap = first..last.clamp(first, self.ends.len());
+    }
+
+    fn leave_all_out(&mut self) {
+        self.gap = 0..self.ends.len();
+    }
+
+    fn left_out(&self) -> usize {
+        self.gap.len()
+    }
+
+    /// Those that are kept.
+    fn kept(&self) -> (usize, Vec<u8>) {
+        let (first, last) = (self.end(self.gap.start), self.end(self.gap.end));
+        let bytes = [&self.bytes[..first], &self.bytes[last..]].concat();
+        (self.ends.len() - self.left_out(), bytes)
+    }
+}
+
+/// A span's name and lists, with their texts cut.
+struct Parts<'a> {
+    limit: usize,
+    name: &'a [u8],
+    tags: Elements,
+    logs: Elements,
+    references: Elements,
+    cut: Cut,
+}
+
+/// How much of a span was cut.
+#[derive(Default)]
+struct Cut {
+    values: usize,
+    keys: usize,
+    fields: usize,
+}
+
+impl<'a> Parts<'a> {
+    fn new(span: &SpanView<'a>, limit: usize, max_fields: usize) -> Self {
+        let mut cut = Cut::default();
+        let tags =
+            Elements::collect(span.tags(), |out, tag| put_tag(out, cut.shortened(tag, limit)));
+        let logs = Elements::collect(span.logs(), |out, log| {
+            let mut fields = Vec::new();
+            for field in log.fields().take(max_fields) {
+                put_tag(&mut fields, cut.shortened(field, limit));
+            }
+            let count = log.fields.count.min(max_fields);
+            cut.fields += log.fields.count - count;
+            put_log(out, LogView::new(log.timestamp_micros, List::new(count, &fields)));
+        });
+        let references = Elements::collect(span.references(), |out, reference: ReferenceView| {
+            put_reference(out, reference);
+        });
+        let name = text_within(span.operation_name, limit);
+        Self { limit, name, tags, logs, references, cut }
+    }
+
+    /// Leaves elements out until the span has at most `max_bytes`. The lists share what room there
+    /// is: one that needs less than its share stays whole. Of the tags the first and the last ones
+    /// stay, of the logs the last, of the references the first, as that is the parent.
+    fn leave_out(&mut self, span: &SpanView<'_>, max_bytes: usize) {
+        let mut lists = [&mut self.tags, &mut self.logs, &mut self.references];
+        lists.iter_mut().for_each(|list| list.leave_all_out());
+        // The mark is the longest it can be, as is what is not there of the headers of lists.
+        let fixed = self.encode(span).len() + 3 * LIST_HEADER_BYTES;
+        let too_much = fixed.saturating_sub(max_bytes);
+        self.name = text_within(self.name, self.name.len().saturating_sub(too_much));
+        let mut room = max_bytes.saturating_sub(fixed);
+        let mut lists = [&mut self.tags, &mut self.logs, &mut self.references];
+        let mut shares = [0; 3];
+        let mut by_size = [0, 1, 2];
+        by_size.sort_by_key(|list| lists[*list].bytes.len());
+        for (n, list) in by_size.into_iter().enumerate() {
+            shares[list] = lists[list].bytes.len().min(room / (shares.len() - n));
+            room -= shares[list];
+        }
+        let [tags, logs, references] = &mut lists;
+        tags.keep(shares[0] / 2, shares[0] - shares[0] / 2);
+        logs.keep(0, shares[1]);
+        references.keep(shares[2], 0);
+    }
+
+    /// What was cut from the span, for people.
+    fn mark(&self, span: &SpanView<'_>) -> String {
+        let Cut { values, keys, fields } = self.cut;
+        let logs = self.logs.left_out();
+        let mut mark =
+            format!("{values} values cut to {} bytes, {logs} oldest logs dropped", self.limit);
+        if self.name.len() < span.operation_name.len() {
+            mark.push_str(", name cut");
+        }
+        for (count, what) in [
+            (keys, "keys cut"),
+            (fields, "fields of logs dropped"),
+            (self.tags.left_out(), "tags dropped"),
+            (self.references.left_out(), "references dropped"),
+        ] {
+            if count > 0 {
+                // Writing into a string does not fail.
+                let _ = write!(mark, ", {count} {what}");
+            }
+        }
+        mark
+    }
+
+    fn encode(&self, span: &SpanView<'_>) -> Vec<u8> {
+        let (mut tag_count, mut tags) = self.tags.kept();
+        let mark = self.mark(span);
+        put_tag(&mut tags, TagView::new(TRIMMED_TAG, ValueView::Str(mark.as_bytes())));
+        tag_count += 1;
+        let ((log_count, logs), (reference_count, references)) =
+            (self.logs.kept(), self.references.kept());
+        let mut trimmed = *span;
+        trimmed.operation_name = self.name;
+        trimmed.tags = Some(List::new(tag_count, &tags));
+        trimmed.logs = Some(List::new(log_count, &logs));
+        trimmed.references = Some(List::new(reference_count, &references));
+        let mut bytes = Vec::new();
+        trimmed.encode(&mut bytes);
+        bytes
+    }
+}
+
+/// What the header of a list grows by, at most, with the number of its elements; and the mark by a
+/// cut of the name.
+const LIST_HEADER_BYTES: usize = 8;
+
+impl Cut {
+    /// The tag with its key and its value cut to `limit` bytes.
+    fn shortened<'a>(&mut self, tag: TagView<'a>, limit: usize) -> TagView<'a> {
+        let key = text_within(tag.key, limit);
+        self.keys += usize::from(key.len() < tag.key.len());
+        let value = match tag.value {
+            ValueView::Str(text) if text.len() > limit => ValueView::Str(text_within(text, limit)),
+            ValueView::Binary(bytes) if bytes.len() > limit => ValueView::Binary(&bytes[..limit]),
+            short => return TagView::new(key, short),
+        };
+        self.values += 1;
+        TagView::new(key, value)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{SpanId, TraceId};
 
     fn with(tags: &[(&str, &str)], logs: usize) -> Vec<u8> {
         let (mut tag_bytes, mut log_bytes) = (Vec::new(), Vec::new());
@@ -131,10 +284,133 @@ mod tests {
         assert_eq!(kept.last(), Some(&999), "the newest stay");
     }
 
+    /// Cuts a span, and gives the mark. What is left is as small as was wanted, and is read back.
+    fn trimmed(bytes: &[u8], max_bytes: usize, look: impl FnOnce(SpanView<'_>)) -> String {
+        let trimmed = to_fit(&SpanView::parse(bytes).unwrap().0, max_bytes).unwrap();
+        assert!(trimmed.len() <= max_bytes, "{} of {max_bytes}", trimmed.len());
+        let (span, taken) = SpanView::parse(&trimmed).unwrap();
+        assert_eq!(taken, trimmed.len());
+        look(span);
+        let Some(ValueView::Str(mark)) = span.tag("jaeger.trimmed") else { panic!("no mark") };
+        String::from_utf8(mark.to_vec()).unwrap()
+    }
+
     #[test]
-    fn a_span_whose_name_alone_is_too_large_is_given_up() {
-        let name = vec![b'n'; 3_000];
-        let span = SpanView { operation_name: &name, ..SpanView::default() };
-        assert_eq!(to_fit(&span, 2_000), None);
+    fn a_long_name_and_long_keys_are_cut_and_nothing_else_is_lost() {
+        let (name, key) = ("é".repeat(100_000), "k".repeat(100_000));
+        let bytes = with(&[(&key, "v"), ("a", "b")], 3);
+        let mut long = SpanView::parse(&bytes).unwrap().0;
+        long.operation_name = name.as_bytes();
+        let mut bytes = Vec::new();
+        long.encode(&mut bytes);
+        let mark = trimmed(&bytes, 60_000, |span| {
+            assert_eq!(span.operation_name, &name.as_bytes()[..16_384]);
+            assert_eq!(span.tag(&key[..16_384]), Some(ValueView::Str(b"v")));
+            assert_eq!((span.tags().count(), span.logs().count()), (3, 3));
+        });
+        let wanted = "0 values cut to 16384 bytes, 0 oldest logs dropped, name cut, 1 keys cut";
+        assert_eq!(mark, wanted);
+    }
+
+    #[test]
+    fn many_tags_are_left_out_from_the_middle_and_small_lists_stay() {
+        let keys: Vec<_> = (0..20_000).map(|n| format!("key-{n}")).collect();
+        let tags: Vec<_> = keys.iter().map(|key| (key.as_str(), "v")).collect();
+        let bytes = with(&tags, 3);
+        let mark = trimmed(&bytes, 60_000, |span| {
+            assert_eq!(span.logs().count(), 3);
+            let kept = span.tags().count() - 1;
+            assert!(kept > 3_000, "{kept}");
+            assert!(span.tag("key-0").is_some() && span.tag("key-19999").is_some());
+            assert!(span.tag("key-10000").is_none());
+        });
+        assert!(mark.ends_with("tags dropped") && !mark.contains("references"), "{mark}");
+    }
+
+    #[test]
+    fn the_first_of_many_references_stay_beside_a_few_tags() {
+        let mut references = Vec::new();
+        for n in 1..=20_000 {
+            let (trace, span) = (TraceId::new(1, n), SpanId::new(n));
+            put_reference(&mut references, ReferenceView::new(true, trace, span));
+        }
+        let bytes = with(&[("k", "v")], 1);
+        let mut many = SpanView::parse(&bytes).unwrap().0;
+        many.references = Some(List::new(20_000, &references));
+        let mut bytes = Vec::new();
+        many.encode(&mut bytes);
+        let mark = trimmed(&bytes, 60_000, |span| {
+            assert_eq!((span.tags().count(), span.logs().count()), (2, 1));
+            let first: Vec<_> =
+                span.references().map(|reference| reference.span_id.get()).collect();
+            assert!(first.len() > 2_000 && first.iter().copied().eq(1..=first.len() as u64));
+        });
+        assert!(mark.ends_with("references dropped"), "{mark}");
+    }
+
+    #[test]
+    fn law_any_span_is_cut_to_any_size_that_has_room_for_its_ids_and_the_mark() {
+        let mut dice = 7_u64;
+        let mut below = |bound: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from((dice >> 33) % bound).unwrap()
+        };
+        for _ in 0..20 {
+            let text = "aé🦀".repeat(5_000);
+            let size = |below: &mut dyn FnMut(u64) -> usize| {
+                let most = [3, 40, 300, 3_000][below(4)];
+                text_within(text.as_bytes(), below(most)).to_vec()
+            };
+            let many = [0, 3, 30, 300];
+            let (mut tags, mut logs, mut references) = (Vec::new(), Vec::new(), Vec::new());
+            let counts = [(); 3].map(|()| many[below(4)]);
+            for _ in 0..counts[0] {
+                let (key, value) = (size(&mut below), size(&mut below));
+                put_tag(&mut tags, TagView::new(&key, ValueView::Str(&value)));
+            }
+            for _ in 0..counts[1] {
+                let (mut fields, count) = (Vec::new(), [1, 3, 90][below(3) * below(2)]);
+                for _ in 0..count {
+                    let value = size(&mut below);
+                    put_tag(&mut fields, TagView::new(b"field", ValueView::Binary(&value)));
+                }
+                put_log(&mut logs, LogView::new(i64::MAX, List::new(count, &fields)));
+            }
+            for _ in 0..counts[2] {
+                let (trace, span) = (TraceId::new(u64::MAX >> 1, 1 << 63), SpanId::new(1 << 63));
+                put_reference(&mut references, ReferenceView::new(false, trace, span));
+            }
+            let name = size(&mut below);
+            let span = SpanView {
+                trace_id: TraceId::new(u64::MAX >> 1, 1 << 63),
+                span_id: SpanId::new(1 << 63),
+                parent_span_id: SpanId::new(1 << 62),
+                operation_name: &name,
+                flags: i32::MAX,
+                start_time_micros: i64::MAX,
+                duration_micros: i64::MAX,
+                tags: Some(List::new(counts[0], &tags)),
+                logs: Some(List::new(counts[1], &logs)),
+                references: Some(List::new(counts[2], &references)),
+            };
+            let mut bytes = Vec::new();
+            span.encode(&mut bytes);
+            for max_bytes in [300, 301, 500, 1_000, 8_000, 64_000] {
+                trimmed(&bytes, max_bytes, |view| {
+                    let texts = view.tags().filter_map(|tag| match tag.value {
+                        ValueView::Str(text) => Some(text),
+                        _ => None,
+                    });
+                    let names = [view.operation_name].into_iter().chain(texts);
+                    names.for_each(|text| assert!(str::from_utf8(text).is_ok()));
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn a_span_for_which_there_is_no_room_at_all_is_given_up() {
+        let span = SpanView { operation_name: b"name", ..SpanView::default() };
+        assert_eq!(to_fit(&span, 20), None);
     }
 }

@@ -132,7 +132,7 @@ impl Worker {
 
     fn tick(&mut self, core: &Core, now: Instant) -> Instant {
         // The clock may be foreign code, like the transport.
-        let _ = catch_unwind(AssertUnwindSafe(|| core.anchor.renew(&core.clock)));
+        let _ = catch_unwind(AssertUnwindSafe(|| core.renew_anchor()));
         self.flush(core, false);
         self.outlets.iter_mut().for_each(Outlet::tick);
         self.report_losses(core);
@@ -181,8 +181,11 @@ impl Worker {
             });
         }
         if dropped.too_large > before.too_large {
+            let last = self.shards.take_too_large();
             core.diagnostics.error(Cause::TooLarge, || {
-                format!("{} spans dropped so far as too large", dropped.too_large)
+                let last =
+                    last.map_or_else(String::new, |span| format!(", the last of them: {span}"));
+                format!("{} spans dropped so far as too large{last}", dropped.too_large)
             });
         }
     }

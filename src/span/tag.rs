@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
-use crate::encoding::{ValueView, cut};
+use crate::encoding::{ValueView, cut, not_finite};
 
 /// The value of a tag or log field, borrowed from wherever it is: it is encoded at once.
 ///
 /// # Shape and units
 ///
 /// Every integer becomes a 64-bit signed number on the wire; a `u64` above `i64::MAX` wraps, as
-/// jaeger-client-go's does. Text and bytes longer than the tracer's maximum are cut, text at the
-/// boundary of a character.
+/// jaeger-client-go's does. A double that is infinite or not a number becomes the text `+Inf`,
+/// `-Inf` or `NaN`: Jaeger's query service has no other way to show it. Text and bytes longer than
+/// the tracer's maximum are cut, text at the boundary of a character.
 ///
 /// # Examples
 ///
@@ -38,7 +39,8 @@ pub enum TagValue<'a> {
 }
 
 impl<'a> TagValue<'a> {
-    /// What was encoded from one; unsigned numbers have become signed ones.
+    /// What was encoded from one; unsigned numbers have become signed ones, and doubles that are no
+    /// numbers text.
     pub(crate) fn of(view: ValueView<'a>) -> Self {
         match view {
             ValueView::Str(text) => Self::Str(str::from_utf8(text).unwrap_or_default()),
@@ -57,7 +59,8 @@ impl<'a> TagValue<'a> {
             Self::Bool(truth) => ValueView::Bool(truth),
             Self::I64(number) => ValueView::Long(number),
             Self::U64(number) => ValueView::Long(number.cast_signed()),
-            Self::F64(double) => ValueView::Double(double),
+            Self::F64(double) if double.is_finite() => ValueView::Double(double),
+            Self::F64(double) => ValueView::Str(not_finite(double).as_bytes()),
             Self::Bytes(bytes) => ValueView::Binary(&bytes[..bytes.len().min(max_bytes)]),
         }
     }
@@ -186,7 +189,8 @@ pub struct LogRecord<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct FinishOptions<'a> {
-    /// When it ended; now, if it is none. A moment before its start gives a duration of zero.
+    /// When it ended; now, if it is none. A moment before its start gives the least duration there
+    /// is, a microsecond.
     pub finish_time: Option<SystemTime>,
     /// Logs that are appended to what was logged, however many they are.
     pub log_records: &'a [LogRecord<'a>],

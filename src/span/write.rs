@@ -9,7 +9,7 @@ use parking_lot::MutexGuard;
 use super::core::{Core, CoreRef};
 use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start};
 use super::{Baggage, LogRecord, Span, TagValue, keep, late, watch};
-use crate::clock::{Clock, unix_nanos};
+use crate::clock::Clock;
 use crate::diag::Cause;
 use crate::encoding::{Timestamp, cut};
 
@@ -162,7 +162,7 @@ impl Span {
     fn recording(&self, call: &'static str, write: impl FnOnce(&mut Body, &Core)) {
         let Some(inner) = self.recording_record() else { return };
         let Some(core) = &inner.core else { return };
-        let mut body = inner.body.lock();
+        let Some(mut body) = inner.lock() else { return };
         if body.finished {
             drop(body);
             misused(core, call);
@@ -263,14 +263,14 @@ impl Body {
         let before = self.draft.logs.len();
         self.append_log(at, fields);
         if core.max_logs_per_span > 0 {
-            self.limit_logs(before, at / 1000, core.max_logs_per_span);
+            self.limit_logs(before, Timestamp::of_nanos(at).micros(), core.max_logs_per_span);
         }
     }
 
     /// The same without a limit to their number.
     fn append_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) {
         let logs = &mut self.draft.logs;
-        logs.log_head(at / 1000, fields.len());
+        logs.log_head(Timestamp::of_nanos(at).micros(), fields.len());
         for (key, value) in fields {
             logs.tag(key.as_bytes(), value.view(usize::MAX));
         }
@@ -291,17 +291,20 @@ pub(super) fn finish_carefully(
     end: Option<i64>,
     logs: &[LogRecord<'_>],
 ) {
+    // Without the lock, as a logger may be told of a time.
+    let moment = |log: &LogRecord<'_>| core.given_nanos("a log of finish_with", log.timestamp);
+    let moments: Vec<_> = logs.iter().map(moment).collect();
     keep::finishing(inner, core);
     let end = watch::finishing(span, inner, core, end).map(|end| inner.end(core, end));
-    let mut body = inner.body.lock();
+    let Some(mut body) = inner.lock() else { return };
     let Some(end) = end.filter(|_| !body.finished) else {
         drop(body);
         return misused(core, "finish");
     };
     body.close_logs();
     if inner.state.is_recording() {
-        for log in logs {
-            body.append_log(unix_nanos(log.timestamp), log.fields);
+        for (log, at) in logs.iter().zip(moments) {
+            body.append_log(at, log.fields);
         }
     }
     // Let go of without the lock, like all that is foreign.
@@ -316,10 +319,13 @@ pub(super) fn finish_carefully(
 
 /// Sets a baggage item, as far as it may be.
 pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value: &str) {
+    if core.is_disabled() {
+        return;
+    }
     // Asked without the lock: a manager may be foreign code, and so may a clock.
     let restriction = core.restriction(key);
     let now = inner.state.is_recording().then(|| core.clock.monotonic_nanos());
-    let mut body = inner.body.lock();
+    let Some(mut body) = inner.lock() else { return };
     if body.finished {
         drop(body);
         return misused(core, "set_baggage_item");
@@ -337,9 +343,9 @@ pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value:
         core.baggage.truncated.fetch_add(1, Ordering::Relaxed);
     }
     core.baggage.set.fetch_add(1, Ordering::Relaxed);
-    let before = body.baggage.take();
-    let overrides = before.as_ref().and_then(|b| b.get(key)).is_some_and(|v| !v.is_empty());
-    body.baggage = Baggage::with(before.as_deref(), key, kept);
+    let before = body.baggage.as_ref().and_then(|baggage| baggage.get(key));
+    let overrides = before.is_some_and(|value| !value.is_empty());
+    Baggage::change(&mut body.baggage, key, kept);
     body.draft.extras = true;
     inner.has_baggage.store(body.baggage.is_some(), Ordering::Release);
     body.log_baggage(core, now, (key, kept), [overrides, truncated, false]);
@@ -359,13 +365,13 @@ fn priority_of(value: TagValue<'_>) -> Option<bool> {
 }
 
 pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) {
-    let Some(force) = priority_of(value) else { return };
+    let Some(force) = priority_of(value).filter(|_| !core.is_disabled()) else { return };
     if force && core.throttler.is_some() && !may_force(inner, core) {
         return;
     }
     // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
     let now = if force { core.clock.monotonic_nanos().max(1) } else { 0 };
-    let mut body = inner.body.lock();
+    let Some(mut body) = inner.lock() else { return };
     if body.finished {
         drop(body);
         return misused(core, "set_tag");
@@ -391,8 +397,8 @@ fn may_force(inner: &SpanInner, core: &Core) -> bool {
         return true;
     }
     let name = {
-        let body = inner.body.lock();
-        (!body.finished).then(|| body.draft.name.clone())
+        let body = inner.lock().filter(|body| !body.finished);
+        body.map(|body| body.draft.name.clone())
     };
     name.is_none_or(|name| core.is_debug_allowed(&name))
 }

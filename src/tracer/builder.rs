@@ -1,5 +1,6 @@
 //! Puts a tracer together from parts given in code.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
@@ -7,20 +8,24 @@ use std::time::Duration;
 
 use super::closer::Begun;
 use super::{Closer, Shared, Tracer, process};
-use crate::clock::{Anchor, SystemClock, TracerClock};
+use crate::clock::{Anchor, Clock, TracerClock};
 use crate::control::{BaggageRestrictionManager, DebugThrottler};
-use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
+use crate::diag::{Brief, Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
+use crate::fork::Origin;
 use crate::id::{self, IdGenerator};
-use crate::metrics::{MetricsFactory, Publisher, RpcMetrics};
-use crate::propagation::{Format, HeadersConfig, JaegerFormat};
+use crate::metrics::{Instruments, MetricsFactory, Publisher, RpcMetrics};
+use crate::panics::Callback;
+use crate::propagation::{Format, HeadersConfig, JaegerFormat, check_keys};
 use crate::reporter::{
     InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions,
     Unstarted,
 };
-use crate::sampler::{ConstSampler, Sampler};
+use crate::sampler::{ConstSampler, Sampler, guarded};
 use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
-use crate::span::{Keep, KeepConfig, Observer, OpenList, OwnedTagValue, Watchers};
+use crate::span::{
+    Baggage, Keep, KeepConfig, Observer, OpenList, OwnedTagValue, SpanContext, Watchers,
+};
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
 };
@@ -61,7 +66,7 @@ pub struct TracerBuilder {
     pub(super) watch_open_spans: usize,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
     pub(super) keep: Option<KeepConfig>,
-    pub(super) clock: TracerClock,
+    pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: bool,
     pub(super) shares_rpc_spans: bool,
@@ -74,14 +79,14 @@ pub struct TracerBuilder {
     pub(super) max_packet_size: usize,
     pub(super) shards: usize,
     pub(super) drop_timeout: Duration,
+    pub(super) disabled: bool,
 }
 
-/// Without tags, whose values may be anything.
 impl fmt::Debug for TracerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TracerBuilder")
-            .field("service_name", &self.service_name)
-            .field("sampler", &self.sampler)
+            .field("service", &Brief(&self.service_name))
+            .field("sampler", &Brief(self.sampler.status().rule.to_string()))
             .finish_non_exhaustive()
     }
 }
@@ -131,7 +136,7 @@ impl TracerBuilder {
             watch_open_spans: 0,
             throttler: None,
             keep: None,
-            clock: TracerClock::System(SystemClock::new()),
+            clock: None,
             ids: None,
             trace_id_128bit: false,
             shares_rpc_spans: false,
@@ -144,12 +149,13 @@ impl TracerBuilder {
             max_packet_size: MAX_PACKET_BYTES,
             shards: cores.max(4),
             drop_timeout: defaults::CLOSE_TIMEOUT,
+            disabled: false,
         }
     }
 
     /// Who decides which traces are recorded; every one, if nothing is given.
     pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Self {
-        self.sampler = Box::new(sampler);
+        self.sampler = guarded(sampler);
         self
     }
 
@@ -265,6 +271,11 @@ impl TracerBuilder {
         self
     }
 
+    /// Records nothing, whatever else it is told, and hands on the contexts of callers.
+    pub(crate) fn disabled(self) -> Self {
+        Self { disabled: true, ..self }.sampler(ConstSampler::new(false)).null_reporter()
+    }
+
     /// How long a dropped [`Closer`] waits at most. Default 5 s.
     pub fn drop_timeout(mut self, timeout: Duration) -> Self {
         self.drop_timeout = timeout;
@@ -273,13 +284,15 @@ impl TracerBuilder {
 
     /// Builds the tracer, and the closer that ends it.
     ///
-    /// A process that was forked has none of its parent's threads, and so needs a tracer of its own,
-    /// which does not draw the ids that its siblings' draw.
+    /// A process that was forked has none of its parent's threads, and so needs a tracer of its own.
+    /// With its parent's, no call waits and ids are its own, but nothing is sampled or sent, no callback
+    /// is called, and the logger is told so once.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] names the option, the value and what is allowed: an empty service name, an
-    /// agent address without host or port, sizes out of range. That no agent is there, or that its
+    /// agent address without host or port, sizes out of range, names that no header can have or that
+    /// would mean two things. That no agent is there, or that its
     /// name does not resolve, is none: it is counted, and tried again.
     pub fn build(self) -> Result<(Tracer, Closer), ConfigError> {
         if self.service_name.trim().is_empty() {
@@ -292,13 +305,23 @@ impl TracerBuilder {
             let allowed = "from 1 to 100,000,000 spans";
             return Err(out_of_range("reporter.queue_size", self.queue_size, allowed));
         }
-        let format =
-            self.format.unwrap_or_else(|| Box::new(JaegerFormat::new(self.headers.clone())));
-        id::reseed();
-        let own_id = self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next());
+        let jaeger = JaegerFormat::new(self.headers.clone());
+        check_keys(jaeger.keys())?;
+        let format = self.format.unwrap_or_else(|| Box::new(jaeger));
+        let logger = self.logger.unwrap_or_else(|| Box::new(StderrLogger));
+        let origin = Origin::here().map_err(|source| ConfigError::Thread { source })?;
+        let diagnostics = Arc::new(Diagnostics::new(logger, origin.clone()));
+        let panicked = ConfigError::Panicked { callback: Callback::FormatKeys.name() };
+        diagnostics
+            .call(Callback::FormatKeys, || check_keys(format.keys()))
+            .unwrap_or(Err(panicked))?;
+        let next =
+            |ids: &dyn IdGenerator| diagnostics.call(Callback::IdGeneratorNext, || ids.next());
+        let own_id = self.ids.as_deref().and_then(next).unwrap_or_else(id::system_63);
         let uuid = process::client_uuid(&self.tags, own_id);
         let limit = (self.max_tag_value_bytes, self.marks_cut_tags);
-        let process = process::bytes(&self.service_name, &self.tags, limit, &uuid);
+        let service_name = process::service_name(&self.service_name);
+        let process = process::bytes(&service_name, &self.tags, limit, &uuid);
         let outputs = match (self.target, self.others) {
             (Target::InMemory(reporter), others) if others.is_empty() => {
                 Err(Sink::Other(Box::new(MemorySink::new(reporter))))
@@ -328,6 +351,7 @@ impl TracerBuilder {
                     agent_socket_type: self.agent_socket_type,
                     oversize: self.oversize.as_ref(),
                     hurry: &hurry,
+                    diagnostics: &diagnostics,
                 };
                 let (shards, unstarted) = Remote::prepare(RemoteOptions {
                     outlets: context.start(outputs)?,
@@ -337,40 +361,50 @@ impl TracerBuilder {
                     flush_interval: self.flush_interval,
                     process_bytes: process.len(),
                     hurry,
+                    origin: origin.clone(),
                 });
                 (Sink::Shards(shards), Some(unstarted))
             }
         };
-        let logger = self.logger.unwrap_or_else(|| Box::new(StderrLogger));
-        let keep = self.keep.map(|config| Keep::new(&config, self.shards)).transpose()?;
+        let keep = self.keep.map(|config| Keep::new(&config, self.shards, &origin)).transpose()?;
         let may_defer = self.sampler.may_defer();
         let mut observers = self.observers;
         let is_rpc_lost = self.rpc_metrics && self.metrics.is_none();
         if let Some(metrics) = self.metrics.as_ref().filter(|_| self.rpc_metrics) {
-            observers.push(Box::new(RpcMetrics::new(Arc::clone(metrics))));
+            let instruments = Instruments::new(Arc::clone(metrics), Arc::clone(&diagnostics));
+            observers.push(Box::new(RpcMetrics::new(instruments)));
         }
-        let open = OpenList::of(self.watch_open_spans);
+        let open = OpenList::of(self.watch_open_spans, &origin);
         let observers = observers.into_boxed_slice();
         let watchers = Watchers { observers, open, ..Watchers::default() };
         let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
-        let looks_closer =
-            careful || keep.is_some() || self.metrics.is_some() || self.shares_rpc_spans;
+        let looks_closer = careful
+            || keep.is_some()
+            || self.metrics.is_some()
+            || self.shares_rpc_spans
+            || self.disabled;
+        let clock = TracerClock::new(self.clock, &diagnostics);
         let core = Arc::new(Core {
-            anchor: Anchor::new(&self.clock),
-            clock: self.clock,
+            anchor: Anchor::new(&clock),
+            clock,
             may_defer,
             careful,
             looks_closer,
             counts_first: self.metrics.is_some(),
             asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
             unusual: careful
+                || self.disabled
                 || keep.is_some()
                 || self.ids.is_some()
                 || self.max_tag_value_bytes < MAX_KIND_BYTES,
+            disabled: self.disabled.then(|| Baggage::of_caller(SpanContext::default())),
             keep,
             sampler: self.sampler,
             sink,
             ids: self.ids,
+            salt: id::seed(),
+            origin,
+            has_left: false.into(),
             trace_id_128bit: self.trace_id_128bit,
             shares_rpc_spans: self.shares_rpc_spans,
             max_tag_value_bytes: self.max_tag_value_bytes,
@@ -385,18 +419,26 @@ impl TracerBuilder {
             no_debug_flag: self.no_debug_flag,
             max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
             debug_tag: self.headers.debug,
-            diagnostics: Arc::new(Diagnostics::new(logger)),
-            service_name: self.service_name.as_str().into(),
+            diagnostics: Arc::clone(&diagnostics),
+            service_name: service_name.as_ref().into(),
             restrictions: self.baggage,
             throttler: self.throttler,
             misused: 0.into(),
             cut_tags: 0.into(),
+            clamped_times: 0.into(),
             baggage_limited: 0.into(),
             baggage: BaggageCounts::default(),
             decoding_errors: 0.into(),
         });
+        core.renew_anchor();
         let status = core.sampler.status();
         core.diagnostics.info(&format!("tracing as {:?}, sampling {status}", self.service_name));
+        if matches!(service_name, Cow::Owned(_)) {
+            let name = &self.service_name;
+            core.diagnostics.info(&format!(
+                "the service name {name:?} has control characters, and is sent as {service_name:?}"
+            ));
+        }
         if is_rpc_lost {
             core.diagnostics.error(Cause::Metrics, || {
                 "rpc_metrics are on, but the tracer was given no metrics to count them in"
@@ -405,8 +447,9 @@ impl TracerBuilder {
         }
         let begun = Begun::begin(&core, uuid)?;
         let refs = CoreRefs::new(&core, self.shards);
-        let metrics = self.metrics.as_deref();
-        let metrics = metrics.map(|factory| Publisher::new(&core, refs.lanes(), factory));
+        let metrics = self.metrics.map(|factory| {
+            Publisher::new(&core, refs.lanes(), &Instruments::new(factory, diagnostics))
+        });
         let start = |unstarted: Unstarted| unstarted.start(Arc::clone(&core), metrics.clone());
         let remote = unstarted.map(start).transpose()?;
         begun.keep();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::builder::{TracerBuilder, defaults};
-use crate::clock::{Clock, TracerClock};
+use crate::clock::Clock;
 use crate::control::{BaggageRestrictionManager, DebugThrottler};
 use crate::diag::Logger;
 use crate::id::IdGenerator;
@@ -113,7 +113,7 @@ impl TracerBuilder {
 
     /// Where the time is read.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = TracerClock::Other(Box::new(clock));
+        self.clock = Some(Box::new(clock));
         self
     }
 

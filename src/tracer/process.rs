@@ -1,5 +1,6 @@
 //! What is said of the process with every batch of spans.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::encoding::{List, ProcessView, TagView, ValueView, put_tag};
@@ -15,6 +16,17 @@ pub(super) fn client_uuid(tags: &[(String, OwnedTagValue)], own: u64) -> String 
         Some((_, OwnedTagValue::U64(number))) => number.to_string(),
         _ => format!("{own:x}"),
     }
+}
+
+/// The name of the service as it is sent. Zipkin answers no question about one with a control
+/// character or a line break, which are replaced.
+pub(super) fn service_name(name: &str) -> Cow<'_, str> {
+    let cannot_be_asked =
+        |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
+    if !name.contains(cannot_be_asked) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(name.replace(cannot_be_asked, "\u{fffd}"))
 }
 
 /// The process in its compact bytes: the tags given, and those that are always there. Values are cut
@@ -42,7 +54,10 @@ pub(super) fn bytes(
     };
     let given = |key: &str| tags.iter().any(|(name, _)| name == key);
     for (key, value) in tags {
-        put(key, value.into());
+        let value = value.into();
+        if !hides_service(key, value) {
+            put(key, value);
+        }
     }
     if !given("jaeger.version") {
         put("jaeger.version", TagValue::Str(concat!("Rust-", env!("CARGO_PKG_VERSION"))));
@@ -67,7 +82,14 @@ pub(crate) fn leaves_room_for_spans(
     max_packet_bytes: usize,
 ) -> bool {
     let longest_uuid = format!("{:x}", u64::MAX);
-    bytes(service, tags, limit, &longest_uuid).len() + MIN_SPAN_ROOM <= max_packet_bytes
+    bytes(&service_name(service), tags, limit, &longest_uuid).len() + MIN_SPAN_ROOM
+        <= max_packet_bytes
+}
+
+/// Whether a tag of the process takes its service from a server that keeps OTLP: those read the
+/// name from this tag, and have none if that is no text.
+fn hides_service(key: &str, value: TagValue<'_>) -> bool {
+    key == "service.name" && !matches!(value, TagValue::Str(name) if !name.is_empty())
 }
 
 /// The address that others most likely know this host by: IPv4 before IPv6, loopback last.

@@ -5,9 +5,12 @@
 
 pub(crate) mod agent;
 pub(crate) mod binary;
+pub(crate) mod broken;
+pub(crate) mod edge_cases;
 pub(crate) mod http;
 pub(crate) mod metrics;
 pub(crate) mod read;
+pub(crate) mod storable;
 #[cfg(feature = "remote-sampler")]
 pub(crate) mod strategies;
 pub(crate) mod transport;

@@ -35,9 +35,13 @@ pub(crate) async fn serve(
     axum::serve(listener, router).await
 }
 
-/// A span is named by its route: whatever paths are asked for, the names are few.
+/// A span is named by its route: whatever paths and methods are asked for, the names are few.
 fn operation_name(request: &request::Parts) -> String {
-    format!("HTTP {} {}", request.method, pattern(request.extensions.get()))
+    format!(
+        "{} {}",
+        jaeger_client_http::operation_name(&request.method),
+        pattern(request.extensions.get())
+    )
 }
 
 async fn count(

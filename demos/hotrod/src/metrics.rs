@@ -67,8 +67,11 @@ impl Metrics {
         }
     }
 
-    /// The value of a label; `other` once there are too many.
+    /// The value of a label; `other` if it is too long, or once there are too many.
     fn bounded(&self, label: &'static str, value: String) -> String {
+        if value.len() > MAX_VALUE_LENGTH {
+            return "other".into();
+        }
         let mut seen = self.seen.lock();
         let value = (label, value);
         let known = seen.contains(&value) || {
@@ -87,8 +90,9 @@ impl Metrics {
     }
 }
 
-/// How many values of a label are kept apart.
+/// How many values of a label are kept apart, and how many bytes each of them may have.
 const MAX_VALUES: usize = 200;
+const MAX_VALUE_LENGTH: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -168,6 +168,41 @@ async fn a_ride_is_one_trace_over_six_services() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn metrics_stay_few_and_short_whatever_sessions_there_are() {
+    let running = all(Duration::from_millis(20)).await;
+    let at = running.address("route").unwrap();
+    let mut asked = tokio::task::JoinSet::new();
+    for session in 0..400 {
+        // Some of them as long as baggage may be.
+        let session =
+            if session % 8 == 0 { "x".repeat(2000 - session) } else { session.to_string() };
+        let baggage = format!("session={session}, customer={session}");
+        asked.spawn(async move { get(at, "/route?pickup=1,1&dropoff=2,2", &baggage).await });
+    }
+    assert!(asked.join_all().await.iter().all(|(status, _)| *status == 200));
+    let (_, metrics) = get(at, "/metrics", "").await;
+    for label in ["{session=", "{customer="] {
+        let series: Vec<_> = metrics.lines().filter(|line| line.contains(label)).collect();
+        assert_eq!(series.len(), 201, "200 and all the others");
+        assert!(series.iter().all(|line| line.len() < 200), "{metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_somebody_makes_up_is_no_name_of_a_span() {
+    let running = all(Duration::from_millis(20)).await;
+    let mut stream = TcpStream::connect(running.address("route").unwrap()).await.unwrap();
+    let head =
+        "XyZ123 /route HTTP/1.1\r\nhost: x\r\nuber-trace-id: 7:1:0:1\r\nconnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    let trace = running.agent().unwrap().wait_for_trace(TraceId::new(0, 7), 1, PATIENCE).unwrap();
+    assert_eq!(trace.spans()[0].operation(), "HTTP /route");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_waits_names_the_requests_it_waits_for() {
     let running = all(Duration::from_millis(300)).await;
     let (one, two) = tokio::join!(ride(&running, 123, "77-1"), ride(&running, 731, "77-2"));

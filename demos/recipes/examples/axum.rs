@@ -10,16 +10,17 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use jaeger_client::Tracer;
 use jaeger_client_embedded_agent::Trace;
-use jaeger_client_http::{TraceLayer, TracedClient};
+use jaeger_client_http::{TraceLayer, TracedClient, operation_name};
 use recipes::BoxError;
 
 /// The server: an order, for which it looks into its own stock.
 fn app(tracer: Tracer) -> Router {
     let layer = TraceLayer::new(tracer.clone()).operation_name(|request| {
-        // The route and not the path: a name for each number would be no use. It is known to
-        // layers that are added to the router, not to those around it.
+        // The route and not the path: a name for each number would be no use, and so would one for
+        // each method that somebody makes up. The route is known to layers that are added to the
+        // router, not to those around it.
         let route = request.extensions.get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
-        format!("HTTP {} {route}", request.method)
+        format!("{} {route}", operation_name(&request.method))
     });
     Router::new()
         .route("/orders/{number}", get(order))

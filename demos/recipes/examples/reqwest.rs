@@ -26,7 +26,9 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use jaeger_client::{Span, Tracer};
 use jaeger_client_embedded_agent::Trace;
-use jaeger_client_http::{ClientTrace, SpanTrace, TraceLayer, TraceMode};
+use jaeger_client_http::{
+    ClientTrace, SpanTrace, TraceLayer, TraceMode, operation_name, redacted_url,
+};
 use recipes::BoxError;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
@@ -69,14 +71,16 @@ impl Traced {
         let url = request.url();
         let host = url.host_str().unwrap_or_default();
         let host_port = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
+        // A URL of `url` is one of `http` as well; without its credentials it may be shown.
+        let shown = redacted_url(&url.as_str().parse()?);
         // A child of the active span.
         let span = self
             .tracer
-            .span(format!("HTTP {}", request.method()))
+            .span(operation_name(request.method()))
             .tag("span.kind", "client")
             .tag("component", "reqwest")
             .tag("http.method", request.method().as_str())
-            .tag("http.url", url.as_str())
+            .tag("http.url", &shown)
             .tag("peer.address", &host_port)
             .start();
         self.tracer.inject(&span.context(), request.headers_mut());

@@ -16,7 +16,7 @@ use crate::body::BoxError;
 pub enum Error {
     /// A URL that cannot be asked for.
     Url {
-        /// The URL.
+        /// The URL, without credentials.
         url: String,
         /// What is wrong with it.
         reason: &'static str,
@@ -68,12 +68,12 @@ pub enum Error {
     TooManyRedirects {
         /// How many requests were made.
         hops: usize,
-        /// Where the last one was to lead.
+        /// Where the last one was to lead, without credentials.
         url: String,
     },
     /// A redirect leads to a place that cannot be asked.
     Redirect {
-        /// Where it leads.
+        /// Where it leads, without credentials.
         location: String,
         /// What is wrong with that.
         reason: &'static str,

@@ -41,19 +41,23 @@ mod body;
 mod client;
 mod connection;
 mod error;
+mod operation;
 mod server;
 mod trace;
 mod transport;
+mod url;
 
 pub use self::body::{BoxError, RequestBody};
 pub use self::client::{TracedClient, TracedClientBuilder, TracedRequest};
 pub use self::error::{Error, Phase};
+pub use self::operation::operation_name;
 pub use self::server::{ResponseFuture, TraceLayer, TraceService, TracedBody};
 
 pub use self::trace::{ClientTrace, GotConn, NoTrace, PutIdleError, SpanTrace, TlsInfo, TraceMode};
 pub use self::transport::{
     HttpPool, HttpPoolBuilder, Resolve, Resolving, ResponseBody, SystemResolver,
 };
+pub use self::url::redacted as redacted_url;
 /// The TLS that [`HttpPoolBuilder::tls_config`] takes its configuration from.
 #[cfg(feature = "tls")]
 pub use tokio_rustls::rustls;

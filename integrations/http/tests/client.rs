@@ -1,5 +1,5 @@
 //! The client: its spans, its redirects, its options.
-#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests as well")]
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use http_body_util::{BodyExt, Full};
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{InMemoryReporter, TraceFutureExt, Tracer};
 use jaeger_client_http::{
-    ClientTrace, Error, GotConn, HttpPool, PutIdleError, RequestBody, TraceMode, TracedClient,
+    ClientTrace, Error, GotConn, HttpPool, PutIdleError, RequestBody, Resolving, TraceMode,
+    TracedClient,
 };
 use tower_service::Service;
 
@@ -119,8 +120,19 @@ async fn redirects_end_after_ten_requests() {
     assert_eq!(response.status(), StatusCode::FOUND);
 }
 
+/// Whether both spans of a request say that it was cancelled.
+fn cancelled(reporter: &InMemoryReporter) -> bool {
+    let spans = reporter.spans();
+    let [hop, request] = &spans[..] else { panic!("{spans:?}") };
+    [hop, request].map(|span| {
+        let told = events(&span.view()).contains(&"cancelled".to_owned());
+        assert_eq!(tag(&span.view(), "error").is_some(), told);
+        told
+    }) == [true, true]
+}
+
 #[tokio::test]
-async fn a_request_that_is_given_up_ends_its_spans_and_its_connection() {
+async fn a_request_that_is_cancelled_says_so_and_ends_its_spans_and_its_connection() {
     let server = Server::start().await;
     let (tracer, reporter, _closer) = tracer();
     let client = TracedClient::new(tracer.clone());
@@ -129,9 +141,10 @@ async fn a_request_that_is_given_up_ends_its_spans_and_its_connection() {
     let url = server.url("/late");
     let given_up = tokio::time::timeout(Duration::from_millis(50), client.get(&url)).await;
     assert!(given_up.is_err());
+    assert!(cancelled(&reporter));
     let spans = reporter.spans();
-    assert_eq!(spans.len(), 2, "hop and request");
-    assert_eq!(events(&spans[0].view()), SENT[..4]);
+    assert_eq!(events(&spans[0].view()), [&SENT[..4], &["cancelled"]].concat());
+    assert_eq!(events(&spans[1].view()), ["cancelled"]);
     assert_eq!(tag(&spans[0].view(), "http.status_code"), None);
     assert_eq!(tracer.stats().open, 0);
     // The next one needs a connection of its own.
@@ -140,16 +153,68 @@ async fn a_request_that_is_given_up_ends_its_spans_and_its_connection() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_dropped_early_is_closed_and_its_connection_not_kept() {
+async fn a_request_that_is_cancelled_while_its_host_is_looked_up_says_so() {
+    let never = |_: &str| -> Resolving { Box::pin(std::future::pending()) };
+    let (tracer, reporter, _closer) = tracer();
+    let pool = HttpPool::builder().resolver(never).build();
+    let client = TracedClient::builder(tracer).pool(pool).client_trace(TraceMode::Off).build();
+    tokio::select! {
+        biased;
+        answer = client.get("http://slow.test/") => panic!("{answer:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    assert!(cancelled(&reporter), "without a trace of the client, too");
+}
+
+#[tokio::test]
+async fn a_body_that_is_dropped_while_it_is_waited_for_is_cancelled() {
     let server = Server::start().await;
     let (tracer, reporter, _closer) = tracer();
     let client = TracedClient::new(tracer);
-    drop(client.get(&server.url("/large")).await.unwrap());
-    let spans = reporter.spans();
-    let told = events(&spans[0].view());
-    assert_eq!(told[told.len() - 2..], ["GotFirstResponseByte", "ClosedBody"]);
+    let mut body = client.get(&server.url("/half")).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "piece");
+    assert!(tokio::time::timeout(Duration::from_millis(50), body.frame()).await.is_err());
+    drop(body);
+    assert!(cancelled(&reporter));
+    let told = events(&reporter.spans()[0].view());
+    assert_eq!(told[told.len() - 2..], ["cancelled", "ClosedBody"]);
+}
+
+#[tokio::test]
+async fn a_body_that_is_dropped_between_its_parts_is_closed_and_its_connection_not_kept() {
+    let server = Server::start().await;
+    let (tracer, reporter, _closer) = tracer();
+    let client = TracedClient::new(tracer);
+    // Nothing of it is wanted; then a part of it is.
+    for (path, read) in [("/large", 0), ("/half", 1)] {
+        reporter.reset();
+        let mut body = client.get(&server.url(path)).await.unwrap().into_body();
+        for _ in 0..read {
+            body.frame().await.unwrap().unwrap();
+        }
+        drop(body);
+        assert!(!cancelled(&reporter), "the caller had what was needed");
+        let told = events(&reporter.spans()[0].view());
+        assert_eq!(told[told.len() - 2..], ["GotFirstResponseByte", "ClosedBody"]);
+    }
     read(&client, &server.url("/time")).await.unwrap();
-    assert_eq!(server.accepted.load(Ordering::SeqCst), 2);
+    assert_eq!(server.accepted.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_request_that_fails_or_is_late_was_not_cancelled() {
+    let server = Server::start().await;
+    let (tracer, reporter, _closer) = tracer();
+    let client = TracedClient::builder(tracer).timeout(Duration::from_millis(100)).build();
+    for (path, spans) in [("/late", 2), ("/half", 2), ("/panic", 2), ("/large", 2)] {
+        reporter.reset();
+        let answer = client.get(&server.url(path)).await;
+        if let Ok(response) = answer {
+            response.into_body().read_to_end(99).await.unwrap_err();
+        }
+        assert_eq!(reporter.len(), spans, "{path}");
+        assert!(!cancelled(&reporter), "{path}");
+    }
 }
 
 #[tokio::test]
@@ -232,6 +297,19 @@ async fn options_change_names_tags_and_what_is_sent() {
     let spans = reporter.spans();
     assert_eq!(events(&spans[0].view()), whole(&["PutIdleConn", "ClosedBody"]));
     assert_eq!(spans[1].view().operation(), "once");
+}
+
+#[tokio::test]
+async fn a_method_that_is_made_up_is_no_name_of_a_span() {
+    let server = Server::start().await;
+    let (tracer, reporter, _closer) = tracer();
+    let client = TracedClient::new(tracer);
+    let request = Request::builder().method("XyZ123").uri(server.url("/time")).body(()).unwrap();
+    client.request(request).send().await.unwrap().into_body().read_to_end(99).await.unwrap();
+    let hop = &reporter.spans()[0];
+    assert_eq!(hop.view().operation(), "HTTP");
+    assert_eq!(tag(&hop.view(), "http.method").unwrap(), "XyZ123");
+    assert_eq!(server.seen.lock()[0].0, "XyZ123");
 }
 
 #[tokio::test]

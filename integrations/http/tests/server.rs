@@ -61,9 +61,10 @@ async fn handle(mut request: Request<Incoming>, tracer: Tracer) -> Result<Answer
         "/panic" => panic!("as asked"),
         "/error" => return Err("as asked"),
         "/late" => std::future::pending().await,
-        "/stream" => *response.body_mut() = Work { tracer, left: 3, fails: false }.boxed_unsync(),
+        "/stream" => *response.body_mut() = Work { tracer, left: 3, end: End::Ends }.boxed_unsync(),
+        "/half" => *response.body_mut() = Work { tracer, left: 1, end: End::Stalls }.boxed_unsync(),
         "/panic-in-body" => {
-            *response.body_mut() = Work { tracer, left: 2, fails: true }.boxed_unsync();
+            *response.body_mut() = Work { tracer, left: 1, end: End::Panics }.boxed_unsync();
         }
         "/work" => drop(tracer.start_span("work")),
         "/upgrade" => {
@@ -90,7 +91,14 @@ async fn handle(mut request: Request<Incoming>, tracer: Tracer) -> Result<Answer
 struct Work {
     tracer: Tracer,
     left: usize,
-    fails: bool,
+    end: End,
+}
+
+/// What a body does after its last frame.
+enum End {
+    Ends,
+    Stalls,
+    Panics,
 }
 
 impl Body for Work {
@@ -102,10 +110,13 @@ impl Body for Work {
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.left == 0 {
-            return Poll::Ready(None);
+            return match self.end {
+                End::Ends => Poll::Ready(None),
+                End::Stalls => Poll::Pending,
+                End::Panics => panic!("as asked"),
+            };
         }
         self.left -= 1;
-        assert!(!self.fails || self.left > 0, "as asked");
         drop(self.tracer.start_span("frame"));
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"piece")))))
     }
@@ -209,17 +220,136 @@ async fn statuses_sizes_and_failures_are_tagged_as_in_go() {
             _ => 1,
         };
         assert_eq!(server.tags(spans, &LATER).await, tags, "{path}");
+        // A handler that panics is dropped, too, but was not cancelled.
+        let told = events(server.reporter.spans().last().unwrap());
+        assert!(told.is_empty(), "{path}: {told:?}");
     }
     let stats = server.tracer.stats();
     assert_eq!((stats.open, stats.misused), (0, 0), "each was finished once");
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_is_a_span_without_a_status() {
+async fn a_method_that_somebody_makes_up_is_no_name_of_a_span() {
+    // open-telemetry/opentelemetry-collector#14516
+    let server = Server::start().await;
+    for (count, (method, name)) in
+        [("GET", "HTTP GET"), ("XyZ123", "HTTP"), ("AAAA0001", "HTTP")].into_iter().enumerate()
+    {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        server.ask(method.clone(), "/time").await.unwrap();
+        assert_eq!(server.tags(count + 1, &["http.method"]).await, [method.as_str()]);
+        let spans = server.reporter.spans();
+        assert_eq!(spans.last().unwrap().view().operation(), name);
+    }
+}
+
+/// What the logs of a span are named.
+fn events(span: &jaeger_client::FinishedSpan) -> Vec<String> {
+    support::events(&span.view())
+}
+
+#[tokio::test]
+async fn a_request_whose_client_goes_away_is_a_span_that_says_so() {
     let server = Server::start().await;
     let asked = tokio::time::timeout(Duration::from_millis(50), server.ask(Method::GET, "/late"));
     assert!(asked.await.is_err());
-    assert_eq!(server.tags(1, &LATER).await, ["", "", ""]);
+    assert_eq!(server.tags(1, &LATER).await, ["", "", "true"]);
+    assert_eq!(events(&server.reporter.spans()[0]), ["cancelled"]);
+
+    server.reporter.reset();
+    let asked = tokio::time::timeout(Duration::from_millis(50), server.ask(Method::GET, "/half"));
+    assert!(asked.await.is_err());
+    // A frame's own span is the first one.
+    assert_eq!(server.tags(2, &LATER).await, ["200", "5", "true"]);
+    assert_eq!(events(&server.reporter.spans()[1]), ["cancelled"]);
+}
+
+#[tokio::test]
+async fn only_a_response_that_is_dropped_before_its_end_is_cancelled() {
+    let plain = || Response::new(Some("piece"));
+    let with = |name: &str, value: &str| {
+        let mut response = plain();
+        let name = header::HeaderName::from_bytes(name.as_bytes()).unwrap();
+        response.headers_mut().insert(name, value.parse().unwrap());
+        response
+    };
+    let status = |status: u16| {
+        let mut response = plain();
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        response
+    };
+    let mut empty = plain();
+    *empty.body_mut() = None;
+    // How many frames are taken before the body is dropped, and whether that is too early.
+    for (name, method, response, taken, cancelled) in [
+        ("nothing is read", "GET", plain(), 0, true),
+        ("there may be more", "GET", plain(), 1, true),
+        ("the end is read", "GET", plain(), 2, false),
+        ("the length is read", "GET", with("content-length", "5"), 1, false),
+        ("more was promised", "GET", with("content-length", "6"), 1, true),
+        ("trailers are read", "GET", with("x-trailers", "yes"), 2, false),
+        ("a HEAD", "HEAD", plain(), 0, false),
+        ("nothing to read", "GET", empty, 0, false),
+        ("no content", "GET", status(204), 0, false),
+        ("not modified", "GET", status(304), 0, false),
+        ("another protocol", "GET", status(101), 0, false),
+        ("a tunnel", "CONNECT", plain(), 0, false),
+        ("a tunnel that is refused", "CONNECT", status(403), 0, true),
+    ] {
+        let (tracer, reporter, _closer) = tracer();
+        let mut service = TraceLayer::new(tracer).layer(Given(response));
+        let request = Request::builder().method(method).body(()).unwrap();
+        let mut body = service.call(request).await.unwrap().into_body();
+        for _ in 0..taken {
+            body.frame().await;
+        }
+        drop(body);
+        let span = &reporter.spans()[0];
+        assert_eq!(tag(&span.view(), "error").is_some(), cancelled, "{name}");
+        assert_eq!(!events(span).is_empty(), cancelled, "{name}");
+    }
+}
+
+/// Answers with this, whose body says its end only when it is asked once more.
+struct Given(Response<Option<&'static str>>);
+
+struct Unsized(Option<&'static str>, bool);
+
+impl Body for Unsized {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = match self.0.take() {
+            Some(text) => Some(Frame::data(text.into())),
+            None if std::mem::take(&mut self.1) => Some(Frame::trailers(http::HeaderMap::new())),
+            None => None,
+        };
+        Poll::Ready(frame.map(Ok))
+    }
+}
+
+impl Service<Request<()>> for Given {
+    type Response = Response<UnsyncBoxBody<Bytes, Infallible>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _request: Request<()>) -> Self::Future {
+        let given = std::mem::replace(&mut self.0, Response::new(None));
+        let trailers = given.headers().contains_key("x-trailers");
+        let given = given.map(|text| match text {
+            Some(_) => Unsized(text, trailers).boxed_unsync(),
+            None => Full::from("").boxed_unsync(),
+        });
+        std::future::ready(Ok(given))
+    }
 }
 
 #[tokio::test]

@@ -134,7 +134,8 @@ impl Draft {
     }
 }
 
-/// A moment in microseconds since the Unix epoch, as Thrift has signed numbers.
+/// A moment in microseconds since the Unix epoch, as Thrift has signed numbers. It is never before
+/// the epoch, which no server stores.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timestamp {
     zigzag: u64,
@@ -145,23 +146,25 @@ impl Timestamp {
     #[inline(always)]
     pub(crate) fn of_nanos(nanos: i64) -> Self {
         if nanos < 0 {
-            return Self::before_the_epoch(nanos);
+            return Self::before_the_epoch();
         }
         // Told that it is not negative, the compiler needs half as many instructions.
         Self { zigzag: (nanos.cast_unsigned() / 1000) << 1 }
     }
 
+    /// Times that are given were moved to the epoch and counted before. What comes here is from a
+    /// monotonic clock that ran backwards.
     #[cold]
-    fn before_the_epoch(nanos: i64) -> Self {
-        Self { zigzag: zigzag(nanos / 1000) }
+    fn before_the_epoch() -> Self {
+        Self { zigzag: 0 }
     }
 
     pub(super) const fn zigzag(self) -> u64 {
         self.zigzag
     }
 
-    fn micros(self) -> i64 {
-        (self.zigzag >> 1).cast_signed() ^ -(self.zigzag & 1).cast_signed()
+    pub(crate) const fn micros(self) -> i64 {
+        (self.zigzag >> 1).cast_signed()
     }
 }
 
@@ -172,12 +175,27 @@ impl Timestamp {
 pub(crate) struct Finished<'a> {
     pub(crate) ids: &'a Ids,
     pub(crate) flags: u8,
-    pub(crate) start_time: Timestamp,
-    pub(crate) duration_micros: u64,
-    pub(crate) draft: &'a Draft,
+    start_time: Timestamp,
+    duration_micros: u64,
+    draft: &'a Draft,
 }
 
-impl Finished<'_> {
+impl<'a> Finished<'a> {
+    /// A span of so many nanoseconds, since so many after the Unix epoch.
+    ///
+    /// A duration is at least a microsecond: Jaeger v2 takes one of zero for a negative one, and
+    /// Zipkin for one that is not known.
+    #[inline(always)]
+    pub(crate) fn new(
+        ids: &'a Ids,
+        flags: u8,
+        (start_nanos, duration_nanos): (i64, u64),
+        draft: &'a Draft,
+    ) -> Self {
+        let start_time = Timestamp::of_nanos(start_nanos);
+        Self { ids, flags, start_time, duration_micros: (duration_nanos / 1000).max(1), draft }
+    }
+
     /// A number of bytes that is surely enough, found without looking at the numbers.
     #[inline]
     pub(crate) fn max_len(self) -> usize {

@@ -4,6 +4,7 @@
 //! the process's tags go with the spans that are first in it; numbers become text. What a span is
 //! read from stays as it is: the conversion takes views and writes bytes.
 
+mod endpoint;
 mod text;
 mod v2;
 
@@ -13,9 +14,10 @@ use thrift::protocol::{
     TCompactOutputProtocol, TMessageIdentifier, TMessageType, TOutputProtocol, TType,
 };
 
+use self::endpoint::{Endpoint, address};
 #[cfg(feature = "collector-http")]
 pub(crate) use self::text::base64;
-use self::text::{cut, fixed, ipv4, log_text, port, text};
+use self::text::{cut, fixed, log_text, showable, text};
 pub(super) use self::v2::body as v2_body;
 use super::batch::BatchView;
 use super::binary::{bytes_field, field, i32_field, i64_field, list, structure, unwritable, write};
@@ -49,6 +51,7 @@ impl BatchView<'_> {
     ///
     /// `max_text_bytes` limits the text of an annotation (a log of the span) and of a tag; the cut
     /// never falls into a character. The host's address is the process's first `ip` tag, or none.
+    /// What is no IPv4 address, and no port, stays a tag.
     ///
     /// A span counts as first in its process, and takes the process's tags with it, if it has no
     /// parent or says `span.kind=server`.
@@ -67,29 +70,10 @@ impl BatchView<'_> {
 }
 
 fn spans<P: TOutputProtocol>(out: &mut P, batch: &BatchView<'_>, max: usize) -> thrift::Result<()> {
-    let ip = batch.process.tags().find(|tag| tag.key == b"ip");
-    let host = Endpoint {
-        ipv4: ip.and_then(|tag| ipv4(tag.value)).unwrap_or_default(),
-        port: 0,
-        service: batch.process.service_name,
-    };
+    let host = Endpoint::of(&batch.process);
     list(out, batch.spans.count, batch.spans(), |out, view| {
         span(out, &Converted::new(batch, &view, host, max))
     })
-}
-
-/// Who did or said something.
-#[derive(Clone, Copy, Default)]
-struct Endpoint<'a> {
-    ipv4: i32,
-    port: i16,
-    service: &'a [u8],
-}
-
-impl Endpoint<'_> {
-    const fn is_known(&self) -> bool {
-        self.ipv4 != 0 || self.port != 0 || !self.service.is_empty()
-    }
 }
 
 /// Something that happened within a span.
@@ -128,10 +112,12 @@ impl<'a> Converted<'a> {
         for tag in view.tags().chain(inherited.filter(|_| first_in_process)) {
             match (tag.key, tag.value) {
                 (b"span.kind", ValueView::Str(kind)) => rpc = Rpc::of(kind),
-                (b"peer.ipv4", value) => peer.ipv4 = ipv4(value).unwrap_or(peer.ipv4),
-                (b"peer.port", value) => peer.port = port(value).unwrap_or(peer.port),
-                (b"peer.service", ValueView::Str(service)) => peer.service = service,
-                (b"span.kind" | b"peer.service" | b"ip", _) => {}
+                (b"ip", value) if is_ipv4(value) => {}
+                // An endpoint has no other address here.
+                (b"peer.ipv4", value) if !is_ipv4(value) => tags.push(tag),
+                (b"peer.ipv6", _) => tags.push(tag),
+                _ if peer.take(tag) => {}
+                (b"span.kind" | b"peer.service", _) => {}
                 _ => tags.push(tag),
             }
         }
@@ -154,6 +140,10 @@ impl<'a> Converted<'a> {
     }
 }
 
+fn is_ipv4(value: ValueView<'_>) -> bool {
+    address(value).is_some_and(|address| address.is_ipv4())
+}
+
 /// What the two ends of a remote call are called.
 struct Rpc {
     start: &'static [u8],
@@ -174,15 +164,15 @@ impl Rpc {
 fn annotations<'a>(view: &SpanView<'a>, rpc: Option<&Rpc>, max: usize) -> Vec<Annotation<'a>> {
     let mut annotations = Vec::new();
     if let Some(rpc) = rpc {
-        let start = view.start_time_micros;
+        let start = view.start_time_micros.max(0);
         annotations.push(Annotation { timestamp_micros: start, text: rpc.start.into() });
-        if view.duration_micros != 0 {
-            let end = start.wrapping_add(view.duration_micros);
+        if view.duration_micros > 0 {
+            let end = start.saturating_add(view.duration_micros);
             annotations.push(Annotation { timestamp_micros: end, text: rpc.end.into() });
         }
     }
     annotations.extend(view.logs().map(|log| Annotation {
-        timestamp_micros: log.timestamp_micros,
+        timestamp_micros: log.timestamp_micros.max(0),
         text: cut(log_text(log, fixed), max),
     }));
     annotations
@@ -200,9 +190,14 @@ fn fact<'a>(tag: TagView<'a>, max: usize) -> Fact<'a> {
 fn span<P: TOutputProtocol>(out: &mut P, span: &Converted<'_>) -> thrift::Result<()> {
     const DEBUG: i32 = 2;
     let view = &span.view;
+    // A trace of which the lower half is zero is refused. It goes by its upper half alone.
+    let (trace_high, trace_low) = match (view.trace_id.high(), view.trace_id.low()) {
+        (high, 0) => (0, high),
+        halves => halves,
+    };
     structure(out, |out| {
-        i64_field(out, 1, view.trace_id.low().cast_signed())?;
-        bytes_field(out, 3, view.operation_name)?;
+        i64_field(out, 1, trace_low.cast_signed())?;
+        bytes_field(out, 3, &showable(view.operation_name))?;
         i64_field(out, 4, view.span_id.get().cast_signed())?;
         if view.parent_span_id.get() != 0 {
             i64_field(out, 5, view.parent_span_id.get().cast_signed())?;
@@ -211,7 +206,7 @@ fn span<P: TOutputProtocol>(out: &mut P, span: &Converted<'_>) -> thrift::Result
             list(out, span.annotations.len(), span.annotations.iter(), |out, annotation| {
                 structure(out, |out| {
                     i64_field(out, 1, annotation.timestamp_micros)?;
-                    bytes_field(out, 2, &annotation.text)?;
+                    bytes_field(out, 2, &showable(&annotation.text))?;
                     endpoint(out, 3, &span.host)
                 })
             })
@@ -219,8 +214,11 @@ fn span<P: TOutputProtocol>(out: &mut P, span: &Converted<'_>) -> thrift::Result
         field(out, TType::List, 8, |out| {
             list(out, span.facts.len(), span.facts.iter(), |out, fact| {
                 structure(out, |out| {
-                    bytes_field(out, 1, fact.key)?;
-                    bytes_field(out, 2, &fact.value)?;
+                    bytes_field(out, 1, &showable(fact.key))?;
+                    match fact.kind {
+                        STRING => bytes_field(out, 2, &showable(&fact.value))?,
+                        _ => bytes_field(out, 2, &fact.value)?,
+                    }
                     i32_field(out, 3, fact.kind)?;
                     fact.host.iter().try_for_each(|host| endpoint(out, 4, host))
                 })
@@ -229,10 +227,10 @@ fn span<P: TOutputProtocol>(out: &mut P, span: &Converted<'_>) -> thrift::Result
         if view.flags & DEBUG != 0 {
             field(out, TType::Bool, 9, |out| out.write_bool(true))?;
         }
-        i64_field(out, 10, view.start_time_micros)?;
+        i64_field(out, 10, view.start_time_micros.max(0))?;
         i64_field(out, 11, view.duration_micros)?;
-        if view.trace_id.high() != 0 {
-            i64_field(out, 12, view.trace_id.high().cast_signed())?;
+        if trace_high != 0 {
+            i64_field(out, 12, trace_high.cast_signed())?;
         }
         Ok(())
     })
@@ -245,9 +243,60 @@ fn endpoint<P: TOutputProtocol>(
 ) -> thrift::Result<()> {
     field(out, TType::Struct, id, |out| {
         structure(out, |out| {
-            i32_field(out, 1, endpoint.ipv4)?;
-            field(out, TType::I16, 2, |out| out.write_i16(endpoint.port))?;
-            bytes_field(out, 3, endpoint.service)
+            i32_field(out, 1, endpoint.ipv4.map_or(0, |ip| ip.to_bits().cast_signed()))?;
+            let port = endpoint.port.unwrap_or_default().cast_signed();
+            field(out, TType::I16, 2, |out| out.write_i16(port))?;
+            bytes_field(out, 3, &showable(endpoint.service))
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::{List, ProcessView, put_tag};
+    use crate::{SpanId, TraceId};
+
+    /// What the conversion makes of a span that is its process's first.
+    fn body(ip: &str, tags: &[(&str, &str)], trace_id: TraceId) -> Vec<u8> {
+        let (mut process, mut bytes) = (Vec::new(), Vec::new());
+        put_tag(&mut process, TagView::new(b"ip", ValueView::Str(ip.as_bytes())));
+        for (key, value) in tags {
+            put_tag(&mut bytes, TagView::new(key.as_bytes(), ValueView::Str(value.as_bytes())));
+        }
+        let tags = Some(List::new(tags.len(), &bytes));
+        let span_id = SpanId::new(3);
+        let mut span = Vec::new();
+        SpanView { trace_id, span_id, tags, ..SpanView::default() }.encode(&mut span);
+        let process = ProcessView::new(b"svc", Some(List::new(1, &process)));
+        BatchView::new(process, List::new(1, &span)).to_zipkin_thrift(usize::MAX).unwrap()
+    }
+
+    fn holds(bytes: &[u8], part: &[u8]) -> bool {
+        bytes.windows(part.len()).any(|window| window == part)
+    }
+
+    #[test]
+    fn what_is_no_ipv4_address_or_port_stays_a_tag() {
+        let id = TraceId::new(0, 1);
+        let client = ("span.kind", "client");
+        let bad =
+            [client, ("peer.ipv4", "10.0.0.1:8080"), ("peer.port", "0"), ("peer.ipv6", "::1")];
+        let written = body("2001:db8::1", &bad, id);
+        for text in ["peer.ipv4", "10.0.0.1:8080", "peer.port", "::1", "ip", "2001:db8::1"] {
+            assert!(holds(&written, text.as_bytes()), "{text}");
+        }
+        let written =
+            body("10.1.2.3", &[client, ("peer.ipv4", "10.0.0.1"), ("peer.port", "8")], id);
+        // An endpoint of that address and port, and tags no more.
+        assert!(holds(&written, &[8, 0, 1, 10, 0, 0, 1, 6, 0, 2, 0, 8]));
+        assert!(!holds(&written, b"peer.") && !holds(&written, b"10.1.2.3"));
+    }
+
+    #[test]
+    fn a_trace_without_a_lower_half_goes_by_its_upper_one() {
+        let written = body("", &[], TraceId::new(7, 0));
+        assert_eq!(written, body("", &[], TraceId::new(0, 7)));
+        assert_ne!(written, body("", &[], TraceId::new(7, 7)));
+    }
 }

@@ -4,26 +4,39 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use crate::encoding::view::{LogView, TagView, ValueView};
+use crate::encoding::view::{LogView, TagView, ValueView, not_finite};
 
-/// A log's event if it says nothing else, or a JSON object of its fields, sorted by key. Doubles are
-/// shown by `double`.
+/// A log's event if it says nothing else, or a JSON object of its fields. Doubles are shown by
+/// `double`.
 pub(super) fn log_text(log: LogView<'_>, double: fn(f64) -> String) -> Cow<'_, [u8]> {
-    let mut fields = BTreeMap::new();
-    for TagView { key, value } in log.fields() {
-        let value = match value {
-            ValueView::Double(number) => double(number).into_bytes().into(),
-            other => text(other),
-        };
-        fields.insert(key, value);
-    }
+    let mut fields = texts(log, double);
     if fields.len() == 1
         && let Some(event) = fields.remove(b"event".as_slice())
     {
         return event;
     }
+    object(&fields).into()
+}
+
+/// A log as a JSON object of its fields, whatever they are.
+pub(super) fn log_object(log: LogView<'_>, double: fn(f64) -> String) -> Vec<u8> {
+    object(&texts(log, double))
+}
+
+/// The fields of a log as text, sorted by key.
+type Texts<'a> = BTreeMap<&'a [u8], Cow<'a, [u8]>>;
+
+fn texts(log: LogView<'_>, double: fn(f64) -> String) -> Texts<'_> {
+    let shown = |TagView { key, value }| match value {
+        ValueView::Double(number) => (key, double(number).into_bytes().into()),
+        other => (key, text(other)),
+    };
+    log.fields().map(shown).collect()
+}
+
+fn object(fields: &Texts<'_>) -> Vec<u8> {
     let mut json = Vec::from(b"{");
-    for (key, value) in &fields {
+    for (key, value) in fields {
         if json.len() > 1 {
             json.push(b',');
         }
@@ -32,7 +45,7 @@ pub(super) fn log_text(log: LogView<'_>, double: fn(f64) -> String) -> Cow<'_, [
         json_string(&mut json, value);
     }
     json.push(b'}');
-    json.into()
+    json
 }
 
 /// Appends a JSON string as Go's encoding/json writes it: safe within HTML, too.
@@ -78,7 +91,7 @@ pub(super) fn text(value: ValueView<'_>) -> Cow<'_, [u8]> {
 /// The shortest digits that name `value`; with an exponent below -4 or above 5, as Go's `%g`.
 pub(super) fn shortest(value: f64) -> String {
     if !value.is_finite() {
-        return fixed(value);
+        return not_finite(value).to_owned();
     }
     let scientific = format!("{value:e}");
     match scientific.split_once('e').map(|(digits, exponent)| (digits, exponent.parse::<i32>())) {
@@ -92,8 +105,8 @@ pub(super) fn shortest(value: f64) -> String {
 
 /// Six digits behind the point, as Go's `%f`.
 pub(super) fn fixed(value: f64) -> String {
-    if value.is_infinite() {
-        return String::from(if value > 0.0 { "+Inf" } else { "-Inf" });
+    if !value.is_finite() {
+        return not_finite(value).to_owned();
     }
     format!("{value:.6}")
 }
@@ -109,28 +122,26 @@ pub(super) fn cut(text: Cow<'_, [u8]>, max: usize) -> Cow<'_, [u8]> {
     text[..end].to_vec().into()
 }
 
-pub(super) fn ipv4(value: ValueView<'_>) -> Option<i32> {
-    match value {
-        ValueView::Str(b"localhost") => Some(0x7f00_0001),
-        ValueView::Str(text) => {
-            let octets: Option<Vec<u8>> =
-                str::from_utf8(text).ok()?.split('.').map(|octet| octet.parse().ok()).collect();
-            Some(i32::from_be_bytes(octets?.try_into().ok()?))
-        }
-        ValueView::Long(long) => {
-            u32::try_from(long).map(u32::cast_signed).or_else(|_| i32::try_from(long)).ok()
-        }
-        _ => None,
+/// A text that Zipkin can show. Where one has a line or paragraph separator (U+2028, U+2029) and
+/// other characters beyond ASCII, Zipkin's answers with it are no JSON, lists of other traces
+/// included: it reserves too many bytes, and sends those that are left as zeros. Line breaks take
+/// their place.
+pub(super) fn showable(text: &[u8]) -> Cow<'_, [u8]> {
+    let is_separator = |window: &[u8]| matches!(window, [0xe2, 0x80, 0xa8 | 0xa9]);
+    let separators = text.windows(3).filter(|window| is_separator(window)).count();
+    let beyond_ascii = text.iter().filter(|byte| !byte.is_ascii()).count();
+    if separators == 0 || beyond_ascii == 3 * separators {
+        return text.into();
     }
-}
-
-pub(super) fn port(value: ValueView<'_>) -> Option<i16> {
-    match value {
-        ValueView::Str(text) => str::from_utf8(text).ok()?.parse().ok().map(u16::cast_signed),
-        #[expect(clippy::cast_possible_truncation, reason = "as Go: the low 16 bits")]
-        ValueView::Long(long) => Some(long as i16),
-        _ => None,
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(3).position(is_separator) {
+        out.extend_from_slice(&rest[..at]);
+        out.push(b'\n');
+        rest = &rest[at + 3..];
     }
+    out.extend_from_slice(rest);
+    out.into()
 }
 
 pub(crate) fn base64(bytes: &[u8]) -> String {
@@ -216,14 +227,17 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_from_text_and_numbers() {
-        assert_eq!(ipv4(ValueView::Str(b"10.1.2.3")), Some(0x0a01_0203));
-        assert_eq!(ipv4(ValueView::Str(b"localhost")), Some(0x7f00_0001));
-        assert_eq!(ipv4(ValueView::Long(-1)), Some(-1));
-        for nonsense in ["", "10.1.2", "10.1.2.3.4", "10.1.2.256", "::1"] {
-            assert_eq!(ipv4(ValueView::Str(nonsense.as_bytes())), None);
+    fn separators_beside_other_characters_beyond_ascii_become_line_breaks() {
+        let shown = [
+            ("", ""),
+            ("caf\u{e9}", "caf\u{e9}"),
+            ("a\u{2028}\u{2029}b", "a\u{2028}\u{2029}b"),
+            ("\u{e9}\u{2028}", "\u{e9}\n"),
+            ("\u{2029}\u{2028}\u{1f980}", "\n\n\u{1f980}"),
+            ("\u{202e}\u{2027}\u{202a}", "\u{202e}\u{2027}\u{202a}"),
+        ];
+        for (text, wanted) in shown {
+            assert_eq!(showable(text.as_bytes()), wanted.as_bytes(), "{text:?}");
         }
-        assert_eq!(port(ValueView::Str(b"65535")), Some(-1));
-        assert_eq!(port(ValueView::Str(b"65536")), None);
     }
 }

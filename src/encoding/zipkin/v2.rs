@@ -5,12 +5,14 @@
 //! parent, kinds of values) is not there, and the process's tags go with the spans that are first in
 //! it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::text::{base64, json_string, log_text, port, shortest, text};
+use super::endpoint::{Endpoint, address};
+use super::text::{base64, json_string, log_object, log_text, shortest, showable, text};
 use crate::encoding::batch::BatchView;
 use crate::encoding::read::DecodeError;
-use crate::encoding::view::{SpanView, TagView, ValueView};
+use crate::encoding::view::{LogView, SpanView, TagView, ValueView};
 
 /// The body of a POST to `/api/v2/spans`.
 #[expect(clippy::unnecessary_wraps, reason = "one signature for all formats")]
@@ -26,7 +28,13 @@ impl BatchView<'_> {
     /// Ids are hex text, times microseconds. Tags and annotations (logs of the span) are text: bytes
     /// as base64, a log as its event or as a JSON object of its fields. The host's address is the
     /// process's first `ip` tag. `peer.service`, `peer.ipv4`, `peer.ipv6` and `peer.port` are the
-    /// remote endpoint, `span.kind` the kind.
+    /// remote endpoint, `span.kind` the kind. What is no address, and no port, stays a tag.
+    ///
+    /// Jaeger and the OpenTelemetry Collector read a `|` in an annotation as the end of its name,
+    /// and refuse the list if what follows is not what they write themselves: a log with one is a
+    /// JSON object, in which it is escaped. Tags that they read as the service of all spans
+    /// (`service.name`, `otlp.service.name.source`) or as a link (`otlp.link.0`) have `tag.` before
+    /// their key.
     ///
     /// A span is `shared` if it is a server's and refers to a parent with its own id. A duration of
     /// zero is left out, which Zipkin would take for an unknown one.
@@ -49,39 +57,6 @@ impl BatchView<'_> {
     }
 }
 
-/// Who did or said something.
-#[derive(Default)]
-struct Endpoint<'a> {
-    service: &'a [u8],
-    ipv4: Option<String>,
-    ipv6: Option<String>,
-    port: Option<u16>,
-}
-
-impl Endpoint<'_> {
-    /// An address as a tag has it.
-    fn address(&mut self, value: ValueView<'_>) {
-        match value {
-            ValueView::Str(text) if text.contains(&b':') => {
-                self.ipv6 = Some(String::from_utf8_lossy(text).into_owned());
-            }
-            other => {
-                if let Some(number) = super::text::ipv4(other) {
-                    let octets: Vec<_> = number.to_be_bytes().iter().map(u8::to_string).collect();
-                    self.ipv4 = Some(octets.join("."));
-                }
-            }
-        }
-    }
-
-    fn is_known(&self) -> bool {
-        !self.service.is_empty()
-            || self.ipv4.is_some()
-            || self.ipv6.is_some()
-            || self.port.is_some()
-    }
-}
-
 fn span(out: &mut Vec<u8>, batch: &BatchView<'_>, view: &SpanView<'_>) {
     const DEBUG: i32 = 2;
     let kind = kind_of(view);
@@ -99,7 +74,7 @@ fn span(out: &mut Vec<u8>, batch: &BatchView<'_>, view: &SpanView<'_>) {
     if let Some(kind) = kind {
         object.text("kind", kind.as_bytes());
     }
-    object.number("timestamp", view.start_time_micros);
+    object.number("timestamp", since_1970(view.start_time_micros));
     if view.duration_micros > 0 {
         object.number("duration", view.duration_micros);
     }
@@ -110,11 +85,7 @@ fn span(out: &mut Vec<u8>, batch: &BatchView<'_>, view: &SpanView<'_>) {
         object.raw("shared", b"true");
     }
     let (tags, peer) = tags_and_peer(batch, view, kind);
-    let mut host = Endpoint { service: batch.process.service_name, ..Endpoint::default() };
-    if let Some(ip) = batch.process.tags().find(|tag| tag.key == b"ip") {
-        host.address(ip.value);
-    }
-    object.endpoint("localEndpoint", &host);
+    object.endpoint("localEndpoint", &Endpoint::of(&batch.process));
     if peer.is_known() {
         object.endpoint("remoteEndpoint", &peer);
     }
@@ -125,6 +96,31 @@ fn span(out: &mut Vec<u8>, batch: &BatchView<'_>, view: &SpanView<'_>) {
         object.tags(&tags);
     }
     object.end();
+}
+
+/// A time that every server takes: 0 means that there is none, which Jaeger refuses for an
+/// annotation, and with it the whole list, as it does for a negative one.
+fn since_1970(micros: i64) -> i64 {
+    micros.max(1)
+}
+
+/// A log as text without the character that parts annotations.
+fn annotation(log: LogView<'_>) -> Cow<'_, [u8]> {
+    let text = log_text(log, shortest);
+    if !text.contains(&b'|') {
+        return text;
+    }
+    let object = log_object(log, shortest);
+    let escaped =
+        object.split(|byte| *byte == b'|').collect::<Vec<_>>().join(b"\\u007c".as_slice());
+    escaped.into()
+}
+
+/// A tag's key, with something before it if it is one that servers do not take for a tag.
+fn own_key(key: &[u8]) -> Cow<'_, [u8]> {
+    let is_theirs = matches!(key, b"service.name" | b"otlp.service.name.source")
+        || key.starts_with(b"otlp.link.");
+    if is_theirs { [b"tag.", key].concat().into() } else { key.into() }
 }
 
 /// Zipkin's word for a kind; none for a span that is no part of a remote call.
@@ -154,15 +150,16 @@ fn tags_and_peer<'a>(
 ) -> (Tags<'a>, Endpoint<'a>) {
     let (mut tags, mut peer) = (BTreeMap::new(), Endpoint::default());
     if kind == Some("SERVER") || view.parent_span_id.get() == 0 {
-        let inherited = |tag: &TagView<'_>| !matches!(tag.key, b"client-uuid" | b"ip");
+        let inherited = |tag: &TagView<'_>| match tag.key {
+            b"ip" => address(tag.value).is_none(),
+            key => key != b"client-uuid",
+        };
         tags.extend(batch.process.tags().filter(inherited).map(|tag| (tag.key, tag.value)));
     }
     for tag in view.tags() {
         match (tag.key, tag.value) {
             (b"span.kind", _) if kind.is_some() => {}
-            (b"peer.service", ValueView::Str(service)) => peer.service = service,
-            (b"peer.ipv4" | b"peer.ipv6", address) => peer.address(address),
-            (b"peer.port", value) => peer.port = port(value).map(i16::cast_unsigned),
+            _ if peer.take(tag) => {}
             (key, value) => {
                 tags.insert(key, value);
             }
@@ -202,7 +199,7 @@ impl<'a> Object<'a> {
 
     fn text(&mut self, key: &str, text: &[u8]) {
         self.key(key.as_bytes());
-        json_string(self.out, text);
+        json_string(self.out, &showable(text));
     }
 
     fn endpoint(&mut self, key: &str, endpoint: &Endpoint<'_>) {
@@ -211,10 +208,11 @@ impl<'a> Object<'a> {
         if !endpoint.service.is_empty() {
             object.text("serviceName", endpoint.service);
         }
-        for (key, address) in [("ipv4", &endpoint.ipv4), ("ipv6", &endpoint.ipv6)] {
-            if let Some(address) = address {
-                object.text(key, address.as_bytes());
-            }
+        if let Some(address) = endpoint.ipv4 {
+            object.text("ipv4", address.to_string().as_bytes());
+        }
+        if let Some(address) = endpoint.ipv6 {
+            object.text("ipv6", address.to_string().as_bytes());
         }
         if let Some(port) = endpoint.port {
             object.number("port", port);
@@ -230,8 +228,8 @@ impl<'a> Object<'a> {
                 self.out.push(b',');
             }
             let mut object = Object::begin(self.out);
-            object.number("timestamp", log.timestamp_micros);
-            object.text("value", &log_text(log, shortest));
+            object.number("timestamp", since_1970(log.timestamp_micros));
+            object.text("value", &annotation(log));
             object.end();
         }
         self.out.push(b']');
@@ -241,10 +239,10 @@ impl<'a> Object<'a> {
         self.key(b"tags");
         let mut object = Object::begin(self.out);
         for (key, value) in tags {
-            object.key(key);
+            object.key(&showable(&own_key(key)));
             match value {
                 ValueView::Binary(bytes) => json_string(object.out, base64(bytes).as_bytes()),
-                other => json_string(object.out, &text(*other)),
+                other => json_string(object.out, &showable(&text(*other))),
             }
         }
         object.end();
@@ -260,7 +258,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::encoding::{List, LogView, ProcessView, ReferenceView};
+    use crate::encoding::{List, ProcessView, ReferenceView};
     use crate::encoding::{put_log, put_reference, put_tag};
     use crate::{SpanId, TraceId};
 
@@ -363,5 +361,76 @@ mod tests {
         });
         let process = [("ip", ValueView::Str(b"127.0.0.1")), ("region", ValueView::Str(b"eu"))];
         assert_eq!(written(&process, span), wanted);
+    }
+
+    #[test]
+    fn what_is_no_address_or_port_stays_a_tag() {
+        let tags = list(&[
+            ("span.kind", ValueView::Str(b"client")),
+            ("peer.ipv4", ValueView::Str(b"10.0.0.1:8080")),
+            ("peer.ipv6", ValueView::Str(b"fe80::1%eth0")),
+            ("peer.port", ValueView::Long(70_000)),
+            ("peer.ipv6", ValueView::Str(b"2001:db8::1")),
+            ("peer.ipv4", ValueView::Str(b"::ffff:10.0.0.2")),
+        ]);
+        let span = SpanView {
+            trace_id: TraceId::new(0, 2),
+            span_id: SpanId::new(3),
+            duration_micros: 1,
+            tags: Some(List::new(6, &tags)),
+            ..SpanView::default()
+        };
+        let wanted = json!({
+            "traceId": "0000000000000002",
+            "id": "0000000000000003",
+            "name": "",
+            "kind": "CLIENT",
+            "timestamp": 1,
+            "duration": 1,
+            "localEndpoint": {"serviceName": "svc"},
+            "remoteEndpoint": {"ipv4": "10.0.0.2", "ipv6": "2001:db8::1"},
+            "tags": {
+                "peer.ipv4": "10.0.0.1:8080",
+                "peer.ipv6": "fe80::1%eth0",
+                "peer.port": "70000",
+                "ip": "[::1]:443",
+            },
+        });
+        assert_eq!(written(&[("ip", ValueView::Str(b"[::1]:443"))], span), wanted);
+    }
+
+    #[test]
+    fn what_servers_read_something_else_from_is_written_otherwise() {
+        let event = list(&[("event", ValueView::Str(b"a|b|c"))]);
+        let fields = list(&[("x", ValueView::Str(b"d|e")), ("y", ValueView::Str(b"|"))]);
+        let mut logs = Vec::new();
+        put_log(&mut logs, LogView::new(-5, List::new(1, &event)));
+        put_log(&mut logs, LogView::new(0, List::new(2, &fields)));
+        let tags = list(&[
+            ("otlp.link.0", ValueView::Str(b"a|b|c|d|e")),
+            ("service.name", ValueView::Str(b"other")),
+            ("e\u{301}\u{2028}", ValueView::Str("\u{2029}\u{1f980}".as_bytes())),
+        ]);
+        let span = SpanView {
+            trace_id: TraceId::new(0, 2),
+            span_id: SpanId::new(3),
+            parent_span_id: SpanId::new(2),
+            duration_micros: 1,
+            tags: Some(List::new(3, &tags)),
+            logs: Some(List::new(2, &logs)),
+            ..SpanView::default()
+        };
+        let span = written(&[], span);
+        let annotations = json!([
+            {"timestamp": 1, "value": r#"{"event":"a\u007cb\u007cc"}"#},
+            {"timestamp": 1, "value": r#"{"x":"d\u007ce","y":"\u007c"}"#},
+        ]);
+        assert_eq!(span["annotations"], annotations);
+        let tags = json!({
+            "tag.otlp.link.0": "a|b|c|d|e",
+            "tag.service.name": "other",
+            "e\u{301}\n": "\n\u{1f980}",
+        });
+        assert_eq!(span["tags"], tags);
     }
 }

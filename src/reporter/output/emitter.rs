@@ -170,7 +170,7 @@ impl Emitter {
             return books.settle(1, Outcome::Sent);
         }
         let Ok((view, _)) = SpanView::parse(span) else {
-            return books.settle(1, Outcome::TooLarge);
+            return books.lose_too_large(span, self.max_bytes);
         };
         let mut room = room_in(self.max_bytes, self.process.len()).min(span.len());
         while room > 0 {
@@ -190,7 +190,7 @@ impl Emitter {
                 _ => room = room * 3 / 4,
             }
         }
-        books.settle(1, Outcome::TooLarge);
+        books.lose_too_large(span, self.max_bytes);
     }
 
     /// Sends one span as it is. Whether it was taken; a failure is told, and counted by the caller.
@@ -203,7 +203,8 @@ impl Emitter {
             Ok(_) => true,
             Err(error) => {
                 books.core.diagnostics.error(Cause::TooLarge, || {
-                    format!("a span of {} bytes is trimmed, because: {error}", span.len())
+                    let (view, _) = SpanView::parse(span).unwrap_or_default();
+                    format!("{} is trimmed, because: {error}", ledger::described(&view))
                 });
                 false
             }

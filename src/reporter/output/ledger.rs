@@ -3,9 +3,9 @@
 use parking_lot::Mutex;
 
 use crate::diag::Cause;
-use crate::encoding::ClientStats;
+use crate::encoding::{ClientStats, SpanView};
 use crate::error::TransportError;
-use crate::ledger::{Outcome, Shards};
+use crate::ledger::{Outcome, Shards, described};
 use crate::span::core::Core;
 use crate::stats::{Dropped, ReporterStats};
 
@@ -83,10 +83,26 @@ impl Books<'_> {
     pub(crate) fn lose(&self, spans: usize, error: &TransportError) {
         self.settle(spans, Outcome::SendFailed);
         self.core.diagnostics.error(Cause::SendFailed, || {
-            let beside =
-                if self.is_primary { String::new() } else { format!(" at {}", self.ledger.name) };
-            format!("{spans} spans lost{beside}, counted as send_failed: {error}")
+            format!("{spans} spans lost{}, counted as send_failed: {error}", self.place())
         });
+    }
+
+    /// Counts a span as lost that no message takes, of at most `max_bytes`, and tells which it was.
+    pub(crate) fn lose_too_large(&self, span: &[u8], max_bytes: usize) {
+        self.settle(1, Outcome::TooLarge);
+        self.core.diagnostics.error(Cause::TooLarge, || {
+            let (span, _) = SpanView::parse(span).unwrap_or_default();
+            let (which, place) = (described(&span), self.place());
+            format!(
+                "{which} lost{place}, counted as too_large: no message of {max_bytes} bytes takes \
+                 it, even trimmed"
+            )
+        });
+    }
+
+    /// Which output it is, where it is not the first.
+    fn place(&self) -> String {
+        if self.is_primary { String::new() } else { format!(" at {}", self.ledger.name) }
     }
 
     /// Spans counted as sent turn out to have been refused.

@@ -4,20 +4,25 @@
 //! a [`Reporter`]; to add a way out of the process, a transport.
 
 mod emitter;
+mod guarded;
 mod ledger;
 mod outlet;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::emitter::Emitter;
+use self::guarded::Guarded;
 pub(crate) use self::ledger::Ledger;
 use self::outlet::End;
 pub(crate) use self::outlet::Outlet;
 use super::InMemoryReporter;
 use super::null::Nowhere;
-use crate::encoding::{self, BatchView};
+use crate::diag::Diagnostics;
+use crate::encoding::{self, BatchView, ProcessView, TagView, put_tag};
 use crate::error::{ConfigError, TransportError};
+use crate::ledger::text_within;
 use crate::transport::{
     self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
 };
@@ -146,10 +151,11 @@ impl Output {
                 End::Transport(context.datagrams(transport, protocol)?)
             }
             Kind::Transport(transport, protocol) => {
+                let transport = Guarded::new(transport, context.diagnostics);
                 End::Transport(context.datagrams(transport, protocol)?)
             }
             Kind::Collector(config) => End::Transport(context.collector(&config, is_primary)?),
-            Kind::Reporter(reporter) => End::Reporter(reporter),
+            Kind::Reporter(reporter) => End::Reporter(Guarded::new(reporter, context.diagnostics)),
             Kind::Logging => End::Log,
         };
         Ok(Outlet::new(self.name, is_primary, context.process, end))
@@ -173,6 +179,7 @@ pub(crate) struct OutputContext<'a> {
     /// Where spans go that are too large for a datagram.
     pub(crate) oversize: Option<&'a HttpConfig>,
     pub(crate) hurry: &'a Hurry,
+    pub(crate) diagnostics: &'a Arc<Diagnostics>,
 }
 
 impl OutputContext<'_> {
@@ -204,6 +211,9 @@ impl OutputContext<'_> {
     ) -> Result<Emitter, ConfigError> {
         let least = self.process.len() + MIN_SPAN_ROOM;
         let largest = self.max_packet_bytes.min(transport.max_message_bytes());
+        if largest < least && self.process.len() > USUAL_PROCESS_BYTES {
+            return Err(process_too_large(self.process, largest));
+        }
         if largest < least || self.max_packet_bytes > MAX_PACKET_BYTES {
             let value = if largest < least { largest } else { self.max_packet_bytes };
             return Err(ConfigError::invalid(
@@ -224,5 +234,27 @@ impl OutputContext<'_> {
     }
 }
 
+fn process_too_large(process: &[u8], max_packet_size: usize) -> ConfigError {
+    let tags = ProcessView::parse(process).unwrap_or_default().tags();
+    let len = |tag: TagView<'_>| {
+        let mut bytes = Vec::new();
+        put_tag(&mut bytes, tag);
+        bytes.len()
+    };
+    let sizes: Vec<_> = tags.map(|tag| (len(tag), tag.key)).collect();
+    let (largest_tag_bytes, key) = sizes.iter().copied().max().unwrap_or_default();
+    ConfigError::ProcessTooLarge {
+        bytes: process.len(),
+        allowed: max_packet_size.saturating_sub(MIN_SPAN_ROOM),
+        tags: sizes.len(),
+        largest_tag: String::from_utf8_lossy(text_within(key, 64)).into_owned(),
+        largest_tag_bytes,
+        max_packet_size,
+    }
+}
+
 /// What a datagram must have beside the process: the message, and a small span.
 pub(crate) const MIN_SPAN_ROOM: usize = 150;
+
+/// A process that takes less is not to blame if a datagram has no room for it.
+const USUAL_PROCESS_BYTES: usize = 1_024;

@@ -8,11 +8,12 @@ use std::time::Duration;
 use super::in_force::{InForce, Operations};
 use super::poll::Shared;
 use super::{HttpSource, RemoteSampler, StrategySource};
+use crate::diag::Brief;
 use crate::error::ConfigError;
 use crate::redact;
 use crate::sampler::{
     ConstSampler, DEFAULT_MAX_OPERATIONS, DEFAULT_RATE, DEFAULT_REFRESH_INTERVAL,
-    DEFAULT_SAMPLING_SERVER_URL, ProbabilisticSampler, Sampler, SamplerParams,
+    DEFAULT_SAMPLING_SERVER_URL, GuardedSampler, ProbabilisticSampler, Sampler, SamplerParams,
 };
 
 /// A remote sampler about to be built.
@@ -32,8 +33,8 @@ pub struct RemoteSamplerBuilder {
 impl fmt::Debug for RemoteSamplerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteSamplerBuilder")
-            .field("service_name", &self.service_name)
-            .field("sampling_server_url", &redact::value(&self.url))
+            .field("service", &Brief(&self.service_name))
+            .field("sampling_server_url", &Brief(redact::value(&self.url)))
             .field("refresh_interval", &self.refresh_interval)
             .finish_non_exhaustive()
     }
@@ -148,9 +149,11 @@ fn recognized(sampler: impl Sampler + 'static) -> InForce {
         .or_else(|| take(&mut sampler).map(InForce::RateLimiting))
         .or_else(|| take(&mut sampler).map(InForce::PerOperation));
     match (known, sampler) {
-        (None, Some(other)) => InForce::Other(Box::new(other)),
+        (None, Some(other)) => InForce::Other(GuardedSampler::new(other)),
         // Either it was taken, or it is still there.
-        (known, _) => known.unwrap_or(InForce::Other(Box::new(ConstSampler::new(false)))),
+        (known, _) => {
+            known.unwrap_or(InForce::Other(GuardedSampler::new(ConstSampler::new(false))))
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use crate::carrier::Ids;
 use crate::client;
-use crate::deviations::Deviation;
 use crate::json::{bits, int, integer, items, member, text};
 use crate::model::{self, Batch, Limits};
 use crate::report::Checks;
@@ -51,12 +50,7 @@ pub(crate) fn run(input: &Value, recorded: &Value, checks: &mut Checks) -> Resul
     if let Some(message) = messages.first() {
         checks.same_bytes("datagram of the tracer", &expected_message, message);
     }
-    if expected.texts_made_whole {
-        checks.deviates(Deviation::WholeCharacters);
-    }
-    if expected.durations_raised {
-        checks.deviates(Deviation::NoNegativeDuration);
-    }
+    expected.deviations.into_iter().for_each(|deviation| checks.deviates(deviation));
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! The Thrift model of a batch as a case describes it, written with the client's own writers.
 
+use std::collections::BTreeSet;
+
 use jaeger_client::encoding::{
     BatchView, ClientStats, List, LogView, ProcessView, ReferenceView, SpanView, TagView,
     ValueView, put_log, put_reference, put_tag,
@@ -8,6 +10,7 @@ use jaeger_client::{SpanId, TraceId};
 use serde_json::Value;
 
 use crate::described;
+use crate::deviations::Deviation;
 use crate::json::{bits, bytes, int, items, member, present, text, truth};
 use crate::zipkin_rules::{Given, whole_characters};
 
@@ -56,16 +59,14 @@ impl Span {
         fixed.span_id = SpanId::new(id("spanId")?);
         fixed.parent_span_id = SpanId::new(id("parentSpanId")?);
         fixed.flags = int(span, "flags")?;
-        fixed.start_time_micros = int(span, "startTime")?;
-        fixed.duration_micros = limits.duration(int(span, "duration")?);
+        (fixed.start_time_micros, fixed.duration_micros) =
+            limits.times(int(span, "startTime")?, int(span, "duration")?);
         Ok(Self {
             fixed,
             operation: string(member(span, "operationName")?)?,
             references: Elements::of(present(span, "references"), reference)?,
-            tags: Elements::of(present(span, "tags"), |out, value| {
-                tag(out, value, |text| limits.text(text))
-            })?,
-            logs: Elements::of(present(span, "logs"), log)?,
+            tags: Elements::of(present(span, "tags"), |out, value| tag(out, value, limits, true))?,
+            logs: Elements::of(present(span, "logs"), |out, value| log(out, value, limits))?,
         })
     }
 
@@ -91,17 +92,16 @@ impl Span {
 pub(crate) enum Limits {
     /// As recorded.
     Recorded,
-    /// As this client has it: no text that was cut at `max` bytes ends within a character, and no
-    /// duration is negative.
+    /// As this client has it: no text that was cut at `max` bytes ends within a character, no
+    /// duration is below a microsecond, no time is before 1970, and all doubles are finite.
     Ours { max: usize },
 }
 
-/// Limits, and whether they changed anything.
+/// Limits, and what they changed.
 #[derive(Debug)]
 struct Applied {
     limits: Limits,
-    texts_made_whole: bool,
-    durations_raised: bool,
+    deviations: BTreeSet<Deviation>,
 }
 
 impl Applied {
@@ -109,21 +109,52 @@ impl Applied {
         match self.limits {
             Limits::Ours { max } if text.len() == max => {
                 let whole = whole_characters(text);
-                self.texts_made_whole |= whole.len() < max;
+                if whole.len() < max {
+                    self.deviations.insert(Deviation::WholeCharacters);
+                }
                 whole
             }
             _ => text,
         }
     }
 
-    fn duration(&mut self, micros: i64) -> i64 {
+    /// Start and duration.
+    fn times(&mut self, start: i64, duration: i64) -> (i64, i64) {
+        if matches!(self.limits, Limits::Recorded) {
+            return (start, duration);
+        }
+        let moved = self.time(start);
+        // The end stays where it is, if that is not before 1970 too.
+        let kept = (start + duration).max(0) - moved;
+        if duration < 0 {
+            self.deviations.insert(Deviation::NoNegativeDuration);
+        } else if kept < 1 {
+            self.deviations.insert(Deviation::AtLeastAMicrosecond);
+        }
+        (moved, kept.max(1))
+    }
+
+    fn time(&mut self, micros: i64) -> i64 {
         match self.limits {
             Limits::Ours { .. } if micros < 0 => {
-                self.durations_raised = true;
+                self.deviations.insert(Deviation::StorableTimes);
                 0
             }
             _ => micros,
         }
+    }
+
+    /// The text that stands for a double, if it is not sent as one.
+    fn word(&mut self, double: f64) -> Option<&'static str> {
+        if matches!(self.limits, Limits::Recorded) || double.is_finite() {
+            return None;
+        }
+        self.deviations.insert(Deviation::FiniteDoubles);
+        Some(match double {
+            f64::INFINITY => "+Inf",
+            f64::NEG_INFINITY => "-Inf",
+            _ => "NaN",
+        })
     }
 }
 
@@ -136,13 +167,13 @@ pub(crate) struct Batch {
     encoded: Elements,
     pub(crate) seq_no: Option<i64>,
     pub(crate) stats: Option<ClientStats>,
-    pub(crate) texts_made_whole: bool,
-    pub(crate) durations_raised: bool,
+    /// Why it is not as recorded.
+    pub(crate) deviations: BTreeSet<Deviation>,
 }
 
 impl Batch {
     pub(crate) fn read(batch: &Value, limits: Limits) -> Result<Self, String> {
-        let mut applied = Applied { limits, texts_made_whole: false, durations_raised: false };
+        let mut applied = Applied { limits, deviations: BTreeSet::new() };
         let process = member(batch, "process")?;
         let spans = match present(batch, "spans") {
             Some(_) => items(batch, "spans")?,
@@ -155,14 +186,13 @@ impl Batch {
         Ok(Self {
             service: string(member(process, "serviceName")?)?,
             process_tags: Elements::of(present(process, "tags"), |out, value| {
-                tag(out, value, |text| text)
+                tag(out, value, &mut applied, false)
             })?,
             spans,
             encoded,
             seq_no: present(batch, "seqNo").map(|_| int(batch, "seqNo")).transpose()?,
             stats: present(batch, "stats").map(stats).transpose()?,
-            texts_made_whole: applied.texts_made_whole,
-            durations_raised: applied.durations_raised,
+            deviations: applied.deviations,
         })
     }
 
@@ -278,20 +308,19 @@ pub(crate) fn tag_value(tag: &Value) -> Result<Given, String> {
     })
 }
 
-/// `limit` is what happens to text.
-fn tag(
-    out: &mut Vec<u8>,
-    tag: &Value,
-    limit: impl FnOnce(Vec<u8>) -> Vec<u8>,
-) -> Result<(), String> {
+/// Whether texts are `cut` is a matter of where the tag is.
+fn tag(out: &mut Vec<u8>, tag: &Value, limits: &mut Applied, cut: bool) -> Result<(), String> {
     let key = text_or_hex(tag, "key")?;
     let given = match tag_value(tag)? {
-        Given::Text(text) => Given::Text(limit(text)),
+        Given::Text(text) if cut => Given::Text(limits.text(text)),
         other => other,
     };
     let value = match &given {
         Given::Text(text) => ValueView::Str(text),
-        Given::Double(double) => ValueView::Double(*double),
+        Given::Double(double) => {
+            let word = limits.word(*double);
+            word.map_or(ValueView::Double(*double), |word| ValueView::Str(word.as_bytes()))
+        }
         Given::Bool(truth) => ValueView::Bool(*truth),
         Given::Whole(long, _) => {
             ValueView::Long(i64::try_from(*long).map_err(|error| error.to_string())?)
@@ -303,10 +332,10 @@ fn tag(
     Ok(())
 }
 
-fn log(out: &mut Vec<u8>, log: &Value) -> Result<(), String> {
-    let fields = Elements::of(present(log, "fields"), |out, value| tag(out, value, |text| text))?;
+fn log(out: &mut Vec<u8>, log: &Value, limits: &mut Applied) -> Result<(), String> {
+    let fields = Elements::of(present(log, "fields"), |out, value| tag(out, value, limits, false))?;
     let fields = fields.unwrap_or_default();
-    put_log(out, LogView::new(int(log, "timestamp")?, fields.list()));
+    put_log(out, LogView::new(limits.time(int(log, "timestamp")?), fields.list()));
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 //! bytes, and with [`Knowledge::Canonical`], which must give this client's.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use jaeger_client::encoding::{TagView, ValueView};
 use serde_json::Value;
@@ -156,7 +157,7 @@ pub(crate) fn body(input: &Value, batch: &Batch, knowledge: Knowledge) -> Result
         .map(|TagView { key, value, .. }| (key.to_vec(), held(value)))
         .collect();
     let ip = process.iter().find(|(key, _)| key == b"ip");
-    let mut host = ip.and_then(|(_, value)| ipv4(value)).unwrap_or_default();
+    let mut host = ip.and_then(|(_, value)| knowledge.ipv4(value)).unwrap_or_default();
     if host == 0 && knowledge == Knowledge::Go && max < RECORDED_IP.len() {
         // The tag was cut, the address in Go's tracer was not.
         host = ipv4(&Given::Text(RECORDED_IP.to_vec())).unwrap_or_default();
@@ -202,10 +203,11 @@ impl Conversion<'_> {
     fn span(&self, out: &mut Vec<u8>, span: &Value) -> Result<(), String> {
         let canonical = self.knowledge == Knowledge::Canonical;
         let (start, duration) = (integer(span, "start_unix_ns")?, integer(span, "duration_ns")?);
-        let (start_micros, duration_micros) = (micros(start)?, micros(duration)?);
+        let moment = |nanos| Ok::<_, String>(self.knowledge.moment(micros(nanos)?));
+        let (start_micros, duration_micros) = (moment(start)?, micros(duration)?);
         let end_micros =
             if canonical { start_micros + duration_micros } else { micros(start + duration)? };
-        let runs = if canonical { duration_micros != 0 } else { duration != 0 };
+        let runs = if canonical { duration_micros > 0 } else { duration != 0 };
         let mut all = tags(items(span, "tags")?)?;
         if canonical {
             all = all.into_iter().map(|(key, value)| (key, value.in_tag(self.max))).collect();
@@ -223,12 +225,18 @@ impl Conversion<'_> {
 
         let (mut kind, mut peer, mut rest) = (Vec::new(), Host::default(), Tags::new());
         for (key, value) in all {
+            if self.knowledge.stays_a_tag(&key, &value) {
+                rest.push((key, value));
+                continue;
+            }
             match (key.as_slice(), &value) {
                 (b"span.kind", Given::Text(text)) => kind.clone_from(text),
                 (b"span.kind", Given::Other(text, go_type)) if go_type == "ext.SpanKindEnum" => {
                     kind.clone_from(text);
                 }
-                (b"peer.ipv4", value) => peer.ipv4 = ipv4(value).unwrap_or(peer.ipv4),
+                (b"peer.ipv4", value) => {
+                    peer.ipv4 = self.knowledge.ipv4(value).unwrap_or(peer.ipv4);
+                }
                 (b"peer.port", value) => peer.port = port(value).unwrap_or(peer.port),
                 (b"peer.service", Given::Text(text)) => peer.service.clone_from(text),
                 (b"span.kind" | b"peer.service" | b"ip", _) => {}
@@ -249,7 +257,7 @@ impl Conversion<'_> {
             }
         }
         for log in items(span, "logs")? {
-            let at = micros(integer(log, "timestamp_unix_ns")?)?;
+            let at = moment(integer(log, "timestamp_unix_ns")?)?;
             annotations.push((at, self.log(tags(items(log, "fields")?)?)));
         }
 
@@ -274,8 +282,11 @@ impl Conversion<'_> {
             facts.push((key, value, kind, None));
         }
 
-        put_i64(out, 1, bits(span, "trace_id_low")?.cast_signed());
-        put_bytes(out, 3, &model::string(member(span, "operation")?)?);
+        let show = |text: &[u8]| self.knowledge.shown(text);
+        let (high, low) = (bits(span, "trace_id_high")?, bits(span, "trace_id_low")?);
+        let (high, low) = if canonical && low == 0 { (0, high) } else { (high, low) };
+        put_i64(out, 1, low.cast_signed());
+        put_bytes(out, 3, &show(&model::string(member(span, "operation")?)?));
         put_i64(out, 4, bits(span, "span_id")?.cast_signed());
         if parent != 0 {
             put_i64(out, 5, parent.cast_signed());
@@ -284,15 +295,15 @@ impl Conversion<'_> {
         out.extend(list_head(annotations.len()));
         for (at, text) in &annotations {
             put_i64(out, 1, *at);
-            put_bytes(out, 2, text);
+            put_bytes(out, 2, &show(text));
             put_host(out, 3, self.host);
             out.push(0);
         }
         out.extend([15, 0, 8]);
         out.extend(list_head(facts.len()));
         for (key, value, kind, host) in &facts {
-            put_bytes(out, 1, key);
-            put_bytes(out, 2, value);
+            put_bytes(out, 1, &show(key));
+            put_bytes(out, 2, &if *kind == 6 { show(value) } else { value.clone() });
             out.extend([8, 0, 3, 0, 0, 0, *kind]);
             host.iter().for_each(|host| put_host(out, 4, host));
             out.push(0);
@@ -302,9 +313,8 @@ impl Conversion<'_> {
         }
         put_i64(out, 10, start_micros);
         put_i64(out, 11, duration_micros);
-        let high = bits(span, "trace_id_high")?.cast_signed();
         if high != 0 {
-            put_i64(out, 12, high);
+            put_i64(out, 12, high.cast_signed());
         }
         out.push(0);
         Ok(())
@@ -359,6 +369,58 @@ fn json(bytes: &[u8]) -> String {
         out = out.replace(character, &format!("\\u{:04x}", u32::from(character)));
     }
     out + "\""
+}
+
+/// What servers take, where that is asked for.
+impl Knowledge {
+    /// Microseconds since the epoch, not before it.
+    fn moment(self, micros: i64) -> i64 {
+        if self == Self::Canonical { micros.max(0) } else { micros }
+    }
+
+    /// Whether a tag that Go makes an endpoint of, or drops, is none.
+    fn stays_a_tag(self, key: &[u8], value: &Given) -> bool {
+        let port = || port(value).is_some_and(|port| port != 0) && port_in_range(value);
+        self == Self::Canonical
+            && match key {
+                b"peer.ipv4" | b"ip" => self.ipv4(value).is_none(),
+                b"peer.port" => !port(),
+                _ => false,
+            }
+    }
+
+    fn ipv4(self, value: &Given) -> Option<i32> {
+        if self == Self::Go {
+            return ipv4(value);
+        }
+        let address = match value {
+            Given::Text(text) if text != b"localhost" => {
+                match str::from_utf8(text).ok()?.parse::<IpAddr>().ok()?.to_canonical() {
+                    IpAddr::V4(address) => address.to_bits().cast_signed(),
+                    IpAddr::V6(_) => return None,
+                }
+            }
+            other => ipv4(other)?,
+        };
+        (address != 0).then_some(address)
+    }
+
+    /// A text without what Zipkin cannot show: line separators beside others that are not ASCII.
+    fn shown(self, text: &[u8]) -> Vec<u8> {
+        let separators = ['\u{2028}', '\u{2029}'];
+        let others = |letter: char| !letter.is_ascii() && !separators.contains(&letter);
+        match str::from_utf8(text) {
+            Ok(text) if self == Self::Canonical && text.contains(others) => {
+                text.replace(separators, "\n").into_bytes()
+            }
+            _ => text.to_vec(),
+        }
+    }
+}
+
+/// Whether a port that is a number has no more than 16 bits.
+fn port_in_range(value: &Given) -> bool {
+    !matches!(value, Given::Whole(whole, _) if !(0..=65_535).contains(whole))
 }
 
 fn ipv4(value: &Given) -> Option<i32> {

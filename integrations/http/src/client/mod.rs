@@ -10,16 +10,16 @@ use http::{Request, Response};
 use jaeger_client::{Parent, SpanContext, Tracer};
 
 use self::options::Options;
-pub(crate) use self::send::operation_name;
 use crate::body::RequestBody;
 use crate::error::Error;
 use crate::trace::ClientTrace;
 use crate::transport::{HttpPool, ResponseBody};
+use crate::url;
 
 /// Sends requests, follows redirects, and tells a tracer about it.
 ///
 /// The request is a span `HTTP Client`, a child of the active span or of the one given. Each hop is
-/// a span `HTTP {METHOD}`, a child of it; its context is written to the headers of its request, and
+/// a span `HTTP {METHOD}`, a child of it (see [`operation_name`](crate::operation_name)); its context is written to the headers of its request, and
 /// what happens on the way is logged to it. Both end with the body of the response, at an error, or
 /// when the future or the body is dropped.
 ///
@@ -72,21 +72,26 @@ impl TracedClient {
 
     /// Gets what is at `url`.
     ///
+    /// What may not stand in a request, such as a space or `ü`, is percent-encoded. A host that is
+    /// not ASCII is asked for by its name of IDNA, `xn--…`.
+    ///
     /// # Errors
     ///
     /// [`Error`] if there is no response. One of any status is a response.
     pub async fn get(&self, url: &str) -> Result<Response<ResponseBody>, Error> {
         let mut request = Request::new(());
-        *request.uri_mut() =
-            url.parse().map_err(|_| Error::Url { url: url.to_owned(), reason: "it is no URL" })?;
+        *request.uri_mut() = url::parse(url)
+            .map_err(|reason| Error::Url { url: url::redacted_text(url), reason })?;
         self.request(request).send().await
     }
 
     /// Begins a request.
     pub fn request<B: Into<RequestBody>>(&self, request: Request<B>) -> TracedRequest<'_> {
+        let mut request = request.map(Into::into);
+        url::encode(request.uri_mut());
         TracedRequest {
             shared: &self.shared,
-            request: request.map(Into::into),
+            request,
             parent: None,
             trace: None,
             options: self.shared.options.clone(),
@@ -160,7 +165,7 @@ impl std::fmt::Debug for TracedRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TracedRequest")
             .field("method", self.request.method())
-            .field("uri", self.request.uri())
+            .field("uri", &url::redacted(self.request.uri()))
             .finish_non_exhaustive()
     }
 }

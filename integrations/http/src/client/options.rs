@@ -59,7 +59,7 @@ macro_rules! options {
     ($type:ty, $options:ident) => {
         impl $type {
             /// Names the span of the whole request: `HTTP Client` by default. Those of the hops are
-            /// `HTTP {METHOD}` in any case.
+            /// named by [`operation_name`](crate::operation_name) in any case.
             pub fn operation_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
                 self.$options.operation_name = name.into();
                 self
@@ -84,7 +84,9 @@ macro_rules! options {
                 self
             }
 
-            /// What of a URL is shown in the hop's tag `http.url`: all of it by default.
+            /// What of a URL is shown in the hop's tag `http.url`: what
+            /// [`redacted_url`](crate::redacted_url) makes of it by default. The URL comes without
+            /// userinfo, but with its query.
             pub fn url_tag(mut self, tag: impl Fn(&Uri) -> String + Send + Sync + 'static) -> Self {
                 self.$options.url_tag = Some(Arc::new(tag));
                 self

@@ -10,10 +10,11 @@ use http::header::{
     CONTENT_TYPE, COOKIE, EXPECT, HOST, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFERER,
     TRAILER, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, response};
 
 use crate::error::Error;
+use crate::url;
 
 /// How many requests one may become.
 pub(super) const MAX_HOPS: usize = 10;
@@ -58,9 +59,9 @@ pub(super) fn redirect(
     let Some(location) = head.headers.get(LOCATION).filter(|location| !location.is_empty()) else {
         return Ok(None);
     };
-    let url = resolve(from, location.as_bytes()).ok_or_else(|| Error::Redirect {
-        location: String::from_utf8_lossy(location.as_bytes()).into_owned(),
-        reason: "that is no URL of http or https",
+    let url = url::resolve(from, location.as_bytes()).map_err(|reason| Error::Redirect {
+        location: url::redacted_text(&String::from_utf8_lossy(location.as_bytes())),
+        reason,
     })?;
     let method = match *method {
         _ if keeps_body => method.clone(),
@@ -70,8 +71,13 @@ pub(super) fn redirect(
     Ok(Some(Redirect { url, method, keeps_body }))
 }
 
-/// The headers for the next hop.
-pub(super) fn carry(headers: &mut HeaderMap, from: &Uri, to: &Redirect) {
+/// The headers for the next hop. `referer` is what the caller gave as such.
+pub(super) fn carry(
+    headers: &mut HeaderMap,
+    from: &Uri,
+    to: &Redirect,
+    referer: Option<&HeaderValue>,
+) {
     let leaves = origin(from) != origin(&to.url);
     if leaves {
         SENSITIVE.iter().for_each(|name| drop(headers.remove(name)));
@@ -81,13 +87,14 @@ pub(super) fn carry(headers: &mut HeaderMap, from: &Uri, to: &Redirect) {
     if !to.keeps_body {
         OF_BODY.iter().for_each(|name| drop(headers.remove(name)));
     }
+    headers.remove(REFERER);
     let downgraded = from.scheme() == Some(&Scheme::HTTPS) && to.url.scheme() != from.scheme();
     if downgraded {
         // Where one comes from may be a secret of its own.
-        headers.remove(REFERER);
-    } else if !headers.contains_key(REFERER)
-        && let Ok(referer) = HeaderValue::from_str(&from.to_string())
-    {
+        return;
+    }
+    let last = || HeaderValue::from_str(&url::referer(from)).ok();
+    if let Some(referer) = referer.cloned().or_else(last) {
         headers.insert(REFERER, referer);
     }
 }
@@ -97,69 +104,6 @@ fn origin(url: &Uri) -> (Option<&str>, Option<String>, Option<u16>) {
     let usual = if url.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
     let port = url.port_u16().or(Some(usual));
     (url.scheme_str(), url.host().map(str::to_ascii_lowercase), port)
-}
-
-/// A reference of a location, seen from a URL; RFC 3986, section 5.2.
-fn resolve(from: &Uri, location: &[u8]) -> Option<Uri> {
-    let text = escaped(location);
-    let text = text.split('#').next().unwrap_or_default();
-    let scheme_ends = text.find("://").filter(|at| {
-        text[..*at].chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-    });
-    if scheme_ends.is_some() {
-        let url: Uri = text.parse().ok()?;
-        let known = url.scheme() == Some(&Scheme::HTTP) || url.scheme() == Some(&Scheme::HTTPS);
-        return known.then_some(url).filter(|url| url.host().is_some());
-    }
-    let mut parts = from.clone().into_parts();
-    let path_and_query = if let Some(rest) = text.strip_prefix("//") {
-        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        parts.authority = Some(authority.parse().ok()?);
-        if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
-    } else if text.is_empty() {
-        from.path_and_query().map_or("/", PathAndQuery::as_str).to_owned()
-    } else if text.starts_with('?') {
-        format!("{}{text}", from.path())
-    } else {
-        // A scheme without `//`, such as `mailto:`, is none that can be asked.
-        let (path, query) = text.split_at(text.find('?').unwrap_or(text.len()));
-        if path.split('/').next().is_some_and(|segment| segment.contains(':')) {
-            return None;
-        }
-        let folder = from.path().rfind('/').map_or("/", |at| &from.path()[..=at]);
-        let whole = if path.starts_with('/') { path.to_owned() } else { format!("{folder}{path}") };
-        format!("{}{query}", without_dots(&whole))
-    };
-    parts.path_and_query = Some(path_and_query.parse().ok()?);
-    Uri::from_parts(parts).ok()
-}
-
-/// Bytes that no URL may have, as `%XX`: some servers send plain UTF-8.
-fn escaped(location: &[u8]) -> String {
-    let mut text = String::with_capacity(location.len());
-    for byte in location {
-        if byte.is_ascii() {
-            text.push(char::from(*byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
-}
-
-/// A path without `.` and `..`.
-fn without_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let last = path.rsplit('/').next();
-    for segment in path.split('/').skip(1) {
-        match segment {
-            "." => {}
-            ".." => drop(kept.pop()),
-            _ => kept.push(segment),
-        }
-    }
-    let folder = if matches!(last, Some("." | "..")) && !kept.is_empty() { "/" } else { "" };
-    format!("/{}{folder}", kept.join("/"))
 }
 
 #[cfg(test)]
@@ -180,32 +124,16 @@ mod tests {
     }
 
     #[test]
-    fn a_location_is_seen_from_its_url() {
-        for (location, url) in [
-            ("http://other/x?y", "http://other/x?y"),
-            ("//other/x", "http://other/x"),
-            ("//other?x", "http://other/?x"),
-            ("/x?y", "http://host:8000/x?y"),
-            ("x", "http://host:8000/a/x"),
-            ("../x/./y/..", "http://host:8000/x/"),
-            ("../../..", "http://host:8000/"),
-            ("?y", "http://host:8000/a/b?y"),
-            ("#part", "http://host:8000/a/b?c"),
-            ("x#part", "http://host:8000/a/x"),
-            ("/x?u=http://y", "http://host:8000/x?u=http://y"),
+    fn a_location_that_cannot_be_asked_is_an_error_that_shows_it_without_its_password() {
+        for (location, shown) in [
+            ("news:comp.misc", "news:comp.misc"),
+            ("ftp://host/", "ftp://host/"),
+            ("http:///x", "http:///x"),
+            ("ftp://ann:hunter2@host/", "ftp://…@host/"),
+            ("http://ann:h%75nter2@ho st/?sig=hunter2", "http://…@ho st/?sig=REDACTED"),
         ] {
-            let next = ask(Method::GET, 302, location).unwrap();
-            assert_eq!(next.url, url.parse::<Uri>().unwrap(), "{location}");
-        }
-        let utf8 = HeaderValue::from_bytes("/\u{e9}".as_bytes()).unwrap();
-        assert_eq!(resolve(&from(), utf8.as_bytes()).unwrap().path(), "/%C3%A9");
-    }
-
-    #[test]
-    fn a_location_that_cannot_be_asked_is_an_error_that_shows_it() {
-        for location in ["mailto:me@host", "ftp://host/", "x y", "http:///x", "http://"] {
             let error = redirect(&from(), &Method::GET, &head(302, location)).unwrap_err();
-            assert!(error.to_string().contains(location), "{error}");
+            assert!(error.to_string().contains(&format!("{shown:?}")), "{error}");
         }
     }
 
@@ -251,7 +179,7 @@ mod tests {
             ("http://host.evil:8000/x", false),
         ] {
             let mut headers = all();
-            carry(&mut headers, &from(), &ask(Method::POST, 307, location).unwrap());
+            carry(&mut headers, &from(), &ask(Method::POST, 307, location).unwrap(), None);
             let sensitive = SENSITIVE.iter().filter(|name| headers.contains_key(*name)).count();
             assert_eq!(sensitive, if kept { SENSITIVE.len() } else { 0 }, "{location}");
             assert_eq!(headers.contains_key(COOKIE2), kept);
@@ -260,7 +188,7 @@ mod tests {
             assert!(headers.contains_key(CONTENT_TYPE));
         }
         let mut headers = all();
-        carry(&mut headers, &from(), &ask(Method::POST, 303, "/x").unwrap());
+        carry(&mut headers, &from(), &ask(Method::POST, 303, "/x").unwrap(), None);
         assert!(!headers.contains_key(CONTENT_TYPE), "without its body");
     }
 
@@ -268,9 +196,21 @@ mod tests {
     fn where_one_came_from_by_tls_is_told_to_nobody_without() {
         let from = Uri::from_static("https://host/secret");
         let next = redirect(&from, &Method::GET, &head(302, "http://host/x")).unwrap().unwrap();
-        let mut headers = HeaderMap::new();
-        headers.insert(REFERER, HeaderValue::from_static("https://host/"));
-        carry(&mut headers, &from, &next);
+        let own = HeaderValue::from_static("https://host/");
+        let mut headers = HeaderMap::from_iter([(REFERER, own.clone())]);
+        carry(&mut headers, &from, &next, Some(&own));
         assert!(!headers.contains_key(REFERER));
+    }
+
+    #[test]
+    fn the_referer_is_the_last_url_or_what_the_caller_gave() {
+        let own = HeaderValue::from_static("http://own/");
+        for (given, expected) in [(None, "http://host:8000/a/b?c"), (Some(&own), "http://own/")] {
+            // Whatever an earlier hop was sent with.
+            let earlier = HeaderValue::from_static("http://earlier/");
+            let mut headers = HeaderMap::from_iter([(REFERER, earlier)]);
+            carry(&mut headers, &from(), &ask(Method::GET, 302, "//other/").unwrap(), given);
+            assert_eq!(headers[REFERER], expected);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::header::REFERER;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use jaeger_client::Span;
 
@@ -10,8 +11,10 @@ use super::redirect::{MAX_HOPS, carry, redirect};
 use super::{Shared, TracedRequest};
 use crate::body::RequestBody;
 use crate::error::{Error, Phase};
+use crate::operation::operation_name;
 use crate::trace::{ClientTrace, Journey, SpanTrace};
 use crate::transport::{Deadline, ResponseBody};
+use crate::url;
 
 /// What the hops of a request have in common.
 struct Hops<'a> {
@@ -38,6 +41,7 @@ pub(super) async fn send(request: TracedRequest<'_>) -> Result<Response<Response
     if !options.follow {
         return hops.hop(request).await;
     }
+    let referer = request.headers().get(REFERER).cloned();
     let mut made = 1;
     loop {
         let sent = Copy::of(&request);
@@ -52,11 +56,11 @@ pub(super) async fn send(request: TracedRequest<'_>) -> Result<Response<Response
         };
         hops.drain(body).await?;
         if made == MAX_HOPS {
-            return Err(Error::TooManyRedirects { hops: made, url: next.url.to_string() });
+            return Err(Error::TooManyRedirects { hops: made, url: url::redacted(&next.url) });
         }
         made += 1;
         let mut headers = sent.headers;
-        carry(&mut headers, &sent.url, &next);
+        carry(&mut headers, &sent.url, &next, referer.as_ref());
         request = Request::new(again);
         *request.method_mut() = next.method;
         *request.uri_mut() = next.url;
@@ -111,7 +115,8 @@ impl Hops<'_> {
 
     fn start(&self, request: &Request<RequestBody>) -> Span {
         let url = request.uri();
-        let shown = self.options.url_tag.as_ref().map_or_else(|| text_of(url), |tag| tag(url));
+        let tag = self.options.url_tag.as_ref();
+        let shown = tag.map_or_else(|| url::redacted(url), |tag| tag(&url::public(url)));
         self.shared
             .tracer
             .span(operation_name(request.method()))
@@ -120,7 +125,7 @@ impl Hops<'_> {
             .tag("component", &self.options.component_name)
             .tag("http.method", request.method().as_str())
             .tag("http.url", &shown)
-            .tag("peer.address", url.authority().map_or("", |authority| authority.as_str()))
+            .tag("peer.address", url::peer_address(url))
             .start()
     }
 
@@ -132,55 +137,6 @@ impl Hops<'_> {
                 body.drain(MAX_DRAINED).await;
                 Ok(())
             }
-        }
-    }
-}
-
-/// What `url.to_string()` is, for a tenth of its instructions: every hop is tagged with it.
-fn text_of(url: &Uri) -> String {
-    let scheme = url.scheme_str().unwrap_or_default();
-    let authority = url.authority().map_or("", |authority| authority.as_str());
-    let query = url.query().unwrap_or_default();
-    let length = scheme.len() + authority.len() + url.path().len() + query.len();
-    let mut text = String::with_capacity(length + "://?".len());
-    if url.scheme().is_some() {
-        text.push_str(scheme);
-        text.push_str("://");
-    }
-    text.push_str(authority);
-    text.push_str(url.path());
-    if url.query().is_some() {
-        text.push('?');
-        text.push_str(query);
-    }
-    text
-}
-
-/// `HTTP {METHOD}`.
-pub(crate) fn operation_name(method: &Method) -> std::borrow::Cow<'static, str> {
-    let usual = match *method {
-        Method::GET => "HTTP GET",
-        Method::POST => "HTTP POST",
-        Method::PUT => "HTTP PUT",
-        Method::DELETE => "HTTP DELETE",
-        Method::HEAD => "HTTP HEAD",
-        Method::PATCH => "HTTP PATCH",
-        Method::OPTIONS => "HTTP OPTIONS",
-        _ => return format!("HTTP {method}").into(),
-    };
-    usual.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_text_of_a_url_is_what_it_is_shown_as() {
-        for url in ["http://host", "https://host:1/a?b=c", "http://[::1]:80/?", "/path?", "/a", "*"]
-        {
-            let url: Uri = url.parse().unwrap();
-            assert_eq!(text_of(&url), url.to_string());
         }
     }
 }

@@ -15,10 +15,13 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::task::yield_now;
 
 use super::outgoing::Outgoing;
-use super::stream::Stream;
+use super::stream::{Found, Stream};
 use super::wire::{Probe, Wire};
+use super::{HeadLimits, LOOKS};
+use crate::transport::Place;
 
 /// What moves a connection on while it is polled.
 enum Driver {
@@ -51,6 +54,8 @@ pub(crate) struct Connection {
     pub(crate) wire: Arc<Wire>,
     pub(crate) local: Option<SocketAddr>,
     pub(crate) peer: Option<SocketAddr>,
+    /// Free again when the connection is closed, where they are bounded.
+    pub(crate) place: Option<Place>,
 }
 
 /// Why there is no response.
@@ -65,13 +70,20 @@ pub(crate) struct Unanswered {
 }
 
 impl Connection {
-    pub(crate) async fn open(stream: Stream) -> Result<Self, hyper::Error> {
+    pub(crate) async fn open(stream: Stream, limits: &HeadLimits) -> Result<Self, hyper::Error> {
         let (local, peer) = stream.addresses();
         let wire = Arc::<Wire>::default();
         let io = TokioIo::new(Probe { stream, wire: Arc::clone(&wire) });
-        let (sender, driver) = http1::handshake(io).await?;
+        let mut builder = http1::Builder::new();
+        if let Some(count) = limits.headers {
+            builder.max_headers(count);
+        }
+        if let Some(bytes) = limits.bytes {
+            builder.max_header_size(bytes).max_buf_size(bytes.max(HeadLimits::USUAL));
+        }
+        let (sender, driver) = builder.handshake(io).await?;
         let driver = Driver::Plain(Box::new(driver));
-        Ok(Self { sender, driver, wire, local, peer })
+        Ok(Self { sender, driver, wire, local, peer, place: None })
     }
 
     /// Lets the connection go on. False if it has come to its end.
@@ -84,9 +96,21 @@ impl Connection {
         !matches!(self.driver, Driver::Ended) && self.sender.is_ready()
     }
 
-    /// Whether the server has left it open, as far as is known by now.
-    pub(crate) fn is_alive(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop())) && self.is_ready()
+    /// Whether the server has left an idle connection open, and has sent nothing over it.
+    pub(crate) async fn is_alive(&mut self) -> bool {
+        for _ in 0..LOOKS {
+            self.wire.look();
+            let open = self.drive(&mut Context::from_waker(Waker::noop())) && self.is_ready();
+            match self.wire.found() {
+                _ if !open => return false,
+                Some(Found::End) => return false,
+                Some(Found::Nothing) | None => return true,
+                // A message of TLS, or a response that nobody asked for. Once the runtime has looked
+                // at its sockets, it is read, and what it means is known.
+                Some(Found::Bytes) => yield_now().await,
+            }
+        }
+        false
     }
 
     /// Sends a request, and waits for the head of its response.

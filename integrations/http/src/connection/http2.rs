@@ -4,25 +4,40 @@
 //! wire is told.
 
 use std::fmt;
+use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
+use h2::Reason;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
+use super::closing::{Closing, Watched};
 use super::outgoing::Outgoing;
-use super::stream::Stream;
+use super::stream::{Found, Stream};
+use super::{HeadLimits, LOOKS};
+use crate::body::BoxError;
+use crate::transport::Place;
 
 /// A handle on the connection.
 #[derive(Clone)]
 pub(crate) struct Shared {
     sender: SendRequest<Outgoing>,
     usage: Arc<Mutex<Usage>>,
+    /// The task has the stream, and closes it with its end.
+    stream: Weak<Mutex<Stream>>,
+    closing: Arc<Closing>,
     pub(crate) local: Option<SocketAddr>,
     pub(crate) peer: Option<SocketAddr>,
 }
@@ -30,6 +45,64 @@ pub(crate) struct Shared {
 struct Usage {
     requests: usize,
     idle_since: Instant,
+    /// Free again when nobody uses the connection any more.
+    _place: Option<Place>,
+}
+
+/// Why there is no response.
+pub(crate) struct Unanswered {
+    pub(crate) error: BoxError,
+    /// The request, where nothing of it was sent.
+    pub(crate) unsent: Option<Request<Outgoing>>,
+    taken: bool,
+}
+
+impl From<TrySendError<Request<Outgoing>>> for Unanswered {
+    fn from(mut error: TrySendError<Request<Outgoing>>) -> Self {
+        let unsent = error.take_message();
+        Self { error: error.into_error().into(), unsent, taken: true }
+    }
+}
+
+impl Unanswered {
+    fn not_taken() -> Self {
+        let error = io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            "the server closes the connection, and the request was not sent",
+        );
+        Self { error: error.into(), unsent: None, taken: false }
+    }
+
+    /// Whether the server has said that it did not process the request.
+    ///
+    /// # Source
+    ///
+    /// `canRetryError` of HTTP/2 in net/http; RFC 9113, sections 6.8 and 8.7.
+    pub(crate) fn is_refused(&self) -> bool {
+        !self.taken
+            || self.cause().is_some_and(|cause| {
+                let gone = cause.is_go_away() && cause.reason() == Some(Reason::NO_ERROR);
+                let refused = cause.is_reset() && cause.reason() == Some(Reason::REFUSED_STREAM);
+                cause.is_remote() && (gone || refused)
+            })
+    }
+
+    /// Whether the connection broke, and nobody knows what became of the request.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.error.source().is_some_and(|cause| cause.is::<io::Error>())
+    }
+
+    fn cause(&self) -> Option<&h2::Error> {
+        self.error.source()?.downcast_ref()
+    }
+}
+
+/// When a connection is asked by a PING whether it is alive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeepAlive {
+    pub(crate) interval: Option<Duration>,
+    pub(crate) timeout: Duration,
+    pub(crate) while_idle: bool,
 }
 
 /// Counts as a request that is under way, until its response's body has ended.
@@ -38,18 +111,59 @@ pub(crate) struct InUse {
 }
 
 impl Shared {
-    pub(crate) async fn open(stream: Stream) -> Result<Self, hyper::Error> {
+    pub(crate) async fn open(
+        stream: Stream,
+        limits: &HeadLimits,
+        keep_alive: &KeepAlive,
+        place: Option<Place>,
+    ) -> Result<Self, hyper::Error> {
         let (local, peer) = stream.addresses();
-        let (sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        let stream = Arc::new(Mutex::new(stream));
+        let seen = Arc::downgrade(&stream);
+        let closing = Arc::<Closing>::default();
+        let watched = Watched::new(stream, Arc::clone(&closing));
+        let bytes = limits.bytes.unwrap_or(HeadLimits::USUAL);
+        let (sender, driver) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(bytes).unwrap_or(u32::MAX))
+            .keep_alive_interval(keep_alive.interval)
+            .keep_alive_timeout(keep_alive.timeout)
+            .keep_alive_while_idle(keep_alive.while_idle)
+            .handshake(TokioIo::new(watched))
+            .await?;
         // Its error comes to each request that it is the error of. The task ends with the last
         // handle and the last request.
         tokio::spawn(driver);
-        let usage = Usage { requests: 0, idle_since: Instant::now() };
-        Ok(Self { sender, usage: Arc::new(Mutex::new(usage)), local, peer })
+        let usage = Usage { requests: 0, idle_since: Instant::now(), _place: place };
+        Ok(Self { sender, usage: Arc::new(Mutex::new(usage)), stream: seen, closing, local, peer })
+    }
+
+    /// Whether the server has left the connection open, as far as the socket tells.
+    pub(crate) async fn is_alive(&self) -> bool {
+        for _ in 0..LOOKS {
+            let Some(stream) = self.stream.upgrade().filter(|_| self.is_open()) else {
+                return false;
+            };
+            let found = stream.lock().look();
+            drop(stream);
+            match found {
+                Found::End => return false,
+                Found::Nothing => return true,
+                // What comes for other requests, whose task is at work anyway.
+                Found::Bytes if self.usage.lock().requests > 0 => return true,
+                // Until the task has read what the server had to say, such as a GOAWAY.
+                Found::Bytes => yield_now().await,
+            }
+        }
+        self.is_open()
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.usage, &other.usage)
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        !self.sender.is_closed()
+        !self.sender.is_closed() && !self.closing.is_set()
     }
 
     /// Whether it is in use, or was so not long ago.
@@ -67,14 +181,30 @@ impl Shared {
         (InUse { usage: Arc::clone(&self.usage) }, idle)
     }
 
-    pub(crate) async fn send(
+    /// Sends a request, which has its place on the connection with the call.
+    pub(crate) fn send(
         &mut self,
-        request: Request<Outgoing>,
-    ) -> Result<Response<Incoming>, (hyper::Error, Option<Request<Outgoing>>)> {
-        self.sender.try_send_request(request).await.map_err(|mut error| {
-            let unsent = error.take_message();
-            (error.into_error(), unsent)
-        })
+        mut request: Request<Outgoing>,
+    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + use<> {
+        let taken = request.body_mut().taken();
+        let answer = self.sender.try_send_request(request);
+        let closing = Arc::clone(&self.closing);
+        async move {
+            let (mut answer, mut set) = (pin!(answer), pin!(closing.notified()));
+            std::future::poll_fn(|cx| {
+                if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+                    return Poll::Ready(answer.map_err(Unanswered::from));
+                }
+                // The task that takes requests (hyper 1.12) is not always woken by the end of its
+                // connection. What it has not taken by then was never sent, and would wait for ever.
+                let over = set.as_mut().poll(cx).is_ready() || closing.is_set();
+                if over && !taken.load(Ordering::Acquire) {
+                    return Poll::Ready(Err(Unanswered::not_taken()));
+                }
+                Poll::Pending
+            })
+            .await
+        }
     }
 }
 

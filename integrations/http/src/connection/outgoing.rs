@@ -3,12 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
 use super::wire::Wire;
@@ -22,6 +24,12 @@ pub(crate) struct Outgoing {
     /// How much is to come, where that is known: HTTP does not ask for an end it knows.
     left: Option<u64>,
     held: Option<Held>,
+    /// Gives the body back if it is dropped before anything of it was taken.
+    back: Option<oneshot::Sender<RequestBody>>,
+    /// Opened once there is no more to come.
+    ended: Option<Arc<Gate>>,
+    /// Whether HTTP has looked at the body, as it does when it takes the request.
+    taken: Option<Arc<AtomicBool>>,
 }
 
 /// Waits for the leave that `Expect: 100-continue` asks for.
@@ -31,7 +39,7 @@ struct Held {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// Opened by a response of status 100.
+/// Opened by a response of status 100, or by the end of a body.
 #[derive(Default)]
 pub(crate) struct Gate {
     state: Mutex<(bool, Option<Waker>)>,
@@ -49,7 +57,7 @@ impl Gate {
         }
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         if state.0 {
             return Poll::Ready(());
@@ -62,7 +70,21 @@ impl Gate {
 impl Outgoing {
     pub(crate) fn new(body: RequestBody, wire: Option<Arc<Wire>>) -> Self {
         let left = body.size_hint().exact();
-        Self { body, wire, left, held: None }
+        Self { body, wire, left, held: None, back: None, ended: None, taken: None }
+    }
+
+    /// Gives the body back if it is dropped before anything of it was taken.
+    #[cfg(feature = "http2")]
+    pub(crate) fn give_back(&mut self) -> oneshot::Receiver<RequestBody> {
+        let (back, receiver) = oneshot::channel();
+        self.back = Some(back);
+        receiver
+    }
+
+    /// Says when there is no more to come.
+    #[cfg(feature = "http2")]
+    pub(crate) fn ended(&mut self) -> Arc<Gate> {
+        Arc::clone(self.ended.get_or_insert_default())
     }
 
     /// Holds the body back until the gate is open, but not longer than `limit`.
@@ -72,8 +94,20 @@ impl Outgoing {
         gate
     }
 
-    pub(crate) fn into_body(self) -> RequestBody {
-        self.body
+    /// Says whether HTTP has taken the request.
+    #[cfg(feature = "http2")]
+    pub(crate) fn taken(&mut self) -> Arc<AtomicBool> {
+        Arc::clone(self.taken.get_or_insert_default())
+    }
+
+    fn take(&self) {
+        if let Some(taken) = &self.taken {
+            taken.store(true, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn into_body(mut self) -> RequestBody {
+        std::mem::take(&mut self.body)
     }
 
     /// Whether the body may be sent now.
@@ -108,6 +142,18 @@ impl Outgoing {
     }
 }
 
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            ended.open();
+        }
+        if let Some(back) = self.back.take() {
+            // Nobody may want it any more.
+            let _ = back.send(std::mem::take(&mut self.body));
+        }
+    }
+}
+
 impl Body for Outgoing {
     type Data = Bytes;
     type Error = BoxError;
@@ -118,15 +164,18 @@ impl Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         std::task::ready!(self.poll_leave(cx));
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.back = None;
         self.watch(frame.as_ref());
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
+        self.take();
         self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
+        self.take();
         self.body.size_hint()
     }
 }

@@ -1,10 +1,12 @@
 //! The stream below HTTP: TCP, and TLS over it where it is asked for.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -14,6 +16,16 @@ pub(crate) enum Stream {
     Plain(TcpStream),
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// What an idle connection has that was not read yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    /// Something that the runtime has to read before anybody knows what it is.
+    Bytes,
+    /// The other end has closed it, or it is broken.
+    End,
 }
 
 impl Stream {
@@ -37,6 +49,18 @@ impl Stream {
         match self {
             Self::Plain(_) => false,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
+    /// What the other end did while the connection was idle. The socket itself is asked: what the
+    /// runtime knows of it is as old as the last time that it had time to look.
+    pub(super) fn look(&self) -> Found {
+        match SockRef::from(self.tcp()).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(0) => Found::End,
+            Ok(_) => Found::Bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Found::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Found::Bytes,
+            Err(_) => Found::End,
         }
     }
 

@@ -15,13 +15,15 @@ use std::task::{Context, Poll};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::stream::Stream;
+use super::stream::{Found, Stream};
 use crate::trace::ClientTrace;
 
 /// What a request that is on the wire has come to.
 #[derive(Default)]
 pub(crate) struct Wire {
     state: AtomicU8,
+    /// What an idle connection was found to have.
+    found: Mutex<Option<Found>>,
     trace: Mutex<Option<Arc<dyn ClientTrace>>>,
 }
 
@@ -39,6 +41,8 @@ const FIRST_BYTE: u8 = 16;
 const HELD: u8 = 32;
 /// That it waits was told.
 const HELD_TOLD: u8 = 64;
+/// No request is on the wire, and the socket is to be looked at.
+const LOOK: u8 = 128;
 
 impl Wire {
     pub(crate) fn arm(&self, trace: Arc<dyn ClientTrace>, body_ended: bool) {
@@ -49,6 +53,23 @@ impl Wire {
     pub(crate) fn disarm(&self) {
         self.state.store(0, Ordering::Release);
         let _ended = self.trace.lock().take();
+    }
+
+    /// Has the socket looked at when it is read from next, and there is nothing for the runtime.
+    pub(super) fn look(&self) {
+        *self.found.lock() = None;
+        self.state.store(LOOK, Ordering::Release);
+    }
+
+    /// What was found. None if nobody read.
+    pub(super) fn found(&self) -> Option<Found> {
+        self.state.store(0, Ordering::Release);
+        self.found.lock().take()
+    }
+
+    /// Whether the whole request is written, or its writing has failed.
+    pub(crate) fn is_written(&self) -> bool {
+        self.has(REQUEST_WRITTEN)
     }
 
     /// Whether anything of an answer was read.
@@ -154,6 +175,9 @@ impl AsyncRead for Probe {
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
             self.wire.read();
+        }
+        if result.is_pending() && self.wire.has(LOOK) {
+            *self.wire.found.lock() = Some(self.stream.look());
         }
         result
     }

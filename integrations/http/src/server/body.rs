@@ -5,16 +5,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
+use http::header::CONTENT_LENGTH;
+use http::{Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use jaeger_client::Span;
 use pin_project_lite::pin_project;
 
-use super::guarded;
+use super::{cancelled, guarded};
 
 pin_project! {
     /// The body of a traced response, passed on as it is.
     ///
-    /// With its last frame, or its drop, the span of the request ends.
+    /// With its last frame, or its drop, the span of the request ends. If it is dropped before, the
+    /// request was cancelled, and the span says so.
     pub struct TracedBody<B> {
         counted: Option<Counted>,
         #[pin]
@@ -25,6 +28,9 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             let _scope = this.counted.as_ref().map(|counted| counted.span.activate());
+            if let Some(counted) = this.counted.as_ref().filter(|counted| counted.is_cut_off()) {
+                cancelled(&counted.span, "the response was dropped before its end");
+            }
             this.body.set(None);
         }
     }
@@ -34,6 +40,18 @@ pin_project! {
 struct Counted {
     span: Span,
     bytes: u64,
+    /// How many bytes there are still to be sent, where that is known. Whoever sends them may drop
+    /// the body with the last one, before it says that it was the last.
+    left: Option<u64>,
+    /// Whether a frame is made. It still is after a panic.
+    running: bool,
+}
+
+impl Counted {
+    /// Whether there was more to be sent.
+    fn is_cut_off(&self) -> bool {
+        self.left != Some(0) && !self.running
+    }
 }
 
 impl Drop for Counted {
@@ -52,11 +70,28 @@ impl<B> TracedBody<B> {
 }
 
 impl<B: Body> TracedBody<B> {
-    /// Nobody reads the body of what answers a `HEAD`: its size is what it would have been.
-    pub(super) fn traced(body: B, span: Span, head: bool) -> Self {
-        let bytes = body.size_hint().exact().filter(|_| head).unwrap_or(0);
-        Self { counted: Some(Counted { span, bytes }), body: Some(body) }
+    pub(super) fn traced(response: Response<B>, span: Span, method: &Method) -> Response<Self> {
+        let (head, body) = response.into_parts();
+        let size = body.size_hint().exact();
+        // Nobody reads the body of what answers a `HEAD`: its size is what it would have been.
+        let bytes = size.filter(|_| method == Method::HEAD).unwrap_or(0);
+        let left = if body.is_end_stream() || is_bodiless(method, head.status) {
+            Some(0)
+        } else {
+            let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+            length.and_then(|length| length.parse().ok()).or(size)
+        };
+        let counted = Some(Counted { span, bytes, left, running: false });
+        Response::from_parts(head, Self { counted, body: Some(body) })
     }
+}
+
+/// Whether a response has no body, whatever its service made; RFC 9112, section 6.3.
+fn is_bodiless(method: &Method, status: StatusCode) -> bool {
+    status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || method == Method::HEAD
+        || (method == Method::CONNECT && status.is_success())
 }
 
 impl<B: Body> Body for TracedBody<B> {
@@ -70,16 +105,25 @@ impl<B: Body> Body for TracedBody<B> {
         let mut this = self.project();
         let Some(mut body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         let Some(counted) = this.counted.as_mut() else { return body.poll_frame(cx) };
-        let frame = ready!(guarded(&counted.span, || body.as_mut().poll_frame(cx)));
-        match &frame {
+        counted.running = true;
+        let frame = guarded(&counted.span, || body.as_mut().poll_frame(cx));
+        counted.running = false;
+        let frame = ready!(frame);
+        let ended = match &frame {
             Some(Ok(frame)) => {
-                counted.bytes += frame.data_ref().map_or(0, |data| data.remaining() as u64);
+                let length = frame.data_ref().map_or(0, |data| data.remaining() as u64);
+                counted.bytes += length;
+                counted.left = counted.left.map(|left| left.saturating_sub(length));
+                frame.is_trailers() || body.is_end_stream()
             }
-            Some(Err(_)) => drop(counted.span.set_tag("error", true)),
-            None => {}
-        }
+            Some(Err(_)) => {
+                counted.span.set_tag("error", true);
+                true
+            }
+            None => true,
+        };
         // Before the last frame leaves: whoever has it may count on the span being finished.
-        if frame.is_none() || body.is_end_stream() {
+        if ended {
             *this.counted = None;
         }
         Poll::Ready(frame)

@@ -5,18 +5,18 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::Response;
+use http::{Method, Response};
 use http_body::Body;
 use jaeger_client::Span;
 use pin_project_lite::pin_project;
 
 use super::body::TracedBody;
-use super::guarded;
+use super::{cancelled, guarded};
 
 pin_project! {
     /// The response of a [`TraceService`](super::TraceService) to come.
     ///
-    /// Dropped before, the request was given up: its span ends, without a status.
+    /// Dropped before, the request was cancelled: its span ends without a status, and says so.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
         // None when it is done, or if the request is left out.
@@ -27,11 +27,14 @@ pin_project! {
 
     impl<F> PinnedDrop for ResponseFuture<F> {
         fn drop(this: Pin<&mut Self>) {
-            // What a request that is given up drops belongs to its span.
+            // What a request that is cancelled drops belongs to its span.
             let mut this = this.project();
             let _scope = this.traced.as_ref().map(|traced| traced.span.activate());
             this.future.set(None);
             if let Some(traced) = this.traced.take() {
+                if !traced.running {
+                    cancelled(&traced.span, "the request was dropped before it had a response");
+                }
                 traced.span.finish();
             }
         }
@@ -40,13 +43,14 @@ pin_project! {
 
 struct Traced {
     span: Span,
-    /// Nobody will read the body.
-    head: bool,
+    method: Method,
+    /// Whether the handler runs. It still does after its panic.
+    running: bool,
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn traced(future: F, span: Span, head: bool) -> Self {
-        Self { traced: Some(Traced { span, head }), future: Some(future) }
+    pub(super) fn traced(future: F, span: Span, method: Method) -> Self {
+        Self { traced: Some(Traced { span, method, running: false }), future: Some(future) }
     }
 
     pub(super) fn untraced(future: F) -> Self {
@@ -70,10 +74,13 @@ where
             this.future.set(None);
             Poll::Ready(result)
         };
-        let Some(traced) = this.traced.as_ref() else {
+        let Some(traced) = this.traced.as_mut() else {
             return step().map_ok(|response| response.map(TracedBody::untraced));
         };
-        let result = ready!(guarded(&traced.span, step));
+        traced.running = true;
+        let result = guarded(&traced.span, step);
+        traced.running = false;
+        let result = ready!(result);
         let status = result.as_ref().ok().map(Response::status);
         if let Some(status) = status {
             traced.span.set_tag("http.status_code", status.as_u16());
@@ -84,9 +91,7 @@ where
         }
         let traced = this.traced.take();
         Poll::Ready(result.map(|response| match traced {
-            Some(Traced { span, head }) => {
-                response.map(|body| TracedBody::traced(body, span, head))
-            }
+            Some(Traced { span, method, .. }) => TracedBody::traced(response, span, &method),
             None => response.map(TracedBody::untraced),
         }))
     }

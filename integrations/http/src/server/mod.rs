@@ -4,10 +4,11 @@ mod body;
 mod future;
 mod options;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Response, Version, request};
+use http::{Request, Response, Version, request};
 use http_body::Body;
 use jaeger_client::{Span, Tracer};
 use tower_layer::Layer;
@@ -16,22 +17,26 @@ use tower_service::Service;
 pub use self::body::TracedBody;
 pub use self::future::ResponseFuture;
 use self::options::Options;
-use crate::client::operation_name;
+use crate::operation::operation_name;
+use crate::url;
 
 /// Makes a span of each request that the service below it handles.
 ///
 /// The span continues the trace that the request's headers carry, or begins one. It is the active
 /// span whenever the handler runs, and while the body of its response is made. It ends with that
-/// body, or when the request is given up.
+/// body, or when the request is cancelled: when the client goes away, the server drops the handler
+/// or the body.
 ///
 /// Bodies are passed on frame by frame, trailers included, and what an upgrade needs is left where
 /// it is. The layer works in axum and tonic as in any `tower` stack, for HTTP/1 and HTTP/2.
 ///
 /// # Shape and units
 ///
-/// `HTTP {METHOD}`, with the tags `span.kind`, `http.method`, `http.url` (as it was asked for:
-/// `/path?query`) and `component`; later `http.status_code`, `http.response_size` in bytes where
-/// there are any, and `error` for a status of 500 or more, or a panic, which leaves no status.
+/// `HTTP {METHOD}` (see [`operation_name`]), with the tags `span.kind`, `http.method`, `http.url` (as
+/// it was asked for, `/path?query`, without credentials: see [`redacted_url`](crate::redacted_url))
+/// and `component`; later `http.status_code`, `http.response_size` in bytes where
+/// there are any, and `error` for a status of 500 or more, for a panic, which leaves no status, and
+/// for a request that was cancelled, which is also the log `event=cancelled`.
 ///
 /// # Source
 ///
@@ -41,11 +46,18 @@ use crate::client::operation_name;
 /// # Examples
 ///
 /// ```
-/// use jaeger_client_http::TraceLayer;
+/// use jaeger_client_http::{TraceLayer, operation_name};
 /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
 /// let layer = TraceLayer::new(tracer)
 ///     .filter(|request| request.uri.path() != "/health")
-///     .operation_name(|request| format!("{} {}", request.method, request.uri.path()));
+///     .operation_name(|request| {
+///         // Names are to be few, whatever is asked for.
+///         let route = match request.uri.path() {
+///             known @ ("/orders" | "/customers") => known,
+///             _ => "other",
+///         };
+///         format!("{} {route}", operation_name(&request.method))
+///     });
 /// // axum: Router::new().route(…).layer(layer)
 /// // tonic: Server::builder().layer(layer)
 /// # Ok::<(), jaeger_client::ConfigError>(())
@@ -107,10 +119,10 @@ where
         let Some(span) = self.shared.start(&parts) else {
             return ResponseFuture::untraced(self.inner.call(Request::from_parts(parts, body)));
         };
-        let head = parts.method == Method::HEAD;
+        let method = parts.method.clone();
         let request = Request::from_parts(parts, body);
         let future = guarded(&span, || self.inner.call(request));
-        ResponseFuture::traced(future, span, head)
+        ResponseFuture::traced(future, span, method)
     }
 }
 
@@ -122,14 +134,16 @@ impl Shared {
             return None;
         }
         let name = match operation {
-            Some(operation) => operation(request).into(),
-            None => operation_name(&request.method),
+            Some(operation) => Cow::Owned(operation(request)),
+            None => operation_name(&request.method).into(),
         };
         let url = match (url_tag, request.uri.path_and_query()) {
-            (Some(url_tag), _) => url_tag(&request.uri),
+            (Some(url_tag), _) => url_tag(&url::public(&request.uri)),
             // HTTP/2 has no other place for the host than the URL: it was asked for the path.
-            (None, Some(path)) if request.version == Version::HTTP_2 => path.to_string(),
-            (None, _) => request.uri.to_string(),
+            (None, Some(path)) if request.version == Version::HTTP_2 => {
+                url::redacted(&path.clone().into())
+            }
+            (None, _) => url::redacted(&request.uri),
         };
         let span = self
             .tracer
@@ -148,6 +162,12 @@ impl Shared {
         }
         Some(span)
     }
+}
+
+/// Says that a request was cancelled.
+fn cancelled(span: &Span, message: &str) {
+    span.set_tag("error", true);
+    span.log(&[("event", "cancelled".into()), ("message", message.into())]);
 }
 
 /// Runs `work` with the span active. If it panics, the span says so; it ends with what is dropped

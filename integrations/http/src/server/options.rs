@@ -47,7 +47,8 @@ impl TraceLayer {
         self.with(|options| options.filter = Some(Arc::new(filter)))
     }
 
-    /// Names the spans: `HTTP {METHOD}` by default.
+    /// Names the spans: as [`operation_name`](crate::operation_name) does by default. Names must be
+    /// few, whatever is asked for: take a route, and not a path.
     ///
     /// # Source
     ///
@@ -70,7 +71,9 @@ impl TraceLayer {
         self.with(|options| options.component = name.into())
     }
 
-    /// What of a URL is shown in the tag `http.url`: all of what was asked for by default.
+    /// What of a URL is shown in the tag `http.url`: what
+    /// [`redacted_url`](crate::redacted_url) makes of it by default. The URL comes without userinfo,
+    /// but with its query.
     ///
     /// # Source
     ///

@@ -14,17 +14,20 @@ use http::{HeaderMap, StatusCode, response};
 
 pub(crate) use self::span::Journey;
 pub use self::span::SpanTrace;
+use crate::error::Error;
 
 /// Is told what happens to a request while it happens.
 ///
 /// All callbacks do nothing unless they are written. They run in the task that sends the request or
 /// reads its body, so they must not block; none comes after
-/// [`closed_body`](Self::closed_body), or after the request failed or was given up.
+/// [`closed_body`](Self::closed_body), or after the request failed or was cancelled.
 ///
 /// # Source
 ///
 /// `httptrace.ClientTrace` of net/http. [`got_response`](Self::got_response) and
-/// [`closed_body`](Self::closed_body) are what `nethttp` adds to it.
+/// [`closed_body`](Self::closed_body) are what `nethttp` adds to it; [`cancelled`](Self::cancelled)
+/// is not there, as a context that ends makes an error that is returned, nor is
+/// [`retry`](Self::retry).
 ///
 /// # Examples
 ///
@@ -91,6 +94,13 @@ pub trait ClientTrace: Send + Sync {
         let _ = error;
     }
 
+    /// The server said that it did not process the request, or a connection of HTTP/2 broke under one
+    /// that may be sent twice; it will be sent again. Of a connection of HTTP/1 that was found dead
+    /// nothing is told, as in Go, but [`get_conn`](Self::get_conn) comes once more.
+    fn retry(&self, error: &Error) {
+        let _ = error;
+    }
+
     /// The first byte of a response, of one with a status 1xx too, came from the socket.
     fn got_first_response_byte(&self) {}
 
@@ -111,6 +121,11 @@ pub trait ClientTrace: Send + Sync {
     fn put_idle_conn(&self, error: Option<PutIdleError>) {
         let _ = error;
     }
+
+    /// The caller cancelled the request: its future was dropped before there was a response, or the
+    /// body of the response while the next part of it was waited for. A body that is dropped after a
+    /// part that was read is not cancelled, but closed: whoever drops it has what was needed.
+    fn cancelled(&self) {}
 
     /// The body came to its end, or the caller dropped it before. Not called for `HEAD`.
     fn closed_body(&self) {}
@@ -147,11 +162,13 @@ both! {
     wrote_headers();
     wait_100_continue();
     wrote_request(error: Option<&(dyn StdError + 'static)>);
+    retry(error: &Error);
     got_first_response_byte();
     got_100_continue();
     got_1xx_response(status: StatusCode, headers: &HeaderMap);
     got_response(head: &response::Parts);
     put_idle_conn(error: Option<PutIdleError>);
+    cancelled();
     closed_body();
 }
 

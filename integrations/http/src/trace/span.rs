@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::phases::Phases;
 use super::{ClientTrace, GotConn, PutIdleError, TlsInfo, TraceMode};
+use crate::error::Error;
 
 /// The span of a whole request, which ends when no hop needs it any more.
 #[derive(Debug)]
@@ -106,6 +107,12 @@ impl SpanTrace {
         }
     }
 }
+
+/// How a span says that its request was cancelled.
+const CANCELLED: [(&str, TagValue<'static>); 2] = [
+    ("event", TagValue::Str("cancelled")),
+    ("message", TagValue::Str("the caller dropped the request or the body of its response")),
+];
 
 /// How Go's wrapper logs what went wrong: the event is in `message`.
 const ERROR: (&str, TagValue<'static>) = ("event", TagValue::Str("error"));
@@ -216,6 +223,16 @@ impl ClientTrace for SpanTrace {
         self.phase(|phases, tracer, span| phases.wrote_request(tracer, span, error));
     }
 
+    fn retry(&self, error: &Error) {
+        // The last cause says most: what the server said.
+        let mut cause: &dyn StdError = error;
+        while let Some(next) = cause.source() {
+            cause = next;
+        }
+        let text = cause.to_string();
+        self.event(&[("event", "Retry".into()), ("error.object", (&text).into())]);
+    }
+
     fn got_first_response_byte(&self) {
         self.named("GotFirstResponseByte");
         self.phase(Phases::got_first_byte);
@@ -247,6 +264,17 @@ impl ClientTrace for SpanTrace {
             self.event(&[("event", "PutIdleConn".into()), ("error.object", (&text).into())]);
         } else {
             self.named("PutIdleConn");
+        }
+    }
+
+    fn cancelled(&self) {
+        let whole = match &self.part_of {
+            PartOf::Journey(journey) => Some(&journey.span),
+            PartOf::Nothing(_) => None,
+        };
+        for span in [Some(&self.span), whole].into_iter().flatten() {
+            span.set_tag("error", true);
+            span.log(&CANCELLED);
         }
     }
 

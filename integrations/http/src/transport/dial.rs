@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -85,10 +85,11 @@ pub(super) async fn dial(
 ) -> Result<Stream, Error> {
     let deadline = Deadline::after(options.connect_timeout).or(overall);
     let addresses = match target.address() {
-        Some(address) => vec![address],
+        Some(address) => vec![SocketAddr::new(address, target.port)],
+        None if target.has_zone() => zoned(target, deadline).await?,
         None => resolve(options, target, trace, deadline).await?,
     };
-    let stream = connect(&addresses, target.port, trace, deadline).await?;
+    let stream = connect(&addresses, trace, deadline).await?;
     if !target.key.tls {
         return Ok(Stream::Plain(stream));
     }
@@ -106,7 +107,7 @@ async fn resolve(
     target: &Target,
     trace: &dyn ClientTrace,
     deadline: Deadline,
-) -> Result<Vec<IpAddr>, Error> {
+) -> Result<Vec<SocketAddr>, Error> {
     trace.dns_start(&target.host);
     let found = limited(deadline, Phase::Resolve, options.resolver.resolve(&target.host)).await;
     let found = found.and_then(|mut addresses| {
@@ -120,7 +121,8 @@ async fn resolve(
     match found {
         Ok(addresses) => {
             trace.dns_done(Ok(&addresses));
-            Ok(addresses)
+            let address = |address| SocketAddr::new(address, target.port);
+            Ok(addresses.into_iter().map(address).collect())
         }
         Err(failure) => {
             trace.dns_done(Err(&failure.cause()));
@@ -130,16 +132,22 @@ async fn resolve(
     }
 }
 
+/// The address of a host that names one, and the interface of its zone.
+async fn zoned(target: &Target, deadline: Deadline) -> Result<Vec<SocketAddr>, Error> {
+    let found = tokio::net::lookup_host((target.host.as_str(), target.port));
+    let found = limited(deadline, Phase::Resolve, found).await;
+    let failed = |source| Error::Resolve { host: target.host.clone(), source };
+    Ok(found.map_err(|failure| failure.into_error(failed))?.collect())
+}
+
 /// Tries the addresses in their order; of their errors, the first one counts, as in Go.
 async fn connect(
-    addresses: &[IpAddr],
-    port: u16,
+    addresses: &[SocketAddr],
     trace: &dyn ClientTrace,
     deadline: Deadline,
 ) -> Result<TcpStream, Error> {
     let mut first = None;
-    for (tried, address) in addresses.iter().enumerate() {
-        let address = SocketAddr::new(*address, port);
+    for (tried, &address) in addresses.iter().enumerate() {
         let share = share(deadline, addresses.len() - tried);
         trace.connect_start(NETWORK, address);
         match limited(share, Phase::Connect, TcpStream::connect(address)).await {
@@ -190,7 +198,7 @@ async fn handshake(
     use tokio_rustls::TlsConnector;
     use tokio_rustls::rustls::pki_types::ServerName;
 
-    let Ok(name) = ServerName::try_from(target.host.clone()) else {
+    let Ok(name) = ServerName::try_from(target.server_name().to_owned()) else {
         let reason = "its host is no name that TLS can check";
         return Err(Error::Url { url: format!("https://{}", target.key.host_port), reason });
     };

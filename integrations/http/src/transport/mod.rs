@@ -1,6 +1,7 @@
 //! One request and its response: a pool of connections whose every step a trace is told.
 
 mod dial;
+mod limit;
 mod pool;
 mod resolve;
 mod response;
@@ -15,12 +16,17 @@ use std::time::Duration;
 use http::{Request, Response};
 
 pub(crate) use self::dial::Deadline;
+pub(crate) use self::limit::Place;
 use self::pool::{Limits, Pool};
 pub use self::resolve::{Resolve, Resolving, SystemResolver};
 pub use self::response::ResponseBody;
 use crate::body::RequestBody;
+use crate::connection::HeadLimits;
+#[cfg(feature = "http2")]
+use crate::connection::KeepAlive;
 use crate::error::Error;
 use crate::trace::ClientTrace;
+use crate::url;
 
 /// Sends single requests over a pool of connections, and tells a [`ClientTrace`] what happens.
 ///
@@ -34,7 +40,8 @@ use crate::trace::ClientTrace;
 /// # Source
 ///
 /// `Transport` of net/http. Unlike it, a request that makes a connection waits for that one, and
-/// does not take another that becomes idle meanwhile; there are no proxies.
+/// does not take another that becomes idle meanwhile; where the host is known to speak HTTP/2, the
+/// others wait for it, too. There are no proxies.
 ///
 /// # Examples
 ///
@@ -68,9 +75,12 @@ struct Options {
     tls_handshake_timeout: Duration,
     #[cfg(feature = "tls")]
     tls: tls::Tls,
-    response_header_timeout: Duration,
+    response_header_timeout: Option<Duration>,
     expect_continue_timeout: Duration,
-    body_idle_timeout: Duration,
+    body_idle_timeout: Option<Duration>,
+    head: HeadLimits,
+    #[cfg(feature = "http2")]
+    keep_alive: KeepAlive,
 }
 
 impl HttpPool {
@@ -91,6 +101,10 @@ impl HttpPool {
     /// another one, where nothing of it was written, or where it is idempotent, can be sent again,
     /// and nothing of an answer was read. The trace then sees all of it, as in Go.
     ///
+    /// A request that a server of HTTP/2 says it did not process, by `GOAWAY` with `NO_ERROR` or by
+    /// `REFUSED_STREAM`, is sent again, if its body can be or was not begun: twice at once, then after
+    /// 1, 2, 4 and 8 s. [`ClientTrace::retry`] is told.
+    ///
     /// Dropping the future gives the request up, and closes its connection.
     ///
     /// # Errors
@@ -101,7 +115,9 @@ impl HttpPool {
         request: Request<B>,
         trace: Arc<dyn ClientTrace>,
     ) -> Result<Response<ResponseBody>, Error> {
-        self.round_trip_until(request.map(Into::into), trace, None).await
+        let mut request = request.map(Into::into);
+        url::encode(request.uri_mut());
+        self.round_trip_until(request, trace, None).await
     }
 }
 
@@ -128,11 +144,19 @@ impl Default for HttpPoolBuilder {
             tls_handshake_timeout: Duration::from_secs(10),
             #[cfg(feature = "tls")]
             tls: Default::default(),
-            response_header_timeout: Duration::from_secs(60),
+            response_header_timeout: None,
             expect_continue_timeout: Duration::from_secs(1),
-            body_idle_timeout: Duration::from_secs(60),
+            body_idle_timeout: None,
+            head: HeadLimits::default(),
+            #[cfg(feature = "http2")]
+            keep_alive: KeepAlive {
+                interval: None,
+                timeout: Duration::from_secs(20),
+                while_idle: false,
+            },
         };
-        let limits = Limits { per_host: 32, in_all: 100, idle_timeout: Duration::from_secs(90) };
+        let idle_timeout = Duration::from_secs(90);
+        let limits = Limits { per_host: 32, in_all: 100, idle_timeout, connections: None };
         Self { options, limits }
     }
 }
@@ -145,12 +169,20 @@ impl HttpPoolBuilder {
     }
 
     /// How long it may take to find the addresses of a host and to connect to one: 30 s.
+    ///
+    /// # Source
+    ///
+    /// `Dialer.Timeout` of the `DefaultTransport` in net/http.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.options.connect_timeout = limit;
         self
     }
 
     /// How long the TLS handshake may take: 10 s.
+    ///
+    /// # Source
+    ///
+    /// `Transport.TLSHandshakeTimeout` in net/http.
     #[cfg(feature = "tls")]
     pub fn tls_handshake_timeout(mut self, limit: Duration) -> Self {
         self.options.tls_handshake_timeout = limit;
@@ -167,39 +199,140 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How long it may take, once there is a connection, to send the request and have the head of
-    /// its response: 60 s.
-    pub fn response_header_timeout(mut self, limit: Duration) -> Self {
-        self.options.response_header_timeout = limit;
+    /// How long the head of the response may take from the moment on that the request is written,
+    /// its body included; without a limit by default. An upload may take as long as it likes.
+    ///
+    /// With HTTP/2, a request is written when the connection has taken the last of it.
+    ///
+    /// # Source
+    ///
+    /// `Transport.ResponseHeaderTimeout` in net/http.
+    pub fn response_header_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.options.response_header_timeout = limit.into();
         self
     }
 
     /// How long a body waits for the leave that `Expect: 100-continue` asks for, before it is sent
     /// without: 1 s.
+    ///
+    /// # Source
+    ///
+    /// `Transport.ExpectContinueTimeout` in net/http.
     pub fn expect_continue_timeout(mut self, limit: Duration) -> Self {
         self.options.expect_continue_timeout = limit;
         self
     }
 
-    /// How long the next part of a response's body may take: 60 s.
-    pub fn body_idle_timeout(mut self, limit: Duration) -> Self {
-        self.options.body_idle_timeout = limit;
+    /// How long the next part of a response's body may take; without a limit by default, as a
+    /// stream of events may be silent for long.
+    ///
+    /// Go has no such limit.
+    pub fn body_idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.options.body_idle_timeout = limit.into();
+        self
+    }
+
+    /// How many bytes the head of a response may have, its trailers likewise: about 400 KB by
+    /// default, for HTTP/1 and HTTP/2 alike, which is what hyper has for HTTP/1. A larger one is an
+    /// error. With HTTP/2, the bytes are counted as
+    /// [RFC 9113](https://www.rfc-editor.org/rfc/rfc9113#name-defined-settings) has it: those of
+    /// names and values before they are compressed, and 32 for each header.
+    ///
+    /// # Source
+    ///
+    /// `Transport.MaxResponseHeaderBytes` in net/http, which is 10 MB by default.
+    pub fn max_response_header_bytes(mut self, bytes: usize) -> Self {
+        self.options.head.bytes = Some(bytes);
+        self
+    }
+
+    /// How many headers a response may have with HTTP/1: 100 by default. More are an error.
+    ///
+    /// # Cost
+    ///
+    /// Where it is set, even to 100, each response costs an allocation more.
+    ///
+    /// # Source
+    ///
+    /// `max_headers` of hyper; Go has no such limit.
+    pub fn http1_max_headers(mut self, count: usize) -> Self {
+        self.options.head.headers = Some(count);
+        self
+    }
+
+    /// How often a connection of HTTP/2 with requests under way is asked by a PING whether it is
+    /// alive; it is not by default.
+    ///
+    /// Without, a request over a connection whose other end is gone waits for as long as it may.
+    ///
+    /// # Source
+    ///
+    /// `keep_alive_interval` of hyper; `HTTP2Config.SendPingTimeout` in net/http.
+    #[cfg(feature = "http2")]
+    pub fn http2_keep_alive_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.options.keep_alive.interval = interval.into();
+        self
+    }
+
+    /// How long the answer to a PING may take: 20 s. Then the connection is closed, and its requests
+    /// fail.
+    ///
+    /// # Source
+    ///
+    /// `keep_alive_timeout` of hyper; `HTTP2Config.PingTimeout` in net/http, which is 15 s.
+    #[cfg(feature = "http2")]
+    pub fn http2_keep_alive_timeout(mut self, limit: Duration) -> Self {
+        self.options.keep_alive.timeout = limit;
+        self
+    }
+
+    /// Whether a connection of HTTP/2 is asked without requests under way, too: not by default.
+    ///
+    /// # Source
+    ///
+    /// `keep_alive_while_idle` of hyper.
+    #[cfg(feature = "http2")]
+    pub fn http2_keep_alive_while_idle(mut self, enabled: bool) -> Self {
+        self.options.keep_alive.while_idle = enabled;
+        self
+    }
+
+    /// How many connections to one host there may be at once, those that are being made and idle
+    /// ones included; without a limit by default. A request for which there is none waits.
+    ///
+    /// # Source
+    ///
+    /// `Transport.MaxConnsPerHost` in net/http.
+    pub fn max_conns_per_host(mut self, count: impl Into<Option<usize>>) -> Self {
+        self.limits.connections = count.into();
         self
     }
 
     /// How many connections to one host are kept for later requests: 32. With 0, none is.
+    ///
+    /// # Source
+    ///
+    /// `Transport.MaxIdleConnsPerHost` in net/http, which is 2 by default.
     pub fn max_idle_per_host(mut self, count: usize) -> Self {
         self.limits.per_host = count;
         self
     }
 
     /// How many connections are kept in all: 100. With more, the oldest one is closed.
+    ///
+    /// # Source
+    ///
+    /// `Transport.MaxIdleConns` in net/http.
     pub fn max_idle(mut self, count: usize) -> Self {
         self.limits.in_all = count;
         self
     }
 
     /// How long a connection is kept: 90 s.
+    ///
+    /// # Source
+    ///
+    /// `Transport.IdleConnTimeout` in net/http.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.limits.idle_timeout = limit;
         self

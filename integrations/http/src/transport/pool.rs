@@ -1,6 +1,8 @@
 //! Connections that wait for their next request.
 
 use std::collections::HashMap;
+#[cfg(feature = "http2")]
+use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
+use super::limit::{ConnLimit, Host};
 use super::target::Key;
 use crate::connection::Connection;
 #[cfg(feature = "http2")]
@@ -19,6 +22,7 @@ use crate::trace::PutIdleError;
 pub(super) struct Pool {
     idle: Mutex<Idle>,
     limits: Limits,
+    connections: Option<ConnLimit>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +30,8 @@ pub(super) struct Limits {
     pub(super) per_host: usize,
     pub(super) in_all: usize,
     pub(super) idle_timeout: Duration,
+    /// How many connections to a host there may be.
+    pub(super) connections: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -36,8 +42,21 @@ struct Idle {
     swept: bool,
     /// Connections of HTTP/2, which serve many requests at once.
     #[cfg(feature = "http2")]
-    shared: HashMap<Arc<Key>, Shared>,
+    shared: HashMap<Arc<Key>, Http2Host>,
 }
+
+/// A host that speaks HTTP/2.
+#[cfg(feature = "http2")]
+#[derive(Debug, Default)]
+struct Http2Host {
+    connection: Option<Shared>,
+    /// Locked while a connection is made.
+    dialing: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Held while a connection is made that can be shared; others wait for it meanwhile.
+#[cfg(feature = "http2")]
+pub(super) type Dialing = tokio::sync::OwnedMutexGuard<()>;
 
 #[derive(Debug)]
 struct Parked {
@@ -47,16 +66,22 @@ struct Parked {
 
 impl Pool {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { idle: Mutex::default(), limits })
+        let connections = limits.connections.map(ConnLimit::new);
+        Arc::new(Self { idle: Mutex::default(), limits, connections })
+    }
+
+    /// What bounds the connections to a host, if anything does.
+    pub(super) fn host(&self, key: &Arc<Key>) -> Option<Arc<Host>> {
+        self.connections.as_ref().map(|connections| connections.host(key))
     }
 
     /// A live connection, and for how long it was idle: the one that was used last.
-    pub(super) fn take(&self, key: &Key) -> Option<(Connection, Duration)> {
+    pub(super) async fn take(&self, key: &Key) -> Option<(Connection, Duration)> {
         loop {
             let mut parked = self.idle.lock().pop(key)?;
             let idle = parked.since.elapsed();
             // Out of the lock: to look whether it is alive is I/O.
-            if idle < self.limits.idle_timeout && parked.connection.is_alive() {
+            if idle < self.limits.idle_timeout && parked.connection.is_alive().await {
                 return Some((parked.connection, idle));
             }
         }
@@ -66,8 +91,10 @@ impl Pool {
     pub(super) fn put(
         self: &Arc<Self>,
         key: &Arc<Key>,
-        connection: Connection,
+        mut connection: Connection,
     ) -> Result<(), PutIdleError> {
+        // Free once the connection can be found, and not before.
+        let _place = connection.place.take();
         let parked = Parked { connection, since: Instant::now() };
         let (refused, evicted) = {
             let mut idle = self.idle.lock();
@@ -113,29 +140,56 @@ impl Pool {
         });
         idle.count -= expired.len();
         #[cfg(feature = "http2")]
-        idle.shared.retain(|_, shared| shared.is_wanted(limit));
+        idle.shared.retain(|_, host| {
+            host.connection.take_if(|connection| !connection.is_wanted(limit));
+            host.connection.is_some() || Arc::strong_count(&host.dialing) > 1
+        });
         let more = idle.count > 0;
         #[cfg(feature = "http2")]
         let more = more || !idle.shared.is_empty();
         (more || !expired.is_empty()).then_some(expired)
     }
 
+    /// A live connection of HTTP/2.
     #[cfg(feature = "http2")]
-    pub(super) fn shared(&self, key: &Key) -> Option<Shared> {
-        let mut idle = self.idle.lock();
-        let shared = idle.shared.get(key)?;
-        if shared.is_open() {
-            return Some(shared.clone());
+    pub(super) async fn shared(&self, key: &Key) -> Option<Shared> {
+        loop {
+            let shared = self.idle.lock().shared.get(key)?.connection.clone()?;
+            if shared.is_alive().await {
+                return Some(shared);
+            }
+            self.forget(key, &shared);
         }
-        let _closed = idle.shared.remove(key);
-        None
+    }
+
+    /// Has no other request use this connection.
+    #[cfg(feature = "http2")]
+    pub(super) fn forget(&self, key: &Key, shared: &Shared) {
+        let mut idle = self.idle.lock();
+        let host = idle.shared.get_mut(key);
+        let _closed = host.and_then(|host| host.connection.take_if(|other| other.is(shared)));
+    }
+
+    /// Whether the host speaks HTTP/2, as far as is known; and if nobody makes a connection to it,
+    /// the right to do so alone, otherwise what has to be waited for until somebody has.
+    #[cfg(feature = "http2")]
+    pub(super) fn dialing(&self, key: &Key) -> Option<Result<Dialing, impl Future<Output = ()>>> {
+        let dialing = Arc::clone(&self.idle.lock().shared.get(key)?.dialing);
+        let right = Arc::clone(&dialing).try_lock_owned();
+        Some(right.map_err(|_| async move { drop(dialing.lock().await) }))
     }
 
     /// Keeps a connection of HTTP/2 that is in use.
     #[cfg(feature = "http2")]
     pub(super) fn share(self: &Arc<Self>, key: &Arc<Key>, shared: Shared) {
-        let replaced = self.idle.lock().shared.insert(Arc::clone(key), shared);
+        let replaced = {
+            let mut idle = self.idle.lock();
+            idle.shared.entry(Arc::clone(key)).or_default().connection.replace(shared)
+        };
         drop(replaced);
+        if let Some(connections) = &self.connections {
+            connections.share(key);
+        }
         self.sweep();
     }
 }

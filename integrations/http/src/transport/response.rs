@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -24,9 +24,10 @@ use crate::trace::ClientTrace;
 
 /// The body of a response.
 ///
-/// Its end, or its drop, closes it: then the trace is told, and its spans are finished. A
-/// connection of HTTP/1 goes back to the pool with the last frame; it is closed if the body is
-/// dropped before.
+/// Its end, or its drop, closes it: then the trace is told, and its spans are finished. If it is
+/// dropped while the next frame is waited for, the request was cancelled, and its spans say so; if
+/// it is dropped otherwise, the caller has what was needed, as with `Close` in Go. A connection of
+/// HTTP/1 goes back to the pool with the last frame; it is closed if the body is dropped before.
 pub struct ResponseBody {
     body: Incoming,
     line: Line,
@@ -36,6 +37,8 @@ pub struct ResponseBody {
     timer: Option<Pin<Box<Sleep>>>,
     /// Whether the timer is set to a moment that still counts.
     timed: bool,
+    /// Whether a part is waited for.
+    awaited: bool,
 }
 
 /// What the body comes over.
@@ -51,13 +54,16 @@ pub(super) enum Line {
 
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) idle: Duration,
+    pub(super) idle: Option<Duration>,
     pub(super) overall: Option<Deadline>,
 }
 
 impl Limits {
-    fn next(&self) -> Deadline {
-        Deadline::after(self.idle).or(self.overall)
+    fn next(&self) -> Option<Deadline> {
+        match self.idle {
+            Some(idle) => Some(Deadline::after(idle).or(self.overall)),
+            None => self.overall,
+        }
     }
 }
 
@@ -72,7 +78,8 @@ impl ResponseBody {
         cx: &mut Context<'_>,
     ) -> Self {
         let (trace, ended) = (Some(trace), body.is_end_stream());
-        let mut this = Self { body, line, trace, limits, timer: None, timed: false };
+        let mut this =
+            Self { body, line, trace, limits, timer: None, timed: false, awaited: false };
         if ended {
             this.release(cx);
             if method == Method::HEAD {
@@ -128,7 +135,7 @@ impl ResponseBody {
 
     /// Whether the wait has become too long.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let deadline = self.limits.next();
+        let Some(deadline) = self.limits.next() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| {
             self.timed = true;
             Box::pin(sleep_until(deadline.at))
@@ -137,10 +144,38 @@ impl ResponseBody {
             timer.as_mut().reset(deadline.at);
             self.timed = true;
         }
-        std::task::ready!(timer.as_mut().poll(cx));
+        ready!(timer.as_mut().poll(cx));
         let overall = self.limits.overall.filter(|overall| overall.at <= Instant::now());
-        let limit = overall.map_or(self.limits.idle, |overall| overall.limit);
+        let limit = overall.map_or(deadline.limit, |overall| overall.limit);
         Poll::Ready(Error::TimedOut { phase: Phase::Body, limit })
+    }
+
+    /// The next frame, or why there is none.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self.poll_inner(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.timed = false;
+                if self.body.is_end_stream() {
+                    self.release(cx);
+                    self.close();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                self.release(cx);
+                self.close();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.line = Line::Over;
+                Poll::Ready(Some(Err(Error::Body { source: error.into() })))
+            }
+            Poll::Pending => {
+                let error = ready!(self.poll_late(cx));
+                self.line = Line::Over;
+                Poll::Ready(Some(Err(error)))
+            }
+        }
     }
 
     /// Reads the whole body, of `limit` bytes at most.
@@ -194,30 +229,11 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
-        match this.poll_inner(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                this.timed = false;
-                if this.body.is_end_stream() {
-                    this.release(cx);
-                    this.close();
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(None) => {
-                this.release(cx);
-                this.close();
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(error))) => {
-                this.line = Line::Over;
-                Poll::Ready(Some(Err(Error::Body { source: error.into() })))
-            }
-            Poll::Pending => {
-                let error = std::task::ready!(this.poll_late(cx));
-                this.line = Line::Over;
-                Poll::Ready(Some(Err(error)))
-            }
-        }
+        // Until there is something to return: who drops the body meanwhile cancels the request.
+        this.awaited = true;
+        let frame = ready!(this.poll_next(cx));
+        this.awaited = false;
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -233,6 +249,9 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         // First, so that nothing of the wire is told after the body is closed.
         self.line = Line::Over;
+        if let (true, Some(trace)) = (self.awaited, &self.trace) {
+            trace.cancelled();
+        }
         self.close();
     }
 }

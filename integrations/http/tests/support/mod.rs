@@ -30,6 +30,8 @@ use jaeger_client_http::{HttpPool, HttpPoolBuilder, Resolving};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
+#[cfg(feature = "http2")]
+pub mod frames;
 pub mod golden;
 pub mod recorder;
 #[cfg(feature = "tls")]

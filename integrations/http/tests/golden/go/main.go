@@ -1,6 +1,7 @@
 // Runs net/http under nethttp and prints, for each case, what its spans logged and which tags they
 // have, in the form of net_http.txt. With the argument httptrace it prints what net/http tells its
-// own httptrace, in the form of httptrace.txt. Values that differ from run to run are replaced.
+// own httptrace, in the form of httptrace.txt; with redirects, what is sent on the way, in the form
+// of redirects.txt. Values that differ from run to run are replaced.
 package main
 
 import (
@@ -172,6 +173,10 @@ func fullPort() string {
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "httptrace" {
 		bare()
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "redirects" {
+		redirects()
 		return
 	}
 	stall := make(chan struct{})

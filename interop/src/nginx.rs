@@ -1,0 +1,97 @@
+//! nginx on a free port of loopback, in a folder of its own.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::command::{INTERVAL, output};
+use crate::gate::Found;
+
+/// Whether nginx with HTTP/2 can be run here.
+///
+/// # Errors
+///
+/// Says what is missing.
+pub fn find() -> Found<()> {
+    // Its version goes to stderr.
+    let mut shell = Command::new("sh");
+    let version = output(shell.args(["-c", "nginx -V 2>&1"]), Duration::from_secs(10))?;
+    let speaks_http2 = version.contains("http_v2_module");
+    speaks_http2.then_some(()).ok_or_else(|| "nginx has no http_v2_module".to_owned())
+}
+
+/// A server of nginx, which ends with this value.
+#[derive(Debug)]
+pub struct Nginx {
+    child: Child,
+    folder: PathBuf,
+    /// Where it listens.
+    pub port: u16,
+}
+
+impl Nginx {
+    /// Starts a server for `https://localhost:PORT/`, which speaks HTTP/2 and answers everything with
+    /// `hello`. It ends a connection after this many requests by a GOAWAY, as nginx does.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come up.
+    #[must_use]
+    pub fn start(keepalive_requests: u32, certificate: &str, key: &str) -> Self {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+        let port = free.local_addr().expect("a listener has an address").port();
+        drop(free);
+        let folder = std::env::temp_dir().join(format!("nginx-{}-{port}", std::process::id()));
+        fs::create_dir_all(&folder).expect("there is room for a folder");
+        let place = folder.display();
+        let config = format!(
+            "daemon off; master_process off; pid {place}/pid; error_log stderr;
+            events {{ worker_connections 4096; }}
+            http {{
+              access_log off;
+              client_body_temp_path {place}/body; proxy_temp_path {place}/proxy;
+              fastcgi_temp_path {place}/fastcgi; uwsgi_temp_path {place}/uwsgi;
+              scgi_temp_path {place}/scgi;
+              server {{
+                listen 127.0.0.1:{port} ssl http2;
+                ssl_certificate {place}/certificate.pem; ssl_certificate_key {place}/key.pem;
+                keepalive_requests {keepalive_requests};
+                location / {{ return 200 \"hello\"; }}
+              }}
+            }}"
+        );
+        for (name, text) in
+            [("nginx.conf", &*config), ("certificate.pem", certificate), ("key.pem", key)]
+        {
+            fs::write(folder.join(name), text).expect("the folder can be written to");
+        }
+        let child = Command::new("nginx")
+            .arg("-p")
+            .arg(&folder)
+            .arg("-c")
+            .arg(folder.join("nginx.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nginx starts");
+        let nginx = Self { child, folder, port };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
+            assert!(Instant::now() < deadline, "nginx does not listen on {port}");
+            thread::sleep(INTERVAL);
+        }
+        nginx
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}

@@ -1,0 +1,198 @@
+//! One bad value costs no other span: spans are given whatever servers have had trouble with, on
+//! every way to them, and all of them are found afterwards.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests wait and read clocks; a step that fails is a test that fails"
+)]
+
+#[path = "../../tests/support/edge_cases.rs"]
+mod edge_cases;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use interop::backend::{Backend, Kind};
+use interop::gate::{self, Found};
+use interop::query::Query;
+use interop::round::Way;
+use interop::zipkin::Zipkin;
+use jaeger_client::{Configuration, NullLogger, SpanContext, TraceId, Tracer, TracerBuilder};
+use serde_json::Value;
+
+#[test]
+fn jaeger_v1_stores_whatever_its_agent_gets() {
+    everything_is_found(Kind::JaegerV1, &[Way::Compact, Way::Binary, Way::ZipkinCompact]);
+}
+
+#[test]
+fn jaeger_v1_stores_whatever_its_collector_gets() {
+    everything_is_found(Kind::JaegerV1, &[Way::Http, Way::ZipkinV1, Way::ZipkinV2]);
+}
+
+#[test]
+fn jaeger_v2_stores_whatever_it_gets() {
+    let ways = [Way::Compact, Way::Binary, Way::Http, Way::ZipkinV1, Way::ZipkinV2];
+    everything_is_found(Kind::JaegerV2, &ways);
+}
+
+#[test]
+fn zipkin_stores_whatever_it_gets() {
+    everything_is_found(Kind::Zipkin, &[Way::ZipkinV1, Way::ZipkinV2]);
+}
+
+/// How many spans of edge cases are sent on each way, beside large ones.
+const SPANS: usize = 400;
+
+/// How many go between two spans that have nothing bad.
+const BETWEEN: usize = 4;
+
+fn everything_is_found(kind: Kind, ways: &[Way]) {
+    let name = format!("values {kind:?} {ways:?}");
+    let Some(backend) = gate::enter(&name, || Backend::start(kind)) else { return };
+    for way in ways {
+        on_one_way(&backend, *way);
+    }
+}
+
+fn on_one_way(backend: &Backend, way: Way) {
+    let service = format!("values-{way:?}").to_lowercase();
+    let config = Configuration {
+        tags: vec![
+            ("ip".to_owned(), "10.0.0.1:8080".into()),
+            ("nan".to_owned(), f64::NAN.into()),
+            ("service.name".to_owned(), "".into()),
+            ("text".to_owned(), "é\u{2028}\0".into()),
+        ],
+        max_tag_value_length: 1_000,
+        reporter: way.reporter(backend),
+        ..Configuration::new(service.as_str())
+    };
+    let (tracer, closer) = config.new_tracer_with(|builder| builder.logger(NullLogger)).unwrap();
+    let mut dice = 1 + way as u64;
+    let mut draw = |below: usize| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((dice >> 33) % below as u64).unwrap()
+    };
+    // One with a clock and ids of its own, too.
+    let clock = edge_cases::EdgeCaseClock::new(&mut draw);
+    let odd_parts = |builder: TracerBuilder| {
+        let ids = edge_cases::EdgeCaseIds::default();
+        builder.logger(NullLogger).clock(clock).id_generator(ids)
+    };
+    let (other, other_closer) = config.new_tracer_with(odd_parts).unwrap();
+    let store = Store::of(backend, way);
+    let (mut innocent, mut odd, mut sent) = (Vec::new(), Vec::new(), 0);
+    for n in 0..SPANS / BETWEEN {
+        let good = tracer.span("innocent").ignore_active_span().start();
+        innocent.push(good.context());
+        drop(good);
+        let before = odd.len();
+        odd.extend((0..BETWEEN).filter_map(|_| edge_cases::span(&tracer, &mut draw)));
+        if n % 10 == 0 {
+            odd.push(edge_cases::large_span(&tracer, n / 10));
+        }
+        sent += 1 + odd.len() - before;
+        odd.extend(edge_cases::span(&other, &mut draw));
+        flush(&tracer);
+        flush(&other);
+        // An agent's receive buffer holds a few large datagrams: what was sent is waited for.
+        store.wait_for(&innocent[n]);
+    }
+    let receipt = closer.close(PATIENCE);
+    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
+    assert_eq!(receipt.stats.sent, sent as u64, "{receipt}");
+    let receipt = other_closer.close(PATIENCE);
+    assert_eq!(receipt.stats.dropped.total(), 0, "{receipt}");
+
+    for context in innocent.iter().chain(&odd) {
+        store.wait_for(context);
+    }
+    let recent = store.search(&service, false);
+    for context in &innocent {
+        let id = context.trace_id().to_string();
+        assert!(recent.contains(&id), "{way:?}: the search finds no trace {id}");
+    }
+    let ever = store.search(&service, true);
+    assert!(ever.len() >= recent.len(), "{way:?}: {} of {}", ever.len(), recent.len());
+    if let Store::Jaeger { query, .. } = &store {
+        let operations = query.operations(&service).unwrap();
+        assert!(operations.iter().any(|name| name == "innocent"), "{operations:?}");
+    }
+    let (kind, innocent, odd) = (backend.kind(), innocent.len(), odd.len());
+    gate::say(&format!("{innocent} innocent and {odd} odd spans found: {kind:?} {way:?}"));
+}
+
+fn flush(tracer: &Tracer) {
+    let receipt = tracer.flush(PATIENCE);
+    assert!(receipt.complete, "{receipt}");
+}
+
+/// Where spans are looked for.
+enum Store {
+    Jaeger { query: Query, way: Way },
+    Zipkin { zipkin: Zipkin, way: Way },
+}
+
+impl Store {
+    fn of(backend: &Backend, way: Way) -> Self {
+        match backend.kind() {
+            Kind::Zipkin => Self::Zipkin { zipkin: Zipkin::new(backend.address("zipkin")), way },
+            _ => Self::Jaeger { query: backend.query(), way },
+        }
+    }
+
+    const fn way(&self) -> Way {
+        let (Self::Jaeger { way, .. } | Self::Zipkin { way, .. }) = self;
+        *way
+    }
+
+    /// Waits until a span is stored, with no warning on it.
+    fn wait_for(&self, context: &SpanContext) {
+        let trace_id = self.stored_as(context.trace_id()).to_string();
+        let id = context.span_id().to_string();
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let spans: Found<Vec<Value>> = match self {
+                Self::Jaeger { query, .. } => query.spans(&trace_id),
+                Self::Zipkin { zipkin, .. } => zipkin.spans(&trace_id),
+            };
+            let spans = spans.unwrap_or_else(|why| panic!("{:?} {context}: {why}", self.way()));
+            if let Some(span) = spans.iter().find(|span| span["span"] == id.as_str()) {
+                assert!(span["warnings"].is_null(), "{:?}: {span}", self.way());
+                return;
+            }
+            assert!(Instant::now() < until, "{:?}: {context} is not found", self.way());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// In Zipkin's Thrift, a trace of which the lower half is zero goes by the upper half alone.
+    fn stored_as(&self, trace_id: TraceId) -> TraceId {
+        match (self.way(), trace_id.low()) {
+            (Way::ZipkinV1 | Way::ZipkinCompact, 0) => TraceId::new(0, trace_id.high()),
+            _ => trace_id,
+        }
+    }
+
+    /// The traces that a search finds, none of which has a warning.
+    fn search(&self, service: &str, ever: bool) -> Vec<String> {
+        let found = match self {
+            Self::Jaeger { query, way } => query.search(service, ever).map(|traces| {
+                // How spans lie to their parents, which were made up, and are nowhere, or there
+                // twice, or at another time, is not a matter of what can be stored.
+                let skew = |warning: &String| warning.contains("clock skew adjustment");
+                let warned = traces.iter().find(|(_, all)| !all.iter().all(skew));
+                assert!(warned.is_none(), "{way:?}: {warned:?}");
+                traces.into_iter().map(|(id, _)| id).collect()
+            }),
+            Self::Zipkin { zipkin, .. } => zipkin.search(service, ever),
+        };
+        found.unwrap_or_else(|why| panic!("{:?}: {why}", self.way()))
+    }
+}
+
+/// Far more than it takes, on a machine that does something else too.
+const PATIENCE: Duration = Duration::from_secs(60);
