@@ -170,6 +170,7 @@ impl Configuration {
             .agent_protocol(self.reporter.agent_protocol)
             .agent_socket_type(self.reporter.agent_socket_type)
             .queue_size(self.reporter.queue_size)
+            .queue_bytes(self.reporter.queue_bytes)
             .flush_interval(self.reporter.buffer_flush_interval)
             .max_packet_size(self.reporter.max_packet_size)
             .headers(self.headers.clone())
@@ -258,7 +259,7 @@ mod tests {
             change(&mut configuration);
             configuration.new_tracer().map(drop).unwrap_err().to_string()
         };
-        let cases: [Case; 9] = [
+        let cases: [Case; 10] = [
             (|c| c.service_name.clear(), &["service_name"]),
             (|c| c.propagation = vec!["xray".into()], &["propagation", "xray", "jaeger, b3"]),
             (|c| c.sampler.kind = "maybe".into(), &["sampler.kind", "maybe", "probabilistic"]),
@@ -279,6 +280,7 @@ mod tests {
                 &["keep_on_error.max_bytes", "100", "at least 4096"],
             ),
             (|c| c.reporter.queue_size = 0, &["queue_size", "0", "from 1"]),
+            (|c| c.reporter.queue_bytes = 64_999, &["queue_bytes", "64999", "65000"]),
         ];
         for (change, words) in cases {
             let error = with(change);

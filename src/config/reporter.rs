@@ -18,6 +18,9 @@ pub struct ReporterConfig {
     /// How many finished spans may wait to be sent; see
     /// [`TracerBuilder::queue_size`](crate::TracerBuilder::queue_size).
     pub queue_size: usize,
+    /// How many bytes of memory they may take; see
+    /// [`TracerBuilder::queue_bytes`](crate::TracerBuilder::queue_bytes).
+    pub queue_bytes: usize,
     /// How long a finished span waits at most before it is sent.
     pub buffer_flush_interval: Duration,
     /// The agent, as `host:port`, or its Unix socket, as `unix:/path/to/socket`.
@@ -62,6 +65,7 @@ impl fmt::Debug for ReporterConfig {
         let headers: Vec<_> = self.http_headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("ReporterConfig")
             .field("queue_size", &self.queue_size)
+            .field("queue_bytes", &self.queue_bytes)
             .field("buffer_flush_interval", &self.buffer_flush_interval)
             .field("local_agent_host_port", &self.local_agent_host_port)
             .field("agent_protocol", &self.agent_protocol)
@@ -86,6 +90,7 @@ impl Default for ReporterConfig {
     fn default() -> Self {
         Self {
             queue_size: defaults::QUEUE_SIZE,
+            queue_bytes: defaults::QUEUE_BYTES,
             buffer_flush_interval: defaults::FLUSH_INTERVAL,
             local_agent_host_port: defaults::AGENT.to_owned(),
             agent_protocol: AgentProtocol::Compact,

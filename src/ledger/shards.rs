@@ -1,16 +1,17 @@
 //! The buffers that finished spans are written into, and the ledger of what became of them.
 //!
 //! Walk step 6. There are a few datagram-sized buffers, each behind its own lock; a thread has one
-//! it tries first. A full one is handed to the reporter's thread through a bounded channel, once for
+//! it tries first. A full one is handed to the reporter's thread through a bounded queue, once for
 //! hundreds of spans. Every span is in exactly one place at any moment: in a buffer, in the queue,
 //! or in one of the final counts; moving it between them is one step under the locks that
 //! [`Shards::read`] takes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use parking_lot::{Mutex, MutexGuard};
 
+use super::queue::{Queue, QueueLimits};
 use super::trim;
 use crate::encoding::{Finished, HEADER_MAX, MAX_FIXED_BYTES, SpanView, TRAILER_MAX};
 use crate::stats::{Dropped, Stats};
@@ -52,8 +53,10 @@ struct Slot {
 }
 
 /// The places a span can be in after it has left its shard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Flow {
+    queue: Queue,
+    /// Spans in the queue, and those that the reporter's thread has in hand.
     in_queue: u64,
     sent: u64,
     datagrams: u64,
@@ -72,18 +75,19 @@ pub(crate) struct Shards {
     room: AtomicUsize,
     /// The largest span that some output takes whole; it has a buffer to itself if it must.
     whole: usize,
-    full: Sender<Buffer>,
     spare: Receiver<Vec<u8>>,
     flow: Mutex<Flow>,
 }
 
 impl Shards {
     /// `count` buffers for datagrams of `max_bytes`, of which `process_bytes` are the process; spans
-    /// of `whole` bytes are taken even if that is more.
+    /// of `whole` bytes are taken even if that is more. `wake` tells the reporter's thread that there
+    /// is something in the queue.
     pub(crate) fn new(
         count: usize,
         (max_bytes, process_bytes, whole): (usize, usize, usize),
-        full: Sender<Buffer>,
+        limits: QueueLimits,
+        wake: Sender<()>,
         spare: Receiver<Vec<u8>>,
     ) -> Self {
         let headroom = HEADER_MAX + process_bytes;
@@ -96,9 +100,16 @@ impl Shards {
             headroom,
             room: AtomicUsize::new(room_in(max_bytes, process_bytes)),
             whole,
-            full,
             spare,
-            flow: Mutex::default(),
+            flow: Mutex::new(Flow {
+                queue: Queue::new(limits, wake),
+                in_queue: 0,
+                sent: 0,
+                datagrams: 0,
+                trimmed: 0,
+                dropped: Dropped::default(),
+                too_large: None,
+            }),
         }
     }
 
@@ -218,12 +229,12 @@ impl Shards {
         }
         let buffer = std::mem::replace(&mut slot.buffer, Buffer::empty(self.headroom));
         let mut flow = self.flow.lock();
-        match self.full.try_send(buffer) {
+        match flow.queue.push(buffer) {
             Ok(()) => {
                 flow.in_queue += spans;
                 slot.limit = 0;
             }
-            Err(TrySendError::Full(mut refused) | TrySendError::Disconnected(mut refused)) => {
+            Err(mut refused) => {
                 flow.dropped.queue_full += spans;
                 refused.end = self.headroom;
                 refused.spans = 0;
@@ -253,6 +264,10 @@ impl Shards {
         let full = self.headroom + room.max(len) + MAX_FIXED_BYTES + TRAILER_MAX;
         if buffer.bytes.len() < full {
             buffer.bytes.resize(full, 0);
+        } else if buffer.spans == 0 && buffer.bytes.capacity() > 2 * full {
+            // The queue is bounded in memory: what is not used must not be counted there.
+            buffer.bytes.truncate(full);
+            buffer.bytes.shrink_to_fit();
         }
         buffer.end += write(&mut buffer.bytes[buffer.end..]);
         buffer.spans += 1;
@@ -323,6 +338,16 @@ impl Shards {
             drop(slot);
             take(buffer);
         }
+    }
+
+    /// The oldest buffer in the queue. Its spans are `queued` until they are settled.
+    pub(crate) fn next_queued(&self) -> Option<Buffer> {
+        self.flow.lock().queue.pop()
+    }
+
+    /// How many buffers are in the queue.
+    pub(crate) fn queued_buffers(&self) -> usize {
+        self.flow.lock().queue.len()
     }
 
     /// Counts spans that have left the queue.

@@ -15,8 +15,8 @@ use crate::id::{self, IdGenerator};
 use crate::metrics::{MetricsFactory, Publisher, RpcMetrics};
 use crate::propagation::{Format, HeadersConfig, JaegerFormat};
 use crate::reporter::{
-    InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions,
-    Unstarted,
+    InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, QueueLimits, Remote,
+    RemoteOptions, Unstarted,
 };
 use crate::sampler::{ConstSampler, Sampler};
 use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
@@ -70,7 +70,7 @@ pub struct TracerBuilder {
     pub(super) marks_cut_tags: bool,
     pub(super) max_logs_per_span: usize,
     pub(super) no_debug_flag: bool,
-    pub(super) queue_size: usize,
+    pub(super) queue: QueueLimits,
     pub(super) flush_interval: Duration,
     pub(super) max_packet_size: usize,
     pub(super) shards: usize,
@@ -99,7 +99,8 @@ pub(crate) mod defaults {
     use std::time::Duration;
 
     pub(crate) const AGENT: &str = "localhost:6831";
-    pub(crate) const QUEUE_SIZE: usize = 30_720;
+    pub(crate) const QUEUE_SIZE: usize = 150_000;
+    pub(crate) const QUEUE_BYTES: usize = 16 << 20;
     pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
     pub(crate) const RECONNECT_INTERVAL: Duration = Duration::from_secs(30);
     pub(crate) const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -138,7 +139,7 @@ impl TracerBuilder {
             marks_cut_tags: false,
             max_logs_per_span: 0,
             no_debug_flag: false,
-            queue_size: defaults::QUEUE_SIZE,
+            queue: QueueLimits { bytes: defaults::QUEUE_BYTES, spans: defaults::QUEUE_SIZE },
             flush_interval: defaults::FLUSH_INTERVAL,
             max_packet_size: MAX_PACKET_BYTES,
             shards: cores.max(4),
@@ -237,10 +238,18 @@ impl TracerBuilder {
         self
     }
 
-    /// How many finished spans may wait for the reporter, on top of what its buffers hold. Rounded
-    /// up to whole datagrams of about 480 spans. Default 30,720, about 4 MB.
+    /// How many finished spans may wait for the reporter, on top of what its buffers hold; the last
+    /// buffer that comes in, of about 480 spans, may go beyond it. Default 150,000, of which spans
+    /// of usual size reach [`queue_bytes`](Self::queue_bytes) first.
     pub fn queue_size(mut self, spans: usize) -> Self {
-        self.queue_size = spans;
+        self.queue.spans = spans;
+        self
+    }
+
+    /// How much memory finished spans that wait for the reporter may take, in bytes, on top of its
+    /// buffers. What does not fit is dropped, and counted as `queue_full`. Default 16 MiB.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue.bytes = bytes;
         self
     }
 
@@ -287,9 +296,13 @@ impl TracerBuilder {
         if !(1..=MAX_SHARDS).contains(&self.shards) {
             return Err(out_of_range("shards", self.shards, "from 1 to 1024"));
         }
-        if !(1..=MAX_QUEUE_SPANS).contains(&self.queue_size) {
+        if !(1..=MAX_QUEUE_SPANS).contains(&self.queue.spans) {
             let allowed = "from 1 to 100,000,000 spans";
-            return Err(out_of_range("reporter.queue_size", self.queue_size, allowed));
+            return Err(out_of_range("reporter.queue_size", self.queue.spans, allowed));
+        }
+        if self.queue.bytes < MAX_PACKET_BYTES {
+            let allowed = "at least 65000, the largest datagram";
+            return Err(out_of_range("reporter.queue_bytes", self.queue.bytes, allowed));
         }
         let format =
             self.format.unwrap_or_else(|| Box::new(JaegerFormat::new(self.headers.clone())));
@@ -333,7 +346,7 @@ impl TracerBuilder {
                     outlets: context.start(outputs)?,
                     max_packet_bytes: self.max_packet_size,
                     shards: self.shards,
-                    queue_spans: self.queue_size,
+                    queue: self.queue,
                     flush_interval: self.flush_interval,
                     process_bytes: process.len(),
                     hurry,
