@@ -86,6 +86,13 @@ pub trait Transport: fmt::Debug + Send {
         MAX_PACKET_BYTES
     }
 
+    /// Whether the message that was sent last turned out to be refused after `send` had returned, and
+    /// that was not told yet. Asked after a message that failed, and at each flush, so that it need
+    /// not wait for a next message. Never by default.
+    fn take_late_refusal(&mut self) -> bool {
+        false
+    }
+
     /// Called about once a second, for work that is due without any message.
     fn tick(&mut self) {}
 }
@@ -97,6 +104,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn max_message_bytes(&self) -> usize {
         (**self).max_message_bytes()
+    }
+
+    fn take_late_refusal(&mut self) -> bool {
+        (**self).take_late_refusal()
     }
 
     fn tick(&mut self) {

@@ -250,9 +250,18 @@ impl Emitter {
                 books.settle(count, Outcome::Sent);
             }
             Err(error) => {
+                self.take_late_refusal(books);
                 self.last_sent = 0;
                 books.lose(count, &error);
             }
+        }
+    }
+
+    /// Counts the message sent last as lost if it was refused meanwhile.
+    pub(crate) fn take_late_refusal(&mut self, books: Books<'_>) {
+        let transport = AssertUnwindSafe(&mut self.transport);
+        if catch_unwind(move || { transport }.take_late_refusal()).unwrap_or_default() {
+            books.unsend(std::mem::take(&mut self.last_sent));
         }
     }
 

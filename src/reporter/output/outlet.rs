@@ -83,7 +83,9 @@ impl Outlet {
         match &mut self.end {
             End::Transport(emitter) => {
                 let (ledger, is_primary) = (&*self.ledger, self.is_primary);
-                emitter.flush(Books { core, shards, ledger, is_primary });
+                let books = Books { core, shards, ledger, is_primary };
+                emitter.flush(books);
+                emitter.take_late_refusal(books);
             }
             End::Reporter(reporter) => {
                 let _ = guarded(|| {
