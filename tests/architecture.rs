@@ -66,7 +66,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("SystemTime::now", &["clock.rs"]),
     ("std::env", &["config/env.rs"]),
     ("env::var", &["config/env.rs"]),
-    ("socket2", &["transport/udp/socket.rs", "transport/unix.rs"]),
+    ("socket2", &["transport/udp/socket.rs", "transport/udp/sock_diag.rs", "transport/unix.rs"]),
     ("thread::spawn", THREAD_STARTERS),
     ("thread::Builder", THREAD_STARTERS),
     ("thread::scope", THREAD_STARTERS),

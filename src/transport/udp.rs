@@ -8,6 +8,14 @@
 
 mod addresses;
 pub(super) mod failure;
+#[cfg(target_os = "linux")]
+mod proc_net;
+#[allow(dead_code, reason = "what paces datagrams comes next")]
+mod rate;
+#[allow(dead_code, reason = "what paces datagrams comes next")]
+mod receive_queue;
+#[cfg(target_os = "linux")]
+mod sock_diag;
 mod socket;
 #[cfg(unix)]
 #[cfg(test)]
