@@ -169,6 +169,7 @@ impl Configuration {
             .agent_reconnect_interval(self.reporter.reconnect_interval())
             .agent_protocol(self.reporter.agent_protocol)
             .agent_socket_type(self.reporter.agent_socket_type)
+            .pacing(self.reporter.pacing)
             .queue_size(self.reporter.queue_size)
             .queue_bytes(self.reporter.queue_bytes)
             .flush_interval(self.reporter.buffer_flush_interval)
@@ -259,7 +260,7 @@ mod tests {
             change(&mut configuration);
             configuration.new_tracer().map(drop).unwrap_err().to_string()
         };
-        let cases: [Case; 10] = [
+        let cases: [Case; 11] = [
             (|c| c.service_name.clear(), &["service_name"]),
             (|c| c.propagation = vec!["xray".into()], &["propagation", "xray", "jaeger, b3"]),
             (|c| c.sampler.kind = "maybe".into(), &["sampler.kind", "maybe", "probabilistic"]),
@@ -280,6 +281,10 @@ mod tests {
                 &["keep_on_error.max_bytes", "100", "at least 4096"],
             ),
             (|c| c.reporter.queue_size = 0, &["queue_size", "0", "from 1"]),
+            (
+                |c| c.reporter.pacing.bytes_per_second = 64_999,
+                &["pacing.bytes_per_second", "64999", "65000"],
+            ),
             (|c| c.reporter.queue_bytes = 64_999, &["queue_bytes", "64999", "65000"]),
         ];
         for (change, words) in cases {

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::tracer::defaults;
-use crate::transport::{AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES};
+use crate::transport::{
+    AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES, PacingConfig,
+};
 
 /// Where spans go, and how: to a collector over HTTP if one is named, and else to an agent.
 ///
@@ -29,11 +31,13 @@ pub struct ReporterConfig {
     pub agent_protocol: AgentProtocol,
     /// Which of its addresses the agent is spoken to at.
     pub agent_socket_type: AgentSocketType,
+    /// How fast datagrams are sent to the agent.
+    pub pacing: PacingConfig,
     /// The largest datagram, in bytes.
     pub max_packet_size: usize,
     /// Tells the logger each finished span, besides sending it.
     pub log_spans: bool,
-    /// Keeps the address that the agent's name first resolved to.
+    /// Keeps the addresses that the agent's name first resolved to.
     pub disable_attempt_reconnecting: bool,
     /// How often the agent's name is resolved again.
     pub attempt_reconnect_interval: Duration,
@@ -70,6 +74,7 @@ impl fmt::Debug for ReporterConfig {
             .field("local_agent_host_port", &self.local_agent_host_port)
             .field("agent_protocol", &self.agent_protocol)
             .field("agent_socket_type", &self.agent_socket_type)
+            .field("pacing", &self.pacing)
             .field("max_packet_size", &self.max_packet_size)
             .field("log_spans", &self.log_spans)
             .field("disable_attempt_reconnecting", &self.disable_attempt_reconnecting)
@@ -95,6 +100,7 @@ impl Default for ReporterConfig {
             local_agent_host_port: defaults::AGENT.to_owned(),
             agent_protocol: AgentProtocol::Compact,
             agent_socket_type: AgentSocketType::Udp,
+            pacing: PacingConfig::default(),
             max_packet_size: MAX_PACKET_BYTES,
             log_spans: false,
             disable_attempt_reconnecting: false,

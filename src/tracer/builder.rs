@@ -22,7 +22,7 @@ use crate::sampler::{ConstSampler, Sampler};
 use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
 use crate::span::{Keep, KeepConfig, Observer, OpenList, OwnedTagValue, Watchers};
 use crate::transport::{
-    AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
+    AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, PacingConfig, Transport,
 };
 
 /// A tracer about to be built. Without a sampler it samples everything, without a reporter it
@@ -52,6 +52,7 @@ pub struct TracerBuilder {
     pub(super) protocol: AgentProtocol,
     pub(super) reconnect_interval: Option<Duration>,
     pub(super) agent_socket_type: AgentSocketType,
+    pub(super) pacing: PacingConfig,
     pub(super) headers: HeadersConfig,
     pub(super) format: Option<Box<dyn Format>>,
     pub(super) logger: Option<LoggerBox>,
@@ -121,6 +122,7 @@ impl TracerBuilder {
             protocol: AgentProtocol::Compact,
             reconnect_interval: Some(defaults::RECONNECT_INTERVAL),
             agent_socket_type: AgentSocketType::Udp,
+            pacing: PacingConfig::default(),
             headers: HeadersConfig::default(),
             format: None,
             logger: None,
@@ -177,6 +179,12 @@ impl TracerBuilder {
     /// Which of its addresses the agent is spoken to at. Default any, those of IPv4 first.
     pub fn agent_socket_type(mut self, socket_type: AgentSocketType) -> Self {
         self.agent_socket_type = socket_type;
+        self
+    }
+
+    /// How fast datagrams are sent to agents; see [`PacingConfig`].
+    pub fn pacing(mut self, pacing: PacingConfig) -> Self {
+        self.pacing = pacing;
         self
     }
 
@@ -247,7 +255,8 @@ impl TracerBuilder {
     }
 
     /// How much memory finished spans that wait for the reporter may take, in bytes, on top of its
-    /// buffers. What does not fit is dropped, and counted as `queue_full`. Default 16 MiB.
+    /// buffers. What does not fit is dropped, and counted as `queue_full`. Default 16 MiB, which an
+    /// agent is sent within 5 s by the slowest pace of [`PacingConfig`]'s default.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue.bytes = bytes;
         self
@@ -300,6 +309,13 @@ impl TracerBuilder {
             let allowed = "from 1 to 100,000,000 spans";
             return Err(out_of_range("reporter.queue_size", self.queue.spans, allowed));
         }
+        if (1..MAX_PACKET_BYTES as u64).contains(&self.pacing.bytes_per_second) {
+            return Err(ConfigError::OutOfRange {
+                field: "reporter.pacing.bytes_per_second",
+                value: self.pacing.bytes_per_second.to_string(),
+                allowed: "at least 65000, the largest datagram, or 0 for any number",
+            });
+        }
         if self.queue.bytes < MAX_PACKET_BYTES {
             let allowed = "at least 65000, the largest datagram";
             return Err(out_of_range("reporter.queue_bytes", self.queue.bytes, allowed));
@@ -339,6 +355,7 @@ impl TracerBuilder {
                     max_packet_bytes: self.max_packet_size,
                     reconnect_interval: self.reconnect_interval,
                     agent_socket_type: self.agent_socket_type,
+                    pacing: self.pacing,
                     oversize: self.oversize.as_ref(),
                     hurry: &hurry,
                 };

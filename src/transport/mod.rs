@@ -21,7 +21,7 @@ pub use self::endpoint::{CollectorFormat, HttpConfig};
 pub use self::http::HttpTransport;
 pub(crate) use self::hurry::Hurry;
 pub use self::memory::MemoryTransport;
-pub use self::udp::UdpTransport;
+pub use self::udp::{PacingConfig, UdpTransport};
 #[cfg(unix)]
 pub use self::unix::UnixTransport;
 use crate::error::{ConfigError, TransportError};
@@ -93,6 +93,13 @@ pub trait Transport: fmt::Debug + Send {
         false
     }
 
+    /// How many messages the receiver's socket has dropped for want of room since the first one was
+    /// sent to it, those of all senders. Asked at each flush; none, the default, where that is not
+    /// known.
+    fn receiver_drops(&mut self) -> Option<u64> {
+        None
+    }
+
     /// Called about once a second, for work that is due without any message.
     fn tick(&mut self) {}
 }
@@ -108,6 +115,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn take_late_refusal(&mut self) -> bool {
         (**self).take_late_refusal()
+    }
+
+    fn receiver_drops(&mut self) -> Option<u64> {
+        (**self).receiver_drops()
     }
 
     fn tick(&mut self) {
@@ -167,12 +178,13 @@ pub(crate) fn agent(
     address: String,
     socket_type: AgentSocketType,
     reconnect_interval: Option<Duration>,
+    pacing: PacingConfig,
 ) -> Result<Box<dyn Transport>, ConfigError> {
     if is_unix_socket(&address) {
         return unix_socket(address);
     }
     let udp = UdpTransport::new(address)?;
-    Ok(Box::new(udp.socket_type(socket_type).reconnecting(reconnect_interval)))
+    Ok(Box::new(udp.socket_type(socket_type).reconnecting(reconnect_interval).pacing(pacing)))
 }
 
 #[cfg(unix)]

@@ -8,11 +8,10 @@
 
 mod addresses;
 pub(super) mod failure;
+mod pacing;
 #[cfg(target_os = "linux")]
 mod proc_net;
-#[allow(dead_code, reason = "what paces datagrams comes next")]
 mod rate;
-#[allow(dead_code, reason = "what paces datagrams comes next")]
 mod receive_queue;
 #[cfg(target_os = "linux")]
 mod sock_diag;
@@ -27,6 +26,8 @@ use std::time::{Duration, Instant};
 
 use self::addresses::{Addresses, HOLD_OFF, RESOLVE_INTERVAL};
 use self::failure::{BusyPauses, Failure};
+use self::pacing::Pacer;
+pub use self::pacing::PacingConfig;
 use self::socket::{DatagramSocket, Network, System};
 use super::{AgentSocketType, Sent, Transport};
 use crate::error::{ConfigError, TransportError};
@@ -36,7 +37,8 @@ use crate::error::{ConfigError, TransportError};
 /// # Cost
 ///
 /// Three system calls a datagram: one sends, and before and after it one asks whether the receiver's
-/// host has refused anything.
+/// host has refused anything. A look at the receive queue of an agent on this host is two more, once for each of the largest datagrams, or
+/// for up to 4 MiB where the agent's receive buffer is large.
 ///
 /// # Source
 ///
@@ -47,6 +49,7 @@ pub struct UdpTransport {
     addresses: Addresses,
     network: Box<dyn Network>,
     connection: Option<Connection>,
+    pacer: Pacer,
     /// The message sent last, while the connection is new and there are other addresses for it.
     last: Vec<u8>,
     /// Until when other addresses are not searched for one that takes what was refused late.
@@ -86,6 +89,7 @@ impl UdpTransport {
             addresses: Addresses::new(address),
             network: Box::new(System),
             connection: None,
+            pacer: Pacer::new(PacingConfig::default()),
             last: Vec::new(),
             search_hold_off: None,
             previous_refused: false,
@@ -107,6 +111,14 @@ impl UdpTransport {
     #[must_use]
     pub fn socket_type(mut self, socket_type: AgentSocketType) -> Self {
         self.addresses.socket_type = socket_type;
+        self
+    }
+
+    /// How fast it sends. By default it watches the agent's receive queue where it can be seen, and
+    /// keeps to a rate elsewhere; see [`PacingConfig`].
+    #[must_use]
+    pub fn pacing(mut self, pacing: PacingConfig) -> Self {
+        self.pacer = Pacer::new(pacing);
         self
     }
 
@@ -135,6 +147,8 @@ impl UdpTransport {
     }
 
     fn connected(&mut self, socket: Box<dyn DatagramSocket>, peer: SocketAddr) {
+        let is_wanted = self.pacer.watches_queue();
+        self.pacer.connected(is_wanted.then(|| self.network.receive_queue(&*socket)).flatten());
         let connection = Connection { socket, peer, since: self.network.now() };
         let before = self.connection.replace(connection);
         // Nobody will ask the other socket any more.
@@ -165,7 +179,10 @@ impl UdpTransport {
                     return Err(TransportError::TooLarge { bytes: message.len() });
                 }
                 Failure::Busy(source) => match remedies.busy.next(self.network.now()) {
-                    Some(pause) => self.network.sleep(pause),
+                    Some(pause) => {
+                        self.pacer.host_is_full();
+                        self.network.sleep(pause);
+                    }
                     None => return Err(TransportError::Io { source }),
                 },
                 Failure::Stale(source) if remedies.renewed => {
@@ -193,6 +210,12 @@ impl UdpTransport {
                 Failure::Other(source) => return Err(TransportError::Io { source }),
             }
         }
+    }
+
+    fn queue_full(&self) -> TransportError {
+        let name = self.addresses.name();
+        let say = format!("the receive queue of {name} is full, and nobody reads it");
+        TransportError::Io { source: io::Error::new(io::ErrorKind::TimedOut, say) }
     }
 
     fn refused(&self, source: io::Error) -> TransportError {
@@ -333,7 +356,13 @@ impl Remedies {
 impl Transport for UdpTransport {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
         self.connect()?;
-        self.send_somewhere(message)?;
+        if self.pacer.admit(message.len(), &*self.network).is_err() {
+            return Err(self.queue_full());
+        }
+        if let Err(error) = self.send_somewhere(message) {
+            self.pacer.not_sent(message.len());
+            return Err(error);
+        }
         self.keep_if_new(message);
         Ok(Sent { previous_refused: std::mem::take(&mut self.previous_refused) })
     }
@@ -345,6 +374,10 @@ impl Transport for UdpTransport {
             Some(_) => self.refused_late(),
         }
         std::mem::take(&mut self.previous_refused)
+    }
+
+    fn receiver_drops(&mut self) -> Option<u64> {
+        self.pacer.drops(self.network.now())
     }
 
     fn tick(&mut self) {

@@ -20,7 +20,8 @@ use crate::encoding::{self, BatchView, ProcessView, TagView, put_tag};
 use crate::error::{ConfigError, TransportError};
 use crate::ledger::text_within;
 use crate::transport::{
-    self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
+    self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, PacingConfig,
+    Transport,
 };
 
 /// Takes finished spans: what an application writes to do with them what it likes.
@@ -143,7 +144,7 @@ impl Output {
             Kind::Agent { address, protocol } => {
                 let (socket_type, interval) =
                     (context.agent_socket_type, context.reconnect_interval);
-                let transport = transport::agent(address, socket_type, interval)?;
+                let transport = transport::agent(address, socket_type, interval, context.pacing)?;
                 End::Transport(context.datagrams(transport, protocol)?)
             }
             Kind::Transport(transport, protocol) => {
@@ -171,6 +172,7 @@ pub(crate) struct OutputContext<'a> {
     pub(crate) max_packet_bytes: usize,
     pub(crate) reconnect_interval: Option<Duration>,
     pub(crate) agent_socket_type: AgentSocketType,
+    pub(crate) pacing: PacingConfig,
     /// Where spans go that are too large for a datagram.
     pub(crate) oversize: Option<&'a HttpConfig>,
     pub(crate) hurry: &'a Hurry,

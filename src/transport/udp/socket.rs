@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::receive_queue::{self, ReceiveQueue};
 use crate::clock;
 use crate::transport::MAX_PACKET_BYTES;
 
@@ -17,6 +18,9 @@ pub(super) trait DatagramSocket: fmt::Debug + Send {
 
     /// The error that the system keeps for the next call, which is then forgotten.
     fn take_error(&self) -> io::Result<Option<io::Error>>;
+
+    /// Its own address, and the one that it is connected to.
+    fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)>;
 }
 
 impl DatagramSocket for UdpSocket {
@@ -27,6 +31,10 @@ impl DatagramSocket for UdpSocket {
     fn take_error(&self) -> io::Result<Option<io::Error>> {
         Self::take_error(self)
     }
+
+    fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.local_addr()?, self.peer_addr()?))
+    }
 }
 
 /// What a transport asks of the operating system; tests put another in its place.
@@ -34,6 +42,9 @@ pub(super) trait Network: fmt::Debug + Send {
     fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>>;
 
     fn connect(&self, peer: SocketAddr) -> io::Result<Box<dyn DatagramSocket>>;
+
+    /// How the receive queue is read that the socket's datagrams come into; none where it cannot be.
+    fn receive_queue(&self, socket: &dyn DatagramSocket) -> Option<Box<dyn ReceiveQueue>>;
 
     fn now(&self) -> Instant;
 
@@ -59,6 +70,11 @@ impl Network for System {
         socket.set_write_timeout(Some(SEND_TIMEOUT))?;
         socket.connect(&peer.into())?;
         Ok(Box::new(UdpSocket::from(socket)))
+    }
+
+    fn receive_queue(&self, socket: &dyn DatagramSocket) -> Option<Box<dyn ReceiveQueue>> {
+        let (local, peer) = socket.addresses().ok()?;
+        receive_queue::open(local, peer)
     }
 
     fn now(&self) -> Instant {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{ToSocketAddrs, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::receive_queue::ReceiveQueue;
 use super::*;
 use crate::clock;
 
@@ -175,6 +176,10 @@ impl Network for FakeNetwork {
         Ok(Box::new(FakeSocket(self.clone(), peer)))
     }
 
+    fn receive_queue(&self, _socket: &dyn DatagramSocket) -> Option<Box<dyn ReceiveQueue>> {
+        None
+    }
+
     fn now(&self) -> Instant {
         self.state().now
     }
@@ -221,6 +226,10 @@ impl DatagramSocket for FakeSocket {
             peer.arrive();
         }
         Ok(pending.map(io::Error::from_raw_os_error))
+    }
+
+    fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.1, self.1))
     }
 }
 
