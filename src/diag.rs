@@ -63,6 +63,7 @@ pub(crate) enum Cause {
     QueueFull,
     TooLarge,
     SendFailed,
+    ReceiverDrops,
     Closed,
     LimitLearned,
     Misused,

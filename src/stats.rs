@@ -39,7 +39,7 @@ impl Dropped {
 /// output is done with it.
 ///
 /// *Sent* over UDP means handed to the operating system. Whether the agent got it, and stored it,
-/// no client can know.
+/// no client can know; what is known of its socket is in [`receiver_drops`](Self::receiver_drops).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -81,6 +81,11 @@ pub struct Stats {
     pub observer_panics: u64,
     /// Datagrams, or other messages, sent.
     pub datagrams: u64,
+    /// Datagrams that the agent's socket dropped because its receive buffer was full, those of all
+    /// senders, since the first one was sent to it; none where that cannot be seen. Read at each
+    /// flush. As others may have sent them, the sums above do not have them: spans counted as `sent`
+    /// may be lost among them.
+    pub receiver_drops: Option<u64>,
 }
 
 impl Stats {
@@ -118,6 +123,9 @@ impl fmt::Display for Stats {
                  {send_failed} + closed {closed}"
             )?;
         }
+        if let Some(drops @ 1..) = self.receiver_drops {
+            write!(f, "; the agent's socket dropped {drops} datagrams of all senders")?;
+        }
         Ok(())
     }
 }
@@ -146,6 +154,8 @@ pub struct ReporterStats {
     pub trimmed: u64,
     /// Messages sent.
     pub messages: u64,
+    /// Messages that the receiver's socket dropped; see [`Stats::receiver_drops`].
+    pub receiver_drops: Option<u64>,
 }
 
 /// What a flush or close achieved.

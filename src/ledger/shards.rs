@@ -64,6 +64,7 @@ struct Flow {
     dropped: Dropped,
     /// The span that was lost last because it was too large, for people.
     too_large: Option<String>,
+    receiver_drops: Option<u64>,
 }
 
 /// All buffers of a tracer.
@@ -109,6 +110,7 @@ impl Shards {
                 trimmed: 0,
                 dropped: Dropped::default(),
                 too_large: None,
+                receiver_drops: None,
             }),
         }
     }
@@ -217,6 +219,7 @@ impl Shards {
         stats.datagrams = flow.datagrams;
         stats.trimmed = flow.trimmed;
         stats.dropped = flow.dropped;
+        stats.receiver_drops = flow.receiver_drops;
     }
 
     /// Hands a full buffer over. If the queue is full its spans are dropped and counted: the newest
@@ -371,6 +374,11 @@ impl Shards {
         let spans = flow.sent.min(spans as u64);
         flow.sent -= spans;
         flow.dropped.send_failed += spans;
+    }
+
+    /// Keeps what the receiver's socket has dropped so far.
+    pub(crate) fn set_receiver_drops(&self, drops: u64) {
+        self.flow.lock().receiver_drops = Some(drops);
     }
 
     pub(crate) fn dropped(&self) -> Dropped {

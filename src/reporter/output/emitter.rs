@@ -258,10 +258,19 @@ impl Emitter {
     }
 
     /// Counts the message sent last as lost if it was refused meanwhile.
-    pub(crate) fn take_late_refusal(&mut self, books: Books<'_>) {
+    fn take_late_refusal(&mut self, books: Books<'_>) {
         let transport = AssertUnwindSafe(&mut self.transport);
         if catch_unwind(move || { transport }.take_late_refusal()).unwrap_or_default() {
             books.unsend(std::mem::take(&mut self.last_sent));
+        }
+    }
+
+    /// Learns what became of messages after they were sent, as far as anything can be known.
+    pub(crate) fn look_after(&mut self, books: Books<'_>) {
+        self.take_late_refusal(books);
+        let transport = AssertUnwindSafe(&mut self.transport);
+        if let Ok(Some(drops)) = catch_unwind(move || { transport }.receiver_drops()) {
+            books.set_receiver_drops(drops);
         }
     }
 

@@ -23,6 +23,7 @@ struct Counts {
     messages: u64,
     trimmed: u64,
     dropped: Dropped,
+    receiver_drops: Option<u64>,
 }
 
 impl Ledger {
@@ -31,7 +32,8 @@ impl Ledger {
     }
 
     pub(crate) fn read(&self) -> ReporterStats {
-        let Counts { taken, sent, messages, trimmed, dropped } = *self.counts.lock();
+        let counts = *self.counts.lock();
+        let Counts { taken, sent, messages, trimmed, dropped, receiver_drops } = counts;
         ReporterStats {
             name: self.name.clone(),
             taken,
@@ -40,6 +42,7 @@ impl Ledger {
             dropped,
             trimmed,
             messages,
+            receiver_drops,
         }
     }
 }
@@ -115,6 +118,24 @@ impl Books<'_> {
         }
         if self.is_primary {
             self.shards.unsend(spans);
+        }
+    }
+
+    /// Keeps what the receiver's socket has dropped so far, and tells if it is more than before.
+    pub(crate) fn set_receiver_drops(&self, drops: u64) {
+        let before = self.ledger.counts.lock().receiver_drops.replace(drops);
+        if self.is_primary {
+            self.shards.set_receiver_drops(drops);
+        }
+        if drops > before.unwrap_or_default() {
+            self.core.diagnostics.error(Cause::ReceiverDrops, || {
+                format!(
+                    "the socket that {} sends to dropped {drops} datagrams so far, of this and all \
+                     other senders, because its receive buffer was full: spans counted as sent may \
+                     be among them",
+                    self.ledger.name
+                )
+            });
         }
     }
 

@@ -85,7 +85,7 @@ impl Outlet {
                 let (ledger, is_primary) = (&*self.ledger, self.is_primary);
                 let books = Books { core, shards, ledger, is_primary };
                 emitter.flush(books);
-                emitter.take_late_refusal(books);
+                emitter.look_after(books);
             }
             End::Reporter(reporter) => {
                 let _ = guarded(|| {
