@@ -5,9 +5,12 @@
 //! a stepped wall clock never makes a duration negative.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::diag::Diagnostics;
+use crate::panics::Callback;
 
 /// Where a tracer reads the time.
 ///
@@ -83,20 +86,23 @@ impl Clock for SystemClock {
 #[derive(Debug)]
 pub(crate) enum TracerClock {
     System(SystemClock),
-    Other(Box<dyn Clock>),
+    Other(UserClock),
 }
 
 impl TracerClock {
-    /// The monotonic count at the end of a span, or 0 if a clock panics that is foreign code: spans
-    /// may end while a panic unwinds, and a second one would end the process.
-    #[inline]
-    pub(crate) fn at_the_end(&self) -> u64 {
+    /// The clock that a tracer was given, or the system's.
+    pub(crate) fn new(given: Option<Box<dyn Clock>>, diagnostics: &Arc<Diagnostics>) -> Self {
+        given.map_or_else(
+            || Self::System(SystemClock::new()),
+            |clock| Self::Other(UserClock::new(clock, Arc::clone(diagnostics))),
+        )
+    }
+
+    /// What both clocks show. None if one of them panics.
+    fn both_nanos(&self) -> Option<(u64, i64)> {
         match self {
-            Self::System(clock) => clock.monotonic_nanos(),
-            Self::Other(clock) => {
-                let count = catch_unwind(AssertUnwindSafe(|| clock.monotonic_nanos()));
-                count.unwrap_or(0).min(MAX_COUNT)
-            }
+            Self::System(clock) => Some((clock.monotonic_nanos(), clock.wall_nanos())),
+            Self::Other(user) => Some((user.read_monotonic()?, user.read_wall()?)),
         }
     }
 }
@@ -106,15 +112,48 @@ impl Clock for TracerClock {
     fn monotonic_nanos(&self) -> u64 {
         match self {
             Self::System(clock) => clock.monotonic_nanos(),
-            Self::Other(clock) => clock.monotonic_nanos().min(MAX_COUNT),
+            Self::Other(user) => user.monotonic_nanos(),
         }
     }
 
     fn wall_nanos(&self) -> i64 {
         match self {
             Self::System(clock) => clock.wall_nanos(),
-            Self::Other(clock) => clock.wall_nanos(),
+            Self::Other(user) => {
+                user.read_wall().unwrap_or_else(|| SystemClock::new().wall_nanos())
+            }
         }
+    }
+}
+
+/// A clock that a tracer was given, and its latest reading, which stands in where it panics.
+#[derive(Debug)]
+pub(crate) struct UserClock {
+    clock: Box<dyn Clock>,
+    latest: AtomicU64,
+    diagnostics: Arc<Diagnostics>,
+}
+
+impl UserClock {
+    fn new(clock: Box<dyn Clock>, diagnostics: Arc<Diagnostics>) -> Self {
+        Self { clock, latest: AtomicU64::new(0), diagnostics }
+    }
+
+    fn read_monotonic(&self) -> Option<u64> {
+        let read = || self.clock.monotonic_nanos();
+        let now = self.diagnostics.call(Callback::ClockMonotonicNanos, read)?.min(MAX_COUNT);
+        self.latest.fetch_max(now, Ordering::Relaxed);
+        Some(now)
+    }
+
+    fn read_wall(&self) -> Option<i64> {
+        self.diagnostics.call(Callback::ClockWallNanos, || self.clock.wall_nanos())
+    }
+
+    /// Never inlined: it would lengthen every way of a span on which the system's clock is read.
+    #[inline(never)]
+    fn monotonic_nanos(&self) -> u64 {
+        self.read_monotonic().unwrap_or_else(|| self.latest.load(Ordering::Relaxed))
     }
 }
 
@@ -165,7 +204,7 @@ impl Clock for ManualClock {
     }
 }
 
-impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn monotonic_nanos(&self) -> u64 {
         (**self).monotonic_nanos()
     }
@@ -182,13 +221,22 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
-    /// Reads both clocks again. A wall clock that shows a time that no server stores is taken for
-    /// the nearest one that does; then this gives what it showed.
-    pub(crate) fn renew(&self, clock: &dyn Clock) -> Option<i64> {
-        let monotonic = clock.monotonic_nanos().cast_signed();
-        let read = clock.wall_nanos();
+    pub(crate) fn new(clock: &TracerClock) -> Self {
+        let anchor = Self::default();
+        anchor.set(clock.monotonic_nanos(), clock.wall_nanos());
+        anchor
+    }
+
+    /// Reads both clocks again; it stays as it is if one of them panics. A wall clock that shows a time
+    /// that no server stores is taken for the nearest one that does; then this gives what it showed.
+    pub(crate) fn renew(&self, clock: &TracerClock) -> Option<i64> {
+        let (monotonic, wall) = clock.both_nanos()?;
+        self.set(monotonic, wall)
+    }
+
+    fn set(&self, monotonic: u64, read: i64) -> Option<i64> {
         let wall = read.clamp(0, MAX_CLOCK_NANOS);
-        self.offset.store(wall.wrapping_sub(monotonic), Ordering::Relaxed);
+        self.offset.store(wall.wrapping_sub(monotonic.cast_signed()), Ordering::Relaxed);
         (wall != read).then_some(read)
     }
 
@@ -262,15 +310,22 @@ mod tests {
         assert!(clock.monotonic_nanos() >= first);
     }
 
+    /// A clock as a tracer reads it.
+    fn read_by(clock: impl Clock + 'static) -> TracerClock {
+        let origin = crate::fork::Origin::here().unwrap();
+        let diagnostics = Diagnostics::new(Box::new(crate::diag::NullLogger), origin);
+        TracerClock::new(Some(Box::new(clock)), &Arc::new(diagnostics))
+    }
+
     #[test]
     fn an_anchor_follows_a_stepped_wall_clock_only_when_renewed() {
-        let clock = ManualClock::new();
-        let anchor = Anchor::default();
-        assert_eq!(anchor.renew(&clock), None);
+        let clock = Arc::new(ManualClock::new());
+        let read = read_by(Arc::clone(&clock));
+        let anchor = Anchor::new(&read);
         clock.advance(Duration::from_nanos(10));
         clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
         assert_eq!(anchor.wall(clock.monotonic_nanos()), 10);
-        anchor.renew(&clock);
+        anchor.renew(&read);
         assert_eq!(anchor.wall(clock.monotonic_nanos()), 1_000_000_000);
     }
 
@@ -288,7 +343,7 @@ mod tests {
         }
         for wall in [i64::MIN, -1, 0, 1, MAX_CLOCK_NANOS, MAX_CLOCK_NANOS + 1, i64::MAX] {
             for count in [0, 1, MAX_COUNT, u64::MAX] {
-                let clock = TracerClock::Other(Box::new(Fixed(count, wall)));
+                let clock = read_by(Fixed(count, wall));
                 let anchor = Anchor::default();
                 let moved = anchor.renew(&clock);
                 assert_eq!(moved.is_some(), !(0..=MAX_CLOCK_NANOS).contains(&wall), "{wall}");

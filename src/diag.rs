@@ -1,16 +1,31 @@
 //! What the tracer says of itself: errors to a logger, at most once a minute for each cause.
+//!
+//! Messages hold texts of the application and of the network: all of them pass [`printable`].
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+#[cfg(unix)]
+use std::fs::File;
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::bounded;
 use parking_lot::Mutex;
 
 use crate::clock;
+use crate::fork::{self, Origin};
+use crate::lock;
+use crate::panics::{self, Callback};
 
 /// Takes what a tracer has to say of itself.
+///
+/// # Shape and units
+///
+/// A message is one line of at most 4,096 bytes, and of a longer one its beginning and its length. What
+/// is not printable is escaped, as in `\r\n` and `\u{202e}`: names of operations, and errors of servers,
+/// may hold anything.
 ///
 /// # Source
 ///
@@ -33,8 +48,21 @@ pub struct StderrLogger;
 impl Logger for StderrLogger {
     fn error(&self, message: &str) {
         // A closed standard error is no reason to fail.
-        let _ = writeln!(std::io::stderr(), "jaeger-client: {message}");
+        let _ = write_to_stderr(&format!("jaeger-client: {message}\n"));
     }
+}
+
+/// Past the lock that the standard library has for it, which a forked process may find locked for ever.
+/// One write is one line among those of others.
+#[cfg(unix)]
+fn write_to_stderr(line: &str) -> std::io::Result<()> {
+    use std::os::fd::AsFd;
+    File::from(std::io::stderr().as_fd().try_clone_to_owned()?).write_all(line.as_bytes())
+}
+
+#[cfg(not(unix))]
+fn write_to_stderr(line: &str) -> std::io::Result<()> {
+    std::io::stderr().write_all(line.as_bytes())
 }
 
 /// Says nothing.
@@ -69,8 +97,8 @@ pub(crate) enum Cause {
     Misused,
     Time,
     Sampler,
-    Observer,
     Baggage,
+    BaggageLimited,
     Metrics,
     Unfinished,
     Throttler,
@@ -83,10 +111,18 @@ pub(crate) enum Cause {
 /// As many as there are; two of them only in clients that ask a server.
 const CAUSES: usize = Cause::Throttler as usize + 3;
 
+/// How many things have a minute of their own: causes, and kinds of callbacks that panic.
+const MINUTES: usize = CAUSES + Callback::FAMILIES;
+
 /// Passes errors on, holding back those of a cause that was reported within the last minute.
 pub(crate) struct Diagnostics {
-    logger: Box<dyn Logger>,
-    last: Mutex<[(Option<Instant>, u64); CAUSES]>,
+    logger: Arc<dyn Logger>,
+    last: Mutex<[(Option<Instant>, u64); MINUTES]>,
+    /// Calls of user callbacks that ended in a panic.
+    panics: AtomicU64,
+    origin: Origin,
+    /// Whether a forked process has said that it is one.
+    has_said_fork: AtomicBool,
 }
 
 impl fmt::Debug for Diagnostics {
@@ -96,19 +132,76 @@ impl fmt::Debug for Diagnostics {
 }
 
 impl Diagnostics {
-    pub(crate) fn new(logger: Box<dyn Logger>) -> Self {
-        Self { logger, last: Mutex::default() }
+    pub(crate) fn new(logger: Box<dyn Logger>, origin: Origin) -> Self {
+        Self {
+            logger: logger.into(),
+            last: Mutex::new([(None, 0); MINUTES]),
+            panics: AtomicU64::new(0),
+            origin,
+            has_said_fork: AtomicBool::new(false),
+        }
     }
 
     /// Reports `message` unless its cause was reported within the last minute.
     pub(crate) fn error(&self, cause: Cause, message: impl FnOnce() -> String) {
-        self.error_at(clock::now(), cause, message);
+        self.error_at(clock::now(), cause as usize, message);
     }
 
-    fn error_at(&self, now: Instant, cause: Cause, message: impl FnOnce() -> String) {
+    /// Calls a user callback. If it panics that is counted and reported, and there is no answer. Nor is
+    /// there any in a forked process, in which nothing is called that may have locks of its own.
+    pub(crate) fn call<T>(&self, callback: Callback, work: impl FnOnce() -> T) -> Option<T> {
+        if self.origin.is_left() { None } else { self.call_anywhere(callback, work) }
+    }
+
+    /// The same in a forked process too: for what is needed there, and has no locks unless a user
+    /// wrote it.
+    pub(crate) fn call_anywhere<T>(
+        &self,
+        callback: Callback,
+        work: impl FnOnce() -> T,
+    ) -> Option<T> {
+        panics::catch(work).map_err(|message| self.panicked(callback, &message)).ok()
+    }
+
+    /// Counts and reports that a callback panicked.
+    #[cold]
+    pub(crate) fn panicked(&self, callback: Callback, message: &str) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        self.error_at(clock::now(), CAUSES + callback.family(), || {
+            format!("{} panicked: {message}", callback.name())
+        });
+    }
+
+    /// How many calls of user callbacks ended in a panic.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Says that the process was forked, if it was: once, and nothing else is said there. On a thread of
+    /// its own, as the logger may have a lock that was left locked; it is waited for within a bound.
+    #[cold]
+    pub(crate) fn say_fork(&self) {
+        if !self.origin.is_left() || self.has_said_fork.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let logger = Arc::clone(&self.logger);
+        let (done, wait) = bounded(1);
+        let say = move || {
+            let _ = panics::catch(|| logger.error(FORKED));
+            let _ = done.send(());
+        };
+        if fork::start_thread(say).is_ok() {
+            let _ = wait.recv_timeout(FORK_PATIENCE);
+        }
+    }
+
+    fn error_at(&self, now: Instant, cause: usize, message: impl FnOnce() -> String) {
+        if self.origin.is_left() {
+            return self.say_fork();
+        }
         let held_back = {
-            let mut last = self.last.lock();
-            let (reported, held_back) = &mut last[cause as usize];
+            let Some(mut last) = lock::acquire(&self.last, &self.origin) else { return };
+            let (reported, held_back) = &mut last[cause];
             if reported.is_some_and(|at| now.saturating_duration_since(at) < INTERVAL) {
                 *held_back += 1;
                 return;
@@ -121,24 +214,125 @@ impl Diagnostics {
             0 => message(),
             n => format!("{} ({n} more since the last report)", message()),
         };
-        self.tell(|logger| logger.error(&message));
+        self.tell(|logger| logger.error(&printable(&message)));
     }
 
     pub(crate) fn info(&self, message: &str) {
-        self.tell(|logger| logger.info(message));
+        if self.origin.is_left() {
+            return;
+        }
+        self.tell(|logger| logger.info(&printable(message)));
     }
 
-    /// A logger that panics must end neither the application's call nor the reporter's thread.
+    /// A logger that panics must end neither the application's call nor the reporter's thread. There is
+    /// nobody to tell of it.
     fn tell(&self, say: impl FnOnce(&dyn Logger)) {
-        let _ = catch_unwind(AssertUnwindSafe(|| say(&*self.logger)));
+        if panics::catch(|| say(&*self.logger)).is_err() {
+            self.panics.fetch_add(1, Ordering::Relaxed);
+        }
     }
+}
+
+/// A message as a logger is given it: what could end its line, drive a terminal or turn the direction
+/// of writing is escaped, and it is no longer than [`MAX_MESSAGE_BYTES`] and a mark. Quotes and
+/// backslashes stay, as some texts in it were escaped before.
+fn printable(message: &str) -> Cow<'_, str> {
+    if message.len() <= MAX_MESSAGE_BYTES && message.chars().all(is_printable) {
+        return Cow::Borrowed(message);
+    }
+    let mut text = String::new();
+    for character in message.chars() {
+        let before = text.len();
+        if is_printable(character) {
+            text.push(character);
+        } else {
+            text.extend(character.escape_debug());
+        }
+        if text.len() > MAX_MESSAGE_BYTES {
+            text.truncate(before);
+            let _ = write!(text, "… [{} bytes]", message.len());
+            break;
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// A text in the debugging output of something: quoted, printable, and short.
+pub(crate) struct Brief<T>(pub(crate) T);
+
+impl<T: AsRef<str>> fmt::Debug for Brief<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        let mut bytes = 0;
+        for character in self.0.as_ref().chars() {
+            let escaped = character.escape_debug();
+            bytes += escaped.len() * character.len_utf8();
+            if bytes > BRIEF_BYTES {
+                f.write_str("…")?;
+                break;
+            }
+            write!(f, "{escaped}")?;
+        }
+        f.write_char('"')
+    }
+}
+
+/// About so many bytes of a text are shown.
+const BRIEF_BYTES: usize = 80;
+
+fn is_printable(character: char) -> bool {
+    if character.is_ascii() {
+        return !character.is_ascii_control();
+    }
+    // Behind a letter, so that accents and vowel signs count as what they are: a part of it.
+    let mut behind_a_letter = [b'a'; 5];
+    let len = character.encode_utf8(&mut behind_a_letter[1..]).len();
+    let text = str::from_utf8(&behind_a_letter[..=len]).unwrap_or_default();
+    text.escape_debug().count() == 2
 }
 
 const INTERVAL: Duration = Duration::from_secs(60);
 
+const FORKED: &str = "this process was forked from the one that built its tracer: spans of that tracer \
+    are neither sampled nor sent here; build a tracer after the fork";
+
+/// How long a forked process waits for its logger.
+const FORK_PATIENCE: Duration = Duration::from_millis(200);
+
+/// The longest message that a logger is given whole.
+const MAX_MESSAGE_BYTES: usize = 4096;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_printable_is_escaped_and_everything_else_stays() {
+        for text in ["", "plain", "\"it's\" \\n", "größer 値 שלום", "cafe\u{301} हिन्दी"]
+        {
+            assert_eq!(printable(text), text);
+        }
+        for (text, escaped) in [
+            ("a\r\nb\tc\0", "a\\r\\nb\\tc\\0"),
+            ("\u{1b}[31m\u{7f}\u{9b}", "\\u{1b}[31m\\u{7f}\\u{9b}"),
+            ("\u{202e}\u{2066}\u{200b}\u{feff}", "\\u{202e}\\u{2066}\\u{200b}\\u{feff}"),
+            ("\u{2028}\u{2029}\u{85}\u{e000}", "\\u{2028}\\u{2029}\\u{85}\\u{e000}"),
+        ] {
+            assert_eq!(printable(text), escaped);
+            assert_eq!(printable(escaped), escaped, "once");
+        }
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters_and_says_how_long_it_was() {
+        let whole = "é".repeat(MAX_MESSAGE_BYTES / 2);
+        assert_eq!(printable(&whole), whole);
+        for (long, kept) in
+            [("é".repeat(9_999), "é".repeat(2_048)), ("\n".repeat(9_999), "\\n".repeat(2_048))]
+        {
+            assert_eq!(printable(&long), format!("{kept}… [{} bytes]", long.len()));
+        }
+    }
 
     #[derive(Default)]
     struct Memory(Mutex<Vec<String>>);
@@ -152,12 +346,13 @@ mod tests {
     #[test]
     fn a_cause_is_reported_once_a_minute_with_the_number_held_back() {
         let memory = Arc::new(Memory::default());
-        let diagnostics = Diagnostics::new(Box::new(Arc::clone(&memory)));
+        let origin = Origin::here().unwrap();
+        let diagnostics = Diagnostics::new(Box::new(Arc::clone(&memory)), origin);
         let start = clock::now();
         for seconds in [0, 1, 59, 60, 61] {
             let at = start + Duration::from_secs(seconds);
-            diagnostics.error_at(at, Cause::QueueFull, || format!("at {seconds}"));
-            diagnostics.error_at(start, Cause::TooLarge, || "other".into());
+            diagnostics.error_at(at, Cause::QueueFull as usize, || format!("at {seconds}"));
+            diagnostics.error_at(start, Cause::TooLarge as usize, || "other".into());
         }
         let said = memory.0.lock().clone();
         assert_eq!(said, ["at 0", "other", "at 60 (2 more since the last report)"]);

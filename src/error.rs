@@ -61,6 +61,11 @@ pub enum ConfigError {
         /// Each of them.
         errors: Vec<Self>,
     },
+    /// A part that the tracer was given panicked when it was to begin its work.
+    Panicked {
+        /// Which method of which trait.
+        callback: &'static str,
+    },
     /// A thread of the client could not be started: the reporter's, or a sampler's.
     Thread {
         /// What the operating system said.
@@ -97,6 +102,7 @@ impl fmt::Display for ConfigError {
             Self::Several { errors } => errors.iter().enumerate().try_for_each(|(at, error)| {
                 write!(f, "{}{error}", if at == 0 { "" } else { "; " })
             }),
+            Self::Panicked { callback } => write!(f, "{callback} panicked"),
             Self::Thread { source } => write!(f, "cannot start a thread: {source}"),
         }
     }
@@ -148,6 +154,11 @@ pub enum ExtractError {
         /// How many it has.
         digits: usize,
     },
+    /// A header that has one value is there several times, with different ones.
+    Conflicting {
+        /// The header.
+        header: String,
+    },
     /// A header is not as its specification says.
     Invalid {
         /// The header.
@@ -160,6 +171,8 @@ pub enum ExtractError {
         /// What is wrong.
         what: &'static str,
     },
+    /// A format or a carrier that the application wrote panicked.
+    Panicked,
 }
 
 impl fmt::Display for ExtractError {
@@ -180,8 +193,12 @@ impl fmt::Display for ExtractError {
             Self::SpanIdTooLong { digits } => {
                 write!(f, "a span id has {digits} digits, more than 16")
             }
+            Self::Conflicting { header } => {
+                write!(f, "the header {header} is there several times, with different values")
+            }
             Self::Invalid { header, what } => write!(f, "the header {header} is invalid: {what}"),
             Self::Corrupted { what } => write!(f, "the binary span context is corrupted: {what}"),
+            Self::Panicked => write!(f, "the format or the carrier panicked"),
         }
     }
 }

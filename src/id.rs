@@ -139,9 +139,11 @@ thread_local! {
 /// would otherwise decide differently from Go on the same trace.
 ///
 /// The generator is wyrand, seeded from the operating system's once a thread: ids need to differ,
-/// not to be secret, and they are drawn once or twice for every span.
+/// not to be secret, and they are drawn once or twice for every span. A tracer gives its own `salt`:
+/// a process that was forked goes on where its parent's thread was, and so do its siblings, but each
+/// with a tracer of its own.
 #[inline]
-pub(crate) fn random_63() -> u64 {
+pub(crate) fn random_63(salt: u64) -> u64 {
     // Without a destructor the state is there until the thread is gone; the fallback is for the
     // type's sake.
     let next = STATE.try_with(|state| {
@@ -150,36 +152,31 @@ pub(crate) fn random_63() -> u64 {
         state.set(next);
         next
     });
-    let next = next.unwrap_or_else(|_| seed());
+    let next = next.unwrap_or_else(|_| seed()) ^ salt;
     let mixed = u128::from(next) * u128::from(next ^ 0xe703_7ed1_a0b4_28db);
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are folded")]
     let id = (mixed >> 64) as u64 ^ mixed as u64;
     id >> 1
 }
 
-/// Lets this thread's generator begin anew. A process that was forked goes on where its parent was,
-/// and its siblings do so too, with the same ids.
-pub(crate) fn reseed() {
-    let _ = STATE.try_with(|state| state.set(0));
+/// The same from the operating system, which knows of no other process that has it.
+#[cold]
+pub(crate) fn system_63() -> u64 {
+    seed() >> 1
 }
 
 /// From the operating system itself: the crate's generator of a thread is gone before spans that are
-/// dropped with a thread's values, and asking for it then ends the process.
+/// dropped with a thread's values, and asking for it then ends the process. Never zero.
 #[cold]
-fn seed() -> u64 {
-    SysRng.try_next_u64().unwrap_or_else(|_| RandomState::new().hash_one(0)) | 1
+pub(crate) fn seed() -> u64 {
+    SysRng.try_next_u64().unwrap_or_else(|_| RandomState::new().hash_one(0)).max(2)
 }
 
 /// 63 random bits that are not all zero.
 #[inline]
-pub(crate) fn random_id() -> u64 {
-    let id = random_63();
-    if id == 0 { another_id() } else { id }
-}
-
-#[cold]
-fn another_id() -> u64 {
-    random_id()
+pub(crate) fn random_id(salt: u64) -> u64 {
+    let id = random_63(salt);
+    if id == 0 { system_63() } else { id }
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -276,9 +273,9 @@ mod tests {
     #[test]
     fn processes_forked_from_one_draw_other_ids_once_they_have_a_tracer_each() {
         let ids = [(); 3].map(|()| {
-            // As after a fork, every time.
-            STATE.set(42);
             let (tracer, _closer) = Tracer::builder("s").null_reporter().build().unwrap();
+            // As after a fork, every time, whichever thread has built the tracer.
+            STATE.set(42);
             tracer.start_span("op").context().span_id()
         });
         assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "{ids:?}");
@@ -286,6 +283,6 @@ mod tests {
 
     #[test]
     fn random_ids_leave_the_top_bit_clear() {
-        assert!((0..1000).all(|_| random_id() >> 63 == 0));
+        assert!((0..1000).all(|salt| random_id(salt) >> 63 == 0));
     }
 }

@@ -27,6 +27,7 @@
 //! - [`sampler`], [`propagation`], [`transport`] have the kinds there are, and the traits for more.
 //! - [`control`] has what an agent may tell besides: restrictions of baggage, credit for
 //!   debugging.
+//! - [`panics`] says what happens when code of yours that a tracer calls panics.
 //! - [`metrics`] tells what a tracer counts to an application's metrics system.
 //! - [`encoding`] reads and writes spans as bytes, for agents and tests.
 //! - [`InMemoryReporter`] keeps spans for an application's tests.
@@ -37,6 +38,7 @@
 pub mod control;
 pub mod encoding;
 pub mod metrics;
+pub mod panics;
 pub mod propagation;
 pub mod sampler;
 pub mod transport;
@@ -47,8 +49,10 @@ mod diag;
 mod error;
 #[cfg(feature = "remote-sampler")]
 mod fetch;
+mod fork;
 mod id;
 mod ledger;
+mod lock;
 mod reporter;
 mod span;
 mod stats;

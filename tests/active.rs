@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use jaeger_client::{
-    Clock, InMemoryReporter, ManualClock, NullLogger, Span, SpanId, TraceFutureExt, Tracer,
+    Clock, InMemoryReporter, ManualClock, NullLogger, Span, SpanId, TraceFutureExt, Tracer, wrap,
 };
 
 fn active() -> SpanId {
@@ -201,4 +201,55 @@ fn what_is_done_to_an_active_span_after_its_end_does_nothing_and_is_counted() {
     drop(late);
     Span::active().unwrap().set_tag("late", true).log_event("late");
     assert_eq!((tracer.stats().misused, tracer.stats().open), (2, 0));
+}
+
+/// Two tracers, each with an active span, the second one's within the first one's.
+fn nested() -> (Tracer, Tracer, [Span; 2]) {
+    let build = || support::builder().null_reporter().build().unwrap();
+    let ((outer, keep), (inner, keep_too)) = (build(), build());
+    std::mem::forget((keep, keep_too));
+    let spans = [outer.start_span("outer"), inner.start_span("inner")];
+    (outer, inner, spans)
+}
+
+#[test]
+fn the_parent_is_the_nearest_active_span_of_the_tracers_own() {
+    let (outer, inner, [a, b]) = nested();
+    let _a = a.activate();
+    let _b = b.activate();
+    let _more: Vec<_> = (0..20).map(|_| b.activate()).collect();
+    let third = support::builder().null_reporter().build().unwrap().0;
+    for (tracer, parent) in [(&outer, id(&a)), (&inner, id(&b)), (&third, SpanId::NONE)] {
+        assert_eq!(tracer.start_span("plain").context().parent_id(), parent);
+        assert_eq!(tracer.span("built").tag("k", 1).start().context().parent_id(), parent);
+        assert_eq!(tracer.active_span().map_or(SpanId::NONE, |span| id(&span)), parent);
+    }
+    assert_eq!(active(), id(&b), "of whichever tracer");
+}
+
+#[test]
+fn a_stack_that_is_deep_is_searched_within_a_bound() {
+    let (outer, inner, [a, b]) = nested();
+    let _a = a.activate();
+    let _deep: Vec<_> = (0..10_000).map(|_| b.activate()).collect();
+    assert_eq!(outer.start_span("far").context().parent_id(), SpanId::NONE);
+    assert_eq!(inner.start_span("near").context().parent_id(), id(&b));
+}
+
+#[test]
+fn work_that_is_handed_on_takes_the_active_span_of_each_tracer_along() {
+    let (outer, inner, [a, b]) = nested();
+    let parents =
+        move || [&outer, &inner].map(|tracer| tracer.start_span("c").context().parent_id());
+    let expected = [id(&a), id(&b)];
+    let (wrapped, future) = {
+        let (_a, _b, _again) = (a.activate(), b.activate(), a.activate());
+        let parents = parents.clone();
+        (wrap(parents.clone()), async move { (parents(), active()) }.in_active_span())
+    };
+    assert_eq!(parents(), [SpanId::NONE; 2]);
+    assert_eq!(thread::spawn(wrapped).join().unwrap(), expected);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert_eq!(runtime.block_on(future), (expected, id(&a)));
+    assert_eq!(parents(), [SpanId::NONE; 2], "nothing is left behind");
 }

@@ -407,6 +407,31 @@ fn durations_are_never_negative_whatever_the_clocks_do() {
 }
 
 #[test]
+fn logs_lie_within_their_span_though_the_wall_clock_was_stepped_and_the_anchor_renewed() {
+    let clock = Arc::new(ManualClock::new());
+    clock.advance(Duration::from_secs(1_000));
+    let (transport, taken) = limited(65_000);
+    let builder = builder().clock(Arc::clone(&clock)).transport(transport);
+    let (tracer, closer) = builder.flush_interval(Duration::from_millis(1)).build().unwrap();
+    let span = tracer.start_span("stepped");
+    clock.set_wall(UNIX_EPOCH + Duration::from_secs(10));
+    let second = 1_000_000;
+    // The reporter's thread renews the anchor at each interval: spans begin at the new time then.
+    eventually(|| {
+        tracer.start_span("probe").finish();
+        assert!(tracer.flush(SOON).complete);
+        taken.spans().last().is_some_and(|probe| probe.start == 10 * second)
+    });
+    clock.advance(Duration::from_micros(70));
+    span.log_event("in between").finish();
+    assert!(closer.close(SOON).complete);
+    let spans = taken.spans();
+    let span = spans.iter().find(|span| span.name == "stepped").unwrap();
+    assert_eq!((span.start, span.duration), (1_000 * second, 70));
+    assert_eq!(span.logs[0].micros, 1_000 * second + 70);
+}
+
+#[test]
 fn threads_that_flush_and_finish_at_once_all_get_their_receipt() {
     let agent = Agent::start();
     let (tracer, closer) = builder().agent(agent.address()).build().unwrap();

@@ -11,7 +11,6 @@
 mod support;
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
@@ -19,9 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use jaeger_client::metrics::{Counter, Gauge, InMemoryMetrics, MetricsFactory, MetricsHost};
-use jaeger_client::sampler::{
-    Decision, NewSpan, ProbabilisticSampler, Sampler, TagMatchingSampler,
-};
+use jaeger_client::sampler::{ProbabilisticSampler, Sampler, TagMatchingSampler};
 use jaeger_client::transport::Sent;
 use jaeger_client::{NullLogger, Tracer, TransportError};
 use support::metrics::counters;
@@ -255,42 +252,6 @@ fn who_asks_for_what_is_new_gets_what_another_thread_is_about_to_tell_too() {
     });
     drop((tracer, closer));
     eventually(|| !host.publish());
-}
-
-/// Panics whenever it is asked, and says that it may want to be asked again.
-#[derive(Debug)]
-struct PanickySampler {
-    may_defer: bool,
-}
-
-impl Sampler for PanickySampler {
-    fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
-        resume_unwind(Box::new("the sampler"));
-    }
-
-    fn may_defer(&self) -> bool {
-        self.may_defer
-    }
-}
-
-#[test]
-fn a_sampler_that_panics_leaves_no_span_open_in_any_way_to_start_one() {
-    for may_defer in [false, true] {
-        for builder in [builder(), builder().metrics(InMemoryMetrics::new())] {
-            let builder = builder.sampler(PanickySampler { may_defer }).null_reporter();
-            let (tracer, _closer) = builder.build().unwrap();
-            for start in [
-                |tracer: &Tracer| tracer.start_span("by name"),
-                |tracer: &Tracer| tracer.start_span(String::from("by a name that is owned")),
-                |tracer: &Tracer| tracer.span("by a builder").tag("k", 1).start(),
-                |tracer: &Tracer| tracer.span("forced").tag("sampling.priority", 1).start(),
-            ] {
-                assert!(catch_unwind(AssertUnwindSafe(|| start(&tracer))).is_err());
-                let stats = tracer.stats();
-                assert!(stats.is_balanced() && stats.open == 0 && stats.sent == 0, "{stats}");
-            }
-        }
-    }
 }
 
 const PRODUCERS: u64 = 4;

@@ -389,7 +389,7 @@ fn a_panic_of_an_observer_is_counted_and_reported_and_harms_no_span() {
     assert_eq!((stats.observer_panics, stats.sent, stats.open), (50, 10, 0));
     assert!(memory.spans().iter().all(|span| span.view().tags().count() == 3));
     assert_eq!(said.all().len(), 1, "once a minute: {:?}", said.all());
-    assert!(said.has("an observer of spans panicked in on_start_span"));
+    assert!(said.has("Observer::on_start_span panicked: start"));
 }
 
 #[test]

@@ -257,6 +257,50 @@ fn a_logging_output_tells_each_spans_context_and_name() {
     assert_eq!(lines[lines.len() - 2..], wanted);
 }
 
+/// Everything that a tracer says to its logger, of either kind.
+#[derive(Debug, Default)]
+struct All(Mutex<Vec<String>>);
+
+impl Logger for All {
+    fn error(&self, message: &str) {
+        self.0.lock().unwrap().push(message.to_owned());
+    }
+
+    fn info(&self, message: &str) {
+        self.0.lock().unwrap().push(message.to_owned());
+    }
+}
+
+#[test]
+fn no_text_of_the_application_or_the_network_reaches_the_logger_unescaped_or_without_a_bound() {
+    let all = Arc::new(All::default());
+    let hostile = "evil\r\n2026 ERROR forged\u{1b}[2J\u{202e}\u{85}";
+    let long = "x".repeat(30_000);
+    let refuse = move |_: &[u8]| Err(TransportError::Io { source: std::io::Error::other(hostile) });
+    let (tracer, closer) = Tracer::builder(hostile)
+        .logger(Arc::clone(&all))
+        .transport(By(refuse))
+        .also_report_to(Output::logging())
+        .watch_open_spans(10)
+        .flush_interval(Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    tracer.start_span(hostile).finish();
+    tracer.start_span(long).finish();
+    let open = tracer.start_span(format!("open {hostile}"));
+    assert!(tracer.flush(SOON).complete && closer.close(SOON).complete);
+    open.finish();
+    let lines = all.0.lock().unwrap().clone();
+    let about = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
+    assert!(about("Reporting span") >= 2 && about("never finished") == 1, "{lines:?}");
+    assert!(about("send_failed: ") == 1 && about("tracing as") == 1, "{lines:?}");
+    assert!(about("evil\\r\\n") >= 4, "{lines:?}");
+    for line in &lines {
+        assert!(!line.contains(['\r', '\n', '\u{1b}', '\u{202e}', '\u{85}']), "{line:?}");
+        assert!(line.len() < 4_200, "{} bytes", line.len());
+    }
+}
+
 #[test]
 fn log_spans_logs_and_sends() {
     let agent = Agent::start();

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use jaeger_client::control::{DebugThrottler, RemoteThrottler};
 use jaeger_client::propagation::{HeadersConfig, MEMBERS};
-use jaeger_client::sampler::ConstSampler;
+use jaeger_client::sampler::{ConstSampler, RateLimitingSampler};
 use jaeger_client::{
-    Closer, Configuration, InMemoryReporter, NullLogger, SpanContext, ThrottlerConfig, Tracer,
-    TracerBuilder,
+    Closer, Configuration, InMemoryReporter, ManualClock, NullLogger, Span, SpanContext,
+    ThrottlerConfig, Tracer, TracerBuilder,
 };
 use support::read::finished;
 use support::strategies::{Answer, Strategies};
@@ -223,7 +223,7 @@ fn a_throttler_that_panics_has_denied_and_the_sums_hold() {
     assert!(!forced(&tracer, "c"));
     let spans = finished(&reporter);
     assert_eq!(spans.iter().map(|span| span.flags).collect::<Vec<_>>(), [1, 1, 1]);
-    assert!(said.has("the debug throttler panicked"), "{:?}", said.all());
+    assert!(said.has("DebugThrottler::is_allowed panicked"), "{:?}", said.all());
     let receipt = closer.close(SOON);
     assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
     assert_eq!(receipt.stats.sent, 3, "{receipt}");
@@ -236,7 +236,7 @@ struct Traces(OnceLock<Tracer>);
 impl DebugThrottler for Traces {
     fn is_allowed(&self, operation: &str) -> bool {
         self.0.get().unwrap().start_span("ask").set_tag("for", operation);
-        if let Some(span) = jaeger_client::Span::active() {
+        if let Some(span) = Span::active() {
             span.set_tag("asked", true);
         }
         true
@@ -431,4 +431,58 @@ fn a_throttler_comes_from_configuration_too() {
     let configuration = Configuration { throttler: Some(nowhere), ..Configuration::new("svc") };
     let error = configuration.new_tracer().map(drop).unwrap_err().to_string();
     assert!(error.contains("throttler.host_port"), "{error}");
+}
+
+#[test]
+fn forced_traces_are_among_those_that_a_rate_limit_allows_as_in_go() {
+    type Force = fn(&Tracer) -> Span;
+    let ways: [(&str, Force); 4] = [
+        ("at the start", |tracer| tracer.span("op").tag("sampling.priority", 1).start()),
+        ("later", |tracer| {
+            let span = tracer.start_span("op");
+            span.set_tag("sampling.priority", 1);
+            span
+        }),
+        ("by a debug id", |tracer| {
+            let headers = HashMap::from([("jaeger-debug-id".to_owned(), "1".to_owned())]);
+            tracer.span("op").child_of(tracer.extract(&headers).unwrap()).start()
+        }),
+        ("not at all", |tracer| tracer.span("op").tag("sampling.priority", 0).start()),
+    ];
+    for (way, force) in ways {
+        let clock = Arc::new(ManualClock::new());
+        let limit = RateLimitingSampler::new(5.0).unwrap();
+        let builder = support::builder().sampler(limit).clock(Arc::clone(&clock)).null_reporter();
+        let (tracer, _closer) = builder.build().unwrap();
+        for _ in 0..5 {
+            assert_eq!(force(&tracer).is_sampled(), way != "not at all", "{way}");
+        }
+        assert!(
+            !tracer.start_span("plain").is_sampled(),
+            "{way}: the second's allowance is used up"
+        );
+        assert_eq!(
+            force(&tracer).is_sampled(),
+            way != "not at all",
+            "{way}: it forces all the same"
+        );
+        clock.advance(Duration::from_millis(200));
+        assert!(tracer.start_span("plain").is_sampled(), "{way}");
+    }
+}
+
+#[test]
+fn a_span_that_began_unrecorded_begins_where_its_trace_was_forced_first() {
+    let (memory, clock) = (InMemoryReporter::new(), Arc::new(ManualClock::new()));
+    let builder = support::builder().sampler(ConstSampler::new(false)).clock(Arc::clone(&clock));
+    let (tracer, _closer) = builder.in_memory(&memory).build().unwrap();
+    let root = tracer.start_span("root");
+    for child in ["first", "second", "third"] {
+        clock.advance(Duration::from_secs(1));
+        tracer.span(child).child_of(&root).tag("sampling.priority", 1).start().finish();
+    }
+    clock.advance(Duration::from_secs(1));
+    root.finish();
+    let root = &finished(&memory)[3];
+    assert_eq!((root.start, root.duration), (1_000_000, 3_000_000));
 }

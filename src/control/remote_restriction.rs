@@ -1,6 +1,7 @@
 //! Baggage restrictions that an agent tells.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::{
     BaggageRestriction, BaggageRestrictionManager, BaggageRestrictionsConfig, ControlHost,
     FETCH_TIMEOUT, Updates, refresh_interval,
 };
+use crate::diag::Brief;
 use crate::error::ConfigError;
 use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
 
@@ -36,11 +38,19 @@ use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
 ///
 /// `internal/baggage/remote` in jaeger-client-go. There, a second close panics, and a question may
 /// take for ever.
-#[derive(Debug)]
 pub struct RemoteBaggageRestrictionManager {
     shared: Arc<Shared>,
     refresh_interval: Duration,
     polling: SharedPoller,
+}
+
+impl fmt::Debug for RemoteBaggageRestrictionManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteBaggageRestrictionManager")
+            .field("service", &Brief(&self.shared.service_name))
+            .field("refresh_interval", &self.refresh_interval)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Requests for debugging that an agent grants.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use super::{
     ControlHost, DebugThrottler, FETCH_TIMEOUT, ThrottlerConfig, Updates, refresh_interval,
 };
 use crate::clock;
+use crate::diag::Brief;
 use crate::error::ConfigError;
 use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
 
@@ -43,7 +45,6 @@ use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
 /// `internal/throttler/remote` in jaeger-client-go. There, a second close panics, a close waits for
 /// the question under way, and a question may take for ever, with all spans waiting behind it.
 /// Released versions of Jaeger's agent answer nothing at this address, so it takes one that does.
-#[derive(Debug)]
 pub struct RemoteThrottler {
     shared: Arc<Shared>,
     refresh_interval: Duration,
@@ -52,6 +53,15 @@ pub struct RemoteThrottler {
     /// What questions at once need; none before the start and after the close.
     at_once: Mutex<Option<AtOnce>>,
     throttled: AtomicU64,
+}
+
+impl fmt::Debug for RemoteThrottler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteThrottler")
+            .field("service", &Brief(&self.shared.service_name))
+            .field("refresh_interval", &self.refresh_interval)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]

@@ -125,7 +125,7 @@ fn pause(interval: Duration, failures: u32) -> Duration {
 /// From 0.8 to 1 by chance, so that processes that began together do not ask together for ever.
 fn share() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "any number between will do")]
-    let random = id::random_63() as f64 / (1_u64 << 63) as f64;
+    let random = id::random_63(0) as f64 / (1_u64 << 63) as f64;
     0.8 + 0.2 * random
 }
 

@@ -5,9 +5,12 @@
 //! held spans the longest loses them, and a trace that needs more than there is loses its own oldest
 //! ones. A trace that is forgotten leaves its memory to the next one.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
 
 use crate::encoding::{Finished, SpanView};
+use crate::id::TraceId;
 
 /// Names a trace in its line. One that was forgotten names nothing, whoever has its place now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,9 +54,10 @@ struct Trace {
 
 const NOBODY: usize = usize::MAX;
 
-/// The traces that share one lock.
+/// The traces that share one lock, and what `S` knows of those that have open spans.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct Line<S> {
+    open: HashMap<TraceId, S, BuildHasherDefault<IdHasher>>,
     places: Vec<Trace>,
     oldest: usize,
     newest: usize,
@@ -69,9 +73,10 @@ pub(crate) struct Line {
     closed: bool,
 }
 
-impl Line {
+impl<S> Line<S> {
     pub(super) fn new(max_bytes: usize) -> Self {
         Self {
+            open: HashMap::default(),
             places: Vec::new(),
             oldest: NOBODY,
             newest: NOBODY,
@@ -93,6 +98,25 @@ impl Line {
     /// How many spans had to make room so far, those included that found none.
     pub(crate) fn evicted(&self) -> u64 {
         self.evicted
+    }
+
+    /// What is known of a trace, if it has open spans.
+    pub(crate) fn open(&self, trace_id: TraceId) -> Option<&S> {
+        self.open.get(&trace_id)
+    }
+
+    /// Notes a trace whose first open span this is.
+    pub(crate) fn set_open(&mut self, trace_id: TraceId, state: S) {
+        self.open.insert(trace_id, state);
+    }
+
+    /// Forgets a trace whose last open span is over.
+    pub(crate) fn set_over(&mut self, trace_id: TraceId) {
+        self.open.remove(&trace_id);
+        // After a burst of open traces, the memory of the list is given back.
+        if self.open.capacity() > MANY_TRACES && self.open.len() < self.open.capacity() / 8 {
+            self.open.shrink_to(MANY_TRACES);
+        }
     }
 
     /// Holds a span of the trace that `key` names, which is another one afterwards if it named
@@ -280,6 +304,28 @@ impl Line {
 /// What a place takes beside its spans.
 const PLACE_BYTES: usize = size_of::<Trace>() + 2 * size_of::<usize>();
 
+/// Hashes trace ids. What is listed are ids that were drawn here at random, so that nobody can have
+/// many of them meet, and that need no more than a spread over all bits.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        self.0 = (self.0 ^ half).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+}
+
+/// The list of open traces is not made smaller than for so many.
+const MANY_TRACES: usize = 1024;
+
 /// The least memory a trace is given: room for a few spans of usual size.
 const MIN_BYTES: usize = 1024;
 
@@ -293,7 +339,7 @@ mod tests {
     use super::*;
     use crate::encoding::{Draft, Ids, ValueView};
 
-    fn hold(line: &mut Line, key: &mut Key, n: i64, bytes: usize) -> u64 {
+    fn hold(line: &mut Line<()>, key: &mut Key, n: i64, bytes: usize) -> u64 {
         let mut draft = Draft::default();
         draft.tag_count = 2;
         draft.tags.tag_long(b"n", n);
@@ -301,7 +347,7 @@ mod tests {
         line.hold(key, Finished::new(&Ids::default(), 0, (0, 0), &draft))
     }
 
-    fn released(line: &mut Line, key: Key) -> Vec<i64> {
+    fn released(line: &mut Line<()>, key: Key) -> Vec<i64> {
         let mut numbers = Vec::new();
         line.release(key, |span| {
             if let Some(ValueView::Long(n)) = span.tag("n") {
@@ -312,7 +358,7 @@ mod tests {
     }
 
     /// What the line's memory is, and that it is what it counts.
-    fn memory(line: &Line) -> usize {
+    fn memory(line: &Line<()>) -> usize {
         let places = line.places.iter().map(|trace| PLACE_BYTES + trace.bytes.capacity());
         let memory = places.sum();
         assert_eq!(line.used, memory);
@@ -381,5 +427,34 @@ mod tests {
         assert_eq!(first.place(), second.place());
         assert_eq!((released(&mut line, first), line.forget(first)), (vec![], 0));
         assert_eq!(released(&mut line, second), [2]);
+    }
+
+    #[test]
+    fn a_trace_that_is_forgotten_leaves_no_more_memory_than_the_next_one_may_need() {
+        let mut line = Line::new(1_000_000);
+        for bytes in [100, 50_000] {
+            let mut key = Key::NONE;
+            assert_eq!(hold(&mut line, &mut key, 1, bytes), 0);
+            assert!(memory(&line) > bytes);
+            assert_eq!(line.forget(key), 1);
+            let spare = memory(&line) - PLACE_BYTES;
+            assert_eq!(spare > 0, bytes == 100, "{spare} bytes are kept");
+        }
+    }
+
+    #[test]
+    fn a_trace_that_is_too_large_alone_loses_the_older_half_of_its_spans() {
+        let mut line = Line::new(64 * 1024);
+        let (mut key, mut n) = (Key::NONE, 0);
+        let lost = loop {
+            n += 1;
+            match hold(&mut line, &mut key, n, 100) {
+                0 => {}
+                lost => break i64::try_from(lost).unwrap(),
+            }
+        };
+        let held = n - 1;
+        assert!(held > 100 && (lost - held / 2).abs() <= 1, "{lost} of {held} were lost");
+        assert!(released(&mut line, key).into_iter().eq(lost + 1..=n), "the oldest");
     }
 }

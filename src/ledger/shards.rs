@@ -6,7 +6,7 @@
 //! or in one of the final counts; moving it between them is one step under the locks that
 //! [`Shards::read`] takes.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::{Mutex, MutexGuard};
@@ -14,6 +14,8 @@ use parking_lot::{Mutex, MutexGuard};
 use super::queue::{Queue, QueueLimits};
 use super::trim;
 use crate::encoding::{Finished, HEADER_MAX, MAX_FIXED_BYTES, SpanView, TRAILER_MAX};
+use crate::fork::Origin;
+use crate::lock;
 use crate::stats::{Dropped, Stats};
 
 /// Finished spans in one piece of memory, with room for what surrounds them on the wire.
@@ -78,6 +80,9 @@ pub(crate) struct Shards {
     whole: usize,
     spare: Receiver<Vec<u8>>,
     flow: Mutex<Flow>,
+    origin: Origin,
+    /// Spans that a forked process has lost.
+    left: AtomicU64,
 }
 
 impl Shards {
@@ -88,8 +93,8 @@ impl Shards {
         count: usize,
         (max_bytes, process_bytes, whole): (usize, usize, usize),
         limits: QueueLimits,
-        wake: Sender<()>,
-        spare: Receiver<Vec<u8>>,
+        (wake, spare): (Sender<()>, Receiver<Vec<u8>>),
+        origin: &Origin,
     ) -> Self {
         let headroom = HEADER_MAX + process_bytes;
         let empty = || Shard {
@@ -112,6 +117,8 @@ impl Shards {
                 too_large: None,
                 receiver_drops: None,
             }),
+            origin: origin.clone(),
+            left: AtomicU64::new(0),
         }
     }
 
@@ -130,25 +137,64 @@ impl Shards {
         self.room.store(room_in(max_bytes, process_bytes), Ordering::Relaxed);
         // Whoever writes next looks at the new limit.
         for shard in &self.shards {
-            shard.slot.lock().limit = 0;
+            if let Some(mut slot) = lock::acquire(&shard.slot, &self.origin) {
+                slot.limit = 0;
+            }
         }
     }
 
-    /// The thread's own shard, or the next one that is not in use.
+    /// The thread's own shard, or the next one that is not in use. None in a forked process if that is
+    /// the own one and may never be free.
     #[inline]
-    fn lock(&self, lane: usize) -> MutexGuard<'_, Slot> {
+    fn lock(&self, lane: usize) -> Option<MutexGuard<'_, Slot>> {
         let mask = self.shards.len() - 1;
         match self.shards[lane & mask].slot.try_lock() {
-            Some(slot) => slot,
+            Some(slot) => Some(slot),
             None => self.lock_contended(lane & mask),
         }
     }
 
     #[cold]
-    fn lock_contended(&self, first: usize) -> MutexGuard<'_, Slot> {
+    fn lock_contended(&self, first: usize) -> Option<MutexGuard<'_, Slot>> {
+        if self.origin.is_left() {
+            return None;
+        }
         let mask = self.shards.len() - 1;
         let next = (1..=mask).find_map(|step| self.shards[(first + step) & mask].slot.try_lock());
-        next.unwrap_or_else(|| self.shards[first].slot.lock())
+        next.or_else(|| lock::acquire(&self.shards[first].slot, &self.origin))
+    }
+
+    /// The counts behind the buffers. None in a forked process if a thread that was left behind may
+    /// have them.
+    fn flow(&self) -> Option<MutexGuard<'_, Flow>> {
+        lock::acquire(&self.flow, &self.origin)
+    }
+
+    /// Counts a span that came too late.
+    #[cold]
+    fn count_closed(&self) -> bool {
+        match self.flow() {
+            Some(mut flow) => flow.dropped.closed += 1,
+            None => self.count_left(),
+        }
+        false
+    }
+
+    /// Counts a span that is lost because the process was forked.
+    #[cold]
+    fn count_left(&self) {
+        self.left.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Closes what can be closed in a forked process, which has nobody who would send anything: the
+    /// channels may have been left in the middle of a change, and are not used any more.
+    #[cold]
+    pub(crate) fn leave(&self) {
+        for slot in self.shards.iter().filter_map(|shard| shard.slot.try_lock()) {
+            let mut slot = slot;
+            slot.closed = true;
+            slot.limit = 0;
+        }
     }
 
     /// Takes a finished, sampled span. `lane` is the number of the calling thread. False if the
@@ -156,7 +202,7 @@ impl Shards {
     #[inline(always)]
     pub(crate) fn accept(&self, lane: usize, span: Finished<'_>) -> bool {
         let bound = span.max_len();
-        let mut slot = self.lock(lane);
+        let Some(mut slot) = self.lock(lane) else { return self.count_closed() };
         let Slot { buffer, limit, .. } = &mut *slot;
         if buffer.end + bound < *limit
             && let Some(free) = buffer.bytes.get_mut(buffer.end..)
@@ -177,9 +223,8 @@ impl Shards {
         mut slot: MutexGuard<'_, Slot>,
         span: Finished<'_>,
     ) -> bool {
-        if slot.closed {
-            self.flow.lock().dropped.closed += 1;
-            return false;
+        if slot.closed || self.origin.is_left() {
+            return self.count_closed();
         }
         // Near the end of a buffer the size has to be known exactly.
         let (room, len) = (self.room(), span.encoded_len());
@@ -199,27 +244,29 @@ impl Shards {
         if len > room {
             return self.accept_large(lane, room, span);
         }
-        let mut slot = self.lock(lane);
-        if slot.closed {
-            self.flow.lock().dropped.closed += 1;
-            return false;
-        }
+        let open = |slot: &MutexGuard<'_, Slot>| !slot.closed && !self.origin.is_left();
+        let Some(mut slot) = self.lock(lane).filter(open) else { return self.count_closed() };
         self.write(&mut slot, (room, len), |out| span.write(out));
         true
     }
 
     /// Adds what became of the spans taken so far, as one consistent reading.
     pub(crate) fn read(&self, stats: &mut Stats) {
-        // With all locks held nothing moves, so that no span is counted twice or not at all.
-        let slots: Vec<_> = self.shards.iter().map(|shard| shard.slot.lock()).collect();
-        let flow = self.flow.lock();
-        let in_buffers: u64 = slots.iter().map(|slot| slot.buffer.spans as u64).sum();
-        stats.queued = in_buffers + flow.in_queue;
-        stats.sent = flow.sent;
-        stats.datagrams = flow.datagrams;
-        stats.trimmed = flow.trimmed;
-        stats.dropped = flow.dropped;
-        stats.receiver_drops = flow.receiver_drops;
+        // With all locks held nothing moves, so that no span is counted twice or not at all. In a forked
+        // process some may never be had; what lies behind them seems not to be finished.
+        let slots: Vec<_> =
+            self.shards.iter().map(|shard| lock::acquire(&shard.slot, &self.origin)).collect();
+        let flow = self.flow();
+        stats.queued = slots.iter().flatten().map(|slot| slot.buffer.spans as u64).sum();
+        if let Some(flow) = flow {
+            stats.queued += flow.in_queue;
+            stats.sent = flow.sent;
+            stats.datagrams = flow.datagrams;
+            stats.trimmed = flow.trimmed;
+            stats.dropped = flow.dropped;
+            stats.receiver_drops = flow.receiver_drops;
+        }
+        stats.dropped.closed += self.left.load(Ordering::Relaxed);
     }
 
     /// Hands a full buffer over. If the queue is full its spans are dropped and counted: the newest
@@ -230,8 +277,8 @@ impl Shards {
         if spans == 0 {
             return;
         }
+        let Some(mut flow) = self.flow() else { return };
         let buffer = std::mem::replace(&mut slot.buffer, Buffer::empty(self.headroom));
-        let mut flow = self.flow.lock();
         match flow.queue.push(buffer) {
             Ok(()) => {
                 flow.in_queue += spans;
@@ -294,20 +341,18 @@ impl Shards {
         } else {
             trim::to_fit(span, room.max(self.whole))
         };
-        let mut slot = self.lock(lane);
-        if slot.closed {
-            self.flow.lock().dropped.closed += 1;
-            return false;
-        }
+        let open = |slot: &MutexGuard<'_, Slot>| !slot.closed && !self.origin.is_left();
+        let Some(mut slot) = self.lock(lane).filter(open) else { return self.count_closed() };
         match bytes {
             None => {
                 let which = Some(trim::described(span));
-                let mut flow = self.flow.lock();
-                flow.dropped.too_large += 1;
-                flow.too_large = which;
+                self.change_flow(|flow| {
+                    flow.dropped.too_large += 1;
+                    flow.too_large = which;
+                });
             }
             Some(bytes) => {
-                self.flow.lock().trimmed += u64::from(!keep);
+                self.change_flow(|flow| flow.trimmed += u64::from(!keep));
                 self.write(&mut slot, (room, bytes.len()), |out| {
                     if let Some(out) = out.get_mut(..bytes.len()) {
                         out.copy_from_slice(&bytes);
@@ -321,13 +366,19 @@ impl Shards {
 
     /// Counts a span that was cut on its way out.
     pub(crate) fn count_trimmed(&self) {
-        self.flow.lock().trimmed += 1;
+        self.change_flow(|flow| flow.trimmed += 1);
+    }
+
+    fn change_flow(&self, change: impl FnOnce(&mut Flow)) {
+        if let Some(mut flow) = self.flow() {
+            change(&mut flow);
+        }
     }
 
     /// Takes what lies in the buffers, full or not. With `close`, nothing gets into them after it.
     pub(crate) fn steal(&self, close: bool, mut take: impl FnMut(Buffer)) {
         for shard in &self.shards {
-            let mut slot = shard.slot.lock();
+            let Some(mut slot) = lock::acquire(&shard.slot, &self.origin) else { continue };
             slot.closed |= close;
             if close {
                 slot.limit = 0;
@@ -337,7 +388,7 @@ impl Shards {
             }
             let buffer = std::mem::replace(&mut slot.buffer, Buffer::empty(self.headroom));
             slot.limit = 0;
-            self.flow.lock().in_queue += buffer.spans as u64;
+            self.change_flow(|flow| flow.in_queue += buffer.spans as u64);
             drop(slot);
             take(buffer);
         }
@@ -345,18 +396,18 @@ impl Shards {
 
     /// The oldest buffer in the queue. Its spans are `queued` until they are settled.
     pub(crate) fn next_queued(&self) -> Option<Buffer> {
-        self.flow.lock().queue.pop()
+        self.flow()?.queue.pop()
     }
 
     /// How many buffers are in the queue.
     pub(crate) fn queued_buffers(&self) -> usize {
-        self.flow.lock().queue.len()
+        self.flow().map_or(0, |flow| flow.queue.len())
     }
 
     /// Counts spans that have left the queue.
     pub(crate) fn settle(&self, spans: usize, outcome: Outcome) {
         let spans = spans as u64;
-        let mut flow = self.flow.lock();
+        let Some(mut flow) = self.flow() else { return };
         flow.in_queue = flow.in_queue.saturating_sub(spans);
         match outcome {
             Outcome::Sent => {
@@ -370,7 +421,7 @@ impl Shards {
 
     /// Spans counted as sent turn out to have been refused.
     pub(crate) fn unsend(&self, spans: usize) {
-        let mut flow = self.flow.lock();
+        let Some(mut flow) = self.flow() else { return };
         let spans = flow.sent.min(spans as u64);
         flow.sent -= spans;
         flow.dropped.send_failed += spans;
@@ -378,16 +429,16 @@ impl Shards {
 
     /// Keeps what the receiver's socket has dropped so far.
     pub(crate) fn set_receiver_drops(&self, drops: u64) {
-        self.flow.lock().receiver_drops = Some(drops);
+        self.change_flow(|flow| flow.receiver_drops = Some(drops));
     }
 
     pub(crate) fn dropped(&self) -> Dropped {
-        self.flow.lock().dropped
+        self.flow().map(|flow| flow.dropped).unwrap_or_default()
     }
 
     /// Which span was lost last because it was too large, if any was since this was asked.
     pub(crate) fn take_too_large(&self) -> Option<String> {
-        self.flow.lock().too_large.take()
+        self.flow().and_then(|mut flow| flow.too_large.take())
     }
 }
 

@@ -143,7 +143,11 @@ pub trait Timer: Send + Sync {
     fn record(&self, duration: Duration);
 }
 
-struct Forgets;
+pub(super) struct Forgets;
+
+impl Counter for Forgets {
+    fn inc(&self, _delta: u64) {}
+}
 
 impl Gauge for Forgets {
     fn update(&self, _value: i64) {}

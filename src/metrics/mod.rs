@@ -44,12 +44,14 @@
 //! tags that it is started with.
 
 mod factory;
+mod guarded;
 mod memory;
 mod publisher;
 mod reading;
 mod rpc;
 
 pub use self::factory::{Counter, Gauge, MetricKind, MetricsFactory, MetricsHost, Timer};
+pub(crate) use self::guarded::Instruments;
 pub use self::memory::InMemoryMetrics;
 pub(crate) use self::publisher::Publisher;
 pub(crate) use self::rpc::RpcMetrics;

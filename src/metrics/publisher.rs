@@ -1,14 +1,14 @@
 //! Brings an application's instruments up to date with what the tracer has counted.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::guarded::Guarded;
 use super::reading::{COUNTERS, COUNTERS_HELP, QUEUE_LENGTH, QUEUE_LENGTH_HELP, Reading};
-use super::{Counter, Gauge, MetricKind, MetricsFactory, MetricsHost};
+use super::{Counter, Gauge, Instruments, MetricKind, MetricsHost};
 use crate::clock;
 use crate::span::core::{Core, Lanes};
 
@@ -16,8 +16,8 @@ use crate::span::core::{Core, Lanes};
 pub(crate) struct Publisher {
     core: Arc<Core>,
     lanes: Lanes,
-    counters: [Box<dyn Counter>; COUNTERS.len()],
-    queue_length: Box<dyn Gauge>,
+    counters: [Guarded<dyn Counter>; COUNTERS.len()],
+    queue_length: Guarded<dyn Gauge>,
     told: Mutex<Told>,
     /// Waits for what others are about to tell.
     idle: Condvar,
@@ -38,7 +38,7 @@ impl fmt::Debug for Publisher {
 
 impl Publisher {
     /// Asks the factory for the tracer's instruments.
-    pub(crate) fn new(core: &Arc<Core>, lanes: &Lanes, factory: &dyn MetricsFactory) -> Arc<Self> {
+    pub(crate) fn new(core: &Arc<Core>, lanes: &Lanes, factory: &Instruments) -> Arc<Self> {
         for (name, help) in COUNTERS_HELP {
             factory.describe(MetricKind::Counter, name, help);
         }
@@ -57,17 +57,13 @@ impl Publisher {
 
     /// Tells each instrument what is new.
     pub(crate) fn publish(&self) {
-        // Samplers and restriction managers may be foreign code, like instruments.
-        let read = catch_unwind(AssertUnwindSafe(|| Reading::of(&self.core, &self.lanes)));
-        let Ok(now) = read else { return };
+        let now = Reading::of(&self.core, &self.lanes);
         let news = self.told.lock().take(&now);
-        // Without the lock, and one by one: instruments are foreign code, and one that panics must
-        // neither end the reporter's thread nor cost the others what is theirs.
+        // Without the lock, as instruments are user callbacks.
         for (counter, delta) in self.counters.iter().zip(news).filter(|(_, delta)| *delta > 0) {
-            let _ = catch_unwind(AssertUnwindSafe(|| counter.inc(delta)));
+            counter.inc(delta);
         }
-        let queued = i64::try_from(now.stats.queued).unwrap_or(i64::MAX);
-        let _ = catch_unwind(AssertUnwindSafe(|| self.queue_length.update(queued)));
+        self.queue_length.update(i64::try_from(now.stats.queued).unwrap_or(i64::MAX));
         self.told.lock().telling -= 1;
         self.idle.notify_all();
     }
@@ -75,6 +71,9 @@ impl Publisher {
     /// The same, and waits for others who have taken what is new and are still telling it, within a
     /// bound: the reporter's thread may be about to.
     pub(super) fn publish_all(&self) {
+        if self.core.is_left() {
+            return;
+        }
         self.publish();
         let until = clock::now() + PATIENCE;
         let mut told = self.told.lock();

@@ -23,16 +23,15 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn of(core: &Core, lanes: &Lanes) -> Self {
-        let (restrictions, throttler) = (core.restrictions.as_ref(), core.throttler.as_ref());
         // What was finished is read before that part of it whose decision was put off.
         let stats = core.stats(lanes);
         Self {
             spans: lanes.span_counts(&stats),
             stats,
             sampler: core.sampler.remote_counts(),
-            restrictions: restrictions.map(|manager| manager.updates()).unwrap_or_default(),
-            throttler: throttler.map(|throttler| throttler.updates()).unwrap_or_default(),
-            throttled: throttler.map_or(0, |throttler| throttler.throttled()),
+            restrictions: core.restriction_updates(),
+            throttler: core.throttler_updates(),
+            throttled: core.throttled(),
             baggage_set: core.baggage.set.load(Ordering::Relaxed),
             baggage_denied: core.baggage.denied.load(Ordering::Relaxed),
             baggage_truncated: core.baggage.truncated.load(Ordering::Relaxed),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::{Counter, MetricKind, MetricsFactory, Timer};
+use super::guarded::Guarded;
+use super::{Counter, Instruments, MetricKind, Timer};
 use crate::span::{Observer, Span, SpanFinish, SpanObserver, StartSpanOptions, TagValue};
 
 /// Counts and times the spans that serve; what is counted is in the module's table.
@@ -21,7 +22,7 @@ pub(crate) struct RpcMetrics {
 
 impl RpcMetrics {
     /// Counts in instruments of this factory.
-    pub(crate) fn new(factory: Arc<dyn MetricsFactory>) -> Self {
+    pub(crate) fn new(factory: Instruments) -> Self {
         for (kind, name, help) in HELP {
             factory.describe(kind, name, help);
         }
@@ -112,7 +113,7 @@ fn truth(text: &str) -> Option<bool> {
 
 /// The instruments of all endpoints.
 struct Endpoints {
-    factory: Arc<dyn MetricsFactory>,
+    factory: Instruments,
     /// By names as they are given, of which there may be so many.
     by_name: RwLock<HashMap<String, Arc<Endpoint>>>,
     /// What all further names share; made when the first of them comes.
@@ -137,7 +138,7 @@ impl Endpoints {
         if !full {
             // Without the lock: a factory is foreign code. Whoever comes first is kept; instruments
             // of the same tags are one.
-            let made = Arc::new(Endpoint::new(&*self.factory, &safe(name)));
+            let made = Arc::new(Endpoint::new(&self.factory, &safe(name)));
             let mut by_name = self.by_name.write();
             if by_name.len() < MAX_NAMES || by_name.contains_key(name) {
                 return Arc::clone(by_name.entry(name.to_owned()).or_insert(made));
@@ -145,7 +146,7 @@ impl Endpoints {
         }
         let there = self.other.lock().clone();
         there.unwrap_or_else(|| {
-            let made = Arc::new(Endpoint::new(&*self.factory, "other"));
+            let made = Arc::new(Endpoint::new(&self.factory, "other"));
             Arc::clone(self.other.lock().get_or_insert(made))
         })
     }
@@ -154,13 +155,13 @@ impl Endpoints {
 /// The instruments of an endpoint.
 struct Endpoint {
     /// Those of what went well, and those of what failed.
-    by_error: [(Box<dyn Counter>, Box<dyn Timer>); 2],
+    by_error: [(Guarded<dyn Counter>, Guarded<dyn Timer>); 2],
     /// By the first digit of the status code, from 2.
-    by_class: [Box<dyn Counter>; 4],
+    by_class: [Guarded<dyn Counter>; 4],
 }
 
 impl Endpoint {
-    fn new(factory: &dyn MetricsFactory, endpoint: &str) -> Self {
+    fn new(factory: &Instruments, endpoint: &str) -> Self {
         let tags = |key, value| [("component", "jaeger"), ("endpoint", endpoint), (key, value)];
         let by_error = ["false", "true"].map(|failed| {
             let tags = tags("error", failed);

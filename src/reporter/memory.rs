@@ -1,13 +1,17 @@
 //! Spans kept in memory, for the tests of applications.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::output::Reporter;
+use crate::diag::Brief;
 use crate::encoding::{BatchView, Finished, SpanView};
 use crate::error::TransportError;
+use crate::fork::Origin;
+use crate::lock;
 use crate::span::core::SpanSink;
 use crate::stats::Stats;
 
@@ -31,9 +35,28 @@ use crate::stats::Stats;
 /// assert_eq!(spans[0].view().operation(), "op");
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct InMemoryReporter {
-    kept: Arc<Mutex<Kept>>,
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for InMemoryReporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InMemoryReporter").field("spans", &self.len()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    kept: Mutex<Kept>,
+    /// None where forks are not noticed.
+    origin: Option<Origin>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), origin: Origin::here().ok() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -51,13 +74,13 @@ impl InMemoryReporter {
     /// Copies of the spans finished so far, in the order they were finished.
     #[must_use]
     pub fn spans(&self) -> Vec<FinishedSpan> {
-        self.kept.lock().spans.clone()
+        self.lock().map(|kept| kept.spans.clone()).unwrap_or_default()
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.kept.lock().spans.len()
+        self.lock().map_or(0, |kept| kept.spans.len())
     }
 
     /// Whether there are none.
@@ -68,8 +91,14 @@ impl InMemoryReporter {
 
     /// Forgets them.
     pub fn reset(&self) {
-        let forgotten = std::mem::take(&mut self.kept.lock().spans);
+        let forgotten = self.lock().map(|mut kept| std::mem::take(&mut kept.spans));
         drop(forgotten);
+    }
+
+    /// None in a forked process if a thread that was left behind may have the lock.
+    fn lock(&self) -> Option<MutexGuard<'_, Kept>> {
+        let is_left = || self.shared.origin.as_ref().is_some_and(Origin::is_left);
+        self.shared.kept.try_lock().or_else(|| lock::wait(&self.shared.kept, is_left))
     }
 }
 
@@ -82,7 +111,9 @@ impl Reporter for InMemoryReporter {
             FinishedSpan { bytes }
         };
         let spans: Vec<_> = batch.spans().map(keep).collect();
-        self.kept.lock().spans.extend(spans);
+        if let Some(mut kept) = self.lock() {
+            kept.spans.extend(spans);
+        }
         Ok(())
     }
 }
@@ -92,11 +123,13 @@ impl Reporter for InMemoryReporter {
 pub(crate) struct MemorySink {
     reporter: InMemoryReporter,
     taken: AtomicU64,
+    /// Spans that a forked process has lost.
+    left: AtomicU64,
 }
 
 impl MemorySink {
     pub(crate) fn new(reporter: InMemoryReporter) -> Self {
-        Self { reporter, taken: AtomicU64::new(0) }
+        Self { reporter, taken: AtomicU64::new(0), left: AtomicU64::new(0) }
     }
 }
 
@@ -108,7 +141,10 @@ impl SpanSink for MemorySink {
     fn accept_view(&self, _lane: usize, span: &SpanView<'_>) -> bool {
         let mut bytes = Vec::new();
         span.encode(&mut bytes);
-        let mut kept = self.reporter.kept.lock();
+        let Some(mut kept) = self.reporter.lock() else {
+            self.left.fetch_add(1, Ordering::Release);
+            return false;
+        };
         kept.spans.push(FinishedSpan { bytes });
         self.taken.fetch_add(1, Ordering::Release);
         true
@@ -116,13 +152,25 @@ impl SpanSink for MemorySink {
 
     fn read(&self, stats: &mut Stats) {
         stats.sent = self.taken.load(Ordering::Acquire);
+        stats.dropped.closed = self.left.load(Ordering::Acquire);
     }
 }
 
 /// A finished span in its canonical bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct FinishedSpan {
     bytes: Vec<u8>,
+}
+
+impl fmt::Debug for FinishedSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let view = self.view();
+        f.debug_struct("FinishedSpan")
+            .field("operation", &Brief(view.operation()))
+            .field("trace_id", &format_args!("{}", view.trace_id))
+            .field("span_id", &format_args!("{}", view.span_id))
+            .finish_non_exhaustive()
+    }
 }
 
 impl FinishedSpan {

@@ -11,6 +11,7 @@ use super::output::{Ledger, Outlet};
 use super::worker::{Control, Worker};
 use crate::clock;
 use crate::error::ConfigError;
+use crate::fork::Origin;
 use crate::ledger::{QueueLimits, Shards};
 use crate::metrics::Publisher;
 use crate::span::core::Core;
@@ -29,6 +30,7 @@ pub(crate) struct RemoteOptions {
     pub(crate) flush_interval: Duration,
     /// The bytes of the process, which are sent with every message.
     pub(crate) process_bytes: usize,
+    pub(crate) origin: Origin,
 }
 
 /// Asks the worker for things. It ends when it is closed.
@@ -71,7 +73,8 @@ impl Remote {
         let any_datagrams = options.outlets.iter().filter_map(Outlet::max_bytes).any(is_datagram);
         let beside = if any_datagrams { 0 } else { options.process_bytes };
         let sizes = (max_bytes.saturating_add(beside), options.process_bytes, whole);
-        let shards = Shards::new(options.shards, sizes, options.queue, wake, spare_out);
+        let channels = (wake, spare_out);
+        let shards = Shards::new(options.shards, sizes, options.queue, channels, &options.origin);
         let shards = Arc::new(shards);
         let (control, requests) = unbounded();
         let ledgers = options.outlets.iter().map(Outlet::ledger).collect();

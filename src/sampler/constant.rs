@@ -16,7 +16,7 @@ use crate::id::TraceId;
 /// # Source
 ///
 /// `ConstSampler` in jaeger-client-go, `sampler.go`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ConstSampler {
     sample: bool,
     tags: SamplerTags,
@@ -31,6 +31,10 @@ impl ConstSampler {
 }
 
 impl Sampler for ConstSampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     #[inline]
     fn decide_by_id(&self, _trace_id: TraceId) -> DecisionById<'_> {
         DecisionById::new(self.sample, &self.tags)

@@ -34,7 +34,7 @@ use crate::encoding::ValueView;
 /// span.start(&sampler);
 /// assert!(span.is_sampled());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GuaranteedThroughputSampler {
     share: ProbabilisticSampler,
     lower_bound: f64,
@@ -103,6 +103,10 @@ impl GuaranteedThroughputSampler {
 }
 
 impl Sampler for GuaranteedThroughputSampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
         let now = span.monotonic_nanos();
         Decision::new(self.decide(span, now))

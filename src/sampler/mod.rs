@@ -22,14 +22,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::diag::Brief;
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use crate::id::TraceId;
 
 #[doc(hidden)]
 pub use self::ask::DecisionById;
+#[cfg(feature = "remote-sampler")]
+use self::ask::GuardedSampler;
 use self::ask::SamplerTags;
-pub(crate) use self::ask::{ById, GivenTags, Host, SAMPLER_TAGS};
+pub(crate) use self::ask::{ById, GivenTags, Host, SAMPLER_TAGS, guarded};
 pub use self::ask::{
     Decision, Fetch, FetchOutcome, ManualSpan, NewSpan, OperationRule, RemoteCounts, RemoteStatus,
     Rule, SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, SamplerHost, SamplerStatus,
@@ -85,6 +88,12 @@ pub trait Sampler: fmt::Debug + Send + Sync {
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
         let _ = trace_id;
         DecisionById::ASK
+    }
+
+    /// Whether it is one of this crate's, which do not panic and need no guard.
+    #[doc(hidden)]
+    fn is_built_in(&self) -> bool {
+        false
     }
 
     /// Whether it may put a decision off. Only then is a [retryable](Decision::retryable) decision
@@ -155,6 +164,10 @@ macro_rules! forward {
                 (**self).decide_by_id(trace_id)
             }
 
+            fn is_built_in(&self) -> bool {
+                (**self).is_built_in()
+            }
+
             fn may_defer(&self) -> bool {
                 (**self).may_defer()
             }
@@ -195,6 +208,33 @@ macro_rules! forward {
 }
 
 forward!(Arc, Box);
+
+/// Shows a sampler by its rule: what it is made of is long, and may hold what nobody should read.
+macro_rules! debug_by_rule {
+    ($($sampler:ty),*) => {$(
+        impl fmt::Debug for $sampler {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let rule = self.status().rule.to_string();
+                f.debug_struct(stringify!($sampler))
+                    .field("rule", &Brief(rule))
+                    .finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+debug_by_rule!(
+    ConstSampler,
+    GuaranteedThroughputSampler,
+    PerOperationSampler,
+    PrioritySampler,
+    ProbabilisticSampler,
+    RateLimitingSampler,
+    TagMatchingSampler
+);
+
+#[cfg(feature = "remote-sampler")]
+debug_by_rule!(RemoteSampler);
 
 /// One kind of sampler.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! A share of traces for each operation, and so many a second of each at least.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use parking_lot::RwLock;
 
@@ -37,7 +38,6 @@ use super::{
 /// span.start(&sampler);
 /// assert!(span.is_sampled());
 /// ```
-#[derive(Debug)]
 pub struct PerOperationSampler {
     table: RwLock<Table>,
     max_operations: usize,
@@ -52,7 +52,7 @@ struct Table {
 }
 
 /// What is to be sampled of each operation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct OperationStrategies {
     /// The share of traces whose operation has none of its own.
@@ -61,6 +61,16 @@ pub struct OperationStrategies {
     pub lower_bound: f64,
     /// Operations and their shares; of several for the same operation the last counts.
     pub operations: Vec<(String, f64)>,
+}
+
+impl fmt::Debug for OperationStrategies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OperationStrategies")
+            .field("default_rate", &self.default_rate)
+            .field("lower_bound", &self.lower_bound)
+            .field("operations", &self.operations.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl OperationStrategies {
@@ -167,6 +177,10 @@ impl PerOperationSampler {
 }
 
 impl Sampler for PerOperationSampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
         let sample = self.decide(span);
         if self.late_binding { Decision::retryable(sample) } else { Decision::new(sample) }

@@ -1,8 +1,9 @@
 //! Several samplers in order, of which the first that samples decides.
 
-use super::{Decision, NewSpan, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus};
+use super::{Decision, NewSpan, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus, guarded};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
+use std::fmt;
 
 /// Asks several samplers in order; the first that samples decides.
 ///
@@ -29,7 +30,6 @@ use crate::error::ConfigError;
 ///     .build()?;
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 pub struct PrioritySampler {
     delegates: Vec<Delegate>,
 }
@@ -75,6 +75,10 @@ impl PrioritySampler {
 }
 
 impl Sampler for PrioritySampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
         self.ask(span, |sampler, span| sampler.on_create_span(span))
     }
@@ -98,7 +102,7 @@ impl Sampler for PrioritySampler {
     fn memory_bits(&self) -> u32 {
         self.delegates
             .iter()
-            .map(|delegate| delegate.first_bit + delegate.sampler.memory_bits())
+            .map(|delegate| delegate.first_bit.saturating_add(delegate.sampler.memory_bits()))
             .fold(u32::try_from(self.delegates.len()).unwrap_or(u32::MAX), u32::max)
     }
 
@@ -131,16 +135,23 @@ impl Sampler for PrioritySampler {
 }
 
 /// A list of samplers about to become one.
-#[derive(Debug)]
 #[must_use = "the sampler is made by `build`"]
 pub struct PrioritySamplerBuilder {
     samplers: Vec<Box<dyn Sampler>>,
 }
 
+impl fmt::Debug for PrioritySamplerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrioritySamplerBuilder")
+            .field("samplers", &self.samplers.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl PrioritySamplerBuilder {
     /// Adds a sampler, to be asked after those before it.
     pub fn then(mut self, sampler: impl Sampler + 'static) -> Self {
-        self.samplers.push(Box::new(sampler));
+        self.samplers.push(guarded(sampler));
         self
     }
 

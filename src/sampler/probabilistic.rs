@@ -17,7 +17,7 @@ use crate::id::TraceId;
 ///
 /// `ProbabilisticSampler` in jaeger-client-go v2.30, `sampler.go`. The Java client compares signed
 /// ids and so differs for ids whose top bit is set; ours never set it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ProbabilisticSampler {
     boundary: u64,
     rate: f64,
@@ -105,6 +105,10 @@ impl ProbabilisticSampler {
 }
 
 impl Sampler for ProbabilisticSampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     #[inline]
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
         DecisionById::new(self.is_sampled(trace_id), &self.tags)

@@ -34,7 +34,7 @@ use crate::error::ConfigError;
 /// assert_eq!([sampled(1), sampled(2), sampled(3)], [true, true, false]);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RateLimitingSampler {
     max_traces_per_second: f64,
     /// Shared with those it was updated from and to.
@@ -99,6 +99,10 @@ impl RateLimitingSampler {
 }
 
 impl Sampler for RateLimitingSampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
         // Not within the lock: a clock may be foreign code.
         let now = span.monotonic_nanos();

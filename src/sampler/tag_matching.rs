@@ -36,7 +36,7 @@ use crate::error::ConfigError;
 /// span.set_tag(&sampler, "tenant", ValueView::Str(b"acme"));
 /// assert!(span.is_sampled() && span.is_final());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TagMatchingSampler {
     key: String,
     matchers: Vec<Matcher>,
@@ -152,6 +152,10 @@ impl TagMatchingSampler {
 }
 
 impl Sampler for TagMatchingSampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
         Decision::retryable(false)
     }

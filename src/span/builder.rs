@@ -1,70 +1,19 @@
 //! What a span is started with: references, tags, a start time.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::context::SpanContext;
-use super::core::{Core, CoreRef};
-use super::record::{DEBUG, LogRing, SpanInner, Start};
+use super::core::{CoreRef, Sampled};
+use super::record::{Candidate, NewReference, Rare, SpanInner, Start, rare_of};
+use super::reference::Parent;
 use super::start::{self, Begun};
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{Span, TagValue, active, keep, late, record, watch};
+use crate::diag::Brief;
 use crate::encoding::FollowsFrom;
-use crate::id::{SpanId, TraceId};
-
-/// What a span can refer to: a context, a span, or perhaps nothing.
-pub trait Parent: Sized {
-    /// The context referred to, if there is one.
-    fn context(self) -> Option<SpanContext>;
-
-    /// Notes it in the span about to be started. A span can do so without making a context.
-    #[doc(hidden)]
-    #[inline]
-    fn refer(self, span: &mut NewReference<'_>) {
-        if let Some(context) = self.context() {
-            span.note_context(context);
-        }
-    }
-}
-
-impl Parent for SpanContext {
-    fn context(self) -> Option<SpanContext> {
-        Some(self)
-    }
-}
-
-impl Parent for &SpanContext {
-    fn context(self) -> Option<SpanContext> {
-        Some(self.clone())
-    }
-}
-
-impl Parent for &Span {
-    fn context(self) -> Option<SpanContext> {
-        Some(Span::context(self))
-    }
-
-    #[inline(always)]
-    fn refer(self, span: &mut NewReference<'_>) {
-        if let Some(record) = self.any_record() {
-            span.note_record(record);
-        }
-    }
-}
-
-impl<P: Parent> Parent for Option<P> {
-    fn context(self) -> Option<SpanContext> {
-        self.and_then(Parent::context)
-    }
-
-    #[inline]
-    fn refer(self, span: &mut NewReference<'_>) {
-        if let Some(parent) = self {
-            parent.refer(span);
-        }
-    }
-}
 
 /// A span about to be started.
 ///
@@ -77,7 +26,6 @@ impl<P: Parent> Parent for Option<P> {
 /// assert_eq!(child.context().trace_id(), parent.context().trace_id());
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "a span is started by `start`"]
 pub struct SpanBuilder<'a> {
     core: &'a Arc<CoreRef>,
@@ -92,158 +40,11 @@ pub struct SpanBuilder<'a> {
     rare: bool,
 }
 
-/// What few spans are started with, or have. It lies in the record.
-#[derive(Debug, Default)]
-pub(super) struct Rare {
-    itself: Option<SpanContext>,
-    priority: Option<TagValue<'static>>,
-    without_trace: WithoutTrace,
-    log_ring: LogRing,
-}
-
-impl Rare {
-    pub(super) fn log_ring(&mut self) -> &mut LogRing {
-        &mut self.log_ring
-    }
-}
-
-/// What a context without a trace says of the one that begins.
-#[derive(Clone, Debug, Default)]
-pub(super) struct WithoutTrace {
-    pub(super) debug_id: Option<Arc<str>>,
-    /// Flags that stand, so that no sampler is asked.
-    pub(super) decided: Option<u8>,
-}
-
-impl WithoutTrace {
-    /// Leaves out the request for debugging, if there is one that is not allowed. Its trace then
-    /// begins like any other.
-    fn throttle(&mut self, core: &Core, operation: &str) {
-        let asks = self.debug_id.is_some() || self.decided.is_some_and(|flags| flags & DEBUG != 0);
-        if asks && !core.is_debug_allowed(operation) {
-            self.debug_id = None;
-            self.decided = self.decided.filter(|flags| flags & DEBUG == 0);
-        }
-    }
-}
-
-/// What is known of the parent so far. Its ids, state and baggage are in the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Candidate {
-    None,
-    /// Replaced by whatever comes.
-    FollowsFrom,
-    ChildOf,
-}
-
-/// A reference that a builder is about to note.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct NewReference<'b> {
-    follows_from: FollowsFrom,
-    record: &'b mut Arc<SpanInner>,
-    candidate: &'b mut Candidate,
-    joins: &'b mut bool,
-    rare: &'b mut bool,
-}
-
-impl NewReference<'_> {
-    /// Lists a context that has ids, and makes it the parent so far, if it is to be.
-    #[inline(always)]
-    fn note(&mut self, context: Referred<'_>) {
-        let Some(inner) = Arc::get_mut(self.record) else { return };
-        let draft = &mut inner.body.get_mut().draft;
-        if context.is_valid() {
-            let before =
-                (*self.candidate != Candidate::None).then_some((inner.ids.trace, inner.ids.parent));
-            draft.add_reference(self.follows_from, context.ids(), before);
-        }
-        match *self.candidate {
-            Candidate::None => {}
-            Candidate::FollowsFrom => {
-                // A context without a span takes the place of the one referred to.
-                draft.spell_out_parent((inner.ids.trace, inner.ids.parent));
-                inner.set_baggage(None);
-            }
-            Candidate::ChildOf => return,
-        }
-        *self.candidate =
-            if self.follows_from { Candidate::FollowsFrom } else { Candidate::ChildOf };
-        *self.joins = context.is_valid();
-        context.adopt(inner);
-    }
-
-    #[inline(never)]
-    fn note_context(&mut self, context: SpanContext) {
-        if context.is_empty() {
-            return;
-        }
-        if *self.candidate != Candidate::ChildOf {
-            let debug_id = context.debug_id.clone();
-            let decided = context.decided.then_some(context.flags);
-            if *self.rare || debug_id.is_some() || decided.is_some() {
-                *self.rare = true;
-                if let Some(rare) = rare_of(self.record) {
-                    rare.without_trace = WithoutTrace { debug_id, decided };
-                }
-            }
-        }
-        self.note(Referred::Context(&context));
-    }
-
-    #[inline(always)]
-    fn note_record(&mut self, record: &SpanInner) {
-        self.note(Referred::Record(record));
-    }
-}
-
-/// What a reference is to.
-#[derive(Clone, Copy)]
-enum Referred<'r> {
-    Context(&'r SpanContext),
-    Record(&'r SpanInner),
-}
-
-impl Referred<'_> {
-    #[inline(always)]
-    fn is_valid(self) -> bool {
-        match self {
-            Self::Context(context) => context.is_valid(),
-            Self::Record(_) => true,
-        }
-    }
-
-    #[inline(always)]
-    fn ids(self) -> (TraceId, SpanId) {
-        match self {
-            Self::Context(context) => (context.trace_id, context.span_id),
-            Self::Record(record) => (record.ids.trace, record.ids.span),
-        }
-    }
-
-    /// Hands on to the record what a child has from its parent.
-    #[inline(always)]
-    fn adopt(self, inner: &mut SpanInner) {
-        match self {
-            Self::Record(record) => {
-                inner.ids.adopt(&record.ids);
-                inner.join_state(Arc::clone(&record.state));
-                if let Some(baggage) = record.baggage() {
-                    inner.set_baggage(Some(baggage));
-                }
-            }
-            Self::Context(context) => {
-                inner.ids.set(context.trace_id, SpanId::NONE, context.span_id);
-                inner.ids.grandparent = context.parent_id;
-                if context.baggage.is_some() {
-                    inner.set_baggage(context.baggage.clone());
-                }
-                match &context.state {
-                    Some(state) => inner.join_state(Arc::clone(state)),
-                    None => inner.begin_state(context.flags),
-                }
-            }
-        }
+impl fmt::Debug for SpanBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.record.body.try_lock().map(|body| body.draft.name.clone());
+        let name = name.unwrap_or_default();
+        f.debug_struct("SpanBuilder").field("operation", &Brief(name)).finish_non_exhaustive()
     }
 }
 
@@ -267,7 +68,9 @@ impl<'a> SpanBuilder<'a> {
     #[inline(always)]
     fn reference(&mut self, follows_from: FollowsFrom, to: impl Parent) {
         let Self { record, candidate, joins, rare, .. } = self;
-        to.refer(&mut NewReference { follows_from, record, candidate, joins, rare });
+        if let Some(inner) = Arc::get_mut(record) {
+            to.refer(&mut NewReference { follows_from, inner, candidate, joins, rare });
+        }
     }
 
     /// Makes it a child: the parent waits for it. The first such reference is the parent.
@@ -338,7 +141,7 @@ impl<'a> SpanBuilder<'a> {
 
     fn rare(&mut self) -> Option<&mut Rare> {
         self.rare = true;
-        rare_of(&mut self.record)
+        Arc::get_mut(&mut self.record).map(rare_of)
     }
 
     /// Lets the span begin at a moment given, in place of now. One that no server stores, before
@@ -355,7 +158,7 @@ impl<'a> SpanBuilder<'a> {
     /// Starts the span.
     #[inline(always)]
     pub fn start(mut self) -> Span {
-        if self.rare || self.core.looks_closer {
+        if self.rare || self.core.looks_closer || self.core.is_left() {
             return self.start_rarely();
         }
         if self.candidate == Candidate::None && !self.ignore_active {
@@ -376,12 +179,27 @@ impl<'a> SpanBuilder<'a> {
     #[inline(never)]
     fn start_rarely(mut self) -> Span {
         let rare =
-            Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.take());
-        let mut rare = rare.map(|rare| *rare).unwrap_or_default();
-        if self.candidate == Candidate::None && rare.itself.is_none() && !self.ignore_active {
+            Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.as_ref());
+        let has_ids = rare.is_some_and(|rare| rare.itself.is_some());
+        if self.candidate == Candidate::None && !has_ids && !self.ignore_active {
             self.refer_to_active();
         }
-        let Self { core, mut record, joins, .. } = self;
+        let rare =
+            Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.take());
+        let rare = rare.map(|rare| *rare).unwrap_or_default();
+        if self.core.is_left() && !self.core.is_disabled() {
+            return self.start_left(rare.itself);
+        }
+        let Self { core, mut record, joins, candidate, .. } = self;
+        if let (Some(without_caller), Some(inner)) = (&core.disabled, Arc::get_mut(&mut record)) {
+            inner.core = Some(Arc::clone(core));
+            let is_below = candidate != Candidate::None;
+            let parent = is_below.then(|| start::parent_context(inner, rare.request));
+            start::disabled(inner, without_caller, rare.itself.or(parent));
+            let begun = if is_below { Begun::Joined } else { Begun::Trace };
+            inner.body.get_mut().begin(core.started(begun), Sampled::No);
+            return Span::recorded(record);
+        }
         let is_watched = !core.watchers.is_empty();
         let mut given = watch::Given::default();
         if let Some(inner) = Arc::get_mut(&mut record) {
@@ -392,27 +210,34 @@ impl<'a> SpanBuilder<'a> {
             let (begun, sampled) = {
                 let beginning = Beginning::of(inner);
                 let inner = &mut *beginning.0;
-                let begun = match rare.itself {
-                    Some(itself) => start::as_itself(inner, itself),
-                    None if joins && core.shares_rpc_spans => {
-                        start::server(inner, core, given.list())
+                let mut request = rare.request;
+                let (begun, asks) = match rare.itself {
+                    Some(itself) => (start::as_itself(inner, itself), false),
+                    None if joins => {
+                        let begun = if core.shares_rpc_spans {
+                            start::server(inner, core, given.list())
+                        } else {
+                            start::child(inner, core)
+                        };
+                        if !request.is_empty() {
+                            start::decide_on_joined(inner, core, &mut request);
+                        }
+                        (begun, request.undecided)
                     }
-                    None if joins => start::child(inner, core),
                     None => {
                         let name = &inner.body.get_mut().draft.name;
-                        rare.without_trace.throttle(core, name);
-                        start::trace(inner, core, Some(&rare.without_trace))
+                        request.throttle(core, name, 0);
+                        (start::trace(inner, core, Some(&request)), request.decided.is_none())
                     }
                 };
+                if core.keep.is_some() {
+                    keep::begun(inner, core, begun);
+                }
                 if core.careful {
                     inner.state.be_careful();
                 }
-                if core.keep.is_some() {
-                    keep::begun(inner, core);
-                }
-                let decided = rare.without_trace.decided.is_some();
                 if core.may_defer {
-                    late::started(inner, core, begun, decided);
+                    late::started(inner, core, asks);
                 }
                 if is_watched {
                     start::watched(inner, core);
@@ -444,18 +269,31 @@ impl<'a> SpanBuilder<'a> {
         Span::recorded(record)
     }
 
+    /// The same in a process that was forked from the one that built the tracer.
+    #[cold]
+    #[inline(never)]
+    fn start_left(self, itself: Option<SpanContext>) -> Span {
+        let Self { core, mut record, joins, .. } = self;
+        core.leave();
+        if let Some(inner) = Arc::get_mut(&mut record) {
+            inner.core = Some(Arc::clone(core));
+            let begun = match itself {
+                Some(itself) => start::as_itself(inner, itself),
+                None => start::left(inner, core, joins),
+            };
+            start::begin(inner, core, core.started(begun));
+        }
+        Span::recorded(record)
+    }
+
     #[inline]
     fn refer_to_active(&mut self) {
         if active::is_any_active() {
             let core = self.core;
             let Self { record, candidate, joins, rare, .. } = self;
-            let mut reference =
-                NewReference { follows_from: false, record, candidate, joins, rare };
-            active::with_active(|span| {
-                if span.belongs_to(core) {
-                    span.refer(&mut reference);
-                }
-            });
+            let Some(inner) = Arc::get_mut(record) else { return };
+            let mut reference = NewReference { follows_from: false, inner, candidate, joins, rare };
+            active::with_nearest(|span| span.belongs_to(core), |span| span.refer(&mut reference));
         }
     }
 }
@@ -475,11 +313,4 @@ impl Drop for Beginning<'_> {
     fn drop(&mut self) {
         self.0.body.get_mut().finished = true;
     }
-}
-
-/// What few spans are started with, in a record that nobody else has.
-fn rare_of(record: &mut Arc<SpanInner>) -> Option<&mut Rare> {
-    let body = Arc::get_mut(record)?.body.get_mut();
-    body.draft.extras = true;
-    Some(body.rare.get_or_insert_default())
 }

@@ -2,38 +2,25 @@
 //! they go when they are finished.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use super::baggage::Baggage;
 use super::keep::{self, Keep};
+pub(crate) use super::record::{Sink, SpanSink};
 use super::start::Begun;
 use super::watch::Watchers;
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
-use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler};
+use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates};
 use crate::diag::{Cause, Diagnostics};
-use crate::encoding::{Finished, SpanView};
+use crate::fork::Origin;
 use crate::id::{self, IdGenerator};
-use crate::ledger::Shards;
-use crate::sampler::Sampler;
+use crate::panics::Callback;
+use crate::sampler::{Rule, Sampler, SamplerStatus};
 use crate::span::shortened;
 use crate::stats::Stats;
-
-/// Takes finished spans. The reporter is behind it; a span does not know which.
-pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
-    /// Takes a finished, sampled span. `lane` is the number of the calling thread. False if it is
-    /// closed; the span is counted all the same.
-    fn accept(&self, lane: usize, span: Finished<'_>) -> bool;
-
-    /// The same for a span that was encoded before it was a sampled one.
-    fn accept_view(&self, lane: usize, span: &SpanView<'_>) -> bool;
-
-    /// Adds what became of the spans taken so far, as one consistent reading.
-    fn read(&self, stats: &mut Stats);
-}
 
 /// What became of baggage items that were to be set.
 #[derive(Debug, Default)]
@@ -62,12 +49,21 @@ pub(crate) struct Core {
     pub(crate) counts_first: bool,
     /// Whether starting a span takes more than it usually does.
     pub(crate) unusual: bool,
+    /// Only where the tracer is disabled, so that its spans are not recorded, whatever is done to
+    /// them, and hand on the caller's context: the baggage of those without a caller.
+    pub(crate) disabled: Option<Arc<Baggage>>,
     /// Those who are told of spans.
     pub(crate) watchers: Watchers,
     /// What is held of traces that are not sampled; none where nothing is.
     pub(crate) keep: Option<Keep>,
     pub(crate) sink: Sink,
     pub(crate) ids: Option<Box<dyn IdGenerator>>,
+    /// Makes the ids of this tracer differ from those of others that draw from the same state.
+    pub(crate) salt: u64,
+    /// The process that built it.
+    pub(crate) origin: Origin,
+    /// Whether a process that was forked from that has noticed.
+    pub(crate) has_left: AtomicBool,
     pub(crate) trace_id_128bit: bool,
     /// Whether both sides of a call are one span.
     pub(crate) shares_rpc_spans: bool,
@@ -98,12 +94,42 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.disabled.is_some()
+    }
+
+    /// Whether this process was forked from the one that built the tracer. There is then no thread that
+    /// would send spans, and whatever can be locked may be locked for ever.
+    #[inline(always)]
+    pub(crate) fn is_left(&self) -> bool {
+        self.origin.is_left()
+    }
+
+    /// Ends what goes on in a forked process, and says so. Does so once.
+    #[cold]
+    pub(crate) fn leave(&self) {
+        if !self.has_left.swap(true, Ordering::Relaxed) {
+            if let Sink::Shards(shards) = &self.sink {
+                shards.leave();
+            }
+            self.diagnostics.say_fork();
+        }
+    }
+
+    /// The rule that decides about new traces.
+    pub(crate) fn sampler_status(&self) -> SamplerStatus {
+        if self.is_left() {
+            return SamplerStatus::new(Rule::Const { sample: false });
+        }
+        self.sampler.status()
+    }
+
     /// A number that names a span.
     #[inline]
     pub(crate) fn next_id(&self) -> u64 {
         match &self.ids {
-            None => id::random_id(),
-            Some(ids) => given_id(&**ids),
+            None => id::random_id(self.salt),
+            Some(ids) => self.given_id(&**ids),
         }
     }
 
@@ -113,7 +139,21 @@ impl Core {
         if !self.trace_id_128bit {
             return 0;
         }
-        self.ids.as_ref().map_or_else(id::random_63, |ids| ids.next_high())
+        self.ids.as_ref().map_or_else(|| id::random_63(self.salt), |ids| self.given_high(&**ids))
+    }
+
+    /// A generator that knows nothing but zero must not hold the application for ever.
+    #[cold]
+    fn given_id(&self, ids: &dyn IdGenerator) -> u64 {
+        let next = |_| self.diagnostics.call(Callback::IdGeneratorNext, || ids.next());
+        let first = (0..MAX_ZEROS).map_while(next).find(|id| *id != 0);
+        first.unwrap_or_else(id::system_63)
+    }
+
+    #[cold]
+    fn given_high(&self, ids: &dyn IdGenerator) -> u64 {
+        let next = self.diagnostics.call(Callback::IdGeneratorNextHigh, || ids.next_high());
+        next.unwrap_or_else(id::system_63)
     }
 
     /// As much of a tag's text as is kept.
@@ -130,26 +170,61 @@ impl Core {
         self.cut_tags.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts baggage items that were left out when a context was written or read.
+    #[cold]
+    pub(crate) fn limit_baggage(&self, done: &str, left_out: u64) {
+        self.baggage_limited.fetch_add(left_out, Ordering::Relaxed);
+        self.diagnostics.error(Cause::BaggageLimited, || {
+            format!(
+                "{left_out} baggage items were left out when a context was {done}: a carrier has \
+                 180 items and 8,192 bytes at most, and keys that can be names of headers"
+            )
+        });
+    }
+
     /// What holds for a baggage item about to be set.
     pub(crate) fn restriction(&self, key: &str) -> BaggageRestriction {
         match &self.restrictions {
             None => BaggageRestriction::up_to(self.max_baggage_value_bytes),
-            Some(manager) => manager.restriction(&self.service_name, key),
+            Some(manager) => {
+                let ask = || manager.restriction(&self.service_name, key);
+                let asked = self.diagnostics.call(Callback::RestrictionManagerRestriction, ask);
+                asked.unwrap_or(BaggageRestriction::DENIED)
+            }
         }
     }
 
+    /// How questions about baggage restrictions went.
+    pub(crate) fn restriction_updates(&self) -> Updates {
+        let read = |manager: &dyn BaggageRestrictionManager| {
+            self.diagnostics.call(Callback::RestrictionManagerUpdates, || manager.updates())
+        };
+        self.restrictions.as_deref().and_then(read).unwrap_or_default()
+    }
+
+    /// How questions about debugging credits went.
+    pub(crate) fn throttler_updates(&self) -> Updates {
+        let read = |throttler: &dyn DebugThrottler| {
+            self.diagnostics.call(Callback::ThrottlerUpdates, || throttler.updates())
+        };
+        self.throttler.as_deref().and_then(read).unwrap_or_default()
+    }
+
+    /// How many requests for debugging were denied for want of credit.
+    pub(crate) fn throttled(&self) -> u64 {
+        let read = |throttler: &dyn DebugThrottler| {
+            self.diagnostics.call(Callback::ThrottlerThrottled, || throttler.throttled())
+        };
+        self.throttler.as_deref().and_then(read).unwrap_or_default()
+    }
+
     /// Whether a span of that operation may make its trace a debugging one. No lock may be held: a
-    /// throttler is foreign code, which may wait for a server, and may panic.
+    /// throttler may wait for a server.
     #[cold]
     pub(crate) fn is_debug_allowed(&self, operation: &str) -> bool {
         let Some(throttler) = &self.throttler else { return true };
-        let asked = catch_unwind(AssertUnwindSafe(|| throttler.is_allowed(operation)));
-        asked.unwrap_or_else(|_| {
-            self.diagnostics.error(Cause::Throttler, || {
-                format!("the debug throttler panicked, so debugging is denied for {operation:?}")
-            });
-            false
-        })
+        let ask = || throttler.is_allowed(operation);
+        self.diagnostics.call(Callback::ThrottlerIsAllowed, ask).unwrap_or(false)
     }
 
     /// The time nearest to the one given in `call` that servers store, in nanoseconds since the
@@ -207,6 +282,7 @@ impl Core {
             baggage_limited: self.baggage_limited.load(Ordering::Relaxed),
             decoding_errors: self.decoding_errors.load(Ordering::Relaxed),
             observer_panics: self.watchers.panics.load(Ordering::Relaxed),
+            callback_panics: self.diagnostics.panics(),
             not_sampled: lanes.sum(|lane| &lane.not_sampled),
             ..Stats::default()
         };
@@ -221,11 +297,8 @@ impl Core {
     }
 }
 
-/// A generator that knows nothing but zero must not hold the application for ever.
-#[cold]
-fn given_id(ids: &dyn IdGenerator) -> u64 {
-    (0..8).map(|_| ids.next()).find(|id| *id != 0).unwrap_or_else(id::random_id)
-}
+/// How often a generator is asked for an id that is not zero.
+const MAX_ZEROS: usize = 8;
 
 /// One thread's way to the core, with counters that it has for itself as far as there are as many
 /// as threads. The count of users is not shared by all threads either: with one count for all, two
@@ -421,37 +494,5 @@ impl Lanes {
             delayed: traces.delayed + joined.delayed,
         };
         SpanCounts { traces, joined: self.sum_apart(|lane| &lane.first), started, finished }
-    }
-}
-
-/// Where a tracer's finished spans go: into buffers that are sent from another thread, which is the
-/// way that must cost little, or to something that takes them where they are finished.
-#[derive(Debug)]
-pub(crate) enum Sink {
-    Shards(Arc<Shards>),
-    Other(Box<dyn SpanSink>),
-}
-
-impl Sink {
-    #[inline(always)]
-    pub(crate) fn accept(&self, lane: usize, span: Finished<'_>) -> bool {
-        match self {
-            Self::Shards(shards) => shards.accept(lane, span),
-            Self::Other(other) => other.accept(lane, span),
-        }
-    }
-
-    pub(crate) fn accept_view(&self, lane: usize, span: &SpanView<'_>) -> bool {
-        match self {
-            Self::Shards(shards) => shards.accept_view(lane, span),
-            Self::Other(other) => other.accept_view(lane, span),
-        }
-    }
-
-    fn read(&self, stats: &mut Stats) {
-        match self {
-            Self::Shards(shards) => shards.read(stats),
-            Self::Other(other) => other.read(stats),
-        }
     }
 }

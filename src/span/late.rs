@@ -2,22 +2,20 @@
 //!
 //! None of it is in the way of a tracer whose sampler decides at once.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use super::core::Core;
 use super::keep;
 use super::record::{FIREHOSE, SAMPLED, SpanInner};
-use super::start::Begun;
 use crate::encoding::{List, ValueView, tags_of};
 use crate::sampler::{Decision, GivenTags, NewSpan};
 
-/// Asks about a span that was started, if it is not decided about, and about each tag it was started
-/// with. The tags are stored, and cut, after they were asked about, so that a sampler's own come
+/// Asks about a span that was started, if it `asks` for a decision or one is put off, and about each
+/// tag it was started with. The tags are stored, and cut, after they were asked about, so that a sampler's own come
 /// before the one that made it decide.
 #[cold]
-pub(super) fn started(inner: &mut SpanInner, core: &Core, begun: Begun, decided: bool) {
-    if begun == Begun::Trace && !decided {
+pub(super) fn started(inner: &mut SpanInner, core: &Core, asks: bool) {
+    if asks {
         inner.state.memory().store(0, Ordering::Relaxed);
         inner.state.set_undecided(true);
     }
@@ -77,29 +75,25 @@ pub(super) fn renamed(inner: &SpanInner, core: &Core) {
     }
 }
 
-/// Asks about a span that is about to be finished. That may be while a panic unwinds, and a second
-/// one, of a sampler that is foreign code, would end the process: it has no opinion then.
+/// Asks about a span that is about to be finished.
 #[cold]
 pub(super) fn finishing(inner: &SpanInner, core: &Core) {
     if inner.state.is_undecided() {
-        let question = || ask(inner, core, |span| core.sampler.on_finish(span));
-        let _ = catch_unwind(AssertUnwindSafe(question));
+        ask(inner, core, |span| core.sampler.on_finish(span));
     }
     keep::finishing(inner, core);
 }
 
 /// Asks without the lock, as a sampler may be foreign code, and does what it says.
 fn ask(inner: &SpanInner, core: &Core, question: impl FnOnce(&mut NewSpan<'_>) -> Decision) {
-    if !core.may_defer {
-        // The trace is another tracer's, whose sampler decides about it.
+    if !core.may_defer || core.origin.is_left() {
+        // The trace is another tracer's, whose sampler decides about it; or a sampler's locks may have
+        // been left locked.
         return;
     }
     let name = {
-        let body = inner.body.lock();
-        if body.finished {
-            // What is done to a span after its end does not decide about its trace.
-            return;
-        }
+        // What is done to a span after its end does not decide about its trace.
+        let Some(body) = inner.lock().filter(|body| !body.finished) else { return };
         body.draft.name.clone()
     };
     let mut given = GivenTags::default();
@@ -111,7 +105,8 @@ fn ask(inner: &SpanInner, core: &Core, question: impl FnOnce(&mut NewSpan<'_>) -
     }
     let decision = question(&mut span);
     if decision.sample {
-        let draft = &mut inner.body.lock().draft;
+        let Some(mut body) = inner.lock() else { return };
+        let draft = &mut body.draft;
         draft.tag_count += given.append_to(&mut draft.tags);
         inner.state.add(if decision.firehose { SAMPLED | FIREHOSE } else { SAMPLED });
     }

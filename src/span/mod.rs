@@ -4,12 +4,14 @@
 //! or the end of the last handle, writes the span to the tracer's sink.
 
 mod active;
+mod baggage;
 mod builder;
 mod context;
 pub(crate) mod core;
 mod keep;
 mod late;
 mod record;
+mod reference;
 mod start;
 mod tag;
 mod watch;
@@ -22,22 +24,24 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
-#[doc(hidden)]
-pub use self::builder::NewReference;
-pub use self::builder::{Parent, SpanBuilder};
-pub(crate) use self::context::Baggage;
+pub(crate) use self::baggage::{Baggage, BaggageItem};
+pub use self::builder::SpanBuilder;
 pub use self::context::{LogFields, SpanContext};
 use self::core::CoreRef;
 pub(crate) use self::keep::Keep;
 pub use self::keep::KeepConfig;
+#[doc(hidden)]
+pub use self::record::NewReference;
 pub(crate) use self::record::{DEBUG, SAMPLED, lane};
 use self::record::{FIREHOSE, Light, SpanInner};
+pub use self::reference::Parent;
 pub(crate) use self::start::plain as start_plain;
 pub(crate) use self::tag::shortened;
 pub use self::tag::{FinishOptions, LogRecord, OwnedTagValue, TagValue};
 pub use self::watch::{Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions};
 pub(crate) use self::watch::{OpenList, Watchers};
 use self::write::misused;
+use crate::diag::Brief;
 
 /// A live span.
 ///
@@ -70,8 +74,8 @@ use self::write::misused;
 pub struct Span {
     /// None if it is light, and while it is being dropped.
     record: Option<Arc<SpanInner>>,
-    /// None if it has a record from the start. What is there is taken out by the span's own drop; the
-    /// wrapper keeps the compiler from looking for it once more for every span.
+    /// None if it has a record from the start. What is there is ended by the span's own drop, which
+    /// leaves nothing to be dropped; the wrapper keeps the compiler from looking for that once more.
     light: ManuallyDrop<Option<Light>>,
 }
 
@@ -113,7 +117,7 @@ impl Span {
     fn core(&self) -> Option<&Arc<CoreRef>> {
         match &self.record {
             Some(record) => record.core.as_ref(),
-            None => self.light.as_ref().map(Light::core),
+            None => self.light.as_ref().and_then(Light::core),
         }
     }
 
@@ -129,6 +133,10 @@ impl Span {
 
     pub(crate) fn belongs_to(&self, core: &Arc<CoreRef>) -> bool {
         self.core().is_some_and(|own| own.is_same(core))
+    }
+
+    fn is_of_same_tracer(&self, other: &Self) -> bool {
+        other.core().is_some_and(|core| self.belongs_to(core))
     }
 
     /// Sets a tag. A key may be set more than once; all are sent, and the last one counts.
@@ -178,7 +186,7 @@ impl Span {
     pub fn set_operation_name(&self, name: impl Into<Cow<'static, str>>) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("set_operation_name") };
         let name = name.into();
-        let mut body = inner.body.lock();
+        let Some(mut body) = inner.lock() else { return self };
         if body.finished {
             drop(body);
             misused(core, "set_operation_name");
@@ -212,7 +220,7 @@ impl Span {
     /// `EnableFirehose` in jaeger-client-go, `span.go`.
     pub fn enable_firehose(&self) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("enable_firehose") };
-        if inner.body.lock().finished {
+        if inner.lock().is_none_or(|body| body.finished) {
             misused(core, "enable_firehose");
         } else {
             inner.state.add(FIREHOSE);
@@ -301,7 +309,7 @@ impl Span {
             return write::finish_carefully(self, inner, core, end, &[]);
         }
         let end = inner.end(core, end);
-        let mut body = inner.body.lock();
+        let Some(mut body) = inner.lock() else { return };
         // Reports come after the lock: a logger is foreign code, and may use this very span.
         if body.finished {
             drop(body);
@@ -329,11 +337,17 @@ impl Span {
         Scope::enter(self.clone())
     }
 
-    /// The active span of this thread, or of the task being polled on it.
+    /// The active span of this thread, or of the task being polled on it, whichever tracer it is of;
+    /// see [`Tracer::active_span`](crate::Tracer::active_span).
     #[must_use]
     pub fn active() -> Option<Self> {
         active::active()
     }
+}
+
+/// The nearest active span of a tracer.
+pub(crate) fn active_of(core: &Arc<CoreRef>) -> Option<Span> {
+    active::with_nearest(|span| span.belongs_to(core), Span::clone)
 }
 
 impl Clone for Span {
@@ -347,14 +361,34 @@ impl Drop for Span {
     fn drop(&mut self) {
         if let Some(record) = self.record.take() {
             record::end(record);
-        } else {
-            drop(self.light.take());
+        } else if let Some(light) = &mut *self.light {
+            light.end();
         }
     }
 }
 
 impl fmt::Debug for Span {
+    /// Makes no record, waits for nobody, and shows nothing that the span was given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Span").field(&format_args!("{}", self.context())).finish()
+        let mut span = f.debug_struct("Span");
+        match (self.record_there(), &*self.light) {
+            (Some(inner), _) => {
+                let name = inner.body.try_lock().map(|body| body.draft.name.clone());
+                let (ids, flags) = (&inner.ids, inner.state.flags());
+                if let Some(name) = name {
+                    span.field("operation", &Brief(name));
+                }
+                span.field(
+                    "ids",
+                    &format_args!("{}:{}:{}:{flags:x}", ids.trace, ids.span, ids.parent),
+                );
+            }
+            (None, Some(light)) => {
+                span.field("operation", &Brief(light.name()));
+                span.field("ids", &format_args!("{}", light.ids()));
+            }
+            (None, None) => {}
+        }
+        span.finish_non_exhaustive()
     }
 }

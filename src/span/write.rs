@@ -162,7 +162,7 @@ impl Span {
     fn recording(&self, call: &'static str, write: impl FnOnce(&mut Body, &Core)) {
         let Some(inner) = self.recording_record() else { return };
         let Some(core) = &inner.core else { return };
-        let mut body = inner.body.lock();
+        let Some(mut body) = inner.lock() else { return };
         if body.finished {
             drop(body);
             misused(core, call);
@@ -296,7 +296,7 @@ pub(super) fn finish_carefully(
     let moments: Vec<_> = logs.iter().map(moment).collect();
     keep::finishing(inner, core);
     let end = watch::finishing(span, inner, core, end).map(|end| inner.end(core, end));
-    let mut body = inner.body.lock();
+    let Some(mut body) = inner.lock() else { return };
     let Some(end) = end.filter(|_| !body.finished) else {
         drop(body);
         return misused(core, "finish");
@@ -319,10 +319,13 @@ pub(super) fn finish_carefully(
 
 /// Sets a baggage item, as far as it may be.
 pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value: &str) {
+    if core.is_disabled() {
+        return;
+    }
     // Asked without the lock: a manager may be foreign code, and so may a clock.
     let restriction = core.restriction(key);
     let now = inner.state.is_recording().then(|| core.clock.monotonic_nanos());
-    let mut body = inner.body.lock();
+    let Some(mut body) = inner.lock() else { return };
     if body.finished {
         drop(body);
         return misused(core, "set_baggage_item");
@@ -340,9 +343,9 @@ pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value:
         core.baggage.truncated.fetch_add(1, Ordering::Relaxed);
     }
     core.baggage.set.fetch_add(1, Ordering::Relaxed);
-    let before = body.baggage.take();
-    let overrides = before.as_ref().and_then(|b| b.get(key)).is_some_and(|v| !v.is_empty());
-    body.baggage = Baggage::with(before.as_deref(), key, kept);
+    let before = body.baggage.as_ref().and_then(|baggage| baggage.get(key));
+    let overrides = before.is_some_and(|value| !value.is_empty());
+    Baggage::change(&mut body.baggage, key, kept);
     body.draft.extras = true;
     inner.has_baggage.store(body.baggage.is_some(), Ordering::Release);
     body.log_baggage(core, now, (key, kept), [overrides, truncated, false]);
@@ -362,13 +365,13 @@ fn priority_of(value: TagValue<'_>) -> Option<bool> {
 }
 
 pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) {
-    let Some(force) = priority_of(value) else { return };
+    let Some(force) = priority_of(value).filter(|_| !core.is_disabled()) else { return };
     if force && core.throttler.is_some() && !may_force(inner, core) {
         return;
     }
     // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
     let now = if force { core.clock.monotonic_nanos().max(1) } else { 0 };
-    let mut body = inner.body.lock();
+    let Some(mut body) = inner.lock() else { return };
     if body.finished {
         drop(body);
         return misused(core, "set_tag");
@@ -394,8 +397,8 @@ fn may_force(inner: &SpanInner, core: &Core) -> bool {
         return true;
     }
     let name = {
-        let body = inner.body.lock();
-        (!body.finished).then(|| body.draft.name.clone())
+        let body = inner.lock().filter(|body| !body.finished);
+        body.map(|body| body.draft.name.clone())
     };
     name.is_none_or(|name| core.is_debug_allowed(&name))
 }

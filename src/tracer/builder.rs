@@ -1,26 +1,31 @@
 //! Puts a tracer together from parts given in code.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use super::closer::Begun;
 use super::{Closer, Shared, Tracer, process};
-use crate::clock::{Anchor, SystemClock, TracerClock};
+use crate::clock::{Anchor, Clock, TracerClock};
 use crate::control::{BaggageRestrictionManager, DebugThrottler};
-use crate::diag::{Cause, Diagnostics, Logger, StderrLogger};
+use crate::diag::{Brief, Cause, Diagnostics, Logger, StderrLogger};
 use crate::error::ConfigError;
+use crate::fork::Origin;
 use crate::id::{self, IdGenerator};
-use crate::metrics::{MetricsFactory, Publisher, RpcMetrics};
-use crate::propagation::{Format, HeadersConfig, JaegerFormat};
+use crate::metrics::{Instruments, MetricsFactory, Publisher, RpcMetrics};
+use crate::panics::Callback;
+use crate::propagation::{Format, HeadersConfig, JaegerFormat, check_keys};
 use crate::reporter::{
     InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, QueueLimits, Remote,
     RemoteOptions, Unstarted,
 };
-use crate::sampler::{ConstSampler, Sampler};
+use crate::sampler::{ConstSampler, Sampler, guarded};
 use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
-use crate::span::{Keep, KeepConfig, Observer, OpenList, OwnedTagValue, Watchers};
+use crate::span::{
+    Baggage, Keep, KeepConfig, Observer, OpenList, OwnedTagValue, SpanContext, Watchers,
+};
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, PacingConfig, Transport,
 };
@@ -40,7 +45,6 @@ use crate::transport::{
 /// # drop(closer);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "a tracer is built by `build`"]
 pub struct TracerBuilder {
     pub(super) service_name: String,
@@ -55,7 +59,7 @@ pub struct TracerBuilder {
     pub(super) pacing: PacingConfig,
     pub(super) headers: HeadersConfig,
     pub(super) format: Option<Box<dyn Format>>,
-    pub(super) logger: Option<LoggerBox>,
+    pub(super) logger: Option<Box<dyn Logger>>,
     pub(super) metrics: Option<Arc<dyn MetricsFactory>>,
     pub(super) rpc_metrics: bool,
     pub(super) baggage: Option<Box<dyn BaggageRestrictionManager>>,
@@ -63,7 +67,7 @@ pub struct TracerBuilder {
     pub(super) watch_open_spans: usize,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
     pub(super) keep: Option<KeepConfig>,
-    pub(super) clock: TracerClock,
+    pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: bool,
     pub(super) shares_rpc_spans: bool,
@@ -76,13 +80,15 @@ pub struct TracerBuilder {
     pub(super) max_packet_size: usize,
     pub(super) shards: usize,
     pub(super) drop_timeout: Duration,
+    pub(super) disabled: bool,
 }
 
-pub(super) struct LoggerBox(pub(super) Box<dyn Logger>);
-
-impl std::fmt::Debug for LoggerBox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Logger")
+impl fmt::Debug for TracerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TracerBuilder")
+            .field("service", &Brief(&self.service_name))
+            .field("sampler", &Brief(self.sampler.status().rule.to_string()))
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +139,7 @@ impl TracerBuilder {
             watch_open_spans: 0,
             throttler: None,
             keep: None,
-            clock: TracerClock::System(SystemClock::new()),
+            clock: None,
             ids: None,
             trace_id_128bit: false,
             shares_rpc_spans: false,
@@ -146,12 +152,13 @@ impl TracerBuilder {
             max_packet_size: MAX_PACKET_BYTES,
             shards: cores.max(4),
             drop_timeout: defaults::CLOSE_TIMEOUT,
+            disabled: false,
         }
     }
 
     /// Who decides which traces are recorded; every one, if nothing is given.
     pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Self {
-        self.sampler = Box::new(sampler);
+        self.sampler = guarded(sampler);
         self
     }
 
@@ -282,6 +289,11 @@ impl TracerBuilder {
         self
     }
 
+    /// Records nothing, whatever else it is told, and hands on the contexts of callers.
+    pub(crate) fn disabled(self) -> Self {
+        Self { disabled: true, ..self }.sampler(ConstSampler::new(false)).null_reporter()
+    }
+
     /// How long a dropped [`Closer`] waits at most. Default 5 s.
     pub fn drop_timeout(mut self, timeout: Duration) -> Self {
         self.drop_timeout = timeout;
@@ -290,13 +302,15 @@ impl TracerBuilder {
 
     /// Builds the tracer, and the closer that ends it.
     ///
-    /// A process that was forked has none of its parent's threads, and so needs a tracer of its own,
-    /// which does not draw the ids that its siblings' draw.
+    /// A process that was forked has none of its parent's threads, and so needs a tracer of its own.
+    /// With its parent's, no call waits and ids are its own, but nothing is sampled or sent, no callback
+    /// is called, and the logger is told so once.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] names the option, the value and what is allowed: an empty service name, an
-    /// agent address without host or port, sizes out of range. That no agent is there, or that its
+    /// agent address without host or port, sizes out of range, names that no header can have or that
+    /// would mean two things. That no agent is there, or that its
     /// name does not resolve, is none: it is counted, and tried again.
     pub fn build(self) -> Result<(Tracer, Closer), ConfigError> {
         if self.service_name.is_empty() {
@@ -320,10 +334,19 @@ impl TracerBuilder {
             let allowed = "at least 65000, the largest datagram";
             return Err(out_of_range("reporter.queue_bytes", self.queue.bytes, allowed));
         }
-        let format =
-            self.format.unwrap_or_else(|| Box::new(JaegerFormat::new(self.headers.clone())));
-        id::reseed();
-        let own_id = self.ids.as_ref().map_or_else(id::random_id, |ids| ids.next());
+        let jaeger = JaegerFormat::new(self.headers.clone());
+        check_keys(jaeger.keys())?;
+        let format = self.format.unwrap_or_else(|| Box::new(jaeger));
+        let logger = self.logger.unwrap_or_else(|| Box::new(StderrLogger));
+        let origin = Origin::here().map_err(|source| ConfigError::Thread { source })?;
+        let diagnostics = Arc::new(Diagnostics::new(logger, origin.clone()));
+        let panicked = ConfigError::Panicked { callback: Callback::FormatKeys.name() };
+        diagnostics
+            .call(Callback::FormatKeys, || check_keys(format.keys()))
+            .unwrap_or(Err(panicked))?;
+        let next =
+            |ids: &dyn IdGenerator| diagnostics.call(Callback::IdGeneratorNext, || ids.next());
+        let own_id = self.ids.as_deref().and_then(next).unwrap_or_else(id::system_63);
         let uuid = process::client_uuid(&self.tags, own_id);
         let limit = (self.max_tag_value_bytes, self.marks_cut_tags);
         let service_name = process::service_name(&self.service_name);
@@ -358,6 +381,7 @@ impl TracerBuilder {
                     pacing: self.pacing,
                     oversize: self.oversize.as_ref(),
                     hurry: &hurry,
+                    diagnostics: &diagnostics,
                 };
                 let (shards, unstarted) = Remote::prepare(RemoteOptions {
                     outlets: context.start(outputs)?,
@@ -367,41 +391,50 @@ impl TracerBuilder {
                     flush_interval: self.flush_interval,
                     process_bytes: process.len(),
                     hurry,
+                    origin: origin.clone(),
                 });
                 (Sink::Shards(shards), Some(unstarted))
             }
         };
-        let logger =
-            self.logger.map_or_else(|| Box::new(StderrLogger) as Box<_>, |logger| logger.0);
-        let keep = self.keep.map(|config| Keep::new(&config, self.shards)).transpose()?;
+        let keep = self.keep.map(|config| Keep::new(&config, self.shards, &origin)).transpose()?;
         let may_defer = self.sampler.may_defer();
         let mut observers = self.observers;
         let is_rpc_lost = self.rpc_metrics && self.metrics.is_none();
         if let Some(metrics) = self.metrics.as_ref().filter(|_| self.rpc_metrics) {
-            observers.push(Box::new(RpcMetrics::new(Arc::clone(metrics))));
+            let instruments = Instruments::new(Arc::clone(metrics), Arc::clone(&diagnostics));
+            observers.push(Box::new(RpcMetrics::new(instruments)));
         }
-        let open = OpenList::of(self.watch_open_spans);
+        let open = OpenList::of(self.watch_open_spans, &origin);
         let observers = observers.into_boxed_slice();
         let watchers = Watchers { observers, open, ..Watchers::default() };
         let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
-        let looks_closer =
-            careful || keep.is_some() || self.metrics.is_some() || self.shares_rpc_spans;
+        let looks_closer = careful
+            || keep.is_some()
+            || self.metrics.is_some()
+            || self.shares_rpc_spans
+            || self.disabled;
+        let clock = TracerClock::new(self.clock, &diagnostics);
         let core = Arc::new(Core {
-            anchor: Anchor::default(),
-            clock: self.clock,
+            anchor: Anchor::new(&clock),
+            clock,
             may_defer,
             careful,
             looks_closer,
             counts_first: self.metrics.is_some(),
             asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
             unusual: careful
+                || self.disabled
                 || keep.is_some()
                 || self.ids.is_some()
                 || self.max_tag_value_bytes < MAX_KIND_BYTES,
+            disabled: self.disabled.then(|| Baggage::of_caller(SpanContext::default())),
             keep,
             sampler: self.sampler,
             sink,
             ids: self.ids,
+            salt: id::seed(),
+            origin,
+            has_left: false.into(),
             trace_id_128bit: self.trace_id_128bit,
             shares_rpc_spans: self.shares_rpc_spans,
             max_tag_value_bytes: self.max_tag_value_bytes,
@@ -416,7 +449,7 @@ impl TracerBuilder {
             no_debug_flag: self.no_debug_flag,
             max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
             debug_tag: self.headers.debug,
-            diagnostics: Arc::new(Diagnostics::new(logger)),
+            diagnostics: Arc::clone(&diagnostics),
             service_name: service_name.as_ref().into(),
             restrictions: self.baggage,
             throttler: self.throttler,
@@ -444,8 +477,9 @@ impl TracerBuilder {
         }
         let begun = Begun::begin(&core, uuid)?;
         let refs = CoreRefs::new(&core, self.shards);
-        let metrics = self.metrics.as_deref();
-        let metrics = metrics.map(|factory| Publisher::new(&core, refs.lanes(), factory));
+        let metrics = self.metrics.map(|factory| {
+            Publisher::new(&core, refs.lanes(), &Instruments::new(factory, diagnostics))
+        });
         let start = |unstarted: Unstarted| unstarted.start(Arc::clone(&core), metrics.clone());
         let remote = unstarted.map(start).transpose()?;
         begun.keep();

@@ -1,13 +1,14 @@
 //! Ends a tracer so that nothing is lost.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Shared, host};
 use crate::control::ControlHost;
-use crate::diag::Cause;
+use crate::diag::{Brief, Cause};
 use crate::error::ConfigError;
+use crate::panics::Callback;
 use crate::reporter::MAX_WAIT;
 use crate::span;
 use crate::span::core::Core;
@@ -33,12 +34,21 @@ use crate::stats::Receipt;
 /// assert!(receipt.complete && receipt.stats.is_balanced());
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "dropping the closer closes the tracer: bind it to a name, `_closer`, not to `_`"]
 pub struct Closer {
     /// None once it was closed.
     shared: Option<Arc<Shared>>,
     drop_timeout: Duration,
+}
+
+impl fmt::Debug for Closer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let service = self.shared.as_ref().map(|shared| Brief(&shared.core.service_name));
+        f.debug_struct("Closer")
+            .field("service", &service)
+            .field("drop_timeout", &self.drop_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Closer {
@@ -69,6 +79,9 @@ impl Closer {
 }
 
 fn close(shared: &Shared, timeout: Duration) -> Receipt {
+    if shared.core.is_left() {
+        return shared.wait(|_| false);
+    }
     if let Some(keep) = &shared.core.keep {
         // First, so that nothing of it is sent when nothing can be sent any more.
         keep.close(shared.refs.of(span::lane()));
@@ -76,9 +89,8 @@ fn close(shared: &Shared, timeout: Duration) -> Receipt {
     let receipt = shared.wait(|remote| remote.close(timeout.min(MAX_WAIT)));
     drop(Begun { core: &shared.core, parts: ALL });
     let (open, queued) = (receipt.stats.open, receipt.stats.queued);
-    // A clock is foreign code, and this may run while a panic unwinds.
     let core = &shared.core;
-    let unfinished = catch_unwind(AssertUnwindSafe(|| core.open_spans())).unwrap_or_default();
+    let unfinished = core.open_spans();
     if !unfinished.is_empty() {
         core.diagnostics.error(Cause::Unfinished, || unfinished.never_finished());
     } else if open > 0 && shared.remote.is_some() {
@@ -114,11 +126,13 @@ impl<'c> Begun<'c> {
         core.sampler.start(&host::of(core))?;
         begun.parts = 1;
         if let Some(manager) = &core.restrictions {
-            manager.start(&control(Cause::Baggage))?;
+            let start = || manager.start(&control(Cause::Baggage));
+            started(core, Callback::RestrictionManagerStart, start)?;
         }
         begun.parts = 2;
         if let Some(throttler) = &core.throttler {
-            throttler.start(&control(Cause::Throttler))?;
+            let start = || throttler.start(&control(Cause::Throttler));
+            started(core, Callback::ThrottlerStart, start)?;
         }
         begun.parts = ALL;
         Ok(begun)
@@ -133,16 +147,29 @@ impl<'c> Begun<'c> {
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         let core = self.core;
-        let close: [&dyn Fn(); ALL] = [
-            &|| core.sampler.close(),
-            &|| core.restrictions.iter().for_each(|manager| manager.close()),
-            &|| core.throttler.iter().for_each(|throttler| throttler.close()),
-        ];
-        for close in close.iter().take(self.parts) {
-            // Each may be foreign code, and this may run while a panic unwinds.
-            let _ = catch_unwind(AssertUnwindSafe(close));
-        }
+        // The sampler is guarded.
+        let close_sampler = || core.sampler.close();
+        let close_manager = || {
+            let Some(manager) = &core.restrictions else { return };
+            let _ = core.diagnostics.call(Callback::RestrictionManagerClose, || manager.close());
+        };
+        let close_throttler = || {
+            let Some(throttler) = &core.throttler else { return };
+            let _ = core.diagnostics.call(Callback::ThrottlerClose, || throttler.close());
+        };
+        let close: [&dyn Fn(); ALL] = [&close_sampler, &close_manager, &close_throttler];
+        close.iter().take(self.parts).for_each(|close| close());
     }
+}
+
+/// Starts a part that is a user's.
+fn started(
+    core: &Core,
+    callback: Callback,
+    start: impl FnOnce() -> Result<(), ConfigError>,
+) -> Result<(), ConfigError> {
+    let panicked = ConfigError::Panicked { callback: callback.name() };
+    core.diagnostics.call(callback, start).unwrap_or(Err(panicked))
 }
 
 impl Drop for Closer {

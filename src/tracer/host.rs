@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use crate::clock::Clock;
 use crate::diag::Cause;
+use crate::panics::Callback;
 use crate::sampler::{Host, SamplerHost};
 use crate::span::core::Core;
 
@@ -18,6 +19,10 @@ impl Host for Core {
 
     fn info(&self, message: &str) {
         self.diagnostics.info(message);
+    }
+
+    fn panicked(&self, callback: Callback, message: &str) {
+        self.diagnostics.panicked(callback, message);
     }
 }
 

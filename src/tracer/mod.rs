@@ -9,6 +9,7 @@ mod options;
 mod process;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,8 +18,10 @@ pub use self::builder::TracerBuilder;
 pub(crate) use self::builder::defaults;
 pub use self::closer::Closer;
 use crate::control::Updates;
+use crate::diag::Brief;
 use crate::error::ExtractError;
 use crate::metrics::Publisher;
+use crate::panics::Callback;
 use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier};
 use crate::reporter::{MAX_WAIT, Remote, timed};
 use crate::sampler::SamplerStatus;
@@ -48,9 +51,19 @@ use crate::stats::{Receipt, ReporterStats, Stats};
 /// assert_eq!(receipt.stats.finished, 1);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tracer {
     shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let core = &self.shared.core;
+        f.debug_struct("Tracer")
+            .field("service", &Brief(&core.service_name))
+            .field("sampler", &Brief(core.sampler_status().rule.to_string()))
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -70,7 +83,8 @@ impl Tracer {
         TracerBuilder::new(service_name.into())
     }
 
-    /// Starts a span: a child of the active one, if there is one, and else the root of a trace.
+    /// Starts a span: a child of the nearest [active span](Self::active_span) of this tracer, if there
+    /// is one, and else the root of a trace.
     ///
     /// # Cost
     ///
@@ -86,13 +100,30 @@ impl Tracer {
         SpanBuilder::new(self.shared.refs.of(span::lane()), operation.into())
     }
 
-    /// Writes a context to a carrier: a map of text, or HTTP headers.
+    /// The nearest active span of this tracer, on this thread or in the task being polled on it: the
+    /// parent of a span that is started without one. Spans of other tracers may be active within it.
+    #[must_use]
+    pub fn active_span(&self) -> Option<Span> {
+        span::active_of(self.shared.refs.of(span::lane()))
+    }
+
+    /// Writes a context to a carrier: a map of text, or HTTP headers. It takes the place of a context
+    /// that was written before, with all its baggage.
     ///
-    /// Baggage items that the carrier cannot hold, such as keys that are no header name, are left
-    /// out and counted.
+    /// # Shape and units
+    ///
+    /// A carrier gets 180 baggage items at most, with keys and values of 8,192 bytes together. What
+    /// is beyond that, and items whose key can be no header's name or whose value no header's value,
+    /// are left out and [counted](Stats::baggage_limited).
     pub fn inject<C: InjectCarrier + ?Sized>(&self, context: &SpanContext, mut carrier: &mut C) {
-        let refused = self.shared.format.inject(context, &mut carrier);
-        self.count_baggage(refused);
+        let Shared { core, format, .. } = &*self.shared;
+        if core.is_disabled() && context.is_empty() {
+            // What is there may be the caller's.
+            return;
+        }
+        let inject = || propagation::inject(&**format, context, &mut carrier);
+        let left_out = core.diagnostics.call_anywhere(Callback::FormatInject, inject);
+        self.count_baggage("written", left_out.unwrap_or(0));
     }
 
     /// Reads a context from a carrier.
@@ -113,13 +144,19 @@ impl Tracer {
         &self,
         carrier: &C,
     ) -> Result<SpanContext, ExtractError> {
-        self.count_extracted(self.shared.format.extract(&carrier))
+        let Shared { core, format, .. } = &*self.shared;
+        let extract = || format.extract(&carrier);
+        let extracted = core.diagnostics.call_anywhere(Callback::FormatExtract, extract);
+        self.count_extracted(extracted.unwrap_or(Err(ExtractError::Panicked)))
     }
 
-    /// Writes a context as bytes, for protocols that carry bytes.
+    /// Writes a context as bytes, for protocols that carry bytes. Baggage is limited as by
+    /// [`inject`](Self::inject), and each item to 4,096 bytes, while keys and values may be any text.
     #[must_use]
     pub fn inject_binary(&self, context: &SpanContext) -> Vec<u8> {
-        propagation::to_binary(context)
+        let (bytes, left_out) = propagation::write_binary(context);
+        self.count_baggage("written", left_out);
+        bytes
     }
 
     /// Reads a context from bytes.
@@ -137,7 +174,7 @@ impl Tracer {
     ) -> Result<SpanContext, ExtractError> {
         match extracted {
             Ok(extracted) => {
-                self.count_baggage(extracted.baggage_dropped);
+                self.count_baggage("read", extracted.baggage_dropped);
                 if extracted.broken > 0 {
                     let broken = extracted.broken as u64;
                     self.shared.core.decoding_errors.fetch_add(broken, Ordering::Relaxed);
@@ -153,9 +190,9 @@ impl Tracer {
         }
     }
 
-    fn count_baggage(&self, limited: usize) {
-        if limited > 0 {
-            self.shared.core.baggage_limited.fetch_add(limited as u64, Ordering::Relaxed);
+    fn count_baggage(&self, done: &str, left_out: usize) {
+        if left_out > 0 {
+            self.shared.core.limit_baggage(done, left_out as u64);
         }
     }
 
@@ -167,25 +204,25 @@ impl Tracer {
     /// Copies the rule: for one per operation, every operation.
     #[must_use]
     pub fn sampler_status(&self) -> SamplerStatus {
-        self.shared.core.sampler.status()
+        self.shared.core.sampler_status()
     }
 
     /// How questions about baggage restrictions went; none where nobody is asked.
     #[must_use]
     pub fn baggage_restriction_updates(&self) -> Updates {
-        self.shared.core.restrictions.as_ref().map(|manager| manager.updates()).unwrap_or_default()
+        self.shared.core.restriction_updates()
     }
 
     /// How questions about debugging credits went; none where nobody is asked.
     #[must_use]
     pub fn debug_throttler_updates(&self) -> Updates {
-        self.shared.core.throttler.as_ref().map(|throttler| throttler.updates()).unwrap_or_default()
+        self.shared.core.throttler_updates()
     }
 
     /// How many requests for debugging the throttler has denied for want of credit.
     #[must_use]
     pub fn throttled_debug_spans(&self) -> u64 {
-        self.shared.core.throttler.as_ref().map_or(0, |throttler| throttler.throttled())
+        self.shared.core.throttled()
     }
 
     /// The ledger: what became of every span so far.
@@ -195,6 +232,9 @@ impl Tracer {
     /// Takes all buffers' locks for a moment, so that the sums hold.
     #[must_use]
     pub fn stats(&self) -> Stats {
+        if self.shared.core.is_left() {
+            self.shared.core.leave();
+        }
         self.shared.core.stats(self.shared.refs.lanes())
     }
 
@@ -214,6 +254,7 @@ impl Tracer {
     #[must_use]
     pub fn reporter_stats(&self) -> Vec<ReporterStats> {
         match &self.shared.remote {
+            Some(_) if self.shared.core.is_left() => Vec::new(),
             Some(remote) => remote.reporter_stats(),
             // Spans are taken where they are finished, so that there is nothing between.
             None => {
@@ -242,8 +283,22 @@ impl Tracer {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.core.is_left() {
+            // What it is made of may be locked for ever, and was the parent's.
+            std::mem::forget((Arc::clone(&self.core), self.remote.take()));
+        }
+    }
+}
+
 impl Shared {
     fn wait(&self, work: impl FnOnce(&Remote) -> bool) -> Receipt {
+        if self.core.is_left() {
+            self.core.leave();
+            let stats = self.core.stats(self.refs.lanes());
+            return Receipt::new(stats, false, Duration::ZERO);
+        }
         let (answered, took) = timed(|| self.remote.as_ref().is_none_or(work));
         let stats = self.core.stats(self.refs.lanes());
         // Without the reporter's thread there is nobody to answer, and nothing left if all is well.

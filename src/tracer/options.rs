@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::builder::{LoggerBox, TracerBuilder, defaults};
-use crate::clock::{Clock, TracerClock};
+use super::builder::{TracerBuilder, defaults};
+use crate::clock::Clock;
 use crate::control::{BaggageRestrictionManager, DebugThrottler};
 use crate::diag::Logger;
 use crate::id::IdGenerator;
@@ -33,7 +33,7 @@ impl TracerBuilder {
 
     /// Where errors are told; standard error by default. At most once a minute for each cause.
     pub fn logger(mut self, logger: impl Logger + 'static) -> Self {
-        self.logger = Some(LoggerBox(Box::new(logger)));
+        self.logger = Some(Box::new(logger));
         self
     }
 
@@ -113,7 +113,7 @@ impl TracerBuilder {
 
     /// Where the time is read.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = TracerClock::Other(Box::new(clock));
+        self.clock = Some(Box::new(clock));
         self
     }
 

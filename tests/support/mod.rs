@@ -5,6 +5,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod binary;
+pub(crate) mod broken;
 pub(crate) mod edge_cases;
 pub(crate) mod http;
 pub(crate) mod metrics;

@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask contracts` holds the hot path to its instruction and allocation counts.
 //! `cargo xtask flood` drives a tracer as fast as it goes and checks its ledger against a sink.
+//! `cargo xtask lowest-versions` builds what is published with the lowest versions it allows.
+//! `cargo xtask deny` checks the licences and sources of all dependencies.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool talks to its terminal")]
 #![allow(clippy::disallowed_methods, reason = "a tool measures time and starts threads")]
@@ -9,7 +11,9 @@
 mod callgrind;
 mod cases;
 mod contracts;
+mod deny;
 mod flood;
+mod lowest;
 mod process;
 mod sink;
 mod walk;
@@ -27,6 +31,8 @@ fn main() -> ExitCode {
         "contracts" => contracts::run(rest),
         "contract-case" => contracts::run_case(rest),
         "flood" => flood::run(rest),
+        "lowest-versions" => lowest::run(rest),
+        "deny" => deny::run(),
         "sink" => sink::run(),
         _ => {
             eprintln!("{USAGE}");
@@ -46,4 +52,8 @@ usage: cargo xtask <task>
                                     if what was reached before is exceeded, 3 without valgrind
   flood [--seconds 5] [--producers 2]
                                     root spans as fast as they go to a sink on loopback; exit 1 if
-                                    a span is lost uncounted or the ledger does not balance";
+                                    a span is lost uncounted or the ledger does not balance
+  lowest-versions [NAME]            builds the published crates with the lowest versions of their
+                                    dependencies; exit 1 if one does not
+  deny                              licences, bans and sources of dependencies by cargo-deny, which
+                                    is installed below target/ if it is not there";

@@ -4,18 +4,22 @@
 //! a [`Reporter`]; to add a way out of the process, a transport.
 
 mod emitter;
+mod guarded;
 mod ledger;
 mod outlet;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::emitter::Emitter;
+use self::guarded::Guarded;
 pub(crate) use self::ledger::Ledger;
 use self::outlet::End;
 pub(crate) use self::outlet::Outlet;
 use super::InMemoryReporter;
 use super::null::Nowhere;
+use crate::diag::Diagnostics;
 use crate::encoding::{self, BatchView, ProcessView, TagView, put_tag};
 use crate::error::{ConfigError, TransportError};
 use crate::ledger::text_within;
@@ -148,10 +152,11 @@ impl Output {
                 End::Transport(context.datagrams(transport, protocol)?)
             }
             Kind::Transport(transport, protocol) => {
+                let transport = Guarded::new(transport, context.diagnostics);
                 End::Transport(context.datagrams(transport, protocol)?)
             }
             Kind::Collector(config) => End::Transport(context.collector(&config, is_primary)?),
-            Kind::Reporter(reporter) => End::Reporter(reporter),
+            Kind::Reporter(reporter) => End::Reporter(Guarded::new(reporter, context.diagnostics)),
             Kind::Logging => End::Log,
         };
         Ok(Outlet::new(self.name, is_primary, context.process, end))
@@ -176,6 +181,7 @@ pub(crate) struct OutputContext<'a> {
     /// Where spans go that are too large for a datagram.
     pub(crate) oversize: Option<&'a HttpConfig>,
     pub(crate) hurry: &'a Hurry,
+    pub(crate) diagnostics: &'a Arc<Diagnostics>,
 }
 
 impl OutputContext<'_> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Weak;
 
 use crate::diag::Cause;
+use crate::panics::Callback;
 
 /// What a tracer does for its sampler.
 pub(crate) trait Host: fmt::Debug + Send + Sync {
@@ -12,6 +13,9 @@ pub(crate) trait Host: fmt::Debug + Send + Sync {
     fn report(&self, cause: Cause, message: &dyn Fn() -> String);
 
     fn info(&self, message: &str);
+
+    /// Counts and reports that a callback panicked.
+    fn panicked(&self, callback: Callback, message: &str);
 }
 
 /// The tracer that a sampler works for; gone when the tracer is.
@@ -53,6 +57,12 @@ impl SamplerHost {
     pub fn info(&self, message: &str) {
         if let Some(host) = self.host.upgrade() {
             host.info(message);
+        }
+    }
+
+    pub(in crate::sampler) fn panicked(&self, callback: Callback, message: &str) {
+        if let Some(host) = self.host.upgrade() {
+            host.panicked(callback, message);
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A span outside of any tracer, for tests of samplers.
 
+use std::fmt;
 use std::sync::atomic::AtomicU64;
 
 use super::{Decision, GivenTags, NewSpan};
 use crate::clock::{Clock, ManualClock};
+use crate::diag::Brief;
 use crate::encoding::{List, Scratch, TagView, ValueView, tags_of};
 use crate::id::TraceId;
 use crate::sampler::Sampler;
@@ -25,7 +27,6 @@ use crate::sampler::Sampler;
 /// assert_eq!(span.tags().count(), 2);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 pub struct ManualSpan {
     trace_id: TraceId,
     operation_name: String,
@@ -37,6 +38,16 @@ pub struct ManualSpan {
     sampled: bool,
     decided: bool,
     firehose: bool,
+}
+
+impl fmt::Debug for ManualSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManualSpan")
+            .field("operation_name", &Brief(&self.operation_name))
+            .field("is_sampled", &self.sampled)
+            .field("is_final", &self.decided)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ManualSpan {

@@ -2,6 +2,7 @@
 
 mod decision;
 mod given;
+mod guarded;
 mod host;
 mod manual;
 mod span;
@@ -12,6 +13,9 @@ pub use self::decision::DecisionById;
 pub(super) use self::decision::SamplerTags;
 pub(crate) use self::decision::{ById, SAMPLER_TAGS};
 pub(crate) use self::given::GivenTags;
+#[cfg(feature = "remote-sampler")]
+pub(super) use self::guarded::GuardedSampler;
+pub(crate) use self::guarded::guarded;
 pub(crate) use self::host::Host;
 pub use self::host::SamplerHost;
 pub use self::manual::ManualSpan;

@@ -1,14 +1,15 @@
 //! The span a sampler is asked about.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{GivenTags, SAMPLER_TYPE_TAG, SamplerTags};
 use crate::clock::Clock;
+use crate::diag::Brief;
 use crate::encoding::cut;
 use crate::id::TraceId;
 
 /// The span that a sampler is asked about: one that begins, or one of a trace not decided yet.
-#[derive(Debug)]
 pub struct NewSpan<'a> {
     trace_id: TraceId,
     operation_name: &'a str,
@@ -20,6 +21,15 @@ pub struct NewSpan<'a> {
     /// Where this sampler's bits of it begin.
     first_bit: u32,
     below_root: bool,
+}
+
+impl fmt::Debug for NewSpan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSpan")
+            .field("trace_id", &format_args!("{}", self.trace_id))
+            .field("operation_name", &Brief(self.operation_name))
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> NewSpan<'a> {

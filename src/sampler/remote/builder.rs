@@ -1,20 +1,21 @@
 //! A remote sampler about to be built.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::in_force::{InForce, Operations};
 use super::poll::Shared;
 use super::{HttpSource, RemoteSampler, StrategySource};
+use crate::diag::Brief;
 use crate::error::ConfigError;
 use crate::sampler::{
     ConstSampler, DEFAULT_MAX_OPERATIONS, DEFAULT_RATE, DEFAULT_REFRESH_INTERVAL,
-    DEFAULT_SAMPLING_SERVER_URL, ProbabilisticSampler, Sampler, SamplerParams,
+    DEFAULT_SAMPLING_SERVER_URL, GuardedSampler, ProbabilisticSampler, Sampler, SamplerParams,
 };
 
 /// A remote sampler about to be built.
-#[derive(Debug)]
 #[must_use = "the sampler is made by `build`"]
 pub struct RemoteSamplerBuilder {
     service_name: String,
@@ -25,6 +26,15 @@ pub struct RemoteSamplerBuilder {
     refresh_interval: Duration,
     fetch_timeout: Duration,
     operations: Operations,
+}
+
+impl fmt::Debug for RemoteSamplerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteSamplerBuilder")
+            .field("service", &Brief(&self.service_name))
+            .field("refresh_interval", &self.refresh_interval)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RemoteSamplerBuilder {
@@ -136,9 +146,11 @@ fn recognized(sampler: impl Sampler + 'static) -> InForce {
         .or_else(|| take(&mut sampler).map(InForce::RateLimiting))
         .or_else(|| take(&mut sampler).map(InForce::PerOperation));
     match (known, sampler) {
-        (None, Some(other)) => InForce::Other(Box::new(other)),
+        (None, Some(other)) => InForce::Other(GuardedSampler::new(other)),
         // Either it was taken, or it is still there.
-        (known, _) => known.unwrap_or(InForce::Other(Box::new(ConstSampler::new(false)))),
+        (known, _) => {
+            known.unwrap_or(InForce::Other(GuardedSampler::new(ConstSampler::new(false))))
+        }
     }
 }
 

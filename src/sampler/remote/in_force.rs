@@ -5,8 +5,8 @@ use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use crate::id::TraceId;
 use crate::sampler::{
-    Decision, NewSpan, PerOperationSampler, ProbabilisticSampler, RateLimitingSampler, Sampler,
-    SamplerStatus,
+    Decision, GuardedSampler, NewSpan, PerOperationSampler, ProbabilisticSampler,
+    RateLimitingSampler, Sampler, SamplerStatus,
 };
 
 /// The sampler that decides at present.
@@ -16,7 +16,7 @@ pub(super) enum InForce {
     RateLimiting(RateLimitingSampler),
     PerOperation(PerOperationSampler),
     /// One that was given to begin with.
-    Other(Box<dyn Sampler>),
+    Other(GuardedSampler),
 }
 
 /// How operations are kept apart.
@@ -79,7 +79,7 @@ impl InForce {
             Self::Probabilistic(sampler) => sampler,
             Self::RateLimiting(sampler) => sampler,
             Self::PerOperation(sampler) => sampler,
-            Self::Other(sampler) => &**sampler,
+            Self::Other(sampler) => sampler,
         }
     }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub use self::builder::RemoteSamplerBuilder;
 pub(super) use self::builder::build;
+use self::in_force::InForce;
 use self::poll::Shared;
 pub use self::source::{HttpSource, StrategySource};
 use super::{
@@ -64,7 +65,6 @@ use crate::id::TraceId;
 /// println!("{}", tracer.sampler_status());
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Debug)]
 pub struct RemoteSampler {
     shared: Arc<Shared>,
     refresh_interval: Duration,
@@ -85,6 +85,10 @@ impl RemoteSampler {
 }
 
 impl Sampler for RemoteSampler {
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     /// Only what is not sampled, which is most: tags could not be lent from a rule that may be gone
     /// in the next moment.
     #[inline]
@@ -128,6 +132,9 @@ impl Sampler for RemoteSampler {
 
     fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {
         self.shared.work_for(host);
+        if let InForce::Other(initial) = &**self.shared.in_force() {
+            initial.report_to(host);
+        }
         self.polling.begin(|| poll::start(&self.shared, self.refresh_interval))
     }
 

@@ -1,6 +1,5 @@
 //! What the thread that asks again and again shares with those who sample.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +14,7 @@ use crate::diag::Cause;
 use crate::error::ConfigError;
 use crate::fetch::Asked;
 use crate::fetch::Poller;
+use crate::panics;
 use crate::sampler::{Fetch, FetchOutcome, RemoteCounts, RemoteStatus, SamplerHost, SamplerStatus};
 
 /// A remote sampler, as far as its thread and those who sample share it.
@@ -22,6 +22,7 @@ use crate::sampler::{Fetch, FetchOutcome, RemoteCounts, RemoteStatus, SamplerHos
 pub(super) struct Shared {
     service_name: String,
     source: Box<dyn StrategySource>,
+    source_name: String,
     in_force: ArcSwap<InForce>,
     operations: Operations,
     may_defer: bool,
@@ -41,10 +42,12 @@ impl Shared {
         initial: InForce,
         operations: Operations,
     ) -> Self {
-        let progress = RemoteStatus { source: source.name(), ..RemoteStatus::default() };
+        let source_name = panics::catch(|| source.name()).unwrap_or_else(|_| "unknown".to_owned());
+        let progress = RemoteStatus { source: source_name.clone(), ..RemoteStatus::default() };
         Self {
             service_name,
             source,
+            source_name,
             operations,
             may_defer: operations.late_binding || initial.may_defer(),
             memory_bits: initial.memory_bits(),
@@ -83,8 +86,7 @@ impl Shared {
 
     /// Asks, and takes the answer over unless it is no longer wanted by then.
     pub(super) fn refresh(&self, unwanted: impl FnOnce() -> bool) -> FetchOutcome {
-        let ask = AssertUnwindSafe(|| self.source.fetch(&self.service_name));
-        let fetched = catch_unwind(ask);
+        let fetched = panics::catch(|| self.source.fetch(&self.service_name));
         let answer = fetched.unwrap_or_else(|_| Err(FetchError::new("the source panicked")));
         if unwanted() {
             return FetchOutcome::Failed { error: "closed meanwhile".to_owned() };
@@ -156,7 +158,7 @@ impl Shared {
         let cause = match outcome {
             FetchOutcome::Updated if news => {
                 let rule = self.in_force().status().rule;
-                return host.info(&format!("sampling now {rule}, told by {}", self.source.name()));
+                return host.info(&format!("sampling now {rule}, told by {}", self.source_name));
             }
             FetchOutcome::Updated => return,
             FetchOutcome::Failed { .. } => Cause::SamplerFetch,
@@ -164,7 +166,7 @@ impl Shared {
         };
         host.report_as(cause, || {
             let rule = self.in_force().status().rule;
-            let source = self.source.name();
+            let source = &self.source_name;
             format!("no strategy from {source}, still sampling {rule}: {outcome}")
         });
     }

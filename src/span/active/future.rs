@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::{Scope, active_of_other_tracers};
 use crate::span::Span;
 
 /// Gives futures a span.
@@ -34,12 +35,13 @@ pub trait TraceFutureExt: Future + Sized {
     /// # }
     /// ```
     fn in_span(self, span: Span) -> InSpan<Self> {
-        InSpan { span: Some(span), future: Some(self) }
+        InSpan { span: Some(span), outer: Vec::new(), future: Some(self) }
     }
 
-    /// The same with the span that is active now, if any: for what is about to be spawned.
+    /// The same with the span that is active now, if any: for what is about to be spawned. Where
+    /// several tracers have active spans, the nearest of each is carried along.
     fn in_active_span(self) -> InSpan<Self> {
-        InSpan { span: Span::active(), future: Some(self) }
+        InSpan { span: Span::active(), outer: active_of_other_tracers(), future: Some(self) }
     }
 }
 
@@ -55,6 +57,8 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct InSpan<F> {
         span: Option<Span>,
+        // Active spans of other tracers, outermost first.
+        outer: Vec<Span>,
         #[pin]
         future: Option<F>,
     }
@@ -63,7 +67,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             // What a cancelled future drops belongs to its span, like what it did.
             let mut this = this.project();
-            let _scope = this.span.as_ref().map(Span::activate);
+            let _scopes = activate(this.outer, this.span.as_ref());
             this.future.set(None);
         }
     }
@@ -81,7 +85,7 @@ impl<F: Future> Future for InSpan<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         let output = {
-            let _scope = this.span.as_ref().map(Span::activate);
+            let _scopes = activate(this.outer, this.span.as_ref());
             // Polled again after its end: for ever pending, as a fused future is.
             let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
             let Poll::Ready(output) = future.poll(context) else { return Poll::Pending };
@@ -89,16 +93,23 @@ impl<F: Future> Future for InSpan<F> {
             output
         };
         *this.span = None;
+        this.outer.clear();
         Poll::Ready(output)
     }
 }
 
+/// Makes spans active, the last one innermost. Without others, nothing is allocated.
+fn activate(outer: &[Span], span: Option<&Span>) -> (Vec<Scope>, Option<Scope>) {
+    (outer.iter().map(Span::activate).collect(), span.map(Span::activate))
+}
+
 /// Makes the span that is active now active in `work` too, on whichever thread that runs: for
-/// `spawn_blocking` and plain threads.
+/// `spawn_blocking` and plain threads. Where several tracers have active spans, the nearest of each
+/// is carried along.
 pub fn wrap<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
-    let span = Span::active();
+    let (span, outer) = (Span::active(), active_of_other_tracers());
     move || {
-        let _scope = span.as_ref().map(Span::activate);
+        let _scopes = activate(&outer, span.as_ref());
         work()
     }
 }

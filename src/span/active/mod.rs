@@ -7,4 +7,5 @@ mod scope;
 
 pub use self::future::{InSpan, TraceFutureExt, wrap};
 pub use self::scope::Scope;
-pub(super) use self::scope::{active, is_any_active, with_active};
+use self::scope::active_of_other_tracers;
+pub(super) use self::scope::{active, is_any_active, with_nearest};

@@ -96,14 +96,45 @@ impl Drop for Scope {
 
 /// A handle on the active span.
 pub(in crate::span) fn active() -> Option<Span> {
-    with_active(Span::clone)
+    with_nearest(|_| true, Span::clone)
 }
 
-/// What is made of the active span without taking a handle on it.
+/// What is made of the innermost active span of which `is_wanted` is true, without taking a handle on
+/// it. It is searched for among the innermost [`MAX_DEPTH`].
 #[inline]
-pub(in crate::span) fn with_active<T>(read: impl FnOnce(&Span) -> T) -> Option<T> {
-    STACK.try_with(|stack| stack.borrow().entries.last().map(|(_, span)| read(span))).ok().flatten()
+pub(in crate::span) fn with_nearest<T>(
+    is_wanted: impl Fn(&Span) -> bool,
+    read: impl FnOnce(&Span) -> T,
+) -> Option<T> {
+    let nearest = |stack: &RefCell<Stack>| {
+        let stack = stack.borrow();
+        let mut innermost = stack.entries.iter().rev().take(MAX_DEPTH).map(|(_, span)| span);
+        innermost.find(|span| is_wanted(span)).map(read)
+    };
+    STACK.try_with(nearest).ok().flatten()
 }
+
+/// The active spans of other tracers than the innermost one's, the nearest of each, outermost first.
+/// Nearly always there are none.
+pub(in crate::span) fn active_of_other_tracers() -> Vec<Span> {
+    let collect = |stack: &RefCell<Stack>| {
+        let stack = stack.borrow();
+        let mut innermost = stack.entries.iter().rev().take(MAX_DEPTH).map(|(_, span)| span);
+        let Some(first) = innermost.next() else { return Vec::new() };
+        let mut others: Vec<Span> = Vec::new();
+        for span in innermost.filter(|span| !span.is_of_same_tracer(first)) {
+            if !others.iter().any(|other| span.is_of_same_tracer(other)) {
+                others.push(span.clone());
+            }
+        }
+        others.reverse();
+        others
+    };
+    STACK.try_with(collect).unwrap_or_default()
+}
+
+/// A stack may be as deep as the application nests, and is searched for every span that starts.
+const MAX_DEPTH: usize = 64;
 
 #[cfg(test)]
 mod tests {

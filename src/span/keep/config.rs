@@ -16,6 +16,10 @@ use crate::error::ConfigError;
 /// If nothing happens, they are forgotten when the last span of the trace in this process is
 /// finished, or when the tracer is closed, and counted as not sampled.
 ///
+/// A span belongs to a trace that began in this process by whatever way it came into it while others
+/// are open: as a child, by a self-reference, or through headers that this process wrote itself. Of a
+/// trace that came from elsewhere, each request that is served is held, and kept, by itself.
+///
 /// Only what this process holds can be kept. Services called before the trace was kept were told
 /// that it is not sampled, and so was the service that called; one that is called later is told that
 /// it is.

@@ -1,50 +1,56 @@
 //! What a trace's state knows of those of its spans that are held.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::ledger::Key;
 
-/// Lies in the state that a trace's local spans share. It means something only while they are held.
+/// Lies in the state that a trace's local spans share. It means something only while they are tracked.
+///
+/// The count of open spans goes from 0 to 1, and from 1 to 0, under the lock of the trace's line alone,
+/// and with it the trace's entry there.
 #[derive(Debug, Default)]
 pub(in crate::span) struct Kept {
-    /// How many spans of the tracer that holds them are open.
+    /// How many spans of the tracer that tracks them are open.
     open: AtomicU32,
     /// Which tracer that is.
     owner: AtomicU32,
+    /// Whether the trace began in this process, and is found by its id while spans are open.
+    began_here: AtomicBool,
     /// Where they are held. Changed under the lock of their line.
     key: AtomicU64,
 }
 
 impl Kept {
-    /// Begins, with no open span yet. Nobody else knows of the state.
-    pub(super) fn begin(&self, owner: u32) {
-        self.open.store(0, Ordering::Relaxed);
+    /// Begins with one open span, with the line locked.
+    pub(super) fn begin(&self, owner: u32, began_here: bool) {
         self.owner.store(owner, Ordering::Relaxed);
+        self.began_here.store(began_here, Ordering::Relaxed);
         self.key.store(Key::NONE.bits(), Ordering::Relaxed);
+        self.open.store(1, Ordering::Release);
     }
 
     pub(super) fn owner(&self) -> u32 {
         self.owner.load(Ordering::Relaxed)
     }
 
-    /// Counts a span that was started.
-    pub(super) fn join(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn began_here(&self) -> bool {
+        self.began_here.load(Ordering::Relaxed)
     }
 
-    /// Counts a span as over if no other one is open. Whoever finds that so sees what the others
-    /// have left in the key.
+    /// Counts a span that was started, if others are open.
+    pub(super) fn join(&self) -> bool {
+        let others = |open| (open > 0).then(|| open + 1);
+        self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, others).is_ok()
+    }
+
+    /// Counts a span as over if no other one is open, with the line locked.
     pub(super) fn leave_last(&self) -> bool {
         self.open.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Counts a span as over, and tells whether no other one is open. The key must be set by then.
-    pub(super) fn leave(&self) -> bool {
-        self.open.fetch_sub(1, Ordering::AcqRel) == 1
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.open.load(Ordering::Acquire) == 0
+    /// Counts a span as over that is not the last one, with the line locked.
+    pub(super) fn leave(&self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
     }
 
     pub(super) fn key(&self) -> Key {

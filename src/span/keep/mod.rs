@@ -1,25 +1,30 @@
 //! Keeping on error: spans of a trace that is not sampled are held, in case one of them errs.
 //!
-//! None of it is in the way of a tracer that keeps nothing. Where a trace begins in this process
-//! unsampled, its state gets the bit for being held. Whoever takes that bit away moves what is held,
-//! with the line of the trace locked: to the sink if the trace is sampled now, and else to the count
-//! of what is not. A span that is finished meanwhile sees either all of that or nothing.
+//! None of it is in the way of a tracer that keeps nothing. Where a trace, or the part of a trace that
+//! came from elsewhere, begins in this process unsampled, its state is tracked: its open spans are
+//! counted. A trace that began here is also found by its id while spans are open, so that a span that
+//! comes into it by whatever way shares the state. And the state has the bit for being held. Whoever takes that bit away moves what is held, with the line of the trace locked: to the sink
+//! if the trace is sampled now, and else to the count of what is not. A span that is finished meanwhile
+//! sees either all of that or nothing.
 
 mod config;
 mod kept;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use self::config::KeepConfig;
 pub(in crate::span) use self::kept::Kept;
 use super::core::{Core, CoreRef};
 use super::record::{Body, End, SAMPLED, SpanInner, Start, TraceState, lane};
+use super::start::Begun;
 use super::{Span, TagValue};
 use crate::clock::Clock;
 use crate::encoding::{Finished, Ids, List, ValueView, tags_of};
 use crate::error::ConfigError;
+use crate::fork::Origin;
 use crate::id::TraceId;
-use crate::ledger::{Held, Key, Lines};
+use crate::ledger::{Held, Line, Lines};
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 use crate::stats::Stats;
 
@@ -31,7 +36,7 @@ pub(crate) struct Keep {
     /// The longest duration that is no reason.
     longest_nanos: u64,
     on_error_tag: bool,
-    held: Held,
+    held: Held<Arc<TraceState>>,
 }
 
 /// Why a trace is kept.
@@ -54,19 +59,23 @@ impl Reason {
 
 impl Keep {
     /// Holds what the configuration says, behind as many locks as there are shards.
-    pub(crate) fn new(config: &KeepConfig, shards: usize) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        config: &KeepConfig,
+        shards: usize,
+        origin: &Origin,
+    ) -> Result<Self, ConfigError> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         config.check()?;
         Ok(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             longest_nanos: config.longest_nanos(),
             on_error_tag: config.on_error_tag,
-            held: Held::new(config.max_bytes, shards.next_power_of_two()),
+            held: Held::new(config.max_bytes, shards.next_power_of_two(), origin),
         })
     }
 
     /// Keeps whatever is held where it is, until what this gives is dropped.
-    pub(crate) fn lock(&self) -> Lines<'_> {
+    pub(crate) fn lock(&self) -> Lines<'_, Arc<TraceState>> {
         self.held.lock()
     }
 
@@ -75,74 +84,120 @@ impl Keep {
         self.held.each().for_each(|mut line| counts.count_not_sampled_by(line.close()));
     }
 
+    /// Whether the trace's open spans are counted by this tracer.
+    fn tracks(&self, state: &TraceState) -> bool {
+        state.is_tracked() && state.kept.owner() == self.id
+    }
+
     /// Whether the trace's spans are held, and by this tracer.
     fn holds(&self, state: &TraceState) -> bool {
         state.is_held() && state.kept.owner() == self.id
     }
 
+    /// Lets a span come into a trace of which it knows no open span. If there are any, and the trace
+    /// began here, it shares their state and brings the flags that it came with. Otherwise a part of
+    /// the trace begins with it.
+    fn enter(&self, inner: &mut SpanInner, core: &Core, begun: Begun) {
+        let (flags, is_sampled) = (inner.state.flags(), inner.state.is_sampled());
+        // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
+        let now = if is_sampled { core.clock.monotonic_nanos().max(1) } else { 0 };
+        let was_tracked = self.tracks(&inner.state);
+        let began_here = begun == Begun::Trace || was_tracked && inner.state.kept.began_here();
+        let trace_id = inner.ids.trace;
+        let Some(mut line) = self.held.line(trace_id) else { return };
+        match line.open(trace_id).filter(|open| open.kept.join()).map(Arc::clone) {
+            Some(open) if is_sampled => {
+                open.force(flags, now);
+                release(&mut line, core, &open);
+                inner.join_state(open);
+            }
+            Some(open) => {
+                open.add(flags);
+                inner.join_state(open);
+            }
+            // Another thread was quicker to bring its own state back.
+            None if was_tracked && inner.state.kept.join() => {}
+            None if is_sampled && !was_tracked => {}
+            None => {
+                inner.state.kept.begin(self.id, began_here);
+                inner.state.track();
+                if began_here {
+                    line.set_open(trace_id, Arc::clone(&inner.state));
+                }
+            }
+        }
+    }
+
     /// Sends what is held of a trace and has it sampled from here on. False if it was not held.
     fn release(&self, core: &Core, state: &TraceState, trace_id: TraceId) -> bool {
-        let mut line = self.held.line(trace_id);
-        if !state.release() {
-            return false;
-        }
-        let (key, flags) = (state.kept.take_key(), i32::from(state.flags()));
-        line.release(key, |mut span| {
-            span.flags = flags;
-            // Never closed: at the close what is held is forgotten first, and nothing comes after.
-            core.sink.accept_view(lane(), &span);
-        });
-        true
+        self.held.line(trace_id).is_some_and(|mut line| release(&mut line, core, state))
     }
 
     /// Forgets what is held of a trace that nobody wants.
     fn forget(&self, counts: &CoreRef, state: &TraceState, trace_id: TraceId) {
-        let mut line = self.held.line(trace_id);
+        let Some(mut line) = self.held.line(trace_id) else { return };
         state.unhold();
         counts.count_not_sampled_by(line.forget(state.kept.take_key()));
     }
 
-    /// Accounts for a span of a trace that is not sampled: it is held, or forgotten with the others
-    /// if it is the last. False if the trace is sampled meanwhile, and so the span.
-    fn hold(&self, counts: &CoreRef, state: &TraceState, span: Finished<'_>) -> bool {
-        let (kept, trace_id) = (&state.kept, span.ids.trace);
-        if kept.leave_last() {
-            if kept.key() == Key::NONE {
-                counts.count_not_sampled();
-                return true;
+    /// Counts a span of a trace as over. If that is not sampled, the span is accounted for: it is held,
+    /// or forgotten with the others if it is the last. False if it is sampled.
+    fn leave(&self, counts: &CoreRef, state: &TraceState, span: Finished<'_>) -> bool {
+        let trace_id = span.ids.trace;
+        let line = self.held.line(trace_id);
+        // With the line locked: whoever has the trace sampled moves what is held before it is unlocked.
+        let is_sampled = state.is_sampled();
+        let Some(mut line) = line else {
+            counts.count_not_sampled_by(u64::from(!is_sampled));
+            return !is_sampled;
+        };
+        if is_sampled {
+            // Whoever had it sampled may not have come to this yet.
+            release(&mut line, counts, state);
+        }
+        let mut lost = 0;
+        if state.kept.leave_last() {
+            if state.kept.began_here() {
+                line.set_over(trace_id);
             }
-            let mut line = self.held.line(trace_id);
-            // Unless it has got another span since.
-            let others = if kept.is_over() { line.forget(kept.take_key()) } else { 0 };
-            counts.count_not_sampled_by(1 + others);
-            return true;
-        }
-        let mut line = self.held.line(trace_id);
-        if state.is_sampled() {
-            return false;
-        }
-        if !state.is_held() {
-            counts.count_not_sampled();
-            return true;
-        }
-        let mut key = kept.key();
-        let mut lost = line.hold(&mut key, span);
-        kept.set_key(key);
-        if kept.leave() {
-            lost += line.forget(kept.take_key());
+            lost += line.forget(state.kept.take_key()) + u64::from(!is_sampled);
+        } else {
+            if state.is_held() {
+                let mut key = state.kept.key();
+                lost += line.hold(&mut key, span);
+                state.kept.set_key(key);
+            } else {
+                lost += u64::from(!is_sampled);
+            }
+            state.kept.leave();
         }
         counts.count_not_sampled_by(lost);
-        true
+        !is_sampled
     }
 }
 
+/// Sends what is held of a trace, whose line is locked, and has it sampled from here on. False if it
+/// was not held.
+fn release(line: &mut Line<Arc<TraceState>>, core: &Core, state: &TraceState) -> bool {
+    if !state.release() {
+        return false;
+    }
+    let (key, flags) = (state.kept.take_key(), i32::from(state.flags()));
+    line.release(key, |mut span| {
+        span.flags = flags;
+        // Never closed: at the close what is held is forgotten first, and nothing comes after.
+        core.sink.accept_view(lane(), &span);
+    });
+    true
+}
+
 /// Locks what is held, if anything is, so that it is counted where it is.
-pub(in crate::span) fn lock(core: &Core) -> Option<Lines<'_>> {
+pub(in crate::span) fn lock(core: &Core) -> Option<Lines<'_, Arc<TraceState>>> {
     core.keep.as_ref().map(Keep::lock)
 }
 
 /// Adds what is held.
-pub(in crate::span) fn read(lines: Option<Lines<'_>>, stats: &mut Stats) {
+pub(in crate::span) fn read(lines: Option<Lines<'_, Arc<TraceState>>>, stats: &mut Stats) {
     if let Some(lines) = lines {
         lines.read(stats);
     }
@@ -153,29 +208,32 @@ fn of<'c>(inner: &SpanInner, core: &'c Core) -> Option<&'c Keep> {
     core.keep.as_ref().filter(|keep| keep.holds(&inner.state))
 }
 
-/// Notes that a span is about to begin a trace's part in this process. Before anybody is asked about
-/// it, so that all decisions find the same state.
+/// Lets a span come into its trace, if that is tracked or is to be. Before anybody is asked about it,
+/// so that all decisions find the same state.
 #[cold]
-pub(super) fn begun(inner: &SpanInner, core: &Core) {
-    if let Some(keep) = &core.keep
-        && inner.is_local_root()
-        && !inner.state.is_sampled()
-    {
-        inner.state.kept.begin(keep.id);
-        inner.state.hold();
+pub(super) fn begun(inner: &mut SpanInner, core: &Core, begun: Begun) {
+    let Some(keep) = &core.keep else { return };
+    let is_tracked = keep.tracks(&inner.state);
+    if is_tracked && inner.state.kept.join() {
+        return;
+    }
+    // What it shares was sampled from the start, or is another tracer's.
+    let is_not_ours = inner.shares_state() && !is_tracked;
+    // Of a trace that begins sampled nothing can be held.
+    let begins_sampled = begun == Begun::Trace && inner.state.is_sampled();
+    if !(is_not_ours || begins_sampled) {
+        keep.enter(inner, core, begun);
     }
 }
 
-/// Counts a span that was started, and looks at the tags it was started with. Last, as it is none if
-/// those who are asked about it panic.
+/// Looks at the tags that a span was started with.
 #[cold]
 pub(super) fn started(inner: &SpanInner, core: &Core) {
     if of(inner, core).is_none() {
         return;
     }
-    inner.state.kept.join();
     let errs = {
-        let body = inner.body.lock();
+        let Some(body) = inner.lock() else { return };
         let tags = List::new(body.draft.tag_count, body.draft.tags.bytes());
         tags_of(Some(tags)).any(|tag| is_error(tag.key, tag.value))
     };
@@ -215,7 +273,7 @@ pub(super) fn finishing(inner: &SpanInner, core: &Core) {
 /// counted where it is done.
 fn keep_erring(inner: &SpanInner, core: &Core) {
     let Some(keep) = of(inner, core).filter(|keep| keep.on_error_tag) else { return };
-    let mut body = inner.body.lock();
+    let Some(mut body) = inner.lock() else { return };
     if !body.finished && keep.release(core, &inner.state, inner.ids.trace) {
         body.mark(Reason::Error, core);
     }
@@ -243,12 +301,13 @@ impl Body {
         end: End,
     ) -> bool {
         self.finished = true;
-        if let Some(keep) = core.keep.as_ref().filter(|keep| keep.holds(state)) {
+        if let Some(keep) = core.keep.as_ref().filter(|keep| keep.tracks(state)) {
             let times = self.times(core, state, end);
-            if times.1 > keep.longest_nanos && keep.release(core, state, ids.trace) {
+            let is_slow = times.1 > keep.longest_nanos && keep.holds(state);
+            if is_slow && keep.release(core, state, ids.trace) {
                 self.mark(Reason::Slow, core);
             }
-            if !state.is_sampled() && keep.hold(core, state, self.ended(ids, state, times)) {
+            if keep.leave(core, state, self.ended(ids, state, times)) {
                 return true;
             }
         }
@@ -292,7 +351,8 @@ impl Span {
         let Some((inner, core)) = self.parts() else { return self.misused("keep_trace") };
         // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
         let now = core.clock.monotonic_nanos().max(1);
-        let (mut body, state) = (inner.body.lock(), &inner.state);
+        let state = &inner.state;
+        let Some(mut body) = inner.lock() else { return self };
         if body.finished {
             drop(body);
             return self.misused("keep_trace");

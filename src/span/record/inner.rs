@@ -6,15 +6,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::pool;
+use super::reference::Rare;
 use super::state::{SAMPLED, TraceState};
 use crate::clock::Clock;
 use crate::encoding::{Draft, Finished, Ids};
 use crate::id::SpanId;
-use crate::span::builder::Rare;
-use crate::span::context::{Baggage, SpanContext};
+use crate::lock;
+use crate::span::baggage::Baggage;
+use crate::span::context::SpanContext;
 use crate::span::core::{Core, CoreRef, Counts, Sampled};
 use crate::span::watch::Watch;
 use crate::span::{TagValue, late};
@@ -72,6 +74,21 @@ pub(crate) enum Start {
 }
 
 impl SpanInner {
+    /// Locks the body. None in a forked process if a thread that was left behind may hold the lock.
+    #[inline]
+    pub(in crate::span) fn lock(&self) -> Option<MutexGuard<'_, Body>> {
+        match self.body.try_lock() {
+            Some(body) => Some(body),
+            None => self.wait_for_body(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_for_body(&self) -> Option<MutexGuard<'_, Body>> {
+        lock::wait(&self.body, || self.core.as_ref().is_some_and(|core| core.origin.is_left()))
+    }
+
     /// Whether the trace began in this process with this very span, or another of the same id: one
     /// that refers to itself shares the state and has no parent.
     pub(in crate::span) fn is_local_root(&self) -> bool {
@@ -88,6 +105,11 @@ impl SpanInner {
             // A context of the record's last life is still held somewhere.
             self.state = Arc::new(TraceState::with_flags(flags));
         }
+    }
+
+    /// Whether it shares the state of another span, or of a context.
+    pub(in crate::span) fn shares_state(&self) -> bool {
+        self.own.is_some()
     }
 
     /// Shares the state of another span.
@@ -107,7 +129,26 @@ impl SpanInner {
         }
     }
 
+    #[inline]
     pub(crate) fn context(&self) -> SpanContext {
+        if self.has_baggage.load(Ordering::Acquire) {
+            return self.context_with_baggage();
+        }
+        self.context_of(None)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn context_with_baggage(&self) -> SpanContext {
+        let baggage = self.baggage();
+        match baggage.as_ref().and_then(|baggage| baggage.caller.as_ref()) {
+            Some(caller) => caller.clone(),
+            None => self.context_of(baggage),
+        }
+    }
+
+    #[inline(always)]
+    fn context_of(&self, baggage: Option<Arc<Baggage>>) -> SpanContext {
         SpanContext {
             trace_id: self.ids.trace,
             span_id: self.ids.span,
@@ -115,8 +156,9 @@ impl SpanInner {
             flags: 0,
             remote: false,
             decided: false,
+            undecided: false,
             state: Some(Arc::clone(&self.state)),
-            baggage: self.baggage(),
+            baggage,
             debug_id: None,
         }
     }
@@ -132,11 +174,7 @@ impl SpanInner {
 
     #[inline]
     pub(crate) fn baggage(&self) -> Option<Arc<Baggage>> {
-        if self.has_baggage.load(Ordering::Acquire) {
-            self.body.lock().baggage.clone()
-        } else {
-            None
-        }
+        if self.has_baggage.load(Ordering::Acquire) { self.lock()?.baggage.clone() } else { None }
     }
 
     /// Finishes the span through its last handle, without a lock. False, and nothing done, if others
@@ -190,7 +228,7 @@ impl SpanInner {
     pub(crate) fn end(&self, core: &Core, given: Option<i64>) -> End {
         match given {
             Some(wall) => End::Given { wall },
-            None if self.state.is_recording() => End::Read { count: core.clock.at_the_end() },
+            None if self.state.is_recording() => End::Read { count: core.clock.monotonic_nanos() },
             None => End::Now,
         }
     }
@@ -289,7 +327,7 @@ impl Body {
     pub(in crate::span) fn times(&self, core: &Core, state: &TraceState, end: End) -> (i64, u64) {
         match (self.start, end) {
             (Start::Read { count, wall }, End::Now) => {
-                (wall, core.clock.at_the_end().saturating_sub(count))
+                (wall, core.clock.monotonic_nanos().saturating_sub(count))
             }
             (Start::Read { count, wall }, End::Read { count: end }) => {
                 (wall, end.saturating_sub(count))
@@ -301,7 +339,7 @@ impl Body {
     #[cold]
     fn unusual_times(&self, core: &Core, state: &TraceState, end: End) -> (i64, u64) {
         let end = match end {
-            End::Now => core.anchor.wall(core.clock.at_the_end()),
+            End::Now => core.anchor.wall(core.clock.monotonic_nanos()),
             End::Read { count } => core.anchor.wall(count),
             End::Given { wall } => wall,
         };

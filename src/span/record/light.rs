@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::inner::SpanInner;
 use super::pool;
 use crate::id::{SpanId, TraceId};
+use crate::span::context::SpanContext;
 use crate::span::core::CoreRef;
 
 /// The first span of a trace that is not sampled.
@@ -14,11 +15,15 @@ use crate::span::core::CoreRef;
 /// there is nobody who could force its trace to be recorded but itself.
 #[derive(Debug)]
 pub(in crate::span) struct Light {
-    core: Arc<CoreRef>,
+    /// None once it has ended.
+    core: Option<Arc<CoreRef>>,
     trace_id: TraceId,
     name: &'static str,
     /// What became of it, as soon as anything did.
     record: OnceLock<Record>,
+    /// The same in a process that was forked, where a thread that was left behind may have been about
+    /// to set the other, which then blocks for ever. What it holds there is never given back.
+    in_child: OnceLock<Record>,
 }
 
 #[derive(Debug)]
@@ -32,11 +37,22 @@ enum Record {
 impl Light {
     #[inline]
     pub(in crate::span) fn new(core: Arc<CoreRef>, trace_id: TraceId, name: &'static str) -> Self {
-        Self { core, trace_id, name, record: OnceLock::new() }
+        let (record, in_child) = (OnceLock::new(), OnceLock::new());
+        Self { core: Some(core), trace_id, name, record, in_child }
     }
 
-    pub(in crate::span) fn core(&self) -> &Arc<CoreRef> {
-        &self.core
+    pub(in crate::span) fn core(&self) -> Option<&Arc<CoreRef>> {
+        self.core.as_ref()
+    }
+
+    pub(in crate::span) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its ids, as they are before it has a record.
+    pub(in crate::span) fn ids(&self) -> SpanContext {
+        let id = SpanId::new(self.trace_id.low());
+        SpanContext::new(self.trace_id, id, SpanId::NONE, 0)
     }
 
     /// The record, if somebody needed one.
@@ -47,26 +63,36 @@ impl Light {
 
     /// The record, made now if there is none; none if the span was finished before.
     pub(in crate::span) fn share(&self) -> Option<&Arc<SpanInner>> {
-        self.record.get_or_init(|| Record::Live(self.make_record(false))).live()
+        self.place().get_or_init(|| Record::Live(self.make_record(false))).live()
     }
 
     /// The record, made now if there is none, if need be for a span that was finished before.
     pub(in crate::span) fn any_record(&self) -> &Arc<SpanInner> {
-        match self.record.get_or_init(|| Record::Live(self.make_record(false))) {
+        match self.place().get_or_init(|| Record::Live(self.make_record(false))) {
             Record::Live(record) => record,
             Record::Finished(record) => record.get_or_init(|| self.make_record(true)),
         }
     }
 
+    /// Where it is noted what becomes of it.
+    #[inline]
+    fn place(&self) -> &OnceLock<Record> {
+        let is_left = self.core.as_ref().is_some_and(|core| core.origin.is_left());
+        if is_left && self.record.get().is_none() { &self.in_child } else { &self.record }
+    }
+
     fn make_record(&self, finished: bool) -> Arc<SpanInner> {
         let mut record = pool::take();
         if let Some(inner) = Arc::get_mut(&mut record) {
-            inner.core = Some(Arc::clone(&self.core));
+            inner.core.clone_from(&self.core);
             inner.begin_state(0);
             inner.ids.set(self.trace_id, SpanId::new(self.trace_id.low()), SpanId::NONE);
             let body = inner.body.get_mut();
             body.finished = finished;
             body.draft.name = Cow::Borrowed(self.name);
+            if let Some(core) = self.core.as_ref().filter(|core| core.is_disabled()) {
+                become_disabled(inner, core);
+            }
         }
         record
     }
@@ -74,22 +100,29 @@ impl Light {
     /// Finishes it if it has no record. False if it has, or was finished before.
     #[inline]
     pub(in crate::span) fn finish(&self) -> bool {
-        let first = self.record.set(Record::Finished(OnceLock::new())).is_ok();
-        if first {
-            self.core.count_not_sampled();
+        let first = self.place().set(Record::Finished(OnceLock::new())).is_ok();
+        if first && let Some(core) = &self.core {
+            core.count_not_sampled();
         }
         first
     }
-}
 
-impl Drop for Light {
+    /// Ends it with its only handle. Where it lies: moving it out first would cost more than the rest.
     #[inline]
-    fn drop(&mut self) {
+    pub(in crate::span) fn end(&mut self) {
+        let Some(core) = self.core.take() else { return };
         match self.record.take() {
-            None => self.core.count_not_sampled(),
+            None => core.count_not_sampled(),
             Some(record) => end_shared(record),
         }
     }
+}
+
+/// Of a disabled tracer: its context is empty.
+#[cold]
+#[inline(never)]
+fn become_disabled(inner: &mut SpanInner, core: &CoreRef) {
+    inner.set_baggage(core.disabled.clone());
 }
 
 impl Record {

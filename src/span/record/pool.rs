@@ -1,10 +1,11 @@
 //! Records that are used again: each thread has some, and what it has too many of goes around.
 
 use std::cell::{Cell, RefCell};
+use std::hint;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::inner::SpanInner;
 use crate::span::Span;
@@ -90,8 +91,9 @@ pub(in crate::span) fn take() -> Arc<SpanInner> {
 fn take_other() -> Arc<SpanInner> {
     let pooled = POOL.try_with(|pool| {
         let mut others = pool.others.try_borrow_mut().ok()?;
-        if others.is_empty() {
-            let mut shared = SHARED.lock();
+        if others.is_empty()
+            && let Some(mut shared) = lock_shared()
+        {
             let keep = shared.len().saturating_sub(POOL_RECORDS / 2);
             others.extend(shared.drain(keep..));
         }
@@ -155,8 +157,58 @@ fn give_back(pool: &Pool, record: Arc<SpanInner>) {
 #[cold]
 fn spill(pool: &mut Vec<Arc<SpanInner>>) {
     let mut spilled = pool.split_off(POOL_RECORDS / 2);
-    let mut shared = SHARED.lock();
+    let Some(mut shared) = lock_shared() else { return };
     let room = SHARED_RECORDS.saturating_sub(shared.len());
     spilled.truncate(room);
     shared.append(&mut spilled);
+}
+
+/// The shared pool, unless others have it for longer than it is worth to wait for: a record can be made.
+/// In a process that was forked they may have it for ever.
+fn lock_shared() -> Option<MutexGuard<'static, Vec<Arc<SpanInner>>>> {
+    (0..MAX_TRIES).find_map(|_| {
+        let shared = SHARED.try_lock();
+        if shared.is_none() {
+            hint::spin_loop();
+        }
+        shared
+    })
+}
+
+const MAX_TRIES: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tracer;
+
+    fn tracer() -> (Tracer, crate::Closer) {
+        Tracer::builder("s").null_reporter().build().unwrap()
+    }
+
+    #[test]
+    fn a_record_of_a_huge_span_is_not_kept_for_the_next_one() {
+        let (tracer, _closer) = tracer();
+        for bytes in [100, MAX_HELD_BYTES] {
+            let span = tracer.start_span("op");
+            for _ in 0..2 {
+                span.log_event(&"x".repeat(bytes));
+            }
+            drop(span);
+            let next = take();
+            let held = next.body.lock().draft.held_bytes();
+            assert!(held <= MAX_HELD_BYTES, "{held} bytes");
+            assert_eq!(held >= 100, bytes == 100, "of an ordinary span it is");
+            drop(next);
+        }
+    }
+
+    #[test]
+    fn however_many_spans_end_at_once_the_records_that_are_kept_are_bounded() {
+        let (tracer, _closer) = tracer();
+        let spans: Vec<_> = (0..4 * SHARED_RECORDS).map(|_| tracer.start_span("op")).collect();
+        drop(spans);
+        let shared = SHARED.lock().len();
+        assert!(shared > 0 && shared <= SHARED_RECORDS, "{shared} records");
+    }
 }

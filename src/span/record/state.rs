@@ -21,11 +21,18 @@ const CAREFUL: u32 = 0x200;
 /// Its spans are held when they are finished: it is not sampled, but may be wanted.
 const HELD: u32 = 0x400;
 
+/// Its open spans are counted, and what comes into the trace by other ways finds it by the trace's id.
+/// From when it was first held until the state begins anew.
+const TRACKED: u32 = 0x800;
+
 /// Tags and logs are kept if any of these bits is set.
 const RECORDING: u32 = SAMPLED as u32 | UNDECIDED | HELD;
 
 /// What is done to its spans may yet decide on the trace.
 const PENDING: u32 = UNDECIDED | HELD;
+
+/// Its spans do not start, change and end in the usual way.
+const UNUSUAL: u32 = PENDING | CAREFUL | TRACKED;
 
 /// The flags of a trace's local part. Changing them on one span changes them for all, so that
 /// `sampling.priority` set deep down also saves the spans above.
@@ -82,7 +89,7 @@ impl TraceState {
     /// Whether it is sampled, and nobody is to be told or asked about that.
     #[inline]
     pub(crate) fn is_surely_sampled(&self) -> bool {
-        self.bits() & (RECORDING | CAREFUL) == u32::from(SAMPLED)
+        self.bits() & (u32::from(SAMPLED) | UNUSUAL) == u32::from(SAMPLED)
     }
 
     /// Whether a tag is kept, or somebody is to be told of it.
@@ -106,14 +113,14 @@ impl TraceState {
     /// may be held, or they go the careful way.
     #[inline]
     pub(crate) fn is_unusual(&self) -> bool {
-        self.bits() & (PENDING | CAREFUL) != 0
+        self.bits() & UNUSUAL != 0
     }
 
     /// Whether it is surely not sampled, and nobody is to be told or asked about that. One look at all
     /// of it: in between, what may yet decide could become what was decided.
     #[inline]
     pub(crate) fn is_surely_unsampled(&self) -> bool {
-        self.bits() & (u32::from(SAMPLED) | PENDING | CAREFUL) == 0
+        self.bits() & (u32::from(SAMPLED) | UNUSUAL) == 0
     }
 
     /// Whether what is done to its spans may yet decide on it.
@@ -128,9 +135,17 @@ impl TraceState {
         self.bits() & HELD != 0
     }
 
-    /// Has the spans held from here on.
-    pub(crate) fn hold(&self) {
-        self.bits.fetch_or(HELD, Ordering::Relaxed);
+    /// Has the open spans counted from here on, and held when they are finished unless it is sampled.
+    pub(crate) fn track(&self) {
+        let held = |bits| if bits & u32::from(SAMPLED) == 0 { HELD } else { 0 };
+        let tracked = |bits: u32| Some(bits | TRACKED | held(bits));
+        let _ = self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, tracked);
+    }
+
+    /// Whether its open spans are counted.
+    #[inline]
+    pub(crate) fn is_tracked(&self) -> bool {
+        self.bits() & TRACKED != 0
     }
 
     /// Has no spans held any more, as it is sampled now, whatever a sampler would say. False if they

@@ -128,10 +128,19 @@ pub trait SpanObserver: Send + Sync {
 /// # Source
 ///
 /// `StartSpanOptions` in opentracing-go.
-#[derive(Debug)]
 pub struct StartSpanOptions<'a> {
     inner: &'a SpanInner,
     given: &'a Given,
+}
+
+impl fmt::Debug for StartSpanOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartSpanOptions")
+            .field("start_time", &self.start_time())
+            .field("tags", &self.tags().count())
+            .field("references", &self.references().len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> StartSpanOptions<'a> {
@@ -142,9 +151,9 @@ impl<'a> StartSpanOptions<'a> {
     /// When it began, or is said to have begun.
     #[must_use]
     pub fn start_time(&self) -> SystemTime {
-        match self.inner.body.lock().start {
-            Start::Read { wall, .. } | Start::Given { wall } => system_time(wall),
-            Start::Unknown => SystemTime::UNIX_EPOCH,
+        match self.inner.lock().map(|body| body.start) {
+            Some(Start::Read { wall, .. } | Start::Given { wall }) => system_time(wall),
+            Some(Start::Unknown) | None => SystemTime::UNIX_EPOCH,
         }
     }
 
@@ -157,7 +166,8 @@ impl<'a> StartSpanOptions<'a> {
     #[must_use]
     pub fn references(&self) -> Vec<ReferenceView> {
         let ids = &self.inner.ids;
-        self.inner.body.lock().draft.references(ids.trace, ids.parent)
+        let body = self.inner.lock();
+        body.map(|body| body.draft.references(ids.trace, ids.parent)).unwrap_or_default()
     }
 }
 

@@ -6,11 +6,13 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::Clock;
 use crate::encoding::cut;
+use crate::fork::Origin;
 use crate::id::{SpanId, TraceId};
+use crate::lock;
 use crate::span::core::Core;
 use crate::span::record::{Body, SpanInner, Start, TraceState};
 
@@ -105,6 +107,7 @@ const MOST_TOLD_BYTES: usize = 64;
 pub(crate) struct OpenList {
     limit: usize,
     slots: Mutex<Slots>,
+    origin: Origin,
 }
 
 #[derive(Debug, Default)]
@@ -138,8 +141,13 @@ pub(super) enum Slot {
 
 impl OpenList {
     /// A list of at most `limit` spans; none where that is 0.
-    pub(crate) fn of(limit: usize) -> Option<Self> {
-        (limit > 0).then(|| Self { limit, slots: Mutex::default() })
+    pub(crate) fn of(limit: usize, origin: &Origin) -> Option<Self> {
+        let origin = origin.clone();
+        (limit > 0).then(|| Self { limit, slots: Mutex::default(), origin })
+    }
+
+    fn lock(&self) -> Option<MutexGuard<'_, Slots>> {
+        lock::acquire(&self.slots, &self.origin)
     }
 
     /// Takes a span on the list, whose body is locked.
@@ -152,7 +160,7 @@ impl OpenList {
             start: body.start,
             state: Arc::clone(&inner.state),
         };
-        let mut slots = self.slots.lock();
+        let Some(mut slots) = self.lock() else { return Slot::NotListed };
         slots.came += 1;
         entry.number = slots.came;
         if let Some(at) = slots.free.pop()
@@ -173,14 +181,16 @@ impl OpenList {
     pub(super) fn rename(&self, slot: &Slot, body: &Body) {
         let Slot::At(at) = *slot else { return };
         let name = body.draft.name.clone();
-        if let Some(Some(entry)) = self.slots.lock().entries.get_mut(at) {
+        if let Some(mut slots) = self.lock()
+            && let Some(Some(entry)) = slots.entries.get_mut(at)
+        {
             entry.name = name;
         }
     }
 
     /// Takes a span off the list.
     pub(super) fn leave(&self, slot: &Slot) {
-        let mut slots = self.slots.lock();
+        let Some(mut slots) = self.lock() else { return };
         match *slot {
             Slot::NotListed => slots.not_listed = slots.not_listed.saturating_sub(1),
             Slot::At(at) => {
@@ -193,7 +203,7 @@ impl OpenList {
 
     fn read(&self, core: &Core) -> OpenSpans {
         let (mut entries, not_listed) = {
-            let slots = self.slots.lock();
+            let Some(slots) = self.lock() else { return OpenSpans::default() };
             (slots.entries.iter().flatten().cloned().collect::<Vec<_>>(), slots.not_listed)
         };
         // After the lock, as a clock may be foreign code.

@@ -4,16 +4,15 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::open::Slot;
 use super::{SpanFinish, SpanObserver, StartSpanOptions};
-use crate::clock::system_time;
-use crate::diag::Cause;
+use crate::clock::{Clock, system_time};
 use crate::encoding::{List, tags_of};
+use crate::panics::Callback;
 use crate::span::core::{Core, CoreRef};
 use crate::span::record::{Body, SpanInner, Start};
 use crate::span::write::SAMPLING_PRIORITY;
@@ -53,25 +52,27 @@ impl Watch {
 
     /// The one of a live span.
     fn of(inner: &SpanInner) -> Option<Arc<Self>> {
-        inner.body.lock().watch.clone()
+        inner.lock()?.watch.clone()
     }
 
     /// Notes the span's name on the list of those that are open.
     fn list_name(&self, inner: &SpanInner) {
-        if let (Some(open), Some(slot)) = (&self.core.watchers.open, &self.slot) {
+        if let (Some(open), Some(slot)) = (&self.core.watchers.open, &self.slot)
             // With the body locked, so that of two names the one that stands is listed.
-            open.rename(slot, &inner.body.lock());
+            && let Some(body) = inner.lock()
+        {
+            open.rename(slot, &body);
         }
     }
 
-    fn tell(&self, call: &'static str, work: impl Fn(&dyn SpanObserver)) {
+    fn tell(&self, callback: Callback, work: impl Fn(&dyn SpanObserver)) {
         for observer in self.first.iter().chain(&self.others) {
-            ask(&self.core, call, || work(&**observer));
+            ask(&self.core, callback, || work(&**observer));
         }
     }
 
     fn tell_finish(&self, span: &Span, finish: &SpanFinish) {
-        self.tell("on_finish", |observer| observer.on_finish(span, finish));
+        self.tell(Callback::SpanObserverOnFinish, |observer| observer.on_finish(span, finish));
     }
 }
 
@@ -82,7 +83,7 @@ impl Drop for Watch {
             open.leave(slot);
         }
         for observer in self.first.take().into_iter().chain(self.others.drain(..)) {
-            ask(&self.core, "drop", || drop(observer));
+            ask(&self.core, Callback::SpanObserverDrop, || drop(observer));
         }
     }
 }
@@ -97,17 +98,14 @@ fn is_within() -> bool {
 }
 
 /// Calls an observer. None if it panics.
-fn ask<T>(core: &Core, call: &'static str, work: impl FnOnce() -> T) -> Option<T> {
+fn ask<T>(core: &Core, callback: Callback, work: impl FnOnce() -> T) -> Option<T> {
     let before = WITHIN.try_with(|within| within.replace(true)).unwrap_or(false);
-    let answer = catch_unwind(AssertUnwindSafe(work));
+    let answer = core.diagnostics.call(callback, work);
     let _ = WITHIN.try_with(|within| within.set(before));
+    if answer.is_none() && !core.origin.is_left() {
+        core.watchers.panics.fetch_add(1, Ordering::Relaxed);
+    }
     answer
-        .map_err(|_| {
-            core.watchers.panics.fetch_add(1, Ordering::Relaxed);
-            let say = || format!("an observer of spans panicked in {call}; the span goes on");
-            core.diagnostics.error(Cause::Observer, say);
-        })
-        .ok()
 }
 
 /// The tags that a span is started with, not cut.
@@ -166,11 +164,11 @@ pub(in crate::span) fn started(record: Arc<SpanInner>, core: &Arc<CoreRef>, give
     let Some(inner) = span.record_there() else { return span };
     let mut watch = Watch::new(Arc::clone(core));
     if !is_within() {
-        let name = inner.body.lock().draft.name.clone();
+        let name = inner.lock().map(|body| body.draft.name.clone()).unwrap_or_default();
         let options = StartSpanOptions::new(inner, given);
         for observer in &core.watchers.observers {
             let start = || observer.on_start_span(&span, &name, &options);
-            if let Some(Some(observer)) = ask(core, "on_start_span", start) {
+            if let Some(Some(observer)) = ask(core, Callback::ObserverOnStartSpan, start) {
                 watch.add(observer);
             }
         }
@@ -182,12 +180,11 @@ pub(in crate::span) fn started(record: Arc<SpanInner>, core: &Arc<CoreRef>, give
             continue;
         }
         late::tag_set(inner, core, key, value.view(usize::MAX));
-        let mut body = inner.body.lock();
-        if !body.finished {
+        if let Some(mut body) = inner.lock().filter(|body| !body.finished) {
             body.tag(key, value, core, core.max_tag_value_bytes);
         }
     }
-    let mut body = inner.body.lock();
+    let Some(mut body) = inner.lock() else { return span };
     body.draft.tags.extend(&given.last);
     body.draft.tag_count += given.last_count;
     if !inner.state.is_recording() {
@@ -203,7 +200,7 @@ fn attach(mut watch: Watch, span: &Span, inner: &SpanInner, core: &Core) {
     if watch.first.is_none() && open.is_none() {
         return;
     }
-    let mut body = inner.body.lock();
+    let Some(mut body) = inner.lock() else { return };
     if body.finished {
         // One of them did it when it was told of the start. It hears of the end all the same.
         drop(body);
@@ -223,7 +220,8 @@ pub(in crate::span) fn tag_set(span: &Span, inner: &SpanInner, key: &str, value:
         return;
     }
     if let Some(watch) = Watch::of(inner) {
-        watch.tell("on_set_tag", |observer| observer.on_set_tag(span, key, value));
+        watch
+            .tell(Callback::SpanObserverOnSetTag, |observer| observer.on_set_tag(span, key, value));
     }
 }
 
@@ -233,7 +231,9 @@ pub(in crate::span) fn renamed(span: &Span, inner: &SpanInner, name: &str) {
     let Some(watch) = Watch::of(inner) else { return };
     watch.list_name(inner);
     if !is_within() {
-        watch.tell("on_set_operation_name", |observer| observer.on_set_operation_name(span, name));
+        watch.tell(Callback::SpanObserverOnSetOperationName, |observer| {
+            observer.on_set_operation_name(span, name)
+        });
     }
 }
 
@@ -250,7 +250,7 @@ pub(in crate::span) fn finishing(
 ) -> Option<Option<i64>> {
     let mut end = end;
     let watch = {
-        let body = inner.body.lock();
+        let body = inner.lock()?;
         if body.finished || body.watch.as_ref().is_some_and(|watch| watch.is_being_finished()) {
             return None;
         }
@@ -278,10 +278,12 @@ impl Watch {
 /// The end in nanoseconds since the Unix epoch, and what is told of it.
 fn finish_of(inner: &SpanInner, core: &Core, end: Option<i64>) -> (i64, SpanFinish) {
     // Read without the lock, as a clock may be foreign code.
-    let now = if end.is_none() { core.clock.at_the_end() } else { 0 };
-    let body = inner.body.lock();
-    let end = end.unwrap_or_else(|| body.wall(core, now));
-    let start = match body.start {
+    let now = if end.is_none() { core.clock.monotonic_nanos() } else { 0 };
+    let body = inner.lock();
+    let at = body.as_ref().map(|body| (body.start, body.wall(core, now)));
+    let (started, now) = at.unwrap_or_else(|| (Start::Unknown, core.anchor.wall(now)));
+    let end = end.unwrap_or(now);
+    let start = match started {
         Start::Read { wall, .. } | Start::Given { wall } => wall,
         Start::Unknown => end,
     };

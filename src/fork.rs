@@ -1,0 +1,67 @@
+//! Notices that the process was forked.
+//!
+//! A child has a copy of all that its parent had in memory, locks included that other threads held at
+//! that moment, and none of those threads. What was made in the parent can therefore not be waited for:
+//! it is asked whether it is [far from its origin](Origin::is_left) before any wait.
+
+use std::io;
+
+/// The process that something was made in.
+#[cfg(unix)]
+#[derive(Clone)]
+pub(crate) struct Origin(forkguard::atfork::Guard);
+
+/// The process that something was made in. There is no fork here.
+#[cfg(not(unix))]
+#[derive(Clone)]
+pub(crate) struct Origin(());
+
+impl std::fmt::Debug for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Origin").field(&self.is_left()).finish()
+    }
+}
+
+#[cfg(unix)]
+impl Origin {
+    /// This process.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory to note that forks are to be told.
+    pub(crate) fn here() -> io::Result<Self> {
+        let guard = forkguard::atfork::Guard::try_new();
+        guard.map(Self).map_err(|error| io::Error::from_raw_os_error(error.code().get()))
+    }
+
+    /// Whether this is a child, or a child's child, of that process.
+    ///
+    /// # Cost
+    ///
+    /// Three instructions: the C library runs a handler in each child, which counts.
+    #[inline(always)]
+    pub(crate) fn is_left(&self) -> bool {
+        self.0.clone().detected_fork()
+    }
+}
+
+#[cfg(not(unix))]
+impl Origin {
+    pub(crate) fn here() -> io::Result<Self> {
+        Ok(Self(()))
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_left(&self) -> bool {
+        false
+    }
+}
+
+/// Starts the thread on which a forked process says that it is one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that starts threads in a forked process"
+)]
+pub(crate) fn start_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name("jaeger-client-fork".to_owned()).spawn(work).map(drop)
+}

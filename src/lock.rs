@@ -1,0 +1,88 @@
+//! Waits for locks that a forked process may have left locked for ever.
+//!
+//! Nobody is ever parked on such a lock: those who are lie in a table that all locks of the process
+//! share, and whose own locks may be left locked likewise.
+
+use std::hint;
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::fork::Origin;
+
+/// Locks a mutex that was made where `origin` says. None if it is locked and this is a forked process:
+/// whoever holds it may have been left behind.
+#[inline]
+pub(crate) fn acquire<'m, T>(mutex: &'m Mutex<T>, origin: &Origin) -> Option<MutexGuard<'m, T>> {
+    match mutex.try_lock() {
+        Some(guard) => Some(guard),
+        None => wait(mutex, || origin.is_left()),
+    }
+}
+
+/// Waits for a mutex as long as `is_left` is false.
+#[cold]
+pub(crate) fn wait<T>(mutex: &Mutex<T>, is_left: impl Fn() -> bool) -> Option<MutexGuard<'_, T>> {
+    let mut attempt = 0;
+    loop {
+        if is_left() {
+            return None;
+        }
+        pause(attempt);
+        if let Some(guard) = mutex.try_lock() {
+            return Some(guard);
+        }
+        attempt += 1;
+    }
+}
+
+/// Locks are held for less than a microsecond, unless their holder had to make way for another thread.
+fn pause(attempt: u32) {
+    match attempt {
+        0..SPINS => (0..1 << attempt).for_each(|_| hint::spin_loop()),
+        SPINS..YIELDS => thread::yield_now(),
+        _ => thread::sleep(SLEEP),
+    }
+}
+
+const SPINS: u32 = 7;
+const YIELDS: u32 = 40;
+const SLEEP: Duration = Duration::from_micros(100);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_lock_is_waited_for_until_it_is_free_or_its_holder_is_known_to_be_gone() {
+        let mutex = Arc::new(Mutex::new(0));
+        let origin = Origin::here().unwrap();
+        let held = mutex.lock();
+        let gone = AtomicBool::new(false);
+        assert!(wait(&mutex, || gone.swap(true, Ordering::Relaxed)).is_none());
+        drop(held);
+        for _ in 0..1000 {
+            *acquire(&mutex, &origin).unwrap() += 1;
+        }
+        assert_eq!(*mutex.lock(), 1000);
+    }
+
+    #[test]
+    fn threads_that_contend_for_a_lock_all_get_it() {
+        let (mutex, origin) = (Mutex::new(0), Origin::here().unwrap());
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..5_000 {
+                        *acquire(&mutex, &origin).unwrap() += 1;
+                    }
+                });
+            }
+        });
+        assert_eq!(mutex.into_inner(), 40_000);
+    }
+}

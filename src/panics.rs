@@ -1,0 +1,240 @@
+//! What happens when a user callback panics.
+//!
+//! A user callback is code of an application, or of another crate, that a tracer calls: a method of one
+//! of the traits below. One rule holds for all of them:
+//!
+//! - The panic is caught. It neither reaches the call of the application that led to it, nor ends a
+//!   thread of the tracer. The span that it happens to goes on.
+//! - It is counted, in [`Stats::callback_panics`](crate::Stats::callback_panics), and told to the
+//!   [`Logger`](crate::Logger) with the name of the method and the panic's message, at most once a
+//!   minute for each kind: samplers, clocks, id generators, formats, restriction managers, throttlers,
+//!   observers, metrics, outputs.
+//! - What the table says takes the place of the answer. Nothing is lost that is not counted.
+//! - No lock of the tracer is held during a call, so that none is left locked, or poisoned.
+//!
+//! | callback | after a panic |
+//! |---|---|
+//! | `Sampler::on_create_span` | the sampler has no opinion: the trace is not sampled, or the decision stays put off |
+//! | `Sampler::on_set_operation_name` | the decision stays put off |
+//! | `Sampler::on_set_tag` | the decision stays put off |
+//! | `Sampler::on_finish` | the decision stays put off |
+//! | `Sampler::may_defer` | the sampler does not put decisions off |
+//! | `Sampler::memory_bits` | more bits than there are, so that a list with that sampler is refused |
+//! | `Sampler::status` | the rule is unknown |
+//! | `Sampler::remote_counts` | nothing was asked |
+//! | `Sampler::start` | the tracer is not built, `ConfigError::Panicked` |
+//! | `Sampler::close` | the close goes on |
+//! | `StrategySource::fetch` | the question failed, and is counted as such in `RemoteStatus` |
+//! | `StrategySource::name` | the source is unknown |
+//! | `Clock::monotonic_nanos` | the latest reading |
+//! | `Clock::wall_nanos` | wall time goes on from the last reading; before the first, it is the system's |
+//! | `IdGenerator::next` | a random number |
+//! | `IdGenerator::next_high` | a random number |
+//! | `Format::inject` | the carrier has what was written before |
+//! | `Format::extract` | `ExtractError::Panicked`, which is counted as a decoding error |
+//! | `Format::keys` | the tracer is not built, `ConfigError::Panicked`; later, as for `Format::inject` |
+//! | `InjectCarrier::set` | as for `Format::inject` |
+//! | `InjectCarrier::kind` | as for `Format::inject` |
+//! | `InjectCarrier::remove_if` | as for `Format::inject` |
+//! | `ExtractCarrier::visit` | as for `Format::extract` |
+//! | `ExtractCarrier::kind` | as for `Format::extract` |
+//! | `BaggageRestrictionManager::restriction` | the item is denied, and counted as such |
+//! | `BaggageRestrictionManager::start` | the tracer is not built, `ConfigError::Panicked` |
+//! | `BaggageRestrictionManager::close` | the close goes on |
+//! | `BaggageRestrictionManager::updates` | nothing was asked |
+//! | `DebugThrottler::is_allowed` | the request for debugging is denied |
+//! | `DebugThrottler::start` | the tracer is not built, `ConfigError::Panicked` |
+//! | `DebugThrottler::close` | the close goes on |
+//! | `DebugThrottler::updates` | nothing was asked |
+//! | `DebugThrottler::throttled` | nothing was denied |
+//! | `Observer::on_start_span` | that observer does not follow the span; counted in `Stats::observer_panics` too |
+//! | `SpanObserver::on_set_operation_name` | the next observer is told; counted in `Stats::observer_panics` too |
+//! | `SpanObserver::on_set_tag` | the next observer is told; counted in `Stats::observer_panics` too |
+//! | `SpanObserver::on_finish` | the next observer is told; counted in `Stats::observer_panics` too |
+//! | `Logger::error` | the message is lost |
+//! | `Logger::info` | the message is lost |
+//! | `MetricsFactory::counter` | an instrument that forgets |
+//! | `MetricsFactory::gauge` | an instrument that forgets |
+//! | `MetricsFactory::timer` | an instrument that forgets |
+//! | `MetricsFactory::describe` | the metric has no description |
+//! | `MetricsFactory::start` | the factory does not bring its instruments up to date by itself |
+//! | `Counter::inc` | that number is lost to the instrument, and the others are told |
+//! | `Gauge::update` | that number is lost to the instrument, and the others are told |
+//! | `Timer::record` | that number is lost to the instrument, and the others are told |
+//! | `Reporter::report` | the spans are counted as `send_failed` |
+//! | `Reporter::flush` | the flush goes on |
+//! | `Transport::send` | the spans are counted as `send_failed` |
+//! | `Transport::max_message_bytes` | 65,000 |
+//! | `Transport::take_late_refusal` | no message was refused late |
+//! | `Transport::receiver_drops` | what the receiver dropped stays as it was read before |
+//! | `Transport::tick` | the work is left to the next tick |
+//!
+//! Not callbacks, and not caught, is what runs as a part of the application's own call: conversions of
+//! names and values (`Into`, [`Parent`](crate::Parent)), closures given to [`wrap`](crate::wrap), and
+//! futures. They panic before the tracer has begun, or after it is done. Destructors of what a tracer
+//! was given are not caught either, except those of span observers, which are dropped with each span.
+//!
+//! With `panic = "abort"` nothing is caught: any panic ends the process.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs a user callback.
+///
+/// # Errors
+///
+/// The message of its panic.
+#[inline]
+pub(crate) fn catch<T>(callback: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(callback)).map_err(message)
+}
+
+#[cold]
+fn message(payload: Box<dyn Any + Send>) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("no message").to_owned();
+    // What a panic was given is dropped here, which may panic again.
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
+    text
+}
+
+/// Names the callbacks whose panics are told, by families that have a minute each.
+macro_rules! callbacks {
+    ($($family:ident { $($variant:ident: $name:literal,)* })*) => {
+        /// A method of a trait that users write.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Callback {
+            $($(#[doc = $name] $variant,)*)*
+        }
+
+        #[derive(Clone, Copy)]
+        enum Family {
+            $($family,)*
+        }
+
+        impl Callback {
+            /// How many families there are.
+            pub(crate) const FAMILIES: usize = [$(Family::$family,)*].len();
+
+            /// How it is called in messages.
+            pub(crate) const fn name(self) -> &'static str {
+                match self {
+                    $($(Self::$variant => $name,)*)*
+                }
+            }
+
+            /// The number of its family.
+            pub(crate) const fn family(self) -> usize {
+                let family = match self {
+                    $($(Self::$variant)|* => Family::$family,)*
+                };
+                family as usize
+            }
+
+            #[cfg(test)]
+            const ALL: &'static [Self] = &[$($(Self::$variant,)*)*];
+        }
+    };
+}
+
+callbacks! {
+    Sampler {
+        SamplerOnCreateSpan: "Sampler::on_create_span",
+        SamplerOnSetOperationName: "Sampler::on_set_operation_name",
+        SamplerOnSetTag: "Sampler::on_set_tag",
+        SamplerOnFinish: "Sampler::on_finish",
+        SamplerMayDefer: "Sampler::may_defer",
+        SamplerMemoryBits: "Sampler::memory_bits",
+        SamplerStatus: "Sampler::status",
+        SamplerRemoteCounts: "Sampler::remote_counts",
+        SamplerStart: "Sampler::start",
+        SamplerClose: "Sampler::close",
+    }
+    Clock {
+        ClockMonotonicNanos: "Clock::monotonic_nanos",
+        ClockWallNanos: "Clock::wall_nanos",
+    }
+    IdGenerator {
+        IdGeneratorNext: "IdGenerator::next",
+        IdGeneratorNextHigh: "IdGenerator::next_high",
+    }
+    Format {
+        FormatInject: "Format::inject",
+        FormatExtract: "Format::extract",
+        FormatKeys: "Format::keys",
+    }
+    RestrictionManager {
+        RestrictionManagerRestriction: "BaggageRestrictionManager::restriction",
+        RestrictionManagerStart: "BaggageRestrictionManager::start",
+        RestrictionManagerClose: "BaggageRestrictionManager::close",
+        RestrictionManagerUpdates: "BaggageRestrictionManager::updates",
+    }
+    Throttler {
+        ThrottlerIsAllowed: "DebugThrottler::is_allowed",
+        ThrottlerStart: "DebugThrottler::start",
+        ThrottlerClose: "DebugThrottler::close",
+        ThrottlerUpdates: "DebugThrottler::updates",
+        ThrottlerThrottled: "DebugThrottler::throttled",
+    }
+    Observer {
+        ObserverOnStartSpan: "Observer::on_start_span",
+        SpanObserverOnSetOperationName: "SpanObserver::on_set_operation_name",
+        SpanObserverOnSetTag: "SpanObserver::on_set_tag",
+        SpanObserverOnFinish: "SpanObserver::on_finish",
+        SpanObserverDrop: "SpanObserver::drop",
+    }
+    Metrics {
+        MetricsFactoryCounter: "MetricsFactory::counter",
+        MetricsFactoryGauge: "MetricsFactory::gauge",
+        MetricsFactoryTimer: "MetricsFactory::timer",
+        MetricsFactoryDescribe: "MetricsFactory::describe",
+        MetricsFactoryStart: "MetricsFactory::start",
+        CounterInc: "Counter::inc",
+        GaugeUpdate: "Gauge::update",
+        TimerRecord: "Timer::record",
+    }
+    Output {
+        ReporterReport: "Reporter::report",
+        ReporterFlush: "Reporter::flush",
+        TransportSend: "Transport::send",
+        TransportMaxMessageBytes: "Transport::max_message_bytes",
+        TransportTakeLateRefusal: "Transport::take_late_refusal",
+        TransportReceiverDrops: "Transport::receiver_drops",
+        TransportTick: "Transport::tick",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_of_a_panic_is_kept_whatever_it_was_given() {
+        struct Panics;
+        impl Drop for Panics {
+            fn drop(&mut self) {
+                std::panic::resume_unwind(Box::new("again"));
+            }
+        }
+        let caught = |payload: Box<dyn Any + Send>| {
+            catch(|| -> () { std::panic::resume_unwind(payload) }).unwrap_err()
+        };
+        assert_eq!(caught(Box::new("static")), "static");
+        assert_eq!(caught(Box::new("owned".to_owned())), "owned");
+        assert_eq!(caught(Box::new(Panics)), "no message");
+        assert_eq!(catch(|| 7), Ok(7));
+    }
+
+    #[test]
+    fn every_callback_is_on_the_page() {
+        let page = include_str!("panics.rs");
+        for callback in Callback::ALL {
+            let name = callback.name();
+            let is_there = page.contains(&format!("//! | `{name}` | "));
+            assert!(is_there || *callback == Callback::SpanObserverDrop, "{name}");
+        }
+    }
+}

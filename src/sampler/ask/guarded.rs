@@ -1,0 +1,125 @@
+//! A sampler that was written elsewhere, whose panics end nothing.
+
+use parking_lot::Mutex;
+
+use super::{Decision, NewSpan, RemoteCounts, Rule, SamplerHost, SamplerStatus};
+use crate::encoding::ValueView;
+use crate::error::ConfigError;
+use crate::panics::{self, Callback};
+use crate::sampler::Sampler;
+
+/// Catches the panics of a sampler. It is not asked by the id alone: only our own samplers can be.
+#[derive(Debug)]
+pub(in crate::sampler) struct GuardedSampler {
+    sampler: Box<dyn Sampler>,
+    reports: Mutex<Reports>,
+}
+
+/// Where panics are reported.
+#[derive(Debug, Default)]
+struct Reports {
+    /// None until a tracer is built with the sampler.
+    host: Option<SamplerHost>,
+    /// Panics from before.
+    early: Vec<(Callback, String)>,
+}
+
+impl GuardedSampler {
+    pub(in crate::sampler) fn new(sampler: impl Sampler + 'static) -> Self {
+        Self { sampler: Box::new(sampler), reports: Mutex::default() }
+    }
+
+    /// Has panics reported there, those from before included.
+    pub(in crate::sampler) fn report_to(&self, host: &SamplerHost) {
+        let early = {
+            let mut reports = self.reports.lock();
+            reports.host = Some(host.clone());
+            std::mem::take(&mut reports.early)
+        };
+        early.iter().for_each(|(callback, message)| host.panicked(*callback, message));
+    }
+
+    fn call<T>(&self, callback: Callback, work: impl FnOnce(&dyn Sampler) -> T) -> Option<T> {
+        panics::catch(|| work(&*self.sampler))
+            .map_err(|message| self.report(callback, message))
+            .ok()
+    }
+
+    #[cold]
+    fn report(&self, callback: Callback, message: String) {
+        let host = {
+            let mut reports = self.reports.lock();
+            if reports.host.is_none() && reports.early.len() < MAX_EARLY_REPORTS {
+                reports.early.push((callback, message.clone()));
+            }
+            reports.host.clone()
+        };
+        // A logger is a user callback, so no lock is held here.
+        if let Some(host) = host {
+            host.panicked(callback, &message);
+        }
+    }
+
+    fn ask(&self, callback: Callback, work: impl FnOnce(&dyn Sampler) -> Decision) -> Decision {
+        self.call(callback, work).unwrap_or(NO_OPINION)
+    }
+}
+
+/// A sampler as a tracer or a list of samplers holds it: guarded, unless it is one of ours.
+pub(crate) fn guarded(sampler: impl Sampler + 'static) -> Box<dyn Sampler> {
+    if sampler.is_built_in() { Box::new(sampler) } else { Box::new(GuardedSampler::new(sampler)) }
+}
+
+impl Sampler for GuardedSampler {
+    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+        self.ask(Callback::SamplerOnCreateSpan, |sampler| sampler.on_create_span(span))
+    }
+
+    fn may_defer(&self) -> bool {
+        self.call(Callback::SamplerMayDefer, |sampler| sampler.may_defer()).unwrap_or(false)
+    }
+
+    fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+        let callback = Callback::SamplerOnSetOperationName;
+        self.ask(callback, |sampler| sampler.on_set_operation_name(span))
+    }
+
+    fn on_set_tag(&self, span: &mut NewSpan<'_>, key: &str, value: ValueView<'_>) -> Decision {
+        self.ask(Callback::SamplerOnSetTag, |sampler| sampler.on_set_tag(span, key, value))
+    }
+
+    fn on_finish(&self, span: &mut NewSpan<'_>) -> Decision {
+        self.ask(Callback::SamplerOnFinish, |sampler| sampler.on_finish(span))
+    }
+
+    fn memory_bits(&self) -> u32 {
+        self.call(Callback::SamplerMemoryBits, |sampler| sampler.memory_bits()).unwrap_or(u32::MAX)
+    }
+
+    fn status(&self) -> SamplerStatus {
+        self.call(Callback::SamplerStatus, |sampler| sampler.status()).unwrap_or_else(|| {
+            SamplerStatus::new(Rule::Other { description: "unknown".to_owned() })
+        })
+    }
+
+    fn remote_counts(&self) -> RemoteCounts {
+        self.call(Callback::SamplerRemoteCounts, |sampler| sampler.remote_counts())
+            .unwrap_or_default()
+    }
+
+    fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {
+        self.report_to(host);
+        let callback = Callback::SamplerStart;
+        self.call(callback, |sampler| sampler.start(host))
+            .unwrap_or_else(|| Err(ConfigError::Panicked { callback: callback.name() }))
+    }
+
+    fn close(&self) {
+        let _ = self.call(Callback::SamplerClose, |sampler| sampler.close());
+    }
+}
+
+/// Not sampled, as far as this sampler is asked.
+const NO_OPINION: Decision = Decision::retryable(false);
+
+const MAX_EARLY_REPORTS: usize = 8;

@@ -1,0 +1,53 @@
+//! Where finished spans go.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::encoding::{Finished, SpanView};
+use crate::ledger::Shards;
+use crate::stats::Stats;
+
+/// Takes finished spans. The reporter is behind it; a span does not know which.
+pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
+    /// Takes a finished, sampled span. `lane` is the number of the calling thread. False if it is
+    /// closed; the span is counted all the same.
+    fn accept(&self, lane: usize, span: Finished<'_>) -> bool;
+
+    /// The same for a span that was encoded before it was a sampled one.
+    fn accept_view(&self, lane: usize, span: &SpanView<'_>) -> bool;
+
+    /// Adds what became of the spans taken so far, as one consistent reading.
+    fn read(&self, stats: &mut Stats);
+}
+
+/// Where a tracer's finished spans go: into buffers that are sent from another thread, which is the
+/// way that must cost little, or to something that takes them where they are finished.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    Shards(Arc<Shards>),
+    Other(Box<dyn SpanSink>),
+}
+
+impl Sink {
+    #[inline(always)]
+    pub(crate) fn accept(&self, lane: usize, span: Finished<'_>) -> bool {
+        match self {
+            Self::Shards(shards) => shards.accept(lane, span),
+            Self::Other(other) => other.accept(lane, span),
+        }
+    }
+
+    pub(crate) fn accept_view(&self, lane: usize, span: &SpanView<'_>) -> bool {
+        match self {
+            Self::Shards(shards) => shards.accept_view(lane, span),
+            Self::Other(other) => other.accept_view(lane, span),
+        }
+    }
+
+    pub(in crate::span) fn read(&self, stats: &mut Stats) {
+        match self {
+            Self::Shards(shards) => shards.read(stats),
+            Self::Other(other) => other.read(stats),
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Processes that are forked while threads make spans. What a child does with its parent's tracer never
+//! waits for a thread that is not there, its ids are its own, and one line says what is wrong; a tracer
+//! that it builds works.
+//!
+//! The test runs its own binary again, which forks: a test's process has threads that know nothing of it.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+#![allow(clippy::disallowed_methods, reason = "the tests start processes, threads and clocks")]
+
+mod support;
+
+use std::collections::HashSet;
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, exit};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fork::Fork;
+use jaeger_client::metrics::InMemoryMetrics;
+use jaeger_client::sampler::{
+    ConstSampler, OperationStrategies, PerOperationSampler, PrioritySampler, RateLimitingSampler,
+    TagMatchingSampler,
+};
+use jaeger_client::transport::{Sent, Transport};
+use jaeger_client::{
+    Closer, InMemoryReporter, KeepConfig, Logger, Observer, Span, SpanObserver, StartSpanOptions,
+    Tracer, TracerBuilder, TransportError,
+};
+use support::agent::Agent;
+use support::eventually;
+
+const FOLDER: &str = "JAEGER_TEST_FORK_FOLDER";
+const AGENT: &str = "JAEGER_TEST_FORK_AGENT";
+
+/// A child takes a fraction of it; one that hangs takes for ever.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// Takes every message.
+#[derive(Debug)]
+struct Discard;
+
+impl Transport for Discard {
+    fn send(&mut self, _message: &[u8]) -> Result<Sent, TransportError> {
+        Ok(Sent::OK)
+    }
+}
+
+/// Which child this is. Not the id of the process, which may be that of one that is gone.
+static CHILD: AtomicUsize = AtomicUsize::new(0);
+
+/// Writes errors to a file of the process.
+#[derive(Debug)]
+struct FileLogger(PathBuf);
+
+impl FileLogger {
+    fn path(&self) -> PathBuf {
+        self.0.join(format!("log-{}", CHILD.load(Ordering::Relaxed)))
+    }
+}
+
+impl Logger for FileLogger {
+    fn error(&self, message: &str) {
+        let mut file = OpenOptions::new().create(true).append(true).open(self.path()).unwrap();
+        file.write_all(format!("{message}\n").as_bytes()).unwrap();
+    }
+}
+
+/// Follows every span, with a lock of its own.
+#[derive(Debug, Default)]
+struct Follows(std::sync::Mutex<u64>);
+
+impl Observer for Follows {
+    fn on_start_span(
+        &self,
+        _span: &Span,
+        _operation: &str,
+        _options: &StartSpanOptions<'_>,
+    ) -> Option<Box<dyn SpanObserver>> {
+        *self.0.lock().unwrap() += 1;
+        None
+    }
+}
+
+/// A tracer of each kind that has locks.
+fn builder(kind: usize, folder: &Path) -> TracerBuilder {
+    let builder = Tracer::builder("svc").logger(FileLogger(folder.to_owned())).shards(2);
+    let builder = builder.flush_interval(Duration::from_millis(1)).transport(Discard);
+    match kind {
+        0 => builder,
+        1 => builder.sampler(ConstSampler::new(false)).keep_on_error(KeepConfig::default()),
+        2 => {
+            let marked = TagMatchingSampler::new("tenant").matching("acme");
+            let list = PrioritySampler::new().then(marked).then(ConstSampler::new(true));
+            builder.sampler(list.build().unwrap()).observer(Follows::default()).watch_open_spans(99)
+        }
+        3 => {
+            let limited = RateLimitingSampler::new(1e6).unwrap();
+            builder.sampler(limited).metrics(InMemoryMetrics::new()).rpc_metrics(true)
+        }
+        4 => builder.in_memory(&InMemoryReporter::new()),
+        _ => {
+            builder.sampler(PerOperationSampler::new(&OperationStrategies::new(1.0, 1e6))).shards(1)
+        }
+    }
+}
+
+const KINDS: usize = 6;
+
+/// Uses a tracer in every way there is, and gives the ids of the spans.
+fn use_it(tracer: &Tracer, shared: &Span) -> Vec<u64> {
+    let mut ids = Vec::new();
+    let mut note = |span: &Span| ids.push(span.context().span_id().get());
+    shared.set_tag("k", 1).set_tag("text", "t").set_tag("error", false).log_event("e");
+    shared.set_baggage_item("b", "v").set_operation_name("renamed");
+    for n in 0..20 {
+        let root = tracer.start_span("plain");
+        note(&root);
+        root.set_tag("n", n).log_event("e");
+        let _active = root.activate();
+        let child = tracer.start_span("child of the active one");
+        note(&child);
+        child.set_tag("error", true).finish();
+        let built = tracer.span("built").child_of(shared).tag("tenant", "acme").start();
+        note(&built);
+        built.set_baggage_item("b", "v").set_tag("sampling.priority", 1);
+        let own = tracer.span("itself").self_reference(&built).ignore_active_span().start();
+        drop((own, built));
+        root.finish();
+    }
+    let mut headers = std::collections::HashMap::<String, String>::new();
+    tracer.inject(&shared.context(), &mut headers);
+    assert_eq!(headers.contains_key("uber-trace-id"), tracer.extract(&headers).is_ok());
+    let stats = tracer.stats();
+    assert!(stats.is_balanced(), "{stats}");
+    let _ = (tracer.sampler_status(), tracer.open_spans(), tracer.reporter_stats());
+    ids
+}
+
+/// What a child does: all there is with its parent's tracer, then with one of its own.
+fn child(tracer: Tracer, closer: Closer, shared: Span, folder: &Path, number: usize) -> ! {
+    CHILD.store(number + 1, Ordering::Relaxed);
+    let mut ids = use_it(&tracer, &shared);
+    let flushed = tracer.flush(BOUND);
+    assert!(!flushed.complete && flushed.stats.is_balanced(), "{flushed}");
+    shared.finish();
+    if number.is_multiple_of(2) {
+        drop(closer);
+    } else {
+        let receipt = closer.close(BOUND);
+        assert!(!receipt.complete && receipt.stats.is_balanced(), "{receipt}");
+    }
+    drop((shared, tracer));
+    // The logger is waited for within a bound, which a disk may exceed.
+    eventually(|| FileLogger(folder.to_owned()).path().exists());
+
+    let builder = Tracer::builder("child").agent(env::var(AGENT).unwrap());
+    let (own, closer) = builder.logger(FileLogger(folder.to_owned())).build().unwrap();
+    let mut of_threads: Vec<Vec<u64>> = thread::scope(|scope| {
+        let spans = || {
+            let start = |_| {
+                let span = own.start_span("own");
+                span.set_tag("k", 1).finish();
+                span.context().span_id().get()
+            };
+            (0..5).map(start).collect()
+        };
+        let threads = [scope.spawn(spans), scope.spawn(spans)];
+        let mut all: Vec<Vec<u64>> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+        all.push(spans());
+        all
+    });
+    ids.extend(of_threads.drain(..).flatten());
+    let receipt = closer.close(BOUND);
+    assert!(receipt.complete && receipt.stats.sent == 15, "{receipt}");
+    let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
+    fs::write(folder.join(format!("ids-{number}")), lines).unwrap();
+    exit(0)
+}
+
+/// Forks `children` times while threads use a tracer, and counts those that did not end well.
+fn fork_under_load(children: usize, kind: usize, folder: &Path) {
+    let (tracer, closer) = builder(kind, folder).build().unwrap();
+    let shared = tracer.start_span("shared");
+    let done = AtomicBool::new(false);
+    let closer = thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let _ = use_it(&tracer, &shared);
+                }
+            });
+        }
+        let mut closer = Some(closer);
+        for number in 0..children {
+            // Threads get on meanwhile, so that no two forks find them at the same place.
+            thread::sleep(Duration::from_micros((number % 7 * 300) as u64));
+            match fork::fork().unwrap() {
+                Fork::Child => {
+                    let closer = closer.take().unwrap();
+                    child(tracer.clone(), closer, shared.clone(), folder, kind * 1_000 + number)
+                }
+                Fork::Parent(pid) => {
+                    let ended = wait(pid);
+                    fs::write(folder.join(format!("ended-{kind}-{number}")), &ended).unwrap();
+                }
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        closer.take().unwrap()
+    });
+    let ids: String = use_it(&tracer, &shared).iter().map(|id| format!("{id}\n")).collect();
+    fs::write(folder.join(format!("ids-of-the-parent-{kind}")), ids).unwrap();
+    shared.finish();
+    assert!(closer.close(BOUND).stats.is_balanced());
+}
+
+/// How a child ended; it is killed if it hangs.
+fn wait(pid: i32) -> String {
+    let from = Instant::now();
+    loop {
+        if let Some(status) = fork::waitpid_nohang(pid).unwrap() {
+            return if status == 0 { "well".to_owned() } else { format!("status {status:#x}") };
+        }
+        if from.elapsed() > BOUND {
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            let _ = fork::waitpid(pid.as_raw_nonzero().get());
+            return "hung".to_owned();
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Runs a test of this binary, in a process of its own that may fork.
+fn run(test: &str, folder: &Path, agent: &str) -> Output {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    command.env(FOLDER, folder).env(AGENT, agent).output().unwrap()
+}
+
+/// A folder that is gone in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = env::temp_dir().join(format!("jaeger-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// What files whose names begin so hold.
+    fn files(&self, prefix: &str) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap());
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+            .map(|entry| fs::read_to_string(entry.path()).unwrap())
+            .collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const CHILDREN: usize = 36;
+
+#[test]
+fn children_forked_under_load_never_hang_draw_ids_of_their_own_and_say_once_what_is_wrong() {
+    if let Ok(folder) = env::var(FOLDER) {
+        for kind in 0..KINDS {
+            fork_under_load(CHILDREN, kind, Path::new(&folder));
+        }
+        return;
+    }
+    let (folder, agent) = (Folder::new("fork"), Agent::start());
+    let name =
+        "children_forked_under_load_never_hang_draw_ids_of_their_own_and_say_once_what_is_wrong";
+    let address = agent.address();
+    // Read as they come: a socket's buffer does not hold the datagrams of all children.
+    let received = thread::spawn(move || agent.spans(CHILDREN * KINDS * 15));
+    let output = run(name, &folder.0, &address);
+    let about = || String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{}", about());
+    let ended = folder.files("ended-");
+    assert_eq!(ended.len(), CHILDREN * KINDS);
+    let badly: Vec<_> = ended.iter().filter(|ended| *ended != "well").collect();
+    assert!(badly.is_empty(), "{badly:?}\n{}", about());
+
+    let all: Vec<u64> = folder
+        .files("ids-")
+        .iter()
+        .flat_map(|file| file.lines())
+        .map(|id| id.parse().unwrap())
+        .collect();
+    assert_eq!(all.len(), CHILDREN * KINDS * (60 + 15) + KINDS * 60);
+    let distinct: HashSet<_> = all.iter().collect();
+    assert_eq!(distinct.len(), all.len(), "some ids were drawn twice");
+
+    let logs = folder.files("log-");
+    let said = logs.iter().filter(|log| log.contains("was forked"));
+    assert_eq!(said.clone().count(), CHILDREN * KINDS, "in each child");
+    assert!(said.clone().all(|log| log.lines().count() == 1), "{:?}", said.collect::<Vec<_>>());
+    let names = received.join().unwrap().into_iter().map(|span| span.name);
+    assert!(names.into_iter().all(|name| name == "own"), "nothing of the parent's is sent twice");
+}
+
+#[test]
+fn the_default_logger_says_it_though_another_thread_has_standard_error() {
+    if env::var(FOLDER).is_ok() {
+        let (tracer, _closer) = Tracer::builder("svc").transport(Discard).build().unwrap();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let _held = std::io::stderr().lock();
+                    thread::sleep(Duration::from_millis(1));
+                }
+            });
+            for _ in 0..20 {
+                match fork::fork().unwrap() {
+                    Fork::Child => {
+                        tracer.start_span("op").finish();
+                        tracer.start_span("op").finish();
+                        exit(0)
+                    }
+                    Fork::Parent(pid) => assert_eq!(wait(pid), "well"),
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        return;
+    }
+    let folder = Folder::new("fork-stderr");
+    let name = "the_default_logger_says_it_though_another_thread_has_standard_error";
+    let output = run(name, &folder.0, "");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let lines =
+        said.lines().filter(|line| line.starts_with("jaeger-client: this process was forked"));
+    assert_eq!(lines.count(), 20, "{said}");
+}
+
+#[test]
+fn a_child_of_a_child_that_uses_the_first_ones_tracer_has_ids_of_its_own_too() {
+    if env::var(FOLDER).is_ok() {
+        let (tracer, closer) = Tracer::builder("svc").transport(Discard).build().unwrap();
+        let draw = || tracer.start_span("op").context().span_id().get();
+        let mut ids = vec![draw()];
+        let path = Path::new(&env::var(FOLDER).unwrap()).to_owned();
+        // Three generations, of which each process goes on drawing.
+        for _ in 0..3 {
+            if let Fork::Parent(pid) = fork::fork().unwrap() {
+                assert_eq!(wait(pid), "well");
+            } else {
+                ids.clear();
+            }
+            ids.extend((0..50).map(|_| draw()));
+        }
+        let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
+        fs::write(path.join(format!("ids-{}", std::process::id())), lines).unwrap();
+        drop((tracer, closer));
+        exit(0);
+    }
+    let folder = Folder::new("fork-again");
+    let name = "a_child_of_a_child_that_uses_the_first_ones_tracer_has_ids_of_its_own_too";
+    let output = run(name, &folder.0, "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let files = folder.files("ids-");
+    assert_eq!(files.len(), 8, "processes");
+    let ids: Vec<&str> = files.iter().flat_map(|file| file.lines()).collect();
+    let distinct: HashSet<_> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len());
+}

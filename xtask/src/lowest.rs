@@ -1,0 +1,140 @@
+//! `cargo xtask lowest-versions`: the published crates build with the lowest versions of what they
+//! depend on that their manifests allow.
+//!
+//! Each is taken as it is published, alone, so that its own bounds are tried and not those of other
+//! members. Cargo's way to choose lowest versions is not stable yet; the environment lets the stable
+//! one do it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::Outcome;
+
+/// The members that are published: the core first.
+const PUBLISHED: [(&str, &str); 5] = [
+    ("jaeger-client", "."),
+    ("jaeger-client-embedded-agent", "integrations/embedded-agent"),
+    ("jaeger-client-http", "integrations/http"),
+    ("jaeger-client-metrics", "integrations/metrics"),
+    ("jaeger-client-prometheus", "integrations/prometheus"),
+];
+
+/// Checks all of them, or those whose name contains the first argument.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let wanted = arguments.first().map_or("", String::as_str);
+    let root = root();
+    let folder = root.join("target/lowest-versions");
+    let mut failed = false;
+    for (name, path) in PUBLISHED.iter().filter(|(name, _)| name.contains(wanted)) {
+        let copy = folder.join(name);
+        if copy.exists() {
+            fs::remove_dir_all(&copy)?;
+        }
+        let workspace = lay_out(&root, &copy, path)?;
+        let result = build(&workspace, name, &folder.join("target"));
+        println!("{name}: {}", if result.is_ok() { "builds" } else { "FAILED" });
+        if let Err(error) = result {
+            eprintln!("{error}");
+            failed = true;
+        }
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The repository this was built from.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// Copies what is needed to build one member, and gives the folder of its workspace. The core is its
+/// own; a member has one beside it, or the core's bounds would be tried with its own.
+fn lay_out(root: &Path, copy: &Path, path: &str) -> Outcome<PathBuf> {
+    let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
+    let core = copy.join("core");
+    for file in tracked(root)?.iter().filter(|file| belongs_to_core(file) || file.starts_with(path))
+    {
+        let to = core.join(file);
+        fs::create_dir_all(to.parent().unwrap_or(copy))?;
+        fs::copy(root.join(file), to)?;
+    }
+    fs::write(core.join("Cargo.toml"), with_members(&manifest, &["."])?)?;
+    if path == "." {
+        return Ok(core);
+    }
+    let member = copy.join("member");
+    fs::create_dir_all(&member)?;
+    fs::rename(core.join(path), member.join("crate"))?;
+    let (workspace, _) =
+        manifest.split_once("\n[package]\n").ok_or("no [package] in Cargo.toml")?;
+    let workspace = with_members(workspace, &["crate"])?;
+    let workspace = workspace.replace("path = \".\"", "path = \"../core\"");
+    fs::write(member.join("Cargo.toml"), workspace)?;
+    Ok(member)
+}
+
+fn tracked(root: &Path) -> Outcome<Vec<String>> {
+    let output = Command::new("git").arg("ls-files").current_dir(root).output()?;
+    if !output.status.success() {
+        return Err("git ls-files failed".into());
+    }
+    Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
+}
+
+fn belongs_to_core(file: &str) -> bool {
+    ["src/", "tests/", "README.md", "LICENSE", "clippy.toml"]
+        .iter()
+        .any(|own| file.starts_with(own))
+}
+
+/// A workspace's manifest with other members.
+fn with_members(manifest: &str, members: &[&str]) -> Outcome<String> {
+    let broken = "no list of members in Cargo.toml";
+    let (before, rest) = manifest.split_once("members = [").ok_or(broken)?;
+    let (_, after) = rest.split_once("\n]").ok_or(broken)?;
+    Ok(format!("{before}members = {members:?}{after}"))
+}
+
+/// Chooses the lowest versions, and builds all there is of the crate with them.
+fn build(workspace: &Path, name: &str, target: &Path) -> Outcome<()> {
+    let lock = ["-Z", "direct-minimal-versions", "generate-lockfile"];
+    let check = ["check", "--locked", "--all-features", "--lib", "--tests", "--package", name];
+    for arguments in [&lock[..], &check[..]] {
+        let output = Command::new("cargo")
+            .args(arguments)
+            .current_dir(workspace)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_TARGET_DIR", target)
+            .output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_gets_other_members_and_keeps_the_rest() {
+        let manifest =
+            "[workspace]\nmembers = [\n    \".\",\n    \"a\", # b\n]\nresolver = \"3\"\n";
+        let expected = "[workspace]\nmembers = [\"crate\"]\nresolver = \"3\"\n";
+        let changed = with_members(manifest, &["crate"]);
+        assert_eq!(changed.ok().as_deref(), Some(expected));
+        assert!(with_members("[package]", &["."]).is_err());
+    }
+
+    #[test]
+    fn every_member_that_is_published_is_checked() {
+        for (name, path) in PUBLISHED {
+            let manifest = fs::read_to_string(root().join(path).join("Cargo.toml")).unwrap();
+            assert!(manifest.contains(&format!("name = \"{name}\"")), "{path}");
+        }
+        let published = fs::read_dir(root().join("integrations")).unwrap().count();
+        assert_eq!(PUBLISHED.len(), 1 + published, "an integration has no row");
+    }
+}
