@@ -44,6 +44,7 @@ pub mod transport;
 mod clock;
 mod config;
 mod diag;
+mod environment;
 mod error;
 #[cfg(feature = "remote-sampler")]
 mod fetch;

@@ -14,7 +14,7 @@ use self::source::{Source, is_word, mask, root, rust_files, sources, words};
 mod source;
 
 /// Modules that everybody may name, and that name each other only.
-const LEAVES: &[&str] = &["id", "clock", "error", "stats", "diag"];
+const LEAVES: &[&str] = &["id", "clock", "environment", "error", "stats", "diag"];
 
 /// Which modules a module may name besides itself and the leaves, from the top down.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -64,8 +64,8 @@ const ENCODING_LEAVES: &[&str] = &["id"];
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("Instant::now", &["clock.rs"]),
     ("SystemTime::now", &["clock.rs"]),
-    ("std::env", &["config/env.rs"]),
-    ("env::var", &["config/env.rs"]),
+    ("std::env", &["environment.rs"]),
+    ("env::var", &["environment.rs"]),
     ("socket2", &["transport/udp.rs", "transport/unix.rs"]),
     ("thread::spawn", THREAD_STARTERS),
     ("thread::Builder", THREAD_STARTERS),

@@ -1,11 +1,12 @@
 //! Configuration from the environment: the `JAEGER_*` variables of all Jaeger clients.
 //!
-//! The only file that reads the environment. Everything goes through one function from name to
-//! value, so that tests, and whoever keeps such variables elsewhere, can stand in for it.
+//! Everything goes through one function from name to value, so that tests, and whoever keeps such
+//! variables elsewhere, can stand in for the environment.
 
 use std::ffi::OsString;
 
 use super::{Configuration, ReporterConfig, SamplerConfig, grammar};
+use crate::environment;
 use crate::error::ConfigError;
 use crate::propagation;
 use crate::tracer::defaults;
@@ -54,8 +55,7 @@ impl Configuration {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn with_env(self) -> Result<Self, ConfigError> {
-        #[expect(clippy::disallowed_methods, reason = "the place where the environment is read")]
-        self.with_variables(|name| std::env::var_os(name))
+        self.with_variables(environment::variable)
     }
 
     /// Reads variables from elsewhere over what is configured: `lookup` gives a variable's value.
