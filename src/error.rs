@@ -3,6 +3,7 @@
 //! None of them is ever met on the hot path; what goes wrong there is counted by cause and reported
 //! at most once a minute.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 
@@ -218,12 +219,32 @@ pub enum TransportError {
         /// The beginning of the answer's body.
         said: String,
     },
+    /// The application's transport or reporter panicked.
+    Panicked {
+        /// Which of them.
+        what: &'static str,
+        /// What it said.
+        message: String,
+    },
     /// Anything else that the operating system says.
     Io {
         /// What it said.
         source: io::Error,
     },
 }
+
+impl TransportError {
+    /// What a panic of the application's transport or reporter gives.
+    pub(crate) fn panicked(what: &'static str, payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let message = text.unwrap_or("a value that is no text");
+        Self::Panicked { what, message: message.chars().take(MAX_SHOWN_CHARS).collect() }
+    }
+}
+
+/// How much of a panic's message is shown.
+const MAX_SHOWN_CHARS: usize = 200;
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -234,6 +255,7 @@ impl fmt::Display for TransportError {
             Self::Answered { address, status, said } => {
                 write!(f, "{address} answered {status} {said:?}")
             }
+            Self::Panicked { what, message } => write!(f, "the {what} panicked: {message:?}"),
             Self::Io { source } => write!(f, "cannot send: {source}"),
         }
     }
@@ -243,7 +265,10 @@ impl std::error::Error for TransportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unresolved { source, .. } | Self::Io { source } => Some(source),
-            Self::Refused { .. } | Self::TooLarge { .. } | Self::Answered { .. } => None,
+            Self::Refused { .. }
+            | Self::TooLarge { .. }
+            | Self::Answered { .. }
+            | Self::Panicked { .. } => None,
         }
     }
 }

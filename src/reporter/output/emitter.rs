@@ -229,10 +229,7 @@ impl Emitter {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
         let transport = AssertUnwindSafe(&mut self.transport);
         let sent = catch_unwind(move || { transport }.send(message));
-        let sent = sent.unwrap_or_else(|_| {
-            let source = std::io::Error::other("the transport panicked");
-            Err(TransportError::Io { source })
-        });
+        let sent = sent.unwrap_or_else(|panic| Err(TransportError::panicked("transport", &*panic)));
         if !matches!(sent, Err(TransportError::TooLarge { .. })) {
             // One that did not pass for its size is sent again in parts; a gap would look like loss.
             self.sequence = self.sequence.wrapping_add(1);

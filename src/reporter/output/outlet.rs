@@ -108,9 +108,8 @@ fn spans(buffer: &Buffer, headroom: usize) -> List<'_> {
 
 /// Runs foreign code, whose panic must not end the thread.
 fn guarded(work: impl FnOnce() -> Result<(), TransportError>) -> Result<(), TransportError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(TransportError::Io { source: std::io::Error::other("the reporter panicked") })
-    })
+    let worked = catch_unwind(AssertUnwindSafe(work));
+    worked.unwrap_or_else(|panic| Err(TransportError::panicked("reporter", &*panic)))
 }
 
 /// A span as the logger is told it: its context and its name.
