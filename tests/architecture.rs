@@ -90,6 +90,7 @@ const HIDDEN_CRATES: &[&str] = &[
     "parking_lot::",
     "rand::",
     "ureq::",
+    "httpdate::",
     "arc_swap::",
     "serde_json::",
 ];

@@ -107,6 +107,26 @@ fn whatever_a_server_writes_without_end_a_question_at_once_is_over_in_time() {
 }
 
 #[test]
+fn a_server_asked_again_and_again_cannot_keep_a_client_from_asking() {
+    let asked = Arc::new(AtomicIsize::new(0));
+    let counts = Arc::clone(&asked);
+    let address = server(move |_, stream| {
+        counts.fetch_add(1, Ordering::SeqCst);
+        let head = "HTTP/1.1 503 X\r\nRetry-After: 18446744073709551615\r\n";
+        let _ = stream.write_all(format!("{head}Content-Length: 0\r\n\r\n").as_bytes());
+    });
+    let config = BaggageRestrictionsConfig {
+        host_port: address,
+        refresh_interval: Duration::from_millis(20),
+        ..Default::default()
+    };
+    let manager = RemoteBaggageRestrictionManager::new("svc", &config).unwrap();
+    let builder = Tracer::builder("svc").logger(NullLogger).null_reporter();
+    let (_tracer, _closer) = builder.baggage_restriction_manager(manager).build().unwrap();
+    eventually(|| asked.load(Ordering::SeqCst) > 3);
+}
+
+#[test]
 fn redirects_are_followed_three_times_and_to_the_web_alone() {
     for to in ["/credits", "file:///etc/hostname", "http://[::1", "//", "\u{7f}"] {
         let asked = Arc::new(AtomicIsize::new(0));

@@ -134,7 +134,7 @@ impl Shared {
                 return Asked::Answered;
             }
             Ok(Err(refused)) => (Asked::Answered, refused),
-            Err(error) => (Asked::Failed, error),
+            Err(error) => (Asked::Failed { retry_after: error.retry_after() }, error),
         };
         {
             let updates = &mut *self.updates.lock();

@@ -227,7 +227,8 @@ impl Shared {
                     }
                     self.tell(host, &error);
                     outcome = asked;
-                    if asked == Asked::Failed && matches!(error, FetchError::Other { .. }) {
+                    let is_silent = matches!(error, FetchError::Other { .. });
+                    if is_silent && matches!(asked, Asked::Failed { .. }) {
                         break;
                     }
                 }
@@ -244,7 +245,9 @@ impl Shared {
     ) -> Result<Vec<Balance>, (Asked, FetchError)> {
         let operations = operations.into_iter().map(|operation| ("operations", operation));
         let who = [("service", self.service_name.as_str()), ("uuid", host.client_uuid())];
-        let body = fetch.get(operations.chain(who)).map_err(|error| (Asked::Failed, error))?;
+        let body = fetch
+            .get(operations.chain(who))
+            .map_err(|error| (Asked::Failed { retry_after: error.retry_after() }, error))?;
         credits::read(&body).map_err(|refused| (Asked::Answered, refused))
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use ureq::http::Uri;
 
 use super::FetchError;
+use super::retry::parse_retry_after;
+use crate::clock::{Clock, SystemClock};
 use crate::error::ConfigError;
 
 /// Asks one address. A question ends within its limit of time, and of an answer 1 MiB is read at
@@ -60,6 +62,10 @@ impl HttpFetch {
         let request = self.agent.get(&self.url).query_pairs(query);
         let answer = request.call().map_err(FetchError::new)?;
         let status = answer.status().as_u16();
+        let now = SystemClock::new().wall_nanos();
+        let asked = answer.headers().get_all("retry-after").iter();
+        let asked = asked.filter_map(|value| parse_retry_after(value.to_str().ok()?, now));
+        let retry_after = asked.max();
         // Limited here: earlier versions of ureq limit what came over the network, which is much more
         // once it is unpacked, and an application may have turned that on.
         let mut limited = answer.into_body().into_reader().take(MAX_BODY_BYTES + 1);
@@ -67,7 +73,11 @@ impl HttpFetch {
         let read = limited.read_to_end(&mut body);
         if status >= 400 {
             let shown = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES)]);
-            return Err(FetchError::Status { status, body: shown.trim_end().to_owned() });
+            return Err(FetchError::Status {
+                status,
+                body: shown.trim_end().to_owned(),
+                retry_after,
+            });
         }
         match read {
             Ok(bytes) if bytes as u64 > MAX_BODY_BYTES => {
