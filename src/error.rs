@@ -219,6 +219,16 @@ pub enum TransportError {
         /// The beginning of the answer's body.
         said: String,
     },
+    /// The server redirects to where messages are not sent: with a status that would not keep their
+    /// method and body, to another origin, or once too often.
+    Redirected {
+        /// Where it was posted to.
+        address: String,
+        /// The status of the answer.
+        status: u16,
+        /// Where it redirects to, without user, password and query.
+        target: String,
+    },
     /// The application's transport or reporter panicked.
     Panicked {
         /// Which of them.
@@ -255,6 +265,12 @@ impl fmt::Display for TransportError {
             Self::Answered { address, status, said } => {
                 write!(f, "{address} answered {status} {said:?}")
             }
+            Self::Redirected { address, status, target } => {
+                write!(
+                    f,
+                    "{address} answered {status}, a redirect to {target} that is not followed"
+                )
+            }
             Self::Panicked { what, message } => write!(f, "the {what} panicked: {message:?}"),
             Self::Io { source } => write!(f, "cannot send: {source}"),
         }
@@ -268,6 +284,7 @@ impl std::error::Error for TransportError {
             Self::Refused { .. }
             | Self::TooLarge { .. }
             | Self::Answered { .. }
+            | Self::Redirected { .. }
             | Self::Panicked { .. } => None,
         }
     }

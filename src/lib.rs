@@ -48,6 +48,8 @@ mod environment;
 mod error;
 #[cfg(feature = "remote-sampler")]
 mod fetch;
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+mod http_client;
 mod id;
 mod ledger;
 mod reporter;

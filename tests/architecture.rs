@@ -52,8 +52,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ledger", &["encoding"]),
     ("sampler", &["fetch", "encoding"]),
     ("control", &["fetch"]),
-    ("fetch", &[]),
-    ("transport", &["encoding"]),
+    ("fetch", &["http_client"]),
+    ("transport", &["http_client", "encoding"]),
+    ("http_client", &[]),
     ("encoding", &[]),
 ];
 

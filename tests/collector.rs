@@ -182,7 +182,7 @@ fn what_cannot_pass_is_tried_once_and_counted() {
     let troubles = [
         (Answer::Status(400, "", b"bad\r\nbatch".to_vec()), "answered 400 \"bad  batch\""),
         (status(401), "answered 401"),
-        (Answer::Status(302, "location: /elsewhere\r\n", Vec::new()), "answered 302"),
+        (Answer::Status(302, "location: /elsewhere\r\n", Vec::new()), "a redirect to /elsewhere"),
         (Answer::Endless(404), "answered 404 \"xxx"),
         (Answer::Hang, "took longer than 300ms"),
         (Answer::Nonsense, "127.0.0.1"),

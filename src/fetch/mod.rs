@@ -1,10 +1,9 @@
 //! Asks servers by HTTP, again and again: what remote samplers, restrictions and throttlers share.
 //!
-//! `http` asks once, within limits; `poll` does it on a thread of its own, with the pauses of `retry`.
+//! `http` asks once, within limits; `poll` does it on a thread of its own.
 
 mod http;
 mod poll;
-mod retry;
 
 use std::fmt;
 use std::time::Duration;

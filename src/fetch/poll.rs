@@ -7,8 +7,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use parking_lot::Mutex;
 
-use super::retry::Backoff;
 use crate::error::ConfigError;
+use crate::http_client::Backoff;
 use crate::id;
 
 /// Whether somebody answered, well or badly.

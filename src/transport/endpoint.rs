@@ -5,6 +5,8 @@ use std::time::Duration;
 
 #[cfg(feature = "collector-http")]
 use crate::error::ConfigError;
+#[cfg(feature = "collector-http")]
+use crate::http_client::{Url, redacted};
 
 /// What a server takes at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,9 +142,8 @@ impl fmt::Debug for HttpConfig {
 #[cfg(feature = "collector-http")]
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    pub(super) url: String,
+    pub(super) url: Url,
     pub(super) format: CollectorFormat,
-    pub(super) is_encrypted: bool,
 }
 
 #[cfg(feature = "collector-http")]
@@ -152,7 +153,7 @@ impl Endpoint {
         let allowed = "http:// or https://, a host, and perhaps a port, a path and a query";
         let refused = |allowed| ConfigError::OutOfRange {
             field: "reporter.collector_endpoint",
-            value: shown(url),
+            value: redacted(url),
             allowed,
         };
         let (scheme, rest) = url.trim().split_once("://").ok_or_else(|| refused(allowed))?;
@@ -187,19 +188,8 @@ impl Endpoint {
         }
         let scheme = if is_encrypted { "https" } else { "http" };
         let mark = if query.is_empty() { "" } else { "?" };
-        let url = format!("{scheme}://{authority}{path}{mark}{query}");
-        Ok(Self { url, format, is_encrypted })
-    }
-}
-
-/// A URL for messages: who is named in it is nobody's business.
-#[cfg(feature = "collector-http")]
-fn shown(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(from), Some(to)) if from + 3 <= to => {
-            format!("{}(hidden){}", &url[..from + 3], &url[to..])
-        }
-        _ => url.to_owned(),
+        let url = Url::parse(&format!("{scheme}://{authority}{path}{mark}{query}"));
+        Ok(Self { url: url.ok_or_else(|| refused(allowed))?, format })
     }
 }
 
@@ -243,7 +233,7 @@ mod tests {
         ];
         for (given, format, found, url) in cases {
             let endpoint = Endpoint::parse(given, format).unwrap();
-            assert_eq!((endpoint.format, endpoint.url.as_str()), (found, url), "{given}");
+            assert_eq!((endpoint.format, &*endpoint.url.to_string()), (found, url), "{given}");
         }
     }
 

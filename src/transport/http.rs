@@ -7,15 +7,15 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use ureq::Agent;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use ureq::http::{HeaderName, HeaderValue, Response};
+use ureq::http::{HeaderName, HeaderValue};
 
 use super::endpoint::Endpoint;
 use super::{CollectorFormat, HttpConfig, Hurry, Sent, Transport};
 use crate::clock;
 use crate::encoding::base64;
 use crate::error::{ConfigError, TransportError};
+use crate::http_client::{Answer, Client, ClientOptions, Failure, Reason, TlsOptions, Written};
 
 /// Posts messages to a URL.
 ///
@@ -27,11 +27,8 @@ use crate::error::{ConfigError, TransportError};
 ///
 /// `HTTPTransport` in jaeger-client-go, `transport/http.go`; `HttpSender` in jaeger-client-java.
 pub struct HttpTransport {
-    agent: Agent,
-    url: String,
+    client: Client,
     format: CollectorFormat,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    timeout: Duration,
     max_body_bytes: usize,
     retry_limit: Duration,
     hurry: Hurry,
@@ -45,7 +42,7 @@ pub struct HttpTransport {
 
 impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpTransport").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("HttpTransport").field("url", &self.address()).finish_non_exhaustive()
     }
 }
 
@@ -67,24 +64,17 @@ impl HttpTransport {
         }
         let timeout = if config.timeout.is_zero() { DEFAULT_TIMEOUT } else { config.timeout };
         let timeout = timeout.min(MAX_TIMEOUT);
-        let builder = Agent::config_builder()
-            .timeout_global(Some(timeout))
-            // Less than all: where these end it, the request was surely not taken.
-            .timeout_resolve(Some(timeout / 2))
-            .timeout_connect(Some(timeout / 2))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(concat!("jaeger-client-rust/", env!("CARGO_PKG_VERSION")))
-            .max_idle_connections(1);
-        let builder = encryption(builder, &endpoint, config)?;
-        Ok(Self {
-            agent: builder.build().new_agent(),
-            headers: headers(config, endpoint.format)?,
-            url: endpoint.url,
-            format: endpoint.format,
+        let options = ClientOptions {
+            field: "reporter.collector_endpoint",
             timeout,
+            // Nobody needs the body of an answer, so that a slow one must not hold up messages.
+            body_timeout: timeout.min(MAX_ANSWER_TIME),
+            max_answer_bytes: MAX_ANSWER_BYTES,
+            tls: TlsOptions { ca_certificates: config.ca_certificates.as_deref() },
+        };
+        Ok(Self {
+            client: Client::new(endpoint.url, headers(config, endpoint.format)?, &options)?,
+            format: endpoint.format,
             max_body_bytes: config.max_body_bytes,
             retry_limit: config.retry_limit,
             hurry: Hurry::default(),
@@ -110,81 +100,62 @@ impl HttpTransport {
         self
     }
 
-    fn attempt(&self, body: &[u8]) -> Result<(), Failure> {
-        match self.request(body) {
-            // A kept connection that the server has closed meanwhile looks like this.
-            Err(ureq::Error::Io(broken)) if is_broken(&broken) => self.request(body),
-            answered => answered,
-        }
-        .map_err(|error| self.failed(error))
-        .and_then(|response| self.answered(response, body.len()))
+    fn address(&self) -> String {
+        self.client.shown_url()
     }
 
-    fn request(&self, body: &[u8]) -> Result<Response<ureq::Body>, ureq::Error> {
-        let mut request = self.agent.post(&self.url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
+    fn attempt(&self, body: &[u8]) -> Result<(), Failed> {
+        let mut answered = self.client.post(body);
+        // A kept connection that the server has closed meanwhile looks like this.
+        if let Err(Failure { reason: Reason::Disconnected(_), .. }) = answered {
+            answered = self.client.post(body);
         }
-        request.send(body)
+        match answered {
+            Ok(answer) => self.answered(&answer, body.len()),
+            Err(failure) => Err(self.failed(failure.reason, failure.written == Written::All)),
+        }
     }
 
-    fn answered(&self, response: Response<ureq::Body>, bytes: usize) -> Result<(), Failure> {
-        let status = response.status();
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs));
-        // To its end, so that the connection can be used again, or until it is too long.
-        let mut start = Vec::new();
-        let mut reader = response.into_body().into_reader();
-        let mut limited = io::Read::take(&mut reader, MAX_ANSWER_BYTES);
-        let _ = io::Read::read_to_end(&mut limited, &mut start);
-        if status.is_success() {
+    fn answered(&self, answer: &Answer, bytes: usize) -> Result<(), Failed> {
+        let status = answer.status;
+        if (200..300).contains(&status) {
             return Ok(());
         }
         if status == 413 {
-            return Err(Failure::last(TransportError::TooLarge { bytes }));
+            return Err(Failed::last(TransportError::TooLarge { bytes }));
         }
-        start.truncate(SHOWN_ANSWER_BYTES);
-        let said: String = String::from_utf8_lossy(&start)
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        let error = TransportError::Answered {
-            address: self.url.clone(),
-            status: status.as_u16(),
-            said: said.trim().to_owned(),
-        };
-        let again = status.is_server_error() || status == 408 || status == 429;
-        Err(Failure { error, again, retry_after })
+        let (address, said) = (self.address(), answer.excerpt());
+        let error = TransportError::Answered { address, status, said };
+        let again = status >= 500 || status == 408 || status == 429;
+        Err(Failed { error, again, retry_after: answer.retry_after })
     }
 
-    fn failed(&self, error: ureq::Error) -> Failure {
-        let address = self.url.clone();
-        let again = |error| Failure { error, again: true, retry_after: None };
-        let io = |kind, what: String| TransportError::Io { source: io::Error::new(kind, what) };
-        match error {
-            ureq::Error::HostNotFound => {
+    fn failed(&self, reason: Reason, was_written: bool) -> Failed {
+        let address = self.address();
+        let again = |error| Failed { error, again: true, retry_after: None };
+        let io = |kind, what| TransportError::Io { source: io::Error::new(kind, what) };
+        match reason {
+            Reason::Unresolved => {
                 let source = io::Error::new(io::ErrorKind::NotFound, "it has no address");
                 again(TransportError::Unresolved { address, source })
             }
-            ureq::Error::ConnectionFailed => again(TransportError::Refused { address }),
-            ureq::Error::Io(source) => match source.kind() {
-                io::ErrorKind::ConnectionRefused => again(TransportError::Refused { address }),
-                // Certificates, and answers that are no HTTP: they do not get better.
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-                    Failure::last(io(source.kind(), format!("{address}: {source}")))
-                }
-                kind => again(io(kind, format!("{address}: {source}"))),
-            },
-            ureq::Error::Timeout(which) => {
-                let what = format!("{address} took longer than {:?} ({which})", self.timeout);
-                let early = matches!(which, ureq::Timeout::Resolve | ureq::Timeout::Connect);
+            Reason::Refused => again(TransportError::Refused { address }),
+            Reason::TimedOut(phase) => {
+                let timeout = self.client.timeout();
+                let what = format!("{address} took longer than {timeout:?} ({phase})");
                 let error = io(io::ErrorKind::TimedOut, what);
                 // It may have been taken all the same: sent again it would be there twice.
-                Failure { error, again: early, retry_after: None }
+                Failed { error, again: !was_written, retry_after: None }
             }
-            other => Failure::last(io(io::ErrorKind::Other, format!("{address}: {other}"))),
+            Reason::Disconnected(source) => {
+                again(io(source.kind(), format!("{address}: {source}")))
+            }
+            Reason::Unusable(what) => {
+                Failed::last(io(io::ErrorKind::Other, format!("{address}: {what}")))
+            }
+            Reason::Redirect { status, target } => {
+                Failed::last(TransportError::Redirected { address, status, target })
+            }
         }
     }
 }
@@ -193,7 +164,7 @@ impl Transport for HttpTransport {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
         let began = clock::now();
         if self.hold_off.is_some_and(|until| began < until) {
-            let what = format!("{} failed a moment ago and is tried again later", self.url);
+            let what = format!("{} failed a moment ago and is tried again later", self.address());
             return Err(TransportError::Io { source: io::Error::other(what) });
         }
         let mut pause = FIRST_PAUSE;
@@ -226,7 +197,7 @@ impl Transport for HttpTransport {
 }
 
 /// Why a message was not taken.
-struct Failure {
+struct Failed {
     error: TransportError,
     /// Whether it may help to try again.
     again: bool,
@@ -234,15 +205,10 @@ struct Failure {
     retry_after: Option<Duration>,
 }
 
-impl Failure {
+impl Failed {
     fn last(error: TransportError) -> Self {
         Self { error, again: false, retry_after: None }
     }
-}
-
-fn is_broken(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 /// Somewhat more or less, so that many clients do not come back all at once.
@@ -292,51 +258,6 @@ fn headers(
     Ok(headers)
 }
 
-type Builder = ureq::config::ConfigBuilder<ureq::typestate::AgentScope>;
-
-fn encryption(
-    builder: Builder,
-    endpoint: &Endpoint,
-    config: &HttpConfig,
-) -> Result<Builder, ConfigError> {
-    match &config.ca_certificates {
-        Some(_) if !endpoint.is_encrypted => Err(ConfigError::OutOfRange {
-            field: "reporter.ca_certificates",
-            value: endpoint.url.clone(),
-            allowed: "given for an https:// endpoint only",
-        }),
-        _ if !endpoint.is_encrypted => Ok(builder),
-        #[cfg(not(feature = "tls"))]
-        _ => Err(ConfigError::FeatureOff { field: "reporter.collector_endpoint", feature: "tls" }),
-        #[cfg(feature = "tls")]
-        None => Ok(builder),
-        #[cfg(feature = "tls")]
-        Some(pem) => Ok(builder.tls_config(trusting(pem)?)),
-    }
-}
-
-/// Trusts what these vouch for, and nobody else.
-#[cfg(feature = "tls")]
-fn trusting(pem: &str) -> Result<ureq::tls::TlsConfig, ConfigError> {
-    use ureq::tls::{PemItem, RootCerts, TlsConfig};
-    let refused = |what: String| ConfigError::OutOfRange {
-        field: "reporter.ca_certificates",
-        value: what,
-        allowed: "one or more certificates in PEM, and nothing else",
-    };
-    let mut certificates = Vec::new();
-    for item in ureq::tls::parse_pem(pem.as_bytes()) {
-        match item.map_err(|error| refused(error.to_string()))? {
-            PemItem::Certificate(certificate) => certificates.push(certificate),
-            _ => return Err(refused("a private key".to_owned())),
-        }
-    }
-    if certificates.is_empty() {
-        return Err(refused(format!("{} bytes without a certificate", pem.len())));
-    }
-    Ok(TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build())
-}
-
 pub(super) fn build(address: &str) -> Result<Box<dyn Transport>, ConfigError> {
     Ok(Box::new(HttpTransport::new(&HttpConfig::new(address))?))
 }
@@ -347,4 +268,4 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const MIN_BODY_BYTES: usize = 1024;
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
-const SHOWN_ANSWER_BYTES: usize = 200;
+const MAX_ANSWER_TIME: Duration = Duration::from_secs(1);

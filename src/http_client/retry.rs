@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 /// Pauses between attempts, of which none is shorter than the one before.
+#[cfg(feature = "remote-sampler")]
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -14,6 +15,7 @@ pub(crate) struct Backoff {
     last: Duration,
 }
 
+#[cfg(feature = "remote-sampler")]
 impl Backoff {
     /// Pauses from about `first` on, of which each is about twice the one before, up to `longest`.
     pub(crate) fn new(first: Duration, longest: Duration) -> Self {
@@ -57,6 +59,7 @@ pub(crate) fn parse_retry_after(value: &str, wall_nanos: i64) -> Option<Duration
 mod tests {
     use super::*;
 
+    #[cfg(feature = "remote-sampler")]
     #[test]
     fn pauses_only_grow_up_to_the_longest_and_are_not_all_the_same() {
         let (first, longest) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -71,6 +74,7 @@ mod tests {
         assert!(firsts.iter().max() > firsts.iter().min());
     }
 
+    #[cfg(feature = "remote-sampler")]
     #[test]
     fn what_a_server_asks_for_lengthens_a_pause_and_never_shortens_one() {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
