@@ -229,6 +229,14 @@ pub enum TransportError {
         /// Where it redirects to, without user, password and query.
         target: String,
     },
+    /// The message was given up, but the server may have processed it: it took all of it and did not
+    /// answer, or answered that it does not know what became of it.
+    Unconfirmed {
+        /// How often it was sent.
+        attempts: u32,
+        /// How the last of these failed.
+        source: Box<Self>,
+    },
     /// The application's transport or reporter panicked.
     Panicked {
         /// Which of them.
@@ -271,6 +279,11 @@ impl fmt::Display for TransportError {
                     "{address} answered {status}, a redirect to {target} that is not followed"
                 )
             }
+            Self::Unconfirmed { attempts, source } => {
+                let times = if *attempts == 1 { "attempt" } else { "attempts" };
+                write!(f, "{source}; given up after {attempts} {times}, ")?;
+                f.write_str("but the server may have processed it all the same")
+            }
             Self::Panicked { what, message } => write!(f, "the {what} panicked: {message:?}"),
             Self::Io { source } => write!(f, "cannot send: {source}"),
         }
@@ -281,6 +294,7 @@ impl std::error::Error for TransportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unresolved { source, .. } | Self::Io { source } => Some(source),
+            Self::Unconfirmed { source, .. } => Some(source),
             Self::Refused { .. }
             | Self::TooLarge { .. }
             | Self::Answered { .. }

@@ -50,6 +50,10 @@ pub struct ReporterConfig {
     pub ca_certificates: Option<String>,
     /// How long one request to the collector may take.
     pub sender_timeout: Duration,
+    /// For how long a message is sent again; see [`HttpConfig::retry_limit`].
+    pub sender_retry_limit: Duration,
+    /// How often a message is sent at most; see [`HttpConfig::max_attempts`].
+    pub sender_max_attempts: u32,
     /// A collector's URL for those spans alone that do not fit a datagram; without one, they are
     /// trimmed. Authentication and time limit are those of `collector_endpoint`.
     pub oversize_endpoint: Option<String>,
@@ -77,6 +81,8 @@ impl fmt::Debug for ReporterConfig {
             .field("http_headers", &headers)
             .field("ca_certificates", &self.ca_certificates.as_ref().map(String::len))
             .field("sender_timeout", &self.sender_timeout)
+            .field("sender_retry_limit", &self.sender_retry_limit)
+            .field("sender_max_attempts", &self.sender_max_attempts)
             .field("oversize_endpoint", &self.oversize_endpoint)
             .finish()
     }
@@ -101,6 +107,8 @@ impl Default for ReporterConfig {
             http_headers: Vec::new(),
             ca_certificates: None,
             sender_timeout: defaults::SENDER_TIMEOUT,
+            sender_retry_limit: HttpConfig::RETRY_LIMIT,
+            sender_max_attempts: HttpConfig::MAX_ATTEMPTS,
             oversize_endpoint: None,
         }
     }
@@ -120,6 +128,8 @@ impl ReporterConfig {
             headers: self.http_headers.clone(),
             ca_certificates: self.ca_certificates.clone(),
             timeout: self.sender_timeout,
+            retry_limit: self.sender_retry_limit,
+            max_attempts: self.sender_max_attempts,
             ..HttpConfig::new(endpoint)
         }
     }

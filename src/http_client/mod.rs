@@ -17,5 +17,7 @@ pub(crate) use self::exchange::BodyError;
 pub(crate) use self::exchange::{Failure, Reason, Written};
 #[cfg(feature = "remote-sampler")]
 pub(crate) use self::retry::Backoff;
+#[cfg(feature = "collector-http")]
+pub(crate) use self::retry::{Attempts, FailedAttempt, Retry, RetryPolicy, RetryState};
 pub(crate) use self::tls::TlsOptions;
 pub(crate) use self::url::{Url, redacted};

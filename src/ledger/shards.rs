@@ -58,6 +58,8 @@ struct Flow {
     sent: u64,
     datagrams: u64,
     trimmed: u64,
+    possible_duplicates: u64,
+    unconfirmed: u64,
     dropped: Dropped,
     /// The span that was lost last because it was too large, for people.
     too_large: Option<String>,
@@ -205,6 +207,8 @@ impl Shards {
         stats.sent = flow.sent;
         stats.datagrams = flow.datagrams;
         stats.trimmed = flow.trimmed;
+        stats.possible_duplicates = flow.possible_duplicates;
+        stats.unconfirmed = flow.unconfirmed;
         stats.dropped = flow.dropped;
     }
 
@@ -304,6 +308,16 @@ impl Shards {
     /// Counts a span that was cut on its way out.
     pub(crate) fn count_trimmed(&self) {
         self.flow.lock().trimmed += 1;
+    }
+
+    /// Counts spans that were sent again, and may have been processed before.
+    pub(crate) fn count_possible_duplicates(&self, spans: usize) {
+        self.flow.lock().possible_duplicates += spans as u64;
+    }
+
+    /// Counts spans that were lost, and may have been processed all the same.
+    pub(crate) fn count_unconfirmed(&self, spans: usize) {
+        self.flow.lock().unconfirmed += spans as u64;
     }
 
     /// Takes what lies in the buffers, full or not. With `close`, nothing gets into them after it.

@@ -1,13 +1,13 @@
 //! Messages as bodies of POST requests: to a collector, or to a Zipkin server.
 //!
-//! Requests are made one after the other on a connection that is kept. What may help is tried again
-//! with growing pauses and a limit; an answer is read to its end, but not beyond a limit.
+//! Requests are made one after the other on a connection that is kept. What is tried again, and how
+//! often, is said in `http_client/retry.rs`.
 
 use std::fmt;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::endpoint::Endpoint;
@@ -15,7 +15,10 @@ use super::{CollectorFormat, HttpConfig, Hurry, Sent, Transport};
 use crate::clock;
 use crate::encoding::base64;
 use crate::error::{ConfigError, TransportError};
-use crate::http_client::{Answer, Client, ClientOptions, Failure, Reason, TlsOptions, Written};
+use crate::http_client::{
+    Answer, Attempts, Client, ClientOptions, FailedAttempt, Failure, Reason, Retry, RetryPolicy,
+    RetryState, TlsOptions, Written,
+};
 
 /// Posts messages to a URL.
 ///
@@ -30,14 +33,8 @@ pub struct HttpTransport {
     client: Client,
     format: CollectorFormat,
     max_body_bytes: usize,
-    retry_limit: Duration,
+    retries: RetryState,
     hurry: Hurry,
-    /// A message was given up, and none got through since.
-    is_failing: bool,
-    /// Until when nothing is tried, so that others can use the thread.
-    hold_off: Option<Instant>,
-    /// Whether others must not be held up by it.
-    is_beside: bool,
 }
 
 impl fmt::Debug for HttpTransport {
@@ -72,15 +69,16 @@ impl HttpTransport {
             max_answer_bytes: MAX_ANSWER_BYTES,
             tls: TlsOptions { ca_certificates: config.ca_certificates.as_deref() },
         };
+        let policy = RetryPolicy {
+            max_attempts: config.max_attempts.max(1),
+            max_elapsed: config.retry_limit.min(MAX_RETRY_LIMIT),
+        };
         Ok(Self {
             client: Client::new(endpoint.url, headers(config, endpoint.format)?, &options)?,
             format: endpoint.format,
             max_body_bytes: config.max_body_bytes,
-            retry_limit: config.retry_limit,
+            retries: RetryState::new(policy),
             hurry: Hurry::default(),
-            is_failing: false,
-            hold_off: None,
-            is_beside: false,
         })
     }
 
@@ -95,8 +93,7 @@ impl HttpTransport {
 
     /// Others use the same thread, so that it neither waits nor often finds out that it must fail.
     pub(super) fn beside_others(mut self) -> Self {
-        self.is_beside = true;
-        self.retry_limit = Duration::ZERO;
+        self.retries = self.retries.sharing_its_thread();
         self
     }
 
@@ -104,116 +101,102 @@ impl HttpTransport {
         self.client.shown_url()
     }
 
-    fn attempt(&self, body: &[u8]) -> Result<(), Failed> {
-        let mut answered = self.client.post(body);
-        // A kept connection that the server has closed meanwhile looks like this.
-        if let Err(Failure { reason: Reason::Disconnected(_), .. }) = answered {
-            answered = self.client.post(body);
-        }
-        match answered {
-            Ok(answer) => self.answered(&answer, body.len()),
-            Err(failure) => Err(self.failed(failure.reason, failure.written == Written::All)),
-        }
+    /// What an answer that is no success says.
+    fn refused(&self, answer: &Answer) -> (FailedAttempt, TransportError) {
+        let error = TransportError::Answered {
+            address: self.address(),
+            status: answer.status,
+            said: answer.excerpt(),
+        };
+        (FailedAttempt::by_status(answer.status, answer.retry_after), error)
     }
 
-    fn answered(&self, answer: &Answer, bytes: usize) -> Result<(), Failed> {
-        let status = answer.status;
-        if (200..300).contains(&status) {
-            return Ok(());
-        }
-        if status == 413 {
-            return Err(Failed::last(TransportError::TooLarge { bytes }));
-        }
-        let (address, said) = (self.address(), answer.excerpt());
-        let error = TransportError::Answered { address, status, said };
-        let again = status >= 500 || status == 408 || status == 429;
-        Err(Failed { error, again, retry_after: answer.retry_after })
-    }
-
-    fn failed(&self, reason: Reason, was_written: bool) -> Failed {
+    /// What it says that there is no answer.
+    fn failed(&self, failure: Failure) -> (FailedAttempt, TransportError) {
         let address = self.address();
-        let again = |error| Failed { error, again: true, retry_after: None };
+        let was_written = failure.written == Written::All;
         let io = |kind, what| TransportError::Io { source: io::Error::new(kind, what) };
-        match reason {
+        let (retry, error) = match failure.reason {
             Reason::Unresolved => {
                 let source = io::Error::new(io::ErrorKind::NotFound, "it has no address");
-                again(TransportError::Unresolved { address, source })
+                (Retry::Yes, TransportError::Unresolved { address, source })
             }
-            Reason::Refused => again(TransportError::Refused { address }),
+            Reason::Refused => (Retry::Yes, TransportError::Refused { address }),
             Reason::TimedOut(phase) => {
                 let timeout = self.client.timeout();
                 let what = format!("{address} took longer than {timeout:?} ({phase})");
-                let error = io(io::ErrorKind::TimedOut, what);
-                // It may have been taken all the same: sent again it would be there twice.
-                Failed { error, again: !was_written, retry_after: None }
+                // Sent again it would be there twice, and the server is no faster for it.
+                let retry = if was_written { Retry::No } else { Retry::Yes };
+                (retry, io(io::ErrorKind::TimedOut, what))
             }
             Reason::Disconnected(source) => {
-                again(io(source.kind(), format!("{address}: {source}")))
+                let retry = if was_written { Retry::Unanswered } else { Retry::Yes };
+                (retry, io(source.kind(), format!("{address}: {source}")))
             }
             Reason::Unusable(what) => {
-                Failed::last(io(io::ErrorKind::Other, format!("{address}: {what}")))
+                (Retry::No, io(io::ErrorKind::Other, format!("{address}: {what}")))
             }
             Reason::Redirect { status, target } => {
-                Failed::last(TransportError::Redirected { address, status, target })
+                (Retry::No, TransportError::Redirected { address, status, target })
             }
+        };
+        (FailedAttempt::without_answer(retry, was_written), error)
+    }
+
+    /// Ends with the error of the last attempt, and with what is known of the others.
+    fn give_up(&self, attempts: &Attempts, error: TransportError) -> TransportError {
+        if !attempts.may_be_processed() {
+            return error;
         }
+        TransportError::Unconfirmed { attempts: attempts.made(), source: Box::new(error) }
     }
 }
 
 impl Transport for HttpTransport {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
-        let began = clock::now();
-        if self.hold_off.is_some_and(|until| began < until) {
+        let Some(mut attempts) = self.retries.begin(clock::now()) else {
             let what = format!("{} failed a moment ago and is tried again later", self.address());
             return Err(TransportError::Io { source: io::Error::other(what) });
-        }
-        let mut pause = FIRST_PAUSE;
+        };
         loop {
-            let Err(failure) = self.attempt(message) else {
-                self.is_failing = false;
-                return Ok(Sent::OK);
+            let (failed, error) = match self.client.post(message) {
+                Ok(answer) if (200..300).contains(&answer.status) => {
+                    self.retries.recovered();
+                    let sent = Sent::OK;
+                    return Ok(sent.with_possible_duplicate(attempts.may_be_processed()));
+                }
+                Ok(answer) if answer.status == 413 => {
+                    self.retries.recovered();
+                    return Err(TransportError::TooLarge { bytes: message.len() });
+                }
+                Ok(answer) => self.refused(&answer),
+                Err(failure) => self.failed(failure),
             };
-            let wait = failure.retry_after.unwrap_or_else(|| jittered(pause));
-            let spent = clock::now().saturating_duration_since(began);
-            let again = failure.again
-                && !self.is_failing
-                && !self.hurry.has_begun()
-                && spent + wait < self.retry_limit;
-            if !again {
-                let too_large = matches!(failure.error, TransportError::TooLarge { .. });
-                self.is_failing = failure.again || (self.is_failing && !too_large);
-                self.hold_off =
-                    (self.is_beside && !too_large).then(|| clock::now() + spent.min(MAX_TIMEOUT));
-                return Err(failure.error);
+            let now = clock::now();
+            let pause = attempts.failed(failed, now);
+            // A close ends the waiting, but a kept connection may be one that the server has closed:
+            // that is known only now, and the last spans would be lost for it.
+            let is_once_more = attempts.made() == 1 && matches!(error, TransportError::Io { .. });
+            match pause {
+                Some(pause) if !self.hurry.has_begun() => self.hurry.wait(pause),
+                Some(_) if is_once_more => {}
+                _ => {
+                    let is_at_work = matches!(error, TransportError::Answered { .. })
+                        && failed.retry == Retry::No;
+                    if is_at_work {
+                        self.retries.recovered();
+                    } else {
+                        self.retries.gave_up(&attempts, now);
+                    }
+                    return Err(self.give_up(&attempts, error));
+                }
             }
-            self.hurry.wait(wait);
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     fn max_message_bytes(&self) -> usize {
         self.max_body_bytes
     }
-}
-
-/// Why a message was not taken.
-struct Failed {
-    error: TransportError,
-    /// Whether it may help to try again.
-    again: bool,
-    /// When the server wants to be asked again.
-    retry_after: Option<Duration>,
-}
-
-impl Failed {
-    fn last(error: TransportError) -> Self {
-        Self { error, again: false, retry_after: None }
-    }
-}
-
-/// Somewhat more or less, so that many clients do not come back all at once.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(rand::random_range(0.75..1.25))
 }
 
 fn headers(
@@ -224,6 +207,8 @@ fn headers(
     let mut headers = vec![(CONTENT_TYPE, content_type)];
     for (name, value) in &config.headers {
         let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
+        // How long a message is, it says itself.
+        let pair = pair.filter(|(name, _)| *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING);
         headers.push(pair.ok_or_else(|| ConfigError::OutOfRange {
             field: "reporter.http_headers",
             value: name.clone(),
@@ -264,8 +249,8 @@ pub(super) fn build(address: &str) -> Result<Box<dyn Transport>, ConfigError> {
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-const MIN_BODY_BYTES: usize = 1024;
-const MAX_ANSWER_BYTES: u64 = 64 << 10;
+const MAX_RETRY_LIMIT: Duration = Duration::from_secs(24 * 3600);
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(1);
+const MIN_BODY_BYTES: usize = 1024;
+
+const MAX_ANSWER_BYTES: u64 = 64 << 10;

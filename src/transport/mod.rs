@@ -110,14 +110,23 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 pub struct Sent {
     /// Whether it came to light that the message *before* was refused by the receiver's host.
     pub previous_refused: bool,
+    /// Whether the message was sent before, and the receiver may have processed it then too.
+    pub possible_duplicate: bool,
 }
 
 impl Sent {
     /// Handed over, and nothing else came to light.
-    pub const OK: Self = Self { previous_refused: false };
+    pub const OK: Self = Self { previous_refused: false, possible_duplicate: false };
 
     /// Handed over; the message before was refused.
-    pub const PREVIOUS_REFUSED: Self = Self { previous_refused: true };
+    pub const PREVIOUS_REFUSED: Self = Self { previous_refused: true, ..Self::OK };
+
+    /// The same of a message that the receiver may have processed before, or not.
+    #[must_use]
+    pub const fn with_possible_duplicate(mut self, is_possible: bool) -> Self {
+        self.possible_duplicate = is_possible;
+        self
+    }
 }
 
 /// One kind of transport that configuration can name.

@@ -184,7 +184,7 @@ impl Transport for UdpTransport {
             match self.try_send(message) {
                 Ok(()) => {
                     let previous_refused = std::mem::take(&mut self.previous_refused);
-                    return Ok(Sent { previous_refused });
+                    return Ok(Sent { previous_refused, ..Sent::OK });
                 }
                 Err(SendError::PreviousRefused) if !last_try => self.previous_refused = true,
                 Err(SendError::Refused) if !last_try => {

@@ -200,8 +200,16 @@ impl Emitter {
             return false;
         }
         match self.send(&message) {
-            Ok(_) => true,
+            Ok(sent) => {
+                if sent.possible_duplicate {
+                    books.count_possible_duplicates(1);
+                }
+                true
+            }
             Err(error) => {
+                if let TransportError::Unconfirmed { .. } = error {
+                    books.count_possible_duplicates(1);
+                }
                 books.core.diagnostics.error(Cause::TooLarge, || {
                     let (view, _) = SpanView::parse(span).unwrap_or_default();
                     format!("{} is trimmed, because: {error}", ledger::described(&view))
@@ -245,6 +253,9 @@ impl Emitter {
                 }
                 self.last_sent = count;
                 books.settle(count, Outcome::Sent);
+                if sent.possible_duplicate {
+                    books.count_possible_duplicates(count);
+                }
             }
             Err(error) => {
                 self.last_sent = 0;

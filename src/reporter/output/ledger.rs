@@ -22,6 +22,8 @@ struct Counts {
     sent: u64,
     messages: u64,
     trimmed: u64,
+    possible_duplicates: u64,
+    unconfirmed: u64,
     dropped: Dropped,
 }
 
@@ -31,7 +33,8 @@ impl Ledger {
     }
 
     pub(crate) fn read(&self) -> ReporterStats {
-        let Counts { taken, sent, messages, trimmed, dropped } = *self.counts.lock();
+        let Counts { taken, sent, messages, trimmed, possible_duplicates, unconfirmed, dropped } =
+            *self.counts.lock();
         ReporterStats {
             name: self.name.clone(),
             taken,
@@ -39,6 +42,8 @@ impl Ledger {
             queued: taken.saturating_sub(sent + dropped.total()),
             dropped,
             trimmed,
+            possible_duplicates,
+            unconfirmed,
             messages,
         }
     }
@@ -82,6 +87,12 @@ impl Books<'_> {
     /// Counts spans as lost, and tells why.
     pub(crate) fn lose(&self, spans: usize, error: &TransportError) {
         self.settle(spans, Outcome::SendFailed);
+        if let TransportError::Unconfirmed { .. } = error {
+            self.ledger.counts.lock().unconfirmed += spans as u64;
+            if self.is_primary {
+                self.shards.count_unconfirmed(spans);
+            }
+        }
         self.core.diagnostics.error(Cause::SendFailed, || {
             format!("{spans} spans lost{}, counted as send_failed: {error}", self.place())
         });
@@ -103,6 +114,14 @@ impl Books<'_> {
     /// Which output it is, where it is not the first.
     fn place(&self) -> String {
         if self.is_primary { String::new() } else { format!(" at {}", self.ledger.name) }
+    }
+
+    /// Counts spans that were sent again, and may have been processed before.
+    pub(crate) fn count_possible_duplicates(&self, spans: usize) {
+        self.ledger.counts.lock().possible_duplicates += spans as u64;
+        if self.is_primary {
+            self.shards.count_possible_duplicates(spans);
+        }
     }
 
     /// Spans counted as sent turn out to have been refused.
