@@ -48,7 +48,6 @@ mod environment;
 mod error;
 #[cfg(feature = "remote-sampler")]
 mod fetch;
-#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 mod http_client;
 mod id;
 mod ledger;
@@ -63,6 +62,7 @@ pub use self::config::{
 };
 pub use self::diag::{Logger, NullLogger, StderrLogger};
 pub use self::error::{ConfigError, ExtractError, TransportError};
+pub use self::http_client::ProxyConfig;
 pub use self::id::{IdGenerator, SpanId, TraceId};
 pub use self::propagation::HeadersConfig;
 pub use self::reporter::{FinishedSpan, InMemoryReporter, Output, Reporter};

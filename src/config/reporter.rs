@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::http_client::ProxyConfig;
 use crate::tracer::defaults;
 use crate::transport::{AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES};
 
@@ -120,13 +121,14 @@ impl ReporterConfig {
     }
 
     /// How to send to a collector at this URL.
-    pub(super) fn http(&self, endpoint: &str) -> HttpConfig {
+    pub(super) fn http(&self, endpoint: &str, proxy: &ProxyConfig) -> HttpConfig {
         HttpConfig {
             user: self.user.clone(),
             password: self.password.clone(),
             auth_token: self.auth_token.clone(),
             headers: self.http_headers.clone(),
             ca_certificates: self.ca_certificates.clone(),
+            proxy: proxy.clone(),
             timeout: self.sender_timeout,
             retry_limit: self.sender_retry_limit,
             max_attempts: self.sender_max_attempts,

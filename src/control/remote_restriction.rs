@@ -14,6 +14,7 @@ use super::{
 };
 use crate::error::ConfigError;
 use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
+use crate::http_client::ProxyConfig;
 
 /// Allows the baggage keys that an agent names, which it asks again and again.
 ///
@@ -58,11 +59,24 @@ impl RemoteBaggageRestrictionManager {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the service's name is empty or `host_port` is no address. That nobody
-    /// answers there is none.
+    /// [`ConfigError`] if the service's name is empty, `host_port` is no address, or the proxy that
+    /// the environment names is none. That nobody answers there is none.
     pub fn new(
         service_name: impl Into<String>,
         config: &BaggageRestrictionsConfig,
+    ) -> Result<Self, ConfigError> {
+        Self::with_proxy(service_name, config, &ProxyConfig::Environment)
+    }
+
+    /// The same through another proxy than the environment's, or none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn with_proxy(
+        service_name: impl Into<String>,
+        config: &BaggageRestrictionsConfig,
+        proxy: &ProxyConfig,
     ) -> Result<Self, ConfigError> {
         let service_name = service_name.into();
         if service_name.is_empty() {
@@ -73,6 +87,7 @@ impl RemoteBaggageRestrictionManager {
             &format!("{}/baggageRestrictions", config.host_port.trim_end_matches('/')),
             "host:port, such as localhost:5778",
             FETCH_TIMEOUT,
+            proxy,
         )?;
         let usual = BaggageRestrictionsConfig::default().refresh_interval;
         let shared = Shared {

@@ -13,6 +13,7 @@ use super::{
 use crate::clock;
 use crate::error::ConfigError;
 use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
+use crate::http_client::ProxyConfig;
 
 /// Grants requests for debugging as far as an agent has given credit for their operation.
 ///
@@ -77,11 +78,24 @@ impl RemoteThrottler {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the service's name is empty or `host_port` is no address. That nobody
-    /// answers there is none.
+    /// [`ConfigError`] if the service's name is empty, `host_port` is no address, or the proxy that
+    /// the environment names is none. That nobody answers there is none.
     pub fn new(
         service_name: impl Into<String>,
         config: &ThrottlerConfig,
+    ) -> Result<Self, ConfigError> {
+        Self::with_proxy(service_name, config, &ProxyConfig::Environment)
+    }
+
+    /// The same through another proxy than the environment's, or none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn with_proxy(
+        service_name: impl Into<String>,
+        config: &ThrottlerConfig,
+        proxy: &ProxyConfig,
     ) -> Result<Self, ConfigError> {
         let service_name = service_name.into();
         if service_name.is_empty() {
@@ -93,6 +107,7 @@ impl RemoteThrottler {
                 &format!("{}/credits", config.host_port.trim_end_matches('/')),
                 "host:port, such as localhost:5778",
                 timeout,
+                proxy,
             )
         };
         let shared = Shared {

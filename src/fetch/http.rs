@@ -6,7 +6,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::FetchError;
 use crate::error::ConfigError;
-use crate::http_client::{Answer, BodyError, Client, ClientOptions, TlsOptions, Url, redacted};
+use crate::http_client::{
+    Answer, BodyError, Client, ClientOptions, ProxyConfig, TlsOptions, Url, redacted,
+};
 
 /// Asks one address. A question ends within its limit of time, and of an answer 1 MiB is read at
 /// most.
@@ -23,6 +25,7 @@ impl HttpFetch {
         url: &str,
         allowed: &'static str,
         timeout: Duration,
+        proxy: &ProxyConfig,
     ) -> Result<Self, ConfigError> {
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         // Of user and password nothing would be sent, and the URL is told to loggers.
@@ -41,6 +44,7 @@ impl HttpFetch {
             timeout,
             body_timeout: timeout,
             max_answer_bytes: MAX_BODY_BYTES,
+            proxy,
             tls: TlsOptions::default(),
         };
         let client = Client::new(parsed, Vec::new(), &options)?;

@@ -1,12 +1,14 @@
-//! Makes requests, and follows redirects.
+//! Makes requests, each by the way that configuration gives it, and follows redirects.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use ureq::Agent;
 use ureq::http::{HeaderName, HeaderValue};
+use ureq::{Agent, Proxy};
 
 use super::exchange::{Answer, Exchange, Failure, Reason};
+use super::no_proxy::Bypass;
+use super::proxy::ProxyConfig;
 use super::tls::TlsOptions;
 use super::url::{Url, redacted};
 use crate::clock;
@@ -23,6 +25,7 @@ pub(crate) struct ClientOptions<'o> {
     pub(crate) body_timeout: Duration,
     /// How much of an answer's body is read.
     pub(crate) max_answer_bytes: u64,
+    pub(crate) proxy: &'o ProxyConfig,
     pub(crate) tls: TlsOptions<'o>,
 }
 
@@ -32,7 +35,19 @@ pub(crate) struct Client {
     headers: Vec<(HeaderName, HeaderValue)>,
     timeout: Duration,
     max_answer_bytes: u64,
-    agent: Agent,
+    bypass: Bypass,
+    direct: Agent,
+    http: Route,
+    https: Route,
+}
+
+/// A way for requests that are not sent directly.
+enum Route {
+    Direct,
+    /// By a tunnel, or by a proxy that knows nothing of HTTP; with its name for messages.
+    Proxied(Agent, String),
+    /// By a proxy that cannot be used, and why.
+    Unusable(ConfigError),
 }
 
 impl fmt::Debug for Client {
@@ -46,8 +61,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for certificates that cannot be used, and for `https` without the feature
-    /// `tls`.
+    /// [`ConfigError`] for a proxy or certificates that cannot be used, and for `https`
+    /// without the feature `tls`.
     pub(crate) fn new(
         url: Url,
         headers: Vec<(HeaderName, HeaderValue)>,
@@ -63,9 +78,50 @@ impl Client {
         if !can_encrypt(&url) {
             return Err(ConfigError::FeatureOff { field: options.field, feature: "tls" });
         }
-        let agent = agent(options)?;
-        let (timeout, max_answer_bytes) = (options.timeout, options.max_answer_bytes);
-        Ok(Self { url, headers, timeout, max_answer_bytes, agent })
+        let (http, https, no_proxy) = match options.proxy.resolved() {
+            ProxyConfig::Fixed { http, https, no_proxy } => (http, https, no_proxy),
+            ProxyConfig::Environment | ProxyConfig::Direct => (None, None, String::new()),
+        };
+        let is_from_environment = *options.proxy == ProxyConfig::Environment;
+        let route = |proxy: Option<String>, is_encrypted: bool| {
+            let field = match (is_from_environment, is_encrypted) {
+                (true, false) => "HTTP_PROXY",
+                (true, true) => "HTTPS_PROXY",
+                (false, false) => "proxy.http",
+                (false, true) => "proxy.https",
+            };
+            match proxy {
+                None => Route::Direct,
+                Some(proxy) => Route::by(&proxy, field, options).unwrap_or_else(Route::Unusable),
+            }
+        };
+        let client = Self {
+            headers,
+            timeout: options.timeout,
+            max_answer_bytes: options.max_answer_bytes,
+            bypass: Bypass::parse(&no_proxy),
+            direct: agent(options, None)?,
+            http: route(http, false),
+            https: route(https, true),
+            url,
+        };
+        client.check()
+    }
+
+    /// Refuses a proxy that the URL would need and that cannot be used.
+    fn check(mut self) -> Result<Self, ConfigError> {
+        let is_encrypted = self.url.is_encrypted();
+        if self.bypass.covers(self.url.host(), self.url.port()) {
+            return Ok(self);
+        }
+        let route = if is_encrypted { &mut self.https } else { &mut self.http };
+        match std::mem::replace(route, Route::Direct) {
+            Route::Unusable(error) => Err(error),
+            usable => {
+                *route = usable;
+                Ok(self)
+            }
+        }
     }
 
     /// The URL for messages, without what may be secret.
@@ -132,9 +188,53 @@ impl Client {
         if timeout.is_zero() {
             return Err(Failure::early(Reason::TimedOut("redirects".to_owned())));
         }
-        let (headers, max_answer_bytes) = (&*self.headers, self.max_answer_bytes);
-        let exchange = Exchange { url, headers, body, timeout, max_answer_bytes };
-        exchange.by(&self.agent, spent.is_some())
+        let exchange = Exchange {
+            url,
+            headers: &self.headers,
+            body,
+            timeout,
+            max_answer_bytes: self.max_answer_bytes,
+        };
+        let is_direct = self.bypass.covers(url.host(), url.port());
+        match if url.is_encrypted() { &self.https } else { &self.http } {
+            Route::Proxied(agent, name) if !is_direct => {
+                exchange.by(agent, spent.is_some()).map_err(|failure| failure.at_proxy(name))
+            }
+            Route::Unusable(error) if !is_direct => {
+                Err(Failure::early(Reason::Unusable(error.to_string())))
+            }
+            _ => exchange.by(&self.direct, spent.is_some()),
+        }
+    }
+}
+
+impl Route {
+    /// By the proxy at that URL.
+    fn by(
+        url: &str,
+        field: &'static str,
+        options: &ClientOptions<'_>,
+    ) -> Result<Self, ConfigError> {
+        let refused = || ConfigError::OutOfRange {
+            field,
+            value: redacted(url),
+            allowed: "the URL of a proxy, such as http://proxy:3128",
+        };
+        let with_scheme =
+            if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let proxy = Proxy::new(&with_scheme).map_err(|_| refused())?;
+        // It takes what is no port for none.
+        let place =
+            with_scheme.rsplit(['@', '/']).find(|part| !part.is_empty()).unwrap_or_default();
+        if Url::parse(&format!("http://{place}")).is_none() {
+            return Err(refused());
+        }
+        #[cfg(not(feature = "tls"))]
+        if proxy.protocol() == ureq::ProxyProtocol::Https {
+            return Err(ConfigError::FeatureOff { field, feature: "tls" });
+        }
+        let name = format!("{}:{}", proxy.host(), proxy.port());
+        Ok(Self::Proxied(agent(options, Some(proxy))?, name))
     }
 }
 
@@ -149,7 +249,7 @@ fn can_encrypt(url: &Url) -> bool {
     cfg!(feature = "tls") || !url.is_encrypted()
 }
 
-fn agent(options: &ClientOptions<'_>) -> Result<Agent, ConfigError> {
+fn agent(options: &ClientOptions<'_>, proxy: Option<Proxy>) -> Result<Agent, ConfigError> {
     let timeout = options.timeout;
     let builder = Agent::config_builder()
         .timeout_global(Some(timeout))
@@ -160,7 +260,7 @@ fn agent(options: &ClientOptions<'_>) -> Result<Agent, ConfigError> {
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
-        .proxy(None)
+        .proxy(proxy)
         .user_agent(USER_AGENT)
         .max_idle_connections(1);
     #[cfg(feature = "tls")]

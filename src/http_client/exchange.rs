@@ -93,6 +93,15 @@ impl Failure {
     pub(super) fn early(reason: Reason) -> Self {
         Self { reason, written: Written::Nothing }
     }
+
+    /// The same of a request by a proxy, which is whom it did not reach.
+    pub(super) fn at_proxy(mut self, proxy: &str) -> Self {
+        if let Reason::Unresolved | Reason::Refused = self.reason {
+            let what = format!("the proxy {proxy} cannot be reached: {self}");
+            self.reason = Reason::Disconnected(io::Error::other(what));
+        }
+        self
+    }
 }
 
 impl fmt::Display for Failure {

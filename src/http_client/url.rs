@@ -30,13 +30,11 @@ impl Url {
     }
 
     /// The host, an IPv6 address without its brackets.
-    #[cfg(feature = "collector-http")]
     pub(crate) fn host(&self) -> &str {
         let host = self.0.host().unwrap_or_default();
         host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 
-    #[cfg(feature = "collector-http")]
     pub(crate) fn port(&self) -> u16 {
         self.0.port_u16().unwrap_or_else(|| if self.is_encrypted() { 443 } else { 80 })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 #[cfg(feature = "collector-http")]
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
 #[cfg(feature = "collector-http")]
 use crate::http_client::{Url, redacted};
 
@@ -86,6 +87,8 @@ pub struct HttpConfig {
     /// The certificates, in PEM, of those who may vouch for the server; without them, those that
     /// browsers trust.
     pub ca_certificates: Option<String>,
+    /// Which proxy requests go through. By default, as the environment says.
+    pub proxy: ProxyConfig,
     /// How long one request may take, from the look-up of the name to the end of the answer; 0 means
     /// 5 s, and an hour is the most.
     pub timeout: Duration,
@@ -129,6 +132,7 @@ impl HttpConfig {
             auth_token: None,
             headers: Vec::new(),
             ca_certificates: None,
+            proxy: ProxyConfig::default(),
             timeout: TIMEOUT,
             retry_limit: Self::RETRY_LIMIT,
             max_attempts: Self::MAX_ATTEMPTS,
@@ -150,6 +154,7 @@ impl fmt::Debug for HttpConfig {
             .field("auth_token", &hidden(&self.auth_token))
             .field("headers", &headers)
             .field("ca_certificates", &self.ca_certificates.as_ref().map(String::len))
+            .field("proxy", &self.proxy)
             .field("timeout", &self.timeout)
             .field("retry_limit", &self.retry_limit)
             .field("max_attempts", &self.max_attempts)

@@ -48,8 +48,9 @@ impl HttpTransport {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a URL that is none, half of a user and password, headers or certificates
-    /// that cannot be used, and `https` without the feature `tls`. That nobody answers is none.
+    /// [`ConfigError`] for a URL that is none, half of a user and password, headers, certificates
+    /// or a proxy that cannot be used, and `https` without the feature `tls`. That nobody answers is
+    /// none.
     pub fn new(config: &HttpConfig) -> Result<Self, ConfigError> {
         let endpoint = Endpoint::parse(&config.endpoint, config.format)?;
         if config.max_body_bytes < MIN_BODY_BYTES {
@@ -67,6 +68,7 @@ impl HttpTransport {
             // Nobody needs the body of an answer, so that a slow one must not hold up messages.
             body_timeout: timeout.min(MAX_ANSWER_TIME),
             max_answer_bytes: MAX_ANSWER_BYTES,
+            proxy: &config.proxy,
             tls: TlsOptions { ca_certificates: config.ca_certificates.as_deref() },
         };
         let policy = RetryPolicy {
