@@ -55,7 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("control", &["fetch", "http_client"]),
     ("fetch", &["http_client"]),
     ("transport", &["http_client", "encoding"]),
-    ("http_client", &[]),
+    ("http_client", &["encoding"]),
     ("encoding", &[]),
 ];
 
@@ -92,6 +92,7 @@ const HIDDEN_CRATES: &[&str] = &[
     "parking_lot::",
     "rand::",
     "ureq::",
+    "ureq_proto::",
     "httpdate::",
     "arc_swap::",
     "serde_json::",

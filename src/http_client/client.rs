@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderName, HeaderValue};
-use ureq::{Agent, Proxy};
+use ureq::{Agent, Proxy, ProxyProtocol};
 
 use super::exchange::{Answer, Exchange, Failure, Reason};
+use super::forward::ForwardProxy;
 use super::no_proxy::Bypass;
 use super::proxy::ProxyConfig;
 use super::tls::TlsOptions;
@@ -34,6 +35,7 @@ pub(crate) struct Client {
     url: Url,
     headers: Vec<(HeaderName, HeaderValue)>,
     timeout: Duration,
+    body_timeout: Duration,
     max_answer_bytes: u64,
     bypass: Bypass,
     direct: Agent,
@@ -46,6 +48,8 @@ enum Route {
     Direct,
     /// By a tunnel, or by a proxy that knows nothing of HTTP; with its name for messages.
     Proxied(Agent, String),
+    /// By a proxy that takes requests whole.
+    Forwarded(ForwardProxy),
     /// By a proxy that cannot be used, and why.
     Unusable(ConfigError),
 }
@@ -92,12 +96,15 @@ impl Client {
             };
             match proxy {
                 None => Route::Direct,
-                Some(proxy) => Route::by(&proxy, field, options).unwrap_or_else(Route::Unusable),
+                Some(proxy) => {
+                    Route::by(&proxy, is_encrypted, field, options).unwrap_or_else(Route::Unusable)
+                }
             }
         };
         let client = Self {
             headers,
             timeout: options.timeout,
+            body_timeout: options.body_timeout,
             max_answer_bytes: options.max_answer_bytes,
             bypass: Bypass::parse(&no_proxy),
             direct: agent(options, None)?,
@@ -193,6 +200,7 @@ impl Client {
             headers: &self.headers,
             body,
             timeout,
+            body_timeout: self.body_timeout,
             max_answer_bytes: self.max_answer_bytes,
         };
         let is_direct = self.bypass.covers(url.host(), url.port());
@@ -200,6 +208,7 @@ impl Client {
             Route::Proxied(agent, name) if !is_direct => {
                 exchange.by(agent, spent.is_some()).map_err(|failure| failure.at_proxy(name))
             }
+            Route::Forwarded(proxy) if !is_direct => proxy.exchange(&exchange),
             Route::Unusable(error) if !is_direct => {
                 Err(Failure::early(Reason::Unusable(error.to_string())))
             }
@@ -212,6 +221,7 @@ impl Route {
     /// By the proxy at that URL.
     fn by(
         url: &str,
+        is_encrypted: bool,
         field: &'static str,
         options: &ClientOptions<'_>,
     ) -> Result<Self, ConfigError> {
@@ -229,12 +239,15 @@ impl Route {
         if Url::parse(&format!("http://{place}")).is_none() {
             return Err(refused());
         }
-        #[cfg(not(feature = "tls"))]
-        if proxy.protocol() == ureq::ProxyProtocol::Https {
-            return Err(ConfigError::FeatureOff { field, feature: "tls" });
+        match proxy.protocol() {
+            ProxyProtocol::Http if !is_encrypted => Ok(Self::Forwarded(ForwardProxy::new(&proxy))),
+            #[cfg(not(feature = "tls"))]
+            ProxyProtocol::Https => Err(ConfigError::FeatureOff { field, feature: "tls" }),
+            _ => {
+                let name = format!("{}:{}", proxy.host(), proxy.port());
+                Ok(Self::Proxied(agent(options, Some(proxy))?, name))
+            }
         }
-        let name = format!("{}:{}", proxy.host(), proxy.port());
-        Ok(Self::Proxied(agent(options, Some(proxy))?, name))
     }
 }
 
@@ -269,6 +282,6 @@ fn agent(options: &ClientOptions<'_>, proxy: Option<Proxy>) -> Result<Agent, Con
 }
 
 /// What requests say who makes them.
-const USER_AGENT: &str = concat!("jaeger-client-rust/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("jaeger-client-rust/", env!("CARGO_PKG_VERSION"));
 
 const MAX_REDIRECTS: u32 = 3;

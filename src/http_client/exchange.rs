@@ -20,6 +20,8 @@ pub(super) struct Exchange<'e> {
     pub(super) body: Option<&'e [u8]>,
     /// How long it may take, to the end of the answer.
     pub(super) timeout: Duration,
+    /// How long the answer's body may take.
+    pub(super) body_timeout: Duration,
     /// How much of the answer's body is read.
     pub(super) max_answer_bytes: u64,
 }

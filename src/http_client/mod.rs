@@ -1,12 +1,15 @@
 //! Requests over HTTP/1.1, bounded in time and size: what senders and polls share.
 //!
 //! [`Client`] makes a request and follows redirects; [`exchange`] is one request and its answer,
-//! by ureq. Through which proxy it goes, [`proxy`] and [`no_proxy`] say. What is tried again is [`retry`]'s to say.
+//! by ureq or, through a proxy that takes `http://` requests whole, by [`forward`]. Which way it is,
+//! [`proxy`] and [`no_proxy`] say. What is tried again is [`retry`]'s to say.
 
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 mod client;
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 mod exchange;
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+mod forward;
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 mod no_proxy;
 mod proxy;

@@ -13,8 +13,9 @@ use crate::environment;
 /// # Shape and units
 ///
 /// A proxy is a URL, `http://`, `https://` (feature `tls`), `socks5://`, `socks5h://`, `socks4://` or
-/// `socks4a://`, perhaps with user and password; without a scheme, `http://` is meant. The first two
-/// are asked for a tunnel (`CONNECT`).
+/// `socks4a://`, perhaps with user and password; without a scheme, `http://` is meant. An `http://`
+/// proxy gets whole requests for `http://` URLs, and is asked for a tunnel (`CONNECT`) to `https://`
+/// ones.
 ///
 /// # Source
 ///

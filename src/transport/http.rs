@@ -24,7 +24,8 @@ use crate::http_client::{
 ///
 /// # Cost
 ///
-/// One request a message, on a connection that is kept.
+/// One request a message, on a connection that is kept; through an `http://` proxy, on one of its
+/// own.
 ///
 /// # Source
 ///
