@@ -93,6 +93,7 @@ const HIDDEN_CRATES: &[&str] = &[
     "rand::",
     "ureq::",
     "ureq_proto::",
+    "rustls::",
     "httpdate::",
     "arc_swap::",
     "serde_json::",

@@ -65,7 +65,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a proxy or certificates that cannot be used, and for `https`
+    /// [`ConfigError`] for a proxy, certificates or a key that cannot be used, and for `https`
     /// without the feature `tls`.
     pub(crate) fn new(
         url: Url,

@@ -87,6 +87,11 @@ pub struct HttpConfig {
     /// The certificates, in PEM, of those who may vouch for the server; without them, those that
     /// browsers trust.
     pub ca_certificates: Option<String>,
+    /// The client's own certificate, in PEM, and those that lead from it to one that the server
+    /// trusts; with a key, or not at all. For `https://` endpoints.
+    pub client_certificate: Option<String>,
+    /// The private key of that certificate, in PEM, not encrypted; with a certificate, or not at all.
+    pub client_key: Option<String>,
     /// Which proxy requests go through. By default, as the environment says.
     pub proxy: ProxyConfig,
     /// How long one request may take, from the look-up of the name to the end of the answer; 0 means
@@ -132,6 +137,8 @@ impl HttpConfig {
             auth_token: None,
             headers: Vec::new(),
             ca_certificates: None,
+            client_certificate: None,
+            client_key: None,
             proxy: ProxyConfig::default(),
             timeout: TIMEOUT,
             retry_limit: Self::RETRY_LIMIT,
@@ -154,6 +161,8 @@ impl fmt::Debug for HttpConfig {
             .field("auth_token", &hidden(&self.auth_token))
             .field("headers", &headers)
             .field("ca_certificates", &self.ca_certificates.as_ref().map(String::len))
+            .field("client_certificate", &self.client_certificate.as_ref().map(String::len))
+            .field("client_key", &hidden(&self.client_key))
             .field("proxy", &self.proxy)
             .field("timeout", &self.timeout)
             .field("retry_limit", &self.retry_limit)

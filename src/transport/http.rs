@@ -49,9 +49,9 @@ impl HttpTransport {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a URL that is none, half of a user and password, headers, certificates
-    /// or a proxy that cannot be used, and `https` without the feature `tls`. That nobody answers is
-    /// none.
+    /// [`ConfigError`] for a URL that is none, half of a user and password, headers, certificates, a
+    /// key or a proxy that cannot be used, and `https` without the feature `tls`. That nobody
+    /// answers is none.
     pub fn new(config: &HttpConfig) -> Result<Self, ConfigError> {
         let endpoint = Endpoint::parse(&config.endpoint, config.format)?;
         if config.max_body_bytes < MIN_BODY_BYTES {
@@ -70,7 +70,11 @@ impl HttpTransport {
             body_timeout: timeout.min(MAX_ANSWER_TIME),
             max_answer_bytes: MAX_ANSWER_BYTES,
             proxy: &config.proxy,
-            tls: TlsOptions { ca_certificates: config.ca_certificates.as_deref() },
+            tls: TlsOptions {
+                ca_certificates: config.ca_certificates.as_deref(),
+                client_certificate: config.client_certificate.as_deref(),
+                client_key: config.client_key.as_deref(),
+            },
         };
         let policy = RetryPolicy {
             max_attempts: config.max_attempts.max(1),
