@@ -114,7 +114,7 @@ impl Shards {
     }
 
     /// Makes datagrams of `max_bytes` the largest from here on.
-    pub(crate) fn shrink(&self, max_bytes: usize) {
+    pub(crate) fn resize(&self, max_bytes: usize) {
         let process_bytes = self.headroom - HEADER_MAX;
         self.room.store(room_in(max_bytes, process_bytes), Ordering::Relaxed);
         // Whoever writes next looks at the new limit.

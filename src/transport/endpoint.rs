@@ -110,7 +110,8 @@ pub struct HttpConfig {
     /// processed it. Such a message is sent twice at most, and its spans are counted in
     /// [`Stats::possible_duplicates`](crate::Stats::possible_duplicates), or in
     /// [`Stats::unconfirmed`](crate::Stats::unconfirmed) if it is given up. One that is not answered
-    /// in time is not sent again.
+    /// in time is not sent again. If the connection ends twice in the middle of a message of more
+    /// than 64 KiB, the server may find it too large, and smaller ones are sent.
     ///
     /// Meanwhile finished spans pile up in the queue. Only the first of several outputs tries again;
     /// it must not be held up by the others. A close ends the waiting.

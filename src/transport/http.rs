@@ -166,6 +166,7 @@ impl Transport for HttpTransport {
             return Err(TransportError::Io { source: io::Error::other(what) });
         };
         loop {
+            let mut was_cut_off = false;
             let (failed, error) = match self.client.post(message) {
                 Ok(answer) if (200..300).contains(&answer.status) => {
                     self.retries.recovered();
@@ -177,13 +178,22 @@ impl Transport for HttpTransport {
                     return Err(TransportError::TooLarge { bytes: message.len() });
                 }
                 Ok(answer) => self.refused(&answer),
-                Err(failure) => self.failed(failure),
+                Err(failure) => {
+                    was_cut_off = failure.written == Written::Part;
+                    self.failed(failure)
+                }
             };
             let now = clock::now();
             let pause = attempts.failed(failed, now);
             // A close ends the waiting, but a kept connection may be one that the server has closed:
             // that is known only now, and the last spans would be lost for it.
             let is_once_more = attempts.made() == 1 && matches!(error, TransportError::Io { .. });
+            // A server that finds a message too large may end the connection before it has read it,
+            // and its answer is lost.
+            let is_last = attempts.made() > 1 || pause.is_none();
+            if was_cut_off && is_last && message.len() > MIN_CUT_OFF_BYTES {
+                return Err(TransportError::TooLarge { bytes: message.len() });
+            }
             match pause {
                 Some(pause) if !self.hurry.has_begun() => self.hurry.wait(pause),
                 Some(_) if is_once_more => {}
@@ -259,5 +269,8 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 const MAX_RETRY_LIMIT: Duration = Duration::from_secs(24 * 3600);
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(1);
 const MIN_BODY_BYTES: usize = 1024;
+
+/// The largest message that a server surely reads before it answers.
+const MIN_CUT_OFF_BYTES: usize = 64 << 10;
 
 const MAX_ANSWER_BYTES: u64 = 64 << 10;

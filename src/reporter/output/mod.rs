@@ -5,12 +5,14 @@
 
 mod emitter;
 mod ledger;
+mod limit;
 mod outlet;
+mod refusals;
 
 use std::fmt;
 use std::time::Duration;
 
-use self::emitter::Emitter;
+use self::emitter::{Emitter, MIN_SPAN_ROOM};
 pub(crate) use self::ledger::Ledger;
 use self::outlet::End;
 pub(crate) use self::outlet::Outlet;
@@ -144,12 +146,14 @@ impl Output {
                 let (socket_type, interval) =
                     (context.agent_socket_type, context.reconnect_interval);
                 let transport = transport::agent(address, socket_type, interval)?;
-                End::Transport(context.datagrams(transport, protocol)?)
+                End::Transport(Box::new(context.datagrams(transport, protocol)?))
             }
             Kind::Transport(transport, protocol) => {
-                End::Transport(context.datagrams(transport, protocol)?)
+                End::Transport(Box::new(context.datagrams(transport, protocol)?))
             }
-            Kind::Collector(config) => End::Transport(context.collector(&config, is_primary)?),
+            Kind::Collector(config) => {
+                End::Transport(Box::new(context.collector(&config, is_primary)?))
+            }
             Kind::Reporter(reporter) => End::Reporter(reporter),
             Kind::Logging => End::Log,
         };
@@ -246,9 +250,6 @@ fn process_too_large(process: &[u8], max_packet_size: usize) -> ConfigError {
         max_packet_size,
     }
 }
-
-/// What a datagram must have beside the process: the message, and a small span.
-const MIN_SPAN_ROOM: usize = 150;
 
 /// A process that takes less is not to blame if a datagram has no room for it.
 const USUAL_PROCESS_BYTES: usize = 1_024;

@@ -22,7 +22,7 @@ pub(crate) struct Outlet {
 /// What is at the end of it.
 #[derive(Debug)]
 pub(crate) enum End {
-    Transport(Emitter),
+    Transport(Box<Emitter>),
     Reporter(Box<dyn Reporter>),
     /// The tracer's own logger.
     Log,
