@@ -63,6 +63,7 @@ pub(crate) enum Cause {
     QueueFull,
     TooLarge,
     SendFailed,
+    SpanRefused,
     Closed,
     LimitLearned,
     Misused,

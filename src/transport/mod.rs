@@ -78,7 +78,9 @@ pub trait Transport: fmt::Debug + Send {
     /// # Errors
     ///
     /// [`TransportError::TooLarge`] makes the reporter learn a smaller size and send the same spans
-    /// in smaller messages. Any other error counts the message's spans as `send_failed`.
+    /// in smaller messages. [`TransportError::Answered`] with the status 400 or 422 says that there
+    /// is something wrong in the message, and makes it send them in halves. Any other error counts
+    /// the message's spans as `send_failed`.
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError>;
 
     /// The largest message it takes, in bytes.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::ledger::Books;
 use super::limit::MessageLimit;
-use super::refusals::Refusals;
+use super::refusals::{Refusals, is_refused_list};
 use crate::clock;
 use crate::diag::Cause;
 use crate::encoding::{
@@ -101,6 +101,7 @@ impl Emitter {
             let room = &mut buffer.bytes[used..];
             let numbered = Some(i64::from(sequence));
             let end = used + write_trailer(room, numbered, Some(books.losses()));
+            self.refusals.begin();
             match self.send(books, &buffer.bytes[start..end]) {
                 Attempt::Settled(sent) => self.settle(books, count, sent),
                 other => {
@@ -149,6 +150,7 @@ impl Emitter {
 
     /// Sends spans in as many messages as it takes.
     fn send_split(&mut self, books: Books<'_>, spans: &[u8], count: usize) {
+        self.refusals.begin();
         self.send_parts(books, &mut vec![(spans, count)], None);
     }
 
@@ -162,6 +164,9 @@ impl Emitter {
         while let Some((spans, count)) = groups.pop() {
             match outcome.take().unwrap_or_else(|| self.send_group(books, spans, count)) {
                 Attempt::Settled(sent) => self.settle(books, count, sent),
+                Attempt::Refused(error, may_split) if count == 1 || !may_split => {
+                    self.lose_refused(books, spans, count, &error);
+                }
                 Attempt::TooLarge { may_go_on: false, .. } => {
                     // A receiver that takes nothing at all: what is left of the list is spared it.
                     let left = groups.drain(..).map(|(_, count)| count).sum::<usize>();
@@ -170,12 +175,12 @@ impl Emitter {
                 Attempt::TooLarge { is_lower: false, .. } if count == 1 => {
                     books.lose_too_large(spans, self.limit.bytes());
                 }
-                Attempt::TooLarge { .. } if count > 1 => {
+                Attempt::Refused(..) | Attempt::TooLarge { .. } if count > 1 => {
                     let (first, second) = halves(spans, count);
                     groups.push((second, count - count / 2));
                     groups.push((first, count / 2));
                 }
-                Attempt::TooLarge { .. } => self.send_alone(books, spans),
+                Attempt::TooLarge { .. } | Attempt::Refused(..) => self.send_alone(books, spans),
             }
         }
     }
@@ -195,6 +200,21 @@ impl Emitter {
     /// Whether a message of so many bytes and spans is sent as it is.
     fn may_send(&mut self, bytes: usize, count: usize) -> bool {
         bytes <= self.limit.bytes() || (count == 1 && self.limit.allow_larger(bytes, clock::now))
+    }
+
+    /// Counts spans that were refused with their message.
+    fn lose_refused(
+        &mut self,
+        books: Books<'_>,
+        spans: &[u8],
+        count: usize,
+        error: &TransportError,
+    ) {
+        self.last_sent = 0;
+        match count {
+            1 => books.lose_refused(spans, error),
+            _ => books.lose(count, error),
+        }
     }
 
     /// Sends a span that does not fit a message as it is: whole where there is another way for it,
@@ -219,6 +239,9 @@ impl Emitter {
                                 books.count_trimmed();
                             }
                             return self.settle(books, 1, sent);
+                        }
+                        Attempt::Refused(error, _) => {
+                            return self.lose_refused(books, span, 1, &error);
                         }
                         Attempt::TooLarge { is_lower: true, may_go_on: true } => {
                             room = self.room().min(room);
@@ -245,7 +268,7 @@ impl Emitter {
                 }
                 return true;
             }
-            Attempt::Settled(Err(error)) => error,
+            Attempt::Settled(Err(error)) | Attempt::Refused(error, _) => error,
             Attempt::TooLarge { .. } => TransportError::TooLarge { bytes: message.len() },
         };
         if let TransportError::Unconfirmed { .. } = error {
@@ -285,6 +308,9 @@ impl Emitter {
         }
         self.sequence = self.sequence.wrapping_add(1);
         match sent {
+            Err(error) if is_refused_list(&error) => {
+                Attempt::Refused(error, self.refusals.refused(clock::now()))
+            }
             Ok(sent) => {
                 self.refusals.taken();
                 if self.limit.passed(message.len(), clock::now) {
@@ -346,6 +372,8 @@ impl Emitter {
 enum Attempt {
     /// It was taken, or is lost.
     Settled(Result<Sent, TransportError>),
+    /// The receiver finds something wrong in it. Whether parts of it may be sent.
+    Refused(TransportError, bool),
     /// It is too large. Whether the limit is lower now, and whether anything else may be sent.
     TooLarge { is_lower: bool, may_go_on: bool },
 }

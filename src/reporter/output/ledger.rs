@@ -111,6 +111,16 @@ impl Books<'_> {
         });
     }
 
+    /// Counts a span as lost because the receiver refuses it, and tells which it was.
+    pub(crate) fn lose_refused(&self, span: &[u8], error: &TransportError) {
+        self.settle(1, Outcome::SendFailed);
+        self.core.diagnostics.error(Cause::SpanRefused, || {
+            let (span, _) = SpanView::parse(span).unwrap_or_default();
+            let (which, place) = (described(&span), self.place());
+            format!("{which} was refused{place}, counted as send_failed: {error}")
+        });
+    }
+
     /// Which output it is, where it is not the first.
     fn place(&self) -> String {
         if self.is_primary { String::new() } else { format!(" at {}", self.ledger.name) }
