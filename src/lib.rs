@@ -46,10 +46,12 @@ pub mod transport;
 mod clock;
 mod config;
 mod diag;
+mod environment;
 mod error;
 #[cfg(feature = "remote-sampler")]
 mod fetch;
 mod fork;
+mod http_client;
 mod id;
 mod ledger;
 mod lock;
@@ -64,6 +66,7 @@ pub use self::config::{
 };
 pub use self::diag::{Logger, NullLogger, StderrLogger};
 pub use self::error::{ConfigError, ExtractError, TransportError};
+pub use self::http_client::ProxyConfig;
 pub use self::id::{IdGenerator, SpanId, TraceId};
 pub use self::propagation::HeadersConfig;
 pub use self::reporter::{FinishedSpan, InMemoryReporter, Output, Reporter};

@@ -62,6 +62,12 @@ pub struct Stats {
     pub dropped: Dropped,
     /// Spans that were cut to fit a datagram; they are counted where they went as well.
     pub trimmed: u64,
+    /// Spans that were sent again over HTTP after a request of which it is not known whether the
+    /// server processed it: it may have them twice. They are counted as sent as well.
+    pub possible_duplicates: u64,
+    /// Spans that were given up after such a request: the server may have them all the same. They
+    /// are counted in `dropped.send_failed` as well.
+    pub unconfirmed: u64,
     /// Spans that were held and had to make room for others; they are counted as not sampled as
     /// well.
     pub evicted: u64,
@@ -129,6 +135,12 @@ impl fmt::Display for Stats {
         if let Some(drops @ 1..) = self.receiver_drops {
             write!(f, "; the agent's socket dropped {drops} datagrams of all senders")?;
         }
+        if self.possible_duplicates > 0 {
+            write!(f, "; {} sent may be duplicates", self.possible_duplicates)?;
+        }
+        if self.unconfirmed > 0 {
+            write!(f, "; {} lost may have arrived", self.unconfirmed)?;
+        }
         Ok(())
     }
 }
@@ -155,6 +167,10 @@ pub struct ReporterStats {
     pub dropped: Dropped,
     /// Spans that were cut to fit a message of this output.
     pub trimmed: u64,
+    /// As [`Stats::possible_duplicates`].
+    pub possible_duplicates: u64,
+    /// As [`Stats::unconfirmed`].
+    pub unconfirmed: u64,
     /// Messages sent.
     pub messages: u64,
     /// Messages that the receiver's socket dropped; see [`Stats::receiver_drops`].

@@ -14,7 +14,8 @@ use self::source::{Source, is_word, mask, root, rust_files, sources, words};
 mod source;
 
 /// Modules that everybody may name, and that name each other only.
-const LEAVES: &[&str] = &["id", "clock", "error", "stats", "diag", "fork", "lock", "panics"];
+const LEAVES: &[&str] =
+    &["id", "clock", "environment", "error", "stats", "diag", "fork", "lock", "panics"];
 
 /// Which modules a module may name besides itself and the leaves, from the top down.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -29,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sampler",
             "control",
             "transport",
+            "http_client",
             "encoding",
         ],
     ),
@@ -50,10 +52,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("metrics", &["span", "sampler", "control"]),
     ("span", &["sampler", "control", "ledger", "encoding"]),
     ("ledger", &["encoding"]),
-    ("sampler", &["fetch", "encoding"]),
-    ("control", &["fetch"]),
-    ("fetch", &[]),
-    ("transport", &["encoding"]),
+    ("sampler", &["fetch", "http_client", "encoding"]),
+    ("control", &["fetch", "http_client"]),
+    ("fetch", &["http_client"]),
+    ("transport", &["http_client", "encoding"]),
+    ("http_client", &["encoding"]),
     ("encoding", &[]),
 ];
 
@@ -64,8 +67,8 @@ const ENCODING_LEAVES: &[&str] = &["id"];
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("Instant::now", &["clock.rs"]),
     ("SystemTime::now", &["clock.rs"]),
-    ("std::env", &["config/env.rs"]),
-    ("env::var", &["config/env.rs"]),
+    ("std::env", &["environment.rs"]),
+    ("env::var", &["environment.rs"]),
     ("socket2", &["transport/udp/socket.rs", "transport/udp/sock_diag.rs", "transport/unix.rs"]),
     ("thread::spawn", THREAD_STARTERS),
     ("thread::Builder", THREAD_STARTERS),
@@ -91,6 +94,9 @@ const HIDDEN_CRATES: &[&str] = &[
     "rand::",
     "forkguard::",
     "ureq::",
+    "ureq_proto::",
+    "rustls::",
+    "httpdate::",
     "arc_swap::",
     "serde_json::",
 ];

@@ -1,12 +1,14 @@
 //! Configuration from the environment: the `JAEGER_*` variables of all Jaeger clients.
 //!
-//! The only file that reads the environment. Everything goes through one function from name to
-//! value, so that tests, and whoever keeps such variables elsewhere, can stand in for it.
+//! Everything goes through one function from name to value, so that tests, and whoever keeps such
+//! variables elsewhere, can stand in for the environment.
 
 use std::ffi::OsString;
 
 use super::{Configuration, ReporterConfig, SamplerConfig, grammar};
+use crate::environment;
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
 use crate::propagation;
 use crate::tracer::defaults;
 use crate::transport::{AgentSocketType, is_unix_socket};
@@ -54,8 +56,9 @@ impl Configuration {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn with_env(self) -> Result<Self, ConfigError> {
-        #[expect(clippy::disallowed_methods, reason = "the place where the environment is read")]
-        self.with_variables(|name| std::env::var_os(name))
+        // The environment's proxies are read where they are used, so that errors name the variable.
+        let proxy = self.proxy.clone();
+        Ok(Self { proxy, ..self.with_variables(environment::variable)? })
     }
 
     /// Reads variables from elsewhere over what is configured: `lookup` gives a variable's value.
@@ -85,6 +88,9 @@ impl Configuration {
         variables.service(&mut self);
         variables.sampler(&mut self.sampler);
         variables.reporter(&mut self.reporter);
+        if let Some(proxy) = ProxyConfig::from_variables(&lookup) {
+            self.proxy = proxy;
+        }
         let mut errors = variables.errors;
         match errors.pop() {
             None => Ok(self),

@@ -11,6 +11,7 @@ pub use self::sampling::SamplerConfig;
 use crate::control;
 pub use crate::control::{BaggageRestrictionsConfig, ThrottlerConfig};
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
 use crate::propagation::{self, HeadersConfig};
 use crate::reporter::Output;
 use crate::sampler;
@@ -70,6 +71,9 @@ pub struct Configuration {
     /// The formats that contexts are carried in, `jaeger`, `b3`, `b3-single` or `w3c`, in the order
     /// in which they count; see [`CompositeFormat`](propagation::CompositeFormat).
     pub propagation: Vec<String>,
+    /// Which proxy requests over HTTP go through: to a collector, and to whom samplers, restrictions
+    /// and throttlers ask. By default, as the environment says.
+    pub proxy: ProxyConfig,
     /// Which agent tells what baggage may be set; without one, all may. Needs the feature
     /// `remote-sampler`.
     pub baggage_restrictions: Option<BaggageRestrictionsConfig>,
@@ -102,6 +106,7 @@ impl Default for Configuration {
             reporter: ReporterConfig::default(),
             headers: HeadersConfig::default(),
             propagation: vec!["jaeger".to_owned()],
+            proxy: ProxyConfig::default(),
             baggage_restrictions: None,
             throttler: None,
             keep_on_error: None,
@@ -171,7 +176,7 @@ impl Configuration {
         let mut builder = Tracer::builder(&self.service_name)
             .sampler(sampler::from_name(
                 &self.sampler.kind,
-                &self.sampler.params(&self.service_name),
+                &self.sampler.params(&self.service_name, &self.proxy),
             )?)
             .agent(&self.reporter.local_agent_host_port)
             .agent_reconnect_interval(self.reporter.reconnect_interval())
@@ -191,10 +196,10 @@ impl Configuration {
             .max_logs_per_span(self.max_logs_per_span)
             .watch_open_spans(self.watch_open_spans);
         if let Some(endpoint) = &self.reporter.collector_endpoint {
-            builder = builder.collector(self.reporter.http(endpoint));
+            builder = builder.collector(self.reporter.http(endpoint, &self.proxy));
         }
         if let Some(endpoint) = &self.reporter.oversize_endpoint {
-            builder = builder.oversize_to(self.reporter.http(endpoint));
+            builder = builder.oversize_to(self.reporter.http(endpoint, &self.proxy));
         }
         if self.reporter.log_spans {
             builder = builder.also_report_to(Output::logging());
@@ -220,7 +225,8 @@ impl Configuration {
         builder: TracerBuilder,
         by: &BaggageRestrictionsConfig,
     ) -> Result<TracerBuilder, ConfigError> {
-        let manager = control::RemoteBaggageRestrictionManager::new(&self.service_name, by)?;
+        let (name, proxy) = (&self.service_name, &self.proxy);
+        let manager = control::RemoteBaggageRestrictionManager::with_proxy(name, by, proxy)?;
         Ok(builder.baggage_restriction_manager(manager))
     }
 
@@ -240,7 +246,8 @@ impl Configuration {
         builder: TracerBuilder,
         by: &ThrottlerConfig,
     ) -> Result<TracerBuilder, ConfigError> {
-        Ok(builder.debug_throttler(control::RemoteThrottler::new(&self.service_name, by)?))
+        let (name, proxy) = (&self.service_name, &self.proxy);
+        Ok(builder.debug_throttler(control::RemoteThrottler::with_proxy(name, by, proxy)?))
     }
 
     #[cfg(not(feature = "remote-sampler"))]

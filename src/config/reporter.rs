@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::http_client::ProxyConfig;
 use crate::tracer::defaults;
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES, PacingConfig,
@@ -55,8 +56,17 @@ pub struct ReporterConfig {
     /// The certificates, in PEM, of those who may vouch for the collector; without them, those that
     /// browsers trust.
     pub ca_certificates: Option<String>,
+    /// The client's own certificate, in PEM, for collectors that ask for one; with a key, or not at
+    /// all.
+    pub client_certificate: Option<String>,
+    /// The private key of that certificate, in PEM; with a certificate, or not at all.
+    pub client_key: Option<String>,
     /// How long one request to the collector may take.
     pub sender_timeout: Duration,
+    /// For how long a message is sent again; see [`HttpConfig::retry_limit`].
+    pub sender_retry_limit: Duration,
+    /// How often a message is sent at most; see [`HttpConfig::max_attempts`].
+    pub sender_max_attempts: u32,
     /// A collector's URL for those spans alone that do not fit a datagram; without one, they are
     /// trimmed. Authentication and time limit are those of `collector_endpoint`.
     pub oversize_endpoint: Option<String>,
@@ -85,7 +95,11 @@ impl fmt::Debug for ReporterConfig {
             .field("auth_token", &hidden(&self.auth_token))
             .field("http_headers", &headers)
             .field("ca_certificates", &self.ca_certificates.as_ref().map(String::len))
+            .field("client_certificate", &self.client_certificate.as_ref().map(String::len))
+            .field("client_key", &hidden(&self.client_key))
             .field("sender_timeout", &self.sender_timeout)
+            .field("sender_retry_limit", &self.sender_retry_limit)
+            .field("sender_max_attempts", &self.sender_max_attempts)
             .field("oversize_endpoint", &self.oversize_endpoint)
             .finish()
     }
@@ -111,7 +125,11 @@ impl Default for ReporterConfig {
             auth_token: None,
             http_headers: Vec::new(),
             ca_certificates: None,
+            client_certificate: None,
+            client_key: None,
             sender_timeout: defaults::SENDER_TIMEOUT,
+            sender_retry_limit: HttpConfig::RETRY_LIMIT,
+            sender_max_attempts: HttpConfig::MAX_ATTEMPTS,
             oversize_endpoint: None,
         }
     }
@@ -123,14 +141,19 @@ impl ReporterConfig {
     }
 
     /// How to send to a collector at this URL.
-    pub(super) fn http(&self, endpoint: &str) -> HttpConfig {
+    pub(super) fn http(&self, endpoint: &str, proxy: &ProxyConfig) -> HttpConfig {
         HttpConfig {
             user: self.user.clone(),
             password: self.password.clone(),
             auth_token: self.auth_token.clone(),
             headers: self.http_headers.clone(),
             ca_certificates: self.ca_certificates.clone(),
+            client_certificate: self.client_certificate.clone(),
+            client_key: self.client_key.clone(),
+            proxy: proxy.clone(),
             timeout: self.sender_timeout,
+            retry_limit: self.sender_retry_limit,
+            max_attempts: self.sender_max_attempts,
             ..HttpConfig::new(endpoint)
         }
     }

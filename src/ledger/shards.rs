@@ -63,6 +63,8 @@ struct Flow {
     sent: u64,
     datagrams: u64,
     trimmed: u64,
+    possible_duplicates: u64,
+    unconfirmed: u64,
     dropped: Dropped,
     /// The span that was lost last because it was too large, for people.
     too_large: Option<String>,
@@ -113,6 +115,8 @@ impl Shards {
                 sent: 0,
                 datagrams: 0,
                 trimmed: 0,
+                possible_duplicates: 0,
+                unconfirmed: 0,
                 dropped: Dropped::default(),
                 too_large: None,
                 receiver_drops: None,
@@ -132,7 +136,7 @@ impl Shards {
     }
 
     /// Makes datagrams of `max_bytes` the largest from here on.
-    pub(crate) fn shrink(&self, max_bytes: usize) {
+    pub(crate) fn resize(&self, max_bytes: usize) {
         let process_bytes = self.headroom - HEADER_MAX;
         self.room.store(room_in(max_bytes, process_bytes), Ordering::Relaxed);
         // Whoever writes next looks at the new limit.
@@ -263,6 +267,8 @@ impl Shards {
             stats.sent = flow.sent;
             stats.datagrams = flow.datagrams;
             stats.trimmed = flow.trimmed;
+            stats.possible_duplicates = flow.possible_duplicates;
+            stats.unconfirmed = flow.unconfirmed;
             stats.dropped = flow.dropped;
             stats.receiver_drops = flow.receiver_drops;
         }
@@ -373,6 +379,16 @@ impl Shards {
         if let Some(mut flow) = self.flow() {
             change(&mut flow);
         }
+    }
+
+    /// Counts spans that were sent again, and may have been processed before.
+    pub(crate) fn count_possible_duplicates(&self, spans: usize) {
+        self.change_flow(|flow| flow.possible_duplicates += spans as u64);
+    }
+
+    /// Counts spans that were lost, and may have been processed all the same.
+    pub(crate) fn count_unconfirmed(&self, spans: usize) {
+        self.change_flow(|flow| flow.unconfirmed += spans as u64);
     }
 
     /// Takes what lies in the buffers, full or not. With `close`, nothing gets into them after it.

@@ -25,6 +25,7 @@ use std::time::Duration;
 use crate::diag::Brief;
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
 use crate::id::TraceId;
 
 #[doc(hidden)]
@@ -293,6 +294,8 @@ pub struct SamplerParams<'a> {
     pub sampling_server_url: &'a str,
     /// How often it asks.
     pub sampling_refresh_interval: Duration,
+    /// Which proxy it asks through.
+    pub proxy: &'a ProxyConfig,
     /// How many operations are kept apart.
     pub max_operations: usize,
     /// Whether an operation that gets another name is decided about again.
@@ -308,6 +311,7 @@ impl<'a> SamplerParams<'a> {
             param,
             sampling_server_url: DEFAULT_SAMPLING_SERVER_URL,
             sampling_refresh_interval: DEFAULT_REFRESH_INTERVAL,
+            proxy: &ProxyConfig::Environment,
             max_operations: DEFAULT_MAX_OPERATIONS,
             operation_name_late_binding: false,
         }

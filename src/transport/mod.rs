@@ -78,7 +78,9 @@ pub trait Transport: fmt::Debug + Send {
     /// # Errors
     ///
     /// [`TransportError::TooLarge`] makes the reporter learn a smaller size and send the same spans
-    /// in smaller messages. Any other error counts the message's spans as `send_failed`.
+    /// in smaller messages. [`TransportError::Answered`] with the status 400 or 422 says that there
+    /// is something wrong in the message, and makes it send them in halves. Any other error counts
+    /// the message's spans as `send_failed`.
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError>;
 
     /// The largest message it takes, in bytes.
@@ -132,14 +134,23 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 pub struct Sent {
     /// Whether it came to light that the message *before* was refused by the receiver's host.
     pub previous_refused: bool,
+    /// Whether the message was sent before, and the receiver may have processed it then too.
+    pub possible_duplicate: bool,
 }
 
 impl Sent {
     /// Handed over, and nothing else came to light.
-    pub const OK: Self = Self { previous_refused: false };
+    pub const OK: Self = Self { previous_refused: false, possible_duplicate: false };
 
     /// Handed over; the message before was refused.
-    pub const PREVIOUS_REFUSED: Self = Self { previous_refused: true };
+    pub const PREVIOUS_REFUSED: Self = Self { previous_refused: true, ..Self::OK };
+
+    /// The same of a message that the receiver may have processed before, or not.
+    #[must_use]
+    pub const fn with_possible_duplicate(mut self, is_possible: bool) -> Self {
+        self.possible_duplicate = is_possible;
+        self
+    }
 }
 
 /// One kind of transport that configuration can name.

@@ -364,7 +364,7 @@ impl Transport for UdpTransport {
             return Err(error);
         }
         self.keep_if_new(message);
-        Ok(Sent { previous_refused: std::mem::take(&mut self.previous_refused) })
+        Ok(Sent { previous_refused: std::mem::take(&mut self.previous_refused), ..Sent::OK })
     }
 
     fn take_late_refusal(&mut self) -> bool {

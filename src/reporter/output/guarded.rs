@@ -1,7 +1,6 @@
 //! Transports and reporters that were written elsewhere, whose panics end nothing.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
 use super::Reporter;
@@ -31,8 +30,8 @@ impl<T: fmt::Debug + ?Sized> fmt::Debug for Guarded<T> {
 
 impl Transport for Guarded<dyn Transport> {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
-        let sent = self.diagnostics.call(Callback::TransportSend, || self.inner.send(message));
-        sent.unwrap_or_else(|| Err(panicked("the transport panicked")))
+        let sent = self.diagnostics.try_call(Callback::TransportSend, || self.inner.send(message));
+        sent.unwrap_or_else(|panic| Err(TransportError::panicked("transport", &panic)))
     }
 
     fn max_message_bytes(&self) -> usize {
@@ -57,15 +56,12 @@ impl Transport for Guarded<dyn Transport> {
 
 impl Reporter for Guarded<dyn Reporter> {
     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
-        let reported = self.diagnostics.call(Callback::ReporterReport, || self.inner.report(batch));
-        reported.unwrap_or_else(|| Err(panicked("the reporter panicked")))
+        let report = || self.inner.report(batch);
+        let reported = self.diagnostics.try_call(Callback::ReporterReport, report);
+        reported.unwrap_or_else(|panic| Err(TransportError::panicked("reporter", &panic)))
     }
 
     fn flush(&mut self) {
         let _ = self.diagnostics.call(Callback::ReporterFlush, || self.inner.flush());
     }
-}
-
-fn panicked(what: &'static str) -> TransportError {
-    TransportError::Io { source: io::Error::other(what) }
 }

@@ -22,6 +22,8 @@ struct Counts {
     sent: u64,
     messages: u64,
     trimmed: u64,
+    possible_duplicates: u64,
+    unconfirmed: u64,
     dropped: Dropped,
     receiver_drops: Option<u64>,
 }
@@ -33,7 +35,8 @@ impl Ledger {
 
     pub(crate) fn read(&self) -> ReporterStats {
         let counts = *self.counts.lock();
-        let Counts { taken, sent, messages, trimmed, dropped, receiver_drops } = counts;
+        let Counts { taken, sent, messages, trimmed, dropped, .. } = counts;
+        let Counts { possible_duplicates, unconfirmed, receiver_drops, .. } = counts;
         ReporterStats {
             name: self.name.clone(),
             taken,
@@ -41,6 +44,8 @@ impl Ledger {
             queued: taken.saturating_sub(sent + dropped.total()),
             dropped,
             trimmed,
+            possible_duplicates,
+            unconfirmed,
             messages,
             receiver_drops,
         }
@@ -85,6 +90,12 @@ impl Books<'_> {
     /// Counts spans as lost, and tells why.
     pub(crate) fn lose(&self, spans: usize, error: &TransportError) {
         self.settle(spans, Outcome::SendFailed);
+        if let TransportError::Unconfirmed { .. } = error {
+            self.ledger.counts.lock().unconfirmed += spans as u64;
+            if self.is_primary {
+                self.shards.count_unconfirmed(spans);
+            }
+        }
         self.core.diagnostics.error(Cause::SendFailed, || {
             format!("{spans} spans lost{}, counted as send_failed: {error}", self.place())
         });
@@ -103,9 +114,27 @@ impl Books<'_> {
         });
     }
 
+    /// Counts a span as lost because the receiver refuses it, and tells which it was.
+    pub(crate) fn lose_refused(&self, span: &[u8], error: &TransportError) {
+        self.settle(1, Outcome::SendFailed);
+        self.core.diagnostics.error(Cause::SpanRefused, || {
+            let (span, _) = SpanView::parse(span).unwrap_or_default();
+            let (which, place) = (described(&span), self.place());
+            format!("{which} was refused{place}, counted as send_failed: {error}")
+        });
+    }
+
     /// Which output it is, where it is not the first.
     fn place(&self) -> String {
         if self.is_primary { String::new() } else { format!(" at {}", self.ledger.name) }
+    }
+
+    /// Counts spans that were sent again, and may have been processed before.
+    pub(crate) fn count_possible_duplicates(&self, spans: usize) {
+        self.ledger.counts.lock().possible_duplicates += spans as u64;
+        if self.is_primary {
+            self.shards.count_possible_duplicates(spans);
+        }
     }
 
     /// Spans counted as sent turn out to have been refused.

@@ -6,13 +6,15 @@
 mod emitter;
 mod guarded;
 mod ledger;
+mod limit;
 mod outlet;
+mod refusals;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::emitter::Emitter;
+use self::emitter::{Emitter, MIN_SPAN_ROOM};
 use self::guarded::Guarded;
 pub(crate) use self::ledger::Ledger;
 use self::outlet::End;
@@ -149,13 +151,15 @@ impl Output {
                 let (socket_type, interval) =
                     (context.agent_socket_type, context.reconnect_interval);
                 let transport = transport::agent(address, socket_type, interval, context.pacing)?;
-                End::Transport(context.datagrams(transport, protocol)?)
+                End::Transport(Box::new(context.datagrams(transport, protocol)?))
             }
             Kind::Transport(transport, protocol) => {
                 let transport = Guarded::new(transport, context.diagnostics);
-                End::Transport(context.datagrams(transport, protocol)?)
+                End::Transport(Box::new(context.datagrams(transport, protocol)?))
             }
-            Kind::Collector(config) => End::Transport(context.collector(&config, is_primary)?),
+            Kind::Collector(config) => {
+                End::Transport(Box::new(context.collector(&config, is_primary)?))
+            }
             Kind::Reporter(reporter) => End::Reporter(Guarded::new(reporter, context.diagnostics)),
             Kind::Logging => End::Log,
         };
@@ -254,9 +258,6 @@ fn process_too_large(process: &[u8], max_packet_size: usize) -> ConfigError {
         max_packet_size,
     }
 }
-
-/// What a datagram must have beside the process: the message, and a small span.
-const MIN_SPAN_ROOM: usize = 150;
 
 /// A process that takes less is not to blame if a datagram has no room for it.
 const USUAL_PROCESS_BYTES: usize = 1_024;

@@ -1,0 +1,9 @@
+//! The environment of the process, which no other file reads.
+
+use std::ffi::OsString;
+
+/// The value of a variable; none if it is not set.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    std::env::var_os(name)
+}
