@@ -286,12 +286,47 @@ pub enum TransportError {
         /// The beginning of the answer's body.
         said: String,
     },
+    /// The server redirects to where messages are not sent: with a status that would not keep their
+    /// method and body, to another origin, or once too often.
+    Redirected {
+        /// Where it was posted to.
+        address: String,
+        /// The status of the answer.
+        status: u16,
+        /// Where it redirects to, without user, password and query.
+        target: String,
+    },
+    /// The message was given up, but the server may have processed it: it took all of it and did not
+    /// answer, or answered that it does not know what became of it.
+    Unconfirmed {
+        /// How often it was sent.
+        attempts: u32,
+        /// How the last of these failed.
+        source: Box<Self>,
+    },
+    /// The application's transport or reporter panicked.
+    Panicked {
+        /// Which of them.
+        what: &'static str,
+        /// What it said.
+        message: String,
+    },
     /// Anything else that the operating system says.
     Io {
         /// What it said.
         source: io::Error,
     },
 }
+
+impl TransportError {
+    /// What a panic of the application's transport or reporter gives.
+    pub(crate) fn panicked(what: &'static str, message: &str) -> Self {
+        Self::Panicked { what, message: message.chars().take(MAX_SHOWN_CHARS).collect() }
+    }
+}
+
+/// How much of a panic's message is shown.
+const MAX_SHOWN_CHARS: usize = 200;
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -310,6 +345,18 @@ impl fmt::Display for TransportError {
                 }
                 Ok(())
             }
+            Self::Redirected { address, status, target } => {
+                write!(
+                    f,
+                    "{address} answered {status}, a redirect to {target} that is not followed"
+                )
+            }
+            Self::Unconfirmed { attempts, source } => {
+                let times = if *attempts == 1 { "attempt" } else { "attempts" };
+                write!(f, "{source}; given up after {attempts} {times}, ")?;
+                f.write_str("but the server may have processed it all the same")
+            }
+            Self::Panicked { what, message } => write!(f, "the {what} panicked: {message:?}"),
             Self::Io { source } => write!(f, "cannot send: {source}"),
         }
     }
@@ -319,7 +366,12 @@ impl std::error::Error for TransportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unresolved { source, .. } | Self::Io { source } => Some(source),
-            Self::Refused { .. } | Self::TooLarge { .. } | Self::Answered { .. } => None,
+            Self::Unconfirmed { source, .. } => Some(source),
+            Self::Refused { .. }
+            | Self::TooLarge { .. }
+            | Self::Answered { .. }
+            | Self::Redirected { .. }
+            | Self::Panicked { .. } => None,
         }
     }
 }

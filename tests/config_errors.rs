@@ -316,7 +316,7 @@ fn a_value_that_is_no_text_is_an_error_of_its_variable() {
         None
     });
     let asked = asked.into_inner();
-    for name in asked.iter().filter(|name| !name.starts_with("OTEL_")) {
+    for name in asked.iter().filter(|name| name.starts_with("JAEGER_")) {
         let of_collector =
             ["_USER", "_PASSWORD", "_TOKEN", "_TIMEOUT"].iter().any(|end| name.ends_with(end));
         if of_collector && cfg!(not(feature = "collector-http")) {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use jaeger_client::encoding::BatchView;
 use jaeger_client::sampler::ProbabilisticSampler;
-use jaeger_client::transport::Sent;
+use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
     InMemoryReporter, NullLogger, Span, Stats, Tracer, TracerBuilder, TransportError,
 };
@@ -287,5 +287,47 @@ fn only_a_refusal_that_comes_to_light_late_takes_from_sent() {
     }
     // The last refusal is of the message before, which was counted as failed already.
     assert_eq!(ledger, [(3, 0), (5, 3), (12, 3), (12, 5), (16, 5)]);
+    assert!(closer.close(SOON).stats.is_balanced());
+}
+
+/// Sends as it is told, and says after each message whether the one before was refused.
+#[derive(Debug)]
+struct RefusesLate {
+    /// For each message: whether it fails, and what is known of a refusal after it.
+    script: Vec<(bool, bool)>,
+    refused: bool,
+}
+
+impl Transport for RefusesLate {
+    fn send(&mut self, _message: &[u8]) -> Outcome {
+        let (fails, refused) = self.script.remove(0);
+        self.refused = refused;
+        if fails {
+            return Err(TransportError::Io { source: io::Error::other("so it goes") });
+        }
+        Ok(Sent::OK)
+    }
+
+    fn take_late_refusal(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
+    }
+}
+
+#[test]
+fn a_refusal_learned_with_a_failure_or_at_a_flush_takes_from_sent() {
+    let script = vec![(false, false), (true, true), (false, true), (true, false), (true, true)];
+    let transport = RefusesLate { script, refused: false };
+    let builder = Tracer::builder("svc").logger(NullLogger).flush_interval(SOON);
+    let (tracer, closer) = builder.transport(transport).build().unwrap();
+    let mut ledger = Vec::new();
+    for spans in [3, 5, 7, 2, 4] {
+        (0..spans).for_each(|_| tracer.start_span("op").finish());
+        let stats = tracer.flush(SOON).stats;
+        assert!(stats.is_balanced(), "{stats}");
+        ledger.push((stats.sent, stats.dropped.send_failed));
+    }
+    // The second message fails, and the first turns out to have been refused; the third one's refusal
+    // is seen when all is sent; of the last two, both of which fail, there is nothing to take back.
+    assert_eq!(ledger, [(3, 0), (0, 8), (0, 15), (0, 17), (0, 21)]);
     assert!(closer.close(SOON).stats.is_balanced());
 }

@@ -153,6 +153,8 @@ const WALK: &[(&str, Check)] = &[
     ("Reporter::flush", NOTHING_MORE),
     ("Transport::send", |life| assert_eq!(life.closed.dropped.send_failed, 5)),
     ("Transport::max_message_bytes", NOTHING_MORE),
+    ("Transport::take_late_refusal", |life| assert_eq!(life.closed.sent, 5)),
+    ("Transport::receiver_drops", |life| assert_eq!(life.closed.receiver_drops, None)),
     ("Transport::tick", NOTHING_MORE),
 ];
 

@@ -10,6 +10,7 @@
 //! - [`peer`] runs another process that continues our traces: `src/bin/peer.rs` in Rust, `go/` in Go
 //! - [`chain`] checks which of them is whose child
 //! - [`grow`] makes traces that have everything a span can have
+//! - [`burst`] makes spans as fast as they can be made, and counts what a server holds of them
 //! - [`browser`] drives a real browser
 //! - [`nginx`] starts nginx, which speaks HTTP/2
 //! - [`demo`] builds and runs the programs in `demos/`
@@ -24,6 +25,7 @@
 
 pub mod backend;
 pub mod browser;
+pub mod burst;
 pub mod chain;
 pub mod command;
 pub mod demo;

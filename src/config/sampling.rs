@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::http_client::ProxyConfig;
 use crate::redact;
 use crate::sampler;
 
@@ -67,10 +68,15 @@ impl SamplerConfig {
     }
 
     /// The same for whoever builds the sampler.
-    pub(super) fn params<'a>(&'a self, service_name: &'a str) -> sampler::SamplerParams<'a> {
+    pub(super) fn params<'a>(
+        &'a self,
+        service_name: &'a str,
+        proxy: &'a ProxyConfig,
+    ) -> sampler::SamplerParams<'a> {
         let mut params = sampler::SamplerParams::new(service_name, self.param);
         params.sampling_server_url = &self.sampling_server_url;
         params.sampling_refresh_interval = self.sampling_refresh_interval;
+        params.proxy = proxy;
         params.max_operations = self.max_operations;
         params.operation_name_late_binding = self.operation_name_late_binding;
         params

@@ -16,6 +16,7 @@ use super::{
 use crate::diag::Brief;
 use crate::error::ConfigError;
 use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
+use crate::http_client::ProxyConfig;
 
 /// Allows the baggage keys that an agent names, which it asks again and again.
 ///
@@ -68,11 +69,24 @@ impl RemoteBaggageRestrictionManager {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the service's name is empty or `host_port` is no address. That nobody
-    /// answers there is none.
+    /// [`ConfigError`] if the service's name is empty, `host_port` is no address, or the proxy that
+    /// the environment names is none. That nobody answers there is none.
     pub fn new(
         service_name: impl Into<String>,
         config: &BaggageRestrictionsConfig,
+    ) -> Result<Self, ConfigError> {
+        Self::with_proxy(service_name, config, &ProxyConfig::Environment)
+    }
+
+    /// The same through another proxy than the environment's, or none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn with_proxy(
+        service_name: impl Into<String>,
+        config: &BaggageRestrictionsConfig,
+        proxy: &ProxyConfig,
     ) -> Result<Self, ConfigError> {
         let service_name = service_name.into();
         if service_name.is_empty() {
@@ -83,6 +97,7 @@ impl RemoteBaggageRestrictionManager {
             &format!("{}/baggageRestrictions", config.host_port.trim_end_matches('/')),
             "host:port, such as localhost:5778",
             FETCH_TIMEOUT,
+            proxy,
         )?;
         let usual = BaggageRestrictionsConfig::default().refresh_interval;
         let shared = Shared {
@@ -144,7 +159,7 @@ impl Shared {
                 return Asked::Answered;
             }
             Ok(Err(refused)) => (Asked::Answered, refused),
-            Err(error) => (Asked::Failed, error),
+            Err(error) => (Asked::Failed { retry_after: error.retry_after() }, error),
         };
         {
             let updates = &mut *self.updates.lock();

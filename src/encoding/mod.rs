@@ -26,7 +26,7 @@ pub use self::draft::{put_log, put_reference, put_tag};
 pub use self::read::DecodeError;
 pub use self::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};
 pub(crate) use self::view::{not_finite, tags_of};
-#[cfg(feature = "collector-http")]
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 pub(crate) use self::zipkin::base64;
 
 /// One wire format a batch of canonical spans can leave the process in.

@@ -1,19 +1,20 @@
 //! One question by HTTP, within limits of time and size.
 
 use std::fmt;
-use std::io::Read;
 use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::FetchError;
 use crate::address::{UrlError, WebUrl};
 use crate::error::ConfigError;
-use crate::redact::{self, Secrets};
+use crate::http_client::{Answer, BodyError, Client, ClientOptions, ProxyConfig, TlsOptions, Url};
+use crate::redact::Secrets;
 
 /// Asks one address. A question ends within its limit of time, and of an answer 1 MiB is read at
-/// most. Proxies that the environment names are not used: whom it asks is usually on this host.
+/// most.
 pub(crate) struct HttpFetch {
-    agent: ureq::Agent,
-    url: String,
+    client: Client,
     /// The URL as errors and log lines show it.
     shown_url: String,
     /// What an answer may repeat and errors must not.
@@ -33,28 +34,28 @@ impl HttpFetch {
         url: &str,
         allowed: &'static str,
         timeout: Duration,
+        proxy: &ProxyConfig,
     ) -> Result<Self, ConfigError> {
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let parsed = WebUrl::parse(&url).map_err(|error| {
-            let allowed = match error {
-                UrlError::Malformed => allowed,
-                // They would not be sent.
-                UrlError::HasUser => "an address without user and password",
-            };
-            ConfigError::invalid(field, &url, allowed)
+        let refused = |allowed| ConfigError::invalid(field, &url, allowed);
+        WebUrl::parse(&url).map_err(|error| match error {
+            UrlError::Malformed => refused(allowed),
+            // They would not be sent.
+            UrlError::HasUser => refused("an address without user and password"),
         })?;
-        if parsed.is_https && cfg!(not(feature = "tls")) {
-            return Err(ConfigError::FeatureOff { field, feature: "tls" });
-        }
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(timeout))
-            .http_status_as_error(false)
-            .max_redirects(MAX_REDIRECTS)
-            .user_agent(USER_AGENT)
-            .proxy(None)
-            .build()
-            .into();
-        Ok(Self { agent, shown_url: redact::value(&url), secrets: Secrets::of_url(&url), url })
+        let parsed = Url::parse(&url).ok_or_else(|| refused(allowed))?;
+        let timeout = timeout.min(MAX_TIMEOUT);
+        let options = ClientOptions {
+            field,
+            timeout,
+            body_timeout: timeout,
+            max_answer_bytes: MAX_BODY_BYTES,
+            proxy,
+            tls: TlsOptions::default(),
+        };
+        let client = Client::new(parsed, Vec::new(), &options)?;
+        let secrets = Secrets::of_url(&url);
+        Ok(Self { shown_url: client.shown_url(), client, secrets })
     }
 
     /// Whom it asks, without what is secret in the URL.
@@ -67,27 +68,22 @@ impl HttpFetch {
         &self,
         query: impl IntoIterator<Item = (&'q str, &'q str)>,
     ) -> Result<Vec<u8>, FetchError> {
-        let request = self.agent.get(&self.url).query_pairs(query);
-        let answer = request.call().map_err(|error| self.failed(&error))?;
-        let status = answer.status().as_u16();
-        // Limited here: earlier versions of ureq limit what came over the network, which is much more
-        // once it is unpacked, and an application may have turned that on.
-        let mut limited = answer.into_body().into_reader().take(MAX_BODY_BYTES + 1);
-        let mut body = Vec::new();
-        let read = limited.read_to_end(&mut body);
+        let encode = |text| utf8_percent_encode(text, IN_QUERY);
+        let pairs =
+            query.into_iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        let answer = self
+            .client
+            .get(&pairs.collect::<Vec<_>>().join("&"))
+            .map_err(|failure| self.failed(&failure))?;
+        let Answer { status, retry_after, .. } = answer;
         if status >= 400 {
-            // Hidden first: a secret that is cut off would not be found.
-            let shown = &body[..body.len().min(SEARCHED_BYTES)];
-            let shown = self.secrets.hide_in(&String::from_utf8_lossy(shown));
-            let shown: String = shown.chars().take(SHOWN_CHARS).collect();
-            return Err(FetchError::Status { status, body: shown.trim_end().to_owned() });
+            let body = answer.excerpt(&self.secrets);
+            return Err(FetchError::Status { status, body, retry_after });
         }
-        match read {
-            Ok(bytes) if bytes as u64 > MAX_BODY_BYTES => {
-                Err(FetchError::TooLong { limit: MAX_BODY_BYTES })
-            }
-            Ok(_) => Ok(body),
-            Err(error) => Err(self.failed(&error)),
+        match answer.body_error {
+            Some(BodyError::TooLong) => Err(FetchError::TooLong { limit: MAX_BODY_BYTES }),
+            Some(BodyError::Interrupted(error)) => Err(self.failed(&error)),
+            None => Ok(answer.body),
         }
     }
 
@@ -96,15 +92,11 @@ impl HttpFetch {
     }
 }
 
-const USER_AGENT: &str = concat!("jaeger-client-rust/", env!("CARGO_PKG_VERSION"));
+/// What stands for something else in a query, or is no ASCII.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-const MAX_REDIRECTS: u32 = 3;
+/// Longer than anybody waits, and short enough to be reckoned with.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The longest answer, in bytes: with the names of 2,000 operations it is about a tenth of that.
 const MAX_BODY_BYTES: u64 = 1 << 20;
-
-/// How much of an error page is searched for secrets.
-const SEARCHED_BYTES: usize = 8 << 10;
-
-/// How much of it is shown.
-const SHOWN_CHARS: usize = 200;

@@ -25,6 +25,7 @@ use std::time::Duration;
 use crate::diag::Brief;
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
 use crate::id::TraceId;
 use crate::redact;
 
@@ -294,6 +295,8 @@ pub struct SamplerParams<'a> {
     pub sampling_server_url: &'a str,
     /// How often it asks.
     pub sampling_refresh_interval: Duration,
+    /// Which proxy it asks through.
+    pub proxy: &'a ProxyConfig,
     /// How many operations are kept apart.
     pub max_operations: usize,
     /// Whether an operation that gets another name is decided about again.
@@ -323,6 +326,7 @@ impl<'a> SamplerParams<'a> {
             param,
             sampling_server_url: DEFAULT_SAMPLING_SERVER_URL,
             sampling_refresh_interval: DEFAULT_REFRESH_INTERVAL,
+            proxy: &ProxyConfig::Environment,
             max_operations: DEFAULT_MAX_OPERATIONS,
             operation_name_late_binding: false,
         }

@@ -7,6 +7,9 @@ use std::time::Duration;
 use crate::address::{UrlError, WebUrl};
 #[cfg(feature = "collector-http")]
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
+#[cfg(feature = "collector-http")]
+use crate::http_client::Url;
 use crate::redact::{self, HIDDEN};
 
 /// What a server takes at an address.
@@ -87,21 +90,47 @@ pub struct HttpConfig {
     /// The certificates, in PEM, of those who may vouch for the server; without them, those that
     /// browsers trust.
     pub ca_certificates: Option<String>,
-    /// How long one request may take, from the look-up of the name to the end of the answer.
+    /// The client's own certificate, in PEM, and those that lead from it to one that the server
+    /// trusts; with a key, or not at all. For `https://` endpoints.
+    pub client_certificate: Option<String>,
+    /// The private key of that certificate, in PEM, not encrypted; with a certificate, or not at all.
+    pub client_key: Option<String>,
+    /// Which proxy requests go through. By default, as the environment says.
+    pub proxy: ProxyConfig,
+    /// How long one request may take, from the look-up of the name to the end of the answer; 0 means
+    /// 5 s, and an hour is the most.
     pub timeout: Duration,
-    /// For how long a message is tried again, where that may help: nobody listens, the connection
-    /// breaks, or the answer is 408, 429 or 5xx. Once a message was given up, the next ones are
-    /// tried once, until one gets through.
+    /// For how long further attempts to send a message begin; a day is the most. 0 is one attempt.
+    ///
+    /// Another attempt is made where it may help: nobody listens, the connection ends before the
+    /// message is written, or the answer is 408, 429, 500, 502, 503 or 504. The first pause is
+    /// 100 ms, each one about twice as long as the one before, up to 5 s, and at least what the
+    /// server asks for in `Retry-After`. If it asks for more than is left of the limit, the message
+    /// is given up at once. Once a message was given up, the next ones are tried once, until one gets
+    /// through.
+    ///
+    /// A server that takes a whole message and ends the connection without an answer may have
+    /// processed it. Such a message is sent twice at most, and its spans are counted in
+    /// [`Stats::possible_duplicates`](crate::Stats::possible_duplicates), or in
+    /// [`Stats::unconfirmed`](crate::Stats::unconfirmed) if it is given up. One that is not answered
+    /// in time is not sent again. If the connection ends twice in the middle of a message of more
+    /// than 64 KiB, the server may find it too large, and smaller ones are sent.
     ///
     /// Meanwhile finished spans pile up in the queue. Only the first of several outputs tries again;
     /// it must not be held up by the others. A close ends the waiting.
     pub retry_limit: Duration,
+    /// How often a message is sent at most, within that time; 0 means once.
+    pub max_attempts: u32,
     /// The largest body, in bytes.
     pub max_body_bytes: usize,
 }
 
 impl HttpConfig {
-    /// The defaults for a URL: requests of at most 5 s and 1 MiB, tried again for 30 s.
+    pub(crate) const RETRY_LIMIT: Duration = Duration::from_secs(30);
+    pub(crate) const MAX_ATTEMPTS: u32 = 12;
+
+    /// The defaults for a URL: requests of at most 5 s and 1 MiB, tried again for 30 s, 12 times at
+    /// most.
     #[must_use]
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self {
@@ -112,8 +141,12 @@ impl HttpConfig {
             auth_token: None,
             headers: Vec::new(),
             ca_certificates: None,
+            client_certificate: None,
+            client_key: None,
+            proxy: ProxyConfig::default(),
             timeout: TIMEOUT,
-            retry_limit: RETRY_LIMIT,
+            retry_limit: Self::RETRY_LIMIT,
+            max_attempts: Self::MAX_ATTEMPTS,
             max_body_bytes: MAX_BODY_BYTES,
         }
     }
@@ -132,8 +165,12 @@ impl fmt::Debug for HttpConfig {
             .field("auth_token", &hidden(&self.auth_token))
             .field("headers", &headers)
             .field("ca_certificates", &self.ca_certificates.as_ref().map(String::len))
+            .field("client_certificate", &self.client_certificate.as_ref().map(String::len))
+            .field("client_key", &hidden(&self.client_key))
+            .field("proxy", &self.proxy)
             .field("timeout", &self.timeout)
             .field("retry_limit", &self.retry_limit)
+            .field("max_attempts", &self.max_attempts)
             .field("max_body_bytes", &self.max_body_bytes)
             .finish()
     }
@@ -143,9 +180,8 @@ impl fmt::Debug for HttpConfig {
 #[cfg(feature = "collector-http")]
 #[cfg_attr(test, derive(Debug))]
 pub(super) struct Endpoint {
-    pub(super) url: String,
+    pub(super) url: Url,
     pub(super) format: CollectorFormat,
-    pub(super) is_encrypted: bool,
 }
 
 #[cfg(feature = "collector-http")]
@@ -178,13 +214,12 @@ impl Endpoint {
         }
         let scheme = if is_encrypted { "https" } else { "http" };
         let mark = if query.is_empty() { "" } else { "?" };
-        let url = format!("{scheme}://{authority}{path}{mark}{query}");
-        Ok(Self { url, format, is_encrypted })
+        let url = Url::parse(&format!("{scheme}://{authority}{path}{mark}{query}"));
+        Ok(Self { url: url.ok_or_else(|| refused(allowed))?, format })
     }
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-const RETRY_LIMIT: Duration = Duration::from_secs(30);
 const MAX_BODY_BYTES: usize = 1 << 20;
 
 #[cfg(feature = "collector-http")]
@@ -212,7 +247,7 @@ mod tests {
         ];
         for (given, format, found, url) in cases {
             let endpoint = Endpoint::parse(given, format).unwrap();
-            assert_eq!((endpoint.format, endpoint.url.as_str()), (found, url), "{given}");
+            assert_eq!((endpoint.format, &*endpoint.url.to_string()), (found, url), "{given}");
         }
     }
 

@@ -67,7 +67,8 @@ pub(super) fn read(reader: &mut Reader<'_>, configuration: &mut Configuration) {
 }
 
 fn socket(reader: &mut Reader<'_>, found: Found, reporter: &mut ReporterConfig) {
-    let made = transport::agent(found.text.clone(), reporter.agent_socket_type, None);
+    let made =
+        transport::agent(found.text.clone(), reporter.agent_socket_type, None, reporter.pacing);
     if let Err(ConfigError::Invalid { allowed, .. }) = made {
         reader.refuse(&found, allowed);
     }

@@ -6,6 +6,7 @@ use super::variable::{Found, Reader};
 use crate::address::{HostPort, UrlError, WebUrl};
 use crate::config::ReporterConfig;
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
 use crate::tracer::defaults;
 use crate::transport::{self, Hurry};
 
@@ -78,7 +79,7 @@ fn check(
     token: Option<&Found>,
 ) {
     let Some(url) = &reporter.collector_endpoint else { return };
-    let made = transport::http(&reporter.http(url), true, &Hurry::default());
+    let made = transport::http(&reporter.http(url, &ProxyConfig::Direct), true, &Hurry::default());
     match (made.map(drop), endpoint, token) {
         (Err(ConfigError::FeatureOff { feature, .. }), Some(found), _) => {
             reader.needs_feature(found, feature);

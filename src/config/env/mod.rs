@@ -1,7 +1,7 @@
 //! Configuration from the environment: the `JAEGER_*` variables of all Jaeger clients.
 //!
-//! The only file that reads the environment. Everything goes through one function from name to
-//! value, so that tests, and whoever keeps such variables elsewhere, can stand in for it.
+//! Everything goes through one function from name to value, so that tests, and whoever keeps such
+//! variables elsewhere, can stand in for the environment.
 //!
 //! What is read is built once, and thrown away: whatever a tracer would be refused for later is an
 //! error here, under the name of the variable.
@@ -22,7 +22,9 @@ use self::names::{
 };
 use self::variable::{Reader, is_unexpanded};
 use super::{Configuration, ReporterConfig};
+use crate::environment;
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
 use crate::propagation;
 use crate::tracer::defaults;
 
@@ -77,14 +79,12 @@ impl Configuration {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn with_env(self) -> Result<Self, ConfigError> {
-        #[expect(clippy::disallowed_methods, reason = "the place where the environment is read")]
-        let (lookup, all) = (|name: &str| std::env::var_os(name), std::env::vars_os());
-        let names = all.filter_map(|(name, _)| name.into_string().ok());
-        self.read(&lookup, names.collect())
+        // The environment's proxies are read where they are used, so that errors name the variable.
+        self.read(&environment::variable, environment::names())
     }
 
-    /// Reads variables from elsewhere over what is configured: `lookup` gives a variable's value.
-    /// Misspelt names cannot be found so.
+    /// Reads variables from elsewhere over what is configured: `lookup` gives a variable's value,
+    /// also of those that name proxies. Misspelt names cannot be found so.
     ///
     /// # Errors
     ///
@@ -107,7 +107,14 @@ impl Configuration {
         lookup: impl Fn(&str) -> Option<V>,
     ) -> Result<Self, ConfigError> {
         let names = OFTEN_SET.iter().map(|name| (*name).to_owned()).collect();
-        self.read(&|name| lookup(name).map(Into::into), names)
+        let lookup = |name: &str| lookup(name).map(Into::into);
+        let mut configuration = self.read(&lookup, names)?;
+        if !configuration.disabled
+            && let Some(proxy) = ProxyConfig::from_variables(&lookup)
+        {
+            configuration.proxy = proxy;
+        }
+        Ok(configuration)
     }
 
     /// Reads variables; `names` are those that may be set, of this client or not.

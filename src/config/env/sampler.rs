@@ -12,6 +12,7 @@ use super::{grammar, set};
 use crate::address::{self, HostPort, WebUrl};
 use crate::config::SamplerConfig;
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
 use crate::sampler;
 
 pub(super) fn read(
@@ -73,7 +74,11 @@ struct Sources {
 /// Makes the sampler once, so that what it is refused for is an error of the variable.
 fn check(reader: &mut Reader<'_>, service_name: &str, config: &SamplerConfig, from: &Sources) {
     let service_name = if service_name.is_empty() { "service" } else { service_name };
-    let Err(error) = sampler::from_name(&config.kind, &config.params(service_name)) else { return };
+    let Err(error) =
+        sampler::from_name(&config.kind, &config.params(service_name, &ProxyConfig::Direct))
+    else {
+        return;
+    };
     match (error, from) {
         (ConfigError::Unknown { allowed, .. }, Sources { kind: Some(found), .. }) => {
             reader.refuse(found, format!("one of {allowed}"));
