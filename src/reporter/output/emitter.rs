@@ -202,15 +202,7 @@ impl Emitter {
     }
 
     /// Counts spans that were refused with their message.
-    fn lose_refused(
-        &mut self,
-        books: Books<'_>,
-        spans: &[u8],
-        count: usize,
-        error: &TransportError,
-    ) {
-        self.take_late_refusal(books);
-        self.last_sent = 0;
+    fn lose_refused(&self, books: Books<'_>, spans: &[u8], count: usize, error: &TransportError) {
         match count {
             1 => books.lose_refused(spans, error),
             _ => books.lose(count, error),
@@ -309,6 +301,9 @@ impl Emitter {
         self.sequence = self.sequence.wrapping_add(1);
         match sent {
             Err(error) if is_refused_list(&error) => {
+                // Before its halves are sent: what comes to light now is said of the message before.
+                self.take_late_refusal(books);
+                self.last_sent = 0;
                 Attempt::Refused(error, self.refusals.refused(clock::now()))
             }
             Ok(sent) => {
