@@ -7,16 +7,22 @@
 //! To add a kind: write `src/sampler/<kind>.rs` with its type and tests, and add one row to
 //! [`MEMBERS`]. Configuration, the table in the docs and the conformance test read that row.
 
-mod ask;
 mod constant;
+mod decision;
+mod given;
+mod guarded;
+mod host;
 mod lower_bound;
+mod parameters;
 mod per_operation;
 mod priority;
 mod probabilistic;
 mod rate_limiting;
 #[cfg(feature = "remote-sampler")]
 mod remote;
+mod status;
 mod tag_matching;
+mod testing;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,16 +35,28 @@ use crate::http_client::ProxyConfig;
 use crate::id::TraceId;
 use crate::redact;
 
+pub use self::decision::Decision;
 #[doc(hidden)]
-pub use self::ask::DecisionById;
+pub use self::decision::DecisionById;
+use self::decision::SamplerTags;
+pub(crate) use self::decision::{ById, SAMPLER_TAGS};
+pub(crate) use self::given::GivenTags;
 #[cfg(feature = "remote-sampler")]
-use self::ask::GuardedSampler;
-use self::ask::SamplerTags;
-pub(crate) use self::ask::{ById, GivenTags, Host, SAMPLER_TAGS, guarded};
-pub use self::ask::{
-    Decision, Fetch, FetchOutcome, ManualSpan, NewSpan, OperationRule, RemoteCounts, RemoteStatus,
-    Rule, SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, SamplerHost, SamplerStatus,
+use self::guarded::GuardedSampler;
+pub(crate) use self::guarded::guarded;
+pub(crate) use self::host::Host;
+pub use self::host::SamplerHost;
+pub use self::parameters::NewSpan;
+pub use self::status::{
+    Fetch, FetchOutcome, OperationRule, RemoteCounts, RemoteStatus, Rule, SamplerStatus,
 };
+pub use self::testing::ManualSpan;
+
+/// The tag that names the sampler which decided for a trace.
+pub const SAMPLER_TYPE_TAG: &str = "sampler.type";
+
+/// The tag with that sampler's parameter.
+pub const SAMPLER_PARAM_TAG: &str = "sampler.param";
 pub use self::constant::ConstSampler;
 pub use self::lower_bound::GuaranteedThroughputSampler;
 pub use self::per_operation::{OperationStrategies, PerOperationSampler};

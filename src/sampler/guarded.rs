@@ -10,7 +10,7 @@ use crate::sampler::Sampler;
 
 /// Catches the panics of a sampler. It is not asked by the id alone: only our own samplers can be.
 #[derive(Debug)]
-pub(in crate::sampler) struct GuardedSampler {
+pub(super) struct GuardedSampler {
     sampler: Box<dyn Sampler>,
     reports: Mutex<Reports>,
 }
@@ -25,12 +25,12 @@ struct Reports {
 }
 
 impl GuardedSampler {
-    pub(in crate::sampler) fn new(sampler: impl Sampler + 'static) -> Self {
+    pub(super) fn new(sampler: impl Sampler + 'static) -> Self {
         Self { sampler: Box::new(sampler), reports: Mutex::default() }
     }
 
     /// Has panics reported there, those from before included.
-    pub(in crate::sampler) fn report_to(&self, host: &SamplerHost) {
+    pub(super) fn report_to(&self, host: &SamplerHost) {
         let early = {
             let mut reports = self.reports.lock();
             reports.host = Some(host.clone());

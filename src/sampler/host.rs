@@ -47,7 +47,7 @@ impl SamplerHost {
     }
 
     /// The same for a cause that has a minute of its own.
-    pub(in crate::sampler) fn report_as(&self, cause: Cause, message: impl Fn() -> String) {
+    pub(super) fn report_as(&self, cause: Cause, message: impl Fn() -> String) {
         if let Some(host) = self.host.upgrade() {
             host.report(cause, &message);
         }
@@ -60,7 +60,7 @@ impl SamplerHost {
         }
     }
 
-    pub(in crate::sampler) fn panicked(&self, callback: Callback, message: &str) {
+    pub(super) fn panicked(&self, callback: Callback, message: &str) {
         if let Some(host) = self.host.upgrade() {
             host.panicked(callback, message);
         }

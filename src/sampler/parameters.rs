@@ -100,7 +100,7 @@ impl<'a> NewSpan<'a> {
     /// # Shape and units
     ///
     /// `bit` counts from 0 and is below what the sampler's
-    /// [`memory_bits`](super::super::Sampler::memory_bits) says.
+    /// [`memory_bits`](super::Sampler::memory_bits) says.
     #[must_use]
     pub fn remembers(&self, bit: u32) -> bool {
         let word = self.memory.map_or(0, |memory| memory.load(Ordering::Relaxed));
@@ -108,7 +108,7 @@ impl<'a> NewSpan<'a> {
     }
 
     /// Keeps one bit for as long as the trace lives in this process. Nothing is kept in a tracer
-    /// whose sampler [may not defer](super::super::Sampler::may_defer), as it is asked but once.
+    /// whose sampler [may not defer](super::Sampler::may_defer), as it is asked but once.
     pub fn remember(&self, bit: u32) {
         if let Some(memory) = self.memory {
             memory.fetch_or(self.mask(bit), Ordering::Relaxed);
@@ -121,11 +121,7 @@ impl<'a> NewSpan<'a> {
     }
 
     /// Lets a sampler within another see the bits from `first` on as its own.
-    pub(in crate::sampler) fn with_bits_from<T>(
-        &mut self,
-        first: u32,
-        ask: impl FnOnce(&mut Self) -> T,
-    ) -> T {
+    pub(super) fn with_bits_from<T>(&mut self, first: u32, ask: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.first_bit;
         self.first_bit = before.saturating_add(first);
         let answer = ask(self);
@@ -140,7 +136,7 @@ impl<'a> NewSpan<'a> {
 
     /// Adds `sampler.type` and `sampler.param`, encoded beforehand.
     #[inline]
-    pub(in crate::sampler) fn set_sampler_tags(&mut self, tags: &SamplerTags) {
+    pub(super) fn set_sampler_tags(&mut self, tags: &SamplerTags) {
         if tags.kind.len() > self.max_value_bytes {
             self.set_tag(SAMPLER_TYPE_TAG, tags.kind);
             self.tags.extend(&tags.bytes[tags.param_at..], 1);

@@ -37,7 +37,7 @@ impl Decision {
     }
 
     /// A decision after which the sampler is asked again, if it says that it
-    /// [may defer](super::super::Sampler::may_defer).
+    /// [may defer](super::Sampler::may_defer).
     #[must_use]
     pub const fn retryable(sample: bool) -> Self {
         Self { sample, retryable: true, firehose: false }
@@ -71,10 +71,10 @@ impl<'a> DecisionById<'a> {
     pub(crate) const ASK: Self = Self(ById::Ask);
 
     #[cfg(feature = "remote-sampler")]
-    pub(in crate::sampler) const NO: Self = Self(ById::No);
+    pub(super) const NO: Self = Self(ById::No);
 
     #[inline]
-    pub(in crate::sampler) fn new(sample: bool, tags: &'a SamplerTags) -> Self {
+    pub(super) fn new(sample: bool, tags: &'a SamplerTags) -> Self {
         match &tags.short {
             _ if !sample => Self(ById::No),
             Some(short) => Self(ById::Yes(short)),
@@ -90,7 +90,7 @@ impl<'a> DecisionById<'a> {
 
 /// The two tags of a sampler, encoded once so that a decision copies them in one piece.
 #[derive(Clone, Debug)]
-pub(in crate::sampler) struct SamplerTags {
+pub(super) struct SamplerTags {
     pub(super) kind: &'static str,
     pub(super) bytes: Vec<u8>,
     /// The same where they are short, as those of all samplers so far are.
@@ -99,7 +99,7 @@ pub(in crate::sampler) struct SamplerTags {
 }
 
 impl SamplerTags {
-    pub(in crate::sampler) fn new(kind: &'static str, param: ValueView<'_>) -> Self {
+    pub(super) fn new(kind: &'static str, param: ValueView<'_>) -> Self {
         let mut tags = Scratch::default();
         tags.tag(SAMPLER_TYPE_TAG.as_bytes(), ValueView::Str(kind.as_bytes()));
         let param_at = tags.bytes().len();
