@@ -73,7 +73,7 @@ pub use self::id::{IdGenerator, SpanId, TraceId};
 pub use self::propagation::HeadersConfig;
 pub use self::reporter::{FinishedSpan, InMemoryReporter, Output, Reporter};
 #[doc(hidden)]
-pub use self::span::NewReference;
+pub use self::span::ReferenceSink;
 pub use self::span::{
     FinishOptions, InSpan, KeepConfig, LogFields, LogRecord, Observer, OpenSpan, OpenSpans,
     OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, SpanFinish, SpanObserver,

@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use super::context::SpanContext;
 use super::core::{CoreRef, Sampled};
-use super::record::{Candidate, NewReference, Rare, SpanInner, Start, rare_of};
+use super::record::{ParentKind, ReferenceSink, SpanRecord, Start, StartExtras, extras_of};
 use super::reference::Parent;
-use super::start::{self, Begun};
+use super::start::{self, SpanOrigin};
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{Span, TagValue, active, keep, late, record, watch};
 use crate::diag::Brief;
@@ -31,18 +31,18 @@ pub struct SpanBuilder<'a> {
     core: &'a Arc<CoreRef>,
     /// The span's record, which takes what is given as it comes: what a builder carries would be
     /// moved at each of its steps.
-    record: Arc<SpanInner>,
-    candidate: Candidate,
+    record: Arc<SpanRecord>,
+    parent_kind: ParentKind,
     /// Whether the candidate has a trace, which the span then joins.
     joins: bool,
     ignore_active: bool,
     /// Whether the record holds something of what few spans are started with.
-    rare: bool,
+    extras: bool,
 }
 
 impl fmt::Debug for SpanBuilder<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.record.body.try_lock().map(|body| body.draft.name.clone());
+        let name = self.record.data.try_lock().map(|data| data.draft.name.clone());
         let name = name.unwrap_or_default();
         f.debug_struct("SpanBuilder").field("operation", &Brief(name)).finish_non_exhaustive()
     }
@@ -53,23 +53,23 @@ impl<'a> SpanBuilder<'a> {
     pub(crate) fn new(core: &'a Arc<CoreRef>, name: Cow<'static, str>) -> Self {
         let mut record = record::take();
         if let Some(inner) = Arc::get_mut(&mut record) {
-            inner.body.get_mut().draft.name = name;
+            inner.data.get_mut().draft.name = name;
         }
         Self {
             core,
             record,
-            candidate: Candidate::None,
+            parent_kind: ParentKind::None,
             joins: false,
             ignore_active: false,
-            rare: false,
+            extras: false,
         }
     }
 
     #[inline(always)]
     fn reference(&mut self, follows_from: FollowsFrom, to: impl Parent) {
-        let Self { record, candidate, joins, rare, .. } = self;
+        let Self { record, parent_kind, joins, extras, .. } = self;
         if let Some(inner) = Arc::get_mut(record) {
-            to.refer(&mut NewReference { follows_from, inner, candidate, joins, rare });
+            to.refer(&mut ReferenceSink { follows_from, inner, parent_kind, joins, extras });
         }
     }
 
@@ -95,8 +95,8 @@ impl<'a> SpanBuilder<'a> {
     /// `SelfRef` in jaeger-client-go, reference type 99.
     pub fn self_reference(mut self, context: impl Parent) -> Self {
         let itself = context.context().filter(SpanContext::is_valid);
-        if let Some(rare) = self.rare() {
-            rare.itself = itself;
+        if let Some(extras) = self.extras() {
+            extras.itself = itself;
         }
         self
     }
@@ -115,7 +115,7 @@ impl<'a> SpanBuilder<'a> {
             self.set_priority(value);
         } else if let Some(inner) = Arc::get_mut(&mut self.record) {
             let max_bytes = self.core.max_start_tag_value_bytes;
-            inner.body.get_mut().tag(key, value, self.core, max_bytes);
+            inner.data.get_mut().tag(key, value, self.core, max_bytes);
         }
         self
     }
@@ -125,7 +125,7 @@ impl<'a> SpanBuilder<'a> {
         if self.core.watchers.want_tags()
             && let Some(inner) = Arc::get_mut(&mut self.record)
         {
-            inner.body.get_mut().tag(SAMPLING_PRIORITY, value, self.core, usize::MAX);
+            inner.data.get_mut().tag(SAMPLING_PRIORITY, value, self.core, usize::MAX);
         }
         // Of other kinds it means nothing.
         let number = match value {
@@ -134,14 +134,14 @@ impl<'a> SpanBuilder<'a> {
             TagValue::F64(number) => TagValue::F64(number),
             _ => return,
         };
-        if let Some(rare) = self.rare() {
-            rare.priority = Some(number);
+        if let Some(extras) = self.extras() {
+            extras.priority = Some(number);
         }
     }
 
-    fn rare(&mut self) -> Option<&mut Rare> {
-        self.rare = true;
-        Arc::get_mut(&mut self.record).map(rare_of)
+    fn extras(&mut self) -> Option<&mut StartExtras> {
+        self.extras = true;
+        Arc::get_mut(&mut self.record).map(extras_of)
     }
 
     /// Lets the span begin at a moment given, in place of now. One that no server stores, before
@@ -150,7 +150,7 @@ impl<'a> SpanBuilder<'a> {
     pub fn start_time(mut self, time: SystemTime) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.record) {
             let wall = self.core.given_nanos("start_time", time);
-            inner.body.get_mut().start = Start::Given { wall };
+            inner.data.get_mut().start = Start::Given { wall };
         }
         self
     }
@@ -158,18 +158,18 @@ impl<'a> SpanBuilder<'a> {
     /// Starts the span.
     #[inline(always)]
     pub fn start(mut self) -> Span {
-        if self.rare || self.core.looks_closer || self.core.is_left() {
-            return self.start_rarely();
+        if self.extras || self.core.looks_closer || self.core.is_left() {
+            return self.start_with_extras();
         }
-        if self.candidate == Candidate::None && !self.ignore_active {
+        if self.parent_kind == ParentKind::None && !self.ignore_active {
             self.refer_to_active();
         }
         let Self { core, mut record, joins, .. } = self;
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
-            let begun =
+            let origin_of_span =
                 if joins { start::child(inner, core) } else { start::trace(inner, core, None) };
-            start::begin(inner, core, core.started(begun));
+            start::begin(inner, core, core.started(origin_of_span));
         }
         Span::recorded(record)
     }
@@ -177,27 +177,27 @@ impl<'a> SpanBuilder<'a> {
     /// The same with what few spans are started with, or where others are to be told or asked.
     #[cold]
     #[inline(never)]
-    fn start_rarely(mut self) -> Span {
-        let rare =
-            Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.as_ref());
-        let has_ids = rare.is_some_and(|rare| rare.itself.is_some());
-        if self.candidate == Candidate::None && !has_ids && !self.ignore_active {
+    fn start_with_extras(mut self) -> Span {
+        let extras =
+            Arc::get_mut(&mut self.record).and_then(|inner| inner.data.get_mut().extras.as_ref());
+        let has_ids = extras.is_some_and(|extras| extras.itself.is_some());
+        if self.parent_kind == ParentKind::None && !has_ids && !self.ignore_active {
             self.refer_to_active();
         }
-        let rare =
-            Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.take());
-        let rare = rare.map(|rare| *rare).unwrap_or_default();
+        let extras =
+            Arc::get_mut(&mut self.record).and_then(|inner| inner.data.get_mut().extras.take());
+        let extras = extras.map(|extras| *extras).unwrap_or_default();
         if self.core.is_left() && !self.core.is_disabled() {
-            return self.start_left(rare.itself);
+            return self.start_left(extras.itself);
         }
-        let Self { core, mut record, joins, candidate, .. } = self;
+        let Self { core, mut record, joins, parent_kind, .. } = self;
         if let (Some(without_caller), Some(inner)) = (&core.disabled, Arc::get_mut(&mut record)) {
             inner.core = Some(Arc::clone(core));
-            let is_below = candidate != Candidate::None;
-            let parent = is_below.then(|| start::parent_context(inner, rare.request));
-            start::disabled(inner, without_caller, rare.itself.or(parent));
-            let begun = if is_below { Begun::Joined } else { Begun::Trace };
-            inner.body.get_mut().begin(core.started(begun), Sampled::No);
+            let is_below = parent_kind != ParentKind::None;
+            let parent = is_below.then(|| start::parent_context(inner, extras.request));
+            start::disabled(inner, without_caller, extras.itself.or(parent));
+            let origin_of_span = if is_below { SpanOrigin::Joined } else { SpanOrigin::Trace };
+            inner.data.get_mut().begin(core.started(origin_of_span), Sampled::No);
             return Span::recorded(record);
         }
         let is_watched = !core.watchers.is_empty();
@@ -205,16 +205,16 @@ impl<'a> SpanBuilder<'a> {
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
             if core.watchers.want_tags() {
-                given = watch::Given::take(inner.body.get_mut());
+                given = watch::Given::take(inner.data.get_mut());
             }
-            let (begun, sampled) = {
+            let (origin_of_span, sampled) = {
                 let beginning = Beginning::of(inner);
                 let inner = &mut *beginning.0;
-                let mut request = rare.request;
-                let (begun, asks) = match rare.itself {
+                let mut request = extras.request;
+                let (origin_of_span, asks) = match extras.itself {
                     Some(itself) => (start::as_itself(inner, itself), false),
                     None if joins => {
-                        let begun = if core.shares_rpc_spans {
+                        let origin_of_span = if core.shares_rpc_spans {
                             start::server(inner, core, given.list())
                         } else {
                             start::child(inner, core)
@@ -222,16 +222,16 @@ impl<'a> SpanBuilder<'a> {
                         if !request.is_empty() {
                             start::decide_on_joined(inner, core, &mut request);
                         }
-                        (begun, request.undecided)
+                        (origin_of_span, request.undecided)
                     }
                     None => {
-                        let name = &inner.body.get_mut().draft.name;
+                        let name = &inner.data.get_mut().draft.name;
                         request.throttle(core, name, 0);
                         (start::trace(inner, core, Some(&request)), request.decided.is_none())
                     }
                 };
                 if core.keep.is_some() {
-                    keep::begun(inner, core, begun);
+                    keep::origin_of_span(inner, core, origin_of_span);
                 }
                 if core.careful {
                     inner.state.be_careful();
@@ -242,13 +242,13 @@ impl<'a> SpanBuilder<'a> {
                 if is_watched {
                     start::watched(inner, core);
                 }
-                if let Some(value) = rare.priority {
+                if let Some(value) = extras.priority {
                     given.aside(inner, |inner| set_priority(inner, core, value));
                 }
                 let sampled = inner.state.sampled();
                 // Before its tags are forgotten.
                 if core.counts_first
-                    && begun == Begun::Joined
+                    && origin_of_span == SpanOrigin::Joined
                     && start::is_first_in_process(inner, given.list(), core.max_tag_value_bytes)
                 {
                     core.count_first(sampled);
@@ -256,9 +256,9 @@ impl<'a> SpanBuilder<'a> {
                 if !is_watched {
                     start::recording(inner, core);
                 }
-                (begun, sampled)
+                (origin_of_span, sampled)
             };
-            inner.body.get_mut().begin(core.started(begun), sampled);
+            inner.data.get_mut().begin(core.started(origin_of_span), sampled);
             if core.keep.is_some() {
                 keep::started(inner, core);
             }
@@ -277,11 +277,11 @@ impl<'a> SpanBuilder<'a> {
         core.leave();
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
-            let begun = match itself {
+            let origin_of_span = match itself {
                 Some(itself) => start::as_itself(inner, itself),
                 None => start::left(inner, core, joins),
             };
-            start::begin(inner, core, core.started(begun));
+            start::begin(inner, core, core.started(origin_of_span));
         }
         Span::recorded(record)
     }
@@ -290,9 +290,10 @@ impl<'a> SpanBuilder<'a> {
     fn refer_to_active(&mut self) {
         if active::is_any_active() {
             let core = self.core;
-            let Self { record, candidate, joins, rare, .. } = self;
+            let Self { record, parent_kind, joins, extras, .. } = self;
             let Some(inner) = Arc::get_mut(record) else { return };
-            let mut reference = NewReference { follows_from: false, inner, candidate, joins, rare };
+            let mut reference =
+                ReferenceSink { follows_from: false, inner, parent_kind, joins, extras };
             active::with_nearest(|span| span.belongs_to(core), |span| span.refer(&mut reference));
         }
     }
@@ -300,17 +301,17 @@ impl<'a> SpanBuilder<'a> {
 
 /// A record that is to be a span, and is written to as if it were one. If foreign code panics
 /// meanwhile there was none.
-struct Beginning<'r>(&'r mut SpanInner);
+struct Beginning<'r>(&'r mut SpanRecord);
 
 impl<'r> Beginning<'r> {
-    fn of(inner: &'r mut SpanInner) -> Self {
-        inner.body.get_mut().finished = false;
+    fn of(inner: &'r mut SpanRecord) -> Self {
+        inner.data.get_mut().finished = false;
         Self(inner)
     }
 }
 
 impl Drop for Beginning<'_> {
     fn drop(&mut self) {
-        self.0.body.get_mut().finished = true;
+        self.0.data.get_mut().finished = true;
     }
 }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use super::baggage::Baggage;
 use super::keep::{self, Keep};
 pub(crate) use super::record::{Sink, SpanSink};
-use super::start::Begun;
+use super::start::SpanOrigin;
 use super::watch::Watchers;
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
 use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates};
@@ -356,10 +356,10 @@ impl CoreRef {
 
     /// Where spans are counted that came into a trace like this.
     #[inline(always)]
-    pub(super) fn started(&self, begun: Begun) -> &Counts {
-        match begun {
-            Begun::Trace => &self.began,
-            Begun::Joined => &self.joined,
+    pub(super) fn started(&self, origin_of_span: SpanOrigin) -> &Counts {
+        match origin_of_span {
+            SpanOrigin::Trace => &self.began,
+            SpanOrigin::Joined => &self.joined,
         }
     }
 

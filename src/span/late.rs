@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::core::Core;
 use super::keep;
-use super::record::{FIREHOSE, SAMPLED, SpanInner};
+use super::record::{FIREHOSE, SAMPLED, SpanRecord};
 use crate::encoding::{List, ValueView, tags_of};
 use crate::sampler::{Decision, GivenTags, NewSpan};
 
@@ -14,12 +14,12 @@ use crate::sampler::{Decision, GivenTags, NewSpan};
 /// tag it was started with. The tags are stored, and cut, after they were asked about, so that a sampler's own come
 /// before the one that made it decide.
 #[cold]
-pub(super) fn started(inner: &mut SpanInner, core: &Core, asks: bool) {
+pub(super) fn started(inner: &mut SpanRecord, core: &Core, asks: bool) {
     if asks {
         inner.state.memory().store(0, Ordering::Relaxed);
         inner.state.set_undecided(true);
     }
-    let draft = &mut inner.body.get_mut().draft;
+    let draft = &mut inner.data.get_mut().draft;
     let internal = draft.first_tags.bytes().to_vec();
     // They change places, so that the memory of both is used again.
     draft.first_tags.clear();
@@ -30,7 +30,7 @@ pub(super) fn started(inner: &mut SpanInner, core: &Core, asks: bool) {
     if inner.state.is_undecided() {
         ask(inner, core, |span| core.sampler.on_create_span(span));
     }
-    let draft = &mut inner.body.get_mut().draft;
+    let draft = &mut inner.data.get_mut().draft;
     draft.tags.extend(&internal);
     draft.tag_count += internal_count;
     for tag in tags_of(Some(List::new(count, given.bytes()))) {
@@ -38,7 +38,7 @@ pub(super) fn started(inner: &mut SpanInner, core: &Core, asks: bool) {
             let key = String::from_utf8_lossy(tag.key);
             ask(inner, core, |span| core.sampler.on_set_tag(span, &key, tag.value));
         }
-        let draft = &mut inner.body.get_mut().draft;
+        let draft = &mut inner.data.get_mut().draft;
         match tag.value {
             ValueView::Str(text) => {
                 let text = std::str::from_utf8(text).unwrap_or_default();
@@ -54,14 +54,14 @@ pub(super) fn started(inner: &mut SpanInner, core: &Core, asks: bool) {
     }
     // That it is kept or, if it is too much, not, is seen to at the end.
     given.clear();
-    let draft = &mut inner.body.get_mut().draft;
+    let draft = &mut inner.data.get_mut().draft;
     draft.first_tags = given;
     draft.extras = true;
 }
 
 /// Asks about a tag that a span is about to be given.
 #[cold]
-pub(super) fn tag_set(inner: &SpanInner, core: &Core, key: &str, value: ValueView<'_>) {
+pub(super) fn tag_set(inner: &SpanRecord, core: &Core, key: &str, value: ValueView<'_>) {
     if inner.state.is_undecided() {
         ask(inner, core, |span| core.sampler.on_set_tag(span, key, value));
     }
@@ -69,7 +69,7 @@ pub(super) fn tag_set(inner: &SpanInner, core: &Core, key: &str, value: ValueVie
 
 /// Asks about a span that was given another name.
 #[cold]
-pub(super) fn renamed(inner: &SpanInner, core: &Core) {
+pub(super) fn renamed(inner: &SpanRecord, core: &Core) {
     if inner.state.is_undecided() {
         ask(inner, core, |span| core.sampler.on_set_operation_name(span));
     }
@@ -77,7 +77,7 @@ pub(super) fn renamed(inner: &SpanInner, core: &Core) {
 
 /// Asks about a span that is about to be finished.
 #[cold]
-pub(super) fn finishing(inner: &SpanInner, core: &Core) {
+pub(super) fn finishing(inner: &SpanRecord, core: &Core) {
     if inner.state.is_undecided() {
         ask(inner, core, |span| core.sampler.on_finish(span));
     }
@@ -85,7 +85,7 @@ pub(super) fn finishing(inner: &SpanInner, core: &Core) {
 }
 
 /// Asks without the lock, as a sampler may be foreign code, and does what it says.
-fn ask(inner: &SpanInner, core: &Core, question: impl FnOnce(&mut NewSpan<'_>) -> Decision) {
+fn ask(inner: &SpanRecord, core: &Core, question: impl FnOnce(&mut NewSpan<'_>) -> Decision) {
     if !core.may_defer || core.origin.is_left() {
         // The trace is another tracer's, whose sampler decides about it; or a sampler's locks may have
         // been left locked.
@@ -93,8 +93,8 @@ fn ask(inner: &SpanInner, core: &Core, question: impl FnOnce(&mut NewSpan<'_>) -
     }
     let name = {
         // What is done to a span after its end does not decide about its trace.
-        let Some(body) = inner.lock().filter(|body| !body.finished) else { return };
-        body.draft.name.clone()
+        let Some(data) = inner.lock().filter(|data| !data.finished) else { return };
+        data.draft.name.clone()
     };
     let mut given = GivenTags::default();
     let max = core.max_tag_value_bytes;
@@ -105,8 +105,8 @@ fn ask(inner: &SpanInner, core: &Core, question: impl FnOnce(&mut NewSpan<'_>) -
     }
     let decision = question(&mut span);
     if decision.sample {
-        let Some(mut body) = inner.lock() else { return };
-        let draft = &mut body.draft;
+        let Some(mut data) = inner.lock() else { return };
+        let draft = &mut data.draft;
         draft.tag_count += given.append_to(&mut draft.tags);
         inner.state.add(if decision.firehose { SAMPLED | FIREHOSE } else { SAMPLED });
     }

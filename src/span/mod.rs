@@ -31,9 +31,9 @@ use self::core::CoreRef;
 pub(crate) use self::keep::Keep;
 pub use self::keep::KeepConfig;
 #[doc(hidden)]
-pub use self::record::NewReference;
+pub use self::record::ReferenceSink;
 pub(crate) use self::record::{DEBUG, SAMPLED, lane};
-use self::record::{FIREHOSE, Light, SpanInner};
+use self::record::{FIREHOSE, NonRecording, SpanRecord};
 pub use self::reference::Parent;
 pub(crate) use self::start::plain as start_plain;
 pub(crate) use self::tag::shortened;
@@ -73,57 +73,57 @@ use crate::diag::Brief;
 /// ```
 pub struct Span {
     /// None if it is light, and while it is being dropped.
-    record: Option<Arc<SpanInner>>,
+    record: Option<Arc<SpanRecord>>,
     /// None if it has a record from the start. What is there is ended by the span's own drop, which
     /// leaves nothing to be dropped; the wrapper keeps the compiler from looking for that once more.
-    light: ManuallyDrop<Option<Light>>,
+    non_recording: ManuallyDrop<Option<NonRecording>>,
 }
 
 impl Span {
     #[inline]
-    pub(crate) fn recorded(record: Arc<SpanInner>) -> Self {
-        Self { record: Some(record), light: ManuallyDrop::new(None) }
+    pub(crate) fn recorded(record: Arc<SpanRecord>) -> Self {
+        Self { record: Some(record), non_recording: ManuallyDrop::new(None) }
     }
 
     #[inline]
-    fn light(light: Light) -> Self {
-        Self { record: None, light: ManuallyDrop::new(Some(light)) }
+    fn non_recording(non_recording: NonRecording) -> Self {
+        Self { record: None, non_recording: ManuallyDrop::new(Some(non_recording)) }
     }
 
     /// The record, made now if there is none; none if the span was finished before.
     #[inline]
-    fn record(&self) -> Option<&Arc<SpanInner>> {
-        self.record.as_ref().or_else(|| self.light.as_ref()?.share())
+    fn record(&self) -> Option<&Arc<SpanRecord>> {
+        self.record.as_ref().or_else(|| self.non_recording.as_ref()?.promote())
     }
 
     /// The record, if there is one.
     #[inline]
-    fn record_there(&self) -> Option<&Arc<SpanInner>> {
-        self.record.as_ref().or_else(|| self.light.as_ref()?.shared())
+    fn existing_record(&self) -> Option<&Arc<SpanRecord>> {
+        self.record.as_ref().or_else(|| self.non_recording.as_ref()?.shared())
     }
 
     /// Gives its record up, so that its drop ends nothing.
-    fn take_record(&mut self) -> Option<Arc<SpanInner>> {
+    fn take_record(&mut self) -> Option<Arc<SpanRecord>> {
         self.record.take()
     }
 
     /// The record, made for it if there is none, even if the span was finished before.
     #[inline]
-    fn any_record(&self) -> Option<&Arc<SpanInner>> {
-        self.record.as_ref().or_else(|| Some(self.light.as_ref()?.any_record()))
+    fn record_or_promote(&self) -> Option<&Arc<SpanRecord>> {
+        self.record.as_ref().or_else(|| Some(self.non_recording.as_ref()?.record_or_promote()))
     }
 
     #[inline]
     fn core(&self) -> Option<&Arc<CoreRef>> {
         match &self.record {
             Some(record) => record.core.as_ref(),
-            None => self.light.as_ref().and_then(Light::core),
+            None => self.non_recording.as_ref().and_then(NonRecording::core),
         }
     }
 
     /// The record and the tracer's core, made if need be.
     #[inline]
-    fn parts(&self) -> Option<(&Arc<SpanInner>, &Arc<CoreRef>)> {
+    fn parts(&self) -> Option<(&Arc<SpanRecord>, &Arc<CoreRef>)> {
         let Some(inner) = self.record() else {
             // It was finished before it had a record.
             return None;
@@ -186,17 +186,17 @@ impl Span {
     pub fn set_operation_name(&self, name: impl Into<Cow<'static, str>>) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("set_operation_name") };
         let name = name.into();
-        let Some(mut body) = inner.lock() else { return self };
-        if body.finished {
-            drop(body);
+        let Some(mut data) = inner.lock() else { return self };
+        if data.finished {
+            drop(data);
             misused(core, "set_operation_name");
         } else if inner.state.is_unusual() {
-            body.draft.name = name.clone();
-            drop(body);
+            data.draft.name = name.clone();
+            drop(data);
             late::renamed(inner, core);
             watch::renamed(self, inner, &name);
         } else {
-            body.draft.name = name;
+            data.draft.name = name;
         }
         self
     }
@@ -220,7 +220,7 @@ impl Span {
     /// `EnableFirehose` in jaeger-client-go, `span.go`.
     pub fn enable_firehose(&self) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("enable_firehose") };
-        if inner.lock().is_none_or(|body| body.finished) {
+        if inner.lock().is_none_or(|data| data.finished) {
             misused(core, "enable_firehose");
         } else {
             inner.state.add(FIREHOSE);
@@ -231,26 +231,26 @@ impl Span {
     /// The value of a baggage item.
     #[must_use]
     pub fn baggage_item(&self, key: &str) -> Option<String> {
-        self.record_there()?.baggage()?.get(key).map(str::to_owned)
+        self.existing_record()?.baggage()?.get(key).map(str::to_owned)
     }
 
     /// What to hand on to others: children, and other processes.
     #[must_use]
     pub fn context(&self) -> SpanContext {
-        self.any_record().map(|inner| inner.context()).unwrap_or_default()
+        self.record_or_promote().map(|inner| inner.context()).unwrap_or_default()
     }
 
     /// Whether the trace is sampled, so that the span will be sent.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
-        self.record_there().is_some_and(|inner| inner.state.is_sampled())
+        self.existing_record().is_some_and(|inner| inner.state.is_sampled())
     }
 
     /// Whether the span's tags and logs are kept: it is sampled, or may yet be, because its sampler
     /// has put the decision off or the tracer [keeps on error](KeepConfig).
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.record_there().is_some_and(|inner| inner.state.is_recording())
+        self.existing_record().is_some_and(|inner| inner.state.is_recording())
     }
 
     /// Finishes the span now.
@@ -281,7 +281,7 @@ impl Span {
     /// ```
     pub fn finish_with(&self, options: FinishOptions<'_>) {
         let end = options.finish_time.map(|time| self.given_nanos("finish_with", time));
-        match self.record_there() {
+        match self.existing_record() {
             Some(inner) if !options.log_records.is_empty() => {
                 let Some(core) = &inner.core else { return };
                 write::finish_carefully(self, inner, core, end, options.log_records);
@@ -297,10 +297,10 @@ impl Span {
     }
 
     fn end(&self, end: Option<i64>) {
-        if self.light.as_ref().is_some_and(Light::finish) {
+        if self.non_recording.as_ref().is_some_and(NonRecording::finish) {
             return;
         }
-        let Some(inner) = self.record_there() else {
+        let Some(inner) = self.existing_record() else {
             self.misused("finish");
             return;
         };
@@ -309,13 +309,13 @@ impl Span {
             return write::finish_carefully(self, inner, core, end, &[]);
         }
         let end = inner.end(core, end);
-        let Some(mut body) = inner.lock() else { return };
+        let Some(mut data) = inner.lock() else { return };
         // Reports come after the lock: a logger is foreign code, and may use this very span.
-        if body.finished {
-            drop(body);
+        if data.finished {
+            drop(data);
             misused(core, "finish");
-        } else if !inner.finish_locked(core, &mut body, &inner.state, end) {
-            drop(body);
+        } else if !inner.finish_locked(core, &mut data, &inner.state, end) {
+            drop(data);
             core.report_closed();
         }
     }
@@ -352,7 +352,10 @@ pub(crate) fn active_of(core: &Arc<CoreRef>) -> Option<Span> {
 
 impl Clone for Span {
     fn clone(&self) -> Self {
-        Self { record: self.any_record().map(Arc::clone), light: ManuallyDrop::new(None) }
+        Self {
+            record: self.record_or_promote().map(Arc::clone),
+            non_recording: ManuallyDrop::new(None),
+        }
     }
 }
 
@@ -361,8 +364,8 @@ impl Drop for Span {
     fn drop(&mut self) {
         if let Some(record) = self.record.take() {
             record::end(record);
-        } else if let Some(light) = &mut *self.light {
-            light.end();
+        } else if let Some(non_recording) = &mut *self.non_recording {
+            non_recording.end();
         }
     }
 }
@@ -371,9 +374,9 @@ impl fmt::Debug for Span {
     /// Makes no record, waits for nobody, and shows nothing that the span was given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut span = f.debug_struct("Span");
-        match (self.record_there(), &*self.light) {
+        match (self.existing_record(), &*self.non_recording) {
             (Some(inner), _) => {
-                let name = inner.body.try_lock().map(|body| body.draft.name.clone());
+                let name = inner.data.try_lock().map(|data| data.draft.name.clone());
                 let (ids, flags) = (&inner.ids, inner.state.flags());
                 if let Some(name) = name {
                     span.field("operation", &Brief(name));
@@ -383,9 +386,9 @@ impl fmt::Debug for Span {
                     &format_args!("{}:{}:{}:{flags:x}", ids.trace, ids.span, ids.parent),
                 );
             }
-            (None, Some(light)) => {
-                span.field("operation", &Brief(light.name()));
-                span.field("ids", &format_args!("{}", light.ids()));
+            (None, Some(non_recording)) => {
+                span.field("operation", &Brief(non_recording.name()));
+                span.field("ids", &format_args!("{}", non_recording.ids()));
             }
             (None, None) => {}
         }

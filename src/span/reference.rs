@@ -2,7 +2,7 @@
 
 use super::Span;
 use super::context::SpanContext;
-use super::record::NewReference;
+use super::record::ReferenceSink;
 
 /// What a span can refer to: a context, a span, or perhaps nothing.
 pub trait Parent: Sized {
@@ -12,7 +12,7 @@ pub trait Parent: Sized {
     /// Notes it in the span about to be started. A span can do so without making a context.
     #[doc(hidden)]
     #[inline]
-    fn refer(self, span: &mut NewReference<'_>) {
+    fn refer(self, span: &mut ReferenceSink<'_>) {
         if let Some(context) = self.context() {
             span.note_context(context);
         }
@@ -37,8 +37,8 @@ impl Parent for &Span {
     }
 
     #[inline(always)]
-    fn refer(self, span: &mut NewReference<'_>) {
-        if let Some(record) = self.any_record() {
+    fn refer(self, span: &mut ReferenceSink<'_>) {
+        if let Some(record) = self.record_or_promote() {
             span.note_record(record);
         }
     }
@@ -50,7 +50,7 @@ impl<P: Parent> Parent for Option<P> {
     }
 
     #[inline]
-    fn refer(self, span: &mut NewReference<'_>) {
+    fn refer(self, span: &mut ReferenceSink<'_>) {
         if let Some(parent) = self {
             parent.refer(span);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::context::SpanContext;
 use super::core::{Core, CoreRef, Counts, Sampled};
-use super::record::{self, DEBUG, FIREHOSE, Light, SAMPLED, SpanInner, Start};
+use super::record::{self, DEBUG, FIREHOSE, NonRecording, SAMPLED, SpanRecord, Start};
 use super::{Baggage, Span, active};
 use crate::encoding::{List, Scratch, ShortTags, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
@@ -13,7 +13,7 @@ use crate::sampler::{ById, Decision, GivenTags, NewSpan, SAMPLER_TAGS};
 
 /// How a span came into its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Begun {
+pub(super) enum SpanOrigin {
     /// It began the trace.
     Trace,
     /// It joined one that is there in this process or came from another.
@@ -64,7 +64,7 @@ pub(crate) fn plain(core: &Arc<CoreRef>, name: impl Into<Cow<'static, str>>) -> 
     let trace_id = TraceId::new(core.next_high(), id::random_id(core.salt));
     match core.sampler.decide_by_id(trace_id).answer() {
         ById::No => match name.into() {
-            Cow::Borrowed(name) => light(core, trace_id, name),
+            Cow::Borrowed(name) => non_recording(core, trace_id, name),
             name => root(core, trace_id, name, 0, Tags::None),
         },
         ById::Yes(tags) => root(core, trace_id, name.into(), SAMPLED, Tags::Short(tags)),
@@ -79,7 +79,7 @@ fn built(core: &Arc<CoreRef>, name: Cow<'static, str>) -> Span {
         && !active::is_any_active()
         && let Cow::Borrowed(name) = name
     {
-        return light(core, TraceId::default(), name);
+        return non_recording(core, TraceId::default(), name);
     }
     super::SpanBuilder::new(core, name).start()
 }
@@ -90,16 +90,16 @@ fn asked(core: &Arc<CoreRef>, trace_id: TraceId, name: Cow<'static, str>) -> Spa
     let mut given = GivenTags::default();
     let flags = flags_of(decide(core, trace_id, &name, &mut given));
     match name {
-        Cow::Borrowed(name) if flags == 0 => light(core, trace_id, name),
+        Cow::Borrowed(name) if flags == 0 => non_recording(core, trace_id, name),
         name => root(core, trace_id, name, flags, Tags::Given(&mut given)),
     }
 }
 
 /// The first span of a trace that is not recorded.
 #[inline]
-fn light(core: &Arc<CoreRef>, trace_id: TraceId, name: &'static str) -> Span {
-    core.started(Begun::Trace).add(Sampled::No);
-    Span::light(Light::new(Arc::clone(core), trace_id, name))
+fn non_recording(core: &Arc<CoreRef>, trace_id: TraceId, name: &'static str) -> Span {
+    core.started(SpanOrigin::Trace).add(Sampled::No);
+    Span::non_recording(NonRecording::new(Arc::clone(core), trace_id, name))
 }
 
 /// The first span of a trace, with a record.
@@ -116,16 +116,16 @@ fn root(
         inner.core = Some(Arc::clone(core));
         inner.begin_state(flags);
         inner.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
-        let body = inner.body.get_mut();
-        body.draft.name = name;
-        let counts = core.started(Begun::Trace);
+        let data = inner.data.get_mut();
+        data.draft.name = name;
+        let counts = core.started(SpanOrigin::Trace);
         if flags == 0 {
-            body.begin(counts, Sampled::No);
+            data.begin(counts, Sampled::No);
         } else {
-            body.draft.tag_count = tags.append_to(&mut body.draft.tags);
+            data.draft.tag_count = tags.append_to(&mut data.draft.tags);
             inner.ids.encode_all();
-            body.start_now(core);
-            body.begin(counts, Sampled::Yes);
+            data.start_now(core);
+            data.begin(counts, Sampled::Yes);
         }
     }
     Span::recorded(record)
@@ -170,7 +170,11 @@ fn flags_of(decision: Decision) -> u8 {
 
 /// Begins a trace, perhaps with the debug id and decision of a context that has no trace.
 #[inline]
-pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&SamplingRequest>) -> Begun {
+pub(super) fn trace(
+    inner: &mut SpanRecord,
+    core: &Core,
+    from: Option<&SamplingRequest>,
+) -> SpanOrigin {
     inner.begin_state(0);
     let low = core.next_id();
     inner.ids.set(TraceId::new(core.next_high(), low), SpanId::new(low), SpanId::NONE);
@@ -178,16 +182,16 @@ pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&SamplingRe
     let debug_id = from.and_then(|from| from.debug_id.as_ref());
     let flags = decided_flags(inner, core, decided.is_none(), debug_id);
     inner.state.reset(flags | decided.unwrap_or_default());
-    Begun::Trace
+    SpanOrigin::Trace
 }
 
 /// Decides on a trace that the span has joined: as nobody has done so, or because debugging is asked
 /// for.
 #[cold]
 #[inline(never)]
-pub(super) fn decide_on_joined(inner: &mut SpanInner, core: &Core, request: &mut SamplingRequest) {
+pub(super) fn decide_on_joined(inner: &mut SpanRecord, core: &Core, request: &mut SamplingRequest) {
     let flags = inner.state.flags();
-    request.throttle(core, &inner.body.get_mut().draft.name, flags);
+    request.throttle(core, &inner.data.get_mut().draft.name, flags);
     let flags = decided_flags(inner, core, request.undecided, request.debug_id.as_ref());
     inner.state.add(flags);
 }
@@ -196,7 +200,7 @@ pub(super) fn decide_on_joined(inner: &mut SpanInner, core: &Core, request: &mut
 #[cold]
 #[inline(never)]
 pub(super) fn disabled(
-    inner: &mut SpanInner,
+    inner: &mut SpanRecord,
     without_caller: &Arc<Baggage>,
     caller: Option<SpanContext>,
 ) {
@@ -209,7 +213,7 @@ pub(super) fn disabled(
 }
 
 /// The context that a builder has noted as a parent's, as it was.
-pub(super) fn parent_context(inner: &mut SpanInner, request: SamplingRequest) -> SpanContext {
+pub(super) fn parent_context(inner: &mut SpanRecord, request: SamplingRequest) -> SpanContext {
     SpanContext {
         trace_id: inner.ids.trace,
         span_id: inner.ids.parent,
@@ -219,7 +223,7 @@ pub(super) fn parent_context(inner: &mut SpanInner, request: SamplingRequest) ->
         decided: request.decided.is_some(),
         undecided: request.undecided,
         state: None,
-        baggage: inner.body.get_mut().baggage.clone(),
+        baggage: inner.data.get_mut().baggage.clone(),
         debug_id: request.debug_id,
     }
 }
@@ -227,12 +231,12 @@ pub(super) fn parent_context(inner: &mut SpanInner, request: SamplingRequest) ->
 /// The flags that the sampler decides on, if it is asked, and a debug id. Their tags are added.
 #[inline(always)]
 fn decided_flags(
-    inner: &mut SpanInner,
+    inner: &mut SpanRecord,
     core: &Core,
     asks: bool,
     debug_id: Option<&Arc<str>>,
 ) -> u8 {
-    let draft = &mut inner.body.get_mut().draft;
+    let draft = &mut inner.data.get_mut().draft;
     let mut given = GivenTags::default();
     let by_id = if !asks || core.may_defer {
         // One that may defer is asked when the span is there.
@@ -270,42 +274,42 @@ fn decided_flags(
 
 /// Continues the trace of the parent that the record has adopted.
 #[inline]
-pub(super) fn child(inner: &mut SpanInner, core: &Core) -> Begun {
+pub(super) fn child(inner: &mut SpanRecord, core: &Core) -> SpanOrigin {
     inner.ids.span = SpanId::new(core.next_id());
-    Begun::Joined
+    SpanOrigin::Joined
 }
 
 /// Lets a span come into a trace in a process that was forked from the one that built the tracer.
 /// Nobody is asked about it, and its ids are drawn from the operating system: other processes that were
 /// forked from the same one would draw the same otherwise.
 #[cold]
-pub(super) fn left(inner: &mut SpanInner, core: &Core, joins: bool) -> Begun {
+pub(super) fn left(inner: &mut SpanRecord, core: &Core, joins: bool) -> SpanOrigin {
     let id = id::system_63();
     if joins {
         inner.ids.span = SpanId::new(id);
-        return Begun::Joined;
+        return SpanOrigin::Joined;
     }
     inner.begin_state(0);
     let high = if core.trace_id_128bit { id::system_63() } else { 0 };
     inner.ids.set(TraceId::new(high, id), SpanId::new(id), SpanId::NONE);
-    Begun::Trace
+    SpanOrigin::Trace
 }
 
 /// Continues the trace of the parent, and its very span if this is the server's side of it.
 #[cold]
-pub(super) fn server(inner: &mut SpanInner, core: &Core, given: Option<List<'_>>) -> Begun {
+pub(super) fn server(inner: &mut SpanRecord, core: &Core, given: Option<List<'_>>) -> SpanOrigin {
     if !serves(inner, given, core.max_tag_value_bytes) {
         return child(inner, core);
     }
-    inner.body.get_mut().draft.spell_out_parent((inner.ids.trace, inner.ids.parent));
+    inner.data.get_mut().draft.encode_parent_reference((inner.ids.trace, inner.ids.parent));
     inner.ids.share();
-    Begun::Joined
+    SpanOrigin::Joined
 }
 
 /// Whether a span is started as the server's side of a call. Of several tags that say so, the last
 /// one counts, even if it was cut to `max` bytes.
-fn serves(inner: &mut SpanInner, given: Option<List<'_>>, max: usize) -> bool {
-    let draft = &inner.body.get_mut().draft;
+fn serves(inner: &mut SpanRecord, given: Option<List<'_>>, max: usize) -> bool {
+    let draft = &inner.data.get_mut().draft;
     let given = given.unwrap_or_else(|| List::new(draft.tag_count, draft.tags.bytes()));
     let kind = tags_of(Some(given)).filter(|tag| tag.key == b"span.kind").last();
     let server = b"server";
@@ -316,18 +320,18 @@ fn serves(inner: &mut SpanInner, given: Option<List<'_>>, max: usize) -> bool {
 /// Makes it a span that begins now, if it is recorded. Last, so that what was done to start it is
 /// not part of it.
 #[inline(always)]
-pub(super) fn begin(inner: &mut SpanInner, core: &Core, counts: &Counts) {
+pub(super) fn begin(inner: &mut SpanRecord, core: &Core, counts: &Counts) {
     if inner.state.is_recording() {
         record(inner, core);
-        inner.body.get_mut().begin(counts, Sampled::Yes);
+        inner.data.get_mut().begin(counts, Sampled::Yes);
     } else {
         forget(inner);
-        inner.body.get_mut().begin(counts, Sampled::No);
+        inner.data.get_mut().begin(counts, Sampled::No);
     }
 }
 
 /// Lets a span that is recorded begin now; of another, forgets what it was given.
-pub(super) fn recording(inner: &mut SpanInner, core: &Core) {
+pub(super) fn recording(inner: &mut SpanRecord, core: &Core) {
     if inner.state.is_recording() {
         record(inner, core);
     } else {
@@ -336,19 +340,19 @@ pub(super) fn recording(inner: &mut SpanInner, core: &Core) {
 }
 
 #[inline(always)]
-fn record(inner: &mut SpanInner, core: &Core) {
+fn record(inner: &mut SpanRecord, core: &Core) {
     inner.ids.encode();
-    let body = inner.body.get_mut();
-    if matches!(body.start, Start::Unknown) {
-        body.start_now(core);
+    let data = inner.data.get_mut();
+    if matches!(data.start, Start::Unknown) {
+        data.start_now(core);
     }
 }
 
 #[inline(always)]
-fn forget(inner: &mut SpanInner) {
+fn forget(inner: &mut SpanRecord) {
     // Its trace may be forced yet, and what was taken over is no more than half of its ids.
     inner.ids.forget_fields();
-    inner.body.get_mut().draft.forget_tags();
+    inner.data.get_mut().draft.forget_tags();
 }
 
 /// Whether a span that has joined a trace is the first of this process: it serves somebody, or has no
@@ -358,7 +362,7 @@ fn forget(inner: &mut SpanInner) {
 ///
 /// `firstInProcess` in jaeger-client-go, `tracer.go`.
 pub(super) fn is_first_in_process(
-    inner: &mut SpanInner,
+    inner: &mut SpanRecord,
     given: Option<List<'_>>,
     max: usize,
 ) -> bool {
@@ -368,24 +372,24 @@ pub(super) fn is_first_in_process(
 /// Lets a span begin that others are told of: they may keep handles on it, and want to know how long
 /// it takes even if it is not recorded.
 #[cold]
-pub(super) fn watched(inner: &mut SpanInner, core: &Core) {
+pub(super) fn watched(inner: &mut SpanRecord, core: &Core) {
     inner.ids.encode();
-    let body = inner.body.get_mut();
-    if matches!(body.start, Start::Unknown) {
-        body.start_now(core);
+    let data = inner.data.get_mut();
+    if matches!(data.start, Start::Unknown) {
+        data.start_now(core);
     }
 }
 
 /// Takes a context as the span's own.
 #[cold]
-pub(super) fn as_itself(inner: &mut SpanInner, itself: SpanContext) -> Begun {
+pub(super) fn as_itself(inner: &mut SpanRecord, itself: SpanContext) -> SpanOrigin {
     let parent = (inner.ids.trace, inner.ids.parent);
-    inner.body.get_mut().draft.spell_out_parent(parent);
+    inner.data.get_mut().draft.encode_parent_reference(parent);
     inner.ids.set(itself.trace_id, itself.span_id, itself.parent_id);
     inner.set_baggage(itself.baggage);
     match itself.state {
         Some(state) => inner.join_state(state),
         None => inner.begin_state(itself.flags),
     }
-    Begun::Joined
+    SpanOrigin::Joined
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use parking_lot::MutexGuard;
 
 use super::core::{Core, CoreRef};
-use super::record::{Body, DEBUG, SAMPLED, SpanInner, Start};
+use super::record::{DEBUG, SAMPLED, SpanData, SpanRecord, Start};
 use super::{Baggage, LogRecord, Span, TagValue, keep, late, watch};
 use crate::clock::Clock;
 use crate::diag::Cause;
@@ -27,13 +27,13 @@ impl Span {
         if key.len() == SAMPLING_PRIORITY.len() || text.len() > core.max_tag_value_bytes {
             return self.slow_tag_of_text(key, text, None);
         }
-        let Some(mut body) = inner.body.try_lock() else {
+        let Some(mut data) = inner.data.try_lock() else {
             return self.slow_tag_of_text(key, text, None);
         };
-        if body.finished || !body.draft.tags.try_tag_text(key.as_bytes(), text.as_bytes()) {
-            return self.slow_tag_of_text(key, text, Some(body));
+        if data.finished || !data.draft.tags.try_tag_text(key.as_bytes(), text.as_bytes()) {
+            return self.slow_tag_of_text(key, text, Some(data));
         }
-        body.draft.tag_count += 1;
+        data.draft.tag_count += 1;
     }
 
     #[inline]
@@ -44,13 +44,13 @@ impl Span {
         if key.len() == SAMPLING_PRIORITY.len() {
             return self.slow_tag_of_bool(key, truth, None);
         }
-        let Some(mut body) = inner.body.try_lock() else {
+        let Some(mut data) = inner.data.try_lock() else {
             return self.slow_tag_of_bool(key, truth, None);
         };
-        if body.finished || !body.draft.tags.try_tag_bool(key.as_bytes(), truth) {
-            return self.slow_tag_of_bool(key, truth, Some(body));
+        if data.finished || !data.draft.tags.try_tag_bool(key.as_bytes(), truth) {
+            return self.slow_tag_of_bool(key, truth, Some(data));
         }
-        body.draft.tag_count += 1;
+        data.draft.tag_count += 1;
     }
 
     #[inline]
@@ -62,13 +62,13 @@ impl Span {
         let Some(inner) = self.sampled_record() else {
             return self.unsampled_tag(key, TagValue::I64(number));
         };
-        let Some(mut body) = inner.body.try_lock() else {
+        let Some(mut data) = inner.data.try_lock() else {
             return self.slow_tag_of_long(key, number, None);
         };
-        if body.finished || !body.draft.tags.try_tag_long(key.as_bytes(), number) {
-            return self.slow_tag_of_long(key, number, Some(body));
+        if data.finished || !data.draft.tags.try_tag_long(key.as_bytes(), number) {
+            return self.slow_tag_of_long(key, number, Some(data));
         }
-        body.draft.tag_count += 1;
+        data.draft.tag_count += 1;
     }
 
     // The slow ways take the lock with them: giving it back before the call would cost the fast
@@ -76,28 +76,28 @@ impl Span {
 
     #[cold]
     #[inline(never)]
-    fn slow_tag_of_text(&self, key: &str, text: &str, locked: Option<MutexGuard<'_, Body>>) {
+    fn slow_tag_of_text(&self, key: &str, text: &str, locked: Option<MutexGuard<'_, SpanData>>) {
         drop(locked);
         self.tag_of_any(key, TagValue::Str(text));
     }
 
     #[cold]
     #[inline(never)]
-    fn slow_tag_of_bool(&self, key: &str, truth: bool, locked: Option<MutexGuard<'_, Body>>) {
+    fn slow_tag_of_bool(&self, key: &str, truth: bool, locked: Option<MutexGuard<'_, SpanData>>) {
         drop(locked);
         self.tag_of_any(key, TagValue::Bool(truth));
     }
 
     #[cold]
     #[inline(never)]
-    fn slow_tag_of_long(&self, key: &str, number: i64, locked: Option<MutexGuard<'_, Body>>) {
+    fn slow_tag_of_long(&self, key: &str, number: i64, locked: Option<MutexGuard<'_, SpanData>>) {
         drop(locked);
         self.tag_of_any(key, TagValue::I64(number));
     }
 
     #[inline(never)]
     pub(super) fn tag_of_any(&self, key: &str, value: TagValue<'_>) {
-        if let Some(inner) = self.record_there()
+        if let Some(inner) = self.existing_record()
             && let (true, Some(core)) = (inner.state.is_unusual(), &inner.core)
         {
             return self.careful_tag(inner, core, key, value);
@@ -111,7 +111,7 @@ impl Span {
     /// A tag of a span about which others are told or asked.
     #[cold]
     #[inline(never)]
-    fn careful_tag(&self, inner: &SpanInner, core: &Core, key: &str, value: TagValue<'_>) {
+    fn careful_tag(&self, inner: &SpanRecord, core: &Core, key: &str, value: TagValue<'_>) {
         if !core.watchers.is_empty() {
             watch::tag_set(self, inner, key, value);
         }
@@ -127,28 +127,28 @@ impl Span {
 
     #[inline(always)]
     fn keep_tag(&self, key: &str, value: TagValue<'_>) {
-        self.recording("set_tag", |body, core| {
-            body.tag(key, value, core, core.max_tag_value_bytes)
+        self.recording("set_tag", |data, core| {
+            data.tag(key, value, core, core.max_tag_value_bytes)
         });
     }
 
     /// A tag of a span that is not sampled, or may yet be, or about which others are told.
     fn unsampled_tag(&self, key: &str, value: TagValue<'_>) {
-        if self.record_there().is_some_and(|inner| inner.state.wants_tags()) {
+        if self.existing_record().is_some_and(|inner| inner.state.wants_tags()) {
             self.tag_of_any(key, value);
         }
     }
 
     /// The record of a span that is sampled, and whose sampler is not asked again.
     #[inline(always)]
-    fn sampled_record(&self) -> Option<&SpanInner> {
-        self.record_there().filter(|inner| inner.state.is_surely_sampled()).map(|inner| &**inner)
+    fn sampled_record(&self) -> Option<&SpanRecord> {
+        self.existing_record().filter(|inner| inner.state.is_surely_sampled()).map(|inner| &**inner)
     }
 
     /// The record of a span whose tags and logs are kept.
     #[inline(always)]
-    fn recording_record(&self) -> Option<&SpanInner> {
-        self.record_there().filter(|inner| inner.state.is_recording()).map(|inner| &**inner)
+    fn recording_record(&self) -> Option<&SpanRecord> {
+        self.existing_record().filter(|inner| inner.state.is_recording()).map(|inner| &**inner)
     }
 
     #[cold]
@@ -159,15 +159,15 @@ impl Span {
 
     /// Writes to the body of a span whose tags and logs are kept.
     #[inline(always)]
-    fn recording(&self, call: &'static str, write: impl FnOnce(&mut Body, &Core)) {
+    fn recording(&self, call: &'static str, write: impl FnOnce(&mut SpanData, &Core)) {
         let Some(inner) = self.recording_record() else { return };
         let Some(core) = &inner.core else { return };
-        let Some(mut body) = inner.lock() else { return };
-        if body.finished {
-            drop(body);
+        let Some(mut data) = inner.lock() else { return };
+        if data.finished {
+            drop(data);
             misused(core, call);
         } else {
-            write(&mut body, core);
+            write(&mut data, core);
         }
     }
 
@@ -176,16 +176,16 @@ impl Span {
         let Some(inner) = self.sampled_record() else { return self.unsampled_log(fields) };
         let Some(core) = &inner.core else { return };
         let now = core.clock.monotonic_nanos();
-        let Some(mut body) = inner.body.try_lock() else { return self.slow_log(fields, None) };
-        let at = body.wall(core, now);
-        if body.finished || !body.try_log(at, fields) {
-            self.slow_log(fields, Some(body));
+        let Some(mut data) = inner.data.try_lock() else { return self.slow_log(fields, None) };
+        let at = data.wall(core, now);
+        if data.finished || !data.try_log(at, fields) {
+            self.slow_log(fields, Some(data));
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn slow_log(&self, fields: &[(&str, TagValue<'_>)], locked: Option<MutexGuard<'_, Body>>) {
+    fn slow_log(&self, fields: &[(&str, TagValue<'_>)], locked: Option<MutexGuard<'_, SpanData>>) {
         drop(locked);
         self.log_with(None, fields);
     }
@@ -201,15 +201,15 @@ impl Span {
         // Read without the lock, as a clock may be foreign code.
         let core = self.recording_record().and_then(|inner| inner.core.as_ref());
         let now = core.filter(|_| at.is_none()).map_or(0, |core| core.clock.monotonic_nanos());
-        self.recording("log", |body, core| {
-            let at = at.unwrap_or_else(|| body.wall(core, now));
-            body.log(core, at, fields);
+        self.recording("log", |data, core| {
+            let at = at.unwrap_or_else(|| data.wall(core, now));
+            data.log(core, at, fields);
         });
         self
     }
 }
 
-impl Body {
+impl SpanData {
     /// Appends a log if its fields are short and few, and there is room for them. Otherwise false.
     #[inline(always)]
     fn try_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) -> bool {
@@ -286,7 +286,7 @@ impl Body {
 #[inline(never)]
 pub(super) fn finish_carefully(
     span: &Span,
-    inner: &SpanInner,
+    inner: &SpanRecord,
     core: &CoreRef,
     end: Option<i64>,
     logs: &[LogRecord<'_>],
@@ -296,21 +296,21 @@ pub(super) fn finish_carefully(
     let moments: Vec<_> = logs.iter().map(moment).collect();
     keep::finishing(inner, core);
     let end = watch::finishing(span, inner, core, end).map(|end| inner.end(core, end));
-    let Some(mut body) = inner.lock() else { return };
-    let Some(end) = end.filter(|_| !body.finished) else {
-        drop(body);
+    let Some(mut data) = inner.lock() else { return };
+    let Some(end) = end.filter(|_| !data.finished) else {
+        drop(data);
         return misused(core, "finish");
     };
-    body.close_logs();
+    data.close_logs();
     if inner.state.is_recording() {
         for (log, at) in logs.iter().zip(moments) {
-            body.append_log(at, log.fields);
+            data.append_log(at, log.fields);
         }
     }
     // Let go of without the lock, like all that is foreign.
-    let watch = body.watch.take();
-    let is_taken = inner.finish_carefully_locked(core, &mut body, end);
-    drop(body);
+    let watch = data.watch.take();
+    let is_taken = inner.finish_carefully_locked(core, &mut data, end);
+    drop(data);
     drop(watch);
     if !is_taken {
         core.report_closed();
@@ -318,23 +318,23 @@ pub(super) fn finish_carefully(
 }
 
 /// Sets a baggage item, as far as it may be.
-pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value: &str) {
+pub(super) fn set_baggage_item(inner: &SpanRecord, core: &Core, key: &str, value: &str) {
     if core.is_disabled() {
         return;
     }
     // Asked without the lock: a manager may be foreign code, and so may a clock.
     let restriction = core.restriction(key);
     let now = inner.state.is_recording().then(|| core.clock.monotonic_nanos());
-    let Some(mut body) = inner.lock() else { return };
-    if body.finished {
-        drop(body);
+    let Some(mut data) = inner.lock() else { return };
+    if data.finished {
+        drop(data);
         return misused(core, "set_baggage_item");
     }
     if !restriction.is_allowed {
         core.baggage_limited.fetch_add(1, Ordering::Relaxed);
         core.baggage.denied.fetch_add(1, Ordering::Relaxed);
         let shown = cut(value, core.max_baggage_value_bytes);
-        return body.log_baggage(core, now, (key, shown), [false, false, true]);
+        return data.log_baggage(core, now, (key, shown), [false, false, true]);
     }
     let kept = cut(value, restriction.max_value_length);
     let truncated = kept.len() < value.len();
@@ -343,12 +343,12 @@ pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value:
         core.baggage.truncated.fetch_add(1, Ordering::Relaxed);
     }
     core.baggage.set.fetch_add(1, Ordering::Relaxed);
-    let before = body.baggage.as_ref().and_then(|baggage| baggage.get(key));
+    let before = data.baggage.as_ref().and_then(|baggage| baggage.get(key));
     let overrides = before.is_some_and(|value| !value.is_empty());
-    Baggage::change(&mut body.baggage, key, kept);
-    body.draft.extras = true;
-    inner.has_baggage.store(body.baggage.is_some(), Ordering::Release);
-    body.log_baggage(core, now, (key, kept), [overrides, truncated, false]);
+    Baggage::change(&mut data.baggage, key, kept);
+    data.draft.extras = true;
+    inner.has_baggage.store(data.baggage.is_some(), Ordering::Release);
+    data.log_baggage(core, now, (key, kept), [overrides, truncated, false]);
 }
 
 /// The tag that forces or stops recording.
@@ -364,16 +364,16 @@ fn priority_of(value: TagValue<'_>) -> Option<bool> {
     }
 }
 
-pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) {
+pub(crate) fn set_priority(inner: &SpanRecord, core: &Core, value: TagValue<'_>) {
     let Some(force) = priority_of(value).filter(|_| !core.is_disabled()) else { return };
     if force && core.throttler.is_some() && !may_force(inner, core) {
         return;
     }
     // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
     let now = if force { core.clock.monotonic_nanos().max(1) } else { 0 };
-    let Some(mut body) = inner.lock() else { return };
-    if body.finished {
-        drop(body);
+    let Some(mut data) = inner.lock() else { return };
+    if data.finished {
+        drop(data);
         return misused(core, "set_tag");
     }
     inner.state.set_undecided(false);
@@ -382,23 +382,23 @@ pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) 
         inner.state.remove(SAMPLED | DEBUG);
         return keep::decided(inner, core);
     }
-    if matches!(body.start, Start::Unknown) {
-        body.start_at(core, now);
+    if matches!(data.start, Start::Unknown) {
+        data.start_at(core, now);
     }
     inner.state.force(if core.no_debug_flag { SAMPLED } else { SAMPLED | DEBUG }, now);
     keep::decided(inner, core);
-    body.tag(SAMPLING_PRIORITY, value, core, core.max_tag_value_bytes);
+    data.tag(SAMPLING_PRIORITY, value, core, core.max_tag_value_bytes);
 }
 
 /// Asks without the lock, as a throttler may be foreign code and may ask a server. Nobody is asked
 /// for a span that is over, nor where forcing does not make it a debugging one.
-fn may_force(inner: &SpanInner, core: &Core) -> bool {
+fn may_force(inner: &SpanRecord, core: &Core) -> bool {
     if core.no_debug_flag {
         return true;
     }
     let name = {
-        let body = inner.lock().filter(|body| !body.finished);
-        body.map(|body| body.draft.name.clone())
+        let data = inner.lock().filter(|data| !data.finished);
+        data.map(|data| data.draft.name.clone())
     };
     name.is_none_or(|name| core.is_debug_allowed(&name))
 }

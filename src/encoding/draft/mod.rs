@@ -58,7 +58,7 @@ impl Draft {
             self.parent = Some(follows_from);
             return;
         };
-        self.spell_out_parent(candidate);
+        self.encode_parent_reference(candidate);
         self.references.reference(ReferenceView::new(follows_from, trace_id, span_id));
         self.reference_count += 1;
         self.extras = true;
@@ -67,7 +67,7 @@ impl Draft {
     /// Encodes the reference to the parent, which is no longer the only one, or no longer to the
     /// parent.
     #[cold]
-    pub(crate) fn spell_out_parent(&mut self, (trace_id, span_id): (TraceId, SpanId)) {
+    pub(crate) fn encode_parent_reference(&mut self, (trace_id, span_id): (TraceId, SpanId)) {
         if let Some(follows_from) = self.parent.take() {
             self.references.reference(ReferenceView::new(follows_from, trace_id, span_id));
             self.reference_count += 1;

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub use self::config::KeepConfig;
 pub(in crate::span) use self::kept::Kept;
 use super::core::{Core, CoreRef};
-use super::record::{Body, End, SAMPLED, SpanInner, Start, TraceState, lane};
-use super::start::Begun;
+use super::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState, lane};
+use super::start::SpanOrigin;
 use super::{Span, TagValue};
 use crate::clock::Clock;
 use crate::encoding::{Finished, Ids, List, ValueView, tags_of};
@@ -97,12 +97,13 @@ impl Keep {
     /// Lets a span come into a trace of which it knows no open span. If there are any, and the trace
     /// began here, it shares their state and brings the flags that it came with. Otherwise a part of
     /// the trace begins with it.
-    fn enter(&self, inner: &mut SpanInner, core: &Core, begun: Begun) {
+    fn enter(&self, inner: &mut SpanRecord, core: &Core, origin_of_span: SpanOrigin) {
         let (flags, is_sampled) = (inner.state.flags(), inner.state.is_sampled());
         // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
         let now = if is_sampled { core.clock.monotonic_nanos().max(1) } else { 0 };
         let was_tracked = self.tracks(&inner.state);
-        let began_here = begun == Begun::Trace || was_tracked && inner.state.kept.began_here();
+        let began_here =
+            origin_of_span == SpanOrigin::Trace || was_tracked && inner.state.kept.began_here();
         let trace_id = inner.ids.trace;
         let Some(mut line) = self.held.line(trace_id) else { return };
         match line.open(trace_id).filter(|open| open.kept.join()).map(Arc::clone) {
@@ -204,14 +205,14 @@ pub(in crate::span) fn read(lines: Option<Lines<'_, Arc<TraceState>>>, stats: &m
 }
 
 /// The tracer's keep, if that is what holds the span's trace.
-fn of<'c>(inner: &SpanInner, core: &'c Core) -> Option<&'c Keep> {
+fn of<'c>(inner: &SpanRecord, core: &'c Core) -> Option<&'c Keep> {
     core.keep.as_ref().filter(|keep| keep.holds(&inner.state))
 }
 
 /// Lets a span come into its trace, if that is tracked or is to be. Before anybody is asked about it,
 /// so that all decisions find the same state.
 #[cold]
-pub(super) fn begun(inner: &mut SpanInner, core: &Core, begun: Begun) {
+pub(super) fn origin_of_span(inner: &mut SpanRecord, core: &Core, origin_of_span: SpanOrigin) {
     let Some(keep) = &core.keep else { return };
     let is_tracked = keep.tracks(&inner.state);
     if is_tracked && inner.state.kept.join() {
@@ -220,21 +221,21 @@ pub(super) fn begun(inner: &mut SpanInner, core: &Core, begun: Begun) {
     // What it shares was sampled from the start, or is another tracer's.
     let is_not_ours = inner.shares_state() && !is_tracked;
     // Of a trace that begins sampled nothing can be held.
-    let begins_sampled = begun == Begun::Trace && inner.state.is_sampled();
+    let begins_sampled = origin_of_span == SpanOrigin::Trace && inner.state.is_sampled();
     if !(is_not_ours || begins_sampled) {
-        keep.enter(inner, core, begun);
+        keep.enter(inner, core, origin_of_span);
     }
 }
 
 /// Looks at the tags that a span was started with.
 #[cold]
-pub(super) fn started(inner: &SpanInner, core: &Core) {
+pub(super) fn started(inner: &SpanRecord, core: &Core) {
     if of(inner, core).is_none() {
         return;
     }
     let errs = {
-        let Some(body) = inner.lock() else { return };
-        let tags = List::new(body.draft.tag_count, body.draft.tags.bytes());
+        let Some(data) = inner.lock() else { return };
+        let tags = List::new(data.draft.tag_count, data.draft.tags.bytes());
         tags_of(Some(tags)).any(|tag| is_error(tag.key, tag.value))
     };
     if errs {
@@ -244,7 +245,7 @@ pub(super) fn started(inner: &SpanInner, core: &Core) {
 
 /// Looks at a tag that a span is about to be given.
 #[cold]
-pub(super) fn tag_set(inner: &SpanInner, core: &Core, key: &str, value: ValueView<'_>) {
+pub(super) fn tag_set(inner: &SpanRecord, core: &Core, key: &str, value: ValueView<'_>) {
     if is_error(key.as_bytes(), value) {
         keep_erring(inner, core);
     }
@@ -252,7 +253,7 @@ pub(super) fn tag_set(inner: &SpanInner, core: &Core, key: &str, value: ValueVie
 
 /// Does what follows from a decision that others have made: what is held is sent, or forgotten.
 #[cold]
-pub(super) fn decided(inner: &SpanInner, core: &Core) {
+pub(super) fn decided(inner: &SpanRecord, core: &Core) {
     let Some((keep, counts)) = of(inner, core).zip(inner.core.as_ref()) else { return };
     if inner.state.is_sampled() {
         keep.release(core, &inner.state, inner.ids.trace);
@@ -263,7 +264,7 @@ pub(super) fn decided(inner: &SpanInner, core: &Core) {
 
 /// Sends what is held if another tracer's span has had the trace sampled.
 #[cold]
-pub(super) fn finishing(inner: &SpanInner, core: &Core) {
+pub(super) fn finishing(inner: &SpanRecord, core: &Core) {
     if inner.state.is_sampled() {
         decided(inner, core);
     }
@@ -271,11 +272,11 @@ pub(super) fn finishing(inner: &SpanInner, core: &Core) {
 
 /// Keeps a trace because a span errs, unless that is over: what is done to it then is misuse, and is
 /// counted where it is done.
-fn keep_erring(inner: &SpanInner, core: &Core) {
+fn keep_erring(inner: &SpanRecord, core: &Core) {
     let Some(keep) = of(inner, core).filter(|keep| keep.on_error_tag) else { return };
-    let Some(mut body) = inner.lock() else { return };
-    if !body.finished && keep.release(core, &inner.state, inner.ids.trace) {
-        body.mark(Reason::Error, core);
+    let Some(mut data) = inner.lock() else { return };
+    if !data.finished && keep.release(core, &inner.state, inner.ids.trace) {
+        data.mark(Reason::Error, core);
     }
 }
 
@@ -283,7 +284,7 @@ fn is_error(key: &[u8], value: ValueView<'_>) -> bool {
     key == b"error" && matches!(value, ValueView::Bool(true) | ValueView::Str(b"true"))
 }
 
-impl Body {
+impl SpanData {
     /// Says for what the trace was kept.
     fn mark(&mut self, reason: Reason, core: &Core) {
         let max = core.max_tag_value_bytes;
@@ -352,9 +353,9 @@ impl Span {
         // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
         let now = core.clock.monotonic_nanos().max(1);
         let state = &inner.state;
-        let Some(mut body) = inner.lock() else { return self };
-        if body.finished {
-            drop(body);
+        let Some(mut data) = inner.lock() else { return self };
+        if data.finished {
+            drop(data);
             return self.misused("keep_trace");
         }
         let held = of(inner, core).is_some_and(|keep| keep.release(core, state, inner.ids.trace));
@@ -362,13 +363,13 @@ impl Span {
             return self;
         }
         if !held {
-            if matches!(body.start, Start::Unknown) {
-                body.start_at(core, now);
+            if matches!(data.start, Start::Unknown) {
+                data.start_at(core, now);
             }
             state.set_undecided(false);
             state.force(SAMPLED, now);
         }
-        body.mark(Reason::Asked, core);
+        data.mark(Reason::Asked, core);
         self
     }
 }

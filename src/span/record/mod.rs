@@ -1,18 +1,18 @@
 //! What lies behind the handles on a span: its record, what its trace shares, and memory used again.
 
-mod inner;
-mod light;
+mod non_recording;
 mod pool;
 mod reference;
 mod ring;
 mod sink;
+mod span_record;
 mod state;
 
-pub(super) use self::inner::{Body, End, SpanInner, Start};
-pub(super) use self::light::Light;
+pub(super) use self::non_recording::NonRecording;
 pub(crate) use self::pool::lane;
 pub(super) use self::pool::{end, take};
-pub use self::reference::NewReference;
-pub(super) use self::reference::{Candidate, Rare, rare_of};
+pub use self::reference::ReferenceSink;
+pub(super) use self::reference::{ParentKind, StartExtras, extras_of};
 pub(crate) use self::sink::{Sink, SpanSink};
+pub(super) use self::span_record::{End, SpanData, SpanRecord, Start};
 pub(crate) use self::state::{DEBUG, FIREHOSE, SAMPLED, TraceState};

@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::inner::SpanInner;
+use super::span_record::SpanRecord;
 use crate::span::Span;
 
 /// The records of a thread.
 struct Pool {
     /// Those given back last, of which there are `count`; a trace's spans are served by them alone.
-    last: [Cell<Option<Arc<SpanInner>>>; LAST_RECORDS],
+    last: [Cell<Option<Arc<SpanRecord>>>; LAST_RECORDS],
     count: Cell<usize>,
-    others: RefCell<Vec<Arc<SpanInner>>>,
+    others: RefCell<Vec<Arc<SpanRecord>>>,
 }
 
 /// A power of two.
@@ -31,7 +31,7 @@ impl Pool {
     }
 
     #[inline]
-    fn take(&self) -> Option<Arc<SpanInner>> {
+    fn take(&self) -> Option<Arc<SpanRecord>> {
         let at = self.count.get().checked_sub(1)?;
         self.count.set(at);
         self.last[at % LAST_RECORDS].take()
@@ -39,7 +39,7 @@ impl Pool {
 
     /// Keeps a record, or gives it back where there are enough.
     #[inline]
-    fn give(&self, record: Arc<SpanInner>) -> Option<Arc<SpanInner>> {
+    fn give(&self, record: Arc<SpanRecord>) -> Option<Arc<SpanRecord>> {
         let at = self.count.get();
         if at >= LAST_RECORDS {
             return Some(record);
@@ -56,7 +56,7 @@ thread_local! {
 
 /// Records that threads had no room for, or will have need of: spans are often finished on another
 /// thread than they were started on.
-static SHARED: Mutex<Vec<Arc<SpanInner>>> = Mutex::new(Vec::new());
+static SHARED: Mutex<Vec<Arc<SpanRecord>>> = Mutex::new(Vec::new());
 
 /// Records a thread keeps; when it has more, half of them go to the shared pool, and when it has
 /// none it takes as many from there.
@@ -83,12 +83,12 @@ fn next_lane() -> usize {
 
 /// Takes a record from the pool, or makes one.
 #[inline]
-pub(in crate::span) fn take() -> Arc<SpanInner> {
+pub(in crate::span) fn take() -> Arc<SpanRecord> {
     POOL.try_with(Pool::take).ok().flatten().unwrap_or_else(take_other)
 }
 
 #[inline(never)]
-fn take_other() -> Arc<SpanInner> {
+fn take_other() -> Arc<SpanRecord> {
     let pooled = POOL.try_with(|pool| {
         let mut others = pool.others.try_borrow_mut().ok()?;
         if others.is_empty()
@@ -100,8 +100,8 @@ fn take_other() -> Arc<SpanInner> {
         others.pop()
     });
     pooled.ok().flatten().unwrap_or_else(|| {
-        let mut inner = SpanInner::default();
-        inner.body.get_mut().finished = true;
+        let mut inner = SpanRecord::default();
+        inner.data.get_mut().finished = true;
         Arc::new(inner)
     })
 }
@@ -109,21 +109,21 @@ fn take_other() -> Arc<SpanInner> {
 /// Ends a span through one of its handles. The last one finishes it, if that was not done, and gives
 /// its record back for the next one.
 #[inline(never)]
-pub(in crate::span) fn end(mut record: Arc<SpanInner>) {
+pub(in crate::span) fn end(mut record: Arc<SpanRecord>) {
     let Some(inner) = Arc::get_mut(&mut record) else { return };
-    if !inner.body.get_mut().finished && !inner.finish_alone() {
+    if !inner.data.get_mut().finished && !inner.finish_alone() {
         return end_watched(record);
     }
     inner.core = None;
     inner.leave_state();
-    let body = inner.body.get_mut();
-    if body.draft.extras {
+    let data = inner.data.get_mut();
+    if data.draft.extras {
         *inner.has_baggage.get_mut() = false;
     }
-    if body.draft.held_bytes() > MAX_HELD_BYTES {
+    if data.draft.held_bytes() > MAX_HELD_BYTES {
         return;
     }
-    body.clear();
+    data.clear();
     let _ = POOL.try_with(|pool| {
         if let Some(other) = pool.give(record) {
             give_back(pool, other);
@@ -134,19 +134,19 @@ pub(in crate::span) fn end(mut record: Arc<SpanInner>) {
 /// Ends a span that is watched: through a handle on it, of which those who are told may make more.
 #[cold]
 #[inline(never)]
-fn end_watched(record: Arc<SpanInner>) {
+fn end_watched(record: Arc<SpanRecord>) {
     let mut span = Span::recorded(record);
     span.finish();
     let Some(mut record) = span.take_record() else { return };
     if let Some(inner) = Arc::get_mut(&mut record) {
         // It is finished, unless a sampler panicked when it was asked about that.
-        inner.body.get_mut().watch = None;
+        inner.data.get_mut().watch = None;
     }
     end(record);
 }
 
 #[inline(never)]
-fn give_back(pool: &Pool, record: Arc<SpanInner>) {
+fn give_back(pool: &Pool, record: Arc<SpanRecord>) {
     let Ok(mut others) = pool.others.try_borrow_mut() else { return };
     if others.len() >= POOL_RECORDS {
         spill(&mut others);
@@ -155,7 +155,7 @@ fn give_back(pool: &Pool, record: Arc<SpanInner>) {
 }
 
 #[cold]
-fn spill(pool: &mut Vec<Arc<SpanInner>>) {
+fn spill(pool: &mut Vec<Arc<SpanRecord>>) {
     let mut spilled = pool.split_off(POOL_RECORDS / 2);
     let Some(mut shared) = lock_shared() else { return };
     let room = SHARED_RECORDS.saturating_sub(shared.len());
@@ -165,7 +165,7 @@ fn spill(pool: &mut Vec<Arc<SpanInner>>) {
 
 /// The shared pool, unless others have it for longer than it is worth to wait for: a record can be made.
 /// In a process that was forked they may have it for ever.
-fn lock_shared() -> Option<MutexGuard<'static, Vec<Arc<SpanInner>>>> {
+fn lock_shared() -> Option<MutexGuard<'static, Vec<Arc<SpanRecord>>>> {
     (0..MAX_TRIES).find_map(|_| {
         let shared = SHARED.try_lock();
         if shared.is_none() {
@@ -196,7 +196,7 @@ mod tests {
             }
             drop(span);
             let next = take();
-            let held = next.body.lock().draft.held_bytes();
+            let held = next.data.lock().draft.held_bytes();
             assert!(held <= MAX_HELD_BYTES, "{held} bytes");
             assert_eq!(held >= 100, bytes == 100, "of an ordinary span it is");
             drop(next);

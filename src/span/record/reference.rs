@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::inner::SpanInner;
 use super::ring::LogRing;
+use super::span_record::SpanRecord;
 use crate::encoding::FollowsFrom;
 use crate::id::{SpanId, TraceId};
 use crate::span::TagValue;
@@ -14,14 +14,14 @@ use crate::span::start::SamplingRequest;
 
 /// What few spans are started with, or have. It lies in the record.
 #[derive(Debug, Default)]
-pub(in crate::span) struct Rare {
+pub(in crate::span) struct StartExtras {
     pub(in crate::span) itself: Option<SpanContext>,
     pub(in crate::span) priority: Option<TagValue<'static>>,
     pub(in crate::span) request: SamplingRequest,
     log_ring: LogRing,
 }
 
-impl Rare {
+impl StartExtras {
     pub(in crate::span) fn log_ring(&mut self) -> &mut LogRing {
         &mut self.log_ring
     }
@@ -29,7 +29,7 @@ impl Rare {
 
 /// What is known of the parent so far. Its ids, state and baggage are in the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::span) enum Candidate {
+pub(in crate::span) enum ParentKind {
     None,
     /// Replaced by whatever comes.
     FollowsFrom,
@@ -38,45 +38,45 @@ pub(in crate::span) enum Candidate {
 
 /// A reference that a builder is about to note.
 #[doc(hidden)]
-pub struct NewReference<'b> {
+pub struct ReferenceSink<'b> {
     pub(in crate::span) follows_from: FollowsFrom,
-    pub(in crate::span) inner: &'b mut SpanInner,
-    pub(in crate::span) candidate: &'b mut Candidate,
+    pub(in crate::span) inner: &'b mut SpanRecord,
+    pub(in crate::span) parent_kind: &'b mut ParentKind,
     pub(in crate::span) joins: &'b mut bool,
-    pub(in crate::span) rare: &'b mut bool,
+    pub(in crate::span) extras: &'b mut bool,
 }
 
-impl fmt::Debug for NewReference<'_> {
+impl fmt::Debug for ReferenceSink<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewReference").finish_non_exhaustive()
+        f.debug_struct("ReferenceSink").finish_non_exhaustive()
     }
 }
 
-impl NewReference<'_> {
+impl ReferenceSink<'_> {
     /// Lists a context that has ids, and makes it the parent so far, if it is to be.
     #[inline(always)]
-    fn note(&mut self, context: Referred<'_>) {
+    fn note(&mut self, context: ParentRef<'_>) {
         let inner = &mut *self.inner;
-        let draft = &mut inner.body.get_mut().draft;
+        let draft = &mut inner.data.get_mut().draft;
         if context.is_valid() {
-            let before =
-                (*self.candidate != Candidate::None).then_some((inner.ids.trace, inner.ids.parent));
+            let before = (*self.parent_kind != ParentKind::None)
+                .then_some((inner.ids.trace, inner.ids.parent));
             draft.add_reference(self.follows_from, context.ids(), before);
         }
-        match *self.candidate {
-            Candidate::None => {}
-            Candidate::FollowsFrom => {
+        match *self.parent_kind {
+            ParentKind::None => {}
+            ParentKind::FollowsFrom => {
                 // A context without a span takes the place of the one referred to.
-                draft.spell_out_parent((inner.ids.trace, inner.ids.parent));
+                draft.encode_parent_reference((inner.ids.trace, inner.ids.parent));
                 inner.set_baggage(None);
-                if let Some(rare) = &mut inner.body.get_mut().rare {
-                    rare.request = SamplingRequest::default();
+                if let Some(extras) = &mut inner.data.get_mut().extras {
+                    extras.request = SamplingRequest::default();
                 }
             }
-            Candidate::ChildOf => return,
+            ParentKind::ChildOf => return,
         }
-        *self.candidate =
-            if self.follows_from { Candidate::FollowsFrom } else { Candidate::ChildOf };
+        *self.parent_kind =
+            if self.follows_from { ParentKind::FollowsFrom } else { ParentKind::ChildOf };
         *self.joins = context.is_valid();
         context.adopt(inner);
     }
@@ -86,42 +86,43 @@ impl NewReference<'_> {
         if context.is_empty() {
             return;
         }
-        let is_parent = *self.candidate != Candidate::ChildOf;
+        let is_parent = *self.parent_kind != ParentKind::ChildOf;
         let request = is_parent.then(|| SamplingRequest::of(&context));
-        self.note(Referred::Context(&context));
+        self.note(ParentRef::Context(&context));
         if let Some(request) = request.filter(|request| !request.is_empty()) {
-            *self.rare = true;
-            rare_of(self.inner).request = request;
+            *self.extras = true;
+            extras_of(self.inner).request = request;
         }
     }
 
     #[inline(always)]
-    pub(in crate::span) fn note_record(&mut self, record: &SpanInner) {
+    pub(in crate::span) fn note_record(&mut self, record: &SpanRecord) {
         if !record.has_baggage.load(Ordering::Acquire) {
-            return self.note(Referred::Record(record));
+            return self.note(ParentRef::Record(record));
         }
         // Copies, so that the builder's own need not lie in memory for the usual way.
-        let (mut candidate, mut joins, mut rare) = (*self.candidate, *self.joins, *self.rare);
-        NewReference {
+        let (mut parent_kind, mut joins, mut extras) =
+            (*self.parent_kind, *self.joins, *self.extras);
+        ReferenceSink {
             follows_from: self.follows_from,
             inner: self.inner,
-            candidate: &mut candidate,
+            parent_kind: &mut parent_kind,
             joins: &mut joins,
-            rare: &mut rare,
+            extras: &mut extras,
         }
         .note_record_with_baggage(record);
-        (*self.candidate, *self.joins, *self.rare) = (candidate, joins, rare);
+        (*self.parent_kind, *self.joins, *self.extras) = (parent_kind, joins, extras);
     }
 
     #[cold]
     #[inline(never)]
-    fn note_record_with_baggage(&mut self, record: &SpanInner) {
+    fn note_record_with_baggage(&mut self, record: &SpanRecord) {
         let baggage = record.baggage();
         if let Some(caller) = baggage.as_ref().and_then(|baggage| baggage.caller.as_ref()) {
             return self.note_context(caller.clone());
         }
-        let is_parent = *self.candidate != Candidate::ChildOf;
-        self.note(Referred::Record(record));
+        let is_parent = *self.parent_kind != ParentKind::ChildOf;
+        self.note(ParentRef::Record(record));
         if is_parent {
             self.inner.set_baggage(baggage);
         }
@@ -130,12 +131,12 @@ impl NewReference<'_> {
 
 /// What a reference is to.
 #[derive(Clone, Copy)]
-enum Referred<'r> {
+enum ParentRef<'r> {
     Context(&'r SpanContext),
-    Record(&'r SpanInner),
+    Record(&'r SpanRecord),
 }
 
-impl Referred<'_> {
+impl ParentRef<'_> {
     #[inline(always)]
     fn is_valid(self) -> bool {
         match self {
@@ -154,7 +155,7 @@ impl Referred<'_> {
 
     /// Hands on to the record what a child has from its parent.
     #[inline(always)]
-    fn adopt(self, inner: &mut SpanInner) {
+    fn adopt(self, inner: &mut SpanRecord) {
         match self {
             Self::Record(record) => {
                 inner.ids.adopt(&record.ids);
@@ -176,8 +177,8 @@ impl Referred<'_> {
 }
 
 /// What few spans are started with, in a record that nobody else has.
-pub(in crate::span) fn rare_of(inner: &mut SpanInner) -> &mut Rare {
-    let body = inner.body.get_mut();
-    body.draft.extras = true;
-    body.rare.get_or_insert_default()
+pub(in crate::span) fn extras_of(inner: &mut SpanRecord) -> &mut StartExtras {
+    let data = inner.data.get_mut();
+    data.draft.extras = true;
+    data.extras.get_or_insert_default()
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::Body;
+use super::SpanData;
 use crate::encoding::Scratch;
 
 /// Which bytes of a span's logs are still wanted.
@@ -81,11 +81,11 @@ impl LogRing {
     }
 }
 
-impl Body {
+impl SpanData {
     /// Holds the logs to `max`, one having been appended where they ended `before`.
     #[cold]
     pub(in crate::span) fn limit_logs(&mut self, before: usize, micros: i64, max: usize) {
-        let ring = self.rare.get_or_insert_default().log_ring();
+        let ring = self.extras.get_or_insert_default().log_ring();
         if ring.added(&mut self.draft.logs, before, micros, max) {
             self.draft.log_count -= 1;
         }
@@ -93,8 +93,8 @@ impl Body {
 
     /// Puts the logs in order, if they are held to a limit. Nothing more is held to it then.
     pub(in crate::span) fn close_logs(&mut self) {
-        if let Some(rare) = &mut self.rare {
-            std::mem::take(rare.log_ring()).close(&mut self.draft.logs);
+        if let Some(extras) = &mut self.extras {
+            std::mem::take(extras.log_ring()).close(&mut self.draft.logs);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::told::Given;
 use crate::clock::system_time;
 use crate::encoding::ReferenceView;
-use crate::span::record::{SpanInner, Start};
+use crate::span::record::{SpanRecord, Start};
 use crate::span::{Span, TagValue};
 
 /// Is told about each span that a tracer starts, and may follow it to its end.
@@ -129,7 +129,7 @@ pub trait SpanObserver: Send + Sync {
 ///
 /// `StartSpanOptions` in opentracing-go.
 pub struct StartSpanOptions<'a> {
-    inner: &'a SpanInner,
+    inner: &'a SpanRecord,
     given: &'a Given,
 }
 
@@ -144,14 +144,14 @@ impl fmt::Debug for StartSpanOptions<'_> {
 }
 
 impl<'a> StartSpanOptions<'a> {
-    pub(super) fn new(inner: &'a SpanInner, given: &'a Given) -> Self {
+    pub(super) fn new(inner: &'a SpanRecord, given: &'a Given) -> Self {
         Self { inner, given }
     }
 
     /// When it began, or is said to have begun.
     #[must_use]
     pub fn start_time(&self) -> SystemTime {
-        match self.inner.lock().map(|body| body.start) {
+        match self.inner.lock().map(|data| data.start) {
             Some(Start::Read { wall, .. } | Start::Given { wall }) => system_time(wall),
             Some(Start::Unknown) | None => SystemTime::UNIX_EPOCH,
         }
@@ -166,8 +166,8 @@ impl<'a> StartSpanOptions<'a> {
     #[must_use]
     pub fn references(&self) -> Vec<ReferenceView> {
         let ids = &self.inner.ids;
-        let body = self.inner.lock();
-        body.map(|body| body.draft.references(ids.trace, ids.parent)).unwrap_or_default()
+        let data = self.inner.lock();
+        data.map(|data| data.draft.references(ids.trace, ids.parent)).unwrap_or_default()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::fork::Origin;
 use crate::id::{SpanId, TraceId};
 use crate::lock;
 use crate::span::core::Core;
-use crate::span::record::{Body, SpanInner, Start, TraceState};
+use crate::span::record::{SpanData, SpanRecord, Start, TraceState};
 
 /// Tells which spans of a tracer are not finished.
 ///
@@ -151,13 +151,13 @@ impl OpenList {
     }
 
     /// Takes a span on the list, whose body is locked.
-    pub(super) fn enter(&self, inner: &SpanInner, body: &Body) -> Slot {
+    pub(super) fn enter(&self, inner: &SpanRecord, data: &SpanData) -> Slot {
         let mut entry = Entry {
             number: 0,
-            name: body.draft.name.clone(),
+            name: data.draft.name.clone(),
             trace_id: inner.ids.trace,
             span_id: inner.ids.span,
-            start: body.start,
+            start: data.start,
             state: Arc::clone(&inner.state),
         };
         let Some(mut slots) = self.lock() else { return Slot::NotListed };
@@ -178,9 +178,9 @@ impl OpenList {
     }
 
     /// Notes a span's new name, whose body is locked, so that the last one stands.
-    pub(super) fn rename(&self, slot: &Slot, body: &Body) {
+    pub(super) fn rename(&self, slot: &Slot, data: &SpanData) {
         let Slot::At(at) = *slot else { return };
-        let name = body.draft.name.clone();
+        let name = data.draft.name.clone();
         if let Some(mut slots) = self.lock()
             && let Some(Some(entry)) = slots.entries.get_mut(at)
         {

@@ -14,7 +14,7 @@ use crate::clock::{Clock, system_time};
 use crate::encoding::{List, tags_of};
 use crate::panics::Callback;
 use crate::span::core::{Core, CoreRef};
-use crate::span::record::{Body, SpanInner, Start};
+use crate::span::record::{SpanData, SpanRecord, Start};
 use crate::span::write::SAMPLING_PRIORITY;
 use crate::span::{Span, TagValue, late};
 
@@ -51,17 +51,17 @@ impl Watch {
     }
 
     /// The one of a live span.
-    fn of(inner: &SpanInner) -> Option<Arc<Self>> {
+    fn of(inner: &SpanRecord) -> Option<Arc<Self>> {
         inner.lock()?.watch.clone()
     }
 
     /// Notes the span's name on the list of those that are open.
-    fn list_name(&self, inner: &SpanInner) {
+    fn list_name(&self, inner: &SpanRecord) {
         if let (Some(open), Some(slot)) = (&self.core.watchers.open, &self.slot)
             // With the body locked, so that of two names the one that stands is listed.
-            && let Some(body) = inner.lock()
+            && let Some(data) = inner.lock()
         {
-            open.rename(slot, &body);
+            open.rename(slot, &data);
         }
     }
 
@@ -121,8 +121,8 @@ pub(in crate::span) struct Given {
 
 impl Given {
     /// Takes them out of the record of a span about to be started.
-    pub(in crate::span) fn take(body: &mut Body) -> Self {
-        let draft = &mut body.draft;
+    pub(in crate::span) fn take(data: &mut SpanData) -> Self {
+        let draft = &mut data.draft;
         let (count, bytes) = (draft.tag_count, draft.tags.bytes().to_vec());
         let taken = Self { is_taken: true, count, bytes, ..Self::default() };
         draft.forget_tags();
@@ -137,13 +137,13 @@ impl Given {
     /// Does what may tag the span, and keeps the tags aside if the others are here.
     pub(in crate::span) fn aside(
         &mut self,
-        inner: &mut SpanInner,
-        work: impl FnOnce(&mut SpanInner),
+        inner: &mut SpanRecord,
+        work: impl FnOnce(&mut SpanRecord),
     ) {
-        let draft = &inner.body.get_mut().draft;
+        let draft = &inner.data.get_mut().draft;
         let (count, len) = (draft.tag_count, draft.tags.len());
         work(inner);
-        let draft = &mut inner.body.get_mut().draft;
+        let draft = &mut inner.data.get_mut().draft;
         if self.is_taken {
             self.last_count = draft.tag_count - count;
             self.last = draft.tags.bytes().get(len..).unwrap_or_default().to_vec();
@@ -159,12 +159,16 @@ impl Given {
 }
 
 /// Ends the start of a span that is watched, which has its ids and its sampler's decision.
-pub(in crate::span) fn started(record: Arc<SpanInner>, core: &Arc<CoreRef>, given: &Given) -> Span {
+pub(in crate::span) fn started(
+    record: Arc<SpanRecord>,
+    core: &Arc<CoreRef>,
+    given: &Given,
+) -> Span {
     let span = Span::recorded(record);
-    let Some(inner) = span.record_there() else { return span };
+    let Some(inner) = span.existing_record() else { return span };
     let mut watch = Watch::new(Arc::clone(core));
     if !is_within() {
-        let name = inner.lock().map(|body| body.draft.name.clone()).unwrap_or_default();
+        let name = inner.lock().map(|data| data.draft.name.clone()).unwrap_or_default();
         let options = StartSpanOptions::new(inner, given);
         for observer in &core.watchers.observers {
             let start = || observer.on_start_span(&span, &name, &options);
@@ -180,42 +184,42 @@ pub(in crate::span) fn started(record: Arc<SpanInner>, core: &Arc<CoreRef>, give
             continue;
         }
         late::tag_set(inner, core, key, value.view(usize::MAX));
-        if let Some(mut body) = inner.lock().filter(|body| !body.finished) {
-            body.tag(key, value, core, core.max_tag_value_bytes);
+        if let Some(mut data) = inner.lock().filter(|data| !data.finished) {
+            data.tag(key, value, core, core.max_tag_value_bytes);
         }
     }
-    let Some(mut body) = inner.lock() else { return span };
-    body.draft.tags.extend(&given.last);
-    body.draft.tag_count += given.last_count;
+    let Some(mut data) = inner.lock() else { return span };
+    data.draft.tags.extend(&given.last);
+    data.draft.tag_count += given.last_count;
     if !inner.state.is_recording() {
-        body.draft.forget_tags();
+        data.draft.forget_tags();
     }
-    drop(body);
+    drop(data);
     span
 }
 
 /// Lets a span have those who watch it.
-fn attach(mut watch: Watch, span: &Span, inner: &SpanInner, core: &Core) {
+fn attach(mut watch: Watch, span: &Span, inner: &SpanRecord, core: &Core) {
     let open = core.watchers.open.as_ref();
     if watch.first.is_none() && open.is_none() {
         return;
     }
-    let Some(mut body) = inner.lock() else { return };
-    if body.finished {
+    let Some(mut data) = inner.lock() else { return };
+    if data.finished {
         // One of them did it when it was told of the start. It hears of the end all the same.
-        drop(body);
+        drop(data);
         let (_, finish) = finish_of(inner, core, None);
         watch.tell_finish(span, &finish);
     } else {
-        watch.slot = open.map(|open| open.enter(inner, &body));
-        body.watch = Some(Arc::new(watch));
-        body.draft.extras = true;
+        watch.slot = open.map(|open| open.enter(inner, &data));
+        data.watch = Some(Arc::new(watch));
+        data.draft.extras = true;
     }
 }
 
 /// Tells that a span is about to be given a tag.
 #[cold]
-pub(in crate::span) fn tag_set(span: &Span, inner: &SpanInner, key: &str, value: TagValue<'_>) {
+pub(in crate::span) fn tag_set(span: &Span, inner: &SpanRecord, key: &str, value: TagValue<'_>) {
     if is_within() {
         return;
     }
@@ -227,7 +231,7 @@ pub(in crate::span) fn tag_set(span: &Span, inner: &SpanInner, key: &str, value:
 
 /// Tells that a span was given another name.
 #[cold]
-pub(in crate::span) fn renamed(span: &Span, inner: &SpanInner, name: &str) {
+pub(in crate::span) fn renamed(span: &Span, inner: &SpanRecord, name: &str) {
     let Some(watch) = Watch::of(inner) else { return };
     watch.list_name(inner);
     if !is_within() {
@@ -244,17 +248,17 @@ pub(in crate::span) fn renamed(span: &Span, inner: &SpanInner, name: &str) {
 #[inline(never)]
 pub(in crate::span) fn finishing(
     span: &Span,
-    inner: &SpanInner,
+    inner: &SpanRecord,
     core: &CoreRef,
     end: Option<i64>,
 ) -> Option<Option<i64>> {
     let mut end = end;
     let watch = {
-        let body = inner.lock()?;
-        if body.finished || body.watch.as_ref().is_some_and(|watch| watch.is_being_finished()) {
+        let data = inner.lock()?;
+        if data.finished || data.watch.as_ref().is_some_and(|watch| watch.is_being_finished()) {
             return None;
         }
-        body.watch.clone()
+        data.watch.clone()
     };
     if let Some(watch) = watch {
         // The time that they take is not the span's.
@@ -276,11 +280,11 @@ impl Watch {
 }
 
 /// The end in nanoseconds since the Unix epoch, and what is told of it.
-fn finish_of(inner: &SpanInner, core: &Core, end: Option<i64>) -> (i64, SpanFinish) {
+fn finish_of(inner: &SpanRecord, core: &Core, end: Option<i64>) -> (i64, SpanFinish) {
     // Read without the lock, as a clock may be foreign code.
     let now = if end.is_none() { core.clock.monotonic_nanos() } else { 0 };
-    let body = inner.lock();
-    let at = body.as_ref().map(|body| (body.start, body.wall(core, now)));
+    let data = inner.lock();
+    let at = data.as_ref().map(|data| (data.start, data.wall(core, now)));
     let (started, now) = at.unwrap_or_else(|| (Start::Unknown, core.anchor.wall(now)));
     let end = end.unwrap_or(now);
     let start = match started {

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use super::inner::SpanInner;
 use super::pool;
+use super::span_record::SpanRecord;
 use crate::id::{SpanId, TraceId};
 use crate::span::context::SpanContext;
 use crate::span::core::CoreRef;
@@ -14,7 +14,7 @@ use crate::span::core::CoreRef;
 /// It gets a record when it is shared: when it has children, is handed on, or cloned. Until then
 /// there is nobody who could force its trace to be recorded but itself.
 #[derive(Debug)]
-pub(in crate::span) struct Light {
+pub(in crate::span) struct NonRecording {
     /// None once it has ended.
     core: Option<Arc<CoreRef>>,
     trace_id: TraceId,
@@ -29,12 +29,12 @@ pub(in crate::span) struct Light {
 #[derive(Debug)]
 enum Record {
     /// Somebody needed it while the span lived.
-    Live(Arc<SpanInner>),
+    Live(Arc<SpanRecord>),
     /// The span was finished before, and can still be referred to, always as the same.
-    Finished(OnceLock<Arc<SpanInner>>),
+    Finished(OnceLock<Arc<SpanRecord>>),
 }
 
-impl Light {
+impl NonRecording {
     #[inline]
     pub(in crate::span) fn new(core: Arc<CoreRef>, trace_id: TraceId, name: &'static str) -> Self {
         let (record, in_child) = (OnceLock::new(), OnceLock::new());
@@ -57,18 +57,18 @@ impl Light {
 
     /// The record, if somebody needed one.
     #[inline]
-    pub(in crate::span) fn shared(&self) -> Option<&Arc<SpanInner>> {
+    pub(in crate::span) fn shared(&self) -> Option<&Arc<SpanRecord>> {
         self.record.get().and_then(Record::live)
     }
 
     /// The record, made now if there is none; none if the span was finished before.
-    pub(in crate::span) fn share(&self) -> Option<&Arc<SpanInner>> {
-        self.place().get_or_init(|| Record::Live(self.make_record(false))).live()
+    pub(in crate::span) fn promote(&self) -> Option<&Arc<SpanRecord>> {
+        self.record_cell().get_or_init(|| Record::Live(self.make_record(false))).live()
     }
 
     /// The record, made now if there is none, if need be for a span that was finished before.
-    pub(in crate::span) fn any_record(&self) -> &Arc<SpanInner> {
-        match self.place().get_or_init(|| Record::Live(self.make_record(false))) {
+    pub(in crate::span) fn record_or_promote(&self) -> &Arc<SpanRecord> {
+        match self.record_cell().get_or_init(|| Record::Live(self.make_record(false))) {
             Record::Live(record) => record,
             Record::Finished(record) => record.get_or_init(|| self.make_record(true)),
         }
@@ -76,20 +76,20 @@ impl Light {
 
     /// Where it is noted what becomes of it.
     #[inline]
-    fn place(&self) -> &OnceLock<Record> {
+    fn record_cell(&self) -> &OnceLock<Record> {
         let is_left = self.core.as_ref().is_some_and(|core| core.origin.is_left());
         if is_left && self.record.get().is_none() { &self.in_child } else { &self.record }
     }
 
-    fn make_record(&self, finished: bool) -> Arc<SpanInner> {
+    fn make_record(&self, finished: bool) -> Arc<SpanRecord> {
         let mut record = pool::take();
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core.clone_from(&self.core);
             inner.begin_state(0);
             inner.ids.set(self.trace_id, SpanId::new(self.trace_id.low()), SpanId::NONE);
-            let body = inner.body.get_mut();
-            body.finished = finished;
-            body.draft.name = Cow::Borrowed(self.name);
+            let data = inner.data.get_mut();
+            data.finished = finished;
+            data.draft.name = Cow::Borrowed(self.name);
             if let Some(core) = self.core.as_ref().filter(|core| core.is_disabled()) {
                 become_disabled(inner, core);
             }
@@ -100,7 +100,7 @@ impl Light {
     /// Finishes it if it has no record. False if it has, or was finished before.
     #[inline]
     pub(in crate::span) fn finish(&self) -> bool {
-        let first = self.place().set(Record::Finished(OnceLock::new())).is_ok();
+        let first = self.record_cell().set(Record::Finished(OnceLock::new())).is_ok();
         if first && let Some(core) = &self.core {
             core.count_not_sampled();
         }
@@ -121,12 +121,12 @@ impl Light {
 /// Of a disabled tracer: its context is empty.
 #[cold]
 #[inline(never)]
-fn become_disabled(inner: &mut SpanInner, core: &CoreRef) {
+fn become_disabled(inner: &mut SpanRecord, core: &CoreRef) {
     inner.set_baggage(core.disabled.clone());
 }
 
 impl Record {
-    fn live(&self) -> Option<&Arc<SpanInner>> {
+    fn live(&self) -> Option<&Arc<SpanRecord>> {
         match self {
             Self::Live(record) => Some(record),
             Self::Finished(_) => None,

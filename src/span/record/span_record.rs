@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::pool;
-use super::reference::Rare;
+use super::reference::StartExtras;
 use super::state::{SAMPLED, TraceState};
 use crate::clock::Clock;
 use crate::encoding::{Draft, Finished, Ids};
@@ -23,7 +23,7 @@ use crate::span::{TagValue, late};
 
 /// A live span. What does not change while it lives lies beside the lock, the rest behind it.
 #[derive(Debug, Default)]
-pub(crate) struct SpanInner {
+pub(crate) struct SpanRecord {
     /// None while it lies in a pool.
     pub(crate) core: Option<Arc<CoreRef>>,
     pub(crate) ids: Ids,
@@ -33,19 +33,19 @@ pub(crate) struct SpanInner {
     own: Option<Arc<TraceState>>,
     /// Whether the body has baggage: most spans have none, and their children need no lock then.
     pub(crate) has_baggage: AtomicBool,
-    pub(crate) body: Mutex<Body>,
+    pub(crate) data: Mutex<SpanData>,
 }
 
 /// What changes while a span lives.
 #[derive(Debug, Default)]
-pub(crate) struct Body {
+pub(crate) struct SpanData {
     pub(crate) draft: Draft,
     /// When it began.
     pub(crate) start: Start,
     pub(crate) finished: bool,
     pub(crate) baggage: Option<Arc<Baggage>>,
     /// What few spans are started with, or have.
-    pub(in crate::span) rare: Option<Box<Rare>>,
+    pub(in crate::span) extras: Option<Box<StartExtras>>,
     /// Who is told of the span, until it is finished.
     pub(in crate::span) watch: Option<Arc<Watch>>,
 }
@@ -73,20 +73,20 @@ pub(crate) enum Start {
     Given { wall: i64 },
 }
 
-impl SpanInner {
+impl SpanRecord {
     /// Locks the body. None in a forked process if a thread that was left behind may hold the lock.
     #[inline]
-    pub(in crate::span) fn lock(&self) -> Option<MutexGuard<'_, Body>> {
-        match self.body.try_lock() {
-            Some(body) => Some(body),
-            None => self.wait_for_body(),
+    pub(in crate::span) fn lock(&self) -> Option<MutexGuard<'_, SpanData>> {
+        match self.data.try_lock() {
+            Some(data) => Some(data),
+            None => self.wait_for_data(),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn wait_for_body(&self) -> Option<MutexGuard<'_, Body>> {
-        lock::wait(&self.body, || self.core.as_ref().is_some_and(|core| core.origin.is_left()))
+    fn wait_for_data(&self) -> Option<MutexGuard<'_, SpanData>> {
+        lock::wait(&self.data, || self.core.as_ref().is_some_and(|core| core.origin.is_left()))
     }
 
     /// Whether the trace began in this process with this very span, or another of the same id: one
@@ -166,10 +166,10 @@ impl SpanInner {
     /// Gives the span baggage while nobody else has it.
     #[inline]
     pub(in crate::span) fn set_baggage(&mut self, baggage: Option<Arc<Baggage>>) {
-        let body = self.body.get_mut();
+        let data = self.data.get_mut();
         *self.has_baggage.get_mut() = baggage.is_some();
-        body.draft.extras |= baggage.is_some();
-        body.baggage = baggage;
+        data.draft.extras |= baggage.is_some();
+        data.baggage = baggage;
     }
 
     #[inline]
@@ -185,7 +185,7 @@ impl SpanInner {
         if !self.state.is_surely_sampled() {
             return self.finish_carefully();
         }
-        if !self.body.get_mut().finish(core, &self.ids, &self.state) {
+        if !self.data.get_mut().finish(core, &self.ids, &self.state) {
             core.report_closed();
         }
         true
@@ -197,7 +197,7 @@ impl SpanInner {
         if !self.state.is_surely_unsampled() {
             return self.finish_unusually();
         }
-        self.body.get_mut().finished = true;
+        self.data.get_mut().finished = true;
         if let Some(core) = &self.core {
             core.count_not_sampled();
         }
@@ -208,15 +208,15 @@ impl SpanInner {
     #[inline(never)]
     fn finish_unusually(&mut self) -> bool {
         let Some(core) = &self.core else { return true };
-        if self.body.get_mut().watch.is_some() {
+        if self.data.get_mut().watch.is_some() {
             return false;
         }
         if self.state.is_pending() {
             late::finishing(self, core);
         }
-        let body = self.body.get_mut();
-        body.close_logs();
-        if !body.finish_carefully(core, &self.ids, &self.state, End::Now) {
+        let data = self.data.get_mut();
+        data.close_logs();
+        if !data.finish_carefully(core, &self.ids, &self.state, End::Now) {
             core.report_closed();
         }
         true
@@ -239,21 +239,21 @@ impl SpanInner {
     pub(crate) fn finish_locked(
         &self,
         core: &CoreRef,
-        body: &mut Body,
+        data: &mut SpanData,
         state: &TraceState,
         end: End,
     ) -> bool {
-        body.finish_at(core, &self.ids, state, end)
+        data.finish_at(core, &self.ids, state, end)
     }
 
     /// The same for a span about whose trace nothing may be decided yet, or that may be held.
     pub(crate) fn finish_carefully_locked(
         &self,
         core: &CoreRef,
-        body: &mut Body,
+        data: &mut SpanData,
         end: End,
     ) -> bool {
-        body.finish_carefully(core, &self.ids, &self.state, end)
+        data.finish_carefully(core, &self.ids, &self.state, end)
     }
 }
 
@@ -267,7 +267,7 @@ fn count_undecided(core: &CoreRef, state: &TraceState) -> Option<TraceState> {
     Some(state)
 }
 
-impl Body {
+impl SpanData {
     /// Makes it a span that has begun. Last, as a sampler, a clock or a generator of ids may panic
     /// before: then there was no span, and dropping the record does not finish one.
     #[inline]
@@ -403,8 +403,8 @@ impl Body {
 
     #[cold]
     #[inline(never)]
-    fn forget_rare(&mut self) {
-        self.rare = None;
+    fn clear_extras(&mut self) {
+        self.extras = None;
         self.watch = None;
     }
 
@@ -413,8 +413,8 @@ impl Body {
     pub(in crate::span) fn clear(&mut self) {
         if self.draft.extras {
             self.baggage = None;
-            if self.rare.is_some() || self.watch.is_some() {
-                self.forget_rare();
+            if self.extras.is_some() || self.watch.is_some() {
+                self.clear_extras();
             }
         }
         self.draft.clear();
@@ -428,10 +428,10 @@ fn tag_too_long(draft: &mut Draft, key: &[u8], text: &str, core: &Core) {
     draft.tags.tag_text(key, core.within_limit(text).as_bytes());
 }
 
-impl Drop for SpanInner {
+impl Drop for SpanRecord {
     fn drop(&mut self) {
         // Only where the last two handles went at the same moment, and each saw the other.
-        if !self.body.get_mut().finished && !self.finish_alone() {
+        if !self.data.get_mut().finished && !self.finish_alone() {
             // Those who are told want a handle on it.
             pool::end(Arc::new(std::mem::take(self)));
         }
