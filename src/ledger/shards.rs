@@ -150,11 +150,11 @@ impl Shards {
     /// The thread's own shard, or the next one that is not in use. None in a forked process if that is
     /// the own one and may never be free.
     #[inline]
-    fn lock(&self, lane: usize) -> Option<MutexGuard<'_, Slot>> {
+    fn lock(&self, stripe: usize) -> Option<MutexGuard<'_, Slot>> {
         let mask = self.shards.len() - 1;
-        match self.shards[lane & mask].slot.try_lock() {
+        match self.shards[stripe & mask].slot.try_lock() {
             Some(slot) => Some(slot),
-            None => self.lock_contended(lane & mask),
+            None => self.lock_contended(stripe & mask),
         }
     }
 
@@ -201,12 +201,12 @@ impl Shards {
         }
     }
 
-    /// Takes a finished, sampled span. `lane` is the number of the calling thread. False if the
+    /// Takes a finished, sampled span. `stripe` is the number of the calling thread. False if the
     /// tracer is closed; the span is counted all the same.
     #[inline(always)]
-    pub(crate) fn accept(&self, lane: usize, span: Finished<'_>) -> bool {
+    pub(crate) fn accept(&self, stripe: usize, span: Finished<'_>) -> bool {
         let bound = span.max_len();
-        let Some(mut slot) = self.lock(lane) else { return self.count_closed() };
+        let Some(mut slot) = self.lock(stripe) else { return self.count_closed() };
         let Slot { buffer, limit, .. } = &mut *slot;
         if buffer.end + bound < *limit
             && let Some(free) = buffer.bytes.get_mut(buffer.end..)
@@ -215,7 +215,7 @@ impl Shards {
             buffer.spans += 1;
             return true;
         }
-        self.accept_slowly(lane, slot, span)
+        self.accept_slowly(stripe, slot, span)
     }
 
     /// Takes a span that may not fit beside those that are there.
@@ -223,7 +223,7 @@ impl Shards {
     #[inline(never)]
     fn accept_slowly(
         &self,
-        lane: usize,
+        stripe: usize,
         mut slot: MutexGuard<'_, Slot>,
         span: Finished<'_>,
     ) -> bool {
@@ -234,7 +234,7 @@ impl Shards {
         let (room, len) = (self.room(), span.encoded_len());
         if len > room {
             drop(slot);
-            return self.accept_large(lane, room, &span.as_view(&mut Default::default()));
+            return self.accept_large(stripe, room, &span.as_view(&mut Default::default()));
         }
         self.write(&mut slot, (room, len), |out| span.write_aside(out));
         true
@@ -243,13 +243,13 @@ impl Shards {
     /// Takes a finished span that was encoded before it became a sampled one. False if the tracer is
     /// closed; the span is counted all the same.
     #[cold]
-    pub(crate) fn accept_view(&self, lane: usize, span: &SpanView<'_>) -> bool {
+    pub(crate) fn accept_view(&self, stripe: usize, span: &SpanView<'_>) -> bool {
         let (room, len) = (self.room(), span.encoded_len());
         if len > room {
-            return self.accept_large(lane, room, span);
+            return self.accept_large(stripe, room, span);
         }
         let open = |slot: &MutexGuard<'_, Slot>| !slot.closed && !self.origin.is_left();
-        let Some(mut slot) = self.lock(lane).filter(open) else { return self.count_closed() };
+        let Some(mut slot) = self.lock(stripe).filter(open) else { return self.count_closed() };
         self.write(&mut slot, (room, len), |out| span.write(out));
         true
     }
@@ -337,7 +337,7 @@ impl Shards {
     /// A span that does not fit a datagram: kept whole for an output that takes it so, trimmed to
     /// fit, or dropped.
     #[cold]
-    fn accept_large(&self, lane: usize, room: usize, span: &SpanView<'_>) -> bool {
+    fn accept_large(&self, stripe: usize, room: usize, span: &SpanView<'_>) -> bool {
         // Before the lock: it takes its time, and others may want the slot.
         let keep = span.encoded_len() <= self.whole;
         let bytes = if keep {
@@ -348,7 +348,7 @@ impl Shards {
             trim::to_fit(span, room.max(self.whole))
         };
         let open = |slot: &MutexGuard<'_, Slot>| !slot.closed && !self.origin.is_left();
-        let Some(mut slot) = self.lock(lane).filter(open) else { return self.count_closed() };
+        let Some(mut slot) = self.lock(stripe).filter(open) else { return self.count_closed() };
         match bytes {
             None => {
                 let which = Some(trim::described(span));

@@ -10,12 +10,12 @@ use super::guarded::Guarded;
 use super::reading::{COUNTERS, COUNTERS_HELP, QUEUE_LENGTH, QUEUE_LENGTH_HELP, Reading};
 use super::{Counter, Gauge, Instruments, MetricKind, MetricsHost};
 use crate::clock;
-use crate::span::core::{Core, Lanes};
+use crate::span::shared::{AllStripes, SpanShared};
 
 /// A tracer's instruments, and what they have been told.
 pub(crate) struct Publisher {
-    core: Arc<Core>,
-    lanes: Lanes,
+    core: Arc<SpanShared>,
+    all_stripes: AllStripes,
     counters: [Guarded<dyn Counter>; COUNTERS.len()],
     queue_length: Guarded<dyn Gauge>,
     told: Mutex<Told>,
@@ -38,14 +38,18 @@ impl fmt::Debug for Publisher {
 
 impl Publisher {
     /// Asks the factory for the tracer's instruments.
-    pub(crate) fn new(core: &Arc<Core>, lanes: &Lanes, factory: &Instruments) -> Arc<Self> {
+    pub(crate) fn new(
+        core: &Arc<SpanShared>,
+        all_stripes: &AllStripes,
+        factory: &Instruments,
+    ) -> Arc<Self> {
         for (name, help) in COUNTERS_HELP {
             factory.describe(MetricKind::Counter, name, help);
         }
         factory.describe(MetricKind::Gauge, QUEUE_LENGTH, QUEUE_LENGTH_HELP);
         let publisher = Arc::new(Self {
             core: Arc::clone(core),
-            lanes: lanes.clone(),
+            all_stripes: all_stripes.clone(),
             counters: COUNTERS.map(|(name, tags, _)| factory.counter(name, tags)),
             queue_length: factory.gauge(QUEUE_LENGTH, &[]),
             told: Mutex::default(),
@@ -57,7 +61,7 @@ impl Publisher {
 
     /// Tells each instrument what is new.
     pub(crate) fn publish(&self) {
-        let now = Reading::of(&self.core, &self.lanes);
+        let now = Reading::of(&self.core, &self.all_stripes);
         let news = self.told.lock().take(&now);
         // Without the lock, as instruments are user callbacks.
         for (counter, delta) in self.counters.iter().zip(news).filter(|(_, delta)| *delta > 0) {

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::control::Updates;
 use crate::sampler::RemoteCounts;
-use crate::span::core::{Core, Lanes, SpanCounts};
+use crate::span::shared::{AllStripes, SpanCounts, SpanShared};
 use crate::stats::Stats;
 
 /// All that metrics are made of, each number read once.
@@ -22,11 +22,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn of(core: &Core, lanes: &Lanes) -> Self {
+    pub(super) fn of(core: &SpanShared, all_stripes: &AllStripes) -> Self {
         // What was finished is read before that part of it whose decision was put off.
-        let stats = core.stats(lanes);
+        let stats = core.stats(all_stripes);
         Self {
-            spans: lanes.span_counts(&stats),
+            spans: all_stripes.span_counts(&stats),
             stats,
             sampler: core.sampler.remote_counts(),
             restrictions: core.restriction_updates(),

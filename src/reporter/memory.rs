@@ -12,7 +12,7 @@ use crate::encoding::{BatchView, Finished, SpanView};
 use crate::error::TransportError;
 use crate::fork::Origin;
 use crate::lock;
-use crate::span::core::SpanSink;
+use crate::span::shared::SpanSink;
 use crate::stats::Stats;
 
 /// Keeps finished spans for tests to look at, as soon as they are finished, and as they would be
@@ -134,8 +134,8 @@ impl MemorySink {
 }
 
 impl SpanSink for MemorySink {
-    fn accept(&self, lane: usize, span: Finished<'_>) -> bool {
-        self.accept_view(lane, &span.as_view(&mut Default::default()))
+    fn accept(&self, stripe: usize, span: Finished<'_>) -> bool {
+        self.accept_view(stripe, &span.as_view(&mut Default::default()))
     }
 
     fn accept_view(&self, _lane: usize, span: &SpanView<'_>) -> bool {

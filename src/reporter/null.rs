@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::output::Reporter;
 use crate::encoding::{BatchView, Finished, SpanView};
 use crate::error::TransportError;
-use crate::span::core::SpanSink;
+use crate::span::shared::SpanSink;
 use crate::stats::Stats;
 
 /// Counts every span as sent.

@@ -14,7 +14,7 @@ use crate::error::ConfigError;
 use crate::fork::Origin;
 use crate::ledger::{QueueLimits, Shards};
 use crate::metrics::Publisher;
-use crate::span::core::Core;
+use crate::span::shared::SpanShared;
 use crate::stats::ReporterStats;
 use crate::transport::{Hurry, MAX_PACKET_BYTES};
 
@@ -117,7 +117,7 @@ impl Unstarted {
     /// Starts the worker's thread.
     pub(crate) fn start(
         self,
-        core: Arc<Core>,
+        core: Arc<SpanShared>,
         metrics: Option<Arc<Publisher>>,
     ) -> Result<Remote, ConfigError> {
         let worker = self.worker.life();

@@ -19,7 +19,7 @@ use crate::diag::Cause;
 use crate::error::ConfigError;
 use crate::ledger::{Buffer, Shards};
 use crate::metrics::Publisher;
-use crate::span::core::Core;
+use crate::span::shared::SpanShared;
 use crate::stats::Dropped;
 use crate::transport::MAX_PACKET_BYTES;
 
@@ -88,7 +88,7 @@ impl Worker {
 
     pub(crate) fn spawn(
         mut self,
-        core: Arc<Core>,
+        core: Arc<SpanShared>,
         metrics: Option<Arc<Publisher>>,
     ) -> Result<(), ConfigError> {
         self.metrics = metrics;
@@ -96,7 +96,7 @@ impl Worker {
         start_thread("jaeger-client-reporter", run).map_err(|source| ConfigError::Thread { source })
     }
 
-    fn run(&mut self, core: &Core) {
+    fn run(&mut self, core: &SpanShared) {
         let mut next_flush = clock::now() + self.flush_interval;
         loop {
             let request = match self.shards.next_queued() {
@@ -141,7 +141,7 @@ impl Worker {
         }
     }
 
-    fn tick(&mut self, core: &Core, now: Instant) -> Instant {
+    fn tick(&mut self, core: &SpanShared, now: Instant) -> Instant {
         // The clock may be foreign code, like the transport.
         let _ = catch_unwind(AssertUnwindSafe(|| core.renew_anchor()));
         self.flush(core, false);
@@ -151,7 +151,7 @@ impl Worker {
     }
 
     /// Sends all that was finished before: what lies in the queue, then what lies in the buffers.
-    fn flush(&mut self, core: &Core, close: bool) {
+    fn flush(&mut self, core: &SpanShared, close: bool) {
         let mut stolen = Vec::new();
         self.shards.steal(close, |buffer| stolen.push(buffer));
         // Only as many as there are now: under load the queue never gets empty.
@@ -174,7 +174,7 @@ impl Worker {
     }
 
     /// Gives a buffer to each output in turn, and its memory back.
-    fn send_buffer(&mut self, core: &Core, mut buffer: Buffer) {
+    fn send_buffer(&mut self, core: &SpanShared, mut buffer: Buffer) {
         for outlet in &mut self.outlets {
             outlet.take(core, &self.shards, &mut buffer);
         }
@@ -184,7 +184,7 @@ impl Worker {
         }
     }
 
-    fn report_losses(&mut self, core: &Core) {
+    fn report_losses(&mut self, core: &SpanShared) {
         let dropped = self.shards.dropped();
         let before = std::mem::replace(&mut self.reported, dropped);
         if dropped.queue_full > before.queue_full {

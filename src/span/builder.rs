@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::context::SpanContext;
-use super::core::{CoreRef, Sampled};
 use super::record::{ParentKind, ReferenceSink, SpanRecord, Start, StartExtras, extras_of};
 use super::reference::Parent;
+use super::shared::{Sampled, Stripe};
 use super::start::{self, SpanOrigin};
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{Span, TagValue, active, keep, late, record, watch};
@@ -28,7 +28,7 @@ use crate::encoding::FollowsFrom;
 /// ```
 #[must_use = "a span is started by `start`"]
 pub struct SpanBuilder<'a> {
-    core: &'a Arc<CoreRef>,
+    core: &'a Arc<Stripe>,
     /// The span's record, which takes what is given as it comes: what a builder carries would be
     /// moved at each of its steps.
     record: Arc<SpanRecord>,
@@ -50,7 +50,7 @@ impl fmt::Debug for SpanBuilder<'_> {
 
 impl<'a> SpanBuilder<'a> {
     #[inline]
-    pub(crate) fn new(core: &'a Arc<CoreRef>, name: Cow<'static, str>) -> Self {
+    pub(crate) fn new(core: &'a Arc<Stripe>, name: Cow<'static, str>) -> Self {
         let mut record = record::take();
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.data.get_mut().draft.name = name;

@@ -4,9 +4,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::core::Core;
 use super::keep;
 use super::record::{FIREHOSE, SAMPLED, SpanRecord};
+use super::shared::SpanShared;
 use crate::encoding::{List, ValueView, tags_of};
 use crate::sampler::{Decision, GivenTags, NewSpan};
 
@@ -14,7 +14,7 @@ use crate::sampler::{Decision, GivenTags, NewSpan};
 /// tag it was started with. The tags are stored, and cut, after they were asked about, so that a sampler's own come
 /// before the one that made it decide.
 #[cold]
-pub(super) fn started(inner: &mut SpanRecord, core: &Core, asks: bool) {
+pub(super) fn started(inner: &mut SpanRecord, core: &SpanShared, asks: bool) {
     if asks {
         inner.state.memory().store(0, Ordering::Relaxed);
         inner.state.set_undecided(true);
@@ -61,7 +61,7 @@ pub(super) fn started(inner: &mut SpanRecord, core: &Core, asks: bool) {
 
 /// Asks about a tag that a span is about to be given.
 #[cold]
-pub(super) fn tag_set(inner: &SpanRecord, core: &Core, key: &str, value: ValueView<'_>) {
+pub(super) fn tag_set(inner: &SpanRecord, core: &SpanShared, key: &str, value: ValueView<'_>) {
     if inner.state.is_undecided() {
         ask(inner, core, |span| core.sampler.on_set_tag(span, key, value));
     }
@@ -69,7 +69,7 @@ pub(super) fn tag_set(inner: &SpanRecord, core: &Core, key: &str, value: ValueVi
 
 /// Asks about a span that was given another name.
 #[cold]
-pub(super) fn renamed(inner: &SpanRecord, core: &Core) {
+pub(super) fn renamed(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_undecided() {
         ask(inner, core, |span| core.sampler.on_set_operation_name(span));
     }
@@ -77,7 +77,7 @@ pub(super) fn renamed(inner: &SpanRecord, core: &Core) {
 
 /// Asks about a span that is about to be finished.
 #[cold]
-pub(super) fn finishing(inner: &SpanRecord, core: &Core) {
+pub(super) fn finishing(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_undecided() {
         ask(inner, core, |span| core.sampler.on_finish(span));
     }
@@ -85,7 +85,7 @@ pub(super) fn finishing(inner: &SpanRecord, core: &Core) {
 }
 
 /// Asks without the lock, as a sampler may be foreign code, and does what it says.
-fn ask(inner: &SpanRecord, core: &Core, question: impl FnOnce(&mut NewSpan<'_>) -> Decision) {
+fn ask(inner: &SpanRecord, core: &SpanShared, question: impl FnOnce(&mut NewSpan<'_>) -> Decision) {
     if !core.may_defer || core.origin.is_left() {
         // The trace is another tracer's, whose sampler decides about it; or a sampler's locks may have
         // been left locked.

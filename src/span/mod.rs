@@ -7,11 +7,11 @@ mod active;
 mod baggage;
 mod builder;
 mod context;
-pub(crate) mod core;
 mod keep;
 mod late;
 mod record;
 mod reference;
+pub(crate) mod shared;
 mod start;
 mod tag;
 mod watch;
@@ -27,14 +27,14 @@ pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
 pub(crate) use self::baggage::{Baggage, BaggageItem};
 pub use self::builder::SpanBuilder;
 pub use self::context::{LogFields, SpanContext};
-use self::core::CoreRef;
 pub(crate) use self::keep::Keep;
 pub use self::keep::KeepConfig;
 #[doc(hidden)]
 pub use self::record::ReferenceSink;
-pub(crate) use self::record::{DEBUG, SAMPLED, lane};
+pub(crate) use self::record::{DEBUG, SAMPLED, stripe_index};
 use self::record::{FIREHOSE, NonRecording, SpanRecord};
 pub use self::reference::Parent;
+use self::shared::Stripe;
 pub(crate) use self::start::plain as start_plain;
 pub(crate) use self::tag::shortened;
 pub use self::tag::{FinishOptions, LogRecord, OwnedTagValue, TagValue};
@@ -114,7 +114,7 @@ impl Span {
     }
 
     #[inline]
-    fn core(&self) -> Option<&Arc<CoreRef>> {
+    fn core(&self) -> Option<&Arc<Stripe>> {
         match &self.record {
             Some(record) => record.core.as_ref(),
             None => self.non_recording.as_ref().and_then(NonRecording::core),
@@ -123,7 +123,7 @@ impl Span {
 
     /// The record and the tracer's core, made if need be.
     #[inline]
-    fn parts(&self) -> Option<(&Arc<SpanRecord>, &Arc<CoreRef>)> {
+    fn parts(&self) -> Option<(&Arc<SpanRecord>, &Arc<Stripe>)> {
         let Some(inner) = self.record() else {
             // It was finished before it had a record.
             return None;
@@ -131,7 +131,7 @@ impl Span {
         Some((inner, inner.core.as_ref()?))
     }
 
-    pub(crate) fn belongs_to(&self, core: &Arc<CoreRef>) -> bool {
+    pub(crate) fn belongs_to(&self, core: &Arc<Stripe>) -> bool {
         self.core().is_some_and(|own| own.is_same(core))
     }
 
@@ -346,7 +346,7 @@ impl Span {
 }
 
 /// The nearest active span of a tracer.
-pub(crate) fn active_of(core: &Arc<CoreRef>) -> Option<Span> {
+pub(crate) fn active_of(core: &Arc<Stripe>) -> Option<Span> {
     active::with_nearest(|span| span.belongs_to(core), Span::clone)
 }
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::context::SpanContext;
-use super::core::{Core, CoreRef, Counts, Sampled};
 use super::record::{self, DEBUG, FIREHOSE, NonRecording, SAMPLED, SpanRecord, Start};
+use super::shared::{Counts, Sampled, SpanShared, Stripe};
 use super::{Baggage, Span, active};
 use crate::encoding::{List, Scratch, ShortTags, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
@@ -45,7 +45,7 @@ impl SamplingRequest {
 
     /// Leaves out the request for debugging, if there is one that is not allowed. The span then starts
     /// like any other. Nobody is asked about a trace that is debugged already.
-    pub(super) fn throttle(&mut self, core: &Core, operation: &str, flags: u8) {
+    pub(super) fn throttle(&mut self, core: &SpanShared, operation: &str, flags: u8) {
         let asks = self.debug_id.is_some() || self.decided.is_some_and(|flags| flags & DEBUG != 0);
         if asks && flags & DEBUG == 0 && !core.is_debug_allowed(operation) {
             self.debug_id = None;
@@ -57,7 +57,7 @@ impl SamplingRequest {
 /// Starts a span that has a name and nothing else, which most spans do: what a builder carries
 /// costs more to move than such a span does.
 #[inline]
-pub(crate) fn plain(core: &Arc<CoreRef>, name: impl Into<Cow<'static, str>>) -> Span {
+pub(crate) fn plain(core: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> Span {
     if active::is_any_active() || core.unusual || core.is_left() {
         return built(core, name.into());
     }
@@ -74,7 +74,7 @@ pub(crate) fn plain(core: &Arc<CoreRef>, name: impl Into<Cow<'static, str>>) -> 
 
 #[cold]
 #[inline(never)]
-fn built(core: &Arc<CoreRef>, name: Cow<'static, str>) -> Span {
+fn built(core: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
     if core.is_disabled()
         && !active::is_any_active()
         && let Cow::Borrowed(name) = name
@@ -86,7 +86,7 @@ fn built(core: &Arc<CoreRef>, name: Cow<'static, str>) -> Span {
 
 /// The first span of a trace whose sampler wants to know more than the id.
 #[inline(never)]
-fn asked(core: &Arc<CoreRef>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
+fn asked(core: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
     let mut given = GivenTags::default();
     let flags = flags_of(decide(core, trace_id, &name, &mut given));
     match name {
@@ -97,7 +97,7 @@ fn asked(core: &Arc<CoreRef>, trace_id: TraceId, name: Cow<'static, str>) -> Spa
 
 /// The first span of a trace that is not recorded.
 #[inline]
-fn non_recording(core: &Arc<CoreRef>, trace_id: TraceId, name: &'static str) -> Span {
+fn non_recording(core: &Arc<Stripe>, trace_id: TraceId, name: &'static str) -> Span {
     core.started(SpanOrigin::Trace).add(Sampled::No);
     Span::non_recording(NonRecording::new(Arc::clone(core), trace_id, name))
 }
@@ -105,7 +105,7 @@ fn non_recording(core: &Arc<CoreRef>, trace_id: TraceId, name: &'static str) -> 
 /// The first span of a trace, with a record.
 #[inline]
 fn root(
-    core: &Arc<CoreRef>,
+    core: &Arc<Stripe>,
     trace_id: TraceId,
     name: Cow<'static, str>,
     flags: u8,
@@ -154,7 +154,7 @@ impl Tags<'_> {
 }
 
 #[inline(never)]
-fn decide(core: &Core, trace_id: TraceId, name: &str, given: &mut GivenTags) -> Decision {
+fn decide(core: &SpanShared, trace_id: TraceId, name: &str, given: &mut GivenTags) -> Decision {
     let max = core.max_tag_value_bytes;
     core.sampler.on_create_span(&mut NewSpan::new(trace_id, name, given, max, &core.clock))
 }
@@ -172,7 +172,7 @@ fn flags_of(decision: Decision) -> u8 {
 #[inline]
 pub(super) fn trace(
     inner: &mut SpanRecord,
-    core: &Core,
+    core: &SpanShared,
     from: Option<&SamplingRequest>,
 ) -> SpanOrigin {
     inner.begin_state(0);
@@ -189,7 +189,11 @@ pub(super) fn trace(
 /// for.
 #[cold]
 #[inline(never)]
-pub(super) fn decide_on_joined(inner: &mut SpanRecord, core: &Core, request: &mut SamplingRequest) {
+pub(super) fn decide_on_joined(
+    inner: &mut SpanRecord,
+    core: &SpanShared,
+    request: &mut SamplingRequest,
+) {
     let flags = inner.state.flags();
     request.throttle(core, &inner.data.get_mut().draft.name, flags);
     let flags = decided_flags(inner, core, request.undecided, request.debug_id.as_ref());
@@ -232,7 +236,7 @@ pub(super) fn parent_context(inner: &mut SpanRecord, request: SamplingRequest) -
 #[inline(always)]
 fn decided_flags(
     inner: &mut SpanRecord,
-    core: &Core,
+    core: &SpanShared,
     asks: bool,
     debug_id: Option<&Arc<str>>,
 ) -> u8 {
@@ -274,7 +278,7 @@ fn decided_flags(
 
 /// Continues the trace of the parent that the record has adopted.
 #[inline]
-pub(super) fn child(inner: &mut SpanRecord, core: &Core) -> SpanOrigin {
+pub(super) fn child(inner: &mut SpanRecord, core: &SpanShared) -> SpanOrigin {
     inner.ids.span = SpanId::new(core.next_id());
     SpanOrigin::Joined
 }
@@ -283,7 +287,7 @@ pub(super) fn child(inner: &mut SpanRecord, core: &Core) -> SpanOrigin {
 /// Nobody is asked about it, and its ids are drawn from the operating system: other processes that were
 /// forked from the same one would draw the same otherwise.
 #[cold]
-pub(super) fn left(inner: &mut SpanRecord, core: &Core, joins: bool) -> SpanOrigin {
+pub(super) fn left(inner: &mut SpanRecord, core: &SpanShared, joins: bool) -> SpanOrigin {
     let id = id::system_63();
     if joins {
         inner.ids.span = SpanId::new(id);
@@ -297,7 +301,11 @@ pub(super) fn left(inner: &mut SpanRecord, core: &Core, joins: bool) -> SpanOrig
 
 /// Continues the trace of the parent, and its very span if this is the server's side of it.
 #[cold]
-pub(super) fn server(inner: &mut SpanRecord, core: &Core, given: Option<List<'_>>) -> SpanOrigin {
+pub(super) fn server(
+    inner: &mut SpanRecord,
+    core: &SpanShared,
+    given: Option<List<'_>>,
+) -> SpanOrigin {
     if !serves(inner, given, core.max_tag_value_bytes) {
         return child(inner, core);
     }
@@ -320,7 +328,7 @@ fn serves(inner: &mut SpanRecord, given: Option<List<'_>>, max: usize) -> bool {
 /// Makes it a span that begins now, if it is recorded. Last, so that what was done to start it is
 /// not part of it.
 #[inline(always)]
-pub(super) fn begin(inner: &mut SpanRecord, core: &Core, counts: &Counts) {
+pub(super) fn begin(inner: &mut SpanRecord, core: &SpanShared, counts: &Counts) {
     if inner.state.is_recording() {
         record(inner, core);
         inner.data.get_mut().begin(counts, Sampled::Yes);
@@ -331,7 +339,7 @@ pub(super) fn begin(inner: &mut SpanRecord, core: &Core, counts: &Counts) {
 }
 
 /// Lets a span that is recorded begin now; of another, forgets what it was given.
-pub(super) fn recording(inner: &mut SpanRecord, core: &Core) {
+pub(super) fn recording(inner: &mut SpanRecord, core: &SpanShared) {
     if inner.state.is_recording() {
         record(inner, core);
     } else {
@@ -340,7 +348,7 @@ pub(super) fn recording(inner: &mut SpanRecord, core: &Core) {
 }
 
 #[inline(always)]
-fn record(inner: &mut SpanRecord, core: &Core) {
+fn record(inner: &mut SpanRecord, core: &SpanShared) {
     inner.ids.encode();
     let data = inner.data.get_mut();
     if matches!(data.start, Start::Unknown) {
@@ -372,7 +380,7 @@ pub(super) fn is_first_in_process(
 /// Lets a span begin that others are told of: they may keep handles on it, and want to know how long
 /// it takes even if it is not recorded.
 #[cold]
-pub(super) fn watched(inner: &mut SpanRecord, core: &Core) {
+pub(super) fn watched(inner: &mut SpanRecord, core: &SpanShared) {
     inner.ids.encode();
     let data = inner.data.get_mut();
     if matches!(data.start, Start::Unknown) {

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
 
-use super::core::{Core, CoreRef};
 use super::record::{DEBUG, SAMPLED, SpanData, SpanRecord, Start};
+use super::shared::{SpanShared, Stripe};
 use super::{Baggage, LogRecord, Span, TagValue, keep, late, watch};
 use crate::clock::Clock;
 use crate::diag::Cause;
@@ -111,7 +111,7 @@ impl Span {
     /// A tag of a span about which others are told or asked.
     #[cold]
     #[inline(never)]
-    fn careful_tag(&self, inner: &SpanRecord, core: &Core, key: &str, value: TagValue<'_>) {
+    fn careful_tag(&self, inner: &SpanRecord, core: &SpanShared, key: &str, value: TagValue<'_>) {
         if !core.watchers.is_empty() {
             watch::tag_set(self, inner, key, value);
         }
@@ -159,7 +159,7 @@ impl Span {
 
     /// Writes to the body of a span whose tags and logs are kept.
     #[inline(always)]
-    fn recording(&self, call: &'static str, write: impl FnOnce(&mut SpanData, &Core)) {
+    fn recording(&self, call: &'static str, write: impl FnOnce(&mut SpanData, &SpanShared)) {
         let Some(inner) = self.recording_record() else { return };
         let Some(core) = &inner.core else { return };
         let Some(mut data) = inner.lock() else { return };
@@ -239,7 +239,7 @@ impl SpanData {
     /// overrides another, is truncated, is invalid.
     fn log_baggage(
         &mut self,
-        core: &Core,
+        core: &SpanShared,
         now: Option<u64>,
         (key, value): (&str, &str),
         marks: [bool; 3],
@@ -259,7 +259,7 @@ impl SpanData {
     }
 
     /// Appends a log. Fields are never cut, as in Go; a span that gets too large is trimmed whole.
-    pub(super) fn log(&mut self, core: &Core, at: i64, fields: &[(&str, TagValue<'_>)]) {
+    pub(super) fn log(&mut self, core: &SpanShared, at: i64, fields: &[(&str, TagValue<'_>)]) {
         let before = self.draft.logs.len();
         self.append_log(at, fields);
         if core.max_logs_per_span > 0 {
@@ -287,7 +287,7 @@ impl SpanData {
 pub(super) fn finish_carefully(
     span: &Span,
     inner: &SpanRecord,
-    core: &CoreRef,
+    core: &Stripe,
     end: Option<i64>,
     logs: &[LogRecord<'_>],
 ) {
@@ -318,7 +318,7 @@ pub(super) fn finish_carefully(
 }
 
 /// Sets a baggage item, as far as it may be.
-pub(super) fn set_baggage_item(inner: &SpanRecord, core: &Core, key: &str, value: &str) {
+pub(super) fn set_baggage_item(inner: &SpanRecord, core: &SpanShared, key: &str, value: &str) {
     if core.is_disabled() {
         return;
     }
@@ -364,7 +364,7 @@ fn priority_of(value: TagValue<'_>) -> Option<bool> {
     }
 }
 
-pub(crate) fn set_priority(inner: &SpanRecord, core: &Core, value: TagValue<'_>) {
+pub(crate) fn set_priority(inner: &SpanRecord, core: &SpanShared, value: TagValue<'_>) {
     let Some(force) = priority_of(value).filter(|_| !core.is_disabled()) else { return };
     if force && core.throttler.is_some() && !may_force(inner, core) {
         return;
@@ -392,7 +392,7 @@ pub(crate) fn set_priority(inner: &SpanRecord, core: &Core, value: TagValue<'_>)
 
 /// Asks without the lock, as a throttler may be foreign code and may ask a server. Nobody is asked
 /// for a span that is over, nor where forcing does not make it a debugging one.
-fn may_force(inner: &SpanRecord, core: &Core) -> bool {
+fn may_force(inner: &SpanRecord, core: &SpanShared) -> bool {
     if core.no_debug_flag {
         return true;
     }
@@ -404,7 +404,7 @@ fn may_force(inner: &SpanRecord, core: &Core) -> bool {
 }
 
 #[cold]
-pub(super) fn misused(core: &Core, call: &'static str) {
+pub(super) fn misused(core: &SpanShared, call: &'static str) {
     core.misused.fetch_add(1, Ordering::Relaxed);
     core.diagnostics.error(Cause::Misused, || format!("{call} on a span after it was finished"));
 }

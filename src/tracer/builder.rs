@@ -22,7 +22,7 @@ use crate::reporter::{
     RemoteOptions, Unstarted,
 };
 use crate::sampler::{ConstSampler, Sampler, guarded};
-use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
+use crate::span::shared::{BaggageCounts, Sink, SpanShared, Stripes};
 use crate::span::{
     Baggage, Keep, KeepConfig, Observer, OpenList, OwnedTagValue, SpanContext, Watchers,
 };
@@ -414,7 +414,7 @@ impl TracerBuilder {
             || self.shares_rpc_spans
             || self.disabled;
         let clock = TracerClock::new(self.clock, &diagnostics);
-        let core = Arc::new(Core {
+        let core = Arc::new(SpanShared {
             anchor: Anchor::new(&clock),
             clock,
             may_defer,
@@ -476,9 +476,9 @@ impl TracerBuilder {
             });
         }
         let begun = Begun::begin(&core, uuid)?;
-        let refs = CoreRefs::new(&core, self.shards);
+        let refs = Stripes::new(&core, self.shards);
         let metrics = self.metrics.map(|factory| {
-            Publisher::new(&core, refs.lanes(), &Instruments::new(factory, diagnostics))
+            Publisher::new(&core, refs.all_stripes(), &Instruments::new(factory, diagnostics))
         });
         let start = |unstarted: Unstarted| unstarted.start(Arc::clone(&core), metrics.clone());
         let remote = unstarted.map(start).transpose()?;

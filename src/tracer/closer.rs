@@ -11,7 +11,7 @@ use crate::error::ConfigError;
 use crate::panics::Callback;
 use crate::reporter::MAX_WAIT;
 use crate::span;
-use crate::span::core::Core;
+use crate::span::shared::SpanShared;
 use crate::stats::Receipt;
 
 /// Closes its tracer when it is dropped: sends what is left, within a bound.
@@ -84,7 +84,7 @@ fn close(shared: &Shared, timeout: Duration) -> Receipt {
     }
     if let Some(keep) = &shared.core.keep {
         // First, so that nothing of it is sent when nothing can be sent any more.
-        keep.close(shared.refs.of(span::lane()));
+        keep.close(shared.refs.of(span::stripe_index()));
     }
     let receipt = shared.wait(|remote| remote.close(timeout.min(MAX_WAIT)));
     drop(Begun { core: &shared.core, parts: ALL });
@@ -112,13 +112,13 @@ const ALL: usize = 3;
 /// What works aside for a tracer: the sampler first, then the baggage restriction manager, then the
 /// debug throttler. Those that were begun end with this.
 pub(super) struct Begun<'c> {
-    core: &'c Core,
+    core: &'c SpanShared,
     parts: usize,
 }
 
 impl<'c> Begun<'c> {
     /// Begins all of it, or nothing.
-    pub(super) fn begin(core: &'c Arc<Core>, uuid: String) -> Result<Self, ConfigError> {
+    pub(super) fn begin(core: &'c Arc<SpanShared>, uuid: String) -> Result<Self, ConfigError> {
         let uuid: Arc<str> = uuid.into();
         let control =
             |cause| ControlHost::new(Arc::clone(&core.diagnostics), cause, Arc::clone(&uuid));
@@ -164,7 +164,7 @@ impl Drop for Begun<'_> {
 
 /// Starts a part that is a user's.
 fn started(
-    core: &Core,
+    core: &SpanShared,
     callback: Callback,
     start: impl FnOnce() -> Result<(), ConfigError>,
 ) -> Result<(), ConfigError> {

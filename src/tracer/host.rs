@@ -6,9 +6,9 @@ use crate::clock::Clock;
 use crate::diag::Cause;
 use crate::panics::Callback;
 use crate::sampler::{Host, SamplerHost};
-use crate::span::core::Core;
+use crate::span::shared::SpanShared;
 
-impl Host for Core {
+impl Host for SpanShared {
     fn monotonic_nanos(&self) -> u64 {
         self.clock.monotonic_nanos()
     }
@@ -27,7 +27,7 @@ impl Host for Core {
 }
 
 /// Does not keep the core: the sampler is part of it.
-pub(super) fn of(core: &Arc<Core>) -> SamplerHost {
-    let host: Weak<Core> = Arc::downgrade(core);
+pub(super) fn of(core: &Arc<SpanShared>) -> SamplerHost {
+    let host: Weak<SpanShared> = Arc::downgrade(core);
     SamplerHost::new(host)
 }

@@ -27,7 +27,7 @@ use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier}
 use crate::reporter::{MAX_WAIT, Remote, timed};
 use crate::sampler::SamplerStatus;
 use crate::span;
-use crate::span::core::{Core, CoreRefs};
+use crate::span::shared::{SpanShared, Stripes};
 use crate::span::{OpenSpans, Span, SpanBuilder, SpanContext};
 use crate::stats::{Receipt, ReporterStats, Stats};
 
@@ -69,9 +69,9 @@ impl fmt::Debug for Tracer {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    core: Arc<Core>,
+    core: Arc<SpanShared>,
     /// The core as spans hold it.
-    refs: CoreRefs,
+    refs: Stripes,
     format: Box<dyn Format>,
     /// None for reporters that take spans where they are finished.
     remote: Option<Remote>,
@@ -92,13 +92,13 @@ impl Tracer {
     /// Nothing is allocated for a name that is a `&'static str`.
     #[inline]
     pub fn start_span(&self, operation: impl Into<Cow<'static, str>>) -> Span {
-        span::start_plain(self.shared.refs.of(span::lane()), operation)
+        span::start_plain(self.shared.refs.of(span::stripe_index()), operation)
     }
 
     /// Begins a span that has more than a name.
     #[inline]
     pub fn span(&self, operation: impl Into<Cow<'static, str>>) -> SpanBuilder<'_> {
-        SpanBuilder::new(self.shared.refs.of(span::lane()), operation.into())
+        SpanBuilder::new(self.shared.refs.of(span::stripe_index()), operation.into())
     }
 
     /// Has the logger told what was noticed while the tracer was configured.
@@ -112,7 +112,7 @@ impl Tracer {
     /// parent of a span that is started without one. Spans of other tracers may be active within it.
     #[must_use]
     pub fn active_span(&self) -> Option<Span> {
-        span::active_of(self.shared.refs.of(span::lane()))
+        span::active_of(self.shared.refs.of(span::stripe_index()))
     }
 
     /// Writes a context to a carrier: a map of text, or HTTP headers. It takes the place of a context
@@ -243,7 +243,7 @@ impl Tracer {
         if self.shared.core.is_left() {
             self.shared.core.leave();
         }
-        self.shared.core.stats(self.shared.refs.lanes())
+        self.shared.core.stats(self.shared.refs.all_stripes())
     }
 
     /// The spans that are not finished, the oldest first; empty unless the tracer was told to
@@ -304,11 +304,11 @@ impl Shared {
     fn wait(&self, work: impl FnOnce(&Remote) -> bool) -> Receipt {
         if self.core.is_left() {
             self.core.leave();
-            let stats = self.core.stats(self.refs.lanes());
+            let stats = self.core.stats(self.refs.all_stripes());
             return Receipt::new(stats, false, Duration::ZERO);
         }
         let (answered, took) = timed(|| self.remote.as_ref().is_none_or(work));
-        let stats = self.core.stats(self.refs.lanes());
+        let stats = self.core.stats(self.refs.all_stripes());
         // Without the reporter's thread there is nobody to answer, and nothing left if all is well.
         let alone = self.remote.as_ref().is_some_and(Remote::is_gone);
         // Nor is there anybody who would tell the metrics; a thread that hangs does not either.
@@ -323,6 +323,6 @@ impl Shared {
     /// What is told where not even a thread to wait on could be had.
     #[cfg(feature = "tokio")]
     fn gave_up(&self) -> Receipt {
-        Receipt::new(self.core.stats(self.refs.lanes()), false, Duration::ZERO)
+        Receipt::new(self.core.stats(self.refs.all_stripes()), false, Duration::ZERO)
     }
 }

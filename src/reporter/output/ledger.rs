@@ -6,7 +6,7 @@ use crate::diag::Cause;
 use crate::encoding::{ClientStats, SpanView};
 use crate::error::TransportError;
 use crate::ledger::{Outcome, Shards, described};
-use crate::span::core::Core;
+use crate::span::shared::SpanShared;
 use crate::stats::{Dropped, ReporterStats};
 
 /// The counts of one output. Its thread writes them, anybody reads them.
@@ -55,7 +55,7 @@ impl Ledger {
 /// An output's access to the books while it has its turn on the reporter's thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Books<'a> {
-    pub(crate) core: &'a Core,
+    pub(crate) core: &'a SpanShared,
     pub(crate) shards: &'a Shards,
     pub(crate) ledger: &'a Ledger,
     /// Whether the tracer's ledger follows this output.

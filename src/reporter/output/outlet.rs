@@ -7,7 +7,7 @@ use super::emitter::Emitter;
 use super::ledger::{Books, Ledger};
 use crate::encoding::{BatchView, List, ProcessView, SpanView};
 use crate::ledger::{Buffer, Outcome, Shards};
-use crate::span::core::Core;
+use crate::span::shared::SpanShared;
 
 #[derive(Debug)]
 pub(crate) struct Outlet {
@@ -53,7 +53,7 @@ impl Outlet {
     }
 
     /// Takes the spans of a buffer, which stay where they are.
-    pub(crate) fn take(&mut self, core: &Core, shards: &Shards, buffer: &mut Buffer) {
+    pub(crate) fn take(&mut self, core: &SpanShared, shards: &Shards, buffer: &mut Buffer) {
         let Self { ledger, is_primary, process, end } = self;
         let books = Books { core, shards, ledger, is_primary: *is_primary };
         let (headroom, count) = (shards.headroom(), buffer.spans);
@@ -77,7 +77,7 @@ impl Outlet {
     }
 
     /// Has everything sent that it holds back.
-    pub(crate) fn flush(&mut self, core: &Core, shards: &Shards) {
+    pub(crate) fn flush(&mut self, core: &SpanShared, shards: &Shards) {
         match &mut self.end {
             End::Transport(emitter) => {
                 let (ledger, is_primary) = (&*self.ledger, self.is_primary);

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use self::config::KeepConfig;
 pub(in crate::span) use self::kept::Kept;
-use super::core::{Core, CoreRef};
-use super::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState, lane};
+use super::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState, stripe_index};
+use super::shared::{SpanShared, Stripe};
 use super::start::SpanOrigin;
 use super::{Span, TagValue};
 use crate::clock::Clock;
@@ -80,7 +80,7 @@ impl Keep {
     }
 
     /// Counts what is held as not sampled, and holds nothing any more.
-    pub(crate) fn close(&self, counts: &CoreRef) {
+    pub(crate) fn close(&self, counts: &Stripe) {
         self.held.each().for_each(|mut line| counts.count_not_sampled_by(line.close()));
     }
 
@@ -97,7 +97,7 @@ impl Keep {
     /// Lets a span come into a trace of which it knows no open span. If there are any, and the trace
     /// began here, it shares their state and brings the flags that it came with. Otherwise a part of
     /// the trace begins with it.
-    fn enter(&self, inner: &mut SpanRecord, core: &Core, origin_of_span: SpanOrigin) {
+    fn enter(&self, inner: &mut SpanRecord, core: &SpanShared, origin_of_span: SpanOrigin) {
         let (flags, is_sampled) = (inner.state.flags(), inner.state.is_sampled());
         // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
         let now = if is_sampled { core.clock.monotonic_nanos().max(1) } else { 0 };
@@ -130,12 +130,12 @@ impl Keep {
     }
 
     /// Sends what is held of a trace and has it sampled from here on. False if it was not held.
-    fn release(&self, core: &Core, state: &TraceState, trace_id: TraceId) -> bool {
+    fn release(&self, core: &SpanShared, state: &TraceState, trace_id: TraceId) -> bool {
         self.held.line(trace_id).is_some_and(|mut line| release(&mut line, core, state))
     }
 
     /// Forgets what is held of a trace that nobody wants.
-    fn forget(&self, counts: &CoreRef, state: &TraceState, trace_id: TraceId) {
+    fn forget(&self, counts: &Stripe, state: &TraceState, trace_id: TraceId) {
         let Some(mut line) = self.held.line(trace_id) else { return };
         state.unhold();
         counts.count_not_sampled_by(line.forget(state.kept.take_key()));
@@ -143,7 +143,7 @@ impl Keep {
 
     /// Counts a span of a trace as over. If that is not sampled, the span is accounted for: it is held,
     /// or forgotten with the others if it is the last. False if it is sampled.
-    fn leave(&self, counts: &CoreRef, state: &TraceState, span: Finished<'_>) -> bool {
+    fn leave(&self, counts: &Stripe, state: &TraceState, span: Finished<'_>) -> bool {
         let trace_id = span.ids.trace;
         let line = self.held.line(trace_id);
         // With the line locked: whoever has the trace sampled moves what is held before it is unlocked.
@@ -179,7 +179,7 @@ impl Keep {
 
 /// Sends what is held of a trace, whose line is locked, and has it sampled from here on. False if it
 /// was not held.
-fn release(line: &mut Line<Arc<TraceState>>, core: &Core, state: &TraceState) -> bool {
+fn release(line: &mut Line<Arc<TraceState>>, core: &SpanShared, state: &TraceState) -> bool {
     if !state.release() {
         return false;
     }
@@ -187,13 +187,13 @@ fn release(line: &mut Line<Arc<TraceState>>, core: &Core, state: &TraceState) ->
     line.release(key, |mut span| {
         span.flags = flags;
         // Never closed: at the close what is held is forgotten first, and nothing comes after.
-        core.sink.accept_view(lane(), &span);
+        core.sink.accept_view(stripe_index(), &span);
     });
     true
 }
 
 /// Locks what is held, if anything is, so that it is counted where it is.
-pub(in crate::span) fn lock(core: &Core) -> Option<Lines<'_, Arc<TraceState>>> {
+pub(in crate::span) fn lock(core: &SpanShared) -> Option<Lines<'_, Arc<TraceState>>> {
     core.keep.as_ref().map(Keep::lock)
 }
 
@@ -205,14 +205,18 @@ pub(in crate::span) fn read(lines: Option<Lines<'_, Arc<TraceState>>>, stats: &m
 }
 
 /// The tracer's keep, if that is what holds the span's trace.
-fn of<'c>(inner: &SpanRecord, core: &'c Core) -> Option<&'c Keep> {
+fn of<'c>(inner: &SpanRecord, core: &'c SpanShared) -> Option<&'c Keep> {
     core.keep.as_ref().filter(|keep| keep.holds(&inner.state))
 }
 
 /// Lets a span come into its trace, if that is tracked or is to be. Before anybody is asked about it,
 /// so that all decisions find the same state.
 #[cold]
-pub(super) fn origin_of_span(inner: &mut SpanRecord, core: &Core, origin_of_span: SpanOrigin) {
+pub(super) fn origin_of_span(
+    inner: &mut SpanRecord,
+    core: &SpanShared,
+    origin_of_span: SpanOrigin,
+) {
     let Some(keep) = &core.keep else { return };
     let is_tracked = keep.tracks(&inner.state);
     if is_tracked && inner.state.kept.join() {
@@ -229,7 +233,7 @@ pub(super) fn origin_of_span(inner: &mut SpanRecord, core: &Core, origin_of_span
 
 /// Looks at the tags that a span was started with.
 #[cold]
-pub(super) fn started(inner: &SpanRecord, core: &Core) {
+pub(super) fn started(inner: &SpanRecord, core: &SpanShared) {
     if of(inner, core).is_none() {
         return;
     }
@@ -245,7 +249,7 @@ pub(super) fn started(inner: &SpanRecord, core: &Core) {
 
 /// Looks at a tag that a span is about to be given.
 #[cold]
-pub(super) fn tag_set(inner: &SpanRecord, core: &Core, key: &str, value: ValueView<'_>) {
+pub(super) fn tag_set(inner: &SpanRecord, core: &SpanShared, key: &str, value: ValueView<'_>) {
     if is_error(key.as_bytes(), value) {
         keep_erring(inner, core);
     }
@@ -253,7 +257,7 @@ pub(super) fn tag_set(inner: &SpanRecord, core: &Core, key: &str, value: ValueVi
 
 /// Does what follows from a decision that others have made: what is held is sent, or forgotten.
 #[cold]
-pub(super) fn decided(inner: &SpanRecord, core: &Core) {
+pub(super) fn decided(inner: &SpanRecord, core: &SpanShared) {
     let Some((keep, counts)) = of(inner, core).zip(inner.core.as_ref()) else { return };
     if inner.state.is_sampled() {
         keep.release(core, &inner.state, inner.ids.trace);
@@ -264,7 +268,7 @@ pub(super) fn decided(inner: &SpanRecord, core: &Core) {
 
 /// Sends what is held if another tracer's span has had the trace sampled.
 #[cold]
-pub(super) fn finishing(inner: &SpanRecord, core: &Core) {
+pub(super) fn finishing(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_sampled() {
         decided(inner, core);
     }
@@ -272,7 +276,7 @@ pub(super) fn finishing(inner: &SpanRecord, core: &Core) {
 
 /// Keeps a trace because a span errs, unless that is over: what is done to it then is misuse, and is
 /// counted where it is done.
-fn keep_erring(inner: &SpanRecord, core: &Core) {
+fn keep_erring(inner: &SpanRecord, core: &SpanShared) {
     let Some(keep) = of(inner, core).filter(|keep| keep.on_error_tag) else { return };
     let Some(mut data) = inner.lock() else { return };
     if !data.finished && keep.release(core, &inner.state, inner.ids.trace) {
@@ -286,7 +290,7 @@ fn is_error(key: &[u8], value: ValueView<'_>) -> bool {
 
 impl SpanData {
     /// Says for what the trace was kept.
-    fn mark(&mut self, reason: Reason, core: &Core) {
+    fn mark(&mut self, reason: Reason, core: &SpanShared) {
         let max = core.max_tag_value_bytes;
         self.tag(SAMPLER_TYPE_TAG, TagValue::Str("keep"), core, max);
         self.tag(SAMPLER_PARAM_TAG, TagValue::Str(reason.text()), core, max);
@@ -296,7 +300,7 @@ impl SpanData {
     /// that may change at any moment. False if the sink was closed.
     pub(in crate::span) fn finish_held(
         &mut self,
-        core: &CoreRef,
+        core: &Stripe,
         ids: &Ids,
         state: &TraceState,
         end: End,

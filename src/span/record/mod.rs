@@ -9,7 +9,7 @@ mod span_record;
 mod state;
 
 pub(super) use self::non_recording::NonRecording;
-pub(crate) use self::pool::lane;
+pub(crate) use self::pool::stripe_index;
 pub(super) use self::pool::{end, take};
 pub use self::reference::ReferenceSink;
 pub(super) use self::reference::{ParentKind, StartExtras, extras_of};

@@ -7,7 +7,7 @@ use super::pool;
 use super::span_record::SpanRecord;
 use crate::id::{SpanId, TraceId};
 use crate::span::context::SpanContext;
-use crate::span::core::CoreRef;
+use crate::span::shared::Stripe;
 
 /// The first span of a trace that is not sampled.
 ///
@@ -16,7 +16,7 @@ use crate::span::core::CoreRef;
 #[derive(Debug)]
 pub(in crate::span) struct NonRecording {
     /// None once it has ended.
-    core: Option<Arc<CoreRef>>,
+    core: Option<Arc<Stripe>>,
     trace_id: TraceId,
     name: &'static str,
     /// What became of it, as soon as anything did.
@@ -36,12 +36,12 @@ enum Record {
 
 impl NonRecording {
     #[inline]
-    pub(in crate::span) fn new(core: Arc<CoreRef>, trace_id: TraceId, name: &'static str) -> Self {
+    pub(in crate::span) fn new(core: Arc<Stripe>, trace_id: TraceId, name: &'static str) -> Self {
         let (record, in_child) = (OnceLock::new(), OnceLock::new());
         Self { core: Some(core), trace_id, name, record, in_child }
     }
 
-    pub(in crate::span) fn core(&self) -> Option<&Arc<CoreRef>> {
+    pub(in crate::span) fn core(&self) -> Option<&Arc<Stripe>> {
         self.core.as_ref()
     }
 
@@ -121,7 +121,7 @@ impl NonRecording {
 /// Of a disabled tracer: its context is empty.
 #[cold]
 #[inline(never)]
-fn become_disabled(inner: &mut SpanRecord, core: &CoreRef) {
+fn become_disabled(inner: &mut SpanRecord, core: &Stripe) {
     inner.set_baggage(core.disabled.clone());
 }
 

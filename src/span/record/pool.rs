@@ -51,7 +51,7 @@ impl Pool {
 
 thread_local! {
     static POOL: Pool = const { Pool::new() };
-    static LANE: Cell<usize> = const { Cell::new(usize::MAX) };
+    static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
 /// Records that threads had no room for, or will have need of: spans are often finished on another
@@ -68,17 +68,17 @@ const MAX_HELD_BYTES: usize = 16 * 1024;
 
 /// The number of the calling thread, by which it chooses its counters and its buffer.
 #[inline]
-pub(crate) fn lane() -> usize {
-    let lane = LANE.try_with(Cell::get).unwrap_or(0);
-    if lane == usize::MAX { next_lane() } else { lane }
+pub(crate) fn stripe_index() -> usize {
+    let stripe = STRIPE.try_with(Cell::get).unwrap_or(0);
+    if stripe == usize::MAX { next_stripe() } else { stripe }
 }
 
 #[cold]
-fn next_lane() -> usize {
+fn next_stripe() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let lane = NEXT.fetch_add(1, Ordering::Relaxed);
-    let _ = LANE.try_with(|cell| cell.set(lane));
-    lane
+    let stripe = NEXT.fetch_add(1, Ordering::Relaxed);
+    let _ = STRIPE.try_with(|cell| cell.set(stripe));
+    stripe
 }
 
 /// Takes a record from the pool, or makes one.

@@ -9,12 +9,12 @@ use crate::stats::Stats;
 
 /// Takes finished spans. The reporter is behind it; a span does not know which.
 pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
-    /// Takes a finished, sampled span. `lane` is the number of the calling thread. False if it is
+    /// Takes a finished, sampled span. `stripe` is the number of the calling thread. False if it is
     /// closed; the span is counted all the same.
-    fn accept(&self, lane: usize, span: Finished<'_>) -> bool;
+    fn accept(&self, stripe: usize, span: Finished<'_>) -> bool;
 
     /// The same for a span that was encoded before it was a sampled one.
-    fn accept_view(&self, lane: usize, span: &SpanView<'_>) -> bool;
+    fn accept_view(&self, stripe: usize, span: &SpanView<'_>) -> bool;
 
     /// Adds what became of the spans taken so far, as one consistent reading.
     fn read(&self, stats: &mut Stats);
@@ -30,17 +30,17 @@ pub(crate) enum Sink {
 
 impl Sink {
     #[inline(always)]
-    pub(crate) fn accept(&self, lane: usize, span: Finished<'_>) -> bool {
+    pub(crate) fn accept(&self, stripe: usize, span: Finished<'_>) -> bool {
         match self {
-            Self::Shards(shards) => shards.accept(lane, span),
-            Self::Other(other) => other.accept(lane, span),
+            Self::Shards(shards) => shards.accept(stripe, span),
+            Self::Other(other) => other.accept(stripe, span),
         }
     }
 
-    pub(crate) fn accept_view(&self, lane: usize, span: &SpanView<'_>) -> bool {
+    pub(crate) fn accept_view(&self, stripe: usize, span: &SpanView<'_>) -> bool {
         match self {
-            Self::Shards(shards) => shards.accept_view(lane, span),
-            Self::Other(other) => other.accept_view(lane, span),
+            Self::Shards(shards) => shards.accept_view(stripe, span),
+            Self::Other(other) => other.accept_view(stripe, span),
         }
     }
 

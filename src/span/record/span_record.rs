@@ -17,7 +17,7 @@ use crate::id::SpanId;
 use crate::lock;
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
-use crate::span::core::{Core, CoreRef, Counts, Sampled};
+use crate::span::shared::{Counts, Sampled, SpanShared, Stripe};
 use crate::span::watch::Watch;
 use crate::span::{TagValue, late};
 
@@ -25,7 +25,7 @@ use crate::span::{TagValue, late};
 #[derive(Debug, Default)]
 pub(crate) struct SpanRecord {
     /// None while it lies in a pool.
-    pub(crate) core: Option<Arc<CoreRef>>,
+    pub(crate) core: Option<Arc<Stripe>>,
     pub(crate) ids: Ids,
     /// What the trace's spans in this process share.
     pub(crate) state: Arc<TraceState>,
@@ -225,7 +225,7 @@ impl SpanRecord {
     /// When the span ends: at the moment given, in nanoseconds since the Unix epoch, or now. Asked
     /// without the lock, as the clock may be foreign code, and only where the answer is needed.
     #[inline]
-    pub(crate) fn end(&self, core: &Core, given: Option<i64>) -> End {
+    pub(crate) fn end(&self, core: &SpanShared, given: Option<i64>) -> End {
         match given {
             Some(wall) => End::Given { wall },
             None if self.state.is_recording() => End::Read { count: core.clock.monotonic_nanos() },
@@ -238,7 +238,7 @@ impl SpanRecord {
     #[inline]
     pub(crate) fn finish_locked(
         &self,
-        core: &CoreRef,
+        core: &Stripe,
         data: &mut SpanData,
         state: &TraceState,
         end: End,
@@ -249,7 +249,7 @@ impl SpanRecord {
     /// The same for a span about whose trace nothing may be decided yet, or that may be held.
     pub(crate) fn finish_carefully_locked(
         &self,
-        core: &CoreRef,
+        core: &Stripe,
         data: &mut SpanData,
         end: End,
     ) -> bool {
@@ -261,7 +261,7 @@ impl SpanRecord {
 /// counted: others may decide at this very moment.
 #[cold]
 #[inline(never)]
-fn count_undecided(core: &CoreRef, state: &TraceState) -> Option<TraceState> {
+fn count_undecided(core: &Stripe, state: &TraceState) -> Option<TraceState> {
     let state = Some(state.frozen()).filter(TraceState::is_undecided)?;
     core.count_undecided(state.is_sampled());
     Some(state)
@@ -279,7 +279,7 @@ impl SpanData {
     /// Counts the span as finished, and writes it to the sink if it is sampled. False if that was
     /// closed.
     #[inline]
-    fn finish(&mut self, core: &CoreRef, ids: &Ids, state: &TraceState) -> bool {
+    fn finish(&mut self, core: &Stripe, ids: &Ids, state: &TraceState) -> bool {
         self.finish_inlined(core, ids, state, End::Now)
     }
 
@@ -287,7 +287,7 @@ impl SpanData {
     #[inline(never)]
     pub(in crate::span) fn finish_at(
         &mut self,
-        core: &CoreRef,
+        core: &Stripe,
         ids: &Ids,
         state: &TraceState,
         end: End,
@@ -296,7 +296,7 @@ impl SpanData {
     }
 
     #[inline(always)]
-    fn finish_inlined(&mut self, core: &CoreRef, ids: &Ids, state: &TraceState, end: End) -> bool {
+    fn finish_inlined(&mut self, core: &Stripe, ids: &Ids, state: &TraceState, end: End) -> bool {
         self.finished = true;
         let flags = state.flags();
         if flags & SAMPLED == 0 {
@@ -304,17 +304,11 @@ impl SpanData {
             return true;
         }
         let times = self.times(core, state, end);
-        core.sink.accept(pool::lane(), Finished::new(ids, flags, times, &self.draft))
+        core.sink.accept(pool::stripe_index(), Finished::new(ids, flags, times, &self.draft))
     }
 
     /// The same for a span about whose trace nothing may be decided yet, or that may be held.
-    fn finish_carefully(
-        &mut self,
-        core: &CoreRef,
-        ids: &Ids,
-        state: &TraceState,
-        end: End,
-    ) -> bool {
+    fn finish_carefully(&mut self, core: &Stripe, ids: &Ids, state: &TraceState, end: End) -> bool {
         if core.keep.is_some() {
             return self.finish_held(core, ids, state, end);
         }
@@ -324,7 +318,12 @@ impl SpanData {
 
     /// Start and duration in nanoseconds. The duration is never negative.
     #[inline]
-    pub(in crate::span) fn times(&self, core: &Core, state: &TraceState, end: End) -> (i64, u64) {
+    pub(in crate::span) fn times(
+        &self,
+        core: &SpanShared,
+        state: &TraceState,
+        end: End,
+    ) -> (i64, u64) {
         match (self.start, end) {
             (Start::Read { count, wall }, End::Now) => {
                 (wall, core.clock.monotonic_nanos().saturating_sub(count))
@@ -337,7 +336,7 @@ impl SpanData {
     }
 
     #[cold]
-    fn unusual_times(&self, core: &Core, state: &TraceState, end: End) -> (i64, u64) {
+    fn unusual_times(&self, core: &SpanShared, state: &TraceState, end: End) -> (i64, u64) {
         let end = match end {
             End::Now => core.anchor.wall(core.clock.monotonic_nanos()),
             End::Read { count } => core.anchor.wall(count),
@@ -358,21 +357,21 @@ impl SpanData {
 
     /// Lets the span begin now.
     #[inline]
-    pub(crate) fn start_now(&mut self, core: &Core) {
+    pub(crate) fn start_now(&mut self, core: &SpanShared) {
         let count = core.clock.monotonic_nanos();
         self.start_at(core, count);
     }
 
     /// Lets the span begin at a monotonic count.
     #[inline]
-    pub(crate) fn start_at(&mut self, core: &Core, count: u64) {
+    pub(crate) fn start_at(&mut self, core: &SpanShared, count: u64) {
         self.start = Start::Read { count, wall: core.anchor.wall(count) };
     }
 
     /// The wall time at a monotonic count, consistent with the span's start: the same anchor, so
     /// that logs lie within the span even if the wall clock was stepped meanwhile.
     #[inline]
-    pub(crate) fn wall(&self, core: &Core, now: u64) -> i64 {
+    pub(crate) fn wall(&self, core: &SpanShared, now: u64) -> i64 {
         match self.start {
             Start::Read { count, wall } => wall.wrapping_add(now.wrapping_sub(count).cast_signed()),
             _ => core.anchor.wall(now),
@@ -382,7 +381,13 @@ impl SpanData {
     /// Appends a tag. A text or bytes of more than `max_bytes`, which is the tracer's limit or none,
     /// are cut.
     #[inline]
-    pub(crate) fn tag(&mut self, key: &str, value: TagValue<'_>, core: &Core, max_bytes: usize) {
+    pub(crate) fn tag(
+        &mut self,
+        key: &str,
+        value: TagValue<'_>,
+        core: &SpanShared,
+        max_bytes: usize,
+    ) {
         let (key, draft) = (key.as_bytes(), &mut self.draft);
         match value {
             TagValue::Str(text) if text.len() > max_bytes => tag_too_long(draft, key, text, core),
@@ -424,7 +429,7 @@ impl SpanData {
 
 #[cold]
 #[inline(never)]
-fn tag_too_long(draft: &mut Draft, key: &[u8], text: &str, core: &Core) {
+fn tag_too_long(draft: &mut Draft, key: &[u8], text: &str, core: &SpanShared) {
     draft.tags.tag_text(key, core.within_limit(text).as_bytes());
 }
 

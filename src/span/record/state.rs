@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-use crate::span::core::Sampled;
 use crate::span::keep::Kept;
+use crate::span::shared::Sampled;
 
 /// Recorded.
 pub(crate) const SAMPLED: u8 = 1;

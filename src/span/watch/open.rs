@@ -13,8 +13,8 @@ use crate::encoding::cut;
 use crate::fork::Origin;
 use crate::id::{SpanId, TraceId};
 use crate::lock;
-use crate::span::core::Core;
 use crate::span::record::{SpanData, SpanRecord, Start, TraceState};
+use crate::span::shared::SpanShared;
 
 /// Tells which spans of a tracer are not finished.
 ///
@@ -201,7 +201,7 @@ impl OpenList {
         }
     }
 
-    fn read(&self, core: &Core) -> OpenSpans {
+    fn read(&self, core: &SpanShared) -> OpenSpans {
         let (mut entries, not_listed) = {
             let Some(slots) = self.lock() else { return OpenSpans::default() };
             (slots.entries.iter().flatten().cloned().collect::<Vec<_>>(), slots.not_listed)
@@ -221,7 +221,7 @@ impl OpenList {
 }
 
 impl Entry {
-    fn age(&self, core: &Core, now: u64) -> Duration {
+    fn age(&self, core: &SpanShared, now: u64) -> Duration {
         match self.start {
             Start::Read { count, .. } => Duration::from_nanos(now.saturating_sub(count)),
             Start::Given { wall } => {
@@ -233,7 +233,7 @@ impl Entry {
     }
 }
 
-impl Core {
+impl SpanShared {
     /// The spans that are not finished, as far as somebody wants to know.
     pub(crate) fn open_spans(&self) -> OpenSpans {
         self.watchers.open.as_ref().map(|open| open.read(self)).unwrap_or_default()

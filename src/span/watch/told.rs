@@ -13,14 +13,14 @@ use super::{SpanFinish, SpanObserver, StartSpanOptions};
 use crate::clock::{Clock, system_time};
 use crate::encoding::{List, tags_of};
 use crate::panics::Callback;
-use crate::span::core::{Core, CoreRef};
 use crate::span::record::{SpanData, SpanRecord, Start};
+use crate::span::shared::{SpanShared, Stripe};
 use crate::span::write::SAMPLING_PRIORITY;
 use crate::span::{Span, TagValue, late};
 
 /// Who watches a live span. It lies in the span's record until the span is finished.
 pub(in crate::span) struct Watch {
-    core: Arc<CoreRef>,
+    core: Arc<Stripe>,
     /// The first of the observers: there is seldom another, which then costs no list.
     first: Option<Box<dyn SpanObserver>>,
     others: Vec<Box<dyn SpanObserver>>,
@@ -37,7 +37,7 @@ impl fmt::Debug for Watch {
 }
 
 impl Watch {
-    fn new(core: Arc<CoreRef>) -> Self {
+    fn new(core: Arc<Stripe>) -> Self {
         let finishing = AtomicBool::new(false);
         Self { core, first: None, others: Vec::new(), finishing, slot: None }
     }
@@ -98,7 +98,7 @@ fn is_within() -> bool {
 }
 
 /// Calls an observer. None if it panics.
-fn ask<T>(core: &Core, callback: Callback, work: impl FnOnce() -> T) -> Option<T> {
+fn ask<T>(core: &SpanShared, callback: Callback, work: impl FnOnce() -> T) -> Option<T> {
     let before = WITHIN.try_with(|within| within.replace(true)).unwrap_or(false);
     let answer = core.diagnostics.call(callback, work);
     let _ = WITHIN.try_with(|within| within.set(before));
@@ -159,11 +159,7 @@ impl Given {
 }
 
 /// Ends the start of a span that is watched, which has its ids and its sampler's decision.
-pub(in crate::span) fn started(
-    record: Arc<SpanRecord>,
-    core: &Arc<CoreRef>,
-    given: &Given,
-) -> Span {
+pub(in crate::span) fn started(record: Arc<SpanRecord>, core: &Arc<Stripe>, given: &Given) -> Span {
     let span = Span::recorded(record);
     let Some(inner) = span.existing_record() else { return span };
     let mut watch = Watch::new(Arc::clone(core));
@@ -199,7 +195,7 @@ pub(in crate::span) fn started(
 }
 
 /// Lets a span have those who watch it.
-fn attach(mut watch: Watch, span: &Span, inner: &SpanRecord, core: &Core) {
+fn attach(mut watch: Watch, span: &Span, inner: &SpanRecord, core: &SpanShared) {
     let open = core.watchers.open.as_ref();
     if watch.first.is_none() && open.is_none() {
         return;
@@ -249,7 +245,7 @@ pub(in crate::span) fn renamed(span: &Span, inner: &SpanRecord, name: &str) {
 pub(in crate::span) fn finishing(
     span: &Span,
     inner: &SpanRecord,
-    core: &CoreRef,
+    core: &Stripe,
     end: Option<i64>,
 ) -> Option<Option<i64>> {
     let mut end = end;
@@ -280,7 +276,7 @@ impl Watch {
 }
 
 /// The end in nanoseconds since the Unix epoch, and what is told of it.
-fn finish_of(inner: &SpanRecord, core: &Core, end: Option<i64>) -> (i64, SpanFinish) {
+fn finish_of(inner: &SpanRecord, core: &SpanShared, end: Option<i64>) -> (i64, SpanFinish) {
     // Read without the lock, as a clock may be foreign code.
     let now = if end.is_none() { core.clock.monotonic_nanos() } else { 0 };
     let data = inner.lock();

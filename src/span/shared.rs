@@ -32,7 +32,7 @@ pub(crate) struct BaggageCounts {
 
 /// A tracer's parts that its spans use.
 #[derive(Debug)]
-pub(crate) struct Core {
+pub(crate) struct SpanShared {
     pub(crate) clock: TracerClock,
     pub(crate) anchor: Anchor,
     pub(crate) sampler: Box<dyn Sampler>,
@@ -93,7 +93,7 @@ pub(crate) struct Core {
     pub(crate) decoding_errors: AtomicU64,
 }
 
-impl Core {
+impl SpanShared {
     pub(crate) fn is_disabled(&self) -> bool {
         self.disabled.is_some()
     }
@@ -273,7 +273,7 @@ impl Core {
 
     /// The ledger, in which the sums hold: what is over is read before what was begun, so that no
     /// span is finished that was not started.
-    pub(crate) fn stats(&self, lanes: &Lanes) -> Stats {
+    pub(crate) fn stats(&self, all_stripes: &AllStripes) -> Stats {
         let held = keep::lock(self);
         let mut stats = Stats {
             misused: self.misused.load(Ordering::Relaxed),
@@ -283,15 +283,15 @@ impl Core {
             decoding_errors: self.decoding_errors.load(Ordering::Relaxed),
             observer_panics: self.watchers.panics.load(Ordering::Relaxed),
             callback_panics: self.diagnostics.panics(),
-            not_sampled: lanes.sum(|lane| &lane.not_sampled),
+            not_sampled: all_stripes.sum(|stripe| &stripe.not_sampled),
             ..Stats::default()
         };
         self.sink.read(&mut stats);
         keep::read(held, &mut stats);
         stats.finished =
             stats.not_sampled + stats.sent + stats.dropped.total() + stats.queued + stats.held;
-        stats.started = lanes.sum_apart(|lane| &lane.began).total()
-            + lanes.sum_apart(|lane| &lane.joined).total();
+        stats.started = all_stripes.sum_apart(|stripe| &stripe.began).total()
+            + all_stripes.sum_apart(|stripe| &stripe.joined).total();
         stats.open = stats.started.saturating_sub(stats.finished);
         stats
     }
@@ -306,8 +306,8 @@ const MAX_ZEROS: usize = 8;
 /// because CPUs fetch them in pairs).
 #[derive(Debug)]
 #[repr(align(128))]
-pub(crate) struct CoreRef {
-    core: Arc<Core>,
+pub(crate) struct Stripe {
+    core: Arc<SpanShared>,
     not_sampled: AtomicU64,
     /// Spans started, apart by how they came into a trace and whether that is sampled. Each is
     /// counted once, where both are known, so that telling them apart costs nothing.
@@ -349,7 +349,7 @@ impl Counts {
     }
 }
 
-impl CoreRef {
+impl Stripe {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.core, &other.core)
     }
@@ -384,35 +384,35 @@ impl CoreRef {
     }
 }
 
-impl Deref for CoreRef {
-    type Target = Core;
+impl Deref for Stripe {
+    type Target = SpanShared;
 
     #[inline]
-    fn deref(&self) -> &Core {
+    fn deref(&self) -> &SpanShared {
         &self.core
     }
 }
 
 /// How many lanes are told apart.
-const LANES: usize = 64;
+const STRIPES: usize = 64;
 
 /// As many ways to the core as there are cores, and for each lane one of them.
 #[derive(Debug)]
-pub(crate) struct CoreRefs {
+pub(crate) struct Stripes {
     /// Of a size that is known, so that finding one takes no check.
-    of_lane: [Arc<CoreRef>; LANES],
-    lanes: Lanes,
+    by_index: [Arc<Stripe>; STRIPES],
+    all_stripes: AllStripes,
 }
 
 /// All ways to a core, for those who read what was counted.
 #[derive(Clone, Debug)]
-pub(crate) struct Lanes(Arc<[Arc<CoreRef>]>);
+pub(crate) struct AllStripes(Arc<[Arc<Stripe>]>);
 
-impl CoreRefs {
+impl Stripes {
     /// `count` of them, at most as many as there are lanes.
-    pub(crate) fn new(core: &Arc<Core>, count: usize) -> Self {
+    pub(crate) fn new(core: &Arc<SpanShared>, count: usize) -> Self {
         let one = |_| {
-            Arc::new(CoreRef {
+            Arc::new(Stripe {
                 core: Arc::clone(core),
                 not_sampled: AtomicU64::new(0),
                 began: Counts::default(),
@@ -421,19 +421,19 @@ impl CoreRefs {
                 undecided: Counts::default(),
             })
         };
-        let refs: Arc<[_]> = (0..count.clamp(1, LANES)).map(one).collect();
-        let of_lane = std::array::from_fn(|lane| Arc::clone(&refs[lane % refs.len()]));
-        Self { of_lane, lanes: Lanes(refs) }
+        let refs: Arc<[_]> = (0..count.clamp(1, STRIPES)).map(one).collect();
+        let by_index = std::array::from_fn(|stripe| Arc::clone(&refs[stripe % refs.len()]));
+        Self { by_index, all_stripes: AllStripes(refs) }
     }
 
     /// The one of the calling thread's lane.
     #[inline]
-    pub(crate) fn of(&self, lane: usize) -> &Arc<CoreRef> {
-        &self.of_lane[lane & (LANES - 1)]
+    pub(crate) fn of(&self, stripe: usize) -> &Arc<Stripe> {
+        &self.by_index[stripe & (STRIPES - 1)]
     }
 
-    pub(crate) fn lanes(&self) -> &Lanes {
-        &self.lanes
+    pub(crate) fn all_stripes(&self) -> &AllStripes {
+        &self.all_stripes
     }
 }
 
@@ -462,16 +462,16 @@ pub(crate) struct SpanCounts {
     pub(crate) finished: BySampled,
 }
 
-impl Lanes {
-    fn sum(&self, counter: impl Fn(&CoreRef) -> &AtomicU64) -> u64 {
-        self.0.iter().map(|lane| counter(lane).load(Ordering::Acquire)).sum()
+impl AllStripes {
+    fn sum(&self, counter: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
+        self.0.iter().map(|stripe| counter(stripe).load(Ordering::Acquire)).sum()
     }
 
-    fn sum_apart(&self, counts: impl Fn(&CoreRef) -> &Counts) -> BySampled {
+    fn sum_apart(&self, counts: impl Fn(&Stripe) -> &Counts) -> BySampled {
         BySampled {
-            yes: self.sum(|lane| &counts(lane).yes),
-            no: self.sum(|lane| &counts(lane).no),
-            delayed: self.sum(|lane| &counts(lane).delayed),
+            yes: self.sum(|stripe| &counts(stripe).yes),
+            no: self.sum(|stripe| &counts(stripe).no),
+            delayed: self.sum(|stripe| &counts(stripe).delayed),
         }
     }
 
@@ -479,20 +479,20 @@ impl Lanes {
     /// finished undecided is counted as such before it is counted as finished, and read after it, so
     /// that no span is taken for decided.
     pub(crate) fn span_counts(&self, stats: &Stats) -> SpanCounts {
-        let undecided = self.sum_apart(|lane| &lane.undecided);
+        let undecided = self.sum_apart(|stripe| &stripe.undecided);
         let finished = BySampled {
             // What is held is neither yet.
             yes: (stats.finished - stats.not_sampled - stats.held).saturating_sub(undecided.yes),
             no: stats.not_sampled.saturating_sub(undecided.no),
             delayed: undecided.yes + undecided.no,
         };
-        let traces = self.sum_apart(|lane| &lane.began);
-        let joined = self.sum_apart(|lane| &lane.joined);
+        let traces = self.sum_apart(|stripe| &stripe.began);
+        let joined = self.sum_apart(|stripe| &stripe.joined);
         let started = BySampled {
             yes: traces.yes + joined.yes,
             no: traces.no + joined.no,
             delayed: traces.delayed + joined.delayed,
         };
-        SpanCounts { traces, joined: self.sum_apart(|lane| &lane.first), started, finished }
+        SpanCounts { traces, joined: self.sum_apart(|stripe| &stripe.first), started, finished }
     }
 }
