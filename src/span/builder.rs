@@ -11,7 +11,7 @@ use super::reference::Parent;
 use super::shared::{Sampled, Stripe};
 use super::start::{self, SpanOrigin};
 use super::write::{SAMPLING_PRIORITY, set_priority};
-use super::{Span, TagValue, active, keep, late, record, watch};
+use super::{Span, TagValue, active, deferred, keep, observer, record};
 use crate::diag::Brief;
 use crate::encoding::FollowsFrom;
 
@@ -122,7 +122,7 @@ impl<'a> SpanBuilder<'a> {
 
     #[cold]
     fn set_priority(&mut self, value: TagValue<'_>) {
-        if self.core.watchers.want_tags()
+        if self.core.hooks.want_tags()
             && let Some(inner) = Arc::get_mut(&mut self.record)
         {
             inner.data.get_mut().tag(SAMPLING_PRIORITY, value, self.core, usize::MAX);
@@ -158,7 +158,7 @@ impl<'a> SpanBuilder<'a> {
     /// Starts the span.
     #[inline(always)]
     pub fn start(mut self) -> Span {
-        if self.extras || self.core.looks_closer || self.core.is_left() {
+        if self.extras || self.core.full_start || self.core.is_left() {
             return self.start_with_extras();
         }
         if self.parent_kind == ParentKind::None && !self.ignore_active {
@@ -200,12 +200,12 @@ impl<'a> SpanBuilder<'a> {
             inner.data.get_mut().begin(core.started(origin_of_span), Sampled::No);
             return Span::recorded(record);
         }
-        let is_watched = !core.watchers.is_empty();
-        let mut given = watch::Given::default();
+        let has_observers = !core.hooks.is_empty();
+        let mut given = observer::StartTags::default();
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
-            if core.watchers.want_tags() {
-                given = watch::Given::take(inner.data.get_mut());
+            if core.hooks.want_tags() {
+                given = observer::StartTags::take(inner.data.get_mut());
             }
             let (origin_of_span, sampled) = {
                 let beginning = Beginning::of(inner);
@@ -233,17 +233,17 @@ impl<'a> SpanBuilder<'a> {
                 if core.keep.is_some() {
                     keep::origin_of_span(inner, core, origin_of_span);
                 }
-                if core.careful {
-                    inner.state.be_careful();
+                if core.slow_path {
+                    inner.state.take_slow_path();
                 }
                 if core.may_defer {
-                    late::started(inner, core, asks);
+                    deferred::started(inner, core, asks);
                 }
-                if is_watched {
+                if has_observers {
                     start::watched(inner, core);
                 }
                 if let Some(value) = extras.priority {
-                    given.aside(inner, |inner| set_priority(inner, core, value));
+                    given.collect(inner, |inner| set_priority(inner, core, value));
                 }
                 let sampled = inner.state.sampled();
                 // Before its tags are forgotten.
@@ -253,7 +253,7 @@ impl<'a> SpanBuilder<'a> {
                 {
                     core.count_first(sampled);
                 }
-                if !is_watched {
+                if !has_observers {
                     start::recording(inner, core);
                 }
                 (origin_of_span, sampled)
@@ -263,8 +263,8 @@ impl<'a> SpanBuilder<'a> {
                 keep::started(inner, core);
             }
         }
-        if is_watched {
-            return watch::started(record, core, &given);
+        if has_observers {
+            return observer::started(record, core, &given);
         }
         Span::recorded(record)
     }

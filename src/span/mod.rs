@@ -7,14 +7,14 @@ mod active;
 mod baggage;
 mod builder;
 mod context;
+mod deferred;
 mod keep;
-mod late;
+mod observer;
 mod record;
 mod reference;
 pub(crate) mod shared;
 mod start;
 mod tag;
-mod watch;
 mod write;
 
 use std::borrow::Cow;
@@ -29,6 +29,10 @@ pub use self::builder::SpanBuilder;
 pub use self::context::{LogFields, SpanContext};
 pub(crate) use self::keep::Keep;
 pub use self::keep::KeepConfig;
+pub(crate) use self::observer::{Hooks, OpenList};
+pub use self::observer::{
+    Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions,
+};
 #[doc(hidden)]
 pub use self::record::ReferenceSink;
 pub(crate) use self::record::{DEBUG, SAMPLED, stripe_index};
@@ -38,8 +42,6 @@ use self::shared::Stripe;
 pub(crate) use self::start::plain as start_plain;
 pub(crate) use self::tag::shortened;
 pub use self::tag::{FinishOptions, LogRecord, OwnedTagValue, TagValue};
-pub use self::watch::{Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions};
-pub(crate) use self::watch::{OpenList, Watchers};
 use self::write::misused;
 use crate::diag::Brief;
 
@@ -190,11 +192,11 @@ impl Span {
         if data.finished {
             drop(data);
             misused(core, "set_operation_name");
-        } else if inner.state.is_unusual() {
+        } else if inner.state.is_on_slow_path() {
             data.draft.name = name.clone();
             drop(data);
-            late::renamed(inner, core);
-            watch::renamed(self, inner, &name);
+            deferred::renamed(inner, core);
+            observer::renamed(self, inner, &name);
         } else {
             data.draft.name = name;
         }
@@ -284,7 +286,7 @@ impl Span {
         match self.existing_record() {
             Some(inner) if !options.log_records.is_empty() => {
                 let Some(core) = &inner.core else { return };
-                write::finish_carefully(self, inner, core, end, options.log_records);
+                write::finish_slow(self, inner, core, end, options.log_records);
             }
             // One without a record is not sampled, and keeps no logs.
             _ => self.end(end),
@@ -305,8 +307,8 @@ impl Span {
             return;
         };
         let Some(core) = &inner.core else { return };
-        if inner.state.is_unusual() {
-            return write::finish_carefully(self, inner, core, end, &[]);
+        if inner.state.is_on_slow_path() {
+            return write::finish_slow(self, inner, core, end, &[]);
         }
         let end = inner.end(core, end);
         let Some(mut data) = inner.lock() else { return };

@@ -9,9 +9,9 @@ use std::time::SystemTime;
 
 use super::baggage::Baggage;
 use super::keep::{self, Keep};
+use super::observer::Hooks;
 pub(crate) use super::record::{Sink, SpanSink};
 use super::start::SpanOrigin;
-use super::watch::Watchers;
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
 use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates};
 use crate::diag::{Cause, Diagnostics};
@@ -41,19 +41,19 @@ pub(crate) struct SpanShared {
     /// Whether it may be asked by the id alone: its tags are then not cut, so they must fit.
     pub(crate) asks_by_id: bool,
     /// Whether spans go the careful way: others are to be told or asked about what is done to them.
-    pub(crate) careful: bool,
+    pub(crate) slow_path: bool,
     /// Whether spans of builders are started with a closer look: the careful way, for metrics, because
     /// they may be held, or to find the server's side of a call.
-    pub(crate) looks_closer: bool,
+    pub(crate) full_start: bool,
     /// Whether spans that are the first of this process are counted, which only metrics need.
     pub(crate) counts_first: bool,
     /// Whether starting a span takes more than it usually does.
-    pub(crate) unusual: bool,
+    pub(crate) has_hooks: bool,
     /// Only where the tracer is disabled, so that its spans are not recorded, whatever is done to
     /// them, and hand on the caller's context: the baggage of those without a caller.
     pub(crate) disabled: Option<Arc<Baggage>>,
     /// Those who are told of spans.
-    pub(crate) watchers: Watchers,
+    pub(crate) hooks: Hooks,
     /// What is held of traces that are not sampled; none where nothing is.
     pub(crate) keep: Option<Keep>,
     pub(crate) sink: Sink,
@@ -281,7 +281,7 @@ impl SpanShared {
             clamped_times: self.clamped_times.load(Ordering::Relaxed),
             baggage_limited: self.baggage_limited.load(Ordering::Relaxed),
             decoding_errors: self.decoding_errors.load(Ordering::Relaxed),
-            observer_panics: self.watchers.panics.load(Ordering::Relaxed),
+            observer_panics: self.hooks.panics.load(Ordering::Relaxed),
             callback_panics: self.diagnostics.panics(),
             not_sampled: all_stripes.sum(|stripe| &stripe.not_sampled),
             ..Stats::default()

@@ -58,7 +58,7 @@ impl SamplingRequest {
 /// costs more to move than such a span does.
 #[inline]
 pub(crate) fn plain(core: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> Span {
-    if active::is_any_active() || core.unusual || core.is_left() {
+    if active::is_any_active() || core.has_hooks || core.is_left() {
         return built(core, name.into());
     }
     let trace_id = TraceId::new(core.next_high(), id::random_id(core.salt));
@@ -91,7 +91,7 @@ fn asked(core: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span
     let flags = flags_of(decide(core, trace_id, &name, &mut given));
     match name {
         Cow::Borrowed(name) if flags == 0 => non_recording(core, trace_id, name),
-        name => root(core, trace_id, name, flags, Tags::Given(&mut given)),
+        name => root(core, trace_id, name, flags, Tags::StartTags(&mut given)),
     }
 }
 
@@ -135,7 +135,7 @@ fn root(
 enum Tags<'a> {
     None,
     Short(&'a ShortTags),
-    Given(&'a mut GivenTags),
+    StartTags(&'a mut GivenTags),
 }
 
 impl Tags<'_> {
@@ -148,7 +148,7 @@ impl Tags<'_> {
                 tags.extend_short(short);
                 SAMPLER_TAGS
             }
-            Self::Given(given) => given.append_to(tags),
+            Self::StartTags(given) => given.append_to(tags),
         }
     }
 }
@@ -255,7 +255,7 @@ fn decided_flags(
         ById::Yes(tags) => (SAMPLED, Tags::Short(tags)),
         ById::Ask => {
             let decision = decide(core, inner.ids.trace, &draft.name, &mut given);
-            (flags_of(decision), Tags::Given(&mut given))
+            (flags_of(decision), Tags::StartTags(&mut given))
         }
     };
     let sample = flags != 0;

@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::record::{DEBUG, SAMPLED, SpanData, SpanRecord, Start};
 use super::shared::{SpanShared, Stripe};
-use super::{Baggage, LogRecord, Span, TagValue, keep, late, watch};
+use super::{Baggage, LogRecord, Span, TagValue, deferred, keep, observer};
 use crate::clock::Clock;
 use crate::diag::Cause;
 use crate::encoding::{Timestamp, cut};
@@ -98,9 +98,9 @@ impl Span {
     #[inline(never)]
     pub(super) fn tag_of_any(&self, key: &str, value: TagValue<'_>) {
         if let Some(inner) = self.existing_record()
-            && let (true, Some(core)) = (inner.state.is_unusual(), &inner.core)
+            && let (true, Some(core)) = (inner.state.is_on_slow_path(), &inner.core)
         {
-            return self.careful_tag(inner, core, key, value);
+            return self.slow_tag(inner, core, key, value);
         }
         if key == SAMPLING_PRIORITY {
             return self.priority(value);
@@ -111,15 +111,15 @@ impl Span {
     /// A tag of a span about which others are told or asked.
     #[cold]
     #[inline(never)]
-    fn careful_tag(&self, inner: &SpanRecord, core: &SpanShared, key: &str, value: TagValue<'_>) {
-        if !core.watchers.is_empty() {
-            watch::tag_set(self, inner, key, value);
+    fn slow_tag(&self, inner: &SpanRecord, core: &SpanShared, key: &str, value: TagValue<'_>) {
+        if !core.hooks.is_empty() {
+            observer::tag_set(self, inner, key, value);
         }
         if key == SAMPLING_PRIORITY {
             return set_priority(inner, core, value);
         }
         if inner.state.is_recording() {
-            late::tag_set(inner, core, key, value.view(usize::MAX));
+            deferred::tag_set(inner, core, key, value.view(usize::MAX));
             keep::tag_set(inner, core, key, value.view(usize::MAX));
         }
         self.keep_tag(key, value);
@@ -284,7 +284,7 @@ impl SpanData {
 /// may not be in order yet, or which is given logs with its end. Those are not held to any limit.
 #[cold]
 #[inline(never)]
-pub(super) fn finish_carefully(
+pub(super) fn finish_slow(
     span: &Span,
     inner: &SpanRecord,
     core: &Stripe,
@@ -295,7 +295,7 @@ pub(super) fn finish_carefully(
     let moment = |log: &LogRecord<'_>| core.given_nanos("a log of finish_with", log.timestamp);
     let moments: Vec<_> = logs.iter().map(moment).collect();
     keep::finishing(inner, core);
-    let end = watch::finishing(span, inner, core, end).map(|end| inner.end(core, end));
+    let end = observer::finishing(span, inner, core, end).map(|end| inner.end(core, end));
     let Some(mut data) = inner.lock() else { return };
     let Some(end) = end.filter(|_| !data.finished) else {
         drop(data);
@@ -308,8 +308,8 @@ pub(super) fn finish_carefully(
         }
     }
     // Let go of without the lock, like all that is foreign.
-    let watch = data.watch.take();
-    let is_taken = inner.finish_carefully_locked(core, &mut data, end);
+    let watch = data.observers.take();
+    let is_taken = inner.finish_slow_locked(core, &mut data, end);
     drop(data);
     drop(watch);
     if !is_taken {

@@ -24,7 +24,7 @@ use crate::reporter::{
 use crate::sampler::{ConstSampler, Sampler, guarded};
 use crate::span::shared::{BaggageCounts, Sink, SpanShared, Stripes};
 use crate::span::{
-    Baggage, Keep, KeepConfig, Observer, OpenList, OwnedTagValue, SpanContext, Watchers,
+    Baggage, Hooks, Keep, KeepConfig, Observer, OpenList, OwnedTagValue, SpanContext,
 };
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, PacingConfig, Transport,
@@ -406,9 +406,9 @@ impl TracerBuilder {
         }
         let open = OpenList::of(self.watch_open_spans, &origin);
         let observers = observers.into_boxed_slice();
-        let watchers = Watchers { observers, open, ..Watchers::default() };
-        let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
-        let looks_closer = careful
+        let hooks = Hooks { observers, open, ..Hooks::default() };
+        let slow_path = may_defer || self.max_logs_per_span > 0 || !hooks.is_empty();
+        let full_start = slow_path
             || keep.is_some()
             || self.metrics.is_some()
             || self.shares_rpc_spans
@@ -418,11 +418,11 @@ impl TracerBuilder {
             anchor: Anchor::new(&clock),
             clock,
             may_defer,
-            careful,
-            looks_closer,
+            slow_path,
+            full_start,
             counts_first: self.metrics.is_some(),
             asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
-            unusual: careful
+            has_hooks: slow_path
                 || self.disabled
                 || keep.is_some()
                 || self.ids.is_some()
@@ -438,12 +438,12 @@ impl TracerBuilder {
             trace_id_128bit: self.trace_id_128bit,
             shares_rpc_spans: self.shares_rpc_spans,
             max_tag_value_bytes: self.max_tag_value_bytes,
-            max_start_tag_value_bytes: if may_defer || watchers.want_tags() {
+            max_start_tag_value_bytes: if may_defer || hooks.want_tags() {
                 usize::MAX
             } else {
                 self.max_tag_value_bytes
             },
-            watchers,
+            hooks,
             marks_cut_tags: self.marks_cut_tags,
             max_logs_per_span: self.max_logs_per_span,
             no_debug_flag: self.no_debug_flag,

@@ -140,7 +140,7 @@ fn end_watched(record: Arc<SpanRecord>) {
     let Some(mut record) = span.take_record() else { return };
     if let Some(inner) = Arc::get_mut(&mut record) {
         // It is finished, unless a sampler panicked when it was asked about that.
-        inner.data.get_mut().watch = None;
+        inner.data.get_mut().observers = None;
     }
     end(record);
 }

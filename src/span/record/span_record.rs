@@ -17,9 +17,9 @@ use crate::id::SpanId;
 use crate::lock;
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
+use crate::span::observer::SpanObservers;
 use crate::span::shared::{Counts, Sampled, SpanShared, Stripe};
-use crate::span::watch::Watch;
-use crate::span::{TagValue, late};
+use crate::span::{TagValue, deferred};
 
 /// A live span. What does not change while it lives lies beside the lock, the rest behind it.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ pub(crate) struct SpanData {
     /// What few spans are started with, or have.
     pub(in crate::span) extras: Option<Box<StartExtras>>,
     /// Who is told of the span, until it is finished.
-    pub(in crate::span) watch: Option<Arc<Watch>>,
+    pub(in crate::span) observers: Option<Arc<SpanObservers>>,
 }
 
 /// When a span ends.
@@ -183,7 +183,7 @@ impl SpanRecord {
     pub(in crate::span) fn finish_alone(&mut self) -> bool {
         let Some(core) = &self.core else { return true };
         if !self.state.is_surely_sampled() {
-            return self.finish_carefully();
+            return self.finish_slow();
         }
         if !self.data.get_mut().finish(core, &self.ids, &self.state) {
             core.report_closed();
@@ -193,9 +193,9 @@ impl SpanRecord {
 
     /// The same for a span that is not sampled, or goes the careful way.
     #[inline(never)]
-    fn finish_carefully(&mut self) -> bool {
+    fn finish_slow(&mut self) -> bool {
         if !self.state.is_surely_unsampled() {
-            return self.finish_unusually();
+            return self.finish_with_hooks();
         }
         self.data.get_mut().finished = true;
         if let Some(core) = &self.core {
@@ -206,17 +206,17 @@ impl SpanRecord {
 
     #[cold]
     #[inline(never)]
-    fn finish_unusually(&mut self) -> bool {
+    fn finish_with_hooks(&mut self) -> bool {
         let Some(core) = &self.core else { return true };
-        if self.data.get_mut().watch.is_some() {
+        if self.data.get_mut().observers.is_some() {
             return false;
         }
         if self.state.is_pending() {
-            late::finishing(self, core);
+            deferred::finishing(self, core);
         }
         let data = self.data.get_mut();
         data.close_logs();
-        if !data.finish_carefully(core, &self.ids, &self.state, End::Now) {
+        if !data.finish_slow(core, &self.ids, &self.state, End::Now) {
             core.report_closed();
         }
         true
@@ -247,13 +247,8 @@ impl SpanRecord {
     }
 
     /// The same for a span about whose trace nothing may be decided yet, or that may be held.
-    pub(crate) fn finish_carefully_locked(
-        &self,
-        core: &Stripe,
-        data: &mut SpanData,
-        end: End,
-    ) -> bool {
-        data.finish_carefully(core, &self.ids, &self.state, end)
+    pub(crate) fn finish_slow_locked(&self, core: &Stripe, data: &mut SpanData, end: End) -> bool {
+        data.finish_slow(core, &self.ids, &self.state, end)
     }
 }
 
@@ -308,7 +303,7 @@ impl SpanData {
     }
 
     /// The same for a span about whose trace nothing may be decided yet, or that may be held.
-    fn finish_carefully(&mut self, core: &Stripe, ids: &Ids, state: &TraceState, end: End) -> bool {
+    fn finish_slow(&mut self, core: &Stripe, ids: &Ids, state: &TraceState, end: End) -> bool {
         if core.keep.is_some() {
             return self.finish_held(core, ids, state, end);
         }
@@ -331,12 +326,12 @@ impl SpanData {
             (Start::Read { count, wall }, End::Read { count: end }) => {
                 (wall, end.saturating_sub(count))
             }
-            _ => self.unusual_times(core, state, end),
+            _ => self.other_times(core, state, end),
         }
     }
 
     #[cold]
-    fn unusual_times(&self, core: &SpanShared, state: &TraceState, end: End) -> (i64, u64) {
+    fn other_times(&self, core: &SpanShared, state: &TraceState, end: End) -> (i64, u64) {
         let end = match end {
             End::Now => core.anchor.wall(core.clock.monotonic_nanos()),
             End::Read { count } => core.anchor.wall(count),
@@ -410,7 +405,7 @@ impl SpanData {
     #[inline(never)]
     fn clear_extras(&mut self) {
         self.extras = None;
-        self.watch = None;
+        self.observers = None;
     }
 
     /// Forgets all but the memory.
@@ -418,7 +413,7 @@ impl SpanData {
     pub(in crate::span) fn clear(&mut self) {
         if self.draft.extras {
             self.baggage = None;
-            if self.extras.is_some() || self.watch.is_some() {
+            if self.extras.is_some() || self.observers.is_some() {
                 self.clear_extras();
             }
         }

@@ -99,7 +99,7 @@ impl TraceState {
     }
 
     /// Takes the fast ways from the trace's spans.
-    pub(crate) fn be_careful(&self) {
+    pub(crate) fn take_slow_path(&self) {
         self.bits.fetch_or(CAREFUL, Ordering::Relaxed);
     }
 
@@ -112,7 +112,7 @@ impl TraceState {
     /// Whether what is done to its spans is not simply done: the sampler is to be asked again, they
     /// may be held, or they go the careful way.
     #[inline]
-    pub(crate) fn is_unusual(&self) -> bool {
+    pub(crate) fn is_on_slow_path(&self) -> bool {
         self.bits() & UNUSUAL != 0
     }
 

@@ -3,20 +3,20 @@
 //! Nothing of it is in the way of a tracer without them: its spans are not careful, and come here
 //! never.
 
-mod observer;
+mod notify;
 mod open;
-mod told;
+mod traits;
 
 use std::sync::atomic::AtomicU64;
 
-pub use self::observer::{Observer, SpanFinish, SpanObserver, StartSpanOptions};
+pub(super) use self::notify::{SpanObservers, StartTags, finishing, renamed, started, tag_set};
 pub(crate) use self::open::OpenList;
 pub use self::open::{OpenSpan, OpenSpans};
-pub(super) use self::told::{Given, Watch, finishing, renamed, started, tag_set};
+pub use self::traits::{Observer, SpanFinish, SpanObserver, StartSpanOptions};
 
 /// Those that a tracer's spans are told to.
 #[derive(Debug, Default)]
-pub(crate) struct Watchers {
+pub(crate) struct Hooks {
     /// In the order in which they are told.
     pub(crate) observers: Box<[Box<dyn Observer>]>,
     /// Calls of theirs that ended in a panic.
@@ -25,7 +25,7 @@ pub(crate) struct Watchers {
     pub(crate) open: Option<OpenList>,
 }
 
-impl Watchers {
+impl Hooks {
     /// Whether somebody is told of tags.
     pub(crate) fn want_tags(&self) -> bool {
         !self.observers.is_empty()

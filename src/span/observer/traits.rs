@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::told::Given;
+use super::notify::StartTags;
 use crate::clock::system_time;
 use crate::encoding::ReferenceView;
 use crate::span::record::{SpanRecord, Start};
@@ -130,7 +130,7 @@ pub trait SpanObserver: Send + Sync {
 /// `StartSpanOptions` in opentracing-go.
 pub struct StartSpanOptions<'a> {
     inner: &'a SpanRecord,
-    given: &'a Given,
+    given: &'a StartTags,
 }
 
 impl fmt::Debug for StartSpanOptions<'_> {
@@ -144,7 +144,7 @@ impl fmt::Debug for StartSpanOptions<'_> {
 }
 
 impl<'a> StartSpanOptions<'a> {
-    pub(super) fn new(inner: &'a SpanRecord, given: &'a Given) -> Self {
+    pub(super) fn new(inner: &'a SpanRecord, given: &'a StartTags) -> Self {
         Self { inner, given }
     }
 

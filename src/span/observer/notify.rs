@@ -16,10 +16,10 @@ use crate::panics::Callback;
 use crate::span::record::{SpanData, SpanRecord, Start};
 use crate::span::shared::{SpanShared, Stripe};
 use crate::span::write::SAMPLING_PRIORITY;
-use crate::span::{Span, TagValue, late};
+use crate::span::{Span, TagValue, deferred};
 
 /// Who watches a live span. It lies in the span's record until the span is finished.
-pub(in crate::span) struct Watch {
+pub(in crate::span) struct SpanObservers {
     core: Arc<Stripe>,
     /// The first of the observers: there is seldom another, which then costs no list.
     first: Option<Box<dyn SpanObserver>>,
@@ -30,13 +30,13 @@ pub(in crate::span) struct Watch {
     slot: Option<Slot>,
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for SpanObservers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("finishing", &self.finishing).finish_non_exhaustive()
+        f.debug_struct("SpanObservers").field("finishing", &self.finishing).finish_non_exhaustive()
     }
 }
 
-impl Watch {
+impl SpanObservers {
     fn new(core: Arc<Stripe>) -> Self {
         let finishing = AtomicBool::new(false);
         Self { core, first: None, others: Vec::new(), finishing, slot: None }
@@ -52,12 +52,12 @@ impl Watch {
 
     /// The one of a live span.
     fn of(inner: &SpanRecord) -> Option<Arc<Self>> {
-        inner.lock()?.watch.clone()
+        inner.lock()?.observers.clone()
     }
 
     /// Notes the span's name on the list of those that are open.
     fn list_name(&self, inner: &SpanRecord) {
-        if let (Some(open), Some(slot)) = (&self.core.watchers.open, &self.slot)
+        if let (Some(open), Some(slot)) = (&self.core.hooks.open, &self.slot)
             // With the body locked, so that of two names the one that stands is listed.
             && let Some(data) = inner.lock()
         {
@@ -65,21 +65,21 @@ impl Watch {
         }
     }
 
-    fn tell(&self, callback: Callback, work: impl Fn(&dyn SpanObserver)) {
+    fn notify(&self, callback: Callback, work: impl Fn(&dyn SpanObserver)) {
         for observer in self.first.iter().chain(&self.others) {
             ask(&self.core, callback, || work(&**observer));
         }
     }
 
-    fn tell_finish(&self, span: &Span, finish: &SpanFinish) {
-        self.tell(Callback::SpanObserverOnFinish, |observer| observer.on_finish(span, finish));
+    fn notify_finish(&self, span: &Span, finish: &SpanFinish) {
+        self.notify(Callback::SpanObserverOnFinish, |observer| observer.on_finish(span, finish));
     }
 }
 
-impl Drop for Watch {
+impl Drop for SpanObservers {
     /// What is dropped is foreign code too.
     fn drop(&mut self) {
-        if let (Some(open), Some(slot)) = (&self.core.watchers.open, &self.slot) {
+        if let (Some(open), Some(slot)) = (&self.core.hooks.open, &self.slot) {
             open.leave(slot);
         }
         for observer in self.first.take().into_iter().chain(self.others.drain(..)) {
@@ -103,14 +103,14 @@ fn ask<T>(core: &SpanShared, callback: Callback, work: impl FnOnce() -> T) -> Op
     let answer = core.diagnostics.call(callback, work);
     let _ = WITHIN.try_with(|within| within.set(before));
     if answer.is_none() && !core.origin.is_left() {
-        core.watchers.panics.fetch_add(1, Ordering::Relaxed);
+        core.hooks.panics.fetch_add(1, Ordering::Relaxed);
     }
     answer
 }
 
 /// The tags that a span is started with, not cut.
 #[derive(Debug, Default)]
-pub(in crate::span) struct Given {
+pub(in crate::span) struct StartTags {
     is_taken: bool,
     count: usize,
     bytes: Vec<u8>,
@@ -119,7 +119,7 @@ pub(in crate::span) struct Given {
     last: Vec<u8>,
 }
 
-impl Given {
+impl StartTags {
     /// Takes them out of the record of a span about to be started.
     pub(in crate::span) fn take(data: &mut SpanData) -> Self {
         let draft = &mut data.draft;
@@ -135,7 +135,7 @@ impl Given {
     }
 
     /// Does what may tag the span, and keeps the tags aside if the others are here.
-    pub(in crate::span) fn aside(
+    pub(in crate::span) fn collect(
         &mut self,
         inner: &mut SpanRecord,
         work: impl FnOnce(&mut SpanRecord),
@@ -159,14 +159,18 @@ impl Given {
 }
 
 /// Ends the start of a span that is watched, which has its ids and its sampler's decision.
-pub(in crate::span) fn started(record: Arc<SpanRecord>, core: &Arc<Stripe>, given: &Given) -> Span {
+pub(in crate::span) fn started(
+    record: Arc<SpanRecord>,
+    core: &Arc<Stripe>,
+    given: &StartTags,
+) -> Span {
     let span = Span::recorded(record);
     let Some(inner) = span.existing_record() else { return span };
-    let mut watch = Watch::new(Arc::clone(core));
+    let mut watch = SpanObservers::new(Arc::clone(core));
     if !is_within() {
         let name = inner.lock().map(|data| data.draft.name.clone()).unwrap_or_default();
         let options = StartSpanOptions::new(inner, given);
-        for observer in &core.watchers.observers {
+        for observer in &core.hooks.observers {
             let start = || observer.on_start_span(&span, &name, &options);
             if let Some(Some(observer)) = ask(core, Callback::ObserverOnStartSpan, start) {
                 watch.add(observer);
@@ -179,7 +183,7 @@ pub(in crate::span) fn started(record: Arc<SpanRecord>, core: &Arc<Stripe>, give
         if key == SAMPLING_PRIORITY {
             continue;
         }
-        late::tag_set(inner, core, key, value.view(usize::MAX));
+        deferred::tag_set(inner, core, key, value.view(usize::MAX));
         if let Some(mut data) = inner.lock().filter(|data| !data.finished) {
             data.tag(key, value, core, core.max_tag_value_bytes);
         }
@@ -195,8 +199,8 @@ pub(in crate::span) fn started(record: Arc<SpanRecord>, core: &Arc<Stripe>, give
 }
 
 /// Lets a span have those who watch it.
-fn attach(mut watch: Watch, span: &Span, inner: &SpanRecord, core: &SpanShared) {
-    let open = core.watchers.open.as_ref();
+fn attach(mut watch: SpanObservers, span: &Span, inner: &SpanRecord, core: &SpanShared) {
+    let open = core.hooks.open.as_ref();
     if watch.first.is_none() && open.is_none() {
         return;
     }
@@ -205,10 +209,10 @@ fn attach(mut watch: Watch, span: &Span, inner: &SpanRecord, core: &SpanShared) 
         // One of them did it when it was told of the start. It hears of the end all the same.
         drop(data);
         let (_, finish) = finish_of(inner, core, None);
-        watch.tell_finish(span, &finish);
+        watch.notify_finish(span, &finish);
     } else {
         watch.slot = open.map(|open| open.enter(inner, &data));
-        data.watch = Some(Arc::new(watch));
+        data.observers = Some(Arc::new(watch));
         data.draft.extras = true;
     }
 }
@@ -219,19 +223,20 @@ pub(in crate::span) fn tag_set(span: &Span, inner: &SpanRecord, key: &str, value
     if is_within() {
         return;
     }
-    if let Some(watch) = Watch::of(inner) {
-        watch
-            .tell(Callback::SpanObserverOnSetTag, |observer| observer.on_set_tag(span, key, value));
+    if let Some(watch) = SpanObservers::of(inner) {
+        watch.notify(Callback::SpanObserverOnSetTag, |observer| {
+            observer.on_set_tag(span, key, value)
+        });
     }
 }
 
 /// Tells that a span was given another name.
 #[cold]
 pub(in crate::span) fn renamed(span: &Span, inner: &SpanRecord, name: &str) {
-    let Some(watch) = Watch::of(inner) else { return };
+    let Some(watch) = SpanObservers::of(inner) else { return };
     watch.list_name(inner);
     if !is_within() {
-        watch.tell(Callback::SpanObserverOnSetOperationName, |observer| {
+        watch.notify(Callback::SpanObserverOnSetOperationName, |observer| {
             observer.on_set_operation_name(span, name)
         });
     }
@@ -251,24 +256,24 @@ pub(in crate::span) fn finishing(
     let mut end = end;
     let watch = {
         let data = inner.lock()?;
-        if data.finished || data.watch.as_ref().is_some_and(|watch| watch.is_being_finished()) {
+        if data.finished || data.observers.as_ref().is_some_and(|watch| watch.is_being_finished()) {
             return None;
         }
-        data.watch.clone()
+        data.observers.clone()
     };
     if let Some(watch) = watch {
         // The time that they take is not the span's.
         let (at, finish) = finish_of(inner, core, end);
         end = Some(at);
-        watch.tell_finish(span, &finish);
+        watch.notify_finish(span, &finish);
     }
     if inner.state.is_undecided() {
-        late::finishing(inner, core);
+        deferred::finishing(inner, core);
     }
     Some(end)
 }
 
-impl Watch {
+impl SpanObservers {
     /// Whether somebody else is finishing the span; if not, the caller is from now on.
     fn is_being_finished(&self) -> bool {
         self.finishing.swap(true, Ordering::Relaxed)

@@ -236,6 +236,6 @@ impl Entry {
 impl SpanShared {
     /// The spans that are not finished, as far as somebody wants to know.
     pub(crate) fn open_spans(&self) -> OpenSpans {
-        self.watchers.open.as_ref().map(|open| open.read(self)).unwrap_or_default()
+        self.hooks.open.as_ref().map(|open| open.read(self)).unwrap_or_default()
     }
 }
