@@ -75,9 +75,9 @@ pub use self::reporter::{FinishedSpan, InMemoryReporter, Output, Reporter};
 #[doc(hidden)]
 pub use self::span::ReferenceSink;
 pub use self::span::{
-    FinishOptions, InSpan, KeepConfig, LogFields, LogRecord, Observer, OpenSpan, OpenSpans,
-    OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, SpanFinish, SpanObserver,
-    StartSpanOptions, TagValue, TraceFutureExt, wrap,
+    FinishOptions, InSpan, LogFields, LogRecord, Observer, OpenSpan, OpenSpans, OwnedTagValue,
+    Parent, Scope, Span, SpanBuilder, SpanContext, SpanFinish, SpanObserver, StartSpanOptions,
+    TagValue, TailSamplingConfig, TraceFutureExt, wrap,
 };
 pub use self::stats::{Dropped, Receipt, ReporterStats, Stats};
 pub use self::tracer::{Closer, Tracer, TracerBuilder};

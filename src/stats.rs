@@ -29,10 +29,10 @@ impl Dropped {
 ///
 /// # Shape and units
 ///
-/// Counts of spans since the tracer was built, `open`, `queued` and `held` as they are now. At any
+/// Counts of spans since the tracer was built, `open`, `queued` and `buffered` as they are now. At any
 /// moment `started == open + finished` and
-/// `finished == not_sampled + sent + dropped.total() + queued + held`; a span is in exactly one of
-/// them. `held` is 0 unless the tracer [keeps on error](crate::KeepConfig).
+/// `finished == not_sampled + sent + dropped.total() + queued + buffered`; a span is in exactly one of
+/// them. `buffered` is 0 unless the tracer [samples tails](crate::TailSamplingConfig).
 ///
 /// With several outputs, `sent` and `dropped` follow the first; each has counts of its own in
 /// [`Tracer::reporter_stats`](crate::Tracer::reporter_stats). A span is `queued` until the first
@@ -57,7 +57,7 @@ pub struct Stats {
     pub queued: u64,
     /// Finished spans of traces that are not sampled, held in case they are wanted. They become
     /// `queued` if they are, and else `not_sampled`.
-    pub held: u64,
+    pub buffered: u64,
     /// Finished spans lost, by cause.
     pub dropped: Dropped,
     /// Spans that were cut to fit a datagram; they are counted where they went as well.
@@ -103,7 +103,7 @@ impl Stats {
     pub const fn is_balanced(&self) -> bool {
         self.started == self.open + self.finished
             && self.finished
-                == self.not_sampled + self.sent + self.dropped.total() + self.queued + self.held
+                == self.not_sampled + self.sent + self.dropped.total() + self.queued + self.buffered
     }
 }
 
@@ -121,8 +121,8 @@ impl fmt::Display for Stats {
             self.dropped.total(),
             self.queued,
         )?;
-        if self.held > 0 {
-            write!(f, " + held {}", self.held)?;
+        if self.buffered > 0 {
+            write!(f, " + buffered {}", self.buffered)?;
         }
         if self.dropped.total() > 0 {
             let Dropped { queue_full, too_large, send_failed, closed } = self.dropped;

@@ -48,8 +48,8 @@ fn a_scope_held_across_an_await_reaches_other_tasks_of_the_thread_and_clippy_say
     let (tracer, _closer) = support::builder().null_reporter().build().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let local = tokio::task::LocalSet::new();
-    let span = tracer.start_span("held");
-    let held = id(&span);
+    let span = tracer.start_span("buffered");
+    let buffered = id(&span);
     let (during, after) = local.block_on(&runtime, async move {
         let holder = tokio::task::spawn_local(async move {
             let _scope = span.activate();
@@ -60,7 +60,7 @@ fn a_scope_held_across_an_await_reaches_other_tasks_of_the_thread_and_clippy_say
         holder.await.unwrap();
         (during, active())
     });
-    assert_eq!((during, after), (held, SpanId::NONE), "so it is for as long as it is held");
+    assert_eq!((during, after), (buffered, SpanId::NONE), "so it is for as long as it is buffered");
 }
 
 #[test]

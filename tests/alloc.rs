@@ -15,7 +15,7 @@ use jaeger_client::sampler::{
     TagMatchingSampler,
 };
 use jaeger_client::transport::{Sent, Transport};
-use jaeger_client::{KeepConfig, NullLogger, Span, Tracer, TracerBuilder, TransportError};
+use jaeger_client::{NullLogger, Span, TailSamplingConfig, Tracer, TracerBuilder, TransportError};
 
 #[test]
 fn an_unsampled_span_allocates_nothing() {
@@ -77,8 +77,12 @@ fn a_tree_of_ten_spans_allocates_nothing() {
 #[test]
 fn a_tree_that_is_held_and_forgotten_or_kept_allocates_nothing() {
     for reporter in [
-        |builder: TracerBuilder| builder.null_reporter().keep_on_error(KeepConfig::default()),
-        |builder: TracerBuilder| builder.transport(Discard).keep_on_error(KeepConfig::default()),
+        |builder: TracerBuilder| {
+            builder.null_reporter().tail_sampling(TailSamplingConfig::default())
+        },
+        |builder: TracerBuilder| {
+            builder.transport(Discard).tail_sampling(TailSamplingConfig::default())
+        },
     ] {
         assert_eq!(allocations(reporter, false, |tracer, _| tree(tracer)), 0);
         let count = allocations(reporter, false, |tracer, _| {

@@ -10,8 +10,8 @@ use jaeger_client::propagation::{
 };
 use jaeger_client::sampler::{ConstSampler, PrioritySampler, Sampler, TagMatchingSampler};
 use jaeger_client::{
-    Closer, ExtractError, InMemoryReporter, KeepConfig, NullLogger, SpanContext, SpanId, TraceId,
-    Tracer, TracerBuilder,
+    Closer, ExtractError, InMemoryReporter, NullLogger, SpanContext, SpanId, TailSamplingConfig,
+    TraceId, Tracer, TracerBuilder,
 };
 
 type Pairs = Vec<(String, String)>;
@@ -118,7 +118,7 @@ fn a_trace_that_nobody_decided_about_is_kept_if_it_errs() {
     let memory = InMemoryReporter::new();
     let (tracer, _closer) = builder(B3Format::default())
         .sampler(ConstSampler::new(false))
-        .keep_on_error(KeepConfig::default())
+        .tail_sampling(TailSamplingConfig::default())
         .in_memory(&memory)
         .build()
         .unwrap();

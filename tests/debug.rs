@@ -18,8 +18,8 @@ use jaeger_client::sampler::{
 };
 use jaeger_client::transport::MemoryTransport;
 use jaeger_client::{
-    InMemoryReporter, KeepConfig, Observer, Span, SpanContext, SpanId, SpanObserver,
-    StartSpanOptions, TraceId, Tracer,
+    InMemoryReporter, Observer, Span, SpanContext, SpanId, SpanObserver, StartSpanOptions,
+    TailSamplingConfig, TraceId, Tracer,
 };
 
 /// Stands in tags, logs, baggage and debug ids.
@@ -54,7 +54,7 @@ fn a_tracer_shows_its_service_and_its_rule_whatever_it_is_made_of() {
         let builder = Tracer::builder(name)
             .sampler(PerOperationSampler::new(&strategies))
             .tag("password", SECRET)
-            .keep_on_error(KeepConfig::default())
+            .tail_sampling(TailSamplingConfig::default())
             .metrics(InMemoryMetrics::new())
             .null_reporter();
         brief(&builder, &["TracerBuilder", "service", expected, "per operation: 1000 known"]);

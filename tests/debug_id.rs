@@ -11,7 +11,8 @@ use jaeger_client::encoding::ValueView;
 use jaeger_client::propagation::{CompositeFormat, Format, HttpHeaders, JaegerFormat, W3cFormat};
 use jaeger_client::sampler::{ConstSampler, PrioritySampler, TagMatchingSampler};
 use jaeger_client::{
-    FinishedSpan, InMemoryReporter, KeepConfig, NullLogger, Span, SpanId, Tracer, TracerBuilder,
+    FinishedSpan, InMemoryReporter, NullLogger, Span, SpanId, TailSamplingConfig, Tracer,
+    TracerBuilder,
 };
 
 /// Grants requests, or not, and notes for which operation.
@@ -140,7 +141,7 @@ fn it_acts_with_w3cs_headers_and_for_tracers_that_defer_hold_or_share() {
     let builds: [Build; 4] = [
         Box::new(|builder| builder.format(both)),
         Box::new(|builder| builder.sampler(defers).format(W3cFormat::default())),
-        Box::new(|b| b.keep_on_error(KeepConfig::default()).format(W3cFormat::default())),
+        Box::new(|b| b.tail_sampling(TailSamplingConfig::default()).format(W3cFormat::default())),
         Box::new(|builder| builder.zipkin_shared_rpc_span(true).format(W3cFormat::default())),
     ];
     for (n, build) in builds.into_iter().enumerate() {

@@ -114,8 +114,8 @@ fn a_full_queue_drops_the_newest_and_the_application_never_waits() {
     let stats = tracer.stats();
     assert!(stats.is_balanced(), "{stats}");
     assert_eq!((stats.open, stats.sent), (0, 0), "{stats}");
-    let held = 3 * 2_000 / big.len() as u64;
-    assert!(stats.queued > 0 && stats.queued <= held, "memory is bounded: {stats}");
+    let buffered = 3 * 2_000 / big.len() as u64;
+    assert!(stats.queued > 0 && stats.queued <= buffered, "memory is bounded: {stats}");
     assert_eq!(stats.dropped.queue_full, stats.finished - stats.queued, "{stats}");
 
     drop(gate.release);

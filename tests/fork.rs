@@ -28,8 +28,8 @@ use jaeger_client::sampler::{
 };
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
-    Closer, InMemoryReporter, KeepConfig, Logger, Observer, Span, SpanObserver, StartSpanOptions,
-    Tracer, TracerBuilder, TransportError,
+    Closer, InMemoryReporter, Logger, Observer, Span, SpanObserver, StartSpanOptions,
+    TailSamplingConfig, Tracer, TracerBuilder, TransportError,
 };
 use support::agent::Agent;
 use support::eventually;
@@ -92,7 +92,7 @@ fn builder(kind: usize, folder: &Path) -> TracerBuilder {
     let builder = builder.flush_interval(Duration::from_millis(1)).transport(Discard);
     match kind {
         0 => builder,
-        1 => builder.sampler(ConstSampler::new(false)).keep_on_error(KeepConfig::default()),
+        1 => builder.sampler(ConstSampler::new(false)).tail_sampling(TailSamplingConfig::default()),
         2 => {
             let marked = TagMatchingSampler::new("tenant").matching("acme");
             let list = PrioritySampler::new().then(marked).then(ConstSampler::new(true));

@@ -267,7 +267,7 @@ fn limits_of_time_are_cut_to_what_can_be_reckoned_with() {
         .agent_reconnect_interval(Some(Duration::MAX))
         .flush_interval(Duration::MAX)
         .drop_timeout(Duration::MAX)
-        .keep_on_error(jaeger_client::KeepConfig {
+        .tail_sampling(jaeger_client::TailSamplingConfig {
             slower_than: Some(Duration::MAX),
             ..Default::default()
         })

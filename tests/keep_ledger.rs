@@ -15,7 +15,7 @@ use jaeger_client::encoding::ValueView;
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{ConstSampler, Decision, NewSpan, Rule, Sampler, SamplerStatus};
 use jaeger_client::{
-    Closer, InMemoryReporter, KeepConfig, Span, Stats, TraceId, Tracer, TracerBuilder,
+    Closer, InMemoryReporter, Span, Stats, TailSamplingConfig, TraceId, Tracer, TracerBuilder,
 };
 use support::transport::{gated, limited};
 use support::{SOON, Seeded, assert_follows};
@@ -26,8 +26,8 @@ fn unsampled() -> TracerBuilder {
 
 fn keeping(max_bytes: usize) -> (Tracer, Closer, InMemoryReporter) {
     let memory = InMemoryReporter::new();
-    let config = KeepConfig { max_bytes, ..KeepConfig::default() };
-    let (tracer, closer) = unsampled().keep_on_error(config).in_memory(&memory).build().unwrap();
+    let config = TailSamplingConfig { max_bytes, ..TailSamplingConfig::default() };
+    let (tracer, closer) = unsampled().tail_sampling(config).in_memory(&memory).build().unwrap();
     (tracer, closer, memory)
 }
 
@@ -46,21 +46,21 @@ fn what_is_held_stays_within_its_bytes_and_the_oldest_trace_goes_first() {
     let roots: Vec<_> = (0..20)
         .map(|_| {
             let root = tracer.start_span("root");
-            child(&tracer, &root, "held").set_tag("text", text.as_str()).finish();
+            child(&tracer, &root, "buffered").set_tag("text", text.as_str()).finish();
             root
         })
         .collect();
     let stats = tracer.stats();
-    assert_eq!((stats.held + stats.evicted, stats.not_sampled), (20, stats.evicted), "{stats}");
-    assert!(stats.held * 200 < 8_192 && stats.held >= 4, "{stats}");
+    assert_eq!((stats.buffered + stats.evicted, stats.not_sampled), (20, stats.evicted), "{stats}");
+    assert!(stats.buffered * 200 < 8_192 && stats.buffered >= 4, "{stats}");
     roots[0].set_tag("error", true);
     assert!(memory.is_empty(), "it was the first to go");
     roots[19].set_tag("error", true);
-    assert_eq!(names(&memory), ["held"], "the last one is there");
-    assert_eq!(tracer.stats().held, stats.held - 1);
+    assert_eq!(names(&memory), ["buffered"], "the last one is there");
+    assert_eq!(tracer.stats().buffered, stats.buffered - 1);
     drop(roots);
     let after = tracer.stats();
-    assert_eq!((after.held, after.evicted), (0, stats.evicted));
+    assert_eq!((after.buffered, after.evicted), (0, stats.evicted));
     assert_eq!((after.sent, after.not_sampled, after.open), (3, 37, 0), "{after}");
 }
 
@@ -72,33 +72,36 @@ fn a_trace_larger_than_what_may_be_held_loses_its_own_oldest_spans() {
         child(&tracer, &root, "child").set_tag("n", n).finish();
     }
     let stats = tracer.stats();
-    assert!(stats.held > 10 && stats.held + stats.evicted == 200, "{stats}");
+    assert!(stats.buffered > 10 && stats.buffered + stats.evicted == 200, "{stats}");
     root.set_tag("error", true).finish();
     let spans = memory.spans();
     let kept: Vec<_> = spans.iter().filter_map(|span| span.view().tag("n")).collect();
     let newest: Vec<_> = (0..200).map(ValueView::Long).skip(200 - kept.len()).collect();
-    assert_eq!((kept.len() as u64, kept), (stats.held, newest));
+    assert_eq!((kept.len() as u64, kept), (stats.buffered, newest));
 
     // Nor is a span held that is larger than all there is.
     let root = tracer.start_span("root");
     let fields = ["x"; 9_000].concat();
     child(&tracer, &root, "huge").log(&[("text", fields.as_str().into())]).finish();
-    assert_eq!((tracer.stats().held, tracer.stats().evicted), (0, stats.evicted + 1));
+    assert_eq!((tracer.stats().buffered, tracer.stats().evicted), (0, stats.evicted + 1));
 }
 
 #[test]
 fn a_close_counts_what_is_held_as_not_sampled_and_nothing_is_held_after_it() {
     let builder = unsampled().transport(limited(65_000).0);
-    let (tracer, closer) = builder.keep_on_error(KeepConfig::default()).build().unwrap();
+    let (tracer, closer) = builder.tail_sampling(TailSamplingConfig::default()).build().unwrap();
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").finish();
     let flushed = tracer.flush(SOON);
-    assert!(flushed.complete && flushed.stats.held == 1, "a flush does not wait for it: {flushed}");
-    assert!(flushed.to_string().contains("+ queued 0 + held 1"), "{flushed}");
+    assert!(
+        flushed.complete && flushed.stats.buffered == 1,
+        "a flush does not wait for it: {flushed}"
+    );
+    assert!(flushed.to_string().contains("+ queued 0 + buffered 1"), "{flushed}");
     let stats = closer.close(SOON).stats;
-    assert_eq!((stats.held, stats.not_sampled, stats.open), (0, 1, 1), "{stats}");
+    assert_eq!((stats.buffered, stats.not_sampled, stats.open), (0, 1, 1), "{stats}");
     child(&tracer, &root, "after the close").finish();
-    assert_eq!((tracer.stats().held, tracer.stats().not_sampled), (0, 2));
+    assert_eq!((tracer.stats().buffered, tracer.stats().not_sampled), (0, 2));
     root.set_tag("error", true).finish();
     let stats = tracer.stats();
     assert_eq!((stats.dropped.closed, stats.sent, stats.open), (1, 0, 0), "{stats}");
@@ -109,21 +112,21 @@ fn a_close_counts_what_is_held_as_not_sampled_and_nothing_is_held_after_it() {
 fn what_is_released_and_finds_no_room_in_the_queue_is_counted_as_ever() {
     let (stuck, _gate) = gated();
     let builder = unsampled().transport(stuck).queue_size(1).max_packet_size(2_000);
-    let builder = builder.keep_on_error(KeepConfig::default()).drop_timeout(Duration::ZERO);
+    let builder = builder.tail_sampling(TailSamplingConfig::default()).drop_timeout(Duration::ZERO);
     let (tracer, _closer) = builder.build().unwrap();
     let root = tracer.start_span("root");
     (0..2_000).for_each(|_| child(&tracer, &root, "child").finish());
-    assert_eq!(tracer.stats().held, 2_000);
+    assert_eq!(tracer.stats().buffered, 2_000);
     root.set_tag("error", true);
     let stats = tracer.stats();
     assert!(stats.dropped.queue_full > 1_000 && stats.queued > 10, "{stats}");
-    assert_eq!((stats.dropped.queue_full + stats.queued, stats.held), (2_000, 0), "{stats}");
+    assert_eq!((stats.dropped.queue_full + stats.queued, stats.buffered), (2_000, 0), "{stats}");
 }
 
 #[test]
 fn a_released_span_that_is_too_large_for_a_datagram_is_trimmed() {
     let builder = unsampled().transport(limited(2_000).0).max_packet_size(2_000);
-    let (tracer, closer) = builder.keep_on_error(KeepConfig::default()).build().unwrap();
+    let (tracer, closer) = builder.tail_sampling(TailSamplingConfig::default()).build().unwrap();
     let root = tracer.start_span("root");
     let text = "x".repeat(5_000);
     child(&tracer, &root, "large").log(&[("text", text.as_str().into())]).finish();
@@ -152,7 +155,7 @@ struct Model {
     sampled: bool,
     refused: bool,
     open: u64,
-    held: u64,
+    buffered: u64,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -161,24 +164,24 @@ struct Accounts {
     open: u64,
     not_sampled: u64,
     sent: u64,
-    held: u64,
+    buffered: u64,
 }
 
 impl Accounts {
     fn of(stats: &Stats) -> Self {
-        let Stats { started, open, not_sampled, sent, held, .. } = *stats;
-        Self { started, open, not_sampled, sent, held }
+        let Stats { started, open, not_sampled, sent, buffered, .. } = *stats;
+        Self { started, open, not_sampled, sent, buffered }
     }
 
     fn sample(&mut self, trace: &mut Model) {
         trace.sampled = true;
-        let held = std::mem::take(&mut trace.held);
-        (self.held, self.sent) = (self.held - held, self.sent + held);
+        let buffered = std::mem::take(&mut trace.buffered);
+        (self.buffered, self.sent) = (self.buffered - buffered, self.sent + buffered);
     }
 
     fn forget(&mut self, trace: &mut Model) {
-        let held = std::mem::take(&mut trace.held);
-        (self.held, self.not_sampled) = (self.held - held, self.not_sampled + held);
+        let buffered = std::mem::take(&mut trace.buffered);
+        (self.buffered, self.not_sampled) = (self.buffered - buffered, self.not_sampled + buffered);
     }
 
     fn finish(&mut self, trace: &mut Model) {
@@ -188,7 +191,7 @@ impl Accounts {
         } else if trace.refused {
             self.not_sampled += 1;
         } else {
-            (self.held, trace.held) = (self.held + 1, trace.held + 1);
+            (self.buffered, trace.buffered) = (self.buffered + 1, trace.buffered + 1);
             if trace.open == 0 {
                 self.forget(trace);
             }
@@ -202,7 +205,8 @@ fn law_every_span_is_in_exactly_one_account_whatever_is_done() {
         let mut random = Seeded::new(seed);
         let memory = InMemoryReporter::new();
         let builder = support::builder().sampler(ByName).in_memory(&memory);
-        let (tracer, closer) = builder.keep_on_error(KeepConfig::default()).build().unwrap();
+        let (tracer, closer) =
+            builder.tail_sampling(TailSamplingConfig::default()).build().unwrap();
         let (mut traces, mut spans): (Vec<Model>, Vec<(usize, Span)>) = (Vec::new(), Vec::new());
         let mut expected = Accounts::default();
         for step in 0..300 {
@@ -239,7 +243,7 @@ fn law_every_span_is_in_exactly_one_account_whatever_is_done() {
                     }
                 }
                 14 => {
-                    span.keep_trace();
+                    span.retain_trace();
                     expected.sample(trace);
                 }
                 _ => {
@@ -259,7 +263,7 @@ fn law_every_span_is_in_exactly_one_account_whatever_is_done() {
             assert_eq!(memory.len() as u64, expected.sent);
         }
         let stats = closer.close(SOON).stats;
-        expected.not_sampled += std::mem::take(&mut expected.held);
+        expected.not_sampled += std::mem::take(&mut expected.buffered);
         assert_eq!(Accounts::of(&stats), expected, "seed {seed}: {stats}");
     }
 }
@@ -271,15 +275,15 @@ fn storm(tracer: &Tracer, seed: u64, traces: u64) -> (Vec<(TraceId, u64)>, u64) 
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            let (mut last, mut held) = (tracer.stats(), 0);
+            let (mut last, mut buffered) = (tracer.stats(), 0);
             while !over.load(Ordering::Acquire) {
                 let stats = tracer.stats();
                 assert_follows(&last, &stats, false);
-                held = held.max(stats.held);
+                buffered = buffered.max(stats.buffered);
                 last = stats;
                 thread::yield_now();
             }
-            held
+            buffered
         });
         let (others, finished): (Vec<_>, Vec<_>) = (0..3)
             .map(|_| {
@@ -288,7 +292,7 @@ fn storm(tracer: &Tracer, seed: u64, traces: u64) -> (Vec<(TraceId, u64)>, u64) 
                     for (span, dice) in spans {
                         match dice {
                             0 => drop(span.set_tag("error", true)),
-                            1 => drop(span.keep_trace()),
+                            1 => drop(span.retain_trace()),
                             2 => thread::yield_now(),
                             _ => {}
                         }
@@ -351,10 +355,11 @@ fn the_ledger_is_balanced_at_any_moment_while_spans_are_held_released_and_evicte
             break;
         }
         let mut random = Seeded::new(seed);
-        let config = KeepConfig { max_bytes: random.pick([4_096, 50_000]), ..Default::default() };
+        let config =
+            TailSamplingConfig { max_bytes: random.pick([4_096, 50_000]), ..Default::default() };
         let (transport, taken) = limited(65_000);
         let builder = unsampled()
-            .keep_on_error(config)
+            .tail_sampling(config)
             .transport(transport)
             .shards(random.pick([1, 4]))
             .queue_size(random.pick([1, 100_000]))
@@ -363,7 +368,7 @@ fn the_ledger_is_balanced_at_any_moment_while_spans_are_held_released_and_evicte
         let (tracer, closer) = builder.build().unwrap();
         most_held = storm(&tracer, seed, 700).1.max(most_held);
         let before = tracer.stats();
-        assert_eq!((before.open, before.held), (0, 0), "seed {seed}: {before}");
+        assert_eq!((before.open, before.buffered), (0, 0), "seed {seed}: {before}");
         let receipt = closer.close(SOON);
         assert!(receipt.complete, "seed {seed}: {receipt}");
         assert_follows(&before, &receipt.stats, false);
@@ -371,7 +376,7 @@ fn the_ledger_is_balanced_at_any_moment_while_spans_are_held_released_and_evicte
         assert_eq!(receipt.stats, tracer.stats(), "the receipt is the ledger");
         evicted += receipt.stats.evicted;
     }
-    assert!(most_held > 0 && evicted > 0, "nothing was ever seen to be held, or to be evicted");
+    assert!(most_held > 0 && evicted > 0, "nothing was ever seen to be buffered, or to be evicted");
 }
 
 #[test]
@@ -402,24 +407,25 @@ fn a_trace_in_which_a_span_erred_is_whole_whichever_threads_finish_its_spans() {
             );
         }
         let stats = tracer.stats();
-        assert_eq!((stats.open, stats.held, stats.evicted), (0, 0, 0), "seed {seed}: {stats}");
+        assert_eq!((stats.open, stats.buffered, stats.evicted), (0, 0, 0), "seed {seed}: {stats}");
     }
 }
 
 #[test]
 fn a_close_in_the_middle_of_the_work_leaves_nothing_held() {
     for seed in 1..=3 {
-        let builder = unsampled().keep_on_error(KeepConfig::default()).transport(limited(65_000).0);
+        let builder =
+            unsampled().tail_sampling(TailSamplingConfig::default()).transport(limited(65_000).0);
         let (tracer, closer) = builder.build().unwrap();
         let receipt = thread::scope(|scope| {
             scope.spawn(|| storm(&tracer, seed, 700));
             support::eventually(|| tracer.stats().finished > 1_000);
             closer.close(SOON)
         });
-        assert!(receipt.complete && receipt.stats.held == 0, "seed {seed}: {receipt}");
+        assert!(receipt.complete && receipt.stats.buffered == 0, "seed {seed}: {receipt}");
         let stats = tracer.stats();
         assert!(stats.is_balanced(), "{stats}");
-        assert_eq!((stats.open, stats.held, stats.queued), (0, 0, 0), "seed {seed}: {stats}");
+        assert_eq!((stats.open, stats.buffered, stats.queued), (0, 0, 0), "seed {seed}: {stats}");
         assert_eq!(stats.sent, receipt.stats.sent, "nothing is sent after the close");
     }
 }
@@ -428,7 +434,7 @@ fn a_close_in_the_middle_of_the_work_leaves_nothing_held() {
 fn metrics_count_a_held_span_when_it_is_known_what_becomes_of_it() {
     let metrics = InMemoryMetrics::new();
     let builder = unsampled().null_reporter().metrics(metrics.clone());
-    let (tracer, _closer) = builder.keep_on_error(KeepConfig::default()).build().unwrap();
+    let (tracer, _closer) = builder.tail_sampling(TailSamplingConfig::default()).build().unwrap();
     let finished = || {
         let counts = support::metrics::counters(&metrics);
         ["y", "n", "delayed"].map(|sampled| {

@@ -235,7 +235,7 @@ fn spans_that_end_with_their_thread_are_told_whatever_else_is_gone_by_then() {
 
     let memory = InMemoryReporter::new();
     let (tracer, _closer) = builder().in_memory(&memory).build().unwrap();
-    let some = |count: usize| (0..count).map(|_| tracer.start_span("held")).collect::<Vec<_>>();
+    let some = |count: usize| (0..count).map(|_| tracer.start_span("buffered")).collect::<Vec<_>>();
     let (first, last, used) = (some(100), some(100), some(200));
     let holds = [first, last].map(|spans| Holds(spans, tracer.clone()));
     thread::spawn(move || {

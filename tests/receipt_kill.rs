@@ -185,7 +185,7 @@ const ENDINGS: &[(&str, fn())] = &[
         TRACER.set(tell.0.clone()).unwrap();
         let thread = thread::spawn(|| {
             // Finished while the thread's locals are torn down.
-            HELD.set(TRACER.get().map(|tracer| tracer.start_span("held")));
+            HELD.set(TRACER.get().map(|tracer| tracer.start_span("buffered")));
         });
         thread.join().unwrap();
     }),

@@ -173,16 +173,16 @@ fn the_tracers_ledger_is_balanced_at_any_moment_with_several_outputs() {
         .unwrap();
     let other = tracer.clone();
     let makes = thread::spawn(move || finish_spans(&other, 30_000));
-    let mut held = Some(gate);
+    let mut buffered = Some(gate);
     while !makes.is_finished() {
         let stats = tracer.stats();
         assert!(stats.is_balanced(), "{stats}");
         if stats.finished > 10_000 {
-            held = None;
+            buffered = None;
         }
     }
     makes.join().unwrap();
-    drop(held);
+    drop(buffered);
     let stats = closer.close(SOON).stats;
     assert!(stats.is_balanced() && stats.queued == 0, "{stats}");
     assert_eq!(stats.started, 30_000);

@@ -352,11 +352,11 @@ fn an_agent_that_hangs_holds_up_one_span_for_a_second_and_no_other() {
     assert!(forced(&tracer, "has credit"));
     server.set(Answer::Silence);
     thread::scope(|scope| {
-        let held = scope.spawn(|| timed(|| forced(&tracer, "op")));
+        let buffered = scope.spawn(|| timed(|| forced(&tracer, "op")));
         eventually(|| server.asked().len() > 1);
         // No lock is held meanwhile: neither spans nor other requests for debugging wait.
         let mut made = 0;
-        while !held.is_finished() {
+        while !buffered.is_finished() {
             assert!(forced(&tracer, "has credit"));
             made += 1;
             thread::yield_now();
@@ -365,7 +365,7 @@ fn an_agent_that_hangs_holds_up_one_span_for_a_second_and_no_other() {
             }
         }
         assert_eq!(made, 20, "other spans waited for the agent");
-        let (allowed, took) = held.join().unwrap();
+        let (allowed, took) = buffered.join().unwrap();
         assert!(!allowed && took < Duration::from_secs(5), "{took:?}");
     });
     // Once is enough: the next ones are denied at once.

@@ -17,7 +17,7 @@ use crate::propagation::{self, HeadersConfig};
 use crate::redact;
 use crate::reporter::Output;
 use crate::sampler;
-use crate::span::{KeepConfig, OwnedTagValue};
+use crate::span::{OwnedTagValue, TailSamplingConfig};
 use crate::tracer::{Closer, Tracer, TracerBuilder, defaults};
 
 /// All that a tracer is configured by, in Jaeger's own words.
@@ -83,7 +83,7 @@ pub struct Configuration {
     /// `remote-sampler`.
     pub throttler: Option<ThrottlerConfig>,
     /// Keeps traces that are not sampled where something goes wrong in them; without it, none are.
-    pub keep_on_error: Option<KeepConfig>,
+    pub tail_sampling: Option<TailSamplingConfig>,
     /// Bytes after which a tag's text or bytes are cut.
     pub max_tag_value_length: usize,
     /// Whether a text that was cut says so; see [`TracerBuilder::mark_cut_tags`].
@@ -119,7 +119,7 @@ impl fmt::Debug for Configuration {
             .field("proxy", &self.proxy)
             .field("baggage_restrictions", &self.baggage_restrictions)
             .field("throttler", &self.throttler)
-            .field("keep_on_error", &self.keep_on_error)
+            .field("tail_sampling", &self.tail_sampling)
             .field("max_tag_value_length", &self.max_tag_value_length)
             .field("mark_cut_tags", &self.mark_cut_tags)
             .field("max_logs_per_span", &self.max_logs_per_span)
@@ -144,7 +144,7 @@ impl Default for Configuration {
             proxy: ProxyConfig::default(),
             baggage_restrictions: None,
             throttler: None,
-            keep_on_error: None,
+            tail_sampling: None,
             max_tag_value_length: defaults::MAX_TAG_VALUE_LENGTH,
             mark_cut_tags: false,
             max_logs_per_span: 0,
@@ -249,8 +249,8 @@ impl Configuration {
         if let Some(throttler) = &self.throttler {
             builder = self.throttle_debugging(builder, throttler)?;
         }
-        if let Some(keep) = &self.keep_on_error {
-            builder = builder.keep_on_error(keep.clone());
+        if let Some(keep) = &self.tail_sampling {
+            builder = builder.tail_sampling(keep.clone());
         }
         for (key, value) in &self.tags {
             builder = builder.tag(key, value.clone());
@@ -333,8 +333,11 @@ mod tests {
             (|c| c.reporter.max_packet_size = 70_000, &["max_packet_size", "70000", "65000"]),
             (|c| c.reporter.max_packet_size = 100, &["max_packet_size", "100"]),
             (
-                |c| c.keep_on_error = Some(KeepConfig { max_bytes: 100, ..KeepConfig::default() }),
-                &["keep_on_error.max_bytes", "100", "at least 4096"],
+                |c| {
+                    c.tail_sampling =
+                        Some(TailSamplingConfig { max_bytes: 100, ..TailSamplingConfig::default() })
+                },
+                &["tail_sampling.max_bytes", "100", "at least 4096"],
             ),
             (|c| c.reporter.queue_size = 0, &["queue_size", "0", "from 1"]),
             (

@@ -453,8 +453,11 @@ mod tests {
                 lost => break i64::try_from(lost).unwrap(),
             }
         };
-        let held = n - 1;
-        assert!(held > 100 && (lost - held / 2).abs() <= 1, "{lost} of {held} were lost");
+        let buffered = n - 1;
+        assert!(
+            buffered > 100 && (lost - buffered / 2).abs() <= 1,
+            "{lost} of {buffered} were lost"
+        );
         assert!(released(&mut line, key).into_iter().eq(lost + 1..=n), "the oldest");
     }
 }

@@ -11,7 +11,7 @@ use super::reference::Parent;
 use super::shared::{Sampled, Stripe};
 use super::start::{self, SpanOrigin};
 use super::write::{SAMPLING_PRIORITY, set_priority};
-use super::{Span, TagValue, active, deferred, keep, observer, record};
+use super::{Span, TagValue, active, deferred, observer, record, tail};
 use crate::diag::Brief;
 use crate::encoding::FollowsFrom;
 
@@ -230,8 +230,8 @@ impl<'a> SpanBuilder<'a> {
                         (start::trace(inner, core, Some(&request)), request.decided.is_none())
                     }
                 };
-                if core.keep.is_some() {
-                    keep::origin_of_span(inner, core, origin_of_span);
+                if core.tail_sampler.is_some() {
+                    tail::origin_of_span(inner, core, origin_of_span);
                 }
                 if core.slow_path {
                     inner.state.take_slow_path();
@@ -259,8 +259,8 @@ impl<'a> SpanBuilder<'a> {
                 (origin_of_span, sampled)
             };
             inner.data.get_mut().begin(core.started(origin_of_span), sampled);
-            if core.keep.is_some() {
-                keep::started(inner, core);
+            if core.tail_sampler.is_some() {
+                tail::started(inner, core);
             }
         }
         if has_observers {

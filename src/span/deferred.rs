@@ -4,9 +4,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::keep;
 use super::record::{FIREHOSE, SAMPLED, SpanRecord};
 use super::shared::SpanShared;
+use super::tail;
 use crate::encoding::{List, ValueView, tags_of};
 use crate::sampler::{Decision, GivenTags, NewSpan};
 
@@ -81,7 +81,7 @@ pub(super) fn finishing(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_undecided() {
         ask(inner, core, |span| core.sampler.on_finish(span));
     }
-    keep::finishing(inner, core);
+    tail::finishing(inner, core);
 }
 
 /// Asks without the lock, as a sampler may be foreign code, and does what it says.
@@ -113,7 +113,7 @@ fn ask(inner: &SpanRecord, core: &SpanShared, question: impl FnOnce(&mut NewSpan
     if !decision.retryable {
         inner.state.set_undecided(false);
     }
-    if decision.sample && inner.state.is_held() {
-        keep::decided(inner, core);
+    if decision.sample && inner.state.is_buffered() {
+        tail::decided(inner, core);
     }
 }

@@ -8,13 +8,13 @@ mod baggage;
 mod builder;
 mod context;
 mod deferred;
-mod keep;
 mod observer;
 mod record;
 mod reference;
 pub(crate) mod shared;
 mod start;
 mod tag;
+mod tail;
 mod write;
 
 use std::borrow::Cow;
@@ -27,8 +27,6 @@ pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
 pub(crate) use self::baggage::{Baggage, BaggageItem};
 pub use self::builder::SpanBuilder;
 pub use self::context::{LogFields, SpanContext};
-pub(crate) use self::keep::Keep;
-pub use self::keep::KeepConfig;
 pub(crate) use self::observer::{Hooks, OpenList};
 pub use self::observer::{
     Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions,
@@ -42,6 +40,8 @@ use self::shared::Stripe;
 pub(crate) use self::start::plain as start_plain;
 pub(crate) use self::tag::shortened;
 pub use self::tag::{FinishOptions, LogRecord, OwnedTagValue, TagValue};
+pub(crate) use self::tail::TailSampler;
+pub use self::tail::TailSamplingConfig;
 use self::write::misused;
 use crate::diag::Brief;
 
@@ -249,7 +249,7 @@ impl Span {
     }
 
     /// Whether the span's tags and logs are kept: it is sampled, or may yet be, because its sampler
-    /// has put the decision off or the tracer [keeps on error](KeepConfig).
+    /// has put the decision off or the tracer [samples tails](TailSamplingConfig).
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.existing_record().is_some_and(|inner| inner.state.is_recording())

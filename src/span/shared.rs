@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::baggage::Baggage;
-use super::keep::{self, Keep};
 use super::observer::Hooks;
 pub(crate) use super::record::{Sink, SpanSink};
 use super::start::SpanOrigin;
+use super::tail::{self, TailSampler};
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
 use crate::control::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates};
 use crate::diag::{Cause, Diagnostics};
@@ -55,7 +55,7 @@ pub(crate) struct SpanShared {
     /// Those who are told of spans.
     pub(crate) hooks: Hooks,
     /// What is held of traces that are not sampled; none where nothing is.
-    pub(crate) keep: Option<Keep>,
+    pub(crate) tail_sampler: Option<TailSampler>,
     pub(crate) sink: Sink,
     pub(crate) ids: Option<Box<dyn IdGenerator>>,
     /// Makes the ids of this tracer differ from those of others that draw from the same state.
@@ -274,7 +274,7 @@ impl SpanShared {
     /// The ledger, in which the sums hold: what is over is read before what was begun, so that no
     /// span is finished that was not started.
     pub(crate) fn stats(&self, all_stripes: &AllStripes) -> Stats {
-        let held = keep::lock(self);
+        let buffered = tail::lock(self);
         let mut stats = Stats {
             misused: self.misused.load(Ordering::Relaxed),
             cut_tags: self.cut_tags.load(Ordering::Relaxed),
@@ -287,9 +287,9 @@ impl SpanShared {
             ..Stats::default()
         };
         self.sink.read(&mut stats);
-        keep::read(held, &mut stats);
+        tail::read(buffered, &mut stats);
         stats.finished =
-            stats.not_sampled + stats.sent + stats.dropped.total() + stats.queued + stats.held;
+            stats.not_sampled + stats.sent + stats.dropped.total() + stats.queued + stats.buffered;
         stats.started = all_stripes.sum_apart(|stripe| &stripe.began).total()
             + all_stripes.sum_apart(|stripe| &stripe.joined).total();
         stats.open = stats.started.saturating_sub(stats.finished);
@@ -482,7 +482,8 @@ impl AllStripes {
         let undecided = self.sum_apart(|stripe| &stripe.undecided);
         let finished = BySampled {
             // What is held is neither yet.
-            yes: (stats.finished - stats.not_sampled - stats.held).saturating_sub(undecided.yes),
+            yes: (stats.finished - stats.not_sampled - stats.buffered)
+                .saturating_sub(undecided.yes),
             no: stats.not_sampled.saturating_sub(undecided.no),
             delayed: undecided.yes + undecided.no,
         };

@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 
 use super::record::{DEBUG, SAMPLED, SpanData, SpanRecord, Start};
 use super::shared::{SpanShared, Stripe};
-use super::{Baggage, LogRecord, Span, TagValue, deferred, keep, observer};
+use super::{Baggage, LogRecord, Span, TagValue, deferred, observer, tail};
 use crate::clock::Clock;
 use crate::diag::Cause;
 use crate::encoding::{Timestamp, cut};
@@ -120,7 +120,7 @@ impl Span {
         }
         if inner.state.is_recording() {
             deferred::tag_set(inner, core, key, value.view(usize::MAX));
-            keep::tag_set(inner, core, key, value.view(usize::MAX));
+            tail::tag_set(inner, core, key, value.view(usize::MAX));
         }
         self.keep_tag(key, value);
     }
@@ -294,7 +294,7 @@ pub(super) fn finish_slow(
     // Without the lock, as a logger may be told of a time.
     let moment = |log: &LogRecord<'_>| core.given_nanos("a log of finish_with", log.timestamp);
     let moments: Vec<_> = logs.iter().map(moment).collect();
-    keep::finishing(inner, core);
+    tail::finishing(inner, core);
     let end = observer::finishing(span, inner, core, end).map(|end| inner.end(core, end));
     let Some(mut data) = inner.lock() else { return };
     let Some(end) = end.filter(|_| !data.finished) else {
@@ -380,13 +380,13 @@ pub(crate) fn set_priority(inner: &SpanRecord, core: &SpanShared, value: TagValu
     if !force {
         // Both bits: a trace that keeps the debug bit would still be kept downstream.
         inner.state.remove(SAMPLED | DEBUG);
-        return keep::decided(inner, core);
+        return tail::decided(inner, core);
     }
     if matches!(data.start, Start::Unknown) {
         data.start_at(core, now);
     }
     inner.state.force(if core.no_debug_flag { SAMPLED } else { SAMPLED | DEBUG }, now);
-    keep::decided(inner, core);
+    tail::decided(inner, core);
     data.tag(SAMPLING_PRIORITY, value, core, core.max_tag_value_bytes);
 }
 

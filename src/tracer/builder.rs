@@ -24,7 +24,7 @@ use crate::reporter::{
 use crate::sampler::{ConstSampler, Sampler, guarded};
 use crate::span::shared::{BaggageCounts, Sink, SpanShared, Stripes};
 use crate::span::{
-    Baggage, Hooks, Keep, KeepConfig, Observer, OpenList, OwnedTagValue, SpanContext,
+    Baggage, Hooks, Observer, OpenList, OwnedTagValue, SpanContext, TailSampler, TailSamplingConfig,
 };
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, PacingConfig, Transport,
@@ -66,7 +66,7 @@ pub struct TracerBuilder {
     pub(super) observers: Vec<Box<dyn Observer>>,
     pub(super) watch_open_spans: usize,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
-    pub(super) keep: Option<KeepConfig>,
+    pub(super) tail_sampler: Option<TailSamplingConfig>,
     pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: bool,
@@ -138,7 +138,7 @@ impl TracerBuilder {
             observers: Vec::new(),
             watch_open_spans: 0,
             throttler: None,
-            keep: None,
+            tail_sampler: None,
             clock: None,
             ids: None,
             trace_id_128bit: false,
@@ -396,7 +396,10 @@ impl TracerBuilder {
                 (Sink::Shards(shards), Some(unstarted))
             }
         };
-        let keep = self.keep.map(|config| Keep::new(&config, self.shards, &origin)).transpose()?;
+        let tail_sampler = self
+            .tail_sampler
+            .map(|config| TailSampler::new(&config, self.shards, &origin))
+            .transpose()?;
         let may_defer = self.sampler.may_defer();
         let mut observers = self.observers;
         let is_rpc_lost = self.rpc_metrics && self.metrics.is_none();
@@ -409,7 +412,7 @@ impl TracerBuilder {
         let hooks = Hooks { observers, open, ..Hooks::default() };
         let slow_path = may_defer || self.max_logs_per_span > 0 || !hooks.is_empty();
         let full_start = slow_path
-            || keep.is_some()
+            || tail_sampler.is_some()
             || self.metrics.is_some()
             || self.shares_rpc_spans
             || self.disabled;
@@ -424,11 +427,11 @@ impl TracerBuilder {
             asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
             has_hooks: slow_path
                 || self.disabled
-                || keep.is_some()
+                || tail_sampler.is_some()
                 || self.ids.is_some()
                 || self.max_tag_value_bytes < MAX_KIND_BYTES,
             disabled: self.disabled.then(|| Baggage::of_caller(SpanContext::default())),
-            keep,
+            tail_sampler,
             sampler: self.sampler,
             sink,
             ids: self.ids,
@@ -482,7 +485,7 @@ impl TracerBuilder {
         });
         let start = |unstarted: Unstarted| unstarted.start(Arc::clone(&core), metrics.clone());
         let remote = unstarted.map(start).transpose()?;
-        begun.keep();
+        begun.tail_sampler();
         let shared = Arc::new(Shared { refs, core, format, remote, metrics });
         Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))
     }

@@ -82,9 +82,9 @@ fn close(shared: &Shared, timeout: Duration) -> Receipt {
     if shared.core.is_left() {
         return shared.wait(|_| false);
     }
-    if let Some(keep) = &shared.core.keep {
+    if let Some(tail_sampler) = &shared.core.tail_sampler {
         // First, so that nothing of it is sent when nothing can be sent any more.
-        keep.close(shared.refs.of(span::stripe_index()));
+        tail_sampler.close(shared.refs.of(span::stripe_index()));
     }
     let receipt = shared.wait(|remote| remote.close(timeout.min(MAX_WAIT)));
     drop(Begun { core: &shared.core, parts: ALL });
@@ -139,7 +139,7 @@ impl<'c> Begun<'c> {
     }
 
     /// Leaves it to the closer.
-    pub(super) fn keep(mut self) {
+    pub(super) fn tail_sampler(mut self) {
         self.parts = 0;
     }
 }

@@ -9,7 +9,7 @@ use crate::diag::Logger;
 use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
 use crate::propagation::{Format, HeadersConfig};
-use crate::span::{KeepConfig, Observer, OwnedTagValue};
+use crate::span::{Observer, OwnedTagValue, TailSamplingConfig};
 
 impl TracerBuilder {
     /// A tag of the process, sent with every batch. `jaeger.version`, `hostname`, `ip` and
@@ -106,8 +106,8 @@ impl TracerBuilder {
 
     /// Holds the spans of traces that are not sampled, and keeps those traces in which something goes
     /// wrong. Without it, nothing is held.
-    pub fn keep_on_error(mut self, config: KeepConfig) -> Self {
-        self.keep = Some(config);
+    pub fn tail_sampling(mut self, config: TailSamplingConfig) -> Self {
+        self.tail_sampler = Some(config);
         self
     }
 

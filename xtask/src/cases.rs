@@ -14,7 +14,7 @@ use jaeger_client::sampler::{
 };
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
-    Closer, KeepConfig, Observer, Span, SpanFinish, SpanObserver, StartSpanOptions, Tracer,
+    Closer, Observer, Span, SpanFinish, SpanObserver, StartSpanOptions, TailSamplingConfig, Tracer,
     TracerBuilder, TransportError,
 };
 
@@ -186,15 +186,15 @@ pub(crate) const CASES: &[Case] = &[
         let (tracer, _closer) = with_metrics(ConstSampler::new(true))?;
         child_with_log(meter, &tracer)
     }),
-    Case::new("held: root + 3 tags", 200, |meter| {
+    Case::new("buffered: root + 3 tags", 200, |meter| {
         let (tracer, _closer) = keeping()?;
         root_with_tags(meter, &tracer)
     }),
-    Case::new("held: tree of 10, 3 tags each", 20, |meter| {
+    Case::new("buffered: tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = keeping()?;
         meter.run(&tracer, || tree(&tracer))
     }),
-    Case::new("kept: tree of 10, 3 tags each", 20, |meter| {
+    Case::new("retained: tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = keeping()?;
         meter.run(&tracer, || {
             let root = tracer.start_span("GET /orders");
@@ -315,7 +315,7 @@ impl SpanObserver for IdleOnSpan {
 
 /// Samples nothing, and keeps what errs.
 fn keeping() -> Outcome<(Tracer, Closer)> {
-    Ok(builder(ConstSampler::new(false)).keep_on_error(KeepConfig::default()).build()?)
+    Ok(builder(ConstSampler::new(false)).tail_sampling(TailSamplingConfig::default()).build()?)
 }
 
 fn builder(sampler: impl Sampler + 'static) -> TracerBuilder {

@@ -304,8 +304,8 @@ impl SpanData {
 
     /// The same for a span about whose trace nothing may be decided yet, or that may be held.
     fn finish_slow(&mut self, core: &Stripe, ids: &Ids, state: &TraceState, end: End) -> bool {
-        if core.keep.is_some() {
-            return self.finish_held(core, ids, state, end);
+        if core.tail_sampler.is_some() {
+            return self.finish_buffered(core, ids, state, end);
         }
         let undecided = if state.is_undecided() { count_undecided(core, state) } else { None };
         self.finish_at(core, ids, undecided.as_ref().unwrap_or(state), end)

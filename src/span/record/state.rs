@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-use crate::span::keep::Kept;
 use crate::span::shared::Sampled;
+use crate::span::tail::TailState;
 
 /// Recorded.
 pub(crate) const SAMPLED: u8 = 1;
@@ -48,7 +48,7 @@ pub(crate) struct TraceState {
     /// What samplers that defer remember about the trace.
     memory: AtomicU64,
     /// What is known of the spans that are held.
-    pub(in crate::span) kept: Kept,
+    pub(in crate::span) tail_state: TailState,
 }
 
 impl TraceState {
@@ -131,14 +131,14 @@ impl TraceState {
 
     /// Whether its spans are held when they are finished, unless they are sampled.
     #[inline]
-    pub(crate) fn is_held(&self) -> bool {
+    pub(crate) fn is_buffered(&self) -> bool {
         self.bits() & HELD != 0
     }
 
     /// Has the open spans counted from here on, and held when they are finished unless it is sampled.
     pub(crate) fn track(&self) {
-        let held = |bits| if bits & u32::from(SAMPLED) == 0 { HELD } else { 0 };
-        let tracked = |bits: u32| Some(bits | TRACKED | held(bits));
+        let buffered = |bits| if bits & u32::from(SAMPLED) == 0 { HELD } else { 0 };
+        let tracked = |bits: u32| Some(bits | TRACKED | buffered(bits));
         let _ = self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, tracked);
     }
 

@@ -12,7 +12,8 @@ use std::thread;
 use jaeger_client::encoding::ValueView;
 use jaeger_client::sampler::{ConstSampler, Decision, NewSpan, Sampler};
 use jaeger_client::{
-    Closer, InMemoryReporter, KeepConfig, Span, SpanBuilder, SpanContext, SpanId, TraceId, Tracer,
+    Closer, InMemoryReporter, Span, SpanBuilder, SpanContext, SpanId, TailSamplingConfig, TraceId,
+    Tracer,
 };
 use proptest::prelude::*;
 
@@ -20,7 +21,7 @@ use proptest::prelude::*;
 fn keeping(sampler: impl Sampler + 'static) -> (Tracer, Closer, InMemoryReporter) {
     let memory = InMemoryReporter::new();
     let builder = support::builder().sampler(sampler).zipkin_shared_rpc_span(true);
-    let builder = builder.keep_on_error(KeepConfig::default()).in_memory(&memory);
+    let builder = builder.tail_sampling(TailSamplingConfig::default()).in_memory(&memory);
     let (tracer, closer) = builder.build().unwrap();
     (tracer, closer, memory)
 }
@@ -59,7 +60,7 @@ fn a_self_reference_to_an_open_root_that_is_held_shares_its_trace() {
         a.finish();
         assert_eq!(names(&memory), ["a", "b", "x", "y"], "{ways}");
         let stats = tracer.stats();
-        assert_eq!((stats.sent, stats.held, stats.not_sampled, stats.open), (4, 0, 0, 0));
+        assert_eq!((stats.sent, stats.buffered, stats.not_sampled, stats.open), (4, 0, 0, 0));
     }
 }
 
@@ -70,14 +71,18 @@ fn the_span_that_joined_may_err_and_may_outlive_the_root() {
     let header = extracted(&tracer, &a.context());
     let served = tracer.span("served").child_of(&header).start();
     a.finish();
-    assert_eq!(tracer.stats().held, 1, "others of the trace are open");
+    assert_eq!(tracer.stats().buffered, 1, "others of the trace are open");
     served.set_tag("error", true).finish();
     assert_eq!(names(&memory), ["a", "served"]);
 
     // With its last span the trace is over. What comes later begins it anew, as it was told.
     tracer.span("late").child_of(&header).start().finish();
     let stats = tracer.stats();
-    assert_eq!((stats.sent, stats.not_sampled, stats.held, stats.open), (2, 1, 0, 0), "{stats}");
+    assert_eq!(
+        (stats.sent, stats.not_sampled, stats.buffered, stats.open),
+        (2, 1, 0, 0),
+        "{stats}"
+    );
 }
 
 #[test]
@@ -296,7 +301,7 @@ impl Model {
         match how {
             0 => span.set_tag("error", true),
             1 => span.set_tag("sampling.priority", 1),
-            2 => span.keep_trace(),
+            2 => span.retain_trace(),
             // A decision that came in a header stands.
             _ if self.defers && self.began_here[self.parts[*part].state] => {
                 span.set_operation_name("renamed")
@@ -375,7 +380,7 @@ proptest! {
         let stats = tracer.stats();
         let all = model.finished.len();
         prop_assert_eq!(
-            (stats.sent, stats.not_sampled, stats.held, stats.open, stats.evicted),
+            (stats.sent, stats.not_sampled, stats.buffered, stats.open, stats.evicted),
             (expected as u64, (all - expected) as u64, 0, 0, 0)
         );
         if !defers {
@@ -413,5 +418,5 @@ fn a_trace_is_whole_whichever_threads_come_into_it_by_its_header() {
         memory.reset();
     }
     let stats = tracer.stats();
-    assert_eq!((stats.sent, stats.not_sampled, stats.held, stats.open), (4_100, 4_100, 0, 0));
+    assert_eq!((stats.sent, stats.not_sampled, stats.buffered, stats.open), (4_100, 4_100, 0, 0));
 }

@@ -8,13 +8,13 @@
 //! sees either all of that or nothing.
 
 mod config;
-mod kept;
+mod state;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use self::config::KeepConfig;
-pub(in crate::span) use self::kept::Kept;
+pub use self::config::TailSamplingConfig;
+pub(in crate::span) use self::state::TailState;
 use super::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState, stripe_index};
 use super::shared::{SpanShared, Stripe};
 use super::start::SpanOrigin;
@@ -30,13 +30,13 @@ use crate::stats::Stats;
 
 /// What a tracer holds, and what for.
 #[derive(Debug)]
-pub(crate) struct Keep {
+pub(crate) struct TailSampler {
     /// Which of the process's tracers it is: a trace's state may come to another one's spans.
     id: u32,
     /// The longest duration that is no reason.
     longest_nanos: u64,
     on_error_tag: bool,
-    held: Held<Arc<TraceState>>,
+    buffered: Held<Arc<TraceState>>,
 }
 
 /// Why a trace is kept.
@@ -57,10 +57,10 @@ impl Reason {
     }
 }
 
-impl Keep {
+impl TailSampler {
     /// Holds what the configuration says, behind as many locks as there are shards.
     pub(crate) fn new(
-        config: &KeepConfig,
+        config: &TailSamplingConfig,
         shards: usize,
         origin: &Origin,
     ) -> Result<Self, ConfigError> {
@@ -70,28 +70,28 @@ impl Keep {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             longest_nanos: config.longest_nanos(),
             on_error_tag: config.on_error_tag,
-            held: Held::new(config.max_bytes, shards.next_power_of_two(), origin),
+            buffered: Held::new(config.max_bytes, shards.next_power_of_two(), origin),
         })
     }
 
     /// Keeps whatever is held where it is, until what this gives is dropped.
     pub(crate) fn lock(&self) -> Lines<'_, Arc<TraceState>> {
-        self.held.lock()
+        self.buffered.lock()
     }
 
     /// Counts what is held as not sampled, and holds nothing any more.
     pub(crate) fn close(&self, counts: &Stripe) {
-        self.held.each().for_each(|mut line| counts.count_not_sampled_by(line.close()));
+        self.buffered.each().for_each(|mut line| counts.count_not_sampled_by(line.close()));
     }
 
     /// Whether the trace's open spans are counted by this tracer.
     fn tracks(&self, state: &TraceState) -> bool {
-        state.is_tracked() && state.kept.owner() == self.id
+        state.is_tracked() && state.tail_state.owner() == self.id
     }
 
     /// Whether the trace's spans are held, and by this tracer.
     fn holds(&self, state: &TraceState) -> bool {
-        state.is_held() && state.kept.owner() == self.id
+        state.is_buffered() && state.tail_state.owner() == self.id
     }
 
     /// Lets a span come into a trace of which it knows no open span. If there are any, and the trace
@@ -102,11 +102,11 @@ impl Keep {
         // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
         let now = if is_sampled { core.clock.monotonic_nanos().max(1) } else { 0 };
         let was_tracked = self.tracks(&inner.state);
-        let began_here =
-            origin_of_span == SpanOrigin::Trace || was_tracked && inner.state.kept.began_here();
+        let began_here = origin_of_span == SpanOrigin::Trace
+            || was_tracked && inner.state.tail_state.began_here();
         let trace_id = inner.ids.trace;
-        let Some(mut line) = self.held.line(trace_id) else { return };
-        match line.open(trace_id).filter(|open| open.kept.join()).map(Arc::clone) {
+        let Some(mut line) = self.buffered.line(trace_id) else { return };
+        match line.open(trace_id).filter(|open| open.tail_state.join()).map(Arc::clone) {
             Some(open) if is_sampled => {
                 open.force(flags, now);
                 release(&mut line, core, &open);
@@ -117,10 +117,10 @@ impl Keep {
                 inner.join_state(open);
             }
             // Another thread was quicker to bring its own state back.
-            None if was_tracked && inner.state.kept.join() => {}
+            None if was_tracked && inner.state.tail_state.join() => {}
             None if is_sampled && !was_tracked => {}
             None => {
-                inner.state.kept.begin(self.id, began_here);
+                inner.state.tail_state.begin(self.id, began_here);
                 inner.state.track();
                 if began_here {
                     line.set_open(trace_id, Arc::clone(&inner.state));
@@ -131,21 +131,21 @@ impl Keep {
 
     /// Sends what is held of a trace and has it sampled from here on. False if it was not held.
     fn release(&self, core: &SpanShared, state: &TraceState, trace_id: TraceId) -> bool {
-        self.held.line(trace_id).is_some_and(|mut line| release(&mut line, core, state))
+        self.buffered.line(trace_id).is_some_and(|mut line| release(&mut line, core, state))
     }
 
     /// Forgets what is held of a trace that nobody wants.
     fn forget(&self, counts: &Stripe, state: &TraceState, trace_id: TraceId) {
-        let Some(mut line) = self.held.line(trace_id) else { return };
+        let Some(mut line) = self.buffered.line(trace_id) else { return };
         state.unhold();
-        counts.count_not_sampled_by(line.forget(state.kept.take_key()));
+        counts.count_not_sampled_by(line.forget(state.tail_state.take_key()));
     }
 
     /// Counts a span of a trace as over. If that is not sampled, the span is accounted for: it is held,
     /// or forgotten with the others if it is the last. False if it is sampled.
     fn leave(&self, counts: &Stripe, state: &TraceState, span: Finished<'_>) -> bool {
         let trace_id = span.ids.trace;
-        let line = self.held.line(trace_id);
+        let line = self.buffered.line(trace_id);
         // With the line locked: whoever has the trace sampled moves what is held before it is unlocked.
         let is_sampled = state.is_sampled();
         let Some(mut line) = line else {
@@ -157,20 +157,20 @@ impl Keep {
             release(&mut line, counts, state);
         }
         let mut lost = 0;
-        if state.kept.leave_last() {
-            if state.kept.began_here() {
+        if state.tail_state.leave_last() {
+            if state.tail_state.began_here() {
                 line.set_over(trace_id);
             }
-            lost += line.forget(state.kept.take_key()) + u64::from(!is_sampled);
+            lost += line.forget(state.tail_state.take_key()) + u64::from(!is_sampled);
         } else {
-            if state.is_held() {
-                let mut key = state.kept.key();
+            if state.is_buffered() {
+                let mut key = state.tail_state.key();
                 lost += line.hold(&mut key, span);
-                state.kept.set_key(key);
+                state.tail_state.set_key(key);
             } else {
                 lost += u64::from(!is_sampled);
             }
-            state.kept.leave();
+            state.tail_state.leave();
         }
         counts.count_not_sampled_by(lost);
         !is_sampled
@@ -183,7 +183,7 @@ fn release(line: &mut Line<Arc<TraceState>>, core: &SpanShared, state: &TraceSta
     if !state.release() {
         return false;
     }
-    let (key, flags) = (state.kept.take_key(), i32::from(state.flags()));
+    let (key, flags) = (state.tail_state.take_key(), i32::from(state.flags()));
     line.release(key, |mut span| {
         span.flags = flags;
         // Never closed: at the close what is held is forgotten first, and nothing comes after.
@@ -194,7 +194,7 @@ fn release(line: &mut Line<Arc<TraceState>>, core: &SpanShared, state: &TraceSta
 
 /// Locks what is held, if anything is, so that it is counted where it is.
 pub(in crate::span) fn lock(core: &SpanShared) -> Option<Lines<'_, Arc<TraceState>>> {
-    core.keep.as_ref().map(Keep::lock)
+    core.tail_sampler.as_ref().map(TailSampler::lock)
 }
 
 /// Adds what is held.
@@ -205,8 +205,8 @@ pub(in crate::span) fn read(lines: Option<Lines<'_, Arc<TraceState>>>, stats: &m
 }
 
 /// The tracer's keep, if that is what holds the span's trace.
-fn of<'c>(inner: &SpanRecord, core: &'c SpanShared) -> Option<&'c Keep> {
-    core.keep.as_ref().filter(|keep| keep.holds(&inner.state))
+fn of<'c>(inner: &SpanRecord, core: &'c SpanShared) -> Option<&'c TailSampler> {
+    core.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.holds(&inner.state))
 }
 
 /// Lets a span come into its trace, if that is tracked or is to be. Before anybody is asked about it,
@@ -217,9 +217,9 @@ pub(super) fn origin_of_span(
     core: &SpanShared,
     origin_of_span: SpanOrigin,
 ) {
-    let Some(keep) = &core.keep else { return };
-    let is_tracked = keep.tracks(&inner.state);
-    if is_tracked && inner.state.kept.join() {
+    let Some(tail_sampler) = &core.tail_sampler else { return };
+    let is_tracked = tail_sampler.tracks(&inner.state);
+    if is_tracked && inner.state.tail_state.join() {
         return;
     }
     // What it shares was sampled from the start, or is another tracer's.
@@ -227,7 +227,7 @@ pub(super) fn origin_of_span(
     // Of a trace that begins sampled nothing can be held.
     let begins_sampled = origin_of_span == SpanOrigin::Trace && inner.state.is_sampled();
     if !(is_not_ours || begins_sampled) {
-        keep.enter(inner, core, origin_of_span);
+        tail_sampler.enter(inner, core, origin_of_span);
     }
 }
 
@@ -258,11 +258,11 @@ pub(super) fn tag_set(inner: &SpanRecord, core: &SpanShared, key: &str, value: V
 /// Does what follows from a decision that others have made: what is held is sent, or forgotten.
 #[cold]
 pub(super) fn decided(inner: &SpanRecord, core: &SpanShared) {
-    let Some((keep, counts)) = of(inner, core).zip(inner.core.as_ref()) else { return };
+    let Some((tail_sampler, counts)) = of(inner, core).zip(inner.core.as_ref()) else { return };
     if inner.state.is_sampled() {
-        keep.release(core, &inner.state, inner.ids.trace);
+        tail_sampler.release(core, &inner.state, inner.ids.trace);
     } else {
-        keep.forget(counts, &inner.state, inner.ids.trace);
+        tail_sampler.forget(counts, &inner.state, inner.ids.trace);
     }
 }
 
@@ -277,9 +277,12 @@ pub(super) fn finishing(inner: &SpanRecord, core: &SpanShared) {
 /// Keeps a trace because a span errs, unless that is over: what is done to it then is misuse, and is
 /// counted where it is done.
 fn keep_erring(inner: &SpanRecord, core: &SpanShared) {
-    let Some(keep) = of(inner, core).filter(|keep| keep.on_error_tag) else { return };
+    let Some(tail_sampler) = of(inner, core).filter(|tail_sampler| tail_sampler.on_error_tag)
+    else {
+        return;
+    };
     let Some(mut data) = inner.lock() else { return };
-    if !data.finished && keep.release(core, &inner.state, inner.ids.trace) {
+    if !data.finished && tail_sampler.release(core, &inner.state, inner.ids.trace) {
         data.mark(Reason::Error, core);
     }
 }
@@ -292,13 +295,13 @@ impl SpanData {
     /// Says for what the trace was kept.
     fn mark(&mut self, reason: Reason, core: &SpanShared) {
         let max = core.max_tag_value_bytes;
-        self.tag(SAMPLER_TYPE_TAG, TagValue::Str("keep"), core, max);
+        self.tag(SAMPLER_TYPE_TAG, TagValue::Str("tail_sampler"), core, max);
         self.tag(SAMPLER_PARAM_TAG, TagValue::Str(reason.text()), core, max);
     }
 
     /// Finishes a span of a tracer that keeps: its trace may be held, or sampled, or neither, and
     /// that may change at any moment. False if the sink was closed.
-    pub(in crate::span) fn finish_held(
+    pub(in crate::span) fn finish_buffered(
         &mut self,
         core: &Stripe,
         ids: &Ids,
@@ -306,13 +309,15 @@ impl SpanData {
         end: End,
     ) -> bool {
         self.finished = true;
-        if let Some(keep) = core.keep.as_ref().filter(|keep| keep.tracks(state)) {
+        if let Some(tail_sampler) =
+            core.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.tracks(state))
+        {
             let times = self.times(core, state, end);
-            let is_slow = times.1 > keep.longest_nanos && keep.holds(state);
-            if is_slow && keep.release(core, state, ids.trace) {
+            let is_slow = times.1 > tail_sampler.longest_nanos && tail_sampler.holds(state);
+            if is_slow && tail_sampler.release(core, state, ids.trace) {
                 self.mark(Reason::Slow, core);
             }
-            if keep.leave(core, state, self.ended(ids, state, times)) {
+            if tail_sampler.leave(core, state, self.ended(ids, state, times)) {
                 return true;
             }
         }
@@ -327,12 +332,12 @@ impl SpanData {
 }
 
 impl Span {
-    /// Has the trace recorded, and what is [held](crate::KeepConfig) of it sent. On a trace that is
+    /// Has the trace recorded, and what is [held](crate::TailSamplingConfig) of it sent. On a trace that is
     /// recorded, it does nothing.
     ///
     /// Where nothing is held, what is recorded begins here, as with `sampling.priority`; in contrast
     /// to that, the trace does not get the flag for debugging. The span has the tags `sampler.type`,
-    /// which is `keep`, and `sampler.param`, which is `asked`.
+    /// which is `tail_sampler`, and `sampler.param`, which is `asked`.
     ///
     /// # Source
     ///
@@ -341,32 +346,33 @@ impl Span {
     /// # Examples
     ///
     /// ```
-    /// # use jaeger_client::{KeepConfig, Tracer, sampler::ConstSampler};
+    /// # use jaeger_client::{TailSamplingConfig, Tracer, sampler::ConstSampler};
     /// let (tracer, _closer) = Tracer::builder("svc")
     ///     .sampler(ConstSampler::new(false))
-    ///     .keep_on_error(KeepConfig::default())
+    ///     .tail_sampling(TailSamplingConfig::default())
     ///     .null_reporter()
     ///     .build()?;
     /// let span = tracer.start_span("charge");
-    /// span.log_event("refused").keep_trace();
+    /// span.log_event("refused").retain_trace();
     /// assert!(span.is_sampled());
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
-    pub fn keep_trace(&self) -> &Self {
-        let Some((inner, core)) = self.parts() else { return self.misused("keep_trace") };
+    pub fn retain_trace(&self) -> &Self {
+        let Some((inner, core)) = self.parts() else { return self.misused("retain_trace") };
         // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
         let now = core.clock.monotonic_nanos().max(1);
         let state = &inner.state;
         let Some(mut data) = inner.lock() else { return self };
         if data.finished {
             drop(data);
-            return self.misused("keep_trace");
+            return self.misused("retain_trace");
         }
-        let held = of(inner, core).is_some_and(|keep| keep.release(core, state, inner.ids.trace));
-        if !held && state.is_sampled() {
+        let buffered = of(inner, core)
+            .is_some_and(|tail_sampler| tail_sampler.release(core, state, inner.ids.trace));
+        if !buffered && state.is_sampled() {
             return self;
         }
-        if !held {
+        if !buffered {
             if matches!(data.start, Start::Unknown) {
                 data.start_at(core, now);
             }

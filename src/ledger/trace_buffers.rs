@@ -57,7 +57,7 @@ pub(crate) struct Lines<'h, S> {
 
 impl<S> Lines<'_, S> {
     pub(crate) fn read(&self, stats: &mut Stats) {
-        stats.held = self.lines.iter().map(|line| line.spans()).sum();
+        stats.buffered = self.lines.iter().map(|line| line.spans()).sum();
         stats.evicted = self.lines.iter().map(|line| line.evicted()).sum();
     }
 }

@@ -7,9 +7,9 @@ use crate::error::ConfigError;
 /// Which traces that are not sampled are kept all the same, and how much is held until that is known.
 ///
 /// The spans of an unsampled trace in this process are recorded and held when they are finished. If
-/// one of them errs, is slow, or is [asked for](crate::Span::keep_trace), all of them are sent, with
+/// one of them errs, is slow, or is [asked for](crate::Span::retain_trace), all of them are sent, with
 /// the tags and logs from before, and the trace is sampled from then on. The span that was the reason
-/// says so: `sampler.type` is `keep`, and `sampler.param` is `error`, `slow` or `asked`. A trace that
+/// says so: `sampler.type` is `tail_sampler`, and `sampler.param` is `error`, `slow` or `asked`. A trace that
 /// is forced by `sampling.priority`, or by a sampler that had put its decision off, is complete
 /// likewise, and marked as ever.
 ///
@@ -35,14 +35,14 @@ use crate::error::ConfigError;
 /// ```
 /// use std::time::Duration;
 /// use jaeger_client::sampler::ProbabilisticSampler;
-/// use jaeger_client::{InMemoryReporter, KeepConfig, Tracer};
+/// use jaeger_client::{InMemoryReporter, TailSamplingConfig, Tracer};
 ///
 /// let reporter = InMemoryReporter::new();
 /// let (tracer, _closer) = Tracer::builder("checkout")
 ///     .sampler(ProbabilisticSampler::new(0.0)?)
-///     .keep_on_error(KeepConfig {
+///     .tail_sampling(TailSamplingConfig {
 ///         slower_than: Some(Duration::from_secs(2)),
-///         ..KeepConfig::default()
+///         ..TailSamplingConfig::default()
 ///     })
 ///     .in_memory(&reporter)
 ///     .build()?;
@@ -60,7 +60,7 @@ use crate::error::ConfigError;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
-pub struct KeepConfig {
+pub struct TailSamplingConfig {
     /// The most bytes that are held, of all traces together, at least 4,096. Where they are used up,
     /// the trace that has held spans the longest loses them. As many traces as there are shards, see
     /// [`TracerBuilder::shards`](crate::TracerBuilder::shards), may be held side by side, each up to
@@ -74,17 +74,17 @@ pub struct KeepConfig {
     pub on_error_tag: bool,
 }
 
-impl Default for KeepConfig {
+impl Default for TailSamplingConfig {
     fn default() -> Self {
         Self { max_bytes: 4 * 1024 * 1024, slower_than: None, on_error_tag: true }
     }
 }
 
-impl KeepConfig {
+impl TailSamplingConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if self.max_bytes < MIN_BYTES {
             return Err(ConfigError::invalid(
-                "keep_on_error.max_bytes",
+                "tail_sampling.max_bytes",
                 self.max_bytes.to_string(),
                 "at least 4096",
             ));

@@ -9,7 +9,7 @@ use crate::ledger::Key;
 /// The count of open spans goes from 0 to 1, and from 1 to 0, under the lock of the trace's line alone,
 /// and with it the trace's entry there.
 #[derive(Debug, Default)]
-pub(in crate::span) struct Kept {
+pub(in crate::span) struct TailState {
     /// How many spans of the tracer that tracks them are open.
     open: AtomicU32,
     /// Which tracer that is.
@@ -20,7 +20,7 @@ pub(in crate::span) struct Kept {
     key: AtomicU64,
 }
 
-impl Kept {
+impl TailState {
     /// Begins with one open span, with the line locked.
     pub(super) fn begin(&self, owner: u32, began_here: bool) {
         self.owner.store(owner, Ordering::Relaxed);

@@ -13,14 +13,14 @@ use jaeger_client::sampler::{
     ConstSampler, PrioritySampler, ProbabilisticSampler, TagMatchingSampler,
 };
 use jaeger_client::{
-    Closer, Configuration, FinishOptions, FinishedSpan, InMemoryReporter, KeepConfig, LogRecord,
-    SamplerConfig, Span, SpanContext, SpanId, Tracer, TracerBuilder,
+    Closer, Configuration, FinishOptions, FinishedSpan, InMemoryReporter, LogRecord, SamplerConfig,
+    Span, SpanContext, SpanId, TailSamplingConfig, Tracer, TracerBuilder,
 };
 
 /// Samples nothing, and keeps what it is told to.
-fn keeping(config: KeepConfig) -> (Tracer, Closer, InMemoryReporter) {
+fn keeping(config: TailSamplingConfig) -> (Tracer, Closer, InMemoryReporter) {
     let memory = InMemoryReporter::new();
-    let (tracer, closer) = unsampled().keep_on_error(config).in_memory(&memory).build().unwrap();
+    let (tracer, closer) = unsampled().tail_sampling(config).in_memory(&memory).build().unwrap();
     (tracer, closer, memory)
 }
 
@@ -52,7 +52,7 @@ fn reason(span: &FinishedSpan) -> Option<&str> {
 
 #[test]
 fn an_error_sends_all_spans_of_the_trace_with_what_they_had_before() {
-    let (tracer, _closer, memory) = keeping(KeepConfig::default());
+    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.span("root").tag("at start", 1).start();
     root.set_tag("before", 2).log_event("before").set_baggage_item("customer", "4711");
     let done = child(&tracer, &root, "done");
@@ -61,10 +61,14 @@ fn an_error_sends_all_spans_of_the_trace_with_what_they_had_before() {
     drop(child(&tracer, &root, "dropped"));
     let failing = child(&tracer, &root, "failing");
     assert!(memory.is_empty() && !root.is_sampled() && !failing.context().is_sampled());
-    assert_eq!(tracer.stats().held, 2);
+    assert_eq!(tracer.stats().buffered, 2);
     failing.set_tag("error", true);
     assert!(root.is_sampled() && failing.context().is_sampled());
-    assert_eq!(names(&memory), ["done", "dropped"], "what was held is sent at once, in its order");
+    assert_eq!(
+        names(&memory),
+        ["done", "dropped"],
+        "what was buffered is sent at once, in its order"
+    );
     child(&tracer, &root, "later").finish();
     failing.finish();
     root.finish();
@@ -85,14 +89,18 @@ fn an_error_sends_all_spans_of_the_trace_with_what_they_had_before() {
         assert_eq!(reason(span), expected, "the reason is told by the span that is it");
     }
     let stats = tracer.stats();
-    assert_eq!((stats.sent, stats.not_sampled, stats.held, stats.open), (5, 0, 0, 0), "{stats}");
+    assert_eq!(
+        (stats.sent, stats.not_sampled, stats.buffered, stats.open),
+        (5, 0, 0, 0),
+        "{stats}"
+    );
 }
 
 #[test]
 fn what_a_span_is_given_with_its_end_is_held_with_it_and_its_logs_are_limited() {
     let memory = InMemoryReporter::new();
     let builder = unsampled().max_logs_per_span(3).in_memory(&memory);
-    let (tracer, _closer) = builder.keep_on_error(KeepConfig::default()).build().unwrap();
+    let (tracer, _closer) = builder.tail_sampling(TailSamplingConfig::default()).build().unwrap();
     let root = tracer.start_span("root");
     assert!(root.is_recording() && !root.is_sampled());
     let done = child(&tracer, &root, "done");
@@ -110,7 +118,7 @@ fn what_a_span_is_given_with_its_end_is_held_with_it_and_its_logs_are_limited() 
 #[test]
 fn held_spans_have_their_own_times() {
     let at = |seconds: u64| UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds);
-    let (tracer, _closer, memory) = keeping(KeepConfig::default());
+    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     let early = tracer.span("early").child_of(&root).start_time(at(1)).start();
     early.finish_at(at(3));
@@ -129,7 +137,7 @@ fn held_spans_have_their_own_times() {
 #[test]
 fn what_counts_as_an_error_is_the_tag_that_is_true() {
     let tagged = |tag: fn(&Span) -> &Span| {
-        let (tracer, _closer, memory) = keeping(KeepConfig::default());
+        let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
         let root = tracer.start_span("root");
         tag(&root);
         root.finish();
@@ -142,7 +150,7 @@ fn what_counts_as_an_error_is_the_tag_that_is_true() {
     assert_eq!(tagged(|span| span.set_tag("error", 1)), 0);
     assert_eq!(tagged(|span| span.set_tag("error.kind", true)), 0);
     assert_eq!(tagged(|span| span.log(&[("error", true.into())])), 0);
-    let (tracer, _closer, memory) = keeping(KeepConfig::default());
+    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").finish();
     let failed = tracer.span("failed").child_of(&root).tag("a", 1).tag("error", true).start();
@@ -151,7 +159,7 @@ fn what_counts_as_an_error_is_the_tag_that_is_true() {
     failed.finish();
     assert_eq!(reason(&memory.spans()[1]), Some("error"));
 
-    let config = KeepConfig { on_error_tag: false, ..KeepConfig::default() };
+    let config = TailSamplingConfig { on_error_tag: false, ..TailSamplingConfig::default() };
     let (tracer, _closer, memory) = keeping(config);
     tracer.span("root").tag("error", true).start().set_tag("error", true).finish();
     assert!(memory.is_empty(), "unless errors are no reason");
@@ -159,13 +167,13 @@ fn what_counts_as_an_error_is_the_tag_that_is_true() {
 
 #[test]
 fn an_error_set_on_a_span_that_is_over_is_misuse_and_no_reason() {
-    let (tracer, _closer, memory) = keeping(KeepConfig::default());
+    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     let over = child(&tracer, &root, "over");
     over.finish();
-    over.set_tag("error", true).keep_trace();
+    over.set_tag("error", true).retain_trace();
     assert!(!root.is_sampled() && memory.is_empty());
-    assert_eq!((tracer.stats().misused, tracer.stats().held), (2, 1));
+    assert_eq!((tracer.stats().misused, tracer.stats().buffered), (2, 1));
 }
 
 #[test]
@@ -173,7 +181,7 @@ fn a_span_that_takes_longer_than_the_limit_keeps_its_trace() {
     let at = |millis: u64| UNIX_EPOCH + Duration::from_millis(1_000_000 + millis);
     let limit = Some(Duration::from_millis(100));
     let (tracer, _closer, memory) =
-        keeping(KeepConfig { slower_than: limit, ..KeepConfig::default() });
+        keeping(TailSamplingConfig { slower_than: limit, ..TailSamplingConfig::default() });
     for (took, kept) in [(100, 0), (101, 3)] {
         let root = tracer.start_span("root");
         child(&tracer, &root, "quick").finish();
@@ -195,10 +203,10 @@ fn a_span_that_takes_longer_than_the_limit_keeps_its_trace() {
 
 #[test]
 fn an_application_can_ask_for_the_trace() {
-    let (tracer, _closer, memory) = keeping(KeepConfig::default());
+    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").finish();
-    root.keep_trace().keep_trace();
+    root.retain_trace().retain_trace();
     root.finish();
     assert_eq!(names(&memory), ["done", "root"]);
     assert_eq!(reason(&memory.spans()[1]), Some("asked"));
@@ -208,7 +216,7 @@ fn an_application_can_ask_for_the_trace() {
 
 #[test]
 fn a_forced_trace_is_complete_and_has_the_flags_of_the_moment_it_is_sent() {
-    let (tracer, _closer, memory) = keeping(KeepConfig::default());
+    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").set_tag("k", 1).finish();
     root.set_tag("sampling.priority", 1).finish();
@@ -219,33 +227,33 @@ fn a_forced_trace_is_complete_and_has_the_flags_of_the_moment_it_is_sent() {
 
 #[test]
 fn a_trace_that_is_not_to_be_recorded_is_forgotten() {
-    let (tracer, _closer, memory) = keeping(KeepConfig::default());
+    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").finish();
     root.set_tag("sampling.priority", 0);
-    assert_eq!((tracer.stats().held, tracer.stats().not_sampled), (0, 1));
+    assert_eq!((tracer.stats().buffered, tracer.stats().not_sampled), (0, 1));
     child(&tracer, &root, "failed").set_tag("error", true).finish();
     root.finish();
     tracer.span("root").tag("error", true).tag("sampling.priority", 0).start().finish();
     assert!(memory.is_empty());
-    assert_eq!((tracer.stats().held, tracer.stats().not_sampled), (0, 4));
+    assert_eq!((tracer.stats().buffered, tracer.stats().not_sampled), (0, 4));
 }
 
 #[test]
 fn a_healthy_trace_is_forgotten_with_its_last_span_though_the_root_was_over_before() {
-    let (tracer, _closer, memory) = keeping(KeepConfig::default());
+    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     let (first, second) = (child(&tracer, &root, "first"), child(&tracer, &root, "second"));
     root.finish();
     first.finish();
-    assert_eq!((tracer.stats().held, tracer.stats().not_sampled), (2, 0));
+    assert_eq!((tracer.stats().buffered, tracer.stats().not_sampled), (2, 0));
     second.finish();
-    assert_eq!((tracer.stats().held, tracer.stats().not_sampled), (0, 3));
+    assert_eq!((tracer.stats().buffered, tracer.stats().not_sampled), (0, 3));
 
     // One that goes on in the background is held again, from there on.
     let late = tracer.span("late").follows_from(&root).start();
     child(&tracer, &late, "later").finish();
-    assert_eq!(tracer.stats().held, 1);
+    assert_eq!(tracer.stats().buffered, 1);
     late.set_tag("error", true).finish();
     assert_eq!(names(&memory), ["later", "late"]);
 
@@ -260,26 +268,26 @@ fn a_healthy_trace_is_forgotten_with_its_last_span_though_the_root_was_over_befo
 fn sampled_traces_and_others_are_left_alone() {
     let memory = InMemoryReporter::new();
     let builder = support::builder().sampler(ConstSampler::new(true)).in_memory(&memory);
-    let (tracer, _closer) = builder.keep_on_error(KeepConfig::default()).build().unwrap();
+    let (tracer, _closer) = builder.tail_sampling(TailSamplingConfig::default()).build().unwrap();
     let root = tracer.start_span("root");
-    child(&tracer, &root, "failed").set_tag("error", true).keep_trace().finish();
+    child(&tracer, &root, "failed").set_tag("error", true).retain_trace().finish();
     root.finish();
     assert_eq!(names(&memory), ["failed", "root"]);
     assert!(memory.spans().iter().all(|span| reason(span).is_none()));
 
-    let (tracer, _closer, memory) = keeping(KeepConfig::default());
+    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let healthy = tracer.start_span("healthy");
     child(&tracer, &healthy, "healthy").finish();
     let root = tracer.start_span("root");
     child(&tracer, &root, "child").finish();
     root.set_tag("error", true).finish();
     assert_eq!(names(&memory), ["child", "root"]);
-    assert_eq!(tracer.stats().held, 1, "the other one's");
+    assert_eq!(tracer.stats().buffered, 1, "the other one's");
 }
 
 #[test]
 fn others_are_told_that_it_is_not_sampled_until_it_is_kept() {
-    let (tracer, _closer, memory) = keeping(KeepConfig::default());
+    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     let header = |span: &Span| {
         let mut carrier = HashMap::new();
@@ -296,7 +304,7 @@ fn others_are_told_that_it_is_not_sampled_until_it_is_kept() {
 
 #[test]
 fn the_part_of_a_callers_unsampled_trace_that_is_here_is_kept_too() {
-    let (tracer, _closer, memory) = keeping(KeepConfig::default());
+    let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let caller = HashMap::from([("uber-trace-id".to_owned(), "abc:def:0:0".to_owned())]);
     let (first, second) = (tracer.extract(&caller).unwrap(), tracer.extract(&caller).unwrap());
     let serve = tracer.span("serve").child_of(&first).start();
@@ -321,7 +329,7 @@ fn a_sampler_that_decides_late_sends_what_is_held_or_leaves_it_held() {
     let sampler = PrioritySampler::new().then(marked).then(ConstSampler::new(false));
     let memory = InMemoryReporter::new();
     let builder = support::builder().sampler(sampler.build().unwrap()).in_memory(&memory);
-    let (tracer, _closer) = builder.keep_on_error(KeepConfig::default()).build().unwrap();
+    let (tracer, _closer) = builder.tail_sampling(TailSamplingConfig::default()).build().unwrap();
     for (tag, kind) in [("tenant", "TagMatchingSampler"), ("error", "keep")] {
         memory.reset();
         let root = tracer.start_span("root");
@@ -339,24 +347,24 @@ fn a_sampler_that_decides_late_sends_what_is_held_or_leaves_it_held() {
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").finish();
     root.finish();
-    assert_eq!((memory.len(), tracer.stats().held), (2, 0));
+    assert_eq!((memory.len(), tracer.stats().buffered), (2, 0));
 }
 
 #[test]
 fn a_trace_that_two_tracers_share_belongs_to_the_one_it_began_in() {
-    let (one, _closer, ones) = keeping(KeepConfig::default());
-    let (two, _closer_two, twos) = keeping(KeepConfig::default());
+    let (one, _closer, ones) = keeping(TailSamplingConfig::default());
+    let (two, _closer_two, twos) = keeping(TailSamplingConfig::default());
     let root = one.start_span("root");
     child(&one, &root, "of one").finish();
     child(&two, &root, "of two").set_tag("error", true).finish();
     assert!(!root.is_sampled() && twos.is_empty());
-    assert_eq!((one.stats().held, two.stats().held, two.stats().not_sampled), (1, 0, 1));
+    assert_eq!((one.stats().buffered, two.stats().buffered, two.stats().not_sampled), (1, 0, 1));
     // Whoever forces it has it sampled everywhere; the first one's spans come when it notices.
     child(&two, &root, "forced").set_tag("sampling.priority", 1).finish();
     assert_eq!((names(&twos), root.is_sampled()), (vec!["forced".to_owned()], true));
     root.finish();
     assert_eq!(names(&ones), ["of one", "root"]);
-    assert!([one.stats(), two.stats()].iter().all(|stats| stats.held + stats.open == 0));
+    assert!([one.stats(), two.stats()].iter().all(|stats| stats.buffered + stats.open == 0));
 }
 
 #[test]
@@ -367,13 +375,13 @@ fn without_the_option_nothing_is_held_and_asking_records_from_there_on() {
     child(&tracer, &root, "done").finish();
     root.set_tag("error", true).set_tag("before", 1);
     assert!(!root.is_sampled());
-    assert_eq!((tracer.stats().held, tracer.stats().not_sampled), (0, 1));
-    root.keep_trace().set_tag("after", 1).finish();
+    assert_eq!((tracer.stats().buffered, tracer.stats().not_sampled), (0, 1));
+    root.retain_trace().set_tag("after", 1).finish();
     let spans = memory.spans();
     assert_eq!((names(&memory), reason(&spans[0])), (vec!["root".to_owned()], Some("asked")));
     assert_eq!((spans[0].view().tag("before"), spans[0].view().flags), (None, 1));
     assert!(spans[0].view().tag("after").is_some());
-    tracer.start_span("alone").keep_trace();
+    tracer.start_span("alone").retain_trace();
     assert_eq!(names(&memory), ["root", "alone"]);
 }
 
@@ -381,13 +389,13 @@ fn without_the_option_nothing_is_held_and_asking_records_from_there_on() {
 fn a_configuration_keeps_on_error_too() {
     let transport_never_used = Configuration {
         sampler: SamplerConfig { param: 0.0, ..SamplerConfig::new("const") },
-        keep_on_error: Some(KeepConfig::default()),
+        tail_sampling: Some(TailSamplingConfig::default()),
         ..Configuration::new("svc")
     };
     let (tracer, _closer) = transport_never_used.new_tracer().unwrap();
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").finish();
-    assert_eq!(tracer.stats().held, 1);
+    assert_eq!(tracer.stats().buffered, 1);
 }
 
 #[test]
@@ -395,7 +403,7 @@ fn the_share_of_sampled_traces_is_the_samplers() {
     let memory = InMemoryReporter::new();
     let sampler = ProbabilisticSampler::new(0.3).unwrap();
     let builder = support::builder().sampler(sampler).in_memory(&memory);
-    let (tracer, _closer) = builder.keep_on_error(KeepConfig::default()).build().unwrap();
+    let (tracer, _closer) = builder.tail_sampling(TailSamplingConfig::default()).build().unwrap();
     let sampled = (0..2_000).filter(|_| tracer.start_span("root").is_sampled()).count();
     assert!((400..800).contains(&sampled), "{sampled}");
     assert_eq!((memory.len(), tracer.stats().not_sampled), (sampled, 2_000 - sampled as u64));
