@@ -72,7 +72,7 @@ pub struct Stats {
     /// well.
     pub evicted: u64,
     /// Values of tags that were cut to their limit, on whatever became of their spans.
-    pub cut_tags: u64,
+    pub truncated_tags: u64,
     /// Times that no server stores, before 1970 or after 2262, whatever became of their spans:
     /// those given for a start, a finish or a log, and what the wall clock showed when it was read,
     /// once each flush interval. The nearest time that servers do store is sent.

@@ -12,9 +12,9 @@ use std::time::Duration;
 use jaeger_client::encoding::ValueView;
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{
-    ConstSampler, Decision, GuaranteedThroughputSampler, ManualSpan, NewSpan, OperationStrategies,
+    ConstSampler, Decision, GuaranteedThroughputSampler, ManualSpan, OperationStrategies,
     PerOperationSampler, PrioritySampler, ProbabilisticSampler, RateLimitingSampler, Sampler,
-    TagMatchingSampler, TokenBucket,
+    SamplingParameters, TagMatchingSampler, TokenBucket,
 };
 use jaeger_client::transport::MemoryTransport;
 use jaeger_client::{
@@ -156,13 +156,13 @@ impl Observer for Shown {
 }
 
 impl Sampler for Shown {
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         span.set_tag("password", SECRET);
         self.0.lock().unwrap().push(format!("{span:?}"));
         Decision::new(true)
     }
 
-    fn on_set_tag(&self, _: &mut NewSpan<'_>, _: &str, _: ValueView<'_>) -> Decision {
+    fn on_set_tag(&self, _: &mut SamplingParameters<'_>, _: &str, _: ValueView<'_>) -> Decision {
         Decision::retryable(false)
     }
 }

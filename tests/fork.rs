@@ -96,7 +96,7 @@ fn builder(kind: usize, folder: &Path) -> TracerBuilder {
         2 => {
             let marked = TagMatchingSampler::new("tenant").matching("acme");
             let list = PrioritySampler::new().then(marked).then(ConstSampler::new(true));
-            builder.sampler(list.build().unwrap()).observer(Follows::default()).watch_open_spans(99)
+            builder.sampler(list.build().unwrap()).observer(Follows::default()).track_open_spans(99)
         }
         3 => {
             let limited = RateLimitingSampler::new(1e6).unwrap();

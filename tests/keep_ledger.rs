@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use jaeger_client::encoding::ValueView;
 use jaeger_client::metrics::InMemoryMetrics;
-use jaeger_client::sampler::{ConstSampler, Decision, NewSpan, Rule, Sampler, SamplerStatus};
+use jaeger_client::sampler::{
+    ConstSampler, Decision, Rule, Sampler, SamplerStatus, SamplingParameters,
+};
 use jaeger_client::{
     Closer, InMemoryReporter, Span, Stats, TailSamplingConfig, TraceId, Tracer, TracerBuilder,
 };
@@ -140,7 +142,7 @@ fn a_released_span_that_is_too_large_for_a_datagram_is_trimmed() {
 struct ByName;
 
 impl Sampler for ByName {
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         Decision::new(span.operation_name() == "sampled")
     }
 

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use jaeger_client::encoding::ValueView;
-use jaeger_client::sampler::{ConstSampler, Decision, NewSpan, Sampler};
+use jaeger_client::sampler::{ConstSampler, Decision, Sampler, SamplingParameters};
 use jaeger_client::{
     Clock, InMemoryReporter, ManualClock, Span, SpanContext, SpanId, TraceId, Tracer,
 };
@@ -147,15 +147,20 @@ fn a_sampler_that_does_not_defer_is_never_asked_about_anothers_trace() {
     struct Strict;
 
     impl Sampler for Strict {
-        fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
+        fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
             Decision::new(true)
         }
 
-        fn on_set_tag(&self, _: &mut NewSpan<'_>, _: &str, _: ValueView<'_>) -> Decision {
+        fn on_set_tag(
+            &self,
+            _: &mut SamplingParameters<'_>,
+            _: &str,
+            _: ValueView<'_>,
+        ) -> Decision {
             panic!("it does not defer");
         }
 
-        fn on_finish(&self, _span: &mut NewSpan<'_>) -> Decision {
+        fn on_finish(&self, _span: &mut SamplingParameters<'_>) -> Decision {
             panic!("it does not defer");
         }
     }
@@ -165,7 +170,7 @@ fn a_sampler_that_does_not_defer_is_never_asked_about_anothers_trace() {
     struct Defers;
 
     impl Sampler for Defers {
-        fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
+        fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
             Decision::retryable(false)
         }
 
@@ -173,7 +178,7 @@ fn a_sampler_that_does_not_defer_is_never_asked_about_anothers_trace() {
             true
         }
 
-        fn on_finish(&self, _span: &mut NewSpan<'_>) -> Decision {
+        fn on_finish(&self, _span: &mut SamplingParameters<'_>) -> Decision {
             Decision::new(true)
         }
     }

@@ -18,7 +18,8 @@ use jaeger_client::control::{
 };
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{
-    ConstSampler, Decision, NewSpan, PrioritySampler, RemoteCounts, Sampler, TagMatchingSampler,
+    ConstSampler, Decision, PrioritySampler, RemoteCounts, Sampler, SamplingParameters,
+    TagMatchingSampler,
 };
 use jaeger_client::{Closer, SpanContext, SpanId, TraceId, Tracer};
 use support::builder;
@@ -212,7 +213,7 @@ fn a_finish_that_comes_twice_counts_once_while_the_decision_is_put_off() {
 struct Wavering;
 
 impl Sampler for Wavering {
-    fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
         Decision::retryable(true)
     }
 

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use jaeger_client::encoding::ValueView;
-use jaeger_client::sampler::{ConstSampler, Decision, NewSpan, Sampler};
+use jaeger_client::sampler::{ConstSampler, Decision, Sampler, SamplingParameters};
 use jaeger_client::{
     IdGenerator, InMemoryReporter, ManualClock, Observer, Span, SpanFinish, SpanObserver,
     StartSpanOptions, TagValue, Tracer, TracerBuilder,
@@ -82,7 +82,7 @@ impl SpanObserver for Named {
 struct Asked(Calls);
 
 impl Sampler for Asked {
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.0.note(format!("sampler: create {}", span.operation_name()));
         Decision::retryable(false)
     }
@@ -91,17 +91,22 @@ impl Sampler for Asked {
         true
     }
 
-    fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.0.note(format!("sampler: name {}", span.operation_name()));
         Decision::retryable(false)
     }
 
-    fn on_set_tag(&self, _span: &mut NewSpan<'_>, key: &str, _value: ValueView<'_>) -> Decision {
+    fn on_set_tag(
+        &self,
+        _span: &mut SamplingParameters<'_>,
+        key: &str,
+        _value: ValueView<'_>,
+    ) -> Decision {
         self.0.note(format!("sampler: tag {key}"));
         Decision::retryable(false)
     }
 
-    fn on_finish(&self, _span: &mut NewSpan<'_>) -> Decision {
+    fn on_finish(&self, _span: &mut SamplingParameters<'_>) -> Decision {
         self.0.note("sampler: finish".to_owned());
         Decision::retryable(true)
     }
@@ -488,7 +493,7 @@ fn law_observers_and_a_list_change_nothing_of_what_is_recorded() {
     for sampled in [true, false] {
         let (plain, stats) = record(|builder| builder, sampled);
         let observed = |builder: TracerBuilder| builder.observer(Calls::default().named("o"));
-        for watched in [observed, |builder: TracerBuilder| builder.watch_open_spans(2)] {
+        for watched in [observed, |builder: TracerBuilder| builder.track_open_spans(2)] {
             let (told, told_stats) = record(watched, sampled);
             assert_eq!(plain, told);
             assert_eq!(stats, told_stats);

@@ -22,7 +22,7 @@ use jaeger_client::{
 mod support;
 
 fn watching(limit: usize) -> TracerBuilder {
-    support::builder().null_reporter().watch_open_spans(limit)
+    support::builder().null_reporter().track_open_spans(limit)
 }
 
 fn names(open: &OpenSpans) -> Vec<&str> {
@@ -215,8 +215,8 @@ fn nothing_is_listed_and_nobody_named_by_a_tracer_that_does_not_watch() {
 
 #[test]
 fn a_configuration_says_how_many_are_listed() {
-    let open = |watch_open_spans| {
-        let configuration = Configuration { watch_open_spans, ..Configuration::new("svc") };
+    let open = |track_open_spans| {
+        let configuration = Configuration { track_open_spans, ..Configuration::new("svc") };
         let (tracer, _closer) =
             configuration.new_tracer_with(|builder| builder.null_reporter()).unwrap();
         let _spans = [tracer.start_span("one"), tracer.start_span("two")];

@@ -30,7 +30,7 @@ fn a_tag_that_is_cut_says_so_if_asked_to_and_is_counted_in_any_case() {
     let text = "é".repeat(200);
     for (marks, kept) in [(false, 128), (true, 120)] {
         let memory = InMemoryReporter::new();
-        let builder = Tracer::builder("svc").in_memory(&memory).mark_cut_tags(marks);
+        let builder = Tracer::builder("svc").in_memory(&memory).mark_truncated_tags(marks);
         let (tracer, _closer) = builder.build().unwrap();
         let carrier = HashMap::from([("jaeger-debug-id", text.as_str())]);
         let span = tracer.span("op").child_of(tracer.extract(&carrier).ok());
@@ -47,14 +47,14 @@ fn a_tag_that_is_cut_says_so_if_asked_to_and_is_counted_in_any_case() {
         assert_eq!(span.tag("fits"), Some(&text[..256].into()));
         assert_eq!(span.tag("bytes"), Some(&Value::Binary(vec![7; 256])));
         assert_eq!(span.logs[0].fields[0].1, text.as_str().into(), "logs are not cut");
-        assert_eq!(tracer.stats().cut_tags, 4);
+        assert_eq!(tracer.stats().truncated_tags, 4);
     }
 }
 
 #[test]
 fn a_limit_too_short_for_the_mark_cuts_without_it() {
     let memory = InMemoryReporter::new();
-    let builder = Tracer::builder("svc").in_memory(&memory).mark_cut_tags(true);
+    let builder = Tracer::builder("svc").in_memory(&memory).mark_truncated_tags(true);
     let (tracer, _closer) = builder.max_tag_value_length(13).build().unwrap();
     tracer
         .start_span("op")
@@ -176,14 +176,14 @@ fn zipkins_json_says_of_a_shared_span_that_it_is_one() {
 #[test]
 fn tags_of_the_process_are_marked_too_and_configuration_can_ask_for_it() {
     let (transport, taken) = limited(65_000);
-    let builder = builder().tag("build", "x".repeat(300)).mark_cut_tags(true);
+    let builder = builder().tag("build", "x".repeat(300)).mark_truncated_tags(true);
     let (tracer, closer) = builder.transport(transport).build().unwrap();
     tracer.start_span("op").finish();
     let _ = closer.close(SOON);
     let marked = format!("{}… [300 bytes]", "x".repeat(241));
     assert_eq!(taken.batches()[0].tag("build"), Some(&Value::Str(marked)));
 
-    let configuration = Configuration { mark_cut_tags: true, ..Configuration::new("svc") };
+    let configuration = Configuration { mark_truncated_tags: true, ..Configuration::new("svc") };
     assert!(configuration.new_tracer().is_ok());
 }
 
@@ -207,7 +207,7 @@ impl SpanObserver for Watches {}
 #[test]
 fn observers_neither_hide_the_servers_side_nor_the_cut_of_a_tag() {
     let memory = InMemoryReporter::new();
-    let builder = builder().observer(Watches).in_memory(&memory).mark_cut_tags(true);
+    let builder = builder().observer(Watches).in_memory(&memory).mark_truncated_tags(true);
     let (tracer, _closer) = builder.zipkin_shared_rpc_span(true).build().unwrap();
     let remote = SpanContext::new(TraceId::new(0, 8), SpanId::new(9), SpanId::new(10), 1);
     let span = tracer.span("op").tag("long", &"x".repeat(300)).tag("span.kind", "server");
@@ -216,7 +216,7 @@ fn observers_neither_hide_the_servers_side_nor_the_cut_of_a_tag() {
     span.finish();
     let marked = format!("{}… [300 bytes]", "x".repeat(241));
     assert_eq!(only(&memory).tag("long"), Some(&Value::Str(marked)));
-    assert_eq!(tracer.stats().cut_tags, 1);
+    assert_eq!(tracer.stats().truncated_tags, 1);
 }
 
 /// Every tag of the process is cut but the one that tells tracers apart, as in jaeger-client-go.

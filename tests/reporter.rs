@@ -281,7 +281,7 @@ fn no_text_of_the_application_or_the_network_reaches_the_logger_unescaped_or_wit
         .logger(Arc::clone(&all))
         .transport(By(refuse))
         .also_report_to(Output::logging())
-        .watch_open_spans(10)
+        .track_open_spans(10)
         .flush_interval(Duration::from_secs(3600))
         .build()
         .unwrap();

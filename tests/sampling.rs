@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use jaeger_client::encoding::ValueView;
 use jaeger_client::sampler::{
-    ConstSampler, Decision, FetchError, FetchOutcome, ManualSpan, NewSpan, OperationRule,
-    PrioritySampler, ProbabilisticSampler, RateLimitingSampler, RemoteSampler, RemoteStatus, Rule,
-    Sampler, StrategySource,
+    ConstSampler, Decision, FetchError, FetchOutcome, ManualSpan, OperationRule, PrioritySampler,
+    ProbabilisticSampler, RateLimitingSampler, RemoteSampler, RemoteStatus, Rule, Sampler,
+    SamplingParameters, StrategySource,
 };
 use jaeger_client::{
     Closer, Configuration, InMemoryReporter, Logger, NullLogger, SamplerConfig, SpanContext,
@@ -389,7 +389,7 @@ fn a_remote_sampler_may_stand_behind_others() {
 struct Asked(AtomicUsize);
 
 impl Sampler for Asked {
-    fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
         self.0.fetch_add(1, Ordering::SeqCst);
         Decision::new(true)
     }

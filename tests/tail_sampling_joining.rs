@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::thread;
 
 use jaeger_client::encoding::ValueView;
-use jaeger_client::sampler::{ConstSampler, Decision, NewSpan, Sampler};
+use jaeger_client::sampler::{ConstSampler, Decision, Sampler, SamplingParameters};
 use jaeger_client::{
     Closer, InMemoryReporter, Span, SpanBuilder, SpanContext, SpanId, TailSamplingConfig, TraceId,
     Tracer,
@@ -103,7 +103,7 @@ fn a_context_that_comes_back_sampled_has_all_that_is_held_sent() {
 struct Renamed;
 
 impl Sampler for Renamed {
-    fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
         Decision::retryable(false)
     }
 
@@ -111,11 +111,11 @@ impl Sampler for Renamed {
         true
     }
 
-    fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
         Decision::new(span.operation_name().starts_with("renamed"))
     }
 
-    fn on_set_tag(&self, _: &mut NewSpan<'_>, _: &str, _: ValueView<'_>) -> Decision {
+    fn on_set_tag(&self, _: &mut SamplingParameters<'_>, _: &str, _: ValueView<'_>) -> Decision {
         Decision::retryable(false)
     }
 }

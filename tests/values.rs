@@ -49,7 +49,7 @@ fn edge_case_tracer(random: &mut Seeded) -> jaeger_client::TracerBuilder {
         .max_logs_per_span(draw(2) * 3)
         .trace_id_128bit(draw(2) == 0)
         .zipkin_shared_rpc_span(draw(2) == 0)
-        .mark_cut_tags(draw(2) == 0);
+        .mark_truncated_tags(draw(2) == 0);
     for _ in 0..draw(5) {
         let (key, value) = (edge_cases::key(&mut draw), edge_cases::value(&mut draw));
         // A process that leaves no room for spans is refused.

@@ -86,14 +86,14 @@ pub struct Configuration {
     pub tail_sampling: Option<TailSamplingConfig>,
     /// Bytes after which a tag's text or bytes are cut.
     pub max_tag_value_length: usize,
-    /// Whether a text that was cut says so; see [`TracerBuilder::mark_cut_tags`].
-    pub mark_cut_tags: bool,
+    /// Whether a text that was cut says so; see [`TracerBuilder::mark_truncated_tags`].
+    pub mark_truncated_tags: bool,
     /// How many logs a span keeps, the first and the last ones; 0 is any number. See
     /// [`TracerBuilder::max_logs_per_span`].
     pub max_logs_per_span: usize,
     /// How many unfinished spans are listed by [`Tracer::open_spans`]; 0 is none. See
-    /// [`TracerBuilder::watch_open_spans`].
-    pub watch_open_spans: usize,
+    /// [`TracerBuilder::track_open_spans`].
+    pub track_open_spans: usize,
     /// What was noticed while the environment was read, such as variables that are set but not read.
     /// The logger is told it once, when the tracer is built.
     pub warnings: Vec<String>,
@@ -121,9 +121,9 @@ impl fmt::Debug for Configuration {
             .field("throttler", &self.throttler)
             .field("tail_sampling", &self.tail_sampling)
             .field("max_tag_value_length", &self.max_tag_value_length)
-            .field("mark_cut_tags", &self.mark_cut_tags)
+            .field("mark_truncated_tags", &self.mark_truncated_tags)
             .field("max_logs_per_span", &self.max_logs_per_span)
-            .field("watch_open_spans", &self.watch_open_spans)
+            .field("track_open_spans", &self.track_open_spans)
             .field("warnings", &self.warnings)
             .finish()
     }
@@ -146,9 +146,9 @@ impl Default for Configuration {
             throttler: None,
             tail_sampling: None,
             max_tag_value_length: defaults::MAX_TAG_VALUE_LENGTH,
-            mark_cut_tags: false,
+            mark_truncated_tags: false,
             max_logs_per_span: 0,
-            watch_open_spans: 0,
+            track_open_spans: 0,
             warnings: Vec::new(),
         }
     }
@@ -231,9 +231,9 @@ impl Configuration {
             .rpc_metrics(self.rpc_metrics)
             .trace_id_128bit(self.trace_id_128bit)
             .max_tag_value_length(self.max_tag_value_length)
-            .mark_cut_tags(self.mark_cut_tags)
+            .mark_truncated_tags(self.mark_truncated_tags)
             .max_logs_per_span(self.max_logs_per_span)
-            .watch_open_spans(self.watch_open_spans);
+            .track_open_spans(self.track_open_spans);
         if let Some(endpoint) = &self.reporter.collector_endpoint {
             builder = builder.collector(self.reporter.http(endpoint, &self.proxy));
         }

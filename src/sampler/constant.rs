@@ -1,7 +1,8 @@
 //! All traces, or none.
 
 use super::{
-    Decision, DecisionById, NewSpan, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
+    Decision, DecisionById, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
+    SamplingParameters,
 };
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
@@ -41,7 +42,7 @@ impl Sampler for ConstSampler {
     }
 
     #[inline]
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         if self.sample {
             span.set_sampler_tags(&self.tags);
         }

@@ -7,7 +7,7 @@ use crate::encoding::{Scratch, ShortTags, ValueView};
 /// What a sampler gave to the span it was asked about, until it is known whether that is recorded:
 /// only then is there a record to write it to.
 #[derive(Debug, Default)]
-pub(crate) struct GivenTags {
+pub(crate) struct SpanTags {
     /// The first of them, if they were encoded beforehand.
     short: Option<ShortTags>,
     /// The others.
@@ -20,7 +20,7 @@ thread_local! {
     static SPARE: Cell<Option<Scratch>> = const { Cell::new(None) };
 }
 
-impl GivenTags {
+impl SpanTags {
     #[inline]
     pub(super) fn extend_short(&mut self, tags: &ShortTags, count: usize) {
         if self.count > 0 {

@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 
-use super::{Decision, NewSpan, RemoteCounts, Rule, SamplerHost, SamplerStatus};
+use super::{Decision, RemoteCounts, Rule, SamplerHost, SamplerStatus, SamplingParameters};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use crate::panics::{self, Callback};
@@ -71,7 +71,7 @@ pub(crate) fn guarded(sampler: impl Sampler + 'static) -> Box<dyn Sampler> {
 }
 
 impl Sampler for GuardedSampler {
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.ask(Callback::SamplerOnCreateSpan, |sampler| sampler.on_create_span(span))
     }
 
@@ -79,16 +79,21 @@ impl Sampler for GuardedSampler {
         self.call(Callback::SamplerMayDefer, |sampler| sampler.may_defer()).unwrap_or(false)
     }
 
-    fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
         let callback = Callback::SamplerOnSetOperationName;
         self.ask(callback, |sampler| sampler.on_set_operation_name(span))
     }
 
-    fn on_set_tag(&self, span: &mut NewSpan<'_>, key: &str, value: ValueView<'_>) -> Decision {
+    fn on_set_tag(
+        &self,
+        span: &mut SamplingParameters<'_>,
+        key: &str,
+        value: ValueView<'_>,
+    ) -> Decision {
         self.ask(Callback::SamplerOnSetTag, |sampler| sampler.on_set_tag(span, key, value))
     }
 
-    fn on_finish(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.ask(Callback::SamplerOnFinish, |sampler| sampler.on_finish(span))
     }
 

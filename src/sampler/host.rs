@@ -33,7 +33,7 @@ impl SamplerHost {
         Self { host }
     }
 
-    /// The tracer's monotonic clock, the one that [`NewSpan`](super::NewSpan) reads; none when the
+    /// The tracer's monotonic clock, the one that [`SamplingParameters`](super::SamplingParameters) reads; none when the
     /// tracer is gone.
     #[must_use]
     pub fn monotonic_nanos(&self) -> Option<u64> {

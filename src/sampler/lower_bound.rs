@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 
 use super::rate_limiting::burst;
 use super::{
-    Decision, NewSpan, ProbabilisticSampler, Rule, Sampler, SamplerStatus, SamplerTags, TokenBucket,
+    Decision, ProbabilisticSampler, Rule, Sampler, SamplerStatus, SamplerTags, SamplingParameters,
+    TokenBucket,
 };
 use crate::encoding::ValueView;
 
@@ -88,7 +89,7 @@ impl GuaranteedThroughputSampler {
     }
 
     /// Decides at a moment that was read before.
-    pub(super) fn decide(&self, span: &mut NewSpan<'_>, now_nanos: u64) -> bool {
+    pub(super) fn decide(&self, span: &mut SamplingParameters<'_>, now_nanos: u64) -> bool {
         // What the share samples counts towards the bound, too.
         let within = self.bucket.lock().check(1.0, now_nanos);
         if self.share.is_sampled(span.trace_id()) {
@@ -107,7 +108,7 @@ impl Sampler for GuaranteedThroughputSampler {
         true
     }
 
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         let now = span.monotonic_nanos();
         Decision::new(self.decide(span, now))
     }

@@ -40,13 +40,13 @@ pub use self::decision::Decision;
 pub use self::decision::DecisionById;
 use self::decision::SamplerTags;
 pub(crate) use self::decision::{ById, SAMPLER_TAGS};
-pub(crate) use self::given::GivenTags;
+pub(crate) use self::given::SpanTags;
 #[cfg(feature = "remote-sampler")]
 use self::guarded::GuardedSampler;
 pub(crate) use self::guarded::guarded;
 pub(crate) use self::host::Host;
 pub use self::host::SamplerHost;
-pub use self::parameters::NewSpan;
+pub use self::parameters::SamplingParameters;
 pub use self::status::{
     Fetch, FetchOutcome, OperationRule, RemoteCounts, RemoteStatus, Rule, SamplerStatus,
 };
@@ -83,13 +83,13 @@ pub use self::tag_matching::{MatchValue, TagMatchingSampler};
 /// # Examples
 ///
 /// ```
-/// use jaeger_client::sampler::{Decision, NewSpan, Sampler};
+/// use jaeger_client::sampler::{Decision, SamplingParameters, Sampler};
 ///
 /// #[derive(Debug)]
 /// struct Checkout;
 ///
 /// impl Sampler for Checkout {
-///     fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+///     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
 ///         let sample = span.operation_name().starts_with("checkout");
 ///         if sample {
 ///             span.set_tag("sampler.type", "checkout");
@@ -100,7 +100,7 @@ pub use self::tag_matching::{MatchValue, TagMatchingSampler};
 /// ```
 pub trait Sampler: fmt::Debug + Send + Sync {
     /// Decides on the first span of a trace, or on a further one while no decision stands.
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision;
+    fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision;
 
     /// Decides by the trace's id alone, where nothing else counts: spans then cost less. What is
     /// answered is what [`on_create_span`](Self::on_create_span) would answer.
@@ -124,24 +124,29 @@ pub trait Sampler: fmt::Debug + Send + Sync {
     }
 
     /// Decides on a span that was given another name, which is now
-    /// [`operation_name`](NewSpan::operation_name). By default as if it were new.
-    fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+    /// [`operation_name`](SamplingParameters::operation_name). By default as if it were new.
+    fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.on_create_span(span)
     }
 
     /// Decides on a span that was given a tag, whose value is not cut yet. No opinion by default.
-    fn on_set_tag(&self, span: &mut NewSpan<'_>, key: &str, value: ValueView<'_>) -> Decision {
+    fn on_set_tag(
+        &self,
+        span: &mut SamplingParameters<'_>,
+        key: &str,
+        value: ValueView<'_>,
+    ) -> Decision {
         let _ = (span, key, value);
         Decision::retryable(false)
     }
 
     /// Decides on a span that was finished. No opinion by default.
-    fn on_finish(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
         let _ = span;
         Decision::retryable(false)
     }
 
-    /// How many bits it [remembers](NewSpan::remember) of a trace, 64 at most. None by default.
+    /// How many bits it [remembers](SamplingParameters::remember) of a trace, 64 at most. None by default.
     fn memory_bits(&self) -> u32 {
         0
     }
@@ -176,7 +181,7 @@ pub trait Sampler: fmt::Debug + Send + Sync {
 macro_rules! forward {
     ($($pointer:ident),*) => {$(
         impl<S: Sampler + ?Sized> Sampler for $pointer<S> {
-            fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+            fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
                 (**self).on_create_span(span)
             }
 
@@ -192,15 +197,15 @@ macro_rules! forward {
                 (**self).may_defer()
             }
 
-            fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+            fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
                 (**self).on_set_operation_name(span)
             }
 
-            fn on_set_tag(&self, span: &mut NewSpan<'_>, key: &str, value: ValueView<'_>) -> Decision {
+            fn on_set_tag(&self, span: &mut SamplingParameters<'_>, key: &str, value: ValueView<'_>) -> Decision {
                 (**self).on_set_tag(span, key, value)
             }
 
-            fn on_finish(&self, span: &mut NewSpan<'_>) -> Decision {
+            fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
                 (**self).on_finish(span)
             }
 
@@ -418,9 +423,9 @@ mod tests {
     #[test]
     fn a_short_limit_cuts_the_type_but_not_the_parameter() {
         let sampler = ProbabilisticSampler::new(1.0).unwrap();
-        let (mut given, mut tags) = (GivenTags::default(), Scratch::default());
+        let (mut given, mut tags) = (SpanTags::default(), Scratch::default());
         let clock = ManualClock::new();
-        let mut span = NewSpan::new(TraceId::new(0, 7), "op", &mut given, 5, &clock);
+        let mut span = SamplingParameters::new(TraceId::new(0, 7), "op", &mut given, 5, &clock);
         sampler.on_create_span(&mut span);
         let count = given.append_to(&mut tags);
         let list = crate::encoding::List::new(count, tags.bytes());

@@ -3,17 +3,17 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{GivenTags, SAMPLER_TYPE_TAG, SamplerTags};
+use super::{SAMPLER_TYPE_TAG, SamplerTags, SpanTags};
 use crate::clock::Clock;
 use crate::diag::Brief;
 use crate::encoding::cut;
 use crate::id::TraceId;
 
 /// The span that a sampler is asked about: one that begins, or one of a trace not decided yet.
-pub struct NewSpan<'a> {
+pub struct SamplingParameters<'a> {
     trace_id: TraceId,
     operation_name: &'a str,
-    tags: &'a mut GivenTags,
+    tags: &'a mut SpanTags,
     max_value_bytes: usize,
     clock: &'a dyn Clock,
     /// What samplers remember about the trace; none where no sampler is ever asked twice.
@@ -23,22 +23,22 @@ pub struct NewSpan<'a> {
     below_root: bool,
 }
 
-impl fmt::Debug for NewSpan<'_> {
+impl fmt::Debug for SamplingParameters<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewSpan")
+        f.debug_struct("SamplingParameters")
             .field("trace_id", &format_args!("{}", self.trace_id))
             .field("operation_name", &Brief(self.operation_name))
             .finish_non_exhaustive()
     }
 }
 
-impl<'a> NewSpan<'a> {
+impl<'a> SamplingParameters<'a> {
     /// The first span of a trace in this process, in a tracer whose sampler may not defer.
     #[inline]
     pub(crate) fn new(
         trace_id: TraceId,
         operation_name: &'a str,
-        tags: &'a mut GivenTags,
+        tags: &'a mut SpanTags,
         max_value_bytes: usize,
         clock: &'a dyn Clock,
     ) -> Self {

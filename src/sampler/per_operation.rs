@@ -7,8 +7,8 @@ use parking_lot::RwLock;
 
 use super::lower_bound::bounded;
 use super::{
-    DEFAULT_MAX_OPERATIONS, Decision, GuaranteedThroughputSampler, NewSpan, OperationRule,
-    ProbabilisticSampler, Rule, Sampler, SamplerStatus,
+    DEFAULT_MAX_OPERATIONS, Decision, GuaranteedThroughputSampler, OperationRule,
+    ProbabilisticSampler, Rule, Sampler, SamplerStatus, SamplingParameters,
 };
 
 /// Records a share of the traces of each operation, and so many a second of each at least.
@@ -145,7 +145,7 @@ impl PerOperationSampler {
         table.default = ProbabilisticSampler::clamped(strategies.default_rate);
     }
 
-    fn decide(&self, span: &mut NewSpan<'_>) -> bool {
+    fn decide(&self, span: &mut SamplingParameters<'_>) -> bool {
         // Not within the lock: a clock may be foreign code.
         let now = span.monotonic_nanos();
         let table = self.table.read();
@@ -161,7 +161,7 @@ impl PerOperationSampler {
     }
 
     #[cold]
-    fn learn(&self, span: &mut NewSpan<'_>, now_nanos: u64) -> bool {
+    fn learn(&self, span: &mut SamplingParameters<'_>, now_nanos: u64) -> bool {
         let mut table = self.table.write();
         let Table { default, lower_bound, operations } = &mut *table;
         let name = span.operation_name();
@@ -181,7 +181,7 @@ impl Sampler for PerOperationSampler {
         true
     }
 
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         let sample = self.decide(span);
         if self.late_binding { Decision::retryable(sample) } else { Decision::new(sample) }
     }
@@ -190,7 +190,7 @@ impl Sampler for PerOperationSampler {
         self.late_binding
     }
 
-    fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
         Decision::new(self.decide(span))
     }
 

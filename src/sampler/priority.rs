@@ -1,6 +1,8 @@
 //! Several samplers in order, of which the first that samples decides.
 
-use super::{Decision, NewSpan, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus, guarded};
+use super::{
+    Decision, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus, SamplingParameters, guarded,
+};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use std::fmt;
@@ -50,8 +52,8 @@ impl PrioritySampler {
 
     fn ask(
         &self,
-        span: &mut NewSpan<'_>,
-        question: impl Fn(&dyn Sampler, &mut NewSpan<'_>) -> Decision,
+        span: &mut SamplingParameters<'_>,
+        question: impl Fn(&dyn Sampler, &mut SamplingParameters<'_>) -> Decision,
     ) -> Decision {
         let mut retryable = false;
         for (bit, delegate) in (0..).zip(&self.delegates) {
@@ -79,7 +81,7 @@ impl Sampler for PrioritySampler {
         true
     }
 
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.ask(span, |sampler, span| sampler.on_create_span(span))
     }
 
@@ -87,15 +89,20 @@ impl Sampler for PrioritySampler {
         self.delegates.iter().any(|delegate| delegate.sampler.may_defer())
     }
 
-    fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.ask(span, |sampler, span| sampler.on_set_operation_name(span))
     }
 
-    fn on_set_tag(&self, span: &mut NewSpan<'_>, key: &str, value: ValueView<'_>) -> Decision {
+    fn on_set_tag(
+        &self,
+        span: &mut SamplingParameters<'_>,
+        key: &str,
+        value: ValueView<'_>,
+    ) -> Decision {
         self.ask(span, |sampler, span| sampler.on_set_tag(span, key, value))
     }
 
-    fn on_finish(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.ask(span, |sampler, span| sampler.on_finish(span))
     }
 
@@ -194,7 +201,7 @@ mod tests {
     struct Named(&'static str);
 
     impl Sampler for Named {
-        fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+        fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
             if span.operation_name() == self.0 {
                 return Decision::new(true);
             }
@@ -217,7 +224,7 @@ mod tests {
     struct Once(std::sync::atomic::AtomicBool);
 
     impl Sampler for Once {
-        fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
+        fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
             assert!(!self.0.swap(true, std::sync::atomic::Ordering::SeqCst), "asked again");
             Decision::retryable(false)
         }

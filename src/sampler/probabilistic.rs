@@ -1,7 +1,8 @@
 //! A share of traces, chosen by their ids.
 
 use super::{
-    Decision, DecisionById, NewSpan, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
+    Decision, DecisionById, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
+    SamplingParameters,
 };
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
@@ -76,7 +77,7 @@ impl ProbabilisticSampler {
 
     /// Decides, and names itself if it samples.
     #[inline]
-    pub(super) fn decide(&self, span: &mut NewSpan<'_>) -> bool {
+    pub(super) fn decide(&self, span: &mut SamplingParameters<'_>) -> bool {
         let sample = self.is_sampled(span.trace_id());
         if sample {
             span.set_sampler_tags(&self.tags);
@@ -115,7 +116,7 @@ impl Sampler for ProbabilisticSampler {
     }
 
     #[inline]
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         Decision::new(self.decide(span))
     }
 

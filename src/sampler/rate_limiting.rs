@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Decision, NewSpan, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags};
+use super::{
+    Decision, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags, SamplingParameters,
+};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 
@@ -103,7 +105,7 @@ impl Sampler for RateLimitingSampler {
         true
     }
 
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         // Not within the lock: a clock may be foreign code.
         let now = span.monotonic_nanos();
         let sample = self.bucket.lock().check(1.0, now);

@@ -1,6 +1,8 @@
 //! Traces that have a span with a certain tag.
 
-use super::{Decision, NewSpan, Rule, SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, Sampler, SamplerStatus};
+use super::{
+    Decision, Rule, SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, Sampler, SamplerStatus, SamplingParameters,
+};
 use crate::encoding::ValueView;
 #[cfg(feature = "remote-sampler")]
 use crate::error::ConfigError;
@@ -158,7 +160,7 @@ impl Sampler for TagMatchingSampler {
         true
     }
 
-    fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
         Decision::retryable(false)
     }
 
@@ -166,7 +168,12 @@ impl Sampler for TagMatchingSampler {
         true
     }
 
-    fn on_set_tag(&self, span: &mut NewSpan<'_>, key: &str, value: ValueView<'_>) -> Decision {
+    fn on_set_tag(
+        &self,
+        span: &mut SamplingParameters<'_>,
+        key: &str,
+        value: ValueView<'_>,
+    ) -> Decision {
         let found = self.matchers.iter().find(|matcher| key == self.key && matcher.value.is(value));
         let Some(matcher) = found else { return Decision::retryable(false) };
         span.set_tag(SAMPLER_TYPE_TAG, "TagMatchingSampler");

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 
-use super::{Decision, GivenTags, NewSpan};
+use super::{Decision, SamplingParameters, SpanTags};
 use crate::clock::{Clock, ManualClock};
 use crate::diag::Brief;
 use crate::encoding::{List, Scratch, TagView, ValueView, tags_of};
@@ -133,9 +133,9 @@ impl ManualSpan {
         tags_of(Some(List::new(self.count, self.tags.bytes())))
     }
 
-    fn ask(&mut self, question: impl FnOnce(&mut NewSpan<'_>) -> Decision) -> Decision {
-        let mut given = GivenTags::default();
-        let mut span = NewSpan::new(
+    fn ask(&mut self, question: impl FnOnce(&mut SamplingParameters<'_>) -> Decision) -> Decision {
+        let mut given = SpanTags::default();
+        let mut span = SamplingParameters::new(
             self.trace_id,
             &self.operation_name,
             &mut given,

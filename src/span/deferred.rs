@@ -8,7 +8,7 @@ use super::record::{FIREHOSE, SAMPLED, SpanRecord};
 use super::shared::SpanShared;
 use super::tail;
 use crate::encoding::{List, ValueView, tags_of};
-use crate::sampler::{Decision, GivenTags, NewSpan};
+use crate::sampler::{Decision, SamplingParameters, SpanTags};
 
 /// Asks about a span that was started, if it `asks` for a decision or one is put off, and about each
 /// tag it was started with. The tags are stored, and cut, after they were asked about, so that a sampler's own come
@@ -85,7 +85,11 @@ pub(super) fn finishing(inner: &SpanRecord, core: &SpanShared) {
 }
 
 /// Asks without the lock, as a sampler may be foreign code, and does what it says.
-fn ask(inner: &SpanRecord, core: &SpanShared, question: impl FnOnce(&mut NewSpan<'_>) -> Decision) {
+fn ask(
+    inner: &SpanRecord,
+    core: &SpanShared,
+    question: impl FnOnce(&mut SamplingParameters<'_>) -> Decision,
+) {
     if !core.may_defer || core.origin.is_left() {
         // The trace is another tracer's, whose sampler decides about it; or a sampler's locks may have
         // been left locked.
@@ -96,9 +100,9 @@ fn ask(inner: &SpanRecord, core: &SpanShared, question: impl FnOnce(&mut NewSpan
         let Some(data) = inner.lock().filter(|data| !data.finished) else { return };
         data.draft.name.clone()
     };
-    let mut given = GivenTags::default();
+    let mut given = SpanTags::default();
     let max = core.max_tag_value_bytes;
-    let mut span = NewSpan::new(inner.ids.trace, &name, &mut given, max, &core.clock)
+    let mut span = SamplingParameters::new(inner.ids.trace, &name, &mut given, max, &core.clock)
         .with_memory(inner.state.memory());
     if !inner.is_local_root() {
         span = span.below_root();

@@ -72,7 +72,7 @@ pub(crate) struct SpanShared {
     /// observers are told, about all of them.
     pub(crate) max_start_tag_value_bytes: usize,
     /// Whether the text of a tag that was cut says so.
-    pub(crate) marks_cut_tags: bool,
+    pub(crate) marks_truncated_tags: bool,
     /// 0 if a span may have any number.
     pub(crate) max_logs_per_span: usize,
     /// Whether forced traces are not marked as debugging.
@@ -86,7 +86,7 @@ pub(crate) struct SpanShared {
     /// None where every request for debugging is granted.
     pub(crate) throttler: Option<Box<dyn DebugThrottler>>,
     pub(crate) misused: AtomicU64,
-    pub(crate) cut_tags: AtomicU64,
+    pub(crate) truncated_tags: AtomicU64,
     pub(crate) clamped_times: AtomicU64,
     pub(crate) baggage_limited: AtomicU64,
     pub(crate) baggage: BaggageCounts,
@@ -162,12 +162,12 @@ impl SpanShared {
             return Cow::Borrowed(text);
         }
         self.count_cut_tag();
-        shortened(text, self.max_tag_value_bytes, self.marks_cut_tags)
+        shortened(text, self.max_tag_value_bytes, self.marks_truncated_tags)
     }
 
     #[cold]
     pub(crate) fn count_cut_tag(&self) {
-        self.cut_tags.fetch_add(1, Ordering::Relaxed);
+        self.truncated_tags.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts baggage items that were left out when a context was written or read.
@@ -277,7 +277,7 @@ impl SpanShared {
         let buffered = tail::lock(self);
         let mut stats = Stats {
             misused: self.misused.load(Ordering::Relaxed),
-            cut_tags: self.cut_tags.load(Ordering::Relaxed),
+            truncated_tags: self.truncated_tags.load(Ordering::Relaxed),
             clamped_times: self.clamped_times.load(Ordering::Relaxed),
             baggage_limited: self.baggage_limited.load(Ordering::Relaxed),
             decoding_errors: self.decoding_errors.load(Ordering::Relaxed),

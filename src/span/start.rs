@@ -9,7 +9,7 @@ use super::shared::{Counts, Sampled, SpanShared, Stripe};
 use super::{Baggage, Span, active};
 use crate::encoding::{List, Scratch, ShortTags, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
-use crate::sampler::{ById, Decision, GivenTags, NewSpan, SAMPLER_TAGS};
+use crate::sampler::{ById, Decision, SAMPLER_TAGS, SamplingParameters, SpanTags};
 
 /// How a span came into its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ fn built(core: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
 /// The first span of a trace whose sampler wants to know more than the id.
 #[inline(never)]
 fn asked(core: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
-    let mut given = GivenTags::default();
+    let mut given = SpanTags::default();
     let flags = flags_of(decide(core, trace_id, &name, &mut given));
     match name {
         Cow::Borrowed(name) if flags == 0 => non_recording(core, trace_id, name),
@@ -135,7 +135,7 @@ fn root(
 enum Tags<'a> {
     None,
     Short(&'a ShortTags),
-    StartTags(&'a mut GivenTags),
+    StartTags(&'a mut SpanTags),
 }
 
 impl Tags<'_> {
@@ -154,9 +154,15 @@ impl Tags<'_> {
 }
 
 #[inline(never)]
-fn decide(core: &SpanShared, trace_id: TraceId, name: &str, given: &mut GivenTags) -> Decision {
+fn decide(core: &SpanShared, trace_id: TraceId, name: &str, given: &mut SpanTags) -> Decision {
     let max = core.max_tag_value_bytes;
-    core.sampler.on_create_span(&mut NewSpan::new(trace_id, name, given, max, &core.clock))
+    core.sampler.on_create_span(&mut SamplingParameters::new(
+        trace_id,
+        name,
+        given,
+        max,
+        &core.clock,
+    ))
 }
 
 #[inline]
@@ -241,7 +247,7 @@ fn decided_flags(
     debug_id: Option<&Arc<str>>,
 ) -> u8 {
     let draft = &mut inner.data.get_mut().draft;
-    let mut given = GivenTags::default();
+    let mut given = SpanTags::default();
     let by_id = if !asks || core.may_defer {
         // One that may defer is asked when the span is there.
         ById::No

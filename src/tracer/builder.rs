@@ -64,7 +64,7 @@ pub struct TracerBuilder {
     pub(super) rpc_metrics: bool,
     pub(super) baggage: Option<Box<dyn BaggageRestrictionManager>>,
     pub(super) observers: Vec<Box<dyn Observer>>,
-    pub(super) watch_open_spans: usize,
+    pub(super) track_open_spans: usize,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
     pub(super) tail_sampler: Option<TailSamplingConfig>,
     pub(super) clock: Option<Box<dyn Clock>>,
@@ -72,7 +72,7 @@ pub struct TracerBuilder {
     pub(super) trace_id_128bit: bool,
     pub(super) shares_rpc_spans: bool,
     pub(super) max_tag_value_bytes: usize,
-    pub(super) marks_cut_tags: bool,
+    pub(super) marks_truncated_tags: bool,
     pub(super) max_logs_per_span: usize,
     pub(super) no_debug_flag: bool,
     pub(super) queue: QueueLimits,
@@ -136,7 +136,7 @@ impl TracerBuilder {
             rpc_metrics: false,
             baggage: None,
             observers: Vec::new(),
-            watch_open_spans: 0,
+            track_open_spans: 0,
             throttler: None,
             tail_sampler: None,
             clock: None,
@@ -144,7 +144,7 @@ impl TracerBuilder {
             trace_id_128bit: false,
             shares_rpc_spans: false,
             max_tag_value_bytes: defaults::MAX_TAG_VALUE_LENGTH,
-            marks_cut_tags: false,
+            marks_truncated_tags: false,
             max_logs_per_span: 0,
             no_debug_flag: false,
             queue: QueueLimits { bytes: defaults::QUEUE_BYTES, spans: defaults::QUEUE_SIZE },
@@ -348,7 +348,7 @@ impl TracerBuilder {
             |ids: &dyn IdGenerator| diagnostics.call(Callback::IdGeneratorNext, || ids.next());
         let own_id = self.ids.as_deref().and_then(next).unwrap_or_else(id::system_63);
         let uuid = process::client_uuid(&self.tags, own_id);
-        let limit = (self.max_tag_value_bytes, self.marks_cut_tags);
+        let limit = (self.max_tag_value_bytes, self.marks_truncated_tags);
         let service_name = process::service_name(&self.service_name);
         let process = process::bytes(&service_name, &self.tags, limit, &uuid);
         let outputs = match (self.target, self.others) {
@@ -407,7 +407,7 @@ impl TracerBuilder {
             let instruments = Instruments::new(Arc::clone(metrics), Arc::clone(&diagnostics));
             observers.push(Box::new(RpcMetrics::new(instruments)));
         }
-        let open = OpenList::of(self.watch_open_spans, &origin);
+        let open = OpenList::of(self.track_open_spans, &origin);
         let observers = observers.into_boxed_slice();
         let hooks = Hooks { observers, open, ..Hooks::default() };
         let slow_path = may_defer || self.max_logs_per_span > 0 || !hooks.is_empty();
@@ -447,7 +447,7 @@ impl TracerBuilder {
                 self.max_tag_value_bytes
             },
             hooks,
-            marks_cut_tags: self.marks_cut_tags,
+            marks_truncated_tags: self.marks_truncated_tags,
             max_logs_per_span: self.max_logs_per_span,
             no_debug_flag: self.no_debug_flag,
             max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
@@ -457,7 +457,7 @@ impl TracerBuilder {
             restrictions: self.baggage,
             throttler: self.throttler,
             misused: 0.into(),
-            cut_tags: 0.into(),
+            truncated_tags: 0.into(),
             clamped_times: 0.into(),
             baggage_limited: 0.into(),
             baggage: BaggageCounts::default(),

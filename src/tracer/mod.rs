@@ -247,7 +247,7 @@ impl Tracer {
     }
 
     /// The spans that are not finished, the oldest first; empty unless the tracer was told to
-    /// [watch them](TracerBuilder::watch_open_spans).
+    /// [watch them](TracerBuilder::track_open_spans).
     ///
     /// # Cost
     ///

@@ -99,8 +99,8 @@ impl TracerBuilder {
     /// That of an [observer](Self::observer): every span has a record, sampled or not, and reads the
     /// clock, and what follows it is allocated. Besides, each start and each end takes a lock for a
     /// moment that all threads share. The list holds no more than `limit` names at any time.
-    pub fn watch_open_spans(mut self, limit: usize) -> Self {
-        self.watch_open_spans = limit;
+    pub fn track_open_spans(mut self, limit: usize) -> Self {
+        self.track_open_spans = limit;
         self
     }
 
@@ -163,22 +163,22 @@ impl TracerBuilder {
 
     /// Lets a tag's text that was cut end with a mark, `… [5120 bytes]`, that says how long it was.
     /// It counts to the length allowed, and is left out where not even the mark fits. Default false,
-    /// as in the Go client; [`Stats::cut_tags`](crate::Stats::cut_tags) tells in either case.
+    /// as in the Go client; [`Stats::truncated_tags`](crate::Stats::truncated_tags) tells in either case.
     ///
     /// # Examples
     ///
     /// ```
     /// # use jaeger_client::{InMemoryReporter, Tracer, encoding::ValueView};
     /// # let memory = InMemoryReporter::new();
-    /// let builder = Tracer::builder("svc").max_tag_value_length(24).mark_cut_tags(true);
+    /// let builder = Tracer::builder("svc").max_tag_value_length(24).mark_truncated_tags(true);
     /// let (tracer, _closer) = builder.in_memory(&memory).build()?;
     /// tracer.start_span("op").set_tag("db.statement", "SELECT * FROM orders WHERE id = 4711").finish();
     /// let marked = ValueView::Str("SELECT * F… [36 bytes]".as_bytes());
     /// assert_eq!(memory.spans()[0].view().tag("db.statement"), Some(marked));
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
-    pub fn mark_cut_tags(mut self, marks: bool) -> Self {
-        self.marks_cut_tags = marks;
+    pub fn mark_truncated_tags(mut self, marks: bool) -> Self {
+        self.marks_truncated_tags = marks;
         self
     }
 

@@ -15,7 +15,7 @@ use jaeger_client::propagation::{
     CarrierKind, ExtractCarrier, Extracted, Format, FormatKey, InjectCarrier, JaegerFormat,
 };
 use jaeger_client::sampler::{
-    Decision, NewSpan, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus,
+    Decision, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus, SamplingParameters,
 };
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
@@ -60,19 +60,19 @@ impl Broken {
 }
 
 impl Sampler for Broken {
-    fn on_create_span(&self, _span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
         self.call("Sampler::on_create_span");
         Decision::retryable(false)
     }
-    fn on_set_operation_name(&self, _span: &mut NewSpan<'_>) -> Decision {
+    fn on_set_operation_name(&self, _span: &mut SamplingParameters<'_>) -> Decision {
         self.call("Sampler::on_set_operation_name");
         Decision::retryable(false)
     }
-    fn on_set_tag(&self, _: &mut NewSpan<'_>, _: &str, _: ValueView<'_>) -> Decision {
+    fn on_set_tag(&self, _: &mut SamplingParameters<'_>, _: &str, _: ValueView<'_>) -> Decision {
         self.call("Sampler::on_set_tag");
         Decision::retryable(false)
     }
-    fn on_finish(&self, _span: &mut NewSpan<'_>) -> Decision {
+    fn on_finish(&self, _span: &mut SamplingParameters<'_>) -> Decision {
         self.call("Sampler::on_finish");
         Decision::new(true)
     }

@@ -101,9 +101,9 @@ fn host_and_port(reader: &mut Reader<'_>, agent: Option<Agent>, reporter: &mut R
 
 /// Refuses names and tags that leave no room for spans in a datagram.
 fn check_process(reader: &mut Reader<'_>, configuration: &Configuration) {
-    let Configuration { service_name, tags, max_tag_value_length, mark_cut_tags, .. } =
+    let Configuration { service_name, tags, max_tag_value_length, mark_truncated_tags, .. } =
         configuration;
-    let limit = (*max_tag_value_length, *mark_cut_tags);
+    let limit = (*max_tag_value_length, *mark_truncated_tags);
     let largest = configuration.reporter.max_packet_size;
     if tracer::leaves_room_for_spans(service_name, tags, limit, largest) {
         return;

@@ -5,8 +5,8 @@ use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use crate::id::TraceId;
 use crate::sampler::{
-    Decision, GuardedSampler, NewSpan, PerOperationSampler, ProbabilisticSampler,
-    RateLimitingSampler, Sampler, SamplerStatus,
+    Decision, GuardedSampler, PerOperationSampler, ProbabilisticSampler, RateLimitingSampler,
+    Sampler, SamplerStatus, SamplingParameters,
 };
 
 /// The sampler that decides at present.
@@ -91,7 +91,7 @@ impl InForce {
 
     /// Written out, as it is asked for every trace.
     #[inline]
-    pub(super) fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+    pub(super) fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         match self {
             Self::Probabilistic(sampler) => sampler.on_create_span(span),
             Self::RateLimiting(sampler) => sampler.on_create_span(span),
@@ -100,20 +100,20 @@ impl InForce {
         }
     }
 
-    pub(super) fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+    pub(super) fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.sampler().on_set_operation_name(span)
     }
 
     pub(super) fn on_set_tag(
         &self,
-        span: &mut NewSpan<'_>,
+        span: &mut SamplingParameters<'_>,
         key: &str,
         value: ValueView<'_>,
     ) -> Decision {
         self.sampler().on_set_tag(span, key, value)
     }
 
-    pub(super) fn on_finish(&self, span: &mut NewSpan<'_>) -> Decision {
+    pub(super) fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.sampler().on_finish(span)
     }
 

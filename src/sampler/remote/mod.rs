@@ -18,8 +18,8 @@ use self::in_force::InForce;
 use self::poll::Shared;
 pub use self::source::{HttpSource, StrategySource};
 use super::{
-    Decision, DecisionById, FetchOutcome, NewSpan, RemoteCounts, Sampler, SamplerHost,
-    SamplerStatus,
+    Decision, DecisionById, FetchOutcome, RemoteCounts, Sampler, SamplerHost, SamplerStatus,
+    SamplingParameters,
 };
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
@@ -98,7 +98,7 @@ impl Sampler for RemoteSampler {
     }
 
     #[inline]
-    fn on_create_span(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.shared.in_force().on_create_span(span)
     }
 
@@ -106,15 +106,20 @@ impl Sampler for RemoteSampler {
         self.shared.may_defer()
     }
 
-    fn on_set_operation_name(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.shared.in_force().on_set_operation_name(span)
     }
 
-    fn on_set_tag(&self, span: &mut NewSpan<'_>, key: &str, value: ValueView<'_>) -> Decision {
+    fn on_set_tag(
+        &self,
+        span: &mut SamplingParameters<'_>,
+        key: &str,
+        value: ValueView<'_>,
+    ) -> Decision {
         self.shared.in_force().on_set_tag(span, key, value)
     }
 
-    fn on_finish(&self, span: &mut NewSpan<'_>) -> Decision {
+    fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.shared.in_force().on_finish(span)
     }
 

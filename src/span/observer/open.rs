@@ -27,7 +27,7 @@ use crate::span::shared::SpanShared;
 /// ```
 /// use jaeger_client::Tracer;
 /// let (tracer, _closer) =
-///     Tracer::builder("svc").watch_open_spans(1000).null_reporter().build()?;
+///     Tracer::builder("svc").track_open_spans(1000).null_reporter().build()?;
 /// let span = tracer.start_span("charge");
 /// for open in tracer.open_spans().spans {
 ///     println!("{} {} for {:?}", open.trace_id, open.operation, open.age);
