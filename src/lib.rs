@@ -79,7 +79,7 @@ pub use self::span::{
     Parent, Scope, Span, SpanBuilder, SpanContext, SpanFinish, SpanObserver, StartSpanOptions,
     TagValue, TailSamplingConfig, TraceFutureExt, wrap,
 };
-pub use self::stats::{Dropped, Receipt, ReporterStats, Stats};
+pub use self::stats::{Dropped, FlushReport, ReporterStats, Stats};
 pub use self::tracer::{Closer, Tracer, TracerBuilder};
 pub use self::transport::{
     AgentProtocol, AgentSocketType, CollectorFormat, HttpConfig, PacingConfig,

@@ -181,7 +181,7 @@ pub struct ReporterStats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
-pub struct Receipt {
+pub struct FlushReport {
     /// The ledger when the call returned.
     pub stats: Stats,
     /// Whether every span finished before the call had left the queue, sent or counted as dropped,
@@ -192,13 +192,13 @@ pub struct Receipt {
     pub took: Duration,
 }
 
-impl Receipt {
+impl FlushReport {
     pub(crate) const fn new(stats: Stats, complete: bool, took: Duration) -> Self {
         Self { stats, complete, took }
     }
 }
 
-impl fmt::Display for Receipt {
+impl fmt::Display for FlushReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.complete { "complete" } else { "INCOMPLETE, out of time" };
         write!(f, "{word} after {:?}: {}", self.took, self.stats)

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jaeger_client::{
-    Closer, CollectorFormat, Configuration, Dropped, HttpConfig, Output, Receipt, ReporterConfig,
-    ReporterStats, Tracer,
+    Closer, CollectorFormat, Configuration, Dropped, FlushReport, HttpConfig, Output,
+    ReporterConfig, ReporterStats, Tracer,
 };
 use support::agent::Agent;
 use support::http::{Answer, BRIEF, Plain, Server, nobody, status};
@@ -31,7 +31,7 @@ fn sending_to(config: HttpConfig) -> (Tracer, Closer) {
 }
 
 /// Sent, and lost by cause; fails unless all is in balance.
-fn outcome(receipt: &Receipt) -> (u64, [u64; 4]) {
+fn outcome(receipt: &FlushReport) -> (u64, [u64; 4]) {
     assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
     let Dropped { queue_full, too_large, send_failed, closed, .. } = receipt.stats.dropped;
     (receipt.stats.sent, [queue_full, too_large, send_failed, closed])

@@ -13,8 +13,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use jaeger_client::transport::Sent;
 use jaeger_client::{
-    AgentProtocol, Closer, Dropped, InMemoryReporter, ManualClock, Receipt, SpanContext, SpanId,
-    TraceId, Tracer,
+    AgentProtocol, Closer, Dropped, FlushReport, InMemoryReporter, ManualClock, SpanContext,
+    SpanId, TraceId, Tracer,
 };
 use support::agent::{Agent, nobody};
 use support::read::{Value, finished};
@@ -38,7 +38,7 @@ fn names(taken: &Taken) -> Vec<String> {
     taken.spans().into_iter().map(|span| span.name).collect()
 }
 
-fn dropped(receipt: &Receipt) -> [u64; 4] {
+fn dropped(receipt: &FlushReport) -> [u64; 4] {
     let Dropped { queue_full, too_large, send_failed, closed, .. } = receipt.stats.dropped;
     [queue_full, too_large, send_failed, closed]
 }

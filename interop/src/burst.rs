@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jaeger_client::{PacingConfig, Receipt, Tracer};
+use jaeger_client::{FlushReport, PacingConfig, Tracer};
 
 use crate::gate::Found;
 use crate::query::{Query, get};
@@ -18,7 +18,7 @@ use crate::query::{Query, get};
 #[non_exhaustive]
 pub struct Outcome {
     /// What the client says, when it was closed.
-    pub receipt: Receipt,
+    pub receipt: FlushReport,
     /// How long it took to make the spans.
     pub made_in: Duration,
     /// Spans that the server holds.
@@ -120,7 +120,7 @@ impl<'a> Way<'a> {
         Ok(Outcome { receipt, made_in, held: after - before, socket_drops })
     }
 
-    fn run(&self, make: impl FnOnce(&Tracer)) -> Found<(Receipt, Duration, Option<u64>)> {
+    fn run(&self, make: impl FnOnce(&Tracer)) -> Found<(FlushReport, Duration, Option<u64>)> {
         let drops_before = socket_drops(self.agent);
         let (tracer, closer) = Tracer::builder("burst")
             .agent(self.agent)

@@ -12,7 +12,7 @@ use crate::panics::Callback;
 use crate::reporter::MAX_WAIT;
 use crate::span;
 use crate::span::shared::SpanShared;
-use crate::stats::Receipt;
+use crate::stats::FlushReport;
 
 /// Closes its tracer when it is dropped: sends what is left, within a bound.
 ///
@@ -57,28 +57,28 @@ impl Closer {
     }
 
     /// Closes the tracer, waiting for what is left to be sent, but not longer than `timeout`.
-    pub fn close(mut self, timeout: Duration) -> Receipt {
+    pub fn close(mut self, timeout: Duration) -> FlushReport {
         self.close_within(timeout)
-            .unwrap_or_else(|| Receipt::new(Default::default(), true, Duration::ZERO))
+            .unwrap_or_else(|| FlushReport::new(Default::default(), true, Duration::ZERO))
     }
 
     /// The same without holding the runtime's thread. Works on any runtime.
     #[cfg(feature = "tokio")]
-    pub async fn close_async(mut self, timeout: Duration) -> Receipt {
+    pub async fn close_async(mut self, timeout: Duration) -> FlushReport {
         let Some(shared) = self.shared.take() else {
-            return Receipt::new(Default::default(), true, Duration::ZERO);
+            return FlushReport::new(Default::default(), true, Duration::ZERO);
         };
         let own = Arc::clone(&shared);
         let closed = aside(move || close(&own, timeout)).await;
         closed.unwrap_or_else(|| close(&shared, Duration::ZERO))
     }
 
-    fn close_within(&mut self, timeout: Duration) -> Option<Receipt> {
+    fn close_within(&mut self, timeout: Duration) -> Option<FlushReport> {
         self.shared.take().map(|shared| close(&shared, timeout))
     }
 }
 
-fn close(shared: &Shared, timeout: Duration) -> Receipt {
+fn close(shared: &Shared, timeout: Duration) -> FlushReport {
     if shared.core.is_left() {
         return shared.wait(|_| false);
     }

@@ -29,7 +29,7 @@ use crate::sampler::SamplerStatus;
 use crate::span;
 use crate::span::shared::{SpanShared, Stripes};
 use crate::span::{OpenSpans, Span, SpanBuilder, SpanContext};
-use crate::stats::{Receipt, ReporterStats, Stats};
+use crate::stats::{FlushReport, ReporterStats, Stats};
 
 /// Starts spans. Cheap to clone, and used from any thread.
 ///
@@ -279,13 +279,13 @@ impl Tracer {
 
     /// Has every span sent that was finished before the call, and waits for it, but not longer than
     /// `timeout`.
-    pub fn flush(&self, timeout: Duration) -> Receipt {
+    pub fn flush(&self, timeout: Duration) -> FlushReport {
         self.shared.wait(|remote| remote.flush(timeout.min(MAX_WAIT)))
     }
 
     /// The same without holding the runtime's thread. Works on any runtime.
     #[cfg(feature = "tokio")]
-    pub async fn flush_async(&self, timeout: Duration) -> Receipt {
+    pub async fn flush_async(&self, timeout: Duration) -> FlushReport {
         let tracer = self.clone();
         closer::aside(move || tracer.flush(timeout)).await.unwrap_or_else(|| self.shared.gave_up())
     }
@@ -301,11 +301,11 @@ impl Drop for Shared {
 }
 
 impl Shared {
-    fn wait(&self, work: impl FnOnce(&Remote) -> bool) -> Receipt {
+    fn wait(&self, work: impl FnOnce(&Remote) -> bool) -> FlushReport {
         if self.core.is_left() {
             self.core.leave();
             let stats = self.core.stats(self.refs.all_stripes());
-            return Receipt::new(stats, false, Duration::ZERO);
+            return FlushReport::new(stats, false, Duration::ZERO);
         }
         let (answered, took) = timed(|| self.remote.as_ref().is_none_or(work));
         let stats = self.core.stats(self.refs.all_stripes());
@@ -317,12 +317,12 @@ impl Shared {
         {
             metrics.publish();
         }
-        Receipt::new(stats, if alone { stats.queued == 0 } else { answered }, took)
+        FlushReport::new(stats, if alone { stats.queued == 0 } else { answered }, took)
     }
 
     /// What is told where not even a thread to wait on could be had.
     #[cfg(feature = "tokio")]
-    fn gave_up(&self) -> Receipt {
-        Receipt::new(self.core.stats(self.refs.all_stripes()), false, Duration::ZERO)
+    fn gave_up(&self) -> FlushReport {
+        FlushReport::new(self.core.stats(self.refs.all_stripes()), false, Duration::ZERO)
     }
 }

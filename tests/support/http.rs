@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{SOON, Said, builder, said};
-use jaeger_client::{HttpConfig, Receipt};
+use jaeger_client::{FlushReport, HttpConfig};
 
 /// What a server does with a request.
 #[derive(Clone, Debug)]
@@ -203,7 +203,7 @@ pub(crate) fn nobody() -> String {
 pub(crate) const BRIEF: Duration = Duration::from_millis(300);
 
 /// Finishes one span and has it sent there; the receipt, and what was said.
-pub(crate) fn send_one(config: HttpConfig) -> (Receipt, Arc<Said>) {
+pub(crate) fn send_one(config: HttpConfig) -> (FlushReport, Arc<Said>) {
     let logger = said();
     let (tracer, closer) = builder().logger(Arc::clone(&logger)).collector(config).build().unwrap();
     tracer.start_span("op").finish();

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jaeger_client::sampler::ConstSampler;
-use jaeger_client::{Receipt, Tracer};
+use jaeger_client::{FlushReport, Tracer};
 
 use crate::sink::Received;
 use crate::{Outcome, process};
@@ -56,7 +56,7 @@ struct Flood {
     window: Duration,
     started_in_window: u64,
     delivered_in_window: u64,
-    receipt: Receipt,
+    receipt: FlushReport,
     cpu_seconds: Option<f64>,
     peak_memory_kib: Option<u64>,
 }

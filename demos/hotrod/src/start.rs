@@ -6,7 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use jaeger_client::{ConfigError, Receipt};
+use jaeger_client::{ConfigError, FlushReport};
 use jaeger_client_embedded_agent::EmbeddedAgent;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -64,7 +64,7 @@ impl Running {
 
     /// Ends the services, sends what is left, and says what became of each one's spans.
     #[must_use]
-    pub fn close(mut self, patience: Duration) -> Vec<(&'static str, Receipt)> {
+    pub fn close(mut self, patience: Duration) -> Vec<(&'static str, FlushReport)> {
         self.serving.abort_all();
         self.tracers.close(patience)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jaeger_client::sampler::ConstSampler;
-use jaeger_client::{Closer, CollectorFormat, ConfigError, HttpConfig, Receipt, Tracer};
+use jaeger_client::{Closer, CollectorFormat, ConfigError, FlushReport, HttpConfig, Tracer};
 
 /// Makes tracers that send to one place, and closes them.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Tracers {
     }
 
     /// Sends what is left, and says what became of each service's spans.
-    pub(crate) fn close(self, patience: Duration) -> Vec<(&'static str, Receipt)> {
+    pub(crate) fn close(self, patience: Duration) -> Vec<(&'static str, FlushReport)> {
         self.closers
             .into_iter()
             .map(|(service, closer)| (service, closer.close(patience)))
