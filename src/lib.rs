@@ -44,6 +44,7 @@ pub mod sampler;
 pub mod transport;
 
 mod address;
+mod buffers;
 mod clock;
 mod config;
 mod diag;
@@ -54,7 +55,6 @@ mod fetch;
 mod fork;
 mod http_client;
 mod id;
-mod ledger;
 mod lock;
 mod redact;
 mod reporter;

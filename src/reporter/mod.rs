@@ -19,4 +19,4 @@ pub use self::output::{Output, Reporter};
 pub(crate) use self::remote::{MAX_WAIT, Remote, RemoteOptions, Unstarted, timed};
 #[cfg(feature = "tokio")]
 pub(crate) use self::worker::wait_aside;
-pub(crate) use crate::ledger::QueueLimits;
+pub(crate) use crate::buffers::QueueLimits;

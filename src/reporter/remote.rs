@@ -9,10 +9,10 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 use super::output::{Ledger, Outlet};
 
 use super::worker::{Control, Worker};
+use crate::buffers::{QueueLimits, ShardedBuffers};
 use crate::clock;
 use crate::error::ConfigError;
 use crate::fork::Origin;
-use crate::ledger::{QueueLimits, Shards};
 use crate::metrics::Publisher;
 use crate::span::shared::SpanShared;
 use crate::stats::ReporterStats;
@@ -58,7 +58,7 @@ pub(crate) struct Unstarted {
 
 impl Remote {
     /// Makes the buffers and a worker for them.
-    pub(crate) fn prepare(options: RemoteOptions) -> (Arc<Shards>, Unstarted) {
+    pub(crate) fn prepare(options: RemoteOptions) -> (Arc<ShardedBuffers>, Unstarted) {
         let first = options.outlets.first().and_then(Outlet::max_bytes);
         // What goes elsewhere than into datagrams is collected in buffers of their size all the same.
         let largest = options.max_packet_bytes.min(MAX_PACKET_BYTES);
@@ -74,7 +74,8 @@ impl Remote {
         let beside = if any_datagrams { 0 } else { options.process_bytes };
         let sizes = (max_bytes.saturating_add(beside), options.process_bytes, whole);
         let channels = (wake, spare_out);
-        let shards = Shards::new(options.shards, sizes, options.queue, channels, &options.origin);
+        let shards =
+            ShardedBuffers::new(options.shards, sizes, options.queue, channels, &options.origin);
         let shards = Arc::new(shards);
         let (control, requests) = unbounded();
         let ledgers = options.outlets.iter().map(Outlet::ledger).collect();

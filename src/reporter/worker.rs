@@ -14,10 +14,10 @@ use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, select};
 
 use super::output::Outlet;
 use super::remote::RemoteOptions;
+use crate::buffers::{Buffer, ShardedBuffers};
 use crate::clock;
 use crate::diag::Cause;
 use crate::error::ConfigError;
-use crate::ledger::{Buffer, Shards};
 use crate::metrics::Publisher;
 use crate::span::shared::SpanShared;
 use crate::stats::Dropped;
@@ -38,7 +38,7 @@ impl Control {
 }
 
 pub(crate) struct Worker {
-    shards: Arc<Shards>,
+    shards: Arc<ShardedBuffers>,
     outlets: Vec<Outlet>,
     flush_interval: Duration,
     /// Gets a message when there is something in the queue.
@@ -62,7 +62,7 @@ impl fmt::Debug for Worker {
 
 impl Worker {
     pub(crate) fn new(
-        shards: Arc<Shards>,
+        shards: Arc<ShardedBuffers>,
         options: RemoteOptions,
         woken: Receiver<()>,
         spare: Sender<Vec<u8>>,

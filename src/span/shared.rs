@@ -109,7 +109,7 @@ impl SpanShared {
     #[cold]
     pub(crate) fn leave(&self) {
         if !self.has_left.swap(true, Ordering::Relaxed) {
-            if let Sink::Shards(shards) = &self.sink {
+            if let Sink::ShardedBuffers(shards) = &self.sink {
                 shards.leave();
             }
             self.diagnostics.say_fork();

@@ -2,6 +2,7 @@
 //!
 //! Walk step 1. It owns the sampler, the reporter and the process's tags, and puts them together.
 
+mod build;
 mod builder;
 mod closer;
 mod host;

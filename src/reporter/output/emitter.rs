@@ -8,13 +8,13 @@ use std::time::Instant;
 use super::ledger::Books;
 use super::limit::MessageLimit;
 use super::refusals::{Refusals, is_refused_list};
+use crate::buffers::{self, Buffer, Outcome, room_in};
 use crate::clock;
 use crate::diag::Cause;
 use crate::encoding::{
     BatchView, List, Member, ProcessView, SpanView, TRAILER_MAX, write_header, write_trailer,
 };
 use crate::error::TransportError;
-use crate::ledger::{self, Buffer, Outcome, room_in};
 use crate::panics;
 use crate::transport::{MAX_PACKET_BYTES, Sent, Transport};
 
@@ -222,7 +222,7 @@ impl Emitter {
         };
         let mut room = self.room().min(span.len());
         while room > 0 {
-            let Some(trimmed) = ledger::to_fit(&view, room) else { break };
+            let Some(trimmed) = buffers::to_fit(&view, room) else { break };
             match self.message(books, List::new(1, &trimmed)) {
                 Some(message) if message.len() <= self.limit.bytes() => {
                     match self.send(books, &message) {
@@ -268,7 +268,7 @@ impl Emitter {
         }
         books.core.diagnostics.error(Cause::TooLarge, || {
             let (view, _) = SpanView::parse(span).unwrap_or_default();
-            format!("{} is trimmed, because: {error}", ledger::described(&view))
+            format!("{} is trimmed, because: {error}", buffers::described(&view))
         });
         false
     }

@@ -2,10 +2,10 @@
 
 use parking_lot::Mutex;
 
+use crate::buffers::{Outcome, ShardedBuffers, described};
 use crate::diag::Cause;
 use crate::encoding::{ClientStats, SpanView};
 use crate::error::TransportError;
-use crate::ledger::{Outcome, Shards, described};
 use crate::span::shared::SpanShared;
 use crate::stats::{Dropped, ReporterStats};
 
@@ -56,7 +56,7 @@ impl Ledger {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Books<'a> {
     pub(crate) core: &'a SpanShared,
-    pub(crate) shards: &'a Shards,
+    pub(crate) shards: &'a ShardedBuffers,
     pub(crate) ledger: &'a Ledger,
     /// Whether the tracer's ledger follows this output.
     pub(crate) is_primary: bool,

@@ -22,10 +22,10 @@ use self::outlet::End;
 pub(crate) use self::outlet::Outlet;
 use super::InMemoryReporter;
 use super::null::Nowhere;
+use crate::buffers::text_within;
 use crate::diag::Diagnostics;
 use crate::encoding::{self, BatchView, ProcessView, TagView, put_tag};
 use crate::error::{ConfigError, TransportError};
-use crate::ledger::text_within;
 use crate::transport::{
     self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, PacingConfig,
     Transport,

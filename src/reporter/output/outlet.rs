@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::Reporter;
 use super::emitter::Emitter;
 use super::ledger::{Books, Ledger};
+use crate::buffers::{Buffer, Outcome, ShardedBuffers};
 use crate::encoding::{BatchView, List, ProcessView, SpanView};
-use crate::ledger::{Buffer, Outcome, Shards};
 use crate::span::shared::SpanShared;
 
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Outlet {
     }
 
     /// Takes the spans of a buffer, which stay where they are.
-    pub(crate) fn take(&mut self, core: &SpanShared, shards: &Shards, buffer: &mut Buffer) {
+    pub(crate) fn take(&mut self, core: &SpanShared, shards: &ShardedBuffers, buffer: &mut Buffer) {
         let Self { ledger, is_primary, process, end } = self;
         let books = Books { core, shards, ledger, is_primary: *is_primary };
         let (headroom, count) = (shards.headroom(), buffer.spans);
@@ -77,7 +77,7 @@ impl Outlet {
     }
 
     /// Has everything sent that it holds back.
-    pub(crate) fn flush(&mut self, core: &SpanShared, shards: &Shards) {
+    pub(crate) fn flush(&mut self, core: &SpanShared, shards: &ShardedBuffers) {
         match &mut self.end {
             End::Transport(emitter) => {
                 let (ledger, is_primary) = (&*self.ledger, self.is_primary);

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::buffers::ShardedBuffers;
 use crate::encoding::{Finished, SpanView};
-use crate::ledger::Shards;
 use crate::stats::Stats;
 
 /// Takes finished spans. The reporter is behind it; a span does not know which.
@@ -24,7 +24,7 @@ pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
 /// way that must cost little, or to something that takes them where they are finished.
 #[derive(Debug)]
 pub(crate) enum Sink {
-    Shards(Arc<Shards>),
+    ShardedBuffers(Arc<ShardedBuffers>),
     Other(Box<dyn SpanSink>),
 }
 
@@ -32,21 +32,21 @@ impl Sink {
     #[inline(always)]
     pub(crate) fn accept(&self, stripe: usize, span: Finished<'_>) -> bool {
         match self {
-            Self::Shards(shards) => shards.accept(stripe, span),
+            Self::ShardedBuffers(shards) => shards.accept(stripe, span),
             Self::Other(other) => other.accept(stripe, span),
         }
     }
 
     pub(crate) fn accept_view(&self, stripe: usize, span: &SpanView<'_>) -> bool {
         match self {
-            Self::Shards(shards) => shards.accept_view(stripe, span),
+            Self::ShardedBuffers(shards) => shards.accept_view(stripe, span),
             Self::Other(other) => other.accept_view(stripe, span),
         }
     }
 
     pub(in crate::span) fn read(&self, stats: &mut Stats) {
         match self {
-            Self::Shards(shards) => shards.read(stats),
+            Self::ShardedBuffers(shards) => shards.read(stats),
             Self::Other(other) => other.read(stats),
         }
     }

@@ -19,12 +19,12 @@ use super::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState, strip
 use super::shared::{SpanShared, Stripe};
 use super::start::SpanOrigin;
 use super::{Span, TagValue};
+use crate::buffers::{LockedTraceBuffers, TraceBuffer, TraceBuffers};
 use crate::clock::Clock;
 use crate::encoding::{Finished, Ids, List, ValueView, tags_of};
 use crate::error::ConfigError;
 use crate::fork::Origin;
 use crate::id::TraceId;
-use crate::ledger::{Held, Line, Lines};
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 use crate::stats::Stats;
 
@@ -36,7 +36,7 @@ pub(crate) struct TailSampler {
     /// The longest duration that is no reason.
     longest_nanos: u64,
     on_error_tag: bool,
-    buffered: Held<Arc<TraceState>>,
+    buffered: TraceBuffers<Arc<TraceState>>,
 }
 
 /// Why a trace is kept.
@@ -70,12 +70,12 @@ impl TailSampler {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             longest_nanos: config.longest_nanos(),
             on_error_tag: config.on_error_tag,
-            buffered: Held::new(config.max_bytes, shards.next_power_of_two(), origin),
+            buffered: TraceBuffers::new(config.max_bytes, shards.next_power_of_two(), origin),
         })
     }
 
     /// Keeps whatever is held where it is, until what this gives is dropped.
-    pub(crate) fn lock(&self) -> Lines<'_, Arc<TraceState>> {
+    pub(crate) fn lock(&self) -> LockedTraceBuffers<'_, Arc<TraceState>> {
         self.buffered.lock()
     }
 
@@ -179,7 +179,7 @@ impl TailSampler {
 
 /// Sends what is held of a trace, whose line is locked, and has it sampled from here on. False if it
 /// was not held.
-fn release(line: &mut Line<Arc<TraceState>>, core: &SpanShared, state: &TraceState) -> bool {
+fn release(line: &mut TraceBuffer<Arc<TraceState>>, core: &SpanShared, state: &TraceState) -> bool {
     if !state.release() {
         return false;
     }
@@ -193,12 +193,15 @@ fn release(line: &mut Line<Arc<TraceState>>, core: &SpanShared, state: &TraceSta
 }
 
 /// Locks what is held, if anything is, so that it is counted where it is.
-pub(in crate::span) fn lock(core: &SpanShared) -> Option<Lines<'_, Arc<TraceState>>> {
+pub(in crate::span) fn lock(core: &SpanShared) -> Option<LockedTraceBuffers<'_, Arc<TraceState>>> {
     core.tail_sampler.as_ref().map(TailSampler::lock)
 }
 
 /// Adds what is held.
-pub(in crate::span) fn read(lines: Option<Lines<'_, Arc<TraceState>>>, stats: &mut Stats) {
+pub(in crate::span) fn read(
+    lines: Option<LockedTraceBuffers<'_, Arc<TraceState>>>,
+    stats: &mut Stats,
+) {
     if let Some(lines) = lines {
         lines.read(stats);
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use crate::ledger::Key;
+use crate::buffers::SlotId;
 
 /// Lies in the state that a trace's local spans share. It means something only while they are tracked.
 ///
@@ -25,7 +25,7 @@ impl TailState {
     pub(super) fn begin(&self, owner: u32, began_here: bool) {
         self.owner.store(owner, Ordering::Relaxed);
         self.began_here.store(began_here, Ordering::Relaxed);
-        self.key.store(Key::NONE.bits(), Ordering::Relaxed);
+        self.key.store(SlotId::NONE.bits(), Ordering::Relaxed);
         self.open.store(1, Ordering::Release);
     }
 
@@ -53,15 +53,15 @@ impl TailState {
         self.open.fetch_sub(1, Ordering::AcqRel);
     }
 
-    pub(super) fn key(&self) -> Key {
-        Key::from_bits(self.key.load(Ordering::Acquire))
+    pub(super) fn key(&self) -> SlotId {
+        SlotId::from_bits(self.key.load(Ordering::Acquire))
     }
 
-    pub(super) fn set_key(&self, key: Key) {
+    pub(super) fn set_key(&self, key: SlotId) {
         self.key.store(key.bits(), Ordering::Release);
     }
 
-    pub(super) fn take_key(&self) -> Key {
-        Key::from_bits(self.key.swap(Key::NONE.bits(), Ordering::AcqRel))
+    pub(super) fn take_key(&self) -> SlotId {
+        SlotId::from_bits(self.key.swap(SlotId::NONE.bits(), Ordering::AcqRel))
     }
 }

@@ -2,7 +2,7 @@
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::line::Line;
+use super::trace_buffer::TraceBuffer;
 use crate::fork::Origin;
 use crate::id::TraceId;
 use crate::lock;
@@ -10,7 +10,7 @@ use crate::stats::Stats;
 
 /// The lines, each with a share of the memory. A trace is in one of them, found by its id.
 #[derive(Debug)]
-pub(crate) struct Held<S> {
+pub(crate) struct TraceBuffers<S> {
     shares: Box<[Share<S>]>,
     origin: Origin,
 }
@@ -18,21 +18,21 @@ pub(crate) struct Held<S> {
 #[derive(Debug)]
 #[repr(align(128))]
 struct Share<S> {
-    line: Mutex<Line<S>>,
+    line: Mutex<TraceBuffer<S>>,
 }
 
-impl<S> Held<S> {
+impl<S> TraceBuffers<S> {
     /// `max_bytes` in all, in at most `shares` lines; fewer if a share would be small.
     pub(crate) fn new(max_bytes: usize, shares: usize, origin: &Origin) -> Self {
         let count = shares.min(max_bytes / MIN_SHARE_BYTES).max(1);
         // The next smaller power of two.
         let count = 1 << count.ilog2();
-        let share = |_| Share { line: Mutex::new(Line::new(max_bytes / count)) };
+        let share = |_| Share { line: Mutex::new(TraceBuffer::new(max_bytes / count)) };
         Self { shares: (0..count).map(share).collect(), origin: origin.clone() }
     }
 
     /// The line of a trace. None in a forked process if a thread that was left behind may have it.
-    pub(crate) fn line(&self, trace_id: TraceId) -> Option<MutexGuard<'_, Line<S>>> {
+    pub(crate) fn line(&self, trace_id: TraceId) -> Option<MutexGuard<'_, TraceBuffer<S>>> {
         // The upper bits of the product depend on all of the id, whatever its maker draws.
         let [.., high] = trace_id.low().wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
         let share = usize::from(high) & (self.shares.len() - 1);
@@ -40,22 +40,22 @@ impl<S> Held<S> {
     }
 
     /// All lines. As long as they are locked, nothing that is held goes anywhere.
-    pub(crate) fn lock(&self) -> Lines<'_, S> {
-        Lines { lines: self.each().collect() }
+    pub(crate) fn lock(&self) -> LockedTraceBuffers<'_, S> {
+        LockedTraceBuffers { lines: self.each().collect() }
     }
 
     /// The lines one after the other.
-    pub(crate) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, Line<S>>> {
+    pub(crate) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, TraceBuffer<S>>> {
         self.shares.iter().filter_map(|share| lock::acquire(&share.line, &self.origin))
     }
 }
 
 /// All lines, locked.
-pub(crate) struct Lines<'h, S> {
-    lines: Vec<MutexGuard<'h, Line<S>>>,
+pub(crate) struct LockedTraceBuffers<'h, S> {
+    lines: Vec<MutexGuard<'h, TraceBuffer<S>>>,
 }
 
-impl<S> Lines<'_, S> {
+impl<S> LockedTraceBuffers<'_, S> {
     pub(crate) fn read(&self, stats: &mut Stats) {
         stats.buffered = self.lines.iter().map(|line| line.spans()).sum();
         stats.evicted = self.lines.iter().map(|line| line.evicted()).sum();

@@ -4,7 +4,7 @@
 //! it tries first. A full one is handed to the reporter's thread through a bounded queue, once for
 //! hundreds of spans. Every span is in exactly one place at any moment: in a buffer, in the queue,
 //! or in one of the final counts; moving it between them is one step under the locks that
-//! [`Shards::read`] takes.
+//! [`ShardedBuffers::read`] takes.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -73,7 +73,7 @@ struct Flow {
 
 /// All buffers of a tracer.
 #[derive(Debug)]
-pub(crate) struct Shards {
+pub(crate) struct ShardedBuffers {
     shards: Box<[Shard]>,
     headroom: usize,
     /// The most bytes of spans a buffer takes; less once a smaller datagram size was learned.
@@ -87,7 +87,7 @@ pub(crate) struct Shards {
     left: AtomicU64,
 }
 
-impl Shards {
+impl ShardedBuffers {
     /// `count` buffers for datagrams of `max_bytes`, of which `process_bytes` are the process; spans
     /// of `whole` bytes are taken even if that is more. `wake` tells the reporter's thread that there
     /// is something in the queue.

@@ -14,9 +14,9 @@ use crate::id::TraceId;
 
 /// Names a trace in its line. One that was forgotten names nothing, whoever has its place now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Key(u64);
+pub(crate) struct SlotId(u64);
 
-impl Key {
+impl SlotId {
     pub(crate) const NONE: Self = Self(0);
 
     pub(crate) const fn from_bits(bits: u64) -> Self {
@@ -56,7 +56,7 @@ const NOBODY: usize = usize::MAX;
 
 /// The traces that share one lock, and what `S` knows of those that have open spans.
 #[derive(Debug)]
-pub(crate) struct Line<S> {
+pub(crate) struct TraceBuffer<S> {
     open: HashMap<TraceId, S, BuildHasherDefault<IdHasher>>,
     places: Vec<Trace>,
     oldest: usize,
@@ -73,7 +73,7 @@ pub(crate) struct Line<S> {
     closed: bool,
 }
 
-impl<S> Line<S> {
+impl<S> TraceBuffer<S> {
     pub(super) fn new(max_bytes: usize) -> Self {
         Self {
             open: HashMap::default(),
@@ -121,7 +121,7 @@ impl<S> Line<S> {
 
     /// Holds a span of the trace that `key` names, which is another one afterwards if it named
     /// nothing. Gives how many spans were lost to make room, this one included if there is none.
-    pub(crate) fn hold(&mut self, key: &mut Key, span: Finished<'_>) -> u64 {
+    pub(crate) fn hold(&mut self, key: &mut SlotId, span: Finished<'_>) -> u64 {
         if self.closed {
             return 1;
         }
@@ -134,13 +134,13 @@ impl<S> Line<S> {
         }
         if self.find(*key).is_some_and(|place| self.places[place].spans == 0) {
             self.forget(*key);
-            *key = Key::NONE;
+            *key = SlotId::NONE;
         }
         self.evicted - before
     }
 
     /// Gives all spans of a trace to `each`, the oldest first, and forgets them.
-    pub(crate) fn release(&mut self, key: Key, mut each: impl FnMut(SpanView<'_>)) {
+    pub(crate) fn release(&mut self, key: SlotId, mut each: impl FnMut(SpanView<'_>)) {
         if let Some(place) = self.find(key) {
             let trace = &self.places[place];
             let mut rest = trace.bytes.get(..trace.end).unwrap_or_default();
@@ -154,7 +154,7 @@ impl<S> Line<S> {
     }
 
     /// Forgets the spans of a trace, and gives how many they were.
-    pub(crate) fn forget(&mut self, key: Key) -> u64 {
+    pub(crate) fn forget(&mut self, key: SlotId) -> u64 {
         let Some(place) = self.find(key) else { return 0 };
         self.leave(place);
         let trace = &mut self.places[place];
@@ -177,14 +177,14 @@ impl<S> Line<S> {
         spans
     }
 
-    fn find(&self, key: Key) -> Option<usize> {
+    fn find(&self, key: SlotId) -> Option<usize> {
         let place = key.place();
         let trace = self.places.get(place)?;
-        (Key::new(place, trace.generation) == key).then_some(place)
+        (SlotId::new(place, trace.generation) == key).then_some(place)
     }
 
     /// Lets a trace have a place, at the young end of the line.
-    fn begin(&mut self) -> Key {
+    fn begin(&mut self) -> SlotId {
         // Under pressure the oldest one's memory is used again, rather than given back and asked for.
         if self.free.is_empty() && self.used + PLACE_BYTES + MIN_BYTES > self.max_bytes {
             self.evict_oldest();
@@ -197,12 +197,12 @@ impl<S> Line<S> {
             self.places.len() - 1
         });
         self.join(place);
-        Key::new(place, self.places[place].generation)
+        SlotId::new(place, self.places[place].generation)
     }
 
     /// Writes a span behind the others of its trace. False if there is no room for it, whoever makes
     /// some.
-    fn write(&mut self, key: Key, span: Finished<'_>) -> bool {
+    fn write(&mut self, key: SlotId, span: Finished<'_>) -> bool {
         let Some(place) = self.find(key) else { return false };
         let len = span.max_len();
         loop {
@@ -251,7 +251,7 @@ impl<S> Line<S> {
     #[cold]
     fn evict_oldest(&mut self) {
         if let Some(trace) = self.places.get(self.oldest) {
-            self.evicted += self.forget(Key::new(self.oldest, trace.generation));
+            self.evicted += self.forget(SlotId::new(self.oldest, trace.generation));
         }
     }
 
@@ -339,7 +339,7 @@ mod tests {
     use super::*;
     use crate::encoding::{Draft, Ids, ValueView};
 
-    fn hold(line: &mut Line<()>, key: &mut Key, n: i64, bytes: usize) -> u64 {
+    fn hold(line: &mut TraceBuffer<()>, key: &mut SlotId, n: i64, bytes: usize) -> u64 {
         let mut draft = Draft::default();
         draft.tag_count = 2;
         draft.tags.tag_long(b"n", n);
@@ -347,7 +347,7 @@ mod tests {
         line.hold(key, Finished::new(&Ids::default(), 0, (0, 0), &draft))
     }
 
-    fn released(line: &mut Line<()>, key: Key) -> Vec<i64> {
+    fn released(line: &mut TraceBuffer<()>, key: SlotId) -> Vec<i64> {
         let mut numbers = Vec::new();
         line.release(key, |span| {
             if let Some(ValueView::Long(n)) = span.tag("n") {
@@ -358,7 +358,7 @@ mod tests {
     }
 
     /// What the line's memory is, and that it is what it counts.
-    fn memory(line: &Line<()>) -> usize {
+    fn memory(line: &TraceBuffer<()>) -> usize {
         let places = line.places.iter().map(|trace| PLACE_BYTES + trace.bytes.capacity());
         let memory = places.sum();
         assert_eq!(line.used, memory);
@@ -373,8 +373,8 @@ mod tests {
             (dice >> 33) % bound
         };
         for max_bytes in [4_096, 9_000, 100_000] {
-            let mut line = Line::new(max_bytes);
-            let mut traces: Vec<(Key, VecDeque<i64>)> = vec![Default::default(); 12];
+            let mut line = TraceBuffer::new(max_bytes);
+            let mut traces: Vec<(SlotId, VecDeque<i64>)> = vec![Default::default(); 12];
             let (mut put, mut lost, mut out) = (0, 0, 0);
             for n in 0..20_000 {
                 let at = usize::try_from(below(12)).unwrap();
@@ -385,12 +385,12 @@ mod tests {
                         let start = numbers.len() - there.len();
                         assert!(there.iter().eq(numbers.iter().skip(start)), "{max_bytes}");
                         out += there.len() as u64;
-                        *key = Key::NONE;
+                        *key = SlotId::NONE;
                         numbers.clear();
                     }
                     1 => {
                         out += line.forget(*key);
-                        *key = Key::NONE;
+                        *key = SlotId::NONE;
                         numbers.clear();
                     }
                     _ => {
@@ -401,7 +401,7 @@ mod tests {
                         assert_eq!(spans + 1, line.spans() + now_lost);
                         (put, lost) = (put + 1, lost + now_lost);
                         numbers.push_back(n);
-                        if *key == Key::NONE {
+                        if *key == SlotId::NONE {
                             numbers.clear();
                         }
                     }
@@ -413,14 +413,14 @@ mod tests {
             assert!(lost > 0 && out > 0 || max_bytes == 100_000);
             let spans = line.spans();
             assert_eq!((line.close(), line.spans(), memory(&line)), (spans, 0, 0));
-            assert_eq!(hold(&mut line, &mut Key::NONE.clone(), 1, 1), 1, "closed");
+            assert_eq!(hold(&mut line, &mut SlotId::NONE.clone(), 1, 1), 1, "closed");
         }
     }
 
     #[test]
     fn the_key_of_a_trace_that_is_gone_names_nothing_whoever_has_its_place() {
-        let mut line = Line::new(10_000);
-        let (mut first, mut second) = (Key::NONE, Key::NONE);
+        let mut line = TraceBuffer::new(10_000);
+        let (mut first, mut second) = (SlotId::NONE, SlotId::NONE);
         assert_eq!(hold(&mut line, &mut first, 1, 10), 0);
         assert_eq!(line.forget(first), 1);
         assert_eq!(hold(&mut line, &mut second, 2, 10), 0);
@@ -431,9 +431,9 @@ mod tests {
 
     #[test]
     fn a_trace_that_is_forgotten_leaves_no_more_memory_than_the_next_one_may_need() {
-        let mut line = Line::new(1_000_000);
+        let mut line = TraceBuffer::new(1_000_000);
         for bytes in [100, 50_000] {
-            let mut key = Key::NONE;
+            let mut key = SlotId::NONE;
             assert_eq!(hold(&mut line, &mut key, 1, bytes), 0);
             assert!(memory(&line) > bytes);
             assert_eq!(line.forget(key), 1);
@@ -444,8 +444,8 @@ mod tests {
 
     #[test]
     fn a_trace_that_is_too_large_alone_loses_the_older_half_of_its_spans() {
-        let mut line = Line::new(64 * 1024);
-        let (mut key, mut n) = (Key::NONE, 0);
+        let mut line = TraceBuffer::new(64 * 1024);
+        let (mut key, mut n) = (SlotId::NONE, 0);
         let lost = loop {
             n += 1;
             match hold(&mut line, &mut key, n, 100) {

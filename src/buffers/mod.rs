@@ -3,14 +3,14 @@
 //! Walk step 6, on the application's thread: it lies below the spans, which know of no reporter, and
 //! below the reporter, whose thread takes full buffers from it and says what became of them.
 
-mod line;
 mod queue;
-mod shards;
+mod sharded;
+mod trace_buffer;
 mod trace_buffers;
 mod trim;
 
-pub(crate) use self::line::{Key, Line};
 pub(crate) use self::queue::QueueLimits;
-pub(crate) use self::shards::{Buffer, Outcome, Shards, room_in};
-pub(crate) use self::trace_buffers::{Held, Lines};
+pub(crate) use self::sharded::{Buffer, Outcome, ShardedBuffers, room_in};
+pub(crate) use self::trace_buffer::{SlotId, TraceBuffer};
+pub(crate) use self::trace_buffers::{LockedTraceBuffers, TraceBuffers};
 pub(crate) use self::trim::{described, text_within, to_fit};

@@ -1,0 +1,225 @@
+//! Puts a tracer together: checks the parts, starts the threads, and gives the closer.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::builder::{Target, TracerBuilder, defaults};
+use super::closer::Begun;
+use super::{Closer, Shared, Tracer, process};
+use crate::clock::{Anchor, TracerClock};
+use crate::diag::{Cause, Diagnostics, StderrLogger};
+use crate::error::ConfigError;
+use crate::fork::Origin;
+use crate::id::{self, IdGenerator};
+use crate::metrics::{Instruments, Publisher, RpcMetrics};
+use crate::panics::Callback;
+use crate::propagation::{Format, JaegerFormat, check_keys};
+use crate::reporter::{
+    MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions, Unstarted,
+};
+use crate::sampler::Sampler;
+use crate::span::shared::{BaggageCounts, Sink, SpanShared, Stripes};
+use crate::span::{Baggage, Hooks, OpenList, SpanContext, TailSampler};
+use crate::transport::{Hurry, MAX_PACKET_BYTES};
+
+impl TracerBuilder {
+    /// Builds the tracer, and the closer that ends it.
+    ///
+    /// A process that was forked has none of its parent's threads, and so needs a tracer of its own.
+    /// With its parent's, no call waits and ids are its own, but nothing is sampled or sent, no callback
+    /// is called, and the logger is told so once.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the option, the value and what is allowed: an empty service name, an
+    /// agent address without host or port, sizes out of range, names that no header can have or that
+    /// would mean two things. That no agent is there, or that its
+    /// name does not resolve, is none: it is counted, and tried again.
+    pub fn build(self) -> Result<(Tracer, Closer), ConfigError> {
+        if self.service_name.trim().is_empty() {
+            return Err(ConfigError::NoServiceName { noticed: Vec::new() });
+        }
+        if !(1..=MAX_SHARDS).contains(&self.shards) {
+            return Err(out_of_range("shards", self.shards, "from 1 to 1024"));
+        }
+        if !(1..=defaults::MAX_QUEUE_SIZE).contains(&self.queue.spans) {
+            let allowed = "from 1 to 100,000,000 spans";
+            return Err(out_of_range("reporter.queue_size", self.queue.spans, allowed));
+        }
+        if (1..MAX_PACKET_BYTES as u64).contains(&self.pacing.bytes_per_second) {
+            return Err(ConfigError::invalid(
+                "reporter.pacing.bytes_per_second",
+                self.pacing.bytes_per_second.to_string(),
+                "at least 65000, the largest datagram, or 0 for any number",
+            ));
+        }
+        if self.queue.bytes < MAX_PACKET_BYTES {
+            let allowed = "at least 65000, the largest datagram";
+            return Err(out_of_range("reporter.queue_bytes", self.queue.bytes, allowed));
+        }
+        let jaeger = JaegerFormat::new(self.headers.clone());
+        check_keys(jaeger.keys())?;
+        let format = self.format.unwrap_or_else(|| Box::new(jaeger));
+        let logger = self.logger.unwrap_or_else(|| Box::new(StderrLogger));
+        let origin = Origin::here().map_err(|source| ConfigError::Thread { source })?;
+        let diagnostics = Arc::new(Diagnostics::new(logger, origin.clone()));
+        let panicked = ConfigError::Panicked { callback: Callback::FormatKeys.name() };
+        diagnostics
+            .call(Callback::FormatKeys, || check_keys(format.keys()))
+            .unwrap_or(Err(panicked))?;
+        let next =
+            |ids: &dyn IdGenerator| diagnostics.call(Callback::IdGeneratorNext, || ids.next());
+        let own_id = self.ids.as_deref().and_then(next).unwrap_or_else(id::system_63);
+        let uuid = process::client_uuid(&self.tags, own_id);
+        let limit = (self.max_tag_value_bytes, self.marks_truncated_tags);
+        let service_name = process::service_name(&self.service_name);
+        let process = process::bytes(&service_name, &self.tags, limit, &uuid);
+        let outputs = match (self.target, self.others) {
+            (Target::InMemory(reporter), others) if others.is_empty() => {
+                Err(Sink::Other(Box::new(MemorySink::new(reporter))))
+            }
+            (Target::Null, others) if others.is_empty() => {
+                Err(Sink::Other(Box::new(NullSink::default())))
+            }
+            (target, others) => {
+                let first = match target {
+                    Target::Agent(address) => Output::agent(address, self.protocol),
+                    Target::Transport(own) => Output::boxed_transport(own, self.protocol),
+                    Target::InMemory(reporter) => Output::in_memory(&reporter),
+                    Target::Null => Output::null(),
+                    Target::Output(output) => output,
+                };
+                Ok(std::iter::once(first).chain(others))
+            }
+        };
+        let (sink, unstarted) = match outputs {
+            Err(at_once) => (at_once, None),
+            Ok(outputs) => {
+                let hurry = Hurry::default();
+                let context = OutputContext {
+                    process: &process,
+                    max_packet_bytes: self.max_packet_size,
+                    reconnect_interval: self.reconnect_interval,
+                    agent_socket_type: self.agent_socket_type,
+                    pacing: self.pacing,
+                    oversize: self.oversize.as_ref(),
+                    hurry: &hurry,
+                    diagnostics: &diagnostics,
+                };
+                let (shards, unstarted) = Remote::prepare(RemoteOptions {
+                    outlets: context.start(outputs)?,
+                    max_packet_bytes: self.max_packet_size,
+                    shards: self.shards,
+                    queue: self.queue,
+                    flush_interval: self.flush_interval,
+                    process_bytes: process.len(),
+                    hurry,
+                    origin: origin.clone(),
+                });
+                (Sink::ShardedBuffers(shards), Some(unstarted))
+            }
+        };
+        let tail_sampler = self
+            .tail_sampler
+            .map(|config| TailSampler::new(&config, self.shards, &origin))
+            .transpose()?;
+        let may_defer = self.sampler.may_defer();
+        let mut observers = self.observers;
+        let is_rpc_lost = self.rpc_metrics && self.metrics.is_none();
+        if let Some(metrics) = self.metrics.as_ref().filter(|_| self.rpc_metrics) {
+            let instruments = Instruments::new(Arc::clone(metrics), Arc::clone(&diagnostics));
+            observers.push(Box::new(RpcMetrics::new(instruments)));
+        }
+        let open = OpenList::of(self.track_open_spans, &origin);
+        let observers = observers.into_boxed_slice();
+        let hooks = Hooks { observers, open, ..Hooks::default() };
+        let slow_path = may_defer || self.max_logs_per_span > 0 || !hooks.is_empty();
+        let full_start = slow_path
+            || tail_sampler.is_some()
+            || self.metrics.is_some()
+            || self.shares_rpc_spans
+            || self.disabled;
+        let clock = TracerClock::new(self.clock, &diagnostics);
+        let core = Arc::new(SpanShared {
+            anchor: Anchor::new(&clock),
+            clock,
+            may_defer,
+            slow_path,
+            full_start,
+            counts_first: self.metrics.is_some(),
+            asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
+            has_hooks: slow_path
+                || self.disabled
+                || tail_sampler.is_some()
+                || self.ids.is_some()
+                || self.max_tag_value_bytes < MAX_KIND_BYTES,
+            disabled: self.disabled.then(|| Baggage::of_caller(SpanContext::default())),
+            tail_sampler,
+            sampler: self.sampler,
+            sink,
+            ids: self.ids,
+            salt: id::seed(),
+            origin,
+            has_left: false.into(),
+            trace_id_128bit: self.trace_id_128bit,
+            shares_rpc_spans: self.shares_rpc_spans,
+            max_tag_value_bytes: self.max_tag_value_bytes,
+            max_start_tag_value_bytes: if may_defer || hooks.want_tags() {
+                usize::MAX
+            } else {
+                self.max_tag_value_bytes
+            },
+            hooks,
+            marks_truncated_tags: self.marks_truncated_tags,
+            max_logs_per_span: self.max_logs_per_span,
+            no_debug_flag: self.no_debug_flag,
+            max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
+            debug_tag: self.headers.debug,
+            diagnostics: Arc::clone(&diagnostics),
+            service_name: service_name.as_ref().into(),
+            restrictions: self.baggage,
+            throttler: self.throttler,
+            misused: 0.into(),
+            truncated_tags: 0.into(),
+            clamped_times: 0.into(),
+            baggage_limited: 0.into(),
+            baggage: BaggageCounts::default(),
+            decoding_errors: 0.into(),
+        });
+        core.renew_anchor();
+        let status = core.sampler.status();
+        core.diagnostics.info(&format!("tracing as {:?}, sampling {status}", self.service_name));
+        if matches!(service_name, Cow::Owned(_)) {
+            let name = &self.service_name;
+            core.diagnostics.info(&format!(
+                "the service name {name:?} has control characters, and is sent as {service_name:?}"
+            ));
+        }
+        if is_rpc_lost {
+            core.diagnostics.error(Cause::Metrics, || {
+                "rpc_metrics are on, but the tracer was given no metrics to count them in"
+                    .to_owned()
+            });
+        }
+        let begun = Begun::begin(&core, uuid)?;
+        let refs = Stripes::new(&core, self.shards);
+        let metrics = self.metrics.map(|factory| {
+            Publisher::new(&core, refs.all_stripes(), &Instruments::new(factory, diagnostics))
+        });
+        let start = |unstarted: Unstarted| unstarted.start(Arc::clone(&core), metrics.clone());
+        let remote = unstarted.map(start).transpose()?;
+        begun.tail_sampler();
+        let shared = Arc::new(Shared { refs, core, format, remote, metrics });
+        Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))
+    }
+}
+
+fn out_of_range(field: &'static str, value: usize, allowed: &'static str) -> ConfigError {
+    ConfigError::invalid(field, value.to_string(), allowed)
+}
+
+/// The longest name of a sampler kind, which a smaller limit of tags would cut.
+const MAX_KIND_BYTES: usize = 32;
+
+const MAX_SHARDS: usize = 1024;
+const MAX_BAGGAGE_VALUE_BYTES: usize = 2048;
