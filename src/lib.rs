@@ -35,10 +35,10 @@
 //! The client runs on one plain thread of its own; it needs no runtime and harms none. *Sent* means
 //! handed to the operating system: whether an agent stored it, no UDP client can know.
 
-pub mod control;
 pub mod encoding;
 pub mod metrics;
 pub mod panics;
+pub mod policy;
 pub mod propagation;
 pub mod sampler;
 pub mod transport;
@@ -50,12 +50,12 @@ mod config;
 mod diag;
 mod environment;
 mod error;
-#[cfg(feature = "remote-sampler")]
-mod fetch;
 mod fork;
 mod http_client;
 mod id;
 mod lock;
+#[cfg(feature = "remote-sampler")]
+mod polling;
 mod redact;
 mod reporter;
 mod span;

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jaeger_client::control::{
+use jaeger_client::policy::{
     BaggageRestriction, BaggageRestrictionManager, RemoteBaggageRestrictionManager,
 };
 use jaeger_client::{

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use jaeger_client::control::DebugThrottler;
 use jaeger_client::encoding::ValueView;
+use jaeger_client::policy::DebugThrottler;
 use jaeger_client::propagation::{CompositeFormat, Format, HttpHeaders, JaegerFormat, W3cFormat};
 use jaeger_client::sampler::{ConstSampler, PrioritySampler, TagMatchingSampler};
 use jaeger_client::{

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread;
 
 #[cfg(feature = "remote-sampler")]
-use jaeger_client::control::{
+use jaeger_client::policy::{
     BaggageRestrictionManager, DebugThrottler, RemoteBaggageRestrictionManager, RemoteThrottler,
 };
 use jaeger_client::propagation::HttpHeaders;

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use jaeger_client::control::{
-    BaggageRestriction, BaggageRestrictionManager, ControlHost, DebugThrottler,
+use jaeger_client::policy::{
+    BaggageRestriction, BaggageRestrictionManager, DebugThrottler, PolicyHost,
     RemoteBaggageRestrictionManager, RemoteThrottler,
 };
 use jaeger_client::sampler::HttpSource;
@@ -350,7 +350,7 @@ impl BaggageRestrictionManager for Begun {
         BaggageRestriction::ALLOWED
     }
 
-    fn start(&self, _host: &ControlHost) -> Result<(), ConfigError> {
+    fn start(&self, _host: &PolicyHost) -> Result<(), ConfigError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -369,7 +369,7 @@ impl DebugThrottler for Refuses {
         false
     }
 
-    fn start(&self, _host: &ControlHost) -> Result<(), ConfigError> {
+    fn start(&self, _host: &PolicyHost) -> Result<(), ConfigError> {
         Err(ConfigError::Empty { field: "what it needs" })
     }
 }

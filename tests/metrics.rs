@@ -13,10 +13,10 @@ mod support;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jaeger_client::control::{
+use jaeger_client::metrics::InMemoryMetrics;
+use jaeger_client::policy::{
     BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates,
 };
-use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{
     ConstSampler, Decision, PrioritySampler, RemoteCounts, Sampler, SamplingParameters,
     TagMatchingSampler,

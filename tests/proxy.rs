@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jaeger_client::control::{
+use jaeger_client::policy::{
     BaggageRestrictionManager, DebugThrottler, RemoteBaggageRestrictionManager, RemoteThrottler,
 };
 use jaeger_client::sampler::{FetchOutcome, RemoteSampler};

@@ -98,7 +98,7 @@ fn no_debug_of_a_configuration_shows_a_secret() {
 #[cfg(feature = "remote-sampler")]
 #[test]
 fn no_debug_of_what_asks_a_server_shows_a_secret() {
-    use jaeger_client::control::{RemoteBaggageRestrictionManager, RemoteThrottler};
+    use jaeger_client::policy::{RemoteBaggageRestrictionManager, RemoteThrottler};
     use jaeger_client::sampler::{HttpSource, RemoteSampler};
     let url = "http://host:5778/sampling?token=s3cret";
     assert_hidden(&RemoteSampler::builder("svc").sampling_server_url(url));

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use jaeger_client::control::{DebugThrottler, RemoteThrottler};
+use jaeger_client::policy::{DebugThrottler, RemoteThrottler};
 use jaeger_client::propagation::{HeadersConfig, MEMBERS};
 use jaeger_client::sampler::{ConstSampler, RateLimitingSampler};
 use jaeger_client::{

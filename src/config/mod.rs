@@ -8,11 +8,11 @@ use std::fmt;
 
 pub use self::reporter::ReporterConfig;
 pub use self::sampling::SamplerConfig;
-#[cfg(feature = "remote-sampler")]
-use crate::control;
-pub use crate::control::{BaggageRestrictionsConfig, ThrottlerConfig};
 use crate::error::ConfigError;
 use crate::http_client::ProxyConfig;
+#[cfg(feature = "remote-sampler")]
+use crate::policy;
+pub use crate::policy::{BaggageRestrictionsConfig, ThrottlerConfig};
 use crate::propagation::{self, HeadersConfig};
 use crate::redact;
 use crate::reporter::Output;
@@ -267,7 +267,7 @@ impl Configuration {
         by: &BaggageRestrictionsConfig,
     ) -> Result<TracerBuilder, ConfigError> {
         let (name, proxy) = (&self.service_name, &self.proxy);
-        let manager = control::RemoteBaggageRestrictionManager::with_proxy(name, by, proxy)?;
+        let manager = policy::RemoteBaggageRestrictionManager::with_proxy(name, by, proxy)?;
         Ok(builder.baggage_restriction_manager(manager))
     }
 
@@ -288,7 +288,7 @@ impl Configuration {
         by: &ThrottlerConfig,
     ) -> Result<TracerBuilder, ConfigError> {
         let (name, proxy) = (&self.service_name, &self.proxy);
-        Ok(builder.debug_throttler(control::RemoteThrottler::with_proxy(name, by, proxy)?))
+        Ok(builder.debug_throttler(policy::RemoteThrottler::with_proxy(name, by, proxy)?))
     }
 
     #[cfg(not(feature = "remote-sampler"))]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::control::Updates;
+use crate::policy::Updates;
 use crate::sampler::RemoteCounts;
 use crate::span::shared::{AllStripes, SpanCounts, SpanShared};
 use crate::stats::Stats;

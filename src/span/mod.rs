@@ -206,7 +206,7 @@ impl Span {
     /// Sets a baggage item, which travels with the trace from here on; an empty value removes it.
     ///
     /// A value longer than the limit is cut: 2,048 bytes, or what the tracer's
-    /// [restriction manager](crate::control::BaggageRestrictionManager) says, which may also deny the
+    /// [restriction manager](crate::policy::BaggageRestrictionManager) says, which may also deny the
     /// key. A sampled span logs the change, or that it was denied.
     pub fn set_baggage_item(&self, key: &str, value: &str) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("set_baggage_item") };

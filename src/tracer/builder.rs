@@ -6,10 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::control::{BaggageRestrictionManager, DebugThrottler};
 use crate::diag::{Brief, Logger};
 use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
+use crate::policy::{BaggageRestrictionManager, DebugThrottler};
 use crate::propagation::{Format, HeadersConfig};
 use crate::reporter::{InMemoryReporter, MAX_WAIT, Output, QueueLimits};
 use crate::sampler::{ConstSampler, Sampler, guarded};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Shared, host};
-use crate::control::ControlHost;
 use crate::diag::{Brief, Cause};
 use crate::error::ConfigError;
 use crate::panics::Callback;
+use crate::policy::PolicyHost;
 use crate::reporter::MAX_WAIT;
 use crate::span;
 use crate::span::shared::SpanShared;
@@ -121,7 +121,7 @@ impl<'c> Begun<'c> {
     pub(super) fn begin(core: &'c Arc<SpanShared>, uuid: String) -> Result<Self, ConfigError> {
         let uuid: Arc<str> = uuid.into();
         let control =
-            |cause| ControlHost::new(Arc::clone(&core.diagnostics), cause, Arc::clone(&uuid));
+            |cause| PolicyHost::new(Arc::clone(&core.diagnostics), cause, Arc::clone(&uuid));
         let mut begun = Self { core, parts: 0 };
         core.sampler.start(&host::of(core))?;
         begun.parts = 1;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::builder::{TracerBuilder, defaults};
 use crate::clock::Clock;
-use crate::control::{BaggageRestrictionManager, DebugThrottler};
 use crate::diag::Logger;
 use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
+use crate::policy::{BaggageRestrictionManager, DebugThrottler};
 use crate::propagation::{Format, HeadersConfig};
 use crate::span::{Observer, OwnedTagValue, TailSamplingConfig};
 

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jaeger_client::control::{
-    BaggageRestriction, BaggageRestrictionManager, ControlHost, DebugThrottler, Updates,
-};
 use jaeger_client::encoding::{BatchView, ValueView};
 use jaeger_client::metrics::{Counter, Gauge, MetricKind, MetricsFactory, MetricsHost, Timer};
+use jaeger_client::policy::{
+    BaggageRestriction, BaggageRestrictionManager, DebugThrottler, PolicyHost, Updates,
+};
 use jaeger_client::propagation::{
     CarrierKind, ExtractCarrier, Extracted, Format, FormatKey, InjectCarrier, JaegerFormat,
 };
@@ -174,7 +174,7 @@ impl BaggageRestrictionManager for Broken {
         self.call("BaggageRestrictionManager::restriction");
         BaggageRestriction::ALLOWED
     }
-    fn start(&self, _host: &ControlHost) -> Result<(), ConfigError> {
+    fn start(&self, _host: &PolicyHost) -> Result<(), ConfigError> {
         self.call("BaggageRestrictionManager::start");
         Ok(())
     }
@@ -192,7 +192,7 @@ impl DebugThrottler for Broken {
         self.call("DebugThrottler::is_allowed");
         true
     }
-    fn start(&self, _host: &ControlHost) -> Result<(), ConfigError> {
+    fn start(&self, _host: &PolicyHost) -> Result<(), ConfigError> {
         self.call("DebugThrottler::start");
         Ok(())
     }

@@ -23,9 +23,9 @@ use super::{
 };
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
-pub use crate::fetch::FetchError;
-use crate::fetch::SharedPoller;
 use crate::id::TraceId;
+pub use crate::polling::FetchError;
+use crate::polling::SharedPoller;
 
 /// Records what a server tells it to, which it asks again and again: usually the agent, at port
 /// 5778.

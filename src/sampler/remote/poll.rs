@@ -12,9 +12,9 @@ use super::{FetchError, StrategySource};
 use crate::clock::{Clock, SystemClock};
 use crate::diag::Cause;
 use crate::error::ConfigError;
-use crate::fetch::Asked;
-use crate::fetch::Poller;
 use crate::panics;
+use crate::polling::PollResult;
+use crate::polling::Poller;
 use crate::sampler::{Fetch, FetchOutcome, RemoteCounts, RemoteStatus, SamplerHost, SamplerStatus};
 
 /// A remote sampler, as far as its thread and those who sample share it.
@@ -184,8 +184,8 @@ pub(super) fn start(shared: &Arc<Shared>, interval: Duration) -> Result<Poller, 
     let shared = Arc::clone(shared);
     Poller::start("jaeger-client-sampler", interval, move |is_stopped| {
         match shared.ask(is_stopped) {
-            (FetchOutcome::Failed { .. }, retry_after) => Asked::Failed { retry_after },
-            _ => Asked::Answered,
+            (FetchOutcome::Failed { .. }, retry_after) => PollResult::Failed { retry_after },
+            _ => PollResult::Answered,
         }
     })
 }

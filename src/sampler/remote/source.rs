@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::ConfigError;
-use crate::fetch::FetchError;
-use crate::fetch::HttpFetch;
 use crate::http_client::ProxyConfig;
+use crate::polling::FetchError;
+use crate::polling::HttpFetch;
 
 /// Asks for the strategy of a service.
 ///

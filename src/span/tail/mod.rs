@@ -44,7 +44,7 @@ pub(crate) struct TailSampler {
 enum Reason {
     Error,
     Slow,
-    Asked,
+    PollResult,
 }
 
 impl Reason {
@@ -52,7 +52,7 @@ impl Reason {
         match self {
             Self::Error => "error",
             Self::Slow => "slow",
-            Self::Asked => "asked",
+            Self::PollResult => "asked",
         }
     }
 }
@@ -382,7 +382,7 @@ impl Span {
             state.set_undecided(false);
             state.force(SAMPLED, now);
         }
-        data.mark(Reason::Asked, core);
+        data.mark(Reason::PollResult, core);
         self
     }
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use jaeger_client::control::{DebugThrottler, RemoteBaggageRestrictionManager, RemoteThrottler};
 use jaeger_client::metrics::InMemoryMetrics;
+use jaeger_client::policy::{DebugThrottler, RemoteBaggageRestrictionManager, RemoteThrottler};
 use jaeger_client::propagation::HttpHeaders;
 use jaeger_client::{
     BaggageRestrictionsConfig, Closer, FinishOptions, IdGenerator, InMemoryReporter, LogRecord,

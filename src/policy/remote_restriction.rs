@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::{
-    BaggageRestriction, BaggageRestrictionManager, BaggageRestrictionsConfig, ControlHost,
-    FETCH_TIMEOUT, Updates, refresh_interval,
+    BaggageRestriction, BaggageRestrictionManager, BaggageRestrictionsConfig, FETCH_TIMEOUT,
+    PolicyHost, Updates, refresh_interval,
 };
 use crate::diag::Brief;
 use crate::error::ConfigError;
-use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
 use crate::http_client::ProxyConfig;
+use crate::polling::{FetchError, HttpFetch, PollResult, Poller, SharedPoller};
 
 /// Allows the baggage keys that an agent names, which it asks again and again.
 ///
@@ -126,7 +126,7 @@ impl BaggageRestrictionManager for RemoteBaggageRestrictionManager {
         }
     }
 
-    fn start(&self, host: &ControlHost) -> Result<(), ConfigError> {
+    fn start(&self, host: &PolicyHost) -> Result<(), ConfigError> {
         self.polling.begin(|| {
             let (shared, host) = (Arc::clone(&self.shared), host.clone());
             Poller::start("jaeger-client-baggage", self.refresh_interval, move |is_stopped| {
@@ -145,10 +145,10 @@ impl BaggageRestrictionManager for RemoteBaggageRestrictionManager {
 }
 
 impl Shared {
-    fn refresh(&self, host: &ControlHost, is_unwanted: &dyn Fn() -> bool) -> Asked {
+    fn refresh(&self, host: &PolicyHost, is_unwanted: &dyn Fn() -> bool) -> PollResult {
         let answer = self.fetch.get([("service", self.service_name.as_str())]);
         if is_unwanted() {
-            return Asked::Answered;
+            return PollResult::Answered;
         }
         let (asked, error) = match answer.map(|body| read(&body)) {
             Ok(Ok(allowed)) => {
@@ -156,10 +156,10 @@ impl Shared {
                 let updates = &mut *self.updates.lock();
                 updates.ok += 1;
                 updates.last_error = None;
-                return Asked::Answered;
+                return PollResult::Answered;
             }
-            Ok(Err(refused)) => (Asked::Answered, refused),
-            Err(error) => (Asked::Failed { retry_after: error.retry_after() }, error),
+            Ok(Err(refused)) => (PollResult::Answered, refused),
+            Err(error) => (PollResult::Failed { retry_after: error.retry_after() }, error),
         };
         {
             let updates = &mut *self.updates.lock();

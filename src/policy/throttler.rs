@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ControlHost, DEFAULT_HOST_PORT, Updates};
+use super::{DEFAULT_HOST_PORT, PolicyHost, Updates};
 use crate::error::ConfigError;
 use crate::redact;
 
@@ -27,7 +27,7 @@ use crate::redact;
 ///
 /// ```
 /// use jaeger_client::Tracer;
-/// use jaeger_client::control::DebugThrottler;
+/// use jaeger_client::policy::DebugThrottler;
 ///
 /// #[derive(Debug)]
 /// struct OnlyCheckout;
@@ -57,7 +57,7 @@ pub trait DebugThrottler: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// Whatever it needs and cannot have; the tracer is then not built.
-    fn start(&self, host: &ControlHost) -> Result<(), ConfigError> {
+    fn start(&self, host: &PolicyHost) -> Result<(), ConfigError> {
         let _ = host;
         Ok(())
     }
@@ -81,7 +81,7 @@ impl<T: DebugThrottler + ?Sized> DebugThrottler for Arc<T> {
         (**self).is_allowed(operation)
     }
 
-    fn start(&self, host: &ControlHost) -> Result<(), ConfigError> {
+    fn start(&self, host: &PolicyHost) -> Result<(), ConfigError> {
         (**self).start(host)
     }
 

@@ -13,7 +13,7 @@ use crate::id;
 
 /// Whether somebody answered, well or badly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum PollResult {
     Answered,
     /// It is tried again sooner than at the next interval, but not before the server wants to be
     /// asked again, if it said so.
@@ -36,7 +36,7 @@ impl Poller {
     pub(crate) fn start(
         name: &str,
         interval: Duration,
-        ask: impl Fn(&dyn Fn() -> bool) -> Asked + Send + 'static,
+        ask: impl Fn(&dyn Fn() -> bool) -> PollResult + Send + 'static,
     ) -> Result<Self, ConfigError> {
         Self::begin(name, interval, Duration::ZERO, ask)
     }
@@ -45,7 +45,7 @@ impl Poller {
     pub(crate) fn start_later(
         name: &str,
         interval: Duration,
-        ask: impl Fn(&dyn Fn() -> bool) -> Asked + Send + 'static,
+        ask: impl Fn(&dyn Fn() -> bool) -> PollResult + Send + 'static,
     ) -> Result<Self, ConfigError> {
         Self::begin(name, interval, interval.mul_f64(share()), ask)
     }
@@ -54,7 +54,7 @@ impl Poller {
         name: &str,
         interval: Duration,
         first: Duration,
-        ask: impl Fn(&dyn Fn() -> bool) -> Asked + Send + 'static,
+        ask: impl Fn(&dyn Fn() -> bool) -> PollResult + Send + 'static,
     ) -> Result<Self, ConfigError> {
         let (stop, stopped) = bounded(0);
         let run = move || run(&ask, interval, first, &stopped);
@@ -95,7 +95,7 @@ impl SharedPoller {
 }
 
 fn run(
-    ask: &dyn Fn(&dyn Fn() -> bool) -> Asked,
+    ask: &dyn Fn(&dyn Fn() -> bool) -> PollResult,
     interval: Duration,
     first: Duration,
     stopped: &Receiver<()>,
@@ -111,9 +111,9 @@ fn run(
         let outcome = catch_unwind(AssertUnwindSafe(|| ask(&is_stopped)));
         // An agent that starts late should be found soon, and one that is gone should not be looked
         // for all the time. No server keeps a client from asking at the interval.
-        next = match outcome.unwrap_or(Asked::Failed { retry_after: None }) {
-            Asked::Failed { retry_after } => backoff.next(retry_after).min(interval),
-            Asked::Answered => {
+        next = match outcome.unwrap_or(PollResult::Failed { retry_after: None }) {
+            PollResult::Failed { retry_after } => backoff.next(retry_after).min(interval),
+            PollResult::Answered => {
                 backoff.reset();
                 interval.mul_f64(share())
             }

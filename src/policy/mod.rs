@@ -16,7 +16,7 @@ mod throttler;
 #[cfg(feature = "remote-sampler")]
 use std::time::Duration;
 
-pub use self::host::ControlHost;
+pub use self::host::PolicyHost;
 #[cfg(feature = "remote-sampler")]
 pub use self::remote_restriction::RemoteBaggageRestrictionManager;
 #[cfg(feature = "remote-sampler")]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ControlHost, DEFAULT_HOST_PORT};
+use super::{DEFAULT_HOST_PORT, PolicyHost};
 use crate::error::ConfigError;
 use crate::redact;
 
@@ -46,7 +46,7 @@ impl BaggageRestriction {
 ///
 /// ```
 /// use jaeger_client::Tracer;
-/// use jaeger_client::control::{BaggageRestriction, BaggageRestrictionManager};
+/// use jaeger_client::policy::{BaggageRestriction, BaggageRestrictionManager};
 ///
 /// #[derive(Debug)]
 /// struct TenantOnly;
@@ -75,7 +75,7 @@ pub trait BaggageRestrictionManager: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// Whatever it needs and cannot have; the tracer is then not built.
-    fn start(&self, host: &ControlHost) -> Result<(), ConfigError> {
+    fn start(&self, host: &PolicyHost) -> Result<(), ConfigError> {
         let _ = host;
         Ok(())
     }
@@ -94,7 +94,7 @@ impl<M: BaggageRestrictionManager + ?Sized> BaggageRestrictionManager for Arc<M>
         (**self).restriction(service, key)
     }
 
-    fn start(&self, host: &ControlHost) -> Result<(), ConfigError> {
+    fn start(&self, host: &PolicyHost) -> Result<(), ConfigError> {
         (**self).start(host)
     }
 

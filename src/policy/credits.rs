@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::fetch::FetchError;
+use crate::polling::FetchError;
 
 /// The credit of each operation: bounded in number, names and amounts, whatever a server answers
 /// and whatever spans are called.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::redact;
 
 pub(crate) use self::http::HttpFetch;
-pub(crate) use self::poll::{Asked, Poller, SharedPoller};
+pub(crate) use self::poll::{PollResult, Poller, SharedPoller};
 
 /// Why there was no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,19 +7,19 @@ use crate::diag::{Cause, Diagnostics};
 
 /// What a tracer does for a restriction manager or a throttler.
 #[derive(Clone)]
-pub struct ControlHost {
+pub struct PolicyHost {
     diagnostics: Arc<Diagnostics>,
     cause: Cause,
     client_uuid: Arc<str>,
 }
 
-impl fmt::Debug for ControlHost {
+impl fmt::Debug for PolicyHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ControlHost").field("cause", &self.cause).finish_non_exhaustive()
+        f.debug_struct("PolicyHost").field("cause", &self.cause).finish_non_exhaustive()
     }
 }
 
-impl ControlHost {
+impl PolicyHost {
     pub(crate) fn new(diagnostics: Arc<Diagnostics>, cause: Cause, client_uuid: Arc<str>) -> Self {
         Self { diagnostics, cause, client_uuid }
     }

@@ -9,13 +9,13 @@ use parking_lot::Mutex;
 
 use super::credits::{self, Balance, Claim, Credits, MAX_OPERATIONS};
 use super::{
-    ControlHost, DebugThrottler, FETCH_TIMEOUT, ThrottlerConfig, Updates, refresh_interval,
+    DebugThrottler, FETCH_TIMEOUT, PolicyHost, ThrottlerConfig, Updates, refresh_interval,
 };
 use crate::clock;
 use crate::diag::Brief;
 use crate::error::ConfigError;
-use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
 use crate::http_client::ProxyConfig;
+use crate::polling::{FetchError, HttpFetch, PollResult, Poller, SharedPoller};
 
 /// Grants requests for debugging as far as an agent has given credit for their operation.
 ///
@@ -78,7 +78,7 @@ struct Shared {
 
 #[derive(Clone, Debug)]
 struct AtOnce {
-    host: ControlHost,
+    host: PolicyHost,
     /// Until when no thread of the application waits for the agent.
     spared_until: Option<Instant>,
 }
@@ -198,7 +198,7 @@ impl DebugThrottler for RemoteThrottler {
         }
     }
 
-    fn start(&self, host: &ControlHost) -> Result<(), ConfigError> {
+    fn start(&self, host: &PolicyHost) -> Result<(), ConfigError> {
         self.polling.begin(|| {
             let (shared, host) = (Arc::clone(&self.shared), host.clone());
             let refresh = move |is_stopped: &dyn Fn() -> bool| shared.refresh(&host, is_stopped);
@@ -229,13 +229,13 @@ impl DebugThrottler for RemoteThrottler {
 impl Shared {
     /// Asks about all operations. Nobody is asked while there are none. What is wrong with one
     /// question does not keep the others from being asked, unless nobody answers at all.
-    fn refresh(&self, host: &ControlHost, is_unwanted: &dyn Fn() -> bool) -> Asked {
+    fn refresh(&self, host: &PolicyHost, is_unwanted: &dyn Fn() -> bool) -> PollResult {
         let questions = self.credits.lock().questions();
-        let mut outcome = Asked::Answered;
+        let mut outcome = PollResult::Answered;
         for question in &questions {
             let answer = self.ask(&self.aside, question.iter().map(|name| &**name), host);
             if is_unwanted() {
-                return Asked::Answered;
+                return PollResult::Answered;
             }
             match answer {
                 Ok(balances) => {
@@ -253,7 +253,7 @@ impl Shared {
                     self.tell(host, &error);
                     outcome = asked;
                     let is_silent = matches!(error, FetchError::Other { .. });
-                    if is_silent && matches!(asked, Asked::Failed { .. }) {
+                    if is_silent && matches!(asked, PollResult::Failed { .. }) {
                         break;
                     }
                 }
@@ -266,17 +266,17 @@ impl Shared {
         &'o self,
         fetch: &HttpFetch,
         operations: impl IntoIterator<Item = &'o str>,
-        host: &'o ControlHost,
-    ) -> Result<Vec<Balance>, (Asked, FetchError)> {
+        host: &'o PolicyHost,
+    ) -> Result<Vec<Balance>, (PollResult, FetchError)> {
         let operations = operations.into_iter().map(|operation| ("operations", operation));
         let who = [("service", self.service_name.as_str()), ("uuid", host.client_uuid())];
         let body = fetch
             .get(operations.chain(who))
-            .map_err(|error| (Asked::Failed { retry_after: error.retry_after() }, error))?;
-        credits::read(&body).map_err(|refused| (Asked::Answered, refused))
+            .map_err(|error| (PollResult::Failed { retry_after: error.retry_after() }, error))?;
+        credits::read(&body).map_err(|refused| (PollResult::Answered, refused))
     }
 
-    fn tell(&self, host: &ControlHost, error: &FetchError) {
+    fn tell(&self, host: &PolicyHost, error: &FetchError) {
         host.report(&format!("no debugging credits from {}: {error}", self.aside.shown_url()));
     }
 }
