@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::in_force::{InForce, Operations};
-use super::poll::Shared;
+use super::current::{Current, OperationLimits};
+use super::refresh::Shared;
 use super::{HttpSource, RemoteSampler, StrategySource};
 use crate::diag::Brief;
 use crate::error::ConfigError;
@@ -24,11 +24,11 @@ pub struct RemoteSamplerBuilder {
     url: String,
     source: Option<Box<dyn StrategySource>>,
     initial_rate: f64,
-    initial: Option<InForce>,
+    initial: Option<Current>,
     refresh_interval: Duration,
     fetch_timeout: Duration,
     proxy: ProxyConfig,
-    operations: Operations,
+    operations: OperationLimits,
 }
 
 /// Without what is secret in the URL.
@@ -53,7 +53,7 @@ impl RemoteSamplerBuilder {
             refresh_interval: DEFAULT_REFRESH_INTERVAL,
             fetch_timeout: DEFAULT_FETCH_TIMEOUT,
             proxy: ProxyConfig::default(),
-            operations: Operations { max: DEFAULT_MAX_OPERATIONS, late_binding: false },
+            operations: OperationLimits { max: DEFAULT_MAX_OPERATIONS, late_binding: false },
         }
     }
 
@@ -133,7 +133,7 @@ impl RemoteSamplerBuilder {
         }
         let initial = match self.initial {
             Some(initial) => initial,
-            None => InForce::Probabilistic(ProbabilisticSampler::new(self.initial_rate)?),
+            None => Current::Probabilistic(ProbabilisticSampler::new(self.initial_rate)?),
         };
         let source = match self.source {
             Some(source) => source,
@@ -149,20 +149,20 @@ impl RemoteSamplerBuilder {
 }
 
 /// The sampler as one of the kinds that are updated in place, if it is of one.
-fn recognized(sampler: impl Sampler + 'static) -> InForce {
+fn recognized(sampler: impl Sampler + 'static) -> Current {
     fn take<S: 'static>(any: &mut dyn Any) -> Option<S> {
         any.downcast_mut::<Option<S>>().and_then(Option::take)
     }
     let mut sampler = Some(sampler);
     let known = take(&mut sampler)
-        .map(InForce::Probabilistic)
-        .or_else(|| take(&mut sampler).map(InForce::RateLimiting))
-        .or_else(|| take(&mut sampler).map(InForce::PerOperation));
+        .map(Current::Probabilistic)
+        .or_else(|| take(&mut sampler).map(Current::RateLimiting))
+        .or_else(|| take(&mut sampler).map(Current::PerOperation));
     match (known, sampler) {
-        (None, Some(other)) => InForce::Other(GuardedSampler::new(other)),
+        (None, Some(other)) => Current::Other(GuardedSampler::new(other)),
         // Either it was taken, or it is still there.
         (known, _) => {
-            known.unwrap_or(InForce::Other(GuardedSampler::new(ConstSampler::new(false))))
+            known.unwrap_or(Current::Other(GuardedSampler::new(ConstSampler::new(false))))
         }
     }
 }

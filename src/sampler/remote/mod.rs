@@ -3,19 +3,19 @@
 //! `source` asks, `answer` reads, `in_force` takes over, `poll` does that on a thread of its own. A
 //! failure of any of them leaves the rule in force as it is.
 
-mod answer;
 mod builder;
-mod in_force;
-mod poll;
+mod current;
+mod refresh;
 mod source;
+mod strategy;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::builder::RemoteSamplerBuilder;
 pub(super) use self::builder::build;
-use self::in_force::InForce;
-use self::poll::Shared;
+use self::current::Current;
+use self::refresh::Shared;
 pub use self::source::{HttpSource, StrategySource};
 use super::{
     Decision, DecisionById, FetchOutcome, RemoteCounts, Sampler, SamplerHost, SamplerStatus,
@@ -137,10 +137,10 @@ impl Sampler for RemoteSampler {
 
     fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {
         self.shared.work_for(host);
-        if let InForce::Other(initial) = &**self.shared.in_force() {
+        if let Current::Other(initial) = &**self.shared.in_force() {
             initial.report_to(host);
         }
-        self.polling.begin(|| poll::start(&self.shared, self.refresh_interval))
+        self.polling.begin(|| refresh::start(&self.shared, self.refresh_interval))
     }
 
     /// Does not wait: a question under way ends by its own limit, and its answer is dropped.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
-use super::answer::{self, Broken};
-use super::in_force::{Change, InForce, Operations};
+use super::current::{Change, Current, OperationLimits};
+use super::strategy::{self, StrategyError};
 use super::{FetchError, StrategySource};
 use crate::clock::{Clock, SystemClock};
 use crate::diag::Cause;
@@ -23,8 +23,8 @@ pub(super) struct Shared {
     service_name: String,
     source: Box<dyn StrategySource>,
     source_name: String,
-    in_force: ArcSwap<InForce>,
-    operations: Operations,
+    in_force: ArcSwap<Current>,
+    operations: OperationLimits,
     may_defer: bool,
     memory_bits: u32,
     /// Held while a strategy is taken over, so that one is finished before the next begins.
@@ -39,8 +39,8 @@ impl Shared {
     pub(super) fn new(
         service_name: String,
         source: Box<dyn StrategySource>,
-        initial: InForce,
-        operations: Operations,
+        initial: Current,
+        operations: OperationLimits,
     ) -> Self {
         let source_name = panics::catch(|| source.name()).unwrap_or_else(|_| "unknown".to_owned());
         let progress = RemoteStatus { source: source_name.clone(), ..RemoteStatus::default() };
@@ -59,7 +59,7 @@ impl Shared {
     }
 
     #[inline]
-    pub(super) fn in_force(&self) -> Guard<Arc<InForce>> {
+    pub(super) fn in_force(&self) -> Guard<Arc<Current>> {
         self.in_force.load()
     }
 
@@ -131,13 +131,13 @@ impl Shared {
                 return FetchOutcome::Failed { error: error.to_string() };
             }
         };
-        let strategy = match answer::read(&body) {
+        let strategy = match strategy::read(&body) {
             Ok(strategy) => strategy,
-            Err(Broken::Unreadable(error)) => {
+            Err(StrategyError::Unreadable(error)) => {
                 progress.updates_err += 1;
                 return FetchOutcome::Unreadable { error };
             }
-            Err(Broken::Refused(error)) => {
+            Err(StrategyError::Refused(error)) => {
                 progress.queries_ok += 1;
                 progress.updates_err += 1;
                 return FetchOutcome::Refused { error };

@@ -14,7 +14,7 @@ pub(super) enum Strategy {
 
 /// Why an answer is not taken over.
 #[derive(Debug, PartialEq)]
-pub(super) enum Broken {
+pub(super) enum StrategyError {
     /// It is not what such an answer looks like.
     Unreadable(String),
     /// It is, and is of no use.
@@ -23,11 +23,11 @@ pub(super) enum Broken {
 
 /// Reads an answer. Members are found whatever their case and null ones are absent, as in Go; those
 /// that are not known mean nothing, and neither does `strategyType`.
-pub(super) fn read(body: &[u8]) -> Result<Strategy, Broken> {
-    let answer: Value =
-        serde_json::from_slice(body).map_err(|error| Broken::Unreadable(error.to_string()))?;
+pub(super) fn read(body: &[u8]) -> Result<Strategy, StrategyError> {
+    let answer: Value = serde_json::from_slice(body)
+        .map_err(|error| StrategyError::Unreadable(error.to_string()))?;
     if answer.is_null() {
-        return Err(Broken::Refused("the answer is null".to_owned()));
+        return Err(StrategyError::Refused("the answer is null".to_owned()));
     }
     let answer = object(&answer, "the answer")?;
     // All of them are read, so that what is broken is refused wherever it is.
@@ -41,21 +41,21 @@ pub(super) fn read(body: &[u8]) -> Result<Strategy, Broken> {
             Ok(Strategy::Probabilistic { rate })
         }
         (None, Some(rate), _) => {
-            Err(Broken::Refused(format!("samplingRate is {rate}, but must be from 0 to 1")))
+            Err(StrategyError::Refused(format!("samplingRate is {rate}, but must be from 0 to 1")))
         }
         (None, None, Some(limit)) if limit >= 0.0 => {
             Ok(Strategy::RateLimiting { max_traces_per_second: limit })
         }
-        (None, None, Some(limit)) => {
-            Err(Broken::Refused(format!("maxTracesPerSecond is {limit}, but must be 0 or more")))
-        }
-        (None, None, None) => Err(Broken::Refused(format!(
+        (None, None, Some(limit)) => Err(StrategyError::Refused(format!(
+            "maxTracesPerSecond is {limit}, but must be 0 or more"
+        ))),
+        (None, None, None) => Err(StrategyError::Refused(format!(
             "the answer has none of {OPERATIONS}, {PROBABILISTIC}, {LIMIT}"
         ))),
     }
 }
 
-fn per_operation(of: &Map<String, Value>) -> Result<OperationStrategies, Broken> {
+fn per_operation(of: &Map<String, Value>) -> Result<OperationStrategies, StrategyError> {
     let mut strategies = OperationStrategies::new(
         number(of, "defaultSamplingProbability")?,
         number(of, "defaultLowerBoundTracesPerSecond")?,
@@ -67,7 +67,7 @@ fn per_operation(of: &Map<String, Value>) -> Result<OperationStrategies, Broken>
     };
     if list.len() > MAX_OPERATIONS {
         let say = format!("{} operations, but {MAX_OPERATIONS} are taken at most", list.len());
-        return Err(Broken::Refused(say));
+        return Err(StrategyError::Refused(say));
     }
     for entry in list.iter().filter(|entry| !entry.is_null()) {
         let entry = object(entry, "a strategy of an operation")?;
@@ -77,12 +77,14 @@ fn per_operation(of: &Map<String, Value>) -> Result<OperationStrategies, Broken>
             Some(_) => return Err(wrong("operation", "text")),
         };
         let Some(share) = part(entry, PROBABILISTIC)? else {
-            return Err(Broken::Refused(format!("operation {operation:?} has no {PROBABILISTIC}")));
+            return Err(StrategyError::Refused(format!(
+                "operation {operation:?} has no {PROBABILISTIC}"
+            )));
         };
         strategies.operations.push((operation.to_owned(), number(share, "samplingRate")?));
     }
     if list.iter().any(Value::is_null) {
-        return Err(Broken::Refused("a strategy of an operation is null".to_owned()));
+        return Err(StrategyError::Refused("a strategy of an operation is null".to_owned()));
     }
     Ok(strategies)
 }
@@ -97,24 +99,24 @@ fn member<'a>(of: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
 fn part<'a>(
     of: &'a Map<String, Value>,
     name: &'static str,
-) -> Result<Option<&'a Map<String, Value>>, Broken> {
+) -> Result<Option<&'a Map<String, Value>>, StrategyError> {
     member(of, name).map(|value| object(value, name)).transpose()
 }
 
-fn object<'a>(value: &'a Value, name: &str) -> Result<&'a Map<String, Value>, Broken> {
+fn object<'a>(value: &'a Value, name: &str) -> Result<&'a Map<String, Value>, StrategyError> {
     value.as_object().ok_or_else(|| wrong(name, "an object"))
 }
 
 /// The number of that name, which is 0 where it is absent.
-fn number(of: &Map<String, Value>, name: &str) -> Result<f64, Broken> {
+fn number(of: &Map<String, Value>, name: &str) -> Result<f64, StrategyError> {
     match member(of, name) {
         None => Ok(0.0),
         Some(value) => value.as_f64().ok_or_else(|| wrong(name, "a number")),
     }
 }
 
-fn wrong(name: &str, kind: &str) -> Broken {
-    Broken::Unreadable(format!("{name} is not {kind}"))
+fn wrong(name: &str, kind: &str) -> StrategyError {
+    StrategyError::Unreadable(format!("{name} is not {kind}"))
 }
 
 const OPERATIONS: &str = "operationSampling";
@@ -130,12 +132,12 @@ mod tests {
 
     fn refused(body: &str) -> String {
         match read(body.as_bytes()) {
-            Err(Broken::Refused(why)) => why,
+            Err(StrategyError::Refused(why)) => why,
             other => panic!("{body}: {other:?}"),
         }
     }
 
-    fn share(rate: f64) -> Result<Strategy, Broken> {
+    fn share(rate: f64) -> Result<Strategy, StrategyError> {
         Ok(Strategy::Probabilistic { rate })
     }
 
@@ -241,9 +243,9 @@ mod tests {
             r#"{"operationSampling":{"perOperationStrategies":[7]}}"#,
             r#"{"operationSampling":{"perOperationStrategies":[{"operation":7}]}}"#,
         ] {
-            assert!(matches!(read(body.as_bytes()), Err(Broken::Unreadable(_))), "{body}");
+            assert!(matches!(read(body.as_bytes()), Err(StrategyError::Unreadable(_))), "{body}");
         }
         let deep = "[".repeat(1 << 20);
-        assert!(matches!(read(deep.as_bytes()), Err(Broken::Unreadable(_))));
+        assert!(matches!(read(deep.as_bytes()), Err(StrategyError::Unreadable(_))));
     }
 }

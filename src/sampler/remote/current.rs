@@ -1,6 +1,6 @@
 //! The rule in force, and how another takes its place.
 
-use super::answer::Strategy;
+use super::strategy::Strategy;
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use crate::id::TraceId;
@@ -11,7 +11,7 @@ use crate::sampler::{
 
 /// The sampler that decides at present.
 #[derive(Debug)]
-pub(super) enum InForce {
+pub(super) enum Current {
     Probabilistic(ProbabilisticSampler),
     RateLimiting(RateLimitingSampler),
     PerOperation(PerOperationSampler),
@@ -21,7 +21,7 @@ pub(super) enum InForce {
 
 /// How operations are kept apart.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Operations {
+pub(super) struct OperationLimits {
     pub(super) max: usize,
     pub(super) late_binding: bool,
 }
@@ -32,17 +32,17 @@ pub(super) enum Change {
     /// It took the strategy over itself.
     InPlace,
     /// This one goes on where it was.
-    Continued(InForce),
+    Continued(Current),
     /// This one begins anew.
-    Replaced(InForce),
+    Replaced(Current),
 }
 
-impl InForce {
+impl Current {
     /// Takes a strategy over.
     pub(super) fn change(
         &self,
         strategy: &Strategy,
-        operations: Operations,
+        operations: OperationLimits,
         now_nanos: u64,
     ) -> Result<Change, ConfigError> {
         Ok(match (strategy, self) {
