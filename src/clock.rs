@@ -315,7 +315,7 @@ mod tests {
 
     /// A clock as a tracer reads it.
     fn read_by(clock: impl Clock + 'static) -> TracerClock {
-        let origin = crate::fork::Origin::here().unwrap();
+        let origin = crate::fork::ProcessOrigin::here().unwrap();
         let diagnostics = Diagnostics::new(Box::new(crate::diag::NullLogger), origin);
         TracerClock::new(Some(Box::new(clock)), &Arc::new(diagnostics))
     }

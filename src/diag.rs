@@ -15,7 +15,7 @@ use crossbeam_channel::bounded;
 use parking_lot::Mutex;
 
 use crate::clock;
-use crate::fork::{self, Origin};
+use crate::fork::{self, ProcessOrigin};
 use crate::lock;
 use crate::panics::{self, Callback};
 
@@ -122,7 +122,7 @@ pub(crate) struct Diagnostics {
     last: Mutex<[(Option<Instant>, u64); MINUTES]>,
     /// Calls of user callbacks that ended in a panic.
     panics: AtomicU64,
-    origin: Origin,
+    origin: ProcessOrigin,
     /// Whether a forked process has said that it is one.
     has_said_fork: AtomicBool,
 }
@@ -134,7 +134,7 @@ impl fmt::Debug for Diagnostics {
 }
 
 impl Diagnostics {
-    pub(crate) fn new(logger: Box<dyn Logger>, origin: Origin) -> Self {
+    pub(crate) fn new(logger: Box<dyn Logger>, origin: ProcessOrigin) -> Self {
         Self {
             logger: logger.into(),
             last: Mutex::new([(None, 0); MINUTES]),
@@ -152,7 +152,7 @@ impl Diagnostics {
     /// Calls a user callback. If it panics that is counted and reported, and there is no answer. Nor is
     /// there any in a forked process, in which nothing is called that may have locks of its own.
     pub(crate) fn call<T>(&self, callback: Callback, work: impl FnOnce() -> T) -> Option<T> {
-        if self.origin.is_left() { None } else { self.call_anywhere(callback, work) }
+        if self.origin.is_forked() { None } else { self.call_anywhere(callback, work) }
     }
 
     /// The same in a forked process too: for what is needed there, and has no locks unless a user
@@ -192,7 +192,7 @@ impl Diagnostics {
     /// its own, as the logger may have a lock that was left locked; it is waited for within a bound.
     #[cold]
     pub(crate) fn say_fork(&self) {
-        if !self.origin.is_left() || self.has_said_fork.swap(true, Ordering::Relaxed) {
+        if !self.origin.is_forked() || self.has_said_fork.swap(true, Ordering::Relaxed) {
             return;
         }
         let logger = Arc::clone(&self.logger);
@@ -207,7 +207,7 @@ impl Diagnostics {
     }
 
     fn error_at(&self, now: Instant, cause: usize, message: impl FnOnce() -> String) {
-        if self.origin.is_left() {
+        if self.origin.is_forked() {
             return self.say_fork();
         }
         let held_back = {
@@ -229,7 +229,7 @@ impl Diagnostics {
     }
 
     pub(crate) fn info(&self, message: &str) {
-        if self.origin.is_left() {
+        if self.origin.is_forked() {
             return;
         }
         self.tell(|logger| logger.info(&printable(message)));
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn a_cause_is_reported_once_a_minute_with_the_number_held_back() {
         let memory = Arc::new(Memory::default());
-        let origin = Origin::here().unwrap();
+        let origin = ProcessOrigin::here().unwrap();
         let diagnostics = Diagnostics::new(Box::new(Arc::clone(&memory)), origin);
         let start = clock::now();
         for seconds in [0, 1, 59, 60, 61] {

@@ -9,21 +9,21 @@ use std::io;
 /// The process that something was made in.
 #[cfg(unix)]
 #[derive(Clone)]
-pub(crate) struct Origin(forkguard::atfork::Guard);
+pub(crate) struct ProcessOrigin(forkguard::atfork::Guard);
 
 /// The process that something was made in. There is no fork here.
 #[cfg(not(unix))]
 #[derive(Clone)]
-pub(crate) struct Origin(());
+pub(crate) struct ProcessOrigin(());
 
-impl std::fmt::Debug for Origin {
+impl std::fmt::Debug for ProcessOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Origin").field(&self.is_left()).finish()
+        f.debug_tuple("ProcessOrigin").field(&self.is_forked()).finish()
     }
 }
 
 #[cfg(unix)]
-impl Origin {
+impl ProcessOrigin {
     /// This process.
     ///
     /// # Errors
@@ -40,19 +40,19 @@ impl Origin {
     ///
     /// Three instructions: the C library runs a handler in each child, which counts.
     #[inline(always)]
-    pub(crate) fn is_left(&self) -> bool {
+    pub(crate) fn is_forked(&self) -> bool {
         self.0.clone().detected_fork()
     }
 }
 
 #[cfg(not(unix))]
-impl Origin {
+impl ProcessOrigin {
     pub(crate) fn here() -> io::Result<Self> {
         Ok(Self(()))
     }
 
     #[inline(always)]
-    pub(crate) fn is_left(&self) -> bool {
+    pub(crate) fn is_forked(&self) -> bool {
         false
     }
 }

@@ -9,24 +9,27 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::fork::Origin;
+use crate::fork::ProcessOrigin;
 
 /// Locks a mutex that was made where `origin` says. None if it is locked and this is a forked process:
 /// whoever holds it may have been left behind.
 #[inline]
-pub(crate) fn acquire<'m, T>(mutex: &'m Mutex<T>, origin: &Origin) -> Option<MutexGuard<'m, T>> {
+pub(crate) fn acquire<'m, T>(
+    mutex: &'m Mutex<T>,
+    origin: &ProcessOrigin,
+) -> Option<MutexGuard<'m, T>> {
     match mutex.try_lock() {
         Some(guard) => Some(guard),
-        None => wait(mutex, || origin.is_left()),
+        None => wait(mutex, || origin.is_forked()),
     }
 }
 
-/// Waits for a mutex as long as `is_left` is false.
+/// Waits for a mutex as long as `is_forked` is false.
 #[cold]
-pub(crate) fn wait<T>(mutex: &Mutex<T>, is_left: impl Fn() -> bool) -> Option<MutexGuard<'_, T>> {
+pub(crate) fn wait<T>(mutex: &Mutex<T>, is_forked: impl Fn() -> bool) -> Option<MutexGuard<'_, T>> {
     let mut attempt = 0;
     loop {
-        if is_left() {
+        if is_forked() {
             return None;
         }
         pause(attempt);
@@ -60,7 +63,7 @@ mod tests {
     #[test]
     fn a_lock_is_waited_for_until_it_is_free_or_its_holder_is_known_to_be_gone() {
         let mutex = Arc::new(Mutex::new(0));
-        let origin = Origin::here().unwrap();
+        let origin = ProcessOrigin::here().unwrap();
         let held = mutex.lock();
         let gone = AtomicBool::new(false);
         assert!(wait(&mutex, || gone.swap(true, Ordering::Relaxed)).is_none());
@@ -73,7 +76,7 @@ mod tests {
 
     #[test]
     fn threads_that_contend_for_a_lock_all_get_it() {
-        let (mutex, origin) = (Mutex::new(0), Origin::here().unwrap());
+        let (mutex, origin) = (Mutex::new(0), ProcessOrigin::here().unwrap());
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {

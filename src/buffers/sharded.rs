@@ -14,7 +14,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::queue::{Queue, QueueLimits};
 use super::trim;
 use crate::encoding::{Finished, HEADER_MAX, MAX_FIXED_BYTES, SpanView, TRAILER_MAX};
-use crate::fork::Origin;
+use crate::fork::ProcessOrigin;
 use crate::lock;
 use crate::stats::{Dropped, Stats};
 
@@ -82,7 +82,7 @@ pub(crate) struct ShardedBuffers {
     whole: usize,
     spare: Receiver<Vec<u8>>,
     flow: Mutex<Flow>,
-    origin: Origin,
+    origin: ProcessOrigin,
     /// Spans that a forked process has lost.
     left: AtomicU64,
 }
@@ -96,7 +96,7 @@ impl ShardedBuffers {
         (max_bytes, process_bytes, whole): (usize, usize, usize),
         limits: QueueLimits,
         (wake, spare): (Sender<()>, Receiver<Vec<u8>>),
-        origin: &Origin,
+        origin: &ProcessOrigin,
     ) -> Self {
         let headroom = HEADER_MAX + process_bytes;
         let empty = || Shard {
@@ -160,7 +160,7 @@ impl ShardedBuffers {
 
     #[cold]
     fn lock_contended(&self, first: usize) -> Option<MutexGuard<'_, Slot>> {
-        if self.origin.is_left() {
+        if self.origin.is_forked() {
             return None;
         }
         let mask = self.shards.len() - 1;
@@ -227,7 +227,7 @@ impl ShardedBuffers {
         mut slot: MutexGuard<'_, Slot>,
         span: Finished<'_>,
     ) -> bool {
-        if slot.closed || self.origin.is_left() {
+        if slot.closed || self.origin.is_forked() {
             return self.count_closed();
         }
         // Near the end of a buffer the size has to be known exactly.
@@ -248,7 +248,7 @@ impl ShardedBuffers {
         if len > room {
             return self.accept_large(stripe, room, span);
         }
-        let open = |slot: &MutexGuard<'_, Slot>| !slot.closed && !self.origin.is_left();
+        let open = |slot: &MutexGuard<'_, Slot>| !slot.closed && !self.origin.is_forked();
         let Some(mut slot) = self.lock(stripe).filter(open) else { return self.count_closed() };
         self.write(&mut slot, (room, len), |out| span.write(out));
         true
@@ -347,7 +347,7 @@ impl ShardedBuffers {
         } else {
             trim::to_fit(span, room.max(self.whole))
         };
-        let open = |slot: &MutexGuard<'_, Slot>| !slot.closed && !self.origin.is_left();
+        let open = |slot: &MutexGuard<'_, Slot>| !slot.closed && !self.origin.is_forked();
         let Some(mut slot) = self.lock(stripe).filter(open) else { return self.count_closed() };
         match bytes {
             None => {

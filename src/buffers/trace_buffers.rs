@@ -3,7 +3,7 @@
 use parking_lot::{Mutex, MutexGuard};
 
 use super::trace_buffer::TraceBuffer;
-use crate::fork::Origin;
+use crate::fork::ProcessOrigin;
 use crate::id::TraceId;
 use crate::lock;
 use crate::stats::Stats;
@@ -12,7 +12,7 @@ use crate::stats::Stats;
 #[derive(Debug)]
 pub(crate) struct TraceBuffers<S> {
     shares: Box<[Share<S>]>,
-    origin: Origin,
+    origin: ProcessOrigin,
 }
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ struct Share<S> {
 
 impl<S> TraceBuffers<S> {
     /// `max_bytes` in all, in at most `shares` lines; fewer if a share would be small.
-    pub(crate) fn new(max_bytes: usize, shares: usize, origin: &Origin) -> Self {
+    pub(crate) fn new(max_bytes: usize, shares: usize, origin: &ProcessOrigin) -> Self {
         let count = shares.min(max_bytes / MIN_SHARE_BYTES).max(1);
         // The next smaller power of two.
         let count = 1 << count.ilog2();

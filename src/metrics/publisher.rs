@@ -75,7 +75,7 @@ impl Publisher {
     /// The same, and waits for others who have taken what is new and are still telling it, within a
     /// bound: the reporter's thread may be about to.
     pub(super) fn publish_all(&self) {
-        if self.core.is_left() {
+        if self.core.is_forked() {
             return;
         }
         self.publish();

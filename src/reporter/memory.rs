@@ -10,7 +10,7 @@ use super::output::Reporter;
 use crate::diag::Brief;
 use crate::encoding::{BatchView, Finished, SpanView};
 use crate::error::TransportError;
-use crate::fork::Origin;
+use crate::fork::ProcessOrigin;
 use crate::lock;
 use crate::span::shared::SpanSink;
 use crate::stats::Stats;
@@ -50,12 +50,12 @@ impl fmt::Debug for InMemoryReporter {
 struct Shared {
     kept: Mutex<Kept>,
     /// None where forks are not noticed.
-    origin: Option<Origin>,
+    origin: Option<ProcessOrigin>,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { kept: Mutex::default(), origin: Origin::here().ok() }
+        Self { kept: Mutex::default(), origin: ProcessOrigin::here().ok() }
     }
 }
 
@@ -97,7 +97,7 @@ impl InMemoryReporter {
 
     /// None in a forked process if a thread that was left behind may have the lock.
     fn lock(&self) -> Option<MutexGuard<'_, Kept>> {
-        let is_left = || self.shared.origin.as_ref().is_some_and(Origin::is_left);
+        let is_left = || self.shared.origin.as_ref().is_some_and(ProcessOrigin::is_forked);
         self.shared.kept.try_lock().or_else(|| lock::wait(&self.shared.kept, is_left))
     }
 }

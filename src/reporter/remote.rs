@@ -12,7 +12,7 @@ use super::worker::{Control, Worker};
 use crate::buffers::{QueueLimits, ShardedBuffers};
 use crate::clock;
 use crate::error::ConfigError;
-use crate::fork::Origin;
+use crate::fork::ProcessOrigin;
 use crate::metrics::Publisher;
 use crate::span::shared::SpanShared;
 use crate::stats::ReporterStats;
@@ -30,7 +30,7 @@ pub(crate) struct RemoteOptions {
     pub(crate) flush_interval: Duration,
     /// The bytes of the process, which are sent with every message.
     pub(crate) process_bytes: usize,
-    pub(crate) origin: Origin,
+    pub(crate) origin: ProcessOrigin,
 }
 
 /// Asks the worker for things. It ends when it is closed.

@@ -158,7 +158,7 @@ impl<'a> SpanBuilder<'a> {
     /// Starts the span.
     #[inline(always)]
     pub fn start(mut self) -> Span {
-        if self.extras || self.core.full_start || self.core.is_left() {
+        if self.extras || self.core.full_start || self.core.is_forked() {
             return self.start_with_extras();
         }
         if self.parent_kind == ParentKind::None && !self.ignore_active {
@@ -187,8 +187,8 @@ impl<'a> SpanBuilder<'a> {
         let extras =
             Arc::get_mut(&mut self.record).and_then(|inner| inner.data.get_mut().extras.take());
         let extras = extras.map(|extras| *extras).unwrap_or_default();
-        if self.core.is_left() && !self.core.is_disabled() {
-            return self.start_left(extras.itself);
+        if self.core.is_forked() && !self.core.is_disabled() {
+            return self.start_in_fork(extras.itself);
         }
         let Self { core, mut record, joins, parent_kind, .. } = self;
         if let (Some(without_caller), Some(inner)) = (&core.disabled, Arc::get_mut(&mut record)) {
@@ -272,7 +272,7 @@ impl<'a> SpanBuilder<'a> {
     /// The same in a process that was forked from the one that built the tracer.
     #[cold]
     #[inline(never)]
-    fn start_left(self, itself: Option<SpanContext>) -> Span {
+    fn start_in_fork(self, itself: Option<SpanContext>) -> Span {
         let Self { core, mut record, joins, .. } = self;
         core.leave();
         if let Some(inner) = Arc::get_mut(&mut record) {

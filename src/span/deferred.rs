@@ -90,7 +90,7 @@ fn ask(
     core: &SpanShared,
     question: impl FnOnce(&mut SamplingParameters<'_>) -> Decision,
 ) {
-    if !core.may_defer || core.origin.is_left() {
+    if !core.may_defer || core.origin.is_forked() {
         // The trace is another tracer's, whose sampler decides about it; or a sampler's locks may have
         // been left locked.
         return;

@@ -14,7 +14,7 @@ use super::start::SpanOrigin;
 use super::tail::{self, TailSampler};
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
 use crate::diag::{Cause, Diagnostics};
-use crate::fork::Origin;
+use crate::fork::ProcessOrigin;
 use crate::id::{self, IdGenerator};
 use crate::panics::Callback;
 use crate::policy::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates};
@@ -61,7 +61,7 @@ pub(crate) struct SpanShared {
     /// Makes the ids of this tracer differ from those of others that draw from the same state.
     pub(crate) salt: u64,
     /// The process that built it.
-    pub(crate) origin: Origin,
+    pub(crate) origin: ProcessOrigin,
     /// Whether a process that was forked from that has noticed.
     pub(crate) has_left: AtomicBool,
     pub(crate) trace_id_128bit: bool,
@@ -101,8 +101,8 @@ impl SpanShared {
     /// Whether this process was forked from the one that built the tracer. There is then no thread that
     /// would send spans, and whatever can be locked may be locked for ever.
     #[inline(always)]
-    pub(crate) fn is_left(&self) -> bool {
-        self.origin.is_left()
+    pub(crate) fn is_forked(&self) -> bool {
+        self.origin.is_forked()
     }
 
     /// Ends what goes on in a forked process, and says so. Does so once.
@@ -118,7 +118,7 @@ impl SpanShared {
 
     /// The rule that decides about new traces.
     pub(crate) fn sampler_status(&self) -> SamplerStatus {
-        if self.is_left() {
+        if self.is_forked() {
             return SamplerStatus::new(Rule::Const { sample: false });
         }
         self.sampler.status()

@@ -58,7 +58,7 @@ impl SamplingRequest {
 /// costs more to move than such a span does.
 #[inline]
 pub(crate) fn plain(core: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> Span {
-    if active::is_any_active() || core.has_hooks || core.is_left() {
+    if active::is_any_active() || core.has_hooks || core.is_forked() {
         return built(core, name.into());
     }
     let trace_id = TraceId::new(core.next_high(), id::random_id(core.salt));

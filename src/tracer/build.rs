@@ -9,7 +9,7 @@ use super::{Closer, Shared, Tracer, process};
 use crate::clock::{Anchor, TracerClock};
 use crate::diag::{Cause, Diagnostics, StderrLogger};
 use crate::error::ConfigError;
-use crate::fork::Origin;
+use crate::fork::ProcessOrigin;
 use crate::id::{self, IdGenerator};
 use crate::metrics::{Instruments, Publisher, RpcMetrics};
 use crate::panics::Callback;
@@ -61,7 +61,7 @@ impl TracerBuilder {
         check_keys(jaeger.keys())?;
         let format = self.format.unwrap_or_else(|| Box::new(jaeger));
         let logger = self.logger.unwrap_or_else(|| Box::new(StderrLogger));
-        let origin = Origin::here().map_err(|source| ConfigError::Thread { source })?;
+        let origin = ProcessOrigin::here().map_err(|source| ConfigError::Thread { source })?;
         let diagnostics = Arc::new(Diagnostics::new(logger, origin.clone()));
         let panicked = ConfigError::Panicked { callback: Callback::FormatKeys.name() };
         diagnostics

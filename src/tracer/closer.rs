@@ -79,7 +79,7 @@ impl Closer {
 }
 
 fn close(shared: &Shared, timeout: Duration) -> FlushReport {
-    if shared.core.is_left() {
+    if shared.core.is_forked() {
         return shared.wait(|_| false);
     }
     if let Some(tail_sampler) = &shared.core.tail_sampler {

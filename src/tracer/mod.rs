@@ -241,7 +241,7 @@ impl Tracer {
     /// Takes all buffers' locks for a moment, so that the sums hold.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        if self.shared.core.is_left() {
+        if self.shared.core.is_forked() {
             self.shared.core.leave();
         }
         self.shared.core.stats(self.shared.refs.all_stripes())
@@ -263,7 +263,7 @@ impl Tracer {
     #[must_use]
     pub fn reporter_stats(&self) -> Vec<ReporterStats> {
         match &self.shared.remote {
-            Some(_) if self.shared.core.is_left() => Vec::new(),
+            Some(_) if self.shared.core.is_forked() => Vec::new(),
             Some(remote) => remote.reporter_stats(),
             // Spans are taken where they are finished, so that there is nothing between.
             None => {
@@ -294,7 +294,7 @@ impl Tracer {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if self.core.is_left() {
+        if self.core.is_forked() {
             // What it is made of may be locked for ever, and was the parent's.
             std::mem::forget((Arc::clone(&self.core), self.remote.take()));
         }
@@ -303,7 +303,7 @@ impl Drop for Shared {
 
 impl Shared {
     fn wait(&self, work: impl FnOnce(&Remote) -> bool) -> FlushReport {
-        if self.core.is_left() {
+        if self.core.is_forked() {
             self.core.leave();
             let stats = self.core.stats(self.refs.all_stripes());
             return FlushReport::new(stats, false, Duration::ZERO);

@@ -102,7 +102,7 @@ fn ask<T>(core: &SpanShared, callback: Callback, work: impl FnOnce() -> T) -> Op
     let before = WITHIN.try_with(|within| within.replace(true)).unwrap_or(false);
     let answer = core.diagnostics.call(callback, work);
     let _ = WITHIN.try_with(|within| within.set(before));
-    if answer.is_none() && !core.origin.is_left() {
+    if answer.is_none() && !core.origin.is_forked() {
         core.hooks.panics.fetch_add(1, Ordering::Relaxed);
     }
     answer

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::Clock;
 use crate::encoding::cut;
-use crate::fork::Origin;
+use crate::fork::ProcessOrigin;
 use crate::id::{SpanId, TraceId};
 use crate::lock;
 use crate::span::record::{SpanData, SpanRecord, Start, TraceState};
@@ -107,7 +107,7 @@ const MOST_TOLD_BYTES: usize = 64;
 pub(crate) struct OpenList {
     limit: usize,
     slots: Mutex<Slots>,
-    origin: Origin,
+    origin: ProcessOrigin,
 }
 
 #[derive(Debug, Default)]
@@ -141,7 +141,7 @@ pub(super) enum Slot {
 
 impl OpenList {
     /// A list of at most `limit` spans; none where that is 0.
-    pub(crate) fn of(limit: usize, origin: &Origin) -> Option<Self> {
+    pub(crate) fn of(limit: usize, origin: &ProcessOrigin) -> Option<Self> {
         let origin = origin.clone();
         (limit > 0).then(|| Self { limit, slots: Mutex::default(), origin })
     }

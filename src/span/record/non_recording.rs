@@ -77,7 +77,7 @@ impl NonRecording {
     /// Where it is noted what becomes of it.
     #[inline]
     fn record_cell(&self) -> &OnceLock<Record> {
-        let is_left = self.core.as_ref().is_some_and(|core| core.origin.is_left());
+        let is_left = self.core.as_ref().is_some_and(|core| core.origin.is_forked());
         if is_left && self.record.get().is_none() { &self.in_child } else { &self.record }
     }
 

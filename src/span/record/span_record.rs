@@ -86,7 +86,7 @@ impl SpanRecord {
     #[cold]
     #[inline(never)]
     fn wait_for_data(&self) -> Option<MutexGuard<'_, SpanData>> {
-        lock::wait(&self.data, || self.core.as_ref().is_some_and(|core| core.origin.is_left()))
+        lock::wait(&self.data, || self.core.as_ref().is_some_and(|core| core.origin.is_forked()))
     }
 
     /// Whether the trace began in this process with this very span, or another of the same id: one

@@ -23,7 +23,7 @@ use crate::buffers::{LockedTraceBuffers, TraceBuffer, TraceBuffers};
 use crate::clock::Clock;
 use crate::encoding::{Finished, Ids, List, ValueView, tags_of};
 use crate::error::ConfigError;
-use crate::fork::Origin;
+use crate::fork::ProcessOrigin;
 use crate::id::TraceId;
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 use crate::stats::Stats;
@@ -62,7 +62,7 @@ impl TailSampler {
     pub(crate) fn new(
         config: &TailSamplingConfig,
         shards: usize,
-        origin: &Origin,
+        origin: &ProcessOrigin,
     ) -> Result<Self, ConfigError> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         config.check()?;
