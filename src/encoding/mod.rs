@@ -12,6 +12,7 @@ mod binary;
 mod compact;
 mod cursor;
 mod draft;
+mod json;
 mod read;
 mod view;
 mod zipkin;
@@ -23,11 +24,11 @@ pub(crate) use self::draft::{
     Draft, Finished, FollowsFrom, Ids, Scratch, ShortTags, Timestamp, cut,
 };
 pub use self::draft::{put_log, put_reference, put_tag};
+#[cfg(feature = "collector-http")]
+pub(crate) use self::json::base64;
 pub use self::read::DecodeError;
 pub use self::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};
 pub(crate) use self::view::{not_finite, tags_of};
-#[cfg(feature = "collector-http")]
-pub(crate) use self::zipkin::base64;
 
 /// One wire format a batch of canonical spans can leave the process in.
 #[derive(Debug)]
