@@ -9,6 +9,7 @@
 
 mod batch;
 mod binary;
+mod canonical;
 mod compact;
 mod cursor;
 mod draft;

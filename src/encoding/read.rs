@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::canonical::Canonical;
 use super::view::List;
 
 /// Why bytes are not what they should be.
@@ -108,6 +109,23 @@ impl<'a> Reader<'a> {
 
     pub(super) const fn position(&self) -> usize {
         self.at
+    }
+
+    /// What was not read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    /// Reads by the short way, if what comes is as that expects it.
+    #[inline(always)]
+    pub(super) fn canonical<T>(
+        &mut self,
+        read: impl FnOnce(&mut Canonical<'a>) -> Option<T>,
+    ) -> Option<T> {
+        let mut canonical = Canonical(self.rest());
+        let value = read(&mut canonical)?;
+        self.at = self.bytes.len() - canonical.0.len();
+        Some(value)
     }
 
     pub(super) fn byte(&mut self) -> Result<u8, DecodeError> {
