@@ -14,6 +14,9 @@ mod compact;
 mod cursor;
 mod draft;
 mod json;
+#[cfg(feature = "otlp")]
+#[expect(dead_code, reason = "what writes it comes next")]
+mod otlp;
 mod read;
 mod view;
 mod zipkin;
