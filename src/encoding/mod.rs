@@ -64,6 +64,8 @@ pub const MEMBERS: &[Member] = &[
     },
     #[cfg(feature = "otlp")]
     Member { name: "otlp", is_message: false, file: "otlp", encode: otlp::body },
+    #[cfg(feature = "otlp")]
+    Member { name: "otlp-json", is_message: false, file: "otlp/json", encode: otlp::json_body },
 ];
 
 /// The format of that name; the first one for a name that is none.

@@ -12,6 +12,8 @@ pub(crate) mod http;
 pub(crate) mod metrics;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp_json;
 pub(crate) mod read;
 pub(crate) mod storable;
 #[cfg(feature = "remote-sampler")]

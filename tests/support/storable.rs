@@ -91,6 +91,12 @@ pub(crate) fn sent(format: &str, bytes: &[u8]) -> Vec<Sent> {
             rest = &[];
             of_otlp(&request)
         }
+        #[cfg(feature = "otlp")]
+        "otlp-json" => {
+            let request = super::otlp_json::read(rest);
+            rest = &[];
+            of_otlp(&request)
+        }
         other => panic!("a format that the tests do not know: {other}"),
     };
     assert!(rest.is_empty(), "{format}: {} bytes are left", rest.len());

@@ -5,6 +5,7 @@
 //! a span looks the same whether it came to Jaeger v2 as Thrift or as OTLP.
 
 mod attributes;
+mod json;
 mod protobuf;
 mod span;
 
@@ -21,6 +22,11 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The body of a POST to `/v1/traces`, in protobuf.
 pub(super) fn body(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
     batch.to_otlp()
+}
+
+/// The same in JSON.
+pub(super) fn json_body(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
+    batch.to_otlp_json()
 }
 
 impl BatchView<'_> {
@@ -41,6 +47,23 @@ impl BatchView<'_> {
         refuse_invalid(invalid)?;
         encoder.room.truncate(length);
         Ok(encoder.room)
+    }
+
+    /// Writes the spans as one OTLP request, in JSON: for files and for people. What is sent is smaller
+    /// in protobuf.
+    ///
+    /// # Shape and units
+    ///
+    /// The same message as [`to_otlp`](Self::to_otlp) on one line, by OTLP's own rules for JSON: ids
+    /// in hex, numbers of 64 bits as text, bytes in base64.
+    ///
+    /// # Errors
+    ///
+    /// As [`to_otlp`](Self::to_otlp).
+    pub fn to_otlp_json(&self) -> Result<Vec<u8>, DecodeError> {
+        let (json, invalid) = json::request(self)?;
+        refuse_invalid(invalid)?;
+        Ok(json)
     }
 }
 
