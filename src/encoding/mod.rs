@@ -30,7 +30,7 @@ pub use self::draft::{put_log, put_reference, put_tag};
 #[cfg(feature = "collector-http")]
 pub(crate) use self::json::base64;
 #[cfg(feature = "otlp")]
-pub use self::otlp::{OtlpEncoder, OtlpRequest};
+pub use self::otlp::{OtlpEncoder, OtlpRequest, OtlpResponse, OtlpStatus};
 pub use self::read::DecodeError;
 pub use self::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};
 pub(crate) use self::view::{not_finite, tags_of};

@@ -34,6 +34,11 @@ pub enum DecodeError {
         /// The protocol's number of the type found.
         found: u8,
     },
+    /// A protobuf field has a form that messages do not have any more, or no number.
+    UnknownWireType {
+        /// The wire type found.
+        found: u8,
+    },
     /// Structures lie deeper in each other than the model has any.
     TooDeep,
     /// A required field is absent.
@@ -67,6 +72,7 @@ impl fmt::Display for DecodeError {
             }
             Self::BadVarint { at } => write!(f, "number too long at byte {at}"),
             Self::WrongType { found } => write!(f, "unexpected thrift type {found}"),
+            Self::UnknownWireType { found } => write!(f, "unexpected protobuf wire type {found}"),
             Self::TooDeep => write!(f, "structures nested more than {MAX_DEPTH} deep"),
             Self::MissingField { of } => write!(f, "a required field of {of} is absent"),
             Self::UnknownTagType { value } => write!(f, "unknown tag type {value}, not 0 to 4"),

@@ -7,9 +7,11 @@
 mod attributes;
 mod json;
 mod protobuf;
+mod response;
 mod span;
 
 use self::protobuf::Request;
+pub use self::response::{OtlpResponse, OtlpStatus};
 use self::span::{OtlpSpan, Parts};
 use super::batch::{BatchView, ProcessView};
 use super::read::{DecodeError, Reader};
