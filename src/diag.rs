@@ -97,6 +97,7 @@ pub(crate) enum Cause {
     Time,
     Sampler,
     Baggage,
+    BaggageLimited,
     Metrics,
     Unfinished,
     Throttler,

@@ -154,6 +154,11 @@ pub enum ExtractError {
         /// How many it has.
         digits: usize,
     },
+    /// A header that has one value is there several times, with different ones.
+    Conflicting {
+        /// The header.
+        header: String,
+    },
     /// A header is not as its specification says.
     Invalid {
         /// The header.
@@ -187,6 +192,9 @@ impl fmt::Display for ExtractError {
             }
             Self::SpanIdTooLong { digits } => {
                 write!(f, "a span id has {digits} digits, more than 16")
+            }
+            Self::Conflicting { header } => {
+                write!(f, "the header {header} is there several times, with different values")
             }
             Self::Invalid { header, what } => write!(f, "the header {header} is invalid: {what}"),
             Self::Corrupted { what } => write!(f, "the binary span context is corrupted: {what}"),

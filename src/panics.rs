@@ -32,8 +32,10 @@
 //! | `IdGenerator::next_high` | a random number |
 //! | `Format::inject` | the carrier has what was written before |
 //! | `Format::extract` | `ExtractError::Panicked`, which is counted as a decoding error |
+//! | `Format::keys` | the tracer is not built, `ConfigError::Panicked`; later, as for `Format::inject` |
 //! | `InjectCarrier::set` | as for `Format::inject` |
 //! | `InjectCarrier::kind` | as for `Format::inject` |
+//! | `InjectCarrier::remove_if` | as for `Format::inject` |
 //! | `ExtractCarrier::visit` | as for `Format::extract` |
 //! | `ExtractCarrier::kind` | as for `Format::extract` |
 //! | `BaggageRestrictionManager::restriction` | the item is denied, and counted as such |
@@ -160,6 +162,7 @@ callbacks! {
     Format {
         FormatInject: "Format::inject",
         FormatExtract: "Format::extract",
+        FormatKeys: "Format::keys",
     }
     RestrictionManager {
         RestrictionManagerRestriction: "BaggageRestrictionManager::restriction",

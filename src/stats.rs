@@ -75,7 +75,8 @@ pub struct Stats {
     pub misused: u64,
     /// Carriers whose trace context could not be read.
     pub decoding_errors: u64,
-    /// Baggage items refused or cut, on extraction and on setting.
+    /// Baggage items refused or cut when they were set, and those left out when a context was read or
+    /// written, because of their number, their size or their form.
     pub baggage_limited: u64,
     /// Calls of observers that ended in a panic. The spans went on.
     pub observer_panics: u64,

@@ -260,6 +260,41 @@ fn otlp_requests_allocate_nothing_once_their_memory_has_grown() {
 }
 
 #[test]
+fn baggage_takes_a_few_allocations_an_item_however_many_there_are() {
+    let builder = Tracer::builder("alloc").sampler(ConstSampler::new(false)).null_reporter();
+    let (tracer, _closer) = builder.build().unwrap();
+    let keys: Vec<_> = (0..4_000).map(|n| format!("key {n}")).collect();
+    let span = tracer.start_span("op");
+    let set = |keys: &[String]| {
+        allocation_counter::measure(|| {
+            for key in keys {
+                span.set_baggage_item(key, "value");
+            }
+        })
+    };
+    // Each of them used to copy all that were there: 16 million allocations.
+    let info = set(&keys);
+    assert!(info.count_total <= 8_000 && info.bytes_total <= 4_000_000, "{info:?}");
+    // A child has them too, so that they are copied once.
+    let child = tracer.span("child").child_of(&span).start();
+    let info = set(&keys[..1]);
+    assert!(info.count_total <= 10, "{info:?}");
+    let own = child.context();
+    assert_eq!((own.baggage().count(), own.baggage_item("key 3999")), (4_000, Some("value")));
+}
+
+#[test]
+fn many_items_of_baggage_are_read_in_a_few_allocations() {
+    let (tracer, _closer) = Tracer::builder("alloc").null_reporter().build().unwrap();
+    let mut headers = vec![("uber-trace-id".to_owned(), "1:2:0:1".to_owned())];
+    headers.extend((0..180).map(|n| (format!("uberctx-key-{n}"), "value".to_owned())));
+    let info = allocation_counter::measure(|| {
+        assert_eq!(tracer.extract(&headers).unwrap().baggage().count(), 180);
+    });
+    assert!(info.count_total <= 30, "{info:?}");
+}
+
+#[test]
 fn what_allocates_is_counted() {
     let count = allocations(REPORTERS[0], false, |_, _| drop(std::hint::black_box(vec![0_u8])));
     assert_eq!(count, BURSTS * OPERATIONS);

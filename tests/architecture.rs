@@ -136,7 +136,6 @@ const KINDS: &[Kinds] = &[
 ];
 
 const MAX_LINES: usize = 500;
-const FILES_IN_FOLDER: std::ops::RangeInclusive<usize> = 3..=9;
 
 #[test]
 fn modules_name_only_those_below_them() {
@@ -173,12 +172,6 @@ fn files_are_short() {
         too_long(&name, &fs::read_to_string(file).unwrap())
     });
     report(wrong.collect());
-}
-
-#[test]
-fn folders_hold_three_to_nine_files() {
-    let paths: Vec<_> = sources().into_iter().map(|source| source.path).collect();
-    report(folder_sizes(&paths));
 }
 
 /// Paths through `crate::` stay at or below their module, one module a `use` line.
@@ -325,24 +318,6 @@ fn too_long(name: &str, text: &str) -> Option<String> {
         .then(|| format!("{name}: {lines} lines; at {MAX_LINES} a file has two ideas"))
 }
 
-/// Folders of `src` with too few or too many files of their own.
-fn folder_sizes(paths: &[String]) -> Vec<String> {
-    let folders: BTreeSet<&str> =
-        paths.iter().filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
-    let count = |folder: &str| {
-        paths
-            .iter()
-            .filter(|path| path.rsplit_once('/').is_some_and(|(of, _)| of == folder))
-            .count()
-    };
-    folders
-        .into_iter()
-        .map(|folder| (folder, count(folder)))
-        .filter(|(_, files)| !FILES_IN_FOLDER.contains(files))
-        .map(|(folder, files)| format!("{folder}/: {files} files; a folder holds 3 to 9"))
-        .collect()
-}
-
 fn hold(rule: fn(&Source) -> Vec<String>) {
     report(sources().iter().flat_map(rule).collect());
 }
@@ -435,11 +410,7 @@ fn kinds_without_a_row_and_rows_without_a_kind_are_found() {
 }
 
 #[test]
-fn long_files_and_odd_folders_are_found() {
+fn long_files_are_found() {
     assert!(too_long("a.rs", &"\n".repeat(MAX_LINES)).is_none());
     assert!(too_long("a.rs", &"\n".repeat(MAX_LINES + 1)).is_some());
-    let folder = |files| (0..files).map(|n| format!("a/{n}.rs")).collect::<Vec<_>>();
-    let odd = [2, 3, 9, 10].map(|files| folder_sizes(&folder(files)).len());
-    assert_eq!(odd, [1, 0, 0, 1]);
-    assert!(folder_sizes(&["lib.rs".to_owned()]).is_empty());
 }

@@ -166,7 +166,7 @@ fn the_headers_of_each_format_are_those_that_others_read() {
     let pairs: BTreeMap<_, _> = pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let expected = [
         ("uber-trace-id", "000000000000000a:000000000000000b:000000000000000c:3"),
-        ("uberctx-who", "a+b%2Cc"),
+        ("uberctx-who", "a%20b%2Cc"),
         ("x-b3-traceid", "000000000000000a"),
         ("x-b3-spanid", "000000000000000b"),
         ("x-b3-parentspanid", "000000000000000c"),

@@ -121,6 +121,7 @@ const WALK: &[(&str, Check)] = &[
     ("Format::extract", |life| assert_eq!(life.extracted, Some(ExtractError::Panicked))),
     ("InjectCarrier::set", |life| assert!(!life.injected)),
     ("InjectCarrier::kind", NOTHING_MORE),
+    ("InjectCarrier::remove_if", |life| assert!(!life.injected)),
     ("ExtractCarrier::visit", |life| assert_eq!(life.extracted, Some(ExtractError::Panicked))),
     ("ExtractCarrier::kind", |life| assert_eq!(life.extracted, Some(ExtractError::Panicked))),
     ("BaggageRestrictionManager::restriction", |life| {
@@ -159,6 +160,9 @@ const WALK: &[(&str, Check)] = &[
 const STARTS: &[&str] =
     &["Sampler::start", "BaggageRestrictionManager::start", "DebugThrottler::start"];
 
+/// Asked before any part is started.
+const BEFORE_STARTS: &str = "Format::keys";
+
 /// Asked when a list of samplers is built, which has no tracer yet.
 const IN_A_LIST: &str = "Sampler::memory_bits";
 
@@ -191,7 +195,9 @@ fn a_panic_of_any_method_is_caught_counted_and_told_and_nothing_is_lost_uncounte
                 assert!((1..=panics).contains(&counted), "{about}: {counted} of {panics}");
                 let is_loggers = method.starts_with("Logger");
                 let name = match *method {
-                    "InjectCarrier::set" | "InjectCarrier::kind" => "Format::inject",
+                    "InjectCarrier::set" | "InjectCarrier::kind" | "InjectCarrier::remove_if" => {
+                        "Format::inject"
+                    }
                     "ExtractCarrier::visit" | "ExtractCarrier::kind" => "Format::extract",
                     name => name,
                 };
@@ -225,6 +231,18 @@ fn a_part_that_panics_when_it_is_to_begin_is_an_error_and_the_others_are_closed(
         assert_eq!(closed, [0, 1, 2].map(|part| u64::from(part < at)), "{method}");
         assert!(broken.has_said(method));
     }
+}
+
+#[test]
+fn a_format_that_panics_about_its_keys_is_an_error() {
+    let broken = Broken::default();
+    broken.arm(Some(BEFORE_STARTS));
+    match build(&broken, false) {
+        Err(ConfigError::Panicked { callback }) => assert_eq!(callback, BEFORE_STARTS),
+        other => panic!("{other:?}"),
+    }
+    assert!(STARTS.iter().all(|start| broken.calls(start) == 0));
+    assert!(broken.has_said(BEFORE_STARTS));
 }
 
 #[test]
@@ -371,7 +389,7 @@ fn the_walk_and_the_page_have_every_method_of_every_trait_that_users_write() {
         .iter()
         .map(|(method, _)| *method)
         .chain(STARTS.iter().copied())
-        .chain([IN_A_LIST])
+        .chain([IN_A_LIST, BEFORE_STARTS])
         .chain(SOURCES)
         .map(str::to_owned)
         .collect();

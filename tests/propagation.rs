@@ -7,8 +7,12 @@ mod support;
 
 use std::collections::{BTreeMap, HashMap};
 
-use jaeger_client::propagation::{B3Format, HeadersConfig, HttpHeaders};
-use jaeger_client::{Closer, ExtractError, NullLogger, SpanContext, SpanId, TraceId, Tracer};
+use jaeger_client::propagation::{
+    B3Format, Format, HeadersConfig, HttpHeaders, JaegerFormat, W3cFormat,
+};
+use jaeger_client::{
+    Closer, Configuration, ExtractError, NullLogger, SpanContext, SpanId, TraceId, Tracer,
+};
 use proptest::prelude::*;
 
 type Pairs = Vec<(String, String)>;
@@ -74,6 +78,51 @@ fn an_empty_carrier_is_no_fault_and_a_broken_one_is_counted() {
 }
 
 #[test]
+fn a_context_that_is_there_several_times_is_one_if_it_is_the_same() {
+    let (jaeger, _closer) = tracer();
+    let built = Tracer::builder("svc").format(W3cFormat::default()).null_reporter().build();
+    let (w3c, _closer_too) = built.unwrap();
+    let parent = |span: u64| format!("00-0000000000000000000000000000000a-{span:016x}-01");
+    for (tracer, name, same, like, other) in [
+        (
+            &jaeger,
+            "uber-trace-id",
+            "a:b:0:1".to_owned(),
+            "0a:000b:00:01".to_owned(),
+            "a:c:0:1".to_owned(),
+        ),
+        (&w3c, "traceparent", parent(11), parent(11), parent(12)),
+    ] {
+        let once = tracer.extract(&HttpHeaders(vec![(name, &same)])).unwrap().to_string();
+        let joined =
+            |second: &str, comma: &str| vec![(name.to_owned(), format!("{same}{comma}{second}"))];
+        let upper = name.to_ascii_uppercase();
+        let lines = |second: &str| {
+            vec![(name.to_owned(), same.clone()), (upper.clone(), second.to_owned())]
+        };
+        for second in [&same, &like] {
+            for headers in
+                [joined(second, ","), joined(second, " , "), joined(second, ",,\t"), lines(second)]
+            {
+                let read = tracer.extract(&HttpHeaders(headers.clone())).unwrap();
+                assert_eq!(read.to_string(), once, "{headers:?}");
+            }
+        }
+        let before = tracer.stats().decoding_errors;
+        for headers in [joined(&other, ","), lines(&other)] {
+            let error = tracer.extract(&HttpHeaders(headers)).unwrap_err();
+            assert!(matches!(error, ExtractError::Conflicting { .. }), "{error}");
+            assert!(error.to_string().contains("different values"), "{error}");
+        }
+        for headers in [joined("x", ","), lines("x"), lines(""), vec![(upper, ",".to_owned())]] {
+            let error = tracer.extract(&HttpHeaders(headers.clone())).unwrap_err();
+            assert_ne!(error, ExtractError::NotFound, "{headers:?}");
+        }
+        assert_eq!(tracer.stats().decoding_errors - before, 6);
+    }
+}
+
+#[test]
 fn a_broken_context_begins_a_new_trace() {
     let (tracer, _closer) = tracer();
     let carrier = vec![("uber-trace-id", "broken"), ("uberctx-k", "v")];
@@ -108,6 +157,30 @@ fn baggage_by_hand_and_headers_in_any_case_are_read() {
     assert_eq!(baggage, [("key", "a b,"), ("k1", "v1"), ("k2", " v2")]);
 }
 
+/// Node and Python take a `+` for itself, and every client reads `%20` as a space. What the clients in
+/// Go and Java write, with `+` for a space, is read all the same.
+#[test]
+fn baggage_is_encoded_as_every_client_reads_it_and_read_as_each_of_them_writes_it() {
+    let (tracer, _closer) = tracer();
+    let ids = (TraceId::new(0, 1), SpanId::new(2), SpanId::NONE);
+    for (value, written, elsewhere) in [
+        ("a b", "a%20b", "a+b"),
+        ("a+b", "a%2Bb", "a%2bb"),
+        ("100%", "100%25", "100%"),
+        ("\u{159}", "%C5%99", "\u{159}"),
+        ("a b+c%d \u{159}", "a%20b%2Bc%25d%20%C5%99", "a+b%2Bc%25d+%C5%99"),
+    ] {
+        let context = SpanContext::new(ids.0, ids.1, ids.2, 1).with_baggage_item("k", value);
+        let mut headers = HttpHeaders(BTreeMap::new());
+        tracer.inject(&context, &mut headers);
+        assert_eq!(headers.0["uberctx-k"], written);
+        for text in [written, elsewhere] {
+            let read = tracer.extract(&HttpHeaders(vec![("uberctx-k", text)])).unwrap();
+            assert_eq!(read.baggage_item("k"), Some(value), "{text}");
+        }
+    }
+}
+
 #[test]
 fn baggage_beyond_its_bounds_is_counted() {
     let (tracer, _closer) = tracer();
@@ -134,6 +207,58 @@ fn configured_names_are_used_both_ways() {
     assert!(same(&tracer.extract(&carrier).unwrap(), &span.context()));
     let debug = tracer.extract(&vec![("x-debug", "me")]).unwrap();
     assert_eq!(debug.debug_id(), Some("me"));
+}
+
+type Change = fn(&mut HeadersConfig);
+
+#[test]
+fn names_that_no_header_can_have_or_that_mean_two_things_are_errors_when_the_tracer_is_built() {
+    let cases: [(Change, &str, &str); 10] = [
+        (|h| h.baggage_prefix.clear(), "headers.baggage_prefix", "\"\""),
+        (|h| h.trace_context.clear(), "headers.trace_context", "\"\""),
+        (|h| h.debug = "a b".into(), "headers.debug", "a b"),
+        (|h| h.baggage = "x\r\ny".into(), "headers.baggage", "x\\r\\ny"),
+        (|h| h.baggage_prefix = "\u{159}-".into(), "headers.baggage_prefix", "\u{159}-"),
+        (|h| h.debug = "Uber-Trace-Id".into(), "headers.debug", "Uber-Trace-Id"),
+        (|h| h.trace_context = "uberctx-trace".into(), "headers.baggage_prefix", "uberctx-"),
+        (|h| h.baggage_prefix = "jaeger-".into(), "headers.debug", "jaeger-debug-id"),
+        (|h| h.baggage_prefix = "X-".into(), "a header of B3", "x-b3-traceid"),
+        (|h| h.debug = "traceparent".into(), "a header of W3C", "traceparent"),
+    ];
+    for (change, field, value) in cases {
+        let mut headers = HeadersConfig::default();
+        change(&mut headers);
+        let propagation = ["jaeger", "b3", "b3-single", "w3c"].map(str::to_owned).to_vec();
+        let configuration = Configuration { headers, propagation, ..Configuration::new("svc") };
+        let built = configuration.new_tracer_with(|builder| builder.null_reporter());
+        let error = built.map(drop).unwrap_err().to_string();
+        assert!(error.contains(field) && error.contains(value), "{error}");
+    }
+    for prefix in ["", "no prefix", "x-b3-"] {
+        let builder = Tracer::builder("svc").format(B3Format::new(prefix)).null_reporter();
+        assert!(builder.build().is_err(), "{prefix:?}");
+    }
+    let shared = HeadersConfig { baggage_prefix: "Baggage-".into(), ..HeadersConfig::default() };
+    let propagation = vec!["jaeger".into(), "b3".into()];
+    let configuration = Configuration { headers: shared, propagation, ..Configuration::new("svc") };
+    assert!(configuration.new_tracer_with(|builder| builder.null_reporter()).is_ok());
+}
+
+/// Without a tracer nobody checks the names.
+#[test]
+fn an_empty_prefix_makes_no_baggage_of_every_header() {
+    let headers = HeadersConfig { baggage_prefix: String::new(), ..HeadersConfig::default() };
+    let formats: [Box<dyn Format>; 2] =
+        [Box::new(JaegerFormat::new(headers)), Box::new(B3Format::new(""))];
+    let request = HttpHeaders(vec![
+        ("uber-trace-id", "1:2:0:1"),
+        ("x-b3-traceid", "1"),
+        ("x-b3-spanid", "2"),
+        ("authorization", "Bearer secret"),
+    ]);
+    for format in formats {
+        assert_eq!(format.extract(&request).unwrap().context.baggage().count(), 0, "{format:?}");
+    }
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn a_trace_goes_on_in_the_next_service() {
 
     let (client, headers) = call(&shop);
     assert_eq!(headers["uber-trace-id"], client.context().to_string());
-    assert_eq!(headers["uberctx-user"], "jan+nov%C3%A1k+%26+co");
+    assert_eq!(headers["uberctx-user"], "jan%20nov%C3%A1k%20%26%20co");
 
     let context = stock.extract(&headers).unwrap();
     assert!(context.is_remote() && context.is_sampled());

@@ -138,6 +138,38 @@ fn a_debug_id_begins_a_trace_that_both_keep() {
     }
 }
 
+/// What each text looks like in a header, and that it is the same again, is the encoding's business.
+#[test]
+fn baggage_of_any_text_passes_through_go_and_comes_back_unchanged() {
+    let peers = gate::enter("baggage through Go", || {
+        let rust = Path::new(env!("CARGO_BIN_EXE_peer"));
+        Ok((
+            Peer::start(&go_program()?, NOBODY, "go", false)?,
+            Peer::start(rust, NOBODY, "rust", false)?,
+        ))
+    });
+    let Some((go, rust)) = peers else { return };
+    let (tracer, _closer) = Tracer::builder("test").null_reporter().build().unwrap();
+    let texts = ["a b", " edges ", "a+b", "100%", "%20", "\u{159} \u{1f980}", "a\r\nb: c", ODD];
+    let span = tracer.start_span("root");
+    for (n, text) in texts.iter().enumerate() {
+        span.set_baggage_item(&format!("key-{n}"), text);
+    }
+    let mut headers = HttpHeaders(Vec::new());
+    tracer.inject(&span.context(), &mut headers);
+    let has = |pair: (&str, &str)| headers.0.iter().any(|(k, v)| (k.as_str(), v.as_str()) == pair);
+    assert!(has(("uberctx-key-0", "a%20b")) && has(("uberctx-key-2", "a%2Bb")), "{headers:?}");
+
+    let next = in_query(&rust.url("/continue"));
+    let answer = go.get(&format!("/continue?next={next}"), &headers.0);
+    assert_eq!(answer["sent"]["uberctx-key-0"], "a+b", "what Go writes: {answer}");
+    for peer in [&answer, &answer["next"]] {
+        for (n, text) in texts.iter().enumerate() {
+            assert_eq!(peer["baggage"][format!("key-{n}")], *text, "{answer}");
+        }
+    }
+}
+
 /// A Jaeger, and a process with each of the two clients that sends its spans there.
 struct Both {
     go: Peer,
@@ -199,5 +231,8 @@ fn soon() -> Instant {
 
 /// A baggage value whose characters all have to be escaped in a header, or mean something in one.
 const ODD: &str = "a b+c&d=e%20,ř 🦀;:\"q\"/\\";
+
+/// Where no agent is; for what is not sampled.
+const NOBODY: &str = "127.0.0.1:9";
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -47,6 +47,11 @@ pub struct Configuration {
     /// The service's name; must not be empty.
     pub service_name: String,
     /// Makes a tracer that records nothing and sends nothing.
+    ///
+    /// The contexts of callers pass through it: below one that was extracted, a span's context is the
+    /// caller's as it came, and is injected unchanged in the formats configured. A span without a
+    /// caller has an empty context, of which nothing is injected. What is done to a span, baggage
+    /// included, changes none of that.
     pub disabled: bool,
     /// Counts and times the spans of servers in the metrics that
     /// [`new_tracer_with`](Self::new_tracer_with) gives the tracer; see
@@ -156,9 +161,12 @@ impl Configuration {
         options: impl FnOnce(TracerBuilder) -> TracerBuilder,
     ) -> Result<(Tracer, Closer), ConfigError> {
         if self.disabled {
-            let never = sampler::ConstSampler::new(false);
             let name = if self.service_name.is_empty() { "disabled" } else { &self.service_name };
-            return Tracer::builder(name).sampler(never).null_reporter().build();
+            return Tracer::builder(name)
+                .headers(self.headers.clone())
+                .format(propagation::from_names(&self.propagation, &self.headers)?)
+                .disabled()
+                .build();
         }
         let mut builder = Tracer::builder(&self.service_name)
             .sampler(sampler::from_name(

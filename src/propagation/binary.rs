@@ -4,21 +4,31 @@
 //! baggage items (32 bits), and for each of them the lengths (32 bits) and bytes of key and value.
 
 use super::Extracted;
-use super::limits::{BoundedBaggage, MAX_ITEMS};
+use super::limits::{self, BoundedBaggage, MAX_ITEMS};
 use crate::error::ExtractError;
 use crate::id::{SpanId, TraceId};
 use crate::span::SpanContext;
 
-/// Writes a context as bytes.
+/// Writes a context as bytes. Baggage beyond the limits of reading is left out.
 ///
 /// # Source
 ///
-/// `BinaryPropagator` in jaeger-client-go, `propagation.go`.
+/// `BinaryPropagator` in jaeger-client-go, `propagation.go`, which writes more than it reads.
 #[must_use]
 pub fn to_binary(context: &SpanContext) -> Vec<u8> {
+    write_binary(context).0
+}
+
+/// The same, and how many baggage items are left out.
+pub(crate) fn write_binary(context: &SpanContext) -> (Vec<u8>, usize) {
+    let takes = |key: &str, value: &str| key.len() + value.len() <= MAX_ITEM_BYTES;
+    let (context, left_out) = limits::fitting(context, takes);
     let mut out = Vec::with_capacity(37);
     let trace_id = context.trace_id;
-    for id in [trace_id.high(), trace_id.low(), context.span_id.get(), context.parent_id.get()] {
+    let ids = [trace_id.high(), trace_id.low(), context.span_id.get(), context.parent_id.get()];
+    for id in ids {
+        // It has no place for what nobody has decided about: not sampled would be a decision.
+        let id = if context.undecided { 0 } else { id };
         out.extend_from_slice(&id.to_be_bytes());
     }
     out.push(context.flags());
@@ -30,7 +40,7 @@ pub fn to_binary(context: &SpanContext) -> Vec<u8> {
             out.extend_from_slice(text.as_bytes());
         }
     }
-    out
+    (out, left_out)
 }
 
 /// Reads a context from bytes. What follows it is ignored.
@@ -61,8 +71,7 @@ pub fn from_binary(bytes: &[u8]) -> Result<Extracted, ExtractError> {
                 what: "a baggage item of more than 4,096 bytes",
             });
         }
-        let owned = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        baggage.set(owned(key), owned(value));
+        baggage.set(&String::from_utf8_lossy(key), &String::from_utf8_lossy(value));
     }
     let baggage_dropped = baggage.dropped;
     let context = SpanContext {
@@ -77,6 +86,7 @@ pub fn from_binary(bytes: &[u8]) -> Result<Extracted, ExtractError> {
     Ok(Extracted { context, baggage_dropped, ..Extracted::default() })
 }
 
+/// The most bytes of a key and its value, in either direction.
 const MAX_ITEM_BYTES: usize = 4_096;
 
 fn take<'b, const N: usize>(rest: &mut &'b [u8]) -> Result<&'b [u8; N], ExtractError> {

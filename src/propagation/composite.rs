@@ -1,21 +1,23 @@
 //! Several formats at once, for a fleet that speaks more than one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName, write_context};
+use super::keys::{self, FormatKey};
 use super::limits::BoundedBaggage;
 use super::{Extracted, Format};
 use crate::error::ExtractError;
 use crate::id::{SpanId, TraceId};
 use crate::span::SAMPLED;
-use crate::span::{Baggage, SpanContext};
+use crate::span::{Baggage, BaggageItem, SpanContext};
 
 /// Several formats, in order: each is written, and the first that names a span is the context.
 ///
 /// What the others hold is merged into it, an earlier one before a later: baggage and the debug id in
-/// any case, `tracestate` where it is of the same trace, flags and the parent's id where it is the
-/// same span. A broken context is counted, and the next format is tried; it is an error only where
-/// no format finds anything.
+/// any case, `tracestate` and the upper half of the trace id where it is of the same trace, flags and
+/// the parent's id where it is the same span. A broken context is counted, and the next format is
+/// tried; it is an error only where no format finds anything.
 ///
 /// # Source
 ///
@@ -39,44 +41,78 @@ use crate::span::{Baggage, SpanContext};
 #[derive(Debug)]
 pub struct CompositeFormat {
     formats: Vec<Box<dyn Format>>,
+    /// Which of them read: not those that read what one before them has read, as either form of B3
+    /// reads both.
+    reads: Vec<bool>,
+    /// Those of all formats.
+    keys: Vec<FormatKey>,
+    /// Whether two formats write the same headers, as both forms of B3 do for baggage.
+    shares_headers: bool,
 }
 
 impl CompositeFormat {
     /// With formats in the order in which they count.
     #[must_use]
     pub fn new(formats: Vec<Box<dyn Format>>) -> Self {
-        Self { formats }
+        let keys = formats.iter().flat_map(|format| format.keys()).cloned().collect();
+        let any_before = |at: usize, is_it: fn(&[FormatKey], &[FormatKey]) -> bool| {
+            formats[..at].iter().any(|other| is_it(formats[at].keys(), other.keys()))
+        };
+        let numbers = 0..formats.len();
+        let reads = numbers.clone().map(|at| !any_before(at, keys::are_read_alike)).collect();
+        let shares_headers = { numbers }.any(|at| any_before(at, keys::share_headers));
+        Self { formats, reads, keys, shares_headers }
     }
 }
 
 impl Format for CompositeFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let mut once = Once { carrier, names: String::new() };
-        self.formats.iter().map(|format| format.inject(context, &mut once)).sum()
+        write_context(&self.keys, context, carrier, |context, carrier| {
+            let write_all = |carrier: &mut dyn InjectCarrier| {
+                self.formats.iter().map(|format| format.inject(context, carrier)).sum()
+            };
+            if self.shares_headers {
+                write_all(&mut Once { carrier, names: HashSet::new() })
+            } else {
+                write_all(carrier)
+            }
+        })
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        &self.keys
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        let mut found: Option<Extracted> = None;
-        let (mut broken, mut first) = (0, None);
-        for format in &self.formats {
-            match format.extract(carrier) {
-                Ok(next) => {
-                    found = Some(match found {
-                        None => next,
-                        Some(found) => merged(found, next),
-                    });
-                }
-                Err(ExtractError::NotFound) => {}
-                Err(error) => {
-                    broken += 1;
-                    first.get_or_insert(error);
-                }
+        let readers = self.formats.iter().zip(&self.reads).filter(|(_, reads)| **reads);
+        first_of(readers.map(|(format, _)| format.extract(carrier)))
+    }
+}
+
+/// The first that names a span, with what the others add; an error only where none finds anything.
+pub(super) fn first_of(
+    results: impl IntoIterator<Item = Result<Extracted, ExtractError>>,
+) -> Result<Extracted, ExtractError> {
+    let mut found: Option<Extracted> = None;
+    let (mut broken, mut first) = (0, None);
+    for result in results {
+        match result {
+            Ok(next) => {
+                found = Some(match found {
+                    None => next,
+                    Some(found) => merged(found, next),
+                });
+            }
+            Err(ExtractError::NotFound) => {}
+            Err(error) => {
+                broken += 1;
+                first.get_or_insert(error);
             }
         }
-        match found {
-            Some(found) => Ok(Extracted { broken: found.broken + broken, ..found }),
-            None => Err(first.unwrap_or(ExtractError::NotFound)),
-        }
+    }
+    match found {
+        Some(found) => Ok(Extracted { broken: found.broken + broken, ..found }),
+        None => Err(first.unwrap_or(ExtractError::NotFound)),
     }
 }
 
@@ -93,7 +129,15 @@ fn merged(earlier: Extracted, later: Extracted) -> Extracted {
     let (mut context, other) = (base.context, other.context);
     context.baggage = baggage;
     context.debug_id = context.debug_id.or(other.debug_id);
-    if (context.trace_id, context.span_id) == (other.trace_id, other.span_id) {
+    let is_of_trace = is_same_trace(context.trace_id, other.trace_id);
+    if is_of_trace && context.trace_id.high() == 0 {
+        context.trace_id = other.trace_id;
+    }
+    let is_of_span = is_of_trace && context.span_id == other.span_id;
+    if context.undecided && (other.decided || (is_of_span && !other.undecided)) {
+        (context.flags, context.undecided) = (other.flags, false);
+    }
+    if is_of_span {
         // Both were written for one span. What was decided, the first says.
         context.flags |= other.flags & !SAMPLED;
         if context.parent_id == SpanId::NONE {
@@ -103,6 +147,12 @@ fn merged(earlier: Extracted, later: Extracted) -> Extracted {
     Extracted { context, baggage_dropped, broken }
 }
 
+/// Whether two ids are of one trace: those who have no place for the upper half write the lower one.
+fn is_same_trace(one: TraceId, other: TraceId) -> bool {
+    let is_cut = one.high() == 0 || other.high() == 0;
+    one.is_valid() && one.low() == other.low() && (one.high() == other.high() || is_cut)
+}
+
 /// The items of both, and what W3C's headers hold of the trace that is gone on with.
 fn merged_baggage(
     earlier: &SpanContext,
@@ -110,16 +160,21 @@ fn merged_baggage(
     trace_id: TraceId,
 ) -> (Option<Arc<Baggage>>, usize) {
     let mut bounded = BoundedBaggage::default();
-    for (key, value) in earlier.baggage() {
-        bounded.set(key.to_owned(), value.to_owned());
-    }
-    for (key, value) in later.baggage() {
+    earlier.baggage_items().for_each(|item| bounded.put(item));
+    for item in later.baggage_items() {
         // HTTP headers know no case, W3C's baggage does; an item that came by both is still one.
-        if !earlier.baggage().any(|(known, _)| known.eq_ignore_ascii_case(key)) {
-            bounded.set(key.to_owned(), value.to_owned());
+        let same = |known: &BaggageItem<'_>| known.key.eq_ignore_ascii_case(item.key);
+        match earlier.baggage_items().find(same) {
+            None => bounded.put(item),
+            // Only W3C's header has a place for properties.
+            Some(known) if known.value == item.value && known.properties.is_empty() => {
+                bounded.put(BaggageItem { properties: item.properties, ..known });
+            }
+            Some(_) => {}
         }
     }
-    let of_trace = [earlier, later].into_iter().filter(|context| context.trace_id == trace_id);
+    let of_trace = [earlier, later].into_iter();
+    let of_trace = of_trace.filter(|context| is_same_trace(context.trace_id, trace_id));
     let (mut state, mut random) = (None, false);
     for baggage in of_trace.filter_map(|context| context.baggage.as_ref()) {
         state = state.or_else(|| baggage.trace_state.clone());
@@ -130,25 +185,27 @@ fn merged_baggage(
     (bounded.finish(), dropped)
 }
 
-/// Passes each name on once: two formats may name the same, as both forms of B3 do for baggage.
+/// Passes each name on once: of two formats that write the same header, the first one counts.
 struct Once<'c> {
     carrier: &'c mut dyn InjectCarrier,
-    /// Each with a line break behind it.
-    names: String,
+    names: HashSet<String>,
 }
 
 impl InjectCarrier for Once<'_> {
     fn set(&mut self, key: &str, value: &str) -> bool {
-        if self.names.split('\n').any(|name| name == key) && !key.is_empty() {
-            return true;
-        }
-        self.names.push_str(key);
-        self.names.push('\n');
-        self.carrier.set(key, value)
+        !self.names.insert(key.to_ascii_lowercase()) || self.carrier.set(key, value)
     }
 
     fn kind(&self) -> CarrierKind {
         self.carrier.kind()
+    }
+
+    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+        !self.names.insert(name.text().to_ascii_lowercase()) || self.carrier.set_known(name, value)
+    }
+
+    fn is_checked(&self) -> bool {
+        self.carrier.is_checked()
     }
 }
 
@@ -213,16 +270,53 @@ mod tests {
             ("b3", "a-b-1"),
             ("traceparent", PARENT),
             ("tracestate", "jaeger=b:c:9,other=x"),
-            ("baggage", "K=w3c,more=m"),
+            ("baggage", "K=w3c;p,k=b3;ttl=5,more=m"),
             ("baggage-k", "b3"),
         ]);
         let context = of_span.unwrap().context;
         assert_eq!(context.to_string(), "000000000000000a:000000000000000b:000000000000000c:9");
         assert_eq!(context.trace_state(), Some("other=x"));
         assert_eq!(context.baggage().collect::<Vec<_>>(), [("k", "b3"), ("more", "m")]);
+        assert_eq!(context.baggage_items().next().unwrap().properties, "ttl=5");
         let of_other = [("b3", "1-2-1"), ("traceparent", PARENT), ("tracestate", "other=x")];
         let context = read(&of_other).unwrap().context;
         assert_eq!((context.flags(), context.trace_state()), (1, None));
+    }
+
+    #[test]
+    fn the_wider_trace_id_is_kept_in_whatever_order() {
+        let wide = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let parent = format!("00-{wide}-000000000000000b-01");
+        let short = [
+            ("uber-trace-id", "a3ce929d0e0e4736:b:c:9"),
+            ("b3", "a3ce929d0e0e4736-b-1-c"),
+            ("uber-trace-id", "a3ce929d0e0e4736:d:c:9"),
+        ];
+        let formats: [fn() -> Box<dyn Format>; 3] = [
+            || Box::new(JaegerFormat::default()),
+            || Box::new(B3Format::default()),
+            || Box::new(W3cFormat::default()),
+        ];
+        for order in [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0], [0, 2, 1], [1, 0, 2]] {
+            let all = CompositeFormat::new(order.iter().map(|n| formats[*n]()).collect());
+            for header in short {
+                let pairs = vec![header, ("traceparent", &parent), ("tracestate", "other=x")];
+                let context = all.extract(&HttpHeaders(pairs)).unwrap().context;
+                assert_eq!(context.trace_id().to_string(), wide, "{order:?}, {header:?}");
+                assert_eq!(context.trace_state(), Some("other=x"), "{order:?}, {header:?}");
+                if context.span_id().get() == 11 && header.1.contains(":b:") {
+                    assert_eq!((context.parent_id().get(), context.flags()), (12, 9), "{order:?}");
+                }
+            }
+            // Of another trace with the same lower half nothing is taken.
+            let other = "00000000000000ffa3ce929d0e0e4736";
+            let other = format!("{other}:b:c:1");
+            let pairs = vec![("uber-trace-id", other.as_str()), ("traceparent", &parent)];
+            let context = all.extract(&HttpHeaders(pairs)).unwrap().context;
+            let first = order.iter().find(|n| **n != 1).copied();
+            let parent_id = if first == Some(0) { 12 } else { 0 };
+            assert_eq!(context.parent_id().get(), parent_id, "{order:?}");
+        }
     }
 
     #[test]

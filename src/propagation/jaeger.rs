@@ -10,10 +10,11 @@
 
 use std::borrow::Cow;
 
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
-use super::form;
-use super::header::KnownName;
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName, write_context};
+use super::keys::{FormatKey, begins_with};
 use super::limits::BoundedBaggage;
+use super::percent::{self, lower_case};
+use super::single_value::SingleValue;
 use super::{Extracted, Format};
 use crate::encoding::cut;
 use crate::error::ExtractError;
@@ -21,6 +22,9 @@ use crate::id::{self, SpanId, TraceId, hex_16, hex_unpadded};
 use crate::span::SpanContext;
 
 /// The names of the headers, all of which can be chosen. Case does not matter in reading.
+///
+/// They must be names that headers can have, and differ: a tracer is not built if one is empty, if two
+/// are the same, or if one begins with the prefix of baggage.
 ///
 /// # Source
 ///
@@ -33,7 +37,8 @@ pub struct HeadersConfig {
     pub trace_context: String,
     /// What the header of a baggage item begins with.
     pub baggage_prefix: String,
-    /// A correlation id of the caller's, which forces the request to be traced.
+    /// A correlation id of the caller's, which forces the request to be traced from here on, whatever
+    /// was decided about its trace before.
     pub debug: String,
     /// Baggage given by hand: `key1=value1, key2=value2`.
     pub baggage: String,
@@ -55,26 +60,40 @@ impl Default for HeadersConfig {
 /// # Source
 ///
 /// `TextMapPropagator` in jaeger-client-go, `propagation.go`. Unlike there, flags are read as hex,
-/// a debug id is kept wherever it stands, and baggage keys of a text map keep their case.
+/// a debug id is kept wherever it stands, even beside a broken context, baggage keys of a text map keep
+/// their case, and of several contexts none is taken, unless they are the same.
 #[derive(Clone, Debug)]
 pub struct JaegerFormat {
     trace_context: KnownName,
     debug: KnownName,
     baggage: KnownName,
     baggage_prefix: String,
+    keys: [FormatKey; 4],
 }
 
 impl JaegerFormat {
     /// With names as given.
     #[must_use]
     pub fn new(headers: HeadersConfig) -> Self {
+        let HeadersConfig { trace_context, baggage_prefix, debug, baggage } = headers;
         Self {
-            trace_context: KnownName::new(&headers.trace_context),
-            debug: KnownName::new(&headers.debug),
-            baggage: KnownName::new(&headers.baggage),
-            baggage_prefix: headers.baggage_prefix,
+            trace_context: KnownName::new(&trace_context),
+            debug: KnownName::new(&debug),
+            baggage: KnownName::new(&baggage),
+            keys: [
+                FormatKey::name("headers.trace_context", trace_context).always_written(),
+                FormatKey::prefix("headers.baggage_prefix", &baggage_prefix),
+                debug_key(debug),
+                FormatKey::name("headers.baggage", baggage).read_only(),
+            ],
+            baggage_prefix,
         }
     }
+}
+
+/// The key of a caller's correlation id. Whoever writes one means it, so it is never replaced.
+pub(super) fn debug_key(name: impl Into<String>) -> FormatKey {
+    FormatKey::name("headers.debug", name).read_only()
 }
 
 impl Default for JaegerFormat {
@@ -89,9 +108,76 @@ pub(super) fn build(headers: &HeadersConfig) -> Box<dyn Format> {
 
 impl Format for JaegerFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let (text, len) = trace_context(context);
-        let text = str::from_utf8(&text[..len]).unwrap_or_default();
-        let mut refused = usize::from(!carrier.set_known(&self.trace_context, text));
+        write_context(&self.keys, context, carrier, |context, carrier| self.write(context, carrier))
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        &self.keys
+    }
+
+    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        let kind = carrier.kind();
+        let mut context = SpanContext { remote: true, ..SpanContext::default() };
+        let mut baggage = BoundedBaggage::default();
+        let (mut found, mut failure) = (SingleValue::default(), None);
+        carrier.visit(&mut |key, value| {
+            if self.trace_context.is(key) {
+                let taken = match parse_canonical(value) {
+                    Some(parsed) => found.add(key, parsed),
+                    None => found.take(key, &decoded(kind, value), parse),
+                };
+                if let Err(error) = taken {
+                    failure.get_or_insert(error);
+                }
+            } else if self.debug.is(key) {
+                let id = percent::text(decoded(kind, value));
+                let id = cut(&id, MAX_DEBUG_ID_BYTES);
+                context.debug_id = (!id.is_empty()).then(|| id.into());
+            } else if self.baggage.is(key) {
+                by_hand(value, &mut baggage);
+            } else if begins_with(key, &self.baggage_prefix) {
+                let key = &key[self.baggage_prefix.len()..];
+                let key = match kind {
+                    CarrierKind::HttpHeaders => lower_case(key),
+                    CarrierKind::TextMap => Cow::Borrowed(key),
+                };
+                baggage.set(&key, &percent::text(decoded(kind, value)));
+            }
+        });
+        let broken = usize::from(failure.is_some());
+        if let Some(error) = failure {
+            // Who asks for debugging gets it, in a new trace.
+            if context.debug_id.is_none() {
+                return Err(error);
+            }
+        } else if let Some((trace_id, span_id, parent_id, flags)) = found.into_value() {
+            context.trace_id = trace_id;
+            context.span_id = span_id;
+            context.parent_id = parent_id;
+            context.flags = flags;
+        }
+        let baggage_dropped = baggage.dropped;
+        context.baggage = baggage.finish();
+        if !context.trace_id.is_valid() && context.debug_id.is_none() && context.baggage.is_none() {
+            return Err(ExtractError::NotFound);
+        }
+        Ok(Extracted { context, baggage_dropped, broken })
+    }
+}
+
+impl JaegerFormat {
+    #[inline]
+    fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        let mut refused = 0;
+        // It has no place for what nobody has decided about: not sampled would be a decision.
+        if !context.undecided && context.has_ids() {
+            let (text, len) = trace_context(context);
+            let text = str::from_utf8(&text[..len]).unwrap_or_default();
+            refused = usize::from(!carrier.set_known(&self.trace_context, text));
+        }
+        if context.debug_id.is_some() {
+            hand_on_debug_id(context, self.debug.text(), carrier);
+        }
         if context.baggage.is_none() {
             return refused;
         }
@@ -102,80 +188,40 @@ impl Format for JaegerFormat {
             name.push_str(&self.baggage_prefix);
             name.push_str(key);
             let value = match kind {
-                CarrierKind::HttpHeaders => form::encode(value),
+                CarrierKind::HttpHeaders => percent::encode(value),
                 CarrierKind::TextMap => Cow::Borrowed(value),
             };
             refused += usize::from(!carrier.set(&name, &value));
         }
         refused
     }
+}
 
-    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        let kind = carrier.kind();
-        let mut context = SpanContext { remote: true, ..SpanContext::default() };
-        let mut baggage = BoundedBaggage::default();
-        let mut failure = None;
-        carrier.visit(&mut |key, value| {
-            if failure.is_some() {
-                return;
-            }
-            if self.trace_context.is(key) {
-                match parse_canonical(value).map_or_else(|| parse(&decoded(kind, value)), Ok) {
-                    Ok((trace_id, span_id, parent_id, flags)) => {
-                        context.trace_id = trace_id;
-                        context.span_id = span_id;
-                        context.parent_id = parent_id;
-                        context.flags = flags;
-                    }
-                    Err(error) => failure = Some(error),
-                }
-            } else if self.debug.is(key) {
-                let id = form::text(decoded(kind, value));
-                let id = cut(&id, MAX_DEBUG_ID_BYTES);
-                context.debug_id = (!id.is_empty()).then(|| id.into());
-            } else if self.baggage.is(key) {
-                by_hand(value, &mut baggage);
-            } else if let Some(key) = strip_prefix(key, &self.baggage_prefix) {
-                let key = match kind {
-                    CarrierKind::HttpHeaders => key.to_ascii_lowercase(),
-                    CarrierKind::TextMap => key.to_owned(),
-                };
-                baggage.set(key, form::text(decoded(kind, value)));
-            }
-        });
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        let baggage_dropped = baggage.dropped;
-        context.baggage = baggage.finish();
-        if !context.trace_id.is_valid() && context.debug_id.is_none() && context.baggage.is_none() {
-            return Err(ExtractError::NotFound);
-        }
-        Ok(Extracted { context, baggage_dropped, ..Extracted::default() })
+/// Writes the correlation id of a context that is handed on as it came. Spans have none.
+pub(super) fn hand_on_debug_id(context: &SpanContext, name: &str, carrier: &mut dyn InjectCarrier) {
+    if let Some(id) = context.debug_id() {
+        let http = carrier.kind() == CarrierKind::HttpHeaders;
+        let text = if http { percent::encode(id) } else { Cow::Borrowed(id) };
+        carrier.set(name, &text);
     }
 }
 
 /// A value of an HTTP header decoded once; one that cannot be is taken as it is.
 fn decoded(kind: CarrierKind, value: &[u8]) -> Cow<'_, [u8]> {
     match kind {
-        CarrierKind::HttpHeaders => form::decode(value).unwrap_or(Cow::Borrowed(value)),
+        CarrierKind::HttpHeaders => percent::decode(value).unwrap_or(Cow::Borrowed(value)),
         CarrierKind::TextMap => Cow::Borrowed(value),
     }
 }
 
-fn strip_prefix<'k>(key: &'k str, prefix: &str) -> Option<&'k str> {
-    let head = key.get(..prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then(|| &key[prefix.len()..])
-}
-
 /// `key1=value1, key2=value2`, decoded as a whole before it is split, in text maps too.
 fn by_hand(value: &[u8], baggage: &mut BoundedBaggage) {
-    let Some(value) = form::decode(value) else { return };
-    let value = form::text(value);
+    let Some(value) = percent::decode(value) else { return };
+    let value = percent::text(value);
     for pair in value.split(',') {
         let mut parts = pair.trim().split('=');
         if let (Some(key), Some(value), None) = (parts.next(), parts.next(), parts.next()) {
-            baggage.set(key.trim().to_owned(), value.to_owned());
+            baggage.set(key.trim(), value);
         }
     }
 }
@@ -216,8 +262,8 @@ fn parse_canonical(text: &[u8]) -> Option<Parsed> {
     };
     let (ids, flags) = rest.split_first_chunk::<51>()?;
     let flags = match flags {
-        [digit] => form::digit(*digit)?,
-        [high, low] => (form::digit(*high)? << 4) | form::digit(*low)?,
+        [digit] => percent::digit(*digit)?,
+        [high, low] => (percent::digit(*high)? << 4) | percent::digit(*low)?,
         _ => return None,
     };
     if (ids[16], ids[33], ids[50]) != (b':', b':', b':') {
@@ -277,7 +323,7 @@ pub(super) fn number(part: &'static str, digits: &[u8]) -> Result<u64, ExtractEr
     let mut value = 0_u64;
     let mut overflow = false;
     for byte in digits {
-        let digit = form::digit(*byte).ok_or_else(bad)?;
+        let digit = percent::digit(*byte).ok_or_else(bad)?;
         overflow |= value >> 60 != 0;
         value = (value << 4) | u64::from(digit);
     }

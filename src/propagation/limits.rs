@@ -1,44 +1,90 @@
-//! Baggage from the network, bounded in number and size.
+//! Baggage from the network and to it, bounded in number and size.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::span::Baggage;
+use crate::span::{Baggage, BaggageItem, SpanContext};
 
-/// The most items taken from one carrier. Go's limit for binary carriers.
+/// The most items that one carrier has. Go's limit for binary carriers.
 pub(super) const MAX_ITEMS: usize = 180;
 
-/// The most bytes of keys and values taken from one carrier.
+/// The most bytes of keys, values and properties that one carrier has, before they are encoded.
 pub(super) const MAX_BYTES: usize = 8_192;
 
 /// Collects baggage up to the limits.
 #[derive(Debug, Default)]
 pub(super) struct BoundedBaggage {
-    baggage: Baggage,
+    /// None until there is some.
+    baggage: Option<Arc<Baggage>>,
     pub(super) dropped: usize,
 }
 
 impl BoundedBaggage {
     /// Sets an item, or counts it as dropped if it does not fit.
-    pub(super) fn set(&mut self, key: String, value: String) {
+    pub(super) fn set(&mut self, key: &str, value: &str) {
+        self.put(BaggageItem { key, value, properties: "" });
+    }
+
+    /// The same with properties.
+    pub(super) fn put(&mut self, item: BaggageItem<'_>) {
+        let baggage = Arc::make_mut(self.baggage.get_or_insert_default());
         // A key that is there already is replaced, and takes no further place.
-        let before = self.baggage.get(&key).map(|value| key.len() + value.len());
-        let items = self.baggage.len() - usize::from(before.is_some());
-        let bytes = self.baggage.bytes() - before.unwrap_or(0) + key.len() + value.len();
+        let before = baggage.item(item.key).map(BaggageItem::bytes);
+        let items = baggage.len() - usize::from(before.is_some());
+        let bytes = baggage.bytes() - before.unwrap_or(0) + item.bytes();
         if items >= MAX_ITEMS || bytes > MAX_BYTES {
             self.dropped += 1;
         } else {
-            self.baggage.set(key, value);
+            baggage.set(item);
         }
     }
 
     /// Takes over what others carry in W3C's headers.
     pub(super) fn foreign(&mut self, trace_state: Option<Arc<str>>, random: bool) {
-        self.baggage.trace_state = trace_state;
-        self.baggage.random = random;
+        if trace_state.is_some() || random {
+            let baggage = Arc::make_mut(self.baggage.get_or_insert_default());
+            (baggage.trace_state, baggage.random) = (trace_state, random);
+        }
     }
 
     /// What was collected, if anything.
     pub(super) fn finish(self) -> Option<Arc<Baggage>> {
-        (!self.baggage.is_empty()).then(|| Arc::new(self.baggage))
+        self.baggage.filter(|baggage| !baggage.is_empty())
     }
+}
+
+/// The context with as much of its baggage as a carrier takes, and how many items that leaves out:
+/// those that `takes` refuses, and what is beyond the limits of reading, the last ones first.
+pub(super) fn fitting<'c>(
+    context: &'c SpanContext,
+    takes: impl Fn(&str, &str) -> bool,
+) -> (Cow<'c, SpanContext>, usize) {
+    let Some(baggage) = &context.baggage else { return (Cow::Borrowed(context), 0) };
+    let within = baggage.len() <= MAX_ITEMS && baggage.bytes() <= MAX_BYTES;
+    if within && baggage.items().all(|item| takes(item.key, item.value)) {
+        return (Cow::Borrowed(context), 0);
+    }
+    let mut bounded = BoundedBaggage::default();
+    for item in baggage.items() {
+        if takes(item.key, item.value) {
+            bounded.put(item);
+        } else {
+            bounded.dropped += 1;
+        }
+    }
+    bounded.foreign(baggage.trace_state.clone(), baggage.random);
+    let dropped = bounded.dropped;
+    (Cow::Owned(SpanContext { baggage: bounded.finish(), ..context.clone() }), dropped)
+}
+
+/// The keys that a later item has in another case: to headers they are the same.
+pub(super) fn repeated_in_other_case(context: &SpanContext) -> Vec<&str> {
+    let keys: Vec<_> = context.baggage().map(|(key, _)| key).collect();
+    if !keys.iter().any(|key| key.bytes().any(|byte| byte.is_ascii_uppercase())) {
+        return Vec::new();
+    }
+    let mut later = HashSet::new();
+    let repeated = keys.into_iter().rev().filter(|key| !later.insert(key.to_ascii_lowercase()));
+    repeated.collect()
 }

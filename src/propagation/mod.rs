@@ -10,21 +10,25 @@ mod b3;
 mod binary;
 mod carrier;
 mod composite;
-mod form;
-mod header;
 mod jaeger;
+mod keys;
 mod limits;
+mod percent;
+mod single_value;
 mod w3c;
 
 use std::fmt;
 
 pub use self::b3::{B3Format, B3SingleFormat};
+pub(crate) use self::binary::write_binary;
 pub use self::binary::{from_binary, to_binary};
+#[doc(hidden)]
+pub use self::carrier::KnownName;
 pub use self::carrier::{CarrierKind, ExtractCarrier, HttpHeaders, InjectCarrier};
 pub use self::composite::CompositeFormat;
-#[doc(hidden)]
-pub use self::header::KnownName;
 pub use self::jaeger::{HeadersConfig, JaegerFormat};
+pub use self::keys::FormatKey;
+pub(crate) use self::keys::check as check_keys;
 pub use self::w3c::W3cFormat;
 use crate::error::{ConfigError, ExtractError};
 use crate::span::SpanContext;
@@ -35,7 +39,8 @@ use crate::span::SpanContext;
 ///
 /// `Injector` and `Extractor` in jaeger-client-go, `propagation.go`.
 pub trait Format: fmt::Debug + Send + Sync {
-    /// Writes the context to the carrier. Gives how many baggage items the carrier refused.
+    /// Writes the context to the carrier. Gives how many baggage items are left out, because the
+    /// carrier has no place for them.
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize;
 
     /// Reads a context.
@@ -44,6 +49,27 @@ pub trait Format: fmt::Debug + Send + Sync {
     ///
     /// [`ExtractError::NotFound`] if there is none; any other for one that is broken.
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError>;
+
+    /// The keys that it reads and writes. Those that it writes are removed from a carrier before a
+    /// context is written to it. The tracer is only built if headers can have these names, and none
+    /// has two meanings.
+    ///
+    /// The default names none: nothing is removed, and nothing checked.
+    fn keys(&self) -> &[FormatKey] {
+        &[]
+    }
+}
+
+/// Writes a context to a carrier in that format, and gives how many baggage items are left out.
+#[inline]
+pub(crate) fn inject(
+    format: &dyn Format,
+    context: &SpanContext,
+    carrier: &mut dyn InjectCarrier,
+) -> usize {
+    carrier::write_context(format.keys(), context, carrier, |context, carrier| {
+        format.inject(context, carrier)
+    })
 }
 
 impl<F: Format + ?Sized> Format for Box<F> {
@@ -53,6 +79,10 @@ impl<F: Format + ?Sized> Format for Box<F> {
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
         (**self).extract(carrier)
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        (**self).keys()
     }
 }
 
@@ -64,7 +94,7 @@ pub struct Extracted {
     pub context: SpanContext,
     /// How many baggage items were left out because of their number, size or form.
     pub baggage_dropped: usize,
-    /// How many contexts of other formats the carrier held that were broken.
+    /// How many contexts the carrier held that were broken, beside what was found.
     pub broken: usize,
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::context::SpanContext;
-use super::core::{Core, CoreRef};
-use super::record::{DEBUG, LogRing, SpanInner, Start};
-use super::reference::{Candidate, NewReference, Parent};
+use super::core::{CoreRef, Sampled};
+use super::record::{Candidate, NewReference, Rare, SpanInner, Start, rare_of};
+use super::reference::Parent;
 use super::start::{self, Begun};
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{Span, TagValue, active, keep, late, record, watch};
@@ -48,41 +48,6 @@ impl fmt::Debug for SpanBuilder<'_> {
     }
 }
 
-/// What few spans are started with, or have. It lies in the record.
-#[derive(Debug, Default)]
-pub(super) struct Rare {
-    itself: Option<SpanContext>,
-    priority: Option<TagValue<'static>>,
-    pub(super) without_trace: WithoutTrace,
-    log_ring: LogRing,
-}
-
-impl Rare {
-    pub(super) fn log_ring(&mut self) -> &mut LogRing {
-        &mut self.log_ring
-    }
-}
-
-/// What a context without a trace says of the one that begins.
-#[derive(Clone, Debug, Default)]
-pub(super) struct WithoutTrace {
-    pub(super) debug_id: Option<Arc<str>>,
-    /// Flags that stand, so that no sampler is asked.
-    pub(super) decided: Option<u8>,
-}
-
-impl WithoutTrace {
-    /// Leaves out the request for debugging, if there is one that is not allowed. Its trace then
-    /// begins like any other.
-    fn throttle(&mut self, core: &Core, operation: &str) {
-        let asks = self.debug_id.is_some() || self.decided.is_some_and(|flags| flags & DEBUG != 0);
-        if asks && !core.is_debug_allowed(operation) {
-            self.debug_id = None;
-            self.decided = self.decided.filter(|flags| flags & DEBUG == 0);
-        }
-    }
-}
-
 impl<'a> SpanBuilder<'a> {
     #[inline]
     pub(crate) fn new(core: &'a Arc<CoreRef>, name: Cow<'static, str>) -> Self {
@@ -103,7 +68,9 @@ impl<'a> SpanBuilder<'a> {
     #[inline(always)]
     fn reference(&mut self, follows_from: FollowsFrom, to: impl Parent) {
         let Self { record, candidate, joins, rare, .. } = self;
-        to.refer(&mut NewReference { follows_from, record, candidate, joins, rare });
+        if let Some(inner) = Arc::get_mut(record) {
+            to.refer(&mut NewReference { follows_from, inner, candidate, joins, rare });
+        }
     }
 
     /// Makes it a child: the parent waits for it. The first such reference is the parent.
@@ -174,7 +141,7 @@ impl<'a> SpanBuilder<'a> {
 
     fn rare(&mut self) -> Option<&mut Rare> {
         self.rare = true;
-        rare_of(&mut self.record)
+        Arc::get_mut(&mut self.record).map(rare_of)
     }
 
     /// Lets the span begin at a moment given, in place of now. One that no server stores, before
@@ -212,15 +179,27 @@ impl<'a> SpanBuilder<'a> {
     #[inline(never)]
     fn start_rarely(mut self) -> Span {
         let rare =
-            Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.take());
-        let mut rare = rare.map(|rare| *rare).unwrap_or_default();
-        if self.candidate == Candidate::None && rare.itself.is_none() && !self.ignore_active {
+            Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.as_ref());
+        let has_ids = rare.is_some_and(|rare| rare.itself.is_some());
+        if self.candidate == Candidate::None && !has_ids && !self.ignore_active {
             self.refer_to_active();
         }
-        if self.core.is_left() {
+        let rare =
+            Arc::get_mut(&mut self.record).and_then(|inner| inner.body.get_mut().rare.take());
+        let rare = rare.map(|rare| *rare).unwrap_or_default();
+        if self.core.is_left() && !self.core.is_disabled() {
             return self.start_left(rare.itself);
         }
-        let Self { core, mut record, joins, .. } = self;
+        let Self { core, mut record, joins, candidate, .. } = self;
+        if let (Some(without_caller), Some(inner)) = (&core.disabled, Arc::get_mut(&mut record)) {
+            inner.core = Some(Arc::clone(core));
+            let is_below = candidate != Candidate::None;
+            let parent = is_below.then(|| start::parent_context(inner, rare.request));
+            start::disabled(inner, without_caller, rare.itself.or(parent));
+            let begun = if is_below { Begun::Joined } else { Begun::Trace };
+            inner.body.get_mut().begin(core.started(begun), Sampled::No);
+            return Span::recorded(record);
+        }
         let is_watched = !core.watchers.is_empty();
         let mut given = watch::Given::default();
         if let Some(inner) = Arc::get_mut(&mut record) {
@@ -231,16 +210,24 @@ impl<'a> SpanBuilder<'a> {
             let (begun, sampled) = {
                 let beginning = Beginning::of(inner);
                 let inner = &mut *beginning.0;
-                let begun = match rare.itself {
-                    Some(itself) => start::as_itself(inner, itself),
-                    None if joins && core.shares_rpc_spans => {
-                        start::server(inner, core, given.list())
+                let mut request = rare.request;
+                let (begun, asks) = match rare.itself {
+                    Some(itself) => (start::as_itself(inner, itself), false),
+                    None if joins => {
+                        let begun = if core.shares_rpc_spans {
+                            start::server(inner, core, given.list())
+                        } else {
+                            start::child(inner, core)
+                        };
+                        if !request.is_empty() {
+                            start::decide_on_joined(inner, core, &mut request);
+                        }
+                        (begun, request.undecided)
                     }
-                    None if joins => start::child(inner, core),
                     None => {
                         let name = &inner.body.get_mut().draft.name;
-                        rare.without_trace.throttle(core, name);
-                        start::trace(inner, core, Some(&rare.without_trace))
+                        request.throttle(core, name, 0);
+                        (start::trace(inner, core, Some(&request)), request.decided.is_none())
                     }
                 };
                 if core.keep.is_some() {
@@ -249,9 +236,8 @@ impl<'a> SpanBuilder<'a> {
                 if core.careful {
                     inner.state.be_careful();
                 }
-                let decided = rare.without_trace.decided.is_some();
                 if core.may_defer {
-                    late::started(inner, core, begun, decided);
+                    late::started(inner, core, asks);
                 }
                 if is_watched {
                     start::watched(inner, core);
@@ -305,8 +291,8 @@ impl<'a> SpanBuilder<'a> {
         if active::is_any_active() {
             let core = self.core;
             let Self { record, candidate, joins, rare, .. } = self;
-            let mut reference =
-                NewReference { follows_from: false, record, candidate, joins, rare };
+            let Some(inner) = Arc::get_mut(record) else { return };
+            let mut reference = NewReference { follows_from: false, inner, candidate, joins, rare };
             active::with_nearest(|span| span.belongs_to(core), |span| span.refer(&mut reference));
         }
     }
@@ -327,11 +313,4 @@ impl Drop for Beginning<'_> {
     fn drop(&mut self) {
         self.0.body.get_mut().finished = true;
     }
-}
-
-/// What few spans are started with, in a record that nobody else has.
-pub(super) fn rare_of(record: &mut Arc<SpanInner>) -> Option<&mut Rare> {
-    let body = Arc::get_mut(record)?.body.get_mut();
-    body.draft.extras = true;
-    Some(body.rare.get_or_insert_default())
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::baggage::{Baggage, BaggageItem};
 use super::record::{DEBUG, FIREHOSE, SAMPLED, TraceState};
 use crate::id::{SpanId, TraceId};
 
@@ -42,6 +43,8 @@ pub struct SpanContext {
     pub(crate) remote: bool,
     /// Whether its flags stand for a new trace, although it names none: B3's `b3: 0`.
     pub(crate) decided: bool,
+    /// Whether nobody has decided about its trace, so that its flags say nothing: B3's ids alone.
+    pub(crate) undecided: bool,
     /// What the local spans of the trace share.
     pub(crate) state: Option<Arc<TraceState>>,
     pub(crate) baggage: Option<Arc<Baggage>>,
@@ -134,9 +137,13 @@ impl SpanContext {
         self.baggage.as_ref()?.get(key)
     }
 
-    /// All baggage items, in the order they were set.
+    /// All baggage items, in the order in which they were first set.
     pub fn baggage(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.baggage.iter().flat_map(|baggage| baggage.iter())
+        self.baggage_items().map(|item| (item.key, item.value))
+    }
+
+    pub(crate) fn baggage_items(&self) -> impl Iterator<Item = BaggageItem<'_>> {
+        self.baggage.iter().flat_map(|baggage| baggage.items())
     }
 
     /// W3C's `tracestate` as it was received: what other vendors have carried along.
@@ -148,7 +155,7 @@ impl SpanContext {
     /// A copy with a baggage item more, or without it if `value` is empty.
     #[must_use]
     pub fn with_baggage_item(&self, key: &str, value: &str) -> Self {
-        let baggage = Baggage::with(self.baggage.as_deref(), key, value);
+        let baggage = Baggage::with(self.baggage.as_ref(), key, value);
         Self { baggage, debug_id: None, ..self.clone() }
     }
 
@@ -158,12 +165,17 @@ impl SpanContext {
         LogFields { trace_id: self.trace_id, span_id: self.span_id, is_sampled: self.is_sampled() }
     }
 
+    /// Whether its ids are to be written: those of one that was read are handed on if it had any.
+    pub(crate) fn has_ids(&self) -> bool {
+        !self.remote || self.trace_id.is_valid()
+    }
+
     /// Whether it tells nothing at all.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_valid()
             && !self.decided
             && self.debug_id.is_none()
-            && self.baggage.as_ref().is_none_or(|baggage| baggage.items.is_empty())
+            && self.baggage.as_ref().is_none_or(|baggage| !baggage.has_items())
     }
 }
 
@@ -219,69 +231,6 @@ pub struct LogFields {
 impl fmt::Display for LogFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "traceId={} spanId={} sampled={}", self.trace_id, self.span_id, self.is_sampled)
-    }
-}
-
-/// What travels with the trace. Few items, so that a list is the fastest map.
-///
-/// What only W3C's headers carry lies here too: a trace without any pays nothing for it, and spans
-/// hand it on as they do baggage.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Baggage {
-    items: Vec<(String, String)>,
-    bytes: usize,
-    /// Other vendors' members of `tracestate`, never empty.
-    pub(crate) trace_state: Option<Arc<str>>,
-    /// Whether the trace id was said to be random.
-    pub(crate) random: bool,
-}
-
-impl Baggage {
-    pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.items.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.items.iter().map(|(key, value)| (key.as_str(), value.as_str()))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// The bytes of all keys and values.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Whether it holds nothing at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.trace_state.is_none() && !self.random
-    }
-
-    /// Sets an item, even to an empty value, as extraction does.
-    pub(crate) fn set(&mut self, key: String, value: String) {
-        self.remove(&key);
-        self.bytes += key.len() + value.len();
-        self.items.push((key, value));
-    }
-
-    fn remove(&mut self, key: &str) {
-        if let Some(at) = self.items.iter().position(|(name, _)| name == key) {
-            let (key, value) = self.items.remove(at);
-            self.bytes -= key.len() + value.len();
-        }
-    }
-
-    /// A copy with the item set, or removed where `value` is empty; none if nothing is left.
-    pub(crate) fn with(baggage: Option<&Self>, key: &str, value: &str) -> Option<Arc<Self>> {
-        let mut copy = baggage.cloned().unwrap_or_default();
-        if value.is_empty() {
-            copy.remove(key);
-        } else {
-            copy.set(key.to_owned(), value.to_owned());
-        }
-        (!copy.is_empty()).then(|| Arc::new(copy))
     }
 }
 

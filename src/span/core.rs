@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use super::baggage::Baggage;
 use super::keep::{self, Keep};
 pub(crate) use super::record::{Sink, SpanSink};
 use super::start::Begun;
@@ -48,6 +49,9 @@ pub(crate) struct Core {
     pub(crate) counts_first: bool,
     /// Whether starting a span takes more than it usually does.
     pub(crate) unusual: bool,
+    /// Only where the tracer is disabled, so that its spans are not recorded, whatever is done to
+    /// them, and hand on the caller's context: the baggage of those without a caller.
+    pub(crate) disabled: Option<Arc<Baggage>>,
     /// Those who are told of spans.
     pub(crate) watchers: Watchers,
     /// What is held of traces that are not sampled; none where nothing is.
@@ -90,6 +94,10 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.disabled.is_some()
+    }
+
     /// Whether this process was forked from the one that built the tracer. There is then no thread that
     /// would send spans, and whatever can be locked may be locked for ever.
     #[inline(always)]
@@ -160,6 +168,18 @@ impl Core {
     #[cold]
     pub(crate) fn count_cut_tag(&self) {
         self.cut_tags.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts baggage items that were left out when a context was written or read.
+    #[cold]
+    pub(crate) fn limit_baggage(&self, done: &str, left_out: u64) {
+        self.baggage_limited.fetch_add(left_out, Ordering::Relaxed);
+        self.diagnostics.error(Cause::BaggageLimited, || {
+            format!(
+                "{left_out} baggage items were left out when a context was {done}: a carrier has \
+                 180 items and 8,192 bytes at most, and keys that can be names of headers"
+            )
+        });
     }
 
     /// What holds for a baggage item about to be set.

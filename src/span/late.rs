@@ -7,16 +7,15 @@ use std::sync::atomic::Ordering;
 use super::core::Core;
 use super::keep;
 use super::record::{FIREHOSE, SAMPLED, SpanInner};
-use super::start::Begun;
 use crate::encoding::{List, ValueView, tags_of};
 use crate::sampler::{Decision, GivenTags, NewSpan};
 
-/// Asks about a span that was started, if it is not decided about, and about each tag it was started
-/// with. The tags are stored, and cut, after they were asked about, so that a sampler's own come
+/// Asks about a span that was started, if it `asks` for a decision or one is put off, and about each
+/// tag it was started with. The tags are stored, and cut, after they were asked about, so that a sampler's own come
 /// before the one that made it decide.
 #[cold]
-pub(super) fn started(inner: &mut SpanInner, core: &Core, begun: Begun, decided: bool) {
-    if begun == Begun::Trace && !decided {
+pub(super) fn started(inner: &mut SpanInner, core: &Core, asks: bool) {
+    if asks {
         inner.state.memory().store(0, Ordering::Relaxed);
         inner.state.set_undecided(true);
     }

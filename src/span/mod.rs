@@ -4,6 +4,7 @@
 //! or the end of the last handle, writes the span to the tracer's sink.
 
 mod active;
+mod baggage;
 mod builder;
 mod context;
 pub(crate) mod core;
@@ -23,16 +24,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
+pub(crate) use self::baggage::{Baggage, BaggageItem};
 pub use self::builder::SpanBuilder;
-pub(crate) use self::context::Baggage;
 pub use self::context::{LogFields, SpanContext};
 use self::core::CoreRef;
 pub(crate) use self::keep::Keep;
 pub use self::keep::KeepConfig;
+#[doc(hidden)]
+pub use self::record::NewReference;
 pub(crate) use self::record::{DEBUG, SAMPLED, lane};
 use self::record::{FIREHOSE, Light, SpanInner};
-#[doc(hidden)]
-pub use self::reference::NewReference;
 pub use self::reference::Parent;
 pub(crate) use self::start::plain as start_plain;
 pub(crate) use self::tag::shortened;

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::builder::WithoutTrace;
 use super::context::SpanContext;
 use super::core::{Core, CoreRef, Counts, Sampled};
 use super::record::{self, DEBUG, FIREHOSE, Light, SAMPLED, SpanInner, Start};
-use super::{Span, active};
+use super::{Baggage, Span, active};
 use crate::encoding::{List, Scratch, ShortTags, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
 use crate::sampler::{ById, Decision, GivenTags, NewSpan, SAMPLER_TAGS};
@@ -19,6 +18,40 @@ pub(super) enum Begun {
     Trace,
     /// It joined one that is there in this process or came from another.
     Joined,
+}
+
+/// What a context says of the sampling of a span that begins below it, besides its flags.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SamplingRequest {
+    debug_id: Option<Arc<str>>,
+    /// Flags of a trace to begin, so that no sampler is asked.
+    pub(super) decided: Option<u8>,
+    /// Nobody has decided about the trace that it joins, so that the sampler is asked.
+    pub(super) undecided: bool,
+}
+
+impl SamplingRequest {
+    pub(super) fn of(context: &SpanContext) -> Self {
+        Self {
+            debug_id: context.debug_id.clone(),
+            decided: context.decided.then_some(context.flags),
+            undecided: context.undecided,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.debug_id.is_none() && self.decided.is_none() && !self.undecided
+    }
+
+    /// Leaves out the request for debugging, if there is one that is not allowed. The span then starts
+    /// like any other. Nobody is asked about a trace that is debugged already.
+    pub(super) fn throttle(&mut self, core: &Core, operation: &str, flags: u8) {
+        let asks = self.debug_id.is_some() || self.decided.is_some_and(|flags| flags & DEBUG != 0);
+        if asks && flags & DEBUG == 0 && !core.is_debug_allowed(operation) {
+            self.debug_id = None;
+            self.decided = self.decided.filter(|flags| flags & DEBUG == 0);
+        }
+    }
 }
 
 /// Starts a span that has a name and nothing else, which most spans do: what a builder carries
@@ -42,6 +75,12 @@ pub(crate) fn plain(core: &Arc<CoreRef>, name: impl Into<Cow<'static, str>>) -> 
 #[cold]
 #[inline(never)]
 fn built(core: &Arc<CoreRef>, name: Cow<'static, str>) -> Span {
+    if core.is_disabled()
+        && !active::is_any_active()
+        && let Cow::Borrowed(name) = name
+    {
+        return light(core, TraceId::default(), name);
+    }
     super::SpanBuilder::new(core, name).start()
 }
 
@@ -131,18 +170,77 @@ fn flags_of(decision: Decision) -> u8 {
 
 /// Begins a trace, perhaps with the debug id and decision of a context that has no trace.
 #[inline]
-pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&WithoutTrace>) -> Begun {
+pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&SamplingRequest>) -> Begun {
     inner.begin_state(0);
     let low = core.next_id();
     inner.ids.set(TraceId::new(core.next_high(), low), SpanId::new(low), SpanId::NONE);
+    let decided = from.and_then(|from| from.decided);
+    let debug_id = from.and_then(|from| from.debug_id.as_ref());
+    let flags = decided_flags(inner, core, decided.is_none(), debug_id);
+    inner.state.reset(flags | decided.unwrap_or_default());
+    Begun::Trace
+}
+
+/// Decides on a trace that the span has joined: as nobody has done so, or because debugging is asked
+/// for.
+#[cold]
+#[inline(never)]
+pub(super) fn decide_on_joined(inner: &mut SpanInner, core: &Core, request: &mut SamplingRequest) {
+    let flags = inner.state.flags();
+    request.throttle(core, &inner.body.get_mut().draft.name, flags);
+    let flags = decided_flags(inner, core, request.undecided, request.debug_id.as_ref());
+    inner.state.add(flags);
+}
+
+/// Starts a span of a disabled tracer, with what a builder has noted of its parent.
+#[cold]
+#[inline(never)]
+pub(super) fn disabled(
+    inner: &mut SpanInner,
+    without_caller: &Arc<Baggage>,
+    caller: Option<SpanContext>,
+) {
+    forget(inner);
+    inner.begin_state(0);
+    inner.set_baggage(Some(match caller {
+        Some(caller) => Baggage::of_caller(caller),
+        None => Arc::clone(without_caller),
+    }));
+}
+
+/// The context that a builder has noted as a parent's, as it was.
+pub(super) fn parent_context(inner: &mut SpanInner, request: SamplingRequest) -> SpanContext {
+    SpanContext {
+        trace_id: inner.ids.trace,
+        span_id: inner.ids.parent,
+        parent_id: inner.ids.grandparent,
+        flags: inner.state.flags(),
+        remote: true,
+        decided: request.decided.is_some(),
+        undecided: request.undecided,
+        state: None,
+        baggage: inner.body.get_mut().baggage.clone(),
+        debug_id: request.debug_id,
+    }
+}
+
+/// The flags that the sampler decides on, if it is asked, and a debug id. Their tags are added.
+#[inline(always)]
+fn decided_flags(
+    inner: &mut SpanInner,
+    core: &Core,
+    asks: bool,
+    debug_id: Option<&Arc<str>>,
+) -> u8 {
     let draft = &mut inner.body.get_mut().draft;
     let mut given = GivenTags::default();
-    let by_id = match from.and_then(|from| from.decided) {
-        Some(_) => ById::No,
-        // It is asked when the span is there.
-        None if core.may_defer => ById::No,
-        None if !core.asks_by_id => ById::Ask,
-        None => core.sampler.decide_by_id(inner.ids.trace).answer(),
+    let by_id = if !asks || core.may_defer {
+        // One that may defer is asked when the span is there.
+        ById::No
+    } else if !core.asks_by_id {
+        ById::Ask
+    } else {
+        core.sampler.decide_by_id(inner.ids.trace).answer()
     };
     let (mut flags, tags) = match by_id {
         ById::No => (0, Tags::None),
@@ -155,13 +253,10 @@ pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&WithoutTra
     let sample = flags != 0;
     // The sampler's tags come before those that the span was given.
     let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
-    if let Some(decided) = from.and_then(|from| from.decided) {
-        flags |= decided;
-    }
     if sample {
         draft.tag_count += tags.append_to(first);
     }
-    if let Some(debug_id) = from.and_then(|from| from.debug_id.as_ref()) {
+    if let Some(debug_id) = debug_id {
         flags |= SAMPLED | DEBUG;
         // A sampler that defers has its tags before it, and is asked about the others alone.
         let to = if core.may_defer { &mut draft.first_tags } else { first };
@@ -170,8 +265,7 @@ pub(super) fn trace(inner: &mut SpanInner, core: &Core, from: Option<&WithoutTra
         draft.tag_count += 1;
     }
     draft.extras |= draft.first_tags.len() > 0;
-    inner.state.reset(flags);
-    Begun::Trace
+    flags
 }
 
 /// Continues the trace of the parent that the record has adopted.

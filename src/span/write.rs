@@ -319,6 +319,9 @@ pub(super) fn finish_carefully(
 
 /// Sets a baggage item, as far as it may be.
 pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value: &str) {
+    if core.is_disabled() {
+        return;
+    }
     // Asked without the lock: a manager may be foreign code, and so may a clock.
     let restriction = core.restriction(key);
     let now = inner.state.is_recording().then(|| core.clock.monotonic_nanos());
@@ -340,9 +343,9 @@ pub(super) fn set_baggage_item(inner: &SpanInner, core: &Core, key: &str, value:
         core.baggage.truncated.fetch_add(1, Ordering::Relaxed);
     }
     core.baggage.set.fetch_add(1, Ordering::Relaxed);
-    let before = body.baggage.take();
-    let overrides = before.as_ref().and_then(|b| b.get(key)).is_some_and(|v| !v.is_empty());
-    body.baggage = Baggage::with(before.as_deref(), key, kept);
+    let before = body.baggage.as_ref().and_then(|baggage| baggage.get(key));
+    let overrides = before.is_some_and(|value| !value.is_empty());
+    Baggage::change(&mut body.baggage, key, kept);
     body.draft.extras = true;
     inner.has_baggage.store(body.baggage.is_some(), Ordering::Release);
     body.log_baggage(core, now, (key, kept), [overrides, truncated, false]);
@@ -362,7 +365,7 @@ fn priority_of(value: TagValue<'_>) -> Option<bool> {
 }
 
 pub(crate) fn set_priority(inner: &SpanInner, core: &Core, value: TagValue<'_>) {
-    let Some(force) = priority_of(value) else { return };
+    let Some(force) = priority_of(value).filter(|_| !core.is_disabled()) else { return };
     if force && core.throttler.is_some() && !may_force(inner, core) {
         return;
     }

@@ -16,14 +16,16 @@ use crate::fork::Origin;
 use crate::id::{self, IdGenerator};
 use crate::metrics::{Instruments, MetricsFactory, Publisher, RpcMetrics};
 use crate::panics::Callback;
-use crate::propagation::{Format, HeadersConfig, JaegerFormat};
+use crate::propagation::{Format, HeadersConfig, JaegerFormat, check_keys};
 use crate::reporter::{
     InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions,
     Unstarted,
 };
 use crate::sampler::{ConstSampler, Sampler, guarded};
 use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
-use crate::span::{Keep, KeepConfig, Observer, OpenList, OwnedTagValue, Watchers};
+use crate::span::{
+    Baggage, Keep, KeepConfig, Observer, OpenList, OwnedTagValue, SpanContext, Watchers,
+};
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
 };
@@ -77,6 +79,7 @@ pub struct TracerBuilder {
     pub(super) max_packet_size: usize,
     pub(super) shards: usize,
     pub(super) drop_timeout: Duration,
+    pub(super) disabled: bool,
 }
 
 impl fmt::Debug for TracerBuilder {
@@ -146,6 +149,7 @@ impl TracerBuilder {
             max_packet_size: MAX_PACKET_BYTES,
             shards: cores.max(4),
             drop_timeout: defaults::CLOSE_TIMEOUT,
+            disabled: false,
         }
     }
 
@@ -267,6 +271,11 @@ impl TracerBuilder {
         self
     }
 
+    /// Records nothing, whatever else it is told, and hands on the contexts of callers.
+    pub(crate) fn disabled(self) -> Self {
+        Self { disabled: true, ..self }.sampler(ConstSampler::new(false)).null_reporter()
+    }
+
     /// How long a dropped [`Closer`] waits at most. Default 5 s.
     pub fn drop_timeout(mut self, timeout: Duration) -> Self {
         self.drop_timeout = timeout;
@@ -282,7 +291,8 @@ impl TracerBuilder {
     /// # Errors
     ///
     /// [`ConfigError`] names the option, the value and what is allowed: an empty service name, an
-    /// agent address without host or port, sizes out of range. That no agent is there, or that its
+    /// agent address without host or port, sizes out of range, names that no header can have or that
+    /// would mean two things. That no agent is there, or that its
     /// name does not resolve, is none: it is counted, and tried again.
     pub fn build(self) -> Result<(Tracer, Closer), ConfigError> {
         if self.service_name.is_empty() {
@@ -295,11 +305,16 @@ impl TracerBuilder {
             let allowed = "from 1 to 100,000,000 spans";
             return Err(out_of_range("reporter.queue_size", self.queue_size, allowed));
         }
-        let format =
-            self.format.unwrap_or_else(|| Box::new(JaegerFormat::new(self.headers.clone())));
+        let jaeger = JaegerFormat::new(self.headers.clone());
+        check_keys(jaeger.keys())?;
+        let format = self.format.unwrap_or_else(|| Box::new(jaeger));
         let logger = self.logger.unwrap_or_else(|| Box::new(StderrLogger));
         let origin = Origin::here().map_err(|source| ConfigError::Thread { source })?;
         let diagnostics = Arc::new(Diagnostics::new(logger, origin.clone()));
+        let panicked = ConfigError::Panicked { callback: Callback::FormatKeys.name() };
+        diagnostics
+            .call(Callback::FormatKeys, || check_keys(format.keys()))
+            .unwrap_or(Err(panicked))?;
         let next =
             |ids: &dyn IdGenerator| diagnostics.call(Callback::IdGeneratorNext, || ids.next());
         let own_id = self.ids.as_deref().and_then(next).unwrap_or_else(id::system_63);
@@ -363,8 +378,11 @@ impl TracerBuilder {
         let observers = observers.into_boxed_slice();
         let watchers = Watchers { observers, open, ..Watchers::default() };
         let careful = may_defer || self.max_logs_per_span > 0 || !watchers.is_empty();
-        let looks_closer =
-            careful || keep.is_some() || self.metrics.is_some() || self.shares_rpc_spans;
+        let looks_closer = careful
+            || keep.is_some()
+            || self.metrics.is_some()
+            || self.shares_rpc_spans
+            || self.disabled;
         let clock = TracerClock::new(self.clock, &diagnostics);
         let core = Arc::new(Core {
             anchor: Anchor::new(&clock),
@@ -375,9 +393,11 @@ impl TracerBuilder {
             counts_first: self.metrics.is_some(),
             asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
             unusual: careful
+                || self.disabled
                 || keep.is_some()
                 || self.ids.is_some()
                 || self.max_tag_value_bytes < MAX_KIND_BYTES,
+            disabled: self.disabled.then(|| Baggage::of_caller(SpanContext::default())),
             keep,
             sampler: self.sampler,
             sink,

@@ -107,15 +107,23 @@ impl Tracer {
         span::active_of(self.shared.refs.of(span::lane()))
     }
 
-    /// Writes a context to a carrier: a map of text, or HTTP headers.
+    /// Writes a context to a carrier: a map of text, or HTTP headers. It takes the place of a context
+    /// that was written before, with all its baggage.
     ///
-    /// Baggage items that the carrier cannot hold, such as keys that are no header name, are left
-    /// out and counted.
+    /// # Shape and units
+    ///
+    /// A carrier gets 180 baggage items at most, with keys and values of 8,192 bytes together. What
+    /// is beyond that, and items whose key can be no header's name or whose value no header's value,
+    /// are left out and [counted](Stats::baggage_limited).
     pub fn inject<C: InjectCarrier + ?Sized>(&self, context: &SpanContext, mut carrier: &mut C) {
         let Shared { core, format, .. } = &*self.shared;
-        let inject = || format.inject(context, &mut carrier);
-        let refused = core.diagnostics.call_anywhere(Callback::FormatInject, inject);
-        self.count_baggage(refused.unwrap_or(0));
+        if core.is_disabled() && context.is_empty() {
+            // What is there may be the caller's.
+            return;
+        }
+        let inject = || propagation::inject(&**format, context, &mut carrier);
+        let left_out = core.diagnostics.call_anywhere(Callback::FormatInject, inject);
+        self.count_baggage("written", left_out.unwrap_or(0));
     }
 
     /// Reads a context from a carrier.
@@ -142,10 +150,13 @@ impl Tracer {
         self.count_extracted(extracted.unwrap_or(Err(ExtractError::Panicked)))
     }
 
-    /// Writes a context as bytes, for protocols that carry bytes.
+    /// Writes a context as bytes, for protocols that carry bytes. Baggage is limited as by
+    /// [`inject`](Self::inject), and each item to 4,096 bytes, while keys and values may be any text.
     #[must_use]
     pub fn inject_binary(&self, context: &SpanContext) -> Vec<u8> {
-        propagation::to_binary(context)
+        let (bytes, left_out) = propagation::write_binary(context);
+        self.count_baggage("written", left_out);
+        bytes
     }
 
     /// Reads a context from bytes.
@@ -163,7 +174,7 @@ impl Tracer {
     ) -> Result<SpanContext, ExtractError> {
         match extracted {
             Ok(extracted) => {
-                self.count_baggage(extracted.baggage_dropped);
+                self.count_baggage("read", extracted.baggage_dropped);
                 if extracted.broken > 0 {
                     let broken = extracted.broken as u64;
                     self.shared.core.decoding_errors.fetch_add(broken, Ordering::Relaxed);
@@ -179,9 +190,9 @@ impl Tracer {
         }
     }
 
-    fn count_baggage(&self, limited: usize) {
-        if limited > 0 {
-            self.shared.core.baggage_limited.fetch_add(limited as u64, Ordering::Relaxed);
+    fn count_baggage(&self, done: &str, left_out: usize) {
+        if left_out > 0 {
+            self.shared.core.limit_baggage(done, left_out as u64);
         }
     }
 

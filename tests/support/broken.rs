@@ -12,7 +12,7 @@ use jaeger_client::control::{
 use jaeger_client::encoding::{BatchView, ValueView};
 use jaeger_client::metrics::{Counter, Gauge, MetricKind, MetricsFactory, MetricsHost, Timer};
 use jaeger_client::propagation::{
-    CarrierKind, ExtractCarrier, Extracted, Format, InjectCarrier, JaegerFormat,
+    CarrierKind, ExtractCarrier, Extracted, Format, FormatKey, InjectCarrier, JaegerFormat,
 };
 use jaeger_client::sampler::{
     Decision, NewSpan, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus,
@@ -134,6 +134,10 @@ impl Format for Broken {
         self.call("Format::extract");
         JaegerFormat::new(HeadersConfig::default()).extract(carrier)
     }
+    fn keys(&self) -> &[FormatKey] {
+        self.call("Format::keys");
+        &[]
+    }
 }
 
 pub(crate) struct Carrier<'b>(pub(crate) &'b Broken, pub(crate) HashMap<String, String>);
@@ -143,6 +147,10 @@ impl InjectCarrier for Carrier<'_> {
         self.0.call("InjectCarrier::set");
         self.1.insert(key.to_owned(), value.to_owned());
         true
+    }
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        self.0.call("InjectCarrier::remove_if");
+        self.1.remove_if(is_stale);
     }
     fn kind(&self) -> CarrierKind {
         self.0.call("InjectCarrier::kind");

@@ -1,20 +1,25 @@
-//! Zipkin's B3: what its two forms have in common.
+//! Zipkin's B3: what its two forms have in common. Either is read, whichever is written.
 //!
-//! Baggage, which B3 knows nothing of, is carried as jaeger-client-go does it: as it is, one header
-//! an item, under a prefix.
+//! Baggage, which B3 knows nothing of, is carried as jaeger-client-go does it, one header an item
+//! under a prefix; in HTTP headers, what is not printable ASCII is percent-encoded.
 
 mod multi;
 mod single;
 
-use super::carrier::{CarrierKind, InjectCarrier};
-use super::limits::BoundedBaggage;
-use super::{Extracted, Format, HeadersConfig, form};
-use crate::error::ExtractError;
-use crate::span::SpanContext;
-use crate::span::{DEBUG, SAMPLED};
+use std::borrow::Cow;
 
 pub use self::multi::B3Format;
 pub use self::single::B3SingleFormat;
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
+use super::composite::first_of;
+use super::keys::{FormatKey, begins_with};
+use super::limits::BoundedBaggage;
+use super::percent::{self, lower_case};
+use super::{Extracted, Format, HeadersConfig};
+use crate::error::ExtractError;
+use crate::id::{SpanId, TraceId};
+use crate::span::SpanContext;
+use crate::span::{DEBUG, SAMPLED};
 
 pub(super) fn build_multi(_headers: &HeadersConfig) -> Box<dyn Format> {
     Box::new(B3Format::default())
@@ -26,49 +31,96 @@ pub(super) fn build_single(_headers: &HeadersConfig) -> Box<dyn Format> {
 
 const DEFAULT_BAGGAGE_PREFIX: &str = "baggage-";
 
+/// The two ways to write the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Multi,
+    Single,
+}
+
+/// The headers of both forms: what is written in one must not stay behind in the other.
+fn keys(baggage_prefix: &str) -> Vec<FormatKey> {
+    let names = multi::NAMES.iter().chain([&single::NAME]);
+    let names = names.map(|name| FormatKey::name("a header of B3", *name));
+    names.chain([FormatKey::prefix("the prefix of B3 baggage", baggage_prefix)]).collect()
+}
+
+/// Reads both forms. Where both name a span, the first one counts.
+fn extract(
+    carrier: &dyn ExtractCarrier,
+    baggage_prefix: &str,
+    first: Form,
+) -> Result<Extracted, ExtractError> {
+    let kind = carrier.kind();
+    let (mut multi, mut single) = (multi::Reader::default(), single::Reader::default());
+    let mut baggage = BoundedBaggage::default();
+    carrier.visit(&mut |key, value| {
+        if !multi.take(key, value) && !single.take(key, value) && begins_with(key, baggage_prefix) {
+            let key = lower_case(&key[baggage_prefix.len()..]);
+            baggage.set(&key, &percent::text(decoded(kind, value)));
+        }
+    });
+    let (multi, single) = (multi.finish(), single.finish());
+    let mut found = first_of(match first {
+        Form::Multi => [multi, single],
+        Form::Single => [single, multi],
+    })?;
+    found.baggage_dropped = baggage.dropped;
+    found.context.baggage = baggage.finish();
+    Ok(found)
+}
+
+/// What one form says: ids, or a decision about a trace to come, or both.
+type Parsed = (TraceId, SpanId, SpanId, Option<u8>);
+
+/// A context that names a span, or a decision about one to come.
+fn found((trace_id, span_id, parent_id, decision): Parsed) -> Result<Extracted, ExtractError> {
+    let flags = decision.unwrap_or_default();
+    let mut context = SpanContext { flags, remote: true, ..SpanContext::default() };
+    if trace_id.is_valid() {
+        (context.trace_id, context.span_id, context.parent_id) = (trace_id, span_id, parent_id);
+        context.undecided = decision.is_none() && context.is_valid();
+    } else if decision.is_some() {
+        context.decided = true;
+    } else {
+        return Err(ExtractError::NotFound);
+    }
+    Ok(Extracted { context, ..Extracted::default() })
+}
+
 /// Writes baggage under a prefix, and gives how many items were refused.
 fn inject_baggage(context: &SpanContext, prefix: &str, carrier: &mut dyn InjectCarrier) -> usize {
-    let http = carrier.kind() == CarrierKind::HttpHeaders;
+    let kind = carrier.kind();
     let mut name = String::new();
     let mut refused = 0;
     for (key, value) in context.baggage() {
         name.clear();
         name.push_str(prefix);
         name.push_str(key);
-        // Values are not encoded, so a line break would begin a header of the value's choosing.
-        let breaks = http && [key, value].iter().any(|text| text.contains(char::is_control));
-        refused += usize::from(breaks || !carrier.set(&name, value));
+        refused += usize::from(!carrier.set(&name, &encoded(kind, value)));
     }
     refused
 }
 
-/// Takes an item if the key has the prefix. Keys know no case.
-fn take_baggage(key: &str, value: &[u8], prefix: &str, baggage: &mut BoundedBaggage) {
-    if let Some(head) = key.get(..prefix.len())
-        && head.eq_ignore_ascii_case(prefix)
-    {
-        baggage.set(key[prefix.len()..].to_ascii_lowercase(), form::text(value.into()));
+/// A value for a header. Most are left as they are, as those who know no encoding read them so.
+fn encoded(kind: CarrierKind, value: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'%';
+    let edges = value.starts_with(' ') || value.ends_with(' ');
+    if kind == CarrierKind::TextMap || (value.bytes().all(plain) && !edges) {
+        Cow::Borrowed(value)
+    } else {
+        percent::encode(value)
     }
 }
 
-/// What was read: a context that names a span, or a decision about one to come.
-fn extracted(
-    mut context: SpanContext,
-    decision: Option<u8>,
-    baggage: BoundedBaggage,
-) -> Result<Extracted, ExtractError> {
-    let flags = decision.unwrap_or_default();
-    if context.trace_id.is_valid() {
-        context.flags = flags;
-    } else if decision.is_some() {
-        context = SpanContext { flags, decided: true, ..SpanContext::default() };
-    } else {
-        return Err(ExtractError::NotFound);
+/// A value of a header. One that cannot be decoded was not encoded.
+fn decoded(kind: CarrierKind, value: &[u8]) -> Cow<'_, [u8]> {
+    match kind {
+        CarrierKind::HttpHeaders => {
+            percent::decode_with_plus(value).unwrap_or(Cow::Borrowed(value))
+        }
+        CarrierKind::TextMap => Cow::Borrowed(value),
     }
-    let baggage_dropped = baggage.dropped;
-    context.remote = true;
-    context.baggage = baggage.finish();
-    Ok(Extracted { context, baggage_dropped, ..Extracted::default() })
 }
 
 /// The flags that a debug request has: it is a decision to sample as well.
@@ -76,5 +128,5 @@ const DEBUGGED: u8 = DEBUG | SAMPLED;
 
 /// Whether there is a span to name. Go names even one without ids, where nothing was decided.
 fn names_span(context: &SpanContext) -> bool {
-    context.is_valid() || !context.decided
+    context.is_valid() || (!context.decided && context.has_ids())
 }

@@ -8,37 +8,42 @@
 //! ```
 
 use super::{
-    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, extracted, inject_baggage, names_span, take_baggage,
+    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, extract, found, inject_baggage, keys, names_span,
 };
 use crate::error::ExtractError;
-use crate::id::SpanId;
-use crate::propagation::carrier::{ExtractCarrier, InjectCarrier};
+use crate::id::{SpanId, TraceId};
+use crate::propagation::carrier::{ExtractCarrier, InjectCarrier, write_context};
 use crate::propagation::jaeger::{number, trace_id};
-use crate::propagation::limits::BoundedBaggage;
+use crate::propagation::keys::FormatKey;
+use crate::propagation::single_value::SingleValue;
 use crate::propagation::{Extracted, Format};
 use crate::span::SAMPLED;
 use crate::span::SpanContext;
 
-/// B3 in several headers, with baggage under a prefix.
+/// B3 in several headers, with baggage under a prefix. The single header is read too, where these
+/// name no span.
 ///
-/// Ids are read at any length they fit in. No `x-b3-sampled` means *not sampled*, as in Go; one
-/// without ids is a decision about the trace to begin. `x-b3-flags: 1` asks for debugging. The
-/// other flags of Jaeger have no place in it.
+/// Ids are read at any length they fit in. Where `x-b3-sampled` is missing or empty nobody has
+/// decided: the span that begins below asks the sampler, in the same trace. One without ids is a
+/// decision about the trace to begin. `x-b3-flags: 1` asks for debugging. The other flags of Jaeger
+/// have no place in it.
 ///
 /// # Source
 ///
-/// `zipkin/propagation.go` in jaeger-client-go, which knows no `x-b3-flags` and refuses an empty
-/// `x-b3-parentspanid`, as proxies send it.
+/// `zipkin/propagation.go` in jaeger-client-go, which knows no `x-b3-flags`, refuses an empty
+/// `x-b3-parentspanid`, as proxies send it, and takes a missing decision for *not sampled*.
 #[derive(Clone, Debug)]
 pub struct B3Format {
     baggage_prefix: String,
+    keys: Vec<FormatKey>,
 }
 
 impl B3Format {
     /// With baggage under `baggage_prefix`.
     #[must_use]
     pub fn new(baggage_prefix: impl Into<String>) -> Self {
-        Self { baggage_prefix: baggage_prefix.into() }
+        let baggage_prefix = baggage_prefix.into();
+        Self { keys: keys(&baggage_prefix), baggage_prefix }
     }
 }
 
@@ -55,8 +60,25 @@ const PARENT_ID: &str = "x-b3-parentspanid";
 const SAMPLED_NAME: &str = "x-b3-sampled";
 const FLAGS: &str = "x-b3-flags";
 
+/// All of them.
+pub(super) const NAMES: [&str; 5] = [TRACE_ID, SPAN_ID, PARENT_ID, SAMPLED_NAME, FLAGS];
+
 impl Format for B3Format {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        write_context(&self.keys, context, carrier, |context, carrier| self.write(context, carrier))
+    }
+
+    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        extract(carrier, &self.baggage_prefix, Form::Multi)
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        &self.keys
+    }
+}
+
+impl B3Format {
+    fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
         let mut refused = 0;
         if names_span(context) {
             refused += usize::from(!carrier.set(TRACE_ID, &context.trace_id.to_string()));
@@ -65,49 +87,75 @@ impl Format for B3Format {
             }
             carrier.set(SPAN_ID, &context.span_id.to_string());
         }
-        // With the flags beside it: those who know no flags still sample.
-        let flags = context.flags();
-        carrier.set(SAMPLED_NAME, if flags & SAMPLED != 0 { "1" } else { "0" });
-        if flags & DEBUGGED == DEBUGGED {
-            carrier.set(FLAGS, "1");
+        if !context.undecided && (context.decided || context.has_ids()) {
+            // With the flags beside it: those who know no flags still sample.
+            let flags = context.flags();
+            carrier.set(SAMPLED_NAME, if flags & SAMPLED != 0 { "1" } else { "0" });
+            if flags & DEBUGGED == DEBUGGED {
+                carrier.set(FLAGS, "1");
+            }
         }
         refused + inject_baggage(context, &self.baggage_prefix, carrier)
     }
+}
 
-    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        let mut context = SpanContext::default();
-        let mut sampled = None;
-        let mut debug = false;
-        let mut baggage = BoundedBaggage::default();
-        let mut failure = None;
-        carrier.visit(&mut |key, value| {
-            let mut take = || -> Result<(), ExtractError> {
-                let is = |name: &str| key.eq_ignore_ascii_case(name);
-                if is(TRACE_ID) {
-                    context.trace_id = trace_id(value)?;
-                } else if is(SPAN_ID) {
-                    context.span_id = SpanId::new(number("span id", value)?);
-                } else if is(PARENT_ID) {
-                    let none = value.is_empty();
-                    context.parent_id =
-                        SpanId::new(if none { 0 } else { number("parent id", value)? });
-                } else if is(SAMPLED_NAME) {
-                    sampled = Some(u8::from(matches!(value, b"1" | b"true")) * SAMPLED);
-                } else if is(FLAGS) {
-                    debug = value == b"1";
-                } else {
-                    take_baggage(key, value, &self.baggage_prefix, &mut baggage);
-                }
-                Ok(())
-            };
-            if failure.is_none() {
-                failure = take().err();
-            }
-        });
-        match failure {
-            Some(error) => Err(error),
-            None => extracted(context, if debug { Some(DEBUGGED) } else { sampled }, baggage),
+/// Collects the parts.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    trace_id: SingleValue<TraceId>,
+    span_id: SingleValue<SpanId>,
+    parent_id: SingleValue<SpanId>,
+    decision: SingleValue<u8>,
+    is_debug: bool,
+    failure: Option<ExtractError>,
+}
+
+impl Reader {
+    /// Takes a header. False if it is none of the parts.
+    pub(super) fn take(&mut self, key: &str, value: &[u8]) -> bool {
+        let Some(name) = NAMES.into_iter().find(|name| key.eq_ignore_ascii_case(name)) else {
+            return false;
+        };
+        if self.failure.is_none() {
+            self.failure = self.take_part(name, value).err();
         }
+        true
+    }
+
+    fn take_part(&mut self, name: &str, value: &[u8]) -> Result<(), ExtractError> {
+        let span_id = |part, digits: &[u8]| number(part, digits).map(SpanId::new);
+        match name {
+            TRACE_ID => self.trace_id.take(name, value, trace_id),
+            SPAN_ID => self.span_id.take(name, value, |digits| span_id("span id", digits)),
+            // Proxies send one without a value where there is none.
+            PARENT_ID | SAMPLED_NAME if value.is_empty() => Ok(()),
+            PARENT_ID => self.parent_id.take(name, value, |digits| span_id("parent id", digits)),
+            SAMPLED_NAME => self.decision.take(name, value, |text| {
+                Ok(match text {
+                    b"1" | b"true" => SAMPLED,
+                    b"d" => DEBUGGED,
+                    _ => 0,
+                })
+            }),
+            _ => {
+                self.is_debug |=
+                    value.split(|byte| *byte == b',').any(|one| one.trim_ascii() == b"1");
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Extracted, ExtractError> {
+        if let Some(error) = self.failure {
+            return Err(error);
+        }
+        let decision = self.decision.into_value();
+        found((
+            self.trace_id.into_value().unwrap_or_default(),
+            self.span_id.into_value().unwrap_or_default(),
+            self.parent_id.into_value().unwrap_or_default(),
+            if self.is_debug { Some(DEBUGGED) } else { decision },
+        ))
     }
 }
 
@@ -163,13 +211,5 @@ mod tests {
             assert_eq!(read(&pairs).unwrap().flags(), flags);
         }
         assert_eq!(read(&[("x-b3-flags", "0")]).unwrap_err(), ExtractError::NotFound);
-    }
-
-    #[test]
-    fn baggage_cannot_break_out_of_its_header() {
-        let context = SpanContext::default().with_baggage_item("k", "v\r\nset-cookie: x");
-        let mut headers = crate::propagation::HttpHeaders(Vec::<(String, String)>::new());
-        assert_eq!(B3Format::default().inject(&context, &mut headers), 1);
-        assert!(headers.0.iter().all(|(name, _)| !name.starts_with("baggage-")));
     }
 }

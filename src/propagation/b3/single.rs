@@ -8,22 +8,23 @@
 //! Trace id, span id, decision, parent id; the last two may be missing. The decision may stand
 //! alone: `1` to sample, `0` not to, `d` to debug.
 
-use super::{
-    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, extracted, inject_baggage, names_span, take_baggage,
-};
+use super::{DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Parsed, extract, found, inject_baggage, keys};
 use crate::error::ExtractError;
-use crate::id::SpanId;
-use crate::propagation::carrier::{ExtractCarrier, InjectCarrier};
+use crate::id::{SpanId, TraceId};
+use crate::propagation::carrier::{ExtractCarrier, InjectCarrier, write_context};
 use crate::propagation::jaeger::{number, trace_id};
-use crate::propagation::limits::BoundedBaggage;
+use crate::propagation::keys::FormatKey;
+use crate::propagation::single_value::SingleValue;
 use crate::propagation::{Extracted, Format};
 use crate::span::SAMPLED;
 use crate::span::SpanContext;
 
-/// B3 in the single header `b3`, with baggage under a prefix.
+/// B3 in the single header `b3`, with baggage under a prefix. The several headers are read too, where
+/// it names no span.
 ///
-/// Ids are read at any length they fit in. No decision means *not sampled*, as with several
-/// headers; a decision without ids is one about the trace to begin.
+/// Ids are read at any length they fit in. Where there is no decision nobody has made one: the span
+/// that begins below asks the sampler, in the same trace. A decision without ids is one about the
+/// trace to begin.
 ///
 /// # Source
 ///
@@ -31,13 +32,15 @@ use crate::span::SpanContext;
 #[derive(Clone, Debug)]
 pub struct B3SingleFormat {
     baggage_prefix: String,
+    keys: Vec<FormatKey>,
 }
 
 impl B3SingleFormat {
     /// With baggage under `baggage_prefix`.
     #[must_use]
     pub fn new(baggage_prefix: impl Into<String>) -> Self {
-        Self { baggage_prefix: baggage_prefix.into() }
+        let baggage_prefix = baggage_prefix.into();
+        Self { keys: keys(&baggage_prefix), baggage_prefix }
     }
 }
 
@@ -48,10 +51,24 @@ impl Default for B3SingleFormat {
     }
 }
 
-const NAME: &str = "b3";
+pub(super) const NAME: &str = "b3";
 
 impl Format for B3SingleFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        write_context(&self.keys, context, carrier, |context, carrier| self.write(context, carrier))
+    }
+
+    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        extract(carrier, &self.baggage_prefix, Form::Single)
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        &self.keys
+    }
+}
+
+impl B3SingleFormat {
+    fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
         let decision = match context.flags() {
             flags if flags & DEBUGGED == DEBUGGED => "d",
             flags if flags & SAMPLED != 0 => "1",
@@ -59,40 +76,51 @@ impl Format for B3SingleFormat {
         };
         let mut refused = 0;
         let SpanContext { trace_id, span_id, parent_id, .. } = context;
-        if !context.is_valid() && names_span(context) {
-            // No ids, nothing decided: a header would only be refused.
-        } else if !context.is_valid() {
-            refused += usize::from(!carrier.set(NAME, decision));
-        } else if parent_id.get() == 0 {
-            let value = format!("{trace_id}-{span_id}-{decision}");
-            refused += usize::from(!carrier.set(NAME, &value));
-        } else {
-            let value = format!("{trace_id}-{span_id}-{decision}-{parent_id}");
+        // Without ids, where nothing is decided, a header would only be refused.
+        if context.is_valid() || context.decided {
+            let value = if !context.is_valid() {
+                decision.to_owned()
+            } else if context.undecided {
+                // There is no place for a parent without a decision.
+                format!("{trace_id}-{span_id}")
+            } else if parent_id.get() == 0 {
+                format!("{trace_id}-{span_id}-{decision}")
+            } else {
+                format!("{trace_id}-{span_id}-{decision}-{parent_id}")
+            };
             refused += usize::from(!carrier.set(NAME, &value));
         }
         refused + inject_baggage(context, &self.baggage_prefix, carrier)
     }
+}
 
-    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        let mut found = None;
-        let mut baggage = BoundedBaggage::default();
-        carrier.visit(&mut |key, value| {
-            if key.eq_ignore_ascii_case(NAME) {
-                // A later one stands, as with all headers, unless one was broken.
-                if !matches!(found, Some(Err(_))) {
-                    found = Some(parse(value));
-                }
-            } else {
-                take_baggage(key, value, &self.baggage_prefix, &mut baggage);
-            }
-        });
-        let (context, decision) = found.ok_or(ExtractError::NotFound)??;
-        extracted(context, decision, baggage)
+/// Collects the header.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    found: SingleValue<Parsed>,
+    failure: Option<ExtractError>,
+}
+
+impl Reader {
+    /// Takes a header. False if it is another one.
+    pub(super) fn take(&mut self, key: &str, value: &[u8]) -> bool {
+        let is_it = key.eq_ignore_ascii_case(NAME);
+        if is_it && self.failure.is_none() {
+            self.failure = self.found.take(NAME, value, parse).err();
+        }
+        is_it
+    }
+
+    pub(super) fn finish(self) -> Result<Extracted, ExtractError> {
+        match self.failure {
+            Some(error) => Err(error),
+            None => found(self.found.into_value().ok_or(ExtractError::NotFound)?),
+        }
     }
 }
 
 /// Reads the header's value: ids, if any, and the decision, if any.
-fn parse(value: &[u8]) -> Result<(SpanContext, Option<u8>), ExtractError> {
+fn parse(value: &[u8]) -> Result<Parsed, ExtractError> {
     let invalid = |what| ExtractError::Invalid { header: NAME, what };
     let decision = |text: &[u8]| match text {
         b"0" => Some(0),
@@ -104,30 +132,26 @@ fn parse(value: &[u8]) -> Result<(SpanContext, Option<u8>), ExtractError> {
         return Err(ExtractError::EmptyValue);
     }
     if let Some(flags) = decision(value) {
-        return Ok((SpanContext::default(), Some(flags)));
+        return Ok((TraceId::default(), SpanId::NONE, SpanId::NONE, Some(flags)));
     }
     let mut parts = value.split(|byte| *byte == b'-');
     let five = (parts.next(), parts.next(), parts.next(), parts.next(), parts.next());
     let (Some(trace), Some(span), sampled, parent, None) = five else {
         return Err(invalid("it is neither 0, 1, d nor two to four parts separated by '-'"));
     };
-    let context = SpanContext {
-        trace_id: trace_id(trace)?,
-        span_id: SpanId::new(number("span id", span)?),
-        parent_id: SpanId::new(match parent {
-            None | Some(b"") => 0,
-            Some(parent) => number("parent id", parent)?,
-        }),
-        ..SpanContext::default()
-    };
-    if !context.is_valid() {
+    let (trace_id, span_id) = (trace_id(trace)?, SpanId::new(number("span id", span)?));
+    let parent_id = SpanId::new(match parent {
+        None | Some(b"") => 0,
+        Some(parent) => number("parent id", parent)?,
+    });
+    if !trace_id.is_valid() || span_id == SpanId::NONE {
         return Err(invalid("its ids are zero"));
     }
     let sampled = match sampled {
         None => None,
         Some(text) => Some(decision(text).ok_or_else(|| invalid("its decision is not 0, 1 or d"))?),
     };
-    Ok((context, sampled))
+    Ok((trace_id, span_id, parent_id, sampled))
 }
 
 #[cfg(test)]

@@ -1,23 +1,29 @@
 //! `baggage`: items of the trace, their values percent-encoded.
 
-use crate::propagation::form;
+use crate::propagation::carrier::is_token;
 use crate::propagation::limits::{BoundedBaggage, MAX_BYTES};
+use crate::propagation::percent::{self, push_encoded};
+use crate::span::BaggageItem;
 
 /// The most items, by W3C.
 const MAX_MEMBERS: usize = 64;
 
 /// The header's value, and how many items are left out: for want of room, or because their key is
 /// no token, which is never encoded.
-pub(super) fn write<'b>(items: impl Iterator<Item = (&'b str, &'b str)>) -> (String, usize) {
+pub(super) fn write<'b>(items: impl Iterator<Item = BaggageItem<'b>>) -> (String, usize) {
     let (mut text, mut members, mut dropped) = (String::new(), 0, 0);
-    for (key, value) in items {
+    for BaggageItem { key, value, properties } in items {
         let before = text.len();
         if before > 0 {
             text.push(',');
         }
         text.push_str(key);
         text.push('=');
-        encode(value, &mut text);
+        push_encoded(&mut text, value, stays);
+        if !properties.is_empty() {
+            text.push(';');
+            text.push_str(properties);
+        }
         if is_token(key) && members < MAX_MEMBERS && text.len() <= MAX_BYTES {
             members += 1;
         } else {
@@ -43,7 +49,9 @@ impl Reader {
             }
             self.members += 1;
             match item(member).filter(|_| self.members <= MAX_MEMBERS) {
-                Some((key, value)) => self.baggage.set(key.to_owned(), decode(value)),
+                Some((key, value, properties)) => {
+                    self.baggage.put(BaggageItem { key, value: &decode(value), properties });
+                }
                 None => self.baggage.dropped += 1,
             }
         }
@@ -54,31 +62,21 @@ impl Reader {
     }
 }
 
-/// Key and encoded value of a member, without its properties.
-fn item(member: &[u8]) -> Option<(&str, &[u8])> {
-    let member = member.split(|byte| *byte == b';').next()?;
+/// Key, encoded value and properties of a member. Properties are handed on as they are, unless they
+/// have what no header of ASCII holds.
+fn item(member: &[u8]) -> Option<(&str, &[u8], &str)> {
+    let mut parts = member.splitn(2, |byte| *byte == b';');
+    let (member, properties) = (parts.next()?, parts.next().unwrap_or_default().trim_ascii());
     let at = member.iter().position(|byte| *byte == b'=')?;
     let key = str::from_utf8(member[..at].trim_ascii_end()).ok()?;
-    is_token(key).then_some((key, member[at + 1..].trim_ascii()))
+    let plain = |text: &&str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let properties = str::from_utf8(properties).ok().filter(plain).unwrap_or_default();
+    is_token(key).then_some((key, member[at + 1..].trim_ascii(), properties))
 }
 
-fn is_token(key: &str) -> bool {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !key.is_empty() && key.bytes().all(token)
-}
-
-/// Encodes what W3C does not let stand in a value, and the sign of encoding itself.
-fn encode(value: &str, text: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in value.bytes() {
-        if byte.is_ascii_graphic() && !b"\",;\\%".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push('%');
-            text.push(char::from(HEX[usize::from(byte >> 4)]));
-            text.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-    }
+/// Whether W3C lets a byte stand in a value, and it is not the sign of encoding itself.
+fn stays(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\",;\\%".contains(&byte)
 }
 
 /// Decodes a value. A `%` without two digits stands for itself, and what is no UTF-8 is replaced.
@@ -88,7 +86,7 @@ fn decode(value: &[u8]) -> String {
     while let [byte, after @ ..] = rest {
         rest = after;
         if let (b'%', [high, low, after @ ..]) = (byte, after)
-            && let (Some(high), Some(low)) = (form::digit(*high), form::digit(*low))
+            && let (Some(high), Some(low)) = (percent::digit(*high), percent::digit(*low))
         {
             decoded.push(high << 4 | low);
             rest = after;
@@ -96,7 +94,7 @@ fn decode(value: &[u8]) -> String {
             decoded.push(*byte);
         }
     }
-    form::text(decoded.into())
+    percent::text(decoded.into()).into_owned()
 }
 
 #[cfg(test)]
@@ -104,13 +102,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn written<'b>(pairs: impl IntoIterator<Item = (&'b str, &'b str)>) -> (String, usize) {
+        let item = |(key, value)| BaggageItem { key, value, properties: "" };
+        write(pairs.into_iter().map(item))
+    }
+
     fn taken(headers: &[&[u8]]) -> (Vec<(String, String)>, usize) {
         let mut reader = Reader::default();
         headers.iter().for_each(|header| reader.take(header));
         let baggage = reader.into_bounded();
         let dropped = baggage.dropped;
         let items = baggage.finish().map_or_else(Vec::new, |baggage| {
-            baggage.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+            baggage.items().map(|item| (item.key.to_owned(), item.value.to_owned())).collect()
         });
         (items, dropped)
     }
@@ -125,6 +128,15 @@ mod tests {
     }
 
     #[test]
+    fn properties_are_handed_on_as_they_came() {
+        let mut reader = Reader::default();
+        reader.take(b"k1=v1 ; p=1;q , k2=a%20b;x y=\"z\",k3=v;\xff,k4=v;,k5=v");
+        let baggage = reader.into_bounded().finish().unwrap();
+        let (text, dropped) = write(baggage.items());
+        assert_eq!((text.as_str(), dropped), ("k1=v1;p=1;q,k2=a%20b;x y=\"z\",k3=v,k4=v,k5=v", 0));
+    }
+
+    #[test]
     fn what_is_no_item_is_left_out_and_counted() {
         let (items, dropped) = taken(&[b"novalue,=v,a b=c,\xff=1,ok=\xff%FF"]);
         assert_eq!(items, [("ok".to_owned(), "\u{fffd}\u{fffd}".to_owned())]);
@@ -135,14 +147,14 @@ mod tests {
     fn there_are_64_items_and_8192_bytes_at_most_both_ways() {
         let items: Vec<_> = (0..70).map(|n| (format!("k{n}"), "v".to_owned())).collect();
         let pairs = || items.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let (text, dropped) = write(pairs());
+        let (text, dropped) = written(pairs());
         assert_eq!((text.split(',').count(), dropped), (64, 6));
         let all: Vec<_> = pairs().map(|(key, value)| format!("{key}={value}")).collect();
         let (read, dropped) = taken(&[all.join(",").as_bytes()]);
         assert_eq!((read.len(), dropped), (64, 6));
 
         let large = " ".repeat(3_000);
-        let (text, dropped) = write([("large", large.as_str()), ("small", "v")].into_iter());
+        let (text, dropped) = written([("large", large.as_str()), ("small", "v")]);
         assert_eq!((text.as_str(), dropped), ("small=v", 1));
         let huge = format!("a={},b=2", "x".repeat(9_000));
         assert_eq!(taken(&[huge.as_bytes()]), (vec![("b".to_owned(), "2".to_owned())], 1));
@@ -150,8 +162,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_no_token_is_not_written() {
-        let (text, dropped) =
-            write([("a b", "v"), ("", "v"), ("a;b", "v"), ("ok", "v")].into_iter());
+        let (text, dropped) = written([("a b", "v"), ("", "v"), ("a;b", "v"), ("ok", "v")]);
         assert_eq!((text.as_str(), dropped), ("ok=v", 3));
     }
 
@@ -161,7 +172,7 @@ mod tests {
             items in prop::collection::btree_map("[a-zA-Z0-9%!~|.-]{1,9}", "\\PC{0,20}|.{0,9}", 0..9),
         ) {
             let pairs = items.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-            let (text, dropped) = write(pairs);
+            let (text, dropped) = written(pairs);
             prop_assert_eq!(dropped, 0);
             prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{}", text);
             let items: Vec<_> = items.into_iter().collect();

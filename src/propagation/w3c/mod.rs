@@ -12,9 +12,12 @@ mod state;
 
 use self::parent::Flags;
 use self::state::StateReader;
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, write_context};
+use super::jaeger::{debug_key, hand_on_debug_id};
+use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
-use super::{Extracted, Format, HeadersConfig, form};
+use super::single_value::SingleValue;
+use super::{Extracted, Format, HeadersConfig, percent};
 use crate::encoding::cut;
 use crate::error::ExtractError;
 use crate::span::SAMPLED;
@@ -33,7 +36,8 @@ use crate::span::SpanContext;
 /// Ids are padded to 32 and 16 lower-case digits, and must be so in reading; zeros are refused.
 /// Versions to come are read as far as they agree with version 00. `tracestate` is kept up to 32
 /// members and 2,048 bytes, and dropped as a whole where it is malformed. `baggage` has 64 items and
-/// 8,192 bytes at most in either direction; the properties of its items are dropped.
+/// 8,192 bytes at most in either direction; the properties of its items are handed on in it, as long
+/// as an item is not set anew.
 ///
 /// # Source
 ///
@@ -42,13 +46,21 @@ use crate::span::SpanContext;
 #[derive(Clone, Debug)]
 pub struct W3cFormat {
     debug: String,
+    keys: [FormatKey; 4],
 }
 
 impl W3cFormat {
     /// With the debug header as named; the other names are W3C's.
     #[must_use]
     pub fn new(headers: &HeadersConfig) -> Self {
-        Self { debug: headers.debug.clone() }
+        let name = |text| FormatKey::name("a header of W3C", text);
+        let keys = [
+            name(TRACE_PARENT).always_written(),
+            name(TRACE_STATE),
+            name(BAGGAGE),
+            debug_key(&headers.debug),
+        ];
+        Self { debug: headers.debug.clone(), keys }
     }
 }
 
@@ -68,41 +80,26 @@ const BAGGAGE: &str = "baggage";
 
 impl Format for W3cFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let mut refused = 0;
-        if context.is_valid() {
-            let flags = context.flags();
-            let random = context.baggage.as_ref().is_some_and(|baggage| baggage.random);
-            let text = parent::write(context, Flags { sampled: flags & SAMPLED != 0, random });
-            let text = str::from_utf8(&text).unwrap_or_default();
-            refused += usize::from(!carrier.set(TRACE_PARENT, text));
-            if let Some(text) = state::write(context, flags) {
-                refused += usize::from(!carrier.set(TRACE_STATE, &text));
-            }
-        }
-        let (text, dropped) = baggage::write(context.baggage());
-        if !text.is_empty() && !carrier.set(BAGGAGE, &text) {
-            return refused + context.baggage().count();
-        }
-        refused + dropped
+        write_context(&self.keys, context, carrier, |context, carrier| {
+            hand_on_debug_id(context, &self.debug, carrier);
+            write(context, carrier)
+        })
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        &self.keys
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        let mut parent: Option<(Vec<u8>, parent::Parsed)> = None;
+        let (mut parent, mut failure) = (SingleValue::default(), None);
         let mut state = StateReader::default();
         let mut items = baggage::Reader::default();
         let mut debug_id = None;
-        let mut failure = None;
         carrier.visit(&mut |key, value| {
-            if failure.is_some() {
-            } else if key.eq_ignore_ascii_case(TRACE_PARENT) {
-                let value = value.trim_ascii();
-                match &parent {
-                    Some((first, _)) if first == value => {}
-                    Some(_) => failure = Some(parent::invalid("it is given twice")),
-                    None => match parent::parse(value) {
-                        Ok(parsed) => parent = Some((value.to_vec(), parsed)),
-                        Err(error) => failure = Some(error),
-                    },
+            if key.eq_ignore_ascii_case(TRACE_PARENT) {
+                let taken = parent.take(key, value.trim_ascii(), parent::parse);
+                if let Err(error) = taken {
+                    failure.get_or_insert(error);
                 }
             } else if key.eq_ignore_ascii_case(TRACE_STATE) {
                 state.take(value);
@@ -110,18 +107,24 @@ impl Format for W3cFormat {
                 items.take(value);
             } else if key.eq_ignore_ascii_case(&self.debug) {
                 let http = carrier.kind() == CarrierKind::HttpHeaders;
-                let decoded = form::decode(value).filter(|_| http).unwrap_or_else(|| value.into());
-                let id = form::text(decoded);
+                let decoded =
+                    percent::decode(value).filter(|_| http).unwrap_or_else(|| value.into());
+                let id = percent::text(decoded);
                 let id = cut(&id, MAX_DEBUG_ID_BYTES);
                 debug_id = (!id.is_empty()).then(|| id.into());
             }
         });
+        let broken = usize::from(failure.is_some());
         if let Some(error) = failure {
-            return Err(error);
+            // Who asks for debugging gets it, in a new trace.
+            if debug_id.is_none() {
+                return Err(error);
+            }
+            parent = SingleValue::default();
         }
         let mut baggage: BoundedBaggage = items.into_bounded();
         let mut context = SpanContext { remote: true, debug_id, ..SpanContext::default() };
-        if let Some((_, (trace_id, span_id, flags))) = parent {
+        if let Some((trace_id, span_id, flags)) = parent.into_value() {
             context.trace_id = trace_id;
             context.span_id = span_id;
             let (foreign, ours) = state.finish();
@@ -133,8 +136,28 @@ impl Format for W3cFormat {
         if context.is_empty() {
             return Err(ExtractError::NotFound);
         }
-        Ok(Extracted { context, baggage_dropped, ..Extracted::default() })
+        Ok(Extracted { context, baggage_dropped, broken })
     }
+}
+
+fn write(context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+    let mut refused = 0;
+    // It has no place for what nobody has decided about: not sampled would be a decision.
+    if context.is_valid() && !context.undecided {
+        let flags = context.flags();
+        let random = context.baggage.as_ref().is_some_and(|baggage| baggage.random);
+        let text = parent::write(context, Flags { sampled: flags & SAMPLED != 0, random });
+        let text = str::from_utf8(&text).unwrap_or_default();
+        refused += usize::from(!carrier.set(TRACE_PARENT, text));
+        if let Some(text) = state::write(context, flags) {
+            refused += usize::from(!carrier.set(TRACE_STATE, &text));
+        }
+    }
+    let (text, dropped) = baggage::write(context.baggage_items());
+    if !text.is_empty() && !carrier.set(BAGGAGE, &text) {
+        return refused + context.baggage().count();
+    }
+    refused + dropped
 }
 
 /// The most of a debug id that is taken from a carrier.

@@ -61,7 +61,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Parsed, ExtractError> {
     Ok((trace_id, span_id, Flags { sampled: has(1), random: has(RANDOM) }))
 }
 
-pub(super) fn invalid(what: &'static str) -> ExtractError {
+fn invalid(what: &'static str) -> ExtractError {
     ExtractError::Invalid { header: super::TRACE_PARENT, what }
 }
 

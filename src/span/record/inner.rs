@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::pool;
+use super::reference::Rare;
 use super::state::{SAMPLED, TraceState};
 use crate::clock::Clock;
 use crate::encoding::{Draft, Finished, Ids};
 use crate::id::SpanId;
 use crate::lock;
-use crate::span::builder::Rare;
-use crate::span::context::{Baggage, SpanContext};
+use crate::span::baggage::Baggage;
+use crate::span::context::SpanContext;
 use crate::span::core::{Core, CoreRef, Counts, Sampled};
 use crate::span::watch::Watch;
 use crate::span::{TagValue, late};
@@ -128,7 +129,26 @@ impl SpanInner {
         }
     }
 
+    #[inline]
     pub(crate) fn context(&self) -> SpanContext {
+        if self.has_baggage.load(Ordering::Acquire) {
+            return self.context_with_baggage();
+        }
+        self.context_of(None)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn context_with_baggage(&self) -> SpanContext {
+        let baggage = self.baggage();
+        match baggage.as_ref().and_then(|baggage| baggage.caller.as_ref()) {
+            Some(caller) => caller.clone(),
+            None => self.context_of(baggage),
+        }
+    }
+
+    #[inline(always)]
+    fn context_of(&self, baggage: Option<Arc<Baggage>>) -> SpanContext {
         SpanContext {
             trace_id: self.ids.trace,
             span_id: self.ids.span,
@@ -136,8 +156,9 @@ impl SpanInner {
             flags: 0,
             remote: false,
             decided: false,
+            undecided: false,
             state: Some(Arc::clone(&self.state)),
-            baggage: self.baggage(),
+            baggage,
             debug_id: None,
         }
     }

@@ -90,6 +90,9 @@ impl Light {
             let body = inner.body.get_mut();
             body.finished = finished;
             body.draft.name = Cow::Borrowed(self.name);
+            if let Some(core) = self.core.as_ref().filter(|core| core.is_disabled()) {
+                become_disabled(inner, core);
+            }
         }
         record
     }
@@ -113,6 +116,13 @@ impl Light {
             Some(record) => end_shared(record),
         }
     }
+}
+
+/// Of a disabled tracer: its context is empty.
+#[cold]
+#[inline(never)]
+fn become_disabled(inner: &mut SpanInner, core: &CoreRef) {
+    inner.set_baggage(core.disabled.clone());
 }
 
 impl Record {

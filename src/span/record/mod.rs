@@ -3,6 +3,7 @@
 mod inner;
 mod light;
 mod pool;
+mod reference;
 mod ring;
 mod sink;
 mod state;
@@ -11,6 +12,7 @@ pub(super) use self::inner::{Body, End, SpanInner, Start};
 pub(super) use self::light::Light;
 pub(crate) use self::pool::lane;
 pub(super) use self::pool::{end, take};
-pub(super) use self::ring::LogRing;
+pub use self::reference::NewReference;
+pub(super) use self::reference::{Candidate, Rare, rare_of};
 pub(crate) use self::sink::{Sink, SpanSink};
 pub(crate) use self::state::{DEBUG, FIREHOSE, SAMPLED, TraceState};

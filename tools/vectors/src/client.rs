@@ -41,12 +41,15 @@ pub(crate) fn error_kind(error: &ExtractError) -> String {
     let kind = match error {
         ExtractError::NotFound => "not_found",
         ExtractError::EmptyValue => "empty_value",
-        ExtractError::Malformed { .. } => "malformed",
+        // The Go client takes contexts joined by a comma for one with too many parts.
+        ExtractError::Malformed { .. } | ExtractError::Conflicting { .. } => "malformed",
         ExtractError::BadNumber { .. } => "bad_number",
         ExtractError::NumberOutOfRange { .. } => "number_out_of_range",
         ExtractError::TraceIdTooLong { .. } => "trace_id_too_long",
         ExtractError::SpanIdTooLong { .. } => "span_id_too_long",
         ExtractError::Corrupted { .. } => "corrupted",
+        // Of headers that the Go client does not know.
+        ExtractError::Invalid { .. } => "invalid",
         other => return format!("unknown to this program: {other}"),
     };
     String::from(kind)

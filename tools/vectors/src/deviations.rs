@@ -90,6 +90,18 @@ pub(crate) enum Deviation {
     RestrictionsListed,
     /// Go takes credits in which something is missing.
     BalancesListed,
+    /// Go writes a space in baggage as `+`, which not every client reads as one.
+    SpacesEncoded,
+    /// Go writes baggage that no header can hold, and more than it would read.
+    WrittenAsRead,
+    /// Go takes the last of several contexts, and refuses those that a comma joins.
+    OneContext,
+    /// Go knows no single `b3` header.
+    B3Single,
+    /// Go's B3 baggage is as it is, whatever bytes it has.
+    B3Encoded,
+    /// Go ignores a debug id beside a context, and refuses it beside a broken one.
+    DebugIdActs,
     /// Go's Zipkin conversion sees values before they become canonical, and sends what servers
     /// refuse.
     CanonicalZipkin,
@@ -126,7 +138,10 @@ impl Deviation {
             Self::WholeCharacters => ("18.29", "texts are cut between characters"),
             Self::NoNegativeDuration => ("18.30", "a duration is never negative"),
             Self::TextIsUtf8 => ("utf8", "what is not UTF-8 is replaced when it is read"),
-            Self::B3Debug => ("b3-debug", "x-b3-flags: 1 is debugging, read and written"),
+            Self::B3Debug => (
+                "b3-debug",
+                "x-b3-flags: 1 is debugging, read and written, and so is x-b3-sampled: d, read",
+            ),
             Self::B3NoParent => ("b3-parent", "an empty x-b3-parentspanid is no parent"),
             Self::B3Decision => ("b3-decision", "a decision without ids is the new trace's"),
             Self::TagsWithoutPanic => {
@@ -167,6 +182,15 @@ impl Deviation {
             Self::BalancesListed => {
                 ("credits", "an answer that is no list of operations and balances is refused")
             }
+            Self::SpacesEncoded => ("space", "a space in baggage is written as %20"),
+            Self::WrittenAsRead => (
+                "written",
+                "baggage is written as far as a header can hold it and a reader takes it",
+            ),
+            Self::B3Single => ("b3-single", "the single header b3 is read too"),
+            Self::B3Encoded => ("b3-encoded", "B3 baggage of HTTP headers is percent-decoded"),
+            Self::DebugIdActs => ("debug-id", "a debug id acts whatever the context beside it is"),
+            Self::OneContext => ("one-context", "several contexts are one if they are the same"),
             Self::AtLeastAMicrosecond => ("duration", "a duration is at least a microsecond"),
             Self::StorableTimes => ("times", "a time before 1970 is that of 1970"),
             Self::FiniteDoubles => ("doubles", "infinite and no numbers are text"),

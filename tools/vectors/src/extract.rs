@@ -61,22 +61,24 @@ struct Child {
 }
 
 impl Child {
-    /// The child that jaeger-client-go starts, whose sampler never samples.
-    fn of(found: &Found) -> Self {
+    /// The child that is started with a sampler that never samples, as jaeger-client-go does unless a
+    /// debug id acts whatever the context beside it is.
+    fn of(found: &Found, debug_id_acts: bool) -> Self {
         let baggage = found.baggage.clone();
+        let asks = !found.debug_id.is_empty();
         if found.ids.is_valid() {
             let Ids { span, flags, .. } = found.ids;
-            let references = Some(1);
+            let forced = debug_id_acts && asks;
             return Self {
                 same_trace: true,
                 parent: span,
-                flags,
+                flags: if forced { flags | 3 } else { flags },
                 baggage,
-                references,
-                debug_tag: None,
+                references: Some(1),
+                debug_tag: forced.then(|| found.debug_id.clone()),
             };
         }
-        let forced = !found.ids.names_trace() && !found.debug_id.is_empty();
+        let forced = asks && (debug_id_acts || !found.ids.names_trace());
         Self {
             flags: if forced { 3 } else { 0 },
             baggage,
@@ -138,6 +140,7 @@ fn extracted(carrier: &Carrier) -> Result<Outcome, String> {
         ids: Ids::of(&context),
         debug_id: context.debug_id().unwrap_or_default().as_bytes().to_vec(),
         baggage: baggage_of(&context),
+        broken: false,
     };
     let span = tracer.span("child").child_of(&context).start();
     let seen = span.context();
@@ -190,9 +193,10 @@ fn expected(carrier: &Carrier, expected: &Value, checks: &mut Checks) -> Result<
     Ok(match carrier {
         Carrier::Binary(_) => recorded,
         Carrier::Headers { http, names, pairs } => {
-            let by = |mended| {
-                let found = extract_rules::extract(*http, pairs, names, mended);
-                found.map(|found| (found.clone(), Child::of(&found))).map_err(String::from)
+            let by = |mended: Mended| {
+                let found = extract_rules::extract(*http, pairs, names, mended)?;
+                let child = Child::of(&found, mended.debug_id_acts());
+                Ok((Found { broken: false, ..found }, child))
             };
             let ones = Mended::all_but_one();
             promised(recorded, (Mended::default(), Mended::ALL), &ones, by, checks)
@@ -201,7 +205,7 @@ fn expected(carrier: &Carrier, expected: &Value, checks: &mut Checks) -> Result<
             let prefix = baggage_prefix.as_deref().unwrap_or("baggage-");
             let by = |mended| {
                 let found = b3_rules::extract(pairs, prefix, mended).map_err(String::from)?;
-                let mut child = Child::of(&found);
+                let mut child = Child::of(&found, false);
                 if !found.ids.names_trace() {
                     child.flags = found.ids.flags;
                 }
@@ -243,6 +247,7 @@ fn recorded(expected: &Value) -> Result<Outcome, String> {
         ids: Ids::read(context)?,
         debug_id: text_bytes(member(context, "debug_id")?)?,
         baggage: baggage(context)?,
+        broken: false,
     };
     let child = member(expected, "child")?;
     let child = Child {

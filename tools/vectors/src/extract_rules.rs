@@ -13,6 +13,8 @@ pub(crate) struct Mended {
     debug_id_kept: bool,
     names_of_any_case: bool,
     text_map_keys_kept: bool,
+    one_context: bool,
+    debug_id_acts: bool,
 }
 
 impl Mended {
@@ -22,15 +24,24 @@ impl Mended {
         debug_id_kept: true,
         names_of_any_case: true,
         text_map_keys_kept: true,
+        one_context: true,
+        debug_id_acts: true,
     };
 
+    /// Whether a debug id acts whatever the context beside it is.
+    pub(crate) const fn debug_id_acts(self) -> bool {
+        self.debug_id_acts
+    }
+
     /// This client with one defect of Go's each, and its name.
-    pub(crate) const fn all_but_one() -> [(Deviation, Self); 4] {
+    pub(crate) const fn all_but_one() -> [(Deviation, Self); 6] {
         [
             (Deviation::HexFlags, Self { hex_flags: false, ..Self::ALL }),
             (Deviation::DebugIdKept, Self { debug_id_kept: false, ..Self::ALL }),
             (Deviation::HeaderNamesOfAnyCase, Self { names_of_any_case: false, ..Self::ALL }),
             (Deviation::TextMapKeysKept, Self { text_map_keys_kept: false, ..Self::ALL }),
+            (Deviation::OneContext, Self { one_context: false, ..Self::ALL }),
+            (Deviation::DebugIdActs, Self { debug_id_acts: false, ..Self::ALL }),
         ]
     }
 }
@@ -41,6 +52,8 @@ pub(crate) struct Found {
     pub(crate) ids: Ids,
     pub(crate) debug_id: Vec<u8>,
     pub(crate) baggage: Baggage,
+    /// Whether there was a context that could not be read, beside a debug id.
+    pub(crate) broken: bool,
 }
 
 /// Reads a carrier, of HTTP headers or a plain text map.
@@ -65,11 +78,20 @@ pub(crate) fn extract(
         _ => value.as_bytes().to_vec(),
     };
     let mut found = Found::default();
+    let (mut is_there, mut failed) = (false, None);
     for (raw_key, value) in pairs {
         let key = raw_key.to_lowercase();
         if key == names.trace_context {
-            found.ids = ids(&value_of(value), mended)?;
-            if !mended.debug_id_kept {
+            for value in values(&value_of(value), mended.one_context) {
+                match ids(value, mended) {
+                    Ok(ids) if mended.one_context && is_there && ids != found.ids => {
+                        failed = failed.or(Some("malformed"));
+                    }
+                    Ok(ids) => (found.ids, is_there) = (ids, true),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            if !mended.debug_id_kept && failed.is_none() {
                 found.debug_id.clear();
             }
         } else if key == names.debug {
@@ -82,10 +104,23 @@ pub(crate) fn extract(
             found.baggage.insert(item.to_owned(), value_of(value));
         }
     }
+    if let Some(error) = failed {
+        if !mended.debug_id_acts || found.debug_id.is_empty() {
+            return Err(error);
+        }
+        (found.ids, found.broken) = (Ids::default(), true);
+    }
     if !found.ids.names_trace() && found.debug_id.is_empty() && found.baggage.is_empty() {
         return Err("not_found");
     }
     Ok(found)
+}
+
+/// The values of a header that commas join, if they do.
+pub(crate) fn values(value: &[u8], joined: bool) -> Vec<&[u8]> {
+    let values = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
+    if joined && value.contains(&b',') && !values.is_empty() { values } else { vec![value] }
 }
 
 fn ids(value: &[u8], mended: Mended) -> Result<Ids, &'static str> {
@@ -147,12 +182,16 @@ fn list(value: &str) -> Baggage {
 
 /// Decodes a form's value; none if a percent sign is not followed by two hex digits.
 pub(crate) fn unescape(value: &str) -> Option<Vec<u8>> {
+    percent_decoded(value.replace('+', "%20").as_bytes())
+}
+
+/// Decodes a value; none if a percent sign is not followed by two hex digits.
+pub(crate) fn percent_decoded(value: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
+    let mut rest = value;
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         match byte {
-            b'+' => out.push(b' '),
             b'%' => {
                 let (digits, after) = rest.split_first_chunk::<2>()?;
                 let digit = |at: usize| char::from(digits[at]).to_digit(16);
@@ -165,7 +204,7 @@ pub(crate) fn unescape(value: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Encodes a form's value.
+/// Encodes a value as a form's, which has `+` for a space.
 pub(crate) fn escape(value: &[u8]) -> String {
     let one = |byte: &u8| match byte {
         b' ' => String::from("+"),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::carrier::{Baggage, Ids, Names, Pairs, baggage, pairs};
 use crate::client;
 use crate::deviations::Deviation;
+use crate::inject_rules::{To, kept, spaces_encoded};
 use crate::json::{bytes, member, only, present, text};
 use crate::report::Checks;
 
@@ -64,6 +65,17 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
         Some(_) => Written::Bytes(bytes(expected, "hex")?),
         None => Written::Pairs(pairs(expected, "carrier")?),
     };
+    leave_out(&input, &mut expected, checks);
+    if let (Written::Pairs(pairs), Format::Headers { http: true, names }) =
+        (&mut expected, &input.format)
+    {
+        for (_, value) in pairs.iter_mut().filter(|(name, _)| *name != names.trace_context) {
+            if value.contains('+') {
+                *value = spaces_encoded(value);
+                checks.deviates(Deviation::SpacesEncoded);
+            }
+        }
+    }
     if let Written::Pairs(pairs) = &mut expected
         && input.format == Format::B3
         && input.ids.flags & DEBUGGED == DEBUGGED
@@ -74,6 +86,38 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     }
     compare(&expected, injected(&input)?, checks);
     Ok(())
+}
+
+/// Leaves out what this client does not write: what no header can hold, and what no reader takes.
+fn leave_out(input: &Input, expected: &mut Written, checks: &mut Checks) {
+    let (prefix, to) = match &input.format {
+        Format::Headers { http: true, names } => (names.baggage_prefix.as_str(), To::Http),
+        Format::Headers { names, .. } => (names.baggage_prefix.as_str(), To::TextMap),
+        Format::B3 => ("baggage-", To::TextMap),
+        Format::Binary => ("", To::Binary),
+    };
+    let kept = kept(&input.baggage, to);
+    if kept.len() == input.baggage.len() {
+        return;
+    }
+    checks.deviates(Deviation::WrittenAsRead);
+    match expected {
+        Written::Pairs(pairs) => pairs.retain(|(name, _)| {
+            let item = name.strip_prefix(prefix).filter(|item| input.baggage.contains_key(*item));
+            item.is_none_or(|item| kept.contains(&item))
+        }),
+        Written::Bytes(bytes) => {
+            bytes.truncate(33);
+            let number = |length: usize| u32::try_from(length).unwrap_or_default().to_be_bytes();
+            bytes.extend(number(kept.len()));
+            for key in kept {
+                for text in [key.as_bytes(), &input.baggage[key]] {
+                    bytes.extend(number(text.len()));
+                    bytes.extend_from_slice(text);
+                }
+            }
+        }
+    }
 }
 
 /// The flags of a trace that is recorded because somebody asked for it.

@@ -16,6 +16,7 @@ mod deviations;
 mod extract;
 mod extract_rules;
 mod inject;
+mod inject_rules;
 mod json;
 mod lifecycle;
 mod lifecycle_control;

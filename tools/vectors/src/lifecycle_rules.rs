@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::carrier::{Baggage, Ids, Names, Pairs};
 use crate::deviations::Deviation;
 use crate::extract_rules::{Found, Mended, escape, extract};
+use crate::inject_rules::{To, kept, spaces_encoded};
 use crate::lifecycle_control::{Restricting, Throttling};
 use crate::lifecycle_samplers::{About, Answer, Question, Rules};
 use crate::lifecycle_script::{Counters, Options, Seen, Step, Then};
@@ -249,7 +250,10 @@ impl<'a> World<'a> {
         let has_trace = carrier.iter().any(|(key, _)| key.to_lowercase() == names.trace_context);
         let flags = found.ids.flags;
         let state = has_trace.then(|| self.new_state(State { flags, ..State::default() }));
-        let Found { ids, debug_id, baggage } = found;
+        let Found { ids, debug_id, baggage, broken } = found;
+        if broken {
+            self.count("span_context_decoding_errors", &[]);
+        }
         let origin = Origin::Extracted;
         self.contexts.insert(name.to_owned(), Context { ids, baggage, debug_id, state, origin });
         Ok(())
@@ -266,8 +270,20 @@ impl<'a> World<'a> {
         let trace = format!("{high}{trace_low:016x}:{span:016x}:{parent:016x}:{flags:x}");
         let names = Names::default();
         let mut carrier = vec![(names.trace_context, trace)];
+        let kept = kept(&context.baggage, if http { To::Http } else { To::TextMap });
+        if self.ours() && kept.len() < context.baggage.len() {
+            self.reasons.insert(Deviation::WrittenAsRead);
+        }
         for (key, value) in &context.baggage {
-            let value = if http { escape(value) } else { String::from_utf8_lossy(value).into() };
+            if self.ours() && !kept.contains(&key.as_str()) {
+                continue;
+            }
+            let mut value =
+                if http { escape(value) } else { String::from_utf8_lossy(value).into() };
+            if self.ours() && http && value.contains('+') {
+                value = spaces_encoded(&value);
+                self.reasons.insert(Deviation::SpacesEncoded);
+            }
             carrier.push((format!("{}{key}", names.baggage_prefix), value));
         }
         carrier.sort();

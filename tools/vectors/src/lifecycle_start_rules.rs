@@ -70,6 +70,14 @@ impl World<'_> {
                     self.states[state].is_final = true;
                     self.states[state].local_root = ids.span;
                 }
+                if self.ours() && !parent.debug_id.is_empty() {
+                    self.reasons.insert(Deviation::DebugIdActs);
+                    if self.states[state].flags & DEBUG != 0 || self.is_debug_allowed(operation) {
+                        self.states[state].flags |= SAMPLED | DEBUG;
+                        internal =
+                            Some((b"jaeger-debug-id".to_vec(), Given::Text(parent.debug_id)));
+                    }
+                }
                 Context { ids, baggage: parent.baggage, state: Some(state), ..<_>::default() }
             }
             (None, parent) => {

@@ -282,6 +282,7 @@ fn deviations_follow_from_what_a_case_says() {
     let report = run(&public_file("extract"));
     let counts = ["18.1", "18.2", "18.4", "18.13"].map(|number| report.deviating(number));
     assert_eq!(counts, [6, 2, 1, 1]);
+    assert_eq!(report.deviating("debug-id"), 2);
     assert_eq!(["b3-debug", "b3-parent"].map(|number| report.deviating(number)), [1, 1]);
     assert_eq!(run(&public_file("inject")).deviating("b3-debug"), 1);
     let report = run(&public_file("transport"));
@@ -314,6 +315,39 @@ fn a_b3_decision_without_ids_is_the_childs() {
 }
 
 #[test]
+fn b3_is_read_in_either_form_and_a_header_that_is_there_twice_once() {
+    use serde_json::json;
+    let mut file = public_file("extract");
+    let cases = file["cases"].as_array_mut().unwrap();
+    cases.retain(|case| case["name"] == "b3_zero_trace");
+    // Where the Go client finds nothing.
+    for (carrier, deviation) in [
+        (json!([["b3", "a-b-1-c"]]), "b3-single"),
+        (json!([["x-b3-spanid", "2"], ["b3", "00a-0b"]]), "b3-single"),
+        (json!([["x-b3-traceid", "0"], ["b3", "a-b-1,a-b-1"]]), "b3-single"),
+        (json!([["x-b3-traceid", "0"], ["b3", "a-b-1,a-c-1"]]), "b3-single"),
+        (json!([["b3", "no"]]), "b3-single"),
+        (json!([["b3", "d"]]), "b3-single"),
+        (json!([["x-b3-sampled", "d"]]), "b3-debug"),
+    ] {
+        file["cases"][0]["input"]["carrier"] = carrier;
+        let report = run(&file);
+        assert_eq!((report.passed(), report.deviating(deviation)), (1, 1), "{report}");
+    }
+}
+
+#[test]
+fn several_contexts_are_one_if_they_are_the_same() {
+    let mut file = public_file("extract");
+    let cases = file["cases"].as_array_mut().unwrap();
+    cases.retain(|case| case["name"] == "comma_joined/http");
+    cases[0]["input"]["carrier"][0][1] = Value::from("1:2:3:1, 1:2:3:01");
+    let report = run(&file);
+    assert_eq!((report.passed(), report.deviating("one-context")), (1, 1), "{report}");
+    assert_eq!(run(&public_file("extract")).deviating("one-context"), 1);
+}
+
+#[test]
 fn baggage_keys_of_text_maps_keep_their_case() {
     let mut file = public_file("extract");
     let cases = file["cases"].as_array_mut().unwrap();
@@ -321,6 +355,35 @@ fn baggage_keys_of_text_maps_keep_their_case() {
     cases[0]["input"]["carrier"][1][0] = Value::from("UberCtx-K1");
     let report = run(&file);
     assert_eq!((report.passed(), report.deviating("18.14")), (1, 1), "{report}");
+}
+
+/// Runs a case of injection with other baggage, for which the Go client writes `carrier`.
+fn injected(case: &str, baggage: Value, carrier: Value) -> Report {
+    let mut file = public_file("inject");
+    let cases = file["cases"].as_array_mut().unwrap();
+    cases.retain(|found| found["name"] == case);
+    cases[0]["input"]["baggage"] = baggage;
+    let written = cases[0]["expected"]["carrier"].as_array_mut().unwrap();
+    written.retain(|pair| !pair[0].as_str().unwrap().starts_with("uberctx-"));
+    written.extend(carrier.as_array().unwrap().iter().cloned());
+    run(&file)
+}
+
+#[test]
+fn baggage_is_written_so_that_all_read_it_and_as_far_as_any_does() {
+    use serde_json::json;
+    let spaces = (json!({"k": "a b+c"}), json!([["uberctx-k", "a+b%2Bc"]]));
+    let report = injected("http/baggage_plain", spaces.0, spaces.1);
+    assert_eq!((report.passed(), report.deviating("space")), (1, 1), "{report}");
+    let plus = (json!({"k": "a b+c"}), json!([["uberctx-k", "a b+c"]]));
+    let report = injected("textmap/baggage_plain", plus.0, plus.1);
+    assert_eq!((report.passed(), report.deviating("space")), (1, 0), "{report}");
+    let breaks = (json!({"k": "a\r\nb"}), json!([["uberctx-k", "a\r\nb"]]));
+    let report = injected("textmap/baggage_plain", breaks.0, breaks.1);
+    assert_eq!((report.passed(), report.deviating("written")), (1, 1), "{report}");
+    let cases = (json!({"K": "1", "k": "2"}), json!([["uberctx-K", "1"], ["uberctx-k", "2"]]));
+    let report = injected("http/baggage_plain", cases.0, cases.1);
+    assert_eq!((report.passed(), report.deviating("written")), (1, 1), "{report}");
 }
 
 #[test]

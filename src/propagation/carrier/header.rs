@@ -1,11 +1,15 @@
-//! What writing to HTTP headers costs again and again, done once: names checked, values' memory used
-//! again.
+//! HTTP headers as a carrier. What writing to them costs again and again is done once: names are
+//! checked, values' memory is used again.
 
 #[cfg(feature = "http")]
 use std::cell::RefCell;
 
 #[cfg(feature = "http")]
 use bytes::{Bytes, BytesMut};
+
+use super::is_token;
+#[cfg(feature = "http")]
+use super::{CarrierKind, ExtractCarrier, InjectCarrier};
 
 /// The name of a header that a format writes for every context.
 ///
@@ -15,14 +19,16 @@ use bytes::{Bytes, BytesMut};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownName {
     text: String,
+    is_token: bool,
     #[cfg(feature = "http")]
     header: Option<http::HeaderName>,
 }
 
 impl KnownName {
-    pub(super) fn new(name: &str) -> Self {
+    pub(in crate::propagation) fn new(name: &str) -> Self {
         Self {
             text: name.to_owned(),
+            is_token: is_token(name),
             #[cfg(feature = "http")]
             header: http::HeaderName::from_bytes(name.as_bytes()).ok(),
         }
@@ -37,14 +43,62 @@ impl KnownName {
     /// Whether a key is this name. Headers' keys are in lower case nearly always, and configured
     /// names too.
     #[inline]
-    pub(super) fn is(&self, key: &str) -> bool {
+    pub(in crate::propagation) fn is(&self, key: &str) -> bool {
         key.len() == self.text.len() && (key == self.text || key.eq_ignore_ascii_case(&self.text))
+    }
+
+    /// Whether a header can have it.
+    pub(super) fn is_token(&self) -> bool {
+        self.is_token
     }
 
     /// The checked name; none if it is no header's name.
     #[cfg(feature = "http")]
-    pub(super) fn header(&self) -> Option<&http::HeaderName> {
+    fn header(&self) -> Option<&http::HeaderName> {
         self.header.as_ref()
+    }
+}
+
+#[cfg(feature = "http")]
+impl InjectCarrier for http::HeaderMap {
+    fn set(&mut self, key: &str, value: &str) -> bool {
+        let name = http::HeaderName::from_bytes(key.as_bytes());
+        match (name, self::value(value)) {
+            (Ok(name), Some(value)) => self.try_insert(name, value).is_ok(),
+            _ => false,
+        }
+    }
+
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        if !self.keys().any(|name| is_stale(name.as_str())) {
+            return;
+        }
+        let stale: Vec<_> = self.keys().filter(|name| is_stale(name.as_str())).cloned().collect();
+        for name in stale {
+            self.remove(name);
+        }
+    }
+
+    fn kind(&self) -> CarrierKind {
+        CarrierKind::HttpHeaders
+    }
+
+    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+        match (name.header(), self::value(value)) {
+            (Some(name), Some(value)) => self.try_insert(name, value).is_ok(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(feature = "http")]
+impl ExtractCarrier for http::HeaderMap {
+    fn visit(&self, visit: &mut dyn FnMut(&str, &[u8])) {
+        self.iter().for_each(|(name, value)| visit(name.as_str(), value.as_bytes()));
+    }
+
+    fn kind(&self) -> CarrierKind {
+        CarrierKind::HttpHeaders
     }
 }
 
@@ -62,7 +116,7 @@ thread_local! {
 /// steady state nothing is allocated. One that lives on holds [`PIECE`] bytes at most.
 #[cfg(feature = "http")]
 #[inline]
-pub(super) fn value(text: &str) -> Option<http::HeaderValue> {
+fn value(text: &str) -> Option<http::HeaderValue> {
     if text.len() <= MAX_SHARED {
         let shared = VALUES.try_with(|values| Some(values.try_borrow_mut().ok()?.put(text)));
         if let Ok(Some(bytes)) = shared {
@@ -131,8 +185,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_header_is_still_a_key_of_text_maps() {
+    fn a_name_that_is_no_header_is_told_from_those_that_are() {
         let name = KnownName::new("no header");
-        assert!(name.header().is_none() && name.is("No Header") && !name.is("header"));
+        assert!(!name.is_token() && name.is("No Header") && !name.is("header"));
     }
 }

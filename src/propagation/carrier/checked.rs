@@ -1,0 +1,67 @@
+//! The one way of a context to a carrier, whatever the format and whatever the carrier.
+
+use super::{CarrierKind, InjectCarrier, KnownName, is_field_value, is_token};
+use crate::propagation::keys::FormatKey;
+use crate::propagation::limits::{self, repeated_in_other_case};
+use crate::span::SpanContext;
+
+/// Writes a context to a carrier, in place of one that it may hold, and gives how many baggage items
+/// were left out.
+///
+/// `write` is given the context with as much of its baggage as a carrier takes, and a carrier that
+/// takes only what can stand in a header.
+pub(in crate::propagation) fn write_context(
+    keys: &[FormatKey],
+    context: &SpanContext,
+    carrier: &mut dyn InjectCarrier,
+    write: impl FnOnce(&SpanContext, &mut dyn InjectCarrier) -> usize,
+) -> usize {
+    if carrier.is_checked() {
+        return write(context, carrier);
+    }
+    let http = carrier.kind() == CarrierKind::HttpHeaders;
+    // Headers are replaced where they are written, and what is always written need not be removed.
+    let replaces = http && context.is_valid() && !context.undecided;
+    let is_left = |key: &FormatKey| key.is_written() && !(replaces && key.is_always_written());
+    carrier.remove_if(&mut |name| keys.iter().any(|key| is_left(key) && key.is_of(name)));
+    if context.baggage.is_none() {
+        return write(context, &mut Checked(carrier));
+    }
+    let repeated = if http && keys.iter().any(FormatKey::is_prefix) {
+        repeated_in_other_case(context)
+    } else {
+        Vec::new()
+    };
+    let (context, left_out) = limits::fitting(context, |key, value| {
+        (key.is_empty() || is_token(key))
+            && (http || is_field_value(value))
+            && !repeated.contains(&key)
+    });
+    left_out + write(&context, &mut Checked(carrier))
+}
+
+/// A carrier that is given only what can stand in a header.
+struct Checked<'c>(&'c mut dyn InjectCarrier);
+
+impl InjectCarrier for Checked<'_> {
+    fn set(&mut self, key: &str, value: &str) -> bool {
+        is_token(key) && is_field_value(value) && self.0.set(key, value)
+    }
+
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        self.0.remove_if(is_stale);
+    }
+
+    fn kind(&self) -> CarrierKind {
+        self.0.kind()
+    }
+
+    /// Values are not looked at: they are ids.
+    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+        name.is_token() && self.0.set_known(name, value)
+    }
+
+    fn is_checked(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,99 @@
+//! Maps and lists of text as carriers, and as headers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
+
+use super::{CarrierKind, ExtractCarrier, InjectCarrier};
+
+macro_rules! map_carrier {
+    ($map:ident $(, $hasher:ident)?) => {
+        impl$(<$hasher: BuildHasher>)? InjectCarrier for $map<String, String $(, $hasher)?> {
+            fn set(&mut self, key: &str, value: &str) -> bool {
+                self.insert(key.to_owned(), value.to_owned());
+                true
+            }
+
+            fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+                self.retain(|key, _| !is_stale(key));
+            }
+        }
+
+        impl<K: AsRef<str>, V: AsRef<[u8]> $(, $hasher: BuildHasher)?> ExtractCarrier
+            for $map<K, V $(, $hasher)?>
+        {
+            fn visit(&self, visit: &mut dyn FnMut(&str, &[u8])) {
+                self.iter().for_each(|(key, value)| visit(key.as_ref(), value.as_ref()));
+            }
+        }
+    };
+}
+
+map_carrier!(BTreeMap);
+map_carrier!(HashMap, S);
+
+impl InjectCarrier for Vec<(String, String)> {
+    fn set(&mut self, key: &str, value: &str) -> bool {
+        InjectCarrier::remove_if(self, &mut |known| known == key);
+        self.push((key.to_owned(), value.to_owned()));
+        true
+    }
+
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        self.retain(|(key, _)| !is_stale(key));
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<[u8]>> ExtractCarrier for Vec<(K, V)> {
+    fn visit(&self, visit: &mut dyn FnMut(&str, &[u8])) {
+        self.as_slice().visit(visit);
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<[u8]>> ExtractCarrier for [(K, V)] {
+    fn visit(&self, visit: &mut dyn FnMut(&str, &[u8])) {
+        self.iter().for_each(|(key, value)| visit(key.as_ref(), value.as_ref()));
+    }
+}
+
+/// Makes HTTP headers of a plain map: values are percent-encoded, keys know no case.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{Tracer, propagation::HttpHeaders};
+/// # let (tracer, _closer) = Tracer::builder("svc").null_reporter().build()?;
+/// let mut headers = HttpHeaders(Vec::<(String, String)>::new());
+/// let span = tracer.start_span("op");
+/// span.set_baggage_item("who", "a b");
+/// tracer.inject(&span.context(), &mut headers);
+/// assert_eq!(headers.0[1], ("uberctx-who".to_owned(), "a%20b".to_owned()));
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a wrapper, and nothing else ever")]
+pub struct HttpHeaders<T>(pub T);
+
+impl<T: InjectCarrier> InjectCarrier for HttpHeaders<T> {
+    fn set(&mut self, key: &str, value: &str) -> bool {
+        self.0.remove_if(&mut |known| known.eq_ignore_ascii_case(key));
+        self.0.set(key, value)
+    }
+
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        self.0.remove_if(is_stale);
+    }
+
+    fn kind(&self) -> CarrierKind {
+        CarrierKind::HttpHeaders
+    }
+}
+
+impl<T: ExtractCarrier> ExtractCarrier for HttpHeaders<T> {
+    fn visit(&self, visit: &mut dyn FnMut(&str, &[u8])) {
+        self.0.visit(visit);
+    }
+
+    fn kind(&self) -> CarrierKind {
+        CarrierKind::HttpHeaders
+    }
+}

@@ -1,0 +1,97 @@
+//! What a context is written to and read from: maps and headers.
+
+mod checked;
+mod header;
+mod map;
+mod syntax;
+
+pub(super) use self::checked::write_context;
+pub use self::header::KnownName;
+pub use self::map::HttpHeaders;
+pub(super) use self::syntax::{is_field_value, is_token};
+
+/// How a carrier's values are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CarrierKind {
+    /// Values are any text, keys keep their case.
+    #[default]
+    TextMap,
+    /// Values are percent-encoded, keys know no case.
+    HttpHeaders,
+}
+
+/// Something a context can be written to.
+pub trait InjectCarrier {
+    /// Sets a key in place of whatever it has there, as headers in any other case too. False if the
+    /// carrier cannot hold it.
+    fn set(&mut self, key: &str, value: &str) -> bool;
+
+    /// Removes each key that is stale: one that another context has left.
+    ///
+    /// The default removes nothing. It is right for a carrier that is used once; in others the
+    /// baggage of an earlier context stays beside that of a later one.
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        let _ = is_stale;
+    }
+
+    /// How its values are to be written.
+    fn kind(&self) -> CarrierKind {
+        CarrierKind::TextMap
+    }
+
+    /// Sets a key that a format writes for every context.
+    #[doc(hidden)]
+    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+        self.set(name.text(), value)
+    }
+
+    /// Whether what is set has been checked, and what was stale removed.
+    #[doc(hidden)]
+    fn is_checked(&self) -> bool {
+        false
+    }
+}
+
+/// Something a context can be read from.
+pub trait ExtractCarrier {
+    /// Calls `visit` for every key and value, in order.
+    fn visit(&self, visit: &mut dyn FnMut(&str, &[u8]));
+
+    /// How its values are written.
+    fn kind(&self) -> CarrierKind {
+        CarrierKind::TextMap
+    }
+}
+
+impl<T: InjectCarrier + ?Sized> InjectCarrier for &mut T {
+    fn set(&mut self, key: &str, value: &str) -> bool {
+        (**self).set(key, value)
+    }
+
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        (**self).remove_if(is_stale);
+    }
+
+    fn kind(&self) -> CarrierKind {
+        (**self).kind()
+    }
+
+    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+        (**self).set_known(name, value)
+    }
+
+    fn is_checked(&self) -> bool {
+        (**self).is_checked()
+    }
+}
+
+impl<T: ExtractCarrier + ?Sized> ExtractCarrier for &T {
+    fn visit(&self, visit: &mut dyn FnMut(&str, &[u8])) {
+        (**self).visit(visit);
+    }
+
+    fn kind(&self) -> CarrierKind {
+        (**self).kind()
+    }
+}

@@ -1,0 +1,39 @@
+//! What the name and the value of a header may hold, by RFC 9110.
+
+/// Whether it is a token, as names of headers are.
+pub(in crate::propagation) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether it can be the value of a header: no control characters but tabs. What is not ASCII can
+/// stand there, and is the receiver's to understand.
+pub(in crate::propagation) fn is_field_value(text: &str) -> bool {
+    text.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_tokens_and_values_have_no_control_characters() {
+        for (text, token, value) in [
+            ("x-Name_1", true, true),
+            ("a!#$%&'*+-.^_`|~z", true, true),
+            ("", false, true),
+            ("a b", false, true),
+            ("a:b", false, true),
+            ("a\tb", false, true),
+            ("\u{e9}", false, true),
+            ("a\r\nb", false, false),
+            ("a\0", false, false),
+            ("\x7f", false, false),
+        ] {
+            assert_eq!((is_token(text), is_field_value(text)), (token, value), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Which keys a format uses, so that what it wrote before can be replaced, and that no header has two
+//! meanings.
+
+use super::carrier::is_token;
+use crate::error::ConfigError;
+
+/// A key that a [`Format`](super::Format) reads or writes: the name of a header, or the beginning of
+/// names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormatKey {
+    field: &'static str,
+    text: String,
+    is_prefix: bool,
+    is_written: bool,
+    is_always_written: bool,
+}
+
+impl FormatKey {
+    /// The name of a header. `field` says what it is for, in errors: the option that sets it.
+    #[must_use]
+    pub fn name(field: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            field,
+            text: text.into(),
+            is_prefix: false,
+            is_written: true,
+            is_always_written: false,
+        }
+    }
+
+    /// What the names of some headers begin with.
+    #[must_use]
+    pub fn prefix(field: &'static str, text: impl Into<String>) -> Self {
+        Self { is_prefix: true, ..Self::name(field, text) }
+    }
+
+    /// It is not replaced when a context is written: the format only reads it, or not always.
+    #[must_use]
+    pub fn read_only(self) -> Self {
+        Self { is_written: false, ..self }
+    }
+
+    /// It is written for every context that names a span, and so need not be removed before.
+    pub(super) fn always_written(self) -> Self {
+        Self { is_always_written: true, ..self }
+    }
+
+    pub(super) fn is_prefix(&self) -> bool {
+        self.is_prefix
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        self.is_written
+    }
+
+    pub(super) fn is_always_written(&self) -> bool {
+        self.is_always_written
+    }
+
+    /// Whether the name of a header is it, in any case, or begins with it.
+    pub(super) fn is_of(&self, name: &str) -> bool {
+        match self.is_prefix {
+            true => begins_with(name, &self.text),
+            false => name.eq_ignore_ascii_case(&self.text),
+        }
+    }
+
+    /// Whether both have the same header, whatever either is for.
+    fn is_read_alike(&self, other: &Self) -> bool {
+        self.is_prefix == other.is_prefix && self.text.eq_ignore_ascii_case(&other.text)
+    }
+}
+
+/// Whether a name begins with a prefix, in any case. With an empty one, none does: every header of a
+/// request would be baggage.
+#[inline]
+pub(super) fn begins_with(name: &str, prefix: &str) -> bool {
+    let prefix = prefix.as_bytes();
+    let Some(head) = name.as_bytes().get(..prefix.len()) else { return false };
+    // The ends are compared first: many names begin alike.
+    let (Some(last), Some(end)) = (head.last(), prefix.last()) else { return false };
+    last.eq_ignore_ascii_case(end) && head.eq_ignore_ascii_case(prefix)
+}
+
+/// Whether two sets of keys have the same headers.
+pub(super) fn are_read_alike(some: &[FormatKey], others: &[FormatKey]) -> bool {
+    let all_in = |these: &[FormatKey], those: &[FormatKey]| {
+        these.iter().all(|key| those.iter().any(|other| key.is_read_alike(other)))
+    };
+    !some.is_empty() && all_in(some, others) && all_in(others, some)
+}
+
+/// Whether any header is written by both.
+pub(super) fn share_headers(some: &[FormatKey], others: &[FormatKey]) -> bool {
+    let written = |keys| <[FormatKey]>::iter(keys).filter(|key| key.is_written);
+    written(some).any(|key| written(others).any(|other| key.is_read_alike(other)))
+}
+
+/// Checks that headers can have these names, and that none has two meanings.
+pub(crate) fn check(keys: &[FormatKey]) -> Result<(), ConfigError> {
+    let mut errors = Vec::new();
+    for (at, key) in keys.iter().enumerate() {
+        let before = &keys[..at];
+        if before.iter().any(|known| known.field == key.field && known.text == key.text) {
+            // Formats that share a header.
+            continue;
+        }
+        let allowed = if !is_token(&key.text) {
+            "a header's name: letters, digits and !#$%&'*+-.^_`|~"
+        } else if before.iter().any(|known| clash(known, key)) {
+            "unlike all others, none of which may begin with a prefix of baggage"
+        } else {
+            continue;
+        };
+        errors.push(ConfigError::OutOfRange { field: key.field, value: key.text.clone(), allowed });
+    }
+    match errors.len() {
+        0 => Ok(()),
+        1 => Err(errors.remove(0)),
+        _ => Err(ConfigError::Several { errors }),
+    }
+}
+
+/// Whether a header would be taken for both.
+fn clash(one: &FormatKey, other: &FormatKey) -> bool {
+    if one.is_prefix && other.is_prefix {
+        // Two formats may have their baggage under one prefix, but not below one another's.
+        let below = |a: &FormatKey, b: &FormatKey| begins_with(&a.text, &b.text);
+        !one.is_read_alike(other) && (below(one, other) || below(other, one))
+    } else {
+        one.is_of(&other.text) || other.is_of(&one.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(keys: &[FormatKey]) -> String {
+        check(keys).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn a_header_has_one_meaning() {
+        let name = |text: &str| FormatKey::name("name", text);
+        let debug = |text: &str| FormatKey::name("debug", text);
+        let prefix = |text: &str| FormatKey::prefix("prefix", text);
+        for (keys, field) in [
+            (vec![name("a"), debug("b"), prefix("c-")], None),
+            (vec![name("a"), name("a")], None),
+            (vec![prefix("a-"), FormatKey::prefix("other", "A-")], None),
+            (vec![name("a"), debug("A")], Some("debug")),
+            (vec![prefix("a"), debug("ab")], Some("debug")),
+            (vec![debug("AB"), prefix("a")], Some("prefix")),
+            (vec![prefix("a"), debug("a")], Some("debug")),
+            (vec![prefix("a"), FormatKey::prefix("other", "a-")], Some("other")),
+            (vec![name("")], Some("name")),
+            (vec![prefix("")], Some("prefix")),
+            (vec![name("a b")], Some("name")),
+            (vec![prefix("\u{e9}-")], Some("prefix")),
+        ] {
+            let wrong = wrong(&keys);
+            let begins = field.map_or(wrong.is_empty(), |field| wrong.starts_with(field));
+            assert!(begins, "{keys:?}: {wrong}");
+        }
+        assert!(wrong(&[name("a b"), debug("")]).contains("; debug is \"\""));
+    }
+}

@@ -1,0 +1,54 @@
+//! Headers that have one value, and may come several times.
+
+use crate::error::ExtractError;
+
+/// The one value of a header. Proxies repeat headers, on a line of their own or behind a comma: what
+/// is the same each time is one value, and what differs is an error.
+#[derive(Debug)]
+pub(super) struct SingleValue<T>(Option<T>);
+
+impl<T> Default for SingleValue<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: PartialEq> SingleValue<T> {
+    /// Takes the text of a header.
+    pub(super) fn take(
+        &mut self,
+        header: &str,
+        text: &[u8],
+        parse: impl Fn(&[u8]) -> Result<T, ExtractError>,
+    ) -> Result<(), ExtractError> {
+        if !text.contains(&b',') {
+            return self.add(header, parse(text)?);
+        }
+        let values = text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let mut values = values.filter(|value| !value.is_empty()).peekable();
+        if values.peek().is_none() {
+            return self.add(header, parse(text)?);
+        }
+        values.try_for_each(|value| self.add(header, parse(value)?))
+    }
+
+    /// Takes a value.
+    #[inline]
+    pub(super) fn add(&mut self, header: &str, value: T) -> Result<(), ExtractError> {
+        if self.0.as_ref().is_some_and(|known| *known != value) {
+            return Err(conflicting(header));
+        }
+        self.0 = Some(value);
+        Ok(())
+    }
+
+    /// The value, if the header was there.
+    pub(super) fn into_value(self) -> Option<T> {
+        self.0
+    }
+}
+
+#[cold]
+fn conflicting(header: &str) -> ExtractError {
+    ExtractError::Conflicting { header: header.to_owned() }
+}

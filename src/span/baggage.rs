@@ -1,0 +1,310 @@
+//! What travels with a trace besides its ids.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use super::context::SpanContext;
+
+/// The baggage of a trace, in the order in which its items were first set.
+///
+/// What only W3C's headers carry lies here too: a trace without any pays nothing for it, and spans
+/// hand it on as they do baggage.
+///
+/// # Cost
+///
+/// Keys and values lie in one piece of text, so that a copy takes a few allocations, however many
+/// items there are. Setting an item looks at each of the others while there are few, and at an index
+/// of them from then on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Baggage {
+    /// What the items say, one behind the other; also those that were replaced or removed since.
+    text: String,
+    /// An item that was removed is empty.
+    items: Vec<Option<Item>>,
+    /// How many there are.
+    len: usize,
+    /// The bytes of all of them.
+    bytes: usize,
+    /// Where an item is, or was, by the hash of its key; only where there are many. Of two keys with
+    /// one hash it knows the last one.
+    index: Option<HashMap<u64, usize>>,
+    /// Other vendors' members of `tracestate`, never empty.
+    pub(crate) trace_state: Option<Arc<str>>,
+    /// Whether the trace id was said to be random.
+    pub(crate) random: bool,
+    /// What a span of a disabled tracer hands on, in place of a context of its own; empty where it
+    /// has no caller.
+    pub(crate) caller: Option<SpanContext>,
+}
+
+/// An item of baggage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BaggageItem<'b> {
+    pub(crate) key: &'b str,
+    pub(crate) value: &'b str,
+    /// What W3C's header says of it, which no other has a place for; as it came, mostly empty.
+    pub(crate) properties: &'b str,
+}
+
+impl BaggageItem<'_> {
+    /// What it counts to limits.
+    pub(crate) fn bytes(self) -> usize {
+        self.key.len() + self.value.len() + self.properties.len()
+    }
+}
+
+/// Where an item lies: key, value and properties, one behind the other.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    start: usize,
+    key_len: usize,
+    value_len: usize,
+    properties_len: usize,
+}
+
+impl Item {
+    fn len(self) -> usize {
+        self.key_len + self.value_len + self.properties_len
+    }
+}
+
+impl Baggage {
+    /// What a span of a disabled tracer has: the caller's context.
+    pub(crate) fn of_caller(caller: SpanContext) -> Arc<Self> {
+        Arc::new(Self { caller: Some(caller), ..Self::default() })
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        if let Some(caller) = &self.caller {
+            return caller.baggage_item(key);
+        }
+        self.item(key).map(|item| item.value)
+    }
+
+    pub(crate) fn item(&self, key: &str) -> Option<BaggageItem<'_>> {
+        let item = self.items.get(self.find(key)?)?.as_ref()?;
+        Some(self.at(*item))
+    }
+
+    pub(crate) fn items(&self) -> impl Iterator<Item = BaggageItem<'_>> {
+        self.items.iter().flatten().map(|item| self.at(*item))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The bytes of all items.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn has_items(&self) -> bool {
+        self.len > 0
+    }
+
+    /// Whether it holds nothing at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0 && self.trace_state.is_none() && !self.random && self.caller.is_none()
+    }
+
+    /// Sets an item, even to an empty value, as extraction does. One that is there keeps its place.
+    pub(crate) fn set(&mut self, given: BaggageItem<'_>) {
+        let BaggageItem { key, value, properties } = given;
+        let item = Item {
+            start: self.text.len(),
+            key_len: key.len(),
+            value_len: value.len(),
+            properties_len: properties.len(),
+        };
+        let known = self.find(key);
+        for text in [key, value, properties] {
+            self.text.push_str(text);
+        }
+        self.bytes += item.len();
+        let before = known.and_then(|at| self.items.get_mut(at));
+        if let Some(before) = before.and_then(|before| before.replace(item)) {
+            self.bytes -= before.len();
+        } else {
+            self.len += 1;
+            self.items.push(Some(item));
+            self.note_last(key);
+        }
+        self.compact();
+    }
+
+    pub(crate) fn remove(&mut self, key: &str) {
+        let found = self.find(key).and_then(|at| self.items.get_mut(at)).and_then(Option::take);
+        let Some(item) = found else { return };
+        self.len -= 1;
+        self.bytes -= item.len();
+        self.compact();
+    }
+
+    /// A copy with the item set, or removed where `value` is empty; none if nothing is left.
+    pub(crate) fn with(baggage: Option<&Arc<Self>>, key: &str, value: &str) -> Option<Arc<Self>> {
+        let mut copy = baggage.map(Arc::clone);
+        Self::change(&mut copy, key, value);
+        copy
+    }
+
+    /// Sets the item, or removes it where `value` is empty, in what others may have too: they keep
+    /// what they have.
+    pub(crate) fn change(baggage: &mut Option<Arc<Self>>, key: &str, value: &str) {
+        if !value.is_empty() {
+            let item = BaggageItem { key, value, properties: "" };
+            Arc::make_mut(baggage.get_or_insert_default()).set(item);
+        } else if let Some(some) = baggage.as_mut().filter(|some| some.get(key).is_some()) {
+            let own = Arc::make_mut(some);
+            own.remove(key);
+            if own.is_empty() {
+                *baggage = None;
+            }
+        }
+    }
+
+    fn at(&self, item: Item) -> BaggageItem<'_> {
+        let value = item.start + item.key_len;
+        let properties = value + item.value_len;
+        let text = |from, to| self.text.get(from..to).unwrap_or_default();
+        BaggageItem {
+            key: text(item.start, value),
+            value: text(value, properties),
+            properties: text(properties, properties + item.properties_len),
+        }
+    }
+
+    /// Where the item of a key is.
+    fn find(&self, key: &str) -> Option<usize> {
+        let is_of = |item: Option<Item>| {
+            item.is_some_and(|item| item.key_len == key.len() && self.at(item).key == key)
+        };
+        if let Some(index) = &self.index {
+            let at = *index.get(&index.hasher().hash_one(key))?;
+            if self.items.get(at).copied().is_some_and(is_of) {
+                return Some(at);
+            }
+        }
+        self.items.iter().position(|item| is_of(*item))
+    }
+
+    /// Enters the last item into the index, which is made when there are many.
+    fn note_last(&mut self, key: &str) {
+        if let Some(index) = &mut self.index {
+            let hash = index.hasher().hash_one(key);
+            index.insert(hash, self.items.len() - 1);
+        } else if self.items.len() > MAX_SCANNED {
+            self.make_index();
+        }
+    }
+
+    fn make_index(&mut self) {
+        let mut index = HashMap::with_capacity(2 * self.items.len());
+        for (at, item) in self.items.iter().enumerate() {
+            if let Some(item) = item {
+                index.insert(index.hasher().hash_one(self.at(*item).key), at);
+            }
+        }
+        self.index = Some(index);
+    }
+
+    /// Gives back what replaced and removed items took, when it is most of it.
+    fn compact(&mut self) {
+        let wasted = self.text.len() - self.bytes;
+        let empty = self.items.len() - self.len;
+        if wasted <= self.bytes.max(MIN_WASTED_BYTES) && empty <= self.len.max(MAX_SCANNED) {
+            return;
+        }
+        let mut text = String::with_capacity(self.bytes);
+        for item in self.items.iter_mut().flatten() {
+            let start = text.len();
+            text.push_str(self.text.get(item.start..item.start + item.len()).unwrap_or_default());
+            item.start = start;
+        }
+        self.text = text;
+        self.items.retain(Option::is_some);
+        self.index = None;
+        if self.items.len() > MAX_SCANNED {
+            self.make_index();
+        }
+    }
+}
+
+/// With more items than this there is an index.
+const MAX_SCANNED: usize = 32;
+
+/// Less is never given back.
+const MIN_WASTED_BYTES: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// With properties as long as its value.
+    fn item<'b>(key: &'b str, value: &'b str) -> BaggageItem<'b> {
+        BaggageItem { key, value, properties: value }
+    }
+
+    #[test]
+    fn a_copy_takes_a_few_allocations_however_many_items_there_are() {
+        let mut baggage = None;
+        (0..64).for_each(|n| Baggage::change(&mut baggage, &format!("key {n}"), "some value"));
+        let shared = baggage.clone();
+        let info = allocation_counter::measure(|| Baggage::change(&mut baggage, "one", "more"));
+        assert!(info.count_total <= 10, "{info:?}");
+        assert_eq!(shared.map(|before| before.len()), Some(64), "others keep what they have");
+        let info = allocation_counter::measure(|| Baggage::change(&mut baggage, "key 7", "other"));
+        assert!(info.count_total <= 2, "nobody else has it now: {info:?}");
+    }
+
+    #[test]
+    fn what_is_replaced_or_removed_takes_no_memory_for_ever() {
+        let mut baggage = Baggage::default();
+        let value = "v".repeat(100);
+        for n in 0..10_000 {
+            baggage.set(item("same", &value));
+            baggage.set(item(&n.to_string(), &value));
+            baggage.remove(&n.to_string());
+        }
+        assert_eq!((baggage.len(), baggage.bytes()), (1, 204));
+        assert!(baggage.text.len() < 4 * MIN_WASTED_BYTES, "{}", baggage.text.len());
+        assert!(baggage.items.len() <= 2 * MAX_SCANNED, "{}", baggage.items.len());
+    }
+
+    proptest! {
+        #[test]
+        fn law_it_is_a_map_that_keeps_the_order_of_its_keys(
+            steps in prop::collection::vec((0..90_u8, prop::option::of("\\PC{0,9}")), 0..300),
+        ) {
+            let mut baggage = Baggage::default();
+            let mut model = Vec::<(String, String)>::new();
+            for (key, value) in steps {
+                let key = format!("é{key}");
+                match value {
+                    None => {
+                        baggage.remove(&key);
+                        model.retain(|(known, _)| *known != key);
+                    }
+                    Some(value) => {
+                        baggage.set(item(&key, &value));
+                        match model.iter_mut().find(|(known, _)| *known == key) {
+                            Some((_, before)) => *before = value,
+                            None => model.push((key, value)),
+                        }
+                    }
+                }
+            }
+            let expected: Vec<_> = model.iter().map(|(key, value)| item(key, value)).collect();
+            prop_assert_eq!(baggage.items().collect::<Vec<_>>(), expected);
+            prop_assert_eq!(baggage.len(), model.len());
+            let bytes: usize = baggage.items().map(BaggageItem::bytes).sum();
+            prop_assert_eq!(baggage.bytes(), bytes);
+            for (key, value) in &model {
+                prop_assert_eq!(baggage.get(key), Some(value.as_str()));
+            }
+            prop_assert_eq!(baggage.get("none"), None);
+        }
+    }
+}
