@@ -295,6 +295,47 @@ const CASES: &[Case] = &[
             g.duration = 5;
             g
         }),
+    Case::new("a start after 2262", |mut g| {
+            g.start = i64::MAX / 1_000 + 1_000_000;
+            g
+        })
+    .differs(&[
+            r#"duration thrift: 1234"#,
+            r#"duration otlp: 2"#,
+            r#"start thrift: 18437520701673696840"#,
+            r#"start otlp: 9223372036854773"#,
+        ])
+    .in_collector(&[
+        r#"duration thrift: 0"#,
+        r#"duration otlp: 2"#,
+        r#"start thrift: 0"#,
+        r#"start otlp: 9223372036854773"#,
+    ]),
+    Case::new("an end after 2262", |mut g| {
+            g.start = i64::MAX / 1_000 - 10;
+            g
+        })
+    .differs(&[
+            r#"duration thrift: 0"#,
+            r#"duration otlp: 10"#,
+            r#"warnings thrift: "Negative duration detected, sanitizing end timestamp. Original end timestamp: 1677-09-21 00:12:43.146447384 +0000 UTC, adjusted to: 2262-04-11 23:47:16.854765001 +0000 UTC""#,
+        ])
+    .in_collector(&[
+        r#"duration thrift: -9223372036854765"#,
+        r#"duration otlp: 10"#,
+    ]),
+    Case::new("a log after 2262", |mut g| {
+            g.logs = vec![(i64::MAX / 1_000 + 1_000_000, vec![(b"event", Str(b"late"))])];
+            g
+        })
+    .differs(&[
+            r#"logs thrift: [18437520701673696840,[["event","string","late"]]]"#,
+            r#"logs otlp: [9223372036854773,[["event","string","late"]]]"#,
+        ])
+    .in_collector(&[
+        r#"logs thrift: [0,[["event","string","late"]]]"#,
+        r#"logs otlp: [9223372036854773,[["event","string","late"]]]"#,
+    ]),
     Case::new("1970", |mut g| {
             g.start = 0;
             g

@@ -176,7 +176,7 @@ fn translate(span: &Span) -> (Scope, Out) {
         name: span.name.clone(),
         kind,
         start_time_unix_nano: nanos(span.start.into()),
-        end_time_unix_nano: nanos(i128::from(span.start.max(0)) + i128::from(span.duration.max(0))),
+        end_time_unix_nano: end(span.start, span.duration),
         attributes: key_values(&tags),
         dropped_attributes_count: dropped_tags,
         events,
@@ -280,8 +280,16 @@ fn trace_id((high, low): (u64, u64)) -> Vec<u8> {
     (u128::from(high) << 64 | u128::from(low)).to_be_bytes().to_vec()
 }
 
+/// Not before 1970, and two microseconds before the last moment that servers know.
 fn nanos(micros: i128) -> u64 {
-    u64::try_from((micros * 1_000).clamp(0, u64::MAX.into())).unwrap()
+    let latest = i128::from(i64::MAX) - 2_000;
+    u64::try_from((micros * 1_000).clamp(0, latest)).unwrap()
+}
+
+/// Not before the start, and at most that last moment.
+fn end(start: i64, duration: i64) -> u64 {
+    let end = nanos(start.into()) + nanos(duration.into());
+    end.min(u64::try_from(i64::MAX).unwrap())
 }
 
 fn key_values(tags: &[Tag]) -> Vec<KeyValue> {

@@ -268,7 +268,7 @@ impl<'a> OtlpSpan<'a> {
 
     /// The same of its end, which is not before its start.
     pub(super) fn end_nanos(&self) -> u64 {
-        self.start_nanos().saturating_add(nanos(self.view.duration_micros))
+        self.start_nanos().saturating_add(nanos(self.view.duration_micros)).min(LATEST_END)
     }
 
     /// The bits of W3C's trace flags that Jaeger's flags say: whether it is sampled. Whether the
@@ -437,9 +437,17 @@ impl Trimmed {
     }
 }
 
-/// OTLP knows no time before 1970, and none after the year 2554.
+/// The latest end that is written, in the year 2262. OTLP has one bit more, but servers keep times in
+/// 63 bits: a later one would be a time before 1970 there.
+const LATEST_END: u64 = i64::MAX.cast_unsigned();
+
+/// The latest time of anything else. Two microseconds less, as the tracer's clock has it, so that a
+/// span that begins then can end later: Jaeger adds a nanosecond to a start without a later end.
+const LATEST: u64 = LATEST_END - 2_000;
+
+/// Nanoseconds of a time, which is not before 1970 and not after 2262.
 fn nanos(micros: i64) -> u64 {
-    u64::try_from(micros).unwrap_or_default().saturating_mul(1_000)
+    u64::try_from(micros).unwrap_or_default().saturating_mul(1_000).min(LATEST)
 }
 
 /// A log as OTLP has it. Its attributes are with its span's [`Parts`].
