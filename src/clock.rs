@@ -184,8 +184,11 @@ impl ManualClock {
     /// Lets time pass on both sides.
     pub fn advance(&self, by: Duration) {
         let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        self.monotonic.fetch_add(nanos, Ordering::SeqCst);
-        self.wall.fetch_add(i64::try_from(nanos).unwrap_or(i64::MAX), Ordering::SeqCst);
+        let order = Ordering::SeqCst;
+        let later = |now: u64| Some(now.saturating_add(nanos));
+        let _ = self.monotonic.fetch_update(order, order, later);
+        let later = |now: i64| Some(now.saturating_add_unsigned(nanos));
+        let _ = self.wall.fetch_update(order, order, later);
     }
 
     /// Steps the wall clock alone, as an administrator or a time server does.
@@ -365,6 +368,14 @@ mod tests {
         assert_eq!(storable_nanos(at(u64::MAX)), Err(LATEST_NANOS));
         let before = SystemTime::UNIX_EPOCH - Duration::from_nanos(1);
         assert_eq!(storable_nanos(before), Err(0));
+    }
+
+    #[test]
+    fn a_manual_clock_stops_at_the_end_of_time() {
+        let clock = ManualClock::new();
+        clock.advance(Duration::MAX);
+        clock.advance(Duration::MAX);
+        assert_eq!((clock.monotonic_nanos(), clock.wall_nanos()), (u64::MAX, i64::MAX));
     }
 
     #[test]

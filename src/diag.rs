@@ -91,6 +91,8 @@ pub(crate) enum Cause {
     QueueFull,
     TooLarge,
     SendFailed,
+    ReceiverDrops,
+    SpanRefused,
     Closed,
     LimitLearned,
     Misused,
@@ -100,6 +102,7 @@ pub(crate) enum Cause {
     BaggageLimited,
     Metrics,
     Unfinished,
+    Configuration,
     Throttler,
     #[cfg(feature = "remote-sampler")]
     SamplerFetch,
@@ -159,7 +162,16 @@ impl Diagnostics {
         callback: Callback,
         work: impl FnOnce() -> T,
     ) -> Option<T> {
-        panics::catch(work).map_err(|message| self.panicked(callback, &message)).ok()
+        self.try_call(callback, work).ok()
+    }
+
+    /// The same, with the message of the panic.
+    pub(crate) fn try_call<T>(
+        &self,
+        callback: Callback,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, String> {
+        panics::catch(work).inspect_err(|message| self.panicked(callback, message))
     }
 
     /// Counts and reports that a callback panicked.

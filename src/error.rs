@@ -3,8 +3,11 @@
 //! None of them is ever met on the hot path; what goes wrong there is counted by cause and reported
 //! at most once a minute.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
+
+use crate::redact;
 
 /// Why a tracer could not be built from what was asked for.
 #[derive(Debug)]
@@ -15,11 +18,11 @@ pub enum ConfigError {
         /// The option.
         field: &'static str,
     },
-    /// A value is outside of what the option takes.
-    OutOfRange {
+    /// A value is not what the option takes.
+    Invalid {
         /// The option.
         field: &'static str,
-        /// The value given.
+        /// The value given, without what may be secret in it.
         value: String,
         /// What it takes.
         allowed: &'static str,
@@ -56,6 +59,22 @@ pub enum ConfigError {
         /// The feature.
         feature: &'static str,
     },
+    /// There is no name for the service that is traced.
+    NoServiceName {
+        /// What was noticed in the environment, such as a misspelt variable.
+        noticed: Vec<String>,
+    },
+    /// A variable of the environment cannot be used.
+    Variable {
+        /// The variable.
+        name: &'static str,
+        /// Its value, without what may be secret in it.
+        value: String,
+        /// What it takes.
+        allowed: Cow<'static, str>,
+        /// Where such a value usually comes from, or belongs to.
+        hint: Option<&'static str>,
+    },
     /// Several things are wrong.
     Several {
         /// Each of them.
@@ -73,11 +92,32 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// [`Invalid`](Self::Invalid), with what may be secret in the value hidden.
+    pub(crate) fn invalid(
+        field: &'static str,
+        value: impl AsRef<str>,
+        allowed: &'static str,
+    ) -> Self {
+        Self::Invalid { field, value: redact::value(value.as_ref()), allowed }
+    }
+
+    /// [`Unknown`](Self::Unknown), likewise.
+    pub(crate) fn unknown<'a>(
+        field: &'static str,
+        value: &str,
+        allowed: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let allowed = allowed.collect::<Vec<_>>().join(", ");
+        Self::Unknown { field, value: redact::value(value), allowed }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty { field } => write!(f, "{field} is empty, but must name something"),
-            Self::OutOfRange { field, value, allowed } => {
+            Self::Invalid { field, value, allowed } => {
                 write!(f, "{field} is {value:?}, but must be {allowed}")
             }
             Self::ProcessTooLarge {
@@ -98,6 +138,17 @@ impl fmt::Display for ConfigError {
             }
             Self::FeatureOff { field, feature } => {
                 write!(f, "{field} is set, but needs jaeger-client's feature `{feature}`")
+            }
+            Self::NoServiceName { noticed } => {
+                f.write_str(
+                    "service_name is empty, but must name the service: give it to \
+                     `Configuration::new` or `Tracer::builder`, or set JAEGER_SERVICE_NAME",
+                )?;
+                noticed.iter().try_for_each(|noticed| write!(f, "; {noticed}"))
+            }
+            Self::Variable { name, value, allowed, hint } => {
+                write!(f, "{name} is {value:?}, but must be {allowed}")?;
+                hint.map_or(Ok(()), |hint| write!(f, " ({hint})"))
             }
             Self::Several { errors } => errors.iter().enumerate().try_for_each(|(at, error)| {
                 write!(f, "{}{error}", if at == 0 { "" } else { "; " })
@@ -235,12 +286,47 @@ pub enum TransportError {
         /// The beginning of the answer's body.
         said: String,
     },
+    /// The server redirects to where messages are not sent: with a status that would not keep their
+    /// method and body, to another origin, or once too often.
+    Redirected {
+        /// Where it was posted to.
+        address: String,
+        /// The status of the answer.
+        status: u16,
+        /// Where it redirects to, without user, password and query.
+        target: String,
+    },
+    /// The message was given up, but the server may have processed it: it took all of it and did not
+    /// answer, or answered that it does not know what became of it.
+    Unconfirmed {
+        /// How often it was sent.
+        attempts: u32,
+        /// How the last of these failed.
+        source: Box<Self>,
+    },
+    /// The application's transport or reporter panicked.
+    Panicked {
+        /// Which of them.
+        what: &'static str,
+        /// What it said.
+        message: String,
+    },
     /// Anything else that the operating system says.
     Io {
         /// What it said.
         source: io::Error,
     },
 }
+
+impl TransportError {
+    /// What a panic of the application's transport or reporter gives.
+    pub(crate) fn panicked(what: &'static str, message: &str) -> Self {
+        Self::Panicked { what, message: message.chars().take(MAX_SHOWN_CHARS).collect() }
+    }
+}
+
+/// How much of a panic's message is shown.
+const MAX_SHOWN_CHARS: usize = 200;
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -249,8 +335,28 @@ impl fmt::Display for TransportError {
             Self::Refused { address } => write!(f, "nothing listens at {address}"),
             Self::TooLarge { bytes } => write!(f, "a message of {bytes} bytes does not pass"),
             Self::Answered { address, status, said } => {
-                write!(f, "{address} answered {status} {said:?}")
+                write!(f, "{address} answered {status} {said:?}")?;
+                // What an OTLP receiver says to Thrift.
+                if *status == UNSUPPORTED_MEDIA_TYPE {
+                    f.write_str(
+                        ", as an OTLP receiver does: a Jaeger collector takes Thrift at port 14268, \
+                         path /api/traces",
+                    )?;
+                }
+                Ok(())
             }
+            Self::Redirected { address, status, target } => {
+                write!(
+                    f,
+                    "{address} answered {status}, a redirect to {target} that is not followed"
+                )
+            }
+            Self::Unconfirmed { attempts, source } => {
+                let times = if *attempts == 1 { "attempt" } else { "attempts" };
+                write!(f, "{source}; given up after {attempts} {times}, ")?;
+                f.write_str("but the server may have processed it all the same")
+            }
+            Self::Panicked { what, message } => write!(f, "the {what} panicked: {message:?}"),
             Self::Io { source } => write!(f, "cannot send: {source}"),
         }
     }
@@ -260,7 +366,14 @@ impl std::error::Error for TransportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unresolved { source, .. } | Self::Io { source } => Some(source),
-            Self::Refused { .. } | Self::TooLarge { .. } | Self::Answered { .. } => None,
+            Self::Unconfirmed { source, .. } => Some(source),
+            Self::Refused { .. }
+            | Self::TooLarge { .. }
+            | Self::Answered { .. }
+            | Self::Redirected { .. }
+            | Self::Panicked { .. } => None,
         }
     }
 }
+
+const UNSUPPORTED_MEDIA_TYPE: u16 = 415;

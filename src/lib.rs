@@ -43,16 +43,20 @@ pub mod propagation;
 pub mod sampler;
 pub mod transport;
 
+mod address;
 mod clock;
 mod config;
 mod diag;
+mod environment;
 mod error;
 #[cfg(feature = "remote-sampler")]
 mod fetch;
 mod fork;
+mod http_client;
 mod id;
 mod ledger;
 mod lock;
+mod redact;
 mod reporter;
 mod span;
 mod stats;
@@ -64,6 +68,7 @@ pub use self::config::{
 };
 pub use self::diag::{Logger, NullLogger, StderrLogger};
 pub use self::error::{ConfigError, ExtractError, TransportError};
+pub use self::http_client::ProxyConfig;
 pub use self::id::{IdGenerator, SpanId, TraceId};
 pub use self::propagation::HeadersConfig;
 pub use self::reporter::{FinishedSpan, InMemoryReporter, Output, Reporter};
@@ -76,4 +81,6 @@ pub use self::span::{
 };
 pub use self::stats::{Dropped, Receipt, ReporterStats, Stats};
 pub use self::tracer::{Closer, Tracer, TracerBuilder};
-pub use self::transport::{AgentProtocol, AgentSocketType, CollectorFormat, HttpConfig};
+pub use self::transport::{
+    AgentProtocol, AgentSocketType, CollectorFormat, HttpConfig, PacingConfig,
+};

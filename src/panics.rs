@@ -65,6 +65,8 @@
 //! | `Reporter::flush` | the flush goes on |
 //! | `Transport::send` | the spans are counted as `send_failed` |
 //! | `Transport::max_message_bytes` | 65,000 |
+//! | `Transport::take_late_refusal` | no message was refused late |
+//! | `Transport::receiver_drops` | what the receiver dropped stays as it was read before |
 //! | `Transport::tick` | the work is left to the next tick |
 //!
 //! Not callbacks, and not caught, is what runs as a part of the application's own call: conversions of
@@ -199,6 +201,8 @@ callbacks! {
         ReporterFlush: "Reporter::flush",
         TransportSend: "Transport::send",
         TransportMaxMessageBytes: "Transport::max_message_bytes",
+        TransportTakeLateRefusal: "Transport::take_late_refusal",
+        TransportReceiverDrops: "Transport::receiver_drops",
         TransportTick: "Transport::tick",
     }
 }

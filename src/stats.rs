@@ -39,7 +39,7 @@ impl Dropped {
 /// output is done with it.
 ///
 /// *Sent* over UDP means handed to the operating system. Whether the agent got it, and stored it,
-/// no client can know.
+/// no client can know; what is known of its socket is in [`receiver_drops`](Self::receiver_drops).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -62,6 +62,12 @@ pub struct Stats {
     pub dropped: Dropped,
     /// Spans that were cut to fit a datagram; they are counted where they went as well.
     pub trimmed: u64,
+    /// Spans that were sent again over HTTP after a request of which it is not known whether the
+    /// server processed it: it may have them twice. They are counted as sent as well.
+    pub possible_duplicates: u64,
+    /// Spans that were given up after such a request: the server may have them all the same. They
+    /// are counted in `dropped.send_failed` as well.
+    pub unconfirmed: u64,
     /// Spans that were held and had to make room for others; they are counted as not sampled as
     /// well.
     pub evicted: u64,
@@ -84,6 +90,11 @@ pub struct Stats {
     pub callback_panics: u64,
     /// Datagrams, or other messages, sent.
     pub datagrams: u64,
+    /// Datagrams that the agent's socket dropped because its receive buffer was full, those of all
+    /// senders, since the first one was sent to it; none where that cannot be seen. Read at each
+    /// flush. As others may have sent them, the sums above do not have them: spans counted as `sent`
+    /// may be lost among them.
+    pub receiver_drops: Option<u64>,
 }
 
 impl Stats {
@@ -121,6 +132,15 @@ impl fmt::Display for Stats {
                  {send_failed} + closed {closed}"
             )?;
         }
+        if let Some(drops @ 1..) = self.receiver_drops {
+            write!(f, "; the agent's socket dropped {drops} datagrams of all senders")?;
+        }
+        if self.possible_duplicates > 0 {
+            write!(f, "; {} sent may be duplicates", self.possible_duplicates)?;
+        }
+        if self.unconfirmed > 0 {
+            write!(f, "; {} lost may have arrived", self.unconfirmed)?;
+        }
         Ok(())
     }
 }
@@ -147,8 +167,14 @@ pub struct ReporterStats {
     pub dropped: Dropped,
     /// Spans that were cut to fit a message of this output.
     pub trimmed: u64,
+    /// As [`Stats::possible_duplicates`].
+    pub possible_duplicates: u64,
+    /// As [`Stats::unconfirmed`].
+    pub unconfirmed: u64,
     /// Messages sent.
     pub messages: u64,
+    /// Messages that the receiver's socket dropped; see [`Stats::receiver_drops`].
+    pub receiver_drops: Option<u64>,
 }
 
 /// What a flush or close achieved.

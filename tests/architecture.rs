@@ -14,7 +14,19 @@ use self::source::{Source, is_word, mask, root, rust_files, sources, words};
 mod source;
 
 /// Modules that everybody may name, and that name each other only.
-const LEAVES: &[&str] = &["id", "clock", "error", "stats", "diag", "fork", "lock", "panics"];
+const LEAVES: &[&str] = &[
+    "id",
+    "address",
+    "clock",
+    "environment",
+    "error",
+    "redact",
+    "stats",
+    "diag",
+    "fork",
+    "lock",
+    "panics",
+];
 
 /// Which modules a module may name besides itself and the leaves, from the top down.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -29,6 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sampler",
             "control",
             "transport",
+            "http_client",
             "encoding",
         ],
     ),
@@ -50,10 +63,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("metrics", &["span", "sampler", "control"]),
     ("span", &["sampler", "control", "ledger", "encoding"]),
     ("ledger", &["encoding"]),
-    ("sampler", &["fetch", "encoding"]),
-    ("control", &["fetch"]),
-    ("fetch", &[]),
-    ("transport", &["encoding"]),
+    ("sampler", &["fetch", "http_client", "encoding"]),
+    ("control", &["fetch", "http_client"]),
+    ("fetch", &["http_client"]),
+    ("transport", &["http_client", "encoding"]),
+    ("http_client", &["encoding"]),
     ("encoding", &[]),
 ];
 
@@ -64,9 +78,9 @@ const ENCODING_LEAVES: &[&str] = &["id"];
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("Instant::now", &["clock.rs"]),
     ("SystemTime::now", &["clock.rs"]),
-    ("std::env", &["config/env.rs"]),
-    ("env::var", &["config/env.rs"]),
-    ("socket2", &["transport/udp.rs", "transport/unix.rs"]),
+    ("std::env", &["environment.rs"]),
+    ("env::var", &["environment.rs"]),
+    ("socket2", &["transport/udp/socket.rs", "transport/udp/sock_diag.rs", "transport/unix.rs"]),
     ("thread::spawn", THREAD_STARTERS),
     ("thread::Builder", THREAD_STARTERS),
     ("thread::scope", THREAD_STARTERS),
@@ -91,6 +105,9 @@ const HIDDEN_CRATES: &[&str] = &[
     "rand::",
     "forkguard::",
     "ureq::",
+    "ureq_proto::",
+    "rustls::",
+    "httpdate::",
     "arc_swap::",
     "serde_json::",
 ];
@@ -360,7 +377,7 @@ fn names_out_of_their_place_are_found() {
     assert_eq!(found(places, "clock.rs", "Instant::now(); SystemTime::now()"), 0);
     assert_eq!(found(places, "tracer.rs", "use std::env;"), 1);
     assert_eq!(found(places, "reporter/mod.rs", "socket2::Socket::new()"), 1);
-    assert_eq!(found(places, "transport/udp.rs", "socket2::Socket::new()"), 0);
+    assert_eq!(found(places, "transport/udp/socket.rs", "socket2::Socket::new()"), 0);
     assert_eq!(found(places, "transport/udp.rs", "thread::spawn(f)"), 1);
     assert_eq!(found(places, "encoding/read.rs", "use std::net::UdpSocket;"), 1);
 }

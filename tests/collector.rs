@@ -143,13 +143,14 @@ fn a_token_is_the_bearers() {
 #[test]
 fn what_cannot_be_used_is_an_error_that_says_so_and_tells_no_secret() {
     type Change = fn(&mut HttpConfig);
-    let cases: [(Change, &str); 8] = [
+    let cases: [(Change, &str); 9] = [
         (|c| c.endpoint = "collector:14268".into(), "collector_endpoint is \"collector:14268\""),
         (|c| c.user = Some("ann".into()), "reporter.password is empty"),
         (|c| c.password = Some("hush".into()), "reporter.user is empty"),
         (|c| (c.user, c.auth_token) = (Some("a".into()), Some("hush".into())), "auth_token"),
         (|c| c.auth_token = Some("hush\n".into()), "auth_token"),
         (|c| c.headers = vec![("a b".into(), "hush".into())], "http_headers is \"a b\""),
+        (|c| c.headers = vec![("Content-Length".into(), "hush".into())], "\"Content-Length\""),
         (|c| c.ca_certificates = Some("hush".into()), "https:// endpoint only"),
         (|c| c.max_body_bytes = 10, "max_body_bytes is \"10\""),
     ];
@@ -180,9 +181,8 @@ fn what_may_pass_is_tried_again_and_nothing_is_lost() {
 #[test]
 fn what_cannot_pass_is_tried_once_and_counted() {
     let troubles = [
-        (Answer::Status(400, "", b"bad\r\nbatch".to_vec()), "answered 400 \"bad  batch\""),
-        (status(401), "answered 401"),
-        (Answer::Status(302, "location: /elsewhere\r\n", Vec::new()), "answered 302"),
+        (Answer::Status(401, "", b"bad\r\ntoken".to_vec()), "answered 401 \"bad  token\""),
+        (Answer::Status(302, "location: /elsewhere\r\n", Vec::new()), "a redirect to /elsewhere"),
         (Answer::Endless(404), "answered 404 \"xxx"),
         (Answer::Hang, "took longer than 300ms"),
         (Answer::Nonsense, "127.0.0.1"),

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use jaeger_client::encoding::BatchView;
 use jaeger_client::sampler::ProbabilisticSampler;
-use jaeger_client::transport::Sent;
+use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
     InMemoryReporter, NullLogger, Span, Stats, Tracer, TracerBuilder, TransportError,
 };
@@ -288,4 +288,65 @@ fn only_a_refusal_that_comes_to_light_late_takes_from_sent() {
     // The last refusal is of the message before, which was counted as failed already.
     assert_eq!(ledger, [(3, 0), (5, 3), (12, 3), (12, 5), (16, 5)]);
     assert!(closer.close(SOON).stats.is_balanced());
+}
+
+/// Sends as it is told, and says after each message whether the one before was refused.
+#[derive(Debug)]
+struct RefusesLate {
+    /// For each message: the status it is answered if it fails, and what is known of a refusal after it.
+    script: Vec<(Option<u16>, bool)>,
+    refused: bool,
+}
+
+impl Transport for RefusesLate {
+    fn send(&mut self, _message: &[u8]) -> Outcome {
+        let (failure, refused) = self.script.remove(0);
+        self.refused = refused;
+        let (address, said) = Default::default();
+        failure
+            .map_or(Ok(Sent::OK), |status| Err(TransportError::Answered { address, status, said }))
+    }
+
+    fn take_late_refusal(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
+    }
+}
+
+#[test]
+fn a_refusal_learned_with_a_failure_or_at_a_flush_takes_from_sent() {
+    let (ok, bad) = (None, Some(500));
+    let ledger = ledger_of_late_refusals(
+        vec![(ok, false), (bad, true), (ok, true), (bad, false), (bad, true)],
+        &[3, 5, 7, 2, 4],
+    );
+    // The second message fails, and the first turns out to have been refused; the third one's refusal
+    // is seen when all is sent; of the last two, both of which fail, there is nothing to take back.
+    assert_eq!(ledger, [(3, 0), (0, 8), (0, 15), (0, 17), (0, 21)]);
+}
+
+#[test]
+fn a_refusal_learned_with_a_refused_list_takes_the_message_before_and_none_of_its_halves() {
+    let (ok, list) = (None, Some(400));
+    // Four spans are refused, and so is their second half at first.
+    let halves =
+        vec![(ok, false), (list, true), (ok, false), (list, false), (ok, false), (ok, false)];
+    assert_eq!(ledger_of_late_refusals(halves, &[3, 4]), [(3, 0), (4, 3)]);
+    let one = vec![(ok, false), (list, true), (ok, false)];
+    assert_eq!(ledger_of_late_refusals(one, &[3, 1, 2]), [(3, 0), (0, 4), (2, 4)]);
+}
+
+/// What was sent and what failed after each flush of so many spans.
+fn ledger_of_late_refusals(script: Vec<(Option<u16>, bool)>, flushes: &[usize]) -> Vec<(u64, u64)> {
+    let transport = RefusesLate { script, refused: false };
+    let builder = Tracer::builder("svc").logger(NullLogger).flush_interval(SOON);
+    let (tracer, closer) = builder.transport(transport).build().unwrap();
+    let mut ledger = Vec::new();
+    for spans in flushes {
+        (0..*spans).for_each(|_| tracer.start_span("op").finish());
+        let stats = tracer.flush(SOON).stats;
+        assert!(stats.is_balanced(), "{stats}");
+        ledger.push((stats.sent, stats.dropped.send_failed));
+    }
+    assert!(closer.close(SOON).stats.is_balanced());
+    ledger
 }

@@ -53,6 +53,7 @@ fn every_metric_is_there_from_the_start_under_jaegers_names() {
         "finished_spans|sampled=delayed",
         "finished_spans|sampled=n",
         "finished_spans|sampled=y",
+        "reporter_receiver_drops",
         "reporter_spans|result=dropped",
         "reporter_spans|result=err",
         "reporter_spans|result=ok",

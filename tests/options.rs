@@ -9,10 +9,11 @@ mod support;
 use std::collections::HashMap;
 use std::sync::mpsc::{Sender, channel};
 
-use jaeger_client::encoding::{BatchView, MEMBERS};
+use jaeger_client::encoding::{BatchView, MEMBERS, ValueView};
+use jaeger_client::transport::MemoryTransport;
 use jaeger_client::{
-    Closer, Configuration, InMemoryReporter, Observer, Reporter, Span, SpanContext, SpanId,
-    SpanObserver, StartSpanOptions, TraceId, Tracer, TransportError,
+    Closer, Configuration, IdGenerator, InMemoryReporter, Observer, Reporter, Span, SpanContext,
+    SpanId, SpanObserver, StartSpanOptions, TraceId, Tracer, TransportError,
 };
 use support::read::{Span as Finished, Value, finished};
 use support::transport::limited;
@@ -216,4 +217,38 @@ fn observers_neither_hide_the_servers_side_nor_the_cut_of_a_tag() {
     let marked = format!("{}… [300 bytes]", "x".repeat(241));
     assert_eq!(only(&memory).tag("long"), Some(&Value::Str(marked)));
     assert_eq!(tracer.stats().cut_tags, 1);
+}
+
+/// Every tag of the process is cut but the one that tells tracers apart, as in jaeger-client-go.
+#[test]
+fn the_uuid_of_a_tracer_is_not_cut_with_the_tags_of_the_process() {
+    #[derive(Debug)]
+    struct Long;
+    impl IdGenerator for Long {
+        fn next(&self) -> u64 {
+            0x0123_4567_89ab_cdef
+        }
+    }
+    for (given, uuid) in
+        [(None, "123456789abcdef"), (Some("a name of its own"), "a name of its own")]
+    {
+        let transport = MemoryTransport::new();
+        let mut builder = builder().transport(transport.clone()).id_generator(Long);
+        builder = builder.max_tag_value_length(10).tag("hostname", "a-long-host-name");
+        if let Some(given) = given {
+            builder = builder.tag("client-uuid", given);
+        }
+        let (tracer, closer) = builder.build().unwrap();
+        tracer.start_span("op").finish();
+        assert!(closer.close(SOON).complete);
+        let message = &transport.messages()[0];
+        let (_, batch) = BatchView::parse_message(message).unwrap();
+        let tag = |key: &str| {
+            let value = batch.process.tags().find(|tag| tag.key == key.as_bytes()).unwrap().value;
+            let ValueView::Str(text) = value else { panic!("{value:?}") };
+            String::from_utf8(text.to_vec()).unwrap()
+        };
+        assert_eq!(tag("client-uuid"), uuid);
+        assert_eq!(tag("hostname"), "a-long-hos");
+    }
 }

@@ -153,6 +153,8 @@ const WALK: &[(&str, Check)] = &[
     ("Reporter::flush", NOTHING_MORE),
     ("Transport::send", |life| assert_eq!(life.closed.dropped.send_failed, 5)),
     ("Transport::max_message_bytes", NOTHING_MORE),
+    ("Transport::take_late_refusal", |life| assert_eq!(life.closed.sent, 5)),
+    ("Transport::receiver_drops", |life| assert_eq!(life.closed.receiver_drops, None)),
     ("Transport::tick", NOTHING_MORE),
 ];
 
@@ -249,7 +251,7 @@ fn a_format_that_panics_about_its_keys_is_an_error() {
 fn a_list_of_samplers_with_one_that_panics_about_its_memory_is_refused() {
     let broken = Broken::default();
     broken.arm(Some(IN_A_LIST));
-    assert!(matches!(build(&broken, true), Err(ConfigError::OutOfRange { .. })));
+    assert!(matches!(build(&broken, true), Err(ConfigError::Invalid { .. })));
 }
 
 #[cfg(feature = "remote-sampler")]

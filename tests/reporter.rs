@@ -152,7 +152,7 @@ fn an_output_that_panics_or_fails_loses_one_message_and_touches_no_other() {
         }
         assert!(closer.close(SOON).complete);
         assert!(logger.has("spans lost"), "{:?}", logger.all());
-        let told = logger.has(words) || logger.has("the transport panicked");
+        let told = logger.has(words) || logger.has("the transport panicked: \"this panic is");
         assert!(told, "{:?}", logger.all());
         assert_eq!(memory.len(), 7);
         assert_eq!(counts(&tracer)[1].1, (7, 0, 0, (0, 7)));

@@ -41,8 +41,8 @@ impl Reporter for Encoded {
 /// A tracer with options that make edge cases of their own; `random` decides on the rest.
 fn edge_case_tracer(random: &mut Seeded) -> jaeger_client::TracerBuilder {
     let mut draw = |below: usize| usize::try_from(random.below(below as u64)).unwrap();
-    let name =
-        Some(edge_cases::text(&mut draw)).filter(|name| !name.is_empty() && name.len() < 1_000);
+    let name = Some(edge_cases::text(&mut draw))
+        .filter(|name| !name.trim().is_empty() && name.len() < 1_000);
     let mut builder = Tracer::builder(name.unwrap_or_else(|| "svc".to_owned()))
         .logger(NullLogger)
         .max_tag_value_length([256, 2, 100_000][draw(3)])

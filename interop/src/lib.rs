@@ -12,6 +12,7 @@
 //! - [`chain`] checks which of them is whose child
 //! - [`doors`] sends a span as Thrift and as OTLP, and says how what comes back differs
 //! - [`grow`] makes traces that have everything a span can have
+//! - [`burst`] makes spans as fast as they can be made, and counts what a server holds of them
 //! - [`browser`] drives a real browser
 //! - [`nginx`] starts nginx, which speaks HTTP/2
 //! - [`demo`] builds and runs the programs in `demos/`
@@ -26,6 +27,7 @@
 
 pub mod backend;
 pub mod browser;
+pub mod burst;
 pub mod chain;
 pub mod command;
 pub mod demo;

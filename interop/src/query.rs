@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::burst::settled;
 use crate::command::INTERVAL;
 use crate::gate::Found;
 use crate::span;
@@ -96,6 +97,28 @@ impl Query {
             }
             thread::sleep(INTERVAL);
         }
+    }
+}
+
+impl Query {
+    /// How many spans the server holds of these traces, once there are `enough` of them or their
+    /// number does not change any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`spans`](Self::spans).
+    pub fn count_settled(&self, traces: &[String], enough: u64) -> Found<u64> {
+        settled(enough, || traces.iter().map(|trace_id| self.count(trace_id)).sum())
+    }
+
+    fn count(&self, trace_id: &str) -> Found<u64> {
+        let url = format!("http://{}/api/traces/{trace_id}?raw=true", self.address);
+        let answer = get(&url, &[])?;
+        if !matches!(answer.status, 200 | 404) {
+            return Err(format!("{url} answered {}: {}", answer.status, answer.body));
+        }
+        // Each span has one, and reading all the rest takes many times as long.
+        Ok(answer.body.matches("\"operationName\":").count() as u64)
     }
 }
 

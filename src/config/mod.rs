@@ -1,9 +1,10 @@
 //! A tracer's configuration as data, and from the environment.
 
 mod env;
-mod grammar;
 mod reporter;
 mod sampling;
+
+use std::fmt;
 
 pub use self::reporter::ReporterConfig;
 pub use self::sampling::SamplerConfig;
@@ -11,7 +12,9 @@ pub use self::sampling::SamplerConfig;
 use crate::control;
 pub use crate::control::{BaggageRestrictionsConfig, ThrottlerConfig};
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
 use crate::propagation::{self, HeadersConfig};
+use crate::redact;
 use crate::reporter::Output;
 use crate::sampler;
 use crate::span::{KeepConfig, OwnedTagValue};
@@ -41,7 +44,7 @@ use crate::tracer::{Closer, Tracer, TracerBuilder, defaults};
 /// tracer.start_span("charge").finish();
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct Configuration {
     /// The service's name; must not be empty.
@@ -70,6 +73,9 @@ pub struct Configuration {
     /// The formats that contexts are carried in, `jaeger`, `b3`, `b3-single` or `w3c`, in the order
     /// in which they count; see [`CompositeFormat`](propagation::CompositeFormat).
     pub propagation: Vec<String>,
+    /// Which proxy requests over HTTP go through: to a collector, and to whom samplers, restrictions
+    /// and throttlers ask. By default, as the environment says.
+    pub proxy: ProxyConfig,
     /// Which agent tells what baggage may be set; without one, all may. Needs the feature
     /// `remote-sampler`.
     pub baggage_restrictions: Option<BaggageRestrictionsConfig>,
@@ -88,6 +94,39 @@ pub struct Configuration {
     /// How many unfinished spans are listed by [`Tracer::open_spans`]; 0 is none. See
     /// [`TracerBuilder::watch_open_spans`].
     pub watch_open_spans: usize,
+    /// What was noticed while the environment was read, such as variables that are set but not read.
+    /// The logger is told it once, when the tracer is built.
+    pub warnings: Vec<String>,
+}
+
+/// Without what is secret: configurations end up in logs.
+impl fmt::Debug for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(key, value): &(String, OwnedTagValue)| match value {
+            OwnedTagValue::Str(text) => (key.clone(), OwnedTagValue::Str(redact::value(text))),
+            other => (key.clone(), other.clone()),
+        };
+        f.debug_struct("Configuration")
+            .field("service_name", &self.service_name)
+            .field("disabled", &self.disabled)
+            .field("rpc_metrics", &self.rpc_metrics)
+            .field("trace_id_128bit", &self.trace_id_128bit)
+            .field("tags", &self.tags.iter().map(shown).collect::<Vec<_>>())
+            .field("sampler", &self.sampler)
+            .field("reporter", &self.reporter)
+            .field("headers", &self.headers)
+            .field("propagation", &self.propagation)
+            .field("proxy", &self.proxy)
+            .field("baggage_restrictions", &self.baggage_restrictions)
+            .field("throttler", &self.throttler)
+            .field("keep_on_error", &self.keep_on_error)
+            .field("max_tag_value_length", &self.max_tag_value_length)
+            .field("mark_cut_tags", &self.mark_cut_tags)
+            .field("max_logs_per_span", &self.max_logs_per_span)
+            .field("watch_open_spans", &self.watch_open_spans)
+            .field("warnings", &self.warnings)
+            .finish()
+    }
 }
 
 impl Default for Configuration {
@@ -102,6 +141,7 @@ impl Default for Configuration {
             reporter: ReporterConfig::default(),
             headers: HeadersConfig::default(),
             propagation: vec!["jaeger".to_owned()],
+            proxy: ProxyConfig::default(),
             baggage_restrictions: None,
             throttler: None,
             keep_on_error: None,
@@ -109,6 +149,7 @@ impl Default for Configuration {
             mark_cut_tags: false,
             max_logs_per_span: 0,
             watch_open_spans: 0,
+            warnings: Vec::new(),
         }
     }
 }
@@ -168,16 +209,21 @@ impl Configuration {
                 .disabled()
                 .build();
         }
+        if self.service_name.trim().is_empty() {
+            return Err(ConfigError::NoServiceName { noticed: self.warnings.clone() });
+        }
         let mut builder = Tracer::builder(&self.service_name)
             .sampler(sampler::from_name(
                 &self.sampler.kind,
-                &self.sampler.params(&self.service_name),
+                &self.sampler.params(&self.service_name, &self.proxy),
             )?)
             .agent(&self.reporter.local_agent_host_port)
             .agent_reconnect_interval(self.reporter.reconnect_interval())
             .agent_protocol(self.reporter.agent_protocol)
             .agent_socket_type(self.reporter.agent_socket_type)
+            .pacing(self.reporter.pacing)
             .queue_size(self.reporter.queue_size)
+            .queue_bytes(self.reporter.queue_bytes)
             .flush_interval(self.reporter.buffer_flush_interval)
             .max_packet_size(self.reporter.max_packet_size)
             .headers(self.headers.clone())
@@ -189,10 +235,10 @@ impl Configuration {
             .max_logs_per_span(self.max_logs_per_span)
             .watch_open_spans(self.watch_open_spans);
         if let Some(endpoint) = &self.reporter.collector_endpoint {
-            builder = builder.collector(self.reporter.http(endpoint));
+            builder = builder.collector(self.reporter.http(endpoint, &self.proxy));
         }
         if let Some(endpoint) = &self.reporter.oversize_endpoint {
-            builder = builder.oversize_to(self.reporter.http(endpoint));
+            builder = builder.oversize_to(self.reporter.http(endpoint, &self.proxy));
         }
         if self.reporter.log_spans {
             builder = builder.also_report_to(Output::logging());
@@ -209,7 +255,9 @@ impl Configuration {
         for (key, value) in &self.tags {
             builder = builder.tag(key, value.clone());
         }
-        options(builder).build()
+        let (tracer, closer) = options(builder).build()?;
+        tracer.warn(&self.warnings);
+        Ok((tracer, closer))
     }
 
     #[cfg(feature = "remote-sampler")]
@@ -218,7 +266,8 @@ impl Configuration {
         builder: TracerBuilder,
         by: &BaggageRestrictionsConfig,
     ) -> Result<TracerBuilder, ConfigError> {
-        let manager = control::RemoteBaggageRestrictionManager::new(&self.service_name, by)?;
+        let (name, proxy) = (&self.service_name, &self.proxy);
+        let manager = control::RemoteBaggageRestrictionManager::with_proxy(name, by, proxy)?;
         Ok(builder.baggage_restriction_manager(manager))
     }
 
@@ -238,7 +287,8 @@ impl Configuration {
         builder: TracerBuilder,
         by: &ThrottlerConfig,
     ) -> Result<TracerBuilder, ConfigError> {
-        Ok(builder.debug_throttler(control::RemoteThrottler::new(&self.service_name, by)?))
+        let (name, proxy) = (&self.service_name, &self.proxy);
+        Ok(builder.debug_throttler(control::RemoteThrottler::with_proxy(name, by, proxy)?))
     }
 
     #[cfg(not(feature = "remote-sampler"))]
@@ -266,7 +316,7 @@ mod tests {
             change(&mut configuration);
             configuration.new_tracer().map(drop).unwrap_err().to_string()
         };
-        let cases: [Case; 9] = [
+        let cases: [Case; 11] = [
             (|c| c.service_name.clear(), &["service_name"]),
             (|c| c.propagation = vec!["xray".into()], &["propagation", "xray", "jaeger, b3"]),
             (|c| c.sampler.kind = "maybe".into(), &["sampler.kind", "maybe", "probabilistic"]),
@@ -287,6 +337,11 @@ mod tests {
                 &["keep_on_error.max_bytes", "100", "at least 4096"],
             ),
             (|c| c.reporter.queue_size = 0, &["queue_size", "0", "from 1"]),
+            (
+                |c| c.reporter.pacing.bytes_per_second = 64_999,
+                &["pacing.bytes_per_second", "64999", "65000"],
+            ),
+            (|c| c.reporter.queue_bytes = 64_999, &["queue_bytes", "64999", "65000"]),
         ];
         for (change, words) in cases {
             let error = with(change);

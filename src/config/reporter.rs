@@ -3,8 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::http_client::ProxyConfig;
+use crate::redact::{self, HIDDEN};
 use crate::tracer::defaults;
-use crate::transport::{AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES};
+use crate::transport::{
+    AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES, PacingConfig,
+};
 
 /// Where spans go, and how: to a collector over HTTP if one is named, and else to an agent.
 ///
@@ -18,6 +22,9 @@ pub struct ReporterConfig {
     /// How many finished spans may wait to be sent; see
     /// [`TracerBuilder::queue_size`](crate::TracerBuilder::queue_size).
     pub queue_size: usize,
+    /// How many bytes of memory they may take; see
+    /// [`TracerBuilder::queue_bytes`](crate::TracerBuilder::queue_bytes).
+    pub queue_bytes: usize,
     /// How long a finished span waits at most before it is sent.
     pub buffer_flush_interval: Duration,
     /// The agent, as `host:port`, or its Unix socket, as `unix:/path/to/socket`.
@@ -26,11 +33,13 @@ pub struct ReporterConfig {
     pub agent_protocol: AgentProtocol,
     /// Which of its addresses the agent is spoken to at.
     pub agent_socket_type: AgentSocketType,
+    /// How fast datagrams are sent to the agent.
+    pub pacing: PacingConfig,
     /// The largest datagram, in bytes.
     pub max_packet_size: usize,
     /// Tells the logger each finished span, besides sending it.
     pub log_spans: bool,
-    /// Keeps the address that the agent's name first resolved to.
+    /// Keeps the addresses that the agent's name first resolved to.
     pub disable_attempt_reconnecting: bool,
     /// How often the agent's name is resolved again.
     pub attempt_reconnect_interval: Duration,
@@ -48,8 +57,17 @@ pub struct ReporterConfig {
     /// The certificates, in PEM, of those who may vouch for the collector; without them, those that
     /// browsers trust.
     pub ca_certificates: Option<String>,
+    /// The client's own certificate, in PEM, for collectors that ask for one; with a key, or not at
+    /// all.
+    pub client_certificate: Option<String>,
+    /// The private key of that certificate, in PEM; with a certificate, or not at all.
+    pub client_key: Option<String>,
     /// How long one request to the collector may take.
     pub sender_timeout: Duration,
+    /// For how long a message is sent again; see [`HttpConfig::retry_limit`].
+    pub sender_retry_limit: Duration,
+    /// How often a message is sent at most; see [`HttpConfig::max_attempts`].
+    pub sender_max_attempts: u32,
     /// A collector's URL for those spans alone that do not fit a datagram; without one, they are
     /// trimmed. Authentication and time limit are those of `collector_endpoint`.
     pub oversize_endpoint: Option<String>,
@@ -58,26 +76,33 @@ pub struct ReporterConfig {
 /// Without what is secret: configurations end up in logs.
 impl fmt::Debug for ReporterConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "(hidden)");
+        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| HIDDEN);
+        let url = |url: &Option<String>| url.as_ref().map(|url| redact::value(url));
         let headers: Vec<_> = self.http_headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("ReporterConfig")
             .field("queue_size", &self.queue_size)
+            .field("queue_bytes", &self.queue_bytes)
             .field("buffer_flush_interval", &self.buffer_flush_interval)
-            .field("local_agent_host_port", &self.local_agent_host_port)
+            .field("local_agent_host_port", &redact::value(&self.local_agent_host_port))
             .field("agent_protocol", &self.agent_protocol)
             .field("agent_socket_type", &self.agent_socket_type)
+            .field("pacing", &self.pacing)
             .field("max_packet_size", &self.max_packet_size)
             .field("log_spans", &self.log_spans)
             .field("disable_attempt_reconnecting", &self.disable_attempt_reconnecting)
             .field("attempt_reconnect_interval", &self.attempt_reconnect_interval)
-            .field("collector_endpoint", &self.collector_endpoint)
+            .field("collector_endpoint", &url(&self.collector_endpoint))
             .field("user", &self.user)
             .field("password", &hidden(&self.password))
             .field("auth_token", &hidden(&self.auth_token))
             .field("http_headers", &headers)
             .field("ca_certificates", &self.ca_certificates.as_ref().map(String::len))
+            .field("client_certificate", &self.client_certificate.as_ref().map(String::len))
+            .field("client_key", &hidden(&self.client_key))
             .field("sender_timeout", &self.sender_timeout)
-            .field("oversize_endpoint", &self.oversize_endpoint)
+            .field("sender_retry_limit", &self.sender_retry_limit)
+            .field("sender_max_attempts", &self.sender_max_attempts)
+            .field("oversize_endpoint", &url(&self.oversize_endpoint))
             .finish()
     }
 }
@@ -86,10 +111,12 @@ impl Default for ReporterConfig {
     fn default() -> Self {
         Self {
             queue_size: defaults::QUEUE_SIZE,
+            queue_bytes: defaults::QUEUE_BYTES,
             buffer_flush_interval: defaults::FLUSH_INTERVAL,
             local_agent_host_port: defaults::AGENT.to_owned(),
             agent_protocol: AgentProtocol::Compact,
             agent_socket_type: AgentSocketType::Udp,
+            pacing: PacingConfig::default(),
             max_packet_size: MAX_PACKET_BYTES,
             log_spans: false,
             disable_attempt_reconnecting: false,
@@ -100,7 +127,11 @@ impl Default for ReporterConfig {
             auth_token: None,
             http_headers: Vec::new(),
             ca_certificates: None,
+            client_certificate: None,
+            client_key: None,
             sender_timeout: defaults::SENDER_TIMEOUT,
+            sender_retry_limit: HttpConfig::RETRY_LIMIT,
+            sender_max_attempts: HttpConfig::MAX_ATTEMPTS,
             oversize_endpoint: None,
         }
     }
@@ -112,14 +143,19 @@ impl ReporterConfig {
     }
 
     /// How to send to a collector at this URL.
-    pub(super) fn http(&self, endpoint: &str) -> HttpConfig {
+    pub(super) fn http(&self, endpoint: &str, proxy: &ProxyConfig) -> HttpConfig {
         HttpConfig {
             user: self.user.clone(),
             password: self.password.clone(),
             auth_token: self.auth_token.clone(),
             headers: self.http_headers.clone(),
             ca_certificates: self.ca_certificates.clone(),
+            client_certificate: self.client_certificate.clone(),
+            client_key: self.client_key.clone(),
+            proxy: proxy.clone(),
             timeout: self.sender_timeout,
+            retry_limit: self.sender_retry_limit,
+            max_attempts: self.sender_max_attempts,
             ..HttpConfig::new(endpoint)
         }
     }

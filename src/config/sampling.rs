@@ -1,11 +1,14 @@
 //! Who decides which traces are recorded, as data.
 
+use std::fmt;
 use std::time::Duration;
 
+use crate::http_client::ProxyConfig;
+use crate::redact;
 use crate::sampler;
 
 /// Who decides which traces are recorded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct SamplerConfig {
     /// `const`, `probabilistic`, `ratelimiting` or `remote`; the names in [`sampler::MEMBERS`].
@@ -25,6 +28,20 @@ pub struct SamplerConfig {
     /// Whether `remote` decides again about the first span of a trace when it gets another name, as
     /// it does when a framework learns the route late.
     pub operation_name_late_binding: bool,
+}
+
+/// Without what is secret in the URL.
+impl fmt::Debug for SamplerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SamplerConfig")
+            .field("kind", &self.kind)
+            .field("param", &self.param)
+            .field("sampling_server_url", &redact::value(&self.sampling_server_url))
+            .field("sampling_refresh_interval", &self.sampling_refresh_interval)
+            .field("max_operations", &self.max_operations)
+            .field("operation_name_late_binding", &self.operation_name_late_binding)
+            .finish()
+    }
 }
 
 impl SamplerConfig {
@@ -51,10 +68,15 @@ impl SamplerConfig {
     }
 
     /// The same for whoever builds the sampler.
-    pub(super) fn params<'a>(&'a self, service_name: &'a str) -> sampler::SamplerParams<'a> {
+    pub(super) fn params<'a>(
+        &'a self,
+        service_name: &'a str,
+        proxy: &'a ProxyConfig,
+    ) -> sampler::SamplerParams<'a> {
         let mut params = sampler::SamplerParams::new(service_name, self.param);
         params.sampling_server_url = &self.sampling_server_url;
         params.sampling_refresh_interval = self.sampling_refresh_interval;
+        params.proxy = proxy;
         params.max_operations = self.max_operations;
         params.operation_name_late_binding = self.operation_name_late_binding;
         params

@@ -16,6 +16,7 @@ use super::{
 use crate::diag::Brief;
 use crate::error::ConfigError;
 use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
+use crate::http_client::ProxyConfig;
 
 /// Allows the baggage keys that an agent names, which it asks again and again.
 ///
@@ -68,21 +69,35 @@ impl RemoteBaggageRestrictionManager {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the service's name is empty or `host_port` is no address. That nobody
-    /// answers there is none.
+    /// [`ConfigError`] if the service's name is empty, `host_port` is no address, or the proxy that
+    /// the environment names is none. That nobody answers there is none.
     pub fn new(
         service_name: impl Into<String>,
         config: &BaggageRestrictionsConfig,
     ) -> Result<Self, ConfigError> {
+        Self::with_proxy(service_name, config, &ProxyConfig::Environment)
+    }
+
+    /// The same through another proxy than the environment's, or none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn with_proxy(
+        service_name: impl Into<String>,
+        config: &BaggageRestrictionsConfig,
+        proxy: &ProxyConfig,
+    ) -> Result<Self, ConfigError> {
         let service_name = service_name.into();
         if service_name.is_empty() {
-            return Err(ConfigError::Empty { field: "service_name" });
+            return Err(ConfigError::NoServiceName { noticed: Vec::new() });
         }
         let fetch = HttpFetch::new(
             "baggage_restrictions.host_port",
             &format!("{}/baggageRestrictions", config.host_port.trim_end_matches('/')),
             "host:port, such as localhost:5778",
             FETCH_TIMEOUT,
+            proxy,
         )?;
         let usual = BaggageRestrictionsConfig::default().refresh_interval;
         let shared = Shared {
@@ -144,7 +159,7 @@ impl Shared {
                 return Asked::Answered;
             }
             Ok(Err(refused)) => (Asked::Answered, refused),
-            Err(error) => (Asked::Failed, error),
+            Err(error) => (Asked::Failed { retry_after: error.retry_after() }, error),
         };
         {
             let updates = &mut *self.updates.lock();
@@ -152,7 +167,7 @@ impl Shared {
             updates.last_error = Some(error.to_string());
         }
         // A logger is foreign code, so no lock is held here.
-        host.report(&format!("no baggage restrictions from {}: {error}", self.fetch.url()));
+        host.report(&format!("no baggage restrictions from {}: {error}", self.fetch.shown_url()));
         asked
     }
 }

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::diag::Brief;
 use crate::error::ConfigError;
 use crate::fetch::{Asked, FetchError, HttpFetch, Poller, SharedPoller};
+use crate::http_client::ProxyConfig;
 
 /// Grants requests for debugging as far as an agent has given credit for their operation.
 ///
@@ -87,15 +88,28 @@ impl RemoteThrottler {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the service's name is empty or `host_port` is no address. That nobody
-    /// answers there is none.
+    /// [`ConfigError`] if the service's name is empty, `host_port` is no address, or the proxy that
+    /// the environment names is none. That nobody answers there is none.
     pub fn new(
         service_name: impl Into<String>,
         config: &ThrottlerConfig,
     ) -> Result<Self, ConfigError> {
+        Self::with_proxy(service_name, config, &ProxyConfig::Environment)
+    }
+
+    /// The same through another proxy than the environment's, or none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn with_proxy(
+        service_name: impl Into<String>,
+        config: &ThrottlerConfig,
+        proxy: &ProxyConfig,
+    ) -> Result<Self, ConfigError> {
         let service_name = service_name.into();
         if service_name.is_empty() {
-            return Err(ConfigError::Empty { field: "service_name" });
+            return Err(ConfigError::NoServiceName { noticed: Vec::new() });
         }
         let fetch = |timeout| {
             HttpFetch::new(
@@ -103,6 +117,7 @@ impl RemoteThrottler {
                 &format!("{}/credits", config.host_port.trim_end_matches('/')),
                 "host:port, such as localhost:5778",
                 timeout,
+                proxy,
             )
         };
         let shared = Shared {
@@ -237,7 +252,8 @@ impl Shared {
                     }
                     self.tell(host, &error);
                     outcome = asked;
-                    if asked == Asked::Failed && matches!(error, FetchError::Other { .. }) {
+                    let is_silent = matches!(error, FetchError::Other { .. });
+                    if is_silent && matches!(asked, Asked::Failed { .. }) {
                         break;
                     }
                 }
@@ -254,12 +270,14 @@ impl Shared {
     ) -> Result<Vec<Balance>, (Asked, FetchError)> {
         let operations = operations.into_iter().map(|operation| ("operations", operation));
         let who = [("service", self.service_name.as_str()), ("uuid", host.client_uuid())];
-        let body = fetch.get(operations.chain(who)).map_err(|error| (Asked::Failed, error))?;
+        let body = fetch
+            .get(operations.chain(who))
+            .map_err(|error| (Asked::Failed { retry_after: error.retry_after() }, error))?;
         credits::read(&body).map_err(|refused| (Asked::Answered, refused))
     }
 
     fn tell(&self, host: &ControlHost, error: &FetchError) {
-        host.report(&format!("no debugging credits from {}: {error}", self.aside.url()));
+        host.report(&format!("no debugging credits from {}: {error}", self.aside.shown_url()));
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{ControlHost, DEFAULT_HOST_PORT};
 use crate::error::ConfigError;
+use crate::redact;
 
 /// What holds for a baggage item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +124,7 @@ pub struct Updates {
 /// # Source
 ///
 /// `BaggageRestrictionsConfig` in jaeger-client-go, `config/config.go`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct BaggageRestrictionsConfig {
     /// Denies all baggage until the agent has answered once; otherwise all is allowed until then.
@@ -132,6 +133,18 @@ pub struct BaggageRestrictionsConfig {
     pub host_port: String,
     /// How often it is asked. Default one minute, which 0 means too; at least 10 ms.
     pub refresh_interval: Duration,
+}
+
+/// Without what is secret in a URL.
+impl fmt::Debug for BaggageRestrictionsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let deny = self.deny_baggage_on_initialization_failure;
+        f.debug_struct("BaggageRestrictionsConfig")
+            .field("deny_baggage_on_initialization_failure", &deny)
+            .field("host_port", &redact::value(&self.host_port))
+            .field("refresh_interval", &self.refresh_interval)
+            .finish()
+    }
 }
 
 impl Default for BaggageRestrictionsConfig {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{ControlHost, DEFAULT_HOST_PORT, Updates};
 use crate::error::ConfigError;
+use crate::redact;
 
 /// Decides whether a request for debugging is granted; without one, all are.
 ///
@@ -102,7 +103,7 @@ impl<T: DebugThrottler + ?Sized> DebugThrottler for Arc<T> {
 /// # Source
 ///
 /// `ThrottlerConfig` in jaeger-client-go, `config/config.go`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct ThrottlerConfig {
     /// Where the agent answers, as `host:port` or a URL without a path. Default `localhost:5778`.
@@ -112,6 +113,17 @@ pub struct ThrottlerConfig {
     /// Asks at once about an operation that has no credit, on the application's thread and for 1 s
     /// at most. Otherwise such a request is denied, and the agent asked with the next refresh.
     pub synchronous_initialization: bool,
+}
+
+/// Without what is secret in a URL.
+impl fmt::Debug for ThrottlerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThrottlerConfig")
+            .field("host_port", &redact::value(&self.host_port))
+            .field("refresh_interval", &self.refresh_interval)
+            .field("synchronous_initialization", &self.synchronous_initialization)
+            .finish()
+    }
 }
 
 impl Default for ThrottlerConfig {

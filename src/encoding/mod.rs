@@ -27,7 +27,7 @@ pub(crate) use self::draft::{
     Draft, Finished, FollowsFrom, Ids, Scratch, ShortTags, Timestamp, cut,
 };
 pub use self::draft::{put_log, put_reference, put_tag};
-#[cfg(feature = "collector-http")]
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 pub(crate) use self::json::base64;
 #[cfg(feature = "otlp")]
 pub use self::otlp::{OtlpEncoder, OtlpRequest, OtlpResponse, OtlpStatus};

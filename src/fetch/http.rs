@@ -1,19 +1,30 @@
 //! One question by HTTP, within limits of time and size.
 
-use std::io::Read;
+use std::fmt;
 use std::time::Duration;
 
-use ureq::http::Uri;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::FetchError;
+use crate::address::{UrlError, WebUrl};
 use crate::error::ConfigError;
+use crate::http_client::{Answer, BodyError, Client, ClientOptions, ProxyConfig, TlsOptions, Url};
+use crate::redact::Secrets;
 
 /// Asks one address. A question ends within its limit of time, and of an answer 1 MiB is read at
-/// most. Proxies that the environment names are not used: whom it asks is usually on this host.
-#[derive(Debug)]
+/// most.
 pub(crate) struct HttpFetch {
-    agent: ureq::Agent,
-    url: String,
+    client: Client,
+    /// The URL as errors and log lines show it.
+    shown_url: String,
+    /// What an answer may repeat and errors must not.
+    secrets: Secrets,
+}
+
+impl fmt::Debug for HttpFetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpFetch").field("url", &self.shown_url).finish_non_exhaustive()
+    }
 }
 
 impl HttpFetch {
@@ -23,33 +34,33 @@ impl HttpFetch {
         url: &str,
         allowed: &'static str,
         timeout: Duration,
+        proxy: &ProxyConfig,
     ) -> Result<Self, ConfigError> {
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let parsed = url.parse::<Uri>().ok().filter(|uri| {
-            let web = matches!(uri.scheme_str(), Some("http" | "https"));
-            web && uri.host().is_some_and(|host| !host.is_empty())
-        });
-        let Some(parsed) = parsed else {
-            return Err(ConfigError::OutOfRange { field, value: shown(&url), allowed });
+        let refused = |allowed| ConfigError::invalid(field, &url, allowed);
+        WebUrl::parse(&url).map_err(|error| match error {
+            UrlError::Malformed => refused(allowed),
+            // They would not be sent.
+            UrlError::HasUser => refused("an address without user and password"),
+        })?;
+        let parsed = Url::parse(&url).ok_or_else(|| refused(allowed))?;
+        let timeout = timeout.min(MAX_TIMEOUT);
+        let options = ClientOptions {
+            field,
+            timeout,
+            body_timeout: timeout,
+            max_answer_bytes: MAX_BODY_BYTES,
+            proxy,
+            tls: TlsOptions::default(),
         };
-        // They would not be sent, and the URL is told to loggers.
-        if parsed.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            let allowed = "an address without user and password";
-            return Err(ConfigError::OutOfRange { field, value: shown(&url), allowed });
-        }
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(timeout))
-            .http_status_as_error(false)
-            .max_redirects(MAX_REDIRECTS)
-            .user_agent(USER_AGENT)
-            .proxy(None)
-            .build()
-            .into();
-        Ok(Self { agent, url })
+        let client = Client::new(parsed, Vec::new(), &options)?;
+        let secrets = Secrets::of_url(&url);
+        Ok(Self { shown_url: client.shown_url(), client, secrets })
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// Whom it asks, without what is secret in the URL.
+    pub(crate) fn shown_url(&self) -> &str {
+        &self.shown_url
     }
 
     /// Asks with this query, and gives the body of an answer that is no error.
@@ -57,42 +68,35 @@ impl HttpFetch {
         &self,
         query: impl IntoIterator<Item = (&'q str, &'q str)>,
     ) -> Result<Vec<u8>, FetchError> {
-        let request = self.agent.get(&self.url).query_pairs(query);
-        let answer = request.call().map_err(FetchError::new)?;
-        let status = answer.status().as_u16();
-        // Limited here: earlier versions of ureq limit what came over the network, which is much more
-        // once it is unpacked, and an application may have turned that on.
-        let mut limited = answer.into_body().into_reader().take(MAX_BODY_BYTES + 1);
-        let mut body = Vec::new();
-        let read = limited.read_to_end(&mut body);
+        let encode = |text| utf8_percent_encode(text, IN_QUERY);
+        let pairs =
+            query.into_iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        let answer = self
+            .client
+            .get(&pairs.collect::<Vec<_>>().join("&"))
+            .map_err(|failure| self.failed(&failure))?;
+        let Answer { status, retry_after, .. } = answer;
         if status >= 400 {
-            let shown = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES)]);
-            return Err(FetchError::Status { status, body: shown.trim_end().to_owned() });
+            let body = answer.excerpt(&self.secrets);
+            return Err(FetchError::Status { status, body, retry_after });
         }
-        match read {
-            Ok(bytes) if bytes as u64 > MAX_BODY_BYTES => {
-                Err(FetchError::TooLong { limit: MAX_BODY_BYTES })
-            }
-            Ok(_) => Ok(body),
-            Err(error) => Err(FetchError::new(error)),
+        match answer.body_error {
+            Some(BodyError::TooLong) => Err(FetchError::TooLong { limit: MAX_BODY_BYTES }),
+            Some(BodyError::Interrupted(error)) => Err(self.failed(&error)),
+            None => Ok(answer.body),
         }
+    }
+
+    fn failed(&self, error: &dyn fmt::Display) -> FetchError {
+        FetchError::new(self.secrets.hide_in(&error.to_string()))
     }
 }
 
-/// A URL for messages: who is named in it is nobody's business.
-fn shown(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://(hidden)@{place}"),
-        _ => url.to_owned(),
-    }
-}
+/// What stands for something else in a query, or is no ASCII.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-const USER_AGENT: &str = concat!("jaeger-client-rust/", env!("CARGO_PKG_VERSION"));
-
-const MAX_REDIRECTS: u32 = 3;
+/// Longer than anybody waits, and short enough to be reckoned with.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The longest answer, in bytes: with the names of 2,000 operations it is about a tenth of that.
 const MAX_BODY_BYTES: u64 = 1 << 20;
-
-/// How much of an error page is shown.
-const SHOWN_BYTES: usize = 200;

@@ -6,6 +6,9 @@ mod http;
 mod poll;
 
 use std::fmt;
+use std::time::Duration;
+
+use crate::redact;
 
 pub(crate) use self::http::HttpFetch;
 pub(crate) use self::poll::{Asked, Poller, SharedPoller};
@@ -20,6 +23,8 @@ pub enum FetchError {
         status: u16,
         /// The beginning of what it said.
         body: String,
+        /// When it wants to be asked again, if it said so.
+        retry_after: Option<Duration>,
     },
     /// The answer is longer than any that is taken.
     TooLong {
@@ -34,17 +39,25 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// An error of a source of one's own.
+    /// When the server wants to be asked again, if it answered and said so.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            Self::TooLong { .. } | Self::Other { .. } => None,
+        }
+    }
+
+    /// An error of a custom source. What is secret in URLs that it names is hidden.
     #[must_use]
     pub fn new(message: impl fmt::Display) -> Self {
-        Self::Other { message: message.to_string() }
+        Self::Other { message: redact::message(&message.to_string()) }
     }
 }
 
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status { status, body } => write!(f, "status {status}: {body:?}"),
+            Self::Status { status, body, .. } => write!(f, "status {status}: {body:?}"),
             Self::TooLong { limit } => write!(f, "the answer is longer than {limit} bytes"),
             Self::Other { message } => f.write_str(message),
         }

@@ -8,14 +8,18 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use parking_lot::Mutex;
 
 use crate::error::ConfigError;
+use crate::http_client::Backoff;
 use crate::id;
 
 /// Whether somebody answered, well or badly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Answered,
-    /// It is tried again sooner than at the next interval.
-    Failed,
+    /// It is tried again sooner than at the next interval, but not before the server wants to be
+    /// asked again, if it said so.
+    Failed {
+        retry_after: Option<Duration>,
+    },
 }
 
 /// The thread, which ends when this is dropped. Nobody waits for it: a question under way ends by
@@ -97,7 +101,7 @@ fn run(
     stopped: &Receiver<()>,
 ) {
     let is_stopped = || stopped.try_recv() == Err(TryRecvError::Disconnected);
-    let mut failures = 0;
+    let mut backoff = Backoff::new(FIRST_PAUSE, interval);
     let mut next = first;
     loop {
         if !next.is_zero() && stopped.recv_timeout(next) != Err(RecvTimeoutError::Timeout) {
@@ -105,20 +109,15 @@ fn run(
         }
         // The tracer's clock, a source and a logger may be foreign code.
         let outcome = catch_unwind(AssertUnwindSafe(|| ask(&is_stopped)));
-        failures = match outcome {
-            Err(_) | Ok(Asked::Failed) => failures + 1,
-            Ok(Asked::Answered) => 0,
+        // An agent that starts late should be found soon, and one that is gone should not be looked
+        // for all the time. No server keeps a client from asking at the interval.
+        next = match outcome.unwrap_or(Asked::Failed { retry_after: None }) {
+            Asked::Failed { retry_after } => backoff.next(retry_after).min(interval),
+            Asked::Answered => {
+                backoff.reset();
+                interval.mul_f64(share())
+            }
         };
-        next = pause(interval, failures).mul_f64(share());
-    }
-}
-
-/// How long to wait after so many failures in a row: an agent that starts late should be found
-/// soon, and one that is gone should not be looked for all the time.
-fn pause(interval: Duration, failures: u32) -> Duration {
-    match failures {
-        0 => interval,
-        n => interval.min(RETRY.saturating_mul(1 << (n - 1).min(16))),
     }
 }
 
@@ -134,20 +133,12 @@ fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Re
     thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
-/// How long to wait after the first failure; each further one doubles it.
-const RETRY: Duration = Duration::from_secs(1);
+/// How long to wait after the first failure, about.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_grow_with_failures_up_to_the_interval() {
-        let minute = Duration::from_secs(60);
-        let pauses = [0, 1, 2, 3, 6, 7, 100].map(|failures| pause(minute, failures).as_secs());
-        assert_eq!(pauses, [60, 1, 2, 4, 32, 60, 60]);
-        assert_eq!(pause(Duration::from_millis(50), 3), Duration::from_millis(50));
-    }
 
     #[test]
     fn a_pause_is_never_longer_than_the_interval_nor_much_shorter() {

@@ -5,10 +5,12 @@
 
 mod held;
 mod line;
+mod queue;
 mod shards;
 mod trim;
 
 pub(crate) use self::held::{Held, Lines};
 pub(crate) use self::line::{Key, Line};
+pub(crate) use self::queue::QueueLimits;
 pub(crate) use self::shards::{Buffer, Outcome, Shards, room_in};
 pub(crate) use self::trim::{described, text_within, to_fit};

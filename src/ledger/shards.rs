@@ -1,16 +1,17 @@
 //! The buffers that finished spans are written into, and the ledger of what became of them.
 //!
 //! Walk step 6. There are a few datagram-sized buffers, each behind its own lock; a thread has one
-//! it tries first. A full one is handed to the reporter's thread through a bounded channel, once for
+//! it tries first. A full one is handed to the reporter's thread through a bounded queue, once for
 //! hundreds of spans. Every span is in exactly one place at any moment: in a buffer, in the queue,
 //! or in one of the final counts; moving it between them is one step under the locks that
 //! [`Shards::read`] takes.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use parking_lot::{Mutex, MutexGuard};
 
+use super::queue::{Queue, QueueLimits};
 use super::trim;
 use crate::encoding::{Finished, HEADER_MAX, MAX_FIXED_BYTES, SpanView, TRAILER_MAX};
 use crate::fork::Origin;
@@ -54,15 +55,20 @@ struct Slot {
 }
 
 /// The places a span can be in after it has left its shard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Flow {
+    queue: Queue,
+    /// Spans in the queue, and those that the reporter's thread has in hand.
     in_queue: u64,
     sent: u64,
     datagrams: u64,
     trimmed: u64,
+    possible_duplicates: u64,
+    unconfirmed: u64,
     dropped: Dropped,
     /// The span that was lost last because it was too large, for people.
     too_large: Option<String>,
+    receiver_drops: Option<u64>,
 }
 
 /// All buffers of a tracer.
@@ -74,7 +80,6 @@ pub(crate) struct Shards {
     room: AtomicUsize,
     /// The largest span that some output takes whole; it has a buffer to itself if it must.
     whole: usize,
-    full: Sender<Buffer>,
     spare: Receiver<Vec<u8>>,
     flow: Mutex<Flow>,
     origin: Origin,
@@ -84,11 +89,13 @@ pub(crate) struct Shards {
 
 impl Shards {
     /// `count` buffers for datagrams of `max_bytes`, of which `process_bytes` are the process; spans
-    /// of `whole` bytes are taken even if that is more.
+    /// of `whole` bytes are taken even if that is more. `wake` tells the reporter's thread that there
+    /// is something in the queue.
     pub(crate) fn new(
         count: usize,
         (max_bytes, process_bytes, whole): (usize, usize, usize),
-        (full, spare): (Sender<Buffer>, Receiver<Vec<u8>>),
+        limits: QueueLimits,
+        (wake, spare): (Sender<()>, Receiver<Vec<u8>>),
         origin: &Origin,
     ) -> Self {
         let headroom = HEADER_MAX + process_bytes;
@@ -101,9 +108,19 @@ impl Shards {
             headroom,
             room: AtomicUsize::new(room_in(max_bytes, process_bytes)),
             whole,
-            full,
             spare,
-            flow: Mutex::default(),
+            flow: Mutex::new(Flow {
+                queue: Queue::new(limits, wake),
+                in_queue: 0,
+                sent: 0,
+                datagrams: 0,
+                trimmed: 0,
+                possible_duplicates: 0,
+                unconfirmed: 0,
+                dropped: Dropped::default(),
+                too_large: None,
+                receiver_drops: None,
+            }),
             origin: origin.clone(),
             left: AtomicU64::new(0),
         }
@@ -119,7 +136,7 @@ impl Shards {
     }
 
     /// Makes datagrams of `max_bytes` the largest from here on.
-    pub(crate) fn shrink(&self, max_bytes: usize) {
+    pub(crate) fn resize(&self, max_bytes: usize) {
         let process_bytes = self.headroom - HEADER_MAX;
         self.room.store(room_in(max_bytes, process_bytes), Ordering::Relaxed);
         // Whoever writes next looks at the new limit.
@@ -250,7 +267,10 @@ impl Shards {
             stats.sent = flow.sent;
             stats.datagrams = flow.datagrams;
             stats.trimmed = flow.trimmed;
+            stats.possible_duplicates = flow.possible_duplicates;
+            stats.unconfirmed = flow.unconfirmed;
             stats.dropped = flow.dropped;
+            stats.receiver_drops = flow.receiver_drops;
         }
         stats.dropped.closed += self.left.load(Ordering::Relaxed);
     }
@@ -265,12 +285,12 @@ impl Shards {
         }
         let Some(mut flow) = self.flow() else { return };
         let buffer = std::mem::replace(&mut slot.buffer, Buffer::empty(self.headroom));
-        match self.full.try_send(buffer) {
+        match flow.queue.push(buffer) {
             Ok(()) => {
                 flow.in_queue += spans;
                 slot.limit = 0;
             }
-            Err(TrySendError::Full(mut refused) | TrySendError::Disconnected(mut refused)) => {
+            Err(mut refused) => {
                 flow.dropped.queue_full += spans;
                 refused.end = self.headroom;
                 refused.spans = 0;
@@ -300,6 +320,10 @@ impl Shards {
         let full = self.headroom + room.max(len) + MAX_FIXED_BYTES + TRAILER_MAX;
         if buffer.bytes.len() < full {
             buffer.bytes.resize(full, 0);
+        } else if buffer.spans == 0 && buffer.bytes.capacity() > 2 * full {
+            // The queue is bounded in memory: what is not used must not be counted there.
+            buffer.bytes.truncate(full);
+            buffer.bytes.shrink_to_fit();
         }
         buffer.end += write(&mut buffer.bytes[buffer.end..]);
         buffer.spans += 1;
@@ -357,6 +381,16 @@ impl Shards {
         }
     }
 
+    /// Counts spans that were sent again, and may have been processed before.
+    pub(crate) fn count_possible_duplicates(&self, spans: usize) {
+        self.change_flow(|flow| flow.possible_duplicates += spans as u64);
+    }
+
+    /// Counts spans that were lost, and may have been processed all the same.
+    pub(crate) fn count_unconfirmed(&self, spans: usize) {
+        self.change_flow(|flow| flow.unconfirmed += spans as u64);
+    }
+
     /// Takes what lies in the buffers, full or not. With `close`, nothing gets into them after it.
     pub(crate) fn steal(&self, close: bool, mut take: impl FnMut(Buffer)) {
         for shard in &self.shards {
@@ -374,6 +408,16 @@ impl Shards {
             drop(slot);
             take(buffer);
         }
+    }
+
+    /// The oldest buffer in the queue. Its spans are `queued` until they are settled.
+    pub(crate) fn next_queued(&self) -> Option<Buffer> {
+        self.flow()?.queue.pop()
+    }
+
+    /// How many buffers are in the queue.
+    pub(crate) fn queued_buffers(&self) -> usize {
+        self.flow().map_or(0, |flow| flow.queue.len())
     }
 
     /// Counts spans that have left the queue.
@@ -397,6 +441,11 @@ impl Shards {
         let spans = flow.sent.min(spans as u64);
         flow.sent -= spans;
         flow.dropped.send_failed += spans;
+    }
+
+    /// Keeps what the receiver's socket has dropped so far.
+    pub(crate) fn set_receiver_drops(&self, drops: u64) {
+        self.change_flow(|flow| flow.receiver_drops = Some(drops));
     }
 
     pub(crate) fn dropped(&self) -> Dropped {

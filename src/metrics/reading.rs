@@ -48,7 +48,7 @@ const SAMPLED: &[(&str, &str)] = &[("sampled", "y")];
 const NOT_SAMPLED: &[(&str, &str)] = &[("sampled", "n")];
 const DELAYED: &[(&str, &str)] = &[("sampled", "delayed")];
 
-pub(super) const COUNTERS: [Row; 27] = [
+pub(super) const COUNTERS: [Row; 28] = [
     (TRACES, &[("sampled", "y"), ("state", "started")], |now| now.spans.traces.yes),
     (TRACES, &[("sampled", "n"), ("state", "started")], |now| now.spans.traces.no),
     (TRACES, &[("sampled", "delayed"), ("state", "started")], |now| now.spans.traces.delayed),
@@ -66,6 +66,7 @@ pub(super) const COUNTERS: [Row; 27] = [
     (REPORTER_SPANS, &[("result", "dropped")], |now| {
         now.stats.dropped.queue_full + now.stats.dropped.closed
     }),
+    (RECEIVER_DROPS, &[], |now| now.stats.receiver_drops.unwrap_or_default()),
     (QUERIES, OK, |now| now.sampler.queries_ok),
     (QUERIES, ERR, |now| now.sampler.queries_err),
     (UPDATES, OK, |now| now.sampler.updates_ok),
@@ -81,12 +82,13 @@ pub(super) const COUNTERS: [Row; 27] = [
 ];
 
 /// What the counters of a name tell.
-pub(super) const COUNTERS_HELP: [(&str, &str); 12] = [
+pub(super) const COUNTERS_HELP: [(&str, &str); 13] = [
     (TRACES, "Traces begun, or joined by a span that serves, by the sampler's decision"),
     (STARTED, "Spans started, by the sampler's decision then"),
     (FINISHED, "Spans finished, by the sampler's decision then"),
     (DECODING_ERRORS, "Contexts that could not be read"),
     (REPORTER_SPANS, "Spans sent, refused by the transport, or dropped before it"),
+    (RECEIVER_DROPS, "Datagrams of all senders that the agent's socket had no room for"),
     (QUERIES, "Questions of a remote sampler, answered or not"),
     (UPDATES, "Answers that a remote sampler took over, or refused"),
     (BAGGAGE_UPDATES, "Baggage items set, or denied"),
@@ -101,6 +103,7 @@ const STARTED: &str = "jaeger.tracer.started_spans";
 const FINISHED: &str = "jaeger.tracer.finished_spans";
 const DECODING_ERRORS: &str = "jaeger.tracer.span_context_decoding_errors";
 const REPORTER_SPANS: &str = "jaeger.tracer.reporter_spans";
+const RECEIVER_DROPS: &str = "jaeger.tracer.reporter_receiver_drops";
 const QUERIES: &str = "jaeger.tracer.sampler_queries";
 const UPDATES: &str = "jaeger.tracer.sampler_updates";
 const BAGGAGE_UPDATES: &str = "jaeger.tracer.baggage_updates";

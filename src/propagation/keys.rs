@@ -112,7 +112,7 @@ pub(crate) fn check(keys: &[FormatKey]) -> Result<(), ConfigError> {
         } else {
             continue;
         };
-        errors.push(ConfigError::OutOfRange { field: key.field, value: key.text.clone(), allowed });
+        errors.push(ConfigError::invalid(key.field, key.text.clone(), allowed));
     }
     match errors.len() {
         0 => Ok(()),

@@ -130,25 +130,35 @@ pub(crate) fn from_names(
     names: &[String],
     headers: &HeadersConfig,
 ) -> Result<Box<dyn Format>, ConfigError> {
-    let mut members: Vec<&Member> = Vec::new();
+    let members = members(names)?;
+    let mut formats: Vec<_> = members.iter().map(|member| (member.build)(headers)).collect();
+    match formats.len() {
+        1 => Ok(formats.remove(0)),
+        _ => Ok(Box::new(CompositeFormat::new(formats))),
+    }
+}
+
+/// Says what is wrong with names of formats.
+pub(crate) fn check_names(names: &[String]) -> Result<(), ConfigError> {
+    members(names).map(drop)
+}
+
+/// The formats of those names, each once.
+fn members(names: &[String]) -> Result<Vec<&'static Member>, ConfigError> {
+    let mut members: Vec<&'static Member> = Vec::new();
     for name in names {
         let is = |known: &&str| known.eq_ignore_ascii_case(name.trim());
         let member = MEMBERS.iter().find(|m| is(&m.name) || m.aliases.iter().any(is));
-        let member = member.ok_or_else(|| ConfigError::Unknown {
-            field: "propagation",
-            value: name.clone(),
-            allowed: MEMBERS.iter().map(|member| member.name).collect::<Vec<_>>().join(", "),
-        })?;
+        let known = MEMBERS.iter().map(|member| member.name);
+        let member = member.ok_or_else(|| ConfigError::unknown("propagation", name, known))?;
         if !members.iter().any(|known| known.name == member.name) {
             members.push(member);
         }
     }
-    let mut formats: Vec<_> = members.iter().map(|member| (member.build)(headers)).collect();
-    match formats.len() {
-        0 => Err(ConfigError::Empty { field: "propagation" }),
-        1 => Ok(formats.remove(0)),
-        _ => Ok(Box::new(CompositeFormat::new(formats))),
+    if members.is_empty() {
+        return Err(ConfigError::Empty { field: "propagation" });
     }
+    Ok(members)
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ mod worker;
 pub(crate) use self::memory::MemorySink;
 pub use self::memory::{FinishedSpan, InMemoryReporter};
 pub(crate) use self::null::NullSink;
-pub(crate) use self::output::OutputContext;
+pub(crate) use self::output::{MIN_SPAN_ROOM, OutputContext};
 pub use self::output::{Output, Reporter};
 pub(crate) use self::remote::{MAX_WAIT, Remote, RemoteOptions, Unstarted, timed};
 #[cfg(feature = "tokio")]
 pub(crate) use self::worker::wait_aside;
+pub(crate) use crate::ledger::QueueLimits;

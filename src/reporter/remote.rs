@@ -12,7 +12,7 @@ use super::worker::{Control, Worker};
 use crate::clock;
 use crate::error::ConfigError;
 use crate::fork::Origin;
-use crate::ledger::Shards;
+use crate::ledger::{QueueLimits, Shards};
 use crate::metrics::Publisher;
 use crate::span::core::Core;
 use crate::stats::ReporterStats;
@@ -26,7 +26,7 @@ pub(crate) struct RemoteOptions {
     pub(crate) hurry: Hurry,
     pub(crate) max_packet_bytes: usize,
     pub(crate) shards: usize,
-    pub(crate) queue_spans: usize,
+    pub(crate) queue: QueueLimits,
     pub(crate) flush_interval: Duration,
     /// The bytes of the process, which are sent with every message.
     pub(crate) process_bytes: usize,
@@ -64,24 +64,22 @@ impl Remote {
         let largest = options.max_packet_bytes.min(MAX_PACKET_BYTES);
         let max_bytes = largest.min(first.unwrap_or(MAX_PACKET_BYTES));
         let whole = options.outlets.iter().map(Outlet::largest_span).max().unwrap_or_default();
-        // Small datagrams hold fewer spans, so that there have to be more of them.
-        let a_datagram = (SPANS_PER_DATAGRAM * max_bytes / MAX_PACKET_BYTES).max(1);
-        let queued = options.queue_spans.div_ceil(a_datagram).clamp(1, MAX_QUEUED_DATAGRAMS);
-        let (full_in, full) = bounded(queued);
-        // As many as can be under way, so that none is given back to the allocator.
-        let (spare, spare_out) = bounded(queued + options.shards.next_power_of_two() + 1);
+        let (wake, woken) = bounded(1);
+        // What is under way most of the time is not given back to the allocator; what a burst took is.
+        let (spare, spare_out) = bounded(SPARE_BUFFERS + options.shards.next_power_of_two());
         // The process takes its part of a datagram; where there is none it must not leave spans without
         // room, however large it is.
         let is_datagram = |bytes| bytes <= MAX_PACKET_BYTES;
         let any_datagrams = options.outlets.iter().filter_map(Outlet::max_bytes).any(is_datagram);
         let beside = if any_datagrams { 0 } else { options.process_bytes };
         let sizes = (max_bytes.saturating_add(beside), options.process_bytes, whole);
-        let shards =
-            Arc::new(Shards::new(options.shards, sizes, (full_in, spare_out), &options.origin));
+        let channels = (wake, spare_out);
+        let shards = Shards::new(options.shards, sizes, options.queue, channels, &options.origin);
+        let shards = Arc::new(shards);
         let (control, requests) = unbounded();
         let ledgers = options.outlets.iter().map(Outlet::ledger).collect();
         let hurry = options.hurry.clone();
-        let worker = Worker::new(Arc::clone(&shards), options, full, spare, requests);
+        let worker = Worker::new(Arc::clone(&shards), options, woken, spare, requests);
         (shards, Unstarted { worker, control, ledgers, hurry })
     }
 
@@ -129,12 +127,8 @@ impl Unstarted {
     }
 }
 
-/// How many spans of usual size a datagram of the largest size holds, by which the queue's size in spans is turned into
-/// one in datagrams.
-const SPANS_PER_DATAGRAM: usize = 480;
-
-/// The queue's places are there from the start, so that there must not be any number of them.
-const MAX_QUEUED_DATAGRAMS: usize = 1 << 20;
+/// How many buffers that were sent are kept for the next ones, beside one for each shard: about 4 MB.
+const SPARE_BUFFERS: usize = 64;
 
 /// Waits that are longer than this are cut to it: deadlines beyond it overflow on some systems.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);

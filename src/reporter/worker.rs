@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, select};
 
 use super::output::Outlet;
 use super::remote::RemoteOptions;
@@ -41,7 +41,8 @@ pub(crate) struct Worker {
     shards: Arc<Shards>,
     outlets: Vec<Outlet>,
     flush_interval: Duration,
-    full: Receiver<Buffer>,
+    /// Gets a message when there is something in the queue.
+    woken: Receiver<()>,
     spare: Sender<Vec<u8>>,
     /// Gone when the worker is, however it ended, and before the requests: whoever is told by their
     /// end that nobody answers must find it gone.
@@ -63,7 +64,7 @@ impl Worker {
     pub(crate) fn new(
         shards: Arc<Shards>,
         options: RemoteOptions,
-        full: Receiver<Buffer>,
+        woken: Receiver<()>,
         spare: Sender<Vec<u8>>,
         requests: Receiver<Control>,
     ) -> Self {
@@ -71,7 +72,7 @@ impl Worker {
             shards,
             outlets: options.outlets,
             flush_interval: options.flush_interval,
-            full,
+            woken,
             spare,
             requests,
             reported: Dropped::default(),
@@ -98,29 +99,39 @@ impl Worker {
     fn run(&mut self, core: &Core) {
         let mut next_flush = clock::now() + self.flush_interval;
         loop {
-            let wait = next_flush.saturating_duration_since(clock::now());
-            select! {
-                recv(self.full) -> buffer => {
-                    if let Ok(buffer) = buffer {
-                        self.send_buffer(core, buffer);
+            let request = match self.shards.next_queued() {
+                Some(buffer) => {
+                    self.send_buffer(core, buffer);
+                    match self.requests.try_recv() {
+                        Err(TryRecvError::Empty) => None,
+                        Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
+                        Ok(request) => Some(Ok(request)),
                     }
                 }
-                recv(self.requests) -> request => match request {
-                    Ok(request @ Control::Flush(_)) => {
-                        self.flush(core, false);
-                        request.done();
+                None => {
+                    let wait = next_flush.saturating_duration_since(clock::now());
+                    select! {
+                        recv(self.woken) -> _ => None,
+                        recv(self.requests) -> request => Some(request),
+                        default(wait) => None,
                     }
-                    Ok(request @ Control::Close(_)) => {
-                        self.flush(core, true);
-                        request.done();
-                        // Whoever asked meanwhile has what was asked for.
-                        self.requests.try_iter().for_each(Control::done);
-                        return;
-                    }
-                    // Nobody can ask for anything any more, so nobody will ever close it.
-                    Err(_) => return self.flush(core, true),
-                },
-                default(wait) => {}
+                }
+            };
+            match request {
+                None => {}
+                Some(Ok(request @ Control::Flush(_))) => {
+                    self.flush(core, false);
+                    request.done();
+                }
+                Some(Ok(request @ Control::Close(_))) => {
+                    self.flush(core, true);
+                    request.done();
+                    // Whoever asked meanwhile has what was asked for.
+                    self.requests.try_iter().for_each(Control::done);
+                    return;
+                }
+                // Nobody can ask for anything any more, so nobody will ever close it.
+                Some(Err(RecvError)) => return self.flush(core, true),
             }
             // Also under load, when there is always a buffer to send and no wait ever ends.
             let now = clock::now();
@@ -144,7 +155,8 @@ impl Worker {
         let mut stolen = Vec::new();
         self.shards.steal(close, |buffer| stolen.push(buffer));
         // Only as many as there are now: under load the queue never gets empty.
-        for buffer in self.full.try_iter().take(self.full.len()).collect::<Vec<_>>() {
+        for _ in 0..self.shards.queued_buffers() {
+            let Some(buffer) = self.shards.next_queued() else { break };
             self.send_buffer(core, buffer);
         }
         for buffer in stolen {

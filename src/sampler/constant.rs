@@ -56,11 +56,11 @@ impl Sampler for ConstSampler {
 /// Any parameter but zero samples, as Go's configuration has it.
 pub(super) fn build(params: &SamplerParams<'_>) -> Result<Box<dyn Sampler>, ConfigError> {
     if params.param.is_nan() {
-        return Err(ConfigError::OutOfRange {
-            field: "sampler.param",
-            value: params.param.to_string(),
-            allowed: "0 or 1 for a const sampler",
-        });
+        return Err(ConfigError::invalid(
+            "sampler.param",
+            params.param.to_string(),
+            "0 or 1 for a const sampler",
+        ));
     }
     Ok(Box::new(ConstSampler::new(params.param != 0.0)))
 }

@@ -25,7 +25,9 @@ use std::time::Duration;
 use crate::diag::Brief;
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
 use crate::id::TraceId;
+use crate::redact;
 
 #[doc(hidden)]
 pub use self::ask::DecisionById;
@@ -282,7 +284,7 @@ pub const MEMBERS: &[Member] = &[
 ];
 
 /// What configuration says of a sampler, beside its kind.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SamplerParams<'a> {
     /// The service that samples.
@@ -293,10 +295,26 @@ pub struct SamplerParams<'a> {
     pub sampling_server_url: &'a str,
     /// How often it asks.
     pub sampling_refresh_interval: Duration,
+    /// Which proxy it asks through.
+    pub proxy: &'a ProxyConfig,
     /// How many operations are kept apart.
     pub max_operations: usize,
     /// Whether an operation that gets another name is decided about again.
     pub operation_name_late_binding: bool,
+}
+
+/// Without what is secret in the URL.
+impl fmt::Debug for SamplerParams<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SamplerParams")
+            .field("service_name", &self.service_name)
+            .field("param", &self.param)
+            .field("sampling_server_url", &redact::value(self.sampling_server_url))
+            .field("sampling_refresh_interval", &self.sampling_refresh_interval)
+            .field("max_operations", &self.max_operations)
+            .field("operation_name_late_binding", &self.operation_name_late_binding)
+            .finish()
+    }
 }
 
 impl<'a> SamplerParams<'a> {
@@ -308,6 +326,7 @@ impl<'a> SamplerParams<'a> {
             param,
             sampling_server_url: DEFAULT_SAMPLING_SERVER_URL,
             sampling_refresh_interval: DEFAULT_REFRESH_INTERVAL,
+            proxy: &ProxyConfig::Environment,
             max_operations: DEFAULT_MAX_OPERATIONS,
             operation_name_late_binding: false,
         }
@@ -319,14 +338,13 @@ pub(crate) fn from_name(
     kind: &str,
     params: &SamplerParams<'_>,
 ) -> Result<Box<dyn Sampler>, ConfigError> {
-    let mut buildable = MEMBERS.iter().filter_map(|member| Some((member.name, member.build?)));
+    if cfg!(not(feature = "remote-sampler")) && kind.eq_ignore_ascii_case("remote") {
+        return Err(ConfigError::FeatureOff { field: "sampler.kind", feature: "remote-sampler" });
+    }
+    let buildable = MEMBERS.iter().filter_map(|member| Some((member.name, member.build?)));
     match buildable.clone().find(|(name, _)| name.eq_ignore_ascii_case(kind)) {
         Some((_, build)) => build(params),
-        None => Err(ConfigError::Unknown {
-            field: "sampler.kind",
-            value: kind.to_owned(),
-            allowed: buildable.by_ref().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
-        }),
+        None => Err(ConfigError::unknown("sampler.kind", kind, buildable.map(|(name, _)| name))),
     }
 }
 

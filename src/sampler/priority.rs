@@ -159,7 +159,7 @@ impl PrioritySamplerBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OutOfRange`] if the samplers and what they remember of a trace take more than
+    /// [`ConfigError::Invalid`] if the samplers and what they remember of a trace take more than
     /// 64 bits together.
     pub fn build(self) -> Result<PrioritySampler, ConfigError> {
         let mut bits = u32::try_from(self.samplers.len()).unwrap_or(u32::MAX);
@@ -170,11 +170,11 @@ impl PrioritySamplerBuilder {
             delegates.push(Delegate { sampler, first_bit });
         }
         if bits > MAX_BITS {
-            return Err(ConfigError::OutOfRange {
-                field: "priority sampler",
-                value: format!("{} samplers, {bits} bits", delegates.len()),
-                allowed: "64 bits: one for each sampler, and what each remembers",
-            });
+            return Err(ConfigError::invalid(
+                "priority sampler",
+                format!("{} samplers, {bits} bits", delegates.len()),
+                "64 bits: one for each sampler, and what each remembers",
+            ));
         }
         Ok(PrioritySampler { delegates })
     }

@@ -34,7 +34,7 @@ impl ProbabilisticSampler {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OutOfRange`] if `rate` is below `0.0`, above `1.0` or not a number.
+    /// [`ConfigError::Invalid`] if `rate` is below `0.0`, above `1.0` or not a number.
     ///
     /// # Examples
     ///
@@ -47,11 +47,11 @@ impl ProbabilisticSampler {
     /// ```
     pub fn new(rate: f64) -> Result<Self, ConfigError> {
         if !(0.0..=1.0).contains(&rate) {
-            return Err(ConfigError::OutOfRange {
-                field: "sampler.param",
-                value: rate.to_string(),
-                allowed: "a share of traces from 0 to 1",
-            });
+            return Err(ConfigError::invalid(
+                "sampler.param",
+                rate.to_string(),
+                "a probability from 0 to 1",
+            ));
         }
         Ok(Self::clamped(rate))
     }

@@ -52,7 +52,7 @@ impl RateLimitingSampler {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OutOfRange`] if the rate is negative, infinite or not a number.
+    /// [`ConfigError::Invalid`] if the rate is negative, infinite or not a number.
     pub fn new(max_traces_per_second: f64) -> Result<Self, ConfigError> {
         let rate = checked(max_traces_per_second)?;
         let bucket = Arc::new(Mutex::new(TokenBucket::new(rate, burst(rate))));
@@ -127,11 +127,11 @@ fn checked(rate: f64) -> Result<f64, ConfigError> {
     if rate.is_finite() && rate >= 0.0 {
         return Ok(rate);
     }
-    Err(ConfigError::OutOfRange {
-        field: "sampler.param",
-        value: rate.to_string(),
-        allowed: "traces a second, 0 or more, for a ratelimiting sampler",
-    })
+    Err(ConfigError::invalid(
+        "sampler.param",
+        rate.to_string(),
+        "traces a second, 0 or more, for a ratelimiting sampler",
+    ))
 }
 
 /// What a full bucket of this rate holds. At least one credit, or a rate below one would never let

@@ -133,13 +133,15 @@ impl TagMatchingSampler {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OutOfRange`] if it is not of that form.
+    /// [`ConfigError::Invalid`] if it is not of that form.
     #[cfg(feature = "remote-sampler")]
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
-        json::read(json).ok_or_else(|| ConfigError::OutOfRange {
-            field: "tag matching sampler",
-            value: json.chars().take(200).collect(),
-            allowed: r#"{"key":…,"matchers":[{"value":…,"firehose":…}],"values":{…:{"firehose":…}}}"#,
+        json::read(json).ok_or_else(|| {
+            ConfigError::invalid(
+                "tag matching sampler",
+                json.chars().take(200).collect::<String>(),
+                r#"{"key":…,"matchers":[{"value":…,"firehose":…}],"values":{…:{"firehose":…}}}"#,
+            )
         })
     }
 

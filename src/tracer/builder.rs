@@ -18,8 +18,8 @@ use crate::metrics::{Instruments, MetricsFactory, Publisher, RpcMetrics};
 use crate::panics::Callback;
 use crate::propagation::{Format, HeadersConfig, JaegerFormat, check_keys};
 use crate::reporter::{
-    InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions,
-    Unstarted,
+    InMemoryReporter, MAX_WAIT, MemorySink, NullSink, Output, OutputContext, QueueLimits, Remote,
+    RemoteOptions, Unstarted,
 };
 use crate::sampler::{ConstSampler, Sampler, guarded};
 use crate::span::core::{BaggageCounts, Core, CoreRefs, Sink};
@@ -27,7 +27,7 @@ use crate::span::{
     Baggage, Keep, KeepConfig, Observer, OpenList, OwnedTagValue, SpanContext, Watchers,
 };
 use crate::transport::{
-    AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
+    AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, PacingConfig, Transport,
 };
 
 /// A tracer about to be built. Without a sampler it samples everything, without a reporter it
@@ -56,6 +56,7 @@ pub struct TracerBuilder {
     pub(super) protocol: AgentProtocol,
     pub(super) reconnect_interval: Option<Duration>,
     pub(super) agent_socket_type: AgentSocketType,
+    pub(super) pacing: PacingConfig,
     pub(super) headers: HeadersConfig,
     pub(super) format: Option<Box<dyn Format>>,
     pub(super) logger: Option<Box<dyn Logger>>,
@@ -74,7 +75,7 @@ pub struct TracerBuilder {
     pub(super) marks_cut_tags: bool,
     pub(super) max_logs_per_span: usize,
     pub(super) no_debug_flag: bool,
-    pub(super) queue_size: usize,
+    pub(super) queue: QueueLimits,
     pub(super) flush_interval: Duration,
     pub(super) max_packet_size: usize,
     pub(super) shards: usize,
@@ -91,7 +92,6 @@ impl fmt::Debug for TracerBuilder {
     }
 }
 
-#[derive(Debug)]
 pub(super) enum Target {
     Agent(String),
     Transport(Box<dyn Transport>),
@@ -105,7 +105,9 @@ pub(crate) mod defaults {
     use std::time::Duration;
 
     pub(crate) const AGENT: &str = "localhost:6831";
-    pub(crate) const QUEUE_SIZE: usize = 30_720;
+    pub(crate) const QUEUE_SIZE: usize = 150_000;
+    pub(crate) const MAX_QUEUE_SIZE: usize = 100_000_000;
+    pub(crate) const QUEUE_BYTES: usize = 16 << 20;
     pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
     pub(crate) const RECONNECT_INTERVAL: Duration = Duration::from_secs(30);
     pub(crate) const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -126,6 +128,7 @@ impl TracerBuilder {
             protocol: AgentProtocol::Compact,
             reconnect_interval: Some(defaults::RECONNECT_INTERVAL),
             agent_socket_type: AgentSocketType::Udp,
+            pacing: PacingConfig::default(),
             headers: HeadersConfig::default(),
             format: None,
             logger: None,
@@ -144,7 +147,7 @@ impl TracerBuilder {
             marks_cut_tags: false,
             max_logs_per_span: 0,
             no_debug_flag: false,
-            queue_size: defaults::QUEUE_SIZE,
+            queue: QueueLimits { bytes: defaults::QUEUE_BYTES, spans: defaults::QUEUE_SIZE },
             flush_interval: defaults::FLUSH_INTERVAL,
             max_packet_size: MAX_PACKET_BYTES,
             shards: cores.max(4),
@@ -183,6 +186,12 @@ impl TracerBuilder {
     /// Which of its addresses the agent is spoken to at. Default any, those of IPv4 first.
     pub fn agent_socket_type(mut self, socket_type: AgentSocketType) -> Self {
         self.agent_socket_type = socket_type;
+        self
+    }
+
+    /// How fast datagrams are sent to agents; see [`PacingConfig`].
+    pub fn pacing(mut self, pacing: PacingConfig) -> Self {
+        self.pacing = pacing;
         self
     }
 
@@ -244,10 +253,19 @@ impl TracerBuilder {
         self
     }
 
-    /// How many finished spans may wait for the reporter, on top of what its buffers hold. Rounded
-    /// up to whole datagrams of about 480 spans. Default 30,720, about 4 MB.
+    /// How many finished spans may wait for the reporter, on top of what its buffers hold; the last
+    /// buffer that comes in, of about 480 spans, may go beyond it. Default 150,000, of which spans
+    /// of usual size reach [`queue_bytes`](Self::queue_bytes) first.
     pub fn queue_size(mut self, spans: usize) -> Self {
-        self.queue_size = spans;
+        self.queue.spans = spans;
+        self
+    }
+
+    /// How much memory finished spans that wait for the reporter may take, in bytes, on top of its
+    /// buffers. What does not fit is dropped, and counted as `queue_full`. Default 16 MiB, which an
+    /// agent is sent within 5 s by the slowest pace of [`PacingConfig`]'s default.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue.bytes = bytes;
         self
     }
 
@@ -295,15 +313,26 @@ impl TracerBuilder {
     /// would mean two things. That no agent is there, or that its
     /// name does not resolve, is none: it is counted, and tried again.
     pub fn build(self) -> Result<(Tracer, Closer), ConfigError> {
-        if self.service_name.is_empty() {
-            return Err(ConfigError::Empty { field: "service_name" });
+        if self.service_name.trim().is_empty() {
+            return Err(ConfigError::NoServiceName { noticed: Vec::new() });
         }
         if !(1..=MAX_SHARDS).contains(&self.shards) {
             return Err(out_of_range("shards", self.shards, "from 1 to 1024"));
         }
-        if !(1..=MAX_QUEUE_SPANS).contains(&self.queue_size) {
+        if !(1..=defaults::MAX_QUEUE_SIZE).contains(&self.queue.spans) {
             let allowed = "from 1 to 100,000,000 spans";
-            return Err(out_of_range("reporter.queue_size", self.queue_size, allowed));
+            return Err(out_of_range("reporter.queue_size", self.queue.spans, allowed));
+        }
+        if (1..MAX_PACKET_BYTES as u64).contains(&self.pacing.bytes_per_second) {
+            return Err(ConfigError::invalid(
+                "reporter.pacing.bytes_per_second",
+                self.pacing.bytes_per_second.to_string(),
+                "at least 65000, the largest datagram, or 0 for any number",
+            ));
+        }
+        if self.queue.bytes < MAX_PACKET_BYTES {
+            let allowed = "at least 65000, the largest datagram";
+            return Err(out_of_range("reporter.queue_bytes", self.queue.bytes, allowed));
         }
         let jaeger = JaegerFormat::new(self.headers.clone());
         check_keys(jaeger.keys())?;
@@ -349,6 +378,7 @@ impl TracerBuilder {
                     max_packet_bytes: self.max_packet_size,
                     reconnect_interval: self.reconnect_interval,
                     agent_socket_type: self.agent_socket_type,
+                    pacing: self.pacing,
                     oversize: self.oversize.as_ref(),
                     hurry: &hurry,
                     diagnostics: &diagnostics,
@@ -357,7 +387,7 @@ impl TracerBuilder {
                     outlets: context.start(outputs)?,
                     max_packet_bytes: self.max_packet_size,
                     shards: self.shards,
-                    queue_spans: self.queue_size,
+                    queue: self.queue,
                     flush_interval: self.flush_interval,
                     process_bytes: process.len(),
                     hurry,
@@ -459,12 +489,11 @@ impl TracerBuilder {
 }
 
 fn out_of_range(field: &'static str, value: usize, allowed: &'static str) -> ConfigError {
-    ConfigError::OutOfRange { field, value: value.to_string(), allowed }
+    ConfigError::invalid(field, value.to_string(), allowed)
 }
 
 /// The longest name of a sampler kind, which a smaller limit of tags would cut.
 const MAX_KIND_BYTES: usize = 32;
 
 const MAX_SHARDS: usize = 1024;
-const MAX_QUEUE_SPANS: usize = 100_000_000;
 const MAX_BAGGAGE_VALUE_BYTES: usize = 2048;

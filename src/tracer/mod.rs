@@ -17,8 +17,9 @@ use std::time::Duration;
 pub use self::builder::TracerBuilder;
 pub(crate) use self::builder::defaults;
 pub use self::closer::Closer;
+pub(crate) use self::process::leaves_room_for_spans;
 use crate::control::Updates;
-use crate::diag::Brief;
+use crate::diag::{Brief, Cause};
 use crate::error::ExtractError;
 use crate::metrics::Publisher;
 use crate::panics::Callback;
@@ -98,6 +99,13 @@ impl Tracer {
     #[inline]
     pub fn span(&self, operation: impl Into<Cow<'static, str>>) -> SpanBuilder<'_> {
         SpanBuilder::new(self.shared.refs.of(span::lane()), operation.into())
+    }
+
+    /// Has the logger told what was noticed while the tracer was configured.
+    pub(crate) fn warn(&self, warnings: &[String]) {
+        if !warnings.is_empty() {
+            self.shared.core.diagnostics.error(Cause::Configuration, || warnings.join("; "));
+        }
     }
 
     /// The nearest active span of this tracer, on this thread or in the task being polled on it: the

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::encoding::{List, ProcessView, TagView, ValueView, put_tag};
+use crate::reporter::MIN_SPAN_ROOM;
 use crate::span::{OwnedTagValue, TagValue, shortened};
 
 /// What tells this tracer from others of its service: the tag of the caller's, or a number of its
 /// own.
 pub(super) fn client_uuid(tags: &[(String, OwnedTagValue)], own: u64) -> String {
-    match tags.iter().rfind(|(key, _)| key == "client-uuid") {
+    match tags.iter().rfind(|(key, _)| key == CLIENT_UUID) {
         Some((_, OwnedTagValue::Str(text))) => text.to_string(),
         Some((_, OwnedTagValue::I64(number))) => number.to_string(),
         Some((_, OwnedTagValue::U64(number))) => number.to_string(),
@@ -28,7 +29,8 @@ pub(super) fn service_name(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.replace(cannot_be_asked, "\u{fffd}"))
 }
 
-/// The process in its compact bytes: the tags given, and those that are always there.
+/// The process in its compact bytes: the tags given, and those that are always there. Values are cut
+/// at the limit, but for `client-uuid`, as in jaeger-client-go's `buildJaegerProcessThrift`.
 pub(super) fn bytes(
     service: &str,
     tags: &[(String, OwnedTagValue)],
@@ -37,6 +39,8 @@ pub(super) fn bytes(
 ) -> Vec<u8> {
     let (mut bytes, mut count) = (Vec::new(), 0);
     let mut put = |key: &str, value: TagValue<'_>| {
+        // Cut, it would no longer tell tracers apart.
+        let max = if key == CLIENT_UUID { usize::MAX } else { max };
         let short = match value {
             TagValue::Str(text) if text.len() > max => Some(shortened(text, max, marks_cut)),
             _ => None,
@@ -64,10 +68,22 @@ pub(super) fn bytes(
     if let Some(ip) = host_ip().filter(|_| !given("ip")) {
         put("ip", TagValue::Str(&ip.to_string()));
     }
-    if !given("client-uuid") {
-        put("client-uuid", TagValue::Str(uuid));
+    if !given(CLIENT_UUID) {
+        put(CLIENT_UUID, TagValue::Str(uuid));
     }
     ProcessView::new(service.as_bytes(), Some(List::new(count, &bytes))).to_bytes()
+}
+
+/// Whether a datagram of that size has room for spans beside the process.
+pub(crate) fn leaves_room_for_spans(
+    service: &str,
+    tags: &[(String, OwnedTagValue)],
+    limit: (usize, bool),
+    max_packet_bytes: usize,
+) -> bool {
+    let longest_uuid = format!("{:x}", u64::MAX);
+    bytes(&service_name(service), tags, limit, &longest_uuid).len() + MIN_SPAN_ROOM
+        <= max_packet_bytes
 }
 
 /// Whether a tag of the process takes its service from a server that keeps OTLP: those read the
@@ -84,3 +100,5 @@ fn host_ip() -> Option<IpAddr> {
     });
     best.map(if_addrs::Interface::ip)
 }
+
+const CLIENT_UUID: &str = "client-uuid";

@@ -4,7 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 #[cfg(feature = "collector-http")]
+use crate::address::{UrlError, WebUrl};
+#[cfg(feature = "collector-http")]
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
+#[cfg(feature = "collector-http")]
+use crate::http_client::Url;
+use crate::redact::{self, HIDDEN};
 
 /// What a server takes at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,21 +90,47 @@ pub struct HttpConfig {
     /// The certificates, in PEM, of those who may vouch for the server; without them, those that
     /// browsers trust.
     pub ca_certificates: Option<String>,
-    /// How long one request may take, from the look-up of the name to the end of the answer.
+    /// The client's own certificate, in PEM, and those that lead from it to one that the server
+    /// trusts; with a key, or not at all. For `https://` endpoints.
+    pub client_certificate: Option<String>,
+    /// The private key of that certificate, in PEM, not encrypted; with a certificate, or not at all.
+    pub client_key: Option<String>,
+    /// Which proxy requests go through. By default, as the environment says.
+    pub proxy: ProxyConfig,
+    /// How long one request may take, from the look-up of the name to the end of the answer; 0 means
+    /// 5 s, and an hour is the most.
     pub timeout: Duration,
-    /// For how long a message is tried again, where that may help: nobody listens, the connection
-    /// breaks, or the answer is 408, 429 or 5xx. Once a message was given up, the next ones are
-    /// tried once, until one gets through.
+    /// For how long further attempts to send a message begin; a day is the most. 0 is one attempt.
+    ///
+    /// Another attempt is made where it may help: nobody listens, the connection ends before the
+    /// message is written, or the answer is 408, 429, 500, 502, 503 or 504. The first pause is
+    /// 100 ms, each one about twice as long as the one before, up to 5 s, and at least what the
+    /// server asks for in `Retry-After`. If it asks for more than is left of the limit, the message
+    /// is given up at once. Once a message was given up, the next ones are tried once, until one gets
+    /// through.
+    ///
+    /// A server that takes a whole message and ends the connection without an answer may have
+    /// processed it. Such a message is sent twice at most, and its spans are counted in
+    /// [`Stats::possible_duplicates`](crate::Stats::possible_duplicates), or in
+    /// [`Stats::unconfirmed`](crate::Stats::unconfirmed) if it is given up. One that is not answered
+    /// in time is not sent again. If the connection ends twice in the middle of a message of more
+    /// than 64 KiB, the server may find it too large, and smaller ones are sent.
     ///
     /// Meanwhile finished spans pile up in the queue. Only the first of several outputs tries again;
     /// it must not be held up by the others. A close ends the waiting.
     pub retry_limit: Duration,
+    /// How often a message is sent at most, within that time; 0 means once.
+    pub max_attempts: u32,
     /// The largest body, in bytes.
     pub max_body_bytes: usize,
 }
 
 impl HttpConfig {
-    /// The defaults for a URL: requests of at most 5 s and 1 MiB, tried again for 30 s.
+    pub(crate) const RETRY_LIMIT: Duration = Duration::from_secs(30);
+    pub(crate) const MAX_ATTEMPTS: u32 = 12;
+
+    /// The defaults for a URL: requests of at most 5 s and 1 MiB, tried again for 30 s, 12 times at
+    /// most.
     #[must_use]
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self {
@@ -109,8 +141,12 @@ impl HttpConfig {
             auth_token: None,
             headers: Vec::new(),
             ca_certificates: None,
+            client_certificate: None,
+            client_key: None,
+            proxy: ProxyConfig::default(),
             timeout: TIMEOUT,
-            retry_limit: RETRY_LIMIT,
+            retry_limit: Self::RETRY_LIMIT,
+            max_attempts: Self::MAX_ATTEMPTS,
             max_body_bytes: MAX_BODY_BYTES,
         }
     }
@@ -119,30 +155,33 @@ impl HttpConfig {
 /// Without what is secret: configurations end up in logs.
 impl fmt::Debug for HttpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| "(hidden)");
+        let hidden = |secret: &Option<String>| secret.as_ref().map(|_| HIDDEN);
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("HttpConfig")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &redact::value(&self.endpoint))
             .field("format", &self.format)
             .field("user", &self.user)
             .field("password", &hidden(&self.password))
             .field("auth_token", &hidden(&self.auth_token))
             .field("headers", &headers)
             .field("ca_certificates", &self.ca_certificates.as_ref().map(String::len))
+            .field("client_certificate", &self.client_certificate.as_ref().map(String::len))
+            .field("client_key", &hidden(&self.client_key))
+            .field("proxy", &self.proxy)
             .field("timeout", &self.timeout)
             .field("retry_limit", &self.retry_limit)
+            .field("max_attempts", &self.max_attempts)
             .field("max_body_bytes", &self.max_body_bytes)
             .finish()
     }
 }
 
-/// A URL that can be posted to.
+/// A URL that can be posted to, with whatever it has in its query.
 #[cfg(feature = "collector-http")]
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) struct Endpoint {
-    pub(super) url: String,
+    pub(super) url: Url,
     pub(super) format: CollectorFormat,
-    pub(super) is_encrypted: bool,
 }
 
 #[cfg(feature = "collector-http")]
@@ -150,26 +189,14 @@ impl Endpoint {
     /// Completes a URL as jaeger-client-java does.
     pub(super) fn parse(url: &str, format: Option<CollectorFormat>) -> Result<Self, ConfigError> {
         let allowed = "http:// or https://, a host, and perhaps a port, a path and a query";
-        let refused = |allowed| ConfigError::OutOfRange {
-            field: "reporter.collector_endpoint",
-            value: shown(url),
-            allowed,
-        };
-        let (scheme, rest) = url.trim().split_once("://").ok_or_else(|| refused(allowed))?;
-        let is_encrypted = scheme.eq_ignore_ascii_case("https");
-        let (place, query) = rest.split_once('?').map_or((rest, None), |(a, b)| (a, Some(b)));
-        let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
-        if authority.contains('@') {
-            return Err(refused("without user and password, which are options of their own"));
-        }
-        let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-        let good = (is_encrypted || scheme.eq_ignore_ascii_case("http"))
-            && is_host_and_port(authority)
-            && is_plain(rest)
-            && !rest.contains('#');
-        if !good {
-            return Err(refused(allowed));
-        }
+        let refused = |allowed| ConfigError::invalid("reporter.collector_endpoint", url, allowed);
+        let WebUrl { is_https: is_encrypted, authority, path, query } =
+            WebUrl::parse(url.trim()).map_err(|error| match error {
+                UrlError::Malformed => refused(allowed),
+                UrlError::HasUser => {
+                    refused("without user and password, which are options of their own")
+                }
+            })?;
         let path = if path == "/" { "" } else { path };
         let format = format.unwrap_or_else(|| match path.trim_end_matches('/') {
             path if path.ends_with("/api/v1/spans") => CollectorFormat::ZipkinThrift,
@@ -187,35 +214,12 @@ impl Endpoint {
         }
         let scheme = if is_encrypted { "https" } else { "http" };
         let mark = if query.is_empty() { "" } else { "?" };
-        let url = format!("{scheme}://{authority}{path}{mark}{query}");
-        Ok(Self { url, format, is_encrypted })
+        let url = Url::parse(&format!("{scheme}://{authority}{path}{mark}{query}"));
+        Ok(Self { url: url.ok_or_else(|| refused(allowed))?, format })
     }
-}
-
-/// A URL for messages: who is named in it is nobody's business.
-#[cfg(feature = "collector-http")]
-fn shown(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(from), Some(to)) if from + 3 <= to => {
-            format!("{}(hidden){}", &url[..from + 3], &url[to..])
-        }
-        _ => url.to_owned(),
-    }
-}
-
-#[cfg(feature = "collector-http")]
-fn is_host_and_port(authority: &str) -> bool {
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (authority, None),
-    };
-    let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-    let port_is_good = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    !host.is_empty() && !bare_v6 && port_is_good
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-const RETRY_LIMIT: Duration = Duration::from_secs(30);
 const MAX_BODY_BYTES: usize = 1 << 20;
 
 #[cfg(feature = "collector-http")]
@@ -243,7 +247,7 @@ mod tests {
         ];
         for (given, format, found, url) in cases {
             let endpoint = Endpoint::parse(given, format).unwrap();
-            assert_eq!((endpoint.format, endpoint.url.as_str()), (found, url), "{given}");
+            assert_eq!((endpoint.format, &*endpoint.url.to_string()), (found, url), "{given}");
         }
     }
 

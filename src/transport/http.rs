@@ -1,51 +1,49 @@
 //! Messages as bodies of POST requests: to a collector, or to a Zipkin server.
 //!
-//! Requests are made one after the other on a connection that is kept. What may help is tried again
-//! with growing pauses and a limit; an answer is read to its end, but not beyond a limit.
+//! Requests are made one after the other on a connection that is kept. What is tried again, and how
+//! often, is said in `http_client/retry.rs`.
 
 use std::fmt;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ureq::Agent;
-use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use ureq::http::{HeaderName, HeaderValue, Response};
+use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use ureq::http::{HeaderName, HeaderValue};
 
 use super::endpoint::Endpoint;
 use super::{CollectorFormat, HttpConfig, Hurry, Sent, Transport};
 use crate::clock;
 use crate::encoding::base64;
 use crate::error::{ConfigError, TransportError};
+use crate::http_client::{
+    Answer, Attempts, Client, ClientOptions, FailedAttempt, Failure, Reason, Retry, RetryPolicy,
+    RetryState, TlsOptions, Written,
+};
+use crate::redact::{HIDDEN, Secrets};
 
 /// Posts messages to a URL.
 ///
 /// # Cost
 ///
-/// One request a message, on a connection that is kept.
+/// One request a message, on a connection that is kept; through an `http://` proxy, on one of its
+/// own.
 ///
 /// # Source
 ///
 /// `HTTPTransport` in jaeger-client-go, `transport/http.go`; `HttpSender` in jaeger-client-java.
 pub struct HttpTransport {
-    agent: Agent,
-    url: String,
+    client: Client,
+    /// What an answer may repeat and errors must not.
+    secrets: Secrets,
     format: CollectorFormat,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    timeout: Duration,
     max_body_bytes: usize,
-    retry_limit: Duration,
+    retries: RetryState,
     hurry: Hurry,
-    /// A message was given up, and none got through since.
-    is_failing: bool,
-    /// Until when nothing is tried, so that others can use the thread.
-    hold_off: Option<Instant>,
-    /// Whether others must not be held up by it.
-    is_beside: bool,
 }
 
 impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpTransport").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("HttpTransport").field("url", &self.address()).finish_non_exhaustive()
     }
 }
 
@@ -54,43 +52,44 @@ impl HttpTransport {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a URL that is none, half of a user and password, headers or certificates
-    /// that cannot be used, and `https` without the feature `tls`. That nobody answers is none.
+    /// [`ConfigError`] for a URL that is none, half of a user and password, headers, certificates, a
+    /// key or a proxy that cannot be used, and `https` without the feature `tls`. That nobody
+    /// answers is none.
     pub fn new(config: &HttpConfig) -> Result<Self, ConfigError> {
         let endpoint = Endpoint::parse(&config.endpoint, config.format)?;
         if config.max_body_bytes < MIN_BODY_BYTES {
-            return Err(ConfigError::OutOfRange {
-                field: "max_body_bytes",
-                value: config.max_body_bytes.to_string(),
-                allowed: "1024 at least",
-            });
+            return Err(ConfigError::invalid(
+                "max_body_bytes",
+                config.max_body_bytes.to_string(),
+                "1024 at least",
+            ));
         }
         let timeout = if config.timeout.is_zero() { DEFAULT_TIMEOUT } else { config.timeout };
         let timeout = timeout.min(MAX_TIMEOUT);
-        let builder = Agent::config_builder()
-            .timeout_global(Some(timeout))
-            // Less than all: where these end it, the request was surely not taken.
-            .timeout_resolve(Some(timeout / 2))
-            .timeout_connect(Some(timeout / 2))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(concat!("jaeger-client-rust/", env!("CARGO_PKG_VERSION")))
-            .max_idle_connections(1);
-        let builder = encryption(builder, &endpoint, config)?;
-        Ok(Self {
-            agent: builder.build().new_agent(),
-            headers: headers(config, endpoint.format)?,
-            url: endpoint.url,
-            format: endpoint.format,
+        let options = ClientOptions {
+            field: "reporter.collector_endpoint",
             timeout,
+            // Nobody needs the body of an answer, so that a slow one must not hold up messages.
+            body_timeout: timeout.min(MAX_ANSWER_TIME),
+            max_answer_bytes: MAX_ANSWER_BYTES,
+            proxy: &config.proxy,
+            tls: TlsOptions {
+                ca_certificates: config.ca_certificates.as_deref(),
+                client_certificate: config.client_certificate.as_deref(),
+                client_key: config.client_key.as_deref(),
+            },
+        };
+        let policy = RetryPolicy {
+            max_attempts: config.max_attempts.max(1),
+            max_elapsed: config.retry_limit.min(MAX_RETRY_LIMIT),
+        };
+        Ok(Self {
+            secrets: secrets(config, &endpoint.url.to_string()),
+            client: Client::new(endpoint.url, headers(config, endpoint.format)?, &options)?,
+            format: endpoint.format,
             max_body_bytes: config.max_body_bytes,
-            retry_limit: config.retry_limit,
+            retries: RetryState::new(policy),
             hurry: Hurry::default(),
-            is_failing: false,
-            hold_off: None,
-            is_beside: false,
         })
     }
 
@@ -105,149 +104,122 @@ impl HttpTransport {
 
     /// Others use the same thread, so that it neither waits nor often finds out that it must fail.
     pub(super) fn beside_others(mut self) -> Self {
-        self.is_beside = true;
-        self.retry_limit = Duration::ZERO;
+        self.retries = self.retries.sharing_its_thread();
         self
     }
 
-    fn attempt(&self, body: &[u8]) -> Result<(), Failure> {
-        match self.request(body) {
-            // A kept connection that the server has closed meanwhile looks like this.
-            Err(ureq::Error::Io(broken)) if is_broken(&broken) => self.request(body),
-            answered => answered,
-        }
-        .map_err(|error| self.failed(error))
-        .and_then(|response| self.answered(response, body.len()))
+    fn address(&self) -> String {
+        self.client.shown_url()
     }
 
-    fn request(&self, body: &[u8]) -> Result<Response<ureq::Body>, ureq::Error> {
-        let mut request = self.agent.post(&self.url);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        request.send(body)
-    }
-
-    fn answered(&self, response: Response<ureq::Body>, bytes: usize) -> Result<(), Failure> {
-        let status = response.status();
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs));
-        // To its end, so that the connection can be used again, or until it is too long.
-        let mut start = Vec::new();
-        let mut reader = response.into_body().into_reader();
-        let mut limited = io::Read::take(&mut reader, MAX_ANSWER_BYTES);
-        let _ = io::Read::read_to_end(&mut limited, &mut start);
-        if status.is_success() {
-            return Ok(());
-        }
-        if status == 413 {
-            return Err(Failure::last(TransportError::TooLarge { bytes }));
-        }
-        start.truncate(SHOWN_ANSWER_BYTES);
-        let said: String = String::from_utf8_lossy(&start)
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+    /// What an answer that is no success says.
+    fn refused(&self, answer: &Answer) -> (FailedAttempt, TransportError) {
         let error = TransportError::Answered {
-            address: self.url.clone(),
-            status: status.as_u16(),
-            said: said.trim().to_owned(),
+            address: self.address(),
+            status: answer.status,
+            said: answer.excerpt(&self.secrets),
         };
-        let again = status.is_server_error() || status == 408 || status == 429;
-        Err(Failure { error, again, retry_after })
+        (FailedAttempt::by_status(answer.status, answer.retry_after), error)
     }
 
-    fn failed(&self, error: ureq::Error) -> Failure {
-        let address = self.url.clone();
-        let again = |error| Failure { error, again: true, retry_after: None };
-        let io = |kind, what: String| TransportError::Io { source: io::Error::new(kind, what) };
-        match error {
-            ureq::Error::HostNotFound => {
+    /// What it says that there is no answer.
+    fn failed(&self, failure: Failure) -> (FailedAttempt, TransportError) {
+        let address = self.address();
+        let was_written = failure.written == Written::All;
+        let io = |kind, what: String| TransportError::Io {
+            source: io::Error::new(kind, self.secrets.hide_in(&what)),
+        };
+        let (retry, error) = match failure.reason {
+            Reason::Unresolved => {
                 let source = io::Error::new(io::ErrorKind::NotFound, "it has no address");
-                again(TransportError::Unresolved { address, source })
+                (Retry::Yes, TransportError::Unresolved { address, source })
             }
-            ureq::Error::ConnectionFailed => again(TransportError::Refused { address }),
-            ureq::Error::Io(source) => match source.kind() {
-                io::ErrorKind::ConnectionRefused => again(TransportError::Refused { address }),
-                // Certificates, and answers that are no HTTP: they do not get better.
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-                    Failure::last(io(source.kind(), format!("{address}: {source}")))
-                }
-                kind => again(io(kind, format!("{address}: {source}"))),
-            },
-            ureq::Error::Timeout(which) => {
-                let what = format!("{address} took longer than {:?} ({which})", self.timeout);
-                let early = matches!(which, ureq::Timeout::Resolve | ureq::Timeout::Connect);
-                let error = io(io::ErrorKind::TimedOut, what);
-                // It may have been taken all the same: sent again it would be there twice.
-                Failure { error, again: early, retry_after: None }
+            Reason::Refused => (Retry::Yes, TransportError::Refused { address }),
+            Reason::TimedOut(phase) => {
+                let timeout = self.client.timeout();
+                let what = format!("{address} took longer than {timeout:?} ({phase})");
+                // Sent again it would be there twice, and the server is no faster for it.
+                let retry = if was_written { Retry::No } else { Retry::Yes };
+                (retry, io(io::ErrorKind::TimedOut, what))
             }
-            other => Failure::last(io(io::ErrorKind::Other, format!("{address}: {other}"))),
+            Reason::Disconnected(source) => {
+                let retry = if was_written { Retry::Unanswered } else { Retry::Yes };
+                (retry, io(source.kind(), format!("{address}: {source}")))
+            }
+            Reason::Unusable(what) => {
+                (Retry::No, io(io::ErrorKind::Other, format!("{address}: {what}")))
+            }
+            Reason::Redirect { status, target } => {
+                (Retry::No, TransportError::Redirected { address, status, target })
+            }
+        };
+        (FailedAttempt::without_answer(retry, was_written), error)
+    }
+
+    /// Ends with the error of the last attempt, and with what is known of the others.
+    fn give_up(&self, attempts: &Attempts, error: TransportError) -> TransportError {
+        if !attempts.may_be_processed() {
+            return error;
         }
+        TransportError::Unconfirmed { attempts: attempts.made(), source: Box::new(error) }
     }
 }
 
 impl Transport for HttpTransport {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
-        let began = clock::now();
-        if self.hold_off.is_some_and(|until| began < until) {
-            let what = format!("{} failed a moment ago and is tried again later", self.url);
+        let Some(mut attempts) = self.retries.begin(clock::now()) else {
+            let what = format!("{} failed a moment ago and is tried again later", self.address());
             return Err(TransportError::Io { source: io::Error::other(what) });
-        }
-        let mut pause = FIRST_PAUSE;
+        };
         loop {
-            let Err(failure) = self.attempt(message) else {
-                self.is_failing = false;
-                return Ok(Sent::OK);
+            let mut was_cut_off = false;
+            let (failed, error) = match self.client.post(message) {
+                Ok(answer) if (200..300).contains(&answer.status) => {
+                    self.retries.recovered();
+                    let sent = Sent::OK;
+                    return Ok(sent.with_possible_duplicate(attempts.may_be_processed()));
+                }
+                Ok(answer) if answer.status == 413 => {
+                    self.retries.recovered();
+                    return Err(TransportError::TooLarge { bytes: message.len() });
+                }
+                Ok(answer) => self.refused(&answer),
+                Err(failure) => {
+                    was_cut_off = failure.written == Written::Part;
+                    self.failed(failure)
+                }
             };
-            let wait = failure.retry_after.unwrap_or_else(|| jittered(pause));
-            let spent = clock::now().saturating_duration_since(began);
-            let again = failure.again
-                && !self.is_failing
-                && !self.hurry.has_begun()
-                && spent + wait < self.retry_limit;
-            if !again {
-                let too_large = matches!(failure.error, TransportError::TooLarge { .. });
-                self.is_failing = failure.again || (self.is_failing && !too_large);
-                self.hold_off =
-                    (self.is_beside && !too_large).then(|| clock::now() + spent.min(MAX_TIMEOUT));
-                return Err(failure.error);
+            let now = clock::now();
+            let pause = attempts.failed(failed, now);
+            // A close ends the waiting, but a kept connection may be one that the server has closed:
+            // that is known only now, and the last spans would be lost for it.
+            let is_once_more = attempts.made() == 1 && matches!(error, TransportError::Io { .. });
+            // A server that finds a message too large may end the connection before it has read it,
+            // and its answer is lost.
+            let is_last = attempts.made() > 1 || pause.is_none();
+            if was_cut_off && is_last && message.len() > MIN_CUT_OFF_BYTES {
+                return Err(TransportError::TooLarge { bytes: message.len() });
             }
-            self.hurry.wait(wait);
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            match pause {
+                Some(pause) if !self.hurry.has_begun() => self.hurry.wait(pause),
+                Some(_) if is_once_more => {}
+                _ => {
+                    let is_at_work = matches!(error, TransportError::Answered { .. })
+                        && failed.retry == Retry::No;
+                    if is_at_work {
+                        self.retries.recovered();
+                    } else {
+                        self.retries.gave_up(&attempts, now);
+                    }
+                    return Err(self.give_up(&attempts, error));
+                }
+            }
         }
     }
 
     fn max_message_bytes(&self) -> usize {
         self.max_body_bytes
     }
-}
-
-/// Why a message was not taken.
-struct Failure {
-    error: TransportError,
-    /// Whether it may help to try again.
-    again: bool,
-    /// When the server wants to be asked again.
-    retry_after: Option<Duration>,
-}
-
-impl Failure {
-    fn last(error: TransportError) -> Self {
-        Self { error, again: false, retry_after: None }
-    }
-}
-
-fn is_broken(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
-}
-
-/// Somewhat more or less, so that many clients do not come back all at once.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(rand::random_range(0.75..1.25))
 }
 
 fn headers(
@@ -258,10 +230,14 @@ fn headers(
     let mut headers = vec![(CONTENT_TYPE, content_type)];
     for (name, value) in &config.headers {
         let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
-        headers.push(pair.ok_or_else(|| ConfigError::OutOfRange {
-            field: "reporter.http_headers",
-            value: name.clone(),
-            allowed: "a name and a value that HTTP takes",
+        // How long a message is, it says itself.
+        let pair = pair.filter(|(name, _)| *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING);
+        headers.push(pair.ok_or_else(|| {
+            ConfigError::invalid(
+                "reporter.http_headers",
+                name.split([':', '=']).next().unwrap_or_default(),
+                "a name and a value that HTTP takes",
+            )
         })?);
     }
     let given = match (&config.user, &config.password, &config.auth_token) {
@@ -271,70 +247,34 @@ fn headers(
         }
         (None, None, Some(token)) => format!("Bearer {token}"),
         (_, _, Some(_)) => {
-            return Err(ConfigError::OutOfRange {
-                field: "reporter.auth_token",
-                value: "(hidden)".to_owned(),
-                allowed: "given without reporter.user and reporter.password",
-            });
+            return Err(ConfigError::invalid(
+                "reporter.auth_token",
+                HIDDEN,
+                "given without reporter.user and reporter.password",
+            ));
         }
         (user, _, None) => {
             let missing = if user.is_some() { "reporter.password" } else { "reporter.user" };
             return Err(ConfigError::Empty { field: missing });
         }
     };
-    let mut value = HeaderValue::try_from(given).map_err(|_| ConfigError::OutOfRange {
-        field: "reporter.auth_token",
-        value: "(hidden)".to_owned(),
-        allowed: "a text that a header of HTTP takes",
+    let mut value = HeaderValue::try_from(given).map_err(|_| {
+        ConfigError::invalid("reporter.auth_token", HIDDEN, "a text that a header of HTTP takes")
     })?;
     value.set_sensitive(true);
     headers.push((AUTHORIZATION, value));
     Ok(headers)
 }
 
-type Builder = ureq::config::ConfigBuilder<ureq::typestate::AgentScope>;
-
-fn encryption(
-    builder: Builder,
-    endpoint: &Endpoint,
-    config: &HttpConfig,
-) -> Result<Builder, ConfigError> {
-    match &config.ca_certificates {
-        Some(_) if !endpoint.is_encrypted => Err(ConfigError::OutOfRange {
-            field: "reporter.ca_certificates",
-            value: endpoint.url.clone(),
-            allowed: "given for an https:// endpoint only",
-        }),
-        _ if !endpoint.is_encrypted => Ok(builder),
-        #[cfg(not(feature = "tls"))]
-        _ => Err(ConfigError::FeatureOff { field: "reporter.collector_endpoint", feature: "tls" }),
-        #[cfg(feature = "tls")]
-        None => Ok(builder),
-        #[cfg(feature = "tls")]
-        Some(pem) => Ok(builder.tls_config(trusting(pem)?)),
-    }
-}
-
-/// Trusts what these vouch for, and nobody else.
-#[cfg(feature = "tls")]
-fn trusting(pem: &str) -> Result<ureq::tls::TlsConfig, ConfigError> {
-    use ureq::tls::{PemItem, RootCerts, TlsConfig};
-    let refused = |what: String| ConfigError::OutOfRange {
-        field: "reporter.ca_certificates",
-        value: what,
-        allowed: "one or more certificates in PEM, and nothing else",
-    };
-    let mut certificates = Vec::new();
-    for item in ureq::tls::parse_pem(pem.as_bytes()) {
-        match item.map_err(|error| refused(error.to_string()))? {
-            PemItem::Certificate(certificate) => certificates.push(certificate),
-            _ => return Err(refused("a private key".to_owned())),
-        }
-    }
-    if certificates.is_empty() {
-        return Err(refused(format!("{} bytes without a certificate", pem.len())));
-    }
-    Ok(TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build())
+/// What requests hold that nobody else should see.
+fn secrets(config: &HttpConfig, url: &str) -> Secrets {
+    let mut secrets = Secrets::of_url(url);
+    let HttpConfig { user, password, auth_token, headers, .. } = config;
+    let basic = user.as_ref().zip(password.as_ref());
+    let basic = basic.map(|(user, password)| base64(format!("{user}:{password}").as_bytes()));
+    let given = [basic.as_ref(), password.as_ref(), auth_token.as_ref()].into_iter().flatten();
+    given.chain(headers.iter().map(|(_, value)| value)).for_each(|secret| secrets.add(secret));
+    secrets
 }
 
 pub(super) fn build(address: &str) -> Result<Box<dyn Transport>, ConfigError> {
@@ -343,8 +283,11 @@ pub(super) fn build(address: &str) -> Result<Box<dyn Transport>, ConfigError> {
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_RETRY_LIMIT: Duration = Duration::from_secs(24 * 3600);
+const MAX_ANSWER_TIME: Duration = Duration::from_secs(1);
 const MIN_BODY_BYTES: usize = 1024;
+
+/// The largest message that a server surely reads before it answers.
+const MIN_CUT_OFF_BYTES: usize = 64 << 10;
+
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
-const SHOWN_ANSWER_BYTES: usize = 200;

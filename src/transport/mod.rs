@@ -21,7 +21,7 @@ pub use self::endpoint::{CollectorFormat, HttpConfig};
 pub use self::http::HttpTransport;
 pub(crate) use self::hurry::Hurry;
 pub use self::memory::MemoryTransport;
-pub use self::udp::UdpTransport;
+pub use self::udp::{PacingConfig, UdpTransport};
 #[cfg(unix)]
 pub use self::unix::UnixTransport;
 use crate::error::{ConfigError, TransportError};
@@ -78,12 +78,28 @@ pub trait Transport: fmt::Debug + Send {
     /// # Errors
     ///
     /// [`TransportError::TooLarge`] makes the reporter learn a smaller size and send the same spans
-    /// in smaller messages. Any other error counts the message's spans as `send_failed`.
+    /// in smaller messages. [`TransportError::Answered`] with the status 400 or 422 says that there
+    /// is something wrong in the message, and makes it send them in halves. Any other error counts
+    /// the message's spans as `send_failed`.
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError>;
 
     /// The largest message it takes, in bytes.
     fn max_message_bytes(&self) -> usize {
         MAX_PACKET_BYTES
+    }
+
+    /// Whether the message that was sent last turned out to be refused after `send` had returned, and
+    /// that was not told yet. Asked after a message that failed, and at each flush, so that it need
+    /// not wait for a next message. Never by default.
+    fn take_late_refusal(&mut self) -> bool {
+        false
+    }
+
+    /// How many messages the receiver's socket has dropped for want of room since the first one was
+    /// sent to it, those of all senders. Asked at each flush; none, the default, where that is not
+    /// known.
+    fn receiver_drops(&mut self) -> Option<u64> {
+        None
     }
 
     /// Called about once a second, for work that is due without any message.
@@ -99,6 +115,14 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
         (**self).max_message_bytes()
     }
 
+    fn take_late_refusal(&mut self) -> bool {
+        (**self).take_late_refusal()
+    }
+
+    fn receiver_drops(&mut self) -> Option<u64> {
+        (**self).receiver_drops()
+    }
+
     fn tick(&mut self) {
         (**self).tick();
     }
@@ -110,14 +134,23 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 pub struct Sent {
     /// Whether it came to light that the message *before* was refused by the receiver's host.
     pub previous_refused: bool,
+    /// Whether the message was sent before, and the receiver may have processed it then too.
+    pub possible_duplicate: bool,
 }
 
 impl Sent {
     /// Handed over, and nothing else came to light.
-    pub const OK: Self = Self { previous_refused: false };
+    pub const OK: Self = Self { previous_refused: false, possible_duplicate: false };
 
     /// Handed over; the message before was refused.
-    pub const PREVIOUS_REFUSED: Self = Self { previous_refused: true };
+    pub const PREVIOUS_REFUSED: Self = Self { previous_refused: true, ..Self::OK };
+
+    /// The same of a message that the receiver may have processed before, or not.
+    #[must_use]
+    pub const fn with_possible_duplicate(mut self, is_possible: bool) -> Self {
+        self.possible_duplicate = is_possible;
+        self
+    }
 }
 
 /// One kind of transport that configuration can name.
@@ -156,12 +189,13 @@ pub(crate) fn agent(
     address: String,
     socket_type: AgentSocketType,
     reconnect_interval: Option<Duration>,
+    pacing: PacingConfig,
 ) -> Result<Box<dyn Transport>, ConfigError> {
     if is_unix_socket(&address) {
         return unix_socket(address);
     }
     let udp = UdpTransport::new(address)?;
-    Ok(Box::new(udp.socket_type(socket_type).reconnecting(reconnect_interval)))
+    Ok(Box::new(udp.socket_type(socket_type).reconnecting(reconnect_interval).pacing(pacing)))
 }
 
 #[cfg(unix)]
@@ -171,11 +205,11 @@ fn unix_socket(address: String) -> Result<Box<dyn Transport>, ConfigError> {
 
 #[cfg(not(unix))]
 fn unix_socket(address: String) -> Result<Box<dyn Transport>, ConfigError> {
-    Err(ConfigError::OutOfRange {
-        field: "reporter.local_agent_host_port",
-        value: address,
-        allowed: "host:port: there are no Unix sockets on this system",
-    })
+    Err(ConfigError::invalid(
+        "reporter.local_agent_host_port",
+        address,
+        "host:port: there are no Unix sockets on this system",
+    ))
 }
 
 /// What posts as a configuration says, and in which format. The first output waits for a collector

@@ -1,25 +1,45 @@
 //! Datagrams to an agent.
 //!
 //! The socket is connected, so that the operating system tells when nothing listens: on this host at
-//! once, from another host with the next datagram. The agent's name is resolved when it is first
-//! needed, every half minute after that, and whenever a datagram is refused, so that an agent may
-//! start late, move, or be absent without anything but its spans being lost.
+//! once, from another host with the next datagram or flush. What was refused goes to the next address
+//! that the agent's name means. The name is resolved when it is first needed, every half minute after
+//! that, and whenever a datagram is refused, so that an agent may start late, move, or be absent
+//! without anything but its spans being lost. A datagram that fails costs itself alone.
+
+mod addresses;
+pub(super) mod failure;
+mod pacing;
+#[cfg(target_os = "linux")]
+mod proc_net;
+mod rate;
+mod receive_queue;
+#[cfg(target_os = "linux")]
+mod sock_diag;
+mod socket;
+#[cfg(unix)]
+#[cfg(test)]
+mod tests;
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-
-use super::{AgentSocketType, MAX_PACKET_BYTES, Sent, Transport};
-use crate::clock;
+use self::addresses::{Addresses, HOLD_OFF, RESOLVE_INTERVAL};
+use self::failure::{BusyPauses, Failure};
+use self::pacing::Pacer;
+pub use self::pacing::PacingConfig;
+use self::socket::{DatagramSocket, Network, System};
+use super::{AgentSocketType, Sent, Transport};
+use crate::address::HostPort;
 use crate::error::{ConfigError, TransportError};
 
 /// Sends datagrams to an agent.
 ///
 /// # Cost
 ///
-/// Two system calls a datagram: one sends, one asks whether the receiver's host refused it.
+/// Three system calls a datagram: one sends, and before and after it one asks whether the receiver's
+/// host has refused anything. A look at the receive queue of an agent on this host is two more, once
+/// for each of the largest datagrams, or for up to 4 MiB where the agent's receive buffer is large.
 ///
 /// # Source
 ///
@@ -27,25 +47,23 @@ use crate::error::{ConfigError, TransportError};
 /// hides every refusal.
 #[derive(Debug)]
 pub struct UdpTransport {
-    address: String,
-    /// How often the name is resolved again; never, if none, once it did resolve.
-    interval: Option<Duration>,
-    /// Which addresses count.
-    socket_type: AgentSocketType,
+    addresses: Addresses,
+    network: Box<dyn Network>,
     connection: Option<Connection>,
-    /// When the name is to be resolved again.
-    resolve_at: Option<Instant>,
-    /// Until when it is not asked for again, after it failed or a datagram was refused: a resolver
-    /// may take many seconds to say no.
-    hold_off: Option<Instant>,
+    pacer: Pacer,
+    /// The message sent last, while the connection is new and there are other addresses for it.
+    last: Vec<u8>,
+    /// Until when other addresses are not searched for one that takes what was refused late.
+    search_hold_off: Option<Instant>,
     /// A message counted as sent turned out to have been refused, and that was not told yet.
     previous_refused: bool,
 }
 
 #[derive(Debug)]
 struct Connection {
-    socket: UdpSocket,
+    socket: Box<dyn DatagramSocket>,
     peer: SocketAddr,
+    since: Instant,
 }
 
 impl UdpTransport {
@@ -53,276 +71,328 @@ impl UdpTransport {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OutOfRange`] if there is no port or no host. That the name does not resolve,
+    /// [`ConfigError::Invalid`] if there is no port or no host. That the name does not resolve,
     /// or that nobody listens, is no error here: it is tried again.
     pub fn new(address: impl Into<String>) -> Result<Self, ConfigError> {
         let address = address.into();
-        let well_formed = address.rsplit_once(':').is_some_and(|(host, port)| {
-            let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-            !host.is_empty() && !bare_v6 && port.parse::<u16>().is_ok_and(|port| port > 0)
-        });
-        if !well_formed {
-            return Err(ConfigError::OutOfRange {
-                field: "reporter.local_agent_host_port",
-                value: address,
-                allowed: "host:port, with IPv6 addresses in brackets",
-            });
+        if HostPort::parse(&address).and_then(|read| read.port).is_none() {
+            return Err(ConfigError::invalid(
+                "reporter.local_agent_host_port",
+                address,
+                "host:port, with IPv6 addresses in brackets",
+            ));
         }
         Ok(Self {
-            address,
-            interval: Some(RESOLVE_INTERVAL),
-            socket_type: AgentSocketType::Udp,
+            addresses: Addresses::new(address),
+            network: Box::new(System),
             connection: None,
-            resolve_at: None,
-            hold_off: None,
+            pacer: Pacer::new(PacingConfig::default()),
+            last: Vec::new(),
+            search_hold_off: None,
             previous_refused: false,
         })
     }
 
     /// How often the name is resolved again; with `None`, never once it did resolve, not even after
-    /// a refusal. 30 s by default, which zero means too.
+    /// a refusal, which only leads to the next of the addresses it meant then. 30 s by default, which
+    /// zero means too.
     #[must_use]
     pub fn reconnecting(mut self, interval: Option<Duration>) -> Self {
         let given =
             |interval: Duration| if interval.is_zero() { RESOLVE_INTERVAL } else { interval };
-        self.interval = interval.map(|interval| given(interval).min(MAX_INTERVAL));
+        self.addresses.interval = interval.map(|interval| given(interval).min(MAX_INTERVAL));
         self
     }
 
     /// Which of the addresses that the name means are used.
     #[must_use]
     pub fn socket_type(mut self, socket_type: AgentSocketType) -> Self {
-        self.socket_type = socket_type;
+        self.addresses.socket_type = socket_type;
         self
     }
 
-    /// Resolves the name, and connects anew if it now means another address; after a refusal, to the
-    /// next address it means, if there are several. At most once a second.
-    fn resolve(&mut self, refused: bool) -> Result<(), TransportError> {
-        let now = clock::now();
-        let address = self.address.clone();
-        let unresolved = |source| TransportError::Unresolved { address, source };
-        if self.hold_off.is_some_and(|until| now < until) {
-            let why = "it failed less than a second ago, and is tried again later";
-            return Err(unresolved(io::Error::new(io::ErrorKind::NotFound, why)));
-        }
-        self.hold_off = Some(now + HOLD_OFF);
-        self.resolve_at = self.interval.map(|interval| now + interval);
-        let mut found: Vec<SocketAddr> = match self.address.to_socket_addrs() {
-            Ok(found) => found.collect(),
-            Err(source) => return Err(unresolved(source)),
-        };
-        match self.socket_type {
-            AgentSocketType::Udp => {}
-            AgentSocketType::Udp4 => found.retain(SocketAddr::is_ipv4),
-            AgentSocketType::Udp6 => found.retain(SocketAddr::is_ipv6),
-        }
-        // IPv4 first: agents listen on it by default, and "localhost" often means both.
-        found.sort_by_key(|peer| !peer.is_ipv4());
+    /// How fast it sends. By default it watches the agent's receive queue where it can be seen, and
+    /// keeps to a rate elsewhere; see [`PacingConfig`].
+    #[must_use]
+    pub fn pacing(mut self, pacing: PacingConfig) -> Self {
+        self.pacer = Pacer::new(pacing);
+        self
+    }
+
+    /// Has a connection to an address that the name means, or meant.
+    fn connect(&mut self) -> Result<(), TransportError> {
+        self.addresses.refresh(&*self.network)?;
         let in_use = self.connection.as_ref().map(|connection| connection.peer);
-        let at = in_use.and_then(|peer| found.iter().position(|other| *other == peer));
-        let peer = match at {
-            Some(_) if !refused => return Ok(()),
-            Some(at) => found[(at + 1) % found.len()],
-            None => match found.first() {
-                Some(peer) => *peer,
-                None => {
-                    let none = io::Error::new(io::ErrorKind::NotFound, "it has no such address");
-                    return Err(unresolved(none));
+        if in_use.is_some_and(|peer| self.addresses.all().contains(&peer)) {
+            return Ok(());
+        }
+        let mut failure = None;
+        for peer in self.addresses.all().to_vec() {
+            match self.network.connect(peer) {
+                Ok(socket) => {
+                    self.connected(socket, peer);
+                    return Ok(());
                 }
-            },
-        };
-        if in_use != Some(peer) {
-            let socket = connect(peer).map_err(|source| TransportError::Io { source })?;
-            self.connection = Some(Connection { socket, peer });
-        }
-        Ok(())
-    }
-
-    fn resolve_if_due(&mut self) -> Result<(), TransportError> {
-        let due = self.resolve_at.is_some_and(|at| clock::now() >= at);
-        match (&self.connection, due) {
-            (Some(_), false) => Ok(()),
-            (Some(_), true) => {
-                // The address in use is better than none.
-                let _ = self.resolve(false);
-                Ok(())
+                Err(error) => failure = Some(error),
             }
-            (None, _) => self.resolve(false),
+        }
+        match (&self.connection, failure) {
+            // The address in use is better than none.
+            (None, Some(source)) => Err(TransportError::Io { source }),
+            _ => Ok(()),
         }
     }
 
-    fn try_send(&mut self, message: &[u8]) -> Result<(), SendError> {
-        let Some(connection) = &self.connection else { return Err(SendError::Refused) };
-        match connection.socket.send(message) {
-            // On this host a refusal is known by now; asking clears it for the next datagram.
-            Ok(_) => match connection.socket.take_error() {
-                Ok(Some(error)) if is_refusal(&error) => Err(SendError::Refused),
-                Ok(Some(error)) if is_too_large(&error) => Err(SendError::TooLarge),
-                _ => Ok(()),
-            },
-            Err(error) if is_refusal(&error) => Err(SendError::PreviousRefused),
-            Err(error) if is_too_large(&error) => Err(SendError::TooLarge),
-            Err(error) => Err(SendError::Io(error)),
+    fn connected(&mut self, socket: Box<dyn DatagramSocket>, peer: SocketAddr) {
+        let is_wanted = self.pacer.watches_queue();
+        self.pacer.connected(is_wanted.then(|| self.network.receive_queue(&*socket)).flatten());
+        let connection = Connection { socket, peer, since: self.network.now() };
+        let before = self.connection.replace(connection);
+        // Nobody will ask the other socket any more.
+        self.previous_refused |= before.is_some_and(|old| failure::late(&*old.socket).is_some());
+    }
+
+    /// Sends a message, by all that may help it.
+    fn send_somewhere(&mut self, message: &[u8]) -> Result<(), TransportError> {
+        let mut remedies = Remedies::new(self.network.now());
+        loop {
+            let Some(connection) = &self.connection else {
+                return Err(TransportError::Refused { address: self.addresses.name().to_owned() });
+            };
+            let Err(failure) = failure::send(&*connection.socket, message) else { return Ok(()) };
+            match failure {
+                Failure::PreviousRefused if remedies.previous < MAX_PREVIOUS => {
+                    remedies.previous += 1;
+                    self.refused_late();
+                }
+                Failure::PreviousTooLarge if remedies.previous < MAX_PREVIOUS => {
+                    remedies.previous += 1;
+                    self.previous_refused = true;
+                }
+                // The path may have told of its size just now, and smaller datagrams may be made of
+                // the next one.
+                Failure::TooLarge if !remedies.too_large => remedies.too_large = true,
+                Failure::TooLarge => {
+                    return Err(TransportError::TooLarge { bytes: message.len() });
+                }
+                Failure::Busy(source) => match remedies.busy.next(self.network.now()) {
+                    Some(pause) => {
+                        self.pacer.host_is_full();
+                        self.network.sleep(pause);
+                    }
+                    None => return Err(TransportError::Io { source }),
+                },
+                Failure::Stale(source) if remedies.renewed => {
+                    return Err(TransportError::Io { source });
+                }
+                Failure::Stale(_) => {
+                    remedies.renewed = true;
+                    self.renew();
+                }
+                Failure::Unreachable(_) if !remedies.repeated => remedies.repeated = true,
+                Failure::Unreachable(_) if !remedies.renewed => {
+                    remedies.renewed = true;
+                    self.renew();
+                }
+                Failure::Refused(source) | Failure::Unreachable(source) => {
+                    if !self.try_elsewhere(&mut remedies) {
+                        return Err(self.refused(source));
+                    }
+                }
+                Failure::PreviousRefused | Failure::PreviousTooLarge => {
+                    return Err(TransportError::Refused {
+                        address: self.addresses.name().to_owned(),
+                    });
+                }
+                Failure::Other(source) => return Err(TransportError::Io { source }),
+            }
         }
+    }
+
+    fn queue_full(&self) -> TransportError {
+        let name = self.addresses.name();
+        let say = format!("the receive queue of {name} is full, and nobody reads it");
+        TransportError::Io { source: io::Error::new(io::ErrorKind::TimedOut, say) }
+    }
+
+    fn refused(&self, source: io::Error) -> TransportError {
+        match source.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
+                TransportError::Refused { address: self.addresses.name().to_owned() }
+            }
+            _ => TransportError::Io { source },
+        }
+    }
+
+    /// Connects to the same address anew.
+    fn renew(&mut self) {
+        if let Some(peer) = self.connection.as_ref().map(|connection| connection.peer)
+            && let Ok(socket) = self.network.connect(peer)
+        {
+            self.connected(socket, peer);
+        }
+    }
+
+    /// Connects to an address that has not refused the message yet: one that the name means, and if
+    /// none is left, one that it means meanwhile. False if there is none.
+    fn try_elsewhere(&mut self, remedies: &mut Remedies) -> bool {
+        let Some(refused) = self.connection.as_ref().map(|connection| connection.peer) else {
+            return false;
+        };
+        remedies.refused_by.push(refused);
+        loop {
+            let mut next = refused;
+            for _ in self.addresses.all() {
+                let Some(peer) = self.addresses.after(next) else { break };
+                next = peer;
+                if remedies.refused_by.contains(&peer) {
+                    continue;
+                }
+                match self.network.connect(peer) {
+                    Ok(socket) => {
+                        self.connected(socket, peer);
+                        return true;
+                    }
+                    Err(_) => remedies.refused_by.push(peer),
+                }
+            }
+            let may_ask = self.addresses.interval.is_some() && self.addresses.needs_resolver();
+            // Perhaps the agent has moved.
+            if remedies.resolved || !may_ask || self.addresses.resolve(&*self.network).is_err() {
+                return false;
+            }
+            remedies.resolved = true;
+        }
+    }
+
+    /// The message sent last was refused: it is sent to another address if it is still there, and
+    /// what comes after it goes elsewhere in any case.
+    fn refused_late(&mut self) {
+        let now = self.network.now();
+        let last = std::mem::take(&mut self.last);
+        let may_search = self.search_hold_off.is_none_or(|until| now >= until);
+        if !last.is_empty() && may_search {
+            self.search_hold_off = Some(now + HOLD_OFF);
+            if self.send_to_another(&last) {
+                return;
+            }
+        }
+        self.previous_refused = true;
+        self.try_elsewhere(&mut Remedies::new(now));
+    }
+
+    /// Connects to the first other address that does not refuse a message. Its answer is waited for,
+    /// for a moment: otherwise addresses that all refuse it would take turns, and it would count as
+    /// sent.
+    fn send_to_another(&mut self, message: &[u8]) -> bool {
+        let Some(refused) = self.connection.as_ref().map(|connection| connection.peer) else {
+            return false;
+        };
+        let mut next = refused;
+        for _ in self.addresses.all() {
+            let Some(peer) = self.addresses.after(next) else { break };
+            next = peer;
+            if peer != refused
+                && let Ok(socket) = self.network.connect(peer)
+                && failure::send(&*socket, message).is_ok()
+                && !self.is_refused_soon(&*socket)
+            {
+                self.connected(socket, peer);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Keeps a message that may yet be refused and have to go to another address.
+    fn keep_if_new(&mut self, message: &[u8]) {
+        self.last.clear();
+        let Some(connection) = &self.connection else { return };
+        let age = self.network.now().saturating_duration_since(connection.since);
+        if self.addresses.all().len() > 1 && age < NEW_CONNECTION {
+            self.last.extend_from_slice(message);
+        } else if self.last.capacity() > 0 {
+            self.last = Vec::new();
+        }
+    }
+
+    fn is_refused_soon(&self, socket: &dyn DatagramSocket) -> bool {
+        (0..ANSWER_LOOKS).any(|_| {
+            self.network.sleep(ANSWER_INTERVAL);
+            failure::late(socket).is_some()
+        })
     }
 }
 
-enum SendError {
-    /// This datagram was refused.
-    Refused,
-    /// The one before was; this one was not sent.
-    PreviousRefused,
-    TooLarge,
-    Io(io::Error),
+/// What was tried for a message so far.
+#[derive(Debug)]
+struct Remedies {
+    busy: BusyPauses,
+    previous: usize,
+    repeated: bool,
+    too_large: bool,
+    renewed: bool,
+    resolved: bool,
+    refused_by: Vec<SocketAddr>,
+}
+
+impl Remedies {
+    fn new(began: Instant) -> Self {
+        Self {
+            busy: BusyPauses::new(began),
+            previous: 0,
+            repeated: false,
+            too_large: false,
+            renewed: false,
+            resolved: false,
+            refused_by: Vec::new(),
+        }
+    }
 }
 
 impl Transport for UdpTransport {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
-        self.resolve_if_due()?;
-        for last_try in [false, false, true] {
-            match self.try_send(message) {
-                Ok(()) => {
-                    let previous_refused = std::mem::take(&mut self.previous_refused);
-                    return Ok(Sent { previous_refused });
-                }
-                Err(SendError::PreviousRefused) if !last_try => self.previous_refused = true,
-                Err(SendError::Refused) if !last_try => {
-                    // Perhaps the agent has moved: ask, then send once more.
-                    if self.interval.is_some() {
-                        let _ = self.resolve(true);
-                    }
-                }
-                // What the path says of an earlier datagram comes with this one: ask again.
-                Err(SendError::TooLarge) if !last_try => {}
-                Err(SendError::TooLarge) => {
-                    return Err(TransportError::TooLarge { bytes: message.len() });
-                }
-                Err(SendError::Io(source)) => {
-                    // A route or interface is gone; the next datagram gets a new socket.
-                    self.connection = None;
-                    return Err(TransportError::Io { source });
-                }
-                Err(SendError::Refused | SendError::PreviousRefused) => break,
-            }
+        self.connect()?;
+        if self.pacer.admit(message.len(), &*self.network).is_err() {
+            return Err(self.queue_full());
         }
-        Err(TransportError::Refused { address: self.address.clone() })
+        if let Err(error) = self.send_somewhere(message) {
+            self.pacer.not_sent(message.len());
+            return Err(error);
+        }
+        self.keep_if_new(message);
+        Ok(Sent { previous_refused: std::mem::take(&mut self.previous_refused), ..Sent::OK })
+    }
+
+    fn take_late_refusal(&mut self) -> bool {
+        match self.connection.as_ref().and_then(|connection| failure::late(&*connection.socket)) {
+            None => {}
+            Some(Failure::PreviousTooLarge) => self.previous_refused = true,
+            Some(_) => self.refused_late(),
+        }
+        std::mem::take(&mut self.previous_refused)
+    }
+
+    fn receiver_drops(&mut self) -> Option<u64> {
+        self.pacer.drops(self.network.now())
     }
 
     fn tick(&mut self) {
         if self.connection.is_some() {
-            let _ = self.resolve_if_due();
+            let _ = self.connect();
         }
     }
-}
-
-fn connect(peer: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(peer), Type::DGRAM, Some(Protocol::UDP))?;
-    // Room for one datagram of the largest size; some systems start below that.
-    if SockRef::from(&socket).send_buffer_size().is_ok_and(|size| size < MAX_PACKET_BYTES) {
-        let _ = socket.set_send_buffer_size(MAX_PACKET_BYTES);
-    }
-    // A full device queue must not hold the reporter for ever.
-    socket.set_write_timeout(Some(SEND_TIMEOUT))?;
-    socket.connect(&peer.into())?;
-    Ok(socket.into())
-}
-
-fn is_refusal(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
-}
-
-pub(super) fn is_too_large(error: &io::Error) -> bool {
-    // EMSGSIZE, whose number differs by system and which std has no stable kind for.
-    const NUMBERS: &[i32] = if cfg!(target_os = "linux") {
-        &[90]
-    } else if cfg!(windows) {
-        &[10_040]
-    } else {
-        &[40, 122]
-    };
-    error.raw_os_error().is_some_and(|number| NUMBERS.contains(&number))
 }
 
 pub(super) fn build(address: &str) -> Result<Box<dyn Transport>, ConfigError> {
     Ok(Box::new(UdpTransport::new(address)?))
 }
 
-const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
 const MAX_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
-const HOLD_OFF: Duration = Duration::from_secs(1);
-const SEND_TIMEOUT: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_without_host_or_port_are_refused_with_their_value() {
-        for address in ["", "localhost", ":6831", "host:", "host:0", "host:65536", "::1:6831"] {
-            let error = UdpTransport::new(address).unwrap_err().to_string();
-            assert!(error.contains(&format!("{address:?}")), "{error}");
-        }
-        for address in ["localhost:6831", "[::1]:6831", "10.0.0.1:1"] {
-            UdpTransport::new(address).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_closed_port_is_an_error_from_the_first_datagram_on() {
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut transport = UdpTransport::new(format!("127.0.0.1:{port}")).unwrap();
-        for _ in 0..3 {
-            let error = transport.send(b"x").unwrap_err();
-            assert!(matches!(error, TransportError::Refused { .. }), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_agent_that_starts_late_is_found() {
-        let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = agent.local_addr().unwrap();
-        drop(agent);
-        let mut transport = UdpTransport::new(address.to_string()).unwrap();
-        transport.send(b"lost").unwrap_err();
-        let agent = UdpSocket::bind(address).unwrap();
-        transport.send(b"found").unwrap();
-        let mut buffer = [0; 16];
-        assert_eq!(agent.recv(&mut buffer).unwrap(), 5);
-    }
-
-    #[test]
-    fn a_name_with_two_addresses_is_tried_at_both() {
-        // An agent that listens on the one address of "localhost" that is not tried first.
-        let Ok(agent) = UdpSocket::bind("[::1]:0") else { return };
-        let address = format!("localhost:{}", agent.local_addr().unwrap().port());
-        let both = address.to_socket_addrs().unwrap().any(|peer| peer.is_ipv6());
-        let mut transport = UdpTransport::new(address).unwrap();
-        transport.hold_off = None;
-        let mut sent = transport.send(b"x");
-        for _ in 0..3 {
-            transport.hold_off = None;
-            sent = transport.send(b"x");
-        }
-        assert_eq!(sent.is_ok(), both, "{sent:?}");
-    }
-
-    #[test]
-    fn only_addresses_of_the_type_that_is_asked_for_are_used() {
-        let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = agent.local_addr().unwrap().to_string();
-        let send = |socket_type| {
-            UdpTransport::new(address.as_str()).unwrap().socket_type(socket_type).send(b"x")
-        };
-        assert!(send(AgentSocketType::Udp).is_ok() && send(AgentSocketType::Udp4).is_ok());
-        let error = send(AgentSocketType::Udp6).unwrap_err();
-        assert!(matches!(error, TransportError::Unresolved { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_name_that_does_not_resolve_is_an_error_of_the_send_alone() {
-        let mut transport = UdpTransport::new("no-such-host.invalid:6831").unwrap();
-        let error = transport.send(b"x").unwrap_err();
-        assert!(error.to_string().contains("no-such-host.invalid:6831"), "{error}");
-    }
-}
+/// How often a message is tried again because one before it was refused.
+const MAX_PREVIOUS: usize = 3;
+/// How long an address may refuse what it is sent without that costing a message.
+const NEW_CONNECTION: Duration = Duration::from_secs(1);
+/// How long, and how often, it is looked whether an address refuses what another one has refused.
+const ANSWER_INTERVAL: Duration = Duration::from_millis(5);
+const ANSWER_LOOKS: usize = 20;

@@ -9,12 +9,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::thread;
 use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::udp::is_too_large;
+use super::udp::failure::{BusyPauses, has_no_buffers, is_too_large};
 use super::{MAX_PACKET_BYTES, Sent, Transport, UNIX_SCHEME};
+use crate::clock;
 use crate::error::{ConfigError, TransportError};
 
 /// Sends datagrams to an agent's Unix socket.
@@ -48,7 +50,7 @@ impl UnixTransport {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OutOfRange`] if it is no such address, or its path is longer than systems
+    /// [`ConfigError::Invalid`] if it is no such address, or its path is longer than systems
     /// allow, which is about 100 bytes. That nobody listens there is no error here.
     pub fn new(address: impl Into<String>) -> Result<Self, ConfigError> {
         let address = address.into();
@@ -62,11 +64,7 @@ impl UnixTransport {
             Some(receiver) => {
                 Ok(Self { address, receiver, socket: None, file: None, is_stuck: false })
             }
-            None => Err(ConfigError::OutOfRange {
-                field: "reporter.local_agent_host_port",
-                value: address,
-                allowed: ALLOWED,
-            }),
+            None => Err(ConfigError::invalid("reporter.local_agent_host_port", address, ALLOWED)),
         }
     }
 
@@ -78,12 +76,21 @@ impl UnixTransport {
                 none.insert(open(self.is_stuck)?)
             }
         };
-        // A signal may interrupt a wait; that it does so again and again must not prolong it.
-        match socket.send_to_addr(message, &self.receiver) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                socket.send_to_addr(message, &self.receiver).map(drop)
+        let (mut is_interrupted, mut busy) = (false, None);
+        loop {
+            match socket.send_to_addr(message, &self.receiver) {
+                // A signal may interrupt a wait; that it does so again must not prolong it.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted && !is_interrupted => {
+                    is_interrupted = true;
+                }
+                Err(error) if has_no_buffers(&error) => {
+                    let now = clock::now();
+                    let pauses = busy.get_or_insert_with(|| BusyPauses::new(now));
+                    let Some(pause) = pauses.next(now) else { return Err(error) };
+                    thread::sleep(pause);
+                }
+                sent => return sent.map(drop),
             }
-            sent => sent.map(drop),
         }
     }
 

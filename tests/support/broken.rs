@@ -301,6 +301,14 @@ impl Transport for Broken {
         self.call("Transport::max_message_bytes");
         65_000
     }
+    fn take_late_refusal(&mut self) -> bool {
+        self.call("Transport::take_late_refusal");
+        false
+    }
+    fn receiver_drops(&mut self) -> Option<u64> {
+        self.call("Transport::receiver_drops");
+        Some(0)
+    }
     fn tick(&mut self) {
         self.call("Transport::tick");
     }

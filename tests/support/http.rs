@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use super::SOON;
+use super::{SOON, Said, builder, said};
+use jaeger_client::{HttpConfig, Receipt};
 
 /// What a server does with a request.
 #[derive(Clone, Debug)]
@@ -22,10 +23,18 @@ pub(crate) enum Answer {
     Endless(u16),
     /// What is no HTTP.
     Nonsense,
+    /// These bytes, and the end of the connection.
+    Raw(Vec<u8>),
 }
 
 pub(crate) fn status(code: u16) -> Answer {
     Answer::Status(code, "", Vec::new())
+}
+
+/// A redirect.
+pub(crate) fn redirect(code: u16, to: &str) -> Answer {
+    let length = "content-length: 0\r\nconnection: close";
+    Answer::Raw(format!("HTTP/1.1 {code} x\r\nlocation: {to}\r\n{length}\r\n\r\n").into())
 }
 
 #[derive(Clone, Debug)]
@@ -90,6 +99,7 @@ impl Server {
                 own.connections.fetch_add(1, Ordering::SeqCst);
                 let (own, answer, wrap) = (own.clone(), Arc::clone(&answer), Arc::clone(&wrap));
                 thread::spawn(move || {
+                    stream.set_nodelay(true).unwrap();
                     stream.set_read_timeout(Some(SOON)).unwrap();
                     stream.set_write_timeout(Some(SOON)).unwrap();
                     own.serve(wrap.wrap(stream), &*answer)
@@ -125,6 +135,10 @@ impl Server {
                 }
                 Answer::Nonsense => {
                     let _ = out.write_all(b"what?\r\n\r\n");
+                    return;
+                }
+                Answer::Raw(bytes) => {
+                    let _ = out.write_all(&bytes).and_then(|()| out.flush());
                     return;
                 }
                 Answer::Hang => {
@@ -173,7 +187,7 @@ fn read(stream: &mut impl BufRead) -> Option<Request> {
         .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
         .collect();
     let mut request = Request { line: lines[0].clone(), headers, body: Vec::new() };
-    let length = request.header("content-length")?.parse().unwrap();
+    let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
     request.body = vec![0; length];
     stream.read_exact(&mut request.body).ok()?;
     Some(request)
@@ -187,3 +201,14 @@ pub(crate) fn nobody() -> String {
 
 /// A short time that is surely over when a test has waited as long as it may.
 pub(crate) const BRIEF: Duration = Duration::from_millis(300);
+
+/// Finishes one span and has it sent there; the receipt, and what was said.
+pub(crate) fn send_one(config: HttpConfig) -> (Receipt, Arc<Said>) {
+    let logger = said();
+    let (tracer, closer) = builder().logger(Arc::clone(&logger)).collector(config).build().unwrap();
+    tracer.start_span("op").finish();
+    let receipt = tracer.flush(SOON);
+    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
+    assert!(closer.close(SOON).complete);
+    (receipt, logger)
+}

@@ -33,7 +33,6 @@ pub(crate) fn builder() -> TracerBuilder {
     Tracer::builder("svc")
         .logger(NullLogger)
         .flush_interval(Duration::from_secs(3600))
-        // Counted in datagrams of the usual size: small ones need more of it.
         .queue_size(2_000_000)
         .shards(1)
 }

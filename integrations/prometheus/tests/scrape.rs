@@ -50,6 +50,7 @@ fn a_scrape_has_every_metric_of_jaegers_under_its_name_in_prometheus() {
         r#"jaeger_tracer_finished_spans_total{sampled="n"}"#,
         r#"jaeger_tracer_finished_spans_total{sampled="y"}"#,
         "jaeger_tracer_reporter_queue_length",
+        "jaeger_tracer_reporter_receiver_drops_total",
         r#"jaeger_tracer_reporter_spans_total{result="dropped"}"#,
         r#"jaeger_tracer_reporter_spans_total{result="err"}"#,
         r#"jaeger_tracer_reporter_spans_total{result="ok"}"#,

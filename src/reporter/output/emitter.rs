@@ -3,15 +3,19 @@
 //! Compact messages are written around the spans in place. Every other format is made from the same
 //! bytes; several buffers go into one message where the transport takes large ones.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use super::ledger::Books;
+use super::limit::MessageLimit;
+use super::refusals::{Refusals, is_refused_list};
+use crate::clock;
 use crate::diag::Cause;
 use crate::encoding::{
     BatchView, List, Member, ProcessView, SpanView, TRAILER_MAX, write_header, write_trailer,
 };
 use crate::error::TransportError;
 use crate::ledger::{self, Buffer, Outcome, room_in};
+use crate::panics;
 use crate::transport::{MAX_PACKET_BYTES, Sent, Transport};
 
 #[derive(Debug)]
@@ -19,7 +23,8 @@ pub(crate) struct Emitter {
     format: &'static Member,
     transport: Box<dyn Transport>,
     process: Vec<u8>,
-    max_bytes: usize,
+    limit: MessageLimit,
+    refusals: Refusals,
     /// Spans that wait for others, to go in one message with them.
     held: Vec<u8>,
     held_spans: usize,
@@ -43,7 +48,8 @@ impl Emitter {
     ) -> Self {
         Self {
             format,
-            max_bytes: max_bytes.min(transport.max_message_bytes()),
+            limit: MessageLimit::new(max_bytes.min(transport.max_message_bytes())),
+            refusals: Refusals::new(),
             transport,
             process: process.to_vec(),
             held: Vec::new(),
@@ -56,19 +62,23 @@ impl Emitter {
     }
 
     pub(crate) fn max_bytes(&self) -> usize {
-        self.max_bytes
+        self.limit.bytes()
+    }
+
+    /// What a message has for spans.
+    fn room(&self) -> usize {
+        room_in(self.limit.bytes(), self.process.len())
     }
 
     /// The largest span that it does not have to trim, about.
     pub(crate) fn largest_span(&self) -> usize {
-        let own = room_in(self.max_bytes, self.process.len());
+        let own = self.room();
         self.oversize.as_ref().map_or(own, |other| own.max(other.largest_span()))
     }
 
     pub(crate) fn tick(&mut self) {
-        // Foreign code: what it does to itself must not end the thread.
-        let transport = AssertUnwindSafe(&mut self.transport);
-        let _ = catch_unwind(move || { transport }.tick());
+        // What a transport does to itself must not end the thread.
+        let _ = panics::catch(|| self.transport.tick());
         if let Some(other) = &mut self.oversize {
             other.tick();
         }
@@ -77,8 +87,8 @@ impl Emitter {
     /// Sends a buffer, in place where it fits as it is, or keeps its spans for the next message.
     pub(crate) fn take(&mut self, books: Books<'_>, buffer: &mut Buffer, headroom: usize) {
         let (used, count) = (buffer.end, buffer.spans);
-        let fits = used - headroom <= room_in(self.max_bytes, self.process.len());
-        if self.max_bytes > MAX_PACKET_BYTES {
+        let fits = used - headroom <= self.room();
+        if self.limit.bytes() > MAX_PACKET_BYTES {
             self.hold(books, &buffer.bytes[headroom..used], count);
         } else if self.format.is_compact_batch() && fits {
             let sequence = self.sequence.wrapping_add(1);
@@ -90,11 +100,14 @@ impl Emitter {
             let room = &mut buffer.bytes[used..];
             let numbered = Some(i64::from(sequence));
             let end = used + write_trailer(room, numbered, Some(books.losses()));
-            match self.send(&buffer.bytes[start..end]) {
-                Err(TransportError::TooLarge { bytes }) if self.learn(books, bytes) => {
-                    self.send_split(books, &buffer.bytes[headroom..used], count);
+            self.refusals.begin();
+            match self.send(books, &buffer.bytes[start..end]) {
+                Attempt::Settled(sent) => self.settle(books, count, sent),
+                other => {
+                    let spans = &buffer.bytes[headroom..used];
+                    let mut groups = vec![(spans, count)];
+                    self.send_parts(books, &mut groups, Some(other));
                 }
-                outcome => self.settle(books, count, outcome),
             }
         } else {
             self.send_split(books, &buffer.bytes[headroom..used], count);
@@ -116,7 +129,7 @@ impl Emitter {
     /// Whether so many bytes of spans are likely too many for one message.
     fn is_over(&self, span_bytes: usize) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let over = span_bytes as f64 * self.growth > self.max_bytes as f64;
+        let over = span_bytes as f64 * self.growth > self.limit.bytes() as f64;
         over
     }
 
@@ -128,7 +141,7 @@ impl Emitter {
         let mut spans = std::mem::take(&mut self.held);
         let count = std::mem::take(&mut self.held_spans);
         self.send_split(books, &spans, count);
-        if spans.capacity() <= self.max_bytes.saturating_mul(2) {
+        if spans.capacity() <= self.limit.bytes().saturating_mul(2) {
             spans.clear();
             self.held = spans;
         }
@@ -136,28 +149,63 @@ impl Emitter {
 
     /// Sends spans in as many messages as it takes.
     fn send_split(&mut self, books: Books<'_>, spans: &[u8], count: usize) {
-        let mut groups = vec![(spans, count)];
+        self.refusals.begin();
+        self.send_parts(books, &mut vec![(spans, count)], None);
+    }
+
+    /// Sends groups of spans, the last one first. That one was tried before if there is an outcome.
+    fn send_parts(
+        &mut self,
+        books: Books<'_>,
+        groups: &mut Vec<(&[u8], usize)>,
+        mut outcome: Option<Attempt>,
+    ) {
         while let Some((spans, count)) = groups.pop() {
-            let hopeless =
-                count > 1 && !self.format.is_compact_batch() && self.is_over(spans.len());
-            let attempt =
-                if hopeless { None } else { self.message(books, List::new(count, spans)) };
-            let sent = match attempt {
-                Some(message) if message.len() <= self.max_bytes => match self.send(&message) {
-                    Err(TransportError::TooLarge { bytes }) if self.learn(books, bytes) => None,
-                    outcome => Some(outcome),
-                },
-                _ => None,
-            };
-            match sent {
-                Some(outcome) => self.settle(books, count, outcome),
-                None if count > 1 => {
+            match outcome.take().unwrap_or_else(|| self.send_group(books, spans, count)) {
+                Attempt::Settled(sent) => self.settle(books, count, sent),
+                Attempt::Refused(error, may_split) if count == 1 || !may_split => {
+                    self.lose_refused(books, spans, count, &error);
+                }
+                Attempt::TooLarge { may_go_on: false, .. } => {
+                    // A receiver that takes nothing at all: what is left of the list is spared it.
+                    let left = groups.drain(..).map(|(_, count)| count).sum::<usize>();
+                    books.settle(left + count, Outcome::TooLarge);
+                }
+                Attempt::TooLarge { is_lower: false, .. } if count == 1 => {
+                    books.lose_too_large(spans, self.limit.bytes());
+                }
+                Attempt::Refused(..) | Attempt::TooLarge { .. } if count > 1 => {
                     let (first, second) = halves(spans, count);
                     groups.push((second, count - count / 2));
                     groups.push((first, count / 2));
                 }
-                None => self.send_alone(books, spans),
+                Attempt::TooLarge { .. } | Attempt::Refused(..) => self.send_alone(books, spans),
             }
+        }
+    }
+
+    /// Sends a group in one message, if it may fit one.
+    fn send_group(&mut self, books: Books<'_>, spans: &[u8], count: usize) -> Attempt {
+        let is_hopeless = count > 1 && !self.format.is_compact_batch() && self.is_over(spans.len());
+        if is_hopeless {
+            return Attempt::UNSENT;
+        }
+        match self.message(books, List::new(count, spans)) {
+            Some(message) if self.may_send(message.len(), count) => self.send(books, &message),
+            _ => Attempt::UNSENT,
+        }
+    }
+
+    /// Whether a message of so many bytes and spans is sent as it is.
+    fn may_send(&mut self, bytes: usize, count: usize) -> bool {
+        bytes <= self.limit.bytes() || (count == 1 && self.limit.allow_larger(bytes, clock::now))
+    }
+
+    /// Counts spans that were refused with their message.
+    fn lose_refused(&self, books: Books<'_>, spans: &[u8], count: usize, error: &TransportError) {
+        match count {
+            1 => books.lose_refused(spans, error),
+            _ => books.lose(count, error),
         }
     }
 
@@ -170,45 +218,59 @@ impl Emitter {
             return books.settle(1, Outcome::Sent);
         }
         let Ok((view, _)) = SpanView::parse(span) else {
-            return books.lose_too_large(span, self.max_bytes);
+            return books.lose_too_large(span, self.limit.bytes());
         };
-        let mut room = room_in(self.max_bytes, self.process.len()).min(span.len());
+        let mut room = self.room().min(span.len());
         while room > 0 {
             let Some(trimmed) = ledger::to_fit(&view, room) else { break };
             match self.message(books, List::new(1, &trimmed)) {
-                Some(message) if message.len() <= self.max_bytes => match self.send(&message) {
-                    Err(TransportError::TooLarge { bytes }) if self.learn(books, bytes) => {
-                        room = room_in(self.max_bytes, self.process.len()).min(room);
-                    }
-                    outcome => {
-                        if outcome.is_ok() {
-                            books.count_trimmed();
+                Some(message) if message.len() <= self.limit.bytes() => {
+                    match self.send(books, &message) {
+                        Attempt::Settled(sent) => {
+                            if sent.is_ok() {
+                                books.count_trimmed();
+                            }
+                            return self.settle(books, 1, sent);
                         }
-                        return self.settle(books, 1, outcome);
+                        Attempt::Refused(error, _) => {
+                            return self.lose_refused(books, span, 1, &error);
+                        }
+                        Attempt::TooLarge { is_lower: true, may_go_on: true } => {
+                            room = self.room().min(room);
+                        }
+                        Attempt::TooLarge { .. } => break,
                     }
-                },
+                }
                 _ => room = room * 3 / 4,
             }
         }
-        books.lose_too_large(span, self.max_bytes);
+        books.lose_too_large(span, self.limit.bytes());
     }
 
     /// Sends one span as it is. Whether it was taken; a failure is told, and counted by the caller.
     fn send_whole(&mut self, books: Books<'_>, span: &[u8]) -> bool {
         let Some(message) = self.message(books, List::new(1, span)) else { return false };
-        if message.len() > self.max_bytes {
+        if message.len() > self.limit.bytes() {
             return false;
         }
-        match self.send(&message) {
-            Ok(_) => true,
-            Err(error) => {
-                books.core.diagnostics.error(Cause::TooLarge, || {
-                    let (view, _) = SpanView::parse(span).unwrap_or_default();
-                    format!("{} is trimmed, because: {error}", ledger::described(&view))
-                });
-                false
+        let error = match self.send(books, &message) {
+            Attempt::Settled(Ok(sent)) => {
+                if sent.possible_duplicate {
+                    books.count_possible_duplicates(1);
+                }
+                return true;
             }
+            Attempt::Settled(Err(error)) | Attempt::Refused(error, _) => error,
+            Attempt::TooLarge { .. } => TransportError::TooLarge { bytes: message.len() },
+        };
+        if let TransportError::Unconfirmed { .. } = error {
+            books.count_possible_duplicates(1);
         }
+        books.core.diagnostics.error(Cause::TooLarge, || {
+            let (view, _) = SpanView::parse(span).unwrap_or_default();
+            format!("{} is trimmed, because: {error}", ledger::described(&view))
+        });
+        false
     }
 
     /// A message of its own for some spans; none if it cannot be written.
@@ -226,18 +288,33 @@ impl Emitter {
         Some(message)
     }
 
-    fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
-        let transport = AssertUnwindSafe(&mut self.transport);
-        let sent = catch_unwind(move || { transport }.send(message));
-        let sent = sent.unwrap_or_else(|_| {
-            let source = std::io::Error::other("the transport panicked");
-            Err(TransportError::Io { source })
-        });
-        if !matches!(sent, Err(TransportError::TooLarge { .. })) {
-            // One that did not pass for its size is sent again in parts; a gap would look like loss.
-            self.sequence = self.sequence.wrapping_add(1);
+    fn send(&mut self, books: Books<'_>, message: &[u8]) -> Attempt {
+        let sent = panics::catch(|| self.transport.send(message));
+        let sent =
+            sent.unwrap_or_else(|message| Err(TransportError::panicked("transport", &message)));
+        if let Err(TransportError::TooLarge { .. }) = sent {
+            // Sent again in parts, under the same number: a gap would look like loss.
+            let now = clock::now();
+            let is_lower = self.learn(books, message.len(), now);
+            return Attempt::TooLarge { is_lower, may_go_on: self.refusals.too_large(now) };
         }
-        sent
+        self.sequence = self.sequence.wrapping_add(1);
+        match sent {
+            Err(error) if is_refused_list(&error) => {
+                // Before its halves are sent: what comes to light now is said of the message before.
+                self.take_late_refusal(books);
+                self.last_sent = 0;
+                Attempt::Refused(error, self.refusals.refused(clock::now()))
+            }
+            Ok(sent) => {
+                self.refusals.taken();
+                if self.limit.passed(message.len(), clock::now) {
+                    self.resize_buffers(books);
+                }
+                Attempt::Settled(Ok(sent))
+            }
+            Err(error) => Attempt::Settled(Err(error)),
+        }
     }
 
     fn settle(&mut self, books: Books<'_>, count: usize, sent: Result<Sent, TransportError>) {
@@ -248,33 +325,73 @@ impl Emitter {
                 }
                 self.last_sent = count;
                 books.settle(count, Outcome::Sent);
+                if sent.possible_duplicate {
+                    books.count_possible_duplicates(count);
+                }
             }
             Err(error) => {
+                self.take_late_refusal(books);
                 self.last_sent = 0;
                 books.lose(count, &error);
             }
         }
     }
 
-    /// Takes a smaller size for messages, after one of `bytes` did not pass. False if there is none.
-    fn learn(&mut self, books: Books<'_>, bytes: usize) -> bool {
-        let known = KNOWN_LIMITS.iter().copied().find(|limit| *limit < bytes.min(self.max_bytes));
-        let half = (bytes > MAX_PACKET_BYTES).then(|| (bytes / 2).max(MAX_PACKET_BYTES));
-        // A transport says of a size what it likes. What is no smaller would be tried for ever.
-        let half = half.filter(|half| *half < self.max_bytes);
-        let least = self.process.len() + 200;
-        let Some(limit) = half.or(known).filter(|limit| *limit > least) else {
-            return false;
-        };
-        self.max_bytes = limit;
-        if books.is_primary && limit < MAX_PACKET_BYTES {
-            books.shards.shrink(limit);
+    /// Counts the message sent last as lost if it was refused meanwhile.
+    fn take_late_refusal(&mut self, books: Books<'_>) {
+        if panics::catch(|| self.transport.take_late_refusal()).unwrap_or_default() {
+            books.unsend(std::mem::take(&mut self.last_sent));
         }
+    }
+
+    /// Learns what became of messages after they were sent, as far as anything can be known.
+    pub(crate) fn look_after(&mut self, books: Books<'_>) {
+        self.take_late_refusal(books);
+        if let Ok(Some(drops)) = panics::catch(|| self.transport.receiver_drops()) {
+            books.set_receiver_drops(drops);
+        }
+    }
+
+    /// Takes a smaller size for messages, after one of `bytes` did not pass. False if it cannot be
+    /// smaller.
+    fn learn(&mut self, books: Books<'_>, bytes: usize, now: Instant) -> bool {
+        // No server means a body as small as that when it says that it is too large.
+        let is_datagram = self.limit.ceiling() <= MAX_PACKET_BYTES;
+        let room = if is_datagram { MIN_SPAN_ROOM } else { MIN_BODY_ROOM };
+        let least = self.process.len() + room;
+        if !self.limit.failed(bytes, least, now) {
+            return false;
+        }
+        self.resize_buffers(books);
+        let limit = self.limit.bytes();
         books.core.diagnostics.error(Cause::LimitLearned, || {
             format!("a message of {bytes} bytes did not pass; sending {limit} at most, no loss")
         });
         true
     }
+
+    /// Has datagrams collected in buffers of the size that passes, so that they leave as they are.
+    /// Where messages are made of several buffers, these stay as large as they are.
+    fn resize_buffers(&self, books: Books<'_>) {
+        if books.is_primary && self.limit.ceiling() <= MAX_PACKET_BYTES {
+            books.shards.resize(self.limit.bytes().max(MIN_BUFFER_BYTES));
+        }
+    }
+}
+
+/// What became of a message.
+enum Attempt {
+    /// It was taken, or is lost.
+    Settled(Result<Sent, TransportError>),
+    /// The receiver finds something wrong in it. Whether parts of it may be sent.
+    Refused(TransportError, bool),
+    /// It is too large. Whether the limit is lower now, and whether anything else may be sent.
+    TooLarge { is_lower: bool, may_go_on: bool },
+}
+
+impl Attempt {
+    /// It is too large for the limit there is.
+    const UNSENT: Self = Self::TooLarge { is_lower: true, may_go_on: true };
 }
 
 /// The first half of `count` spans, and the rest.
@@ -286,6 +403,12 @@ fn halves(spans: &[u8], count: usize) -> (&[u8], &[u8]) {
     spans.split_at(at)
 }
 
-/// Sizes that pass where larger ones do not: macOS's default, and an Ethernet frame's payload with
-/// room for tunnels.
-const KNOWN_LIMITS: [usize; 3] = [9_216, 1_432, 1_200];
+/// What a message must have beside the process: itself, and a small span.
+pub(crate) const MIN_SPAN_ROOM: usize = 150;
+
+/// The same for a body, which holds some spans.
+const MIN_BODY_ROOM: usize = 1_200;
+
+/// The smallest datagrams that have buffers of their size. Smaller ones are cut out of these, as each
+/// buffer takes memory of the queue beside its spans.
+const MIN_BUFFER_BYTES: usize = 1_200;

@@ -1,7 +1,6 @@
 //! Transports and reporters that were written elsewhere, whose panics end nothing.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
 use super::Reporter;
@@ -31,13 +30,23 @@ impl<T: fmt::Debug + ?Sized> fmt::Debug for Guarded<T> {
 
 impl Transport for Guarded<dyn Transport> {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
-        let sent = self.diagnostics.call(Callback::TransportSend, || self.inner.send(message));
-        sent.unwrap_or_else(|| Err(panicked("the transport panicked")))
+        let sent = self.diagnostics.try_call(Callback::TransportSend, || self.inner.send(message));
+        sent.unwrap_or_else(|panic| Err(TransportError::panicked("transport", &panic)))
     }
 
     fn max_message_bytes(&self) -> usize {
         let read = || self.inner.max_message_bytes();
         self.diagnostics.call(Callback::TransportMaxMessageBytes, read).unwrap_or(MAX_PACKET_BYTES)
+    }
+
+    fn take_late_refusal(&mut self) -> bool {
+        let take = || self.inner.take_late_refusal();
+        self.diagnostics.call(Callback::TransportTakeLateRefusal, take).unwrap_or(false)
+    }
+
+    fn receiver_drops(&mut self) -> Option<u64> {
+        let read = || self.inner.receiver_drops();
+        self.diagnostics.call(Callback::TransportReceiverDrops, read).flatten()
     }
 
     fn tick(&mut self) {
@@ -47,15 +56,12 @@ impl Transport for Guarded<dyn Transport> {
 
 impl Reporter for Guarded<dyn Reporter> {
     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
-        let reported = self.diagnostics.call(Callback::ReporterReport, || self.inner.report(batch));
-        reported.unwrap_or_else(|| Err(panicked("the reporter panicked")))
+        let report = || self.inner.report(batch);
+        let reported = self.diagnostics.try_call(Callback::ReporterReport, report);
+        reported.unwrap_or_else(|panic| Err(TransportError::panicked("reporter", &panic)))
     }
 
     fn flush(&mut self) {
         let _ = self.diagnostics.call(Callback::ReporterFlush, || self.inner.flush());
     }
-}
-
-fn panicked(what: &'static str) -> TransportError {
-    TransportError::Io { source: io::Error::other(what) }
 }

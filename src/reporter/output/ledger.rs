@@ -22,7 +22,10 @@ struct Counts {
     sent: u64,
     messages: u64,
     trimmed: u64,
+    possible_duplicates: u64,
+    unconfirmed: u64,
     dropped: Dropped,
+    receiver_drops: Option<u64>,
 }
 
 impl Ledger {
@@ -31,7 +34,9 @@ impl Ledger {
     }
 
     pub(crate) fn read(&self) -> ReporterStats {
-        let Counts { taken, sent, messages, trimmed, dropped } = *self.counts.lock();
+        let counts = *self.counts.lock();
+        let Counts { taken, sent, messages, trimmed, dropped, .. } = counts;
+        let Counts { possible_duplicates, unconfirmed, receiver_drops, .. } = counts;
         ReporterStats {
             name: self.name.clone(),
             taken,
@@ -39,7 +44,10 @@ impl Ledger {
             queued: taken.saturating_sub(sent + dropped.total()),
             dropped,
             trimmed,
+            possible_duplicates,
+            unconfirmed,
             messages,
+            receiver_drops,
         }
     }
 }
@@ -82,6 +90,12 @@ impl Books<'_> {
     /// Counts spans as lost, and tells why.
     pub(crate) fn lose(&self, spans: usize, error: &TransportError) {
         self.settle(spans, Outcome::SendFailed);
+        if let TransportError::Unconfirmed { .. } = error {
+            self.ledger.counts.lock().unconfirmed += spans as u64;
+            if self.is_primary {
+                self.shards.count_unconfirmed(spans);
+            }
+        }
         self.core.diagnostics.error(Cause::SendFailed, || {
             format!("{spans} spans lost{}, counted as send_failed: {error}", self.place())
         });
@@ -100,9 +114,27 @@ impl Books<'_> {
         });
     }
 
+    /// Counts a span as lost because the receiver refuses it, and tells which it was.
+    pub(crate) fn lose_refused(&self, span: &[u8], error: &TransportError) {
+        self.settle(1, Outcome::SendFailed);
+        self.core.diagnostics.error(Cause::SpanRefused, || {
+            let (span, _) = SpanView::parse(span).unwrap_or_default();
+            let (which, place) = (described(&span), self.place());
+            format!("{which} was refused{place}, counted as send_failed: {error}")
+        });
+    }
+
     /// Which output it is, where it is not the first.
     fn place(&self) -> String {
         if self.is_primary { String::new() } else { format!(" at {}", self.ledger.name) }
+    }
+
+    /// Counts spans that were sent again, and may have been processed before.
+    pub(crate) fn count_possible_duplicates(&self, spans: usize) {
+        self.ledger.counts.lock().possible_duplicates += spans as u64;
+        if self.is_primary {
+            self.shards.count_possible_duplicates(spans);
+        }
     }
 
     /// Spans counted as sent turn out to have been refused.
@@ -115,6 +147,24 @@ impl Books<'_> {
         }
         if self.is_primary {
             self.shards.unsend(spans);
+        }
+    }
+
+    /// Keeps what the receiver's socket has dropped so far, and tells if it is more than before.
+    pub(crate) fn set_receiver_drops(&self, drops: u64) {
+        let before = self.ledger.counts.lock().receiver_drops.replace(drops);
+        if self.is_primary {
+            self.shards.set_receiver_drops(drops);
+        }
+        if drops > before.unwrap_or_default() {
+            self.core.diagnostics.error(Cause::ReceiverDrops, || {
+                format!(
+                    "the socket that {} sends to dropped {drops} datagrams so far, of this and all \
+                     other senders, because its receive buffer was full: spans counted as sent may \
+                     be among them",
+                    self.ledger.name
+                )
+            });
         }
     }
 

@@ -6,13 +6,16 @@
 mod emitter;
 mod guarded;
 mod ledger;
+mod limit;
 mod outlet;
+mod refusals;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::emitter::Emitter;
+pub(crate) use self::emitter::MIN_SPAN_ROOM;
 use self::guarded::Guarded;
 pub(crate) use self::ledger::Ledger;
 use self::outlet::End;
@@ -24,7 +27,8 @@ use crate::encoding::{self, BatchView, ProcessView, TagView, put_tag};
 use crate::error::{ConfigError, TransportError};
 use crate::ledger::text_within;
 use crate::transport::{
-    self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, Transport,
+    self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, PacingConfig,
+    Transport,
 };
 
 /// Takes finished spans: what an application writes to do with them what it likes.
@@ -147,14 +151,16 @@ impl Output {
             Kind::Agent { address, protocol } => {
                 let (socket_type, interval) =
                     (context.agent_socket_type, context.reconnect_interval);
-                let transport = transport::agent(address, socket_type, interval)?;
-                End::Transport(context.datagrams(transport, protocol)?)
+                let transport = transport::agent(address, socket_type, interval, context.pacing)?;
+                End::Transport(Box::new(context.datagrams(transport, protocol)?))
             }
             Kind::Transport(transport, protocol) => {
                 let transport = Guarded::new(transport, context.diagnostics);
-                End::Transport(context.datagrams(transport, protocol)?)
+                End::Transport(Box::new(context.datagrams(transport, protocol)?))
             }
-            Kind::Collector(config) => End::Transport(context.collector(&config, is_primary)?),
+            Kind::Collector(config) => {
+                End::Transport(Box::new(context.collector(&config, is_primary)?))
+            }
             Kind::Reporter(reporter) => End::Reporter(Guarded::new(reporter, context.diagnostics)),
             Kind::Logging => End::Log,
         };
@@ -176,6 +182,7 @@ pub(crate) struct OutputContext<'a> {
     pub(crate) max_packet_bytes: usize,
     pub(crate) reconnect_interval: Option<Duration>,
     pub(crate) agent_socket_type: AgentSocketType,
+    pub(crate) pacing: PacingConfig,
     /// Where spans go that are too large for a datagram.
     pub(crate) oversize: Option<&'a HttpConfig>,
     pub(crate) hurry: &'a Hurry,
@@ -216,11 +223,11 @@ impl OutputContext<'_> {
         }
         if largest < least || self.max_packet_bytes > MAX_PACKET_BYTES {
             let value = if largest < least { largest } else { self.max_packet_bytes };
-            return Err(ConfigError::OutOfRange {
-                field: "reporter.max_packet_size",
-                value: value.to_string(),
-                allowed: "room for the process, its tags and a span, and 65000 at most",
-            });
+            return Err(ConfigError::invalid(
+                "reporter.max_packet_size",
+                value.to_string(),
+                "room for the process, its tags and a span, and 65000 at most",
+            ));
         }
         let oversize = self.oversize.map(|config| self.collector(config, false)).transpose()?;
         let format = encoding::member(protocol.encoding());
@@ -252,9 +259,6 @@ fn process_too_large(process: &[u8], max_packet_size: usize) -> ConfigError {
         max_packet_size,
     }
 }
-
-/// What a datagram must have beside the process: the message, and a small span.
-const MIN_SPAN_ROOM: usize = 150;
 
 /// A process that takes less is not to blame if a datagram has no room for it.
 const USUAL_PROCESS_BYTES: usize = 1_024;

@@ -1,13 +1,11 @@
 //! An output at work on the reporter's thread.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::Reporter;
 use super::emitter::Emitter;
 use super::ledger::{Books, Ledger};
 use crate::encoding::{BatchView, List, ProcessView, SpanView};
-use crate::error::TransportError;
 use crate::ledger::{Buffer, Outcome, Shards};
 use crate::span::core::Core;
 
@@ -22,7 +20,7 @@ pub(crate) struct Outlet {
 /// What is at the end of it.
 #[derive(Debug)]
 pub(crate) enum End {
-    Transport(Emitter),
+    Transport(Box<Emitter>),
     Reporter(Box<dyn Reporter>),
     /// The tracer's own logger.
     Log,
@@ -65,7 +63,7 @@ impl Outlet {
             End::Reporter(reporter) => {
                 let process = ProcessView::parse(process).unwrap_or_default();
                 let batch = BatchView::new(process, spans(buffer, headroom));
-                match guarded(|| reporter.report(&batch)) {
+                match reporter.report(&batch) {
                     Ok(()) => books.settle(count, Outcome::Sent),
                     Err(error) => books.lose(count, &error),
                 }
@@ -83,14 +81,11 @@ impl Outlet {
         match &mut self.end {
             End::Transport(emitter) => {
                 let (ledger, is_primary) = (&*self.ledger, self.is_primary);
-                emitter.flush(Books { core, shards, ledger, is_primary });
+                let books = Books { core, shards, ledger, is_primary };
+                emitter.flush(books);
+                emitter.look_after(books);
             }
-            End::Reporter(reporter) => {
-                let _ = guarded(|| {
-                    reporter.flush();
-                    Ok(())
-                });
-            }
+            End::Reporter(reporter) => reporter.flush(),
             End::Log => {}
         }
     }
@@ -104,13 +99,6 @@ impl Outlet {
 
 fn spans(buffer: &Buffer, headroom: usize) -> List<'_> {
     List::new(buffer.spans, &buffer.bytes[headroom..buffer.end])
-}
-
-/// Runs foreign code, whose panic must not end the thread.
-fn guarded(work: impl FnOnce() -> Result<(), TransportError>) -> Result<(), TransportError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(TransportError::Io { source: std::io::Error::other("the reporter panicked") })
-    })
 }
 
 /// A span as the logger is told it: its context and its name.

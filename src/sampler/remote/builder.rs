@@ -10,6 +10,8 @@ use super::poll::Shared;
 use super::{HttpSource, RemoteSampler, StrategySource};
 use crate::diag::Brief;
 use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
+use crate::redact;
 use crate::sampler::{
     ConstSampler, DEFAULT_MAX_OPERATIONS, DEFAULT_RATE, DEFAULT_REFRESH_INTERVAL,
     DEFAULT_SAMPLING_SERVER_URL, GuardedSampler, ProbabilisticSampler, Sampler, SamplerParams,
@@ -25,13 +27,16 @@ pub struct RemoteSamplerBuilder {
     initial: Option<InForce>,
     refresh_interval: Duration,
     fetch_timeout: Duration,
+    proxy: ProxyConfig,
     operations: Operations,
 }
 
+/// Without what is secret in the URL.
 impl fmt::Debug for RemoteSamplerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteSamplerBuilder")
             .field("service", &Brief(&self.service_name))
+            .field("sampling_server_url", &Brief(redact::value(&self.url)))
             .field("refresh_interval", &self.refresh_interval)
             .finish_non_exhaustive()
     }
@@ -47,6 +52,7 @@ impl RemoteSamplerBuilder {
             initial: None,
             refresh_interval: DEFAULT_REFRESH_INTERVAL,
             fetch_timeout: DEFAULT_FETCH_TIMEOUT,
+            proxy: ProxyConfig::default(),
             operations: Operations { max: DEFAULT_MAX_OPERATIONS, late_binding: false },
         }
     }
@@ -88,9 +94,16 @@ impl RemoteSamplerBuilder {
         self
     }
 
-    /// How long a question by HTTP may take as a whole. Default 5 s, which 0 means too.
+    /// How long a question by HTTP may take as a whole. Default 5 s, which 0 means too; an hour at
+    /// most.
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
         self.fetch_timeout = if timeout.is_zero() { DEFAULT_FETCH_TIMEOUT } else { timeout };
+        self
+    }
+
+    /// Which proxy questions by HTTP go through. By default, as the environment says.
+    pub fn proxy(mut self, proxy: ProxyConfig) -> Self {
+        self.proxy = proxy;
         self
     }
 
@@ -116,7 +129,7 @@ impl RemoteSamplerBuilder {
     /// share. That no server is there is none.
     pub fn build(self) -> Result<RemoteSampler, ConfigError> {
         if self.service_name.is_empty() {
-            return Err(ConfigError::Empty { field: "service_name" });
+            return Err(ConfigError::NoServiceName { noticed: Vec::new() });
         }
         let initial = match self.initial {
             Some(initial) => initial,
@@ -124,7 +137,7 @@ impl RemoteSamplerBuilder {
         };
         let source = match self.source {
             Some(source) => source,
-            None => Box::new(HttpSource::new(&self.url, self.fetch_timeout)?),
+            None => Box::new(HttpSource::with_proxy(&self.url, self.fetch_timeout, &self.proxy)?),
         };
         let shared = Shared::new(self.service_name, source, initial, self.operations);
         Ok(RemoteSampler {
@@ -163,6 +176,7 @@ pub(in crate::sampler) fn build(
         .refresh_interval(params.sampling_refresh_interval)
         .max_operations(params.max_operations)
         .late_binding(params.operation_name_late_binding)
+        .proxy(params.proxy.clone())
         .build()?;
     Ok(Box::new(sampler))
 }

@@ -80,7 +80,7 @@ impl RemoteSampler {
     /// Asks now, on the calling thread, and takes the answer over. For those who want to know the
     /// rule before they begin, and for tests; otherwise the sampler asks by itself.
     pub fn refresh(&self) -> FetchOutcome {
-        self.shared.refresh(|| false)
+        self.shared.refresh()
     }
 }
 

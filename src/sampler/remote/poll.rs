@@ -84,12 +84,19 @@ impl Shared {
         *self.host.lock() = Some(host.clone());
     }
 
-    /// Asks, and takes the answer over unless it is no longer wanted by then.
-    pub(super) fn refresh(&self, unwanted: impl FnOnce() -> bool) -> FetchOutcome {
+    /// Asks, and takes the answer over.
+    pub(super) fn refresh(&self) -> FetchOutcome {
+        self.ask(|| false).0
+    }
+
+    /// The same unless the answer is no longer wanted by then. Beside the outcome, when the server
+    /// wants to be asked again, if it said so.
+    fn ask(&self, unwanted: impl FnOnce() -> bool) -> (FetchOutcome, Option<Duration>) {
         let fetched = panics::catch(|| self.source.fetch(&self.service_name));
         let answer = fetched.unwrap_or_else(|_| Err(FetchError::new("the source panicked")));
+        let retry_after = answer.as_ref().err().and_then(FetchError::retry_after);
         if unwanted() {
-            return FetchOutcome::Failed { error: "closed meanwhile".to_owned() };
+            return (FetchOutcome::Failed { error: "closed meanwhile".to_owned() }, None);
         }
         let host = self.host.lock().clone();
         let now = host.as_ref().and_then(SamplerHost::monotonic_nanos);
@@ -108,7 +115,7 @@ impl Shared {
         if let Some(host) = host {
             self.tell(&host, &outcome, news);
         }
-        outcome
+        (outcome, retry_after)
     }
 
     fn take_over(
@@ -176,8 +183,8 @@ impl Shared {
 pub(super) fn start(shared: &Arc<Shared>, interval: Duration) -> Result<Poller, ConfigError> {
     let shared = Arc::clone(shared);
     Poller::start("jaeger-client-sampler", interval, move |is_stopped| {
-        match shared.refresh(is_stopped) {
-            FetchOutcome::Failed { .. } => Asked::Failed,
+        match shared.ask(is_stopped) {
+            (FetchOutcome::Failed { .. }, retry_after) => Asked::Failed { retry_after },
             _ => Asked::Answered,
         }
     })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::error::ConfigError;
 use crate::fetch::FetchError;
 use crate::fetch::HttpFetch;
+use crate::http_client::ProxyConfig;
 
 /// Asks for the strategy of a service.
 ///
@@ -51,22 +52,35 @@ pub trait StrategySource: fmt::Debug + Send + Sync {
 ///
 /// # Cost
 ///
-/// One question at a time. It ends within its limit of time, and reads 1 MiB at most. Proxies that
-/// the environment names are not used: whom it asks is usually on this host.
+/// One question at a time. It ends within its limit of time, and reads 1 MiB at most.
 #[derive(Debug)]
 pub struct HttpSource {
     fetch: HttpFetch,
 }
 
 impl HttpSource {
-    /// Asks at `url`, for at most `timeout` each time. Without a scheme, `http://` is meant.
+    /// Asks at `url`, for at most `timeout` each time, an hour at most; through the proxy that the
+    /// environment names, if there is one. Without a scheme, `http://` is meant.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::OutOfRange`] if `url` is no address of a web server.
+    /// [`ConfigError::Invalid`] if `url` is no address of a web server, or the proxy is none.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, ConfigError> {
+        Self::with_proxy(url, timeout, &ProxyConfig::Environment)
+    }
+
+    /// The same through another proxy, or none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn with_proxy(
+        url: &str,
+        timeout: Duration,
+        proxy: &ProxyConfig,
+    ) -> Result<Self, ConfigError> {
         let allowed = "a URL such as http://127.0.0.1:5778/sampling";
-        let fetch = HttpFetch::new("sampler.sampling_server_url", url, allowed, timeout)?;
+        let fetch = HttpFetch::new("sampler.sampling_server_url", url, allowed, timeout, proxy)?;
         Ok(Self { fetch })
     }
 }
@@ -77,6 +91,6 @@ impl StrategySource for HttpSource {
     }
 
     fn name(&self) -> String {
-        self.fetch.url().to_owned()
+        self.fetch.shown_url().to_owned()
     }
 }

@@ -83,11 +83,11 @@ impl Default for KeepConfig {
 impl KeepConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if self.max_bytes < MIN_BYTES {
-            return Err(ConfigError::OutOfRange {
-                field: "keep_on_error.max_bytes",
-                value: self.max_bytes.to_string(),
-                allowed: "at least 4096",
-            });
+            return Err(ConfigError::invalid(
+                "keep_on_error.max_bytes",
+                self.max_bytes.to_string(),
+                "at least 4096",
+            ));
         }
         Ok(())
     }

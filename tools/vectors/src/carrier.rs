@@ -29,23 +29,54 @@ impl Default for Names {
 }
 
 impl Names {
-    /// The names after a remark such as `trace context name configured as X-Trace`.
-    pub(crate) fn configured(remark: &str) -> Result<Self, String> {
+    /// The names that a case's input or tracer says: by themselves, or in a remark such as `trace
+    /// context name configured as X-Trace`.
+    pub(crate) fn read(of: &Value) -> Result<Self, String> {
+        let config = ["headers_config", "headers"].iter().find_map(|key| present(of, key));
         let mut names = Self::default();
-        for clause in remark.split([',', ';']).flat_map(|clause| clause.split(" and ")) {
-            let Some((what, name)) = clause.split_once(" configured as ") else {
-                return Err(format!("names not understood: {remark:?}"));
-            };
-            let name = name.trim().trim_matches(['"', '\'', '`']).to_owned();
-            match what.to_lowercase() {
-                what if what.contains("trace context") => names.trace_context = name,
-                what if what.contains("prefix") => names.baggage_prefix = name,
-                what if what.contains("debug") => names.debug = name,
-                what if what.contains("baggage") => names.baggage = name,
-                _ => return Err(format!("names not understood: {remark:?}")),
+        match config {
+            None => {}
+            Some(Value::String(remark)) => names.configure(remark)?,
+            Some(Value::Object(members)) => {
+                for (what, name) in members {
+                    let name = name.as_str().ok_or("a header's name is no text")?;
+                    names.set(what, name)?;
+                }
             }
+            Some(other) => return Err(format!("names not understood: {other}")),
         }
         Ok(names)
+    }
+
+    fn configure(&mut self, remark: &str) -> Result<(), String> {
+        for clause in remark.split([',', ';']).flat_map(|clause| clause.split(" and ")) {
+            let parts = [" configured as ", " is ", " as ", "=", ": "];
+            let split = parts.iter().find_map(|between| clause.split_once(between));
+            let Some((what, name)) = split else {
+                return Err(format!("names not understood: {remark:?}"));
+            };
+            self.set(what, name.trim().trim_matches(['"', '\'', '`']))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the name of what these words mean.
+    fn set(&mut self, what: &str, name: &str) -> Result<(), String> {
+        let words = what.to_lowercase();
+        let says = |word: &str| words.contains(word);
+        let which = if says("prefix") {
+            &mut self.baggage_prefix
+        } else if says("trace") {
+            &mut self.trace_context
+        } else if says("debug") {
+            &mut self.debug
+        } else if says("baggage") {
+            &mut self.baggage
+        } else {
+            return Err(format!("names not understood: {what:?}"));
+        };
+        name.clone_into(which);
+        Ok(())
     }
 
     /// For a tracer.

@@ -3,7 +3,7 @@
 //! Go's configurations say 0 or nothing where a default is meant; this client's say the default.
 
 use jaeger_client::sampler::{self, SamplerParams};
-use jaeger_client::{Configuration, OwnedTagValue, ReporterConfig, SamplerConfig};
+use jaeger_client::{ConfigError, Configuration, OwnedTagValue, ReporterConfig, SamplerConfig};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -16,33 +16,125 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let env = environment(member(case, "env")?)?;
     let expected = member(case, "expected")?;
     let got = Configuration::default().with_variables(|name| env.get(name).cloned());
+    if rules::is_disabled(&env) {
+        return disabled(&env, expected, got, checks);
+    }
     if present(expected, "go_panics").is_some() {
         return panics(&env, got, checks);
     }
     if let Some(error) = present(expected, "error") {
         let error = error.as_str().ok_or("the error is no text")?;
+        refused_by_go(&env, error, got, checks);
+        return Ok(());
+    }
+    let mut refused = rules::refused(&env);
+    let kind_is_spaced = rules::has_outer_space(&env, "JAEGER_SAMPLER_TYPE");
+    if present(expected, "sampler_error").is_some() && !kind_is_spaced {
+        refused.extend(["JAEGER_SAMPLER_TYPE", "JAEGER_SAMPLER_PARAM"]);
+    }
+    match got {
+        Err(got) => {
+            let named = named_by(&got);
+            let of = |name| named.contains(&name);
+            checks.deviates(if of("JAEGER_ENDPOINT") {
+                Deviation::HttpEndpoint
+            } else if of("JAEGER_SAMPLER_PARAM") && rules::is_nan(&env) {
+                Deviation::NotANumber
+            } else if rules::is_negative_rate(&env) {
+                Deviation::NegativeRate
+            } else {
+                Deviation::RefusedWhenRead
+            });
+            if named.iter().any(|name| !refused.contains(name)) {
+                checks.fail(format!("expected a configuration, got error {got}"));
+            }
+        }
+        Ok(_) if !refused.is_empty() => {
+            checks.fail(format!("expected an error that names one of {refused:?}"));
+        }
+        Ok(got) => {
+            compare(&env, member(expected, "config")?, &got, checks)?;
+            // Go makes none of a kind that it does not know.
+            if !kind_is_spaced {
+                made(&env, expected, &got, checks)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Go reads everything, and may well refuse it; here nothing else is looked at.
+fn disabled(
+    env: &Environment,
+    expected: &Value,
+    got: Result<Configuration, ConfigError>,
+    checks: &mut Checks,
+) -> Result<(), String> {
+    let config = present(expected, "config");
+    if let Some(config) = config {
+        checks.same("disabled", &truth(config, "disabled")?, &true);
+    }
+    match got {
+        Err(got) => checks.fail(format!("expected to be disabled, got error {got}")),
+        Ok(got) => {
+            let propagation = got.propagation.clone();
+            let alone = Configuration { disabled: true, propagation, ..Configuration::default() };
+            checks.same("disabled", &alone, &got);
+        }
+    }
+    if env.len() > 1 || config.is_none() {
+        checks.deviates(Deviation::DisabledAlone);
+    }
+    Ok(())
+}
+
+/// The variable that Go refuses is one that we refuse, unless we can read it.
+fn refused_by_go(
+    env: &Environment,
+    error: &str,
+    got: Result<Configuration, ConfigError>,
+    checks: &mut Checks,
+) {
+    let Some(name) = variable_in(error) else {
+        checks.fail(format!("expected an error that names a variable, as {error:?}"));
+        return;
+    };
+    let Some(deviation) = rules::is_read_here(env, name) else {
         match got {
             Ok(_) => checks.fail(format!("expected an error, as {error:?}")),
             Err(got) => names_the_variable(error, &got.to_string(), checks),
         }
-        return Ok(());
-    }
-    if rules::endpoint_is_refused(&env) {
-        checks.deviates(Deviation::HttpEndpoint);
-        match got {
-            Ok(_) => checks.fail(String::from("expected the endpoint to be refused")),
-            Err(got) => names_the_variable("JAEGER_ENDPOINT", &got.to_string(), checks),
-        }
-        return Ok(());
-    }
+        return;
+    };
+    checks.deviates(deviation);
     match got {
-        Err(error) => checks.fail(format!("expected a configuration, got error {error}")),
+        // Go never came to what else is wrong.
+        Err(got) if named_by(&got).contains(&name) => {
+            checks.fail(format!("expected {name} to be read, got error {got}"));
+        }
+        Err(_) => {}
         Ok(got) => {
-            compare(&env, member(expected, "config")?, &got, checks)?;
-            made(&env, expected, &got, checks)?;
+            if let Some(millis) = rules::bare_millis(env, name).filter(|millis| *millis > 0) {
+                let duration = match name {
+                    "JAEGER_SAMPLER_REFRESH_INTERVAL" => got.sampler.sampling_refresh_interval,
+                    "JAEGER_REPORTER_FLUSH_INTERVAL" => got.reporter.buffer_flush_interval,
+                    _ => got.reporter.attempt_reconnect_interval,
+                };
+                checks.same(name, &Duration::from_millis(millis), &duration);
+            }
         }
     }
-    Ok(())
+}
+
+/// The variables that an error is about.
+fn named_by(error: &ConfigError) -> Vec<&str> {
+    match error {
+        ConfigError::Several { errors } => errors.iter().flat_map(named_by).collect(),
+        ConfigError::Variable { name, .. } => vec![name],
+        ConfigError::FeatureOff { field, .. } => vec![field],
+        // It names none, so it is none of those that are expected.
+        _ => vec!["(no variable)"],
+    }
 }
 
 fn environment(object: &Value) -> Result<Environment, String> {
@@ -54,7 +146,7 @@ fn environment(object: &Value) -> Result<Environment, String> {
 /// Go panics where tags cannot be read; here they are read around what is missing, or refused.
 fn panics(
     env: &Environment,
-    got: Result<Configuration, jaeger_client::ConfigError>,
+    got: Result<Configuration, ConfigError>,
     checks: &mut Checks,
 ) -> Result<(), String> {
     if rules::tags_as_go(env).is_some() {
@@ -72,10 +164,15 @@ fn panics(
     Ok(())
 }
 
+/// The first variable in a text.
+fn variable_in(text: &str) -> Option<&str> {
+    let is_word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    text.split(|c| !is_word(c)).find(|word| word.starts_with("JAEGER_"))
+}
+
 /// The variable that Go's error names is named by ours.
 fn names_the_variable(go: &str, got: &str, checks: &mut Checks) {
-    let is_word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    let name = go.split(|c| !is_word(c)).find(|word| word.starts_with("JAEGER_"));
+    let name = variable_in(go);
     if !name.is_some_and(|name| got.contains(name)) {
         checks.fail(format!("expected an error that names {name:?}, got {got:?}"));
     }
@@ -98,7 +195,8 @@ fn compare(
     let known =
         ["disabled", "gen_128bit", "reporter", "rpc_metrics", "sampler", "service_name", "tags"];
     only(config, &known)?;
-    checks.same("service name", &text(config, "service_name")?, &got.service_name.as_str());
+    let name = trimmed(config, "service_name", checks)?;
+    checks.same("service name", &name, &got.service_name.as_str());
     checks.same("disabled", &truth(config, "disabled")?, &got.disabled);
     checks.same("rpc metrics", &truth(config, "rpc_metrics")?, &got.rpc_metrics);
     checks.same("128 bits", &truth(config, "gen_128bit")?, &got.trace_id_128bit);
@@ -122,7 +220,7 @@ fn sampler(
 ) -> Result<(), String> {
     let known = ["max_operations", "param", "refresh_interval_ns", "sampling_server_url", "type"];
     only(config, &known)?;
-    let kind = match text(config, "type")? {
+    let kind = match trimmed(config, "type", checks)? {
         "" if rules::speaks_of_sampling(env) => "remote",
         "" => {
             checks.deviates(Deviation::EveryTrace);
@@ -150,7 +248,7 @@ fn sampler(
     checks.same("max operations", &max, &got.max_operations);
     let interval = nanos(config, "refresh_interval_ns", default.sampling_refresh_interval)?;
     checks.same("refresh interval", &interval, &got.sampling_refresh_interval);
-    let recorded = match text(config, "sampling_server_url")? {
+    let recorded = match trimmed(config, "sampling_server_url", checks)? {
         "" => default.sampling_server_url,
         url => url.to_owned(),
     };
@@ -190,15 +288,29 @@ fn reporter(
     for (name, got) in
         [("endpoint", &got.collector_endpoint), ("user", &got.user), ("password", &got.password)]
     {
-        let recorded = Some(text(config, name)?).filter(|text| !text.is_empty());
+        let recorded = match name {
+            // A password's spaces are its own.
+            "password" => text(config, name)?.trim_end_matches(['\r', '\n']),
+            _ => trimmed(config, name, checks)?,
+        };
+        let recorded = Some(recorded).filter(|text| !text.is_empty());
         checks.same(name, &recorded, &got.as_deref());
     }
-    let agent = match text(config, "agent_host_port")? {
+    let agent = match trimmed(config, "agent_host_port", checks)? {
         "" => default.local_agent_host_port,
         address => rules::agent(env, address, checks),
     };
     checks.same("agent", &agent, &got.local_agent_host_port);
     Ok(())
+}
+
+/// A recorded text without the white space around it.
+fn trimmed<'v>(config: &'v Value, key: &str, checks: &mut Checks) -> Result<&'v str, String> {
+    let recorded = text(config, key)?;
+    if recorded.trim() != recorded {
+        checks.deviates(Deviation::OuterSpace);
+    }
+    Ok(recorded.trim())
 }
 
 /// What is not above zero means the default.
@@ -241,14 +353,6 @@ fn made(
     let promised = match recorded {
         // That the default is another was noted when the configurations were compared.
         Some("remote") if !rules::speaks_of_sampling(env) => Some("const"),
-        Some("ratelimiting") if *param < 0.0 || !param.is_finite() => {
-            checks.deviates(Deviation::NegativeRate);
-            None
-        }
-        Some(_) if param.is_nan() => {
-            checks.deviates(Deviation::NotANumber);
-            None
-        }
         recorded => recorded,
     };
     checks.same("sampler made", &promised, &made);

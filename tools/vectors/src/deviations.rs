@@ -62,6 +62,22 @@ pub(crate) enum Deviation {
     HttpEndpoint,
     /// Go takes the host and port of a sampling manager for a URL.
     ManagerHostPort,
+    /// Go wants a unit with every duration but zero.
+    BareMilliseconds,
+    /// Go reads everything else too where it is disabled.
+    DisabledAlone,
+    /// Go takes what no tracer can be made from, and refuses it later or sends to it in vain.
+    RefusedWhenRead,
+    /// Go takes white space around a value for a part of it.
+    OuterSpace,
+    /// Go adds a port to an agent's host that has one.
+    AgentHostWithPort,
+    /// Go names the tag of a debug id as the header is usually called.
+    DebugTagAsHeader,
+    /// Go's tags may lack the value of their type.
+    ValueOfItsType,
+    /// Go knows no Unix sockets.
+    UnixSocket,
     /// Go loses logs that are made before a sampler has decided, but not tags.
     EarlyLogsKept,
     /// Go reports a span each time it is finished, and as it is at the end.
@@ -154,6 +170,18 @@ impl Deviation {
             }
             Self::HttpEndpoint => ("endpoint", "a collector's URL is of http or https"),
             Self::ManagerHostPort => ("manager", "a sampling manager's host:port becomes a URL"),
+            Self::BareMilliseconds => ("durations", "a bare number is milliseconds, as for Java"),
+            Self::DisabledAlone => ("disabled", "nothing else is read where it is disabled"),
+            Self::RefusedWhenRead => {
+                ("refused", "what no tracer can be made from is refused when it is read")
+            }
+            Self::OuterSpace => ("space", "white space around a value is no part of it"),
+            Self::AgentHostWithPort => ("agent-port", "an agent's host may have its port"),
+            Self::DebugTagAsHeader => ("debug-tag", "a debug id's tag is named as its header"),
+            Self::ValueOfItsType => {
+                ("tag-value", "a tag without a value of its type is read as that type's zero")
+            }
+            Self::UnixSocket => ("unix", "an agent may be a Unix socket, which has no port"),
             Self::EarlyLogsKept => ("18.18", "logs made before the decision are kept, as tags are"),
             Self::FinishedOnce => ("18.5", "a span is reported once, as it was when it finished"),
             Self::AnyPriority => ("18.16", "any number is a priority, whatever its place"),

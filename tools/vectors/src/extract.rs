@@ -24,25 +24,50 @@ enum Carrier {
 
 impl Carrier {
     fn read(input: &Value) -> Result<Self, String> {
-        only(input, &["format", "carrier", "carrier_hex", "headers_config", "baggage_prefix"])?;
-        let names = || match present(input, "headers_config") {
-            Some(remark) => Names::configured(remark.as_str().unwrap_or_default()),
-            None => Ok(Names::default()),
-        };
+        only(
+            input,
+            &[
+                "format",
+                "carrier",
+                "carrier_hex",
+                "headers_config",
+                "headers",
+                "baggage_prefix",
+                "prefix_hex",
+                "fill_hex",
+                "length",
+            ],
+        )?;
         Ok(match text(input, "format")? {
             format @ ("http" | "textmap") => Self::Headers {
                 http: format == "http",
-                names: names()?,
+                names: Names::read(input)?,
                 pairs: pairs(input, "carrier")?,
             },
             "b3" => Self::B3 {
                 baggage_prefix: text(input, "baggage_prefix").ok().map(String::from),
                 pairs: pairs(input, "carrier")?,
             },
-            "binary" => Self::Binary(bytes(input, "carrier_hex")?),
+            "binary" => Self::Binary(binary(input)?),
             other => return Err(format!("unknown format {other:?}")),
         })
     }
+}
+
+/// The bytes of a carrier: all of them, or how they begin and how many there are.
+fn binary(input: &Value) -> Result<Vec<u8>, String> {
+    if present(input, "prefix_hex").is_none() {
+        return bytes(input, "carrier_hex");
+    }
+    let mut carrier = bytes(input, "prefix_hex")?;
+    let fill = match present(input, "fill_hex") {
+        Some(_) => bytes(input, "fill_hex")?,
+        None => vec![0],
+    };
+    let length: usize = int(input, "length")?;
+    let missing = length.saturating_sub(carrier.len());
+    carrier.extend(fill.into_iter().cycle().take(missing));
+    Ok(carrier)
 }
 
 /// What comes of a carrier: a context and its child, or the kind of error.

@@ -61,12 +61,16 @@ pub(crate) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Members that say something to readers alone.
+const REMARKS: &[&str] = &["note", "notes", "comment", "remark", "why", "about", "go_message"];
+
 /// Refuses members that are not among `known`: they would mean something this program ignores.
 pub(crate) fn only(object: &Value, known: &[&str]) -> Result<(), String> {
     let Some(members) = object.as_object() else {
         return Err(String::from("not an object"));
     };
-    match members.keys().find(|key| !known.contains(&key.as_str())) {
+    let is_known = |key: &&String| known.contains(&key.as_str()) || REMARKS.contains(&key.as_str());
+    match members.keys().find(|key| !is_known(key)) {
         Some(key) => Err(format!("unknown member {key:?}")),
         None => Ok(()),
     }

@@ -5,7 +5,7 @@
 //! rules must give that, and there must be a reason.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use jaeger_client::control::{DebugThrottler, RemoteBaggageRestrictionManager, RemoteThrottler};
@@ -22,10 +22,9 @@ use crate::client::{self, PATIENCE};
 use crate::datagrams_made::time;
 use crate::extract_rules::unescape;
 use crate::json::{items, member, only, present};
+use crate::lifecycle_options::{Numbers, Options, Restrictions, Throttler};
 use crate::lifecycle_rules::World;
-use crate::lifecycle_script::{
-    Counters, Field, Kind, Options, Restrictions, Seen, Step, Then, Throttler, counters,
-};
+use crate::lifecycle_script::{Counters, Field, Kind, Seen, Step, Then, counters};
 use crate::lifecycle_spans::{Reported, compare};
 use crate::report::Checks;
 use crate::sampling_rules::{Side, expected};
@@ -89,16 +88,16 @@ fn decoded(requests: &[String]) -> Vec<String> {
     requests.iter().map(decoded).collect()
 }
 
-/// A generator that counts.
+/// A generator that draws the numbers of a case.
 #[derive(Debug)]
-struct Counting {
-    next: AtomicU64,
+struct Drawing {
+    numbers: Mutex<Numbers>,
     high: Option<u64>,
 }
 
-impl IdGenerator for Counting {
+impl IdGenerator for Drawing {
     fn next(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::SeqCst)
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).next()
     }
 
     fn next_high(&self) -> u64 {
@@ -123,10 +122,11 @@ struct Client {
 impl Client {
     fn new(options: &Options) -> Result<Self, String> {
         let metrics = InMemoryMetrics::new();
-        let ids = Counting { next: AtomicU64::new(1), high: options.high };
+        let ids = Drawing { numbers: Mutex::new(options.numbers.clone()), high: options.high };
         let builder = client::builder(&options.service)
             .sampler(options.sampler.build()?)
             .id_generator(ids)
+            .headers(options.names.config())
             // No time passes, so that no bucket fills.
             .clock(ManualClock::new())
             .trace_id_128bit(options.trace_id_128bit)
@@ -350,7 +350,7 @@ fn throttled(
         Throttler::DeniesAll => return Ok(builder.debug_throttler(Denying)),
         Throttler::Remote { answers, synchronous } => (answers, *synchronous),
     };
-    let started = Server::start(answers.iter().map(|body| (200, body.clone())).collect())?;
+    let started = Server::start(answers.clone())?;
     let config = ThrottlerConfig {
         host_port: started.host_port().to_owned(),
         // What is asked aside is not part of a case.
@@ -367,10 +367,10 @@ fn restricted(
     options: &Options,
     servers: &mut Vec<Server>,
 ) -> Result<TracerBuilder, String> {
-    let Some(Restrictions { status, body, deny_before }) = &options.restrictions else {
+    let Some(Restrictions { answers, deny_before }) = &options.restrictions else {
         return Ok(builder);
     };
-    let started = Server::start(vec![(*status, body.clone())])?;
+    let started = Server::start(answers.clone())?;
     let config = BaggageRestrictionsConfig {
         deny_baggage_on_initialization_failure: *deny_before,
         host_port: started.host_port().to_owned(),

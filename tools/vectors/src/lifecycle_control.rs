@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::deviations::Deviation;
 use crate::extract_rules::escape;
+use crate::lifecycle_options::{Restrictions, Throttler};
 use crate::lifecycle_rules::MAX_BAGGAGE;
-use crate::lifecycle_script::{Restrictions, Throttler};
 use crate::sampling_rules::{Reasons, Side};
 
 /// Who lets spans be debugged, and what it was told.
@@ -16,6 +16,8 @@ pub(crate) struct Throttling {
     side: Side,
     rule: Throttler,
     service: String,
+    /// What the tracer says who it is.
+    uuid: u64,
     credits: BTreeMap<String, f64>,
     answered: usize,
     /// Lines `GET path?query`.
@@ -23,11 +25,12 @@ pub(crate) struct Throttling {
 }
 
 impl Throttling {
-    pub(crate) fn new(side: Side, rule: &Throttler, service: &str) -> Self {
+    pub(crate) fn new(side: Side, rule: &Throttler, service: &str, uuid: u64) -> Self {
         Self {
             side,
             rule: rule.clone(),
             service: service.to_owned(),
+            uuid,
             credits: BTreeMap::new(),
             answered: 0,
             requests: Vec::new(),
@@ -47,9 +50,11 @@ impl Throttling {
                 return (false, true);
             }
             let [operation, service] = [operation, &self.service].map(|t| escape(t.as_bytes()));
-            self.requests
-                .push(format!("GET /credits?operations={operation}&service={service}&uuid=1"));
-            let answer = answers.get(self.answered);
+            let uuid = self.uuid;
+            let query = format!("operations={operation}&service={service}&uuid={uuid:x}");
+            self.requests.push(format!("GET /credits?{query}"));
+            let answer = answers.get(self.answered).filter(|(status, _)| *status < 400);
+            let answer = answer.map(|(_, body)| body);
             self.answered += 1;
             let by_go = answer.and_then(|body| balances(body, false)).unwrap_or_default();
             let balances = match self.side {
@@ -132,9 +137,9 @@ impl Restricting {
 
     /// After the first answer, and whether that was taken.
     pub(crate) fn new(side: Side, answer: &Restrictions, reasons: &mut Reasons) -> (Self, bool) {
-        let read = |strict| match answer.status {
-            400.. => None,
-            _ => listed(&answer.body, strict),
+        let read = |strict| match answer.answers.first() {
+            Some((status, body)) if *status < 400 => listed(body, strict),
+            _ => None,
         };
         let by_go = read(false);
         let listed = if side == Side::Go { by_go.clone() } else { read(true) };

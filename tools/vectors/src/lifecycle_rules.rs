@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::carrier::{Baggage, Ids, Names, Pairs};
+use crate::carrier::{Baggage, Ids, Pairs};
 use crate::deviations::Deviation;
 use crate::extract_rules::{Found, Mended, escape, extract};
 use crate::inject_rules::{To, kept, spaces_encoded};
 use crate::lifecycle_control::{Restricting, Throttling};
+use crate::lifecycle_options::{Numbers, Options};
 use crate::lifecycle_samplers::{About, Answer, Question, Rules};
-use crate::lifecycle_script::{Counters, Options, Seen, Step, Then};
+use crate::lifecycle_script::{Counters, Seen, Step, Then};
 use crate::lifecycle_span_rules::logged;
 use crate::lifecycle_spans::{Held, Reference, Reported, Tag};
 use crate::sampling_rules::{Reasons, Side};
@@ -26,7 +27,7 @@ const FIREHOSE: u8 = 8;
 pub(crate) struct World<'a> {
     pub(crate) side: Side,
     pub(crate) options: &'a Options,
-    pub(crate) next_id: u64,
+    pub(crate) numbers: Numbers,
     pub(crate) sampler: Rules,
     pub(crate) throttling: Throttling,
     pub(crate) restricting: Restricting,
@@ -94,13 +95,15 @@ impl Context {
 
 impl<'a> World<'a> {
     pub(crate) fn new(side: Side, options: &'a Options) -> Self {
+        let mut numbers = options.numbers.clone();
+        // The first number is the client's own.
+        let uuid = numbers.next();
         let mut world = Self {
             side,
             options,
-            // The first number is the client's own.
-            next_id: 2,
+            numbers,
             sampler: Rules::new(side, &options.sampler),
-            throttling: Throttling::new(side, &options.throttler, &options.service),
+            throttling: Throttling::new(side, &options.throttler, &options.service, uuid),
             restricting: Restricting::ALLOWED,
             states: Vec::new(),
             contexts: BTreeMap::new(),
@@ -129,9 +132,7 @@ impl<'a> World<'a> {
     }
 
     pub(crate) fn id(&mut self) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
-        id
+        self.numbers.next_id()
     }
 
     pub(crate) fn new_state(&mut self, state: State) -> usize {
@@ -229,7 +230,7 @@ impl<'a> World<'a> {
     }
 
     fn extract(&mut self, name: &str, http: bool, carrier: &Pairs) -> Result<(), &'static str> {
-        let names = Names::default();
+        let names = self.options.names.clone();
         let found = if self.ours() {
             let found = extract(http, carrier, &names, Mended::ALL);
             for (deviation, mended) in Mended::all_but_one() {
@@ -247,7 +248,9 @@ impl<'a> World<'a> {
                 self.count("span_context_decoding_errors", &[]);
             }
         })?;
-        let has_trace = carrier.iter().any(|(key, _)| key.to_lowercase() == names.trace_context);
+        let trace_context =
+            if self.ours() { names.trace_context.to_lowercase() } else { names.trace_context };
+        let has_trace = carrier.iter().any(|(key, _)| key.to_lowercase() == trace_context);
         let flags = found.ids.flags;
         let state = has_trace.then(|| self.new_state(State { flags, ..State::default() }));
         let Found { ids, debug_id, baggage, broken } = found;
@@ -268,7 +271,7 @@ impl<'a> World<'a> {
             self.reasons.insert(Deviation::JoinedApart);
         }
         let trace = format!("{high}{trace_low:016x}:{span:016x}:{parent:016x}:{flags:x}");
-        let names = Names::default();
+        let names = self.options.names.clone();
         let mut carrier = vec![(names.trace_context, trace)];
         let kept = kept(&context.baggage, if http { To::Http } else { To::TextMap });
         if self.ours() && kept.len() < context.baggage.len() {

@@ -1,4 +1,4 @@
-//! The script of a lifecycle case: the tracer's options, the calls, and what was seen after each.
+//! The script of a lifecycle case: the calls, and what was seen after each.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,44 +9,8 @@ use serde_json::Value;
 use crate::carrier::{Baggage, Ids, Pairs, baggage, pairs};
 use crate::datagrams_made::given;
 use crate::json::{bits, int, integer, items, member, only, present, text, truth};
-use crate::lifecycle_samplers::Spec;
 use crate::model::text_or_hex;
 use crate::zipkin_rules::Given;
-
-/// What a tracer is built with.
-#[derive(Debug)]
-pub(crate) struct Options {
-    pub(crate) service: String,
-    pub(crate) sampler: Spec,
-    pub(crate) trace_id_128bit: bool,
-    /// What every upper half is, where a generator of its own gives them.
-    pub(crate) high: Option<u64>,
-    pub(crate) max_logs: usize,
-    /// 0 means the default, 256.
-    pub(crate) max_tag_value_length: usize,
-    pub(crate) no_debug_flag: bool,
-    pub(crate) zipkin_shared: bool,
-    pub(crate) throttler: Throttler,
-    pub(crate) restrictions: Option<Restrictions>,
-    /// What the servers were asked, as lines `GET path?query`.
-    pub(crate) requests: Vec<String>,
-}
-
-/// Who lets spans be debugged.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Throttler {
-    AllowsAll,
-    DeniesAll,
-    Remote { answers: Vec<String>, synchronous: bool },
-}
-
-/// What a server answers about baggage.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Restrictions {
-    pub(crate) status: u16,
-    pub(crate) body: String,
-    pub(crate) deny_before: bool,
-}
 
 /// A key with a value, as Go was given it and as we are.
 #[derive(Clone, Debug)]
@@ -137,110 +101,32 @@ pub(crate) struct Then {
     pub(crate) is_final: bool,
 }
 
-impl Options {
-    pub(crate) fn read(tracer: &Value) -> Result<Self, String> {
-        only(
-            tracer,
-            &[
-                "sampler",
-                "service",
-                "gen_128bit",
-                "high_trace_id_generator",
-                "max_logs_per_span",
-                "max_tag_value_length",
-                "no_debug_flag_on_forced_sampling",
-                "zipkin_shared_rpc_span",
-                // Records are used again in any case here.
-                "pool_spans",
-                "debug_throttler",
-                "throttler",
-                "baggage_restrictions",
-                "request_seen",
-                "requests_seen",
-            ],
-        )?;
-        let flag = |key| present(tracer, key).map_or(Ok(false), |_| truth(tracer, key));
-        let number = |key| present(tracer, key).map_or(Ok(0), |_| int(tracer, key));
-        let mut requests = Vec::new();
-        for key in ["request_seen", "requests_seen"] {
-            let seen = present(tracer, key).map_or(Ok(&[][..]), |_| items(tracer, key))?;
-            for line in seen {
-                requests.push(line.as_str().ok_or("a request is no text")?.to_owned());
-            }
-        }
-        Ok(Self {
-            service: present(tracer, "service")
-                .map_or(Ok("svc"), |_| text(tracer, "service"))?
-                .to_owned(),
-            sampler: Spec::read(text(tracer, "sampler")?)?,
-            trace_id_128bit: flag("gen_128bit")?,
-            high: present(tracer, "high_trace_id_generator").map(always).transpose()?,
-            max_logs: number("max_logs_per_span")?,
-            max_tag_value_length: number("max_tag_value_length")?,
-            no_debug_flag: flag("no_debug_flag_on_forced_sampling")?,
-            zipkin_shared: flag("zipkin_shared_rpc_span")?,
-            throttler: Throttler::read(tracer)?,
-            restrictions: present(tracer, "baggage_restrictions")
-                .map(Restrictions::read)
-                .transpose()?,
-            requests,
-        })
-    }
-
-    /// Bytes after which tags are cut.
-    pub(crate) fn max_tag_bytes(&self) -> usize {
-        if self.max_tag_value_length == 0 { 256 } else { self.max_tag_value_length }
-    }
-}
-
-/// The number of a remark such as `always 0xabc, but 128-bit off`.
-fn always(remark: &Value) -> Result<u64, String> {
-    let not_understood = || format!("generator not understood: {remark}");
-    let remark = remark.as_str().ok_or_else(not_understood)?;
-    let (_, after) = remark.split_once("always ").ok_or_else(not_understood)?;
-    let number = after.split([',', ';', ' ']).next().unwrap_or_default();
-    match number.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).map_err(|_| not_understood()),
-        None => number.parse().map_err(|_| not_understood()),
-    }
-}
-
-impl Throttler {
-    fn read(tracer: &Value) -> Result<Self, String> {
-        if let Some(remark) = present(tracer, "debug_throttler") {
-            return match remark.as_str().unwrap_or_default() {
-                "denies everything" => Ok(Self::DeniesAll),
-                "allows everything" => Ok(Self::AllowsAll),
-                other => Err(format!("throttler not understood: {other:?}")),
-            };
-        }
-        let Some(throttler) = present(tracer, "throttler") else { return Ok(Self::AllowsAll) };
-        only(throttler, &["answers", "synchronous_initialization"])?;
-        let answers = items(throttler, "answers")?.iter();
-        let answers = answers.map(|body| body.as_str().map(str::to_owned).ok_or("no text"));
-        Ok(Self::Remote {
-            answers: answers.collect::<Result<_, _>>()?,
-            synchronous: truth(throttler, "synchronous_initialization")?,
-        })
-    }
-}
-
-impl Restrictions {
-    fn read(value: &Value) -> Result<Self, String> {
-        only(value, &["answer_status", "answer_body", "deny_on_initialization_failure"])?;
-        Ok(Self {
-            status: int(value, "answer_status")?,
-            body: text(value, "answer_body")?.to_owned(),
-            deny_before: truth(value, "deny_on_initialization_failure")?,
-        })
-    }
-}
-
 impl Field {
     fn read(field: &Value, log: bool) -> Result<Self, String> {
         only(
             field,
-            &["key", "key_hex", "type", "value", "hex", "bits", "rendered", "go_type", "note"],
+            &[
+                "key",
+                "key_hex",
+                "key_is",
+                "type",
+                "value",
+                "value_is",
+                "hex",
+                "bits",
+                "rendered",
+                "rendered_is",
+                "go_type",
+                "vType",
+                "vStr",
+                "vStr_hex",
+                "vStr_is",
+                "vBool",
+                "vLong",
+                "vDouble_bits",
+                "vBinary_hex",
+                "vBinary_set",
+            ],
         )?;
         let not_utf8 = || String::from("a text that is not UTF-8, which spans cannot be given");
         let key = String::from_utf8(text_or_hex(field, "key")?).map_err(|_| not_utf8())?;
@@ -284,7 +170,7 @@ impl Step {
             "start" => &["operation", "references", "span", "tags", "then"],
             "set_tag" => &["span", "tag", "then"],
             "set_operation_name" => &["operation", "span", "then"],
-            "set_baggage" => &["key", "span", "value", "then"],
+            "set_baggage" => &["key", "span", "value", "value_is", "then"],
             "log" => &["fields", "span", "then"],
             "enable_firehose" => &["span", "then"],
             "finish" => &["log_records", "reported", "span", "then"],
@@ -333,7 +219,8 @@ impl Step {
             "set_baggage" => Self::SetBaggage {
                 span: owned("span")?,
                 key: owned("key")?,
-                value: owned("value")?,
+                value: String::from_utf8(text_or_hex(step, "value")?)
+                    .map_err(|_| "baggage that is not UTF-8")?,
             },
             "log" => Self::Log { span: owned("span")?, fields: Field::list(step, "fields", true)? },
             "enable_firehose" => Self::EnableFirehose { span: owned("span")? },

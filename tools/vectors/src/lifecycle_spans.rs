@@ -6,9 +6,10 @@ use jaeger_client::encoding::{SpanView, TagView, ValueView};
 use serde_json::Value;
 
 use crate::carrier::Ids;
-use crate::json::{bits, bytes, int, items, member, only, present, text, truth};
-use crate::model::{string, text_or_hex};
+use crate::json::{int, items, member, only, present, text};
+use crate::model::{string, tag_value, text_or_hex};
 use crate::report::Checks;
+use crate::zipkin_rules::Given;
 
 /// A value that can be compared: doubles by their bits.
 #[derive(Clone, PartialEq)]
@@ -148,13 +149,13 @@ fn list<T>(
 }
 
 fn tag(tag: &Value) -> Result<Tag, String> {
-    let value = match text(tag, "vType")? {
-        "STRING" => Held::Text(text_or_hex(tag, "vStr")?),
-        "DOUBLE" => Held::Double(bits(tag, "vDouble_bits")?),
-        "BOOL" => Held::Bool(truth(tag, "vBool")?),
-        "LONG" => Held::Long(int(tag, "vLong")?),
-        "BINARY" => Held::Bytes(bytes(tag, "vBinary_hex")?),
-        other => return Err(format!("unknown tag type {other:?}")),
+    let value = match tag_value(tag)? {
+        Given::Text(text) => Held::Text(text),
+        Given::Double(double) => Held::Double(double.to_bits()),
+        Given::Bool(truth) => Held::Bool(truth),
+        Given::Whole(long, _) => Held::Long(i64::try_from(long).map_err(|e| e.to_string())?),
+        Given::Bytes(bytes) => Held::Bytes(bytes),
+        Given::Float(_) | Given::Other(..) => return Err(String::from("no value of a tag")),
     };
     Ok(Tag(text_or_hex(tag, "key")?, value))
 }

@@ -86,14 +86,20 @@ impl World<'_> {
                 let high = match (self.options.trace_id_128bit, self.options.high) {
                     (false, _) => 0,
                     (true, Some(high)) => high,
-                    (true, None) => self.id(),
+                    (true, None) => self.numbers.next(),
                 };
                 let state = self.new_state(State { local_root: low, ..State::default() });
                 let ids = Ids { trace_high: high, trace_low: low, span: low, ..Ids::default() };
                 let parent: Context = parent.unwrap_or_default();
                 if self.is_debug_alone(&parent) && self.is_debug_allowed(operation) {
                     self.states[state].flags |= SAMPLED | DEBUG;
-                    internal = Some((b"jaeger-debug-id".to_vec(), Given::Text(parent.debug_id)));
+                    let names = &self.options.names;
+                    // Go's tag has the usual name, whatever the header's.
+                    let key = if self.ours() { &names.debug } else { DEBUG_ID };
+                    if key != DEBUG_ID {
+                        self.reasons.insert(Deviation::DebugTagAsHeader);
+                    }
+                    internal = Some((key.as_bytes().to_vec(), Given::Text(parent.debug_id)));
                 }
                 Context { ids, baggage: parent.baggage, state: Some(state), ..<_>::default() }
             }
@@ -216,3 +222,6 @@ impl World<'_> {
         }
     }
 }
+
+/// Jaeger's own name for the header of a debug id.
+const DEBUG_ID: &str = "jaeger-debug-id";

@@ -68,7 +68,7 @@ impl Run<'_> {
         if op == "start" {
             return Ok(());
         }
-        if op != "rename" {
+        if !["rename", "set_name"].contains(&op) {
             return Err(format!("unknown op {op:?}"));
         }
         let renamed = text(step, "renamed_to")?;

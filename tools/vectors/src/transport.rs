@@ -203,7 +203,7 @@ impl Sender {
             Ok((tracer, closer)) => {
                 Ok(Some(Self { tracer, closer, sent: receiver, gate, drops: 0, buffered: false }))
             }
-            Err(ConfigError::OutOfRange { field: "reporter.max_packet_size", .. }) => Ok(None),
+            Err(ConfigError::Invalid { field: "reporter.max_packet_size", .. }) => Ok(None),
             Err(error) => Err(client::refused(error)),
         }
     }

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use jaeger_client::encoding::{TagView, ValueView};
 use serde_json::Value;
 
-use crate::json::{bits, int, integer, items, member, text, truth};
+use crate::json::{bits, int, integer, items, member, present, text, truth};
 use crate::model::{self, Batch, text_or_hex};
 
 /// What the conversion is made from.
@@ -38,7 +38,11 @@ pub(crate) enum Given {
 }
 
 impl Given {
+    /// A value with its type, or as a tag of the Thrift model has it.
     pub(crate) fn read(value: &Value) -> Result<Self, String> {
+        if present(value, "type").is_none() && present(value, "vType").is_some() {
+            return model::tag_value(value);
+        }
         let go_type = || text(value, "go_type").map(String::from).unwrap_or_default();
         Ok(match text(value, "type")? {
             "string" => Self::Text(model::string(value)?),

@@ -1,5 +1,5 @@
-//! What values of environment variables look like: Go's grammar, so that one environment configures
-//! clients of every language alike.
+//! What values of environment variables look like: Go's grammar, and in durations also Java's and
+//! Node's, so that one environment configures clients of every language alike.
 
 use std::time::Duration;
 
@@ -109,9 +109,12 @@ pub(super) fn nanoseconds(text: &str) -> Option<i64> {
     }
 }
 
-/// A duration; zero where it is negative. Those who have a default take zero for it.
+/// A duration, or a bare number of milliseconds; zero where it is negative, which those with a
+/// default take for it.
 pub(super) fn duration(text: &str) -> Option<Duration> {
-    nanoseconds(text).map(|nanos| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
+    let millis = || integer(text)?.checked_mul(1_000_000);
+    let nanos = nanoseconds(text).or_else(millis)?;
+    Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
 }
 
 /// 2^63: one more than there are nanoseconds forwards, and as many as there are backwards.
@@ -152,56 +155,20 @@ fn part(fraction: &str, unit: u64) -> u64 {
     nanos
 }
 
-/// A collector's URL, its scheme in lower case; what else it must be is asked when it is used.
-pub(super) fn endpoint(text: &str) -> Option<String> {
-    let (scheme, rest) = text.split_once("://")?;
-    let scheme = scheme.to_ascii_lowercase();
-    let place = rest.split(['/', '?']).next()?;
-    let good = ["http", "https"].contains(&scheme.as_str())
-        && host_and_port(place.rsplit_once('@').map_or(place, |(_, place)| place))
-        && rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
-        && percent_encoded(rest);
-    good.then(|| format!("{scheme}://{rest}"))
-}
-
-/// Whether it is a host, an IPv6 address in brackets, and perhaps a port.
-fn host_and_port(text: &str) -> bool {
-    let (host, after) = match text.split_once(']') {
-        Some((host, after)) => (host.strip_prefix('[').unwrap_or_default(), after),
-        None => text.split_at(text.find(':').unwrap_or(text.len())),
-    };
-    let port = if after.is_empty() { Some("") } else { after.strip_prefix(':') };
-    !host.is_empty()
-        && !host.contains(['[', ']'])
-        && port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// Whether two hex digits follow each `%`.
-fn percent_encoded(text: &str) -> bool {
-    text.split('%').skip(1).all(|after| {
-        after.as_bytes().first_chunk::<2>().is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
-    })
-}
-
-/// A host as it stands before a port: IPv6 addresses get their brackets.
-pub(super) fn host(text: &str) -> String {
-    let bare_v6 = text.contains(':') && !text.starts_with('[');
-    if bare_v6 { format!("[{text}]") } else { text.to_owned() }
-}
-
-/// Why `JAEGER_TAGS` cannot be read: the entry that has no `=`.
+/// Why `JAEGER_TAGS` cannot be read: the entry that is no tag.
 pub(super) struct NoTag(pub(super) String);
 
-/// Tags from `key=value, key=${VARIABLE:default}`. The default stands where the variable is unset or
-/// empty, and nothing where there is no default. Empty entries, as a comma at the end makes one,
-/// mean nothing.
+/// Tags from `key=value, key=${VARIABLE:default}`. The default stands where the variable is unset
+/// or empty, and nothing where there is no default. Empty entries, as a comma at the end makes one,
+/// mean nothing. An entry is one line: where another begins in it, a comma was forgotten.
 pub(super) fn tags(
     text: &str,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, String)>, NoTag> {
     let mut tags = Vec::new();
     for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-        let (key, value) = entry.split_once('=').ok_or_else(|| NoTag(entry.to_owned()))?;
+        let pair = entry.split_once('=').filter(|_| !entry.contains(['\n', '\r']));
+        let (key, value) = pair.ok_or_else(|| NoTag(entry.to_owned()))?;
         let (key, value) = (key.trim(), value.trim());
         let reference = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
         let value = match reference {
@@ -316,6 +283,12 @@ mod tests {
             assert_eq!(nanoseconds(text), None, "{text:?}");
         }
         assert_eq!(duration("-5s"), Some(Duration::ZERO));
+        for (text, millis) in [("1000", 1000), ("0", 0), ("-5", 0), ("+5", 5), ("1s", 1000)] {
+            assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["1.5", "1e3", "1_000", "9223372036855", "5 "] {
+            assert_eq!(duration(text), None, "{text:?}");
+        }
     }
 
     #[test]
@@ -336,46 +309,16 @@ mod tests {
             let expected = expected.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned()));
             assert_eq!(read(text), Some(expected.collect()), "{text:?}");
         }
+        assert_eq!(read("a=1,\n b=2\n"), read("a=1,b=2"));
+        let two = tags("a=1\nb=2", variable).err().map(|NoTag(entry)| entry);
+        assert_eq!(two.as_deref(), Some("a=1\nb=2"));
         assert_eq!(tags("a=1,b", variable).err().map(|NoTag(entry)| entry), Some("b".to_owned()));
-    }
-
-    #[test]
-    fn endpoints_are_of_http_and_have_a_host() {
-        assert_eq!(endpoint("HTTPS://Col/x").as_deref(), Some("https://Col/x"));
-        for text in
-            ["http://c:1/?a=%2f", "http://u:p@c", "http://[::1]:1/", "http://[::1]", "http://c:/"]
-        {
-            assert_eq!(endpoint(text).as_deref(), Some(text));
-        }
-        for text in [
-            "NOT_A_URL",
-            "http://",
-            "http:///x",
-            "ftp://c",
-            "c:14268/api",
-            "http://a b",
-            "",
-            "http://c:x/",
-            "http://[::1/",
-            "http://::1/",
-            "http://[]/",
-            "http://c/%zz",
-            "http://c/%4",
-            "http://c/#f",
-            "http://c/a b",
-            "http://c/\u{e9}",
-            "http://:1/",
-            "http://[::1]x/",
-            "http://u@/",
-        ] {
-            assert_eq!(endpoint(text), None, "{text:?}");
-        }
     }
 
     proptest! {
         #[test]
         fn law_any_text_is_taken(text in "\\PC{0,30}|[0-9a-z.+_:${}=,-]{0,30}") {
-            let _ = (boolean(&text), integer(&text), float(&text), duration(&text), endpoint(&text));
+            let _ = (boolean(&text), integer(&text), float(&text), duration(&text));
             let _ = tags(&text, |name| Some(name.to_owned()));
         }
 

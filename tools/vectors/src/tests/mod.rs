@@ -1,5 +1,7 @@
 use super::*;
 
+mod members;
+
 /// The public files, as text, by name.
 fn public_files() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors");
@@ -201,6 +203,20 @@ fn deviations_of_the_environment_follow_from_its_variables() {
             Some(r#""col:14268/api/traces""#),
             "endpoint",
         ),
+        (r#"{"JAEGER_AGENT_PORT": "70000"}"#, "", None, "refused"),
+        (r#"{"JAEGER_SERVICE_NAME": "$(NAME)"}"#, "", None, "refused"),
+        (
+            r#"{"JAEGER_DISABLED": "1", "JAEGER_AGENT_PORT": "70000"}"#,
+            "/config/disabled",
+            Some("true"),
+            "disabled",
+        ),
+        (
+            r#"{"JAEGER_SERVICE_NAME": " svc "}"#,
+            "/config/service_name",
+            Some(r#"" svc ""#),
+            "space",
+        ),
     ] {
         let report = environment(json(env), value.map(|value| (pointer, json(value))));
         assert_eq!((report.failed(), report.deviating(number)), (0, 1), "{env}: {report}");
@@ -208,14 +224,28 @@ fn deviations_of_the_environment_follow_from_its_variables() {
 }
 
 #[test]
-fn an_agents_ipv6_address_deviates_in_both_of_its_places() {
-    let mut file = public_file("config_env");
-    let cases = file["cases"].as_array_mut().unwrap();
-    cases.retain(|case| case["name"] == "sampler/agent_host_gives_url");
-    let text = cases[0].to_string().replace("agent.example", "fe80::1");
-    cases[0] = serde_json::from_str(&text).unwrap();
-    let report = run(&file);
-    assert_eq!((report.passed(), report.deviating("18.23")), (1, 1), "{report}");
+fn an_agents_host_deviates_in_both_of_its_places() {
+    for (host, number) in
+        [("fe80::1", "18.23"), ("agent.example:1", "agent-port"), ("unix:/run/agent", "unix")]
+    {
+        let mut file = public_file("config_env");
+        let cases = file["cases"].as_array_mut().unwrap();
+        cases.retain(|case| case["name"] == "sampler/agent_host_gives_url");
+        let text = cases[0].to_string().replace("agent.example", host);
+        cases[0] = serde_json::from_str(&text).unwrap();
+        let report = run(&file);
+        assert_eq!((report.passed(), report.deviating(number)), (1, 1), "{host}: {report}");
+    }
+}
+
+/// Go wants a unit; what is no duration at all is refused by both.
+#[test]
+fn a_bare_number_is_no_excuse_for_what_is_no_duration() {
+    let case = "sampler/refresh_interval_no_unit";
+    let report = changed("config_env", case, "/env/JAEGER_SAMPLER_REFRESH_INTERVAL", "5 s".into());
+    assert_eq!((report.failed(), report.deviating("durations")), (0, 1), "{report}");
+    let report = changed("config_env", case, "/env/JAEGER_SAMPLER_REFRESH_INTERVAL", "5s".into());
+    assert_eq!(report.failed(), 1, "{report}");
 }
 
 #[test]

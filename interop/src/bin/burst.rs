@@ -1,0 +1,74 @@
+//! Sends bursts to a server that runs already, and prints what it holds of them.
+//!
+//! ```text
+//! cargo run --release -p interop --bin burst -- AGENT QUERY [SPANS…]
+//! cargo run --release -p interop --bin burst -- AGENT METRICS flood [SECONDS [THREADS]]
+//! ```
+//!
+//! `AGENT`, `QUERY` and `METRICS` are `host:port`. `PACING=off` sends without pacing, `PACING=rate` as
+//! if the agent's receive queue could not be seen, `PACING=N` so at N bytes a second. `RUNS` is how
+//! often each is done, once by default. The server's memory is the bound: Jaeger v1 takes about 5 KB
+//! for a span.
+
+#![expect(clippy::disallowed_methods, reason = "a tool is told what to do by its environment")]
+
+use std::env;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use interop::burst::Way;
+use interop::gate::{Found, say};
+use interop::query::Query;
+use jaeger_client::PacingConfig;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            say(&format!("burst: {why}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Found<()> {
+    let [agent, server, what @ ..] = arguments else {
+        return Err("AGENT and QUERY or METRICS are needed, as host:port".to_owned());
+    };
+    let way = Way { pacing: pacing()?, ..Way::new(agent) };
+    let runs = env::var("RUNS").map_or(Ok(1), |runs| number(&runs))?;
+    let what: Vec<&str> = what.iter().map(String::as_str).collect();
+    if let ["flood", rest @ ..] = &what[..] {
+        let seconds = rest.first().map_or(Ok(5), |seconds| number(seconds))?;
+        let threads = rest.get(1).map_or(Ok(2), |threads| number(threads))?;
+        let threads = usize::try_from(threads).map_err(|error| error.to_string())?;
+        for _ in 0..runs {
+            let outcome = way.flood(Duration::from_secs(seconds), threads, server)?;
+            say(&format!("flood of {seconds} s: {outcome}"));
+        }
+        return Ok(());
+    }
+    let sizes = if what.is_empty() { vec!["2000", "10000", "50000"] } else { what };
+    for spans in sizes {
+        let spans = number(spans)?;
+        for _ in 0..runs {
+            say(&format!("{spans} spans: {}", way.burst(spans, &Query::new(server))?));
+        }
+    }
+    Ok(())
+}
+
+fn pacing() -> Found<PacingConfig> {
+    let unseen = PacingConfig { watch_receive_queue: false, ..PacingConfig::default() };
+    Ok(match env::var("PACING").as_deref() {
+        Err(_) => PacingConfig::default(),
+        Ok("off") => PacingConfig::off(),
+        Ok("rate") => unseen,
+        Ok(rate) => PacingConfig { bytes_per_second: number(rate)?, ..unseen },
+    })
+}
+
+fn number(text: &str) -> Found<u64> {
+    text.parse().map_err(|error| format!("{text}: {error}"))
+}

@@ -1,0 +1,183 @@
+//! Bursts of spans, made as fast as they can be, and what a server holds of them.
+//!
+//! The program `burst` runs them against any server: `cargo run --release -p interop --bin burst`.
+
+use std::fmt;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jaeger_client::{PacingConfig, Receipt, Tracer};
+
+use crate::gate::Found;
+use crate::query::{Query, get};
+
+/// What became of a burst or a flood.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// What the client says, when it was closed.
+    pub receipt: Receipt,
+    /// How long it took to make the spans.
+    pub made_in: Duration,
+    /// Spans that the server holds.
+    pub held: u64,
+    /// Datagrams that the agent's socket dropped meanwhile, if it is in this network namespace.
+    pub socket_drops: Option<u64>,
+}
+
+impl Outcome {
+    /// Spans that are called sent and that the server does not hold.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.receipt.stats.sent.saturating_sub(self.held)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { receipt, made_in, held, socket_drops } = self;
+        let (sent, full) = (receipt.stats.sent, receipt.stats.dropped.queue_full);
+        let drops = socket_drops.map_or_else(|| "not seen".to_owned(), |drops| drops.to_string());
+        let word = if receipt.complete { "closed" } else { "NOT CLOSED" };
+        write!(
+            f,
+            "made in {made_in:.1?}, {word} in {:.0?}; sent {sent}, held {held}, lost {}, queue full \
+             {full}; socket drops {drops}",
+            receipt.took,
+            self.lost(),
+        )
+    }
+}
+
+/// How spans are sent.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
+pub struct Way<'a> {
+    /// The agent.
+    pub agent: &'a str,
+    /// How fast.
+    pub pacing: PacingConfig,
+    /// How long closing may take.
+    pub close_timeout: Duration,
+}
+
+impl<'a> Way<'a> {
+    /// With all the defaults.
+    #[must_use]
+    pub fn new(agent: &'a str) -> Self {
+        let close_timeout = Duration::from_secs(30);
+        Self { agent, pacing: PacingConfig::default(), close_timeout }
+    }
+
+    /// Makes so many spans and closes the tracer, then counts what the server holds of their traces.
+    ///
+    /// # Errors
+    ///
+    /// Says why if the server does not answer, or no tracer can be built.
+    pub fn burst(&self, spans: u64, query: &Query) -> Found<Outcome> {
+        let mut traces = Vec::new();
+        let (receipt, made_in, socket_drops) = self.run(|tracer| {
+            let mut left = spans;
+            while left > 0 {
+                let root = tracer.start_span("root");
+                traces.push(root.context().trace_id().to_string());
+                let children = (SPANS_PER_TRACE - 1).min(left - 1);
+                (0..children).for_each(|_| child_of(tracer, &root));
+                left -= 1 + children;
+            }
+        })?;
+        let held = query.count_settled(&traces, receipt.stats.sent)?;
+        Ok(Outcome { receipt, made_in, held, socket_drops })
+    }
+
+    /// Makes spans on so many threads for so long and closes the tracer. What the server holds is
+    /// what its page of metrics, as Jaeger v1 has it at `metrics`, says it saved.
+    ///
+    /// # Errors
+    ///
+    /// As [`burst`](Self::burst).
+    pub fn flood(&self, time: Duration, threads: usize, metrics: &str) -> Found<Outcome> {
+        let before = saved(metrics)?;
+        let (receipt, made_in, socket_drops) = self.run(|tracer| {
+            let is_over = AtomicBool::new(false);
+            thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(|| {
+                        let root = tracer.start_span("root");
+                        while !is_over.load(Ordering::Relaxed) {
+                            child_of(tracer, &root);
+                        }
+                    });
+                }
+                thread::sleep(time);
+                is_over.store(true, Ordering::Relaxed);
+            });
+        })?;
+        let enough = before + receipt.stats.sent;
+        let after = settled(enough, || saved(metrics))?;
+        Ok(Outcome { receipt, made_in, held: after - before, socket_drops })
+    }
+
+    fn run(&self, make: impl FnOnce(&Tracer)) -> Found<(Receipt, Duration, Option<u64>)> {
+        let drops_before = socket_drops(self.agent);
+        let (tracer, closer) = Tracer::builder("burst")
+            .agent(self.agent)
+            .pacing(self.pacing)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let began = Instant::now();
+        make(&tracer);
+        let made_in = began.elapsed();
+        let receipt = closer.close(self.close_timeout);
+        let drops = socket_drops(self.agent).zip(drops_before);
+        Ok((receipt, made_in, drops.map(|(after, before)| after - before)))
+    }
+}
+
+fn child_of(tracer: &Tracer, root: &jaeger_client::Span) {
+    let span = tracer.span("GET /orders").child_of(root).start();
+    span.set_tag("http.method", "GET");
+    span.set_tag("http.status_code", 200);
+}
+
+/// The value of `read` once it has reached `enough`, or has not changed for a while.
+pub(crate) fn settled(enough: u64, mut read: impl FnMut() -> Found<u64>) -> Found<u64> {
+    let mut last = read()?;
+    let mut changed = Instant::now();
+    while last < enough && changed.elapsed() < QUIET {
+        thread::sleep(Duration::from_millis(100));
+        let now = read()?;
+        if now != last {
+            (last, changed) = (now, Instant::now());
+        }
+    }
+    Ok(last)
+}
+
+/// Spans that a collector of Jaeger v1 has saved so far.
+fn saved(metrics: &str) -> Found<u64> {
+    let page = get(&format!("http://{metrics}/metrics"), &[])?.body;
+    let is_saved = |line: &&str| {
+        line.starts_with("jaeger_collector_spans_saved_by_svc_total{") && line.contains("\"ok\"")
+    };
+    let value = |line: &str| line.rsplit(' ').next()?.parse::<u64>().ok();
+    Ok(page.lines().filter(is_saved).filter_map(value).sum())
+}
+
+/// Datagrams that the socket at this address of IPv4 has dropped so far, as the system lists it.
+fn socket_drops(agent: &str) -> Option<u64> {
+    let port: u16 = agent.rsplit_once(':')?.1.parse().ok()?;
+    let port = format!(":{port:04X}");
+    let table = fs::read_to_string("/proc/net/udp").ok()?;
+    let line = table
+        .lines()
+        .find(|line| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&port)))?;
+    line.split_whitespace().last()?.parse().ok()
+}
+
+const SPANS_PER_TRACE: u64 = 1_000;
+
+/// A server that has taken nothing for so long is done, on a loaded machine too.
+const QUIET: Duration = Duration::from_secs(10);

@@ -1,0 +1,71 @@
+//! A burst of spans reaches a real agent whole, and what does not fit the client's queue is counted.
+//!
+//! `BURSTS=full` does what CI has no time for: bursts of up to 300,000 spans ten times each, and
+//! floods of five seconds.
+
+#![expect(clippy::disallowed_methods, clippy::expect_used, reason = "a test stops where it fails")]
+
+use std::env;
+use std::time::Duration;
+
+use interop::backend::{Backend, Kind};
+use interop::burst::{Outcome, Way};
+use interop::gate::{enter, say};
+
+fn is_full() -> bool {
+    env::var("BURSTS").is_ok_and(|word| word == "full")
+}
+
+fn assert_accounted(outcome: &Outcome) {
+    let stats = outcome.receipt.stats;
+    assert!(outcome.receipt.complete && stats.is_balanced(), "{outcome}");
+    assert_eq!(stats.sent + stats.dropped.queue_full, stats.started, "{outcome}");
+    assert_eq!(outcome.socket_drops, Some(0), "{outcome}");
+    assert_eq!(stats.receiver_drops, Some(0), "{outcome}");
+}
+
+fn bursts_arrive(kind: Kind) {
+    let test = format!("bursts to {kind:?}");
+    if enter(&test, || Backend::start(kind)).is_none() {
+        return;
+    }
+    let sizes: &[u64] =
+        if is_full() { &[2_000, 10_000, 50_000, 300_000] } else { &[2_000, 20_000] };
+    for spans in sizes {
+        for _ in 0..if is_full() { 10 } else { 1 } {
+            // A server of its own for each: what it holds stays in its memory.
+            let server = Backend::start(kind).expect("it could be started just now");
+            let way = Way::new(server.address("compact"));
+            let outcome = way.burst(*spans, &server.query()).expect("the server answers");
+            say(&format!("{kind:?}, {spans} spans: {outcome}"));
+            assert_accounted(&outcome);
+            assert_eq!(outcome.receipt.stats.started, *spans);
+            assert_eq!(outcome.lost(), 0, "{outcome}");
+        }
+    }
+}
+
+#[test]
+fn bursts_reach_jaeger_v1_whole() {
+    bursts_arrive(Kind::JaegerV1);
+}
+
+#[test]
+fn bursts_reach_jaeger_v2_whole() {
+    bursts_arrive(Kind::JaegerV2);
+}
+
+#[test]
+fn a_flood_of_jaeger_v1_is_sent_at_its_pace() {
+    if !is_full() {
+        say("skipped: a flood of Jaeger v1: BURSTS=full runs it");
+        return;
+    }
+    let Some(server) = enter("a flood of Jaeger v1", Backend::jaeger_v1) else { return };
+    let way = Way::new(server.address("compact"));
+    let flood = way.flood(Duration::from_secs(5), 2, server.address("admin"));
+    let outcome = flood.expect("the server answers");
+    say(&format!("flood: {outcome}"));
+    assert_accounted(&outcome);
+    assert!(outcome.lost() * 1_000 <= outcome.receipt.stats.sent, "{outcome}");
+}

@@ -1,0 +1,203 @@
+//! Configuration from the environment: the `JAEGER_*` variables of all Jaeger clients.
+//!
+//! Everything goes through one function from name to value, so that tests, and whoever keeps such
+//! variables elsewhere, can stand in for the environment.
+//!
+//! What is read is built once, and thrown away: whatever a tracer would be refused for later is an
+//! error here, under the name of the variable.
+
+mod agent;
+mod collector;
+mod grammar;
+mod names;
+mod sampler;
+mod unread;
+mod variable;
+
+use std::ffi::OsString;
+
+use self::names::{
+    DISABLED, ENDPOINT, FLUSH_INTERVAL, LOG_SPANS, MAX_QUEUE_SIZE, OFTEN_SET, PROPAGATION,
+    RPC_METRICS, SERVICE_NAME, TAGS, TRACE_ID_128BIT,
+};
+use self::variable::{Reader, is_unexpanded};
+use super::{Configuration, ReporterConfig};
+use crate::environment;
+use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
+use crate::propagation;
+use crate::tracer::defaults;
+
+impl Configuration {
+    /// Reads the `JAEGER_*` variables of the environment over the defaults.
+    ///
+    /// A variable that is empty, or has nothing but white space, is unset; white space around a
+    /// value is no part of it. Where `JAEGER_DISABLED` says so, nothing else is looked at but
+    /// `JAEGER_PROPAGATION`. Unlike other clients, this one samples every trace where no variable
+    /// speaks of sampling; where one does but none names the sampler, it is `remote`.
+    ///
+    /// Variables that are set and not read, such as misspelt ones and OpenTelemetry's, are named in
+    /// [`warnings`](Configuration::warnings), which the tracer's logger is told once.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Variable`] names the variable, the value, what is allowed and where such a
+    /// value usually comes from; several of them are [`ConfigError::Several`]. What is read without
+    /// an error makes a tracer, but for a service name, which may still be given in code.
+    ///
+    /// # Source
+    ///
+    /// `FromEnv` in jaeger-client-go, `config/config_env.go`; `JAEGER_PROPAGATION` and
+    /// `JAEGER_AUTH_TOKEN` are jaeger-client-java's, `JAEGER_REPORTER_TIMEOUT`,
+    /// `JAEGER_AGENT_SOCKET_TYPE` and `JAEGER_SAMPLER_SAMPLING_PATH` jaeger-client-node's, as are
+    /// the older names of `configuration_env.js`. A bare number as a duration is milliseconds, as for
+    /// those two.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use jaeger_client::Configuration;
+    /// let (tracer, closer) = Configuration::from_env()?.new_tracer()?;
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::default().with_env()
+    }
+
+    /// Reads the variables of the environment over what is configured.
+    ///
+    /// # Errors
+    ///
+    /// As [`Configuration::from_env`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::Configuration;
+    /// // The name given holds unless JAEGER_SERVICE_NAME says another.
+    /// let configuration = Configuration::new("checkout").with_env()?;
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn with_env(self) -> Result<Self, ConfigError> {
+        // The environment's proxies are read where they are used, so that errors name the variable.
+        self.read(&environment::variable, environment::names())
+    }
+
+    /// Reads variables from elsewhere over what is configured: `lookup` gives a variable's value,
+    /// also of those that name proxies. Misspelt names cannot be found so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Configuration::from_env`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::Configuration;
+    /// let variables = |name: &str| match name {
+    ///     "JAEGER_SERVICE_NAME" => Some("checkout"),
+    ///     "JAEGER_DISABLED" => Some("maybe"),
+    ///     _ => None,
+    /// };
+    /// let error = Configuration::default().with_variables(variables).unwrap_err();
+    /// assert!(error.to_string().starts_with("JAEGER_DISABLED is \"maybe\", but must be"));
+    /// ```
+    pub fn with_variables<V: Into<OsString>>(
+        self,
+        lookup: impl Fn(&str) -> Option<V>,
+    ) -> Result<Self, ConfigError> {
+        let names = OFTEN_SET.iter().map(|name| (*name).to_owned()).collect();
+        let lookup = |name: &str| lookup(name).map(Into::into);
+        let mut configuration = self.read(&lookup, names)?;
+        if !configuration.disabled
+            && let Some(proxy) = ProxyConfig::from_variables(&lookup)
+        {
+            configuration.proxy = proxy;
+        }
+        Ok(configuration)
+    }
+
+    /// Reads variables; `names` are those that may be set, of this client or not.
+    fn read(
+        mut self,
+        lookup: &dyn Fn(&str) -> Option<OsString>,
+        names: Vec<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(lookup);
+        set(&mut self.disabled, reader.boolean(&DISABLED));
+        if self.disabled && !reader.has_errors() {
+            // A disabled tracer hands contexts on, in these formats.
+            formats(&mut reader, &mut self);
+            return Ok(self);
+        }
+        service(&mut reader, &mut self);
+        let has_collector = self.reporter.collector_endpoint.is_some() || reader.is_set(&ENDPOINT);
+        sampler::read(&mut reader, &self.service_name, has_collector, &mut self.sampler);
+        queue(&mut reader, &mut self.reporter);
+        if has_collector {
+            collector::read(&mut reader, &mut self.reporter);
+        } else {
+            agent::read(&mut reader, &mut self);
+        }
+        let values: Vec<_> =
+            names.iter().filter_map(|name| Some((name.as_str(), reader.any(name)?))).collect();
+        let values = values.iter().filter(|(_, value)| !value.trim().is_empty());
+        unread::warnings(values.map(|(name, value)| (*name, value.as_str())))
+            .into_iter()
+            .for_each(|warning| reader.warn(warning));
+        self.warnings = reader.finish()?;
+        Ok(self)
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+fn service(reader: &mut Reader<'_>, configuration: &mut Configuration) {
+    if let Some(name) = reader.find(&SERVICE_NAME) {
+        if is_unexpanded(&name.text) {
+            reader.refuse(&name, "the service's name");
+        }
+        configuration.service_name = name.text;
+    }
+    set(&mut configuration.rpc_metrics, reader.boolean(&RPC_METRICS));
+    set(&mut configuration.trace_id_128bit, reader.boolean(&TRACE_ID_128BIT));
+    if let Some(found) = reader.find(&TAGS) {
+        match grammar::tags(&found.text, |name| reader.any(name)) {
+            Ok(tags) => {
+                let tags = tags.into_iter().map(|(key, value)| (key, value.into()));
+                configuration.tags = tags.collect();
+            }
+            Err(grammar::NoTag(entry)) => {
+                let allowed = "key=value, or key=${VARIABLE:default}, separated by commas";
+                reader.refuse(&found.with_text(entry), allowed);
+            }
+        }
+    }
+    formats(reader, configuration);
+}
+
+fn formats(reader: &mut Reader<'_>, configuration: &mut Configuration) {
+    let Some(found) = reader.find(&PROPAGATION) else { return };
+    let names = found.text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names: Vec<_> = names.map(str::to_owned).collect();
+    match propagation::check_names(&names) {
+        Ok(()) => configuration.propagation = names,
+        Err(ConfigError::Unknown { value, allowed, .. }) => {
+            let allowed = format!("names of {allowed}, separated by commas");
+            reader.refuse(&found.with_text(value), allowed);
+        }
+        Err(_) => reader.refuse(&found, "names of formats, separated by commas"),
+    }
+}
+
+fn queue(reader: &mut Reader<'_>, reporter: &mut ReporterConfig) {
+    let size = reader.count(&MAX_QUEUE_SIZE, defaults::QUEUE_SIZE, defaults::MAX_QUEUE_SIZE);
+    set(&mut reporter.queue_size, size);
+    let interval = reader.duration(&FLUSH_INTERVAL, defaults::FLUSH_INTERVAL);
+    set(&mut reporter.buffer_flush_interval, interval);
+    set(&mut reporter.log_spans, reader.boolean(&LOG_SPANS));
+}

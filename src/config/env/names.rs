@@ -1,0 +1,92 @@
+//! The names of all variables that are read.
+
+use super::variable::Variable;
+
+pub(super) const SERVICE_NAME: Variable = Variable::new("JAEGER_SERVICE_NAME");
+pub(super) const DISABLED: Variable = Variable::new("JAEGER_DISABLED").older("JAEGER_DISABLE");
+pub(super) const RPC_METRICS: Variable = Variable::new("JAEGER_RPC_METRICS");
+pub(super) const TRACE_ID_128BIT: Variable = Variable::new("JAEGER_TRACEID_128BIT");
+pub(super) const TAGS: Variable = Variable::new("JAEGER_TAGS").list();
+pub(super) const PROPAGATION: Variable = Variable::new("JAEGER_PROPAGATION").list();
+pub(super) const SAMPLER_TYPE: Variable = Variable::new("JAEGER_SAMPLER_TYPE");
+pub(super) const SAMPLER_PARAM: Variable = Variable::new("JAEGER_SAMPLER_PARAM");
+pub(super) const SAMPLING_ENDPOINT: Variable = Variable::new("JAEGER_SAMPLING_ENDPOINT");
+pub(super) const SAMPLER_MANAGER_HOST_PORT: Variable =
+    Variable::new("JAEGER_SAMPLER_MANAGER_HOST_PORT");
+/// This and the next are what jaeger-client-node had before the one above.
+pub(super) const SAMPLER_HOST: Variable = Variable::new("JAEGER_SAMPLER_HOST");
+pub(super) const SAMPLER_PORT: Variable = Variable::new("JAEGER_SAMPLER_PORT");
+pub(super) const SAMPLING_PATH: Variable = Variable::new("JAEGER_SAMPLER_SAMPLING_PATH");
+pub(super) const SAMPLER_MAX_OPERATIONS: Variable = Variable::new("JAEGER_SAMPLER_MAX_OPERATIONS");
+pub(super) const SAMPLER_REFRESH_INTERVAL: Variable =
+    Variable::new("JAEGER_SAMPLER_REFRESH_INTERVAL");
+pub(super) const MAX_QUEUE_SIZE: Variable = Variable::new("JAEGER_REPORTER_MAX_QUEUE_SIZE");
+pub(super) const FLUSH_INTERVAL: Variable = Variable::new("JAEGER_REPORTER_FLUSH_INTERVAL");
+pub(super) const LOG_SPANS: Variable = Variable::new("JAEGER_REPORTER_LOG_SPANS");
+pub(super) const ENDPOINT: Variable =
+    Variable::new("JAEGER_ENDPOINT").older("JAEGER_REPORTER_ENDPOINT");
+pub(super) const USER: Variable = Variable::new("JAEGER_USER").older("JAEGER_REPORTER_USER");
+pub(super) const PASSWORD: Variable =
+    Variable::new("JAEGER_PASSWORD").older("JAEGER_REPORTER_PASSWORD").secret();
+pub(super) const AUTH_TOKEN: Variable = Variable::new("JAEGER_AUTH_TOKEN").secret();
+pub(super) const TIMEOUT: Variable = Variable::new("JAEGER_REPORTER_TIMEOUT");
+pub(super) const AGENT_HOST: Variable =
+    Variable::new("JAEGER_AGENT_HOST").older("JAEGER_REPORTER_AGENT_HOST");
+pub(super) const AGENT_PORT: Variable =
+    Variable::new("JAEGER_AGENT_PORT").older("JAEGER_REPORTER_AGENT_PORT");
+pub(super) const AGENT_SOCKET_TYPE: Variable = Variable::new("JAEGER_AGENT_SOCKET_TYPE");
+pub(super) const RECONNECTING_DISABLED: Variable =
+    Variable::new("JAEGER_REPORTER_ATTEMPT_RECONNECTING_DISABLED");
+pub(super) const RECONNECT_INTERVAL: Variable =
+    Variable::new("JAEGER_REPORTER_ATTEMPT_RECONNECT_INTERVAL");
+
+/// All of them.
+pub(super) const ALL: &[Variable] = &[
+    SERVICE_NAME,
+    DISABLED,
+    RPC_METRICS,
+    TRACE_ID_128BIT,
+    TAGS,
+    PROPAGATION,
+    SAMPLER_TYPE,
+    SAMPLER_PARAM,
+    SAMPLING_ENDPOINT,
+    SAMPLER_MANAGER_HOST_PORT,
+    SAMPLER_HOST,
+    SAMPLER_PORT,
+    SAMPLING_PATH,
+    SAMPLER_MAX_OPERATIONS,
+    SAMPLER_REFRESH_INTERVAL,
+    MAX_QUEUE_SIZE,
+    FLUSH_INTERVAL,
+    LOG_SPANS,
+    ENDPOINT,
+    USER,
+    PASSWORD,
+    AUTH_TOKEN,
+    TIMEOUT,
+    AGENT_HOST,
+    AGENT_PORT,
+    AGENT_SOCKET_TYPE,
+    RECONNECTING_DISABLED,
+    RECONNECT_INTERVAL,
+];
+
+/// What the names of OpenTelemetry's variables begin with.
+pub(super) const OPEN_TELEMETRY: &str = "OTEL_";
+
+/// Those that are often set beside Jaeger's, for where an environment can only be asked by name.
+pub(super) const OFTEN_SET: &[&str] = &[
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SDK_DISABLED",
+    "OTEL_PROPAGATORS",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_JAEGER_ENDPOINT",
+    "OTEL_EXPORTER_JAEGER_AGENT_HOST",
+    "OTEL_EXPORTER_JAEGER_AGENT_PORT",
+];

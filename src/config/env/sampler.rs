@@ -1,0 +1,254 @@
+//! The variables of the sampler.
+
+use std::borrow::Cow;
+
+use super::agent::{self, Agent};
+use super::names::{
+    AGENT_HOST, SAMPLER_HOST, SAMPLER_MANAGER_HOST_PORT, SAMPLER_MAX_OPERATIONS, SAMPLER_PARAM,
+    SAMPLER_PORT, SAMPLER_REFRESH_INTERVAL, SAMPLER_TYPE, SAMPLING_ENDPOINT, SAMPLING_PATH,
+};
+use super::variable::{Found, Reader, Variable, is_service_link};
+use super::{grammar, set};
+use crate::address::{self, HostPort, WebUrl};
+use crate::config::SamplerConfig;
+use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
+use crate::sampler;
+
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    service_name: &str,
+    has_collector: bool,
+    config: &mut SamplerConfig,
+) {
+    let kind = reader.find(&SAMPLER_TYPE);
+    let spoken_of = SPEAK_OF_SAMPLING.iter().find(|variable| reader.is_set(variable));
+    let is_unchanged = *config == SamplerConfig::default();
+    let named = kind.as_ref().map(|found| found.text.clone());
+    let named = named.or_else(|| (spoken_of.is_some() && is_unchanged).then(|| REMOTE.to_owned()));
+    if let Some(name) = named {
+        if !name.eq_ignore_ascii_case(&config.kind) {
+            config.param = sampler::default_param(&name);
+        }
+        config.kind = name;
+    }
+    let param = reader.find(&SAMPLER_PARAM);
+    if let Some(found) = &param {
+        match grammar::float(&found.text) {
+            Some(number) => config.param = number,
+            None => reader.refuse(found, "a number, such as 1 or 0.01"),
+        }
+    }
+    let max = reader.count(&SAMPLER_MAX_OPERATIONS, sampler::DEFAULT_MAX_OPERATIONS, usize::MAX);
+    set(&mut config.max_operations, max);
+    let interval = reader.duration(&SAMPLER_REFRESH_INTERVAL, sampler::DEFAULT_REFRESH_INTERVAL);
+    set(&mut config.sampling_refresh_interval, interval);
+    let path = reader.read(&SAMPLING_PATH, absolute_path, "a path that begins with '/'");
+    // Where spans go to a collector, only a sampler that asks has a use for the agent.
+    let asks_agent = !has_collector || config.kind.eq_ignore_ascii_case(REMOTE);
+    let url = url(reader, path.as_deref(), asks_agent);
+    if let Some((_, url)) = &url {
+        config.sampling_server_url.clone_from(url);
+    }
+    if config.kind.eq_ignore_ascii_case("const")
+        && ![0.0, 1.0].contains(&config.param)
+        && let Some(Found { name, text, .. }) = &param
+    {
+        reader.warn(format!(
+            "{name} is {text}, which makes the sampler \"const\" record every trace, as any number \
+             but 0 does"
+        ));
+    }
+    let from = Sources { kind, param, url: url.and_then(|(found, _)| found), spoken_of };
+    check(reader, service_name, config, &from);
+}
+
+/// The variables that the sampler was read from.
+struct Sources {
+    kind: Option<Found>,
+    param: Option<Found>,
+    url: Option<Found>,
+    spoken_of: Option<&'static Variable>,
+}
+
+/// Makes the sampler once, so that what it is refused for is an error of the variable.
+fn check(reader: &mut Reader<'_>, service_name: &str, config: &SamplerConfig, from: &Sources) {
+    let service_name = if service_name.is_empty() { "service" } else { service_name };
+    let Err(error) =
+        sampler::from_name(&config.kind, &config.params(service_name, &ProxyConfig::Direct))
+    else {
+        return;
+    };
+    match (error, from) {
+        (ConfigError::Unknown { allowed, .. }, Sources { kind: Some(found), .. }) => {
+            reader.refuse(found, format!("one of {allowed}"));
+        }
+        (ConfigError::Invalid { field: "sampler.param", allowed, .. }, from) => {
+            let Some(found) = &from.param else { return };
+            let allowed: Cow<'static, str> = match &from.kind {
+                Some(_) => allowed.into(),
+                None => {
+                    let kind = &config.kind;
+                    format!("{allowed}, as JAEGER_SAMPLER_TYPE is not set and the sampler {kind:?}")
+                        .into()
+                }
+            };
+            reader.refuse(found, allowed);
+        }
+        (ConfigError::Invalid { .. }, Sources { url: Some(found), .. }) if is_agent(found) => {
+            let allowed = "an address without a zone where a remote sampler asks it by a URL, \
+                           unless JAEGER_SAMPLING_ENDPOINT says whom else to ask";
+            reader.refuse(found, allowed);
+        }
+        (ConfigError::Invalid { allowed, .. }, Sources { url: Some(found), .. }) => {
+            reader.refuse(found, allowed);
+        }
+        (ConfigError::FeatureOff { field: "sampler.kind", feature }, from) => {
+            match (&from.kind, from.spoken_of.and_then(|variable| reader.find(variable))) {
+                (Some(found), _) => reader.needs_feature(found, feature),
+                (None, Some(found)) => reader.refuse(
+                    &found,
+                    format!(
+                        "set beside JAEGER_SAMPLER_TYPE: without it the sampler is {REMOTE:?}, \
+                         which needs jaeger-client's feature `{feature}`"
+                    ),
+                ),
+                (None, None) => {}
+            }
+        }
+        (ConfigError::FeatureOff { feature, .. }, Sources { url: Some(found), .. }) => {
+            reader.needs_feature(found, feature);
+        }
+        // It is not what a variable says that is wrong.
+        _ => {}
+    }
+}
+
+fn is_agent(found: &Found) -> bool {
+    [Some(AGENT_HOST.name), AGENT_HOST.older].contains(&Some(found.name))
+}
+
+/// Where a remote sampler asks, by the most exact of the variables that say so.
+fn url(
+    reader: &mut Reader<'_>,
+    path: Option<&str>,
+    asks_agent: bool,
+) -> Option<(Option<Found>, String)> {
+    let manager = older_manager(reader);
+    if let Some(found) = reader.find(&SAMPLING_ENDPOINT) {
+        return read_url(reader, found, sampling_endpoint);
+    }
+    if let Some(found) = reader.find(&SAMPLER_MANAGER_HOST_PORT) {
+        return read_url(reader, found, |text| manager_url(text, path));
+    }
+    let path_or_default = path.unwrap_or(DEFAULT_PATH);
+    if let Some((found, manager)) = manager {
+        return Some((Some(found), format!("http://{manager}{path_or_default}")));
+    }
+    let agent = if asks_agent {
+        match agent::find(reader) {
+            Some(Agent::Host(found, host)) => Some((Some(found), host)),
+            _ => None,
+        }
+    } else {
+        // It is not asked, so that a value that is no host is no error.
+        let host = reader.any(AGENT_HOST.name);
+        host.and_then(|text| HostPort::parse_host(text.trim())).map(|host| (None, host))
+    };
+    if let Some((found, host)) = agent {
+        let host = HostPort { port: Some(SAMPLING_PORT), ..host };
+        return Some((found, format!("http://{host}{path_or_default}")));
+    }
+    let path = path?;
+    let found = reader.find(&SAMPLING_PATH);
+    Some((found, format!("http://127.0.0.1:{SAMPLING_PORT}{path}")))
+}
+
+fn read_url(
+    reader: &mut Reader<'_>,
+    found: Found,
+    parse: impl Fn(&str) -> Option<String>,
+) -> Option<(Option<Found>, String)> {
+    let url = parse(&found.text);
+    if url.is_none() {
+        let allowed = "host:port, or a URL such as http://127.0.0.1:5778/sampling";
+        reader.refuse(&found, allowed);
+    }
+    Some((Some(found), url?))
+}
+
+/// A URL, whose scheme may be missing.
+fn sampling_endpoint(text: &str) -> Option<String> {
+    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    WebUrl::parse(&url).ok().map(|url| url.to_string())
+}
+
+/// The URL of a host, a port and perhaps a path. A URL is taken as it is, which is what Go makes of
+/// the variable.
+fn manager_url(text: &str, path: Option<&str>) -> Option<String> {
+    if text.contains("://") {
+        let url = WebUrl::parse(text).ok()?;
+        let path = path.filter(|_| url.path.is_empty() && url.query.is_none());
+        return Some(format!("{url}{}", path.unwrap_or_default()));
+    }
+    let (host, own_path) = text.split_at(text.find(['/', '?']).unwrap_or(text.len()));
+    let host = HostPort::parse_host(host)?;
+    let host = HostPort { port: host.port.or(Some(SAMPLING_PORT)), ..host };
+    let path = match own_path {
+        "" | "/" => path.unwrap_or(DEFAULT_PATH),
+        own => own,
+    };
+    WebUrl::parse(&format!("http://{host}{path}")).ok().map(|url| url.to_string())
+}
+
+/// Host and port as jaeger-client-node had them, each in a variable of its own.
+fn older_manager(reader: &mut Reader<'_>) -> Option<(Found, HostPort)> {
+    let host = reader.find(&SAMPLER_HOST);
+    // A service called jaeger-sampler makes Kubernetes set it.
+    let port = reader.find(&SAMPLER_PORT).filter(|found| !is_service_link(&found.text));
+    let newer = [&SAMPLING_ENDPOINT, &SAMPLER_MANAGER_HOST_PORT];
+    if let Some(newer) = newer.into_iter().find(|variable| reader.is_set(variable)) {
+        for Found { name, .. } in [&host, &port].into_iter().flatten() {
+            reader.warn(format!("{name} is set, but not read: {} is set too", newer.name));
+        }
+        return None;
+    }
+    for Found { name, .. } in [&host, &port].into_iter().flatten() {
+        reader.warn(format!("{name} is an older name of {}", SAMPLER_MANAGER_HOST_PORT.name));
+    }
+    let mut read = HostPort { host: "127.0.0.1".to_owned(), port: Some(SAMPLING_PORT) };
+    if let Some(found) = &host {
+        match HostPort::parse_host(&found.text).filter(|read| read.port.is_none()) {
+            Some(host) => read.host = host.host,
+            None => reader.refuse(found, "a host name or an IP address"),
+        }
+    }
+    if let Some(found) = &port {
+        match address::port(&found.text) {
+            Some(port) => read.port = Some(port),
+            None => reader.refuse(found, agent::PORTS),
+        }
+    }
+    host.or(port).map(|found| (found, read))
+}
+
+fn absolute_path(text: &str) -> Option<String> {
+    let is_path = text.starts_with('/') && WebUrl::parse(&format!("http://host{text}")).is_ok();
+    is_path.then(|| text.to_owned())
+}
+
+/// Those that make the sampler `remote` where none is named.
+const SPEAK_OF_SAMPLING: &[Variable] = &[
+    SAMPLER_PARAM,
+    SAMPLING_ENDPOINT,
+    SAMPLER_MANAGER_HOST_PORT,
+    SAMPLER_HOST,
+    SAMPLER_PORT,
+    SAMPLING_PATH,
+    SAMPLER_MAX_OPERATIONS,
+    SAMPLER_REFRESH_INTERVAL,
+];
+
+const REMOTE: &str = "remote";
+const SAMPLING_PORT: u16 = 5778;
+const DEFAULT_PATH: &str = "/sampling";

@@ -1,0 +1,284 @@
+//! Makes requests, each by the way that configuration gives it, and follows redirects.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use ureq::http::{HeaderName, HeaderValue};
+use ureq::{Agent, Proxy, ProxyProtocol};
+
+use super::exchange::{Answer, Exchange, Failure, Reason};
+use super::forward::ForwardProxy;
+use super::no_proxy::Bypass;
+use super::proxy::ProxyConfig;
+use super::tls::TlsOptions;
+use super::url::Url;
+use crate::clock;
+use crate::error::ConfigError;
+use crate::redact;
+
+/// What a client is made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientOptions<'o> {
+    /// The option that the URL is of, for errors.
+    pub(crate) field: &'static str,
+    /// How long a request may take, redirects and the answer's body included.
+    pub(crate) timeout: Duration,
+    /// How long the answer's body may take, where that is less.
+    pub(crate) body_timeout: Duration,
+    /// How much of an answer's body is read.
+    pub(crate) max_answer_bytes: u64,
+    pub(crate) proxy: &'o ProxyConfig,
+    pub(crate) tls: TlsOptions<'o>,
+}
+
+/// Makes requests to one URL, and to those it redirects to.
+pub(crate) struct Client {
+    url: Url,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    timeout: Duration,
+    body_timeout: Duration,
+    max_answer_bytes: u64,
+    bypass: Bypass,
+    direct: Agent,
+    http: Route,
+    https: Route,
+}
+
+/// A way for requests that are not sent directly.
+enum Route {
+    Direct,
+    /// By a tunnel, or by a proxy that knows nothing of HTTP; with its name for messages.
+    Proxied(Agent, String),
+    /// By a proxy that takes requests whole.
+    Forwarded(ForwardProxy),
+    /// By a proxy that cannot be used, and why.
+    Unusable(ConfigError),
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("url", &self.shown_url()).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client for a URL, which sends these headers with each request.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a proxy, certificates or a key that cannot be used, and for `https`
+    /// without the feature `tls`.
+    pub(crate) fn new(
+        url: Url,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        options: &ClientOptions<'_>,
+    ) -> Result<Self, ConfigError> {
+        if let Some(field) = options.tls.given()
+            && !url.is_encrypted()
+        {
+            let allowed = "given for an https:// endpoint only";
+            return Err(ConfigError::invalid(field, url.to_string(), allowed));
+        }
+        if !can_encrypt(&url) {
+            return Err(ConfigError::FeatureOff { field: options.field, feature: "tls" });
+        }
+        let (http, https, no_proxy) = match options.proxy.resolved() {
+            ProxyConfig::Fixed { http, https, no_proxy } => (http, https, no_proxy),
+            ProxyConfig::Environment | ProxyConfig::Direct => (None, None, String::new()),
+        };
+        let is_from_environment = *options.proxy == ProxyConfig::Environment;
+        let route = |proxy: Option<String>, is_encrypted: bool| {
+            let field = match (is_from_environment, is_encrypted) {
+                (true, false) => "HTTP_PROXY",
+                (true, true) => "HTTPS_PROXY",
+                (false, false) => "proxy.http",
+                (false, true) => "proxy.https",
+            };
+            match proxy {
+                None => Route::Direct,
+                Some(proxy) => {
+                    Route::by(&proxy, is_encrypted, field, options).unwrap_or_else(Route::Unusable)
+                }
+            }
+        };
+        let client = Self {
+            headers,
+            timeout: options.timeout,
+            body_timeout: options.body_timeout,
+            max_answer_bytes: options.max_answer_bytes,
+            bypass: Bypass::parse(&no_proxy),
+            direct: agent(options, None)?,
+            http: route(http, false),
+            https: route(https, true),
+            url,
+        };
+        client.check()
+    }
+
+    /// Refuses a proxy that the URL would need and that cannot be used.
+    fn check(mut self) -> Result<Self, ConfigError> {
+        let is_encrypted = self.url.is_encrypted();
+        if self.bypass.covers(self.url.host(), self.url.port()) {
+            return Ok(self);
+        }
+        let route = if is_encrypted { &mut self.https } else { &mut self.http };
+        match std::mem::replace(route, Route::Direct) {
+            Route::Unusable(error) => Err(error),
+            usable => {
+                *route = usable;
+                Ok(self)
+            }
+        }
+    }
+
+    /// The URL for messages, without what may be secret.
+    pub(crate) fn shown_url(&self) -> String {
+        redact::value(&self.url.to_string())
+    }
+
+    #[cfg(feature = "collector-http")]
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Posts a body. Redirects that keep it, 307 and 308, are followed to the same origin, or to the
+    /// same host with encryption: what proves who asks goes nowhere else.
+    #[cfg(feature = "collector-http")]
+    pub(crate) fn post(&self, body: &[u8]) -> Result<Answer, Failure> {
+        let may_follow = |status, target: &Url| {
+            matches!(status, 307 | 308) && self.url.trusts(target) && can_encrypt(target)
+        };
+        self.follow(&self.url, Some(body), may_follow)
+    }
+
+    /// Gets what is at the URL with a query, and follows redirects to anywhere on the web.
+    #[cfg(feature = "remote-sampler")]
+    pub(crate) fn get(&self, query: &str) -> Result<Answer, Failure> {
+        let url = self.url.to_string();
+        let mark = if url.contains('?') { '&' } else { '?' };
+        let asked = Url::parse(&format!("{url}{mark}{query}"));
+        let too_long = || Failure::early(Reason::Unusable("the question is too long".to_owned()));
+        self.follow(&asked.ok_or_else(too_long)?, None, |_, target| can_encrypt(target))
+    }
+
+    fn follow(
+        &self,
+        url: &Url,
+        body: Option<&[u8]>,
+        may_follow: impl Fn(u16, &Url) -> bool,
+    ) -> Result<Answer, Failure> {
+        let began = clock::now();
+        let mut answer = self.exchange(url, body, None)?;
+        let (mut at, mut hops) = (url.clone(), 0);
+        while let Some(location) = redirect(&answer) {
+            let status = answer.status;
+            let is_allowed = |next: &Url| hops < MAX_REDIRECTS && may_follow(status, next);
+            let Some(next) = at.join(location).filter(is_allowed) else {
+                let target = redact::value(location);
+                return Err(Failure::early(Reason::Redirect { status, target }));
+            };
+            answer = self.exchange(&next, body, Some(began))?;
+            (at, hops) = (next, hops + 1);
+        }
+        Ok(answer)
+    }
+
+    /// One request, of several that began then.
+    fn exchange(
+        &self,
+        url: &Url,
+        body: Option<&[u8]>,
+        began: Option<Instant>,
+    ) -> Result<Answer, Failure> {
+        let spent = began.map(|began| clock::now().saturating_duration_since(began));
+        let timeout = self.timeout.saturating_sub(spent.unwrap_or_default());
+        if timeout.is_zero() {
+            return Err(Failure::early(Reason::TimedOut("redirects".to_owned())));
+        }
+        let exchange = Exchange {
+            url,
+            headers: &self.headers,
+            body,
+            timeout,
+            body_timeout: self.body_timeout,
+            max_answer_bytes: self.max_answer_bytes,
+        };
+        let is_direct = self.bypass.covers(url.host(), url.port());
+        match if url.is_encrypted() { &self.https } else { &self.http } {
+            Route::Proxied(agent, name) if !is_direct => {
+                exchange.by(agent, spent.is_some()).map_err(|failure| failure.at_proxy(name))
+            }
+            Route::Forwarded(proxy) if !is_direct => proxy.exchange(&exchange),
+            Route::Unusable(error) if !is_direct => {
+                Err(Failure::early(Reason::Unusable(error.to_string())))
+            }
+            _ => exchange.by(&self.direct, spent.is_some()),
+        }
+    }
+}
+
+impl Route {
+    /// By the proxy at that URL.
+    fn by(
+        url: &str,
+        is_encrypted: bool,
+        field: &'static str,
+        options: &ClientOptions<'_>,
+    ) -> Result<Self, ConfigError> {
+        let refused =
+            || ConfigError::invalid(field, url, "the URL of a proxy, such as http://proxy:3128");
+        let with_scheme =
+            if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let proxy = Proxy::new(&with_scheme).map_err(|_| refused())?;
+        // It takes what is no port for none.
+        let place =
+            with_scheme.rsplit(['@', '/']).find(|part| !part.is_empty()).unwrap_or_default();
+        if Url::parse(&format!("http://{place}")).is_none() {
+            return Err(refused());
+        }
+        match proxy.protocol() {
+            ProxyProtocol::Http if !is_encrypted => Ok(Self::Forwarded(ForwardProxy::new(&proxy))),
+            #[cfg(not(feature = "tls"))]
+            ProxyProtocol::Https => Err(ConfigError::FeatureOff { field, feature: "tls" }),
+            _ => {
+                let name = format!("{}:{}", proxy.host(), proxy.port());
+                Ok(Self::Proxied(agent(options, Some(proxy))?, name))
+            }
+        }
+    }
+}
+
+/// Where an answer sends the request, if it does.
+fn redirect(answer: &Answer) -> Option<&str> {
+    let is_redirect = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
+    answer.location.as_deref().filter(|_| is_redirect)
+}
+
+/// Whether this build can make requests to it.
+fn can_encrypt(url: &Url) -> bool {
+    cfg!(feature = "tls") || !url.is_encrypted()
+}
+
+fn agent(options: &ClientOptions<'_>, proxy: Option<Proxy>) -> Result<Agent, ConfigError> {
+    let timeout = options.timeout;
+    let builder = Agent::config_builder()
+        .timeout_global(Some(timeout))
+        // Less than all: where these end it, the request was surely not taken.
+        .timeout_resolve(Some(timeout / 2))
+        .timeout_connect(Some(timeout / 2))
+        .timeout_recv_body(Some(options.body_timeout))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(proxy)
+        .user_agent(USER_AGENT)
+        .max_idle_connections(1);
+    #[cfg(feature = "tls")]
+    let builder = builder.tls_config(options.tls.config()?);
+    Ok(builder.build().new_agent())
+}
+
+/// What requests say who makes them.
+pub(super) const USER_AGENT: &str = concat!("jaeger-client-rust/", env!("CARGO_PKG_VERSION"));
+
+const MAX_REDIRECTS: u32 = 3;

@@ -1,0 +1,39 @@
+//! Requests over HTTP/1.1, bounded in time and size: what senders and polls share.
+//!
+//! [`Client`] makes a request and follows redirects; [`exchange`] is one request and its answer,
+//! by ureq or, through a proxy that takes `http://` requests whole, by [`forward`]. Which way it is,
+//! [`proxy`] and [`no_proxy`] say. What is tried again is [`retry`]'s to say.
+
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+mod client;
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+mod exchange;
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+mod forward;
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+mod no_proxy;
+mod proxy;
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+mod retry;
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+mod tls;
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+mod url;
+
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+pub(crate) use self::client::{Client, ClientOptions};
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+pub(crate) use self::exchange::Answer;
+#[cfg(feature = "remote-sampler")]
+pub(crate) use self::exchange::BodyError;
+#[cfg(feature = "collector-http")]
+pub(crate) use self::exchange::{Failure, Reason, Written};
+pub use self::proxy::ProxyConfig;
+#[cfg(feature = "remote-sampler")]
+pub(crate) use self::retry::Backoff;
+#[cfg(feature = "collector-http")]
+pub(crate) use self::retry::{Attempts, FailedAttempt, Retry, RetryPolicy, RetryState};
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+pub(crate) use self::tls::TlsOptions;
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+pub(crate) use self::url::Url;

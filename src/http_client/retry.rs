@@ -1,0 +1,404 @@
+//! The retry policy of all requests over HTTP: what is tried again, how often, for how long, and
+//! with which pauses.
+//!
+//! | an attempt ends with | the server may have processed it | another attempt |
+//! |---|---|---|
+//! | no connection: name, port, proxy, time to connect | no | yes |
+//! | a connection that ends before the whole message is written | no | yes |
+//! | 408, 429, 503 | no | yes |
+//! | 500, 502, 504 | yes | yes |
+//! | a connection that ends after the whole message is written, without an answer | yes | one |
+//! | no answer in time, or one that is no HTTP | yes | no |
+//! | a certificate that is not trusted | no | no |
+//! | any other status | no | no |
+//!
+//! 500 is tried again because Jaeger's collector answers it when its queue is full. 502 and 504 come
+//! from gateways, which do not know what became of the message.
+//!
+//! A pause is never shorter than the one before. What a server says in `Retry-After` lengthens a
+//! pause and never shortens it; where it exceeds what is left of the time, the message is given up
+//! at once. Polls are an attempt each, and have no bound but their interval, which is also the
+//! longest of their pauses.
+
+use std::time::Duration;
+#[cfg(feature = "collector-http")]
+use std::time::Instant;
+
+/// Pauses between attempts, of which none is shorter than the one before.
+#[derive(Clone, Debug)]
+pub(crate) struct Backoff {
+    first: Duration,
+    longest: Duration,
+    last: Duration,
+}
+
+impl Backoff {
+    /// Pauses from about `first` on, of which each is about twice the one before, up to `longest`.
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
+        Self { first: first.min(longest), longest, last: Duration::ZERO }
+    }
+
+    /// The next pause: at least what the server asked for.
+    pub(crate) fn next(&mut self, retry_after: Option<Duration>) -> Duration {
+        // By chance, so that many clients do not come back at the same moment.
+        let grown = if self.last.is_zero() {
+            self.first.mul_f64(rand::random_range(0.75..1.25))
+        } else {
+            self.last.min(self.longest).mul_f64(rand::random_range(1.5..2.5))
+        };
+        let own = grown.min(self.longest).max(self.last);
+        self.last = own.max(retry_after.unwrap_or_default());
+        self.last
+    }
+
+    /// Begins with the first pause again.
+    #[cfg(feature = "remote-sampler")]
+    pub(crate) fn reset(&mut self) {
+        self.last = Duration::ZERO;
+    }
+}
+
+/// What an attempt that failed says about the next one.
+#[cfg(feature = "collector-http")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FailedAttempt {
+    pub(crate) retry: Retry,
+    /// Whether the server may have processed the message all the same.
+    pub(crate) may_be_processed: bool,
+    /// What the server asked for.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Whether another attempt may help.
+#[cfg(feature = "collector-http")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    Yes,
+    /// As often as a message may be left without an answer: the server may process each.
+    Unanswered,
+    No,
+}
+
+#[cfg(feature = "collector-http")]
+impl FailedAttempt {
+    /// What a status that is no success says.
+    pub(crate) fn by_status(status: u16, retry_after: Option<Duration>) -> Self {
+        let (retry, may_be_processed) = match status {
+            408 | 429 | 503 => (Retry::Yes, false),
+            500 | 502 | 504 => (Retry::Yes, true),
+            _ => (Retry::No, false),
+        };
+        Self { retry, may_be_processed, retry_after }
+    }
+
+    /// A failure without an answer.
+    pub(crate) const fn without_answer(retry: Retry, may_be_processed: bool) -> Self {
+        Self { retry, may_be_processed, retry_after: None }
+    }
+}
+
+/// How often and for how long a message is tried.
+#[cfg(feature = "collector-http")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RetryPolicy {
+    /// The most attempts, the first one included.
+    pub(crate) max_attempts: u32,
+    /// The time after which no further attempt begins.
+    pub(crate) max_elapsed: Duration,
+}
+
+/// What is known of a destination from one message to the next.
+#[cfg(feature = "collector-http")]
+#[derive(Debug)]
+pub(crate) struct RetryState {
+    policy: RetryPolicy,
+    /// A message was given up, and none got through since.
+    is_failing: bool,
+    /// Others use the same thread, and must not be held up.
+    shares_thread: bool,
+    /// Until when nothing is tried, so that others can use the thread.
+    paused_until: Option<Instant>,
+}
+
+#[cfg(feature = "collector-http")]
+impl RetryState {
+    pub(crate) fn new(policy: RetryPolicy) -> Self {
+        Self { policy, is_failing: false, shares_thread: false, paused_until: None }
+    }
+
+    /// For a destination whose thread others use too: each message is tried once, and after a
+    /// failure nothing is tried for as long as that took.
+    pub(crate) fn sharing_its_thread(mut self) -> Self {
+        self.shares_thread = true;
+        self.policy.max_attempts = 1;
+        self
+    }
+
+    /// The attempts of a message; none while the destination is paused.
+    pub(crate) fn begin(&self, now: Instant) -> Option<Attempts> {
+        if self.paused_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        let mut policy = self.policy;
+        if self.is_failing {
+            policy.max_attempts = 1;
+        }
+        Some(Attempts {
+            policy,
+            began: now,
+            made: 0,
+            unanswered: 0,
+            may_be_processed: false,
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+        })
+    }
+
+    /// A message got through, or was refused by a server that is at work.
+    pub(crate) fn recovered(&mut self) {
+        self.is_failing = false;
+        self.paused_until = None;
+    }
+
+    /// A message was given up although another attempt might have helped.
+    pub(crate) fn gave_up(&mut self, attempts: &Attempts, now: Instant) {
+        self.is_failing = true;
+        if self.shares_thread {
+            let spent = now.saturating_duration_since(attempts.began);
+            self.paused_until = now.checked_add(spent.min(MAX_SHARED_PAUSE));
+        }
+    }
+}
+
+/// The attempts of one message.
+#[cfg(feature = "collector-http")]
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    policy: RetryPolicy,
+    began: Instant,
+    made: u32,
+    unanswered: u32,
+    may_be_processed: bool,
+    backoff: Backoff,
+}
+
+#[cfg(feature = "collector-http")]
+impl Attempts {
+    /// Counts an attempt that failed. The pause before the next one; none if the message is to be
+    /// given up.
+    pub(crate) fn failed(&mut self, failed: FailedAttempt, now: Instant) -> Option<Duration> {
+        self.made = self.made.saturating_add(1);
+        self.may_be_processed |= failed.may_be_processed;
+        let may_help = match failed.retry {
+            Retry::Yes => true,
+            Retry::Unanswered => {
+                self.unanswered += 1;
+                self.unanswered < MAX_UNANSWERED
+            }
+            Retry::No => false,
+        };
+        if !may_help || self.made >= self.policy.max_attempts {
+            return None;
+        }
+        let pause = self.backoff.next(failed.retry_after);
+        let spent = now.saturating_duration_since(self.began);
+        (spent.saturating_add(pause) < self.policy.max_elapsed).then_some(pause)
+    }
+
+    /// How many failed.
+    pub(crate) fn made(&self) -> u32 {
+        self.made
+    }
+
+    /// Whether the server may have processed one that failed.
+    pub(crate) fn may_be_processed(&self) -> bool {
+        self.may_be_processed
+    }
+}
+
+/// The first pause between attempts of a message, about.
+#[cfg(feature = "collector-http")]
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause between attempts of a message that no server asked for.
+#[cfg(feature = "collector-http")]
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often a message is written as a whole and left without an answer before it is given up.
+#[cfg(feature = "collector-http")]
+const MAX_UNANSWERED: u32 = 2;
+
+/// The longest time that a destination which shares its thread is not tried after a failure.
+#[cfg(feature = "collector-http")]
+const MAX_SHARED_PAUSE: Duration = Duration::from_secs(3600);
+
+/// What a `Retry-After` asks for: a number of seconds, or a date of HTTP in any of its three forms.
+/// None if it is neither. A date that has passed is no pause.
+pub(crate) fn parse_retry_after(value: &str, wall_nanos: i64) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number that does not fit is longer than anybody waits.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    let since_epoch = date.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = Duration::from_nanos(u64::try_from(wall_nanos).unwrap_or(0));
+    Some(since_epoch.saturating_sub(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_only_grow_up_to_the_longest_and_are_not_all_the_same() {
+        let (first, longest) = (Duration::from_millis(100), Duration::from_secs(5));
+        let mut firsts = Vec::new();
+        for _ in 0..200 {
+            let mut backoff = Backoff::new(first, longest);
+            let pauses: Vec<_> = (0..12).map(|_| backoff.next(None)).collect();
+            assert!(pauses.is_sorted() && pauses[11] == longest, "{pauses:?}");
+            assert!(pauses[0] >= first.mul_f64(0.75) && pauses[0] <= first.mul_f64(1.25));
+            firsts.push(pauses[0]);
+        }
+        assert!(firsts.iter().max() > firsts.iter().min());
+    }
+
+    #[test]
+    fn what_a_server_asks_for_lengthens_a_pause_and_never_shortens_one() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        assert!(backoff.next(Some(Duration::ZERO)) >= Duration::from_millis(75));
+        assert_eq!(backoff.next(Some(Duration::from_secs(3))), Duration::from_secs(3));
+        assert!(backoff.next(Some(Duration::ZERO)) >= Duration::from_secs(3));
+        assert_eq!(backoff.next(Some(Duration::MAX)), Duration::MAX);
+        assert_eq!(backoff.next(None), Duration::MAX, "and nothing overflows");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_anything_else_is_nothing() {
+        let now = 784_111_777 * 1_000_000_000; // Sun, 06 Nov 1994 08:49:37 GMT
+        for (value, seconds) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("99999999999999999999999999", Some(u64::MAX)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
+            ("Sun Nov  6 08:50:37 1994", Some(60)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(253_402_300_799 - 784_111_777)),
+            ("", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5", None),
+            ("1e9", None),
+            ("0x10", None),
+            ("soon", None),
+            ("\u{661}", None),
+            ("Sun, 99 Nov 1994 08:50:37 GMT", None),
+        ] {
+            assert_eq!(parse_retry_after(value, now), seconds.map(Duration::from_secs), "{value}");
+        }
+        assert_eq!(parse_retry_after("1", i64::MIN), Some(Duration::from_secs(1)));
+        assert!(parse_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", -1).is_some());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn law_any_retry_after_is_read_or_ignored(value: String, now: i64) {
+            let _ = parse_retry_after(&value, now);
+        }
+    }
+
+    #[cfg(feature = "collector-http")]
+    mod of_messages {
+        use super::*;
+        use crate::clock;
+
+        fn state(max_attempts: u32, max_elapsed: Duration) -> RetryState {
+            RetryState::new(RetryPolicy { max_attempts, max_elapsed })
+        }
+
+        /// The pauses until a message is given up, if each attempt takes no time and fails like this.
+        fn pauses(state: &RetryState, failed: FailedAttempt) -> Vec<Duration> {
+            let mut now = clock::now();
+            let mut attempts = state.begin(now).unwrap();
+            let mut pauses = Vec::new();
+            while let Some(pause) = attempts.failed(failed, now) {
+                now += pause;
+                pauses.push(pause);
+            }
+            assert_eq!(attempts.made() as usize, pauses.len() + 1);
+            pauses
+        }
+
+        #[test]
+        fn attempts_are_bounded_in_number_and_in_time() {
+            let refused = FailedAttempt::without_answer(Retry::Yes, false);
+            assert_eq!(pauses(&state(4, Duration::from_secs(3600)), refused).len(), 3);
+            let bound = Duration::from_secs(30);
+            let pauses = pauses(&state(u32::MAX, bound), refused);
+            assert!(pauses.iter().sum::<Duration>() < bound && pauses.len() > 5, "{pauses:?}");
+        }
+
+        #[test]
+        fn what_a_server_asks_for_beyond_the_bound_gives_a_message_up_at_once() {
+            let bound = Duration::from_secs(30);
+            for (asked, given) in [(0, 7), (29, 1), (30, 0), (u64::MAX, 0)] {
+                let failed = FailedAttempt::by_status(503, Some(Duration::from_secs(asked)));
+                let pauses = pauses(&state(8, bound), failed);
+                assert_eq!(pauses.len(), given, "{asked}: {pauses:?}");
+            }
+            let later = FailedAttempt::by_status(503, Some(Duration::MAX));
+            assert!(pauses(&state(9, Duration::MAX), later).is_empty(), "and nothing overflows");
+        }
+
+        #[test]
+        fn each_status_is_tried_again_or_not_as_the_table_says() {
+            for status in 300..600 {
+                let FailedAttempt { retry, may_be_processed, .. } =
+                    FailedAttempt::by_status(status, None);
+                let again = [408, 429, 500, 502, 503, 504].contains(&status);
+                assert_eq!(retry == Retry::Yes, again, "{status}");
+                assert_eq!(may_be_processed, [500, 502, 504].contains(&status), "{status}");
+            }
+        }
+
+        #[test]
+        fn a_message_without_an_answer_is_sent_twice_at_most() {
+            let state = state(10, Duration::from_secs(30));
+            let unanswered = FailedAttempt::without_answer(Retry::Unanswered, true);
+            assert_eq!(pauses(&state, unanswered).len(), 1);
+            // What lies between is no answer either.
+            let (now, refused) = (clock::now(), FailedAttempt::without_answer(Retry::Yes, false));
+            let mut attempts = state.begin(now).unwrap();
+            assert!(attempts.failed(unanswered, now).is_some());
+            assert!(attempts.failed(refused, now).is_some() && attempts.may_be_processed());
+            assert!(attempts.failed(unanswered, now).is_none());
+        }
+
+        #[test]
+        fn once_given_up_messages_are_tried_once_until_one_gets_through() {
+            let mut state = state(3, Duration::from_secs(30));
+            let (now, failed) = (clock::now(), FailedAttempt::by_status(503, None));
+            assert_eq!(pauses(&state, failed).len(), 2);
+            state.gave_up(&state.begin(now).unwrap(), now);
+            assert_eq!(pauses(&state, failed).len(), 0);
+            state.recovered();
+            assert_eq!(pauses(&state, failed).len(), 2);
+        }
+
+        #[test]
+        fn a_destination_that_shares_its_thread_is_paused_for_as_long_as_a_failure_took() {
+            let mut state = state(10, Duration::from_secs(30)).sharing_its_thread();
+            let now = clock::now();
+            let attempts = state.begin(now).unwrap();
+            let second = Duration::from_secs(1);
+            state.gave_up(&attempts, now + second);
+            assert!(state.begin(now + second).is_none());
+            assert!(state.begin(now + 2 * second).is_some());
+            state.recovered();
+            assert!(state.begin(now + second).is_some());
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Whom a client trusts by TLS, and by what it shows who it is.
+
+#[cfg(feature = "tls")]
+use crate::error::ConfigError;
+#[cfg(feature = "tls")]
+use crate::redact::HIDDEN;
+
+/// What is said of TLS, each in PEM.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TlsOptions<'o> {
+    /// Who may vouch for servers; without it, those that browsers trust.
+    pub(crate) ca_certificates: Option<&'o str>,
+    /// The client's own certificate, and those that lead from it to one the server trusts.
+    pub(crate) client_certificate: Option<&'o str>,
+    /// The key of that certificate.
+    pub(crate) client_key: Option<&'o str>,
+}
+
+impl TlsOptions<'_> {
+    /// The first option that is given, if any is.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let Self { ca_certificates, client_certificate, client_key } = self;
+        let options = [
+            (ca_certificates, "reporter.ca_certificates"),
+            (client_certificate, "reporter.client_certificate"),
+            (client_key, "reporter.client_key"),
+        ];
+        options.into_iter().find_map(|(option, field)| option.map(|_| field))
+    }
+
+    /// The same for ureq.
+    #[cfg(feature = "tls")]
+    pub(super) fn config(&self) -> Result<ureq::tls::TlsConfig, ConfigError> {
+        use ureq::tls::{ClientCert, RootCerts, TlsConfig};
+        let mut config = TlsConfig::builder();
+        if let Some(pem) = self.ca_certificates {
+            let roots = certificates("reporter.ca_certificates", pem, false)?;
+            config = config.root_certs(RootCerts::new_with_certs(&roots));
+        }
+        match (self.client_certificate, self.client_key) {
+            (None, None) => {}
+            (Some(certificate), Some(key)) => {
+                let chain = certificates("reporter.client_certificate", certificate, true)?;
+                let key = private_key(key)?;
+                verify_pair(&chain, &key)?;
+                config = config.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
+            }
+            (Some(_), None) => return Err(ConfigError::Empty { field: "reporter.client_key" }),
+            (None, Some(_)) => {
+                return Err(ConfigError::Empty { field: "reporter.client_certificate" });
+            }
+        }
+        Ok(config.build())
+    }
+}
+
+/// The certificates of a text, which may hold keys too where it is said to be of one's own.
+#[cfg(feature = "tls")]
+fn certificates(
+    field: &'static str,
+    pem: &str,
+    is_own: bool,
+) -> Result<Vec<ureq::tls::Certificate<'static>>, ConfigError> {
+    use ureq::tls::PemItem;
+    let allowed = "one or more certificates in PEM, and nothing else";
+    let refused = |value: String| ConfigError::invalid(field, value, allowed);
+    let mut certificates = Vec::new();
+    for item in ureq::tls::parse_pem(pem.as_bytes()) {
+        match item.map_err(|error| refused(error.to_string()))? {
+            PemItem::Certificate(certificate) => certificates.push(certificate),
+            _ if is_own => {}
+            _ => return Err(refused("a private key".to_owned())),
+        }
+    }
+    if certificates.is_empty() {
+        return Err(refused(format!("{} bytes without a certificate", pem.len())));
+    }
+    Ok(certificates)
+}
+
+#[cfg(feature = "tls")]
+fn private_key(pem: &str) -> Result<ureq::tls::PrivateKey<'static>, ConfigError> {
+    use ureq::tls::PemItem;
+    let refused = || {
+        let allowed = "one private key in PEM that is not encrypted";
+        ConfigError::invalid("reporter.client_key", HIDDEN, allowed)
+    };
+    let mut key = None;
+    for item in ureq::tls::parse_pem(pem.as_bytes()) {
+        if let PemItem::PrivateKey(found) = item.map_err(|_| refused())? {
+            // Which of several is meant nobody can say.
+            if key.replace(found).is_some() {
+                return Err(refused());
+            }
+        }
+    }
+    key.ok_or_else(refused)
+}
+
+/// Refuses a key that is none, or not that of the certificate: the first connection would panic.
+#[cfg(feature = "tls")]
+fn verify_pair(
+    chain: &[ureq::tls::Certificate<'static>],
+    key: &ureq::tls::PrivateKey<'static>,
+) -> Result<(), ConfigError> {
+    use rustls::crypto::CryptoProvider;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let refused = |value: String| {
+        let allowed = "the private key of reporter.client_certificate";
+        ConfigError::invalid("reporter.client_key", value, allowed)
+    };
+    let chain = chain.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec()));
+    let key =
+        PrivateKeyDer::try_from(key.der().to_vec()).map_err(|what| refused(what.to_owned()))?;
+    // The one that ureq takes.
+    let provider = match CryptoProvider::get_default() {
+        Some(provider) => std::sync::Arc::clone(provider),
+        None => std::sync::Arc::new(rustls::crypto::ring::default_provider()),
+    };
+    rustls::sign::CertifiedKey::from_der(chain.collect(), key, &provider)
+        .map(drop)
+        .map_err(|error| refused(format!("(hidden), which gives: {error}")))
+}

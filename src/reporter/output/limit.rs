@@ -1,0 +1,227 @@
+//! The largest message that passes, as far as it is known.
+//!
+//! A message that did not pass lowers the limit, down to the smallest that is of use. While messages
+//! pass, the limit grows again: to twice its size, or half the way to a size that failed lately.
+//! How long a failure is remembered doubles each time that a larger message failed again, so that a
+//! path or server whose limit is what it is gets few messages in vain.
+
+use std::time::{Duration, Instant};
+
+use crate::transport::MAX_PACKET_BYTES;
+
+#[derive(Debug)]
+pub(super) struct MessageLimit {
+    /// What configuration and the transport allow.
+    ceiling: usize,
+    current: usize,
+    /// The largest message that passed since one of no more bytes failed.
+    passed: usize,
+    /// The size that failed last, and until when that is remembered.
+    failed: Option<(usize, Instant)>,
+    /// How long the next failure is remembered.
+    expiry: Duration,
+    /// Messages that passed since the limit was changed.
+    good: u32,
+}
+
+impl MessageLimit {
+    pub(super) fn new(ceiling: usize) -> Self {
+        Self { ceiling, current: ceiling, passed: 0, failed: None, expiry: FIRST_EXPIRY, good: 0 }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.current
+    }
+
+    /// The limit without anything learned.
+    pub(super) fn ceiling(&self) -> usize {
+        self.ceiling
+    }
+
+    /// Counts a message that passed. True if the limit grew.
+    pub(super) fn passed(&mut self, bytes: usize, now: impl FnOnce() -> Instant) -> bool {
+        self.passed = self.passed.max(bytes);
+        self.good = self.good.saturating_add(1);
+        if self.current >= self.ceiling {
+            return false;
+        }
+        if let Some((size, until)) = self.failed {
+            if bytes >= size {
+                self.expiry = FIRST_EXPIRY;
+            }
+            if bytes >= size || now() >= until {
+                self.failed = None;
+            }
+        }
+        if self.good < MESSAGES_BEFORE_GROWTH {
+            return false;
+        }
+        let next = match self.failed {
+            Some((size, _)) => {
+                let step = size.saturating_sub(self.current) / 2;
+                if step < self.current / 32 {
+                    return false;
+                }
+                self.current + step
+            }
+            None => self.current.saturating_mul(2),
+        };
+        self.current = next.min(self.ceiling);
+        self.good = 0;
+        true
+    }
+
+    /// Allows a message that is larger than the limit, unless one failed lately: of spans none of
+    /// which fits, nothing would ever be tried. False if it is too large for any limit.
+    pub(super) fn allow_larger(&mut self, bytes: usize, now: impl FnOnce() -> Instant) -> bool {
+        let is_remembered = |(_, until): (usize, Instant)| now() < until;
+        if bytes > self.ceiling || self.failed.is_some_and(is_remembered) {
+            return false;
+        }
+        self.failed = None;
+        self.current = self.current.max(bytes);
+        true
+    }
+
+    /// Takes a smaller limit, after a message of `bytes` did not pass, but none below `least`. False
+    /// if it was that small already.
+    pub(super) fn failed(&mut self, bytes: usize, least: usize, now: Instant) -> bool {
+        if (1..bytes).contains(&self.passed) {
+            self.expiry = self.expiry.saturating_mul(2).min(LONGEST_EXPIRY);
+        } else {
+            self.passed = 0;
+        }
+        self.failed = now.checked_add(self.expiry).map(|until| (bytes, until));
+        self.good = 0;
+        let lower = below(bytes).max(self.passed).max(least).min(self.current);
+        if lower >= bytes {
+            return false;
+        }
+        self.current = lower;
+        true
+    }
+}
+
+/// The next smaller size to try.
+fn below(bytes: usize) -> usize {
+    if bytes > MAX_PACKET_BYTES {
+        return (bytes / 2).max(MAX_PACKET_BYTES);
+    }
+    let known = KNOWN_LIMITS.into_iter().find(|limit| *limit < bytes);
+    known.unwrap_or(bytes / 4 * 3)
+}
+
+/// Sizes that pass where larger ones do not: macOS's default, and an Ethernet frame's payload with
+/// room for tunnels.
+const KNOWN_LIMITS: [usize; 3] = [9_216, 1_432, 1_200];
+
+/// How many messages pass before a larger one is tried.
+const MESSAGES_BEFORE_GROWTH: u32 = 4;
+
+/// How long a failure keeps messages of its size from being tried, at first and at most.
+const FIRST_EXPIRY: Duration = Duration::from_millis(100);
+const LONGEST_EXPIRY: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    /// Sends messages as large as allowed, `pause` apart, over a path that takes `width`. How many
+    /// failed.
+    fn send(
+        limit: &mut MessageLimit,
+        now: &mut Instant,
+        width: usize,
+        count: u32,
+        pause: Duration,
+    ) -> u32 {
+        let mut failures = 0;
+        for _ in 0..count {
+            *now += pause;
+            while limit.bytes() > width {
+                failures += 1;
+                assert!(limit.failed(limit.bytes(), 100, *now), "{limit:?}");
+            }
+            limit.passed(limit.bytes(), || *now);
+        }
+        failures
+    }
+
+    #[test]
+    fn what_passes_is_found_from_above_to_within_a_sixteenth() {
+        let pause = Duration::from_millis(1);
+        for width in [100, 101, 300, 548, 600, 1_199, 1_200, 1_432, 5_000, 9_216, 64_999] {
+            let (mut limit, mut now) = (MessageLimit::new(65_000), clock::now());
+            send(&mut limit, &mut now, width, 90, pause);
+            assert!(limit.bytes() * 17 / 16 + 1 >= width, "{width}: {limit:?}");
+        }
+        for width in [70_000, 100_000, 999_999] {
+            let (mut limit, mut now) = (MessageLimit::new(1 << 20), clock::now());
+            send(&mut limit, &mut now, width, 90, pause);
+            assert!(limit.bytes() * 17 / 16 + 1 >= width, "{width}: {limit:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_stays_is_tried_less_and_less_often() {
+        let (mut limit, mut now) = (MessageLimit::new(1 << 20), clock::now());
+        let hour = |limit: &mut MessageLimit, now: &mut Instant| {
+            send(limit, now, 100_000, 36_000, Duration::from_millis(100))
+        };
+        assert!(hour(&mut limit, &mut now) < 200);
+        let later = hour(&mut limit, &mut now);
+        assert!(later < 100, "{later} of 36,000 messages an hour are sent in vain");
+    }
+
+    #[test]
+    fn a_limit_that_is_gone_is_forgotten_soon() {
+        let (mut limit, mut now) = (MessageLimit::new(1 << 20), clock::now());
+        for _ in 0..15 {
+            limit.failed(limit.bytes(), 300, now);
+        }
+        assert_eq!(limit.bytes(), 300);
+        assert_eq!(send(&mut limit, &mut now, 1 << 20, 200, Duration::from_millis(10)), 0);
+        assert_eq!(limit.bytes(), 1 << 20);
+        // And after an hour at a limit that was there, within minutes.
+        send(&mut limit, &mut now, 1_000, 36_000, Duration::from_millis(100));
+        send(&mut limit, &mut now, 1 << 20, 3_600, Duration::from_millis(100));
+        assert_eq!(limit.bytes(), 1 << 20);
+    }
+
+    #[test]
+    fn what_fails_at_the_least_size_is_told_and_nothing_goes_below() {
+        let (mut limit, now) = (MessageLimit::new(65_000), clock::now());
+        let mut steps = 0;
+        while limit.failed(limit.bytes(), 300, now) {
+            steps += 1;
+        }
+        assert_eq!(limit.bytes(), 300);
+        assert!(steps < 12, "{steps}");
+        assert!(!limit.failed(100, 300, now), "a message that small fails for another reason");
+        assert_eq!(limit.bytes(), 300);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn law_the_limit_stays_within_its_bounds(
+            ceiling in 1_usize.., events: Vec<(u8, usize, u32)>, least in 0_usize..2_000
+        ) {
+            let (mut limit, mut now) = (MessageLimit::new(ceiling), clock::now());
+            for (event, bytes, millis) in events {
+                now += Duration::from_millis(millis.into());
+                let before = limit.bytes();
+                if event % 3 == 0 {
+                    limit.passed(bytes, || now);
+                } else if event % 3 == 1 {
+                    let is_allowed = limit.allow_larger(bytes, || now);
+                    proptest::prop_assert!(!is_allowed || bytes <= limit.bytes());
+                } else if limit.failed(bytes, least, now) {
+                    proptest::prop_assert!(limit.bytes() < bytes && limit.bytes() <= before);
+                }
+                proptest::prop_assert!(limit.bytes() <= ceiling);
+                proptest::prop_assert!(limit.bytes() >= least.min(before));
+            }
+        }
+    }
+}

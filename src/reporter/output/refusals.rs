@@ -1,0 +1,158 @@
+//! What is spent on lists of spans that a receiver refuses.
+//!
+//! A refused list is sent again in halves, so that one bad span costs one span. It takes about twice
+//! the logarithm of its length to find one; a receiver that refuses everything must not be sent
+//! twice as many requests as there are spans, for each list and for ever.
+
+use std::time::{Duration, Instant};
+
+use crate::error::TransportError;
+
+#[derive(Debug)]
+pub(super) struct Refusals {
+    /// Refusals since anything was taken.
+    in_a_row: u32,
+    /// For how long nothing is split once these are too many.
+    pause: Duration,
+    /// Until when that is.
+    paused_until: Option<Instant>,
+    /// What is left for the list at hand.
+    splits_left: u32,
+    halve_until: Option<Instant>,
+}
+
+impl Refusals {
+    pub(super) fn new() -> Self {
+        Self {
+            in_a_row: 0,
+            pause: FIRST_PAUSE,
+            paused_until: None,
+            splits_left: MAX_SPLITS,
+            halve_until: None,
+        }
+    }
+
+    /// Begins with another list.
+    pub(super) fn begin(&mut self) {
+        self.splits_left = MAX_SPLITS;
+        self.halve_until = None;
+    }
+
+    /// Something was taken: the receiver is not one that refuses everything.
+    pub(super) fn taken(&mut self) {
+        if self.in_a_row > 0 {
+            (self.in_a_row, self.pause, self.paused_until) = (0, FIRST_PAUSE, None);
+        }
+    }
+
+    /// A list was refused. Whether parts of it may be sent.
+    pub(super) fn refused(&mut self, now: Instant) -> bool {
+        let until = *self.halve_until.get_or_insert_with(|| now + MAX_TIME);
+        self.splits_left = self.splits_left.saturating_sub(1);
+        self.too_large(now) && self.splits_left > 0 && now < until
+    }
+
+    /// A list was found too large. Whether parts of it, or of what was to follow, may be sent.
+    pub(super) fn too_large(&mut self, now: Instant) -> bool {
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        if self.in_a_row >= MAX_IN_A_ROW {
+            if self.paused_until.is_some_and(|until| now < until) {
+                return false;
+            }
+            if self.in_a_row == MAX_IN_A_ROW {
+                self.paused_until = now.checked_add(self.pause);
+                self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
+                return false;
+            }
+            // The pause is over: half as many the next time.
+            self.in_a_row = MAX_IN_A_ROW / 2;
+        }
+        true
+    }
+}
+
+/// Whether the receiver says that the message itself is wrong: some of its spans may be good.
+pub(super) fn is_refused_list(error: &TransportError) -> bool {
+    matches!(error, TransportError::Answered { status: 400 | 422, .. })
+}
+
+/// How often a list of spans is split before what is refused of it is lost: enough to find about ten
+/// bad spans in ten thousand.
+const MAX_SPLITS: u32 = 256;
+
+/// For how long a list is split.
+const MAX_TIME: Duration = Duration::from_secs(30);
+
+/// How many refusals without anything taken make a receiver one that refuses everything.
+const MAX_IN_A_ROW: u32 = 64;
+
+/// For how long its refusals are then taken as they are, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    /// Sends a list to a receiver that takes what `is_good`. Requests made, and spans lost.
+    fn send(
+        refusals: &mut Refusals,
+        now: Instant,
+        list: &[u32],
+        is_good: fn(u32) -> bool,
+    ) -> (u32, usize) {
+        refusals.begin();
+        let (mut requests, mut lost) = (0, 0);
+        let mut groups = vec![list];
+        while let Some(group) = groups.pop() {
+            requests += 1;
+            if group.iter().all(|span| is_good(*span)) {
+                refusals.taken();
+            } else if refusals.refused(now) && group.len() > 1 {
+                let (first, second) = group.split_at(group.len() / 2);
+                groups.extend([second, first]);
+            } else {
+                lost += group.len();
+            }
+        }
+        (requests, lost)
+    }
+
+    #[test]
+    fn one_bad_span_costs_one_span_wherever_it_is() {
+        let list: Vec<u32> = (0..10_000).collect();
+        let mut refusals = Refusals::new();
+        let now = clock::now();
+        for is_good in [|n| n != 0, |n| n != 9_999, |n| n != 5_000, |n| n % 1_250 != 3] {
+            let bad = list.iter().filter(|n| !is_good(**n)).count();
+            let (requests, lost) = send(&mut refusals, now, &list, is_good);
+            assert_eq!(lost, bad);
+            assert!(requests < 300, "{requests}");
+        }
+    }
+
+    #[test]
+    fn a_receiver_that_refuses_everything_costs_few_requests() {
+        let list: Vec<u32> = (0..10_000).collect();
+        let (mut refusals, start) = (Refusals::new(), clock::now());
+        let mut requests = 0;
+        // A list each second for an hour.
+        for second in 0..3_600 {
+            let now = start + Duration::from_secs(second);
+            let (made, lost) = send(&mut refusals, now, &list, |_| false);
+            assert_eq!(lost, list.len());
+            requests += made;
+        }
+        assert!(requests < 3_600 + 20 * 64, "{requests}");
+        let (_, lost) = send(&mut refusals, start + Duration::from_secs(5_000), &list, |n| n != 7);
+        assert_eq!(lost, 1, "and it is tried again after a while");
+    }
+
+    #[test]
+    fn a_list_that_is_mostly_bad_has_a_bound_too() {
+        let list: Vec<u32> = (0..10_000).collect();
+        let (requests, _) = send(&mut Refusals::new(), clock::now(), &list, |n| n % 2 == 0);
+        assert!(requests < 600, "{requests}");
+    }
+}

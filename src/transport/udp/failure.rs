@@ -1,0 +1,145 @@
+//! What the errors of a datagram socket mean, and what can be done about each.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::socket::DatagramSocket;
+
+/// Why a datagram was not sent, by what can be done about it.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The receiver's host, or a firewall, refused this datagram.
+    Refused(io::Error),
+    /// It refused the one before; this one was not sent.
+    PreviousRefused,
+    /// The one before did not pass for its size; this one was not sent.
+    PreviousTooLarge,
+    /// There is no way to the host.
+    Unreachable(io::Error),
+    TooLarge,
+    /// A queue or the memory of this host is full, for a moment.
+    Busy(io::Error),
+    /// The socket's route or source address is gone; another socket may have a better one.
+    Stale(io::Error),
+    /// Anything else, which costs this datagram.
+    Other(io::Error),
+}
+
+/// Sends one datagram, and asks at once whether it was refused, which is known by then on this host.
+/// It is asked before, too: otherwise what is said of the datagram before would be taken for what is
+/// said of this one.
+pub(super) fn send(socket: &dyn DatagramSocket, message: &[u8]) -> Result<(), Failure> {
+    if let Some(late) = late(socket) {
+        return Err(late);
+    }
+    match socket.send(message) {
+        Ok(_) => match socket.take_error() {
+            Ok(Some(error)) if is_too_large(&error) => Err(Failure::TooLarge),
+            Ok(Some(error)) if is_refusal(&error) || is_unreachable(&error) => {
+                Err(Failure::Refused(error))
+            }
+            _ => Ok(()),
+        },
+        Err(error) => Err(match error.kind() {
+            _ if is_refusal(&error) => Failure::PreviousRefused,
+            _ if is_too_large(&error) => Failure::TooLarge,
+            _ if is_busy(&error) => Failure::Busy(error),
+            _ if is_unreachable(&error) => Failure::Unreachable(error),
+            io::ErrorKind::InvalidInput
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::BrokenPipe => Failure::Stale(error),
+            _ => Failure::Other(error),
+        }),
+    }
+}
+
+/// What has come to light of the datagram before, if it was lost.
+pub(super) fn late(socket: &dyn DatagramSocket) -> Option<Failure> {
+    match socket.take_error() {
+        Ok(Some(error)) if is_too_large(&error) => Some(Failure::PreviousTooLarge),
+        Ok(Some(error)) if is_refusal(&error) || is_unreachable(&error) => {
+            Some(Failure::PreviousRefused)
+        }
+        _ => None,
+    }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
+}
+
+/// What ICMP says besides, and what a route says: no way, no such host or protocol, forbidden.
+fn is_unreachable(error: &io::Error) -> bool {
+    let by_route =
+        matches!(error.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable);
+    by_route || error.raw_os_error().is_some_and(|number| UNREACHABLE.contains(&number))
+}
+
+pub(in crate::transport) fn is_too_large(error: &io::Error) -> bool {
+    // EMSGSIZE, whose number differs by system and which std has no stable kind for.
+    error.raw_os_error().is_some_and(|number| TOO_LARGE.contains(&number))
+}
+
+/// Whether a datagram found no room on this host, which may be there a moment later.
+fn is_busy(error: &io::Error) -> bool {
+    let by_kind = matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+    );
+    by_kind || has_no_buffers(error)
+}
+
+pub(in crate::transport) fn has_no_buffers(error: &io::Error) -> bool {
+    // ENOBUFS has no stable kind either.
+    let number = error.raw_os_error();
+    error.kind() == io::ErrorKind::OutOfMemory || number.is_some_and(|n| NO_BUFFERS.contains(&n))
+}
+
+/// Pauses between attempts at one datagram while this host is busy: they grow, and end soon.
+#[derive(Debug)]
+pub(in crate::transport) struct BusyPauses {
+    next: Duration,
+    until: Instant,
+}
+
+impl BusyPauses {
+    /// For a datagram whose first attempt began then.
+    pub(in crate::transport) fn new(began: Instant) -> Self {
+        Self { next: FIRST_PAUSE, until: began + BUSY_TIMEOUT }
+    }
+
+    /// How long to wait before the next attempt; none if it took long enough. An attempt may wait
+    /// too.
+    pub(in crate::transport) fn next(&mut self, now: Instant) -> Option<Duration> {
+        let pause = self.next;
+        self.next = pause * 2;
+        (now < self.until).then_some(pause)
+    }
+}
+
+#[cfg(unix)]
+const TOO_LARGE: &[i32] = &[rustix::io::Errno::MSGSIZE.raw_os_error()];
+#[cfg(not(unix))]
+const TOO_LARGE: &[i32] = &[10_040];
+
+#[cfg(unix)]
+const NO_BUFFERS: &[i32] = &[rustix::io::Errno::NOBUFS.raw_os_error()];
+#[cfg(not(unix))]
+const NO_BUFFERS: &[i32] = &[10_055];
+
+/// Beside those that std has a kind for. EACCES is what a route or a firewall says; EPERM is not
+/// among them, as it is said of a datagram that was not sent.
+#[cfg(unix)]
+const UNREACHABLE: &[i32] = &[
+    rustix::io::Errno::ACCESS.raw_os_error(),
+    rustix::io::Errno::HOSTDOWN.raw_os_error(),
+    rustix::io::Errno::NOPROTOOPT.raw_os_error(),
+    rustix::io::Errno::PROTO.raw_os_error(),
+];
+#[cfg(not(unix))]
+const UNREACHABLE: &[i32] = &[10_064];
+
+const FIRST_PAUSE: Duration = Duration::from_micros(250);
+const BUSY_TIMEOUT: Duration = Duration::from_millis(100);

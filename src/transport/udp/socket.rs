@@ -1,0 +1,93 @@
+//! The socket that datagrams leave by, and what else is asked of the operating system.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::receive_queue::{self, ReceiveQueue};
+use crate::address::HostPort;
+use crate::clock;
+use crate::transport::MAX_PACKET_BYTES;
+
+/// A socket that is connected to an agent.
+pub(super) trait DatagramSocket: fmt::Debug + Send {
+    fn send(&self, message: &[u8]) -> io::Result<usize>;
+
+    /// The error that the system keeps for the next call, which is then forgotten.
+    fn take_error(&self) -> io::Result<Option<io::Error>>;
+
+    /// Its own address, and the one that it is connected to.
+    fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)>;
+}
+
+impl DatagramSocket for UdpSocket {
+    fn send(&self, message: &[u8]) -> io::Result<usize> {
+        Self::send(self, message)
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        Self::take_error(self)
+    }
+
+    fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.local_addr()?, self.peer_addr()?))
+    }
+}
+
+/// What a transport asks of the operating system; tests put another in its place.
+pub(super) trait Network: fmt::Debug + Send {
+    fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>>;
+
+    fn connect(&self, peer: SocketAddr) -> io::Result<Box<dyn DatagramSocket>>;
+
+    /// How the receive queue is read that the socket's datagrams come into; none where it cannot be.
+    fn receive_queue(&self, socket: &dyn DatagramSocket) -> Option<Box<dyn ReceiveQueue>>;
+
+    fn now(&self) -> Instant;
+
+    fn sleep(&self, time: Duration);
+}
+
+/// The operating system itself.
+#[derive(Debug)]
+pub(super) struct System;
+
+impl Network for System {
+    fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
+        // Apart, as resolvers take no brackets, and a zone of an IPv6 address only so.
+        let read = HostPort::parse(address).and_then(|read| Some((read.host, read.port?)));
+        let (host, port) = read.ok_or(io::ErrorKind::InvalidInput)?;
+        (host.as_str(), port).to_socket_addrs().map(Iterator::collect)
+    }
+
+    fn connect(&self, peer: SocketAddr) -> io::Result<Box<dyn DatagramSocket>> {
+        let socket = Socket::new(Domain::for_address(peer), Type::DGRAM, Some(Protocol::UDP))?;
+        // Room for one datagram of the largest size; some systems start below that.
+        if SockRef::from(&socket).send_buffer_size().is_ok_and(|size| size < MAX_PACKET_BYTES) {
+            let _ = socket.set_send_buffer_size(MAX_PACKET_BYTES);
+        }
+        // A full device queue must not hold the reporter for ever.
+        socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+        socket.connect(&peer.into())?;
+        Ok(Box::new(UdpSocket::from(socket)))
+    }
+
+    fn receive_queue(&self, socket: &dyn DatagramSocket) -> Option<Box<dyn ReceiveQueue>> {
+        let (local, peer) = socket.addresses().ok()?;
+        receive_queue::open(local, peer)
+    }
+
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn sleep(&self, time: Duration) {
+        thread::sleep(time);
+    }
+}
+
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
