@@ -2,7 +2,7 @@
 //!
 //! A child has a copy of all that its parent had in memory, locks included that other threads held at
 //! that moment, and none of those threads. What was made in the parent can therefore not be waited for:
-//! it is asked whether it is [far from its origin](Origin::is_left) before any wait.
+//! it is asked whether it is [far from its origin](ProcessOrigin::is_forked) before any wait.
 
 use std::io;
 

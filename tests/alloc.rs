@@ -232,6 +232,37 @@ fn a_context_in_http_headers_allocates_nothing_to_be_written_and_read() {
     assert_eq!(allocation_counter::measure(burst).count_total, 0);
 }
 
+#[cfg(feature = "otlp")]
+#[test]
+fn otlp_requests_allocate_nothing_once_their_memory_has_grown() {
+    use jaeger_client::InMemoryReporter;
+    use jaeger_client::encoding::{List, OtlpEncoder, ProcessView};
+
+    let memory = InMemoryReporter::new();
+    let (tracer, _closer) = Tracer::builder("alloc").in_memory(&memory).build().unwrap();
+    (0..OPERATIONS).for_each(|_| tree(&tracer));
+    let span = tracer.span("op").tag("error", true).tag("span.kind", "server").start();
+    span.set_tag("http.url", &LONG_NAME.repeat(20));
+    for n in 0..100 {
+        span.set_tag(&format!("tag {}", n % 90), n);
+        span.log(&[("event", "retry".into()), ("n", n.into())]);
+    }
+    drop(span);
+    let spans: Vec<u8> = memory.spans().iter().flat_map(|span| span.bytes().to_vec()).collect();
+    let spans = List::new(memory.spans().len(), &spans);
+    let mut encoder = OtlpEncoder::new(&ProcessView::new(b"svc", None));
+    let mut requests = || {
+        let (mut left, mut written) = (spans, 0);
+        while left.count > 0 {
+            let request = encoder.encode(left, 16_384).unwrap();
+            (left, written) = (request.left, written + request.spans);
+        }
+        assert_eq!(written, spans.count);
+    };
+    requests();
+    assert_eq!(allocation_counter::measure(requests).count_total, 0);
+}
+
 #[test]
 fn baggage_takes_a_few_allocations_an_item_however_many_there_are() {
     let builder = Tracer::builder("alloc").sampler(ConstSampler::new(false)).null_reporter();

@@ -6,45 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use table::{Row, is_test, rows};
+
+#[path = "support/table.rs"]
+mod table;
+
 /// The defects of the Go client that the table has to have a row for.
 const DEFECTS: std::ops::RangeInclusive<usize> = 1..=30;
-
-/// A row of a table: the section it stands in, and its cells.
-#[derive(Debug)]
-struct Row<'t> {
-    section: &'t str,
-    cells: Vec<&'t str>,
-}
-
-impl<'t> Row<'t> {
-    fn feature(&self) -> &'t str {
-        self.cells.first().copied().unwrap_or_default()
-    }
-
-    /// The tests that it names, as file and function.
-    fn tests(&self) -> Vec<(&'t str, &'t str)> {
-        let last = self.cells.last().copied().unwrap_or_default();
-        last.split('`').filter_map(|part| part.split_once("::")).collect()
-    }
-}
-
-/// The rows of all tables, without their heads.
-fn rows(text: &str) -> Vec<Row<'_>> {
-    let mut section = "";
-    let mut rows = Vec::new();
-    for line in text.lines() {
-        if let Some(title) = line.strip_prefix("## ") {
-            section = title;
-        } else if let Some(inside) = line.strip_prefix('|') {
-            let inside = inside.trim_end().trim_end_matches('|');
-            rows.push(Row { section, cells: inside.split('|').map(str::trim).collect() });
-        }
-    }
-    let heads =
-        |row: &Row<'_>| row.cells.last() == Some(&"test") || row.feature().starts_with("--");
-    rows.retain(|row| !heads(row));
-    rows
-}
 
 /// What is wrong with the rows; `source` gives a file's text.
 fn wrong(rows: &[Row<'_>], mut source: impl FnMut(&str) -> Option<String>) -> Vec<String> {
@@ -52,7 +20,7 @@ fn wrong(rows: &[Row<'_>], mut source: impl FnMut(&str) -> Option<String>) -> Ve
     let mut wrong = Vec::new();
     for row in rows {
         let Row { section, cells } = row;
-        let name = format!("{section}, {:?}", row.feature());
+        let name = format!("{section}, {:?}", row.first());
         if cells.len() != 5 {
             wrong.push(format!("{name}: {} cells in place of 5", cells.len()));
         }
@@ -72,16 +40,6 @@ fn wrong(rows: &[Row<'_>], mut source: impl FnMut(&str) -> Option<String>) -> Ve
     wrong
 }
 
-/// Whether a file has a test of that name that is not left out.
-fn is_test(text: &str, function: &str) -> bool {
-    let Some(at) = text.find(&format!("fn {function}(")) else { return false };
-    let line = text[..at].rfind('\n').unwrap_or(0);
-    let before: Vec<_> = text[..line].lines().rev().map(str::trim).collect();
-    let attributes = || before.iter().take_while(|line| line.starts_with("#["));
-    attributes().any(|line| line.ends_with("test]") || line.contains("::test("))
-        && !attributes().any(|line| line.starts_with("#[ignore"))
-}
-
 #[test]
 fn every_row_names_tests_that_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -99,7 +57,7 @@ fn every_defect_has_its_row() {
     let numbers: BTreeSet<usize> = rows(&text)
         .iter()
         .filter(|row| row.section.starts_with("Defects"))
-        .filter_map(|row| row.feature().split(' ').next()?.parse().ok())
+        .filter_map(|row| row.first().split(' ').next()?.parse().ok())
         .collect();
     let missing: Vec<_> = DEFECTS.filter(|number| !numbers.contains(number)).collect();
     assert!(missing.is_empty(), "{missing:?}");

@@ -5,10 +5,12 @@
 //!
 //! - [`backend`] starts a server and stops it again
 //! - [`query`], [`zipkin`] and [`otlp`] read traces back from it
+//! - [`post`] posts spans as OTLP
 //! - [`round`] sends spans all ways there are and compares what comes back, by the [`rules`]
 //! - [`span`] says how a span must look when it is read back
 //! - [`peer`] runs another process that continues our traces: `src/bin/peer.rs` in Rust, `go/` in Go
 //! - [`chain`] checks which of them is whose child
+//! - [`doors`] sends a span as Thrift and as OTLP, and says how what comes back differs
 //! - [`grow`] makes traces that have everything a span can have
 //! - [`burst`] makes spans as fast as they can be made, and counts what a server holds of them
 //! - [`browser`] drives a real browser
@@ -29,11 +31,13 @@ pub mod burst;
 pub mod chain;
 pub mod command;
 pub mod demo;
+pub mod doors;
 pub mod gate;
 pub mod grow;
 pub mod nginx;
 pub mod otlp;
 pub mod peer;
+pub mod post;
 pub mod query;
 pub mod round;
 pub mod rules;

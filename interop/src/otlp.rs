@@ -27,8 +27,10 @@ impl Lines {
     ///
     /// Says why if the file cannot be read. A line that is not whole yet is none.
     pub fn spans(&self, trace_id: &str) -> Found<Vec<Value>> {
-        let text = fs::read_to_string(&self.file)
-            .map_err(|error| format!("{}: {error}", self.file.display()))?;
+        let bytes =
+            fs::read(&self.file).map_err(|error| format!("{}: {error}", self.file.display()))?;
+        // The collector gives on texts that are no UTF-8.
+        let text = String::from_utf8_lossy(&bytes);
         let trace_id = format!("{trace_id:0>32}");
         let mut spans = Vec::new();
         for line in text.lines().filter(|line| line.contains(&trace_id)) {
@@ -36,11 +38,9 @@ impl Lines {
             for of_resource in list(&line["resourceSpans"]) {
                 for of_scope in list(&of_resource["scopeSpans"]) {
                     let same = |span: &&Value| span["traceId"] == *trace_id;
-                    spans.extend(
-                        list(&of_scope["spans"])
-                            .filter(same)
-                            .map(|span| read_back(span, &of_resource["resource"])),
-                    );
+                    let found = list(&of_scope["spans"]).filter(same);
+                    let around = [&of_resource["resource"], &of_scope["scope"]];
+                    spans.extend(found.map(|span| read_back(span, around)));
                 }
             }
         }
@@ -49,7 +49,7 @@ impl Lines {
 }
 
 /// Brings a span into the plain form of [`crate::span::read_back`].
-fn read_back(span: &Value, resource: &Value) -> Value {
+fn read_back(span: &Value, [resource, scope]: [&Value; 2]) -> Value {
     let parent = span["parentSpanId"].as_str().unwrap_or_default();
     let mut references: Vec<_> = list(&span["links"])
         .map(|link| {
@@ -71,8 +71,20 @@ fn read_back(span: &Value, resource: &Value) -> Value {
     {
         tags.push(json!(["span.kind", "string", kind]));
     }
-    if span["status"]["code"] == 2 {
-        tags.push(json!(["error", "bool", true]));
+    match span["status"]["code"].as_u64() {
+        Some(1) => tags.push(json!(["otel.status_code", "string", "OK"])),
+        Some(2) => tags.push(json!(["error", "bool", true])),
+        _ => {}
+    }
+    for (key, text) in [
+        ("w3c.tracestate", &span["traceState"]),
+        ("otel.status_description", &span["status"]["message"]),
+        ("otel.scope.name", &scope["name"]),
+        ("otel.scope.version", &scope["version"]),
+    ] {
+        if text.is_string() {
+            tags.push(json!([key, "string", text]));
+        }
     }
     let logs: Vec<_> = list(&span["events"])
         .map(|event| {
@@ -105,7 +117,7 @@ fn read_back(span: &Value, resource: &Value) -> Value {
 
 /// OTLP's numbers of the kinds of spans that a remote call has.
 const KINDS: [Option<&str>; 6] =
-    [None, None, Some("server"), Some("client"), Some("producer"), Some("consumer")];
+    [None, Some("internal"), Some("server"), Some("client"), Some("producer"), Some("consumer")];
 
 fn attributes(attributes: &Value) -> Vec<Value> {
     list(attributes)

@@ -154,6 +154,19 @@ pub fn post(url: &str) -> Found<Answer> {
     answer(url, client().post(url).send_empty())
 }
 
+/// Posts a body to `url`; gives the status and the body of what was answered.
+///
+/// # Errors
+///
+/// As [`get`].
+pub fn post_bytes(url: &str, content_type: &str, body: &[u8]) -> Found<(u16, Vec<u8>)> {
+    let answered = client().post(url).header("content-type", content_type).send(body);
+    let mut response = answered.map_err(|error| format!("{url}: {error}"))?;
+    let limited = response.body_mut().with_config().limit(MAX_BODY_BYTES).read_to_vec();
+    let body = limited.map_err(|error| format!("{url}: {error}"))?;
+    Ok((response.status().as_u16(), body))
+}
+
 fn client() -> ureq::Agent {
     ureq::Agent::config_builder()
         .timeout_global(Some(REQUEST_LIMIT))

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use jaeger_client::{AgentProtocol, Closer, Configuration, OwnedTagValue, ReporterConfig, Stats};
+use jaeger_client::{
+    AgentProtocol, Closer, Configuration, OwnedTagValue, ReporterConfig, Stats, TracerBuilder,
+};
 use serde_json::Value;
 
 use crate::backend::{Backend, Kind};
@@ -10,6 +12,7 @@ use crate::command::INTERVAL;
 use crate::gate::{self, Found};
 use crate::grow::Plan;
 use crate::otlp::Lines;
+use crate::post::OtlpPost;
 use crate::query::Query;
 use crate::rules;
 use crate::span::{Field, Given, Rule, Wanted};
@@ -31,6 +34,8 @@ pub enum Way {
     ZipkinV1,
     /// HTTP, Zipkin v2 in JSON: usually port 9411.
     ZipkinV2,
+    /// HTTP, OTLP in protobuf: usually port 4318.
+    Otlp,
 }
 
 impl Way {
@@ -42,6 +47,7 @@ impl Way {
             Self::ZipkinCompact => "zipkin_compact",
             Self::Http => "http",
             Self::ZipkinV1 | Self::ZipkinV2 => "zipkin",
+            Self::Otlp => "otlp_http",
         }
     }
 
@@ -65,6 +71,16 @@ impl Way {
             Self::Http => to_collector(""),
             Self::ZipkinV1 => to_collector("/api/v1/spans"),
             Self::ZipkinV2 => to_collector("/api/v2/spans"),
+            // The tracer is given what posts.
+            Self::Otlp => ReporterConfig::default(),
+        }
+    }
+
+    /// Gives the tracer what sends on this way, where a configuration cannot name it.
+    pub fn transport(self, backend: &Backend, builder: TracerBuilder) -> TracerBuilder {
+        match self {
+            Self::Otlp => builder.transport(OtlpPost::new(backend.address(self.port()))),
+            _ => builder,
         }
     }
 
@@ -78,6 +94,7 @@ impl Way {
             (Self::ZipkinV2, Kind::Zipkin) => rules::ZIPKIN_V2,
             (Self::ZipkinV1, _) => rules::ZIPKIN_V1_OTLP,
             (Self::ZipkinV2, _) => rules::ZIPKIN_V2_OTLP,
+            (Self::Otlp, _) => rules::POSTED_OTLP,
         }
     }
 }
@@ -154,7 +171,8 @@ fn on_one_way(backend: &Backend, way: Way) {
             reporter: way.reporter(backend),
             ..Configuration::new(service.as_str())
         };
-        let (tracer, closer) = config.new_tracer().expect("the configuration is good");
+        let built = config.new_tracer_with(|builder| way.transport(backend, builder));
+        let (tracer, closer) = built.expect("the configuration is good");
         let plan = Plan {
             tracer: &tracer,
             service: &service,

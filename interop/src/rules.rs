@@ -19,6 +19,16 @@ pub const OTLP: &[Rule] = &[
     order_is_lost,
 ];
 
+/// OTLP to any server.
+pub const POSTED_OTLP: &[Rule] = &[
+    flags_are_lost_or_say_sampled,
+    the_process_is_a_resource,
+    the_library_names_itself,
+    an_error_is_a_status,
+    tags_are_maps,
+    order_is_lost,
+];
+
 /// Zipkin's Thrift to an old agent.
 pub const ZIPKIN_COMPACT: &[Rule] = &[
     only_the_debug_flag_stays,
@@ -124,6 +134,31 @@ fn order_is_lost(wanted: &mut Value, got: &mut Value) {
 /// OTLP has no place for Jaeger's flags.
 fn flags_are_lost(wanted: &mut Value, _got: &mut Value) {
     wanted["flags"] = Value::Null;
+}
+
+/// Of flags OTLP has the one that says a span is sampled; Jaeger does not show it.
+fn flags_are_lost_or_say_sampled(wanted: &mut Value, got: &mut Value) {
+    wanted["flags"] = json!(1);
+    if got["flags"].is_null() || got["flags"] == 0 {
+        got["flags"] = json!(1);
+    }
+}
+
+/// OTLP knows which library made the spans: three attributes of the resource, and the scope.
+fn the_library_names_itself(wanted: &mut Value, _got: &mut Value) {
+    for (key, value) in [
+        ("telemetry.sdk.name", json!("jaeger-client")),
+        ("telemetry.sdk.language", json!("rust")),
+        ("telemetry.sdk.version", json!({"begins": "0."})),
+    ] {
+        items(&mut wanted["process_tags"]).push(json!([key, "string", value]));
+    }
+    for (key, value) in [
+        ("otel.scope.name", json!("jaeger-client")),
+        ("otel.scope.version", json!({"begins": "0."})),
+    ] {
+        items(&mut wanted["tags"]).push(json!([key, "string", value]));
+    }
 }
 
 /// Two tags of the process have other names as attributes of a resource.

@@ -3,6 +3,10 @@
 use interop::backend::Kind;
 use interop::round::{Way, all_come_back};
 
+/// The ways that servers take which store OTLP.
+const ALL: [Way; 6] =
+    [Way::Compact, Way::Binary, Way::Http, Way::ZipkinV1, Way::ZipkinV2, Way::Otlp];
+
 #[test]
 fn jaeger_v1_gives_back_what_its_agent_got() {
     all_come_back(Kind::JaegerV1, &[Way::Compact, Way::Binary, Way::ZipkinCompact]);
@@ -10,19 +14,17 @@ fn jaeger_v1_gives_back_what_its_agent_got() {
 
 #[test]
 fn jaeger_v1_gives_back_what_its_collector_got() {
-    all_come_back(Kind::JaegerV1, &[Way::Http, Way::ZipkinV1, Way::ZipkinV2]);
+    all_come_back(Kind::JaegerV1, &[Way::Http, Way::ZipkinV1, Way::ZipkinV2, Way::Otlp]);
 }
 
 #[test]
 fn jaeger_v2_gives_back_what_it_got() {
-    let ways = [Way::Compact, Way::Binary, Way::Http, Way::ZipkinV1, Way::ZipkinV2];
-    all_come_back(Kind::JaegerV2, &ways);
+    all_come_back(Kind::JaegerV2, &ALL);
 }
 
 #[test]
 fn the_opentelemetry_collector_gives_on_what_it_got() {
-    let ways = [Way::Compact, Way::Binary, Way::Http, Way::ZipkinV1, Way::ZipkinV2];
-    all_come_back(Kind::OtelCollector, &ways);
+    all_come_back(Kind::OtelCollector, &ALL);
 }
 
 #[test]

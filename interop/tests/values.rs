@@ -29,12 +29,12 @@ fn jaeger_v1_stores_whatever_its_agent_gets() {
 
 #[test]
 fn jaeger_v1_stores_whatever_its_collector_gets() {
-    everything_is_found(Kind::JaegerV1, &[Way::Http, Way::ZipkinV1, Way::ZipkinV2]);
+    everything_is_found(Kind::JaegerV1, &[Way::Http, Way::ZipkinV1, Way::ZipkinV2, Way::Otlp]);
 }
 
 #[test]
 fn jaeger_v2_stores_whatever_it_gets() {
-    let ways = [Way::Compact, Way::Binary, Way::Http, Way::ZipkinV1, Way::ZipkinV2];
+    let ways = [Way::Compact, Way::Binary, Way::Http, Way::ZipkinV1, Way::ZipkinV2, Way::Otlp];
     everything_is_found(Kind::JaegerV2, &ways);
 }
 
@@ -70,7 +70,8 @@ fn on_one_way(backend: &Backend, way: Way) {
         reporter: way.reporter(backend),
         ..Configuration::new(service.as_str())
     };
-    let (tracer, closer) = config.new_tracer_with(|builder| builder.logger(NullLogger)).unwrap();
+    let quiet = |builder: TracerBuilder| way.transport(backend, builder.logger(NullLogger));
+    let (tracer, closer) = config.new_tracer_with(quiet).unwrap();
     let mut dice = 1 + way as u64;
     let mut draw = |below: usize| {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -80,7 +81,7 @@ fn on_one_way(backend: &Backend, way: Way) {
     let clock = edge_cases::EdgeCaseClock::new(&mut draw);
     let odd_parts = |builder: TracerBuilder| {
         let ids = edge_cases::EdgeCaseIds::default();
-        builder.logger(NullLogger).clock(clock).id_generator(ids)
+        way.transport(backend, builder.logger(NullLogger).clock(clock).id_generator(ids))
     };
     let (other, other_closer) = config.new_tracer_with(odd_parts).unwrap();
     let store = Store::of(backend, way);

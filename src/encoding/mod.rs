@@ -9,9 +9,13 @@
 
 mod batch;
 mod binary;
+mod canonical;
 mod compact;
 mod cursor;
 mod draft;
+mod json;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod read;
 mod view;
 mod zipkin;
@@ -23,11 +27,13 @@ pub(crate) use self::draft::{
     Draft, Finished, FollowsFrom, Ids, Scratch, ShortTags, Timestamp, cut,
 };
 pub use self::draft::{put_log, put_reference, put_tag};
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+pub(crate) use self::json::base64;
+#[cfg(feature = "otlp")]
+pub use self::otlp::{OtlpEncoder, OtlpRequest, OtlpResponse, OtlpStatus};
 pub use self::read::DecodeError;
 pub use self::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};
 pub(crate) use self::view::{not_finite, tags_of};
-#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
-pub(crate) use self::zipkin::base64;
 
 /// One wire format a batch of canonical spans can leave the process in.
 #[derive(Debug)]
@@ -56,6 +62,10 @@ pub const MEMBERS: &[Member] = &[
         file: "zipkin/v2",
         encode: zipkin::v2_body,
     },
+    #[cfg(feature = "otlp")]
+    Member { name: "otlp", is_message: false, file: "otlp", encode: otlp::body },
+    #[cfg(feature = "otlp")]
+    Member { name: "otlp-json", is_message: false, file: "otlp/json", encode: otlp::json_body },
 ];
 
 /// The format of that name; the first one for a name that is none.
@@ -73,11 +83,14 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{SpanId, TraceId};
 
     #[test]
     fn every_member_writes_the_same_batch_twice_alike_and_an_empty_one_too() {
         let mut spans = Vec::new();
-        SpanView { operation_name: b"op", ..SpanView::default() }.encode(&mut spans);
+        let (trace_id, span_id) = (TraceId::new(0, 1), SpanId::new(2));
+        SpanView { trace_id, span_id, operation_name: b"op", ..SpanView::default() }
+            .encode(&mut spans);
         let process = ProcessView::new(b"svc", Some(List::default()));
         let batch = BatchView::new(process, List::new(1, &spans));
         let empty = BatchView::new(process, List::default());

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::canonical::Canonical;
 use super::view::List;
 
 /// Why bytes are not what they should be.
@@ -31,6 +32,11 @@ pub enum DecodeError {
     /// A field or element has another type than the model says, or a type there is none of.
     WrongType {
         /// The protocol's number of the type found.
+        found: u8,
+    },
+    /// A protobuf field has a form that messages do not have any more, or no number.
+    UnknownWireType {
+        /// The wire type found.
         found: u8,
     },
     /// Structures lie deeper in each other than the model has any.
@@ -66,6 +72,7 @@ impl fmt::Display for DecodeError {
             }
             Self::BadVarint { at } => write!(f, "number too long at byte {at}"),
             Self::WrongType { found } => write!(f, "unexpected thrift type {found}"),
+            Self::UnknownWireType { found } => write!(f, "unexpected protobuf wire type {found}"),
             Self::TooDeep => write!(f, "structures nested more than {MAX_DEPTH} deep"),
             Self::MissingField { of } => write!(f, "a required field of {of} is absent"),
             Self::UnknownTagType { value } => write!(f, "unknown tag type {value}, not 0 to 4"),
@@ -108,6 +115,23 @@ impl<'a> Reader<'a> {
 
     pub(super) const fn position(&self) -> usize {
         self.at
+    }
+
+    /// What was not read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    /// Reads by the short way, if what comes is as that expects it.
+    #[inline(always)]
+    pub(super) fn canonical<T>(
+        &mut self,
+        read: impl FnOnce(&mut Canonical<'a>) -> Option<T>,
+    ) -> Option<T> {
+        let mut canonical = Canonical(self.rest());
+        let value = read(&mut canonical)?;
+        self.at = self.bytes.len() - canonical.0.len();
+        Some(value)
     }
 
     pub(super) fn byte(&mut self) -> Result<u8, DecodeError> {

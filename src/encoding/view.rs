@@ -3,6 +3,7 @@
 //! Parsing one checks the bytes once, with hard limits, so that the iterators over a parsed view
 //! need not fail: what they cannot read they would never have let in.
 
+use super::canonical::{Canonical, Visit};
 use super::read::{DecodeError, Reader, wire};
 use crate::id::{SpanId, TraceId};
 
@@ -214,6 +215,28 @@ impl ReferenceView {
 impl<'a> Reader<'a> {
     /// Reads a `Span`, checking the lists in it element by element.
     pub(super) fn span(&mut self) -> Result<SpanView<'a>, DecodeError> {
+        self.span_with(&mut ())
+    }
+
+    /// The same, and shows what is in it.
+    #[inline(always)]
+    pub(super) fn span_with(
+        &mut self,
+        visitor: &mut impl Visit<'a>,
+    ) -> Result<SpanView<'a>, DecodeError> {
+        match self.canonical(|reader| reader.span(visitor)) {
+            Some(span) => Ok(span),
+            None => self.any_span(visitor),
+        }
+    }
+
+    /// Reads a `Span` whose fields may be in any order, absent, or beside others.
+    #[inline(never)]
+    pub(super) fn any_span(
+        &mut self,
+        visitor: &mut impl Visit<'a>,
+    ) -> Result<SpanView<'a>, DecodeError> {
+        visitor.begin();
         let mut span = SpanView::default();
         let (mut high, mut low) = (0, 0);
         let mut seen = 0_u16;
@@ -224,12 +247,25 @@ impl<'a> Reader<'a> {
                 3 => span.span_id = SpanId::new(reader.expect_i64(kind)?.cast_unsigned()),
                 4 => span.parent_span_id = SpanId::new(reader.expect_i64(kind)?.cast_unsigned()),
                 5 => span.operation_name = reader.expect_bytes(kind)?,
-                6 => span.references = Some(reader.list(kind, |r| r.reference().map(drop))?),
+                6 => {
+                    visitor.begin_references();
+                    let reference =
+                        |r: &mut Self| r.reference().map(|other| visitor.reference(other));
+                    span.references = Some(reader.list(kind, reference)?);
+                }
                 7 => span.flags = reader.expect_i32(kind)?,
                 8 => span.start_time_micros = reader.expect_i64(kind)?,
                 9 => span.duration_micros = reader.expect_i64(kind)?,
-                10 => span.tags = Some(reader.list(kind, |r| r.tag().map(drop))?),
-                11 => span.logs = Some(reader.list(kind, |r| r.log().map(drop))?),
+                10 => {
+                    visitor.begin_tags();
+                    let tag = |r: &mut Self| r.tag().map(|tag| visitor.tag(tag));
+                    span.tags = Some(reader.list(kind, tag)?);
+                }
+                11 => {
+                    visitor.begin_logs();
+                    let log = |r: &mut Self| r.log_with(visitor).map(|log| visitor.log(log));
+                    span.logs = Some(reader.list(kind, log)?);
+                }
                 _ => return Ok(false),
             }
             seen |= 1 << field;
@@ -243,7 +279,13 @@ impl<'a> Reader<'a> {
         Ok(span)
     }
 
+    #[inline]
     pub(super) fn tag(&mut self) -> Result<TagView<'a>, DecodeError> {
+        self.canonical(Canonical::tag).map_or_else(|| self.any_tag(), Ok)
+    }
+
+    #[inline(never)]
+    pub(super) fn any_tag(&mut self) -> Result<TagView<'a>, DecodeError> {
         let (mut key, mut v_type) = (None, None);
         let (mut text, mut double, mut truth, mut long, mut binary) =
             (None, None, None, None, None);
@@ -276,11 +318,31 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn log(&mut self) -> Result<LogView<'a>, DecodeError> {
+        self.log_with(&mut ())
+    }
+
+    #[inline]
+    fn log_with(&mut self, visitor: &mut impl Visit<'a>) -> Result<LogView<'a>, DecodeError> {
+        match self.canonical(|reader| reader.log(visitor)) {
+            Some(log) => Ok(log),
+            None => self.any_log(visitor),
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn any_log(
+        &mut self,
+        visitor: &mut impl Visit<'a>,
+    ) -> Result<LogView<'a>, DecodeError> {
         let (mut timestamp, mut fields) = (None, None);
         self.fields(|reader, field, kind| {
             match field {
                 1 => timestamp = Some(reader.expect_i64(kind)?),
-                2 => fields = Some(reader.list(kind, |r| r.tag().map(drop))?),
+                2 => {
+                    visitor.begin_fields();
+                    let field = |r: &mut Self| r.tag().map(|field| visitor.field(field));
+                    fields = Some(reader.list(kind, field)?);
+                }
                 _ => return Ok(false),
             }
             Ok(true)
@@ -292,6 +354,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn reference(&mut self) -> Result<ReferenceView, DecodeError> {
+        self.canonical(Canonical::reference).map_or_else(|| self.any_reference(), Ok)
+    }
+
+    #[inline(never)]
+    pub(super) fn any_reference(&mut self) -> Result<ReferenceView, DecodeError> {
         let (mut kind_of, mut low, mut high, mut span_id) = (None, None, None, None);
         self.fields(|reader, field, kind| {
             match field {

@@ -97,8 +97,8 @@ impl InMemoryReporter {
 
     /// None in a forked process if a thread that was left behind may have the lock.
     fn lock(&self) -> Option<MutexGuard<'_, Kept>> {
-        let is_left = || self.shared.origin.as_ref().is_some_and(ProcessOrigin::is_forked);
-        self.shared.kept.try_lock().or_else(|| lock::wait(&self.shared.kept, is_left))
+        let is_forked = || self.shared.origin.as_ref().is_some_and(ProcessOrigin::is_forked);
+        self.shared.kept.try_lock().or_else(|| lock::wait(&self.shared.kept, is_forked))
     }
 }
 

@@ -6,9 +6,14 @@
 pub(crate) mod agent;
 pub(crate) mod binary;
 pub(crate) mod broken;
+pub(crate) mod canonical;
 pub(crate) mod edge_cases;
 pub(crate) mod http;
 pub(crate) mod metrics;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp_json;
 pub(crate) mod read;
 pub(crate) mod storable;
 #[cfg(feature = "remote-sampler")]

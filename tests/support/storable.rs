@@ -1,6 +1,8 @@
 //! What every server stores: the rules, and spans read from any format to be held to them.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "otlp")]
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::Value as Json;
@@ -82,6 +84,18 @@ pub(crate) fn sent(format: &str, bytes: &[u8]) -> Vec<Sent> {
             let list: Vec<Json> = serde_json::from_slice(rest).expect("a list in JSON");
             rest = &[];
             list.iter().map(of_json).collect()
+        }
+        #[cfg(feature = "otlp")]
+        "otlp" => {
+            let request = prost::Message::decode(rest).expect("a request");
+            rest = &[];
+            of_otlp(&request)
+        }
+        #[cfg(feature = "otlp")]
+        "otlp-json" => {
+            let request = super::otlp_json::read(rest);
+            rest = &[];
+            of_otlp(&request)
         }
         other => panic!("a format that the tests do not know: {other}"),
     };
@@ -295,4 +309,56 @@ fn of_json(span: &Json) -> Sent {
         sent.trace = (0, sent.trace.0);
     }
     sent
+}
+
+#[cfg(feature = "otlp")]
+fn of_otlp(request: &super::otlp::Request) -> Vec<Sent> {
+    use super::otlp::{KeyValue, Value};
+
+    let big_endian = |id: &[u8]| id.iter().fold(0_u128, |id, byte| id << 8 | u128::from(*byte));
+    let half = |half: u128| u64::try_from(half & u128::from(u64::MAX)).unwrap();
+    let trace = |id: &[u8]| (half(big_endian(id) >> 64), half(big_endian(id)));
+    let micros = |nanos: u64| i64::try_from(nanos / 1_000).unwrap();
+    let value = |attribute: &KeyValue| attribute.value.clone().and_then(|any| any.value).unwrap();
+    let mut all = Vec::new();
+    for of_resource in &request.resource_spans {
+        let resource = &of_resource.resource.as_ref().expect("a resource").attributes;
+        let service = resource.iter().find(|attribute| attribute.key == "service.name");
+        let Value::Str(service) = value(service.expect("a service")) else { panic!("no name") };
+        for of_scope in &of_resource.scope_spans {
+            let scope = of_scope.scope.as_ref().expect("a scope");
+            for span in &of_scope.spans {
+                assert!(matches!(span.parent_span_id.len(), 0 | 8), "{span:?}");
+                assert!((0..=5).contains(&span.kind), "{span:?}");
+                let mut sent = Sent {
+                    service: service.clone().into_bytes(),
+                    trace: trace(&span.trace_id),
+                    id: half(big_endian(&span.span_id)),
+                    start: micros(span.start_time_unix_nano),
+                    duration: micros(span.end_time_unix_nano - span.start_time_unix_nano),
+                    logged: span.events.iter().map(|event| micros(event.time_unix_nano)).collect(),
+                    ..Sent::default()
+                };
+                for link in &span.links {
+                    sent.references.push((trace(&link.trace_id), half(big_endian(&link.span_id))));
+                }
+                let events = span.events.iter().map(|event| &event.attributes);
+                let links = span.links.iter().map(|link| &link.attributes);
+                let lists = [&span.attributes, resource].into_iter().chain(events).chain(links);
+                for list in lists {
+                    let keys: BTreeSet<_> = list.iter().map(|attribute| &attribute.key).collect();
+                    assert_eq!(keys.len(), list.len(), "a key is there twice: {list:?}");
+                    let doubles = list.iter().filter_map(|attribute| match value(attribute) {
+                        Value::Double(double) => Some(double),
+                        _ => None,
+                    });
+                    sent.doubles.extend(doubles);
+                }
+                // That strings are UTF-8 was seen when they were read.
+                sent.texts = vec![scope.name.clone().into_bytes(), span.name.clone().into_bytes()];
+                all.push(sent);
+            }
+        }
+    }
+    all
 }

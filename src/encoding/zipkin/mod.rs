@@ -15,8 +15,6 @@ use thrift::protocol::{
 };
 
 use self::endpoint::{Endpoint, address};
-#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
-pub(crate) use self::text::base64;
 use self::text::{cut, fixed, log_text, showable, text};
 pub(super) use self::v2::body as v2_body;
 use super::batch::BatchView;

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
+use crate::encoding::json::json_string;
 use crate::encoding::view::{LogView, TagView, ValueView, not_finite};
 
 /// A log's event if it says nothing else, or a JSON object of its fields. Doubles are shown by
@@ -46,32 +46,6 @@ fn object(fields: &Texts<'_>) -> Vec<u8> {
     }
     json.push(b'}');
     json
-}
-
-/// Appends a JSON string as Go's encoding/json writes it: safe within HTML, too.
-pub(super) fn json_string(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'"');
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            match character {
-                '"' => out.extend_from_slice(b"\\\""),
-                '\\' => out.extend_from_slice(b"\\\\"),
-                '\n' => out.extend_from_slice(b"\\n"),
-                '\r' => out.extend_from_slice(b"\\r"),
-                '\t' => out.extend_from_slice(b"\\t"),
-                '\u{8}' => out.extend_from_slice(b"\\b"),
-                '\u{c}' => out.extend_from_slice(b"\\f"),
-                '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                    // Writing into a vector does not fail.
-                    let _ = write!(out, "\\u{:04x}", u32::from(character));
-                }
-                other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        // One replacement for each byte that is no part of a character.
-        chunk.invalid().iter().for_each(|_| out.extend_from_slice(b"\\ufffd"));
-    }
-    out.push(b'"');
 }
 
 /// A value as Go's `%+v` shows it.
@@ -144,20 +118,6 @@ pub(super) fn showable(text: &[u8]) -> Cow<'_, [u8]> {
     out.into()
 }
 
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0, |bits, byte| bits << 8 | usize::from(*byte));
-        let bits = bits << (8 * (3 - chunk.len()));
-        for n in 0..4 {
-            let digit = DIGITS[bits >> (18 - 6 * n) & 63];
-            out.push(if n <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,18 +146,6 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_escaped_as_go_escapes_them() {
-        let mut out = Vec::new();
-        json_string(&mut out, b"a\"\\\n\x01\x08<>&\xe2\x80\xa8\xc3\xa9\xff\xe2\x80");
-        let expected = [
-            br#""a\"\\\n\u0001\b\u003c\u003e\u0026\u2028"#.as_slice(),
-            "\u{e9}".as_bytes(),
-            br#"\ufffd\ufffd\ufffd""#,
-        ];
-        assert_eq!(out, expected.concat());
-    }
-
-    #[test]
     fn a_cut_falls_between_characters() {
         let cut_text = |text: &'static str, max| cut(text.as_bytes().into(), max).into_owned();
         assert_eq!(cut_text("x\u{e9}\u{e9}", 4), "x\u{e9}".as_bytes());
@@ -214,16 +162,6 @@ mod tests {
         put_tag(&mut fields, TagView::new(b"a", ValueView::Binary(&[1, 2])));
         let json = log_text(LogView::new(1, List::new(2, &fields)), fixed).into_owned();
         assert_eq!(json, br#"{"a":"[1 2]","event":"\u003chi\u003e"}"#);
-    }
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        let shown =
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
-        for (text, encoded) in shown {
-            assert_eq!(base64(text.as_bytes()), encoded);
-        }
-        assert_eq!(base64(&[251, 255, 191]), "+/+/");
     }
 
     #[test]

@@ -9,8 +9,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::endpoint::{Endpoint, address};
-use super::text::{base64, json_string, log_object, log_text, shortest, showable, text};
+use super::text::{log_object, log_text, shortest, showable, text};
 use crate::encoding::batch::BatchView;
+use crate::encoding::json::{Object, base64, json_string};
 use crate::encoding::read::DecodeError;
 use crate::encoding::view::{LogView, SpanView, TagView, ValueView};
 
@@ -70,7 +71,7 @@ fn span(out: &mut Vec<u8>, batch: &BatchView<'_>, view: &SpanView<'_>) {
     if view.parent_span_id.get() != 0 {
         object.text("parentId", format!("{:016x}", view.parent_span_id.get()).as_bytes());
     }
-    object.text("name", view.operation_name);
+    object.shown("name", view.operation_name);
     if let Some(kind) = kind {
         object.text("kind", kind.as_bytes());
     }
@@ -168,45 +169,17 @@ fn tags_and_peer<'a>(
     (tags, peer)
 }
 
-/// A JSON object that is being written.
-struct Object<'a> {
-    out: &'a mut Vec<u8>,
-    empty: bool,
-}
-
-impl<'a> Object<'a> {
-    fn begin(out: &'a mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Self { out, empty: true }
-    }
-
-    fn key(&mut self, key: &[u8]) {
-        if !std::mem::take(&mut self.empty) {
-            self.out.push(b',');
-        }
-        json_string(self.out, key);
-        self.out.push(b':');
-    }
-
-    fn raw(&mut self, key: &str, json: &[u8]) {
-        self.key(key.as_bytes());
-        self.out.extend_from_slice(json);
-    }
-
-    fn number(&mut self, key: &str, number: impl ToString) {
-        self.raw(key, number.to_string().as_bytes());
-    }
-
-    fn text(&mut self, key: &str, text: &[u8]) {
-        self.key(key.as_bytes());
-        json_string(self.out, &showable(text));
+impl Object<'_> {
+    /// A text under a key, as far as Zipkin can show it.
+    fn shown(&mut self, key: &str, text: &[u8]) {
+        self.text(key, &showable(text));
     }
 
     fn endpoint(&mut self, key: &str, endpoint: &Endpoint<'_>) {
         self.key(key.as_bytes());
         let mut object = Object::begin(self.out);
         if !endpoint.service.is_empty() {
-            object.text("serviceName", endpoint.service);
+            object.shown("serviceName", endpoint.service);
         }
         if let Some(address) = endpoint.ipv4 {
             object.text("ipv4", address.to_string().as_bytes());
@@ -229,7 +202,7 @@ impl<'a> Object<'a> {
             }
             let mut object = Object::begin(self.out);
             object.number("timestamp", since_1970(log.timestamp_micros));
-            object.text("value", &annotation(log));
+            object.shown("value", &annotation(log));
             object.end();
         }
         self.out.push(b']');
@@ -246,10 +219,6 @@ impl<'a> Object<'a> {
             }
         }
         object.end();
-    }
-
-    fn end(self) {
-        self.out.push(b'}');
     }
 }
 

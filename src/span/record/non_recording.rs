@@ -77,8 +77,8 @@ impl NonRecording {
     /// Where it is noted what becomes of it.
     #[inline]
     fn record_cell(&self) -> &OnceLock<Record> {
-        let is_left = self.core.as_ref().is_some_and(|core| core.origin.is_forked());
-        if is_left && self.record.get().is_none() { &self.in_child } else { &self.record }
+        let is_forked = self.core.as_ref().is_some_and(|core| core.origin.is_forked());
+        if is_forked && self.record.get().is_none() { &self.in_child } else { &self.record }
     }
 
     fn make_record(&self, finished: bool) -> Arc<SpanRecord> {

@@ -1,0 +1,82 @@
+//! Posts spans as OTLP. The client encodes them, and has no transport that posts them yet.
+
+use std::io;
+
+use jaeger_client::TransportError;
+use jaeger_client::encoding::{
+    BatchView, List, OtlpEncoder, OtlpResponse, OtlpStatus, ProcessView,
+};
+use jaeger_client::transport::{Sent, Transport};
+
+use crate::gate::Found;
+use crate::query::post_bytes;
+
+/// Takes a tracer's messages and posts their spans as OTLP.
+#[derive(Debug)]
+pub struct OtlpPost {
+    url: String,
+}
+
+impl OtlpPost {
+    /// To the server at `address`, `host:port`.
+    #[must_use]
+    pub fn new(address: &str) -> Self {
+        Self { url: format!("http://{address}/v1/traces") }
+    }
+
+    /// Posts the spans of a process, in as many requests as it takes.
+    ///
+    /// # Errors
+    ///
+    /// Says what was answered unless that all was taken.
+    pub fn post(&self, process: &ProcessView<'_>, spans: List<'_>) -> Found<()> {
+        let mut encoder = OtlpEncoder::new(process);
+        let mut left = spans;
+        while left.count > 0 {
+            let request =
+                encoder.encode(left, MAX_REQUEST_BYTES).map_err(|error| error.to_string())?;
+            if request.spans == 0 {
+                return Err(format!("{} spans are too large, or have no ids", left.count));
+            }
+            self.post_request(request.bytes, "application/x-protobuf")?;
+            left = request.left;
+        }
+        Ok(())
+    }
+
+    /// Posts one request.
+    ///
+    /// # Errors
+    ///
+    /// As [`post`](Self::post).
+    pub fn post_request(&self, request: &[u8], content_type: &str) -> Found<()> {
+        let (status, body) = post_bytes(&self.url, content_type, request)?;
+        // What is posted in JSON is answered in JSON.
+        let is_json = content_type.ends_with("json");
+        match status {
+            200 if is_json && body.starts_with(b"{\"partialSuccess\":{}}") => Ok(()),
+            200 if !is_json && OtlpResponse::parse(&body).is_ok_and(|r| r.is_full_success()) => {
+                Ok(())
+            }
+            status => {
+                Err(format!("{status}: {:?}, {}", OtlpStatus::parse(&body), body.escape_ascii()))
+            }
+        }
+    }
+}
+
+impl Transport for OtlpPost {
+    fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
+        let source = match BatchView::parse_message(message) {
+            Ok((_, batch)) => match self.post(&batch.process, batch.spans) {
+                Ok(()) => return Ok(Sent::OK),
+                Err(why) => io::Error::other(why),
+            },
+            Err(error) => io::Error::other(error),
+        };
+        Err(TransportError::Io { source })
+    }
+}
+
+/// Less than any server refuses, more than any message takes.
+const MAX_REQUEST_BYTES: usize = 1 << 20;

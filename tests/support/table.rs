@@ -1,0 +1,50 @@
+//! Reads the tables of a page whose rows name tests, and looks whether these are there.
+
+/// A row of a table: the section it stands in, and its cells.
+#[derive(Debug)]
+pub(crate) struct Row<'t> {
+    pub(crate) section: &'t str,
+    pub(crate) cells: Vec<&'t str>,
+}
+
+impl<'t> Row<'t> {
+    /// What it is about.
+    pub(crate) fn first(&self) -> &'t str {
+        self.cells.first().copied().unwrap_or_default()
+    }
+
+    pub(crate) fn last(&self) -> &'t str {
+        self.cells.last().copied().unwrap_or_default()
+    }
+
+    /// The tests that it names, as file and function.
+    pub(crate) fn tests(&self) -> Vec<(&'t str, &'t str)> {
+        self.last().split('`').filter_map(|part| part.split_once("::")).collect()
+    }
+}
+
+/// The rows of all tables, without their heads.
+pub(crate) fn rows(text: &str) -> Vec<Row<'_>> {
+    let mut section = "";
+    let mut rows = Vec::new();
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            section = title;
+        } else if let Some(inside) = line.strip_prefix('|') {
+            let inside = inside.trim_end().trim_end_matches('|');
+            rows.push(Row { section, cells: inside.split('|').map(str::trim).collect() });
+        }
+    }
+    rows.retain(|row| row.last() != "test" && !row.first().starts_with("--"));
+    rows
+}
+
+/// Whether a file has a test of that name that is not left out.
+pub(crate) fn is_test(text: &str, function: &str) -> bool {
+    let Some(at) = text.find(&format!("fn {function}(")) else { return false };
+    let line = text[..at].rfind('\n').unwrap_or(0);
+    let before: Vec<_> = text[..line].lines().rev().map(str::trim).collect();
+    let attributes = || before.iter().take_while(|line| line.starts_with("#["));
+    attributes().any(|line| line.ends_with("test]") || line.contains("::test("))
+        && !attributes().any(|line| line.starts_with("#[ignore"))
+}
