@@ -86,7 +86,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("thread::scope", THREAD_STARTERS),
 ];
 
-const THREAD_STARTERS: &[&str] = &["reporter/worker.rs", "fetch/poll.rs", "fork.rs"];
+const THREAD_STARTERS: &[&str] = &["reporter/worker.rs", "polling/poll.rs", "fork.rs"];
 
 /// Names that a folder must not use.
 const NOT_IN: &[(&str, &[&str])] =
@@ -140,21 +140,21 @@ struct Kinds {
 const KINDS: &[Kinds] = &[
     Kinds {
         folder: "encoding",
-        table: "MEMBERS",
+        table: "ENCODINGS",
         markers: &["BatchView<'_>) -> Result<Vec<u8>"],
         required: true,
         joined: &[],
     },
     Kinds {
         folder: "sampler",
-        table: "MEMBERS",
+        table: "SAMPLERS",
         markers: &[" Sampler for "],
         required: true,
         joined: &["guarded"],
     },
     Kinds {
         folder: "propagation",
-        table: "MEMBERS",
+        table: "FORMATS",
         markers: &[" Format for "],
         required: true,
         joined: &["composite"],
@@ -434,10 +434,10 @@ fn kinds_without_a_row_and_rows_without_a_kind_are_found() {
     let table = |text: &str| Source::new("sampler/mod.rs", text);
     let rows =
         |text: &str| unregistered(kinds, &[table(text), Source::new(&kind.path, &kind.text)]);
-    assert_eq!(rows(r#"const MEMBERS: X = &[M { file: "constant" }];"#).len(), 0);
-    assert_eq!(rows("const MEMBERS: X = &[];").len(), 1);
+    assert_eq!(rows(r#"const SAMPLERS: X = &[M { file: "constant" }];"#).len(), 0);
+    assert_eq!(rows("const SAMPLERS: X = &[];").len(), 1);
     assert_eq!(
-        rows(r#"const MEMBERS: X = &[M { file: "constant" }, M { file: "gone" }];"#).len(),
+        rows(r#"const SAMPLERS: X = &[M { file: "constant" }, M { file: "gone" }];"#).len(),
         1
     );
     assert_eq!(rows("pub trait Sampler {}").len(), 1);

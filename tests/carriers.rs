@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use jaeger_client::propagation::{
-    CarrierKind, CompositeFormat, ExtractCarrier, Extracted, Format, HeadersConfig, HttpHeaders,
-    InjectCarrier, MEMBERS,
+    CarrierKind, CompositeFormat, ExtractCarrier, Extracted, FORMATS, Format, HeadersConfig,
+    HttpHeaders, InjectCarrier,
 };
 use jaeger_client::{
     Closer, ExtractError, Logger, NullLogger, SpanContext, SpanId, TraceId, Tracer,
@@ -19,7 +19,7 @@ type Pairs = Vec<(String, String)>;
 
 /// Every format by itself, and all together.
 fn choices() -> Vec<Vec<&'static str>> {
-    let all: Vec<_> = MEMBERS.iter().map(|member| member.name).collect();
+    let all: Vec<_> = FORMATS.iter().map(|member| member.name).collect();
     let mut choices: Vec<_> = all.iter().map(|name| vec![*name]).collect();
     choices.push(all.iter().rev().copied().collect());
     choices.push(all);
@@ -28,7 +28,7 @@ fn choices() -> Vec<Vec<&'static str>> {
 
 fn format(names: &[&str]) -> CompositeFormat {
     let build = |name: &&str| {
-        let member = MEMBERS.iter().find(|member| member.name == *name).unwrap();
+        let member = FORMATS.iter().find(|member| member.name == *name).unwrap();
         (member.build)(&HeadersConfig::default())
     };
     CompositeFormat::new(names.iter().map(build).collect())
@@ -128,7 +128,7 @@ fn headers_are_replaced_in_whatever_case_and_number_they_are_there() {
         ("X-Other", "stays"),
         ("Jaeger-Debug-Id", "the caller's"),
     ];
-    let all: Vec<_> = MEMBERS.iter().map(|member| member.name).collect();
+    let all: Vec<_> = FORMATS.iter().map(|member| member.name).collect();
     let (tracer, _closer) = tracer(&all);
     let written = SpanContext::new(TraceId::new(0, 1), SpanId::new(2), SpanId::NONE, 1);
     carriers(&stale, |kind, carrier| {

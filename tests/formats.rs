@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use jaeger_client::propagation::{
-    CompositeFormat, Extracted, Format, HeadersConfig, HttpHeaders, MEMBERS,
+    CompositeFormat, Extracted, FORMATS, Format, HeadersConfig, HttpHeaders,
 };
 use jaeger_client::{Closer, NullLogger, SpanContext, SpanId, TraceId, Tracer};
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 type Pairs = Vec<(String, String)>;
 
 fn format(name: &str) -> Box<dyn Format> {
-    let member = MEMBERS.iter().find(|member| member.name == name).unwrap();
+    let member = FORMATS.iter().find(|member| member.name == name).unwrap();
     (member.build)(&HeadersConfig::default())
 }
 
@@ -24,9 +24,9 @@ fn composite(names: &[&str]) -> CompositeFormat {
 /// Every choice of formats in every order.
 fn choices() -> Vec<Vec<&'static str>> {
     let mut all = vec![Vec::new()];
-    for _ in MEMBERS {
+    for _ in FORMATS {
         let longer = all.iter().flat_map(|choice: &Vec<&'static str>| {
-            let others = MEMBERS.iter().map(|member| member.name);
+            let others = FORMATS.iter().map(|member| member.name);
             let others = others.filter(|name| !choice.contains(name));
             others.map(|name| [choice.as_slice(), &[name]].concat()).collect::<Vec<_>>()
         });
@@ -104,7 +104,7 @@ fn headers() -> impl Strategy<Value = Vec<(String, Vec<u8>)>> {
 proptest! {
     #[test]
     fn law_extracting_gives_back_what_was_injected(context in context()) {
-        for member in MEMBERS {
+        for member in FORMATS {
             let format = format(member.name);
             let read = extracted(&*format, &injected(&*format, &context));
             prop_assert_eq!(ids(&read), ids(&context), "{}", member.name);
@@ -138,9 +138,9 @@ proptest! {
 
     #[test]
     fn law_extraction_takes_any_headers_and_what_it_gives_can_be_handed_on(pairs in headers()) {
-        let all: Vec<_> = MEMBERS.iter().map(|member| member.name).collect();
+        let all: Vec<_> = FORMATS.iter().map(|member| member.name).collect();
         let (tracer, _closer) = tracer(composite(&all));
-        for member in MEMBERS {
+        for member in FORMATS {
             let _ = format(member.name).extract(&HttpHeaders(pairs.clone()));
             let _ = format(member.name).extract(&pairs);
         }

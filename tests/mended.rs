@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use jaeger_client::encoding::{BatchView, ValueView};
-use jaeger_client::propagation::{HeadersConfig, MEMBERS};
+use jaeger_client::propagation::{FORMATS, HeadersConfig};
 use jaeger_client::sampler::ProbabilisticSampler;
 use jaeger_client::transport::{MemoryTransport, Sent, Transport};
 use jaeger_client::{
@@ -288,7 +288,7 @@ fn a_self_reference_to_nothing_begins_a_valid_trace() {
 
 #[test]
 fn a_format_built_by_its_row_can_be_given_to_a_tracer() {
-    let row = &MEMBERS[1];
+    let row = &FORMATS[1];
     assert_eq!(row.name, "b3");
     let format = (row.build)(&HeadersConfig::default());
     let (tracer, _closer) = builder().format(format).null_reporter().build().unwrap();

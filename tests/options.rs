@@ -9,7 +9,7 @@ mod support;
 use std::collections::HashMap;
 use std::sync::mpsc::{Sender, channel};
 
-use jaeger_client::encoding::{BatchView, MEMBERS, ValueView};
+use jaeger_client::encoding::{BatchView, ENCODINGS, ValueView};
 use jaeger_client::transport::MemoryTransport;
 use jaeger_client::{
     Closer, Configuration, IdGenerator, InMemoryReporter, Observer, Reporter, Span, SpanContext,
@@ -152,7 +152,7 @@ struct Json(Sender<String>);
 
 impl Reporter for Json {
     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
-        let json = MEMBERS.iter().find(|member| member.name == "zipkin-json-v2").unwrap();
+        let json = ENCODINGS.iter().find(|member| member.name == "zipkin-json-v2").unwrap();
         self.0.send(String::from_utf8((json.encode)(batch).unwrap()).unwrap()).unwrap();
         Ok(())
     }

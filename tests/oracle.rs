@@ -7,7 +7,7 @@
 mod support;
 
 use jaeger_client::encoding::{
-    BatchView, ClientStats, DecodeError, List, MEMBERS, ProcessView, SpanView,
+    BatchView, ClientStats, DecodeError, ENCODINGS, List, ProcessView, SpanView,
 };
 use jaeger_client::sampler::ProbabilisticSampler;
 use jaeger_client::{InMemoryReporter, SpanContext, SpanId, TraceId, Tracer};
@@ -230,7 +230,7 @@ proptest! {
         let read = Batch::read(&ours);
         prop_assert_eq!((read.seq_no, read.lost), (Some(i64::from(sequence)), Some(lost)));
         prop_assert_eq!((shown(&read.spans), shown(&read.tags)), (shown(&spans), shown(&tags)));
-        for member in MEMBERS {
+        for member in ENCODINGS {
             let is_otlp = member.name.starts_with("otlp");
             match (member.encode)(&batch) {
                 // OTLP has no envelopes without spans, and no ids that are zero.
@@ -354,7 +354,7 @@ fn read_all(bytes: &[u8]) {
     }
     if let Ok((_, batch)) = BatchView::parse_message(bytes) {
         batch.spans().for_each(walk);
-        for member in MEMBERS {
+        for member in ENCODINGS {
             let _ = (member.encode)(&batch);
         }
     }

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use jaeger_client::policy::{DebugThrottler, RemoteThrottler};
-use jaeger_client::propagation::{HeadersConfig, MEMBERS};
+use jaeger_client::propagation::{FORMATS, HeadersConfig};
 use jaeger_client::sampler::{ConstSampler, RateLimitingSampler};
 use jaeger_client::{
     Closer, Configuration, InMemoryReporter, ManualClock, NullLogger, Span, SpanContext,
@@ -181,7 +181,7 @@ fn forcing_without_debugging_needs_no_credit() {
 
 #[test]
 fn b3s_debug_flag_without_a_trace_is_a_request_for_debugging_too() {
-    let b3 = MEMBERS.iter().find(|member| member.name == "b3").unwrap();
+    let b3 = FORMATS.iter().find(|member| member.name == "b3").unwrap();
     for (allowed, flags) in [(true, 3), (false, 1)] {
         let throttler = Says::new(allowed);
         let (builder, _) = builder(true);

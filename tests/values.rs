@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jaeger_client::encoding::{BatchView, MEMBERS};
+use jaeger_client::encoding::{BatchView, ENCODINGS};
 use jaeger_client::transport::Sent;
 use jaeger_client::{
     AgentProtocol, ConfigError, FinishOptions, InMemoryReporter, LogRecord, Logger, ManualClock,
@@ -32,7 +32,7 @@ type Message = (&'static str, Vec<u8>);
 
 impl Reporter for Encoded {
     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
-        let encoded = MEMBERS.iter().map(|member| (member.name, (member.encode)(batch).unwrap()));
+        let encoded = ENCODINGS.iter().map(|member| (member.name, (member.encode)(batch).unwrap()));
         self.0.lock().unwrap().extend(encoded);
         Ok(())
     }
@@ -85,7 +85,7 @@ proptest! {
         let stats = closer.close(SOON).stats;
         prop_assert_eq!(stats.sent, sampled as u64, "{}", stats);
         let encoded = encoded.0.lock().unwrap();
-        for member in MEMBERS {
+        for member in ENCODINGS {
             let own = encoded.iter().filter(|(name, _)| *name == member.name);
             let spans: Vec<_> =
                 own.flat_map(|(name, bytes)| storable::sent(name, bytes)).collect();

@@ -11,7 +11,7 @@ use crate::sampler;
 #[derive(Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct SamplerConfig {
-    /// `const`, `probabilistic`, `ratelimiting` or `remote`; the names in [`sampler::MEMBERS`].
+    /// `const`, `probabilistic`, `ratelimiting` or `remote`; the names in [`sampler::SAMPLERS`].
     pub kind: String,
     /// For `const`, 0 for none and anything else for all; for `probabilistic`, a share of traces
     /// from 0 to 1; for `ratelimiting`, traces a second; for `remote`, the share until the server

@@ -3,7 +3,7 @@
 //! A finished span *is* its Thrift compact bytes: the application thread writes them once
 //! (`compact.rs`), and whoever needs the span again reads them in place through a [`SpanView`]:
 //! reporters, the embedded agent, tests. A further wire format is one file here that turns views
-//! into its own bytes, and one row in [`MEMBERS`].
+//! into its own bytes, and one row in [`ENCODINGS`].
 //!
 //! Nothing in this folder knows a socket, a clock or a thread.
 
@@ -38,7 +38,7 @@ pub(crate) use self::view::{not_finite, tags_of};
 /// One wire format a batch of canonical spans can leave the process in.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Member {
+pub struct EncodingKind {
     /// The name that configuration and diagnostics use.
     pub name: &'static str,
     /// The file of this folder that writes it.
@@ -50,30 +50,55 @@ pub struct Member {
 }
 
 /// The formats, one row a file. The conformance test encodes the same batch with each of them.
-pub const MEMBERS: &[Member] = &[
-    Member { name: "thrift-compact", is_message: true, file: "batch", encode: batch::message },
-    Member { name: "thrift-binary", is_message: true, file: "binary", encode: binary::message },
-    Member { name: "thrift-binary-batch", is_message: false, file: "binary", encode: binary::body },
-    Member { name: "zipkin-thrift", is_message: false, file: "zipkin", encode: zipkin::body },
-    Member { name: "zipkin-compact", is_message: true, file: "zipkin", encode: zipkin::message },
-    Member {
+pub const ENCODINGS: &[EncodingKind] = &[
+    EncodingKind {
+        name: "thrift-compact",
+        is_message: true,
+        file: "batch",
+        encode: batch::message,
+    },
+    EncodingKind {
+        name: "thrift-binary",
+        is_message: true,
+        file: "binary",
+        encode: binary::message,
+    },
+    EncodingKind {
+        name: "thrift-binary-batch",
+        is_message: false,
+        file: "binary",
+        encode: binary::body,
+    },
+    EncodingKind { name: "zipkin-thrift", is_message: false, file: "zipkin", encode: zipkin::body },
+    EncodingKind {
+        name: "zipkin-compact",
+        is_message: true,
+        file: "zipkin",
+        encode: zipkin::message,
+    },
+    EncodingKind {
         name: "zipkin-json-v2",
         is_message: false,
         file: "zipkin/v2",
         encode: zipkin::v2_body,
     },
     #[cfg(feature = "otlp")]
-    Member { name: "otlp", is_message: false, file: "otlp", encode: otlp::body },
+    EncodingKind { name: "otlp", is_message: false, file: "otlp", encode: otlp::body },
     #[cfg(feature = "otlp")]
-    Member { name: "otlp-json", is_message: false, file: "otlp/json", encode: otlp::json_body },
+    EncodingKind {
+        name: "otlp-json",
+        is_message: false,
+        file: "otlp/json",
+        encode: otlp::json_body,
+    },
 ];
 
 /// The format of that name; the first one for a name that is none.
-pub(crate) fn member(name: &str) -> &'static Member {
-    MEMBERS.iter().find(|member| member.name == name).unwrap_or(&MEMBERS[0])
+pub(crate) fn member(name: &str) -> &'static EncodingKind {
+    ENCODINGS.iter().find(|member| member.name == name).unwrap_or(&ENCODINGS[0])
 }
 
-impl Member {
+impl EncodingKind {
     /// Whether it is made of canonical bytes as they are.
     pub(crate) fn is_compact_batch(&self) -> bool {
         self.file == "batch"
@@ -94,7 +119,7 @@ mod tests {
         let process = ProcessView::new(b"svc", Some(List::default()));
         let batch = BatchView::new(process, List::new(1, &spans));
         let empty = BatchView::new(process, List::default());
-        for member in MEMBERS {
+        for member in ENCODINGS {
             let written = (member.encode)(&batch).unwrap();
             assert_eq!((member.encode)(&batch).unwrap(), written, "{}", member.name);
             assert!(written.len() > (member.encode)(&empty).unwrap().len(), "{}", member.name);

@@ -4,7 +4,7 @@
 //! map or the headers they are written to and read from. What comes from the network is bounded and
 //! never panics: a broken header is an error, is counted, and begins a new trace.
 //!
-//! To add a format: write `src/propagation/<format>.rs`, and add one row to [`MEMBERS`].
+//! To add a format: write `src/propagation/<format>.rs`, and add one row to [`FORMATS`].
 
 mod b3;
 mod binary;
@@ -101,7 +101,7 @@ pub struct Extracted {
 /// One format that configuration can name.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Member {
+pub struct FormatKind {
     /// Its name in `JAEGER_PROPAGATION`.
     pub name: &'static str,
     /// Other names that it is known by.
@@ -113,16 +113,16 @@ pub struct Member {
 }
 
 /// The formats, one row each.
-pub const MEMBERS: &[Member] = &[
-    Member { name: "jaeger", aliases: &[], file: "jaeger", build: jaeger::build },
-    Member { name: "b3", aliases: &["b3multi"], file: "b3/multi", build: b3::build_multi },
-    Member {
+pub const FORMATS: &[FormatKind] = &[
+    FormatKind { name: "jaeger", aliases: &[], file: "jaeger", build: jaeger::build },
+    FormatKind { name: "b3", aliases: &["b3multi"], file: "b3/multi", build: b3::build_multi },
+    FormatKind {
         name: "b3-single",
         aliases: &["b3single"],
         file: "b3/single",
         build: b3::build_single,
     },
-    Member { name: "w3c", aliases: &["tracecontext"], file: "w3c", build: w3c::build },
+    FormatKind { name: "w3c", aliases: &["tracecontext"], file: "w3c", build: w3c::build },
 ];
 
 /// Makes the formats of those names, in their order; several are a [`CompositeFormat`].
@@ -144,12 +144,12 @@ pub(crate) fn check_names(names: &[String]) -> Result<(), ConfigError> {
 }
 
 /// The formats of those names, each once.
-fn members(names: &[String]) -> Result<Vec<&'static Member>, ConfigError> {
-    let mut members: Vec<&'static Member> = Vec::new();
+fn members(names: &[String]) -> Result<Vec<&'static FormatKind>, ConfigError> {
+    let mut members: Vec<&'static FormatKind> = Vec::new();
     for name in names {
         let is = |known: &&str| known.eq_ignore_ascii_case(name.trim());
-        let member = MEMBERS.iter().find(|m| is(&m.name) || m.aliases.iter().any(is));
-        let known = MEMBERS.iter().map(|member| member.name);
+        let member = FORMATS.iter().find(|m| is(&m.name) || m.aliases.iter().any(is));
+        let known = FORMATS.iter().map(|member| member.name);
         let member = member.ok_or_else(|| ConfigError::unknown("propagation", name, known))?;
         if !members.iter().any(|known| known.name == member.name) {
             members.push(member);
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn law_every_format_reads_back_what_it_wrote() {
-        for member in MEMBERS {
+        for member in FORMATS {
             let format = (member.build)(&HeadersConfig::default());
             for (high, parent, flags) in [(0, 0, 1), (5, 7, 0), (u64::MAX, u64::MAX, 3)] {
                 let ids = (TraceId::new(high, 3), SpanId::new(4), SpanId::new(parent));

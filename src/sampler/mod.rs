@@ -5,7 +5,7 @@
 //! nothing where it can be helped.
 //!
 //! To add a kind: write `src/sampler/<kind>.rs` with its type and tests, and add one row to
-//! [`MEMBERS`]. Configuration, the table in the docs and the conformance test read that row.
+//! [`SAMPLERS`]. Configuration, the table in the docs and the conformance test read that row.
 
 mod constant;
 mod decision;
@@ -264,7 +264,7 @@ debug_by_rule!(RemoteSampler);
 /// One kind of sampler.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Member {
+pub struct SamplerKind {
     /// The name that configuration has for it, in Jaeger's words.
     pub name: &'static str,
     /// The file of this folder that holds it.
@@ -279,31 +279,41 @@ pub struct Member {
 pub type Build = fn(&SamplerParams<'_>) -> Result<Box<dyn Sampler>, ConfigError>;
 
 /// The kinds, one row each.
-pub const MEMBERS: &[Member] = &[
-    Member { name: "const", file: "constant", default_param: 1.0, build: Some(constant::build) },
-    Member {
+pub const SAMPLERS: &[SamplerKind] = &[
+    SamplerKind {
+        name: "const",
+        file: "constant",
+        default_param: 1.0,
+        build: Some(constant::build),
+    },
+    SamplerKind {
         name: "probabilistic",
         file: "probabilistic",
         default_param: DEFAULT_RATE,
         build: Some(probabilistic::build),
     },
-    Member {
+    SamplerKind {
         name: "ratelimiting",
         file: "rate_limiting",
         default_param: 1.0,
         build: Some(rate_limiting::build),
     },
     #[cfg(feature = "remote-sampler")]
-    Member {
+    SamplerKind {
         name: "remote",
         file: "remote",
         default_param: DEFAULT_RATE,
         build: Some(remote::build),
     },
-    Member { name: "lowerbound", file: "lower_bound", default_param: DEFAULT_RATE, build: None },
-    Member { name: "peroperation", file: "per_operation", default_param: 0.0, build: None },
-    Member { name: "priority", file: "priority", default_param: 0.0, build: None },
-    Member { name: "tag", file: "tag_matching", default_param: 0.0, build: None },
+    SamplerKind {
+        name: "lowerbound",
+        file: "lower_bound",
+        default_param: DEFAULT_RATE,
+        build: None,
+    },
+    SamplerKind { name: "peroperation", file: "per_operation", default_param: 0.0, build: None },
+    SamplerKind { name: "priority", file: "priority", default_param: 0.0, build: None },
+    SamplerKind { name: "tag", file: "tag_matching", default_param: 0.0, build: None },
 ];
 
 /// What configuration says of a sampler, beside its kind.
@@ -364,7 +374,7 @@ pub(crate) fn from_name(
     if cfg!(not(feature = "remote-sampler")) && kind.eq_ignore_ascii_case("remote") {
         return Err(ConfigError::FeatureOff { field: "sampler.kind", feature: "remote-sampler" });
     }
-    let buildable = MEMBERS.iter().filter_map(|member| Some((member.name, member.build?)));
+    let buildable = SAMPLERS.iter().filter_map(|member| Some((member.name, member.build?)));
     match buildable.clone().find(|(name, _)| name.eq_ignore_ascii_case(kind)) {
         Some((_, build)) => build(params),
         None => Err(ConfigError::unknown("sampler.kind", kind, buildable.map(|(name, _)| name))),
@@ -373,7 +383,7 @@ pub(crate) fn from_name(
 
 /// The parameter of that kind where none is given; that of `probabilistic` for an unknown one.
 pub(crate) fn default_param(kind: &str) -> f64 {
-    let member = MEMBERS.iter().find(|member| member.name.eq_ignore_ascii_case(kind));
+    let member = SAMPLERS.iter().find(|member| member.name.eq_ignore_ascii_case(kind));
     member.map_or(DEFAULT_RATE, |member| member.default_param)
 }
 
@@ -398,7 +408,7 @@ mod tests {
 
     #[test]
     fn every_member_builds_and_decides_the_same_twice() {
-        for member in MEMBERS {
+        for member in SAMPLERS {
             let Some(build) = member.build else { continue };
             let decide = || {
                 let sampler = build(&SamplerParams::new("svc", 1.0)).unwrap();

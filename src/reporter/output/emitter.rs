@@ -12,7 +12,7 @@ use crate::buffers::{self, Buffer, Outcome, room_in};
 use crate::clock;
 use crate::diag::Cause;
 use crate::encoding::{
-    BatchView, List, Member, ProcessView, SpanView, TRAILER_MAX, write_header, write_trailer,
+    BatchView, EncodingKind, List, ProcessView, SpanView, TRAILER_MAX, write_header, write_trailer,
 };
 use crate::error::TransportError;
 use crate::panics;
@@ -20,7 +20,7 @@ use crate::transport::{MAX_PACKET_BYTES, Sent, Transport};
 
 #[derive(Debug)]
 pub(crate) struct Emitter {
-    format: &'static Member,
+    format: &'static EncodingKind,
     transport: Box<dyn Transport>,
     process: Vec<u8>,
     limit: MessageLimit,
@@ -40,7 +40,7 @@ pub(crate) struct Emitter {
 
 impl Emitter {
     pub(crate) fn new(
-        format: &'static Member,
+        format: &'static EncodingKind,
         transport: Box<dyn Transport>,
         process: &[u8],
         max_bytes: usize,

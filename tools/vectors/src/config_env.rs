@@ -334,7 +334,7 @@ fn made(
     checks: &mut Checks,
 ) -> Result<(), String> {
     let SamplerConfig { kind, param, .. } = &got.sampler;
-    let mut builds = sampler::MEMBERS.iter().filter_map(|row| Some((row.name, row.build?)));
+    let mut builds = sampler::SAMPLERS.iter().filter_map(|row| Some((row.name, row.build?)));
     let build = builds.find(|(name, _)| name.eq_ignore_ascii_case(kind));
     let made = build.and_then(|(name, build)| {
         let mut params = SamplerParams::new("vectors", *param);
