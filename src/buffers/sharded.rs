@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::queue::{Queue, QueueLimits};
 use super::trim;
-use crate::encoding::{Finished, HEADER_MAX, MAX_FIXED_BYTES, SpanView, TRAILER_MAX};
+use crate::encoding::{HEADER_MAX, MAX_FIXED_BYTES, SpanParts, SpanView, TRAILER_MAX};
 use crate::fork::ProcessOrigin;
 use crate::lock;
 use crate::stats::{Dropped, Stats};
@@ -204,7 +204,7 @@ impl ShardedBuffers {
     /// Takes a finished, sampled span. `stripe` is the number of the calling thread. False if the
     /// tracer is closed; the span is counted all the same.
     #[inline(always)]
-    pub(crate) fn accept(&self, stripe: usize, span: Finished<'_>) -> bool {
+    pub(crate) fn accept(&self, stripe: usize, span: SpanParts<'_>) -> bool {
         let bound = span.max_len();
         let Some(mut slot) = self.lock(stripe) else { return self.count_closed() };
         let Slot { buffer, limit, .. } = &mut *slot;
@@ -225,7 +225,7 @@ impl ShardedBuffers {
         &self,
         stripe: usize,
         mut slot: MutexGuard<'_, Slot>,
-        span: Finished<'_>,
+        span: SpanParts<'_>,
     ) -> bool {
         if slot.closed || self.origin.is_forked() {
             return self.count_closed();

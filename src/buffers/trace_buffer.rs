@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
 
-use crate::encoding::{Finished, SpanView};
+use crate::encoding::{SpanParts, SpanView};
 use crate::id::TraceId;
 
 /// Names a trace in its line. One that was forgotten names nothing, whoever has its place now.
@@ -121,7 +121,7 @@ impl<S> TraceBuffer<S> {
 
     /// Holds a span of the trace that `key` names, which is another one afterwards if it named
     /// nothing. Gives how many spans were lost to make room, this one included if there is none.
-    pub(crate) fn hold(&mut self, key: &mut SlotId, span: Finished<'_>) -> u64 {
+    pub(crate) fn hold(&mut self, key: &mut SlotId, span: SpanParts<'_>) -> u64 {
         if self.closed {
             return 1;
         }
@@ -202,7 +202,7 @@ impl<S> TraceBuffer<S> {
 
     /// Writes a span behind the others of its trace. False if there is no room for it, whoever makes
     /// some.
-    fn write(&mut self, key: SlotId, span: Finished<'_>) -> bool {
+    fn write(&mut self, key: SlotId, span: SpanParts<'_>) -> bool {
         let Some(place) = self.find(key) else { return false };
         let len = span.max_len();
         loop {
@@ -337,14 +337,14 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
-    use crate::encoding::{Draft, Ids, ValueView};
+    use crate::encoding::{Ids, SpanDraft, ValueView};
 
     fn hold(line: &mut TraceBuffer<()>, key: &mut SlotId, n: i64, bytes: usize) -> u64 {
-        let mut draft = Draft::default();
+        let mut draft = SpanDraft::default();
         draft.tag_count = 2;
         draft.tags.tag_long(b"n", n);
         draft.tags.tag(b"text", ValueView::Str(&vec![b'x'; bytes]));
-        line.hold(key, Finished::new(&Ids::default(), 0, (0, 0), &draft))
+        line.hold(key, SpanParts::new(&Ids::default(), 0, (0, 0), &draft))
     }
 
     fn released(line: &mut TraceBuffer<()>, key: SlotId) -> Vec<i64> {

@@ -3,9 +3,9 @@
 //! A datagram's buffer keeps room in front for [`write_header`], so that a batch leaves without
 //! being copied. [`message`] writes the same bytes into a buffer of its own, for everybody else.
 
-use super::cursor::{Cursor, STOP, zigzag};
 use super::read::{DecodeError, Reader};
 use super::view::{List, SpanView, TagView, tags_of};
+use super::writer::{STOP, SliceWriter, zigzag};
 
 /// The service that spans come from.
 ///
@@ -47,7 +47,7 @@ impl<'a> ProcessView<'a> {
     pub fn to_bytes(&self) -> Vec<u8> {
         let tags = self.tags.map_or(0, |tags| tags.bytes.len());
         let mut out = vec![0; self.service_name.len() + tags + 32];
-        let mut to = Cursor { room: &mut out, at: 0 };
+        let mut to = SliceWriter { room: &mut out, at: 0 };
         to.head(0x18, self.service_name.len());
         to.bytes(self.service_name);
         to.list(1, 2, self.tags);
@@ -213,7 +213,7 @@ pub(crate) const TRAILER_MAX: usize = 48;
 /// `room` must hold [`HEADER_MAX`] bytes more than `process`.
 pub(crate) fn write_header(room: &mut [u8], seq_id: u32, process: &[u8], spans: usize) -> usize {
     let mut head = [0; HEADER_MAX];
-    let mut to = Cursor { room: &mut head, at: 0 };
+    let mut to = SliceWriter { room: &mut head, at: 0 };
     to.array([PROTOCOL, 0x21]);
     to.number(u64::from(seq_id));
     to.number(METHOD.len() as u64);
@@ -221,7 +221,7 @@ pub(crate) fn write_header(room: &mut [u8], seq_id: u32, process: &[u8], spans: 
     to.array([0x1c, 0x1c]);
     let head_len = to.at;
     let mut list = [0; 16];
-    let mut to = Cursor { room: &mut list, at: 0 };
+    let mut to = SliceWriter { room: &mut list, at: 0 };
     to.list(1, 2, Some(List::new(spans, &[])));
     let list_len = to.at;
     let mut end = room.len();
@@ -239,7 +239,7 @@ pub(crate) fn write_trailer(
     seq_no: Option<i64>,
     stats: Option<ClientStats>,
 ) -> usize {
-    let mut to = Cursor { room, at: 0 };
+    let mut to = SliceWriter { room, at: 0 };
     let mut last_field = 2;
     if let Some(seq_no) = seq_no {
         to.byte(0x16);

@@ -237,8 +237,8 @@ fn varint(bytes: &[u8; 10]) -> Option<(u64, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoding::cursor::Varint;
     use crate::encoding::read::{DecodeError, Reader};
+    use crate::encoding::writer::Varint;
     use crate::encoding::{put_log, put_reference, put_tag};
 
     const VALUES: [ValueView<'_>; 6] = [

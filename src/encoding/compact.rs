@@ -1,9 +1,9 @@
 //! A whole span as compact Thrift, from a view of it.
 //!
-//! What a tracer's own spans are written by is [`Finished`](super::Finished).
+//! What a tracer's own spans are written by is [`SpanParts`](super::SpanParts).
 
-use super::cursor::{Cursor, STOP, varint_len, zigzag};
 use super::view::{List, SpanView};
+use super::writer::{STOP, SliceWriter, varint_len, zigzag};
 
 impl SpanView<'_> {
     /// The exact number of bytes [`encode`](Self::encode) appends.
@@ -52,7 +52,7 @@ impl SpanView<'_> {
     /// Writes the span at the start of `room`, which must hold [`max_len`](Self::max_len) bytes, and
     /// gives how many it took.
     pub(crate) fn write(&self, room: &mut [u8]) -> usize {
-        let mut to = Cursor { room, at: 0 };
+        let mut to = SliceWriter { room, at: 0 };
         let ids = [
             self.trace_id.low(),
             self.trace_id.high(),

@@ -11,20 +11,20 @@ mod batch;
 mod binary;
 mod canonical;
 mod compact;
-mod cursor;
 mod draft;
 mod json;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod read;
 mod view;
+mod writer;
 mod zipkin;
 
 pub use self::batch::{BatchView, ClientStats, ProcessView};
 pub(crate) use self::batch::{HEADER_MAX, TRAILER_MAX, write_header, write_trailer};
 pub(crate) use self::compact::MAX_FIXED_BYTES;
 pub(crate) use self::draft::{
-    Draft, Finished, FollowsFrom, Ids, Scratch, ShortTags, Timestamp, cut,
+    FollowsFrom, Ids, ShortTags, SpanDraft, SpanParts, TagBuffer, Timestamp, cut,
 };
 pub use self::draft::{put_log, put_reference, put_tag};
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]

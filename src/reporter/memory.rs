@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::output::Reporter;
 use crate::diag::Brief;
-use crate::encoding::{BatchView, Finished, SpanView};
+use crate::encoding::{BatchView, SpanParts, SpanView};
 use crate::error::TransportError;
 use crate::fork::ProcessOrigin;
 use crate::lock;
@@ -134,7 +134,7 @@ impl MemorySink {
 }
 
 impl SpanSink for MemorySink {
-    fn accept(&self, stripe: usize, span: Finished<'_>) -> bool {
+    fn accept(&self, stripe: usize, span: SpanParts<'_>) -> bool {
         self.accept_view(stripe, &span.as_view(&mut Default::default()))
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::output::Reporter;
-use crate::encoding::{BatchView, Finished, SpanView};
+use crate::encoding::{BatchView, SpanParts, SpanView};
 use crate::error::TransportError;
 use crate::span::shared::SpanSink;
 use crate::stats::Stats;
@@ -15,7 +15,7 @@ pub(crate) struct NullSink {
 }
 
 impl SpanSink for NullSink {
-    fn accept(&self, _lane: usize, _span: Finished<'_>) -> bool {
+    fn accept(&self, _lane: usize, _span: SpanParts<'_>) -> bool {
         self.taken.fetch_add(1, Ordering::Release);
         true
     }

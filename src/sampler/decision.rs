@@ -1,7 +1,7 @@
 //! An answer, and the two tags that say whose it is.
 
 use super::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
-use crate::encoding::{Scratch, ShortTags, ValueView};
+use crate::encoding::{ShortTags, TagBuffer, ValueView};
 
 /// What a sampler decided.
 ///
@@ -100,7 +100,7 @@ pub(super) struct SamplerTags {
 
 impl SamplerTags {
     pub(super) fn new(kind: &'static str, param: ValueView<'_>) -> Self {
-        let mut tags = Scratch::default();
+        let mut tags = TagBuffer::default();
         tags.tag(SAMPLER_TYPE_TAG.as_bytes(), ValueView::Str(kind.as_bytes()));
         let param_at = tags.bytes().len();
         tags.tag(SAMPLER_PARAM_TAG.as_bytes(), param);

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::encoding::{Scratch, ShortTags, ValueView};
+use crate::encoding::{ShortTags, TagBuffer, ValueView};
 
 /// What a sampler gave to the span it was asked about, until it is known whether that is recorded:
 /// only then is there a record to write it to.
@@ -11,13 +11,13 @@ pub(crate) struct SpanTags {
     /// The first of them, if they were encoded beforehand.
     short: Option<ShortTags>,
     /// The others.
-    more: Option<Scratch>,
+    more: Option<TagBuffer>,
     count: usize,
 }
 
 thread_local! {
     /// Memory that is used again for the tags of samplers that encode none beforehand.
-    static SPARE: Cell<Option<Scratch>> = const { Cell::new(None) };
+    static SPARE: Cell<Option<TagBuffer>> = const { Cell::new(None) };
 }
 
 impl SpanTags {
@@ -40,7 +40,7 @@ impl SpanTags {
         self.count += 1;
     }
 
-    fn more(&mut self) -> &mut Scratch {
+    fn more(&mut self) -> &mut TagBuffer {
         self.more.get_or_insert_with(|| {
             let mut spare = SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default();
             spare.clear();
@@ -50,7 +50,7 @@ impl SpanTags {
 
     /// Appends them to a span's, and gives how many they are.
     #[inline(always)]
-    pub(crate) fn append_to(&mut self, tags: &mut Scratch) -> usize {
+    pub(crate) fn append_to(&mut self, tags: &mut TagBuffer) -> usize {
         if let Some(short) = &self.short {
             tags.extend_short(short);
         }
@@ -62,7 +62,7 @@ impl SpanTags {
 
     #[cold]
     #[inline(never)]
-    fn append_more(&mut self, tags: &mut Scratch) {
+    fn append_more(&mut self, tags: &mut TagBuffer) {
         if let Some(more) = self.more.take() {
             tags.extend(more.bytes());
             let _ = SPARE.try_with(|spare| spare.set(Some(more)));

@@ -403,7 +403,7 @@ pub(crate) const DEFAULT_MAX_OPERATIONS: usize = 2000;
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
-    use crate::encoding::Scratch;
+    use crate::encoding::TagBuffer;
     use crate::id::TraceId;
 
     #[test]
@@ -433,7 +433,7 @@ mod tests {
     #[test]
     fn a_short_limit_cuts_the_type_but_not_the_parameter() {
         let sampler = ProbabilisticSampler::new(1.0).unwrap();
-        let (mut given, mut tags) = (SpanTags::default(), Scratch::default());
+        let (mut given, mut tags) = (SpanTags::default(), TagBuffer::default());
         let clock = ManualClock::new();
         let mut span = SamplingParameters::new(TraceId::new(0, 7), "op", &mut given, 5, &clock);
         sampler.on_create_span(&mut span);

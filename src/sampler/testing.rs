@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use super::{Decision, SamplingParameters, SpanTags};
 use crate::clock::{Clock, ManualClock};
 use crate::diag::Brief;
-use crate::encoding::{List, Scratch, TagView, ValueView, tags_of};
+use crate::encoding::{List, TagBuffer, TagView, ValueView, tags_of};
 use crate::id::TraceId;
 use crate::sampler::Sampler;
 
@@ -30,7 +30,7 @@ use crate::sampler::Sampler;
 pub struct ManualSpan {
     trace_id: TraceId,
     operation_name: String,
-    tags: Scratch,
+    tags: TagBuffer,
     count: usize,
     clock: Box<dyn Clock>,
     memory: AtomicU64,
@@ -57,7 +57,7 @@ impl ManualSpan {
         Self {
             trace_id,
             operation_name: operation_name.into(),
-            tags: Scratch::default(),
+            tags: TagBuffer::default(),
             count: 0,
             clock: Box::new(ManualClock::new()),
             memory: AtomicU64::new(0),

@@ -7,7 +7,7 @@ use super::context::SpanContext;
 use super::record::{self, DEBUG, FIREHOSE, NonRecording, SAMPLED, SpanRecord, Start};
 use super::shared::{Counts, Sampled, SpanShared, Stripe};
 use super::{Baggage, Span, active};
-use crate::encoding::{List, Scratch, ShortTags, ValueView, tags_of};
+use crate::encoding::{List, ShortTags, TagBuffer, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
 use crate::sampler::{ById, Decision, SAMPLER_TAGS, SamplingParameters, SpanTags};
 
@@ -141,7 +141,7 @@ enum Tags<'a> {
 impl Tags<'_> {
     /// Appends them to a span's, and gives how many they are.
     #[inline(always)]
-    fn append_to(self, tags: &mut Scratch) -> usize {
+    fn append_to(self, tags: &mut TagBuffer) -> usize {
         match self {
             Self::None => 0,
             Self::Short(short) => {

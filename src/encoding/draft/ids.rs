@@ -1,6 +1,6 @@
 //! A span's ids, and the same as the fields that are written.
 
-use crate::encoding::cursor::{Varint, zigzag};
+use crate::encoding::writer::{Varint, zigzag};
 use crate::id::{SpanId, TraceId};
 
 /// What names a span: its trace, itself, and its parent. In this order, as a child takes over two ids
@@ -22,19 +22,19 @@ pub(crate) struct Ids {
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::encoding) struct IdFields {
     /// The two halves; empty if nothing was encoded.
-    pub(in crate::encoding) trace: Field<24>,
-    pub(in crate::encoding) span: Field<16>,
-    pub(in crate::encoding) parent: Field<16>,
+    pub(in crate::encoding) trace: EncodedField<24>,
+    pub(in crate::encoding) span: EncodedField<16>,
+    pub(in crate::encoding) parent: EncodedField<16>,
 }
 
 /// A few bytes, copied whole whatever their number.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::encoding) struct Field<const SIZE: usize> {
+pub(in crate::encoding) struct EncodedField<const SIZE: usize> {
     pub(in crate::encoding) bytes: [u8; SIZE],
     pub(in crate::encoding) len: usize,
 }
 
-impl<const SIZE: usize> Default for Field<SIZE> {
+impl<const SIZE: usize> Default for EncodedField<SIZE> {
     fn default() -> Self {
         Self { bytes: [0; SIZE], len: 0 }
     }
@@ -124,7 +124,7 @@ impl Ids {
     }
 }
 
-impl<const SIZE: usize> Field<SIZE> {
+impl<const SIZE: usize> EncodedField<SIZE> {
     /// Makes it the field of one number.
     #[inline(always)]
     fn set(&mut self, id: u64) {
@@ -144,7 +144,7 @@ impl<const SIZE: usize> Field<SIZE> {
         self.bytes[at + 1] = 0;
         self.len = at + 2;
         if id != 0 {
-            let mut field = Field::<16>::default();
+            let mut field = EncodedField::<16>::default();
             field.set(id);
             if let Some(slot) = self.bytes.get_mut(at..at + 11) {
                 slot.copy_from_slice(&field.bytes[..11]);

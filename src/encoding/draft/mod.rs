@@ -5,19 +5,19 @@
 //! writer takes several times as long. `tests/oracle.rs` holds the two to the same bytes.
 
 mod ids;
-mod scratch;
+mod tag_buffer;
 
 use std::borrow::Cow;
 
-pub(in crate::encoding) use self::ids::Field;
+pub(in crate::encoding) use self::ids::EncodedField;
 use self::ids::IdFields;
 pub(crate) use self::ids::Ids;
-pub(crate) use self::scratch::{Scratch, ShortTags, cut};
-pub use self::scratch::{put_log, put_reference, put_tag};
+pub(crate) use self::tag_buffer::{ShortTags, TagBuffer, cut};
+pub use self::tag_buffer::{put_log, put_reference, put_tag};
 use super::MAX_FIXED_BYTES;
 use super::compact::list_header_len;
-use super::cursor::{Cursor, SHORT, STOP, Varint, Window, varint_len, zigzag};
 use super::view::{List, ReferenceView, SpanView};
+use super::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, varint_len, zigzag};
 use crate::id::{SpanId, TraceId};
 
 /// Whether a reference is `FOLLOWS_FROM`, and not `CHILD_OF`.
@@ -25,26 +25,26 @@ pub(crate) type FollowsFrom = bool;
 
 /// What a live span holds. It is cleared and used again, so that its memory stays.
 #[derive(Debug, Default)]
-pub(crate) struct Draft {
+pub(crate) struct SpanDraft {
     pub(crate) name: Cow<'static, str>,
     /// What it is to its parent, where that is its only reference: the parent's ids are written
     /// anyway.
     pub(crate) parent: Option<FollowsFrom>,
     /// All tags, those of `first_tags` included.
     pub(crate) tag_count: usize,
-    pub(crate) tags: Scratch,
+    pub(crate) tags: TagBuffer,
     /// Whether it has anything of what follows, which most spans have not: one look instead of one
     /// at each.
     pub(crate) extras: bool,
     /// Tags that come before the others: the sampler's, where some were given before the start.
-    pub(crate) first_tags: Scratch,
+    pub(crate) first_tags: TagBuffer,
     pub(crate) log_count: usize,
-    pub(crate) logs: Scratch,
+    pub(crate) logs: TagBuffer,
     reference_count: usize,
-    references: Scratch,
+    references: TagBuffer,
 }
 
-impl Draft {
+impl SpanDraft {
     /// Notes a reference to a context that has ids. The first one is to the parent, unless there
     /// is a `candidate` for that already; of several, each is encoded here.
     #[inline]
@@ -172,15 +172,15 @@ impl Timestamp {
 ///
 /// Handed on by value: a reference would keep it in memory, where its parts are in registers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Finished<'a> {
+pub(crate) struct SpanParts<'a> {
     pub(crate) ids: &'a Ids,
     pub(crate) flags: u8,
     start_time: Timestamp,
     duration_micros: u64,
-    draft: &'a Draft,
+    draft: &'a SpanDraft,
 }
 
-impl<'a> Finished<'a> {
+impl<'a> SpanParts<'a> {
     /// A span of so many nanoseconds, since so many after the Unix epoch.
     ///
     /// A duration is at least a microsecond: Jaeger v2 takes one of zero for a negative one, and
@@ -190,7 +190,7 @@ impl<'a> Finished<'a> {
         ids: &'a Ids,
         flags: u8,
         (start_nanos, duration_nanos): (i64, u64),
-        draft: &'a Draft,
+        draft: &'a SpanDraft,
     ) -> Self {
         let start_time = Timestamp::of_nanos(start_nanos);
         Self { ids, flags, start_time, duration_micros: (duration_nanos / 1000).max(1), draft }
@@ -199,7 +199,7 @@ impl<'a> Finished<'a> {
     /// A number of bytes that is surely enough, found without looking at the numbers.
     #[inline]
     pub(crate) fn max_len(self) -> usize {
-        let Draft { name, tags, .. } = self.draft;
+        let SpanDraft { name, tags, .. } = self.draft;
         MAX_FIXED_BYTES + name.len() + tags.len() + self.draft.extra_bytes()
     }
 
@@ -257,7 +257,7 @@ impl<'a> Finished<'a> {
         let draft = self.draft;
         let usual = draft.name.len() <= SHORT && !(draft.extras && draft.reference_count > 0);
         let at = if usual { self.usual_head(room) } else { self.other_head(room) };
-        let mut to = Cursor { room, at };
+        let mut to = SliceWriter { room, at };
         if draft.extras && draft.first_tags.len() > 0 {
             to.bytes(draft.first_tags.bytes());
         }
@@ -284,7 +284,7 @@ impl<'a> Finished<'a> {
     #[inline(always)]
     fn usual_head(self, room: &mut [u8]) -> usize {
         let name = self.draft.name.as_bytes();
-        let Some(mut to) = Window::<HEAD>::at(room, 0) else { return 0 };
+        let Some(mut to) = FixedWindow::<HEAD>::at(room, 0) else { return 0 };
         let mut late = None;
         let ids = self.ids.fields(&mut late);
         to.field(&ids.trace);
@@ -303,20 +303,20 @@ impl<'a> Finished<'a> {
     #[inline(never)]
     fn other_head(self, room: &mut [u8]) -> usize {
         let draft = self.draft;
-        let Some(mut ids_to) = Window::<HEAD>::at(room, 0) else { return 0 };
+        let Some(mut ids_to) = FixedWindow::<HEAD>::at(room, 0) else { return 0 };
         let mut late = None;
         let ids = self.ids.fields(&mut late);
         ids_to.field(&ids.trace);
         ids_to.field(&ids.span);
         ids_to.field(&ids.parent);
-        let mut to = Cursor { at: ids_to.at, room };
+        let mut to = SliceWriter { at: ids_to.at, room };
         to.head(0x18, draft.name.len());
         to.bytes(draft.name.as_bytes());
         if draft.reference_count > 0 {
             let references = List::new(draft.reference_count, draft.references.bytes());
             to.list(5, 6, Some(references));
         }
-        let Some(mut rest) = Window::<REST>::at(to.room, to.at) else { return 0 };
+        let Some(mut rest) = FixedWindow::<REST>::at(to.room, to.at) else { return 0 };
         if draft.reference_count == 0 {
             self.parent(&mut rest, ids);
         }
@@ -326,7 +326,7 @@ impl<'a> Finished<'a> {
 
     /// The list of references of a span that has none, or one to its parent.
     #[inline(always)]
-    fn parent<const SIZE: usize>(self, to: &mut Window<'_, SIZE>, ids: &IdFields) {
+    fn parent<const SIZE: usize>(self, to: &mut FixedWindow<'_, SIZE>, ids: &IdFields) {
         if let Some(follows_from) = self.draft.parent {
             to.array([0x19, 0x1c, 0x15, u8::from(follows_from) << 1]);
             to.field(&ids.trace);
@@ -339,7 +339,7 @@ impl<'a> Finished<'a> {
 
     /// What stands between the references and the tags.
     #[inline(always)]
-    fn times<const SIZE: usize>(self, to: &mut Window<'_, SIZE>) {
+    fn times<const SIZE: usize>(self, to: &mut FixedWindow<'_, SIZE>) {
         to.byte(0x15);
         to.number(u64::from(self.flags) << 1);
         to.byte(0x16);

@@ -8,8 +8,8 @@
 use super::attributes::{is_text, of_process, text, value};
 use super::span::{Event, OtlpSpan, Parts, Scope, Status};
 use crate::encoding::batch::ProcessView;
-use crate::encoding::cursor::{Cursor, SHORT, Varint, Window, varint_len};
 use crate::encoding::view::{ReferenceView, TagView, ValueView};
+use crate::encoding::writer::{FixedWindow, SHORT, SliceWriter, Varint, varint_len};
 use crate::id::{SpanId, TraceId};
 
 /// An `ExportTraceServiceRequest` that is being written.
@@ -36,7 +36,7 @@ impl<'r, 'a> Request<'r, 'a> {
         if room.len() < least {
             room.resize(least, 0);
         }
-        let mut to = Cursor { room, at: 0 };
+        let mut to = SliceWriter { room, at: 0 };
         let resource_spans = Open::begin(&mut to, 0x0a, resource.len() + expected);
         to.many(resource);
         let at = to.at;
@@ -49,7 +49,7 @@ impl<'r, 'a> Request<'r, 'a> {
             self.end_scope();
         }
         loop {
-            let mut to = Cursor { room: self.room, at: self.at };
+            let mut to = SliceWriter { room: self.room, at: self.at };
             let scope_spans = match self.scope_spans {
                 Some((scope_spans, _)) => scope_spans,
                 None => {
@@ -82,7 +82,7 @@ impl<'r, 'a> Request<'r, 'a> {
 
     fn end_scope(&mut self) {
         if let Some((scope_spans, _)) = self.scope_spans.take() {
-            let mut to = Cursor { room: self.room, at: self.at };
+            let mut to = SliceWriter { room: self.room, at: self.at };
             scope_spans.end(&mut to);
             self.at = to.at;
         }
@@ -91,7 +91,7 @@ impl<'r, 'a> Request<'r, 'a> {
     /// Ends it, and gives its length.
     pub(super) fn end(mut self) -> usize {
         self.end_scope();
-        let mut to = Cursor { room: self.room, at: self.at };
+        let mut to = SliceWriter { room: self.room, at: self.at };
         self.resource_spans.end(&mut to);
         to.at
     }
@@ -112,7 +112,7 @@ struct Open {
 impl Open {
     /// Begins a field with a message of about as many bytes as expected.
     #[inline]
-    fn begin(to: &mut Cursor<'_>, field: u8, expected: usize) -> Self {
+    fn begin(to: &mut SliceWriter<'_>, field: u8, expected: usize) -> Self {
         to.byte(field);
         let width = varint_len(expected as u64);
         to.at += width;
@@ -127,7 +127,7 @@ impl Open {
 
     /// Ends it where the cursor is.
     #[inline]
-    fn end(self, to: &mut Cursor<'_>) {
+    fn end(self, to: &mut SliceWriter<'_>) {
         let length = Varint::of_most((to.at - self.start) as u64);
         if length.len != self.width {
             self.shift(to, length.len);
@@ -142,7 +142,7 @@ impl Open {
 
     /// Moves what was written to where it is behind a length of another width.
     #[cold]
-    fn shift(self, to: &mut Cursor<'_>, width: usize) {
+    fn shift(self, to: &mut SliceWriter<'_>, width: usize) {
         let start = self.start - self.width + width;
         let end = start + (to.at - self.start);
         if end.max(to.at) <= to.room.len() {
@@ -159,7 +159,7 @@ pub(super) fn resource(process: &ProcessView<'_>) -> Vec<u8> {
     loop {
         len = 2 * len + 256;
         room.resize(len, 0);
-        let mut to = Cursor { room: &mut room, at: 0 };
+        let mut to = SliceWriter { room: &mut room, at: 0 };
         let message = Open::begin(&mut to, 0x0a, len / 2);
         of_process(process, |tag| write_attribute(&mut to, 0x0a, tag));
         message.end(&mut to);
@@ -172,7 +172,7 @@ pub(super) fn resource(process: &ProcessView<'_>) -> Vec<u8> {
     }
 }
 
-fn write_scope(to: &mut Cursor<'_>, scope: Scope<'_>) {
+fn write_scope(to: &mut SliceWriter<'_>, scope: Scope<'_>) {
     let message = Open::begin(to, 0x0a, scope.name.len() + scope.version.len() + 4);
     write_text(to, 0x0a, scope.name);
     write_text(to, 0x12, scope.version);
@@ -181,7 +181,7 @@ fn write_scope(to: &mut Cursor<'_>, scope: Scope<'_>) {
 
 /// Not inlined, so that it has all registers to itself.
 #[inline(never)]
-fn write_span(to: &mut Cursor<'_>, span: &OtlpSpan<'_>, parts: &Parts<'_>) {
+fn write_span(to: &mut SliceWriter<'_>, span: &OtlpSpan<'_>, parts: &Parts<'_>) {
     let view = &span.view;
     let message = Open::begin(to, 0x12, expected_len(span));
     write_ids(to, view.trace_id, view.span_id);
@@ -239,14 +239,14 @@ fn expected_len(span: &OtlpSpan<'_>) -> usize {
     70 + view.operation_name.len() + bytes(view.tags) + bytes(view.logs)
 }
 
-fn write_ids(to: &mut Cursor<'_>, trace_id: TraceId, span_id: SpanId) {
+fn write_ids(to: &mut SliceWriter<'_>, trace_id: TraceId, span_id: SpanId) {
     let high: [u8; 10] = joined([0x0a, 16], trace_id.high().to_be_bytes());
     let trace: [u8; 18] = joined(high, trace_id.low().to_be_bytes());
     let span: [u8; 10] = joined([0x12, 8], span_id.get().to_be_bytes());
     to.array::<28>(joined(trace, span));
 }
 
-fn write_event<'a>(to: &mut Cursor<'_>, event: &Event<'a>, parts: &Parts<'a>) {
+fn write_event<'a>(to: &mut SliceWriter<'_>, event: &Event<'a>, parts: &Parts<'a>) {
     let message = Open::begin(to, 0x5a, event.expected_len);
     write_time(to, 0x09, event.time_nanos);
     write_text(to, 0x12, event.name);
@@ -254,7 +254,7 @@ fn write_event<'a>(to: &mut Cursor<'_>, event: &Event<'a>, parts: &Parts<'a>) {
     message.end(to);
 }
 
-fn write_link(to: &mut Cursor<'_>, link: ReferenceView) {
+fn write_link(to: &mut SliceWriter<'_>, link: ReferenceView) {
     let message = Open::begin(to, 0x6a, 64);
     write_ids(to, link.trace_id, link.span_id);
     write_attribute(to, 0x22, super::reference_type(link));
@@ -263,7 +263,7 @@ fn write_link(to: &mut Cursor<'_>, link: ReferenceView) {
 
 /// A `KeyValue`. Its size is known beforehand.
 #[inline(always)]
-fn write_attribute(to: &mut Cursor<'_>, field: u8, tag: TagView<'_>) {
+fn write_attribute(to: &mut SliceWriter<'_>, field: u8, tag: TagView<'_>) {
     let is_short = (1..=SHORT).contains(&tag.key.len()) && is_text(tag.key);
     if !is_short || !write_short(to, field, tag) {
         write_any_attribute(to, field, tag);
@@ -273,8 +273,8 @@ fn write_attribute(to: &mut Cursor<'_>, field: u8, tag: TagView<'_>) {
 /// Writes an attribute whose key is short, and its value no longer than a length of one byte allows,
 /// with few looks at the room that is left. Whether it is one.
 #[inline(always)]
-fn write_short(to: &mut Cursor<'_>, field: u8, tag: TagView<'_>) -> bool {
-    let Some(mut window) = Window::<256>::at(to.room, to.at) else { return false };
+fn write_short(to: &mut SliceWriter<'_>, field: u8, tag: TagView<'_>) -> bool {
+    let Some(mut window) = FixedWindow::<256>::at(to.room, to.at) else { return false };
     // All of this is below 0x80, so that lengths take one byte.
     #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
     let key_len = tag.key.len() as u8;
@@ -320,7 +320,7 @@ fn write_short(to: &mut Cursor<'_>, field: u8, tag: TagView<'_>) -> bool {
 
 #[cold]
 #[inline(never)]
-fn write_any_attribute(to: &mut Cursor<'_>, field: u8, tag: TagView<'_>) {
+fn write_any_attribute(to: &mut SliceWriter<'_>, field: u8, tag: TagView<'_>) {
     let (key, value) = (text(tag.key), value(tag.value));
     let key_len = match key.len() {
         0 => 0,
@@ -361,7 +361,7 @@ fn write_any_attribute(to: &mut Cursor<'_>, field: u8, tag: TagView<'_>) {
     }
 }
 
-fn write_text(to: &mut Cursor<'_>, field: u8, bytes: &[u8]) {
+fn write_text(to: &mut SliceWriter<'_>, field: u8, bytes: &[u8]) {
     if !bytes.is_empty() {
         let bytes = text(bytes);
         to.head(field, bytes.len());
@@ -369,13 +369,13 @@ fn write_text(to: &mut Cursor<'_>, field: u8, bytes: &[u8]) {
     }
 }
 
-fn write_time(to: &mut Cursor<'_>, field: u8, nanos: u64) {
+fn write_time(to: &mut SliceWriter<'_>, field: u8, nanos: u64) {
     if nanos > 0 {
         to.array::<9>(joined([field], nanos.to_le_bytes()));
     }
 }
 
-fn write_count(to: &mut Cursor<'_>, field: u8, count: u32) {
+fn write_count(to: &mut SliceWriter<'_>, field: u8, count: u32) {
     if count > 0 {
         to.byte(field);
         to.number(count.into());

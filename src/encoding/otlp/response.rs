@@ -49,15 +49,15 @@ impl<'a> OtlpResponse<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut response = Self::default();
         fields(body, |number, field| {
-            if let (1, Field::Bytes(partial_success)) = (number, field) {
+            if let (1, EncodedField::Bytes(partial_success)) = (number, field) {
                 fields(partial_success, |number, field| {
                     match (number, field) {
                         // A count below zero says nothing that could be counted.
-                        (1, Field::Number(count)) => {
+                        (1, EncodedField::Number(count)) => {
                             response.rejected_spans =
                                 u64::try_from(count.cast_signed()).unwrap_or_default();
                         }
-                        (2, Field::Bytes(text)) => response.message = message(text),
+                        (2, EncodedField::Bytes(text)) => response.message = message(text),
                         _ => {}
                     }
                     Ok(())
@@ -107,8 +107,8 @@ impl<'a> OtlpStatus<'a> {
         fields(body, |number, field| {
             match (number, field) {
                 #[expect(clippy::cast_possible_truncation, reason = "as protobuf reads an int32")]
-                (1, Field::Number(code)) => status.code = code as i32,
-                (2, Field::Bytes(text)) => status.message = message(text),
+                (1, EncodedField::Number(code)) => status.code = code as i32,
+                (2, EncodedField::Bytes(text)) => status.message = message(text),
                 _ => {}
             }
             Ok(())
@@ -119,7 +119,7 @@ impl<'a> OtlpStatus<'a> {
 
 /// The value of a field, as far as its form tells.
 #[derive(Clone, Copy)]
-enum Field<'a> {
+enum EncodedField<'a> {
     Number(u64),
     Bytes(&'a [u8]),
     /// Four or eight bytes, which no message here has.
@@ -129,19 +129,19 @@ enum Field<'a> {
 /// Visits the fields of a message, with their numbers.
 fn fields<'a>(
     message: &'a [u8],
-    mut visit: impl FnMut(u64, Field<'a>) -> Result<(), DecodeError>,
+    mut visit: impl FnMut(u64, EncodedField<'a>) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     let mut reader = Reader::new(message);
     while reader.position() < message.len() {
         let key = reader.varint()?;
         let field = match key & 7 {
-            0 => Field::Number(reader.varint()?),
-            1 => reader.take(8).map(|_| Field::Fixed)?,
+            0 => EncodedField::Number(reader.varint()?),
+            1 => reader.take(8).map(|_| EncodedField::Fixed)?,
             2 => {
                 let length = reader.length()?;
-                Field::Bytes(reader.take(length)?)
+                EncodedField::Bytes(reader.take(length)?)
             }
-            5 => reader.take(4).map(|_| Field::Fixed)?,
+            5 => reader.take(4).map(|_| EncodedField::Fixed)?,
             #[expect(clippy::cast_possible_truncation, reason = "three bits")]
             found => return Err(DecodeError::UnknownWireType { found: found as u8 }),
         };

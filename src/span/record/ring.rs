@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::SpanData;
-use crate::encoding::Scratch;
+use crate::encoding::TagBuffer;
 
 /// Which bytes of a span's logs are still wanted.
 ///
@@ -31,7 +31,7 @@ pub(in crate::span) struct LogRing {
 impl LogRing {
     /// Notes that a log was appended, and overwrites the oldest where there are more than `max`. Tells
     /// whether it did.
-    fn added(&mut self, logs: &mut Scratch, before: usize, micros: i64, max: usize) -> bool {
+    fn added(&mut self, logs: &mut TagBuffer, before: usize, micros: i64, max: usize) -> bool {
         let first = max.saturating_sub(1) / 2;
         if self.first < first {
             self.first += 1;
@@ -58,14 +58,14 @@ impl LogRing {
         Some(micros)
     }
 
-    fn close_gap(&mut self, logs: &mut Scratch) {
+    fn close_gap(&mut self, logs: &mut TagBuffer) {
         logs.remove(self.first_end, self.others_at);
         self.others_at = self.first_end;
     }
 
     /// Puts the logs in order. If any was dropped, one that says how many takes the place of the
     /// oldest that was not.
-    fn close(&mut self, logs: &mut Scratch) {
+    fn close(&mut self, logs: &mut TagBuffer) {
         if self.dropped == 0 {
             return;
         }

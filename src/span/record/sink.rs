@@ -4,14 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::buffers::ShardedBuffers;
-use crate::encoding::{Finished, SpanView};
+use crate::encoding::{SpanParts, SpanView};
 use crate::stats::Stats;
 
 /// Takes finished spans. The reporter is behind it; a span does not know which.
 pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
     /// Takes a finished, sampled span. `stripe` is the number of the calling thread. False if it is
     /// closed; the span is counted all the same.
-    fn accept(&self, stripe: usize, span: Finished<'_>) -> bool;
+    fn accept(&self, stripe: usize, span: SpanParts<'_>) -> bool;
 
     /// The same for a span that was encoded before it was a sampled one.
     fn accept_view(&self, stripe: usize, span: &SpanView<'_>) -> bool;
@@ -30,7 +30,7 @@ pub(crate) enum Sink {
 
 impl Sink {
     #[inline(always)]
-    pub(crate) fn accept(&self, stripe: usize, span: Finished<'_>) -> bool {
+    pub(crate) fn accept(&self, stripe: usize, span: SpanParts<'_>) -> bool {
         match self {
             Self::ShardedBuffers(shards) => shards.accept(stripe, span),
             Self::Other(other) => other.accept(stripe, span),

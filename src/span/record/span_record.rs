@@ -12,7 +12,7 @@ use super::pool;
 use super::reference::StartExtras;
 use super::state::{SAMPLED, TraceState};
 use crate::clock::Clock;
-use crate::encoding::{Draft, Finished, Ids};
+use crate::encoding::{Ids, SpanDraft, SpanParts};
 use crate::id::SpanId;
 use crate::lock;
 use crate::span::baggage::Baggage;
@@ -39,7 +39,7 @@ pub(crate) struct SpanRecord {
 /// What changes while a span lives.
 #[derive(Debug, Default)]
 pub(crate) struct SpanData {
-    pub(crate) draft: Draft,
+    pub(crate) draft: SpanDraft,
     /// When it began.
     pub(crate) start: Start,
     pub(crate) finished: bool,
@@ -299,7 +299,7 @@ impl SpanData {
             return true;
         }
         let times = self.times(core, state, end);
-        core.sink.accept(pool::stripe_index(), Finished::new(ids, flags, times, &self.draft))
+        core.sink.accept(pool::stripe_index(), SpanParts::new(ids, flags, times, &self.draft))
     }
 
     /// The same for a span about whose trace nothing may be decided yet, or that may be held.
@@ -424,7 +424,7 @@ impl SpanData {
 
 #[cold]
 #[inline(never)]
-fn tag_too_long(draft: &mut Draft, key: &[u8], text: &str, core: &SpanShared) {
+fn tag_too_long(draft: &mut SpanDraft, key: &[u8], text: &str, core: &SpanShared) {
     draft.tags.tag_text(key, core.within_limit(text).as_bytes());
 }
 

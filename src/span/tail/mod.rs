@@ -21,7 +21,7 @@ use super::start::SpanOrigin;
 use super::{Span, TagValue};
 use crate::buffers::{LockedTraceBuffers, TraceBuffer, TraceBuffers};
 use crate::clock::Clock;
-use crate::encoding::{Finished, Ids, List, ValueView, tags_of};
+use crate::encoding::{Ids, List, SpanParts, ValueView, tags_of};
 use crate::error::ConfigError;
 use crate::fork::ProcessOrigin;
 use crate::id::TraceId;
@@ -143,7 +143,7 @@ impl TailSampler {
 
     /// Counts a span of a trace as over. If that is not sampled, the span is accounted for: it is held,
     /// or forgotten with the others if it is the last. False if it is sampled.
-    fn leave(&self, counts: &Stripe, state: &TraceState, span: Finished<'_>) -> bool {
+    fn leave(&self, counts: &Stripe, state: &TraceState, span: SpanParts<'_>) -> bool {
         let trace_id = span.ids.trace;
         let line = self.buffered.line(trace_id);
         // With the line locked: whoever has the trace sampled moves what is held before it is unlocked.
@@ -329,8 +329,8 @@ impl SpanData {
     }
 
     /// The span as it is written, with the trace's flags of this moment.
-    fn ended<'b>(&'b self, ids: &'b Ids, state: &TraceState, times: (i64, u64)) -> Finished<'b> {
-        Finished::new(ids, state.flags(), times, &self.draft)
+    fn ended<'b>(&'b self, ids: &'b Ids, state: &TraceState, times: (i64, u64)) -> SpanParts<'b> {
+        SpanParts::new(ids, state.flags(), times, &self.draft)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Tags, logs and references, encoded as they are set.
 //!
-//! Walk step 4: a live span appends to its [`Scratch`], so that what it holds is already what will
+//! Walk step 4: a live span appends to its [`TagBuffer`], so that what it holds is already what will
 //! be sent.
 
 use super::Timestamp;
-use crate::encoding::cursor::{Cursor, SHORT, STOP, Varint, WINDOW, Window, zigzag};
 use crate::encoding::view::{List, LogView, ReferenceView, TagView, ValueView};
+use crate::encoding::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, WINDOW, zigzag};
 
 /// Appends a tag's compact bytes to `out`.
 ///
@@ -26,7 +26,7 @@ use crate::encoding::view::{List, LogView, ReferenceView, TagView, ValueView};
 /// assert_eq!(bytes, b"\x18\x01k\x15\x04\x31\x00");
 /// ```
 pub fn put_tag(out: &mut Vec<u8>, tag: TagView<'_>) {
-    let mut scratch = Scratch::from(std::mem::take(out));
+    let mut scratch = TagBuffer::from(std::mem::take(out));
     scratch.tag(tag.key, tag.value);
     *out = scratch.into_vec();
 }
@@ -37,7 +37,7 @@ pub fn put_tag(out: &mut Vec<u8>, tag: TagView<'_>) {
 ///
 /// A `Log` structure: timestamp in microseconds since the Unix epoch, list of tags, stop.
 pub fn put_log(out: &mut Vec<u8>, log: LogView<'_>) {
-    let mut scratch = Scratch::from(std::mem::take(out));
+    let mut scratch = TagBuffer::from(std::mem::take(out));
     scratch.log_head(log.timestamp_micros, log.fields.count);
     scratch.extend(log.fields.bytes);
     scratch.push(STOP);
@@ -50,7 +50,7 @@ pub fn put_log(out: &mut Vec<u8>, log: LogView<'_>) {
 ///
 /// A `SpanRef` structure: kind, trace id low and high, span id, stop.
 pub fn put_reference(out: &mut Vec<u8>, reference: ReferenceView) {
-    let mut scratch = Scratch::from(std::mem::take(out));
+    let mut scratch = TagBuffer::from(std::mem::take(out));
     scratch.reference(reference);
     *out = scratch.into_vec();
 }
@@ -59,20 +59,20 @@ pub fn put_reference(out: &mut Vec<u8>, reference: ReferenceView) {
 ///
 /// The vector is always filled to its end, so that writing needs no more than a place in it.
 #[derive(Debug, Default)]
-pub(crate) struct Scratch {
+pub(crate) struct TagBuffer {
     room: Vec<u8>,
     at: usize,
     /// Whether it is somebody's vector, of which only what is needed is filled.
     whole: bool,
 }
 
-impl From<Vec<u8>> for Scratch {
+impl From<Vec<u8>> for TagBuffer {
     fn from(room: Vec<u8>) -> Self {
         Self { at: room.len(), room, whole: true }
     }
 }
 
-impl Scratch {
+impl TagBuffer {
     pub(crate) fn into_vec(mut self) -> Vec<u8> {
         self.room.truncate(self.at);
         self.room
@@ -102,11 +102,11 @@ impl Scratch {
 
     /// A cursor with room for `bytes` and what a number's write goes beyond its end.
     #[inline(always)]
-    fn cursor(&mut self, bytes: usize) -> Cursor<'_> {
+    fn cursor(&mut self, bytes: usize) -> SliceWriter<'_> {
         if self.room.len() - self.at < bytes + 16 {
             self.grow(bytes);
         }
-        Cursor { room: &mut self.room, at: self.at }
+        SliceWriter { room: &mut self.room, at: self.at }
     }
 
     #[cold]
@@ -129,7 +129,7 @@ impl Scratch {
     /// Appends tags that were encoded beforehand.
     #[inline(always)]
     pub(crate) fn extend_short(&mut self, tags: &ShortTags) {
-        let Some(mut to) = Window::<WINDOW>::at(&mut self.room, self.at) else {
+        let Some(mut to) = FixedWindow::<WINDOW>::at(&mut self.room, self.at) else {
             return self.extend_aside(tags);
         };
         to.array(tags.bytes);
@@ -246,11 +246,11 @@ impl Scratch {
 
     /// A window for a tag whose key and value are short, with the key written.
     #[inline(always)]
-    fn short_key(&mut self, key: &[u8]) -> Option<Window<'_>> {
+    fn short_key(&mut self, key: &[u8]) -> Option<FixedWindow<'_>> {
         if key.len() > SHORT {
             return None;
         }
-        let mut window = Window::at(&mut self.room, self.at)?;
+        let mut window = FixedWindow::at(&mut self.room, self.at)?;
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
         window.array([0x18, key.len() as u8]);
         window.short(key);
@@ -291,7 +291,7 @@ impl Scratch {
 
     /// A cursor with room for a tag, and the key written. 32 bytes hold all headers and every value
     /// of fixed size; a whole window more, so that the next tag finds one.
-    fn long_key(&mut self, key: &[u8], value: usize) -> Cursor<'_> {
+    fn long_key(&mut self, key: &[u8], value: usize) -> SliceWriter<'_> {
         let mut to = self.cursor(key.len() + value + 32 + WINDOW);
         to.head(0x18, key.len());
         to.bytes(key);
@@ -318,7 +318,7 @@ impl Scratch {
         if fields >= 15 {
             return false;
         }
-        let Some(mut to) = Window::<WINDOW>::at(&mut self.room, self.at) else { return false };
+        let Some(mut to) = FixedWindow::<WINDOW>::at(&mut self.room, self.at) else { return false };
         to.byte(0x16);
         to.varint(Varint::of(timestamp.zigzag()));
         to.list_head(fields);

@@ -1,18 +1,18 @@
 //! Writes compact Thrift into a place whose room is known: bytes, numbers, headers.
 
-use super::draft::Field;
+use super::draft::EncodedField;
 use super::view::List;
 
 pub(super) const STOP: u8 = 0;
 
 /// A place in bytes whose room was checked beforehand. Where it was not enough after all, what does
 /// not fit is left out: the reader then refuses the span, and nothing panics.
-pub(super) struct Cursor<'a> {
+pub(super) struct SliceWriter<'a> {
     pub(super) room: &'a mut [u8],
     pub(super) at: usize,
 }
 
-impl Cursor<'_> {
+impl SliceWriter<'_> {
     #[inline(always)]
     pub(super) fn byte(&mut self, byte: u8) {
         if let Some(slot) = self.room.get_mut(self.at) {
@@ -125,17 +125,17 @@ impl Cursor<'_> {
     }
 }
 
-/// How many bytes the [`Window`] for a tag has.
+/// How many bytes the [`FixedWindow`] for a tag has.
 pub(super) const WINDOW: usize = 128;
 
 /// A piece of the room whose size, a power of two, the compiler knows, for what takes half of it at
 /// most: one check for all that is written through it, in place of one for each piece.
-pub(super) struct Window<'a, const SIZE: usize = WINDOW> {
+pub(super) struct FixedWindow<'a, const SIZE: usize = WINDOW> {
     bytes: &'a mut [u8; SIZE],
     pub(super) at: usize,
 }
 
-impl<'a, const SIZE: usize> Window<'a, SIZE> {
+impl<'a, const SIZE: usize> FixedWindow<'a, SIZE> {
     /// The bytes from `at` on, where there are as many.
     #[inline(always)]
     pub(super) fn at(room: &'a mut [u8], at: usize) -> Option<Self> {
@@ -194,7 +194,7 @@ impl<'a, const SIZE: usize> Window<'a, SIZE> {
 
     /// Bytes that were encoded beforehand.
     #[inline(always)]
-    pub(super) fn field<const MOST: usize>(&mut self, field: &Field<MOST>) {
+    pub(super) fn field<const MOST: usize>(&mut self, field: &EncodedField<MOST>) {
         let here = self.here();
         self.bytes[here..here + MOST].copy_from_slice(&field.bytes);
         self.at += field.len;
@@ -238,7 +238,7 @@ impl<'a, const SIZE: usize> Window<'a, SIZE> {
     }
 }
 
-/// The most bytes that [`Window::short`] copies.
+/// The most bytes that [`FixedWindow::short`] copies.
 pub(super) const SHORT: usize = 32;
 
 /// Maps a signed number to an unsigned one whose size follows its distance from zero.
