@@ -46,7 +46,7 @@ fn text<'s>(span: &SpanView<'s>, key: &str) -> Option<&'s str> {
 /// What the span says of why its trace was kept.
 fn reason(span: &FinishedSpan) -> Option<&str> {
     let view = span.view();
-    text(&view, "sampler.type").filter(|kind| *kind == "keep")?;
+    text(&view, "sampler.type").filter(|kind| *kind == "tail")?;
     text(&view, "sampler.param")
 }
 
@@ -209,7 +209,7 @@ fn an_application_can_ask_for_the_trace() {
     root.retain_trace().retain_trace();
     root.finish();
     assert_eq!(names(&memory), ["done", "root"]);
-    assert_eq!(reason(&memory.spans()[1]), Some("asked"));
+    assert_eq!(reason(&memory.spans()[1]), Some("forced"));
     let kinds = memory.spans()[1].view().tags().filter(|tag| tag.key == b"sampler.type").count();
     assert_eq!(kinds, 1, "the second time there is nothing to do");
 }
@@ -330,7 +330,7 @@ fn a_sampler_that_decides_late_sends_what_is_held_or_leaves_it_held() {
     let memory = InMemoryReporter::new();
     let builder = support::builder().sampler(sampler.build().unwrap()).in_memory(&memory);
     let (tracer, _closer) = builder.tail_sampling(TailSamplingConfig::default()).build().unwrap();
-    for (tag, kind) in [("tenant", "TagMatchingSampler"), ("error", "keep")] {
+    for (tag, kind) in [("tenant", "TagMatchingSampler"), ("error", "tail")] {
         memory.reset();
         let root = tracer.start_span("root");
         root.set_tag("early", 1);
@@ -378,7 +378,7 @@ fn without_the_option_nothing_is_held_and_asking_records_from_there_on() {
     assert_eq!((tracer.stats().buffered, tracer.stats().not_sampled), (0, 1));
     root.retain_trace().set_tag("after", 1).finish();
     let spans = memory.spans();
-    assert_eq!((names(&memory), reason(&spans[0])), (vec!["root".to_owned()], Some("asked")));
+    assert_eq!((names(&memory), reason(&spans[0])), (vec!["root".to_owned()], Some("forced")));
     assert_eq!((spans[0].view().tag("before"), spans[0].view().flags), (None, 1));
     assert!(spans[0].view().tag("after").is_some());
     tracer.start_span("alone").retain_trace();

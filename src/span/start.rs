@@ -91,7 +91,7 @@ fn asked(core: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span
     let flags = flags_of(decide(core, trace_id, &name, &mut given));
     match name {
         Cow::Borrowed(name) if flags == 0 => non_recording(core, trace_id, name),
-        name => root(core, trace_id, name, flags, Tags::StartTags(&mut given)),
+        name => root(core, trace_id, name, flags, Tags::Given(&mut given)),
     }
 }
 
@@ -135,7 +135,7 @@ fn root(
 enum Tags<'a> {
     None,
     Short(&'a ShortTags),
-    StartTags(&'a mut SpanTags),
+    Given(&'a mut SpanTags),
 }
 
 impl Tags<'_> {
@@ -148,7 +148,7 @@ impl Tags<'_> {
                 tags.extend_short(short);
                 SAMPLER_TAGS
             }
-            Self::StartTags(given) => given.append_to(tags),
+            Self::Given(given) => given.append_to(tags),
         }
     }
 }
@@ -261,7 +261,7 @@ fn decided_flags(
         ById::Yes(tags) => (SAMPLED, Tags::Short(tags)),
         ById::Ask => {
             let decision = decide(core, inner.ids.trace, &draft.name, &mut given);
-            (flags_of(decision), Tags::StartTags(&mut given))
+            (flags_of(decision), Tags::Given(&mut given))
         }
     };
     let sample = flags != 0;

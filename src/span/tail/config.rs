@@ -9,7 +9,7 @@ use crate::error::ConfigError;
 /// The spans of an unsampled trace in this process are recorded and held when they are finished. If
 /// one of them errs, is slow, or is [asked for](crate::Span::retain_trace), all of them are sent, with
 /// the tags and logs from before, and the trace is sampled from then on. The span that was the reason
-/// says so: `sampler.type` is `tail_sampler`, and `sampler.param` is `error`, `slow` or `asked`. A trace that
+/// says so: `sampler.type` is `tail`, and `sampler.param` is `error`, `slow` or `forced`. A trace that
 /// is forced by `sampling.priority`, or by a sampler that had put its decision off, is complete
 /// likewise, and marked as ever.
 ///

@@ -44,7 +44,7 @@ pub(crate) struct TailSampler {
 enum Reason {
     Error,
     Slow,
-    PollResult,
+    Forced,
 }
 
 impl Reason {
@@ -52,7 +52,7 @@ impl Reason {
         match self {
             Self::Error => "error",
             Self::Slow => "slow",
-            Self::PollResult => "asked",
+            Self::Forced => "forced",
         }
     }
 }
@@ -298,7 +298,7 @@ impl SpanData {
     /// Says for what the trace was kept.
     fn mark(&mut self, reason: Reason, core: &SpanShared) {
         let max = core.max_tag_value_bytes;
-        self.tag(SAMPLER_TYPE_TAG, TagValue::Str("tail_sampler"), core, max);
+        self.tag(SAMPLER_TYPE_TAG, TagValue::Str("tail"), core, max);
         self.tag(SAMPLER_PARAM_TAG, TagValue::Str(reason.text()), core, max);
     }
 
@@ -340,7 +340,7 @@ impl Span {
     ///
     /// Where nothing is held, what is recorded begins here, as with `sampling.priority`; in contrast
     /// to that, the trace does not get the flag for debugging. The span has the tags `sampler.type`,
-    /// which is `tail_sampler`, and `sampler.param`, which is `asked`.
+    /// which is `tail`, and `sampler.param`, which is `forced`.
     ///
     /// # Source
     ///
@@ -382,7 +382,7 @@ impl Span {
             state.set_undecided(false);
             state.force(SAMPLED, now);
         }
-        data.mark(Reason::PollResult, core);
+        data.mark(Reason::Forced, core);
         self
     }
 }
