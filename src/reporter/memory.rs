@@ -138,7 +138,7 @@ impl SpanSink for MemorySink {
         self.accept_view(stripe, &span.as_view(&mut Default::default()))
     }
 
-    fn accept_view(&self, _lane: usize, span: &SpanView<'_>) -> bool {
+    fn accept_view(&self, _stripe: usize, span: &SpanView<'_>) -> bool {
         let mut bytes = Vec::new();
         span.encode(&mut bytes);
         let Some(mut kept) = self.reporter.lock() else {

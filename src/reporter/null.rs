@@ -15,12 +15,12 @@ pub(crate) struct NullSink {
 }
 
 impl SpanSink for NullSink {
-    fn accept(&self, _lane: usize, _span: SpanParts<'_>) -> bool {
+    fn accept(&self, _stripe: usize, _span: SpanParts<'_>) -> bool {
         self.taken.fetch_add(1, Ordering::Release);
         true
     }
 
-    fn accept_view(&self, _lane: usize, _span: &SpanView<'_>) -> bool {
+    fn accept_view(&self, _stripe: usize, _span: &SpanView<'_>) -> bool {
         self.taken.fetch_add(1, Ordering::Release);
         true
     }

@@ -167,9 +167,9 @@ impl<'a> SpanBuilder<'a> {
         let Self { core, mut record, joins, .. } = self;
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
-            let origin_of_span =
+            let span_origin =
                 if joins { start::child(inner, core) } else { start::trace(inner, core, None) };
-            start::begin(inner, core, core.started(origin_of_span));
+            start::begin(inner, core, core.started(span_origin));
         }
         Span::recorded(record)
     }
@@ -196,8 +196,8 @@ impl<'a> SpanBuilder<'a> {
             let is_below = parent_kind != ParentKind::None;
             let parent = is_below.then(|| start::parent_context(inner, extras.request));
             start::disabled(inner, without_caller, extras.itself.or(parent));
-            let origin_of_span = if is_below { SpanOrigin::Joined } else { SpanOrigin::Trace };
-            inner.data.get_mut().begin(core.started(origin_of_span), Sampled::No);
+            let span_origin = if is_below { SpanOrigin::Joined } else { SpanOrigin::Trace };
+            inner.data.get_mut().begin(core.started(span_origin), Sampled::No);
             return Span::recorded(record);
         }
         let has_observers = !core.hooks.is_empty();
@@ -207,14 +207,14 @@ impl<'a> SpanBuilder<'a> {
             if core.hooks.want_tags() {
                 given = observer::StartTags::take(inner.data.get_mut());
             }
-            let (origin_of_span, sampled) = {
+            let (span_origin, sampled) = {
                 let beginning = Beginning::of(inner);
                 let inner = &mut *beginning.0;
                 let mut request = extras.request;
-                let (origin_of_span, asks) = match extras.itself {
+                let (span_origin, asks) = match extras.itself {
                     Some(itself) => (start::as_itself(inner, itself), false),
                     None if joins => {
-                        let origin_of_span = if core.shares_rpc_spans {
+                        let span_origin = if core.shares_rpc_spans {
                             start::server(inner, core, given.list())
                         } else {
                             start::child(inner, core)
@@ -222,7 +222,7 @@ impl<'a> SpanBuilder<'a> {
                         if !request.is_empty() {
                             start::decide_on_joined(inner, core, &mut request);
                         }
-                        (origin_of_span, request.undecided)
+                        (span_origin, request.undecided)
                     }
                     None => {
                         let name = &inner.data.get_mut().draft.name;
@@ -231,7 +231,7 @@ impl<'a> SpanBuilder<'a> {
                     }
                 };
                 if core.tail_sampler.is_some() {
-                    tail::origin_of_span(inner, core, origin_of_span);
+                    tail::track_start(inner, core, span_origin);
                 }
                 if core.slow_path {
                     inner.state.take_slow_path();
@@ -248,7 +248,7 @@ impl<'a> SpanBuilder<'a> {
                 let sampled = inner.state.sampled();
                 // Before its tags are forgotten.
                 if core.counts_first
-                    && origin_of_span == SpanOrigin::Joined
+                    && span_origin == SpanOrigin::Joined
                     && start::is_first_in_process(inner, given.list(), core.max_tag_value_bytes)
                 {
                     core.count_first(sampled);
@@ -256,9 +256,9 @@ impl<'a> SpanBuilder<'a> {
                 if !has_observers {
                     start::recording(inner, core);
                 }
-                (origin_of_span, sampled)
+                (span_origin, sampled)
             };
-            inner.data.get_mut().begin(core.started(origin_of_span), sampled);
+            inner.data.get_mut().begin(core.started(span_origin), sampled);
             if core.tail_sampler.is_some() {
                 tail::started(inner, core);
             }
@@ -277,11 +277,11 @@ impl<'a> SpanBuilder<'a> {
         core.leave();
         if let Some(inner) = Arc::get_mut(&mut record) {
             inner.core = Some(Arc::clone(core));
-            let origin_of_span = match itself {
+            let span_origin = match itself {
                 Some(itself) => start::as_itself(inner, itself),
                 None => start::left(inner, core, joins),
             };
-            start::begin(inner, core, core.started(origin_of_span));
+            start::begin(inner, core, core.started(span_origin));
         }
         Span::recorded(record)
     }

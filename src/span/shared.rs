@@ -356,8 +356,8 @@ impl Stripe {
 
     /// Where spans are counted that came into a trace like this.
     #[inline(always)]
-    pub(super) fn started(&self, origin_of_span: SpanOrigin) -> &Counts {
-        match origin_of_span {
+    pub(super) fn started(&self, span_origin: SpanOrigin) -> &Counts {
+        match span_origin {
             SpanOrigin::Trace => &self.began,
             SpanOrigin::Joined => &self.joined,
         }

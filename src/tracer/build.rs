@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::builder::{Target, TracerBuilder, defaults};
-use super::closer::Begun;
+use super::closer::BackgroundParts;
 use super::{Closer, Shared, Tracer, process};
 use crate::clock::{Anchor, TracerClock};
 use crate::diag::{Cause, Diagnostics, StderrLogger};
@@ -201,14 +201,14 @@ impl TracerBuilder {
                     .to_owned()
             });
         }
-        let begun = Begun::begin(&core, uuid)?;
+        let background = BackgroundParts::begin(&core, uuid)?;
         let refs = Stripes::new(&core, self.shards);
         let metrics = self.metrics.map(|factory| {
             Publisher::new(&core, refs.all_stripes(), &Instruments::new(factory, diagnostics))
         });
         let start = |unstarted: Unstarted| unstarted.start(Arc::clone(&core), metrics.clone());
         let remote = unstarted.map(start).transpose()?;
-        begun.tail_sampler();
+        background.keep_running();
         let shared = Arc::new(Shared { refs, core, format, remote, metrics });
         Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))
     }

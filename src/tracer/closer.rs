@@ -87,7 +87,7 @@ fn close(shared: &Shared, timeout: Duration) -> FlushReport {
         tail_sampler.close(shared.refs.of(span::stripe_index()));
     }
     let receipt = shared.wait(|remote| remote.close(timeout.min(MAX_WAIT)));
-    drop(Begun { core: &shared.core, parts: ALL });
+    drop(BackgroundParts { core: &shared.core, parts: ALL });
     let (open, queued) = (receipt.stats.open, receipt.stats.queued);
     let core = &shared.core;
     let unfinished = core.open_spans();
@@ -111,12 +111,12 @@ const ALL: usize = 3;
 
 /// What works aside for a tracer: the sampler first, then the baggage restriction manager, then the
 /// debug throttler. Those that were begun end with this.
-pub(super) struct Begun<'c> {
+pub(super) struct BackgroundParts<'c> {
     core: &'c SpanShared,
     parts: usize,
 }
 
-impl<'c> Begun<'c> {
+impl<'c> BackgroundParts<'c> {
     /// Begins all of it, or nothing.
     pub(super) fn begin(core: &'c Arc<SpanShared>, uuid: String) -> Result<Self, ConfigError> {
         let uuid: Arc<str> = uuid.into();
@@ -139,12 +139,12 @@ impl<'c> Begun<'c> {
     }
 
     /// Leaves it to the closer.
-    pub(super) fn tail_sampler(mut self) {
+    pub(super) fn keep_running(mut self) {
         self.parts = 0;
     }
 }
 
-impl Drop for Begun<'_> {
+impl Drop for BackgroundParts<'_> {
     fn drop(&mut self) {
         let core = self.core;
         // The sampler is guarded.

@@ -97,13 +97,13 @@ impl TailSampler {
     /// Lets a span come into a trace of which it knows no open span. If there are any, and the trace
     /// began here, it shares their state and brings the flags that it came with. Otherwise a part of
     /// the trace begins with it.
-    fn enter(&self, inner: &mut SpanRecord, core: &SpanShared, origin_of_span: SpanOrigin) {
+    fn enter(&self, inner: &mut SpanRecord, core: &SpanShared, span_origin: SpanOrigin) {
         let (flags, is_sampled) = (inner.state.flags(), inner.state.is_sampled());
         // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
         let now = if is_sampled { core.clock.monotonic_nanos().max(1) } else { 0 };
         let was_tracked = self.tracks(&inner.state);
-        let began_here = origin_of_span == SpanOrigin::Trace
-            || was_tracked && inner.state.tail_state.began_here();
+        let began_here =
+            span_origin == SpanOrigin::Trace || was_tracked && inner.state.tail_state.began_here();
         let trace_id = inner.ids.trace;
         let Some(mut line) = self.buffered.line(trace_id) else { return };
         match line.open(trace_id).filter(|open| open.tail_state.join()).map(Arc::clone) {
@@ -215,11 +215,7 @@ fn of<'c>(inner: &SpanRecord, core: &'c SpanShared) -> Option<&'c TailSampler> {
 /// Lets a span come into its trace, if that is tracked or is to be. Before anybody is asked about it,
 /// so that all decisions find the same state.
 #[cold]
-pub(super) fn origin_of_span(
-    inner: &mut SpanRecord,
-    core: &SpanShared,
-    origin_of_span: SpanOrigin,
-) {
+pub(super) fn track_start(inner: &mut SpanRecord, core: &SpanShared, span_origin: SpanOrigin) {
     let Some(tail_sampler) = &core.tail_sampler else { return };
     let is_tracked = tail_sampler.tracks(&inner.state);
     if is_tracked && inner.state.tail_state.join() {
@@ -228,9 +224,9 @@ pub(super) fn origin_of_span(
     // What it shares was sampled from the start, or is another tracer's.
     let is_not_ours = inner.shares_state() && !is_tracked;
     // Of a trace that begins sampled nothing can be held.
-    let begins_sampled = origin_of_span == SpanOrigin::Trace && inner.state.is_sampled();
+    let begins_sampled = span_origin == SpanOrigin::Trace && inner.state.is_sampled();
     if !(is_not_ours || begins_sampled) {
-        tail_sampler.enter(inner, core, origin_of_span);
+        tail_sampler.enter(inner, core, span_origin);
     }
 }
 
