@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::str::FromStr;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -27,7 +28,7 @@ use rand::rngs::SysRng;
 /// assert_eq!(TraceId::new(0, 0xabc).to_string(), "0000000000000abc");
 /// assert_eq!(TraceId::new(1, 0).to_string(), "00000000000000010000000000000000");
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TraceId {
     high: u64,
     low: u64,
@@ -57,6 +58,79 @@ impl TraceId {
     pub const fn is_valid(self) -> bool {
         self.high != 0 || self.low != 0
     }
+
+    /// Makes an id from 16 bytes, the most significant first, as W3C and OpenTelemetry have it.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        let bits = u128::from_be_bytes(bytes);
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+        Self::new((bits >> 64) as u64, bits as u64)
+    }
+
+    /// Its 16 bytes, the most significant first.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        (((self.high as u128) << 64) | self.low as u128).to_be_bytes()
+    }
+}
+
+impl From<u128> for TraceId {
+    fn from(bits: u128) -> Self {
+        Self::from_bytes(bits.to_be_bytes())
+    }
+}
+
+impl From<TraceId> for u128 {
+    fn from(id: TraceId) -> Self {
+        Self::from_be_bytes(id.to_bytes())
+    }
+}
+
+/// As text, in hex.
+impl fmt::Debug for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TraceId({self})")
+    }
+}
+
+/// From 1 to 32 hex digits, of either case.
+impl FromStr for TraceId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        hex(text, 32).map(Self::from).ok_or_else(|| ParseIdError::new(text, "1 to 32 hex digits"))
+    }
+}
+
+/// A text that is no id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParseIdError {
+    /// The text, its first 64 characters.
+    pub value: String,
+    /// What an id looks like.
+    pub allowed: &'static str,
+}
+
+impl ParseIdError {
+    fn new(text: &str, allowed: &'static str) -> Self {
+        Self { value: text.chars().take(64).collect(), allowed }
+    }
+}
+
+impl fmt::Display for ParseIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no id, which has {}", self.value, self.allowed)
+    }
+}
+
+impl std::error::Error for ParseIdError {}
+
+/// A number in hex without sign, of at most so many digits.
+fn hex(text: &str, max_digits: usize) -> Option<u128> {
+    let is_hex =
+        (1..=max_digits).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u128::from_str_radix(text, 16).ok()).flatten()
 }
 
 impl fmt::Display for TraceId {
@@ -78,7 +152,7 @@ impl fmt::Display for TraceId {
 /// # Source
 ///
 /// `SpanID` in jaeger-client-go, `span_context.go`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SpanId(u64);
 
 impl SpanId {
@@ -95,6 +169,47 @@ impl SpanId {
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
+    }
+
+    /// Makes an id from 8 bytes, the most significant first, as W3C and OpenTelemetry have it.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(u64::from_be_bytes(bytes))
+    }
+
+    /// Its 8 bytes, the most significant first.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+}
+
+impl From<u64> for SpanId {
+    fn from(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+impl From<SpanId> for u64 {
+    fn from(id: SpanId) -> Self {
+        id.0
+    }
+}
+
+/// As text, in hex.
+impl fmt::Debug for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SpanId({self})")
+    }
+}
+
+/// From 1 to 16 hex digits, of either case.
+impl FromStr for SpanId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let bits = hex(text, 16).and_then(|bits| u64::try_from(bits).ok());
+        bits.map(Self).ok_or_else(|| ParseIdError::new(text, "1 to 16 hex digits"))
     }
 }
 

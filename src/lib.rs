@@ -41,6 +41,7 @@ pub mod panics;
 pub mod policy;
 pub mod propagation;
 pub mod sampler;
+pub mod tags;
 pub mod transport;
 
 mod address;
@@ -69,15 +70,15 @@ pub use self::config::{
 pub use self::diag::{Logger, NullLogger, StderrLogger};
 pub use self::error::{ConfigError, ExtractError, TransportError};
 pub use self::http_client::ProxyConfig;
-pub use self::id::{IdGenerator, SpanId, TraceId};
+pub use self::id::{IdGenerator, ParseIdError, SpanId, TraceId};
 pub use self::propagation::HeadersConfig;
 pub use self::reporter::{FinishedSpan, InMemoryReporter, Output, Reporter};
 #[doc(hidden)]
 pub use self::span::ReferenceSink;
 pub use self::span::{
-    FinishOptions, InSpan, LogFields, LogRecord, Observer, OpenSpan, OpenSpans, OwnedTagValue,
-    Parent, Scope, Span, SpanBuilder, SpanContext, SpanFinish, SpanObserver, StartSpanOptions,
-    TagValue, TailSamplingConfig, TraceFutureExt, wrap,
+    AsSpanContext, FinishOptions, InSpan, IntoTagValue, LogFields, LogRecord, Observer, OpenSpan,
+    OpenSpans, OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, SpanFinish,
+    SpanObserver, StartSpanOptions, TagValue, TailSamplingConfig, TraceFutureExt, wrap,
 };
 pub use self::stats::{Dropped, FlushReport, ReporterStats, Stats};
 pub use self::tracer::{Closer, Tracer, TracerBuilder};

@@ -70,7 +70,7 @@
 //! | `Transport::tick` | the work is left to the next tick |
 //!
 //! Not callbacks, and not caught, is what runs as a part of the application's own call: conversions of
-//! names and values (`Into`, [`Parent`](crate::Parent)), closures given to [`wrap`](crate::wrap), and
+//! names and values (`Into`, [`IntoTagValue`](crate::IntoTagValue), [`Parent`](crate::Parent)), closures given to [`wrap`](crate::wrap), and
 //! futures. They panic before the tracer has begun, or after it is done. Destructors of what a tracer
 //! was given are not caught either, except those of span observers, which are dropped with each span.
 //!

@@ -242,7 +242,7 @@ fn otlp_requests_allocate_nothing_once_their_memory_has_grown() {
     let (tracer, _closer) = Tracer::builder("alloc").in_memory(&memory).build().unwrap();
     (0..OPERATIONS).for_each(|_| tree(&tracer));
     let span = tracer.span("op").tag("error", true).tag("span.kind", "server").start();
-    span.set_tag("http.url", &LONG_NAME.repeat(20));
+    span.set_tag("http.url", LONG_NAME.repeat(20));
     for n in 0..100 {
         span.set_tag(&format!("tag {}", n % 90), n);
         span.log(&[("event", "retry".into()), ("n", n.into())]);
@@ -359,7 +359,7 @@ fn tree(tracer: &Tracer) {
     for _ in 0..3 {
         let child = below(&root);
         for _ in 0..2 {
-            below(&child);
+            drop(below(&child));
         }
     }
 }

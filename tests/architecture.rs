@@ -22,6 +22,7 @@ const LEAVES: &[&str] = &[
     "error",
     "redact",
     "stats",
+    "tags",
     "diag",
     "fork",
     "lock",

@@ -361,7 +361,7 @@ fn a_span_that_the_collector_does_not_take_is_trimmed_for_the_agent() {
         .max_tag_value_length(300_000)
         .build()
         .unwrap();
-    tracer.span("large").tag("t", &"x".repeat(200_000)).start().finish();
+    tracer.span("large").tag("t", "x".repeat(200_000)).start().finish();
     let receipt = closer.close(SOON);
     assert_eq!((outcome(&receipt), receipt.stats.trimmed), ((1, [0; 4]), 1));
     let span = &agent.spans(1)[0];
@@ -377,8 +377,8 @@ fn a_span_too_large_for_any_body_is_trimmed_and_sent() {
         .max_tag_value_length(5_000_000)
         .build()
         .unwrap();
-    tracer.span("whole").tag("t", &"x".repeat(900_000)).start().finish();
-    tracer.span("cut").tag("t", &"x".repeat(3_000_000)).start().finish();
+    tracer.span("whole").tag("t", "x".repeat(900_000)).start().finish();
+    tracer.span("cut").tag("t", "x".repeat(3_000_000)).start().finish();
     let receipt = closer.close(SOON);
     assert_eq!((outcome(&receipt), receipt.stats.trimmed), ((2, [0; 4]), 1));
     let mut names = names(&server, binary::body_names);

@@ -168,7 +168,7 @@ fn the_process_counts_in_sizes_and_no_span_pays_for_another() {
         .build()
         .unwrap();
     for size in [1, 34_000, 1, 40_000, 1, 64_000, 1] {
-        tracer.span("op").tag("t", &"x".repeat(size)).start().finish();
+        tracer.span("op").tag("t", "x".repeat(size)).start().finish();
     }
     let receipt = closer.close(SOON);
     let stats = receipt.stats;

@@ -139,7 +139,7 @@ fn a_span_does_not_inherit_what_another_dropped() {
 
 fn log_some(span: &Span, count: usize) {
     for n in 0..count {
-        span.log_event(&format!("e{n}"));
+        span.log_event(format!("e{n}"));
     }
 }
 

@@ -192,7 +192,7 @@ fn a_single_large_span_is_not_lost_while_the_limit_is_learned() {
     let (transport, taken) = limited(1_432);
     let (tracer, closer) =
         builder().max_tag_value_length(100_000).transport(transport).build().unwrap();
-    tracer.span("op").tag("t", &"x".repeat(20_000)).start().finish();
+    tracer.span("op").tag("t", "x".repeat(20_000)).start().finish();
     let receipt = closer.close(SOON);
     assert_eq!(receipt.stats.sent, 1, "{receipt}");
     assert_eq!(taken.spans().len(), 1);
@@ -203,7 +203,7 @@ fn a_span_trimmed_by_the_reporter_is_counted_as_trimmed() {
     let (transport, taken) = limited(9_216);
     let (tracer, closer) =
         builder().max_tag_value_length(100_000).transport(transport).build().unwrap();
-    tracer.span("op").tag("t", &"x".repeat(20_000)).start().finish();
+    tracer.span("op").tag("t", "x".repeat(20_000)).start().finish();
     let receipt = closer.close(SOON);
     assert!(taken.spans()[0].tag("jaeger.trimmed").is_some());
     assert_eq!(receipt.stats.trimmed, 1, "{receipt}");

@@ -210,7 +210,7 @@ fn observers_neither_hide_the_servers_side_nor_the_cut_of_a_tag() {
     let builder = builder().observer(Watches).in_memory(&memory).mark_truncated_tags(true);
     let (tracer, _closer) = builder.zipkin_shared_rpc_span(true).build().unwrap();
     let remote = SpanContext::new(TraceId::new(0, 8), SpanId::new(9), SpanId::new(10), 1);
-    let span = tracer.span("op").tag("long", &"x".repeat(300)).tag("span.kind", "server");
+    let span = tracer.span("op").tag("long", "x".repeat(300)).tag("span.kind", "server");
     let span = span.child_of(&remote).start();
     assert_eq!(span.context().span_id(), remote.span_id());
     span.finish();

@@ -43,7 +43,7 @@ fn an_http_proxy_gets_whole_requests_for_http_urls() {
     };
     let (tracer, closer) = builder().collector(config).build().unwrap();
     for sent in [1, 2] {
-        (0..1_000).for_each(|_| tracer.span("op").tag("text", &"x".repeat(100)).start().finish());
+        (0..1_000).for_each(|_| tracer.span("op").tag("text", "x".repeat(100)).start().finish());
         assert_eq!(tracer.flush(SOON).stats.sent, sent * 1_000);
     }
     assert!(closer.close(SOON).complete);

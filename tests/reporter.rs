@@ -209,7 +209,7 @@ fn an_outputs_own_limit_of_size_cuts_its_own_spans_alone() {
         .also_report_to(Output::in_memory(&memory))
         .build()
         .unwrap();
-    tracer.span("large").tag("t", &"x".repeat(40_000)).start().finish();
+    tracer.span("large").tag("t", "x".repeat(40_000)).start().finish();
     finish_spans(&tracer, 500);
     let stats = closer.close(SOON).stats;
     assert_eq!((stats.sent, stats.trimmed), (501, 0), "{stats}");

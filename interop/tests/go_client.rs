@@ -155,7 +155,7 @@ fn baggage_of_any_text_passes_through_go_and_comes_back_unchanged() {
     for (n, text) in texts.iter().enumerate() {
         span.set_baggage_item(&format!("key-{n}"), text);
     }
-    let mut headers = HttpHeaders(Vec::new());
+    let mut headers = HttpHeaders(Vec::<(String, String)>::new());
     tracer.inject(&span.context(), &mut headers);
     let has = |pair: (&str, &str)| headers.0.iter().any(|(k, v)| (k.as_str(), v.as_str()) == pair);
     assert!(has(("uberctx-key-0", "a%20b")) && has(("uberctx-key-2", "a%2Bb")), "{headers:?}");
@@ -205,7 +205,7 @@ impl Both {
 
     /// Calls Go from `span`, which calls Rust; gives the answer of both.
     fn through_go_to_rust(&self, tracer: &Tracer, span: &Span) -> Value {
-        let mut headers = HttpHeaders(Vec::new());
+        let mut headers = HttpHeaders(Vec::<(String, String)>::new());
         tracer.inject(&span.context(), &mut headers);
         let next = in_query(&self.rust.url("/continue"));
         self.go.get(&format!("/continue?next={next}"), &headers.0)

@@ -3,6 +3,8 @@
 //! Parsing one checks the bytes once, with hard limits, so that the iterators over a parsed view
 //! need not fail: what they cannot read they would never have let in.
 
+use std::fmt;
+
 use super::canonical::{Canonical, Visit};
 use super::read::{DecodeError, Reader, wire};
 use crate::id::{SpanId, TraceId};
@@ -122,13 +124,23 @@ pub(crate) fn tags_of<'a>(list: Option<List<'a>>) -> impl Iterator<Item = TagVie
 }
 
 /// A key and its value: a tag of a span or process, or a field of a log.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct TagView<'a> {
     /// The key.
     pub key: &'a [u8],
     /// The value.
     pub value: ValueView<'a>,
+}
+
+/// With the key as text.
+impl fmt::Debug for TagView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TagView")
+            .field("key", &String::from_utf8_lossy(self.key))
+            .field("value", &self.value)
+            .finish()
+    }
 }
 
 impl<'a> TagView<'a> {
@@ -144,7 +156,7 @@ impl<'a> TagView<'a> {
 /// # Source
 ///
 /// `enum TagType` of jaeger.thrift; the discriminants are its numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum ValueView<'a> {
     /// Text.
@@ -157,6 +169,60 @@ pub enum ValueView<'a> {
     Long(i64),
     /// Bytes that are no text.
     Binary(&'a [u8]),
+}
+
+impl<'a> ValueView<'a> {
+    /// The value if it is text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&'a str> {
+        match *self {
+            Self::Str(text) => std::str::from_utf8(text).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// With text as text.
+impl fmt::Debug for ValueView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Str(text) => f.debug_tuple("Str").field(&String::from_utf8_lossy(text)).finish(),
+            Self::Double(double) => f.debug_tuple("Double").field(double).finish(),
+            Self::Bool(truth) => f.debug_tuple("Bool").field(truth).finish(),
+            Self::Long(number) => f.debug_tuple("Long").field(number).finish(),
+            Self::Binary(bytes) => f.debug_tuple("Binary").field(bytes).finish(),
+        }
+    }
+}
+
+impl PartialEq<str> for ValueView<'_> {
+    fn eq(&self, other: &str) -> bool {
+        matches!(self, Self::Str(text) if *text == other.as_bytes())
+    }
+}
+
+impl PartialEq<&str> for ValueView<'_> {
+    fn eq(&self, other: &&str) -> bool {
+        *self == **other
+    }
+}
+
+impl PartialEq<i64> for ValueView<'_> {
+    fn eq(&self, other: &i64) -> bool {
+        matches!(self, Self::Long(number) if number == other)
+    }
+}
+
+impl PartialEq<bool> for ValueView<'_> {
+    fn eq(&self, other: &bool) -> bool {
+        matches!(self, Self::Bool(truth) if truth == other)
+    }
+}
+
+impl PartialEq<f64> for ValueView<'_> {
+    fn eq(&self, other: &f64) -> bool {
+        matches!(self, Self::Double(double) if double == other)
+    }
 }
 
 /// The text that stands for a double that is infinite or not a number: JSON has no number for it,

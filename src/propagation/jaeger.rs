@@ -9,6 +9,7 @@
 //! they fit in. Flags are hex too, which Go writes and does not read.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 
 use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName, write_context};
 use super::keys::{FormatKey, begins_with};
@@ -328,6 +329,16 @@ pub(super) fn number(part: &'static str, digits: &[u8]) -> Result<u64, ExtractEr
         value = (value << 4) | u64::from(digit);
     }
     if overflow { Err(out_of_range(part, digits)) } else { Ok(value) }
+}
+
+/// Reads what `Display` writes, as the header `uber-trace-id` has it: ids and flags, which stand.
+impl FromStr for SpanContext {
+    type Err = ExtractError;
+
+    fn from_str(text: &str) -> Result<Self, ExtractError> {
+        let (trace_id, span_id, parent_id, flags) = parse(text.as_bytes())?;
+        Ok(Self::new(trace_id, span_id, parent_id, flags))
+    }
 }
 
 fn out_of_range(part: &'static str, digits: &[u8]) -> ExtractError {

@@ -98,6 +98,14 @@ pub struct Extracted {
     pub broken: usize,
 }
 
+impl Extracted {
+    /// A context that was read as it was written, with nothing left out, for a custom format.
+    #[must_use]
+    pub fn new(context: SpanContext) -> Self {
+        Self { context, ..Self::default() }
+    }
+}
+
 /// One format that configuration can name.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -1,6 +1,6 @@
 //! Spans kept in memory, for the tests of applications.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::output::Reporter;
 use crate::diag::Brief;
-use crate::encoding::{BatchView, SpanParts, SpanView};
+use crate::encoding::{BatchView, SpanParts, SpanView, ValueView};
 use crate::error::TransportError;
 use crate::fork::ProcessOrigin;
 use crate::lock;
@@ -75,6 +75,35 @@ impl InMemoryReporter {
     #[must_use]
     pub fn spans(&self) -> Vec<FinishedSpan> {
         self.lock().map(|kept| kept.spans.clone()).unwrap_or_default()
+    }
+
+    /// The first of them with that operation name.
+    #[must_use]
+    pub fn find(&self, operation: &str) -> Option<FinishedSpan> {
+        let kept = self.lock()?;
+        kept.spans.iter().find(|span| span.view().operation() == operation).cloned()
+    }
+
+    /// The spans as text, each below its parent: one line a span, indented by two spaces for each
+    /// span above it, with its tags. Children stand in the order in which they were finished, and what
+    /// has no parent here is a root.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::{InMemoryReporter, Tracer, sampler::ConstSampler};
+    /// let memory = InMemoryReporter::new();
+    /// let (tracer, _closer) = Tracer::builder("svc").in_memory(&memory).build()?;
+    /// let root = tracer.start_span("checkout");
+    /// root.child("charge").set_tag("amount", 7).finish();
+    /// root.finish();
+    /// assert!(memory.span_tree().starts_with("checkout"));
+    /// assert!(memory.span_tree().contains("\n  charge amount=7"));
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn span_tree(&self) -> String {
+        tree(&self.spans())
     }
 
     /// How many there are.
@@ -186,4 +215,39 @@ impl FinishedSpan {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Lists spans below their parents.
+fn tree(spans: &[FinishedSpan]) -> String {
+    let views: Vec<_> = spans.iter().map(FinishedSpan::view).collect();
+    let is_child = |child: &SpanView<'_>, parent: &SpanView<'_>| {
+        child.trace_id == parent.trace_id && child.parent_span_id == parent.span_id
+    };
+    let has_parent = |view: &SpanView<'_>| views.iter().any(|other| is_child(view, other));
+    let roots = views.iter().filter(|view| !has_parent(view));
+    // The last is taken first. Ids of a test may make a circle: each span is listed once.
+    let mut open: Vec<_> = roots.map(|view| (view, 0)).rev().collect();
+    let (mut text, mut listed) = (String::new(), 0);
+    while let Some((view, depth)) = open.pop() {
+        let _ = write!(text, "{:depth$}{}", "", view.operation(), depth = 2 * depth);
+        for tag in view.tags() {
+            let key = String::from_utf8_lossy(tag.key);
+            let _ = match tag.value {
+                ValueView::Str(value) => {
+                    write!(text, " {key}={:?}", String::from_utf8_lossy(value))
+                }
+                ValueView::Double(value) => write!(text, " {key}={value}"),
+                ValueView::Bool(value) => write!(text, " {key}={value}"),
+                ValueView::Long(value) => write!(text, " {key}={value}"),
+                ValueView::Binary(value) => write!(text, " {key}=({} bytes)", value.len()),
+            };
+        }
+        text.push('\n');
+        listed += 1;
+        if listed < views.len() {
+            let children = views.iter().filter(|other| is_child(other, view));
+            open.extend(children.rev().map(|child| (child, depth + 1)));
+        }
+    }
+    text
 }

@@ -11,9 +11,10 @@ use super::reference::Parent;
 use super::shared::{Sampled, Stripe};
 use super::start::{self, SpanOrigin};
 use super::write::{SAMPLING_PRIORITY, set_priority};
-use super::{Span, TagValue, active, deferred, observer, record, tail};
+use super::{IntoTagValue, Span, TagValue, active, deferred, observer, record, tail};
 use crate::diag::Brief;
 use crate::encoding::FollowsFrom;
+use crate::tags::{self, SpanKind};
 
 /// A span about to be started.
 ///
@@ -109,15 +110,27 @@ impl<'a> SpanBuilder<'a> {
 
     /// Sets a tag from the start on. `sampling.priority` acts before the others are stored.
     #[inline]
-    pub fn tag<'v>(mut self, key: &str, value: impl Into<TagValue<'v>>) -> Self {
-        let value = value.into();
+    pub fn tag(mut self, key: &str, value: impl IntoTagValue) -> Self {
+        value.set_with(
+            #[inline(always)]
+            |value| self.set_tag(key, value),
+        );
+        self
+    }
+
+    /// Sets the tag `span.kind`: the role of the span in a call.
+    pub fn kind(self, kind: SpanKind) -> Self {
+        self.tag(tags::SPAN_KIND, kind)
+    }
+
+    #[inline(always)]
+    fn set_tag(&mut self, key: &str, value: TagValue<'_>) {
         if key.len() == SAMPLING_PRIORITY.len() && key == SAMPLING_PRIORITY {
             self.set_priority(value);
         } else if let Some(inner) = Arc::get_mut(&mut self.record) {
             let max_bytes = self.core.max_start_tag_value_bytes;
             inner.data.get_mut().tag(key, value, self.core, max_bytes);
         }
-        self
     }
 
     #[cold]

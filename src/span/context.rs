@@ -1,8 +1,10 @@
 //! What a span hands on to others: its ids, its flags, its baggage.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::Span;
 use super::baggage::{Baggage, BaggageItem};
 use super::record::{DEBUG, FIREHOSE, SAMPLED, TraceState};
 use crate::id::{SpanId, TraceId};
@@ -178,6 +180,44 @@ impl SpanContext {
             && self.baggage.as_ref().is_none_or(|baggage| !baggage.has_items())
     }
 }
+
+/// What has a context that can be written to a carrier: a span, or a context itself.
+pub trait AsSpanContext {
+    /// The context, borrowed where it can be.
+    fn as_span_context(&self) -> Cow<'_, SpanContext>;
+}
+
+impl AsSpanContext for SpanContext {
+    fn as_span_context(&self) -> Cow<'_, SpanContext> {
+        Cow::Borrowed(self)
+    }
+}
+
+impl AsSpanContext for Span {
+    fn as_span_context(&self) -> Cow<'_, SpanContext> {
+        Cow::Owned(self.context())
+    }
+}
+
+/// Whether two contexts say the same to others: ids, flags as they are now, baggage in any order, and
+/// the debug id. Where they came from does not count.
+impl PartialEq for SpanContext {
+    fn eq(&self, other: &Self) -> bool {
+        let baggage = |context: &Self| {
+            let mut items: Vec<_> =
+                context.baggage().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            items.sort();
+            items
+        };
+        (self.trace_id, self.span_id, self.parent_id)
+            == (other.trace_id, other.span_id, other.parent_id)
+            && self.flags() == other.flags()
+            && self.debug_id == other.debug_id
+            && baggage(self) == baggage(other)
+    }
+}
+
+impl Eq for SpanContext {}
 
 impl fmt::Display for SpanContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

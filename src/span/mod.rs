@@ -8,6 +8,7 @@ mod baggage;
 mod builder;
 mod context;
 mod deferred;
+mod into_tag;
 mod observer;
 mod record;
 mod reference;
@@ -26,7 +27,8 @@ use std::time::SystemTime;
 pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
 pub(crate) use self::baggage::{Baggage, BaggageItem};
 pub use self::builder::SpanBuilder;
-pub use self::context::{LogFields, SpanContext};
+pub use self::context::{AsSpanContext, LogFields, SpanContext};
+pub use self::into_tag::IntoTagValue;
 pub(crate) use self::observer::{Hooks, OpenList};
 pub use self::observer::{
     Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions,
@@ -36,7 +38,7 @@ pub use self::record::ReferenceSink;
 pub(crate) use self::record::{DEBUG, SAMPLED, stripe_index};
 use self::record::{FIREHOSE, NonRecording, SpanRecord};
 pub use self::reference::Parent;
-use self::shared::Stripe;
+use self::shared::{SpanShared, Stripe};
 pub(crate) use self::start::plain as start_plain;
 pub(crate) use self::tag::shortened;
 pub use self::tag::{FinishOptions, LogRecord, OwnedTagValue, TagValue};
@@ -44,6 +46,7 @@ pub(crate) use self::tail::TailSampler;
 pub use self::tail::TailSamplingConfig;
 use self::write::misused;
 use crate::diag::Brief;
+use crate::tags;
 
 /// A live span.
 ///
@@ -73,6 +76,7 @@ use crate::diag::Brief;
 /// assert_eq!(reporter.spans()[0].view().operation(), "get");
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
+#[must_use = "a span ends when its last handle is dropped"]
 pub struct Span {
     /// None if it is light, and while it is being dropped.
     record: Option<Arc<SpanRecord>>,
@@ -133,6 +137,11 @@ impl Span {
         Some((inner, inner.core.as_ref()?))
     }
 
+    /// What it shares with the tracer's other spans.
+    pub(crate) fn shared(&self) -> Option<&SpanShared> {
+        self.core().map(|core| &***core)
+    }
+
     pub(crate) fn belongs_to(&self, core: &Arc<Stripe>) -> bool {
         self.core().is_some_and(|own| own.is_same(core))
     }
@@ -146,14 +155,81 @@ impl Span {
     /// `sampling.priority` is not stored as such but acts: a number above 0 forces the trace to be
     /// recorded, 0 stops it.
     #[inline]
-    pub fn set_tag<'v>(&self, key: &str, value: impl Into<TagValue<'v>>) -> &Self {
-        match value.into() {
-            TagValue::Str(text) => self.tag_of_text(key, text),
-            TagValue::Bool(truth) => self.tag_of_bool(key, truth),
-            TagValue::I64(number) => self.tag_of_long(key, number),
-            value => self.tag_of_any(key, value),
-        }
+    pub fn set_tag(&self, key: &str, value: impl IntoTagValue) -> &Self {
+        value.set_with(
+            #[inline(always)]
+            |value| match value {
+                TagValue::Str(text) => self.tag_of_text(key, text),
+                TagValue::Bool(truth) => self.tag_of_bool(key, truth),
+                TagValue::I64(number) => self.tag_of_long(key, number),
+                value => self.tag_of_any(key, value),
+            },
+        );
         self
+    }
+
+    /// Marks the span as failed, and logs the error: its text, and those of its sources.
+    ///
+    /// # Shape and units
+    ///
+    /// The tag `error` is `true`; a log has the fields `event` = `error`, `message`, and `error.source`
+    /// with the sources' texts, of 16 at most, separated by `: `, if there are any.
+    ///
+    /// # Source
+    ///
+    /// `LogError` of opentracing-go, `ext/field.go`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("read");
+    /// if let Err(error) = std::fs::read("/no/such/file") {
+    ///     span.record_error(&error);
+    /// }
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn record_error(&self, error: &(dyn std::error::Error + '_)) -> &Self {
+        self.set_tag(tags::ERROR, true);
+        if !self.is_recording() {
+            return self;
+        }
+        let sources = std::iter::successors(error.source(), |error| error.source());
+        let sources: Vec<_> = sources.take(MAX_SOURCES).map(ToString::to_string).collect();
+        let (message, sources) = (error.to_string(), sources.join(": "));
+        let fields = [
+            ("event", TagValue::Str("error")),
+            ("message", TagValue::Str(&message)),
+            ("error.source", TagValue::Str(&sources)),
+        ];
+        self.log(if sources.is_empty() { &fields[..2] } else { &fields })
+    }
+
+    /// Starts a child of this span, by the same tracer: for code that was given a span and no tracer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::Span;
+    /// /// A library that was given nothing: what calls it is the active span, if there is one.
+    /// fn query() {
+    ///     let span = Span::active().map(|active| active.child("query"));
+    ///     if let Some(span) = &span {
+    ///         span.set_tag("db.type", "sql");
+    ///     }
+    /// }
+    /// query();
+    /// ```
+    pub fn child(&self, operation: impl Into<Cow<'static, str>>) -> Self {
+        match self.core() {
+            Some(core) => SpanBuilder::new(core, operation.into()).child_of(self).start(),
+            None => Self::none(),
+        }
+    }
+
+    /// A span of no tracer, which does nothing: for code that needs one where there is none.
+    pub fn none() -> Self {
+        Self { record: None, non_recording: ManuallyDrop::new(None) }
     }
 
     /// Logs fields at this moment.
@@ -179,8 +255,8 @@ impl Span {
     }
 
     /// Logs the field `event`.
-    pub fn log_event(&self, event: &str) -> &Self {
-        self.log_now(&[("event", TagValue::Str(event))]);
+    pub fn log_event(&self, event: impl AsRef<str>) -> &Self {
+        self.log_now(&[("event", TagValue::Str(event.as_ref()))]);
         self
     }
 
@@ -397,3 +473,6 @@ impl fmt::Debug for Span {
         span.finish_non_exhaustive()
     }
 }
+
+/// How many sources of an error are logged.
+const MAX_SOURCES: usize = 16;

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::SystemTime;
 
 use super::baggage::Baggage;
@@ -55,6 +55,7 @@ pub(crate) struct SpanShared {
     /// Those who are told of spans.
     pub(crate) hooks: Hooks,
     /// What is held of traces that are not sampled; none where nothing is.
+    pub(crate) tracer: OnceLock<Weak<dyn std::any::Any + Send + Sync>>,
     pub(crate) tail_sampler: Option<TailSampler>,
     pub(crate) sink: Sink,
     pub(crate) ids: Option<Box<dyn IdGenerator>>,

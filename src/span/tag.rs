@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use crate::encoding::{ValueView, cut, not_finite};
+use crate::tags::SpanKind;
 
 /// The value of a tag or log field, borrowed from wherever it is: it is encoded at once.
 ///
@@ -96,7 +97,22 @@ from! {
     usize => |number| Self::U64(number as u64);
     f32 => |double| Self::F64(f64::from(double));
     f64 => |double| Self::F64(double);
+    &'a &'a str => |text| Self::Str(text);
+    SpanKind => |kind| Self::Str(kind.as_str());
 }
+
+macro_rules! from_reference {
+    ($($kind:ty),*) => {$(
+        impl<'a> From<&$kind> for TagValue<'a> {
+            #[inline]
+            fn from(value: &$kind) -> Self {
+                Self::from(*value)
+            }
+        }
+    )*};
+}
+
+from_reference!(bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64);
 
 impl<'a, const N: usize> From<&'a [u8; N]> for TagValue<'a> {
     #[inline]
@@ -151,6 +167,18 @@ pub enum OwnedTagValue {
 impl From<String> for OwnedTagValue {
     fn from(text: String) -> Self {
         Self::Str(text)
+    }
+}
+
+impl From<Cow<'_, str>> for OwnedTagValue {
+    fn from(text: Cow<'_, str>) -> Self {
+        Self::Str(text.into_owned())
+    }
+}
+
+impl From<Vec<u8>> for OwnedTagValue {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
     }
 }
 

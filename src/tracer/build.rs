@@ -1,7 +1,7 @@
 //! Puts a tracer together: checks the parts, starts the threads, and gives the closer.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::builder::{Target, TracerBuilder, defaults};
 use super::closer::BackgroundParts;
@@ -154,6 +154,7 @@ impl TracerBuilder {
                 || self.ids.is_some()
                 || self.max_tag_value_bytes < MAX_KIND_BYTES,
             disabled: self.disabled.then(|| Baggage::of_caller(SpanContext::default())),
+            tracer: OnceLock::new(),
             tail_sampler,
             sampler: self.sampler,
             sink,
@@ -210,6 +211,8 @@ impl TracerBuilder {
         let remote = unstarted.map(start).transpose()?;
         background.keep_running();
         let shared = Arc::new(Shared { refs, core, format, remote, metrics });
+        let weak: Weak<Shared> = Arc::downgrade(&shared);
+        let _ = shared.core.tracer.set(weak);
         Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))
     }
 }

@@ -29,7 +29,7 @@ use crate::reporter::{MAX_WAIT, Remote, timed};
 use crate::sampler::SamplerStatus;
 use crate::span;
 use crate::span::shared::{SpanShared, Stripes};
-use crate::span::{OpenSpans, Span, SpanBuilder, SpanContext};
+use crate::span::{AsSpanContext, OpenSpans, Span, SpanBuilder, SpanContext};
 use crate::stats::{FlushReport, ReporterStats, Stats};
 
 /// Starts spans. Cheap to clone, and used from any thread.
@@ -56,6 +56,30 @@ use crate::stats::{FlushReport, ReporterStats, Stats};
 #[derive(Clone)]
 pub struct Tracer {
     shared: Arc<Shared>,
+}
+
+impl Span {
+    /// The tracer that started the span: for code that was given a span alone. None once the tracer and
+    /// its [`Closer`] are gone, and for a span [that is none](Self::none).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("call");
+    /// let mut headers = HashMap::new();
+    /// if let Some(tracer) = span.tracer() {
+    ///     tracer.inject(&span, &mut headers);
+    /// }
+    /// assert!(headers.contains_key("uber-trace-id"));
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn tracer(&self) -> Option<Tracer> {
+        let shared = self.shared()?.tracer.get()?.upgrade()?;
+        shared.downcast::<Shared>().ok().map(|shared| Tracer { shared })
+    }
 }
 
 impl fmt::Debug for Tracer {
@@ -116,7 +140,7 @@ impl Tracer {
         span::active_of(self.shared.refs.of(span::stripe_index()))
     }
 
-    /// Writes a context to a carrier: a map of text, or HTTP headers. It takes the place of a context
+    /// Writes the context of a span, or a context, to a carrier: a map of text, or HTTP headers. It takes the place of a context
     /// that was written before, with all its baggage.
     ///
     /// # Shape and units
@@ -124,8 +148,13 @@ impl Tracer {
     /// A carrier gets 180 baggage items at most, with keys and values of 8,192 bytes together. What
     /// is beyond that, and items whose key can be no header's name or whose value no header's value,
     /// are left out and [counted](Stats::baggage_limited).
-    pub fn inject<C: InjectCarrier + ?Sized>(&self, context: &SpanContext, mut carrier: &mut C) {
+    pub fn inject<C: InjectCarrier + ?Sized>(
+        &self,
+        of: &(impl AsSpanContext + ?Sized),
+        mut carrier: &mut C,
+    ) {
         let Shared { core, format, .. } = &*self.shared;
+        let context = &*of.as_span_context();
         if core.is_disabled() && context.is_empty() {
             // What is there may be the caller's.
             return;

@@ -236,11 +236,11 @@ pub(crate) fn span(tracer: &Tracer, draw: Draw<'_>) -> Option<SpanContext> {
         builder = builder.start_time(time(draw));
     }
     for _ in 0..draw(6) {
-        builder = builder.tag(&key(draw), &value(draw));
+        builder = builder.tag(&key(draw), value(draw));
     }
     let span = builder.start();
     for _ in 0..draw(6) {
-        span.set_tag(&key(draw), &value(draw));
+        span.set_tag(&key(draw), value(draw));
     }
     if draw(4) == 0 {
         span.set_operation_name(text(draw));

@@ -252,7 +252,7 @@ fn tree(tracer: &Tracer) {
     for _ in 0..3 {
         let child = below(&root);
         for _ in 0..2 {
-            below(&child);
+            drop(below(&child));
         }
     }
 }

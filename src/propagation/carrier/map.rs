@@ -43,6 +43,19 @@ impl InjectCarrier for Vec<(String, String)> {
     }
 }
 
+/// As the headers of a message queue are.
+impl InjectCarrier for Vec<(String, Vec<u8>)> {
+    fn set(&mut self, key: &str, value: &str) -> bool {
+        InjectCarrier::remove_if(self, &mut |known| known == key);
+        self.push((key.to_owned(), value.as_bytes().to_vec()));
+        true
+    }
+
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        self.retain(|(key, _)| !is_stale(key));
+    }
+}
+
 impl<K: AsRef<str>, V: AsRef<[u8]>> ExtractCarrier for Vec<(K, V)> {
     fn visit(&self, visit: &mut dyn FnMut(&str, &[u8])) {
         self.as_slice().visit(visit);

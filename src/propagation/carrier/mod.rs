@@ -64,6 +64,23 @@ pub trait ExtractCarrier {
     }
 }
 
+impl dyn ExtractCarrier + '_ {
+    /// The first value of a key, for a custom format; in headers the case of a key does not count.
+    /// None also where the value is not UTF-8.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<String> {
+        let is_header = self.kind() == CarrierKind::HttpHeaders;
+        let mut found: Option<Vec<u8>> = None;
+        self.visit(&mut |name, value| {
+            let is_same = if is_header { name.eq_ignore_ascii_case(key) } else { name == key };
+            if found.is_none() && is_same {
+                found = Some(value.to_vec());
+            }
+        });
+        String::from_utf8(found?).ok()
+    }
+}
+
 impl<T: InjectCarrier + ?Sized> InjectCarrier for &mut T {
     fn set(&mut self, key: &str, value: &str) -> bool {
         (**self).set(key, value)

@@ -192,7 +192,7 @@ mod tests {
         for bytes in [100, MAX_HELD_BYTES] {
             let span = tracer.start_span("op");
             for _ in 0..2 {
-                span.log_event(&"x".repeat(bytes));
+                span.log_event("x".repeat(bytes));
             }
             drop(span);
             let next = take();
