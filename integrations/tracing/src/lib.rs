@@ -4,10 +4,14 @@
 mod callsite;
 mod entered;
 mod fields;
+mod filter;
+mod logger;
 mod special;
 mod stats;
 mod table;
 mod target;
 mod visit;
 
+pub use self::filter::DefaultFilter;
+pub use self::logger::TracingLogger;
 pub use self::stats::LayerStats;
