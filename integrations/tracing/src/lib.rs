@@ -1,17 +1,23 @@
 //! Makes spans of a Jaeger tracer of the spans and events of `tracing`.
-#![allow(dead_code, reason = "for the layer, which has not come yet")]
 
+mod builder;
 mod callsite;
 mod entered;
 mod fields;
 mod filter;
+mod handle;
+mod layer;
 mod logger;
+mod spans;
 mod special;
 mod stats;
 mod table;
 mod target;
 mod visit;
 
+pub use self::builder::{JaegerLayerBuilder, layer};
 pub use self::filter::DefaultFilter;
+pub use self::handle::{LayerHandle, SpanExt};
+pub use self::layer::JaegerLayer;
 pub use self::logger::TracingLogger;
 pub use self::stats::LayerStats;
