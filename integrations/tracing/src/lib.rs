@@ -1,4 +1,4 @@
-//! Makes spans of a Jaeger tracer of the spans and events of `tracing`.
+#![doc = include_str!("../README.md")]
 
 mod builder;
 mod callsite;
