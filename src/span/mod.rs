@@ -6,6 +6,7 @@
 mod active;
 mod baggage;
 mod builder;
+mod change;
 mod context;
 mod deferred;
 mod into_tag;

@@ -147,7 +147,7 @@ impl Span {
 
     /// The record of a span whose tags and logs are kept.
     #[inline(always)]
-    fn recording_record(&self) -> Option<&SpanRecord> {
+    pub(super) fn recording_record(&self) -> Option<&SpanRecord> {
         self.existing_record().filter(|inner| inner.state.is_recording()).map(|inner| &**inner)
     }
 
@@ -159,7 +159,11 @@ impl Span {
 
     /// Writes to the body of a span whose tags and logs are kept.
     #[inline(always)]
-    fn recording(&self, call: &'static str, write: impl FnOnce(&mut SpanData, &SpanShared)) {
+    pub(super) fn recording(
+        &self,
+        call: &'static str,
+        write: impl FnOnce(&mut SpanData, &SpanShared),
+    ) {
         let Some(inner) = self.recording_record() else { return };
         let Some(core) = &inner.core else { return };
         let Some(mut data) = inner.lock() else { return };

@@ -16,6 +16,7 @@ pub(crate) use self::tag_buffer::{ShortTags, TagBuffer, cut};
 pub use self::tag_buffer::{put_log, put_reference, put_tag};
 use super::MAX_FIXED_BYTES;
 use super::compact::list_header_len;
+use super::read::Reader;
 use super::view::{List, ReferenceView, SpanView};
 use super::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, varint_len, zigzag};
 use crate::id::{SpanId, TraceId};
@@ -93,6 +94,24 @@ impl SpanDraft {
         self.tag_count = 0;
         if self.extras {
             self.first_tags.clear();
+        }
+    }
+
+    /// Removes all tags of a key.
+    pub(crate) fn remove_tags(&mut self, key: &[u8]) {
+        for tags in [&mut self.first_tags, &mut self.tags] {
+            let mut from = 0;
+            while let Some(rest) = tags.bytes().get(from..).filter(|rest| !rest.is_empty()) {
+                let mut reader = Reader::new(rest);
+                let Ok(tag) = reader.tag() else { break };
+                let (is_of_key, to) = (tag.key == key, from + reader.position());
+                if is_of_key {
+                    tags.remove(from, to);
+                    self.tag_count -= 1;
+                } else {
+                    from = to;
+                }
+            }
         }
     }
 

@@ -1,0 +1,174 @@
+//! What is done, and the layers it is done with.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use jaeger_client::sampler::ConstSampler;
+use jaeger_client::transport::{Sent, Transport};
+use jaeger_client::{Tracer, TransportError};
+use jaeger_client_tracing::{JaegerLayer, LayerHandle, LayerStats};
+use opentelemetry::Context;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor};
+use tracing::{Dispatch, info, info_span};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use crate::Outcome;
+
+/// Something that is done with tracing, so many times.
+pub(crate) struct Work {
+    pub(crate) name: &'static str,
+    pub(crate) sampled: bool,
+    /// Instructions that it may take with this layer: what was measured when this was written, and
+    /// room for another compiler. Who gains something lowers it.
+    pub(crate) ceiling: u64,
+    pub(crate) run: fn(u64),
+}
+
+pub(crate) const WORK: &[Work] = &[
+    Work { name: "root + 3 fields", sampled: true, ceiling: 4_300, run: roots },
+    Work { name: "child + 3 fields", sampled: true, ceiling: 3_950, run: children },
+    Work { name: "child + 3 fields + event", sampled: true, ceiling: 5_450, run: events },
+    Work { name: "not sampled: root + 3 fields", sampled: false, ceiling: 3_700, run: roots },
+    Work {
+        name: "not sampled: child + 3 fields + event",
+        sampled: false,
+        ceiling: 3_600,
+        run: events,
+    },
+];
+
+fn roots(operations: u64) {
+    for number in 0..operations {
+        let span =
+            info_span!("root", user = black_box(number), path = black_box("/orders"), hit = true);
+        let _entered = span.enter();
+    }
+}
+
+fn children(operations: u64) {
+    let root = info_span!("root");
+    let _entered = root.enter();
+    for number in 0..operations {
+        let span =
+            info_span!("child", user = black_box(number), path = black_box("/orders"), hit = true);
+        let _entered = span.enter();
+    }
+}
+
+fn events(operations: u64) {
+    let root = info_span!("root");
+    let _entered = root.enter();
+    for number in 0..operations {
+        let span =
+            info_span!("child", user = black_box(number), path = black_box("/orders"), hit = true);
+        let _entered = span.enter();
+        info!(attempt = black_box(number), "retry");
+    }
+}
+
+/// What stands on the registry.
+pub(crate) struct Layer {
+    pub(crate) name: &'static str,
+    pub(crate) is_ours: bool,
+    /// Does something with a subscriber that has it, and a tracer that samples all or nothing.
+    dispatch: fn(bool, Within<'_>) -> Outcome,
+}
+
+type Within<'w> = &'w mut dyn FnMut(&Dispatch);
+
+/// The first one is what the others are compared with.
+pub(crate) const LAYERS: &[Layer] = &[
+    Layer { name: "tracing-opentelemetry", is_ours: false, dispatch: opentelemetry },
+    Layer { name: "jaeger-client-tracing", is_ours: true, dispatch: jaeger },
+    Layer { name: "jaeger-client-tracing, unfiltered", is_ours: true, dispatch: unfiltered },
+    Layer {
+        name: "none",
+        is_ours: false,
+        dispatch: |_, work| {
+            work(&Dispatch::new(Registry::default()));
+            Ok(())
+        },
+    },
+];
+
+impl Layer {
+    /// Does something with the layer.
+    pub(crate) fn with(&self, sampled: bool, work: &mut dyn FnMut()) -> Outcome {
+        (self.dispatch)(sampled, &mut |dispatch| {
+            tracing::dispatcher::with_default(dispatch, &mut *work)
+        })
+    }
+}
+
+fn jaeger(sampled: bool, work: Within<'_>) -> Outcome {
+    with_tracer(sampled, |tracer| {
+        let layer = jaeger_client_tracing::layer(tracer);
+        let handle = layer.inner().handle();
+        work(&Dispatch::new(Registry::default().with(layer)));
+        handle
+    })
+}
+
+fn unfiltered(sampled: bool, work: Within<'_>) -> Outcome {
+    with_tracer(sampled, |tracer| {
+        let layer = JaegerLayer::builder(tracer).build_unfiltered();
+        let handle = layer.handle();
+        work(&Dispatch::new(Registry::default().with(layer)));
+        handle
+    })
+}
+
+fn with_tracer(sampled: bool, work: impl FnOnce(Tracer) -> LayerHandle) -> Outcome {
+    let (tracer, closer) = Tracer::builder("overhead")
+        .sampler(ConstSampler::new(sampled))
+        .transport(Discard)
+        .flush_interval(Duration::from_secs(3_600))
+        .build()?;
+    let lost = work(tracer).stats();
+    let receipt = closer.close(Duration::from_secs(30));
+    let is_complete = receipt.complete && receipt.stats.is_balanced() && receipt.stats.open == 0;
+    if is_complete && lost == LayerStats::default() {
+        return Ok(());
+    }
+    Err(format!("something was lost: {receipt}, {lost:?}").into())
+}
+
+fn opentelemetry(sampled: bool, work: Within<'_>) -> Outcome {
+    let sampler = if sampled { Sampler::AlwaysOn } else { Sampler::AlwaysOff };
+    let provider =
+        SdkTracerProvider::builder().with_span_processor(Drops).with_sampler(sampler).build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("overhead"));
+    work(&Dispatch::new(Registry::default().with(layer)));
+    Ok(provider.shutdown()?)
+}
+
+/// Takes every message, so that nothing but the caller is measured.
+#[derive(Debug)]
+struct Discard;
+
+impl Transport for Discard {
+    fn send(&mut self, _message: &[u8]) -> Result<Sent, TransportError> {
+        Ok(Sent::OK)
+    }
+}
+
+/// The least that OpenTelemetry can do with a span.
+#[derive(Debug)]
+struct Drops;
+
+impl SpanProcessor for Drops {
+    fn on_start(&self, _span: &mut Span, _context: &Context) {}
+
+    fn on_end(&self, _span: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}

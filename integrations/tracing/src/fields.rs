@@ -1,0 +1,160 @@
+//! Fields of spans and events, held until they are written: their texts lie one behind the other in
+//! memory that is used again.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use jaeger_client::TagValue;
+
+/// Fields in the order in which they were recorded.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    entries: Vec<(Name, Held)>,
+    text: String,
+    bytes: Vec<u8>,
+}
+
+/// A field's name is that of its callsite, but for the sources of an error.
+pub(crate) type Name = Cow<'static, str>;
+
+/// A value; texts and bytes are from and to where they lie.
+#[derive(Clone, Copy, Debug)]
+enum Held {
+    Text(usize, usize),
+    Bool(bool),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+    Bytes(usize, usize),
+}
+
+impl Fields {
+    pub(crate) fn push(&mut self, name: impl Into<Name>, value: TagValue<'_>) {
+        let held = match value {
+            TagValue::Str(text) => {
+                let from = self.text.len();
+                self.text.push_str(text);
+                Held::Text(from, self.text.len())
+            }
+            TagValue::Bool(truth) => Held::Bool(truth),
+            TagValue::I64(number) => Held::I64(number),
+            TagValue::U64(number) => Held::U64(number),
+            TagValue::F64(number) => Held::F64(number),
+            TagValue::Bytes(bytes) => {
+                let from = self.bytes.len();
+                self.bytes.extend_from_slice(bytes);
+                Held::Bytes(from, self.bytes.len())
+            }
+            _ => return,
+        };
+        self.entries.push((name.into(), held));
+    }
+
+    /// Adds a field in place of one of the same name.
+    pub(crate) fn replace(&mut self, name: impl Into<Name>, value: TagValue<'_>) {
+        let name = name.into();
+        self.entries.retain(|(known, _)| *known != name);
+        self.push(name, value);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, TagValue<'_>)> {
+        self.entries.iter().map(|(name, held)| {
+            let value = match *held {
+                Held::Text(from, to) => TagValue::Str(self.text.get(from..to).unwrap_or_default()),
+                Held::Bool(truth) => TagValue::Bool(truth),
+                Held::I64(number) => TagValue::I64(number),
+                Held::U64(number) => TagValue::U64(number),
+                Held::F64(number) => TagValue::F64(number),
+                Held::Bytes(from, to) => {
+                    TagValue::Bytes(self.bytes.get(from..to).unwrap_or_default())
+                }
+            };
+            (name, value)
+        })
+    }
+
+    /// Forgets all but the memory.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.text.clear();
+        self.bytes.clear();
+    }
+
+    /// Whether so little memory is held that it may be used again: one huge event must not hold it
+    /// for ever.
+    pub(crate) fn is_small(&self) -> bool {
+        self.text.capacity() <= MAX_HELD_BYTES
+            && self.bytes.capacity() <= MAX_HELD_BYTES
+            && self.entries.capacity() <= MAX_HELD_FIELDS
+    }
+}
+
+const MAX_HELD_BYTES: usize = 16 * 1024;
+const MAX_HELD_FIELDS: usize = 256;
+
+thread_local! {
+    /// What a thread formats with. Each use takes it and gives it back, so that a `Debug` that logs
+    /// gets another one.
+    static TEXT: Cell<String> = const { Cell::new(String::new()) };
+    static FIELDS: Cell<Option<Box<Fields>>> = const { Cell::new(None) };
+}
+
+/// A text to format into.
+#[inline]
+pub(crate) fn take_text() -> String {
+    TEXT.try_with(Cell::take).unwrap_or_default()
+}
+
+#[inline]
+pub(crate) fn give_text_back(mut text: String) {
+    text.clear();
+    if text.capacity() <= MAX_HELD_BYTES {
+        let _ = TEXT.try_with(|kept| kept.set(text));
+    }
+}
+
+impl Fields {
+    #[inline]
+    pub(crate) fn take() -> Box<Self> {
+        FIELDS.try_with(Cell::take).ok().flatten().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn give_back(mut self: Box<Self>) {
+        self.clear();
+        if self.is_small() {
+            let _ = FIELDS.try_with(|kept| kept.set(Some(self)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_as_they_were_and_the_last_of_a_name_stays() {
+        let mut fields = Fields::default();
+        let values = [
+            ("text", TagValue::Str("é")),
+            ("none", TagValue::Str("")),
+            ("truth", TagValue::Bool(true)),
+            ("i64", TagValue::I64(-1)),
+            ("u64", TagValue::U64(u64::MAX)),
+            ("f64", TagValue::F64(0.5)),
+            ("bytes", TagValue::Bytes(&[0, 255])),
+        ];
+        values.iter().for_each(|(name, value)| fields.push(*name, *value));
+        let read: Vec<_> = fields.iter().map(|(name, value)| (&**name, value)).collect();
+        assert_eq!(read, values);
+        fields.replace("i64", TagValue::Str("text"));
+        assert_eq!(fields.iter().count(), values.len());
+        assert_eq!(fields.iter().last(), Some((&"i64".into(), TagValue::Str("text"))));
+        fields.clear();
+        assert_eq!(fields.iter().count(), 0);
+    }
+}

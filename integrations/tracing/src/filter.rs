@@ -1,0 +1,82 @@
+//! The layer's own filter, so that what is logged does not decide on what is traced.
+
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Interest;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Filter};
+
+/// Lets spans and events through that are of a level, `info` unless it is given, or more severe; but
+/// none of [`QUIET_CRATES`](Self::QUIET_CRATES).
+///
+/// It stands before this layer alone: what other layers print is none of its business, and `RUST_LOG`
+/// none of the layer's, as long as the filter that reads it is that of another layer and not of the
+/// whole subscriber.
+///
+/// # Cost
+///
+/// Asked once for each place in the source.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client_tracing::DefaultFilter;
+/// use tracing_subscriber::filter::LevelFilter;
+/// let filter = DefaultFilter::new(LevelFilter::DEBUG);
+/// assert_eq!(DefaultFilter::default(), DefaultFilter::new(LevelFilter::INFO));
+/// # let _ = filter;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DefaultFilter {
+    level: LevelFilter,
+}
+
+impl DefaultFilter {
+    /// Crates whose spans and events are never let through: those of the network below a service, which
+    /// would be most of a trace, and this project's own, which would trace their own work.
+    pub const QUIET_CRATES: &[&str] = &[
+        "h2",
+        "hyper",
+        "hyper_util",
+        "jaeger_client",
+        "jaeger_client_embedded_agent",
+        "jaeger_client_http",
+        "jaeger_client_metrics",
+        "jaeger_client_prometheus",
+        "jaeger_client_tracing",
+        "rustls",
+        "tonic",
+        "tower",
+    ];
+
+    /// Lets through what is of this level or more severe.
+    #[must_use]
+    pub const fn new(level: LevelFilter) -> Self {
+        Self { level }
+    }
+
+    fn lets_through(self, metadata: &Metadata<'_>) -> bool {
+        let target = metadata.target();
+        let name = target.split_once("::").map_or(target, |(name, _)| name);
+        *metadata.level() <= self.level && !Self::QUIET_CRATES.contains(&name)
+    }
+}
+
+impl Default for DefaultFilter {
+    fn default() -> Self {
+        Self::new(LevelFilter::INFO)
+    }
+}
+
+impl<S: Subscriber> Filter<S> for DefaultFilter {
+    fn enabled(&self, metadata: &Metadata<'_>, _ctx: &Context<'_, S>) -> bool {
+        self.lets_through(metadata)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.lets_through(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+}

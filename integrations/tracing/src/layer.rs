@@ -1,0 +1,227 @@
+//! The layer as tracing calls it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jaeger_client::{Span, TagValue};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::builder::JaegerLayerBuilder;
+use crate::callsite::Names;
+use crate::fields::Fields;
+use crate::filter::DefaultFilter;
+use crate::handle::LayerHandle;
+use crate::logger;
+use crate::spans::Spans;
+use crate::target::Log;
+use crate::visit::Visitor;
+
+/// Makes spans of a [`Tracer`](jaeger_client::Tracer) of tracing's spans, and logs of its events.
+///
+/// It is made by [`layer`](crate::layer) or [`builder`](Self::builder), which put a filter of its own
+/// before it.
+///
+/// # Cost
+///
+/// Nothing is allocated for a span or an event in steady state, as long as values need not be kept
+/// under keys of their own (sources of errors) and texts are of usual length.
+///
+/// # Source
+///
+/// The contract is that of [`Layer`]; names of fields with a meaning are those of
+/// tracing-opentelemetry.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{InMemoryReporter, Tracer};
+/// use jaeger_client_tracing::{DefaultFilter, JaegerLayer};
+/// use tracing_subscriber::filter::LevelFilter;
+/// use tracing_subscriber::layer::SubscriberExt as _;
+///
+/// let reporter = InMemoryReporter::new();
+/// let (tracer, _closer) = Tracer::builder("svc").in_memory(&reporter).build()?;
+/// let layer = JaegerLayer::builder(tracer).filter(DefaultFilter::new(LevelFilter::DEBUG)).build();
+/// let subscriber = tracing_subscriber::registry().with(layer);
+/// tracing::subscriber::with_default(subscriber, || {
+///     tracing::debug_span!("charge", amount = 5_u64).in_scope(|| tracing::info!("accepted"));
+/// });
+/// assert_eq!(reporter.spans()[0].view().operation(), "charge");
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+pub struct JaegerLayer {
+    spans: Arc<Spans>,
+}
+
+impl JaegerLayer {
+    /// Begins a layer for a tracer.
+    pub fn builder(tracer: jaeger_client::Tracer) -> JaegerLayerBuilder<DefaultFilter> {
+        JaegerLayerBuilder::new(tracer)
+    }
+
+    /// A handle by which the layer is asked about spans when it is no longer at hand.
+    #[must_use]
+    pub fn handle(&self) -> LayerHandle {
+        LayerHandle::new(Arc::clone(&self.spans))
+    }
+
+    pub(crate) fn new(spans: Spans) -> Self {
+        Self { spans: Arc::new(spans) }
+    }
+
+    pub(crate) fn spans(&self) -> &Spans {
+        &self.spans
+    }
+
+    /// Logs an event to a span.
+    fn log(&self, event: &Event<'_>, span: &Span) {
+        let metadata = event.metadata();
+        if *metadata.level() == Level::ERROR && !self.spans.options.no_error_events {
+            span.replace_tag("error", true);
+        }
+        if !span.is_recording() {
+            return;
+        }
+        let names = Names::of(metadata);
+        let mut fields = Fields::take();
+        let target = Log { fields: &mut fields, names, target: None };
+        let mut visitor = Visitor::new(target, &self.spans.counters);
+        event.record(&mut visitor);
+        let target = visitor.target.target.take();
+        drop(visitor);
+        let target = target.as_deref().unwrap_or_else(|| metadata.target());
+        write(span, &fields, metadata, names, target);
+        fields.give_back();
+    }
+}
+
+/// Writes a log. Its field `event` is the message, or where the event is in the source.
+#[inline]
+fn write(span: &Span, fields: &Fields, metadata: &Metadata<'_>, names: Names, target: &str) {
+    let name = ("event", metadata.name().into());
+    let name = (!names.message && !names.event).then_some(name);
+    let level = [("level", metadata.level().as_str().into()), ("target", target.into())];
+    if fields.len() + EXTRA_FIELDS > FEW_FIELDS {
+        let held = fields.iter().map(|(name, value)| (&**name, value));
+        let many: Vec<_> = name.into_iter().chain(held).chain(level).collect();
+        span.log(&many);
+        return;
+    }
+    // By hand, as an iterator over all of them takes several times as long.
+    let mut few = [("", TagValue::Bool(false)); FEW_FIELDS];
+    let mut count = 0;
+    if let Some(name) = name {
+        few[0] = name;
+        count = 1;
+    }
+    for (name, value) in fields.iter() {
+        few[count % FEW_FIELDS] = (name, value);
+        count += 1;
+    }
+    for field in level {
+        few[count % FEW_FIELDS] = field;
+        count += 1;
+    }
+    span.log(&few[..count.min(FEW_FIELDS)]);
+}
+
+/// Events with fewer fields are logged without an allocation.
+const FEW_FIELDS: usize = 10;
+
+/// The level, the target, and the name where there is no message.
+const EXTRA_FIELDS: usize = 3;
+
+impl fmt::Debug for JaegerLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JaegerLayer").field("tracer", &self.spans.tracer).finish_non_exhaustive()
+    }
+}
+
+impl Drop for JaegerLayer {
+    fn drop(&mut self) {
+        self.spans.close_all();
+    }
+}
+
+impl<S> Layer<S> for JaegerLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attrs: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
+        if logger::is_telling() {
+            return;
+        }
+        let spans = &*self.spans;
+        let number = id.into_u64();
+        // The filter has turned the nearest one off: the next that is on, if there is any.
+        let ancestor = || {
+            let mut scope = ctx.span(id)?.scope().skip(1);
+            scope.find_map(|ancestor| spans.live(ancestor.id().into_u64()))
+        };
+        let parent = if let Some(parent) = attrs.parent() {
+            spans.live(parent.into_u64()).or_else(ancestor)
+        } else if attrs.is_root() {
+            None
+        } else if let Some(entered) = spans.entered_last() {
+            let is_current = || ctx.current_span().id().map(Id::into_u64) == Some(entered);
+            if !spans.options.is_filtered || is_current() {
+                // The active one is found faster by the tracer.
+                return spans.begin_child(number, attrs, None);
+            }
+            ancestor().or_else(|| spans.tracer.active_span())
+        } else {
+            // Inside of a span that is off, its ancestors need not be entered on this thread.
+            let is_inside = || spans.options.is_filtered && ctx.current_span().id().is_some();
+            spans.tracer.active_span().or_else(|| if is_inside() { ancestor() } else { None })
+        };
+        match parent {
+            Some(parent) => spans.begin_child(number, attrs, Some(&parent)),
+            None => spans.begin_root(number, attrs),
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _ctx: Context<'_, S>) {
+        self.spans.record(id.into_u64(), values);
+    }
+
+    fn on_follows_from(&self, id: &Id, follows: &Id, _ctx: Context<'_, S>) {
+        self.spans.follows_from(id.into_u64(), follows.into_u64());
+    }
+
+    fn on_event(&self, event: &Event<'_>, _ctx: Context<'_, S>) {
+        if logger::is_telling() {
+            return;
+        }
+        let spans = &*self.spans;
+        let span = if let Some(parent) = event.parent() {
+            spans.live(parent.into_u64())
+        } else if event.is_root() {
+            None
+        } else {
+            spans.tracer.active_span()
+        };
+        match span {
+            Some(span) => self.log(event, &span),
+            None => spans.counters.count(&spans.counters.events_without_span),
+        }
+    }
+
+    fn on_enter(&self, id: &Id, _ctx: Context<'_, S>) {
+        self.spans.enter(id.into_u64());
+    }
+
+    fn on_exit(&self, id: &Id, _ctx: Context<'_, S>) {
+        self.spans.exit(id.into_u64());
+    }
+
+    fn on_close(&self, id: Id, _ctx: Context<'_, S>) {
+        self.spans.close(id.into_u64());
+    }
+
+    fn on_id_change(&self, old: &Id, new: &Id, _ctx: Context<'_, S>) {
+        self.spans.change_id(old.into_u64(), new.into_u64());
+    }
+}

@@ -1,0 +1,63 @@
+//! What the tracer says of itself, as events of tracing.
+
+use std::cell::Cell;
+
+use jaeger_client::Logger;
+
+/// Tells what a tracer has to say of itself as events with the target `jaeger_client`: errors as
+/// `ERROR`, and the rest as `INFO`.
+///
+/// They are for the layers that print. A [`JaegerLayer`](crate::JaegerLayer) leaves them out, whatever
+/// its filter is, so that a tracer in trouble does not make work for itself.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::Tracer;
+/// use jaeger_client_tracing::TracingLogger;
+/// let (tracer, _closer) =
+///     Tracer::builder("svc").logger(TracingLogger).null_reporter().build()?;
+/// # drop(tracer);
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it has nothing, and never will")]
+pub struct TracingLogger;
+
+impl Logger for TracingLogger {
+    fn error(&self, message: &str) {
+        let _telling = Telling::begin();
+        tracing::error!(target: "jaeger_client", "{message}");
+    }
+
+    fn info(&self, message: &str) {
+        let _telling = Telling::begin();
+        tracing::info!(target: "jaeger_client", "{message}");
+    }
+}
+
+thread_local! {
+    static TELLING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether what this thread does is done to tell what a tracer says.
+#[inline]
+pub(crate) fn is_telling() -> bool {
+    TELLING.try_with(Cell::get).unwrap_or(false)
+}
+
+struct Telling {
+    before: bool,
+}
+
+impl Telling {
+    fn begin() -> Self {
+        Self { before: TELLING.try_with(|telling| telling.replace(true)).unwrap_or(true) }
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        let _ = TELLING.try_with(|telling| telling.set(self.before));
+    }
+}

@@ -1,0 +1,189 @@
+//! Reads the fields of spans and events: each value as the type it has, texts of bounded length.
+//!
+//! A `Debug` or `Display` of the application may panic, log, open spans, or write without end. It is
+//! called without a lock held, and all that it can do to the layer is to give a text.
+
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jaeger_client::TagValue;
+use tracing::field::{Field, Visit};
+
+use crate::fields::{give_text_back, take_text};
+use crate::stats::Counters;
+
+/// Takes the fields that a [`Visitor`] reads.
+pub(crate) trait Target {
+    fn put(&mut self, field: &Field, value: TagValue<'_>);
+
+    /// The sources of an error, the nearest first.
+    fn put_sources(&mut self, field: &Field, sources: &str);
+
+    /// Whether a value that has to be formatted is worth that.
+    fn wants_text(&self, _field: &Field) -> bool {
+        true
+    }
+}
+
+/// Gives a target the fields it visits.
+pub(crate) struct Visitor<'v, T> {
+    pub(crate) target: T,
+    /// For what has to be formatted, if anything has.
+    text: Option<String>,
+    counters: &'v Counters,
+}
+
+impl<'v, T> Visitor<'v, T> {
+    #[inline]
+    pub(crate) fn new(target: T, counters: &'v Counters) -> Self {
+        Self { target, text: None, counters }
+    }
+}
+
+impl<T> Drop for Visitor<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(text) = self.text.take() {
+            give_text_back(text);
+        }
+    }
+}
+
+impl<T: Target> Visitor<'_, T> {
+    #[inline(never)]
+    fn put_formatted(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        if !self.target.wants_text(field) {
+            return;
+        }
+        let text = self.text.get_or_insert_with(take_text);
+        text.clear();
+        format(text, value, self.counters);
+        self.target.put(field, TagValue::Str(text));
+    }
+}
+
+impl<T: Target> Visit for Visitor<'_, T> {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.target.put(field, TagValue::I64(value));
+    }
+
+    /// A number as far as Jaeger has one, which is signed, and else its text: wrapped it would be
+    /// another number.
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match i64::try_from(value) {
+            Ok(number) => self.target.put(field, TagValue::I64(number)),
+            Err(_) => self.put_formatted(field, format_args!("{value}")),
+        }
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        match i64::try_from(value) {
+            Ok(number) => self.target.put(field, TagValue::I64(number)),
+            Err(_) => self.put_formatted(field, format_args!("{value}")),
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        match i64::try_from(value) {
+            Ok(number) => self.target.put(field, TagValue::I64(number)),
+            Err(_) => self.put_formatted(field, format_args!("{value}")),
+        }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.target.put(field, TagValue::F64(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.target.put(field, TagValue::Bool(value));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.target.put(field, TagValue::Str(value));
+    }
+
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
+        self.target.put(field, TagValue::Bytes(value));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.put_formatted(field, format_args!("{value}"));
+        if !self.target.wants_text(field) {
+            return;
+        }
+        let text = self.text.get_or_insert_with(take_text);
+        text.clear();
+        sources(text, value, self.counters);
+        if !text.is_empty() {
+            self.target.put_sources(field, text);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put_formatted(field, format_args!("{value:?}"));
+    }
+}
+
+/// Writes the sources of an error, each separated from the next by `: `.
+fn sources(text: &mut String, error: &(dyn Error + 'static), counters: &Counters) {
+    fn source<'e>(
+        of: &'e (dyn Error + 'static),
+    ) -> std::thread::Result<Option<&'e (dyn Error + 'static)>> {
+        catch_unwind(AssertUnwindSafe(|| of.source()))
+    }
+    let mut next = source(error);
+    for depth in 0..MAX_SOURCES {
+        let error = match next {
+            Ok(Some(error)) => error,
+            Ok(None) => return,
+            Err(_) => return counters.count(&counters.field_panics),
+        };
+        if depth > 0 {
+            text.push_str(": ");
+        }
+        format(text, format_args!("{error}"), counters);
+        next = source(error);
+    }
+}
+
+/// An error may be its own source.
+const MAX_SOURCES: usize = 32;
+
+/// Appends a value, and in place of one that panics a word.
+fn format(text: &mut String, value: fmt::Arguments<'_>, counters: &Counters) {
+    let from = text.len();
+    let mut bounded = Bounded { end: from + MAX_TEXT_BYTES, text };
+    // An error is either of the value's own or says that there is no more room: what was written stays.
+    if catch_unwind(AssertUnwindSafe(|| bounded.write_fmt(value).is_ok())).is_err() {
+        text.truncate(from);
+        text.push_str(PANICKED);
+        counters.count(&counters.field_panics);
+    }
+}
+
+/// Stands for a value whose `Debug` or `Display` panicked.
+const PANICKED: &str = "<panicked>";
+
+/// The longest text of a value. A tracer cuts tags much sooner.
+const MAX_TEXT_BYTES: usize = 64 * 1024;
+
+/// A text that takes no more than it may.
+struct Bounded<'t> {
+    text: &'t mut String,
+    end: usize,
+}
+
+impl fmt::Write for Bounded<'_> {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let room = self.end.saturating_sub(self.text.len());
+        if more.len() <= room {
+            self.text.push_str(more);
+            return Ok(());
+        }
+        let end = (0..=room).rev().find(|end| more.is_char_boundary(*end)).unwrap_or(0);
+        self.text.push_str(more.get(..end).unwrap_or_default());
+        // Whoever writes on and on is told to stop.
+        Err(fmt::Error)
+    }
+}

@@ -1,0 +1,225 @@
+//! What is changed about a live span that is otherwise fixed when it starts: its parent, what it
+//! follows from, and the value of a tag.
+//!
+//! Instrumentation facades need it: they learn of these things after their spans have started.
+
+use std::sync::Arc;
+
+use super::builder::SpanBuilder;
+use super::context::SpanContext;
+use super::record::{End, SpanData, SpanRecord, Start, TraceState};
+use super::reference::Parent;
+use super::shared::Stripe;
+use super::write::{SAMPLING_PRIORITY, misused};
+use super::{Span, TagValue, observer};
+use crate::encoding::{List, ReferenceView, tags_of};
+use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
+
+impl Span {
+    /// Sets a tag in place of all values that its key was given before.
+    ///
+    /// # Cost
+    ///
+    /// Looks at each tag that was set before; [`set_tag`](Self::set_tag) does not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::{InMemoryReporter, Tracer};
+    /// let reporter = InMemoryReporter::new();
+    /// let (tracer, _closer) = Tracer::builder("svc").in_memory(&reporter).build()?;
+    /// let span = tracer.start_span("get");
+    /// span.set_tag("http.status_code", 102).replace_tag("http.status_code", 200);
+    /// span.finish();
+    /// let spans = reporter.spans();
+    /// let codes = spans[0].view().tags().filter(|tag| tag.key == b"http.status_code").count();
+    /// assert_eq!(codes, 1);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn replace_tag<'v>(&self, key: &str, value: impl Into<TagValue<'v>>) -> &Self {
+        let value = value.into();
+        if let Some(inner) = self.recording_record()
+            && let Some(core) = &inner.core
+            && let Some(mut data) = inner.lock().filter(|data| !data.finished)
+        {
+            data.draft.remove_tags(key.as_bytes());
+            if !inner.state.is_on_slow_path() && key != SAMPLING_PRIORITY {
+                data.tag(key, value, core, core.max_tag_value_bytes);
+                return self;
+            }
+        }
+        self.set_tag(key, value)
+    }
+
+    /// Lets a span that was started follow from another one. In contrast to
+    /// [`SpanBuilder::follows_from`] the other one never becomes its parent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let (first, second) = (tracer.start_span("first"), tracer.start_span("second"));
+    /// second.add_follows_from(&first);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn add_follows_from(&self, to: impl Parent) -> &Self {
+        let Some(context) = to.context().filter(SpanContext::is_valid) else { return self };
+        let Some(inner) = self.recording_record() else { return self };
+        let own_parent = (inner.ids.trace, inner.ids.parent);
+        self.recording("add_follows_from", |data, _| {
+            let ids = (context.trace_id, context.span_id);
+            data.draft.add_reference(true, ids, Some(own_parent));
+        });
+        self
+    }
+
+    /// Puts the span below another parent by starting it anew there. The span returned has its name,
+    /// start time, tags, logs and `FOLLOWS_FROM` references, and its span id if the parent names a
+    /// span; trace, sampling and baggage are the parent's. This one has ended.
+    ///
+    /// Spans that were started below this one stay in the trace that they are in. What the old span
+    /// was given while it was not recorded is lost. None if the span was finished, which counts as
+    /// misuse.
+    ///
+    /// # Shape and units
+    ///
+    /// The [ledger](crate::Stats) counts two spans started; this one is finished as not sampled.
+    ///
+    /// # Cost
+    ///
+    /// That of a span with the same tags, and a copy of them. Better give the parent at the start.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// # let caller = tracer.start_span("caller").context();
+    /// let span = tracer.start_span("serve");
+    /// let span = span.restart_below(&caller).unwrap_or(span);
+    /// assert_eq!(span.context().trace_id(), caller.trace_id());
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[must_use = "it is the span that goes on"]
+    pub fn restart_below(&self, parent: impl Parent) -> Option<Self> {
+        let Some((inner, core)) = self.parts() else {
+            self.misused("restart_below");
+            return None;
+        };
+        let name = match inner.lock().filter(|data| !data.finished) {
+            Some(data) => data.draft.name.clone(),
+            None => {
+                misused(core, "restart_below");
+                return None;
+            }
+        };
+        let parent = parent.context();
+        let joins = parent.as_ref().is_some_and(SpanContext::is_valid);
+        // Started without the lock: a sampler, a clock and observers are user callbacks.
+        let mut next = SpanBuilder::new(core, name).ignore_active_span().child_of(parent).start();
+        let is_ending =
+            inner.state.is_on_slow_path() && observer::finishing(self, inner, core, None).is_none();
+        let Some(mut data) = inner.lock().filter(|data| !data.finished && !is_ending) else {
+            // Another thread has finished it meanwhile.
+            next.end_unsent();
+            misused(core, "restart_below");
+            return None;
+        };
+        let taken = Taken::from(&mut data, inner);
+        let observers = data.observers.take();
+        end_body_unsent(inner, core, &mut data);
+        drop(data);
+        drop(observers);
+        if joins {
+            next.take_span_id(inner);
+        }
+        taken.give_to(&next);
+        Some(next)
+    }
+
+    /// Ends a span that is not to be seen.
+    fn end_unsent(&self) {
+        if let Some((inner, core)) = self.parts()
+            && let Some(mut data) = inner.lock()
+        {
+            end_body_unsent(inner, core, &mut data);
+        }
+    }
+
+    /// Takes over the id of another span, if nobody can have seen its own.
+    fn take_span_id(&mut self, of: &SpanRecord) {
+        if let Some(own) = self.record.as_mut().and_then(Arc::get_mut) {
+            let (trace, parent) = (own.ids.trace, own.ids.parent);
+            own.ids.set(trace, of.ids.span, parent);
+        }
+    }
+}
+
+/// Counts a span as not sampled, though it may be, as it goes on as another one.
+fn end_body_unsent(inner: &SpanRecord, core: &Stripe, data: &mut SpanData) {
+    if core.tail_sampler.is_some() {
+        data.finish_buffered(core, &inner.ids, &inner.state, End::Now);
+    } else {
+        data.finish_at(core, &inner.ids, &TraceState::default(), End::Now);
+    }
+}
+
+/// What a span hands to the one that it goes on as.
+struct Taken {
+    start: Start,
+    tags: Vec<u8>,
+    tag_count: usize,
+    logs: Vec<u8>,
+    log_count: usize,
+    follows_from: Vec<SpanContext>,
+}
+
+impl Taken {
+    fn from(data: &mut SpanData, inner: &SpanRecord) -> Self {
+        data.close_logs();
+        let draft = &mut data.draft;
+        let mut tags = draft.first_tags.bytes().to_vec();
+        tags.extend_from_slice(draft.tags.bytes());
+        let references = draft.references(inner.ids.trace, inner.ids.parent);
+        let follows_from = references.into_iter().filter(|reference| reference.follows_from);
+        let context = |reference: ReferenceView| SpanContext {
+            trace_id: reference.trace_id,
+            span_id: reference.span_id,
+            ..SpanContext::default()
+        };
+        let taken = Self {
+            start: data.start,
+            tag_count: draft.tag_count,
+            tags,
+            logs: draft.logs.bytes().to_vec(),
+            log_count: draft.log_count,
+            follows_from: follows_from.map(context).collect(),
+        };
+        // What is buffered of it, if anything is, needs them no more.
+        draft.forget_tags();
+        draft.logs.clear();
+        draft.log_count = 0;
+        taken
+    }
+
+    /// The tags of the sampler that decided on the trace left behind stay with it.
+    fn give_to(self, next: &Span) {
+        for tag in tags_of(Some(List::new(self.tag_count, &self.tags))) {
+            let key = str::from_utf8(tag.key).unwrap_or_default();
+            if key != SAMPLER_TYPE_TAG && key != SAMPLER_PARAM_TAG {
+                next.set_tag(key, TagValue::of(tag.value));
+            }
+        }
+        for context in &self.follows_from {
+            next.add_follows_from(context);
+        }
+        let Some(mut data) = next.recording_record().and_then(SpanRecord::lock) else { return };
+        if !matches!(self.start, Start::Unknown) {
+            data.start = self.start;
+        }
+        if self.log_count > 0 {
+            data.draft.logs.extend(&self.logs);
+            data.draft.log_count += self.log_count;
+            data.draft.extras = true;
+        }
+    }
+}
