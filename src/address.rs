@@ -31,9 +31,11 @@ impl HostPort {
         is_name_or_ipv4(host).then(|| Self { host: host.to_owned(), port })
     }
 
-    /// The same where a host stands alone, so that an IPv6 address needs no brackets.
+    /// The same where a host stands alone, so that an IPv6 address needs no brackets, unless it looks
+    /// as if a port of Jaeger's came after it.
     pub(crate) fn parse_host(text: &str) -> Option<Self> {
         match ipv6(text) {
+            Some(_) if ends_with_a_port(text) => None,
             Some(host) => Some(Self { host, port: None }),
             None => Self::parse(text),
         }
@@ -70,6 +72,13 @@ fn ipv6(text: &str) -> Option<String> {
     let zone = zone.strip_prefix("25").filter(|rest| !rest.is_empty()).unwrap_or(zone);
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     (!zone.is_empty() && zone.bytes().all(is_plain)).then(|| format!("{address}%{zone}"))
+}
+
+/// Whether an IPv6 address is one too without its end, and the end a port of an agent: in
+/// `::1:6831` a port was meant, though it is an address.
+fn ends_with_a_port(address: &str) -> bool {
+    let ports = ["5775", "5778", "6831", "6832"];
+    address.rsplit_once(':').is_some_and(|(rest, end)| ports.contains(&end) && ipv6(rest).is_some())
 }
 
 /// Underscores are in no host name by the RFCs, and in many by Docker Compose.
@@ -176,6 +185,19 @@ mod tests {
             assert_eq!(host.as_deref(), Some(text));
         }
         assert_eq!(HostPort::parse_host("agent:1"), HostPort::parse("agent:1"));
+    }
+
+    #[test]
+    fn an_address_of_ipv6_before_a_port_needs_brackets() {
+        for text in ["::1:6831", "fe80::1:6832", "2001:db8::7:5778", "::ffff:10.0.0.1:6831"] {
+            assert_eq!(HostPort::parse_host(text), None, "{text}");
+        }
+        for text in ["::6831", "2001:db8::6831", "::1:6830", "1:2:3:4:5:6:7:6831"] {
+            assert!(HostPort::parse_host(text).is_some(), "{text}");
+            let bracketed = format!("[{text}]");
+            assert_eq!(HostPort::parse_host(text), HostPort::parse(&bracketed), "{text}");
+        }
+        assert!(HostPort::parse_host("[::1:6831]").is_some());
     }
 
     #[test]

@@ -128,6 +128,8 @@ fn an_agents_host_is_understood_or_refused() {
         ("[::1", "host name"),
         ("[::1]:", "host name"),
         ("::1%", "host name"),
+        ("::1:6831", "brackets"),
+        ("fd00:10:244::7:6831", "brackets"),
         ("user@host", "host name"),
         ("unix:agent", "unix:/path/to/socket"),
     ] {

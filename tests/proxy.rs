@@ -206,7 +206,10 @@ fn each_hop_of_a_redirect_goes_the_way_of_its_own_host() {
 
 #[test]
 fn a_proxy_that_is_none_is_an_error_that_does_not_show_its_password() {
-    for proxy in ["http://", "ftp://ann:hush@p", "ann:hush@:x", "http://ann:hush@p:99999", "::"] {
+    let broken = ["http://", "ftp://ann:hush@p", "ann:hush@:x", "http://ann:hush@p:99999", "::"];
+    // A password in which these are not percent-encoded ends the name of the host.
+    let unescaped = ["http://ann:h/hush@p:1", "ann:h?hush@p:1", "socks5://ann:h#hush@p:1"];
+    for proxy in broken.into_iter().chain(unescaped) {
         let config =
             HttpConfig { proxy: through(proxy), ..HttpConfig::new("http://collector.invalid") };
         let error = builder().collector(config).build().map(drop).unwrap_err().to_string();

@@ -230,10 +230,11 @@ impl Route {
         let with_scheme =
             if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let proxy = Proxy::new(&with_scheme).map_err(|_| refused())?;
-        // It takes what is no port for none.
-        let place =
-            with_scheme.rsplit(['@', '/']).find(|part| !part.is_empty()).unwrap_or_default();
-        if Url::parse(&format!("http://{place}")).is_none() {
+        // It takes what is no port for none, and what a user's name ends with for a host's.
+        let (_, place) = with_scheme.split_once("://").unwrap_or_default();
+        let (authority, rest) = place.split_at(place.find(['/', '?', '#']).unwrap_or(place.len()));
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        if rest.contains('@') || Url::parse(&format!("http://{host}")).is_none() {
             return Err(refused());
         }
         match proxy.protocol() {

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::grammar;
@@ -303,6 +304,9 @@ fn usual_origin(text: &str) -> Option<&'static str> {
     }
     if has("\n") || has("\r") {
         return Some("a line break often comes from a block in YAML, or from a file");
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Some("before a port an IPv6 address stands in brackets, as in `[::1]:6831`");
     }
     if !text.is_ascii() {
         return Some("it has characters outside ASCII, which may be invisible");

@@ -187,7 +187,7 @@ impl tower_service::Service<Request<RequestBody>> for TracedClient {
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let client = self.clone();
         // The parent is the span that is active where the call is made.
-        let parent = jaeger_client::Span::active().map(|span| span.context());
+        let parent = client.shared.tracer.active_span().map(|span| span.context());
         Box::pin(async move { client.request(request).child_of(parent).send().await })
     }
 }
