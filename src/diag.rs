@@ -93,6 +93,7 @@ pub(crate) enum Cause {
     SendFailed,
     ReceiverDrops,
     SpanRefused,
+    PartialSuccess,
     Closed,
     LimitLearned,
     Misused,

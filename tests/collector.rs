@@ -54,6 +54,8 @@ fn a_collector_gets_one_batch_in_the_binary_protocol_for_many_buffers() {
     let other = tracer.clone();
     std::thread::spawn(move || finish_spans(&other, 10)).join().unwrap();
     assert_eq!(outcome(&closer.close(SOON)), (2_010, [0; 4]));
+    let stats = tracer.stats();
+    assert_eq!(stats.acknowledged, 2_010, "an answer is an acknowledgement: {stats}");
     let requests = server.requests();
     assert_eq!(requests.len(), 1, "several buffers go into one request");
     assert_eq!(requests[0].line, "POST /api/traces?format=jaeger.thrift HTTP/1.1");
@@ -62,6 +64,7 @@ fn a_collector_gets_one_batch_in_the_binary_protocol_for_many_buffers() {
     assert_eq!(names(&server, binary::body_names).len(), 2_010);
     let stats = own(&tracer, "collector");
     assert_eq!((stats.taken, stats.sent, stats.queued, stats.messages), (2_010, 2_010, 0, 1));
+    assert_eq!(stats.acknowledged, 2_010);
 }
 
 #[test]

@@ -61,6 +61,7 @@ struct Flow {
     /// Spans in the queue, and those that the reporter's thread has in hand.
     in_queue: u64,
     sent: u64,
+    acknowledged: u64,
     datagrams: u64,
     trimmed: u64,
     possible_duplicates: u64,
@@ -113,6 +114,7 @@ impl Shards {
                 queue: Queue::new(limits, wake),
                 in_queue: 0,
                 sent: 0,
+                acknowledged: 0,
                 datagrams: 0,
                 trimmed: 0,
                 possible_duplicates: 0,
@@ -265,6 +267,7 @@ impl Shards {
         if let Some(flow) = flow {
             stats.queued += flow.in_queue;
             stats.sent = flow.sent;
+            stats.acknowledged = flow.acknowledged;
             stats.datagrams = flow.datagrams;
             stats.trimmed = flow.trimmed;
             stats.possible_duplicates = flow.possible_duplicates;
@@ -426,11 +429,15 @@ impl Shards {
         let Some(mut flow) = self.flow() else { return };
         flow.in_queue = flow.in_queue.saturating_sub(spans);
         match outcome {
-            Outcome::Sent => {
+            Outcome::Sent | Outcome::Acknowledged => {
                 flow.sent += spans;
                 flow.datagrams += 1;
+                if let Outcome::Acknowledged = outcome {
+                    flow.acknowledged += spans;
+                }
             }
             Outcome::SendFailed => flow.dropped.send_failed += spans,
+            Outcome::Rejected => flow.dropped.rejected += spans,
             Outcome::TooLarge => flow.dropped.too_large += spans,
         }
     }
@@ -461,8 +468,13 @@ impl Shards {
 /// What became of spans in the queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
+    /// Handed over.
     Sent,
+    /// The receiver answered that it took them, which is sent as well.
+    Acknowledged,
     SendFailed,
+    /// The receiver took their message, and answered that it did not take them.
+    Rejected,
     TooLarge,
 }
 

@@ -176,7 +176,7 @@ impl Transport for HttpTransport {
             let (failed, error) = match self.client.post(message) {
                 Ok(answer) if (200..300).contains(&answer.status) => {
                     self.retries.recovered();
-                    let sent = Sent::OK;
+                    let sent = Sent::ACKNOWLEDGED;
                     return Ok(sent.with_possible_duplicate(attempts.may_be_processed()));
                 }
                 Ok(answer) if answer.status == 413 => {

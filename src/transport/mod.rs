@@ -73,7 +73,8 @@ impl AgentProtocol {
 ///
 /// `Transport` in jaeger-client-go, `transport.go`, of which this is the part below the batching.
 pub trait Transport: fmt::Debug + Send {
-    /// Sends one message. `Ok` means that the operating system took it.
+    /// Sends one message. `Ok` means that the operating system took it, or a server if it says that it
+    /// is [`acknowledged`](Sent::acknowledged).
     ///
     /// # Errors
     ///
@@ -128,27 +129,52 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
 }
 
-/// A message was handed to the operating system.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A message was handed to the operating system, or taken by a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
     /// Whether it came to light that the message *before* was refused by the receiver's host.
     pub previous_refused: bool,
     /// Whether the message was sent before, and the receiver may have processed it then too.
     pub possible_duplicate: bool,
+    /// Whether the receiver answered that it took the message.
+    pub acknowledged: bool,
+    /// How many of the message's spans the receiver answered that it rejected, though it took the
+    /// message. They are not sent again, and counted as
+    /// [`rejected`](crate::Dropped::rejected).
+    pub rejected_spans: u64,
+    /// What the receiver said of that, or a warning of its; for the logger.
+    pub said: Option<Box<str>>,
 }
 
 impl Sent {
     /// Handed over, and nothing else came to light.
-    pub const OK: Self = Self { previous_refused: false, possible_duplicate: false };
+    pub const OK: Self = Self {
+        previous_refused: false,
+        possible_duplicate: false,
+        acknowledged: false,
+        rejected_spans: 0,
+        said: None,
+    };
 
     /// Handed over; the message before was refused.
     pub const PREVIOUS_REFUSED: Self = Self { previous_refused: true, ..Self::OK };
+
+    /// The receiver answered that it took the message.
+    pub const ACKNOWLEDGED: Self = Self { acknowledged: true, ..Self::OK };
 
     /// The same of a message that the receiver may have processed before, or not.
     #[must_use]
     pub const fn with_possible_duplicate(mut self, is_possible: bool) -> Self {
         self.possible_duplicate = is_possible;
+        self
+    }
+
+    /// The same of a message of which the receiver rejected so many spans, 0 for a warning alone, and
+    /// what it said.
+    #[must_use]
+    pub fn with_rejected(mut self, spans: u64, said: impl Into<Box<str>>) -> Self {
+        (self.rejected_spans, self.said) = (spans, Some(said.into()));
         self
     }
 }
