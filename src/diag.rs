@@ -94,6 +94,7 @@ pub(crate) enum Cause {
     ReceiverDrops,
     SpanRefused,
     PartialSuccess,
+    OtlpEndpoint,
     Closed,
     LimitLearned,
     Misused,

@@ -82,5 +82,5 @@ pub use self::span::{
 pub use self::stats::{Dropped, Receipt, ReporterStats, Stats};
 pub use self::tracer::{Closer, Tracer, TracerBuilder};
 pub use self::transport::{
-    AgentProtocol, AgentSocketType, CollectorFormat, HttpConfig, PacingConfig,
+    AgentProtocol, AgentSocketType, CollectorFormat, HttpConfig, OtlpConfig, PacingConfig,
 };

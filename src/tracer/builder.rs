@@ -69,7 +69,7 @@ pub struct TracerBuilder {
     pub(super) keep: Option<KeepConfig>,
     pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
-    pub(super) trace_id_128bit: bool,
+    pub(super) trace_id_128bit: Option<bool>,
     pub(super) shares_rpc_spans: bool,
     pub(super) max_tag_value_bytes: usize,
     pub(super) marks_cut_tags: bool,
@@ -141,7 +141,7 @@ impl TracerBuilder {
             keep: None,
             clock: None,
             ids: None,
-            trace_id_128bit: false,
+            trace_id_128bit: None,
             shares_rpc_spans: false,
             max_tag_value_bytes: defaults::MAX_TAG_VALUE_LENGTH,
             marks_cut_tags: false,
@@ -199,12 +199,6 @@ impl TracerBuilder {
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
         self.target = Target::Transport(Box::new(transport));
         self
-    }
-
-    /// Sends to a collector, or a Zipkin server, over HTTP, in place of an agent. Needs the feature
-    /// `collector-http`.
-    pub fn collector(self, config: HttpConfig) -> Self {
-        self.reporter(Output::collector(config))
     }
 
     /// Gives finished spans to a reporter of one's own, or to any other output, in place of an
@@ -334,6 +328,7 @@ impl TracerBuilder {
             let allowed = "at least 65000, the largest datagram";
             return Err(out_of_range("reporter.queue_bytes", self.queue.bytes, allowed));
         }
+        let trace_id_128bit = self.has_wide_trace_ids();
         let jaeger = JaegerFormat::new(self.headers.clone());
         check_keys(jaeger.keys())?;
         let format = self.format.unwrap_or_else(|| Box::new(jaeger));
@@ -435,7 +430,7 @@ impl TracerBuilder {
             salt: id::seed(),
             origin,
             has_left: false.into(),
-            trace_id_128bit: self.trace_id_128bit,
+            trace_id_128bit,
             shares_rpc_spans: self.shares_rpc_spans,
             max_tag_value_bytes: self.max_tag_value_bytes,
             max_start_tag_value_bytes: if may_defer || watchers.want_tags() {

@@ -9,6 +9,9 @@ mod endpoint;
 mod http;
 mod hurry;
 mod memory;
+mod otlp;
+#[cfg(feature = "collector-http")]
+mod receiver;
 mod udp;
 #[cfg(unix)]
 mod unix;
@@ -21,6 +24,7 @@ pub use self::endpoint::{CollectorFormat, HttpConfig};
 pub use self::http::HttpTransport;
 pub(crate) use self::hurry::Hurry;
 pub use self::memory::MemoryTransport;
+pub use self::otlp::OtlpConfig;
 pub use self::udp::{PacingConfig, UdpTransport};
 #[cfg(unix)]
 pub use self::unix::UnixTransport;
@@ -198,6 +202,8 @@ pub const MEMBERS: &[Member] = &[
     Member { name: "unix", file: "unix", build: unix::build },
     #[cfg(feature = "collector-http")]
     Member { name: "http", file: "http", build: http::build },
+    #[cfg(feature = "otlp")]
+    Member { name: "otlp", file: "otlp", build: otlp::build },
     Member { name: "memory", file: "memory", build: memory::build },
 ];
 
@@ -238,18 +244,36 @@ fn unix_socket(address: String) -> Result<Box<dyn Transport>, ConfigError> {
     ))
 }
 
-/// What posts as a configuration says, and in which format. The first output waits for a collector
+/// What posts as a configuration says, and in which encoding. The first output waits for a collector
 /// to come back; those beside it must not hold it up.
 #[cfg(feature = "collector-http")]
 pub(crate) fn http(
     config: &HttpConfig,
     is_primary: bool,
     hurry: &Hurry,
-) -> Result<(Box<dyn Transport>, CollectorFormat), ConfigError> {
-    let http = HttpTransport::new(config)?.hurried_by(hurry);
-    let format = http.format();
-    Ok((Box::new(if is_primary { http } else { http.beside_others() }), format))
+) -> Result<Encoded, ConfigError> {
+    Ok(posting(HttpTransport::new(config)?, is_primary, hurry))
 }
+
+/// The same of OTLP.
+#[cfg(feature = "otlp")]
+pub(crate) fn otlp(
+    config: &OtlpConfig,
+    is_primary: bool,
+    hurry: &Hurry,
+) -> Result<Encoded, ConfigError> {
+    Ok(posting(HttpTransport::otlp(config)?, is_primary, hurry))
+}
+
+#[cfg(feature = "collector-http")]
+fn posting(http: HttpTransport, is_primary: bool, hurry: &Hurry) -> Encoded {
+    let http = http.hurried_by(hurry);
+    let encoding = http.encoding();
+    (Box::new(if is_primary { http } else { http.beside_others() }), encoding)
+}
+
+/// A transport, and the encoding of its messages.
+pub(crate) type Encoded = (Box<dyn Transport>, &'static str);
 
 /// What says that this build cannot post.
 #[cfg(not(feature = "collector-http"))]
@@ -257,9 +281,19 @@ pub(crate) fn http(
     _config: &HttpConfig,
     _is_primary: bool,
     _hurry: &Hurry,
-) -> Result<(Box<dyn Transport>, CollectorFormat), ConfigError> {
+) -> Result<Encoded, ConfigError> {
     let field = "reporter.collector_endpoint";
     Err(ConfigError::FeatureOff { field, feature: "collector-http" })
+}
+
+/// The same of OTLP.
+#[cfg(not(feature = "otlp"))]
+pub(crate) fn otlp(
+    _config: &OtlpConfig,
+    _is_primary: bool,
+    _hurry: &Hurry,
+) -> Result<Encoded, ConfigError> {
+    Err(ConfigError::FeatureOff { field: "reporter.otlp", feature: "otlp" })
 }
 
 /// The largest datagram we send, in bytes. The value of jaeger-client-go's `UDPPacketMaxLength`,
@@ -274,13 +308,14 @@ mod tests {
     fn every_member_builds_for_an_address_on_this_host() {
         for member in MEMBERS {
             let address = match member.name {
-                "http" => "http://127.0.0.1:6831",
+                "http" | "otlp" => "http://127.0.0.1:6831",
                 "unix" => "unix:/run/agent.sock",
                 _ => "127.0.0.1:6831",
             };
             let transport = (member.build)(address).unwrap();
             let datagrams = transport.max_message_bytes() <= MAX_PACKET_BYTES;
-            assert_eq!(datagrams, member.name != "http", "{}", member.name);
+            let posts = matches!(member.name, "http" | "otlp");
+            assert_eq!(datagrams, !posts, "{}", member.name);
         }
     }
 }

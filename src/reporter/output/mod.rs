@@ -22,13 +22,14 @@ use self::outlet::End;
 pub(crate) use self::outlet::Outlet;
 use super::InMemoryReporter;
 use super::null::Nowhere;
-use crate::diag::Diagnostics;
+use crate::diag::{Cause, Diagnostics};
 use crate::encoding::{self, BatchView, ProcessView, TagView, put_tag};
 use crate::error::{ConfigError, TransportError};
 use crate::ledger::text_within;
+use crate::redact;
 use crate::transport::{
-    self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, PacingConfig,
-    Transport,
+    self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, OtlpConfig,
+    PacingConfig, Transport,
 };
 
 /// Takes finished spans: what an application writes to do with them what it likes.
@@ -89,6 +90,7 @@ pub struct Output {
 enum Kind {
     Agent { address: String, protocol: AgentProtocol },
     Collector(Box<HttpConfig>),
+    Otlp(Box<OtlpConfig>),
     Transport(Box<dyn Transport>, AgentProtocol),
     Reporter(Box<dyn Reporter>),
     Logging,
@@ -103,6 +105,12 @@ impl Output {
     /// A collector, or a Zipkin server, over HTTP. Needs the feature `collector-http`.
     pub fn collector(config: HttpConfig) -> Self {
         Self::of("collector", Kind::Collector(Box::new(config)))
+    }
+
+    /// A server of OTLP over HTTP, such as an OpenTelemetry Collector or Jaeger v2. Needs the feature
+    /// `otlp`.
+    pub fn otlp(config: OtlpConfig) -> Self {
+        Self::of("otlp", Kind::Otlp(Box::new(config)))
     }
 
     /// A transport of the caller's own, which is given an agent's messages.
@@ -135,6 +143,10 @@ impl Output {
         Self::of("reporter", Kind::Reporter(Box::new(reporter)))
     }
 
+    pub(crate) fn is_otlp(&self) -> bool {
+        matches!(self.kind, Kind::Otlp(_))
+    }
+
     fn of(name: &str, kind: Kind) -> Self {
         Self { name: name.to_owned(), kind }
     }
@@ -161,6 +173,7 @@ impl Output {
             Kind::Collector(config) => {
                 End::Transport(Box::new(context.collector(&config, is_primary)?))
             }
+            Kind::Otlp(config) => End::Transport(Box::new(context.otlp(&config, is_primary)?)),
             Kind::Reporter(reporter) => End::Reporter(Guarded::new(reporter, context.diagnostics)),
             Kind::Logging => End::Log,
         };
@@ -235,9 +248,22 @@ impl OutputContext<'_> {
     }
 
     fn collector(&self, config: &HttpConfig, is_primary: bool) -> Result<Emitter, ConfigError> {
-        let (transport, format) = transport::http(config, is_primary, self.hurry)?;
-        let format = encoding::member(format.encoding());
-        Ok(Emitter::new(format, transport, self.process, usize::MAX, None))
+        Ok(self.posting(transport::http(config, is_primary, self.hurry)?))
+    }
+
+    fn otlp(&self, config: &OtlpConfig, is_primary: bool) -> Result<Emitter, ConfigError> {
+        let otlp = transport::otlp(config, is_primary, self.hurry)?;
+        let url = config.url()?;
+        self.diagnostics.info(&format!("sending spans as OTLP to {}", redact::value(&url)));
+        if let Some(mistake) = OtlpConfig::likely_mistake(&url) {
+            self.diagnostics.error(Cause::OtlpEndpoint, || mistake);
+        }
+        Ok(self.posting(otlp))
+    }
+
+    fn posting(&self, (transport, encoding): transport::Encoded) -> Emitter {
+        let format = encoding::member(encoding);
+        Emitter::new(format, transport, self.process, usize::MAX, None)
     }
 }
 
