@@ -166,7 +166,7 @@ fn on_one_way(backend: &Backend, way: Way) {
         let service = format!("{way:?}-{run}");
         let config = Configuration {
             tags: process_tags.iter().map(owned).collect(),
-            trace_id_128bit: wide,
+            trace_id_128bit: Some(wide),
             max_tag_value_length: max_tag_value_bytes,
             reporter: way.reporter(backend),
             ..Configuration::new(service.as_str())

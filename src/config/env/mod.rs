@@ -164,7 +164,8 @@ fn service(reader: &mut Reader<'_>, configuration: &mut Configuration) {
         configuration.service_name = name.text;
     }
     set(&mut configuration.rpc_metrics, reader.boolean(&RPC_METRICS));
-    set(&mut configuration.trace_id_128bit, reader.boolean(&TRACE_ID_128BIT));
+    let wide = reader.boolean(&TRACE_ID_128BIT);
+    configuration.trace_id_128bit = wide.or(configuration.trace_id_128bit);
     if let Some(found) = reader.find(&TAGS) {
         match grammar::tags(&found.text, |name| reader.any(name)) {
             Ok(tags) => {
