@@ -21,7 +21,7 @@ use crate::stats::{Dropped, Stats};
 /// Finished spans in one piece of memory, with room for what surrounds them on the wire.
 // In this order: side by side, the two numbers would be changed by one instruction for both, and five
 // that prepare it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Buffer {
     /// Where the spans end.
@@ -34,6 +34,13 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    /// Takes over the spans of another, in its own memory.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&other.bytes[..other.end]);
+        (self.end, self.spans) = (other.end, other.spans);
+    }
+
     fn empty(headroom: usize) -> Self {
         Self { bytes: Vec::new(), end: headroom, spans: 0 }
     }
@@ -436,6 +443,7 @@ impl Shards {
                     flow.acknowledged += spans;
                 }
             }
+            Outcome::QueueFull => flow.dropped.queue_full += spans,
             Outcome::SendFailed => flow.dropped.send_failed += spans,
             Outcome::Rejected => flow.dropped.rejected += spans,
             Outcome::TooLarge => flow.dropped.too_large += spans,
@@ -468,6 +476,8 @@ impl Shards {
 /// What became of spans in the queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
+    /// The queue to their destination was full.
+    QueueFull,
     /// Handed over.
     Sent,
     /// The receiver answered that it took them, which is sent as well.

@@ -208,11 +208,12 @@ impl TracerBuilder {
         self
     }
 
-    /// Gives finished spans to another output too, from the same bytes, one after the other on the
-    /// reporter's thread. May be called several times.
+    /// Gives finished spans to another output too, from the same bytes. May be called several times.
+    /// Each of several outputs has a thread and a queue of its own, of [`queue_bytes`](Self::queue_bytes)
+    /// and [`queue_size`](Self::queue_size): one that is slow or hangs costs its own spans alone.
     ///
-    /// The tracer's ledger, and its flushes, follow the first output, which the other methods set;
-    /// each has its own counts in [`Tracer::reporter_stats`]. Names that are taken get a number.
+    /// The tracer's own counts follow the first output, which the other methods set; flush and close
+    /// wait for all. Each has its counts in [`Tracer::reporter_stats`]. Names that are taken get a number.
     ///
     /// # Examples
     ///

@@ -144,7 +144,7 @@ impl HttpTransport {
     }
 
     /// Others use the same thread, so that it neither waits nor often finds out that it must fail.
-    pub(super) fn beside_others(mut self) -> Self {
+    pub(super) fn sharing_a_thread(mut self) -> Self {
         self.retries = self.retries.sharing_its_thread();
         self
     }

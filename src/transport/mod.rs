@@ -244,32 +244,28 @@ fn unix_socket(address: String) -> Result<Box<dyn Transport>, ConfigError> {
     ))
 }
 
-/// What posts as a configuration says, and in which encoding. The first output waits for a collector
-/// to come back; those beside it must not hold it up.
+/// What posts as a configuration says, and in which encoding. On a thread of its own it waits for a
+/// collector to come back; where it shares another's it must not hold that up.
 #[cfg(feature = "collector-http")]
 pub(crate) fn http(
     config: &HttpConfig,
-    is_primary: bool,
+    has_thread: bool,
     hurry: &Hurry,
 ) -> Result<Encoded, ConfigError> {
-    Ok(posting(HttpTransport::new(config)?, is_primary, hurry))
+    Ok(posting(HttpTransport::new(config)?, has_thread, hurry))
 }
 
 /// The same of OTLP.
 #[cfg(feature = "otlp")]
-pub(crate) fn otlp(
-    config: &OtlpConfig,
-    is_primary: bool,
-    hurry: &Hurry,
-) -> Result<Encoded, ConfigError> {
-    Ok(posting(HttpTransport::otlp(config)?, is_primary, hurry))
+pub(crate) fn otlp(config: &OtlpConfig, hurry: &Hurry) -> Result<Encoded, ConfigError> {
+    Ok(posting(HttpTransport::otlp(config)?, true, hurry))
 }
 
 #[cfg(feature = "collector-http")]
-fn posting(http: HttpTransport, is_primary: bool, hurry: &Hurry) -> Encoded {
+fn posting(http: HttpTransport, has_thread: bool, hurry: &Hurry) -> Encoded {
     let http = http.hurried_by(hurry);
     let encoding = http.encoding();
-    (Box::new(if is_primary { http } else { http.beside_others() }), encoding)
+    (Box::new(if has_thread { http } else { http.sharing_a_thread() }), encoding)
 }
 
 /// A transport, and the encoding of its messages.
@@ -279,7 +275,7 @@ pub(crate) type Encoded = (Box<dyn Transport>, &'static str);
 #[cfg(not(feature = "collector-http"))]
 pub(crate) fn http(
     _config: &HttpConfig,
-    _is_primary: bool,
+    _has_thread: bool,
     _hurry: &Hurry,
 ) -> Result<Encoded, ConfigError> {
     let field = "reporter.collector_endpoint";
@@ -288,11 +284,7 @@ pub(crate) fn http(
 
 /// The same of OTLP.
 #[cfg(not(feature = "otlp"))]
-pub(crate) fn otlp(
-    _config: &OtlpConfig,
-    _is_primary: bool,
-    _hurry: &Hurry,
-) -> Result<Encoded, ConfigError> {
+pub(crate) fn otlp(_config: &OtlpConfig, _hurry: &Hurry) -> Result<Encoded, ConfigError> {
     Err(ConfigError::FeatureOff { field: "reporter.otlp", feature: "otlp" })
 }
 

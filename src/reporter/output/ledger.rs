@@ -35,6 +35,10 @@ impl Ledger {
         Self { name, counts: Mutex::default() }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn read(&self) -> ReporterStats {
         let counts = *self.counts.lock();
         let Counts { taken, sent, acknowledged, messages, trimmed, dropped, .. } = counts;
@@ -84,6 +88,7 @@ impl Books<'_> {
                         counts.acknowledged += number;
                     }
                 }
+                Outcome::QueueFull => counts.dropped.queue_full += number,
                 Outcome::SendFailed => counts.dropped.send_failed += number,
                 Outcome::Rejected => counts.dropped.rejected += number,
                 Outcome::TooLarge => counts.dropped.too_large += number,

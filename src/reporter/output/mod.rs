@@ -1,4 +1,4 @@
-//! Where the reporter's thread puts spans: any number of outputs, fed from the same bytes.
+//! Where spans go: any number of outputs, fed from the same bytes.
 //!
 //! An [`Output`] says what is wanted; an [`Outlet`] is that at work. To add a kind of output, write
 //! a [`Reporter`]; to add a way out of the process, a transport.
@@ -17,7 +17,7 @@ use std::time::Duration;
 use self::emitter::Emitter;
 pub(crate) use self::emitter::MIN_SPAN_ROOM;
 use self::guarded::Guarded;
-pub(crate) use self::ledger::Ledger;
+pub(crate) use self::ledger::{Books, Ledger};
 use self::outlet::End;
 pub(crate) use self::outlet::Outlet;
 use super::InMemoryReporter;
@@ -34,8 +34,8 @@ use crate::transport::{
 
 /// Takes finished spans: what an application writes to do with them what it likes.
 ///
-/// It is called on the reporter's thread, never on one of the application's, so it may take its
-/// time, but while it does, finished spans pile up in the queue. Spans are read in place through
+/// It is called on a thread of the reporter's, never on one of the application's, so it may take its
+/// time, but while it does, finished spans pile up in its queue. Spans are read in place through
 /// [`SpanView`](crate::encoding::SpanView)s; they cannot be changed, so outputs do not see each
 /// other. It is dropped when the tracer is closed.
 ///
@@ -170,10 +170,8 @@ impl Output {
                 let transport = Guarded::new(transport, context.diagnostics);
                 End::Transport(Box::new(context.datagrams(transport, protocol)?))
             }
-            Kind::Collector(config) => {
-                End::Transport(Box::new(context.collector(&config, is_primary)?))
-            }
-            Kind::Otlp(config) => End::Transport(Box::new(context.otlp(&config, is_primary)?)),
+            Kind::Collector(config) => End::Transport(Box::new(context.collector(&config, true)?)),
+            Kind::Otlp(config) => End::Transport(Box::new(context.otlp(&config)?)),
             Kind::Reporter(reporter) => End::Reporter(Guarded::new(reporter, context.diagnostics)),
             Kind::Logging => End::Log,
         };
@@ -247,12 +245,12 @@ impl OutputContext<'_> {
         Ok(Emitter::new(format, transport, self.process, self.max_packet_bytes, oversize))
     }
 
-    fn collector(&self, config: &HttpConfig, is_primary: bool) -> Result<Emitter, ConfigError> {
-        Ok(self.posting(transport::http(config, is_primary, self.hurry)?))
+    fn collector(&self, config: &HttpConfig, has_thread: bool) -> Result<Emitter, ConfigError> {
+        Ok(self.posting(transport::http(config, has_thread, self.hurry)?))
     }
 
-    fn otlp(&self, config: &OtlpConfig, is_primary: bool) -> Result<Emitter, ConfigError> {
-        let otlp = transport::otlp(config, is_primary, self.hurry)?;
+    fn otlp(&self, config: &OtlpConfig) -> Result<Emitter, ConfigError> {
+        let otlp = transport::otlp(config, self.hurry)?;
         let url = config.url()?;
         self.diagnostics.info(&format!("sending spans as OTLP to {}", redact::value(&url)));
         if let Some(mistake) = OtlpConfig::likely_mistake(&url) {
