@@ -93,6 +93,8 @@ pub(crate) enum Cause {
     SendFailed,
     ReceiverDrops,
     SpanRefused,
+    PartialSuccess,
+    OtlpEndpoint,
     Closed,
     LimitLearned,
     Misused,

@@ -337,7 +337,7 @@ impl fmt::Display for TransportError {
             Self::Answered { address, status, said } => {
                 write!(f, "{address} answered {status} {said:?}")?;
                 // What an OTLP receiver says to Thrift.
-                if *status == UNSUPPORTED_MEDIA_TYPE {
+                if *status == UNSUPPORTED_MEDIA_TYPE && !address.contains(OTLP_PATH) {
                     f.write_str(
                         ", as an OTLP receiver does: a Jaeger collector takes Thrift at port 14268, \
                          path /api/traces",
@@ -377,3 +377,4 @@ impl std::error::Error for TransportError {
 }
 
 const UNSUPPORTED_MEDIA_TYPE: u16 = 415;
+const OTLP_PATH: &str = "/v1/traces";

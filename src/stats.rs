@@ -13,6 +13,8 @@ pub struct Dropped {
     pub too_large: u64,
     /// The transport refused it: no agent, no route, no name.
     pub send_failed: u64,
+    /// The server took the message, and answered that it rejected so many of its spans.
+    pub rejected: u64,
     /// It was finished after the tracer had been closed.
     pub closed: u64,
 }
@@ -21,7 +23,7 @@ impl Dropped {
     /// The sum over all causes.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.queue_full + self.too_large + self.send_failed + self.closed
+        self.queue_full + self.too_large + self.send_failed + self.rejected + self.closed
     }
 }
 
@@ -40,6 +42,8 @@ impl Dropped {
 ///
 /// *Sent* over UDP means handed to the operating system. Whether the agent got it, and stored it,
 /// no client can know; what is known of its socket is in [`receiver_drops`](Self::receiver_drops).
+/// Over HTTP a server answers: what it said it took is in [`acknowledged`](Self::acknowledged) as
+/// well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -53,6 +57,9 @@ pub struct Stats {
     pub not_sampled: u64,
     /// Finished spans handed to the transport, which took them.
     pub sent: u64,
+    /// Spans counted in `sent` of which the receiver answered that it took them: all of them where
+    /// spans go over HTTP, none over UDP.
+    pub acknowledged: u64,
     /// Finished spans waiting in the tracer.
     pub queued: u64,
     /// Finished spans of traces that are not sampled, held in case they are wanted. They become
@@ -125,12 +132,18 @@ impl fmt::Display for Stats {
             write!(f, " + buffered {}", self.buffered)?;
         }
         if self.dropped.total() > 0 {
-            let Dropped { queue_full, too_large, send_failed, closed } = self.dropped;
+            let Dropped { queue_full, too_large, send_failed, rejected, closed } = self.dropped;
             write!(
                 f,
                 "; dropped = queue full {queue_full} + too large {too_large} + send failed \
                  {send_failed} + closed {closed}"
             )?;
+            if rejected > 0 {
+                write!(f, " + rejected {rejected}")?;
+            }
+        }
+        if self.acknowledged > 0 {
+            write!(f, "; {} sent were acknowledged", self.acknowledged)?;
         }
         if let Some(drops @ 1..) = self.receiver_drops {
             write!(f, "; the agent's socket dropped {drops} datagrams of all senders")?;
@@ -161,6 +174,8 @@ pub struct ReporterStats {
     pub taken: u64,
     /// Spans that it got rid of as it should.
     pub sent: u64,
+    /// As [`Stats::acknowledged`].
+    pub acknowledged: u64,
     /// Spans that it keeps, to send them with others.
     pub queued: u64,
     /// Spans lost, by cause.

@@ -44,7 +44,7 @@ fn without_variables_and_with_empty_ones_nothing_changes() {
 #[test]
 fn variables_stand_over_what_is_configured_and_leave_the_rest() {
     let given = Configuration {
-        trace_id_128bit: true,
+        trace_id_128bit: Some(true),
         sampler: SamplerConfig { param: 0.5, ..SamplerConfig::new("probabilistic") },
         ..Configuration::new("given")
     };

@@ -176,5 +176,5 @@ fn each_destination_has_its_own_counts_of_what_is_uncertain() {
     assert_eq!((stats.sent, stats.unconfirmed, stats.possible_duplicates), (3, 0, 0), "{stats}");
     let other = own(&tracer, "other");
     assert_eq!((other.sent, other.dropped.send_failed, other.unconfirmed), (0, 3, 3));
-    assert_eq!(lost.requests().len(), 1, "one that shares its thread is tried once");
+    assert_eq!(lost.requests().len(), 2, "what is not answered is sent twice by any destination");
 }

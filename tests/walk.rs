@@ -33,7 +33,7 @@ fn configured(service: &str, agent: &Agent) -> Configuration {
 fn a_span_and_its_child_arrive_at_the_agent_with_all_they_were_given() {
     let agent = Agent::start();
     let configuration = Configuration {
-        trace_id_128bit: true,
+        trace_id_128bit: Some(true),
         tags: vec![("region".to_owned(), "eu".into()), ("replicas".to_owned(), 3.into())],
         ..configured("checkout", &agent)
     };

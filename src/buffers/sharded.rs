@@ -21,7 +21,7 @@ use crate::stats::{Dropped, Stats};
 /// Finished spans in one piece of memory, with room for what surrounds them on the wire.
 // In this order: side by side, the two numbers would be changed by one instruction for both, and five
 // that prepare it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Buffer {
     /// Where the spans end.
@@ -34,6 +34,13 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    /// Takes over the spans of another, in its own memory.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&other.bytes[..other.end]);
+        (self.end, self.spans) = (other.end, other.spans);
+    }
+
     fn empty(headroom: usize) -> Self {
         Self { bytes: Vec::new(), end: headroom, spans: 0 }
     }
@@ -61,6 +68,7 @@ struct Flow {
     /// Spans in the queue, and those that the reporter's thread has in hand.
     in_queue: u64,
     sent: u64,
+    acknowledged: u64,
     datagrams: u64,
     trimmed: u64,
     possible_duplicates: u64,
@@ -113,6 +121,7 @@ impl ShardedBuffers {
                 queue: Queue::new(limits, wake),
                 in_queue: 0,
                 sent: 0,
+                acknowledged: 0,
                 datagrams: 0,
                 trimmed: 0,
                 possible_duplicates: 0,
@@ -265,6 +274,7 @@ impl ShardedBuffers {
         if let Some(flow) = flow {
             stats.queued += flow.in_queue;
             stats.sent = flow.sent;
+            stats.acknowledged = flow.acknowledged;
             stats.datagrams = flow.datagrams;
             stats.trimmed = flow.trimmed;
             stats.possible_duplicates = flow.possible_duplicates;
@@ -426,11 +436,16 @@ impl ShardedBuffers {
         let Some(mut flow) = self.flow() else { return };
         flow.in_queue = flow.in_queue.saturating_sub(spans);
         match outcome {
-            Outcome::Sent => {
+            Outcome::Sent | Outcome::Acknowledged => {
                 flow.sent += spans;
                 flow.datagrams += 1;
+                if let Outcome::Acknowledged = outcome {
+                    flow.acknowledged += spans;
+                }
             }
+            Outcome::QueueFull => flow.dropped.queue_full += spans,
             Outcome::SendFailed => flow.dropped.send_failed += spans,
+            Outcome::Rejected => flow.dropped.rejected += spans,
             Outcome::TooLarge => flow.dropped.too_large += spans,
         }
     }
@@ -461,8 +476,15 @@ impl ShardedBuffers {
 /// What became of spans in the queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
+    /// The queue to their destination was full.
+    QueueFull,
+    /// Handed over.
     Sent,
+    /// The receiver answered that it took them, which is sent as well.
+    Acknowledged,
     SendFailed,
+    /// The receiver took their message, and answered that it did not take them.
+    Rejected,
     TooLarge,
 }
 

@@ -1,6 +1,7 @@
 //! A tracer's configuration as data, and from the environment.
 
 mod env;
+mod exporter;
 mod reporter;
 mod sampling;
 
@@ -60,13 +61,19 @@ pub struct Configuration {
     /// [`new_tracer_with`](Self::new_tracer_with) gives the tracer; see
     /// [`TracerBuilder::rpc_metrics`]. Without any, the logger is told that nothing is counted.
     pub rpc_metrics: bool,
-    /// Gives new traces ids of 128 bits.
-    pub trace_id_128bit: bool,
+    /// Gives new traces ids of 128 bits, or of 64. Where it is left open, they have 64, and 128 where
+    /// spans are sent as OTLP or contexts in the format `w3c`, which both expect.
+    pub trace_id_128bit: Option<bool>,
     /// Tags of the process.
     pub tags: Vec<(String, OwnedTagValue)>,
     /// Who decides which traces are recorded.
     pub sampler: SamplerConfig,
-    /// Where spans go.
+    /// The exporters that spans go to, each from the same spans with the same ids: `jaeger`, which is
+    /// Thrift to the collector or the agent of [`reporter`](Self::reporter), and `otlp`, to the server
+    /// of [`ReporterConfig::otlp`]. Of both, the tracer's own counts follow the first. Or `none`.
+    /// Default `jaeger`.
+    pub exporters: Vec<String>,
+    /// Where spans go, and how.
     pub reporter: ReporterConfig,
     /// The names of the headers that carry contexts.
     pub headers: HeadersConfig,
@@ -97,6 +104,9 @@ pub struct Configuration {
     /// What was noticed while the environment was read, such as variables that are set but not read.
     /// The logger is told it once, when the tracer is built.
     pub warnings: Vec<String>,
+    /// What was taken from the variables of OpenTelemetry, which are read where an exporter is `otlp`.
+    /// The logger is told it once, as information.
+    pub notes: Vec<String>,
 }
 
 /// Without what is secret: configurations end up in logs.
@@ -113,6 +123,7 @@ impl fmt::Debug for Configuration {
             .field("trace_id_128bit", &self.trace_id_128bit)
             .field("tags", &self.tags.iter().map(shown).collect::<Vec<_>>())
             .field("sampler", &self.sampler)
+            .field("exporters", &self.exporters)
             .field("reporter", &self.reporter)
             .field("headers", &self.headers)
             .field("propagation", &self.propagation)
@@ -125,6 +136,7 @@ impl fmt::Debug for Configuration {
             .field("max_logs_per_span", &self.max_logs_per_span)
             .field("track_open_spans", &self.track_open_spans)
             .field("warnings", &self.warnings)
+            .field("notes", &self.notes)
             .finish()
     }
 }
@@ -135,9 +147,10 @@ impl Default for Configuration {
             service_name: String::new(),
             disabled: false,
             rpc_metrics: false,
-            trace_id_128bit: false,
+            trace_id_128bit: None,
             tags: Vec::new(),
             sampler: SamplerConfig::default(),
+            exporters: vec!["jaeger".to_owned()],
             reporter: ReporterConfig::default(),
             headers: HeadersConfig::default(),
             propagation: vec!["jaeger".to_owned()],
@@ -150,6 +163,7 @@ impl Default for Configuration {
             max_logs_per_span: 0,
             track_open_spans: 0,
             warnings: Vec::new(),
+            notes: Vec::new(),
         }
     }
 }
@@ -229,14 +243,12 @@ impl Configuration {
             .headers(self.headers.clone())
             .format(propagation::from_names(&self.propagation, &self.headers)?)
             .rpc_metrics(self.rpc_metrics)
-            .trace_id_128bit(self.trace_id_128bit)
+            .trace_id_128bit(self.has_wide_trace_ids())
             .max_tag_value_length(self.max_tag_value_length)
             .mark_truncated_tags(self.mark_truncated_tags)
             .max_logs_per_span(self.max_logs_per_span)
             .track_open_spans(self.track_open_spans);
-        if let Some(endpoint) = &self.reporter.collector_endpoint {
-            builder = builder.collector(self.reporter.http(endpoint, &self.proxy));
-        }
+        builder = self.send_with(builder)?;
         if let Some(endpoint) = &self.reporter.oversize_endpoint {
             builder = builder.oversize_to(self.reporter.http(endpoint, &self.proxy));
         }
@@ -257,6 +269,7 @@ impl Configuration {
         }
         let (tracer, closer) = options(builder).build()?;
         tracer.warn(&self.warnings);
+        tracer.note(&self.notes);
         Ok((tracer, closer))
     }
 
@@ -316,8 +329,24 @@ mod tests {
             change(&mut configuration);
             configuration.new_tracer().map(drop).unwrap_err().to_string()
         };
-        let cases: [Case; 11] = [
+        let cases: [Case; 15] = [
             (|c| c.service_name.clear(), &["service_name"]),
+            (
+                |c| c.exporters = vec!["zipkin".into()],
+                &["exporters", "zipkin", "jaeger, otlp, none"],
+            ),
+            (|c| c.exporters.clear(), &["exporters", "is empty"]),
+            (|c| c.exporters = vec!["jaeger".into(), "none".into()], &["exporters", "alone"]),
+            #[cfg(not(feature = "otlp"))]
+            (|c| c.exporters = vec!["otlp".into()], &["exporters", "feature `otlp`"]),
+            #[cfg(feature = "otlp")]
+            (
+                |c| {
+                    c.exporters = vec!["otlp".into()];
+                    c.reporter.otlp.endpoint = "c:4318".into();
+                },
+                &["reporter.otlp.endpoint", "c:4318", "http://collector:4318"],
+            ),
             (|c| c.propagation = vec!["xray".into()], &["propagation", "xray", "jaeger, b3"]),
             (|c| c.sampler.kind = "maybe".into(), &["sampler.kind", "maybe", "probabilistic"]),
             (

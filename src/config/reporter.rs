@@ -7,10 +7,11 @@ use crate::http_client::ProxyConfig;
 use crate::redact::{self, HIDDEN};
 use crate::tracer::defaults;
 use crate::transport::{
-    AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES, PacingConfig,
+    AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES, OtlpConfig, PacingConfig,
 };
 
-/// Where spans go, and how: to a collector over HTTP if one is named, and else to an agent.
+/// Where spans go, and how: to a collector over HTTP if one is named, and else to an agent; as OTLP
+/// where [`Configuration::exporters`](crate::Configuration::exporters) names `otlp`.
 ///
 /// # Source
 ///
@@ -71,6 +72,10 @@ pub struct ReporterConfig {
     /// A collector's URL for those spans alone that do not fit a datagram; without one, they are
     /// trimmed. Authentication and time limit are those of `collector_endpoint`.
     pub oversize_endpoint: Option<String>,
+    /// The server that the exporter `otlp` sends to, and how. Its
+    /// [`proxy`](OtlpConfig::proxy) is [`Configuration::proxy`](crate::Configuration::proxy) unless
+    /// it says another.
+    pub otlp: OtlpConfig,
 }
 
 /// Without what is secret: configurations end up in logs.
@@ -103,6 +108,7 @@ impl fmt::Debug for ReporterConfig {
             .field("sender_retry_limit", &self.sender_retry_limit)
             .field("sender_max_attempts", &self.sender_max_attempts)
             .field("oversize_endpoint", &url(&self.oversize_endpoint))
+            .field("otlp", &self.otlp)
             .finish()
     }
 }
@@ -133,6 +139,7 @@ impl Default for ReporterConfig {
             sender_retry_limit: HttpConfig::RETRY_LIMIT,
             sender_max_attempts: HttpConfig::MAX_ATTEMPTS,
             oversize_endpoint: None,
+            otlp: OtlpConfig::default(),
         }
     }
 }
@@ -140,6 +147,15 @@ impl Default for ReporterConfig {
 impl ReporterConfig {
     pub(super) fn reconnect_interval(&self) -> Option<Duration> {
         (!self.disable_attempt_reconnecting).then_some(self.attempt_reconnect_interval)
+    }
+
+    /// How to send to a server of OTLP.
+    pub(super) fn otlp(&self, proxy: &ProxyConfig) -> OtlpConfig {
+        let mut otlp = self.otlp.clone();
+        if otlp.proxy == ProxyConfig::default() {
+            otlp.proxy = proxy.clone();
+        }
+        otlp
     }
 
     /// How to send to a collector at this URL.

@@ -1,7 +1,7 @@
 //! Makes requests, each by the way that configuration gives it, and follows redirects.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ureq::http::{HeaderName, HeaderValue};
 use ureq::{Agent, Proxy, ProxyProtocol};
@@ -141,14 +141,14 @@ impl Client {
         self.timeout
     }
 
-    /// Posts a body. Redirects that keep it, 307 and 308, are followed to the same origin, or to the
+    /// Posts a body, within that time if it is less than a request's. Redirects that keep it, 307 and 308, are followed to the same origin, or to the
     /// same host with encryption: what proves who asks goes nowhere else.
     #[cfg(feature = "collector-http")]
-    pub(crate) fn post(&self, body: &[u8]) -> Result<Answer, Failure> {
+    pub(crate) fn post(&self, body: &[u8], within: Duration) -> Result<Answer, Failure> {
         let may_follow = |status, target: &Url| {
             matches!(status, 307 | 308) && self.url.trusts(target) && can_encrypt(target)
         };
-        self.follow(&self.url, Some(body), may_follow)
+        self.follow(&self.url, Some(body), within, may_follow)
     }
 
     /// Gets what is at the URL with a query, and follows redirects to anywhere on the web.
@@ -158,17 +158,20 @@ impl Client {
         let mark = if url.contains('?') { '&' } else { '?' };
         let asked = Url::parse(&format!("{url}{mark}{query}"));
         let too_long = || Failure::early(Reason::Unusable("the question is too long".to_owned()));
-        self.follow(&asked.ok_or_else(too_long)?, None, |_, target| can_encrypt(target))
+        let may_follow = |_, target: &Url| can_encrypt(target);
+        self.follow(&asked.ok_or_else(too_long)?, None, self.timeout, may_follow)
     }
 
     fn follow(
         &self,
         url: &Url,
         body: Option<&[u8]>,
+        within: Duration,
         may_follow: impl Fn(u16, &Url) -> bool,
     ) -> Result<Answer, Failure> {
         let began = clock::now();
-        let mut answer = self.exchange(url, body, None)?;
+        let timeout = self.timeout.min(within);
+        let mut answer = self.exchange(url, body, timeout)?;
         let (mut at, mut hops) = (url.clone(), 0);
         while let Some(location) = redirect(&answer) {
             let status = answer.status;
@@ -177,24 +180,24 @@ impl Client {
                 let target = redact::value(location);
                 return Err(Failure::early(Reason::Redirect { status, target }));
             };
-            answer = self.exchange(&next, body, Some(began))?;
+            let spent = clock::now().saturating_duration_since(began);
+            answer = self.exchange(&next, body, timeout.saturating_sub(spent))?;
             (at, hops) = (next, hops + 1);
         }
         Ok(answer)
     }
 
-    /// One request, of several that began then.
+    /// One request, within that time.
     fn exchange(
         &self,
         url: &Url,
         body: Option<&[u8]>,
-        began: Option<Instant>,
+        timeout: Duration,
     ) -> Result<Answer, Failure> {
-        let spent = began.map(|began| clock::now().saturating_duration_since(began));
-        let timeout = self.timeout.saturating_sub(spent.unwrap_or_default());
         if timeout.is_zero() {
-            return Err(Failure::early(Reason::TimedOut("redirects".to_owned())));
+            return Err(Failure::early(Reason::TimedOut("no time is left".to_owned())));
         }
+        let is_shortened = timeout < self.timeout;
         let exchange = Exchange {
             url,
             headers: &self.headers,
@@ -206,13 +209,13 @@ impl Client {
         let is_direct = self.bypass.covers(url.host(), url.port());
         match if url.is_encrypted() { &self.https } else { &self.http } {
             Route::Proxied(agent, name) if !is_direct => {
-                exchange.by(agent, spent.is_some()).map_err(|failure| failure.at_proxy(name))
+                exchange.by(agent, is_shortened).map_err(|failure| failure.at_proxy(name))
             }
             Route::Forwarded(proxy) if !is_direct => proxy.exchange(&exchange),
             Route::Unusable(error) if !is_direct => {
                 Err(Failure::early(Reason::Unusable(error.to_string())))
             }
-            _ => exchange.by(&self.direct, spent.is_some()),
+            _ => exchange.by(&self.direct, is_shortened),
         }
     }
 }

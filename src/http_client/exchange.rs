@@ -42,8 +42,8 @@ pub(crate) struct Answer {
 /// Why an answer's body was not read to its end.
 #[derive(Debug)]
 #[cfg_attr(
-    not(feature = "remote-sampler"),
-    expect(dead_code, reason = "only polls need an answer's body")
+    not(any(feature = "remote-sampler", feature = "otlp")),
+    expect(dead_code, reason = "only polls and OTLP need an answer's body")
 )]
 pub(crate) enum BodyError {
     /// It is longer than what is read.

@@ -24,7 +24,7 @@ mod url;
 pub(crate) use self::client::{Client, ClientOptions};
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 pub(crate) use self::exchange::Answer;
-#[cfg(feature = "remote-sampler")]
+#[cfg(any(feature = "remote-sampler", feature = "otlp"))]
 pub(crate) use self::exchange::BodyError;
 #[cfg(feature = "collector-http")]
 pub(crate) use self::exchange::{Failure, Reason, Written};
@@ -32,8 +32,10 @@ pub use self::proxy::ProxyConfig;
 #[cfg(feature = "remote-sampler")]
 pub(crate) use self::retry::Backoff;
 #[cfg(feature = "collector-http")]
-pub(crate) use self::retry::{Attempts, FailedAttempt, Retry, RetryPolicy, RetryState};
+pub(crate) use self::retry::{
+    Attempts, FailedAttempt, RetriedStatuses, Retry, RetryPolicy, RetryState,
+};
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
-pub(crate) use self::tls::TlsOptions;
+pub(crate) use self::tls::{TlsOptionNames, TlsOptions};
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 pub(crate) use self::url::Url;

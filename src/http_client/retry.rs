@@ -7,13 +7,15 @@
 //! | a connection that ends before the whole message is written | no | yes |
 //! | 408, 429, 503 | no | yes |
 //! | 500, 502, 504 | yes | yes |
+//! | 408, 500 from a server of OTLP | 500: yes | no |
 //! | a connection that ends after the whole message is written, without an answer | yes | one |
 //! | no answer in time, or one that is no HTTP | yes | no |
 //! | a certificate that is not trusted | no | no |
 //! | any other status | no | no |
 //!
 //! 500 is tried again because Jaeger's collector answers it when its queue is full. 502 and 504 come
-//! from gateways, which do not know what became of the message.
+//! from gateways, which do not know what became of the message. OTLP names the statuses after which
+//! alone a request may be made again: 429, 502, 503 and 504.
 //!
 //! A pause is never shorter than the one before. What a server says in `Retry-After` lengthens a
 //! pause and never shortens it; where it exceeds what is left of the time, the message is given up
@@ -82,19 +84,33 @@ pub(crate) enum Retry {
 #[cfg(feature = "collector-http")]
 impl FailedAttempt {
     /// What a status that is no success says.
-    pub(crate) fn by_status(status: u16, retry_after: Option<Duration>) -> Self {
-        let (retry, may_be_processed) = match status {
-            408 | 429 | 503 => (Retry::Yes, false),
-            500 | 502 | 504 => (Retry::Yes, true),
-            _ => (Retry::No, false),
+    pub(crate) fn by_status(
+        status: u16,
+        retry_after: Option<Duration>,
+        retried: RetriedStatuses,
+    ) -> Self {
+        let retry = match (status, retried) {
+            (429 | 502..=504, _) | (408 | 500, RetriedStatuses::Usual) => Retry::Yes,
+            _ => Retry::No,
         };
-        Self { retry, may_be_processed, retry_after }
+        Self { retry, may_be_processed: matches!(status, 500 | 502 | 504), retry_after }
     }
 
     /// A failure without an answer.
     pub(crate) const fn without_answer(retry: Retry, may_be_processed: bool) -> Self {
         Self { retry, may_be_processed, retry_after: None }
     }
+}
+
+/// After which statuses another attempt may be made.
+#[cfg(feature = "collector-http")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RetriedStatuses {
+    /// 408, 429, 500, 502, 503 and 504.
+    Usual,
+    /// Those that OTLP names: 429, 502, 503 and 504.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "nobody speaks OTLP"))]
+    Otlp,
 }
 
 /// How often and for how long a message is tried.
@@ -315,6 +331,10 @@ mod tests {
         use super::*;
         use crate::clock;
 
+        fn by_status(status: u16, retry_after: Option<Duration>) -> FailedAttempt {
+            FailedAttempt::by_status(status, retry_after, RetriedStatuses::Usual)
+        }
+
         fn state(max_attempts: u32, max_elapsed: Duration) -> RetryState {
             RetryState::new(RetryPolicy { max_attempts, max_elapsed })
         }
@@ -345,22 +365,25 @@ mod tests {
         fn what_a_server_asks_for_beyond_the_bound_gives_a_message_up_at_once() {
             let bound = Duration::from_secs(30);
             for (asked, given) in [(0, 7), (29, 1), (30, 0), (u64::MAX, 0)] {
-                let failed = FailedAttempt::by_status(503, Some(Duration::from_secs(asked)));
+                let failed = by_status(503, Some(Duration::from_secs(asked)));
                 let pauses = pauses(&state(8, bound), failed);
                 assert_eq!(pauses.len(), given, "{asked}: {pauses:?}");
             }
-            let later = FailedAttempt::by_status(503, Some(Duration::MAX));
+            let later = by_status(503, Some(Duration::MAX));
             assert!(pauses(&state(9, Duration::MAX), later).is_empty(), "and nothing overflows");
         }
 
         #[test]
         fn each_status_is_tried_again_or_not_as_the_table_says() {
             for status in 300..600 {
-                let FailedAttempt { retry, may_be_processed, .. } =
-                    FailedAttempt::by_status(status, None);
+                let FailedAttempt { retry, may_be_processed, .. } = by_status(status, None);
                 let again = [408, 429, 500, 502, 503, 504].contains(&status);
                 assert_eq!(retry == Retry::Yes, again, "{status}");
                 assert_eq!(may_be_processed, [500, 502, 504].contains(&status), "{status}");
+                let by_otlp = FailedAttempt::by_status(status, None, RetriedStatuses::Otlp);
+                let again = [429, 502, 503, 504].contains(&status);
+                assert_eq!(by_otlp.retry == Retry::Yes, again, "{status}");
+                assert_eq!(by_otlp.may_be_processed, may_be_processed, "{status}");
             }
         }
 
@@ -380,7 +403,7 @@ mod tests {
         #[test]
         fn once_given_up_messages_are_tried_once_until_one_gets_through() {
             let mut state = state(3, Duration::from_secs(30));
-            let (now, failed) = (clock::now(), FailedAttempt::by_status(503, None));
+            let (now, failed) = (clock::now(), by_status(503, None));
             assert_eq!(pauses(&state, failed).len(), 2);
             state.gave_up(&state.begin(now).unwrap(), now);
             assert_eq!(pauses(&state, failed).len(), 0);

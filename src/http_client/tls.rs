@@ -8,6 +8,8 @@ use crate::redact::HIDDEN;
 /// What is said of TLS, each in PEM.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TlsOptions<'o> {
+    /// What errors call these options.
+    pub(crate) names: TlsOptionNames,
     /// Who may vouch for servers; without it, those that browsers trust.
     pub(crate) ca_certificates: Option<&'o str>,
     /// The client's own certificate, and those that lead from it to one the server trusts.
@@ -16,14 +18,35 @@ pub(crate) struct TlsOptions<'o> {
     pub(crate) client_key: Option<&'o str>,
 }
 
+/// What the options are called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TlsOptionNames {
+    pub(crate) ca_certificates: &'static str,
+    pub(crate) client_certificate: &'static str,
+    pub(crate) client_key: &'static str,
+    /// What the key must be.
+    pub(crate) allowed_key: &'static str,
+}
+
+impl Default for TlsOptionNames {
+    fn default() -> Self {
+        Self {
+            ca_certificates: "reporter.ca_certificates",
+            client_certificate: "reporter.client_certificate",
+            client_key: "reporter.client_key",
+            allowed_key: "the private key of reporter.client_certificate",
+        }
+    }
+}
+
 impl TlsOptions<'_> {
     /// The first option that is given, if any is.
     pub(super) fn given(&self) -> Option<&'static str> {
-        let Self { ca_certificates, client_certificate, client_key } = self;
+        let Self { ca_certificates, client_certificate, client_key, names } = self;
         let options = [
-            (ca_certificates, "reporter.ca_certificates"),
-            (client_certificate, "reporter.client_certificate"),
-            (client_key, "reporter.client_key"),
+            (ca_certificates, names.ca_certificates),
+            (client_certificate, names.client_certificate),
+            (client_key, names.client_key),
         ];
         options.into_iter().find_map(|(option, field)| option.map(|_| field))
     }
@@ -32,22 +55,23 @@ impl TlsOptions<'_> {
     #[cfg(feature = "tls")]
     pub(super) fn config(&self) -> Result<ureq::tls::TlsConfig, ConfigError> {
         use ureq::tls::{ClientCert, RootCerts, TlsConfig};
+        let names = &self.names;
         let mut config = TlsConfig::builder();
         if let Some(pem) = self.ca_certificates {
-            let roots = certificates("reporter.ca_certificates", pem, false)?;
+            let roots = certificates(names.ca_certificates, pem, false)?;
             config = config.root_certs(RootCerts::new_with_certs(&roots));
         }
         match (self.client_certificate, self.client_key) {
             (None, None) => {}
             (Some(certificate), Some(key)) => {
-                let chain = certificates("reporter.client_certificate", certificate, true)?;
-                let key = private_key(key)?;
-                verify_pair(&chain, &key)?;
+                let chain = certificates(names.client_certificate, certificate, true)?;
+                let key = private_key(names, key)?;
+                verify_pair(names, &chain, &key)?;
                 config = config.client_cert(Some(ClientCert::new_with_certs(&chain, key)));
             }
-            (Some(_), None) => return Err(ConfigError::Empty { field: "reporter.client_key" }),
+            (Some(_), None) => return Err(ConfigError::Empty { field: names.client_key }),
             (None, Some(_)) => {
-                return Err(ConfigError::Empty { field: "reporter.client_certificate" });
+                return Err(ConfigError::Empty { field: names.client_certificate });
             }
         }
         Ok(config.build())
@@ -79,11 +103,14 @@ fn certificates(
 }
 
 #[cfg(feature = "tls")]
-fn private_key(pem: &str) -> Result<ureq::tls::PrivateKey<'static>, ConfigError> {
+fn private_key(
+    names: &TlsOptionNames,
+    pem: &str,
+) -> Result<ureq::tls::PrivateKey<'static>, ConfigError> {
     use ureq::tls::PemItem;
     let refused = || {
         let allowed = "one private key in PEM that is not encrypted";
-        ConfigError::invalid("reporter.client_key", HIDDEN, allowed)
+        ConfigError::invalid(names.client_key, HIDDEN, allowed)
     };
     let mut key = None;
     for item in ureq::tls::parse_pem(pem.as_bytes()) {
@@ -100,15 +127,13 @@ fn private_key(pem: &str) -> Result<ureq::tls::PrivateKey<'static>, ConfigError>
 /// Refuses a key that is none, or not that of the certificate: the first connection would panic.
 #[cfg(feature = "tls")]
 fn verify_pair(
+    names: &TlsOptionNames,
     chain: &[ureq::tls::Certificate<'static>],
     key: &ureq::tls::PrivateKey<'static>,
 ) -> Result<(), ConfigError> {
     use rustls::crypto::CryptoProvider;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let refused = |value: String| {
-        let allowed = "the private key of reporter.client_certificate";
-        ConfigError::invalid("reporter.client_key", value, allowed)
-    };
+    let refused = |value: String| ConfigError::invalid(names.client_key, value, names.allowed_key);
     let chain = chain.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec()));
     let key =
         PrivateKeyDer::try_from(key.der().to_vec()).map_err(|what| refused(what.to_owned()))?;

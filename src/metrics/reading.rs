@@ -62,7 +62,10 @@ pub(super) const COUNTERS: [Row; 28] = [
     (FINISHED, DELAYED, |now| now.spans.finished.delayed),
     (DECODING_ERRORS, &[], |now| now.stats.decoding_errors),
     (REPORTER_SPANS, OK, |now| now.stats.sent),
-    (REPORTER_SPANS, ERR, |now| now.stats.dropped.send_failed + now.stats.dropped.too_large),
+    (REPORTER_SPANS, ERR, |now| {
+        let dropped = now.stats.dropped;
+        dropped.send_failed + dropped.too_large + dropped.rejected
+    }),
     (REPORTER_SPANS, &[("result", "dropped")], |now| {
         now.stats.dropped.queue_full + now.stats.dropped.closed
     }),

@@ -1,10 +1,12 @@
 //! Where finished spans go.
 //!
 //! Walk steps 6 and 7. Spans are collected in datagram-sized buffers ([`shards`]), which a thread of
-//! its own ([`worker`]) gives to each output in turn ([`output`]). The null reporter and the one in
+//! its own ([`worker`]) gives to the output ([`output`]), or to the thread of each where there are
+//! several ([`destination`]). The null reporter and the one in
 //! memory, if they are alone, take spans where they are finished. All of them read the same
 //! canonical bytes.
 
+mod destination;
 mod memory;
 mod null;
 mod output;

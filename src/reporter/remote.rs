@@ -84,7 +84,7 @@ impl Remote {
         (shards, Unstarted { worker, control, ledgers, hurry })
     }
 
-    /// Whether the worker has ended.
+    /// Whether the worker has ended, and with it the threads of several destinations.
     pub(crate) fn is_gone(&self) -> bool {
         self.worker.strong_count() == 0
     }
@@ -107,10 +107,13 @@ impl Remote {
         self.ask(Control::Close, timeout)
     }
 
-    /// Where the worker has ended there is nothing to wait for.
+    /// Where all threads have ended there is nothing to wait for.
     fn ask(&self, request: fn(Sender<()>) -> Control, timeout: Duration) -> bool {
         let (done, wait) = bounded(1);
-        self.control.send(request(done)).is_err() || wait.recv_timeout(timeout).is_ok()
+        match self.control.send(request(done)) {
+            Ok(()) => wait.recv_timeout(timeout).is_ok(),
+            Err(_) => self.is_gone(),
+        }
     }
 }
 

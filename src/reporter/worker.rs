@@ -1,8 +1,8 @@
-//! The reporter's thread: takes buffers and gives them to each output in turn.
+//! The reporter's thread: takes buffers and gives them to the output, or hands them to the thread of
+//! each where there are several.
 //!
-//! Walk step 7. It is the only thread the core starts for spans, and it needs no runtime. It renews
-//! the clock's anchor, and takes partly filled buffers at each flush interval. An output that
-//! panics loses one message, not the thread.
+//! Walk step 7. It needs no runtime. It renews the clock's anchor, and takes partly filled buffers at
+//! each flush interval. An output that panics loses one message, not the thread.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, select};
 
+use super::destination::{Completion, Destination, Surroundings};
 use super::output::Outlet;
 use super::remote::RemoteOptions;
-use crate::buffers::{Buffer, ShardedBuffers};
+use crate::buffers::{Buffer, QueueLimits, ShardedBuffers};
 use crate::clock;
 use crate::diag::Cause;
 use crate::error::ConfigError;
@@ -30,16 +31,27 @@ pub(crate) enum Control {
 }
 
 impl Control {
-    fn done(self) {
+    fn asker(self) -> Sender<()> {
         let (Self::Flush(asker) | Self::Close(asker)) = self;
-        // Who asked may have stopped waiting.
-        let _ = asker.send(());
+        asker
     }
+}
+
+/// Where buffers go.
+#[derive(Debug)]
+enum Outputs {
+    /// To the only output, on this thread.
+    One(Outlet),
+    /// To several that have no thread yet.
+    Unstarted(Vec<Outlet>),
+    Several(Vec<Destination>),
 }
 
 pub(crate) struct Worker {
     shards: Arc<ShardedBuffers>,
-    outlets: Vec<Outlet>,
+    outputs: Outputs,
+    /// Of the queue of each destination.
+    limits: QueueLimits,
     flush_interval: Duration,
     /// Gets a message when there is something in the queue.
     woken: Receiver<()>,
@@ -56,7 +68,7 @@ pub(crate) struct Worker {
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("outlets", &self.outlets).finish_non_exhaustive()
+        f.debug_struct("Worker").field("outputs", &self.outputs).finish_non_exhaustive()
     }
 }
 
@@ -68,9 +80,18 @@ impl Worker {
         spare: Sender<Vec<u8>>,
         requests: Receiver<Control>,
     ) -> Self {
+        let mut outlets = options.outlets;
+        let outputs = match outlets.pop() {
+            Some(only) if outlets.is_empty() => Outputs::One(only),
+            last => {
+                outlets.extend(last);
+                Outputs::Unstarted(outlets)
+            }
+        };
         Self {
             shards,
-            outlets: options.outlets,
+            outputs,
+            limits: options.queue,
             flush_interval: options.flush_interval,
             woken,
             spare,
@@ -92,6 +113,16 @@ impl Worker {
         metrics: Option<Arc<Publisher>>,
     ) -> Result<(), ConfigError> {
         self.metrics = metrics;
+        if let Outputs::Unstarted(outlets) = &mut self.outputs {
+            let around = Surroundings {
+                core: Arc::clone(&core),
+                shards: Arc::clone(&self.shards),
+                spare: self.spare.clone(),
+            };
+            let start = |outlet| Destination::start(outlet, around.clone(), Arc::clone(&self.life));
+            let several = outlets.drain(..).map(start).collect::<Result<_, _>>()?;
+            self.outputs = Outputs::Several(several);
+        }
         let run = move || self.run(&core);
         start_thread("jaeger-client-reporter", run).map_err(|source| ConfigError::Thread { source })
     }
@@ -119,19 +150,10 @@ impl Worker {
             };
             match request {
                 None => {}
-                Some(Ok(request @ Control::Flush(_))) => {
-                    self.flush(core, false);
-                    request.done();
-                }
-                Some(Ok(request @ Control::Close(_))) => {
-                    self.flush(core, true);
-                    request.done();
-                    // Whoever asked meanwhile has what was asked for.
-                    self.requests.try_iter().for_each(Control::done);
-                    return;
-                }
+                Some(Ok(Control::Flush(asker))) => self.flush(core, vec![asker]),
+                Some(Ok(Control::Close(asker))) => return self.close(core, vec![asker]),
                 // Nobody can ask for anything any more, so nobody will ever close it.
-                Some(Err(RecvError)) => return self.flush(core, true),
+                Some(Err(RecvError)) => return self.close(core, Vec::new()),
             }
             // Also under load, when there is always a buffer to send and no wait ever ends.
             let now = clock::now();
@@ -144,14 +166,58 @@ impl Worker {
     fn tick(&mut self, core: &SpanShared, now: Instant) -> Instant {
         // The clock may be foreign code, like the transport.
         let _ = catch_unwind(AssertUnwindSafe(|| core.renew_anchor()));
-        self.flush(core, false);
-        self.outlets.iter_mut().for_each(Outlet::tick);
+        self.send_all(core, false);
+        match &mut self.outputs {
+            Outputs::One(outlet) => {
+                outlet.flush(core, &self.shards);
+                outlet.tick();
+            }
+            Outputs::Several(destinations) => destinations.iter().for_each(Destination::tick),
+            Outputs::Unstarted(_) => {}
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.publish();
+        }
         self.report_losses(core);
         now + self.flush_interval
     }
 
-    /// Sends all that was finished before: what lies in the queue, then what lies in the buffers.
-    fn flush(&mut self, core: &SpanShared, close: bool) {
+    /// Has everything sent that was finished before, and tells who asked when that is done.
+    fn flush(&mut self, core: &SpanShared, askers: Vec<Sender<()>>) {
+        self.send_all(core, false);
+        self.finish(core, askers, Destination::flush);
+    }
+
+    /// The same for the last time.
+    fn close(&mut self, core: &SpanShared, mut askers: Vec<Sender<()>>) {
+        self.send_all(core, true);
+        // Whoever asked meanwhile has what was asked for.
+        askers.extend(self.requests.try_iter().map(Control::asker));
+        self.finish(core, askers, Destination::close);
+    }
+
+    /// Has all outputs send what they hold back. `ask` does so where they have threads of their own.
+    fn finish(
+        &mut self,
+        core: &SpanShared,
+        askers: Vec<Sender<()>>,
+        ask: fn(&Destination, &Arc<Completion>),
+    ) {
+        if let Outputs::One(outlet) = &mut self.outputs {
+            outlet.flush(core, &self.shards);
+        }
+        self.report_losses(core);
+        let destinations = match &self.outputs {
+            Outputs::Several(destinations) => &destinations[..],
+            Outputs::One(_) | Outputs::Unstarted(_) => &[],
+        };
+        let completion = Completion::of(destinations.len(), askers, self.metrics.clone());
+        destinations.iter().for_each(|destination| ask(destination, &completion));
+        completion.done();
+    }
+
+    /// Sends what lies in the queue, then what lies in the buffers.
+    fn send_all(&mut self, core: &SpanShared, close: bool) {
         let mut stolen = Vec::new();
         self.shards.steal(close, |buffer| stolen.push(buffer));
         // Only as many as there are now: under load the queue never gets empty.
@@ -162,25 +228,23 @@ impl Worker {
         for buffer in stolen {
             self.send_buffer(core, buffer);
         }
-        for outlet in &mut self.outlets {
-            outlet.flush(core, &self.shards);
-        }
-        if close {
-            self.report_losses(core);
-        }
-        if let Some(metrics) = &self.metrics {
-            metrics.publish();
-        }
     }
 
-    /// Gives a buffer to each output in turn, and its memory back.
+    /// Gives a buffer to the output, or shows it to each, and its memory back.
     fn send_buffer(&mut self, core: &SpanShared, mut buffer: Buffer) {
-        for outlet in &mut self.outlets {
-            outlet.take(core, &self.shards, &mut buffer);
-        }
-        // One that grew for a large span must not stay as large for ever.
-        if buffer.bytes.len() <= 2 * MAX_PACKET_BYTES {
-            let _ = self.spare.try_send(buffer.bytes);
+        match &mut self.outputs {
+            Outputs::One(outlet) => {
+                outlet.take(core, &self.shards, &mut buffer);
+                give_back(buffer, &self.spare);
+            }
+            Outputs::Several(destinations) => {
+                let shared = Arc::new(buffer);
+                for destination in destinations {
+                    destination.take(core, &self.shards, self.limits, &shared);
+                }
+                give_back_shared(shared, &self.spare);
+            }
+            Outputs::Unstarted(_) => {}
         }
     }
 
@@ -203,6 +267,21 @@ impl Worker {
     }
 }
 
+/// Keeps a buffer's memory for the next one.
+fn give_back(buffer: Buffer, spare: &Sender<Vec<u8>>) {
+    // One that grew for a large span must not stay as large for ever.
+    if buffer.bytes.len() <= 2 * MAX_PACKET_BYTES {
+        let _ = spare.try_send(buffer.bytes);
+    }
+}
+
+/// The same once nobody reads it any more.
+pub(super) fn give_back_shared(shared: Arc<Buffer>, spare: &Sender<Vec<u8>>) {
+    if let Some(buffer) = Arc::into_inner(shared) {
+        give_back(buffer, spare);
+    }
+}
+
 /// Runs `work` on a thread of its own: for waits that must not hold a runtime's thread.
 #[cfg(feature = "tokio")]
 pub(crate) fn wait_aside(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
@@ -210,6 +289,9 @@ pub(crate) fn wait_aside(work: impl FnOnce() + Send + 'static) -> std::io::Resul
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that starts threads")]
-fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+pub(super) fn start_thread(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> std::io::Result<()> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }

@@ -57,6 +57,7 @@ impl TracerBuilder {
             let allowed = "at least 65000, the largest datagram";
             return Err(out_of_range("reporter.queue_bytes", self.queue.bytes, allowed));
         }
+        let trace_id_128bit = self.has_wide_trace_ids();
         let jaeger = JaegerFormat::new(self.headers.clone());
         check_keys(jaeger.keys())?;
         let format = self.format.unwrap_or_else(|| Box::new(jaeger));
@@ -162,7 +163,7 @@ impl TracerBuilder {
             salt: id::seed(),
             origin,
             has_left: false.into(),
-            trace_id_128bit: self.trace_id_128bit,
+            trace_id_128bit,
             shares_rpc_spans: self.shares_rpc_spans,
             max_tag_value_bytes: self.max_tag_value_bytes,
             max_start_tag_value_bytes: if may_defer || hooks.want_tags() {

@@ -57,7 +57,7 @@ pub struct TracerBuilder {
     pub(super) tail_sampler: Option<TailSamplingConfig>,
     pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
-    pub(super) trace_id_128bit: bool,
+    pub(super) trace_id_128bit: Option<bool>,
     pub(super) shares_rpc_spans: bool,
     pub(super) max_tag_value_bytes: usize,
     pub(super) marks_truncated_tags: bool,
@@ -129,7 +129,7 @@ impl TracerBuilder {
             tail_sampler: None,
             clock: None,
             ids: None,
-            trace_id_128bit: false,
+            trace_id_128bit: None,
             shares_rpc_spans: false,
             max_tag_value_bytes: defaults::MAX_TAG_VALUE_LENGTH,
             marks_truncated_tags: false,
@@ -189,12 +189,6 @@ impl TracerBuilder {
         self
     }
 
-    /// Sends to a collector, or a Zipkin server, over HTTP, in place of an agent. Needs the feature
-    /// `collector-http`.
-    pub fn collector(self, config: HttpConfig) -> Self {
-        self.reporter(Output::collector(config))
-    }
-
     /// Gives finished spans to a reporter of one's own, or to any other output, in place of an
     /// agent. It is called on the reporter's thread.
     pub fn reporter(mut self, output: impl Into<Output>) -> Self {
@@ -202,11 +196,12 @@ impl TracerBuilder {
         self
     }
 
-    /// Gives finished spans to another output too, from the same bytes, one after the other on the
-    /// reporter's thread. May be called several times.
+    /// Gives finished spans to another output too, from the same bytes. May be called several times.
+    /// Each of several outputs has a thread and a queue of its own, of [`queue_bytes`](Self::queue_bytes)
+    /// and [`queue_size`](Self::queue_size): one that is slow or hangs costs its own spans alone.
     ///
-    /// The tracer's ledger, and its flushes, follow the first output, which the other methods set;
-    /// each has its own counts in [`Tracer::reporter_stats`]. Names that are taken get a number.
+    /// The tracer's own counts follow the first output, which the other methods set; flush and close
+    /// wait for all. Each has its counts in [`Tracer::reporter_stats`]. Names that are taken get a number.
     ///
     /// # Examples
     ///

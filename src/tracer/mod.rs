@@ -6,6 +6,7 @@ mod build;
 mod builder;
 mod closer;
 mod host;
+mod http_outputs;
 mod options;
 mod process;
 
@@ -131,6 +132,11 @@ impl Tracer {
         if !warnings.is_empty() {
             self.shared.core.diagnostics.error(Cause::Configuration, || warnings.join("; "));
         }
+    }
+
+    /// Has the logger told what was read while the tracer was configured.
+    pub(crate) fn note(&self, notes: &[String]) {
+        notes.iter().for_each(|note| self.shared.core.diagnostics.info(note));
     }
 
     /// The nearest active span of this tracer, on this thread or in the task being polled on it: the

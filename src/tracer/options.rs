@@ -123,9 +123,9 @@ impl TracerBuilder {
         self
     }
 
-    /// Gives new traces ids of 128 bits. Default 64.
+    /// Gives new traces ids of 128 bits, or of 64. Default 64, and 128 where spans are sent as OTLP.
     pub fn trace_id_128bit(mut self, wide: bool) -> Self {
-        self.trace_id_128bit = wide;
+        self.trace_id_128bit = Some(wide);
         self
     }
 

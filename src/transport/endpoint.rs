@@ -116,8 +116,8 @@ pub struct HttpConfig {
     /// in time is not sent again. If the connection ends twice in the middle of a message of more
     /// than 64 KiB, the server may find it too large, and smaller ones are sent.
     ///
-    /// Meanwhile finished spans pile up in the queue. Only the first of several outputs tries again;
-    /// it must not be held up by the others. A close ends the waiting.
+    /// Meanwhile finished spans pile up in the queue. What takes the spans that are too large for
+    /// datagrams tries once, as it must not hold the datagrams up. A close ends the waiting.
     pub retry_limit: Duration,
     /// How often a message is sent at most, within that time; 0 means once.
     pub max_attempts: u32,

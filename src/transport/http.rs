@@ -7,17 +7,22 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use ureq::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, USER_AGENT,
+};
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::endpoint::Endpoint;
-use super::{CollectorFormat, HttpConfig, Hurry, Sent, Transport};
+#[cfg(feature = "otlp")]
+use super::otlp::OtlpConfig;
+use super::receiver::Receiver;
+use super::{HttpConfig, Hurry, Sent, Transport};
 use crate::clock;
 use crate::encoding::base64;
 use crate::error::{ConfigError, TransportError};
 use crate::http_client::{
     Answer, Attempts, Client, ClientOptions, FailedAttempt, Failure, Reason, Retry, RetryPolicy,
-    RetryState, TlsOptions, Written,
+    RetryState, TlsOptions, Url, Written,
 };
 use crate::redact::{HIDDEN, Secrets};
 
@@ -35,8 +40,10 @@ pub struct HttpTransport {
     client: Client,
     /// What an answer may repeat and errors must not.
     secrets: Secrets,
-    format: CollectorFormat,
+    receiver: Receiver,
     max_body_bytes: usize,
+    /// For how long a message may be under way, with all attempts.
+    total_timeout: Duration,
     retries: RetryState,
     hurry: Hurry,
 }
@@ -64,16 +71,49 @@ impl HttpTransport {
                 "1024 at least",
             ));
         }
-        let timeout = if config.timeout.is_zero() { DEFAULT_TIMEOUT } else { config.timeout };
+        Self::of(Receiver::Collector(endpoint.format), endpoint.url, config, MAX_ANSWER_BYTES)
+    }
+
+    /// Posts OTLP as a configuration says.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    #[cfg(feature = "otlp")]
+    pub fn otlp(config: &OtlpConfig) -> Result<Self, ConfigError> {
+        let url = config.url()?;
+        if !(MIN_BODY_BYTES..=OtlpConfig::MAX_BODY_BYTES).contains(&config.max_body_bytes) {
+            return Err(ConfigError::invalid(
+                "reporter.otlp.max_body_bytes",
+                config.max_body_bytes.to_string(),
+                "from 1024 to 67108864, which is 64 MiB",
+            ));
+        }
+        let allowed = "a URL such as http://collector:4318";
+        let refused = || ConfigError::invalid("reporter.otlp.endpoint", &url, allowed);
+        let parsed = Url::parse(&url).ok_or_else(refused)?;
+        Self::of(Receiver::Otlp, parsed, &config.http(), config.max_answer_bytes)
+    }
+
+    /// Posts to a receiver, at a URL of which that of the configuration is the beginning.
+    fn of(
+        receiver: Receiver,
+        url: Url,
+        config: &HttpConfig,
+        max_answer_bytes: u64,
+    ) -> Result<Self, ConfigError> {
+        let is_default = config.timeout.is_zero();
+        let timeout = if is_default { receiver.default_timeout() } else { config.timeout };
         let timeout = timeout.min(MAX_TIMEOUT);
         let options = ClientOptions {
-            field: "reporter.collector_endpoint",
+            field: receiver.endpoint_name(),
             timeout,
-            // Nobody needs the body of an answer, so that a slow one must not hold up messages.
+            // A slow body of an answer must not hold up messages.
             body_timeout: timeout.min(MAX_ANSWER_TIME),
-            max_answer_bytes: MAX_ANSWER_BYTES,
+            max_answer_bytes,
             proxy: &config.proxy,
             tls: TlsOptions {
+                names: receiver.tls_names(),
                 ca_certificates: config.ca_certificates.as_deref(),
                 client_certificate: config.client_certificate.as_deref(),
                 client_key: config.client_key.as_deref(),
@@ -84,17 +124,18 @@ impl HttpTransport {
             max_elapsed: config.retry_limit.min(MAX_RETRY_LIMIT),
         };
         Ok(Self {
-            secrets: secrets(config, &endpoint.url.to_string()),
-            client: Client::new(endpoint.url, headers(config, endpoint.format)?, &options)?,
-            format: endpoint.format,
+            secrets: secrets(config, &url.to_string()),
+            client: Client::new(url, headers(config, receiver)?, &options)?,
+            receiver,
             max_body_bytes: config.max_body_bytes,
+            total_timeout: timeout.max(policy.max_elapsed),
             retries: RetryState::new(policy),
             hurry: Hurry::default(),
         })
     }
 
-    pub(super) fn format(&self) -> CollectorFormat {
-        self.format
+    pub(super) fn encoding(&self) -> &'static str {
+        self.receiver.encoding()
     }
 
     pub(super) fn hurried_by(mut self, hurry: &Hurry) -> Self {
@@ -103,7 +144,7 @@ impl HttpTransport {
     }
 
     /// Others use the same thread, so that it neither waits nor often finds out that it must fail.
-    pub(super) fn beside_others(mut self) -> Self {
+    pub(super) fn sharing_a_thread(mut self) -> Self {
         self.retries = self.retries.sharing_its_thread();
         self
     }
@@ -117,9 +158,10 @@ impl HttpTransport {
         let error = TransportError::Answered {
             address: self.address(),
             status: answer.status,
-            said: answer.excerpt(&self.secrets),
+            said: self.receiver.reason(answer, &self.secrets),
         };
-        (FailedAttempt::by_status(answer.status, answer.retry_after), error)
+        let retried = self.receiver.retried_statuses();
+        (FailedAttempt::by_status(answer.status, answer.retry_after, retried), error)
     }
 
     /// What it says that there is no answer.
@@ -171,12 +213,15 @@ impl Transport for HttpTransport {
             let what = format!("{} failed a moment ago and is tried again later", self.address());
             return Err(TransportError::Io { source: io::Error::other(what) });
         };
+        let began = clock::now();
         loop {
             let mut was_cut_off = false;
-            let (failed, error) = match self.client.post(message) {
+            let spent = clock::now().saturating_duration_since(began);
+            let left = self.total_timeout.saturating_sub(spent);
+            let (failed, error) = match self.client.post(message, left) {
                 Ok(answer) if (200..300).contains(&answer.status) => {
                     self.retries.recovered();
-                    let sent = Sent::OK;
+                    let sent = self.receiver.taken(&answer, &self.secrets);
                     return Ok(sent.with_possible_duplicate(attempts.may_be_processed()));
                 }
                 Ok(answer) if answer.status == 413 => {
@@ -224,21 +269,34 @@ impl Transport for HttpTransport {
 
 fn headers(
     config: &HttpConfig,
-    format: CollectorFormat,
+    receiver: Receiver,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
-    let content_type = HeaderValue::from_static(format.content_type());
+    let content_type = HeaderValue::from_static(receiver.content_type());
     let mut headers = vec![(CONTENT_TYPE, content_type)];
+    let own_agent = receiver.user_agent();
+    let mut agent = own_agent.map(str::to_owned);
     for (name, value) in &config.headers {
+        if let (true, Some(own)) = (name.eq_ignore_ascii_case(USER_AGENT.as_str()), own_agent) {
+            agent = Some(format!("{value} {own}"));
+            continue;
+        }
         let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
         // How long a message is, it says itself.
         let pair = pair.filter(|(name, _)| *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING);
         headers.push(pair.ok_or_else(|| {
             ConfigError::invalid(
-                "reporter.http_headers",
+                receiver.headers_name(),
                 name.split([':', '=']).next().unwrap_or_default(),
                 "a name and a value that HTTP takes",
             )
         })?);
+    }
+    if let Some(agent) = agent {
+        let value = HeaderValue::try_from(agent).map_err(|_| {
+            let allowed = "a name and a value that HTTP takes";
+            ConfigError::invalid(receiver.headers_name(), USER_AGENT.as_str(), allowed)
+        })?;
+        headers.push((USER_AGENT, value));
     }
     let given = match (&config.user, &config.password, &config.auth_token) {
         (None, None, None) => return Ok(headers),
@@ -281,7 +339,6 @@ pub(super) fn build(address: &str) -> Result<Box<dyn Transport>, ConfigError> {
     Ok(Box::new(HttpTransport::new(&HttpConfig::new(address))?))
 }
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 const MAX_RETRY_LIMIT: Duration = Duration::from_secs(24 * 3600);
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(1);

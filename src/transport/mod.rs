@@ -9,6 +9,9 @@ mod endpoint;
 mod http;
 mod hurry;
 mod memory;
+mod otlp;
+#[cfg(feature = "collector-http")]
+mod receiver;
 mod udp;
 #[cfg(unix)]
 mod unix;
@@ -21,6 +24,7 @@ pub use self::endpoint::{CollectorFormat, HttpConfig};
 pub use self::http::HttpTransport;
 pub(crate) use self::hurry::Hurry;
 pub use self::memory::MemoryTransport;
+pub use self::otlp::OtlpConfig;
 pub use self::udp::{PacingConfig, UdpTransport};
 #[cfg(unix)]
 pub use self::unix::UnixTransport;
@@ -73,7 +77,8 @@ impl AgentProtocol {
 ///
 /// `Transport` in jaeger-client-go, `transport.go`, of which this is the part below the batching.
 pub trait Transport: fmt::Debug + Send {
-    /// Sends one message. `Ok` means that the operating system took it.
+    /// Sends one message. `Ok` means that the operating system took it, or a server if it says that it
+    /// is [`acknowledged`](Sent::acknowledged).
     ///
     /// # Errors
     ///
@@ -128,27 +133,52 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
 }
 
-/// A message was handed to the operating system.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A message was handed to the operating system, or taken by a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
     /// Whether it came to light that the message *before* was refused by the receiver's host.
     pub previous_refused: bool,
     /// Whether the message was sent before, and the receiver may have processed it then too.
     pub possible_duplicate: bool,
+    /// Whether the receiver answered that it took the message.
+    pub acknowledged: bool,
+    /// How many of the message's spans the receiver answered that it rejected, though it took the
+    /// message. They are not sent again, and counted as
+    /// [`rejected`](crate::Dropped::rejected).
+    pub rejected_spans: u64,
+    /// What the receiver said of that, or a warning of its; for the logger.
+    pub said: Option<Box<str>>,
 }
 
 impl Sent {
     /// Handed over, and nothing else came to light.
-    pub const OK: Self = Self { previous_refused: false, possible_duplicate: false };
+    pub const OK: Self = Self {
+        previous_refused: false,
+        possible_duplicate: false,
+        acknowledged: false,
+        rejected_spans: 0,
+        said: None,
+    };
 
     /// Handed over; the message before was refused.
     pub const PREVIOUS_REFUSED: Self = Self { previous_refused: true, ..Self::OK };
+
+    /// The receiver answered that it took the message.
+    pub const ACKNOWLEDGED: Self = Self { acknowledged: true, ..Self::OK };
 
     /// The same of a message that the receiver may have processed before, or not.
     #[must_use]
     pub const fn with_possible_duplicate(mut self, is_possible: bool) -> Self {
         self.possible_duplicate = is_possible;
+        self
+    }
+
+    /// The same of a message of which the receiver rejected so many spans, 0 for a warning alone, and
+    /// what it said.
+    #[must_use]
+    pub fn with_rejected(mut self, spans: u64, said: impl Into<Box<str>>) -> Self {
+        (self.rejected_spans, self.said) = (spans, Some(said.into()));
         self
     }
 }
@@ -172,6 +202,8 @@ pub const MEMBERS: &[Member] = &[
     Member { name: "unix", file: "unix", build: unix::build },
     #[cfg(feature = "collector-http")]
     Member { name: "http", file: "http", build: http::build },
+    #[cfg(feature = "otlp")]
+    Member { name: "otlp", file: "otlp", build: otlp::build },
     Member { name: "memory", file: "memory", build: memory::build },
 ];
 
@@ -212,28 +244,48 @@ fn unix_socket(address: String) -> Result<Box<dyn Transport>, ConfigError> {
     ))
 }
 
-/// What posts as a configuration says, and in which format. The first output waits for a collector
-/// to come back; those beside it must not hold it up.
+/// What posts as a configuration says, and in which encoding. On a thread of its own it waits for a
+/// collector to come back; where it shares another's it must not hold that up.
 #[cfg(feature = "collector-http")]
 pub(crate) fn http(
     config: &HttpConfig,
-    is_primary: bool,
+    has_thread: bool,
     hurry: &Hurry,
-) -> Result<(Box<dyn Transport>, CollectorFormat), ConfigError> {
-    let http = HttpTransport::new(config)?.hurried_by(hurry);
-    let format = http.format();
-    Ok((Box::new(if is_primary { http } else { http.beside_others() }), format))
+) -> Result<Encoded, ConfigError> {
+    Ok(posting(HttpTransport::new(config)?, has_thread, hurry))
 }
+
+/// The same of OTLP.
+#[cfg(feature = "otlp")]
+pub(crate) fn otlp(config: &OtlpConfig, hurry: &Hurry) -> Result<Encoded, ConfigError> {
+    Ok(posting(HttpTransport::otlp(config)?, true, hurry))
+}
+
+#[cfg(feature = "collector-http")]
+fn posting(http: HttpTransport, has_thread: bool, hurry: &Hurry) -> Encoded {
+    let http = http.hurried_by(hurry);
+    let encoding = http.encoding();
+    (Box::new(if has_thread { http } else { http.sharing_a_thread() }), encoding)
+}
+
+/// A transport, and the encoding of its messages.
+pub(crate) type Encoded = (Box<dyn Transport>, &'static str);
 
 /// What says that this build cannot post.
 #[cfg(not(feature = "collector-http"))]
 pub(crate) fn http(
     _config: &HttpConfig,
-    _is_primary: bool,
+    _has_thread: bool,
     _hurry: &Hurry,
-) -> Result<(Box<dyn Transport>, CollectorFormat), ConfigError> {
+) -> Result<Encoded, ConfigError> {
     let field = "reporter.collector_endpoint";
     Err(ConfigError::FeatureOff { field, feature: "collector-http" })
+}
+
+/// The same of OTLP.
+#[cfg(not(feature = "otlp"))]
+pub(crate) fn otlp(_config: &OtlpConfig, _hurry: &Hurry) -> Result<Encoded, ConfigError> {
+    Err(ConfigError::FeatureOff { field: "reporter.otlp", feature: "otlp" })
 }
 
 /// The largest datagram we send, in bytes. The value of jaeger-client-go's `UDPPacketMaxLength`,
@@ -248,13 +300,14 @@ mod tests {
     fn every_member_builds_for_an_address_on_this_host() {
         for member in MEMBERS {
             let address = match member.name {
-                "http" => "http://127.0.0.1:6831",
+                "http" | "otlp" => "http://127.0.0.1:6831",
                 "unix" => "unix:/run/agent.sock",
                 _ => "127.0.0.1:6831",
             };
             let transport = (member.build)(address).unwrap();
             let datagrams = transport.max_message_bytes() <= MAX_PACKET_BYTES;
-            assert_eq!(datagrams, member.name != "http", "{}", member.name);
+            let posts = matches!(member.name, "http" | "otlp");
+            assert_eq!(datagrams, !posts, "{}", member.name);
         }
     }
 }

@@ -213,9 +213,10 @@ impl Emitter {
     /// and else trimmed as far as it takes.
     fn send_alone(&mut self, books: Books<'_>, span: &[u8]) {
         if let Some(other) = &mut self.oversize
-            && other.send_whole(books, span)
+            && let Some(sent) = other.send_whole(books, span)
         {
-            return books.settle(1, Outcome::Sent);
+            books.settle_taken(1, &sent);
+            return;
         }
         let Ok((view, _)) = SpanView::parse(span) else {
             return books.lose_too_large(span, self.limit.bytes());
@@ -247,19 +248,14 @@ impl Emitter {
         books.lose_too_large(span, self.limit.bytes());
     }
 
-    /// Sends one span as it is. Whether it was taken; a failure is told, and counted by the caller.
-    fn send_whole(&mut self, books: Books<'_>, span: &[u8]) -> bool {
-        let Some(message) = self.message(books, List::new(1, span)) else { return false };
+    /// Sends one span as it is; none if it was not taken, which is told, and counted by the caller.
+    fn send_whole(&mut self, books: Books<'_>, span: &[u8]) -> Option<Sent> {
+        let message = self.message(books, List::new(1, span))?;
         if message.len() > self.limit.bytes() {
-            return false;
+            return None;
         }
         let error = match self.send(books, &message) {
-            Attempt::Settled(Ok(sent)) => {
-                if sent.possible_duplicate {
-                    books.count_possible_duplicates(1);
-                }
-                return true;
-            }
+            Attempt::Settled(Ok(sent)) => return Some(sent),
             Attempt::Settled(Err(error)) | Attempt::Refused(error, _) => error,
             Attempt::TooLarge { .. } => TransportError::TooLarge { bytes: message.len() },
         };
@@ -270,7 +266,7 @@ impl Emitter {
             let (view, _) = SpanView::parse(span).unwrap_or_default();
             format!("{} is trimmed, because: {error}", buffers::described(&view))
         });
-        false
+        None
     }
 
     /// A message of its own for some spans; none if it cannot be written.
@@ -323,11 +319,7 @@ impl Emitter {
                 if sent.previous_refused {
                     books.unsend(self.last_sent);
                 }
-                self.last_sent = count;
-                books.settle(count, Outcome::Sent);
-                if sent.possible_duplicate {
-                    books.count_possible_duplicates(count);
-                }
+                self.last_sent = books.settle_taken(count, &sent);
             }
             Err(error) => {
                 self.take_late_refusal(books);

@@ -8,6 +8,7 @@ use crate::encoding::{ClientStats, SpanView};
 use crate::error::TransportError;
 use crate::span::shared::SpanShared;
 use crate::stats::{Dropped, ReporterStats};
+use crate::transport::Sent;
 
 /// The counts of one output. Its thread writes them, anybody reads them.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(crate) struct Ledger {
 struct Counts {
     taken: u64,
     sent: u64,
+    acknowledged: u64,
     messages: u64,
     trimmed: u64,
     possible_duplicates: u64,
@@ -33,14 +35,19 @@ impl Ledger {
         Self { name, counts: Mutex::default() }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn read(&self) -> ReporterStats {
         let counts = *self.counts.lock();
-        let Counts { taken, sent, messages, trimmed, dropped, .. } = counts;
+        let Counts { taken, sent, acknowledged, messages, trimmed, dropped, .. } = counts;
         let Counts { possible_duplicates, unconfirmed, receiver_drops, .. } = counts;
         ReporterStats {
             name: self.name.clone(),
             taken,
             sent,
+            acknowledged,
             queued: taken.saturating_sub(sent + dropped.total()),
             dropped,
             trimmed,
@@ -74,17 +81,49 @@ impl Books<'_> {
             let mut counts = self.ledger.counts.lock();
             let number = spans as u64;
             match outcome {
-                Outcome::Sent => {
+                Outcome::Sent | Outcome::Acknowledged => {
                     counts.sent += number;
                     counts.messages += 1;
+                    if let Outcome::Acknowledged = outcome {
+                        counts.acknowledged += number;
+                    }
                 }
+                Outcome::QueueFull => counts.dropped.queue_full += number,
                 Outcome::SendFailed => counts.dropped.send_failed += number,
+                Outcome::Rejected => counts.dropped.rejected += number,
                 Outcome::TooLarge => counts.dropped.too_large += number,
             }
         }
         if self.is_primary {
             self.shards.settle(spans, outcome);
         }
+    }
+
+    /// Counts the spans of a message that was taken, all of them or those that the receiver did not
+    /// reject, and tells what it said. How many those are.
+    pub(crate) fn settle_taken(&self, spans: usize, sent: &Sent) -> usize {
+        let rejected = usize::try_from(sent.rejected_spans).unwrap_or(usize::MAX).min(spans);
+        let taken = spans - rejected;
+        self.settle(taken, if sent.acknowledged { Outcome::Acknowledged } else { Outcome::Sent });
+        if rejected > 0 {
+            self.settle(rejected, Outcome::Rejected);
+        }
+        if sent.possible_duplicate {
+            self.count_possible_duplicates(taken);
+        }
+        if rejected > 0 || sent.said.is_some() {
+            self.core.diagnostics.error(Cause::PartialSuccess, || {
+                let (place, said) = (self.place(), sent.said.as_deref().unwrap_or_default());
+                match rejected {
+                    0 => format!("a message was taken{place}, with a warning: {said:?}"),
+                    _ => format!(
+                        "{rejected} spans of a message were rejected{place}, counted as rejected: \
+                         {said:?}"
+                    ),
+                }
+            });
+        }
+        taken
     }
 
     /// Counts spans as lost, and tells why.

@@ -1,4 +1,4 @@
-//! Where the reporter's thread puts spans: any number of outputs, fed from the same bytes.
+//! Where spans go: any number of outputs, fed from the same bytes.
 //!
 //! An [`Output`] says what is wanted; an [`Outlet`] is that at work. To add a kind of output, write
 //! a [`Reporter`]; to add a way out of the process, a transport.
@@ -17,24 +17,25 @@ use std::time::Duration;
 use self::emitter::Emitter;
 pub(crate) use self::emitter::MIN_SPAN_ROOM;
 use self::guarded::Guarded;
-pub(crate) use self::ledger::Ledger;
+pub(crate) use self::ledger::{Books, Ledger};
 use self::outlet::End;
 pub(crate) use self::outlet::Outlet;
 use super::InMemoryReporter;
 use super::null::Nowhere;
 use crate::buffers::text_within;
-use crate::diag::Diagnostics;
+use crate::diag::{Cause, Diagnostics};
 use crate::encoding::{self, BatchView, ProcessView, TagView, put_tag};
 use crate::error::{ConfigError, TransportError};
+use crate::redact;
 use crate::transport::{
-    self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, PacingConfig,
-    Transport,
+    self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, OtlpConfig,
+    PacingConfig, Transport,
 };
 
 /// Takes finished spans: what an application writes to do with them what it likes.
 ///
-/// It is called on the reporter's thread, never on one of the application's, so it may take its
-/// time, but while it does, finished spans pile up in the queue. Spans are read in place through
+/// It is called on a thread of the reporter's, never on one of the application's, so it may take its
+/// time, but while it does, finished spans pile up in its queue. Spans are read in place through
 /// [`SpanView`](crate::encoding::SpanView)s; they cannot be changed, so outputs do not see each
 /// other. It is dropped when the tracer is closed.
 ///
@@ -89,6 +90,7 @@ pub struct Output {
 enum Kind {
     Agent { address: String, protocol: AgentProtocol },
     Collector(Box<HttpConfig>),
+    Otlp(Box<OtlpConfig>),
     Transport(Box<dyn Transport>, AgentProtocol),
     Reporter(Box<dyn Reporter>),
     Logging,
@@ -103,6 +105,12 @@ impl Output {
     /// A collector, or a Zipkin server, over HTTP. Needs the feature `collector-http`.
     pub fn collector(config: HttpConfig) -> Self {
         Self::of("collector", Kind::Collector(Box::new(config)))
+    }
+
+    /// A server of OTLP over HTTP, such as an OpenTelemetry Collector or Jaeger v2. Needs the feature
+    /// `otlp`.
+    pub fn otlp(config: OtlpConfig) -> Self {
+        Self::of("otlp", Kind::Otlp(Box::new(config)))
     }
 
     /// A transport of the caller's own, which is given an agent's messages.
@@ -135,6 +143,10 @@ impl Output {
         Self::of("reporter", Kind::Reporter(Box::new(reporter)))
     }
 
+    pub(crate) fn is_otlp(&self) -> bool {
+        matches!(self.kind, Kind::Otlp(_))
+    }
+
     fn of(name: &str, kind: Kind) -> Self {
         Self { name: name.to_owned(), kind }
     }
@@ -158,9 +170,8 @@ impl Output {
                 let transport = Guarded::new(transport, context.diagnostics);
                 End::Transport(Box::new(context.datagrams(transport, protocol)?))
             }
-            Kind::Collector(config) => {
-                End::Transport(Box::new(context.collector(&config, is_primary)?))
-            }
+            Kind::Collector(config) => End::Transport(Box::new(context.collector(&config, true)?)),
+            Kind::Otlp(config) => End::Transport(Box::new(context.otlp(&config)?)),
             Kind::Reporter(reporter) => End::Reporter(Guarded::new(reporter, context.diagnostics)),
             Kind::Logging => End::Log,
         };
@@ -234,10 +245,23 @@ impl OutputContext<'_> {
         Ok(Emitter::new(format, transport, self.process, self.max_packet_bytes, oversize))
     }
 
-    fn collector(&self, config: &HttpConfig, is_primary: bool) -> Result<Emitter, ConfigError> {
-        let (transport, format) = transport::http(config, is_primary, self.hurry)?;
-        let format = encoding::member(format.encoding());
-        Ok(Emitter::new(format, transport, self.process, usize::MAX, None))
+    fn collector(&self, config: &HttpConfig, has_thread: bool) -> Result<Emitter, ConfigError> {
+        Ok(self.posting(transport::http(config, has_thread, self.hurry)?))
+    }
+
+    fn otlp(&self, config: &OtlpConfig) -> Result<Emitter, ConfigError> {
+        let otlp = transport::otlp(config, self.hurry)?;
+        let url = config.url()?;
+        self.diagnostics.info(&format!("sending spans as OTLP to {}", redact::value(&url)));
+        if let Some(mistake) = OtlpConfig::likely_mistake(&url) {
+            self.diagnostics.error(Cause::OtlpEndpoint, || mistake);
+        }
+        Ok(self.posting(otlp))
+    }
+
+    fn posting(&self, (transport, encoding): transport::Encoded) -> Emitter {
+        let format = encoding::member(encoding);
+        Emitter::new(format, transport, self.process, usize::MAX, None)
     }
 }
 

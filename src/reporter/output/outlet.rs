@@ -52,12 +52,22 @@ impl Outlet {
         }
     }
 
+    pub(crate) fn is_primary(&self) -> bool {
+        self.is_primary
+    }
+
     /// Takes the spans of a buffer, which stay where they are.
     pub(crate) fn take(&mut self, core: &SpanShared, shards: &ShardedBuffers, buffer: &mut Buffer) {
+        let Self { ledger, is_primary, .. } = self;
+        Books { core, shards, ledger, is_primary: *is_primary }.take(buffer.spans);
+        self.give(core, shards, buffer);
+    }
+
+    /// The same of spans that were counted when they came into its queue.
+    pub(crate) fn give(&mut self, core: &SpanShared, shards: &ShardedBuffers, buffer: &mut Buffer) {
         let Self { ledger, is_primary, process, end } = self;
         let books = Books { core, shards, ledger, is_primary: *is_primary };
         let (headroom, count) = (shards.headroom(), buffer.spans);
-        books.take(count);
         match end {
             End::Transport(emitter) => emitter.take(books, buffer, headroom),
             End::Reporter(reporter) => {

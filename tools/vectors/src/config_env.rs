@@ -199,7 +199,7 @@ fn compare(
     checks.same("service name", &name, &got.service_name.as_str());
     checks.same("disabled", &truth(config, "disabled")?, &got.disabled);
     checks.same("rpc metrics", &truth(config, "rpc_metrics")?, &got.rpc_metrics);
-    checks.same("128 bits", &truth(config, "gen_128bit")?, &got.trace_id_128bit);
+    checks.same("128 bits", &truth(config, "gen_128bit")?, &(got.trace_id_128bit == Some(true)));
     let recorded: Option<Tags> = items(config, "tags")?
         .iter()
         .map(|pair| match pair.as_array()?.as_slice() {

@@ -1,0 +1,281 @@
+//! OTLP over HTTP: where it is sent to, and what is said of that.
+//!
+//! The requests are those of [`HttpTransport`](super::HttpTransport), with the same retries, proxies
+//! and limits.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::address::{HostPort, UrlError, WebUrl};
+use crate::error::ConfigError;
+use crate::http_client::ProxyConfig;
+use crate::redact;
+
+/// How to send spans as OTLP over HTTP, in protobuf: to an OpenTelemetry Collector, to Jaeger v2, or to
+/// whatever else takes it at port 4318. Needs the feature `otlp`.
+///
+/// # Source
+///
+/// The OpenTelemetry specification, `protocol/exporter.md`, and that of OTLP, `docs/specification.md`
+/// of opentelemetry-proto.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::OtlpConfig;
+/// let config = OtlpConfig {
+///     headers: vec![("x-tenant".into(), "shop".into())],
+///     ..OtlpConfig::new("http://collector:4318")
+/// };
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
+pub struct OtlpConfig {
+    /// The base URL, `http://` or `https://`, to whose path `/v1/traces` is appended.
+    pub endpoint: String,
+    /// The URL that takes traces, as it is, in place of one made from `endpoint`. Without a path, that
+    /// is `/`.
+    pub traces_endpoint: Option<String>,
+    /// More headers. A `user-agent` stands before the one of this client.
+    pub headers: Vec<(String, String)>,
+    /// The certificates, in PEM, of those who may vouch for the server; without them, those that
+    /// browsers trust. For `https://` endpoints.
+    pub ca_certificates: Option<String>,
+    /// The client's own certificate, in PEM; with a key, or not at all. For `https://` endpoints.
+    pub client_certificate: Option<String>,
+    /// The private key of that certificate, in PEM, not encrypted; with a certificate, or not at all.
+    pub client_key: Option<String>,
+    /// Which proxy requests go through. By default, as the environment says.
+    pub proxy: ProxyConfig,
+    /// How long one request may take, from the look-up of the name to the end of the answer; 0 means
+    /// 10 s, and an hour is the most.
+    pub timeout: Duration,
+    /// For how long further attempts to send a message begin; a day is the most. 0 is one attempt.
+    /// All attempts together take no longer than this and `timeout`, whichever is longer.
+    ///
+    /// Another attempt is made as [`HttpConfig::retry_limit`](crate::HttpConfig::retry_limit) says,
+    /// but of the statuses only after those that OTLP names: 429, 502, 503 and 504.
+    pub retry_limit: Duration,
+    /// How often a message is sent at most, within that time; 0 means once.
+    pub max_attempts: u32,
+    /// The largest request, in bytes: from 1,024 to 64 MiB.
+    pub max_body_bytes: usize,
+    /// How much of an answer is read, in bytes. What a longer one says of rejected spans is not known.
+    pub max_answer_bytes: u64,
+}
+
+impl OtlpConfig {
+    /// The defaults for a base URL: requests of at most 10 s and 1 MiB, tried again for 30 s, 12 times
+    /// at most, and answers of 4 MiB.
+    #[must_use]
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            traces_endpoint: None,
+            headers: Vec::new(),
+            ca_certificates: None,
+            client_certificate: None,
+            client_key: None,
+            proxy: ProxyConfig::default(),
+            timeout: TIMEOUT,
+            retry_limit: super::HttpConfig::RETRY_LIMIT,
+            max_attempts: super::HttpConfig::MAX_ATTEMPTS,
+            max_body_bytes: 1 << 20,
+            max_answer_bytes: 4 << 20,
+        }
+    }
+
+    /// The most that a request may have by the specification, in bytes.
+    #[cfg(feature = "otlp")]
+    pub(super) const MAX_BODY_BYTES: usize = 64 << 20;
+
+    /// What it has in common with sending to a collector.
+    #[cfg(feature = "otlp")]
+    pub(super) fn http(&self) -> super::HttpConfig {
+        super::HttpConfig {
+            headers: self.headers.clone(),
+            ca_certificates: self.ca_certificates.clone(),
+            client_certificate: self.client_certificate.clone(),
+            client_key: self.client_key.clone(),
+            proxy: self.proxy.clone(),
+            timeout: self.timeout,
+            retry_limit: self.retry_limit,
+            max_attempts: self.max_attempts,
+            max_body_bytes: self.max_body_bytes,
+            ..super::HttpConfig::new("")
+        }
+    }
+
+    /// The URL that requests are posted to.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] says which of the two endpoints cannot be used, and why.
+    pub(crate) fn url(&self) -> Result<String, ConfigError> {
+        match &self.traces_endpoint {
+            Some(text) => {
+                let url = parse("reporter.otlp.traces_endpoint", text)?;
+                let slash = if url.path.is_empty() { "/" } else { "" };
+                let query = url.query.map_or_else(String::new, |query| format!("?{query}"));
+                Ok(format!("{}{slash}{query}", WebUrl { query: None, ..url }))
+            }
+            None => {
+                let field = "reporter.otlp.endpoint";
+                let url = parse(field, &self.endpoint)?;
+                let path = url.path.trim_end_matches('/');
+                if path.ends_with(TRACES_PATH) {
+                    return Err(ConfigError::invalid(field, &self.endpoint, WITHOUT_PATH));
+                }
+                let base = WebUrl { path, query: None, ..url };
+                let query = url.query.map_or_else(String::new, |query| format!("?{query}"));
+                Ok(format!("{base}{TRACES_PATH}{query}"))
+            }
+        }
+    }
+
+    /// What is likely wrong with the URL that requests are posted to, if anything is.
+    pub(crate) fn likely_mistake(url: &str) -> Option<String> {
+        let WebUrl { authority, path, .. } = WebUrl::parse(url).ok()?;
+        let port = HostPort::parse(authority).and_then(|read| read.port);
+        let shown = redact::value(url);
+        let is_thrift = path.ends_with("/api/traces");
+        let what = if port == Some(GRPC_PORT) {
+            "this looks like an OTLP/gRPC port, and this client speaks OTLP over HTTP, which servers \
+             take at port 4318"
+                .to_owned()
+        } else if port == Some(THRIFT_PORT) || is_thrift {
+            "this looks like a Jaeger collector's address for Thrift; OTLP over HTTP is taken at port \
+             4318, path /v1/traces"
+                .to_owned()
+        } else if path.matches(TRACES_PATH).count() > 1 {
+            format!("its path has {TRACES_PATH} twice")
+        } else if !path.ends_with(TRACES_PATH) {
+            format!("servers take OTLP at the path {TRACES_PATH}, unless they were told otherwise")
+        } else {
+            return None;
+        };
+        Some(format!("spans are sent as OTLP to {shown}: {what}"))
+    }
+}
+
+fn parse<'u>(field: &'static str, text: &'u str) -> Result<WebUrl<'u>, ConfigError> {
+    WebUrl::parse(text.trim()).map_err(|error| {
+        let allowed = match error {
+            UrlError::Malformed => "a URL such as http://collector:4318",
+            UrlError::HasUser => "without user and password, which belong in a header",
+        };
+        ConfigError::invalid(field, text, allowed)
+    })
+}
+
+/// A server on this host at the usual port, which the specification gives a client that is told none.
+impl Default for OtlpConfig {
+    fn default() -> Self {
+        Self::new("http://localhost:4318")
+    }
+}
+
+/// Without what is secret: configurations end up in logs.
+impl fmt::Debug for OtlpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        let hidden = self.client_key.as_ref().map(|_| redact::HIDDEN);
+        f.debug_struct("OtlpConfig")
+            .field("endpoint", &redact::value(&self.endpoint))
+            .field("traces_endpoint", &self.traces_endpoint.as_deref().map(redact::value))
+            .field("headers", &headers)
+            .field("ca_certificates", &self.ca_certificates.as_ref().map(String::len))
+            .field("client_certificate", &self.client_certificate.as_ref().map(String::len))
+            .field("client_key", &hidden)
+            .field("proxy", &self.proxy)
+            .field("timeout", &self.timeout)
+            .field("retry_limit", &self.retry_limit)
+            .field("max_attempts", &self.max_attempts)
+            .field("max_body_bytes", &self.max_body_bytes)
+            .field("max_answer_bytes", &self.max_answer_bytes)
+            .finish()
+    }
+}
+
+#[cfg(feature = "otlp")]
+pub(super) fn build(address: &str) -> Result<Box<dyn super::Transport>, ConfigError> {
+    Ok(Box::new(super::HttpTransport::otlp(&OtlpConfig::new(address))?))
+}
+
+/// Where servers take spans, below the base URL.
+const TRACES_PATH: &str = "/v1/traces";
+
+const WITHOUT_PATH: &str = "the base URL, without /v1/traces, which is appended to it: a URL with that \
+     path is a traces_endpoint";
+const TIMEOUT: Duration = Duration::from_secs(10);
+const GRPC_PORT: u16 = 4317;
+const THRIFT_PORT: u16 = 14268;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(endpoint: &str, traces: Option<&str>) -> Result<String, String> {
+        let traces_endpoint = traces.map(str::to_owned);
+        let config = OtlpConfig { traces_endpoint, ..OtlpConfig::new(endpoint) };
+        config.url().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_base_url_gets_the_path_and_one_for_traces_is_taken_as_it_is() {
+        for (endpoint, traces, expected) in [
+            ("http://c:4318", None, "http://c:4318/v1/traces"),
+            ("http://c:4318/", None, "http://c:4318/v1/traces"),
+            ("HTTPS://c", None, "https://c/v1/traces"),
+            ("http://c/otlp", None, "http://c/otlp/v1/traces"),
+            ("http://c/otlp/", None, "http://c/otlp/v1/traces"),
+            ("http://c/otlp?key=a/b", None, "http://c/otlp/v1/traces?key=a/b"),
+            ("http://[::1]:4318", None, "http://[::1]:4318/v1/traces"),
+            ("nothing", Some("http://c:4318"), "http://c:4318/"),
+            ("nothing", Some("http://c:4318?a=b"), "http://c:4318/?a=b"),
+            ("nothing", Some("http://c:4318/v1/traces"), "http://c:4318/v1/traces"),
+            ("nothing", Some("http://c/v1/traces/"), "http://c/v1/traces/"),
+            ("nothing", Some("http://c/a/B?c=d"), "http://c/a/B?c=d"),
+        ] {
+            assert_eq!(url(endpoint, traces).as_deref(), Ok(expected), "{endpoint} {traces:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_or_has_the_path_already_is_refused_with_what_to_write() {
+        for (endpoint, words) in [
+            ("collector:4318", ["reporter.otlp.endpoint", "http://collector:4318"]),
+            ("grpc://c:4317", ["reporter.otlp.endpoint", "http://collector:4318"]),
+            ("", ["reporter.otlp.endpoint", "http://collector:4318"]),
+            ("http://ann:hush@c:4318", ["(hidden)", "in a header"]),
+            ("http://c:4318/v1/traces", ["without /v1/traces", "traces_endpoint"]),
+            ("http://c:4318/v1/traces/", ["without /v1/traces", "traces_endpoint"]),
+        ] {
+            let error = url(endpoint, None).unwrap_err();
+            assert!(words.iter().all(|word| error.contains(word)), "{endpoint}: {error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
+        let error = url("http://c", Some("c/v1/traces")).unwrap_err();
+        assert!(error.contains("reporter.otlp.traces_endpoint"), "{error}");
+    }
+
+    #[test]
+    fn likely_mistakes_are_named_and_nothing_is_said_of_a_usual_url() {
+        for (url, words) in [
+            ("http://c:4317/v1/traces", "gRPC"),
+            ("http://c:14268/v1/traces", "Thrift"),
+            ("http://c/api/traces", "Thrift"),
+            ("http://c:4318/v1/traces/v1/traces", "twice"),
+            ("http://c:4318/", "/v1/traces"),
+            ("http://c:4318/v1/traces/", "/v1/traces"),
+        ] {
+            let said = OtlpConfig::likely_mistake(url).unwrap();
+            assert!(said.contains(words) && said.contains(url), "{said}");
+        }
+        for url in ["http://c:4318/v1/traces", "https://c/otlp/v1/traces?key=x"] {
+            assert_eq!(OtlpConfig::likely_mistake(url), None);
+        }
+        let said = OtlpConfig::likely_mistake("http://c:4317/v1/traces?key=hush").unwrap();
+        assert!(!said.contains("hush"), "{said}");
+    }
+}

@@ -1,0 +1,161 @@
+//! What messages over HTTP are to a server: which headers they have, what its answers mean, and what
+//! options are called in errors.
+
+use std::time::Duration;
+
+use super::{CollectorFormat, Sent};
+#[cfg(feature = "otlp")]
+use crate::encoding::{OtlpResponse, OtlpStatus};
+#[cfg(feature = "otlp")]
+use crate::http_client::BodyError;
+use crate::http_client::{Answer, RetriedStatuses, TlsOptionNames};
+use crate::redact::Secrets;
+
+/// The kind of server that messages are posted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receiver {
+    /// A Jaeger collector, or a Zipkin server.
+    Collector(CollectorFormat),
+    /// A server of OTLP over HTTP.
+    #[cfg(feature = "otlp")]
+    Otlp,
+}
+
+impl Receiver {
+    /// The encoding of messages.
+    pub(super) const fn encoding(self) -> &'static str {
+        match self {
+            Self::Collector(format) => format.encoding(),
+            #[cfg(feature = "otlp")]
+            Self::Otlp => "otlp",
+        }
+    }
+
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Collector(format) => format.content_type(),
+            #[cfg(feature = "otlp")]
+            Self::Otlp => "application/x-protobuf",
+        }
+    }
+
+    /// How requests name the client, where that is not as all requests do.
+    pub(super) const fn user_agent(self) -> Option<&'static str> {
+        match self {
+            Self::Collector(_) => None,
+            #[cfg(feature = "otlp")]
+            Self::Otlp => Some(OTLP_USER_AGENT),
+        }
+    }
+
+    pub(super) const fn default_timeout(self) -> Duration {
+        match self {
+            Self::Collector(_) => Duration::from_secs(5),
+            #[cfg(feature = "otlp")]
+            Self::Otlp => Duration::from_secs(10),
+        }
+    }
+
+    pub(super) const fn retried_statuses(self) -> RetriedStatuses {
+        match self {
+            Self::Collector(_) => RetriedStatuses::Usual,
+            #[cfg(feature = "otlp")]
+            Self::Otlp => RetriedStatuses::Otlp,
+        }
+    }
+
+    pub(super) const fn endpoint_name(self) -> &'static str {
+        match self {
+            Self::Collector(_) => "reporter.collector_endpoint",
+            #[cfg(feature = "otlp")]
+            Self::Otlp => "reporter.otlp.endpoint",
+        }
+    }
+
+    pub(super) const fn headers_name(self) -> &'static str {
+        match self {
+            Self::Collector(_) => "reporter.http_headers",
+            #[cfg(feature = "otlp")]
+            Self::Otlp => "reporter.otlp.headers",
+        }
+    }
+
+    pub(super) fn tls_names(self) -> TlsOptionNames {
+        match self {
+            Self::Collector(_) => TlsOptionNames::default(),
+            #[cfg(feature = "otlp")]
+            Self::Otlp => TlsOptionNames {
+                ca_certificates: "reporter.otlp.ca_certificates",
+                client_certificate: "reporter.otlp.client_certificate",
+                client_key: "reporter.otlp.client_key",
+                allowed_key: "the private key of reporter.otlp.client_certificate",
+            },
+        }
+    }
+
+    /// What an answer says that is a success.
+    #[cfg_attr(not(feature = "otlp"), expect(unused_variables, reason = "OTLP alone says more"))]
+    pub(super) fn taken(self, answer: &Answer, secrets: &Secrets) -> Sent {
+        match self {
+            Self::Collector(_) => Sent::ACKNOWLEDGED,
+            #[cfg(feature = "otlp")]
+            Self::Otlp => partial_success(answer, secrets),
+        }
+    }
+
+    /// Why a message was not taken, by an answer that is no success.
+    pub(super) fn reason(self, answer: &Answer, secrets: &Secrets) -> String {
+        match self {
+            Self::Collector(_) => answer.excerpt(secrets),
+            #[cfg(feature = "otlp")]
+            Self::Otlp => match OtlpStatus::parse(&answer.body) {
+                Ok(status) if !status.message.is_empty() => {
+                    secrets.hide_in(&status.message).chars().take(MAX_REASON_CHARS).collect()
+                }
+                // Proxies, and servers of other kinds, answer with a text.
+                _ => answer.excerpt(secrets),
+            },
+        }
+    }
+}
+
+/// What the answer to a request of OTLP says beside that it was taken. One that cannot be read takes
+/// nothing back: the request must not be made again.
+#[cfg(feature = "otlp")]
+fn partial_success(answer: &Answer, secrets: &Secrets) -> Sent {
+    let unknown = |why: &str| Sent::ACKNOWLEDGED.with_rejected(0, why);
+    match &answer.body_error {
+        Some(BodyError::TooLong) => {
+            return unknown(
+                "the answer is too long to be read: what it says of rejected spans is not known",
+            );
+        }
+        Some(BodyError::Interrupted(_)) => {
+            return unknown("the answer ended early: what it says of rejected spans is not known");
+        }
+        None => {}
+    }
+    match OtlpResponse::parse(&answer.body) {
+        Ok(response) if response.is_full_success() => Sent::ACKNOWLEDGED,
+        Ok(response) => {
+            let said = secrets.hide_in(&response.message);
+            Sent::ACKNOWLEDGED.with_rejected(response.rejected_spans, said)
+        }
+        Err(_) => {
+            let said = answer.excerpt(secrets);
+            unknown(&format!("the answer is none of OTLP: {said}"))
+        }
+    }
+}
+
+#[cfg(feature = "otlp")]
+const OTLP_USER_AGENT: &str = concat!(
+    "jaeger-client-rust/",
+    env!("CARGO_PKG_VERSION"),
+    " OTel-OTLP-Exporter-Rust/",
+    env!("CARGO_PKG_VERSION")
+);
+
+/// How much of a reason is shown.
+#[cfg(feature = "otlp")]
+const MAX_REASON_CHARS: usize = 200;
