@@ -93,7 +93,9 @@ impl HttpTransport {
         })
     }
 
-    pub(super) fn format(&self) -> CollectorFormat {
+    /// What the server takes: as configured, or as the path of the URL says.
+    #[must_use]
+    pub fn format(&self) -> CollectorFormat {
         self.format
     }
 
