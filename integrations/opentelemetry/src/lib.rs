@@ -1,9 +1,12 @@
 #![doc = include_str!("../README.md")]
 
-#[expect(dead_code, reason = "nothing sends yet")]
 mod exporter;
 mod ids;
 mod propagator;
 
-pub use self::exporter::{ExporterAccount, ExporterDropped, ExporterStats};
+pub use self::exporter::{
+    ExporterAccount, ExporterDropped, ExporterStats, JaegerExporter, JaegerExporterBuilder,
+};
 pub use self::propagator::JaegerPropagator;
+/// The client, whose types this crate's functions take.
+pub use jaeger_client;
