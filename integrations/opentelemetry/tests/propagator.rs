@@ -1,5 +1,7 @@
 //! `uber-trace-id` and what goes with it, between OpenTelemetry and Jaeger's clients.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
+
 use std::collections::HashMap;
 
 use jaeger_client::propagation::HttpHeaders;
