@@ -24,12 +24,14 @@ use crate::ids;
 /// - Trace ids of 64 and of 128 bits are read; one whose upper half is 0 is written with 16 digits.
 ///   The id of the parent, which OpenTelemetry's context does not have, is written as 0.
 /// - All eight flags are kept, in [`TraceFlags`]: bit 1 sampled, 2 debug, 8 firehose. Spans of the SDK
-///   inherit them, and `JaegerExporter` sends them. W3C's propagator writes
+///   inherit them, and [`JaegerExporter`](crate::JaegerExporter) sends them. W3C's propagator writes
 ///   the first alone.
 /// - Baggage is OpenTelemetry's [`Baggage`], within its limits of 64 items and 8,192 bytes; items beyond
 ///   them, or with a key that is no token, are left out. Properties of items have no place in Jaeger's
 ///   headers. Items that a context has already stay, unless the carrier has the same key.
-/// - A debug id becomes a value of the context. What is injected below that span says *sampled, debug*.
+/// - A debug id becomes a value of the context. [`DebugIdSampler`](crate::DebugIdSampler) and
+///   [`JaegerRemoteSampler`](crate::JaegerRemoteSampler) record the trace because of it. What is injected
+///   below that span says *sampled, debug*.
 ///
 /// A carrier with an invalid `uber-trace-id`, or with several that differ, leaves the context as it is.
 ///
