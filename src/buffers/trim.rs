@@ -21,6 +21,33 @@ const TEXT_LIMITS: [usize; 5] = [16_384, 4_096, 1_024, 256, 64];
 /// How many fields a log keeps where elements are left out.
 const MAX_FIELDS: usize = 64;
 
+impl SpanView<'_> {
+    /// Encodes the span in at most `max_bytes`, so that it fits a message: texts are cut first, then tags,
+    /// logs and references are left out. The tag `jaeger.trimmed` says what was. None if not even its ids
+    /// and that tag fit, which take less than 300 bytes.
+    ///
+    /// # Cost
+    ///
+    /// One pass over the span for each limit that texts are cut to, five at most. A span that fits is
+    /// better encoded as it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::encoding::SpanView;
+    /// let mut span = SpanView::default();
+    /// span.operation_name = &[b'x'; 1_000];
+    /// let bytes = span.trimmed_to(300).ok_or("too small")?;
+    /// let (trimmed, _) = SpanView::parse(&bytes)?;
+    /// assert!(bytes.len() <= 300 && trimmed.tag("jaeger.trimmed").is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn trimmed_to(&self, max_bytes: usize) -> Option<Vec<u8>> {
+        to_fit(self, max_bytes)
+    }
+}
+
 /// The span's bytes, cut to at most `max_bytes`; none if not even its ids and the mark fit, which
 /// take less than 300.
 pub(crate) fn to_fit(span: &SpanView<'_>, max_bytes: usize) -> Option<Vec<u8>> {

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{SAMPLER_TYPE_TAG, SamplerTags, SpanTags};
+use super::{Decision, SAMPLER_TYPE_TAG, Sampler, SamplerTags, SpanTags};
 use crate::clock::Clock;
 use crate::diag::Brief;
-use crate::encoding::cut;
+use crate::encoding::{List, TagBuffer, TagView, cut, tags_of};
 use crate::id::TraceId;
 
 /// The span that a sampler is asked about: one that begins, or one of a trace not decided yet.
@@ -33,6 +33,50 @@ impl fmt::Debug for SamplingParameters<'_> {
 }
 
 impl<'a> SamplingParameters<'a> {
+    /// Asks a sampler about the first span of a trace that no tracer of this crate records, and shows the
+    /// tags that it gives to one that is to be recorded. For bridges to other tracers.
+    ///
+    /// # Cost
+    ///
+    /// What the sampler's decision costs; nothing is allocated for a trace that is not recorded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::sampler::{ProbabilisticSampler, SamplingParameters};
+    /// use jaeger_client::{SystemClock, TraceId};
+    /// let (sampler, clock) = (ProbabilisticSampler::new(1.0)?, SystemClock::new());
+    /// let mut keys = Vec::new();
+    /// let decision =
+    ///     SamplingParameters::ask(&sampler, TraceId::new(0, 1), "op", &clock, |tag| keys.push(tag.key.to_vec()));
+    /// assert!(decision.sample);
+    /// assert_eq!(keys, [b"sampler.type".to_vec(), b"sampler.param".to_vec()]);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn ask(
+        sampler: &(impl Sampler + ?Sized),
+        trace_id: TraceId,
+        operation_name: &str,
+        clock: &dyn Clock,
+        visit: impl FnMut(TagView<'_>),
+    ) -> Decision {
+        let mut given = SpanTags::default();
+        let mut span = SamplingParameters::new(
+            trace_id,
+            operation_name,
+            &mut given,
+            DEFAULT_MAX_VALUE_BYTES,
+            clock,
+        );
+        let decision = sampler.on_create_span(&mut span);
+        if decision.sample {
+            let mut tags = TagBuffer::default();
+            let count = given.append_to(&mut tags);
+            tags_of(Some(List::new(count, tags.bytes()))).for_each(visit);
+        }
+        decision
+    }
+
     /// The first span of a trace in this process, in a tracer whose sampler may not defer.
     #[inline]
     pub(crate) fn new(
@@ -147,3 +191,6 @@ impl<'a> SamplingParameters<'a> {
         }
     }
 }
+
+/// The limit of tracers that are not told another.
+pub(super) const DEFAULT_MAX_VALUE_BYTES: usize = 256;

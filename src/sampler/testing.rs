@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 
+use super::parameters::DEFAULT_MAX_VALUE_BYTES;
 use super::{Decision, SamplingParameters, SpanTags};
 use crate::clock::{Clock, ManualClock};
 use crate::diag::Brief;
@@ -139,7 +140,7 @@ impl ManualSpan {
             self.trace_id,
             &self.operation_name,
             &mut given,
-            MAX_VALUE_BYTES,
+            DEFAULT_MAX_VALUE_BYTES,
             &*self.clock,
         )
         .with_memory(&self.memory);
@@ -156,6 +157,3 @@ impl ManualSpan {
         decision
     }
 }
-
-/// The limit of tracers that are not told another.
-const MAX_VALUE_BYTES: usize = 256;

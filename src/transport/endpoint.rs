@@ -25,8 +25,10 @@ pub enum CollectorFormat {
 }
 
 impl CollectorFormat {
-    /// The encoding it is written in.
-    pub(crate) const fn encoding(self) -> &'static str {
+    /// The name of the encoding it is written in, which is a row of
+    /// [`ENCODINGS`](crate::encoding::ENCODINGS).
+    #[must_use]
+    pub const fn encoding(self) -> &'static str {
         match self {
             Self::Jaeger => "thrift-binary-batch",
             Self::ZipkinThrift => "zipkin-thrift",

@@ -134,7 +134,10 @@ impl HttpTransport {
         })
     }
 
-    pub(super) fn encoding(&self) -> &'static str {
+    /// The name of the encoding that its messages must have, one of
+    /// [`ENCODINGS`](crate::encoding::ENCODINGS).
+    #[must_use]
+    pub fn encoding(&self) -> &'static str {
         self.receiver.encoding()
     }
 

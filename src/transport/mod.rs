@@ -57,8 +57,10 @@ pub enum AgentSocketType {
 }
 
 impl AgentProtocol {
-    /// The encoding it is written in.
-    pub(crate) const fn encoding(self) -> &'static str {
+    /// The name of the encoding it is written in, which is a row of
+    /// [`ENCODINGS`](crate::encoding::ENCODINGS).
+    #[must_use]
+    pub const fn encoding(self) -> &'static str {
         match self {
             Self::Compact => "thrift-compact",
             Self::Binary => "thrift-binary",

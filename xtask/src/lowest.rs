@@ -12,11 +12,12 @@ use std::process::{Command, ExitCode};
 use crate::Outcome;
 
 /// The members that are published: the core first.
-const PUBLISHED: [(&str, &str); 6] = [
+const PUBLISHED: [(&str, &str); 7] = [
     ("jaeger-client", "."),
     ("jaeger-client-embedded-agent", "integrations/embedded-agent"),
     ("jaeger-client-http", "integrations/http"),
     ("jaeger-client-metrics", "integrations/metrics"),
+    ("jaeger-client-opentelemetry", "integrations/opentelemetry"),
     ("jaeger-client-prometheus", "integrations/prometheus"),
     ("jaeger-client-tracing", "integrations/tracing"),
 ];

@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+mod exporter;
+mod ids;
+mod propagator;
+mod sampler;
+
+pub use self::exporter::{
+    ExporterAccount, ExporterDropped, ExporterStats, JaegerExporter, JaegerExporterBuilder,
+};
+pub use self::propagator::JaegerPropagator;
+pub use self::sampler::DebugIdSampler;
+#[cfg(feature = "remote-sampler")]
+pub use self::sampler::JaegerRemoteSampler;
+/// The client, whose types this crate's functions take.
+pub use jaeger_client;
