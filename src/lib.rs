@@ -1,5 +1,5 @@
-//! A Jaeger tracer client: Thrift over UDP to an agent, `uber-trace-id` between processes, and an
-//! exact ledger of what became of every span.
+//! A Jaeger tracer client: Thrift over UDP to an agent or OTLP over HTTP, `uber-trace-id` between
+//! processes, and an exact account of what became of every span.
 //!
 //! ```
 //! use std::time::Duration;
@@ -32,8 +32,9 @@
 //! - [`encoding`] reads and writes spans as bytes, for agents and tests.
 //! - [`InMemoryReporter`] keeps spans for an application's tests.
 //!
-//! The client runs on one plain thread of its own; it needs no runtime and harms none. *Sent* means
-//! handed to the operating system: whether an agent stored it, no UDP client can know.
+//! The client runs on plain threads of its own; it needs no runtime and harms none. *Sent* over UDP means
+//! handed to the operating system: whether an agent stored it, no UDP client can know. Over HTTP, what a
+//! server answered that it took is *acknowledged* too.
 
 pub mod control;
 pub mod encoding;

@@ -49,9 +49,14 @@ pub(super) fn exporters(names: &[String]) -> Result<Vec<Exporter>, ConfigError> 
 }
 
 impl Configuration {
+    /// Whether spans go to that exporter.
+    pub(super) fn exports(&self, exporter: Exporter) -> bool {
+        self.exporters.iter().any(|name| Exporter::of(name) == Some(exporter))
+    }
+
     /// Whether spans are sent as OTLP.
     pub(super) fn exports_otlp(&self) -> bool {
-        self.exporters.iter().any(|name| Exporter::of(name) == Some(Exporter::Otlp))
+        self.exports(Exporter::Otlp)
     }
 
     /// Whether new traces get ids of 128 bits, if anything says so: this configuration, or what it

@@ -29,6 +29,7 @@ pub use self::composite::CompositeFormat;
 pub use self::jaeger::{HeadersConfig, JaegerFormat};
 pub use self::keys::FormatKey;
 pub(crate) use self::keys::check as check_keys;
+pub(crate) use self::percent::decode_with_plus as percent_decoded;
 pub use self::w3c::W3cFormat;
 use crate::error::{ConfigError, ExtractError};
 use crate::span::SpanContext;

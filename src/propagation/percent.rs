@@ -41,7 +41,7 @@ pub(super) fn decode(value: &[u8]) -> Option<Cow<'_, [u8]>> {
 }
 
 /// Decodes a value in which `+` is itself; none if a `%` is not followed by two hex digits.
-pub(super) fn decode_with_plus(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+pub(crate) fn decode_with_plus(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     decoded(value, |byte| byte)
 }
 

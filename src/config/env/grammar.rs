@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::propagation;
+
 /// A truth value, in the spellings that Go's `strconv.ParseBool` takes.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text {
@@ -185,6 +187,22 @@ pub(super) fn tags(
     Ok(tags)
 }
 
+/// The members of `key=value,key=value`, whose values are percent-encoded, as OpenTelemetry's
+/// variables have them. A value may have more `=` in it.
+pub(super) fn encoded_pairs(text: &str) -> Result<Vec<(String, String)>, NoTag> {
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let pairs = entries.map(|entry| {
+        let pair = entry.split_once('=').filter(|_| !entry.contains(['\n', '\r']));
+        let decode = |part: &str| {
+            let bytes = propagation::percent_decoded(part.trim().as_bytes())?;
+            String::from_utf8(bytes.into_owned()).ok()
+        };
+        let decoded = pair.and_then(|(key, value)| Some((decode(key)?, decode(value)?)));
+        decoded.filter(|(key, _)| !key.is_empty()).ok_or_else(|| NoTag(entry.to_owned()))
+    });
+    pairs.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,11 +333,36 @@ mod tests {
         assert_eq!(tags("a=1,b", variable).err().map(|NoTag(entry)| entry), Some("b".to_owned()));
     }
 
+    #[test]
+    fn encoded_pairs_are_decoded_and_what_is_none_is_told() {
+        let read = |text: &str| encoded_pairs(text).map_err(|NoTag(entry)| entry);
+        let pairs = |pairs: &[(&str, &str)]| {
+            Ok(pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())
+        };
+        for (text, expected) in [
+            ("a=1", pairs(&[("a", "1")])),
+            (" a = 1 ,, b=two words,", pairs(&[("a", "1"), ("b", "two words")])),
+            ("a=Basic%20dXNlcg==", pairs(&[("a", "Basic dXNlcg==")])),
+            ("a=b=c%3D%2C+", pairs(&[("a", "b=c=,+")])),
+            ("a=,b=%C3%BC", pairs(&[("a", ""), ("b", "\u{fc}")])),
+            ("", pairs(&[])),
+            ("a=1,b", Err("b".to_owned())),
+            ("=1", Err("=1".to_owned())),
+            ("a=%", Err("a=%".to_owned())),
+            ("a=%zz", Err("a=%zz".to_owned())),
+            ("a=%ff", Err("a=%ff".to_owned())),
+            ("a=1\nb=2", Err("a=1\nb=2".to_owned())),
+        ] {
+            assert_eq!(read(text), expected, "{text:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn law_any_text_is_taken(text in "\\PC{0,30}|[0-9a-z.+_:${}=,-]{0,30}") {
             let _ = (boolean(&text), integer(&text), float(&text), duration(&text));
             let _ = tags(&text, |name| Some(name.to_owned()));
+            let _ = encoded_pairs(&text);
         }
 
         #[test]

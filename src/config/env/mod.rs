@@ -10,6 +10,8 @@ mod agent;
 mod collector;
 mod grammar;
 mod names;
+mod open_telemetry;
+mod otlp;
 mod sampler;
 mod unread;
 mod variable;
@@ -17,10 +19,12 @@ mod variable;
 use std::ffi::OsString;
 
 use self::names::{
-    DISABLED, ENDPOINT, FLUSH_INTERVAL, LOG_SPANS, MAX_QUEUE_SIZE, OFTEN_SET, PROPAGATION,
-    RPC_METRICS, SERVICE_NAME, TAGS, TRACE_ID_128BIT,
+    AUTH_TOKEN, DISABLED, ENDPOINT, FLUSH_INTERVAL, LOG_SPANS, MAX_QUEUE_SIZE, OFTEN_SET,
+    OTEL_TRACES_EXPORTER, PASSWORD, PROPAGATION, RPC_METRICS, SERVICE_NAME, TAGS, TIMEOUT,
+    TRACE_ID_128BIT, TRACES_EXPORTER, USER,
 };
 use self::variable::{Reader, is_unexpanded};
+use super::exporter::{self, Exporter};
 use super::{Configuration, ReporterConfig};
 use crate::environment;
 use crate::error::ConfigError;
@@ -35,6 +39,10 @@ impl Configuration {
     /// value is no part of it. Where `JAEGER_DISABLED` says so, nothing else is looked at but
     /// `JAEGER_PROPAGATION`. Unlike other clients, this one samples every trace where no variable
     /// speaks of sampling; where one does but none names the sampler, it is `remote`.
+    ///
+    /// Where `JAEGER_TRACES_EXPORTER`, or else `OTEL_TRACES_EXPORTER`, names `otlp` (feature `otlp`),
+    /// OpenTelemetry's variables are read too: those of the exporter, and for what else there is a
+    /// `JAEGER_*` variable, where that is not set. [`notes`](Configuration::notes) names them.
     ///
     /// Variables that are set and not read, such as misspelt ones and OpenTelemetry's, are named in
     /// [`warnings`](Configuration::warnings), which the tracer's logger is told once.
@@ -130,22 +138,33 @@ impl Configuration {
             formats(&mut reader, &mut self);
             return Ok(self);
         }
+        exporters(&mut reader, &mut self);
+        let exports_otlp = self.exports_otlp() && cfg!(feature = "otlp");
         service(&mut reader, &mut self);
+        if exports_otlp {
+            open_telemetry::read(&mut reader, &mut self);
+            otlp::read(&mut reader, &mut self.reporter.otlp);
+        }
+        let exports_jaeger = self.exports(Exporter::Jaeger);
         let has_collector = self.reporter.collector_endpoint.is_some() || reader.is_set(&ENDPOINT);
-        sampler::read(&mut reader, &self.service_name, has_collector, &mut self.sampler);
+        if !(exports_otlp && open_telemetry::sampler(&mut reader, &mut self)) {
+            let sends_elsewhere = has_collector || !exports_jaeger;
+            sampler::read(&mut reader, &self.service_name, sends_elsewhere, &mut self.sampler);
+        }
         queue(&mut reader, &mut self.reporter);
-        if has_collector {
-            collector::read(&mut reader, &mut self.reporter);
-        } else {
-            agent::read(&mut reader, &mut self);
+        match (exports_jaeger, has_collector) {
+            (true, true) => collector::read(&mut reader, &mut self.reporter),
+            (true, false) => agent::read(&mut reader, &mut self),
+            (false, _) => warn_of_unused(&mut reader),
         }
         let values: Vec<_> =
             names.iter().filter_map(|name| Some((name.as_str(), reader.any(name)?))).collect();
         let values = values.iter().filter(|(_, value)| !value.trim().is_empty());
-        unread::warnings(values.map(|(name, value)| (*name, value.as_str())))
+        unread::warnings(values.map(|(name, value)| (*name, value.as_str())), exports_otlp)
             .into_iter()
             .for_each(|warning| reader.warn(warning));
-        self.warnings = reader.finish()?;
+        let findings = reader.finish()?;
+        (self.warnings, self.notes) = (findings.warnings, findings.notes);
         Ok(self)
     }
 }
@@ -153,6 +172,41 @@ impl Configuration {
 fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
+    }
+}
+
+/// Reads which exporters spans go to.
+fn exporters(reader: &mut Reader<'_>, configuration: &mut Configuration) {
+    let mut found = reader.find(&TRACES_EXPORTER);
+    if cfg!(feature = "otlp") {
+        if found.is_some() {
+            reader.warn_of_unread(&OTEL_TRACES_EXPORTER, &TRACES_EXPORTER);
+        } else {
+            found = reader.find(&OTEL_TRACES_EXPORTER);
+        }
+    }
+    let Some(found) = found else { return };
+    let names = found.text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names: Vec<_> = names.map(str::to_owned).collect();
+    match exporter::exporters(&names) {
+        Ok(_) => configuration.exporters = names,
+        Err(ConfigError::FeatureOff { feature, .. }) => reader.needs_feature(&found, feature),
+        Err(ConfigError::Unknown { value, allowed, .. }) => {
+            let allowed = format!("names of {allowed}, separated by commas");
+            reader.refuse(&found.with_text(value), allowed);
+        }
+        Err(ConfigError::Invalid { allowed, .. }) => reader.refuse(&found, allowed),
+        Err(_) => reader.refuse(&found, "names of exporters, separated by commas"),
+    }
+}
+
+/// Warns of what is set for an exporter that is not used.
+fn warn_of_unused(reader: &mut Reader<'_>) {
+    for variable in [ENDPOINT, USER, PASSWORD, AUTH_TOKEN, TIMEOUT] {
+        if reader.is_set(&variable) {
+            let name = variable.name;
+            reader.warn(format!("{name} is set, but not read: no exporter is jaeger"));
+        }
     }
 }
 

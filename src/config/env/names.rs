@@ -8,6 +8,7 @@ pub(super) const RPC_METRICS: Variable = Variable::new("JAEGER_RPC_METRICS");
 pub(super) const TRACE_ID_128BIT: Variable = Variable::new("JAEGER_TRACEID_128BIT");
 pub(super) const TAGS: Variable = Variable::new("JAEGER_TAGS").list();
 pub(super) const PROPAGATION: Variable = Variable::new("JAEGER_PROPAGATION").list();
+pub(super) const TRACES_EXPORTER: Variable = Variable::new("JAEGER_TRACES_EXPORTER").list();
 pub(super) const SAMPLER_TYPE: Variable = Variable::new("JAEGER_SAMPLER_TYPE");
 pub(super) const SAMPLER_PARAM: Variable = Variable::new("JAEGER_SAMPLER_PARAM");
 pub(super) const SAMPLING_ENDPOINT: Variable = Variable::new("JAEGER_SAMPLING_ENDPOINT");
@@ -48,6 +49,7 @@ pub(super) const ALL: &[Variable] = &[
     TRACE_ID_128BIT,
     TAGS,
     PROPAGATION,
+    TRACES_EXPORTER,
     SAMPLER_TYPE,
     SAMPLER_PARAM,
     SAMPLING_ENDPOINT,
@@ -70,6 +72,65 @@ pub(super) const ALL: &[Variable] = &[
     AGENT_SOCKET_TYPE,
     RECONNECTING_DISABLED,
     RECONNECT_INTERVAL,
+];
+
+pub(super) const OTEL_TRACES_EXPORTER: Variable = Variable::new("OTEL_TRACES_EXPORTER").list();
+pub(super) const OTEL_SERVICE_NAME: Variable = Variable::new("OTEL_SERVICE_NAME");
+pub(super) const OTEL_RESOURCE_ATTRIBUTES: Variable =
+    Variable::new("OTEL_RESOURCE_ATTRIBUTES").list();
+pub(super) const OTEL_PROPAGATORS: Variable = Variable::new("OTEL_PROPAGATORS").list();
+pub(super) const OTEL_TRACES_SAMPLER: Variable = Variable::new("OTEL_TRACES_SAMPLER");
+pub(super) const OTEL_TRACES_SAMPLER_ARG: Variable =
+    Variable::new("OTEL_TRACES_SAMPLER_ARG").list();
+
+/// An option of the exporter `otlp`: the variable for traces alone, and the one for all signals.
+pub(super) type OtlpOption = [Variable; 2];
+
+pub(super) const OTLP_ENDPOINT: OtlpOption = [
+    Variable::new("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+    Variable::new("OTEL_EXPORTER_OTLP_ENDPOINT"),
+];
+pub(super) const OTLP_HEADERS: OtlpOption = [
+    Variable::new("OTEL_EXPORTER_OTLP_TRACES_HEADERS").list().secret(),
+    Variable::new("OTEL_EXPORTER_OTLP_HEADERS").list().secret(),
+];
+pub(super) const OTLP_TIMEOUT: OtlpOption = [
+    Variable::new("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"),
+    Variable::new("OTEL_EXPORTER_OTLP_TIMEOUT"),
+];
+pub(super) const OTLP_PROTOCOL: OtlpOption = [
+    Variable::new("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
+    Variable::new("OTEL_EXPORTER_OTLP_PROTOCOL"),
+];
+pub(super) const OTLP_COMPRESSION: OtlpOption = [
+    Variable::new("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"),
+    Variable::new("OTEL_EXPORTER_OTLP_COMPRESSION"),
+];
+pub(super) const OTLP_CERTIFICATE: OtlpOption = [
+    Variable::new("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"),
+    Variable::new("OTEL_EXPORTER_OTLP_CERTIFICATE"),
+];
+pub(super) const OTLP_CLIENT_CERTIFICATE: OtlpOption = [
+    Variable::new("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE"),
+    Variable::new("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
+];
+pub(super) const OTLP_CLIENT_KEY: OtlpOption = [
+    Variable::new("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"),
+    Variable::new("OTEL_EXPORTER_OTLP_CLIENT_KEY"),
+];
+
+/// OpenTelemetry's variables that are read where an exporter is `otlp`.
+pub(super) const WITH_OTLP: &[&[Variable]] = &[
+    &[OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_PROPAGATORS],
+    &[OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG],
+    &OTLP_ENDPOINT,
+    &OTLP_HEADERS,
+    &OTLP_TIMEOUT,
+    &OTLP_PROTOCOL,
+    &OTLP_COMPRESSION,
+    &OTLP_CERTIFICATE,
+    &OTLP_CLIENT_CERTIFICATE,
+    &OTLP_CLIENT_KEY,
 ];
 
 /// What the names of OpenTelemetry's variables begin with.

@@ -183,6 +183,19 @@ fn sampling_endpoint(text: &str) -> Option<String> {
     WebUrl::parse(&url).ok().map(|url| url.to_string())
 }
 
+/// The same for OpenTelemetry's sampler, whose endpoint is usually a base URL; none for a port that
+/// takes gRPC.
+pub(super) fn remote_endpoint(text: &str) -> Option<String> {
+    let text = sampling_endpoint(text)?;
+    let url = WebUrl::parse(&text).ok()?;
+    if HostPort::parse(url.authority)?.port == Some(GRPC_PORT) {
+        return None;
+    }
+    let is_base = matches!(url.path, "" | "/") && url.query.is_none();
+    let path = if is_base { DEFAULT_PATH } else { url.path };
+    Some(WebUrl { path, ..url }.to_string())
+}
+
 /// The URL of a host, a port and perhaps a path. A URL is taken as it is, which is what Go makes of
 /// the variable.
 fn manager_url(text: &str, path: Option<&str>) -> Option<String> {
@@ -238,7 +251,7 @@ fn absolute_path(text: &str) -> Option<String> {
 }
 
 /// Those that make the sampler `remote` where none is named.
-const SPEAK_OF_SAMPLING: &[Variable] = &[
+pub(super) const SPEAK_OF_SAMPLING: &[Variable] = &[
     SAMPLER_PARAM,
     SAMPLING_ENDPOINT,
     SAMPLER_MANAGER_HOST_PORT,
@@ -251,4 +264,5 @@ const SPEAK_OF_SAMPLING: &[Variable] = &[
 
 const REMOTE: &str = "remote";
 const SAMPLING_PORT: u16 = 5778;
+const GRPC_PORT: u16 = 14250;
 const DEFAULT_PATH: &str = "/sampling";

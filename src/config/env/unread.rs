@@ -1,22 +1,28 @@
 //! Variables that are set and mean nothing to this client, though somebody may think so.
 
-use super::names::{ALL, OPEN_TELEMETRY};
+use super::names::{ALL, OPEN_TELEMETRY, OTEL_TRACES_EXPORTER, WITH_OTLP};
 use super::variable::is_service_link;
 
-/// What to say about these variables, given as names and values that are not empty.
-pub(super) fn warnings<'v>(set: impl Iterator<Item = (&'v str, &'v str)>) -> Vec<String> {
+/// What to say about these variables, given as names and values that are not empty. `exports_otlp`
+/// says that those of OpenTelemetry are read.
+pub(super) fn warnings<'v>(
+    set: impl Iterator<Item = (&'v str, &'v str)>,
+    exports_otlp: bool,
+) -> Vec<String> {
     let mut open_telemetry = Vec::new();
     let mut warnings = Vec::new();
     for (name, value) in set {
         if name.starts_with(OPEN_TELEMETRY) {
-            open_telemetry.push((name, value));
+            if !is_read(name, exports_otlp) {
+                open_telemetry.push((name, value));
+            }
         } else if let Some(warning) = about(name, value) {
             warnings.push(warning);
         }
     }
     warnings.sort_unstable();
     open_telemetry.sort_unstable();
-    warnings.extend(about_open_telemetry(&open_telemetry));
+    warnings.extend(about_open_telemetry(&open_telemetry, exports_otlp));
     warnings
 }
 
@@ -55,7 +61,19 @@ fn is_of_others(name: &str, value: &str) -> bool {
     is_link || is_service_link(value) || COMPONENTS.iter().any(of_component)
 }
 
-fn about_open_telemetry(set: &[(&str, &str)]) -> Option<String> {
+/// Whether a variable of OpenTelemetry is read.
+fn is_read(name: &str, exports_otlp: bool) -> bool {
+    if name == OTEL_TRACES_EXPORTER.name {
+        return cfg!(feature = "otlp");
+    }
+    exports_otlp && is_read_with_otlp(name)
+}
+
+fn is_read_with_otlp(name: &str) -> bool {
+    WITH_OTLP.iter().flat_map(|variables| variables.iter()).any(|variable| variable.name == name)
+}
+
+fn about_open_telemetry(set: &[(&str, &str)], exports_otlp: bool) -> Option<String> {
     let mut names: Vec<&str> = set.iter().take(MAX_NAMED).map(|(name, _)| *name).collect();
     let more = set.len() - names.len();
     let more = format!("{more} more");
@@ -69,9 +87,15 @@ fn about_open_telemetry(set: &[(&str, &str)]) -> Option<String> {
         }
         _ => "",
     };
+    let would_be = cfg!(feature = "otlp") && set.iter().any(|(name, _)| is_read_with_otlp(name));
+    let switch = match exports_otlp {
+        false if would_be => ", and some of these where JAEGER_TRACES_EXPORTER names otlp",
+        _ => "",
+    };
     let names = names.join(", ");
-    (!set.is_empty())
-        .then(|| format!("{names} {verb} set, but not read: this client reads JAEGER_*{hint}"))
+    (!set.is_empty()).then(|| {
+        format!("{names} {verb} set, but not read: this client reads JAEGER_*{switch}{hint}")
+    })
 }
 
 /// How many letters have to be put in, taken out, changed or swapped with the next to make one text
@@ -122,7 +146,7 @@ mod tests {
     use super::*;
 
     fn said(set: &[(&str, &str)]) -> Vec<String> {
-        warnings(set.iter().copied())
+        warnings(set.iter().copied(), false)
     }
 
     #[test]
@@ -172,7 +196,11 @@ mod tests {
     #[test]
     fn variables_of_open_telemetry_are_named_together_and_without_their_values() {
         let one = said(&[("OTEL_SERVICE_NAME", "secret")]);
-        assert_eq!(one, ["OTEL_SERVICE_NAME is set, but not read: this client reads JAEGER_*"]);
+        let expected = "OTEL_SERVICE_NAME is set, but not read: this client reads JAEGER_*";
+        assert!(one.len() == 1 && one[0].starts_with(expected), "{one:?}");
+        assert_eq!(one[0].contains("names otlp"), cfg!(feature = "otlp"), "{one:?}");
+        let with_otlp = warnings([("OTEL_SERVICE_NAME", "a"), ("OTEL_X", "b")].into_iter(), true);
+        assert_eq!(with_otlp, ["OTEL_X is set, but not read: this client reads JAEGER_*"]);
         let names: Vec<_> = (0..10).map(|n| format!("OTEL_{n}")).collect();
         let set: Vec<_> = names.iter().map(|name| (name.as_str(), "secret")).collect();
         let many = said(&set);

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::grammar;
+use super::names::OPEN_TELEMETRY;
 use crate::error::ConfigError;
 use crate::redact::{self, HIDDEN};
 
@@ -49,6 +50,10 @@ pub(super) struct Found {
 }
 
 impl Found {
+    pub(super) fn copy(&self) -> Self {
+        Self { text: self.text.clone(), ..*self }
+    }
+
     /// The same with another text: an entry of a list, or what is said of the value.
     pub(super) fn with_text(self, text: String) -> Self {
         Self { text, ..self }
@@ -60,18 +65,41 @@ pub(super) struct Reader<'l> {
     lookup: &'l dyn Fn(&str) -> Option<OsString>,
     errors: Vec<ConfigError>,
     pub(super) warnings: Vec<String>,
+    /// OpenTelemetry's variables that had a value that could be used.
+    taken: Vec<&'static str>,
+    notes: Vec<String>,
+}
+
+/// What reading led to, where nothing was wrong.
+#[derive(Debug)]
+pub(super) struct Findings {
+    pub(super) warnings: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 impl<'l> Reader<'l> {
     pub(super) fn new(lookup: &'l dyn Fn(&str) -> Option<OsString>) -> Self {
-        Self { lookup, errors: Vec::new(), warnings: Vec::new() }
+        Self {
+            lookup,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            taken: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     /// All that was wrong, if anything was.
-    pub(super) fn finish(self) -> Result<Vec<String>, ConfigError> {
+    pub(super) fn finish(self) -> Result<Findings, ConfigError> {
         let mut errors = self.errors;
         match errors.pop() {
-            None => Ok(self.warnings),
+            None => {
+                let taken = self.taken.join(", ");
+                let mut notes = self.notes;
+                if !taken.is_empty() {
+                    notes.insert(0, format!("read from the environment: {taken}"));
+                }
+                Ok(Findings { warnings: self.warnings, notes })
+            }
             Some(error) if errors.is_empty() => Err(error),
             Some(last) => {
                 errors.push(last);
@@ -113,7 +141,18 @@ impl<'l> Reader<'l> {
             }
         }
         let found = found?;
+        if found.name.starts_with(OPEN_TELEMETRY) && !self.taken.contains(&found.name) {
+            self.taken.push(found.name);
+        }
         self.check(variable, &found).then_some(found)
+    }
+
+    /// Warns if a variable is set that is not looked at, because another is set too.
+    pub(super) fn warn_of_unread(&mut self, unread: &Variable, other: &Variable) {
+        if self.is_set(unread) {
+            let (name, other) = (unread.name, other.name);
+            self.warn(format!("{name} is set, but not read: {other} is set too"));
+        }
     }
 
     fn raw(&mut self, variable: &Variable, name: &'static str) -> Option<Found> {
@@ -170,14 +209,19 @@ impl<'l> Reader<'l> {
     /// A duration, or the default where it is zero or less.
     pub(super) fn duration(&mut self, variable: &Variable, default: Duration) -> Option<Duration> {
         let found = self.find(variable)?;
+        self.duration_of(&found, default)
+    }
+
+    /// The duration of a value, likewise.
+    pub(super) fn duration_of(&mut self, found: &Found, default: Duration) -> Option<Duration> {
         let Some(duration) = grammar::duration(&found.text) else {
             let allowed = "a number of milliseconds, or a duration such as 500ms, 10s or 1m30s";
-            self.refuse(&found, allowed);
+            self.refuse(found, allowed);
             return None;
         };
         let is_bare = found.text.bytes().all(|byte| byte.is_ascii_digit());
         if is_bare && !duration.is_zero() && duration < SHORT {
-            let Found { name, text, .. } = &found;
+            let Found { name, text, .. } = found;
             self.warn(format!(
                 "{name} is {duration:?}: a bare number such as {text} is milliseconds"
             ));
@@ -239,6 +283,11 @@ impl<'l> Reader<'l> {
         if !self.errors.iter().any(|known| name(known) == name(&error)) {
             self.errors.push(error);
         }
+    }
+
+    /// What the tracer's logger should be told as information.
+    pub(super) fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     /// What the tracer's logger should be told.
