@@ -1,17 +1,11 @@
-//! Posts spans as OTLP. The client encodes them, and has no transport that posts them yet.
+//! Posts spans as OTLP that no tracer makes, in either of its forms.
 
-use std::io;
-
-use jaeger_client::TransportError;
-use jaeger_client::encoding::{
-    BatchView, List, OtlpEncoder, OtlpResponse, OtlpStatus, ProcessView,
-};
-use jaeger_client::transport::{Sent, Transport};
+use jaeger_client::encoding::{List, OtlpEncoder, OtlpResponse, OtlpStatus, ProcessView};
 
 use crate::gate::Found;
 use crate::query::post_bytes;
 
-/// Takes a tracer's messages and posts their spans as OTLP.
+/// Posts lists of spans as OTLP.
 #[derive(Debug)]
 pub struct OtlpPost {
     url: String,
@@ -62,19 +56,6 @@ impl OtlpPost {
                 Err(format!("{status}: {:?}, {}", OtlpStatus::parse(&body), body.escape_ascii()))
             }
         }
-    }
-}
-
-impl Transport for OtlpPost {
-    fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
-        let source = match BatchView::parse_message(message) {
-            Ok((_, batch)) => match self.post(&batch.process, batch.spans) {
-                Ok(()) => return Ok(Sent::OK),
-                Err(why) => io::Error::other(why),
-            },
-            Err(error) => io::Error::other(error),
-        };
-        Err(TransportError::Io { source })
     }
 }
 

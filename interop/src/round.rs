@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jaeger_client::{
-    AgentProtocol, Closer, Configuration, OwnedTagValue, ReporterConfig, Stats, TracerBuilder,
+    AgentProtocol, Closer, Configuration, OtlpConfig, OwnedTagValue, ReporterConfig, Stats,
 };
 use serde_json::Value;
 
@@ -12,7 +12,6 @@ use crate::command::INTERVAL;
 use crate::gate::{self, Found};
 use crate::grow::Plan;
 use crate::otlp::Lines;
-use crate::post::OtlpPost;
 use crate::query::Query;
 use crate::rules;
 use crate::span::{Field, Given, Rule, Wanted};
@@ -71,17 +70,18 @@ impl Way {
             Self::Http => to_collector(""),
             Self::ZipkinV1 => to_collector("/api/v1/spans"),
             Self::ZipkinV2 => to_collector("/api/v2/spans"),
-            // The tracer is given what posts.
-            Self::Otlp => ReporterConfig::default(),
+            Self::Otlp => ReporterConfig {
+                otlp: OtlpConfig::new(format!("http://{address}")),
+                ..ReporterConfig::default()
+            },
         }
     }
 
-    /// Gives the tracer what sends on this way, where a configuration cannot name it.
-    pub fn transport(self, backend: &Backend, builder: TracerBuilder) -> TracerBuilder {
-        match self {
-            Self::Otlp => builder.transport(OtlpPost::new(backend.address(self.port()))),
-            _ => builder,
-        }
+    /// The exporters that send on this way.
+    #[must_use]
+    pub fn exporters(self) -> Vec<String> {
+        let name = if self == Self::Otlp { "otlp" } else { "jaeger" };
+        vec![name.to_owned()]
     }
 
     /// What is different when it comes back from this server.
@@ -168,11 +168,11 @@ fn on_one_way(backend: &Backend, way: Way) {
             tags: process_tags.iter().map(owned).collect(),
             trace_id_128bit: Some(wide),
             max_tag_value_length: max_tag_value_bytes,
+            exporters: way.exporters(),
             reporter: way.reporter(backend),
             ..Configuration::new(service.as_str())
         };
-        let built = config.new_tracer_with(|builder| way.transport(backend, builder));
-        let (tracer, closer) = built.expect("the configuration is good");
+        let (tracer, closer) = config.new_tracer().expect("the configuration is good");
         let plan = Plan {
             tracer: &tracer,
             service: &service,
@@ -188,7 +188,7 @@ fn on_one_way(backend: &Backend, way: Way) {
             tally.read_back(&wanted);
         }
         first += traces;
-        close(closer, traces * spans);
+        close(way, closer, traces * spans);
     }
 
     let (sent, back) = (thousands(tally.sent), thousands(tally.back));
@@ -242,11 +242,13 @@ impl Tally {
 }
 
 /// Closes the tracer; by its own account it must have sent all of `spans`.
-fn close(closer: Closer, spans: usize) {
+fn close(way: Way, closer: Closer, spans: usize) {
     let receipt = closer.close(PATIENCE);
     let stats: &Stats = &receipt.stats;
     assert!(receipt.complete && stats.is_balanced(), "{receipt}");
     assert_eq!(stats.sent, spans as u64, "{receipt}");
+    let over_udp = [Way::Compact, Way::Binary, Way::ZipkinCompact].contains(&way);
+    assert_eq!(stats.acknowledged, if over_udp { 0 } else { stats.sent }, "{receipt}");
 }
 
 fn owned((key, given): &Field) -> (String, OwnedTagValue) {

@@ -67,10 +67,11 @@ fn on_one_way(backend: &Backend, way: Way) {
             ("text".to_owned(), "é\u{2028}\0".into()),
         ],
         max_tag_value_length: 1_000,
+        exporters: way.exporters(),
         reporter: way.reporter(backend),
         ..Configuration::new(service.as_str())
     };
-    let quiet = |builder: TracerBuilder| way.transport(backend, builder.logger(NullLogger));
+    let quiet = |builder: TracerBuilder| builder.logger(NullLogger);
     let (tracer, closer) = config.new_tracer_with(quiet).unwrap();
     let mut dice = 1 + way as u64;
     let mut draw = |below: usize| {
@@ -81,7 +82,7 @@ fn on_one_way(backend: &Backend, way: Way) {
     let clock = edge_cases::EdgeCaseClock::new(&mut draw);
     let odd_parts = |builder: TracerBuilder| {
         let ids = edge_cases::EdgeCaseIds::default();
-        way.transport(backend, builder.logger(NullLogger).clock(clock).id_generator(ids))
+        builder.logger(NullLogger).clock(clock).id_generator(ids)
     };
     let (other, other_closer) = config.new_tracer_with(odd_parts).unwrap();
     let store = Store::of(backend, way);
