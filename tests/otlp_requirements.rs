@@ -1,5 +1,5 @@
 //! Holds docs/otlp-requirements.md to its word: no requirement is left out, and every row names tests
-//! that are there, but for those that wait for the transport.
+//! that are there.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
@@ -15,17 +15,6 @@ mod table;
 /// How many sentences of each document ask something, and how many comments of the messages.
 const NUMBERS: [(&str, usize); 3] = [("P", 118), ("E", 24), ("M", 9)];
 
-/// Rows that say *transport: to come*. Whoever builds it takes them out, until there is none.
-const PENDING: &[&str] = &[
-    "P48", "P49", "P53", "P54", "P60", "P62", "P64", "P65", "P66", "P67", "P85", "P90", "P91",
-    "P92", "P95", "P97", "P98", "P99", "P100", "P101", "P102", "P103", "P105", "P107", "P108",
-    "E1", "E2", "E3", "E4", "E8", "E9", "E10", "E11", "E12", "E13", "E14", "E15", "E16", "E17",
-    "E18", "E19", "E20", "E21", "E22", "E23", "E24",
-];
-
-/// What a row of these says in place of a test.
-const TO_COME: &str = "transport: to come";
-
 /// What is wrong with the rows; `source` gives a file's text.
 fn wrong(rows: &[Row<'_>], mut source: impl FnMut(&str) -> Option<String>) -> Vec<String> {
     let mut files = BTreeMap::new();
@@ -34,12 +23,6 @@ fn wrong(rows: &[Row<'_>], mut source: impl FnMut(&str) -> Option<String>) -> Ve
         let name = format!("{}, {}", row.section, row.first());
         if row.cells.len() != 5 {
             wrong.push(format!("{name}: {} cells in place of 5", row.cells.len()));
-        }
-        if row.last() == TO_COME {
-            if !PENDING.contains(&row.first()) {
-                wrong.push(format!("{name}: is no row that waits for the transport"));
-            }
-            continue;
         }
         if row.tests().is_empty() {
             wrong.push(format!("{name}: names no test"));
@@ -51,11 +34,6 @@ fn wrong(rows: &[Row<'_>], mut source: impl FnMut(&str) -> Option<String>) -> Ve
             }
         }
     }
-    for id in PENDING {
-        if !rows.iter().any(|row| row.first() == *id && row.last() == TO_COME) {
-            wrong.push(format!("{id} waits for nothing: take it from PENDING"));
-        }
-    }
     wrong
 }
 
@@ -65,7 +43,7 @@ fn page() -> String {
 }
 
 #[test]
-fn every_row_names_tests_that_are_there_or_waits_for_the_transport() {
+fn every_row_names_tests_that_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = page();
     let wrong = wrong(&rows(&page), |file| fs::read_to_string(root.join(file)).ok());
@@ -101,12 +79,11 @@ fn is_id(word: &str, of: &str) -> bool {
 fn what_is_wrong_with_a_row_is_found() {
     let found = |row: &str| {
         let page = format!("## S\n{row}");
-        let wrong = wrong(&rows(&page), |_| Some("#[test]\nfn there() {}".into()));
-        wrong.into_iter().filter(|line| !line.contains("waits for nothing")).count()
+        wrong(&rows(&page), |_| Some("#[test]\nfn there() {}".into())).len()
     };
     assert_eq!(found("| P50 | s | asks | here | `a.rs::there` |"), 0);
     assert_eq!(found("| P50 | s | asks | here | `a.rs::gone` |"), 1);
     assert_eq!(found("| P50 | s | asks | here | |"), 1);
-    assert_eq!(found("| P50 | s | asks | here | transport: to come |"), 1, "it is not pending");
+    assert_eq!(found("| P50 | s | asks | here | to come |"), 1);
     assert_eq!(found("| P50 | s | here | `a.rs::there` |"), 1, "a cell is missing");
 }
