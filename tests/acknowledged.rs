@@ -1,6 +1,7 @@
 //! What a receiver says of a message that it took: that it did, and which spans it rejected.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+#![allow(clippy::disallowed_methods, reason = "shared with tests that start servers")]
 
 mod support;
 

@@ -288,7 +288,7 @@ fn whatever_a_server_does_each_span_is_counted_once_and_what_it_took_is_acknowle
     ];
     let mut random = support::Seeded::new(7);
     let script: Vec<usize> = (0..400)
-        .map(|_| if random.below(2) == 0 { 0 } else { random.below(11) as usize })
+        .map(|_| if random.below(2) == 0 { 0 } else { usize::try_from(random.below(11)).unwrap() })
         .collect();
     let answers = script.clone();
     let server = Server::start(move |n, _| faults[answers[n % answers.len()]].0());

@@ -26,7 +26,8 @@ pub enum CollectorFormat {
 
 impl CollectorFormat {
     /// The encoding it is written in.
-    pub(crate) const fn encoding(self) -> &'static str {
+    #[cfg(feature = "collector-http")]
+    pub(super) const fn encoding(self) -> &'static str {
         match self {
             Self::Jaeger => "thrift-binary-batch",
             Self::ZipkinThrift => "zipkin-thrift",
