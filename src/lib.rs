@@ -25,7 +25,7 @@
 //! - [`Configuration`] or [`Tracer::builder`] make a [`Tracer`] and the [`Closer`] that ends it.
 //! - [`Tracer`] starts a [`Span`], injects and extracts a [`SpanContext`], gives [`Stats`], flushes.
 //! - [`sampler`], [`propagation`], [`transport`] have the kinds there are, and the traits for more.
-//! - [`control`] has what an agent may tell besides: restrictions of baggage, credit for
+//! - [`policy`] has limits that an agent sets: restrictions of baggage, credit for
 //!   debugging.
 //! - [`panics`] says what happens when code of yours that a tracer calls panics.
 //! - [`metrics`] tells what a tracer counts to an application's metrics system.

@@ -197,7 +197,7 @@ fn certificates_and_keys_that_do_not_belong_together_are_refused_and_keys_not_sh
     let cases = [
         (Some(&*certificate), None, "client_key is empty"),
         (None, Some(&*key), "client_certificate is empty"),
-        (Some(&*certificate), Some(&*other_key), "the private key of reporter.client_certificate"),
+        (Some(&*certificate), Some(&*other_key), "the private key of client_certificate"),
         (Some(&*certificate), Some(&*certificate), "client_key is \"(hidden)\""),
         (Some(&*certificate), Some("hush"), "client_key is \"(hidden)\""),
         (Some(&*key), Some(&*key), "client_certificate is"),

@@ -70,7 +70,7 @@ pub struct Configuration {
     pub sampler: SamplerConfig,
     /// The exporters that spans go to, each from the same spans with the same ids: `jaeger`, which is
     /// Thrift to the collector or the agent of [`reporter`](Self::reporter), and `otlp`, to the server
-    /// of [`ReporterConfig::otlp`]. Of both, the tracer's own counts follow the first. Or `none`.
+    /// of `ReporterConfig::otlp` (feature `otlp`). Of both, the tracer's own counts follow the first. Or `none`.
     /// Default `jaeger`.
     pub exporters: Vec<String>,
     /// Where spans go, and how.

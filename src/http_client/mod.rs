@@ -35,7 +35,9 @@ pub(crate) use self::retry::Backoff;
 pub(crate) use self::retry::{
     Attempts, FailedAttempt, RetriedStatuses, Retry, RetryPolicy, RetryState,
 };
+#[cfg(feature = "collector-http")]
+pub(crate) use self::tls::TlsOptionNames;
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
-pub(crate) use self::tls::{TlsOptionNames, TlsOptions};
+pub(crate) use self::tls::TlsOptions;
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 pub(crate) use self::url::Url;

@@ -109,7 +109,7 @@ pub(crate) enum RetriedStatuses {
     /// 408, 429, 500, 502, 503 and 504.
     Usual,
     /// Those that OTLP names: 429, 502, 503 and 504.
-    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "nobody speaks OTLP"))]
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "nobody speaks OTLP"))]
     Otlp,
 }
 

@@ -24,8 +24,6 @@ pub(crate) struct TlsOptionNames {
     pub(crate) ca_certificates: &'static str,
     pub(crate) client_certificate: &'static str,
     pub(crate) client_key: &'static str,
-    /// What the key must be.
-    pub(crate) allowed_key: &'static str,
 }
 
 impl Default for TlsOptionNames {
@@ -34,7 +32,6 @@ impl Default for TlsOptionNames {
             ca_certificates: "reporter.ca_certificates",
             client_certificate: "reporter.client_certificate",
             client_key: "reporter.client_key",
-            allowed_key: "the private key of reporter.client_certificate",
         }
     }
 }
@@ -133,7 +130,7 @@ fn verify_pair(
 ) -> Result<(), ConfigError> {
     use rustls::crypto::CryptoProvider;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let refused = |value: String| ConfigError::invalid(names.client_key, value, names.allowed_key);
+    let refused = |value: String| ConfigError::invalid(names.client_key, value, ALLOWED_KEY);
     let chain = chain.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec()));
     let key =
         PrivateKeyDer::try_from(key.der().to_vec()).map_err(|what| refused(what.to_owned()))?;
@@ -146,3 +143,6 @@ fn verify_pair(
         .map(drop)
         .map_err(|error| refused(format!("(hidden), which gives: {error}")))
 }
+
+#[cfg(feature = "tls")]
+const ALLOWED_KEY: &str = "the private key of client_certificate";

@@ -201,7 +201,7 @@ impl TracerBuilder {
     /// and [`queue_size`](Self::queue_size): one that is slow or hangs costs its own spans alone.
     ///
     /// The tracer's own counts follow the first output, which the other methods set; flush and close
-    /// wait for all. Each has its counts in [`Tracer::reporter_stats`]. Names that are taken get a number.
+    /// wait for all. Each has its counts in [`Tracer::reporter_stats`](crate::Tracer::reporter_stats). Names that are taken get a number.
     ///
     /// # Examples
     ///
@@ -277,7 +277,7 @@ impl TracerBuilder {
         Self { disabled: true, ..self }.sampler(ConstSampler::new(false)).null_reporter()
     }
 
-    /// How long a dropped [`Closer`] waits at most. Default 5 s.
+    /// How long a dropped [`Closer`](crate::Closer) waits at most. Default 5 s.
     pub fn drop_timeout(mut self, timeout: Duration) -> Self {
         self.drop_timeout = timeout;
         self

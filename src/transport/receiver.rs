@@ -88,7 +88,6 @@ impl Receiver {
                 ca_certificates: "reporter.otlp.ca_certificates",
                 client_certificate: "reporter.otlp.client_certificate",
                 client_key: "reporter.otlp.client_key",
-                allowed_key: "the private key of reporter.otlp.client_certificate",
             },
         }
     }
@@ -130,8 +129,10 @@ fn partial_success(answer: &Answer, secrets: &Secrets) -> Sent {
                 "the answer is too long to be read: what it says of rejected spans is not known",
             );
         }
-        Some(BodyError::Interrupted(_)) => {
-            return unknown("the answer ended early: what it says of rejected spans is not known");
+        Some(BodyError::Interrupted(error)) => {
+            return unknown(&format!(
+                "the answer ended early, so what it says of rejected spans is not known: {error}"
+            ));
         }
         None => {}
     }
