@@ -68,6 +68,10 @@ fn lay_out(root: &Path, copy: &Path, path: &str) -> Outcome<PathBuf> {
     let member = copy.join("member");
     fs::create_dir_all(&member)?;
     fs::rename(core.join(path), member.join("crate"))?;
+    // A member that takes the core without its default features cannot leave its place to the workspace.
+    let own = fs::read_to_string(member.join("crate/Cargo.toml"))?;
+    let own = own.replace("path = \"../..\"", "path = \"../../core\"");
+    fs::write(member.join("crate/Cargo.toml"), own)?;
     let (workspace, _) =
         manifest.split_once("\n[package]\n").ok_or("no [package] in Cargo.toml")?;
     let workspace = with_members(workspace, &["crate"])?;
