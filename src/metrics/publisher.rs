@@ -10,7 +10,8 @@ use super::guarded::Guarded;
 use super::reading::{COUNTERS, COUNTERS_HELP, QUEUE_LENGTH, QUEUE_LENGTH_HELP, Reading};
 use super::{Counter, Gauge, Instruments, MetricKind, MetricsHost};
 use crate::clock;
-use crate::span::shared::{AllStripes, SpanShared};
+use crate::span::counters::AllStripes;
+use crate::span::shared::SpanShared;
 
 /// A tracer's instruments, and what they have been told.
 pub(crate) struct Publisher {

@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use crate::policy::Updates;
 use crate::sampler::RemoteCounts;
-use crate::span::shared::{AllStripes, SpanCounts, SpanShared};
+use crate::span::counters::{AllStripes, SpanCounts};
+use crate::span::shared::SpanShared;
 use crate::stats::Stats;
 
 /// All that metrics are made of, each number read once.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::context::SpanContext;
+use super::counters::{Sampled, Stripe};
 use super::record::{ParentKind, ReferenceSink, SpanRecord, Start, StartExtras, extras_of};
 use super::reference::Parent;
-use super::shared::{Sampled, Stripe};
 use super::start::{self, SpanOrigin};
 use super::write::{SAMPLING_PRIORITY, set_priority};
 use super::{IntoTagValue, Span, TagValue, active, deferred, observer, record, tail};

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::builder::SpanBuilder;
 use super::context::SpanContext;
+use super::counters::Stripe;
 use super::record::{End, SpanData, SpanRecord, Start, TraceState};
 use super::reference::Parent;
-use super::shared::Stripe;
 use super::write::{SAMPLING_PRIORITY, misused};
 use super::{Span, TagValue, observer};
 use crate::encoding::{List, ReferenceView, tags_of};

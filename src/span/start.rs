@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::context::SpanContext;
+use super::counters::{Counts, Sampled, Stripe};
 use super::record::{self, DEBUG, FIREHOSE, NonRecording, SAMPLED, SpanRecord, Start};
-use super::shared::{Counts, Sampled, SpanShared, Stripe};
+use super::shared::SpanShared;
 use super::{Baggage, Span, active};
 use crate::encoding::{List, ShortTags, TagBuffer, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
 
+use super::counters::Stripe;
 use super::record::{DEBUG, SAMPLED, SpanData, SpanRecord, Start};
-use super::shared::{SpanShared, Stripe};
+use super::shared::SpanShared;
 use super::{Baggage, LogRecord, Span, TagValue, deferred, observer, tail};
 use crate::clock::Clock;
 use crate::diag::Cause;

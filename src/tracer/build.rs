@@ -18,7 +18,8 @@ use crate::reporter::{
     MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions, Unstarted,
 };
 use crate::sampler::Sampler;
-use crate::span::shared::{BaggageCounts, Sink, SpanShared, Stripes};
+use crate::span::counters::Stripes;
+use crate::span::shared::{BaggageCounts, Sink, SpanShared};
 use crate::span::{Baggage, Hooks, OpenList, SpanContext, TailSampler};
 use crate::transport::{Hurry, MAX_PACKET_BYTES};
 

@@ -29,7 +29,8 @@ use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier}
 use crate::reporter::{MAX_WAIT, Remote, timed};
 use crate::sampler::SamplerStatus;
 use crate::span;
-use crate::span::shared::{SpanShared, Stripes};
+use crate::span::counters::Stripes;
+use crate::span::shared::SpanShared;
 use crate::span::{AsSpanContext, OpenSpans, Span, SpanBuilder, SpanContext};
 use crate::stats::{FlushReport, ReporterStats, Stats};
 

@@ -13,8 +13,9 @@ use super::{SpanFinish, SpanObserver, StartSpanOptions};
 use crate::clock::{Clock, system_time};
 use crate::encoding::{List, tags_of};
 use crate::panics::Callback;
+use crate::span::counters::Stripe;
 use crate::span::record::{SpanData, SpanRecord, Start};
-use crate::span::shared::{SpanShared, Stripe};
+use crate::span::shared::SpanShared;
 use crate::span::write::SAMPLING_PRIORITY;
 use crate::span::{Span, TagValue, deferred};
 

@@ -7,7 +7,7 @@ use super::pool;
 use super::span_record::SpanRecord;
 use crate::id::{SpanId, TraceId};
 use crate::span::context::SpanContext;
-use crate::span::shared::Stripe;
+use crate::span::counters::Stripe;
 
 /// The first span of a trace that is not sampled.
 ///

@@ -17,8 +17,9 @@ use crate::id::SpanId;
 use crate::lock;
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
+use crate::span::counters::{Counts, Sampled, Stripe};
 use crate::span::observer::SpanObservers;
-use crate::span::shared::{Counts, Sampled, SpanShared, Stripe};
+use crate::span::shared::SpanShared;
 use crate::span::{TagValue, deferred};
 
 /// A live span. What does not change while it lives lies beside the lock, the rest behind it.

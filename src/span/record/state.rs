@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-use crate::span::shared::Sampled;
+use crate::span::counters::Sampled;
 use crate::span::tail::TailState;
 
 /// Recorded.

@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use self::config::TailSamplingConfig;
 pub(in crate::span) use self::state::TailState;
+use super::counters::Stripe;
 use super::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState, stripe_index};
-use super::shared::{SpanShared, Stripe};
+use super::shared::SpanShared;
 use super::start::SpanOrigin;
 use super::{Span, TagValue};
 use crate::buffers::{LockedTraceBuffers, TraceBuffer, TraceBuffers};

@@ -1,0 +1,236 @@
+//! How many spans a tracer has started and finished: counted in a stripe for each thread, and read as
+//! one set of numbers.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::shared::SpanShared;
+use super::start::SpanOrigin;
+use super::tail;
+use crate::stats::Stats;
+
+/// One thread's way to the core, with counters that it has for itself as far as there are as many
+/// as threads. The count of users is not shared by all threads either: with one count for all, two
+/// threads that make spans spend more time on it than on the spans. On a cache line of its own (two,
+/// because CPUs fetch them in pairs).
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Stripe {
+    core: Arc<SpanShared>,
+    not_sampled: AtomicU64,
+    /// Spans started, apart by how they came into a trace and whether that is sampled. Each is
+    /// counted once, where both are known, so that telling them apart costs nothing.
+    began: Counts,
+    joined: Counts,
+    /// Of `joined`, those that are the first of their process; counted for metrics alone.
+    first: Counts,
+    /// Of the finished spans, those whose decision was still put off.
+    undecided: Counts,
+}
+
+/// Spans counted apart by whether they are sampled.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    yes: AtomicU64,
+    no: AtomicU64,
+    delayed: AtomicU64,
+}
+
+/// Whether a span is sampled, as far as that is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sampled {
+    Yes,
+    No,
+    /// The sampler has put it off.
+    Delayed,
+}
+
+impl Counts {
+    /// Counts one.
+    #[inline(always)]
+    pub(super) fn add(&self, sampled: Sampled) {
+        let counter = match sampled {
+            Sampled::Yes => &self.yes,
+            Sampled::No => &self.no,
+            Sampled::Delayed => &self.delayed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Stripe {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+
+    /// Where spans are counted that came into a trace like this.
+    #[inline(always)]
+    pub(super) fn started(&self, span_origin: SpanOrigin) -> &Counts {
+        match span_origin {
+            SpanOrigin::Trace => &self.began,
+            SpanOrigin::Joined => &self.joined,
+        }
+    }
+
+    /// Counts a span that joined as the first of its process. It is counted as started besides.
+    pub(super) fn count_first(&self, sampled: Sampled) {
+        self.first.add(sampled);
+    }
+
+    /// Counts a span that is about to be finished without a decision, by what becomes of it.
+    pub(super) fn count_undecided(&self, sampled: bool) {
+        let sampled = if sampled { Sampled::Yes } else { Sampled::No };
+        self.undecided.add(sampled);
+    }
+
+    #[inline]
+    pub(crate) fn count_not_sampled(&self) {
+        self.not_sampled.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn count_not_sampled_by(&self, spans: u64) {
+        self.not_sampled.fetch_add(spans, Ordering::Release);
+    }
+}
+
+impl Deref for Stripe {
+    type Target = SpanShared;
+
+    #[inline]
+    fn deref(&self) -> &SpanShared {
+        &self.core
+    }
+}
+
+/// How many lanes are told apart.
+const STRIPES: usize = 64;
+
+/// As many ways to the core as there are cores, and for each lane one of them.
+#[derive(Debug)]
+pub(crate) struct Stripes {
+    /// Of a size that is known, so that finding one takes no check.
+    by_index: [Arc<Stripe>; STRIPES],
+    all_stripes: AllStripes,
+}
+
+/// All ways to a core, for those who read what was counted.
+#[derive(Clone, Debug)]
+pub(crate) struct AllStripes(Arc<[Arc<Stripe>]>);
+
+impl Stripes {
+    /// `count` of them, at most as many as there are lanes.
+    pub(crate) fn new(core: &Arc<SpanShared>, count: usize) -> Self {
+        let one = |_| {
+            Arc::new(Stripe {
+                core: Arc::clone(core),
+                not_sampled: AtomicU64::new(0),
+                began: Counts::default(),
+                joined: Counts::default(),
+                first: Counts::default(),
+                undecided: Counts::default(),
+            })
+        };
+        let refs: Arc<[_]> = (0..count.clamp(1, STRIPES)).map(one).collect();
+        let by_index = std::array::from_fn(|stripe| Arc::clone(&refs[stripe % refs.len()]));
+        Self { by_index, all_stripes: AllStripes(refs) }
+    }
+
+    /// The one of the calling thread's lane.
+    #[inline]
+    pub(crate) fn of(&self, stripe: usize) -> &Arc<Stripe> {
+        &self.by_index[stripe & (STRIPES - 1)]
+    }
+
+    pub(crate) fn all_stripes(&self) -> &AllStripes {
+        &self.all_stripes
+    }
+}
+
+/// Numbers of spans, apart by whether they are sampled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BySampled {
+    pub(crate) yes: u64,
+    pub(crate) no: u64,
+    pub(crate) delayed: u64,
+}
+
+impl BySampled {
+    fn total(self) -> u64 {
+        self.yes + self.no + self.delayed
+    }
+}
+
+/// What the ledger does not tell apart, and metrics do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SpanCounts {
+    /// Traces begun.
+    pub(crate) traces: BySampled,
+    /// Spans that joined a trace as the first of this process; counted for metrics alone.
+    pub(crate) joined: BySampled,
+    pub(crate) started: BySampled,
+    pub(crate) finished: BySampled,
+}
+
+impl AllStripes {
+    fn sum(&self, counter: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
+        self.0.iter().map(|stripe| counter(stripe).load(Ordering::Acquire)).sum()
+    }
+
+    fn sum_apart(&self, counts: impl Fn(&Stripe) -> &Counts) -> BySampled {
+        BySampled {
+            yes: self.sum(|stripe| &counts(stripe).yes),
+            no: self.sum(|stripe| &counts(stripe).no),
+            delayed: self.sum(|stripe| &counts(stripe).delayed),
+        }
+    }
+
+    /// Spans apart by whether they are sampled, with `stats` read just before. A span that was
+    /// finished undecided is counted as such before it is counted as finished, and read after it, so
+    /// that no span is taken for decided.
+    pub(crate) fn span_counts(&self, stats: &Stats) -> SpanCounts {
+        let undecided = self.sum_apart(|stripe| &stripe.undecided);
+        let finished = BySampled {
+            // What is held is neither yet.
+            yes: (stats.finished - stats.not_sampled - stats.buffered)
+                .saturating_sub(undecided.yes),
+            no: stats.not_sampled.saturating_sub(undecided.no),
+            delayed: undecided.yes + undecided.no,
+        };
+        let traces = self.sum_apart(|stripe| &stripe.began);
+        let joined = self.sum_apart(|stripe| &stripe.joined);
+        let started = BySampled {
+            yes: traces.yes + joined.yes,
+            no: traces.no + joined.no,
+            delayed: traces.delayed + joined.delayed,
+        };
+        SpanCounts { traces, joined: self.sum_apart(|stripe| &stripe.first), started, finished }
+    }
+}
+
+impl SpanShared {
+    /// The ledger, in which the sums hold: what is over is read before what was begun, so that no
+    /// span is finished that was not started.
+    pub(crate) fn stats(&self, all_stripes: &AllStripes) -> Stats {
+        let buffered = tail::lock(self);
+        let mut stats = Stats {
+            misused: self.misused.load(Ordering::Relaxed),
+            truncated_tags: self.truncated_tags.load(Ordering::Relaxed),
+            clamped_times: self.clamped_times.load(Ordering::Relaxed),
+            baggage_limited: self.baggage_limited.load(Ordering::Relaxed),
+            decoding_errors: self.decoding_errors.load(Ordering::Relaxed),
+            observer_panics: self.hooks.panics.load(Ordering::Relaxed),
+            callback_panics: self.diagnostics.panics(),
+            not_sampled: all_stripes.sum(|stripe| &stripe.not_sampled),
+            ..Stats::default()
+        };
+        self.sink.read(&mut stats);
+        tail::read(buffered, &mut stats);
+        stats.finished =
+            stats.not_sampled + stats.sent + stats.dropped.total() + stats.queued + stats.buffered;
+        stats.started = all_stripes.sum_apart(|stripe| &stripe.began).total()
+            + all_stripes.sum_apart(|stripe| &stripe.joined).total();
+        stats.open = stats.started.saturating_sub(stats.finished);
+        stats
+    }
+}
