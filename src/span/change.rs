@@ -83,7 +83,7 @@ impl Span {
     ///
     /// # Shape and units
     ///
-    /// The [ledger](crate::Stats) counts two spans started; this one is finished as not sampled.
+    /// The [accounts](crate::Stats) count two spans started; this one is finished as not sampled.
     ///
     /// # Cost
     ///

@@ -10,8 +10,8 @@ use super::start::SpanOrigin;
 use super::tail;
 use crate::stats::Stats;
 
-/// One thread's way to the core, with counters that it has for itself as far as there are as many
-/// as threads. The count of users is not shared by all threads either: with one count for all, two
+/// One thread's way to what spans share, with counters that it has for itself as far as there are as
+/// many as threads. The count of users is not shared by all threads either: with one count for all, two
 /// threads that make spans spend more time on it than on the spans. On a cache line of its own (two,
 /// because CPUs fetch them in pairs).
 #[derive(Debug)]
@@ -103,10 +103,10 @@ impl Deref for Stripe {
     }
 }
 
-/// How many lanes are told apart.
+/// How many stripes there are at most.
 const STRIPES: usize = 64;
 
-/// As many ways to the core as there are cores, and for each lane one of them.
+/// As many stripes as there are shards, and for each thread one of them.
 #[derive(Debug)]
 pub(crate) struct Stripes {
     /// Of a size that is known, so that finding one takes no check.
@@ -114,12 +114,12 @@ pub(crate) struct Stripes {
     all_stripes: AllStripes,
 }
 
-/// All ways to a core, for those who read what was counted.
+/// All stripes, for those who read what was counted.
 #[derive(Clone, Debug)]
 pub(crate) struct AllStripes(Arc<[Arc<Stripe>]>);
 
 impl Stripes {
-    /// `count` of them, at most as many as there are lanes.
+    /// `count` of them, at most as many as there can be.
     pub(crate) fn new(core: &Arc<SpanShared>, count: usize) -> Self {
         let one = |_| {
             Arc::new(Stripe {
@@ -136,7 +136,7 @@ impl Stripes {
         Self { by_index, all_stripes: AllStripes(refs) }
     }
 
-    /// The one of the calling thread's lane.
+    /// The stripe of a thread, by its index.
     #[inline]
     pub(crate) fn of(&self, stripe: usize) -> &Arc<Stripe> {
         &self.by_index[stripe & (STRIPES - 1)]

@@ -81,7 +81,7 @@ use crate::tags;
 /// ```
 #[must_use = "a span ends when its last handle is dropped"]
 pub struct Span {
-    /// None if it is light, and while it is being dropped.
+    /// None if it is non-recording, and while it is being dropped.
     record: Option<Arc<SpanRecord>>,
     /// None if it has a record from the start. What is there is ended by the span's own drop, which
     /// leaves nothing to be dropped; the wrapper keeps the compiler from looking for that once more.

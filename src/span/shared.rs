@@ -38,10 +38,10 @@ pub(crate) struct SpanShared {
     pub(crate) may_defer: bool,
     /// Whether it may be asked by the id alone: its tags are then not cut, so they must fit.
     pub(crate) asks_by_id: bool,
-    /// Whether spans go the careful way: others are to be told or asked about what is done to them.
+    /// Whether spans take the slow path: others are to be told or asked about what is done to them.
     pub(crate) slow_path: bool,
-    /// Whether spans of builders are started with a closer look: the careful way, for metrics, because
-    /// they may be held, or to find the server's side of a call.
+    /// Whether spans of builders are started in full: on the slow path, for metrics, because they
+    /// may be buffered, or to find the server's side of a call.
     pub(crate) full_start: bool,
     /// Whether spans that are the first of this process are counted, which only metrics need.
     pub(crate) counts_first: bool,

@@ -1,6 +1,6 @@
 //! Who is told about spans besides the reporter: observers, and the list of spans that are open.
 //!
-//! Nothing of it is in the way of a tracer without them: its spans are not careful, and come here
+//! Nothing of it is in the way of a tracer without them: its spans take no slow path, and come here
 //! never.
 
 mod notify;

@@ -1,6 +1,6 @@
 //! The logs of a span that may keep only so many: the first ones and the last ones.
 //!
-//! Walk step 4, the careful way. It lies with what few spans have, so that a span without a limit
+//! Walk step 4, on the slow path. It lies with what few spans have, so that a span without a limit
 //! has nothing of it.
 
 use std::collections::VecDeque;

@@ -192,7 +192,7 @@ impl SpanRecord {
         true
     }
 
-    /// The same for a span that is not sampled, or goes the careful way.
+    /// The same for a span that is not sampled, or takes the slow path.
     #[inline(never)]
     fn finish_slow(&mut self) -> bool {
         if !self.state.is_surely_unsampled() {

@@ -110,7 +110,7 @@ impl TraceState {
     }
 
     /// Whether what is done to its spans is not simply done: the sampler is to be asked again, they
-    /// may be held, or they go the careful way.
+    /// may be buffered, or they take the slow path.
     #[inline]
     pub(crate) fn is_on_slow_path(&self) -> bool {
         self.bits() & UNUSUAL != 0
