@@ -192,21 +192,20 @@ impl Endpoint {
     pub(super) fn parse(url: &str, format: Option<CollectorFormat>) -> Result<Self, ConfigError> {
         let allowed = "http:// or https://, a host, and perhaps a port, a path and a query";
         let refused = |allowed| ConfigError::invalid("reporter.collector_endpoint", url, allowed);
-        let WebUrl { is_https: is_encrypted, authority, path, query } =
-            WebUrl::parse(url.trim()).map_err(|error| match error {
-                UrlError::Malformed => refused(allowed),
-                UrlError::HasUser => {
-                    refused("without user and password, which are options of their own")
-                }
-            })?;
-        let path = if path == "/" { "" } else { path };
+        let read = WebUrl::parse(url.trim()).map_err(|error| match error {
+            UrlError::Malformed => refused(allowed),
+            UrlError::HasUser => {
+                refused("without user and password, which are options of their own")
+            }
+        })?;
+        let path = if read.path == "/" { "" } else { read.path };
         let format = format.unwrap_or_else(|| match path.trim_end_matches('/') {
             path if path.ends_with("/api/v1/spans") => CollectorFormat::ZipkinThrift,
             path if path.ends_with("/api/v2/spans") => CollectorFormat::ZipkinJson,
             _ => CollectorFormat::Jaeger,
         });
         let path = if path.is_empty() { format.path() } else { path };
-        let mut query = query.unwrap_or_default().to_owned();
+        let mut query = read.query.unwrap_or_default().to_owned();
         let says_format = query.split('&').any(|pair| pair.starts_with("format="));
         if format == CollectorFormat::Jaeger && !says_format {
             if !query.is_empty() {
@@ -214,9 +213,8 @@ impl Endpoint {
             }
             query.push_str("format=jaeger.thrift");
         }
-        let scheme = if is_encrypted { "https" } else { "http" };
-        let mark = if query.is_empty() { "" } else { "?" };
-        let url = Url::parse(&format!("{scheme}://{authority}{path}{mark}{query}"));
+        let query = Some(query.as_str()).filter(|query| !query.is_empty());
+        let url = Url::parse(&WebUrl { path, query, ..read }.to_string());
         Ok(Self { url: url.ok_or_else(|| refused(allowed))?, format })
     }
 }

@@ -115,9 +115,8 @@ impl OtlpConfig {
         match &self.traces_endpoint {
             Some(text) => {
                 let url = parse("reporter.otlp.traces_endpoint", text)?;
-                let slash = if url.path.is_empty() { "/" } else { "" };
-                let query = url.query.map_or_else(String::new, |query| format!("?{query}"));
-                Ok(format!("{}{slash}{query}", WebUrl { query: None, ..url }))
+                let path = if url.path.is_empty() { "/" } else { url.path };
+                Ok(WebUrl { path, ..url }.to_string())
             }
             None => {
                 let field = "reporter.otlp.endpoint";
@@ -126,9 +125,7 @@ impl OtlpConfig {
                 if path.ends_with(TRACES_PATH) {
                     return Err(ConfigError::invalid(field, &self.endpoint, WITHOUT_PATH));
                 }
-                let base = WebUrl { path, query: None, ..url };
-                let query = url.query.map_or_else(String::new, |query| format!("?{query}"));
-                Ok(format!("{base}{TRACES_PATH}{query}"))
+                Ok(WebUrl { path: &format!("{path}{TRACES_PATH}"), ..url }.to_string())
             }
         }
     }
