@@ -31,23 +31,11 @@ macro_rules! map_carrier {
 map_carrier!(BTreeMap);
 map_carrier!(HashMap, S);
 
-impl InjectCarrier for Vec<(String, String)> {
+/// Lists of text, and of bytes, as the headers of a message queue are.
+impl<V: for<'v> From<&'v str>> InjectCarrier for Vec<(String, V)> {
     fn set(&mut self, key: &str, value: &str) -> bool {
         InjectCarrier::remove_if(self, &mut |known| known == key);
-        self.push((key.to_owned(), value.to_owned()));
-        true
-    }
-
-    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
-        self.retain(|(key, _)| !is_stale(key));
-    }
-}
-
-/// As the headers of a message queue are.
-impl InjectCarrier for Vec<(String, Vec<u8>)> {
-    fn set(&mut self, key: &str, value: &str) -> bool {
-        InjectCarrier::remove_if(self, &mut |known| known == key);
-        self.push((key.to_owned(), value.as_bytes().to_vec()));
+        self.push((key.to_owned(), V::from(value)));
         true
     }
 
