@@ -203,12 +203,11 @@ impl AsSpanContext for Span {
 /// the debug id. Where they came from does not count.
 impl PartialEq for SpanContext {
     fn eq(&self, other: &Self) -> bool {
-        let baggage = |context: &Self| {
-            let mut items: Vec<_> =
-                context.baggage().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-            items.sort();
+        fn baggage(context: &SpanContext) -> Vec<(&str, &str)> {
+            let mut items: Vec<_> = context.baggage().collect();
+            items.sort_unstable();
             items
-        };
+        }
         (self.trace_id, self.span_id, self.parent_id)
             == (other.trace_id, other.span_id, other.parent_id)
             && self.flags() == other.flags()
