@@ -51,6 +51,16 @@ impl<T> Drop for Visitor<'_, T> {
 }
 
 impl<T: Target> Visitor<'_, T> {
+    /// A number as far as Jaeger has one, which is signed, and else its text: wrapped it would be
+    /// another number.
+    #[inline]
+    fn put_number<N: Copy + fmt::Display + TryInto<i64>>(&mut self, field: &Field, value: N) {
+        match value.try_into() {
+            Ok(number) => self.target.put(field, TagValue::I64(number)),
+            Err(_) => self.put_formatted(field, format_args!("{value}")),
+        }
+    }
+
     #[inline(never)]
     fn put_formatted(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         if !self.target.wants_text(field) {
@@ -68,27 +78,16 @@ impl<T: Target> Visit for Visitor<'_, T> {
         self.target.put(field, TagValue::I64(value));
     }
 
-    /// A number as far as Jaeger has one, which is signed, and else its text: wrapped it would be
-    /// another number.
     fn record_u64(&mut self, field: &Field, value: u64) {
-        match i64::try_from(value) {
-            Ok(number) => self.target.put(field, TagValue::I64(number)),
-            Err(_) => self.put_formatted(field, format_args!("{value}")),
-        }
+        self.put_number(field, value);
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        match i64::try_from(value) {
-            Ok(number) => self.target.put(field, TagValue::I64(number)),
-            Err(_) => self.put_formatted(field, format_args!("{value}")),
-        }
+        self.put_number(field, value);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        match i64::try_from(value) {
-            Ok(number) => self.target.put(field, TagValue::I64(number)),
-            Err(_) => self.put_formatted(field, format_args!("{value}")),
-        }
+        self.put_number(field, value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
