@@ -85,7 +85,7 @@ impl Configuration {
                         Output::agent(agent, self.reporter.agent_protocol)
                     }
                 },
-                Exporter::Otlp => Output::otlp(self.reporter.otlp(&self.proxy)),
+                Exporter::Otlp => Output::otlp(self.reporter.otlp_by(&self.proxy)),
                 Exporter::None => return Ok(builder.null_reporter()),
             };
             builder =

@@ -150,7 +150,7 @@ impl ReporterConfig {
     }
 
     /// How to send to a server of OTLP.
-    pub(super) fn otlp(&self, proxy: &ProxyConfig) -> OtlpConfig {
+    pub(super) fn otlp_by(&self, proxy: &ProxyConfig) -> OtlpConfig {
         let mut otlp = self.otlp.clone();
         if otlp.proxy == ProxyConfig::default() {
             otlp.proxy = proxy.clone();
