@@ -103,7 +103,7 @@ fn attributes_are_tags_of_their_types() {
         ("-inf", "-Inf"),
         ("bools", "[true,false]"),
         ("ints", "[1,-2]"),
-        ("doubles", "[0.5,null]"),
+        ("doubles", "[0.5,\"NaN\"]"),
         ("texts", "[\"a\\\"b\",\"\\n\"]"),
     ]);
     assert_eq!(tags_of(given), expected);
@@ -144,6 +144,45 @@ fn a_status_is_tags_and_an_error_is_marked_once() {
     assert_eq!(with(Status::error("no money")), error);
     let silent = pairs(&[("otel.status_code", "ERROR"), ("error", "Bool(true)")]);
     assert_eq!(with(Status::error("")), silent);
+}
+
+#[test]
+fn no_key_is_there_twice() {
+    let mut given = span("op");
+    given.attributes = vec![
+        KeyValue::new("a", 1),
+        KeyValue::new("span.kind", "server"),
+        KeyValue::new("otel.status_code", "OK"),
+        KeyValue::new("otel.status_description", "mine"),
+        KeyValue::new("a", "last"),
+    ];
+    let as_they_are = pairs(&[
+        ("span.kind", "server"),
+        ("otel.status_code", "OK"),
+        ("otel.status_description", "mine"),
+        ("a", "last"),
+    ]);
+    assert_eq!(tags_of(given.clone()), as_they_are, "where the span says nothing of it");
+    given.span_kind = SpanKind::Client;
+    given.status = Status::error("theirs");
+    let expected = pairs(&[
+        ("a", "last"),
+        ("span.kind", "client"),
+        ("otel.status_code", "ERROR"),
+        ("otel.status_description", "theirs"),
+        ("error", "Bool(true)"),
+    ]);
+    assert_eq!(tags_of(given), expected);
+}
+
+#[test]
+fn attributes_of_a_scope_are_tags_unless_the_span_has_the_key() {
+    let mut given = span("op");
+    given.attributes = vec![KeyValue::new("own", "span")];
+    let attributes = [KeyValue::new("tier", 1), KeyValue::new("own", "scope")];
+    given.instrumentation_scope =
+        InstrumentationScope::builder("").with_attributes(attributes).build();
+    assert_eq!(tags_of(given), pairs(&[("own", "span"), ("tier", "Long(1)")]));
 }
 
 #[test]
@@ -197,7 +236,7 @@ fn events_are_logs() {
         let first = pairs(&[
             ("event", "paid"),
             ("amount", "Long(3)"),
-            ("otel.dropped_attributes_count", "Long(4)"),
+            ("otel.event.dropped_attributes_count", "Long(4)"),
         ]);
         assert_eq!(logs, [first, pairs(&[("event", "attribute")]), Vec::new()]);
     });
@@ -219,6 +258,31 @@ fn links_are_references() {
             .map(|r| (r.follows_from, r.trace_id.high(), r.trace_id.low(), r.span_id.get()))
             .collect();
         assert_eq!(read, [(true, 7, 8, 1), (false, 7, 8, 2)]);
+    });
+}
+
+#[test]
+fn attributes_of_a_link_are_a_log_at_the_start_of_the_span() {
+    let (trace_id, span_id) = (TraceId::from(7), SpanId::from(8));
+    let context = SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, true, TraceState::NONE);
+    let mut given = span("op");
+    let why = vec![KeyValue::new("why", "batch")];
+    given.links.links = vec![Link::new(context.clone(), why, 3), Link::with_context(context)];
+    look(given, |span| {
+        assert_eq!(span.references().count(), 2);
+        let logs: Vec<_> = span.logs().collect();
+        assert_eq!(logs.len(), 1, "a link without attributes is the reference alone");
+        assert_eq!(logs[0].timestamp_micros, span.start_time_micros);
+        let key = |key| String::from_utf8_lossy(key).into_owned();
+        let fields = logs[0].fields().map(|tag| (key(tag.key), shown(tag.value)));
+        let expected = pairs(&[
+            ("event", "link"),
+            ("trace_id", "00000000000000000000000000000007"),
+            ("span_id", "0000000000000008"),
+            ("why", "batch"),
+            ("otel.dropped_attributes_count", "Long(3)"),
+        ]);
+        assert_eq!(fields.collect::<Vec<_>>(), expected);
     });
 }
 

@@ -12,7 +12,7 @@ use jaeger_client::encoding::{
 };
 use jaeger_client::transport::MAX_PACKET_BYTES;
 use opentelemetry::trace::{Event, Link, SpanKind, Status};
-use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
+use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 
@@ -81,12 +81,18 @@ fn not_finite(double: f64) -> Option<&'static str> {
     }
 }
 
-/// An array as a list in JSON; doubles that are no number there become `null`.
+/// An array as a list in JSON; doubles that are no number there are the text that they are in a tag.
 fn json(array: &Array) -> String {
     let json = match array {
         Array::Bool(items) => serde_json::to_string(items),
         Array::I64(items) => serde_json::to_string(items),
-        Array::F64(items) => serde_json::to_string(items),
+        Array::F64(items) => {
+            let item = |number: &f64| match not_finite(*number) {
+                Some(text) => serde_json::Value::from(text),
+                None => serde_json::Value::from(*number),
+            };
+            serde_json::to_string(&items.iter().map(item).collect::<Vec<_>>())
+        }
         Array::String(items) => {
             let items: Vec<_> = items.iter().map(|item| item.as_str()).collect();
             serde_json::to_string(&items)
@@ -113,7 +119,10 @@ impl SpanWriter {
         self.references.clear();
         self.write_tags(span);
         span.events.iter().for_each(|event| self.write_log(event));
-        span.links.iter().for_each(|link| self.write_reference(link));
+        for link in span.links.iter() {
+            self.write_reference(link);
+            self.write_link_log(span, link);
+        }
 
         let start = micros(span.start_time);
         let mut view = SpanView::default();
@@ -133,20 +142,16 @@ impl SpanWriter {
 
     fn write_tags(&mut self, span: &SpanData) {
         let tags = &mut self.tags;
-        let is_error = matches!(span.status, Status::Error { .. });
-        // An attribute must not contradict the status: of two tags, servers show both.
-        tags.attributes(
-            span.attributes.iter().filter(|tag| !is_error || tag.key.as_str() != "error"),
-        );
-        let kind = match span.span_kind {
-            SpanKind::Client => Some("client"),
-            SpanKind::Server => Some("server"),
-            SpanKind::Producer => Some("producer"),
-            SpanKind::Consumer => Some("consumer"),
-            // The specification has no tag for it.
-            SpanKind::Internal => None,
-        };
-        if let Some(kind) = kind {
+        for (at, attribute) in span.attributes.iter().enumerate() {
+            // The SDK keeps what was set before. Of two tags with one key, Jaeger shows both and keeps
+            // one.
+            let mut later = span.attributes[at + 1..].iter();
+            let is_replaced = later.any(|later| later.key == attribute.key);
+            if !is_replaced && !is_written_from_elsewhere(attribute.key.as_str(), span) {
+                tags.attribute(attribute);
+            }
+        }
+        if let Some(kind) = kind(&span.span_kind) {
             tags.text("span.kind", kind);
         }
         match &span.status {
@@ -160,7 +165,7 @@ impl SpanWriter {
                 tags.tag("error", ValueView::Bool(true));
             }
         }
-        scope(tags, &span.instrumentation_scope);
+        scope(tags, span);
         let trace_state = span.span_context.trace_state().header();
         if !trace_state.is_empty() {
             tags.text("w3c.tracestate", &trace_state);
@@ -179,8 +184,24 @@ impl SpanWriter {
             fields.text("event", &event.name);
         }
         fields.attributes(&event.attributes);
-        fields.dropped("otel.dropped_attributes_count", event.dropped_attributes_count);
+        fields.dropped("otel.event.dropped_attributes_count", event.dropped_attributes_count);
         put_log(&mut self.logs.bytes, LogView::new(micros(event.timestamp), fields.list()));
+        self.logs.count += 1;
+    }
+
+    /// What a reference has no place for, as a log at the start of the span.
+    fn write_link_log(&mut self, span: &SpanData, link: &Link) {
+        if link.attributes.is_empty() && link.dropped_attributes_count == 0 {
+            return;
+        }
+        let fields = &mut self.fields;
+        fields.clear();
+        fields.text("event", "link");
+        fields.text("trace_id", &link.span_context.trace_id().to_string());
+        fields.text("span_id", &link.span_context.span_id().to_string());
+        fields.attributes(&link.attributes);
+        fields.dropped("otel.dropped_attributes_count", link.dropped_attributes_count);
+        put_log(&mut self.logs.bytes, LogView::new(micros(span.start_time), fields.list()));
         self.logs.count += 1;
     }
 
@@ -197,8 +218,35 @@ impl SpanWriter {
     }
 }
 
-/// Name and version of what made the span, under today's keys and those that were before.
-fn scope(tags: &mut Elements, scope: &InstrumentationScope) {
+/// The tag of a kind; the specification has none for internal spans.
+const fn kind(kind: &SpanKind) -> Option<&'static str> {
+    match kind {
+        SpanKind::Client => Some("client"),
+        SpanKind::Server => Some("server"),
+        SpanKind::Producer => Some("producer"),
+        SpanKind::Consumer => Some("consumer"),
+        SpanKind::Internal => None,
+    }
+}
+
+/// Whether a tag with this key is made of another part of the span, which an attribute must not
+/// contradict.
+fn is_written_from_elsewhere(key: &str, span: &SpanData) -> bool {
+    match key {
+        "error" => matches!(span.status, Status::Error { .. }),
+        "span.kind" => kind(&span.span_kind).is_some(),
+        "otel.status_code" => span.status != Status::Unset,
+        "otel.status_description" => {
+            matches!(&span.status, Status::Error { description } if !description.is_empty())
+        }
+        _ => false,
+    }
+}
+
+/// Name and version of what made the span, under today's keys and those that were before, and its
+/// attributes.
+fn scope(tags: &mut Elements, span: &SpanData) {
+    let scope = &span.instrumentation_scope;
     if !scope.name().is_empty() {
         tags.text("otel.scope.name", scope.name());
         tags.text("otel.library.name", scope.name());
@@ -207,6 +255,9 @@ fn scope(tags: &mut Elements, scope: &InstrumentationScope) {
         tags.text("otel.scope.version", version);
         tags.text("otel.library.version", version);
     }
+    // Of a key that both have, the span's own value counts.
+    let is_own = |attribute: &&KeyValue| span.attributes.iter().any(|own| own.key == attribute.key);
+    tags.attributes(scope.attributes().filter(|attribute| !is_own(attribute)));
 }
 
 /// Microseconds since 1970, within what servers store: not before, and not after 2262.
