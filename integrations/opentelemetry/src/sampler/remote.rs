@@ -23,8 +23,9 @@ use crate::ids;
 ///
 /// # Cost
 ///
-/// A decision takes no lock, and allocates only for a trace that is recorded. Two threads sleep between
-/// questions. They end when the last clone is dropped.
+/// A decision about a share of traces takes no lock. One about traces per second or an operation reads
+/// the clock and takes a lock for a few instructions. What is allocated is for traces that are recorded.
+/// A thread sleeps between questions; it ends when the last clone is dropped.
 ///
 /// # Source
 ///
