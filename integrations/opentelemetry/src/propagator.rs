@@ -31,7 +31,7 @@ use crate::ids;
 ///   headers. Items that a context has already stay, unless the carrier has the same key.
 /// - A debug id becomes a value of the context. [`DebugIdSampler`](crate::DebugIdSampler) and
 ///   [`JaegerRemoteSampler`](crate::JaegerRemoteSampler) record the trace because of it. What is injected
-///   below that span says *sampled, debug*.
+///   below that span says *sampled, debug*; where no span has begun, the id is handed on as it came.
 ///
 /// A carrier with an invalid `uber-trace-id`, or with several that differ, leaves the context as it is.
 ///
@@ -133,26 +133,34 @@ fn to_inject(cx: &Context) -> Option<SpanContext> {
     let span = cx.span();
     let otel = span.span_context();
     if !otel.is_valid() {
-        return without_span(cx);
-    }
-    let mut flags = otel.trace_flags().to_u8();
-    if flags & SAMPLED != 0 && debug_id(cx).is_some() {
-        flags |= DEBUG;
+        return read_back(cx, None);
     }
     let (trace_id, span_id) = (ids::trace_id(otel.trace_id()), ids::span_id(otel.span_id()));
+    let mut flags = otel.trace_flags().to_u8();
+    if debug_id(cx).is_some() {
+        if otel.is_remote() {
+            // No span has begun here that could have acted on it: it goes on as it came.
+            return read_back(cx, Some(SpanContext::new(trace_id, span_id, SpanId::NONE, flags)));
+        }
+        if flags & SAMPLED != 0 {
+            flags |= DEBUG;
+        }
+    }
     let context = SpanContext::new(trace_id, span_id, SpanId::NONE, flags);
     let context = items(cx.baggage())
         .fold(context, |context, (key, value)| context.with_baggage_item(key, value));
     Some(context)
 }
 
-/// A context that names no span, as it is read from a carrier: where nothing is traced, baggage and the
-/// debug id are handed on.
-fn without_span(cx: &Context) -> Option<SpanContext> {
-    let HeadersConfig { baggage_prefix, debug, .. } = HeadersConfig::default();
+/// A context as it is read from a carrier, with its debug id and perhaps without a span: where nothing is
+/// traced, baggage and the debug id are handed on.
+fn read_back(cx: &Context, span: Option<SpanContext>) -> Option<SpanContext> {
+    let HeadersConfig { trace_context, baggage_prefix, debug, .. } = HeadersConfig::default();
+    let ids = span.map(|span| span.to_string());
+    let ids = ids.as_deref().map(|ids| (trace_context, ids));
     let baggage = items(cx.baggage()).map(|(key, value)| (format!("{baggage_prefix}{key}"), value));
     let debug_id = debug_id(cx).map(|id| (debug, id));
-    let carrier: Vec<_> = baggage.chain(debug_id).collect();
+    let carrier: Vec<_> = ids.into_iter().chain(baggage).chain(debug_id).collect();
     Some(JaegerFormat::default().extract(&carrier).ok()?.context)
 }
 

@@ -163,7 +163,11 @@ fn a_debug_id_is_handed_on_where_nothing_is_traced() {
 #[test]
 fn a_sampled_span_below_a_debug_id_is_a_debug_span_to_others() {
     let cx = extract(&[("jaeger-debug-id", "find me")]);
-    let of = |flags| inject(&cx.with_remote_span_context(span_context(1, 2, flags)));
+    let of = |flags| {
+        let (ids, flags) = ((TraceId::from(1), SpanId::from(2)), TraceFlags::new(flags));
+        let local = SpanContext::new(ids.0, ids.1, flags, false, TraceState::NONE);
+        inject(&cx.with_remote_span_context(local))
+    };
     assert!(of(1)["uber-trace-id"].ends_with(":3"));
     assert!(of(0)["uber-trace-id"].ends_with(":0"));
     assert_eq!(of(1).len(), 1, "the id itself has done its work");
@@ -219,4 +223,19 @@ fn fields_are_the_headers_as_configured() {
     propagator.inject_context(&cx, &mut written);
     assert!(written.contains_key("x-trace"));
     assert!(propagator.extract_with_context(&Context::new(), &written).has_active_span());
+}
+
+#[test]
+fn a_debug_id_is_handed_on_beside_a_context_until_a_span_begins() {
+    for flags in ["0", "1", "8"] {
+        let ids = format!("{:016x}:{:016x}:{:016x}:{flags}", 1, 2, 0);
+        let sent = [("uber-trace-id", &*ids), ("jaeger-debug-id", "4711"), ("uberctx-who", "me")];
+        assert_eq!(inject(&extract(&sent)), headers(&sent));
+    }
+    let caller = extract(&[("uber-trace-id", "1:2:0:1"), ("jaeger-debug-id", "4711")]);
+    let tracer = SdkTracerProvider::builder().build().tracer("test");
+    let child = caller.with_span(tracer.start_with_context("child", &caller));
+    let sent = inject(&child);
+    assert!(!sent.contains_key("jaeger-debug-id"), "{sent:?}");
+    assert!(sent["uber-trace-id"].ends_with(":3"), "{sent:?}");
 }
