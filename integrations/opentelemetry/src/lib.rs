@@ -11,6 +11,6 @@ pub use self::exporter::{
 pub use self::propagator::JaegerPropagator;
 pub use self::sampler::DebugIdSampler;
 #[cfg(feature = "remote-sampler")]
-pub use self::sampler::JaegerRemoteSampler;
+pub use self::sampler::{JaegerRemoteSampler, SamplerEnvError};
 /// The client, whose types this crate's functions take.
 pub use jaeger_client;

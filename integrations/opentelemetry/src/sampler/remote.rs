@@ -11,6 +11,7 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SamplingResult, ShouldSample};
 
 use super::debug_id::{asked_for, result};
+use super::env::{self, SamplerEnvError};
 use crate::ids;
 
 /// Decides about new traces by what a Jaeger agent or collector says, which it asks again and again on a
@@ -94,6 +95,41 @@ impl JaegerRemoteSampler {
         let (host, closer) = builder.sampler(Arc::clone(&sampler)).logger(logger).build()?;
         let shared = Shared { sampler, clock: SystemClock::new(), host, _closer: closer };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Begins to ask as OpenTelemetry's variables say, for the service of that name; none if they name
+    /// another sampler, or none.
+    ///
+    /// `OTEL_TRACES_SAMPLER` is `jaeger_remote` or `parentbased_jaeger_remote`, which are the same here,
+    /// and `OTEL_TRACES_SAMPLER_ARG` is a list such as
+    /// `endpoint=http://localhost:5778/sampling,pollingIntervalMs=5000,initialSamplingRate=0.25`, of
+    /// which each part has the default of [`RemoteSampler::builder`]. The endpoint is asked by HTTP, so
+    /// the gRPC port 14250 is none; without a path it gets `/sampling`.
+    ///
+    /// # Errors
+    ///
+    /// [`SamplerEnvError`] for what cannot be used.
+    ///
+    /// # Source
+    ///
+    /// OpenTelemetry's specification, "Environment Variables". `opentelemetry_sdk` reads neither for its
+    /// own remote sampler.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client_opentelemetry::JaegerRemoteSampler;
+    /// use opentelemetry_sdk::trace::SdkTracerProvider;
+    /// let mut builder = SdkTracerProvider::builder();
+    /// if let Some(sampler) = JaegerRemoteSampler::from_env("checkout")? {
+    ///     builder = builder.with_sampler(sampler);
+    /// }
+    /// # let _ = builder.build();
+    /// # Ok::<(), jaeger_client_opentelemetry::SamplerEnvError>(())
+    /// ```
+    pub fn from_env(service_name: &str) -> Result<Option<Self>, SamplerEnvError> {
+        let sampler = env::sampler(service_name, env::of_process)?;
+        Ok(sampler.map(Self::new).transpose()?)
     }
 
     /// The rule in force, and how the last question went.
