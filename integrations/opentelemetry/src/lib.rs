@@ -8,7 +8,7 @@ mod sampler;
 pub use self::exporter::{
     ExporterAccount, ExporterDropped, ExporterStats, JaegerExporter, JaegerExporterBuilder,
 };
-pub use self::propagator::JaegerPropagator;
+pub use self::propagator::{JaegerPropagator, PropagatorStats};
 pub use self::sampler::DebugIdSampler;
 #[cfg(feature = "remote-sampler")]
 pub use self::sampler::{JaegerRemoteSampler, SamplerEnvError};

@@ -1,11 +1,14 @@
 //! `uber-trace-id` for OpenTelemetry: contexts are read and written by the client's own format.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jaeger_client::propagation::{
     CarrierKind, ExtractCarrier, Extracted, Format, InjectCarrier, JaegerFormat,
 };
-use jaeger_client::{HeadersConfig, SpanContext, SpanId};
+use jaeger_client::{
+    Closer, ConfigError, ExtractError, HeadersConfig, SpanContext, SpanId, Tracer,
+};
 use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::propagation::text_map_propagator::FieldIter;
@@ -34,6 +37,7 @@ use crate::ids;
 ///   below that span says *sampled, debug*; where no span has begun, the id is handed on as it came.
 ///
 /// A carrier with an invalid `uber-trace-id`, or with several that differ, leaves the context as it is.
+/// That, and what is left out of baggage, is counted in [`stats`](Self::stats).
 ///
 /// # Cost
 ///
@@ -64,6 +68,23 @@ pub struct JaegerPropagator {
     format: JaegerFormat,
     kind: CarrierKind,
     fields: [String; 2],
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    decoding_errors: AtomicU64,
+    baggage_limited: AtomicU64,
+}
+
+/// What a propagator could not carry; its clones count together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PropagatorStats {
+    /// Carriers whose context could not be read, though there was one.
+    pub decoding_errors: u64,
+    /// Items of baggage left out in reading or writing, because of their number, size or form.
+    pub baggage_limited: u64,
 }
 
 impl Default for JaegerPropagator {
@@ -76,13 +97,24 @@ impl JaegerPropagator {
     /// Reads and writes HTTP headers of Jaeger's usual names; gRPC metadata is the same.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_headers(HeadersConfig::default())
+        Self::of(HeadersConfig::default())
     }
 
     /// Reads and writes headers of these names.
-    #[must_use]
-    pub fn with_headers(headers: HeadersConfig) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for names that no header can have, or that would mean two things.
+    pub fn with_headers(headers: HeadersConfig) -> Result<Self, ConfigError> {
+        // Tracers have the rule for names.
+        let tracer = Tracer::builder("headers").headers(headers.clone()).null_reporter();
+        let _: (Tracer, Closer) = tracer.build()?;
+        Ok(Self::of(headers))
+    }
+
+    fn of(headers: HeadersConfig) -> Self {
         Self {
+            counts: Arc::default(),
             fields: [headers.trace_context.clone(), headers.debug.clone()],
             format: JaegerFormat::new(headers),
             kind: CarrierKind::HttpHeaders,
@@ -95,19 +127,63 @@ impl JaegerPropagator {
     pub fn text_map(self) -> Self {
         Self { kind: CarrierKind::TextMap, ..self }
     }
+
+    /// What could not be carried so far: OpenTelemetry has nobody to tell.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client_opentelemetry::JaegerPropagator;
+    /// let propagator = JaegerPropagator::new();
+    /// let counts = propagator.clone();
+    /// opentelemetry::global::set_text_map_propagator(propagator);
+    /// assert_eq!(counts.stats().decoding_errors, 0);
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> PropagatorStats {
+        PropagatorStats {
+            decoding_errors: self.counts.decoding_errors.load(Ordering::Relaxed),
+            baggage_limited: self.counts.baggage_limited.load(Ordering::Relaxed),
+        }
+    }
+
+    fn count_limited(&self, items: usize) {
+        if items > 0 {
+            self.counts.baggage_limited.fetch_add(items as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn count_errors(&self, contexts: usize) {
+        if contexts > 0 {
+            self.counts.decoding_errors.fetch_add(contexts as u64, Ordering::Relaxed);
+        }
+    }
 }
 
 impl TextMapPropagator for JaegerPropagator {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
         let Some(context) = to_inject(cx) else { return };
-        // What the carrier has no place for is left out; OpenTelemetry has nobody to tell.
-        self.format.inject(&context, &mut InjectorCarrier { injector, kind: self.kind });
+        let mut carrier = InjectorCarrier { injector, kind: self.kind };
+        self.count_limited(self.format.inject(&context, &mut carrier));
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
         match self.format.extract(&ExtractorCarrier { extractor, kind: self.kind }) {
-            Ok(extracted) => merged(cx, &extracted),
-            Err(_) => cx.clone(),
+            Ok(extracted) => {
+                let read = merged(cx, &extracted);
+                let is_taken = |(key, value): &(&str, &str)| {
+                    read.baggage().get(*key).is_some_and(|taken| taken.as_str() == *value)
+                };
+                let refused = extracted.context.baggage().filter(|item| !is_taken(item)).count();
+                self.count_limited(refused + extracted.baggage_dropped);
+                self.count_errors(extracted.broken);
+                read
+            }
+            Err(ExtractError::NotFound) => cx.clone(),
+            Err(_) => {
+                self.count_errors(1);
+                cx.clone()
+            }
         }
     }
 

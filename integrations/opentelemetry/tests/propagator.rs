@@ -216,7 +216,7 @@ fn fields_are_the_headers_as_configured() {
     let default = JaegerPropagator::new();
     assert_eq!(default.fields().collect::<Vec<_>>(), ["uber-trace-id", "jaeger-debug-id"]);
     let named = HeadersConfig { trace_context: "x-trace".to_owned(), ..HeadersConfig::default() };
-    let propagator = JaegerPropagator::with_headers(named);
+    let propagator = JaegerPropagator::with_headers(named).unwrap();
     assert_eq!(propagator.fields().next(), Some("x-trace"));
     let mut written = Headers::new();
     let cx = Context::new().with_remote_span_context(span_context(1, 2, 1));
@@ -238,4 +238,41 @@ fn a_debug_id_is_handed_on_beside_a_context_until_a_span_begins() {
     let sent = inject(&child);
     assert!(!sent.contains_key("jaeger-debug-id"), "{sent:?}");
     assert!(sent["uber-trace-id"].ends_with(":3"), "{sent:?}");
+}
+
+#[test]
+fn what_is_not_carried_is_counted() {
+    let propagator = JaegerPropagator::new();
+    let counts = || {
+        let stats = propagator.clone().stats();
+        (stats.decoding_errors, stats.baggage_limited)
+    };
+    let read =
+        |pairs: &[(&str, &str)]| propagator.extract_with_context(&Context::new(), &headers(pairs));
+    read(&[]);
+    read(&[("uber-trace-id", "1:2:0:1"), ("uberctx-k", "v")]);
+    assert_eq!(counts(), (0, 0));
+    read(&[("uber-trace-id", "nonsense")]);
+    read(&[("uber-trace-id", "nonsense"), ("jaeger-debug-id", "4711")]);
+    assert_eq!(counts(), (2, 0));
+    read(&[("uberctx-no token", "v"), ("uberctx-k", "v")]);
+    assert_eq!(counts(), (2, 1));
+    let many: Headers = (0..70).map(|n| (format!("uberctx-{n}"), "v".to_owned())).collect();
+    propagator.extract_with_context(&Context::new(), &many);
+    assert_eq!(counts(), (2, 7));
+}
+
+#[test]
+fn a_name_that_no_header_can_have_is_refused() {
+    let named = |trace_context: &str, debug: &str| {
+        JaegerPropagator::with_headers(HeadersConfig {
+            trace_context: trace_context.to_owned(),
+            debug: debug.to_owned(),
+            ..HeadersConfig::default()
+        })
+    };
+    assert!(named("x-trace", "x-debug").is_ok());
+    for (trace_context, debug) in [("", "x-debug"), ("no name", "x-debug"), ("x", "x")] {
+        assert!(named(trace_context, debug).is_err(), "{trace_context:?} {debug:?}");
+    }
 }
