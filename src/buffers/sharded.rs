@@ -48,22 +48,22 @@ impl Buffer {
 
 #[derive(Debug)]
 #[repr(align(128))]
-struct Shard {
-    slot: Mutex<Slot>,
+struct LockedShard {
+    shard: Mutex<Shard>,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct Shard {
     buffer: Buffer,
     /// Spans that surely end before it are written without a further look; 0 if there is no memory,
-    /// or a new limit, or the slot is closed.
+    /// or a new limit, or the shard is closed.
     limit: usize,
     closed: bool,
 }
 
 /// The places a span can be in after it has left its shard.
 #[derive(Debug)]
-struct Flow {
+struct Counts {
     queue: Queue,
     /// Spans in the queue, and those that the reporter's thread has in hand.
     in_queue: u64,
@@ -82,14 +82,14 @@ struct Flow {
 /// All buffers of a tracer.
 #[derive(Debug)]
 pub(crate) struct ShardedBuffers {
-    shards: Box<[Shard]>,
+    shards: Box<[LockedShard]>,
     headroom: usize,
     /// The most bytes of spans a buffer takes; less once a smaller datagram size was learned.
     room: AtomicUsize,
     /// The largest span that some output takes whole; it has a buffer to itself if it must.
     whole: usize,
     spare: Receiver<Vec<u8>>,
-    flow: Mutex<Flow>,
+    counts: Mutex<Counts>,
     origin: ProcessOrigin,
     /// Spans that a forked process has lost.
     left: AtomicU64,
@@ -107,9 +107,9 @@ impl ShardedBuffers {
         origin: &ProcessOrigin,
     ) -> Self {
         let headroom = HEADER_MAX + process_bytes;
-        let empty = || Shard {
+        let empty = || LockedShard {
             // Memory is taken when the first span comes.
-            slot: Mutex::new(Slot { buffer: Buffer::empty(headroom), limit: 0, closed: false }),
+            shard: Mutex::new(Shard { buffer: Buffer::empty(headroom), limit: 0, closed: false }),
         };
         Self {
             shards: (0..count.next_power_of_two()).map(|_| empty()).collect(),
@@ -117,7 +117,7 @@ impl ShardedBuffers {
             room: AtomicUsize::new(room_in(max_bytes, process_bytes)),
             whole,
             spare,
-            flow: Mutex::new(Flow {
+            counts: Mutex::new(Counts {
                 queue: Queue::new(limits, wake),
                 in_queue: 0,
                 sent: 0,
@@ -149,9 +149,9 @@ impl ShardedBuffers {
         let process_bytes = self.headroom - HEADER_MAX;
         self.room.store(room_in(max_bytes, process_bytes), Ordering::Relaxed);
         // Whoever writes next looks at the new limit.
-        for shard in &self.shards {
-            if let Some(mut slot) = lock::acquire(&shard.slot, &self.origin) {
-                slot.limit = 0;
+        for locked in &self.shards {
+            if let Some(mut shard) = lock::acquire(&locked.shard, &self.origin) {
+                shard.limit = 0;
             }
         }
     }
@@ -159,35 +159,35 @@ impl ShardedBuffers {
     /// The thread's own shard, or the next one that is not in use. None in a forked process if that is
     /// the own one and may never be free.
     #[inline]
-    fn lock(&self, stripe: usize) -> Option<MutexGuard<'_, Slot>> {
+    fn lock(&self, stripe: usize) -> Option<MutexGuard<'_, Shard>> {
         let mask = self.shards.len() - 1;
-        match self.shards[stripe & mask].slot.try_lock() {
-            Some(slot) => Some(slot),
+        match self.shards[stripe & mask].shard.try_lock() {
+            Some(shard) => Some(shard),
             None => self.lock_contended(stripe & mask),
         }
     }
 
     #[cold]
-    fn lock_contended(&self, first: usize) -> Option<MutexGuard<'_, Slot>> {
+    fn lock_contended(&self, first: usize) -> Option<MutexGuard<'_, Shard>> {
         if self.origin.is_forked() {
             return None;
         }
         let mask = self.shards.len() - 1;
-        let next = (1..=mask).find_map(|step| self.shards[(first + step) & mask].slot.try_lock());
-        next.or_else(|| lock::acquire(&self.shards[first].slot, &self.origin))
+        let next = (1..=mask).find_map(|step| self.shards[(first + step) & mask].shard.try_lock());
+        next.or_else(|| lock::acquire(&self.shards[first].shard, &self.origin))
     }
 
     /// The counts behind the buffers. None in a forked process if a thread that was left behind may
     /// have them.
-    fn flow(&self) -> Option<MutexGuard<'_, Flow>> {
-        lock::acquire(&self.flow, &self.origin)
+    fn counts(&self) -> Option<MutexGuard<'_, Counts>> {
+        lock::acquire(&self.counts, &self.origin)
     }
 
     /// Counts a span that came too late.
     #[cold]
     fn count_closed(&self) -> bool {
-        match self.flow() {
-            Some(mut flow) => flow.dropped.closed += 1,
+        match self.counts() {
+            Some(mut counts) => counts.dropped.closed += 1,
             None => self.count_left(),
         }
         false
@@ -203,10 +203,10 @@ impl ShardedBuffers {
     /// channels may have been left in the middle of a change, and are not used any more.
     #[cold]
     pub(crate) fn leave(&self) {
-        for slot in self.shards.iter().filter_map(|shard| shard.slot.try_lock()) {
-            let mut slot = slot;
-            slot.closed = true;
-            slot.limit = 0;
+        for shard in self.shards.iter().filter_map(|locked| locked.shard.try_lock()) {
+            let mut shard = shard;
+            shard.closed = true;
+            shard.limit = 0;
         }
     }
 
@@ -215,8 +215,8 @@ impl ShardedBuffers {
     #[inline(always)]
     pub(crate) fn accept(&self, stripe: usize, span: SpanParts<'_>) -> bool {
         let bound = span.max_len();
-        let Some(mut slot) = self.lock(stripe) else { return self.count_closed() };
-        let Slot { buffer, limit, .. } = &mut *slot;
+        let Some(mut shard) = self.lock(stripe) else { return self.count_closed() };
+        let Shard { buffer, limit, .. } = &mut *shard;
         if buffer.end + bound < *limit
             && let Some(free) = buffer.bytes.get_mut(buffer.end..)
         {
@@ -224,7 +224,7 @@ impl ShardedBuffers {
             buffer.spans += 1;
             return true;
         }
-        self.accept_slowly(stripe, slot, span)
+        self.accept_slowly(stripe, shard, span)
     }
 
     /// Takes a span that may not fit beside those that are there.
@@ -233,19 +233,19 @@ impl ShardedBuffers {
     fn accept_slowly(
         &self,
         stripe: usize,
-        mut slot: MutexGuard<'_, Slot>,
+        mut shard: MutexGuard<'_, Shard>,
         span: SpanParts<'_>,
     ) -> bool {
-        if slot.closed || self.origin.is_forked() {
+        if shard.closed || self.origin.is_forked() {
             return self.count_closed();
         }
         // Near the end of a buffer the size has to be known exactly.
         let (room, len) = (self.room(), span.encoded_len());
         if len > room {
-            drop(slot);
+            drop(shard);
             return self.accept_large(stripe, room, &span.as_view(&mut Default::default()));
         }
-        self.write(&mut slot, (room, len), |out| span.write_aside(out));
+        self.write(&mut shard, (room, len), |out| span.write_aside(out));
         true
     }
 
@@ -257,9 +257,9 @@ impl ShardedBuffers {
         if len > room {
             return self.accept_large(stripe, room, span);
         }
-        let open = |slot: &MutexGuard<'_, Slot>| !slot.closed && !self.origin.is_forked();
-        let Some(mut slot) = self.lock(stripe).filter(open) else { return self.count_closed() };
-        self.write(&mut slot, (room, len), |out| span.write(out));
+        let open = |shard: &MutexGuard<'_, Shard>| !shard.closed && !self.origin.is_forked();
+        let Some(mut shard) = self.lock(stripe).filter(open) else { return self.count_closed() };
+        self.write(&mut shard, (room, len), |out| span.write(out));
         true
     }
 
@@ -267,20 +267,20 @@ impl ShardedBuffers {
     pub(crate) fn read(&self, stats: &mut Stats) {
         // With all locks held nothing moves, so that no span is counted twice or not at all. In a forked
         // process some may never be had; what lies behind them seems not to be finished.
-        let slots: Vec<_> =
-            self.shards.iter().map(|shard| lock::acquire(&shard.slot, &self.origin)).collect();
-        let flow = self.flow();
-        stats.queued = slots.iter().flatten().map(|slot| slot.buffer.spans as u64).sum();
-        if let Some(flow) = flow {
-            stats.queued += flow.in_queue;
-            stats.sent = flow.sent;
-            stats.acknowledged = flow.acknowledged;
-            stats.datagrams = flow.datagrams;
-            stats.trimmed = flow.trimmed;
-            stats.possible_duplicates = flow.possible_duplicates;
-            stats.unconfirmed = flow.unconfirmed;
-            stats.dropped = flow.dropped;
-            stats.receiver_drops = flow.receiver_drops;
+        let shards: Vec<_> =
+            self.shards.iter().map(|locked| lock::acquire(&locked.shard, &self.origin)).collect();
+        let counts = self.counts();
+        stats.queued = shards.iter().flatten().map(|shard| shard.buffer.spans as u64).sum();
+        if let Some(counts) = counts {
+            stats.queued += counts.in_queue;
+            stats.sent = counts.sent;
+            stats.acknowledged = counts.acknowledged;
+            stats.datagrams = counts.datagrams;
+            stats.trimmed = counts.trimmed;
+            stats.possible_duplicates = counts.possible_duplicates;
+            stats.unconfirmed = counts.unconfirmed;
+            stats.dropped = counts.dropped;
+            stats.receiver_drops = counts.receiver_drops;
         }
         stats.dropped.closed += self.left.load(Ordering::Relaxed);
     }
@@ -288,23 +288,23 @@ impl ShardedBuffers {
     /// Hands a full buffer over. If the queue is full its spans are dropped and counted: the newest
     /// go, and the application never waits.
     #[cold]
-    fn hand_over(&self, slot: &mut Slot) {
-        let spans = slot.buffer.spans as u64;
+    fn hand_over(&self, shard: &mut Shard) {
+        let spans = shard.buffer.spans as u64;
         if spans == 0 {
             return;
         }
-        let Some(mut flow) = self.flow() else { return };
-        let buffer = std::mem::replace(&mut slot.buffer, Buffer::empty(self.headroom));
-        match flow.queue.push(buffer) {
+        let Some(mut counts) = self.counts() else { return };
+        let buffer = std::mem::replace(&mut shard.buffer, Buffer::empty(self.headroom));
+        match counts.queue.push(buffer) {
             Ok(()) => {
-                flow.in_queue += spans;
-                slot.limit = 0;
+                counts.in_queue += spans;
+                shard.limit = 0;
             }
             Err(mut refused) => {
-                flow.dropped.queue_full += spans;
+                counts.dropped.queue_full += spans;
                 refused.end = self.headroom;
                 refused.spans = 0;
-                slot.buffer = refused;
+                shard.buffer = refused;
             }
         }
     }
@@ -313,14 +313,14 @@ impl ShardedBuffers {
     #[cold]
     fn write(
         &self,
-        slot: &mut Slot,
+        shard: &mut Shard,
         (room, len): (usize, usize),
         write: impl FnOnce(&mut [u8]) -> usize,
     ) {
-        if slot.buffer.end - self.headroom + len > room {
-            self.hand_over(slot);
+        if shard.buffer.end - self.headroom + len > room {
+            self.hand_over(shard);
         }
-        let buffer = &mut slot.buffer;
+        let buffer = &mut shard.buffer;
         if buffer.bytes.is_empty() {
             // Memory that was used before, if there is any.
             buffer.bytes = self.spare.try_recv().unwrap_or_default();
@@ -338,9 +338,9 @@ impl ShardedBuffers {
         buffer.end += write(&mut buffer.bytes[buffer.end..]);
         buffer.spans += 1;
         // The room is read again: it may have been learned meanwhile.
-        slot.limit = (self.headroom + self.room()).min(buffer.bytes.len() - TRAILER_MAX);
+        shard.limit = (self.headroom + self.room()).min(buffer.bytes.len() - TRAILER_MAX);
         if buffer.end - self.headroom >= room {
-            self.hand_over(slot);
+            self.hand_over(shard);
         }
     }
 
@@ -348,7 +348,7 @@ impl ShardedBuffers {
     /// fit, or dropped.
     #[cold]
     fn accept_large(&self, stripe: usize, room: usize, span: &SpanView<'_>) -> bool {
-        // Before the lock: it takes its time, and others may want the slot.
+        // Before the lock: it takes its time, and others may want the shard.
         let keep = span.encoded_len() <= self.whole;
         let bytes = if keep {
             let mut bytes = Vec::new();
@@ -357,19 +357,19 @@ impl ShardedBuffers {
         } else {
             trim::to_fit(span, room.max(self.whole))
         };
-        let open = |slot: &MutexGuard<'_, Slot>| !slot.closed && !self.origin.is_forked();
-        let Some(mut slot) = self.lock(stripe).filter(open) else { return self.count_closed() };
+        let open = |shard: &MutexGuard<'_, Shard>| !shard.closed && !self.origin.is_forked();
+        let Some(mut shard) = self.lock(stripe).filter(open) else { return self.count_closed() };
         match bytes {
             None => {
                 let which = Some(trim::described(span));
-                self.change_flow(|flow| {
-                    flow.dropped.too_large += 1;
-                    flow.too_large = which;
+                self.change_counts(|counts| {
+                    counts.dropped.too_large += 1;
+                    counts.too_large = which;
                 });
             }
             Some(bytes) => {
-                self.change_flow(|flow| flow.trimmed += u64::from(!keep));
-                self.write(&mut slot, (room, bytes.len()), |out| {
+                self.change_counts(|counts| counts.trimmed += u64::from(!keep));
+                self.write(&mut shard, (room, bytes.len()), |out| {
                     if let Some(out) = out.get_mut(..bytes.len()) {
                         out.copy_from_slice(&bytes);
                     }
@@ -382,94 +382,94 @@ impl ShardedBuffers {
 
     /// Counts a span that was cut on its way out.
     pub(crate) fn count_trimmed(&self) {
-        self.change_flow(|flow| flow.trimmed += 1);
+        self.change_counts(|counts| counts.trimmed += 1);
     }
 
-    fn change_flow(&self, change: impl FnOnce(&mut Flow)) {
-        if let Some(mut flow) = self.flow() {
-            change(&mut flow);
+    fn change_counts(&self, change: impl FnOnce(&mut Counts)) {
+        if let Some(mut counts) = self.counts() {
+            change(&mut counts);
         }
     }
 
     /// Counts spans that were sent again, and may have been processed before.
     pub(crate) fn count_possible_duplicates(&self, spans: usize) {
-        self.change_flow(|flow| flow.possible_duplicates += spans as u64);
+        self.change_counts(|counts| counts.possible_duplicates += spans as u64);
     }
 
     /// Counts spans that were lost, and may have been processed all the same.
     pub(crate) fn count_unconfirmed(&self, spans: usize) {
-        self.change_flow(|flow| flow.unconfirmed += spans as u64);
+        self.change_counts(|counts| counts.unconfirmed += spans as u64);
     }
 
     /// Takes what lies in the buffers, full or not. With `close`, nothing gets into them after it.
-    pub(crate) fn steal(&self, close: bool, mut take: impl FnMut(Buffer)) {
-        for shard in &self.shards {
-            let Some(mut slot) = lock::acquire(&shard.slot, &self.origin) else { continue };
-            slot.closed |= close;
+    pub(crate) fn take_partial(&self, close: bool, mut take: impl FnMut(Buffer)) {
+        for locked in &self.shards {
+            let Some(mut shard) = lock::acquire(&locked.shard, &self.origin) else { continue };
+            shard.closed |= close;
             if close {
-                slot.limit = 0;
+                shard.limit = 0;
             }
-            if slot.buffer.spans == 0 {
+            if shard.buffer.spans == 0 {
                 continue;
             }
-            let buffer = std::mem::replace(&mut slot.buffer, Buffer::empty(self.headroom));
-            slot.limit = 0;
-            self.change_flow(|flow| flow.in_queue += buffer.spans as u64);
-            drop(slot);
+            let buffer = std::mem::replace(&mut shard.buffer, Buffer::empty(self.headroom));
+            shard.limit = 0;
+            self.change_counts(|counts| counts.in_queue += buffer.spans as u64);
+            drop(shard);
             take(buffer);
         }
     }
 
     /// The oldest buffer in the queue. Its spans are `queued` until they are settled.
     pub(crate) fn next_queued(&self) -> Option<Buffer> {
-        self.flow()?.queue.pop()
+        self.counts()?.queue.pop()
     }
 
     /// How many buffers are in the queue.
     pub(crate) fn queued_buffers(&self) -> usize {
-        self.flow().map_or(0, |flow| flow.queue.len())
+        self.counts().map_or(0, |counts| counts.queue.len())
     }
 
     /// Counts spans that have left the queue.
-    pub(crate) fn settle(&self, spans: usize, outcome: Outcome) {
+    pub(crate) fn complete(&self, spans: usize, outcome: Outcome) {
         let spans = spans as u64;
-        let Some(mut flow) = self.flow() else { return };
-        flow.in_queue = flow.in_queue.saturating_sub(spans);
+        let Some(mut counts) = self.counts() else { return };
+        counts.in_queue = counts.in_queue.saturating_sub(spans);
         match outcome {
             Outcome::Sent | Outcome::Acknowledged => {
-                flow.sent += spans;
-                flow.datagrams += 1;
+                counts.sent += spans;
+                counts.datagrams += 1;
                 if let Outcome::Acknowledged = outcome {
-                    flow.acknowledged += spans;
+                    counts.acknowledged += spans;
                 }
             }
-            Outcome::QueueFull => flow.dropped.queue_full += spans,
-            Outcome::SendFailed => flow.dropped.send_failed += spans,
-            Outcome::Rejected => flow.dropped.rejected += spans,
-            Outcome::TooLarge => flow.dropped.too_large += spans,
+            Outcome::QueueFull => counts.dropped.queue_full += spans,
+            Outcome::SendFailed => counts.dropped.send_failed += spans,
+            Outcome::Rejected => counts.dropped.rejected += spans,
+            Outcome::TooLarge => counts.dropped.too_large += spans,
         }
     }
 
     /// Spans counted as sent turn out to have been refused.
-    pub(crate) fn unsend(&self, spans: usize) {
-        let Some(mut flow) = self.flow() else { return };
-        let spans = flow.sent.min(spans as u64);
-        flow.sent -= spans;
-        flow.dropped.send_failed += spans;
+    pub(crate) fn mark_refused(&self, spans: usize) {
+        let Some(mut counts) = self.counts() else { return };
+        let spans = counts.sent.min(spans as u64);
+        counts.sent -= spans;
+        counts.dropped.send_failed += spans;
     }
 
     /// Keeps what the receiver's socket has dropped so far.
     pub(crate) fn set_receiver_drops(&self, drops: u64) {
-        self.change_flow(|flow| flow.receiver_drops = Some(drops));
+        self.change_counts(|counts| counts.receiver_drops = Some(drops));
     }
 
     pub(crate) fn dropped(&self) -> Dropped {
-        self.flow().map(|flow| flow.dropped).unwrap_or_default()
+        self.counts().map(|counts| counts.dropped).unwrap_or_default()
     }
 
     /// Which span was lost last because it was too large, if any was since this was asked.
     pub(crate) fn take_too_large(&self) -> Option<String> {
-        self.flow().and_then(|mut flow| flow.too_large.take())
+        self.counts().and_then(|mut counts| counts.too_large.take())
     }
 }
 

@@ -125,7 +125,7 @@ impl Destination {
         let total = queue.bytes.load(Ordering::Acquire).saturating_add(bytes);
         let fits = waiting < limits.spans && total <= limits.bytes;
         if !fits && waiting > 0 {
-            books.settle(spans, Outcome::QueueFull);
+            books.complete(spans, Outcome::QueueFull);
             core.diagnostics.error(Cause::QueueFull, || {
                 let name = ledger.name();
                 format!("{spans} spans dropped because the queue to {name} was full")
@@ -135,7 +135,7 @@ impl Destination {
         queue.bytes.fetch_add(bytes, Ordering::AcqRel);
         queue.spans.fetch_add(spans, Ordering::AcqRel);
         if self.work.send(Work::Buffer(Arc::clone(buffer))).is_err() {
-            books.settle(spans, Outcome::SendFailed);
+            books.complete(spans, Outcome::SendFailed);
         }
     }
 

@@ -218,14 +218,14 @@ impl Worker {
 
     /// Sends what lies in the queue, then what lies in the buffers.
     fn send_all(&mut self, core: &SpanShared, close: bool) {
-        let mut stolen = Vec::new();
-        self.shards.steal(close, |buffer| stolen.push(buffer));
+        let mut partial = Vec::new();
+        self.shards.take_partial(close, |buffer| partial.push(buffer));
         // Only as many as there are now: under load the queue never gets empty.
         for _ in 0..self.shards.queued_buffers() {
             let Some(buffer) = self.shards.next_queued() else { break };
             self.send_buffer(core, buffer);
         }
-        for buffer in stolen {
+        for buffer in partial {
             self.send_buffer(core, buffer);
         }
     }

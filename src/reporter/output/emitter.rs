@@ -102,7 +102,7 @@ impl Emitter {
             let end = used + write_trailer(room, numbered, Some(books.losses()));
             self.refusals.begin();
             match self.send(books, &buffer.bytes[start..end]) {
-                Attempt::Settled(sent) => self.settle(books, count, sent),
+                Attempt::Settled(sent) => self.complete(books, count, sent),
                 other => {
                     let spans = &buffer.bytes[headroom..used];
                     let mut groups = vec![(spans, count)];
@@ -162,14 +162,14 @@ impl Emitter {
     ) {
         while let Some((spans, count)) = groups.pop() {
             match outcome.take().unwrap_or_else(|| self.send_group(books, spans, count)) {
-                Attempt::Settled(sent) => self.settle(books, count, sent),
+                Attempt::Settled(sent) => self.complete(books, count, sent),
                 Attempt::Refused(error, may_split) if count == 1 || !may_split => {
                     self.lose_refused(books, spans, count, &error);
                 }
                 Attempt::TooLarge { may_go_on: false, .. } => {
                     // A receiver that takes nothing at all: what is left of the list is spared it.
                     let left = groups.drain(..).map(|(_, count)| count).sum::<usize>();
-                    books.settle(left + count, Outcome::TooLarge);
+                    books.complete(left + count, Outcome::TooLarge);
                 }
                 Attempt::TooLarge { is_lower: false, .. } if count == 1 => {
                     books.lose_too_large(spans, self.limit.bytes());
@@ -215,7 +215,7 @@ impl Emitter {
         if let Some(other) = &mut self.oversize
             && let Some(sent) = other.send_whole(books, span)
         {
-            books.settle_taken(1, &sent);
+            books.complete_taken(1, &sent);
             return;
         }
         let Ok((view, _)) = SpanView::parse(span) else {
@@ -231,7 +231,7 @@ impl Emitter {
                             if sent.is_ok() {
                                 books.count_trimmed();
                             }
-                            return self.settle(books, 1, sent);
+                            return self.complete(books, 1, sent);
                         }
                         Attempt::Refused(error, _) => {
                             return self.lose_refused(books, span, 1, &error);
@@ -313,13 +313,13 @@ impl Emitter {
         }
     }
 
-    fn settle(&mut self, books: Books<'_>, count: usize, sent: Result<Sent, TransportError>) {
+    fn complete(&mut self, books: Books<'_>, count: usize, sent: Result<Sent, TransportError>) {
         match sent {
             Ok(sent) => {
                 if sent.previous_refused {
-                    books.unsend(self.last_sent);
+                    books.mark_refused(self.last_sent);
                 }
-                self.last_sent = books.settle_taken(count, &sent);
+                self.last_sent = books.complete_taken(count, &sent);
             }
             Err(error) => {
                 self.take_late_refusal(books);
@@ -332,7 +332,7 @@ impl Emitter {
     /// Counts the message sent last as lost if it was refused meanwhile.
     fn take_late_refusal(&mut self, books: Books<'_>) {
         if panics::catch(|| self.transport.take_late_refusal()).unwrap_or_default() {
-            books.unsend(std::mem::take(&mut self.last_sent));
+            books.mark_refused(std::mem::take(&mut self.last_sent));
         }
     }
 

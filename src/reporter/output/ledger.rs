@@ -76,7 +76,7 @@ impl Books<'_> {
     }
 
     /// Counts what became of spans that it was given.
-    pub(crate) fn settle(&self, spans: usize, outcome: Outcome) {
+    pub(crate) fn complete(&self, spans: usize, outcome: Outcome) {
         {
             let mut counts = self.ledger.counts.lock();
             let number = spans as u64;
@@ -95,18 +95,18 @@ impl Books<'_> {
             }
         }
         if self.is_primary {
-            self.shards.settle(spans, outcome);
+            self.shards.complete(spans, outcome);
         }
     }
 
     /// Counts the spans of a message that was taken, all of them or those that the receiver did not
     /// reject, and tells what it said. How many those are.
-    pub(crate) fn settle_taken(&self, spans: usize, sent: &Sent) -> usize {
+    pub(crate) fn complete_taken(&self, spans: usize, sent: &Sent) -> usize {
         let rejected = usize::try_from(sent.rejected_spans).unwrap_or(usize::MAX).min(spans);
         let taken = spans - rejected;
-        self.settle(taken, if sent.acknowledged { Outcome::Acknowledged } else { Outcome::Sent });
+        self.complete(taken, if sent.acknowledged { Outcome::Acknowledged } else { Outcome::Sent });
         if rejected > 0 {
-            self.settle(rejected, Outcome::Rejected);
+            self.complete(rejected, Outcome::Rejected);
         }
         if sent.possible_duplicate {
             self.count_possible_duplicates(taken);
@@ -128,7 +128,7 @@ impl Books<'_> {
 
     /// Counts spans as lost, and tells why.
     pub(crate) fn lose(&self, spans: usize, error: &TransportError) {
-        self.settle(spans, Outcome::SendFailed);
+        self.complete(spans, Outcome::SendFailed);
         if let TransportError::Unconfirmed { .. } = error {
             self.ledger.counts.lock().unconfirmed += spans as u64;
             if self.is_primary {
@@ -142,7 +142,7 @@ impl Books<'_> {
 
     /// Counts a span as lost that no message takes, of at most `max_bytes`, and tells which it was.
     pub(crate) fn lose_too_large(&self, span: &[u8], max_bytes: usize) {
-        self.settle(1, Outcome::TooLarge);
+        self.complete(1, Outcome::TooLarge);
         self.core.diagnostics.error(Cause::TooLarge, || {
             let (span, _) = SpanView::parse(span).unwrap_or_default();
             let (which, place) = (described(&span), self.place());
@@ -155,7 +155,7 @@ impl Books<'_> {
 
     /// Counts a span as lost because the receiver refuses it, and tells which it was.
     pub(crate) fn lose_refused(&self, span: &[u8], error: &TransportError) {
-        self.settle(1, Outcome::SendFailed);
+        self.complete(1, Outcome::SendFailed);
         self.core.diagnostics.error(Cause::SpanRefused, || {
             let (span, _) = SpanView::parse(span).unwrap_or_default();
             let (which, place) = (described(&span), self.place());
@@ -177,7 +177,7 @@ impl Books<'_> {
     }
 
     /// Spans counted as sent turn out to have been refused.
-    pub(crate) fn unsend(&self, spans: usize) {
+    pub(crate) fn mark_refused(&self, spans: usize) {
         {
             let mut counts = self.ledger.counts.lock();
             let refused = counts.sent.min(spans as u64);
@@ -185,7 +185,7 @@ impl Books<'_> {
             counts.dropped.send_failed += refused;
         }
         if self.is_primary {
-            self.shards.unsend(spans);
+            self.shards.mark_refused(spans);
         }
     }
 

@@ -74,14 +74,14 @@ impl Outlet {
                 let process = ProcessView::parse(process).unwrap_or_default();
                 let batch = BatchView::new(process, spans(buffer, headroom));
                 match reporter.report(&batch) {
-                    Ok(()) => books.settle(count, Outcome::Sent),
+                    Ok(()) => books.complete(count, Outcome::Sent),
                     Err(error) => books.lose(count, &error),
                 }
             }
             End::Log => {
                 let batch = BatchView::new(ProcessView::default(), spans(buffer, headroom));
                 batch.spans().for_each(|span| core.diagnostics.info(&line(&span)));
-                books.settle(count, Outcome::Sent);
+                books.complete(count, Outcome::Sent);
             }
         }
     }
