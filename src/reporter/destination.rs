@@ -1,195 +1,285 @@
-//! A destination with a thread and a bounded queue of its own, for tracers with several outputs.
+//! Where spans go: any number of outputs, fed from the same bytes.
 //!
-//! The reporter's thread hands the same buffers to each of them, read-only, and never waits. So an
-//! output that is slow, hangs or fails costs its own spans alone.
+//! An [`Output`] says what is wanted; an [`Exporter`] is that at work. To add a kind of output, write
+//! a [`Reporter`]; to add a way out of the process, a transport.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use super::InMemoryReporter;
+use super::exporter::{Batcher, Exporter, ExporterKind, MIN_SPAN_ROOM};
+use super::guarded::Guarded;
+use super::null::Nowhere;
+use crate::buffers::text_within;
+use crate::diag::{Cause, Diagnostics};
+use crate::encoding::{self, BatchView, ProcessView, TagView, put_tag};
+use crate::error::{ConfigError, TransportError};
+use crate::redact;
+use crate::transport::{
+    self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, OtlpConfig,
+    PacingConfig, Transport,
+};
 
-use super::output::{Books, Ledger, Outlet};
-use super::worker::{give_back_shared, start_thread};
-use crate::buffers::{Buffer, Outcome, QueueLimits, ShardedBuffers};
-use crate::diag::Cause;
-use crate::error::ConfigError;
-use crate::metrics::Publisher;
-use crate::span::shared::SpanShared;
+/// Takes finished spans: what an application writes to do with them what it likes.
+///
+/// It is called on a thread of the reporter's, never on one of the application's, so it may take its
+/// time, but while it does, finished spans pile up in its queue. Spans are read in place through
+/// [`SpanView`](crate::encoding::SpanView)s; they cannot be changed, so outputs do not see each
+/// other. It is dropped when the tracer is closed.
+///
+/// # Source
+///
+/// `Reporter` in jaeger-client-go, `reporter.go`.
+///
+/// # Examples
+///
+/// ```
+/// use std::{sync::mpsc, time::Duration};
+/// use jaeger_client::{Reporter, Tracer, TransportError, encoding::BatchView};
+/// #[derive(Debug)]
+/// struct Names(mpsc::Sender<String>);
+/// impl Reporter for Names {
+///     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
+///         for span in batch.spans() {
+///             self.0.send(span.operation().into_owned()).ok();
+///         }
+///         Ok(())
+///     }
+/// }
+/// let (send, names) = mpsc::channel();
+/// let (tracer, closer) = Tracer::builder("svc").reporter(Names(send)).build()?;
+/// tracer.start_span("op").finish();
+/// assert_eq!(closer.close(Duration::from_secs(1)).stats.sent, 1);
+/// assert_eq!(names.recv().as_deref(), Ok("op"));
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+pub trait Reporter: fmt::Debug + Send {
+    /// Takes some spans and the process they are of. `Ok` counts them as sent.
+    ///
+    /// # Errors
+    ///
+    /// Any error counts them as `send_failed`, and is told to the logger. A panic does the same.
+    fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError>;
 
-/// What all destinations of a tracer share.
-#[derive(Clone)]
-pub(super) struct Surroundings {
-    pub(super) core: Arc<SpanShared>,
-    pub(super) shards: Arc<ShardedBuffers>,
-    /// Takes the memory of buffers back.
-    pub(super) spare: Sender<Vec<u8>>,
+    /// Called after the last spans of each flush interval, and of each flush and close, before it
+    /// returns.
+    fn flush(&mut self) {}
 }
 
-/// A destination as the reporter's thread holds it. Its thread ends when it is told to close, or when
-/// this is dropped.
-pub(super) struct Destination {
-    work: Sender<Work>,
-    queue: Arc<Queue>,
-    ledger: Arc<Ledger>,
-    is_primary: bool,
+/// One place that finished spans go to, with a name that its counts go by.
+#[derive(Debug)]
+#[must_use = "an output is given to a tracer's builder"]
+pub struct Output {
+    name: String,
+    kind: Kind,
 }
 
-impl fmt::Debug for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Destination").field("queue", &self.queue).finish_non_exhaustive()
+#[derive(Debug)]
+enum Kind {
+    Agent { address: String, protocol: AgentProtocol },
+    Collector(Box<HttpConfig>),
+    Otlp(Box<OtlpConfig>),
+    Transport(Box<dyn Transport>, AgentProtocol),
+    Reporter(Box<dyn Reporter>),
+    Logging,
+}
+
+impl Output {
+    /// An agent at `host:port`, or at `unix:/path/to/socket`, in a protocol that it takes there.
+    pub fn agent(host_port: impl Into<String>, protocol: AgentProtocol) -> Self {
+        Self::of("agent", Kind::Agent { address: host_port.into(), protocol })
     }
-}
 
-/// What a destination has not yet done.
-#[derive(Debug, Default)]
-struct Queue {
-    bytes: AtomicUsize,
-    spans: AtomicUsize,
-    /// Whether it is to flush. One that is late is told once, and not once more each interval.
-    is_due: AtomicBool,
-}
-
-enum Work {
-    Buffer(Arc<Buffer>),
-    Tick,
-    Flush(Arc<Completion>),
-    Close(Arc<Completion>),
-}
-
-/// Tells who asked for a flush or close when the last destination is done.
-pub(super) struct Completion {
-    /// Who is not done: the destinations, and the reporter's thread.
-    left: AtomicUsize,
-    askers: Vec<Sender<()>>,
-    metrics: Option<Arc<Publisher>>,
-}
-
-impl Completion {
-    pub(super) fn of(
-        destinations: usize,
-        askers: Vec<Sender<()>>,
-        metrics: Option<Arc<Publisher>>,
-    ) -> Arc<Self> {
-        Arc::new(Self { left: (destinations + 1).into(), askers, metrics })
+    /// A collector, or a Zipkin server, over HTTP. Needs the feature `collector-http`.
+    pub fn collector(config: HttpConfig) -> Self {
+        Self::of("collector", Kind::Collector(Box::new(config)))
     }
 
-    pub(super) fn done(&self) {
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            if let Some(metrics) = &self.metrics {
-                metrics.publish();
+    /// A server of OTLP over HTTP, such as an OpenTelemetry Collector or Jaeger v2. Needs the feature
+    /// `otlp`.
+    pub fn otlp(config: OtlpConfig) -> Self {
+        Self::of("otlp", Kind::Otlp(Box::new(config)))
+    }
+
+    /// A transport of the caller's own, which is given an agent's messages.
+    pub fn transport(transport: impl Transport + 'static, protocol: AgentProtocol) -> Self {
+        Self::boxed_transport(Box::new(transport), protocol)
+    }
+
+    pub(crate) fn boxed_transport(transport: Box<dyn Transport>, protocol: AgentProtocol) -> Self {
+        Self::of("transport", Kind::Transport(transport, protocol))
+    }
+
+    /// The tracer's logger: a line of information for each span, with its context and its name. A
+    /// logger that says nothing of information, like the default one, says nothing of spans.
+    pub fn logging() -> Self {
+        Self::of("logging", Kind::Logging)
+    }
+
+    /// Spans in memory, for tests.
+    pub fn in_memory(reporter: &InMemoryReporter) -> Self {
+        Self::of("memory", Kind::Reporter(Box::new(reporter.clone())))
+    }
+
+    /// Nowhere: spans are counted and forgotten.
+    pub fn null() -> Self {
+        Self::of("null", Kind::Reporter(Box::new(Nowhere)))
+    }
+
+    /// A reporter of the caller's own.
+    pub fn reporter(reporter: impl Reporter + 'static) -> Self {
+        Self::of("reporter", Kind::Reporter(Box::new(reporter)))
+    }
+
+    pub(crate) fn is_otlp(&self) -> bool {
+        matches!(self.kind, Kind::Otlp(_))
+    }
+
+    fn of(name: &str, kind: Kind) -> Self {
+        Self { name: name.to_owned(), kind }
+    }
+
+    /// The name that its counts go by in [`Tracer::reporter_stats`](crate::Tracer::reporter_stats).
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Puts it to work.
+    fn start(
+        self,
+        is_primary: bool,
+        context: &DestinationContext<'_>,
+    ) -> Result<Exporter, ConfigError> {
+        let end = match self.kind {
+            Kind::Agent { address, protocol } => {
+                let (socket_type, interval) =
+                    (context.agent_socket_type, context.reconnect_interval);
+                let transport = transport::agent(address, socket_type, interval, context.pacing)?;
+                ExporterKind::Transport(Box::new(context.datagrams(transport, protocol)?))
             }
-            // Who asked may have stopped waiting.
-            for asker in &self.askers {
-                let _ = asker.try_send(());
+            Kind::Transport(transport, protocol) => {
+                let transport = Guarded::new(transport, context.diagnostics);
+                ExporterKind::Transport(Box::new(context.datagrams(transport, protocol)?))
             }
-        }
-    }
-}
-
-impl Destination {
-    /// Starts its thread, which holds on to `life` until it ends.
-    pub(super) fn start(
-        outlet: Outlet,
-        around: Surroundings,
-        life: Arc<()>,
-    ) -> Result<Self, ConfigError> {
-        let (work, given) = unbounded();
-        let queue = Arc::new(Queue::default());
-        let (ledger, is_primary) = (outlet.ledger(), outlet.is_primary());
-        // No system takes a name with a NUL in it.
-        let name = format!("jaeger-client-{}", ledger.name().replace(char::is_control, "-"));
-        let own = Arc::clone(&queue);
-        let work_off = move || {
-            run(outlet, &given, &own, &around);
-            drop(life);
+            Kind::Collector(config) => {
+                ExporterKind::Transport(Box::new(context.collector(&config, true)?))
+            }
+            Kind::Otlp(config) => ExporterKind::Transport(Box::new(context.otlp(&config)?)),
+            Kind::Reporter(reporter) => {
+                ExporterKind::Reporter(Guarded::new(reporter, context.diagnostics))
+            }
+            Kind::Logging => ExporterKind::Log,
         };
-        start_thread(&name, work_off).map_err(|source| ConfigError::Thread { source })?;
-        Ok(Self { work, queue, ledger, is_primary })
+        Ok(Exporter::new(self.name, is_primary, context.process, end))
     }
+}
 
-    /// Hands it the spans of a buffer, or counts them as dropped where its queue is full.
-    pub(super) fn take(
+impl<R: Reporter + 'static> From<R> for Output {
+    fn from(reporter: R) -> Self {
+        Self::reporter(reporter)
+    }
+}
+
+/// What all outputs of a tracer share.
+#[derive(Debug)]
+pub(crate) struct DestinationContext<'a> {
+    /// The process in its compact bytes.
+    pub(crate) process: &'a [u8],
+    pub(crate) max_packet_bytes: usize,
+    pub(crate) reconnect_interval: Option<Duration>,
+    pub(crate) agent_socket_type: AgentSocketType,
+    pub(crate) pacing: PacingConfig,
+    /// Where spans go that are too large for a datagram.
+    pub(crate) oversize: Option<&'a HttpConfig>,
+    pub(crate) hurry: &'a Hurry,
+    pub(crate) diagnostics: &'a Arc<Diagnostics>,
+}
+
+impl DestinationContext<'_> {
+    /// Puts outputs to work, the first of which is the one that the tracer's ledger follows.
+    pub(crate) fn start(
         &self,
-        core: &SpanShared,
-        shards: &ShardedBuffers,
-        limits: QueueLimits,
-        buffer: &Arc<Buffer>,
-    ) {
-        let Self { ledger, is_primary, queue, .. } = self;
-        let books = Books { core, shards, ledger, is_primary: *is_primary };
-        let (bytes, spans) = (buffer.bytes.capacity(), buffer.spans);
-        books.take(spans);
-        // This thread alone adds, so that nothing comes between the look and the addition.
-        let waiting = queue.spans.load(Ordering::Acquire);
-        let total = queue.bytes.load(Ordering::Acquire).saturating_add(bytes);
-        let fits = waiting < limits.spans && total <= limits.bytes;
-        if !fits && waiting > 0 {
-            books.complete(spans, Outcome::QueueFull);
-            core.diagnostics.error(Cause::QueueFull, || {
-                let name = ledger.name();
-                format!("{spans} spans dropped because the queue to {name} was full")
-            });
-            return;
-        }
-        queue.bytes.fetch_add(bytes, Ordering::AcqRel);
-        queue.spans.fetch_add(spans, Ordering::AcqRel);
-        if self.work.send(Work::Buffer(Arc::clone(buffer))).is_err() {
-            books.complete(spans, Outcome::SendFailed);
-        }
+        outputs: impl Iterator<Item = Output>,
+    ) -> Result<Vec<Exporter>, ConfigError> {
+        let mut names: Vec<String> = Vec::new();
+        outputs
+            .map(|mut output| {
+                let wanted = output.name.clone();
+                for number in 2.. {
+                    if !names.contains(&output.name) {
+                        break;
+                    }
+                    output.name = format!("{wanted}-{number}");
+                }
+                names.push(output.name.clone());
+                output.start(names.len() == 1, self)
+            })
+            .collect()
     }
 
-    /// Has it send what it holds back, unless it has been told and did not come to it yet.
-    pub(super) fn tick(&self) {
-        if !self.queue.is_due.swap(true, Ordering::AcqRel) {
-            let _ = self.work.send(Work::Tick);
+    fn datagrams(
+        &self,
+        transport: Box<dyn Transport>,
+        protocol: AgentProtocol,
+    ) -> Result<Batcher, ConfigError> {
+        let least = self.process.len() + MIN_SPAN_ROOM;
+        let largest = self.max_packet_bytes.min(transport.max_message_bytes());
+        if largest < least && self.process.len() > USUAL_PROCESS_BYTES {
+            return Err(process_too_large(self.process, largest));
         }
-    }
-
-    pub(super) fn flush(&self, completion: &Arc<Completion>) {
-        self.ask(Work::Flush(Arc::clone(completion)), completion);
-    }
-
-    pub(super) fn close(&self, completion: &Arc<Completion>) {
-        self.ask(Work::Close(Arc::clone(completion)), completion);
-    }
-
-    /// A thread that is gone has nothing left to do.
-    fn ask(&self, work: Work, completion: &Completion) {
-        if self.work.send(work).is_err() {
-            completion.done();
+        if largest < least || self.max_packet_bytes > MAX_PACKET_BYTES {
+            let value = if largest < least { largest } else { self.max_packet_bytes };
+            return Err(ConfigError::invalid(
+                "reporter.max_packet_size",
+                value.to_string(),
+                "room for the process, its tags and a span, and 65000 at most",
+            ));
         }
+        let oversize = self.oversize.map(|config| self.collector(config, false)).transpose()?;
+        let format = encoding::member(protocol.encoding());
+        Ok(Batcher::new(format, transport, self.process, self.max_packet_bytes, oversize))
+    }
+
+    fn collector(&self, config: &HttpConfig, has_thread: bool) -> Result<Batcher, ConfigError> {
+        Ok(self.posting(transport::http(config, has_thread, self.hurry)?))
+    }
+
+    fn otlp(&self, config: &OtlpConfig) -> Result<Batcher, ConfigError> {
+        let otlp = transport::otlp(config, self.hurry)?;
+        let url = config.url()?;
+        self.diagnostics.info(&format!("sending spans as OTLP to {}", redact::value(&url)));
+        if let Some(mistake) = OtlpConfig::likely_mistake(&url) {
+            self.diagnostics.error(Cause::OtlpEndpoint, || mistake);
+        }
+        Ok(self.posting(otlp))
+    }
+
+    fn posting(&self, (transport, encoding): transport::Encoded) -> Batcher {
+        let format = encoding::member(encoding);
+        Batcher::new(format, transport, self.process, usize::MAX, None)
     }
 }
 
-/// The thread of a destination.
-fn run(mut outlet: Outlet, given: &Receiver<Work>, queue: &Queue, around: &Surroundings) {
-    let Surroundings { core, shards, spare, .. } = around;
-    let mut copy = Buffer::default();
-    for work in given {
-        match work {
-            Work::Buffer(shared) => {
-                let (bytes, spans) = (shared.bytes.capacity(), shared.spans);
-                copy.copy_from(&shared);
-                give_back_shared(shared, spare);
-                outlet.give(core, shards, &mut copy);
-                queue.bytes.fetch_sub(bytes, Ordering::AcqRel);
-                queue.spans.fetch_sub(spans, Ordering::AcqRel);
-            }
-            Work::Tick => {
-                queue.is_due.store(false, Ordering::Release);
-                outlet.flush(core, shards);
-                outlet.tick();
-            }
-            Work::Flush(completion) => {
-                outlet.flush(core, shards);
-                completion.done();
-            }
-            Work::Close(completion) => {
-                outlet.flush(core, shards);
-                return completion.done();
-            }
-        }
+fn process_too_large(process: &[u8], max_packet_size: usize) -> ConfigError {
+    let tags = ProcessView::parse(process).unwrap_or_default().tags();
+    let len = |tag: TagView<'_>| {
+        let mut bytes = Vec::new();
+        put_tag(&mut bytes, tag);
+        bytes.len()
+    };
+    let sizes: Vec<_> = tags.map(|tag| (len(tag), tag.key)).collect();
+    let (largest_tag_bytes, key) = sizes.iter().copied().max().unwrap_or_default();
+    ConfigError::ProcessTooLarge {
+        bytes: process.len(),
+        allowed: max_packet_size.saturating_sub(MIN_SPAN_ROOM),
+        tags: sizes.len(),
+        largest_tag: String::from_utf8_lossy(text_within(key, 64)).into_owned(),
+        largest_tag_bytes,
+        max_packet_size,
     }
-    outlet.flush(core, shards);
 }
+
+/// A process that takes less is not to blame if a datagram has no room for it.
+const USUAL_PROCESS_BYTES: usize = 1_024;

@@ -6,19 +6,24 @@
 //! memory, if they are alone, take spans where they are finished. All of them read the same
 //! canonical bytes.
 
+mod counts;
 mod destination;
+mod exporter;
+mod guarded;
 mod memory;
 mod null;
-mod output;
-mod remote;
+mod service;
 mod worker;
 
+pub(crate) use self::destination::DestinationContext;
+pub use self::destination::{Output, Reporter};
+pub(crate) use self::exporter::MIN_SPAN_ROOM;
 pub(crate) use self::memory::MemorySink;
 pub use self::memory::{FinishedSpan, InMemoryReporter};
 pub(crate) use self::null::NullSink;
-pub(crate) use self::output::{MIN_SPAN_ROOM, OutputContext};
-pub use self::output::{Output, Reporter};
-pub(crate) use self::remote::{MAX_WAIT, Remote, RemoteOptions, Unstarted, timed};
+pub(crate) use self::service::{
+    MAX_WAIT, ReporterService, ServiceOptions, UnstartedService, timed,
+};
 #[cfg(feature = "tokio")]
 pub(crate) use self::worker::wait_aside;
 pub(crate) use crate::buffers::QueueLimits;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::output::Reporter;
+use super::destination::Reporter;
 use crate::encoding::{BatchView, SpanParts, SpanView};
 use crate::error::TransportError;
 use crate::span::shared::SpanSink;

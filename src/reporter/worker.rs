@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, select};
 
-use super::destination::{Completion, Destination, Surroundings};
-use super::output::Outlet;
-use super::remote::RemoteOptions;
+use super::exporter::{Completion, Exporter, ExporterThread, ThreadContext};
+use super::service::ServiceOptions;
 use crate::buffers::{Buffer, QueueLimits, ShardedBuffers};
 use crate::clock;
 use crate::diag::Cause;
@@ -25,41 +24,41 @@ use crate::stats::Dropped;
 use crate::transport::MAX_PACKET_BYTES;
 
 /// What the worker is asked for, and whom it tells when that is done.
-pub(crate) enum Control {
+pub(crate) enum Command {
     Flush(Sender<()>),
     Close(Sender<()>),
 }
 
-impl Control {
-    fn asker(self) -> Sender<()> {
-        let (Self::Flush(asker) | Self::Close(asker)) = self;
-        asker
+impl Command {
+    fn reply(self) -> Sender<()> {
+        let (Self::Flush(reply) | Self::Close(reply)) = self;
+        reply
     }
 }
 
 /// Where buffers go.
 #[derive(Debug)]
-enum Outputs {
+enum Exporters {
     /// To the only output, on this thread.
-    One(Outlet),
+    One(Exporter),
     /// To several that have no thread yet.
-    Unstarted(Vec<Outlet>),
-    Several(Vec<Destination>),
+    Unstarted(Vec<Exporter>),
+    Several(Vec<ExporterThread>),
 }
 
 pub(crate) struct Worker {
     shards: Arc<ShardedBuffers>,
-    outputs: Outputs,
-    /// Of the queue of each destination.
+    exporters: Exporters,
+    /// Of the queue of each thread.
     limits: QueueLimits,
     flush_interval: Duration,
     /// Gets a message when there is something in the queue.
     woken: Receiver<()>,
     spare: Sender<Vec<u8>>,
-    /// Gone when the worker is, however it ended, and before the requests: whoever is told by their
+    /// Gone when the worker is, however it ended, and before the commands: whoever is told by their
     /// end that nobody answers must find it gone.
-    life: Arc<()>,
-    requests: Receiver<Control>,
+    alive: Arc<()>,
+    commands: Receiver<Command>,
     /// The losses that were reported.
     reported: Dropped,
     /// Told after each interval, flush and close.
@@ -68,43 +67,43 @@ pub(crate) struct Worker {
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("outputs", &self.outputs).finish_non_exhaustive()
+        f.debug_struct("Worker").field("exporters", &self.exporters).finish_non_exhaustive()
     }
 }
 
 impl Worker {
     pub(crate) fn new(
         shards: Arc<ShardedBuffers>,
-        options: RemoteOptions,
+        options: ServiceOptions,
         woken: Receiver<()>,
         spare: Sender<Vec<u8>>,
-        requests: Receiver<Control>,
+        commands: Receiver<Command>,
     ) -> Self {
-        let mut outlets = options.outlets;
-        let outputs = match outlets.pop() {
-            Some(only) if outlets.is_empty() => Outputs::One(only),
+        let mut exporters = options.exporters;
+        let exporters = match exporters.pop() {
+            Some(only) if exporters.is_empty() => Exporters::One(only),
             last => {
-                outlets.extend(last);
-                Outputs::Unstarted(outlets)
+                exporters.extend(last);
+                Exporters::Unstarted(exporters)
             }
         };
         Self {
             shards,
-            outputs,
+            exporters,
             limits: options.queue,
             flush_interval: options.flush_interval,
             woken,
             spare,
-            requests,
+            commands,
             reported: Dropped::default(),
             metrics: None,
-            life: Arc::default(),
+            alive: Arc::default(),
         }
     }
 
     /// What tells whether the worker still lives.
-    pub(crate) fn life(&self) -> Weak<()> {
-        Arc::downgrade(&self.life)
+    pub(crate) fn alive(&self) -> Weak<()> {
+        Arc::downgrade(&self.alive)
     }
 
     pub(crate) fn spawn(
@@ -113,15 +112,17 @@ impl Worker {
         metrics: Option<Arc<Publisher>>,
     ) -> Result<(), ConfigError> {
         self.metrics = metrics;
-        if let Outputs::Unstarted(outlets) = &mut self.outputs {
-            let around = Surroundings {
+        if let Exporters::Unstarted(exporters) = &mut self.exporters {
+            let context = ThreadContext {
                 core: Arc::clone(&core),
                 shards: Arc::clone(&self.shards),
                 spare: self.spare.clone(),
             };
-            let start = |outlet| Destination::start(outlet, around.clone(), Arc::clone(&self.life));
-            let several = outlets.drain(..).map(start).collect::<Result<_, _>>()?;
-            self.outputs = Outputs::Several(several);
+            let start = |exporter| {
+                ExporterThread::start(exporter, context.clone(), Arc::clone(&self.alive))
+            };
+            let several = exporters.drain(..).map(start).collect::<Result<_, _>>()?;
+            self.exporters = Exporters::Several(several);
         }
         let run = move || self.run(&core);
         start_thread("jaeger-client-reporter", run).map_err(|source| ConfigError::Thread { source })
@@ -130,28 +131,28 @@ impl Worker {
     fn run(&mut self, core: &SpanShared) {
         let mut next_flush = clock::now() + self.flush_interval;
         loop {
-            let request = match self.shards.next_queued() {
+            let command = match self.shards.next_queued() {
                 Some(buffer) => {
                     self.send_buffer(core, buffer);
-                    match self.requests.try_recv() {
+                    match self.commands.try_recv() {
                         Err(TryRecvError::Empty) => None,
                         Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
-                        Ok(request) => Some(Ok(request)),
+                        Ok(command) => Some(Ok(command)),
                     }
                 }
                 None => {
                     let wait = next_flush.saturating_duration_since(clock::now());
                     select! {
                         recv(self.woken) -> _ => None,
-                        recv(self.requests) -> request => Some(request),
+                        recv(self.commands) -> command => Some(command),
                         default(wait) => None,
                     }
                 }
             };
-            match request {
+            match command {
                 None => {}
-                Some(Ok(Control::Flush(asker))) => self.flush(core, vec![asker]),
-                Some(Ok(Control::Close(asker))) => return self.close(core, vec![asker]),
+                Some(Ok(Command::Flush(reply))) => self.flush(core, vec![reply]),
+                Some(Ok(Command::Close(reply))) => return self.close(core, vec![reply]),
                 // Nobody can ask for anything any more, so nobody will ever close it.
                 Some(Err(RecvError)) => return self.close(core, Vec::new()),
             }
@@ -167,13 +168,13 @@ impl Worker {
         // The clock may be foreign code, like the transport.
         let _ = catch_unwind(AssertUnwindSafe(|| core.renew_anchor()));
         self.send_all(core, false);
-        match &mut self.outputs {
-            Outputs::One(outlet) => {
-                outlet.flush(core, &self.shards);
-                outlet.tick();
+        match &mut self.exporters {
+            Exporters::One(exporter) => {
+                exporter.flush(core, &self.shards);
+                exporter.tick();
             }
-            Outputs::Several(destinations) => destinations.iter().for_each(Destination::tick),
-            Outputs::Unstarted(_) => {}
+            Exporters::Several(threads) => threads.iter().for_each(ExporterThread::tick),
+            Exporters::Unstarted(_) => {}
         }
         if let Some(metrics) = &self.metrics {
             metrics.publish();
@@ -183,36 +184,36 @@ impl Worker {
     }
 
     /// Has everything sent that was finished before, and tells who asked when that is done.
-    fn flush(&mut self, core: &SpanShared, askers: Vec<Sender<()>>) {
+    fn flush(&mut self, core: &SpanShared, replies: Vec<Sender<()>>) {
         self.send_all(core, false);
-        self.finish(core, askers, Destination::flush);
+        self.finish(core, replies, ExporterThread::flush);
     }
 
     /// The same for the last time.
-    fn close(&mut self, core: &SpanShared, mut askers: Vec<Sender<()>>) {
+    fn close(&mut self, core: &SpanShared, mut replies: Vec<Sender<()>>) {
         self.send_all(core, true);
         // Whoever asked meanwhile has what was asked for.
-        askers.extend(self.requests.try_iter().map(Control::asker));
-        self.finish(core, askers, Destination::close);
+        replies.extend(self.commands.try_iter().map(Command::reply));
+        self.finish(core, replies, ExporterThread::close);
     }
 
-    /// Has all outputs send what they hold back. `ask` does so where they have threads of their own.
+    /// Has all exporters send what they hold back. `ask` does so where they have threads of their own.
     fn finish(
         &mut self,
         core: &SpanShared,
-        askers: Vec<Sender<()>>,
-        ask: fn(&Destination, &Arc<Completion>),
+        replies: Vec<Sender<()>>,
+        ask: fn(&ExporterThread, &Arc<Completion>),
     ) {
-        if let Outputs::One(outlet) = &mut self.outputs {
-            outlet.flush(core, &self.shards);
+        if let Exporters::One(exporter) = &mut self.exporters {
+            exporter.flush(core, &self.shards);
         }
         self.report_losses(core);
-        let destinations = match &self.outputs {
-            Outputs::Several(destinations) => &destinations[..],
-            Outputs::One(_) | Outputs::Unstarted(_) => &[],
+        let threads = match &self.exporters {
+            Exporters::Several(threads) => &threads[..],
+            Exporters::One(_) | Exporters::Unstarted(_) => &[],
         };
-        let completion = Completion::of(destinations.len(), askers, self.metrics.clone());
-        destinations.iter().for_each(|destination| ask(destination, &completion));
+        let completion = Completion::of(threads.len(), replies, self.metrics.clone());
+        threads.iter().for_each(|thread| ask(thread, &completion));
         completion.done();
     }
 
@@ -232,19 +233,19 @@ impl Worker {
 
     /// Gives a buffer to the output, or shows it to each, and its memory back.
     fn send_buffer(&mut self, core: &SpanShared, mut buffer: Buffer) {
-        match &mut self.outputs {
-            Outputs::One(outlet) => {
-                outlet.take(core, &self.shards, &mut buffer);
+        match &mut self.exporters {
+            Exporters::One(exporter) => {
+                exporter.take(core, &self.shards, &mut buffer);
                 give_back(buffer, &self.spare);
             }
-            Outputs::Several(destinations) => {
+            Exporters::Several(threads) => {
                 let shared = Arc::new(buffer);
-                for destination in destinations {
-                    destination.take(core, &self.shards, self.limits, &shared);
+                for thread in threads {
+                    thread.take(core, &self.shards, self.limits, &shared);
                 }
                 give_back_shared(shared, &self.spare);
             }
-            Outputs::Unstarted(_) => {}
+            Exporters::Unstarted(_) => {}
         }
     }
 
@@ -276,7 +277,7 @@ fn give_back(buffer: Buffer, spare: &Sender<Vec<u8>>) {
 }
 
 /// The same once nobody reads it any more.
-pub(super) fn give_back_shared(shared: Arc<Buffer>, spare: &Sender<Vec<u8>>) {
+pub(crate) fn give_back_shared(shared: Arc<Buffer>, spare: &Sender<Vec<u8>>) {
     if let Some(buffer) = Arc::into_inner(shared) {
         give_back(buffer, spare);
     }
@@ -289,7 +290,7 @@ pub(crate) fn wait_aside(work: impl FnOnce() + Send + 'static) -> std::io::Resul
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that starts threads")]
-pub(super) fn start_thread(
+pub(crate) fn start_thread(
     name: &str,
     work: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<()> {

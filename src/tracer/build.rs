@@ -15,7 +15,8 @@ use crate::metrics::{Instruments, Publisher, RpcMetrics};
 use crate::panics::Callback;
 use crate::propagation::{Format, JaegerFormat, check_keys};
 use crate::reporter::{
-    MemorySink, NullSink, Output, OutputContext, Remote, RemoteOptions, Unstarted,
+    DestinationContext, MemorySink, NullSink, Output, ReporterService, ServiceOptions,
+    UnstartedService,
 };
 use crate::sampler::Sampler;
 use crate::span::counters::Stripes;
@@ -98,7 +99,7 @@ impl TracerBuilder {
             Err(at_once) => (at_once, None),
             Ok(outputs) => {
                 let hurry = Hurry::default();
-                let context = OutputContext {
+                let context = DestinationContext {
                     process: &process,
                     max_packet_bytes: self.max_packet_size,
                     reconnect_interval: self.reconnect_interval,
@@ -108,8 +109,8 @@ impl TracerBuilder {
                     hurry: &hurry,
                     diagnostics: &diagnostics,
                 };
-                let (shards, unstarted) = Remote::prepare(RemoteOptions {
-                    outlets: context.start(outputs)?,
+                let (shards, unstarted) = ReporterService::prepare(ServiceOptions {
+                    exporters: context.start(outputs)?,
                     max_packet_bytes: self.max_packet_size,
                     shards: self.shards,
                     queue: self.queue,
@@ -209,10 +210,11 @@ impl TracerBuilder {
         let metrics = self.metrics.map(|factory| {
             Publisher::new(&core, refs.all_stripes(), &Instruments::new(factory, diagnostics))
         });
-        let start = |unstarted: Unstarted| unstarted.start(Arc::clone(&core), metrics.clone());
-        let remote = unstarted.map(start).transpose()?;
+        let start =
+            |unstarted: UnstartedService| unstarted.start(Arc::clone(&core), metrics.clone());
+        let reporter = unstarted.map(start).transpose()?;
         background.keep_running();
-        let shared = Arc::new(Shared { refs, core, format, remote, metrics });
+        let shared = Arc::new(Shared { refs, core, format, reporter, metrics });
         let weak: Weak<Shared> = Arc::downgrade(&shared);
         let _ = shared.core.tracer.set(weak);
         Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))

@@ -86,14 +86,14 @@ fn close(shared: &Shared, timeout: Duration) -> FlushReport {
         // First, so that nothing of it is sent when nothing can be sent any more.
         tail_sampler.close(shared.refs.of(span::stripe_index()));
     }
-    let receipt = shared.wait(|remote| remote.close(timeout.min(MAX_WAIT)));
+    let receipt = shared.wait(|reporter| reporter.close(timeout.min(MAX_WAIT)));
     drop(BackgroundParts { core: &shared.core, parts: ALL });
     let (open, queued) = (receipt.stats.open, receipt.stats.queued);
     let core = &shared.core;
     let unfinished = core.open_spans();
     if !unfinished.is_empty() {
         core.diagnostics.error(Cause::Unfinished, || unfinished.never_finished());
-    } else if open > 0 && shared.remote.is_some() {
+    } else if open > 0 && shared.reporter.is_some() {
         shared.core.diagnostics.error(Cause::Closed, || {
             format!("closed with {open} spans still open; they will be lost")
         });

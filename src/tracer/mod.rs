@@ -26,7 +26,7 @@ use crate::metrics::Publisher;
 use crate::panics::Callback;
 use crate::policy::Updates;
 use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier};
-use crate::reporter::{MAX_WAIT, Remote, timed};
+use crate::reporter::{MAX_WAIT, ReporterService, timed};
 use crate::sampler::SamplerStatus;
 use crate::span;
 use crate::span::counters::Stripes;
@@ -101,7 +101,7 @@ pub(crate) struct Shared {
     refs: Stripes,
     format: Box<dyn Format>,
     /// None for reporters that take spans where they are finished.
-    remote: Option<Remote>,
+    reporter: Option<ReporterService>,
     metrics: Option<Arc<Publisher>>,
 }
 
@@ -298,9 +298,9 @@ impl Tracer {
     /// [`stats`](Self::stats) too, with all that never came to it.
     #[must_use]
     pub fn reporter_stats(&self) -> Vec<ReporterStats> {
-        match &self.shared.remote {
+        match &self.shared.reporter {
             Some(_) if self.shared.core.is_forked() => Vec::new(),
-            Some(remote) => remote.reporter_stats(),
+            Some(reporter) => reporter.reporter_stats(),
             // Spans are taken where they are finished, so that there is nothing between.
             None => {
                 let Stats { sent, .. } = self.stats();
@@ -317,7 +317,7 @@ impl Tracer {
     /// Has every span sent that was finished before the call, and waits for it, but not longer than
     /// `timeout`.
     pub fn flush(&self, timeout: Duration) -> FlushReport {
-        self.shared.wait(|remote| remote.flush(timeout.min(MAX_WAIT)))
+        self.shared.wait(|reporter| reporter.flush(timeout.min(MAX_WAIT)))
     }
 
     /// The same without holding the runtime's thread. Works on any runtime.
@@ -332,25 +332,25 @@ impl Drop for Shared {
     fn drop(&mut self) {
         if self.core.is_forked() {
             // What it is made of may be locked for ever, and was the parent's.
-            std::mem::forget((Arc::clone(&self.core), self.remote.take()));
+            std::mem::forget((Arc::clone(&self.core), self.reporter.take()));
         }
     }
 }
 
 impl Shared {
-    fn wait(&self, work: impl FnOnce(&Remote) -> bool) -> FlushReport {
+    fn wait(&self, work: impl FnOnce(&ReporterService) -> bool) -> FlushReport {
         if self.core.is_forked() {
             self.core.leave();
             let stats = self.core.stats(self.refs.all_stripes());
             return FlushReport::new(stats, false, Duration::ZERO);
         }
-        let (answered, took) = timed(|| self.remote.as_ref().is_none_or(work));
+        let (answered, took) = timed(|| self.reporter.as_ref().is_none_or(work));
         let stats = self.core.stats(self.refs.all_stripes());
         // Without the reporter's thread there is nobody to answer, and nothing left if all is well.
-        let alone = self.remote.as_ref().is_some_and(Remote::is_gone);
+        let alone = self.reporter.as_ref().is_some_and(ReporterService::is_gone);
         // Nor is there anybody who would tell the metrics; a thread that hangs does not either.
         if let Some(metrics) = &self.metrics
-            && (alone || !answered || self.remote.is_none())
+            && (alone || !answered || self.reporter.is_none())
         {
             metrics.publish();
         }

@@ -2,53 +2,60 @@
 
 use std::sync::Arc;
 
+mod batcher;
+mod message_limit;
+mod refusals;
+mod thread;
+
+pub(super) use self::batcher::Batcher;
+pub(crate) use self::batcher::MIN_SPAN_ROOM;
+pub(super) use self::thread::{Completion, ExporterThread, ThreadContext};
 use super::Reporter;
-use super::emitter::Emitter;
-use super::ledger::{Books, Ledger};
+use super::counts::{Accounting, DestinationCounts};
 use crate::buffers::{Buffer, Outcome, ShardedBuffers};
 use crate::encoding::{BatchView, List, ProcessView, SpanView};
 use crate::span::shared::SpanShared;
 
 #[derive(Debug)]
-pub(crate) struct Outlet {
-    ledger: Arc<Ledger>,
+pub(crate) struct Exporter {
+    counts: Arc<DestinationCounts>,
     is_primary: bool,
     process: Vec<u8>,
-    end: End,
+    end: ExporterKind,
 }
 
 /// What is at the end of it.
 #[derive(Debug)]
-pub(crate) enum End {
-    Transport(Box<Emitter>),
+pub(crate) enum ExporterKind {
+    Transport(Box<Batcher>),
     Reporter(Box<dyn Reporter>),
     /// The tracer's own logger.
     Log,
 }
 
-impl Outlet {
-    pub(crate) fn new(name: String, is_primary: bool, process: &[u8], end: End) -> Self {
-        let ledger = Arc::new(Ledger::new(name));
-        Self { ledger, is_primary, process: process.to_vec(), end }
+impl Exporter {
+    pub(crate) fn new(name: String, is_primary: bool, process: &[u8], end: ExporterKind) -> Self {
+        let counts = Arc::new(DestinationCounts::new(name));
+        Self { counts, is_primary, process: process.to_vec(), end }
     }
 
-    pub(crate) fn ledger(&self) -> Arc<Ledger> {
-        Arc::clone(&self.ledger)
+    pub(crate) fn counts(&self) -> Arc<DestinationCounts> {
+        Arc::clone(&self.counts)
     }
 
     /// The largest message it takes, if it makes any.
     pub(crate) fn max_bytes(&self) -> Option<usize> {
         match &self.end {
-            End::Transport(emitter) => Some(emitter.max_bytes()),
-            End::Reporter(_) | End::Log => None,
+            ExporterKind::Transport(batcher) => Some(batcher.max_bytes()),
+            ExporterKind::Reporter(_) | ExporterKind::Log => None,
         }
     }
 
     /// The largest span that it takes whole, if it cares for sizes.
     pub(crate) fn largest_span(&self) -> usize {
         match &self.end {
-            End::Transport(emitter) => emitter.largest_span(),
-            End::Reporter(_) | End::Log => 0,
+            ExporterKind::Transport(batcher) => batcher.largest_span(),
+            ExporterKind::Reporter(_) | ExporterKind::Log => 0,
         }
     }
 
@@ -58,30 +65,30 @@ impl Outlet {
 
     /// Takes the spans of a buffer, which stay where they are.
     pub(crate) fn take(&mut self, core: &SpanShared, shards: &ShardedBuffers, buffer: &mut Buffer) {
-        let Self { ledger, is_primary, .. } = self;
-        Books { core, shards, ledger, is_primary: *is_primary }.take(buffer.spans);
+        let Self { counts, is_primary, .. } = self;
+        Accounting { core, shards, counts, is_primary: *is_primary }.take(buffer.spans);
         self.give(core, shards, buffer);
     }
 
     /// The same of spans that were counted when they came into its queue.
     pub(crate) fn give(&mut self, core: &SpanShared, shards: &ShardedBuffers, buffer: &mut Buffer) {
-        let Self { ledger, is_primary, process, end } = self;
-        let books = Books { core, shards, ledger, is_primary: *is_primary };
+        let Self { counts, is_primary, process, end } = self;
+        let accounting = Accounting { core, shards, counts, is_primary: *is_primary };
         let (headroom, count) = (shards.headroom(), buffer.spans);
         match end {
-            End::Transport(emitter) => emitter.take(books, buffer, headroom),
-            End::Reporter(reporter) => {
+            ExporterKind::Transport(batcher) => batcher.take(accounting, buffer, headroom),
+            ExporterKind::Reporter(reporter) => {
                 let process = ProcessView::parse(process).unwrap_or_default();
                 let batch = BatchView::new(process, spans(buffer, headroom));
                 match reporter.report(&batch) {
-                    Ok(()) => books.complete(count, Outcome::Sent),
-                    Err(error) => books.lose(count, &error),
+                    Ok(()) => accounting.complete(count, Outcome::Sent),
+                    Err(error) => accounting.count_lost(count, &error),
                 }
             }
-            End::Log => {
+            ExporterKind::Log => {
                 let batch = BatchView::new(ProcessView::default(), spans(buffer, headroom));
                 batch.spans().for_each(|span| core.diagnostics.info(&line(&span)));
-                books.complete(count, Outcome::Sent);
+                accounting.complete(count, Outcome::Sent);
             }
         }
     }
@@ -89,20 +96,20 @@ impl Outlet {
     /// Has everything sent that it holds back.
     pub(crate) fn flush(&mut self, core: &SpanShared, shards: &ShardedBuffers) {
         match &mut self.end {
-            End::Transport(emitter) => {
-                let (ledger, is_primary) = (&*self.ledger, self.is_primary);
-                let books = Books { core, shards, ledger, is_primary };
-                emitter.flush(books);
-                emitter.look_after(books);
+            ExporterKind::Transport(batcher) => {
+                let (counts, is_primary) = (&*self.counts, self.is_primary);
+                let accounting = Accounting { core, shards, counts, is_primary };
+                batcher.flush(accounting);
+                batcher.read_receiver_state(accounting);
             }
-            End::Reporter(reporter) => reporter.flush(),
-            End::Log => {}
+            ExporterKind::Reporter(reporter) => reporter.flush(),
+            ExporterKind::Log => {}
         }
     }
 
     pub(crate) fn tick(&mut self) {
-        if let End::Transport(emitter) = &mut self.end {
-            emitter.tick();
+        if let ExporterKind::Transport(batcher) = &mut self.end {
+            batcher.tick();
         }
     }
 }

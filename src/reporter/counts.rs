@@ -1,4 +1,4 @@
-//! What became of the spans at one output, and how that reaches the tracer's own ledger.
+//! What became of the spans at one output, and how that reaches the tracer's own counts.
 
 use parking_lot::Mutex;
 
@@ -12,7 +12,7 @@ use crate::transport::Sent;
 
 /// The counts of one output. Its thread writes them, anybody reads them.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct DestinationCounts {
     name: String,
     counts: Mutex<Counts>,
 }
@@ -30,7 +30,7 @@ struct Counts {
     receiver_drops: Option<u64>,
 }
 
-impl Ledger {
+impl DestinationCounts {
     pub(crate) fn new(name: String) -> Self {
         Self { name, counts: Mutex::default() }
     }
@@ -59,26 +59,26 @@ impl Ledger {
     }
 }
 
-/// An output's access to the books while it has its turn on the reporter's thread.
+/// An output's access to the accounting while it has its turn on the reporter's thread.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Books<'a> {
+pub(crate) struct Accounting<'a> {
     pub(crate) core: &'a SpanShared,
     pub(crate) shards: &'a ShardedBuffers,
-    pub(crate) ledger: &'a Ledger,
-    /// Whether the tracer's ledger follows this output.
+    pub(crate) counts: &'a DestinationCounts,
+    /// Whether the tracer's counts follows this output.
     pub(crate) is_primary: bool,
 }
 
-impl Books<'_> {
+impl Accounting<'_> {
     /// Counts spans that the output was given.
     pub(crate) fn take(&self, spans: usize) {
-        self.ledger.counts.lock().taken += spans as u64;
+        self.counts.counts.lock().taken += spans as u64;
     }
 
     /// Counts what became of spans that it was given.
     pub(crate) fn complete(&self, spans: usize, outcome: Outcome) {
         {
-            let mut counts = self.ledger.counts.lock();
+            let mut counts = self.counts.counts.lock();
             let number = spans as u64;
             match outcome {
                 Outcome::Sent | Outcome::Acknowledged => {
@@ -127,10 +127,10 @@ impl Books<'_> {
     }
 
     /// Counts spans as lost, and tells why.
-    pub(crate) fn lose(&self, spans: usize, error: &TransportError) {
+    pub(crate) fn count_lost(&self, spans: usize, error: &TransportError) {
         self.complete(spans, Outcome::SendFailed);
         if let TransportError::Unconfirmed { .. } = error {
-            self.ledger.counts.lock().unconfirmed += spans as u64;
+            self.counts.counts.lock().unconfirmed += spans as u64;
             if self.is_primary {
                 self.shards.count_unconfirmed(spans);
             }
@@ -141,7 +141,7 @@ impl Books<'_> {
     }
 
     /// Counts a span as lost that no message takes, of at most `max_bytes`, and tells which it was.
-    pub(crate) fn lose_too_large(&self, span: &[u8], max_bytes: usize) {
+    pub(crate) fn count_too_large(&self, span: &[u8], max_bytes: usize) {
         self.complete(1, Outcome::TooLarge);
         self.core.diagnostics.error(Cause::TooLarge, || {
             let (span, _) = SpanView::parse(span).unwrap_or_default();
@@ -154,7 +154,7 @@ impl Books<'_> {
     }
 
     /// Counts a span as lost because the receiver refuses it, and tells which it was.
-    pub(crate) fn lose_refused(&self, span: &[u8], error: &TransportError) {
+    pub(crate) fn count_refused(&self, span: &[u8], error: &TransportError) {
         self.complete(1, Outcome::SendFailed);
         self.core.diagnostics.error(Cause::SpanRefused, || {
             let (span, _) = SpanView::parse(span).unwrap_or_default();
@@ -165,12 +165,12 @@ impl Books<'_> {
 
     /// Which output it is, where it is not the first.
     fn place(&self) -> String {
-        if self.is_primary { String::new() } else { format!(" at {}", self.ledger.name) }
+        if self.is_primary { String::new() } else { format!(" at {}", self.counts.name) }
     }
 
     /// Counts spans that were sent again, and may have been processed before.
     pub(crate) fn count_possible_duplicates(&self, spans: usize) {
-        self.ledger.counts.lock().possible_duplicates += spans as u64;
+        self.counts.counts.lock().possible_duplicates += spans as u64;
         if self.is_primary {
             self.shards.count_possible_duplicates(spans);
         }
@@ -179,7 +179,7 @@ impl Books<'_> {
     /// Spans counted as sent turn out to have been refused.
     pub(crate) fn mark_refused(&self, spans: usize) {
         {
-            let mut counts = self.ledger.counts.lock();
+            let mut counts = self.counts.counts.lock();
             let refused = counts.sent.min(spans as u64);
             counts.sent -= refused;
             counts.dropped.send_failed += refused;
@@ -191,7 +191,7 @@ impl Books<'_> {
 
     /// Keeps what the receiver's socket has dropped so far, and tells if it is more than before.
     pub(crate) fn set_receiver_drops(&self, drops: u64) {
-        let before = self.ledger.counts.lock().receiver_drops.replace(drops);
+        let before = self.counts.counts.lock().receiver_drops.replace(drops);
         if self.is_primary {
             self.shards.set_receiver_drops(drops);
         }
@@ -201,7 +201,7 @@ impl Books<'_> {
                     "the socket that {} sends to dropped {drops} datagrams so far, of this and all \
                      other senders, because its receive buffer was full: spans counted as sent may \
                      be among them",
-                    self.ledger.name
+                    self.counts.name
                 )
             });
         }
@@ -209,7 +209,7 @@ impl Books<'_> {
 
     /// Counts a span that was cut on its way out.
     pub(crate) fn count_trimmed(&self) {
-        self.ledger.counts.lock().trimmed += 1;
+        self.counts.counts.lock().trimmed += 1;
         if self.is_primary {
             self.shards.count_trimmed();
         }
@@ -218,7 +218,7 @@ impl Books<'_> {
     /// What an agent is told of losses: the queue's, and those of this way to it.
     pub(crate) fn losses(&self) -> ClientStats {
         let all = self.shards.dropped();
-        let own = if self.is_primary { all } else { self.ledger.counts.lock().dropped };
+        let own = if self.is_primary { all } else { self.counts.counts.lock().dropped };
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         ClientStats::new(count(all.queue_full), count(own.too_large), count(own.send_failed))
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
 
-use super::output::{Ledger, Outlet};
-
-use super::worker::{Control, Worker};
+use super::counts::DestinationCounts;
+use super::exporter::Exporter;
+use super::worker::{Command, Worker};
 use crate::buffers::{QueueLimits, ShardedBuffers};
 use crate::clock;
 use crate::error::ConfigError;
@@ -20,9 +20,9 @@ use crate::transport::{Hurry, MAX_PACKET_BYTES};
 
 /// What a remote reporter is made from.
 #[derive(Debug)]
-pub(crate) struct RemoteOptions {
-    /// At least one; the tracer's ledger follows the first.
-    pub(crate) outlets: Vec<Outlet>,
+pub(crate) struct ServiceOptions {
+    /// At least one; the tracer's counts follows the first.
+    pub(crate) exporters: Vec<Exporter>,
     pub(crate) hurry: Hurry,
     pub(crate) max_packet_bytes: usize,
     pub(crate) shards: usize,
@@ -34,54 +34,55 @@ pub(crate) struct RemoteOptions {
 }
 
 /// Asks the worker for things. It ends when it is closed.
-pub(crate) struct Remote {
-    control: Sender<Control>,
-    ledgers: Vec<Arc<Ledger>>,
+pub(crate) struct ReporterService {
+    commands: Sender<Command>,
+    counts: Vec<Arc<DestinationCounts>>,
     hurry: Hurry,
     /// The worker holds the other end as long as it lives.
     worker: Weak<()>,
 }
 
-impl fmt::Debug for Remote {
+impl fmt::Debug for ReporterService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remote").finish_non_exhaustive()
+        f.debug_struct("ReporterService").finish_non_exhaustive()
     }
 }
 
 /// A worker that has its parts but no thread yet: the core it reports to is made with the shards.
-pub(crate) struct Unstarted {
+pub(crate) struct UnstartedService {
     worker: Worker,
-    control: Sender<Control>,
-    ledgers: Vec<Arc<Ledger>>,
+    commands: Sender<Command>,
+    counts: Vec<Arc<DestinationCounts>>,
     hurry: Hurry,
 }
 
-impl Remote {
+impl ReporterService {
     /// Makes the buffers and a worker for them.
-    pub(crate) fn prepare(options: RemoteOptions) -> (Arc<ShardedBuffers>, Unstarted) {
-        let first = options.outlets.first().and_then(Outlet::max_bytes);
+    pub(crate) fn prepare(options: ServiceOptions) -> (Arc<ShardedBuffers>, UnstartedService) {
+        let first = options.exporters.first().and_then(Exporter::max_bytes);
         // What goes elsewhere than into datagrams is collected in buffers of their size all the same.
         let largest = options.max_packet_bytes.min(MAX_PACKET_BYTES);
         let max_bytes = largest.min(first.unwrap_or(MAX_PACKET_BYTES));
-        let whole = options.outlets.iter().map(Outlet::largest_span).max().unwrap_or_default();
+        let whole = options.exporters.iter().map(Exporter::largest_span).max().unwrap_or_default();
         let (wake, woken) = bounded(1);
         // What is under way most of the time is not given back to the allocator; what a burst took is.
         let (spare, spare_out) = bounded(SPARE_BUFFERS + options.shards.next_power_of_two());
         // The process takes its part of a datagram; where there is none it must not leave spans without
         // room, however large it is.
         let is_datagram = |bytes| bytes <= MAX_PACKET_BYTES;
-        let any_datagrams = options.outlets.iter().filter_map(Outlet::max_bytes).any(is_datagram);
+        let any_datagrams =
+            options.exporters.iter().filter_map(Exporter::max_bytes).any(is_datagram);
         let beside = if any_datagrams { 0 } else { options.process_bytes };
         let sizes = (max_bytes.saturating_add(beside), options.process_bytes, whole);
         let channels = (wake, spare_out);
         let shards =
             ShardedBuffers::new(options.shards, sizes, options.queue, channels, &options.origin);
         let shards = Arc::new(shards);
-        let (control, requests) = unbounded();
-        let ledgers = options.outlets.iter().map(Outlet::ledger).collect();
+        let (commands, command_receiver) = unbounded();
+        let counts = options.exporters.iter().map(Exporter::counts).collect();
         let hurry = options.hurry.clone();
-        let worker = Worker::new(Arc::clone(&shards), options, woken, spare, requests);
-        (shards, Unstarted { worker, control, ledgers, hurry })
+        let worker = Worker::new(Arc::clone(&shards), options, woken, spare, command_receiver);
+        (shards, UnstartedService { worker, commands, counts, hurry })
     }
 
     /// Whether the worker has ended, and with it the threads of several destinations.
@@ -91,12 +92,12 @@ impl Remote {
 
     /// What became of the spans at each output, the first one first.
     pub(crate) fn reporter_stats(&self) -> Vec<ReporterStats> {
-        self.ledgers.iter().map(|ledger| ledger.read()).collect()
+        self.counts.iter().map(|counts| counts.read()).collect()
     }
 
     /// Has everything sent that was finished before the call. Whether that was done in time.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
-        self.ask(Control::Flush, timeout)
+        self.call(Command::Flush, timeout)
     }
 
     /// Has everything sent and ends the worker. Whether that was done in time; where not, it goes
@@ -104,30 +105,30 @@ impl Remote {
     pub(crate) fn close(&self, timeout: Duration) -> bool {
         // Nobody wants to wait for a collector to come back now.
         self.hurry.begin();
-        self.ask(Control::Close, timeout)
+        self.call(Command::Close, timeout)
     }
 
     /// Where all threads have ended there is nothing to wait for.
-    fn ask(&self, request: fn(Sender<()>) -> Control, timeout: Duration) -> bool {
+    fn call(&self, command: fn(Sender<()>) -> Command, timeout: Duration) -> bool {
         let (done, wait) = bounded(1);
-        match self.control.send(request(done)) {
+        match self.commands.send(command(done)) {
             Ok(()) => wait.recv_timeout(timeout).is_ok(),
             Err(_) => self.is_gone(),
         }
     }
 }
 
-impl Unstarted {
+impl UnstartedService {
     /// Starts the worker's thread.
     pub(crate) fn start(
         self,
         core: Arc<SpanShared>,
         metrics: Option<Arc<Publisher>>,
-    ) -> Result<Remote, ConfigError> {
-        let worker = self.worker.life();
+    ) -> Result<ReporterService, ConfigError> {
+        let worker = self.worker.alive();
         self.worker.spawn(core, metrics)?;
-        let Self { control, ledgers, hurry, .. } = self;
-        Ok(Remote { control, ledgers, hurry, worker })
+        let Self { commands, counts, hurry, .. } = self;
+        Ok(ReporterService { commands, counts, hurry, worker })
     }
 }
 

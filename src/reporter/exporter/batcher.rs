@@ -1,12 +1,11 @@
 //! Puts finished spans into messages of a wire format and gives them to a transport.
 //!
-//! Compact messages are written around the spans in place. Every other format is made from the same
+//! Compact messages are written context the spans in place. Every other format is made from the same
 //! bytes; several buffers go into one message where the transport takes large ones.
 
 use std::time::Instant;
 
-use super::ledger::Books;
-use super::limit::MessageLimit;
+use super::message_limit::MessageLimit;
 use super::refusals::{Refusals, is_refused_list};
 use crate::buffers::{self, Buffer, Outcome, room_in};
 use crate::clock;
@@ -16,18 +15,19 @@ use crate::encoding::{
 };
 use crate::error::TransportError;
 use crate::panics;
+use crate::reporter::counts::Accounting;
 use crate::transport::{MAX_PACKET_BYTES, Sent, Transport};
 
 #[derive(Debug)]
-pub(crate) struct Emitter {
+pub(crate) struct Batcher {
     format: &'static EncodingKind,
     transport: Box<dyn Transport>,
     process: Vec<u8>,
     limit: MessageLimit,
     refusals: Refusals,
     /// Spans that wait for others, to go in one message with them.
-    held: Vec<u8>,
-    held_spans: usize,
+    pending: Vec<u8>,
+    pending_spans: usize,
     /// The last message's number; both the protocol's and the batch's.
     sequence: u32,
     /// The spans in the message sent last, which may yet turn out to have been refused.
@@ -38,7 +38,7 @@ pub(crate) struct Emitter {
     oversize: Option<Box<Self>>,
 }
 
-impl Emitter {
+impl Batcher {
     pub(crate) fn new(
         format: &'static EncodingKind,
         transport: Box<dyn Transport>,
@@ -52,8 +52,8 @@ impl Emitter {
             refusals: Refusals::new(),
             transport,
             process: process.to_vec(),
-            held: Vec::new(),
-            held_spans: 0,
+            pending: Vec::new(),
+            pending_spans: 0,
             sequence: 0,
             last_sent: 0,
             growth: if format.is_compact_batch() { 1.0 } else { 1.5 },
@@ -85,11 +85,16 @@ impl Emitter {
     }
 
     /// Sends a buffer, in place where it fits as it is, or keeps its spans for the next message.
-    pub(crate) fn take(&mut self, books: Books<'_>, buffer: &mut Buffer, headroom: usize) {
+    pub(crate) fn take(
+        &mut self,
+        accounting: Accounting<'_>,
+        buffer: &mut Buffer,
+        headroom: usize,
+    ) {
         let (used, count) = (buffer.end, buffer.spans);
         let fits = used - headroom <= self.room();
         if self.limit.bytes() > MAX_PACKET_BYTES {
-            self.hold(books, &buffer.bytes[headroom..used], count);
+            self.add_pending(accounting, &buffer.bytes[headroom..used], count);
         } else if self.format.is_compact_batch() && fits {
             let sequence = self.sequence.wrapping_add(1);
             let head = &mut buffer.bytes[..headroom];
@@ -99,30 +104,30 @@ impl Emitter {
             }
             let room = &mut buffer.bytes[used..];
             let numbered = Some(i64::from(sequence));
-            let end = used + write_trailer(room, numbered, Some(books.losses()));
+            let end = used + write_trailer(room, numbered, Some(accounting.losses()));
             self.refusals.begin();
-            match self.send(books, &buffer.bytes[start..end]) {
-                Attempt::Settled(sent) => self.complete(books, count, sent),
+            match self.send(accounting, &buffer.bytes[start..end]) {
+                Attempt::Settled(sent) => self.complete(accounting, count, sent),
                 other => {
                     let spans = &buffer.bytes[headroom..used];
                     let mut groups = vec![(spans, count)];
-                    self.send_parts(books, &mut groups, Some(other));
+                    self.send_parts(accounting, &mut groups, Some(other));
                 }
             }
         } else {
-            self.send_split(books, &buffer.bytes[headroom..used], count);
+            self.send_split(accounting, &buffer.bytes[headroom..used], count);
         }
     }
 
     /// Keeps spans for a message of several buffers; sends those kept before if these are too many.
-    fn hold(&mut self, books: Books<'_>, spans: &[u8], count: usize) {
-        if self.held_spans > 0 && self.is_over(self.held.len() + spans.len()) {
-            self.flush(books);
+    fn add_pending(&mut self, accounting: Accounting<'_>, spans: &[u8], count: usize) {
+        if self.pending_spans > 0 && self.is_over(self.pending.len() + spans.len()) {
+            self.flush(accounting);
         }
-        self.held.extend_from_slice(spans);
-        self.held_spans += count;
-        if self.is_over(self.held.len()) {
-            self.flush(books);
+        self.pending.extend_from_slice(spans);
+        self.pending_spans += count;
+        if self.is_over(self.pending.len()) {
+            self.flush(accounting);
         }
     }
 
@@ -134,64 +139,66 @@ impl Emitter {
     }
 
     /// Sends the spans that were kept.
-    pub(crate) fn flush(&mut self, books: Books<'_>) {
-        if self.held_spans == 0 {
+    pub(crate) fn flush(&mut self, accounting: Accounting<'_>) {
+        if self.pending_spans == 0 {
             return;
         }
-        let mut spans = std::mem::take(&mut self.held);
-        let count = std::mem::take(&mut self.held_spans);
-        self.send_split(books, &spans, count);
+        let mut spans = std::mem::take(&mut self.pending);
+        let count = std::mem::take(&mut self.pending_spans);
+        self.send_split(accounting, &spans, count);
         if spans.capacity() <= self.limit.bytes().saturating_mul(2) {
             spans.clear();
-            self.held = spans;
+            self.pending = spans;
         }
     }
 
     /// Sends spans in as many messages as it takes.
-    fn send_split(&mut self, books: Books<'_>, spans: &[u8], count: usize) {
+    fn send_split(&mut self, accounting: Accounting<'_>, spans: &[u8], count: usize) {
         self.refusals.begin();
-        self.send_parts(books, &mut vec![(spans, count)], None);
+        self.send_parts(accounting, &mut vec![(spans, count)], None);
     }
 
     /// Sends groups of spans, the last one first. That one was tried before if there is an outcome.
     fn send_parts(
         &mut self,
-        books: Books<'_>,
+        accounting: Accounting<'_>,
         groups: &mut Vec<(&[u8], usize)>,
         mut outcome: Option<Attempt>,
     ) {
         while let Some((spans, count)) = groups.pop() {
-            match outcome.take().unwrap_or_else(|| self.send_group(books, spans, count)) {
-                Attempt::Settled(sent) => self.complete(books, count, sent),
+            match outcome.take().unwrap_or_else(|| self.send_group(accounting, spans, count)) {
+                Attempt::Settled(sent) => self.complete(accounting, count, sent),
                 Attempt::Refused(error, may_split) if count == 1 || !may_split => {
-                    self.lose_refused(books, spans, count, &error);
+                    self.count_refused(accounting, spans, count, &error);
                 }
                 Attempt::TooLarge { may_go_on: false, .. } => {
                     // A receiver that takes nothing at all: what is left of the list is spared it.
                     let left = groups.drain(..).map(|(_, count)| count).sum::<usize>();
-                    books.complete(left + count, Outcome::TooLarge);
+                    accounting.complete(left + count, Outcome::TooLarge);
                 }
                 Attempt::TooLarge { is_lower: false, .. } if count == 1 => {
-                    books.lose_too_large(spans, self.limit.bytes());
+                    accounting.count_too_large(spans, self.limit.bytes());
                 }
                 Attempt::Refused(..) | Attempt::TooLarge { .. } if count > 1 => {
                     let (first, second) = halves(spans, count);
                     groups.push((second, count - count / 2));
                     groups.push((first, count / 2));
                 }
-                Attempt::TooLarge { .. } | Attempt::Refused(..) => self.send_alone(books, spans),
+                Attempt::TooLarge { .. } | Attempt::Refused(..) => {
+                    self.send_alone(accounting, spans)
+                }
             }
         }
     }
 
     /// Sends a group in one message, if it may fit one.
-    fn send_group(&mut self, books: Books<'_>, spans: &[u8], count: usize) -> Attempt {
+    fn send_group(&mut self, accounting: Accounting<'_>, spans: &[u8], count: usize) -> Attempt {
         let is_hopeless = count > 1 && !self.format.is_compact_batch() && self.is_over(spans.len());
         if is_hopeless {
             return Attempt::UNSENT;
         }
-        match self.message(books, List::new(count, spans)) {
-            Some(message) if self.may_send(message.len(), count) => self.send(books, &message),
+        match self.message(accounting, List::new(count, spans)) {
+            Some(message) if self.may_send(message.len(), count) => self.send(accounting, &message),
             _ => Attempt::UNSENT,
         }
     }
@@ -202,39 +209,45 @@ impl Emitter {
     }
 
     /// Counts spans that were refused with their message.
-    fn lose_refused(&self, books: Books<'_>, spans: &[u8], count: usize, error: &TransportError) {
+    fn count_refused(
+        &self,
+        accounting: Accounting<'_>,
+        spans: &[u8],
+        count: usize,
+        error: &TransportError,
+    ) {
         match count {
-            1 => books.lose_refused(spans, error),
-            _ => books.lose(count, error),
+            1 => accounting.count_refused(spans, error),
+            _ => accounting.count_lost(count, error),
         }
     }
 
     /// Sends a span that does not fit a message as it is: whole where there is another way for it,
     /// and else trimmed as far as it takes.
-    fn send_alone(&mut self, books: Books<'_>, span: &[u8]) {
+    fn send_alone(&mut self, accounting: Accounting<'_>, span: &[u8]) {
         if let Some(other) = &mut self.oversize
-            && let Some(sent) = other.send_whole(books, span)
+            && let Some(sent) = other.send_whole(accounting, span)
         {
-            books.complete_taken(1, &sent);
+            accounting.complete_taken(1, &sent);
             return;
         }
         let Ok((view, _)) = SpanView::parse(span) else {
-            return books.lose_too_large(span, self.limit.bytes());
+            return accounting.count_too_large(span, self.limit.bytes());
         };
         let mut room = self.room().min(span.len());
         while room > 0 {
             let Some(trimmed) = buffers::to_fit(&view, room) else { break };
-            match self.message(books, List::new(1, &trimmed)) {
+            match self.message(accounting, List::new(1, &trimmed)) {
                 Some(message) if message.len() <= self.limit.bytes() => {
-                    match self.send(books, &message) {
+                    match self.send(accounting, &message) {
                         Attempt::Settled(sent) => {
                             if sent.is_ok() {
-                                books.count_trimmed();
+                                accounting.count_trimmed();
                             }
-                            return self.complete(books, 1, sent);
+                            return self.complete(accounting, 1, sent);
                         }
                         Attempt::Refused(error, _) => {
-                            return self.lose_refused(books, span, 1, &error);
+                            return self.count_refused(accounting, span, 1, &error);
                         }
                         Attempt::TooLarge { is_lower: true, may_go_on: true } => {
                             room = self.room().min(room);
@@ -245,24 +258,24 @@ impl Emitter {
                 _ => room = room * 3 / 4,
             }
         }
-        books.lose_too_large(span, self.limit.bytes());
+        accounting.count_too_large(span, self.limit.bytes());
     }
 
     /// Sends one span as it is; none if it was not taken, which is told, and counted by the caller.
-    fn send_whole(&mut self, books: Books<'_>, span: &[u8]) -> Option<Sent> {
-        let message = self.message(books, List::new(1, span))?;
+    fn send_whole(&mut self, accounting: Accounting<'_>, span: &[u8]) -> Option<Sent> {
+        let message = self.message(accounting, List::new(1, span))?;
         if message.len() > self.limit.bytes() {
             return None;
         }
-        let error = match self.send(books, &message) {
+        let error = match self.send(accounting, &message) {
             Attempt::Settled(Ok(sent)) => return Some(sent),
             Attempt::Settled(Err(error)) | Attempt::Refused(error, _) => error,
             Attempt::TooLarge { .. } => TransportError::TooLarge { bytes: message.len() },
         };
         if let TransportError::Unconfirmed { .. } = error {
-            books.count_possible_duplicates(1);
+            accounting.count_possible_duplicates(1);
         }
-        books.core.diagnostics.error(Cause::TooLarge, || {
+        accounting.core.diagnostics.error(Cause::TooLarge, || {
             let (view, _) = SpanView::parse(span).unwrap_or_default();
             format!("{} is trimmed, because: {error}", buffers::described(&view))
         });
@@ -270,11 +283,12 @@ impl Emitter {
     }
 
     /// A message of its own for some spans; none if it cannot be written.
-    fn message(&mut self, books: Books<'_>, spans: List<'_>) -> Option<Vec<u8>> {
+    fn message(&mut self, accounting: Accounting<'_>, spans: List<'_>) -> Option<Vec<u8>> {
         let mut batch = BatchView::new(ProcessView::parse(&self.process).ok()?, spans);
         if self.format.is_message {
             let sequence = self.sequence.wrapping_add(1);
-            batch = batch.with_seq_no(Some(i64::from(sequence))).with_stats(Some(books.losses()));
+            batch =
+                batch.with_seq_no(Some(i64::from(sequence))).with_stats(Some(accounting.losses()));
         }
         let message = (self.format.encode)(&batch).ok()?;
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
@@ -284,28 +298,28 @@ impl Emitter {
         Some(message)
     }
 
-    fn send(&mut self, books: Books<'_>, message: &[u8]) -> Attempt {
+    fn send(&mut self, accounting: Accounting<'_>, message: &[u8]) -> Attempt {
         let sent = panics::catch(|| self.transport.send(message));
         let sent =
             sent.unwrap_or_else(|message| Err(TransportError::panicked("transport", &message)));
         if let Err(TransportError::TooLarge { .. }) = sent {
             // Sent again in parts, under the same number: a gap would look like loss.
             let now = clock::now();
-            let is_lower = self.learn(books, message.len(), now);
+            let is_lower = self.learn(accounting, message.len(), now);
             return Attempt::TooLarge { is_lower, may_go_on: self.refusals.too_large(now) };
         }
         self.sequence = self.sequence.wrapping_add(1);
         match sent {
             Err(error) if is_refused_list(&error) => {
                 // Before its halves are sent: what comes to light now is said of the message before.
-                self.take_late_refusal(books);
+                self.take_late_refusal(accounting);
                 self.last_sent = 0;
                 Attempt::Refused(error, self.refusals.refused(clock::now()))
             }
             Ok(sent) => {
                 self.refusals.taken();
                 if self.limit.passed(message.len(), clock::now) {
-                    self.resize_buffers(books);
+                    self.resize_buffers(accounting);
                 }
                 Attempt::Settled(Ok(sent))
             }
@@ -313,40 +327,45 @@ impl Emitter {
         }
     }
 
-    fn complete(&mut self, books: Books<'_>, count: usize, sent: Result<Sent, TransportError>) {
+    fn complete(
+        &mut self,
+        accounting: Accounting<'_>,
+        count: usize,
+        sent: Result<Sent, TransportError>,
+    ) {
         match sent {
             Ok(sent) => {
                 if sent.previous_refused {
-                    books.mark_refused(self.last_sent);
+                    accounting.mark_refused(self.last_sent);
                 }
-                self.last_sent = books.complete_taken(count, &sent);
+                self.last_sent = accounting.complete_taken(count, &sent);
             }
             Err(error) => {
-                self.take_late_refusal(books);
+                self.take_late_refusal(accounting);
                 self.last_sent = 0;
-                books.lose(count, &error);
+                accounting.count_lost(count, &error);
             }
         }
     }
 
     /// Counts the message sent last as lost if it was refused meanwhile.
-    fn take_late_refusal(&mut self, books: Books<'_>) {
+    fn take_late_refusal(&mut self, accounting: Accounting<'_>) {
         if panics::catch(|| self.transport.take_late_refusal()).unwrap_or_default() {
-            books.mark_refused(std::mem::take(&mut self.last_sent));
+            accounting.mark_refused(std::mem::take(&mut self.last_sent));
         }
     }
 
     /// Learns what became of messages after they were sent, as far as anything can be known.
-    pub(crate) fn look_after(&mut self, books: Books<'_>) {
-        self.take_late_refusal(books);
+    pub(crate) fn read_receiver_state(&mut self, accounting: Accounting<'_>) {
+        self.take_late_refusal(accounting);
         if let Ok(Some(drops)) = panics::catch(|| self.transport.receiver_drops()) {
-            books.set_receiver_drops(drops);
+            accounting.set_receiver_drops(drops);
         }
     }
 
     /// Takes a smaller size for messages, after one of `bytes` did not pass. False if it cannot be
     /// smaller.
-    fn learn(&mut self, books: Books<'_>, bytes: usize, now: Instant) -> bool {
+    fn learn(&mut self, accounting: Accounting<'_>, bytes: usize, now: Instant) -> bool {
         // No server means a body as small as that when it says that it is too large.
         let is_datagram = self.limit.ceiling() <= MAX_PACKET_BYTES;
         let room = if is_datagram { MIN_SPAN_ROOM } else { MIN_BODY_ROOM };
@@ -354,9 +373,9 @@ impl Emitter {
         if !self.limit.failed(bytes, least, now) {
             return false;
         }
-        self.resize_buffers(books);
+        self.resize_buffers(accounting);
         let limit = self.limit.bytes();
-        books.core.diagnostics.error(Cause::LimitLearned, || {
+        accounting.core.diagnostics.error(Cause::LimitLearned, || {
             format!("a message of {bytes} bytes did not pass; sending {limit} at most, no loss")
         });
         true
@@ -364,9 +383,9 @@ impl Emitter {
 
     /// Has datagrams collected in buffers of the size that passes, so that they leave as they are.
     /// Where messages are made of several buffers, these stay as large as they are.
-    fn resize_buffers(&self, books: Books<'_>) {
-        if books.is_primary && self.limit.ceiling() <= MAX_PACKET_BYTES {
-            books.shards.resize(self.limit.bytes().max(MIN_BUFFER_BYTES));
+    fn resize_buffers(&self, accounting: Accounting<'_>) {
+        if accounting.is_primary && self.limit.ceiling() <= MAX_PACKET_BYTES {
+            accounting.shards.resize(self.limit.bytes().max(MIN_BUFFER_BYTES));
         }
     }
 }
