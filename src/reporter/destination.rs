@@ -17,7 +17,7 @@ use crate::encoding::{self, BatchView, ProcessView, TagView, put_tag};
 use crate::error::{ConfigError, TransportError};
 use crate::redact;
 use crate::transport::{
-    self, AgentProtocol, AgentSocketType, HttpConfig, Hurry, MAX_PACKET_BYTES, OtlpConfig,
+    self, AgentProtocol, AgentSocketType, CloseSignal, HttpConfig, MAX_PACKET_BYTES, OtlpConfig,
     PacingConfig, Transport,
 };
 
@@ -193,7 +193,7 @@ pub(crate) struct DestinationContext<'a> {
     pub(crate) pacing: PacingConfig,
     /// Where spans go that are too large for a datagram.
     pub(crate) oversize: Option<&'a HttpConfig>,
-    pub(crate) hurry: &'a Hurry,
+    pub(crate) close_signal: &'a CloseSignal,
     pub(crate) diagnostics: &'a Arc<Diagnostics>,
 }
 
@@ -243,11 +243,11 @@ impl DestinationContext<'_> {
     }
 
     fn collector(&self, config: &HttpConfig, has_thread: bool) -> Result<Batcher, ConfigError> {
-        Ok(self.posting(transport::http(config, has_thread, self.hurry)?))
+        Ok(self.posting(transport::http(config, has_thread, self.close_signal)?))
     }
 
     fn otlp(&self, config: &OtlpConfig) -> Result<Batcher, ConfigError> {
-        let otlp = transport::otlp(config, self.hurry)?;
+        let otlp = transport::otlp(config, self.close_signal)?;
         let url = config.url()?;
         self.diagnostics.info(&format!("sending spans as OTLP to {}", redact::value(&url)));
         if let Some(mistake) = OtlpConfig::likely_mistake(&url) {

@@ -16,14 +16,14 @@ use crate::fork::ProcessOrigin;
 use crate::metrics::Publisher;
 use crate::span::shared::SpanShared;
 use crate::stats::ReporterStats;
-use crate::transport::{Hurry, MAX_PACKET_BYTES};
+use crate::transport::{CloseSignal, MAX_PACKET_BYTES};
 
 /// What a remote reporter is made from.
 #[derive(Debug)]
 pub(crate) struct ServiceOptions {
     /// At least one; the tracer's counts follows the first.
     pub(crate) exporters: Vec<Exporter>,
-    pub(crate) hurry: Hurry,
+    pub(crate) close_signal: CloseSignal,
     pub(crate) max_packet_bytes: usize,
     pub(crate) shards: usize,
     pub(crate) queue: QueueLimits,
@@ -37,7 +37,7 @@ pub(crate) struct ServiceOptions {
 pub(crate) struct ReporterService {
     commands: Sender<Command>,
     counts: Vec<Arc<DestinationCounts>>,
-    hurry: Hurry,
+    close_signal: CloseSignal,
     /// The worker holds the other end as long as it lives.
     worker: Weak<()>,
 }
@@ -53,7 +53,7 @@ pub(crate) struct UnstartedService {
     worker: Worker,
     commands: Sender<Command>,
     counts: Vec<Arc<DestinationCounts>>,
-    hurry: Hurry,
+    close_signal: CloseSignal,
 }
 
 impl ReporterService {
@@ -80,9 +80,9 @@ impl ReporterService {
         let shards = Arc::new(shards);
         let (commands, command_receiver) = unbounded();
         let counts = options.exporters.iter().map(Exporter::counts).collect();
-        let hurry = options.hurry.clone();
+        let close_signal = options.close_signal.clone();
         let worker = Worker::new(Arc::clone(&shards), options, woken, spare, command_receiver);
-        (shards, UnstartedService { worker, commands, counts, hurry })
+        (shards, UnstartedService { worker, commands, counts, close_signal })
     }
 
     /// Whether the worker has ended, and with it the threads of several destinations.
@@ -104,7 +104,7 @@ impl ReporterService {
     /// on in the background and ends by itself.
     pub(crate) fn close(&self, timeout: Duration) -> bool {
         // Nobody wants to wait for a collector to come back now.
-        self.hurry.begin();
+        self.close_signal.set();
         self.call(Command::Close, timeout)
     }
 
@@ -127,8 +127,8 @@ impl UnstartedService {
     ) -> Result<ReporterService, ConfigError> {
         let worker = self.worker.alive();
         self.worker.spawn(core, metrics)?;
-        let Self { commands, counts, hurry, .. } = self;
-        Ok(ReporterService { commands, counts, hurry, worker })
+        let Self { commands, counts, close_signal, .. } = self;
+        Ok(ReporterService { commands, counts, close_signal, worker })
     }
 }
 

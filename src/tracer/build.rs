@@ -22,7 +22,7 @@ use crate::sampler::Sampler;
 use crate::span::counters::Stripes;
 use crate::span::shared::{BaggageCounts, Sink, SpanShared};
 use crate::span::{Baggage, Hooks, OpenList, SpanContext, TailSampler};
-use crate::transport::{Hurry, MAX_PACKET_BYTES};
+use crate::transport::{CloseSignal, MAX_PACKET_BYTES};
 
 impl TracerBuilder {
     /// Builds the tracer, and the closer that ends it.
@@ -98,7 +98,7 @@ impl TracerBuilder {
         let (sink, unstarted) = match outputs {
             Err(at_once) => (at_once, None),
             Ok(outputs) => {
-                let hurry = Hurry::default();
+                let close_signal = CloseSignal::default();
                 let context = DestinationContext {
                     process: &process,
                     max_packet_bytes: self.max_packet_size,
@@ -106,7 +106,7 @@ impl TracerBuilder {
                     agent_socket_type: self.agent_socket_type,
                     pacing: self.pacing,
                     oversize: self.oversize.as_ref(),
-                    hurry: &hurry,
+                    close_signal: &close_signal,
                     diagnostics: &diagnostics,
                 };
                 let (shards, unstarted) = ReporterService::prepare(ServiceOptions {
@@ -116,7 +116,7 @@ impl TracerBuilder {
                     queue: self.queue,
                     flush_interval: self.flush_interval,
                     process_bytes: process.len(),
-                    hurry,
+                    close_signal,
                     origin: origin.clone(),
                 });
                 (Sink::ShardedBuffers(shards), Some(unstarted))

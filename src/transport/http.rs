@@ -16,7 +16,7 @@ use super::endpoint::Endpoint;
 #[cfg(feature = "otlp")]
 use super::otlp::OtlpConfig;
 use super::receiver::Receiver;
-use super::{HttpConfig, Hurry, Sent, Transport};
+use super::{CloseSignal, HttpConfig, Sent, Transport};
 use crate::clock;
 use crate::encoding::base64;
 use crate::error::{ConfigError, TransportError};
@@ -45,7 +45,7 @@ pub struct HttpTransport {
     /// For how long a message may be under way, with all attempts.
     total_timeout: Duration,
     retries: RetryState,
-    hurry: Hurry,
+    close_signal: CloseSignal,
 }
 
 impl fmt::Debug for HttpTransport {
@@ -130,7 +130,7 @@ impl HttpTransport {
             max_body_bytes: config.max_body_bytes,
             total_timeout: timeout.max(policy.max_elapsed),
             retries: RetryState::new(policy),
-            hurry: Hurry::default(),
+            close_signal: CloseSignal::default(),
         })
     }
 
@@ -141,8 +141,8 @@ impl HttpTransport {
         self.receiver.encoding()
     }
 
-    pub(super) fn hurried_by(mut self, hurry: &Hurry) -> Self {
-        self.hurry = hurry.clone();
+    pub(super) fn with_close_signal(mut self, close_signal: &CloseSignal) -> Self {
+        self.close_signal = close_signal.clone();
         self
     }
 
@@ -249,7 +249,7 @@ impl Transport for HttpTransport {
                 return Err(TransportError::TooLarge { bytes: message.len() });
             }
             match pause {
-                Some(pause) if !self.hurry.has_begun() => self.hurry.wait(pause),
+                Some(pause) if !self.close_signal.is_set() => self.close_signal.wait(pause),
                 Some(_) if is_once_more => {}
                 _ => {
                     let is_at_work = matches!(error, TransportError::Answered { .. })

@@ -4,10 +4,10 @@
 //!
 //! To add a kind: write `src/transport/<kind>.rs`, and one row in [`MEMBERS`].
 
+mod close_signal;
 mod endpoint;
 #[cfg(feature = "collector-http")]
 mod http;
-mod hurry;
 mod memory;
 mod otlp;
 #[cfg(feature = "collector-http")]
@@ -19,10 +19,10 @@ mod unix;
 use std::fmt;
 use std::time::Duration;
 
+pub(crate) use self::close_signal::CloseSignal;
 pub use self::endpoint::{CollectorFormat, HttpConfig};
 #[cfg(feature = "collector-http")]
 pub use self::http::HttpTransport;
-pub(crate) use self::hurry::Hurry;
 pub use self::memory::MemoryTransport;
 pub use self::otlp::OtlpConfig;
 pub use self::udp::{PacingConfig, UdpTransport};
@@ -252,20 +252,23 @@ fn unix_socket(address: String) -> Result<Box<dyn Transport>, ConfigError> {
 pub(crate) fn http(
     config: &HttpConfig,
     has_thread: bool,
-    hurry: &Hurry,
+    close_signal: &CloseSignal,
 ) -> Result<Encoded, ConfigError> {
-    Ok(posting(HttpTransport::new(config)?, has_thread, hurry))
+    Ok(posting(HttpTransport::new(config)?, has_thread, close_signal))
 }
 
 /// The same of OTLP.
 #[cfg(feature = "otlp")]
-pub(crate) fn otlp(config: &OtlpConfig, hurry: &Hurry) -> Result<Encoded, ConfigError> {
-    Ok(posting(HttpTransport::otlp(config)?, true, hurry))
+pub(crate) fn otlp(
+    config: &OtlpConfig,
+    close_signal: &CloseSignal,
+) -> Result<Encoded, ConfigError> {
+    Ok(posting(HttpTransport::otlp(config)?, true, close_signal))
 }
 
 #[cfg(feature = "collector-http")]
-fn posting(http: HttpTransport, has_thread: bool, hurry: &Hurry) -> Encoded {
-    let http = http.hurried_by(hurry);
+fn posting(http: HttpTransport, has_thread: bool, close_signal: &CloseSignal) -> Encoded {
+    let http = http.with_close_signal(close_signal);
     let encoding = http.encoding();
     (Box::new(if has_thread { http } else { http.sharing_a_thread() }), encoding)
 }
@@ -278,7 +281,7 @@ pub(crate) type Encoded = (Box<dyn Transport>, &'static str);
 pub(crate) fn http(
     _config: &HttpConfig,
     _has_thread: bool,
-    _hurry: &Hurry,
+    _close_signal: &CloseSignal,
 ) -> Result<Encoded, ConfigError> {
     let field = "reporter.collector_endpoint";
     Err(ConfigError::FeatureOff { field, feature: "collector-http" })
@@ -286,7 +289,10 @@ pub(crate) fn http(
 
 /// The same of OTLP.
 #[cfg(not(feature = "otlp"))]
-pub(crate) fn otlp(_config: &OtlpConfig, _hurry: &Hurry) -> Result<Encoded, ConfigError> {
+pub(crate) fn otlp(
+    _config: &OtlpConfig,
+    _close_signal: &CloseSignal,
+) -> Result<Encoded, ConfigError> {
     Err(ConfigError::FeatureOff { field: "reporter.otlp", feature: "otlp" })
 }
 

@@ -16,7 +16,7 @@ use crate::driver::{self, Redis};
 use crate::frontend::{self, Clients, Places, Ui};
 use crate::metrics::Metrics;
 use crate::settings::{Destination, Settings, Which};
-use crate::tracers::{Outlet, Tracers};
+use crate::tracers::{Backend, Tracers};
 use crate::{http_server, route};
 
 /// Services that run. They end when this is dropped.
@@ -76,7 +76,7 @@ impl Running {
 ///
 /// [`StartError`] if a port is taken or an address cannot be used.
 pub async fn start(which: Which, settings: Settings) -> Result<Running, StartError> {
-    let (outlet, agent) = outlet(&settings.destination, which)?;
+    let (backend, agent) = backend(&settings.destination, which)?;
     let ui = ui(&settings, agent.as_ref());
     let mut starting = Starting {
         which,
@@ -85,7 +85,7 @@ pub async fn start(which: Which, settings: Settings) -> Result<Running, StartErr
             addresses: Vec::new(),
             ui: ui.url.clone(),
             agent,
-            tracers: Tracers::new(outlet),
+            tracers: Tracers::new(backend),
             serving: JoinSet::new(),
         },
     };
@@ -195,28 +195,28 @@ impl Starting {
 }
 
 /// Where tracers send, and the agent there if it is ours.
-fn outlet(
+fn backend(
     destination: &Destination,
     which: Which,
-) -> Result<(Outlet, Option<EmbeddedAgent>), StartError> {
+) -> Result<(Backend, Option<EmbeddedAgent>), StartError> {
     let loopback = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match destination {
-        Destination::Agent(agent) => Ok((Outlet::Agent(agent.clone()), None)),
-        Destination::Zipkin(url) => Ok((Outlet::Zipkin(url.clone()), None)),
+        Destination::Agent(agent) => Ok((Backend::Agent(agent.clone()), None)),
+        Destination::Zipkin(url) => Ok((Backend::Zipkin(url.clone()), None)),
         // Alone, the frontend keeps an agent for the others too, where all expect one.
         Destination::Embedded if which == Which::Frontend => {
             let agent =
                 EmbeddedAgent::builder().usual_ports().start().map_err(StartError::Agent)?;
-            Ok((Outlet::Agent(agent.compact_addr().to_string()), Some(agent)))
+            Ok((Backend::Agent(agent.compact_addr().to_string()), Some(agent)))
         }
         Destination::Embedded if which == Which::All => {
             let usual = EmbeddedAgent::builder().http_addr(loopback(UI_PORT)).start();
             let agent = usual
                 .or_else(|_| EmbeddedAgent::builder().http_addr(loopback(0)).start())
                 .map_err(StartError::Agent)?;
-            Ok((Outlet::Agent(agent.compact_addr().to_string()), Some(agent)))
+            Ok((Backend::Agent(agent.compact_addr().to_string()), Some(agent)))
         }
-        Destination::Embedded => Ok((Outlet::Agent(USUAL_AGENT.into()), None)),
+        Destination::Embedded => Ok((Backend::Agent(USUAL_AGENT.into()), None)),
     }
 }
 

@@ -8,20 +8,20 @@ use jaeger_client::{Closer, CollectorFormat, ConfigError, FlushReport, HttpConfi
 /// Makes tracers that send to one place, and closes them.
 #[derive(Debug)]
 pub(crate) struct Tracers {
-    outlet: Outlet,
+    backend: Backend,
     closers: Vec<(&'static str, Closer)>,
 }
 
 /// Where tracers send.
 #[derive(Debug)]
-pub(crate) enum Outlet {
+pub(crate) enum Backend {
     Agent(String),
     Zipkin(String),
 }
 
 impl Tracers {
-    pub(crate) fn new(outlet: Outlet) -> Self {
-        Self { outlet, closers: Vec::new() }
+    pub(crate) fn new(backend: Backend) -> Self {
+        Self { backend, closers: Vec::new() }
     }
 
     /// The tracer of a service. It samples everything: this is to be looked at.
@@ -30,9 +30,9 @@ impl Tracers {
             .sampler(ConstSampler::new(true))
             // Whoever follows the link of a ride wants to see its trace.
             .flush_interval(Duration::from_millis(100));
-        let builder = match &self.outlet {
-            Outlet::Agent(agent) => builder.agent(agent),
-            Outlet::Zipkin(url) => builder.collector(HttpConfig {
+        let builder = match &self.backend {
+            Backend::Agent(agent) => builder.agent(agent),
+            Backend::Zipkin(url) => builder.collector(HttpConfig {
                 format: (!url.contains("/api/")).then_some(CollectorFormat::ZipkinJson),
                 ..HttpConfig::new(url)
             }),

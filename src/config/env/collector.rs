@@ -8,7 +8,7 @@ use crate::config::ReporterConfig;
 use crate::error::ConfigError;
 use crate::http_client::ProxyConfig;
 use crate::tracer::defaults;
-use crate::transport::{self, Hurry};
+use crate::transport::{self, CloseSignal};
 
 /// Reads what counts where spans go to a collector. An agent's variables are not looked at then.
 pub(super) fn read(reader: &mut Reader<'_>, reporter: &mut ReporterConfig) {
@@ -79,7 +79,8 @@ fn check(
     token: Option<&Found>,
 ) {
     let Some(url) = &reporter.collector_endpoint else { return };
-    let made = transport::http(&reporter.http(url, &ProxyConfig::Direct), true, &Hurry::default());
+    let made =
+        transport::http(&reporter.http(url, &ProxyConfig::Direct), true, &CloseSignal::default());
     match (made.map(drop), endpoint, token) {
         (Err(ConfigError::FeatureOff { feature, .. }), Some(found), _) => {
             reader.needs_feature(found, feature);

@@ -12,7 +12,7 @@ use super::names::{
 use super::variable::{Found, Reader};
 use crate::error::ConfigError;
 use crate::http_client::ProxyConfig;
-use crate::transport::{self, Hurry, OtlpConfig};
+use crate::transport::{self, CloseSignal, OtlpConfig};
 
 pub(super) fn read(reader: &mut Reader<'_>, config: &mut OtlpConfig) {
     let endpoint = endpoint(reader, config);
@@ -140,7 +140,7 @@ fn check(
     files: &Files,
 ) {
     let config = OtlpConfig { proxy: ProxyConfig::Direct, ..config.clone() };
-    let Err(error) = transport::otlp(&config, &Hurry::default()) else { return };
+    let Err(error) = transport::otlp(&config, &CloseSignal::default()) else { return };
     let found_of = |field: &str| match field.strip_prefix("reporter.otlp.")? {
         "endpoint" | "traces_endpoint" => endpoint,
         "headers" => headers,
