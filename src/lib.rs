@@ -73,7 +73,7 @@ pub use self::error::{ConfigError, ExtractError, TransportError};
 pub use self::http_client::ProxyConfig;
 pub use self::id::{IdGenerator, ParseIdError, SpanId, TraceId};
 pub use self::propagation::HeadersConfig;
-pub use self::reporter::{FinishedSpan, InMemoryReporter, Output, Reporter};
+pub use self::reporter::{Destination, FinishedSpan, InMemoryReporter, Reporter};
 #[doc(hidden)]
 pub use self::span::ReferenceSink;
 pub use self::span::{
@@ -81,7 +81,7 @@ pub use self::span::{
     OpenSpans, OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, SpanFinish,
     SpanObserver, StartSpanOptions, TagValue, TailSamplingConfig, TraceFutureExt, wrap,
 };
-pub use self::stats::{Dropped, FlushReport, ReporterStats, Stats};
+pub use self::stats::{DestinationStats, Dropped, FlushReport, Stats};
 pub use self::tracer::{Closer, Tracer, TracerBuilder};
 pub use self::transport::{
     AgentProtocol, AgentSocketType, CollectorFormat, HttpConfig, OtlpConfig, PacingConfig,

@@ -8,7 +8,7 @@
 //! - It is counted, in [`Stats::callback_panics`](crate::Stats::callback_panics), and told to the
 //!   [`Logger`](crate::Logger) with the name of the method and the panic's message, at most once a
 //!   minute for each kind: samplers, clocks, id generators, formats, restriction managers, throttlers,
-//!   observers, metrics, outputs.
+//!   observers, metrics, destinations.
 //! - What the table says takes the place of the answer. Nothing is lost that is not counted.
 //! - No lock of the tracer is held during a call, so that none is left locked, or poisoned.
 //!

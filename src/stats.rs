@@ -36,9 +36,9 @@ impl Dropped {
 /// `finished == not_sampled + sent + dropped.total() + queued + buffered`; a span is in exactly one of
 /// them. `buffered` is 0 unless the tracer [samples tails](crate::TailSamplingConfig).
 ///
-/// With several outputs, `sent` and `dropped` follow the first; each has counts of its own in
-/// [`Tracer::reporter_stats`](crate::Tracer::reporter_stats). A span is `queued` until the first
-/// output is done with it.
+/// With several destinations, `sent` and `dropped` follow the first; each has counts of its own in
+/// [`Tracer::destination_stats`](crate::Tracer::destination_stats). A span is `queued` until the first
+/// destination is done with it.
 ///
 /// *Sent* over UDP means handed to the operating system. Whether the agent got it, and stored it,
 /// no client can know; what is known of its socket is in [`receiver_drops`](Self::receiver_drops).
@@ -158,7 +158,7 @@ impl fmt::Display for Stats {
     }
 }
 
-/// What became of the spans that one of a tracer's outputs was given.
+/// What became of the spans that one of a tracer's destinations was given.
 ///
 /// # Shape and units
 ///
@@ -167,8 +167,8 @@ impl fmt::Display for Stats {
 /// never came to it, are in the tracer's own [`Stats`] alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ReporterStats {
-    /// The output's name.
+pub struct DestinationStats {
+    /// The destination's name.
     pub name: String,
     /// Spans it was given.
     pub taken: u64,
@@ -180,7 +180,7 @@ pub struct ReporterStats {
     pub queued: u64,
     /// Spans lost, by cause.
     pub dropped: Dropped,
-    /// Spans that were cut to fit a message of this output.
+    /// Spans that were cut to fit a message of this destination.
     pub trimmed: u64,
     /// As [`Stats::possible_duplicates`].
     pub possible_duplicates: u64,

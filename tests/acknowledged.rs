@@ -8,7 +8,7 @@ mod support;
 use std::sync::Arc;
 
 use jaeger_client::transport::{Sent, Transport};
-use jaeger_client::{AgentProtocol, Output, TransportError};
+use jaeger_client::{AgentProtocol, Destination, TransportError};
 use support::{SOON, builder, said};
 
 /// Answers each message like this.
@@ -33,16 +33,20 @@ fn spans_that_a_receiver_rejects_are_lost_by_that_cause_and_the_others_are_ackno
         (rejected(u64::MAX), 0, 0, 5),
     ] {
         let logger = said();
-        let output = Output::transport(Answering(answer.clone()), AgentProtocol::Compact);
-        let (tracer, closer) =
-            builder().shards(1).logger(Arc::clone(&logger)).reporter(output).build().unwrap();
+        let destination = Destination::transport(Answering(answer.clone()), AgentProtocol::Compact);
+        let (tracer, closer) = builder()
+            .shards(1)
+            .logger(Arc::clone(&logger))
+            .destination(destination)
+            .build()
+            .unwrap();
         (0..5).for_each(|_| tracer.start_span("op").finish());
         let receipt = closer.close(SOON);
         let stats = receipt.stats;
         assert!(receipt.complete && stats.is_balanced(), "{receipt}");
         assert_eq!((stats.sent, stats.acknowledged), (sent, acknowledged), "{answer:?}: {stats}");
         assert_eq!((stats.dropped.rejected, stats.dropped.total()), (lost, lost), "{answer:?}");
-        let own = &tracer.reporter_stats()[0];
+        let own = &tracer.destination_stats()[0];
         assert_eq!((own.sent, own.acknowledged, own.dropped.rejected), (sent, acknowledged, lost));
         assert_eq!(own.taken, own.sent + own.queued + own.dropped.total());
         assert_eq!(logger.has("a clock of 1970"), answer.said.is_some(), "{:?}", logger.all());

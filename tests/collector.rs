@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jaeger_client::{
-    Closer, CollectorFormat, Configuration, Dropped, FlushReport, HttpConfig, Output,
-    ReporterConfig, ReporterStats, Tracer,
+    Closer, CollectorFormat, Configuration, Destination, DestinationStats, Dropped, FlushReport,
+    HttpConfig, ReporterConfig, Tracer,
 };
 use support::agent::Agent;
 use support::http::{Answer, BRIEF, Plain, Server, nobody, status};
@@ -41,8 +41,8 @@ fn names(server: &Server, read: fn(&[u8]) -> Vec<String>) -> Vec<String> {
     server.requests().iter().flat_map(|request| read(&request.body)).collect()
 }
 
-fn own(tracer: &Tracer, name: &str) -> ReporterStats {
-    tracer.reporter_stats().into_iter().find(|stats| stats.name == name).unwrap()
+fn own(tracer: &Tracer, name: &str) -> DestinationStats {
+    tracer.destination_stats().into_iter().find(|stats| stats.name == name).unwrap()
 }
 
 #[test]
@@ -310,8 +310,8 @@ fn a_collector_beside_an_agent_neither_holds_it_up_nor_touches_its_ledger() {
     let config = HttpConfig { timeout: BRIEF, ..HttpConfig::new(server.url()) };
     let (tracer, closer) = builder()
         .agent(agent.address())
-        .also_report_to(Output::collector(config))
-        .also_report_to(Output::collector(HttpConfig::new(nobody())).named("nobody"))
+        .add_destination(Destination::collector(config))
+        .add_destination(Destination::collector(HttpConfig::new(nobody())).named("nobody"))
         .build()
         .unwrap();
     finish_spans(&tracer, 10);

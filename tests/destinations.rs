@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 use jaeger_client::encoding::BatchView;
 use jaeger_client::transport::Sent;
 use jaeger_client::{
-    AgentProtocol, FlushReport, NullLogger, Output, Reporter, ReporterStats, Tracer, TransportError,
+    AgentProtocol, Destination, DestinationStats, FlushReport, NullLogger, Reporter, Tracer,
+    TransportError,
 };
 use support::transport::{By, Taken, gated};
 use support::{SOON, builder, eventually};
 
-fn own(tracer: &Tracer, name: &str) -> ReporterStats {
-    let stats = tracer.reporter_stats().into_iter().find(|stats| stats.name == name).unwrap();
+fn own(tracer: &Tracer, name: &str) -> DestinationStats {
+    let stats = tracer.destination_stats().into_iter().find(|stats| stats.name == name).unwrap();
     let sums = stats.sent + stats.queued + stats.dropped.total();
     assert_eq!(stats.taken, sums, "{stats:?}");
     stats
@@ -31,24 +32,24 @@ fn finish_spans(tracer: &Tracer, count: usize) {
 }
 
 /// Takes everything.
-fn taking() -> (Output, Taken) {
+fn taking() -> (Destination, Taken) {
     let taken = Taken::default();
     let kept = taken.clone();
     let transport = By(move |message: &[u8]| {
         kept.push(message);
         Ok(Sent::OK)
     });
-    (Output::transport(transport, AgentProtocol::Compact).named("good"), taken)
+    (Destination::transport(transport, AgentProtocol::Compact).named("good"), taken)
 }
 
-fn bad(send: impl FnMut(&[u8]) -> Result<Sent, TransportError> + Send + 'static) -> Output {
-    Output::transport(By(send), AgentProtocol::Compact).named("bad")
+fn bad(send: impl FnMut(&[u8]) -> Result<Sent, TransportError> + Send + 'static) -> Destination {
+    Destination::transport(By(send), AgentProtocol::Compact).named("bad")
 }
 
 /// What goes wrong at a destination.
-fn faults() -> Vec<(&'static str, Output)> {
+fn faults() -> Vec<(&'static str, Destination)> {
     let (hanging, gate) = gated();
-    let hanging = Output::transport(hanging, AgentProtocol::Compact).named("bad");
+    let hanging = Destination::transport(hanging, AgentProtocol::Compact).named("bad");
     // Kept for ever, so that it hangs for ever.
     std::mem::forget(gate);
     vec![
@@ -78,8 +79,8 @@ fn whatever_another_destination_does_the_first_loses_nothing() {
         let built = builder()
             .logger(NullLogger)
             .flush_interval(Duration::from_millis(50))
-            .reporter(good)
-            .also_report_to(fault)
+            .destination(good)
+            .add_destination(fault)
             .build();
         let (tracer, closer) = built.unwrap();
         let (began, mut made) = (Instant::now(), 0);
@@ -112,7 +113,7 @@ fn a_first_destination_that_hangs_costs_the_others_nothing_and_its_queue_is_boun
         .queue_bytes(300_000)
         .max_packet_size(10_000)
         .transport(hanging)
-        .also_report_to(good)
+        .add_destination(good)
         .build();
     let (tracer, closer) = built.unwrap();
     for _ in 0..100 {
@@ -140,10 +141,11 @@ fn a_first_destination_that_hangs_costs_the_others_nothing_and_its_queue_is_boun
 fn flush_and_close_wait_for_all_within_one_limit() {
     for name in ["first", "second"] {
         let (hanging, gate) = gated();
-        let hanging = Output::transport(hanging, AgentProtocol::Compact).named("bad");
+        let hanging = Destination::transport(hanging, AgentProtocol::Compact).named("bad");
         let (good, taken) = taking();
         let (first, second) = if name == "first" { (hanging, good) } else { (good, hanging) };
-        let (tracer, closer) = builder().reporter(first).also_report_to(second).build().unwrap();
+        let (tracer, closer) =
+            builder().destination(first).add_destination(second).build().unwrap();
         finish_spans(&tracer, 3);
         assert!(!tracer.flush(Duration::from_millis(30)).complete, "the {name} hangs");
         eventually(|| taken.spans().len() == 3);
@@ -160,9 +162,9 @@ fn flush_and_close_wait_for_all_within_one_limit() {
 #[test]
 fn a_close_that_is_over_before_all_are_done_says_so_and_so_does_each_flush_after_it() {
     let (hanging, gate) = gated();
-    let hanging = Output::transport(hanging, AgentProtocol::Compact).named("bad");
+    let hanging = Destination::transport(hanging, AgentProtocol::Compact).named("bad");
     let (good, _taken) = taking();
-    let (tracer, closer) = builder().reporter(good).also_report_to(hanging).build().unwrap();
+    let (tracer, closer) = builder().destination(good).add_destination(hanging).build().unwrap();
     finish_spans(&tracer, 3);
     let receipt = closer.close(Duration::from_millis(30));
     assert!(!receipt.complete, "{receipt}");
@@ -188,8 +190,8 @@ fn each_destination_is_dropped_with_the_closer_whatever_its_name() {
     }
     let dropped = [Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false))];
     let (tracer, closer) = builder()
-        .reporter(Output::reporter(Dropped(Arc::clone(&dropped[0]))).named("with a NUL \0"))
-        .also_report_to(Dropped(Arc::clone(&dropped[1])))
+        .destination(Destination::reporter(Dropped(Arc::clone(&dropped[0]))).named("with a NUL \0"))
+        .add_destination(Dropped(Arc::clone(&dropped[1])))
         .build()
         .unwrap();
     finish_spans(&tracer, 1);
@@ -201,7 +203,7 @@ fn each_destination_is_dropped_with_the_closer_whatever_its_name() {
 fn destinations_see_the_same_spans_in_the_same_order() {
     let ((one, at_one), (other, at_other)) = (taking(), taking());
     let (tracer, closer) =
-        builder().shards(1).reporter(one).also_report_to(other.named("other")).build().unwrap();
+        builder().shards(1).destination(one).add_destination(other.named("other")).build().unwrap();
     for n in 0..5_000 {
         tracer.span(format!("op-{n}")).start().finish();
     }

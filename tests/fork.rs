@@ -137,7 +137,7 @@ fn use_it(tracer: &Tracer, shared: &Span) -> Vec<u64> {
     assert_eq!(headers.contains_key("uber-trace-id"), tracer.extract(&headers).is_ok());
     let stats = tracer.stats();
     assert!(stats.is_balanced(), "{stats}");
-    let _ = (tracer.sampler_status(), tracer.open_spans(), tracer.reporter_stats());
+    let _ = (tracer.sampler_status(), tracer.open_spans(), tracer.destination_stats());
     ids
 }
 

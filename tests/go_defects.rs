@@ -18,7 +18,8 @@ use jaeger_client::policy::{
 };
 use jaeger_client::propagation::HttpHeaders;
 use jaeger_client::{
-    AgentProtocol, ExtractError, InMemoryReporter, Output, SpanContext, SpanId, TraceId, Tracer,
+    AgentProtocol, Destination, ExtractError, InMemoryReporter, SpanContext, SpanId, TraceId,
+    Tracer,
 };
 #[cfg(feature = "remote-sampler")]
 use jaeger_client::{BaggageRestrictionsConfig, ThrottlerConfig};
@@ -70,13 +71,13 @@ fn a_context_of_a_debug_id_or_baggage_alone_answers_every_question() {
 /// Defect 11: in Go a span that Zipkin gets loses its kind and peer, and gains the process's tags,
 /// for whoever gets it after.
 #[test]
-fn what_zipkin_gets_changes_nothing_for_other_outputs() {
+fn what_zipkin_gets_changes_nothing_for_other_destinations() {
     let (agent, memory) = (Agent::start(), InMemoryReporter::new());
     let (tracer, closer) = builder()
         .agent(agent.address())
         .agent_protocol(AgentProtocol::ZipkinCompact)
-        .also_report_to(Output::agent(agent.address(), AgentProtocol::ZipkinCompact))
-        .also_report_to(Output::in_memory(&memory))
+        .add_destination(Destination::agent(agent.address(), AgentProtocol::ZipkinCompact))
+        .add_destination(Destination::in_memory(&memory))
         .tag("of.process", "p")
         .build()
         .unwrap();

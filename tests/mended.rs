@@ -345,7 +345,7 @@ fn a_reporter_gets_spans_of_a_process_with_any_number_of_tags() {
     for n in 0..400 {
         builder = builder.tag(format!("tag {n}"), "x".repeat(250));
     }
-    let (tracer, closer) = builder.reporter(Count(Arc::clone(&count))).build().unwrap();
+    let (tracer, closer) = builder.destination(Count(Arc::clone(&count))).build().unwrap();
     (0..10).for_each(|_| tracer.start_span("op").finish());
     let stats = closer.close(SOON).stats;
     assert_eq!((stats.sent, count.load(Ordering::SeqCst)), (10, 10), "{stats}");

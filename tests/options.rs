@@ -162,7 +162,7 @@ impl Reporter for Json {
 fn zipkins_json_says_of_a_shared_span_that_it_is_one() {
     for shared in [true, false] {
         let (tell, told) = channel();
-        let builder = builder().reporter(Json(tell)).zipkin_shared_rpc_span(shared);
+        let builder = builder().destination(Json(tell)).zipkin_shared_rpc_span(shared);
         let (tracer, closer) = builder.build().unwrap();
         let remote = SpanContext::new(TraceId::new(0, 8), SpanId::new(9), SpanId::new(10), 1);
         tracer.span("op").tag("span.kind", "server").child_of(&remote).start().finish();

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jaeger_client::{Closer, FlushReport, OtlpConfig, Output, Tracer};
+use jaeger_client::{Closer, Destination, FlushReport, OtlpConfig, Tracer};
 use prost::Message;
 use support::agent::Agent;
 use support::http::{Answer, Request, Server, nobody, status};
@@ -358,7 +358,7 @@ fn both_ways_get_the_same_spans_with_the_same_ids() {
     let server = Server::start(|_, _| status(200));
     let (tracer, closer) = builder()
         .agent(agent.address())
-        .also_report_to(Output::otlp(config(&server)))
+        .add_destination(Destination::otlp(config(&server)))
         .build()
         .unwrap();
     finish_spans(&tracer, 100);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::transport::{Sent, Transport, UdpTransport};
 use jaeger_client::{
-    AgentProtocol, Configuration, Output, PacingConfig, ReporterConfig, Tracer, TracerBuilder,
+    AgentProtocol, Configuration, Destination, PacingConfig, ReporterConfig, Tracer, TracerBuilder,
 };
 use socket2::SockRef;
 use support::read::Batch;
@@ -161,7 +161,7 @@ fn what_an_agent_drops_without_pacing_is_told() {
     let receipt = tracer.flush(SOON);
     let drops = receipt.stats.receiver_drops.unwrap();
     assert!((15..20).contains(&drops) && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!(tracer.reporter_stats()[0].receiver_drops, Some(drops));
+    assert_eq!(tracer.destination_stats()[0].receiver_drops, Some(drops));
     assert_eq!(metrics.counters()["jaeger.tracer.reporter_receiver_drops"], drops);
     let text = receipt.to_string();
     assert!(text.contains(&format!("dropped {drops} datagrams of all senders")), "{text}");
@@ -205,8 +205,8 @@ fn the_pace_is_set_by_builder_and_configuration_and_for_each_agent() {
     };
     let configuration = Configuration { reporter, ..Configuration::new("svc") };
     let second = |builder: TracerBuilder| {
-        let output = Output::agent(&address, AgentProtocol::Compact);
-        builder.null_reporter().pacing(pacing).also_report_to(output)
+        let destination = Destination::agent(&address, AgentProtocol::Compact);
+        builder.null_reporter().pacing(pacing).add_destination(destination)
     };
     for (tracer, closer) in [
         configuration.new_tracer().unwrap(),

@@ -15,8 +15,8 @@ use std::time::Duration;
 use jaeger_client::propagation::{Format, JaegerFormat};
 use jaeger_client::sampler::{ConstSampler, PrioritySampler};
 use jaeger_client::{
-    AgentProtocol, Closer, ConfigError, ExtractError, HeadersConfig, IdGenerator, Output, Stats,
-    Tracer,
+    AgentProtocol, Closer, ConfigError, Destination, ExtractError, HeadersConfig, IdGenerator,
+    Stats, Tracer,
 };
 use support::SOON;
 use support::broken::{Broken, Carrier};
@@ -48,8 +48,8 @@ fn build(broken: &Broken, in_a_list: bool) -> Result<(Tracer, Closer), ConfigErr
         .metrics(broken.clone())
         .rpc_metrics(true)
         .transport(broken.clone())
-        .also_report_to(Output::reporter(broken.clone()))
-        .also_report_to(Output::transport(broken.clone(), AgentProtocol::Binary))
+        .add_destination(Destination::reporter(broken.clone()))
+        .add_destination(Destination::transport(broken.clone(), AgentProtocol::Binary))
         .flush_interval(Duration::from_millis(5))
         .shards(1);
     let builder = if in_a_list {
@@ -90,7 +90,8 @@ fn live(broken: &Broken, tracer: &Tracer, closer: Closer) -> Life {
     let ticks = broken.calls("Transport::tick");
     support::eventually(|| broken.calls("Transport::tick") > ticks);
     let closed = closer.close(SOON).stats;
-    let reporters = tracer.reporter_stats().iter().map(|stats| stats.dropped.send_failed).collect();
+    let reporters =
+        tracer.destination_stats().iter().map(|stats| stats.dropped.send_failed).collect();
     let extracted = extracted.err();
     Life { closed, reporters, debug, injected, extracted, baggage, status }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use jaeger_client::transport::Sent;
-use jaeger_client::{CollectorFormat, HttpConfig, Output, Tracer, TransportError};
+use jaeger_client::{CollectorFormat, Destination, HttpConfig, Tracer, TransportError};
 use support::http::{Answer, Request, Server, status};
 use support::transport::{By, Taken};
 use support::{SOON, binary, builder, said};
@@ -114,14 +114,14 @@ fn an_output_beside_the_first_halves_its_own_lists_alone() {
         (Server::start(|_, _| status(202)), Server::start(|_, request| picky(request)));
     let (tracer, closer) = builder()
         .collector(HttpConfig::new(first.url()))
-        .also_report_to(Output::collector(HttpConfig::new(second.url())).named("second"))
+        .add_destination(Destination::collector(HttpConfig::new(second.url())).named("second"))
         .build()
         .unwrap();
     finish(&tracer, 300, &[100]);
     let stats = closer.close(SOON).stats;
     assert_eq!((stats.sent, stats.dropped.total()), (300, 0), "{stats}");
     assert_eq!(first.requests().len(), 1);
-    let own = tracer.reporter_stats();
+    let own = tracer.destination_stats();
     assert_eq!((own[1].sent, own[1].dropped.send_failed), (299, 1), "{own:?}");
 }
 

@@ -1,4 +1,4 @@
-//! Several outputs at once, and reporters of an application's own.
+//! Several destinations at once, and reporters of an application's own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 #![allow(clippy::disallowed_methods, reason = "the tests measure with the clock themselves")]
@@ -13,8 +13,8 @@ use std::time::Duration;
 use jaeger_client::encoding::BatchView;
 use jaeger_client::transport::Sent;
 use jaeger_client::{
-    AgentProtocol, Configuration, InMemoryReporter, Logger, Output, Reporter, ReporterConfig,
-    ReporterStats, Tracer, TransportError,
+    AgentProtocol, Configuration, Destination, DestinationStats, InMemoryReporter, Logger,
+    Reporter, ReporterConfig, Tracer, TransportError,
 };
 use support::agent::{Agent, nobody};
 use support::read::{Span, finished};
@@ -31,13 +31,13 @@ fn finish_spans(tracer: &Tracer, count: usize) {
 type Counts = (u64, u64, u64, (u64, u64));
 
 fn counts(tracer: &Tracer) -> Vec<(String, Counts)> {
-    let plain = |stats: ReporterStats| {
+    let plain = |stats: DestinationStats| {
         let sums = stats.sent + stats.queued + stats.dropped.total();
         assert_eq!(stats.taken, sums, "{stats:?}");
         let lost = (stats.dropped.too_large, stats.dropped.send_failed);
         (stats.name, (stats.taken, stats.sent, stats.queued, lost))
     };
-    tracer.reporter_stats().into_iter().map(plain).collect()
+    tracer.destination_stats().into_iter().map(plain).collect()
 }
 
 /// Keeps names, threads and services; does as it is told at each report.
@@ -75,7 +75,7 @@ fn a_reporter_of_ones_own_gets_all_spans_on_the_reporters_thread_and_is_flushed_
 {
     let own = Own::default();
     let (seen, flushes) = (Arc::clone(&own.seen), Arc::clone(&own.flushes));
-    let (tracer, closer) = builder().reporter(own).build().unwrap();
+    let (tracer, closer) = builder().destination(own).build().unwrap();
     finish_spans(&tracer, 1_000);
     let receipt = tracer.flush(SOON);
     assert!(receipt.complete && receipt.stats.sent == 1_000, "{receipt}");
@@ -94,9 +94,9 @@ fn several_outputs_get_the_same_spans_and_have_counts_of_their_own() {
     let (agent, memory) = (Agent::start(), InMemoryReporter::new());
     let (tracer, closer) = builder()
         .agent(agent.address())
-        .also_report_to(Output::agent(nobody(), AgentProtocol::Binary))
-        .also_report_to(Output::in_memory(&memory))
-        .also_report_to(Output::null().named("nowhere"))
+        .add_destination(Destination::agent(nobody(), AgentProtocol::Binary))
+        .add_destination(Destination::in_memory(&memory))
+        .add_destination(Destination::null().named("nowhere"))
         .build()
         .unwrap();
     let large = "x".repeat(3_000);
@@ -119,8 +119,11 @@ fn several_outputs_get_the_same_spans_and_have_counts_of_their_own() {
 fn the_tracers_ledger_follows_the_first_output() {
     let memory = InMemoryReporter::new();
     let first = By(|_: &[u8]| Err(TransportError::Refused { address: "a".into() }));
-    let (tracer, closer) =
-        builder().transport(first).also_report_to(Output::in_memory(&memory)).build().unwrap();
+    let (tracer, closer) = builder()
+        .transport(first)
+        .add_destination(Destination::in_memory(&memory))
+        .build()
+        .unwrap();
     finish_spans(&tracer, 3);
     let stats = closer.close(SOON).stats;
     assert_eq!((stats.sent, stats.dropped.send_failed), (0, 3), "{stats}");
@@ -139,9 +142,9 @@ fn an_output_that_panics_or_fails_loses_one_message_and_touches_no_other() {
         });
         let (tracer, closer) = builder()
             .logger(Arc::clone(&logger))
-            .reporter(own)
-            .also_report_to(Output::transport(panics, AgentProtocol::Compact))
-            .also_report_to(Output::in_memory(&memory))
+            .destination(own)
+            .add_destination(Destination::transport(panics, AgentProtocol::Compact))
+            .add_destination(Destination::in_memory(&memory))
             .build()
             .unwrap();
         for (spans, sent, failed) in [(1, 1, 0), (2, 1, 2), (4, 5, 2)] {
@@ -167,8 +170,8 @@ fn the_tracers_ledger_is_balanced_at_any_moment_with_several_outputs() {
         .queue_size(480)
         .max_packet_size(2_000)
         .transport(transport)
-        .also_report_to(Own { fails_at: Some(2), ..Own::default() })
-        .also_report_to(Output::in_memory(&memory))
+        .add_destination(Own { fails_at: Some(2), ..Own::default() })
+        .add_destination(Destination::in_memory(&memory))
         .build()
         .unwrap();
     let other = tracer.clone();
@@ -187,15 +190,15 @@ fn the_tracers_ledger_is_balanced_at_any_moment_with_several_outputs() {
     assert!(stats.is_balanced() && stats.queued == 0, "{stats}");
     assert_eq!(stats.started, 30_000);
     assert!(stats.dropped.queue_full > 0, "{stats}");
-    let outputs = tracer.reporter_stats();
+    let destinations = tracer.destination_stats();
     // What came into no queue is in the tracer's own counts alone.
-    let nowhere = stats.dropped.queue_full - outputs[0].dropped.queue_full;
-    for own in &outputs {
+    let nowhere = stats.dropped.queue_full - destinations[0].dropped.queue_full;
+    for own in &destinations {
         assert_eq!(own.taken + nowhere, 30_000, "{own:?}: {stats}");
         assert_eq!(own.taken, own.sent + own.dropped.total(), "{own:?}");
     }
-    assert!(outputs[1].dropped.send_failed > 0, "{outputs:?}");
-    assert_eq!(memory.len() as u64, outputs[2].sent);
+    assert!(destinations[1].dropped.send_failed > 0, "{destinations:?}");
+    assert_eq!(memory.len() as u64, destinations[2].sent);
 }
 
 #[test]
@@ -208,15 +211,15 @@ fn an_outputs_own_limit_of_size_cuts_its_own_spans_alone() {
     let (tracer, closer) = builder()
         .max_tag_value_length(60_000)
         .agent(agent.address())
-        .also_report_to(Output::transport(small, AgentProtocol::Compact))
-        .also_report_to(Output::in_memory(&memory))
+        .add_destination(Destination::transport(small, AgentProtocol::Compact))
+        .add_destination(Destination::in_memory(&memory))
         .build()
         .unwrap();
     tracer.span("large").tag("t", "x".repeat(40_000)).start().finish();
     finish_spans(&tracer, 500);
     let stats = closer.close(SOON).stats;
     assert_eq!((stats.sent, stats.trimmed), (501, 0), "{stats}");
-    let own = tracer.reporter_stats();
+    let own = tracer.destination_stats();
     assert_eq!((own[0].sent, own[0].trimmed), (501, 0));
     assert_eq!((own[1].sent, own[1].trimmed), (501, 1));
     let whole = |spans: &[Span]| spans.iter().all(|span| span.tag("jaeger.trimmed").is_none());
@@ -242,7 +245,7 @@ fn a_logging_output_tells_each_spans_context_and_name() {
     let (tracer, closer) = builder()
         .logger(Arc::clone(&told))
         .agent(agent.address())
-        .also_report_to(Output::logging())
+        .add_destination(Destination::logging())
         .build()
         .unwrap();
     let root = tracer.start_span("root");
@@ -283,7 +286,7 @@ fn no_text_of_the_application_or_the_network_reaches_the_logger_unescaped_or_wit
     let (tracer, closer) = Tracer::builder(hostile)
         .logger(Arc::clone(&all))
         .transport(By(refuse))
-        .also_report_to(Output::logging())
+        .add_destination(Destination::logging())
         .track_open_spans(10)
         .flush_interval(Duration::from_secs(3600))
         .build()

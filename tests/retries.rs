@@ -9,7 +9,7 @@ mod support;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use jaeger_client::{HttpConfig, Output, ReporterStats, Tracer};
+use jaeger_client::{Destination, DestinationStats, HttpConfig, Tracer};
 use support::http::{Answer, Plain, Server, nobody, send_one, status};
 use support::{SOON, builder};
 
@@ -19,8 +19,8 @@ fn retry_after(value: &str) -> Answer {
     Answer::Raw(head.into())
 }
 
-fn own(tracer: &Tracer, name: &str) -> ReporterStats {
-    tracer.reporter_stats().into_iter().find(|stats| stats.name == name).unwrap()
+fn own(tracer: &Tracer, name: &str) -> DestinationStats {
+    tracer.destination_stats().into_iter().find(|stats| stats.name == name).unwrap()
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn each_destination_has_its_own_counts_of_what_is_uncertain() {
     let (good, lost) = (Server::start(|_, _| status(202)), Server::start(|_, _| Answer::Close));
     let (tracer, closer) = builder()
         .collector(HttpConfig::new(good.url()))
-        .also_report_to(Output::collector(HttpConfig::new(lost.url())).named("other"))
+        .add_destination(Destination::collector(HttpConfig::new(lost.url())).named("other"))
         .build()
         .unwrap();
     (0..3).for_each(|_| tracer.start_span("op").finish());

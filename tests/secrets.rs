@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use jaeger_client::sampler::SamplerParams;
 use jaeger_client::{
-    BaggageRestrictionsConfig, Configuration, HttpConfig, Output, ReporterConfig, SamplerConfig,
-    ThrottlerConfig, Tracer,
+    BaggageRestrictionsConfig, Configuration, Destination, HttpConfig, ReporterConfig,
+    SamplerConfig, ThrottlerConfig, Tracer,
 };
 use support::{SOON, builder, eventually, said};
 
@@ -86,7 +86,7 @@ fn no_debug_of_a_configuration_shows_a_secret() {
         &baggage,
         &throttler,
         &http,
-        &Output::collector(http.clone()),
+        &Destination::collector(http.clone()),
         &built,
     ];
     shown.into_iter().for_each(assert_hidden);

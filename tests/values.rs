@@ -79,7 +79,7 @@ proptest! {
     fn law_every_format_of_any_span_can_be_stored(seed: u64) {
         let (random, encoded) = (&mut Seeded::new(seed), Encoded::default());
         // Values of 100,000 bytes are too much for a datagram, but this is none.
-        let builder = edge_case_tracer(random).reporter(encoded.clone());
+        let builder = edge_case_tracer(random).destination(encoded.clone());
         let (tracer, closer) = builder.build().unwrap();
         let sampled = edge_case_spans(&tracer, random, 20);
         let stats = closer.close(SOON).stats;

@@ -38,7 +38,7 @@ fn send(backend: &Backend, exporters: &str) -> Vec<String> {
     });
     let traces: Vec<_> = traces.collect();
     assert!(closer.close(PATIENCE).complete);
-    let outputs = tracer.reporter_stats();
+    let outputs = tracer.destination_stats();
     assert_eq!(outputs.len(), exporters.split(',').count());
     for output in outputs {
         let acknowledged = if output.name == "otlp" { 3 * TRACES as u64 } else { 0 };

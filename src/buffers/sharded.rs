@@ -86,7 +86,7 @@ pub(crate) struct ShardedBuffers {
     headroom: usize,
     /// The most bytes of spans a buffer takes; less once a smaller datagram size was learned.
     room: AtomicUsize,
-    /// The largest span that some output takes whole; it has a buffer to itself if it must.
+    /// The largest span that some destination takes whole; it has a buffer to itself if it must.
     whole: usize,
     spare: Receiver<Vec<u8>>,
     counts: Mutex<Counts>,
@@ -344,7 +344,7 @@ impl ShardedBuffers {
         }
     }
 
-    /// A span that does not fit a datagram: kept whole for an output that takes it so, trimmed to
+    /// A span that does not fit a datagram: kept whole for a destination that takes it so, trimmed to
     /// fit, or dropped.
     #[cold]
     fn accept_large(&self, stripe: usize, room: usize, span: &SpanView<'_>) -> bool {

@@ -2,7 +2,7 @@
 
 use super::Configuration;
 use crate::error::ConfigError;
-use crate::reporter::Output;
+use crate::reporter::Destination;
 use crate::tracer::TracerBuilder;
 
 /// A way out that can be named.
@@ -67,29 +67,34 @@ impl Configuration {
             .unwrap_or_else(|| self.exports_otlp() || self.propagation.iter().any(is_w3c))
     }
 
-    /// Gives the builder its outputs.
+    /// Gives the builder its destinations.
     pub(super) fn send_with(
         &self,
         mut builder: TracerBuilder,
     ) -> Result<TracerBuilder, ConfigError> {
         for (number, exporter) in exporters(&self.exporters)?.into_iter().enumerate() {
-            let output = match exporter {
+            let destination = match exporter {
                 // What the builder does unless it is told otherwise.
                 Exporter::Jaeger if number == 0 && self.reporter.collector_endpoint.is_none() => {
                     continue;
                 }
                 Exporter::Jaeger => match &self.reporter.collector_endpoint {
-                    Some(endpoint) => Output::collector(self.reporter.http(endpoint, &self.proxy)),
+                    Some(endpoint) => {
+                        Destination::collector(self.reporter.http(endpoint, &self.proxy))
+                    }
                     None => {
                         let agent = &self.reporter.local_agent_host_port;
-                        Output::agent(agent, self.reporter.agent_protocol)
+                        Destination::agent(agent, self.reporter.agent_protocol)
                     }
                 },
-                Exporter::Otlp => Output::otlp(self.reporter.otlp_by(&self.proxy)),
+                Exporter::Otlp => Destination::otlp(self.reporter.otlp_by(&self.proxy)),
                 Exporter::None => return Ok(builder.null_reporter()),
             };
-            builder =
-                if number == 0 { builder.reporter(output) } else { builder.also_report_to(output) };
+            builder = if number == 0 {
+                builder.destination(destination)
+            } else {
+                builder.add_destination(destination)
+            };
         }
         Ok(builder)
     }

@@ -16,7 +16,7 @@ use crate::policy;
 pub use crate::policy::{BaggageRestrictionsConfig, ThrottlerConfig};
 use crate::propagation::{self, HeadersConfig};
 use crate::redact;
-use crate::reporter::Output;
+use crate::reporter::Destination;
 use crate::sampler;
 use crate::span::{OwnedTagValue, TailSamplingConfig};
 use crate::tracer::{Closer, Tracer, TracerBuilder, defaults};
@@ -253,7 +253,7 @@ impl Configuration {
             builder = builder.oversize_to(self.reporter.http(endpoint, &self.proxy));
         }
         if self.reporter.log_spans {
-            builder = builder.also_report_to(Output::logging());
+            builder = builder.add_destination(Destination::logging());
         }
         if let Some(restrictions) = &self.baggage_restrictions {
             builder = self.restrict_baggage(builder, restrictions)?;

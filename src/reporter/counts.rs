@@ -1,4 +1,4 @@
-//! What became of the spans at one output, and how that reaches the tracer's own counts.
+//! What became of the spans at one destination, and how that reaches the tracer's own counts.
 
 use parking_lot::Mutex;
 
@@ -7,10 +7,10 @@ use crate::diag::Cause;
 use crate::encoding::{ClientStats, SpanView};
 use crate::error::TransportError;
 use crate::span::shared::SpanShared;
-use crate::stats::{Dropped, ReporterStats};
+use crate::stats::{DestinationStats, Dropped};
 use crate::transport::Sent;
 
-/// The counts of one output. Its thread writes them, anybody reads them.
+/// The counts of one destination. Its thread writes them, anybody reads them.
 #[derive(Debug)]
 pub(crate) struct DestinationCounts {
     name: String,
@@ -39,11 +39,11 @@ impl DestinationCounts {
         &self.name
     }
 
-    pub(crate) fn read(&self) -> ReporterStats {
+    pub(crate) fn read(&self) -> DestinationStats {
         let counts = *self.counts.lock();
         let Counts { taken, sent, acknowledged, messages, trimmed, dropped, .. } = counts;
         let Counts { possible_duplicates, unconfirmed, receiver_drops, .. } = counts;
-        ReporterStats {
+        DestinationStats {
             name: self.name.clone(),
             taken,
             sent,
@@ -59,18 +59,18 @@ impl DestinationCounts {
     }
 }
 
-/// An output's access to the accounting while it has its turn on the reporter's thread.
+/// A destination's access to the accounting while it has its turn on the reporter's thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Accounting<'a> {
     pub(crate) core: &'a SpanShared,
     pub(crate) shards: &'a ShardedBuffers,
     pub(crate) counts: &'a DestinationCounts,
-    /// Whether the tracer's counts follows this output.
+    /// Whether the tracer's counts follows this destination.
     pub(crate) is_primary: bool,
 }
 
 impl Accounting<'_> {
-    /// Counts spans that the output was given.
+    /// Counts spans that the destination was given.
     pub(crate) fn take(&self, spans: usize) {
         self.counts.counts.lock().taken += spans as u64;
     }
@@ -163,7 +163,7 @@ impl Accounting<'_> {
         });
     }
 
-    /// Which output it is, where it is not the first.
+    /// Which destination it is, where it is not the first.
     fn place(&self) -> String {
         if self.is_primary { String::new() } else { format!(" at {}", self.counts.name) }
     }

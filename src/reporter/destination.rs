@@ -1,6 +1,6 @@
-//! Where spans go: any number of outputs, fed from the same bytes.
+//! Where spans go: any number of destinations, fed from the same bytes.
 //!
-//! An [`Output`] says what is wanted; an [`Exporter`] is that at work. To add a kind of output, write
+//! An [`Destination`] says what is wanted; an [`Exporter`] is that at work. To add a kind of destination, write
 //! a [`Reporter`]; to add a way out of the process, a transport.
 
 use std::fmt;
@@ -25,7 +25,7 @@ use crate::transport::{
 ///
 /// It is called on a thread of the reporter's, never on one of the application's, so it may take its
 /// time, but while it does, finished spans pile up in its queue. Spans are read in place through
-/// [`SpanView`](crate::encoding::SpanView)s; they cannot be changed, so outputs do not see each
+/// [`SpanView`](crate::encoding::SpanView)s; they cannot be changed, so destinations do not see each
 /// other. It is dropped when the tracer is closed.
 ///
 /// # Source
@@ -48,7 +48,7 @@ use crate::transport::{
 ///     }
 /// }
 /// let (send, names) = mpsc::channel();
-/// let (tracer, closer) = Tracer::builder("svc").reporter(Names(send)).build()?;
+/// let (tracer, closer) = Tracer::builder("svc").destination(Names(send)).build()?;
 /// tracer.start_span("op").finish();
 /// assert_eq!(closer.close(Duration::from_secs(1)).stats.sent, 1);
 /// assert_eq!(names.recv().as_deref(), Ok("op"));
@@ -69,8 +69,8 @@ pub trait Reporter: fmt::Debug + Send {
 
 /// One place that finished spans go to, with a name that its counts go by.
 #[derive(Debug)]
-#[must_use = "an output is given to a tracer's builder"]
-pub struct Output {
+#[must_use = "a destination is given to a tracer's builder"]
+pub struct Destination {
     name: String,
     kind: Kind,
 }
@@ -85,7 +85,7 @@ enum Kind {
     Logging,
 }
 
-impl Output {
+impl Destination {
     /// An agent at `host:port`, or at `unix:/path/to/socket`, in a protocol that it takes there.
     pub fn agent(host_port: impl Into<String>, protocol: AgentProtocol) -> Self {
         Self::of("agent", Kind::Agent { address: host_port.into(), protocol })
@@ -140,7 +140,7 @@ impl Output {
         Self { name: name.to_owned(), kind }
     }
 
-    /// The name that its counts go by in [`Tracer::reporter_stats`](crate::Tracer::reporter_stats).
+    /// The name that its counts go by in [`Tracer::destination_stats`](crate::Tracer::destination_stats).
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -176,13 +176,13 @@ impl Output {
     }
 }
 
-impl<R: Reporter + 'static> From<R> for Output {
+impl<R: Reporter + 'static> From<R> for Destination {
     fn from(reporter: R) -> Self {
         Self::reporter(reporter)
     }
 }
 
-/// What all outputs of a tracer share.
+/// What all destinations of a tracer share.
 #[derive(Debug)]
 pub(crate) struct DestinationContext<'a> {
     /// The process in its compact bytes.
@@ -198,23 +198,23 @@ pub(crate) struct DestinationContext<'a> {
 }
 
 impl DestinationContext<'_> {
-    /// Puts outputs to work, the first of which is the one that the tracer's ledger follows.
+    /// Puts destinations to work, the first of which is the one that the tracer's ledger follows.
     pub(crate) fn start(
         &self,
-        outputs: impl Iterator<Item = Output>,
+        destinations: impl Iterator<Item = Destination>,
     ) -> Result<Vec<Exporter>, ConfigError> {
         let mut names: Vec<String> = Vec::new();
-        outputs
-            .map(|mut output| {
-                let wanted = output.name.clone();
+        destinations
+            .map(|mut destination| {
+                let wanted = destination.name.clone();
                 for number in 2.. {
-                    if !names.contains(&output.name) {
+                    if !names.contains(&destination.name) {
                         break;
                     }
-                    output.name = format!("{wanted}-{number}");
+                    destination.name = format!("{wanted}-{number}");
                 }
-                names.push(output.name.clone());
-                output.start(names.len() == 1, self)
+                names.push(destination.name.clone());
+                destination.start(names.len() == 1, self)
             })
             .collect()
     }

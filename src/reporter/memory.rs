@@ -18,7 +18,7 @@ use crate::stats::Stats;
 /// Keeps finished spans for tests to look at, as soon as they are finished, and as they would be
 /// sent: a duration, for example, is at least a microsecond. Its clones share them.
 ///
-/// Beside other outputs, it gets them when those do.
+/// Beside other destinations, it gets them when those do.
 ///
 /// # Source
 ///
@@ -131,7 +131,7 @@ impl InMemoryReporter {
     }
 }
 
-/// Beside other outputs, or in place of one: spans come on the reporter's thread.
+/// Beside other destinations, or in place of one: spans come on the reporter's thread.
 impl Reporter for InMemoryReporter {
     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
         let keep = |span: SpanView<'_>| {

@@ -1,7 +1,7 @@
 //! Where finished spans go.
 //!
 //! Walk steps 6 and 7. Spans are collected in datagram-sized buffers ([`shards`]), which a thread of
-//! its own ([`worker`]) gives to the output ([`output`]), or to the thread of each where there are
+//! its own ([`worker`]) gives to the destination ([`destination`]), or to the thread of each where there are
 //! several ([`destination`]). The null reporter and the one in
 //! memory, if they are alone, take spans where they are finished. All of them read the same
 //! canonical bytes.
@@ -16,7 +16,7 @@ mod service;
 mod worker;
 
 pub(crate) use self::destination::DestinationContext;
-pub use self::destination::{Output, Reporter};
+pub use self::destination::{Destination, Reporter};
 pub(crate) use self::exporter::MIN_SPAN_ROOM;
 pub(crate) use self::memory::MemorySink;
 pub use self::memory::{FinishedSpan, InMemoryReporter};

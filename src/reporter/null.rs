@@ -30,7 +30,7 @@ impl SpanSink for NullSink {
     }
 }
 
-/// The same for one of several outputs.
+/// The same for one of several destinations.
 #[derive(Debug)]
 pub(super) struct Nowhere;
 

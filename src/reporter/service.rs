@@ -15,7 +15,7 @@ use crate::error::ConfigError;
 use crate::fork::ProcessOrigin;
 use crate::metrics::Publisher;
 use crate::span::shared::SpanShared;
-use crate::stats::ReporterStats;
+use crate::stats::DestinationStats;
 use crate::transport::{CloseSignal, MAX_PACKET_BYTES};
 
 /// What a remote reporter is made from.
@@ -90,8 +90,8 @@ impl ReporterService {
         self.worker.strong_count() == 0
     }
 
-    /// What became of the spans at each output, the first one first.
-    pub(crate) fn reporter_stats(&self) -> Vec<ReporterStats> {
+    /// What became of the spans at each destination, the first one first.
+    pub(crate) fn destination_stats(&self) -> Vec<DestinationStats> {
         self.counts.iter().map(|counts| counts.read()).collect()
     }
 

@@ -1,8 +1,8 @@
-//! The reporter's thread: takes buffers and gives them to the output, or hands them to the thread of
+//! The reporter's thread: takes buffers and gives them to the destination, or hands them to the thread of
 //! each where there are several.
 //!
 //! Walk step 7. It needs no runtime. It renews the clock's anchor, and takes partly filled buffers at
-//! each flush interval. An output that panics loses one message, not the thread.
+//! each flush interval. A destination that panics loses one message, not the thread.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +39,7 @@ impl Command {
 /// Where buffers go.
 #[derive(Debug)]
 enum Exporters {
-    /// To the only output, on this thread.
+    /// To the only destination, on this thread.
     One(Exporter),
     /// To several that have no thread yet.
     Unstarted(Vec<Exporter>),
@@ -231,7 +231,7 @@ impl Worker {
         }
     }
 
-    /// Gives a buffer to the output, or shows it to each, and its memory back.
+    /// Gives a buffer to the destination, or shows it to each, and its memory back.
     fn send_buffer(&mut self, core: &SpanShared, mut buffer: Buffer) {
         match &mut self.exporters {
             Exporters::One(exporter) => {

@@ -15,7 +15,7 @@ use crate::metrics::{Instruments, Publisher, RpcMetrics};
 use crate::panics::Callback;
 use crate::propagation::{Format, JaegerFormat, check_keys};
 use crate::reporter::{
-    DestinationContext, MemorySink, NullSink, Output, ReporterService, ServiceOptions,
+    Destination, DestinationContext, MemorySink, NullSink, ReporterService, ServiceOptions,
     UnstartedService,
 };
 use crate::sampler::Sampler;
@@ -77,7 +77,7 @@ impl TracerBuilder {
         let limit = (self.max_tag_value_bytes, self.marks_truncated_tags);
         let service_name = process::service_name(&self.service_name);
         let process = process::bytes(&service_name, &self.tags, limit, &uuid);
-        let outputs = match (self.target, self.others) {
+        let destinations = match (self.target, self.others) {
             (Target::InMemory(reporter), others) if others.is_empty() => {
                 Err(Sink::Other(Box::new(MemorySink::new(reporter))))
             }
@@ -86,18 +86,18 @@ impl TracerBuilder {
             }
             (target, others) => {
                 let first = match target {
-                    Target::Agent(address) => Output::agent(address, self.protocol),
-                    Target::Transport(own) => Output::boxed_transport(own, self.protocol),
-                    Target::InMemory(reporter) => Output::in_memory(&reporter),
-                    Target::Null => Output::null(),
-                    Target::Output(output) => output,
+                    Target::Agent(address) => Destination::agent(address, self.protocol),
+                    Target::Transport(own) => Destination::boxed_transport(own, self.protocol),
+                    Target::InMemory(reporter) => Destination::in_memory(&reporter),
+                    Target::Null => Destination::null(),
+                    Target::Destination(destination) => destination,
                 };
                 Ok(std::iter::once(first).chain(others))
             }
         };
-        let (sink, unstarted) = match outputs {
+        let (sink, unstarted) = match destinations {
             Err(at_once) => (at_once, None),
-            Ok(outputs) => {
+            Ok(destinations) => {
                 let close_signal = CloseSignal::default();
                 let context = DestinationContext {
                     process: &process,
@@ -110,7 +110,7 @@ impl TracerBuilder {
                     diagnostics: &diagnostics,
                 };
                 let (shards, unstarted) = ReporterService::prepare(ServiceOptions {
-                    exporters: context.start(outputs)?,
+                    exporters: context.start(destinations)?,
                     max_packet_bytes: self.max_packet_size,
                     shards: self.shards,
                     queue: self.queue,

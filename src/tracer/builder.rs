@@ -11,7 +11,7 @@ use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
 use crate::policy::{BaggageRestrictionManager, DebugThrottler};
 use crate::propagation::{Format, HeadersConfig};
-use crate::reporter::{InMemoryReporter, MAX_WAIT, Output, QueueLimits};
+use crate::reporter::{Destination, InMemoryReporter, MAX_WAIT, QueueLimits};
 use crate::sampler::{ConstSampler, Sampler, guarded};
 use crate::span::{Observer, OwnedTagValue, TailSamplingConfig};
 use crate::transport::{
@@ -39,7 +39,7 @@ pub struct TracerBuilder {
     pub(super) tags: Vec<(String, OwnedTagValue)>,
     pub(super) sampler: Box<dyn Sampler>,
     pub(super) target: Target,
-    pub(super) others: Vec<Output>,
+    pub(super) others: Vec<Destination>,
     pub(super) oversize: Option<HttpConfig>,
     pub(super) protocol: AgentProtocol,
     pub(super) reconnect_interval: Option<Duration>,
@@ -85,7 +85,7 @@ pub(super) enum Target {
     Transport(Box<dyn Transport>),
     InMemory(InMemoryReporter),
     Null,
-    Output(Output),
+    Destination(Destination),
 }
 
 /// The options' defaults, which [`crate::Configuration`] shares.
@@ -189,31 +189,32 @@ impl TracerBuilder {
         self
     }
 
-    /// Gives finished spans to a reporter of one's own, or to any other output, in place of an
-    /// agent. It is called on the reporter's thread.
-    pub fn reporter(mut self, output: impl Into<Output>) -> Self {
-        self.target = Target::Output(output.into());
+    /// Gives finished spans to a custom [`Reporter`](crate::Reporter), or to any other destination, in
+    /// place of an agent. It is called on the reporter's thread.
+    pub fn destination(mut self, destination: impl Into<Destination>) -> Self {
+        self.target = Target::Destination(destination.into());
         self
     }
 
-    /// Gives finished spans to another output too, from the same bytes. May be called several times.
-    /// Each of several outputs has a thread and a queue of its own, of [`queue_bytes`](Self::queue_bytes)
+    /// Gives finished spans to another destination too, from the same bytes. May be called several times.
+    /// Each of several destinations has a thread and a queue of its own, of [`queue_bytes`](Self::queue_bytes)
     /// and [`queue_size`](Self::queue_size): one that is slow or hangs costs its own spans alone.
     ///
-    /// The tracer's own counts follow the first output, which the other methods set; flush and close
-    /// wait for all. Each has its counts in [`Tracer::reporter_stats`](crate::Tracer::reporter_stats). Names that are taken get a number.
+    /// The tracer's own counts follow the first destination, which the other methods set; flush and close
+    /// wait for all. Each has its counts in
+    /// [`Tracer::destination_stats`](crate::Tracer::destination_stats). Names that are taken get a number.
     ///
     /// # Examples
     ///
     /// ```
-    /// use jaeger_client::{Output, Tracer};
-    /// let (tracer, _closer) = Tracer::builder("svc").also_report_to(Output::logging()).build()?;
-    /// let names: Vec<_> = tracer.reporter_stats().into_iter().map(|stats| stats.name).collect();
+    /// use jaeger_client::{Destination, Tracer};
+    /// let (tracer, _closer) = Tracer::builder("svc").add_destination(Destination::logging()).build()?;
+    /// let names: Vec<_> = tracer.destination_stats().into_iter().map(|stats| stats.name).collect();
     /// assert_eq!(names, ["agent", "logging"]);
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
-    pub fn also_report_to(mut self, output: impl Into<Output>) -> Self {
-        self.others.push(output.into());
+    pub fn add_destination(mut self, destination: impl Into<Destination>) -> Self {
+        self.others.push(destination.into());
         self
     }
 

@@ -6,7 +6,7 @@ mod build;
 mod builder;
 mod closer;
 mod host;
-mod http_outputs;
+mod http_destinations;
 mod options;
 mod process;
 
@@ -32,7 +32,7 @@ use crate::span;
 use crate::span::counters::Stripes;
 use crate::span::shared::SpanShared;
 use crate::span::{AsSpanContext, OpenSpans, Span, SpanBuilder, SpanContext};
-use crate::stats::{FlushReport, ReporterStats, Stats};
+use crate::stats::{DestinationStats, FlushReport, Stats};
 
 /// Starts spans. Cheap to clone, and used from any thread.
 ///
@@ -294,21 +294,21 @@ impl Tracer {
         self.shared.core.open_spans()
     }
 
-    /// What became of the spans at each output, the first one first. The first one's counts are in
+    /// What became of the spans at each destination, the first one first. The first one's counts are in
     /// [`stats`](Self::stats) too, with all that never came to it.
     #[must_use]
-    pub fn reporter_stats(&self) -> Vec<ReporterStats> {
+    pub fn destination_stats(&self) -> Vec<DestinationStats> {
         match &self.shared.reporter {
             Some(_) if self.shared.core.is_forked() => Vec::new(),
-            Some(reporter) => reporter.reporter_stats(),
+            Some(reporter) => reporter.destination_stats(),
             // Spans are taken where they are finished, so that there is nothing between.
             None => {
                 let Stats { sent, .. } = self.stats();
-                vec![ReporterStats {
+                vec![DestinationStats {
                     name: "local".to_owned(),
                     taken: sent,
                     sent,
-                    ..ReporterStats::default()
+                    ..DestinationStats::default()
                 }]
             }
         }

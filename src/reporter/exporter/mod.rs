@@ -1,4 +1,4 @@
-//! An output at work on the reporter's thread.
+//! A destination at work on the reporter's thread.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! A destination with a thread and a bounded queue of its own, for tracers with several outputs.
+//! A destination with a thread and a bounded queue of its own, for tracers with several destinations.
 //!
 //! The reporter's thread hands the same buffers to each of them, read-only, and never waits. So an
-//! output that is slow, hangs or fails costs its own spans alone.
+//! destination that is slow, hangs or fails costs its own spans alone.
 
 use std::fmt;
 use std::sync::Arc;
