@@ -62,6 +62,7 @@ mod redact;
 mod reporter;
 mod span;
 mod stats;
+mod tail;
 mod tracer;
 
 pub use self::clock::{Clock, ManualClock, SystemClock};
@@ -79,9 +80,10 @@ pub use self::span::ReferenceSink;
 pub use self::span::{
     AsSpanContext, FinishOptions, InSpan, IntoTagValue, LogFields, LogRecord, Observer, OpenSpan,
     OpenSpans, OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, SpanFinish,
-    SpanObserver, StartSpanOptions, TagValue, TailSamplingConfig, TraceFutureExt, wrap,
+    SpanObserver, StartSpanOptions, TagValue, TraceFutureExt, wrap,
 };
 pub use self::stats::{DestinationStats, Dropped, FlushReport, Stats};
+pub use self::tail::TailSamplingConfig;
 pub use self::tracer::{Closer, Tracer, TracerBuilder};
 pub use self::transport::{
     AgentProtocol, AgentSocketType, CollectorFormat, HttpConfig, OtlpConfig, PacingConfig,

@@ -5,12 +5,8 @@
 
 mod queue;
 mod sharded;
-mod trace_buffer;
-mod trace_buffers;
 mod trim;
 
 pub(crate) use self::queue::QueueLimits;
 pub(crate) use self::sharded::{Buffer, Outcome, ShardedBuffers, room_in};
-pub(crate) use self::trace_buffer::{SlotId, TraceBuffer};
-pub(crate) use self::trace_buffers::{LockedTraceBuffers, TraceBuffers};
 pub(crate) use self::trim::{described, text_within, to_fit};

@@ -18,7 +18,8 @@ use crate::propagation::{self, HeadersConfig};
 use crate::redact;
 use crate::reporter::Destination;
 use crate::sampler;
-use crate::span::{OwnedTagValue, TailSamplingConfig};
+use crate::span::OwnedTagValue;
+use crate::tail::TailSamplingConfig;
 use crate::tracer::{Closer, Tracer, TracerBuilder, defaults};
 
 /// All that a tracer is configured by, in Jaeger's own words.

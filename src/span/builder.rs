@@ -7,11 +7,12 @@ use std::time::SystemTime;
 
 use super::context::SpanContext;
 use super::counters::{Sampled, Stripe};
+use super::lifecycle::start::{self, SpanOrigin};
+use super::lifecycle::write::{SAMPLING_PRIORITY, set_priority};
+use super::lifecycle::{deferred, tail};
 use super::record::{ParentKind, ReferenceSink, SpanRecord, Start, StartExtras, extras_of};
 use super::reference::Parent;
-use super::start::{self, SpanOrigin};
-use super::write::{SAMPLING_PRIORITY, set_priority};
-use super::{IntoTagValue, Span, TagValue, active, deferred, observer, record, tail};
+use super::{IntoTagValue, Span, TagValue, active, observer, record};
 use crate::diag::Brief;
 use crate::encoding::FollowsFrom;
 use crate::tags::{self, SpanKind};

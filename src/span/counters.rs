@@ -5,9 +5,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::lifecycle::start::SpanOrigin;
+use super::lifecycle::tail;
 use super::shared::SpanShared;
-use super::start::SpanOrigin;
-use super::tail;
 use crate::stats::Stats;
 
 /// One thread's way to what spans share, with counters that it has for itself as far as there are as

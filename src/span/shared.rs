@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::SystemTime;
 
 use super::baggage::Baggage;
+use super::lifecycle::TailSampler;
 use super::observer::Hooks;
 pub(crate) use super::record::{Sink, SpanSink};
-use super::tail::TailSampler;
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
 use crate::diag::{Cause, Diagnostics};
 use crate::fork::ProcessOrigin;

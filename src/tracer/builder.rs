@@ -13,7 +13,8 @@ use crate::policy::{BaggageRestrictionManager, DebugThrottler};
 use crate::propagation::{Format, HeadersConfig};
 use crate::reporter::{Destination, InMemoryReporter, MAX_WAIT, QueueLimits};
 use crate::sampler::{ConstSampler, Sampler, guarded};
-use crate::span::{Observer, OwnedTagValue, TailSamplingConfig};
+use crate::span::{Observer, OwnedTagValue};
+use crate::tail::TailSamplingConfig;
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES, PacingConfig, Transport,
 };

@@ -9,7 +9,8 @@ use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
 use crate::policy::{BaggageRestrictionManager, DebugThrottler};
 use crate::propagation::{Format, HeadersConfig};
-use crate::span::{Observer, OwnedTagValue, TailSamplingConfig};
+use crate::span::{Observer, OwnedTagValue};
+use crate::tail::TailSamplingConfig;
 
 impl TracerBuilder {
     /// A tag of the process, sent with every batch. `jaeger.version`, `hostname`, `ip` and

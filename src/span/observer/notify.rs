@@ -14,10 +14,11 @@ use crate::clock::{Clock, system_time};
 use crate::encoding::{List, tags_of};
 use crate::panics::Callback;
 use crate::span::counters::Stripe;
+use crate::span::lifecycle::deferred;
+use crate::span::lifecycle::write::SAMPLING_PRIORITY;
 use crate::span::record::{SpanData, SpanRecord, Start};
 use crate::span::shared::SpanShared;
-use crate::span::write::SAMPLING_PRIORITY;
-use crate::span::{Span, TagValue, deferred};
+use crate::span::{Span, TagValue};
 
 /// Who watches a live span. It lies in the span's record until the span is finished.
 pub(in crate::span) struct SpanObservers {

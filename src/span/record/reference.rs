@@ -10,7 +10,7 @@ use crate::encoding::FollowsFrom;
 use crate::id::{SpanId, TraceId};
 use crate::span::TagValue;
 use crate::span::context::SpanContext;
-use crate::span::start::SamplingRequest;
+use crate::span::lifecycle::start::SamplingRequest;
 
 /// What few spans are started with, or have. It lies in the record.
 #[derive(Debug, Default)]

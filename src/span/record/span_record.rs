@@ -15,12 +15,13 @@ use crate::clock::Clock;
 use crate::encoding::{Ids, SpanDraft, SpanParts};
 use crate::id::SpanId;
 use crate::lock;
+use crate::span::TagValue;
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
 use crate::span::counters::{Counts, Sampled, Stripe};
+use crate::span::lifecycle::deferred;
 use crate::span::observer::SpanObservers;
 use crate::span::shared::SpanShared;
-use crate::span::{TagValue, deferred};
 
 /// A live span. What does not change while it lives lies beside the lock, the rest behind it.
 #[derive(Debug, Default)]

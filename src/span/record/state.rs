@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use crate::span::counters::Sampled;
-use crate::span::tail::TailState;
+use crate::tail::TailState;
 
 /// Recorded.
 pub(crate) const SAMPLED: u8 = 1;
@@ -48,7 +48,7 @@ pub(crate) struct TraceState {
     /// What samplers that defer remember about the trace.
     memory: AtomicU64,
     /// What is known of the spans that are held.
-    pub(in crate::span) tail_state: TailState,
+    pub(crate) tail_state: TailState,
 }
 
 impl TraceState {

@@ -4,17 +4,17 @@
 
 use std::sync::atomic::Ordering;
 
-use super::record::{FIREHOSE, SAMPLED, SpanRecord};
-use super::shared::SpanShared;
 use super::tail;
 use crate::encoding::{List, ValueView, tags_of};
 use crate::sampler::{Decision, SamplingParameters, SpanTags};
+use crate::span::record::{FIREHOSE, SAMPLED, SpanRecord};
+use crate::span::shared::SpanShared;
 
 /// Asks about a span that was started, if it `asks` for a decision or one is put off, and about each
 /// tag it was started with. The tags are stored, and cut, after they were asked about, so that a sampler's own come
 /// before the one that made it decide.
 #[cold]
-pub(super) fn started(inner: &mut SpanRecord, core: &SpanShared, asks: bool) {
+pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, asks: bool) {
     if asks {
         inner.state.memory().store(0, Ordering::Relaxed);
         inner.state.set_undecided(true);
@@ -61,7 +61,12 @@ pub(super) fn started(inner: &mut SpanRecord, core: &SpanShared, asks: bool) {
 
 /// Asks about a tag that a span is about to be given.
 #[cold]
-pub(super) fn tag_set(inner: &SpanRecord, core: &SpanShared, key: &str, value: ValueView<'_>) {
+pub(in crate::span) fn tag_set(
+    inner: &SpanRecord,
+    core: &SpanShared,
+    key: &str,
+    value: ValueView<'_>,
+) {
     if inner.state.is_undecided() {
         ask(inner, core, |span| core.sampler.on_set_tag(span, key, value));
     }
@@ -69,7 +74,7 @@ pub(super) fn tag_set(inner: &SpanRecord, core: &SpanShared, key: &str, value: V
 
 /// Asks about a span that was given another name.
 #[cold]
-pub(super) fn renamed(inner: &SpanRecord, core: &SpanShared) {
+pub(in crate::span) fn renamed(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_undecided() {
         ask(inner, core, |span| core.sampler.on_set_operation_name(span));
     }
@@ -77,7 +82,7 @@ pub(super) fn renamed(inner: &SpanRecord, core: &SpanShared) {
 
 /// Asks about a span that is about to be finished.
 #[cold]
-pub(super) fn finishing(inner: &SpanRecord, core: &SpanShared) {
+pub(in crate::span) fn finishing(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_undecided() {
         ask(inner, core, |span| core.sampler.on_finish(span));
     }

@@ -3,18 +3,20 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::context::SpanContext;
-use super::counters::{Counts, Sampled, Stripe};
-use super::record::{self, DEBUG, FIREHOSE, NonRecording, SAMPLED, SpanRecord, Start};
-use super::shared::SpanShared;
-use super::{Baggage, Span, active};
 use crate::encoding::{List, ShortTags, TagBuffer, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
 use crate::sampler::{ById, Decision, SAMPLER_TAGS, SamplingParameters, SpanTags};
+use crate::span::baggage::Baggage;
+use crate::span::builder::SpanBuilder;
+use crate::span::context::SpanContext;
+use crate::span::counters::{Counts, Sampled, Stripe};
+use crate::span::record::{self, DEBUG, FIREHOSE, NonRecording, SAMPLED, SpanRecord, Start};
+use crate::span::shared::SpanShared;
+use crate::span::{Span, active};
 
 /// How a span came into its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SpanOrigin {
+pub(in crate::span) enum SpanOrigin {
     /// It began the trace.
     Trace,
     /// It joined one that is there in this process or came from another.
@@ -23,16 +25,16 @@ pub(super) enum SpanOrigin {
 
 /// What a context says of the sampling of a span that begins below it, besides its flags.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SamplingRequest {
+pub(in crate::span) struct SamplingRequest {
     debug_id: Option<Arc<str>>,
     /// Flags of a trace to begin, so that no sampler is asked.
-    pub(super) decided: Option<u8>,
+    pub(in crate::span) decided: Option<u8>,
     /// Nobody has decided about the trace that it joins, so that the sampler is asked.
-    pub(super) undecided: bool,
+    pub(in crate::span) undecided: bool,
 }
 
 impl SamplingRequest {
-    pub(super) fn of(context: &SpanContext) -> Self {
+    pub(in crate::span) fn of(context: &SpanContext) -> Self {
         Self {
             debug_id: context.debug_id.clone(),
             decided: context.decided.then_some(context.flags),
@@ -40,13 +42,13 @@ impl SamplingRequest {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::span) fn is_empty(&self) -> bool {
         self.debug_id.is_none() && self.decided.is_none() && !self.undecided
     }
 
     /// Leaves out the request for debugging, if there is one that is not allowed. The span then starts
     /// like any other. Nobody is asked about a trace that is debugged already.
-    pub(super) fn throttle(&mut self, core: &SpanShared, operation: &str, flags: u8) {
+    pub(in crate::span) fn throttle(&mut self, core: &SpanShared, operation: &str, flags: u8) {
         let asks = self.debug_id.is_some() || self.decided.is_some_and(|flags| flags & DEBUG != 0);
         if asks && flags & DEBUG == 0 && !core.is_debug_allowed(operation) {
             self.debug_id = None;
@@ -82,7 +84,7 @@ fn built(core: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
     {
         return non_recording(core, TraceId::default(), name);
     }
-    super::SpanBuilder::new(core, name).start()
+    SpanBuilder::new(core, name).start()
 }
 
 /// The first span of a trace whose sampler wants to know more than the id.
@@ -177,7 +179,7 @@ fn flags_of(decision: Decision) -> u8 {
 
 /// Begins a trace, perhaps with the debug id and decision of a context that has no trace.
 #[inline]
-pub(super) fn trace(
+pub(in crate::span) fn trace(
     inner: &mut SpanRecord,
     core: &SpanShared,
     from: Option<&SamplingRequest>,
@@ -196,7 +198,7 @@ pub(super) fn trace(
 /// for.
 #[cold]
 #[inline(never)]
-pub(super) fn decide_on_joined(
+pub(in crate::span) fn decide_on_joined(
     inner: &mut SpanRecord,
     core: &SpanShared,
     request: &mut SamplingRequest,
@@ -210,7 +212,7 @@ pub(super) fn decide_on_joined(
 /// Starts a span of a disabled tracer, with what a builder has noted of its parent.
 #[cold]
 #[inline(never)]
-pub(super) fn disabled(
+pub(in crate::span) fn disabled(
     inner: &mut SpanRecord,
     without_caller: &Arc<Baggage>,
     caller: Option<SpanContext>,
@@ -224,7 +226,10 @@ pub(super) fn disabled(
 }
 
 /// The context that a builder has noted as a parent's, as it was.
-pub(super) fn parent_context(inner: &mut SpanRecord, request: SamplingRequest) -> SpanContext {
+pub(in crate::span) fn parent_context(
+    inner: &mut SpanRecord,
+    request: SamplingRequest,
+) -> SpanContext {
     SpanContext {
         trace_id: inner.ids.trace,
         span_id: inner.ids.parent,
@@ -285,7 +290,7 @@ fn decided_flags(
 
 /// Continues the trace of the parent that the record has adopted.
 #[inline]
-pub(super) fn child(inner: &mut SpanRecord, core: &SpanShared) -> SpanOrigin {
+pub(in crate::span) fn child(inner: &mut SpanRecord, core: &SpanShared) -> SpanOrigin {
     inner.ids.span = SpanId::new(core.next_id());
     SpanOrigin::Joined
 }
@@ -294,7 +299,7 @@ pub(super) fn child(inner: &mut SpanRecord, core: &SpanShared) -> SpanOrigin {
 /// Nobody is asked about it, and its ids are drawn from the operating system: other processes that were
 /// forked from the same one would draw the same otherwise.
 #[cold]
-pub(super) fn left(inner: &mut SpanRecord, core: &SpanShared, joins: bool) -> SpanOrigin {
+pub(in crate::span) fn left(inner: &mut SpanRecord, core: &SpanShared, joins: bool) -> SpanOrigin {
     let id = id::system_63();
     if joins {
         inner.ids.span = SpanId::new(id);
@@ -308,7 +313,7 @@ pub(super) fn left(inner: &mut SpanRecord, core: &SpanShared, joins: bool) -> Sp
 
 /// Continues the trace of the parent, and its very span if this is the server's side of it.
 #[cold]
-pub(super) fn server(
+pub(in crate::span) fn server(
     inner: &mut SpanRecord,
     core: &SpanShared,
     given: Option<List<'_>>,
@@ -335,7 +340,7 @@ fn serves(inner: &mut SpanRecord, given: Option<List<'_>>, max: usize) -> bool {
 /// Makes it a span that begins now, if it is recorded. Last, so that what was done to start it is
 /// not part of it.
 #[inline(always)]
-pub(super) fn begin(inner: &mut SpanRecord, core: &SpanShared, counts: &Counts) {
+pub(in crate::span) fn begin(inner: &mut SpanRecord, core: &SpanShared, counts: &Counts) {
     if inner.state.is_recording() {
         record(inner, core);
         inner.data.get_mut().begin(counts, Sampled::Yes);
@@ -346,7 +351,7 @@ pub(super) fn begin(inner: &mut SpanRecord, core: &SpanShared, counts: &Counts) 
 }
 
 /// Lets a span that is recorded begin now; of another, forgets what it was given.
-pub(super) fn recording(inner: &mut SpanRecord, core: &SpanShared) {
+pub(in crate::span) fn recording(inner: &mut SpanRecord, core: &SpanShared) {
     if inner.state.is_recording() {
         record(inner, core);
     } else {
@@ -376,7 +381,7 @@ fn forget(inner: &mut SpanRecord) {
 /// # Source
 ///
 /// `firstInProcess` in jaeger-client-go, `tracer.go`.
-pub(super) fn is_first_in_process(
+pub(in crate::span) fn is_first_in_process(
     inner: &mut SpanRecord,
     given: Option<List<'_>>,
     max: usize,
@@ -387,7 +392,7 @@ pub(super) fn is_first_in_process(
 /// Lets a span begin that others are told of: they may keep handles on it, and want to know how long
 /// it takes even if it is not recorded.
 #[cold]
-pub(super) fn watched(inner: &mut SpanRecord, core: &SpanShared) {
+pub(in crate::span) fn watched(inner: &mut SpanRecord, core: &SpanShared) {
     inner.ids.encode();
     let data = inner.data.get_mut();
     if matches!(data.start, Start::Unknown) {
@@ -397,7 +402,7 @@ pub(super) fn watched(inner: &mut SpanRecord, core: &SpanShared) {
 
 /// Takes a context as the span's own.
 #[cold]
-pub(super) fn as_itself(inner: &mut SpanRecord, itself: SpanContext) -> SpanOrigin {
+pub(in crate::span) fn as_itself(inner: &mut SpanRecord, itself: SpanContext) -> SpanOrigin {
     let parent = (inner.ids.trace, inner.ids.parent);
     inner.data.get_mut().draft.encode_parent_reference(parent);
     inner.ids.set(itself.trace_id, itself.span_id, itself.parent_id);

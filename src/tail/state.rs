@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use crate::buffers::SlotId;
+use super::buffer::SlotId;
 
 /// Lies in the state that a trace's local spans share. It means something only while they are tracked.
 ///
 /// The count of open spans goes from 0 to 1, and from 1 to 0, under the lock of the trace's line alone,
 /// and with it the trace's entry there.
 #[derive(Debug, Default)]
-pub(in crate::span) struct TailState {
+pub(crate) struct TailState {
     /// How many spans of the tracer that tracks them are open.
     open: AtomicU32,
     /// Which tracer that is.
@@ -22,46 +22,46 @@ pub(in crate::span) struct TailState {
 
 impl TailState {
     /// Begins with one open span, with the line locked.
-    pub(super) fn begin(&self, owner: u32, began_here: bool) {
+    pub(crate) fn begin(&self, owner: u32, began_here: bool) {
         self.owner.store(owner, Ordering::Relaxed);
         self.began_here.store(began_here, Ordering::Relaxed);
         self.key.store(SlotId::NONE.bits(), Ordering::Relaxed);
         self.open.store(1, Ordering::Release);
     }
 
-    pub(super) fn owner(&self) -> u32 {
+    pub(crate) fn owner(&self) -> u32 {
         self.owner.load(Ordering::Relaxed)
     }
 
-    pub(super) fn began_here(&self) -> bool {
+    pub(crate) fn began_here(&self) -> bool {
         self.began_here.load(Ordering::Relaxed)
     }
 
     /// Counts a span that was started, if others are open.
-    pub(super) fn join(&self) -> bool {
+    pub(crate) fn join(&self) -> bool {
         let others = |open| (open > 0).then(|| open + 1);
         self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, others).is_ok()
     }
 
     /// Counts a span as over if no other one is open, with the line locked.
-    pub(super) fn leave_last(&self) -> bool {
+    pub(crate) fn leave_last(&self) -> bool {
         self.open.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Counts a span as over that is not the last one, with the line locked.
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.open.fetch_sub(1, Ordering::AcqRel);
     }
 
-    pub(super) fn key(&self) -> SlotId {
+    pub(crate) fn key(&self) -> SlotId {
         SlotId::from_bits(self.key.load(Ordering::Acquire))
     }
 
-    pub(super) fn set_key(&self, key: SlotId) {
+    pub(crate) fn set_key(&self, key: SlotId) {
         self.key.store(key.bits(), Ordering::Release);
     }
 
-    pub(super) fn take_key(&self) -> SlotId {
+    pub(crate) fn take_key(&self) -> SlotId {
         SlotId::from_bits(self.key.swap(SlotId::NONE.bits(), Ordering::AcqRel))
     }
 }

@@ -2,7 +2,7 @@
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::trace_buffer::TraceBuffer;
+use super::buffer::TraceBuffer;
 use crate::fork::ProcessOrigin;
 use crate::id::TraceId;
 use crate::lock;

@@ -81,7 +81,7 @@ impl Default for TailSamplingConfig {
 }
 
 impl TailSamplingConfig {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.max_bytes < MIN_BYTES {
             return Err(ConfigError::invalid(
                 "tail_sampling.max_bytes",
@@ -93,7 +93,7 @@ impl TailSamplingConfig {
     }
 
     /// The longest duration that is no reason, in nanoseconds.
-    pub(super) fn longest_nanos(&self) -> u64 {
+    pub(crate) fn longest_nanos(&self) -> u64 {
         let nanos = self.slower_than.map(|limit| u64::try_from(limit.as_nanos()));
         nanos.and_then(Result::ok).unwrap_or(u64::MAX)
     }

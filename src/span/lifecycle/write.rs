@@ -6,13 +6,15 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
 
-use super::counters::Stripe;
-use super::record::{DEBUG, SAMPLED, SpanData, SpanRecord, Start};
-use super::shared::SpanShared;
-use super::{Baggage, LogRecord, Span, TagValue, deferred, observer, tail};
+use super::{deferred, tail};
 use crate::clock::Clock;
 use crate::diag::Cause;
 use crate::encoding::{Timestamp, cut};
+use crate::span::baggage::Baggage;
+use crate::span::counters::Stripe;
+use crate::span::record::{DEBUG, SAMPLED, SpanData, SpanRecord, Start};
+use crate::span::shared::SpanShared;
+use crate::span::{LogRecord, Span, TagValue, observer};
 
 impl Span {
     // One function for each usual kind, inlined where a tag is set: keys are literals, of which then
@@ -20,7 +22,7 @@ impl Span {
     // the usual way needs no registers for it.
 
     #[inline]
-    pub(super) fn tag_of_text(&self, key: &str, text: &str) {
+    pub(in crate::span) fn tag_of_text(&self, key: &str, text: &str) {
         let Some(inner) = self.sampled_record() else {
             return self.unsampled_tag(key, TagValue::Str(text));
         };
@@ -38,7 +40,7 @@ impl Span {
     }
 
     #[inline]
-    pub(super) fn tag_of_bool(&self, key: &str, truth: bool) {
+    pub(in crate::span) fn tag_of_bool(&self, key: &str, truth: bool) {
         let Some(inner) = self.sampled_record() else {
             return self.unsampled_tag(key, TagValue::Bool(truth));
         };
@@ -55,7 +57,7 @@ impl Span {
     }
 
     #[inline]
-    pub(super) fn tag_of_long(&self, key: &str, number: i64) {
+    pub(in crate::span) fn tag_of_long(&self, key: &str, number: i64) {
         if key.len() == SAMPLING_PRIORITY.len() {
             // Perhaps it acts, and then on any span.
             return self.slow_tag_of_long(key, number, None);
@@ -97,7 +99,7 @@ impl Span {
     }
 
     #[inline(never)]
-    pub(super) fn tag_of_any(&self, key: &str, value: TagValue<'_>) {
+    pub(in crate::span) fn tag_of_any(&self, key: &str, value: TagValue<'_>) {
         if let Some(inner) = self.existing_record()
             && let (true, Some(core)) = (inner.state.is_on_slow_path(), &inner.core)
         {
@@ -148,7 +150,7 @@ impl Span {
 
     /// The record of a span whose tags and logs are kept.
     #[inline(always)]
-    pub(super) fn recording_record(&self) -> Option<&SpanRecord> {
+    pub(in crate::span) fn recording_record(&self) -> Option<&SpanRecord> {
         self.existing_record().filter(|inner| inner.state.is_recording()).map(|inner| &**inner)
     }
 
@@ -160,7 +162,7 @@ impl Span {
 
     /// Writes to the body of a span whose tags and logs are kept.
     #[inline(always)]
-    pub(super) fn recording(
+    pub(in crate::span) fn recording(
         &self,
         call: &'static str,
         write: impl FnOnce(&mut SpanData, &SpanShared),
@@ -177,7 +179,7 @@ impl Span {
     }
 
     #[inline]
-    pub(super) fn log_now(&self, fields: &[(&str, TagValue<'_>)]) {
+    pub(in crate::span) fn log_now(&self, fields: &[(&str, TagValue<'_>)]) {
         let Some(inner) = self.sampled_record() else { return self.unsampled_log(fields) };
         let Some(core) = &inner.core else { return };
         let now = core.clock.monotonic_nanos();
@@ -202,7 +204,11 @@ impl Span {
         self.log_with(None, fields);
     }
 
-    pub(super) fn log_with(&self, at: Option<i64>, fields: &[(&str, TagValue<'_>)]) -> &Self {
+    pub(in crate::span) fn log_with(
+        &self,
+        at: Option<i64>,
+        fields: &[(&str, TagValue<'_>)],
+    ) -> &Self {
         // Read without the lock, as a clock may be foreign code.
         let core = self.recording_record().and_then(|inner| inner.core.as_ref());
         let now = core.filter(|_| at.is_none()).map_or(0, |core| core.clock.monotonic_nanos());
@@ -264,7 +270,12 @@ impl SpanData {
     }
 
     /// Appends a log. Fields are never cut, as in Go; a span that gets too large is trimmed whole.
-    pub(super) fn log(&mut self, core: &SpanShared, at: i64, fields: &[(&str, TagValue<'_>)]) {
+    pub(in crate::span) fn log(
+        &mut self,
+        core: &SpanShared,
+        at: i64,
+        fields: &[(&str, TagValue<'_>)],
+    ) {
         let before = self.draft.logs.len();
         self.append_log(at, fields);
         if core.max_logs_per_span > 0 {
@@ -289,7 +300,7 @@ impl SpanData {
 /// may not be in order yet, or which is given logs with its end. Those are not held to any limit.
 #[cold]
 #[inline(never)]
-pub(super) fn finish_slow(
+pub(in crate::span) fn finish_slow(
     span: &Span,
     inner: &SpanRecord,
     core: &Stripe,
@@ -323,7 +334,12 @@ pub(super) fn finish_slow(
 }
 
 /// Sets a baggage item, as far as it may be.
-pub(super) fn set_baggage_item(inner: &SpanRecord, core: &SpanShared, key: &str, value: &str) {
+pub(in crate::span) fn set_baggage_item(
+    inner: &SpanRecord,
+    core: &SpanShared,
+    key: &str,
+    value: &str,
+) {
     if core.is_disabled() {
         return;
     }
@@ -409,7 +425,7 @@ fn may_force(inner: &SpanRecord, core: &SpanShared) -> bool {
 }
 
 #[cold]
-pub(super) fn misused(core: &SpanShared, call: &'static str) {
+pub(in crate::span) fn misused(core: &SpanShared, call: &'static str) {
     core.misused.fetch_add(1, Ordering::Relaxed);
     core.diagnostics.error(Cause::Misused, || format!("{call} on a span after it was finished"));
 }

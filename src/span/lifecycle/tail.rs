@@ -7,27 +7,22 @@
 //! if the trace is sampled now, and else to the count of what is not. A span that is finished meanwhile
 //! sees either all of that or nothing.
 
-mod config;
-mod state;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use self::config::TailSamplingConfig;
-pub(in crate::span) use self::state::TailState;
-use super::counters::Stripe;
-use super::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState, stripe_index};
-use super::shared::SpanShared;
 use super::start::SpanOrigin;
-use super::{Span, TagValue};
-use crate::buffers::{LockedTraceBuffers, TraceBuffer, TraceBuffers};
 use crate::clock::Clock;
 use crate::encoding::{Ids, List, SpanParts, ValueView, tags_of};
 use crate::error::ConfigError;
 use crate::fork::ProcessOrigin;
 use crate::id::TraceId;
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
+use crate::span::counters::Stripe;
+use crate::span::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState, stripe_index};
+use crate::span::shared::SpanShared;
+use crate::span::{Span, TagValue};
 use crate::stats::Stats;
+use crate::tail::{LockedTraceBuffers, TailSamplingConfig, TraceBuffer, TraceBuffers};
 
 /// What a tracer holds, and what for.
 #[derive(Debug)]
@@ -216,7 +211,11 @@ fn of<'c>(inner: &SpanRecord, core: &'c SpanShared) -> Option<&'c TailSampler> {
 /// Lets a span come into its trace, if that is tracked or is to be. Before anybody is asked about it,
 /// so that all decisions find the same state.
 #[cold]
-pub(super) fn track_start(inner: &mut SpanRecord, core: &SpanShared, span_origin: SpanOrigin) {
+pub(in crate::span) fn track_start(
+    inner: &mut SpanRecord,
+    core: &SpanShared,
+    span_origin: SpanOrigin,
+) {
     let Some(tail_sampler) = &core.tail_sampler else { return };
     let is_tracked = tail_sampler.tracks(&inner.state);
     if is_tracked && inner.state.tail_state.join() {
@@ -233,7 +232,7 @@ pub(super) fn track_start(inner: &mut SpanRecord, core: &SpanShared, span_origin
 
 /// Looks at the tags that a span was started with.
 #[cold]
-pub(super) fn started(inner: &SpanRecord, core: &SpanShared) {
+pub(in crate::span) fn started(inner: &SpanRecord, core: &SpanShared) {
     if of(inner, core).is_none() {
         return;
     }
@@ -249,7 +248,12 @@ pub(super) fn started(inner: &SpanRecord, core: &SpanShared) {
 
 /// Looks at a tag that a span is about to be given.
 #[cold]
-pub(super) fn tag_set(inner: &SpanRecord, core: &SpanShared, key: &str, value: ValueView<'_>) {
+pub(in crate::span) fn tag_set(
+    inner: &SpanRecord,
+    core: &SpanShared,
+    key: &str,
+    value: ValueView<'_>,
+) {
     if is_error(key.as_bytes(), value) {
         keep_erring(inner, core);
     }
@@ -257,7 +261,7 @@ pub(super) fn tag_set(inner: &SpanRecord, core: &SpanShared, key: &str, value: V
 
 /// Does what follows from a decision that others have made: what is held is sent, or forgotten.
 #[cold]
-pub(super) fn decided(inner: &SpanRecord, core: &SpanShared) {
+pub(in crate::span) fn decided(inner: &SpanRecord, core: &SpanShared) {
     let Some((tail_sampler, counts)) = of(inner, core).zip(inner.core.as_ref()) else { return };
     if inner.state.is_sampled() {
         tail_sampler.release(core, &inner.state, inner.ids.trace);
@@ -268,7 +272,7 @@ pub(super) fn decided(inner: &SpanRecord, core: &SpanShared) {
 
 /// Sends what is held if another tracer's span has had the trace sampled.
 #[cold]
-pub(super) fn finishing(inner: &SpanRecord, core: &SpanShared) {
+pub(in crate::span) fn finishing(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_sampled() {
         decided(inner, core);
     }

@@ -1,0 +1,452 @@
+//! The handle that applications hold on a live span.
+//!
+//! Tags and logs are encoded into the span's record as they are set; `finish`, or the end of the last
+//! handle, writes the span to the tracer's sink.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::active::{self, Scope};
+use super::builder::SpanBuilder;
+use super::context::SpanContext;
+use super::counters::Stripe;
+use super::into_tag::IntoTagValue;
+use super::lifecycle::{deferred, write};
+use super::observer;
+use super::record::{self, FIREHOSE, NonRecording, SpanRecord};
+use super::shared::SpanShared;
+use super::tag::{FinishOptions, TagValue};
+use crate::diag::Brief;
+use crate::tags;
+
+/// A live span.
+///
+/// Handles are cheap to clone and may be used from any thread; all of them mean the same span. It
+/// is finished by [`finish`](Self::finish), or when the last handle is dropped. What is called on
+/// it after that does nothing, and is counted as misuse (tags and logs only where it is sampled:
+/// on a span that is not, they do nothing in any case).
+///
+/// # Cost
+///
+/// Setting a tag on a sampled span takes one uncontended lock and writes the tag's bytes; on one
+/// that is not sampled it is a comparison. Nothing is allocated in steady state.
+///
+/// # Source
+///
+/// `Span` in jaeger-client-go, `span.go`; finishing once only is from the Java client.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{InMemoryReporter, Tracer};
+/// let reporter = InMemoryReporter::new();
+/// let (tracer, _closer) = Tracer::builder("svc").in_memory(&reporter).build()?;
+/// let span = tracer.start_span("get");
+/// span.set_tag("http.status_code", 200).log_event("cache miss");
+/// span.finish();
+/// assert_eq!(reporter.spans()[0].view().operation(), "get");
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[must_use = "a span ends when its last handle is dropped"]
+pub struct Span {
+    /// None if it is non-recording, and while it is being dropped.
+    pub(in crate::span) record: Option<Arc<SpanRecord>>,
+    /// None if it has a record from the start. What is there is ended by the span's own drop, which
+    /// leaves nothing to be dropped; the wrapper keeps the compiler from looking for that once more.
+    non_recording: ManuallyDrop<Option<NonRecording>>,
+}
+
+impl Span {
+    #[inline]
+    pub(in crate::span) fn recorded(record: Arc<SpanRecord>) -> Self {
+        Self { record: Some(record), non_recording: ManuallyDrop::new(None) }
+    }
+
+    #[inline]
+    pub(in crate::span) fn non_recording(non_recording: NonRecording) -> Self {
+        Self { record: None, non_recording: ManuallyDrop::new(Some(non_recording)) }
+    }
+
+    /// The record, made now if there is none; none if the span was finished before.
+    #[inline]
+    pub(in crate::span) fn record(&self) -> Option<&Arc<SpanRecord>> {
+        self.record.as_ref().or_else(|| self.non_recording.as_ref()?.promote())
+    }
+
+    /// The record, if there is one.
+    #[inline]
+    pub(in crate::span) fn existing_record(&self) -> Option<&Arc<SpanRecord>> {
+        self.record.as_ref().or_else(|| self.non_recording.as_ref()?.shared())
+    }
+
+    /// Gives its record up, so that its drop ends nothing.
+    pub(in crate::span) fn take_record(&mut self) -> Option<Arc<SpanRecord>> {
+        self.record.take()
+    }
+
+    /// The record, made for it if there is none, even if the span was finished before.
+    #[inline]
+    pub(in crate::span) fn record_or_promote(&self) -> Option<&Arc<SpanRecord>> {
+        self.record.as_ref().or_else(|| Some(self.non_recording.as_ref()?.record_or_promote()))
+    }
+
+    #[inline]
+    pub(in crate::span) fn core(&self) -> Option<&Arc<Stripe>> {
+        match &self.record {
+            Some(record) => record.core.as_ref(),
+            None => self.non_recording.as_ref().and_then(NonRecording::core),
+        }
+    }
+
+    /// The record and the tracer's core, made if need be.
+    #[inline]
+    pub(in crate::span) fn parts(&self) -> Option<(&Arc<SpanRecord>, &Arc<Stripe>)> {
+        let Some(inner) = self.record() else {
+            // It was finished before it had a record.
+            return None;
+        };
+        Some((inner, inner.core.as_ref()?))
+    }
+
+    /// What it shares with the tracer's other spans.
+    pub(crate) fn shared(&self) -> Option<&SpanShared> {
+        self.core().map(|core| &***core)
+    }
+
+    pub(crate) fn belongs_to(&self, core: &Arc<Stripe>) -> bool {
+        self.core().is_some_and(|own| own.is_same(core))
+    }
+
+    pub(in crate::span) fn is_of_same_tracer(&self, other: &Self) -> bool {
+        other.core().is_some_and(|core| self.belongs_to(core))
+    }
+
+    /// Sets a tag. A key may be set more than once; all are sent, and the last one counts.
+    ///
+    /// `sampling.priority` is not stored as such but acts: a number above 0 forces the trace to be
+    /// recorded, 0 stops it.
+    #[inline]
+    pub fn set_tag(&self, key: &str, value: impl IntoTagValue) -> &Self {
+        value.set_with(
+            #[inline(always)]
+            |value| match value {
+                TagValue::Str(text) => self.tag_of_text(key, text),
+                TagValue::Bool(truth) => self.tag_of_bool(key, truth),
+                TagValue::I64(number) => self.tag_of_long(key, number),
+                value => self.tag_of_any(key, value),
+            },
+        );
+        self
+    }
+
+    /// Marks the span as failed, and logs the error: its text, and those of its sources.
+    ///
+    /// # Shape and units
+    ///
+    /// The tag `error` is `true`; a log has the fields `event` = `error`, `message`, and `error.source`
+    /// with the sources' texts, of 16 at most, separated by `: `, if there are any.
+    ///
+    /// # Source
+    ///
+    /// `LogError` of opentracing-go, `ext/field.go`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("read");
+    /// if let Err(error) = std::fs::read("/no/such/file") {
+    ///     span.record_error(&error);
+    /// }
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn record_error(&self, error: &(dyn std::error::Error + '_)) -> &Self {
+        self.set_tag(tags::ERROR, true);
+        if !self.is_recording() {
+            return self;
+        }
+        let sources = std::iter::successors(error.source(), |error| error.source());
+        let sources: Vec<_> = sources.take(MAX_SOURCES).map(ToString::to_string).collect();
+        let (message, sources) = (error.to_string(), sources.join(": "));
+        let fields = [
+            ("event", TagValue::Str("error")),
+            ("message", TagValue::Str(&message)),
+            ("error.source", TagValue::Str(&sources)),
+        ];
+        self.log(if sources.is_empty() { &fields[..2] } else { &fields })
+    }
+
+    /// Starts a child of this span, by the same tracer: for code that was given a span and no tracer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::Span;
+    /// /// A library that was given nothing: what calls it is the active span, if there is one.
+    /// fn query() {
+    ///     let span = Span::active().map(|active| active.child("query"));
+    ///     if let Some(span) = &span {
+    ///         span.set_tag("db.type", "sql");
+    ///     }
+    /// }
+    /// query();
+    /// ```
+    pub fn child(&self, operation: impl Into<Cow<'static, str>>) -> Self {
+        match self.core() {
+            Some(core) => SpanBuilder::new(core, operation.into()).child_of(self).start(),
+            None => Self::none(),
+        }
+    }
+
+    /// A span of no tracer, which does nothing: for code that needs one where there is none.
+    pub fn none() -> Self {
+        Self { record: None, non_recording: ManuallyDrop::new(None) }
+    }
+
+    /// Logs fields at this moment.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("get");
+    /// span.log(&[("event", "retry".into()), ("attempt", 2.into())]);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn log(&self, fields: &[(&str, TagValue<'_>)]) -> &Self {
+        self.log_now(fields);
+        self
+    }
+
+    /// Logs fields at a moment of the past. One that no server stores is moved, as
+    /// [at the start](SpanBuilder::start_time).
+    pub fn log_at(&self, time: SystemTime, fields: &[(&str, TagValue<'_>)]) -> &Self {
+        self.log_with(Some(self.given_nanos("log_at", time)), fields)
+    }
+
+    /// Logs the field `event`.
+    pub fn log_event(&self, event: impl AsRef<str>) -> &Self {
+        self.log_now(&[("event", TagValue::Str(event.as_ref()))]);
+        self
+    }
+
+    /// Gives the span another name.
+    pub fn set_operation_name(&self, name: impl Into<Cow<'static, str>>) -> &Self {
+        let Some((inner, core)) = self.parts() else { return self.misused("set_operation_name") };
+        let name = name.into();
+        let Some(mut data) = inner.lock() else { return self };
+        if data.finished {
+            drop(data);
+            write::misused(core, "set_operation_name");
+        } else if inner.state.is_on_slow_path() {
+            data.draft.name = name.clone();
+            drop(data);
+            deferred::renamed(inner, core);
+            observer::renamed(self, inner, &name);
+        } else {
+            data.draft.name = name;
+        }
+        self
+    }
+
+    /// Sets a baggage item, which travels with the trace from here on; an empty value removes it.
+    ///
+    /// A value longer than the limit is cut: 2,048 bytes, or what the tracer's
+    /// [restriction manager](crate::policy::BaggageRestrictionManager) says, which may also deny the
+    /// key. A sampled span logs the change, or that it was denied.
+    pub fn set_baggage_item(&self, key: &str, value: &str) -> &Self {
+        let Some((inner, core)) = self.parts() else { return self.misused("set_baggage_item") };
+        write::set_baggage_item(inner, core, key, value);
+        self
+    }
+
+    /// Keeps the trace out of the index: those of its spans that are in this process, and all that
+    /// begin later, here and downstream.
+    ///
+    /// # Source
+    ///
+    /// `EnableFirehose` in jaeger-client-go, `span.go`.
+    pub fn enable_firehose(&self) -> &Self {
+        let Some((inner, core)) = self.parts() else { return self.misused("enable_firehose") };
+        if inner.lock().is_none_or(|data| data.finished) {
+            write::misused(core, "enable_firehose");
+        } else {
+            inner.state.add(FIREHOSE);
+        }
+        self
+    }
+
+    /// The value of a baggage item.
+    #[must_use]
+    pub fn baggage_item(&self, key: &str) -> Option<String> {
+        self.existing_record()?.baggage()?.get(key).map(str::to_owned)
+    }
+
+    /// What to hand on to others: children, and other processes.
+    #[must_use]
+    pub fn context(&self) -> SpanContext {
+        self.record_or_promote().map(|inner| inner.context()).unwrap_or_default()
+    }
+
+    /// Whether the trace is sampled, so that the span will be sent.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        self.existing_record().is_some_and(|inner| inner.state.is_sampled())
+    }
+
+    /// Whether the span's tags and logs are kept: it is sampled, or may yet be, because its sampler
+    /// has put the decision off or the tracer [samples tails](TailSamplingConfig).
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.existing_record().is_some_and(|inner| inner.state.is_recording())
+    }
+
+    /// Finishes the span now.
+    #[inline]
+    pub fn finish(&self) {
+        self.end(None);
+    }
+
+    /// Finishes the span at a moment given. A moment before its start gives a duration of a
+    /// microsecond, which is the least; one that no server stores is moved, as
+    /// [at the start](SpanBuilder::start_time).
+    pub fn finish_at(&self, time: SystemTime) {
+        self.end(Some(self.given_nanos("finish_at", time)));
+    }
+
+    /// Finishes the span with what is given: a moment, logs made meanwhile elsewhere.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use jaeger_client::{FinishOptions, LogRecord};
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("query");
+    /// let retried = LogRecord { timestamp: SystemTime::now(), fields: &[("event", "retry".into())] };
+    /// span.finish_with(FinishOptions { log_records: &[retried], ..FinishOptions::default() });
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn finish_with(&self, options: FinishOptions<'_>) {
+        let end = options.finish_time.map(|time| self.given_nanos("finish_with", time));
+        match self.existing_record() {
+            Some(inner) if !options.log_records.is_empty() => {
+                let Some(core) = &inner.core else { return };
+                write::finish_slow(self, inner, core, end, options.log_records);
+            }
+            // One without a record is not sampled, and keeps no logs.
+            _ => self.end(end),
+        }
+    }
+
+    /// A time that was given in a call, as it is sent: in nanoseconds since the Unix epoch.
+    fn given_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
+        self.core().map_or(0, |core| core.given_nanos(call, time))
+    }
+
+    fn end(&self, end: Option<i64>) {
+        if self.non_recording.as_ref().is_some_and(NonRecording::finish) {
+            return;
+        }
+        let Some(inner) = self.existing_record() else {
+            self.misused("finish");
+            return;
+        };
+        let Some(core) = &inner.core else { return };
+        if inner.state.is_on_slow_path() {
+            return write::finish_slow(self, inner, core, end, &[]);
+        }
+        let end = inner.end(core, end);
+        let Some(mut data) = inner.lock() else { return };
+        // Reports come after the lock: a logger is foreign code, and may use this very span.
+        if data.finished {
+            drop(data);
+            write::misused(core, "finish");
+        } else if !inner.finish_locked(core, &mut data, &inner.state, end) {
+            drop(data);
+            core.report_closed();
+        }
+    }
+
+    /// Counts a call on a span that was finished before it had a record.
+    #[cold]
+    pub(in crate::span) fn misused(&self, call: &'static str) -> &Self {
+        if let Some(core) = self.core() {
+            write::misused(core, call);
+        }
+        self
+    }
+
+    /// Makes the span the active one of this thread until the guard is dropped.
+    ///
+    /// For synchronous code only: across an `.await` use
+    /// [`TraceFutureExt::in_span`], or another task sees this span as its own.
+    pub fn activate(&self) -> Scope {
+        Scope::enter(self.clone())
+    }
+
+    /// The active span of this thread, or of the task being polled on it, whichever tracer it is of;
+    /// see [`Tracer::active_span`](crate::Tracer::active_span).
+    #[must_use]
+    pub fn active() -> Option<Self> {
+        active::active()
+    }
+}
+
+/// The nearest active span of a tracer.
+pub(crate) fn active_of(core: &Arc<Stripe>) -> Option<Span> {
+    active::with_nearest(|span| span.belongs_to(core), Span::clone)
+}
+
+impl Clone for Span {
+    fn clone(&self) -> Self {
+        Self {
+            record: self.record_or_promote().map(Arc::clone),
+            non_recording: ManuallyDrop::new(None),
+        }
+    }
+}
+
+impl Drop for Span {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take() {
+            record::end(record);
+        } else if let Some(non_recording) = &mut *self.non_recording {
+            non_recording.end();
+        }
+    }
+}
+
+impl fmt::Debug for Span {
+    /// Makes no record, waits for nobody, and shows nothing that the span was given.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut span = f.debug_struct("Span");
+        match (self.existing_record(), &*self.non_recording) {
+            (Some(inner), _) => {
+                let name = inner.data.try_lock().map(|data| data.draft.name.clone());
+                let (ids, flags) = (&inner.ids, inner.state.flags());
+                if let Some(name) = name {
+                    span.field("operation", &Brief(name));
+                }
+                span.field(
+                    "ids",
+                    &format_args!("{}:{}:{}:{flags:x}", ids.trace, ids.span, ids.parent),
+                );
+            }
+            (None, Some(non_recording)) => {
+                span.field("operation", &Brief(non_recording.name()));
+                span.field("ids", &format_args!("{}", non_recording.ids()));
+            }
+            (None, None) => {}
+        }
+        span.finish_non_exhaustive()
+    }
+}
+
+/// How many sources of an error are logged.
+const MAX_SOURCES: usize = 16;
