@@ -90,7 +90,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("thread::scope", THREAD_STARTERS),
 ];
 
-const THREAD_STARTERS: &[&str] = &["reporter/worker.rs", "polling/poll.rs", "fork.rs"];
+const THREAD_STARTERS: &[&str] = &["reporter/threads.rs", "polling/poll.rs", "fork.rs"];
 
 /// Names that a folder must not use.
 const NOT_IN: &[(&str, &[&str])] =

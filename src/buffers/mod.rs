@@ -5,8 +5,10 @@
 
 mod queue;
 mod sharded;
+mod spare;
 mod trim;
 
 pub(crate) use self::queue::QueueLimits;
 pub(crate) use self::sharded::{Buffer, Outcome, ShardedBuffers, room_in};
+pub(crate) use self::spare::SpareMemory;
 pub(crate) use self::trim::{described, text_within, to_fit};

@@ -3,10 +3,9 @@
 use parking_lot::Mutex;
 
 use crate::buffers::{Outcome, ShardedBuffers, described};
-use crate::diag::Cause;
+use crate::diag::{Cause, Diagnostics};
 use crate::encoding::{ClientStats, SpanView};
 use crate::error::TransportError;
-use crate::span::shared::SpanShared;
 use crate::stats::{DestinationStats, Dropped};
 use crate::transport::Sent;
 
@@ -62,8 +61,8 @@ impl DestinationCounts {
 /// A destination's access to the accounting while it has its turn on the reporter's thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Accounting<'a> {
-    pub(crate) core: &'a SpanShared,
-    pub(crate) shards: &'a ShardedBuffers,
+    pub(crate) diagnostics: &'a Diagnostics,
+    pub(crate) buffers: &'a ShardedBuffers,
     pub(crate) counts: &'a DestinationCounts,
     /// Whether the tracer's counts follows this destination.
     pub(crate) is_primary: bool,
@@ -71,8 +70,20 @@ pub(crate) struct Accounting<'a> {
 
 impl Accounting<'_> {
     /// Counts spans that the destination was given.
-    pub(crate) fn take(&self, spans: usize) {
+    pub(crate) fn count_taken(&self, spans: usize) {
         self.counts.counts.lock().taken += spans as u64;
+    }
+
+    /// Counts what the destination was given and is not done with as lost, once its thread is gone.
+    pub(crate) fn count_abandoned(&self) {
+        let queued = self.counts.read().queued;
+        if let Ok(spans @ 1..) = usize::try_from(queued) {
+            self.complete(spans, Outcome::SendFailed);
+            self.diagnostics.error(Cause::SendFailed, || {
+                let name = self.counts.name();
+                format!("{spans} spans lost, counted as send_failed: the thread of {name} is gone")
+            });
+        }
     }
 
     /// Counts what became of spans that it was given.
@@ -95,7 +106,7 @@ impl Accounting<'_> {
             }
         }
         if self.is_primary {
-            self.shards.complete(spans, outcome);
+            self.buffers.complete(spans, outcome);
         }
     }
 
@@ -112,7 +123,7 @@ impl Accounting<'_> {
             self.count_possible_duplicates(taken);
         }
         if rejected > 0 || sent.said.is_some() {
-            self.core.diagnostics.error(Cause::PartialSuccess, || {
+            self.diagnostics.error(Cause::PartialSuccess, || {
                 let (place, said) = (self.place(), sent.said.as_deref().unwrap_or_default());
                 match rejected {
                     0 => format!("a message was taken{place}, with a warning: {said:?}"),
@@ -132,10 +143,10 @@ impl Accounting<'_> {
         if let TransportError::Unconfirmed { .. } = error {
             self.counts.counts.lock().unconfirmed += spans as u64;
             if self.is_primary {
-                self.shards.count_unconfirmed(spans);
+                self.buffers.count_unconfirmed(spans);
             }
         }
-        self.core.diagnostics.error(Cause::SendFailed, || {
+        self.diagnostics.error(Cause::SendFailed, || {
             format!("{spans} spans lost{}, counted as send_failed: {error}", self.place())
         });
     }
@@ -143,7 +154,7 @@ impl Accounting<'_> {
     /// Counts a span as lost that no message takes, of at most `max_bytes`, and tells which it was.
     pub(crate) fn count_too_large(&self, span: &[u8], max_bytes: usize) {
         self.complete(1, Outcome::TooLarge);
-        self.core.diagnostics.error(Cause::TooLarge, || {
+        self.diagnostics.error(Cause::TooLarge, || {
             let (span, _) = SpanView::parse(span).unwrap_or_default();
             let (which, place) = (described(&span), self.place());
             format!(
@@ -156,7 +167,7 @@ impl Accounting<'_> {
     /// Counts a span as lost because the receiver refuses it, and tells which it was.
     pub(crate) fn count_refused(&self, span: &[u8], error: &TransportError) {
         self.complete(1, Outcome::SendFailed);
-        self.core.diagnostics.error(Cause::SpanRefused, || {
+        self.diagnostics.error(Cause::SpanRefused, || {
             let (span, _) = SpanView::parse(span).unwrap_or_default();
             let (which, place) = (described(&span), self.place());
             format!("{which} was refused{place}, counted as send_failed: {error}")
@@ -172,7 +183,7 @@ impl Accounting<'_> {
     pub(crate) fn count_possible_duplicates(&self, spans: usize) {
         self.counts.counts.lock().possible_duplicates += spans as u64;
         if self.is_primary {
-            self.shards.count_possible_duplicates(spans);
+            self.buffers.count_possible_duplicates(spans);
         }
     }
 
@@ -185,7 +196,7 @@ impl Accounting<'_> {
             counts.dropped.send_failed += refused;
         }
         if self.is_primary {
-            self.shards.mark_refused(spans);
+            self.buffers.mark_refused(spans);
         }
     }
 
@@ -193,10 +204,10 @@ impl Accounting<'_> {
     pub(crate) fn set_receiver_drops(&self, drops: u64) {
         let before = self.counts.counts.lock().receiver_drops.replace(drops);
         if self.is_primary {
-            self.shards.set_receiver_drops(drops);
+            self.buffers.set_receiver_drops(drops);
         }
         if drops > before.unwrap_or_default() {
-            self.core.diagnostics.error(Cause::ReceiverDrops, || {
+            self.diagnostics.error(Cause::ReceiverDrops, || {
                 format!(
                     "the socket that {} sends to dropped {drops} datagrams so far, of this and all \
                      other senders, because its receive buffer was full: spans counted as sent may \
@@ -211,13 +222,13 @@ impl Accounting<'_> {
     pub(crate) fn count_trimmed(&self) {
         self.counts.counts.lock().trimmed += 1;
         if self.is_primary {
-            self.shards.count_trimmed();
+            self.buffers.count_trimmed();
         }
     }
 
     /// What an agent is told of losses: the queue's, and those of this way to it.
     pub(crate) fn losses(&self) -> ClientStats {
-        let all = self.shards.dropped();
+        let all = self.buffers.dropped();
         let own = if self.is_primary { all } else { self.counts.counts.lock().dropped };
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         ClientStats::new(count(all.queue_full), count(own.too_large), count(own.send_failed))

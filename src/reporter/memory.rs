@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::destination::Reporter;
+use super::Reporter;
 use crate::diag::Brief;
 use crate::encoding::{BatchView, SpanParts, SpanView, ValueView};
 use crate::error::TransportError;

@@ -1,29 +1,79 @@
 //! Where finished spans go.
 //!
-//! Walk steps 6 and 7. Spans are collected in datagram-sized buffers ([`shards`]), which a thread of
-//! its own ([`worker`]) gives to the destination ([`destination`]), or to the thread of each where there are
-//! several ([`destination`]). The null reporter and the one in
-//! memory, if they are alone, take spans where they are finished. All of them read the same
-//! canonical bytes.
+//! Walk steps 6 and 7. Spans are collected in datagram-sized [buffers](crate::buffers), which a thread
+//! of its own, the [`worker`], gives to the [`exporter`] of the destination, or to the thread of each
+//! where there are several. The null reporter and the one in memory, if they are alone, take spans
+//! where they are finished. All of them read the same canonical bytes.
 
+mod command;
 mod counts;
 mod destination;
 mod exporter;
 mod guarded;
+mod logging;
 mod memory;
 mod null;
 mod service;
+mod threads;
 mod worker;
 
-pub(crate) use self::destination::DestinationContext;
-pub use self::destination::{Destination, Reporter};
-pub(crate) use self::exporter::MIN_SPAN_ROOM;
+use std::fmt;
+
+pub use self::destination::Destination;
+pub(crate) use self::exporter::{ExporterOptions, MIN_SPAN_ROOM};
 pub(crate) use self::memory::MemorySink;
 pub use self::memory::{FinishedSpan, InMemoryReporter};
 pub(crate) use self::null::NullSink;
-pub(crate) use self::service::{
-    MAX_WAIT, ReporterService, ServiceOptions, UnstartedService, timed,
-};
+pub(crate) use self::service::{MAX_WAIT, ReporterService, UnstartedService, timed};
 #[cfg(feature = "tokio")]
-pub(crate) use self::worker::wait_aside;
+pub(crate) use self::threads::wait_aside;
+pub(crate) use self::worker::WorkerOptions;
 pub(crate) use crate::buffers::QueueLimits;
+use crate::encoding::BatchView;
+use crate::error::TransportError;
+
+/// Takes finished spans: what an application writes to do with them what it likes.
+///
+/// It is called on a thread of the reporter's, never on one of the application's, so it may take its
+/// time, but while it does, finished spans pile up in its queue. Spans are read in place through
+/// [`SpanView`](crate::encoding::SpanView)s; they cannot be changed, so destinations do not see each
+/// other. It is dropped when the tracer is closed.
+///
+/// # Source
+///
+/// `Reporter` in jaeger-client-go, `reporter.go`.
+///
+/// # Examples
+///
+/// ```
+/// use std::{sync::mpsc, time::Duration};
+/// use jaeger_client::{Reporter, Tracer, TransportError, encoding::BatchView};
+/// #[derive(Debug)]
+/// struct Names(mpsc::Sender<String>);
+/// impl Reporter for Names {
+///     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
+///         for span in batch.spans() {
+///             self.0.send(span.operation().into_owned()).ok();
+///         }
+///         Ok(())
+///     }
+/// }
+/// let (send, names) = mpsc::channel();
+/// let (tracer, closer) = Tracer::builder("svc").destination(Names(send)).build()?;
+/// tracer.start_span("op").finish();
+/// assert_eq!(closer.close(Duration::from_secs(1)).stats.sent, 1);
+/// assert_eq!(names.recv().as_deref(), Ok("op"));
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+pub trait Reporter: fmt::Debug + Send {
+    /// Takes some spans and the process they are of. `Ok` counts them as sent.
+    ///
+    /// # Errors
+    ///
+    /// Any error counts them as `send_failed`, and is told to the logger. A panic does the same.
+    fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError>;
+
+    /// Called after the last spans of each flush interval, and of each flush and close, before it
+    /// returns.
+    fn flush(&mut self) {}
+}

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::destination::Reporter;
+use super::Reporter;
 use crate::encoding::{BatchView, SpanParts, SpanView};
 use crate::error::TransportError;
 use crate::span::shared::SpanSink;
@@ -30,11 +30,11 @@ impl SpanSink for NullSink {
     }
 }
 
-/// The same for one of several destinations.
+/// Takes spans and forgets them, as one of several destinations.
 #[derive(Debug)]
-pub(super) struct Nowhere;
+pub(super) struct NullReporter;
 
-impl Reporter for Nowhere {
+impl Reporter for NullReporter {
     fn report(&mut self, _batch: &BatchView<'_>) -> Result<(), TransportError> {
         Ok(())
     }

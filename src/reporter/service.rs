@@ -1,4 +1,4 @@
-//! The remote reporter as its tracer holds it: the shards, and the way to ask the worker for things.
+//! The reporter as its tracer holds it: what asks the worker to flush and to close.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -6,34 +6,18 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
 
+use super::command::Command;
 use super::counts::DestinationCounts;
 use super::exporter::Exporter;
-use super::worker::{Command, Worker};
-use crate::buffers::{QueueLimits, ShardedBuffers};
+use super::worker::{Worker, WorkerHooks, WorkerOptions};
+use crate::buffers::{ShardedBuffers, SpareMemory};
 use crate::clock;
 use crate::error::ConfigError;
-use crate::fork::ProcessOrigin;
 use crate::metrics::Publisher;
-use crate::span::shared::SpanShared;
 use crate::stats::DestinationStats;
 use crate::transport::{CloseSignal, MAX_PACKET_BYTES};
 
-/// What a remote reporter is made from.
-#[derive(Debug)]
-pub(crate) struct ServiceOptions {
-    /// At least one; the tracer's counts follows the first.
-    pub(crate) exporters: Vec<Exporter>,
-    pub(crate) close_signal: CloseSignal,
-    pub(crate) max_packet_bytes: usize,
-    pub(crate) shards: usize,
-    pub(crate) queue: QueueLimits,
-    pub(crate) flush_interval: Duration,
-    /// The bytes of the process, which are sent with every message.
-    pub(crate) process_bytes: usize,
-    pub(crate) origin: ProcessOrigin,
-}
-
-/// Asks the worker for things. It ends when it is closed.
+/// Gives commands to the worker. That ends when it is closed.
 pub(crate) struct ReporterService {
     commands: Sender<Command>,
     counts: Vec<Arc<DestinationCounts>>,
@@ -48,7 +32,7 @@ impl fmt::Debug for ReporterService {
     }
 }
 
-/// A worker that has its parts but no thread yet: the core it reports to is made with the shards.
+/// A worker that has its parts but no thread yet: what its hooks need is made with the buffers.
 pub(crate) struct UnstartedService {
     worker: Worker,
     commands: Sender<Command>,
@@ -58,7 +42,7 @@ pub(crate) struct UnstartedService {
 
 impl ReporterService {
     /// Makes the buffers and a worker for them.
-    pub(crate) fn prepare(options: ServiceOptions) -> (Arc<ShardedBuffers>, UnstartedService) {
+    pub(crate) fn prepare(options: WorkerOptions) -> (Arc<ShardedBuffers>, UnstartedService) {
         let first = options.exporters.first().and_then(Exporter::max_bytes);
         // What goes elsewhere than into datagrams is collected in buffers of their size all the same.
         let largest = options.max_packet_bytes.min(MAX_PACKET_BYTES);
@@ -75,14 +59,15 @@ impl ReporterService {
         let beside = if any_datagrams { 0 } else { options.process_bytes };
         let sizes = (max_bytes.saturating_add(beside), options.process_bytes, whole);
         let channels = (wake, spare_out);
-        let shards =
+        let buffers =
             ShardedBuffers::new(options.shards, sizes, options.queue, channels, &options.origin);
-        let shards = Arc::new(shards);
+        let buffers = Arc::new(buffers);
+        let spare = SpareMemory::new(spare, 2 * MAX_PACKET_BYTES);
         let (commands, command_receiver) = unbounded();
         let counts = options.exporters.iter().map(Exporter::counts).collect();
         let close_signal = options.close_signal.clone();
-        let worker = Worker::new(Arc::clone(&shards), options, woken, spare, command_receiver);
-        (shards, UnstartedService { worker, commands, counts, close_signal })
+        let worker = Worker::new(Arc::clone(&buffers), options, woken, spare, command_receiver);
+        (buffers, UnstartedService { worker, commands, counts, close_signal })
     }
 
     /// Whether the worker has ended, and with it the threads of several destinations.
@@ -119,14 +104,14 @@ impl ReporterService {
 }
 
 impl UnstartedService {
-    /// Starts the worker's thread.
+    /// Starts the worker's thread, which calls `renew_anchor` and publishes to `metrics` at each interval.
     pub(crate) fn start(
         self,
-        core: Arc<SpanShared>,
+        renew_anchor: impl Fn() + Send + 'static,
         metrics: Option<Arc<Publisher>>,
     ) -> Result<ReporterService, ConfigError> {
         let worker = self.worker.alive();
-        self.worker.spawn(core, metrics)?;
+        self.worker.start(WorkerHooks { renew_anchor: Some(Box::new(renew_anchor)), metrics })?;
         let Self { commands, counts, close_signal, .. } = self;
         Ok(ReporterService { commands, counts, close_signal, worker })
     }

@@ -5,36 +5,23 @@
 //! each flush interval. A destination that panics loses one message, not the thread.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, select};
 
-use super::exporter::{Completion, Exporter, ExporterThread, ThreadContext};
-use super::service::ServiceOptions;
-use crate::buffers::{Buffer, QueueLimits, ShardedBuffers};
+use super::command::{Command, Completion};
+use super::exporter::{Exporter, ExporterThread, ThreadContext};
+use super::threads::start_thread;
+use crate::buffers::{Buffer, QueueLimits, ShardedBuffers, SpareMemory};
 use crate::clock;
-use crate::diag::Cause;
+use crate::diag::{Cause, Diagnostics};
 use crate::error::ConfigError;
+use crate::fork::ProcessOrigin;
 use crate::metrics::Publisher;
-use crate::span::shared::SpanShared;
+use crate::panics;
 use crate::stats::Dropped;
-use crate::transport::MAX_PACKET_BYTES;
-
-/// What the worker is asked for, and whom it tells when that is done.
-pub(crate) enum Command {
-    Flush(Sender<()>),
-    Close(Sender<()>),
-}
-
-impl Command {
-    fn reply(self) -> Sender<()> {
-        let (Self::Flush(reply) | Self::Close(reply)) = self;
-        reply
-    }
-}
+use crate::transport::CloseSignal;
 
 /// Where buffers go.
 #[derive(Debug)]
@@ -46,23 +33,47 @@ enum Exporters {
     Several(Vec<ExporterThread>),
 }
 
-pub(crate) struct Worker {
-    shards: Arc<ShardedBuffers>,
+/// What a worker is made from.
+pub(crate) struct WorkerOptions {
+    /// At least one; the tracer's counts follow the first.
+    pub(crate) exporters: Vec<Exporter>,
+    pub(crate) close_signal: CloseSignal,
+    pub(crate) max_packet_bytes: usize,
+    pub(crate) shards: usize,
+    pub(crate) queue: QueueLimits,
+    pub(crate) flush_interval: Duration,
+    /// The bytes of the process, which are sent with every message.
+    pub(crate) process_bytes: usize,
+    pub(crate) origin: ProcessOrigin,
+    pub(crate) diagnostics: Arc<Diagnostics>,
+}
+
+pub(super) struct Worker {
+    buffers: Arc<ShardedBuffers>,
     exporters: Exporters,
-    /// Of the queue of each thread.
+    /// Of the queue of each thread, where there are several.
     limits: QueueLimits,
     flush_interval: Duration,
     /// Gets a message when there is something in the queue.
     woken: Receiver<()>,
-    spare: Sender<Vec<u8>>,
-    /// Gone when the worker is, however it ended, and before the commands: whoever is told by their
+    spare: SpareMemory,
+    /// Gone when the worker is, however it ended, and before the commands: whoever learns from their
     /// end that nobody answers must find it gone.
     alive: Arc<()>,
     commands: Receiver<Command>,
-    /// The losses that were reported.
-    reported: Dropped,
-    /// Told after each interval, flush and close.
-    metrics: Option<Arc<Publisher>>,
+    /// The losses that were logged.
+    logged: Dropped,
+    diagnostics: Arc<Diagnostics>,
+    hooks: WorkerHooks,
+}
+
+/// What a worker does for others at each interval.
+#[derive(Default)]
+pub(super) struct WorkerHooks {
+    /// Renews the anchor of the tracer's clock.
+    pub(super) renew_anchor: Option<Box<dyn Fn() + Send>>,
+    /// Published after each interval, flush and close.
+    pub(super) metrics: Option<Arc<Publisher>>,
 }
 
 impl fmt::Debug for Worker {
@@ -72,11 +83,11 @@ impl fmt::Debug for Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(
-        shards: Arc<ShardedBuffers>,
-        options: ServiceOptions,
+    pub(super) fn new(
+        buffers: Arc<ShardedBuffers>,
+        options: WorkerOptions,
         woken: Receiver<()>,
-        spare: Sender<Vec<u8>>,
+        spare: SpareMemory,
         commands: Receiver<Command>,
     ) -> Self {
         let mut exporters = options.exporters;
@@ -88,35 +99,34 @@ impl Worker {
             }
         };
         Self {
-            shards,
+            buffers,
             exporters,
             limits: options.queue,
             flush_interval: options.flush_interval,
             woken,
             spare,
             commands,
-            reported: Dropped::default(),
-            metrics: None,
+            logged: Dropped::default(),
+            diagnostics: options.diagnostics,
+            hooks: WorkerHooks::default(),
             alive: Arc::default(),
         }
     }
 
-    /// What tells whether the worker still lives.
-    pub(crate) fn alive(&self) -> Weak<()> {
+    /// A reference that is dangling once the worker, and with it all threads, has ended.
+    pub(super) fn alive(&self) -> Weak<()> {
         Arc::downgrade(&self.alive)
     }
 
-    pub(crate) fn spawn(
-        mut self,
-        core: Arc<SpanShared>,
-        metrics: Option<Arc<Publisher>>,
-    ) -> Result<(), ConfigError> {
-        self.metrics = metrics;
+    /// Starts the thread, and those of several destinations.
+    pub(super) fn start(mut self, hooks: WorkerHooks) -> Result<(), ConfigError> {
+        self.hooks = hooks;
         if let Exporters::Unstarted(exporters) = &mut self.exporters {
             let context = ThreadContext {
-                core: Arc::clone(&core),
-                shards: Arc::clone(&self.shards),
+                diagnostics: Arc::clone(&self.diagnostics),
+                buffers: Arc::clone(&self.buffers),
                 spare: self.spare.clone(),
+                limits: self.limits,
             };
             let start = |exporter| {
                 ExporterThread::start(exporter, context.clone(), Arc::clone(&self.alive))
@@ -124,16 +134,16 @@ impl Worker {
             let several = exporters.drain(..).map(start).collect::<Result<_, _>>()?;
             self.exporters = Exporters::Several(several);
         }
-        let run = move || self.run(&core);
+        let run = move || self.run();
         start_thread("jaeger-client-reporter", run).map_err(|source| ConfigError::Thread { source })
     }
 
-    fn run(&mut self, core: &SpanShared) {
+    fn run(&mut self) {
         let mut next_flush = clock::now() + self.flush_interval;
         loop {
-            let command = match self.shards.next_queued() {
+            let command = match self.buffers.next_queued() {
                 Some(buffer) => {
-                    self.send_buffer(core, buffer);
+                    self.send_buffer(buffer);
                     match self.commands.try_recv() {
                         Err(TryRecvError::Empty) => None,
                         Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
@@ -151,148 +161,117 @@ impl Worker {
             };
             match command {
                 None => {}
-                Some(Ok(Command::Flush(reply))) => self.flush(core, vec![reply]),
-                Some(Ok(Command::Close(reply))) => return self.close(core, vec![reply]),
+                Some(Ok(Command::Flush(reply))) => self.flush(reply),
+                Some(Ok(Command::Close(reply))) => return self.close(vec![reply]),
                 // Nobody can ask for anything any more, so nobody will ever close it.
-                Some(Err(RecvError)) => return self.close(core, Vec::new()),
+                Some(Err(RecvError)) => return self.close(Vec::new()),
             }
             // Also under load, when there is always a buffer to send and no wait ever ends.
             let now = clock::now();
             if now >= next_flush {
-                next_flush = self.tick(core, now);
+                next_flush = self.tick(now);
             }
         }
     }
 
-    fn tick(&mut self, core: &SpanShared, now: Instant) -> Instant {
-        // The clock may be foreign code, like the transport.
-        let _ = catch_unwind(AssertUnwindSafe(|| core.renew_anchor()));
-        self.send_all(core, false);
+    fn tick(&mut self, now: Instant) -> Instant {
+        // The clock may be a user's.
+        if let Some(renew) = &self.hooks.renew_anchor {
+            let _ = panics::catch(renew);
+        }
+        self.send_all(false);
         match &mut self.exporters {
             Exporters::One(exporter) => {
-                exporter.flush(core, &self.shards);
+                exporter.flush(&self.buffers);
                 exporter.tick();
             }
             Exporters::Several(threads) => threads.iter().for_each(ExporterThread::tick),
             Exporters::Unstarted(_) => {}
         }
-        if let Some(metrics) = &self.metrics {
+        if let Some(metrics) = &self.hooks.metrics {
             metrics.publish();
         }
-        self.report_losses(core);
+        self.log_losses();
         now + self.flush_interval
     }
 
-    /// Has everything sent that was finished before, and tells who asked when that is done.
-    fn flush(&mut self, core: &SpanShared, replies: Vec<Sender<()>>) {
-        self.send_all(core, false);
-        self.finish(core, replies, ExporterThread::flush);
+    /// Has everything sent that was finished before, then notifies.
+    fn flush(&mut self, reply: Sender<()>) {
+        self.send_all(false);
+        self.flush_exporters(vec![reply], ExporterThread::flush);
     }
 
-    /// The same for the last time.
-    fn close(&mut self, core: &SpanShared, mut replies: Vec<Sender<()>>) {
-        self.send_all(core, true);
+    /// Has everything sent, for the last time.
+    fn close(&mut self, mut replies: Vec<Sender<()>>) {
+        self.send_all(true);
         // Whoever asked meanwhile has what was asked for.
         replies.extend(self.commands.try_iter().map(Command::reply));
-        self.finish(core, replies, ExporterThread::close);
+        self.flush_exporters(replies, ExporterThread::close);
     }
 
-    /// Has all exporters send what they hold back. `ask` does so where they have threads of their own.
-    fn finish(
+    /// Has all exporters send what waits there, by `command` where they have threads of their own.
+    fn flush_exporters(
         &mut self,
-        core: &SpanShared,
         replies: Vec<Sender<()>>,
-        ask: fn(&ExporterThread, &Arc<Completion>),
+        command: fn(&ExporterThread, &Arc<Completion>),
     ) {
         if let Exporters::One(exporter) = &mut self.exporters {
-            exporter.flush(core, &self.shards);
+            exporter.flush(&self.buffers);
         }
-        self.report_losses(core);
-        let threads = match &self.exporters {
-            Exporters::Several(threads) => &threads[..],
-            Exporters::One(_) | Exporters::Unstarted(_) => &[],
-        };
-        let completion = Completion::of(threads.len(), replies, self.metrics.clone());
-        threads.iter().for_each(|thread| ask(thread, &completion));
-        completion.done();
+        self.log_losses();
+        let completion = Completion::new(replies, self.hooks.metrics.clone());
+        if let Exporters::Several(threads) = &self.exporters {
+            threads.iter().for_each(|thread| command(thread, &completion));
+        }
     }
 
     /// Sends what lies in the queue, then what lies in the buffers.
-    fn send_all(&mut self, core: &SpanShared, close: bool) {
+    fn send_all(&mut self, close: bool) {
         let mut partial = Vec::new();
-        self.shards.take_partial(close, |buffer| partial.push(buffer));
+        self.buffers.take_partial(close, |buffer| partial.push(buffer));
         // Only as many as there are now: under load the queue never gets empty.
-        for _ in 0..self.shards.queued_buffers() {
-            let Some(buffer) = self.shards.next_queued() else { break };
-            self.send_buffer(core, buffer);
+        for _ in 0..self.buffers.queued_buffers() {
+            let Some(buffer) = self.buffers.next_queued() else { break };
+            self.send_buffer(buffer);
         }
         for buffer in partial {
-            self.send_buffer(core, buffer);
+            self.send_buffer(buffer);
         }
     }
 
     /// Gives a buffer to the destination, or shows it to each, and its memory back.
-    fn send_buffer(&mut self, core: &SpanShared, mut buffer: Buffer) {
+    fn send_buffer(&mut self, mut buffer: Buffer) {
         match &mut self.exporters {
             Exporters::One(exporter) => {
-                exporter.take(core, &self.shards, &mut buffer);
-                give_back(buffer, &self.spare);
+                exporter.take(&self.buffers, &mut buffer);
+                self.spare.give_back(buffer);
             }
             Exporters::Several(threads) => {
                 let shared = Arc::new(buffer);
                 for thread in threads {
-                    thread.take(core, &self.shards, self.limits, &shared);
+                    thread.take(&shared);
                 }
-                give_back_shared(shared, &self.spare);
+                self.spare.give_back_shared(shared);
             }
             Exporters::Unstarted(_) => {}
         }
     }
 
-    fn report_losses(&mut self, core: &SpanShared) {
-        let dropped = self.shards.dropped();
-        let before = std::mem::replace(&mut self.reported, dropped);
+    fn log_losses(&mut self) {
+        let dropped = self.buffers.dropped();
+        let before = std::mem::replace(&mut self.logged, dropped);
         if dropped.queue_full > before.queue_full {
-            core.diagnostics.error(Cause::QueueFull, || {
+            self.diagnostics.error(Cause::QueueFull, || {
                 format!("{} spans dropped so far because the queue was full", dropped.queue_full)
             });
         }
         if dropped.too_large > before.too_large {
-            let last = self.shards.take_too_large();
-            core.diagnostics.error(Cause::TooLarge, || {
+            let last = self.buffers.take_too_large();
+            self.diagnostics.error(Cause::TooLarge, || {
                 let last =
                     last.map_or_else(String::new, |span| format!(", the last of them: {span}"));
                 format!("{} spans dropped so far as too large{last}", dropped.too_large)
             });
         }
     }
-}
-
-/// Keeps a buffer's memory for the next one.
-fn give_back(buffer: Buffer, spare: &Sender<Vec<u8>>) {
-    // One that grew for a large span must not stay as large for ever.
-    if buffer.bytes.len() <= 2 * MAX_PACKET_BYTES {
-        let _ = spare.try_send(buffer.bytes);
-    }
-}
-
-/// The same once nobody reads it any more.
-pub(crate) fn give_back_shared(shared: Arc<Buffer>, spare: &Sender<Vec<u8>>) {
-    if let Some(buffer) = Arc::into_inner(shared) {
-        give_back(buffer, spare);
-    }
-}
-
-/// Runs `work` on a thread of its own: for waits that must not hold a runtime's thread.
-#[cfg(feature = "tokio")]
-pub(crate) fn wait_aside(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-    start_thread("jaeger-client-wait", work)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place that starts threads")]
-pub(crate) fn start_thread(
-    name: &str,
-    work: impl FnOnce() + Send + 'static,
-) -> std::io::Result<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }

@@ -15,8 +15,8 @@ use crate::metrics::{Instruments, Publisher, RpcMetrics};
 use crate::panics::Callback;
 use crate::propagation::{Format, JaegerFormat, check_keys};
 use crate::reporter::{
-    Destination, DestinationContext, MemorySink, NullSink, ReporterService, ServiceOptions,
-    UnstartedService,
+    Destination, ExporterOptions, MemorySink, NullSink, ReporterService, UnstartedService,
+    WorkerOptions,
 };
 use crate::sampler::Sampler;
 use crate::span::counters::Stripes;
@@ -99,7 +99,7 @@ impl TracerBuilder {
             Err(at_once) => (at_once, None),
             Ok(destinations) => {
                 let close_signal = CloseSignal::default();
-                let context = DestinationContext {
+                let options = ExporterOptions {
                     process: &process,
                     max_packet_bytes: self.max_packet_size,
                     reconnect_interval: self.reconnect_interval,
@@ -109,8 +109,8 @@ impl TracerBuilder {
                     close_signal: &close_signal,
                     diagnostics: &diagnostics,
                 };
-                let (shards, unstarted) = ReporterService::prepare(ServiceOptions {
-                    exporters: context.start(destinations)?,
+                let (shards, unstarted) = ReporterService::prepare(WorkerOptions {
+                    exporters: options.exporters(destinations)?,
                     max_packet_bytes: self.max_packet_size,
                     shards: self.shards,
                     queue: self.queue,
@@ -118,6 +118,7 @@ impl TracerBuilder {
                     process_bytes: process.len(),
                     close_signal,
                     origin: origin.clone(),
+                    diagnostics: Arc::clone(&diagnostics),
                 });
                 (Sink::ShardedBuffers(shards), Some(unstarted))
             }
@@ -210,8 +211,10 @@ impl TracerBuilder {
         let metrics = self.metrics.map(|factory| {
             Publisher::new(&core, refs.all_stripes(), &Instruments::new(factory, diagnostics))
         });
-        let start =
-            |unstarted: UnstartedService| unstarted.start(Arc::clone(&core), metrics.clone());
+        let start = |unstarted: UnstartedService| {
+            let core = Arc::clone(&core);
+            unstarted.start(move || core.renew_anchor(), metrics.clone())
+        };
         let reporter = unstarted.map(start).transpose()?;
         background.keep_running();
         let shared = Arc::new(Shared { refs, core, format, reporter, metrics });

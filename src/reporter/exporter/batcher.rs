@@ -19,7 +19,7 @@ use crate::reporter::counts::Accounting;
 use crate::transport::{MAX_PACKET_BYTES, Sent, Transport};
 
 #[derive(Debug)]
-pub(crate) struct Batcher {
+pub(super) struct Batcher {
     format: &'static EncodingKind,
     transport: Box<dyn Transport>,
     process: Vec<u8>,
@@ -39,7 +39,7 @@ pub(crate) struct Batcher {
 }
 
 impl Batcher {
-    pub(crate) fn new(
+    pub(super) fn new(
         format: &'static EncodingKind,
         transport: Box<dyn Transport>,
         process: &[u8],
@@ -61,7 +61,7 @@ impl Batcher {
         }
     }
 
-    pub(crate) fn max_bytes(&self) -> usize {
+    pub(super) fn max_bytes(&self) -> usize {
         self.limit.bytes()
     }
 
@@ -71,12 +71,12 @@ impl Batcher {
     }
 
     /// The largest span that it does not have to trim, about.
-    pub(crate) fn largest_span(&self) -> usize {
+    pub(super) fn largest_span(&self) -> usize {
         let own = self.room();
         self.oversize.as_ref().map_or(own, |other| own.max(other.largest_span()))
     }
 
-    pub(crate) fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         // What a transport does to itself must not end the thread.
         let _ = panics::catch(|| self.transport.tick());
         if let Some(other) = &mut self.oversize {
@@ -85,7 +85,7 @@ impl Batcher {
     }
 
     /// Sends a buffer, in place where it fits as it is, or keeps its spans for the next message.
-    pub(crate) fn take(
+    pub(super) fn take(
         &mut self,
         accounting: Accounting<'_>,
         buffer: &mut Buffer,
@@ -139,7 +139,7 @@ impl Batcher {
     }
 
     /// Sends the spans that were kept.
-    pub(crate) fn flush(&mut self, accounting: Accounting<'_>) {
+    pub(super) fn flush(&mut self, accounting: Accounting<'_>) {
         if self.pending_spans == 0 {
             return;
         }
@@ -275,7 +275,7 @@ impl Batcher {
         if let TransportError::Unconfirmed { .. } = error {
             accounting.count_possible_duplicates(1);
         }
-        accounting.core.diagnostics.error(Cause::TooLarge, || {
+        accounting.diagnostics.error(Cause::TooLarge, || {
             let (view, _) = SpanView::parse(span).unwrap_or_default();
             format!("{} is trimmed, because: {error}", buffers::described(&view))
         });
@@ -356,7 +356,7 @@ impl Batcher {
     }
 
     /// Learns what became of messages after they were sent, as far as anything can be known.
-    pub(crate) fn read_receiver_state(&mut self, accounting: Accounting<'_>) {
+    pub(super) fn read_receiver_state(&mut self, accounting: Accounting<'_>) {
         self.take_late_refusal(accounting);
         if let Ok(Some(drops)) = panics::catch(|| self.transport.receiver_drops()) {
             accounting.set_receiver_drops(drops);
@@ -375,7 +375,7 @@ impl Batcher {
         }
         self.resize_buffers(accounting);
         let limit = self.limit.bytes();
-        accounting.core.diagnostics.error(Cause::LimitLearned, || {
+        accounting.diagnostics.error(Cause::LimitLearned, || {
             format!("a message of {bytes} bytes did not pass; sending {limit} at most, no loss")
         });
         true
@@ -385,7 +385,7 @@ impl Batcher {
     /// Where messages are made of several buffers, these stay as large as they are.
     fn resize_buffers(&self, accounting: Accounting<'_>) {
         if accounting.is_primary && self.limit.ceiling() <= MAX_PACKET_BYTES {
-            accounting.shards.resize(self.limit.bytes().max(MIN_BUFFER_BYTES));
+            accounting.buffers.resize(self.limit.bytes().max(MIN_BUFFER_BYTES));
         }
     }
 }

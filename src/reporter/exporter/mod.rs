@@ -1,126 +1,128 @@
-//! A destination at work on the reporter's thread.
-
-use std::sync::Arc;
+//! A destination at work.
 
 mod batcher;
+mod build;
 mod message_limit;
 mod refusals;
 mod thread;
 
-pub(super) use self::batcher::Batcher;
+use std::sync::Arc;
+
+use self::batcher::Batcher;
 pub(crate) use self::batcher::MIN_SPAN_ROOM;
-pub(super) use self::thread::{Completion, ExporterThread, ThreadContext};
+pub(crate) use self::build::ExporterOptions;
+pub(super) use self::thread::{ExporterThread, ThreadContext};
 use super::Reporter;
 use super::counts::{Accounting, DestinationCounts};
 use crate::buffers::{Buffer, Outcome, ShardedBuffers};
-use crate::encoding::{BatchView, List, ProcessView, SpanView};
-use crate::span::shared::SpanShared;
+use crate::diag::Diagnostics;
+use crate::encoding::{BatchView, List, ProcessView};
 
+/// Sends the spans of buffers to one destination, on the thread that holds it, and counts what became
+/// of them.
 #[derive(Debug)]
 pub(crate) struct Exporter {
     counts: Arc<DestinationCounts>,
+    diagnostics: Arc<Diagnostics>,
     is_primary: bool,
     process: Vec<u8>,
-    end: ExporterKind,
+    kind: ExporterKind,
 }
 
-/// What is at the end of it.
 #[derive(Debug)]
-pub(crate) enum ExporterKind {
+enum ExporterKind {
     Transport(Box<Batcher>),
     Reporter(Box<dyn Reporter>),
-    /// The tracer's own logger.
-    Log,
+}
+
+impl From<Batcher> for ExporterKind {
+    fn from(batcher: Batcher) -> Self {
+        Self::Transport(Box::new(batcher))
+    }
 }
 
 impl Exporter {
-    pub(crate) fn new(name: String, is_primary: bool, process: &[u8], end: ExporterKind) -> Self {
-        let counts = Arc::new(DestinationCounts::new(name));
-        Self { counts, is_primary, process: process.to_vec(), end }
+    fn new(
+        name: String,
+        is_primary: bool,
+        options: &ExporterOptions<'_>,
+        kind: ExporterKind,
+    ) -> Self {
+        Self {
+            counts: Arc::new(DestinationCounts::new(name)),
+            diagnostics: Arc::clone(options.diagnostics),
+            is_primary,
+            process: options.process.to_vec(),
+            kind,
+        }
     }
 
     pub(crate) fn counts(&self) -> Arc<DestinationCounts> {
         Arc::clone(&self.counts)
     }
 
-    /// The largest message it takes, if it makes any.
+    /// The largest message it sends, if it sends any.
     pub(crate) fn max_bytes(&self) -> Option<usize> {
-        match &self.end {
+        match &self.kind {
             ExporterKind::Transport(batcher) => Some(batcher.max_bytes()),
-            ExporterKind::Reporter(_) | ExporterKind::Log => None,
+            ExporterKind::Reporter(_) => None,
         }
     }
 
-    /// The largest span that it takes whole, if it cares for sizes.
+    /// The largest span that it takes whole; 0 if sizes are nothing to it.
     pub(crate) fn largest_span(&self) -> usize {
-        match &self.end {
+        match &self.kind {
             ExporterKind::Transport(batcher) => batcher.largest_span(),
-            ExporterKind::Reporter(_) | ExporterKind::Log => 0,
+            ExporterKind::Reporter(_) => 0,
         }
     }
 
-    pub(crate) fn is_primary(&self) -> bool {
-        self.is_primary
+    fn accounting<'a>(&'a self, buffers: &'a ShardedBuffers) -> Accounting<'a> {
+        let Self { counts, diagnostics, is_primary, .. } = self;
+        Accounting { diagnostics, buffers, counts, is_primary: *is_primary }
     }
 
-    /// Takes the spans of a buffer, which stay where they are.
-    pub(crate) fn take(&mut self, core: &SpanShared, shards: &ShardedBuffers, buffer: &mut Buffer) {
-        let Self { counts, is_primary, .. } = self;
-        Accounting { core, shards, counts, is_primary: *is_primary }.take(buffer.spans);
-        self.give(core, shards, buffer);
+    /// Counts the spans of a buffer as taken, and exports them.
+    pub(crate) fn take(&mut self, buffers: &ShardedBuffers, buffer: &mut Buffer) {
+        self.accounting(buffers).count_taken(buffer.spans);
+        self.export(buffers, buffer);
     }
 
-    /// The same of spans that were counted when they came into its queue.
-    pub(crate) fn give(&mut self, core: &SpanShared, shards: &ShardedBuffers, buffer: &mut Buffer) {
-        let Self { counts, is_primary, process, end } = self;
-        let accounting = Accounting { core, shards, counts, is_primary: *is_primary };
-        let (headroom, count) = (shards.headroom(), buffer.spans);
-        match end {
+    /// Exports the spans of a buffer, which were counted when they came into its queue. They stay in the
+    /// buffer.
+    pub(crate) fn export(&mut self, buffers: &ShardedBuffers, buffer: &mut Buffer) {
+        let Self { counts, diagnostics, is_primary, process, kind } = self;
+        let accounting = Accounting { diagnostics, buffers, counts, is_primary: *is_primary };
+        let (headroom, count) = (buffers.headroom(), buffer.spans);
+        match kind {
             ExporterKind::Transport(batcher) => batcher.take(accounting, buffer, headroom),
             ExporterKind::Reporter(reporter) => {
                 let process = ProcessView::parse(process).unwrap_or_default();
-                let batch = BatchView::new(process, spans(buffer, headroom));
-                match reporter.report(&batch) {
+                let spans = List::new(count, &buffer.bytes[headroom..buffer.end]);
+                match reporter.report(&BatchView::new(process, spans)) {
                     Ok(()) => accounting.complete(count, Outcome::Sent),
                     Err(error) => accounting.count_lost(count, &error),
                 }
             }
-            ExporterKind::Log => {
-                let batch = BatchView::new(ProcessView::default(), spans(buffer, headroom));
-                batch.spans().for_each(|span| core.diagnostics.info(&line(&span)));
-                accounting.complete(count, Outcome::Sent);
-            }
         }
     }
 
-    /// Has everything sent that it holds back.
-    pub(crate) fn flush(&mut self, core: &SpanShared, shards: &ShardedBuffers) {
-        match &mut self.end {
+    /// Sends everything that waits for more spans.
+    pub(crate) fn flush(&mut self, buffers: &ShardedBuffers) {
+        let Self { counts, diagnostics, is_primary, kind, .. } = self;
+        let accounting = Accounting { diagnostics, buffers, counts, is_primary: *is_primary };
+        match kind {
             ExporterKind::Transport(batcher) => {
-                let (counts, is_primary) = (&*self.counts, self.is_primary);
-                let accounting = Accounting { core, shards, counts, is_primary };
                 batcher.flush(accounting);
                 batcher.read_receiver_state(accounting);
             }
             ExporterKind::Reporter(reporter) => reporter.flush(),
-            ExporterKind::Log => {}
         }
     }
 
     pub(crate) fn tick(&mut self) {
-        if let ExporterKind::Transport(batcher) = &mut self.end {
+        if let ExporterKind::Transport(batcher) = &mut self.kind {
             batcher.tick();
         }
     }
-}
-
-fn spans(buffer: &Buffer, headroom: usize) -> List<'_> {
-    List::new(buffer.spans, &buffer.bytes[headroom..buffer.end])
-}
-
-/// A span as the logger is told it: its context and its name.
-fn line(span: &SpanView<'_>) -> String {
-    let SpanView { trace_id, span_id, flags, .. } = span;
-    let parent = span.parent_span_id;
-    format!("Reporting span {trace_id}:{span_id}:{parent}:{flags:x} {}", span.operation())
 }

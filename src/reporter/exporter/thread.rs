@@ -1,7 +1,7 @@
-//! A destination with a thread and a bounded queue of its own, for tracers with several destinations.
+//! A thread and a bounded queue for each exporter, for tracers with several destinations.
 //!
-//! The reporter's thread hands the same buffers to each of them, read-only, and never waits. So an
-//! destination that is slow, hangs or fails costs its own spans alone.
+//! The worker hands the same buffers to each of them, read-only, and never waits. So a destination that
+//! is slow, hangs or fails costs its own spans alone.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,30 +10,31 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::Exporter;
-use crate::buffers::{Buffer, Outcome, QueueLimits, ShardedBuffers};
-use crate::diag::Cause;
+use crate::buffers::{Buffer, Outcome, QueueLimits, ShardedBuffers, SpareMemory};
+use crate::diag::{Cause, Diagnostics};
 use crate::error::ConfigError;
-use crate::metrics::Publisher;
+use crate::panics;
+use crate::reporter::command::Completion;
 use crate::reporter::counts::{Accounting, DestinationCounts};
-use crate::reporter::worker::{give_back_shared, start_thread};
-use crate::span::shared::SpanShared;
+use crate::reporter::threads::start_thread;
 
-/// What all destinations of a tracer share.
+/// What the threads of all destinations share.
 #[derive(Clone)]
 pub(crate) struct ThreadContext {
-    pub(crate) core: Arc<SpanShared>,
-    pub(crate) shards: Arc<ShardedBuffers>,
-    /// Takes the memory of buffers back.
-    pub(crate) spare: Sender<Vec<u8>>,
+    pub(crate) diagnostics: Arc<Diagnostics>,
+    pub(crate) buffers: Arc<ShardedBuffers>,
+    pub(crate) spare: SpareMemory,
+    /// Of each queue.
+    pub(crate) limits: QueueLimits,
 }
 
-/// A destination as the reporter's thread holds it. Its thread ends when it is told to close, or when
-/// this is dropped.
+/// An exporter's thread as the worker holds it. It ends when it is closed, or when this is dropped.
 pub(crate) struct ExporterThread {
-    work: Sender<ExporterCommand>,
+    commands: Sender<ExporterCommand>,
     queue: Arc<Queue>,
     counts: Arc<DestinationCounts>,
     is_primary: bool,
+    context: ThreadContext,
 }
 
 impl fmt::Debug for ExporterThread {
@@ -42,160 +43,212 @@ impl fmt::Debug for ExporterThread {
     }
 }
 
-/// What a destination has not yet done.
+/// What waits for the thread, and what it has in hand.
 #[derive(Debug, Default)]
 struct Queue {
     bytes: AtomicUsize,
     spans: AtomicUsize,
-    /// Whether it is to flush. One that is late is told once, and not once more each interval.
-    is_due: AtomicBool,
+    /// Whether a tick waits. A thread that is behind gets one, and not one more each interval.
+    has_tick: AtomicBool,
 }
 
 enum ExporterCommand {
-    Buffer(Arc<Buffer>),
+    Export(Arc<Buffer>),
     Tick,
     Flush(Arc<Completion>),
     Close(Arc<Completion>),
 }
 
-/// Tells who asked for a flush or close when the last destination is done.
-pub(crate) struct Completion {
-    /// Who is not done: the destinations, and the reporter's thread.
-    left: AtomicUsize,
-    replies: Vec<Sender<()>>,
-    metrics: Option<Arc<Publisher>>,
-}
-
-impl Completion {
-    pub(crate) fn of(
-        destinations: usize,
-        replies: Vec<Sender<()>>,
-        metrics: Option<Arc<Publisher>>,
-    ) -> Arc<Self> {
-        Arc::new(Self { left: (destinations + 1).into(), replies, metrics })
-    }
-
-    pub(crate) fn done(&self) {
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            if let Some(metrics) = &self.metrics {
-                metrics.publish();
-            }
-            // Who asked may have stopped waiting.
-            for reply in &self.replies {
-                let _ = reply.try_send(());
-            }
-        }
-    }
-}
-
 impl ExporterThread {
-    /// Starts its thread, which holds on to `alive` until it ends.
+    /// Starts the thread, which holds on to `alive` until it ends.
     pub(crate) fn start(
         exporter: Exporter,
         context: ThreadContext,
         alive: Arc<()>,
     ) -> Result<Self, ConfigError> {
-        let (work, commands) = unbounded();
+        let (commands, received) = unbounded();
         let queue = Arc::new(Queue::default());
-        let (counts, is_primary) = (exporter.counts(), exporter.is_primary());
+        let (counts, is_primary) = (exporter.counts(), exporter.is_primary);
         // No system takes a name with a NUL in it.
         let name = format!("jaeger-client-{}", counts.name().replace(char::is_control, "-"));
-        let own = Arc::clone(&queue);
-        let work_off = move || {
-            run(exporter, &commands, &own, &context);
-            drop(alive);
+        let (queue_of_thread, context_of_thread) = (Arc::clone(&queue), context.clone());
+        let counts_of_thread = Arc::clone(&counts);
+        let work = move || {
+            let ThreadContext { diagnostics, buffers, .. } = &context_of_thread;
+            let run = || run(exporter, &received, &queue_of_thread, &context_of_thread);
+            if panics::catch(run).is_err() {
+                // Before those who wait for a flush are notified.
+                let counts = &counts_of_thread;
+                Accounting { diagnostics, buffers, counts, is_primary }.count_abandoned();
+            }
+            drop((received, alive));
         };
-        start_thread(&name, work_off).map_err(|source| ConfigError::Thread { source })?;
-        Ok(Self { work, queue, counts, is_primary })
+        start_thread(&name, work).map_err(|source| ConfigError::Thread { source })?;
+        Ok(Self { commands, queue, counts, is_primary, context })
     }
 
-    /// Hands it the spans of a buffer, or counts them as dropped where its queue is full.
-    pub(crate) fn take(
-        &self,
-        core: &SpanShared,
-        shards: &ShardedBuffers,
-        limits: QueueLimits,
-        buffer: &Arc<Buffer>,
-    ) {
-        let Self { counts, is_primary, queue, .. } = self;
-        let accounting = Accounting { core, shards, counts, is_primary: *is_primary };
+    fn accounting(&self) -> Accounting<'_> {
+        let Self { counts, is_primary, context, .. } = self;
+        let ThreadContext { diagnostics, buffers, .. } = context;
+        Accounting { diagnostics, buffers, counts, is_primary: *is_primary }
+    }
+
+    /// Hands over the spans of a buffer, or counts them as dropped where the queue is full.
+    pub(crate) fn take(&self, buffer: &Arc<Buffer>) {
+        let Self { queue, context, .. } = self;
+        let accounting = self.accounting();
         let (bytes, spans) = (buffer.bytes.capacity(), buffer.spans);
-        accounting.take(spans);
-        // This thread alone adds, so that nothing comes between the look and the addition.
+        accounting.count_taken(spans);
+        // The worker alone adds, so that nothing comes between the look and the addition.
         let waiting = queue.spans.load(Ordering::Acquire);
         let total = queue.bytes.load(Ordering::Acquire).saturating_add(bytes);
-        let fits = waiting < limits.spans && total <= limits.bytes;
+        let fits = waiting < context.limits.spans && total <= context.limits.bytes;
         if !fits && waiting > 0 {
             accounting.complete(spans, Outcome::QueueFull);
-            core.diagnostics.error(Cause::QueueFull, || {
-                let name = counts.name();
+            context.diagnostics.error(Cause::QueueFull, || {
+                let name = self.counts.name();
                 format!("{spans} spans dropped because the queue to {name} was full")
             });
             return;
         }
         queue.bytes.fetch_add(bytes, Ordering::AcqRel);
         queue.spans.fetch_add(spans, Ordering::AcqRel);
-        if self.work.send(ExporterCommand::Buffer(Arc::clone(buffer))).is_err() {
-            accounting.complete(spans, Outcome::SendFailed);
+        if !self.send(ExporterCommand::Export(Arc::clone(buffer))) {
+            queue.bytes.store(0, Ordering::Release);
+            queue.spans.store(0, Ordering::Release);
         }
     }
 
-    /// Has it send what it holds back, unless it has been told and did not come to it yet.
+    /// Has the exporter send what waits for more spans, unless that was asked already and is not done.
     pub(crate) fn tick(&self) {
-        if !self.queue.is_due.swap(true, Ordering::AcqRel) {
-            let _ = self.work.send(ExporterCommand::Tick);
+        if !self.queue.has_tick.swap(true, Ordering::AcqRel) {
+            self.send(ExporterCommand::Tick);
         }
     }
 
     pub(crate) fn flush(&self, completion: &Arc<Completion>) {
-        self.ask(ExporterCommand::Flush(Arc::clone(completion)), completion);
+        self.send(ExporterCommand::Flush(Arc::clone(completion)));
     }
 
     pub(crate) fn close(&self, completion: &Arc<Completion>) {
-        self.ask(ExporterCommand::Close(Arc::clone(completion)), completion);
+        self.send(ExporterCommand::Close(Arc::clone(completion)));
     }
 
-    /// A thread that is gone has nothing left to do.
-    fn ask(&self, work: ExporterCommand, completion: &Completion) {
-        if self.work.send(work).is_err() {
-            completion.done();
+    /// False if the thread is gone. Nobody will ever send what it left behind, which is counted here.
+    fn send(&self, command: ExporterCommand) -> bool {
+        let is_sent = self.commands.send(command).is_ok();
+        if !is_sent {
+            self.accounting().count_abandoned();
         }
+        is_sent
     }
 }
 
-/// The thread of a destination.
 fn run(
     mut exporter: Exporter,
     commands: &Receiver<ExporterCommand>,
     queue: &Queue,
     context: &ThreadContext,
 ) {
-    let ThreadContext { core, shards, spare, .. } = context;
+    let ThreadContext { buffers, spare, .. } = context;
     let mut copy = Buffer::default();
-    for work in commands {
-        match work {
-            ExporterCommand::Buffer(shared) => {
+    for command in commands {
+        match command {
+            ExporterCommand::Export(shared) => {
                 let (bytes, spans) = (shared.bytes.capacity(), shared.spans);
                 copy.copy_from(&shared);
-                give_back_shared(shared, spare);
-                exporter.give(core, shards, &mut copy);
+                spare.give_back_shared(shared);
+                exporter.export(buffers, &mut copy);
                 queue.bytes.fetch_sub(bytes, Ordering::AcqRel);
                 queue.spans.fetch_sub(spans, Ordering::AcqRel);
             }
             ExporterCommand::Tick => {
-                queue.is_due.store(false, Ordering::Release);
-                exporter.flush(core, shards);
+                queue.has_tick.store(false, Ordering::Release);
+                exporter.flush(buffers);
                 exporter.tick();
             }
-            ExporterCommand::Flush(completion) => {
-                exporter.flush(core, shards);
-                completion.done();
-            }
-            ExporterCommand::Close(completion) => {
-                exporter.flush(core, shards);
-                return completion.done();
-            }
+            // The completion is notified when the last thread has dropped it.
+            ExporterCommand::Flush(_completion) => exporter.flush(buffers),
+            ExporterCommand::Close(_completion) => return exporter.flush(buffers),
         }
     }
-    exporter.flush(core, shards);
+    exporter.flush(buffers);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crossbeam_channel::bounded;
+
+    use super::super::ExporterKind;
+    use super::*;
+    use crate::diag::NullLogger;
+    use crate::encoding::BatchView;
+    use crate::error::TransportError;
+    use crate::fork::ProcessOrigin;
+    use crate::reporter::Reporter;
+    use crate::stats::Stats;
+
+    /// Panics past every guard, once it is let go on.
+    #[derive(Debug)]
+    struct Panicking(Receiver<()>);
+
+    impl Reporter for Panicking {
+        fn report(&mut self, _batch: &BatchView<'_>) -> Result<(), TransportError> {
+            let _ = self.0.recv();
+            panic!("the exporter's thread ends here")
+        }
+    }
+
+    #[test]
+    fn spans_of_a_thread_that_is_gone_are_send_failed_and_nobody_waits_for_them() {
+        let origin = ProcessOrigin::here().unwrap();
+        let limits = QueueLimits { bytes: 1 << 20, spans: 25 };
+        let (wake, _woken) = bounded(1);
+        let (keep, spare) = bounded(1);
+        let sizes = (1_000, 0, 0);
+        let buffers = ShardedBuffers::new(1, sizes, limits, (wake, spare), &origin);
+        let buffers = Arc::new(buffers);
+        let context = ThreadContext {
+            diagnostics: Arc::new(Diagnostics::new(Box::new(NullLogger), origin)),
+            buffers: Arc::clone(&buffers),
+            spare: SpareMemory::new(keep, 1_000),
+            limits,
+        };
+        let (go_on, wait) = bounded(1);
+        let exporter = Exporter {
+            counts: Arc::new(DestinationCounts::new("bad".to_owned())),
+            diagnostics: Arc::clone(&context.diagnostics),
+            is_primary: true,
+            process: Vec::new(),
+            kind: ExporterKind::Reporter(Box::new(Panicking(wait))),
+        };
+        let thread = ExporterThread::start(exporter, context, Arc::default()).unwrap();
+        let end = buffers.headroom();
+        let buffer = Arc::new(Buffer { bytes: vec![0; 1_000], end, spans: 10 });
+        let dropped = || {
+            let stats = thread.counts.read();
+            let mut all = Stats::default();
+            buffers.read(&mut all);
+            assert_eq!((all.queued, all.dropped), (0, stats.dropped));
+            (stats.taken, stats.queued, stats.dropped.send_failed, stats.dropped.queue_full)
+        };
+
+        thread.take(&buffer);
+        thread.take(&buffer);
+        let (reply, replied) = bounded(1);
+        thread.flush(&Completion::new(vec![reply], None));
+        go_on.send(()).unwrap();
+        replied.recv_timeout(Duration::from_secs(60)).expect("the flush never ended");
+        // Of what comes now, the one before the thread is gone altogether may still be queued.
+        for _ in 0..20 {
+            thread.take(&buffer);
+        }
+        thread.tick();
+        assert_eq!(dropped(), (220, 0, 220, 0), "taken, queued, send_failed, queue_full");
+        let (reply, replied) = bounded(1);
+        thread.close(&Completion::new(vec![reply], None));
+        assert!(replied.try_recv().is_ok(), "nobody is left to wait for");
+    }
 }

@@ -1,0 +1,151 @@
+//! Makes the exporter of each destination.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::batcher::MIN_SPAN_ROOM;
+use super::{Batcher, Exporter, ExporterKind};
+use crate::buffers::text_within;
+use crate::diag::{Cause, Diagnostics};
+use crate::encoding::{self, ProcessView, TagView, put_tag};
+use crate::error::ConfigError;
+use crate::redact;
+use crate::reporter::destination::{Destination, DestinationKind};
+use crate::reporter::guarded::Guarded;
+use crate::reporter::logging::LoggingReporter;
+use crate::reporter::null::NullReporter;
+use crate::transport::{
+    self, AgentProtocol, AgentSocketType, CloseSignal, HttpConfig, MAX_PACKET_BYTES, OtlpConfig,
+    PacingConfig, Transport,
+};
+
+/// What all destinations of a tracer share.
+#[derive(Debug)]
+pub(crate) struct ExporterOptions<'a> {
+    /// The process in its compact bytes.
+    pub(crate) process: &'a [u8],
+    pub(crate) max_packet_bytes: usize,
+    pub(crate) reconnect_interval: Option<Duration>,
+    pub(crate) agent_socket_type: AgentSocketType,
+    pub(crate) pacing: PacingConfig,
+    /// Where spans go that are too large for a datagram.
+    pub(crate) oversize: Option<&'a HttpConfig>,
+    pub(crate) close_signal: &'a CloseSignal,
+    pub(crate) diagnostics: &'a Arc<Diagnostics>,
+}
+
+impl ExporterOptions<'_> {
+    /// Makes the exporters of destinations. The tracer's own counts follow the first.
+    pub(crate) fn exporters(
+        &self,
+        destinations: impl Iterator<Item = Destination>,
+    ) -> Result<Vec<Exporter>, ConfigError> {
+        let mut names: Vec<String> = Vec::new();
+        destinations
+            .map(|mut destination| {
+                let wanted = destination.name.clone();
+                for number in 2.. {
+                    if !names.contains(&destination.name) {
+                        break;
+                    }
+                    destination.name = format!("{wanted}-{number}");
+                }
+                names.push(destination.name.clone());
+                let is_primary = names.len() == 1;
+                self.exporter(destination, is_primary)
+            })
+            .collect()
+    }
+
+    /// Makes the exporter of a destination.
+    fn exporter(
+        &self,
+        destination: Destination,
+        is_primary: bool,
+    ) -> Result<Exporter, ConfigError> {
+        let kind = match destination.kind {
+            DestinationKind::Agent { address, protocol } => {
+                let (socket_type, interval) = (self.agent_socket_type, self.reconnect_interval);
+                let transport = transport::agent(address, socket_type, interval, self.pacing)?;
+                self.datagrams(transport, protocol)?.into()
+            }
+            DestinationKind::Transport(transport, protocol) => {
+                self.datagrams(Guarded::new(transport, self.diagnostics), protocol)?.into()
+            }
+            DestinationKind::Collector(config) => self.collector(&config, true)?.into(),
+            DestinationKind::Otlp(config) => self.otlp(&config)?.into(),
+            DestinationKind::Reporter(reporter) => {
+                ExporterKind::Reporter(Guarded::new(reporter, self.diagnostics))
+            }
+            DestinationKind::Logging => {
+                ExporterKind::Reporter(Box::new(LoggingReporter::new(self.diagnostics)))
+            }
+            DestinationKind::Null => ExporterKind::Reporter(Box::new(NullReporter)),
+        };
+        Ok(Exporter::new(destination.name, is_primary, self, kind))
+    }
+
+    fn datagrams(
+        &self,
+        transport: Box<dyn Transport>,
+        protocol: AgentProtocol,
+    ) -> Result<Batcher, ConfigError> {
+        let least = self.process.len() + MIN_SPAN_ROOM;
+        let largest = self.max_packet_bytes.min(transport.max_message_bytes());
+        if largest < least && self.process.len() > USUAL_PROCESS_BYTES {
+            return Err(process_too_large(self.process, largest));
+        }
+        if largest < least || self.max_packet_bytes > MAX_PACKET_BYTES {
+            let value = if largest < least { largest } else { self.max_packet_bytes };
+            return Err(ConfigError::invalid(
+                "reporter.max_packet_size",
+                value.to_string(),
+                "room for the process, its tags and a span, and 65000 at most",
+            ));
+        }
+        let oversize = self.oversize.map(|config| self.collector(config, false)).transpose()?;
+        let format = encoding::member(protocol.encoding());
+        Ok(Batcher::new(format, transport, self.process, self.max_packet_bytes, oversize))
+    }
+
+    fn collector(&self, config: &HttpConfig, has_thread: bool) -> Result<Batcher, ConfigError> {
+        Ok(self.posting(transport::http(config, has_thread, self.close_signal)?))
+    }
+
+    fn otlp(&self, config: &OtlpConfig) -> Result<Batcher, ConfigError> {
+        let otlp = transport::otlp(config, self.close_signal)?;
+        let url = config.url()?;
+        self.diagnostics.info(&format!("sending spans as OTLP to {}", redact::value(&url)));
+        if let Some(mistake) = OtlpConfig::likely_mistake(&url) {
+            self.diagnostics.error(Cause::OtlpEndpoint, || mistake);
+        }
+        Ok(self.posting(otlp))
+    }
+
+    fn posting(&self, (transport, encoding): transport::Encoded) -> Batcher {
+        let format = encoding::member(encoding);
+        Batcher::new(format, transport, self.process, usize::MAX, None)
+    }
+}
+
+fn process_too_large(process: &[u8], max_packet_size: usize) -> ConfigError {
+    let tags = ProcessView::parse(process).unwrap_or_default().tags();
+    let len = |tag: TagView<'_>| {
+        let mut bytes = Vec::new();
+        put_tag(&mut bytes, tag);
+        bytes.len()
+    };
+    let sizes: Vec<_> = tags.map(|tag| (len(tag), tag.key)).collect();
+    let (largest_tag_bytes, key) = sizes.iter().copied().max().unwrap_or_default();
+    ConfigError::ProcessTooLarge {
+        bytes: process.len(),
+        allowed: max_packet_size.saturating_sub(MIN_SPAN_ROOM),
+        tags: sizes.len(),
+        largest_tag: String::from_utf8_lossy(text_within(key, 64)).into_owned(),
+        largest_tag_bytes,
+        max_packet_size,
+    }
+}
+
+/// A process that takes less is not to blame if a datagram has no room for it.
+const USUAL_PROCESS_BYTES: usize = 1_024;

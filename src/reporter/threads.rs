@@ -1,0 +1,15 @@
+//! Where the reporter starts threads.
+
+use std::io;
+use std::thread;
+
+#[expect(clippy::disallowed_methods, reason = "one of the places that start threads")]
+pub(super) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// Runs `work` on a thread of its own: for waits that must not hold a runtime's thread.
+#[cfg(feature = "tokio")]
+pub(crate) fn wait_aside(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    start_thread("jaeger-client-wait", work)
+}
