@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use super::builder::SpanBuilder;
 use super::context::SpanContext;
-use super::counters::Stripe;
+use super::lifecycle::finish;
 use super::lifecycle::write::{SAMPLING_PRIORITY, misused};
-use super::record::{End, SpanData, SpanRecord, Start, TraceState};
+use super::observer::FinishClaim;
+use super::record::{SpanData, SpanRecord, Start};
 use super::reference::Parent;
-use super::{Span, TagValue, observer};
+use super::{Span, TagValue};
 use crate::encoding::{List, ReferenceView, tags_of};
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 
@@ -116,8 +117,8 @@ impl Span {
         let joins = parent.as_ref().is_some_and(SpanContext::is_valid);
         // Started without the lock: a sampler, a clock and observers are user callbacks.
         let mut next = SpanBuilder::new(core, name).ignore_active_span().child_of(parent).start();
-        let is_ending =
-            inner.state.is_on_slow_path() && observer::finishing(self, inner, core, None).is_none();
+        let is_ending = inner.state.is_on_slow_path()
+            && matches!(finish::claim(self, inner, core, None), FinishClaim::Refused);
         let Some(mut data) = inner.lock().filter(|data| !data.finished && !is_ending) else {
             // Another thread has finished it meanwhile.
             next.end_unsent();
@@ -126,7 +127,7 @@ impl Span {
         };
         let taken = Taken::from(&mut data, inner);
         let observers = data.observers.take();
-        end_body_unsent(inner, core, &mut data);
+        finish::finish_unsent(inner, core, &mut data);
         drop(data);
         drop(observers);
         if joins {
@@ -141,7 +142,7 @@ impl Span {
         if let Some((inner, core)) = self.parts()
             && let Some(mut data) = inner.lock()
         {
-            end_body_unsent(inner, core, &mut data);
+            finish::finish_unsent(inner, core, &mut data);
         }
     }
 
@@ -151,15 +152,6 @@ impl Span {
             let (trace, parent) = (own.ids.trace, own.ids.parent);
             own.ids.set(trace, of.ids.span, parent);
         }
-    }
-}
-
-/// Counts a span as not sampled, though it may be, as it goes on as another one.
-fn end_body_unsent(inner: &SpanRecord, core: &Stripe, data: &mut SpanData) {
-    if core.tail_sampler.is_some() {
-        data.finish_buffered(core, &inner.ids, &inner.state, End::Now);
-    } else {
-        data.finish_at(core, &inner.ids, &TraceState::default(), End::Now);
     }
 }
 

@@ -14,9 +14,9 @@ use super::builder::SpanBuilder;
 use super::context::SpanContext;
 use super::counters::Stripe;
 use super::into_tag::IntoTagValue;
-use super::lifecycle::{deferred, write};
+use super::lifecycle::{deferred, finish, write};
 use super::observer;
-use super::record::{self, FIREHOSE, NonRecording, SpanRecord};
+use super::record::{FIREHOSE, NonRecording, SpanRecord};
 use super::shared::SpanShared;
 use super::tag::{FinishOptions, TagValue};
 use crate::diag::Brief;
@@ -56,7 +56,7 @@ pub struct Span {
     pub(in crate::span) record: Option<Arc<SpanRecord>>,
     /// None if it has a record from the start. What is there is ended by the span's own drop, which
     /// leaves nothing to be dropped; the wrapper keeps the compiler from looking for that once more.
-    non_recording: ManuallyDrop<Option<NonRecording>>,
+    pub(in crate::span) non_recording: ManuallyDrop<Option<NonRecording>>,
 }
 
 impl Span {
@@ -308,14 +308,14 @@ impl Span {
     /// Finishes the span now.
     #[inline]
     pub fn finish(&self) {
-        self.end(None);
+        finish::finish(self, None);
     }
 
     /// Finishes the span at a moment given. A moment before its start gives a duration of a
     /// microsecond, which is the least; one that no server stores is moved, as
     /// [at the start](SpanBuilder::start_time).
     pub fn finish_at(&self, time: SystemTime) {
-        self.end(Some(self.given_nanos("finish_at", time)));
+        finish::finish(self, Some(self.given_nanos("finish_at", time)));
     }
 
     /// Finishes the span with what is given: a moment, logs made meanwhile elsewhere.
@@ -333,43 +333,12 @@ impl Span {
     /// ```
     pub fn finish_with(&self, options: FinishOptions<'_>) {
         let end = options.finish_time.map(|time| self.given_nanos("finish_with", time));
-        match self.existing_record() {
-            Some(inner) if !options.log_records.is_empty() => {
-                let Some(core) = &inner.core else { return };
-                write::finish_slow(self, inner, core, end, options.log_records);
-            }
-            // One without a record is not sampled, and keeps no logs.
-            _ => self.end(end),
-        }
+        finish::finish_with_logs(self, end, options.log_records);
     }
 
     /// A time that was given in a call, as it is sent: in nanoseconds since the Unix epoch.
     fn given_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
         self.core().map_or(0, |core| core.given_nanos(call, time))
-    }
-
-    fn end(&self, end: Option<i64>) {
-        if self.non_recording.as_ref().is_some_and(NonRecording::finish) {
-            return;
-        }
-        let Some(inner) = self.existing_record() else {
-            self.misused("finish");
-            return;
-        };
-        let Some(core) = &inner.core else { return };
-        if inner.state.is_on_slow_path() {
-            return write::finish_slow(self, inner, core, end, &[]);
-        }
-        let end = inner.end(core, end);
-        let Some(mut data) = inner.lock() else { return };
-        // Reports come after the lock: a logger is foreign code, and may use this very span.
-        if data.finished {
-            drop(data);
-            write::misused(core, "finish");
-        } else if !inner.finish_locked(core, &mut data, &inner.state, end) {
-            drop(data);
-            core.report_closed();
-        }
     }
 
     /// Counts a call on a span that was finished before it had a record.
@@ -407,17 +376,6 @@ impl Clone for Span {
         Self {
             record: self.record_or_promote().map(Arc::clone),
             non_recording: ManuallyDrop::new(None),
-        }
-    }
-}
-
-impl Drop for Span {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(record) = self.record.take() {
-            record::end(record);
-        } else if let Some(non_recording) = &mut *self.non_recording {
-            non_recording.end();
         }
     }
 }

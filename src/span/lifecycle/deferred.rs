@@ -86,7 +86,6 @@ pub(in crate::span) fn finishing(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_undecided() {
         ask(inner, core, |span| core.sampler.on_finish(span));
     }
-    tail::finishing(inner, core);
 }
 
 /// Asks without the lock, as a sampler may be foreign code, and does what it says.

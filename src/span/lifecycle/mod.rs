@@ -1,6 +1,7 @@
 //! How spans start, what is written to them, and how they end.
 
 pub(super) mod deferred;
+pub(super) mod finish;
 pub(super) mod start;
 pub(super) mod tail;
 pub(super) mod write;

@@ -270,6 +270,26 @@ pub(in crate::span) fn decided(inner: &SpanRecord, core: &SpanShared) {
     }
 }
 
+/// Accounts for a span that is finished, if its trace is tracked by this tracer and still not sampled.
+/// A slow span has its trace sampled first. False if somebody else is to account for the span: it is
+/// sampled, not wanted, or another tracer's.
+pub(super) fn leave(
+    data: &mut SpanData,
+    core: &Stripe,
+    ids: &Ids,
+    state: &TraceState,
+    end: End,
+) -> bool {
+    let tracking = core.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.tracks(state));
+    let Some(tail_sampler) = tracking else { return false };
+    let times = data.times(core, state, end);
+    let is_slow = times.1 > tail_sampler.longest_nanos && tail_sampler.holds(state);
+    if is_slow && tail_sampler.release(core, state, ids.trace) {
+        data.mark(Reason::Slow, core);
+    }
+    tail_sampler.leave(core, state, SpanParts::new(ids, state.flags(), times, &data.draft))
+}
+
 /// Sends what is held if another tracer's span has had the trace sampled.
 #[cold]
 pub(in crate::span) fn finishing(inner: &SpanRecord, core: &SpanShared) {
@@ -301,37 +321,6 @@ impl SpanData {
         let max = core.max_tag_value_bytes;
         self.tag(SAMPLER_TYPE_TAG, TagValue::Str("tail"), core, max);
         self.tag(SAMPLER_PARAM_TAG, TagValue::Str(reason.text()), core, max);
-    }
-
-    /// Finishes a span of a tracer that keeps: its trace may be held, or sampled, or neither, and
-    /// that may change at any moment. False if the sink was closed.
-    pub(in crate::span) fn finish_buffered(
-        &mut self,
-        core: &Stripe,
-        ids: &Ids,
-        state: &TraceState,
-        end: End,
-    ) -> bool {
-        self.finished = true;
-        if let Some(tail_sampler) =
-            core.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.tracks(state))
-        {
-            let times = self.times(core, state, end);
-            let is_slow = times.1 > tail_sampler.longest_nanos && tail_sampler.holds(state);
-            if is_slow && tail_sampler.release(core, state, ids.trace) {
-                self.mark(Reason::Slow, core);
-            }
-            if tail_sampler.leave(core, state, self.ended(ids, state, times)) {
-                return true;
-            }
-        }
-        // It is sampled, or not wanted, or another tracer's.
-        self.finish_at(core, ids, state, end)
-    }
-
-    /// The span as it is written, with the trace's flags of this moment.
-    fn ended<'b>(&'b self, ids: &'b Ids, state: &TraceState, times: (i64, u64)) -> SpanParts<'b> {
-        SpanParts::new(ids, state.flags(), times, &self.draft)
     }
 }
 

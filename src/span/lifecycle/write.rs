@@ -11,10 +11,9 @@ use crate::clock::Clock;
 use crate::diag::Cause;
 use crate::encoding::{Timestamp, cut};
 use crate::span::baggage::Baggage;
-use crate::span::counters::Stripe;
 use crate::span::record::{DEBUG, SAMPLED, SpanData, SpanRecord, Start};
 use crate::span::shared::SpanShared;
-use crate::span::{LogRecord, Span, TagValue, observer};
+use crate::span::{Span, TagValue, observer};
 
 impl Span {
     // One function for each usual kind, inlined where a tag is set: keys are literals, of which then
@@ -284,7 +283,7 @@ impl SpanData {
     }
 
     /// The same without a limit to their number.
-    fn append_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) {
+    pub(super) fn append_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) {
         let logs = &mut self.draft.logs;
         logs.log_head(Timestamp::of_nanos(at).micros(), fields.len());
         for (key, value) in fields {
@@ -293,43 +292,6 @@ impl SpanData {
         logs.push(0);
         self.draft.log_count += 1;
         self.draft.extras = true;
-    }
-}
-
-/// Finishes a span of whose end others are told, whose sampler may have to be asked again, whose logs
-/// may not be in order yet, or which is given logs with its end. Those are not held to any limit.
-#[cold]
-#[inline(never)]
-pub(in crate::span) fn finish_slow(
-    span: &Span,
-    inner: &SpanRecord,
-    core: &Stripe,
-    end: Option<i64>,
-    logs: &[LogRecord<'_>],
-) {
-    // Without the lock, as a logger may be told of a time.
-    let moment = |log: &LogRecord<'_>| core.given_nanos("a log of finish_with", log.timestamp);
-    let moments: Vec<_> = logs.iter().map(moment).collect();
-    tail::finishing(inner, core);
-    let end = observer::finishing(span, inner, core, end).map(|end| inner.end(core, end));
-    let Some(mut data) = inner.lock() else { return };
-    let Some(end) = end.filter(|_| !data.finished) else {
-        drop(data);
-        return misused(core, "finish");
-    };
-    data.close_logs();
-    if inner.state.is_recording() {
-        for (log, at) in logs.iter().zip(moments) {
-            data.append_log(at, log.fields);
-        }
-    }
-    // Let go of without the lock, like all that is foreign.
-    let watch = data.observers.take();
-    let is_taken = inner.finish_slow_locked(core, &mut data, end);
-    drop(data);
-    drop(watch);
-    if !is_taken {
-        core.report_closed();
     }
 }
 

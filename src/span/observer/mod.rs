@@ -9,7 +9,9 @@ mod traits;
 
 use std::sync::atomic::AtomicU64;
 
-pub(super) use self::notify::{SpanObservers, StartTags, finishing, renamed, started, tag_set};
+pub(super) use self::notify::{
+    FinishClaim, SpanObservers, StartTags, finishing, renamed, started, tag_set,
+};
 pub(crate) use self::open::OpenList;
 pub use self::open::{OpenSpan, OpenSpans};
 pub use self::traits::{Observer, SpanFinish, SpanObserver, StartSpanOptions};

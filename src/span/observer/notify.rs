@@ -244,9 +244,18 @@ pub(in crate::span) fn renamed(span: &Span, inner: &SpanRecord, name: &str) {
     }
 }
 
-/// Tells and asks about a span that is about to be finished: those who watch it first, then a
-/// sampler that put its decision off. Gives the end that was told; none if it came already, or is
-/// being told by somebody else.
+/// The right to finish a span whose observers are notified once.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub(in crate::span) enum FinishClaim {
+    /// The caller finishes the span: at this moment, in nanoseconds since the Unix epoch, if one was
+    /// given or observers were notified of one.
+    Granted { end: Option<i64> },
+    /// The span is finished, or another thread is finishing it.
+    Refused,
+}
+
+/// Claims the end of a span and notifies its observers of it.
 #[cold]
 #[inline(never)]
 pub(in crate::span) fn finishing(
@@ -254,32 +263,19 @@ pub(in crate::span) fn finishing(
     inner: &SpanRecord,
     core: &Stripe,
     end: Option<i64>,
-) -> Option<Option<i64>> {
-    let mut end = end;
-    let watch = {
-        let data = inner.lock()?;
-        if data.finished || data.observers.as_ref().is_some_and(|watch| watch.is_being_finished()) {
-            return None;
-        }
-        data.observers.clone()
+) -> FinishClaim {
+    let observers = match inner.lock() {
+        Some(data) if !data.finished => data.observers.clone(),
+        _ => return FinishClaim::Refused,
     };
-    if let Some(watch) = watch {
-        // The time that they take is not the span's.
-        let (at, finish) = finish_of(inner, core, end);
-        end = Some(at);
-        watch.notify_finish(span, &finish);
+    let Some(observers) = observers else { return FinishClaim::Granted { end } };
+    if observers.finishing.swap(true, Ordering::Relaxed) {
+        return FinishClaim::Refused;
     }
-    if inner.state.is_undecided() {
-        deferred::finishing(inner, core);
-    }
-    Some(end)
-}
-
-impl SpanObservers {
-    /// Whether somebody else is finishing the span; if not, the caller is from now on.
-    fn is_being_finished(&self) -> bool {
-        self.finishing.swap(true, Ordering::Relaxed)
-    }
+    // The time that they take is not the span's.
+    let (at, finish) = finish_of(inner, core, end);
+    observers.notify_finish(span, &finish);
+    FinishClaim::Granted { end: Some(at) }
 }
 
 /// The end in nanoseconds since the Unix epoch, and what is told of it.

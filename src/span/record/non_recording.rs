@@ -26,8 +26,9 @@ pub(in crate::span) struct NonRecording {
     in_child: OnceLock<Record>,
 }
 
+/// What became of a span that had no record from the start.
 #[derive(Debug)]
-enum Record {
+pub(in crate::span) enum Record {
     /// Somebody needed it while the span lived.
     Live(Arc<SpanRecord>),
     /// The span was finished before, and can still be referred to, always as the same.
@@ -97,24 +98,17 @@ impl NonRecording {
         record
     }
 
-    /// Finishes it if it has no record. False if it has, or was finished before.
+    /// Notes that it was finished, if it has no record. False if it has one, or was finished before.
     #[inline]
-    pub(in crate::span) fn finish(&self) -> bool {
-        let first = self.record_cell().set(Record::Finished(OnceLock::new())).is_ok();
-        if first && let Some(core) = &self.core {
-            core.count_not_sampled();
-        }
-        first
+    pub(in crate::span) fn mark_finished(&self) -> bool {
+        self.record_cell().set(Record::Finished(OnceLock::new())).is_ok()
     }
 
-    /// Ends it with its only handle. Where it lies: moving it out first would cost more than the rest.
+    /// Takes what there is of it, with its only handle: the tracer's stripe, unless that was taken
+    /// before, and its record.
     #[inline]
-    pub(in crate::span) fn end(&mut self) {
-        let Some(core) = self.core.take() else { return };
-        match self.record.take() {
-            None => core.count_not_sampled(),
-            Some(record) => end_shared(record),
-        }
+    pub(in crate::span) fn take(&mut self) -> Option<(Arc<Stripe>, Option<Record>)> {
+        Some((self.core.take()?, self.record.take()))
     }
 }
 
@@ -126,23 +120,17 @@ fn become_disabled(inner: &mut SpanRecord, core: &Stripe) {
 }
 
 impl Record {
+    pub(in crate::span) fn into_record(self) -> Option<Arc<SpanRecord>> {
+        match self {
+            Self::Live(record) => Some(record),
+            Self::Finished(record) => record.into_inner(),
+        }
+    }
+
     fn live(&self) -> Option<&Arc<SpanRecord>> {
         match self {
             Self::Live(record) => Some(record),
             Self::Finished(_) => None,
         }
-    }
-}
-
-/// Apart, so that the usual end stays small enough to be inlined.
-#[cold]
-#[inline(never)]
-fn end_shared(record: Record) {
-    let record = match record {
-        Record::Live(record) => Some(record),
-        Record::Finished(record) => record.into_inner(),
-    };
-    if let Some(record) = record {
-        pool::end(record);
     }
 }

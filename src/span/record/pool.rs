@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::span_record::SpanRecord;
-use crate::span::Span;
 
 /// The records of a thread.
 struct Pool {
@@ -63,9 +62,6 @@ static SHARED: Mutex<Vec<Arc<SpanRecord>>> = Mutex::new(Vec::new());
 const POOL_RECORDS: usize = 64;
 const SHARED_RECORDS: usize = 1024;
 
-/// A record that holds more than this is not kept: one huge span must not hold memory for ever.
-const MAX_HELD_BYTES: usize = 16 * 1024;
-
 /// The number of the calling thread, by which it chooses its counters and its buffer.
 #[inline]
 pub(crate) fn stripe_index() -> usize {
@@ -106,43 +102,14 @@ fn take_other() -> Arc<SpanRecord> {
     })
 }
 
-/// Ends a span through one of its handles. The last one finishes it, if that was not done, and gives
-/// its record back for the next one.
-#[inline(never)]
-pub(in crate::span) fn end(mut record: Arc<SpanRecord>) {
-    let Some(inner) = Arc::get_mut(&mut record) else { return };
-    if !inner.data.get_mut().finished && !inner.finish_alone() {
-        return end_watched(record);
-    }
-    inner.core = None;
-    inner.leave_state();
-    let data = inner.data.get_mut();
-    if data.draft.extras {
-        *inner.has_baggage.get_mut() = false;
-    }
-    if data.draft.held_bytes() > MAX_HELD_BYTES {
-        return;
-    }
-    data.clear();
+/// Keeps an empty record for the next span, unless there are enough.
+#[inline]
+pub(in crate::span) fn give(record: Arc<SpanRecord>) {
     let _ = POOL.try_with(|pool| {
         if let Some(other) = pool.give(record) {
             give_back(pool, other);
         }
     });
-}
-
-/// Ends a span that is watched: through a handle on it, of which those who are told may make more.
-#[cold]
-#[inline(never)]
-fn end_watched(record: Arc<SpanRecord>) {
-    let mut span = Span::recorded(record);
-    span.finish();
-    let Some(mut record) = span.take_record() else { return };
-    if let Some(inner) = Arc::get_mut(&mut record) {
-        // It is finished, unless a sampler panicked when it was asked about that.
-        inner.data.get_mut().observers = None;
-    }
-    end(record);
 }
 
 #[inline(never)]
@@ -179,6 +146,7 @@ const MAX_TRIES: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
+    use super::super::span_record::MAX_HELD_BYTES;
     use super::*;
     use crate::Tracer;
 

@@ -20,6 +20,22 @@ pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
     fn read(&self, stats: &mut Stats);
 }
 
+/// Whether a sink has taken a span. The span is counted all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Accepted {
+    Yes,
+    /// The tracer was closed before.
+    Closed,
+}
+
+impl Accepted {
+    #[inline(always)]
+    fn of(is_open: bool) -> Self {
+        if is_open { Self::Yes } else { Self::Closed }
+    }
+}
+
 /// Where a tracer's finished spans go: into buffers that are sent from another thread, which is the
 /// way that must cost little, or to something that takes them where they are finished.
 #[derive(Debug)]
@@ -30,11 +46,11 @@ pub(crate) enum Sink {
 
 impl Sink {
     #[inline(always)]
-    pub(crate) fn accept(&self, stripe: usize, span: SpanParts<'_>) -> bool {
-        match self {
+    pub(crate) fn accept(&self, stripe: usize, span: SpanParts<'_>) -> Accepted {
+        Accepted::of(match self {
             Self::ShardedBuffers(shards) => shards.accept(stripe, span),
             Self::Other(other) => other.accept(stripe, span),
-        }
+        })
     }
 
     pub(crate) fn accept_view(&self, stripe: usize, span: &SpanView<'_>) -> bool {

@@ -8,18 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::pool;
 use super::reference::StartExtras;
-use super::state::{SAMPLED, TraceState};
+use super::state::TraceState;
 use crate::clock::Clock;
-use crate::encoding::{Ids, SpanDraft, SpanParts};
+use crate::encoding::{Ids, SpanDraft};
 use crate::id::SpanId;
 use crate::lock;
 use crate::span::TagValue;
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
 use crate::span::counters::{Counts, Sampled, Stripe};
-use crate::span::lifecycle::deferred;
 use crate::span::observer::SpanObservers;
 use crate::span::shared::SpanShared;
 
@@ -179,89 +177,21 @@ impl SpanRecord {
         if self.has_baggage.load(Ordering::Acquire) { self.lock()?.baggage.clone() } else { None }
     }
 
-    /// Finishes the span through its last handle, without a lock. False, and nothing done, if others
-    /// are to be told of it.
+    /// Empties it for the next span. False if it holds so much that it is better not used again.
     #[inline]
-    pub(in crate::span) fn finish_alone(&mut self) -> bool {
-        let Some(core) = &self.core else { return true };
-        if !self.state.is_surely_sampled() {
-            return self.finish_slow();
+    pub(in crate::span) fn recycle(&mut self) -> bool {
+        self.core = None;
+        self.leave_state();
+        let data = self.data.get_mut();
+        if data.draft.extras {
+            *self.has_baggage.get_mut() = false;
         }
-        if !self.data.get_mut().finish(core, &self.ids, &self.state) {
-            core.report_closed();
-        }
-        true
-    }
-
-    /// The same for a span that is not sampled, or takes the slow path.
-    #[inline(never)]
-    fn finish_slow(&mut self) -> bool {
-        if !self.state.is_surely_unsampled() {
-            return self.finish_with_hooks();
-        }
-        self.data.get_mut().finished = true;
-        if let Some(core) = &self.core {
-            core.count_not_sampled();
-        }
-        true
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn finish_with_hooks(&mut self) -> bool {
-        let Some(core) = &self.core else { return true };
-        if self.data.get_mut().observers.is_some() {
+        if data.draft.held_bytes() > MAX_HELD_BYTES {
             return false;
         }
-        if self.state.is_pending() {
-            deferred::finishing(self, core);
-        }
-        let data = self.data.get_mut();
-        data.close_logs();
-        if !data.finish_slow(core, &self.ids, &self.state, End::Now) {
-            core.report_closed();
-        }
+        data.clear();
         true
     }
-
-    /// When the span ends: at the moment given, in nanoseconds since the Unix epoch, or now. Asked
-    /// without the lock, as the clock may be foreign code, and only where the answer is needed.
-    #[inline]
-    pub(crate) fn end(&self, core: &SpanShared, given: Option<i64>) -> End {
-        match given {
-            Some(wall) => End::Given { wall },
-            None if self.state.is_recording() => End::Read { count: core.clock.monotonic_nanos() },
-            None => End::Now,
-        }
-    }
-
-    /// Finishes the span with the body locked, in that state. False if the tracer had been closed,
-    /// which is to be reported when the lock is gone.
-    #[inline]
-    pub(crate) fn finish_locked(
-        &self,
-        core: &Stripe,
-        data: &mut SpanData,
-        state: &TraceState,
-        end: End,
-    ) -> bool {
-        data.finish_at(core, &self.ids, state, end)
-    }
-
-    /// The same for a span about whose trace nothing may be decided yet, or that may be held.
-    pub(crate) fn finish_slow_locked(&self, core: &Stripe, data: &mut SpanData, end: End) -> bool {
-        data.finish_slow(core, &self.ids, &self.state, end)
-    }
-}
-
-/// Counts a span that is finished while still nothing is decided, and gives the trace's state as it is
-/// counted: others may decide at this very moment.
-#[cold]
-#[inline(never)]
-fn count_undecided(core: &Stripe, state: &TraceState) -> Option<TraceState> {
-    let state = Some(state.frozen()).filter(TraceState::is_undecided)?;
-    core.count_undecided(state.is_sampled());
-    Some(state)
 }
 
 impl SpanData {
@@ -271,46 +201,6 @@ impl SpanData {
     pub(in crate::span) fn begin(&mut self, counts: &Counts, sampled: Sampled) {
         counts.add(sampled);
         self.finished = false;
-    }
-
-    /// Counts the span as finished, and writes it to the sink if it is sampled. False if that was
-    /// closed.
-    #[inline]
-    fn finish(&mut self, core: &Stripe, ids: &Ids, state: &TraceState) -> bool {
-        self.finish_inlined(core, ids, state, End::Now)
-    }
-
-    /// The same at a moment that was read or given. Apart, so that the last drop need not ask which.
-    #[inline(never)]
-    pub(in crate::span) fn finish_at(
-        &mut self,
-        core: &Stripe,
-        ids: &Ids,
-        state: &TraceState,
-        end: End,
-    ) -> bool {
-        self.finish_inlined(core, ids, state, end)
-    }
-
-    #[inline(always)]
-    fn finish_inlined(&mut self, core: &Stripe, ids: &Ids, state: &TraceState, end: End) -> bool {
-        self.finished = true;
-        let flags = state.flags();
-        if flags & SAMPLED == 0 {
-            core.count_not_sampled();
-            return true;
-        }
-        let times = self.times(core, state, end);
-        core.sink.accept(pool::stripe_index(), SpanParts::new(ids, flags, times, &self.draft))
-    }
-
-    /// The same for a span about whose trace nothing may be decided yet, or that may be held.
-    fn finish_slow(&mut self, core: &Stripe, ids: &Ids, state: &TraceState, end: End) -> bool {
-        if core.tail_sampler.is_some() {
-            return self.finish_buffered(core, ids, state, end);
-        }
-        let undecided = if state.is_undecided() { count_undecided(core, state) } else { None };
-        self.finish_at(core, ids, undecided.as_ref().unwrap_or(state), end)
     }
 
     /// Start and duration in nanoseconds. The duration is never negative.
@@ -430,12 +320,5 @@ fn tag_too_long(draft: &mut SpanDraft, key: &[u8], text: &str, core: &SpanShared
     draft.tags.tag_text(key, core.within_limit(text).as_bytes());
 }
 
-impl Drop for SpanRecord {
-    fn drop(&mut self) {
-        // Only where the last two handles went at the same moment, and each saw the other.
-        if !self.data.get_mut().finished && !self.finish_alone() {
-            // Those who are told want a handle on it.
-            pool::end(Arc::new(std::mem::take(self)));
-        }
-    }
-}
+/// A record that holds more than this is not used again: one huge span must not hold memory for ever.
+pub(super) const MAX_HELD_BYTES: usize = 16 * 1024;

@@ -1,0 +1,323 @@
+//! The ends of a span: every way in which a live span becomes a finished one.
+//!
+//! | case | what ends it | its trace | function | what becomes of it |
+//! |---|---|---|---|---|
+//! | 1 | drop of the last handle | sampled, nobody has a say | [`finish_last`] | written out, without a lock |
+//! | 2 | drop of the last handle | not sampled, nobody has a say | [`finish_last_unsampled`] | counted |
+//! | 3 | drop of the last handle | on the slow path, no observers | [`finish_last_slow`] | deferred · tail · written out |
+//! | 4 | drop of the last handle | observed | [`finish_observed`] | case 6, through a handle made for it |
+//! | 5 | `finish`, `finish_at` | fast path | [`finish`] | written out with the body locked |
+//! | 6 | `finish*` with logs, or on the slow path | any | [`finish_slow`] | tail · observers · deferred · written out |
+//! | 7 | `finish` or drop of a non-recording span | not sampled, no record | [`finish`], `Drop for Span` | counted |
+//! | 8 | two last handles dropped at the same moment | any | `Drop for SpanRecord` | case 1 to 4 |
+//! | 9 | `restart_below` | any | [`finish_unsent`] | counted as not sampled: it goes on as another span |
+//!
+//! A span is finished once: whoever sets [`SpanData::finished`] accounts for it. All other calls are
+//! misuse. Callbacks (samplers, observers, clocks, loggers) run without the lock of the span's body.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::write::misused;
+use super::{deferred, tail};
+use crate::clock::Clock;
+use crate::encoding::{Ids, SpanParts};
+use crate::span::counters::Stripe;
+use crate::span::observer::{self, FinishClaim};
+use crate::span::record::{
+    self, Accepted, End, Record, SAMPLED, SpanData, SpanRecord, TraceState, stripe_index,
+};
+use crate::span::shared::SpanShared;
+use crate::span::{LogRecord, Span};
+
+/// Whether the last handle has finished its span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+enum LastHandle {
+    Finished,
+    /// Nothing is done yet: observers are to be notified, and want a handle on the span.
+    IsObserved,
+}
+
+impl Drop for Span {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take() {
+            release(record);
+        } else if let Some(non_recording) = &mut *self.non_recording
+            && let Some((stripe, record)) = non_recording.take()
+        {
+            match record {
+                None => stripe.count_not_sampled(),
+                Some(record) => release_promoted(record),
+            }
+        }
+    }
+}
+
+/// Out of line, so that the drop of a non-recording span is small enough to be inlined.
+#[cold]
+#[inline(never)]
+fn release_promoted(record: Record) {
+    if let Some(record) = record.into_record() {
+        release(record);
+    }
+}
+
+/// Drops a handle. The last one finishes the span, unless that was done, and gives its record back to
+/// the pool.
+#[inline(never)]
+fn release(mut record: Arc<SpanRecord>) {
+    let Some(last) = Arc::get_mut(&mut record) else { return };
+    if !last.data.get_mut().finished && finish_last(last) == LastHandle::IsObserved {
+        return finish_observed(record);
+    }
+    if last.recycle() {
+        record::give(record);
+    }
+}
+
+/// Finishes an observed span through a handle, of which observers may make more.
+#[cold]
+#[inline(never)]
+fn finish_observed(record: Arc<SpanRecord>) {
+    let mut span = Span::recorded(record);
+    finish(&span, None);
+    let Some(mut record) = span.take_record() else { return };
+    if let Some(last) = Arc::get_mut(&mut record) {
+        // It is finished, unless a sampler panicked when it was asked about that.
+        last.data.get_mut().observers = None;
+    }
+    release(record);
+}
+
+impl Drop for SpanRecord {
+    fn drop(&mut self) {
+        // Only where the last two handles went at the same moment, and each saw the other.
+        if !self.data.get_mut().finished && finish_last(self) == LastHandle::IsObserved {
+            release(Arc::new(mem::take(self)));
+        }
+    }
+}
+
+#[inline]
+fn finish_last(last: &mut SpanRecord) -> LastHandle {
+    let SpanRecord { core, ids, state, data, .. } = &mut *last;
+    let Some(stripe) = core else { return LastHandle::Finished };
+    if !state.is_surely_sampled() {
+        return finish_last_unsampled(last);
+    }
+    if write_out(data.get_mut(), stripe, ids, state, End::Now) == Accepted::Closed {
+        stripe.report_closed();
+    }
+    LastHandle::Finished
+}
+
+#[inline(never)]
+fn finish_last_unsampled(last: &mut SpanRecord) -> LastHandle {
+    if !last.state.is_surely_unsampled() {
+        return finish_last_slow(last);
+    }
+    last.data.get_mut().finished = true;
+    if let Some(stripe) = &last.core {
+        stripe.count_not_sampled();
+    }
+    LastHandle::Finished
+}
+
+#[cold]
+#[inline(never)]
+fn finish_last_slow(last: &mut SpanRecord) -> LastHandle {
+    let Some(stripe) = &last.core else { return LastHandle::Finished };
+    if last.data.get_mut().observers.is_some() {
+        return LastHandle::IsObserved;
+    }
+    if last.state.is_pending() {
+        deferred::finishing(last, stripe);
+        tail::finishing(last, stripe);
+    }
+    let data = last.data.get_mut();
+    data.close_logs();
+    if write_out_slow(data, stripe, &last.ids, &last.state, End::Now) == Accepted::Closed {
+        stripe.report_closed();
+    }
+    LastHandle::Finished
+}
+
+/// Finishes a span, at the moment given, in nanoseconds since the Unix epoch, or now.
+pub(in crate::span) fn finish(span: &Span, end: Option<i64>) {
+    if let Some(non_recording) = &*span.non_recording
+        && non_recording.mark_finished()
+    {
+        if let Some(stripe) = non_recording.core() {
+            stripe.count_not_sampled();
+        }
+        return;
+    }
+    let Some(record) = span.existing_record() else {
+        span.misused("finish");
+        return;
+    };
+    let Some(stripe) = &record.core else { return };
+    if record.state.is_on_slow_path() {
+        return finish_slow(span, record, stripe, end, &[]);
+    }
+    let end = end_of(record, stripe, end);
+    let Some(mut data) = record.lock() else { return };
+    // Reported after the lock: a logger is a user callback, and may use this very span.
+    if data.finished {
+        drop(data);
+        misused(stripe, "finish");
+    } else if write_out_at(&mut data, stripe, &record.ids, &record.state, end) == Accepted::Closed {
+        drop(data);
+        stripe.report_closed();
+    }
+}
+
+/// Finishes a span with logs that were made meanwhile elsewhere. They do not count towards a limit.
+pub(in crate::span) fn finish_with_logs(span: &Span, end: Option<i64>, logs: &[LogRecord<'_>]) {
+    match span.existing_record() {
+        Some(record) if !logs.is_empty() => {
+            let Some(stripe) = &record.core else { return };
+            finish_slow(span, record, stripe, end, logs);
+        }
+        // A span without a record is not sampled, and keeps no logs.
+        _ => finish(span, end),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn finish_slow(
+    span: &Span,
+    record: &SpanRecord,
+    stripe: &Stripe,
+    end: Option<i64>,
+    logs: &[LogRecord<'_>],
+) {
+    // Without the lock, as a logger may be told of a time.
+    let moment = |log: &LogRecord<'_>| stripe.given_nanos("a log of finish_with", log.timestamp);
+    let moments: Vec<_> = logs.iter().map(moment).collect();
+    tail::finishing(record, stripe);
+    let end = match claim(span, record, stripe, end) {
+        FinishClaim::Granted { end } => Some(end_of(record, stripe, end)),
+        FinishClaim::Refused => None,
+    };
+    let Some(mut data) = record.lock() else { return };
+    let Some(end) = end.filter(|_| !data.finished) else {
+        drop(data);
+        return misused(stripe, "finish");
+    };
+    data.close_logs();
+    if record.state.is_recording() {
+        for (log, at) in logs.iter().zip(moments) {
+            data.append_log(at, log.fields);
+        }
+    }
+    // Dropped without the lock: their drop is a user callback too.
+    let observers = data.observers.take();
+    let accepted = write_out_slow(&mut data, stripe, &record.ids, &record.state, end);
+    drop(data);
+    drop(observers);
+    if accepted == Accepted::Closed {
+        stripe.report_closed();
+    }
+}
+
+/// Claims the end of a span on the slow path: notifies its observers, then asks a sampler that put its
+/// decision off.
+pub(in crate::span) fn claim(
+    span: &Span,
+    record: &SpanRecord,
+    stripe: &Stripe,
+    end: Option<i64>,
+) -> FinishClaim {
+    let claim = observer::finishing(span, record, stripe, end);
+    if matches!(claim, FinishClaim::Granted { .. }) && record.state.is_undecided() {
+        deferred::finishing(record, stripe);
+        tail::finishing(record, stripe);
+    }
+    claim
+}
+
+/// Finishes a span that goes on as another one. It is counted as not sampled, though it may be.
+pub(in crate::span) fn finish_unsent(record: &SpanRecord, stripe: &Stripe, data: &mut SpanData) {
+    // A closed tracer has nothing to report: the span is not to be seen.
+    let _ = if stripe.tail_sampler.is_some() {
+        write_out_slow(data, stripe, &record.ids, &record.state, End::Now)
+    } else {
+        write_out_at(data, stripe, &record.ids, &TraceState::default(), End::Now)
+    };
+}
+
+/// When the span ends: at the moment given, in nanoseconds since the Unix epoch, or now. Read without
+/// the lock, as a clock may be a user callback, and only where the answer is needed.
+#[inline]
+fn end_of(record: &SpanRecord, shared: &SpanShared, given: Option<i64>) -> End {
+    match given {
+        Some(wall) => End::Given { wall },
+        None if record.state.is_recording() => End::Read { count: shared.clock.monotonic_nanos() },
+        None => End::Now,
+    }
+}
+
+/// Marks the span as finished, and writes it to the sink if it is sampled, or counts it.
+#[inline(always)]
+fn write_out(
+    data: &mut SpanData,
+    stripe: &Stripe,
+    ids: &Ids,
+    state: &TraceState,
+    end: End,
+) -> Accepted {
+    data.finished = true;
+    let flags = state.flags();
+    if flags & SAMPLED == 0 {
+        stripe.count_not_sampled();
+        return Accepted::Yes;
+    }
+    let times = data.times(stripe, state, end);
+    stripe.sink.accept(stripe_index(), SpanParts::new(ids, flags, times, &data.draft))
+}
+
+/// [`write_out`] of an end that was read or given. Out of line, so that the last drop does not branch
+/// on which.
+#[inline(never)]
+fn write_out_at(
+    data: &mut SpanData,
+    stripe: &Stripe,
+    ids: &Ids,
+    state: &TraceState,
+    end: End,
+) -> Accepted {
+    write_out(data, stripe, ids, state, end)
+}
+
+/// [`write_out`] of a span that may be buffered, or whose sampler may still have decided nothing.
+fn write_out_slow(
+    data: &mut SpanData,
+    stripe: &Stripe,
+    ids: &Ids,
+    state: &TraceState,
+    end: End,
+) -> Accepted {
+    if stripe.tail_sampler.is_some() {
+        data.finished = true;
+        if tail::leave(data, stripe, ids, state, end) {
+            return Accepted::Yes;
+        }
+        return write_out_at(data, stripe, ids, state, end);
+    }
+    let undecided = if state.is_undecided() { count_undecided(stripe, state) } else { None };
+    write_out_at(data, stripe, ids, undecided.as_ref().unwrap_or(state), end)
+}
+
+/// Counts a span that is finished while still nothing is decided, and gives the trace's state as it is
+/// counted: others may decide at this very moment.
+#[cold]
+#[inline(never)]
+fn count_undecided(stripe: &Stripe, state: &TraceState) -> Option<TraceState> {
+    let state = Some(state.frozen()).filter(TraceState::is_undecided)?;
+    stripe.count_undecided(state.is_sampled());
+    Some(state)
+}
