@@ -1,5 +1,6 @@
 //! Tasks of the repository.
 //!
+//! `cargo xtask check` runs everything that must hold before a change is merged.
 //! `cargo xtask contracts` holds the hot path to its instruction and allocation counts.
 //! `cargo xtask flood` drives a tracer as fast as it goes and checks its ledger against a sink.
 //! `cargo xtask lowest-versions` builds what is published with the lowest versions it allows.
@@ -10,12 +11,14 @@
 
 mod callgrind;
 mod cases;
+mod check;
 mod contracts;
 mod deny;
 mod flood;
 mod lowest;
 mod process;
 mod sink;
+mod tools;
 mod walk;
 
 use std::error::Error;
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (task, rest) = arguments.split_first().map_or(("", &[][..]), |(t, r)| (t.as_str(), r));
     let outcome = match task {
+        "check" => check::run(rest),
         "contracts" => contracts::run(rest),
         "contract-case" => contracts::run_case(rest),
         "flood" => flood::run(rest),
@@ -48,6 +52,9 @@ fn main() -> ExitCode {
 const USAGE: &str = "\
 usage: cargo xtask <task>
 
+  check [NAME...] [--except NAME...]
+                                    formats, lints, tests, contracts, packages, docs and dependencies:
+                                    the steps whose name contains NAME, or all; exit 1 if one fails
   contracts [NAME]                  instructions (callgrind) and allocations of the hot path; exit 1
                                     if what was reached before is exceeded, 3 without valgrind
   flood [--seconds 5] [--producers 2]

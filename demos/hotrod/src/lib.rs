@@ -1,7 +1,7 @@
 //! Rides on demand: six services that trace, in one program or in four.
 //!
 //! A dispatch asks the customer service where the customer is, the driver service who is near, and
-//! the route service how long each of them takes. [`start`] runs the services; the binary is what
+//! the route service how long each of them takes. [`start()`] runs the services; the binary is what
 //! gives it the command line.
 
 mod customer;

@@ -21,7 +21,7 @@ use crate::visit::Visitor;
 
 /// Makes spans of a [`Tracer`](jaeger_client::Tracer) of tracing's spans, and logs of its events.
 ///
-/// It is made by [`layer`](crate::layer) or [`builder`](Self::builder), which put a filter of its own
+/// It is made by [`layer`](crate::layer()) or [`builder`](Self::builder), which put a filter of its own
 /// before it.
 ///
 /// # Cost

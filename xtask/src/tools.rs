@@ -1,0 +1,48 @@
+//! Programs from crates.io that the checks need, each at a fixed version.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Outcome;
+
+/// A program, and the crate that holds it.
+pub(crate) struct Tool {
+    pub(crate) package: &'static str,
+    pub(crate) binary: &'static str,
+    pub(crate) version: &'static str,
+}
+
+pub(crate) const DENY: Tool =
+    Tool { package: "cargo-deny", binary: "cargo-deny", version: "0.20.2" };
+pub(crate) const HACK: Tool =
+    Tool { package: "cargo-hack", binary: "cargo-hack", version: "0.6.46" };
+pub(crate) const TYPOS: Tool = Tool { package: "typos-cli", binary: "typos", version: "1.42.3" };
+
+impl Tool {
+    /// The program below the target folder, which is installed first if this version is not there.
+    pub(crate) fn installed(&self) -> Outcome<PathBuf> {
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+        let root = std::path::absolute(target.join("tools"))?;
+        let program = root.join("bin").join(self.binary);
+        if !self.is_version(&program) {
+            let status = Command::new("cargo")
+                .args(["install", self.package, "--locked", "--version", self.version, "--root"])
+                .arg(&root)
+                .status()?;
+            if !status.success() {
+                return Err(format!("{} could not be installed", self.package).into());
+            }
+        }
+        Ok(program)
+    }
+
+    fn is_version(&self, program: &Path) -> bool {
+        // `cargo-hack` wants to hear of the subcommand, as cargo tells it.
+        let subcommand = self.binary.strip_prefix("cargo-");
+        let output = Command::new(program).args(subcommand).arg("--version").output();
+        output.is_ok_and(|output| {
+            String::from_utf8_lossy(&output.stdout).trim().ends_with(self.version)
+        })
+    }
+}
