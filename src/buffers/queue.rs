@@ -1,6 +1,6 @@
 //! Full buffers on their way to the reporter's thread, bounded in bytes and in spans.
 //!
-//! It lies within [`ShardedBuffers`](super::Shards), behind the lock of the counts: a buffer comes into it
+//! It lies within [`ShardedBuffers`](super::ShardedBuffers), behind the lock of the counts: a buffer comes into it
 //! and is counted there in one step.
 
 use std::collections::VecDeque;

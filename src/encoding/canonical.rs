@@ -209,7 +209,7 @@ impl<'a> Canonical<'a> {
 
 /// The number at the start of these bytes, and how many of them it takes; none if it is longer.
 ///
-/// Made without a loop, as [`Varint`](super::cursor::Varint) is: ids take nine or ten bytes.
+/// Made without a loop, as [`Varint`](super::writer::Varint) is: ids take nine or ten bytes.
 #[inline(always)]
 fn varint(bytes: &[u8; 10]) -> Option<(u64, usize)> {
     let [first @ .., ninth, tenth] = *bytes;

@@ -299,7 +299,7 @@ impl Span {
     }
 
     /// Whether the span's tags and logs are kept: it is sampled, or may yet be, because its sampler
-    /// has put the decision off or the tracer [samples tails](TailSamplingConfig).
+    /// has put the decision off or the tracer [samples tails](crate::TailSamplingConfig).
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.existing_record().is_some_and(|inner| inner.state.is_recording())
@@ -353,7 +353,7 @@ impl Span {
     /// Makes the span the active one of this thread until the guard is dropped.
     ///
     /// For synchronous code only: across an `.await` use
-    /// [`TraceFutureExt::in_span`], or another task sees this span as its own.
+    /// [`TraceFutureExt::in_span`](crate::TraceFutureExt::in_span), or another task sees this span as its own.
     pub fn activate(&self) -> Scope {
         Scope::enter(self.clone())
     }
