@@ -56,6 +56,7 @@ mod fork;
 mod http_client;
 mod id;
 mod lock;
+mod non_exhaustive;
 #[cfg(feature = "remote-sampler")]
 mod polling;
 mod redact;
@@ -73,6 +74,8 @@ pub use self::diag::{Logger, NullLogger, StderrLogger};
 pub use self::error::{ConfigError, ExtractError, TransportError};
 pub use self::http_client::ProxyConfig;
 pub use self::id::{IdGenerator, ParseIdError, SpanId, TraceId};
+#[doc(hidden)]
+pub use self::non_exhaustive::NonExhaustive;
 pub use self::propagation::HeadersConfig;
 pub use self::reporter::{Destination, FinishedSpan, InMemoryReporter, Reporter};
 #[doc(hidden)]

@@ -26,6 +26,7 @@ const LEAVES: &[&str] = &[
     "diag",
     "fork",
     "lock",
+    "non_exhaustive",
     "panics",
 ];
 

@@ -57,8 +57,12 @@ fn say(stream: &mut TcpStream, status: u16, body: &str) {
 }
 
 fn throttler(host_port: String, every: Duration, at_once: bool) -> Arc<RemoteThrottler> {
-    let config =
-        ThrottlerConfig { host_port, refresh_interval: every, synchronous_initialization: at_once };
+    let config = ThrottlerConfig {
+        host_port,
+        refresh_interval: every,
+        synchronous_initialization: at_once,
+        ..ThrottlerConfig::default()
+    };
     Arc::new(RemoteThrottler::new("svc", &config).unwrap())
 }
 

@@ -87,6 +87,7 @@ fn remote(server: &Strategies, every: Duration, at_once: bool) -> Arc<RemoteThro
         host_port: server.host_port(),
         refresh_interval: every,
         synchronous_initialization: at_once,
+        ..ThrottlerConfig::default()
     };
     Arc::new(RemoteThrottler::new("my svc", &config).unwrap())
 }

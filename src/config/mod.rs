@@ -12,6 +12,7 @@ pub use self::sampling::SamplerConfig;
 use crate::error::ConfigError;
 use crate::http_client::ProxyConfig;
 #[cfg(feature = "remote-sampler")]
+use crate::non_exhaustive::NonExhaustive;
 use crate::policy;
 pub use crate::policy::{BaggageRestrictionsConfig, ThrottlerConfig};
 use crate::propagation::{self, HeadersConfig};
@@ -23,6 +24,19 @@ use crate::tail::TailSamplingConfig;
 use crate::tracer::{Closer, Tracer, TracerBuilder, defaults};
 
 /// All that a tracer is configured by, in Jaeger's own words.
+///
+/// # Compatibility
+///
+/// A minor version may add fields to this and to what it is made of, all of which have defaults. So a
+/// literal ends with `..Configuration::new(name)`, or with `..Default::default()`, which it does not
+/// compile without; what is written so today compiles then too, and means the same. So it is with every
+/// struct of this crate whose name ends with `Config`.
+///
+/// ```compile_fail
+/// let all = jaeger_client::PacingConfig {
+///     watch_receive_queue: true, bytes_per_second: 0, burst_bytes: 0, // and no `..`
+/// };
+/// ```
 ///
 /// # Source
 ///
@@ -108,6 +122,8 @@ pub struct Configuration {
     /// What was taken from the variables of OpenTelemetry, which are read where an exporter is `otlp`.
     /// The logger is told it once, as information.
     pub notes: Vec<String>,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 /// Without what is secret: configurations end up in logs.
@@ -165,6 +181,7 @@ impl Default for Configuration {
             track_open_spans: 0,
             warnings: Vec::new(),
             notes: Vec::new(),
+            __non_exhaustive: NonExhaustive,
         }
     }
 }

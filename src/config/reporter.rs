@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::http_client::ProxyConfig;
+use crate::non_exhaustive::NonExhaustive;
 use crate::redact::{self, HIDDEN};
 use crate::tracer::defaults;
 use crate::transport::{
@@ -76,6 +77,8 @@ pub struct ReporterConfig {
     /// [`proxy`](OtlpConfig::proxy) is [`Configuration::proxy`](crate::Configuration::proxy) unless
     /// it says another.
     pub otlp: OtlpConfig,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 /// Without what is secret: configurations end up in logs.
@@ -140,6 +143,7 @@ impl Default for ReporterConfig {
             sender_max_attempts: HttpConfig::MAX_ATTEMPTS,
             oversize_endpoint: None,
             otlp: OtlpConfig::default(),
+            __non_exhaustive: NonExhaustive,
         }
     }
 }

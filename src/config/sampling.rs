@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::http_client::ProxyConfig;
+use crate::non_exhaustive::NonExhaustive;
 use crate::redact;
 use crate::sampler;
 
@@ -28,6 +29,8 @@ pub struct SamplerConfig {
     /// Whether `remote` decides again about the first span of a trace when it gets another name, as
     /// it does when a framework learns the route late.
     pub operation_name_late_binding: bool,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 /// Without what is secret in the URL.
@@ -64,6 +67,7 @@ impl SamplerConfig {
             sampling_refresh_interval: sampler::DEFAULT_REFRESH_INTERVAL,
             max_operations: sampler::DEFAULT_MAX_OPERATIONS,
             operation_name_late_binding: false,
+            __non_exhaustive: NonExhaustive,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{DEFAULT_HOST_PORT, PolicyHost};
 use crate::error::ConfigError;
+use crate::non_exhaustive::NonExhaustive;
 use crate::redact;
 
 /// What holds for a baggage item.
@@ -133,6 +134,8 @@ pub struct BaggageRestrictionsConfig {
     pub host_port: String,
     /// How often it is asked. Default one minute, which 0 means too; at least 10 ms.
     pub refresh_interval: Duration,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 /// Without what is secret in a URL.
@@ -153,6 +156,7 @@ impl Default for BaggageRestrictionsConfig {
             deny_baggage_on_initialization_failure: false,
             host_port: DEFAULT_HOST_PORT.to_owned(),
             refresh_interval: Duration::from_secs(60),
+            __non_exhaustive: NonExhaustive,
         }
     }
 }

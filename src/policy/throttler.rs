@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{DEFAULT_HOST_PORT, PolicyHost, Updates};
 use crate::error::ConfigError;
+use crate::non_exhaustive::NonExhaustive;
 use crate::redact;
 
 /// Decides whether a request for debugging is granted; without one, all are.
@@ -113,6 +114,8 @@ pub struct ThrottlerConfig {
     /// Asks at once about an operation that has no credit, on the application's thread and for 1 s
     /// at most. Otherwise such a request is denied, and the agent asked with the next refresh.
     pub synchronous_initialization: bool,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 /// Without what is secret in a URL.
@@ -132,6 +135,7 @@ impl Default for ThrottlerConfig {
             host_port: DEFAULT_HOST_PORT.to_owned(),
             refresh_interval: Duration::from_secs(5),
             synchronous_initialization: false,
+            __non_exhaustive: NonExhaustive,
         }
     }
 }

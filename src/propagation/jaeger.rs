@@ -20,6 +20,7 @@ use super::{Extracted, Format};
 use crate::encoding::cut;
 use crate::error::ExtractError;
 use crate::id::{self, SpanId, TraceId, hex_16, hex_unpadded};
+use crate::non_exhaustive::NonExhaustive;
 use crate::span::SpanContext;
 
 /// The names of the headers, all of which can be chosen. Case does not matter in reading.
@@ -43,6 +44,8 @@ pub struct HeadersConfig {
     pub debug: String,
     /// Baggage given by hand: `key1=value1, key2=value2`.
     pub baggage: String,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for HeadersConfig {
@@ -52,6 +55,7 @@ impl Default for HeadersConfig {
             baggage_prefix: "uberctx-".to_owned(),
             debug: "jaeger-debug-id".to_owned(),
             baggage: "jaeger-baggage".to_owned(),
+            __non_exhaustive: NonExhaustive,
         }
     }
 }
@@ -76,7 +80,7 @@ impl JaegerFormat {
     /// With names as given.
     #[must_use]
     pub fn new(headers: HeadersConfig) -> Self {
-        let HeadersConfig { trace_context, baggage_prefix, debug, baggage } = headers;
+        let HeadersConfig { trace_context, baggage_prefix, debug, baggage, .. } = headers;
         Self {
             trace_context: KnownName::new(&trace_context),
             debug: KnownName::new(&debug),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::ConfigError;
+use crate::non_exhaustive::NonExhaustive;
 
 /// Which traces that are not sampled are kept all the same, and how much is held until that is known.
 ///
@@ -72,11 +73,18 @@ pub struct TailSamplingConfig {
     /// Whether the tag `error`, if it is true or the text `true`, is a reason to keep the trace.
     /// Default true.
     pub on_error_tag: bool,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for TailSamplingConfig {
     fn default() -> Self {
-        Self { max_bytes: 4 * 1024 * 1024, slower_than: None, on_error_tag: true }
+        Self {
+            max_bytes: 4 * 1024 * 1024,
+            slower_than: None,
+            on_error_tag: true,
+            __non_exhaustive: NonExhaustive,
+        }
     }
 }
 

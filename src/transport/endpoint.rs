@@ -10,6 +10,7 @@ use crate::error::ConfigError;
 use crate::http_client::ProxyConfig;
 #[cfg(feature = "collector-http")]
 use crate::http_client::Url;
+use crate::non_exhaustive::NonExhaustive;
 use crate::redact::{self, HIDDEN};
 
 /// What a server takes at an address.
@@ -125,6 +126,8 @@ pub struct HttpConfig {
     pub max_attempts: u32,
     /// The largest body, in bytes.
     pub max_body_bytes: usize,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl HttpConfig {
@@ -150,6 +153,7 @@ impl HttpConfig {
             retry_limit: Self::RETRY_LIMIT,
             max_attempts: Self::MAX_ATTEMPTS,
             max_body_bytes: MAX_BODY_BYTES,
+            __non_exhaustive: NonExhaustive,
         }
     }
 }

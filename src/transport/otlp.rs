@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::address::{HostPort, UrlError, WebUrl};
 use crate::error::ConfigError;
 use crate::http_client::ProxyConfig;
+use crate::non_exhaustive::NonExhaustive;
 use crate::redact;
 
 /// How to send spans as OTLP over HTTP, in protobuf: to an OpenTelemetry Collector, to Jaeger v2, or to
@@ -62,6 +63,8 @@ pub struct OtlpConfig {
     pub max_body_bytes: usize,
     /// How much of an answer is read, in bytes. What a longer one says of rejected spans is not known.
     pub max_answer_bytes: u64,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl OtlpConfig {
@@ -82,6 +85,7 @@ impl OtlpConfig {
             max_attempts: super::HttpConfig::MAX_ATTEMPTS,
             max_body_bytes: 1 << 20,
             max_answer_bytes: 4 << 20,
+            __non_exhaustive: NonExhaustive,
         }
     }
 

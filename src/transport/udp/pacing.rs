@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::rate::{Bounds, Rate};
 use super::receive_queue::{QueueState, ReceiveQueue, USUAL_BUFFER, memory_of};
 use super::socket::Network;
+use crate::non_exhaustive::NonExhaustive;
 use crate::transport::MAX_PACKET_BYTES;
 
 /// How fast datagrams are sent to an agent.
@@ -48,11 +49,18 @@ pub struct PacingConfig {
     pub bytes_per_second: u64,
     /// How many bytes may be sent at once after a pause. Default 65,000, the largest datagram.
     pub burst_bytes: usize,
+    #[doc(hidden)]
+    pub __non_exhaustive: NonExhaustive,
 }
 
 impl Default for PacingConfig {
     fn default() -> Self {
-        Self { watch_receive_queue: true, bytes_per_second: 4_000_000, burst_bytes: 65_000 }
+        Self {
+            watch_receive_queue: true,
+            bytes_per_second: 4_000_000,
+            burst_bytes: 65_000,
+            __non_exhaustive: NonExhaustive,
+        }
     }
 }
 
@@ -60,7 +68,12 @@ impl PacingConfig {
     /// Sends everything at once, whether the agent can take it or not.
     #[must_use]
     pub const fn off() -> Self {
-        Self { watch_receive_queue: false, bytes_per_second: 0, burst_bytes: 0 }
+        Self {
+            watch_receive_queue: false,
+            bytes_per_second: 0,
+            burst_bytes: 0,
+            __non_exhaustive: NonExhaustive,
+        }
     }
 }
 

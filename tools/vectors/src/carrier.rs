@@ -82,7 +82,7 @@ impl Names {
     /// For a tracer.
     pub(crate) fn config(&self) -> HeadersConfig {
         let Self { trace_context, baggage_prefix, debug, baggage } = self.clone();
-        HeadersConfig { trace_context, baggage_prefix, debug, baggage }
+        HeadersConfig { trace_context, baggage_prefix, debug, baggage, ..HeadersConfig::default() }
     }
 }
 

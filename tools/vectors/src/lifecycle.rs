@@ -356,6 +356,7 @@ fn throttled(
         // What is asked aside is not part of a case.
         refresh_interval: Duration::from_secs(3600),
         synchronous_initialization: synchronous,
+        ..ThrottlerConfig::default()
     };
     servers.push(started);
     let throttler = RemoteThrottler::new(&options.service, &config).map_err(client::refused)?;
@@ -376,6 +377,7 @@ fn restricted(
         host_port: started.host_port().to_owned(),
         // Once is all that counts.
         refresh_interval: Duration::from_secs(3600),
+        ..BaggageRestrictionsConfig::default()
     };
     let manager = RemoteBaggageRestrictionManager::new(&options.service, &config);
     servers.push(started);
