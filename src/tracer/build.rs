@@ -217,7 +217,8 @@ impl TracerBuilder {
         };
         let reporter = unstarted.map(start).transpose()?;
         background.keep_running();
-        let shared = Arc::new(Shared { refs, core, format, reporter, metrics });
+        let shared =
+            Arc::new(Shared { refs, core, format, reporter, metrics, is_closed: false.into() });
         let weak: Weak<Shared> = Arc::downgrade(&shared);
         let _ = shared.core.tracer.set(weak);
         Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))

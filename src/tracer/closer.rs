@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Shared, host};
@@ -17,7 +18,8 @@ use crate::stats::FlushReport;
 /// Closes its tracer when it is dropped: sends what is left, within a bound.
 ///
 /// Keep it for as long as spans are made, usually in `main`. Spans finished later are counted as
-/// dropped, and reported. It works without a runtime, within one, and while a panic unwinds.
+/// dropped, and reported. It works without a runtime, within one, and while a panic unwinds. A closer
+/// in a static is never dropped: call [`Tracer::close`](crate::Tracer::close).
 ///
 /// # Source
 ///
@@ -68,9 +70,7 @@ impl Closer {
         let Some(shared) = self.shared.take() else {
             return FlushReport::new(Default::default(), true, Duration::ZERO);
         };
-        let own = Arc::clone(&shared);
-        let closed = aside(move || close(&own, timeout)).await;
-        closed.unwrap_or_else(|| close(&shared, Duration::ZERO))
+        close_aside(shared, timeout).await
     }
 
     fn close_within(&mut self, timeout: Duration) -> Option<FlushReport> {
@@ -78,9 +78,19 @@ impl Closer {
     }
 }
 
-fn close(shared: &Shared, timeout: Duration) -> FlushReport {
+#[cfg(feature = "tokio")]
+pub(super) async fn close_aside(shared: Arc<Shared>, timeout: Duration) -> FlushReport {
+    let own = Arc::clone(&shared);
+    let closed = aside(move || close(&own, timeout)).await;
+    closed.unwrap_or_else(|| close(&shared, Duration::ZERO))
+}
+
+pub(super) fn close(shared: &Shared, timeout: Duration) -> FlushReport {
     if shared.core.is_forked() {
         return shared.wait(|_| false);
+    }
+    if shared.is_closed.swap(true, Ordering::AcqRel) {
+        return shared.wait(|reporter| reporter.close(timeout.min(MAX_WAIT)));
     }
     if let Some(tail_sampler) = &shared.core.tail_sampler {
         // First, so that nothing of it is sent when nothing can be sent any more.
@@ -174,7 +184,10 @@ fn started(
 
 impl Drop for Closer {
     fn drop(&mut self) {
-        let _ = self.close_within(self.drop_timeout);
+        let is_closed = |shared: &Arc<Shared>| shared.is_closed.load(Ordering::Acquire);
+        if !self.shared.as_ref().is_some_and(is_closed) {
+            let _ = self.close_within(self.drop_timeout);
+        }
     }
 }
 

@@ -10,17 +10,18 @@ mod http_destinations;
 mod options;
 mod process;
 
+use std::alloc::{Layout, handle_alloc_error};
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use self::builder::TracerBuilder;
 pub(crate) use self::builder::defaults;
 pub use self::closer::Closer;
 pub(crate) use self::process::leaves_room_for_spans;
-use crate::diag::{Brief, Cause};
+use crate::diag::{Brief, Cause, NullLogger};
 use crate::error::ExtractError;
 use crate::metrics::Publisher;
 use crate::panics::Callback;
@@ -103,9 +104,45 @@ pub(crate) struct Shared {
     /// None for reporters that take spans where they are finished.
     reporter: Option<ReporterService>,
     metrics: Option<Arc<Publisher>>,
+    is_closed: AtomicBool,
 }
 
 impl Tracer {
+    /// A tracer that records nothing and sends nothing, for code that needs one where tracing is off: it
+    /// has no [`Closer`] and no thread, and making it cannot fail. All that are made so are one tracer.
+    ///
+    /// Contexts of callers pass through it, in `uber-trace-id`; for other formats build one with
+    /// [`Configuration::disabled`](crate::Configuration::disabled).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::Tracer;
+    /// /// A library with an optional tracer.
+    /// fn work(tracer: Option<&Tracer>) {
+    ///     let off = Tracer::disabled();
+    ///     let span = tracer.unwrap_or(&off).start_span("work");
+    ///     span.set_tag("rows", 3);
+    /// }
+    /// work(None);
+    /// ```
+    #[must_use]
+    pub fn disabled() -> Self {
+        static DISABLED: OnceLock<Tracer> = OnceLock::new();
+        let build = || {
+            let built = Self::builder("disabled").logger(NullLogger).disabled().build();
+            // There is one way to fail: no memory to note that forks are to be told.
+            built.map_or_else(
+                |_| handle_alloc_error(Layout::new::<Shared>()),
+                |(tracer, closer)| {
+                    drop(closer);
+                    tracer
+                },
+            )
+        };
+        DISABLED.get_or_init(build).clone()
+    }
+
     /// Begins a tracer for the service of that name.
     pub fn builder(service_name: impl Into<String>) -> TracerBuilder {
         TracerBuilder::new(service_name.into())
@@ -147,8 +184,8 @@ impl Tracer {
         span::active_of(self.shared.refs.of(span::stripe_index()))
     }
 
-    /// Writes the context of a span, or a context, to a carrier: a map of text, or HTTP headers. It takes the place of a context
-    /// that was written before, with all its baggage.
+    /// Writes the context of a span, or a context, to a carrier: a map of text, or HTTP headers. It takes
+    /// the place of a context that was written before, with all its baggage.
     ///
     /// # Shape and units
     ///
@@ -195,11 +232,11 @@ impl Tracer {
         self.count_extracted(extracted.unwrap_or(Err(ExtractError::Panicked)))
     }
 
-    /// Writes a context as bytes, for protocols that carry bytes. Baggage is limited as by
+    /// Writes the context of a span, or a context, as bytes, for protocols that carry bytes. Baggage is limited as by
     /// [`inject`](Self::inject), and each item to 4,096 bytes, while keys and values may be any text.
     #[must_use]
-    pub fn inject_binary(&self, context: &SpanContext) -> Vec<u8> {
-        let (bytes, left_out) = propagation::write_binary(context);
+    pub fn inject_binary(&self, of: &(impl AsSpanContext + ?Sized)) -> Vec<u8> {
+        let (bytes, left_out) = propagation::write_binary(&of.as_span_context());
         self.count_baggage("written", left_out);
         bytes
     }
@@ -312,6 +349,37 @@ impl Tracer {
                 }]
             }
         }
+    }
+
+    /// Closes the tracer from wherever it is known, in place of [`Closer::close`]: from a static, which is
+    /// never dropped, or before [`std::process::exit`]. Sends what is left, but waits no longer than
+    /// `timeout`. Spans finished later are counted as dropped. A second close only waits for the first,
+    /// and the drop of the closer does nothing more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::LazyLock;
+    /// use std::time::Duration;
+    /// use jaeger_client::{Closer, ConfigError, Tracer};
+    ///
+    /// static TRACING: LazyLock<Result<(Tracer, Closer), ConfigError>> =
+    ///     LazyLock::new(|| Tracer::builder("svc").null_reporter().build());
+    ///
+    /// if let Ok((tracer, _)) = &*TRACING {
+    ///     tracer.start_span("work").finish();
+    ///     let report = tracer.close(Duration::from_secs(2));
+    ///     assert!(report.complete);
+    /// }
+    /// ```
+    pub fn close(&self, timeout: Duration) -> FlushReport {
+        closer::close(&self.shared, timeout)
+    }
+
+    /// The same without holding the runtime's thread. Works on any runtime.
+    #[cfg(feature = "tokio")]
+    pub async fn close_async(&self, timeout: Duration) -> FlushReport {
+        closer::close_aside(Arc::clone(&self.shared), timeout).await
     }
 
     /// Has every span sent that was finished before the call, and waits for it, but not longer than
