@@ -28,12 +28,15 @@ fn a_tag_that_is_replaced_is_there_once_whatever_it_was_and_the_others_stay() {
     let (tracer, _closer, reporter) = built(Tracer::builder("svc"));
     let span = tracer.span("op").tag("a", 1).tag("b", "é".repeat(99).as_str()).start();
     span.set_tag("c", true).set_tag("a", 2.5).replace_tag("a", "last").replace_tag("new", 1);
+    span.replace_tag("b", None::<i64>)
+        .replace_tag("a", Some("some"))
+        .replace_tag("a", String::from("last"));
     span.replace_tag("b", 3).finish();
     span.replace_tag("a", "late");
     assert_eq!(tracer.stats().misused, 1);
     let spans = reporter.spans();
     let view = spans[0].view();
-    assert_eq!(keys(&view)[2..], ["c", "a", "new", "b"]);
+    assert_eq!(keys(&view)[2..], ["c", "new", "a", "b"]);
     assert_eq!(view.tag("a"), Some(ValueView::Str(b"last")));
     assert_eq!(view.tag("b"), Some(ValueView::Long(3)));
     assert_eq!(view.tag("c"), Some(ValueView::Bool(true)));

@@ -216,6 +216,9 @@ fn a_context_is_written_of_a_span_and_read_from_headers_of_messages() {
     tracer.inject(&span.context(), &mut of_context);
     assert_eq!(of_span, of_context);
     assert_eq!(of_span.len(), 1);
+    let of_span = tracer.inject_binary(&span);
+    assert_eq!(of_span, tracer.inject_binary(&span.context()));
+    assert_eq!(tracer.extract_binary(&of_span).unwrap(), span.context());
     let mut message: Vec<(String, Vec<u8>)> = vec![("other".to_owned(), vec![0xff])];
     tracer.inject(&span, &mut message);
     tracer.inject(&span, &mut message);

@@ -61,6 +61,8 @@ fn a_start_that_was_given_counts_for_the_age_and_the_order() {
     assert_eq!(names(&open), ["past", "now", "ahead"]);
     let ages: Vec<_> = open.spans.iter().map(|span| span.age.as_secs()).collect();
     assert_eq!(ages, [40, 0, 0]);
+    let starts: Vec<_> = open.spans.iter().map(|span| span.start_time).collect();
+    assert_eq!(starts, [60, 100, 500].map(at));
 }
 
 #[test]

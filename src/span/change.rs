@@ -12,12 +12,13 @@ use super::lifecycle::write::{SAMPLING_PRIORITY, misused};
 use super::observer::FinishClaim;
 use super::record::{SpanData, SpanRecord, Start};
 use super::reference::Parent;
-use super::{Span, TagValue};
+use super::{IntoTagValue, Span, TagValue};
 use crate::encoding::{List, ReferenceView, tags_of};
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 
 impl Span {
-    /// Sets a tag in place of all values that its key was given before.
+    /// Sets a tag in place of all values that its key was given before; a value that is `None` changes
+    /// nothing.
     ///
     /// # Cost
     ///
@@ -37,8 +38,12 @@ impl Span {
     /// assert_eq!(codes, 1);
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
-    pub fn replace_tag<'v>(&self, key: &str, value: impl Into<TagValue<'v>>) -> &Self {
-        let value = value.into();
+    pub fn replace_tag(&self, key: &str, value: impl IntoTagValue) -> &Self {
+        value.set_with(|value| self.replace(key, value));
+        self
+    }
+
+    fn replace(&self, key: &str, value: TagValue<'_>) {
         if let Some(inner) = self.recording_record()
             && let Some(core) = &inner.core
             && let Some(mut data) = inner.lock().filter(|data| !data.finished)
@@ -46,10 +51,10 @@ impl Span {
             data.draft.remove_tags(key.as_bytes());
             if !inner.state.is_on_slow_path() && key != SAMPLING_PRIORITY {
                 data.tag(key, value, core, core.max_tag_value_bytes);
-                return self;
+                return;
             }
         }
-        self.set_tag(key, value)
+        self.set_tag(key, value);
     }
 
     /// Lets a span that was started follow from another one. In contrast to

@@ -16,7 +16,9 @@ use crate::id::{SpanId, TraceId};
 ///
 /// # Shape and units
 ///
-/// As text, `{trace}:{span}:{parent}:{flags}` in hex, as the `uber-trace-id` header has it.
+/// As text, `{trace}:{span}:{parent}:{flags}` in hex, as the `uber-trace-id` header has it. It is read
+/// from that too, and is that for serde (feature `serde`): baggage is no part of it.
+/// [`Tracer::inject_binary`](crate::Tracer::inject_binary) writes all of a context.
 ///
 /// # Cost
 ///

@@ -10,6 +10,7 @@ mod change;
 mod context;
 pub(crate) mod counters;
 mod handle;
+mod inspect;
 mod into_tag;
 mod lifecycle;
 mod observer;

@@ -67,6 +67,16 @@ impl<'a> TagValue<'a> {
     }
 }
 
+/// Text that is no UTF-8 becomes bytes.
+impl<'a> From<ValueView<'a>> for TagValue<'a> {
+    fn from(view: ValueView<'a>) -> Self {
+        match view {
+            ValueView::Str(text) => str::from_utf8(text).map_or(Self::Bytes(text), Self::Str),
+            other => Self::of(other),
+        }
+    }
+}
+
 macro_rules! from {
     ($($kind:ty => |$value:ident| $made:expr;)*) => {$(
         impl<'a> From<$kind> for TagValue<'a> {

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, system_time};
 use crate::encoding::cut;
 use crate::fork::ProcessOrigin;
 use crate::id::{SpanId, TraceId};
@@ -56,6 +56,8 @@ pub struct OpenSpan {
     pub trace_id: TraceId,
     /// The span.
     pub span_id: SpanId,
+    /// When it began, or is said to have begun.
+    pub start_time: SystemTime,
     /// For how long it has been open, by the tracer's clock, which stepping the system's does not
     /// change. From the start it was given, if it was given one.
     pub age: Duration,
@@ -210,6 +212,7 @@ impl OpenList {
         let now = core.clock.monotonic_nanos();
         entries.sort_by_key(|entry| (Reverse(entry.age(core, now)), entry.number));
         let told = |entry: Entry| OpenSpan {
+            start_time: system_time(entry.start_nanos(core, now)),
             age: entry.age(core, now),
             is_sampled: entry.state.is_sampled(),
             operation: entry.name,
@@ -221,6 +224,14 @@ impl OpenList {
 }
 
 impl Entry {
+    /// In nanoseconds since the Unix epoch.
+    fn start_nanos(&self, core: &SpanShared, now: u64) -> i64 {
+        match self.start {
+            Start::Read { wall, .. } | Start::Given { wall } => wall,
+            Start::Unknown => core.anchor.wall(now),
+        }
+    }
+
     fn age(&self, core: &SpanShared, now: u64) -> Duration {
         match self.start {
             Start::Read { count, .. } => Duration::from_nanos(now.saturating_sub(count)),

@@ -1,0 +1,83 @@
+//! What a live span tells of itself: its name, when it began, its tags.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use super::record::{SpanData, Start};
+use super::{OwnedTagValue, Span, TagValue};
+use crate::clock::system_time;
+use crate::encoding::{List, tags_of};
+
+impl Span {
+    /// The name it has now; empty for a span [that is none](Self::none).
+    #[must_use]
+    pub fn operation_name(&self) -> Cow<'static, str> {
+        let name =
+            self.existing_record().map(|inner| inner.lock().map(|data| data.draft.name.clone()));
+        match (name, &*self.non_recording) {
+            (Some(name), _) => name.unwrap_or_default(),
+            (None, Some(non_recording)) => Cow::Borrowed(non_recording.name()),
+            (None, None) => Cow::Borrowed(""),
+        }
+    }
+
+    /// When it began. None for a span that is finished, and for one that is not
+    /// [recorded](Self::is_recording), as the clock is not read for it.
+    #[must_use]
+    pub fn start_time(&self) -> Option<SystemTime> {
+        self.live(|data| match data.start {
+            Start::Read { wall, .. } | Start::Given { wall } => Some(system_time(wall)),
+            Start::Unknown => None,
+        })?
+    }
+
+    /// The value that a tag has now; of several, the last one. None for a span that is finished or not
+    /// [recorded](Self::is_recording).
+    ///
+    /// # Cost
+    ///
+    /// Looks at each tag that was set, with the span locked, and copies the value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::{OwnedTagValue, Tracer};
+    /// let (tracer, _closer) = Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("get");
+    /// span.set_tag("http.status_code", 102).set_tag("http.status_code", 200);
+    /// assert_eq!(span.operation_name(), "get");
+    /// assert_eq!(span.tag("http.status_code"), Some(OwnedTagValue::I64(200)));
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn tag(&self, key: &str) -> Option<OwnedTagValue> {
+        self.live(|data| {
+            let values = tags(data).filter(|(own, _)| *own == key);
+            values.last().map(|(_, value)| OwnedTagValue::from(value))
+        })?
+    }
+
+    /// Copies of its tags, in the order in which they were set, the sampler's included. Empty for a
+    /// span that is finished or not [recorded](Self::is_recording).
+    #[must_use]
+    pub fn tags(&self) -> Vec<(String, OwnedTagValue)> {
+        let copy = |(key, value): (&str, TagValue<'_>)| (key.to_owned(), value.into());
+        self.live(|data| tags(data).map(copy).collect()).unwrap_or_default()
+    }
+
+    /// Reads the body of a span that is recorded and not finished.
+    fn live<T>(&self, read: impl FnOnce(&SpanData) -> T) -> Option<T> {
+        let data = self.recording_record()?.lock().filter(|data| !data.finished)?;
+        Some(read(&data))
+    }
+}
+
+fn tags(data: &SpanData) -> impl Iterator<Item = (&str, TagValue<'_>)> {
+    let draft = &data.draft;
+    let lists = [&draft.first_tags, &draft.tags];
+    // There are no more elements than bytes; each list ends with its bytes.
+    let tags = lists.map(|tags| tags_of(Some(List::new(tags.len(), tags.bytes()))));
+    tags.into_iter()
+        .flatten()
+        .map(|tag| (str::from_utf8(tag.key).unwrap_or_default(), TagValue::of(tag.value)))
+}
