@@ -1,16 +1,21 @@
 //! Spans kept in memory, for the tests of applications.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Reporter;
+use crate::clock::system_time;
 use crate::diag::Brief;
 use crate::encoding::{BatchView, SpanParts, SpanView, ValueView};
 use crate::error::TransportError;
 use crate::fork::ProcessOrigin;
+use crate::id::{SpanId, TraceId};
 use crate::lock;
 use crate::span::shared::SpanSink;
 use crate::stats::Stats;
@@ -77,6 +82,34 @@ impl InMemoryReporter {
         self.lock().map(|kept| kept.spans.clone()).unwrap_or_default()
     }
 
+    /// The same in the order in which they were started, to the nanosecond. Of those that were started
+    /// at the same moment, as by a [`ManualClock`](crate::ManualClock), parents come before their
+    /// children, and others in the order in which they were finished.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::{InMemoryReporter, Tracer};
+    /// let memory = InMemoryReporter::new();
+    /// let (tracer, _closer) = Tracer::builder("svc").in_memory(&memory).build()?;
+    /// let first = tracer.start_span("first");
+    /// first.child("second").finish();
+    /// first.finish();
+    /// let names: Vec<_> = memory.spans_by_start().iter().map(|span| span.name().into_owned()).collect();
+    /// assert_eq!(names, ["first", "second"]);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn spans_by_start(&self) -> Vec<FinishedSpan> {
+        by_start(self.spans())
+    }
+
+    /// Takes the spans finished so far, in the order they were finished, and forgets them.
+    #[must_use = "`reset` forgets them too"]
+    pub fn take(&self) -> Vec<FinishedSpan> {
+        self.lock().map(|mut kept| std::mem::take(&mut kept.spans)).unwrap_or_default()
+    }
+
     /// The first of them with that operation name.
     #[must_use]
     pub fn find(&self, operation: &str) -> Option<FinishedSpan> {
@@ -85,8 +118,8 @@ impl InMemoryReporter {
     }
 
     /// The spans as text, each below its parent: one line a span, indented by two spaces for each
-    /// span above it, with its tags. Children stand in the order in which they were finished, and what
-    /// has no parent here is a root.
+    /// span above it, with its tags. Children stand in the order in which they were
+    /// [started](Self::spans_by_start), and what has no parent here is a root.
     ///
     /// # Examples
     ///
@@ -103,7 +136,7 @@ impl InMemoryReporter {
     /// ```
     #[must_use]
     pub fn span_tree(&self) -> String {
-        tree(&self.spans())
+        tree(&self.spans_by_start())
     }
 
     /// How many there are.
@@ -120,8 +153,7 @@ impl InMemoryReporter {
 
     /// Forgets them.
     pub fn reset(&self) {
-        let forgotten = self.lock().map(|mut kept| std::mem::take(&mut kept.spans));
-        drop(forgotten);
+        drop(self.take());
     }
 
     /// None in a forked process if a thread that was left behind may have the lock.
@@ -134,12 +166,7 @@ impl InMemoryReporter {
 /// Beside other destinations, or in place of one: spans come on the reporter's thread.
 impl Reporter for InMemoryReporter {
     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
-        let keep = |span: SpanView<'_>| {
-            let mut bytes = Vec::new();
-            span.encode(&mut bytes);
-            FinishedSpan { bytes }
-        };
-        let spans: Vec<_> = batch.spans().map(keep).collect();
+        let spans: Vec<_> = batch.spans().map(|span| FinishedSpan::of(&span, None)).collect();
         if let Some(mut kept) = self.lock() {
             kept.spans.extend(spans);
         }
@@ -160,23 +187,26 @@ impl MemorySink {
     pub(crate) fn new(reporter: InMemoryReporter) -> Self {
         Self { reporter, taken: AtomicU64::new(0), left: AtomicU64::new(0) }
     }
-}
 
-impl SpanSink for MemorySink {
-    fn accept(&self, stripe: usize, span: SpanParts<'_>) -> bool {
-        self.accept_view(stripe, &span.as_view(&mut Default::default()))
-    }
-
-    fn accept_view(&self, _stripe: usize, span: &SpanView<'_>) -> bool {
-        let mut bytes = Vec::new();
-        span.encode(&mut bytes);
+    fn keep(&self, span: FinishedSpan) -> bool {
         let Some(mut kept) = self.reporter.lock() else {
             self.left.fetch_add(1, Ordering::Release);
             return false;
         };
-        kept.spans.push(FinishedSpan { bytes });
+        kept.spans.push(span);
         self.taken.fetch_add(1, Ordering::Release);
         true
+    }
+}
+
+impl SpanSink for MemorySink {
+    fn accept(&self, _stripe: usize, span: SpanParts<'_>) -> bool {
+        let start_nanos = Some(span.start_nanos);
+        self.keep(FinishedSpan::of(&span.as_view(&mut Default::default()), start_nanos))
+    }
+
+    fn accept_view(&self, _stripe: usize, span: &SpanView<'_>) -> bool {
+        self.keep(FinishedSpan::of(span, None))
     }
 
     fn read(&self, stats: &mut Stats) {
@@ -186,10 +216,20 @@ impl SpanSink for MemorySink {
 }
 
 /// A finished span in its canonical bytes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct FinishedSpan {
     bytes: Vec<u8>,
+    start_nanos: i64,
 }
+
+/// By what would be sent of them.
+impl PartialEq for FinishedSpan {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for FinishedSpan {}
 
 impl fmt::Debug for FinishedSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -203,6 +243,46 @@ impl fmt::Debug for FinishedSpan {
 }
 
 impl FinishedSpan {
+    /// Where the nanoseconds of its start are not known, they are those of its microseconds.
+    fn of(span: &SpanView<'_>, start_nanos: Option<i64>) -> Self {
+        let mut bytes = Vec::new();
+        span.encode(&mut bytes);
+        let start_nanos =
+            start_nanos.unwrap_or_else(|| span.start_time_micros.saturating_mul(1000));
+        Self { bytes, start_nanos }
+    }
+
+    /// Its operation name.
+    #[must_use]
+    pub fn name(&self) -> Cow<'_, str> {
+        self.view().operation()
+    }
+
+    /// The value of a tag; of several with this key, the last one.
+    #[must_use]
+    pub fn tag(&self, key: &str) -> Option<ValueView<'_>> {
+        self.view().tag(key)
+    }
+
+    /// When it began: to the nanosecond where the reporter is the tracer's only one, without
+    /// [tail sampling](crate::TailSamplingConfig), and else to the microsecond that would be sent.
+    #[must_use]
+    pub fn start_time(&self) -> SystemTime {
+        system_time(self.start_nanos)
+    }
+
+    /// When it was finished: so long after its start.
+    #[must_use]
+    pub fn finish_time(&self) -> SystemTime {
+        self.start_time().checked_add(self.duration()).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// How long it took, in microseconds and at least one.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        Duration::from_micros(self.view().duration_micros.unsigned_abs())
+    }
+
     /// Reads it in place.
     #[must_use]
     pub fn view(&self) -> SpanView<'_> {
@@ -215,6 +295,22 @@ impl FinishedSpan {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Sorts spans by their starts, and those that start together by how many others are above them.
+fn by_start(mut spans: Vec<FinishedSpan>) -> Vec<FinishedSpan> {
+    let ids = |span: &FinishedSpan| {
+        let view = span.view();
+        ((view.trace_id, view.span_id), (view.trace_id, view.parent_span_id))
+    };
+    let parents: HashMap<_, _> = spans.iter().map(ids).collect();
+    spans.sort_by_cached_key(|span| {
+        let parent = |id: &(TraceId, SpanId)| parents.get(id).copied();
+        // Ids of a test may make a circle.
+        let above = std::iter::successors(Some(ids(span).1), parent).take(parents.len());
+        (span.start_nanos, above.filter(|id| parents.contains_key(id)).count())
+    });
+    spans
 }
 
 /// Lists spans below their parents.

@@ -194,6 +194,8 @@ impl Timestamp {
 pub(crate) struct SpanParts<'a> {
     pub(crate) ids: &'a Ids,
     pub(crate) flags: u8,
+    /// In nanoseconds since the Unix epoch: what is sent has microseconds.
+    pub(crate) start_nanos: i64,
     start_time: Timestamp,
     duration_micros: u64,
     draft: &'a SpanDraft,
@@ -212,7 +214,8 @@ impl<'a> SpanParts<'a> {
         draft: &'a SpanDraft,
     ) -> Self {
         let start_time = Timestamp::of_nanos(start_nanos);
-        Self { ids, flags, start_time, duration_micros: (duration_nanos / 1000).max(1), draft }
+        let duration_micros = (duration_nanos / 1000).max(1);
+        Self { ids, flags, start_nanos, start_time, duration_micros, draft }
     }
 
     /// A number of bytes that is surely enough, found without looking at the numbers.
