@@ -8,6 +8,7 @@
 
 mod addresses;
 pub(super) mod failure;
+mod given;
 mod pacing;
 #[cfg(target_os = "linux")]
 mod proc_net;
@@ -82,15 +83,19 @@ impl UdpTransport {
                 "host:port, with IPv6 addresses in brackets",
             ));
         }
-        Ok(Self {
-            addresses: Addresses::new(address),
-            network: Box::new(System),
+        Ok(Self::on(Addresses::new(address), Box::new(System)))
+    }
+
+    fn on(addresses: Addresses, network: Box<dyn Network>) -> Self {
+        Self {
+            addresses,
+            network,
             connection: None,
             pacer: Pacer::new(PacingConfig::default()),
             last: Vec::new(),
             search_hold_off: None,
             previous_refused: false,
-        })
+        }
     }
 
     /// How often the name is resolved again; with `None`, never once it did resolve, not even after
@@ -116,7 +121,15 @@ impl UdpTransport {
     #[must_use]
     pub fn pacing(mut self, pacing: PacingConfig) -> Self {
         self.pacer = Pacer::new(pacing);
+        self.watch_receive_queue();
         self
+    }
+
+    /// Opens the receive queue of the socket in use, where that is wanted and can be seen.
+    fn watch_receive_queue(&mut self) {
+        let socket = self.connection.as_ref().map(|connection| &*connection.socket);
+        let socket = socket.filter(|_| self.pacer.watches_queue());
+        self.pacer.connected(socket.and_then(|socket| self.network.receive_queue(socket)));
     }
 
     /// Has a connection to an address that the name means, or meant.
@@ -144,10 +157,9 @@ impl UdpTransport {
     }
 
     fn connected(&mut self, socket: Box<dyn DatagramSocket>, peer: SocketAddr) {
-        let is_wanted = self.pacer.watches_queue();
-        self.pacer.connected(is_wanted.then(|| self.network.receive_queue(&*socket)).flatten());
         let connection = Connection { socket, peer, since: self.network.now() };
         let before = self.connection.replace(connection);
+        self.watch_receive_queue();
         // Nobody will ask the other socket any more.
         self.previous_refused |= before.is_some_and(|old| failure::late(&*old.socket).is_some());
     }
@@ -196,7 +208,8 @@ impl UdpTransport {
                 }
                 Failure::Refused(source) | Failure::Unreachable(source) => {
                     if !self.try_elsewhere(&mut remedies) {
-                        return Err(self.refused(source));
+                        let address = self.addresses.name();
+                        return Err(TransportError::of_socket(source, address, message.len()));
                     }
                 }
                 Failure::PreviousRefused | Failure::PreviousTooLarge => {
@@ -213,15 +226,6 @@ impl UdpTransport {
         let name = self.addresses.name();
         let say = format!("the receive queue of {name} is full, and nobody reads it");
         TransportError::Io { source: io::Error::new(io::ErrorKind::TimedOut, say) }
-    }
-
-    fn refused(&self, source: io::Error) -> TransportError {
-        match source.kind() {
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
-                TransportError::Refused { address: self.addresses.name().to_owned() }
-            }
-            _ => TransportError::Io { source },
-        }
     }
 
     /// Connects to the same address anew.

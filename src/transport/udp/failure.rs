@@ -4,6 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::socket::DatagramSocket;
+use crate::error::TransportError;
 
 /// Why a datagram was not sent, by what can be done about it.
 #[derive(Debug)]
@@ -63,6 +64,40 @@ pub(super) fn late(socket: &dyn DatagramSocket) -> Option<Failure> {
             Some(Failure::PreviousRefused)
         }
         _ => None,
+    }
+}
+
+impl TransportError {
+    /// What the error of a socket means, for custom transports: that a message of so many bytes is too
+    /// large, of which smaller ones are then made; that nobody listens at the address; or
+    /// [`Io`](Self::Io).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::UdpSocket;
+    /// use jaeger_client::TransportError;
+    /// use jaeger_client::transport::{Sent, Transport};
+    ///
+    /// #[derive(Debug)]
+    /// struct Plain(UdpSocket);
+    ///
+    /// impl Transport for Plain {
+    ///     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
+    ///         let sent = self.0.send(message);
+    ///         sent.map(|_| Sent::OK).map_err(|e| TransportError::of_socket(e, "agent", message.len()))
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn of_socket(source: io::Error, address: impl Into<String>, bytes: usize) -> Self {
+        if is_too_large(&source) {
+            Self::TooLarge { bytes }
+        } else if is_refusal(&source) {
+            Self::Refused { address: address.into() }
+        } else {
+            Self::Io { source }
+        }
     }
 }
 

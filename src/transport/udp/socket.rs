@@ -66,12 +66,7 @@ impl Network for System {
 
     fn connect(&self, peer: SocketAddr) -> io::Result<Box<dyn DatagramSocket>> {
         let socket = Socket::new(Domain::for_address(peer), Type::DGRAM, Some(Protocol::UDP))?;
-        // Room for one datagram of the largest size; some systems start below that.
-        if SockRef::from(&socket).send_buffer_size().is_ok_and(|size| size < MAX_PACKET_BYTES) {
-            let _ = socket.set_send_buffer_size(MAX_PACKET_BYTES);
-        }
-        // A full device queue must not hold the reporter for ever.
-        socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+        prepare((&socket).into())?;
         socket.connect(&peer.into())?;
         Ok(Box::new(UdpSocket::from(socket)))
     }
@@ -88,6 +83,16 @@ impl Network for System {
     fn sleep(&self, time: Duration) {
         thread::sleep(time);
     }
+}
+
+/// Sets what every socket needs that datagrams leave by.
+pub(super) fn prepare(socket: SockRef<'_>) -> io::Result<()> {
+    // Room for one datagram of the largest size; some systems start below that.
+    if socket.send_buffer_size().is_ok_and(|size| size < MAX_PACKET_BYTES) {
+        let _ = socket.set_send_buffer_size(MAX_PACKET_BYTES);
+    }
+    // A full device queue must not hold the reporter for ever.
+    socket.set_write_timeout(Some(SEND_TIMEOUT))
 }
 
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
