@@ -15,7 +15,8 @@ use rand::rngs::SysRng;
 ///
 /// # Shape and units
 ///
-/// As text, 16 lower-case hex digits, or 32 when the high half is not zero.
+/// As text, 16 lower-case hex digits, or 32 when the high half is not zero; for serde too (feature
+/// `serde`).
 ///
 /// # Source
 ///
@@ -147,7 +148,7 @@ impl fmt::Display for TraceId {
 ///
 /// # Shape and units
 ///
-/// As text, 16 lower-case hex digits.
+/// As text, 16 lower-case hex digits; for serde too (feature `serde`).
 ///
 /// # Source
 ///

@@ -61,6 +61,8 @@ mod non_exhaustive;
 mod polling;
 mod redact;
 mod reporter;
+#[cfg(feature = "serde")]
+mod serde;
 mod span;
 mod stats;
 mod tail;

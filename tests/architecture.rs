@@ -65,6 +65,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("propagation", &["span", "encoding"]),
     ("reporter", &["metrics", "span", "buffers", "transport", "encoding"]),
     ("metrics", &["span", "sampler", "policy"]),
+    ("serde", &["span"]),
     ("span", &["sampler", "policy", "tail", "buffers", "encoding"]),
     ("tail", &["encoding"]),
     ("buffers", &["encoding"]),
