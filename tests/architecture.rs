@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use self::source::{Source, is_word, mask, root, rust_files, sources, words};
+use self::source::{Source, is_word, root, rust_files, sources, words};
 
 #[path = "architecture/source.rs"]
 mod source;
@@ -132,13 +132,12 @@ const PUBLIC: &[&str] = &[
     "impl From<",
 ];
 
-/// A folder of kinds: what shows that a file defines one, and whether the table must be there.
+/// A folder of kinds, and what shows that a file defines one.
 struct Kinds {
     folder: &'static str,
     markers: &'static [&'static str],
-    required: bool,
-    /// Files whose kind is made of others, and is named by naming them.
-    joined: &'static [&'static str],
+    /// Files whose kind no configuration can name: it is made of others, or in code alone.
+    unnamed: &'static [&'static str],
     /// The name of its registry.
     table: &'static str,
 }
@@ -148,29 +147,19 @@ const KINDS: &[Kinds] = &[
         folder: "encoding",
         table: "ENCODINGS",
         markers: &["BatchView<'_>) -> Result<Vec<u8>"],
-        required: true,
-        joined: &[],
+        unnamed: &[],
     },
     Kinds {
         folder: "sampler",
         table: "SAMPLERS",
         markers: &[" Sampler for "],
-        required: true,
-        joined: &["guarded"],
+        unnamed: &["guarded", "lower_bound", "per_operation", "priority", "tag_matching"],
     },
     Kinds {
         folder: "propagation",
         table: "FORMATS",
         markers: &[" Format for "],
-        required: true,
-        joined: &["composite"],
-    },
-    Kinds {
-        folder: "transport",
-        table: "MEMBERS",
-        markers: &[" Transport for "],
-        required: false,
-        joined: &[],
+        unnamed: &["composite"],
     },
 ];
 
@@ -314,42 +303,27 @@ fn signatures(source: &Source) -> Vec<String> {
     wrong
 }
 
-/// Files of kinds without a row, and rows without a file.
+/// Files of kinds without a row. A row of a kind that is not there does not compile.
 fn unregistered(kinds: &Kinds, sources: &[Source]) -> Vec<String> {
-    let Kinds { folder, markers, required, joined, table: name } = kinds;
-    let inside = |source: &&Source| source.path.starts_with(&format!("{folder}/"));
-    let Some(table) = sources.iter().find(|source| source.path == format!("{folder}/mod.rs"))
-    else {
-        return Vec::new();
+    let Kinds { folder, markers, unnamed, table: name } = kinds;
+    let table = sources.iter().find(|source| source.path == format!("{folder}/mod.rs"));
+    let rows = table.and_then(|table| table.code.split(&format!("const {name}:")).nth(1));
+    let Some(rows) = rows.and_then(|rows| rows.split("];").next()) else {
+        return vec![format!("{folder}/mod.rs: no `const {name}` lists the kinds of this folder")];
     };
-    let text = mask(&table.text, true);
-    let Some(rows) = text.split(&format!("const {name}:")).nth(1) else {
-        let say = format!("{folder}/mod.rs: no `pub const {name}` lists the kinds of this folder");
-        return required.then_some(say).into_iter().collect();
-    };
-    let rows = rows.split("];").next().unwrap_or_default();
-    let rows: BTreeSet<&str> =
-        rows.split("file: \"").skip(1).filter_map(|row| row.split('"').next()).collect();
-    let stem = |source: &Source| {
-        let name = source.path[folder.len() + 1..].trim_end_matches(".rs");
-        name.strip_suffix("/mod").unwrap_or(name).to_owned()
-    };
-    let kind = |source: &&Source| {
+    let is_kind = |source: &&Source| {
         let code = source.code.split_whitespace().collect::<Vec<_>>().join(" ");
         markers.iter().any(|marker| code.contains(marker))
     };
-    let files: BTreeSet<_> = sources.iter().filter(inside).map(stem).collect();
-    let named: BTreeSet<_> = sources.iter().filter(inside).filter(kind).map(stem).collect();
-    let without = named
-        .iter()
-        .filter(|file| *file != "mod" && !file.contains('/') && !joined.contains(&file.as_str()))
-        .filter(|file| !rows.contains(file.as_str()))
-        .map(|file| format!("{folder}/{file}.rs defines a kind: add its row to {name}"));
-    let nowhere = rows
-        .iter()
-        .filter(|row| !files.contains(**row))
-        .map(|row| format!("{folder}/mod.rs: the row of `{row}` names a file that is not there"));
-    without.chain(nowhere).collect()
+    let prefix = format!("{folder}/");
+    let inside = sources.iter().filter(|source| source.path.starts_with(&prefix)).filter(is_kind);
+    inside
+        .map(|source| source.path[prefix.len()..].trim_end_matches(".rs"))
+        .map(|file| file.strip_suffix("/mod").unwrap_or(file))
+        .filter(|file| *file != "mod" && !file.contains('/') && !unnamed.contains(file))
+        .filter(|file| words(rows, &format!("{file}::")).next().is_none())
+        .map(|file| format!("{folder}/{file}.rs defines a kind: add its row to {name}"))
+        .collect()
 }
 
 fn too_long(name: &str, text: &str) -> Option<String> {
@@ -434,20 +408,18 @@ fn shown_dependencies_are_found() {
 }
 
 #[test]
-fn kinds_without_a_row_and_rows_without_a_kind_are_found() {
+fn kinds_without_a_row_are_found() {
     let kinds = &KINDS[1];
     let kind = Source::new("sampler/constant.rs", "impl\nSampler for ConstSampler {}");
     let table = |text: &str| Source::new("sampler/mod.rs", text);
     let rows =
         |text: &str| unregistered(kinds, &[table(text), Source::new(&kind.path, &kind.text)]);
-    assert_eq!(rows(r#"const SAMPLERS: X = &[M { file: "constant" }];"#).len(), 0);
-    assert_eq!(rows("const SAMPLERS: X = &[];").len(), 1);
-    assert_eq!(
-        rows(r#"const SAMPLERS: X = &[M { file: "constant" }, M { file: "gone" }];"#).len(),
-        1
-    );
-    assert_eq!(rows("pub trait Sampler {}").len(), 1);
-    assert_eq!(unregistered(kinds, &[kind]).len(), 0);
+    assert_eq!(rows("const SAMPLERS: X = &[M { build: Some(constant::build) }];").len(), 0);
+    assert_eq!(rows("const SAMPLERS: X = &[]; constant::build").len(), 1);
+    assert_eq!(rows("const SAMPLERS: X = &[M { build: Some(not_constant::build) }];").len(), 1);
+    assert_eq!(rows("pub trait Sampler {}").len(), 1, "no table");
+    let unnamed = Source::new("sampler/priority.rs", &kind.text);
+    assert_eq!(unregistered(kinds, &[table("const SAMPLERS: X = &[];"), unnamed]).len(), 0);
 }
 
 #[test]

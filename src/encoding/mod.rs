@@ -41,67 +41,86 @@ pub(crate) use self::view::{not_finite, tags_of};
 pub struct EncodingKind {
     /// The name that configuration and diagnostics use.
     pub name: &'static str,
-    /// The file of this folder that writes it.
-    pub file: &'static str,
+    layout: Layout,
     /// Whether it is a message of an agent's protocol, which is numbered and tells of losses.
     pub is_message: bool,
     /// Turns a batch into the bytes of one message or body of this format.
     pub encode: fn(&BatchView<'_>) -> Result<Vec<u8>, DecodeError>,
 }
 
-/// The formats, one row a file. The conformance test encodes the same batch with each of them.
+/// What the bytes of an encoding are made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// The canonical bytes of spans as they are, between a header and a trailer.
+    Canonical,
+    /// Other bytes, made from views of the spans.
+    Transcoded,
+}
+
+/// The encodings, one row each. The conformance test encodes the same batch with each of them.
 pub const ENCODINGS: &[EncodingKind] = &[
     EncodingKind {
         name: "thrift-compact",
+        layout: Layout::Canonical,
         is_message: true,
-        file: "batch",
         encode: batch::message,
     },
     EncodingKind {
         name: "thrift-binary",
+        layout: Layout::Transcoded,
         is_message: true,
-        file: "binary",
         encode: binary::message,
     },
     EncodingKind {
         name: "thrift-binary-batch",
+        layout: Layout::Transcoded,
         is_message: false,
-        file: "binary",
         encode: binary::body,
     },
-    EncodingKind { name: "zipkin-thrift", is_message: false, file: "zipkin", encode: zipkin::body },
+    EncodingKind {
+        name: "zipkin-thrift",
+        layout: Layout::Transcoded,
+        is_message: false,
+        encode: zipkin::body,
+    },
     EncodingKind {
         name: "zipkin-compact",
+        layout: Layout::Transcoded,
         is_message: true,
-        file: "zipkin",
         encode: zipkin::message,
     },
     EncodingKind {
         name: "zipkin-json-v2",
+        layout: Layout::Transcoded,
         is_message: false,
-        file: "zipkin/v2",
         encode: zipkin::v2_body,
     },
     #[cfg(feature = "otlp")]
-    EncodingKind { name: "otlp", is_message: false, file: "otlp", encode: otlp::body },
+    EncodingKind {
+        name: "otlp",
+        layout: Layout::Transcoded,
+        is_message: false,
+        encode: otlp::body,
+    },
     #[cfg(feature = "otlp")]
     EncodingKind {
         name: "otlp-json",
+        layout: Layout::Transcoded,
         is_message: false,
-        file: "otlp/json",
         encode: otlp::json_body,
     },
 ];
 
-/// The format of that name; the first one for a name that is none.
-pub(crate) fn member(name: &str) -> &'static EncodingKind {
-    ENCODINGS.iter().find(|member| member.name == name).unwrap_or(&ENCODINGS[0])
-}
-
 impl EncodingKind {
-    /// Whether it is made of canonical bytes as they are.
-    pub(crate) fn is_compact_batch(&self) -> bool {
-        self.file == "batch"
+    /// The encoding of that name, which is written as [`ENCODINGS`] has it; none if there is none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ENCODINGS.iter().find(|kind| kind.name == name)
+    }
+
+    /// Whether its messages are the canonical bytes of spans between a header and a trailer.
+    pub(crate) fn is_canonical(&self) -> bool {
+        self.layout == Layout::Canonical
     }
 }
 

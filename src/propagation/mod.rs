@@ -115,23 +115,16 @@ pub struct FormatKind {
     pub name: &'static str,
     /// Other names that it is known by.
     pub aliases: &'static [&'static str],
-    /// The file of this folder that holds it.
-    pub file: &'static str,
     /// Makes one with the configured names.
     pub build: fn(&HeadersConfig) -> Box<dyn Format>,
 }
 
 /// The formats, one row each.
 pub const FORMATS: &[FormatKind] = &[
-    FormatKind { name: "jaeger", aliases: &[], file: "jaeger", build: jaeger::build },
-    FormatKind { name: "b3", aliases: &["b3multi"], file: "b3/multi", build: b3::build_multi },
-    FormatKind {
-        name: "b3-single",
-        aliases: &["b3single"],
-        file: "b3/single",
-        build: b3::build_single,
-    },
-    FormatKind { name: "w3c", aliases: &["tracecontext"], file: "w3c", build: w3c::build },
+    FormatKind { name: "jaeger", aliases: &[], build: jaeger::build },
+    FormatKind { name: "b3", aliases: &["b3multi"], build: b3::build_multi },
+    FormatKind { name: "b3-single", aliases: &["b3single"], build: b3::build_single },
+    FormatKind { name: "w3c", aliases: &["tracecontext"], build: w3c::build },
 ];
 
 /// Makes the formats of those names, in their order; several are a [`CompositeFormat`].

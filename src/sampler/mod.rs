@@ -267,8 +267,6 @@ debug_by_rule!(RemoteSampler);
 pub struct SamplerKind {
     /// The name that configuration has for it, in Jaeger's words.
     pub name: &'static str,
-    /// The file of this folder that holds it.
-    pub file: &'static str,
     /// The parameter where none is given.
     pub default_param: f64,
     /// Makes one from configuration. None if it can only be made in code.
@@ -280,40 +278,19 @@ pub type Build = fn(&SamplerParams<'_>) -> Result<Box<dyn Sampler>, ConfigError>
 
 /// The kinds, one row each.
 pub const SAMPLERS: &[SamplerKind] = &[
-    SamplerKind {
-        name: "const",
-        file: "constant",
-        default_param: 1.0,
-        build: Some(constant::build),
-    },
+    SamplerKind { name: "const", default_param: 1.0, build: Some(constant::build) },
     SamplerKind {
         name: "probabilistic",
-        file: "probabilistic",
         default_param: DEFAULT_RATE,
         build: Some(probabilistic::build),
     },
-    SamplerKind {
-        name: "ratelimiting",
-        file: "rate_limiting",
-        default_param: 1.0,
-        build: Some(rate_limiting::build),
-    },
+    SamplerKind { name: "ratelimiting", default_param: 1.0, build: Some(rate_limiting::build) },
     #[cfg(feature = "remote-sampler")]
-    SamplerKind {
-        name: "remote",
-        file: "remote",
-        default_param: DEFAULT_RATE,
-        build: Some(remote::build),
-    },
-    SamplerKind {
-        name: "lowerbound",
-        file: "lower_bound",
-        default_param: DEFAULT_RATE,
-        build: None,
-    },
-    SamplerKind { name: "peroperation", file: "per_operation", default_param: 0.0, build: None },
-    SamplerKind { name: "priority", file: "priority", default_param: 0.0, build: None },
-    SamplerKind { name: "tag", file: "tag_matching", default_param: 0.0, build: None },
+    SamplerKind { name: "remote", default_param: DEFAULT_RATE, build: Some(remote::build) },
+    SamplerKind { name: "lowerbound", default_param: DEFAULT_RATE, build: None },
+    SamplerKind { name: "peroperation", default_param: 0.0, build: None },
+    SamplerKind { name: "priority", default_param: 0.0, build: None },
+    SamplerKind { name: "tag", default_param: 0.0, build: None },
 ];
 
 /// What configuration says of a sampler, beside its kind.

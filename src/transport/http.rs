@@ -338,10 +338,6 @@ fn secrets(config: &HttpConfig, url: &str) -> Secrets {
     secrets
 }
 
-pub(super) fn build(address: &str) -> Result<Box<dyn Transport>, ConfigError> {
-    Ok(Box::new(HttpTransport::new(&HttpConfig::new(address))?))
-}
-
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 const MAX_RETRY_LIMIT: Duration = Duration::from_secs(24 * 3600);
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(1);

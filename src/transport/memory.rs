@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{Sent, Transport};
-use crate::error::{ConfigError, TransportError};
+use crate::error::TransportError;
 
 /// Keeps the messages it is given, for tests to look at. Its clones share them.
 ///
@@ -54,9 +54,4 @@ impl Transport for MemoryTransport {
         self.messages.lock().push(message.to_vec());
         Ok(Sent::OK)
     }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "one signature for all kinds")]
-pub(super) fn build(_address: &str) -> Result<Box<dyn Transport>, ConfigError> {
-    Ok(Box::new(MemoryTransport::new()))
 }

@@ -2,7 +2,8 @@
 //!
 //! Walk step 8. Used by the reporter's thread alone, so it may block, but must not block for ever.
 //!
-//! To add a kind: write `src/transport/<kind>.rs`, and one row in [`MEMBERS`].
+//! To add a kind: write `src/transport/<kind>.rs` and export its type. Whoever wants it passes a value,
+//! to [`Destination::transport`](crate::Destination::transport) for instance.
 
 mod close_signal;
 mod endpoint;
@@ -185,30 +186,6 @@ impl Sent {
     }
 }
 
-/// One kind of transport that configuration can name.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Member {
-    /// The scheme of an address that asks for it.
-    pub name: &'static str,
-    /// The file of this folder that holds it.
-    pub file: &'static str,
-    /// Makes one for an address.
-    pub build: fn(address: &str) -> Result<Box<dyn Transport>, ConfigError>,
-}
-
-/// The kinds, one row each.
-pub const MEMBERS: &[Member] = &[
-    Member { name: "udp", file: "udp", build: udp::build },
-    #[cfg(unix)]
-    Member { name: "unix", file: "unix", build: unix::build },
-    #[cfg(feature = "collector-http")]
-    Member { name: "http", file: "http", build: http::build },
-    #[cfg(feature = "otlp")]
-    Member { name: "otlp", file: "otlp", build: otlp::build },
-    Member { name: "memory", file: "memory", build: memory::build },
-];
-
 /// What begins the address of a Unix socket.
 const UNIX_SCHEME: &str = "unix:";
 
@@ -303,19 +280,19 @@ pub const MAX_PACKET_BYTES: usize = 65_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoding::EncodingKind;
 
     #[test]
-    fn every_member_builds_for_an_address_on_this_host() {
-        for member in MEMBERS {
-            let address = match member.name {
-                "http" | "otlp" => "http://127.0.0.1:6831",
-                "unix" => "unix:/run/agent.sock",
-                _ => "127.0.0.1:6831",
-            };
-            let transport = (member.build)(address).unwrap();
-            let datagrams = transport.max_message_bytes() <= MAX_PACKET_BYTES;
-            let posts = matches!(member.name, "http" | "otlp");
-            assert_eq!(datagrams, !posts, "{}", member.name);
+    fn every_protocol_and_format_names_an_encoding() {
+        let agent = [AgentProtocol::Compact, AgentProtocol::Binary, AgentProtocol::ZipkinCompact];
+        for name in agent.map(AgentProtocol::encoding) {
+            assert!(EncodingKind::named(name).is_some_and(|kind| kind.is_message), "{name}");
         }
+        let collector =
+            [CollectorFormat::Jaeger, CollectorFormat::ZipkinThrift, CollectorFormat::ZipkinJson];
+        for name in collector.map(CollectorFormat::encoding) {
+            assert!(EncodingKind::named(name).is_some_and(|kind| !kind.is_message), "{name}");
+        }
+        assert!(EncodingKind::named("thrift").is_none(), "a name that is none");
     }
 }

@@ -198,11 +198,6 @@ impl fmt::Debug for OtlpConfig {
     }
 }
 
-#[cfg(feature = "otlp")]
-pub(super) fn build(address: &str) -> Result<Box<dyn super::Transport>, ConfigError> {
-    Ok(Box::new(super::HttpTransport::otlp(&OtlpConfig::new(address))?))
-}
-
 /// Where servers take spans, below the base URL.
 const TRACES_PATH: &str = "/v1/traces";
 

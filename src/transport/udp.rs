@@ -388,10 +388,6 @@ impl Transport for UdpTransport {
     }
 }
 
-pub(super) fn build(address: &str) -> Result<Box<dyn Transport>, ConfigError> {
-    Ok(Box::new(UdpTransport::new(address)?))
-}
-
 const MAX_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How often a message is tried again because one before it was refused.
 const MAX_PREVIOUS: usize = 3;

@@ -187,10 +187,6 @@ fn abstract_socket(_name: &str) -> Option<SocketAddr> {
     None
 }
 
-pub(super) fn build(address: &str) -> Result<Box<dyn Transport>, ConfigError> {
-    Ok(Box::new(UnixTransport::new(address)?))
-}
-
 const ALLOWED: &str = if cfg!(target_os = "linux") {
     "unix:/path/to/socket or unix:@name, of up to 107 bytes"
 } else {

@@ -56,7 +56,7 @@ impl Batcher {
             pending_spans: 0,
             sequence: 0,
             last_sent: 0,
-            growth: if format.is_compact_batch() { 1.0 } else { 1.5 },
+            growth: if format.is_canonical() { 1.0 } else { 1.5 },
             oversize: oversize.map(Box::new),
         }
     }
@@ -95,7 +95,7 @@ impl Batcher {
         let fits = used - headroom <= self.room();
         if self.limit.bytes() > MAX_PACKET_BYTES {
             self.add_pending(accounting, &buffer.bytes[headroom..used], count);
-        } else if self.format.is_compact_batch() && fits {
+        } else if self.format.is_canonical() && fits {
             let sequence = self.sequence.wrapping_add(1);
             let head = &mut buffer.bytes[..headroom];
             let start = write_header(head, sequence, &self.process, count);
@@ -193,7 +193,7 @@ impl Batcher {
 
     /// Sends a group in one message, if it may fit one.
     fn send_group(&mut self, accounting: Accounting<'_>, spans: &[u8], count: usize) -> Attempt {
-        let is_hopeless = count > 1 && !self.format.is_compact_batch() && self.is_over(spans.len());
+        let is_hopeless = count > 1 && !self.format.is_canonical() && self.is_over(spans.len());
         if is_hopeless {
             return Attempt::UNSENT;
         }

@@ -7,7 +7,7 @@ use super::batcher::MIN_SPAN_ROOM;
 use super::{Batcher, Exporter, ExporterKind};
 use crate::buffers::text_within;
 use crate::diag::{Cause, Diagnostics};
-use crate::encoding::{self, ProcessView, TagView, put_tag};
+use crate::encoding::{ENCODINGS, EncodingKind, ProcessView, TagView, put_tag};
 use crate::error::ConfigError;
 use crate::redact;
 use crate::reporter::destination::{Destination, DestinationKind};
@@ -104,12 +104,12 @@ impl ExporterOptions<'_> {
             ));
         }
         let oversize = self.oversize.map(|config| self.collector(config, false)).transpose()?;
-        let format = encoding::member(protocol.encoding());
+        let format = encoding(protocol.encoding())?;
         Ok(Batcher::new(format, transport, self.process, self.max_packet_bytes, oversize))
     }
 
     fn collector(&self, config: &HttpConfig, has_thread: bool) -> Result<Batcher, ConfigError> {
-        Ok(self.posting(transport::http(config, has_thread, self.close_signal)?))
+        self.posting(transport::http(config, has_thread, self.close_signal)?)
     }
 
     fn otlp(&self, config: &OtlpConfig) -> Result<Batcher, ConfigError> {
@@ -119,13 +119,18 @@ impl ExporterOptions<'_> {
         if let Some(mistake) = OtlpConfig::likely_mistake(&url) {
             self.diagnostics.error(Cause::OtlpEndpoint, || mistake);
         }
-        Ok(self.posting(otlp))
+        self.posting(otlp)
     }
 
-    fn posting(&self, (transport, encoding): transport::Encoded) -> Batcher {
-        let format = encoding::member(encoding);
-        Batcher::new(format, transport, self.process, usize::MAX, None)
+    fn posting(&self, (transport, name): transport::Encoded) -> Result<Batcher, ConfigError> {
+        Ok(Batcher::new(encoding(name)?, transport, self.process, usize::MAX, None))
     }
+}
+
+/// The encoding of that name.
+fn encoding(name: &'static str) -> Result<&'static EncodingKind, ConfigError> {
+    let known = ENCODINGS.iter().map(|kind| kind.name);
+    EncodingKind::named(name).ok_or_else(|| ConfigError::unknown("encoding", name, known))
 }
 
 fn process_too_large(process: &[u8], max_packet_size: usize) -> ConfigError {

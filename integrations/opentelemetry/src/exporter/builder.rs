@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use jaeger_client::encoding::EncodingKind;
 use jaeger_client::transport::{Transport, UdpTransport};
 use jaeger_client::{AgentProtocol, ConfigError};
 #[cfg(feature = "collector-http")]
@@ -120,6 +121,11 @@ impl JaegerExporterBuilder {
                 (Box::new(transport), encoding)
             }
         };
+        let encoding = EncodingKind::named(encoding).ok_or_else(|| ConfigError::Invalid {
+            field: "encoding",
+            value: encoding.to_owned(),
+            allowed: "the name of one of jaeger_client::encoding::ENCODINGS",
+        })?;
         let most = transport.max_message_bytes();
         let max_message_bytes =
             self.max_message_bytes.unwrap_or(most).min(most).max(MIN_MESSAGE_BYTES);

@@ -6,9 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use jaeger_client::TransportError;
-use jaeger_client::encoding::{
-    BatchView, ClientStats, ENCODINGS, EncodingKind, List, ProcessView, SpanView,
-};
+use jaeger_client::encoding::{BatchView, ClientStats, EncodingKind, List, ProcessView, SpanView};
 use jaeger_client::transport::{Sent, Transport};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::SpanData;
@@ -67,14 +65,13 @@ impl Export<'_> {
 impl Sender {
     pub(super) fn new(
         transport: Box<dyn Transport>,
-        encoding: &str,
+        encoding: &'static EncodingKind,
         max_bytes: usize,
         account: ExporterAccount,
     ) -> Self {
-        let encoding = ENCODINGS.iter().find(|kind| kind.name == encoding);
         Self {
             max_bytes,
-            encoding: encoding.unwrap_or(&ENCODINGS[0]),
+            encoding,
             transport,
             account,
             writer: SpanWriter::default(),
