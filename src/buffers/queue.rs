@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crossbeam_channel::{Sender, TrySendError};
 
-use super::Buffer;
+use super::buffer::Buffer;
 
 /// How much may wait in the queue.
 #[derive(Clone, Copy, Debug)]

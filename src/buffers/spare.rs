@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::Buffer;
+use super::buffer::Buffer;
 
 /// Takes the memory of buffers back.
 #[derive(Clone, Debug)]

@@ -3,8 +3,10 @@
 //! A datagram's buffer keeps room in front for [`write_header`], so that a batch leaves without
 //! being copied. [`message`] writes the same bytes into a buffer of its own, for everybody else.
 
+use super::list::List;
+use super::parse::tags_of;
 use super::read::{DecodeError, Reader};
-use super::view::{List, SpanView, TagView, tags_of};
+use super::view::{SpanView, TagView};
 use super::writer::{STOP, SliceWriter, zigzag};
 
 /// The service that spans come from.

@@ -5,7 +5,8 @@
 //! first here and goes the long way where something is not as expected: nothing is read differently,
 //! and nothing is refused here.
 
-use super::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};
+use super::list::List;
+use super::view::{LogView, ReferenceView, SpanView, TagView, ValueView};
 use crate::id::{SpanId, TraceId};
 
 /// Is shown what is in a span while that is read. A list that begins takes the place of one before.

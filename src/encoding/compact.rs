@@ -2,7 +2,8 @@
 //!
 //! What a tracer's own spans are written by is [`SpanParts`](super::SpanParts).
 
-use super::view::{List, SpanView};
+use super::list::List;
+use super::view::SpanView;
 use super::writer::{STOP, SliceWriter, varint_len, zigzag};
 
 impl SpanView<'_> {

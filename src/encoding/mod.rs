@@ -13,8 +13,10 @@ mod canonical;
 mod compact;
 mod draft;
 mod json;
+mod list;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod parse;
 mod read;
 mod view;
 mod writer;
@@ -29,11 +31,13 @@ pub(crate) use self::draft::{
 pub use self::draft::{put_log, put_reference, put_tag};
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 pub(crate) use self::json::base64;
+pub use self::list::List;
 #[cfg(feature = "otlp")]
 pub use self::otlp::{OtlpEncoder, OtlpRequest, OtlpResponse, OtlpStatus};
+pub(crate) use self::parse::tags_of;
 pub use self::read::DecodeError;
-pub use self::view::{List, LogView, ReferenceView, SpanView, TagView, ValueView};
-pub(crate) use self::view::{not_finite, tags_of};
+pub(crate) use self::view::not_finite;
+pub use self::view::{LogView, ReferenceView, SpanView, TagView, ValueView};
 
 /// One wire format a batch of canonical spans can leave the process in.
 #[derive(Debug)]

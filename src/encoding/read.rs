@@ -5,8 +5,7 @@
 
 use std::fmt;
 
-use super::canonical::Canonical;
-use super::view::List;
+use super::list::List;
 
 /// Why bytes are not what they should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,16 +121,9 @@ impl<'a> Reader<'a> {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    /// Reads by the short way, if what comes is as that expects it.
-    #[inline(always)]
-    pub(super) fn canonical<T>(
-        &mut self,
-        read: impl FnOnce(&mut Canonical<'a>) -> Option<T>,
-    ) -> Option<T> {
-        let mut canonical = Canonical(self.rest());
-        let value = read(&mut canonical)?;
-        self.at = self.bytes.len() - canonical.0.len();
-        Some(value)
+    /// Passes over all but the last `left` bytes.
+    pub(super) fn skip_to(&mut self, left: usize) {
+        self.at = self.bytes.len().saturating_sub(left);
     }
 
     pub(super) fn byte(&mut self) -> Result<u8, DecodeError> {

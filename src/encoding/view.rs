@@ -1,36 +1,9 @@
 //! Views: a span, tag, log, reference read in place from canonical bytes, or about to be written.
-//!
-//! Parsing one checks the bytes once, with hard limits, so that the iterators over a parsed view
-//! need not fail: what they cannot read they would never have let in.
 
 use std::fmt;
 
-use super::canonical::{Canonical, Visit};
-use super::read::{DecodeError, Reader, wire};
+use super::list::List;
 use crate::id::{SpanId, TraceId};
-
-/// The elements of a Thrift list as they lie in the bytes: how many, and where.
-///
-/// # Shape and units
-///
-/// `bytes` holds the elements only; the list's own header (element type and count) is written by
-/// whoever encodes what the list belongs to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct List<'a> {
-    /// How many elements there are.
-    pub count: usize,
-    /// Their compact Thrift bytes, one behind the other.
-    pub bytes: &'a [u8],
-}
-
-impl<'a> List<'a> {
-    /// A list of `count` elements whose compact bytes are `bytes`.
-    #[must_use]
-    pub const fn new(count: usize, bytes: &'a [u8]) -> Self {
-        Self { count, bytes }
-    }
-}
 
 /// A finished span, in its canonical bytes.
 ///
@@ -71,56 +44,11 @@ pub struct SpanView<'a> {
 }
 
 impl<'a> SpanView<'a> {
-    /// Reads the span at the start of `bytes`; gives it and the number of bytes it takes.
-    ///
-    /// # Errors
-    ///
-    /// [`DecodeError`] if the bytes end early, nest too deeply, claim more elements than there are
-    /// bytes, lack a required field, or have a field of the wrong type. Nothing is reserved and
-    /// nothing panics, whatever the bytes are.
-    pub fn parse(bytes: &'a [u8]) -> Result<(Self, usize), DecodeError> {
-        let mut reader = Reader::new(bytes);
-        let span = reader.span()?;
-        Ok((span, reader.position()))
-    }
-
     /// The operation name as text; bytes that are no UTF-8 are replaced.
     #[must_use]
     pub fn operation(&self) -> std::borrow::Cow<'a, str> {
         String::from_utf8_lossy(self.operation_name)
     }
-
-    /// The spans it refers to.
-    pub fn references(&self) -> impl Iterator<Item = ReferenceView> + 'a {
-        let list = self.references.unwrap_or_default();
-        let mut reader = Reader::new(list.bytes);
-        (0..list.count).map_while(move |_| reader.reference().ok())
-    }
-
-    /// Its tags.
-    pub fn tags(&self) -> impl Iterator<Item = TagView<'a>> + 'a {
-        tags_of(self.tags)
-    }
-
-    /// Its logs.
-    pub fn logs(&self) -> impl Iterator<Item = LogView<'a>> + 'a {
-        let list = self.logs.unwrap_or_default();
-        let mut reader = Reader::new(list.bytes);
-        (0..list.count).map_while(move |_| reader.log().ok())
-    }
-
-    /// The value of the last tag with this key, which is the one a map of the tags would show.
-    #[must_use]
-    pub fn tag(&self, key: &str) -> Option<ValueView<'a>> {
-        self.tags().filter(|tag| tag.key == key.as_bytes()).last().map(|tag| tag.value)
-    }
-}
-
-/// Reads the tags of a list that was checked when it was parsed.
-pub(crate) fn tags_of<'a>(list: Option<List<'a>>) -> impl Iterator<Item = TagView<'a>> + 'a {
-    let list = list.unwrap_or_default();
-    let mut reader = Reader::new(list.bytes);
-    (0..list.count).map_while(move |_| reader.tag().ok())
 }
 
 /// A key and its value: a tag of a span or process, or a field of a log.
@@ -251,11 +179,6 @@ impl<'a> LogView<'a> {
     pub const fn new(timestamp_micros: i64, fields: List<'a>) -> Self {
         Self { timestamp_micros, fields }
     }
-
-    /// Its fields, in order.
-    pub fn fields(&self) -> impl Iterator<Item = TagView<'a>> + 'a {
-        tags_of(Some(self.fields))
-    }
 }
 
 /// A span another one refers to.
@@ -275,175 +198,5 @@ impl ReferenceView {
     #[must_use]
     pub const fn new(follows_from: bool, trace_id: TraceId, span_id: SpanId) -> Self {
         Self { follows_from, trace_id, span_id }
-    }
-}
-
-impl<'a> Reader<'a> {
-    /// Reads a `Span`, checking the lists in it element by element.
-    pub(super) fn span(&mut self) -> Result<SpanView<'a>, DecodeError> {
-        self.span_with(&mut ())
-    }
-
-    /// The same, and shows what is in it.
-    #[inline(always)]
-    pub(super) fn span_with(
-        &mut self,
-        visitor: &mut impl Visit<'a>,
-    ) -> Result<SpanView<'a>, DecodeError> {
-        match self.canonical(|reader| reader.span(visitor)) {
-            Some(span) => Ok(span),
-            None => self.any_span(visitor),
-        }
-    }
-
-    /// Reads a `Span` whose fields may be in any order, absent, or beside others.
-    #[inline(never)]
-    pub(super) fn any_span(
-        &mut self,
-        visitor: &mut impl Visit<'a>,
-    ) -> Result<SpanView<'a>, DecodeError> {
-        visitor.begin();
-        let mut span = SpanView::default();
-        let (mut high, mut low) = (0, 0);
-        let mut seen = 0_u16;
-        self.fields(|reader, field, kind| {
-            match field {
-                1 => low = reader.expect_i64(kind)?,
-                2 => high = reader.expect_i64(kind)?,
-                3 => span.span_id = SpanId::new(reader.expect_i64(kind)?.cast_unsigned()),
-                4 => span.parent_span_id = SpanId::new(reader.expect_i64(kind)?.cast_unsigned()),
-                5 => span.operation_name = reader.expect_bytes(kind)?,
-                6 => {
-                    visitor.begin_references();
-                    let reference =
-                        |r: &mut Self| r.reference().map(|other| visitor.reference(other));
-                    span.references = Some(reader.list(kind, reference)?);
-                }
-                7 => span.flags = reader.expect_i32(kind)?,
-                8 => span.start_time_micros = reader.expect_i64(kind)?,
-                9 => span.duration_micros = reader.expect_i64(kind)?,
-                10 => {
-                    visitor.begin_tags();
-                    let tag = |r: &mut Self| r.tag().map(|tag| visitor.tag(tag));
-                    span.tags = Some(reader.list(kind, tag)?);
-                }
-                11 => {
-                    visitor.begin_logs();
-                    let log = |r: &mut Self| r.log_with(visitor).map(|log| visitor.log(log));
-                    span.logs = Some(reader.list(kind, log)?);
-                }
-                _ => return Ok(false),
-            }
-            seen |= 1 << field;
-            Ok(true)
-        })?;
-        const REQUIRED: u16 = 0b11_1011_1110;
-        if seen & REQUIRED != REQUIRED {
-            return Err(DecodeError::MissingField { of: "Span" });
-        }
-        span.trace_id = TraceId::new(high.cast_unsigned(), low.cast_unsigned());
-        Ok(span)
-    }
-
-    #[inline]
-    pub(super) fn tag(&mut self) -> Result<TagView<'a>, DecodeError> {
-        self.canonical(Canonical::tag).map_or_else(|| self.any_tag(), Ok)
-    }
-
-    #[inline(never)]
-    pub(super) fn any_tag(&mut self) -> Result<TagView<'a>, DecodeError> {
-        let (mut key, mut v_type) = (None, None);
-        let (mut text, mut double, mut truth, mut long, mut binary) =
-            (None, None, None, None, None);
-        self.fields(|reader, field, kind| {
-            match field {
-                1 => key = Some(reader.expect_bytes(kind)?),
-                2 => v_type = Some(reader.expect_i32(kind)?),
-                3 => text = Some(reader.expect_bytes(kind)?),
-                4 => double = Some(reader.expect_double(kind)?),
-                5 => truth = Some(reader.expect_bool(kind)?),
-                6 => long = Some(reader.expect_i64(kind)?),
-                7 => binary = Some(reader.expect_bytes(kind)?),
-                _ => return Ok(false),
-            }
-            Ok(true)
-        })?;
-        let (Some(key), Some(v_type)) = (key, v_type) else {
-            return Err(DecodeError::MissingField { of: "Tag" });
-        };
-        // A type whose value is absent reads as that type's zero, as the generated readers have it.
-        let value = match v_type {
-            0 => ValueView::Str(text.unwrap_or_default()),
-            1 => ValueView::Double(double.unwrap_or_default()),
-            2 => ValueView::Bool(truth.unwrap_or_default()),
-            3 => ValueView::Long(long.unwrap_or_default()),
-            4 => ValueView::Binary(binary.unwrap_or_default()),
-            value => return Err(DecodeError::UnknownTagType { value }),
-        };
-        Ok(TagView { key, value })
-    }
-
-    pub(super) fn log(&mut self) -> Result<LogView<'a>, DecodeError> {
-        self.log_with(&mut ())
-    }
-
-    #[inline]
-    fn log_with(&mut self, visitor: &mut impl Visit<'a>) -> Result<LogView<'a>, DecodeError> {
-        match self.canonical(|reader| reader.log(visitor)) {
-            Some(log) => Ok(log),
-            None => self.any_log(visitor),
-        }
-    }
-
-    #[inline(never)]
-    pub(super) fn any_log(
-        &mut self,
-        visitor: &mut impl Visit<'a>,
-    ) -> Result<LogView<'a>, DecodeError> {
-        let (mut timestamp, mut fields) = (None, None);
-        self.fields(|reader, field, kind| {
-            match field {
-                1 => timestamp = Some(reader.expect_i64(kind)?),
-                2 => {
-                    visitor.begin_fields();
-                    let field = |r: &mut Self| r.tag().map(|field| visitor.field(field));
-                    fields = Some(reader.list(kind, field)?);
-                }
-                _ => return Ok(false),
-            }
-            Ok(true)
-        })?;
-        match (timestamp, fields) {
-            (Some(timestamp_micros), Some(fields)) => Ok(LogView { timestamp_micros, fields }),
-            _ => Err(DecodeError::MissingField { of: "Log" }),
-        }
-    }
-
-    pub(super) fn reference(&mut self) -> Result<ReferenceView, DecodeError> {
-        self.canonical(Canonical::reference).map_or_else(|| self.any_reference(), Ok)
-    }
-
-    #[inline(never)]
-    pub(super) fn any_reference(&mut self) -> Result<ReferenceView, DecodeError> {
-        let (mut kind_of, mut low, mut high, mut span_id) = (None, None, None, None);
-        self.fields(|reader, field, kind| {
-            match field {
-                1 => kind_of = Some(reader.expect_i32(kind)?),
-                2 => low = Some(reader.expect_i64(kind)?),
-                3 => high = Some(reader.expect_i64(kind)?),
-                4 => span_id = Some(reader.expect_i64(kind)?),
-                _ => return Ok(false),
-            }
-            Ok(true)
-        })?;
-        let (Some(kind_of), Some(low), Some(high), Some(span_id)) = (kind_of, low, high, span_id)
-        else {
-            return Err(DecodeError::MissingField { of: "SpanRef" });
-        };
-        Ok(ReferenceView {
-            follows_from: kind_of == wire::FOLLOWS_FROM,
-            trace_id: TraceId::new(high.cast_unsigned(), low.cast_unsigned()),
-            span_id: SpanId::new(span_id.cast_unsigned()),
-        })
     }
 }

@@ -1,7 +1,6 @@
 //! Writes compact Thrift into a place whose room is known: bytes, numbers, headers.
 
-use super::draft::EncodedField;
-use super::view::List;
+use super::list::List;
 
 pub(super) const STOP: u8 = 0;
 
@@ -306,6 +305,52 @@ impl Varint {
         Self::of(value)
     }
 }
+
+/// A few bytes, copied whole whatever their number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EncodedField<const SIZE: usize> {
+    pub(super) bytes: [u8; SIZE],
+    pub(super) len: usize,
+}
+
+impl<const SIZE: usize> Default for EncodedField<SIZE> {
+    fn default() -> Self {
+        Self { bytes: [0; SIZE], len: 0 }
+    }
+}
+
+impl<const SIZE: usize> EncodedField<SIZE> {
+    /// Makes it the field of one number.
+    #[inline(always)]
+    pub(super) fn set(&mut self, id: u64) {
+        let varint = Varint::of(zigzag(id.cast_signed()));
+        self.bytes[0] = FIELD;
+        self.bytes[1..9].copy_from_slice(&varint.first.to_le_bytes());
+        self.bytes[9..11].copy_from_slice(&varint.last.to_le_bytes());
+        self.len = 1 + varint.len;
+    }
+
+    /// Adds the field of a number that is most often zero.
+    #[inline(always)]
+    pub(super) fn push(&mut self, id: u64) {
+        // The mask changes nothing; it tells the compiler the limit.
+        let at = self.len & 15;
+        self.bytes[at] = FIELD;
+        self.bytes[at + 1] = 0;
+        self.len = at + 2;
+        if id != 0 {
+            let mut field = EncodedField::<16>::default();
+            field.set(id);
+            if let Some(slot) = self.bytes.get_mut(at..at + 11) {
+                slot.copy_from_slice(&field.bytes[..11]);
+            }
+            self.len = at + field.len;
+        }
+    }
+}
+
+/// The header of a 64-bit number's field that follows the field before.
+pub(super) const FIELD: u8 = 0x16;
 
 #[cfg(test)]
 mod tests {

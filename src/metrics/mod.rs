@@ -45,13 +45,15 @@
 
 mod factory;
 mod guarded;
+mod host;
 mod memory;
 mod publisher;
 mod reading;
 mod rpc;
 
-pub use self::factory::{Counter, Gauge, MetricKind, MetricsFactory, MetricsHost, Timer};
+pub use self::factory::{Counter, Gauge, MetricKind, MetricsFactory, Timer};
 pub(crate) use self::guarded::Instruments;
+pub use self::host::MetricsHost;
 pub use self::memory::InMemoryMetrics;
 pub(crate) use self::publisher::Publisher;
 pub(crate) use self::rpc::RpcMetrics;

@@ -1,14 +1,15 @@
 //! Brings an application's instruments up to date with what the tracer has counted.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::guarded::Guarded;
+use super::host::{MetricsHost, Publish};
 use super::reading::{COUNTERS, COUNTERS_HELP, QUEUE_LENGTH, QUEUE_LENGTH_HELP, Reading};
-use super::{Counter, Gauge, Instruments, MetricKind, MetricsHost};
+use super::{Counter, Gauge, Instruments, MetricKind};
 use crate::clock;
 use crate::span::counters::AllStripes;
 use crate::span::shared::SpanShared;
@@ -56,7 +57,9 @@ impl Publisher {
             told: Mutex::default(),
             idle: Condvar::new(),
         });
-        factory.start(&MetricsHost::new(&publisher));
+
+        let weak: Weak<Self> = Arc::downgrade(&publisher);
+        factory.start(&MetricsHost::new(weak));
         publisher
     }
 
@@ -72,18 +75,6 @@ impl Publisher {
         self.told.lock().telling -= 1;
         self.idle.notify_all();
     }
-
-    /// The same, and waits for others who have taken what is new and are still telling it, within a
-    /// bound: the reporter's thread may be about to.
-    pub(super) fn publish_all(&self) {
-        if self.core.is_forked() {
-            return;
-        }
-        self.publish();
-        let until = clock::now() + PATIENCE;
-        let mut told = self.told.lock();
-        while told.telling > 0 && !self.idle.wait_until(&mut told, until).timed_out() {}
-    }
 }
 
 impl Told {
@@ -98,6 +89,20 @@ impl Told {
             *told = value.max(*told);
         }
         news
+    }
+}
+
+impl Publish for Publisher {
+    /// Publishes, and waits for others who have taken what is new and are still telling it, within a
+    /// bound: the reporter's thread may be about to.
+    fn publish_all(&self) {
+        if self.core.is_forked() {
+            return;
+        }
+        self.publish();
+        let until = clock::now() + PATIENCE;
+        let mut told = self.told.lock();
+        while told.telling > 0 && !self.idle.wait_until(&mut told, until).timed_out() {}
     }
 }
 

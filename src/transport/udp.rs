@@ -12,6 +12,7 @@ mod given;
 mod pacing;
 #[cfg(target_os = "linux")]
 mod proc_net;
+mod queue_state;
 mod rate;
 mod receive_queue;
 #[cfg(target_os = "linux")]

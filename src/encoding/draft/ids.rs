@@ -1,6 +1,6 @@
 //! A span's ids, and the same as the fields that are written.
 
-use crate::encoding::writer::{Varint, zigzag};
+use crate::encoding::writer::{EncodedField, FIELD};
 use crate::id::{SpanId, TraceId};
 
 /// What names a span: its trace, itself, and its parent. In this order, as a child takes over two ids
@@ -25,19 +25,6 @@ pub(in crate::encoding) struct IdFields {
     pub(in crate::encoding) trace: EncodedField<24>,
     pub(in crate::encoding) span: EncodedField<16>,
     pub(in crate::encoding) parent: EncodedField<16>,
-}
-
-/// A few bytes, copied whole whatever their number.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::encoding) struct EncodedField<const SIZE: usize> {
-    pub(in crate::encoding) bytes: [u8; SIZE],
-    pub(in crate::encoding) len: usize,
-}
-
-impl<const SIZE: usize> Default for EncodedField<SIZE> {
-    fn default() -> Self {
-        Self { bytes: [0; SIZE], len: 0 }
-    }
 }
 
 impl Ids {
@@ -123,36 +110,3 @@ impl Ids {
         encoded.fields
     }
 }
-
-impl<const SIZE: usize> EncodedField<SIZE> {
-    /// Makes it the field of one number.
-    #[inline(always)]
-    fn set(&mut self, id: u64) {
-        let varint = Varint::of(zigzag(id.cast_signed()));
-        self.bytes[0] = FIELD;
-        self.bytes[1..9].copy_from_slice(&varint.first.to_le_bytes());
-        self.bytes[9..11].copy_from_slice(&varint.last.to_le_bytes());
-        self.len = 1 + varint.len;
-    }
-
-    /// Adds the field of a number that is most often zero.
-    #[inline(always)]
-    fn push(&mut self, id: u64) {
-        // The mask changes nothing; it tells the compiler the limit.
-        let at = self.len & 15;
-        self.bytes[at] = FIELD;
-        self.bytes[at + 1] = 0;
-        self.len = at + 2;
-        if id != 0 {
-            let mut field = EncodedField::<16>::default();
-            field.set(id);
-            if let Some(slot) = self.bytes.get_mut(at..at + 11) {
-                slot.copy_from_slice(&field.bytes[..11]);
-            }
-            self.len = at + field.len;
-        }
-    }
-}
-
-/// The header of a 64-bit number's field that follows the field before.
-const FIELD: u8 = 0x16;

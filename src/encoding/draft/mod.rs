@@ -9,15 +9,15 @@ mod tag_buffer;
 
 use std::borrow::Cow;
 
-pub(in crate::encoding) use self::ids::EncodedField;
 use self::ids::IdFields;
 pub(crate) use self::ids::Ids;
 pub(crate) use self::tag_buffer::{ShortTags, TagBuffer, cut};
 pub use self::tag_buffer::{put_log, put_reference, put_tag};
 use super::MAX_FIXED_BYTES;
 use super::compact::list_header_len;
+use super::list::List;
 use super::read::Reader;
-use super::view::{List, ReferenceView, SpanView};
+use super::view::{ReferenceView, SpanView};
 use super::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, varint_len, zigzag};
 use crate::id::{SpanId, TraceId};
 

@@ -4,7 +4,8 @@
 //! be sent.
 
 use super::Timestamp;
-use crate::encoding::view::{List, LogView, ReferenceView, TagView, ValueView};
+use crate::encoding::list::List;
+use crate::encoding::view::{LogView, ReferenceView, TagView, ValueView};
 use crate::encoding::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, WINDOW, zigzag};
 
 /// Appends a tag's compact bytes to `out`.

@@ -14,8 +14,9 @@ use self::protobuf::Request;
 pub use self::response::{OtlpResponse, OtlpStatus};
 use self::span::{OtlpSpan, Parts};
 use super::batch::{BatchView, ProcessView};
+use super::list::List;
 use super::read::{DecodeError, Reader};
-use super::view::{List, ReferenceView, TagView, ValueView};
+use super::view::{ReferenceView, TagView, ValueView};
 
 /// The scope of the spans, and the SDK of the resource.
 const NAME: &str = "jaeger-client";

@@ -10,7 +10,7 @@ mod baggage;
 mod parent;
 mod state;
 
-use self::parent::Flags;
+use self::parent::{Flags, TRACE_PARENT};
 use self::state::StateReader;
 use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, write_context};
 use super::jaeger::{debug_key, hand_on_debug_id};
@@ -74,7 +74,6 @@ pub(super) fn build(headers: &HeadersConfig) -> Box<dyn Format> {
     Box::new(W3cFormat::new(headers))
 }
 
-const TRACE_PARENT: &str = "traceparent";
 const TRACE_STATE: &str = "tracestate";
 const BAGGAGE: &str = "baggage";
 

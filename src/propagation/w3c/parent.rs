@@ -62,7 +62,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Parsed, ExtractError> {
 }
 
 fn invalid(what: &'static str) -> ExtractError {
-    ExtractError::Invalid { header: super::TRACE_PARENT, what }
+    ExtractError::Invalid { header: TRACE_PARENT, what }
 }
 
 /// A number of up to 16 digits. Capitals are refused, as W3C asks.
@@ -79,6 +79,9 @@ pub(super) fn lower_hex(digits: &[u8]) -> Option<u64> {
         Some((number << 4) | u64::from(digit))
     })
 }
+
+/// The header.
+pub(super) const TRACE_PARENT: &str = "traceparent";
 
 #[cfg(test)]
 mod tests {

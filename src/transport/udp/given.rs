@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::receive_queue::ReceiveQueue;
+use super::queue_state::ReceiveQueue;
 use super::socket::{DatagramSocket, Network, System, prepare};
 use super::{UdpTransport, addresses::Addresses};
 use crate::error::TransportError;

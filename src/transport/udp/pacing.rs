@@ -6,8 +6,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::queue_state::{QueueState, ReceiveQueue, USUAL_BUFFER};
 use super::rate::{Bounds, Rate};
-use super::receive_queue::{QueueState, ReceiveQueue, USUAL_BUFFER, memory_of};
+use super::receive_queue::memory_of;
 use super::socket::Network;
 use crate::non_exhaustive::NonExhaustive;
 use crate::transport::MAX_PACKET_BYTES;

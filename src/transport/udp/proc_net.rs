@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::receive_queue::{QueueState, ReceiveQueue, USUAL_BUFFER};
+use super::queue_state::{QueueState, ReceiveQueue, USUAL_BUFFER};
 
 #[derive(Debug)]
 pub(super) struct ProcNet {

@@ -1,27 +1,9 @@
 //! The receive queue of an agent's socket, where the operating system shows it: on this host, in the
 //! same network namespace, on Linux.
 
-use std::fmt;
 use std::net::SocketAddr;
 
-/// A look at a receive queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct QueueState {
-    /// Tells the socket from one that has its port later.
-    pub(super) socket: u64,
-    /// The memory that its datagrams take, which is more than their length.
-    pub(super) used: usize,
-    /// The memory that they may take.
-    pub(super) capacity: usize,
-    /// How many datagrams it had no room for, those of all senders; it wraps.
-    pub(super) drops: u32,
-}
-
-/// Reads the queue that datagrams from one address to another come into.
-pub(super) trait ReceiveQueue: fmt::Debug + Send {
-    /// None where there is no such socket now.
-    fn read(&mut self) -> Option<QueueState>;
-}
+use super::queue_state::ReceiveQueue;
 
 /// How the queue of the socket at `peer` is read; none where it cannot be seen.
 #[cfg(target_os = "linux")]
@@ -66,9 +48,6 @@ pub(super) fn memory_of(bytes: usize) -> usize {
     let linear = bytes + HEADERS;
     if linear <= LARGEST_LINEAR { linear.next_power_of_two() + BESIDE } else { bytes + PAGED }
 }
-
-/// What Linux gives a socket that asks for nothing else.
-pub(super) const USUAL_BUFFER: usize = 212_992;
 
 const HEADERS: usize = 576;
 const BESIDE: usize = 256;

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::receive_queue::{QueueState, ReceiveQueue};
+use super::queue_state::{QueueState, ReceiveQueue};
 
 #[derive(Debug)]
 pub(super) struct SockDiag {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::receive_queue::{self, ReceiveQueue};
+use super::queue_state::ReceiveQueue;
+use super::receive_queue;
 use crate::address::HostPort;
 use crate::clock;
 use crate::transport::MAX_PACKET_BYTES;

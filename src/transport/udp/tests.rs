@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{ToSocketAddrs, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::receive_queue::ReceiveQueue;
+use super::queue_state::ReceiveQueue;
 use super::*;
 use crate::clock;
 
