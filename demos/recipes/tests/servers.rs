@@ -16,13 +16,14 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper_util::rt::TokioIo;
 use jaeger_client::encoding::ValueView;
 use jaeger_client::{Closer, FinishedSpan, InMemoryReporter, Span, Tracer};
-use jaeger_client_http::{HttpPool, NoTrace, TraceLayer, TracedClient};
+use jaeger_client_http::{ClientLayer, HttpPool, NoTrace, TraceLayer, TracedClient};
 use recipes::greeter::Request as Greet;
 use recipes::greeter::greeter_client::GreeterClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use tonic::codegen::tokio_stream::iter;
 use tonic::transport::Endpoint;
+use tower_layer::Layer;
 
 #[path = "../examples/tonic.rs"]
 mod tonic_recipe;
@@ -199,10 +200,11 @@ async fn tonic_calls_are_spans_and_their_messages_and_trailers_pass() {
     assert_eq!(answer.get_ref().text, "hello, you");
     let one = spans(&tracer, &reporter, 1).await;
     assert_eq!(one[0].view().operation(), "/hello.Greeter/Greet");
-    let first = tags(&one[0], &["span.kind", "http.method", "http.url", "component"]);
-    assert_eq!(first, ["server", "POST", "/hello.Greeter/Greet", "gRPC"]);
+    let first = tags(&one[0], &["span.kind", "component", "rpc.service", "rpc.method"]);
+    assert_eq!(first, ["server", "gRPC", "hello.Greeter", "Greet"]);
+    let later = ["rpc.grpc.status_code", "http.response_size", "error"];
     // Five bytes frame a message of twelve.
-    assert_eq!(tags(&one[0], &LATER), ["200", "17", ""]);
+    assert_eq!(tags(&one[0], &later), ["0", "17", ""]);
 
     reporter.reset();
     let mut answers = greeter.greet_often(greet("all")).await.unwrap().into_inner();
@@ -211,7 +213,7 @@ async fn tonic_calls_are_spans_and_their_messages_and_trailers_pass() {
     }
     assert!(answers.message().await.unwrap().is_none());
     assert!(answers.trailers().await.unwrap().is_some(), "the status came behind the messages");
-    assert_eq!(tags(&spans(&tracer, &reporter, 1).await[0], &LATER), ["200", "51", ""]);
+    assert_eq!(tags(&spans(&tracer, &reporter, 1).await[0], &later), ["0", "51", ""]);
 
     reporter.reset();
     let status = greeter.greet(greet("")).await.unwrap_err();
@@ -219,7 +221,8 @@ async fn tonic_calls_are_spans_and_their_messages_and_trailers_pass() {
         (status.code(), status.message()),
         (Code::InvalidArgument, "nobody is to be greeted")
     );
-    assert_eq!(tags(&spans(&tracer, &reporter, 1).await[0], &LATER), ["200", "", "true"]);
+    // The caller is to blame for it, and not the server.
+    assert_eq!(tags(&spans(&tracer, &reporter, 1).await[0], &later), ["3", "", ""]);
 }
 
 #[tokio::test]
@@ -227,7 +230,7 @@ async fn tonic_continues_the_callers_trace_and_a_call_given_up_ends_its_span() {
     let (tracer, reporter, _closer) = tracer();
     let url = tonic_recipe::serve(tracer.clone()).await.unwrap();
     let inner = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
-    let channel = tonic_recipe::TracedChannel::new(inner, tracer.clone());
+    let channel = ClientLayer::new(tracer.clone()).layer(inner);
     let mut greeter = GreeterClient::new(channel);
     let request = tonic::Request::new(Greet { name: "all".into() });
     // Dropped before its messages are read.

@@ -6,6 +6,7 @@
 //!   tracer.
 //! - [`TraceLayer`] makes a span of each request that a server handles. It is a `tower` layer and
 //!   works in axum and tonic as it is.
+//! - [`ClientLayer`] does the same for any `tower` client, such as hyper-util's and tonic's `Channel`.
 //!
 //! ```
 //! # use std::convert::Infallible;
@@ -39,20 +40,26 @@
 
 mod body;
 mod client;
+mod client_layer;
 mod connection;
 mod error;
+mod exchange;
+mod grpc;
 mod operation;
 mod server;
+mod tags;
 mod trace;
 mod transport;
 mod url;
 
 pub use self::body::{BoxError, RequestBody};
 pub use self::client::{TracedClient, TracedClientBuilder, TracedRequest};
+pub use self::client_layer::{ClientLayer, ClientService};
 pub use self::error::{Error, Phase};
+pub use self::exchange::{ResponseFuture, TracedBody};
 pub use self::operation::operation_name;
-pub use self::server::{ResponseFuture, TraceLayer, TraceService, TracedBody};
-
+pub use self::server::{TraceLayer, TraceService};
+pub use self::tags::{SemanticConventions, TagNames};
 pub use self::trace::{ClientTrace, GotConn, NoTrace, PutIdleError, SpanTrace, TlsInfo, TraceMode};
 pub use self::transport::{
     HttpPool, HttpPoolBuilder, Resolve, Resolving, ResponseBody, SystemResolver,

@@ -37,6 +37,11 @@ pub fn operation_name(method: &Method) -> &'static str {
     }
 }
 
+/// Whether a method is none that everybody knows.
+pub(crate) fn is_unknown(method: &Method) -> bool {
+    operation_name(method) == "HTTP"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

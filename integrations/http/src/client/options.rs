@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{Uri, request};
 use jaeger_client::Span;
 
+use crate::tags::SemanticConventions;
 use crate::trace::TraceMode;
 
 type UrlTag = Arc<dyn Fn(&Uri) -> String + Send + Sync>;
@@ -18,6 +19,7 @@ type Observer = Arc<dyn Fn(&Span, &request::Parts) + Send + Sync>;
 pub(super) struct Options {
     pub(super) operation_name: Cow<'static, str>,
     pub(super) component_name: Cow<'static, str>,
+    pub(super) conventions: SemanticConventions,
     pub(super) mode: TraceMode,
     pub(super) inject: bool,
     pub(super) url_tag: Option<UrlTag>,
@@ -31,6 +33,7 @@ impl Default for Options {
         Self {
             operation_name: Cow::Borrowed("HTTP Client"),
             component_name: Cow::Borrowed("net/http"),
+            conventions: SemanticConventions::from_env(),
             mode: TraceMode::Events,
             inject: true,
             url_tag: None,
@@ -46,6 +49,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("operation_name", &self.operation_name)
             .field("component_name", &self.component_name)
+            .field("conventions", &self.conventions)
             .field("mode", &self.mode)
             .field("inject", &self.inject)
             .field("timeout", &self.timeout)
@@ -68,6 +72,12 @@ macro_rules! options {
             /// The hops' tag `component`: `net/http` by default, which queries made for Go know.
             pub fn component_name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
                 self.$options.component_name = name.into();
+                self
+            }
+
+            /// Whose names the hops' tags have: as the environment says by default.
+            pub fn semantic_conventions(mut self, conventions: SemanticConventions) -> Self {
+                self.$options.conventions = conventions;
                 self
             }
 

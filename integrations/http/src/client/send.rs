@@ -11,7 +11,7 @@ use super::redirect::{MAX_HOPS, carry, redirect};
 use super::{Shared, TracedRequest};
 use crate::body::RequestBody;
 use crate::error::{Error, Phase};
-use crate::operation::operation_name;
+use crate::tags::{self, ClientRequest};
 use crate::trace::{ClientTrace, Journey, SpanTrace};
 use crate::transport::{Deadline, ResponseBody};
 use crate::url;
@@ -35,17 +35,21 @@ pub(super) async fn send(request: TracedRequest<'_>) -> Result<Response<Response
         shared,
         options: &options,
         also: trace,
-        journey: Arc::new(Journey { tracer: shared.tracer.clone(), span: root }),
+        journey: Arc::new(Journey {
+            tracer: shared.tracer.clone(),
+            span: root,
+            names: options.conventions.http,
+        }),
         overall: options.timeout.map(Deadline::after),
     };
     if !options.follow {
-        return hops.hop(request).await;
+        return hops.hop(request, 0).await;
     }
     let referer = request.headers().get(REFERER).cloned();
     let mut made = 1;
     loop {
         let sent = Copy::of(&request);
-        let response = hops.hop(request).await?;
+        let response = hops.hop(request, made - 1).await?;
         let (head, body) = response.into_parts();
         let Some(next) = redirect(&sent.url, &sent.method, &head)? else {
             return Ok(Response::from_parts(head, body));
@@ -95,8 +99,9 @@ impl Hops<'_> {
     async fn hop(
         &self,
         mut request: Request<RequestBody>,
+        resends: usize,
     ) -> Result<Response<ResponseBody>, Error> {
-        let span = self.start(&request);
+        let span = self.start(&request, resends);
         if let Some(observer) = &self.options.observer {
             let (parts, body) = request.into_parts();
             observer(&span, &parts);
@@ -113,20 +118,15 @@ impl Hops<'_> {
         self.shared.pool.round_trip_until(request, trace, self.overall).await
     }
 
-    fn start(&self, request: &Request<RequestBody>) -> Span {
-        let url = request.uri();
+    fn start(&self, request: &Request<RequestBody>, resends: usize) -> Span {
+        let (url, method) = (request.uri(), request.method());
         let tag = self.options.url_tag.as_ref();
         let shown = tag.map_or_else(|| url::redacted(url), |tag| tag(&url::public(url)));
-        self.shared
-            .tracer
-            .span(operation_name(request.method()))
-            .child_of(&self.journey.span)
-            .tag("span.kind", "client")
-            .tag("component", &self.options.component_name)
-            .tag("http.method", request.method().as_str())
-            .tag("http.url", &shown)
-            .tag("peer.address", url::peer_address(url))
-            .start()
+        let (component, names) = (&*self.options.component_name, self.options.conventions.http);
+        let span = self.shared.tracer.span(tags::name_of_request(names, method));
+        let span = span.child_of(&self.journey.span);
+        let request = ClientRequest { component, method, url, shown: &shown, resends };
+        tags::of_client_request(span, names, &request).start()
     }
 
     /// Has done with the body of a redirect.

@@ -13,12 +13,14 @@ use parking_lot::Mutex;
 use super::phases::Phases;
 use super::{ClientTrace, GotConn, PutIdleError, TlsInfo, TraceMode};
 use crate::error::Error;
+use crate::tags::{self, Role, SemanticConventions, TagNames};
 
 /// The span of a whole request, which ends when no hop needs it any more.
 #[derive(Debug)]
 pub(crate) struct Journey {
     pub(crate) tracer: Tracer,
     pub(crate) span: Span,
+    pub(crate) names: TagNames,
 }
 
 /// Tells a span what happens to a request, with the names and keys of Go's `nethttp`.
@@ -56,6 +58,7 @@ pub struct SpanTrace {
     phases: Option<Mutex<Phases>>,
     span: Span,
     events: bool,
+    names: TagNames,
     part_of: PartOf,
 }
 
@@ -66,20 +69,23 @@ enum PartOf {
 }
 
 impl SpanTrace {
-    /// Tells `span`; the spans of its phases, if they are wanted, are started by `tracer`.
+    /// Tells `span`; the spans of its phases, if they are wanted, are started by `tracer`. The tags of
+    /// the response have the names that [`SemanticConventions::from_env`] says.
     #[must_use]
     pub fn new(tracer: &Tracer, span: Span, mode: TraceMode) -> Self {
-        Self::part_of(PartOf::Nothing(tracer.clone()), span, mode)
+        let names = SemanticConventions::from_env().http;
+        Self::part_of(PartOf::Nothing(tracer.clone()), span, mode, names)
     }
 
     pub(crate) fn of_hop(journey: Arc<Journey>, span: Span, mode: TraceMode) -> Self {
-        Self::part_of(PartOf::Journey(journey), span, mode)
+        let names = journey.names;
+        Self::part_of(PartOf::Journey(journey), span, mode, names)
     }
 
-    fn part_of(part_of: PartOf, span: Span, mode: TraceMode) -> Self {
+    fn part_of(part_of: PartOf, span: Span, mode: TraceMode, names: TagNames) -> Self {
         let phases = (mode == TraceMode::Spans && span.is_recording()).then(Mutex::default);
         // Not asked whether it is sampled: that may be decided later, and logs are kept until then.
-        Self { phases, span, events: mode == TraceMode::Events, part_of }
+        Self { phases, span, events: mode == TraceMode::Events, names, part_of }
     }
 
     fn tracer(&self) -> &Tracer {
@@ -215,7 +221,7 @@ impl ClientTrace for SpanTrace {
             let (message, text) = (("message", "WroteRequest".into()), error.to_string());
             self.event(&[message, ERROR, ("error.object", (&text).into())]);
             if self.events || self.phases.is_some() {
-                self.span.set_tag("error", true);
+                tags::of_error(&self.span, self.names, "write");
             }
         } else {
             self.named("WroteRequest");
@@ -251,10 +257,8 @@ impl ClientTrace for SpanTrace {
     }
 
     fn got_response(&self, head: &response::Parts) {
-        self.span.set_tag("http.status_code", head.status.as_u16());
-        if head.status.is_server_error() {
-            self.span.set_tag("error", true);
-        }
+        tags::of_version(&self.span, self.names, head.version);
+        tags::of_status(&self.span, self.names, Role::Client, head.status);
         self.phase(Phases::got_response);
     }
 
@@ -273,7 +277,7 @@ impl ClientTrace for SpanTrace {
             PartOf::Nothing(_) => None,
         };
         for span in [Some(&self.span), whole].into_iter().flatten() {
-            span.set_tag("error", true);
+            tags::of_error(span, self.names, "cancelled");
             span.log(&CANCELLED);
         }
     }

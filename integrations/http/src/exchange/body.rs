@@ -1,6 +1,6 @@
-//! The body of a response: counts its bytes, and ends the span with it.
+//! The body of a response: counts its bytes, reads its trailers, and ends the span with it.
 
-use std::fmt;
+use std::fmt::{self, Debug, Display};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -8,16 +8,18 @@ use bytes::Buf;
 use http::header::CONTENT_LENGTH;
 use http::{Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use jaeger_client::Span;
 use pin_project_lite::pin_project;
 
-use super::{cancelled, guarded};
+use super::Exchange;
+use crate::tags::Role;
 
 pin_project! {
     /// The body of a traced response, passed on as it is.
     ///
     /// With its last frame, or its drop, the span of the request ends. If it is dropped before, the
-    /// request was cancelled, and the span says so.
+    /// request was cancelled, and the span says so: at a server whenever there was more to be sent; at
+    /// a client if more was waited for, or if the body is that of a gRPC call, which has no other end
+    /// than its status.
     pub struct TracedBody<B> {
         counted: Option<Counted>,
         #[pin]
@@ -27,39 +29,49 @@ pin_project! {
     impl<B> PinnedDrop for TracedBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let _scope = this.counted.as_ref().map(|counted| counted.span.activate());
-            if let Some(counted) = this.counted.as_ref().filter(|counted| counted.is_cut_off()) {
-                cancelled(&counted.span, "the response was dropped before its end");
+            let _scope = this.counted.as_ref().map(|counted| counted.exchange.activate());
+            if let Some(counted) = this.counted.as_mut() {
+                counted.dropped();
             }
             this.body.set(None);
         }
     }
 }
 
-/// The span that ends with the body, and what was sent of the body so far.
+/// The request that ends with the body, and what was seen of the body so far.
 struct Counted {
-    span: Span,
+    exchange: Exchange,
     bytes: u64,
     /// How many bytes there are still to be sent, where that is known. Whoever sends them may drop
     /// the body with the last one, before it says that it was the last.
     left: Option<u64>,
-    /// Whether a frame is made. It still is after a panic.
-    running: bool,
+    /// Whether the next frame is waited for.
+    awaited: bool,
 }
 
 impl Counted {
-    /// Whether there was more to be sent.
-    fn is_cut_off(&self) -> bool {
-        self.left != Some(0) && !self.running
+    /// The body is dropped before its end was seen.
+    fn dropped(&mut self) {
+        let exchange = &mut self.exchange;
+        if exchange.running {
+            return; // it panicked
+        }
+        let is_cut_off = match (exchange.role, exchange.call) {
+            (Role::Server, _) => self.left != Some(0),
+            (Role::Client, Some(call)) if call.has_status => !call.ended,
+            (Role::Client, _) => self.awaited,
+        };
+        if is_cut_off {
+            exchange.cancelled("the response was dropped before its end");
+        } else if exchange.role == Role::Client {
+            exchange.complete();
+        }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.span.set_tag("http.response_size", self.bytes);
-        }
-        self.span.finish();
+        self.exchange.sized(self.bytes);
     }
 }
 
@@ -70,9 +82,10 @@ impl<B> TracedBody<B> {
 }
 
 impl<B: Body> TracedBody<B> {
-    pub(super) fn traced(response: Response<B>, span: Span, method: &Method) -> Response<Self> {
+    pub(super) fn traced(response: Response<B>, mut exchange: Exchange) -> Response<Self> {
         let (head, body) = response.into_parts();
         let size = body.size_hint().exact();
+        let method = &exchange.method;
         // Nobody reads the body of what answers a `HEAD`: its size is what it would have been.
         let bytes = size.filter(|_| method == Method::HEAD).unwrap_or(0);
         let left = if body.is_end_stream() || is_bodiless(method, head.status) {
@@ -81,7 +94,12 @@ impl<B: Body> TracedBody<B> {
             let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
             length.and_then(|length| length.parse().ok()).or(size)
         };
-        let counted = Some(Counted { span, bytes, left, running: false });
+        if exchange.role == Role::Client && left == Some(0) {
+            // There is nothing that anybody would read, and that the span could end with.
+            exchange.complete();
+            return Response::from_parts(head, Self::untraced(body));
+        }
+        let counted = Some(Counted { exchange, bytes, left, awaited: false });
         Response::from_parts(head, Self { counted, body: Some(body) })
     }
 }
@@ -94,7 +112,7 @@ fn is_bodiless(method: &Method, status: StatusCode) -> bool {
         || (method == Method::CONNECT && status.is_success())
 }
 
-impl<B: Body> Body for TracedBody<B> {
+impl<B: Body<Error: Display + Debug>> Body for TracedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -105,25 +123,29 @@ impl<B: Body> Body for TracedBody<B> {
         let mut this = self.project();
         let Some(mut body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         let Some(counted) = this.counted.as_mut() else { return body.poll_frame(cx) };
-        counted.running = true;
-        let frame = guarded(&counted.span, || body.as_mut().poll_frame(cx));
-        counted.running = false;
-        let frame = ready!(frame);
+        counted.awaited = true;
+        let frame = ready!(counted.exchange.run(|| body.as_mut().poll_frame(cx)));
+        counted.awaited = false;
         let ended = match &frame {
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, |data| data.remaining() as u64);
                 counted.bytes += length;
                 counted.left = counted.left.map(|left| left.saturating_sub(length));
+                if let Some(trailers) = frame.trailers_ref() {
+                    counted.exchange.ended(trailers);
+                }
                 frame.is_trailers() || body.is_end_stream()
             }
-            Some(Err(_)) => {
-                counted.span.set_tag("error", true);
-                true
+            Some(Err(error)) => {
+                counted.exchange.failed(error);
+                *this.counted = None;
+                return Poll::Ready(frame);
             }
             None => true,
         };
         // Before the last frame leaves: whoever has it may count on the span being finished.
         if ended {
+            counted.exchange.complete();
             *this.counted = None;
         }
         Poll::Ready(frame)
@@ -138,9 +160,9 @@ impl<B: Body> Body for TracedBody<B> {
     }
 }
 
-impl<B> fmt::Debug for TracedBody<B> {
+impl<B> Debug for TracedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let span = self.counted.as_ref().map(|counted| &counted.span);
+        let span = self.counted.as_ref().map(|counted| &counted.exchange);
         f.debug_struct("TracedBody").field("span", &span).finish_non_exhaustive()
     }
 }
