@@ -30,6 +30,7 @@ use jaeger_client_http::{HttpPool, HttpPoolBuilder, Resolving};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
+pub mod echo;
 #[cfg(feature = "http2")]
 pub mod frames;
 pub mod golden;
