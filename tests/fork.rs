@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 #![allow(clippy::disallowed_methods, reason = "the tests start processes, threads and clocks")]
 
+#[allow(dead_code, unused_imports, reason = "this program uses a part of it")]
 mod support;
 
 use std::collections::HashSet;

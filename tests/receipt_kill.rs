@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "the child prints its receipt")]
 #![allow(clippy::disallowed_methods, reason = "the tests start processes, threads and clocks")]
 
+#[allow(dead_code, unused_imports, reason = "this program uses a part of it")]
 mod support;
 
 use std::env;

@@ -1,8 +1,5 @@
 //! What the behavioural tests share: an agent on loopback, transports that obey, spans read whole.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
-#![allow(unused_imports, reason = "each test uses a part of it")]
-
 pub(crate) mod agent;
 pub(crate) mod binary;
 pub(crate) mod broken;
@@ -18,6 +15,7 @@ pub(crate) mod read;
 pub(crate) mod storable;
 #[cfg(feature = "remote-sampler")]
 pub(crate) mod strategies;
+pub(crate) mod table;
 pub(crate) mod transport;
 
 use std::sync::{Arc, Mutex};

@@ -2,7 +2,7 @@
 //! they are set. Finished, it is written once.
 //!
 //! Walk steps 4 and 5. Hand-written because it is what this crate exists for: the `thrift` crate's
-//! writer takes several times as long. `tests/oracle.rs` holds the two to the same bytes.
+//! writer takes several times as long. `tests/it/encoding/oracle.rs` holds the two to the same bytes.
 
 mod ids;
 mod tag_buffer;

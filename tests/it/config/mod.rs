@@ -1,0 +1,4 @@
+mod errors;
+mod otlp;
+mod values;
+mod warnings;

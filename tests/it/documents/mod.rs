@@ -1,0 +1,3 @@
+mod go_defects;
+mod otlp_requirements;
+mod parity;

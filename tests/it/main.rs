@@ -1,0 +1,33 @@
+//! The behaviour of the client as its users see it, in the folders of `src`.
+//!
+//! What needs a process of its own is a program of its own beside this folder.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::float_cmp,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests stop where something fails, read clocks and start threads"
+)]
+// What no test uses is found where all features are on: without one, its tests are left out.
+#![cfg_attr(
+    not(all(feature = "remote-sampler", feature = "otlp", feature = "tls", feature = "http")),
+    allow(dead_code, unused_imports)
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod config;
+mod documents;
+mod encoding;
+mod metrics;
+mod policy;
+mod propagation;
+mod reporter;
+mod sampler;
+mod span;
+mod tail;
+mod transport;

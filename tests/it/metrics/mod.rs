@@ -1,0 +1,3 @@
+mod accounting;
+mod report;
+mod rpc;

@@ -1,0 +1,4 @@
+mod b3;
+mod carriers;
+mod debug_id;
+mod jaeger;

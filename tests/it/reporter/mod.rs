@@ -1,0 +1,12 @@
+mod acknowledged;
+mod collector;
+mod destinations;
+mod failure;
+mod flush_close;
+mod message_size;
+mod otlp_http;
+mod pacing;
+mod panics;
+mod refused_spans;
+mod regressions;
+mod retries;

@@ -1,0 +1,115 @@
+//! What is changed about a span after it was started: tags replaced, references added, its parent.
+
+use jaeger_client::encoding::{SpanView, ValueView};
+use jaeger_client::sampler::ConstSampler;
+use jaeger_client::{
+    Closer, InMemoryReporter, SpanContext, SpanId, TailSamplingConfig, TraceId, Tracer,
+    TracerBuilder,
+};
+
+fn built(builder: TracerBuilder) -> (Tracer, Closer, InMemoryReporter) {
+    let reporter = InMemoryReporter::new();
+    let (tracer, closer) = builder.in_memory(&reporter).build().unwrap();
+    (tracer, closer, reporter)
+}
+
+fn remote(flags: u8) -> SpanContext {
+    SpanContext::new(TraceId::new(0, 7), SpanId::new(8), SpanId::NONE, flags)
+}
+
+fn keys(span: &SpanView<'_>) -> Vec<String> {
+    span.tags().map(|tag| String::from_utf8_lossy(tag.key).into_owned()).collect()
+}
+
+#[test]
+fn a_tag_that_is_replaced_is_there_once_whatever_it_was_and_the_others_stay() {
+    let (tracer, _closer, reporter) = built(Tracer::builder("svc"));
+    let span = tracer.span("op").tag("a", 1).tag("b", "é".repeat(99).as_str()).start();
+    span.set_tag("c", true).set_tag("a", 2.5).replace_tag("a", "last").replace_tag("new", 1);
+    span.replace_tag("b", None::<i64>)
+        .replace_tag("a", Some("some"))
+        .replace_tag("a", String::from("last"));
+    span.replace_tag("b", 3).finish();
+    span.replace_tag("a", "late");
+    assert_eq!(tracer.stats().misused, 1);
+    let spans = reporter.spans();
+    let view = spans[0].view();
+    assert_eq!(keys(&view)[2..], ["c", "new", "a", "b"]);
+    assert_eq!(view.tag("a"), Some(ValueView::Str(b"last")));
+    assert_eq!(view.tag("b"), Some(ValueView::Long(3)));
+    assert_eq!(view.tag("c"), Some(ValueView::Bool(true)));
+}
+
+#[test]
+fn a_reference_added_later_leaves_the_parent_as_it_is() {
+    let (tracer, _closer, reporter) = built(Tracer::builder("svc"));
+    let (root, other) = (tracer.start_span("root"), tracer.start_span("other"));
+    let child = tracer.span("child").child_of(&root).start();
+    child.add_follows_from(&other).finish();
+    root.add_follows_from(&other).add_follows_from(None::<SpanContext>).finish();
+    let spans = reporter.spans();
+    let (child, root_view) = (spans[0].view(), spans[1].view());
+    let references: Vec<_> = child.references().collect();
+    let shown = references.iter().map(|to| (to.follows_from, to.span_id)).collect::<Vec<_>>();
+    assert_eq!(shown, [(false, root.context().span_id()), (true, other.context().span_id())]);
+    assert_eq!(child.parent_span_id, root.context().span_id());
+    assert_eq!(root_view.parent_span_id, SpanId::NONE);
+    assert_eq!(root_view.trace_id, root.context().trace_id());
+    assert_eq!(root_view.references().count(), 1);
+}
+
+#[test]
+fn a_span_that_is_put_below_another_parent_takes_all_along_and_is_counted() {
+    let (tracer, _closer, reporter) = built(Tracer::builder("svc"));
+    let other = tracer.start_span("other").context();
+    let span = tracer.start_span("op");
+    let id = span.context().span_id();
+    span.set_tag("a", 1).log_event("before").add_follows_from(&other);
+    let moved = span.restart_below(remote(1)).unwrap();
+    assert!(span.restart_below(remote(1)).is_none(), "it is over");
+    span.set_tag("lost", 1);
+    moved.set_tag("b", 2).log_event("after").finish();
+    let stats = tracer.stats();
+    assert_eq!((stats.started, stats.open, stats.not_sampled, stats.misused), (3, 0, 1, 2));
+    assert!(stats.is_balanced(), "{stats}");
+
+    let spans = reporter.spans();
+    let view = spans[1].view();
+    assert_eq!((view.trace_id, view.parent_span_id), (TraceId::new(0, 7), SpanId::new(8)));
+    assert_eq!((view.span_id, view.operation_name), (id, &b"op"[..]));
+    assert_eq!(keys(&view), ["a", "b"], "the sampler was not asked about this trace");
+    assert_eq!(view.logs().count(), 2);
+    let kinds: Vec<_> = view.references().map(|to| to.follows_from).collect();
+    assert_eq!(kinds, [false, true]);
+}
+
+#[test]
+fn a_span_takes_the_decision_of_the_parent_it_is_put_below() {
+    for (here, there) in [(true, 0), (false, 1), (true, 1), (false, 0)] {
+        let (tracer, _closer, reporter) =
+            built(Tracer::builder("svc").sampler(ConstSampler::new(here)));
+        let span = tracer.start_span("op").restart_below(remote(there)).unwrap();
+        assert_eq!(span.is_sampled(), there == 1);
+        span.finish();
+        assert_eq!(reporter.spans().len(), usize::from(there));
+        let stats = tracer.stats();
+        assert_eq!((stats.started, stats.finished), (2, 2));
+        assert!(stats.is_balanced(), "{stats}");
+    }
+}
+
+#[test]
+fn a_span_that_is_buffered_can_be_put_below_another_parent() {
+    let builder = Tracer::builder("svc").sampler(ConstSampler::new(false));
+    let (tracer, _closer, reporter) = built(builder.tail_sampling(TailSamplingConfig::default()));
+    let span = tracer.start_span("op");
+    span.set_tag("a", 1);
+    let moved = span.restart_below(remote(0)).unwrap();
+    moved.set_tag("error", true).finish();
+    let spans = reporter.spans();
+    assert_eq!(spans.len(), 1);
+    assert_eq!(spans[0].view().trace_id, TraceId::new(0, 7));
+    assert_eq!(spans[0].view().tag("a"), Some(ValueView::Long(1)));
+    assert!(tracer.stats().is_balanced(), "{}", tracer.stats());
+    assert_eq!(tracer.stats().buffered, 0);
+}

@@ -1,0 +1,15 @@
+mod active;
+mod change;
+mod debug;
+mod deferred;
+mod disabled;
+mod first_guess;
+mod laws;
+mod logs;
+mod observers;
+mod open_spans;
+mod options;
+mod references;
+mod regressions;
+mod values;
+mod walk;

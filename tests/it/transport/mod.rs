@@ -1,0 +1,6 @@
+mod hostile;
+mod proxy;
+mod redirects;
+mod secrets;
+mod tls;
+mod unix;
