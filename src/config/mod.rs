@@ -11,8 +11,8 @@ pub use self::reporter::ReporterConfig;
 pub use self::sampling::SamplerConfig;
 use crate::error::ConfigError;
 use crate::http_client::ProxyConfig;
-#[cfg(feature = "remote-sampler")]
 use crate::non_exhaustive::NonExhaustive;
+#[cfg(feature = "remote-sampler")]
 use crate::policy;
 pub use crate::policy::{BaggageRestrictionsConfig, ThrottlerConfig};
 use crate::propagation::{self, HeadersConfig};

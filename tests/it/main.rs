@@ -13,7 +13,13 @@
 )]
 // What no test uses is found where all features are on: without one, its tests are left out.
 #![cfg_attr(
-    not(all(feature = "remote-sampler", feature = "otlp", feature = "tls", feature = "http")),
+    not(all(
+        feature = "remote-sampler",
+        feature = "otlp",
+        feature = "tls",
+        feature = "http",
+        feature = "serde"
+    )),
     allow(dead_code, unused_imports)
 )]
 

@@ -1,4 +1,5 @@
 mod acknowledged;
+mod closing;
 mod collector;
 mod destinations;
 mod failure;

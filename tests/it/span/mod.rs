@@ -4,6 +4,7 @@ mod debug;
 mod deferred;
 mod disabled;
 mod first_guess;
+mod inspect;
 mod laws;
 mod logs;
 mod observers;

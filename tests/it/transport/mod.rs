@@ -1,3 +1,4 @@
+mod given_socket;
 mod hostile;
 mod proxy;
 mod redirects;

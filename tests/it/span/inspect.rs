@@ -1,22 +1,17 @@
 //! What live spans tell of themselves, and finished ones in memory.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
-#![allow(clippy::disallowed_methods, reason = "a test")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::support::SOON;
 use jaeger_client::encoding::ValueView;
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{InMemoryReporter, ManualClock, OwnedTagValue, Span, SpanContext, TagValue};
-use support::SOON;
 
 #[test]
 fn a_live_span_tells_its_name_its_start_and_its_tags_until_it_is_finished() {
     let memory = InMemoryReporter::new();
-    let (tracer, _closer) = support::builder().in_memory(&memory).build().unwrap();
+    let (tracer, _closer) = crate::support::builder().in_memory(&memory).build().unwrap();
     let start = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789);
     let span = tracer.span("first").tag("a", 1).start_time(start).start();
     span.set_tag("b", "x").set_tag("a", 2).set_tag("c", [1_u8, 2].as_slice());
@@ -45,7 +40,7 @@ fn a_live_span_tells_its_name_its_start_and_its_tags_until_it_is_finished() {
 
 #[test]
 fn a_span_that_is_not_recorded_tells_its_name_alone() {
-    let builder = support::builder().sampler(ConstSampler::new(false)).null_reporter();
+    let builder = crate::support::builder().sampler(ConstSampler::new(false)).null_reporter();
     let (tracer, _closer) = builder.build().unwrap();
     for span in [tracer.start_span("plain"), tracer.span("plain").tag("a", 1).start()] {
         assert_eq!(span.operation_name(), "plain");
@@ -69,7 +64,7 @@ fn names(memory: &InMemoryReporter) -> Vec<String> {
 #[test]
 fn spans_in_memory_keep_the_order_of_their_starts_whatever_order_they_end_in() {
     let memory = InMemoryReporter::new();
-    let (tracer, _closer) = support::builder().in_memory(&memory).build().unwrap();
+    let (tracer, _closer) = crate::support::builder().in_memory(&memory).build().unwrap();
     let root = tracer.start_span("root");
     let numbers: Vec<_> = (0..1000).map(|number| number.to_string()).collect();
     let spans: Vec<_> = numbers.iter().map(|number| root.child(number.clone())).collect();
@@ -94,7 +89,7 @@ fn spans_in_memory_keep_the_order_of_their_starts_whatever_order_they_end_in() {
 fn of_spans_that_start_together_parents_come_first_and_others_as_they_end() {
     let memory = InMemoryReporter::new();
     let clock = Arc::new(ManualClock::new());
-    let builder = support::builder().in_memory(&memory).clock(Arc::clone(&clock));
+    let builder = crate::support::builder().in_memory(&memory).clock(Arc::clone(&clock));
     let (tracer, _closer) = builder.build().unwrap();
     let root = tracer.start_span("root");
     let (left, right) = (root.child("left"), root.child("right"));

@@ -1,17 +1,12 @@
 //! A socket that the application has bound itself, early or to an address of its choosing.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
-#![allow(clippy::disallowed_methods, reason = "a test")]
-
-mod support;
-
 use std::net::{SocketAddr, UdpSocket};
 
+use crate::support::agent::{Agent, nobody};
+use crate::support::read::Batch;
+use crate::support::{SOON, builder};
 use jaeger_client::transport::{Transport, UdpTransport};
 use jaeger_client::{PacingConfig, TransportError};
-use support::agent::{Agent, nobody};
-use support::read::Batch;
-use support::{SOON, builder};
 
 fn bound() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -1,18 +1,13 @@
 //! Tracers that are closed from wherever they are known, and those that need no closing.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
-#![allow(clippy::disallowed_methods, reason = "a test")]
-
-mod support;
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use crate::support::agent::Agent;
+use crate::support::{SOON, builder, eventually, said, timed};
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{Closer, ConfigError, Span, Tracer, TransportError};
-use support::agent::Agent;
-use support::{SOON, builder, eventually, said, timed};
 
 static TRACING: OnceLock<(Tracer, Closer)> = OnceLock::new();
 
@@ -39,9 +34,13 @@ fn whichever_way_a_tracer_is_closed_the_others_find_it_closed() {
     let report = closer.close(SOON);
     assert!(report.complete, "{report}");
     drop(open);
-    let told = said.all().iter().filter(|line| line.contains("still open")).count();
-    assert_eq!(told, 1, "{:?}", said.all());
+    let warnings = said.all().iter().filter(|line| line.contains("still open")).count();
+    assert_eq!(warnings, 1, "{:?}", said.all());
+}
 
+#[cfg(feature = "tokio")]
+#[test]
+fn a_tracer_and_its_closer_close_without_a_thread() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (tracer, closer) = builder().null_reporter().build().unwrap();
     assert!(runtime.block_on(tracer.close_async(SOON)).complete);

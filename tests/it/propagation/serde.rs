@@ -1,8 +1,6 @@
 //! Ids and contexts for serde, as their text.
 
 #![cfg(feature = "serde")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
-#![allow(clippy::disallowed_methods, reason = "a test")]
 
 use jaeger_client::{SpanContext, SpanId, TraceId};
 use serde_json::{from_str, from_value, to_string, to_value};
