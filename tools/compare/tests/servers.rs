@@ -1,0 +1,243 @@
+//! The program against servers that answer as a Jaeger does, and against those that do not.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+#![allow(clippy::disallowed_methods, reason = "a server has a thread")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::thread;
+
+use serde_json::{Value, json};
+
+/// What is answered to a path with its query: status, headers, body.
+type Answer = (u16, &'static str, Vec<u8>);
+
+/// Serves on a free port until the test's process ends; the base URL.
+fn serve(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // A client that has gone away has got what it wanted.
+            let _ = answer_one(&stream.unwrap(), &answer);
+        }
+    });
+    url
+}
+
+fn answer_one(mut stream: &TcpStream, answer: &impl Fn(&str) -> Answer) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream).lines();
+    let first = lines.next().unwrap()?;
+    let path = first.split(' ').nth(1).unwrap().to_owned();
+    let mut is_allowed = true;
+    for line in lines {
+        let line = line?;
+        is_allowed &= !line.to_ascii_lowercase().starts_with("authorization: wrong");
+        if line.is_empty() {
+            break;
+        }
+    }
+    let (status, headers, body) = if is_allowed { answer(&path) } else { (401, "", Vec::new()) };
+    write!(stream, "HTTP/1.1 {status} X\r\nconnection: close\r\n{headers}\r\n")?;
+    stream.write_all(&body)
+}
+
+fn data(data: &Value) -> Answer {
+    (200, "", json!({"data": data, "errors": null}).to_string().into_bytes())
+}
+
+fn compare(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jaeger-client-compare"));
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env_remove(name);
+    }
+    command.args(args).output().unwrap()
+}
+
+/// The exit code, and what was printed to both outputs.
+fn outcome(args: &[&str]) -> (i32, String) {
+    let Output { status, stdout, stderr } = compare(args);
+    let text = [stdout, stderr].concat();
+    (status.code().unwrap(), String::from_utf8(text).unwrap())
+}
+
+/// A span of `shop` in its copy of a door.
+fn span(id: &str, door: &str, tags: &Value) -> Value {
+    let operation = format!("GET /{}", id.len());
+    json!({"spanID": id, "operationName": operation, "startTime": 1, "duration": 5,
+        "processID": door, "tags": tags, "references": [], "logs": [], "warnings": null})
+}
+
+/// A trace with these spans.
+fn trace(spans: &[Value]) -> Value {
+    let sdk = json!([{"key": "telemetry.sdk.name", "type": "string", "value": "jaeger-client"}]);
+    json!([{"traceID": "0a", "spans": spans, "processes": {
+        "thrift": {"serviceName": "shop", "tags": []},
+        "otlp": {"serviceName": "shop", "tags": sdk},
+    }}])
+}
+
+/// Answers as a Jaeger with one trace of the service `shop`.
+fn jaeger(trace: Value) -> impl Fn(&str) -> Answer {
+    move |path| match path.split('?').next().unwrap() {
+        "/api/services" => data(&json!(["shop"])),
+        "/api/services/shop/operations" => data(&json!(["GET /1"])),
+        "/api/traces" => data(&json!([{"traceID": "0a", "spans": []}])),
+        "/api/traces/0a" => data(&trace),
+        _ => {
+            (404, "", br#"{"data":null,"errors":[{"code":404,"msg":"trace not found"}]}"#.to_vec())
+        }
+    }
+}
+
+fn both_doors(count: usize) -> Vec<Value> {
+    let ids = (1..=count).map(|n| format!("{n:016x}"));
+    ids.flat_map(|id| ["thrift", "otlp"].map(|door| span(&id, door, &json!([])))).collect()
+}
+
+#[test]
+fn equal_copies_are_safe_and_the_report_is_there_as_json_too() {
+    let url = serve(jaeger(trace(&both_doors(20))));
+    let (code, text) = outcome(&["--query", &url]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("shop: safe: 20 spans") && text.contains("SAFE to stop"), "{text}");
+    let (code, text) = outcome(&["--query", &url, "--json", "--service", "shop"]);
+    assert_eq!(code, 0, "{text}");
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&report["safe"], &report["traces"]), (&json!(true), &json!(1)));
+    let shop = &report["services"][0];
+    assert_eq!((&shop["verdict"], &shop["operations"][0]["pairs"]), (&json!("safe"), &json!(20)));
+}
+
+#[test]
+fn a_difference_is_shown_with_an_example_and_is_not_safe_unless_ignored() {
+    let mut spans = both_doors(20);
+    spans[0]["tags"] = json!([{"key": "error", "type": "string", "value": "true"}]);
+    let url = serve(jaeger(trace(&spans)));
+    let (code, text) = outcome(&["--query", &url]);
+    assert_eq!(code, 1, "{text}");
+    let line = "tag error: 1 spans, such as 0a:0000000000000001: Thrift \"true\", OTLP nothing";
+    assert!(text.contains(line) && text.contains("NOT SAFE"), "{text}");
+    let (code, text) = outcome(&["--query", &url, "--ignore", "tag error"]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn a_copy_that_is_on_its_way_is_waited_for_and_one_that_never_comes_is_missing() {
+    let complete = both_doors(20);
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    // The last one's copy by OTLP is behind it.
+    let [incomplete, complete] = [&complete[..39], &complete].map(trace);
+    let missing = serve(jaeger(incomplete.clone()));
+    let [whole, part] = [jaeger(complete), jaeger(incomplete)];
+    let url = serve(move |path| {
+        let is_trace = path.starts_with("/api/traces/0a");
+        let asked = asked.fetch_add(usize::from(is_trace), std::sync::atomic::Ordering::Relaxed);
+        if asked == 0 { part(path) } else { whole(path) }
+    });
+    let (code, text) = outcome(&["--query", &url, "--wait", "60s"]);
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = outcome(&["--query", &missing, "--wait", "1s"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("not safe: 1 of 20 spans came by Thrift alone"), "{text}");
+}
+
+#[test]
+fn two_servers_are_one_for_each_door_whatever_their_spans_say() {
+    let [thrift, otlp] = [0, 1].map(|first| {
+        let of_one = both_doors(20).into_iter().skip(first).step_by(2);
+        serve(jaeger(trace(
+            &of_one
+                .map(|mut span| {
+                    span["processID"] = json!("thrift");
+                    span
+                })
+                .collect::<Vec<_>>(),
+        )))
+    });
+    let (code, text) = outcome(&["--query", &thrift, "--query", &otlp]);
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = outcome(&["--query", &thrift, "--query", &otlp, "--query", &otlp]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("given 3 times"), "{text}");
+}
+
+#[test]
+fn a_service_that_is_not_there_is_an_error_that_names_those_that_are() {
+    let url = serve(jaeger(trace(&[])));
+    let (code, text) = outcome(&["--query", &url, "--service", "shpo"]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("no service \"shpo\"") && text.contains("\"shop\""), "{text}");
+    // One without spans is none of an error, and nothing is said of it.
+    let (code, text) = outcome(&["--query", &url, "--service", "shop", "--wait", "0s"]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("no spans were found"), "{text}");
+}
+
+#[test]
+fn servers_that_are_no_jaeger_are_errors_that_say_what_they_answered() {
+    let html = || (200, "", b"<!DOCTYPE html>".to_vec());
+    let deep = "[".repeat(100_000).into_bytes();
+    let of_other_form = || data(&json!({"services": []}));
+    let cut = || (200, "content-length: 900\r\n", br#"{"data":["shop","#.to_vec());
+    let said = br#"{"data":null,"errors":[{"code":503,"msg":"no \u001b[31m storage"}]}"#;
+    for (url, words) in [
+        (serve(move |_| html()), "base path"),
+        (serve(move |_| (200, "", deep.clone())), "did not answer as a Jaeger"),
+        (serve(move |_| of_other_form()), "did not answer as a Jaeger"),
+        (serve(move |_| cut()), "/api/services"),
+        (serve(|_| (404, "", b"nothing here".to_vec())), "answered 404"),
+        (serve(|_| (503, "", said.to_vec())), "answered 503: no \\u{1b}[31m storage"),
+        (serve(|_| (200, "", said.to_vec())), "answered 200: no"),
+        (serve(|_| (302, "location: http://elsewhere/\r\n", Vec::new())), "\"http://elsewhere/\""),
+        (serve(|_| (200, "", b"\xff\xfe".to_vec())), "did not answer as a Jaeger"),
+    ] {
+        let (code, text) = outcome(&["--query", &url]);
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains(words) && !text.contains('\u{1b}'), "{words}: {text}");
+        let Output { status, stdout, .. } = compare(&["--query", &url, "--json"]);
+        assert_eq!(status.code(), Some(2));
+        let report: Value = serde_json::from_slice(&stdout).unwrap();
+        assert!(report["safe"].is_null() && report["error"].is_string(), "{report}");
+    }
+}
+
+#[test]
+fn an_answer_is_read_up_to_a_bound() {
+    let endless = |_: &str| {
+        let mut body = br#"{"data":["#.to_vec();
+        body.extend(br#""shop","#.repeat(400_000));
+        (200, "", body)
+    };
+    let url = serve(endless);
+    let (code, text) = outcome(&["--query", &url, "--max-answer", "1"]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("more than 1 MiB") && text.contains("--max-answer"), "{text}");
+}
+
+#[test]
+fn nobody_who_listens_and_wrong_arguments_are_errors() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (args, words) in [
+        (&["--query", &*format!("http://{nobody}")][..], "refused"),
+        (&["--query", "localhost"], "http://localhost:16686"),
+        (&[], "--query"),
+        (&["--query", "http://localhost:1", "--ignore", "tags"], "process tag KEY"),
+        (&["--query", "http://localhost:1", "--lookback", "yesterday"], "30m"),
+    ] {
+        let (code, text) = outcome(args);
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
+fn a_header_goes_with_every_request_and_is_not_shown() {
+    let url = serve(jaeger(trace(&both_doors(20))));
+    let (code, text) = outcome(&["--query", &url, "--header", "authorization: wrong hush"]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("answered 401") && !text.contains("hush"), "{text}");
+    let (code, text) = outcome(&["--query", &url, "--header", "Authorization: Bearer right"]);
+    assert_eq!(code, 0, "{text}");
+}
