@@ -39,21 +39,35 @@ impl Programs {
 }
 
 fn build() -> Found<Programs> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // Both at once, as then what they share is built once.
-    cargo.args(["build", "-p", "nethttp", "-p", "hotrod", "--bins"]);
+    let [nethttp, hotrod] = programs(["nethttp", "hotrod"])?;
+    Ok(Programs { nethttp, hotrod })
+}
+
+/// Builds programs of this repository, each in the package of its name.
+///
+/// # Errors
+///
+/// Says why if they cannot be built.
+pub fn programs<const N: usize>(names: [&str; N]) -> Found<[PathBuf; N]> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--bins"]).args(names.iter().flat_map(|name| ["-p", name]));
     cargo.args(["--message-format", "json-render-diagnostics"]);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     let told = command::output(&mut cargo, BUILD_LIMIT)?;
     let messages: Vec<Value> =
         told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let program = |name: &str| {
+    let path = |name: &str| {
         let is_it = |message: &&Value| message["target"]["name"] == name;
         let mut programs =
             messages.iter().filter(is_it).filter_map(|message| message["executable"].as_str());
         programs.next().map(PathBuf::from).ok_or_else(|| format!("cargo built no {name}"))
     };
-    Ok(Programs { nethttp: program("nethttp")?, hotrod: program("hotrod")? })
+    let mut paths = names.map(|_| PathBuf::new());
+    for (slot, name) in paths.iter_mut().zip(names) {
+        *slot = path(name)?;
+    }
+    Ok(paths)
 }
 
 /// A program that runs until it is asked to end.
