@@ -5,29 +5,23 @@
 #![allow(clippy::print_stdout, reason = "a program to look at")]
 
 use axum::Router;
-use axum::extract::{MatchedPath, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use jaeger_client::Tracer;
 use jaeger_client_embedded_agent::Trace;
-use jaeger_client_http::{TraceLayer, TracedClient, operation_name};
+use jaeger_client_http::{TraceLayer, TracedClient};
 use recipes::BoxError;
 
 /// The server: an order, for which it looks into its own stock.
 fn app(tracer: Tracer) -> Router {
-    let layer = TraceLayer::new(tracer.clone()).operation_name(|request| {
-        // The route and not the path: a name for each number would be no use, and so would one for
-        // each method that somebody makes up. The route is known to layers that are added to the
-        // router, not to those around it.
-        let route = request.extensions.get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
-        format!("{} {route}", operation_name(&request.method))
-    });
     Router::new()
         .route("/orders/{number}", get(order))
-        .with_state(tracer)
+        .with_state(tracer.clone())
         // Requests that match no route are traced as well, if the layer is added after this.
         .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(layer)
+        // Here, and not around the router, it knows the route, which names the span.
+        .layer(TraceLayer::new(tracer))
 }
 
 async fn order(State(tracer): State<Tracer>) -> &'static str {

@@ -43,7 +43,7 @@ fn axum_continues_the_trace_and_its_handlers_have_the_span_active() {
     let expected = [
         "client: HTTP Client",
         " client: HTTP GET",
-        "  shop: HTTP GET /orders/{number}",
+        "  shop: GET /orders/{number}",
         "   shop: look into the stock",
     ];
     assert_eq!(tree(&trace), expected, "{trace}");
@@ -53,7 +53,7 @@ fn axum_continues_the_trace_and_its_handlers_have_the_span_active() {
 #[test]
 fn reqwest_carries_the_trace_and_tells_what_it_lets_be_seen() {
     let trace = reqwest_recipe::run().unwrap();
-    let hop = [" client: HTTP GET", "  server: HTTP GET"];
+    let hop = [" client: HTTP GET", "  server: GET /time"];
     let expected = [&["client: ask twice"][..], &hop, &hop].concat();
     assert_eq!(tree(&trace), expected, "{trace}");
     let hops = trace.children(trace.root().unwrap());

@@ -151,7 +151,8 @@ fn start(settings: &Settings, request: &mut request::Parts) -> Option<Exchange> 
     let call = Call::of(&request.headers);
     let given = request.extensions.get::<Span>();
     let context = request.extensions.get::<SpanContext>().filter(|_| given.is_none());
-    let span = tracer.span(settings.name(request, call.as_ref())).child_of(given).child_of(context);
+    let span =
+        tracer.span(settings.name(request, call.as_ref(), None)).child_of(given).child_of(context);
     let component = settings.component(call.as_ref());
     let span = if call.is_some() {
         tags::of_client_call(span, names.rpc, component, url)

@@ -46,6 +46,7 @@ mod error;
 mod exchange;
 mod grpc;
 mod operation;
+mod route;
 mod server;
 mod tags;
 mod trace;
@@ -58,6 +59,8 @@ pub use self::client_layer::{ClientLayer, ClientService};
 pub use self::error::{Error, Phase};
 pub use self::exchange::{ResponseFuture, TracedBody};
 pub use self::operation::operation_name;
+#[cfg(feature = "axum")]
+pub use self::route::{RouteLayer, RouteService};
 pub use self::server::{TraceLayer, TraceService};
 pub use self::tags::{SemanticConventions, TagNames};
 pub use self::trace::{ClientTrace, GotConn, NoTrace, PutIdleError, SpanTrace, TlsInfo, TraceMode};

@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use crate::exchange::{Exchange, ResponseFuture, Settings, TracedBody, options};
 use crate::grpc::Call;
+use crate::route;
 use crate::tags::{self, Role, SemanticConventions};
 
 /// Makes a span of each request that the service below it handles.
@@ -33,6 +34,12 @@ use crate::tags::{self, Role, SemanticConventions};
 /// `http.response_size` in bytes where there are any, and `error` for a status of 500 or more, for a
 /// panic, which leaves no status, for an error of the service or its body, which is also logged, and
 /// for a request that was cancelled, which is also the log `event=cancelled`.
+///
+/// With the feature `axum`, a request whose route is known is named by it, `GET /users/{id}`, and has the
+/// tag `http.route`. axum finds the route before it calls what was given to `Router::layer`, so that
+/// is where the layer belongs; one around the whole router cannot see the route, and has the name given
+/// late by a [`RouteLayer`](crate::RouteLayer) inside. The names of routes that are nested by
+/// `Router::nest` are whole.
 ///
 /// A gRPC call, known by its content type, is named by its path, `/package.Service/Method`, and has the
 /// tags `span.kind`, `component` = `gRPC`, `rpc.system`, `rpc.service`, `rpc.method`; later
@@ -104,8 +111,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        let Some(mut exchange) = start(&self.settings, &parts) else {
+        let (mut parts, body) = request.into_parts();
+        let Some(mut exchange) = start(&self.settings, &mut parts) else {
             return ResponseFuture::untraced(self.inner.call(Request::from_parts(parts, body)));
         };
         let request = Request::from_parts(parts, body);
@@ -115,14 +122,17 @@ where
 }
 
 /// The span of a request, unless it is left out.
-fn start(settings: &Settings, request: &request::Parts) -> Option<Exchange> {
+fn start(settings: &Settings, request: &mut request::Parts) -> Option<Exchange> {
     if settings.is_left_out(request) {
         return None;
     }
     let (tracer, names) = (&settings.tracer, settings.conventions);
     let call = Call::of(&request.headers);
+    let route = route::of(&request.extensions);
+    #[cfg(feature = "axum")]
+    let is_routed = route.is_some();
     let span = tracer
-        .span(settings.name(request, call.as_ref()))
+        .span(settings.name(request, call.as_ref(), route))
         // Without a trace, or with one that cannot be read, the span begins one.
         .child_of(tracer.extract(&request.headers).ok())
         // Whatever is active here is not what sent the request.
@@ -138,9 +148,13 @@ fn start(settings: &Settings, request: &request::Parts) -> Option<Exchange> {
             }
             _ => settings.shown(&request.uri),
         };
-        tags::of_server_request(span, names.http, component, request, &shown, None)
+        tags::of_server_request(span, names.http, component, request, &shown, route)
     };
     let span = span.start();
     settings.observe(&span, request);
+    #[cfg(feature = "axum")]
+    if call.is_none() && !is_routed {
+        route::await_route(&mut request.extensions, &span, settings.operation.is_none());
+    }
     Some(Exchange::new(span, request.method.clone(), Role::Server, names, call))
 }

@@ -48,12 +48,18 @@ impl Settings {
         self.filter.as_ref().is_some_and(|filter| !filter(request))
     }
 
-    pub(crate) fn name(&self, request: &request::Parts, call: Option<&Call>) -> Cow<'static, str> {
+    pub(crate) fn name(
+        &self,
+        request: &request::Parts,
+        call: Option<&Call>,
+        route: Option<&str>,
+    ) -> Cow<'static, str> {
         let names = self.conventions;
-        match (&self.operation, call) {
-            (Some(operation), _) => operation(request).into(),
-            (None, Some(_)) => tags::name_of_call(names.rpc, &request.uri).to_owned().into(),
-            (None, None) => tags::name_of_request(names.http, &request.method).into(),
+        match (&self.operation, call, route) {
+            (Some(operation), ..) => operation(request).into(),
+            (None, Some(_), _) => tags::name_of_call(names.rpc, &request.uri).to_owned().into(),
+            (None, None, Some(route)) => tags::name_of_route(&request.method, route).into(),
+            (None, None, None) => tags::name_of_request(names.http, &request.method).into(),
         }
     }
 

@@ -225,6 +225,18 @@ pub(crate) fn name_of_request(names: TagNames, method: &Method) -> &'static str 
     }
 }
 
+/// The name of the span of a request whose route is known, `GET /users/{id}`. There are as many as there
+/// are routes and methods that everybody knows.
+pub(crate) fn name_of_route(method: &Method, route: &str) -> String {
+    format!("{} {route}", name_of_request(TagNames::OpenTelemetry, method))
+}
+
+/// Tags a server's span with its route.
+#[cfg(feature = "axum")]
+pub(crate) fn of_route(span: &Span, route: &str) {
+    span.set_tag(keys::ROUTE.jaeger, route);
+}
+
 /// The name of a call's span.
 pub(crate) fn name_of_call(names: TagNames, url: &Uri) -> &str {
     if grpc::method(url).is_none() {
