@@ -9,7 +9,7 @@
 //! ```
 //! use jaeger_client::Tracer;
 //! use jaeger_client_prometheus::PrometheusMetrics;
-//! use prometheus_client::{encoding::text, registry::Registry};
+//! use jaeger_client_prometheus::prometheus_client::{encoding::text, registry::Registry};
 //!
 //! let mut registry = Registry::default();
 //! let metrics = PrometheusMetrics::register(&mut registry);
@@ -25,6 +25,9 @@
 
 mod collect;
 mod instrument;
+
+/// The version of it that the registry must be of; another one's is another type.
+pub use prometheus_client;
 
 use std::sync::Arc;
 
