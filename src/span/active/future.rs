@@ -106,6 +106,23 @@ fn activate(outer: &[Span], span: Option<&Span>) -> (Vec<Scope>, Option<Scope>) 
 /// Makes the span that is active now active in `work` too, on whichever thread that runs: for
 /// `spawn_blocking` and plain threads. Where several tracers have active spans, the nearest of each
 /// is carried along.
+///
+/// Call it where the span is active: within `rayon::scope` that is already a thread of the pool. For a
+/// closure that runs many times, as in rayon's iterators, clone the span before and
+/// [activate](Span::activate) it in each run.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{Span, Tracer, wrap};
+/// let (tracer, _closer) = Tracer::builder("svc").null_reporter().build()?;
+/// let span = tracer.start_span("work");
+/// let id = span.context().span_id();
+/// let active = span.activate();
+/// let seen = std::thread::spawn(wrap(|| Span::active().map(|span| span.context().span_id())));
+/// assert_eq!(seen.join().ok().flatten(), Some(id));
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 pub fn wrap<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
     let (span, outer) = (Span::active(), active_of_other_tracers());
     move || {
