@@ -75,7 +75,7 @@ fn a_tree_of_ten_spans_allocates_nothing() {
 }
 
 #[test]
-fn a_tree_that_is_held_and_forgotten_or_kept_allocates_nothing() {
+fn a_tree_that_is_buffered_and_forgotten_or_kept_allocates_nothing() {
     for reporter in [
         |builder: TracerBuilder| {
             builder.null_reporter().tail_sampling(TailSamplingConfig::default())
@@ -137,7 +137,7 @@ fn samplers_that_count_allocate_nothing_once_they_know_the_operation() {
 
 #[cfg(feature = "remote-sampler")]
 #[test]
-fn a_sampler_told_by_a_server_allocates_nothing_where_it_is_asked() {
+fn a_sampler_configured_by_a_server_allocates_nothing_where_it_is_asked() {
     use jaeger_client::sampler::{FetchError, RemoteSampler, StrategySource};
 
     #[derive(Debug)]
@@ -149,17 +149,17 @@ fn a_sampler_told_by_a_server_allocates_nothing_where_it_is_asked() {
         }
     }
 
-    fn told(builder: TracerBuilder, answer: &'static str) -> TracerBuilder {
+    fn reported(builder: TracerBuilder, answer: &'static str) -> TracerBuilder {
         let sampler = RemoteSampler::builder("alloc").source(Told(answer)).build().unwrap();
         sampler.refresh();
         builder.null_reporter().sampler(sampler)
     }
 
     let root = |tracer: &Tracer, _: &Span| drop(tracer.start_span("op"));
-    let share = |builder| told(builder, r#"{"probabilisticSampling":{"samplingRate":1}}"#);
+    let share = |builder| reported(builder, r#"{"probabilisticSampling":{"samplingRate":1}}"#);
     assert_eq!((0..5).map(|_| allocations(share, true, root)).min(), Some(0));
     let operations =
-        |builder| told(builder, r#"{"operationSampling":{"defaultSamplingProbability":1}}"#);
+        |builder| reported(builder, r#"{"operationSampling":{"defaultSamplingProbability":1}}"#);
     // The first poll of the sampler's thread may come at any moment, and operations are then learned
     // anew.
     let counts = (0..5).map(|_| allocations(operations, true, root));

@@ -265,10 +265,14 @@ fn besides(ending: &str) -> (usize, usize) {
 fn whatever_ends_a_process_its_spans_arrive_and_its_receipt_says_so() {
     for (ending, _) in ENDINGS {
         let agent = Agent::start();
-        let ledger = end_of(ending, start(ending, &agent.address()));
+        let accounting = end_of(ending, start(ending, &agent.address()));
         let (finished, open) = besides(ending);
         let sent = SPANS + finished;
-        assert_eq!(ledger, Ledger { started: sent + open, sent, dropped: 0, open }, "{ending:?}");
+        assert_eq!(
+            accounting,
+            Ledger { started: sent + open, sent, dropped: 0, open },
+            "{ending:?}"
+        );
         assert_eq!(agent.rest().len(), sent, "{ending:?}");
     }
 }
@@ -277,10 +281,10 @@ fn whatever_ends_a_process_its_spans_arrive_and_its_receipt_says_so() {
 fn without_an_agent_a_process_ends_just_as_soon_and_counts_its_losses() {
     let agent = nobody();
     for (ending, _) in ENDINGS {
-        let ledger = end_of(ending, start(ending, &agent));
+        let accounting = end_of(ending, start(ending, &agent));
         let (finished, open) = besides(ending);
         let dropped = SPANS + finished;
         let expected = Ledger { started: dropped + open, sent: 0, dropped, open };
-        assert_eq!(ledger, expected, "{ending:?}");
+        assert_eq!(accounting, expected, "{ending:?}");
     }
 }

@@ -54,9 +54,9 @@ pub fn programs<const N: usize>(names: [&str; N]) -> Found<[PathBuf; N]> {
     cargo.args(["build", "--bins"]).args(names.iter().flat_map(|name| ["-p", name]));
     cargo.args(["--message-format", "json-render-diagnostics"]);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    let told = command::output(&mut cargo, BUILD_LIMIT)?;
+    let reported = command::output(&mut cargo, BUILD_LIMIT)?;
     let messages: Vec<Value> =
-        told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        reported.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let path = |name: &str| {
         let is_it = |message: &&Value| message["target"]["name"] == name;
         let mut programs =

@@ -22,10 +22,10 @@ fn a_click_is_a_ride_whose_link_shows_its_trace_in_a_browser() {
     assert_eq!(browser.text(&buttons[1]).unwrap(), "Old Mill Theatre");
     browser.click(&buttons[1]).unwrap();
     let row = &browser.wait("#rides li.done", 1).unwrap()[0];
-    let told = browser.text(row).unwrap();
+    let reported = browser.text(row).unwrap();
     let session = browser.text(&browser.wait("#session", 1).unwrap()[0]).unwrap();
-    assert!(told.contains(" fetches Old Mill Theatre in "), "{told}");
-    assert!(told.contains(&format!("[{session}-1, found in ")), "{told}");
+    assert!(reported.contains(" fetches Old Mill Theatre in "), "{reported}");
+    assert!(reported.contains(&format!("[{session}-1, found in ")), "{reported}");
 
     // The ride's link opens a page of the agent, which has all spans of its trace, each on a line.
     browser.click(&browser.wait("#rides li.done a.trace", 1).unwrap()[0]).unwrap();

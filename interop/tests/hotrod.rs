@@ -247,9 +247,13 @@ impl Trace {
             assert_eq!(error == true || error == "true", failed && self.truths, "{span}");
         }
         let failed = reads - 10;
-        let told = self.spans.iter().find(|span| span["service"] == "driver").unwrap();
-        assert_eq!(told["operation"], grpc);
-        assert_eq!(told["logs"].to_string().matches("driver not read").count(), failed, "{told}");
+        let reported = self.spans.iter().find(|span| span["service"] == "driver").unwrap();
+        assert_eq!(reported["operation"], grpc);
+        assert_eq!(
+            reported["logs"].to_string().matches("driver not read").count(),
+            failed,
+            "{reported}"
+        );
 
         // The baggage of the browser is known to the database, two services on.
         let query = self.one("SQL SELECT");

@@ -28,14 +28,14 @@ fn the_demos_find_each_other_at_their_usual_ports() {
         gate::say(&format!("skipped: usual ports: no network of its own: {why}"));
         return;
     }
-    let test = "services_that_are_told_nothing_make_one_trace";
-    let told = alone(&program, &["--ignored", "--exact", "--nocapture", test]).unwrap();
-    assert!(told.contains("1 passed"), "{told}");
+    let test = "services_that_are_given_no_settings_make_one_trace";
+    let reported = alone(&program, &["--ignored", "--exact", "--nocapture", test]).unwrap();
+    assert!(reported.contains("1 passed"), "{reported}");
 }
 
 #[test]
 #[ignore = "takes the usual ports, so it is run in a network of its own"]
-fn services_that_are_told_nothing_make_one_trace() {
+fn services_that_are_given_no_settings_make_one_trace() {
     let Programs { hotrod, nethttp, .. } = Programs::build().unwrap();
     // The frontend has the agent that the others send to.
     let services = ["frontend", "customer", "driver", "route"].map(|service| {

@@ -14,27 +14,27 @@ use crate::clock;
 use crate::span::counters::AllStripes;
 use crate::span::shared::SpanShared;
 
-/// A tracer's instruments, and what they have been told.
+/// A tracer's instruments, and what they have been reported.
 pub(crate) struct Publisher {
     core: Arc<SpanShared>,
     all_stripes: AllStripes,
     counters: [Guarded<dyn Counter>; COUNTERS.len()],
     queue_length: Guarded<dyn Gauge>,
-    told: Mutex<Told>,
+    reported: Mutex<Reported>,
     /// Waits for what others are about to tell.
     idle: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct Reported {
     totals: [u64; COUNTERS.len()],
-    /// How many threads have taken what is new and are telling it.
-    telling: usize,
+    /// How many threads have taken what is new and are reporting it.
+    reporting: usize,
 }
 
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publisher").field("told", &self.told).finish_non_exhaustive()
+        f.debug_struct("Publisher").field("reported", &self.reported).finish_non_exhaustive()
     }
 }
 
@@ -54,7 +54,7 @@ impl Publisher {
             all_stripes: all_stripes.clone(),
             counters: COUNTERS.map(|(name, tags, _)| factory.counter(name, tags)),
             queue_length: factory.gauge(QUEUE_LENGTH, &[]),
-            told: Mutex::default(),
+            reported: Mutex::default(),
             idle: Condvar::new(),
         });
 
@@ -66,34 +66,35 @@ impl Publisher {
     /// Tells each instrument what is new.
     pub(crate) fn publish(&self) {
         let now = Reading::of(&self.core, &self.all_stripes);
-        let news = self.told.lock().take(&now);
+        let news = self.reported.lock().take(&now);
         // Without the lock, as instruments are user callbacks.
         for (counter, delta) in self.counters.iter().zip(news).filter(|(_, delta)| *delta > 0) {
             counter.inc(delta);
         }
         self.queue_length.update(i64::try_from(now.stats.queued).unwrap_or(i64::MAX));
-        self.told.lock().telling -= 1;
+        self.reported.lock().reporting -= 1;
         self.idle.notify_all();
     }
 }
 
-impl Told {
+impl Reported {
     /// What is new in a reading. A number that went down, as `sent` does where a refusal comes to
     /// light late, or one that another thread has read since, is not: counters only grow.
     fn take(&mut self, now: &Reading) -> [u64; COUNTERS.len()] {
-        self.telling += 1;
+        self.reporting += 1;
         let mut news = [0; COUNTERS.len()];
-        for ((news, told), (_, _, value)) in news.iter_mut().zip(&mut self.totals).zip(COUNTERS) {
+        for ((news, reported), (_, _, value)) in news.iter_mut().zip(&mut self.totals).zip(COUNTERS)
+        {
             let value = value(now);
-            *news = value.saturating_sub(*told);
-            *told = value.max(*told);
+            *news = value.saturating_sub(*reported);
+            *reported = value.max(*reported);
         }
         news
     }
 }
 
 impl Publish for Publisher {
-    /// Publishes, and waits for others who have taken what is new and are still telling it, within a
+    /// Publishes, and waits for others who have taken what is new and are still reporting it, within a
     /// bound: the reporter's thread may be about to.
     fn publish_all(&self) {
         if self.core.is_forked() {
@@ -101,8 +102,8 @@ impl Publish for Publisher {
         }
         self.publish();
         let until = clock::now() + PATIENCE;
-        let mut told = self.told.lock();
-        while told.telling > 0 && !self.idle.wait_until(&mut told, until).timed_out() {}
+        let mut reported = self.reported.lock();
+        while reported.reporting > 0 && !self.idle.wait_until(&mut reported, until).timed_out() {}
     }
 }
 

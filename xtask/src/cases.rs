@@ -122,8 +122,8 @@ pub(crate) const CASES: &[Case] = &[
         })
     }),
     Case::new("unsampled, told by a server", 200, |meter| {
-        let told = remote(r#"{"probabilisticSampling":{"samplingRate":0}}"#)?;
-        let (tracer, _closer) = sampled_by(told)?;
+        let reported = remote(r#"{"probabilisticSampling":{"samplingRate":0}}"#)?;
+        let (tracer, _closer) = sampled_by(reported)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
     }),
     Case::new("unsampled, rate limited", 200, |meter| {
@@ -136,8 +136,8 @@ pub(crate) const CASES: &[Case] = &[
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
     }),
     Case::new("unsampled, operations by server", 200, |meter| {
-        let told = remote(r#"{"operationSampling":{"defaultSamplingProbability":0}}"#)?;
-        let (tracer, _closer) = sampled_by(told)?;
+        let reported = remote(r#"{"operationSampling":{"defaultSamplingProbability":0}}"#)?;
+        let (tracer, _closer) = sampled_by(reported)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
     }),
     Case::new("root", 200, |meter| {

@@ -59,7 +59,7 @@ usage: cargo xtask <task>
                                     if what was reached before is exceeded, 3 without valgrind
   flood [--seconds 5] [--producers 2]
                                     root spans as fast as they go to a sink on loopback; exit 1 if
-                                    a span is lost uncounted or the ledger does not balance
+                                    a span is lost uncounted or the accounting does not balance
   lowest-versions [NAME]            builds the published crates with the lowest versions of their
                                     dependencies; exit 1 if one does not
   deny                              licences, bans and sources of dependencies by cargo-deny, which

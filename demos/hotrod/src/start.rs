@@ -310,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn traces_are_shown_where_spans_go_unless_told() {
+    fn traces_are_shown_where_spans_go_unless_configured_otherwise() {
         let links = |destination: Destination, ui: Option<&str>| {
             let ui = ui.map(str::to_owned);
             super::ui(&Settings { destination, ui, ..Settings::default() }, None).trace

@@ -156,10 +156,10 @@ fn refused(args: &[&str]) -> String {
             }
         }
     };
-    let mut told = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    assert_eq!(status.code().map(|code| code != 0), Some(true), "{args:?}: {status}: {told}");
-    told
+    let mut reported = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut reported).unwrap();
+    assert_eq!(status.code().map(|code| code != 0), Some(true), "{args:?}: {status}: {reported}");
+    reported
 }
 
 /// Status and body of what is at `path`, for a request of this number.
@@ -252,7 +252,7 @@ fn w_says_how_many_routes_are_asked_for_at_a_time() {
 }
 
 #[test]
-fn services_listen_where_they_are_told_to() {
+fn services_listen_where_they_are_configured_to() {
     // Free a moment ago; that somebody else takes one of them just now is said to be so.
     let free = || TcpListener::bind("127.0.0.1:0").unwrap();
     let ports = [free(), free(), free(), free()];
@@ -264,8 +264,11 @@ fn services_listen_where_they_are_told_to() {
     }
     let _whole = hotrod.spans(&hotrod.ride(123, "1-1"));
 
-    let told = refused(&["route", "-r", r]);
-    assert!(told.starts_with(&format!("hotrod: route cannot listen on port {r}: ")), "{told}");
+    let reported = refused(&["route", "-r", r]);
+    assert!(
+        reported.starts_with(&format!("hotrod: route cannot listen on port {r}: ")),
+        "{reported}"
+    );
 }
 
 #[test]
@@ -278,7 +281,7 @@ fn j_says_where_the_page_finds_traces() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_and_told() {
+fn what_cannot_be_is_refused_and_reported() {
     for (args, wanted) in [
         (&["-W", "0"][..], "0 is not in 1..=1000"),
         (&["-D", "61s"], "61s is too long; 60s is allowed"),
@@ -287,8 +290,8 @@ fn what_cannot_be_is_refused_and_told() {
         (&["frontend", "-c", "0", "--agent", "a:1"], "the port of customer is 0"),
         (&["--zipkin", "z:9411"], "z:9411"),
     ] {
-        let told = refused(args);
-        assert!(told.contains(wanted), "{args:?}: {told}");
+        let reported = refused(args);
+        assert!(reported.contains(wanted), "{args:?}: {reported}");
     }
 }
 
@@ -297,16 +300,17 @@ fn what_cannot_be_is_refused_and_told() {
 fn when_it_is_asked_to_end_it_says_what_became_of_every_span() {
     let hotrod = Hotrod::all(&["-D", "0"]);
     let _trace = hotrod.ride(392, "1-1");
-    let (code, told) = hotrod.end();
-    assert_eq!(code, Some(0), "{told}");
+    let (code, reported) = hotrod.end();
+    assert_eq!(code, Some(0), "{reported}");
     let sent = |line: &str| {
         let (_, rest) = line.split_once("+ sent ").unwrap();
         rest.split(' ').next().unwrap().parse::<u64>().unwrap()
     };
-    let receipts: Vec<_> = told.lines().filter(|line| line.contains(": complete after ")).collect();
-    assert_eq!(receipts.len(), 6, "{told}");
-    assert!(receipts.iter().all(|line| line.ends_with("+ dropped 0 + queued 0")), "{told}");
-    assert!(receipts.into_iter().map(sent).sum::<u64>() >= 51, "{told}");
+    let receipts: Vec<_> =
+        reported.lines().filter(|line| line.contains(": complete after ")).collect();
+    assert_eq!(receipts.len(), 6, "{reported}");
+    assert!(receipts.iter().all(|line| line.ends_with("+ dropped 0 + queued 0")), "{reported}");
+    assert!(receipts.into_iter().map(sent).sum::<u64>() >= 51, "{reported}");
 }
 
 #[cfg(unix)]
@@ -315,9 +319,9 @@ fn spans_that_nobody_takes_make_it_fail_in_the_end() {
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let hotrod = Hotrod::all(&["-D", "0", "--agent", &nobody]);
     let _trace = hotrod.ride(392, "1-1");
-    let (code, told) = hotrod.end();
-    assert!(told.contains("send failed"), "{told}");
-    assert_eq!(code, Some(1), "{told}");
+    let (code, reported) = hotrod.end();
+    assert!(reported.contains("send failed"), "{reported}");
+    assert_eq!(code, Some(1), "{reported}");
 }
 
 const PATIENCE: Duration = Duration::from_secs(20);

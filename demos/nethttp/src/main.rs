@@ -83,9 +83,9 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         Actor::Server => vec![("server", server_closer)],
         Actor::Both => vec![("client", client_closer), ("server", server_closer)],
     };
-    let told = settle(closers, own.as_ref());
+    let reported = settle(closers, own.as_ref());
     acted?;
-    told
+    reported
 }
 
 async fn act(args: &Args, client: Tracer, server: Tracer) -> Result<(), Box<dyn Error>> {

@@ -172,7 +172,7 @@ async fn without_a_server_the_clients_span_says_why_it_failed() {
     is(root, "client", "client", &expected);
     let logs: Vec<_> = root.view().logs().collect();
     assert_eq!(logs.len(), 1);
-    let told: Vec<_> = logs[0].fields().map(|field| (field.key, field.value)).collect();
-    assert_eq!(told, [(&b"event"[..], text("error")), (b"error.object", text(&error))]);
+    let reported: Vec<_> = logs[0].fields().map(|field| (field.key, field.value)).collect();
+    assert_eq!(reported, [(&b"event"[..], text("error")), (b"error.object", text(&error))]);
     assert_eq!(trace.error_count(), 1, "as in Go, the hop has no status and no error: {trace}");
 }

@@ -103,8 +103,11 @@ fn a_client_without_a_server_fails_and_shows_its_trace() {
     drop(listener);
     let output = nethttp(&["--actor", "client", "--port", &port]);
     assert_eq!(output.status.code(), Some(1));
-    let told = printed(&output.stderr);
-    assert!(told.starts_with(&format!("nethttp: GET http://localhost:{port}/: ")), "{told}");
+    let reported = printed(&output.stderr);
+    assert!(
+        reported.starts_with(&format!("nethttp: GET http://localhost:{port}/: ")),
+        "{reported}"
+    );
     let shown = printed(&output.stdout);
     assert!(shown.contains("error=true") && shown.contains("client: complete"), "{shown}");
 }
@@ -114,8 +117,8 @@ fn a_port_that_is_taken_is_said_to_be_so() {
     let (_taken, port) = listener();
     let output = nethttp(&["--port", &port]);
     assert_eq!(output.status.code(), Some(1));
-    let told = printed(&output.stderr);
-    assert!(told.contains(&format!("cannot listen on port {port}: ")), "{told}");
+    let reported = printed(&output.stderr);
+    assert!(reported.contains(&format!("cannot listen on port {port}: ")), "{reported}");
 }
 
 #[test]

@@ -145,18 +145,18 @@ struct Resolver;
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let told = ASKED.try_with(Told::clone).ok();
+        let reported = ASKED.try_with(Told::clone).ok();
         Box::pin(async move {
             let name = name.as_str();
-            if let Some(told) = &told {
-                told.trace.dns_start(name);
+            if let Some(reported) = &reported {
+                reported.trace.dns_start(name);
             }
             let found = tokio::net::lookup_host((name, 0)).await;
             let found = found.map(Vec::<SocketAddr>::from_iter);
-            if let Some(told) = &told {
+            if let Some(reported) = &reported {
                 let addresses = found.as_ref().map(|found| found.iter().map(SocketAddr::ip));
                 let addresses = addresses.map(Vec::<IpAddr>::from_iter);
-                told.trace.dns_done(addresses.as_deref().map_err(|error| *error));
+                reported.trace.dns_done(addresses.as_deref().map_err(|error| *error));
             }
             Ok(Box::new(found?.into_iter()) as Addrs)
         })
@@ -182,18 +182,18 @@ where
     }
 
     fn call(&mut self, target: T) -> Self::Future {
-        let told = ASKED.try_with(Told::clone).ok();
+        let reported = ASKED.try_with(Told::clone).ok();
         let dial = self.connector.call(target);
-        let Some(told) = told else { return Box::pin(dial) };
-        told.span.log_event("DialStart");
+        let Some(reported) = reported else { return Box::pin(dial) };
+        reported.span.log_event("DialStart");
         // The trace stays with the dial, which may end on another task, after another request.
-        let dial = ASKED.scope(told.clone(), dial);
+        let dial = ASKED.scope(reported.clone(), dial);
         Box::pin(async move {
             let done = dial.await;
             let error = done.as_ref().err().map(ToString::to_string);
             match &error {
-                None => told.span.log_event("DialDone"),
-                Some(error) => told.span.log(&[
+                None => reported.span.log_event("DialDone"),
+                Some(error) => reported.span.log(&[
                     ("message", "DialDone".into()),
                     ("event", "error".into()),
                     ("error.object", error.into()),

@@ -51,7 +51,7 @@ fn axum_continues_the_trace_and_its_handlers_have_the_span_active() {
 }
 
 #[test]
-fn reqwest_carries_the_trace_and_tells_what_it_lets_be_seen() {
+fn reqwest_carries_the_trace_and_reports_what_is_visible() {
     let trace = reqwest_recipe::run().unwrap();
     let hop = [" client: HTTP GET", "  server: GET /time"];
     let expected = [&["client: ask twice"][..], &hop, &hop].concat();

@@ -242,7 +242,7 @@ fn agents_do_not_know_of_each_other() {
 }
 
 #[test]
-fn processes_are_told_apart_by_their_tags() {
+fn processes_are_distinguished_by_their_tags() {
     let store = Store::default();
     let spans = Items::default().span(&span(1, 1, 0, "op"));
     let tags = all_tags();

@@ -38,13 +38,13 @@ where
         let response = service.call(request).await.unwrap_or_else(|never| match never {});
         response.into_body().collect().await.unwrap();
     }
-    let told = |span: &jaeger_client::FinishedSpan| {
+    let reported = |span: &jaeger_client::FinishedSpan| {
         let view = span.view();
         (view.operation().into_owned(), tag(&view, "http.route").unwrap_or_default())
     };
-    let told = spans.spans().iter().map(told).collect();
+    let reported = spans.spans().iter().map(reported).collect();
     spans.reset();
-    told
+    reported
 }
 
 const REQUESTS: [(&str, &str); 4] =
@@ -80,12 +80,12 @@ async fn a_layer_around_the_router_has_the_name_given_late() {
     // A service below which axum has a router of its own.
     let inner = Router::new().route("/{id}", get(async || "item")).layer(RouteLayer::new());
     let mut app = Router::new().nest_service("/items", inner).layer(layer.clone());
-    let told = named(&mut app, &spans, &[("GET", "/items/9")]).await;
-    assert_eq!(told, [("GET /items/{id}".into(), "/items/{id}".into())]);
+    let reported = named(&mut app, &spans, &[("GET", "/items/9")]).await;
+    assert_eq!(reported, [("GET /items/{id}".into(), "/items/{id}".into())]);
     // Without it, nobody says.
     let mut app = layer.layer(routes());
-    let told = named(&mut app, &spans, &REQUESTS[..1]).await;
-    assert_eq!(told, [("HTTP GET".into(), String::new())]);
+    let reported = named(&mut app, &spans, &REQUESTS[..1]).await;
+    assert_eq!(reported, [("HTTP GET".into(), String::new())]);
 }
 
 #[tokio::test]

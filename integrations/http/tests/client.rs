@@ -125,9 +125,9 @@ fn cancelled(reporter: &InMemoryReporter) -> bool {
     let spans = reporter.spans();
     let [hop, request] = &spans[..] else { panic!("{spans:?}") };
     [hop, request].map(|span| {
-        let told = events(&span.view()).contains(&"cancelled".to_owned());
-        assert_eq!(tag(&span.view(), "error").is_some(), told);
-        told
+        let reported = events(&span.view()).contains(&"cancelled".to_owned());
+        assert_eq!(tag(&span.view(), "error").is_some(), reported);
+        reported
     }) == [true, true]
 }
 
@@ -176,8 +176,8 @@ async fn a_body_that_is_dropped_while_it_is_waited_for_is_cancelled() {
     assert!(tokio::time::timeout(Duration::from_millis(50), body.frame()).await.is_err());
     drop(body);
     assert!(cancelled(&reporter));
-    let told = events(&reporter.spans()[0].view());
-    assert_eq!(told[told.len() - 2..], ["cancelled", "ClosedBody"]);
+    let reported = events(&reporter.spans()[0].view());
+    assert_eq!(reported[reported.len() - 2..], ["cancelled", "ClosedBody"]);
 }
 
 #[tokio::test]
@@ -194,8 +194,8 @@ async fn a_body_that_is_dropped_between_its_parts_is_closed_and_its_connection_n
         }
         drop(body);
         assert!(!cancelled(&reporter), "the caller had what was needed");
-        let told = events(&reporter.spans()[0].view());
-        assert_eq!(told[told.len() - 2..], ["GotFirstResponseByte", "ClosedBody"]);
+        let reported = events(&reporter.spans()[0].view());
+        assert_eq!(reported[reported.len() - 2..], ["GotFirstResponseByte", "ClosedBody"]);
     }
     read(&client, &server.url("/time")).await.unwrap();
     assert_eq!(server.accepted.load(Ordering::SeqCst), 3);
@@ -228,7 +228,7 @@ async fn a_body_longer_than_wanted_is_an_error_and_a_large_one_comes_whole() {
 }
 
 #[tokio::test]
-async fn a_request_whose_body_fails_is_told_as_in_go() {
+async fn a_request_whose_body_fails_is_reported_as_in_go() {
     let server = Server::start().await;
     let (tracer, reporter, _closer) = tracer();
     let client = TracedClient::new(tracer);
@@ -236,8 +236,8 @@ async fn a_request_whose_body_fails_is_told_as_in_go() {
     let request = Request::post(server.url("/time")).body(body).unwrap();
     client.request(request).send().await.unwrap_err();
     let spans = reporter.spans();
-    let told = events(&spans[0].view());
-    assert_eq!(told[told.len() - 2..], ["WroteHeaders", "WroteRequest!"]);
+    let reported = events(&spans[0].view());
+    assert_eq!(reported[reported.len() - 2..], ["WroteHeaders", "WroteRequest!"]);
     assert_eq!(tag(&spans[0].view(), "error").unwrap(), "true");
 }
 

@@ -88,7 +88,7 @@ async fn a_request_is_a_span_whose_context_goes_with_it_and_which_ends_with_the_
 #[tokio::test]
 async fn statuses_and_ends_are_those_of_the_own_client() {
     let mut traced = Traced::start().await;
-    for (method, path, read, expected, told) in [
+    for (method, path, read, expected, reported) in [
         (Method::GET, "/time", true, ["200", ""], &["ClosedBody"][..]),
         (Method::GET, "/time", false, ["200", ""], &["ClosedBody"]),
         (Method::GET, "/nothing", false, ["204", ""], &["ClosedBody"]),
@@ -103,7 +103,7 @@ async fn statuses_and_ends_are_those_of_the_own_client() {
         }
         let span = traced.span();
         assert_eq!(tags(&span, &["http.status_code", "error"]), expected, "{method} {path}");
-        assert_eq!(events(&span.view()), told, "{method} {path}");
+        assert_eq!(events(&span.view()), reported, "{method} {path}");
     }
 }
 

@@ -61,7 +61,7 @@ fn every_recorded_case_is_compared() {
 }
 
 #[tokio::test]
-async fn whatever_a_response_is_like_it_is_told_as_in_go() {
+async fn whatever_a_response_is_like_it_is_reported_as_in_go() {
     let server = Server::start().await;
     let run = Run::new(server.port(), here());
     let url = |path: &str| server.url(path);
@@ -84,7 +84,7 @@ async fn whatever_a_response_is_like_it_is_told_as_in_go() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_is_told_as_in_go() {
+async fn a_connection_that_ends_is_reported_as_in_go() {
     let server = Server::start().await;
     let run = Run::new(server.port(), here());
     run.get("new", &server.url("/time")).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_connection_that_ends_is_told_as_in_go() {
 }
 
 #[tokio::test]
-async fn hosts_and_addresses_are_told_as_in_go() {
+async fn hosts_and_addresses_are_reported_as_in_go() {
     let server = Server::start().await;
     let url = format!("http://127.0.0.1:{}/time", server.port());
     Run::new(server.port(), here()).get("address", &url).await.unwrap();
@@ -127,7 +127,7 @@ fn late(error: &Error, expected: Phase) {
 }
 
 #[tokio::test]
-async fn a_timeout_in_each_phase_is_told_as_in_go() {
+async fn a_timeout_in_each_phase_is_reported_as_in_go() {
     let server = Server::start().await;
     let never = |_: &str| -> Resolving { Box::pin(std::future::pending()) };
     let slow = here().resolver(never).connect_timeout(SHORT);
@@ -150,7 +150,7 @@ async fn a_timeout_in_each_phase_is_told_as_in_go() {
 }
 
 #[tokio::test]
-async fn the_time_for_a_whole_request_is_told_as_in_go() {
+async fn the_time_for_a_whole_request_is_reported_as_in_go() {
     let server = Server::start().await;
     for (name, path, phase) in
         [("headers deadline", "/late", Phase::Headers), ("body timeout", "/half", Phase::Body)]
@@ -171,7 +171,7 @@ async fn the_time_for_a_whole_request_is_told_as_in_go() {
 
 #[cfg(feature = "tls")]
 #[tokio::test]
-async fn tls_is_told_as_in_go_and_its_handshake_besides() {
+async fn tls_is_reported_as_in_go_and_its_handshake_besides() {
     let (config, server) = support::tls::server(&[b"http/1.1"]).await;
     let url = format!("https://localhost:{}/time", server.port());
     let run = Run::new(server.port(), here().tls_config(config));

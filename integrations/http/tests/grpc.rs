@@ -157,7 +157,7 @@ async fn a_call_that_is_dropped_was_cancelled_and_no_error_of_the_server() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_goes_with_the_call_is_told_from_a_cancellation() {
+async fn a_deadline_that_goes_with_the_call_is_distinguished_from_a_cancellation() {
     let mut pair = Pair::start(TagNames::Jaeger).await;
     let mut request = text("late");
     request.set_timeout(Duration::from_millis(100));

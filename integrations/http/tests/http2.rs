@@ -65,7 +65,7 @@ async fn echo(run: &Run, body: impl Into<RequestBody>) {
 }
 
 #[tokio::test]
-async fn only_what_belongs_to_the_request_is_told() {
+async fn only_what_belongs_to_the_request_is_reported() {
     let run = run().await;
     echo(&run, "hello").await;
     echo(&run, RequestBody::stream(Full::<bytes::Bytes>::from("hello"))).await;

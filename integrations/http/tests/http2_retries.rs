@@ -53,8 +53,8 @@ impl Run {
     /// How often the last hop says that it was sent again.
     fn retries(&self) -> usize {
         let hops = hops(&self.reporter);
-        let told = events(&hops.last().unwrap().view());
-        told.iter().filter(|event| *event == "Retry").count()
+        let reported = events(&hops.last().unwrap().view());
+        reported.iter().filter(|event| *event == "Retry").count()
     }
 }
 
@@ -63,7 +63,7 @@ fn once() -> RequestBody {
 }
 
 #[tokio::test]
-async fn what_a_server_did_not_process_is_sent_again_and_told() {
+async fn what_a_server_did_not_process_is_sent_again_and_reported() {
     const REFUSALS: [&[&[Say]]; 3] = [
         &[&[Say::GoAway(0, NO_ERROR)], &[Say::Ok]],
         &[&[Say::GoAway(0, NO_ERROR), Say::Close], &[Say::Ok]],

@@ -49,8 +49,8 @@ impl Asked {
             Ok(response) => response.into_body().read_to_end(1 << 20).await,
             Err(error) => Err(error),
         };
-        let (name, told) = (self.name, self.trace.told(self.port));
-        assert_eq!(told, cases()[name], "case {name}: {body:?}");
+        let (name, reported) = (self.name, self.trace.reported(self.port));
+        assert_eq!(reported, cases()[name], "case {name}: {body:?}");
         body
     }
 }
@@ -84,7 +84,7 @@ impl Run {
             response.into_body().read_to_end(1 << 20).await
         };
         assert!(tokio::time::timeout(SHORT, asked).await.is_err(), "case {name} had an end");
-        assert_eq!(trace.told(self.port), cases()[name], "case {name}");
+        assert_eq!(trace.reported(self.port), cases()[name], "case {name}");
     }
 }
 
@@ -137,7 +137,7 @@ async fn answers(with: &'static str) -> u16 {
 }
 
 #[tokio::test]
-async fn a_response_before_the_response_is_told_as_in_go() {
+async fn a_response_before_the_response_is_reported_as_in_go() {
     let port = answers(
         "HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n\
          HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
@@ -152,7 +152,7 @@ async fn a_response_before_the_response_is_told_as_in_go() {
 }
 
 #[tokio::test]
-async fn a_pool_without_room_is_told_as_in_go() {
+async fn a_pool_without_room_is_reported_as_in_go() {
     let server = Server::start().await;
     let run = Run::new(server.port(), here().max_idle_per_host(1));
     let slow = run.ask("no room", get(&server.url("/stream"))).await;
@@ -161,7 +161,7 @@ async fn a_pool_without_room_is_told_as_in_go() {
 }
 
 #[tokio::test]
-async fn hosts_that_cannot_be_reached_are_told_as_in_go() {
+async fn hosts_that_cannot_be_reached_are_reported_as_in_go() {
     let server = Server::start().await;
     let two = here().resolver(to(&[[127, 0, 0, 2], [127, 0, 0, 1]]));
     let url = format!("http://two.test:{}/time", server.port());
@@ -196,7 +196,7 @@ async fn the_time_of_a_phase_ends_as_in_go() {
 }
 
 #[tokio::test]
-async fn a_request_given_up_is_told_as_in_go_where_its_context_ends() {
+async fn a_request_given_up_is_reported_as_in_go_where_its_context_ends() {
     let run = Run::new(80, here().resolver(never));
     run.give_up("dns deadline", get("http://slow.test:80/time")).await;
 
@@ -231,34 +231,34 @@ async fn within(url: String, port: u16, pool: HttpPoolBuilder, body: bool) -> (S
     };
     let Error::TimedOut { phase, limit } = error else { unreachable!("{error:?}") };
     assert_eq!(limit, SHORT);
-    (trace.told(port), phase)
+    (trace.reported(port), phase)
 }
 
 #[tokio::test]
 async fn the_time_of_the_whole_request_ends_as_in_go_but_for_a_dial_that_is_known_to_end() {
     let slow = here().resolver(never);
-    let told = within("http://slow.test:80/time".into(), 80, slow, false).await;
-    assert_eq!(told, (and("dns deadline", "\nDNSDone error"), Phase::Resolve));
+    let reported = within("http://slow.test:80/time".into(), 80, slow, false).await;
+    assert_eq!(reported, (and("dns deadline", "\nDNSDone error"), Phase::Resolve));
 
     let (_full, port) = full_port().await;
-    let told = within(format!("http://localhost:{port}/time"), port, here(), false).await;
+    let reported = within(format!("http://localhost:{port}/time"), port, here(), false).await;
     let done = "\nConnectDone tcp 127.0.0.1:PORT error";
-    assert_eq!(told, (and("connect deadline", done), Phase::Connect));
+    assert_eq!(reported, (and("connect deadline", done), Phase::Connect));
 
     let (_mute, port) = mute_port();
-    let told = within(format!("http://localhost:{port}/time"), port, here(), true).await;
-    assert_eq!(told, (and("send deadline", ""), Phase::Headers));
+    let reported = within(format!("http://localhost:{port}/time"), port, here(), true).await;
+    assert_eq!(reported, (and("send deadline", ""), Phase::Headers));
 
     let server = Server::start().await;
-    let told = within(server.url("/late"), server.port(), here(), false).await;
-    assert_eq!(told, (and("headers deadline", ""), Phase::Headers));
-    let told = within(server.url("/half"), server.port(), here(), false).await;
-    assert_eq!(told, (and("body deadline", ""), Phase::Body));
+    let reported = within(server.url("/late"), server.port(), here(), false).await;
+    assert_eq!(reported, (and("headers deadline", ""), Phase::Headers));
+    let reported = within(server.url("/half"), server.port(), here(), false).await;
+    assert_eq!(reported, (and("body deadline", ""), Phase::Body));
 }
 
 #[cfg(feature = "tls")]
 #[tokio::test]
-async fn tls_handshakes_are_told_as_in_go() {
+async fn tls_handshakes_are_reported_as_in_go() {
     let (config, server) = support::tls::server(&[b"http/1.1"]).await;
     let url = format!("https://localhost:{}/time", server.port());
     let run = Run::new(server.port(), here().tls_config(Arc::clone(&config)));
@@ -272,6 +272,6 @@ async fn tls_handshakes_are_told_as_in_go() {
     let run = Run::new(port, here().tls_handshake_timeout(SHORT));
     run.get("tls timeout", &url).await.unwrap_err();
     Run::new(port, here()).give_up("tls deadline", get(&url)).await;
-    let told = within(url, port, here(), false).await;
-    assert_eq!(told, (and("tls deadline", "\nTLSHandshakeDone error"), Phase::Tls));
+    let reported = within(url, port, here(), false).await;
+    assert_eq!(reported, (and("tls deadline", "\nTLSHandshakeDone error"), Phase::Tls));
 }

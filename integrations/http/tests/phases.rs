@@ -191,13 +191,13 @@ async fn a_trace_that_is_decided_about_late_has_the_events_before_that() {
     let response = HttpPool::new().round_trip(request, trace).await.unwrap();
     assert_eq!(response.into_body().read_to_end(99).await.unwrap(), "no");
     let spans = reporter.spans();
-    let told = events(&spans[0].view());
-    assert_eq!((&*told[0], &*told[told.len() - 1]), ("GetConn", "ClosedBody"));
+    let reported = events(&spans[0].view());
+    assert_eq!((&*reported[0], &*reported[reported.len() - 1]), ("GetConn", "ClosedBody"));
     assert_eq!(tag(&spans[0].view(), "http.status_code").unwrap(), "503");
 }
 
 #[tokio::test]
-async fn a_span_of_ones_own_is_told_without_a_client() {
+async fn a_span_of_ones_own_is_reported_without_a_client() {
     let server = Server::start().await;
     let (tracer, reporter, _closer) = tracer();
     let pool = here().build();

@@ -81,7 +81,7 @@ async fn another_name_of_the_same_server_is_another_origin() {
 }
 
 #[tokio::test]
-async fn a_redirect_that_takes_the_body_away_takes_what_tells_of_it() {
+async fn a_redirect_that_takes_the_body_away_takes_its_headers() {
     let server = Server::start().await;
     let client = TracedClient::new(tracer().0);
     client.request(authorized(&server.url("/see-other"))).send().await.unwrap();

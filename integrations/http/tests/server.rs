@@ -221,9 +221,9 @@ async fn statuses_sizes_and_failures_are_tagged_as_in_go() {
         };
         assert_eq!(server.tags(spans, &LATER).await, tags, "{path}");
         // A handler that panics is dropped, too, but was not cancelled.
-        let told = events(server.reporter.spans().last().unwrap());
+        let reported = events(server.reporter.spans().last().unwrap());
         let error: &[&str] = if path == "/error" { &["error"] } else { &[] };
-        assert_eq!(told, error, "{path}");
+        assert_eq!(reported, error, "{path}");
     }
     let stats = server.tracer.stats();
     assert_eq!((stats.open, stats.misused), (0, 0), "each was finished once");

@@ -84,16 +84,16 @@ async fn of_12800_requests_by_32_tasks_no_event_is_lost_and_none_on_another_requ
         let (client, url, dialed) = (client.clone(), url.clone(), Arc::clone(&dialed));
         tokio::spawn(async move {
             for _ in 0..REQUESTS {
-                let told = Arc::new(Told::default());
+                let reported = Arc::new(Told::default());
                 let request = Request::get(&url).body(()).unwrap();
-                let request = client.request(request).also_trace(Arc::clone(&told) as _);
+                let request = client.request(request).also_trace(Arc::clone(&reported) as _);
                 let response = request.send().await.unwrap();
                 let body = response.into_body().read_to_end(99).await.unwrap();
                 // The server says which port of ours it talked to.
                 let port: usize = std::str::from_utf8(&body).unwrap().parse().unwrap();
-                assert_eq!(told.port.load(Ordering::SeqCst), port);
-                assert_eq!(*told.events.lock(), WIRE);
-                dialed.fetch_add(1 - told.reused.load(Ordering::SeqCst), Ordering::SeqCst);
+                assert_eq!(reported.port.load(Ordering::SeqCst), port);
+                assert_eq!(*reported.events.lock(), WIRE);
+                dialed.fetch_add(1 - reported.reused.load(Ordering::SeqCst), Ordering::SeqCst);
             }
         })
     });
@@ -106,11 +106,11 @@ async fn of_12800_requests_by_32_tasks_no_event_is_lost_and_none_on_another_requ
     assert_eq!(hops.len(), TASKS * REQUESTS);
     let mut connected = 0;
     for hop in &hops {
-        let mut told = events(&hop.view());
-        let before = told.len();
-        told.retain(|event| !event.starts_with("Connect"));
-        connected += usize::from(told.len() == before - 2);
-        assert_eq!(told, WIRE);
+        let mut reported = events(&hop.view());
+        let before = reported.len();
+        reported.retain(|event| !event.starts_with("Connect"));
+        connected += usize::from(reported.len() == before - 2);
+        assert_eq!(reported, WIRE);
     }
     assert_eq!(connected, dialed, "who dialed, and nobody else, tells so");
 }

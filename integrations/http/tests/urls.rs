@@ -66,12 +66,12 @@ impl Way {
             let mut lines = head.lines().filter_map(|line| line.split_once(": "));
             lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
         };
-        let mut told = format!("sent {line} host={}", header("host").unwrap());
+        let mut reported = format!("sent {line} host={}", header("host").unwrap());
         if let Some(referer) = header("referer") {
-            write!(told, " referer={referer}").unwrap();
+            write!(reported, " referer={referer}").unwrap();
         }
-        let told = told.replace(&format!(":{port}"), ":PORT");
-        writeln!(self.sent.lock(), "{told}").unwrap();
+        let reported = reported.replace(&format!(":{port}"), ":PORT");
+        writeln!(self.sent.lock(), "{reported}").unwrap();
         let mut locations = self.locations.lock();
         if locations.is_empty() {
             return b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec();

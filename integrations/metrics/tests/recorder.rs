@@ -23,8 +23,8 @@ struct One(Told, String);
 
 impl One {
     fn change(&self, change: impl FnOnce(f64) -> f64) {
-        let mut told = self.0.0.lock().unwrap();
-        let value = told.entry(self.1.clone()).or_default();
+        let mut reported = self.0.0.lock().unwrap();
+        let value = reported.entry(self.1.clone()).or_default();
         *value = change(*value);
     }
 }
@@ -112,9 +112,9 @@ fn builder() -> TracerBuilder {
 }
 
 #[test]
-fn a_recorder_is_told_jaegers_names_with_their_tags_as_labels_and_the_ledgers_numbers() {
-    let told = Told::default();
-    let metrics = RecorderMetrics::with_recorder(told.clone());
+fn a_recorder_gets_jaegers_names_with_their_tags_as_labels_and_the_numbers_of_the_accounting() {
+    let reported = Told::default();
+    let metrics = RecorderMetrics::with_recorder(reported.clone());
     let (tracer, closer) = builder().metrics(metrics).build().unwrap();
     (0..3).for_each(|_| tracer.start_span("op").finish());
     let open = tracer.start_span("open");
@@ -123,27 +123,27 @@ fn a_recorder_is_told_jaegers_names_with_their_tags_as_labels_and_the_ledgers_nu
     let finished = "counter jaeger.tracer.finished_spans sampled=y";
     let traces = "counter jaeger.tracer.traces sampled=y state=started";
     let queued = "gauge jaeger.tracer.reporter_queue_length";
-    let all = || [started, finished, traces, queued].map(|key| told.of(key));
+    let all = || [started, finished, traces, queued].map(|key| reported.of(key));
     assert_eq!(all(), [Some(4.0), Some(3.0), Some(4.0), Some(0.0)]);
     open.finish();
     let receipt = closer.close(SOON);
     assert!(receipt.complete, "{receipt}");
     assert_eq!(all(), [Some(4.0), Some(4.0), Some(4.0), Some(0.0)]);
-    assert_eq!(told.of("counter jaeger.tracer.reporter_spans result=ok"), Some(4.0));
-    assert_eq!(told.of("help of counter jaeger.tracer.reporter_spans"), Some(1.0));
-    assert_eq!(told.of("help of gauge jaeger.tracer.reporter_queue_length"), Some(1.0));
+    assert_eq!(reported.of("counter jaeger.tracer.reporter_spans result=ok"), Some(4.0));
+    assert_eq!(reported.of("help of counter jaeger.tracer.reporter_spans"), Some(1.0));
+    assert_eq!(reported.of("help of gauge jaeger.tracer.reporter_queue_length"), Some(1.0));
 }
 
 #[test]
 fn timers_are_histograms_of_seconds() {
-    let told = Told::default();
-    let metrics = RecorderMetrics::with_recorder(told.clone());
+    let reported = Told::default();
+    let metrics = RecorderMetrics::with_recorder(reported.clone());
     metrics.describe(MetricKind::Timer, "jaeger-rpc.request_latency", "How long");
     let timer = metrics.timer("jaeger-rpc.request_latency", &[("endpoint", "GET")]);
     timer.record(Duration::from_millis(1500));
     timer.record(Duration::from_millis(500));
-    assert_eq!(told.of("histogram jaeger-rpc.request_latency endpoint=GET"), Some(2.0));
-    assert_eq!(told.of("help of histogram jaeger-rpc.request_latency"), Some(1.0));
+    assert_eq!(reported.of("histogram jaeger-rpc.request_latency endpoint=GET"), Some(2.0));
+    assert_eq!(reported.of("help of histogram jaeger-rpc.request_latency"), Some(1.0));
 }
 
 #[test]
@@ -151,9 +151,9 @@ fn the_global_recorder_may_come_after_the_tracer() {
     let (tracer, _closer) = builder().metrics(RecorderMetrics::new()).build().unwrap();
     tracer.start_span("lost to the recorder").finish();
     let _ = tracer.flush(SOON);
-    let told = Told::default();
-    metrics::set_global_recorder(told.clone()).unwrap();
+    let reported = Told::default();
+    metrics::set_global_recorder(reported.clone()).unwrap();
     tracer.start_span("op").finish();
     let _ = tracer.flush(SOON);
-    assert_eq!(told.of("counter jaeger.tracer.finished_spans sampled=y"), Some(1.0));
+    assert_eq!(reported.of("counter jaeger.tracer.finished_spans sampled=y"), Some(1.0));
 }

@@ -145,7 +145,7 @@ fn a_receiver_that_takes_nothing_ends_in_counts_of_what_was_too_large() {
 }
 
 #[test]
-fn a_failure_is_counted_and_told_with_its_cause() {
+fn a_failure_is_counted_and_reported_with_its_cause() {
     let exporter = answering(|number, _| match number {
         0 => Err(TransportError::Refused { address: "there:1".to_owned() }),
         _ => Ok(Sent::OK),
@@ -300,7 +300,7 @@ fn several_resources_share_one_destination() {
 }
 
 #[test]
-fn agents_are_told_of_losses() {
+fn agents_get_the_number_of_losses() {
     let memory = MemoryTransport::new();
     let other = memory.clone();
     let exporter = answering(move |number, message| {

@@ -79,7 +79,7 @@ fn a_scrape_has_every_metric_of_jaegers_under_its_name_in_prometheus() {
 }
 
 #[test]
-fn what_is_scraped_is_the_ledger_at_that_moment_without_a_flush() {
+fn what_is_scraped_is_the_accounting_at_that_moment_without_a_flush() {
     let mut registry = Registry::default();
     let metrics = PrometheusMetrics::register(&mut registry);
     let (tracer, closer) = builder("svc").metrics(metrics).build().unwrap();

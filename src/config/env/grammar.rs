@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn encoded_pairs_are_decoded_and_what_is_none_is_told() {
+    fn encoded_pairs_are_decoded_and_what_is_none_is_reported() {
         let read = |text: &str| encoded_pairs(text).map_err(|NoTag(entry)| entry);
         let pairs = |pairs: &[(&str, &str)]| {
             Ok(pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())

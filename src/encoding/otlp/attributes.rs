@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_share_their_bit_are_told_apart() {
+    fn keys_that_share_their_bit_are_distinguished() {
         let keys: Vec<_> = (0..FEW).map(|n| format!("{n:0>3}-of-a-long-key")).collect();
         let mut attributes = Attributes::default();
         keys.iter().for_each(|key| {

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_header_is_told_from_those_that_are() {
+    fn a_name_that_is_no_header_is_distinguished_from_those_that_are() {
         let name = KnownName::new("no header");
         assert!(!name.is_token() && name.is("No Header") && !name.is("header"));
     }

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_at_the_least_size_is_told_and_nothing_goes_below() {
+    fn what_fails_at_the_least_size_is_reported_and_nothing_goes_below() {
         let (mut limit, now) = (MessageLimit::new(65_000), clock::now());
         let mut steps = 0;
         while limit.failed(limit.bytes(), 300, now) {

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_active_span_is_the_parent_unless_told_otherwise() {
+    fn the_active_span_is_the_parent_unless_another_is_given() {
         let (tracer, _closer) = Tracer::builder("s").null_reporter().build().unwrap();
         let parent = tracer.start_span("parent");
         let _scope = parent.activate();

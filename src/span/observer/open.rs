@@ -211,7 +211,7 @@ impl OpenList {
         // After the lock, as a clock may be foreign code.
         let now = core.clock.monotonic_nanos();
         entries.sort_by_key(|entry| (Reverse(entry.age(core, now)), entry.number));
-        let told = |entry: Entry| OpenSpan {
+        let reported = |entry: Entry| OpenSpan {
             start_time: system_time(entry.start_nanos(core, now)),
             age: entry.age(core, now),
             is_sampled: entry.state.is_sampled(),
@@ -219,7 +219,7 @@ impl OpenList {
             trace_id: entry.trace_id,
             span_id: entry.span_id,
         };
-        OpenSpans { spans: entries.into_iter().map(told).collect(), not_listed }
+        OpenSpans { spans: entries.into_iter().map(reported).collect(), not_listed }
     }
 }
 

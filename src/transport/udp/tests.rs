@@ -317,7 +317,7 @@ fn an_error_that_does_not_last_costs_nothing_and_says_nothing_of_the_datagram_be
 }
 
 #[test]
-fn what_turns_out_too_large_for_the_path_is_told_as_lost() {
+fn what_turns_out_too_large_for_the_path_is_reported_as_lost() {
     let network = FakeNetwork::new(&[(A, Act::Take)]);
     let mut transport = network.transport(A);
     network.next(A, &[Act::RefuseLate(EMSGSIZE)]);
@@ -415,7 +415,7 @@ fn what_an_address_refuses_late_is_sent_to_the_next_one() {
 }
 
 #[test]
-fn what_all_addresses_refuse_late_is_told_as_refused() {
+fn what_all_addresses_refuse_late_is_reported_as_refused() {
     let refuses = Act::RefuseLate(ECONNREFUSED);
     let network = FakeNetwork::new(&[(A, refuses), (B, refuses)]).name("agent:6831", &[A, B]);
     let mut transport = network.transport("agent:6831");
@@ -430,7 +430,7 @@ fn what_all_addresses_refuse_late_is_told_as_refused() {
 }
 
 #[test]
-fn a_late_refusal_is_told_though_the_next_datagram_fails_for_another_reason() {
+fn a_late_refusal_is_reported_though_the_next_datagram_fails_for_another_reason() {
     for refusal in [ECONNREFUSED, EHOSTUNREACH] {
         let network = FakeNetwork::new(&[(A, Act::Take)]);
         let mut transport = network.transport(A);

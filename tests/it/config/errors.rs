@@ -162,7 +162,7 @@ fn an_agents_port_is_one_and_the_same_as_that_of_the_host() {
 }
 
 #[test]
-fn a_service_link_is_told_by_its_name_and_how_to_be_rid_of_it() {
+fn a_service_link_is_named_with_the_way_to_remove_it() {
     for link in ["tcp://10.0.0.1:6831", "udp://10.0.0.1:6831"] {
         let error = error(&[("JAEGER_AGENT_PORT", link)]);
         assert_says(&error, &["JAEGER_AGENT_PORT", link, "enableServiceLinks: false"], &link);
@@ -263,7 +263,7 @@ fn what_needs_a_feature_that_is_off_is_an_error_of_the_variable() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once_and_each_once() {
+fn all_that_is_wrong_is_reported_at_once_and_each_once() {
     let wrong = [
         ("JAEGER_SERVICE_NAME", "\"svc\""),
         ("JAEGER_DISABLED", "on"),

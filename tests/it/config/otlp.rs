@@ -286,7 +286,7 @@ mod with_otlp {
 
     #[cfg(feature = "remote-sampler")]
     #[test]
-    fn the_sampler_that_asks_is_told_whom_and_how_often() {
+    fn the_sampler_that_asks_gets_its_url_and_interval() {
         let read = |argument| {
             let name = ("OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote");
             read(&[OTLP, name, ("OTEL_TRACES_SAMPLER_ARG", argument)])

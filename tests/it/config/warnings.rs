@@ -82,7 +82,7 @@ fn an_otlp_receivers_address_is_noticed() {
 }
 
 #[test]
-fn the_logger_is_told_once_what_was_set_and_not_read() {
+fn the_log_has_once_what_was_set_and_not_read() {
     let variables = [("OTEL_SERVICE_NAME", "s3cret"), ("OTEL_TRACES_SAMPLER", "always_on")];
     let configuration = read(&variables).unwrap();
     let said = said();

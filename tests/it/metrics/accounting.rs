@@ -93,7 +93,7 @@ impl MetricsFactory for Unasked {
 }
 
 #[test]
-fn the_reporters_thread_tells_what_is_new_at_each_interval_and_a_close_tells_the_rest() {
+fn the_reporters_thread_reports_changes_at_each_interval_and_a_close_reports_the_rest() {
     let metrics = Unasked::default();
     let builder = Tracer::builder("svc").logger(NullLogger).transport(By(|_: &[u8]| Ok(Sent::OK)));
     let builder = builder.flush_interval(Duration::from_millis(5)).metrics(metrics.clone());
@@ -107,7 +107,7 @@ fn the_reporters_thread_tells_what_is_new_at_each_interval_and_a_close_tells_the
 }
 
 #[test]
-fn a_tracer_without_a_thread_tells_what_is_new_when_it_is_flushed_or_closed() {
+fn a_tracer_without_a_thread_reports_changes_when_it_is_flushed_or_closed() {
     let metrics = Unasked::default();
     let (tracer, closer) = builder().null_reporter().metrics(metrics.clone()).build().unwrap();
     let started = || counters(&metrics.0).get("started_spans|sampled=y").copied();
@@ -221,7 +221,7 @@ impl MetricsFactory for Slow {
 }
 
 #[test]
-fn who_asks_for_what_is_new_gets_what_another_thread_is_about_to_tell_too() {
+fn who_asks_for_what_is_new_gets_what_another_thread_is_about_to_report_too() {
     let (entered, has_entered) = channel();
     let (ask, asked) = channel();
     let (give, host) = channel();
@@ -270,7 +270,7 @@ fn produce(tracer: &Tracer, seed: u64) {
 }
 
 /// What the metrics say of the ledger's numbers.
-fn assert_is_the_ledger(metrics: &InMemoryMetrics, tracer: &Tracer) {
+fn assert_is_the_accounting(metrics: &InMemoryMetrics, tracer: &Tracer) {
     let (counts, stats) = (metrics.counters(), tracer.stats());
     let sum = |name: &str| -> u64 {
         let name = format!("jaeger.tracer.{name}|");
@@ -323,7 +323,7 @@ fn storm(tracer: &Tracer, metrics: &InMemoryMetrics, seed: u64) {
 }
 
 #[test]
-fn a_storm_on_several_threads_leaves_metrics_that_are_the_ledger() {
+fn a_storm_on_several_threads_leaves_metrics_that_are_the_accounting() {
     for seed in 1..=3 {
         let half = ProbabilisticSampler::new(0.5).unwrap();
         let by_tag = TagMatchingSampler::new("tenant").matching("acme");
@@ -342,10 +342,10 @@ fn a_storm_on_several_threads_leaves_metrics_that_are_the_ledger() {
             storm(&tracer, &metrics, seed);
             let receipt = tracer.flush(SOON);
             assert!(receipt.complete && receipt.stats.dropped.total() > 0, "{receipt}");
-            assert_is_the_ledger(&metrics, &tracer);
+            assert_is_the_accounting(&metrics, &tracer);
             let receipt = closer.close(SOON);
             assert!(receipt.complete && receipt.stats.open == 0, "{receipt}");
-            assert_is_the_ledger(&metrics, &tracer);
+            assert_is_the_accounting(&metrics, &tracer);
         }
     }
 }

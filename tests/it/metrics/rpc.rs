@@ -136,7 +136,7 @@ fn status_codes_are_numbers_or_their_texts_and_counted_by_class() {
 }
 
 #[test]
-fn of_many_names_two_hundred_are_told_apart_and_all_requests_are_counted() {
+fn of_many_names_two_hundred_are_distinguished_and_all_requests_are_counted() {
     const NAMES: usize = 300;
     let (tracer, _closer, metrics) = counted(false);
     let serve = |name: usize| {
@@ -176,7 +176,7 @@ fn rpc_metrics_of_a_configuration_are_counted_in_the_metrics_it_is_given() {
 }
 
 #[test]
-fn rpc_metrics_without_metrics_are_told_to_the_logger_and_the_tracer_works() {
+fn rpc_metrics_without_metrics_are_logged_and_the_tracer_works() {
     let said = said();
     let configuration = Configuration { rpc_metrics: true, ..Configuration::new("svc") };
     let logger = Arc::clone(&said);

@@ -130,7 +130,7 @@ fn before_the_first_answer_all_or_none_may_be_set_as_configured() {
 }
 
 #[test]
-fn an_answer_that_is_no_list_is_refused_counted_told_and_leaves_the_last_one_in_force() {
+fn an_answer_that_is_no_list_is_refused_counted_reported_and_leaves_the_last_one_in_force() {
     let server = Strategies::start(r#"[{"baggageKey":"tenant","maxValueLength":3}]"#);
     let (manager, said) = (manager(&restrictions(&server)), said());
     let builder = Tracer::builder("svc").logger(Arc::clone(&said)).null_reporter();

@@ -304,7 +304,7 @@ fn without_asking_at_once_credit_comes_with_the_next_refresh_and_adds_up() {
 }
 
 #[test]
-fn answers_that_are_none_add_nothing_and_are_counted_and_told() {
+fn answers_that_are_none_add_nothing_and_are_counted_and_reported() {
     let server = Strategies::start(&balances(&[("op", 2.0)]));
     let (throttler, said) = (remote(&server, OFTEN, false), said());
     let (builder, _) = builder(false);

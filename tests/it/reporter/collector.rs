@@ -300,7 +300,7 @@ fn a_close_is_bounded_when_a_collector_hangs() {
 }
 
 #[test]
-fn a_collector_beside_an_agent_neither_holds_it_up_nor_touches_its_ledger() {
+fn a_collector_beside_an_agent_neither_holds_it_up_nor_touches_its_accounting() {
     let agent = Agent::start();
     let server = Server::start(|_, _| Answer::Hang);
     let config = HttpConfig { timeout: BRIEF, ..HttpConfig::new(server.url()) };
@@ -386,7 +386,7 @@ fn a_span_too_large_for_any_body_is_trimmed_and_sent() {
 }
 
 #[test]
-fn the_ledger_is_exact_whatever_the_collector_does() {
+fn the_accounting_is_exact_whatever_the_collector_does() {
     let taken = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&taken);
     let server = Server::start(move |n, request| {

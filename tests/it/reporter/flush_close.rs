@@ -111,7 +111,7 @@ fn several_outputs_get_the_same_spans_and_have_counts_of_their_own() {
 }
 
 #[test]
-fn the_tracers_ledger_follows_the_first_output() {
+fn the_tracers_accounting_follows_the_first_output() {
     let memory = InMemoryReporter::new();
     let first = By(|_: &[u8]| Err(TransportError::Refused { address: "a".into() }));
     let (tracer, closer) = builder()
@@ -150,15 +150,15 @@ fn an_output_that_panics_or_fails_loses_one_message_and_touches_no_other() {
         }
         assert!(closer.close(SOON).complete);
         assert!(logger.has("spans lost"), "{:?}", logger.all());
-        let told = logger.has(words) || logger.has("the transport panicked: \"this panic is");
-        assert!(told, "{:?}", logger.all());
+        let reported = logger.has(words) || logger.has("the transport panicked: \"this panic is");
+        assert!(reported, "{:?}", logger.all());
         assert_eq!(memory.len(), 7);
         assert_eq!(counts(&tracer)[1].1, (7, 0, 0, (0, 7)));
     }
 }
 
 #[test]
-fn the_tracers_ledger_is_balanced_at_any_moment_with_several_outputs() {
+fn the_tracers_accounting_is_balanced_at_any_moment_with_several_outputs() {
     let (transport, gate) = gated();
     let memory = InMemoryReporter::new();
     let (tracer, closer) = builder()
@@ -235,10 +235,10 @@ impl Logger for Told {
 }
 
 #[test]
-fn a_logging_output_tells_each_spans_context_and_name() {
-    let (agent, told) = (Agent::start(), Arc::new(Told::default()));
+fn a_logging_output_prints_each_spans_context_and_name() {
+    let (agent, reported) = (Agent::start(), Arc::new(Told::default()));
     let (tracer, closer) = builder()
-        .logger(Arc::clone(&told))
+        .logger(Arc::clone(&reported))
         .agent(agent.address())
         .add_destination(Destination::logging())
         .build()
@@ -250,7 +250,7 @@ fn a_logging_output_tells_each_spans_context_and_name() {
     child.finish();
     root.finish();
     assert!(closer.close(SOON).complete);
-    let lines = told.0.lock().unwrap().clone();
+    let lines = reported.0.lock().unwrap().clone();
     let wanted = [
         format!("Reporting span {trace}:{child_id}:{root_id}:1 child op"),
         format!("Reporting span {trace}:{root_id}:0000000000000000:1 root"),

@@ -133,7 +133,7 @@ fn only_the_statuses_that_otlp_names_are_retried() {
 }
 
 #[test]
-fn a_partial_success_is_counted_by_cause_told_and_never_sent_again() {
+fn a_partial_success_is_counted_by_cause_reported_and_never_sent_again() {
     for (rejected, expected) in [(0, 0), (3, 3), (10, 10), (i64::MAX, 10), (-1, 0)] {
         let server = Server::start(move |_, _| partial(rejected, "too\nold, says s3cret"));
         let headers = vec![("x-key".to_owned(), "s3cret".to_owned())];
@@ -312,7 +312,7 @@ fn whatever_a_server_does_each_span_is_counted_once_and_what_it_took_is_acknowle
 }
 
 #[test]
-fn likely_mistakes_in_the_url_are_told_once_and_where_spans_go_is_information() {
+fn likely_mistakes_in_the_url_are_logged_once_and_where_spans_go_is_information() {
     let server = Server::start(|_, _| status(200));
     let traces_endpoint = Some(format!("{}/traces", server.url()));
     let (receipt, logger) = send_one(OtlpConfig { traces_endpoint, ..OtlpConfig::default() });

@@ -133,7 +133,7 @@ fn an_agent_that_does_not_read_costs_spans_that_are_counted_and_one_wait() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn what_an_agent_drops_without_pacing_is_told() {
+fn what_an_agent_drops_without_pacing_is_reported() {
     let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
     SockRef::from(&agent).set_recv_buffer_size(100_000).unwrap();
     let address = agent.local_addr().unwrap().to_string();
@@ -160,11 +160,11 @@ fn what_an_agent_drops_without_pacing_is_told() {
     assert_eq!(metrics.counters()["jaeger.tracer.reporter_receiver_drops"], drops);
     let text = receipt.to_string();
     assert!(text.contains(&format!("dropped {drops} datagrams of all senders")), "{text}");
-    let told = || logger.all().iter().filter(|line| line.contains("dropped")).count();
-    assert_eq!(told(), 1, "{:?}", logger.all());
+    let reported = || logger.all().iter().filter(|line| line.contains("dropped")).count();
+    assert_eq!(reported(), 1, "{:?}", logger.all());
     (0..20).for_each(|_| assert!(other.send(&[0; 60_000]).is_ok()));
     assert_eq!(tracer.flush(SOON).stats.receiver_drops, Some(drops + 20));
-    assert_eq!(told(), 1, "once a minute: {:?}", logger.all());
+    assert_eq!(reported(), 1, "once a minute: {:?}", logger.all());
     let _ = closer.close(SOON);
 }
 

@@ -168,7 +168,7 @@ const IN_A_LIST: &str = "Sampler::memory_bits";
 const SOURCES: [&str; 2] = ["StrategySource::fetch", "StrategySource::name"];
 
 #[test]
-fn a_panic_of_any_method_is_caught_counted_and_told_and_nothing_is_lost_uncounted() {
+fn a_panic_of_any_method_is_caught_counted_and_reported_and_nothing_is_lost_uncounted() {
     for in_a_list in [false, true] {
         for (method, check) in WALK {
             let broken = Broken::default();
@@ -199,8 +199,8 @@ fn a_panic_of_any_method_is_caught_counted_and_told_and_nothing_is_lost_uncounte
                     "ExtractCarrier::visit" | "ExtractCarrier::kind" => "Format::extract",
                     name => name,
                 };
-                let told = broken.has_said(&format!("{name} panicked: on purpose"));
-                assert!(told || is_loggers, "{about}: {:?}", broken.0.said.lock().unwrap());
+                let reported = broken.has_said(&format!("{name} panicked: on purpose"));
+                assert!(reported || is_loggers, "{about}: {:?}", broken.0.said.lock().unwrap());
             }
 
             // No lock was left behind, and what is well again is used again.

@@ -250,7 +250,7 @@ fn the_queue_holds_the_spans_it_was_given_with_small_packets() {
 }
 
 #[test]
-fn tracers_that_share_a_reporter_balance_each_their_own_ledger() {
+fn tracers_that_share_a_reporter_balance_each_their_own_accounting() {
     let memory = InMemoryReporter::new();
     let build = || builder().in_memory(&memory).build().unwrap();
     let ((one, _closer), (other, closer)) = (build(), build());

@@ -214,7 +214,7 @@ impl Logger for Both {
 }
 
 #[test]
-fn a_tracer_samples_the_very_traces_that_the_share_it_was_told_would() {
+fn a_tracer_samples_the_very_traces_that_the_same_probability_would() {
     let script = Script::default();
     script.then(Ok(HALF));
     let remote = Arc::new(scripted(&script));
@@ -237,7 +237,7 @@ fn a_tracer_samples_the_very_traces_that_the_share_it_was_told_would() {
 }
 
 #[test]
-fn errors_are_told_to_the_tracers_logger_and_so_is_the_end_of_them() {
+fn errors_are_logged_and_so_is_the_end_of_them() {
     let server = Strategies::start("oops");
     let said = Arc::<Both>::default();
     let sampler = RemoteSampler::builder("svc")

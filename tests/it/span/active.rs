@@ -170,7 +170,7 @@ fn a_thread_that_is_being_torn_down_has_no_active_span_and_does_no_harm() {
     }
 
     let (tracer, _closer) = crate::support::builder().null_reporter().build().unwrap();
-    let (seen, told) = std::sync::mpsc::channel();
+    let (seen, reported) = std::sync::mpsc::channel();
     let ending = tracer.clone();
     thread::spawn(move || {
         LAST.with_borrow_mut(|last| *last = Some(AtTheEnd { tracer: ending.clone(), seen }));
@@ -180,7 +180,7 @@ fn a_thread_that_is_being_torn_down_has_no_active_span_and_does_no_harm() {
     })
     .join()
     .unwrap();
-    let (active, _within) = told.recv().unwrap();
+    let (active, _within) = reported.recv().unwrap();
     assert_eq!((active, tracer.stats().open), (SpanId::NONE, 0));
 }
 

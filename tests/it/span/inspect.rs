@@ -9,7 +9,7 @@ use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{InMemoryReporter, ManualClock, OwnedTagValue, Span, SpanContext, TagValue};
 
 #[test]
-fn a_live_span_tells_its_name_its_start_and_its_tags_until_it_is_finished() {
+fn a_live_span_has_its_name_its_start_and_its_tags_until_it_is_finished() {
     let memory = InMemoryReporter::new();
     let (tracer, _closer) = crate::support::builder().in_memory(&memory).build().unwrap();
     let start = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789);
@@ -39,7 +39,7 @@ fn a_live_span_tells_its_name_its_start_and_its_tags_until_it_is_finished() {
 }
 
 #[test]
-fn a_span_that_is_not_recorded_tells_its_name_alone() {
+fn a_span_that_is_not_recorded_has_its_name_alone() {
     let builder = crate::support::builder().sampler(ConstSampler::new(false)).null_reporter();
     let (tracer, _closer) = builder.build().unwrap();
     for span in [tracer.start_span("plain"), tracer.span("plain").tag("a", 1).start()] {

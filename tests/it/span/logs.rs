@@ -54,7 +54,7 @@ fn overwritten(max: usize, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn the_first_and_the_last_logs_are_kept_and_one_tells_how_many_were_not() {
+fn the_first_and_the_last_logs_are_kept_and_one_says_how_many_were_not() {
     for max in 0..=9 {
         for count in (0..=2 * max + 3).chain([100]) {
             let (tracer, _closer, memory) = keeping(max);
@@ -222,7 +222,7 @@ fn a_span_that_drops_logs_holds_no_more_memory_than_it_keeps_twice() {
 }
 
 #[test]
-fn threads_that_log_to_one_span_lose_none_but_those_that_are_told_of() {
+fn threads_that_log_to_one_span_lose_none_but_those_that_are_counted() {
     let (tracer, _closer, memory) = keeping(10);
     let span = tracer.start_span("op");
     thread::scope(|scope| {

@@ -168,7 +168,7 @@ fn observers_and_the_sampler_are_called_in_the_order_of_the_go_client() {
 }
 
 #[test]
-fn spans_that_are_not_sampled_are_told_with_their_times_and_values_that_are_not_cut() {
+fn spans_that_are_not_sampled_are_reported_with_their_times_and_values_that_are_not_cut() {
     let calls = Calls::default();
     let clock = Arc::new(ManualClock::new());
     let (builder, memory) = builder(false);
@@ -184,7 +184,7 @@ fn spans_that_are_not_sampled_are_told_with_their_times_and_values_that_are_not_
     root.set_tag("k", "longer still").set_tag("d", 0.5).set_tag("b", &[1_u8, 2, 3, 4, 5]);
     drop(child);
     root.finish();
-    let told = [
+    let reported = [
         "o: start op false [k=Str(\"longer\")]",
         "o: tag k=Str(\"longer\") false",
         "o: start child false []",
@@ -194,7 +194,7 @@ fn spans_that_are_not_sampled_are_told_with_their_times_and_values_that_are_not_
         "o: finish 7 false",
         "o: finish 7 false",
     ];
-    assert_eq!(calls.take(), told);
+    assert_eq!(calls.take(), reported);
     assert!(memory.is_empty());
     drop(root);
     let stats = closer.close(crate::support::SOON).stats;
@@ -202,7 +202,7 @@ fn spans_that_are_not_sampled_are_told_with_their_times_and_values_that_are_not_
 }
 
 #[test]
-fn a_priority_set_is_told_before_it_acts_and_the_trace_then_has_its_true_start() {
+fn a_priority_set_is_reported_before_it_acts_and_the_trace_then_has_its_true_start() {
     let calls = Calls::default();
     let clock = Arc::new(ManualClock::new());
     let (builder, memory) = builder(false);
@@ -213,7 +213,7 @@ fn a_priority_set_is_told_before_it_acts_and_the_trace_then_has_its_true_start()
     span.set_tag("sampling.priority", 1).set_tag("k", 1).finish();
     tracer.span("two").tag("sampling.priority", 1_u8).tag("k", 2).start().finish();
     tracer.span("no").tag("sampling.priority", "high").start().finish();
-    let told = [
+    let reported = [
         "o: start op false []",
         "o: tag sampling.priority=I64(1) false",
         "o: tag k=I64(1) true",
@@ -226,7 +226,7 @@ fn a_priority_set_is_told_before_it_acts_and_the_trace_then_has_its_true_start()
         "o: tag sampling.priority=Str(\"high\") false",
         "o: finish 0 false",
     ];
-    assert_eq!(calls.take(), told);
+    assert_eq!(calls.take(), reported);
     let spans = memory.spans();
     assert_eq!(spans.len(), 2);
     assert_eq!((spans[0].view().start_time_micros, spans[0].view().duration_micros), (0, 5));
@@ -234,7 +234,7 @@ fn a_priority_set_is_told_before_it_acts_and_the_trace_then_has_its_true_start()
 }
 
 #[test]
-fn the_end_is_told_once_whoever_finishes_and_nothing_is_told_after_it() {
+fn the_end_is_reported_once_whoever_finishes_and_nothing_is_reported_after_it() {
     let calls = Calls::default();
     let (builder, memory) = builder(true);
     let (tracer, closer) = builder.observer(calls.named("o")).build().unwrap();
@@ -243,8 +243,8 @@ fn the_end_is_told_once_whoever_finishes_and_nothing_is_told_after_it() {
     span.finish();
     span.set_tag("late", 1).set_operation_name("late");
     drop(span);
-    let told = calls.take();
-    assert!(told.len() == 2 && told[1].starts_with("o: finish"), "{told:?}");
+    let reported = calls.take();
+    assert!(reported.len() == 2 && reported[1].starts_with("o: finish"), "{reported:?}");
     assert_eq!(tracer.stats().misused, 3);
     for _ in 0..200 {
         let span = tracer.start_span("shared");
@@ -259,15 +259,19 @@ fn the_end_is_told_once_whoever_finishes_and_nothing_is_told_after_it() {
             }
             drop(span);
         });
-        let told = calls.take();
-        assert_eq!(told.iter().filter(|line| line.contains("finish")).count(), 1, "{told:?}");
+        let reported = calls.take();
+        assert_eq!(
+            reported.iter().filter(|line| line.contains("finish")).count(),
+            1,
+            "{reported:?}"
+        );
     }
     assert_eq!(memory.len(), 201);
     assert!(closer.close(crate::support::SOON).stats.is_balanced());
 }
 
 #[test]
-fn the_last_of_handles_dropped_at_once_on_two_threads_tells_the_end() {
+fn the_last_of_handles_dropped_at_once_on_two_threads_reports_the_end() {
     let ends = Arc::new(AtomicU64::new(0));
     #[derive(Debug)]
     struct Ends(Arc<AtomicU64>);
@@ -278,10 +282,10 @@ fn the_last_of_handles_dropped_at_once_on_two_threads_tells_the_end() {
         }
     }
     let (builder, memory) = builder(true);
-    let told = Arc::clone(&ends);
+    let reported = Arc::clone(&ends);
     let (tracer, _closer) = builder
         .observer(Starting(move |_: &Span| {
-            Some(Box::new(Ends(Arc::clone(&told))) as Box<dyn SpanObserver>)
+            Some(Box::new(Ends(Arc::clone(&reported))) as Box<dyn SpanObserver>)
         }))
         .build()
         .unwrap();
@@ -302,7 +306,7 @@ fn the_last_of_handles_dropped_at_once_on_two_threads_tells_the_end() {
 }
 
 #[test]
-fn observers_may_use_the_span_and_start_others_and_are_not_told_what_they_did() {
+fn observers_may_use_the_span_and_start_others_and_are_not_notified_of_what_they_did() {
     #[derive(Debug)]
     struct Busy(Tracer);
     impl SpanObserver for Busy {
@@ -331,9 +335,12 @@ fn observers_may_use_the_span_and_start_others_and_are_not_told_what_they_did() 
     let span = tracer.span("op").tag("a", 1).start();
     span.set_operation_name("named");
     drop(span);
-    let told = calls.take();
-    assert_eq!(told[..3], ["o: start op true [a=I64(1)]", "o: tag a=I64(1) true", "o: name named"]);
-    assert_eq!(told.len(), 4, "{told:?}");
+    let reported = calls.take();
+    assert_eq!(
+        reported[..3],
+        ["o: start op true [a=I64(1)]", "o: tag a=I64(1) true", "o: name named"]
+    );
+    assert_eq!(reported.len(), 4, "{reported:?}");
     let spans = memory.spans();
     let keys: Vec<_> = spans[1].view().tags().map(|tag| tag.key.to_vec()).collect();
     assert_eq!(spans[0].view().operation(), "inner");
@@ -416,7 +423,7 @@ fn a_handle_that_an_observer_keeps_is_of_the_same_span_when_its_record_is_wanted
 }
 
 #[test]
-fn the_options_tell_the_start_and_the_references() {
+fn the_options_give_the_start_and_the_references() {
     type Seen = (SystemTime, Vec<bool>);
     let seen = Arc::new(Mutex::new(Vec::new()));
     #[derive(Debug)]
@@ -484,8 +491,8 @@ fn law_observers_and_a_list_change_nothing_of_what_is_recorded() {
         let (plain, stats) = record(|builder| builder, sampled);
         let observed = |builder: TracerBuilder| builder.observer(Calls::default().named("o"));
         for watched in [observed, |builder: TracerBuilder| builder.track_open_spans(2)] {
-            let (told, told_stats) = record(watched, sampled);
-            assert_eq!(plain, told);
+            let (reported, told_stats) = record(watched, sampled);
+            assert_eq!(plain, reported);
             assert_eq!(stats, told_stats);
         }
         assert_eq!(plain.len(), if sampled { 4 } else { 1 });

@@ -31,10 +31,10 @@ fn spans_of_several_threads_are_listed_with_name_ids_and_age_the_oldest_first() 
     }
     let open = tracer.open_spans();
     assert_eq!((names(&open), open.not_listed), (vec!["first", "second", "third"], 0));
-    for ((span, told), age) in spans.iter().zip(&open.spans).zip([3, 2, 1]) {
+    for ((span, reported), age) in spans.iter().zip(&open.spans).zip([3, 2, 1]) {
         let context = span.context();
-        assert_eq!((told.trace_id, told.span_id), (context.trace_id(), context.span_id()));
-        assert_eq!((told.age, told.is_sampled), (Duration::from_secs(age), true));
+        assert_eq!((reported.trace_id, reported.span_id), (context.trace_id(), context.span_id()));
+        assert_eq!((reported.age, reported.is_sampled), (Duration::from_secs(age), true));
     }
 }
 
@@ -165,12 +165,12 @@ fn leave_open(end: impl FnOnce(jaeger_client::Closer)) -> Vec<String> {
 
 #[test]
 fn the_close_tells_the_logger_once_which_spans_were_never_finished() {
-    let told = ["3 spans were never finished: charge\\n (12.3 s), store (0.1 s) and 1 more"];
+    let reported = ["3 spans were never finished: charge\\n (12.3 s), store (0.1 s) and 1 more"];
     let closed = leave_open(|closer| {
         let _ = closer.close(crate::support::SOON);
     });
-    assert_eq!(closed, told);
-    assert_eq!(leave_open(drop), told);
+    assert_eq!(closed, reported);
+    assert_eq!(leave_open(drop), reported);
 }
 
 #[test]

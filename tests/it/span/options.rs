@@ -156,13 +156,13 @@ impl Reporter for Json {
 #[test]
 fn zipkins_json_says_of_a_shared_span_that_it_is_one() {
     for shared in [true, false] {
-        let (tell, told) = channel();
+        let (tell, reported) = channel();
         let builder = builder().destination(Json(tell)).zipkin_shared_rpc_span(shared);
         let (tracer, closer) = builder.build().unwrap();
         let remote = SpanContext::new(TraceId::new(0, 8), SpanId::new(9), SpanId::new(10), 1);
         tracer.span("op").tag("span.kind", "server").child_of(&remote).start().finish();
         let _ = closer.close(SOON);
-        let body = told.recv().unwrap();
+        let body = reported.recv().unwrap();
         assert_eq!(body.contains("\"shared\":true"), shared, "{body}");
         assert_eq!(body.contains("\"id\":\"0000000000000009\""), shared, "{body}");
     }

@@ -121,7 +121,7 @@ fn a_parent_with_baggage_alone_gives_it_to_a_new_trace() {
 }
 
 #[test]
-fn a_debug_id_forces_the_trace_and_is_told_in_a_tag() {
+fn a_debug_id_forces_the_trace_and_is_reported_in_a_tag() {
     let (tracer, _closer, memory) = with_sampling(false);
     let carrier = HashMap::from([("jaeger-debug-id", "ticket 42")]);
     let context = tracer.extract(&carrier).unwrap();

@@ -216,7 +216,7 @@ fn a_span_may_be_the_first_of_a_thread_that_is_being_torn_down() {
 }
 
 #[test]
-fn spans_that_end_with_their_thread_are_told_whatever_else_is_gone_by_then() {
+fn spans_that_end_with_their_thread_are_reported_whatever_else_is_gone_by_then() {
     struct Holds(Vec<Span>, Tracer);
 
     impl Drop for Holds {

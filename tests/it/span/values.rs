@@ -164,7 +164,7 @@ impl Logger for Tags {
 }
 
 #[test]
-fn a_logger_that_is_told_of_a_time_may_use_the_span_it_was_given_to() {
+fn a_logger_that_is_called_with_a_time_may_use_the_span_it_was_given_to() {
     let (tell, done) = channel();
     thread::spawn(move || {
         for way in 0..3 {
@@ -182,8 +182,8 @@ fn a_logger_that_is_told_of_a_time_may_use_the_span_it_was_given_to() {
             tell.send(finished(&memory)[0].tag("told").is_some()).unwrap();
         }
     });
-    let told: Vec<_> = (0..3).filter_map(|_| done.recv_timeout(SOON).ok()).collect();
-    assert_eq!(told, [true; 3], "it hangs, or was not told");
+    let reported: Vec<_> = (0..3).filter_map(|_| done.recv_timeout(SOON).ok()).collect();
+    assert_eq!(reported, [true; 3], "it hangs, or was not told");
 }
 
 #[test]

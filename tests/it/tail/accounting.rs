@@ -37,7 +37,7 @@ fn names(memory: &InMemoryReporter) -> Vec<String> {
 }
 
 #[test]
-fn what_is_held_stays_within_its_bytes_and_the_oldest_trace_goes_first() {
+fn what_is_buffered_stays_within_its_bytes_and_the_oldest_trace_goes_first() {
     let (tracer, _closer, memory) = keeping(8_192);
     let text = "x".repeat(200);
     let roots: Vec<_> = (0..20)
@@ -62,7 +62,7 @@ fn what_is_held_stays_within_its_bytes_and_the_oldest_trace_goes_first() {
 }
 
 #[test]
-fn a_trace_larger_than_what_may_be_held_loses_its_own_oldest_spans() {
+fn a_trace_larger_than_what_may_be_buffered_loses_its_own_oldest_spans() {
     let (tracer, _closer, memory) = keeping(8_192);
     let root = tracer.start_span("root");
     for n in 0..200 {
@@ -84,7 +84,7 @@ fn a_trace_larger_than_what_may_be_held_loses_its_own_oldest_spans() {
 }
 
 #[test]
-fn a_close_counts_what_is_held_as_not_sampled_and_nothing_is_held_after_it() {
+fn a_close_counts_what_is_buffered_as_not_sampled_and_nothing_is_buffered_after_it() {
     let builder = unsampled().transport(limited(65_000).0);
     let (tracer, closer) = builder.tail_sampling(TailSamplingConfig::default()).build().unwrap();
     let root = tracer.start_span("root");
@@ -344,7 +344,7 @@ fn produce(
 }
 
 #[test]
-fn the_ledger_is_balanced_at_any_moment_while_spans_are_held_released_and_evicted() {
+fn the_accounting_is_balanced_at_any_moment_while_spans_are_buffered_released_and_evicted() {
     let (mut most_held, mut evicted) = (0, 0);
     // How much is held at a time is a matter of how the threads are scheduled.
     for seed in 1..=30 {
@@ -409,7 +409,7 @@ fn a_trace_in_which_a_span_erred_is_whole_whichever_threads_finish_its_spans() {
 }
 
 #[test]
-fn a_close_in_the_middle_of_the_work_leaves_nothing_held() {
+fn a_close_in_the_middle_of_the_work_leaves_nothing_buffered() {
     for seed in 1..=3 {
         let builder =
             unsampled().tail_sampling(TailSamplingConfig::default()).transport(limited(65_000).0);
@@ -428,7 +428,7 @@ fn a_close_in_the_middle_of_the_work_leaves_nothing_held() {
 }
 
 #[test]
-fn metrics_count_a_held_span_when_it_is_known_what_becomes_of_it() {
+fn metrics_count_a_buffered_span_when_it_is_known_what_becomes_of_it() {
     let metrics = InMemoryMetrics::new();
     let builder = unsampled().null_reporter().metrics(metrics.clone());
     let (tracer, _closer) = builder.tail_sampling(TailSamplingConfig::default()).build().unwrap();

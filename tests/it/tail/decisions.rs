@@ -92,7 +92,7 @@ fn an_error_sends_all_spans_of_the_trace_with_what_they_had_before() {
 }
 
 #[test]
-fn what_a_span_is_given_with_its_end_is_held_with_it_and_its_logs_are_limited() {
+fn what_a_span_is_given_with_its_end_is_buffered_with_it_and_its_logs_are_limited() {
     let memory = InMemoryReporter::new();
     let builder = unsampled().max_logs_per_span(3).in_memory(&memory);
     let (tracer, _closer) = builder.tail_sampling(TailSamplingConfig::default()).build().unwrap();
@@ -111,7 +111,7 @@ fn what_a_span_is_given_with_its_end_is_held_with_it_and_its_logs_are_limited() 
 }
 
 #[test]
-fn held_spans_have_their_own_times() {
+fn buffered_spans_have_their_own_times() {
     let at = |seconds: u64| UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds);
     let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
@@ -281,7 +281,7 @@ fn sampled_traces_and_others_are_left_alone() {
 }
 
 #[test]
-fn others_are_told_that_it_is_not_sampled_until_it_is_kept() {
+fn others_get_it_as_not_sampled_until_it_is_retained() {
     let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     let header = |span: &Span| {
@@ -319,7 +319,7 @@ fn the_part_of_a_callers_unsampled_trace_that_is_here_is_kept_too() {
 }
 
 #[test]
-fn a_sampler_that_decides_late_sends_what_is_held_or_leaves_it_held() {
+fn a_sampler_that_decides_late_sends_what_is_buffered_or_leaves_it_buffered() {
     let marked = TagMatchingSampler::new("tenant").matching("acme");
     let sampler = PrioritySampler::new().then(marked).then(ConstSampler::new(false));
     let memory = InMemoryReporter::new();
@@ -363,7 +363,7 @@ fn a_trace_that_two_tracers_share_belongs_to_the_one_it_began_in() {
 }
 
 #[test]
-fn without_the_option_nothing_is_held_and_asking_records_from_there_on() {
+fn without_the_option_nothing_is_buffered_and_asking_records_from_there_on() {
     let memory = InMemoryReporter::new();
     let (tracer, _closer) = unsampled().in_memory(&memory).build().unwrap();
     let root = tracer.start_span("root");

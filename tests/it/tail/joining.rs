@@ -36,7 +36,7 @@ fn extracted(tracer: &Tracer, context: &SpanContext) -> SpanContext {
 }
 
 #[test]
-fn a_self_reference_to_an_open_root_that_is_held_shares_its_trace() {
+fn a_self_reference_to_an_open_root_that_is_buffered_shares_its_trace() {
     for ways in 0..4 {
         let (tracer, _closer, memory) = keeping(ConstSampler::new(false));
         let a = tracer.start_span("a");
@@ -81,7 +81,7 @@ fn the_span_that_joined_may_err_and_may_outlive_the_root() {
 }
 
 #[test]
-fn a_context_that_comes_back_sampled_has_all_that_is_held_sent() {
+fn a_context_that_comes_back_sampled_has_all_that_is_buffered_sent() {
     let (tracer, _closer, memory) = keeping(ConstSampler::new(false));
     let a = tracer.start_span("a");
     tracer.span("x").child_of(&a).start().finish();
@@ -198,30 +198,30 @@ struct Model {
 
 impl Model {
     /// Starts a span and notes which part of which trace it is in.
-    fn start(&mut self, builder: impl Fn(&Tracer, String) -> Span, told: Option<Told>) {
+    fn start(&mut self, builder: impl Fn(&Tracer, String) -> Span, reported: Option<Told>) {
         let name = format!("span {}", self.open.len() + self.finished.len());
         let span = builder(&self.tracer, name.clone());
         let trace_id = span.context().trace_id();
-        let sampled = match told {
+        let sampled = match reported {
             Some(Told::State(state)) => self.states[state],
             Some(Told::Header(sampled)) => sampled,
             None => false,
         };
         // The part whose state it shares, as long as a span of that is open; and else that of the trace,
         // if it began here.
-        let own = match told {
+        let own = match reported {
             Some(Told::State(state)) => {
                 self.parts.iter().position(|part| part.state == state && part.open > 0)
             }
             _ => None,
         };
         let part = own.or_else(|| self.live.get(&trace_id).copied()).unwrap_or_else(|| {
-            let (state, began_here) = match told {
+            let (state, began_here) = match reported {
                 Some(Told::State(state)) => (state, self.began_here[state]),
                 _ => {
                     self.states.push(sampled);
-                    self.began_here.push(told.is_none());
-                    (self.states.len() - 1, told.is_none())
+                    self.began_here.push(reported.is_none());
+                    (self.states.len() - 1, reported.is_none())
                 }
             };
             self.parts.push(Part { state, open: 0, is_sent: false });
@@ -236,7 +236,7 @@ impl Model {
         self.open.push(Open { span, name, part });
     }
 
-    fn told(&self, at: usize) -> Told {
+    fn reported(&self, at: usize) -> Told {
         Told::State(self.parts[self.open[at].part].state)
     }
 
@@ -255,7 +255,7 @@ impl Model {
             context.parent_id(),
             context.flags(),
         );
-        let told = if matches!(way, 5..9) { self.header(to) } else { self.told(to) };
+        let reported = if matches!(way, 5..9) { self.header(to) } else { self.reported(to) };
         let start = move |tracer: &Tracer, name: String| {
             let builder: SpanBuilder<'_> = tracer.span(name);
             let builder = match way {
@@ -272,7 +272,7 @@ impl Model {
             };
             builder.start()
         };
-        self.start(start, Some(told));
+        self.start(start, Some(reported));
     }
 
     fn finish(&mut self, at: usize, drops: bool) {
@@ -311,7 +311,7 @@ impl Model {
         match *step {
             Step::Root => self.start(|tracer, name| tracer.span(name).start(), None),
             Step::JoinKept { kept, itself } if !self.kept.is_empty() => {
-                let (context, _, told) = self.kept[kept % self.kept.len()].clone();
+                let (context, _, reported) = self.kept[kept % self.kept.len()].clone();
                 let start = move |tracer: &Tracer, name: String| {
                     let builder = tracer.span(name);
                     if itself {
@@ -321,7 +321,7 @@ impl Model {
                     }
                     .start()
                 };
-                self.start(start, Some(told));
+                self.start(start, Some(reported));
             }
             _ if count == 0 => {}
             Step::Join { to, way, also } => self.join(to % count, way, also % count),
@@ -331,7 +331,7 @@ impl Model {
                 self.kept.push(if injected {
                     (extracted(&self.tracer, &context), trace_id, self.header(of % count))
                 } else {
-                    (context, trace_id, self.told(of % count))
+                    (context, trace_id, self.reported(of % count))
                 });
             }
             Step::Finish { span, drops } => self.finish(span % count, drops),

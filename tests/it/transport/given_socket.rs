@@ -65,7 +65,7 @@ fn a_socket_of_the_other_kind_of_address_is_an_error_at_once() {
 }
 
 #[test]
-fn errors_of_sockets_are_told_apart_for_custom_transports() {
+fn errors_of_sockets_are_distinguished_for_custom_transports() {
     let (socket, _) = bound();
     socket.connect(nobody()).unwrap();
     let too_large = socket.send(&[0; 70_000]).unwrap_err();

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn where_one_came_from_by_tls_is_told_to_nobody_without() {
+    fn where_one_came_from_by_tls_is_never_sent_without_it() {
         let from = Uri::from_static("https://host/secret");
         let next = redirect(&from, &Method::GET, &head(302, "http://host/x")).unwrap().unwrap();
         let own = HeaderValue::from_static("https://host/");

@@ -155,7 +155,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    fn told<T>(&self, result: Poll<io::Result<T>>, done: fn(&Wire)) -> Poll<io::Result<T>> {
+    fn reported<T>(&self, result: Poll<io::Result<T>>, done: fn(&Wire)) -> Poll<io::Result<T>> {
         match &result {
             Poll::Ready(Ok(_)) => done(&self.wire),
             Poll::Ready(Err(error)) => self.wire.failed(error),
@@ -190,7 +190,7 @@ impl AsyncWrite for Probe {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.told(result, Wire::written)
+        self.reported(result, Wire::written)
     }
 
     fn poll_write_vectored(
@@ -199,7 +199,7 @@ impl AsyncWrite for Probe {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.told(result, Wire::written)
+        self.reported(result, Wire::written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -208,7 +208,7 @@ impl AsyncWrite for Probe {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.stream).poll_flush(cx);
-        self.told(result, Wire::flushed)
+        self.reported(result, Wire::flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

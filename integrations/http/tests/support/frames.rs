@@ -102,20 +102,20 @@ impl Script {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
         let seen = Arc::<Mutex<Vec<usize>>>::default();
-        let told = Arc::clone(&seen);
+        let reported = Arc::clone(&seen);
         tokio::spawn(async move {
             for connection in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (acceptor, told) = (acceptor.clone(), Arc::clone(&told));
+                let (acceptor, reported) = (acceptor.clone(), Arc::clone(&reported));
                 tokio::spawn(async move {
                     let stream = acceptor.accept(stream).await?;
                     let mut peer = Peer::accept(stream, window).await?;
                     loop {
                         let stream = peer.request(whole).await?;
                         let number = {
-                            let mut told = told.lock();
-                            told.push(connection);
-                            told.len() - 1
+                            let mut reported = reported.lock();
+                            reported.push(connection);
+                            reported.len() - 1
                         };
                         let says = answers.get(number).or_else(|| answers.last()).unwrap();
                         for say in *says {

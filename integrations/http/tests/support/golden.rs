@@ -15,8 +15,8 @@ pub fn cases() -> BTreeMap<&'static str, &'static str> {
 /// The cases of a recording.
 pub fn cases_of(file: &'static str) -> BTreeMap<&'static str, &'static str> {
     let case = |text: &'static str| {
-        let (name, told) = text.split_once('\n')?;
-        Some((name, told.trim_end()))
+        let (name, reported) = text.split_once('\n')?;
+        Some((name, reported.trim_end()))
     };
     file.split("case ").skip(1).map(|text| case(text).unwrap()).collect()
 }

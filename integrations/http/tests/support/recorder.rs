@@ -12,17 +12,17 @@ use parking_lot::Mutex;
 /// Takes down every callback that Go's httptrace has.
 #[derive(Default)]
 pub struct Recorder {
-    told: Mutex<String>,
+    reported: Mutex<String>,
 }
 
 impl Recorder {
     /// What was told so far; the ports are those of `port`.
-    pub fn told(&self, port: u16) -> String {
-        self.told.lock().replace(&format!(":{port}"), ":PORT").trim_end().to_owned()
+    pub fn reported(&self, port: u16) -> String {
+        self.reported.lock().replace(&format!(":{port}"), ":PORT").trim_end().to_owned()
     }
 
     fn line(&self, line: &str) {
-        writeln!(self.told.lock(), "{line}").unwrap();
+        writeln!(self.reported.lock(), "{line}").unwrap();
     }
 }
 

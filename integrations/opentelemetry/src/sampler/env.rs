@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_told_with_what_is_allowed_and_without_secrets() {
+    fn what_is_not_understood_is_reported_with_what_is_allowed_and_without_secrets() {
         for (argument, part) in [
             ("endpoint", "\"endpoint\""),
             ("interval=5", "pollingIntervalMs=NUMBER"),

@@ -199,7 +199,7 @@ fn check(builder: TracerBuilder, seed: u64, taken: &AtomicU64, refusals: bool) -
 }
 
 #[test]
-fn the_ledger_is_balanced_at_any_moment_with_a_reliable_transport() {
+fn the_accounting_is_balanced_at_any_moment_with_a_reliable_transport() {
     for seed in 1..=6 {
         let (send, taken) = moody(RELIABLE, seed);
         let stats = check(configured(seed).transport(By(send)), seed, &taken, false);
@@ -208,7 +208,7 @@ fn the_ledger_is_balanced_at_any_moment_with_a_reliable_transport() {
 }
 
 #[test]
-fn the_ledger_is_balanced_at_any_moment_with_a_transport_that_fails_and_panics() {
+fn the_accounting_is_balanced_at_any_moment_with_a_transport_that_fails_and_panics() {
     quiet_reporter_threads();
     let mut failed = 0;
     for seed in 10..=21 {
@@ -220,7 +220,7 @@ fn the_ledger_is_balanced_at_any_moment_with_a_transport_that_fails_and_panics()
 }
 
 #[test]
-fn the_ledger_is_balanced_without_a_reporter_thread() {
+fn the_accounting_is_balanced_without_a_reporter_thread() {
     let memory = InMemoryReporter::new();
     let (tracer, closer) = configured(30).in_memory(&memory).build().unwrap();
     run(&tracer, 30, false);
@@ -280,14 +280,14 @@ fn only_a_refusal_that_comes_to_light_late_takes_from_sent() {
     };
     let builder = Tracer::builder("svc").logger(NullLogger).flush_interval(SOON);
     let (tracer, closer) = builder.transport(By(send)).build().unwrap();
-    let mut ledger = Vec::new();
+    let mut accounting = Vec::new();
     for spans in [3, 5, 7, 2, 4] {
         (0..spans).for_each(|_| tracer.start_span("op").finish());
         let stats = tracer.flush(SOON).stats;
-        ledger.push((stats.sent, stats.dropped.send_failed));
+        accounting.push((stats.sent, stats.dropped.send_failed));
     }
     // The last refusal is of the message before, which was counted as failed already.
-    assert_eq!(ledger, [(3, 0), (5, 3), (12, 3), (12, 5), (16, 5)]);
+    assert_eq!(accounting, [(3, 0), (5, 3), (12, 3), (12, 5), (16, 5)]);
     assert!(closer.close(SOON).stats.is_balanced());
 }
 
@@ -316,13 +316,13 @@ impl Transport for RefusesLate {
 #[test]
 fn a_refusal_learned_with_a_failure_or_at_a_flush_takes_from_sent() {
     let (ok, bad) = (None, Some(500));
-    let ledger = ledger_of_late_refusals(
+    let accounting = accounting_of_late_refusals(
         vec![(ok, false), (bad, true), (ok, true), (bad, false), (bad, true)],
         &[3, 5, 7, 2, 4],
     );
     // The second message fails, and the first turns out to have been refused; the third one's refusal
     // is seen when all is sent; of the last two, both of which fail, there is nothing to take back.
-    assert_eq!(ledger, [(3, 0), (0, 8), (0, 15), (0, 17), (0, 21)]);
+    assert_eq!(accounting, [(3, 0), (0, 8), (0, 15), (0, 17), (0, 21)]);
 }
 
 #[test]
@@ -331,23 +331,26 @@ fn a_refusal_learned_with_a_refused_list_takes_the_message_before_and_none_of_it
     // Four spans are refused, and so is their second half at first.
     let halves =
         vec![(ok, false), (list, true), (ok, false), (list, false), (ok, false), (ok, false)];
-    assert_eq!(ledger_of_late_refusals(halves, &[3, 4]), [(3, 0), (4, 3)]);
+    assert_eq!(accounting_of_late_refusals(halves, &[3, 4]), [(3, 0), (4, 3)]);
     let one = vec![(ok, false), (list, true), (ok, false)];
-    assert_eq!(ledger_of_late_refusals(one, &[3, 1, 2]), [(3, 0), (0, 4), (2, 4)]);
+    assert_eq!(accounting_of_late_refusals(one, &[3, 1, 2]), [(3, 0), (0, 4), (2, 4)]);
 }
 
 /// What was sent and what failed after each flush of so many spans.
-fn ledger_of_late_refusals(script: Vec<(Option<u16>, bool)>, flushes: &[usize]) -> Vec<(u64, u64)> {
+fn accounting_of_late_refusals(
+    script: Vec<(Option<u16>, bool)>,
+    flushes: &[usize],
+) -> Vec<(u64, u64)> {
     let transport = RefusesLate { script, refused: false };
     let builder = Tracer::builder("svc").logger(NullLogger).flush_interval(SOON);
     let (tracer, closer) = builder.transport(transport).build().unwrap();
-    let mut ledger = Vec::new();
+    let mut accounting = Vec::new();
     for spans in flushes {
         (0..*spans).for_each(|_| tracer.start_span("op").finish());
         let stats = tracer.flush(SOON).stats;
         assert!(stats.is_balanced(), "{stats}");
-        ledger.push((stats.sent, stats.dropped.send_failed));
+        accounting.push((stats.sent, stats.dropped.send_failed));
     }
     assert!(closer.close(SOON).stats.is_balanced());
-    ledger
+    accounting
 }
