@@ -3,12 +3,10 @@
 //!
 //! Instrumentation facades need it: they learn of these things after their spans have started.
 
-use std::sync::Arc;
-
 use super::builder::SpanBuilder;
 use super::context::SpanContext;
 use super::lifecycle::finish;
-use super::lifecycle::write::{SAMPLING_PRIORITY, misused};
+use super::lifecycle::write::SAMPLING_PRIORITY;
 use super::observer::FinishClaim;
 use super::record::{SpanData, SpanRecord, Start};
 use super::reference::Parent;
@@ -114,7 +112,7 @@ impl Span {
         let name = match inner.lock().filter(|data| !data.finished) {
             Some(data) => data.draft.name.clone(),
             None => {
-                misused(core, "restart_below");
+                core.report_misuse("restart_below");
                 return None;
             }
         };
@@ -127,7 +125,7 @@ impl Span {
         let Some(mut data) = inner.lock().filter(|data| !data.finished && !is_ending) else {
             // Another thread has finished it meanwhile.
             next.end_unsent();
-            misused(core, "restart_below");
+            core.report_misuse("restart_below");
             return None;
         };
         let taken = Taken::from(&mut data, inner);
@@ -153,7 +151,7 @@ impl Span {
 
     /// Takes over the id of another span, if nobody can have seen its own.
     fn take_span_id(&mut self, of: &SpanRecord) {
-        if let Some(own) = self.record.as_mut().and_then(Arc::get_mut) {
+        if let Some(own) = self.unshared_record() {
             let (trace, parent) = (own.ids.trace, own.ids.parent);
             own.ids.set(trace, of.ids.span, parent);
         }

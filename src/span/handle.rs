@@ -4,126 +4,20 @@
 //! handle, writes the span to the tracer's sink.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::mem::ManuallyDrop;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::active::{self, Scope};
 use super::builder::SpanBuilder;
 use super::context::SpanContext;
-use super::counters::Stripe;
 use super::into_tag::IntoTagValue;
 use super::lifecycle::{deferred, finish, write};
 use super::observer;
-use super::record::{FIREHOSE, NonRecording, SpanRecord};
-use super::shared::SpanShared;
+use super::record::FIREHOSE;
+use super::repr::{Repr, Span};
 use super::tag::{FinishOptions, TagValue};
-use crate::diag::Brief;
 use crate::tags;
 
-/// A live span.
-///
-/// Handles are cheap to clone and may be used from any thread; all of them mean the same span. It
-/// is finished by [`finish`](Self::finish), or when the last handle is dropped. What is called on
-/// it after that does nothing, and is counted as misuse (tags and logs only where it is sampled:
-/// on a span that is not, they do nothing in any case).
-///
-/// # Cost
-///
-/// Setting a tag on a sampled span takes one uncontended lock and writes the tag's bytes; on one
-/// that is not sampled it is a comparison. Nothing is allocated in steady state.
-///
-/// # Source
-///
-/// `Span` in jaeger-client-go, `span.go`; finishing once only is from the Java client.
-///
-/// # Examples
-///
-/// ```
-/// use jaeger_client::{InMemoryReporter, Tracer};
-/// let reporter = InMemoryReporter::new();
-/// let (tracer, _closer) = Tracer::builder("svc").in_memory(&reporter).build()?;
-/// let span = tracer.start_span("get");
-/// span.set_tag("http.status_code", 200).log_event("cache miss");
-/// span.finish();
-/// assert_eq!(reporter.spans()[0].view().operation(), "get");
-/// # Ok::<(), jaeger_client::ConfigError>(())
-/// ```
-#[must_use = "a span ends when its last handle is dropped"]
-pub struct Span {
-    /// None if it is non-recording, and while it is being dropped.
-    pub(in crate::span) record: Option<Arc<SpanRecord>>,
-    /// None if it has a record from the start. What is there is ended by the span's own drop, which
-    /// leaves nothing to be dropped; the wrapper keeps the compiler from looking for that once more.
-    pub(in crate::span) non_recording: ManuallyDrop<Option<NonRecording>>,
-}
-
 impl Span {
-    #[inline]
-    pub(in crate::span) fn recorded(record: Arc<SpanRecord>) -> Self {
-        Self { record: Some(record), non_recording: ManuallyDrop::new(None) }
-    }
-
-    #[inline]
-    pub(in crate::span) fn non_recording(non_recording: NonRecording) -> Self {
-        Self { record: None, non_recording: ManuallyDrop::new(Some(non_recording)) }
-    }
-
-    /// The record, made now if there is none; none if the span was finished before.
-    #[inline]
-    pub(in crate::span) fn record(&self) -> Option<&Arc<SpanRecord>> {
-        self.record.as_ref().or_else(|| self.non_recording.as_ref()?.promote())
-    }
-
-    /// The record, if there is one.
-    #[inline]
-    pub(in crate::span) fn existing_record(&self) -> Option<&Arc<SpanRecord>> {
-        self.record.as_ref().or_else(|| self.non_recording.as_ref()?.shared())
-    }
-
-    /// Gives its record up, so that its drop ends nothing.
-    pub(in crate::span) fn take_record(&mut self) -> Option<Arc<SpanRecord>> {
-        self.record.take()
-    }
-
-    /// The record, made for it if there is none, even if the span was finished before.
-    #[inline]
-    pub(in crate::span) fn record_or_promote(&self) -> Option<&Arc<SpanRecord>> {
-        self.record.as_ref().or_else(|| Some(self.non_recording.as_ref()?.record_or_promote()))
-    }
-
-    #[inline]
-    pub(in crate::span) fn core(&self) -> Option<&Arc<Stripe>> {
-        match &self.record {
-            Some(record) => record.core.as_ref(),
-            None => self.non_recording.as_ref().and_then(NonRecording::core),
-        }
-    }
-
-    /// The record and the tracer's core, made if need be.
-    #[inline]
-    pub(in crate::span) fn parts(&self) -> Option<(&Arc<SpanRecord>, &Arc<Stripe>)> {
-        let Some(inner) = self.record() else {
-            // It was finished before it had a record.
-            return None;
-        };
-        Some((inner, inner.core.as_ref()?))
-    }
-
-    /// What it shares with the tracer's other spans.
-    pub(crate) fn shared(&self) -> Option<&SpanShared> {
-        self.core().map(|core| &***core)
-    }
-
-    pub(crate) fn belongs_to(&self, core: &Arc<Stripe>) -> bool {
-        self.core().is_some_and(|own| own.is_same(core))
-    }
-
-    pub(in crate::span) fn is_of_same_tracer(&self, other: &Self) -> bool {
-        other.core().is_some_and(|core| self.belongs_to(core))
-    }
-
     /// Sets a tag. A key may be set more than once; all are sent, and the last one counts.
     ///
     /// `sampling.priority` is not stored as such but acts: a number above 0 forces the trace to be
@@ -195,7 +89,7 @@ impl Span {
     /// query();
     /// ```
     pub fn child(&self, operation: impl Into<Cow<'static, str>>) -> Self {
-        match self.core() {
+        match self.stripe() {
             Some(core) => SpanBuilder::new(core, operation.into()).child_of(self).start(),
             None => Self::none(),
         }
@@ -203,7 +97,7 @@ impl Span {
 
     /// A span of no tracer, which does nothing: for code that needs one where there is none.
     pub fn none() -> Self {
-        Self { record: None, non_recording: ManuallyDrop::new(None) }
+        Self { repr: Repr::Released }
     }
 
     /// Logs fields at this moment.
@@ -241,7 +135,7 @@ impl Span {
         let Some(mut data) = inner.lock() else { return self };
         if data.finished {
             drop(data);
-            write::misused(core, "set_operation_name");
+            core.report_misuse("set_operation_name");
         } else if inner.state.is_on_slow_path() {
             data.draft.name = name.clone();
             drop(data);
@@ -273,7 +167,7 @@ impl Span {
     pub fn enable_firehose(&self) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("enable_firehose") };
         if inner.lock().is_none_or(|data| data.finished) {
-            write::misused(core, "enable_firehose");
+            core.report_misuse("enable_firehose");
         } else {
             inner.state.add(FIREHOSE);
         }
@@ -289,7 +183,7 @@ impl Span {
     /// What to hand on to others: children, and other processes.
     #[must_use]
     pub fn context(&self) -> SpanContext {
-        self.record_or_promote().map(|inner| inner.context()).unwrap_or_default()
+        self.context_or_empty()
     }
 
     /// Whether the trace is sampled, so that the span will be sent.
@@ -338,16 +232,7 @@ impl Span {
 
     /// A time that was given in a call, as it is sent: in nanoseconds since the Unix epoch.
     fn given_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
-        self.core().map_or(0, |core| core.given_nanos(call, time))
-    }
-
-    /// Counts a call on a span that was finished before it had a record.
-    #[cold]
-    pub(in crate::span) fn misused(&self, call: &'static str) -> &Self {
-        if let Some(core) = self.core() {
-            write::misused(core, call);
-        }
-        self
+        self.stripe().map_or(0, |core| core.given_nanos(call, time))
     }
 
     /// Makes the span the active one of this thread until the guard is dropped.
@@ -363,46 +248,6 @@ impl Span {
     #[must_use]
     pub fn active() -> Option<Self> {
         active::active()
-    }
-}
-
-/// The nearest active span of a tracer.
-pub(crate) fn active_of(core: &Arc<Stripe>) -> Option<Span> {
-    active::with_nearest(|span| span.belongs_to(core), Span::clone)
-}
-
-impl Clone for Span {
-    fn clone(&self) -> Self {
-        Self {
-            record: self.record_or_promote().map(Arc::clone),
-            non_recording: ManuallyDrop::new(None),
-        }
-    }
-}
-
-impl fmt::Debug for Span {
-    /// Makes no record, waits for nobody, and shows nothing that the span was given.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut span = f.debug_struct("Span");
-        match (self.existing_record(), &*self.non_recording) {
-            (Some(inner), _) => {
-                let name = inner.data.try_lock().map(|data| data.draft.name.clone());
-                let (ids, flags) = (&inner.ids, inner.state.flags());
-                if let Some(name) = name {
-                    span.field("operation", &Brief(name));
-                }
-                span.field(
-                    "ids",
-                    &format_args!("{}:{}:{}:{flags:x}", ids.trace, ids.span, ids.parent),
-                );
-            }
-            (None, Some(non_recording)) => {
-                span.field("operation", &Brief(non_recording.name()));
-                span.field("ids", &format_args!("{}", non_recording.ids()));
-            }
-            (None, None) => {}
-        }
-        span.finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use super::record::{SpanData, Start};
+use super::repr::Repr;
 use super::{OwnedTagValue, Span, TagValue};
 use crate::clock::system_time;
 use crate::encoding::{List, tags_of};
@@ -14,10 +15,10 @@ impl Span {
     pub fn operation_name(&self) -> Cow<'static, str> {
         let name =
             self.existing_record().map(|inner| inner.lock().map(|data| data.draft.name.clone()));
-        match (name, &*self.non_recording) {
+        match (name, &self.repr) {
             (Some(name), _) => name.unwrap_or_default(),
-            (None, Some(non_recording)) => Cow::Borrowed(non_recording.name()),
-            (None, None) => Cow::Borrowed(""),
+            (None, Repr::NonRecording(span)) => Cow::Borrowed(span.name()),
+            (None, Repr::Recorded(_) | Repr::Released) => Cow::Borrowed(""),
         }
     }
 

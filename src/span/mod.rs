@@ -16,15 +16,15 @@ mod lifecycle;
 mod observer;
 mod record;
 mod reference;
+mod repr;
 pub(crate) mod shared;
 mod tag;
 
+pub(crate) use self::active::active_of;
 pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
 pub(crate) use self::baggage::{Baggage, BaggageItem};
 pub use self::builder::SpanBuilder;
 pub use self::context::{AsSpanContext, LogFields, SpanContext};
-pub use self::handle::Span;
-pub(crate) use self::handle::active_of;
 pub use self::into_tag::IntoTagValue;
 pub(crate) use self::lifecycle::{TailSampler, start_plain};
 pub(crate) use self::observer::{Hooks, OpenList};
@@ -35,5 +35,6 @@ pub use self::observer::{
 pub use self::record::ReferenceSink;
 pub(crate) use self::record::{DEBUG, SAMPLED, stripe_index};
 pub use self::reference::Parent;
+pub use self::repr::Span;
 pub(crate) use self::tag::shortened;
 pub use self::tag::{FinishOptions, LogRecord, OwnedTagValue, TagValue};

@@ -261,6 +261,14 @@ impl SpanShared {
         });
     }
 
+    /// Counts a call on a span after its end, and says which it was.
+    #[cold]
+    pub(crate) fn report_misuse(&self, call: &'static str) {
+        self.misused.fetch_add(1, Ordering::Relaxed);
+        self.diagnostics
+            .error(Cause::Misused, || format!("{call} on a span after it was finished"));
+    }
+
     /// Says that a span came after the close: a closer dropped early must not go unnoticed.
     #[cold]
     pub(crate) fn report_closed(&self) {

@@ -7,5 +7,6 @@ mod scope;
 
 pub use self::future::{InSpan, TraceFutureExt, wrap};
 pub use self::scope::Scope;
+pub(crate) use self::scope::active_of;
 use self::scope::active_of_other_tracers;
 pub(super) use self::scope::{active, is_any_active, with_nearest};

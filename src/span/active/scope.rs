@@ -5,8 +5,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use crate::span::Span;
+use crate::span::counters::Stripe;
 
 /// What is active, the innermost last, each under the number of its scope.
 struct Stack {
@@ -97,6 +99,11 @@ impl Drop for Scope {
 /// A handle on the active span.
 pub(in crate::span) fn active() -> Option<Span> {
     with_nearest(|_| true, Span::clone)
+}
+
+/// A handle on the nearest active span of a tracer.
+pub(crate) fn active_of(stripe: &Arc<Stripe>) -> Option<Span> {
+    with_nearest(|span| span.belongs_to(stripe), Span::clone)
 }
 
 /// What is made of the innermost active span of which `is_wanted` is true, without taking a handle on

@@ -8,7 +8,7 @@
 //! | 4 | drop of the last handle | observed | [`finish_observed`] | case 6, through a handle made for it |
 //! | 5 | `finish`, `finish_at` | fast path | [`finish`] | written out with the body locked |
 //! | 6 | `finish*` with logs, or on the slow path | any | [`finish_slow`] | tail · observers · deferred · written out |
-//! | 7 | `finish` or drop of a non-recording span | not sampled, no record | [`finish`], `Drop for Span` | counted |
+//! | 7 | `finish` or drop of a non-recording span | not sampled, no record | [`finish`], `Drop for NonRecording` | counted |
 //! | 8 | two last handles dropped at the same moment | any | `Drop for SpanRecord` | case 1 to 4 |
 //! | 9 | `restart_below` | any | [`finish_unsent`] | counted as not sampled: it goes on as another span |
 //!
@@ -18,15 +18,15 @@
 use std::mem;
 use std::sync::Arc;
 
-use super::write::misused;
 use super::{deferred, tail};
 use crate::clock::Clock;
 use crate::encoding::{Ids, SpanParts};
 use crate::span::counters::Stripe;
 use crate::span::observer::{self, FinishClaim};
 use crate::span::record::{
-    self, Accepted, End, Record, SAMPLED, SpanData, SpanRecord, TraceState, stripe_index,
+    self, Accepted, End, NonRecording, SAMPLED, SpanData, SpanRecord, TraceState, stripe_index,
 };
+use crate::span::repr::{RecordHandle, Repr};
 use crate::span::shared::SpanShared;
 use crate::span::{LogRecord, Span};
 
@@ -39,28 +39,52 @@ enum LastHandle {
     IsObserved,
 }
 
-impl Drop for Span {
-    #[inline]
+impl Drop for RecordHandle {
+    #[inline(always)]
     fn drop(&mut self) {
-        if let Some(record) = self.record.take() {
+        if let Some(record) = self.take() {
             release(record);
-        } else if let Some(non_recording) = &mut *self.non_recording
-            && let Some((stripe, record)) = non_recording.take()
-        {
-            match record {
-                None => stripe.count_not_sampled(),
-                Some(record) => release_promoted(record),
-            }
         }
     }
 }
 
-/// Out of line, so that the drop of a non-recording span is small enough to be inlined.
-#[cold]
+impl Drop for NonRecording {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_untouched() {
+            release_touched(self);
+        } else if let Some(stripe) = self.take_stripe() {
+            stripe.count_not_sampled();
+        }
+    }
+}
+
+/// Out of line, so that the usual drop of a non-recording span is small enough to be inlined.
 #[inline(never)]
-fn release_promoted(record: Record) {
-    if let Some(record) = record.into_record() {
+fn release_touched(span: &mut NonRecording) {
+    let Some(state) = span.take_state_alone() else { return release_shared(span) };
+    if let Some(stripe) = span.take_stripe() {
+        stripe.count_not_sampled();
+    }
+    record::give_state(state);
+}
+
+/// Ends a non-recording span that has a record, was finished before, or whose trace others have
+/// recorded. Of the last, a record is made, so that it is sent.
+#[inline(never)]
+fn release_shared(span: &mut NonRecording) {
+    let _ = span.record();
+    let (outcome, state) = span.take_outcome();
+    let Some(stripe) = span.take_stripe() else { return };
+    let Some(outcome) = outcome else { return stripe.count_not_sampled() };
+    // A state that is the record's own is dropped first, as the record keeps it for its next life.
+    let record = outcome.into_record();
+    let state = state.filter(|_| record.as_ref().is_none_or(|record| record.shares_state()));
+    if let Some(record) = record {
         release(record);
+    }
+    if let Some(state) = state {
+        record::give_state(state);
     }
 }
 
@@ -146,10 +170,10 @@ fn finish_last_slow(last: &mut SpanRecord) -> LastHandle {
 
 /// Finishes a span, at the moment given, in nanoseconds since the Unix epoch, or now.
 pub(in crate::span) fn finish(span: &Span, end: Option<i64>) {
-    if let Some(non_recording) = &*span.non_recording
+    if let Repr::NonRecording(non_recording) = &span.repr
         && non_recording.mark_finished()
     {
-        if let Some(stripe) = non_recording.core() {
+        if let Some(stripe) = non_recording.stripe() {
             stripe.count_not_sampled();
         }
         return;
@@ -167,7 +191,7 @@ pub(in crate::span) fn finish(span: &Span, end: Option<i64>) {
     // Reported after the lock: a logger is a user callback, and may use this very span.
     if data.finished {
         drop(data);
-        misused(stripe, "finish");
+        stripe.report_misuse("finish");
     } else if write_out_at(&mut data, stripe, &record.ids, &record.state, end) == Accepted::Closed {
         drop(data);
         stripe.report_closed();
@@ -206,7 +230,7 @@ fn finish_slow(
     let Some(mut data) = record.lock() else { return };
     let Some(end) = end.filter(|_| !data.finished) else {
         drop(data);
-        return misused(stripe, "finish");
+        return stripe.report_misuse("finish");
     };
     data.close_logs();
     if record.state.is_recording() {

@@ -8,7 +8,6 @@ use parking_lot::MutexGuard;
 
 use super::{deferred, tail};
 use crate::clock::Clock;
-use crate::diag::Cause;
 use crate::encoding::{Timestamp, cut};
 use crate::span::baggage::Baggage;
 use crate::span::record::{DEBUG, SAMPLED, SpanData, SpanRecord, Start};
@@ -147,12 +146,6 @@ impl Span {
         self.existing_record().filter(|inner| inner.state.is_surely_sampled()).map(|inner| &**inner)
     }
 
-    /// The record of a span whose tags and logs are kept.
-    #[inline(always)]
-    pub(in crate::span) fn recording_record(&self) -> Option<&SpanRecord> {
-        self.existing_record().filter(|inner| inner.state.is_recording()).map(|inner| &**inner)
-    }
-
     #[cold]
     fn priority(&self, value: TagValue<'_>) {
         let Some((inner, core)) = self.parts() else { return };
@@ -171,7 +164,7 @@ impl Span {
         let Some(mut data) = inner.lock() else { return };
         if data.finished {
             drop(data);
-            misused(core, call);
+            core.report_misuse(call);
         } else {
             write(&mut data, core);
         }
@@ -311,7 +304,7 @@ pub(in crate::span) fn set_baggage_item(
     let Some(mut data) = inner.lock() else { return };
     if data.finished {
         drop(data);
-        return misused(core, "set_baggage_item");
+        return core.report_misuse("set_baggage_item");
     }
     if !restriction.is_allowed {
         core.baggage_limited.fetch_add(1, Ordering::Relaxed);
@@ -357,7 +350,7 @@ pub(crate) fn set_priority(inner: &SpanRecord, core: &SpanShared, value: TagValu
     let Some(mut data) = inner.lock() else { return };
     if data.finished {
         drop(data);
-        return misused(core, "set_tag");
+        return core.report_misuse("set_tag");
     }
     inner.state.set_undecided(false);
     if !force {
@@ -384,10 +377,4 @@ fn may_force(inner: &SpanRecord, core: &SpanShared) -> bool {
         data.map(|data| data.draft.name.clone())
     };
     name.is_none_or(|name| core.is_debug_allowed(&name))
-}
-
-#[cold]
-pub(in crate::span) fn misused(core: &SpanShared, call: &'static str) {
-    core.misused.fetch_add(1, Ordering::Relaxed);
-    core.diagnostics.error(Cause::Misused, || format!("{call} on a span after it was finished"));
 }

@@ -8,9 +8,9 @@ mod sink;
 mod span_record;
 mod state;
 
-pub(super) use self::non_recording::{NonRecording, Record};
+pub(super) use self::non_recording::NonRecording;
 pub(crate) use self::pool::stripe_index;
-pub(super) use self::pool::{give, take};
+pub(super) use self::pool::{give, give_state, take};
 pub use self::reference::ReferenceSink;
 pub(super) use self::reference::{ParentKind, StartExtras, extras_of};
 pub(super) use self::sink::Accepted;

@@ -1,135 +1,254 @@
 //! A span that is surely not recorded: its ids and its name, and no record until somebody needs one.
 
 use std::borrow::Cow;
+use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
 
 use super::pool;
 use super::span_record::SpanRecord;
+use super::state::TraceState;
 use crate::id::{SpanId, TraceId};
+use crate::lock;
 use crate::span::context::SpanContext;
 use crate::span::counters::Stripe;
+use crate::span::shared::SpanShared;
 
 /// The first span of a trace that is not sampled.
 ///
-/// It gets a record when it is shared: when it has children, is handed on, or cloned. Until then
-/// there is nobody who could force its trace to be recorded but itself.
+/// It gets a record when it is shared: when it has children or is cloned. Until then there is nobody
+/// who could force its trace to be recorded but itself. Its context needs only the state of the trace,
+/// which a record that is made later shares.
 #[derive(Debug)]
 pub(in crate::span) struct NonRecording {
-    /// None once it has ended.
-    core: Option<Arc<Stripe>>,
-    trace_id: TraceId,
-    name: &'static str,
-    /// What became of it, as soon as anything did.
-    record: OnceLock<Record>,
-    /// The same in a process that was forked, where a thread that was left behind may have been about
-    /// to set the other, which then blocks for ever. What it holds there is never given back.
-    in_child: OnceLock<Record>,
+    /// Taken apart by its drop, in `lifecycle/finish.rs`, which leaves nothing to be dropped: the
+    /// compiler need not look for that once more.
+    parts: ManuallyDrop<Parts>,
 }
 
-/// What became of a span that had no record from the start.
 #[derive(Debug)]
-pub(in crate::span) enum Record {
-    /// Somebody needed it while the span lived.
-    Live(Arc<SpanRecord>),
+struct Parts {
+    /// None once the span has ended.
+    stripe: Option<Arc<Stripe>>,
+    trace_id: TraceId,
+    name: &'static str,
+    /// The state of the trace, from when its context was read or a record was made.
+    trace_state: Mutex<Option<Arc<TraceState>>>,
+    /// Whether there is one, so that others may have the trace recorded.
+    has_trace_state: AtomicBool,
+    /// What became of it, as soon as anything did.
+    outcome: OnceLock<Outcome>,
+    /// The same in a process that was forked, where a thread that was left behind may have been about
+    /// to set the other, which then blocks for ever. What it holds there is never dropped.
+    outcome_in_fork: OnceLock<Box<OnceLock<Outcome>>>,
+}
+
+/// What became of a span that had no record at the start.
+#[derive(Debug)]
+pub(in crate::span) enum Outcome {
+    /// Somebody needed a record while the span lived.
+    Promoted(Arc<SpanRecord>),
     /// The span was finished before, and can still be referred to, always as the same.
     Finished(OnceLock<Arc<SpanRecord>>),
 }
 
 impl NonRecording {
     #[inline]
-    pub(in crate::span) fn new(core: Arc<Stripe>, trace_id: TraceId, name: &'static str) -> Self {
-        let (record, in_child) = (OnceLock::new(), OnceLock::new());
-        Self { core: Some(core), trace_id, name, record, in_child }
+    pub(in crate::span) fn new(stripe: Arc<Stripe>, trace_id: TraceId, name: &'static str) -> Self {
+        let parts = Parts {
+            stripe: Some(stripe),
+            trace_id,
+            name,
+            trace_state: Mutex::new(None),
+            has_trace_state: AtomicBool::new(false),
+            outcome: OnceLock::new(),
+            outcome_in_fork: OnceLock::new(),
+        };
+        Self { parts: ManuallyDrop::new(parts) }
     }
 
-    pub(in crate::span) fn core(&self) -> Option<&Arc<Stripe>> {
-        self.core.as_ref()
+    pub(in crate::span) fn stripe(&self) -> Option<&Arc<Stripe>> {
+        self.parts.stripe.as_ref()
     }
 
     pub(in crate::span) fn name(&self) -> &'static str {
-        self.name
+        self.parts.name
     }
 
     /// Its ids, as they are before it has a record.
     pub(in crate::span) fn ids(&self) -> SpanContext {
-        let id = SpanId::new(self.trace_id.low());
-        SpanContext::new(self.trace_id, id, SpanId::NONE, 0)
+        SpanContext::new(self.parts.trace_id, self.span_id(), SpanId::NONE, 0)
     }
 
-    /// The record, if somebody needed one.
+    fn span_id(&self) -> SpanId {
+        SpanId::new(self.parts.trace_id.low())
+    }
+
+    /// Its context, which takes no record unless a record has more to say.
     #[inline]
-    pub(in crate::span) fn shared(&self) -> Option<&Arc<SpanRecord>> {
-        self.record.get().and_then(Record::live)
+    pub(in crate::span) fn context(&self) -> SpanContext {
+        if self.made_record().is_some() || self.is_forked() || self.is_disabled() {
+            return self.context_of_record();
+        }
+        let (trace_id, span_id) = (self.parts.trace_id, self.span_id());
+        let state = self.shared_state(pool::take_state);
+        SpanContext { trace_id, span_id, state, ..SpanContext::default() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn context_of_record(&self) -> SpanContext {
+        self.record_or_promote().context()
+    }
+
+    /// The state of the trace, which is the one given if there was none. None in a forked process if a
+    /// thread that was left behind may be about to set it.
+    #[inline(always)]
+    fn shared_state(&self, new: impl FnOnce() -> Arc<TraceState>) -> Option<Arc<TraceState>> {
+        let mut state = match self.parts.trace_state.try_lock() {
+            Some(state) => state,
+            None => lock::wait(&self.parts.trace_state, || self.is_forked())?,
+        };
+        self.parts.has_trace_state.store(true, Ordering::Relaxed);
+        Some(Arc::clone(state.get_or_insert_with(new)))
+    }
+
+    #[inline]
+    fn is_forked(&self) -> bool {
+        self.parts.stripe.as_ref().is_some_and(|stripe| stripe.is_forked())
+    }
+
+    #[inline]
+    fn is_disabled(&self) -> bool {
+        self.parts.stripe.as_ref().is_some_and(|stripe| stripe.is_disabled())
+    }
+
+    /// The record, if one was made while the span lived.
+    #[inline]
+    pub(in crate::span) fn made_record(&self) -> Option<&Arc<SpanRecord>> {
+        self.parts.outcome.get().and_then(Outcome::promoted)
+    }
+
+    /// The record, if one was made while the span lived. One is made now if others have the trace
+    /// recorded by now: those who started below its context.
+    #[inline]
+    pub(in crate::span) fn record(&self) -> Option<&Arc<SpanRecord>> {
+        // With its state comes everything else that can happen to it.
+        if self.parts.has_trace_state.load(Ordering::Relaxed) {
+            self.record_of_shared()
+        } else {
+            None
+        }
+    }
+
+    #[inline(never)]
+    fn record_of_shared(&self) -> Option<&Arc<SpanRecord>> {
+        if let Some(outcome) = self.parts.outcome.get() {
+            return outcome.promoted();
+        }
+        let state = self.shared_state(pool::take_state)?;
+        if state.is_surely_unsampled() { None } else { self.promote() }
     }
 
     /// The record, made now if there is none; none if the span was finished before.
     pub(in crate::span) fn promote(&self) -> Option<&Arc<SpanRecord>> {
-        self.record_cell().get_or_init(|| Record::Live(self.make_record(false))).live()
+        self.outcome_cell().get_or_init(|| Outcome::Promoted(self.make_record(false))).promoted()
     }
 
     /// The record, made now if there is none, if need be for a span that was finished before.
     pub(in crate::span) fn record_or_promote(&self) -> &Arc<SpanRecord> {
-        match self.record_cell().get_or_init(|| Record::Live(self.make_record(false))) {
-            Record::Live(record) => record,
-            Record::Finished(record) => record.get_or_init(|| self.make_record(true)),
+        match self.outcome_cell().get_or_init(|| Outcome::Promoted(self.make_record(false))) {
+            Outcome::Promoted(record) => record,
+            Outcome::Finished(record) => record.get_or_init(|| self.make_record(true)),
         }
     }
 
     /// Where it is noted what becomes of it.
     #[inline]
-    fn record_cell(&self) -> &OnceLock<Record> {
-        let is_forked = self.core.as_ref().is_some_and(|core| core.origin.is_forked());
-        if is_forked && self.record.get().is_none() { &self.in_child } else { &self.record }
+    fn outcome_cell(&self) -> &OnceLock<Outcome> {
+        if self.is_forked() && self.parts.outcome.get().is_none() {
+            self.parts.outcome_in_fork.get_or_init(Box::default)
+        } else {
+            &self.parts.outcome
+        }
     }
 
     fn make_record(&self, finished: bool) -> Arc<SpanRecord> {
         let mut record = pool::take();
         if let Some(inner) = Arc::get_mut(&mut record) {
-            inner.core.clone_from(&self.core);
+            inner.core.clone_from(&self.parts.stripe);
             inner.begin_state(0);
-            inner.ids.set(self.trace_id, SpanId::new(self.trace_id.low()), SpanId::NONE);
+            let own = &inner.state;
+            let state = self.shared_state(|| Arc::clone(own));
+            if let Some(state) = state.filter(|state| !Arc::ptr_eq(state, &inner.state)) {
+                inner.join_state(state);
+            }
+            inner.ids.set(self.parts.trace_id, self.span_id(), SpanId::NONE);
             let data = inner.data.get_mut();
             data.finished = finished;
-            data.draft.name = Cow::Borrowed(self.name);
-            if let Some(core) = self.core.as_ref().filter(|core| core.is_disabled()) {
-                become_disabled(inner, core);
+            data.draft.name = Cow::Borrowed(self.parts.name);
+            if let Some(stripe) = self.parts.stripe.as_ref().filter(|stripe| stripe.is_disabled()) {
+                become_disabled(inner, stripe);
             }
         }
         record
     }
 
-    /// Notes that it was finished, if it has no record. False if it has one, or was finished before.
+    /// Notes that it was finished, if it has no record and needs none for that. False if it has one, or was finished before.
     #[inline]
     pub(in crate::span) fn mark_finished(&self) -> bool {
-        self.record_cell().set(Record::Finished(OnceLock::new())).is_ok()
+        self.record().is_none()
+            && self.outcome_cell().set(Outcome::Finished(OnceLock::new())).is_ok()
     }
 
-    /// Takes what there is of it, with its only handle: the tracer's stripe, unless that was taken
-    /// before, and its record.
+    /// Whether it was neither shared nor finished, and its context was never read.
     #[inline]
-    pub(in crate::span) fn take(&mut self) -> Option<(Arc<Stripe>, Option<Record>)> {
-        Some((self.core.take()?, self.record.take()))
+    pub(in crate::span) fn is_untouched(&mut self) -> bool {
+        self.parts.outcome.get().is_none() && !*self.parts.has_trace_state.get_mut()
+    }
+
+    /// Takes the state of the trace, if there is nothing else: no record, and nobody who has the trace
+    /// recorded.
+    #[inline(always)]
+    pub(in crate::span) fn take_state_alone(&mut self) -> Option<Arc<TraceState>> {
+        if self.parts.outcome.get().is_some() {
+            return None;
+        }
+        self.parts.trace_state.get_mut().take_if(|state| state.is_surely_unsampled())
+    }
+
+    /// Takes the tracer's stripe, with the only handle.
+    #[inline]
+    pub(in crate::span) fn take_stripe(&mut self) -> Option<Arc<Stripe>> {
+        self.parts.stripe.take()
+    }
+
+    /// Takes what became of it, and the state of its trace, if there is one.
+    pub(in crate::span) fn take_outcome(&mut self) -> (Option<Outcome>, Option<Arc<TraceState>>) {
+        (self.parts.outcome.take(), self.parts.trace_state.get_mut().take())
     }
 }
 
 /// Of a disabled tracer: its context is empty.
 #[cold]
 #[inline(never)]
-fn become_disabled(inner: &mut SpanRecord, core: &Stripe) {
-    inner.set_baggage(core.disabled.clone());
+fn become_disabled(inner: &mut SpanRecord, shared: &SpanShared) {
+    inner.set_baggage(shared.disabled.clone());
 }
 
-impl Record {
+impl Outcome {
     pub(in crate::span) fn into_record(self) -> Option<Arc<SpanRecord>> {
         match self {
-            Self::Live(record) => Some(record),
+            Self::Promoted(record) => Some(record),
             Self::Finished(record) => record.into_inner(),
         }
     }
 
-    fn live(&self) -> Option<&Arc<SpanRecord>> {
+    fn promoted(&self) -> Option<&Arc<SpanRecord>> {
         match self {
-            Self::Live(record) => Some(record),
+            Self::Promoted(record) => Some(record),
             Self::Finished(_) => None,
         }
     }

@@ -8,43 +8,60 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::span_record::SpanRecord;
+use super::state::TraceState;
 
-/// The records of a thread.
-struct Pool {
-    /// Those given back last, of which there are `count`; a trace's spans are served by them alone.
-    last: [Cell<Option<Arc<SpanRecord>>>; LAST_RECORDS],
+/// What a thread gave back last, of which there are `count`.
+struct Recent<T> {
+    last: [Cell<Option<Arc<T>>>; MAX_RECENT],
     count: Cell<usize>,
-    others: RefCell<Vec<Arc<SpanRecord>>>,
 }
 
 /// A power of two.
-const LAST_RECORDS: usize = 16;
+const MAX_RECENT: usize = 16;
+
+impl<T> Recent<T> {
+    const fn new() -> Self {
+        Self { last: [const { Cell::new(None) }; MAX_RECENT], count: Cell::new(0) }
+    }
+
+    #[inline]
+    fn take(&self) -> Option<Arc<T>> {
+        let at = self.count.get().checked_sub(1)?;
+        self.count.set(at);
+        self.last[at % MAX_RECENT].take()
+    }
+
+    /// Keeps what is given, or gives it back where there are enough.
+    #[inline]
+    fn give(&self, item: Arc<T>) -> Option<Arc<T>> {
+        let at = self.count.get();
+        if at >= MAX_RECENT {
+            return Some(item);
+        }
+        self.count.set(at + 1);
+        self.last[at % MAX_RECENT].replace(Some(item))
+    }
+}
+
+/// What a thread has for its next spans.
+struct Pool {
+    /// Records, by which alone a trace's spans are served.
+    recent: Recent<SpanRecord>,
+    others: RefCell<Vec<Arc<SpanRecord>>>,
+    /// The state given back last of a trace that began unrecorded and whose context was read, and
+    /// those before it.
+    state: Cell<Option<Arc<TraceState>>>,
+    other_states: Recent<TraceState>,
+}
 
 impl Pool {
     const fn new() -> Self {
         Self {
-            last: [const { Cell::new(None) }; LAST_RECORDS],
-            count: Cell::new(0),
+            recent: Recent::new(),
             others: RefCell::new(Vec::new()),
+            state: Cell::new(None),
+            other_states: Recent::new(),
         }
-    }
-
-    #[inline]
-    fn take(&self) -> Option<Arc<SpanRecord>> {
-        let at = self.count.get().checked_sub(1)?;
-        self.count.set(at);
-        self.last[at % LAST_RECORDS].take()
-    }
-
-    /// Keeps a record, or gives it back where there are enough.
-    #[inline]
-    fn give(&self, record: Arc<SpanRecord>) -> Option<Arc<SpanRecord>> {
-        let at = self.count.get();
-        if at >= LAST_RECORDS {
-            return Some(record);
-        }
-        self.count.set(at + 1);
-        self.last[at % LAST_RECORDS].replace(Some(record))
     }
 }
 
@@ -80,7 +97,7 @@ fn next_stripe() -> usize {
 /// Takes a record from the pool, or makes one.
 #[inline]
 pub(in crate::span) fn take() -> Arc<SpanRecord> {
-    POOL.try_with(Pool::take).ok().flatten().unwrap_or_else(take_other)
+    POOL.try_with(|pool| pool.recent.take()).ok().flatten().unwrap_or_else(take_other)
 }
 
 #[inline(never)]
@@ -106,10 +123,41 @@ fn take_other() -> Arc<SpanRecord> {
 #[inline]
 pub(in crate::span) fn give(record: Arc<SpanRecord>) {
     let _ = POOL.try_with(|pool| {
-        if let Some(other) = pool.give(record) {
+        if let Some(other) = pool.recent.give(record) {
             give_back(pool, other);
         }
     });
+}
+
+/// Takes the state of a trace that is not sampled from the pool, or makes one.
+#[inline]
+pub(super) fn take_state() -> Arc<TraceState> {
+    POOL.try_with(|pool| pool.state.take()).ok().flatten().unwrap_or_else(take_other_state)
+}
+
+#[cold]
+#[inline(never)]
+fn take_other_state() -> Arc<TraceState> {
+    POOL.try_with(|pool| pool.other_states.take()).ok().flatten().unwrap_or_default()
+}
+
+/// Keeps a state for another trace, if no context has it any more and there are not enough.
+#[inline(always)]
+pub(in crate::span) fn give_state(state: Arc<TraceState>) {
+    // There are no weak handles, and nobody makes more of the only one.
+    if Arc::strong_count(&state) == 1 {
+        state.reset(0);
+        let before = POOL.try_with(|pool| pool.state.replace(Some(state)));
+        if let Ok(Some(before)) = before {
+            give_other_state(before);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn give_other_state(state: Arc<TraceState>) {
+    let _ = POOL.try_with(|pool| pool.other_states.give(state));
 }
 
 #[inline(never)]

@@ -166,6 +166,51 @@ fn a_child_that_forces_recording_saves_its_parent_too() {
 }
 
 #[test]
+fn a_context_that_was_read_before_recording_was_forced_shows_it_and_so_do_its_children() {
+    let (tracer, _closer, memory) = with_sampling(false);
+    let root = tracer.start_span("root");
+    let (first, second) = (root.context(), root.context());
+    assert!(!first.is_sampled() && first == second);
+    root.set_tag("sampling.priority", 1);
+    assert!(first.is_sampled() && second.is_sampled() && root.context().is_sampled());
+    tracer.span("child").child_of(&first).start().finish();
+    drop(root);
+    let names: Vec<_> = finished(&memory).into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["child", "root"]);
+}
+
+#[test]
+fn a_child_that_knows_the_context_of_its_parent_alone_saves_its_parent() {
+    let (tracer, _closer, memory) = with_sampling(false);
+    let root = tracer.start_span("root");
+    let child = tracer.span("child").child_of(root.context()).start();
+    child.set_tag("sampling.priority", 1);
+    assert!(root.context().is_sampled());
+    // The parent had no record when its trace was forced.
+    root.set_tag("late", true);
+    drop((child, root));
+    let names: Vec<_> = finished(&memory).into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["child", "root"]);
+}
+
+#[test]
+fn a_context_that_outlives_its_span_is_not_changed_by_the_spans_after_it() {
+    let (tracer, closer, _memory) = with_sampling(false);
+    let outliving: Vec<_> = (0..3).map(|_| tracer.start_span("before").context()).collect();
+    for n in 0..20 {
+        let span = tracer.start_span("after");
+        let context = span.context();
+        if n % 2 == 0 {
+            span.set_tag("sampling.priority", 1);
+        }
+        assert_eq!(context.is_sampled(), n % 2 == 0, "span {n}");
+    }
+    assert!(outliving.iter().all(|context| !context.is_sampled()));
+    let stats = closer.close(std::time::Duration::from_secs(5)).stats;
+    assert_eq!((stats.started, stats.sent, stats.not_sampled), (23, 10, 13));
+}
+
+#[test]
 fn a_priority_of_zero_stops_recording_and_debugging() {
     let (tracer, _closer, memory) = with_sampling(true);
     let parent = tracer.span("parent").tag("sampling.priority", 1).start();

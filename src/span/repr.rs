@@ -1,0 +1,224 @@
+//! What a handle on a span holds, and how the parts of a span are found through it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::context::SpanContext;
+use super::counters::Stripe;
+use super::record::{NonRecording, SpanRecord};
+use super::shared::SpanShared;
+use crate::diag::Brief;
+
+/// A live span.
+///
+/// Handles are cheap to clone and may be used from any thread; all of them mean the same span. It
+/// is finished by [`finish`](Self::finish), or when the last handle is dropped. What is called on
+/// it after that does nothing, and is counted as misuse (tags and logs only where it is sampled:
+/// on a span that is not, they do nothing in any case).
+///
+/// # Cost
+///
+/// Setting a tag on a sampled span takes one uncontended lock and writes the tag's bytes; on one
+/// that is not sampled it is a comparison. Nothing is allocated in steady state.
+///
+/// # Source
+///
+/// `Span` in jaeger-client-go, `span.go`; finishing once only is from the Java client.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{InMemoryReporter, Tracer};
+/// let reporter = InMemoryReporter::new();
+/// let (tracer, _closer) = Tracer::builder("svc").in_memory(&reporter).build()?;
+/// let span = tracer.start_span("get");
+/// span.set_tag("http.status_code", 200).log_event("cache miss");
+/// span.finish();
+/// assert_eq!(reporter.spans()[0].view().operation(), "get");
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[must_use = "a span ends when its last handle is dropped"]
+pub struct Span {
+    pub(super) repr: Repr,
+}
+
+/// The three things that a handle can hold. Each ends its span by its own drop, where it lies: moving
+/// it first would cost more than the rest.
+pub(super) enum Repr {
+    /// The span's record, which all handles on it share.
+    Recorded(RecordHandle),
+    /// The first span of a trace that is not sampled, by its only handle. It gets a record when it is
+    /// shared.
+    NonRecording(NonRecording),
+    /// Nothing: a span of no tracer.
+    Released,
+}
+
+/// A share in a span's record. The last one that is dropped finishes the span.
+pub(super) struct RecordHandle(Option<Arc<SpanRecord>>);
+
+impl RecordHandle {
+    #[inline(always)]
+    fn get(&self) -> Option<&Arc<SpanRecord>> {
+        self.0.as_ref()
+    }
+
+    /// Takes the record out, so that the drop of the handle does nothing.
+    #[inline(always)]
+    pub(super) fn take(&mut self) -> Option<Arc<SpanRecord>> {
+        self.0.take()
+    }
+}
+
+impl Span {
+    #[inline]
+    pub(super) fn recorded(record: Arc<SpanRecord>) -> Self {
+        Self { repr: Repr::Recorded(RecordHandle(Some(record))) }
+    }
+
+    /// Takes the record out, so that the drop of the handle ends nothing.
+    pub(super) fn take_record(&mut self) -> Option<Arc<SpanRecord>> {
+        match &mut self.repr {
+            Repr::Recorded(record) => record.take(),
+            Repr::NonRecording(_) | Repr::Released => None,
+        }
+    }
+
+    /// The record, if no other handle shares it.
+    pub(super) fn unshared_record(&mut self) -> Option<&mut SpanRecord> {
+        match &mut self.repr {
+            Repr::Recorded(record) => record.0.as_mut().and_then(Arc::get_mut),
+            Repr::NonRecording(_) | Repr::Released => None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn non_recording(span: NonRecording) -> Self {
+        Self { repr: Repr::NonRecording(span) }
+    }
+
+    /// The record, made now if there is none; none if the span was finished before it had one.
+    #[inline]
+    pub(super) fn record(&self) -> Option<&Arc<SpanRecord>> {
+        match &self.repr {
+            Repr::Recorded(record) => record.get(),
+            Repr::NonRecording(span) => span.promote(),
+            Repr::Released => None,
+        }
+    }
+
+    /// The record, if there is one.
+    #[inline]
+    pub(super) fn existing_record(&self) -> Option<&Arc<SpanRecord>> {
+        match &self.repr {
+            Repr::Recorded(record) => record.get(),
+            Repr::NonRecording(span) => span.record(),
+            Repr::Released => None,
+        }
+    }
+
+    /// The record, made now if there is none, even if the span was finished before.
+    #[inline]
+    pub(super) fn record_or_promote(&self) -> Option<&Arc<SpanRecord>> {
+        match &self.repr {
+            Repr::Recorded(record) => record.get(),
+            Repr::NonRecording(span) => Some(span.record_or_promote()),
+            Repr::Released => None,
+        }
+    }
+
+    /// The record of a span whose tags and logs are kept.
+    #[inline(always)]
+    pub(super) fn recording_record(&self) -> Option<&SpanRecord> {
+        self.existing_record().filter(|record| record.state.is_recording()).map(|record| &**record)
+    }
+
+    /// The span's context, for which a non-recording span needs no record.
+    #[inline]
+    pub(super) fn context_or_empty(&self) -> SpanContext {
+        match &self.repr {
+            Repr::Recorded(record) => {
+                record.get().map(|record| record.context()).unwrap_or_default()
+            }
+            Repr::NonRecording(span) => span.context(),
+            Repr::Released => SpanContext::default(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn stripe(&self) -> Option<&Arc<Stripe>> {
+        match &self.repr {
+            Repr::Recorded(record) => record.get()?.core.as_ref(),
+            Repr::NonRecording(span) => span.stripe(),
+            Repr::Released => None,
+        }
+    }
+
+    /// The record, made now if there is none, and the tracer's stripe; none if the span was finished
+    /// before it had a record.
+    #[inline]
+    pub(super) fn parts(&self) -> Option<(&Arc<SpanRecord>, &Arc<Stripe>)> {
+        let record = self.record()?;
+        Some((record, record.core.as_ref()?))
+    }
+
+    /// What it shares with the tracer's other spans.
+    pub(crate) fn shared(&self) -> Option<&SpanShared> {
+        self.stripe().map(|stripe| &***stripe)
+    }
+
+    pub(super) fn belongs_to(&self, stripe: &Arc<Stripe>) -> bool {
+        self.stripe().is_some_and(|own| own.is_same(stripe))
+    }
+
+    pub(super) fn is_of_same_tracer(&self, other: &Self) -> bool {
+        other.stripe().is_some_and(|stripe| self.belongs_to(stripe))
+    }
+
+    /// Counts a call on a span that was finished before it had a record.
+    #[cold]
+    pub(super) fn misused(&self, call: &'static str) -> &Self {
+        if let Some(shared) = self.shared() {
+            shared.report_misuse(call);
+        }
+        self
+    }
+}
+
+impl Clone for Span {
+    fn clone(&self) -> Self {
+        self.record_or_promote()
+            .map_or(Self { repr: Repr::Released }, |record| Self::recorded(Arc::clone(record)))
+    }
+}
+
+impl fmt::Debug for Span {
+    /// Makes no record, waits for nobody, and shows nothing that the span was given.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut span = f.debug_struct("Span");
+        let record = match &self.repr {
+            Repr::Recorded(record) => record.get(),
+            Repr::NonRecording(span) => span.made_record(),
+            Repr::Released => None,
+        };
+        match (record, &self.repr) {
+            (Some(record), _) => {
+                let name = record.data.try_lock().map(|data| data.draft.name.clone());
+                let (ids, flags) = (&record.ids, record.state.flags());
+                if let Some(name) = name {
+                    span.field("operation", &Brief(name));
+                }
+                span.field(
+                    "ids",
+                    &format_args!("{}:{}:{}:{flags:x}", ids.trace, ids.span, ids.parent),
+                );
+            }
+            (None, Repr::NonRecording(non_recording)) => {
+                span.field("operation", &Brief(non_recording.name()));
+                span.field("ids", &format_args!("{}", non_recording.ids()));
+            }
+            (None, Repr::Recorded(_) | Repr::Released) => {}
+        }
+        span.finish_non_exhaustive()
+    }
+}
