@@ -222,7 +222,7 @@ impl Diagnostics {
             *reported = Some(now);
             std::mem::take(held_back)
         };
-        // The lock is gone: a logger is foreign code and may well start spans itself.
+        // The lock is gone: a logger is a user callback and may well start spans itself.
         let message = match held_back {
             0 => message(),
             n => format!("{} ({n} more since the last report)", message()),

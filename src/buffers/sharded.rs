@@ -218,7 +218,7 @@ impl ShardedBuffers {
             drop(shard);
             return self.accept_large(stripe, room, &span.as_view(&mut Default::default()));
         }
-        self.write(&mut shard, (room, len), |out| span.write_aside(out));
+        self.write(&mut shard, (room, len), |out| span.write_cold(out));
         true
     }
 

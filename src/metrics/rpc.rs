@@ -136,7 +136,7 @@ impl Endpoints {
             return there;
         }
         if !full {
-            // Without the lock: a factory is foreign code. Whoever comes first is kept; instruments
+            // Without the lock: a factory is a user callback. Whoever comes first is kept; instruments
             // of the same tags are one.
             let made = Arc::new(Endpoint::new(&self.factory, &safe(name)));
             let mut by_name = self.by_name.write();

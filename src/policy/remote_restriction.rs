@@ -166,7 +166,7 @@ impl Shared {
             updates.err += 1;
             updates.last_error = Some(error.to_string());
         }
-        // A logger is foreign code, so no lock is held here.
+        // A logger is a user callback, so no lock is held here.
         host.report(&format!("no baggage restrictions from {}: {error}", self.fetch.shown_url()));
         asked
     }

@@ -68,7 +68,7 @@ impl fmt::Debug for RemoteThrottler {
 #[derive(Debug)]
 struct Shared {
     /// Asks on the thread of its own.
-    aside: HttpFetch,
+    background: HttpFetch,
     /// Asks on the application's.
     at_once: HttpFetch,
     service_name: String,
@@ -121,7 +121,7 @@ impl RemoteThrottler {
             )
         };
         let shared = Shared {
-            aside: fetch(FETCH_TIMEOUT)?,
+            background: fetch(FETCH_TIMEOUT)?,
             at_once: fetch(AT_ONCE_TIMEOUT)?,
             service_name,
             credits: Mutex::default(),
@@ -233,7 +233,7 @@ impl Shared {
         let questions = self.credits.lock().questions();
         let mut outcome = PollResult::Answered;
         for question in &questions {
-            let answer = self.ask(&self.aside, question.iter().map(|name| &**name), host);
+            let answer = self.ask(&self.background, question.iter().map(|name| &**name), host);
             if is_unwanted() {
                 return PollResult::Answered;
             }
@@ -277,7 +277,7 @@ impl Shared {
     }
 
     fn tell(&self, host: &PolicyHost, error: &FetchError) {
-        host.report(&format!("no debugging credits from {}: {error}", self.aside.shown_url()));
+        host.report(&format!("no debugging credits from {}: {error}", self.background.shown_url()));
     }
 }
 

@@ -70,7 +70,7 @@ pub trait BaggageRestrictionManager: fmt::Debug + Send + Sync {
     /// What holds for an item of that key, set by that service.
     fn restriction(&self, service: &str, key: &str) -> BaggageRestriction;
 
-    /// Begins what it does aside. Called when a tracer is built with it, and once more for each
+    /// Starts its background work. Called when a tracer is built with it, and once more for each
     /// further tracer that shares it.
     ///
     /// # Errors

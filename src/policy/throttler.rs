@@ -52,7 +52,7 @@ pub trait DebugThrottler: fmt::Debug + Send + Sync {
     /// Whether a span of that operation may make its trace a debugging one, this time.
     fn is_allowed(&self, operation: &str) -> bool;
 
-    /// Begins what it does aside. Called when a tracer is built with it, and once more for each
+    /// Starts its background work. Called when a tracer is built with it, and once more for each
     /// further tracer that shares it.
     ///
     /// # Errors

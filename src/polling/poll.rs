@@ -107,7 +107,7 @@ fn run(
         if !next.is_zero() && stopped.recv_timeout(next) != Err(RecvTimeoutError::Timeout) {
             return;
         }
-        // The tracer's clock, a source and a logger may be foreign code.
+        // The tracer's clock, a source and a logger may be user callbacks.
         let outcome = catch_unwind(AssertUnwindSafe(|| ask(&is_stopped)));
         // An agent that starts late should be found soon, and one that is gone should not be looked
         // for all the time. No server keeps a client from asking at the interval.

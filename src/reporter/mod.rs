@@ -26,7 +26,7 @@ pub use self::memory::{FinishedSpan, InMemoryReporter};
 pub(crate) use self::null::NullSink;
 pub(crate) use self::service::{MAX_WAIT, ReporterService, UnstartedService, timed};
 #[cfg(feature = "tokio")]
-pub(crate) use self::threads::wait_aside;
+pub(crate) use self::threads::wait_on_thread;
 pub(crate) use self::worker::WorkerOptions;
 pub(crate) use crate::buffers::QueueLimits;
 use crate::encoding::BatchView;

@@ -10,6 +10,6 @@ pub(super) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> 
 
 /// Runs `work` on a thread of its own: for waits that must not hold a runtime's thread.
 #[cfg(feature = "tokio")]
-pub(crate) fn wait_aside(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(crate) fn wait_on_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     start_thread("jaeger-client-wait", work)
 }

@@ -162,7 +162,7 @@ pub trait Sampler: fmt::Debug + Send + Sync {
         RemoteCounts::default()
     }
 
-    /// Begins what it does aside, such as asking a server. Called when a tracer is built with it,
+    /// Starts its background work, such as asking a server. Called when a tracer is built with it,
     /// before the first span, and once more for each further tracer that shares it.
     ///
     /// # Errors

@@ -146,7 +146,7 @@ impl PerOperationSampler {
     }
 
     fn decide(&self, span: &mut SamplingParameters<'_>) -> bool {
-        // Not within the lock: a clock may be foreign code.
+        // Not within the lock: a clock may be a user callback.
         let now = span.monotonic_nanos();
         let table = self.table.read();
         if let Some(sampler) = table.operations.get(span.operation_name()) {

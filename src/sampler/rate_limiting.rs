@@ -106,7 +106,7 @@ impl Sampler for RateLimitingSampler {
     }
 
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
-        // Not within the lock: a clock may be foreign code.
+        // Not within the lock: a clock may be a user callback.
         let now = span.monotonic_nanos();
         let sample = self.bucket.lock().check(1.0, now);
         if sample {

@@ -313,7 +313,7 @@ impl<'a> SpanBuilder<'a> {
     }
 }
 
-/// A record that is to be a span, and is written to as if it were one. If foreign code panics
+/// A record that is to be a span, and is written to as if it were one. If a user callback panics
 /// meanwhile there was none.
 struct Beginning<'r>(&'r mut SpanRecord);
 

@@ -209,7 +209,7 @@ impl<S> TraceBuffer<S> {
             let trace = &mut self.places[place];
             let (has, needs) = (trace.bytes.len(), trace.end + len);
             if let Some(room) = trace.bytes.get_mut(trace.end..needs) {
-                trace.end += span.write_aside(room);
+                trace.end += span.write_cold(room);
                 trace.spans += 1;
                 self.spans += 1;
                 return true;

@@ -70,7 +70,7 @@ impl Closer {
         let Some(shared) = self.shared.take() else {
             return FlushReport::new(Default::default(), true, Duration::ZERO);
         };
-        close_aside(shared, timeout).await
+        close_on_thread(shared, timeout).await
     }
 
     fn close_within(&mut self, timeout: Duration) -> Option<FlushReport> {
@@ -79,9 +79,9 @@ impl Closer {
 }
 
 #[cfg(feature = "tokio")]
-pub(super) async fn close_aside(shared: Arc<Shared>, timeout: Duration) -> FlushReport {
+pub(super) async fn close_on_thread(shared: Arc<Shared>, timeout: Duration) -> FlushReport {
     let own = Arc::clone(&shared);
-    let closed = aside(move || close(&own, timeout)).await;
+    let closed = run_on_thread(move || close(&own, timeout)).await;
     closed.unwrap_or_else(|| close(&shared, Duration::ZERO))
 }
 
@@ -116,10 +116,10 @@ pub(super) fn close(shared: &Shared, timeout: Duration) -> FlushReport {
     receipt
 }
 
-/// How many parts a tracer has that work aside.
+/// How many background parts a tracer has.
 const ALL: usize = 3;
 
-/// What works aside for a tracer: the sampler first, then the baggage restriction manager, then the
+/// The background parts of a tracer: the sampler first, then the baggage restriction manager, then the
 /// debug throttler. Those that were begun end with this.
 pub(super) struct BackgroundParts<'c> {
     core: &'c SpanShared,
@@ -193,11 +193,11 @@ impl Drop for Closer {
 
 /// Runs a wait on a thread of its own, and gives its result without holding the caller's thread.
 #[cfg(feature = "tokio")]
-pub(super) async fn aside<T: Send + 'static>(
+pub(super) async fn run_on_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (done, wait) = tokio::sync::oneshot::channel();
-    let started = crate::reporter::wait_aside(move || {
+    let started = crate::reporter::wait_on_thread(move || {
         let _ = done.send(work());
     });
     match started {

@@ -379,7 +379,7 @@ impl Tracer {
     /// The same without holding the runtime's thread. Works on any runtime.
     #[cfg(feature = "tokio")]
     pub async fn close_async(&self, timeout: Duration) -> FlushReport {
-        closer::close_aside(Arc::clone(&self.shared), timeout).await
+        closer::close_on_thread(Arc::clone(&self.shared), timeout).await
     }
 
     /// Has every span sent that was finished before the call, and waits for it, but not longer than
@@ -392,7 +392,9 @@ impl Tracer {
     #[cfg(feature = "tokio")]
     pub async fn flush_async(&self, timeout: Duration) -> FlushReport {
         let tracer = self.clone();
-        closer::aside(move || tracer.flush(timeout)).await.unwrap_or_else(|| self.shared.gave_up())
+        closer::run_on_thread(move || tracer.flush(timeout))
+            .await
+            .unwrap_or_else(|| self.shared.gave_up())
     }
 }
 

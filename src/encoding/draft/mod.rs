@@ -298,7 +298,7 @@ impl<'a> SpanParts<'a> {
     /// where it counts.
     #[cold]
     #[inline(never)]
-    pub(crate) fn write_aside(self, room: &mut [u8]) -> usize {
+    pub(crate) fn write_cold(self, room: &mut [u8]) -> usize {
         self.write(room)
     }
 

@@ -131,7 +131,7 @@ impl TagBuffer {
     #[inline(always)]
     pub(crate) fn extend_short(&mut self, tags: &ShortTags) {
         let Some(mut to) = FixedWindow::<WINDOW>::at(&mut self.room, self.at) else {
-            return self.extend_aside(tags);
+            return self.extend_cold(tags);
         };
         to.array(tags.bytes);
         self.at += tags.len;
@@ -139,7 +139,7 @@ impl TagBuffer {
 
     #[cold]
     #[inline(never)]
-    fn extend_aside(&mut self, tags: &ShortTags) {
+    fn extend_cold(&mut self, tags: &ShortTags) {
         self.cursor(tags.len + WINDOW).bytes(tags.bytes());
         self.at += tags.len;
     }

@@ -111,7 +111,7 @@ impl Shared {
             progress.last_fetch = Some(Fetch::new(wall(&self.clock), outcome.clone()));
             (outcome, recovered || progress.replaced > replaced)
         };
-        // A logger is foreign code, so no lock is held here.
+        // A logger is a user callback, so no lock is held here.
         if let Some(host) = host {
             self.tell(&host, &outcome, news);
         }

@@ -1,7 +1,7 @@
 //! The active span of a thread: the parent of spans that are started without one.
 //!
 //! One thread-local stack, changed only by [`Scope`] in synchronous code and by
-//! [`InSpan`](super::InSpan) around every poll. Foreign code never runs while it is borrowed.
+//! [`InSpan`](super::InSpan) around every poll. No user callback runs while it is borrowed.
 
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
@@ -85,7 +85,7 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        // What is taken out is dropped after the borrow: its end may report, and run foreign code.
+        // What is taken out is dropped after the borrow: its end may report, and run user callbacks.
         let _ended = STACK.try_with(|stack| {
             let entries = &mut stack.borrow_mut().entries;
             let at = entries.iter().rposition(|(number, _)| *number == self.number);

@@ -88,7 +88,7 @@ pub(in crate::span) fn finishing(inner: &SpanRecord, core: &SpanShared) {
     }
 }
 
-/// Asks without the lock, as a sampler may be foreign code, and does what it says.
+/// Asks without the lock, as a sampler may be a user callback, and does what it says.
 fn ask(
     inner: &SpanRecord,
     core: &SpanShared,

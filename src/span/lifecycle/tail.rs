@@ -95,7 +95,7 @@ impl TailSampler {
     /// the trace begins with it.
     fn enter(&self, inner: &mut SpanRecord, core: &SpanShared, span_origin: SpanOrigin) {
         let (flags, is_sampled) = (inner.state.flags(), inner.state.is_sampled());
-        // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
+        // Read without the lock, as a clock may be a user callback. 0 would mean that nobody forced it.
         let now = if is_sampled { core.clock.monotonic_nanos().max(1) } else { 0 };
         let was_tracked = self.tracks(&inner.state);
         let began_here =
@@ -352,7 +352,7 @@ impl Span {
     /// ```
     pub fn retain_trace(&self) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("retain_trace") };
-        // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
+        // Read without the lock, as a clock may be a user callback. 0 would mean that nobody forced it.
         let now = core.clock.monotonic_nanos().max(1);
         let state = &inner.state;
         let Some(mut data) = inner.lock() else { return self };

@@ -201,7 +201,7 @@ impl Span {
         at: Option<i64>,
         fields: &[(&str, TagValue<'_>)],
     ) -> &Self {
-        // Read without the lock, as a clock may be foreign code.
+        // Read without the lock, as a clock may be a user callback.
         let core = self.recording_record().and_then(|inner| inner.core.as_ref());
         let now = core.filter(|_| at.is_none()).map_or(0, |core| core.clock.monotonic_nanos());
         self.recording("log", |data, core| {
@@ -298,7 +298,7 @@ pub(in crate::span) fn set_baggage_item(
     if core.is_disabled() {
         return;
     }
-    // Asked without the lock: a manager may be foreign code, and so may a clock.
+    // Asked without the lock: a manager may be a user callback, and so may a clock.
     let restriction = core.restriction(key);
     let now = inner.state.is_recording().then(|| core.clock.monotonic_nanos());
     let Some(mut data) = inner.lock() else { return };
@@ -345,7 +345,7 @@ pub(crate) fn set_priority(inner: &SpanRecord, core: &SpanShared, value: TagValu
     if force && core.throttler.is_some() && !may_force(inner, core) {
         return;
     }
-    // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
+    // Read without the lock, as a clock may be a user callback. 0 would mean that nobody forced it.
     let now = if force { core.clock.monotonic_nanos().max(1) } else { 0 };
     let Some(mut data) = inner.lock() else { return };
     if data.finished {
@@ -366,7 +366,7 @@ pub(crate) fn set_priority(inner: &SpanRecord, core: &SpanShared, value: TagValu
     data.tag(SAMPLING_PRIORITY, value, core, core.max_tag_value_bytes);
 }
 
-/// Asks without the lock, as a throttler may be foreign code and may ask a server. Nobody is asked
+/// Asks without the lock, as a throttler may be a user callback and may ask a server. Nobody is asked
 /// for a span that is over, nor where forcing does not make it a debugging one.
 fn may_force(inner: &SpanRecord, core: &SpanShared) -> bool {
     if core.no_debug_flag {

@@ -1,6 +1,6 @@
 //! How those who watch a span are told about it.
 //!
-//! They are foreign code: they are called without a lock, and a panic of theirs stays with them.
+//! They are user callbacks: they are called without a lock, and a panic of theirs stays with them.
 
 use std::cell::Cell;
 use std::fmt;
@@ -79,7 +79,7 @@ impl SpanObservers {
 }
 
 impl Drop for SpanObservers {
-    /// What is dropped is foreign code too.
+    /// What is dropped is a user callback too.
     fn drop(&mut self) {
         if let (Some(open), Some(slot)) = (&self.core.hooks.open, &self.slot) {
             open.leave(slot);
@@ -136,7 +136,7 @@ impl StartTags {
         self.is_taken.then(|| List::new(self.count, &self.bytes))
     }
 
-    /// Does what may tag the span, and keeps the tags aside if the others are here.
+    /// Does what may tag the span, and keeps the tags back if the others are here.
     pub(in crate::span) fn collect(
         &mut self,
         inner: &mut SpanRecord,
@@ -280,7 +280,7 @@ pub(in crate::span) fn finishing(
 
 /// The end in nanoseconds since the Unix epoch, and what is told of it.
 fn finish_of(inner: &SpanRecord, core: &SpanShared, end: Option<i64>) -> (i64, SpanFinish) {
-    // Read without the lock, as a clock may be foreign code.
+    // Read without the lock, as a clock may be a user callback.
     let now = if end.is_none() { core.clock.monotonic_nanos() } else { 0 };
     let data = inner.lock();
     let at = data.as_ref().map(|data| (data.start, data.wall(core, now)));

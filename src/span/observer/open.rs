@@ -208,7 +208,7 @@ impl OpenList {
             let Some(slots) = self.lock() else { return OpenSpans::default() };
             (slots.entries.iter().flatten().cloned().collect::<Vec<_>>(), slots.not_listed)
         };
-        // After the lock, as a clock may be foreign code.
+        // After the lock, as a clock may be a user callback.
         let now = core.clock.monotonic_nanos();
         entries.sort_by_key(|entry| (Reverse(entry.age(core, now)), entry.number));
         let reported = |entry: Entry| OpenSpan {

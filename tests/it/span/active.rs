@@ -1,4 +1,4 @@
-//! The active span where it is easily got wrong: held too long, looked at by foreign code, without a
+//! The active span where it is easily got wrong: held too long, looked at by user callbacks, without a
 //! runtime, and where threads and tasks end.
 
 use std::cell::RefCell;
@@ -105,7 +105,7 @@ fn scopes_of_two_tasks_that_are_dropped_as_they_come_disturb_no_other() {
     assert_eq!(active(), SpanId::NONE);
 }
 
-/// A clock that looks what is active, and starts a span, whenever it is read; so it is foreign code
+/// A clock that looks what is active, and starts a span, whenever it is read; so it is a user callback
 /// wherever a span is started or finished.
 #[derive(Debug)]
 struct Curious {

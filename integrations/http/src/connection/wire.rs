@@ -91,7 +91,7 @@ impl Wire {
         self.state.fetch_or(flag, Ordering::AcqRel) & flag == 0
     }
 
-    /// The trace is taken out of the lock before it is told: it is foreign code.
+    /// The trace is taken out of the lock before it is told: it is a user callback.
     pub(super) fn tell(&self, event: impl FnOnce(&dyn ClientTrace)) {
         let trace = self.trace.lock().clone();
         if let Some(trace) = trace {
