@@ -111,7 +111,7 @@ impl Client {
         let took = changed.elapsed();
         gate::say(&format!("{} of {}: in force after {took:.1?}", rule, self.url));
         // One poll, and what a busy machine takes for it.
-        assert!(took < POLL + Duration::from_secs(2), "{took:?}");
+        assert!(took < POLL + Duration::from_secs(20), "{took:?}");
         let remote = self.tracer.sampler_status().remote.unwrap();
         assert_eq!(remote.last_fetch.unwrap().outcome, FetchOutcome::Updated);
         assert_eq!((remote.queries_err, remote.updates_err), (0, 0));

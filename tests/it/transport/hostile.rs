@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{eventually, timed};
+use crate::support::{SOON, eventually, timed};
 use jaeger_client::policy::{
     BaggageRestriction, BaggageRestrictionManager, DebugThrottler, PolicyHost,
     RemoteBaggageRestrictionManager, RemoteThrottler,
@@ -124,7 +124,7 @@ fn whatever_a_server_writes_without_end_a_question_at_once_is_over_in_time() {
         let (_tracer, _closer) = throttled_by(&throttler);
         let (allowed, took) = timed(|| throttler.is_allowed("op"));
         let error = throttler.updates().last_error;
-        assert!(!allowed && took < Duration::from_secs(3), "{name}: {took:?}, {error:?}");
+        assert!(!allowed && took < SOON, "{name}: {took:?}, {error:?}");
         assert!(error.is_some(), "{name}");
     }
 }
@@ -304,7 +304,7 @@ fn redirects_are_followed_three_times_and_to_the_web_alone() {
         let (_tracer, _closer) = throttled_by(&throttler);
         let (allowed, took) = timed(|| throttler.is_allowed("op"));
         let error = throttler.updates().last_error;
-        assert!(!allowed && took < Duration::from_secs(3), "{to}: {took:?}");
+        assert!(!allowed && took < SOON, "{to}: {took:?}");
         assert!(error.is_some() && asked.load(Ordering::SeqCst) <= 4, "{to}: {error:?}");
     }
 }
