@@ -6,7 +6,8 @@
 //!   tracer.
 //! - [`TraceLayer`] makes a span of each request that a server handles. It is a `tower` layer and
 //!   works in axum and tonic as it is.
-//! - [`ClientLayer`] does the same for any `tower` client, such as hyper-util's and tonic's `Channel`.
+//! - [`ClientLayer`] does the same for any `tower` client, such as hyper-util's and tonic's `Channel`;
+//!   [`TracedConnector`], [`TracedTlsConnector`] and [`TracedResolver`] tell how such a client connects.
 //!
 //! ```
 //! # use std::convert::Infallible;
@@ -42,6 +43,7 @@ mod body;
 mod client;
 mod client_layer;
 mod connection;
+mod connector;
 mod error;
 mod exchange;
 mod grpc;
@@ -56,6 +58,10 @@ mod url;
 pub use self::body::{BoxError, RequestBody};
 pub use self::client::{TracedClient, TracedClientBuilder, TracedRequest};
 pub use self::client_layer::{ClientLayer, ClientService};
+pub use self::connector::{
+    Connecting, ConnectorLayer, ResolvingName, TlsConnecting, TracedConnector, TracedResolver,
+    TracedTlsConnector,
+};
 pub use self::error::{Error, Phase};
 pub use self::exchange::{ResponseFuture, TracedBody};
 pub use self::operation::operation_name;

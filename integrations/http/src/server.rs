@@ -38,7 +38,7 @@ use crate::tags::{self, Role, SemanticConventions};
 /// With the feature `axum`, a request whose route is known is named by it, `GET /users/{id}`, and has the
 /// tag `http.route`. axum finds the route before it calls what was given to `Router::layer`, so that
 /// is where the layer belongs; one around the whole router cannot see the route, and has the name given
-/// late by a [`RouteLayer`](crate::RouteLayer) inside. The names of routes that are nested by
+/// late by a `RouteLayer` inside. The names of routes that are nested by
 /// `Router::nest` are whole.
 ///
 /// A gRPC call, known by its content type, is named by its path, `/package.Service/Method`, and has the

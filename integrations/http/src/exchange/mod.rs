@@ -13,6 +13,7 @@ use jaeger_client::{Scope, Span};
 pub use self::body::TracedBody;
 pub use self::future::ResponseFuture;
 pub(crate) use self::settings::{Settings, options};
+use crate::connector::{DialLog, in_request};
 use crate::grpc::{self, Call, Code};
 use crate::tags::{self, Role, SemanticConventions};
 
@@ -24,6 +25,8 @@ pub(crate) struct Exchange {
     names: SemanticConventions,
     /// What of gRPC it is, if it is.
     call: Option<Call>,
+    /// Where connections that are made for a client's request are told of.
+    dials: Option<DialLog>,
     /// Whether the service or its body runs. It still does after a panic.
     running: bool,
 }
@@ -36,7 +39,8 @@ impl Exchange {
         names: SemanticConventions,
         call: Option<Call>,
     ) -> Self {
-        Self { span, method, role, names, call, running: false }
+        let dials = (role == Role::Client && span.is_recording()).then(|| DialLog::new(&span));
+        Self { span, method, role, names, call, dials, running: false }
     }
 
     /// Runs `work` with the span active. If it panics, the span says so; it ends with what is dropped
@@ -56,7 +60,10 @@ impl Exchange {
         let mut unwinding = Unwinding(Some(self));
         let result = {
             let _scope = self.span.activate();
-            work()
+            match &self.dials {
+                Some(dials) => in_request(dials, work),
+                None => work(),
+            }
         };
         unwinding.0 = None;
         drop(unwinding);
@@ -187,6 +194,9 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if let Some(dials) = &self.dials {
+            dials.close();
+        }
         self.span.finish();
     }
 }

@@ -67,12 +67,8 @@ impl<'t> Tagged<'t> {
         let Some(authority) = authority.filter(|_| self.names.has_opentelemetry()) else {
             return self;
         };
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let this = self.opentelemetry(keys::PEER_ADDRESS, host);
-        this.opentelemetry(
-            keys::SERVER_PORT,
-            authority.port_u16().or_else(|| default_port(scheme?)),
-        )
+        self.opentelemetry(keys::PEER_ADDRESS, url::bare_host(authority))
+            .opentelemetry(keys::SERVER_PORT, url::port(authority, scheme))
     }
 
     fn call(self, url: &Uri) -> Self {
@@ -266,14 +262,6 @@ fn path_and_query(shown: &str) -> (&str, Option<&str>) {
         _ => shown,
     };
     path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)))
-}
-
-fn default_port(scheme: &str) -> Option<u16> {
-    match scheme {
-        "http" => Some(80),
-        "https" => Some(443),
-        _ => None,
-    }
 }
 
 fn version(version: Version) -> Option<&'static str> {

@@ -1,5 +1,6 @@
 //! What happens to a request, as callbacks.
 
+pub(crate) mod events;
 mod phases;
 mod span;
 

@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode, response};
 use jaeger_client::{Span, TagValue, Tracer};
 use parking_lot::Mutex;
 
+use super::events::{self, ERROR};
 use super::phases::Phases;
 use super::{ClientTrace, GotConn, PutIdleError, TlsInfo, TraceMode};
 use crate::error::Error;
@@ -120,9 +121,6 @@ const CANCELLED: [(&str, TagValue<'static>); 2] = [
     ("message", TagValue::Str("the caller dropped the request or the body of its response")),
 ];
 
-/// How Go's wrapper logs what went wrong: the event is in `message`.
-const ERROR: (&str, TagValue<'static>) = ("event", TagValue::Str("error"));
-
 impl fmt::Debug for SpanTrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpanTrace").field("span", &self.span).finish_non_exhaustive()
@@ -136,44 +134,32 @@ impl ClientTrace for SpanTrace {
     }
 
     fn dns_start(&self, host: &str) {
-        self.event(&[("event", "DNSStart".into()), ("host", host.into())]);
+        if self.events {
+            events::dns_start(&self.span, host);
+        }
         self.phase(|phases, tracer, _| phases.dns(tracer, host));
     }
 
     fn dns_done(&self, addresses: Result<&[IpAddr], &io::Error>) {
         if self.events {
-            let values: Vec<String> = match addresses {
-                Ok(addresses) => addresses.iter().map(ToString::to_string).collect(),
-                Err(error) => vec![error.to_string()],
-            };
-            let key = if addresses.is_ok() { "addr" } else { "error.object" };
-            let mut fields = vec![("event", TagValue::Str("DNSDone"))];
-            fields.extend(values.iter().map(|value| (key, value.into())));
-            self.span.log(&fields);
+            let error = addresses.err().map(ToString::to_string);
+            let addresses = addresses.map_err(|_| error.as_deref().unwrap_or_default());
+            events::dns_done(&self.span, addresses);
         }
         self.phase(|phases, _, _| phases.done(addresses.err().map(|error| error as _)));
     }
 
     fn connect_start(&self, network: &str, address: SocketAddr) {
         if self.events {
-            let address = address.to_string();
-            let event = ("event", "ConnectStart".into());
-            self.span.log(&[event, ("network", network.into()), ("addr", (&address).into())]);
+            events::connect_start(&self.span, network, Some(address));
         }
         self.phase(|phases, tracer, _| phases.connect(tracer, network, address));
     }
 
     fn connect_done(&self, network: &str, address: SocketAddr, error: Option<&io::Error>) {
         if self.events {
-            let address = address.to_string();
-            let place = [("network", network.into()), ("addr", TagValue::Str(&address))];
-            if let Some(error) = error {
-                let (message, text) = (("message", "ConnectDone".into()), error.to_string());
-                let error = ("error.object", (&text).into());
-                self.span.log(&[message, place[0], place[1], ERROR, error]);
-            } else {
-                self.span.log(&[("event", "ConnectDone".into()), place[0], place[1]]);
-            }
+            let text = error.map(ToString::to_string);
+            events::connect_done(&self.span, network, Some(address), text.as_deref());
         }
         self.phase(|phases, _, _| phases.done(error.map(|error| error as _)));
     }
@@ -192,8 +178,9 @@ impl ClientTrace for SpanTrace {
                 self.event(&[event, ("version", (&version).into()), ("alpn", (&alpn).into())]);
             }
             Err(error) => {
-                let (message, text) = (("message", "TLSHandshakeDone".into()), error.to_string());
-                self.event(&[message, ERROR, ("error.object", (&text).into())]);
+                if self.events {
+                    events::tls_handshake_failed(&self.span, &error.to_string());
+                }
             }
         }
         self.phase(|phases, _, _| phases.done(result.err().map(|error| error as _)));

@@ -6,6 +6,7 @@ mod resolve;
 use std::borrow::Cow;
 
 use http::Uri;
+use http::uri::Authority;
 use percent_encoding::percent_decode_str;
 
 pub(crate) use self::parse::{encode, host_and_port, parse};
@@ -59,6 +60,21 @@ pub(crate) fn redacted_text(text: &str) -> String {
 pub(crate) fn peer_address(url: &Uri) -> &str {
     let authority = url.authority().map_or("", |authority| authority.as_str());
     authority.rsplit('@').next().unwrap_or_default()
+}
+
+/// The host of an authority, an IPv6 address without its brackets.
+pub(crate) fn bare_host(authority: &Authority) -> &str {
+    authority.host().trim_start_matches('[').trim_end_matches(']')
+}
+
+/// The port of an authority, or the usual one.
+pub(crate) fn port(authority: &Authority, scheme: Option<&str>) -> Option<u16> {
+    let usual = match scheme {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        _ => None,
+    };
+    authority.port_u16().or(usual)
 }
 
 /// The URL of the header `Referer`: without userinfo.
