@@ -3,31 +3,47 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 #![allow(clippy::disallowed_methods, reason = "a test waits with a bound")]
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use interop::backend::{Backend, Kind};
 use interop::doors::differences;
-use interop::gate;
-use jaeger_client::Configuration;
+use interop::gate::{self, Found};
+use interop::peer::{self, Peer, in_query};
+use jaeger_client::propagation::HttpHeaders;
+use jaeger_client::{Closer, Configuration, HttpConfig, Span, Tracer};
+use jaeger_client_opentelemetry::JaegerExporter;
+use opentelemetry::Context;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{TraceContextExt, Tracer as _, TracerProvider};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const TRACES: usize = 20;
 
-/// Sends some traces of three spans by these exporters; their ids.
-fn send(backend: &Backend, exporters: &str) -> Vec<String> {
+/// The service, which speaks both formats of contexts, with these exporters.
+fn service(backend: &Backend, exporters: &str) -> (Tracer, Closer) {
     let (host, port) = backend.address("compact").rsplit_once(':').unwrap();
     let endpoint = format!("http://{}", backend.address("otlp_http"));
     let variables = |name: &str| match name {
         "JAEGER_SERVICE_NAME" => Some("switch".to_owned()),
         "JAEGER_TRACES_EXPORTER" => Some(exporters.to_owned()),
+        "JAEGER_PROPAGATION" => Some("jaeger,w3c".to_owned()),
         "JAEGER_AGENT_HOST" => Some(host.to_owned()),
         "JAEGER_AGENT_PORT" => Some(port.to_owned()),
         "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
         _ => None,
     };
-    let configuration = Configuration::default().with_variables(variables).unwrap();
-    let (tracer, closer) = configuration.new_tracer().unwrap();
+    Configuration::default().with_variables(variables).unwrap().new_tracer().unwrap()
+}
+
+/// Sends some traces of three spans by these exporters; their ids.
+fn send(backend: &Backend, exporters: &str) -> Vec<String> {
+    let (tracer, closer) = service(backend, exporters);
     let traces = (0..TRACES).map(|n| {
         let root = tracer.span("root").tag("span.kind", "server").tag("n", n).start();
         tracer.span("left").child_of(&root).start().log_event("here").finish();
@@ -89,4 +105,111 @@ fn both_doors_get_the_same_spans_and_one_variable_leaves_one_of_them() {
         }
     }
     gate::say("20 traces by both doors, 20 by OTLP alone, 20 by Thrift alone: the same spans");
+}
+
+/// What the service sends with a request.
+fn headers(tracer: &Tracer, span: &Span) -> Vec<(String, String)> {
+    let mut headers = HttpHeaders(Vec::new());
+    tracer.inject(&span.context(), &mut headers);
+    let names: Vec<_> = headers.0.iter().map(|(name, _): &(String, _)| &**name).collect();
+    assert!(names.contains(&"uber-trace-id") && names.contains(&"traceparent"), "{names:?}");
+    headers.0
+}
+
+/// Goes on, as the service, in a span below the one that these headers name.
+fn go_on(tracer: &Tracer, operation: &'static str, headers: Vec<(String, String)>) {
+    let parent = tracer.extract(&HttpHeaders(headers)).unwrap();
+    tracer.span(operation).child_of(parent).tag("span.kind", "server").start().finish();
+}
+
+/// A service with the OpenTelemetry SDK, which knows W3C's headers alone: it works in a span below the
+/// one in `headers`, and gives those that it sends itself.
+fn through_open_telemetry(
+    provider: &SdkTracerProvider,
+    headers: Vec<(String, String)>,
+) -> Vec<(String, String)> {
+    let w3c = TraceContextPropagator::new();
+    let headers: HashMap<_, _> = headers.into_iter().collect();
+    let parent = w3c.extract_with_context(&Context::new(), &headers);
+    assert!(parent.span().span_context().is_valid(), "{headers:?}");
+    let span = provider.tracer("w3c").start_with_context("sdk-server", &parent);
+    let context = parent.with_span(span);
+    let mut sent = HashMap::new();
+    w3c.inject_context(&context, &mut sent);
+    context.span().end();
+    sent.into_iter().collect()
+}
+
+/// The spans of a trace, those of the service by one door alone, each with the operation above it.
+fn places(spans: &[Value], by_otlp: bool) -> Vec<String> {
+    let of_door =
+        spans.iter().filter(|span| span["service"] != "switch" || is_otlp(span) == by_otlp);
+    let mut places: Vec<_> = of_door
+        .map(|span| {
+            let above = &span["references"][0][2];
+            let above = spans.iter().find(|other| other["span"] == *above);
+            let above = above.map_or("nothing", |span| span["operation"].as_str().unwrap());
+            let [service, operation] =
+                ["service", "operation"].map(|key| span[key].as_str().unwrap());
+            format!("{service}, {operation}, below {above}")
+        })
+        .collect();
+    places.sort();
+    places
+}
+
+/// Before and after the flip, a trace goes on through a Go client that speaks `uber-trace-id` alone, and
+/// through an OpenTelemetry SDK that speaks W3C alone, and comes back from both.
+#[test]
+fn one_variable_flips_a_service_in_the_midst_of_old_and_new_ones() {
+    let found = || -> Found<_> {
+        let program = peer::build_go(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+        let backend = Backend::start(Kind::JaegerV2)?;
+        Ok((Peer::start(&program, backend.address("compact"), "go", false)?, backend))
+    };
+    let Some((go, backend)) = gate::enter("flip", found) else { return };
+    let collector = HttpConfig::new(format!("http://{}", backend.address("http")));
+    let exporter = JaegerExporter::builder().collector(collector).build().unwrap();
+    let provider = SdkTracerProvider::builder()
+        .with_resource(Resource::builder().with_service_name("sdk").build())
+        .with_simple_exporter(exporter)
+        .build();
+    for (exporters, doors) in [("jaeger,otlp", &[true, false][..]), ("otlp", &[true])] {
+        let (tracer, closer) = service(&backend, exporters);
+        let root = tracer.start_span("root");
+        let next = in_query(&go.url("/continue"));
+        let answer = go.get(&format!("/continue?next={next}"), &headers(&tracer, &root));
+        let trace = format!("{:0>32}", root.context().trace_id().to_string());
+        assert_eq!(answer["trace_id"], *trace, "{answer}");
+        let sent = answer["sent"].as_object().unwrap();
+        assert!(!sent.contains_key("traceparent"), "{answer}");
+        let of_go = |(name, value): (&String, &Value)| {
+            (name.to_ascii_lowercase(), value.as_str().unwrap().to_owned())
+        };
+        go_on(&tracer, "after Go", sent.iter().map(of_go).collect());
+        let sent = through_open_telemetry(&provider, headers(&tracer, &root));
+        assert!(sent.iter().all(|(name, _)| name != "uber-trace-id"), "{sent:?}");
+        go_on(&tracer, "after the SDK", sent);
+        root.finish();
+        assert!(closer.close(PATIENCE).complete);
+        provider.force_flush().unwrap();
+
+        // Three of the service by each door, three of Go, one of the SDK.
+        let stored = spans(&backend, &trace, 3 * doors.len() + 4);
+        assert_eq!(stored.len(), 3 * doors.len() + 4, "{exporters} {}", Value::from(stored));
+        for by_otlp in doors {
+            let expected = [
+                "go, go-client, below go-server",
+                "go, go-server, below go-client", // Go calls itself.
+                "go, go-server, below root",
+                "sdk, sdk-server, below root",
+                "switch, after Go, below go-client",
+                "switch, after the SDK, below sdk-server",
+                "switch, root, below nothing",
+            ];
+            assert_eq!(places(&stored, *by_otlp), expected, "{exporters}");
+        }
+        gate::say(&format!("{exporters}: one trace through Go and the OpenTelemetry SDK and back"));
+    }
+    provider.shutdown().unwrap();
 }
