@@ -91,5 +91,6 @@ pub use self::stats::{DestinationStats, Dropped, FlushReport, Stats};
 pub use self::tail::TailSamplingConfig;
 pub use self::tracer::{Closer, Tracer, TracerBuilder};
 pub use self::transport::{
-    AgentProtocol, AgentSocketType, CollectorFormat, HttpConfig, OtlpConfig, PacingConfig,
+    AgentProtocol, AgentSocketType, CollectorFormat, HttpConfig, OtlpCompression, OtlpConfig,
+    PacingConfig,
 };

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use jaeger_client::{
-    AgentProtocol, Closer, Configuration, OtlpConfig, OwnedTagValue, ReporterConfig, Stats,
+    AgentProtocol, Closer, Configuration, OtlpCompression, OtlpConfig, OwnedTagValue,
+    ReporterConfig, Stats,
 };
 use serde_json::Value;
 
@@ -35,6 +36,8 @@ pub enum Way {
     ZipkinV2,
     /// HTTP, OTLP in protobuf: usually port 4318.
     Otlp,
+    /// The same, compressed.
+    OtlpGzip,
 }
 
 impl Way {
@@ -46,7 +49,7 @@ impl Way {
             Self::ZipkinCompact => "zipkin_compact",
             Self::Http => "http",
             Self::ZipkinV1 | Self::ZipkinV2 => "zipkin",
-            Self::Otlp => "otlp_http",
+            Self::Otlp | Self::OtlpGzip => "otlp_http",
         }
     }
 
@@ -70,17 +73,21 @@ impl Way {
             Self::Http => to_collector(""),
             Self::ZipkinV1 => to_collector("/api/v1/spans"),
             Self::ZipkinV2 => to_collector("/api/v2/spans"),
-            Self::Otlp => ReporterConfig {
-                otlp: OtlpConfig::new(format!("http://{address}")),
-                ..ReporterConfig::default()
-            },
+            Self::Otlp | Self::OtlpGzip => {
+                let mut otlp = OtlpConfig::new(format!("http://{address}"));
+                if self == Self::OtlpGzip {
+                    otlp.compression = OtlpCompression::Gzip;
+                }
+                ReporterConfig { otlp, ..ReporterConfig::default() }
+            }
         }
     }
 
     /// The exporters that send on this way.
     #[must_use]
     pub fn exporters(self) -> Vec<String> {
-        let name = if self == Self::Otlp { "otlp" } else { "jaeger" };
+        let is_otlp = matches!(self, Self::Otlp | Self::OtlpGzip);
+        let name = if is_otlp { "otlp" } else { "jaeger" };
         vec![name.to_owned()]
     }
 
@@ -94,7 +101,7 @@ impl Way {
             (Self::ZipkinV2, Kind::Zipkin) => rules::ZIPKIN_V2,
             (Self::ZipkinV1, _) => rules::ZIPKIN_V1_OTLP,
             (Self::ZipkinV2, _) => rules::ZIPKIN_V2_OTLP,
-            (Self::Otlp, _) => rules::POSTED_OTLP,
+            (Self::Otlp | Self::OtlpGzip, _) => rules::POSTED_OTLP,
         }
     }
 }

@@ -4,8 +4,8 @@ use interop::backend::Kind;
 use interop::round::{Way, all_come_back};
 
 /// The ways that servers take which store OTLP.
-const ALL: [Way; 6] =
-    [Way::Compact, Way::Binary, Way::Http, Way::ZipkinV1, Way::ZipkinV2, Way::Otlp];
+const ALL: [Way; 7] =
+    [Way::Compact, Way::Binary, Way::Http, Way::ZipkinV1, Way::ZipkinV2, Way::Otlp, Way::OtlpGzip];
 
 #[test]
 fn jaeger_v1_gives_back_what_its_agent_got() {

@@ -115,6 +115,12 @@ impl Client {
         client.check()
     }
 
+    /// Sends one more header with each request.
+    #[cfg(feature = "otlp-gzip")]
+    pub(crate) fn add_header(&mut self, name: HeaderName, value: HeaderValue) {
+        self.headers.push((name, value));
+    }
+
     /// Refuses a proxy that the URL would need and that cannot be used.
     fn check(mut self) -> Result<Self, ConfigError> {
         let is_encrypted = self.url.is_encrypted();

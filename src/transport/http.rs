@@ -8,13 +8,15 @@ use std::io;
 use std::time::Duration;
 
 use ureq::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, USER_AGENT,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, USER_AGENT,
 };
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::endpoint::Endpoint;
+#[cfg(feature = "otlp-gzip")]
+use super::gzip::Gzip;
 #[cfg(feature = "otlp")]
-use super::otlp::OtlpConfig;
+use super::otlp::{OtlpCompression, OtlpConfig};
 use super::receiver::Receiver;
 use super::{CloseSignal, HttpConfig, Sent, Transport};
 use crate::clock;
@@ -42,6 +44,8 @@ pub struct HttpTransport {
     secrets: Secrets,
     receiver: Receiver,
     max_body_bytes: usize,
+    #[cfg(feature = "otlp-gzip")]
+    gzip: Option<Gzip>,
     /// For how long a message may be under way, with all attempts.
     total_timeout: Duration,
     retries: RetryState,
@@ -92,7 +96,17 @@ impl HttpTransport {
         let allowed = "a URL such as http://collector:4318";
         let refused = || ConfigError::invalid("reporter.otlp.endpoint", &url, allowed);
         let parsed = Url::parse(&url).ok_or_else(refused)?;
-        Self::of(Receiver::Otlp, parsed, &config.http(), config.max_answer_bytes)
+        let transport = Self::of(Receiver::Otlp, parsed, &config.http(), config.max_answer_bytes)?;
+        match config.compression {
+            OtlpCompression::None => Ok(transport),
+            #[cfg(feature = "otlp-gzip")]
+            OtlpCompression::Gzip => Ok(transport.with_gzip()),
+            #[cfg(not(feature = "otlp-gzip"))]
+            OtlpCompression::Gzip => Err(ConfigError::FeatureOff {
+                field: "reporter.otlp.compression",
+                feature: "otlp-gzip",
+            }),
+        }
     }
 
     /// Posts to a receiver, at a URL of which that of the configuration is the beginning.
@@ -128,6 +142,8 @@ impl HttpTransport {
             client: Client::new(url, headers(config, receiver)?, &options)?,
             receiver,
             max_body_bytes: config.max_body_bytes,
+            #[cfg(feature = "otlp-gzip")]
+            gzip: None,
             total_timeout: timeout.max(policy.max_elapsed),
             retries: RetryState::new(policy),
             close_signal: CloseSignal::default(),
@@ -139,6 +155,13 @@ impl HttpTransport {
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         self.receiver.encoding()
+    }
+
+    #[cfg(feature = "otlp-gzip")]
+    fn with_gzip(mut self) -> Self {
+        self.client.add_header(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        self.gzip = Some(Gzip::default());
+        self
     }
 
     pub(super) fn with_close_signal(mut self, close_signal: &CloseSignal) -> Self {
@@ -208,10 +231,9 @@ impl HttpTransport {
         }
         TransportError::Unconfirmed { attempts: attempts.made(), source: Box::new(error) }
     }
-}
 
-impl Transport for HttpTransport {
-    fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
+    /// Posts a body, and again where that may help. What is too large is so by its message's bytes.
+    fn deliver(&mut self, body: &[u8], message_bytes: usize) -> Result<Sent, TransportError> {
         let Some(mut attempts) = self.retries.begin(clock::now()) else {
             let what = format!("{} failed a moment ago and is tried again later", self.address());
             return Err(TransportError::Io { source: io::Error::other(what) });
@@ -221,7 +243,7 @@ impl Transport for HttpTransport {
             let mut was_cut_off = false;
             let spent = clock::now().saturating_duration_since(began);
             let left = self.total_timeout.saturating_sub(spent);
-            let (failed, error) = match self.client.post(message, left) {
+            let (failed, error) = match self.client.post(body, left) {
                 Ok(answer) if (200..300).contains(&answer.status) => {
                     self.retries.recovered();
                     let sent = self.receiver.taken(&answer, &self.secrets);
@@ -229,7 +251,7 @@ impl Transport for HttpTransport {
                 }
                 Ok(answer) if answer.status == 413 => {
                     self.retries.recovered();
-                    return Err(TransportError::TooLarge { bytes: message.len() });
+                    return Err(TransportError::TooLarge { bytes: message_bytes });
                 }
                 Ok(answer) => self.refused(&answer),
                 Err(failure) => {
@@ -245,8 +267,8 @@ impl Transport for HttpTransport {
             // A server that finds a message too large may end the connection before it has read it,
             // and its answer is lost.
             let is_last = attempts.made() > 1 || pause.is_none();
-            if was_cut_off && is_last && message.len() > MIN_CUT_OFF_BYTES {
-                return Err(TransportError::TooLarge { bytes: message.len() });
+            if was_cut_off && is_last && body.len() > MIN_CUT_OFF_BYTES {
+                return Err(TransportError::TooLarge { bytes: message_bytes });
             }
             match pause {
                 Some(pause) if !self.close_signal.is_set() => self.close_signal.wait(pause),
@@ -263,6 +285,19 @@ impl Transport for HttpTransport {
                 }
             }
         }
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
+        #[cfg(feature = "otlp-gzip")]
+        if let Some(gzip) = &mut self.gzip {
+            let mut gzip = std::mem::take(gzip);
+            let sent = gzip.compress(message).and_then(|body| self.deliver(body, message.len()));
+            self.gzip = Some(gzip);
+            return sent;
+        }
+        self.deliver(message, message.len())
     }
 
     fn max_message_bytes(&self) -> usize {
@@ -284,8 +319,9 @@ fn headers(
             continue;
         }
         let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
-        // How long a message is, it says itself.
-        let pair = pair.filter(|(name, _)| *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING);
+        // How long a message is, and whether it is compressed, it says itself.
+        let of_message = [CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING];
+        let pair = pair.filter(|(name, _)| !of_message.contains(name));
         headers.push(pair.ok_or_else(|| {
             ConfigError::invalid(
                 receiver.headers_name(),

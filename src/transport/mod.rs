@@ -7,6 +7,8 @@
 
 mod close_signal;
 mod endpoint;
+#[cfg(feature = "otlp-gzip")]
+mod gzip;
 #[cfg(feature = "collector-http")]
 mod http;
 mod memory;
@@ -25,7 +27,7 @@ pub use self::endpoint::{CollectorFormat, HttpConfig};
 #[cfg(feature = "collector-http")]
 pub use self::http::HttpTransport;
 pub use self::memory::MemoryTransport;
-pub use self::otlp::OtlpConfig;
+pub use self::otlp::{OtlpCompression, OtlpConfig};
 pub use self::udp::{PacingConfig, UdpTransport};
 #[cfg(unix)]
 pub use self::unix::UnixTransport;

@@ -59,8 +59,10 @@ pub struct OtlpConfig {
     pub retry_limit: Duration,
     /// How often a message is sent at most, within that time; 0 means once.
     pub max_attempts: u32,
-    /// The largest request, in bytes: from 1,024 to 64 MiB.
+    /// The largest request, in bytes before compression, as servers count: from 1,024 to 64 MiB.
     pub max_body_bytes: usize,
+    /// Whether requests are compressed.
+    pub compression: OtlpCompression,
     /// How much of an answer is read, in bytes. What a longer one says of rejected spans is not known.
     pub max_answer_bytes: u64,
     #[doc(hidden)]
@@ -84,6 +86,7 @@ impl OtlpConfig {
             retry_limit: super::HttpConfig::RETRY_LIMIT,
             max_attempts: super::HttpConfig::MAX_ATTEMPTS,
             max_body_bytes: 1 << 20,
+            compression: OtlpCompression::None,
             max_answer_bytes: 4 << 20,
             __non_exhaustive: NonExhaustive,
         }
@@ -169,6 +172,21 @@ fn parse<'u>(field: &'static str, text: &'u str) -> Result<WebUrl<'u>, ConfigErr
     })
 }
 
+/// How requests of OTLP are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtlpCompression {
+    /// Not at all.
+    #[default]
+    None,
+    /// By gzip, which every server of OTLP takes. Needs the feature `otlp-gzip`.
+    ///
+    /// # Cost
+    ///
+    /// Time of the destination's thread, for fewer bytes on the network.
+    Gzip,
+}
+
 /// A server on this host at the usual port, which the specification gives a client that is told none.
 impl Default for OtlpConfig {
     fn default() -> Self {
@@ -193,6 +211,7 @@ impl fmt::Debug for OtlpConfig {
             .field("retry_limit", &self.retry_limit)
             .field("max_attempts", &self.max_attempts)
             .field("max_body_bytes", &self.max_body_bytes)
+            .field("compression", &self.compression)
             .field("max_answer_bytes", &self.max_answer_bytes)
             .finish()
     }

@@ -15,7 +15,7 @@
 #![cfg_attr(
     not(all(
         feature = "remote-sampler",
-        feature = "otlp",
+        feature = "otlp-gzip",
         feature = "tls",
         feature = "http",
         feature = "serde"

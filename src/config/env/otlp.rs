@@ -12,7 +12,7 @@ use super::names::{
 use super::variable::{Found, Reader};
 use crate::error::ConfigError;
 use crate::http_client::ProxyConfig;
-use crate::transport::{self, CloseSignal, OtlpConfig};
+use crate::transport::{self, CloseSignal, OtlpCompression, OtlpConfig};
 
 pub(super) fn read(reader: &mut Reader<'_>, config: &mut OtlpConfig) {
     let endpoint = endpoint(reader, config);
@@ -34,7 +34,7 @@ pub(super) fn read(reader: &mut Reader<'_>, config: &mut OtlpConfig) {
         }
     }
     protocol(reader);
-    compression(reader);
+    compression(reader, config);
     let files = files(reader, config);
     check(reader, config, endpoint.as_ref(), headers.as_ref(), &files);
 }
@@ -72,12 +72,14 @@ fn protocol(reader: &mut Reader<'_>) {
     reader.refuse_with(&found, "http/protobuf, which is what this client speaks", hint);
 }
 
-fn compression(reader: &mut Reader<'_>) {
+fn compression(reader: &mut Reader<'_>, config: &mut OtlpConfig) {
     let Some(found) = find(reader, &OTLP_COMPRESSION) else { return };
     match &*found.text {
-        "none" => {}
+        "none" => config.compression = OtlpCompression::None,
+        "gzip" if cfg!(feature = "otlp-gzip") => config.compression = OtlpCompression::Gzip,
         "gzip" => reader.warn(format!(
-            "{} is gzip, but this client does not compress: servers take requests as they are",
+            "{} is gzip, but this client was built without its feature otlp-gzip: requests are sent \
+             as they are, which servers take as well",
             found.name
         )),
         _ => reader.refuse(&found, "none or gzip"),

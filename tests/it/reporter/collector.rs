@@ -142,7 +142,7 @@ fn a_token_is_the_bearers() {
 #[test]
 fn what_cannot_be_used_is_an_error_that_says_so_and_tells_no_secret() {
     type Change = fn(&mut HttpConfig);
-    let cases: [(Change, &str); 9] = [
+    let cases: [(Change, &str); 10] = [
         (|c| c.endpoint = "collector:14268".into(), "collector_endpoint is \"collector:14268\""),
         (|c| c.user = Some("ann".into()), "reporter.password is empty"),
         (|c| c.password = Some("hush".into()), "reporter.user is empty"),
@@ -150,6 +150,7 @@ fn what_cannot_be_used_is_an_error_that_says_so_and_tells_no_secret() {
         (|c| c.auth_token = Some("hush\n".into()), "auth_token"),
         (|c| c.headers = vec![("a b".into(), "hush".into())], "http_headers is \"a b\""),
         (|c| c.headers = vec![("Content-Length".into(), "hush".into())], "\"Content-Length\""),
+        (|c| c.headers = vec![("content-encoding".into(), "hush".into())], "\"content-encoding\""),
         (|c| c.ca_certificates = Some("hush".into()), "https:// endpoint only"),
         (|c| c.max_body_bytes = 10, "max_body_bytes is \"10\""),
     ];

@@ -5,6 +5,7 @@ mod destinations;
 mod failure;
 mod flush_close;
 mod message_size;
+mod otlp_gzip;
 mod otlp_http;
 mod pacing;
 mod panics;

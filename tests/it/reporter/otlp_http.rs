@@ -10,6 +10,8 @@ use crate::support::agent::Agent;
 use crate::support::http::{Answer, Request, Server, nobody, status};
 use crate::support::otlp::{Failure, PartialSuccess, Request as Export, Response};
 use crate::support::{SOON, Said, builder, said};
+#[cfg(not(feature = "otlp-gzip"))]
+use jaeger_client::OtlpCompression;
 use jaeger_client::{Closer, Destination, FlushReport, OtlpConfig, Tracer};
 use prost::Message;
 
@@ -338,6 +340,11 @@ fn what_cannot_be_used_is_an_error_that_says_what_to_write() {
         (
             OtlpConfig { ca_certificates: Some("pem".into()), ..default() },
             ["reporter.otlp.ca_certificates", "https://"],
+        ),
+        #[cfg(not(feature = "otlp-gzip"))]
+        (
+            OtlpConfig { compression: OtlpCompression::Gzip, ..default() },
+            ["reporter.otlp.compression", "feature `otlp-gzip`"],
         ),
         #[cfg(not(feature = "tls"))]
         (OtlpConfig::new("https://c:4318"), ["reporter.otlp.endpoint", "feature `tls`"]),
