@@ -19,6 +19,8 @@
 //! | `Sampler::on_set_tag` | the decision stays put off |
 //! | `Sampler::on_finish` | the decision stays put off |
 //! | `Sampler::may_defer` | the sampler does not put decisions off |
+//! | `Sampler::decides_on_join` | the sampler is not asked about traces that go on here |
+//! | `Sampler::on_join` | what the caller decided stands |
 //! | `Sampler::memory_bits` | more bits than there are, so that a list with that sampler is refused |
 //! | `Sampler::status` | the rule is unknown |
 //! | `Sampler::remote_counts` | nothing was asked |
@@ -51,6 +53,7 @@
 //! | `SpanObserver::on_set_operation_name` | the next observer is told; counted in `Stats::observer_panics` too |
 //! | `SpanObserver::on_set_tag` | the next observer is told; counted in `Stats::observer_panics` too |
 //! | `SpanObserver::on_finish` | the next observer is told; counted in `Stats::observer_panics` too |
+//! | `Span::on_finish` | the next callback is called; counted in `Stats::observer_panics` too |
 //! | `Logger::error` | the message is lost |
 //! | `Logger::info` | the message is lost |
 //! | `MetricsFactory::counter` | an instrument that forgets |
@@ -147,6 +150,8 @@ callbacks! {
         SamplerOnSetTag: "Sampler::on_set_tag",
         SamplerOnFinish: "Sampler::on_finish",
         SamplerMayDefer: "Sampler::may_defer",
+        SamplerDecidesOnJoin: "Sampler::decides_on_join",
+        SamplerOnJoin: "Sampler::on_join",
         SamplerMemoryBits: "Sampler::memory_bits",
         SamplerStatus: "Sampler::status",
         SamplerRemoteCounts: "Sampler::remote_counts",
@@ -185,6 +190,7 @@ callbacks! {
         SpanObserverOnSetTag: "SpanObserver::on_set_tag",
         SpanObserverOnFinish: "SpanObserver::on_finish",
         SpanObserverDrop: "SpanObserver::drop",
+        SpanOnFinish: "Span::on_finish",
     }
     Metrics {
         MetricsFactoryCounter: "MetricsFactory::counter",

@@ -50,6 +50,24 @@ impl Decision {
     }
 }
 
+/// What others decided about a trace that goes on here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParentDecision {
+    /// Whether it is recorded.
+    pub is_sampled: bool,
+    /// Whether it is recorded because somebody asked for it.
+    pub is_debug: bool,
+}
+
+impl ParentDecision {
+    /// For tests of samplers.
+    #[must_use]
+    pub const fn new(is_sampled: bool, is_debug: bool) -> Self {
+        Self { is_sampled, is_debug }
+    }
+}
+
 /// What a sampler decided by a trace's id.
 #[derive(Clone, Copy, Debug)]
 pub struct DecisionById<'a>(ById<'a>);

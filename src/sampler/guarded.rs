@@ -2,7 +2,9 @@
 
 use parking_lot::Mutex;
 
-use super::{Decision, RemoteCounts, Rule, SamplerHost, SamplerStatus, SamplingParameters};
+use super::{
+    Decision, ParentDecision, RemoteCounts, Rule, SamplerHost, SamplerStatus, SamplingParameters,
+};
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use crate::panics::{self, Callback};
@@ -95,6 +97,19 @@ impl Sampler for GuardedSampler {
 
     fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.ask(Callback::SamplerOnFinish, |sampler| sampler.on_finish(span))
+    }
+
+    fn decides_on_join(&self) -> bool {
+        self.call(Callback::SamplerDecidesOnJoin, |sampler| sampler.decides_on_join())
+            .unwrap_or(false)
+    }
+
+    fn on_join(
+        &self,
+        span: &mut SamplingParameters<'_>,
+        parent: ParentDecision,
+    ) -> Option<Decision> {
+        self.call(Callback::SamplerOnJoin, |sampler| sampler.on_join(span, parent)).flatten()
     }
 
     fn memory_bits(&self) -> u32 {

@@ -35,11 +35,11 @@ use crate::http_client::ProxyConfig;
 use crate::id::TraceId;
 use crate::redact;
 
-pub use self::decision::Decision;
 #[doc(hidden)]
 pub use self::decision::DecisionById;
 use self::decision::SamplerTags;
 pub(crate) use self::decision::{ById, SAMPLER_TAGS};
+pub use self::decision::{Decision, ParentDecision};
 pub(crate) use self::given::SpanTags;
 #[cfg(feature = "remote-sampler")]
 use self::guarded::GuardedSampler;
@@ -146,6 +146,52 @@ pub trait Sampler: fmt::Debug + Send + Sync {
         Decision::retryable(false)
     }
 
+    /// Whether it is asked about traces that go on here, by [`on_join`](Self::on_join). Asked once, when
+    /// a tracer is built; by default what the caller decided stands, and spans cost less.
+    fn decides_on_join(&self) -> bool {
+        false
+    }
+
+    /// Decides on the first span here of a trace that began elsewhere, in place of whoever decided
+    /// before: what it says holds for the spans below it too, here and further on. None, the default,
+    /// lets the decision stand. It is asked only if it says so by
+    /// [`decides_on_join`](Self::decides_on_join), and not about requests for debugging.
+    ///
+    /// Whoever records less than the caller leaves gaps in its traces; this is for limits that must hold
+    /// for a process whatever its callers do.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::sampler::{Decision, ParentDecision, RateLimitingSampler, Sampler, SamplingParameters};
+    ///
+    /// /// At most so many traces a second, whoever began them.
+    /// #[derive(Debug)]
+    /// struct Limited(RateLimitingSampler);
+    ///
+    /// impl Sampler for Limited {
+    ///     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
+    ///         self.0.on_create_span(span)
+    ///     }
+    ///
+    ///     fn decides_on_join(&self) -> bool {
+    ///         true
+    ///     }
+    ///
+    ///     fn on_join(&self, span: &mut SamplingParameters<'_>, parent: ParentDecision) -> Option<Decision> {
+    ///         (parent.is_sampled && !parent.is_debug).then(|| self.0.on_create_span(span))
+    ///     }
+    /// }
+    /// ```
+    fn on_join(
+        &self,
+        span: &mut SamplingParameters<'_>,
+        parent: ParentDecision,
+    ) -> Option<Decision> {
+        let _ = (span, parent);
+        None
+    }
+
     /// How many bits it [remembers](SamplingParameters::remember) of a trace, 64 at most. None by default.
     fn memory_bits(&self) -> u32 {
         0
@@ -207,6 +253,18 @@ macro_rules! forward {
 
             fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
                 (**self).on_finish(span)
+            }
+
+            fn decides_on_join(&self) -> bool {
+                (**self).decides_on_join()
+            }
+
+            fn on_join(
+                &self,
+                span: &mut SamplingParameters<'_>,
+                parent: ParentDecision,
+            ) -> Option<Decision> {
+                (**self).on_join(span, parent)
             }
 
             fn memory_bits(&self) -> u32 {

@@ -1,7 +1,8 @@
 //! Several samplers in order, of which the first that samples decides.
 
 use super::{
-    Decision, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus, SamplingParameters, guarded,
+    Decision, ParentDecision, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus,
+    SamplingParameters, guarded,
 };
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
@@ -104,6 +105,20 @@ impl Sampler for PrioritySampler {
 
     fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.ask(span, |sampler, span| sampler.on_finish(span))
+    }
+
+    fn decides_on_join(&self) -> bool {
+        self.delegates.iter().any(|delegate| delegate.sampler.decides_on_join())
+    }
+
+    /// The first of them that decides.
+    fn on_join(
+        &self,
+        span: &mut SamplingParameters<'_>,
+        parent: ParentDecision,
+    ) -> Option<Decision> {
+        let mut asked = self.delegates.iter().filter(|delegate| delegate.sampler.decides_on_join());
+        asked.find_map(|delegate| delegate.sampler.on_join(span, parent))
     }
 
     fn memory_bits(&self) -> u32 {

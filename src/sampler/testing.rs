@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 
 use super::parameters::DEFAULT_MAX_VALUE_BYTES;
-use super::{Decision, SamplingParameters, SpanTags};
+use super::{Decision, ParentDecision, SamplingParameters, SpanTags};
 use crate::clock::{Clock, ManualClock};
 use crate::diag::Brief;
 use crate::encoding::{List, TagBuffer, TagView, ValueView, tags_of};
@@ -84,6 +84,21 @@ impl ManualSpan {
     /// Asks about the start, and gives what was answered.
     pub fn start(&mut self, sampler: &(impl Sampler + ?Sized)) -> Decision {
         self.ask(|span| sampler.on_create_span(span))
+    }
+
+    /// Asks about the first span here of a trace that others decided about, and gives what was answered;
+    /// none if their decision stands.
+    pub fn join(
+        &mut self,
+        sampler: &(impl Sampler + ?Sized),
+        parent: ParentDecision,
+    ) -> Option<Decision> {
+        let mut decision = None;
+        self.ask(|span| {
+            decision = sampler.on_join(span, parent);
+            decision.unwrap_or_else(|| Decision::new(parent.is_sampled))
+        });
+        decision
     }
 
     /// Gives the span another name, and asks about that. None if a decision stands already.

@@ -233,6 +233,9 @@ impl<'a> SpanBuilder<'a> {
                         } else {
                             start::child(inner, core)
                         };
+                        if core.asks_on_join && request.is_empty() && !inner.shares_state() {
+                            start::decide_on_join(inner, core);
+                        }
                         if !request.is_empty() {
                             start::decide_on_joined(inner, core, &mut request);
                         }

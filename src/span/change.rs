@@ -3,6 +3,8 @@
 //!
 //! Instrumentation facades need it: they learn of these things after their spans have started.
 
+use std::time::SystemTime;
+
 use super::builder::SpanBuilder;
 use super::context::SpanContext;
 use super::lifecycle::finish;
@@ -10,7 +12,7 @@ use super::lifecycle::write::SAMPLING_PRIORITY;
 use super::observer::FinishClaim;
 use super::record::{SpanData, SpanRecord, Start};
 use super::reference::Parent;
-use super::{IntoTagValue, Span, TagValue};
+use super::{IntoTagValue, Span, TagValue, observer};
 use crate::encoding::{List, ReferenceView, tags_of};
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 
@@ -53,6 +55,88 @@ impl Span {
             }
         }
         self.set_tag(key, value);
+    }
+
+    /// Lets a span that is [recorded](Self::is_recording) begin at another moment, as
+    /// [`SpanBuilder::start_time`] does before its start.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("handle");
+    /// // It waited in a queue before, as its message tells.
+    /// span.set_start_time(SystemTime::now() - Duration::from_secs(2));
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn set_start_time(&self, time: SystemTime) -> &Self {
+        let wall = self.given_nanos("set_start_time", time);
+        self.recording("set_start_time", |data, _| data.start = Start::Given { wall });
+        if let Some(inner) = self.recording_record().filter(|inner| inner.state.is_on_slow_path()) {
+            observer::restarted(inner);
+        }
+        self
+    }
+
+    /// Sets when a span that is [recorded](Self::is_recording) ends, whenever it is finished or its last
+    /// handle is dropped. A moment given [with the end](Self::finish_at) takes its place.
+    ///
+    /// # Cost
+    ///
+    /// The spans of the trace in this process cost more from then on, as if they were observed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let began = SystemTime::now();
+    /// let span = tracer.span("batch").start_time(began).start();
+    /// span.set_finish_time(began + Duration::from_millis(5)); // as measured elsewhere
+    /// drop(span);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn set_finish_time(&self, time: SystemTime) -> &Self {
+        let wall = self.given_nanos("set_finish_time", time);
+        let inner = self.recording_record();
+        self.recording("set_finish_time", |data, _| {
+            data.set_finish_wall(wall);
+            inner.into_iter().for_each(|inner| inner.state.take_slow_path());
+        });
+        self
+    }
+
+    /// Calls back when the span is about to be finished, by whatever ends it; what the callback does to
+    /// the span is still part of it. Several are called in their order, after
+    /// [observers](crate::Observer), and never for a span [that is none](Self::none).
+    ///
+    /// A callback that panics is [counted](crate::panics). One that comes when the span is being finished
+    /// is dropped, which counts as misuse.
+    ///
+    /// # Cost
+    ///
+    /// An allocation or two, and the spans of the trace in this process cost more from then on, as if they
+    /// were observed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let (send, finished) = mpsc::channel();
+    /// let span = tracer.start_span("work");
+    /// span.on_finish(move |span| send.send(span.operation_name()).unwrap_or_default());
+    /// drop(span);
+    /// assert_eq!(finished.recv().as_deref(), Ok("work"));
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn on_finish(&self, callback: impl FnOnce(&Self) + Send + 'static) -> &Self {
+        let Some((inner, core)) = self.parts() else { return self.misused("on_finish") };
+        if !observer::add_callback(inner, core, Box::new(callback)) {
+            core.report_misuse("on_finish");
+        }
+        self
     }
 
     /// Lets a span that was started follow from another one. In contrast to
@@ -161,6 +245,7 @@ impl Span {
 /// What a span hands to the one that it goes on as.
 struct Taken {
     start: Start,
+    finish_wall: Option<i64>,
     tags: Vec<u8>,
     tag_count: usize,
     logs: Vec<u8>,
@@ -171,6 +256,7 @@ struct Taken {
 impl Taken {
     fn from(data: &mut SpanData, inner: &SpanRecord) -> Self {
         data.close_logs();
+        let finish_wall = data.finish_wall();
         let draft = &mut data.draft;
         let mut tags = draft.first_tags.bytes().to_vec();
         tags.extend_from_slice(draft.tags.bytes());
@@ -183,6 +269,7 @@ impl Taken {
         };
         let taken = Self {
             start: data.start,
+            finish_wall,
             tag_count: draft.tag_count,
             tags,
             logs: draft.logs.bytes().to_vec(),
@@ -210,6 +297,10 @@ impl Taken {
         let Some(mut data) = next.recording_record().and_then(SpanRecord::lock) else { return };
         if !matches!(self.start, Start::Unknown) {
             data.start = self.start;
+        }
+        if let Some(wall) = self.finish_wall {
+            data.set_finish_wall(wall);
+            next.recording_record().into_iter().for_each(|inner| inner.state.take_slow_path());
         }
         if self.log_count > 0 {
             data.draft.logs.extend(&self.logs);

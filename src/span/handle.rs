@@ -231,7 +231,7 @@ impl Span {
     }
 
     /// A time that was given in a call, as it is sent: in nanoseconds since the Unix epoch.
-    fn given_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
+    pub(in crate::span) fn given_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
         self.stripe().map_or(0, |core| core.given_nanos(call, time))
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct SpanShared {
     pub(crate) sampler: Box<dyn Sampler>,
     /// Whether that may put a decision off.
     pub(crate) may_defer: bool,
+    /// Whether it is asked about traces that go on here.
+    pub(crate) asks_on_join: bool,
     /// Whether it may be asked by the id alone: its tags are then not cut, so they must fit.
     pub(crate) asks_by_id: bool,
     /// Whether spans take the slow path: others are to be told or asked about what is done to them.

@@ -15,7 +15,8 @@ use jaeger_client::propagation::{
     CarrierKind, ExtractCarrier, Extracted, Format, FormatKey, InjectCarrier, JaegerFormat,
 };
 use jaeger_client::sampler::{
-    Decision, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus, SamplingParameters,
+    Decision, ParentDecision, RemoteCounts, Rule, Sampler, SamplerHost, SamplerStatus,
+    SamplingParameters,
 };
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
@@ -79,6 +80,14 @@ impl Sampler for Broken {
     fn may_defer(&self) -> bool {
         self.call("Sampler::may_defer");
         true
+    }
+    fn decides_on_join(&self) -> bool {
+        self.call("Sampler::decides_on_join");
+        true
+    }
+    fn on_join(&self, _: &mut SamplingParameters<'_>, _: ParentDecision) -> Option<Decision> {
+        self.call("Sampler::on_join");
+        None
     }
     fn memory_bits(&self) -> u32 {
         self.call("Sampler::memory_bits");

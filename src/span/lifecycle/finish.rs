@@ -162,7 +162,8 @@ fn finish_last_slow(last: &mut SpanRecord) -> LastHandle {
     }
     let data = last.data.get_mut();
     data.close_logs();
-    if write_out_slow(data, stripe, &last.ids, &last.state, End::Now) == Accepted::Closed {
+    let end = data.finish_wall().map_or(End::Now, |wall| End::Given { wall });
+    if write_out_slow(data, stripe, &last.ids, &last.state, end) == Accepted::Closed {
         stripe.report_closed();
     }
     LastHandle::Finished
@@ -222,6 +223,7 @@ fn finish_slow(
     // Without the lock, as a logger may be told of a time.
     let moment = |log: &LogRecord<'_>| stripe.given_nanos("a log of finish_with", log.timestamp);
     let moments: Vec<_> = logs.iter().map(moment).collect();
+    let end = end.or_else(|| record.lock()?.finish_wall());
     tail::finishing(record, stripe);
     let end = match claim(span, record, stripe, end) {
         FinishClaim::Granted { end } => Some(end_of(record, stripe, end)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::encoding::{List, ShortTags, TagBuffer, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
-use crate::sampler::{ById, Decision, SAMPLER_TAGS, SamplingParameters, SpanTags};
+use crate::sampler::{ById, Decision, ParentDecision, SAMPLER_TAGS, SamplingParameters, SpanTags};
 use crate::span::baggage::Baggage;
 use crate::span::builder::SpanBuilder;
 use crate::span::context::SpanContext;
@@ -207,6 +207,30 @@ pub(in crate::span) fn decide_on_joined(
     request.throttle(core, &inner.data.get_mut().draft.name, flags);
     let flags = decided_flags(inner, core, request.undecided, request.debug_id.as_ref());
     inner.state.add(flags);
+}
+
+/// Asks a sampler that decides about traces that go on here too. What it says takes the place of what
+/// the caller decided.
+#[cold]
+#[inline(never)]
+pub(in crate::span) fn decide_on_join(inner: &mut SpanRecord, core: &SpanShared) {
+    let flags = inner.state.flags();
+    let parent = ParentDecision::new(flags & SAMPLED != 0, flags & DEBUG != 0);
+    let draft = &mut inner.data.get_mut().draft;
+    let mut given = SpanTags::default();
+    let max = core.max_tag_value_bytes;
+    let mut span =
+        SamplingParameters::new(inner.ids.trace, &draft.name, &mut given, max, &core.clock);
+    let Some(decision) = core.sampler.on_join(&mut span, parent) else { return };
+    if decision.sample {
+        let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
+        draft.tag_count += given.append_to(first);
+        draft.extras |= draft.first_tags.len() > 0;
+        inner.state.add(flags_of(decision));
+    } else {
+        // Both bits, as where a trace is stopped by its priority.
+        inner.state.remove(SAMPLED | DEBUG);
+    }
 }
 
 /// Starts a span of a disabled tracer, with what a builder has noted of its parent.

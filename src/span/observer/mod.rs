@@ -10,7 +10,8 @@ mod traits;
 use std::sync::atomic::AtomicU64;
 
 pub(super) use self::notify::{
-    FinishClaim, SpanObservers, StartTags, finishing, renamed, started, tag_set,
+    FinishClaim, SpanObservers, StartTags, add_callback, finishing, renamed, restarted, started,
+    tag_set,
 };
 pub(crate) use self::open::OpenList;
 pub use self::open::{OpenSpan, OpenSpans};

@@ -8,10 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::open::Slot;
 use super::{SpanFinish, SpanObserver, StartSpanOptions};
 use crate::clock::{Clock, system_time};
 use crate::encoding::{List, tags_of};
+use crate::lock;
 use crate::panics::Callback;
 use crate::span::counters::Stripe;
 use crate::span::lifecycle::deferred;
@@ -30,7 +33,12 @@ pub(in crate::span) struct SpanObservers {
     finishing: AtomicBool,
     /// Where the span is listed as open, until this is dropped.
     slot: Option<Slot>,
+    /// What the application wants to be called at the end. No other lock is taken with it.
+    callbacks: Mutex<Vec<FinishCallback>>,
 }
+
+/// What is called when a span is about to be finished.
+pub(in crate::span) type FinishCallback = Box<dyn FnOnce(&Span) + Send>;
 
 impl fmt::Debug for SpanObservers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +49,14 @@ impl fmt::Debug for SpanObservers {
 impl SpanObservers {
     fn new(core: Arc<Stripe>) -> Self {
         let finishing = AtomicBool::new(false);
-        Self { core, first: None, others: Vec::new(), finishing, slot: None }
+        Self {
+            core,
+            first: None,
+            others: Vec::new(),
+            finishing,
+            slot: None,
+            callbacks: Mutex::default(),
+        }
     }
 
     fn add(&mut self, observer: Box<dyn SpanObserver>) {
@@ -75,6 +90,16 @@ impl SpanObservers {
 
     fn notify_finish(&self, span: &Span, finish: &SpanFinish) {
         self.notify(Callback::SpanObserverOnFinish, |observer| observer.on_finish(span, finish));
+        for callback in self.take_callbacks() {
+            ask(&self.core, Callback::SpanOnFinish, || callback(span));
+        }
+    }
+
+    /// None in a forked process, if a thread that was left behind may have them locked.
+    fn take_callbacks(&self) -> Vec<FinishCallback> {
+        lock::acquire(&self.callbacks, &self.core.origin)
+            .map(|mut callbacks| std::mem::take(&mut *callbacks))
+            .unwrap_or_default()
     }
 }
 
@@ -86,6 +111,9 @@ impl Drop for SpanObservers {
         }
         for observer in self.first.take().into_iter().chain(self.others.drain(..)) {
             ask(&self.core, Callback::SpanObserverDrop, || drop(observer));
+        }
+        for callback in self.callbacks.get_mut().drain(..) {
+            ask(&self.core, Callback::SpanOnFinish, || drop(callback));
         }
     }
 }
@@ -214,8 +242,47 @@ fn attach(mut watch: SpanObservers, span: &Span, inner: &SpanRecord, core: &Span
         watch.notify_finish(span, &finish);
     } else {
         watch.slot = open.map(|open| open.enter(inner, &data));
+        // Observers may have added callbacks when they were told of the start.
+        if let Some(early) = data.observers.take() {
+            watch.callbacks = Mutex::new(early.take_callbacks());
+        }
         data.observers = Some(Arc::new(watch));
         data.draft.extras = true;
+    }
+}
+
+/// Has a live span call back at its end. False if it is finished, or about to be.
+#[cold]
+pub(in crate::span) fn add_callback(
+    inner: &SpanRecord,
+    core: &Arc<Stripe>,
+    callback: FinishCallback,
+) -> bool {
+    let Some(mut data) = inner.lock().filter(|data| !data.finished) else { return false };
+    data.draft.extras = true;
+    let observers =
+        data.observers.get_or_insert_with(|| Arc::new(SpanObservers::new(Arc::clone(core))));
+    if observers.finishing.load(Ordering::Relaxed) {
+        // Dropped without the lock.
+        return false;
+    }
+    let Some(mut callbacks) = lock::acquire(&observers.callbacks, &core.origin) else {
+        return false;
+    };
+    callbacks.push(callback);
+    drop(callbacks);
+    inner.state.take_slow_path();
+    true
+}
+
+/// Notes on the list of open spans that a span has begun at another moment.
+#[cold]
+pub(in crate::span) fn restarted(inner: &SpanRecord) {
+    let Some(data) = inner.lock() else { return };
+    if let Some(observers) = &data.observers
+        && let (Some(open), Some(slot)) = (&observers.core.hooks.open, &observers.slot)
+    {
+        open.restart(slot, &data);
     }
 }
 

@@ -190,6 +190,16 @@ impl OpenList {
         }
     }
 
+    /// Notes that a span, whose body is locked, has begun at another moment.
+    pub(super) fn restart(&self, slot: &Slot, data: &SpanData) {
+        let Slot::At(at) = *slot else { return };
+        if let Some(mut slots) = self.lock()
+            && let Some(Some(entry)) = slots.entries.get_mut(at)
+        {
+            entry.start = data.start;
+        }
+    }
+
     /// Takes a span off the list.
     pub(super) fn leave(&self, slot: &Slot) {
         let Some(mut slots) = self.lock() else { return };

@@ -19,6 +19,8 @@ pub(in crate::span) struct StartExtras {
     pub(in crate::span) priority: Option<TagValue<'static>>,
     pub(in crate::span) request: SamplingRequest,
     log_ring: LogRing,
+    /// The end that was set ahead, in nanoseconds since the Unix epoch.
+    pub(in crate::span) finish_wall: Option<i64>,
 }
 
 impl StartExtras {

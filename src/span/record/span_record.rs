@@ -203,6 +203,17 @@ impl SpanData {
         self.finished = false;
     }
 
+    /// The end that was set ahead, in nanoseconds since the Unix epoch.
+    pub(in crate::span) fn finish_wall(&self) -> Option<i64> {
+        self.extras.as_ref()?.finish_wall
+    }
+
+    /// Sets the end ahead. Only the slow path of an end looks for it.
+    pub(in crate::span) fn set_finish_wall(&mut self, wall: i64) {
+        self.draft.extras = true;
+        self.extras.get_or_insert_default().finish_wall = Some(wall);
+    }
+
     /// Start and duration in nanoseconds. The duration is never negative.
     #[inline]
     pub(in crate::span) fn times(

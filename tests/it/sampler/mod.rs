@@ -1,1 +1,2 @@
+mod joining;
 mod sampling;

@@ -12,5 +12,6 @@ mod open_spans;
 mod options;
 mod references;
 mod regressions;
+mod times;
 mod values;
 mod walk;
