@@ -61,6 +61,7 @@ mod non_exhaustive;
 mod polling;
 mod redact;
 mod reporter;
+mod saved;
 #[cfg(feature = "serde")]
 mod serde;
 mod span;
@@ -80,6 +81,9 @@ pub use self::id::{IdGenerator, ParseIdError, SpanId, TraceId};
 pub use self::non_exhaustive::NonExhaustive;
 pub use self::propagation::HeadersConfig;
 pub use self::reporter::{Destination, FinishedSpan, InMemoryReporter, Reporter};
+pub use self::saved::SavedBatchesConfig;
+#[cfg(feature = "saved-batches")]
+pub use self::saved::SavedBatchesError;
 #[doc(hidden)]
 pub use self::span::ReferenceSink;
 pub use self::span::{

@@ -44,6 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sampler",
             "policy",
             "transport",
+            "saved",
             "http_client",
             "encoding",
         ],
@@ -51,6 +52,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "tracer",
         &[
+            "saved",
             "propagation",
             "reporter",
             "metrics",
@@ -63,7 +65,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("propagation", &["span", "encoding"]),
-    ("reporter", &["metrics", "span", "buffers", "transport", "encoding"]),
+    ("reporter", &["saved", "metrics", "span", "buffers", "transport", "encoding"]),
     ("metrics", &["span", "sampler", "policy"]),
     ("serde", &["span"]),
     ("span", &["sampler", "policy", "tail", "buffers", "encoding"]),
@@ -74,6 +76,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("polling", &["http_client"]),
     ("transport", &["http_client", "encoding"]),
     ("http_client", &["encoding"]),
+    ("saved", &["encoding"]),
     ("encoding", &[]),
 ];
 
@@ -107,6 +110,8 @@ const HIDDEN_CRATES: &[&str] = &[
     "thrift::",
     "socket2::",
     "crossbeam_channel::",
+    "crc32fast::",
+    "rustix::",
     "parking_lot::",
     "rand::",
     "forkguard::",
