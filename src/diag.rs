@@ -110,10 +110,14 @@ pub(crate) enum Cause {
     SamplerFetch,
     #[cfg(feature = "remote-sampler")]
     SamplerUpdate,
+    #[cfg(feature = "saved-batches")]
+    Saved,
+    #[cfg(feature = "saved-batches")]
+    NotSaved,
 }
 
-/// As many as there are; two of them only in clients that ask a server.
-const CAUSES: usize = Cause::Throttler as usize + 3;
+/// As many as there are with all features.
+const CAUSES: usize = Cause::Throttler as usize + 5;
 
 /// How many things have a minute of their own: causes, and kinds of callbacks that panic.
 const MINUTES: usize = CAUSES + Callback::FAMILIES;

@@ -33,8 +33,9 @@ impl Dropped {
 ///
 /// Counts of spans since the tracer was built, `open`, `queued` and `buffered` as they are now. At any
 /// moment `started == open + finished` and
-/// `finished == not_sampled + sent + dropped.total() + queued + buffered`; a span is in exactly one of
-/// them. `buffered` is 0 unless the tracer [samples tails](crate::TailSamplingConfig).
+/// `finished == not_sampled + sent + saved + dropped.total() + queued + buffered`; a span is in exactly
+/// one of them. `buffered` is 0 unless the tracer [samples tails](crate::TailSamplingConfig), `saved`
+/// unless it has a [file for that](crate::SavedBatchesConfig).
 ///
 /// With several destinations, `sent` and `dropped` follow the first; each has counts of its own in
 /// [`Tracer::destination_stats`](crate::Tracer::destination_stats). A span is `queued` until the first
@@ -60,6 +61,9 @@ pub struct Stats {
     /// Spans counted in `sent` of which the receiver answered that it took them: all of them where
     /// spans go over HTTP, none over UDP.
     pub acknowledged: u64,
+    /// Finished spans that were neither sent nor acknowledged before the tracer was closed, and were
+    /// written to its [file of saved batches](crate::SavedBatchesConfig).
+    pub saved: u64,
     /// Finished spans waiting in the tracer.
     pub queued: u64,
     /// Finished spans of traces that are not sampled, held in case they are wanted. They become
@@ -73,7 +77,7 @@ pub struct Stats {
     /// server processed it: it may have them twice. They are counted as sent as well.
     pub possible_duplicates: u64,
     /// Spans that were given up after such a request: the server may have them all the same. They
-    /// are counted in `dropped.send_failed` as well.
+    /// are counted in `dropped.send_failed`, or in `saved`, as well.
     pub unconfirmed: u64,
     /// Spans that were held and had to make room for others; they are counted as not sampled as
     /// well.
@@ -108,9 +112,13 @@ impl Stats {
     /// Whether the sums hold, which they always do.
     #[must_use]
     pub const fn is_balanced(&self) -> bool {
-        self.started == self.open + self.finished
-            && self.finished
-                == self.not_sampled + self.sent + self.dropped.total() + self.queued + self.buffered
+        self.started == self.open + self.finished && self.finished == self.all_places()
+    }
+
+    /// The sum of finished spans over all places that they can be in.
+    pub(crate) const fn all_places(&self) -> u64 {
+        let left = self.sent + self.saved + self.dropped.total();
+        self.not_sampled + left + self.queued + self.buffered
     }
 }
 
@@ -130,6 +138,9 @@ impl fmt::Display for Stats {
         )?;
         if self.buffered > 0 {
             write!(f, " + buffered {}", self.buffered)?;
+        }
+        if self.saved > 0 {
+            write!(f, " + saved {}", self.saved)?;
         }
         if self.dropped.total() > 0 {
             let Dropped { queue_full, too_large, send_failed, rejected, closed } = self.dropped;
@@ -163,7 +174,7 @@ impl fmt::Display for Stats {
 /// # Shape and units
 ///
 /// Counts of spans since the tracer was built, `queued` as it is now:
-/// `taken == sent + queued + dropped.total()`. Spans that still wait for the reporter's thread, or
+/// `taken == sent + saved + queued + dropped.total()`. Spans that still wait for the reporter's thread, or
 /// never came to it, are in the tracer's own [`Stats`] alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -176,6 +187,8 @@ pub struct DestinationStats {
     pub sent: u64,
     /// As [`Stats::acknowledged`].
     pub acknowledged: u64,
+    /// As [`Stats::saved`].
+    pub saved: u64,
     /// Spans that it keeps, to send them with others.
     pub queued: u64,
     /// Spans lost, by cause.

@@ -42,6 +42,7 @@ struct Counts {
     in_queue: u64,
     sent: u64,
     acknowledged: u64,
+    saved: u64,
     datagrams: u64,
     trimmed: u64,
     possible_duplicates: u64,
@@ -95,6 +96,7 @@ impl ShardedBuffers {
                 in_queue: 0,
                 sent: 0,
                 acknowledged: 0,
+                saved: 0,
                 datagrams: 0,
                 trimmed: 0,
                 possible_duplicates: 0,
@@ -248,6 +250,7 @@ impl ShardedBuffers {
             stats.queued += counts.in_queue;
             stats.sent = counts.sent;
             stats.acknowledged = counts.acknowledged;
+            stats.saved = counts.saved;
             stats.datagrams = counts.datagrams;
             stats.trimmed = counts.trimmed;
             stats.possible_duplicates = counts.possible_duplicates;
@@ -416,6 +419,7 @@ impl ShardedBuffers {
                     counts.acknowledged += spans;
                 }
             }
+            Outcome::Saved => counts.saved += spans,
             Outcome::QueueFull => counts.dropped.queue_full += spans,
             Outcome::SendFailed => counts.dropped.send_failed += spans,
             Outcome::Rejected => counts.dropped.rejected += spans,
@@ -455,6 +459,8 @@ pub(crate) enum Outcome {
     Sent,
     /// The receiver answered that it took them, which is sent as well.
     Acknowledged,
+    /// Written to a file, to be sent again.
+    Saved,
     SendFailed,
     /// The receiver took their message, and answered that it did not take them.
     Rejected,

@@ -67,33 +67,45 @@ impl Configuration {
             .unwrap_or_else(|| self.exports_otlp() || self.propagation.iter().any(is_w3c))
     }
 
+    /// The destinations that its tracer sends to, the first one first: for what sends spans without a
+    /// tracer, such as a [replay](crate::SavedBatchesConfig).
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for exporters that are none.
+    pub fn destinations(&self) -> Result<Vec<Destination>, ConfigError> {
+        Ok(exporters(&self.exporters)?.into_iter().map(|one| self.destination(one)).collect())
+    }
+
+    fn destination(&self, exporter: Exporter) -> Destination {
+        match (exporter, &self.reporter.collector_endpoint) {
+            (Exporter::Jaeger, Some(endpoint)) => {
+                Destination::collector(self.reporter.http(endpoint, &self.proxy))
+            }
+            (Exporter::Jaeger, None) => {
+                let agent = &self.reporter.local_agent_host_port;
+                Destination::agent(agent, self.reporter.agent_protocol)
+            }
+            (Exporter::Otlp, _) => Destination::otlp(self.reporter.otlp_by(&self.proxy)),
+            (Exporter::None, _) => Destination::null(),
+        }
+    }
+
     /// Gives the builder its destinations.
     pub(super) fn send_with(
         &self,
         mut builder: TracerBuilder,
     ) -> Result<TracerBuilder, ConfigError> {
         for (number, exporter) in exporters(&self.exporters)?.into_iter().enumerate() {
-            let destination = match exporter {
+            if let Exporter::None = exporter {
+                return Ok(builder.null_reporter());
+            }
+            let has_collector = self.reporter.collector_endpoint.is_some();
+            builder = match (exporter, number) {
                 // What the builder does unless it is told otherwise.
-                Exporter::Jaeger if number == 0 && self.reporter.collector_endpoint.is_none() => {
-                    continue;
-                }
-                Exporter::Jaeger => match &self.reporter.collector_endpoint {
-                    Some(endpoint) => {
-                        Destination::collector(self.reporter.http(endpoint, &self.proxy))
-                    }
-                    None => {
-                        let agent = &self.reporter.local_agent_host_port;
-                        Destination::agent(agent, self.reporter.agent_protocol)
-                    }
-                },
-                Exporter::Otlp => Destination::otlp(self.reporter.otlp_by(&self.proxy)),
-                Exporter::None => return Ok(builder.null_reporter()),
-            };
-            builder = if number == 0 {
-                builder.destination(destination)
-            } else {
-                builder.add_destination(destination)
+                (Exporter::Jaeger, 0) if !has_collector => continue,
+                (_, 0) => builder.destination(self.destination(exporter)),
+                _ => builder.add_destination(self.destination(exporter)),
             };
         }
         Ok(builder)

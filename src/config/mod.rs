@@ -270,6 +270,9 @@ impl Configuration {
         if let Some(endpoint) = &self.reporter.oversize_endpoint {
             builder = builder.oversize_to(self.reporter.http(endpoint, &self.proxy));
         }
+        if let Some(file) = &self.reporter.saved_batches {
+            builder = builder.save_unacknowledged(file.clone());
+        }
         if self.reporter.log_spans {
             builder = builder.add_destination(Destination::logging());
         }

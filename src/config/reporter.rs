@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::http_client::ProxyConfig;
 use crate::non_exhaustive::NonExhaustive;
 use crate::redact::{self, HIDDEN};
+use crate::saved::SavedBatchesConfig;
 use crate::tracer::defaults;
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES, OtlpConfig, PacingConfig,
@@ -73,6 +74,9 @@ pub struct ReporterConfig {
     /// A collector's URL for those spans alone that do not fit a datagram; without one, they are
     /// trimmed. Authentication and time limit are those of `collector_endpoint`.
     pub oversize_endpoint: Option<String>,
+    /// Where spans are saved that could not be sent, or were not acknowledged, before the tracer is
+    /// closed. Nowhere by default. Needs the feature `saved-batches`.
+    pub saved_batches: Option<SavedBatchesConfig>,
     /// The server that the exporter `otlp` sends to, and how. Its
     /// [`proxy`](OtlpConfig::proxy) is [`Configuration::proxy`](crate::Configuration::proxy) unless
     /// it says another.
@@ -111,6 +115,7 @@ impl fmt::Debug for ReporterConfig {
             .field("sender_retry_limit", &self.sender_retry_limit)
             .field("sender_max_attempts", &self.sender_max_attempts)
             .field("oversize_endpoint", &url(&self.oversize_endpoint))
+            .field("saved_batches", &self.saved_batches)
             .field("otlp", &self.otlp)
             .finish()
     }
@@ -142,6 +147,7 @@ impl Default for ReporterConfig {
             sender_retry_limit: HttpConfig::RETRY_LIMIT,
             sender_max_attempts: HttpConfig::MAX_ATTEMPTS,
             oversize_endpoint: None,
+            saved_batches: None,
             otlp: OtlpConfig::default(),
             __non_exhaustive: NonExhaustive,
         }

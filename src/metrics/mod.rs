@@ -14,6 +14,7 @@
 //! | `jaeger.tracer.reporter_spans` | `result=ok` | spans sent |
 //! | | `result=err` | spans refused by the transport, or too large for it |
 //! | | `result=dropped` | spans that found the queue full or the tracer closed |
+//! | | `result=saved` | spans that could not be sent before the close, and were saved in a file |
 //! | `jaeger.tracer.reporter_receiver_drops` | | datagrams of all senders that the agent's socket had no room for, where that is seen |
 //! | `jaeger.tracer.reporter_queue_length` | | a gauge: finished spans that wait in the tracer |
 //! | `jaeger.tracer.sampler_queries` | `result=ok` or `err` | questions of a remote sampler |

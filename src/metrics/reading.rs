@@ -49,7 +49,7 @@ const SAMPLED: &[(&str, &str)] = &[("sampled", "y")];
 const NOT_SAMPLED: &[(&str, &str)] = &[("sampled", "n")];
 const DELAYED: &[(&str, &str)] = &[("sampled", "delayed")];
 
-pub(super) const COUNTERS: [Row; 28] = [
+pub(super) const COUNTERS: [Row; 29] = [
     (TRACES, &[("sampled", "y"), ("state", "started")], |now| now.spans.traces.yes),
     (TRACES, &[("sampled", "n"), ("state", "started")], |now| now.spans.traces.no),
     (TRACES, &[("sampled", "delayed"), ("state", "started")], |now| now.spans.traces.delayed),
@@ -70,6 +70,7 @@ pub(super) const COUNTERS: [Row; 28] = [
     (REPORTER_SPANS, &[("result", "dropped")], |now| {
         now.stats.dropped.queue_full + now.stats.dropped.closed
     }),
+    (REPORTER_SPANS, &[("result", "saved")], |now| now.stats.saved),
     (RECEIVER_DROPS, &[], |now| now.stats.receiver_drops.unwrap_or_default()),
     (QUERIES, OK, |now| now.sampler.queries_ok),
     (QUERIES, ERR, |now| now.sampler.queries_err),
@@ -91,7 +92,10 @@ pub(super) const COUNTERS_HELP: [(&str, &str); 13] = [
     (STARTED, "Spans started, by the sampler's decision then"),
     (FINISHED, "Spans finished, by the sampler's decision then"),
     (DECODING_ERRORS, "Contexts that could not be read"),
-    (REPORTER_SPANS, "Spans sent, refused by the transport, or dropped before it"),
+    (
+        REPORTER_SPANS,
+        "Spans sent, refused by the transport, dropped before it, or saved at the close",
+    ),
     (RECEIVER_DROPS, "Datagrams of all senders that the agent's socket had no room for"),
     (QUERIES, "Questions of a remote sampler, answered or not"),
     (UPDATES, "Answers that a remote sampler took over, or refused"),

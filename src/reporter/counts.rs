@@ -1,10 +1,13 @@
 //! What became of the spans at one destination, and how that reaches the tracer's own counts.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 
+use super::saver::SaveSpans;
 use crate::buffers::{Outcome, ShardedBuffers, described};
 use crate::diag::{Cause, Diagnostics};
-use crate::encoding::{ClientStats, SpanView};
+use crate::encoding::{ClientStats, List, SpanView};
 use crate::error::TransportError;
 use crate::stats::{DestinationStats, Dropped};
 use crate::transport::Sent;
@@ -21,6 +24,7 @@ struct Counts {
     taken: u64,
     sent: u64,
     acknowledged: u64,
+    saved: u64,
     messages: u64,
     trimmed: u64,
     possible_duplicates: u64,
@@ -40,14 +44,15 @@ impl DestinationCounts {
 
     pub(crate) fn read(&self) -> DestinationStats {
         let counts = *self.counts.lock();
-        let Counts { taken, sent, acknowledged, messages, trimmed, dropped, .. } = counts;
+        let Counts { taken, sent, acknowledged, saved, messages, trimmed, dropped, .. } = counts;
         let Counts { possible_duplicates, unconfirmed, receiver_drops, .. } = counts;
         DestinationStats {
             name: self.name.clone(),
             taken,
             sent,
             acknowledged,
-            queued: taken.saturating_sub(sent + dropped.total()),
+            saved,
+            queued: taken.saturating_sub(sent + saved + dropped.total()),
             dropped,
             trimmed,
             possible_duplicates,
@@ -58,29 +63,45 @@ impl DestinationCounts {
     }
 }
 
-/// A destination's access to the accounting while it has its turn on the reporter's thread.
+/// What is counted of one destination, and what that takes.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) counts: Arc<DestinationCounts>,
+    pub(crate) diagnostics: Arc<Diagnostics>,
+    /// Whether the tracer's counts follow this destination.
+    pub(crate) is_primary: bool,
+    /// The process that spans are of, in its compact bytes.
+    pub(crate) process: Vec<u8>,
+    /// Takes spans that cannot be sent any more.
+    pub(crate) saver: Option<Arc<dyn SaveSpans>>,
+}
+
+impl Account {
+    pub(crate) fn with<'a>(&'a self, buffers: &'a ShardedBuffers) -> Accounting<'a> {
+        Accounting { account: self, buffers }
+    }
+}
+
+/// A destination's access to its own counts and to the tracer's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Accounting<'a> {
-    pub(crate) diagnostics: &'a Diagnostics,
+    pub(crate) account: &'a Account,
     pub(crate) buffers: &'a ShardedBuffers,
-    pub(crate) counts: &'a DestinationCounts,
-    /// Whether the tracer's counts follows this destination.
-    pub(crate) is_primary: bool,
 }
 
 impl Accounting<'_> {
     /// Counts spans that the destination was given.
     pub(crate) fn count_taken(&self, spans: usize) {
-        self.counts.counts.lock().taken += spans as u64;
+        self.account.counts.counts.lock().taken += spans as u64;
     }
 
     /// Counts what the destination was given and is not done with as lost, once its thread is gone.
     pub(crate) fn count_abandoned(&self) {
-        let queued = self.counts.read().queued;
+        let queued = self.account.counts.read().queued;
         if let Ok(spans @ 1..) = usize::try_from(queued) {
             self.complete(spans, Outcome::SendFailed);
-            self.diagnostics.error(Cause::SendFailed, || {
-                let name = self.counts.name();
+            self.account.diagnostics.error(Cause::SendFailed, || {
+                let name = self.account.counts.name();
                 format!("{spans} spans lost, counted as send_failed: the thread of {name} is gone")
             });
         }
@@ -89,7 +110,7 @@ impl Accounting<'_> {
     /// Counts what became of spans that it was given.
     pub(crate) fn complete(&self, spans: usize, outcome: Outcome) {
         {
-            let mut counts = self.counts.counts.lock();
+            let mut counts = self.account.counts.counts.lock();
             let number = spans as u64;
             match outcome {
                 Outcome::Sent | Outcome::Acknowledged => {
@@ -99,13 +120,14 @@ impl Accounting<'_> {
                         counts.acknowledged += number;
                     }
                 }
+                Outcome::Saved => counts.saved += number,
                 Outcome::QueueFull => counts.dropped.queue_full += number,
                 Outcome::SendFailed => counts.dropped.send_failed += number,
                 Outcome::Rejected => counts.dropped.rejected += number,
                 Outcome::TooLarge => counts.dropped.too_large += number,
             }
         }
-        if self.is_primary {
+        if self.account.is_primary {
             self.buffers.complete(spans, outcome);
         }
     }
@@ -123,7 +145,7 @@ impl Accounting<'_> {
             self.count_possible_duplicates(taken);
         }
         if rejected > 0 || sent.said.is_some() {
-            self.diagnostics.error(Cause::PartialSuccess, || {
+            self.account.diagnostics.error(Cause::PartialSuccess, || {
                 let (place, said) = (self.place(), sent.said.as_deref().unwrap_or_default());
                 match rejected {
                     0 => format!("a message was taken{place}, with a warning: {said:?}"),
@@ -137,16 +159,31 @@ impl Accounting<'_> {
         taken
     }
 
+    /// Counts spans that will not be sent any more: as saved, where somebody takes them, or as lost.
+    pub(crate) fn give_up(&self, spans: List<'_>, error: &TransportError) {
+        let Account { counts, process, saver, .. } = self.account;
+        let is_unconfirmed = matches!(error, TransportError::Unconfirmed { .. });
+        let saved = saver.as_ref().map_or(0, |saver| {
+            saver.save(counts.name(), process, spans, is_unconfirmed).min(spans.count)
+        });
+        if saved > 0 {
+            self.complete(saved, Outcome::Saved);
+        }
+        if saved < spans.count {
+            self.count_lost(spans.count - saved, error);
+        }
+        if is_unconfirmed {
+            counts.counts.lock().unconfirmed += spans.count as u64;
+            if self.account.is_primary {
+                self.buffers.count_unconfirmed(spans.count);
+            }
+        }
+    }
+
     /// Counts spans as lost, and tells why.
     pub(crate) fn count_lost(&self, spans: usize, error: &TransportError) {
         self.complete(spans, Outcome::SendFailed);
-        if let TransportError::Unconfirmed { .. } = error {
-            self.counts.counts.lock().unconfirmed += spans as u64;
-            if self.is_primary {
-                self.buffers.count_unconfirmed(spans);
-            }
-        }
-        self.diagnostics.error(Cause::SendFailed, || {
+        self.account.diagnostics.error(Cause::SendFailed, || {
             format!("{spans} spans lost{}, counted as send_failed: {error}", self.place())
         });
     }
@@ -154,7 +191,7 @@ impl Accounting<'_> {
     /// Counts a span as lost that no message takes, of at most `max_bytes`, and tells which it was.
     pub(crate) fn count_too_large(&self, span: &[u8], max_bytes: usize) {
         self.complete(1, Outcome::TooLarge);
-        self.diagnostics.error(Cause::TooLarge, || {
+        self.account.diagnostics.error(Cause::TooLarge, || {
             let (span, _) = SpanView::parse(span).unwrap_or_default();
             let (which, place) = (described(&span), self.place());
             format!(
@@ -167,7 +204,7 @@ impl Accounting<'_> {
     /// Counts a span as lost because the receiver refuses it, and tells which it was.
     pub(crate) fn count_refused(&self, span: &[u8], error: &TransportError) {
         self.complete(1, Outcome::SendFailed);
-        self.diagnostics.error(Cause::SpanRefused, || {
+        self.account.diagnostics.error(Cause::SpanRefused, || {
             let (span, _) = SpanView::parse(span).unwrap_or_default();
             let (which, place) = (described(&span), self.place());
             format!("{which} was refused{place}, counted as send_failed: {error}")
@@ -176,13 +213,17 @@ impl Accounting<'_> {
 
     /// Which destination it is, where it is not the first.
     fn place(&self) -> String {
-        if self.is_primary { String::new() } else { format!(" at {}", self.counts.name) }
+        if self.account.is_primary {
+            String::new()
+        } else {
+            format!(" at {}", self.account.counts.name)
+        }
     }
 
     /// Counts spans that were sent again, and may have been processed before.
     pub(crate) fn count_possible_duplicates(&self, spans: usize) {
-        self.counts.counts.lock().possible_duplicates += spans as u64;
-        if self.is_primary {
+        self.account.counts.counts.lock().possible_duplicates += spans as u64;
+        if self.account.is_primary {
             self.buffers.count_possible_duplicates(spans);
         }
     }
@@ -190,29 +231,29 @@ impl Accounting<'_> {
     /// Spans counted as sent turn out to have been refused.
     pub(crate) fn mark_refused(&self, spans: usize) {
         {
-            let mut counts = self.counts.counts.lock();
+            let mut counts = self.account.counts.counts.lock();
             let refused = counts.sent.min(spans as u64);
             counts.sent -= refused;
             counts.dropped.send_failed += refused;
         }
-        if self.is_primary {
+        if self.account.is_primary {
             self.buffers.mark_refused(spans);
         }
     }
 
     /// Keeps what the receiver's socket has dropped so far, and tells if it is more than before.
     pub(crate) fn set_receiver_drops(&self, drops: u64) {
-        let before = self.counts.counts.lock().receiver_drops.replace(drops);
-        if self.is_primary {
+        let before = self.account.counts.counts.lock().receiver_drops.replace(drops);
+        if self.account.is_primary {
             self.buffers.set_receiver_drops(drops);
         }
         if drops > before.unwrap_or_default() {
-            self.diagnostics.error(Cause::ReceiverDrops, || {
+            self.account.diagnostics.error(Cause::ReceiverDrops, || {
                 format!(
                     "the socket that {} sends to dropped {drops} datagrams so far, of this and all \
                      other senders, because its receive buffer was full: spans counted as sent may \
                      be among them",
-                    self.counts.name
+                    self.account.counts.name
                 )
             });
         }
@@ -220,8 +261,8 @@ impl Accounting<'_> {
 
     /// Counts a span that was cut on its way out.
     pub(crate) fn count_trimmed(&self) {
-        self.counts.counts.lock().trimmed += 1;
-        if self.is_primary {
+        self.account.counts.counts.lock().trimmed += 1;
+        if self.account.is_primary {
             self.buffers.count_trimmed();
         }
     }
@@ -229,7 +270,8 @@ impl Accounting<'_> {
     /// What an agent is told of losses: the queue's, and those of this way to it.
     pub(crate) fn losses(&self) -> ClientStats {
         let all = self.buffers.dropped();
-        let own = if self.is_primary { all } else { self.counts.counts.lock().dropped };
+        let own =
+            if self.account.is_primary { all } else { self.account.counts.counts.lock().dropped };
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         ClientStats::new(count(all.queue_full), count(own.too_large), count(own.send_failed))
     }

@@ -80,6 +80,12 @@ impl Destination {
         Self { name: name.to_owned(), kind }
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The name that its counts go by in [`Tracer::destination_stats`](crate::Tracer::destination_stats).
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();

@@ -5,14 +5,19 @@
 //! where there are several. The null reporter and the one in memory, if they are alone, take spans
 //! where they are finished. All of them read the same canonical bytes.
 
+#[cfg(feature = "saved-batches")]
+mod bounded;
 mod command;
 mod counts;
 mod destination;
 mod exporter;
+#[cfg(feature = "saved-batches")]
+mod file_saver;
 mod guarded;
 mod logging;
 mod memory;
 mod null;
+mod saver;
 mod service;
 mod threads;
 mod worker;
@@ -21,9 +26,12 @@ use std::fmt;
 
 pub use self::destination::Destination;
 pub(crate) use self::exporter::{ExporterOptions, MIN_SPAN_ROOM};
+#[cfg(feature = "saved-batches")]
+pub(crate) use self::file_saver::FileSaver;
 pub(crate) use self::memory::MemorySink;
 pub use self::memory::{FinishedSpan, InMemoryReporter};
 pub(crate) use self::null::NullSink;
+pub(crate) use self::saver::SaveSpans;
 pub(crate) use self::service::{MAX_WAIT, ReporterService, UnstartedService, timed};
 #[cfg(feature = "tokio")]
 pub(crate) use self::threads::wait_on_thread;

@@ -89,7 +89,8 @@ impl ReporterService {
     /// on in the background and ends by itself.
     pub(crate) fn close(&self, timeout: Duration) -> bool {
         // Nobody wants to wait for a collector to come back now.
-        self.close_signal.set();
+        let reserve = (timeout / 4).min(MAX_SAVING_TIME);
+        self.close_signal.set(clock::now() + timeout.saturating_sub(reserve));
         self.call(Command::Close, timeout)
     }
 
@@ -119,6 +120,9 @@ impl UnstartedService {
 
 /// How many buffers that were sent are kept for the next ones, beside one for each shard: about 4 MB.
 const SPARE_BUFFERS: usize = 64;
+
+/// What is left of the time to close for saving what could not be sent, at most.
+const MAX_SAVING_TIME: Duration = Duration::from_secs(1);
 
 /// Waits that are longer than this are cut to it: deadlines beyond it overflow on some systems.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);

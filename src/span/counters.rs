@@ -226,8 +226,7 @@ impl SpanShared {
         };
         self.sink.read(&mut stats);
         tail::read(buffered, &mut stats);
-        stats.finished =
-            stats.not_sampled + stats.sent + stats.dropped.total() + stats.queued + stats.buffered;
+        stats.finished = stats.all_places();
         stats.started = all_stripes.sum_apart(|stripe| &stripe.began).total()
             + all_stripes.sum_apart(|stripe| &stripe.joined).total();
         stats.open = stats.started.saturating_sub(stats.finished);

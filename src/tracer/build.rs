@@ -14,11 +14,16 @@ use crate::id::{self, IdGenerator};
 use crate::metrics::{Instruments, Publisher, RpcMetrics};
 use crate::panics::Callback;
 use crate::propagation::{Format, JaegerFormat, check_keys};
+#[cfg(feature = "saved-batches")]
+use crate::reporter::FileSaver;
 use crate::reporter::{
-    Destination, ExporterOptions, MemorySink, NullSink, ReporterService, UnstartedService,
-    WorkerOptions,
+    Destination, ExporterOptions, MemorySink, NullSink, ReporterService, SaveSpans,
+    UnstartedService, WorkerOptions,
 };
 use crate::sampler::Sampler;
+use crate::saved::SavedBatchesConfig;
+#[cfg(feature = "saved-batches")]
+use crate::saved::SavedFile;
 use crate::span::counters::Stripes;
 use crate::span::shared::{BaggageCounts, Sink, SpanShared};
 use crate::span::{Baggage, Hooks, OpenList, SpanContext, TailSampler};
@@ -108,6 +113,7 @@ impl TracerBuilder {
                     oversize: self.oversize.as_ref(),
                     close_signal: &close_signal,
                     diagnostics: &diagnostics,
+                    saver: saver(self.saved, &close_signal, &diagnostics)?,
                 };
                 let (shards, unstarted) = ReporterService::prepare(WorkerOptions {
                     exporters: options.exporters(destinations)?,
@@ -226,6 +232,31 @@ impl TracerBuilder {
         let _ = shared.core.tracer.set(weak);
         Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))
     }
+}
+
+/// What takes spans that cannot be sent any more.
+#[cfg(feature = "saved-batches")]
+fn saver(
+    config: Option<SavedBatchesConfig>,
+    close_signal: &CloseSignal,
+    diagnostics: &Arc<Diagnostics>,
+) -> Result<Option<Arc<dyn SaveSpans>>, ConfigError> {
+    let Some(config) = config else { return Ok(None) };
+    SavedFile::check(&config.path).map_err(|error| {
+        let allowed = "a file, or a name for one in a folder that is there";
+        ConfigError::invalid("reporter.saved_batches", error.to_string(), allowed)
+    })?;
+    Ok(Some(Arc::new(FileSaver::new(config, close_signal, diagnostics))))
+}
+
+#[cfg(not(feature = "saved-batches"))]
+fn saver(
+    config: Option<SavedBatchesConfig>,
+    _close_signal: &CloseSignal,
+    _diagnostics: &Arc<Diagnostics>,
+) -> Result<Option<Arc<dyn SaveSpans>>, ConfigError> {
+    let (field, feature) = ("reporter.saved_batches", "saved-batches");
+    if config.is_some() { Err(ConfigError::FeatureOff { field, feature }) } else { Ok(None) }
 }
 
 fn out_of_range(field: &'static str, value: usize, allowed: &'static str) -> ConfigError {

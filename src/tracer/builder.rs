@@ -13,6 +13,7 @@ use crate::policy::{BaggageRestrictionManager, DebugThrottler};
 use crate::propagation::{Format, HeadersConfig};
 use crate::reporter::{Destination, InMemoryReporter, MAX_WAIT, QueueLimits};
 use crate::sampler::{ConstSampler, Sampler, guarded};
+use crate::saved::SavedBatchesConfig;
 use crate::span::{Observer, OwnedTagValue};
 use crate::tail::TailSamplingConfig;
 use crate::transport::{
@@ -42,6 +43,7 @@ pub struct TracerBuilder {
     pub(super) target: Target,
     pub(super) others: Vec<Destination>,
     pub(super) oversize: Option<HttpConfig>,
+    pub(super) saved: Option<SavedBatchesConfig>,
     pub(super) protocol: AgentProtocol,
     pub(super) reconnect_interval: Option<Duration>,
     pub(super) agent_socket_type: AgentSocketType,
@@ -114,6 +116,7 @@ impl TracerBuilder {
             target: Target::Agent(defaults::AGENT.to_owned()),
             others: Vec::new(),
             oversize: None,
+            saved: None,
             protocol: AgentProtocol::Compact,
             reconnect_interval: Some(defaults::RECONNECT_INTERVAL),
             agent_socket_type: AgentSocketType::Udp,
@@ -216,6 +219,13 @@ impl TracerBuilder {
     /// ```
     pub fn add_destination(mut self, destination: impl Into<Destination>) -> Self {
         self.others.push(destination.into());
+        self
+    }
+
+    /// Writes to a file what could not be sent, or was not acknowledged, before the tracer is closed, so
+    /// that it can be sent another time; see [`SavedBatchesConfig`]. Needs the feature `saved-batches`.
+    pub fn save_unacknowledged(mut self, file: SavedBatchesConfig) -> Self {
+        self.saved = Some(file);
         self
     }
 

@@ -18,6 +18,7 @@
         feature = "otlp-gzip",
         feature = "tls",
         feature = "http",
+        feature = "saved-batches",
         feature = "serde"
     )),
     allow(dead_code, unused_imports)

@@ -54,6 +54,7 @@ fn a_scrape_has_every_metric_of_jaegers_under_its_name_in_prometheus() {
         r#"jaeger_tracer_reporter_spans_total{result="dropped"}"#,
         r#"jaeger_tracer_reporter_spans_total{result="err"}"#,
         r#"jaeger_tracer_reporter_spans_total{result="ok"}"#,
+        r#"jaeger_tracer_reporter_spans_total{result="saved"}"#,
         r#"jaeger_tracer_sampler_queries_total{result="err"}"#,
         r#"jaeger_tracer_sampler_queries_total{result="ok"}"#,
         r#"jaeger_tracer_sampler_updates_total{result="err"}"#,

@@ -107,7 +107,10 @@ impl Batcher {
             let end = used + write_trailer(room, numbered, Some(accounting.losses()));
             self.refusals.begin();
             match self.send(accounting, &buffer.bytes[start..end]) {
-                Attempt::Settled(sent) => self.complete(accounting, count, sent),
+                Attempt::Settled(sent) => {
+                    let spans = List::new(count, &buffer.bytes[headroom..used]);
+                    self.complete(accounting, spans, sent);
+                }
                 other => {
                     let spans = &buffer.bytes[headroom..used];
                     let mut groups = vec![(spans, count)];
@@ -117,6 +120,14 @@ impl Batcher {
         } else {
             self.send_split(accounting, &buffer.bytes[headroom..used], count);
         }
+    }
+
+    /// Sends a batch of whatever process, of which all later ones are taken to be too.
+    #[cfg(feature = "saved-batches")]
+    pub(super) fn send_batch(&mut self, accounting: Accounting<'_>, batch: &BatchView<'_>) {
+        self.process = batch.process.to_bytes();
+        self.send_split(accounting, batch.spans.bytes, batch.spans.count);
+        self.read_receiver_state(accounting);
     }
 
     /// Keeps spans for a message of several buffers; sends those kept before if these are too many.
@@ -167,7 +178,9 @@ impl Batcher {
     ) {
         while let Some((spans, count)) = groups.pop() {
             match outcome.take().unwrap_or_else(|| self.send_group(accounting, spans, count)) {
-                Attempt::Settled(sent) => self.complete(accounting, count, sent),
+                Attempt::Settled(sent) => {
+                    self.complete(accounting, List::new(count, spans), sent);
+                }
                 Attempt::Refused(error, may_split) if count == 1 || !may_split => {
                     self.count_refused(accounting, spans, count, &error);
                 }
@@ -244,7 +257,7 @@ impl Batcher {
                             if sent.is_ok() {
                                 accounting.count_trimmed();
                             }
-                            return self.complete(accounting, 1, sent);
+                            return self.complete(accounting, List::new(1, span), sent);
                         }
                         Attempt::Refused(error, _) => {
                             return self.count_refused(accounting, span, 1, &error);
@@ -275,7 +288,7 @@ impl Batcher {
         if let TransportError::Unconfirmed { .. } = error {
             accounting.count_possible_duplicates(1);
         }
-        accounting.diagnostics.error(Cause::TooLarge, || {
+        accounting.account.diagnostics.error(Cause::TooLarge, || {
             let (view, _) = SpanView::parse(span).unwrap_or_default();
             format!("{} is trimmed, because: {error}", buffers::described(&view))
         });
@@ -330,7 +343,7 @@ impl Batcher {
     fn complete(
         &mut self,
         accounting: Accounting<'_>,
-        count: usize,
+        spans: List<'_>,
         sent: Result<Sent, TransportError>,
     ) {
         match sent {
@@ -338,12 +351,12 @@ impl Batcher {
                 if sent.previous_refused {
                     accounting.mark_refused(self.last_sent);
                 }
-                self.last_sent = accounting.complete_taken(count, &sent);
+                self.last_sent = accounting.complete_taken(spans.count, &sent);
             }
             Err(error) => {
                 self.take_late_refusal(accounting);
                 self.last_sent = 0;
-                accounting.count_lost(count, &error);
+                accounting.give_up(spans, &error);
             }
         }
     }
@@ -375,7 +388,7 @@ impl Batcher {
         }
         self.resize_buffers(accounting);
         let limit = self.limit.bytes();
-        accounting.diagnostics.error(Cause::LimitLearned, || {
+        accounting.account.diagnostics.error(Cause::LimitLearned, || {
             format!("a message of {bytes} bytes did not pass; sending {limit} at most, no loss")
         });
         true
@@ -384,7 +397,7 @@ impl Batcher {
     /// Has datagrams collected in buffers of the size that passes, so that they leave as they are.
     /// Where messages are made of several buffers, these stay as large as they are.
     fn resize_buffers(&self, accounting: Accounting<'_>) {
-        if accounting.is_primary && self.limit.ceiling() <= MAX_PACKET_BYTES {
+        if accounting.account.is_primary && self.limit.ceiling() <= MAX_PACKET_BYTES {
             accounting.buffers.resize(self.limit.bytes().max(MIN_BUFFER_BYTES));
         }
     }

@@ -10,10 +10,14 @@ use crate::diag::{Cause, Diagnostics};
 use crate::encoding::{ENCODINGS, EncodingKind, ProcessView, TagView, put_tag};
 use crate::error::ConfigError;
 use crate::redact;
+#[cfg(feature = "saved-batches")]
+use crate::reporter::bounded::BoundedTransport;
+use crate::reporter::counts::{Account, DestinationCounts};
 use crate::reporter::destination::{Destination, DestinationKind};
 use crate::reporter::guarded::Guarded;
 use crate::reporter::logging::LoggingReporter;
 use crate::reporter::null::NullReporter;
+use crate::reporter::saver::SaveSpans;
 use crate::transport::{
     self, AgentProtocol, AgentSocketType, CloseSignal, HttpConfig, MAX_PACKET_BYTES, OtlpConfig,
     PacingConfig, Transport,
@@ -32,6 +36,8 @@ pub(crate) struct ExporterOptions<'a> {
     pub(crate) oversize: Option<&'a HttpConfig>,
     pub(crate) close_signal: &'a CloseSignal,
     pub(crate) diagnostics: &'a Arc<Diagnostics>,
+    /// Takes spans that cannot be sent any more.
+    pub(crate) saver: Option<Arc<dyn SaveSpans>>,
 }
 
 impl ExporterOptions<'_> {
@@ -58,7 +64,7 @@ impl ExporterOptions<'_> {
     }
 
     /// Makes the exporter of a destination.
-    fn exporter(
+    pub(in crate::reporter) fn exporter(
         &self,
         destination: Destination,
         is_primary: bool,
@@ -82,7 +88,29 @@ impl ExporterOptions<'_> {
             }
             DestinationKind::Null => ExporterKind::Reporter(Box::new(NullReporter)),
         };
-        Ok(Exporter::new(destination.name, is_primary, self, kind))
+        let account = Account {
+            counts: Arc::new(DestinationCounts::new(destination.name)),
+            diagnostics: Arc::clone(self.diagnostics),
+            is_primary,
+            process: self.process.to_vec(),
+            saver: self.saver.clone(),
+        };
+        Ok(Exporter { account: Arc::new(account), kind })
+    }
+
+    /// The transport itself, or one that can be given up in time where spans are saved then.
+    #[cfg(feature = "saved-batches")]
+    fn bounded(&self, transport: Box<dyn Transport>) -> Result<Box<dyn Transport>, ConfigError> {
+        if self.saver.is_none() {
+            return Ok(transport);
+        }
+        Ok(Box::new(BoundedTransport::start(transport, self.close_signal)?))
+    }
+
+    #[cfg(not(feature = "saved-batches"))]
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "one signature for both")]
+    fn bounded(&self, transport: Box<dyn Transport>) -> Result<Box<dyn Transport>, ConfigError> {
+        Ok(transport)
     }
 
     fn datagrams(
@@ -90,6 +118,7 @@ impl ExporterOptions<'_> {
         transport: Box<dyn Transport>,
         protocol: AgentProtocol,
     ) -> Result<Batcher, ConfigError> {
+        let transport = self.bounded(transport)?;
         let least = self.process.len() + MIN_SPAN_ROOM;
         let largest = self.max_packet_bytes.min(transport.max_message_bytes());
         if largest < least && self.process.len() > USUAL_PROCESS_BYTES {
@@ -123,6 +152,7 @@ impl ExporterOptions<'_> {
     }
 
     fn posting(&self, (transport, name): transport::Encoded) -> Result<Batcher, ConfigError> {
+        let transport = self.bounded(transport)?;
         Ok(Batcher::new(encoding(name)?, transport, self.process, usize::MAX, None))
     }
 }

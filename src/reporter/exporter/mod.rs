@@ -13,19 +13,15 @@ pub(crate) use self::batcher::MIN_SPAN_ROOM;
 pub(crate) use self::build::ExporterOptions;
 pub(super) use self::thread::{ExporterThread, ThreadContext};
 use super::Reporter;
-use super::counts::{Accounting, DestinationCounts};
+use super::counts::{Account, Accounting, DestinationCounts};
 use crate::buffers::{Buffer, Outcome, ShardedBuffers};
-use crate::diag::Diagnostics;
 use crate::encoding::{BatchView, List, ProcessView};
 
 /// Sends the spans of buffers to one destination, on the thread that holds it, and counts what became
 /// of them.
 #[derive(Debug)]
 pub(crate) struct Exporter {
-    counts: Arc<DestinationCounts>,
-    diagnostics: Arc<Diagnostics>,
-    is_primary: bool,
-    process: Vec<u8>,
+    account: Arc<Account>,
     kind: ExporterKind,
 }
 
@@ -42,23 +38,8 @@ impl From<Batcher> for ExporterKind {
 }
 
 impl Exporter {
-    fn new(
-        name: String,
-        is_primary: bool,
-        options: &ExporterOptions<'_>,
-        kind: ExporterKind,
-    ) -> Self {
-        Self {
-            counts: Arc::new(DestinationCounts::new(name)),
-            diagnostics: Arc::clone(options.diagnostics),
-            is_primary,
-            process: options.process.to_vec(),
-            kind,
-        }
-    }
-
     pub(crate) fn counts(&self) -> Arc<DestinationCounts> {
-        Arc::clone(&self.counts)
+        Arc::clone(&self.account.counts)
     }
 
     /// The largest message it sends, if it sends any.
@@ -77,40 +58,46 @@ impl Exporter {
         }
     }
 
-    fn accounting<'a>(&'a self, buffers: &'a ShardedBuffers) -> Accounting<'a> {
-        let Self { counts, diagnostics, is_primary, .. } = self;
-        Accounting { diagnostics, buffers, counts, is_primary: *is_primary }
-    }
-
     /// Counts the spans of a buffer as taken, and exports them.
     pub(crate) fn take(&mut self, buffers: &ShardedBuffers, buffer: &mut Buffer) {
-        self.accounting(buffers).count_taken(buffer.spans);
+        self.account.with(buffers).count_taken(buffer.spans);
         self.export(buffers, buffer);
     }
 
     /// Exports the spans of a buffer, which were counted when they came into its queue. They stay in the
     /// buffer.
-    pub(crate) fn export(&mut self, buffers: &ShardedBuffers, buffer: &mut Buffer) {
-        let Self { counts, diagnostics, is_primary, process, kind } = self;
-        let accounting = Accounting { diagnostics, buffers, counts, is_primary: *is_primary };
-        let (headroom, count) = (buffers.headroom(), buffer.spans);
+    fn export(&mut self, buffers: &ShardedBuffers, buffer: &mut Buffer) {
+        let Self { account, kind } = self;
+        let accounting = account.with(buffers);
+        let headroom = buffers.headroom();
         match kind {
             ExporterKind::Transport(batcher) => batcher.take(accounting, buffer, headroom),
             ExporterKind::Reporter(reporter) => {
-                let process = ProcessView::parse(process).unwrap_or_default();
-                let spans = List::new(count, &buffer.bytes[headroom..buffer.end]);
-                match reporter.report(&BatchView::new(process, spans)) {
-                    Ok(()) => accounting.complete(count, Outcome::Sent),
-                    Err(error) => accounting.count_lost(count, &error),
-                }
+                let spans = List::new(buffer.spans, &buffer.bytes[headroom..buffer.end]);
+                report(&mut **reporter, accounting, &account.process, spans);
+            }
+        }
+    }
+
+    /// Sends a batch of whatever process, at once.
+    #[cfg(feature = "saved-batches")]
+    pub(super) fn send_batch(&mut self, buffers: &ShardedBuffers, batch: &BatchView<'_>) {
+        let Self { account, kind } = self;
+        let accounting = account.with(buffers);
+        accounting.count_taken(batch.spans.count);
+        match kind {
+            ExporterKind::Transport(batcher) => batcher.send_batch(accounting, batch),
+            ExporterKind::Reporter(reporter) => {
+                report(&mut **reporter, accounting, &batch.process.to_bytes(), batch.spans);
+                reporter.flush();
             }
         }
     }
 
     /// Sends everything that waits for more spans.
     pub(crate) fn flush(&mut self, buffers: &ShardedBuffers) {
-        let Self { counts, diagnostics, is_primary, kind, .. } = self;
-        let accounting = Accounting { diagnostics, buffers, counts, is_primary: *is_primary };
+        let Self { account, kind } = self;
+        let accounting = account.with(buffers);
         match kind {
             ExporterKind::Transport(batcher) => {
                 batcher.flush(accounting);
@@ -124,5 +111,19 @@ impl Exporter {
         if let ExporterKind::Transport(batcher) = &mut self.kind {
             batcher.tick();
         }
+    }
+}
+
+/// Gives spans of a process to a reporter.
+fn report(
+    reporter: &mut dyn Reporter,
+    accounting: Accounting<'_>,
+    process: &[u8],
+    spans: List<'_>,
+) {
+    let process = ProcessView::parse(process).unwrap_or_default();
+    match reporter.report(&BatchView::new(process, spans)) {
+        Ok(()) => accounting.complete(spans.count, Outcome::Sent),
+        Err(error) => accounting.give_up(spans, &error),
     }
 }

@@ -15,7 +15,7 @@ use crate::diag::{Cause, Diagnostics};
 use crate::error::ConfigError;
 use crate::panics;
 use crate::reporter::command::Completion;
-use crate::reporter::counts::{Accounting, DestinationCounts};
+use crate::reporter::counts::{Account, Accounting};
 use crate::reporter::threads::start_thread;
 
 /// What the threads of all destinations share.
@@ -32,8 +32,7 @@ pub(crate) struct ThreadContext {
 pub(crate) struct ExporterThread {
     commands: Sender<ExporterCommand>,
     queue: Arc<Queue>,
-    counts: Arc<DestinationCounts>,
-    is_primary: bool,
+    account: Arc<Account>,
     context: ThreadContext,
 }
 
@@ -68,29 +67,26 @@ impl ExporterThread {
     ) -> Result<Self, ConfigError> {
         let (commands, received) = unbounded();
         let queue = Arc::new(Queue::default());
-        let (counts, is_primary) = (exporter.counts(), exporter.is_primary);
+        let account = Arc::clone(&exporter.account);
         // No system takes a name with a NUL in it.
-        let name = format!("jaeger-client-{}", counts.name().replace(char::is_control, "-"));
+        let name =
+            format!("jaeger-client-{}", account.counts.name().replace(char::is_control, "-"));
         let (queue_of_thread, context_of_thread) = (Arc::clone(&queue), context.clone());
-        let counts_of_thread = Arc::clone(&counts);
+        let account_of_thread = Arc::clone(&account);
         let work = move || {
-            let ThreadContext { diagnostics, buffers, .. } = &context_of_thread;
             let run = || run(exporter, &received, &queue_of_thread, &context_of_thread);
             if panics::catch(run).is_err() {
                 // Before those who wait for a flush are notified.
-                let counts = &counts_of_thread;
-                Accounting { diagnostics, buffers, counts, is_primary }.count_abandoned();
+                account_of_thread.with(&context_of_thread.buffers).count_abandoned();
             }
             drop((received, alive));
         };
         start_thread(&name, work).map_err(|source| ConfigError::Thread { source })?;
-        Ok(Self { commands, queue, counts, is_primary, context })
+        Ok(Self { commands, queue, account, context })
     }
 
     fn accounting(&self) -> Accounting<'_> {
-        let Self { counts, is_primary, context, .. } = self;
-        let ThreadContext { diagnostics, buffers, .. } = context;
-        Accounting { diagnostics, buffers, counts, is_primary: *is_primary }
+        self.account.with(&self.context.buffers)
     }
 
     /// Hands over the spans of a buffer, or counts them as dropped where the queue is full.
@@ -106,7 +102,7 @@ impl ExporterThread {
         if !fits && waiting > 0 {
             accounting.complete(spans, Outcome::QueueFull);
             context.diagnostics.error(Cause::QueueFull, || {
-                let name = self.counts.name();
+                let name = self.account.counts.name();
                 format!("{spans} spans dropped because the queue to {name} was full")
             });
             return;
@@ -188,6 +184,7 @@ mod tests {
     use crate::error::TransportError;
     use crate::fork::ProcessOrigin;
     use crate::reporter::Reporter;
+    use crate::reporter::counts::DestinationCounts;
     use crate::stats::Stats;
 
     /// Panics past every guard, once it is let go on.
@@ -217,18 +214,20 @@ mod tests {
             limits,
         };
         let (go_on, wait) = bounded(1);
-        let exporter = Exporter {
+        let account = Account {
             counts: Arc::new(DestinationCounts::new("bad".to_owned())),
             diagnostics: Arc::clone(&context.diagnostics),
             is_primary: true,
             process: Vec::new(),
-            kind: ExporterKind::Reporter(Box::new(Panicking(wait))),
+            saver: None,
         };
+        let kind = ExporterKind::Reporter(Box::new(Panicking(wait)));
+        let exporter = Exporter { account: Arc::new(account), kind };
         let thread = ExporterThread::start(exporter, context, Arc::default()).unwrap();
         let end = buffers.headroom();
         let buffer = Arc::new(Buffer { bytes: vec![0; 1_000], end, spans: 10 });
         let dropped = || {
-            let stats = thread.counts.read();
+            let stats = thread.account.counts.read();
             let mut all = Stats::default();
             buffers.read(&mut all);
             assert_eq!((all.queued, all.dropped), (0, stats.dropped));

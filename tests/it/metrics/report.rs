@@ -48,6 +48,7 @@ fn every_metric_is_there_from_the_start_under_jaegers_names() {
         "reporter_spans|result=dropped",
         "reporter_spans|result=err",
         "reporter_spans|result=ok",
+        "reporter_spans|result=saved",
         "sampler_queries|result=err",
         "sampler_queries|result=ok",
         "sampler_updates|result=err",
