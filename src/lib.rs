@@ -81,6 +81,8 @@ pub use self::id::{IdGenerator, ParseIdError, SpanId, TraceId};
 pub use self::non_exhaustive::NonExhaustive;
 pub use self::propagation::HeadersConfig;
 pub use self::reporter::{Destination, FinishedSpan, InMemoryReporter, Reporter};
+#[cfg(feature = "saved-batches")]
+pub use self::reporter::{ReplayOptions, ReplayReport, replay};
 pub use self::saved::SavedBatchesConfig;
 #[cfg(feature = "saved-batches")]
 pub use self::saved::SavedBatchesError;

@@ -17,6 +17,8 @@ mod guarded;
 mod logging;
 mod memory;
 mod null;
+#[cfg(feature = "saved-batches")]
+mod replay;
 mod saver;
 mod service;
 mod threads;
@@ -31,6 +33,8 @@ pub(crate) use self::file_saver::FileSaver;
 pub(crate) use self::memory::MemorySink;
 pub use self::memory::{FinishedSpan, InMemoryReporter};
 pub(crate) use self::null::NullSink;
+#[cfg(feature = "saved-batches")]
+pub use self::replay::{ReplayOptions, ReplayReport, replay};
 pub(crate) use self::saver::SaveSpans;
 pub(crate) use self::service::{MAX_WAIT, ReporterService, UnstartedService, timed};
 #[cfg(feature = "tokio")]

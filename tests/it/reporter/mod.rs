@@ -12,3 +12,4 @@ mod panics;
 mod refused_spans;
 mod regressions;
 mod retries;
+mod saved_batches;
