@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 use crate::Outcome;
 
 /// The members that are published: the core first.
-const PUBLISHED: [(&str, &str); 8] = [
+const PUBLISHED: [(&str, &str); 9] = [
     ("jaeger-client", "."),
     ("jaeger-client-compare", "tools/compare"),
     ("jaeger-client-embedded-agent", "integrations/embedded-agent"),
@@ -20,6 +20,7 @@ const PUBLISHED: [(&str, &str); 8] = [
     ("jaeger-client-metrics", "integrations/metrics"),
     ("jaeger-client-opentelemetry", "integrations/opentelemetry"),
     ("jaeger-client-prometheus", "integrations/prometheus"),
+    ("jaeger-client-replay", "integrations/replay"),
     ("jaeger-client-tracing", "integrations/tracing"),
 ];
 
