@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use jaeger_client::TraceId;
+use jaeger_client::{TraceId, Tracer};
 use jaeger_client_embedded_agent::{EmbeddedAgent, ReceivedSpan, Trace};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -251,6 +251,28 @@ fn a_service_that_speaks_tracing_is_one_trace_with_ids_in_its_log_lines() {
     assert_eq!(query.tag("db.system").unwrap(), "postgresql");
     let request = trace.spans().iter().find(|span| span.parent_span_id().get() == 0xc3d4).unwrap();
     assert_eq!(query.parent_span_id(), request.span_id(), "{trace}");
+}
+
+#[test]
+fn a_call_over_grpc_is_a_span_at_both_sides_and_says_how_it_ended() {
+    let ended = Example::new(env!("CARGO_BIN_EXE_tonic_pair")).run();
+    ended.prints("hello, you").prints("client: complete").prints("greeter: complete");
+    let call = [" client: /hello.Greeter/Greet", "  greeter: /hello.Greeter/Greet"];
+    let call = [&call[..], &["   greeter: look up"]].concat();
+    let trace = ended.sends(&[&["client: greet"][..], &call, &call].concat());
+    let codes: Vec<_> =
+        trace.spans().iter().filter_map(|s| s.tag("rpc.grpc.status_code")).collect();
+    let failed = codes.iter().filter(|code| **code == 3_i64).count();
+    // A wrong argument is the client's error, and none of the server's.
+    assert_eq!((codes.len(), failed, trace.error_count()), (4, 2, 1), "{trace}");
+}
+
+#[test]
+fn metadata_of_grpc_is_a_carrier() {
+    let (tracer, _closer) = Tracer::builder("svc").null_reporter().build().unwrap();
+    let (span, mut request) = (tracer.start_span("call"), tonic::Request::new(()));
+    tracer.inject(&span, request.metadata_mut().as_mut());
+    assert_eq!(tracer.extract(request.metadata().as_ref()).unwrap(), span.context());
 }
 
 #[test]
