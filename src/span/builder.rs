@@ -250,7 +250,7 @@ impl<'a> SpanBuilder<'a> {
                 if core.tail_sampler.is_some() {
                     tail::track_start(inner, core, span_origin);
                 }
-                if core.slow_path {
+                if core.slow_path || start::has_recorded_trace_state(inner, core) {
                     inner.state.take_slow_path();
                 }
                 if core.may_defer {

@@ -73,7 +73,8 @@ impl Span {
     }
 }
 
-fn tags(data: &SpanData) -> impl Iterator<Item = (&str, TagValue<'_>)> {
+/// The tags of a span.
+pub(super) fn tags(data: &SpanData) -> impl Iterator<Item = (&str, TagValue<'_>)> {
     let draft = &data.draft;
     let lists = [&draft.first_tags, &draft.tags];
     // There are no more elements than bytes; each list ends with its bytes.

@@ -67,6 +67,8 @@ pub(crate) struct SpanShared {
     /// Whether a process that was forked from that has noticed.
     pub(crate) has_left: AtomicBool,
     pub(crate) trace_id_128bit: bool,
+    /// Whether spans have what others carry in `tracestate` as a tag, which OTLP has a place for.
+    pub(crate) records_trace_state: bool,
     /// Whether both sides of a call are one span.
     pub(crate) shares_rpc_spans: bool,
     pub(crate) max_tag_value_bytes: usize,

@@ -65,6 +65,7 @@ impl TracerBuilder {
             return Err(out_of_range("reporter.queue_bytes", self.queue.bytes, allowed));
         }
         let trace_id_128bit = self.has_wide_trace_ids();
+        let records_trace_state = self.has_otlp_destination();
         let jaeger = JaegerFormat::new(self.headers.clone());
         check_keys(jaeger.keys())?;
         let format = self.format.unwrap_or_else(|| Box::new(jaeger));
@@ -176,6 +177,7 @@ impl TracerBuilder {
             origin,
             has_left: false.into(),
             trace_id_128bit,
+            records_trace_state,
             shares_rpc_spans: self.shares_rpc_spans,
             max_tag_value_bytes: self.max_tag_value_bytes,
             max_start_tag_value_bytes: if may_defer || hooks.want_tags() {

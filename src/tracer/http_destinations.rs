@@ -19,10 +19,12 @@ impl TracerBuilder {
 
     /// Whether new traces get ids of 128 bits. Who asks for nothing gets what its servers expect.
     pub(super) fn has_wide_trace_ids(&self) -> bool {
-        self.trace_id_128bit.unwrap_or_else(|| {
-            let is_first =
-                matches!(&self.target, Target::Destination(destination) if destination.is_otlp());
-            is_first || self.others.iter().any(Destination::is_otlp)
-        })
+        self.trace_id_128bit.unwrap_or_else(|| self.has_otlp_destination())
+    }
+
+    pub(super) fn has_otlp_destination(&self) -> bool {
+        let is_first =
+            matches!(&self.target, Target::Destination(destination) if destination.is_otlp());
+        is_first || self.others.iter().any(Destination::is_otlp)
     }
 }

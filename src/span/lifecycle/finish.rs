@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use super::{deferred, tail};
 use crate::clock::Clock;
-use crate::encoding::{Ids, SpanParts};
+use crate::encoding::{Ids, SpanParts, ValueView};
 use crate::span::counters::Stripe;
 use crate::span::observer::{self, FinishClaim};
 use crate::span::record::{
@@ -28,7 +28,7 @@ use crate::span::record::{
 };
 use crate::span::repr::{RecordHandle, Repr};
 use crate::span::shared::SpanShared;
-use crate::span::{LogRecord, Span};
+use crate::span::{LogRecord, Span, inspect};
 
 /// Whether the last handle has finished its span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -327,6 +327,9 @@ fn write_out_slow(
     state: &TraceState,
     end: End,
 ) -> Accepted {
+    if stripe.records_trace_state && data.baggage.is_some() {
+        add_trace_state(data);
+    }
     if stripe.tail_sampler.is_some() {
         data.finished = true;
         if tail::leave(data, stripe, ids, state, end) {
@@ -337,6 +340,21 @@ fn write_out_slow(
     let undecided = if state.is_undecided() { count_undecided(stripe, state) } else { None };
     write_out_at(data, stripe, ids, undecided.as_ref().unwrap_or(state), end)
 }
+
+/// Adds what others carry in `tracestate` as the tag that OTLP makes its field of, unless there is one.
+fn add_trace_state(data: &mut SpanData) {
+    if inspect::tags(data).any(|(key, _)| key == TRACE_STATE_TAG) {
+        return;
+    }
+    let SpanData { baggage, draft, .. } = data;
+    if let Some(text) = baggage.as_ref().and_then(|baggage| baggage.trace_state.as_ref()) {
+        draft.tags.tag(TRACE_STATE_TAG.as_bytes(), ValueView::Str(text.as_bytes()));
+        draft.tag_count += 1;
+    }
+}
+
+/// Servers know it by this name where they translate Thrift and OTLP.
+const TRACE_STATE_TAG: &str = "w3c.tracestate";
 
 /// Counts a span that is finished while still nothing is decided, and gives the trace's state as it is
 /// counted: others may decide at this very moment.

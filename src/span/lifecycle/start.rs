@@ -319,6 +319,13 @@ pub(in crate::span) fn child(inner: &mut SpanRecord, core: &SpanShared) -> SpanO
     SpanOrigin::Joined
 }
 
+/// Whether the span's `tracestate` is to be a tag of it, which is added where the slow path ends it. All
+/// spans of its trace in this process share that.
+pub(in crate::span) fn has_recorded_trace_state(inner: &mut SpanRecord, core: &SpanShared) -> bool {
+    let baggage = inner.data.get_mut().baggage.as_ref();
+    core.records_trace_state && baggage.is_some_and(|baggage| baggage.trace_state.is_some())
+}
+
 /// Lets a span come into a trace in a process that was forked from the one that built the tracer.
 /// Nobody is asked about it, and its ids are drawn from the operating system: other processes that were
 /// forked from the same one would draw the same otherwise.

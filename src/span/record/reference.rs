@@ -91,6 +91,7 @@ impl ReferenceSink<'_> {
         let is_parent = *self.parent_kind != ParentKind::ChildOf;
         let request = is_parent.then(|| SamplingRequest::of(&context));
         self.note(ParentRef::Context(&context));
+        *self.extras |= is_parent && context.trace_state().is_some();
         if let Some(request) = request.filter(|request| !request.is_empty()) {
             *self.extras = true;
             extras_of(self.inner).request = request;
@@ -126,6 +127,7 @@ impl ReferenceSink<'_> {
         let is_parent = *self.parent_kind != ParentKind::ChildOf;
         self.note(ParentRef::Record(record));
         if is_parent {
+            *self.extras |= baggage.as_ref().is_some_and(|baggage| baggage.trace_state.is_some());
             self.inner.set_baggage(baggage);
         }
     }

@@ -12,7 +12,10 @@ use crate::support::otlp::{Failure, PartialSuccess, Request as Export, Response}
 use crate::support::{SOON, Said, builder, said};
 #[cfg(not(feature = "otlp-gzip"))]
 use jaeger_client::OtlpCompression;
-use jaeger_client::{Closer, Destination, FlushReport, OtlpConfig, Tracer};
+use jaeger_client::propagation::{HttpHeaders, W3cFormat};
+use jaeger_client::{
+    Closer, Destination, FlushReport, InMemoryReporter, OtlpConfig, TailSamplingConfig, Tracer,
+};
 use prost::Message;
 
 fn config(server: &Server) -> OtlpConfig {
@@ -380,4 +383,85 @@ fn both_ways_get_the_same_spans_with_the_same_ids() {
         spans.iter().map(|span| (id(span.trace), span.id.to_be_bytes().to_vec())).collect();
     assert_eq!(by_otlp, by_thrift);
     assert!(spans.iter().all(|span| span.trace.0 != 0), "128 bits by default");
+}
+
+/// The `trace_state` of each span that a server got, by name; and which have the tag for it besides.
+fn trace_states(server: &Server) -> BTreeMap<String, String> {
+    let mut states = BTreeMap::new();
+    for request in server.requests() {
+        let export = Export::decode(&*request.body).unwrap();
+        let scopes = export.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+        for span in scopes.flat_map(|scope| scope.spans) {
+            assert!(span.attributes.iter().all(|attribute| attribute.key != "w3c.tracestate"));
+            assert_eq!(span.flags, 1);
+            states.insert(span.name, span.trace_state);
+        }
+    }
+    states
+}
+
+#[test]
+fn what_others_carry_in_tracestate_is_that_of_every_span_of_the_trace() {
+    for tail_sampling in [false, true] {
+        let server = Server::start(|_, _| status(200));
+        let mut to_otlp = builder().shards(1).format(W3cFormat::default());
+        if tail_sampling {
+            to_otlp = to_otlp.tail_sampling(TailSamplingConfig::default());
+        }
+        let (tracer, closer) = to_otlp.otlp(config(&server)).build().unwrap();
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let headers = |state: &str| {
+            HttpHeaders(vec![
+                ("traceparent".to_owned(), parent.to_owned()),
+                ("tracestate".to_owned(), state.to_owned()),
+            ])
+        };
+        let remote = tracer.extract(&headers("jaeger=0:0:0:1,a=1,b=2")).unwrap();
+        let server_span = tracer.span("server").child_of(&remote).start();
+        let child = tracer.span("child").child_of(&server_span).tag("n", 1).start();
+        {
+            let _scope = child.activate();
+            tracer.start_span("active").finish();
+        }
+        server_span.set_baggage_item("user", "7");
+        drop(server_span.child("with baggage"));
+        let own = tracer.span("own tag").child_of(&child).start();
+        own.set_tag("w3c.tracestate", "c=3");
+        drop((own, child, server_span));
+        tracer.start_span("other trace").finish();
+        let without = tracer.extract(&headers("jaeger=0:0:0:1")).unwrap();
+        tracer.span("nothing carried").child_of(&without).start().finish();
+        tracer.span("linked").follows_from(&without).child_of(&remote).start().finish();
+
+        let stats = closer.close(SOON).stats;
+        assert_eq!((stats.acknowledged, stats.is_balanced()), (8, true), "{stats}");
+        let states = trace_states(&server);
+        let states: Vec<_> = states.iter().map(|(name, state)| (&**name, &**state)).collect();
+        let expected = [
+            ("active", "a=1,b=2"),
+            ("child", "a=1,b=2"),
+            ("linked", "a=1,b=2"),
+            ("nothing carried", ""),
+            ("other trace", ""),
+            ("own tag", "c=3"),
+            ("server", "a=1,b=2"),
+            ("with baggage", "a=1,b=2"),
+        ];
+        assert_eq!(states, expected, "tail sampling: {tail_sampling}");
+    }
+}
+
+#[test]
+fn tracestate_is_no_tag_where_no_destination_is_otlp() {
+    let reporter = InMemoryReporter::new();
+    let (tracer, _closer) =
+        builder().format(W3cFormat::default()).in_memory(&reporter).build().unwrap();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let headers = [("traceparent", parent), ("tracestate", "a=1")];
+    let headers = HttpHeaders(headers.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec());
+    let remote = tracer.extract(&headers).unwrap();
+    assert_eq!(remote.trace_state(), Some("a=1"));
+    tracer.span("server").child_of(&remote).start().finish();
+    let span = reporter.find("server").unwrap();
+    assert!(span.view().tags().all(|tag| tag.key != b"w3c.tracestate"), "{span:?}");
 }
