@@ -1,4 +1,4 @@
-//! How many requests for debugging each operation may still make.
+//! The debugging credits of each operation.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,27 +7,27 @@ use serde_json::Value;
 
 use crate::polling::FetchError;
 
-/// The credit of each operation: bounded in number, names and amounts, whatever a server answers
-/// and whatever spans are called.
+/// The credits of each operation: bounded in number, names and amounts, whatever a server sends and
+/// however spans are named.
 #[derive(Debug, Default)]
 pub(super) struct Credits {
     of: HashMap<Arc<str>, f64>,
 }
 
-/// What came of a request.
+/// The outcome of a request for a credit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
     /// One credit was taken.
     Granted,
     /// Less than one credit is left.
     TooLittle,
-    /// Nothing is left, or nothing is known; the operation is remembered, so that it is asked for.
+    /// No credit is left or known; the operation is stored, so that it is polled.
     Nothing,
-    /// The operation is not known, and cannot be remembered.
+    /// The operation is not known, and cannot be stored.
     NoRoom,
 }
 
-/// What an answer adds to the credit of an operation.
+/// The credit that a response adds to an operation.
 pub(super) type Balance = (String, f64);
 
 impl Credits {
@@ -46,13 +46,13 @@ impl Credits {
         }
     }
 
-    /// Adds what was answered. No operation gets beyond the limit, however often it is added to.
+    /// Adds the credits of a response. No operation exceeds the maximum.
     pub(super) fn add(&mut self, balances: &[Balance]) {
         for (operation, balance) in balances {
             if (self.of.contains_key(&**operation) || self.remember(operation))
                 && let Some(credit) = self.of.get_mut(&**operation)
             {
-                // In this order, as what is no number is then nothing.
+                // In this order, not-a-number becomes 0.
                 *credit = (*credit + balance.max(0.0)).min(MAX_CREDIT);
             }
         }
@@ -66,36 +66,36 @@ impl Credits {
         fits
     }
 
-    /// All operations, in lists that each fit a question.
-    pub(super) fn questions(&self) -> Vec<Vec<Arc<str>>> {
+    /// Returns all operations, in lists that each fit one request.
+    pub(super) fn requests(&self) -> Vec<Vec<Arc<str>>> {
         let mut operations: Vec<_> = self.of.keys().cloned().collect();
         operations.sort_unstable();
-        let mut questions = Vec::<Vec<_>>::new();
+        let mut requests = Vec::<Vec<_>>::new();
         let mut room = 0;
         for operation in operations {
             let bytes = operation.len() + PARAMETER_BYTES;
-            match questions.last_mut() {
-                Some(question) if bytes <= room => {
+            match requests.last_mut() {
+                Some(request) if bytes <= room => {
                     room -= bytes;
-                    question.push(operation);
+                    request.push(operation);
                 }
                 _ => {
-                    room = MAX_QUESTION_BYTES.saturating_sub(bytes);
-                    questions.push(vec![operation]);
+                    room = MAX_REQUEST_BYTES.saturating_sub(bytes);
+                    requests.push(vec![operation]);
                 }
             }
         }
-        questions
+        requests
     }
 }
 
-/// Reads an answer: `{"balances": [{"operation": "op", "balance": 2.0}]}`.
+/// Parses a response: `{"balances": [{"operation": "op", "balance": 2.0}]}`.
 pub(super) fn read(body: &[u8]) -> Result<Vec<Balance>, FetchError> {
-    let answer: Value = serde_json::from_slice(body).map_err(FetchError::new)?;
-    let balances = match answer.get("balances") {
+    let response: Value = serde_json::from_slice(body).map_err(FetchError::new)?;
+    let balances = match response.get("balances") {
         Some(Value::Array(balances)) => balances,
         Some(Value::Null) => return Ok(Vec::new()),
-        _ => return Err(FetchError::new("the answer has no list of balances")),
+        _ => return Err(FetchError::new("the response has no list of balances")),
     };
     let one = |entry: &Value| {
         let operation = entry.get("operation").and_then(Value::as_str);
@@ -107,18 +107,18 @@ pub(super) fn read(body: &[u8]) -> Result<Vec<Balance>, FetchError> {
     balances.iter().map(one).collect()
 }
 
-/// The most operations that are remembered: those asked about, and those that answers name.
+/// The maximum number of operations: those requested, and those that responses name.
 pub(super) const MAX_OPERATIONS: usize = 2_000;
 
-/// The longest name of one, in bytes.
+/// The longest name of an operation, in bytes.
 const MAX_OPERATION_BYTES: usize = 1_024;
 
-/// The most credit an operation can have.
+/// The maximum credit of an operation.
 const MAX_CREDIT: f64 = 1_000.0;
 
-/// How many bytes of names and what stands before each one question holds. Escaped, names may become
-/// three times as many; servers usually take lines of 8,000 bytes.
-const MAX_QUESTION_BYTES: usize = 2_048;
+/// The maximum length of the operations in a request, in bytes. Escaped names may become three
+/// times as long; servers usually accept lines of 8,000 bytes.
+const MAX_REQUEST_BYTES: usize = 2_048;
 
 const PARAMETER_BYTES: usize = "operations=&".len();
 
@@ -171,16 +171,15 @@ mod tests {
         let names: Vec<_> =
             (0..500).map(|n| format!("{n:0>width$}", width = 3 + n % 1000)).collect();
         names.iter().for_each(|name| assert_eq!(credits.claim(name), Claim::Nothing));
-        let questions = credits.questions();
-        let bytes =
-            |question: &Vec<Arc<str>>| question.iter().map(|name| name.len()).sum::<usize>();
-        assert!(questions.iter().all(|question| bytes(question) <= MAX_QUESTION_BYTES));
-        let mut asked: Vec<_> = questions.concat();
+        let requests = credits.requests();
+        let bytes = |request: &Vec<Arc<str>>| request.iter().map(|name| name.len()).sum::<usize>();
+        assert!(requests.iter().all(|request| bytes(request) <= MAX_REQUEST_BYTES));
+        let mut asked: Vec<_> = requests.concat();
         asked.sort();
         let mut expected: Vec<Arc<str>> = names.iter().map(|name| name.as_str().into()).collect();
         expected.sort();
         assert_eq!(asked, expected);
-        assert!(Credits::default().questions().is_empty());
+        assert!(Credits::default().requests().is_empty());
     }
 
     #[test]
@@ -189,9 +188,9 @@ mod tests {
         for n in 0..MAX_OPERATIONS {
             assert_eq!(credits.claim(&format!("{n:x}")), Claim::Nothing);
         }
-        for question in credits.questions() {
-            let line: usize = question.iter().map(|name| "operations=&".len() + name.len()).sum();
-            assert!(line <= 3 * MAX_QUESTION_BYTES, "{line} bytes");
+        for request in credits.requests() {
+            let line: usize = request.iter().map(|name| "operations=&".len() + name.len()).sum();
+            assert!(line <= 3 * MAX_REQUEST_BYTES, "{line} bytes");
         }
     }
 

@@ -1,11 +1,11 @@
-//! The tracer, as far as those see it who limit what applications do.
+//! What a restriction manager or a throttler can see of its tracer.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::diag::{Cause, Diagnostics};
 
-/// What a tracer does for a restriction manager or a throttler.
+/// A handle to the tracer that a restriction manager or a throttler works for.
 #[derive(Clone)]
 pub struct PolicyHost {
     diagnostics: Arc<Diagnostics>,
@@ -24,18 +24,18 @@ impl PolicyHost {
         Self { diagnostics, cause, client_uuid }
     }
 
-    /// Tells the tracer's logger that something could not be done: at most once a minute, with the
-    /// number of messages held back.
+    /// Logs that something could not be done: at most once a minute, with the number of suppressed
+    /// messages.
     pub fn report(&self, message: &str) {
         self.diagnostics.error(self.cause, || message.to_owned());
     }
 
-    /// Tells the tracer's logger something worth knowing.
+    /// Logs something worth knowing.
     pub fn info(&self, message: &str) {
         self.diagnostics.info(message);
     }
 
-    /// What tells this tracer from others of its service: its process's tag `client-uuid`.
+    /// Returns the process tag `client-uuid`, which distinguishes tracers of a service.
     #[must_use]
     pub fn client_uuid(&self) -> &str {
         &self.client_uuid

@@ -1,7 +1,7 @@
-//! What limits applications: which baggage items may be set, and who may ask for debugging.
+//! Limits on what applications do: baggage restrictions and debug throttling.
 //!
-//! Asked on the application's thread, with no lock held; an implementation must not wait for long.
-//! Those named `Remote…` ask an agent on a thread of their own (feature `remote-sampler`).
+//! Called on the application's thread, without a lock; an implementation must not block for long.
+//! The types named `Remote…` poll an agent on a thread of their own (feature `remote-sampler`).
 
 #[cfg(feature = "remote-sampler")]
 mod credits;
@@ -26,16 +26,16 @@ pub use self::restriction::{
 };
 pub use self::throttler::{DebugThrottler, ThrottlerConfig};
 
-/// Where an agent answers, unless told otherwise.
+/// The default address of the agent.
 pub(crate) const DEFAULT_HOST_PORT: &str = "localhost:5778";
 
-/// How often to ask, of an interval given and the usual one, which 0 means too.
+/// Returns the interval of polls: the configured one, or the default for 0.
 #[cfg(feature = "remote-sampler")]
 fn refresh_interval(given: Duration, usual: Duration) -> Duration {
     if given.is_zero() { usual } else { given.clamp(MIN_INTERVAL, MAX_INTERVAL) }
 }
 
-/// How long a question on a thread of its own may take.
+/// The timeout of a request on a thread of its own.
 #[cfg(feature = "remote-sampler")]
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 #[cfg(feature = "remote-sampler")]

@@ -1,4 +1,4 @@
-//! Baggage restrictions that an agent tells.
+//! Baggage restrictions of an agent.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,27 +18,27 @@ use crate::error::ConfigError;
 use crate::http_client::ProxyConfig;
 use crate::polling::{FetchError, HttpFetch, PollResult, Poller, SharedPoller};
 
-/// Allows the baggage keys that an agent names, which it asks again and again.
+/// Allows the baggage keys that an agent lists, and polls the agent for the list.
 ///
-/// It asks `/baggageRestrictions` at once when the tracer is built, then at each interval, or sooner
-/// while there was no answer. From the first good answer on only listed keys may be set, each up to
-/// its length; before, all or none, as configured. An answer that is missing, too long or no list
-/// leaves the last one in force; it is counted, and told to the tracer's logger. Jaeger's agent
-/// answers lists, later versions answer this address with a sampling strategy, which is refused.
+/// The manager polls `/baggageRestrictions` at once when the tracer is built, then at each
+/// interval, or sooner while there was no response. From the first valid response on only listed
+/// keys may be set, each up to its length; before, all or none, as configured. A response that is
+/// missing, too long or not a list leaves the last list in use; it is counted and logged. Jaeger's
+/// agent sends lists; later versions send a sampling strategy at this address, which is refused.
 ///
 /// # Shape and units
 ///
-/// The answer is JSON, `[{"baggageKey": "tenant", "maxValueLength": 16}]`, lengths in bytes. 1 MiB
-/// and 16,384 keys are taken at most, within 5 s.
+/// The response is JSON, `[{"baggageKey": "tenant", "maxValueLength": 16}]`, lengths in bytes.
+/// Responses of up to 1 MiB and 16,384 keys are accepted, within 5 s.
 ///
 /// # Cost
 ///
-/// A look into a map. The thread sleeps between questions, and ends at close.
+/// A look-up in a map. The thread sleeps between polls, and ends at close.
 ///
 /// # Source
 ///
-/// `internal/baggage/remote` in jaeger-client-go. There, a second close panics, and a question may
-/// take for ever.
+/// `internal/baggage/remote` in jaeger-client-go. There, a second close panics, and a request has
+/// no timeout.
 pub struct RemoteBaggageRestrictionManager {
     shared: Arc<Shared>,
     refresh_interval: Duration,
@@ -59,18 +59,18 @@ struct Shared {
     fetch: HttpFetch,
     service_name: String,
     denies_before: bool,
-    /// None until there was an answer.
+    /// The allowed keys; none until the first response.
     allowed: ArcSwapOption<HashMap<String, usize>>,
     updates: Mutex<Updates>,
 }
 
 impl RemoteBaggageRestrictionManager {
-    /// Asks on behalf of this service, once a tracer is built with it.
+    /// Polls on behalf of this service, once a tracer is built with the manager.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the service's name is empty, `host_port` is no address, or the proxy that
-    /// the environment names is none. That nobody answers there is none.
+    /// [`ConfigError`] if the service's name is empty, `host_port` is not an address, or the
+    /// environment names an invalid proxy. An agent that cannot be reached is no error.
     pub fn new(
         service_name: impl Into<String>,
         config: &BaggageRestrictionsConfig,
@@ -78,7 +78,7 @@ impl RemoteBaggageRestrictionManager {
         Self::with_proxy(service_name, config, &ProxyConfig::Environment)
     }
 
-    /// The same through another proxy than the environment's, or none.
+    /// Like [`new`](Self::new), through this proxy or none.
     ///
     /// # Errors
     ///
@@ -146,11 +146,11 @@ impl BaggageRestrictionManager for RemoteBaggageRestrictionManager {
 
 impl Shared {
     fn refresh(&self, host: &PolicyHost, is_unwanted: &dyn Fn() -> bool) -> PollResult {
-        let answer = self.fetch.get([("service", self.service_name.as_str())]);
+        let response = self.fetch.get([("service", self.service_name.as_str())]);
         if is_unwanted() {
             return PollResult::Answered;
         }
-        let (asked, error) = match answer.map(|body| read(&body)) {
+        let (result, error) = match response.map(|body| read(&body)) {
             Ok(Ok(allowed)) => {
                 self.allowed.store(Some(Arc::new(allowed)));
                 let updates = &mut *self.updates.lock();
@@ -168,18 +168,18 @@ impl Shared {
         }
         // A logger is a user callback, so no lock is held here.
         host.report(&format!("no baggage restrictions from {}: {error}", self.fetch.shown_url()));
-        asked
+        result
     }
 }
 
-/// Reads an answer. Of a key that is named twice the last one counts.
+/// Parses a response. If a key is listed twice, the last entry counts.
 fn read(body: &[u8]) -> Result<HashMap<String, usize>, FetchError> {
-    let answer: Value = serde_json::from_slice(body).map_err(FetchError::new)?;
-    let Value::Array(list) = answer else {
-        return Err(FetchError::new("the answer is no list"));
+    let response: Value = serde_json::from_slice(body).map_err(FetchError::new)?;
+    let Value::Array(list) = response else {
+        return Err(FetchError::new("the response is not a list"));
     };
     if list.len() > MAX_KEYS {
-        let say = format!("{} keys, but {MAX_KEYS} are taken at most", list.len());
+        let say = format!("{} keys, but {MAX_KEYS} are accepted at most", list.len());
         return Err(FetchError::new(say));
     }
     let one = |entry: &Value| {
@@ -195,7 +195,7 @@ fn read(body: &[u8]) -> Result<HashMap<String, usize>, FetchError> {
     list.iter().map(one).collect()
 }
 
-/// The most keys that an answer may name.
+/// The maximum number of keys in a response.
 const MAX_KEYS: usize = 16_384;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Requests for debugging that an agent grants.
+//! Debug throttling by credits of an agent.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,39 +19,39 @@ use crate::polling::{FetchError, HttpFetch, PollResult, Poller, SharedPoller};
 
 /// Grants requests for debugging as far as an agent has given credit for their operation.
 ///
-/// A request takes one credit. Where there is none, the operation is remembered, and the agent asked
-/// about it: with the next refresh, or at once if
-/// [`synchronous_initialization`](ThrottlerConfig::synchronous_initialization) says so. What it
-/// answers is added to what is there. An answer that is missing, too long or has no balances adds
-/// nothing; it is counted, and told to the tracer's logger.
+/// A request takes one credit. If there is none, the operation is stored, and the agent is polled
+/// for it: with the next refresh, or at once if
+/// [`synchronous_initialization`](ThrottlerConfig::synchronous_initialization) is set. Credits of a
+/// response are added to those there are. A response that is missing, too long or without balances
+/// adds nothing; it is counted and logged.
 ///
 /// # Shape and units
 ///
-/// The question is `GET /credits?operations=a&operations=b&service=s&uuid=u`, with the `client-uuid`
-/// of the first tracer that uses it; the answer JSON,
-/// `{"balances": [{"operation": "a", "balance": 2.0}]}`.
+/// The request is `GET /credits?operations=a&operations=b&service=s&uuid=u`, with the `client-uuid`
+/// of the first tracer that uses it; the response is JSON, `{"balances": [{"operation": "a",
+/// "balance": 2.0}]}`.
 ///
-/// 2,000 operations with names of up to 1,024 bytes are remembered; for further ones all requests are
+/// 2,000 operations with names of up to 1,024 bytes are stored; requests of further ones are
 /// denied. An operation has 1,000 credits at most; a negative balance counts as none.
 ///
 /// # Cost
 ///
-/// A look into a map behind a lock, and nothing while nobody asks for debugging. A question on the
-/// application's thread takes 1 s at most and holds up no other thread. If one takes nearly as long
-/// in vain, none is asked there for a refresh interval. Its own thread sleeps between questions,
-/// which take 5 s at most, and ends at close.
+/// A look-up in a map behind a lock, only for requests for debugging. A poll on the application's
+/// thread takes 1 s at most and delays no other thread. If a poll nearly times out, there is none
+/// on the application's threads for a refresh interval. The throttler's own thread sleeps between
+/// polls, which take 5 s at most, and ends at close.
 ///
 /// # Source
 ///
 /// `internal/throttler/remote` in jaeger-client-go. There, a second close panics, a close waits for
-/// the question under way, and a question may take for ever, with all spans waiting behind it.
-/// Released versions of Jaeger's agent answer nothing at this address, so it takes one that does.
+/// the request in flight, and a request has no timeout and blocks all spans meanwhile. Released
+/// versions of Jaeger's agent do not serve this address.
 pub struct RemoteThrottler {
     shared: Arc<Shared>,
     refresh_interval: Duration,
     is_synchronous: bool,
     polling: SharedPoller,
-    /// What questions at once need; none before the start and after the close.
+    /// The state of polls on the application's thread; none before the start and after the close.
     at_once: Mutex<Option<AtOnce>>,
     throttled: AtomicU64,
 }
@@ -67,9 +67,9 @@ impl fmt::Debug for RemoteThrottler {
 
 #[derive(Debug)]
 struct Shared {
-    /// Asks on the thread of its own.
+    /// Polls on the throttler's own thread.
     background: HttpFetch,
-    /// Asks on the application's.
+    /// Polls on the application's thread.
     at_once: HttpFetch,
     service_name: String,
     credits: Mutex<Credits>,
@@ -79,17 +79,17 @@ struct Shared {
 #[derive(Clone, Debug)]
 struct AtOnce {
     host: PolicyHost,
-    /// Until when no thread of the application waits for the agent.
+    /// The time until which no thread of the application waits for the agent.
     spared_until: Option<Instant>,
 }
 
 impl RemoteThrottler {
-    /// Asks on behalf of this service, once a tracer is built with it.
+    /// Polls on behalf of this service, once a tracer is built with the throttler.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the service's name is empty, `host_port` is no address, or the proxy that
-    /// the environment names is none. That nobody answers there is none.
+    /// [`ConfigError`] if the service's name is empty, `host_port` is not an address, or the
+    /// environment names an invalid proxy. An agent that cannot be reached is no error.
     pub fn new(
         service_name: impl Into<String>,
         config: &ThrottlerConfig,
@@ -97,7 +97,7 @@ impl RemoteThrottler {
         Self::with_proxy(service_name, config, &ProxyConfig::Environment)
     }
 
-    /// The same through another proxy than the environment's, or none.
+    /// Like [`new`](Self::new), through this proxy or none.
     ///
     /// # Errors
     ///
@@ -138,16 +138,16 @@ impl RemoteThrottler {
         })
     }
 
-    /// Asks about one operation, with no lock held, and takes one of its credits. As in the Go
-    /// client, a denial is not counted where the agent says nothing.
-    fn ask_at_once(&self, operation: &str) -> bool {
+    /// Polls for one operation, without a lock, and takes one of its credits. As in the Go client,
+    /// a denial is not counted if there was no response.
+    fn poll_at_once(&self, operation: &str) -> bool {
         let Some(AtOnce { host, spared_until }) = self.at_once.lock().clone() else { return false };
         let begun = clock::now();
         if spared_until.is_some_and(|until| begun < until) {
             return self.deny();
         }
         let shared = &*self.shared;
-        match shared.ask(&shared.at_once, [operation], &host) {
+        match shared.poll(&shared.at_once, [operation], &host) {
             Ok(balances) if balances.is_empty() => false,
             Ok(balances) => {
                 let claim = {
@@ -182,7 +182,7 @@ impl DebugThrottler for RemoteThrottler {
         let claim = self.shared.credits.lock().claim(operation);
         match claim {
             Claim::Granted => true,
-            Claim::Nothing if self.is_synchronous => self.ask_at_once(operation),
+            Claim::Nothing if self.is_synchronous => self.poll_at_once(operation),
             Claim::Nothing | Claim::TooLittle => self.deny(),
             Claim::NoRoom => {
                 let at_once = self.at_once.lock().clone();
@@ -202,8 +202,8 @@ impl DebugThrottler for RemoteThrottler {
         self.polling.begin(|| {
             let (shared, host) = (Arc::clone(&self.shared), host.clone());
             let refresh = move |is_stopped: &dyn Fn() -> bool| shared.refresh(&host, is_stopped);
-            // At once there is nothing to ask, and later two questions about one operation would
-            // count what is given twice.
+            // There is nothing to poll for at the start, and two polls for one operation would
+            // count a credit twice.
             Poller::start_later("jaeger-client-throttler", self.refresh_interval, refresh)
         })?;
         let at_once = || AtOnce { host: host.clone(), spared_until: None };
@@ -227,33 +227,33 @@ impl DebugThrottler for RemoteThrottler {
 }
 
 impl Shared {
-    /// Asks about all operations. Nobody is asked while there are none. What is wrong with one
-    /// question does not keep the others from being asked, unless nobody answers at all.
+    /// Polls for all operations, if there are any. An error response to one request does not
+    /// prevent the next one; a missing response does.
     fn refresh(&self, host: &PolicyHost, is_unwanted: &dyn Fn() -> bool) -> PollResult {
-        let questions = self.credits.lock().questions();
+        let requests = self.credits.lock().requests();
         let mut outcome = PollResult::Answered;
-        for question in &questions {
-            let answer = self.ask(&self.background, question.iter().map(|name| &**name), host);
+        for request in &requests {
+            let response = self.poll(&self.background, request.iter().map(|name| &**name), host);
             if is_unwanted() {
                 return PollResult::Answered;
             }
-            match answer {
+            match response {
                 Ok(balances) => {
                     self.credits.lock().add(&balances);
                     let updates = &mut *self.updates.lock();
                     updates.ok += 1;
                     updates.last_error = None;
                 }
-                Err((asked, error)) => {
+                Err((result, error)) => {
                     {
                         let updates = &mut *self.updates.lock();
                         updates.err += 1;
                         updates.last_error = Some(error.to_string());
                     }
                     self.tell(host, &error);
-                    outcome = asked;
+                    outcome = result;
                     let is_silent = matches!(error, FetchError::Other { .. });
-                    if is_silent && matches!(asked, PollResult::Failed { .. }) {
+                    if is_silent && matches!(result, PollResult::Failed { .. }) {
                         break;
                     }
                 }
@@ -262,7 +262,7 @@ impl Shared {
         outcome
     }
 
-    fn ask<'o>(
+    fn poll<'o>(
         &'o self,
         fetch: &HttpFetch,
         operations: impl IntoIterator<Item = &'o str>,
@@ -281,9 +281,9 @@ impl Shared {
     }
 }
 
-/// How long a thread of the application waits for the agent at most. It is on the same host, or
-/// near, and the span that asks is to begin.
+/// The timeout on the application's thread. The agent is on the same host, or near, and the span is
+/// waiting to start.
 const AT_ONCE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How much of a name is shown.
+/// How many characters of a name are shown.
 const SHOWN_CHARS: usize = 40;

@@ -1,4 +1,4 @@
-//! Which baggage items may be set, and how long their values may be.
+//! The restriction manager: which baggage items may be set, and how long their values may be.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,35 +9,36 @@ use crate::error::ConfigError;
 use crate::non_exhaustive::NonExhaustive;
 use crate::redact;
 
-/// What holds for a baggage item.
+/// The restriction on a baggage item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BaggageRestriction {
-    /// Whether it may be set.
+    /// Whether the item may be set.
     pub is_allowed: bool,
-    /// Bytes after which its value is cut.
+    /// The maximum length of the value, in bytes; longer values are truncated.
     pub max_value_length: usize,
 }
 
 impl BaggageRestriction {
-    /// It may be set, up to 2,048 bytes.
+    /// The item may be set, up to 2,048 bytes.
     pub const ALLOWED: Self = Self::up_to(2048);
 
-    /// It may not be set.
+    /// The item may not be set.
     pub const DENIED: Self = Self { is_allowed: false, max_value_length: 0 };
 
-    /// It may be set, up to so many bytes.
+    /// The item may be set, up to so many bytes.
     #[must_use]
     pub const fn up_to(bytes: usize) -> Self {
         Self { is_allowed: true, max_value_length: bytes }
     }
 }
 
-/// Decides which baggage items may be set; without one, all may, with values of up to 2,048 bytes.
+/// Decides which baggage items may be set; without a manager, all may, with values of up to 2,048
+/// bytes.
 ///
 /// # Cost
 ///
-/// Asked on the application's thread each time an item is set, with no lock held. It must not wait.
+/// Called on the application's thread each time an item is set, without a lock. It must not block.
 ///
 /// # Source
 ///
@@ -67,24 +68,24 @@ impl BaggageRestriction {
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub trait BaggageRestrictionManager: fmt::Debug + Send + Sync {
-    /// What holds for an item of that key, set by that service.
+    /// Returns the restriction on an item with that key, set by that service.
     fn restriction(&self, service: &str, key: &str) -> BaggageRestriction;
 
-    /// Starts its background work. Called when a tracer is built with it, and once more for each
-    /// further tracer that shares it.
+    /// Starts background work. Called when a tracer is built with the manager, and once more for
+    /// each further tracer that shares it.
     ///
     /// # Errors
     ///
-    /// Whatever it needs and cannot have; the tracer is then not built.
+    /// Any error that makes the manager unusable; the tracer is then not built.
     fn start(&self, host: &PolicyHost) -> Result<(), ConfigError> {
         let _ = host;
         Ok(())
     }
 
-    /// Ends that again, without waiting. Called when a tracer is closed.
+    /// Ends the background work, without waiting. Called when a tracer is closed.
     fn close(&self) {}
 
-    /// How its questions to a server went; none by default.
+    /// Returns the counts of polls of a server; none by default.
     fn updates(&self) -> Updates {
         Updates::default()
     }
@@ -108,19 +109,19 @@ impl<M: BaggageRestrictionManager + ?Sized> BaggageRestrictionManager for Arc<M>
     }
 }
 
-/// How questions to a server went.
+/// The counts of polls of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Updates {
-    /// Answers taken over.
+    /// Responses that were applied.
     pub ok: u64,
-    /// Questions without an answer, and answers that were refused.
+    /// Requests without a response, and responses that were refused.
     pub err: u64,
-    /// Why the last question failed; none if it did not.
+    /// The error of the last poll; none if it succeeded.
     pub last_error: Option<String>,
 }
 
-/// Which agent tells what baggage may be set.
+/// The agent that is polled for baggage restrictions.
 ///
 /// # Source
 ///
@@ -128,17 +129,17 @@ pub struct Updates {
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct BaggageRestrictionsConfig {
-    /// Denies all baggage until the agent has answered once; otherwise all is allowed until then.
+    /// Denies all baggage until the first response; otherwise all is allowed until then.
     pub deny_baggage_on_initialization_failure: bool,
-    /// Where the agent answers, as `host:port` or a URL without a path. Default `localhost:5778`.
+    /// The agent's address, as `host:port` or a URL without a path. Default `localhost:5778`.
     pub host_port: String,
-    /// How often it is asked. Default one minute, which 0 means too; at least 10 ms.
+    /// The interval of polls. Default one minute, which 0 means too; at least 10 ms.
     pub refresh_interval: Duration,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
 }
 
-/// Without what is secret in a URL.
+/// Hides what is secret in a URL.
 impl fmt::Debug for BaggageRestrictionsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let deny = self.deny_baggage_on_initialization_failure;

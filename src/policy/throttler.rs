@@ -1,4 +1,4 @@
-//! Who may force a trace to be recorded as a debugging one.
+//! The throttler: whether a request for debugging is granted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use crate::error::ConfigError;
 use crate::non_exhaustive::NonExhaustive;
 use crate::redact;
 
-/// Decides whether a request for debugging is granted; without one, all are.
+/// Decides whether a request for debugging is granted; without a throttler, all are.
 ///
-/// Asked where a debug id, or B3's debug flag, comes without a trace, and where `sampling.priority`
-/// is set above 0. What is denied leaves no mark: the sampler decides on the trace, and the tag is
-/// not stored.
+/// Called where a debug id, or B3's debug flag, comes without a trace, and where
+/// `sampling.priority` is set above 0. A denied request leaves no mark: the sampler decides on the
+/// trace, and the tag is not stored.
 ///
 /// # Cost
 ///
-/// Asked on the application's thread, with no lock held, and only when there is such a request. It
-/// should not wait. One that panics has denied; that is told to the tracer's logger.
+/// Called on the application's thread, without a lock, and only for such a request. It should not
+/// block. A panic denies the request and is logged.
 ///
 /// # Source
 ///
@@ -49,29 +49,29 @@ use crate::redact;
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub trait DebugThrottler: fmt::Debug + Send + Sync {
-    /// Whether a span of that operation may make its trace a debugging one, this time.
+    /// Returns whether a span of that operation may set the debug flag of its trace, this time.
     fn is_allowed(&self, operation: &str) -> bool;
 
-    /// Starts its background work. Called when a tracer is built with it, and once more for each
-    /// further tracer that shares it.
+    /// Starts background work. Called when a tracer is built with the throttler, and once more for
+    /// each further tracer that shares it.
     ///
     /// # Errors
     ///
-    /// Whatever it needs and cannot have; the tracer is then not built.
+    /// Any error that makes the throttler unusable; the tracer is then not built.
     fn start(&self, host: &PolicyHost) -> Result<(), ConfigError> {
         let _ = host;
         Ok(())
     }
 
-    /// Ends that again, without waiting. Called when a tracer is closed.
+    /// Ends the background work, without waiting. Called when a tracer is closed.
     fn close(&self) {}
 
-    /// How its questions to a server went; none by default.
+    /// Returns the counts of polls of a server; none by default.
     fn updates(&self) -> Updates {
         Updates::default()
     }
 
-    /// How many requests it has denied for want of credit, if it counts them.
+    /// Returns how many requests were denied for want of credit, if they are counted.
     fn throttled(&self) -> u64 {
         0
     }
@@ -99,7 +99,7 @@ impl<T: DebugThrottler + ?Sized> DebugThrottler for Arc<T> {
     }
 }
 
-/// Which agent grants requests for debugging.
+/// The agent that is polled for debugging credits.
 ///
 /// # Source
 ///
@@ -107,18 +107,18 @@ impl<T: DebugThrottler + ?Sized> DebugThrottler for Arc<T> {
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct ThrottlerConfig {
-    /// Where the agent answers, as `host:port` or a URL without a path. Default `localhost:5778`.
+    /// The agent's address, as `host:port` or a URL without a path. Default `localhost:5778`.
     pub host_port: String,
-    /// How often it is asked. Default 5 s, which 0 means too; at least 10 ms.
+    /// The interval of polls. Default 5 s, which 0 means too; at least 10 ms.
     pub refresh_interval: Duration,
-    /// Asks at once about an operation that has no credit, on the application's thread and for 1 s
-    /// at most. Otherwise such a request is denied, and the agent asked with the next refresh.
+    /// Polls at once for an operation without credit, on the application's thread and for 1 s at
+    /// most. Otherwise such a request is denied, and the next refresh polls for it.
     pub synchronous_initialization: bool,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
 }
 
-/// Without what is secret in a URL.
+/// Hides what is secret in a URL.
 impl fmt::Debug for ThrottlerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThrottlerConfig")

@@ -1,4 +1,4 @@
-//! One question by HTTP, within limits of time and size.
+//! HTTP requests of polls, limited in time and size.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,13 +11,12 @@ use crate::error::ConfigError;
 use crate::http_client::{Answer, BodyError, Client, ClientOptions, ProxyConfig, TlsOptions, Url};
 use crate::redact::Secrets;
 
-/// Asks one address. A question ends within its limit of time, and of an answer 1 MiB is read at
-/// most.
+/// Polls one address. A request ends within its timeout, and at most 1 MiB of a response is read.
 pub(crate) struct HttpFetch {
     client: Client,
     /// The URL as errors and log lines show it.
     shown_url: String,
-    /// What an answer may repeat and errors must not.
+    /// Secrets that a server may repeat and errors must not show.
     secrets: Secrets,
 }
 
@@ -28,7 +27,7 @@ impl fmt::Debug for HttpFetch {
 }
 
 impl HttpFetch {
-    /// Asks at `url`, for at most `timeout` each time. Without a scheme, `http://` is meant.
+    /// Polls `url`, for at most `timeout` each time. The default scheme is `http://`.
     pub(crate) fn new(
         field: &'static str,
         url: &str,
@@ -40,7 +39,7 @@ impl HttpFetch {
         let refused = |allowed| ConfigError::invalid(field, &url, allowed);
         WebUrl::parse(&url).map_err(|error| match error {
             UrlError::Malformed => refused(allowed),
-            // They would not be sent.
+            // User and password would not be sent.
             UrlError::HasUser => refused("an address without user and password"),
         })?;
         let parsed = Url::parse(&url).ok_or_else(|| refused(allowed))?;
@@ -58,12 +57,12 @@ impl HttpFetch {
         Ok(Self { shown_url: client.shown_url(), client, secrets })
     }
 
-    /// Whom it asks, without what is secret in the URL.
+    /// Returns the URL without what is secret in it.
     pub(crate) fn shown_url(&self) -> &str {
         &self.shown_url
     }
 
-    /// Asks with this query, and gives the body of an answer that is no error.
+    /// Sends a request with this query, and returns the body of a successful response.
     pub(crate) fn get<'q>(
         &self,
         query: impl IntoIterator<Item = (&'q str, &'q str)>,
@@ -71,19 +70,19 @@ impl HttpFetch {
         let encode = |text| utf8_percent_encode(text, IN_QUERY);
         let pairs =
             query.into_iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
-        let answer = self
+        let response = self
             .client
             .get(&pairs.collect::<Vec<_>>().join("&"))
             .map_err(|failure| self.failed(&failure))?;
-        let Answer { status, retry_after, .. } = answer;
+        let Answer { status, retry_after, .. } = response;
         if status >= 400 {
-            let body = answer.excerpt(&self.secrets);
+            let body = response.excerpt(&self.secrets);
             return Err(FetchError::Status { status, body, retry_after });
         }
-        match answer.body_error {
+        match response.body_error {
             Some(BodyError::TooLong) => Err(FetchError::TooLong { limit: MAX_BODY_BYTES }),
             Some(BodyError::Interrupted(error)) => Err(self.failed(&error)),
-            None => Ok(answer.body),
+            None => Ok(response.body),
         }
     }
 
@@ -92,11 +91,11 @@ impl HttpFetch {
     }
 }
 
-/// What stands for something else in a query, or is no ASCII.
+/// The characters that a query must encode.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Longer than anybody waits, and short enough to be reckoned with.
+/// The maximum timeout, small enough for the clock's arithmetic.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// The longest answer, in bytes: with the names of 2,000 operations it is about a tenth of that.
+/// The longest response, in bytes: 2,000 operations take about a tenth of that.
 const MAX_BODY_BYTES: u64 = 1 << 20;

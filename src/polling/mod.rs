@@ -1,6 +1,6 @@
-//! Asks servers by HTTP, again and again: what remote samplers, restrictions and throttlers share.
+//! Polling of servers by HTTP: shared by remote samplers, baggage restrictions and throttlers.
 //!
-//! `http` asks once, within limits; `poll` does it on a thread of its own.
+//! `http` sends one request, within limits; `poll` does it on a thread of its own.
 
 mod http;
 mod poll;
@@ -13,7 +13,7 @@ use crate::redact;
 pub(crate) use self::http::HttpFetch;
 pub(crate) use self::poll::{PollResult, Poller, SharedPoller};
 
-/// Why there was no answer.
+/// The reason why a poll has no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FetchError {
@@ -21,25 +21,25 @@ pub enum FetchError {
     Status {
         /// The status code.
         status: u16,
-        /// The beginning of what it said.
+        /// The beginning of the body.
         body: String,
-        /// When it wants to be asked again, if it said so.
+        /// The delay of `Retry-After`, if there is one.
         retry_after: Option<Duration>,
     },
-    /// The answer is longer than any that is taken.
+    /// The response is too long.
     TooLong {
-        /// How many bytes are taken.
+        /// The maximum length, in bytes.
         limit: u64,
     },
-    /// Anything else.
+    /// Any other error.
     Other {
-        /// What happened.
+        /// The message.
         message: String,
     },
 }
 
 impl FetchError {
-    /// When the server wants to be asked again, if it answered and said so.
+    /// Returns the delay of the server's `Retry-After`, if there is one.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
@@ -47,7 +47,7 @@ impl FetchError {
         }
     }
 
-    /// An error of a custom source. What is secret in URLs that it names is hidden.
+    /// Returns an error of a custom source. Secrets in URLs of the message are hidden.
     #[must_use]
     pub fn new(message: impl fmt::Display) -> Self {
         Self::Other { message: redact::message(&message.to_string()) }
@@ -58,7 +58,7 @@ impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status { status, body, .. } => write!(f, "status {status}: {body:?}"),
-            Self::TooLong { limit } => write!(f, "the answer is longer than {limit} bytes"),
+            Self::TooLong { limit } => write!(f, "the response is longer than {limit} bytes"),
             Self::Other { message } => f.write_str(message),
         }
     }

@@ -1,4 +1,4 @@
-//! The thread that asks again and again.
+//! The polling thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -11,59 +11,59 @@ use crate::error::ConfigError;
 use crate::http_client::Backoff;
 use crate::id;
 
-/// Whether somebody answered, well or badly.
+/// Whether a poll was answered, with success or an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PollResult {
     Answered,
-    /// It is tried again sooner than at the next interval, but not before the server wants to be
-    /// asked again, if it said so.
+    /// The next poll comes before the interval has passed, but not before the server's
+    /// `Retry-After`.
     Failed {
         retry_after: Option<Duration>,
     },
 }
 
-/// The thread, which ends when this is dropped. Nobody waits for it: a question under way ends by
-/// its own limit.
+/// The thread, which ends when this is dropped. Dropping does not wait: a request in flight ends by
+/// its own timeout.
 #[derive(Debug)]
 pub(crate) struct Poller {
-    /// Nothing is ever sent: what ends the thread is that nobody can.
+    /// Nothing is ever sent: the thread ends when the channel is disconnected.
     _stop: Sender<()>,
 }
 
 impl Poller {
-    /// Has `ask` called at once and at each interval. It is given a way to learn whether its answer
-    /// is still wanted.
+    /// Calls `poll` at once and at each interval. Its argument tells whether the response is
+    /// unwanted by now.
     pub(crate) fn start(
         name: &str,
         interval: Duration,
-        ask: impl Fn(&dyn Fn() -> bool) -> PollResult + Send + 'static,
+        poll: impl Fn(&dyn Fn() -> bool) -> PollResult + Send + 'static,
     ) -> Result<Self, ConfigError> {
-        Self::begin(name, interval, Duration::ZERO, ask)
+        Self::begin(name, interval, Duration::ZERO, poll)
     }
 
-    /// The same, for the first time after an interval.
+    /// Like [`start`](Self::start), but the first call comes after an interval.
     pub(crate) fn start_later(
         name: &str,
         interval: Duration,
-        ask: impl Fn(&dyn Fn() -> bool) -> PollResult + Send + 'static,
+        poll: impl Fn(&dyn Fn() -> bool) -> PollResult + Send + 'static,
     ) -> Result<Self, ConfigError> {
-        Self::begin(name, interval, interval.mul_f64(share()), ask)
+        Self::begin(name, interval, interval.mul_f64(share()), poll)
     }
 
     fn begin(
         name: &str,
         interval: Duration,
         first: Duration,
-        ask: impl Fn(&dyn Fn() -> bool) -> PollResult + Send + 'static,
+        poll: impl Fn(&dyn Fn() -> bool) -> PollResult + Send + 'static,
     ) -> Result<Self, ConfigError> {
         let (stop, stopped) = bounded(0);
-        let run = move || run(&ask, interval, first, &stopped);
+        let run = move || run(&poll, interval, first, &stopped);
         start_thread(name, run).map_err(|source| ConfigError::Thread { source })?;
         Ok(Self { _stop: stop })
     }
 }
 
-/// A poller that runs as long as one of several tracers needs it.
+/// A poller that runs as long as at least one of several tracers needs it.
 #[derive(Debug, Default)]
 pub(crate) struct SharedPoller {
     users: Mutex<(usize, Option<Poller>)>,
@@ -83,7 +83,7 @@ impl SharedPoller {
         Ok(())
     }
 
-    /// Counts one less; the last one ends the thread. True if nobody needs it any more.
+    /// Counts one tracer less; the last one ends the thread. Returns whether it was the last.
     pub(crate) fn end(&self) -> bool {
         let (tracers, poller) = &mut *self.users.lock();
         *tracers = tracers.saturating_sub(1);
@@ -95,7 +95,7 @@ impl SharedPoller {
 }
 
 fn run(
-    ask: &dyn Fn(&dyn Fn() -> bool) -> PollResult,
+    poll: &dyn Fn(&dyn Fn() -> bool) -> PollResult,
     interval: Duration,
     first: Duration,
     stopped: &Receiver<()>,
@@ -108,9 +108,9 @@ fn run(
             return;
         }
         // The tracer's clock, a source and a logger may be user callbacks.
-        let outcome = catch_unwind(AssertUnwindSafe(|| ask(&is_stopped)));
-        // An agent that starts late should be found soon, and one that is gone should not be looked
-        // for all the time. No server keeps a client from asking at the interval.
+        let outcome = catch_unwind(AssertUnwindSafe(|| poll(&is_stopped)));
+        // An agent that starts after the application should be found soon, and one that is gone
+        // should not be polled all the time. No `Retry-After` delays a poll beyond the interval.
         next = match outcome.unwrap_or(PollResult::Failed { retry_after: None }) {
             PollResult::Failed { retry_after } => backoff.next(retry_after).min(interval),
             PollResult::Answered => {
@@ -121,19 +121,20 @@ fn run(
     }
 }
 
-/// From 0.8 to 1 by chance, so that processes that began together do not ask together for ever.
+/// Returns a random factor from 0.8 to 1, so that processes that started together do not keep
+/// polling together.
 fn share() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "any number between will do")]
     let random = id::random_63(0) as f64 / (1_u64 << 63) as f64;
     0.8 + 0.2 * random
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that starts threads which ask")]
+#[expect(clippy::disallowed_methods, reason = "the one place that starts threads that poll")]
 fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
-/// How long to wait after the first failure, about.
+/// The approximate delay after the first failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

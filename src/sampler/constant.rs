@@ -1,4 +1,4 @@
-//! All traces, or none.
+//! The sampler that records all traces, or none.
 
 use super::{
     Decision, DecisionById, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
@@ -54,7 +54,7 @@ impl Sampler for ConstSampler {
     }
 }
 
-/// Any parameter but zero samples, as Go's configuration has it.
+/// Builds the sampler from configuration: any parameter but zero samples, as in Go.
 pub(super) fn build(params: &SamplerParams<'_>) -> Result<Box<dyn Sampler>, ConfigError> {
     if params.param.is_nan() {
         return Err(ConfigError::invalid(

@@ -1,9 +1,9 @@
-//! An answer, and the two tags that say whose it is.
+//! A sampler's decision, and the two tags that name the sampler.
 
 use super::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 use crate::encoding::{ShortTags, TagBuffer, ValueView};
 
-/// What a sampler decided.
+/// The decision of a sampler.
 ///
 /// # Source
 ///
@@ -20,43 +20,43 @@ use crate::encoding::{ShortTags, TagBuffer, ValueView};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Decision {
-    /// Whether to record.
+    /// Whether to record the trace.
     pub sample: bool,
-    /// Whether to ask again when the span gets another name or a tag, or is finished. What was once
-    /// to be recorded stays recorded.
+    /// Whether to call the sampler again when the span is renamed, tagged or finished. A decision
+    /// to record is never taken back.
     pub retryable: bool,
-    /// Whether to keep the trace out of the index.
+    /// Whether to keep the trace out of the server's index.
     pub firehose: bool,
 }
 
 impl Decision {
-    /// A decision that stands.
+    /// Returns a decision that is final.
     #[must_use]
     pub const fn new(sample: bool) -> Self {
         Self { sample, retryable: false, firehose: false }
     }
 
-    /// A decision after which the sampler is asked again, if it says that it
-    /// [may defer](super::Sampler::may_defer).
+    /// Returns a decision after which the sampler is called again, if the sampler [may
+    /// defer](super::Sampler::may_defer).
     #[must_use]
     pub const fn retryable(sample: bool) -> Self {
         Self { sample, retryable: true, firehose: false }
     }
 
-    /// The same decision, and the trace is to be kept out of the index.
+    /// Returns the same decision with the firehose flag: the trace is kept out of the index.
     #[must_use]
     pub const fn with_firehose(self) -> Self {
         Self { firehose: true, ..self }
     }
 }
 
-/// What others decided about a trace that goes on here.
+/// The caller's decision on a trace that continues in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParentDecision {
     /// Whether it is recorded.
     pub is_sampled: bool,
-    /// Whether it is recorded because somebody asked for it.
+    /// Whether the trace is recorded because debugging was requested.
     pub is_debug: bool,
 }
 
@@ -68,21 +68,21 @@ impl ParentDecision {
     }
 }
 
-/// What a sampler decided by a trace's id.
+/// A decision that depends on the trace id alone, with its tags.
 #[derive(Clone, Copy, Debug)]
 pub struct DecisionById<'a>(ById<'a>);
 
-/// The decisions there are.
+/// A decision that depends on the trace id alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ById<'a> {
-    /// More counts than the id.
+    /// The id alone does not decide.
     Ask,
     No,
-    /// With the two tags of the sampler.
+    /// The trace is sampled, with the two tags of the sampler.
     Yes(&'a ShortTags),
 }
 
-/// How many tags a sampler has that decides by the id.
+/// The number of tags of a sampler that decides by the trace id.
 pub(crate) const SAMPLER_TAGS: usize = 2;
 
 impl<'a> DecisionById<'a> {
@@ -111,7 +111,7 @@ impl<'a> DecisionById<'a> {
 pub(super) struct SamplerTags {
     pub(super) kind: &'static str,
     pub(super) bytes: Vec<u8>,
-    /// The same where they are short, as those of all samplers so far are.
+    /// The tags in short form, which those of all built-in samplers have.
     pub(super) short: Option<ShortTags>,
     pub(super) param_at: usize,
 }

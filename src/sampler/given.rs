@@ -4,19 +4,19 @@ use std::cell::Cell;
 
 use crate::encoding::{ShortTags, TagBuffer, ValueView};
 
-/// What a sampler gave to the span it was asked about, until it is known whether that is recorded:
-/// only then is there a record to write it to.
+/// The tags that a sampler has set on a span, until the decision is known: only a sampled span has
+/// a record to write them to.
 #[derive(Debug, Default)]
 pub(crate) struct SpanTags {
-    /// The first of them, if they were encoded beforehand.
+    /// The first tags, if they were encoded beforehand.
     short: Option<ShortTags>,
-    /// The others.
+    /// All other tags.
     more: Option<TagBuffer>,
     count: usize,
 }
 
 thread_local! {
-    /// Memory that is used again for the tags of samplers that encode none beforehand.
+    /// A buffer that is reused for the tags of samplers that encode none beforehand.
     static SPARE: Cell<Option<TagBuffer>> = const { Cell::new(None) };
 }
 
@@ -48,7 +48,7 @@ impl SpanTags {
         })
     }
 
-    /// Appends them to a span's, and gives how many they are.
+    /// Appends the tags to a span's tags and returns how many there are.
     #[inline(always)]
     pub(crate) fn append_to(&mut self, tags: &mut TagBuffer) -> usize {
         if let Some(short) = &self.short {

@@ -1,4 +1,4 @@
-//! A sampler that was written elsewhere, whose panics end nothing.
+//! The guard around a user's sampler: its panics are caught.
 
 use parking_lot::Mutex;
 
@@ -10,7 +10,8 @@ use crate::error::ConfigError;
 use crate::panics::{self, Callback};
 use crate::sampler::Sampler;
 
-/// Catches the panics of a sampler. It is not asked by the id alone: only our own samplers can be.
+/// Catches the panics of a sampler. The decision by trace id alone is not forwarded: only built-in
+/// samplers have one.
 #[derive(Debug)]
 pub(super) struct GuardedSampler {
     sampler: Box<dyn Sampler>,
@@ -20,9 +21,9 @@ pub(super) struct GuardedSampler {
 /// Where panics are reported.
 #[derive(Debug, Default)]
 struct Reports {
-    /// None until a tracer is built with the sampler.
+    /// The tracer; none until one is built with the sampler.
     host: Option<SamplerHost>,
-    /// Panics from before.
+    /// Panics from before a tracer was built.
     early: Vec<(Callback, String)>,
 }
 
@@ -31,7 +32,7 @@ impl GuardedSampler {
         Self { sampler: Box::new(sampler), reports: Mutex::default() }
     }
 
-    /// Has panics reported there, those from before included.
+    /// Reports panics to this tracer, earlier ones included.
     pub(super) fn report_to(&self, host: &SamplerHost) {
         let early = {
             let mut reports = self.reports.lock();
@@ -62,19 +63,19 @@ impl GuardedSampler {
         }
     }
 
-    fn ask(&self, callback: Callback, work: impl FnOnce(&dyn Sampler) -> Decision) -> Decision {
+    fn decide(&self, callback: Callback, work: impl FnOnce(&dyn Sampler) -> Decision) -> Decision {
         self.call(callback, work).unwrap_or(NO_OPINION)
     }
 }
 
-/// A sampler as a tracer or a list of samplers holds it: guarded, unless it is one of ours.
+/// Wraps a sampler in the guard, unless it is a built-in one.
 pub(crate) fn guarded(sampler: impl Sampler + 'static) -> Box<dyn Sampler> {
     if sampler.is_built_in() { Box::new(sampler) } else { Box::new(GuardedSampler::new(sampler)) }
 }
 
 impl Sampler for GuardedSampler {
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
-        self.ask(Callback::SamplerOnCreateSpan, |sampler| sampler.on_create_span(span))
+        self.decide(Callback::SamplerOnCreateSpan, |sampler| sampler.on_create_span(span))
     }
 
     fn may_defer(&self) -> bool {
@@ -83,7 +84,7 @@ impl Sampler for GuardedSampler {
 
     fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
         let callback = Callback::SamplerOnSetOperationName;
-        self.ask(callback, |sampler| sampler.on_set_operation_name(span))
+        self.decide(callback, |sampler| sampler.on_set_operation_name(span))
     }
 
     fn on_set_tag(
@@ -92,11 +93,11 @@ impl Sampler for GuardedSampler {
         key: &str,
         value: ValueView<'_>,
     ) -> Decision {
-        self.ask(Callback::SamplerOnSetTag, |sampler| sampler.on_set_tag(span, key, value))
+        self.decide(Callback::SamplerOnSetTag, |sampler| sampler.on_set_tag(span, key, value))
     }
 
     fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
-        self.ask(Callback::SamplerOnFinish, |sampler| sampler.on_finish(span))
+        self.decide(Callback::SamplerOnFinish, |sampler| sampler.on_finish(span))
     }
 
     fn decides_on_join(&self) -> bool {
@@ -139,7 +140,7 @@ impl Sampler for GuardedSampler {
     }
 }
 
-/// Not sampled, as far as this sampler is asked.
+/// The decision in place of one that panicked: not sampled, as far as this sampler is concerned.
 const NO_OPINION: Decision = Decision::retryable(false);
 
 const MAX_EARLY_REPORTS: usize = 8;

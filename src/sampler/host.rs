@@ -1,4 +1,4 @@
-//! The tracer, as far as its sampler sees it.
+//! What a sampler can see of its tracer.
 
 use std::fmt;
 use std::sync::Weak;
@@ -18,11 +18,11 @@ pub(crate) trait Host: fmt::Debug + Send + Sync {
     fn panicked(&self, callback: Callback, message: &str);
 }
 
-/// The tracer that a sampler works for; gone when the tracer is.
+/// A handle to the tracer that a sampler works for; it does not keep the tracer alive.
 ///
 /// # Cost
 ///
-/// Meant for a sampler's own thread. On the application's thread, ask the span.
+/// Meant for a sampler's own thread. On the application's thread, read the clock from the span.
 #[derive(Clone, Debug)]
 pub struct SamplerHost {
     host: Weak<dyn Host>,
@@ -33,27 +33,27 @@ impl SamplerHost {
         Self { host }
     }
 
-    /// The tracer's monotonic clock, the one that [`SamplingParameters`](super::SamplingParameters) reads; none when the
-    /// tracer is gone.
+    /// Returns the tracer's monotonic clock, the one that
+    /// [`SamplingParameters`](super::SamplingParameters) reads, or `None` when the tracer is gone.
     #[must_use]
     pub fn monotonic_nanos(&self) -> Option<u64> {
         self.host.upgrade().map(|host| host.monotonic_nanos())
     }
 
-    /// Tells the tracer's logger that the sampler could not do its work: at most once a minute, with
-    /// the number of messages held back.
+    /// Logs that the sampler could not do its work: at most once a minute, with the number of
+    /// suppressed messages.
     pub fn report(&self, message: &str) {
         self.report_as(Cause::Sampler, || message.to_owned());
     }
 
-    /// The same for a cause that has a minute of its own.
+    /// Logs an error as [`report`](Self::report) does, for a cause with a rate limit of its own.
     pub(super) fn report_as(&self, cause: Cause, message: impl Fn() -> String) {
         if let Some(host) = self.host.upgrade() {
             host.report(cause, &message);
         }
     }
 
-    /// Tells the tracer's logger something worth knowing, such as another rule in force.
+    /// Logs something worth knowing, such as a new sampling strategy.
     pub fn info(&self, message: &str) {
         if let Some(host) = self.host.upgrade() {
             host.info(message);

@@ -1,4 +1,4 @@
-//! A share of traces, and so many a second at least.
+//! The sampler with a probability and a lower bound of traces per second.
 
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ use super::{
 };
 use crate::encoding::ValueView;
 
-/// Records a share of traces, and so many a second even if they are not of the share.
+/// Records traces with a given probability, and at least a given number per second.
 ///
-/// It names itself `probabilistic` for a trace of the share, and `lowerbound` for one that was
-/// recorded beside it; the parameter is the share in both cases.
+/// The sampler names itself `probabilistic` for a trace that the probability selects, and
+/// `lowerbound` for one that only the lower bound lets through; the parameter is the probability in
+/// both cases.
 ///
 /// # Cost
 ///
@@ -39,19 +40,19 @@ use crate::encoding::ValueView;
 pub struct GuaranteedThroughputSampler {
     share: ProbabilisticSampler,
     lower_bound: f64,
-    /// Shared with those it was updated from and to.
+    /// The token bucket, shared with the samplers that this one was updated from and to.
     bucket: Arc<Mutex<TokenBucket>>,
     tags: SamplerTags,
 }
 
 impl GuaranteedThroughputSampler {
-    /// Samples the share `rate` of traces, and at least `lower_bound` traces each second, as far as
-    /// there are as many.
+    /// Samples with probability `rate`, and at least `lower_bound` traces per second if as many
+    /// begin.
     ///
     /// # Shape and units
     ///
-    /// `rate` is taken as 0 below 0 and as 1 above 1, `lower_bound` as 0 below 0, and what is not a
-    /// number as 0: of a list of many, one that is wrong should not cost the others.
+    /// `rate` is clamped to 0 and 1, `lower_bound` as 0 below 0, and what is not a number as 0: of
+    /// a list of many, one that is wrong should not cost the others.
     #[must_use]
     pub fn new(lower_bound: f64, rate: f64) -> Self {
         let lower_bound = bounded(lower_bound);
@@ -59,8 +60,8 @@ impl GuaranteedThroughputSampler {
         Self::with(Arc::new(Mutex::new(bucket)), lower_bound, rate)
     }
 
-    /// One of another lower bound and share that goes on with what is left. `now_nanos` is on the
-    /// clock of the spans that it is asked about.
+    /// Returns a sampler with another lower bound and probability that continues with the same
+    /// token bucket. `now_nanos` is on the clock of the spans that are sampled.
     #[must_use]
     pub fn updated(&self, lower_bound: f64, rate: f64, now_nanos: u64) -> Self {
         let lower_bound = bounded(lower_bound);
@@ -76,21 +77,21 @@ impl GuaranteedThroughputSampler {
         Self { share, lower_bound, bucket, tags }
     }
 
-    /// The share of traces it samples.
+    /// Returns the probability of sampling.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.share.rate()
     }
 
-    /// How many traces it samples each second at least.
+    /// Returns the lower bound in traces per second.
     #[must_use]
     pub const fn lower_bound(&self) -> f64 {
         self.lower_bound
     }
 
-    /// Decides at a moment that was read before.
+    /// Decides at a time that the caller has read.
     pub(super) fn decide(&self, span: &mut SamplingParameters<'_>, now_nanos: u64) -> bool {
-        // What the share samples counts towards the bound, too.
+        // Traces that the probability selects count towards the bound, too.
         let within = self.bucket.lock().check(1.0, now_nanos);
         if self.share.is_sampled(span.trace_id()) {
             span.set_sampler_tags(self.share.tags());
@@ -119,7 +120,7 @@ impl Sampler for GuaranteedThroughputSampler {
     }
 }
 
-/// A number of traces a second that can be reckoned with.
+/// Limits a lower bound to numbers that can be computed with.
 pub(super) fn bounded(lower_bound: f64) -> f64 {
     if lower_bound.is_nan() { 0.0 } else { lower_bound.clamp(0.0, f64::MAX) }
 }
@@ -136,7 +137,7 @@ mod tests {
     const ALWAYS: u64 = 1;
     const NEVER: u64 = u64::MAX >> 1;
 
-    fn asked(sampler: &GuaranteedThroughputSampler, clock: &Arc<ManualClock>, id: u64) -> String {
+    fn decide(sampler: &GuaranteedThroughputSampler, clock: &Arc<ManualClock>, id: u64) -> String {
         let mut span = ManualSpan::new(TraceId::new(0, id), "op").with_clock(Arc::clone(clock));
         span.start(sampler);
         let text = |value| match value {
@@ -150,12 +151,12 @@ mod tests {
     fn what_the_share_samples_counts_towards_the_bound() {
         let (sampler, clock) =
             (GuaranteedThroughputSampler::new(1.0, 0.5), Arc::new(ManualClock::new()));
-        assert_eq!(asked(&sampler, &clock, ALWAYS), "probabilistic Double(0.5)");
-        assert_eq!(asked(&sampler, &clock, NEVER), "");
+        assert_eq!(decide(&sampler, &clock, ALWAYS), "probabilistic Double(0.5)");
+        assert_eq!(decide(&sampler, &clock, NEVER), "");
         clock.advance(Duration::from_secs(1));
-        assert_eq!(asked(&sampler, &clock, NEVER), "lowerbound Double(0.5)");
-        assert_eq!(asked(&sampler, &clock, NEVER), "");
-        assert_eq!(asked(&sampler, &clock, ALWAYS), "probabilistic Double(0.5)");
+        assert_eq!(decide(&sampler, &clock, NEVER), "lowerbound Double(0.5)");
+        assert_eq!(decide(&sampler, &clock, NEVER), "");
+        assert_eq!(decide(&sampler, &clock, ALWAYS), "probabilistic Double(0.5)");
     }
 
     #[test]
@@ -163,7 +164,7 @@ mod tests {
         let (sampler, clock) =
             (GuaranteedThroughputSampler::new(0.0, 0.0), Arc::new(ManualClock::new()));
         for _ in 0..10 {
-            assert_eq!(asked(&sampler, &clock, NEVER), "");
+            assert_eq!(decide(&sampler, &clock, NEVER), "");
             clock.advance(Duration::from_secs(3600));
         }
     }
@@ -185,9 +186,9 @@ mod tests {
     fn an_update_of_the_share_leaves_the_bound_alone() {
         let clock = Arc::new(ManualClock::new());
         let sampler = GuaranteedThroughputSampler::new(1.0, 0.0);
-        assert_eq!(asked(&sampler, &clock, NEVER), "lowerbound Double(0.0)");
+        assert_eq!(decide(&sampler, &clock, NEVER), "lowerbound Double(0.0)");
         let sampler = sampler.updated(1.0, 0.25, 0);
-        assert_eq!(asked(&sampler, &clock, NEVER), "");
+        assert_eq!(decide(&sampler, &clock, NEVER), "");
         assert_eq!(
             sampler.status().rule,
             Rule::GuaranteedThroughput { lower_bound: 1.0, rate: 0.25 }

@@ -1,11 +1,11 @@
-//! Whether a new trace is recorded.
+//! Samplers: the head-sampling decision.
 //!
-//! Walk step 2. Asked once for each new trace, by the application's thread; a child inherits. One
-//! that may defer is asked again until its decision stands. A sampler must not block, and allocates
-//! nothing where it can be helped.
+//! Step 2 in the life of a span. The sampler is called once for each new trace, on the
+//! application's thread; child spans inherit the decision. A sampler that may defer is called again
+//! until its decision is final. A sampler must not block, and should not allocate.
 //!
-//! To add a kind: write `src/sampler/<kind>.rs` with its type and tests, and add one row to
-//! [`SAMPLERS`]. Configuration, the table in the docs and the conformance test read that row.
+//! To add a kind: write `src/sampler/<kind>.rs` with its type and tests, and add an entry to
+//! [`SAMPLERS`], which configuration, the table in the docs and the conformance test read.
 
 mod constant;
 mod decision;
@@ -52,10 +52,10 @@ pub use self::status::{
 };
 pub use self::testing::ManualSpan;
 
-/// The tag that names the sampler which decided for a trace.
+/// The tag with the type of the sampler that decided.
 pub const SAMPLER_TYPE_TAG: &str = "sampler.type";
 
-/// The tag with that sampler's parameter.
+/// The tag with the parameter of the sampler that decided.
 pub const SAMPLER_PARAM_TAG: &str = "sampler.param";
 pub use self::constant::ConstSampler;
 pub use self::lower_bound::GuaranteedThroughputSampler;
@@ -73,8 +73,8 @@ pub use self::tag_matching::{MatchValue, TagMatchingSampler};
 ///
 /// # Cost
 ///
-/// Called on the application's thread for each new trace. It must not block; what it holds must be
-/// bounded.
+/// Called on the application's thread for each new trace. A sampler must not block, and its memory
+/// must be bounded.
 ///
 /// # Source
 ///
@@ -99,37 +99,39 @@ pub use self::tag_matching::{MatchValue, TagMatchingSampler};
 /// }
 /// ```
 pub trait Sampler: fmt::Debug + Send + Sync {
-    /// Decides on the first span of a trace, or on a further one while no decision stands.
+    /// Decides on the first span of a trace, or on a later span while the decision is not final.
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision;
 
-    /// Decides by the trace's id alone, where nothing else counts: spans then cost less. What is
-    /// answered is what [`on_create_span`](Self::on_create_span) would answer.
+    /// Decides by the trace id alone, which makes spans cheaper where nothing else counts. The
+    /// result must be that of [`on_create_span`](Self::on_create_span).
     #[doc(hidden)]
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
         let _ = trace_id;
         DecisionById::ASK
     }
 
-    /// Whether it is one of this crate's, which do not panic and need no guard.
+    /// Returns whether the sampler is a built-in one: those do not panic and need no guard.
     #[doc(hidden)]
     fn is_built_in(&self) -> bool {
         false
     }
 
-    /// Whether it may put a decision off. Only then is a [retryable](Decision::retryable) decision
-    /// one, and only then are the three questions below ever asked. Asked once, when a tracer is
-    /// built; by default no decision is put off, and spans cost less.
+    /// Returns whether the sampler may defer its decision. Only then is a
+    /// [retryable](Decision::retryable) decision not final, and only then are the three methods
+    /// below called. Called once, when a tracer is built; by default no decision is deferred, and
+    /// spans cost less.
     fn may_defer(&self) -> bool {
         false
     }
 
-    /// Decides on a span that was given another name, which is now
-    /// [`operation_name`](SamplingParameters::operation_name). By default as if it were new.
+    /// Decides on a span that was renamed: [`operation_name`](SamplingParameters::operation_name)
+    /// is the new name. By default as for a new span.
     fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.on_create_span(span)
     }
 
-    /// Decides on a span that was given a tag, whose value is not cut yet. No opinion by default.
+    /// Decides on a span that was given a tag, whose value is not truncated yet. By default, no
+    /// opinion.
     fn on_set_tag(
         &self,
         span: &mut SamplingParameters<'_>,
@@ -140,24 +142,25 @@ pub trait Sampler: fmt::Debug + Send + Sync {
         Decision::retryable(false)
     }
 
-    /// Decides on a span that was finished. No opinion by default.
+    /// Decides on a span that was finished. By default, no opinion.
     fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
         let _ = span;
         Decision::retryable(false)
     }
 
-    /// Whether it is asked about traces that go on here, by [`on_join`](Self::on_join). Asked once, when
-    /// a tracer is built; by default what the caller decided stands, and spans cost less.
+    /// Returns whether the sampler decides on traces that continue here, by
+    /// [`on_join`](Self::on_join). Called once, when a tracer is built; by default the caller's
+    /// decision stands, and spans cost less.
     fn decides_on_join(&self) -> bool {
         false
     }
 
-    /// Decides on the first span here of a trace that began elsewhere, in place of whoever decided
-    /// before: what it says holds for the spans below it too, here and further on. None, the default,
-    /// lets the decision stand. It is asked only if it says so by
-    /// [`decides_on_join`](Self::decides_on_join), and not about requests for debugging.
+    /// Decides on the first span here of a trace that began elsewhere, in place of the caller's
+    /// decision: the result holds for the spans below it too, here and downstream. `None`, the
+    /// default, lets the caller's decision stand. Called only if
+    /// [`decides_on_join`](Self::decides_on_join) says so, and not for requests for debugging.
     ///
-    /// Whoever records less than the caller leaves gaps in its traces; this is for limits that must hold
+    /// A process that records less than its caller leaves gaps in traces; this is for limits that must hold
     /// for a process whatever its callers do.
     ///
     /// # Examples
@@ -165,7 +168,7 @@ pub trait Sampler: fmt::Debug + Send + Sync {
     /// ```
     /// use jaeger_client::sampler::{Decision, ParentDecision, RateLimitingSampler, Sampler, SamplingParameters};
     ///
-    /// /// At most so many traces a second, whoever began them.
+    /// /// A limit of traces per second, whichever service begins them.
     /// #[derive(Debug)]
     /// struct Limited(RateLimitingSampler);
     ///
@@ -192,35 +195,36 @@ pub trait Sampler: fmt::Debug + Send + Sync {
         None
     }
 
-    /// How many bits it [remembers](SamplingParameters::remember) of a trace, 64 at most. None by default.
+    /// Returns how many bits the sampler [stores](SamplingParameters::remember) for each trace, 64
+    /// at most. None by default.
     fn memory_bits(&self) -> u32 {
         0
     }
 
-    /// The rule in force. By default what `Debug` writes.
+    /// Returns the sampling rule that is in use. By default, the `Debug` text.
     fn status(&self) -> SamplerStatus {
         SamplerStatus::new(Rule::Other { description: format!("{self:?}") })
     }
 
-    /// How often it asked for its rule, for metrics, which read it again and again; the numbers of
+    /// Returns the counts of polls and updates, which metrics read often: the numbers of
     /// [`status`](Self::status) without a copy of the rule. Zero by default.
     fn remote_counts(&self) -> RemoteCounts {
         RemoteCounts::default()
     }
 
-    /// Starts its background work, such as asking a server. Called when a tracer is built with it,
-    /// before the first span, and once more for each further tracer that shares it.
+    /// Starts background work, such as polling a server. Called when a tracer is built with the
+    /// sampler, before the first span, and once more for each further tracer that shares it.
     ///
     /// # Errors
     ///
-    /// Whatever it needs and cannot have; the tracer is then not built.
+    /// Any error that makes the sampler unusable; the tracer is then not built.
     fn start(&self, host: &SamplerHost) -> Result<(), ConfigError> {
         let _ = host;
         Ok(())
     }
 
-    /// Ends that again. Called when a tracer is closed, as often as [`start`](Self::start) was;
-    /// questions may still come. It must not wait for long.
+    /// Ends the background work. Called when a tracer is closed, as often as [`start`](Self::start)
+    /// was; decisions may still be requested. It must not block for long.
     fn close(&self) {}
 }
 
@@ -292,7 +296,7 @@ macro_rules! forward {
 
 forward!(Arc, Box);
 
-/// Shows a sampler by its rule: what it is made of is long, and may hold what nobody should read.
+/// Implements `Debug` as the sampler's rule: the fields are long and may hold secrets.
 macro_rules! debug_by_rule {
     ($($sampler:ty),*) => {$(
         impl fmt::Debug for $sampler {
@@ -319,22 +323,22 @@ debug_by_rule!(
 #[cfg(feature = "remote-sampler")]
 debug_by_rule!(RemoteSampler);
 
-/// One kind of sampler.
+/// A built-in type of sampler.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SamplerKind {
-    /// The name that configuration has for it, in Jaeger's words.
+    /// The name in configuration, in Jaeger's words.
     pub name: &'static str,
-    /// The parameter where none is given.
+    /// The default parameter.
     pub default_param: f64,
-    /// Makes one from configuration. None if it can only be made in code.
+    /// The constructor from configuration; none if the sampler can only be made in code.
     pub build: Option<Build>,
 }
 
 /// Makes a sampler from configuration.
 pub type Build = fn(&SamplerParams<'_>) -> Result<Box<dyn Sampler>, ConfigError>;
 
-/// The kinds, one row each.
+/// The registry of built-in samplers.
 pub const SAMPLERS: &[SamplerKind] = &[
     SamplerKind { name: "const", default_param: 1.0, build: Some(constant::build) },
     SamplerKind {
@@ -351,27 +355,27 @@ pub const SAMPLERS: &[SamplerKind] = &[
     SamplerKind { name: "tag", default_param: 0.0, build: None },
 ];
 
-/// What configuration says of a sampler, beside its kind.
+/// The configuration of a sampler, without its type.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SamplerParams<'a> {
-    /// The service that samples.
+    /// The name of the service.
     pub service_name: &'a str,
-    /// The parameter, which means what the kind makes of it.
+    /// The parameter, whose meaning depends on the sampler.
     pub param: f64,
-    /// Where a remote sampler asks.
+    /// The server that a remote sampler polls.
     pub sampling_server_url: &'a str,
-    /// How often it asks.
+    /// The interval of polls.
     pub sampling_refresh_interval: Duration,
-    /// Which proxy it asks through.
+    /// The proxy for polls.
     pub proxy: &'a ProxyConfig,
-    /// How many operations are kept apart.
+    /// The maximum number of operations with a sampler each.
     pub max_operations: usize,
-    /// Whether an operation that gets another name is decided about again.
+    /// Whether to decide again when the span is renamed.
     pub operation_name_late_binding: bool,
 }
 
-/// Without what is secret in the URL.
+/// Hides what is secret in the URL.
 impl fmt::Debug for SamplerParams<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SamplerParams")
@@ -386,7 +390,7 @@ impl fmt::Debug for SamplerParams<'_> {
 }
 
 impl<'a> SamplerParams<'a> {
-    /// The parameter, and defaults for the rest.
+    /// Returns parameters with this value and defaults for the rest.
     #[must_use]
     pub const fn new(service_name: &'a str, param: f64) -> Self {
         Self {
@@ -401,7 +405,7 @@ impl<'a> SamplerParams<'a> {
     }
 }
 
-/// Makes the sampler of that name.
+/// Makes the sampler with that name.
 pub(crate) fn from_name(
     kind: &str,
     params: &SamplerParams<'_>,
@@ -416,22 +420,22 @@ pub(crate) fn from_name(
     }
 }
 
-/// The parameter of that kind where none is given; that of `probabilistic` for an unknown one.
+/// Returns the default parameter of that sampler; that of `probabilistic` for an unknown name.
 pub(crate) fn default_param(kind: &str) -> f64 {
     let member = SAMPLERS.iter().find(|member| member.name.eq_ignore_ascii_case(kind));
     member.map_or(DEFAULT_RATE, |member| member.default_param)
 }
 
-/// The share of traces where none is given, as in all clients.
+/// The default probability, as in all clients.
 const DEFAULT_RATE: f64 = 0.001;
 
-/// Where the agent answers questions about sampling.
+/// The default address that remote samplers poll, the agent's.
 pub(crate) const DEFAULT_SAMPLING_SERVER_URL: &str = "http://127.0.0.1:5778/sampling";
 
-/// How often it is asked.
+/// The default interval of polls.
 pub(crate) const DEFAULT_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many operations are kept apart.
+/// The default maximum number of operations.
 pub(crate) const DEFAULT_MAX_OPERATIONS: usize = 2000;
 
 #[cfg(test)]

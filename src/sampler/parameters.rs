@@ -1,4 +1,4 @@
-//! The span a sampler is asked about.
+//! The span that a sampler decides on.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,16 +9,17 @@ use crate::diag::Brief;
 use crate::encoding::{List, TagBuffer, TagView, cut, tags_of};
 use crate::id::TraceId;
 
-/// The span that a sampler is asked about: one that begins, or one of a trace not decided yet.
+/// The span that a sampler decides on: the first of a trace, or a later one of a trace without a
+/// final decision.
 pub struct SamplingParameters<'a> {
     trace_id: TraceId,
     operation_name: &'a str,
     tags: &'a mut SpanTags,
     max_value_bytes: usize,
     clock: &'a dyn Clock,
-    /// What samplers remember about the trace; none where no sampler is ever asked twice.
+    /// The bits that samplers store for the trace; none where no sampler is called twice.
     memory: Option<&'a AtomicU64>,
-    /// Where this sampler's bits of it begin.
+    /// The first of the bits that belong to this sampler.
     first_bit: u32,
     below_root: bool,
 }
@@ -33,12 +34,12 @@ impl fmt::Debug for SamplingParameters<'_> {
 }
 
 impl<'a> SamplingParameters<'a> {
-    /// Asks a sampler about the first span of a trace that no tracer of this crate records, and shows the
-    /// tags that it gives to one that is to be recorded. For bridges to other tracers.
+    /// Calls a sampler for the first span of a trace that another tracing library records, and
+    /// returns the decision and the sampler's tags. For bridges to other tracers.
     ///
     /// # Cost
     ///
-    /// What the sampler's decision costs; nothing is allocated for a trace that is not recorded.
+    /// That of the sampler's decision; nothing is allocated for a trace that is not recorded.
     ///
     /// # Examples
     ///
@@ -77,7 +78,7 @@ impl<'a> SamplingParameters<'a> {
         decision
     }
 
-    /// The first span of a trace in this process, in a tracer whose sampler may not defer.
+    /// Returns the first span of a trace, for a tracer whose sampler may not defer.
     #[inline]
     pub(crate) fn new(
         trace_id: TraceId,
@@ -98,48 +99,49 @@ impl<'a> SamplingParameters<'a> {
         }
     }
 
-    /// With what the samplers remember about the trace: 64 bits that all its local spans share, all
-    /// of them 0 when the trace begins here.
+    /// Adds the bits that samplers store for the trace: 64 bits that all its local spans share, all
+    /// 0 when the trace begins here.
     #[inline]
     pub(crate) fn with_memory(self, memory: &'a AtomicU64) -> Self {
         Self { memory: Some(memory), ..self }
     }
 
-    /// For a span whose trace has begun in another span of this process.
+    /// Marks the span as a later one: its trace has begun in another span of this process.
     #[inline]
     pub(crate) fn below_root(self) -> Self {
         Self { below_root: true, ..self }
     }
 
-    /// The trace's id, whose low 63 bits are random.
+    /// Returns the trace id, whose low 63 bits are random.
     #[must_use]
     pub fn trace_id(&self) -> TraceId {
         self.trace_id
     }
 
-    /// The name of the span's operation.
+    /// Returns the operation name of the span.
     #[must_use]
     pub fn operation_name(&self) -> &str {
         self.operation_name
     }
 
-    /// Whether the trace began in this process with this very span.
+    /// Returns whether the trace began in this process with this very span.
     #[must_use]
     pub fn is_local_root(&self) -> bool {
         !self.below_root
     }
 
-    /// The tracer's monotonic clock, in nanoseconds since some fixed moment.
+    /// Reads the tracer's monotonic clock, in nanoseconds since some fixed moment.
     ///
     /// # Cost
     ///
-    /// Reads the clock.
+    /// One reading of the clock.
     #[must_use]
     pub fn monotonic_nanos(&self) -> u64 {
         self.clock.monotonic_nanos()
     }
 
-    /// Whether [`remember`](Self::remember) was called with `bit` on any local span of the trace.
+    /// Returns whether [`remember`](Self::remember) was called with `bit` on any local span of the
+    /// trace.
     ///
     /// # Shape and units
     ///
@@ -151,29 +153,29 @@ impl<'a> SamplingParameters<'a> {
         word & self.mask(bit) != 0
     }
 
-    /// Keeps one bit for as long as the trace lives in this process. Nothing is kept in a tracer
-    /// whose sampler [may not defer](super::Sampler::may_defer), as it is asked but once.
+    /// Stores one bit for as long as the trace lives in this process. Nothing is stored in a tracer
+    /// whose sampler [may not defer](super::Sampler::may_defer), as it is called only once.
     pub fn remember(&self, bit: u32) {
         if let Some(memory) = self.memory {
             memory.fetch_or(self.mask(bit), Ordering::Relaxed);
         }
     }
 
-    /// None of the bits if there are no more: 64 are all there is.
+    /// Returns the mask of a bit, or 0 beyond the 64 bits that there are.
     fn mask(&self, bit: u32) -> u64 {
         1_u64.checked_shl(self.first_bit.saturating_add(bit)).unwrap_or(0)
     }
 
-    /// Lets a sampler within another see the bits from `first` on as its own.
-    pub(super) fn with_bits_from<T>(&mut self, first: u32, ask: impl FnOnce(&mut Self) -> T) -> T {
+    /// Gives a nested sampler the bits from `first` on as its own.
+    pub(super) fn with_bits_from<T>(&mut self, first: u32, work: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.first_bit;
         self.first_bit = before.saturating_add(first);
-        let answer = ask(self);
+        let result = work(self);
         self.first_bit = before;
-        answer
+        result
     }
 
-    /// Adds a tag to the span, which is kept only if the decision is to sample.
+    /// Adds a tag to the span, which is recorded only if the decision is to sample.
     pub fn set_tag(&mut self, key: &str, value: &str) {
         self.tags.set(key, cut(value, self.max_value_bytes));
     }
@@ -192,5 +194,5 @@ impl<'a> SamplingParameters<'a> {
     }
 }
 
-/// The limit of tracers that are not told another.
+/// The default limit of a tag's value, in bytes.
 pub(super) const DEFAULT_MAX_VALUE_BYTES: usize = 256;

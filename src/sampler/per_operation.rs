@@ -1,4 +1,4 @@
-//! A share of traces for each operation, and so many a second of each at least.
+//! The sampler with a probability and a lower bound for each operation.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,17 +11,19 @@ use super::{
     ProbabilisticSampler, Rule, Sampler, SamplerStatus, SamplingParameters,
 };
 
-/// Records a share of the traces of each operation, and so many a second of each at least.
+/// Samples each operation with its own probability, and at least a given number of traces per
+/// second of each.
 ///
 /// An operation that is not in the strategies is learned when it first begins a trace, and gets the
-/// default share and a lower bound of its own; when as many are known as there may be, further ones
-/// share the default without one. Only the first span of a trace in this process is sampled.
+/// default probability and a lower bound of its own. When the maximum number of operations is
+/// known, further ones share the default probability and have no lower bound. Only the first span
+/// of a trace in this process is sampled.
 ///
 /// # Cost
 ///
 /// A decision reads the clock, looks the name up under a lock that decisions share, and takes the
 /// operation's own lock for a few instructions. Nothing is allocated but for an operation that is
-/// new. At most `max_operations` names are learned, of at most 1,024 bytes each.
+/// new. At most `max_operations` names of at most 1,024 bytes each are learned.
 ///
 /// # Source
 ///
@@ -51,15 +53,15 @@ struct Table {
     operations: HashMap<Box<str>, GuaranteedThroughputSampler>,
 }
 
-/// What is to be sampled of each operation.
+/// The sampling strategies of all operations of a service.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct OperationStrategies {
-    /// The share of traces whose operation has none of its own.
+    /// The probability for operations without one of their own.
     pub default_rate: f64,
-    /// How many traces are sampled each second at least, of each operation.
+    /// The lower bound of each operation, in traces per second.
     pub lower_bound: f64,
-    /// Operations and their shares; of several for the same operation the last counts.
+    /// Operations and their probabilities; if an operation is listed twice, the last entry counts.
     pub operations: Vec<(String, f64)>,
 }
 
@@ -74,13 +76,13 @@ impl fmt::Debug for OperationStrategies {
 }
 
 impl OperationStrategies {
-    /// The same for every operation.
+    /// Returns strategies that treat all operations alike.
     #[must_use]
     pub const fn new(default_rate: f64, lower_bound: f64) -> Self {
         Self { default_rate, lower_bound, operations: Vec::new() }
     }
 
-    /// A share for one operation.
+    /// Sets the probability of one operation.
     #[must_use]
     pub fn operation(mut self, operation: impl Into<String>, rate: f64) -> Self {
         self.operations.push((operation.into(), rate));
@@ -93,7 +95,7 @@ impl PerOperationSampler {
     ///
     /// # Shape and units
     ///
-    /// Shares below 0 or above 1 and lower bounds below 0 are taken as the nearest that there are.
+    /// Probabilities are clamped to 0 and 1, lower bounds to 0.
     #[must_use]
     pub fn new(strategies: &OperationStrategies) -> Self {
         let fresh = |rate| GuaranteedThroughputSampler::new(strategies.lower_bound, rate);
@@ -111,24 +113,25 @@ impl PerOperationSampler {
         }
     }
 
-    /// How many operations are kept apart at most, beside those that strategies name; 0 means 2,000.
+    /// Sets the maximum number of learned operations, beside those that strategies name; 0 means
+    /// 2,000.
     #[must_use]
     pub const fn max_operations(mut self, operations: usize) -> Self {
         self.max_operations = if operations == 0 { DEFAULT_MAX_OPERATIONS } else { operations };
         self
     }
 
-    /// Whether to decide again when a trace's first span gets another name, for frameworks that
-    /// learn the operation only after the span has begun.
+    /// Sets whether to decide again when a trace's first span is renamed, for frameworks that learn
+    /// the operation after the span has begun.
     #[must_use]
     pub const fn late_binding(mut self, late: bool) -> Self {
         self.late_binding = late;
         self
     }
 
-    /// Takes over other strategies. Operations that are in both go on with what is left of their
+    /// Replaces the strategies. Operations that are in both continue with what is left of their
     /// lower bound; all others are forgotten, learned ones too. `now_nanos` is on the clock of the
-    /// spans that it is asked about.
+    /// spans that are sampled.
     pub fn update(&self, strategies: &OperationStrategies, now_nanos: u64) {
         let lower_bound = strategies.lower_bound;
         let mut table = self.table.write();
@@ -146,7 +149,7 @@ impl PerOperationSampler {
     }
 
     fn decide(&self, span: &mut SamplingParameters<'_>) -> bool {
-        // Not within the lock: a clock may be a user callback.
+        // Read outside the lock: a clock may be a user callback.
         let now = span.monotonic_nanos();
         let table = self.table.read();
         if let Some(sampler) = table.operations.get(span.operation_name()) {
@@ -165,7 +168,7 @@ impl PerOperationSampler {
         let mut table = self.table.write();
         let Table { default, lower_bound, operations } = &mut *table;
         let name = span.operation_name();
-        // Another thread may have learned it, or another name, meanwhile.
+        // Another thread may have learned this name, or another one, meanwhile.
         if operations.len() >= self.max_operations && !operations.contains_key(name) {
             return span.is_local_root() && default.decide(span);
         }
@@ -216,8 +219,8 @@ impl Sampler for PerOperationSampler {
     }
 }
 
-/// Names longer than this are not learned: what is held must be bounded, and so long a name is most
-/// likely a URL or a statement, which comes once.
+/// Longer names are not learned: memory must be bounded, and so long a name is most likely a URL or
+/// a statement that comes once.
 const MAX_NAME_BYTES: usize = 1024;
 
 #[cfg(test)]

@@ -8,15 +8,15 @@ use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use std::fmt;
 
-/// Asks several samplers in order; the first that samples decides.
+/// Calls several samplers in order; the first that samples decides.
 ///
-/// One whose answer stands is not asked about the same trace again. The trace is undecided as long
-/// as none samples and one would be asked again.
+/// A sampler whose decision is final is not called again for the same trace. The trace is undecided
+/// as long as none samples and at least one may change its decision.
 ///
 /// # Cost
 ///
-/// That of the samplers asked, and one atomic operation for each answer that stands. Whether an
-/// answer stands is one of 64 bits that the local spans of a trace share.
+/// That of the samplers called, and one atomic operation for each final decision. Whether a
+/// decision is final is one of 64 bits that the local spans of a trace share.
 ///
 /// # Source
 ///
@@ -40,21 +40,21 @@ pub struct PrioritySampler {
 #[derive(Debug)]
 struct Delegate {
     sampler: Box<dyn Sampler>,
-    /// The first bit of its own memory.
+    /// The first of the bits that belong to this sampler.
     first_bit: u32,
 }
 
 impl PrioritySampler {
-    /// Begins a list that is put together with [`then`](PrioritySamplerBuilder::then).
+    /// Begins a list that [`then`](PrioritySamplerBuilder::then) continues.
     #[expect(clippy::new_ret_no_self, reason = "the list is checked when it is complete")]
     pub fn new() -> PrioritySamplerBuilder {
         PrioritySamplerBuilder { samplers: Vec::new() }
     }
 
-    fn ask(
+    fn call(
         &self,
         span: &mut SamplingParameters<'_>,
-        question: impl Fn(&dyn Sampler, &mut SamplingParameters<'_>) -> Decision,
+        callback: impl Fn(&dyn Sampler, &mut SamplingParameters<'_>) -> Decision,
     ) -> Decision {
         let mut retryable = false;
         for (bit, delegate) in (0..).zip(&self.delegates) {
@@ -62,16 +62,16 @@ impl PrioritySampler {
                 continue;
             }
             let sampler = &*delegate.sampler;
-            let mut answer =
-                span.with_bits_from(delegate.first_bit, |span| question(sampler, span));
-            answer.retryable &= sampler.may_defer();
-            if !answer.retryable {
+            let mut decision =
+                span.with_bits_from(delegate.first_bit, |span| callback(sampler, span));
+            decision.retryable &= sampler.may_defer();
+            if !decision.retryable {
                 span.remember(bit);
             }
-            if answer.sample {
-                return answer;
+            if decision.sample {
+                return decision;
             }
-            retryable |= answer.retryable;
+            retryable |= decision.retryable;
         }
         Decision { retryable, ..Decision::new(false) }
     }
@@ -83,7 +83,7 @@ impl Sampler for PrioritySampler {
     }
 
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
-        self.ask(span, |sampler, span| sampler.on_create_span(span))
+        self.call(span, |sampler, span| sampler.on_create_span(span))
     }
 
     fn may_defer(&self) -> bool {
@@ -91,7 +91,7 @@ impl Sampler for PrioritySampler {
     }
 
     fn on_set_operation_name(&self, span: &mut SamplingParameters<'_>) -> Decision {
-        self.ask(span, |sampler, span| sampler.on_set_operation_name(span))
+        self.call(span, |sampler, span| sampler.on_set_operation_name(span))
     }
 
     fn on_set_tag(
@@ -100,18 +100,18 @@ impl Sampler for PrioritySampler {
         key: &str,
         value: ValueView<'_>,
     ) -> Decision {
-        self.ask(span, |sampler, span| sampler.on_set_tag(span, key, value))
+        self.call(span, |sampler, span| sampler.on_set_tag(span, key, value))
     }
 
     fn on_finish(&self, span: &mut SamplingParameters<'_>) -> Decision {
-        self.ask(span, |sampler, span| sampler.on_finish(span))
+        self.call(span, |sampler, span| sampler.on_finish(span))
     }
 
     fn decides_on_join(&self) -> bool {
         self.delegates.iter().any(|delegate| delegate.sampler.decides_on_join())
     }
 
-    /// The first of them that decides.
+    /// Decides as the first sampler that has a decision.
     fn on_join(
         &self,
         span: &mut SamplingParameters<'_>,
@@ -156,7 +156,7 @@ impl Sampler for PrioritySampler {
     }
 }
 
-/// A list of samplers about to become one.
+/// The builder of a [`PrioritySampler`].
 #[must_use = "the sampler is made by `build`"]
 pub struct PrioritySamplerBuilder {
     samplers: Vec<Box<dyn Sampler>>,
@@ -171,18 +171,17 @@ impl fmt::Debug for PrioritySamplerBuilder {
 }
 
 impl PrioritySamplerBuilder {
-    /// Adds a sampler, to be asked after those before it.
+    /// Adds a sampler, called after those before it.
     pub fn then(mut self, sampler: impl Sampler + 'static) -> Self {
         self.samplers.push(guarded(sampler));
         self
     }
 
-    /// Makes the sampler.
+    /// Builds the sampler.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if the samplers and what they remember of a trace take more than
-    /// 64 bits together.
+    /// [`ConfigError::Invalid`] if the samplers need more than 64 bits for each trace.
     pub fn build(self) -> Result<PrioritySampler, ConfigError> {
         let mut bits = u32::try_from(self.samplers.len()).unwrap_or(u32::MAX);
         let mut delegates = Vec::with_capacity(self.samplers.len());
@@ -202,7 +201,7 @@ impl PrioritySamplerBuilder {
     }
 }
 
-/// What the local spans of a trace remember together.
+/// The bits that the local spans of a trace share.
 const MAX_BITS: u32 = 64;
 
 #[cfg(test)]
@@ -211,7 +210,7 @@ mod tests {
     use super::*;
     use crate::id::TraceId;
 
-    /// Waits for a name, and remembers by a bit of its own that it was asked.
+    /// Waits for a name, and stores a bit when it was called.
     #[derive(Debug)]
     struct Named(&'static str);
 
@@ -234,7 +233,7 @@ mod tests {
         }
     }
 
-    /// Says no, and must be asked no more than once.
+    /// Decides not to sample, and must be called no more than once.
     #[derive(Debug, Default)]
     struct Once(std::sync::atomic::AtomicBool);
 
@@ -291,7 +290,7 @@ mod tests {
         assert_eq!(outer.memory_bits(), 7);
         let mut span = span();
         assert_eq!(span.start(&outer), Decision::retryable(false));
-        // Each was asked once before, so that each gives up now; had they shared a bit, the second
+        // Each was called once before, so that each gives up now; had they shared a bit, the second
         // would have given up at the start.
         assert_eq!(span.set_operation_name(&outer, "other"), Some(Decision::new(false)));
     }

@@ -1,4 +1,4 @@
-//! A share of traces, chosen by their ids.
+//! The sampler with a probability, which decides by trace id.
 
 use super::{
     Decision, DecisionById, Rule, Sampler, SamplerParams, SamplerStatus, SamplerTags,
@@ -8,7 +8,7 @@ use crate::encoding::ValueView;
 use crate::error::ConfigError;
 use crate::id::TraceId;
 
-/// Records a share of traces, the same ones in every service that uses the same rate.
+/// Records traces with a given probability, the same ones in every service with the same rate.
 ///
 /// # Cost
 ///
@@ -26,12 +26,13 @@ pub struct ProbabilisticSampler {
 }
 
 impl ProbabilisticSampler {
-    /// Samples the share `rate` of traces.
+    /// Samples with probability `rate`.
     ///
     /// # Shape and units
     ///
-    /// `rate` is a share, not a percentage: `1.0` keeps all, `0.001` one in a thousand, `0.0` only
-    /// ids whose low 63 bits are zero. It is turned once into a boundary on those bits.
+    /// `rate` is a probability, not a percentage: `1.0` records all traces, `0.001` one in a
+    /// thousand, `0.0` only ids whose low 63 bits are zero. It is converted once to a boundary on
+    /// those bits.
     ///
     /// # Errors
     ///
@@ -57,9 +58,9 @@ impl ProbabilisticSampler {
         Ok(Self::clamped(rate))
     }
 
-    /// The same with the nearest share there is; 0 for what is not a number.
+    /// Like [`new`](Self::new) with the rate clamped to 0 and 1; not-a-number is 0.
     pub(super) fn clamped(rate: f64) -> Self {
-        // A zero may have a sign, which the tag would show.
+        // Drops the sign of a negative zero, which the tag would show.
         let rate = if rate > 0.0 { rate.min(1.0) } else { 0.0 };
         #[expect(
             clippy::cast_possible_truncation,
@@ -75,7 +76,7 @@ impl ProbabilisticSampler {
         &self.tags
     }
 
-    /// Decides, and names itself if it samples.
+    /// Decides, and adds the sampler's tags if it samples.
     #[inline]
     pub(super) fn decide(&self, span: &mut SamplingParameters<'_>) -> bool {
         let sample = self.is_sampled(span.trace_id());
@@ -85,19 +86,19 @@ impl ProbabilisticSampler {
         sample
     }
 
-    /// The share of traces it samples.
+    /// Returns the probability of sampling.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.rate
     }
 
-    /// The largest value of an id's low 63 bits that is sampled; 2⁶³ if all are.
+    /// Returns the largest value of an id's low 63 bits that is sampled; 2⁶³ if all are.
     #[must_use]
     pub fn boundary(&self) -> u64 {
         self.boundary
     }
 
-    /// Whether the trace of this id is among the share.
+    /// Returns whether the trace with this id is sampled.
     #[inline]
     #[must_use]
     pub fn is_sampled(&self, trace_id: TraceId) -> bool {

@@ -1,4 +1,4 @@
-//! So many traces a second at most.
+//! The sampler with an upper bound of traces per second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{
 use crate::encoding::ValueView;
 use crate::error::ConfigError;
 
-/// Records so many traces a second at most, whichever come first.
+/// Records at most a given number of traces per second, in the order in which they begin.
 ///
 /// # Cost
 ///
@@ -20,7 +20,7 @@ use crate::error::ConfigError;
 /// # Source
 ///
 /// `RateLimitingSampler` in jaeger-client-go, `sampler.go`. There, a rate of 0 lets one trace pass,
-/// and an idle limiter twice what it should.
+/// and an idle limiter lets twice its burst pass.
 ///
 /// # Examples
 ///
@@ -39,18 +39,18 @@ use crate::error::ConfigError;
 #[derive(Clone)]
 pub struct RateLimitingSampler {
     max_traces_per_second: f64,
-    /// Shared with those it was updated from and to.
+    /// The token bucket, shared with the samplers that this one was updated from and to.
     bucket: Arc<Mutex<TokenBucket>>,
     tags: SamplerTags,
 }
 
 impl RateLimitingSampler {
-    /// Samples up to `max_traces_per_second` traces each second.
+    /// Samples up to `max_traces_per_second` traces per second.
     ///
     /// # Shape and units
     ///
-    /// Fractions are fine: 0.1 is a trace every ten seconds. 0 samples none. After a pause, as many
-    /// traces as one second allows may come at once, and always one.
+    /// Fractions are allowed: 0.1 is a trace every ten seconds. 0 samples none. After a pause, the
+    /// traces of one second may come at once, and at least one.
     ///
     /// # Errors
     ///
@@ -61,8 +61,8 @@ impl RateLimitingSampler {
         Ok(Self { max_traces_per_second: rate, bucket, tags: tags(rate) })
     }
 
-    /// Begins with a part of what a second allows, from 0 to 1, instead of all of it. With a part
-    /// by chance, processes that begin together do not let through a burst together.
+    /// Begins with a part of the burst, from 0 to 1, instead of all of it. With a random part,
+    /// processes that start together do not let through a burst together.
     ///
     /// # Source
     ///
@@ -72,18 +72,18 @@ impl RateLimitingSampler {
         let rate = self.max_traces_per_second;
         let mut bucket = TokenBucket::new(rate, burst(rate));
         bucket.balance *= if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
-        // From the first question on, time is credited.
+        // Time is credited from the first decision on.
         let bucket = Arc::new(Mutex::new(bucket));
         Self { bucket, ..self }
     }
 
-    /// One of another rate that goes on with what is left: had it begun anew, every change of the
-    /// rate would let a burst through. `now_nanos` is on the clock of the spans that it is asked
-    /// about.
+    /// Returns a sampler with another rate that continues with the same token bucket: with a new
+    /// bucket, every change of the rate would let a burst through. `now_nanos` is on the clock of
+    /// the spans that are sampled.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// As for [`new`](Self::new).
     pub fn updated(&self, max_traces_per_second: f64, now_nanos: u64) -> Result<Self, ConfigError> {
         let rate = checked(max_traces_per_second)?;
         if rate != self.max_traces_per_second {
@@ -93,7 +93,7 @@ impl RateLimitingSampler {
         Ok(Self { max_traces_per_second: rate, bucket, tags: tags(rate) })
     }
 
-    /// How many traces it samples each second at most.
+    /// Returns the maximum number of traces per second.
     #[must_use]
     pub const fn max_traces_per_second(&self) -> f64 {
         self.max_traces_per_second
@@ -106,7 +106,7 @@ impl Sampler for RateLimitingSampler {
     }
 
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
-        // Not within the lock: a clock may be a user callback.
+        // Read outside the lock: a clock may be a user callback.
         let now = span.monotonic_nanos();
         let sample = self.bucket.lock().check(1.0, now);
         if sample {
@@ -136,8 +136,8 @@ fn checked(rate: f64) -> Result<f64, ConfigError> {
     ))
 }
 
-/// What a full bucket of this rate holds. At least one credit, or a rate below one would never let
-/// anything pass; none for a rate of 0, which means none.
+/// Returns the capacity of a bucket with this rate: at least one credit, or a rate below one would
+/// never let anything pass; none for a rate of 0.
 pub(super) fn burst(rate: f64) -> f64 {
     if rate > 0.0 { rate.max(1.0) } else { 0.0 }
 }
@@ -146,7 +146,8 @@ pub(super) fn build(params: &SamplerParams<'_>) -> Result<Box<dyn Sampler>, Conf
     Ok(Box::new(RateLimitingSampler::new(params.param)?))
 }
 
-/// A bucket that fills with time, for samplers: it starts full, and each trace takes from it.
+/// A token bucket for samplers: it starts full, fills with time, and each trace takes a credit from
+/// it.
 ///
 /// # Shape and units
 ///
@@ -172,22 +173,22 @@ pub struct TokenBucket {
     credits_per_second: f64,
     max_balance: f64,
     balance: f64,
-    /// Up to when time is part of the balance; none before it was first looked at, when it is full.
+    /// The time up to which credits were added; none before the first use, when the bucket is full.
     credited_at: Option<u64>,
 }
 
 impl TokenBucket {
-    /// A full bucket.
+    /// Returns a full bucket.
     #[must_use]
     pub const fn new(credits_per_second: f64, max_balance: f64) -> Self {
         Self { credits_per_second, max_balance, balance: max_balance, credited_at: None }
     }
 
-    /// Takes `cost` credits if there are as many.
+    /// Takes `cost` credits and returns whether there were as many.
     pub fn check(&mut self, cost: f64, now_nanos: u64) -> bool {
         let filled = self.filled(now_nanos);
         if filled >= self.max_balance {
-            // What is beyond is lost now; left uncredited, it would come on top later.
+            // Credits beyond the maximum are lost now; left uncredited, they would be added later.
             self.credit(self.max_balance, now_nanos);
         } else if self.balance < cost {
             self.credit(filled, now_nanos);
@@ -199,7 +200,7 @@ impl TokenBucket {
         enough
     }
 
-    /// Changes how fast it fills and what it holds. It stays as full, as a share, as it is.
+    /// Changes the rate and the capacity. The bucket stays as full, in proportion, as it is.
     pub fn update(&mut self, credits_per_second: f64, max_balance: f64, now_nanos: u64) {
         let filled = self.filled(now_nanos).min(self.max_balance);
         let scaled =
@@ -209,13 +210,13 @@ impl TokenBucket {
         self.max_balance = max_balance;
     }
 
-    /// What is in it, without what time has added since it was last short or full.
+    /// Returns the balance, without the credits of the time since it was last short or full.
     #[must_use]
     pub const fn balance(&self) -> f64 {
         self.balance
     }
 
-    /// What would be in it if it had no limit.
+    /// Returns the balance that the bucket would have without a maximum.
     fn filled(&self, now_nanos: u64) -> f64 {
         let since = self.credited_at.unwrap_or(now_nanos);
         let elapsed = Duration::from_nanos(now_nanos.saturating_sub(since));
@@ -224,7 +225,7 @@ impl TokenBucket {
 
     fn credit(&mut self, balance: f64, now_nanos: u64) {
         self.balance = balance;
-        // Threads may come with times a little out of order.
+        // Threads may bring times slightly out of order.
         self.credited_at = self.credited_at.max(Some(now_nanos));
     }
 }

@@ -1,9 +1,9 @@
-//! What can be read of a sampler: the rule in force, and how the last fetch went.
+//! The status of a sampler: the rule in use and the outcome of the last poll.
 
 use std::fmt;
 use std::time::SystemTime;
 
-/// What a sampler is doing.
+/// The status of a sampler.
 ///
 /// # Examples
 ///
@@ -16,20 +16,20 @@ use std::time::SystemTime;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SamplerStatus {
-    /// The rule in force.
+    /// The rule in use.
     pub rule: Rule,
-    /// How it was come by, for a sampler that is told from elsewhere.
+    /// The status of polling, for a remote sampler.
     pub remote: Option<RemoteStatus>,
 }
 
 impl SamplerStatus {
-    /// The status of a sampler that always follows this rule.
+    /// Returns the status of a sampler whose rule never changes.
     #[must_use]
     pub const fn new(rule: Rule) -> Self {
         Self { rule, remote: None }
     }
 
-    /// The same, of a sampler that is told its rule from elsewhere.
+    /// Returns the status of a remote sampler.
     #[must_use]
     pub fn with_remote(self, remote: RemoteStatus) -> Self {
         Self { remote: Some(remote), ..self }
@@ -46,60 +46,60 @@ impl fmt::Display for SamplerStatus {
     }
 }
 
-/// By what rule traces are sampled.
+/// A sampling rule.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rule {
     /// All traces, or none.
     Const {
-        /// Whether all.
+        /// Whether all traces are sampled.
         sample: bool,
     },
-    /// A share of traces.
+    /// A probability.
     Probabilistic {
-        /// The share, from 0 to 1.
+        /// The probability, from 0 to 1.
         rate: f64,
     },
-    /// So many traces a second at most.
+    /// A maximum number of traces per second.
     RateLimiting {
-        /// How many; fractions are fine.
+        /// Traces per second; fractions are allowed.
         max_traces_per_second: f64,
     },
-    /// A share of traces, and so many a second at least.
+    /// A probability and a lower bound of traces per second.
     GuaranteedThroughput {
-        /// How many traces a second are sampled even if they are not of the share.
+        /// The lower bound in traces per second.
         lower_bound: f64,
-        /// The share, from 0 to 1.
+        /// The probability, from 0 to 1.
         rate: f64,
     },
-    /// A share for each operation, and so many a second of each at least.
+    /// A probability and a lower bound for each operation.
     PerOperation {
-        /// The share of traces whose operation is not in the list.
+        /// The probability for operations that are not in the list.
         default_rate: f64,
-        /// How many traces a second are sampled of each operation at least.
+        /// The lower bound for each operation, in traces per second.
         lower_bound: f64,
-        /// How many operations are kept apart.
+        /// The maximum number of operations.
         max_operations: usize,
-        /// Whether an operation that gets another name is decided about again.
+        /// Whether to decide again when the span is renamed.
         late_binding: bool,
-        /// The operations known, told and learned, in the order of their names.
+        /// The known operations, from strategies and learned, sorted by name.
         operations: Vec<OperationRule>,
     },
     /// Several rules, of which the first that samples decides.
     Priority {
-        /// The rules, in the order they are asked.
+        /// The rules, in the order in which they are applied.
         rules: Vec<Self>,
     },
     /// Traces with a span that has one of these tags.
     TagMatching {
         /// The tag's key.
         key: String,
-        /// The values, as text.
+        /// The values of the tag, as text.
         values: Vec<String>,
     },
-    /// A rule of a sampler from outside of this crate.
+    /// The rule of a custom sampler.
     Other {
-        /// What it says of itself.
+        /// The sampler's own description.
         description: String,
     },
 }
@@ -110,14 +110,14 @@ pub enum Rule {
 pub struct OperationRule {
     /// The operation's name.
     pub operation: String,
-    /// The share of its traces, from 0 to 1.
+    /// The probability, from 0 to 1.
     pub rate: f64,
-    /// How many of its traces are sampled each second at least.
+    /// The lower bound in traces per second.
     pub lower_bound: f64,
 }
 
 impl OperationRule {
-    /// The rule for the operation of that name.
+    /// Returns the rule for the operation with that name.
     #[must_use]
     pub fn new(operation: impl Into<String>, rate: f64, lower_bound: f64) -> Self {
         Self { operation: operation.into(), rate, lower_bound }
@@ -156,30 +156,30 @@ impl fmt::Display for Rule {
     }
 }
 
-/// How a sampler that is told from elsewhere fares.
+/// The status of a remote sampler's polling.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct RemoteStatus {
-    /// Whom it asks.
+    /// The name of the source.
     pub source: String,
-    /// The last attempt to ask; none before the first has ended.
+    /// The last poll; none before the first has ended.
     pub last_fetch: Option<Fetch>,
-    /// When the last answer was taken over; none while the initial rule is in force.
+    /// The time of the last update; none while the initial rule is in use.
     pub last_update: Option<SystemTime>,
-    /// Answers that were understood.
+    /// Responses that were received.
     pub queries_ok: u64,
-    /// Attempts that brought no answer.
+    /// Polls without a response.
     pub queries_err: u64,
-    /// Answers that were taken over.
+    /// Responses that were applied.
     pub updates_ok: u64,
-    /// Answers that were not, because they were broken or said nothing of use.
+    /// Responses that were not applied, because they were malformed or unusable.
     pub updates_err: u64,
     /// How often a rule was replaced by one of another kind, which begins with a full allowance.
     pub replaced: u64,
 }
 
 impl RemoteStatus {
-    /// Its numbers alone.
+    /// Returns the counts alone.
     #[must_use]
     pub const fn counts(&self) -> RemoteCounts {
         let Self { queries_ok, queries_err, updates_ok, updates_err, .. } = *self;
@@ -187,17 +187,17 @@ impl RemoteStatus {
     }
 }
 
-/// How often a sampler that is told from elsewhere asked, and what came of it.
+/// The counts of a remote sampler's polls and updates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteCounts {
-    /// Answers that were understood.
+    /// Responses that were received.
     pub queries_ok: u64,
-    /// Attempts that brought no answer.
+    /// Polls without a response.
     pub queries_err: u64,
-    /// Answers that were taken over.
+    /// Responses that were applied.
     pub updates_ok: u64,
-    /// Answers that were not, because they were broken or said nothing of use.
+    /// Responses that were not applied, because they were malformed or unusable.
     pub updates_err: u64,
 }
 
@@ -220,7 +220,7 @@ impl fmt::Display for RemoteStatus {
             self;
         write!(
             f,
-            "from {source}: {queries_ok} answers, {queries_err} failures; {updates_ok} taken over, \
+            "from {source}: {queries_ok} responses, {queries_err} failures; {updates_ok} applied, \
              {updates_err} refused; last: "
         )?;
         match last_fetch {
@@ -230,43 +230,43 @@ impl fmt::Display for RemoteStatus {
     }
 }
 
-/// One attempt to ask for a rule.
+/// One poll for a strategy.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Fetch {
-    /// When it ended.
+    /// The time at which the poll ended.
     pub at: SystemTime,
-    /// What came of it.
+    /// The outcome of the poll.
     pub outcome: FetchOutcome,
 }
 
 impl Fetch {
-    /// An attempt that ended at that time.
+    /// Returns a poll that ended at that time.
     #[must_use]
     pub const fn new(at: SystemTime, outcome: FetchOutcome) -> Self {
         Self { at, outcome }
     }
 }
 
-/// What came of asking for a rule. All but the first leave the rule before in force.
+/// The outcome of a poll. All but the first variant leave the rule in use as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FetchOutcome {
-    /// The answer is in force.
+    /// The response was applied.
     Updated,
-    /// There was no answer.
+    /// There was no response.
     Failed {
-        /// Why.
+        /// The reason.
         error: String,
     },
-    /// The answer was not understood.
+    /// The response was malformed.
     Unreadable {
-        /// Why.
+        /// The reason.
         error: String,
     },
-    /// The answer was understood, but is of no use.
+    /// The response was well-formed, but unusable.
     Refused {
-        /// Why.
+        /// The reason.
         error: String,
     },
 }
@@ -275,9 +275,9 @@ impl fmt::Display for FetchOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Updated => write!(f, "updated"),
-            Self::Failed { error } => write!(f, "no answer: {error}"),
-            Self::Unreadable { error } => write!(f, "unreadable answer: {error}"),
-            Self::Refused { error } => write!(f, "answer refused: {error}"),
+            Self::Failed { error } => write!(f, "no response: {error}"),
+            Self::Unreadable { error } => write!(f, "unreadable response: {error}"),
+            Self::Refused { error } => write!(f, "response refused: {error}"),
         }
     }
 }

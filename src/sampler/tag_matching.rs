@@ -1,4 +1,4 @@
-//! Traces that have a span with a certain tag.
+//! The sampler of traces that have a span with a certain tag.
 
 use super::{
     Decision, Rule, SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG, Sampler, SamplerStatus, SamplingParameters,
@@ -9,13 +9,13 @@ use crate::error::ConfigError;
 
 /// Records the traces that have a span with one of certain values of a tag.
 ///
-/// It samples when such a tag is set and has no opinion otherwise, so that it is usually the first
-/// of a [`PrioritySampler`](super::PrioritySampler).
+/// The sampler has no opinion until such a tag is set, so that it is usually the first of a
+/// [`PrioritySampler`](super::PrioritySampler).
 ///
 /// # Shape and units
 ///
-/// A value matches only one of its own type: the whole number 42 is neither the double 42.0 nor the
-/// text `42`. A list in JSON has doubles alone.
+/// A value matches only one of its own type: the integer 42 is neither the double 42.0 nor the text
+/// `42`. Numbers in JSON are doubles.
 ///
 /// # Cost
 ///
@@ -48,19 +48,19 @@ pub struct TagMatchingSampler {
 struct Matcher {
     value: MatchValue,
     firehose: bool,
-    /// `key=value`.
+    /// The sampler's parameter, `key=value`.
     param: String,
 }
 
-/// A value of a tag that is looked for.
+/// The value of a tag to match.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum MatchValue {
     /// Text.
     Str(String),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     I64(i64),
     /// A double.
     F64(f64),
@@ -107,35 +107,35 @@ from! {
 }
 
 impl TagMatchingSampler {
-    /// Looks at tags with this key; it matches no value yet.
+    /// Matches tags with this key; no value matches yet.
     #[must_use]
     pub fn new(key: impl Into<String>) -> Self {
         Self { key: key.into(), matchers: Vec::new() }
     }
 
-    /// Samples traces with this value of the tag. Of several for the same value the last counts.
+    /// Samples traces with this value of the tag. If a value is given twice, the last call counts.
     #[must_use]
     pub fn matching(self, value: impl Into<MatchValue>) -> Self {
         self.with(value.into(), false)
     }
 
-    /// The same, and keeps the trace out of the index.
+    /// Samples traces with this value of the tag and keeps them out of the index.
     #[must_use]
     pub fn matching_firehose(self, value: impl Into<MatchValue>) -> Self {
         self.with(value.into(), true)
     }
 
-    /// Makes one from JSON, as jaeger-client-go writes it.
+    /// Parses a sampler from JSON, in the form of jaeger-client-go.
     ///
     /// # Shape and units
     ///
     /// `{"key":"tenant","matchers":[{"value":"acme","firehose":true}],"values":{"other":{}}}`:
-    /// `matchers` has texts, truth values and numbers, which are doubles; `values` is an older form
-    /// that has texts alone, and overrides the other.
+    /// `matchers` has strings, booleans and numbers, which are doubles; `values` is an older form
+    /// that has strings alone, and overrides the other.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if it is not of that form.
+    /// [`ConfigError::Invalid`] if the JSON has another form.
     #[cfg(feature = "remote-sampler")]
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
         json::read(json).ok_or_else(|| {
@@ -189,7 +189,7 @@ impl Sampler for TagMatchingSampler {
     }
 }
 
-/// The form that jaeger-client-go reads.
+/// The JSON form of jaeger-client-go.
 #[cfg(feature = "remote-sampler")]
 mod json {
     use serde_json::Value;
@@ -246,7 +246,7 @@ mod tests {
             .matching_firehose("legacy")
     }
 
-    fn asked(key: &str, value: ValueView<'_>) -> (ManualSpan, Option<Decision>) {
+    fn decide(key: &str, value: ValueView<'_>) -> (ManualSpan, Option<Decision>) {
         let mut span = ManualSpan::new(TraceId::new(0, 1), "op");
         assert_eq!(span.start(&sampler()), Decision::retryable(false));
         assert_eq!(span.set_operation_name(&sampler(), "x"), Some(Decision::retryable(false)));
@@ -268,15 +268,15 @@ mod tests {
             (ValueView::Double(0.5), true),
             (ValueView::Binary(b"good"), false),
         ] {
-            let (span, _) = asked("k", value);
+            let (span, _) = decide("k", value);
             assert_eq!((span.is_sampled(), span.is_final()), (matches, matches), "{value:?}");
-            assert!(!asked("other", value).0.is_sampled());
+            assert!(!decide("other", value).0.is_sampled());
         }
     }
 
     #[test]
     fn it_names_the_tag_that_it_found() {
-        let (span, _) = asked("k", ValueView::Long(42));
+        let (span, _) = decide("k", ValueView::Long(42));
         let tags: Vec<_> = span.tags().map(|tag| (tag.key.to_vec(), tag.value)).collect();
         let text = |text: &'static str| ValueView::Str(text.as_bytes());
         assert_eq!(
@@ -290,14 +290,14 @@ mod tests {
 
     #[test]
     fn the_last_of_several_for_a_value_decides_about_the_index() {
-        let firehose = |value| asked("k", value).1.unwrap().firehose;
+        let firehose = |value| decide("k", value).1.unwrap().firehose;
         assert!(firehose(ValueView::Str(b"legacy")) && firehose(ValueView::Double(0.5)));
         assert!(!firehose(ValueView::Str(b"good")));
     }
 
     #[test]
     fn a_trace_without_such_a_tag_stays_undecided_to_its_end() {
-        let (mut span, _) = asked("k", ValueView::Str(b"bad"));
+        let (mut span, _) = decide("k", ValueView::Str(b"bad"));
         assert_eq!(span.finish(&sampler()), Some(Decision::retryable(false)));
         assert!(!span.is_sampled() && !span.is_final());
     }

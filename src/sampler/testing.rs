@@ -1,4 +1,4 @@
-//! A span outside of any tracer, for tests of samplers.
+//! Spans without a tracer, for tests of samplers.
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -11,10 +11,10 @@ use crate::encoding::{List, TagBuffer, TagView, ValueView, tags_of};
 use crate::id::TraceId;
 use crate::sampler::Sampler;
 
-/// A span that exists only to ask samplers about, for tests of samplers.
+/// A span without a tracer, for tests of samplers.
 ///
-/// It behaves as a tracer's span does: a sampler is asked until a decision stands, and its tags stay
-/// only if it samples.
+/// The span behaves as a tracer's span does: the sampler is called until its decision is final, and
+/// its tags stay only if it samples.
 ///
 /// # Examples
 ///
@@ -52,7 +52,7 @@ impl fmt::Debug for ManualSpan {
 }
 
 impl ManualSpan {
-    /// The first span of a trace, at a time that stands still at 0.
+    /// Returns the first span of a trace, at a time that stands still at 0.
     #[must_use]
     pub fn new(trace_id: TraceId, operation_name: impl Into<String>) -> Self {
         Self {
@@ -69,87 +69,88 @@ impl ManualSpan {
         }
     }
 
-    /// Reads the time from this clock.
+    /// Sets the clock.
     #[must_use]
     pub fn with_clock(self, clock: impl Clock + 'static) -> Self {
         Self { clock: Box::new(clock), ..self }
     }
 
-    /// Makes it a span of a trace that began in another span of the process.
+    /// Marks the span as a later one: its trace began in another span of the process.
     #[must_use]
     pub fn below_root(self) -> Self {
         Self { child: true, ..self }
     }
 
-    /// Asks about the start, and gives what was answered.
+    /// Calls the sampler for the start and returns its decision.
     pub fn start(&mut self, sampler: &(impl Sampler + ?Sized)) -> Decision {
-        self.ask(|span| sampler.on_create_span(span))
+        self.call(|span| sampler.on_create_span(span))
     }
 
-    /// Asks about the first span here of a trace that others decided about, and gives what was answered;
-    /// none if their decision stands.
+    /// Calls the sampler for the first span here of a trace that began elsewhere and returns its
+    /// decision, or `None` if the caller's decision stands.
     pub fn join(
         &mut self,
         sampler: &(impl Sampler + ?Sized),
         parent: ParentDecision,
     ) -> Option<Decision> {
         let mut decision = None;
-        self.ask(|span| {
+        self.call(|span| {
             decision = sampler.on_join(span, parent);
             decision.unwrap_or_else(|| Decision::new(parent.is_sampled))
         });
         decision
     }
 
-    /// Gives the span another name, and asks about that. None if a decision stands already.
+    /// Renames the span and calls the sampler. Returns `None` if the decision is final already.
     pub fn set_operation_name(
         &mut self,
         sampler: &(impl Sampler + ?Sized),
         name: impl Into<String>,
     ) -> Option<Decision> {
         self.operation_name = name.into();
-        (!self.decided).then(|| self.ask(|span| sampler.on_set_operation_name(span)))
+        (!self.decided).then(|| self.call(|span| sampler.on_set_operation_name(span)))
     }
 
-    /// Asks about a tag, which is not kept. None if a decision stands already.
+    /// Calls the sampler for a tag, which is not stored. Returns `None` if the decision is final
+    /// already.
     pub fn set_tag(
         &mut self,
         sampler: &(impl Sampler + ?Sized),
         key: &str,
         value: ValueView<'_>,
     ) -> Option<Decision> {
-        (!self.decided).then(|| self.ask(|span| sampler.on_set_tag(span, key, value)))
+        (!self.decided).then(|| self.call(|span| sampler.on_set_tag(span, key, value)))
     }
 
-    /// Asks about the end. None if a decision stands already.
+    /// Calls the sampler for the end. Returns `None` if the decision is final already.
     pub fn finish(&mut self, sampler: &(impl Sampler + ?Sized)) -> Option<Decision> {
-        (!self.decided).then(|| self.ask(|span| sampler.on_finish(span)))
+        (!self.decided).then(|| self.call(|span| sampler.on_finish(span)))
     }
 
-    /// Whether the trace is recorded.
+    /// Returns whether the trace is recorded.
     #[must_use]
     pub const fn is_sampled(&self) -> bool {
         self.sampled
     }
 
-    /// Whether a decision stands.
+    /// Returns whether the decision is final.
     #[must_use]
     pub const fn is_final(&self) -> bool {
         self.decided
     }
 
-    /// Whether the trace is to be kept out of the index.
+    /// Returns whether the trace is kept out of the index.
     #[must_use]
     pub const fn is_firehose(&self) -> bool {
         self.firehose
     }
 
-    /// The tags that samplers gave it.
+    /// Returns the tags that samplers have set.
     pub fn tags(&self) -> impl Iterator<Item = TagView<'_>> {
         tags_of(Some(List::new(self.count, self.tags.bytes())))
     }
 
-    fn ask(&mut self, question: impl FnOnce(&mut SamplingParameters<'_>) -> Decision) -> Decision {
+    fn call(&mut self, callback: impl FnOnce(&mut SamplingParameters<'_>) -> Decision) -> Decision {
         let mut given = SpanTags::default();
         let mut span = SamplingParameters::new(
             self.trace_id,
@@ -162,7 +163,7 @@ impl ManualSpan {
         if self.child {
             span = span.below_root();
         }
-        let decision = question(&mut span);
+        let decision = callback(&mut span);
         if decision.sample {
             self.sampled = true;
             self.firehose |= decision.firehose;

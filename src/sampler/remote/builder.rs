@@ -1,4 +1,4 @@
-//! A remote sampler about to be built.
+//! The builder of the remote sampler.
 
 use std::any::Any;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::sampler::{
     DEFAULT_SAMPLING_SERVER_URL, GuardedSampler, ProbabilisticSampler, Sampler, SamplerParams,
 };
 
-/// A remote sampler about to be built.
+/// The builder of a [`RemoteSampler`].
 #[must_use = "the sampler is made by `build`"]
 pub struct RemoteSamplerBuilder {
     service_name: String,
@@ -31,7 +31,7 @@ pub struct RemoteSamplerBuilder {
     operations: OperationLimits,
 }
 
-/// Without what is secret in the URL.
+/// Hides what is secret in the URL.
 impl fmt::Debug for RemoteSamplerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteSamplerBuilder")
@@ -57,34 +57,34 @@ impl RemoteSamplerBuilder {
         }
     }
 
-    /// Where to ask, by HTTP; the query `service=…` is added. An `https` address needs the feature
-    /// `tls`. Default `http://127.0.0.1:5778/sampling`.
+    /// Sets the address to poll by HTTP; the query `service=…` is added. An `https` address needs
+    /// the feature `tls`. Default `http://127.0.0.1:5778/sampling`.
     pub fn sampling_server_url(mut self, url: impl Into<String>) -> Self {
         self.url = url.into();
         self
     }
 
-    /// Asks in another way than by HTTP.
+    /// Sets a custom source of strategies in place of HTTP.
     pub fn source(mut self, source: impl StrategySource + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
     }
 
-    /// The share of traces to sample until there was an answer. Default 0.001.
+    /// Sets the probability until the first response. Default 0.001.
     pub fn initial_rate(mut self, rate: f64) -> Self {
         self.initial_rate = rate;
         self
     }
 
-    /// Samples by this until there was an answer, instead of a share of traces. One that answers
-    /// alone: it is neither started nor closed.
+    /// Sets a sampler until the first response, in place of a probability. It is neither started
+    /// nor closed.
     pub fn initial(mut self, sampler: impl Sampler + 'static) -> Self {
         self.initial = Some(recognized(sampler));
         self
     }
 
-    /// How often to ask: a little sooner each time, by chance up to a fifth, so that many processes
-    /// do not ask at the same moment. Default one minute, which 0 means too; at least 10 ms.
+    /// Sets the interval of polls: each is shortened at random by up to a fifth, so that processes
+    /// do not poll at the same moment. Default one minute, which 0 means too; at least 10 ms.
     pub fn refresh_interval(mut self, interval: Duration) -> Self {
         self.refresh_interval = if interval.is_zero() {
             DEFAULT_REFRESH_INTERVAL
@@ -94,39 +94,39 @@ impl RemoteSamplerBuilder {
         self
     }
 
-    /// How long a question by HTTP may take as a whole. Default 5 s, which 0 means too; an hour at
-    /// most.
+    /// Sets the timeout of a request by HTTP. Default 5 s, which 0 means too; an hour at most.
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
         self.fetch_timeout = if timeout.is_zero() { DEFAULT_FETCH_TIMEOUT } else { timeout };
         self
     }
 
-    /// Which proxy questions by HTTP go through. By default, as the environment says.
+    /// Sets the proxy for requests by HTTP. By default, the environment names it.
     pub fn proxy(mut self, proxy: ProxyConfig) -> Self {
         self.proxy = proxy;
         self
     }
 
-    /// How many operations are learned at most; see
-    /// [`PerOperationSampler`](crate::sampler::PerOperationSampler::max_operations). Default 2,000, which 0 means too.
+    /// Sets the maximum number of learned operations; see
+    /// [`PerOperationSampler`](crate::sampler::PerOperationSampler::max_operations). Default 2,000,
+    /// which 0 means too.
     pub fn max_operations(mut self, operations: usize) -> Self {
         self.operations.max = if operations == 0 { DEFAULT_MAX_OPERATIONS } else { operations };
         self
     }
 
-    /// Whether to decide again when a trace's first span gets another name; see
+    /// Sets whether to decide again when a trace's first span is renamed; see
     /// [`PerOperationSampler`](crate::sampler::PerOperationSampler::late_binding). Default no.
     pub fn late_binding(mut self, late: bool) -> Self {
         self.operations.late_binding = late;
         self
     }
 
-    /// Makes the sampler, which begins to ask when a tracer is built with it.
+    /// Builds the sampler, which begins to poll when a tracer is built with it.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for an empty service name, a URL that is none, an initial rate that is no
-    /// share. That no server is there is none.
+    /// [`ConfigError`] for an empty service name, an invalid URL, or an initial rate that is not a
+    /// probability. A server that cannot be reached is no error.
     pub fn build(self) -> Result<RemoteSampler, ConfigError> {
         if self.service_name.is_empty() {
             return Err(ConfigError::NoServiceName { noticed: Vec::new() });
@@ -148,7 +148,7 @@ impl RemoteSamplerBuilder {
     }
 }
 
-/// The sampler as one of the kinds that are updated in place, if it is of one.
+/// Recognizes a sampler that can be updated in place.
 fn recognized(sampler: impl Sampler + 'static) -> Current {
     fn take<S: 'static>(any: &mut dyn Any) -> Option<S> {
         any.downcast_mut::<Option<S>>().and_then(Option::take)
@@ -160,7 +160,7 @@ fn recognized(sampler: impl Sampler + 'static) -> Current {
         .or_else(|| take(&mut sampler).map(Current::PerOperation));
     match (known, sampler) {
         (None, Some(other)) => Current::Other(GuardedSampler::new(other)),
-        // Either it was taken, or it is still there.
+        // The sampler was either taken or is still there.
         (known, _) => {
             known.unwrap_or(Current::Other(GuardedSampler::new(ConstSampler::new(false))))
         }
@@ -183,8 +183,8 @@ pub(in crate::sampler) fn build(
 
 const DEFAULT_FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A slip of a unit must not make a process ask without end.
+/// The minimum interval: a wrong unit must not make a process poll without a pause.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Longer than anybody waits, and short enough to be reckoned with.
+/// The maximum interval, small enough for the clock's arithmetic.
 const MAX_REFRESH_INTERVAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);

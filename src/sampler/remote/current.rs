@@ -1,4 +1,4 @@
-//! The rule in force, and how another takes its place.
+//! The sampler in use, and how a strategy replaces it.
 
 use super::strategy::Strategy;
 use crate::encoding::ValueView;
@@ -15,30 +15,30 @@ pub(super) enum Current {
     Probabilistic(ProbabilisticSampler),
     RateLimiting(RateLimitingSampler),
     PerOperation(PerOperationSampler),
-    /// One that was given to begin with.
+    /// The user's initial sampler.
     Other(GuardedSampler),
 }
 
-/// How operations are kept apart.
+/// The limits that samplers of operations have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OperationLimits {
     pub(super) max: usize,
     pub(super) late_binding: bool,
 }
 
-/// What becomes of the sampler in force.
+/// The effect of a strategy on the sampler in use.
 #[derive(Debug)]
 pub(super) enum Change {
-    /// It took the strategy over itself.
+    /// The sampler took the strategy over itself.
     InPlace,
-    /// This one goes on where it was.
+    /// This sampler replaces it and continues with its token bucket.
     Continued(Current),
-    /// This one begins anew.
+    /// This sampler replaces it.
     Replaced(Current),
 }
 
 impl Current {
-    /// Takes a strategy over.
+    /// Applies a strategy.
     pub(super) fn change(
         &self,
         strategy: &Strategy,
@@ -83,13 +83,13 @@ impl Current {
         }
     }
 
-    /// Whether the id alone tells that the trace is not sampled.
+    /// Returns whether the trace id alone says that the trace is not sampled.
     #[inline]
     pub(super) fn refuses(&self, trace_id: TraceId) -> bool {
         matches!(self, Self::Probabilistic(sampler) if !sampler.is_sampled(trace_id))
     }
 
-    /// Written out, as it is asked for every trace.
+    /// Dispatches by hand, as this is called for every trace.
     #[inline]
     pub(super) fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         match self {

@@ -1,7 +1,7 @@
-//! A rule that a server tells, asked for again and again.
+//! The remote sampler: it polls a server for its sampling strategy.
 //!
-//! `source` asks, `answer` reads, `in_force` takes over, `poll` does that on a thread of its own. A
-//! failure of any of them leaves the rule in force as it is.
+//! `source` sends requests, `strategy` parses responses, `current` applies them, `refresh` does
+//! that on a thread of its own. A failure of any of them leaves the sampler in use as it is.
 
 mod builder;
 mod current;
@@ -27,29 +27,28 @@ use crate::id::TraceId;
 pub use crate::polling::FetchError;
 use crate::polling::SharedPoller;
 
-/// Records what a server tells it to, which it asks again and again: usually the agent, at port
-/// 5778.
+/// Samples by a strategy that it polls from a server: usually the agent, at port 5778.
 ///
-/// It asks at once when the tracer is built, then at each interval, or sooner while there was no
-/// answer. A rule of the same kind is taken over in place, so that the allowance of a second is not
-/// given out anew. An answer that is missing, broken or out of range leaves the rule before in
-/// force; it is counted, and told to the tracer's logger at most once a minute. What is in force,
-/// and how the last question went, is in [`Tracer::sampler_status`](crate::Tracer::sampler_status).
+/// The sampler polls at once when the tracer is built, then at each interval, or sooner while there
+/// was no response. A strategy of the same kind is applied in place, so that the allowance of a
+/// second is not given out anew. A response that is missing, malformed or out of range leaves the
+/// strategy in use as it is; it is counted, and logged at most once a minute. The strategy in use
+/// and the outcome of the last poll are in
+/// [`Tracer::sampler_status`](crate::Tracer::sampler_status).
 ///
 /// # Shape and units
 ///
-/// The answer is JSON. Of its members `operationSampling`, `probabilisticSampling` and
-/// `rateLimitingSampling` the first that is there counts; `strategyType`, which servers write as a
-/// number, a word or not at all, does not. 1 MiB and 16,384 operations are taken at most.
+/// The response is JSON. The first present member of `operationSampling`, `probabilisticSampling`
+/// and `rateLimitingSampling` counts; `strategyType`, which servers write as a number, a word or
+/// not at all, is ignored. Responses of up to 1 MiB and 16,384 operations are accepted.
 ///
 /// # Cost
 ///
-/// A decision is that of the rule in force, and one atomic read. The thread sleeps between
-/// questions.
+/// A decision is that of the sampler in use, and one atomic read. The thread sleeps between polls.
 ///
 /// # Source
 ///
-/// `RemotelyControlledSampler` in jaeger-client-go, `sampler_remote.go`. There, the first question
+/// `RemotelyControlledSampler` in jaeger-client-go, `sampler_remote.go`. There, the first poll
 /// comes after a whole interval, a number as `strategyType` is an error, as are fractions of a
 /// trace per second, and a strategy without a rate ends the process.
 ///
@@ -72,13 +71,13 @@ pub struct RemoteSampler {
 }
 
 impl RemoteSampler {
-    /// Begins a sampler for the service of that name.
+    /// Begins a sampler for the service with that name.
     pub fn builder(service_name: impl Into<String>) -> RemoteSamplerBuilder {
         RemoteSamplerBuilder::new(service_name.into())
     }
 
-    /// Asks now, on the calling thread, and takes the answer over. For those who want to know the
-    /// rule before they begin, and for tests; otherwise the sampler asks by itself.
+    /// Polls now, on the calling thread, and applies the response. For tests, and for programs that
+    /// need the strategy before they begin; otherwise the sampler polls by itself.
     pub fn refresh(&self) -> FetchOutcome {
         self.shared.refresh()
     }
@@ -89,8 +88,8 @@ impl Sampler for RemoteSampler {
         true
     }
 
-    /// Only what is not sampled, which is most: tags could not be lent from a rule that may be gone
-    /// in the next moment.
+    /// Decides only that a trace is not sampled, the most frequent case: tags could not be borrowed
+    /// from a sampler that may be replaced in the next moment.
     #[inline]
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
         let refused = self.shared.in_force().refuses(trace_id);
@@ -143,7 +142,7 @@ impl Sampler for RemoteSampler {
         self.polling.begin(|| refresh::start(&self.shared, self.refresh_interval))
     }
 
-    /// Does not wait: a question under way ends by its own limit, and its answer is dropped.
+    /// Does not wait: a request in flight ends by its own timeout, and its response is dropped.
     fn close(&self) {
         self.polling.end();
     }

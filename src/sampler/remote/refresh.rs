@@ -1,4 +1,4 @@
-//! What the thread that asks again and again shares with those who sample.
+//! The state that the polling thread shares with the threads that sample.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use crate::polling::PollResult;
 use crate::polling::Poller;
 use crate::sampler::{Fetch, FetchOutcome, RemoteCounts, RemoteStatus, SamplerHost, SamplerStatus};
 
-/// A remote sampler, as far as its thread and those who sample share it.
+/// The state of a remote sampler.
 #[derive(Debug)]
 pub(super) struct Shared {
     service_name: String,
@@ -27,11 +27,12 @@ pub(super) struct Shared {
     operations: OperationLimits,
     may_defer: bool,
     memory_bits: u32,
-    /// Held while a strategy is taken over, so that one is finished before the next begins.
+    /// The progress, locked while a strategy is applied, so that one is finished before the next
+    /// begins.
     progress: Mutex<RemoteStatus>,
-    /// The tracer that it works for; the last one of several.
+    /// The tracer that the sampler works for; the last of several.
     host: Mutex<Option<SamplerHost>>,
-    /// For those who have no tracer.
+    /// The clock for samplers without a tracer.
     clock: SystemClock,
 }
 
@@ -84,17 +85,17 @@ impl Shared {
         *self.host.lock() = Some(host.clone());
     }
 
-    /// Asks, and takes the answer over.
+    /// Polls, and applies the response.
     pub(super) fn refresh(&self) -> FetchOutcome {
-        self.ask(|| false).0
+        self.poll(|| false).0
     }
 
-    /// The same unless the answer is no longer wanted by then. Beside the outcome, when the server
-    /// wants to be asked again, if it said so.
-    fn ask(&self, unwanted: impl FnOnce() -> bool) -> (FetchOutcome, Option<Duration>) {
+    /// Polls, and applies the response unless it is unwanted by then. Also returns the server's
+    /// `Retry-After`, if there is one.
+    fn poll(&self, unwanted: impl FnOnce() -> bool) -> (FetchOutcome, Option<Duration>) {
         let fetched = panics::catch(|| self.source.fetch(&self.service_name));
-        let answer = fetched.unwrap_or_else(|_| Err(FetchError::new("the source panicked")));
-        let retry_after = answer.as_ref().err().and_then(FetchError::retry_after);
+        let response = fetched.unwrap_or_else(|_| Err(FetchError::new("the source panicked")));
+        let retry_after = response.as_ref().err().and_then(FetchError::retry_after);
         if unwanted() {
             return (FetchOutcome::Failed { error: "closed meanwhile".to_owned() }, None);
         }
@@ -104,7 +105,7 @@ impl Shared {
         let (outcome, news) = {
             let mut progress = self.progress.lock();
             let replaced = progress.replaced;
-            let outcome = self.take_over(&mut progress, answer, now);
+            let outcome = self.take_over(&mut progress, response, now);
             let recovered = progress.last_fetch.as_ref().is_some_and(|last| {
                 last.outcome != FetchOutcome::Updated && outcome == FetchOutcome::Updated
             });
@@ -121,10 +122,10 @@ impl Shared {
     fn take_over(
         &self,
         progress: &mut RemoteStatus,
-        answer: Result<Vec<u8>, FetchError>,
+        response: Result<Vec<u8>, FetchError>,
         now_nanos: u64,
     ) -> FetchOutcome {
-        let body = match answer {
+        let body = match response {
             Ok(body) => body,
             Err(error) => {
                 progress.queries_err += 1;
@@ -165,7 +166,7 @@ impl Shared {
         let cause = match outcome {
             FetchOutcome::Updated if news => {
                 let rule = self.in_force().status().rule;
-                return host.info(&format!("sampling now {rule}, told by {}", self.source_name));
+                return host.info(&format!("sampling now {rule}, from {}", self.source_name));
             }
             FetchOutcome::Updated => return,
             FetchOutcome::Failed { .. } => Cause::SamplerFetch,
@@ -179,11 +180,11 @@ impl Shared {
     }
 }
 
-/// Asks on a thread of its own, until that is dropped.
+/// Starts polling on a thread of its own, until the poller is dropped.
 pub(super) fn start(shared: &Arc<Shared>, interval: Duration) -> Result<Poller, ConfigError> {
     let shared = Arc::clone(shared);
     Poller::start("jaeger-client-sampler", interval, move |is_stopped| {
-        match shared.ask(is_stopped) {
+        match shared.poll(is_stopped) {
             (FetchOutcome::Failed { .. }, retry_after) => PollResult::Failed { retry_after },
             _ => PollResult::Answered,
         }

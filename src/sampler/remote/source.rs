@@ -1,4 +1,4 @@
-//! Asks a server for a strategy.
+//! The sources of sampling strategies.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use crate::http_client::ProxyConfig;
 use crate::polling::FetchError;
 use crate::polling::HttpFetch;
 
-/// Asks for the strategy of a service.
+/// Fetches the sampling strategy of a service.
 ///
 /// # Cost
 ///
-/// Called on the sampler's own thread. It may block, and should not do so without a limit of time:
-/// while it does, the strategy before stays in force.
+/// Called on the sampler's own thread. A source may block, and should have a timeout: while it
+/// blocks, the strategy in use stays as it is.
 ///
 /// # Examples
 ///
@@ -35,41 +35,42 @@ use crate::polling::HttpFetch;
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub trait StrategySource: fmt::Debug + Send + Sync {
-    /// Asks, and gives the answer as it is: JSON, as Jaeger's agent and collector write it.
+    /// Fetches the strategy and returns the response body: JSON, as Jaeger's agent and collector
+    /// write it.
     ///
     /// # Errors
     ///
-    /// [`FetchError`] if there was no answer, or one that is an error.
+    /// [`FetchError`] if there was no response, or one that is an error.
     fn fetch(&self, service_name: &str) -> Result<Vec<u8>, FetchError>;
 
-    /// Whom it asks, for those who read the status.
+    /// Returns the name of the source, for status and logs.
     fn name(&self) -> String {
         format!("{self:?}")
     }
 }
 
-/// Asks by HTTP.
+/// Fetches strategies by HTTP.
 ///
 /// # Cost
 ///
-/// One question at a time. It ends within its limit of time, and reads 1 MiB at most.
+/// One request at a time. It ends within its timeout, and reads 1 MiB at most.
 #[derive(Debug)]
 pub struct HttpSource {
     fetch: HttpFetch,
 }
 
 impl HttpSource {
-    /// Asks at `url`, for at most `timeout` each time, an hour at most; through the proxy that the
-    /// environment names, if there is one. Without a scheme, `http://` is meant.
+    /// Fetches from `url`, for at most `timeout` each time, an hour at most; through the proxy that
+    /// the environment names, if there is one. The default scheme is `http://`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if `url` is no address of a web server, or the proxy is none.
+    /// [`ConfigError::Invalid`] if `url` is not an HTTP address, or the proxy is invalid.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, ConfigError> {
         Self::with_proxy(url, timeout, &ProxyConfig::Environment)
     }
 
-    /// The same through another proxy, or none.
+    /// Like [`new`](Self::new), through this proxy or none.
     ///
     /// # Errors
     ///

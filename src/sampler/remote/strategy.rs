@@ -1,10 +1,10 @@
-//! Reads what a server answered.
+//! The parser of strategy responses.
 
 use serde_json::{Map, Value};
 
 use crate::sampler::OperationStrategies;
 
-/// What to do from now on.
+/// A sampling strategy.
 #[derive(Debug, PartialEq)]
 pub(super) enum Strategy {
     PerOperation(OperationStrategies),
@@ -12,29 +12,30 @@ pub(super) enum Strategy {
     RateLimiting { max_traces_per_second: f64 },
 }
 
-/// Why an answer is not taken over.
+/// Why a response is not applied.
 #[derive(Debug, PartialEq)]
 pub(super) enum StrategyError {
-    /// It is not what such an answer looks like.
+    /// The response is malformed.
     Unreadable(String),
-    /// It is, and is of no use.
+    /// The response is well-formed, but unusable.
     Refused(String),
 }
 
-/// Reads an answer. Members are found whatever their case and null ones are absent, as in Go; those
-/// that are not known mean nothing, and neither does `strategyType`.
+/// Parses a response. Names of members are matched without regard to case and null members count as
+/// absent, as in Go; unknown members and `strategyType` are ignored.
 pub(super) fn read(body: &[u8]) -> Result<Strategy, StrategyError> {
-    let answer: Value = serde_json::from_slice(body)
+    let response: Value = serde_json::from_slice(body)
         .map_err(|error| StrategyError::Unreadable(error.to_string()))?;
-    if answer.is_null() {
-        return Err(StrategyError::Refused("the answer is null".to_owned()));
+    if response.is_null() {
+        return Err(StrategyError::Refused("the response is null".to_owned()));
     }
-    let answer = object(&answer, "the answer")?;
-    // All of them are read, so that what is broken is refused wherever it is.
-    let operations = part(answer, OPERATIONS)?;
+    let response = object(&response, "the response")?;
+    // All members are parsed, so that a malformed one is refused wherever it is.
+    let operations = part(response, OPERATIONS)?;
     let share =
-        part(answer, PROBABILISTIC)?.map(|part| number(part, "samplingRate")).transpose()?;
-    let limit = part(answer, LIMIT)?.map(|part| number(part, "maxTracesPerSecond")).transpose()?;
+        part(response, PROBABILISTIC)?.map(|part| number(part, "samplingRate")).transpose()?;
+    let limit =
+        part(response, LIMIT)?.map(|part| number(part, "maxTracesPerSecond")).transpose()?;
     match (operations, share, limit) {
         (Some(operations), _, _) => per_operation(operations).map(Strategy::PerOperation),
         (None, Some(rate), _) if (0.0..=1.0).contains(&rate) => {
@@ -50,7 +51,7 @@ pub(super) fn read(body: &[u8]) -> Result<Strategy, StrategyError> {
             "maxTracesPerSecond is {limit}, but must be 0 or more"
         ))),
         (None, None, None) => Err(StrategyError::Refused(format!(
-            "the answer has none of {OPERATIONS}, {PROBABILISTIC}, {LIMIT}"
+            "the response has none of {OPERATIONS}, {PROBABILISTIC}, {LIMIT}"
         ))),
     }
 }
@@ -66,7 +67,7 @@ fn per_operation(of: &Map<String, Value>) -> Result<OperationStrategies, Strateg
         Some(_) => return Err(wrong("perOperationStrategies", "a list")),
     };
     if list.len() > MAX_OPERATIONS {
-        let say = format!("{} operations, but {MAX_OPERATIONS} are taken at most", list.len());
+        let say = format!("{} operations, but {MAX_OPERATIONS} are accepted at most", list.len());
         return Err(StrategyError::Refused(say));
     }
     for entry in list.iter().filter(|entry| !entry.is_null()) {
@@ -89,7 +90,8 @@ fn per_operation(of: &Map<String, Value>) -> Result<OperationStrategies, Strateg
     Ok(strategies)
 }
 
-/// The member of that name, unless it is null; of several the last in the order of their spelling.
+/// Returns the member with that name, unless it is null; of several spellings, the last in lexical
+/// order.
 fn member<'a>(of: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     of.iter()
         .rfind(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null())
@@ -107,7 +109,7 @@ fn object<'a>(value: &'a Value, name: &str) -> Result<&'a Map<String, Value>, St
     value.as_object().ok_or_else(|| wrong(name, "an object"))
 }
 
-/// The number of that name, which is 0 where it is absent.
+/// Returns the number with that name, or 0 if it is absent.
 fn number(of: &Map<String, Value>, name: &str) -> Result<f64, StrategyError> {
     match member(of, name) {
         None => Ok(0.0),
@@ -123,7 +125,7 @@ const OPERATIONS: &str = "operationSampling";
 const PROBABILISTIC: &str = "probabilisticSampling";
 const LIMIT: &str = "rateLimitingSampling";
 
-/// The most operations that an answer may name. Servers keep some thousands apart at most.
+/// The maximum number of operations in a response. Servers have some thousands at most.
 const MAX_OPERATIONS: usize = 16_384;
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ fn an_answer_that_is_no_list_is_refused_counted_reported_and_leaves_the_last_one
         assert!(!manager.restriction("", "user").is_allowed);
     }
     eventually(|| said.has("no baggage restrictions from http://127.0.0.1"));
-    assert!(said.has("the answer is no list"), "{:?}", said.all());
+    assert!(said.has("the response is not a list"), "{:?}", said.all());
 }
 
 #[test]

@@ -251,7 +251,7 @@ fn errors_are_logged_and_so_is_the_end_of_them() {
     eventually(|| updates_err() >= 3);
     let errors = || said.errors.all().len();
     assert_eq!(errors(), 1, "at most once a minute: {:?}", said.errors.all());
-    assert!(said.errors.has("unreadable answer"));
+    assert!(said.errors.has("unreadable response"));
     assert!(said.errors.has("still sampling probabilistic: 0.001 of traces"));
     server.set(Answer::Body(500, String::new()));
     eventually(|| errors() == 2);
