@@ -10,6 +10,8 @@ use std::fs;
 
 use self::source::{Source, is_word, root, rust_files, sources, words};
 
+#[path = "architecture/recipes.rs"]
+mod recipes;
 #[path = "architecture/source.rs"]
 mod source;
 
@@ -340,6 +342,15 @@ fn too_long(name: &str, text: &str) -> Option<String> {
 
 fn hold(rule: fn(&Source) -> Vec<String>) {
     report(sources().iter().flat_map(rule).collect());
+}
+
+/// What of the rules for single files, and for kinds, does not hold in a library.
+fn broken_rules(sources: &[Source]) -> Vec<String> {
+    let rules = [layers, places, never, signatures];
+    let of_files = sources.iter().flat_map(|source| rules.iter().flat_map(|rule| rule(source)));
+    let of_kinds = KINDS.iter().flat_map(|kinds| unregistered(kinds, sources));
+    let of_sizes = sources.iter().filter_map(|source| too_long(&source.path, &source.text));
+    of_files.chain(of_kinds).chain(of_sizes).collect()
 }
 
 fn report(wrong: Vec<String>) {

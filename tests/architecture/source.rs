@@ -39,14 +39,18 @@ pub(crate) fn root() -> &'static Path {
 
 /// The library's files, except those that only tests compile.
 pub(crate) fn sources() -> Vec<Source> {
-    let src = root().join("src");
+    sources_in(&root().join("src"))
+}
+
+/// The files of a library whose sources lie in `src`.
+pub(crate) fn sources_in(src: &Path) -> Vec<Source> {
     let mut files = Vec::new();
-    rust_files(&src, &mut files);
+    rust_files(src, &mut files);
     let tests: BTreeSet<PathBuf> = files.iter().flat_map(|file| test_files(file)).collect();
     files.retain(|file| !tests.contains(file));
     assert!(!files.is_empty(), "no source found below {}", src.display());
     let read = |file: &PathBuf| {
-        let path = file.strip_prefix(&src).unwrap().to_string_lossy().replace('\\', "/");
+        let path = file.strip_prefix(src).unwrap().to_string_lossy().replace('\\', "/");
         Source::new(&path, &fs::read_to_string(file).unwrap())
     };
     files.iter().map(read).collect()
