@@ -32,9 +32,26 @@
 //! - [`encoding`] reads and writes spans as bytes, for agents and tests.
 //! - [`InMemoryReporter`] keeps spans for an application's tests.
 //!
+//! # What one needs first
+//!
+//! | | |
+//! |---|---|
+//! | async code | a span is made active for a future, by [`TraceFutureExt::in_span`]; a spawned task inherits none: [`in_active_span`](TraceFutureExt::in_active_span) |
+//! | threads | [`Span::activate`], and [`wrap`] for a closure that runs on another thread |
+//! | HTTP and gRPC | layers for servers and clients in `jaeger-client-http`, a middleware in `jaeger-client-reqwest`; any other carrier by [`Tracer::inject`] and [`Tracer::extract`] |
+//! | `tracing`, OpenTelemetry | `jaeger-client-tracing`, `jaeger-client-opentelemetry` |
+//! | a library | [`Span::active`] and [`Span::child`], or a [`Tracer`] that its caller gives; [`Tracer::disabled`] where there is none |
+//! | errors | [`Span::record_error`] |
+//! | tests | [`InMemoryReporter`], and an agent in the process in `jaeger-client-embedded-agent` |
+//! | the end of the process | keep the [`Closer`]; [`Tracer::close`] from a static or before `exit`; [`Tracer::flush`] before a freeze |
+//! | a configuration of the environment | [`Configuration::from_env`] |
+//! | what was lost, and why | [`Tracer::stats`] |
+//!
 //! The client runs on plain threads of its own; it needs no runtime and harms none. *Sent* over UDP means
 //! handed to the operating system: whether an agent stored it, no UDP client can know. Over HTTP, what a
 //! server answered that it took is *acknowledged* too.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod encoding;
 pub mod metrics;

@@ -16,6 +16,8 @@
 //! # Ok::<(), jaeger_client::ConfigError>(())
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
