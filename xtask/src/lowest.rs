@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 use crate::Outcome;
 
 /// The members that are published: the core first.
-const PUBLISHED: [(&str, &str); 9] = [
+const PUBLISHED: [(&str, &str); 10] = [
     ("jaeger-client", "."),
     ("jaeger-client-compare", "tools/compare"),
     ("jaeger-client-embedded-agent", "integrations/embedded-agent"),
@@ -21,6 +21,7 @@ const PUBLISHED: [(&str, &str); 9] = [
     ("jaeger-client-opentelemetry", "integrations/opentelemetry"),
     ("jaeger-client-prometheus", "integrations/prometheus"),
     ("jaeger-client-replay", "integrations/replay"),
+    ("jaeger-client-reqwest", "integrations/reqwest"),
     ("jaeger-client-tracing", "integrations/tracing"),
 ];
 
@@ -57,8 +58,18 @@ fn root() -> PathBuf {
 fn lay_out(root: &Path, copy: &Path, path: &str) -> Outcome<PathBuf> {
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     let core = copy.join("core");
-    for file in tracked(root)?.iter().filter(|file| belongs_to_core(file) || file.starts_with(path))
-    {
+    // Other members that it takes stay with the core, so that their bounds are not tried either.
+    let own = fs::read_to_string(root.join(path).join("Cargo.toml"))?;
+    let taken: Vec<_> = PUBLISHED
+        .iter()
+        .filter(|(name, _)| own.contains(&format!("\n{name}.workspace = true")))
+        .map(|(_, path)| *path)
+        .filter(|path| *path != ".")
+        .chain([path])
+        .map(|path| format!("{path}/"))
+        .collect();
+    let is_taken = |file: &String| taken.iter().any(|path| file.starts_with(path));
+    for file in tracked(root)?.iter().filter(|file| belongs_to_core(file) || is_taken(file)) {
         let to = core.join(file);
         fs::create_dir_all(to.parent().unwrap_or(copy))?;
         fs::copy(root.join(file), to)?;
@@ -77,7 +88,9 @@ fn lay_out(root: &Path, copy: &Path, path: &str) -> Outcome<PathBuf> {
     let (workspace, _) =
         manifest.split_once("\n[package]\n").ok_or("no [package] in Cargo.toml")?;
     let workspace = with_members(workspace, &["crate"])?;
-    let workspace = workspace.replace("path = \".\"", "path = \"../core\"");
+    let workspace = workspace
+        .replace("path = \".\"", "path = \"../core\"")
+        .replace("path = \"integrations/", "path = \"../core/integrations/");
     fs::write(member.join("Cargo.toml"), workspace)?;
     Ok(member)
 }

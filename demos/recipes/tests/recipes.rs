@@ -57,9 +57,9 @@ fn reqwest_carries_the_trace_and_reports_what_is_visible() {
     let expected = [&["client: ask twice"][..], &hop, &hop].concat();
     assert_eq!(tree(&trace), expected, "{trace}");
     let hops = trace.children(trace.root().unwrap());
-    let dialed = ["GetConn", "DialStart", "DNSStart", "DNSDone", "DialDone", "ClosedBody"];
+    let dialed = ["DNSStart", "DNSDone", "ConnectStart", "ConnectDone", "ClosedBody"];
     assert_eq!(events(hops[0]), dialed);
-    assert_eq!(events(hops[1]), ["GetConn", "ClosedBody"], "reused");
+    assert_eq!(events(hops[1]), ["ClosedBody"], "reused");
     for hop in hops {
         assert_eq!(tag(hop, "http.status_code"), ValueView::Long(200));
     }
