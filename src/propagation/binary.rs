@@ -19,7 +19,7 @@ pub fn to_binary(context: &SpanContext) -> Vec<u8> {
     write_binary(context).0
 }
 
-/// The same, and how many baggage items are left out.
+/// Writes a context as bytes, and returns how many baggage items are left out.
 pub(crate) fn write_binary(context: &SpanContext) -> (Vec<u8>, usize) {
     let takes = |key: &str, value: &str| key.len() + value.len() <= MAX_ITEM_BYTES;
     let (context, left_out) = limits::fitting(context, takes);
@@ -27,7 +27,8 @@ pub(crate) fn write_binary(context: &SpanContext) -> (Vec<u8>, usize) {
     let trace_id = context.trace_id;
     let ids = [trace_id.high(), trace_id.low(), context.span_id.get(), context.parent_id.get()];
     for id in ids {
-        // It has no place for what nobody has decided about: not sampled would be a decision.
+        // The format has no place for a context without a decision: the flag would say *not
+        // sampled*.
         let id = if context.undecided { 0 } else { id };
         out.extend_from_slice(&id.to_be_bytes());
     }
@@ -43,7 +44,7 @@ pub(crate) fn write_binary(context: &SpanContext) -> (Vec<u8>, usize) {
     (out, left_out)
 }
 
-/// Reads a context from bytes. What follows it is ignored.
+/// Reads a context from bytes. Bytes after it are ignored.
 ///
 /// # Errors
 ///
@@ -57,7 +58,7 @@ pub fn from_binary(bytes: &[u8]) -> Result<Extracted, ExtractError> {
     }
     let [flags] = *take::<1>(&mut rest)?;
     let count = i32::from_be_bytes(*take::<4>(&mut rest)?);
-    // A negative count means none, as in Go.
+    // A negative count means 0, as in Go.
     let count = usize::try_from(count).unwrap_or(0);
     if count > MAX_ITEMS {
         return Err(ExtractError::Corrupted { what: "more than 180 baggage items" });
@@ -86,7 +87,7 @@ pub fn from_binary(bytes: &[u8]) -> Result<Extracted, ExtractError> {
     Ok(Extracted { context, baggage_dropped, ..Extracted::default() })
 }
 
-/// The most bytes of a key and its value, in either direction.
+/// The maximum length of a key and its value, in either direction.
 const MAX_ITEM_BYTES: usize = 4_096;
 
 fn take<'b, const N: usize>(rest: &mut &'b [u8]) -> Result<&'b [u8; N], ExtractError> {

@@ -1,4 +1,4 @@
-//! Several formats at once, for a fleet that speaks more than one.
+//! Several formats at once, for a fleet that uses more than one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use crate::id::{SpanId, TraceId};
 use crate::span::SAMPLED;
 use crate::span::{Baggage, BaggageItem, SpanContext};
 
-/// Several formats, in order: each is written, and the first that names a span is the context.
+/// Several formats, in order: all are written, and the first that names a span is the context.
 ///
-/// What the others hold is merged into it, an earlier one before a later: baggage and the debug id in
-/// any case, `tracestate` and the upper half of the trace id where it is of the same trace, flags and
-/// the parent's id where it is the same span. A broken context is counted, and the next format is
-/// tried; it is an error only where no format finds anything.
+/// The contexts of the other formats are merged into it, earlier formats before later ones: baggage
+/// and the debug id in any case, `tracestate` and the upper half of the trace id if they are of the
+/// same trace, flags and the parent's id if they are of the same span. A malformed context is
+/// counted, and the next format is tried; it is an error only if no format finds a context.
 ///
 /// # Source
 ///
@@ -41,17 +41,17 @@ use crate::span::{Baggage, BaggageItem, SpanContext};
 #[derive(Debug)]
 pub struct CompositeFormat {
     formats: Vec<Box<dyn Format>>,
-    /// Which of them read: not those that read what one before them has read, as either form of B3
-    /// reads both.
+    /// Whether each format reads: not if a format before it reads the same headers, as either form
+    /// of B3 does.
     reads: Vec<bool>,
-    /// Those of all formats.
+    /// The keys of all formats.
     keys: Vec<FormatKey>,
     /// Whether two formats write the same headers, as both forms of B3 do for baggage.
     shares_headers: bool,
 }
 
 impl CompositeFormat {
-    /// With formats in the order in which they count.
+    /// Makes a format of several, in order of priority.
     #[must_use]
     pub fn new(formats: Vec<Box<dyn Format>>) -> Self {
         let keys = formats.iter().flat_map(|format| format.keys()).cloned().collect();
@@ -89,7 +89,8 @@ impl Format for CompositeFormat {
     }
 }
 
-/// The first that names a span, with what the others add; an error only where none finds anything.
+/// Returns the first context that names a span, merged with the others; an error only if none was
+/// found.
 pub(super) fn first_of(
     results: impl IntoIterator<Item = Result<Extracted, ExtractError>>,
 ) -> Result<Extracted, ExtractError> {
@@ -116,7 +117,7 @@ pub(super) fn first_of(
     }
 }
 
-/// Joins what two formats found in one carrier, the earlier first.
+/// Merges two contexts of one carrier, the earlier format first.
 fn merged(earlier: Extracted, later: Extracted) -> Extracted {
     let rank = |found: &Extracted| (found.context.is_valid(), found.context.decided);
     let swap = rank(&later) > rank(&earlier);
@@ -138,7 +139,7 @@ fn merged(earlier: Extracted, later: Extracted) -> Extracted {
         (context.flags, context.undecided) = (other.flags, false);
     }
     if is_of_span {
-        // Both were written for one span. What was decided, the first says.
+        // Both were written for one span. The first one has the decision.
         context.flags |= other.flags & !SAMPLED;
         if context.parent_id == SpanId::NONE {
             context.parent_id = other.parent_id;
@@ -147,13 +148,14 @@ fn merged(earlier: Extracted, later: Extracted) -> Extracted {
     Extracted { context, baggage_dropped, broken }
 }
 
-/// Whether two ids are of one trace: those who have no place for the upper half write the lower one.
+/// Returns whether two ids are of one trace: formats without a place for the upper half write the
+/// lower one.
 fn is_same_trace(one: TraceId, other: TraceId) -> bool {
     let is_cut = one.high() == 0 || other.high() == 0;
     one.is_valid() && one.low() == other.low() && (one.high() == other.high() || is_cut)
 }
 
-/// The items of both, and what W3C's headers hold of the trace that is gone on with.
+/// Merges the baggage of both, and the W3C headers of the trace that continues.
 fn merged_baggage(
     earlier: &SpanContext,
     later: &SpanContext,
@@ -162,7 +164,8 @@ fn merged_baggage(
     let mut bounded = BoundedBaggage::default();
     earlier.baggage_items().for_each(|item| bounded.put(item));
     for item in later.baggage_items() {
-        // HTTP headers know no case, W3C's baggage does; an item that came by both is still one.
+        // The case of HTTP header names does not count, that of W3C baggage keys does; an item in
+        // both is still one.
         let same = |known: &BaggageItem<'_>| known.key.eq_ignore_ascii_case(item.key);
         match earlier.baggage_items().find(same) {
             None => bounded.put(item),
@@ -185,7 +188,7 @@ fn merged_baggage(
     (bounded.finish(), dropped)
 }
 
-/// Passes each name on once: of two formats that write the same header, the first one counts.
+/// A carrier that takes each key once: if two formats write the same header, the first one counts.
 struct Once<'c> {
     carrier: &'c mut dyn InjectCarrier,
     names: HashSet<String>,
@@ -237,7 +240,7 @@ mod tests {
         let first = format!("0000000000000001:0000000000000002:{:016}:0", 0);
         assert_eq!(shown(&[w3c, ("uber-trace-id", "1:2:0:0"), ("b3", "3-4-1")]), first);
         assert_eq!(shown(&[w3c]), format!("{a}:{b}:{:016}:1", 0));
-        // A debug id, baggage or a decision name no span.
+        // A debug id, baggage or a decision alone name no span.
         let read = read(&[w3c, ("jaeger-debug-id", "d"), ("uberctx-k", "v"), ("b3", "0")]).unwrap();
         assert_eq!(read.context.to_string(), format!("{a}:{b}:{:016}:1", 0));
         assert_eq!(
@@ -308,7 +311,7 @@ mod tests {
                     assert_eq!((context.parent_id().get(), context.flags()), (12, 9), "{order:?}");
                 }
             }
-            // Of another trace with the same lower half nothing is taken.
+            // Nothing is taken from another trace with the same lower half.
             let other = "00000000000000ffa3ce929d0e0e4736";
             let other = format!("{other}:b:c:1");
             let pairs = vec![("uber-trace-id", other.as_str()), ("traceparent", &parent)];

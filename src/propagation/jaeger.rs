@@ -5,8 +5,8 @@
 //! uberctx-customer: 123
 //! ```
 //!
-//! Trace id, span id, parent id, flags, all in hex; ids are written padded, and read at any length
-//! they fit in. Flags are hex too, which Go writes and does not read.
+//! Trace id, span id, parent id and flags, all in hex. Ids are written padded, and read at any
+//! length that fits. Flags are read as hex too, which Go writes but does not read.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -23,9 +23,9 @@ use crate::id::{self, SpanId, TraceId, hex_16, hex_unpadded};
 use crate::non_exhaustive::NonExhaustive;
 use crate::span::SpanContext;
 
-/// The names of the headers, all of which can be chosen. Case does not matter in reading.
+/// The names of the headers, all configurable. Case does not matter in reading.
 ///
-/// They must be names that headers can have, and differ: a tracer is not built if one is empty, if two
+/// The names must be valid for headers, and differ: a tracer is not built if one is empty, if two
 /// are the same, or if one begins with the prefix of baggage.
 ///
 /// # Source
@@ -37,12 +37,12 @@ use crate::span::SpanContext;
 pub struct HeadersConfig {
     /// The trace context.
     pub trace_context: String,
-    /// What the header of a baggage item begins with.
+    /// The prefix of the header of a baggage item.
     pub baggage_prefix: String,
-    /// A correlation id of the caller's, which forces the request to be traced from here on, whatever
-    /// was decided about its trace before.
+    /// A caller's correlation id, which forces the request to be traced from here on, whatever was
+    /// decided about its trace before.
     pub debug: String,
-    /// Baggage given by hand: `key1=value1, key2=value2`.
+    /// Baggage written by hand: `key1=value1, key2=value2`.
     pub baggage: String,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
@@ -65,8 +65,8 @@ impl Default for HeadersConfig {
 /// # Source
 ///
 /// `TextMapPropagator` in jaeger-client-go, `propagation.go`. Unlike there, flags are read as hex,
-/// a debug id is kept wherever it stands, even beside a broken context, baggage keys of a text map keep
-/// their case, and of several contexts none is taken, unless they are the same.
+/// a debug id is read wherever it stands, even beside a broken context, baggage keys of a text map
+/// keep their case, and several contexts that differ are an error.
 #[derive(Clone, Debug)]
 pub struct JaegerFormat {
     trace_context: KnownName,
@@ -77,7 +77,7 @@ pub struct JaegerFormat {
 }
 
 impl JaegerFormat {
-    /// With names as given.
+    /// Makes a format with these names.
     #[must_use]
     pub fn new(headers: HeadersConfig) -> Self {
         let HeadersConfig { trace_context, baggage_prefix, debug, baggage, .. } = headers;
@@ -96,7 +96,8 @@ impl JaegerFormat {
     }
 }
 
-/// The key of a caller's correlation id. Whoever writes one means it, so it is never replaced.
+/// Returns the key of a caller's correlation id. An application that writes the header means it, so
+/// it is never replaced.
 pub(super) fn debug_key(name: impl Into<String>) -> FormatKey {
     FormatKey::name("headers.debug", name).read_only()
 }
@@ -151,7 +152,7 @@ impl Format for JaegerFormat {
         });
         let broken = usize::from(failure.is_some());
         if let Some(error) = failure {
-            // Who asks for debugging gets it, in a new trace.
+            // A request for debugging is granted in a new trace.
             if context.debug_id.is_none() {
                 return Err(error);
             }
@@ -174,7 +175,8 @@ impl JaegerFormat {
     #[inline]
     fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
         let mut refused = 0;
-        // It has no place for what nobody has decided about: not sampled would be a decision.
+        // The format has no place for a context without a decision: the flag would say *not
+        // sampled*.
         if !context.undecided && context.has_ids() {
             let (text, len) = trace_context(context);
             let text = str::from_utf8(&text[..len]).unwrap_or_default();
@@ -202,7 +204,7 @@ impl JaegerFormat {
     }
 }
 
-/// Writes the correlation id of a context that is handed on as it came. Spans have none.
+/// Writes the correlation id of a context that is forwarded unchanged. Spans have none.
 pub(super) fn hand_on_debug_id(context: &SpanContext, name: &str, carrier: &mut dyn InjectCarrier) {
     if let Some(id) = context.debug_id() {
         let http = carrier.kind() == CarrierKind::HttpHeaders;
@@ -211,7 +213,7 @@ pub(super) fn hand_on_debug_id(context: &SpanContext, name: &str, carrier: &mut 
     }
 }
 
-/// A value of an HTTP header decoded once; one that cannot be is taken as it is.
+/// Decodes an HTTP header value once; a value that cannot be decoded stays as it is.
 fn decoded(kind: CarrierKind, value: &[u8]) -> Cow<'_, [u8]> {
     match kind {
         CarrierKind::HttpHeaders => percent::decode(value).unwrap_or(Cow::Borrowed(value)),
@@ -219,7 +221,7 @@ fn decoded(kind: CarrierKind, value: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// `key1=value1, key2=value2`, decoded as a whole before it is split, in text maps too.
+/// Reads `key1=value1, key2=value2`, decoded as a whole before it is split, in text maps too.
 fn by_hand(value: &[u8], baggage: &mut BoundedBaggage) {
     let Some(value) = percent::decode(value) else { return };
     let value = percent::text(value);
@@ -231,13 +233,13 @@ fn by_hand(value: &[u8], baggage: &mut BoundedBaggage) {
     }
 }
 
-/// The most of a debug id that is taken from a carrier.
+/// The maximum length of a debug id that is read.
 const MAX_DEBUG_ID_BYTES: usize = 2_048;
 
 /// The longest trace context: 32 + 16 + 16 + 2 digits, three colons.
 const MAX_CONTEXT_BYTES: usize = 69;
 
-/// The text of a trace context, and its length.
+/// Returns the text of a trace context, and its length.
 fn trace_context(context: &SpanContext) -> ([u8; MAX_CONTEXT_BYTES], usize) {
     let mut text = [b':'; MAX_CONTEXT_BYTES];
     let mut at = 0;
@@ -257,8 +259,9 @@ fn trace_context(context: &SpanContext) -> ([u8; MAX_CONTEXT_BYTES], usize) {
 
 type Parsed = (TraceId, SpanId, SpanId, u8);
 
-/// Reads a trace context as it is written: ids padded, and so of a known length. Nothing of it is
-/// changed by decoding. None for any other, even one that is as good.
+/// Reads a trace context in the form in which this crate writes it: padded ids, and so a known
+/// length. Decoding would change nothing in it. Returns `None` for any other form, even a valid
+/// one.
 #[inline]
 fn parse_canonical(text: &[u8]) -> Option<Parsed> {
     let (high, rest) = match text.get(16)? {
@@ -278,7 +281,7 @@ fn parse_canonical(text: &[u8]) -> Option<Parsed> {
     Some((TraceId::new(high, id(0)?), SpanId::new(id(17)?), SpanId::new(id(34)?), flags))
 }
 
-/// Reads `{trace}:{span}:{parent}:{flags}`, ids of any length that fits.
+/// Reads `{trace}:{span}:{parent}:{flags}`, with ids of any length that fits.
 fn parse(text: &[u8]) -> Result<Parsed, ExtractError> {
     if text.is_empty() {
         return Err(ExtractError::EmptyValue);
@@ -296,7 +299,7 @@ fn parse(text: &[u8]) -> Result<Parsed, ExtractError> {
     ))
 }
 
-/// Reads a trace id of up to 32 digits; those left of the last 16 are the upper half.
+/// Reads a trace id of up to 32 digits; digits left of the last 16 are the upper half.
 pub(super) fn trace_id(digits: &[u8]) -> Result<TraceId, ExtractError> {
     const PART: &str = "trace id";
     if digits.len() > 32 {
@@ -319,7 +322,7 @@ fn read_flags(digits: &[u8]) -> Result<u8, ExtractError> {
     u8::try_from(value).map_err(|_| out_of_range("flags", digits))
 }
 
-/// Reads a hex number of any length that fits 64 bits. No sign, no prefix, no space.
+/// Reads a hex number that fits 64 bits, without sign, prefix or space.
 pub(super) fn number(part: &'static str, digits: &[u8]) -> Result<u64, ExtractError> {
     let bad = || ExtractError::BadNumber { part, value: shortened(digits) };
     if digits.is_empty() {
@@ -335,7 +338,8 @@ pub(super) fn number(part: &'static str, digits: &[u8]) -> Result<u64, ExtractEr
     if overflow { Err(out_of_range(part, digits)) } else { Ok(value) }
 }
 
-/// Reads what `Display` writes, as the header `uber-trace-id` has it: ids and flags, which stand.
+/// Reads what `Display` writes, the value of the header `uber-trace-id`: ids and a decision that is
+/// final.
 impl FromStr for SpanContext {
     type Err = ExtractError;
 
@@ -349,7 +353,7 @@ fn out_of_range(part: &'static str, digits: &[u8]) -> ExtractError {
     ExtractError::NumberOutOfRange { part, value: shortened(digits) }
 }
 
-/// Enough of a value to find it by, never all of what the network sent.
+/// Returns enough of a value to identify it, never all of what the network sent.
 fn shortened(value: &[u8]) -> String {
     String::from_utf8_lossy(&value[..value.len().min(40)]).into_owned()
 }

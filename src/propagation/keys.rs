@@ -1,10 +1,10 @@
-//! Which keys a format uses, so that what it wrote before can be replaced, and that no header has two
+//! The keys of each format, so that an earlier context can be replaced, and no header has two
 //! meanings.
 
 use super::carrier::is_token;
 use crate::error::ConfigError;
 
-/// A key that a [`Format`](super::Format) reads or writes: the name of a header, or the beginning of
+/// A key that a [`Format`](super::Format) reads or writes: a header name or a prefix of header
 /// names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatKey {
@@ -16,7 +16,7 @@ pub struct FormatKey {
 }
 
 impl FormatKey {
-    /// The name of a header. `field` says what it is for, in errors: the option that sets it.
+    /// Makes a key of one header name. `field` is the option that sets it, for errors.
     #[must_use]
     pub fn name(field: &'static str, text: impl Into<String>) -> Self {
         Self {
@@ -28,19 +28,21 @@ impl FormatKey {
         }
     }
 
-    /// What the names of some headers begin with.
+    /// Makes a key of all header names with that prefix.
     #[must_use]
     pub fn prefix(field: &'static str, text: impl Into<String>) -> Self {
         Self { is_prefix: true, ..Self::name(field, text) }
     }
 
-    /// It is not replaced when a context is written: the format only reads it, or not always.
+    /// Marks a key that is not replaced when a context is written: the format only reads it, or
+    /// does not always write it.
     #[must_use]
     pub fn read_only(self) -> Self {
         Self { is_written: false, ..self }
     }
 
-    /// It is written for every context that names a span, and so need not be removed before.
+    /// Marks a key that is written for every context that names a span, and so need not be removed
+    /// before.
     pub(super) fn always_written(self) -> Self {
         Self { is_always_written: true, ..self }
     }
@@ -57,7 +59,7 @@ impl FormatKey {
         self.is_always_written
     }
 
-    /// Whether the name of a header is it, in any case, or begins with it.
+    /// Returns whether the key covers a header name, in any case.
     pub(super) fn is_of(&self, name: &str) -> bool {
         match self.is_prefix {
             true => begins_with(name, &self.text),
@@ -65,14 +67,14 @@ impl FormatKey {
         }
     }
 
-    /// Whether both have the same header, whatever either is for.
+    /// Returns whether both keys cover the same headers, whatever they are for.
     fn is_read_alike(&self, other: &Self) -> bool {
         self.is_prefix == other.is_prefix && self.text.eq_ignore_ascii_case(&other.text)
     }
 }
 
-/// Whether a name begins with a prefix, in any case. With an empty one, none does: every header of a
-/// request would be baggage.
+/// Returns whether a name begins with a prefix, in any case. No name begins with an empty prefix:
+/// every header of a request would be baggage.
 #[inline]
 pub(super) fn begins_with(name: &str, prefix: &str) -> bool {
     let prefix = prefix.as_bytes();
@@ -82,7 +84,7 @@ pub(super) fn begins_with(name: &str, prefix: &str) -> bool {
     last.eq_ignore_ascii_case(end) && head.eq_ignore_ascii_case(prefix)
 }
 
-/// Whether two sets of keys have the same headers.
+/// Returns whether two sets of keys cover the same headers.
 pub(super) fn are_read_alike(some: &[FormatKey], others: &[FormatKey]) -> bool {
     let all_in = |these: &[FormatKey], those: &[FormatKey]| {
         these.iter().all(|key| those.iter().any(|other| key.is_read_alike(other)))
@@ -90,13 +92,13 @@ pub(super) fn are_read_alike(some: &[FormatKey], others: &[FormatKey]) -> bool {
     !some.is_empty() && all_in(some, others) && all_in(others, some)
 }
 
-/// Whether any header is written by both.
+/// Returns whether both sets write a common header.
 pub(super) fn share_headers(some: &[FormatKey], others: &[FormatKey]) -> bool {
     let written = |keys| <[FormatKey]>::iter(keys).filter(|key| key.is_written);
     written(some).any(|key| written(others).any(|other| key.is_read_alike(other)))
 }
 
-/// Checks that headers can have these names, and that none has two meanings.
+/// Checks that the names are valid for headers, and that none has two meanings.
 pub(crate) fn check(keys: &[FormatKey]) -> Result<(), ConfigError> {
     let mut errors = Vec::new();
     for (at, key) in keys.iter().enumerate() {
@@ -121,10 +123,10 @@ pub(crate) fn check(keys: &[FormatKey]) -> Result<(), ConfigError> {
     }
 }
 
-/// Whether a header would be taken for both.
+/// Returns whether a header could belong to both keys.
 fn clash(one: &FormatKey, other: &FormatKey) -> bool {
     if one.is_prefix && other.is_prefix {
-        // Two formats may have their baggage under one prefix, but not below one another's.
+        // Two formats may share a baggage prefix, but neither may have a prefix below the other's.
         let below = |a: &FormatKey, b: &FormatKey| begins_with(&a.text, &b.text);
         !one.is_read_alike(other) && (below(one, other) || below(other, one))
     } else {

@@ -1,4 +1,4 @@
-//! Baggage from the network and to it, bounded in number and size.
+//! Limits of baggage that is read and written.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use crate::span::{Baggage, BaggageItem, SpanContext};
 
-/// The most items that one carrier has. Go's limit for binary carriers.
+/// The maximum number of items in a carrier. Go's limit for binary carriers.
 pub(super) const MAX_ITEMS: usize = 180;
 
-/// The most bytes of keys, values and properties that one carrier has, before they are encoded.
+/// The maximum length of keys, values and properties in a carrier, before they are encoded.
 pub(super) const MAX_BYTES: usize = 8_192;
 
 /// Collects baggage up to the limits.
 #[derive(Debug, Default)]
 pub(super) struct BoundedBaggage {
-    /// None until there is some.
+    /// The items; none until there is one.
     baggage: Option<Arc<Baggage>>,
     pub(super) dropped: usize,
 }
@@ -26,7 +26,7 @@ impl BoundedBaggage {
         self.put(BaggageItem { key, value, properties: "" });
     }
 
-    /// The same with properties.
+    /// Sets an item with properties, or counts it as dropped if it does not fit.
     pub(super) fn put(&mut self, item: BaggageItem<'_>) {
         let baggage = Arc::make_mut(self.baggage.get_or_insert_default());
         // A key that is there already is replaced, and takes no further place.
@@ -40,7 +40,7 @@ impl BoundedBaggage {
         }
     }
 
-    /// Takes over what others carry in W3C's headers.
+    /// Takes over the W3C members of other vendors.
     pub(super) fn foreign(&mut self, trace_state: Option<Arc<str>>, random: bool) {
         if trace_state.is_some() || random {
             let baggage = Arc::make_mut(self.baggage.get_or_insert_default());
@@ -48,14 +48,14 @@ impl BoundedBaggage {
         }
     }
 
-    /// What was collected, if anything.
+    /// Returns the baggage, if there is any.
     pub(super) fn finish(self) -> Option<Arc<Baggage>> {
         self.baggage.filter(|baggage| !baggage.is_empty())
     }
 }
 
-/// The context with as much of its baggage as a carrier takes, and how many items that leaves out:
-/// those that `takes` refuses, and what is beyond the limits of reading, the last ones first.
+/// Returns the context with as much of its baggage as a carrier takes, and how many items are left
+/// out: those that `takes` refuses, and the last ones beyond the limits of reading.
 pub(super) fn fitting<'c>(
     context: &'c SpanContext,
     takes: impl Fn(&str, &str) -> bool,
@@ -78,7 +78,7 @@ pub(super) fn fitting<'c>(
     (Cow::Owned(SpanContext { baggage: bounded.finish(), ..context.clone() }), dropped)
 }
 
-/// The keys that a later item has in another case: to headers they are the same.
+/// Returns the keys that a later item has in another case: as headers they are the same.
 pub(super) fn repeated_in_other_case(context: &SpanContext) -> Vec<&str> {
     let keys: Vec<_> = context.baggage().map(|(key, _)| key).collect();
     if !keys.iter().any(|key| key.bytes().any(|byte| byte.is_ascii_uppercase())) {

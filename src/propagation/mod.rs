@@ -1,10 +1,10 @@
 //! Carries span contexts between processes.
 //!
-//! A [`Format`] says which keys hold what; a carrier ([`InjectCarrier`], [`ExtractCarrier`]) is the
-//! map or the headers they are written to and read from. What comes from the network is bounded and
-//! never panics: a broken header is an error, is counted, and begins a new trace.
+//! A [`Format`] defines which keys hold what; a carrier ([`InjectCarrier`], [`ExtractCarrier`]) is
+//! the map or the headers. Reading is bounded and never panics: a malformed header is an error, is
+//! counted, and a new trace begins.
 //!
-//! To add a format: write `src/propagation/<format>.rs`, and add one row to [`FORMATS`].
+//! To add a format: write `src/propagation/<format>.rs`, and add one entry to [`FORMATS`].
 
 mod b3;
 mod binary;
@@ -34,34 +34,34 @@ pub use self::w3c::W3cFormat;
 use crate::error::{ConfigError, ExtractError};
 use crate::span::SpanContext;
 
-/// A set of keys that a span context is carried by.
+/// Writes span contexts to carriers and reads them.
 ///
 /// # Source
 ///
 /// `Injector` and `Extractor` in jaeger-client-go, `propagation.go`.
 pub trait Format: fmt::Debug + Send + Sync {
-    /// Writes the context to the carrier. Gives how many baggage items are left out, because the
-    /// carrier has no place for them.
+    /// Writes the context to the carrier. Returns how many baggage items the carrier could not
+    /// hold.
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize;
 
     /// Reads a context.
     ///
     /// # Errors
     ///
-    /// [`ExtractError::NotFound`] if there is none; any other for one that is broken.
+    /// [`ExtractError::NotFound`] if there is no context; any other error for a malformed one.
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError>;
 
-    /// The keys that it reads and writes. Those that it writes are removed from a carrier before a
-    /// context is written to it. The tracer is only built if headers can have these names, and none
-    /// has two meanings.
+    /// Returns the keys that the format reads and writes. Those that it writes are removed from a
+    /// carrier before a context is written to it. A tracer is only built if these are valid header
+    /// names, and none has two meanings.
     ///
-    /// The default names none: nothing is removed, and nothing checked.
+    /// The default is empty: nothing is removed, and nothing checked.
     fn keys(&self) -> &[FormatKey] {
         &[]
     }
 }
 
-/// Writes a context to a carrier in that format, and gives how many baggage items are left out.
+/// Writes a context to a carrier in that format, and returns how many baggage items are left out.
 #[inline]
 pub(crate) fn inject(
     format: &dyn Format,
@@ -87,7 +87,7 @@ impl<F: Format + ?Sized> Format for Box<F> {
     }
 }
 
-/// A context that was read.
+/// A context that was read from a carrier.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Extracted {
@@ -95,31 +95,31 @@ pub struct Extracted {
     pub context: SpanContext,
     /// How many baggage items were left out because of their number, size or form.
     pub baggage_dropped: usize,
-    /// How many contexts the carrier held that were broken, beside what was found.
+    /// How many malformed contexts the carrier held, beside the one that was read.
     pub broken: usize,
 }
 
 impl Extracted {
-    /// A context that was read as it was written, with nothing left out, for a custom format.
+    /// Returns a context that was read without losses, for a custom format.
     #[must_use]
     pub fn new(context: SpanContext) -> Self {
         Self { context, ..Self::default() }
     }
 }
 
-/// One format that configuration can name.
+/// A built-in propagation format.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FormatKind {
-    /// Its name in `JAEGER_PROPAGATION`.
+    /// The name in `JAEGER_PROPAGATION`.
     pub name: &'static str,
-    /// Other names that it is known by.
+    /// Other accepted names.
     pub aliases: &'static [&'static str],
-    /// Makes one with the configured names.
+    /// The constructor with the configured header names.
     pub build: fn(&HeadersConfig) -> Box<dyn Format>,
 }
 
-/// The formats, one row each.
+/// The registry of built-in formats.
 pub const FORMATS: &[FormatKind] = &[
     FormatKind { name: "jaeger", aliases: &[], build: jaeger::build },
     FormatKind { name: "b3", aliases: &["b3multi"], build: b3::build_multi },
@@ -127,7 +127,7 @@ pub const FORMATS: &[FormatKind] = &[
     FormatKind { name: "w3c", aliases: &["tracecontext"], build: w3c::build },
 ];
 
-/// Makes the formats of those names, in their order; several are a [`CompositeFormat`].
+/// Makes the formats with those names, in order; several become a [`CompositeFormat`].
 pub(crate) fn from_names(
     names: &[String],
     headers: &HeadersConfig,
@@ -140,12 +140,12 @@ pub(crate) fn from_names(
     }
 }
 
-/// Says what is wrong with names of formats.
+/// Checks the names of formats.
 pub(crate) fn check_names(names: &[String]) -> Result<(), ConfigError> {
     members(names).map(drop)
 }
 
-/// The formats of those names, each once.
+/// Returns the formats with those names, each once.
 fn members(names: &[String]) -> Result<Vec<&'static FormatKind>, ConfigError> {
     let mut members: Vec<&'static FormatKind> = Vec::new();
     for name in names {

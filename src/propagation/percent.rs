@@ -2,8 +2,8 @@
 //!
 //! Go and Java write a space as `+` and read `+` as a space; Node and Python, and OpenTelemetry's
 //! propagators in both, write `%20` and take `+` for itself. So a space is written as `%20` and a
-//! plus sign as `%2B`, which all of them read, and `+` is read as a space, as nobody who encodes
-//! means anything else by it.
+//! plus sign as `%2B`, which all of them read, and `+` is read as a space, which is what it means
+//! wherever values are encoded.
 
 use std::borrow::Cow;
 
@@ -35,12 +35,12 @@ pub(super) fn push_encoded(text: &mut String, value: &str, stays: impl Fn(u8) ->
     }
 }
 
-/// Decodes a value in which `+` is a space; none if a `%` is not followed by two hex digits.
+/// Decodes a value in which `+` is a space; `None` if a `%` is not followed by two hex digits.
 pub(super) fn decode(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     decoded(value, |byte| if byte == b'+' { b' ' } else { byte })
 }
 
-/// Decodes a value in which `+` is itself; none if a `%` is not followed by two hex digits.
+/// Decodes a value in which `+` is a plus sign; `None` if a `%` is not followed by two hex digits.
 pub(crate) fn decode_with_plus(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     decoded(value, |byte| byte)
 }
@@ -64,7 +64,7 @@ fn decoded(value: &[u8], plain: impl Fn(u8) -> u8) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(decoded))
 }
 
-/// Text of bytes that may be no UTF-8.
+/// Converts bytes to text; invalid UTF-8 is replaced.
 pub(super) fn text(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
     match bytes {
         Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
@@ -75,7 +75,7 @@ pub(super) fn text(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
     }
 }
 
-/// A header's key in lower case, which it nearly always is.
+/// Returns a header's key in lower case, which it nearly always is.
 pub(super) fn lower_case(key: &str) -> Cow<'_, str> {
     if key.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(key.to_ascii_lowercase())
@@ -84,7 +84,7 @@ pub(super) fn lower_case(key: &str) -> Cow<'_, str> {
     }
 }
 
-/// The value of a hex digit.
+/// Returns the value of a hex digit.
 #[inline]
 pub(super) fn digit(byte: u8) -> Option<u8> {
     match byte {

@@ -1,9 +1,9 @@
-//! Headers that have one value, and may come several times.
+//! Headers with one value that may be repeated.
 
 use crate::error::ExtractError;
 
-/// The one value of a header. Proxies repeat headers, on a line of their own or behind a comma: what
-/// is the same each time is one value, and what differs is an error.
+/// The one value of a header. Proxies repeat headers, on a line of their own or behind a comma:
+/// repetitions of the same value are accepted, and different values are an error.
 #[derive(Debug)]
 pub(super) struct SingleValue<T>(Option<T>);
 
@@ -42,7 +42,7 @@ impl<T: PartialEq> SingleValue<T> {
         Ok(())
     }
 
-    /// The value, if the header was there.
+    /// Returns the value, if the header was there.
     pub(super) fn into_value(self) -> Option<T> {
         self.0
     }

@@ -1,7 +1,7 @@
-//! Zipkin's B3: what its two forms have in common. Either is read, whichever is written.
+//! Zipkin's B3 propagation in its two forms. Either form is read, whichever is written.
 //!
-//! Baggage, which B3 knows nothing of, is carried as jaeger-client-go does it, one header an item
-//! under a prefix; in HTTP headers, what is not printable ASCII is percent-encoded.
+//! Baggage is not part of B3; it is carried as in jaeger-client-go, one header per item under a
+//! prefix. In HTTP headers, values are percent-encoded unless they are printable ASCII.
 
 mod multi;
 mod single;
@@ -31,21 +31,21 @@ pub(super) fn build_single(_headers: &HeadersConfig) -> Box<dyn Format> {
 
 const DEFAULT_BAGGAGE_PREFIX: &str = "baggage-";
 
-/// The two ways to write the same.
+/// The two forms of B3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Multi,
     Single,
 }
 
-/// The headers of both forms: what is written in one must not stay behind in the other.
+/// Returns the headers of both forms: those of one must be removed when the other is written.
 fn keys(baggage_prefix: &str) -> Vec<FormatKey> {
     let names = multi::NAMES.iter().chain([&single::NAME]);
     let names = names.map(|name| FormatKey::name("a header of B3", *name));
     names.chain([FormatKey::prefix("the prefix of B3 baggage", baggage_prefix)]).collect()
 }
 
-/// Reads both forms. Where both name a span, the first one counts.
+/// Reads both forms. If both name a span, the first one counts.
 fn extract(
     carrier: &dyn ExtractCarrier,
     baggage_prefix: &str,
@@ -70,10 +70,10 @@ fn extract(
     Ok(found)
 }
 
-/// What one form says: ids, or a decision about a trace to come, or both.
+/// The content of one form: ids, or a decision about a trace to begin, or both.
 type Parsed = (TraceId, SpanId, SpanId, Option<u8>);
 
-/// A context that names a span, or a decision about one to come.
+/// Returns a context that names a span, or a decision about a trace to begin.
 fn found((trace_id, span_id, parent_id, decision): Parsed) -> Result<Extracted, ExtractError> {
     let flags = decision.unwrap_or_default();
     let mut context = SpanContext { flags, remote: true, ..SpanContext::default() };
@@ -88,7 +88,7 @@ fn found((trace_id, span_id, parent_id, decision): Parsed) -> Result<Extracted, 
     Ok(Extracted { context, ..Extracted::default() })
 }
 
-/// Writes baggage under a prefix, and gives how many items were refused.
+/// Writes baggage under a prefix, and returns how many items were refused.
 fn inject_baggage(context: &SpanContext, prefix: &str, carrier: &mut dyn InjectCarrier) -> usize {
     let kind = carrier.kind();
     let mut name = String::new();
@@ -102,7 +102,7 @@ fn inject_baggage(context: &SpanContext, prefix: &str, carrier: &mut dyn InjectC
     refused
 }
 
-/// A value for a header. Most are left as they are, as those who know no encoding read them so.
+/// Encodes a header value. Most values stay as they are, for readers that decode nothing.
 fn encoded(kind: CarrierKind, value: &str) -> Cow<'_, str> {
     let plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'%';
     let edges = value.starts_with(' ') || value.ends_with(' ');
@@ -113,7 +113,7 @@ fn encoded(kind: CarrierKind, value: &str) -> Cow<'_, str> {
     }
 }
 
-/// A value of a header. One that cannot be decoded was not encoded.
+/// Decodes a header value. A value that cannot be decoded was not encoded.
 fn decoded(kind: CarrierKind, value: &[u8]) -> Cow<'_, [u8]> {
     match kind {
         CarrierKind::HttpHeaders => {
@@ -123,10 +123,11 @@ fn decoded(kind: CarrierKind, value: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// The flags that a debug request has: it is a decision to sample as well.
+/// The flags of a debug request, which is a decision to sample as well.
 const DEBUGGED: u8 = DEBUG | SAMPLED;
 
-/// Whether there is a span to name. Go names even one without ids, where nothing was decided.
+/// Returns whether there is a span to name. Go names even a context without ids if nothing was
+/// decided.
 fn names_span(context: &SpanContext) -> bool {
     context.is_valid() || (!context.decided && context.has_ids())
 }

@@ -1,4 +1,4 @@
-//! B3 in several headers, one each for the parts of a context.
+//! B3 in several headers, one for each part of a context.
 //!
 //! ```text
 //! x-b3-traceid: 00000000000000005af7183fb1d4cf5f
@@ -20,13 +20,13 @@ use crate::propagation::{Extracted, Format};
 use crate::span::SAMPLED;
 use crate::span::SpanContext;
 
-/// B3 in several headers, with baggage under a prefix. The single header is read too, where these
-/// name no span.
+/// B3 in several headers, with baggage under a prefix. The single header is read too, if the
+/// several name no span.
 ///
-/// Ids are read at any length they fit in. Where `x-b3-sampled` is missing or empty nobody has
-/// decided: the span that begins below asks the sampler, in the same trace. One without ids is a
-/// decision about the trace to begin. `x-b3-flags: 1` asks for debugging. The other flags of Jaeger
-/// have no place in it.
+/// Ids of any length that fits are read. If `x-b3-sampled` is missing or empty, no decision was
+/// made: the span that begins below calls the sampler, in the same trace. A decision without ids
+/// applies to the trace to begin. `x-b3-flags: 1` requests debugging. The other flags of Jaeger
+/// have no place in B3.
 ///
 /// # Source
 ///
@@ -39,7 +39,7 @@ pub struct B3Format {
 }
 
 impl B3Format {
-    /// With baggage under `baggage_prefix`.
+    /// Makes a format with baggage under `baggage_prefix`.
     #[must_use]
     pub fn new(baggage_prefix: impl Into<String>) -> Self {
         let baggage_prefix = baggage_prefix.into();
@@ -48,7 +48,7 @@ impl B3Format {
 }
 
 impl Default for B3Format {
-    /// With baggage under `baggage-`.
+    /// Makes a format with baggage under `baggage-`.
     fn default() -> Self {
         Self::new(DEFAULT_BAGGAGE_PREFIX)
     }
@@ -60,7 +60,7 @@ const PARENT_ID: &str = "x-b3-parentspanid";
 const SAMPLED_NAME: &str = "x-b3-sampled";
 const FLAGS: &str = "x-b3-flags";
 
-/// All of them.
+/// All header names.
 pub(super) const NAMES: [&str; 5] = [TRACE_ID, SPAN_ID, PARENT_ID, SAMPLED_NAME, FLAGS];
 
 impl Format for B3Format {
@@ -88,7 +88,7 @@ impl B3Format {
             carrier.set(SPAN_ID, &context.span_id.to_string());
         }
         if !context.undecided && (context.decided || context.has_ids()) {
-            // With the flags beside it: those who know no flags still sample.
+            // Written beside the flags: a reader that knows no flags still samples.
             let flags = context.flags();
             carrier.set(SAMPLED_NAME, if flags & SAMPLED != 0 { "1" } else { "0" });
             if flags & DEBUGGED == DEBUGGED {
@@ -99,7 +99,7 @@ impl B3Format {
     }
 }
 
-/// Collects the parts.
+/// Collects the headers.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     trace_id: SingleValue<TraceId>,
@@ -111,7 +111,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Takes a header. False if it is none of the parts.
+    /// Takes a header. Returns false if it is not one of the format's.
     pub(super) fn take(&mut self, key: &str, value: &[u8]) -> bool {
         let Some(name) = NAMES.into_iter().find(|name| key.eq_ignore_ascii_case(name)) else {
             return false;
@@ -127,7 +127,7 @@ impl Reader {
         match name {
             TRACE_ID => self.trace_id.take(name, value, trace_id),
             SPAN_ID => self.span_id.take(name, value, |digits| span_id("span id", digits)),
-            // Proxies send one without a value where there is none.
+            // Proxies send an empty header where there is no value.
             PARENT_ID | SAMPLED_NAME if value.is_empty() => Ok(()),
             PARENT_ID => self.parent_id.take(name, value, |digits| span_id("parent id", digits)),
             SAMPLED_NAME => self.decision.take(name, value, |text| {

@@ -5,8 +5,8 @@
 //! b3: 0
 //! ```
 //!
-//! Trace id, span id, decision, parent id; the last two may be missing. The decision may stand
-//! alone: `1` to sample, `0` not to, `d` to debug.
+//! Trace id, span id, decision, parent id; the last two may be missing. A decision may stand alone:
+//! `1` to sample, `0` not to sample, `d` to debug.
 
 use super::{DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Parsed, extract, found, inject_baggage, keys};
 use crate::error::ExtractError;
@@ -19,12 +19,11 @@ use crate::propagation::{Extracted, Format};
 use crate::span::SAMPLED;
 use crate::span::SpanContext;
 
-/// B3 in the single header `b3`, with baggage under a prefix. The several headers are read too, where
-/// it names no span.
+/// B3 in the single header `b3`, with baggage under a prefix. The several headers are read too, if
+/// the single one names no span.
 ///
-/// Ids are read at any length they fit in. Where there is no decision nobody has made one: the span
-/// that begins below asks the sampler, in the same trace. A decision without ids is one about the
-/// trace to begin.
+/// Ids of any length that fits are read. Without a decision, the span that begins below calls the
+/// sampler, in the same trace. A decision without ids applies to the trace to begin.
 ///
 /// # Source
 ///
@@ -36,7 +35,7 @@ pub struct B3SingleFormat {
 }
 
 impl B3SingleFormat {
-    /// With baggage under `baggage_prefix`.
+    /// Makes a format with baggage under `baggage_prefix`.
     #[must_use]
     pub fn new(baggage_prefix: impl Into<String>) -> Self {
         let baggage_prefix = baggage_prefix.into();
@@ -45,7 +44,7 @@ impl B3SingleFormat {
 }
 
 impl Default for B3SingleFormat {
-    /// With baggage under `baggage-`.
+    /// Makes a format with baggage under `baggage-`.
     fn default() -> Self {
         Self::new(DEFAULT_BAGGAGE_PREFIX)
     }
@@ -76,12 +75,12 @@ impl B3SingleFormat {
         };
         let mut refused = 0;
         let SpanContext { trace_id, span_id, parent_id, .. } = context;
-        // Without ids, where nothing is decided, a header would only be refused.
+        // A header with neither ids nor a decision would be refused.
         if context.is_valid() || context.decided {
             let value = if !context.is_valid() {
                 decision.to_owned()
             } else if context.undecided {
-                // There is no place for a parent without a decision.
+                // The format has no place for a parent without a decision.
                 format!("{trace_id}-{span_id}")
             } else if parent_id.get() == 0 {
                 format!("{trace_id}-{span_id}-{decision}")
@@ -102,7 +101,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Takes a header. False if it is another one.
+    /// Takes a header. Returns false if it is not the format's.
     pub(super) fn take(&mut self, key: &str, value: &[u8]) -> bool {
         let is_it = key.eq_ignore_ascii_case(NAME);
         if is_it && self.failure.is_none() {

@@ -1,15 +1,15 @@
-//! The one way of a context to a carrier, whatever the format and whatever the carrier.
+//! The one place where contexts are written to carriers.
 
 use super::{CarrierKind, InjectCarrier, KnownName, is_field_value, is_token};
 use crate::propagation::keys::FormatKey;
 use crate::propagation::limits::{self, repeated_in_other_case};
 use crate::span::SpanContext;
 
-/// Writes a context to a carrier, in place of one that it may hold, and gives how many baggage items
-/// were left out.
+/// Writes a context to a carrier, replaces one that the carrier may hold, and returns how many
+/// baggage items were left out.
 ///
-/// `write` is given the context with as much of its baggage as a carrier takes, and a carrier that
-/// takes only what can stand in a header.
+/// `write` is called with the context and as much of its baggage as a carrier takes, and with a
+/// carrier that accepts only valid headers.
 pub(in crate::propagation) fn write_context(
     keys: &[FormatKey],
     context: &SpanContext,
@@ -20,7 +20,7 @@ pub(in crate::propagation) fn write_context(
         return write(context, carrier);
     }
     let http = carrier.kind() == CarrierKind::HttpHeaders;
-    // Headers are replaced where they are written, and what is always written need not be removed.
+    // Headers that are always written replace old ones, and need not be removed.
     let replaces = http && context.is_valid() && !context.undecided;
     let is_left = |key: &FormatKey| key.is_written() && !(replaces && key.is_always_written());
     carrier.remove_if(&mut |name| keys.iter().any(|key| is_left(key) && key.is_of(name)));
@@ -40,7 +40,7 @@ pub(in crate::propagation) fn write_context(
     left_out + write(&context, &mut Checked(carrier))
 }
 
-/// A carrier that is given only what can stand in a header.
+/// A carrier that refuses what is not valid in a header.
 struct Checked<'c>(&'c mut dyn InjectCarrier);
 
 impl InjectCarrier for Checked<'_> {
@@ -56,7 +56,7 @@ impl InjectCarrier for Checked<'_> {
         self.0.kind()
     }
 
-    /// Values are not looked at: they are ids.
+    /// The value is not checked: it consists of ids.
     fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
         name.is_token() && self.0.set_known(name, value)
     }

@@ -1,5 +1,5 @@
-//! HTTP headers as a carrier. What writing to them costs again and again is done once: names are
-//! checked, values' memory is used again.
+//! HTTP headers as a carrier. Repeated costs are avoided: names are checked once, and the memory of
+//! values is reused.
 
 #[cfg(feature = "http")]
 use std::cell::RefCell;
@@ -11,10 +11,10 @@ use super::is_token;
 #[cfg(feature = "http")]
 use super::{CarrierKind, ExtractCarrier, InjectCarrier};
 
-/// The name of a header that a format writes for every context.
+/// A header name that a format writes for every context.
 ///
-/// An [`http::HeaderMap`] takes names that were checked; to check one for each request costs more
-/// than to write it.
+/// An [`http::HeaderMap`] takes names that were checked; to check a name for each request costs
+/// more than to write the header.
 #[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownName {
@@ -34,25 +34,24 @@ impl KnownName {
         }
     }
 
-    /// The name as it was given.
+    /// Returns the name as given.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether a key is this name. Headers' keys are in lower case nearly always, and configured
-    /// names too.
+    /// Returns whether a key is this name. Keys and names are nearly always lower case.
     #[inline]
     pub(in crate::propagation) fn is(&self, key: &str) -> bool {
         key.len() == self.text.len() && (key == self.text || key.eq_ignore_ascii_case(&self.text))
     }
 
-    /// Whether a header can have it.
+    /// Returns whether the name is valid for a header.
     pub(super) fn is_token(&self) -> bool {
         self.is_token
     }
 
-    /// The checked name; none if it is no header's name.
+    /// Returns the checked name, or `None` if it is not valid for a header.
     #[cfg(feature = "http")]
     fn header(&self) -> Option<&http::HeaderName> {
         self.header.as_ref()
@@ -104,16 +103,17 @@ impl ExtractCarrier for http::HeaderMap {
 
 #[cfg(feature = "http")]
 thread_local! {
-    /// Where values of headers are written, one after the other.
+    /// The memory that header values are written to, one after the other.
     static VALUES: RefCell<Values> = RefCell::default();
 }
 
-/// A header's value made of text, none if it holds what no header may.
+/// Returns a header value made of text, or `None` if the text is not valid in a header.
 ///
 /// # Cost
 ///
-/// Short values share a piece of memory, which is used again when all of them are gone, so that in
-/// steady state nothing is allocated. One that lives on holds [`PIECE`] bytes at most.
+/// Short values share a piece of memory, which is reused when all of them are gone, so that in
+/// steady state nothing is allocated. A value that lives on keeps at most [`PIECE`] bytes
+/// allocated.
 #[cfg(feature = "http")]
 #[inline]
 fn value(text: &str) -> Option<http::HeaderValue> {
@@ -126,7 +126,7 @@ fn value(text: &str) -> Option<http::HeaderValue> {
     http::HeaderValue::from_str(text).ok()
 }
 
-/// Two pieces of memory: while values of one are still in use, the other is written to.
+/// Two pieces of memory: while values of one are in use, the other is written to.
 #[cfg(feature = "http")]
 #[derive(Default)]
 struct Values {
@@ -154,11 +154,11 @@ impl Values {
     }
 }
 
-/// Bytes of a piece: some thirty trace contexts.
+/// The size of a piece in bytes: some thirty trace contexts.
 #[cfg(feature = "http")]
 const PIECE: usize = 2048;
 
-/// Longer values get memory of their own.
+/// The longest value that shares memory; longer ones are allocated by themselves.
 #[cfg(feature = "http")]
 const MAX_SHARED: usize = 128;
 

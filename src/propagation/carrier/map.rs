@@ -31,7 +31,7 @@ macro_rules! map_carrier {
 map_carrier!(BTreeMap);
 map_carrier!(HashMap, S);
 
-/// Lists of text, and of bytes, as the headers of a message queue are.
+/// Lists of text or bytes, such as the headers of a message queue.
 impl<V: for<'v> From<&'v str>> InjectCarrier for Vec<(String, V)> {
     fn set(&mut self, key: &str, value: &str) -> bool {
         InjectCarrier::remove_if(self, &mut |known| known == key);
@@ -56,7 +56,8 @@ impl<K: AsRef<str>, V: AsRef<[u8]>> ExtractCarrier for [(K, V)] {
     }
 }
 
-/// Makes HTTP headers of a plain map: values are percent-encoded, keys know no case.
+/// Treats a plain map as HTTP headers: values are percent-encoded, keys are compared without regard
+/// to case.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! What a context is written to and read from: maps and headers.
+//! Carriers: the maps and headers that contexts are written to and read from.
 
 mod checked;
 mod header;
@@ -17,25 +17,25 @@ pub enum CarrierKind {
     /// Values are any text, keys keep their case.
     #[default]
     TextMap,
-    /// Values are percent-encoded, keys know no case.
+    /// Values are percent-encoded, the case of keys does not count.
     HttpHeaders,
 }
 
-/// Something a context can be written to.
+/// A target that a context can be written to.
 pub trait InjectCarrier {
-    /// Sets a key in place of whatever it has there, as headers in any other case too. False if the
-    /// carrier cannot hold it.
+    /// Sets a key and replaces its value, in headers whatever the case of the key. Returns false if
+    /// the carrier cannot hold the key or the value.
     fn set(&mut self, key: &str, value: &str) -> bool;
 
-    /// Removes each key that is stale: one that another context has left.
+    /// Removes each key that is stale: left by another context.
     ///
-    /// The default removes nothing. It is right for a carrier that is used once; in others the
+    /// The default removes nothing, which is right for a carrier that is used once; in others the
     /// baggage of an earlier context stays beside that of a later one.
     fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
         let _ = is_stale;
     }
 
-    /// How its values are to be written.
+    /// Returns how values are written.
     fn kind(&self) -> CarrierKind {
         CarrierKind::TextMap
     }
@@ -46,27 +46,27 @@ pub trait InjectCarrier {
         self.set(name.text(), value)
     }
 
-    /// Whether what is set has been checked, and what was stale removed.
+    /// Returns whether keys and values were checked, and stale ones removed.
     #[doc(hidden)]
     fn is_checked(&self) -> bool {
         false
     }
 }
 
-/// Something a context can be read from.
+/// A source that a context can be read from.
 pub trait ExtractCarrier {
     /// Calls `visit` for every key and value, in order.
     fn visit(&self, visit: &mut dyn FnMut(&str, &[u8]));
 
-    /// How its values are written.
+    /// Returns how values are written.
     fn kind(&self) -> CarrierKind {
         CarrierKind::TextMap
     }
 }
 
 impl dyn ExtractCarrier + '_ {
-    /// The first value of a key, for a custom format; in headers the case of a key does not count.
-    /// None also where the value is not UTF-8.
+    /// Returns the first value of a key, for a custom format; in headers the case of a key does not
+    /// count. `None` also if the value is not UTF-8.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<String> {
         let is_header = self.kind() == CarrierKind::HttpHeaders;

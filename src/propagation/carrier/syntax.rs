@@ -1,6 +1,6 @@
-//! What the name and the value of a header may hold, by RFC 9110.
+//! The syntax of header names and values, by RFC 9110.
 
-/// Whether it is a token, as names of headers are.
+/// Returns whether a text is a token, as header names are.
 pub(in crate::propagation) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
@@ -9,8 +9,8 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Whether it can be the value of a header: no control characters but tabs. What is not ASCII can
-/// stand there, and is the receiver's to understand.
+/// Returns whether a text is valid as a header value: no control characters but tabs. Characters
+/// beyond ASCII are allowed, and the receiver's to understand.
 pub(in crate::propagation) fn is_field_value(text: &str) -> bool {
     text.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
 }

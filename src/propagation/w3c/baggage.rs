@@ -1,15 +1,15 @@
-//! `baggage`: items of the trace, their values percent-encoded.
+//! The header `baggage`: items of the trace with percent-encoded values.
 
 use crate::propagation::carrier::is_token;
 use crate::propagation::limits::{BoundedBaggage, MAX_BYTES};
 use crate::propagation::percent::{self, push_encoded};
 use crate::span::BaggageItem;
 
-/// The most items, by W3C.
+/// The maximum number of items, by W3C.
 const MAX_MEMBERS: usize = 64;
 
-/// The header's value, and how many items are left out: for want of room, or because their key is
-/// no token, which is never encoded.
+/// Returns the header's value, and how many items are left out: for want of room, or because their
+/// key is not a token, which is never encoded.
 pub(super) fn write<'b>(items: impl Iterator<Item = BaggageItem<'b>>) -> (String, usize) {
     let (mut text, mut members, mut dropped) = (String::new(), 0, 0);
     for BaggageItem { key, value, properties } in items {
@@ -34,7 +34,7 @@ pub(super) fn write<'b>(items: impl Iterator<Item = BaggageItem<'b>>) -> (String
     (text, dropped)
 }
 
-/// Collects items over all headers of the name.
+/// Collects items from all headers with the name.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     baggage: BoundedBaggage,
@@ -62,8 +62,8 @@ impl Reader {
     }
 }
 
-/// Key, encoded value and properties of a member. Properties are handed on as they are, unless they
-/// have what no header of ASCII holds.
+/// Returns key, encoded value and properties of a member. Properties are forwarded as they are,
+/// unless they are not valid in an ASCII header.
 fn item(member: &[u8]) -> Option<(&str, &[u8], &str)> {
     let mut parts = member.splitn(2, |byte| *byte == b';');
     let (member, properties) = (parts.next()?, parts.next().unwrap_or_default().trim_ascii());
@@ -74,12 +74,12 @@ fn item(member: &[u8]) -> Option<(&str, &[u8], &str)> {
     is_token(key).then_some((key, member[at + 1..].trim_ascii(), properties))
 }
 
-/// Whether W3C lets a byte stand in a value, and it is not the sign of encoding itself.
+/// Returns whether W3C allows a byte in a value; the percent sign is encoded as well.
 fn stays(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\%".contains(&byte)
 }
 
-/// Decodes a value. A `%` without two digits stands for itself, and what is no UTF-8 is replaced.
+/// Decodes a value. A `%` without two digits stands for itself, and invalid UTF-8 is replaced.
 fn decode(value: &[u8]) -> String {
     let mut decoded = Vec::with_capacity(value.len());
     let mut rest = value;

@@ -25,19 +25,19 @@ use crate::span::SpanContext;
 
 /// W3C Trace Context and W3C Baggage, which most tracers of any vendor understand.
 ///
-/// What Jaeger knows and `traceparent` has no place for, the parent's id and the flags for debugging
-/// and firehose, goes into `tracestate` under `jaeger`; so a context that passes through these
-/// headers is the same afterwards. What others carry in `tracestate` is handed on as it is.
+/// Jaeger's data without a place in `traceparent`, the parent's id and the flags for debugging and
+/// firehose, goes into `tracestate` under `jaeger`; so a context that passes through these headers
+/// is unchanged. Members of other vendors in `tracestate` are forwarded as they are.
 ///
 /// The debug header of [`HeadersConfig`] is read too.
 ///
 /// # Shape and units
 ///
-/// Ids are padded to 32 and 16 lower-case digits, and must be so in reading; zeros are refused.
-/// Versions to come are read as far as they agree with version 00. `tracestate` is kept up to 32
-/// members and 2,048 bytes, and dropped as a whole where it is malformed. `baggage` has 64 items and
-/// 8,192 bytes at most in either direction; the properties of its items are handed on in it, as long
-/// as an item is not set anew.
+/// Ids are padded to 32 and 16 lower-case digits, and no other form is read; zeros are refused.
+/// Later versions are read as far as they agree with version 00. `tracestate` is forwarded up to 32
+/// members and 2,048 bytes, and dropped as a whole if it is malformed. `baggage` has at most 64
+/// items and 8,192 bytes in either direction; the properties of an item are forwarded until it is
+/// set anew.
 ///
 /// # Source
 ///
@@ -50,7 +50,7 @@ pub struct W3cFormat {
 }
 
 impl W3cFormat {
-    /// With the debug header as named; the other names are W3C's.
+    /// Makes a format with that debug header; the other names are W3C's.
     #[must_use]
     pub fn new(headers: &HeadersConfig) -> Self {
         let name = |text| FormatKey::name("a header of W3C", text);
@@ -115,7 +115,7 @@ impl Format for W3cFormat {
         });
         let broken = usize::from(failure.is_some());
         if let Some(error) = failure {
-            // Who asks for debugging gets it, in a new trace.
+            // A request for debugging is granted in a new trace.
             if debug_id.is_none() {
                 return Err(error);
             }
@@ -141,7 +141,7 @@ impl Format for W3cFormat {
 
 fn write(context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
     let mut refused = 0;
-    // It has no place for what nobody has decided about: not sampled would be a decision.
+    // The format has no place for a context without a decision: the flag would say *not sampled*.
     if context.is_valid() && !context.undecided {
         let flags = context.flags();
         let random = context.baggage.as_ref().is_some_and(|baggage| baggage.random);
@@ -159,5 +159,5 @@ fn write(context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
     refused + dropped
 }
 
-/// The most of a debug id that is taken from a carrier.
+/// The maximum length of a debug id that is read.
 const MAX_DEBUG_ID_BYTES: usize = 2_048;

@@ -1,22 +1,22 @@
-//! `traceparent`: version, trace id, span id, flags.
+//! The header `traceparent`: version, trace id, span id, flags.
 
 use crate::error::ExtractError;
 use crate::id::{SpanId, TraceId, hex_16};
 use crate::span::SpanContext;
 
-/// The flags that W3C has a meaning for.
+/// The flags that W3C defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flags {
     /// The caller records the trace.
     pub(super) sampled: bool,
-    /// The trace id's last 56 bits are random, by the word of who began the trace (level 2).
+    /// The last 56 bits of the trace id are random, according to the caller (level 2).
     pub(super) random: bool,
 }
 
 /// Trace, span, flags.
 pub(super) type Parsed = (TraceId, SpanId, Flags);
 
-/// The length of version 00, and of what versions to come begin with.
+/// The length of version 00, and of the part that later versions begin with.
 const LENGTH: usize = 55;
 
 const RANDOM: u8 = 2;
@@ -30,7 +30,7 @@ pub(super) fn write(context: &SpanContext, flags: Flags) -> [u8; LENGTH] {
     text
 }
 
-/// Reads version 00, and of later versions what agrees with it.
+/// Parses version 00, and the part of later versions that agrees with it.
 pub(super) fn parse(text: &[u8]) -> Result<Parsed, ExtractError> {
     if text.is_empty() {
         return Err(ExtractError::EmptyValue);
@@ -65,7 +65,7 @@ fn invalid(what: &'static str) -> ExtractError {
     ExtractError::Invalid { header: TRACE_PARENT, what }
 }
 
-/// A number of up to 16 digits. Capitals are refused, as W3C asks.
+/// Parses a number of up to 16 digits. W3C forbids capitals.
 pub(super) fn lower_hex(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 16 {
         return None;
@@ -80,7 +80,7 @@ pub(super) fn lower_hex(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The header.
+/// The name of the header.
 pub(super) const TRACE_PARENT: &str = "traceparent";
 
 #[cfg(test)]

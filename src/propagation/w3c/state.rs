@@ -1,8 +1,8 @@
-//! `tracestate`: what each vendor carries along the trace; ours is the member `jaeger`.
+//! The header `tracestate`: one member per vendor; Jaeger's is `jaeger`.
 //!
 //! `jaeger={span}:{parent}:{flags}`, in hex. The span's id says for which span the member was
-//! written: where a tracer in between made spans of its own, the parent's id is out of date, and the
-//! flags, which are the trace's, are not.
+//! written: if a tracer in between has made further spans, the parent's id is out of date; the
+//! flags, which belong to the trace, are not.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use crate::span::SpanContext;
 
 const OURS: &str = "jaeger";
 
-/// The most members there may be, by W3C.
+/// The maximum number of members, by W3C.
 const MAX_MEMBERS: usize = 32;
 
-/// The most bytes of other vendors' members that are handed on. W3C asks for 512 at least.
+/// The maximum length of other vendors' members that are forwarded. W3C requires at least 512.
 const MAX_BYTES: usize = 2_048;
 
-/// Where some must go, those that are longer go first, by W3C.
+/// Members that are longer are dropped first, by W3C.
 const LONG: usize = 128;
 
-/// Our member.
+/// The member `jaeger`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ours {
     span_id: SpanId,
@@ -30,7 +30,7 @@ pub(super) struct Ours {
     flags: u8,
 }
 
-/// Collects members over all headers of the name.
+/// Collects members from all headers with the name.
 #[derive(Debug, Default)]
 pub(super) struct StateReader {
     foreign: String,
@@ -64,7 +64,7 @@ impl StateReader {
         }
     }
 
-    /// Others' members and ours; nothing of either where a part is malformed.
+    /// Returns the members of other vendors and Jaeger's; neither if a part is malformed.
     pub(super) fn finish(self) -> (Option<Arc<str>>, Option<Ours>) {
         if self.broken {
             return (None, None);
@@ -75,7 +75,7 @@ impl StateReader {
     }
 }
 
-/// Key and value of a member that is as W3C says.
+/// Returns key and value of a member that W3C allows.
 fn well_formed(member: &str) -> Option<(&str, &str)> {
     let (key, value) = member.split_once('=')?;
     let mut letters = key.bytes();
@@ -87,7 +87,7 @@ fn well_formed(member: &str) -> Option<(&str, &str)> {
     (whole && key.len() <= 256 && value.len() <= 256).then_some((key, value))
 }
 
-/// Members to the limit: the long ones go first, then those from the end.
+/// Drops members beyond the limit: the long ones first, then those from the end.
 fn shortened(foreign: &str) -> String {
     let mut over = foreign.len() - MAX_BYTES;
     let mut kept: Vec<&str> = foreign.split(',').collect();
@@ -109,7 +109,8 @@ fn read(value: &str) -> Option<Ours> {
     parts.next().is_none().then_some(Ours { span_id, parent_id, flags })
 }
 
-/// The parent's id and the flags of a span: what our member says of it, and what the caller decided.
+/// Returns the parent's id and the flags of a span, from the member `jaeger` and the caller's
+/// decision.
 pub(super) fn joined(ours: Option<Ours>, span_id: SpanId, sampled: bool) -> (SpanId, u8) {
     let decision = u8::from(sampled) * SAMPLED;
     match ours {
@@ -120,8 +121,8 @@ pub(super) fn joined(ours: Option<Ours>, span_id: SpanId, sampled: bool) -> (Spa
     }
 }
 
-/// The header's value: our member in front where it says what `traceparent` does not, then those of
-/// others.
+/// Returns the header's value: the member `jaeger` in front if it adds to `traceparent`, then those
+/// of other vendors.
 pub(super) fn write(context: &SpanContext, flags: u8) -> Option<String> {
     let foreign = context.trace_state().unwrap_or_default();
     if context.parent_id == SpanId::NONE && flags & !SAMPLED == 0 {
