@@ -1,22 +1,22 @@
-//! One buffer of finished spans.
+//! A buffer of finished spans.
 
-/// Finished spans in one piece of memory, with room for what surrounds them on the wire.
-// In this order: side by side, the two numbers would be changed by one instruction for both, and five
-// that prepare it.
+/// Finished spans in one piece of memory, with room for the header and trailer of the message.
+// The fields are in this order because the compiler would update the two numbers, side by side,
+// with one instruction that takes five to prepare.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Buffer {
-    /// Where the spans end.
+    /// The end of the spans.
     pub(crate) end: usize,
-    /// `headroom` bytes that the header will take, then the spans, then room for more. Empty until
-    /// the first span comes.
+    /// `headroom` bytes for the header, then the spans, then free room. Empty until the first span
+    /// is written.
     pub(crate) bytes: Vec<u8>,
-    /// How many spans.
+    /// The number of spans.
     pub(crate) spans: usize,
 }
 
 impl Buffer {
-    /// Takes over the spans of another, in its own memory.
+    /// Copies the spans of another buffer into this one's memory.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.bytes.clear();
         self.bytes.extend_from_slice(&other.bytes[..other.end]);

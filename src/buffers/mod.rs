@@ -1,7 +1,8 @@
-//! Where finished spans are written, and the account of what became of them.
+//! The buffers of finished spans, and the span accounting.
 //!
-//! Walk step 6, on the application's thread: it lies below the spans, which know of no reporter, and
-//! below the reporter, whose thread takes full buffers from it and says what became of them.
+//! Step 6 in the life of a span, on the application's thread. The module is below the spans, which
+//! know no reporter, and below the reporter, whose thread takes full buffers and settles their
+//! spans.
 
 mod buffer;
 mod queue;

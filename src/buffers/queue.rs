@@ -1,7 +1,7 @@
-//! Full buffers on their way to the reporter's thread, bounded in bytes and in spans.
+//! The queue of full buffers to the reporter's thread, bounded in bytes and in spans.
 //!
-//! It lies within [`ShardedBuffers`](super::ShardedBuffers), behind the lock of the counts: a buffer comes into it
-//! and is counted there in one step.
+//! The queue is part of [`ShardedBuffers`](super::ShardedBuffers), behind the lock of the counts: a
+//! buffer is pushed and counted in one step.
 
 use std::collections::VecDeque;
 
@@ -9,12 +9,12 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use super::buffer::Buffer;
 
-/// How much may wait in the queue.
+/// The bounds of the queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueueLimits {
-    /// The memory of all buffers together. A buffer that is larger may wait alone.
+    /// The memory of all buffers together. A larger buffer may be queued alone.
     pub(crate) bytes: usize,
-    /// No buffer comes in once there are so many spans.
+    /// The number of spans from which on no buffer is accepted.
     pub(crate) spans: usize,
 }
 
@@ -37,7 +37,7 @@ impl Queue {
         self.buffers.len()
     }
 
-    /// Takes a buffer, or gives it back if there is no room, or no thread to send it.
+    /// Pushes a buffer, or returns it if there is no room, or no thread to send it.
     pub(super) fn push(&mut self, buffer: Buffer) -> Result<(), Buffer> {
         let bytes = self.bytes.saturating_add(buffer.bytes.capacity());
         let fits = self.spans < self.limits.spans && bytes <= self.limits.bytes;

@@ -1,10 +1,10 @@
-//! The buffers that finished spans are written into, and the ledger of what became of them.
+//! The buffers that finished spans are written into, and the span accounting.
 //!
-//! Walk step 6. There are a few datagram-sized buffers, each behind its own lock; a thread has one
-//! it tries first. A full one is handed to the reporter's thread through a bounded queue, once for
-//! hundreds of spans. Every span is in exactly one place at any moment: in a buffer, in the queue,
-//! or in one of the final counts; moving it between them is one step under the locks that
-//! [`ShardedBuffers::read`] takes.
+//! Step 6 in the life of a span. There are a few datagram-sized buffers, each behind its own lock;
+//! each thread has one that it tries first. A full buffer is passed to the reporter's thread
+//! through a bounded queue, once for hundreds of spans. Every span is in exactly one place at any
+//! moment: in a buffer, in the queue, or in one of the final counts; moving it between them is one
+//! step under the locks that [`ShardedBuffers::read`] takes.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -28,17 +28,17 @@ struct LockedShard {
 #[derive(Debug)]
 struct Shard {
     buffer: Buffer,
-    /// Spans that surely end before it are written without a further look; 0 if there is no memory,
-    /// or a new limit, or the shard is closed.
+    /// Spans that surely end before this offset are written without further checks; 0 if there is
+    /// no memory, or a new limit, or the shard is closed.
     limit: usize,
     closed: bool,
 }
 
-/// The places a span can be in after it has left its shard.
+/// The counts of spans that have left their shard.
 #[derive(Debug)]
 struct Counts {
     queue: Queue,
-    /// Spans in the queue, and those that the reporter's thread has in hand.
+    /// Spans in the queue, and those that the reporter's thread is sending.
     in_queue: u64,
     sent: u64,
     acknowledged: u64,
@@ -48,7 +48,7 @@ struct Counts {
     possible_duplicates: u64,
     unconfirmed: u64,
     dropped: Dropped,
-    /// The span that was lost last because it was too large, for people.
+    /// The description of the last span that was too large, for the log.
     too_large: Option<String>,
     receiver_drops: Option<u64>,
 }
@@ -58,21 +58,23 @@ struct Counts {
 pub(crate) struct ShardedBuffers {
     shards: Box<[LockedShard]>,
     headroom: usize,
-    /// The most bytes of spans a buffer takes; less once a smaller datagram size was learned.
+    /// The maximum length of the spans in a buffer; smaller once a smaller datagram size was
+    /// learned.
     room: AtomicUsize,
-    /// The largest span that some destination takes whole; it has a buffer to itself if it must.
+    /// The largest span that some destination accepts whole; such a span gets a buffer of its own
+    /// if necessary.
     whole: usize,
     spare: Receiver<Vec<u8>>,
     counts: Mutex<Counts>,
     origin: ProcessOrigin,
-    /// Spans that a forked process has lost.
+    /// The number of spans that a forked process has lost.
     left: AtomicU64,
 }
 
 impl ShardedBuffers {
-    /// `count` buffers for datagrams of `max_bytes`, of which `process_bytes` are the process; spans
-    /// of `whole` bytes are taken even if that is more. `wake` tells the reporter's thread that there
-    /// is something in the queue.
+    /// Makes `count` buffers for datagrams of `max_bytes`, of which the process takes
+    /// `process_bytes`; spans of up to `whole` bytes are accepted even if that is more. `wake`
+    /// notifies the reporter's thread of a full buffer.
     pub(crate) fn new(
         count: usize,
         (max_bytes, process_bytes, whole): (usize, usize, usize),
@@ -82,7 +84,7 @@ impl ShardedBuffers {
     ) -> Self {
         let headroom = HEADER_MAX + process_bytes;
         let empty = || LockedShard {
-            // Memory is taken when the first span comes.
+            // Memory is allocated for the first span.
             shard: Mutex::new(Shard { buffer: Buffer::empty(headroom), limit: 0, closed: false }),
         };
         Self {
@@ -114,16 +116,16 @@ impl ShardedBuffers {
         self.headroom
     }
 
-    /// The most bytes of spans that one datagram takes.
+    /// Returns the maximum length of the spans in a datagram.
     pub(crate) fn room(&self) -> usize {
         self.room.load(Ordering::Relaxed)
     }
 
-    /// Makes datagrams of `max_bytes` the largest from here on.
+    /// Sets the maximum size of datagrams.
     pub(crate) fn resize(&self, max_bytes: usize) {
         let process_bytes = self.headroom - HEADER_MAX;
         self.room.store(room_in(max_bytes, process_bytes), Ordering::Relaxed);
-        // Whoever writes next looks at the new limit.
+        // The next writer of each shard reads the new limit.
         for locked in &self.shards {
             if let Some(mut shard) = lock::acquire(&locked.shard, &self.origin) {
                 shard.limit = 0;
@@ -131,8 +133,8 @@ impl ShardedBuffers {
         }
     }
 
-    /// The thread's own shard, or the next one that is not in use. None in a forked process if that is
-    /// the own one and may never be free.
+    /// Locks the thread's own shard, or the next one that is free. Returns `None` in a forked
+    /// process whose own shard may be locked for ever.
     #[inline]
     fn lock(&self, stripe: usize) -> Option<MutexGuard<'_, Shard>> {
         let mask = self.shards.len() - 1;
@@ -152,13 +154,13 @@ impl ShardedBuffers {
         next.or_else(|| lock::acquire(&self.shards[first].shard, &self.origin))
     }
 
-    /// The counts behind the buffers. None in a forked process if a thread that was left behind may
-    /// have them.
+    /// Locks the counts of the buffers. Returns `None` in a forked process that may never get the
+    /// lock.
     fn counts(&self) -> Option<MutexGuard<'_, Counts>> {
         lock::acquire(&self.counts, &self.origin)
     }
 
-    /// Counts a span that came too late.
+    /// Counts a span that was finished after the close.
     #[cold]
     fn count_closed(&self) -> bool {
         match self.counts() {
@@ -174,8 +176,8 @@ impl ShardedBuffers {
         self.left.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Closes what can be closed in a forked process, which has nobody who would send anything: the
-    /// channels may have been left in the middle of a change, and are not used any more.
+    /// Closes what can be closed in a forked process, which has no reporter thread: the channels
+    /// may have been left in the middle of a change, and are not used any more.
     #[cold]
     pub(crate) fn leave(&self) {
         for shard in self.shards.iter().filter_map(|locked| locked.shard.try_lock()) {
@@ -185,8 +187,8 @@ impl ShardedBuffers {
         }
     }
 
-    /// Takes a finished, sampled span. `stripe` is the number of the calling thread. False if the
-    /// tracer is closed; the span is counted all the same.
+    /// Writes a finished, sampled span. `stripe` is the number of the calling thread. Returns false
+    /// if the tracer is closed; the span is counted all the same.
     #[inline(always)]
     pub(crate) fn accept(&self, stripe: usize, span: SpanParts<'_>) -> bool {
         let bound = span.max_len();
@@ -202,7 +204,7 @@ impl ShardedBuffers {
         self.accept_slowly(stripe, shard, span)
     }
 
-    /// Takes a span that may not fit beside those that are there.
+    /// Writes a span that may not fit into the buffer.
     #[cold]
     #[inline(never)]
     fn accept_slowly(
@@ -214,7 +216,7 @@ impl ShardedBuffers {
         if shard.closed || self.origin.is_forked() {
             return self.count_closed();
         }
-        // Near the end of a buffer the size has to be known exactly.
+        // Near the end of a buffer the exact size is needed.
         let (room, len) = (self.room(), span.encoded_len());
         if len > room {
             drop(shard);
@@ -224,8 +226,8 @@ impl ShardedBuffers {
         true
     }
 
-    /// Takes a finished span that was encoded before it became a sampled one. False if the tracer is
-    /// closed; the span is counted all the same.
+    /// Writes a finished span that was encoded before its trace was sampled. Returns false if the
+    /// tracer is closed; the span is counted all the same.
     #[cold]
     pub(crate) fn accept_view(&self, stripe: usize, span: &SpanView<'_>) -> bool {
         let (room, len) = (self.room(), span.encoded_len());
@@ -238,10 +240,10 @@ impl ShardedBuffers {
         true
     }
 
-    /// Adds what became of the spans taken so far, as one consistent reading.
+    /// Adds the counts of the spans taken so far, as one consistent reading.
     pub(crate) fn read(&self, stats: &mut Stats) {
-        // With all locks held nothing moves, so that no span is counted twice or not at all. In a forked
-        // process some may never be had; what lies behind them seems not to be finished.
+        // With all locks taken nothing moves, so that each span is counted once. In a forked
+        // process some locks may never be free; the spans behind them seem not to be finished.
         let shards: Vec<_> =
             self.shards.iter().map(|locked| lock::acquire(&locked.shard, &self.origin)).collect();
         let counts = self.counts();
@@ -261,8 +263,8 @@ impl ShardedBuffers {
         stats.dropped.closed += self.left.load(Ordering::Relaxed);
     }
 
-    /// Hands a full buffer over. If the queue is full its spans are dropped and counted: the newest
-    /// go, and the application never waits.
+    /// Pushes a full buffer to the queue. If the queue is full its spans are dropped and counted:
+    /// the newest go, and the application never waits.
     #[cold]
     fn hand_over(&self, shard: &mut Shard) {
         let spans = shard.buffer.spans as u64;
@@ -285,7 +287,7 @@ impl ShardedBuffers {
         }
     }
 
-    /// Writes a span that may not fit beside those that are there, whose exact size is known.
+    /// Writes a span of known size that may not fit into the buffer.
     #[cold]
     fn write(
         &self,
@@ -298,33 +300,33 @@ impl ShardedBuffers {
         }
         let buffer = &mut shard.buffer;
         if buffer.bytes.is_empty() {
-            // Memory that was used before, if there is any.
+            // Memory of an earlier buffer, if there is any.
             buffer.bytes = self.spare.try_recv().unwrap_or_default();
         }
         // A writer may go beyond a span's end by as much as it may overestimate its size, and the
-        // trailer comes behind the last span. The memory may be from before a change of the limit.
+        // trailer follows the last span. The memory may be from before a change of the limit.
         let full = self.headroom + room.max(len) + MAX_FIXED_BYTES + TRAILER_MAX;
         if buffer.bytes.len() < full {
             buffer.bytes.resize(full, 0);
         } else if buffer.spans == 0 && buffer.bytes.capacity() > 2 * full {
-            // The queue is bounded in memory: what is not used must not be counted there.
+            // The queue is bounded in memory: unused memory must not count.
             buffer.bytes.truncate(full);
             buffer.bytes.shrink_to_fit();
         }
         buffer.end += write(&mut buffer.bytes[buffer.end..]);
         buffer.spans += 1;
-        // The room is read again: it may have been learned meanwhile.
+        // Read again, as a smaller limit may have been learned meanwhile.
         shard.limit = (self.headroom + self.room()).min(buffer.bytes.len() - TRAILER_MAX);
         if buffer.end - self.headroom >= room {
             self.hand_over(shard);
         }
     }
 
-    /// A span that does not fit a datagram: kept whole for a destination that takes it so, trimmed to
-    /// fit, or dropped.
+    /// Handles a span that does not fit a datagram: passed whole for a destination that accepts it,
+    /// trimmed to fit, or dropped.
     #[cold]
     fn accept_large(&self, stripe: usize, room: usize, span: &SpanView<'_>) -> bool {
-        // Before the lock: it takes its time, and others may want the shard.
+        // Trimmed before the lock is taken: it takes time, and other threads may need the shard.
         let keep = span.encoded_len() <= self.whole;
         let bytes = if keep {
             let mut bytes = Vec::new();
@@ -356,7 +358,7 @@ impl ShardedBuffers {
         true
     }
 
-    /// Counts a span that was cut on its way out.
+    /// Counts a span that was trimmed.
     pub(crate) fn count_trimmed(&self) {
         self.change_counts(|counts| counts.trimmed += 1);
     }
@@ -372,12 +374,12 @@ impl ShardedBuffers {
         self.change_counts(|counts| counts.possible_duplicates += spans as u64);
     }
 
-    /// Counts spans that were lost, and may have been processed all the same.
+    /// Counts spans that were dropped, and may have been processed all the same.
     pub(crate) fn count_unconfirmed(&self, spans: usize) {
         self.change_counts(|counts| counts.unconfirmed += spans as u64);
     }
 
-    /// Takes what lies in the buffers, full or not. With `close`, nothing gets into them after it.
+    /// Takes the contents of all buffers, full or not. With `close`, no span is accepted after it.
     pub(crate) fn take_partial(&self, close: bool, mut take: impl FnMut(Buffer)) {
         for locked in &self.shards {
             let Some(mut shard) = lock::acquire(&locked.shard, &self.origin) else { continue };
@@ -396,17 +398,17 @@ impl ShardedBuffers {
         }
     }
 
-    /// The oldest buffer in the queue. Its spans are `queued` until they are settled.
+    /// Takes the oldest buffer from the queue. Its spans are `queued` until they are settled.
     pub(crate) fn next_queued(&self) -> Option<Buffer> {
         self.counts()?.queue.pop()
     }
 
-    /// How many buffers are in the queue.
+    /// Returns the number of buffers in the queue.
     pub(crate) fn queued_buffers(&self) -> usize {
         self.counts().map_or(0, |counts| counts.queue.len())
     }
 
-    /// Counts spans that have left the queue.
+    /// Settles spans that have left the queue.
     pub(crate) fn complete(&self, spans: usize, outcome: Outcome) {
         let spans = spans as u64;
         let Some(mut counts) = self.counts() else { return };
@@ -427,7 +429,7 @@ impl ShardedBuffers {
         }
     }
 
-    /// Spans counted as sent turn out to have been refused.
+    /// Moves spans from `sent` to `send_failed` that turn out to have been refused.
     pub(crate) fn mark_refused(&self, spans: usize) {
         let Some(mut counts) = self.counts() else { return };
         let spans = counts.sent.min(spans as u64);
@@ -435,7 +437,7 @@ impl ShardedBuffers {
         counts.dropped.send_failed += spans;
     }
 
-    /// Keeps what the receiver's socket has dropped so far.
+    /// Stores how many datagrams the receiver's socket has dropped so far.
     pub(crate) fn set_receiver_drops(&self, drops: u64) {
         self.change_counts(|counts| counts.receiver_drops = Some(drops));
     }
@@ -444,31 +446,32 @@ impl ShardedBuffers {
         self.counts().map(|counts| counts.dropped).unwrap_or_default()
     }
 
-    /// Which span was lost last because it was too large, if any was since this was asked.
+    /// Takes the description of the last span that was too large, if there was one since the last
+    /// call.
     pub(crate) fn take_too_large(&self) -> Option<String> {
         self.counts().and_then(|mut counts| counts.too_large.take())
     }
 }
 
-/// What became of spans in the queue.
+/// The outcome of spans in the queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     /// The queue to their destination was full.
     QueueFull,
-    /// Handed over.
+    /// The message was sent.
     Sent,
-    /// The receiver answered that it took them, which is sent as well.
+    /// The receiver confirmed the message, which counts as sent as well.
     Acknowledged,
     /// Written to a file, to be sent again.
     Saved,
     SendFailed,
-    /// The receiver took their message, and answered that it did not take them.
+    /// The receiver accepted the message and rejected these spans of it.
     Rejected,
     TooLarge,
 }
 
-/// What is left for spans in a datagram of `max_bytes`. 70 bytes are for the message around them,
-/// the reserve of jaeger-client-go; the process counts too, which Go forgets.
+/// Returns the room for spans in a datagram of `max_bytes`. 70 bytes are reserved for the message
+/// around them, as in jaeger-client-go; the process counts too, which Go forgets.
 pub(crate) fn room_in(max_bytes: usize, process_bytes: usize) -> usize {
     max_bytes.saturating_sub(MESSAGE_RESERVE_BYTES + process_bytes)
 }

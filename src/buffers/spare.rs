@@ -1,4 +1,4 @@
-//! The memory of buffers that were sent, kept for the next ones.
+//! The memory of sent buffers, for reuse.
 
 use std::sync::Arc;
 
@@ -6,16 +6,17 @@ use crossbeam_channel::Sender;
 
 use super::buffer::Buffer;
 
-/// Takes the memory of buffers back.
+/// Collects the memory of sent buffers.
 #[derive(Clone, Debug)]
 pub(crate) struct SpareMemory {
     keep: Sender<Vec<u8>>,
-    /// One that grew for a large span must not stay as large for ever.
+    /// The largest memory that is reused: a buffer that grew for a large span must not keep its
+    /// size.
     largest: usize,
 }
 
 impl SpareMemory {
-    /// Keeps memory of up to `largest` bytes a buffer.
+    /// Makes a collector for memory of up to `largest` bytes a buffer.
     pub(crate) fn new(keep: Sender<Vec<u8>>, largest: usize) -> Self {
         Self { keep, largest }
     }
@@ -26,7 +27,7 @@ impl SpareMemory {
         }
     }
 
-    /// Takes back a buffer that several threads read, from the last of them.
+    /// Takes the memory of a buffer that several threads read, from the last of them.
     pub(crate) fn give_back_shared(&self, shared: Arc<Buffer>) {
         if let Some(buffer) = Arc::into_inner(shared) {
             self.give_back(buffer);

@@ -1,8 +1,8 @@
-//! Makes a span that is too large for a datagram small enough, rather than losing it whole.
+//! Trims a span that is too large for a datagram, rather than losing it whole.
 //!
-//! Texts are cut first, to ever smaller sizes: values, keys, the name. If that is not enough, tags,
-//! logs and references are left out where they take the most room. A tag says what was cut, so that
-//! nobody takes the rest for the whole.
+//! Texts are truncated first, to ever smaller sizes: values, keys, the name. If that is not enough,
+//! tags, logs and references are left out where they take the most room. A tag says what was
+//! trimmed.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -11,25 +11,25 @@ use crate::encoding::{
     List, LogView, ReferenceView, SpanView, TagView, ValueView, put_log, put_reference, put_tag,
 };
 
-/// The tag that says what was cut from a span.
+/// The tag that says what was trimmed from a span.
 pub(crate) const TRIMMED_TAG: &[u8] = b"jaeger.trimmed";
 
-/// What texts are cut to, one after the other, as long as the span is too large: a shortened text
-/// still says what it was about.
+/// The lengths that texts are truncated to, one after the other, as long as the span is too large:
+/// a truncated text still says what it was about.
 const TEXT_LIMITS: [usize; 5] = [16_384, 4_096, 1_024, 256, 64];
 
-/// How many fields a log keeps where elements are left out.
+/// The maximum number of fields of a log where elements are left out.
 const MAX_FIELDS: usize = 64;
 
 impl SpanView<'_> {
-    /// Encodes the span in at most `max_bytes`, so that it fits a message: texts are cut first, then tags,
-    /// logs and references are left out. The tag `jaeger.trimmed` says what was. None if not even its ids
-    /// and that tag fit, which take less than 300 bytes.
+    /// Encodes the span in at most `max_bytes`, so that it fits a message: texts are truncated
+    /// first, then tags, logs and references are left out. The tag `jaeger.trimmed` says what was
+    /// trimmed. `None` if not even its ids and that tag fit, which take less than 300 bytes.
     ///
     /// # Cost
     ///
-    /// One pass over the span for each limit that texts are cut to, five at most. A span that fits is
-    /// better encoded as it is.
+    /// One pass over the span for each limit of texts, five at most. A span that fits is better
+    /// encoded as it is.
     ///
     /// # Examples
     ///
@@ -48,8 +48,8 @@ impl SpanView<'_> {
     }
 }
 
-/// The span's bytes, cut to at most `max_bytes`; none if not even its ids and the mark fit, which
-/// take less than 300.
+/// Returns the span's bytes, trimmed to at most `max_bytes`, or `None` if not even its ids and the
+/// tag fit, which take less than 300.
 pub(crate) fn to_fit(span: &SpanView<'_>, max_bytes: usize) -> Option<Vec<u8>> {
     for limit in TEXT_LIMITS {
         let bytes = Parts::new(span, limit, usize::MAX).encode(span);
@@ -64,13 +64,13 @@ pub(crate) fn to_fit(span: &SpanView<'_>, max_bytes: usize) -> Option<Vec<u8>> {
     (bytes.len() <= max_bytes).then_some(bytes)
 }
 
-/// Which span it is, for people: the beginning of its name, and its size.
+/// Returns the beginning of the span's name, and its size, for the log.
 pub(crate) fn described(span: &SpanView<'_>) -> String {
     let name = String::from_utf8_lossy(text_within(span.operation_name, 64));
     format!("span {name:?} of {} bytes", span.encoded_len())
 }
 
-/// A text without what exceeds `max_bytes`, cut between characters.
+/// Returns a text truncated to `max_bytes`, between characters.
 pub(crate) fn text_within(text: &[u8], max_bytes: usize) -> &[u8] {
     if text.len() <= max_bytes {
         return text;
@@ -79,13 +79,13 @@ pub(crate) fn text_within(text: &[u8], max_bytes: usize) -> &[u8] {
     &text[..end.unwrap_or(0)]
 }
 
-/// The elements of a list in their bytes, and those of them that are kept.
+/// The elements of a list in their bytes, and which of them stay.
 #[derive(Default)]
 struct Elements {
     bytes: Vec<u8>,
-    /// Where each ends.
+    /// The end of each element.
     ends: Vec<usize>,
-    /// The numbers of those that are left out.
+    /// The numbers of the elements that are left out.
     gap: Range<usize>,
 }
 
@@ -99,13 +99,13 @@ impl Elements {
         list
     }
 
-    /// Where the first `count` elements end.
+    /// Returns the end of the first `count` elements.
     fn end(&self, count: usize) -> usize {
         count.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(0)
     }
 
-    /// Keeps elements from the front, of at most `front` bytes, and from the back, of at most
-    /// `back`.
+    /// Leaves all elements out but those within `front` bytes of the front and within `back` of the
+    /// back.
     fn keep(&mut self, front: usize, back: usize) {
         if self.bytes.len() <= front.saturating_add(back) {
             self.gap = 0..0;
@@ -127,7 +127,7 @@ impl Elements {
         self.gap.len()
     }
 
-    /// Those that are kept.
+    /// Returns the number and the bytes of the elements that stay.
     fn kept(&self) -> (usize, Vec<u8>) {
         let (first, last) = (self.end(self.gap.start), self.end(self.gap.end));
         let bytes = [&self.bytes[..first], &self.bytes[last..]].concat();
@@ -135,7 +135,7 @@ impl Elements {
     }
 }
 
-/// A span's name and lists, with their texts cut.
+/// A span's name and lists, with truncated texts.
 struct Parts<'a> {
     limit: usize,
     name: &'a [u8],
@@ -145,7 +145,7 @@ struct Parts<'a> {
     cut: Cut,
 }
 
-/// How much of a span was cut.
+/// How much of a span was trimmed.
 #[derive(Default)]
 struct Cut {
     values: usize,
@@ -174,13 +174,13 @@ impl<'a> Parts<'a> {
         Self { limit, name, tags, logs, references, cut }
     }
 
-    /// Leaves elements out until the span has at most `max_bytes`. The lists share what room there
-    /// is: one that needs less than its share stays whole. Of the tags the first and the last ones
-    /// stay, of the logs the last, of the references the first, as that is the parent.
+    /// Leaves elements out until the span has at most `max_bytes`. The lists share the room: one
+    /// that needs less than its share stays whole. The first and the last tags stay, the last logs,
+    /// and the first references, as the first is the parent.
     fn leave_out(&mut self, span: &SpanView<'_>, max_bytes: usize) {
         let mut lists = [&mut self.tags, &mut self.logs, &mut self.references];
         lists.iter_mut().for_each(|list| list.leave_all_out());
-        // The mark is the longest it can be, as is what is not there of the headers of lists.
+        // The tag at its longest, and the list headers at their longest.
         let fixed = self.encode(span).len() + 3 * LIST_HEADER_BYTES;
         let too_much = fixed.saturating_sub(max_bytes);
         self.name = text_within(self.name, self.name.len().saturating_sub(too_much));
@@ -199,7 +199,7 @@ impl<'a> Parts<'a> {
         references.keep(shares[2], 0);
     }
 
-    /// What was cut from the span, for people.
+    /// Returns what was trimmed from the span, as text.
     fn mark(&self, span: &SpanView<'_>) -> String {
         let Cut { values, keys, fields } = self.cut;
         let logs = self.logs.left_out();
@@ -240,12 +240,12 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// What the header of a list grows by, at most, with the number of its elements; and the mark by a
-/// cut of the name.
+/// The maximum growth of a list's header with the number of its elements, and of the tag by a
+/// truncation of the name.
 const LIST_HEADER_BYTES: usize = 8;
 
 impl Cut {
-    /// The tag with its key and its value cut to `limit` bytes.
+    /// Returns the tag with its key and its value truncated to `limit` bytes.
     fn shortened<'a>(&mut self, tag: TagView<'a>, limit: usize) -> TagView<'a> {
         let key = text_within(tag.key, limit);
         self.keys += usize::from(key.len() < tag.key.len());
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(kept.last(), Some(&999), "the newest stay");
     }
 
-    /// Cuts a span, and gives the mark. What is left is as small as was wanted, and is read back.
+    /// Trims a span and returns the tag. The rest is as small as requested, and is read back.
     fn trimmed(bytes: &[u8], max_bytes: usize, look: impl FnOnce(SpanView<'_>)) -> String {
         let trimmed = to_fit(&SpanView::parse(bytes).unwrap().0, max_bytes).unwrap();
         assert!(trimmed.len() <= max_bytes, "{} of {max_bytes}", trimmed.len());

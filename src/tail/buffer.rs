@@ -1,9 +1,9 @@
-//! Finished spans of traces that are not sampled and may yet be wanted, in a line by age.
+//! The buffer of finished spans of unsampled traces, ordered by age.
 //!
-//! Each trace has one piece of memory with its spans behind one another, so that they leave together
-//! or are forgotten together. The memory of all is bounded: where it is used up, the trace that has
-//! held spans the longest loses them, and a trace that needs more than there is loses its own oldest
-//! ones. A trace that is forgotten leaves its memory to the next one.
+//! Each trace has one piece of memory with its spans one after the other, so that they are flushed
+//! or discarded together. The total memory is bounded: when it is used up, the trace that has been
+//! buffered longest is evicted, and a trace that needs more than there is loses its own oldest
+//! spans. The memory of a discarded trace is reused for the next one.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -12,7 +12,8 @@ use std::mem;
 use crate::encoding::{SpanParts, SpanView};
 use crate::id::TraceId;
 
-/// Names a trace in its line. One that was forgotten names nothing, whoever has its place now.
+/// Identifies a trace in its buffer. The id of a discarded trace identifies nothing, even if its
+/// slot is in use again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SlotId(u64);
 
@@ -36,36 +37,36 @@ impl SlotId {
     }
 }
 
-/// The bits of a key that are a place; the others are a generation, which is never zero.
+/// The bits of an id that are a slot; the others are a generation, which is never zero.
 const PLACES: u64 = 0xffff_ffff;
 
-/// One trace's spans.
+/// The spans of one trace.
 #[derive(Debug)]
 struct Trace {
-    /// Filled to its end, so that a span needs no more than a place in it.
+    /// Always filled to its end, so that writing needs only an offset.
     bytes: Vec<u8>,
     end: usize,
     spans: u64,
     generation: u32,
-    /// The neighbours in the line; [`NOBODY`] at its ends.
+    /// The neighbours by age; [`NOBODY`] at the ends.
     older: usize,
     newer: usize,
 }
 
 const NOBODY: usize = usize::MAX;
 
-/// The traces that share one lock, and what `S` knows of those that have open spans.
+/// The traces that share one lock, and the state `S` of those that have open spans.
 #[derive(Debug)]
 pub(crate) struct TraceBuffer<S> {
     open: HashMap<TraceId, S, BuildHasherDefault<IdHasher>>,
     places: Vec<Trace>,
     oldest: usize,
     newest: usize,
-    /// Places that nobody has, with the memory of who had them.
+    /// Free slots with the memory of their last trace.
     free: Vec<usize>,
-    /// Those without.
+    /// Free slots without memory.
     bare: Vec<usize>,
-    /// The memory of all places, and the most it may be.
+    /// The memory of all slots, and its limit.
     used: usize,
     max_bytes: usize,
     spans: u64,
@@ -90,37 +91,38 @@ impl<S> TraceBuffer<S> {
         }
     }
 
-    /// How many spans are held.
+    /// Returns the number of buffered spans.
     pub(crate) fn spans(&self) -> u64 {
         self.spans
     }
 
-    /// How many spans had to make room so far, those included that found none.
+    /// Returns the number of evicted spans, including those that were never buffered for want of
+    /// room.
     pub(crate) fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// What is known of a trace, if it has open spans.
+    /// Returns the state of a trace with open spans.
     pub(crate) fn open(&self, trace_id: TraceId) -> Option<&S> {
         self.open.get(&trace_id)
     }
 
-    /// Notes a trace whose first open span this is.
+    /// Stores the state of a trace at the start of its first open span.
     pub(crate) fn set_open(&mut self, trace_id: TraceId, state: S) {
         self.open.insert(trace_id, state);
     }
 
-    /// Forgets a trace whose last open span is over.
+    /// Removes the state of a trace at the end of its last open span.
     pub(crate) fn set_over(&mut self, trace_id: TraceId) {
         self.open.remove(&trace_id);
-        // After a burst of open traces, the memory of the list is given back.
+        // After a burst of open traces, the memory of the map is freed.
         if self.open.capacity() > MANY_TRACES && self.open.len() < self.open.capacity() / 8 {
             self.open.shrink_to(MANY_TRACES);
         }
     }
 
-    /// Holds a span of the trace that `key` names, which is another one afterwards if it named
-    /// nothing. Gives how many spans were lost to make room, this one included if there is none.
+    /// Buffers a span of the trace that `key` identifies; `key` is set if it identified nothing.
+    /// Returns how many spans were evicted to make room, this one included if there is none.
     pub(crate) fn hold(&mut self, key: &mut SlotId, span: SpanParts<'_>) -> u64 {
         if self.closed {
             return 1;
@@ -139,12 +141,12 @@ impl<S> TraceBuffer<S> {
         self.evicted - before
     }
 
-    /// Gives all spans of a trace to `each`, the oldest first, and forgets them.
+    /// Calls `each` with all spans of a trace, the oldest first, and removes them.
     pub(crate) fn release(&mut self, key: SlotId, mut each: impl FnMut(SpanView<'_>)) {
         if let Some(place) = self.find(key) {
             let trace = &self.places[place];
             let mut rest = trace.bytes.get(..trace.end).unwrap_or_default();
-            // They are our own writer's bytes, so that all of them are read.
+            // The bytes are from the crate's own writer, so that all of them parse.
             while let Ok((span, taken)) = SpanView::parse(rest) {
                 each(span);
                 rest = rest.get(taken..).unwrap_or_default();
@@ -153,7 +155,7 @@ impl<S> TraceBuffer<S> {
         }
     }
 
-    /// Forgets the spans of a trace, and gives how many they were.
+    /// Discards the spans of a trace, and returns how many they were.
     pub(crate) fn forget(&mut self, key: SlotId) -> u64 {
         let Some(place) = self.find(key) else { return 0 };
         self.leave(place);
@@ -169,8 +171,8 @@ impl<S> TraceBuffer<S> {
         spans
     }
 
-    /// Forgets all spans, gives all memory back and holds nothing any more. Gives how many spans
-    /// they were.
+    /// Discards all spans, frees all memory and buffers nothing any more. Returns how many spans
+    /// were discarded.
     pub(crate) fn close(&mut self) -> u64 {
         let (spans, evicted) = (self.spans, self.evicted);
         *self = Self { evicted, closed: true, ..Self::new(0) };
@@ -183,9 +185,10 @@ impl<S> TraceBuffer<S> {
         (SlotId::new(place, trace.generation) == key).then_some(place)
     }
 
-    /// Lets a trace have a place, at the young end of the line.
+    /// Takes a slot for a trace, as the youngest.
     fn begin(&mut self) -> SlotId {
-        // Under pressure the oldest one's memory is used again, rather than given back and asked for.
+        // Under pressure the oldest trace's memory is reused, rather than freed and allocated
+        // again.
         if self.free.is_empty() && self.used + PLACE_BYTES + MIN_BYTES > self.max_bytes {
             self.evict_oldest();
         }
@@ -200,8 +203,8 @@ impl<S> TraceBuffer<S> {
         SlotId::new(place, self.places[place].generation)
     }
 
-    /// Writes a span behind the others of its trace. False if there is no room for it, whoever makes
-    /// some.
+    /// Writes a span behind the others of its trace. Returns false if there is no room even after
+    /// all evictions.
     fn write(&mut self, key: SlotId, span: SpanParts<'_>) -> bool {
         let Some(place) = self.find(key) else { return false };
         let len = span.max_len();
@@ -217,7 +220,7 @@ impl<S> TraceBuffer<S> {
             let wanted = needs.checked_next_power_of_two().unwrap_or(needs).max(MIN_BYTES);
             let size = wanted.min(has + self.max_bytes.saturating_sub(self.used));
             if size >= needs {
-                // No more than is counted.
+                // Reserved exactly, as the size is accounted for.
                 trace.bytes.reserve_exact(size - has);
                 trace.bytes.resize(size, 0);
                 self.used += size - has;
@@ -227,7 +230,7 @@ impl<S> TraceBuffer<S> {
         }
     }
 
-    /// Has somebody give up memory in favour of `place`. False if nobody has any.
+    /// Evicts spans in favour of `place`. Returns false if there is nothing to evict.
     #[cold]
     fn make_room(&mut self, place: usize) -> bool {
         if !self.free.is_empty() {
@@ -240,7 +243,7 @@ impl<S> TraceBuffer<S> {
         true
     }
 
-    /// Takes the memory from the place that was freed last.
+    /// Frees the memory of the slot that was freed last.
     fn strip(&mut self) {
         if let Some(place) = self.free.pop() {
             self.used -= mem::take(&mut self.places[place].bytes).len();
@@ -255,7 +258,7 @@ impl<S> TraceBuffer<S> {
         }
     }
 
-    /// Drops the oldest spans of a trace, half of what it holds. False if it holds none.
+    /// Evicts the older half of a trace's spans. Returns false if there are none.
     #[cold]
     fn shed(&mut self, place: usize) -> bool {
         let trace = &mut self.places[place];
@@ -271,13 +274,13 @@ impl<S> TraceBuffer<S> {
         trace.spans -= spans;
         self.spans -= spans;
         self.evicted += spans;
-        // What is left is no older than what the others hold.
+        // The remaining spans are no older than those of the other traces.
         self.leave(place);
         self.join(place);
         spans > 0
     }
 
-    /// Puts a place at the young end of the line.
+    /// Links a slot as the youngest.
     fn join(&mut self, place: usize) {
         let before = mem::replace(&mut self.newest, place);
         (self.places[place].older, self.places[place].newer) = (before, NOBODY);
@@ -287,7 +290,7 @@ impl<S> TraceBuffer<S> {
         }
     }
 
-    /// Takes a place out of the line.
+    /// Unlinks a slot.
     fn leave(&mut self, place: usize) {
         let (older, newer) = (self.places[place].older, self.places[place].newer);
         match self.places.get_mut(older) {
@@ -301,11 +304,11 @@ impl<S> TraceBuffer<S> {
     }
 }
 
-/// What a place takes beside its spans.
+/// The memory of a slot beside its spans.
 const PLACE_BYTES: usize = size_of::<Trace>() + 2 * size_of::<usize>();
 
-/// Hashes trace ids. What is listed are ids that were drawn here at random, so that nobody can have
-/// many of them meet, and that need no more than a spread over all bits.
+/// Hashes trace ids. The listed ids were drawn at random in this process, so that collisions cannot
+/// be provoked; they need only be spread over all bits.
 #[derive(Debug, Default)]
 struct IdHasher(u64);
 
@@ -323,13 +326,13 @@ impl Hasher for IdHasher {
     }
 }
 
-/// The list of open traces is not made smaller than for so many.
+/// The capacity below which the map of open traces is not shrunk.
 const MANY_TRACES: usize = 1024;
 
-/// The least memory a trace is given: room for a few spans of usual size.
+/// The minimum memory of a trace: room for a few spans of usual size.
 const MIN_BYTES: usize = 1024;
 
-/// Memory larger than this is not kept for the next trace, which will hardly need as much.
+/// The largest memory that is reused for another trace, which will hardly need as much.
 const MAX_SPARE_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
@@ -357,7 +360,7 @@ mod tests {
         numbers
     }
 
-    /// What the line's memory is, and that it is what it counts.
+    /// Returns the memory of a buffer, after checking that it is what the buffer counts.
     fn memory(line: &TraceBuffer<()>) -> usize {
         let places = line.places.iter().map(|trace| PLACE_BYTES + trace.bytes.capacity());
         let memory = places.sum();

@@ -1,4 +1,4 @@
-//! What is held of traces that are not sampled, in as many lines as there are locks.
+//! The buffers of unsampled traces, each behind its own lock.
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -8,7 +8,7 @@ use crate::id::TraceId;
 use crate::lock;
 use crate::stats::Stats;
 
-/// The lines, each with a share of the memory. A trace is in one of them, found by its id.
+/// The buffers, each with a share of the memory. The id of a trace determines its buffer.
 #[derive(Debug)]
 pub(crate) struct TraceBuffers<S> {
     shares: Box<[Share<S>]>,
@@ -22,35 +22,35 @@ struct Share<S> {
 }
 
 impl<S> TraceBuffers<S> {
-    /// `max_bytes` in all, in at most `shares` lines; fewer if a share would be small.
+    /// Makes at most `shares` buffers of `max_bytes` in total; fewer if a share would be small.
     pub(crate) fn new(max_bytes: usize, shares: usize, origin: &ProcessOrigin) -> Self {
         let count = shares.min(max_bytes / MIN_SHARE_BYTES).max(1);
-        // The next smaller power of two.
+        // Rounded down to a power of two.
         let count = 1 << count.ilog2();
         let share = |_| Share { line: Mutex::new(TraceBuffer::new(max_bytes / count)) };
         Self { shares: (0..count).map(share).collect(), origin: origin.clone() }
     }
 
-    /// The line of a trace. None in a forked process if a thread that was left behind may have it.
+    /// Locks the buffer of a trace. Returns `None` in a forked process that may never get the lock.
     pub(crate) fn line(&self, trace_id: TraceId) -> Option<MutexGuard<'_, TraceBuffer<S>>> {
-        // The upper bits of the product depend on all of the id, whatever its maker draws.
+        // The upper bits of the product depend on the whole id, however it was generated.
         let [.., high] = trace_id.low().wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
         let share = usize::from(high) & (self.shares.len() - 1);
         lock::acquire(&self.shares[share].line, &self.origin)
     }
 
-    /// All lines. As long as they are locked, nothing that is held goes anywhere.
+    /// Locks all buffers. Until they are unlocked, no buffered span moves.
     pub(crate) fn lock(&self) -> LockedTraceBuffers<'_, S> {
         LockedTraceBuffers { lines: self.each().collect() }
     }
 
-    /// The lines one after the other.
+    /// Locks the buffers one after the other.
     pub(crate) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, TraceBuffer<S>>> {
         self.shares.iter().filter_map(|share| lock::acquire(&share.line, &self.origin))
     }
 }
 
-/// All lines, locked.
+/// All buffers, locked.
 pub(crate) struct LockedTraceBuffers<'h, S> {
     lines: Vec<MutexGuard<'h, TraceBuffer<S>>>,
 }
@@ -62,5 +62,5 @@ impl<S> LockedTraceBuffers<'_, S> {
     }
 }
 
-/// A share is what one trace may hold, so that it must not be too small.
+/// The minimum share of a buffer, which is the most that one trace may use.
 const MIN_SHARE_BYTES: usize = 256 * 1024;

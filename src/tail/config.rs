@@ -1,35 +1,37 @@
-//! What is held, and why it is kept, as data.
+//! The configuration of tail sampling.
 
 use std::time::Duration;
 
 use crate::error::ConfigError;
 use crate::non_exhaustive::NonExhaustive;
 
-/// Which traces that are not sampled are kept all the same, and how much is held until that is known.
+/// Decides which unsampled traces are retained all the same, and how much is buffered until that is
+/// known.
 ///
-/// The spans of an unsampled trace in this process are recorded and held when they are finished. If
-/// one of them errs, is slow, or is [asked for](crate::Span::retain_trace), all of them are sent, with
-/// the tags and logs from before, and the trace is sampled from then on. The span that was the reason
-/// says so: `sampler.type` is `tail`, and `sampler.param` is `error`, `slow` or `forced`. A trace that
-/// is forced by `sampling.priority`, or by a sampler that had put its decision off, is complete
-/// likewise, and marked as ever.
+/// The spans of an unsampled trace in this process are recorded, and buffered when they are
+/// finished. If one of them has an error, is slow, or [is retained](crate::Span::retain_trace), all
+/// of them are sent, with the tags and logs from before, and the trace is sampled from then on. The
+/// span that was the reason has the tags `sampler.type` = `tail`, and `sampler.param` = `error`,
+/// `slow` or `forced`. A trace that is forced by `sampling.priority`, or by a sampler that had
+/// deferred its decision, is complete likewise, and tagged as usual.
 ///
-/// If nothing happens, they are forgotten when the last span of the trace in this process is
-/// finished, or when the tracer is closed, and counted as not sampled.
+/// Otherwise the spans are discarded when the last span of the trace in this process is finished,
+/// or when the tracer is closed, and counted as not sampled.
 ///
-/// A span belongs to a trace that began in this process by whatever way it came into it while others
-/// are open: as a child, by a self-reference, or through headers that this process wrote itself. Of a
-/// trace that came from elsewhere, each request that is served is held, and kept, by itself.
+/// All spans of a trace that began in this process belong together while at least one is open:
+/// child spans, self-references, and spans that continue the trace through headers that this
+/// process wrote. Of a trace that came from elsewhere, each request that is served is buffered, and
+/// retained, by itself.
 ///
-/// Only what this process holds can be kept. Services called before the trace was kept were told
-/// that it is not sampled, and so was the service that called; one that is called later is told that
-/// it is.
+/// Only spans of this process can be retained. Services called before the trace was retained
+/// received the decision that it is not sampled, and so did the calling service; services called
+/// later receive the new decision.
 ///
 /// # Cost
 ///
-/// Without it, nothing. With it, spans of unsampled traces cost what sampled ones do, and a lock more
-/// when they are finished, which those of other traces seldom want. Nothing is allocated in steady
-/// state. A release writes all that is held of the trace on the thread that was the reason.
+/// None without tail sampling. With it, spans of unsampled traces cost as much as sampled ones,
+/// plus a lock when they are finished, which is seldom contended. Nothing is allocated in steady
+/// state. A trace is flushed on the thread that was the reason.
 ///
 /// # Examples
 ///
@@ -62,15 +64,15 @@ use crate::non_exhaustive::NonExhaustive;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct TailSamplingConfig {
-    /// The most bytes that are held, of all traces together, at least 4,096. Where they are used up,
-    /// the trace that has held spans the longest loses them. As many traces as there are shards, see
-    /// [`TracerBuilder::shards`](crate::TracerBuilder::shards), may be held side by side, each up to
-    /// its share, which is not made smaller than 256 KiB. Default 4 MiB.
+    /// The maximum memory of buffered spans, in bytes, of all traces together, at least 4,096. When
+    /// it is used up, the trace that has been buffered longest is evicted. As many traces as there
+    /// are shards, see [`TracerBuilder::shards`](crate::TracerBuilder::shards), may be buffered
+    /// side by side, each up to its share, which is at least 256 KiB. Default 4 MiB.
     pub max_bytes: usize,
-    /// The longest duration of a span that is no reason to keep its trace. Default none: no span is
-    /// too slow.
+    /// The longest duration of a span that is no reason to retain its trace. Default none: no span
+    /// is too slow.
     pub slower_than: Option<Duration>,
-    /// Whether the tag `error`, if it is true or the text `true`, is a reason to keep the trace.
+    /// Whether the tag `error`, if it is true or the text `true`, is a reason to retain the trace.
     /// Default true.
     pub on_error_tag: bool,
     #[doc(hidden)]
@@ -100,7 +102,7 @@ impl TailSamplingConfig {
         Ok(())
     }
 
-    /// The longest duration that is no reason, in nanoseconds.
+    /// Returns the longest duration that is no reason, in nanoseconds.
     pub(crate) fn longest_nanos(&self) -> u64 {
         let nanos = self.slower_than.map(|limit| u64::try_from(limit.as_nanos()));
         nanos.and_then(Result::ok).unwrap_or(u64::MAX)

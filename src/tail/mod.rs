@@ -1,7 +1,8 @@
-//! Tail sampling: finished spans of traces that are not sampled, buffered in case they are wanted.
+//! Tail sampling: buffers finished spans of unsampled traces until it is known whether the trace is
+//! retained.
 //!
-//! It lies below the spans and knows nothing of them: [`crate::span`] says what comes in and what
-//! leaves.
+//! The module is below the spans and knows nothing of them: [`crate::span`] decides what is
+//! buffered and flushed.
 
 mod buffer;
 mod buffers;

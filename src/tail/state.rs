@@ -1,27 +1,27 @@
-//! What a trace's state knows of those of its spans that are held.
+//! The tail sampling state of a trace.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::buffer::SlotId;
 
-/// Lies in the state that a trace's local spans share. It means something only while they are tracked.
+/// Part of the state that a trace's local spans share. It is valid only while they are tracked.
 ///
-/// The count of open spans goes from 0 to 1, and from 1 to 0, under the lock of the trace's line alone,
-/// and with it the trace's entry there.
+/// The count of open spans goes from 0 to 1, and from 1 to 0, only under the lock of the trace's
+/// buffer, and with it the trace's entry there.
 #[derive(Debug, Default)]
 pub(crate) struct TailState {
-    /// How many spans of the tracer that tracks them are open.
+    /// The number of open spans of the tracer that tracks the trace.
     open: AtomicU32,
-    /// Which tracer that is.
+    /// The id of that tracer.
     owner: AtomicU32,
     /// Whether the trace began in this process, and is found by its id while spans are open.
     began_here: AtomicBool,
-    /// Where they are held. Changed under the lock of their line.
+    /// The slot of the buffered spans. Changed under the lock of their buffer.
     key: AtomicU64,
 }
 
 impl TailState {
-    /// Begins with one open span, with the line locked.
+    /// Begins with one open span, with the buffer locked.
     pub(crate) fn begin(&self, owner: u32, began_here: bool) {
         self.owner.store(owner, Ordering::Relaxed);
         self.began_here.store(began_here, Ordering::Relaxed);
@@ -37,18 +37,18 @@ impl TailState {
         self.began_here.load(Ordering::Relaxed)
     }
 
-    /// Counts a span that was started, if others are open.
+    /// Counts a started span, if others are open.
     pub(crate) fn join(&self) -> bool {
         let others = |open| (open > 0).then(|| open + 1);
         self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, others).is_ok()
     }
 
-    /// Counts a span as over if no other one is open, with the line locked.
+    /// Counts a finished span if no other one is open, with the buffer locked.
     pub(crate) fn leave_last(&self) -> bool {
         self.open.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Counts a span as over that is not the last one, with the line locked.
+    /// Counts a finished span that is not the last one, with the buffer locked.
     pub(crate) fn leave(&self) {
         self.open.fetch_sub(1, Ordering::AcqRel);
     }
