@@ -8,13 +8,13 @@ use std::time::SystemTime;
 use super::builder::SpanBuilder;
 use super::context::SpanContext;
 use super::lifecycle::finish;
-use super::lifecycle::write::SAMPLING_PRIORITY;
 use super::observer::FinishClaim;
 use super::record::{SpanData, SpanRecord, Start};
 use super::reference::Parent;
 use super::{IntoTagValue, Span, TagValue, observer};
 use crate::encoding::{List, ReferenceView, tags_of};
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
+use crate::tags::SAMPLING_PRIORITY;
 
 impl Span {
     /// Sets a tag in place of all values that its key was given before; a value that is `None` changes

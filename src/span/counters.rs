@@ -1,12 +1,13 @@
 //! How many spans a tracer has started and finished: counted in a stripe for each thread, and read as
 //! one set of numbers.
 
+use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::lifecycle::start::SpanOrigin;
 use super::lifecycle::tail;
+use super::record::Sampled;
 use super::shared::SpanShared;
 use crate::stats::Stats;
 
@@ -37,13 +38,13 @@ pub(super) struct Counts {
     delayed: AtomicU64,
 }
 
-/// Whether a span is sampled, as far as that is decided.
+/// How a span came into its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sampled {
-    Yes,
-    No,
-    /// The sampler has put it off.
-    Delayed,
+pub(crate) enum SpanOrigin {
+    /// It began the trace.
+    Trace,
+    /// It joined one that is there in this process or came from another.
+    Joined,
 }
 
 impl Counts {
@@ -101,6 +102,25 @@ impl Deref for Stripe {
     fn deref(&self) -> &SpanShared {
         &self.core
     }
+}
+
+thread_local! {
+    static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// The number of the calling thread, by which it chooses its counters and its buffer.
+#[inline]
+pub(crate) fn stripe_index() -> usize {
+    let stripe = STRIPE.try_with(Cell::get).unwrap_or(0);
+    if stripe == usize::MAX { next_stripe() } else { stripe }
+}
+
+#[cold]
+fn next_stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let stripe = NEXT.fetch_add(1, Ordering::Relaxed);
+    let _ = STRIPE.try_with(|cell| cell.set(stripe));
+    stripe
 }
 
 /// How many stripes there are at most.

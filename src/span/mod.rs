@@ -18,6 +18,7 @@ mod record;
 mod reference;
 mod repr;
 pub(crate) mod shared;
+mod sink;
 mod tag;
 
 pub(crate) use self::active::active_of;
@@ -25,6 +26,7 @@ pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
 pub(crate) use self::baggage::{Baggage, BaggageItem};
 pub use self::builder::SpanBuilder;
 pub use self::context::{AsSpanContext, LogFields, SpanContext};
+pub(crate) use self::counters::stripe_index;
 pub use self::into_tag::IntoTagValue;
 pub(crate) use self::lifecycle::{TailSampler, start_plain};
 pub(crate) use self::observer::{Hooks, OpenList};
@@ -33,7 +35,7 @@ pub use self::observer::{
 };
 #[doc(hidden)]
 pub use self::record::ReferenceSink;
-pub(crate) use self::record::{DEBUG, SAMPLED, stripe_index};
+pub(crate) use self::record::{DEBUG, SAMPLED};
 pub use self::reference::Parent;
 pub use self::repr::Span;
 pub(crate) use self::tag::shortened;

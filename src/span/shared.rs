@@ -9,8 +9,9 @@ use std::time::SystemTime;
 
 use super::baggage::Baggage;
 use super::lifecycle::TailSampler;
-use super::observer::Hooks;
-pub(crate) use super::record::{Sink, SpanSink};
+use super::observer::{Hooks, OpenList, OpenSpans};
+pub(crate) use super::sink::{Sink, SpanSink};
+use super::tag::shortened;
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
 use crate::diag::{Cause, Diagnostics};
 use crate::fork::ProcessOrigin;
@@ -18,7 +19,6 @@ use crate::id::{self, IdGenerator};
 use crate::panics::Callback;
 use crate::policy::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates};
 use crate::sampler::{Rule, Sampler, SamplerStatus};
-use crate::span::shortened;
 
 /// What became of baggage items that were to be set.
 #[derive(Debug, Default)]
@@ -271,6 +271,12 @@ impl SpanShared {
         self.misused.fetch_add(1, Ordering::Relaxed);
         self.diagnostics
             .error(Cause::Misused, || format!("{call} on a span after it was finished"));
+    }
+
+    /// The spans that are not finished, if they are listed.
+    pub(crate) fn open_spans(&self) -> OpenSpans {
+        let read = |open: &OpenList| open.read(&self.clock, &self.anchor);
+        self.hooks.open.as_ref().map(read).unwrap_or_default()
     }
 
     /// Says that a span came after the close: a closer dropped early must not go unnoticed.

@@ -160,7 +160,7 @@ impl Tracer {
     }
 
     /// Begins a span that has more than a name.
-    #[inline]
+    #[inline(always)]
     pub fn span(&self, operation: impl Into<Cow<'static, str>>) -> SpanBuilder<'_> {
         SpanBuilder::new(self.shared.refs.of(span::stripe_index()), operation.into())
     }

@@ -21,13 +21,14 @@ use std::sync::Arc;
 use super::{deferred, tail};
 use crate::clock::Clock;
 use crate::encoding::{Ids, SpanParts, ValueView};
-use crate::span::counters::Stripe;
+use crate::span::counters::{Stripe, stripe_index};
 use crate::span::observer::{self, FinishClaim};
 use crate::span::record::{
-    self, Accepted, End, NonRecording, SAMPLED, SpanData, SpanRecord, TraceState, stripe_index,
+    self, End, NonRecording, OwnedRecord, SAMPLED, SpanData, SpanRecord, TraceState,
 };
 use crate::span::repr::{RecordHandle, Repr};
 use crate::span::shared::SpanShared;
+use crate::span::sink::Accepted;
 use crate::span::{LogRecord, Span, inspect};
 
 /// Whether the last handle has finished its span.
@@ -91,28 +92,28 @@ fn release_shared(span: &mut NonRecording) {
 /// Drops a handle. The last one finishes the span, unless that was done, and gives its record back to
 /// the pool.
 #[inline(never)]
-fn release(mut record: Arc<SpanRecord>) {
-    let Some(last) = Arc::get_mut(&mut record) else { return };
+fn release(mut handle: Arc<SpanRecord>) {
+    let Some(last) = Arc::get_mut(&mut handle) else { return };
     if !last.data.get_mut().finished && finish_last(last) == LastHandle::IsObserved {
-        return finish_observed(record);
+        return finish_observed(handle);
     }
-    if last.recycle() {
-        record::give(record);
+    if last.recycle()
+        && let Some(owned) = OwnedRecord::of_last(handle)
+    {
+        record::give(owned);
     }
 }
 
 /// Finishes an observed span through a handle, of which observers may make more.
 #[cold]
 #[inline(never)]
-fn finish_observed(record: Arc<SpanRecord>) {
-    let mut span = Span::recorded(record);
+fn finish_observed(handle: Arc<SpanRecord>) {
+    let mut span = Span::recorded(handle);
     finish(&span, None);
-    let Some(mut record) = span.take_record() else { return };
-    if let Some(last) = Arc::get_mut(&mut record) {
-        // It is finished, unless a sampler panicked when it was asked about that.
-        last.data.get_mut().observers = None;
-    }
-    release(record);
+    let Some(mut last) = span.take_record().and_then(OwnedRecord::of_last) else { return };
+    // It is finished, unless a sampler panicked when it was asked about that.
+    last.data.get_mut().observers = None;
+    release(last.into_shared());
 }
 
 impl Drop for SpanRecord {

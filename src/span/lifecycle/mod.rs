@@ -2,6 +2,8 @@
 
 pub(super) mod deferred;
 pub(super) mod finish;
+mod join;
+mod priority;
 pub(super) mod start;
 pub(super) mod tail;
 pub(super) mod write;

@@ -1,61 +1,29 @@
-//! How a span comes into a trace: it begins one, or joins one that is there.
+//! The start of a span: what its builder has noted becomes a span that has begun.
+//!
+//! Most spans have a name and perhaps a parent and tags, and nobody has a say in them. All others take
+//! [`UnstartedSpan::start_slow`], which calls those who have one in order: tail sampling · the sampler
+//! that defers · a priority · observers.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::encoding::{List, ShortTags, TagBuffer, ValueView, tags_of};
+use super::join::{self, Tags};
+use super::priority::set_priority;
+use super::{deferred, tail};
+use crate::encoding::FollowsFrom;
 use crate::id::{self, SpanId, TraceId};
-use crate::sampler::{ById, Decision, ParentDecision, SAMPLER_TAGS, SamplingParameters, SpanTags};
-use crate::span::baggage::Baggage;
-use crate::span::builder::SpanBuilder;
+use crate::sampler::{ById, SpanTags};
+use crate::span::active;
 use crate::span::context::SpanContext;
-use crate::span::counters::{Counts, Sampled, Stripe};
-use crate::span::record::{self, DEBUG, FIREHOSE, NonRecording, SAMPLED, SpanRecord, Start};
-use crate::span::shared::SpanShared;
-use crate::span::{Span, active};
-
-/// How a span came into its trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::span) enum SpanOrigin {
-    /// It began the trace.
-    Trace,
-    /// It joined one that is there in this process or came from another.
-    Joined,
-}
-
-/// What a context says of the sampling of a span that begins below it, besides its flags.
-#[derive(Clone, Debug, Default)]
-pub(in crate::span) struct SamplingRequest {
-    debug_id: Option<Arc<str>>,
-    /// Flags of a trace to begin, so that no sampler is asked.
-    pub(in crate::span) decided: Option<u8>,
-    /// Nobody has decided about the trace that it joins, so that the sampler is asked.
-    pub(in crate::span) undecided: bool,
-}
-
-impl SamplingRequest {
-    pub(in crate::span) fn of(context: &SpanContext) -> Self {
-        Self {
-            debug_id: context.debug_id.clone(),
-            decided: context.decided.then_some(context.flags),
-            undecided: context.undecided,
-        }
-    }
-
-    pub(in crate::span) fn is_empty(&self) -> bool {
-        self.debug_id.is_none() && self.decided.is_none() && !self.undecided
-    }
-
-    /// Leaves out the request for debugging, if there is one that is not allowed. The span then starts
-    /// like any other. Nobody is asked about a trace that is debugged already.
-    pub(in crate::span) fn throttle(&mut self, core: &SpanShared, operation: &str, flags: u8) {
-        let asks = self.debug_id.is_some() || self.decided.is_some_and(|flags| flags & DEBUG != 0);
-        if asks && flags & DEBUG == 0 && !core.is_debug_allowed(operation) {
-            self.debug_id = None;
-            self.decided = self.decided.filter(|flags| flags & DEBUG == 0);
-        }
-    }
-}
+use crate::span::counters::{SpanOrigin, Stripe};
+use crate::span::observer::{self, StartTags};
+use crate::span::record::{
+    self, NonRecording, OwnedRecord, ParentKind, ReferenceSink, SAMPLED, Sampled, SpanRecord, Start,
+};
+use crate::span::reference::Parent;
+use crate::span::repr::Span;
+use crate::span::tag::TagValue;
+use crate::tags::SAMPLING_PRIORITY;
 
 /// Starts a span that has a name and nothing else, which most spans do: what a builder carries
 /// costs more to move than such a span does.
@@ -84,14 +52,14 @@ fn built(core: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
     {
         return non_recording(core, TraceId::default(), name);
     }
-    SpanBuilder::new(core, name).start()
+    UnstartedSpan::new(core, name).start()
 }
 
 /// The first span of a trace whose sampler wants to know more than the id.
 #[inline(never)]
 fn asked(core: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
     let mut given = SpanTags::default();
-    let flags = flags_of(decide(core, trace_id, &name, &mut given));
+    let flags = join::flags_of(join::decide(core, trace_id, &name, &mut given));
     match name {
         Cow::Borrowed(name) if flags == 0 => non_recording(core, trace_id, name),
         name => root(core, trace_id, name, flags, Tags::Given(&mut given)),
@@ -114,333 +82,298 @@ fn root(
     flags: u8,
     tags: Tags<'_>,
 ) -> Span {
-    let mut record = record::take();
-    if let Some(inner) = Arc::get_mut(&mut record) {
-        inner.core = Some(Arc::clone(core));
-        inner.begin_state(flags);
-        inner.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
-        let data = inner.data.get_mut();
-        data.draft.name = name;
-        let counts = core.started(SpanOrigin::Trace);
-        if flags == 0 {
-            data.begin(counts, Sampled::No);
-        } else {
-            data.draft.tag_count = tags.append_to(&mut data.draft.tags);
-            inner.ids.encode_all();
-            data.start_now(core);
-            data.begin(counts, Sampled::Yes);
-        }
+    let mut owned = record::take();
+    let record = &mut *owned;
+    record.core = Some(Arc::clone(core));
+    record.begin_state(flags);
+    record.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
+    let data = record.data.get_mut();
+    data.draft.name = name;
+    let counts = core.started(SpanOrigin::Trace);
+    if flags == 0 {
+        data.begin(counts, Sampled::No);
+    } else {
+        data.draft.tag_count = tags.append_to(&mut data.draft.tags);
+        record.ids.encode_all();
+        data.start_now(core);
+        data.begin(counts, Sampled::Yes);
     }
-    Span::recorded(record)
+    Span::recorded(owned.into_shared())
 }
 
-/// The tags of a sampler.
-enum Tags<'a> {
-    None,
-    Short(&'a ShortTags),
-    Given(&'a mut SpanTags),
+/// A span about to be started.
+pub(in crate::span) struct UnstartedSpan<'a> {
+    stripe: &'a Arc<Stripe>,
+    /// The span's record, which takes what is given as it comes: what a builder carries would be
+    /// moved at each of its steps.
+    record: OwnedRecord,
+    parent_kind: ParentKind,
+    /// Whether the parent so far has a trace, which the span then joins.
+    joins: bool,
+    pub(in crate::span) ignores_active: bool,
+    /// Whether the record holds something of what few spans are started with.
+    has_extras: bool,
 }
 
-impl Tags<'_> {
-    /// Appends them to a span's, and gives how many they are.
+impl<'a> UnstartedSpan<'a> {
     #[inline(always)]
-    fn append_to(self, tags: &mut TagBuffer) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Short(short) => {
-                tags.extend_short(short);
-                SAMPLER_TAGS
+    pub(in crate::span) fn new(stripe: &'a Arc<Stripe>, name: Cow<'static, str>) -> Self {
+        let mut record = record::take();
+        record.data.get_mut().draft.name = name;
+        Self {
+            stripe,
+            record,
+            parent_kind: ParentKind::None,
+            joins: false,
+            ignores_active: false,
+            has_extras: false,
+        }
+    }
+
+    /// The name, for those who show it.
+    pub(in crate::span) fn name(&self) -> Cow<'static, str> {
+        let name = self.record.data.try_lock().map(|data| data.draft.name.clone());
+        name.unwrap_or_default()
+    }
+
+    #[inline(always)]
+    pub(in crate::span) fn refer(&mut self, follows_from: FollowsFrom, to: impl Parent) {
+        let Self { record, parent_kind, joins, has_extras: extras, .. } = self;
+        let inner = &mut **record;
+        to.refer(&mut ReferenceSink { follows_from, inner, parent_kind, joins, extras });
+    }
+
+    #[inline]
+    fn refer_to_active(&mut self) {
+        if active::is_any_active() {
+            let stripe = self.stripe;
+            let belongs_here = |span: &Span| span.belongs_to(stripe);
+            active::with_nearest(belongs_here, |span| self.refer(false, span));
+        }
+    }
+
+    /// Takes a context as the span's own, if it names a span.
+    pub(in crate::span) fn set_itself(&mut self, context: Option<SpanContext>) {
+        self.has_extras = true;
+        self.record.extras().itself = context.filter(SpanContext::is_valid);
+    }
+
+    #[inline(always)]
+    pub(in crate::span) fn set_tag(&mut self, key: &str, value: TagValue<'_>) {
+        if key.len() == SAMPLING_PRIORITY.len() && key == SAMPLING_PRIORITY {
+            self.set_priority(value);
+        } else {
+            let max_bytes = self.stripe.max_start_tag_value_bytes;
+            self.record.data.get_mut().tag(key, value, self.stripe, max_bytes);
+        }
+    }
+
+    #[cold]
+    fn set_priority(&mut self, value: TagValue<'_>) {
+        if self.stripe.hooks.want_tags() {
+            let data = self.record.data.get_mut();
+            data.tag(SAMPLING_PRIORITY, value, self.stripe, usize::MAX);
+        }
+        // Of other kinds it means nothing.
+        let number = match value {
+            TagValue::I64(number) => TagValue::I64(number),
+            TagValue::U64(number) => TagValue::U64(number),
+            TagValue::F64(number) => TagValue::F64(number),
+            _ => return,
+        };
+        self.has_extras = true;
+        self.record.extras().priority = Some(number);
+    }
+
+    /// Lets the span begin at a moment given, in nanoseconds since the Unix epoch.
+    pub(in crate::span) fn set_start(&mut self, wall: i64) {
+        self.record.data.get_mut().start = Start::Given { wall };
+    }
+
+    pub(in crate::span) fn stripe(&self) -> &'a Arc<Stripe> {
+        self.stripe
+    }
+
+    #[inline(always)]
+    pub(in crate::span) fn start(mut self) -> Span {
+        if self.has_extras || self.stripe.full_start || self.stripe.is_forked() {
+            return self.start_slow();
+        }
+        if self.parent_kind == ParentKind::None && !self.ignores_active {
+            self.refer_to_active();
+        }
+        let Self { stripe, record: mut owned, joins, .. } = self;
+        let record = &mut *owned;
+        record.core = Some(Arc::clone(stripe));
+        let span_origin =
+            if joins { join::child(record, stripe) } else { join::trace(record, stripe, None) };
+        join::begin(record, stripe, stripe.started(span_origin));
+        Span::recorded(owned.into_shared())
+    }
+
+    /// Starts a span with what few are started with, or in whose start others have a say.
+    #[cold]
+    #[inline(never)]
+    fn start_slow(mut self) -> Span {
+        let extras = self.record.data.get_mut().extras.as_ref();
+        let has_ids = extras.is_some_and(|extras| extras.itself.is_some());
+        if self.parent_kind == ParentKind::None && !has_ids && !self.ignores_active {
+            self.refer_to_active();
+        }
+        if self.stripe.is_disabled() {
+            self.start_disabled()
+        } else if self.stripe.is_forked() {
+            self.start_in_fork()
+        } else {
+            self.start_with_hooks()
+        }
+    }
+
+    fn start_with_hooks(self) -> Span {
+        let Self { stripe, record: mut owned, joins, .. } = self;
+        let record = &mut *owned;
+        let extras = record.data.get_mut().extras.take();
+        let extras = extras.map(|extras| *extras).unwrap_or_default();
+        record.core = Some(Arc::clone(stripe));
+        let has_observers = !stripe.hooks.is_empty();
+        let mut given = StartTags::default();
+        if stripe.hooks.want_tags() {
+            given = StartTags::take(&mut record.data.get_mut().draft);
+        }
+        let (span_origin, sampled) = {
+            let beginning = Beginning::of(record);
+            let record = &mut *beginning.0;
+            let mut request = extras.request;
+            let (span_origin, asks) = match extras.itself {
+                Some(itself) => (join::as_itself(record, itself), false),
+                None if joins => {
+                    let span_origin = if stripe.shares_rpc_spans {
+                        join::server(record, stripe, given.list())
+                    } else {
+                        join::child(record, stripe)
+                    };
+                    if stripe.asks_on_join && request.is_empty() && !record.shares_state() {
+                        join::decide_on_join(record, stripe);
+                    }
+                    if !request.is_empty() {
+                        join::decide_on_joined(record, stripe, &mut request);
+                    }
+                    (span_origin, request.undecided)
+                }
+                None => {
+                    request.throttle(stripe, &record.data.get_mut().draft.name, 0);
+                    (join::trace(record, stripe, Some(&request)), request.decided.is_none())
+                }
+            };
+            if stripe.tail_sampler.is_some() {
+                tail::track_start(record, stripe, span_origin);
             }
-            Self::Given(given) => given.append_to(tags),
+            if stripe.slow_path || join::has_recorded_trace_state(record, stripe) {
+                record.state.take_slow_path();
+            }
+            if stripe.may_defer {
+                deferred::started(record, stripe, asks);
+            }
+            if has_observers {
+                join::observed(record, stripe);
+            }
+            if let Some(value) = extras.priority {
+                let before = given.before_last(&record.data.get_mut().draft);
+                set_priority(record, stripe, value);
+                given.take_last(&mut record.data.get_mut().draft, before);
+            }
+            let sampled = record.state.sampled();
+            // Before its tags are forgotten.
+            if stripe.counts_first
+                && span_origin == SpanOrigin::Joined
+                && join::is_first_in_process(record, given.list(), stripe.max_tag_value_bytes)
+            {
+                stripe.count_first(sampled);
+            }
+            if !has_observers {
+                join::recording(record, stripe);
+            }
+            (span_origin, sampled)
+        };
+        record.data.get_mut().begin(stripe.started(span_origin), sampled);
+        if stripe.tail_sampler.is_some() {
+            tail::started(record, stripe);
+        }
+        let span = Span::recorded(owned.into_shared());
+        if has_observers {
+            notify_started(&span, stripe, &given);
+        }
+        span
+    }
+
+    /// Starts a span of a disabled tracer, which hands its caller's context on.
+    fn start_disabled(self) -> Span {
+        let Self { stripe, record: mut owned, parent_kind, .. } = self;
+        let record = &mut *owned;
+        let extras = record.data.get_mut().extras.take();
+        let extras = extras.map(|extras| *extras).unwrap_or_default();
+        record.core = Some(Arc::clone(stripe));
+        let is_below = parent_kind != ParentKind::None;
+        let parent = is_below.then(|| join::parent_context(record, extras.request));
+        if let Some(without_caller) = &stripe.disabled {
+            join::disabled(record, without_caller, extras.itself.or(parent));
+        }
+        let span_origin = if is_below { SpanOrigin::Joined } else { SpanOrigin::Trace };
+        record.data.get_mut().begin(stripe.started(span_origin), Sampled::No);
+        Span::recorded(owned.into_shared())
+    }
+
+    /// Starts a span in a process that was forked from the one that built the tracer.
+    fn start_in_fork(self) -> Span {
+        let Self { stripe, record: mut owned, joins, .. } = self;
+        let record = &mut *owned;
+        let extras = record.data.get_mut().extras.take();
+        stripe.leave();
+        record.core = Some(Arc::clone(stripe));
+        let span_origin = match extras.and_then(|extras| extras.itself) {
+            Some(itself) => join::as_itself(record, itself),
+            None => join::left(record, stripe, joins),
+        };
+        join::begin(record, stripe, stripe.started(span_origin));
+        Span::recorded(owned.into_shared())
+    }
+}
+
+/// Notifies observers of a span that has its ids and its sampler's decision, and of the tags that it
+/// was started with. About those the sampler that defers is asked after them.
+fn notify_started(span: &Span, stripe: &Arc<Stripe>, given: &StartTags) {
+    let Some(record) = span.existing_record() else { return };
+    observer::started(span, record, stripe, given);
+    for (key, value) in given.tags() {
+        observer::tag_set(span, record, key, value);
+        if key == SAMPLING_PRIORITY {
+            continue;
+        }
+        deferred::tag_set(record, stripe, key, value.view(usize::MAX));
+        if let Some(mut data) = record.lock().filter(|data| !data.finished) {
+            data.tag(key, value, stripe, stripe.max_tag_value_bytes);
         }
     }
-}
-
-#[inline(never)]
-fn decide(core: &SpanShared, trace_id: TraceId, name: &str, given: &mut SpanTags) -> Decision {
-    let max = core.max_tag_value_bytes;
-    core.sampler.on_create_span(&mut SamplingParameters::new(
-        trace_id,
-        name,
-        given,
-        max,
-        &core.clock,
-    ))
-}
-
-#[inline]
-fn flags_of(decision: Decision) -> u8 {
-    match (decision.sample, decision.firehose) {
-        (false, _) => 0,
-        (true, false) => SAMPLED,
-        (true, true) => SAMPLED | FIREHOSE,
+    let Some(mut data) = record.lock() else { return };
+    given.append_last(&mut data.draft);
+    if !record.state.is_recording() {
+        data.draft.forget_tags();
     }
 }
 
-/// Begins a trace, perhaps with the debug id and decision of a context that has no trace.
-#[inline]
-pub(in crate::span) fn trace(
-    inner: &mut SpanRecord,
-    core: &SpanShared,
-    from: Option<&SamplingRequest>,
-) -> SpanOrigin {
-    inner.begin_state(0);
-    let low = core.next_id();
-    inner.ids.set(TraceId::new(core.next_high(), low), SpanId::new(low), SpanId::NONE);
-    let decided = from.and_then(|from| from.decided);
-    let debug_id = from.and_then(|from| from.debug_id.as_ref());
-    let flags = decided_flags(inner, core, decided.is_none(), debug_id);
-    inner.state.reset(flags | decided.unwrap_or_default());
-    SpanOrigin::Trace
-}
+/// A record that is to be a span, and is written to as if it were one. If a user callback panics
+/// meanwhile there was none.
+struct Beginning<'r>(&'r mut SpanRecord);
 
-/// Decides on a trace that the span has joined: as nobody has done so, or because debugging is asked
-/// for.
-#[cold]
-#[inline(never)]
-pub(in crate::span) fn decide_on_joined(
-    inner: &mut SpanRecord,
-    core: &SpanShared,
-    request: &mut SamplingRequest,
-) {
-    let flags = inner.state.flags();
-    request.throttle(core, &inner.data.get_mut().draft.name, flags);
-    let flags = decided_flags(inner, core, request.undecided, request.debug_id.as_ref());
-    inner.state.add(flags);
-}
-
-/// Asks a sampler that decides about traces that go on here too. What it says takes the place of what
-/// the caller decided.
-#[cold]
-#[inline(never)]
-pub(in crate::span) fn decide_on_join(inner: &mut SpanRecord, core: &SpanShared) {
-    let flags = inner.state.flags();
-    let parent = ParentDecision::new(flags & SAMPLED != 0, flags & DEBUG != 0);
-    let draft = &mut inner.data.get_mut().draft;
-    let mut given = SpanTags::default();
-    let max = core.max_tag_value_bytes;
-    let mut span =
-        SamplingParameters::new(inner.ids.trace, &draft.name, &mut given, max, &core.clock);
-    let Some(decision) = core.sampler.on_join(&mut span, parent) else { return };
-    if decision.sample {
-        let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
-        draft.tag_count += given.append_to(first);
-        draft.extras |= draft.first_tags.len() > 0;
-        inner.state.add(flags_of(decision));
-    } else {
-        // Both bits, as where a trace is stopped by its priority.
-        inner.state.remove(SAMPLED | DEBUG);
+impl<'r> Beginning<'r> {
+    fn of(record: &'r mut SpanRecord) -> Self {
+        record.data.get_mut().finished = false;
+        Self(record)
     }
 }
 
-/// Starts a span of a disabled tracer, with what a builder has noted of its parent.
-#[cold]
-#[inline(never)]
-pub(in crate::span) fn disabled(
-    inner: &mut SpanRecord,
-    without_caller: &Arc<Baggage>,
-    caller: Option<SpanContext>,
-) {
-    forget(inner);
-    inner.begin_state(0);
-    inner.set_baggage(Some(match caller {
-        Some(caller) => Baggage::of_caller(caller),
-        None => Arc::clone(without_caller),
-    }));
-}
-
-/// The context that a builder has noted as a parent's, as it was.
-pub(in crate::span) fn parent_context(
-    inner: &mut SpanRecord,
-    request: SamplingRequest,
-) -> SpanContext {
-    SpanContext {
-        trace_id: inner.ids.trace,
-        span_id: inner.ids.parent,
-        parent_id: inner.ids.grandparent,
-        flags: inner.state.flags(),
-        remote: true,
-        decided: request.decided.is_some(),
-        undecided: request.undecided,
-        state: None,
-        baggage: inner.data.get_mut().baggage.clone(),
-        debug_id: request.debug_id,
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        self.0.data.get_mut().finished = true;
     }
-}
-
-/// The flags that the sampler decides on, if it is asked, and a debug id. Their tags are added.
-#[inline(always)]
-fn decided_flags(
-    inner: &mut SpanRecord,
-    core: &SpanShared,
-    asks: bool,
-    debug_id: Option<&Arc<str>>,
-) -> u8 {
-    let draft = &mut inner.data.get_mut().draft;
-    let mut given = SpanTags::default();
-    let by_id = if !asks || core.may_defer {
-        // One that may defer is asked when the span is there.
-        ById::No
-    } else if !core.asks_by_id {
-        ById::Ask
-    } else {
-        core.sampler.decide_by_id(inner.ids.trace).answer()
-    };
-    let (mut flags, tags) = match by_id {
-        ById::No => (0, Tags::None),
-        ById::Yes(tags) => (SAMPLED, Tags::Short(tags)),
-        ById::Ask => {
-            let decision = decide(core, inner.ids.trace, &draft.name, &mut given);
-            (flags_of(decision), Tags::Given(&mut given))
-        }
-    };
-    let sample = flags != 0;
-    // The sampler's tags come before those that the span was given.
-    let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
-    if sample {
-        draft.tag_count += tags.append_to(first);
-    }
-    if let Some(debug_id) = debug_id {
-        flags |= SAMPLED | DEBUG;
-        // A sampler that defers has its tags before it, and is asked about the others alone.
-        let to = if core.may_defer { &mut draft.first_tags } else { first };
-        let value = core.within_limit(debug_id);
-        to.tag(core.debug_tag.as_bytes(), ValueView::Str(value.as_bytes()));
-        draft.tag_count += 1;
-    }
-    draft.extras |= draft.first_tags.len() > 0;
-    flags
-}
-
-/// Continues the trace of the parent that the record has adopted.
-#[inline]
-pub(in crate::span) fn child(inner: &mut SpanRecord, core: &SpanShared) -> SpanOrigin {
-    inner.ids.span = SpanId::new(core.next_id());
-    SpanOrigin::Joined
-}
-
-/// Whether the span's `tracestate` is to be a tag of it, which is added where the slow path ends it. All
-/// spans of its trace in this process share that.
-pub(in crate::span) fn has_recorded_trace_state(inner: &mut SpanRecord, core: &SpanShared) -> bool {
-    let baggage = inner.data.get_mut().baggage.as_ref();
-    core.records_trace_state && baggage.is_some_and(|baggage| baggage.trace_state.is_some())
-}
-
-/// Lets a span come into a trace in a process that was forked from the one that built the tracer.
-/// Nobody is asked about it, and its ids are drawn from the operating system: other processes that were
-/// forked from the same one would draw the same otherwise.
-#[cold]
-pub(in crate::span) fn left(inner: &mut SpanRecord, core: &SpanShared, joins: bool) -> SpanOrigin {
-    let id = id::system_63();
-    if joins {
-        inner.ids.span = SpanId::new(id);
-        return SpanOrigin::Joined;
-    }
-    inner.begin_state(0);
-    let high = if core.trace_id_128bit { id::system_63() } else { 0 };
-    inner.ids.set(TraceId::new(high, id), SpanId::new(id), SpanId::NONE);
-    SpanOrigin::Trace
-}
-
-/// Continues the trace of the parent, and its very span if this is the server's side of it.
-#[cold]
-pub(in crate::span) fn server(
-    inner: &mut SpanRecord,
-    core: &SpanShared,
-    given: Option<List<'_>>,
-) -> SpanOrigin {
-    if !serves(inner, given, core.max_tag_value_bytes) {
-        return child(inner, core);
-    }
-    inner.data.get_mut().draft.encode_parent_reference((inner.ids.trace, inner.ids.parent));
-    inner.ids.share();
-    SpanOrigin::Joined
-}
-
-/// Whether a span is started as the server's side of a call. Of several tags that say so, the last
-/// one counts, even if it was cut to `max` bytes.
-fn serves(inner: &mut SpanRecord, given: Option<List<'_>>, max: usize) -> bool {
-    let draft = &inner.data.get_mut().draft;
-    let given = given.unwrap_or_else(|| List::new(draft.tag_count, draft.tags.bytes()));
-    let kind = tags_of(Some(given)).filter(|tag| tag.key == b"span.kind").last();
-    let server = b"server";
-    let cut = &server[..server.len().min(max)];
-    kind.is_some_and(|tag| [server, cut].map(ValueView::Str).contains(&tag.value))
-}
-
-/// Makes it a span that begins now, if it is recorded. Last, so that what was done to start it is
-/// not part of it.
-#[inline(always)]
-pub(in crate::span) fn begin(inner: &mut SpanRecord, core: &SpanShared, counts: &Counts) {
-    if inner.state.is_recording() {
-        record(inner, core);
-        inner.data.get_mut().begin(counts, Sampled::Yes);
-    } else {
-        forget(inner);
-        inner.data.get_mut().begin(counts, Sampled::No);
-    }
-}
-
-/// Lets a span that is recorded begin now; of another, forgets what it was given.
-pub(in crate::span) fn recording(inner: &mut SpanRecord, core: &SpanShared) {
-    if inner.state.is_recording() {
-        record(inner, core);
-    } else {
-        forget(inner);
-    }
-}
-
-#[inline(always)]
-fn record(inner: &mut SpanRecord, core: &SpanShared) {
-    inner.ids.encode();
-    let data = inner.data.get_mut();
-    if matches!(data.start, Start::Unknown) {
-        data.start_now(core);
-    }
-}
-
-#[inline(always)]
-fn forget(inner: &mut SpanRecord) {
-    // Its trace may be forced yet, and what was taken over is no more than half of its ids.
-    inner.ids.forget_fields();
-    inner.data.get_mut().draft.forget_tags();
-}
-
-/// Whether a span that has joined a trace is the first of this process: it serves somebody, or has no
-/// parent. Its tags may be cut after `max` bytes, and so its kind.
-///
-/// # Source
-///
-/// `firstInProcess` in jaeger-client-go, `tracer.go`.
-pub(in crate::span) fn is_first_in_process(
-    inner: &mut SpanRecord,
-    given: Option<List<'_>>,
-    max: usize,
-) -> bool {
-    inner.ids.parent == SpanId::NONE || serves(inner, given, max)
-}
-
-/// Lets a span begin that others are told of: they may keep handles on it, and want to know how long
-/// it takes even if it is not recorded.
-#[cold]
-pub(in crate::span) fn watched(inner: &mut SpanRecord, core: &SpanShared) {
-    inner.ids.encode();
-    let data = inner.data.get_mut();
-    if matches!(data.start, Start::Unknown) {
-        data.start_now(core);
-    }
-}
-
-/// Takes a context as the span's own.
-#[cold]
-pub(in crate::span) fn as_itself(inner: &mut SpanRecord, itself: SpanContext) -> SpanOrigin {
-    let parent = (inner.ids.trace, inner.ids.parent);
-    inner.data.get_mut().draft.encode_parent_reference(parent);
-    inner.ids.set(itself.trace_id, itself.span_id, itself.parent_id);
-    inner.set_baggage(itself.baggage);
-    match itself.state {
-        Some(state) => inner.join_state(state),
-        None => inner.begin_state(itself.flags),
-    }
-    SpanOrigin::Joined
 }

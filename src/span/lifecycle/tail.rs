@@ -10,15 +10,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::start::SpanOrigin;
 use crate::clock::Clock;
 use crate::encoding::{Ids, List, SpanParts, ValueView, tags_of};
 use crate::error::ConfigError;
 use crate::fork::ProcessOrigin;
 use crate::id::TraceId;
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
-use crate::span::counters::Stripe;
-use crate::span::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState, stripe_index};
+use crate::span::counters::{SpanOrigin, Stripe, stripe_index};
+use crate::span::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState};
 use crate::span::shared::SpanShared;
 use crate::span::{Span, TagValue};
 use crate::stats::Stats;

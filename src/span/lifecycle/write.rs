@@ -6,13 +6,15 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
 
+use super::priority::set_priority;
 use super::{deferred, tail};
 use crate::clock::Clock;
 use crate::encoding::{Timestamp, cut};
 use crate::span::baggage::Baggage;
-use crate::span::record::{DEBUG, SAMPLED, SpanData, SpanRecord, Start};
+use crate::span::record::{SpanData, SpanRecord};
 use crate::span::shared::SpanShared;
 use crate::span::{Span, TagValue, observer};
+use crate::tags::SAMPLING_PRIORITY;
 
 impl Span {
     // One function for each usual kind, inlined where a tag is set: keys are literals, of which then
@@ -201,7 +203,7 @@ impl Span {
         at: Option<i64>,
         fields: &[(&str, TagValue<'_>)],
     ) -> &Self {
-        // Read without the lock, as a clock may be a user callback.
+        // Read without the lock, as a clock may be foreign code.
         let core = self.recording_record().and_then(|inner| inner.core.as_ref());
         let now = core.filter(|_| at.is_none()).map_or(0, |core| core.clock.monotonic_nanos());
         self.recording("log", |data, core| {
@@ -298,7 +300,7 @@ pub(in crate::span) fn set_baggage_item(
     if core.is_disabled() {
         return;
     }
-    // Asked without the lock: a manager may be a user callback, and so may a clock.
+    // Asked without the lock: a manager may be foreign code, and so may a clock.
     let restriction = core.restriction(key);
     let now = inner.state.is_recording().then(|| core.clock.monotonic_nanos());
     let Some(mut data) = inner.lock() else { return };
@@ -325,56 +327,4 @@ pub(in crate::span) fn set_baggage_item(
     data.draft.extras = true;
     inner.has_baggage.store(data.baggage.is_some(), Ordering::Release);
     data.log_baggage(core, now, (key, kept), [overrides, truncated, false]);
-}
-
-/// The tag that forces or stops recording.
-pub(crate) const SAMPLING_PRIORITY: &str = "sampling.priority";
-
-/// A `sampling.priority` of any number; anything else is ignored.
-fn priority_of(value: TagValue<'_>) -> Option<bool> {
-    match value {
-        TagValue::I64(number) => Some(number > 0),
-        TagValue::U64(number) => Some(number > 0),
-        TagValue::F64(number) if !number.is_nan() => Some(number > 0.0),
-        _ => None,
-    }
-}
-
-pub(crate) fn set_priority(inner: &SpanRecord, core: &SpanShared, value: TagValue<'_>) {
-    let Some(force) = priority_of(value).filter(|_| !core.is_disabled()) else { return };
-    if force && core.throttler.is_some() && !may_force(inner, core) {
-        return;
-    }
-    // Read without the lock, as a clock may be a user callback. 0 would mean that nobody forced it.
-    let now = if force { core.clock.monotonic_nanos().max(1) } else { 0 };
-    let Some(mut data) = inner.lock() else { return };
-    if data.finished {
-        drop(data);
-        return core.report_misuse("set_tag");
-    }
-    inner.state.set_undecided(false);
-    if !force {
-        // Both bits: a trace that keeps the debug bit would still be kept downstream.
-        inner.state.remove(SAMPLED | DEBUG);
-        return tail::decided(inner, core);
-    }
-    if matches!(data.start, Start::Unknown) {
-        data.start_at(core, now);
-    }
-    inner.state.force(if core.no_debug_flag { SAMPLED } else { SAMPLED | DEBUG }, now);
-    tail::decided(inner, core);
-    data.tag(SAMPLING_PRIORITY, value, core, core.max_tag_value_bytes);
-}
-
-/// Asks without the lock, as a throttler may be a user callback and may ask a server. Nobody is asked
-/// for a span that is over, nor where forcing does not make it a debugging one.
-fn may_force(inner: &SpanRecord, core: &SpanShared) -> bool {
-    if core.no_debug_flag {
-        return true;
-    }
-    let name = {
-        let data = inner.lock().filter(|data| !data.finished);
-        data.map(|data| data.draft.name.clone())
-    };
-    name.is_none_or(|name| core.is_debug_allowed(&name))
 }

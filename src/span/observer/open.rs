@@ -8,13 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::clock::{Clock, system_time};
-use crate::encoding::cut;
+use crate::clock::{Anchor, Clock, TracerClock, system_time};
+use crate::encoding::{Ids, cut};
 use crate::fork::ProcessOrigin;
 use crate::id::{SpanId, TraceId};
 use crate::lock;
-use crate::span::record::{SpanData, SpanRecord, Start, TraceState};
-use crate::span::shared::SpanShared;
+use crate::span::record::{Start, TraceState};
 
 /// Tells which spans of a tracer are not finished.
 ///
@@ -152,16 +151,16 @@ impl OpenList {
         lock::acquire(&self.slots, &self.origin)
     }
 
-    /// Takes a span on the list, whose body is locked.
-    pub(super) fn enter(&self, inner: &SpanRecord, data: &SpanData) -> Slot {
-        let mut entry = Entry {
-            number: 0,
-            name: data.draft.name.clone(),
-            trace_id: inner.ids.trace,
-            span_id: inner.ids.span,
-            start: data.start,
-            state: Arc::clone(&inner.state),
-        };
+    /// Lists a span, whose body is locked.
+    pub(super) fn enter(
+        &self,
+        name: Cow<'static, str>,
+        ids: &Ids,
+        start: Start,
+        state: Arc<TraceState>,
+    ) -> Slot {
+        let (trace_id, span_id) = (ids.trace, ids.span);
+        let mut entry = Entry { number: 0, name, trace_id, span_id, start, state };
         let Some(mut slots) = self.lock() else { return Slot::NotListed };
         slots.came += 1;
         entry.number = slots.came;
@@ -180,9 +179,8 @@ impl OpenList {
     }
 
     /// Notes a span's new name, whose body is locked, so that the last one stands.
-    pub(super) fn rename(&self, slot: &Slot, data: &SpanData) {
+    pub(super) fn rename(&self, slot: &Slot, name: Cow<'static, str>) {
         let Slot::At(at) = *slot else { return };
-        let name = data.draft.name.clone();
         if let Some(mut slots) = self.lock()
             && let Some(Some(entry)) = slots.entries.get_mut(at)
         {
@@ -191,12 +189,12 @@ impl OpenList {
     }
 
     /// Notes that a span, whose body is locked, has begun at another moment.
-    pub(super) fn restart(&self, slot: &Slot, data: &SpanData) {
+    pub(super) fn restart(&self, slot: &Slot, start: Start) {
         let Slot::At(at) = *slot else { return };
         if let Some(mut slots) = self.lock()
             && let Some(Some(entry)) = slots.entries.get_mut(at)
         {
-            entry.start = data.start;
+            entry.start = start;
         }
     }
 
@@ -213,17 +211,18 @@ impl OpenList {
         }
     }
 
-    fn read(&self, core: &SpanShared) -> OpenSpans {
+    /// The spans that are listed, by the tracer's clock.
+    pub(in crate::span) fn read(&self, clock: &TracerClock, anchor: &Anchor) -> OpenSpans {
         let (mut entries, not_listed) = {
             let Some(slots) = self.lock() else { return OpenSpans::default() };
             (slots.entries.iter().flatten().cloned().collect::<Vec<_>>(), slots.not_listed)
         };
         // After the lock, as a clock may be a user callback.
-        let now = core.clock.monotonic_nanos();
-        entries.sort_by_key(|entry| (Reverse(entry.age(core, now)), entry.number));
+        let now = clock.monotonic_nanos();
+        entries.sort_by_key(|entry| (Reverse(entry.age(anchor, now)), entry.number));
         let reported = |entry: Entry| OpenSpan {
-            start_time: system_time(entry.start_nanos(core, now)),
-            age: entry.age(core, now),
+            start_time: system_time(entry.start_nanos(anchor, now)),
+            age: entry.age(anchor, now),
             is_sampled: entry.state.is_sampled(),
             operation: entry.name,
             trace_id: entry.trace_id,
@@ -235,28 +234,21 @@ impl OpenList {
 
 impl Entry {
     /// In nanoseconds since the Unix epoch.
-    fn start_nanos(&self, core: &SpanShared, now: u64) -> i64 {
+    fn start_nanos(&self, anchor: &Anchor, now: u64) -> i64 {
         match self.start {
             Start::Read { wall, .. } | Start::Given { wall } => wall,
-            Start::Unknown => core.anchor.wall(now),
+            Start::Unknown => anchor.wall(now),
         }
     }
 
-    fn age(&self, core: &SpanShared, now: u64) -> Duration {
+    fn age(&self, anchor: &Anchor, now: u64) -> Duration {
         match self.start {
             Start::Read { count, .. } => Duration::from_nanos(now.saturating_sub(count)),
             Start::Given { wall } => {
-                let nanos = core.anchor.wall(now).saturating_sub(wall).max(0);
+                let nanos = anchor.wall(now).saturating_sub(wall).max(0);
                 Duration::from_nanos(nanos.cast_unsigned())
             }
             Start::Unknown => Duration::ZERO,
         }
-    }
-}
-
-impl SpanShared {
-    /// The spans that are not finished, as far as somebody wants to know.
-    pub(crate) fn open_spans(&self) -> OpenSpans {
-        self.hooks.open.as_ref().map(|open| open.read(self)).unwrap_or_default()
     }
 }

@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::notify::StartTags;
-use crate::clock::system_time;
+use super::start_tags::StartTags;
 use crate::encoding::ReferenceView;
-use crate::span::record::{SpanRecord, Start};
-use crate::span::{Span, TagValue};
+use crate::span::repr::Span;
+use crate::span::tag::TagValue;
 
 /// Is told about each span that a tracer starts, and may follow it to its end.
 ///
@@ -129,8 +128,9 @@ pub trait SpanObserver: Send + Sync {
 ///
 /// `StartSpanOptions` in opentracing-go.
 pub struct StartSpanOptions<'a> {
-    inner: &'a SpanRecord,
+    start_time: SystemTime,
     given: &'a StartTags,
+    references: &'a (dyn Fn() -> Vec<ReferenceView> + Send + Sync),
 }
 
 impl fmt::Debug for StartSpanOptions<'_> {
@@ -144,17 +144,18 @@ impl fmt::Debug for StartSpanOptions<'_> {
 }
 
 impl<'a> StartSpanOptions<'a> {
-    pub(super) fn new(inner: &'a SpanRecord, given: &'a StartTags) -> Self {
-        Self { inner, given }
+    pub(super) fn new(
+        start_time: SystemTime,
+        given: &'a StartTags,
+        references: &'a (dyn Fn() -> Vec<ReferenceView> + Send + Sync),
+    ) -> Self {
+        Self { start_time, given, references }
     }
 
     /// When it began, or is said to have begun.
     #[must_use]
     pub fn start_time(&self) -> SystemTime {
-        match self.inner.lock().map(|data| data.start) {
-            Some(Start::Read { wall, .. } | Start::Given { wall }) => system_time(wall),
-            Some(Start::Unknown) | None => SystemTime::UNIX_EPOCH,
-        }
+        self.start_time
     }
 
     /// Its tags, as they were given.
@@ -165,9 +166,7 @@ impl<'a> StartSpanOptions<'a> {
     /// The spans it refers to.
     #[must_use]
     pub fn references(&self) -> Vec<ReferenceView> {
-        let ids = &self.inner.ids;
-        let data = self.inner.lock();
-        data.map(|data| data.draft.references(ids.trace, ids.parent)).unwrap_or_default()
+        (self.references)()
     }
 }
 

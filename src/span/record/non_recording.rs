@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::pool;
 use super::span_record::SpanRecord;
-use super::state::TraceState;
+use super::trace_state::TraceState;
 use crate::id::{SpanId, TraceId};
 use crate::lock;
 use crate::span::context::SpanContext;
@@ -176,24 +176,22 @@ impl NonRecording {
     }
 
     fn make_record(&self, finished: bool) -> Arc<SpanRecord> {
-        let mut record = pool::take();
-        if let Some(inner) = Arc::get_mut(&mut record) {
-            inner.core.clone_from(&self.parts.stripe);
-            inner.begin_state(0);
-            let own = &inner.state;
-            let state = self.shared_state(|| Arc::clone(own));
-            if let Some(state) = state.filter(|state| !Arc::ptr_eq(state, &inner.state)) {
-                inner.join_state(state);
-            }
-            inner.ids.set(self.parts.trace_id, self.span_id(), SpanId::NONE);
-            let data = inner.data.get_mut();
-            data.finished = finished;
-            data.draft.name = Cow::Borrowed(self.parts.name);
-            if let Some(stripe) = self.parts.stripe.as_ref().filter(|stripe| stripe.is_disabled()) {
-                become_disabled(inner, stripe);
-            }
+        let mut owned = pool::take();
+        let record = &mut *owned;
+        record.core.clone_from(&self.parts.stripe);
+        record.begin_state(0);
+        let state = self.shared_state(|| Arc::clone(&record.state));
+        if let Some(state) = state.filter(|state| !Arc::ptr_eq(state, &record.state)) {
+            record.join_state(state);
         }
-        record
+        record.ids.set(self.parts.trace_id, self.span_id(), SpanId::NONE);
+        let data = record.data.get_mut();
+        data.finished = finished;
+        data.draft.name = Cow::Borrowed(self.parts.name);
+        if let Some(stripe) = self.parts.stripe.as_ref().filter(|stripe| stripe.is_disabled()) {
+            become_disabled(record, stripe);
+        }
+        owned.into_shared()
     }
 
     /// Notes that it was finished, if it has no record and needs none for that. False if it has one, or was finished before.

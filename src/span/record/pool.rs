@@ -3,16 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::hint;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::span_record::SpanRecord;
-use super::state::TraceState;
+use super::owned::OwnedRecord;
+use super::trace_state::TraceState;
 
 /// What a thread gave back last, of which there are `count`.
 struct Recent<T> {
-    last: [Cell<Option<Arc<T>>>; MAX_RECENT],
+    last: [Cell<Option<T>>; MAX_RECENT],
     count: Cell<usize>,
 }
 
@@ -25,7 +24,7 @@ impl<T> Recent<T> {
     }
 
     #[inline]
-    fn take(&self) -> Option<Arc<T>> {
+    fn take(&self) -> Option<T> {
         let at = self.count.get().checked_sub(1)?;
         self.count.set(at);
         self.last[at % MAX_RECENT].take()
@@ -33,7 +32,7 @@ impl<T> Recent<T> {
 
     /// Keeps what is given, or gives it back where there are enough.
     #[inline]
-    fn give(&self, item: Arc<T>) -> Option<Arc<T>> {
+    fn give(&self, item: T) -> Option<T> {
         let at = self.count.get();
         if at >= MAX_RECENT {
             return Some(item);
@@ -46,12 +45,12 @@ impl<T> Recent<T> {
 /// What a thread has for its next spans.
 struct Pool {
     /// Records, by which alone a trace's spans are served.
-    recent: Recent<SpanRecord>,
-    others: RefCell<Vec<Arc<SpanRecord>>>,
+    recent: Recent<OwnedRecord>,
+    others: RefCell<Vec<OwnedRecord>>,
     /// The state given back last of a trace that began unrecorded and whose context was read, and
     /// those before it.
     state: Cell<Option<Arc<TraceState>>>,
-    other_states: Recent<TraceState>,
+    other_states: Recent<Arc<TraceState>>,
 }
 
 impl Pool {
@@ -67,41 +66,25 @@ impl Pool {
 
 thread_local! {
     static POOL: Pool = const { Pool::new() };
-    static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
 /// Records that threads had no room for, or will have need of: spans are often finished on another
 /// thread than they were started on.
-static SHARED: Mutex<Vec<Arc<SpanRecord>>> = Mutex::new(Vec::new());
+static SHARED: Mutex<Vec<OwnedRecord>> = Mutex::new(Vec::new());
 
 /// Records a thread keeps; when it has more, half of them go to the shared pool, and when it has
 /// none it takes as many from there.
 const POOL_RECORDS: usize = 64;
 const SHARED_RECORDS: usize = 1024;
 
-/// The number of the calling thread, by which it chooses its counters and its buffer.
-#[inline]
-pub(crate) fn stripe_index() -> usize {
-    let stripe = STRIPE.try_with(Cell::get).unwrap_or(0);
-    if stripe == usize::MAX { next_stripe() } else { stripe }
-}
-
-#[cold]
-fn next_stripe() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let stripe = NEXT.fetch_add(1, Ordering::Relaxed);
-    let _ = STRIPE.try_with(|cell| cell.set(stripe));
-    stripe
-}
-
 /// Takes a record from the pool, or makes one.
 #[inline]
-pub(in crate::span) fn take() -> Arc<SpanRecord> {
+pub(in crate::span) fn take() -> OwnedRecord {
     POOL.try_with(|pool| pool.recent.take()).ok().flatten().unwrap_or_else(take_other)
 }
 
 #[inline(never)]
-fn take_other() -> Arc<SpanRecord> {
+fn take_other() -> OwnedRecord {
     let pooled = POOL.try_with(|pool| {
         let mut others = pool.others.try_borrow_mut().ok()?;
         if others.is_empty()
@@ -112,16 +95,12 @@ fn take_other() -> Arc<SpanRecord> {
         }
         others.pop()
     });
-    pooled.ok().flatten().unwrap_or_else(|| {
-        let mut inner = SpanRecord::default();
-        inner.data.get_mut().finished = true;
-        Arc::new(inner)
-    })
+    pooled.ok().flatten().unwrap_or_else(OwnedRecord::new)
 }
 
 /// Keeps an empty record for the next span, unless there are enough.
 #[inline]
-pub(in crate::span) fn give(record: Arc<SpanRecord>) {
+pub(in crate::span) fn give(record: OwnedRecord) {
     let _ = POOL.try_with(|pool| {
         if let Some(other) = pool.recent.give(record) {
             give_back(pool, other);
@@ -161,7 +140,7 @@ fn give_other_state(state: Arc<TraceState>) {
 }
 
 #[inline(never)]
-fn give_back(pool: &Pool, record: Arc<SpanRecord>) {
+fn give_back(pool: &Pool, record: OwnedRecord) {
     let Ok(mut others) = pool.others.try_borrow_mut() else { return };
     if others.len() >= POOL_RECORDS {
         spill(&mut others);
@@ -170,7 +149,7 @@ fn give_back(pool: &Pool, record: Arc<SpanRecord>) {
 }
 
 #[cold]
-fn spill(pool: &mut Vec<Arc<SpanRecord>>) {
+fn spill(pool: &mut Vec<OwnedRecord>) {
     let mut spilled = pool.split_off(POOL_RECORDS / 2);
     let Some(mut shared) = lock_shared() else { return };
     let room = SHARED_RECORDS.saturating_sub(shared.len());
@@ -180,7 +159,7 @@ fn spill(pool: &mut Vec<Arc<SpanRecord>>) {
 
 /// The shared pool, unless others have it for longer than it is worth to wait for: a record can be made.
 /// In a process that was forked they may have it for ever.
-fn lock_shared() -> Option<MutexGuard<'static, Vec<Arc<SpanRecord>>>> {
+fn lock_shared() -> Option<MutexGuard<'static, Vec<OwnedRecord>>> {
     (0..MAX_TRIES).find_map(|_| {
         let shared = SHARED.try_lock();
         if shared.is_none() {

@@ -4,30 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::ring::LogRing;
+use super::extras::SamplingRequest;
 use super::span_record::SpanRecord;
 use crate::encoding::FollowsFrom;
 use crate::id::{SpanId, TraceId};
-use crate::span::TagValue;
 use crate::span::context::SpanContext;
-use crate::span::lifecycle::start::SamplingRequest;
-
-/// What few spans are started with, or have. It lies in the record.
-#[derive(Debug, Default)]
-pub(in crate::span) struct StartExtras {
-    pub(in crate::span) itself: Option<SpanContext>,
-    pub(in crate::span) priority: Option<TagValue<'static>>,
-    pub(in crate::span) request: SamplingRequest,
-    log_ring: LogRing,
-    /// The end that was set ahead, in nanoseconds since the Unix epoch.
-    pub(in crate::span) finish_wall: Option<i64>,
-}
-
-impl StartExtras {
-    pub(in crate::span) fn log_ring(&mut self) -> &mut LogRing {
-        &mut self.log_ring
-    }
-}
 
 /// What is known of the parent so far. Its ids, state and baggage are in the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +75,7 @@ impl ReferenceSink<'_> {
         *self.extras |= is_parent && context.trace_state().is_some();
         if let Some(request) = request.filter(|request| !request.is_empty()) {
             *self.extras = true;
-            extras_of(self.inner).request = request;
+            self.inner.extras().request = request;
         }
     }
 
@@ -178,11 +159,4 @@ impl ParentRef<'_> {
             }
         }
     }
-}
-
-/// What few spans are started with, in a record that nobody else has.
-pub(in crate::span) fn extras_of(inner: &mut SpanRecord) -> &mut StartExtras {
-    let data = inner.data.get_mut();
-    data.draft.extras = true;
-    data.extras.get_or_insert_default()
 }

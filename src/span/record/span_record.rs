@@ -1,6 +1,6 @@
-//! The record of a live span, and the pool that makes the next one free.
+//! The record of a live span.
 //!
-//! Walk steps 3 to 5. A record is taken from the calling thread's pool, filled while the span lives,
+//! A record is taken from the calling thread's pool, filled while the span lives,
 //! and given back when its last handle is gone, so that in steady state nothing is allocated.
 
 use std::sync::Arc;
@@ -8,18 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::reference::StartExtras;
-use super::state::TraceState;
-use crate::clock::Clock;
-use crate::encoding::{Ids, SpanDraft};
+use super::data::SpanData;
+use super::extras::StartExtras;
+use super::trace_state::TraceState;
+use crate::encoding::Ids;
 use crate::id::SpanId;
 use crate::lock;
-use crate::span::TagValue;
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
-use crate::span::counters::{Counts, Sampled, Stripe};
-use crate::span::observer::SpanObservers;
-use crate::span::shared::SpanShared;
+use crate::span::counters::Stripe;
 
 /// A live span. What does not change while it lives lies beside the lock, the rest behind it.
 #[derive(Debug, Default)]
@@ -36,44 +33,14 @@ pub(crate) struct SpanRecord {
     pub(crate) data: Mutex<SpanData>,
 }
 
-/// What changes while a span lives.
-#[derive(Debug, Default)]
-pub(crate) struct SpanData {
-    pub(crate) draft: SpanDraft,
-    /// When it began.
-    pub(crate) start: Start,
-    pub(crate) finished: bool,
-    pub(crate) baggage: Option<Arc<Baggage>>,
-    /// What few spans are started with, or have.
-    pub(in crate::span) extras: Option<Box<StartExtras>>,
-    /// Who is told of the span, until it is finished.
-    pub(in crate::span) observers: Option<Arc<SpanObservers>>,
-}
-
-/// When a span ends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum End {
-    /// Now: the clock is not read yet.
-    Now,
-    /// At a monotonic count.
-    Read { count: u64 },
-    /// The caller said when, in nanoseconds since the Unix epoch.
-    Given { wall: i64 },
-}
-
-/// When a span began.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) enum Start {
-    /// It began unrecorded: nobody looked at the clock.
-    #[default]
-    Unknown,
-    /// At a monotonic count, and in nanoseconds since the Unix epoch.
-    Read { count: u64, wall: i64 },
-    /// The caller said when, in nanoseconds since the Unix epoch.
-    Given { wall: i64 },
-}
-
 impl SpanRecord {
+    /// What few spans are started with.
+    pub(in crate::span) fn extras(&mut self) -> &mut StartExtras {
+        let data = self.data.get_mut();
+        data.draft.extras = true;
+        data.extras.get_or_insert_default()
+    }
+
     /// Locks the body. None in a forked process if a thread that was left behind may hold the lock.
     #[inline]
     pub(in crate::span) fn lock(&self) -> Option<MutexGuard<'_, SpanData>> {
@@ -192,143 +159,6 @@ impl SpanRecord {
         data.clear();
         true
     }
-}
-
-impl SpanData {
-    /// Makes it a span that has begun. Last, as a sampler, a clock or a generator of ids may panic
-    /// before: then there was no span, and dropping the record does not finish one.
-    #[inline]
-    pub(in crate::span) fn begin(&mut self, counts: &Counts, sampled: Sampled) {
-        counts.add(sampled);
-        self.finished = false;
-    }
-
-    /// The end that was set ahead, in nanoseconds since the Unix epoch.
-    pub(in crate::span) fn finish_wall(&self) -> Option<i64> {
-        self.extras.as_ref()?.finish_wall
-    }
-
-    /// Sets the end ahead. Only the slow path of an end looks for it.
-    pub(in crate::span) fn set_finish_wall(&mut self, wall: i64) {
-        self.draft.extras = true;
-        self.extras.get_or_insert_default().finish_wall = Some(wall);
-    }
-
-    /// Start and duration in nanoseconds. The duration is never negative.
-    #[inline]
-    pub(in crate::span) fn times(
-        &self,
-        core: &SpanShared,
-        state: &TraceState,
-        end: End,
-    ) -> (i64, u64) {
-        match (self.start, end) {
-            (Start::Read { count, wall }, End::Now) => {
-                (wall, core.clock.monotonic_nanos().saturating_sub(count))
-            }
-            (Start::Read { count, wall }, End::Read { count: end }) => {
-                (wall, end.saturating_sub(count))
-            }
-            _ => self.other_times(core, state, end),
-        }
-    }
-
-    #[cold]
-    fn other_times(&self, core: &SpanShared, state: &TraceState, end: End) -> (i64, u64) {
-        let end = match end {
-            End::Now => core.anchor.wall(core.clock.monotonic_nanos()),
-            End::Read { count } => core.anchor.wall(count),
-            End::Given { wall } => wall,
-        };
-        let start = match self.start {
-            Start::Read { wall, .. } | Start::Given { wall } => wall,
-            // What is known is when recording was forced.
-            Start::Unknown => match state.forced_at() {
-                0 => end,
-                forced => core.anchor.wall(forced),
-            },
-        };
-        // A clock that ran backwards may give a start before the epoch, which is not sent.
-        let start = start.max(0);
-        (start, end.saturating_sub(start).max(0).cast_unsigned())
-    }
-
-    /// Lets the span begin now.
-    #[inline]
-    pub(crate) fn start_now(&mut self, core: &SpanShared) {
-        let count = core.clock.monotonic_nanos();
-        self.start_at(core, count);
-    }
-
-    /// Lets the span begin at a monotonic count.
-    #[inline]
-    pub(crate) fn start_at(&mut self, core: &SpanShared, count: u64) {
-        self.start = Start::Read { count, wall: core.anchor.wall(count) };
-    }
-
-    /// The wall time at a monotonic count, consistent with the span's start: the same anchor, so
-    /// that logs lie within the span even if the wall clock was stepped meanwhile.
-    #[inline]
-    pub(crate) fn wall(&self, core: &SpanShared, now: u64) -> i64 {
-        match self.start {
-            Start::Read { count, wall } => wall.wrapping_add(now.wrapping_sub(count).cast_signed()),
-            _ => core.anchor.wall(now),
-        }
-    }
-
-    /// Appends a tag. A text or bytes of more than `max_bytes`, which is the tracer's limit or none,
-    /// are cut.
-    #[inline]
-    pub(crate) fn tag(
-        &mut self,
-        key: &str,
-        value: TagValue<'_>,
-        core: &SpanShared,
-        max_bytes: usize,
-    ) {
-        let (key, draft) = (key.as_bytes(), &mut self.draft);
-        match value {
-            TagValue::Str(text) if text.len() > max_bytes => tag_too_long(draft, key, text, core),
-            TagValue::Str(text) => draft.tags.tag_text(key, text.as_bytes()),
-            TagValue::Bool(truth) => draft.tags.tag_bool(key, truth),
-            TagValue::I64(number) => draft.tags.tag_long(key, number),
-            TagValue::U64(number) => draft.tags.tag_long(key, number.cast_signed()),
-            TagValue::F64(_) => draft.tags.tag(key, value.view(max_bytes)),
-            TagValue::Bytes(bytes) => {
-                if bytes.len() > max_bytes {
-                    core.count_cut_tag();
-                }
-                draft.tags.tag_bytes(key, &bytes[..bytes.len().min(max_bytes)]);
-            }
-        }
-        draft.tag_count += 1;
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn clear_extras(&mut self) {
-        self.extras = None;
-        self.observers = None;
-    }
-
-    /// Forgets all but the memory.
-    #[inline]
-    pub(in crate::span) fn clear(&mut self) {
-        if self.draft.extras {
-            self.baggage = None;
-            if self.extras.is_some() || self.observers.is_some() {
-                self.clear_extras();
-            }
-        }
-        self.draft.clear();
-        self.start = Start::Unknown;
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn tag_too_long(draft: &mut SpanDraft, key: &[u8], text: &str, core: &SpanShared) {
-    draft.tags.tag_text(key, core.within_limit(text).as_bytes());
 }
 
 /// A record that holds more than this is not used again: one huge span must not hold memory for ever.

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use super::SpanData;
 use crate::encoding::TagBuffer;
 
 /// Which bytes of a span's logs are still wanted.
@@ -31,7 +30,13 @@ pub(in crate::span) struct LogRing {
 impl LogRing {
     /// Notes that a log was appended, and overwrites the oldest where there are more than `max`. Tells
     /// whether it did.
-    fn added(&mut self, logs: &mut TagBuffer, before: usize, micros: i64, max: usize) -> bool {
+    pub(super) fn added(
+        &mut self,
+        logs: &mut TagBuffer,
+        before: usize,
+        micros: i64,
+        max: usize,
+    ) -> bool {
         let first = max.saturating_sub(1) / 2;
         if self.first < first {
             self.first += 1;
@@ -65,7 +70,7 @@ impl LogRing {
 
     /// Puts the logs in order. If any was dropped, one that says how many takes the place of the
     /// oldest that was not.
-    fn close(&mut self, logs: &mut TagBuffer) {
+    pub(super) fn close(&mut self, logs: &mut TagBuffer) {
         if self.dropped == 0 {
             return;
         }
@@ -78,23 +83,5 @@ impl LogRing {
         logs.push(0);
         logs.move_last(end, self.others_at);
         self.close_gap(logs);
-    }
-}
-
-impl SpanData {
-    /// Holds the logs to `max`, one having been appended where they ended `before`.
-    #[cold]
-    pub(in crate::span) fn limit_logs(&mut self, before: usize, micros: i64, max: usize) {
-        let ring = self.extras.get_or_insert_default().log_ring();
-        if ring.added(&mut self.draft.logs, before, micros, max) {
-            self.draft.log_count -= 1;
-        }
-    }
-
-    /// Puts the logs in order, if they are held to a limit. Nothing more is held to it then.
-    pub(in crate::span) fn close_logs(&mut self) {
-        if let Some(extras) = &mut self.extras {
-            std::mem::take(extras.log_ring()).close(&mut self.draft.logs);
-        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-use crate::span::counters::Sampled;
 use crate::tail::TailState;
 
 /// Recorded.
@@ -212,4 +211,13 @@ impl TraceState {
     pub(crate) fn memory(&self) -> &AtomicU64 {
         &self.memory
     }
+}
+
+/// Whether a span is sampled, as far as that is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sampled {
+    Yes,
+    No,
+    /// The sampler has put it off.
+    Delayed,
 }

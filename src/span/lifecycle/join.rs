@@ -1,0 +1,325 @@
+//! How a span comes into its trace: it begins one, or joins one that is there.
+
+use std::sync::Arc;
+
+use crate::encoding::{List, ShortTags, TagBuffer, ValueView, tags_of};
+use crate::id::{self, SpanId, TraceId};
+use crate::sampler::{ById, Decision, ParentDecision, SAMPLER_TAGS, SamplingParameters, SpanTags};
+use crate::span::baggage::Baggage;
+use crate::span::context::SpanContext;
+use crate::span::counters::{Counts, SpanOrigin};
+use crate::span::record::{DEBUG, FIREHOSE, SAMPLED, Sampled, SamplingRequest, SpanRecord, Start};
+use crate::span::shared::SpanShared;
+
+/// The tags of a sampler.
+pub(super) enum Tags<'a> {
+    None,
+    Short(&'a ShortTags),
+    Given(&'a mut SpanTags),
+}
+
+impl Tags<'_> {
+    /// Appends them to a span's, and gives how many they are.
+    #[inline(always)]
+    pub(super) fn append_to(self, tags: &mut TagBuffer) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Short(short) => {
+                tags.extend_short(short);
+                SAMPLER_TAGS
+            }
+            Self::Given(given) => given.append_to(tags),
+        }
+    }
+}
+
+#[inline(never)]
+pub(super) fn decide(
+    core: &SpanShared,
+    trace_id: TraceId,
+    name: &str,
+    given: &mut SpanTags,
+) -> Decision {
+    let max = core.max_tag_value_bytes;
+    core.sampler.on_create_span(&mut SamplingParameters::new(
+        trace_id,
+        name,
+        given,
+        max,
+        &core.clock,
+    ))
+}
+
+#[inline]
+pub(super) fn flags_of(decision: Decision) -> u8 {
+    match (decision.sample, decision.firehose) {
+        (false, _) => 0,
+        (true, false) => SAMPLED,
+        (true, true) => SAMPLED | FIREHOSE,
+    }
+}
+
+/// Begins a trace, perhaps with the debug id and decision of a context that has no trace.
+#[inline]
+pub(super) fn trace(
+    inner: &mut SpanRecord,
+    core: &SpanShared,
+    from: Option<&SamplingRequest>,
+) -> SpanOrigin {
+    inner.begin_state(0);
+    let low = core.next_id();
+    inner.ids.set(TraceId::new(core.next_high(), low), SpanId::new(low), SpanId::NONE);
+    let decided = from.and_then(|from| from.decided);
+    let debug_id = from.and_then(|from| from.debug_id.as_ref());
+    let flags = decided_flags(inner, core, decided.is_none(), debug_id);
+    inner.state.reset(flags | decided.unwrap_or_default());
+    SpanOrigin::Trace
+}
+
+/// Decides on a trace that the span has joined: as nobody has done so, or because debugging is asked
+/// for.
+#[cold]
+#[inline(never)]
+pub(super) fn decide_on_joined(
+    inner: &mut SpanRecord,
+    core: &SpanShared,
+    request: &mut SamplingRequest,
+) {
+    let flags = inner.state.flags();
+    request.throttle(core, &inner.data.get_mut().draft.name, flags);
+    let flags = decided_flags(inner, core, request.undecided, request.debug_id.as_ref());
+    inner.state.add(flags);
+}
+
+/// Asks a sampler that decides about traces that go on here too. What it says takes the place of what
+/// the caller decided.
+#[cold]
+#[inline(never)]
+pub(super) fn decide_on_join(inner: &mut SpanRecord, core: &SpanShared) {
+    let flags = inner.state.flags();
+    let parent = ParentDecision::new(flags & SAMPLED != 0, flags & DEBUG != 0);
+    let draft = &mut inner.data.get_mut().draft;
+    let mut given = SpanTags::default();
+    let max = core.max_tag_value_bytes;
+    let mut span =
+        SamplingParameters::new(inner.ids.trace, &draft.name, &mut given, max, &core.clock);
+    let Some(decision) = core.sampler.on_join(&mut span, parent) else { return };
+    if decision.sample {
+        let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
+        draft.tag_count += given.append_to(first);
+        draft.extras |= draft.first_tags.len() > 0;
+        inner.state.add(flags_of(decision));
+    } else {
+        // Both bits, as where a trace is stopped by its priority.
+        inner.state.remove(SAMPLED | DEBUG);
+    }
+}
+
+/// Starts a span of a disabled tracer, with what a builder has noted of its parent.
+#[cold]
+#[inline(never)]
+pub(super) fn disabled(
+    inner: &mut SpanRecord,
+    without_caller: &Arc<Baggage>,
+    caller: Option<SpanContext>,
+) {
+    forget(inner);
+    inner.begin_state(0);
+    inner.set_baggage(Some(match caller {
+        Some(caller) => Baggage::of_caller(caller),
+        None => Arc::clone(without_caller),
+    }));
+}
+
+/// The context that a builder has noted as a parent's, as it was.
+pub(super) fn parent_context(inner: &mut SpanRecord, request: SamplingRequest) -> SpanContext {
+    SpanContext {
+        trace_id: inner.ids.trace,
+        span_id: inner.ids.parent,
+        parent_id: inner.ids.grandparent,
+        flags: inner.state.flags(),
+        remote: true,
+        decided: request.decided.is_some(),
+        undecided: request.undecided,
+        state: None,
+        baggage: inner.data.get_mut().baggage.clone(),
+        debug_id: request.debug_id,
+    }
+}
+
+/// The flags that the sampler decides on, if it is asked, and a debug id. Their tags are added.
+#[inline(always)]
+fn decided_flags(
+    inner: &mut SpanRecord,
+    core: &SpanShared,
+    asks: bool,
+    debug_id: Option<&Arc<str>>,
+) -> u8 {
+    let draft = &mut inner.data.get_mut().draft;
+    let mut given = SpanTags::default();
+    let by_id = if !asks || core.may_defer {
+        // One that may defer is asked when the span is there.
+        ById::No
+    } else if !core.asks_by_id {
+        ById::Ask
+    } else {
+        core.sampler.decide_by_id(inner.ids.trace).answer()
+    };
+    let (mut flags, tags) = match by_id {
+        ById::No => (0, Tags::None),
+        ById::Yes(tags) => (SAMPLED, Tags::Short(tags)),
+        ById::Ask => {
+            let decision = decide(core, inner.ids.trace, &draft.name, &mut given);
+            (flags_of(decision), Tags::Given(&mut given))
+        }
+    };
+    let sample = flags != 0;
+    // The sampler's tags come before those that the span was given.
+    let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
+    if sample {
+        draft.tag_count += tags.append_to(first);
+    }
+    if let Some(debug_id) = debug_id {
+        flags |= SAMPLED | DEBUG;
+        // A sampler that defers has its tags before it, and is asked about the others alone.
+        let to = if core.may_defer { &mut draft.first_tags } else { first };
+        let value = core.within_limit(debug_id);
+        to.tag(core.debug_tag.as_bytes(), ValueView::Str(value.as_bytes()));
+        draft.tag_count += 1;
+    }
+    draft.extras |= draft.first_tags.len() > 0;
+    flags
+}
+
+/// Continues the trace of the parent that the record has adopted.
+#[inline]
+pub(super) fn child(inner: &mut SpanRecord, core: &SpanShared) -> SpanOrigin {
+    inner.ids.span = SpanId::new(core.next_id());
+    SpanOrigin::Joined
+}
+
+/// Whether the span's `tracestate` is to be a tag of it, which is added where the slow path ends it. All
+/// spans of its trace in this process share that.
+pub(super) fn has_recorded_trace_state(inner: &mut SpanRecord, core: &SpanShared) -> bool {
+    let baggage = inner.data.get_mut().baggage.as_ref();
+    core.records_trace_state && baggage.is_some_and(|baggage| baggage.trace_state.is_some())
+}
+
+/// Lets a span come into a trace in a process that was forked from the one that built the tracer.
+/// Nobody is asked about it, and its ids are drawn from the operating system: other processes that were
+/// forked from the same one would draw the same otherwise.
+#[cold]
+pub(super) fn left(inner: &mut SpanRecord, core: &SpanShared, joins: bool) -> SpanOrigin {
+    let id = id::system_63();
+    if joins {
+        inner.ids.span = SpanId::new(id);
+        return SpanOrigin::Joined;
+    }
+    inner.begin_state(0);
+    let high = if core.trace_id_128bit { id::system_63() } else { 0 };
+    inner.ids.set(TraceId::new(high, id), SpanId::new(id), SpanId::NONE);
+    SpanOrigin::Trace
+}
+
+/// Continues the trace of the parent, and its very span if this is the server's side of it.
+#[cold]
+pub(super) fn server(
+    inner: &mut SpanRecord,
+    core: &SpanShared,
+    given: Option<List<'_>>,
+) -> SpanOrigin {
+    if !serves(inner, given, core.max_tag_value_bytes) {
+        return child(inner, core);
+    }
+    inner.data.get_mut().draft.encode_parent_reference((inner.ids.trace, inner.ids.parent));
+    inner.ids.share();
+    SpanOrigin::Joined
+}
+
+/// Whether a span is started as the server's side of a call. Of several tags that say so, the last
+/// one counts, even if it was cut to `max` bytes.
+fn serves(inner: &mut SpanRecord, given: Option<List<'_>>, max: usize) -> bool {
+    let draft = &inner.data.get_mut().draft;
+    let given = given.unwrap_or_else(|| List::new(draft.tag_count, draft.tags.bytes()));
+    let kind = tags_of(Some(given)).filter(|tag| tag.key == b"span.kind").last();
+    let server = b"server";
+    let cut = &server[..server.len().min(max)];
+    kind.is_some_and(|tag| [server, cut].map(ValueView::Str).contains(&tag.value))
+}
+
+/// Makes it a span that begins now, if it is recorded. Last, so that what was done to start it is
+/// not part of it.
+#[inline(always)]
+pub(super) fn begin(inner: &mut SpanRecord, core: &SpanShared, counts: &Counts) {
+    if inner.state.is_recording() {
+        record(inner, core);
+        inner.data.get_mut().begin(counts, Sampled::Yes);
+    } else {
+        forget(inner);
+        inner.data.get_mut().begin(counts, Sampled::No);
+    }
+}
+
+/// Lets a span that is recorded begin now; of another, forgets what it was given.
+pub(super) fn recording(inner: &mut SpanRecord, core: &SpanShared) {
+    if inner.state.is_recording() {
+        record(inner, core);
+    } else {
+        forget(inner);
+    }
+}
+
+#[inline(always)]
+fn record(inner: &mut SpanRecord, core: &SpanShared) {
+    inner.ids.encode();
+    let data = inner.data.get_mut();
+    if matches!(data.start, Start::Unknown) {
+        data.start_now(core);
+    }
+}
+
+#[inline(always)]
+fn forget(inner: &mut SpanRecord) {
+    // Its trace may be forced yet, and what was taken over is no more than half of its ids.
+    inner.ids.forget_fields();
+    inner.data.get_mut().draft.forget_tags();
+}
+
+/// Whether a span that has joined a trace is the first of this process: it serves somebody, or has no
+/// parent. Its tags may be cut after `max` bytes, and so its kind.
+///
+/// # Source
+///
+/// `firstInProcess` in jaeger-client-go, `tracer.go`.
+pub(super) fn is_first_in_process(
+    inner: &mut SpanRecord,
+    given: Option<List<'_>>,
+    max: usize,
+) -> bool {
+    inner.ids.parent == SpanId::NONE || serves(inner, given, max)
+}
+
+/// Lets a span begin that others are told of: they may keep handles on it, and want to know how long
+/// it takes even if it is not recorded.
+#[cold]
+pub(super) fn observed(inner: &mut SpanRecord, core: &SpanShared) {
+    inner.ids.encode();
+    let data = inner.data.get_mut();
+    if matches!(data.start, Start::Unknown) {
+        data.start_now(core);
+    }
+}
+
+/// Takes a context as the span's own.
+#[cold]
+pub(super) fn as_itself(inner: &mut SpanRecord, itself: SpanContext) -> SpanOrigin {
+    let parent = (inner.ids.trace, inner.ids.parent);
+    inner.data.get_mut().draft.encode_parent_reference(parent);
+    inner.ids.set(itself.trace_id, itself.span_id, itself.parent_id);
+    inner.set_baggage(itself.baggage);
+    match itself.state {
+        Some(state) => inner.join_state(state),
+        None => inner.begin_state(itself.flags),
+    }
+    SpanOrigin::Joined
+}

@@ -1,0 +1,141 @@
+//! The observers of one span, and how they are called.
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::open::{OpenList, Slot};
+use super::traits::{SpanFinish, SpanObserver};
+use crate::lock;
+use crate::panics::Callback;
+use crate::span::Span;
+use crate::span::counters::Stripe;
+use crate::span::shared::SpanShared;
+
+/// The observers of a live span. They lie in the span's record until the span is finished.
+pub(in crate::span) struct SpanObservers {
+    stripe: Arc<Stripe>,
+    /// The first of the observers: there is seldom another, which then costs no list.
+    first: Option<Box<dyn SpanObserver>>,
+    others: Vec<Box<dyn SpanObserver>>,
+    /// Whether a thread is about to finish the span: observers are notified once.
+    pub(super) finishing: AtomicBool,
+    /// Where the span is listed as open, until this is dropped.
+    pub(super) slot: Option<Slot>,
+    /// What the application wants to be called at the end. No other lock is taken with it.
+    callbacks: Mutex<Vec<FinishCallback>>,
+}
+
+/// What is called when a span is about to be finished.
+pub(in crate::span) type FinishCallback = Box<dyn FnOnce(&Span) + Send>;
+
+impl fmt::Debug for SpanObservers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpanObservers").field("finishing", &self.finishing).finish_non_exhaustive()
+    }
+}
+
+impl SpanObservers {
+    pub(super) fn new(stripe: Arc<Stripe>) -> Self {
+        let finishing = AtomicBool::new(false);
+        let callbacks = Mutex::default();
+        Self { stripe, first: None, others: Vec::new(), finishing, slot: None, callbacks }
+    }
+
+    pub(super) fn add(&mut self, observer: Box<dyn SpanObserver>) {
+        if self.first.is_none() {
+            self.first = Some(observer);
+        } else {
+            self.others.push(observer);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// The list of open spans and the span's place in it, if it is listed.
+    pub(super) fn listed(&self) -> Option<(&OpenList, &Slot)> {
+        self.stripe.hooks.open.as_ref().zip(self.slot.as_ref())
+    }
+
+    pub(super) fn notify(&self, callback: Callback, work: impl Fn(&dyn SpanObserver)) {
+        for observer in self.first.iter().chain(&self.others) {
+            call_observer(&self.stripe, callback, || work(&**observer));
+        }
+    }
+
+    pub(super) fn notify_finish(&self, span: &Span, finish: &SpanFinish) {
+        self.notify(Callback::SpanObserverOnFinish, |observer| observer.on_finish(span, finish));
+        for callback in self.take_callbacks() {
+            call_observer(&self.stripe, Callback::SpanOnFinish, || callback(span));
+        }
+    }
+
+    /// Takes over the callbacks that observers added when they were notified of the start.
+    pub(super) fn take_over(&mut self, early: &Self) {
+        self.callbacks = Mutex::new(early.take_callbacks());
+    }
+
+    /// None in a forked process, if a thread that was left behind may have them locked.
+    fn take_callbacks(&self) -> Vec<FinishCallback> {
+        lock::acquire(&self.callbacks, &self.stripe.origin)
+            .map(|mut callbacks| std::mem::take(&mut *callbacks))
+            .unwrap_or_default()
+    }
+
+    /// Adds a callback, with the body of the span locked. Gives it back if the span is about to be
+    /// finished.
+    pub(super) fn add_callback(&self, callback: FinishCallback) -> Option<FinishCallback> {
+        if self.finishing.load(Ordering::Relaxed) {
+            return Some(callback);
+        }
+        match lock::acquire(&self.callbacks, &self.stripe.origin) {
+            Some(mut callbacks) => callbacks.push(callback),
+            None => return Some(callback),
+        }
+        None
+    }
+}
+
+impl Drop for SpanObservers {
+    /// The drop of an observer is a user callback too.
+    fn drop(&mut self) {
+        if let Some((open, slot)) = self.listed() {
+            open.leave(slot);
+        }
+        for observer in self.first.take().into_iter().chain(self.others.drain(..)) {
+            call_observer(&self.stripe, Callback::SpanObserverDrop, || drop(observer));
+        }
+        for callback in self.callbacks.get_mut().drain(..) {
+            call_observer(&self.stripe, Callback::SpanOnFinish, || drop(callback));
+        }
+    }
+}
+
+thread_local! {
+    /// Whether this thread is in a call of an observer: of what it does there nobody is notified.
+    static WITHIN: Cell<bool> = const { Cell::new(false) };
+}
+
+pub(super) fn is_within_observer() -> bool {
+    WITHIN.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Calls an observer. None if it panics.
+pub(super) fn call_observer<T>(
+    core: &SpanShared,
+    callback: Callback,
+    work: impl FnOnce() -> T,
+) -> Option<T> {
+    let before = WITHIN.try_with(|within| within.replace(true)).unwrap_or(false);
+    let answer = core.diagnostics.call(callback, work);
+    let _ = WITHIN.try_with(|within| within.set(before));
+    if answer.is_none() && !core.origin.is_forked() {
+        core.hooks.panics.fetch_add(1, Ordering::Relaxed);
+    }
+    answer
+}

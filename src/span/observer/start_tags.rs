@@ -1,0 +1,59 @@
+//! The tags that a span is started with, as observers are told them.
+
+use crate::encoding::{List, SpanDraft, tags_of};
+use crate::span::tag::TagValue;
+
+/// The tags that a span is started with, not cut.
+#[derive(Debug, Default)]
+pub(in crate::span) struct StartTags {
+    is_taken: bool,
+    count: usize,
+    bytes: Vec<u8>,
+    /// The tags of a priority, which come behind the others.
+    last_count: usize,
+    last: Vec<u8>,
+}
+
+impl StartTags {
+    /// Takes them out of the draft of a span about to be started.
+    pub(in crate::span) fn take(draft: &mut SpanDraft) -> Self {
+        let (count, bytes) = (draft.tag_count, draft.tags.bytes().to_vec());
+        draft.forget_tags();
+        Self { is_taken: true, count, bytes, ..Self::default() }
+    }
+
+    /// The tags, if they were taken.
+    pub(in crate::span) fn list(&self) -> Option<List<'_>> {
+        self.is_taken.then(|| List::new(self.count, &self.bytes))
+    }
+
+    /// How many tags and bytes of tags the draft has before a priority acts.
+    pub(in crate::span) fn before_last(&self, draft: &SpanDraft) -> (usize, usize) {
+        (draft.tag_count, draft.tags.len())
+    }
+
+    /// Takes the tags that a priority has added since, if the others were taken.
+    pub(in crate::span) fn take_last(
+        &mut self,
+        draft: &mut SpanDraft,
+        (count, len): (usize, usize),
+    ) {
+        if self.is_taken {
+            self.last_count = draft.tag_count - count;
+            self.last = draft.tags.bytes().get(len..).unwrap_or_default().to_vec();
+            draft.tags.truncate(len);
+            draft.tag_count = count;
+        }
+    }
+
+    /// Appends the tags of a priority.
+    pub(in crate::span) fn append_last(&self, draft: &mut SpanDraft) {
+        draft.tags.extend(&self.last);
+        draft.tag_count += self.last_count;
+    }
+
+    pub(in crate::span) fn tags(&self) -> impl Iterator<Item = (&str, TagValue<'_>)> {
+        tags_of(Some(List::new(self.count, &self.bytes)))
+            .map(|tag| (str::from_utf8(tag.key).unwrap_or_default(), TagValue::of(tag.value)))
+    }
+}

@@ -1,0 +1,183 @@
+//! What changes while a span lives: what lies behind the lock of its record.
+
+use std::sync::Arc;
+
+use super::extras::StartExtras;
+use super::times::{End, Start};
+use super::trace_state::{Sampled, TraceState};
+use crate::clock::Clock;
+use crate::encoding::SpanDraft;
+use crate::span::baggage::Baggage;
+use crate::span::counters::Counts;
+use crate::span::observer::SpanObservers;
+use crate::span::shared::SpanShared;
+use crate::span::tag::TagValue;
+
+/// What changes while a span lives.
+#[derive(Debug, Default)]
+pub(crate) struct SpanData {
+    pub(crate) draft: SpanDraft,
+    /// When it began.
+    pub(crate) start: Start,
+    pub(crate) finished: bool,
+    pub(crate) baggage: Option<Arc<Baggage>>,
+    /// What few spans are started with, or have.
+    pub(in crate::span) extras: Option<Box<StartExtras>>,
+    /// Who is told of the span, until it is finished.
+    pub(in crate::span) observers: Option<Arc<SpanObservers>>,
+}
+
+impl SpanData {
+    /// Makes it a span that has begun. Last, as a sampler, a clock or a generator of ids may panic
+    /// before: then there was no span, and dropping the record does not finish one.
+    #[inline]
+    pub(in crate::span) fn begin(&mut self, counts: &Counts, sampled: Sampled) {
+        counts.add(sampled);
+        self.finished = false;
+    }
+
+    /// The end that was set ahead, in nanoseconds since the Unix epoch.
+    pub(in crate::span) fn finish_wall(&self) -> Option<i64> {
+        self.extras.as_ref()?.finish_wall
+    }
+
+    /// Sets the end ahead. Only the slow path of an end looks for it.
+    pub(in crate::span) fn set_finish_wall(&mut self, wall: i64) {
+        self.draft.extras = true;
+        self.extras.get_or_insert_default().finish_wall = Some(wall);
+    }
+
+    /// Start and duration in nanoseconds. The duration is never negative.
+    #[inline]
+    pub(in crate::span) fn times(
+        &self,
+        core: &SpanShared,
+        state: &TraceState,
+        end: End,
+    ) -> (i64, u64) {
+        match (self.start, end) {
+            (Start::Read { count, wall }, End::Now) => {
+                (wall, core.clock.monotonic_nanos().saturating_sub(count))
+            }
+            (Start::Read { count, wall }, End::Read { count: end }) => {
+                (wall, end.saturating_sub(count))
+            }
+            _ => self.other_times(core, state, end),
+        }
+    }
+
+    #[cold]
+    fn other_times(&self, core: &SpanShared, state: &TraceState, end: End) -> (i64, u64) {
+        let end = match end {
+            End::Now => core.anchor.wall(core.clock.monotonic_nanos()),
+            End::Read { count } => core.anchor.wall(count),
+            End::Given { wall } => wall,
+        };
+        let start = match self.start {
+            Start::Read { wall, .. } | Start::Given { wall } => wall,
+            // What is known is when recording was forced.
+            Start::Unknown => match state.forced_at() {
+                0 => end,
+                forced => core.anchor.wall(forced),
+            },
+        };
+        // A clock that ran backwards may give a start before the epoch, which is not sent.
+        let start = start.max(0);
+        (start, end.saturating_sub(start).max(0).cast_unsigned())
+    }
+
+    /// Lets the span begin now.
+    #[inline]
+    pub(crate) fn start_now(&mut self, core: &SpanShared) {
+        let count = core.clock.monotonic_nanos();
+        self.start_at(core, count);
+    }
+
+    /// Lets the span begin at a monotonic count.
+    #[inline]
+    pub(crate) fn start_at(&mut self, core: &SpanShared, count: u64) {
+        self.start = Start::Read { count, wall: core.anchor.wall(count) };
+    }
+
+    /// The wall time at a monotonic count, consistent with the span's start: the same anchor, so
+    /// that logs lie within the span even if the wall clock was stepped meanwhile.
+    #[inline]
+    pub(crate) fn wall(&self, core: &SpanShared, now: u64) -> i64 {
+        match self.start {
+            Start::Read { count, wall } => wall.wrapping_add(now.wrapping_sub(count).cast_signed()),
+            _ => core.anchor.wall(now),
+        }
+    }
+
+    /// Appends a tag. A text or bytes of more than `max_bytes`, which is the tracer's limit or none,
+    /// are cut.
+    #[inline]
+    pub(crate) fn tag(
+        &mut self,
+        key: &str,
+        value: TagValue<'_>,
+        core: &SpanShared,
+        max_bytes: usize,
+    ) {
+        let (key, draft) = (key.as_bytes(), &mut self.draft);
+        match value {
+            TagValue::Str(text) if text.len() > max_bytes => tag_too_long(draft, key, text, core),
+            TagValue::Str(text) => draft.tags.tag_text(key, text.as_bytes()),
+            TagValue::Bool(truth) => draft.tags.tag_bool(key, truth),
+            TagValue::I64(number) => draft.tags.tag_long(key, number),
+            TagValue::U64(number) => draft.tags.tag_long(key, number.cast_signed()),
+            TagValue::F64(_) => draft.tags.tag(key, value.view(max_bytes)),
+            TagValue::Bytes(bytes) => {
+                if bytes.len() > max_bytes {
+                    core.count_cut_tag();
+                }
+                draft.tags.tag_bytes(key, &bytes[..bytes.len().min(max_bytes)]);
+            }
+        }
+        draft.tag_count += 1;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn clear_extras(&mut self) {
+        self.extras = None;
+        self.observers = None;
+    }
+
+    /// Forgets all but the memory.
+    #[inline]
+    pub(in crate::span) fn clear(&mut self) {
+        if self.draft.extras {
+            self.baggage = None;
+            if self.extras.is_some() || self.observers.is_some() {
+                self.clear_extras();
+            }
+        }
+        self.draft.clear();
+        self.start = Start::Unknown;
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tag_too_long(draft: &mut SpanDraft, key: &[u8], text: &str, core: &SpanShared) {
+    draft.tags.tag_text(key, core.within_limit(text).as_bytes());
+}
+
+impl SpanData {
+    /// Holds the logs to `max`, one having been appended where they ended `before`.
+    #[cold]
+    pub(in crate::span) fn limit_logs(&mut self, before: usize, micros: i64, max: usize) {
+        let ring = self.extras.get_or_insert_default().log_ring();
+        if ring.added(&mut self.draft.logs, before, micros, max) {
+            self.draft.log_count -= 1;
+        }
+    }
+
+    /// Puts the logs in order, if they are held to a limit. Nothing more is held to it then.
+    pub(in crate::span) fn close_logs(&mut self) {
+        if let Some(extras) = &mut self.extras {
+            std::mem::take(extras.log_ring()).close(&mut self.draft.logs);
+        }
+    }
+}
