@@ -157,8 +157,9 @@ impl Live {
             // The least there is.
             self.wanted.duration = Micros::Exactly(duration.cast_signed().max(1));
         } else {
-            let Micros::Between(from, to) = self.until_now() else { return self.wanted };
             self.span.finish();
+            // Read after the end, which a loaded machine may put off for as long as it likes.
+            let Micros::Between(from, to) = self.until_now() else { return self.wanted };
             self.wanted.start = Micros::Between(from, to);
             self.wanted.duration = Micros::Between(1, to - from);
         }
