@@ -101,6 +101,10 @@ fn host_and_port(reader: &mut Reader<'_>, agent: Option<Agent>, reporter: &mut R
 
 /// Refuses names and tags that leave no room for spans in a datagram.
 fn check_process(reader: &mut Reader<'_>, configuration: &Configuration) {
+    if ![TAGS, SERVICE_NAME].iter().any(|variable| reader.is_set(variable)) {
+        // What is configured in code is checked where the tracer is built, once.
+        return;
+    }
     let Configuration { service_name, tags, max_tag_value_length, mark_truncated_tags, .. } =
         configuration;
     let limit = (*max_tag_value_length, *mark_truncated_tags);

@@ -141,14 +141,21 @@ fn check(
     headers: Option<&Found>,
     files: &Files,
 ) {
+    let Files { certificate, client_certificate, client_key } = files;
+    if [endpoint, headers].iter().all(Option::is_none)
+        && [certificate, client_certificate, client_key].iter().all(|file| file.is_none())
+    {
+        // What is configured in code is checked where the tracer is built, once.
+        return;
+    }
     let config = OtlpConfig { proxy: ProxyConfig::Direct, ..config.clone() };
     let Err(error) = transport::otlp(&config, &CloseSignal::default()) else { return };
     let found_of = |field: &str| match field.strip_prefix("reporter.otlp.")? {
         "endpoint" | "traces_endpoint" => endpoint,
         "headers" => headers,
-        "ca_certificates" => files.certificate.as_ref(),
-        "client_certificate" => files.client_certificate.as_ref().or(files.client_key.as_ref()),
-        "client_key" => files.client_key.as_ref().or(files.client_certificate.as_ref()),
+        "ca_certificates" => certificate.as_ref(),
+        "client_certificate" => client_certificate.as_ref().or(client_key.as_ref()),
+        "client_key" => client_key.as_ref().or(client_certificate.as_ref()),
         _ => None,
     };
     match error {
