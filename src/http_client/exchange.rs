@@ -149,7 +149,8 @@ impl Exchange<'_> {
             Ok(answer) => Ok(answer),
             Err(error) => {
                 let all = self.body.map_or(0, <[u8]>::len);
-                Err(failure(error, Written::of(all - unwritten.len(), all)))
+                let written = Written::of(all - unwritten.len(), all);
+                Err(failure(error, written, self.url.is_encrypted()))
             }
         }
     }
@@ -229,7 +230,7 @@ impl Answer {
     }
 }
 
-fn failure(error: ureq::Error, written: Written) -> Failure {
+fn failure(error: ureq::Error, written: Written, is_encrypted: bool) -> Failure {
     use io::ErrorKind;
     match error {
         ureq::Error::HostNotFound => Failure::early(Reason::Unresolved),
@@ -249,13 +250,37 @@ fn failure(error: ureq::Error, written: Written) -> Failure {
             ErrorKind::BrokenPipe => {
                 Failure { reason: Reason::Disconnected(source), written: Written::Part }
             }
+            _ if speaks_no_tls(&source) => {
+                Failure::early(Reason::Unusable(format!("{source}; it may be a port for http")))
+            }
             // TLS: a certificate is not trusted, ours or theirs, which they may find out last.
             ErrorKind::InvalidData | ErrorKind::InvalidInput => {
                 Failure::early(Reason::Unusable(source.to_string()))
             }
             _ => Failure { reason: Reason::Disconnected(source), written },
         },
+        ureq::Error::Protocol(ureq_proto::Error::HttpParseFail(what)) => {
+            let port = if is_encrypted { "gRPC" } else { "https, or for gRPC" };
+            let what =
+                format!("what answers speaks no HTTP/1.1 ({what}); it may be a port for {port}");
+            Failure { reason: Reason::Unusable(what), written }
+        }
         other => Failure { reason: Reason::Unusable(other.to_string()), written },
+    }
+}
+
+/// Whether the other side's first bytes were none of TLS.
+fn speaks_no_tls(error: &io::Error) -> bool {
+    #[cfg(feature = "tls")]
+    {
+        use rustls::{Error, InvalidMessage};
+        let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+        matches!(error, Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)))
+    }
+    #[cfg(not(feature = "tls"))]
+    {
+        let _ = error;
+        false
     }
 }
 

@@ -1,5 +1,6 @@
 mod given_socket;
 mod hostile;
+mod otlp_tls;
 mod proxy;
 mod redirects;
 mod secrets;

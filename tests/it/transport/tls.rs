@@ -16,26 +16,26 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// Somebody who vouches for servers.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn pem(&self) -> String {
+    pub(super) fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// A server that it vouches for, by these names.
-    fn server(&self, names: &[&str]) -> Server {
+    pub(super) fn server(&self, names: &[&str]) -> Server {
         self.server_for(names, None, |_, _| status(200))
     }
 
     /// The same, which answers so, and takes connections only of clients that `clients` vouches for.
-    fn server_for(
+    pub(super) fn server_for(
         &self,
         names: &[&str],
         clients: Option<&Self>,
@@ -66,7 +66,7 @@ impl Authority {
     }
 
     /// A certificate for a client that it vouches for, and its key, in PEM.
-    fn client(&self) -> (String, String) {
+    pub(super) fn client(&self) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new([]).unwrap().signed_by(&key, &self.0).unwrap();
         (certificate.pem(), key.serialize_pem())
@@ -226,7 +226,7 @@ fn certificates_and_keys_that_do_not_belong_together_are_refused_and_keys_not_sh
 }
 
 /// A proxy that makes a tunnel to a server whatever it is asked for, or refuses. What it was asked.
-fn tunnel(to: Option<u16>) -> (u16, Arc<Mutex<Vec<String>>>) {
+pub(super) fn tunnel(to: Option<u16>) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let asked = Arc::new(Mutex::new(Vec::new()));
