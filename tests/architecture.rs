@@ -194,6 +194,11 @@ fn no_public_signature_shows_a_dependency() {
 }
 
 #[test]
+fn every_configuration_can_gain_fields() {
+    hold(extensible);
+}
+
+#[test]
 fn every_kind_has_its_row_in_the_table_of_its_folder() {
     let sources = sources();
     report(KINDS.iter().flat_map(|kinds| unregistered(kinds, &sources)).collect());
@@ -268,6 +273,23 @@ fn never(source: &Source) -> Vec<String> {
             words(&source.code, name).map(move |at| source.at(at, &say))
         })
         .collect()
+}
+
+/// A configuration can gain fields: a literal of it must end with `..`, or there is none.
+fn extensible(source: &Source) -> Vec<String> {
+    let structs = words(&source.code, "pub struct ").filter_map(|at| {
+        let (before, rest) = (&source.code[..at], &source.code[at + "pub struct ".len()..]);
+        let name = &rest[..rest.find(|c: char| !is_word(c))?];
+        let body = &rest[..rest.find("\n}").unwrap_or(rest.len())];
+        let attributes = &before[before.rfind("\n\n").unwrap_or(0)..];
+        let is_closed = ["__non_exhaustive", "#[non_exhaustive]"]
+            .iter()
+            .any(|mark| body.contains(mark) || attributes.contains(mark));
+        let is_configuration = name.ends_with("Config") || name == "Configuration";
+        let say = format!("`{name}` needs a field `__non_exhaustive`, or the attribute");
+        (is_configuration && !is_closed).then(|| source.at(at, &say))
+    });
+    structs.collect()
 }
 
 /// Public items name none of the hidden crates, nor what the file imported from them.
@@ -404,6 +426,18 @@ fn what_stops_a_program_is_found() {
         assert_eq!(found(never, "id.rs", code), 1, "{code}");
     }
     assert_eq!(found(never, "id.rs", "#[expect(a)] b.unwrap_or(c); // panic!"), 0);
+}
+
+#[test]
+fn configurations_that_cannot_gain_fields_are_found() {
+    let config = |attribute: &str, field: &str| {
+        let text =
+            format!("\n\n#[derive(Debug)]\n{attribute}\npub struct AConfig {{\n{field}\n}}\n");
+        found(extensible, "id.rs", &text)
+    };
+    assert_eq!(config("", "    pub a: u8,"), 1);
+    assert_eq!(config("", "    pub __non_exhaustive: NonExhaustive,"), 0);
+    assert_eq!(config("#[non_exhaustive]", "    pub a: u8,"), 0);
 }
 
 #[test]

@@ -30,7 +30,7 @@ use crate::tracer::{Closer, Tracer, TracerBuilder, defaults};
 /// A minor version may add fields to this and to what it is made of, all of which have defaults. So a
 /// literal ends with `..Configuration::new(name)`, or with `..Default::default()`, which it does not
 /// compile without; what is written so today compiles then too, and means the same. So it is with every
-/// struct of this crate whose name ends with `Config`.
+/// configuration of this crate that is written as a literal.
 ///
 /// ```compile_fail
 /// let all = jaeger_client::PacingConfig {
