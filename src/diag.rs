@@ -30,6 +30,28 @@ use crate::panics::{self, Callback};
 /// # Source
 ///
 /// `Logger` in jaeger-client-go, `log/logger.go`.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use jaeger_client::{Logger, Tracer};
+///
+/// /// Hands on what a tracer says to the application's log; here a list of lines.
+/// #[derive(Debug, Default)]
+/// struct Lines(Mutex<Vec<String>>);
+///
+/// impl Logger for Lines {
+///     fn error(&self, message: &str) {
+///         self.0.lock().map(|mut lines| lines.push(message.to_owned())).unwrap_or_default();
+///     }
+/// }
+///
+/// let lines = Arc::new(Lines::default());
+/// let (tracer, closer) = Tracer::builder("svc").logger(Arc::clone(&lines)).null_reporter().build()?;
+/// drop(closer);
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 pub trait Logger: Send + Sync {
     /// Something was lost or refused. Called at most once a minute for each cause.
     fn error(&self, message: &str);

@@ -10,6 +10,16 @@ use std::io;
 use crate::redact;
 
 /// Why a tracer could not be built from what was asked for.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{ConfigError, Configuration, SamplerConfig};
+/// let sampler = SamplerConfig { param: 7.0, ..SamplerConfig::new("probabilistic") };
+/// let configuration = Configuration { sampler, ..Configuration::new("checkout") };
+/// let error = configuration.new_tracer().err();
+/// assert!(matches!(error, Some(ConfigError::Invalid { field: "sampler.param", .. })));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -169,6 +179,20 @@ impl std::error::Error for ConfigError {
 }
 
 /// Why a carrier gives no span context.
+///
+/// # Examples
+///
+/// ```
+/// use std::collections::HashMap;
+/// use jaeger_client::{ExtractError, Tracer};
+/// let (tracer, _closer) = Tracer::builder("svc").null_reporter().build()?;
+/// let none = HashMap::<String, String>::new();
+/// assert_eq!(tracer.extract(&none), Err(ExtractError::NotFound));
+/// let broken = HashMap::from([("uber-trace-id", "1:2")]);
+/// assert_eq!(tracer.extract(&broken), Err(ExtractError::Malformed { parts: 2 }));
+/// assert_eq!(tracer.stats().decoding_errors, 1);
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExtractError {

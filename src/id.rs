@@ -153,6 +153,14 @@ impl fmt::Display for TraceId {
 /// # Source
 ///
 /// `SpanID` in jaeger-client-go, `span_context.go`.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::SpanId;
+/// assert_eq!("1f".parse(), Ok(SpanId::new(0x1f)));
+/// assert_eq!(SpanId::new(0x1f).to_string(), "000000000000001f");
+/// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SpanId(u64);
 
@@ -232,6 +240,28 @@ impl fmt::Display for SpanId {
 /// # Source
 ///
 /// `TracerOptions.RandomNumber` in jaeger-client-go, `tracer_options.go`.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use jaeger_client::{IdGenerator, SpanId, Tracer};
+///
+/// #[derive(Debug, Default)]
+/// struct Counter(AtomicU64);
+///
+/// impl IdGenerator for Counter {
+///     fn next(&self) -> u64 {
+///         self.0.fetch_add(1, Ordering::Relaxed) + 1
+///     }
+/// }
+///
+/// let builder = Tracer::builder("svc").id_generator(Counter::default());
+/// let (tracer, _closer) = builder.null_reporter().build()?;
+/// let first = tracer.start_span("op").context().span_id();
+/// assert_eq!(tracer.start_span("op").context().span_id().get(), first.get() + 1);
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 pub trait IdGenerator: fmt::Debug + Send + Sync {
     /// The next number. Zero is asked for again where it would name nothing.
     fn next(&self) -> u64;

@@ -45,6 +45,18 @@ impl Dropped {
 /// no client can know; what is known of its socket is in [`receiver_drops`](Self::receiver_drops).
 /// Over HTTP a server answers: what it said it took is in [`acknowledged`](Self::acknowledged) as
 /// well.
+///
+/// # Examples
+///
+/// ```
+/// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+/// let span = tracer.start_span("op");
+/// tracer.start_span("other").finish();
+/// let stats = tracer.stats();
+/// assert_eq!((stats.started, stats.open, stats.sent), (2, 1, 1));
+/// assert!(stats.is_balanced());
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -206,6 +218,19 @@ pub struct DestinationStats {
 }
 
 /// What a flush or close achieved.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+/// tracer.start_span("op").finish();
+/// let report = tracer.flush(Duration::from_secs(1));
+/// if !report.complete || report.stats.dropped.total() > 0 {
+///     eprintln!("spans are late or lost: {report}");
+/// }
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]

@@ -19,6 +19,18 @@ use crate::transport::{
 ///
 /// `ReporterConfig` in jaeger-client-go, `config/config.go`; the token is jaeger-client-java's, the
 /// time limit jaeger-client-node's.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use jaeger_client::ReporterConfig;
+/// let reporter = ReporterConfig {
+///     local_agent_host_port: "jaeger-agent:6831".into(),
+///     buffer_flush_interval: Duration::from_millis(200),
+///     ..ReporterConfig::default()
+/// };
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct ReporterConfig {

@@ -39,6 +39,41 @@ use crate::span::SpanContext;
 /// # Source
 ///
 /// `Injector` and `Extractor` in jaeger-client-go, `propagation.go`.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::propagation::{ExtractCarrier, Extracted, Format, FormatKey, InjectCarrier};
+/// use jaeger_client::{ExtractError, SpanContext};
+///
+/// /// The text of a context under one key.
+/// #[derive(Debug)]
+/// struct OneKey([FormatKey; 1]);
+///
+/// impl Format for OneKey {
+///     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+///         carrier.set("x-trace", &context.to_string());
+///         context.baggage().count() // there is no place for it
+///     }
+///
+///     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+///         let text = carrier.get("x-trace").ok_or(ExtractError::NotFound)?;
+///         text.parse().map(Extracted::new)
+///     }
+///
+///     fn keys(&self) -> &[FormatKey] {
+///         &self.0
+///     }
+/// }
+///
+/// let format = OneKey([FormatKey::name("my format", "x-trace")]);
+/// let (tracer, _closer) =
+///     jaeger_client::Tracer::builder("svc").format(format).null_reporter().build()?;
+/// let (span, mut headers) = (tracer.start_span("call"), std::collections::HashMap::new());
+/// tracer.inject(&span, &mut headers);
+/// assert_eq!(tracer.extract(&headers).as_ref(), Ok(&span.context()));
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 pub trait Format: fmt::Debug + Send + Sync {
     /// Writes the context to the carrier. Returns how many baggage items the carrier could not
     /// hold.

@@ -7,6 +7,19 @@ use super::{InMemoryReporter, Reporter};
 use crate::transport::{AgentProtocol, HttpConfig, OtlpConfig, Transport};
 
 /// One place that finished spans go to, with a name that its counts go by.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{AgentProtocol, Destination, InMemoryReporter, Tracer};
+/// let memory = InMemoryReporter::new();
+/// let (tracer, _closer) = Tracer::builder("svc")
+///     .destination(Destination::agent("localhost:6831", AgentProtocol::Compact))
+///     .add_destination(Destination::in_memory(&memory).named("copy"))
+///     .build()?;
+/// assert_eq!(tracer.destination_stats()[1].name, "copy");
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a destination is given to a tracer's builder"]
 pub struct Destination {

@@ -216,6 +216,19 @@ impl SpanSink for MemorySink {
 }
 
 /// A finished span in its canonical bytes.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{InMemoryReporter, Tracer};
+/// let memory = InMemoryReporter::new();
+/// let (tracer, _closer) = Tracer::builder("svc").in_memory(&memory).build()?;
+/// tracer.span("get").tag("http.status_code", 200).start().finish();
+/// let span = memory.find("get").unwrap();
+/// assert_eq!(span.tag("http.status_code").unwrap(), 200_i64);
+/// assert!(span.finish_time() > span.start_time());
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct FinishedSpan {
     bytes: Vec<u8>,

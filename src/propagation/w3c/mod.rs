@@ -43,6 +43,19 @@ use crate::span::SpanContext;
 ///
 /// W3C Trace Context, levels 1 and 2, and W3C Baggage; `TraceContextCodec` in jaeger-client-java for
 /// the debug header.
+///
+/// # Examples
+///
+/// ```
+/// use std::collections::HashMap;
+/// use jaeger_client::{HeadersConfig, Tracer, propagation::W3cFormat};
+/// let format = W3cFormat::new(&HeadersConfig::default());
+/// let (tracer, _closer) = Tracer::builder("svc").format(format).null_reporter().build()?;
+/// let mut headers = HashMap::new();
+/// tracer.inject(&tracer.start_span("call"), &mut headers);
+/// assert!(headers["traceparent"].ends_with("-01"));
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct W3cFormat {
     debug: String,
