@@ -38,16 +38,20 @@ impl Pair {
     async fn unary(
         &mut self,
         request: Request<String>,
-        path: PathAndQuery,
+        path: &'static str,
     ) -> Result<String, Status> {
         self.client.ready().await.unwrap();
-        Ok(self.client.unary(request, path, Text).await?.into_inner())
+        Ok(self.client.unary(request, PathAndQuery::from_static(path), Text).await?.into_inner())
     }
 
     async fn stream(&mut self, text: &str) -> Result<tonic::Streaming<String>, Status> {
         self.client.ready().await.unwrap();
         let request = Request::new(text.to_owned());
-        Ok(self.client.server_streaming(request, STREAM, Text).await?.into_inner())
+        Ok(self
+            .client
+            .server_streaming(request, PathAndQuery::from_static(STREAM), Text)
+            .await?
+            .into_inner())
     }
 
     /// The span of the only call, seen from both sides. They are one trace.
@@ -222,7 +226,7 @@ async fn a_call_that_cannot_connect_says_why() {
     let mut client = Grpc::new(ClientLayer::new(caller).layer(channel));
     client.ready().await.unwrap();
     client
-        .unary(text("hello"), UNARY, Text)
+        .unary(text("hello"), PathAndQuery::from_static(UNARY), Text)
         .await
         .map(|_: tonic::Response<String>| ())
         .unwrap_err();

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut};
-use http::uri::PathAndQuery;
 use jaeger_client_http::TraceLayer;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -18,9 +17,9 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tower_service::Service;
 
-pub const UNARY: PathAndQuery = PathAndQuery::from_static("/test.v1.Echo/Unary");
-pub const STREAM: PathAndQuery = PathAndQuery::from_static("/test.v1.Echo/Stream");
-pub const UNKNOWN: PathAndQuery = PathAndQuery::from_static("/test.v1.Echo/MadeUp");
+pub const UNARY: &str = "/test.v1.Echo/Unary";
+pub const STREAM: &str = "/test.v1.Echo/Stream";
+pub const UNKNOWN: &str = "/test.v1.Echo/MadeUp";
 
 /// Messages that are text.
 #[derive(Clone, Copy, Default)]
@@ -85,8 +84,8 @@ impl Service<http::Request<Body>> for Echo {
         Box::pin(async move {
             let mut grpc = Grpc::new(Text);
             Ok(match request.uri().path() {
-                path if path == UNARY => grpc.unary(Self, request).await,
-                path if path == STREAM => grpc.server_streaming(Self, request).await,
+                UNARY => grpc.unary(Self, request).await,
+                STREAM => grpc.server_streaming(Self, request).await,
                 _ => Status::unimplemented("").into_http(),
             })
         })
