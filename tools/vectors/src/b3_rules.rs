@@ -4,7 +4,7 @@
 //! expected of this client. A switch that changes the outcome is a deviation of the case.
 
 use crate::carrier::{Ids, Pairs};
-use crate::deviations::Deviation;
+use crate::deviations::{self, Deviation};
 use crate::extract_rules::{Found, number, percent_decoded, trace_id, values};
 
 /// What differs.
@@ -32,12 +32,12 @@ impl Mended {
     /// This client with one habit of Go's each, and its name.
     pub(crate) const fn all_but_one() -> [(Deviation, Self); 6] {
         [
-            (Deviation::B3Debug, Self { debug: false, ..Self::ALL }),
-            (Deviation::B3NoParent, Self { no_parent: false, ..Self::ALL }),
-            (Deviation::B3Decision, Self { decision: false, ..Self::ALL }),
-            (Deviation::B3Single, Self { single: false, ..Self::ALL }),
-            (Deviation::B3Encoded, Self { encoded: false, ..Self::ALL }),
-            (Deviation::OneContext, Self { one_context: false, ..Self::ALL }),
+            (deviations::B3_DEBUG, Self { debug: false, ..Self::ALL }),
+            (deviations::B3_NO_PARENT, Self { no_parent: false, ..Self::ALL }),
+            (deviations::B3_DECISION, Self { decision: false, ..Self::ALL }),
+            (deviations::B3_SINGLE, Self { single: false, ..Self::ALL }),
+            (deviations::B3_ENCODED, Self { encoded: false, ..Self::ALL }),
+            (deviations::ONE_CONTEXT, Self { one_context: false, ..Self::ALL }),
         ]
     }
 }

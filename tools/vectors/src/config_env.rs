@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 use crate::config_env_rules::{self as rules, Environment, Tags};
-use crate::deviations::Deviation;
+use crate::deviations;
 use crate::json::{int, items, member, only, present, text, truth};
 use crate::report::Checks;
 
@@ -37,13 +37,13 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
             let named = named_by(&got);
             let of = |name| named.contains(&name);
             checks.deviates(if of("JAEGER_ENDPOINT") {
-                Deviation::HttpEndpoint
+                deviations::HTTP_ENDPOINT
             } else if of("JAEGER_SAMPLER_PARAM") && rules::is_nan(&env) {
-                Deviation::NotANumber
+                deviations::NOT_A_NUMBER
             } else if rules::is_negative_rate(&env) {
-                Deviation::NegativeRate
+                deviations::NEGATIVE_RATE
             } else {
-                Deviation::RefusedWhenRead
+                deviations::REFUSED_WHEN_READ
             });
             if named.iter().any(|name| !refused.contains(name)) {
                 checks.fail(format!("expected a configuration, got error {got}"));
@@ -83,7 +83,7 @@ fn disabled(
         }
     }
     if env.len() > 1 || config.is_none() {
-        checks.deviates(Deviation::DisabledAlone);
+        checks.deviates(deviations::DISABLED_ALONE);
     }
     Ok(())
 }
@@ -152,7 +152,7 @@ fn panics(
     if rules::tags_as_go(env).is_some() {
         return Err(String::from("Go panics, and not because of the tags"));
     }
-    checks.deviates(Deviation::TagsWithoutPanic);
+    checks.deviates(deviations::TAGS_WITHOUT_PANIC);
     match (rules::tags(env), got) {
         (Some(expected), Ok(got)) => checks.same("tags", &expected, &tags(&got)),
         // Go never came to what else is wrong.
@@ -223,7 +223,7 @@ fn sampler(
     let kind = match trimmed(config, "type", checks)? {
         "" if rules::speaks_of_sampling(env) => "remote",
         "" => {
-            checks.deviates(Deviation::EveryTrace);
+            checks.deviates(deviations::EVERY_TRACE);
             "const"
         }
         kind => kind,
@@ -236,7 +236,7 @@ fn sampler(
         recorded
     } else {
         if rules::speaks_of_sampling(env) && default.param != recorded {
-            checks.deviates(Deviation::DefaultParam);
+            checks.deviates(deviations::DEFAULT_PARAM);
         }
         default.param
     };
@@ -308,7 +308,7 @@ fn reporter(
 fn trimmed<'v>(config: &'v Value, key: &str, checks: &mut Checks) -> Result<&'v str, String> {
     let recorded = text(config, key)?;
     if recorded.trim() != recorded {
-        checks.deviates(Deviation::OuterSpace);
+        checks.deviates(deviations::OUTER_SPACE);
     }
     Ok(recorded.trim())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jaeger_client::SamplerConfig;
 
-use crate::deviations::Deviation;
+use crate::deviations::{self, Deviation};
 use crate::report::Checks;
 
 /// Variables by name.
@@ -30,13 +30,13 @@ pub(crate) fn is_disabled(env: &Environment) -> bool {
 /// Why this client reads a variable that Go refuses, if it does.
 pub(crate) fn is_read_here(env: &Environment, name: &str) -> Option<Deviation> {
     if bare_millis(env, name).is_some() {
-        return Some(Deviation::BareMilliseconds);
+        return Some(deviations::BARE_MILLISECONDS);
     }
     if name == "JAEGER_AGENT_PORT" && is_socket(value(env, "JAEGER_AGENT_HOST")) {
-        return Some(Deviation::UnixSocket);
+        return Some(deviations::UNIX_SOCKET);
     }
     // What is left is what Go would have read; were it not, the case has more than one reason.
-    has_outer_space(env, name).then_some(Deviation::OuterSpace)
+    has_outer_space(env, name).then_some(deviations::OUTER_SPACE)
 }
 
 pub(crate) fn has_outer_space(env: &Environment, name: &str) -> bool {
@@ -219,7 +219,7 @@ fn tag(env: &Environment, entry: &str, missing: Option<&str>) -> Option<(String,
 pub(crate) fn agent(env: &Environment, recorded: &str, checks: &mut Checks) -> String {
     let name = value(env, "JAEGER_AGENT_HOST");
     if is_socket(name) {
-        checks.deviates(Deviation::UnixSocket);
+        checks.deviates(deviations::UNIX_SOCKET);
         return name.to_owned();
     }
     let Some((host, port)) = host(name) else { return recorded.to_owned() };
@@ -229,9 +229,9 @@ pub(crate) fn agent(env: &Environment, recorded: &str, checks: &mut Checks) -> S
     if address != recorded {
         let with_port = port.is_some();
         checks.deviates(if with_port {
-            Deviation::AgentHostWithPort
+            deviations::AGENT_HOST_WITH_PORT
         } else {
-            Deviation::BracketedAgent
+            deviations::BRACKETED_AGENT
         });
     }
     address
@@ -244,7 +244,7 @@ pub(crate) fn sampling_url(env: &Environment, recorded: &str, checks: &mut Check
         if endpoint.contains("://") {
             return with_lower_scheme(recorded);
         }
-        checks.deviates(Deviation::ManagerHostPort);
+        checks.deviates(deviations::MANAGER_HOST_PORT);
         return format!("http://{endpoint}");
     }
     let manager = value(env, "JAEGER_SAMPLER_MANAGER_HOST_PORT");
@@ -252,7 +252,7 @@ pub(crate) fn sampling_url(env: &Environment, recorded: &str, checks: &mut Check
         if manager.contains("://") {
             return with_lower_scheme(recorded);
         }
-        checks.deviates(Deviation::ManagerHostPort);
+        checks.deviates(deviations::MANAGER_HOST_PORT);
         let (place, path) = manager.split_at(manager.find(['/', '?']).unwrap_or(manager.len()));
         let path = if ["", "/"].contains(&path) { "/sampling" } else { path };
         let (host, port) = host(place).unwrap_or((place, None));
@@ -261,7 +261,7 @@ pub(crate) fn sampling_url(env: &Environment, recorded: &str, checks: &mut Check
     }
     let name = value(env, "JAEGER_AGENT_HOST");
     if is_socket(name) {
-        checks.deviates(Deviation::UnixSocket);
+        checks.deviates(deviations::UNIX_SOCKET);
         return SamplerConfig::default().sampling_server_url;
     }
     let raw = env.get("JAEGER_AGENT_HOST").map_or("", String::as_str);
@@ -273,9 +273,9 @@ pub(crate) fn sampling_url(env: &Environment, recorded: &str, checks: &mut Check
             if url != *recorded {
                 let with_port = port.is_some();
                 checks.deviates(if with_port {
-                    Deviation::AgentHostWithPort
+                    deviations::AGENT_HOST_WITH_PORT
                 } else {
-                    Deviation::BracketedAgent
+                    deviations::BRACKETED_AGENT
                 });
             }
             url

@@ -7,7 +7,7 @@ use jaeger_client::encoding::BatchView;
 use serde_json::Value;
 
 use crate::datagrams_made;
-use crate::deviations::Deviation;
+use crate::deviations;
 use crate::json::{bytes, int, items, member, present};
 use crate::model::{self, Batch, Limits};
 use crate::report::Checks;
@@ -17,7 +17,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let recorded = member(case, "thrift_batch")?;
     let batch = Batch::read(recorded, Limits::Recorded)?;
     if model::lacks_values(recorded) {
-        checks.deviates(Deviation::ValueOfItsType);
+        checks.deviates(deviations::VALUE_OF_ITS_TYPE);
         read(&batch, member(case, "expected")?, checks)?;
     } else {
         encoded(&batch, member(case, "expected")?, checks)?;
@@ -107,6 +107,6 @@ fn zipkin(
     }
     let canonical = zipkin_rules::body(input, batch, Knowledge::Canonical)?;
     checks.same_bytes("zipkin (of canonical bytes)", &canonical, &body);
-    checks.deviates(Deviation::CanonicalZipkin);
+    checks.deviates(deviations::CANONICAL_ZIPKIN);
     Ok(())
 }

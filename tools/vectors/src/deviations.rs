@@ -1,243 +1,133 @@
-//! Where this client differs from jaeger-client-go on purpose.
-//!
-//! Each row is a defect of the Go client, by its number in the list of known defects, or something
-//! that Go's conversion knows and a span's canonical bytes do not hold. Modules ask for a rule by
-//! what a case's *input* says. They then expect what this client promises, not what was recorded,
-//! and the case counts as passed only if that is what happens.
+//! Where this client differs from jaeger-client-go on purpose: the table of rows, to which the rules
+//! of each kind of case (`RULES` there) refer. Each has a row in DESIGN.md too.
 
-/// A difference that is meant.
+use crate::report::Difference;
+
+/// A difference that is meant: its number, or a word for it, and what this client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Deviation {
-    /// Go writes flags in hex and reads them in decimal.
-    HexFlags,
-    /// Go's binary extraction panics when a length is negative.
-    NegativeLength,
-    /// Go forgets the debug id when the trace context comes after it.
-    DebugIdKept,
-    /// Go never matches configured header names that have upper-case letters.
-    HeaderNamesOfAnyCase,
-    /// Go lower-cases baggage keys of plain text maps, too.
-    TextMapKeysKept,
-    /// Go's probabilistic sampler takes a rate that is not a number.
-    NotANumber,
-    /// Go ends the process when an operation in an answer has no rate.
-    OperationWithoutRate,
-    /// Go refuses a rate out of range, or takes the nearest, by what is in force.
-    RateRefused,
-    /// Go's buckets let twice what they hold pass after a pause.
-    OneBurst,
-    /// Go's samplers let one trace pass where none a second may.
-    ZeroIsNone,
-    /// Go's rate limiting sampler takes a negative rate.
-    NegativeRate,
-    /// Go reads traces a second as a whole number of 16 bits.
-    AnyRate,
-    /// Go's buckets never fill again once they can hold nothing.
-    BucketRefills,
-    /// Go's buckets lose credit when the clock runs backwards.
-    TimeStandsStill,
-    /// Go refuses a number, or a word it does not know, as `strategyType`.
-    AnyStrategyType,
-    /// Go cuts texts within a character.
-    WholeCharacters,
-    /// Go reports a span that was finished before it started as it is told.
-    NoNegativeDuration,
-    /// Go's texts are any bytes.
-    TextIsUtf8,
-    /// Go knows no `x-b3-flags`, by which others ask for debugging.
-    B3Debug,
-    /// Go refuses the empty `x-b3-parentspanid` that proxies send.
-    B3NoParent,
-    /// Go finds nothing in a B3 decision without ids.
-    B3Decision,
-    /// Go panics on tags without `=` and on references without a default.
-    TagsWithoutPanic,
-    /// Go's parameter is 0 where the environment gives none.
-    DefaultParam,
-    /// Go forgets the brackets around an agent's IPv6 address.
-    BracketedAgent,
-    /// Go asks the agent about sampling where the environment says nothing of it.
-    EveryTrace,
-    /// Go takes URLs for a collector that it cannot post to.
-    HttpEndpoint,
-    /// Go takes the host and port of a sampling manager for a URL.
-    ManagerHostPort,
-    /// Go wants a unit with every duration but zero.
-    BareMilliseconds,
-    /// Go reads everything else too where it is disabled.
-    DisabledAlone,
-    /// Go takes what no tracer can be made from, and refuses it later or sends to it in vain.
-    RefusedWhenRead,
-    /// Go takes white space around a value for a part of it.
-    OuterSpace,
-    /// Go adds a port to an agent's host that has one.
-    AgentHostWithPort,
-    /// Go names the tag of a debug id as the header is usually called.
-    DebugTagAsHeader,
-    /// Go's tags may lack the value of their type.
-    ValueOfItsType,
-    /// Go knows no Unix sockets.
-    UnixSocket,
-    /// Go loses logs that are made before a sampler has decided, but not tags.
-    EarlyLogsKept,
-    /// Go reports a span each time it is finished, and as it is at the end.
-    FinishedOnce,
-    /// Go ignores priorities but of one type of number.
-    AnyPriority,
-    /// Go leaves the debug bit when a priority of zero stops the sampling.
-    NoDebugWithoutSampling,
-    /// Go asks the sampler about spans of contexts that were made by hand, and about self-references.
-    FlagsStand,
-    /// Go counts a trace whose decision is put off as not sampled.
-    DelayedApart,
-    /// Go's spans that join the trace of one context share its flags with it.
-    JoinedApart,
-    /// Go takes a self-reference to a context without ids.
-    SelfWithIds,
-    /// Go forgets the sampler's tags where a span starts with more than two.
-    SamplerTagsKept,
-    /// Go's span keeps what it had when a priority stopped its sampling at the start.
-    KeepsNothing,
-    /// Go's samplers see a tag's value before it becomes canonical.
-    TagsAsSent,
-    /// Go logs the whole value of baggage that may not be set.
-    DeniedValueCut,
-    /// Go takes restrictions in which something is missing.
-    RestrictionsListed,
-    /// Go takes credits in which something is missing.
-    BalancesListed,
-    /// Go writes a space in baggage as `+`, which not every client reads as one.
-    SpacesEncoded,
-    /// Go writes baggage that no header can hold, and more than it would read.
-    WrittenAsRead,
-    /// Go takes the last of several contexts, and refuses those that a comma joins.
-    OneContext,
-    /// Go knows no single `b3` header.
-    B3Single,
-    /// Go's B3 baggage is as it is, whatever bytes it has.
-    B3Encoded,
-    /// Go ignores a debug id beside a context, and refuses it beside a broken one.
-    DebugIdActs,
-    /// Go's Zipkin conversion sees values before they become canonical, and sends what servers
-    /// refuse.
-    CanonicalZipkin,
-    /// Go's durations may be zero, which servers take for none or a negative one.
-    AtLeastAMicrosecond,
-    /// Go sends times before 1970, which servers refuse.
-    StorableTimes,
-    /// Go sends doubles that servers cannot show.
-    FiniteDoubles,
-    /// Go drops a span that is too large for a datagram.
-    Trimmed,
-}
+pub(crate) struct Deviation(pub(crate) &'static str, pub(crate) &'static str);
 
-impl Deviation {
-    const fn row(self) -> (&'static str, &'static str) {
-        match self {
-            Self::HexFlags => ("18.1", "flags are read as hex, as they are written"),
-            Self::NegativeLength => ("18.2", "negative lengths are corrupted data"),
-            Self::DebugIdKept => ("18.4", "the debug id does not depend on the headers' order"),
-            Self::HeaderNamesOfAnyCase => ("18.13", "configured names match whatever their case"),
-            Self::TextMapKeysKept => ("18.14", "baggage keys of text maps keep their case"),
-            Self::NotANumber => ("18.24", "a rate that is not a number is refused"),
-            Self::OperationWithoutRate => {
-                ("18.8", "an operation without a rate spoils the answer, not the process")
-            }
-            Self::RateRefused => ("18.24", "a rate out of range is refused, whatever is in force"),
-            Self::OneBurst => ("18.25", "after a pause one full bucket passes, not two"),
-            Self::ZeroIsNone => ("18.25", "no traces a second are none"),
-            Self::NegativeRate => ("18.25", "a negative rate is refused"),
-            Self::AnyRate => ("18.25", "traces a second are any number from 0"),
-            Self::BucketRefills => ("18.25", "a bucket that could hold nothing fills again"),
-            Self::TimeStandsStill => ("18.30", "time that runs backwards takes nothing away"),
-            Self::AnyStrategyType => ("strategyType", "the kind follows from the members alone"),
-            Self::WholeCharacters => ("18.29", "texts are cut between characters"),
-            Self::NoNegativeDuration => ("18.30", "a duration is never negative"),
-            Self::TextIsUtf8 => ("utf8", "what is not UTF-8 is replaced when it is read"),
-            Self::B3Debug => (
-                "b3-debug",
-                "x-b3-flags: 1 is debugging, read and written, and so is x-b3-sampled: d, read",
-            ),
-            Self::B3NoParent => ("b3-parent", "an empty x-b3-parentspanid is no parent"),
-            Self::B3Decision => ("b3-decision", "a decision without ids is the new trace's"),
-            Self::TagsWithoutPanic => {
-                ("18.7", "tags are read around what is missing; an entry without = is an error")
-            }
-            Self::DefaultParam => ("18.9", "a parameter not given is the sampler's default"),
-            Self::BracketedAgent => ("18.23", "an agent's IPv6 address stands in brackets"),
-            Self::EveryTrace => {
-                ("default", "every trace is sampled where no variable speaks of sampling")
-            }
-            Self::HttpEndpoint => ("endpoint", "a collector's URL is of http or https"),
-            Self::ManagerHostPort => ("manager", "a sampling manager's host:port becomes a URL"),
-            Self::BareMilliseconds => ("durations", "a bare number is milliseconds, as for Java"),
-            Self::DisabledAlone => ("disabled", "nothing else is read where it is disabled"),
-            Self::RefusedWhenRead => {
-                ("refused", "what no tracer can be made from is refused when it is read")
-            }
-            Self::OuterSpace => ("space", "white space around a value is no part of it"),
-            Self::AgentHostWithPort => ("agent-port", "an agent's host may have its port"),
-            Self::DebugTagAsHeader => ("debug-tag", "a debug id's tag is named as its header"),
-            Self::ValueOfItsType => {
-                ("tag-value", "a tag without a value of its type is read as that type's zero")
-            }
-            Self::UnixSocket => ("unix", "an agent may be a Unix socket, which has no port"),
-            Self::EarlyLogsKept => ("18.18", "logs made before the decision are kept, as tags are"),
-            Self::FinishedOnce => ("18.5", "a span is reported once, as it was when it finished"),
-            Self::AnyPriority => ("18.16", "any number is a priority, whatever its place"),
-            Self::NoDebugWithoutSampling => {
-                ("18.17", "a priority of zero clears the debug bit too")
-            }
-            Self::FlagsStand => {
-                ("18.26", "no sampler is asked about hand-made contexts and self-references")
-            }
-            Self::DelayedApart => {
-                ("18.15", "a trace whose decision is put off is not counted as not sampled")
-            }
-            Self::JoinedApart => ("18.22", "spans that join one remote context share no state"),
-            Self::SelfWithIds => ("18.3", "a self-reference to a context without ids is none"),
-            Self::SamplerTagsKept => {
-                ("start-tags", "the sampler's tags stay, however many a span starts with")
-            }
-            Self::KeepsNothing => {
-                ("start-stopped", "a span that is stopped at its start keeps nothing of it")
-            }
-            Self::TagsAsSent => ("tag-types", "samplers see a tag as it is sent: f32 as f64"),
-            Self::DeniedValueCut => ("denied", "a denied value is logged up to 2,048 bytes"),
-            Self::RestrictionsListed => {
-                ("restrictions", "an answer that is no list of keys and lengths is refused")
-            }
-            Self::BalancesListed => {
-                ("credits", "an answer that is no list of operations and balances is refused")
-            }
-            Self::SpacesEncoded => ("space", "a space in baggage is written as %20"),
-            Self::WrittenAsRead => (
-                "written",
-                "baggage is written as far as a header can hold it and a reader takes it",
-            ),
-            Self::B3Single => ("b3-single", "the single header b3 is read too"),
-            Self::B3Encoded => ("b3-encoded", "B3 baggage of HTTP headers is percent-decoded"),
-            Self::DebugIdActs => ("debug-id", "a debug id acts whatever the context beside it is"),
-            Self::OneContext => ("one-context", "several contexts are one if they are the same"),
-            Self::AtLeastAMicrosecond => ("duration", "a duration is at least a microsecond"),
-            Self::StorableTimes => ("times", "a time before 1970 is that of 1970"),
-            Self::FiniteDoubles => ("doubles", "infinite and no numbers are text"),
-            Self::Trimmed => ("trimmed", "a span too large for a datagram is trimmed, and arrives"),
-            Self::CanonicalZipkin => (
-                "zipkin",
-                "made from canonical bytes: 64-bit unsigned wrap, f32 widen, whole µs from \
-                    1970 on; what is no address stays a tag, half a trace id is a whole one",
-            ),
-        }
-    }
+/// Why an answer may differ from the recorded one: the deviation, and whether what the case says, and
+/// the place and the values of the difference, are such that it has to.
+pub(crate) type Rule = (Deviation, fn(&serde_json::Value, &Difference) -> bool);
 
-    /// Its number in the list of Go's defects.
-    pub(crate) const fn number(self) -> &'static str {
-        self.row().0
-    }
-
-    /// What is expected of this client.
-    pub(crate) const fn meaning(self) -> &'static str {
-        self.row().1
-    }
-}
+pub(crate) const HEX_FLAGS: Deviation =
+    Deviation("18.1", "flags are read as hex, as they are written");
+pub(crate) const NEGATIVE_LENGTH: Deviation =
+    Deviation("18.2", "negative lengths are corrupted data");
+pub(crate) const DEBUG_ID_KEPT: Deviation =
+    Deviation("18.4", "the debug id does not depend on the headers' order");
+pub(crate) const HEADER_NAMES_OF_ANY_CASE: Deviation =
+    Deviation("18.13", "configured names match whatever their case");
+pub(crate) const TEXT_MAP_KEYS_KEPT: Deviation =
+    Deviation("18.14", "baggage keys of text maps keep their case");
+pub(crate) const NOT_A_NUMBER: Deviation =
+    Deviation("18.24", "a rate that is not a number is refused");
+pub(crate) const OPERATION_WITHOUT_RATE: Deviation =
+    Deviation("18.8", "an operation without a rate spoils the answer, not the process");
+pub(crate) const RATE_REFUSED: Deviation =
+    Deviation("18.24", "a rate out of range is refused, whatever is in force");
+pub(crate) const ONE_BURST: Deviation =
+    Deviation("18.25", "after a pause one full bucket passes, not two");
+pub(crate) const ZERO_IS_NONE: Deviation = Deviation("18.25", "no traces a second are none");
+pub(crate) const NEGATIVE_RATE: Deviation = Deviation("18.25", "a negative rate is refused");
+pub(crate) const ANY_RATE: Deviation = Deviation("18.25", "traces a second are any number from 0");
+pub(crate) const BUCKET_REFILLS: Deviation =
+    Deviation("18.25", "a bucket that could hold nothing fills again");
+pub(crate) const TIME_STANDS_STILL: Deviation =
+    Deviation("18.30", "time that runs backwards takes nothing away");
+pub(crate) const ANY_STRATEGY_TYPE: Deviation =
+    Deviation("strategyType", "the kind follows from the members alone");
+pub(crate) const WHOLE_CHARACTERS: Deviation =
+    Deviation("18.29", "texts are cut between characters");
+pub(crate) const NO_NEGATIVE_DURATION: Deviation =
+    Deviation("18.30", "a duration is never negative");
+pub(crate) const TEXT_IS_UTF8: Deviation =
+    Deviation("utf8", "what is not UTF-8 is replaced when it is read");
+pub(crate) const B3_DEBUG: Deviation = Deviation(
+    "b3-debug",
+    "x-b3-flags: 1 is debugging, read and written, and so is x-b3-sampled: d, read",
+);
+pub(crate) const B3_NO_PARENT: Deviation =
+    Deviation("b3-parent", "an empty x-b3-parentspanid is no parent");
+pub(crate) const B3_DECISION: Deviation =
+    Deviation("b3-decision", "a decision without ids is the new trace's");
+pub(crate) const TAGS_WITHOUT_PANIC: Deviation =
+    Deviation("18.7", "tags are read around what is missing; an entry without = is an error");
+pub(crate) const DEFAULT_PARAM: Deviation =
+    Deviation("18.9", "a parameter not given is the sampler's default");
+pub(crate) const BRACKETED_AGENT: Deviation =
+    Deviation("18.23", "an agent's IPv6 address stands in brackets");
+pub(crate) const EVERY_TRACE: Deviation =
+    Deviation("default", "every trace is sampled where no variable speaks of sampling");
+pub(crate) const HTTP_ENDPOINT: Deviation =
+    Deviation("endpoint", "a collector's URL is of http or https");
+pub(crate) const MANAGER_HOST_PORT: Deviation =
+    Deviation("manager", "a sampling manager's host:port becomes a URL");
+pub(crate) const BARE_MILLISECONDS: Deviation =
+    Deviation("durations", "a bare number is milliseconds, as for Java");
+pub(crate) const DISABLED_ALONE: Deviation =
+    Deviation("disabled", "nothing else is read where it is disabled");
+pub(crate) const REFUSED_WHEN_READ: Deviation =
+    Deviation("refused", "what no tracer can be made from is refused when it is read");
+pub(crate) const OUTER_SPACE: Deviation =
+    Deviation("space", "white space around a value is no part of it");
+pub(crate) const AGENT_HOST_WITH_PORT: Deviation =
+    Deviation("agent-port", "an agent's host may have its port");
+pub(crate) const DEBUG_TAG_AS_HEADER: Deviation =
+    Deviation("debug-tag", "a debug id's tag is named as its header");
+pub(crate) const VALUE_OF_ITS_TYPE: Deviation =
+    Deviation("tag-value", "a tag without a value of its type is read as that type's zero");
+pub(crate) const UNIX_SOCKET: Deviation =
+    Deviation("unix", "an agent may be a Unix socket, which has no port");
+pub(crate) const EARLY_LOGS_KEPT: Deviation =
+    Deviation("18.18", "logs made before the decision are kept, as tags are");
+pub(crate) const FINISHED_ONCE: Deviation =
+    Deviation("18.5", "a span is reported once, as it was when it finished");
+pub(crate) const ANY_PRIORITY: Deviation =
+    Deviation("18.16", "any number is a priority, whatever its place");
+pub(crate) const NO_DEBUG_WITHOUT_SAMPLING: Deviation =
+    Deviation("18.17", "a priority of zero clears the debug bit too");
+pub(crate) const FLAGS_STAND: Deviation =
+    Deviation("18.26", "no sampler is asked about hand-made contexts and self-references");
+pub(crate) const DELAYED_APART: Deviation =
+    Deviation("18.15", "a trace whose decision is put off is not counted as not sampled");
+pub(crate) const JOINED_APART: Deviation =
+    Deviation("18.22", "spans that join one remote context share no state");
+pub(crate) const SELF_WITH_IDS: Deviation =
+    Deviation("18.3", "a self-reference to a context without ids is none");
+pub(crate) const SAMPLER_TAGS_KEPT: Deviation =
+    Deviation("start-tags", "the sampler's tags stay, however many a span starts with");
+pub(crate) const KEEPS_NOTHING: Deviation =
+    Deviation("start-stopped", "a span that is stopped at its start keeps nothing of it");
+pub(crate) const TAGS_AS_SENT: Deviation =
+    Deviation("tag-types", "samplers see a tag as it is sent: f32 as f64");
+pub(crate) const DENIED_VALUE_CUT: Deviation =
+    Deviation("denied", "a denied value is logged up to 2,048 bytes");
+pub(crate) const RESTRICTIONS_LISTED: Deviation =
+    Deviation("restrictions", "an answer that is no list of keys and lengths is refused");
+pub(crate) const BALANCES_LISTED: Deviation =
+    Deviation("credits", "an answer that is no list of operations and balances is refused");
+pub(crate) const SPACES_ENCODED: Deviation =
+    Deviation("space", "a space in baggage is written as %20");
+pub(crate) const WRITTEN_AS_READ: Deviation =
+    Deviation("written", "baggage is written as far as a header can hold it and a reader takes it");
+pub(crate) const B3_SINGLE: Deviation = Deviation("b3-single", "the single header b3 is read too");
+pub(crate) const B3_ENCODED: Deviation =
+    Deviation("b3-encoded", "B3 baggage of HTTP headers is percent-decoded");
+pub(crate) const DEBUG_ID_ACTS: Deviation =
+    Deviation("debug-id", "a debug id acts whatever the context beside it is");
+pub(crate) const ONE_CONTEXT: Deviation =
+    Deviation("one-context", "several contexts are one if they are the same");
+pub(crate) const AT_LEAST_A_MICROSECOND: Deviation =
+    Deviation("duration", "a duration is at least a microsecond");
+pub(crate) const STORABLE_TIMES: Deviation =
+    Deviation("times", "a time before 1970 is that of 1970");
+pub(crate) const FINITE_DOUBLES: Deviation =
+    Deviation("doubles", "infinite and no numbers are text");
+pub(crate) const TRIMMED: Deviation =
+    Deviation("trimmed", "a span too large for a datagram is trimmed, and arrives");
+pub(crate) const CANONICAL_ZIPKIN: Deviation = Deviation(
+    "zipkin",
+    "made from canonical bytes: 64-bit unsigned wrap, f32 widen, whole µs from 1970 on; what is no address stays a tag, half a trace id is a whole one",
+);

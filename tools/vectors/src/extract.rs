@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::b3_rules;
 use crate::carrier::{Baggage, Ids, Names, Pairs, baggage, baggage_of, pairs, text_bytes};
 use crate::client;
-use crate::deviations::Deviation;
+use crate::deviations::{self, Deviation};
 use crate::extract_rules::{self, Found, Mended};
 use crate::json::{bits, bytes, int, member, only, present, text, truth};
 use crate::report::Checks;
@@ -130,7 +130,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
 fn replace_non_utf8(text: &mut Vec<u8>, checks: &mut Checks) {
     if str::from_utf8(text).is_err() {
         *text = String::from_utf8_lossy(text).into_owned().into_bytes();
-        checks.deviates(Deviation::TextIsUtf8);
+        checks.deviates(deviations::TEXT_IS_UTF8);
     }
 }
 
@@ -211,7 +211,7 @@ fn compare(expected: &Outcome, got: &Outcome, checks: &mut Checks) {
 /// What was recorded, or what this client promises instead.
 fn expected(carrier: &Carrier, expected: &Value, checks: &mut Checks) -> Result<Outcome, String> {
     if let (Some(_), Carrier::Binary(_)) = (present(expected, "go_panics"), carrier) {
-        checks.deviates(Deviation::NegativeLength);
+        checks.deviates(deviations::NEGATIVE_LENGTH);
         return Ok(Err(String::from("corrupted")));
     }
     let recorded = recorded(expected)?;

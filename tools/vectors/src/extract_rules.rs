@@ -4,7 +4,7 @@
 //! expected of this client. A switch that changes the outcome is a deviation of the case.
 
 use crate::carrier::{Baggage, Ids, Names, Pairs};
-use crate::deviations::Deviation;
+use crate::deviations::{self, Deviation};
 
 /// The defects that are mended.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,12 +36,12 @@ impl Mended {
     /// This client with one defect of Go's each, and its name.
     pub(crate) const fn all_but_one() -> [(Deviation, Self); 6] {
         [
-            (Deviation::HexFlags, Self { hex_flags: false, ..Self::ALL }),
-            (Deviation::DebugIdKept, Self { debug_id_kept: false, ..Self::ALL }),
-            (Deviation::HeaderNamesOfAnyCase, Self { names_of_any_case: false, ..Self::ALL }),
-            (Deviation::TextMapKeysKept, Self { text_map_keys_kept: false, ..Self::ALL }),
-            (Deviation::OneContext, Self { one_context: false, ..Self::ALL }),
-            (Deviation::DebugIdActs, Self { debug_id_acts: false, ..Self::ALL }),
+            (deviations::HEX_FLAGS, Self { hex_flags: false, ..Self::ALL }),
+            (deviations::DEBUG_ID_KEPT, Self { debug_id_kept: false, ..Self::ALL }),
+            (deviations::HEADER_NAMES_OF_ANY_CASE, Self { names_of_any_case: false, ..Self::ALL }),
+            (deviations::TEXT_MAP_KEYS_KEPT, Self { text_map_keys_kept: false, ..Self::ALL }),
+            (deviations::ONE_CONTEXT, Self { one_context: false, ..Self::ALL }),
+            (deviations::DEBUG_ID_ACTS, Self { debug_id_acts: false, ..Self::ALL }),
         ]
     }
 }

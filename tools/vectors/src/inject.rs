@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::carrier::{Baggage, Ids, Names, Pairs, baggage, pairs};
 use crate::client;
-use crate::deviations::Deviation;
+use crate::deviations;
 use crate::inject_rules::{To, kept, spaces_encoded};
 use crate::json::{bytes, int, member, only, present, text};
 use crate::report::Checks;
@@ -82,7 +82,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
         for (_, value) in pairs.iter_mut().filter(|(name, _)| *name != names.trace_context) {
             if value.contains('+') {
                 *value = spaces_encoded(value);
-                checks.deviates(Deviation::SpacesEncoded);
+                checks.deviates(deviations::SPACES_ENCODED);
             }
         }
     }
@@ -92,7 +92,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     {
         pairs.push((String::from("x-b3-flags"), String::from("1")));
         pairs.sort();
-        checks.deviates(Deviation::B3Debug);
+        checks.deviates(deviations::B3_DEBUG);
     }
     compare(&expected, injected(&input)?, checks);
     Ok(())
@@ -112,7 +112,7 @@ fn leave_out(input: &Input, expected: &mut Written, checks: &mut Checks) {
     if kept.len() == input.baggage.len() {
         return;
     }
-    checks.deviates(Deviation::WrittenAsRead);
+    checks.deviates(deviations::WRITTEN_AS_READ);
     match expected {
         Written::Pairs(pairs) => pairs.retain(|(name, _)| {
             let item = name.strip_prefix(prefix).filter(|item| input.baggage.contains_key(*item));

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+pub(crate) use crate::described::text as described;
+
 pub(crate) fn member<'a>(object: &'a Value, key: &str) -> Result<&'a Value, String> {
     object.get(key).ok_or_else(|| format!("no member {key:?}"))
 }
@@ -62,7 +64,17 @@ pub(crate) fn to_hex(bytes: &[u8]) -> String {
 }
 
 /// Members that say something to readers alone.
-const REMARKS: &[&str] = &["note", "notes", "comment", "remark", "why", "about", "go_message"];
+pub(crate) const REMARKS: &[&str] = &[
+    "note",
+    "notes",
+    "comment",
+    "remark",
+    "why",
+    "about",
+    "go_message",
+    "panic_text",
+    "successor_should",
+];
 
 /// Refuses members that are not among `known`: they would mean something this program ignores.
 pub(crate) fn only(object: &Value, known: &[&str]) -> Result<(), String> {

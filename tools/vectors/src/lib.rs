@@ -42,10 +42,12 @@ mod transport_rules;
 mod zipkin_rules;
 
 use std::fs;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use self::deviations::Rule;
 use self::report::Checks;
 pub use self::report::Report;
 
@@ -58,39 +60,89 @@ struct Kind {
     name: &'static str,
     /// Runs one case; an error says that the case could not be understood.
     run: fn(&Value, &mut Checks) -> Result<(), String>,
+    /// Why an answer may differ from what was recorded.
+    rules: &'static [Rule],
 }
 
 /// Every kind of file, one row each.
 const KINDS: &[Kind] = &[
-    Kind { name: "datagrams", run: datagrams::run },
-    Kind { name: "transport", run: transport::run },
-    Kind { name: "extract", run: extract::run },
-    Kind { name: "inject", run: inject::run },
-    Kind { name: "probabilistic", run: probabilistic::run },
-    Kind { name: "ratelimit", run: ratelimit::run },
-    Kind { name: "peroperation", run: peroperation::run },
-    Kind { name: "remote_sampling", run: remote_sampling::run },
-    Kind { name: "lifecycle", run: lifecycle::run },
-    Kind { name: "config_env", run: config_env::run },
+    Kind { name: "datagrams", run: datagrams::run, rules: &[] },
+    Kind { name: "transport", run: transport::run, rules: &[] },
+    Kind { name: "extract", run: extract::run, rules: &[] },
+    Kind { name: "inject", run: inject::run, rules: &[] },
+    Kind { name: "probabilistic", run: probabilistic::run, rules: &[] },
+    Kind { name: "ratelimit", run: ratelimit::run, rules: &[] },
+    Kind { name: "peroperation", run: peroperation::run, rules: &[] },
+    Kind { name: "remote_sampling", run: remote_sampling::run, rules: &[] },
+    Kind { name: "lifecycle", run: lifecycle::run, rules: &[] },
+    Kind { name: "config_env", run: config_env::run, rules: &[] },
 ];
 
-/// Runs the cases of a file and adds what came of them to `report`.
+/// Runs the cases of a file and adds what came of them to `report`. Where the file has a reviewed one
+/// (`ours/` beside it), what differs from the recorded answers must be what was reviewed.
 ///
 /// # Errors
 ///
-/// Says why the file could not be read, is no file of golden cases, or is of an unknown kind.
+/// Says why a file could not be read, is no file of golden cases, or is of an unknown kind.
 pub fn run_file(file: &Path, report: &mut Report) -> Result<(), String> {
-    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
-    run_text(&name, &text, report)
+    let reviewed = match fs::read_to_string(reviewed_file(file)) {
+        Ok(text) => Some(serde_json::from_str(&text).map_err(|error| format!("ours/: {error}"))?),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(format!("ours/: {error}")),
+    };
+    run_text(&name_of(file), &read(file)?, reviewed.as_ref(), report).map(drop)
 }
 
-/// Runs the cases in `text`, which reports call `name`.
+/// Runs the cases of a file by the rules alone, and writes what differs to its reviewed file. Read
+/// the diff before it is committed.
+///
+/// # Errors
+///
+/// As [`run_file`]; also if the reviewed file cannot be written.
+pub fn update_file(file: &Path, report: &mut Report) -> Result<(), String> {
+    let found = run_text(&name_of(file), &read(file)?, None, report)?;
+    let reviewed = reviewed_file(file);
+    let text = reviewable(&found);
+    let folder = reviewed.parent().unwrap_or(Path::new("."));
+    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&reviewed, text));
+    written.map_err(|error| format!("{}: {error}", reviewed.display()))
+}
+
+/// One line for each difference, so that a diff shows it whole.
+fn reviewable(found: &Value) -> String {
+    let members = |of: &Value| of.as_object().cloned().unwrap_or_default();
+    let line = |(place, entry): (String, Value)| format!("    {}: {entry}", Value::from(place));
+    let case = |(name, places): (String, Value)| {
+        let lines: Vec<_> = members(&places).into_iter().map(line).collect();
+        format!("  {}: {{\n{}\n  }}", Value::from(name), lines.join(",\n"))
+    };
+    let cases: Vec<_> = members(found).into_iter().map(case).collect();
+    format!("{{\n{}\n}}\n", cases.join(",\n"))
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|error| error.to_string())
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn reviewed_file(file: &Path) -> PathBuf {
+    file.with_file_name("ours").join(name_of(file))
+}
+
+/// Runs the cases in `text`, which reports call `name`. Gives the differences to review, by case.
 ///
 /// # Errors
 ///
 /// As [`run_file`].
-pub fn run_text(name: &str, text: &str, report: &mut Report) -> Result<(), String> {
+pub fn run_text(
+    name: &str,
+    text: &str,
+    reviewed: Option<&Value>,
+    report: &mut Report,
+) -> Result<Value, String> {
     let file: Value = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
     match json::text(&file, "format") {
         Ok(FORMAT) => {}
@@ -102,14 +154,24 @@ pub fn run_text(name: &str, text: &str, report: &mut Report) -> Result<(), Strin
         .iter()
         .find(|kind| kind.name == kind_name)
         .ok_or_else(|| format!("unknown kind of cases {kind_name:?}"))?;
+    let mut found = Map::new();
+    let none = Map::new();
     for case in json::items(&file, "cases")? {
         let mut checks = Checks::default();
         if let Err(error) = (kind.run)(case, &mut checks) {
             checks.fail(format!("case not understood: {error}"));
         }
-        report.add(name, json::text(case, "name").unwrap_or("(no name)"), checks);
+        let case_name = json::text(case, "name").unwrap_or("(no name)");
+        let of_case =
+            |reviewed: &Value| reviewed.get(case_name).and_then(Value::as_object).cloned();
+        let reviewed = reviewed.map(|reviewed| of_case(reviewed).unwrap_or_else(|| none.clone()));
+        let differences = checks.settle(case, kind.rules, reviewed.as_ref());
+        if !differences.is_empty() {
+            found.insert(case_name.to_owned(), differences.into());
+        }
+        report.add(name, case_name, checks);
     }
-    Ok(())
+    Ok(found.into())
 }
 
 #[cfg(test)]

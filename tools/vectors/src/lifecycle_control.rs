@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::deviations::Deviation;
+use crate::deviations;
 use crate::extract_rules::escape;
 use crate::lifecycle_options::{Restrictions, Throttler};
 use crate::lifecycle_rules::MAX_BAGGAGE;
@@ -62,7 +62,7 @@ impl Throttling {
                 Side::Ours => answer.and_then(|body| balances(body, true)).unwrap_or_default(),
             };
             if balances != by_go {
-                reasons.insert(Deviation::BalancesListed);
+                reasons.insert(deviations::BALANCES_LISTED);
             }
             if balances.is_empty() {
                 return (false, false);
@@ -144,7 +144,7 @@ impl Restricting {
         let by_go = read(false);
         let listed = if side == Side::Go { by_go.clone() } else { read(true) };
         if listed != by_go {
-            reasons.insert(Deviation::RestrictionsListed);
+            reasons.insert(deviations::RESTRICTIONS_LISTED);
         }
         let ok = listed.is_some();
         let otherwise = (!answer.deny_before).then_some(MAX_BAGGAGE);

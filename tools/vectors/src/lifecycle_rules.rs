@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::carrier::{Baggage, Ids, Pairs};
-use crate::deviations::Deviation;
+use crate::deviations;
 use crate::extract_rules::{Found, Mended, escape, extract};
 use crate::inject_rules::{To, kept, spaces_encoded};
 use crate::lifecycle_control::{Restricting, Throttling};
@@ -203,7 +203,7 @@ impl<'a> World<'a> {
         };
         let is_over = self.spans[span].finished && self.ours();
         if is_over {
-            self.reasons.insert(Deviation::FinishedOnce);
+            self.reasons.insert(deviations::FINISHED_ONCE);
         }
         match step {
             Step::Finish { logs, .. } => {
@@ -268,14 +268,14 @@ impl<'a> World<'a> {
         let high = if trace_high == 0 { String::new() } else { format!("{trace_high:016x}") };
         let flags = self.state(&context).flags;
         if context.origin != Origin::Span && self.has_spans_of(&context) && self.ours() {
-            self.reasons.insert(Deviation::JoinedApart);
+            self.reasons.insert(deviations::JOINED_APART);
         }
         let trace = format!("{high}{trace_low:016x}:{span:016x}:{parent:016x}:{flags:x}");
         let names = self.options.names.clone();
         let mut carrier = vec![(names.trace_context, trace)];
         let kept = kept(&context.baggage, if http { To::Http } else { To::TextMap });
         if self.ours() && kept.len() < context.baggage.len() {
-            self.reasons.insert(Deviation::WrittenAsRead);
+            self.reasons.insert(deviations::WRITTEN_AS_READ);
         }
         for (key, value) in &context.baggage {
             if self.ours() && !kept.contains(&key.as_str()) {
@@ -285,7 +285,7 @@ impl<'a> World<'a> {
                 if http { escape(value) } else { String::from_utf8_lossy(value).into() };
             if self.ours() && http && value.contains('+') {
                 value = spaces_encoded(&value);
-                self.reasons.insert(Deviation::SpacesEncoded);
+                self.reasons.insert(deviations::SPACES_ENCODED);
             }
             carrier.push((format!("{}{key}", names.baggage_prefix), value));
         }

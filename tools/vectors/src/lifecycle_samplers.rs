@@ -7,7 +7,7 @@ use jaeger_client::sampler::{
 };
 
 use crate::client::refused;
-use crate::deviations::Deviation;
+use crate::deviations;
 use crate::lifecycle_spans::Held;
 use crate::sampling_rules::{
     Bucket, Guaranteed, PerOperation, Reasons, Side, Strategies, bits, sampled,
@@ -288,7 +288,7 @@ impl Rules {
             }
             Kind::RateLimiting(rate, bucket) => {
                 if self.side == Side::Ours && *rate <= 0.0 {
-                    reasons.insert(Deviation::ZeroIsNone);
+                    reasons.insert(deviations::ZERO_IS_NONE);
                 }
                 let passed = bucket.check(1.0, 0, reasons);
                 Answer::decided(passed.then(|| ("ratelimiting", Held::Double(bits(*rate)))))
@@ -334,7 +334,7 @@ fn matched(
     if side == Side::Ours && found.is_none() {
         found = values.iter().rev().find(|(wanted, _)| seen(wanted));
         if found.is_some() {
-            reasons.insert(Deviation::TagsAsSent);
+            reasons.insert(deviations::TAGS_AS_SENT);
         }
     }
     let Some((wanted, firehose)) = found else { return Answer::UNDECIDED };

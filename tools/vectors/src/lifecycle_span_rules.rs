@@ -1,7 +1,7 @@
 //! What is done to the spans of a script, as [`World`] follows it, and what becomes of them.
 
 use crate::carrier::Ids;
-use crate::deviations::Deviation;
+use crate::deviations;
 use crate::lifecycle_rules::{DEBUG, MAX_BAGGAGE, SAMPLED, State, World};
 use crate::lifecycle_samplers::Question;
 use crate::lifecycle_script::Field;
@@ -25,15 +25,15 @@ impl World<'_> {
         let force = match value {
             Given::Whole(number, kind) if kind == "uint16" => *number > 0,
             Given::Whole(number, _) if self.ours() => {
-                self.reasons.insert(Deviation::AnyPriority);
+                self.reasons.insert(deviations::ANY_PRIORITY);
                 *number > 0
             }
             Given::Float(number) if self.ours() && !number.is_nan() => {
-                self.reasons.insert(Deviation::AnyPriority);
+                self.reasons.insert(deviations::ANY_PRIORITY);
                 *number > 0.0
             }
             Given::Double(number) if self.ours() && !number.is_nan() => {
-                self.reasons.insert(Deviation::AnyPriority);
+                self.reasons.insert(deviations::ANY_PRIORITY);
                 *number > 0.0
             }
             _ => return false,
@@ -51,7 +51,7 @@ impl World<'_> {
         }
         let clears_debug = self.ours() && !force && self.state_of(span).flags & DEBUG != 0;
         if clears_debug {
-            self.reasons.insert(Deviation::NoDebugWithoutSampling);
+            self.reasons.insert(deviations::NO_DEBUG_WITHOUT_SAMPLING);
         }
         let state = self.state_of(span);
         state.is_final = true;
@@ -66,7 +66,7 @@ impl World<'_> {
         let Some(max) = self.restricting.max_length(key) else {
             let mut shown = value.as_bytes().to_vec();
             if self.ours() && shown.len() > MAX_BAGGAGE {
-                self.reasons.insert(Deviation::DeniedValueCut);
+                self.reasons.insert(deviations::DENIED_VALUE_CUT);
                 shown.truncate(MAX_BAGGAGE);
                 shown = whole_characters(shown);
             }
@@ -80,7 +80,7 @@ impl World<'_> {
             if self.ours() {
                 let whole = whole_characters(value.clone());
                 if whole != value {
-                    self.reasons.insert(Deviation::WholeCharacters);
+                    self.reasons.insert(deviations::WHOLE_CHARACTERS);
                     value = whole;
                 }
             }
@@ -115,7 +115,7 @@ impl World<'_> {
             if is_final || !self.ours() {
                 return;
             }
-            self.reasons.insert(Deviation::EarlyLogsKept);
+            self.reasons.insert(deviations::EARLY_LOGS_KEPT);
         }
         let span = &mut self.spans[span];
         if max == 0 || span.logs.len() < max {
@@ -167,7 +167,7 @@ impl World<'_> {
                 let at_the_end = self.rendered(span);
                 let Some(then) = then else { return at_the_end };
                 if then != at_the_end {
-                    self.reasons.insert(Deviation::FinishedOnce);
+                    self.reasons.insert(deviations::FINISHED_ONCE);
                 }
                 then
             })
@@ -185,7 +185,7 @@ impl World<'_> {
                     let cut = text[..text.len().min(max)].to_vec();
                     let whole = whole_characters(cut.clone());
                     if self.ours() && whole != cut {
-                        self.reasons.insert(Deviation::WholeCharacters);
+                        self.reasons.insert(deviations::WHOLE_CHARACTERS);
                     }
                     Held::Text(if self.ours() { whole } else { cut })
                 }

@@ -1,7 +1,7 @@
 //! How the spans of a script are started, as [`World`] follows it.
 
 use crate::carrier::Ids;
-use crate::deviations::Deviation;
+use crate::deviations;
 use crate::lifecycle_rules::{Context, DEBUG, Origin, SAMPLED, Span, State, World};
 use crate::lifecycle_samplers::Question;
 use crate::lifecycle_script::{Field, Kind};
@@ -37,7 +37,7 @@ impl World<'_> {
             }
         }
         if self.ours() && itself.as_ref().is_some_and(|context: &Context| !context.is_valid()) {
-            self.reasons.insert(Deviation::SelfWithIds);
+            self.reasons.insert(deviations::SELF_WITH_IDS);
             itself = None;
         }
         let is_server = tags.iter().any(|tag| {
@@ -51,7 +51,7 @@ impl World<'_> {
                     return Err("a context without a state, on which Go panics".to_owned());
                 }
                 if self.ours() && context.origin == Origin::Extracted {
-                    self.reasons.insert(Deviation::FlagsStand);
+                    self.reasons.insert(deviations::FLAGS_STAND);
                 }
                 let state = Some(self.joined(&context));
                 // Here it is a span like any other.
@@ -71,7 +71,7 @@ impl World<'_> {
                     self.states[state].local_root = ids.span;
                 }
                 if self.ours() && !parent.debug_id.is_empty() {
-                    self.reasons.insert(Deviation::DebugIdActs);
+                    self.reasons.insert(deviations::DEBUG_ID_ACTS);
                     if self.states[state].flags & DEBUG != 0 || self.is_debug_allowed(operation) {
                         self.states[state].flags |= SAMPLED | DEBUG;
                         internal =
@@ -97,7 +97,7 @@ impl World<'_> {
                     // Go's tag has the usual name, whatever the header's.
                     let key = if self.ours() { &names.debug } else { DEBUG_ID };
                     if key != DEBUG_ID {
-                        self.reasons.insert(Deviation::DebugTagAsHeader);
+                        self.reasons.insert(deviations::DEBUG_TAG_AS_HEADER);
                     }
                     internal = Some((key.as_bytes().to_vec(), Given::Text(parent.debug_id)));
                 }
@@ -122,7 +122,7 @@ impl World<'_> {
         if !own.is_empty() && tags.len() + usize::from(internal.is_some()) > 2 {
             match self.side {
                 Side::Go => own.clear(),
-                Side::Ours => drop(self.reasons.insert(Deviation::SamplerTagsKept)),
+                Side::Ours => drop(self.reasons.insert(deviations::SAMPLER_TAGS_KEPT)),
             }
         }
         self.spans[at].tags.extend(internal);
@@ -148,14 +148,14 @@ impl World<'_> {
         }
         if let Some(tag) = tags.iter().rfind(acts) {
             if tags.len() > 1 {
-                self.reasons.insert(Deviation::AnyPriority);
+                self.reasons.insert(deviations::ANY_PRIORITY);
             }
             self.set_tag(span, tag);
         }
         let State { flags, is_final, .. } = *self.state_of(span);
         if is_final && flags & SAMPLED == 0 {
             if tags.iter().any(|tag| acts(&tag)) && !self.spans[span].tags.is_empty() {
-                self.reasons.insert(Deviation::KeepsNothing);
+                self.reasons.insert(deviations::KEEPS_NOTHING);
             }
             self.spans[span].tags.clear();
         }
@@ -170,10 +170,10 @@ impl World<'_> {
         // Here a context does not change by what is done to spans that join it, and no sampler is
         // asked about them.
         if context.origin == Origin::Made {
-            self.reasons.insert(Deviation::FlagsStand);
+            self.reasons.insert(deviations::FLAGS_STAND);
         }
         if self.has_spans_of(context) {
-            self.reasons.insert(Deviation::JoinedApart);
+            self.reasons.insert(deviations::JOINED_APART);
         }
         let flags = self.states[of_context].flags;
         self.new_state(State { flags, is_final: true, ..State::default() })
@@ -189,7 +189,7 @@ impl World<'_> {
             return false;
         }
         if self.ours() && !context.is_valid() && context.ids.names_trace() {
-            self.reasons.insert(Deviation::DebugIdKept);
+            self.reasons.insert(deviations::DEBUG_ID_KEPT);
             return true;
         }
         !context.ids.names_trace()
@@ -210,7 +210,7 @@ impl World<'_> {
         self.count("started_spans", &[("sampled", if is_final { sampled } else { "delayed" })]);
         match (begins, is_final) {
             (true, false) if self.ours() => {
-                self.reasons.insert(Deviation::DelayedApart);
+                self.reasons.insert(deviations::DELAYED_APART);
                 self.count("traces", &[("sampled", "delayed"), ("state", "started")]);
             }
             (true, false) => self.count("traces", &[("sampled", "n"), ("state", "started")]),

@@ -2,20 +2,23 @@
 //!
 //! `vectors FILE…` prints a line for each case that fails or is skipped, then what deviates on
 //! purpose, then `N passed, N failed, N skipped`. Exit code 1 says that a case failed, 2 that a
-//! file could not be run at all.
+//! file could not be run at all. `vectors --update FILE…` writes what differs from the recorded answers
+//! by the rules to `ours/` beside each file, to be reviewed.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let files: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let mut files: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let updates = files.first().is_some_and(|first| first == Path::new("--update"));
+    let run = if updates { vectors::update_file } else { vectors::run_file };
+    files.drain(..usize::from(updates));
     let mut report = vectors::Report::default();
     let outcome = match files.as_slice() {
-        [] => Err(String::from("usage: vectors FILE…")),
+        [] => Err(String::from("usage: vectors [--update] FILE…")),
         files => files.iter().try_for_each(|file| {
-            vectors::run_file(file, &mut report)
-                .map_err(|error| format!("{}: {error}", file.display()))
+            run(file, &mut report).map_err(|error| format!("{}: {error}", file.display()))
         }),
     };
     // A reader that went away, as `head` does, is no failure of the cases.

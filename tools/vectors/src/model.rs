@@ -10,7 +10,7 @@ use jaeger_client::{SpanId, TraceId};
 use serde_json::Value;
 
 use crate::described;
-use crate::deviations::Deviation;
+use crate::deviations::{self, Deviation};
 use crate::json::{bits, bytes, int, items, member, present, text, truth};
 use crate::zipkin_rules::{Given, whole_characters};
 
@@ -110,7 +110,7 @@ impl Applied {
             Limits::Ours { max } if text.len() == max => {
                 let whole = whole_characters(text);
                 if whole.len() < max {
-                    self.deviations.insert(Deviation::WholeCharacters);
+                    self.deviations.insert(deviations::WHOLE_CHARACTERS);
                 }
                 whole
             }
@@ -127,9 +127,9 @@ impl Applied {
         // The end stays where it is, if that is not before 1970 too.
         let kept = (start + duration).max(0) - moved;
         if duration < 0 {
-            self.deviations.insert(Deviation::NoNegativeDuration);
+            self.deviations.insert(deviations::NO_NEGATIVE_DURATION);
         } else if kept < 1 {
-            self.deviations.insert(Deviation::AtLeastAMicrosecond);
+            self.deviations.insert(deviations::AT_LEAST_A_MICROSECOND);
         }
         (moved, kept.max(1))
     }
@@ -137,7 +137,7 @@ impl Applied {
     fn time(&mut self, micros: i64) -> i64 {
         match self.limits {
             Limits::Ours { .. } if micros < 0 => {
-                self.deviations.insert(Deviation::StorableTimes);
+                self.deviations.insert(deviations::STORABLE_TIMES);
                 0
             }
             _ => micros,
@@ -149,7 +149,7 @@ impl Applied {
         if matches!(self.limits, Limits::Recorded) || double.is_finite() {
             return None;
         }
-        self.deviations.insert(Deviation::FiniteDoubles);
+        self.deviations.insert(deviations::FINITE_DOUBLES);
         Some(match double {
             f64::INFINITY => "+Inf",
             f64::NEG_INFINITY => "-Inf",

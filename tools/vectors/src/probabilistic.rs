@@ -6,7 +6,7 @@ use jaeger_client::{IdGenerator, TraceId};
 use serde_json::Value;
 
 use crate::client;
-use crate::deviations::Deviation;
+use crate::deviations;
 use crate::json::{bits, int, items, member, present, truth};
 use crate::report::Checks;
 use crate::zipkin_rules::{Given, held};
@@ -17,7 +17,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let mut refused = present(expected, "error").map_or(Ok(false), |_| truth(expected, "error"))?;
     if rate.is_nan() && !refused {
         refused = true;
-        checks.deviates(Deviation::NotANumber);
+        checks.deviates(deviations::NOT_A_NUMBER);
     }
     let sampler = match (ProbabilisticSampler::new(rate), refused) {
         (Ok(sampler), false) => sampler,

@@ -9,7 +9,7 @@ use jaeger_client::sampler::{
 use jaeger_client::{Clock, TraceId};
 use serde_json::Value;
 
-use crate::deviations::Deviation;
+use crate::deviations;
 use crate::json::{bits, int, items, member, present, text, truth};
 use crate::report::Checks;
 use crate::sampling_rules::{self as rules, Bucket, Guaranteed, Reasons, Side, Tags, expected};
@@ -65,7 +65,7 @@ fn sampler(input: &Value, steps: &[Value], checks: &mut Checks) -> Result<(), St
         Ok(own) if rate >= 0.0 => own,
         other => {
             // There is no rate to go on with, so the steps have nothing to be compared with.
-            checks.deviates(Deviation::NegativeRate);
+            checks.deviates(deviations::NEGATIVE_RATE);
             checks.same("rate refused", &true, &other.is_err());
             return Ok(());
         }
@@ -77,7 +77,7 @@ fn sampler(input: &Value, steps: &[Value], checks: &mut Checks) -> Result<(), St
         let now = time.advance(step)?;
         let what = format!("step {number}");
         if rate <= 0.0 {
-            reasons.insert(Deviation::ZeroIsNone);
+            reasons.insert(deviations::ZERO_IS_NONE);
         }
         match text(step, "op")? {
             "sample" => {
@@ -101,7 +101,7 @@ fn sampler(input: &Value, steps: &[Value], checks: &mut Checks) -> Result<(), St
                 let updated = own.updated(next, time.nanos());
                 checks.same("rate refused", &(next < 0.0), &updated.is_err());
                 let Ok(updated) = updated else {
-                    reasons.insert(Deviation::NegativeRate);
+                    reasons.insert(deviations::NEGATIVE_RATE);
                     continue;
                 };
                 if next != rate {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::deviations::Deviation;
+use crate::deviations;
 use crate::sampling_rules::{Reasons, Shown, Side, share};
 
 /// The sampler in force, as cases show it.
@@ -81,7 +81,7 @@ impl Remote {
         if found(answer, "strategyType").is_some_and(|kind| !known.contains(&kind.as_str())) {
             match self.side {
                 Side::Go => return Err(Nothing::Unreadable),
-                Side::Ours => drop(reasons.insert(Deviation::AnyStrategyType)),
+                Side::Ours => drop(reasons.insert(deviations::ANY_STRATEGY_TYPE)),
             }
         }
         let operations = part(answer, "operationSampling")?;
@@ -99,12 +99,12 @@ impl Remote {
                 (Side::Go, InForce::Probabilistic(_)) => Err(Nothing::Useless),
                 (Side::Go, _) => Ok(InForce::Probabilistic(crate::sampling_rules::share(rate))),
                 (Side::Ours, _) => {
-                    reasons.insert(Deviation::RateRefused);
+                    reasons.insert(deviations::RATE_REFUSED);
                     Err(Nothing::Useless)
                 }
             },
             (None, Some(limit)) if limit < 0.0 && self.side == Side::Ours => {
-                reasons.insert(Deviation::NegativeRate);
+                reasons.insert(deviations::NEGATIVE_RATE);
                 Err(Nothing::Useless)
             }
             (None, Some(limit)) => Ok(InForce::RateLimiting(limit)),
@@ -120,7 +120,7 @@ impl Remote {
         let default = share(number(part, "defaultSamplingProbability")?);
         let mut bound = number(part, "defaultLowerBoundTracesPerSecond")?;
         if bound < 0.0 && self.side == Side::Ours {
-            reasons.insert(Deviation::ZeroIsNone);
+            reasons.insert(deviations::ZERO_IS_NONE);
             bound = 0.0;
         }
         let list = match found(part, "perOperationStrategies") {
@@ -151,7 +151,7 @@ impl Remote {
             return Err(match self.side {
                 Side::Go => Nothing::Crash,
                 Side::Ours => {
-                    reasons.insert(Deviation::OperationWithoutRate);
+                    reasons.insert(deviations::OPERATION_WITHOUT_RATE);
                     Nothing::Useless
                 }
             });
@@ -166,7 +166,7 @@ impl Remote {
         if limit.as_i64().is_none_or(|limit| i16::try_from(limit).is_err()) {
             match self.side {
                 Side::Go => return Err(Nothing::Unreadable),
-                Side::Ours => drop(reasons.insert(Deviation::AnyRate)),
+                Side::Ours => drop(reasons.insert(deviations::ANY_RATE)),
             }
         }
         limit.as_f64().ok_or(Nothing::Unreadable)

@@ -3,45 +3,101 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::deviations::Deviation;
-use crate::json::to_hex;
+use serde_json::{Map, Value, json};
+
+use crate::deviations::{Deviation, Rule};
+use crate::json::{REMARKS, described, to_hex};
+
+/// A place in a case's answer where this client's differs from the recorded one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Difference {
+    /// Names of members and numbers of elements, joined by slashes.
+    pub(crate) place: String,
+    /// Null where nothing was recorded.
+    pub(crate) recorded: Value,
+    pub(crate) got: Value,
+}
+
+impl Difference {
+    /// Whether it is in one of the places, or further in.
+    pub(crate) fn is_in(&self, places: &[&str]) -> bool {
+        let inside = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        places.iter().any(|place| self.place.strip_prefix(place).is_some_and(inside))
+    }
+}
 
 /// What a case's comparisons found.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
-    differences: Vec<String>,
+    differences: Vec<Difference>,
+    errors: Vec<String>,
     deviations: BTreeSet<Deviation>,
     skipped: Option<String>,
 }
 
 impl Checks {
     /// Compares two values.
-    pub(crate) fn same<T: PartialEq + fmt::Debug>(&mut self, what: &str, expected: &T, got: &T) {
-        if expected != got {
-            let shown = |value: &T| shortened(&format!("{value:?}"));
-            self.fail(format!("{what}: expected {}, got {}", shown(expected), shown(got)));
+    pub(crate) fn same<T: PartialEq + fmt::Debug>(&mut self, place: &str, recorded: &T, got: &T) {
+        if recorded != got {
+            let shown = |value: &T| Value::from(format!("{value:?}"));
+            self.differ(place, shown(recorded), shown(got));
         }
     }
 
     /// Compares bytes; shows them from shortly before the first that differs.
-    pub(crate) fn same_bytes(&mut self, what: &str, expected: &[u8], got: &[u8]) {
-        if expected == got {
+    pub(crate) fn same_bytes(&mut self, place: &str, recorded: &[u8], got: &[u8]) {
+        if recorded == got {
             return;
         }
-        let differ = expected.iter().zip(got).take_while(|(a, b)| a == b).count();
+        let differ = recorded.iter().zip(got).take_while(|(a, b)| a == b).count();
         let from = differ.saturating_sub(4);
-        let shown = |bytes: &[u8]| to_hex(&bytes[from..bytes.len().min(differ + 16)]);
-        self.fail(format!(
-            "{what}: differs at byte {differ}: expected {} bytes …{}…, got {} bytes …{}…",
-            expected.len(),
-            shown(expected),
-            got.len(),
-            shown(got)
-        ));
+        let shown = |bytes: &[u8]| {
+            let part = to_hex(&bytes[from.min(bytes.len())..bytes.len().min(differ + 16)]);
+            Value::from(format!("{} bytes, from byte {from}: {part}", bytes.len()))
+        };
+        self.differ(place, shown(recorded), shown(got));
     }
 
-    pub(crate) fn fail(&mut self, difference: String) {
-        self.differences.push(difference);
+    /// Compares what was recorded with what was seen, member by member. Remarks in what was recorded
+    /// are passed over; a text may be described, and a number may be text.
+    pub(crate) fn compare(&mut self, place: &str, recorded: &Value, got: &Value) {
+        let inner =
+            |key: &str| if place.is_empty() { key.to_owned() } else { format!("{place}/{key}") };
+        match (recorded, got) {
+            (Value::Object(members), Value::Object(seen)) => {
+                let mut left: BTreeSet<&str> = seen.keys().map(String::as_str).collect();
+                for (key, value) in
+                    members.iter().filter(|(key, _)| !REMARKS.contains(&key.as_str()))
+                {
+                    let of = key.strip_suffix("_is").filter(|of| seen.contains_key(*of));
+                    let text = of.and_then(|_| described(value.as_str()?).ok()).map(Value::from);
+                    let key = of.unwrap_or(key);
+                    left.remove(key);
+                    let got = seen.get(key).unwrap_or(&Value::Null);
+                    self.compare(&inner(key), text.as_ref().unwrap_or(value), got);
+                }
+                left.into_iter()
+                    .for_each(|key| self.compare(&inner(key), &Value::Null, &seen[key]));
+            }
+            (Value::Array(elements), Value::Array(seen)) => {
+                for number in 0..elements.len().max(seen.len()) {
+                    let [recorded, got] = [elements, seen].map(|of| of.get(number));
+                    let nothing = &Value::Null;
+                    let [recorded, got] = [recorded, got].map(|of| of.unwrap_or(nothing));
+                    self.compare(&inner(&number.to_string()), recorded, got);
+                }
+            }
+            _ if is_same(recorded, got) => {}
+            _ => self.differ(place, recorded.clone(), got.clone()),
+        }
+    }
+
+    fn differ(&mut self, place: &str, recorded: Value, got: Value) {
+        self.differences.push(Difference { place: place.to_owned(), recorded, got });
+    }
+
+    pub(crate) fn fail(&mut self, error: String) {
+        self.errors.push(error);
     }
 
     /// Notes that something else than what Go did was expected.
@@ -52,14 +108,66 @@ impl Checks {
     pub(crate) fn skip(&mut self, reason: String) {
         self.skipped = Some(reason);
     }
+
+    /// Judges the differences: each needs a rule, and where the case was reviewed it is as it was
+    /// then. Gives what is to be reviewed: each difference with the number of its deviation.
+    pub(crate) fn settle(
+        &mut self,
+        case: &Value,
+        rules: &[Rule],
+        reviewed: Option<&Map<String, Value>>,
+    ) -> Map<String, Value> {
+        let mut found = Map::new();
+        for difference in std::mem::take(&mut self.differences) {
+            let Difference { place, recorded, got } = &difference;
+            let shown = format!("{place}: expected {}, got {}", short(recorded), short(got));
+            let Some((why, _)) = rules.iter().find(|(_, explains)| explains(case, &difference))
+            else {
+                self.errors.push(shown);
+                continue;
+            };
+            let entry =
+                json!({"recorded": short(recorded), "ours": short(got), "deviation": why.0});
+            if reviewed.is_some_and(|reviewed| reviewed.get(place) != Some(&entry)) {
+                self.errors.push(format!("{shown}, which is not as it was reviewed"));
+            }
+            self.deviations.insert(*why);
+            found.insert(place.clone(), entry);
+        }
+        let missing =
+            reviewed.into_iter().flatten().filter(|(place, _)| !found.contains_key(*place));
+        self.errors.extend(missing.map(|(place, _)| format!("{place}: no longer differs")));
+        found
+    }
 }
 
-fn shortened(text: &str) -> String {
+fn is_same(recorded: &Value, got: &Value) -> bool {
+    let number = |value: &Value| match value {
+        Value::Number(number) => number.as_i128(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    };
+    let is_number = recorded.is_number() || got.is_number();
+    recorded == got
+        || (is_empty(recorded) && is_empty(got))
+        || (is_number && number(recorded).is_some_and(|one| Some(one) == number(got)))
+        || (recorded.is_number() && got.is_number() && recorded.as_f64() == got.as_f64())
+}
+
+/// A value as it is shown and reviewed: long ones begin as they do, and have a checksum.
+fn short(value: &Value) -> Value {
     const SHOWN: usize = 160;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
-        None => String::from(text),
-    }
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let Some((end, _)) = text.char_indices().nth(SHOWN) else { return value.clone() };
+    let step = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    Value::from(format!("{}… ({} bytes, {sum:016x})", &text[..end], text.len()))
 }
 
 /// What became of all cases of all files.
@@ -74,9 +182,9 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn add(&mut self, file: &str, case: &str, checks: Checks) {
-        if !checks.differences.is_empty() {
+        if !checks.errors.is_empty() {
             self.failed += 1;
-            self.lines.push(format!("FAILED {file} {case}: {}", checks.differences.join("; ")));
+            self.lines.push(format!("FAILED {file} {case}: {}", checks.errors.join("; ")));
         } else if let Some(reason) = checks.skipped {
             self.skipped += 1;
             self.lines.push(format!("skipped {file} {case}: {reason}"));
@@ -109,8 +217,7 @@ impl Report {
     /// In how many passed cases the deviation of this number was expected.
     #[must_use]
     pub fn deviating(&self, number: &str) -> usize {
-        let of_number =
-            self.deviations.iter().filter(|(deviation, _)| deviation.number() == number);
+        let of_number = self.deviations.iter().filter(|(deviation, _)| deviation.0 == number);
         of_number.map(|(_, cases)| cases).sum()
     }
 }
@@ -120,9 +227,8 @@ impl fmt::Display for Report {
         for line in &self.lines {
             writeln!(f, "{line}")?;
         }
-        for (deviation, cases) in &self.deviations {
+        for (Deviation(number, meaning), cases) in &self.deviations {
             let plural = if *cases == 1 { "" } else { "s" };
-            let (number, meaning) = (deviation.number(), deviation.meaning());
             writeln!(f, "deviation {number}: {cases} case{plural} ({meaning})")?;
         }
         let Self { passed, failed, skipped, .. } = self;

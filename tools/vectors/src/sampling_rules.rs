@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::deviations::Deviation;
+use crate::deviations::{self, Deviation};
 use crate::report::Checks;
 
 /// Whose rules are followed.
@@ -70,7 +70,7 @@ impl Bucket {
             let filled = self.balance + self.elapsed(now, reasons) * self.rate;
             // Before the first look it was full, so that time is not credited either.
             if filled > self.max || (self.tick.is_none() && now > 0) {
-                reasons.insert(Deviation::OneBurst);
+                reasons.insert(deviations::ONE_BURST);
             }
             if filled >= self.max {
                 self.tick_to(now);
@@ -92,7 +92,7 @@ impl Bucket {
         let empty = self.max <= 0.0;
         self.balance = self.balance * max / self.max;
         if empty && self.side == Side::Ours {
-            reasons.insert(Deviation::BucketRefills);
+            reasons.insert(deviations::BUCKET_REFILLS);
             self.balance = 0.0;
         }
         (self.rate, self.max) = (rate, max);
@@ -112,7 +112,7 @@ impl Bucket {
     fn elapsed(&self, now: i128, reasons: &mut Reasons) -> f64 {
         let nanos = now - self.tick.unwrap_or(now);
         if nanos < 0 && self.side == Side::Ours {
-            reasons.insert(Deviation::TimeStandsStill);
+            reasons.insert(deviations::TIME_STANDS_STILL);
             return 0.0;
         }
         const SECOND: i128 = 1_000_000_000;
@@ -157,7 +157,7 @@ impl Guaranteed {
     /// Whether the trace of this id is sampled, and by whom.
     pub(crate) fn decide(&mut self, id: u64, now: i128, reasons: &mut Reasons) -> Option<Tags> {
         if self.side == Side::Ours && self.lower_bound <= 0.0 {
-            reasons.insert(Deviation::ZeroIsNone);
+            reasons.insert(deviations::ZERO_IS_NONE);
         }
         let within = self.bucket.check(1.0, now, reasons);
         let kind = if sampled(self.rate, id) {
@@ -233,7 +233,7 @@ impl PerOperation {
     pub(crate) fn update(&mut self, strategies: &Strategies, now: i128, reasons: &mut Reasons) {
         let mut lower_bound = strategies.lower_bound;
         if self.side == Side::Ours && lower_bound < 0.0 {
-            reasons.insert(Deviation::ZeroIsNone);
+            reasons.insert(deviations::ZERO_IS_NONE);
             lower_bound = 0.0;
         }
         let mut operations = BTreeMap::new();
@@ -303,6 +303,6 @@ mod tests {
             passed[0] += u32::from(go.check(1.0, now, &mut reasons));
             passed[1] += u32::from(ours.check(1.0, now, &mut reasons));
         }
-        assert_eq!((passed, reasons.contains(&Deviation::OneBurst)), ([4, 3], true));
+        assert_eq!((passed, reasons.contains(&deviations::ONE_BURST)), ([4, 3], true));
     }
 }

@@ -11,7 +11,7 @@ use jaeger_client::{Closer, ConfigError, SpanContext, SpanId, TraceId, Tracer, T
 use serde_json::Value;
 
 use crate::client::{self, PATIENCE};
-use crate::deviations::Deviation;
+use crate::deviations;
 use crate::json::{int, items, member, present, text};
 use crate::model;
 use crate::report::Checks;
@@ -76,7 +76,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let expected = if script.all_fit() {
         expected
     } else {
-        checks.deviates(Deviation::Trimmed);
+        checks.deviates(deviations::TRIMMED);
         packed
     };
     let ran = match Sender::start(&script)? {

@@ -26,7 +26,7 @@ fn public_file(kind: &str) -> Value {
 
 fn run(file: &Value) -> Report {
     let mut report = Report::default();
-    run_text("file", &file.to_string(), &mut report).unwrap();
+    run_text("file", &file.to_string(), None, &mut report).unwrap();
     report
 }
 
@@ -36,7 +36,7 @@ fn all_public_cases_pass() {
     assert_eq!(files.len(), KINDS.len());
     for (name, text) in files {
         let mut report = Report::default();
-        run_text(&name, &text, &mut report).unwrap();
+        run_text(&name, &text, None, &mut report).unwrap();
         assert_eq!(report.failed(), 0, "{report}");
         assert!(report.passed() > 0 && report.skipped() == 0, "{name}: {report}");
     }
@@ -440,7 +440,7 @@ fn unknown_files_are_errors_and_no_failures() {
         (r#"{"format": "other/1"}"#, "unknown format \"other/1\""),
         (r#"{"format": "jaeger-client-golden/1", "file": "x"}"#, "unknown kind of cases \"x\""),
     ] {
-        let error = run_text("file", text, &mut report).unwrap_err();
+        let error = run_text("file", text, None, &mut report).unwrap_err();
         assert!(error.contains(said), "{error}");
     }
     assert_eq!(report.failed(), 0);
