@@ -79,6 +79,10 @@ impl Names {
         Ok(())
     }
 
+    pub(crate) fn all(&self) -> [&str; 4] {
+        [&self.trace_context, &self.baggage_prefix, &self.debug, &self.baggage]
+    }
+
     /// For a tracer.
     pub(crate) fn config(&self) -> HeadersConfig {
         let Self { trace_context, baggage_prefix, debug, baggage } = self.clone();
@@ -112,6 +116,11 @@ pub(crate) fn baggage(object: &Value) -> Result<Baggage, String> {
 
 pub(crate) fn baggage_of(context: &SpanContext) -> Baggage {
     context.baggage().map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec())).collect()
+}
+
+/// As cases show it.
+pub(crate) fn baggage_shown(context: &SpanContext) -> Value {
+    context.baggage().map(|(key, value)| (key.to_owned(), Value::from(value))).collect()
 }
 
 /// A text, or the description of one that is not UTF-8.

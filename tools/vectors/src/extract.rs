@@ -1,43 +1,41 @@
 //! Extraction: a carrier's context or error, and the span started as its child.
 
-use jaeger_client::FinishedSpan;
 use jaeger_client::encoding::ValueView;
 use jaeger_client::propagation::{B3Format, HttpHeaders};
 use jaeger_client::sampler::ConstSampler;
-use serde_json::Value;
+use jaeger_client::{FinishedSpan, SpanContext};
+use serde_json::{Map, Value, json};
 
-use crate::b3_rules;
-use crate::carrier::{Baggage, Ids, Names, Pairs, baggage, baggage_of, pairs, text_bytes};
+use crate::carrier::{Names, Pairs, baggage_shown, pairs};
 use crate::client;
-use crate::deviations::{self, Deviation};
-use crate::extract_rules::{self, Found, Mended};
-use crate::json::{bits, bytes, int, member, only, present, text, truth};
-use crate::report::Checks;
+use crate::deviations::{self, Deviation, Rule};
+use crate::json::{bytes, int, member, only, present, text};
+use crate::model;
+use crate::report::{Checks, Difference};
 
 /// What a case gives to extraction.
 #[derive(Debug)]
 enum Carrier {
     Headers { http: bool, names: Names, pairs: Pairs },
-    B3 { baggage_prefix: Option<String>, pairs: Pairs },
+    B3 { baggage_prefix: String, pairs: Pairs },
     Binary(Vec<u8>),
 }
 
+const INPUT: &[&str] = &[
+    "format",
+    "carrier",
+    "carrier_hex",
+    "headers_config",
+    "headers",
+    "baggage_prefix",
+    "prefix_hex",
+    "fill_hex",
+    "length",
+];
+
 impl Carrier {
     fn read(input: &Value) -> Result<Self, String> {
-        only(
-            input,
-            &[
-                "format",
-                "carrier",
-                "carrier_hex",
-                "headers_config",
-                "headers",
-                "baggage_prefix",
-                "prefix_hex",
-                "fill_hex",
-                "length",
-            ],
-        )?;
+        only(input, INPUT)?;
         Ok(match text(input, "format")? {
             format @ ("http" | "textmap") => Self::Headers {
                 http: format == "http",
@@ -45,12 +43,21 @@ impl Carrier {
                 pairs: pairs(input, "carrier")?,
             },
             "b3" => Self::B3 {
-                baggage_prefix: text(input, "baggage_prefix").ok().map(String::from),
+                baggage_prefix: text(input, "baggage_prefix").unwrap_or("baggage-").to_owned(),
                 pairs: pairs(input, "carrier")?,
             },
             "binary" => Self::Binary(binary(input)?),
             other => return Err(format!("unknown format {other:?}")),
         })
+    }
+
+    /// What in it this client reads in a way of its own.
+    fn deviations(&self) -> Vec<Deviation> {
+        match self {
+            Self::Headers { http, names, pairs } => headers_deviate(*http, names, pairs),
+            Self::B3 { baggage_prefix, pairs } => b3_deviates(baggage_prefix, pairs),
+            Self::Binary(_) => Vec::new(),
+        }
     }
 }
 
@@ -60,95 +67,71 @@ fn binary(input: &Value) -> Result<Vec<u8>, String> {
         return bytes(input, "carrier_hex");
     }
     let mut carrier = bytes(input, "prefix_hex")?;
-    let fill = match present(input, "fill_hex") {
-        Some(_) => bytes(input, "fill_hex")?,
-        None => vec![0],
-    };
-    let length: usize = int(input, "length")?;
-    let missing = length.saturating_sub(carrier.len());
+    let fill = present(input, "fill_hex").map_or(Ok(vec![0]), |_| bytes(input, "fill_hex"))?;
+    let missing = int::<usize>(input, "length")?.saturating_sub(carrier.len());
     carrier.extend(fill.into_iter().cycle().take(missing));
     Ok(carrier)
 }
 
-/// What comes of a carrier: a context and its child, or the kind of error.
-type Outcome = Result<(Found, Child), String>;
-
-/// What is seen of the child.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Child {
-    same_trace: bool,
-    parent: u64,
-    flags: u8,
-    baggage: Baggage,
-    /// Seen only on spans that are reported.
-    references: Option<usize>,
-    debug_tag: Option<Vec<u8>>,
-}
-
-impl Child {
-    /// The child that is started with a sampler that never samples, as jaeger-client-go does unless a
-    /// debug id acts whatever the context beside it is.
-    fn of(found: &Found, debug_id_acts: bool) -> Self {
-        let baggage = found.baggage.clone();
-        let asks = !found.debug_id.is_empty();
-        if found.ids.is_valid() {
-            let Ids { span, flags, .. } = found.ids;
-            let forced = debug_id_acts && asks;
-            return Self {
-                same_trace: true,
-                parent: span,
-                flags: if forced { flags | 3 } else { flags },
-                baggage,
-                references: Some(1),
-                debug_tag: forced.then(|| found.debug_id.clone()),
-            };
-        }
-        let forced = asks && (debug_id_acts || !found.ids.names_trace());
-        Self {
-            flags: if forced { 3 } else { 0 },
-            baggage,
-            references: Some(0),
-            debug_tag: forced.then(|| found.debug_id.clone()),
-            ..Self::default()
-        }
-    }
-}
-
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let carrier = Carrier::read(member(case, "input")?)?;
-    let mut expected = expected(&carrier, member(case, "expected")?, checks)?;
-    if let Ok((found, child)) = &mut expected {
-        let texts = [&mut found.debug_id].into_iter();
-        let texts = texts.chain(found.baggage.values_mut()).chain(child.baggage.values_mut());
-        texts.chain(&mut child.debug_tag).for_each(|text| replace_non_utf8(text, checks));
+    let (mut recorded, mut got) = (member(case, "expected")?.clone(), extracted(&carrier)?);
+    // No public call says whether samplers would still be asked about a context.
+    recorded
+        .pointer_mut("/context")
+        .and_then(Value::as_object_mut)
+        .map(|c| c.remove("sampling_final"));
+    for of in ["/context/baggage", "/child/baggage"] {
+        let baggage = recorded.pointer_mut(of).and_then(Value::as_object_mut);
+        baggage.into_iter().flat_map(Map::values_mut).try_for_each(|text| as_utf8(text, checks))?;
     }
-    compare(&expected, &extracted(&carrier)?, checks);
+    for text in ["/context/debug_id", "/child/debug_tag"] {
+        recorded.pointer_mut(text).map_or(Ok(()), |text| as_utf8(text, checks))?;
+    }
+    // Go panics when it asks a context of a debug id or baggage alone for its flags; ours are 0.
+    if recorded.pointer("/context").is_some_and(|context| present(context, "flags").is_none())
+        && let Some(context) = got.pointer_mut("/context").and_then(Value::as_object_mut)
+        && context.get("flags") == Some(&Value::from(0))
+    {
+        for flag in ["flags", "sampled", "debug", "firehose"] {
+            context.remove(flag);
+        }
+    }
+    // References are seen only on spans that are reported.
+    if got.pointer("/child/references") == Some(&Value::Null) {
+        recorded
+            .pointer_mut("/child")
+            .and_then(Value::as_object_mut)
+            .map(|c| c.remove("references"));
+    }
+    checks.compare("", &recorded, &got);
     Ok(())
 }
 
 /// This client's texts are UTF-8, whatever the carrier's are.
-fn replace_non_utf8(text: &mut Vec<u8>, checks: &mut Checks) {
-    if str::from_utf8(text).is_err() {
-        *text = String::from_utf8_lossy(text).into_owned().into_bytes();
-        checks.deviates(deviations::TEXT_IS_UTF8);
+fn as_utf8(text: &mut Value, checks: &mut Checks) -> Result<(), String> {
+    if !text.is_string() {
+        let bytes = model::string(text)?;
+        if str::from_utf8(&bytes).is_err() {
+            checks.deviates(deviations::TEXT_IS_UTF8);
+        }
+        *text = Value::from(String::from_utf8_lossy(&bytes));
     }
+    Ok(())
 }
 
 /// What this client makes of the carrier.
-fn extracted(carrier: &Carrier) -> Result<Outcome, String> {
-    let mut builder = client::builder("vectors").sampler(ConstSampler::new(false));
+fn extracted(carrier: &Carrier) -> Result<Value, String> {
+    let builder = client::builder("vectors").sampler(ConstSampler::new(false));
     let mut debug_tags = vec![Names::default().debug];
-    match carrier {
+    let builder = match carrier {
         Carrier::Headers { names, .. } => {
             debug_tags.push(names.debug.clone());
-            builder = builder.headers(names.config());
+            builder.headers(names.config())
         }
-        Carrier::B3 { baggage_prefix: Some(prefix), .. } => {
-            builder = builder.format(B3Format::new(prefix));
-        }
-        Carrier::B3 { .. } => builder = builder.format(B3Format::default()),
-        Carrier::Binary(_) => {}
-    }
+        Carrier::B3 { baggage_prefix, .. } => builder.format(B3Format::new(baggage_prefix)),
+        Carrier::Binary(_) => builder,
+    };
     let (tracer, closer, reporter) = client::in_memory(builder)?;
     let extracted = match carrier {
         Carrier::Headers { http: false, pairs, .. } => tracer.extract(pairs),
@@ -159,13 +142,7 @@ fn extracted(carrier: &Carrier) -> Result<Outcome, String> {
     };
     let context = match extracted {
         Ok(context) => context,
-        Err(error) => return Ok(Err(client::error_kind(&error))),
-    };
-    let found = Found {
-        ids: Ids::of(&context),
-        debug_id: context.debug_id().unwrap_or_default().as_bytes().to_vec(),
-        baggage: baggage_of(&context),
-        broken: false,
+        Err(error) => return Ok(json!({"ok": false, "error": client::error_kind(&error)})),
     };
     let span = tracer.span("child").child_of(&context).start();
     let seen = span.context();
@@ -174,114 +151,155 @@ fn extracted(carrier: &Carrier) -> Result<Outcome, String> {
     let reported = reporter.spans();
     let view = reported.first().map(FinishedSpan::view);
     let debug_tag = debug_tags.iter().find_map(|key| match view?.tag(key)? {
-        ValueView::Str(text) => Some(text.to_vec()),
+        ValueView::Str(text) => Some(String::from_utf8_lossy(text).into_owned()),
         _ => None,
     });
-    let child = Child {
-        same_trace: seen.trace_id() == context.trace_id(),
-        parent: seen.parent_id().get(),
-        flags: seen.flags(),
-        baggage: baggage_of(&seen),
-        references: view.map(|view| view.references().count()),
-        debug_tag,
-    };
-    Ok(Ok((found, child)))
+    Ok(json!({
+        "ok": true,
+        "context": shown(&context),
+        "child": {
+            "same_trace": seen.trace_id() == context.trace_id(),
+            "parent_id": format!("{:016x}", seen.parent_id().get()),
+            "flags": seen.flags(),
+            "baggage": baggage_shown(&seen),
+            "references": view.map(|view| view.references().count()),
+            "debug_tag": debug_tag,
+        },
+    }))
 }
 
-fn compare(expected: &Outcome, got: &Outcome, checks: &mut Checks) {
-    match (expected, got) {
-        (Err(expected), Err(got)) => checks.same("error", expected, got),
-        (Ok((expected, _)), Err(got)) => {
-            checks.fail(format!("expected {expected:?}, got error {got:?}"));
-        }
-        (Err(expected), Ok((got, _))) => {
-            checks.fail(format!("expected error {expected:?}, got {got:?}"));
-        }
-        (Ok((context, child)), Ok((got_context, got_child))) => {
-            checks.same("context", context, got_context);
-            let mut child = child.clone();
-            if got_child.references.is_none() {
-                child.references = None;
-            }
-            checks.same("child", &child, got_child);
-        }
-    }
-}
-
-/// What was recorded, or what this client promises instead.
-fn expected(carrier: &Carrier, expected: &Value, checks: &mut Checks) -> Result<Outcome, String> {
-    if let (Some(_), Carrier::Binary(_)) = (present(expected, "go_panics"), carrier) {
-        checks.deviates(deviations::NEGATIVE_LENGTH);
-        return Ok(Err(String::from("corrupted")));
-    }
-    let recorded = recorded(expected)?;
-    Ok(match carrier {
-        Carrier::Binary(_) => recorded,
-        Carrier::Headers { http, names, pairs } => {
-            let by = |mended: Mended| {
-                let found = extract_rules::extract(*http, pairs, names, mended)?;
-                let child = Child::of(&found, mended.debug_id_acts());
-                Ok((Found { broken: false, ..found }, child))
-            };
-            let ones = Mended::all_but_one();
-            promised(recorded, (Mended::default(), Mended::ALL), &ones, by, checks)
-        }
-        Carrier::B3 { baggage_prefix, pairs } => {
-            let prefix = baggage_prefix.as_deref().unwrap_or("baggage-");
-            let by = |mended| {
-                let found = b3_rules::extract(pairs, prefix, mended).map_err(String::from)?;
-                let mut child = Child::of(&found, false);
-                if !found.ids.names_trace() {
-                    child.flags = found.ids.flags;
-                }
-                Ok((found, child))
-            };
-            let ones = b3_rules::Mended::all_but_one();
-            let (none, all) = (b3_rules::Mended::default(), b3_rules::Mended::ALL);
-            promised(recorded, (none, all), &ones, by, checks)
-        }
+fn shown(context: &SpanContext) -> Value {
+    let hex = |id: u64| format!("{id:016x}");
+    let flags = context.flags();
+    json!({
+        "trace_id_high": hex(context.trace_id().high()),
+        "trace_id_low": hex(context.trace_id().low()),
+        "span_id": hex(context.span_id().get()),
+        "parent_id": hex(context.parent_id().get()),
+        "flags": flags,
+        "sampled": flags & 1 != 0,
+        "debug": flags & 2 != 0,
+        "firehose": flags & 8 != 0,
+        "valid": context.is_valid(),
+        "debug_id": context.debug_id().unwrap_or_default(),
+        "baggage": baggage_shown(context),
     })
 }
 
-/// What was recorded where the rules do not explain it, so that they are no grounds to expect
-/// anything else; and else what they give with all that is mended.
-fn promised<M: Copy>(
-    recorded: Outcome,
-    (none, all): (M, M),
-    ones: &[(Deviation, M)],
-    by: impl Fn(M) -> Outcome,
-    checks: &mut Checks,
-) -> Outcome {
-    if by(none) != recorded {
-        return recorded;
+/// What in Jaeger's headers this client reads in a way of its own.
+pub(crate) fn headers_deviate(http: bool, names: &Names, pairs: &Pairs) -> Vec<Deviation> {
+    let named = |name: &str| {
+        let name = name.to_owned();
+        pairs.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(&name)).map(|(_, value)| value)
+    };
+    let mut found = Vec::new();
+    let mut contexts = named(&names.trace_context);
+    let has_upper = |text: &str| text.chars().any(char::is_uppercase);
+    if names.all().into_iter().any(has_upper) {
+        found.push(deviations::HEADER_NAMES_OF_ANY_CASE);
     }
-    let promised = by(all);
-    if promised != recorded {
-        let one = ones.iter().filter(|(_, mended)| by(*mended) != promised);
-        one.for_each(|(deviation, _)| checks.deviates(*deviation));
+    if contexts.clone().count() > 1 || contexts.clone().any(|value| has_comma(value)) {
+        found.push(deviations::ONE_CONTEXT);
     }
-    promised
+    let is_digit = |flags: &str| flags.len() == 1 && flags.as_bytes()[0].is_ascii_digit();
+    let flags =
+        |value: &String| value.to_uppercase().replace("%3A", ":").rsplit(':').next().map(is_digit);
+    if contexts.clone().any(|value| flags(value) == Some(false)) {
+        found.push(deviations::HEX_FLAGS);
+    }
+    if named(&names.debug).next().is_some() && contexts.next().is_some() {
+        found.extend([deviations::DEBUG_ID_ACTS, deviations::DEBUG_ID_KEPT]);
+    }
+    let prefix = names.baggage_prefix.to_lowercase();
+    if !http
+        && pairs.iter().any(|(key, _)| has_upper(key) && key.to_lowercase().starts_with(&prefix))
+    {
+        found.push(deviations::TEXT_MAP_KEYS_KEPT);
+    }
+    found
 }
 
-fn recorded(expected: &Value) -> Result<Outcome, String> {
-    if !truth(expected, "ok")? {
-        return Ok(Err(String::from(text(expected, "error")?)));
-    }
-    let context = member(expected, "context")?;
-    let found = Found {
-        ids: Ids::read(context)?,
-        debug_id: text_bytes(member(context, "debug_id")?)?,
-        baggage: baggage(context)?,
-        broken: false,
-    };
-    let child = member(expected, "child")?;
-    let child = Child {
-        same_trace: truth(child, "same_trace")?,
-        parent: bits(child, "parent_id")?,
-        flags: int(child, "flags")?,
-        baggage: baggage(child)?,
-        references: Some(int(child, "references")?),
-        debug_tag: present(child, "debug_tag").map(text_bytes).transpose()?,
-    };
-    Ok(Ok((found, child)))
+fn has_comma(value: &str) -> bool {
+    value.contains(',') || value.to_uppercase().contains("%2C")
 }
+
+/// What in headers of B3 this client reads in a way of its own.
+fn b3_deviates(baggage_prefix: &str, pairs: &Pairs) -> Vec<Deviation> {
+    let pairs = || pairs.iter().map(|(key, value)| (key.to_lowercase(), value));
+    let named = |name: &'static str| pairs().filter(move |(key, _)| key == name).map(|(_, v)| v);
+    let prefix = baggage_prefix.to_lowercase();
+    let part = |key: &str| key == "b3" || key.starts_with("x-b3-");
+    let twice = |key: &str| pairs().filter(|(other, _)| other == key).count() > 1;
+    let debug = named("x-b3-flags").next().is_some()
+        || named("x-b3-sampled").any(|value| value.split(',').any(|value| value.trim() == "d"));
+    let decision = debug || named("x-b3-sampled").next().is_some();
+    [
+        (deviations::B3_SINGLE, named("b3").next().is_some()),
+        (deviations::B3_DEBUG, debug),
+        (deviations::B3_NO_PARENT, named("x-b3-parentspanid").any(|value| value.trim().is_empty())),
+        (deviations::B3_DECISION, decision),
+        (
+            deviations::ONE_CONTEXT,
+            pairs().any(|(key, value)| part(&key) && (has_comma(value) || twice(&key))),
+        ),
+        (
+            deviations::B3_ENCODED,
+            pairs().any(|(key, value)| key.starts_with(&prefix) && value.contains('%')),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(deviation, applies)| applies.then_some(deviation))
+    .collect()
+}
+
+/// Whether the carrier is such, and the difference is in one of the places.
+fn is_read_otherwise(why: Deviation, case: &Value, at: &Difference, places: &[&str]) -> bool {
+    let carrier = case.get("input").and_then(|input| Carrier::read(input).ok());
+    // Whether there is a context at all is a matter of every part of it.
+    let is_all = ["context", "child"].contains(&at.place.as_str()) && places.contains(&"ok");
+    (is_all || at.is_in(places))
+        && carrier.is_some_and(|carrier| carrier.deviations().contains(&why))
+}
+
+/// Whether anything was found, and what of it else than baggage.
+const CONTEXT: &[&str] = &["ok", "error", "context", "child"];
+const FLAGS: &[&str] = &[
+    "ok",
+    "error",
+    "context/flags",
+    "context/sampled",
+    "context/debug",
+    "context/firehose",
+    "child/flags",
+    "child/references",
+];
+const BAGGAGE: &[&str] = &["context/baggage", "child/baggage"];
+
+macro_rules! read_otherwise {
+    ($($deviation:ident in $places:expr;)*) => {
+        &[
+            (deviations::NEGATIVE_LENGTH, |case, at| {
+                let panics = present(&case["expected"], "go_panics").is_some();
+                panics && (at.place != "error" || at.got == "corrupted") && at.got != true
+            }),
+            $((deviations::$deviation, |case, at| {
+                is_read_otherwise(deviations::$deviation, case, at, $places)
+            }),)*
+        ]
+    };
+}
+
+/// Why a context may be read otherwise than it was recorded.
+pub(crate) const RULES: &[Rule] = read_otherwise! {
+    HEADER_NAMES_OF_ANY_CASE in CONTEXT;
+    ONE_CONTEXT in CONTEXT;
+    B3_SINGLE in CONTEXT;
+    HEX_FLAGS in FLAGS;
+    B3_DEBUG in FLAGS;
+    B3_NO_PARENT in CONTEXT;
+    B3_DECISION in &["ok", "error", "context", "child/flags", "child/references"];
+    DEBUG_ID_ACTS in CONTEXT;
+    DEBUG_ID_KEPT in CONTEXT;
+    TEXT_MAP_KEYS_KEPT in BAGGAGE;
+    B3_ENCODED in BAGGAGE;
+};

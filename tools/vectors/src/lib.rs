@@ -5,7 +5,6 @@
 //! to differ from Go's, `deviations` says what is expected instead; a module asks it about a
 //! case's input, never about its name.
 
-mod b3_rules;
 mod carrier;
 mod client;
 mod config_env;
@@ -68,8 +67,8 @@ struct Kind {
 const KINDS: &[Kind] = &[
     Kind { name: "datagrams", run: datagrams::run, rules: &[] },
     Kind { name: "transport", run: transport::run, rules: &[] },
-    Kind { name: "extract", run: extract::run, rules: &[] },
-    Kind { name: "inject", run: inject::run, rules: &[] },
+    Kind { name: "extract", run: extract::run, rules: extract::RULES },
+    Kind { name: "inject", run: inject::run, rules: inject::RULES },
     Kind { name: "probabilistic", run: probabilistic::run, rules: &[] },
     Kind { name: "ratelimit", run: ratelimit::run, rules: &[] },
     Kind { name: "peroperation", run: peroperation::run, rules: &[] },
