@@ -42,6 +42,10 @@ pub(crate) fn truth(object: &Value, key: &str) -> Result<bool, String> {
     member(object, key)?.as_bool().ok_or_else(|| format!("{key:?} is no truth value"))
 }
 
+pub(crate) fn float(object: &Value, key: &str) -> Result<f64, String> {
+    member(object, key)?.as_f64().ok_or_else(|| format!("{key:?} is no number"))
+}
+
 /// 64 bits in hex digits.
 pub(crate) fn bits(object: &Value, key: &str) -> Result<u64, String> {
     let digits = text(object, key)?;
@@ -61,6 +65,29 @@ pub(crate) fn from_hex(digits: &str) -> Option<Vec<u8>> {
 
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A string description: `value`, or `hex` where it is not UTF-8.
+pub(crate) fn string(description: &Value) -> Result<Vec<u8>, String> {
+    match present(description, "hex") {
+        Some(_) => bytes(description, "hex"),
+        None => text_or_hex(description, "value"),
+    }
+}
+
+/// The text of a member, which under another name is in hex where it is not UTF-8, or described
+/// where it is long.
+pub(crate) fn text_or_hex(object: &Value, key: &str) -> Result<Vec<u8>, String> {
+    let error = match text(object, key) {
+        Ok(text) => return Ok(text.as_bytes().to_vec()),
+        Err(error) => error,
+    };
+    let (hex, is) = (format!("{key}_hex"), format!("{key}_is"));
+    match (present(object, &hex), present(object, &is)) {
+        (Some(_), _) => bytes(object, &hex),
+        (None, Some(_)) => described(text(object, &is)?).map(String::into_bytes),
+        (None, None) => Err(error),
+    }
 }
 
 /// Members that say something to readers alone.

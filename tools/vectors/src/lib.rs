@@ -31,13 +31,13 @@ mod model;
 mod peroperation;
 mod probabilistic;
 mod ratelimit;
-mod remote_rules;
 mod remote_sampling;
 mod report;
 mod sampling_rules;
 mod server;
 mod transport;
 mod transport_rules;
+mod value;
 mod zipkin_rules;
 
 use std::fs;
@@ -69,10 +69,10 @@ const KINDS: &[Kind] = &[
     Kind { name: "transport", run: transport::run, rules: &[] },
     Kind { name: "extract", run: extract::run, rules: extract::RULES },
     Kind { name: "inject", run: inject::run, rules: inject::RULES },
-    Kind { name: "probabilistic", run: probabilistic::run, rules: &[] },
-    Kind { name: "ratelimit", run: ratelimit::run, rules: &[] },
-    Kind { name: "peroperation", run: peroperation::run, rules: &[] },
-    Kind { name: "remote_sampling", run: remote_sampling::run, rules: &[] },
+    Kind { name: "probabilistic", run: probabilistic::run, rules: probabilistic::RULES },
+    Kind { name: "ratelimit", run: ratelimit::run, rules: ratelimit::RULES },
+    Kind { name: "peroperation", run: peroperation::run, rules: peroperation::RULES },
+    Kind { name: "remote_sampling", run: remote_sampling::run, rules: remote_sampling::RULES },
     Kind { name: "lifecycle", run: lifecycle::run, rules: &[] },
     Kind { name: "config_env", run: config_env::run, rules: &[] },
 ];

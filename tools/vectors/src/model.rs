@@ -9,9 +9,9 @@ use jaeger_client::encoding::{
 use jaeger_client::{SpanId, TraceId};
 use serde_json::Value;
 
-use crate::described;
 use crate::deviations::{self, Deviation};
 use crate::json::{bits, bytes, int, items, member, present, text, truth};
+pub(crate) use crate::json::{string, text_or_hex};
 use crate::zipkin_rules::{Given, whole_characters};
 
 /// Elements that the client's writers have written.
@@ -213,29 +213,6 @@ pub(crate) fn stats(stats: &Value) -> Result<ClientStats, String> {
         int(stats, "tooLargeDroppedSpans")?,
         int(stats, "failedToEmitSpans")?,
     ))
-}
-
-/// A string description: `value`, or `hex` where it is not UTF-8.
-pub(crate) fn string(description: &Value) -> Result<Vec<u8>, String> {
-    match present(description, "hex") {
-        Some(_) => bytes(description, "hex"),
-        None => text_or_hex(description, "value"),
-    }
-}
-
-/// The text of a member, which under another name is in hex where it is not UTF-8, or described
-/// where it is long.
-pub(crate) fn text_or_hex(object: &Value, key: &str) -> Result<Vec<u8>, String> {
-    let error = match text(object, key) {
-        Ok(text) => return Ok(text.as_bytes().to_vec()),
-        Err(error) => error,
-    };
-    let (hex, is) = (format!("{key}_hex"), format!("{key}_is"));
-    match (present(object, &hex), present(object, &is)) {
-        (Some(_), _) => bytes(object, &hex),
-        (None, Some(_)) => described::text(text(object, &is)?).map(String::into_bytes),
-        (None, None) => Err(error),
-    }
 }
 
 /// The types of values that a tag has, each with members of its own.

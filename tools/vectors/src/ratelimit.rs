@@ -7,13 +7,12 @@ use jaeger_client::sampler::{
     GuaranteedThroughputSampler, ManualSpan, RateLimitingSampler, Sampler, TokenBucket,
 };
 use jaeger_client::{Clock, TraceId};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::deviations;
-use crate::json::{bits, int, items, member, present, text, truth};
-use crate::report::Checks;
-use crate::sampling_rules::{self as rules, Bucket, Guaranteed, Reasons, Side, Tags, expected};
-use crate::zipkin_rules::{Given, held};
+use crate::deviations::{self, Rule};
+use crate::json::{bits, float, int, items, member, present, text, truth};
+use crate::report::{Checks, Difference};
+use crate::value::{double_bits, recorded_tag, shown_tag};
 
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let (input, steps) = (member(case, "input")?, items(case, "steps")?);
@@ -25,89 +24,69 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     }
 }
 
+/// Compares a step. A difference stands only where Go's bucket gives what was recorded.
+fn compare(checks: &mut Checks, number: usize, recorded: &Value, got: &Value, go: &Value) {
+    if recorded != got && recorded != go {
+        checks.fail(format!("steps/{number}: recorded {recorded}, but Go's bucket gives {go}"));
+    }
+    checks.compare(&format!("steps/{number}"), recorded, got);
+}
+
 fn bucket(input: &Value, steps: &[Value], checks: &mut Checks) -> Result<(), String> {
     let (rate, max) = (float(input, "credits_per_second")?, float(input, "max_balance")?);
-    let (mut go, mut ours) = (Bucket::new(Side::Go, rate, max), Bucket::new(Side::Ours, rate, max));
-    let mut own = TokenBucket::new(rate, max);
-    let (mut time, mut reasons) = (Time::default(), Reasons::new());
+    let (mut go, mut own) = (GoBucket::new(rate, max), TokenBucket::new(rate, max));
+    let mut time = Time::default();
     for (number, step) in steps.iter().enumerate() {
         let now = time.advance(step)?;
-        let balance = bits(step, "balance_after_bits").map(f64::from_bits).map(rules::bits)?;
-        let what = format!("step {number}");
-        match text(step, "op")? {
+        let seen = |allowed, balance| json!({"allowed": allowed, "balance": double_bits(balance)});
+        let recorded = f64::from_bits(bits(step, "balance_after_bits")?);
+        let (recorded, got, by_go) = match text(step, "op")? {
             "check" => {
                 let cost = float(step, "cost")?;
-                let by_go = (go.check(cost, now, &mut Reasons::new()), go.balance());
-                let by_us = (ours.check(cost, now, &mut reasons), ours.balance());
-                let recorded = (truth(step, "allowed")?, balance);
-                let wanted = expected(checks, &what, recorded, (by_go, by_us), &reasons);
-                let got = (own.check(cost, time.nanos()), rules::bits(own.balance()));
-                checks.same(&what, &wanted, &got);
+                let (allowed, by_go) = (own.check(cost, time.nanos()), go.check(cost, now));
+                let recorded = seen(Some(truth(step, "allowed")?), recorded);
+                (recorded, seen(Some(allowed), own.balance()), seen(Some(by_go), go.balance))
             }
             "update" => {
                 let (rate, max) = (float(step, "credits_per_second")?, float(step, "max_balance")?);
-                go.update(rate, max, now, &mut Reasons::new());
-                ours.update(rate, max, now, &mut reasons);
-                let both = (go.balance(), ours.balance());
-                let wanted = expected(checks, &what, balance, both, &reasons);
                 own.update(rate, max, time.nanos());
-                checks.same(&what, &wanted, &rules::bits(own.balance()));
+                go.update(rate, max, now);
+                (seen(None, recorded), seen(None, own.balance()), seen(None, go.balance))
             }
             other => return Err(format!("unknown op {other:?}")),
-        }
+        };
+        compare(checks, number, &recorded, &got, &by_go);
     }
     Ok(())
 }
 
 fn sampler(input: &Value, steps: &[Value], checks: &mut Checks) -> Result<(), String> {
     let mut rate = float(input, "max_traces_per_second")?;
-    let mut own = match RateLimitingSampler::new(rate) {
-        Ok(own) if rate >= 0.0 => own,
-        other => {
-            // There is no rate to go on with, so the steps have nothing to be compared with.
-            checks.deviates(deviations::NEGATIVE_RATE);
-            checks.same("rate refused", &true, &other.is_err());
-            return Ok(());
-        }
+    let Ok(mut own) = RateLimitingSampler::new(rate) else {
+        // There is no rate to go on with, so the steps have nothing to be compared with.
+        checks.same("rate refused", &false, &true);
+        return Ok(());
     };
-    let mut go = (Bucket::of_traces(Side::Go, rate), rate);
-    let mut ours = Bucket::of_traces(Side::Ours, rate);
-    let (mut time, mut reasons) = (Time::default(), Reasons::new());
+    let (mut go, mut time) = (GoBucket::of_traces(rate), Time::default());
     for (number, step) in steps.iter().enumerate() {
         let now = time.advance(step)?;
-        let what = format!("step {number}");
-        if rate <= 0.0 {
-            reasons.insert(deviations::ZERO_IS_NONE);
-        }
         match text(step, "op")? {
             "sample" => {
-                let given = |sampled: bool, rate: f64| {
-                    sampled.then(|| vec![("ratelimiting".to_owned(), rules::bits(rate))])
-                };
-                let by_go = given(go.0.check(1.0, now, &mut Reasons::new()), go.1);
-                let by_us = given(ours.check(1.0, now, &mut reasons), rate);
-                let recorded = recorded(step)?;
-                let wanted = expected(checks, &what, recorded, (by_go, by_us), &reasons);
+                let by_go = go.check(1.0, now).then_some(("ratelimiting", rate));
                 let mut span = ManualSpan::new(TraceId::new(0, 1), "op").with_clock(time.clone());
                 span.start(&own);
-                checks.same(&what, &wanted, &tags(&span)?);
+                compare(checks, number, &recorded(step)?, &seen(&span), &tags(by_go));
             }
             "update" => {
                 let next = float(step, "max_traces_per_second")?;
-                if next != go.1 {
-                    go.0.update(next, rules::burst(Side::Go, next), now, &mut Reasons::new());
-                    go.1 = next;
-                }
-                let updated = own.updated(next, time.nanos());
-                checks.same("rate refused", &(next < 0.0), &updated.is_err());
-                let Ok(updated) = updated else {
-                    reasons.insert(deviations::NEGATIVE_RATE);
-                    continue;
-                };
                 if next != rate {
-                    ours.update(next, rules::burst(Side::Ours, next), now, &mut reasons);
+                    go.update(next, next.max(1.0), now);
+                    rate = next;
                 }
-                (rate, own) = (next, updated);
+                match own.updated(next, time.nanos()) {
+                    Ok(updated) => own = updated,
+                    Err(_) => checks.same(&format!("steps/{number}/rate refused"), &false, &true),
+                }
             }
             other => return Err(format!("unknown op {other:?}")),
         }
@@ -117,66 +96,98 @@ fn sampler(input: &Value, steps: &[Value], checks: &mut Checks) -> Result<(), St
 
 fn guaranteed(input: &Value, steps: &[Value], checks: &mut Checks) -> Result<(), String> {
     let (bound, rate) = (float(input, "lower_bound")?, float(input, "sampling_rate")?);
-    let mut go = Guaranteed::new(Side::Go, bound, rate);
-    let mut ours = Guaranteed::new(Side::Ours, bound, rate);
     let own = GuaranteedThroughputSampler::new(bound, rate);
-    let (mut time, mut reasons) = (Time::default(), Reasons::new());
+    let (mut go, mut time) = (GoBucket::of_traces(bound), Time::default());
     for (number, step) in steps.iter().enumerate() {
         let now = time.advance(step)?;
-        let id = bits(step, "id_low")?;
-        let by_go = go.decide(id, now, &mut Reasons::new());
-        let by_us = ours.decide(id, now, &mut reasons);
-        let what = format!("step {number}");
-        let wanted = expected(checks, &what, recorded(step)?, (by_go, by_us), &reasons);
-        checks.same(&what, &wanted, &asked(&own, id, &time)?);
+        let id = TraceId::new(0, bits(step, "id_low")?);
+        let mut span = ManualSpan::new(id, "op").with_clock(time.clone());
+        span.start(&own);
+        let got = seen(&span);
+        // Whether the share samples it is what the sampler of shares is tested for.
+        let by_share = jaeger_client::sampler::ProbabilisticSampler::new(rate.clamp(0.0, 1.0));
+        let by_share = by_share.is_ok_and(|sampler| sampler.is_sampled(id));
+        let kind = if go.check(1.0, now) { Some("lowerbound") } else { None };
+        let kind = if by_share { Some("probabilistic") } else { kind };
+        let by_go = tags(kind.map(|kind| (kind, rate.clamp(0.0, 1.0))));
+        compare(checks, number, &recorded(step)?, &got, &by_go);
     }
     Ok(())
 }
 
-fn asked(sampler: &impl Sampler, id: u64, time: &Time) -> Result<Option<Tags>, String> {
-    let mut span = ManualSpan::new(TraceId::new(0, id), "op").with_clock(time.clone());
-    span.start(sampler);
-    tags(&span)
+fn tags(decision: Option<(&str, f64)>) -> Value {
+    let Some((kind, param)) = decision else { return json!({"sampled": false}) };
+    let kind = json!({"key": "sampler.type", "value": {"vStr": kind}});
+    let param = json!({"vDouble": param, "bits": double_bits(param)});
+    json!({"sampled": true, "tags": [kind, {"key": "sampler.param", "value": param}]})
 }
 
-/// The tags of a recorded step; none if nothing was sampled, when Go gives tags all the same.
-fn recorded(step: &Value) -> Result<Option<Tags>, String> {
-    if !truth(step, "sampled")? {
-        return Ok(None);
+/// What a step shows; Go gives tags to what is not sampled, too.
+fn recorded(step: &Value) -> Result<Value, String> {
+    recorded_decision(step, "sampled", "tags")
+}
+
+pub(crate) fn recorded_decision(step: &Value, sampled: &str, tags: &str) -> Result<Value, String> {
+    if !truth(step, sampled)? {
+        return Ok(json!({"sampled": false}));
     }
-    pairs(items(step, "tags")?).map(Some)
+    let tags: Vec<_> = items(step, tags)?.iter().map(recorded_tag).collect::<Result<_, _>>()?;
+    Ok(json!({"sampled": true, "tags": tags}))
 }
 
-/// Pairs of a sampler's kind and parameter.
-pub(crate) fn pairs(tags: &[Value]) -> Result<Tags, String> {
-    let each = |tag: &Value| Ok((text(tag, "key")?.as_bytes().to_vec(), Given::read(tag)?));
-    paired(tags.iter().map(each).collect::<Result<Vec<_>, String>>()?)
-}
-
-/// The tags of a span; none if it is not sampled.
-pub(crate) fn tags(span: &ManualSpan) -> Result<Option<Tags>, String> {
-    let tags: Vec<_> = span.tags().map(|tag| (tag.key.to_vec(), held(tag.value))).collect();
-    match (span.is_sampled(), tags.is_empty()) {
-        (false, true) => Ok(None),
-        (false, false) => Err(format!("tags without being sampled: {tags:?}")),
-        (true, _) => paired(tags).map(Some),
+/// What a span shows.
+pub(crate) fn seen(span: &ManualSpan) -> Value {
+    let tags: Vec<_> = span.tags().map(shown_tag).collect();
+    let tags = if tags.is_empty() && !span.is_sampled() { Value::Null } else { tags.into() };
+    let mut seen = json!({"sampled": span.is_sampled()});
+    if !tags.is_null() {
+        seen["tags"] = tags;
     }
+    seen
 }
 
-fn paired(tags: Vec<(Vec<u8>, Given)>) -> Result<Tags, String> {
-    let pair = |pair: &[(Vec<u8>, Given)]| match pair {
-        [(kind_key, Given::Text(kind)), (param_key, Given::Double(param))]
-            if kind_key == b"sampler.type" && param_key == b"sampler.param" =>
-        {
-            Ok((String::from_utf8_lossy(kind).into_owned(), rules::bits(*param)))
+/// A bucket as Go has it, which credits time only where the balance does not suffice.
+struct GoBucket {
+    rate: f64,
+    max: f64,
+    balance: f64,
+    tick: i128,
+}
+
+impl GoBucket {
+    fn new(rate: f64, max: f64) -> Self {
+        Self { rate, max, balance: max, tick: 0 }
+    }
+
+    fn of_traces(rate: f64) -> Self {
+        Self::new(rate, rate.max(1.0))
+    }
+
+    fn check(&mut self, cost: f64, now: i128) -> bool {
+        if self.balance < cost {
+            self.fill(now);
         }
-        other => Err(format!("these are no tags of a sampler that counts: {other:?}")),
-    };
-    tags.chunks(2).map(pair).collect()
-}
+        let enough = self.balance >= cost;
+        if enough {
+            self.balance -= cost;
+        }
+        enough
+    }
 
-pub(crate) fn float(object: &Value, key: &str) -> Result<f64, String> {
-    member(object, key)?.as_f64().ok_or_else(|| format!("{key:?} is no number"))
+    fn update(&mut self, rate: f64, max: f64, now: i128) {
+        self.fill(now);
+        self.balance = self.balance * max / self.max;
+        (self.rate, self.max) = (rate, max);
+    }
+
+    fn fill(&mut self, now: i128) {
+        const SECOND: i128 = 1_000_000_000;
+        let nanos = now - std::mem::replace(&mut self.tick, now);
+        #[expect(clippy::cast_precision_loss, reason = "as Go's Duration.Seconds")]
+        let seconds = (nanos / SECOND) as f64 + (nanos % SECOND) as f64 / 1e9;
+        let filled = self.balance + seconds * self.rate;
+        self.balance = if filled > self.max { self.max } else { filled };
+    }
 }
 
 /// The fake clock of a case, which may run backwards.
@@ -221,3 +232,32 @@ impl Clock for Time {
 
 /// Far enough from zero for any clock that runs backwards: about 36 years.
 const BEGIN: u64 = 1 << 60;
+
+/// Whether the member of the input, or of a step up to the place, is such.
+pub(crate) fn any_until(
+    case: &Value,
+    at: &Difference,
+    key: &str,
+    is_such: impl Fn(f64) -> bool,
+) -> bool {
+    let steps = case["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let number = at.step().unwrap_or(steps.len());
+    let mut values = steps.iter().take(number + 1).chain([&case["input"]]);
+    values.any(|of| float(of, key).is_ok_and(&is_such))
+}
+
+/// Why a bucket may give something else than it was recorded.
+pub(crate) const RULES: &[Rule] = &[
+    (deviations::NEGATIVE_RATE, |case, at| {
+        at.got == "true"
+            && any_until(case, at, "max_traces_per_second", |rate| rate.is_sign_negative())
+    }),
+    (deviations::ZERO_IS_NONE, |case, at| {
+        let none = |rate: f64| rate <= 0.0;
+        any_until(case, at, "max_traces_per_second", none)
+            || any_until(case, at, "lower_bound", none)
+    }),
+    (deviations::TIME_STANDS_STILL, |case, at| any_until(case, at, "advance_ns", |by| by < 0.0)),
+    (deviations::BUCKET_REFILLS, |case, at| any_until(case, at, "max_balance", |max| max <= 0.0)),
+    (deviations::ONE_BURST, |case, at| any_until(case, at, "advance_ns", |by| by > 0.0)),
+];

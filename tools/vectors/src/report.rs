@@ -19,6 +19,11 @@ pub(crate) struct Difference {
 }
 
 impl Difference {
+    /// The number of the step it is at.
+    pub(crate) fn step(&self) -> Option<usize> {
+        self.place.strip_prefix("steps/")?.split('/').next()?.parse().ok()
+    }
+
     /// Whether it is in one of the places, or further in.
     pub(crate) fn is_in(&self, places: &[&str]) -> bool {
         let inside = |rest: &str| rest.is_empty() || rest.starts_with('/');
