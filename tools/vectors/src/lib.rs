@@ -14,26 +14,18 @@ mod datagrams_made;
 mod described;
 mod deviations;
 mod extract;
-mod extract_rules;
 mod inject;
-mod inject_rules;
 mod json;
 mod lifecycle;
-mod lifecycle_control;
 mod lifecycle_options;
 mod lifecycle_rules;
 mod lifecycle_samplers;
-mod lifecycle_script;
-mod lifecycle_span_rules;
-mod lifecycle_spans;
-mod lifecycle_start_rules;
 mod model;
 mod peroperation;
 mod probabilistic;
 mod ratelimit;
 mod remote_sampling;
 mod report;
-mod sampling_rules;
 mod server;
 mod transport;
 mod transport_rules;
@@ -73,7 +65,7 @@ const KINDS: &[Kind] = &[
     Kind { name: "ratelimit", run: ratelimit::run, rules: ratelimit::RULES },
     Kind { name: "peroperation", run: peroperation::run, rules: peroperation::RULES },
     Kind { name: "remote_sampling", run: remote_sampling::run, rules: remote_sampling::RULES },
-    Kind { name: "lifecycle", run: lifecycle::run, rules: &[] },
+    Kind { name: "lifecycle", run: lifecycle::run, rules: lifecycle_rules::RULES },
     Kind { name: "config_env", run: config_env::run, rules: &[] },
 ];
 

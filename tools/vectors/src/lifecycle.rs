@@ -1,89 +1,132 @@
 //! Scripts of API calls: what each call shows, what came to the reporter, what servers were asked.
-//!
-//! A script is followed three times: by this client, and by the rules of both clients. This client
-//! must do what its own rules say, at every step; where those part from what was recorded, Go's own
-//! rules must give that, and there must be a reason.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use jaeger_client::encoding::SpanView;
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::policy::{DebugThrottler, RemoteBaggageRestrictionManager, RemoteThrottler};
 use jaeger_client::propagation::HttpHeaders;
 use jaeger_client::{
     BaggageRestrictionsConfig, Closer, FinishOptions, IdGenerator, InMemoryReporter, LogRecord,
-    ManualClock, Span, SpanContext, TagValue, ThrottlerConfig, Tracer, TracerBuilder,
+    ManualClock, OwnedTagValue, Span, SpanContext, TagValue, ThrottlerConfig, Tracer,
+    TracerBuilder,
 };
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use crate::carrier::{Ids, Pairs, baggage_of};
+use crate::carrier::{Ids, Pairs, baggage, baggage_shown, pairs, text_bytes};
 use crate::client::{self, PATIENCE};
 use crate::datagrams_made::time;
-use crate::extract_rules::unescape;
-use crate::json::{items, member, only, present};
+use crate::inject::entries;
+use crate::json::{integer, items, member, only, present, string, text, text_or_hex, truth};
 use crate::lifecycle_options::{Numbers, Options, Restrictions, Throttler};
-use crate::lifecycle_rules::World;
-use crate::lifecycle_script::{Counters, Field, Kind, Seen, Step, Then, counters};
-use crate::lifecycle_spans::{Reported, compare};
+use crate::lifecycle_samplers::{self, PROBE, Probed};
 use crate::report::Checks;
-use crate::sampling_rules::{Side, expected};
 use crate::server::Server;
+use crate::value::{Given, recorded_tag, shown_tag};
 
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
-    only(case, &["category", "counters", "name", "note", "reported_spans", "steps", "tracer"])?;
+    only(case, &["category", "counters", "name", "reported_spans", "steps", "tracer"])?;
     let options = Options::read(member(case, "tracer")?)?;
-    let steps: Vec<_> =
-        items(case, "steps")?.iter().map(Step::read).collect::<Result<_, String>>()?;
-    let reported = present(case, "reported_spans");
-    let reported = reported.map_or(Ok(&[][..]), |_| items(case, "reported_spans"))?;
-    let reported: Vec<_> = reported.iter().map(Reported::read).collect::<Result<_, _>>()?;
-
-    let mut go = World::new(Side::Go, &options);
-    let mut ours = World::new(Side::Ours, &options);
     let mut client = Client::new(&options)?;
-    for (number, (step, recorded)) in steps.iter().enumerate() {
-        let what = format!("step {number} ({step})");
-        let sides = (go.step(step)?, ours.step(step)?);
+    for (number, step) in items(case, "steps")?.iter().enumerate() {
         let mut got = client.step(step)?;
-        if let (Some(got), Some(ours)) = (&mut got.then, &sides.1.then) {
-            // That shows in what later calls do; there is no call that tells it.
-            got.is_final = ours.is_final;
+        let recorded = recorded_step(step)?;
+        // As far as the case shows it: where it says nothing of a context or of an end, nor do we.
+        for key in ["then", "reported"] {
+            if recorded.get(key).is_none() {
+                got.as_object_mut().map(|got| got.remove(key));
+            }
         }
-        let wanted =
-            expected(checks, &what, recorded.clone(), shown(sides, recorded), &ours.reasons);
-        checks.same(&what, &wanted, &shown((got, Seen::default()), recorded).0);
+        checks.compare(&format!("steps/{number}"), &recorded, &got);
     }
-    let sides = (go.reported(), ours.reported());
-    let wanted = expected(checks, "reported spans", reported, sides, &ours.reasons);
-    compare(&wanted, &client.reported(), checks);
-    let sides = (go.counters.clone(), ours.counters.clone());
-    let wanted = expected(checks, "counters", counters(case)?, sides, &ours.reasons);
-    checks.same("counters", &wanted, &client.counters());
-    let sides = (go.requests(), ours.requests());
-    let wanted = expected(checks, "requests", options.requests.clone(), sides, &ours.reasons);
-    checks.same("requests", &decoded(&wanted), &decoded(&client.requests()));
+    let reported = present(case, "reported_spans").and_then(Value::as_array);
+    let reported: Vec<_> =
+        reported.into_iter().flatten().map(recorded_span).collect::<Result<_, _>>()?;
+    let memory = client.memory.spans();
+    let got: Vec<_> = memory.iter().map(|span| shown_span(span.view())).collect();
+    checks.compare("reported_spans", &reported.into(), &got.into());
+    checks.compare("counters", member(case, "counters")?, &client.counters());
+    let [recorded, got] = [&options.requests, &client.requests()].map(|lines| decoded(lines));
+    checks.compare("requests", &recorded, &got);
     client.close()
 }
 
-/// As far as the case shows it: where it says nothing of a context or of an end, nor do we.
-fn shown((mut one, mut other): (Seen, Seen), recorded: &Seen) -> (Seen, Seen) {
-    for seen in [&mut one, &mut other] {
-        if recorded.then.is_none() {
-            seen.then = None;
-        }
-        if recorded.reported.is_none() {
-            seen.reported = None;
+/// What a step shows, in one shape.
+fn recorded_step(step: &Value) -> Result<Value, String> {
+    let mut seen = Map::new();
+    for key in ["then", "reported", "error"] {
+        seen.extend(present(step, key).map(|value| (key.to_owned(), value.clone())));
+    }
+    if present(step, "result").is_some() {
+        seen.insert("result".to_owned(), entries(pairs(step, "result")?));
+    }
+    if let Some(Value::Object(items)) =
+        seen.get_mut("then").and_then(|then| then.get_mut("baggage"))
+    {
+        for text in items.values_mut() {
+            *text = Value::from(String::from_utf8_lossy(&text_bytes(text)?));
         }
     }
-    (one, other)
+    Ok(seen.into())
+}
+
+/// A span that a case shows; members that are not known here stay, and differ.
+fn recorded_span(span: &Value) -> Result<Value, String> {
+    let tags = |of: &Value, key| -> Result<Value, String> {
+        let list = present(of, key).and_then(Value::as_array);
+        list.into_iter().flatten().map(recorded_tag).collect()
+    };
+    let mut shown = span.clone();
+    let operation = string(member(span, "operationName")?)?;
+    shown["operationName"] = Value::from(String::from_utf8_lossy(&operation));
+    shown["tags"] = tags(span, "tags")?;
+    for log in shown["logs"].as_array_mut().into_iter().flatten() {
+        log["fields"] = tags(log, "fields")?;
+    }
+    Ok(shown)
+}
+
+/// A span that was reported, without its times, and without what this program added to it.
+fn shown_span(span: SpanView<'_>) -> Value {
+    let id = |id: u64| id.cast_signed().to_string();
+    let references = span.references().map(|to| {
+        json!({
+            "refType": if to.follows_from { "FOLLOWS_FROM" } else { "CHILD_OF" },
+            "traceIdHigh": id(to.trace_id.high()),
+            "traceIdLow": id(to.trace_id.low()),
+            "spanId": id(to.span_id.get()),
+        })
+    });
+    let logs =
+        span.logs().map(|log| json!({"fields": log.fields().map(shown_tag).collect::<Vec<_>>()}));
+    json!({
+        "traceIdHigh": id(span.trace_id.high()),
+        "traceIdLow": id(span.trace_id.low()),
+        "spanId": id(span.span_id.get()),
+        "parentSpanId": id(span.parent_span_id.get()),
+        "flags": span.flags,
+        "operationName": String::from_utf8_lossy(span.operation_name),
+        "references": references.collect::<Vec<_>>(),
+        "tags": span.tags().filter(|tag| tag.key != PROBE.as_bytes()).map(shown_tag).collect::<Vec<_>>(),
+        "logs": logs.collect::<Vec<_>>(),
+    })
 }
 
 /// Requests, whatever way their values are encoded.
-fn decoded(requests: &[String]) -> Vec<String> {
+fn decoded(requests: &[String]) -> Value {
     let decoded = |line: &String| {
-        let bytes = unescape(line).unwrap_or_else(|| line.clone().into_bytes());
-        String::from_utf8_lossy(&bytes).into_owned()
+        let mut parts = line.split('%');
+        let mut bytes = parts.next().unwrap_or_default().replace('+', " ").into_bytes();
+        for part in parts {
+            match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+                Some(byte) => bytes.extend([&[byte], part.as_bytes()[2..].as_ref()].concat()),
+                None => bytes.extend([b"%", part.as_bytes()].concat()),
+            }
+        }
+        Value::from(String::from_utf8_lossy(&bytes))
     };
     requests.iter().map(decoded).collect()
 }
@@ -105,6 +148,9 @@ impl IdGenerator for Drawing {
     }
 }
 
+/// A key with a value.
+type Field = (String, OwnedTagValue);
+
 /// This client.
 struct Client {
     tracer: Tracer,
@@ -117,14 +163,21 @@ struct Client {
     kept: Vec<Span>,
     /// Those there are, who tells of baggage first.
     servers: Vec<Server>,
+    /// Set by a sampler that may put decisions off, whenever it is asked about a probe.
+    probe: Option<Arc<AtomicBool>>,
 }
 
 impl Client {
     fn new(options: &Options) -> Result<Self, String> {
         let metrics = InMemoryMetrics::new();
         let ids = Drawing { numbers: Mutex::new(options.numbers.clone()), high: options.high };
+        let mut sampler = lifecycle_samplers::build(&options.sampler)?;
+        let probe = sampler.may_defer().then(Arc::default);
+        if let Some(is_asked) = probe.clone() {
+            sampler = Box::new(Probed { sampler, is_asked });
+        }
         let builder = client::builder(&options.service)
-            .sampler(options.sampler.build()?)
+            .sampler(sampler)
             .id_generator(ids)
             .headers(options.names.config())
             // No time passes, so that no bucket fills.
@@ -152,158 +205,177 @@ impl Client {
             }
         }
         let (spans, contexts) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { tracer, closer, memory, metrics, spans, contexts, kept: Vec::new(), servers })
+        let kept = Vec::new();
+        Ok(Self { tracer, closer, memory, metrics, spans, contexts, kept, servers, probe })
     }
 
-    fn span(&self, name: &str) -> Result<&Span, String> {
+    fn span(&self, step: &Value) -> Result<&Span, String> {
+        let name = text(step, "span")?;
         self.spans.get(name).ok_or_else(|| format!("no span {name:?}"))
     }
 
-    fn then(&self, span: &str) -> Result<Option<Then>, String> {
-        let context = self.span(span)?.context();
-        Ok(Some(Then { ids: Ids::of(&context), baggage: baggage_of(&context), is_final: false }))
-    }
-
-    fn step(&mut self, step: &Step) -> Result<Seen, String> {
-        let span = match step {
-            Step::NewContext { context, ids, baggage } => {
-                let mut made = ids.context();
-                for (key, value) in baggage {
-                    let value = str::from_utf8(value).map_err(|_| "baggage that is not UTF-8")?;
-                    made = made.with_baggage_item(key, value);
+    /// Makes a call, and gives what can be seen after it.
+    fn step(&mut self, step: &Value) -> Result<Value, String> {
+        let call = text(step, "do")?;
+        let known: &[&str] = match call {
+            "start" => &["operation", "references", "span", "tags", "then"],
+            "set_tag" => &["span", "tag", "then"],
+            "set_operation_name" => &["operation", "span", "then"],
+            "set_baggage" => &["key", "span", "value", "value_is", "then"],
+            "log" => &["fields", "span", "then"],
+            "enable_firehose" => &["span", "then"],
+            "finish" => &["log_records", "reported", "span", "then"],
+            "new_context" => &[
+                "baggage",
+                "context",
+                "sampled",
+                "trace_id_high",
+                "trace_id_low",
+                "span_id",
+                "parent_id",
+            ],
+            "extract_http" | "extract_textmap" => &["carrier", "context", "error"],
+            "inject_http" | "inject_textmap" => &["context", "result", "span"],
+            other => return Err(format!("unknown call {other:?}")),
+        };
+        only(step, &[&["do"], known].concat())?;
+        let http = call.ends_with("_http");
+        match call {
+            "new_context" => {
+                let flags = u8::from(truth(step, "sampled")?);
+                let mut made = Ids { flags, ..Ids::read(step)? }.context();
+                for (key, value) in baggage(step)? {
+                    let value = str::from_utf8(&value).map_err(|_| "baggage that is not UTF-8")?;
+                    made = made.with_baggage_item(&key, value);
                 }
-                self.contexts.insert(context.clone(), made);
-                return Ok(Seen::default());
+                self.contexts.insert(text(step, "context")?.to_owned(), made);
+                return Ok(json!({}));
             }
-            Step::Extract { context, http, carrier } => {
-                let extracted = if *http {
-                    self.tracer.extract(&HttpHeaders(carrier.clone()))
+            "extract_http" | "extract_textmap" => {
+                let carrier = pairs(step, "carrier")?;
+                let extracted = if http {
+                    self.tracer.extract(&HttpHeaders(carrier))
                 } else {
-                    self.tracer.extract(carrier)
+                    self.tracer.extract(&carrier)
                 };
-                let error = match extracted {
-                    Ok(extracted) => {
-                        self.contexts.insert(context.clone(), extracted);
-                        None
-                    }
-                    Err(error) => {
-                        // An application goes on without a context, which is one without ids.
-                        self.contexts.insert(context.clone(), Ids::default().context());
-                        Some(client::error_kind(&error))
-                    }
+                let error = extracted.as_ref().err().map(client::error_kind);
+                // An application goes on without a context, which is one without ids.
+                let context = extracted.unwrap_or_else(|_| Ids::default().context());
+                self.contexts.insert(text(step, "context")?.to_owned(), context);
+                return Ok(json!({"error": error}));
+            }
+            "inject_http" | "inject_textmap" => {
+                let name = text(step, "span").or_else(|_| text(step, "context"))?;
+                let context = match (self.spans.get(name), self.contexts.get(name)) {
+                    (Some(span), _) => span.context(),
+                    (None, Some(context)) => context.clone(),
+                    (None, None) => return Err(format!("no span or context {name:?}")),
                 };
-                return Ok(Seen { error, ..Seen::default() });
+                let mut headers = HttpHeaders(Pairs::new());
+                if http {
+                    self.tracer.inject(&context, &mut headers);
+                } else {
+                    self.tracer.inject(&context, &mut headers.0);
+                }
+                return Ok(json!({"result": entries(headers.0)}));
             }
-            Step::Inject { of, http } => {
-                let carrier = Some(self.inject(of, *http)?);
-                return Ok(Seen { carrier, ..Seen::default() });
+            "start" => self.start(step)?,
+            "set_tag" => {
+                let (key, value) = field(member(step, "tag")?, false)?;
+                self.span(step)?.set_tag(&key, &value);
             }
-            Step::Start { span, operation, references, tags } => {
-                self.start(span, operation, references, tags)?;
-                span
+            "set_operation_name" => {
+                self.span(step)?.set_operation_name(text(step, "operation")?.to_owned());
             }
-            Step::SetTag { span, tag } => {
-                self.span(span)?.set_tag(&tag.key, &tag.value);
-                span
+            "set_baggage" => {
+                let value = text_or_hex(step, "value")?;
+                let value = str::from_utf8(&value).map_err(|_| "baggage that is not UTF-8")?;
+                self.span(step)?.set_baggage_item(text(step, "key")?, value);
             }
-            Step::SetOperationName { span, operation } => {
-                self.span(span)?.set_operation_name(operation.clone());
-                span
+            "enable_firehose" => drop(self.span(step)?.enable_firehose()),
+            "log" => {
+                self.span(step)?.log(&borrowed(&fields(step, "fields", true)?));
+                return Ok(json!({}));
             }
-            Step::SetBaggage { span, key, value } => {
-                self.span(span)?.set_baggage_item(key, value);
-                span
-            }
-            Step::Log { span, fields } => {
-                self.span(span)?.log(&borrowed(fields));
-                return Ok(Seen::default());
-            }
-            Step::EnableFirehose { span } => {
-                self.span(span)?.enable_firehose();
-                span
-            }
-            Step::Finish { span, logs } => {
-                let reported = Some(self.finish(span, logs)?);
-                return Ok(Seen { reported, ..Seen::default() });
-            }
-        };
-        Ok(Seen { then: self.then(span)?, ..Seen::default() })
+            _ => return Ok(json!({"reported": self.finish(step)?})),
+        }
+        self.then(step)
     }
 
-    fn inject(&self, name: &str, http: bool) -> Result<Pairs, String> {
-        let context = match (self.spans.get(name), self.contexts.get(name)) {
-            (Some(span), _) => span.context(),
-            (None, Some(context)) => context.clone(),
-            (None, None) => return Err(format!("no span or context {name:?}")),
-        };
-        let mut pairs = if http {
-            let mut carrier = HttpHeaders(Pairs::new());
-            self.tracer.inject(&context, &mut carrier);
-            carrier.0
-        } else {
-            let mut carrier = Pairs::new();
-            self.tracer.inject(&context, &mut carrier);
-            carrier
-        };
-        pairs.sort();
-        Ok(pairs)
+    /// The context of the span, and whether no sampler is asked about it any more.
+    fn then(&self, step: &Value) -> Result<Value, String> {
+        let span = self.span(step)?;
+        let is_asked = self.probe.as_ref().is_some_and(|is_asked| {
+            is_asked.store(false, Ordering::SeqCst);
+            span.set_tag(PROBE, true);
+            is_asked.load(Ordering::SeqCst)
+        });
+        let context = span.context();
+        let (high, low) = (context.trace_id().high(), context.trace_id().low());
+        let high = if high == 0 { String::new() } else { format!("{high:016x}") };
+        Ok(json!({"then": {
+            "trace_id": format!("{high}{low:016x}"),
+            "span_id": format!("{:016x}", context.span_id().get()),
+            "parent_id": format!("{:016x}", context.parent_id().get()),
+            "flags": context.flags(),
+            "baggage": baggage_shown(&context),
+            "final": !is_asked,
+        }}))
     }
 
-    fn start(
-        &mut self,
-        name: &str,
-        operation: &str,
-        references: &[(Kind, String)],
-        tags: &[Field],
-    ) -> Result<(), String> {
-        let mut builder = self.tracer.span(operation.to_owned());
-        for (kind, name) in references {
-            builder = match (self.spans.get(name), self.contexts.get(name), kind) {
-                (Some(span), _, Kind::ChildOf) => builder.child_of(span),
-                (Some(span), _, Kind::FollowsFrom) => builder.follows_from(span),
-                (Some(span), _, Kind::Itself) => builder.self_reference(span),
-                (None, Some(context), Kind::ChildOf) => builder.child_of(context),
-                (None, Some(context), Kind::FollowsFrom) => builder.follows_from(context),
-                (None, Some(context), Kind::Itself) => builder.self_reference(context),
-                (None, None, _) => return Err(format!("no span or context {name:?}")),
+    fn start(&mut self, step: &Value) -> Result<(), String> {
+        let mut builder = self.tracer.span(text(step, "operation")?.to_owned());
+        for (kind, name) in pairs(step, "references")? {
+            let (span, context) = (self.spans.get(&name), self.contexts.get(&name));
+            builder = match (span, context, kind.as_str()) {
+                (Some(span), _, "child_of") => builder.child_of(span),
+                (Some(span), _, "follows_from") => builder.follows_from(span),
+                (Some(span), _, "self") => builder.self_reference(span),
+                (None, Some(context), "child_of") => builder.child_of(context),
+                (None, Some(context), "follows_from") => builder.follows_from(context),
+                (None, Some(context), "self") => builder.self_reference(context),
+                _ => return Err(format!("no reference {kind:?} to a span or context {name:?}")),
             };
         }
-        let builder = tags.iter().fold(builder, |builder, tag| builder.tag(&tag.key, &tag.value));
+        let tags = fields(step, "tags", false)?;
+        let builder = tags.iter().fold(builder, |builder, (key, value)| builder.tag(key, value));
         let span = builder.start();
-        self.kept.extend(self.spans.insert(name.to_owned(), span));
+        self.kept.extend(self.spans.insert(text(step, "span")?.to_owned(), span));
         Ok(())
     }
 
-    fn finish(&self, span: &str, logs: &[(i128, Vec<Field>)]) -> Result<bool, String> {
+    /// Whether the span came to the reporter.
+    fn finish(&self, step: &Value) -> Result<bool, String> {
         let before = self.memory.len();
-        if logs.is_empty() {
-            self.span(span)?.finish();
+        let list = present(step, "log_records").and_then(Value::as_array);
+        let mut logs: Vec<(SystemTime, Vec<Field>)> = Vec::new();
+        for log in list.into_iter().flatten() {
+            only(log, &["fields", "timestamp_unix_ns"])?;
+            logs.push((time(integer(log, "timestamp_unix_ns")?)?, fields(log, "fields", true)?));
+        }
+        let fields: Vec<_> = logs.iter().map(|(_, fields)| borrowed(fields)).collect();
+        let records = logs.iter().zip(&fields);
+        let records: Vec<_> =
+            records.map(|((at, _), fields)| LogRecord { timestamp: *at, fields }).collect();
+        let span = self.span(step)?;
+        if records.is_empty() {
+            span.finish();
         } else {
-            let fields: Vec<_> = logs.iter().map(|(_, fields)| borrowed(fields)).collect();
-            let moments = logs.iter().map(|(at, _)| time(*at));
-            let moments: Vec<SystemTime> = moments.collect::<Result<_, _>>()?;
-            let records = moments.into_iter().zip(&fields);
-            let records: Vec<_> =
-                records.map(|(timestamp, fields)| LogRecord { timestamp, fields }).collect();
-            let options = FinishOptions { log_records: &records, ..FinishOptions::default() };
-            self.span(span)?.finish_with(options);
+            span.finish_with(FinishOptions { log_records: &records, ..FinishOptions::default() });
         }
         Ok(self.memory.len() > before)
     }
 
-    fn reported(&self) -> Vec<Reported> {
-        self.memory.spans().iter().map(|span| Reported::of(span.view())).collect()
-    }
-
     /// What is not zero. Go's reporter in memory counts no spans.
-    fn counters(&self) -> Counters {
+    fn counters(&self) -> Value {
         let mut counters = self.metrics.counters();
-        // What is asked aside, or again after a bad answer, takes as long as it takes.
-        let aside = [".reporter_spans|", ".throttler_updates|"];
-        counters.retain(|name, count| *count > 0 && !aside.iter().any(|part| name.contains(part)));
+        // What is asked in the background, or again after a bad answer, takes as long as it takes.
+        let background = [".reporter_spans|", ".throttler_updates|"];
+        counters
+            .retain(|name, count| *count > 0 && !background.iter().any(|part| name.contains(part)));
         let again = counters.get_mut("jaeger.tracer.baggage_restrictions_updates|result=err");
         again.into_iter().for_each(|count| *count = 1);
-        counters
+        json!(counters)
     }
 
     /// What the servers were asked. About baggage one is asked again until there is an answer, which
@@ -326,8 +398,44 @@ impl Client {
     }
 }
 
+fn field(field: &Value, log: bool) -> Result<Field, String> {
+    const TYPED: &[&str] = &[
+        "key",
+        "key_hex",
+        "key_is",
+        "type",
+        "value",
+        "value_is",
+        "hex",
+        "bits",
+        "rendered",
+        "rendered_is",
+        "go_type",
+        "vType",
+        "vStr",
+        "vStr_hex",
+        "vStr_is",
+        "vBool",
+        "vLong",
+        "vDouble_bits",
+        "vBinary_hex",
+        "vBinary_set",
+    ];
+    only(field, TYPED)?;
+    let not_utf8 = || String::from("a text that is not UTF-8, which spans cannot be given");
+    let key = String::from_utf8(text_or_hex(field, "key")?).map_err(|_| not_utf8())?;
+    let given = Given::read(field)?;
+    let given = if log { given.in_log() } else { given };
+    Ok((key, given.owned()?.ok_or_else(not_utf8)?))
+}
+
+fn fields(of: &Value, key: &str, log: bool) -> Result<Vec<Field>, String> {
+    let list = present(of, key).map_or(Ok(&[][..]), |_| items(of, key))?;
+    list.iter().map(|one| field(one, log)).collect()
+}
+
 fn borrowed(fields: &[Field]) -> Vec<(&str, TagValue<'_>)> {
-    fields.iter().map(|field| (field.key.as_str(), TagValue::from(&field.value))).collect()
+    fields.iter().map(|(key, value)| (key.as_str(), TagValue::from(value))).collect()
 }
 
 /// One that denies everything.

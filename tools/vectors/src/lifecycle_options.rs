@@ -4,13 +4,12 @@ use serde_json::Value;
 
 use crate::carrier::Names;
 use crate::json::{int, items, only, present, text, truth};
-use crate::lifecycle_samplers::Spec;
 
 /// What a tracer is built with.
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) service: String,
-    pub(crate) sampler: Spec,
+    pub(crate) sampler: String,
     pub(crate) trace_id_128bit: bool,
     /// What every upper half is, where a generator of its own gives them.
     pub(crate) high: Option<u64>,
@@ -61,12 +60,6 @@ impl Numbers {
             0 => self.drawn as u64,
             length => self.sequence[(self.drawn - 1) % length],
         }
-    }
-
-    /// The next one that can name something. A sequence of nothing but zeros has none.
-    pub(crate) fn next_id(&mut self) -> u64 {
-        let tries = self.sequence.len().max(1);
-        (0..tries).map(|_| self.next()).find(|number| *number != 0).unwrap_or_default()
     }
 
     fn read(sequence: &Value) -> Result<Self, String> {
@@ -136,7 +129,7 @@ impl Options {
             service: present(tracer, "service")
                 .map_or(Ok("svc"), |_| text(tracer, "service"))?
                 .to_owned(),
-            sampler: Spec::read(text(tracer, "sampler")?)?,
+            sampler: text(tracer, "sampler")?.to_owned(),
             trace_id_128bit: flag("gen_128bit")?,
             high: present(tracer, "high_trace_id_generator").map(always).transpose()?,
             numbers: present(tracer, "random_sequence")
@@ -154,11 +147,6 @@ impl Options {
                 .transpose()?,
             requests,
         })
-    }
-
-    /// Bytes after which tags are cut.
-    pub(crate) fn max_tag_bytes(&self) -> usize {
-        if self.max_tag_value_length == 0 { 256 } else { self.max_tag_value_length }
     }
 }
 

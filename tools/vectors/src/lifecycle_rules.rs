@@ -1,379 +1,228 @@
-//! What a script of calls comes to: as jaeger-client-go has it, which must give what was recorded,
-//! and as it is meant here, which must give what this client does.
-//!
-//! Where the two part, ours notes the reason. Go's side is written from what its spans do, call by
-//! call; a case's name says nothing to either.
+//! Why a script may show something else than it was recorded.
 
-use std::collections::BTreeMap;
+use serde_json::Value;
 
-use crate::carrier::{Baggage, Ids, Pairs};
-use crate::deviations;
-use crate::extract_rules::{Found, Mended, escape, extract};
-use crate::inject_rules::{To, kept, spaces_encoded};
-use crate::lifecycle_control::{Restricting, Throttling};
-use crate::lifecycle_options::{Numbers, Options};
-use crate::lifecycle_samplers::{About, Answer, Question, Rules};
-use crate::lifecycle_script::{Counters, Seen, Step, Then};
-use crate::lifecycle_span_rules::logged;
-use crate::lifecycle_spans::{Held, Reference, Reported, Tag};
-use crate::sampling_rules::{Reasons, Side};
-use crate::zipkin_rules::Given;
+use crate::carrier::{Names, pairs};
+use crate::deviations::{self, Deviation, Rule};
+use crate::extract::headers_deviate;
+use crate::inject::is_not_all_written;
+use crate::json::{present, text, text_or_hex, to_hex};
+use crate::report::Difference;
+use crate::value::Given;
 
-pub(crate) const SAMPLED: u8 = 1;
-pub(crate) const DEBUG: u8 = 2;
-const FIREHOSE: u8 = 8;
-
-/// One side's tracer with all its spans.
-pub(crate) struct World<'a> {
-    pub(crate) side: Side,
-    pub(crate) options: &'a Options,
-    pub(crate) numbers: Numbers,
-    pub(crate) sampler: Rules,
-    pub(crate) throttling: Throttling,
-    pub(crate) restricting: Restricting,
-    pub(crate) states: Vec<State>,
-    pub(crate) contexts: BTreeMap<String, Context>,
-    pub(crate) spans: Vec<Span>,
-    pub(crate) names: BTreeMap<String, usize>,
-    /// Which spans came to the reporter; for ours, as they were then.
-    pub(crate) reports: Vec<(usize, Option<Reported>)>,
-    pub(crate) counters: Counters,
-    pub(crate) reasons: Reasons,
+/// The steps up to the place of a difference; all of them, where it is not at a step.
+fn until<'a>(case: &'a Value, at: &Difference) -> &'a [Value] {
+    let steps = case["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+    &steps[..at.step().map_or(steps.len(), |step| step + 1).min(steps.len())]
 }
 
-/// What the spans of a trace share in a process.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct State {
-    pub(crate) flags: u8,
-    pub(crate) is_final: bool,
-    pub(crate) local_root: u64,
-    /// What samplers remember.
-    pub(crate) memory: u64,
+fn calls<'a>(steps: &'a [Value], call: &'a str) -> impl Iterator<Item = &'a Value> {
+    steps.iter().filter(move |step| step["do"].as_str().is_some_and(|does| does.starts_with(call)))
 }
 
-/// A context; that of a span, or another.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Context {
-    /// Its flags are in its state.
-    pub(crate) ids: Ids,
-    pub(crate) baggage: Baggage,
-    pub(crate) debug_id: Vec<u8>,
-    /// None if it was extracted without a trace.
-    pub(crate) state: Option<usize>,
-    pub(crate) origin: Origin,
+/// Names that a start refers to, with the kind of reference.
+fn references(step: &Value) -> Vec<(String, String)> {
+    pairs(step, "references").unwrap_or_default()
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Origin {
-    #[default]
-    Span,
-    Made,
-    Extracted,
+/// Tags of starts, and those set later, with how many were given at once.
+fn tags(steps: &[Value]) -> impl Iterator<Item = (&Value, usize)> {
+    steps.iter().flat_map(|step| {
+        let at_start = step["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let later = step.get("tag").map(|tag| (tag, 1));
+        at_start.iter().map(move |tag| (tag, at_start.len())).chain(later)
+    })
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct Span {
-    pub(crate) context: Context,
-    pub(crate) operation: String,
-    pub(crate) references: Vec<Reference>,
-    pub(crate) tags: Vec<Kept>,
-    pub(crate) logs: Vec<Vec<Tag>>,
-    /// How many logs were overwritten.
-    pub(crate) dropped: usize,
-    pub(crate) first_in_process: bool,
-    pub(crate) finished: bool,
+/// Priorities among tags: what they are, as which type of Go's, and among how many.
+fn priorities(steps: &[Value]) -> impl Iterator<Item = (Given, &str, usize)> {
+    let named = tags(steps).filter(|(tag, _)| tag["key"] == "sampling.priority");
+    named.filter_map(|(tag, among)| {
+        let go_type = tag["go_type"].as_str().unwrap_or_default();
+        Some((Given::read(tag).ok()?, go_type, among))
+    })
 }
 
-/// A tag's key and value.
-pub(crate) type Kept = (Vec<u8>, Given);
-
-impl Context {
-    pub(crate) fn is_valid(&self) -> bool {
-        self.ids.is_valid()
-    }
+/// Whether an extraction up to the place reads headers in that way of its own.
+fn extracted(why: Deviation, case: &Value, at: &Difference) -> bool {
+    let names = Names::read(&case["tracer"]).unwrap_or_default();
+    calls(until(case, at), "extract_").any(|step| {
+        let carrier = pairs(step, "carrier").unwrap_or_default();
+        headers_deviate(step["do"] == "extract_http", &names, &carrier).contains(&why)
+    })
 }
 
-impl<'a> World<'a> {
-    pub(crate) fn new(side: Side, options: &'a Options) -> Self {
-        let mut numbers = options.numbers.clone();
-        // The first number is the client's own.
-        let uuid = numbers.next();
-        let mut world = Self {
-            side,
-            options,
-            numbers,
-            sampler: Rules::new(side, &options.sampler),
-            throttling: Throttling::new(side, &options.throttler, &options.service, uuid),
-            restricting: Restricting::ALLOWED,
-            states: Vec::new(),
-            contexts: BTreeMap::new(),
-            spans: Vec::new(),
-            names: BTreeMap::new(),
-            reports: Vec::new(),
-            counters: Counters::new(),
-            reasons: Reasons::new(),
+/// Answers of a server, as text.
+fn answers(of: &Value) -> Vec<Value> {
+    let list = of["answers"].as_array().into_iter().flatten();
+    let body = |answer: &Value| {
+        let body = answer.get("body").or_else(|| answer.get("answer_body")).unwrap_or(answer);
+        serde_json::from_str(body.as_str().unwrap_or_default()).unwrap_or_default()
+    };
+    list.chain(of.get("answer_body")).map(body).collect()
+}
+
+/// Whether it is a list of objects that have both members.
+fn is_list(list: &Value, [name, number]: [&str; 2]) -> bool {
+    let is_whole = |entry: &Value| entry[name].is_string() && entry[number].is_number();
+    list.as_array().is_some_and(|list| list.iter().all(is_whole))
+}
+
+/// Whether the sampler lets nothing pass a second, where Go's lets one trace pass.
+fn has_zero_rate(case: &Value) -> bool {
+    let words = case["tracer"]["sampler"].as_str().unwrap_or_default();
+    let is_none = |after: &str| {
+        words.split(after).skip(1).any(|rest| {
+            let end = rest.find([',', ')']).unwrap_or(rest.len());
+            rest[..end].trim().parse::<f64>().is_ok_and(|rate| rate <= 0.0)
+        })
+    };
+    let counts = ["ratelimiting(", "lowerbound(", "guaranteed(", "lower bound "];
+    // Without a word about it the lower bound is 0.
+    counts.into_iter().any(is_none)
+        || (words.contains("per-operation") && !words.contains("lower bound"))
+}
+
+/// A difference in the tags or in the logs of the spans that were reported.
+fn is_of_spans(at: &Difference, part: &str) -> bool {
+    at.is_in(&["reported_spans"]) && at.place.split('/').nth(2) == Some(part)
+}
+
+/// Rows that follow from the values alone come first, then those that follow from the calls.
+pub(crate) const RULES: &[Rule] = &[
+    (deviations::SPACES_ENCODED, |_, at| {
+        let written = at.recorded.as_str().map(|value| value.replace('+', "%20"));
+        at.place.contains("/result/") && written.as_deref() == at.got.as_str()
+    }),
+    (deviations::WRITTEN_AS_READ, |case, at| {
+        let step = at.step().map(|step| &case["steps"][step]);
+        let written = step.and_then(|step| pairs(step, "result").ok()).unwrap_or_default();
+        let written = written.into_iter().map(|(key, value)| (key, value.into_bytes())).collect();
+        at.place.contains("/result/") && at.got.is_null() && is_not_all_written(&written)
+    }),
+    (deviations::WHOLE_CHARACTERS, |_, at| {
+        let Some(got) = at.got.as_str() else { return false };
+        let hex = to_hex(got.as_bytes());
+        let recorded = match at.recorded.as_str() {
+            Some(text) => to_hex(text.trim_end_matches('\u{fffd}').as_bytes()),
+            None => at.recorded["hex"].as_str().unwrap_or_default().to_owned(),
         };
-        if let Some(restrictions) = &options.restrictions {
-            let (restricting, ok) = Restricting::new(side, restrictions, &mut world.reasons);
-            world.restricting = restricting;
-            let result = if ok { "ok" } else { "err" };
-            world.count("baggage_restrictions_updates", &[("result", result)]);
-        }
-        world
-    }
-
-    pub(crate) fn ours(&self) -> bool {
-        self.side == Side::Ours
-    }
-
-    pub(crate) fn count(&mut self, name: &str, tags: &[(&str, &str)]) {
-        let tags: String = tags.iter().map(|(key, value)| format!("|{key}={value}")).collect();
-        *self.counters.entry(format!("jaeger.tracer.{name}{tags}")).or_default() += 1;
-    }
-
-    pub(crate) fn id(&mut self) -> u64 {
-        self.numbers.next_id()
-    }
-
-    pub(crate) fn new_state(&mut self, state: State) -> usize {
-        self.states.push(state);
-        self.states.len() - 1
-    }
-
-    fn span(&self, name: &str) -> Result<usize, String> {
-        self.names.get(name).copied().ok_or_else(|| format!("no span {name:?}"))
-    }
-
-    pub(crate) fn context(&self, name: &str) -> Result<Context, String> {
-        if let Some(at) = self.names.get(name) {
-            return Ok(self.spans[*at].context.clone());
-        }
-        self.contexts.get(name).cloned().ok_or_else(|| format!("no span or context {name:?}"))
-    }
-
-    pub(crate) fn state(&self, context: &Context) -> State {
-        context.state.map(|at| self.states[at].clone()).unwrap_or_default()
-    }
-
-    pub(crate) fn state_of(&mut self, span: usize) -> &mut State {
-        let at = self.spans[span].context.state.unwrap_or_default();
-        &mut self.states[at]
-    }
-
-    fn then(&self, span: usize) -> Then {
-        let context = &self.spans[span].context;
-        let state = self.state(context);
-        let ids = Ids { flags: state.flags, ..context.ids.clone() };
-        Then { ids, baggage: context.baggage.clone(), is_final: state.is_final }
-    }
-
-    /// Makes a call.
-    pub(crate) fn step(&mut self, step: &Step) -> Result<Seen, String> {
-        let span = match step {
-            Step::NewContext { context, ids, baggage } => {
-                let state = State { flags: ids.flags, ..State::default() };
-                let state = Some(self.new_state(state));
-                let (ids, baggage) = (ids.clone(), baggage.clone());
-                let made = Context { ids, baggage, state, origin: Origin::Made, ..<_>::default() };
-                self.contexts.insert(context.clone(), made);
-                return Ok(Seen::default());
-            }
-            Step::Extract { context, http, carrier } => {
-                let error = self.extract(context, *http, carrier).err();
-                if error.is_some() {
-                    self.contexts.insert(context.clone(), Context::default());
-                }
-                return Ok(Seen { error: error.map(str::to_owned), ..Seen::default() });
-            }
-            Step::Inject { of, http } => {
-                let carrier = Some(self.inject(of, *http)?);
-                return Ok(Seen { carrier, ..Seen::default() });
-            }
-            Step::Start { span, operation, references, tags } => {
-                let at = self.start(operation, references, tags)?;
-                self.names.insert(span.clone(), at);
-                return Ok(Seen { then: Some(self.then(at)), ..Seen::default() });
-            }
-            Step::SetTag { span, .. }
-            | Step::SetOperationName { span, .. }
-            | Step::SetBaggage { span, .. }
-            | Step::Log { span, .. }
-            | Step::EnableFirehose { span }
-            | Step::Finish { span, .. } => self.span(span)?,
+        // No more than three bytes of a character are left without the fourth.
+        recorded.starts_with(&hex) && recorded.len() - hex.len() <= 6
+    }),
+    (deviations::DEBUG_TAG_AS_HEADER, |case, at| {
+        let names = Names::read(&case["tracer"]).unwrap_or_default();
+        is_of_spans(at, "tags")
+            && at.recorded == "jaeger-debug-id"
+            && at.got == names.debug.as_str()
+    }),
+    (deviations::DELAYED_APART, |_, at| {
+        let counted = |value: &Value| value.as_u64().unwrap_or_default();
+        let state =
+            |sampled| format!("counters/jaeger.tracer.traces|sampled={sampled}|state=started");
+        (at.place == state("delayed") && at.recorded.is_null())
+            || (at.place == state("n") && counted(&at.recorded) > counted(&at.got))
+    }),
+    (deviations::NO_DEBUG_WITHOUT_SAMPLING, |case, at| {
+        let cleared = at.recorded.as_u64().map(|flags| flags & !3);
+        let is_flags =
+            at.place.ends_with("flags") && at.recorded.as_u64().is_some_and(|f| f & 2 != 0);
+        is_flags && cleared == at.got.as_u64() && priorities(until(case, at)).next().is_some()
+    }),
+    (deviations::EARLY_LOGS_KEPT, |case, at| {
+        let is_open = |step: &Value| step["then"]["final"] == false;
+        let logs = calls(until(case, at), "log").next().is_some()
+            || calls(until(case, at), "set_baggage").next().is_some();
+        is_of_spans(at, "logs") && logs && until(case, at).iter().any(is_open)
+    }),
+    (deviations::DENIED_VALUE_CUT, |case, at| {
+        let is_long =
+            |step: &Value| text_or_hex(step, "value").is_ok_and(|value| value.len() > 2048);
+        is_of_spans(at, "logs") && calls(until(case, at), "set_baggage").any(is_long)
+    }),
+    (deviations::SAMPLER_TAGS_KEPT, |case, at| {
+        // A debug id has a tag too.
+        let is_many = |step: &Value| step["tags"].as_array().is_some_and(|tags| tags.len() >= 2);
+        is_of_spans(at, "tags") && calls(until(case, at), "start").any(is_many)
+    }),
+    (deviations::KEEPS_NOTHING, |case, at| {
+        let acts = |step: &Value| priorities(std::slice::from_ref(step)).next().is_some();
+        is_of_spans(at, "tags") && calls(until(case, at), "start").any(acts)
+    }),
+    (deviations::FINISHED_ONCE, |case, at| {
+        let steps = until(case, at);
+        let ended = |(number, step): (usize, &Value)| {
+            let same = |other: &&Value| other["span"] == step["span"];
+            let before = steps[..number].iter().rfind(|other| same(other) && other["do"] != "log");
+            step["do"] != "start" && before.is_some_and(|before| before["do"] == "finish")
         };
-        let is_over = self.spans[span].finished && self.ours();
-        if is_over {
-            self.reasons.insert(deviations::FINISHED_ONCE);
-        }
-        match step {
-            Step::Finish { logs, .. } => {
-                let reported = !is_over && self.finish(span, logs);
-                return Ok(Seen { reported: Some(reported), ..Seen::default() });
-            }
-            Step::Log { fields, .. } => {
-                if !is_over {
-                    self.log(span, fields.iter().map(logged).collect());
-                }
-                return Ok(Seen::default());
-            }
-            _ if is_over => {}
-            Step::SetTag { tag, .. } => self.set_tag(span, tag),
-            Step::SetOperationName { operation, .. } => {
-                self.spans[span].operation.clone_from(operation);
-                self.ask(span, Question::Renamed);
-            }
-            Step::SetBaggage { key, value, .. } => self.set_baggage(span, key, value),
-            Step::EnableFirehose { .. } => self.state_of(span).flags |= FIREHOSE,
-            _ => {}
-        }
-        Ok(Seen { then: Some(self.then(span)), ..Seen::default() })
-    }
-
-    fn extract(&mut self, name: &str, http: bool, carrier: &Pairs) -> Result<(), &'static str> {
-        let names = self.options.names.clone();
-        let found = if self.ours() {
-            let found = extract(http, carrier, &names, Mended::ALL);
-            for (deviation, mended) in Mended::all_but_one() {
-                if extract(http, carrier, &names, mended) != found {
-                    self.reasons.insert(deviation);
-                }
-            }
-            found
-        } else {
-            extract(http, carrier, &names, Mended::default())
+        steps.iter().enumerate().any(ended)
+    }),
+    (deviations::SELF_WITH_IDS, |case, at| {
+        let steps = until(case, at);
+        let no_ids = |name: &str| {
+            let mut named = steps.iter().filter(|step| step["context"] == name);
+            named.any(|step| {
+                let is_zero =
+                    |key| text(step, key).is_ok_and(|id| id.bytes().all(|digit| digit == b'0'));
+                let no_trace = is_zero("trace_id_high") && is_zero("trace_id_low");
+                no_trace || is_zero("span_id") || step["do"] != "new_context"
+            })
         };
-        let found = found.inspect_err(|error| {
-            // Only what is there and cannot be read is an error to be counted.
-            if *error != "not_found" {
-                self.count("span_context_decoding_errors", &[]);
-            }
-        })?;
-        let trace_context =
-            if self.ours() { names.trace_context.to_lowercase() } else { names.trace_context };
-        let has_trace = carrier.iter().any(|(key, _)| key.to_lowercase() == trace_context);
-        let flags = found.ids.flags;
-        let state = has_trace.then(|| self.new_state(State { flags, ..State::default() }));
-        let Found { ids, debug_id, baggage, broken } = found;
-        if broken {
-            self.count("span_context_decoding_errors", &[]);
-        }
-        let origin = Origin::Extracted;
-        self.contexts.insert(name.to_owned(), Context { ids, baggage, debug_id, state, origin });
-        Ok(())
-    }
-
-    fn inject(&mut self, name: &str, http: bool) -> Result<Pairs, String> {
-        let context = self.context(name)?;
-        let Ids { trace_high, trace_low, span, parent, .. } = context.ids;
-        let high = if trace_high == 0 { String::new() } else { format!("{trace_high:016x}") };
-        let flags = self.state(&context).flags;
-        if context.origin != Origin::Span && self.has_spans_of(&context) && self.ours() {
-            self.reasons.insert(deviations::JOINED_APART);
-        }
-        let trace = format!("{high}{trace_low:016x}:{span:016x}:{parent:016x}:{flags:x}");
-        let names = self.options.names.clone();
-        let mut carrier = vec![(names.trace_context, trace)];
-        let kept = kept(&context.baggage, if http { To::Http } else { To::TextMap });
-        if self.ours() && kept.len() < context.baggage.len() {
-            self.reasons.insert(deviations::WRITTEN_AS_READ);
-        }
-        for (key, value) in &context.baggage {
-            if self.ours() && !kept.contains(&key.as_str()) {
-                continue;
-            }
-            let mut value =
-                if http { escape(value) } else { String::from_utf8_lossy(value).into() };
-            if self.ours() && http && value.contains('+') {
-                value = spaces_encoded(&value);
-                self.reasons.insert(deviations::SPACES_ENCODED);
-            }
-            carrier.push((format!("{}{key}", names.baggage_prefix), value));
-        }
-        carrier.sort();
-        Ok(carrier)
-    }
-
-    /// Asks the sampler, unless it has decided, and does what it says.
-    pub(crate) fn ask(&mut self, span: usize, question: Question<'_>) {
-        let mut state = self.state_of(span).clone();
-        if state.is_final {
-            return;
-        }
-        let Span { context, operation, .. } = &self.spans[span];
-        let about = About {
-            id_low: context.ids.trace_low,
-            operation,
-            is_local_root: state.local_root == context.ids.span,
+        let refers = |(kind, name): &(String, String)| kind == "self" && no_ids(name);
+        calls(steps, "start").any(|step| references(step).iter().any(refers))
+    }),
+    (deviations::FLAGS_STAND, |case, at| {
+        let steps = until(case, at);
+        let made = |name: &str| calls(steps, "new_context").any(|step| step["context"] == name);
+        let refers = |(kind, name): &(String, String)| {
+            made(name)
+                || (kind == "self" && steps.iter().any(|step| step["context"] == name.as_str()))
         };
-        let answer = self.sampler.ask(question, about, &mut state.memory, &mut self.reasons);
-        let Answer { sample, retryable, firehose, tags } = answer;
-        state.is_final |= !retryable;
-        if sample {
-            state.flags |= if firehose { SAMPLED | FIREHOSE } else { SAMPLED };
-            if let Some((kind, param)) = tags {
-                let param = match param {
-                    Held::Text(text) => Given::Text(text),
-                    Held::Bool(truth) => Given::Bool(truth),
-                    Held::Double(bits) => Given::Double(f64::from_bits(bits)),
-                    Held::Long(long) => Given::Whole(i128::from(long), "*".to_owned()),
-                    Held::Bytes(bytes) => Given::Bytes(bytes),
-                };
-                let kind = Given::Text(kind.as_bytes().to_vec());
-                let tags = &mut self.spans[span].tags;
-                tags.push((b"sampler.type".to_vec(), kind));
-                tags.push((b"sampler.param".to_vec(), param));
-            }
-        }
-        *self.state_of(span) = state;
-    }
-
-    /// What servers are asked.
-    pub(crate) fn requests(&self) -> Vec<String> {
-        let mut requests = Vec::new();
-        if self.options.restrictions.is_some() {
-            let service = escape(self.options.service.as_bytes());
-            requests.push(format!("GET /baggageRestrictions?service={service}"));
-        }
-        requests.extend_from_slice(&self.throttling.requests);
-        requests
-    }
-}
-
-/// Bytes of a baggage value, where nobody restricts it further.
-pub(crate) const MAX_BAGGAGE: usize = 2048;
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-    use crate::json::{items, member, present};
-    use crate::lifecycle_script::counters;
-
-    /// What the rules of Go's side are worth: they give every word that was recorded, counters and
-    /// finality included.
-    #[test]
-    fn gos_rules_give_all_that_was_recorded() {
-        let file = include_str!("../../../tests/vectors/lifecycle_public.json");
-        let file: Value = serde_json::from_str(file).unwrap();
-        for case in items(&file, "cases").unwrap() {
-            let name = case["name"].as_str().unwrap();
-            let options = Options::read(member(case, "tracer").unwrap()).unwrap();
-            let mut go = World::new(Side::Go, &options);
-            for (number, step) in items(case, "steps").unwrap().iter().enumerate() {
-                let (step, recorded) = Step::read(step).unwrap();
-                let mut seen = go.step(&step).unwrap();
-                if recorded.then.is_none() {
-                    seen.then = None;
-                }
-                assert_eq!(seen, recorded, "{name} step {number}");
-            }
-            let spans = present(case, "reported_spans").map(|_| items(case, "reported_spans"));
-            let spans = spans.transpose().unwrap().unwrap_or_default().iter().map(Reported::read);
-            assert_eq!(go.reported(), spans.collect::<Result<Vec<_>, _>>().unwrap(), "{name}");
-            assert_eq!(go.requests(), options.requests, "{name}");
-            assert_eq!(go.counters, counters(case).unwrap(), "{name}");
-            assert!(go.reasons.is_empty(), "{name}: only ours has reasons");
-        }
-    }
-}
+        calls(steps, "start").any(|step| references(step).iter().any(refers))
+    }),
+    (deviations::JOINED_APART, |case, at| {
+        let steps = until(case, at);
+        let uses = |name: &str| {
+            let started = calls(steps, "start").flat_map(references).filter(|(_, of)| of == name);
+            let injected = calls(steps, "inject_").filter(|step| step["context"] == name);
+            started.count() + injected.count()
+        };
+        let given = steps
+            .iter()
+            .filter(|step| !step["do"].as_str().unwrap_or_default().starts_with("inject"));
+        given.filter_map(|step| step["context"].as_str()).any(|name| uses(name) > 1)
+    }),
+    (deviations::ANY_PRIORITY, |case, at| {
+        let is_ours = |(value, go_type, among): (Given, &str, usize)| match value {
+            Given::Whole(_) => go_type != "uint16" || among > 1,
+            Given::Float(_) | Given::Double(_) => true,
+            _ => false,
+        };
+        priorities(until(case, at)).any(is_ours)
+    }),
+    (deviations::TAGS_AS_SENT, |case, at| {
+        let widened = |(tag, _): (&Value, usize)| tag["type"] == "f32" || tag["type"] == "object";
+        let matches =
+            text(&case["tracer"], "sampler").is_ok_and(|words| words.contains("tag matching"));
+        matches && tags(until(case, at)).any(widened)
+    }),
+    (deviations::RESTRICTIONS_LISTED, |case, _| {
+        let of = present(&case["tracer"], "baggage_restrictions").map(answers).unwrap_or_default();
+        !of.iter().all(|answer| is_list(answer, ["baggageKey", "maxValueLength"]))
+    }),
+    (deviations::BALANCES_LISTED, |case, _| {
+        let of = present(&case["tracer"], "throttler").map(answers).unwrap_or_default();
+        !of.iter().all(|answer| is_list(&answer["balances"], ["operation", "balance"]))
+    }),
+    (deviations::ZERO_IS_NONE, |case, _| has_zero_rate(case)),
+    (deviations::HEX_FLAGS, |case, at| extracted(deviations::HEX_FLAGS, case, at)),
+    (deviations::ONE_CONTEXT, |case, at| extracted(deviations::ONE_CONTEXT, case, at)),
+    (deviations::DEBUG_ID_ACTS, |case, at| extracted(deviations::DEBUG_ID_ACTS, case, at)),
+    (deviations::HEADER_NAMES_OF_ANY_CASE, |case, at| {
+        extracted(deviations::HEADER_NAMES_OF_ANY_CASE, case, at)
+    }),
+    (deviations::TEXT_MAP_KEYS_KEPT, |case, at| {
+        extracted(deviations::TEXT_MAP_KEYS_KEPT, case, at)
+    }),
+];

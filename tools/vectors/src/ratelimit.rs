@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jaeger_client::sampler::{
-    GuaranteedThroughputSampler, ManualSpan, RateLimitingSampler, Sampler, TokenBucket,
+    GuaranteedThroughputSampler, ManualSpan, RateLimitingSampler, TokenBucket,
 };
 use jaeger_client::{Clock, TraceId};
 use serde_json::{Value, json};
