@@ -114,10 +114,6 @@ pub(crate) fn baggage(object: &Value) -> Result<Baggage, String> {
     members.iter().map(|(key, value)| Ok((key.clone(), text_bytes(value)?))).collect()
 }
 
-pub(crate) fn baggage_of(context: &SpanContext) -> Baggage {
-    context.baggage().map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec())).collect()
-}
-
 /// As cases show it.
 pub(crate) fn baggage_shown(context: &SpanContext) -> Value {
     context.baggage().map(|(key, value)| (key.to_owned(), Value::from(value))).collect()
@@ -153,16 +149,6 @@ impl Ids {
         })
     }
 
-    pub(crate) fn of(context: &SpanContext) -> Self {
-        Self {
-            trace_high: context.trace_id().high(),
-            trace_low: context.trace_id().low(),
-            span: context.span_id().get(),
-            parent: context.parent_id().get(),
-            flags: context.flags(),
-        }
-    }
-
     pub(crate) fn context(&self) -> SpanContext {
         let trace_id = TraceId::new(self.trace_high, self.trace_low);
         SpanContext::new(trace_id, SpanId::new(self.span), SpanId::new(self.parent), self.flags)
@@ -170,10 +156,6 @@ impl Ids {
 
     pub(crate) const fn is_valid(&self) -> bool {
         self.names_trace() && self.span != 0
-    }
-
-    pub(crate) const fn is_of_trace_of(&self, other: &Self) -> bool {
-        self.trace_high == other.trace_high && self.trace_low == other.trace_low
     }
 
     pub(crate) const fn names_trace(&self) -> bool {

@@ -67,7 +67,8 @@ fn binary(input: &Value) -> Result<Vec<u8>, String> {
         return bytes(input, "carrier_hex");
     }
     let mut carrier = bytes(input, "prefix_hex")?;
-    let fill = present(input, "fill_hex").map_or(Ok(vec![0]), |_| bytes(input, "fill_hex"))?;
+    let fill =
+        present(input, "fill_hex").map_or_else(|| Ok(vec![0]), |_| bytes(input, "fill_hex"))?;
     let missing = int::<usize>(input, "length")?.saturating_sub(carrier.len());
     carrier.extend(fill.into_iter().cycle().take(missing));
     Ok(carrier)
@@ -292,8 +293,8 @@ macro_rules! read_otherwise {
 /// Why a context may be read otherwise than it was recorded.
 pub(crate) const RULES: &[Rule] = read_otherwise! {
     HEADER_NAMES_OF_ANY_CASE in CONTEXT;
-    ONE_CONTEXT in CONTEXT;
     B3_SINGLE in CONTEXT;
+    ONE_CONTEXT in CONTEXT;
     HEX_FLAGS in FLAGS;
     B3_DEBUG in FLAGS;
     B3_NO_PARENT in CONTEXT;

@@ -30,7 +30,6 @@ mod server;
 mod transport;
 mod transport_rules;
 mod value;
-mod zipkin_rules;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -57,7 +56,7 @@ struct Kind {
 
 /// Every kind of file, one row each.
 const KINDS: &[Kind] = &[
-    Kind { name: "datagrams", run: datagrams::run, rules: &[] },
+    Kind { name: "datagrams", run: datagrams::run, rules: datagrams::RULES },
     Kind { name: "transport", run: transport::run, rules: &[] },
     Kind { name: "extract", run: extract::run, rules: extract::RULES },
     Kind { name: "inject", run: inject::run, rules: inject::RULES },
@@ -94,7 +93,7 @@ pub fn update_file(file: &Path, report: &mut Report) -> Result<(), String> {
     let found = run_text(&name_of(file), &read(file)?, None, report)?;
     let reviewed = reviewed_file(file);
     let text = reviewable(&found);
-    let folder = reviewed.parent().unwrap_or(Path::new("."));
+    let folder = reviewed.parent().unwrap_or_else(|| Path::new("."));
     let written = fs::create_dir_all(folder).and_then(|()| fs::write(&reviewed, text));
     written.map_err(|error| format!("{}: {error}", reviewed.display()))
 }

@@ -11,8 +11,7 @@ use jaeger_client::policy::{DebugThrottler, RemoteBaggageRestrictionManager, Rem
 use jaeger_client::propagation::HttpHeaders;
 use jaeger_client::{
     BaggageRestrictionsConfig, Closer, FinishOptions, IdGenerator, InMemoryReporter, LogRecord,
-    ManualClock, OwnedTagValue, Span, SpanContext, TagValue, ThrottlerConfig, Tracer,
-    TracerBuilder,
+    ManualClock, Span, SpanContext, TagValue, ThrottlerConfig, Tracer, TracerBuilder,
 };
 use serde_json::{Map, Value, json};
 
@@ -25,7 +24,7 @@ use crate::lifecycle_options::{Numbers, Options, Restrictions, Throttler};
 use crate::lifecycle_samplers::{self, PROBE, Probed};
 use crate::report::Checks;
 use crate::server::Server;
-use crate::value::{Given, recorded_tag, shown_tag};
+use crate::value::{self, Field, recorded_tag, shown_tag};
 
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     only(case, &["category", "counters", "name", "reported_spans", "steps", "tracer"])?;
@@ -147,9 +146,6 @@ impl IdGenerator for Drawing {
         self.high.unwrap_or_else(|| self.next())
     }
 }
-
-/// A key with a value.
-type Field = (String, OwnedTagValue);
 
 /// This client.
 struct Client {
@@ -281,8 +277,10 @@ impl Client {
             }
             "start" => self.start(step)?,
             "set_tag" => {
-                let (key, value) = field(member(step, "tag")?, false)?;
-                self.span(step)?.set_tag(&key, &value);
+                let tag = serde_json::json!({"tags": [member(step, "tag")?]});
+                for (key, value) in fields(&tag, "tags", false)? {
+                    self.span(step)?.set_tag(&key, &value);
+                }
             }
             "set_operation_name" => {
                 self.span(step)?.set_operation_name(text(step, "operation")?.to_owned());
@@ -398,40 +396,10 @@ impl Client {
     }
 }
 
-fn field(field: &Value, log: bool) -> Result<Field, String> {
-    const TYPED: &[&str] = &[
-        "key",
-        "key_hex",
-        "key_is",
-        "type",
-        "value",
-        "value_is",
-        "hex",
-        "bits",
-        "rendered",
-        "rendered_is",
-        "go_type",
-        "vType",
-        "vStr",
-        "vStr_hex",
-        "vStr_is",
-        "vBool",
-        "vLong",
-        "vDouble_bits",
-        "vBinary_hex",
-        "vBinary_set",
-    ];
-    only(field, TYPED)?;
-    let not_utf8 = || String::from("a text that is not UTF-8, which spans cannot be given");
-    let key = String::from_utf8(text_or_hex(field, "key")?).map_err(|_| not_utf8())?;
-    let given = Given::read(field)?;
-    let given = if log { given.in_log() } else { given };
-    Ok((key, given.owned()?.ok_or_else(not_utf8)?))
-}
-
+/// Keys and values that spans can be given.
 fn fields(of: &Value, key: &str, log: bool) -> Result<Vec<Field>, String> {
-    let list = present(of, key).map_or(Ok(&[][..]), |_| items(of, key))?;
-    list.iter().map(|one| field(one, log)).collect()
+    let not_utf8 = || String::from("a text that is not UTF-8, which spans cannot be given");
+    value::fields(of, key, log)?.ok_or_else(not_utf8)
 }
 
 fn borrowed(fields: &[Field]) -> Vec<(&str, TagValue<'_>)> {

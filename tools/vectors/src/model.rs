@@ -10,9 +10,9 @@ use jaeger_client::{SpanId, TraceId};
 use serde_json::Value;
 
 use crate::deviations::{self, Deviation};
-use crate::json::{bits, bytes, int, items, member, present, text, truth};
+use crate::json::{int, items, member, present, text};
 pub(crate) use crate::json::{string, text_or_hex};
-use crate::zipkin_rules::{Given, whole_characters};
+use crate::value::Given;
 
 /// Elements that the client's writers have written.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -158,6 +158,16 @@ impl Applied {
     }
 }
 
+/// The text without the start of a character whose end was cut off.
+fn whole_characters(mut text: Vec<u8>) -> Vec<u8> {
+    if let Err(error) = str::from_utf8(&text)
+        && error.error_len().is_none()
+    {
+        text.truncate(error.valid_up_to());
+    }
+    text
+}
+
 /// A batch as `thrift_batch` describes it.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -215,95 +225,19 @@ pub(crate) fn stats(stats: &Value) -> Result<ClientStats, String> {
     ))
 }
 
-/// The types of values that a tag has, each with members of its own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ValueKind {
-    Str,
-    Double,
-    Bool,
-    Long,
-    Binary,
-}
-
-impl ValueKind {
-    const ALL: [Self; 5] = [Self::Str, Self::Double, Self::Bool, Self::Long, Self::Binary];
-
-    fn of(tag: &Value) -> Result<Self, String> {
-        Ok(match text(tag, "vType")? {
-            "STRING" => Self::Str,
-            "DOUBLE" => Self::Double,
-            "BOOL" => Self::Bool,
-            "LONG" => Self::Long,
-            "BINARY" => Self::Binary,
-            other => return Err(format!("unknown tag type {other:?}")),
-        })
-    }
-
-    /// Whether a tag has a value of this type.
-    fn is_in(self, tag: &Value) -> bool {
-        let has = |key| present(tag, key).is_some();
-        match self {
-            Self::Str => has("vStr") || has("vStr_hex") || has("vStr_is"),
-            Self::Double => has("vDouble_bits"),
-            Self::Bool => has("vBool"),
-            Self::Long => has("vLong"),
-            Self::Binary => {
-                has("vBinary_hex") && present(tag, "vBinary_set") != Some(&Value::Bool(false))
-            }
-        }
-    }
-}
-
-/// Whether a batch has a tag without a value of its type, or with one of another, which this client
-/// reads and never writes.
-pub(crate) fn lacks_values(batch: &Value) -> bool {
-    match batch {
-        Value::Array(elements) => elements.iter().any(lacks_values),
-        Value::Object(members) => match ValueKind::of(batch) {
-            Ok(own) => ValueKind::ALL.into_iter().any(|kind| kind.is_in(batch) != (kind == own)),
-            Err(_) => members.values().any(lacks_values),
-        },
-        _ => false,
-    }
-}
-
-/// The value of a tag. What is not there is nothing of its type; whether it is there, [`lacks_values`]
-/// tells.
-pub(crate) fn tag_value(tag: &Value) -> Result<Given, String> {
-    let kind = ValueKind::of(tag)?;
-    let is_there = kind.is_in(tag);
-    Ok(match kind {
-        ValueKind::Str if is_there => Given::Text(text_or_hex(tag, "vStr")?),
-        ValueKind::Str => Given::Text(Vec::new()),
-        ValueKind::Double if is_there => Given::Double(f64::from_bits(bits(tag, "vDouble_bits")?)),
-        ValueKind::Double => Given::Double(0.0),
-        ValueKind::Bool => Given::Bool(is_there && truth(tag, "vBool")?),
-        ValueKind::Long if is_there => Given::Whole(int(tag, "vLong")?, String::from("*")),
-        ValueKind::Long => Given::Whole(0, String::from("*")),
-        ValueKind::Binary if is_there => Given::Bytes(bytes(tag, "vBinary_hex")?),
-        ValueKind::Binary => Given::Bytes(Vec::new()),
-    })
-}
-
 /// Whether texts are `cut` is a matter of where the tag is.
 fn tag(out: &mut Vec<u8>, tag: &Value, limits: &mut Applied, cut: bool) -> Result<(), String> {
     let key = text_or_hex(tag, "key")?;
-    let given = match tag_value(tag)? {
+    let given = match Given::read(tag)? {
         Given::Text(text) if cut => Given::Text(limits.text(text)),
         other => other,
     };
-    let value = match &given {
-        Given::Text(text) => ValueView::Str(text),
-        Given::Double(double) => {
-            let word = limits.word(*double);
-            word.map_or(ValueView::Double(*double), |word| ValueView::Str(word.as_bytes()))
+    let value = match given.view()? {
+        ValueView::Double(double) => {
+            let word = limits.word(double);
+            word.map_or(ValueView::Double(double), |word| ValueView::Str(word.as_bytes()))
         }
-        Given::Bool(truth) => ValueView::Bool(*truth),
-        Given::Whole(long, _) => {
-            ValueView::Long(i64::try_from(*long).map_err(|error| error.to_string())?)
-        }
-        Given::Bytes(bytes) => ValueView::Binary(bytes),
-        Given::Float(_) | Given::Other(..) => return Err(String::from("no value of a tag")),
+        other => other,
     };
     put_tag(out, TagView::new(&key, value));
     Ok(())

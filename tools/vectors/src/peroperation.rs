@@ -45,9 +45,8 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
             _ => return Err(format!("unknown op {op:?}")),
         }
     }
-    match present(case, "final_sampler") {
-        Some(dump) => checks.compare("final_sampler", dump, &shown(own.status().rule)?),
-        None => {}
+    if let Some(dump) = present(case, "final_sampler") {
+        checks.compare("final_sampler", dump, &shown(own.status().rule)?);
     }
     let max: usize = int(input, "max_operations_effective")?;
     checks.same(

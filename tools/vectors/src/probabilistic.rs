@@ -29,7 +29,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
             let got = sampler.is_sampled(TraceId::new(high, low));
             checks.same(&format!("id {high:016x}{low:016x}"), &sampled, &got);
         }
-        sampled_id = sampled_id.or(Some(low).filter(|low| sampled && *low != 0));
+        sampled_id = sampled_id.or_else(|| (sampled && low != 0).then_some(low));
     }
     // The tags that the sampler gives to the root of a trace.
     if let (Some(_), Some(id)) = (present(expected, "sampler_tags"), sampled_id) {

@@ -143,8 +143,13 @@ fn deviating(body: &str) -> Vec<Deviation> {
 fn found<'a>(of: &'a Value, name: &str) -> &'a Value {
     let named =
         |(key, value): &(&String, &Value)| key.eq_ignore_ascii_case(name) && !value.is_null();
-    let members = of.as_object().into_iter().flatten();
-    members.filter(named).map(|(_, value)| value).last().unwrap_or(&Value::Null)
+    of.as_object()
+        .into_iter()
+        .flatten()
+        .rev()
+        .find(named)
+        .map(|(_, value)| value)
+        .unwrap_or(&Value::Null)
 }
 
 /// Whether an answer up to the place is such.

@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use crate::deviations::{Deviation, Rule};
-use crate::json::{REMARKS, described, to_hex};
+use crate::json::{REMARKS, described};
 
 /// A place in a case's answer where this client's differs from the recorded one.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,20 +47,6 @@ impl Checks {
             let shown = |value: &T| Value::from(format!("{value:?}"));
             self.differ(place, shown(recorded), shown(got));
         }
-    }
-
-    /// Compares bytes; shows them from shortly before the first that differs.
-    pub(crate) fn same_bytes(&mut self, place: &str, recorded: &[u8], got: &[u8]) {
-        if recorded == got {
-            return;
-        }
-        let differ = recorded.iter().zip(got).take_while(|(a, b)| a == b).count();
-        let from = differ.saturating_sub(4);
-        let shown = |bytes: &[u8]| {
-            let part = to_hex(&bytes[from.min(bytes.len())..bytes.len().min(differ + 16)]);
-            Value::from(format!("{} bytes, from byte {from}: {part}", bytes.len()))
-        };
-        self.differ(place, shown(recorded), shown(got));
     }
 
     /// Compares what was recorded with what was seen, member by member. Remarks in what was recorded
@@ -125,7 +111,12 @@ impl Checks {
         let mut found = Map::new();
         for difference in std::mem::take(&mut self.differences) {
             let Difference { place, recorded, got } = &difference;
-            let shown = format!("{place}: expected {}, got {}", short(recorded), short(got));
+            let shown = match first_difference(recorded, got) {
+                Some((at, expected, got)) => {
+                    format!("{place}: from character {at} on expected {expected:?}, got {got:?}")
+                }
+                None => format!("{place}: expected {}, got {}", short(recorded), short(got)),
+            };
             let Some((why, _)) = rules.iter().find(|(_, explains)| explains(case, &difference))
             else {
                 self.errors.push(shown);
@@ -163,6 +154,14 @@ fn is_same(recorded: &Value, got: &Value) -> bool {
         || (is_empty(recorded) && is_empty(got))
         || (is_number && number(recorded).is_some_and(|one| Some(one) == number(got)))
         || (recorded.is_number() && got.is_number() && recorded.as_f64() == got.as_f64())
+}
+
+/// Where long texts differ, with what stands there.
+fn first_difference<'a>(one: &'a Value, other: &'a Value) -> Option<(usize, &'a str, &'a str)> {
+    let (one, other) = (one.as_str()?, other.as_str()?);
+    let at = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let part = |text: &'a str| text.get(at..(at + 40).min(text.len()));
+    (one.len().max(other.len()) > 160).then_some((at, part(one)?, part(other)?))
 }
 
 /// A value as it is shown and reviewed: long ones begin as they do, and have a checksum.

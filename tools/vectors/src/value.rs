@@ -4,7 +4,9 @@ use jaeger_client::OwnedTagValue;
 use jaeger_client::encoding::{TagView, ValueView};
 use serde_json::{Value, json};
 
-use crate::json::{self, bits, bytes, int, integer, present, text, text_or_hex, to_hex, truth};
+use crate::json::{
+    self, bits, bytes, int, integer, items, only, present, text, text_or_hex, to_hex, truth,
+};
 
 /// A value as the application of a case gave it.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +102,20 @@ impl Given {
         }
     }
 
+    /// As the Thrift model has it.
+    pub(crate) fn view(&self) -> Result<ValueView<'_>, String> {
+        Ok(match self {
+            Self::Text(text) => ValueView::Str(text),
+            Self::Bool(truth) => ValueView::Bool(*truth),
+            Self::Whole(whole) => {
+                ValueView::Long(i64::try_from(*whole).map_err(|e| e.to_string())?)
+            }
+            Self::Float(float) => ValueView::Double(f64::from(*float)),
+            Self::Double(double) => ValueView::Double(*double),
+            Self::Bytes(bytes) => ValueView::Binary(bytes),
+        })
+    }
+
     /// As our interface takes it; none if it is text that is not UTF-8.
     pub(crate) fn owned(self) -> Result<Option<OwnedTagValue>, String> {
         Ok(Some(match self {
@@ -120,23 +136,54 @@ impl Given {
     }
 }
 
+/// A key with a value, as our interface takes them.
+pub(crate) type Field = (String, OwnedTagValue);
+
+const TYPED: &[&str] = &[
+    "key",
+    "key_hex",
+    "key_is",
+    "type",
+    "value",
+    "value_is",
+    "hex",
+    "bits",
+    "rendered",
+    "rendered_is",
+    "go_type",
+    "vType",
+    "vStr",
+    "vStr_hex",
+    "vStr_is",
+    "vBool",
+    "vLong",
+    "vDouble_bits",
+    "vBinary_hex",
+    "vBinary_set",
+];
+
+/// The tags of a list that may be missing, or the fields of a `log`; none if one is text that is not
+/// UTF-8.
+pub(crate) fn fields(of: &Value, list: &str, log: bool) -> Result<Option<Vec<Field>>, String> {
+    let tags = present(of, list).map_or(Ok(&[][..]), |_| items(of, list))?;
+    let mut fields = Vec::new();
+    for tag in tags {
+        only(tag, TYPED)?;
+        let given = Given::read(tag)?;
+        let value = if log { given.in_log() } else { given }.owned()?;
+        let (Ok(key), Some(value)) = (String::from_utf8(text_or_hex(tag, "key")?), value) else {
+            return Ok(None);
+        };
+        fields.push((key, value));
+    }
+    Ok(Some(fields))
+}
+
 /// A tag that a case shows, in one shape whatever its own is.
 pub(crate) fn recorded_tag(tag: &Value) -> Result<Value, String> {
     let key = text_or_hex(tag, "key")?;
     let value = Given::read(tag)?;
-    Ok(shown_tag(TagView::new(
-        &key,
-        match &value {
-            Given::Text(text) => ValueView::Str(text),
-            Given::Bool(truth) => ValueView::Bool(*truth),
-            Given::Whole(whole) => {
-                ValueView::Long(i64::try_from(*whole).map_err(|e| e.to_string())?)
-            }
-            Given::Float(float) => ValueView::Double(f64::from(*float)),
-            Given::Double(double) => ValueView::Double(*double),
-            Given::Bytes(bytes) => ValueView::Binary(bytes),
-        },
-    )))
+    Ok(shown_tag(TagView::new(&key, value.view()?)))
 }
 
 /// A span's tag in the same shape.
