@@ -378,7 +378,7 @@ fn a_close_does_not_wait_for_a_question_under_way_and_a_second_one_does_nothing(
         let (_tracer, closer, _) = with(false, Arc::clone(&throttler));
         assert!(!throttler.is_allowed("op"));
         eventually(|| !server.asked().is_empty());
-        closer.close(SOON);
+        let _ = closer.close(SOON);
         throttler.close();
         throttler.close();
         assert!(!throttler.is_allowed("op"));

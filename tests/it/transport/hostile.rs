@@ -153,10 +153,10 @@ fn sends_and_counts(name: &str, config: jaeger_client::HttpConfig) -> jaeger_cli
     let (tracer, closer) = crate::support::builder().collector(config).build().unwrap();
     for _ in 0..2 {
         tracer.start_span("op").finish();
-        let receipt = tracer.flush(crate::support::SOON);
+        let receipt = tracer.flush(SOON);
         assert!(receipt.complete && receipt.stats.is_balanced(), "{name}: {receipt}");
     }
-    let stats = closer.close(crate::support::SOON).stats;
+    let stats = closer.close(SOON).stats;
     assert_eq!(stats.sent + stats.dropped.send_failed, 2, "{name}: {stats}");
     stats
 }
