@@ -5,7 +5,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
-use std::collections::BTreeSet;
 use std::fs;
 
 use self::source::{Source, is_word, root, rust_files, sources, words};
@@ -107,38 +106,6 @@ const NOT_IN: &[(&str, &[&str])] =
 const NEVER: &[&str] =
     &[".unwrap()", ".unwrap_err()", ".expect(", "panic!", "todo!", "unimplemented!", "unsafe"];
 
-/// Crates whose types must not show in a public signature: each may have a new major version.
-const HIDDEN_CRATES: &[&str] = &[
-    "thrift::",
-    "socket2::",
-    "crossbeam_channel::",
-    "crc32fast::",
-    "rustix::",
-    "parking_lot::",
-    "rand::",
-    "forkguard::",
-    "ureq::",
-    "ureq_proto::",
-    "rustls::",
-    "httpdate::",
-    "arc_swap::",
-    "serde_json::",
-];
-
-/// What opens a line that users of the crate can see.
-const PUBLIC: &[&str] = &[
-    "pub fn ",
-    "pub const ",
-    "pub async fn ",
-    "pub struct ",
-    "pub enum ",
-    "pub trait ",
-    "pub type ",
-    "pub use ",
-    "pub static ",
-    "impl From<",
-];
-
 /// A folder of kinds, and what shows that a file defines one.
 struct Kinds {
     folder: &'static str,
@@ -186,11 +153,6 @@ fn clocks_environment_sockets_and_threads_have_one_place() {
 #[test]
 fn nothing_in_the_library_panics_on_purpose_or_is_unsafe() {
     hold(never);
-}
-
-#[test]
-fn no_public_signature_shows_a_dependency() {
-    hold(signatures);
 }
 
 #[test]
@@ -290,46 +252,6 @@ fn extensible(source: &Source) -> Vec<String> {
         (is_configuration && !is_closed).then(|| source.at(at, &say))
     });
     structs.collect()
-}
-
-/// Public items name none of the hidden crates, nor what the file imported from them.
-fn signatures(source: &Source) -> Vec<String> {
-    let mut hidden: BTreeSet<&str> = HIDDEN_CRATES.iter().copied().collect();
-    for name in HIDDEN_CRATES {
-        for at in words(&source.code, &format!("use {name}")) {
-            let import = &source.code[at..];
-            let import = &import[..import.find(';').unwrap_or(import.len())];
-            let upper = |name: &&str| name.starts_with(|c: char| c.is_ascii_uppercase());
-            hidden.extend(import.split(|c| !is_word(c)).filter(upper));
-        }
-    }
-    let mut wrong = Vec::new();
-    let mut start = 0;
-    for line in source.code.split_inclusive('\n') {
-        let item = &source.code[start..];
-        let public = line.trim_start();
-        let header = if PUBLIC.iter().any(|opening| public.starts_with(opening)) {
-            let alias = public.starts_with("pub use") || public.starts_with("pub type");
-            let body = if alias { None } else { item.find('{') };
-            let ends = [body, item.find(";\n")].into_iter().flatten().min();
-            &item[..ends.unwrap_or(item.len())]
-        } else if public.starts_with("pub ") && public.contains(": ") {
-            line
-        } else {
-            ""
-        };
-        // The private field of a tuple structure is no part of what users see.
-        let header = match header.find('(') {
-            Some(field) if header.trim_start().starts_with("pub struct") => &header[..field],
-            _ => header,
-        };
-        if let Some(name) = hidden.iter().find(|name| words(header, name).next().is_some()) {
-            let say = format!("a public item shows `{name}` of a hidden dependency");
-            wrong.push(source.at(start, &say));
-        }
-        start += line.len();
-    }
-    wrong
 }
 
 /// Files of kinds without a row. A row of a kind that is not there does not compile.

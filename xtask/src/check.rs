@@ -9,7 +9,7 @@ use std::time::Instant;
 use cargo_metadata::{MetadataCommand, Package};
 
 use crate::Outcome;
-use crate::tools::{HACK, TYPOS};
+use crate::tools::{EXTERNAL_TYPES, HACK, TYPOS};
 
 /// Runs the steps whose name contains an argument, or all; those that contain what follows `--except`
 /// are left out. Steps after one that fails still run.
@@ -136,6 +136,13 @@ fn steps(published: &[Package]) -> Vec<Step> {
 
     add("lowest versions of dependencies", Program::Cargo, "xtask lowest-versions");
     add("licences and sources of dependencies", Program::Cargo, "xtask deny");
+    let is_library = |package: &&Package| package.targets.iter().any(|target| target.is_lib());
+    for package in published.iter().filter(is_library) {
+        let name = format!("public types: {}", package.name);
+        let path = &package.manifest_path;
+        let check = format!("check-external-types --all-features --manifest-path {path}");
+        add(&name, Program::Tool(&EXTERNAL_TYPES), &check);
+    }
     let oldest = published.iter().find_map(|package| package.rust_version.as_ref());
     if let Some(oldest) = oldest {
         let check = format!("+{oldest} check --all-features{packages}");
@@ -149,6 +156,10 @@ fn steps(published: &[Package]) -> Vec<Step> {
     for step in &mut steps {
         if step.name.starts_with("documentation") {
             step.environment = Some(("RUSTDOCFLAGS", "-D warnings"));
+        }
+        if step.name.starts_with("public types") {
+            // It reads what rustdoc writes in JSON, which only an unstable flag lets it write.
+            step.environment = Some(("RUSTC_BOOTSTRAP", "1"));
         }
     }
     steps

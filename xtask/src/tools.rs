@@ -14,6 +14,11 @@ pub(crate) struct Tool {
 
 pub(crate) const DENY: Tool =
     Tool { package: "cargo-deny", binary: "cargo-deny", version: "0.20.2" };
+pub(crate) const EXTERNAL_TYPES: Tool = Tool {
+    package: "cargo-check-external-types",
+    binary: "cargo-check-external-types",
+    version: "0.5.0",
+};
 pub(crate) const HACK: Tool =
     Tool { package: "cargo-hack", binary: "cargo-hack", version: "0.6.46" };
 pub(crate) const TYPOS: Tool = Tool { package: "typos-cli", binary: "typos", version: "1.42.3" };
@@ -25,7 +30,7 @@ impl Tool {
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
         let root = std::path::absolute(target.join("tools"))?;
         let program = root.join("bin").join(self.binary);
-        if !self.is_version(&program) {
+        if !self.is_listed(&root) {
             let status = Command::new("cargo")
                 .args(["install", self.package, "--locked", "--version", self.version, "--root"])
                 .arg(&root)
@@ -37,12 +42,9 @@ impl Tool {
         Ok(program)
     }
 
-    fn is_version(&self, program: &Path) -> bool {
-        // `cargo-hack` wants to hear of the subcommand, as cargo tells it.
-        let subcommand = self.binary.strip_prefix("cargo-");
-        let output = Command::new(program).args(subcommand).arg("--version").output();
-        output.is_ok_and(|output| {
-            String::from_utf8_lossy(&output.stdout).trim().ends_with(self.version)
-        })
+    /// Whether this version is in the list that cargo keeps of what it installed there.
+    fn is_listed(&self, root: &Path) -> bool {
+        let list = std::fs::read_to_string(root.join(".crates.toml")).unwrap_or_default();
+        list.contains(&format!("\"{} {} (", self.package, self.version))
     }
 }
