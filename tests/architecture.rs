@@ -363,23 +363,6 @@ fn configurations_that_cannot_gain_fields_are_found() {
 }
 
 #[test]
-fn shown_dependencies_are_found() {
-    assert_eq!(found(signatures, "id.rs", "pub fn a(\n  b: &rand::Rng,\n) {}"), 1);
-    assert_eq!(
-        found(signatures, "id.rs", "use rand::{Rng, x};\npub fn a(b: [u8; 4], c: Rng) {}"),
-        1
-    );
-    assert_eq!(
-        found(signatures, "id.rs", "use socket2::Socket;\npub struct A {\n pub b: Socket,"),
-        1
-    );
-    assert_eq!(found(signatures, "id.rs", "pub use thrift::Error;"), 1);
-    assert_eq!(found(signatures, "id.rs", "pub type A = parking_lot::Mutex<u8>;"), 1);
-    let private = "use rand::Rng;\npub struct A(Rng);\nfn b(c: Rng) {}\npub fn d() { Rng::new() }";
-    assert_eq!(found(signatures, "id.rs", private), 0);
-}
-
-#[test]
 fn kinds_without_a_row_are_found() {
     let kinds = &KINDS[1];
     let kind = Source::new("sampler/constant.rs", "impl\nSampler for ConstSampler {}");
