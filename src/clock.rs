@@ -7,9 +7,10 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use crate::diag::Diagnostics;
+pub(crate) use crate::instant::now;
 use crate::panics::Callback;
 
 /// Where a tracer reads the time.
@@ -293,13 +294,6 @@ pub(crate) fn system_time(unix_nanos: i64) -> SystemTime {
         SystemTime::UNIX_EPOCH.checked_add(from_epoch)
     };
     moment.unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// The monotonic time, for waits and intervals off the hot path.
-#[inline]
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
-pub(crate) fn now() -> Instant {
-    Instant::now()
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 use parking_lot::Mutex;
 
-use crate::clock;
 use crate::fork::{self, ProcessOrigin};
+use crate::instant;
 use crate::lock;
 use crate::panics::{self, Callback};
 
@@ -174,7 +174,7 @@ impl Diagnostics {
 
     /// Reports `message` unless its cause was reported within the last minute.
     pub(crate) fn error(&self, cause: Cause, message: impl FnOnce() -> String) {
-        self.error_at(clock::now(), cause as usize, message);
+        self.error_at(instant::now(), cause as usize, message);
     }
 
     /// Calls a user callback. If it panics that is counted and reported, and there is no answer. Nor is
@@ -206,7 +206,7 @@ impl Diagnostics {
     #[cold]
     pub(crate) fn panicked(&self, callback: Callback, message: &str) {
         self.panics.fetch_add(1, Ordering::Relaxed);
-        self.error_at(clock::now(), CAUSES + callback.family(), || {
+        self.error_at(instant::now(), CAUSES + callback.family(), || {
             format!("{} panicked: {message}", callback.name())
         });
     }
@@ -387,7 +387,7 @@ mod tests {
         let memory = Arc::new(Memory::default());
         let origin = ProcessOrigin::here().unwrap();
         let diagnostics = Diagnostics::new(Box::new(Arc::clone(&memory)), origin);
-        let start = clock::now();
+        let start = instant::now();
         for seconds in [0, 1, 59, 60, 61] {
             let at = start + Duration::from_secs(seconds);
             diagnostics.error_at(at, Cause::QueueFull as usize, || format!("at {seconds}"));

@@ -72,6 +72,7 @@ mod error;
 mod fork;
 mod http_client;
 mod id;
+mod instant;
 mod lock;
 mod non_exhaustive;
 #[cfg(feature = "remote-sampler")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ureq::http::{HeaderName, HeaderValue};
 use ureq::{Agent, Proxy, ProxyProtocol};
 
-use super::exchange::{Answer, Exchange, Failure, Reason};
+use super::exchange::{Answer, Exchange, Failure, Reason, USER_AGENT};
 use super::forward::ForwardProxy;
 use super::no_proxy::Bypass;
 use super::proxy::ProxyConfig;
@@ -287,8 +287,5 @@ fn agent(options: &ClientOptions<'_>, proxy: Option<Proxy>) -> Result<Agent, Con
     let builder = builder.tls_config(options.tls.config()?);
     Ok(builder.build().new_agent())
 }
-
-/// What requests say who makes them.
-pub(super) const USER_AGENT: &str = concat!("jaeger-client-rust/", env!("CARGO_PKG_VERSION"));
 
 const MAX_REDIRECTS: u32 = 3;

@@ -289,3 +289,6 @@ const SEARCHED_BYTES: usize = 8 << 10;
 
 /// How much of it is shown in messages, in characters.
 const SHOWN_CHARS: usize = 200;
+
+/// What requests say who makes them.
+pub(super) const USER_AGENT: &str = concat!("jaeger-client-rust/", env!("CARGO_PKG_VERSION"));

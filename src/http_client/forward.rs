@@ -14,8 +14,7 @@ use ureq::http::{HeaderValue, Response};
 use ureq_proto::client::state::{RecvBody, RecvResponse, SendRequest};
 use ureq_proto::client::{Call, RecvResponseResult, SendRequestResult};
 
-use super::client;
-use super::exchange::{Answer, Exchange, Failure, Reason, Written};
+use super::exchange::{self, Answer, Exchange, Failure, Reason, Written};
 use crate::clock;
 use crate::encoding::base64;
 
@@ -69,7 +68,7 @@ impl ForwardProxy {
         let mut request = exchange.request().map_err(unusable)?;
         let headers = request.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(client::USER_AGENT));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(exchange::USER_AGENT));
         if let Some(authorization) = &self.authorization {
             headers.insert(PROXY_AUTHORIZATION, authorization.clone());
         }

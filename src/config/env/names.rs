@@ -133,9 +133,6 @@ pub(super) const WITH_OTLP: &[&[Variable]] = &[
     &OTLP_CLIENT_KEY,
 ];
 
-/// What the names of OpenTelemetry's variables begin with.
-pub(super) const OPEN_TELEMETRY: &str = "OTEL_";
-
 /// Those that are often set beside Jaeger's, for where an environment can only be asked by name.
 pub(super) const OFTEN_SET: &[&str] = &[
     "OTEL_SERVICE_NAME",

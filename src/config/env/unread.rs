@@ -1,6 +1,7 @@
 //! Variables that are set and mean nothing to this client, though somebody may think so.
 
-use super::names::{ALL, OPEN_TELEMETRY, OTEL_TRACES_EXPORTER, WITH_OTLP};
+use super::names::{ALL, OTEL_TRACES_EXPORTER, WITH_OTLP};
+use super::variable::OPEN_TELEMETRY;
 use super::variable::is_service_link;
 
 /// What to say about these variables, given as names and values that are not empty. `exports_otlp`

@@ -9,7 +9,6 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::grammar;
-use super::names::OPEN_TELEMETRY;
 use crate::error::ConfigError;
 use crate::redact::{self, HIDDEN};
 
@@ -367,3 +366,6 @@ const MAX_SHOWN_CHARS: usize = 100;
 
 /// Below this a bare number was perhaps meant as seconds.
 const SHORT: Duration = Duration::from_millis(100);
+
+/// What the names of OpenTelemetry's variables begin with.
+pub(super) const OPEN_TELEMETRY: &str = "OTEL_";
