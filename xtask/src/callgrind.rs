@@ -1,8 +1,10 @@
-//! Counts the instructions of one function, on the thread that calls it.
+//! Counts the instructions of one function, on the thread that calls it, and which of them are locked.
 
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use crate::Outcome;
 
@@ -12,6 +14,15 @@ pub(crate) fn is_there() -> bool {
     quiet.is_ok_and(|status| status.success())
 }
 
+/// What one thread executed inside a function.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) instructions: u64,
+    /// Those that lock the bus: with a `lock` prefix, and exchanges with memory. Each waits for the
+    /// stores before it, and for other cores.
+    pub(crate) locked: u64,
+}
+
 /// Runs this program with `arguments` below callgrind, and gives the instructions that its main
 /// thread executed inside functions whose name contains `function`.
 ///
@@ -19,41 +30,66 @@ pub(crate) fn is_there() -> bool {
 ///
 /// If the program fails, if nothing was counted, or if another thread was inside the function.
 pub(crate) fn instructions(arguments: &[&str], function: &str) -> Outcome<u64> {
+    let (counts, _output) = counts(&std::env::current_exe()?, arguments, function)?;
+    Ok(counts.instructions)
+}
+
+/// The same for any program, locked instructions included, and with what the program printed.
+///
+/// # Errors
+///
+/// As [`instructions`], and if `objdump` cannot read the program.
+pub(crate) fn counts(
+    program: &Path,
+    arguments: &[&str],
+    function: &str,
+) -> Outcome<(Counts, String)> {
     let folder = std::env::temp_dir().join(format!("xtask-callgrind-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let counted = run(arguments, function, &folder).and_then(|()| totals(&folder));
+    let counted = run(program, arguments, function, &folder)
+        .and_then(|output| Ok((totals(&folder)?, output)));
     fs::remove_dir_all(&folder)?;
-    let (main, others) = counted?;
-    if main == 0 {
+    let ((main, others), output) = counted?;
+    if main.instructions == 0 {
         return Err(format!("callgrind counted nothing: no function matches *{function}*").into());
     }
     if others > 0 {
         return Err(format!("{others} instructions of other threads were counted").into());
     }
-    Ok(main)
+    Ok((main, output))
 }
 
-fn run(arguments: &[&str], function: &str, folder: &Path) -> Outcome<()> {
+fn run(program: &Path, arguments: &[&str], function: &str, folder: &Path) -> Outcome<String> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--collect-atstart=no", "--separate-threads=yes"])
+        .args(["--dump-instr=yes", "--compress-strings=no", "--compress-pos=no"])
         .arg(format!("--toggle-collect=*{function}*"))
         .arg(format!("--callgrind-out-file={}", folder.join("out").display()))
-        .arg(std::env::current_exe()?)
+        .arg(program)
         .args(arguments)
         .stdin(Stdio::null())
         .output()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() {
-        return Ok(());
+        return Ok(text(&output.stdout));
     }
-    Err(format!("{}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into())
+    Err(format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr)).into())
 }
 
-/// Instructions of the main thread and of all others, from callgrind's files: one a thread.
-fn totals(folder: &Path) -> Outcome<(u64, u64)> {
-    let (mut main, mut others) = (0, 0);
+/// Counts of the main thread and instructions of all others, from callgrind's files: one a thread.
+fn totals(folder: &Path) -> Outcome<(Counts, u64)> {
+    let (mut main, mut others) = (Counts::default(), 0);
     for file in fs::read_dir(folder)? {
-        let (thread, instructions) = totals_of(&fs::read_to_string(file?.path())?);
-        *(if thread == 1 { &mut main } else { &mut others }) += instructions;
+        let text = fs::read_to_string(file?.path())?;
+        match totals_of(&text) {
+            (1, instructions) => {
+                main.instructions += instructions;
+                for (object, address, executed) in executed(&text) {
+                    main.locked += if is_locked(object, address) { executed } else { 0 };
+                }
+            }
+            (_, instructions) => others += instructions,
+        }
     }
     Ok((main, others))
 }
@@ -66,6 +102,55 @@ fn totals_of(text: &str) -> (u64, u64) {
     (number("thread:").unwrap_or(1), number("totals:").unwrap_or(0))
 }
 
+/// Each instruction that was executed: its object file, its address there, and how often.
+fn executed(text: &str) -> impl Iterator<Item = (&str, u64, u64)> {
+    let (mut object, mut is_call) = ("", false);
+    text.lines().filter_map(move |line| {
+        if let Some(name) = line.strip_prefix("ob=") {
+            object = name;
+        } else if line.starts_with("calls=") {
+            // The line below it has what was executed by the function that was called.
+            is_call = true;
+        } else if let Some(cost) = line.strip_prefix("0x") {
+            let mut fields = cost.split(' ');
+            let address = u64::from_str_radix(fields.next()?, 16).ok()?;
+            let executed = fields.nth(1)?.parse().ok()?;
+            return (!std::mem::take(&mut is_call)).then_some((object, address, executed));
+        }
+        None
+    })
+}
+
+/// Whether a locked instruction is at this address. Each object file is disassembled once.
+fn is_locked(object: &str, address: u64) -> bool {
+    static OBJECTS: Mutex<BTreeMap<String, HashSet<u64>>> = Mutex::new(BTreeMap::new());
+    let mut objects = OBJECTS.lock().unwrap_or_else(PoisonError::into_inner);
+    // What is no file is the kernel's page of clocks, or unknown to valgrind.
+    let read = || locked_of(Path::new(object)).unwrap_or_default();
+    if !objects.contains_key(object) {
+        objects.insert(object.to_owned(), read());
+    }
+    objects.get(object).is_some_and(|locked| locked.contains(&address))
+}
+
+/// Addresses of the locked instructions in an object file.
+fn locked_of(object: &Path) -> Outcome<HashSet<u64>> {
+    let output = Command::new("objdump").args(["-d", "--no-show-raw-insn"]).arg(object).output()?;
+    if !output.status.success() {
+        return Err(format!("objdump {}: {}", object.display(), output.status).into());
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().filter_map(locked_at).collect())
+}
+
+/// The address of a line of a disassembly, if it is that of a locked instruction.
+fn locked_at(line: &str) -> Option<u64> {
+    let (address, instruction) = line.trim_start().split_once(":\t")?;
+    let locks = instruction.starts_with("lock ")
+        || (instruction.starts_with("xchg ") && instruction.contains('('));
+    locks.then(|| u64::from_str_radix(address, 16).ok())?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +160,22 @@ mod tests {
         let text = "version: 1\nthread: 2\n\nevents: Ir\nfn=(1) a\n1 5\n\ntotals: 142\n";
         assert_eq!(totals_of(text), (2, 142));
         assert_eq!(totals_of("events: Ir\n"), (1, 0));
+    }
+
+    #[test]
+    fn what_was_executed_is_read_without_what_was_called() {
+        let text = "ob=/bin/a\nfn=f\n0x10 3 7\ncfn=g\ncalls=1 0x40 9\n0x11 3 500\n0x12 4 1\n\
+                    ob=/bin/b\nfn=g\n0x40 9 2\ntotals: 510\n";
+        let all: Vec<_> = executed(text).collect();
+        assert_eq!(all, [("/bin/a", 0x10, 7), ("/bin/a", 0x12, 1), ("/bin/b", 0x40, 2)]);
+    }
+
+    #[test]
+    fn locked_instructions_are_those_with_the_prefix_and_exchanges_with_memory() {
+        assert_eq!(locked_at("   1a2b:\tlock cmpxchg %cl,(%rdi)"), Some(0x1a2b));
+        assert_eq!(locked_at("   1a2c:\txchg   %al,0x8(%rbx)"), Some(0x1a2c));
+        assert_eq!(locked_at("   1a2d:\txchg   %ax,%ax"), None);
+        assert_eq!(locked_at("   1a2e:\tmov    %al,(%rbx)"), None);
+        assert_eq!(locked_at("0000000000001a2b <lock>:"), None);
     }
 }

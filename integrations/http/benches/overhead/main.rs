@@ -9,7 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "a tool measures time and starts threads")]
 
 #[path = "../../../../xtask/src/callgrind.rs"]
-#[allow(unused_imports, reason = "its tests are run where it belongs")]
+#[allow(dead_code, unused_imports, reason = "its tests are run where it belongs")]
 mod callgrind;
 mod cases;
 mod server;

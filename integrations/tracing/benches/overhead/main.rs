@@ -9,7 +9,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool talks to its terminal")]
 
 #[path = "../../../../xtask/src/callgrind.rs"]
-#[allow(unused_imports, reason = "its tests are run where it belongs")]
+#[allow(dead_code, unused_imports, reason = "its tests are run where it belongs")]
 mod callgrind;
 mod cases;
 
