@@ -164,15 +164,15 @@ impl Flood {
 }
 
 /// The sink's process, asked through its pipes.
-struct Sink {
+pub(crate) struct Sink {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
     ask: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
 impl Sink {
-    fn start() -> Outcome<Self> {
+    pub(crate) fn start() -> Outcome<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("sink")
             .stdin(Stdio::piped())
@@ -197,7 +197,7 @@ impl Sink {
     }
 
     /// Ends its input, and gives what it counted when everything had arrived.
-    fn end(mut self) -> Outcome<Received> {
+    pub(crate) fn end(mut self) -> Outcome<Received> {
         drop(self.ask);
         let mut line = String::new();
         self.answers.read_line(&mut line)?;

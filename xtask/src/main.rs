@@ -1,6 +1,7 @@
 //! Tasks of the repository.
 //!
 //! `cargo xtask check` runs everything that must hold before a change is merged.
+//! `cargo xtask compare` measures the client beside its peers.
 //! `cargo xtask contracts` holds the hot path to its instruction and allocation counts.
 //! `cargo xtask flood` drives a tracer as fast as it goes and checks its ledger against a sink.
 //! `cargo xtask lowest-versions` builds what is published with the lowest versions it allows.
@@ -12,6 +13,7 @@
 mod callgrind;
 mod cases;
 mod check;
+mod compare;
 mod contracts;
 mod deny;
 mod flood;
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let (task, rest) = arguments.split_first().map_or(("", &[][..]), |(t, r)| (t.as_str(), r));
     let outcome = match task {
         "check" => check::run(rest),
+        "compare" => compare::run(rest),
         "contracts" => contracts::run(rest),
         "contract-case" => contracts::run_case(rest),
         "flood" => flood::run(rest),
@@ -55,6 +58,10 @@ usage: cargo xtask <task>
   check [NAME...] [--except NAME...]
                                     formats, lints, tests, contracts, packages, docs and dependencies:
                                     the steps whose name contains NAME, or all; exit 1 if one fails
+  compare [PEER...] [--quick] [--rounds 3] [--no-load] [--no-weight] [--picture FILE]
+                                    the client beside its peers, which are below compare/: what a span
+                                    costs, what is delivered, what is compiled; 3 rounds take about
+                                    half an hour, --quick about three minutes
   contracts [NAME]                  instructions (callgrind) and allocations of the hot path; exit 1
                                     if what was reached before is exceeded, 3 without valgrind
   flood [--seconds 5] [--producers 2]

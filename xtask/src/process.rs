@@ -7,6 +7,11 @@ pub(crate) fn cpu_seconds() -> Option<f64> {
     cpu_of(&fs::read_to_string("/proc/self/stat").ok()?)
 }
 
+/// Seconds of processor time of all processes that this one started and that have ended.
+pub(crate) fn children_cpu_seconds() -> Option<f64> {
+    cpu_in(&fs::read_to_string("/proc/self/stat").ok()?, 13)
+}
+
 /// The most resident memory that this process ever had, in KiB.
 pub(crate) fn peak_memory_kib() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
@@ -23,10 +28,15 @@ pub(crate) fn socket_drops(port: u16) -> Option<u64> {
 const TICKS_PER_SECOND: f64 = 100.0;
 
 fn cpu_of(stat: &str) -> Option<f64> {
+    cpu_in(stat, 11)
+}
+
+/// The sum of two fields, counted from the state: time in user mode, and below it in the kernel.
+fn cpu_in(stat: &str, first: usize) -> Option<f64> {
     // The name in parentheses may itself hold blanks and parentheses.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
-    Some((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+    Some((ticks(first)? + ticks(first + 1)?) / TICKS_PER_SECOND)
 }
 
 fn drops_of(table: &str, port: u16) -> Option<u64> {
@@ -46,6 +56,7 @@ mod tests {
     fn processor_time_is_that_of_user_and_system() {
         let stat = "7 (a) b) S 1 7 7 0 -1 0 0 0 0 0 150 50 0 0 20 0 1 0 5";
         assert_eq!(cpu_of(stat), Some(2.0));
+        assert_eq!(cpu_in(stat, 13), Some(0.0));
     }
 
     #[test]
