@@ -251,6 +251,7 @@ fn a_service_that_speaks_tracing_is_one_trace_with_ids_in_its_log_lines() {
     assert_eq!(query.tag("db.system").unwrap(), "postgresql");
     let request = trace.spans().iter().find(|span| span.parent_span_id().get() == 0xc3d4).unwrap();
     assert_eq!(query.parent_span_id(), request.span_id(), "{trace}");
+    assert_eq!(request.operation(), "GET /orders/{number}", "{trace}");
 }
 
 #[test]
@@ -265,6 +266,25 @@ fn a_call_over_grpc_is_a_span_at_both_sides_and_says_how_it_ended() {
     let failed = codes.iter().filter(|code| **code == 3_i64).count();
     // A wrong argument is the client's error, and none of the server's.
     assert_eq!((codes.len(), failed, trace.error_count()), (4, 2, 1), "{trace}");
+}
+
+#[cfg(unix)]
+#[test]
+fn requests_of_reqwest_are_spans_and_the_server_goes_on_with_their_trace() {
+    let serving = Example::new(env!("CARGO_BIN_EXE_signals")).serve();
+    let urls = [format!("http://{}/", serving.address), "http://127.0.0.1:1/".to_owned()];
+    let mut example = Example::new(env!("CARGO_BIN_EXE_reqwest_client"));
+    example.command.env("JAEGER_AGENT_HOST", serving.agent.compact_addr().to_string());
+    let client = example.arguments(&urls.each_ref().map(String::as_str)).run();
+    client.prints(": 200 OK, 11 bytes").prints("127.0.0.1:1/: failed").prints("sent 3");
+    let ended = serving.signal("TERM");
+    let trace = ended.sends(&[
+        "crawler: crawl",
+        " crawler: HTTP GET",
+        "  shop: GET /",
+        " crawler: HTTP GET",
+    ]);
+    assert_eq!(trace.error_count(), 2, "the request that failed, and the crawl: {trace}");
 }
 
 #[test]
