@@ -70,11 +70,11 @@ impl SpanObserver for Followed {
             ("span.kind", TagValue::Str("client")) => seen.serves = false,
             ("error", TagValue::Bool(failed)) => seen.failed = failed,
             ("error", TagValue::Str(text)) => seen.failed = truth(text).unwrap_or(seen.failed),
-            ("http.status_code", TagValue::I64(code)) => seen.status = status(code),
-            ("http.status_code", TagValue::U64(code)) => {
+            (STATUS_CODE | STABLE_STATUS_CODE, TagValue::I64(code)) => seen.status = status(code),
+            (STATUS_CODE | STABLE_STATUS_CODE, TagValue::U64(code)) => {
                 seen.status = status(i64::try_from(code).unwrap_or(0));
             }
-            ("http.status_code", TagValue::Str(text)) => {
+            (STATUS_CODE | STABLE_STATUS_CODE, TagValue::Str(text)) => {
                 seen.status = text.parse().map_or(seen.status, status);
             }
             _ => {}
@@ -96,6 +96,10 @@ impl SpanObserver for Followed {
         }
     }
 }
+
+/// Status codes by OpenTracing's name, and by OpenTelemetry's.
+const STATUS_CODE: &str = "http.status_code";
+const STABLE_STATUS_CODE: &str = "http.response.status_code";
 
 /// A number that is no status code is none.
 fn status(code: i64) -> u16 {

@@ -103,6 +103,18 @@ fn errors_are_truths_or_their_texts_and_the_last_one_counts() {
 
 #[test]
 fn status_codes_are_numbers_or_their_texts_and_counted_by_class() {
+    // OpenTracing's name, OpenTelemetry's, and both, which are one request.
+    let keys: [&[&str]; 3] = [
+        &["http.status_code"],
+        &["http.response.status_code"],
+        &["http.status_code", "http.response.status_code"],
+    ];
+    for keys in keys {
+        count_status_codes(keys);
+    }
+}
+
+fn count_status_codes(keys: &[&str]) {
     let (tracer, _closer, metrics) = counted(true);
     let codes: [TagValue<'_>; 14] = [
         200.into(),
@@ -123,7 +135,7 @@ fn status_codes_are_numbers_or_their_texts_and_counted_by_class() {
     ];
     for code in codes {
         let builder = tracer.span("get").tag("span.kind", "server");
-        drop(builder.tag("http.status_code", code).start());
+        drop(keys.iter().fold(builder, |builder, key| builder.tag(key, code)).start());
     }
     let counts = expected([
         ("requests|get|error=false", 14),
