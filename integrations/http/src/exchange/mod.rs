@@ -146,7 +146,9 @@ impl Exchange {
 
     /// There is no response, or its body broke off. Says so, with the error.
     fn failed<E: Display + Debug>(&mut self, error: &E) {
-        self.error(std::any::type_name::<E>());
+        let kind = std::any::type_name::<E>();
+        // A boxed error does not say what it is.
+        self.error(if kind.contains("dyn ") { "_OTHER" } else { kind });
         if self.span.is_recording() {
             let (message, object) = (error.to_string(), format!("{error:?}"));
             self.span.log(&[
