@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use super::context::SpanContext;
-
 /// The baggage of a trace, in the order in which its items were first set.
 ///
 /// What only W3C's headers carry lies here too: a trace without any pays nothing for it, and spans
@@ -33,9 +31,6 @@ pub(crate) struct Baggage {
     pub(crate) trace_state: Option<Arc<str>>,
     /// Whether the trace id was said to be random.
     pub(crate) random: bool,
-    /// What a span of a disabled tracer hands on, in place of a context of its own; empty where it
-    /// has no caller.
-    pub(crate) caller: Option<SpanContext>,
 }
 
 /// An item of baggage.
@@ -70,15 +65,7 @@ impl Item {
 }
 
 impl Baggage {
-    /// What a span of a disabled tracer has: the caller's context.
-    pub(crate) fn of_caller(caller: SpanContext) -> Arc<Self> {
-        Arc::new(Self { caller: Some(caller), ..Self::default() })
-    }
-
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        if let Some(caller) = &self.caller {
-            return caller.baggage_item(key);
-        }
         self.item(key).map(|item| item.value)
     }
 
@@ -106,7 +93,7 @@ impl Baggage {
 
     /// Whether it holds nothing at all.
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0 && self.trace_state.is_none() && !self.random && self.caller.is_none()
+        self.len == 0 && self.trace_state.is_none() && !self.random
     }
 
     /// Sets an item, even to an empty value, as extraction does. One that is there keeps its place.

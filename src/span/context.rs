@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::Span;
 use super::baggage::{Baggage, BaggageItem};
 use super::record::{DEBUG, FIREHOSE, SAMPLED, TraceState};
 use crate::id::{SpanId, TraceId};
@@ -192,12 +191,6 @@ pub trait AsSpanContext {
 impl AsSpanContext for SpanContext {
     fn as_span_context(&self) -> Cow<'_, SpanContext> {
         Cow::Borrowed(self)
-    }
-}
-
-impl AsSpanContext for Span {
-    fn as_span_context(&self) -> Cow<'_, SpanContext> {
-        Cow::Owned(self.context())
     }
 }
 

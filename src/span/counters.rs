@@ -6,10 +6,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::lifecycle::tail;
 use super::record::Sampled;
 use super::shared::SpanShared;
 use crate::stats::Stats;
+use crate::tail::TailSampler;
 
 /// One thread's way to what spans share, with counters that it has for itself as far as there are as
 /// many as threads. The count of users is not shared by all threads either: with one count for all, two
@@ -232,7 +232,7 @@ impl SpanShared {
     /// The ledger, in which the sums hold: what is over is read before what was begun, so that no
     /// span is finished that was not started.
     pub(crate) fn stats(&self, all_stripes: &AllStripes) -> Stats {
-        let buffered = tail::lock(self);
+        let buffered = self.tail_sampler.as_ref().map(TailSampler::lock);
         let mut stats = Stats {
             misused: self.misused.load(Ordering::Relaxed),
             truncated_tags: self.truncated_tags.load(Ordering::Relaxed),
@@ -245,7 +245,9 @@ impl SpanShared {
             ..Stats::default()
         };
         self.sink.read(&mut stats);
-        tail::read(buffered, &mut stats);
+        if let Some(buffered) = buffered {
+            buffered.read(&mut stats);
+        }
         stats.finished = stats.all_places();
         stats.started = all_stripes.sum_apart(|stripe| &stripe.began).total()
             + all_stripes.sum_apart(|stripe| &stripe.joined).total();

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::active::{self, Scope};
 use super::builder::SpanBuilder;
-use super::context::SpanContext;
+use super::context::{AsSpanContext, SpanContext};
 use super::into_tag::IntoTagValue;
 use super::lifecycle::{deferred, finish, write};
 use super::observer;
@@ -177,7 +177,7 @@ impl Span {
     /// The value of a baggage item.
     #[must_use]
     pub fn baggage_item(&self, key: &str) -> Option<String> {
-        self.existing_record()?.baggage()?.get(key).map(str::to_owned)
+        self.existing_record()?.baggage_item(key)
     }
 
     /// What to hand on to others: children, and other processes.
@@ -248,6 +248,12 @@ impl Span {
     #[must_use]
     pub fn active() -> Option<Self> {
         active::active()
+    }
+}
+
+impl AsSpanContext for Span {
+    fn as_span_context(&self) -> Cow<'_, SpanContext> {
+        Cow::Owned(self.context_or_empty())
     }
 }
 

@@ -28,7 +28,7 @@ pub use self::builder::SpanBuilder;
 pub use self::context::{AsSpanContext, LogFields, SpanContext};
 pub(crate) use self::counters::stripe_index;
 pub use self::into_tag::IntoTagValue;
-pub(crate) use self::lifecycle::{TailSampler, start_plain};
+pub(crate) use self::lifecycle::start_plain;
 pub(crate) use self::observer::{Hooks, OpenList};
 pub use self::observer::{
     Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions,

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::SystemTime;
 
-use super::baggage::Baggage;
-use super::lifecycle::TailSampler;
+use super::context::SpanContext;
 use super::observer::{Hooks, OpenList, OpenSpans};
+use super::record::TraceState;
 pub(crate) use super::sink::{Sink, SpanSink};
 use super::tag::shortened;
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
@@ -19,6 +19,7 @@ use crate::id::{self, IdGenerator};
 use crate::panics::Callback;
 use crate::policy::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates};
 use crate::sampler::{Rule, Sampler, SamplerStatus};
+use crate::tail::TailSampler;
 
 /// What became of baggage items that were to be set.
 #[derive(Debug, Default)]
@@ -51,11 +52,11 @@ pub(crate) struct SpanShared {
     pub(crate) has_hooks: bool,
     /// Only where the tracer is disabled, so that its spans are not recorded, whatever is done to
     /// them, and hand on the caller's context: the baggage of those without a caller.
-    pub(crate) disabled: Option<Arc<Baggage>>,
+    pub(crate) disabled: Option<Arc<SpanContext>>,
     /// Those who are told of spans.
     pub(crate) hooks: Hooks,
     /// What is held of traces that are not sampled; none where nothing is.
-    pub(crate) tail_sampler: Option<TailSampler>,
+    pub(crate) tail_sampler: Option<TailSampler<Arc<TraceState>>>,
     /// The tracer, for code that has a span alone. Its type is not known here.
     pub(crate) tracer: OnceLock<Weak<dyn Any + Send + Sync>>,
     pub(crate) sink: Sink,

@@ -7,9 +7,10 @@
 mod buffer;
 mod buffers;
 mod config;
+mod sampler;
 mod state;
 
 pub(crate) use self::buffer::TraceBuffer;
-pub(crate) use self::buffers::{LockedTraceBuffers, TraceBuffers};
 pub use self::config::TailSamplingConfig;
+pub(crate) use self::sampler::TailSampler;
 pub(crate) use self::state::TailState;

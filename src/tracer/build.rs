@@ -26,7 +26,8 @@ use crate::saved::SavedBatchesConfig;
 use crate::saved::SavedFile;
 use crate::span::counters::Stripes;
 use crate::span::shared::{BaggageCounts, Sink, SpanShared};
-use crate::span::{Baggage, Hooks, OpenList, SpanContext, TailSampler};
+use crate::span::{Hooks, OpenList};
+use crate::tail::TailSampler;
 use crate::transport::{CloseSignal, MAX_PACKET_BYTES};
 
 impl TracerBuilder {
@@ -167,7 +168,7 @@ impl TracerBuilder {
                 || tail_sampler.is_some()
                 || self.ids.is_some()
                 || self.max_tag_value_bytes < MAX_KIND_BYTES,
-            disabled: self.disabled.then(|| Baggage::of_caller(SpanContext::default())),
+            disabled: self.disabled.then(Arc::default),
             tracer: OnceLock::new(),
             tail_sampler,
             sampler: self.sampler,

@@ -94,7 +94,8 @@ pub(super) fn close(shared: &Shared, timeout: Duration) -> FlushReport {
     }
     if let Some(tail_sampler) = &shared.core.tail_sampler {
         // First, so that nothing of it is sent when nothing can be sent any more.
-        tail_sampler.close(shared.refs.of(span::stripe_index()));
+        let stripe = shared.refs.of(span::stripe_index());
+        tail_sampler.close(|spans| stripe.count_not_sampled_by(spans));
     }
     let receipt = shared.wait(|reporter| reporter.close(timeout.min(MAX_WAIT)));
     drop(BackgroundParts { core: &shared.core, parts: ALL });

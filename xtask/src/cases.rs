@@ -121,7 +121,7 @@ pub(crate) const CASES: &[Case] = &[
             black_box(tracer.start_span("GET /orders").context());
         })
     })
-    .within(250, 254, 0),
+    .within(250, 250, 0),
     Case::new("unsampled, told by a server", 200, |meter| {
         let reported = remote(r#"{"probabilisticSampling":{"samplingRate":0}}"#)?;
         let (tracer, _closer) = sampled_by(reported)?;

@@ -221,7 +221,7 @@ fn finish_slow(
     end: Option<i64>,
     logs: &[LogRecord<'_>],
 ) {
-    // Without the lock, as a logger may be told of a time.
+    // Without the lock, as a logger may be called.
     let moment = |log: &LogRecord<'_>| stripe.given_nanos("a log of finish_with", log.timestamp);
     let moments: Vec<_> = logs.iter().map(moment).collect();
     let end = end.or_else(|| record.lock()?.finish_wall());

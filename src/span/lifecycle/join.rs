@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::encoding::{List, ShortTags, TagBuffer, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
 use crate::sampler::{ById, Decision, ParentDecision, SAMPLER_TAGS, SamplingParameters, SpanTags};
-use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
 use crate::span::counters::{Counts, SpanOrigin};
 use crate::span::record::{DEBUG, FIREHOSE, SAMPLED, Sampled, SamplingRequest, SpanRecord, Start};
@@ -120,15 +119,12 @@ pub(super) fn decide_on_join(inner: &mut SpanRecord, core: &SpanShared) {
 #[inline(never)]
 pub(super) fn disabled(
     inner: &mut SpanRecord,
-    without_caller: &Arc<Baggage>,
+    without_caller: &Arc<SpanContext>,
     caller: Option<SpanContext>,
 ) {
     forget(inner);
     inner.begin_state(0);
-    inner.set_baggage(Some(match caller {
-        Some(caller) => Baggage::of_caller(caller),
-        None => Arc::clone(without_caller),
-    }));
+    inner.set_caller(caller.map_or_else(|| Arc::clone(without_caller), Arc::new));
 }
 
 /// The context that a builder has noted as a parent's, as it was.
@@ -299,7 +295,7 @@ pub(super) fn is_first_in_process(
     inner.ids.parent == SpanId::NONE || serves(inner, given, max)
 }
 
-/// Lets a span begin that others are told of: they may keep handles on it, and want to know how long
+/// Lets an observed span begin: observers may keep handles on it, and want to know how long
 /// it takes even if it is not recorded.
 #[cold]
 pub(super) fn observed(inner: &mut SpanRecord, core: &SpanShared) {

@@ -1,4 +1,22 @@
-//! How spans start, what is written to them, and how they end.
+//! What happens to a span from its start to its end.
+//!
+//! | state | what there is | how it comes about | where it goes |
+//! |---|---|---|---|
+//! | unstarted | [`UnstartedSpan`]: a record with one handle; not counted | `Tracer::span` | any live state, by [`start`]; nothing, if the builder is dropped |
+//! | non-recording | ids, a name and perhaps the state of its trace, but no record; counted as started | first span of a trace that is not sampled | *unsampled* or *sampled*, once it is shared and its trace is recorded; finished |
+//! | unsampled | a record; tags and logs are dropped, a clock is not read | a trace that is not sampled | *sampled*, by [`priority`] or `retain_trace`; finished |
+//! | undecided | a record that keeps tags and logs; bit `UNDECIDED` | a sampler that [defers](deferred) its decision | *sampled* or *unsampled*, at the latest by its end |
+//! | buffered | a record that keeps tags and logs; bits `BUFFERED`, `TRACKED` | [tail sampling](tail) of a trace that is not sampled | *sampled*, with the whole trace, for an error, a long duration or on request; finished into the buffer |
+//! | sampled | a record that keeps tags and logs; bit `SAMPLED` | the sampler, or one of the above | *unsampled*, by a priority of 0; finished |
+//! | finished | a record, for those who still have a handle; what is called on it is misuse | [`finish`] | the pool, with its last handle |
+//!
+//! The flags are those of the whole trace in this process: [`TraceState`] is shared by its spans, so that
+//! a decision holds for all of them. Beside it, a trace with bit `SLOW_PATH` takes the slow path: observers,
+//! callbacks, a limit to logs or a sampler that defers are notified or asked of each step, in the order
+//! tail sampling · observers · sampler.
+//!
+//! [`UnstartedSpan`]: start::UnstartedSpan
+//! [`TraceState`]: super::record::TraceState
 
 pub(super) mod deferred;
 pub(super) mod finish;
@@ -9,4 +27,3 @@ pub(super) mod tail;
 pub(super) mod write;
 
 pub(crate) use self::start::plain as start_plain;
-pub(crate) use self::tail::TailSampler;

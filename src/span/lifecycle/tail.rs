@@ -1,40 +1,25 @@
-//! Keeping on error: spans of a trace that is not sampled are held, in case one of them errs.
+//! Tail sampling, as spans see it: what of an unsampled trace is buffered, and when the trace is retained.
 //!
-//! None of it is in the way of a tracer that keeps nothing. Where a trace, or the part of a trace that
-//! came from elsewhere, begins in this process unsampled, its state is tracked: its open spans are
-//! counted. A trace that began here is also found by its id while spans are open, so that a span that
-//! comes into it by whatever way shares the state. And the state has the bit for being held. Whoever takes that bit away moves what is held, with the line of the trace locked: to the sink
-//! if the trace is sampled now, and else to the count of what is not. A span that is finished meanwhile
-//! sees either all of that or nothing.
+//! A tracer without it pays nothing. Where a trace, or the part of a trace that came from elsewhere,
+//! begins in this process unsampled, its state is tracked: its open spans are counted. A trace that began
+//! here is also found by its id while spans are open, so that a span that comes into it by whatever way
+//! shares the state. And the state has the bit for being buffered. Whoever takes that bit away moves what
+//! is buffered, with the buffer of the trace locked: to the sink if the trace is sampled now, and else to
+//! the count of what is not. A span that is finished meanwhile sees either all of that or nothing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::Clock;
 use crate::encoding::{Ids, List, SpanParts, ValueView, tags_of};
-use crate::error::ConfigError;
-use crate::fork::ProcessOrigin;
 use crate::id::TraceId;
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 use crate::span::counters::{SpanOrigin, Stripe, stripe_index};
 use crate::span::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState};
 use crate::span::shared::SpanShared;
 use crate::span::{Span, TagValue};
-use crate::stats::Stats;
-use crate::tail::{LockedTraceBuffers, TailSamplingConfig, TraceBuffer, TraceBuffers};
+use crate::tail::{TailSampler, TraceBuffer};
 
-/// What a tracer holds, and what for.
-#[derive(Debug)]
-pub(crate) struct TailSampler {
-    /// Which of the process's tracers it is: a trace's state may come to another one's spans.
-    id: u32,
-    /// The longest duration that is no reason.
-    longest_nanos: u64,
-    on_error_tag: bool,
-    buffered: TraceBuffers<Arc<TraceState>>,
-}
-
-/// Why a trace is kept.
+/// Why a trace is retained.
 #[derive(Clone, Copy, Debug)]
 enum Reason {
     Error,
@@ -52,40 +37,14 @@ impl Reason {
     }
 }
 
-impl TailSampler {
-    /// Holds what the configuration says, behind as many locks as there are shards.
-    pub(crate) fn new(
-        config: &TailSamplingConfig,
-        shards: usize,
-        origin: &ProcessOrigin,
-    ) -> Result<Self, ConfigError> {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        config.check()?;
-        Ok(Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            longest_nanos: config.longest_nanos(),
-            on_error_tag: config.on_error_tag,
-            buffered: TraceBuffers::new(config.max_bytes, shards.next_power_of_two(), origin),
-        })
-    }
-
-    /// Keeps whatever is held where it is, until what this gives is dropped.
-    pub(crate) fn lock(&self) -> LockedTraceBuffers<'_, Arc<TraceState>> {
-        self.buffered.lock()
-    }
-
-    /// Counts what is held as not sampled, and holds nothing any more.
-    pub(crate) fn close(&self, counts: &Stripe) {
-        self.buffered.each().for_each(|mut line| counts.count_not_sampled_by(line.close()));
-    }
-
+impl TailSampler<Arc<TraceState>> {
     /// Whether the trace's open spans are counted by this tracer.
     fn tracks(&self, state: &TraceState) -> bool {
         state.is_tracked() && state.tail_state.owner() == self.id
     }
 
-    /// Whether the trace's spans are held, and by this tracer.
-    fn holds(&self, state: &TraceState) -> bool {
+    /// Whether the trace's spans are buffered, and by this tracer.
+    fn is_buffering(&self, state: &TraceState) -> bool {
         state.is_buffered() && state.tail_state.owner() == self.id
     }
 
@@ -100,7 +59,7 @@ impl TailSampler {
         let began_here =
             span_origin == SpanOrigin::Trace || was_tracked && inner.state.tail_state.began_here();
         let trace_id = inner.ids.trace;
-        let Some(mut line) = self.buffered.line(trace_id) else { return };
+        let Some(mut line) = self.line(trace_id) else { return };
         match line.open(trace_id).filter(|open| open.tail_state.join()).map(Arc::clone) {
             Some(open) if is_sampled => {
                 open.force(flags, now);
@@ -124,24 +83,24 @@ impl TailSampler {
         }
     }
 
-    /// Sends what is held of a trace and has it sampled from here on. False if it was not held.
+    /// Sends what is buffered of a trace and has it sampled from here on. False if it was not buffered.
     fn release(&self, core: &SpanShared, state: &TraceState, trace_id: TraceId) -> bool {
-        self.buffered.line(trace_id).is_some_and(|mut line| release(&mut line, core, state))
+        self.line(trace_id).is_some_and(|mut line| release(&mut line, core, state))
     }
 
-    /// Forgets what is held of a trace that nobody wants.
+    /// Discards what is buffered of a trace that is not wanted.
     fn forget(&self, counts: &Stripe, state: &TraceState, trace_id: TraceId) {
-        let Some(mut line) = self.buffered.line(trace_id) else { return };
-        state.unhold();
+        let Some(mut line) = self.line(trace_id) else { return };
+        state.stop_buffering();
         counts.count_not_sampled_by(line.forget(state.tail_state.take_key()));
     }
 
-    /// Counts a span of a trace as over. If that is not sampled, the span is accounted for: it is held,
+    /// Counts a span of a trace as over. If that is not sampled, the span is accounted for: it is buffered,
     /// or forgotten with the others if it is the last. False if it is sampled.
     fn leave(&self, counts: &Stripe, state: &TraceState, span: SpanParts<'_>) -> bool {
         let trace_id = span.ids.trace;
-        let line = self.buffered.line(trace_id);
-        // With the line locked: whoever has the trace sampled moves what is held before it is unlocked.
+        let line = self.line(trace_id);
+        // With the buffer locked: whoever has the trace sampled moves what is buffered before it is unlocked.
         let is_sampled = state.is_sampled();
         let Some(mut line) = line else {
             counts.count_not_sampled_by(u64::from(!is_sampled));
@@ -172,8 +131,8 @@ impl TailSampler {
     }
 }
 
-/// Sends what is held of a trace, whose line is locked, and has it sampled from here on. False if it
-/// was not held.
+/// Sends what is buffered of a trace, whose buffer is locked, and has it sampled from here on. False if it
+/// was not buffered.
 fn release(line: &mut TraceBuffer<Arc<TraceState>>, core: &SpanShared, state: &TraceState) -> bool {
     if !state.release() {
         return false;
@@ -181,30 +140,15 @@ fn release(line: &mut TraceBuffer<Arc<TraceState>>, core: &SpanShared, state: &T
     let (key, flags) = (state.tail_state.take_key(), i32::from(state.flags()));
     line.release(key, |mut span| {
         span.flags = flags;
-        // Never closed: at the close what is held is forgotten first, and nothing comes after.
+        // Never closed: at the close what is buffered is forgotten first, and nothing comes after.
         core.sink.accept_view(stripe_index(), &span);
     });
     true
 }
 
-/// Locks what is held, if anything is, so that it is counted where it is.
-pub(in crate::span) fn lock(core: &SpanShared) -> Option<LockedTraceBuffers<'_, Arc<TraceState>>> {
-    core.tail_sampler.as_ref().map(TailSampler::lock)
-}
-
-/// Adds what is held.
-pub(in crate::span) fn read(
-    lines: Option<LockedTraceBuffers<'_, Arc<TraceState>>>,
-    stats: &mut Stats,
-) {
-    if let Some(lines) = lines {
-        lines.read(stats);
-    }
-}
-
-/// The tracer's keep, if that is what holds the span's trace.
-fn of<'c>(inner: &SpanRecord, core: &'c SpanShared) -> Option<&'c TailSampler> {
-    core.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.holds(&inner.state))
+/// The tracer's tail sampler, if it buffers the span's trace.
+fn of<'c>(inner: &SpanRecord, core: &'c SpanShared) -> Option<&'c TailSampler<Arc<TraceState>>> {
+    core.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.is_buffering(&inner.state))
 }
 
 /// Lets a span come into its trace, if that is tracked or is to be. Before anybody is asked about it,
@@ -222,7 +166,7 @@ pub(in crate::span) fn track_start(
     }
     // What it shares was sampled from the start, or is another tracer's.
     let is_not_ours = inner.shares_state() && !is_tracked;
-    // Of a trace that begins sampled nothing can be held.
+    // Of a trace that begins sampled nothing can be buffered.
     let begins_sampled = span_origin == SpanOrigin::Trace && inner.state.is_sampled();
     if !(is_not_ours || begins_sampled) {
         tail_sampler.enter(inner, core, span_origin);
@@ -241,7 +185,7 @@ pub(in crate::span) fn started(inner: &SpanRecord, core: &SpanShared) {
         tags_of(Some(tags)).any(|tag| is_error(tag.key, tag.value))
     };
     if errs {
-        keep_erring(inner, core);
+        retain_erring(inner, core);
     }
 }
 
@@ -254,11 +198,11 @@ pub(in crate::span) fn tag_set(
     value: ValueView<'_>,
 ) {
     if is_error(key.as_bytes(), value) {
-        keep_erring(inner, core);
+        retain_erring(inner, core);
     }
 }
 
-/// Does what follows from a decision that others have made: what is held is sent, or forgotten.
+/// Does what follows from a decision that others have made: what is buffered is sent, or forgotten.
 #[cold]
 pub(in crate::span) fn decided(inner: &SpanRecord, core: &SpanShared) {
     let Some((tail_sampler, counts)) = of(inner, core).zip(inner.core.as_ref()) else { return };
@@ -282,14 +226,14 @@ pub(super) fn leave(
     let tracking = core.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.tracks(state));
     let Some(tail_sampler) = tracking else { return false };
     let times = data.times(core, state, end);
-    let is_slow = times.1 > tail_sampler.longest_nanos && tail_sampler.holds(state);
+    let is_slow = times.1 > tail_sampler.longest_nanos && tail_sampler.is_buffering(state);
     if is_slow && tail_sampler.release(core, state, ids.trace) {
         data.mark(Reason::Slow, core);
     }
     tail_sampler.leave(core, state, SpanParts::new(ids, state.flags(), times, &data.draft))
 }
 
-/// Sends what is held if another tracer's span has had the trace sampled.
+/// Sends what is buffered if another tracer's span has had the trace sampled.
 #[cold]
 pub(in crate::span) fn finishing(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_sampled() {
@@ -297,9 +241,9 @@ pub(in crate::span) fn finishing(inner: &SpanRecord, core: &SpanShared) {
     }
 }
 
-/// Keeps a trace because a span errs, unless that is over: what is done to it then is misuse, and is
+/// Retains a trace because a span errs, unless that is over: what is done to it then is misuse, and is
 /// counted where it is done.
-fn keep_erring(inner: &SpanRecord, core: &SpanShared) {
+fn retain_erring(inner: &SpanRecord, core: &SpanShared) {
     let Some(tail_sampler) = of(inner, core).filter(|tail_sampler| tail_sampler.on_error_tag)
     else {
         return;
@@ -315,7 +259,7 @@ fn is_error(key: &[u8], value: ValueView<'_>) -> bool {
 }
 
 impl SpanData {
-    /// Says for what the trace was kept.
+    /// Tags the span with why the trace is retained.
     fn mark(&mut self, reason: Reason, core: &SpanShared) {
         let max = core.max_tag_value_bytes;
         self.tag(SAMPLER_TYPE_TAG, TagValue::Str("tail"), core, max);
@@ -324,10 +268,10 @@ impl SpanData {
 }
 
 impl Span {
-    /// Has the trace recorded, and what is [held](crate::TailSamplingConfig) of it sent. On a trace that is
+    /// Has the trace recorded, and what is [buffered](crate::TailSamplingConfig) of it sent. On a trace that is
     /// recorded, it does nothing.
     ///
-    /// Where nothing is held, what is recorded begins here, as with `sampling.priority`; in contrast
+    /// Where nothing is buffered, what is recorded begins here, as with `sampling.priority`; in contrast
     /// to that, the trace does not get the flag for debugging. The span has the tags `sampler.type`,
     /// which is `tail`, and `sampler.param`, which is `forced`.
     ///

@@ -111,7 +111,7 @@ impl Span {
         self.keep_tag(key, value);
     }
 
-    /// A tag of a span about which others are told or asked.
+    /// A tag of a span on the slow path.
     #[cold]
     #[inline(never)]
     fn slow_tag(&self, inner: &SpanRecord, core: &SpanShared, key: &str, value: TagValue<'_>) {
@@ -135,7 +135,7 @@ impl Span {
         });
     }
 
-    /// A tag of a span that is not sampled, or may yet be, or about which others are told.
+    /// A tag of a span that is not surely sampled, or on the slow path.
     fn unsampled_tag(&self, key: &str, value: TagValue<'_>) {
         if self.existing_record().is_some_and(|inner| inner.state.wants_tags()) {
             self.tag_of_any(key, value);
@@ -191,7 +191,7 @@ impl Span {
         self.log_with(None, fields);
     }
 
-    /// Fields of a span that is not sampled, or may yet be, or about which others are told.
+    /// Fields of a span that is not surely sampled, or on the slow path.
     #[cold]
     #[inline(never)]
     fn unsampled_log(&self, fields: &[(&str, TagValue<'_>)]) {

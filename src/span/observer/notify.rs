@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use super::span_observers::{FinishCallback, SpanObservers, call_observer, is_within_observer};
+use super::span_observers::{SpanObservers, call_observer, is_within_observer};
 use super::start_tags::StartTags;
-use super::traits::{SpanFinish, StartSpanOptions};
+use super::traits::{FinishCallback, SpanFinish, StartSpanOptions};
 use crate::clock::{Clock, system_time};
 use crate::panics::Callback;
 use crate::span::counters::Stripe;
@@ -64,7 +64,7 @@ fn attach(mut observers: SpanObservers, span: &Span, inner: &SpanRecord, core: &
         // An observer finished the span when it was notified of the start. All are notified of the end.
         drop(data);
         let (_, finish) = finish_of(inner, core, None);
-        observers.notify_finish(span, &finish);
+        notify_finish(&observers, span, &finish);
     } else {
         let name = data.draft.name.clone();
         let (ids, state) = (&inner.ids, Arc::clone(&inner.state));
@@ -179,11 +179,18 @@ pub(in crate::span) fn finishing(
     };
     // The time that they take is not the span's.
     let (at, finish) = finish_of(inner, core, end);
-    observers.notify_finish(span, &finish);
+    notify_finish(&observers, span, &finish);
     FinishClaim::Granted { end: Some(at) }
 }
 
-/// The end in nanoseconds since the Unix epoch, and what is told of it.
+fn notify_finish(observers: &SpanObservers, span: &Span, finish: &SpanFinish) {
+    observers.notify(Callback::SpanObserverOnFinish, |observer| observer.on_finish(span, finish));
+    for callback in observers.take_callbacks() {
+        observers.call(Callback::SpanOnFinish, || callback(span));
+    }
+}
+
+/// The end in nanoseconds since the Unix epoch, and what observers are told of it.
 fn finish_of(inner: &SpanRecord, core: &SpanShared, end: Option<i64>) -> (i64, SpanFinish) {
     // Read without the lock, as a clock may be foreign code.
     let now = if end.is_none() { core.clock.monotonic_nanos() } else { 0 };

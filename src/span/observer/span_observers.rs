@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::open::{OpenList, Slot};
-use super::traits::{SpanFinish, SpanObserver};
+use super::traits::{FinishCallback, SpanObserver};
 use crate::lock;
 use crate::panics::Callback;
-use crate::span::Span;
 use crate::span::counters::Stripe;
 use crate::span::shared::SpanShared;
 
@@ -28,9 +27,6 @@ pub(in crate::span) struct SpanObservers {
     /// What the application wants to be called at the end. No other lock is taken with it.
     callbacks: Mutex<Vec<FinishCallback>>,
 }
-
-/// What is called when a span is about to be finished.
-pub(in crate::span) type FinishCallback = Box<dyn FnOnce(&Span) + Send>;
 
 impl fmt::Debug for SpanObservers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,11 +64,9 @@ impl SpanObservers {
         }
     }
 
-    pub(super) fn notify_finish(&self, span: &Span, finish: &SpanFinish) {
-        self.notify(Callback::SpanObserverOnFinish, |observer| observer.on_finish(span, finish));
-        for callback in self.take_callbacks() {
-            call_observer(&self.stripe, Callback::SpanOnFinish, || callback(span));
-        }
+    /// Calls back as an observer is called.
+    pub(super) fn call(&self, callback: Callback, work: impl FnOnce()) {
+        call_observer(&self.stripe, callback, work);
     }
 
     /// Takes over the callbacks that observers added when they were notified of the start.
@@ -80,8 +74,9 @@ impl SpanObservers {
         self.callbacks = Mutex::new(early.take_callbacks());
     }
 
-    /// None in a forked process, if a thread that was left behind may have them locked.
-    fn take_callbacks(&self) -> Vec<FinishCallback> {
+    /// Takes the callbacks; none in a forked process if a thread that was left behind may have them
+    /// locked.
+    pub(super) fn take_callbacks(&self) -> Vec<FinishCallback> {
         lock::acquire(&self.callbacks, &self.stripe.origin)
             .map(|mut callbacks| std::mem::take(&mut *callbacks))
             .unwrap_or_default()

@@ -170,6 +170,9 @@ impl<'a> StartSpanOptions<'a> {
     }
 }
 
+/// What the application wants to be called when a span is about to be finished.
+pub(super) type FinishCallback = Box<dyn FnOnce(&Span) + Send>;
+
 /// How a span is finished.
 ///
 /// # Source

@@ -8,6 +8,7 @@ use super::trace_state::{Sampled, TraceState};
 use crate::clock::Clock;
 use crate::encoding::SpanDraft;
 use crate::span::baggage::Baggage;
+use crate::span::context::SpanContext;
 use crate::span::counters::Counts;
 use crate::span::observer::SpanObservers;
 use crate::span::shared::SpanShared;
@@ -21,6 +22,9 @@ pub(crate) struct SpanData {
     pub(crate) start: Start,
     pub(crate) finished: bool,
     pub(crate) baggage: Option<Arc<Baggage>>,
+    /// What a span of a disabled tracer hands on, in place of a context of its own; empty where it
+    /// has no caller.
+    pub(in crate::span) caller: Option<Arc<SpanContext>>,
     /// What few spans are started with, or have.
     pub(in crate::span) extras: Option<Box<StartExtras>>,
     /// Who is told of the span, until it is finished.
@@ -149,6 +153,7 @@ impl SpanData {
     pub(in crate::span) fn clear(&mut self) {
         if self.draft.extras {
             self.baggage = None;
+            self.caller = None;
             if self.extras.is_some() || self.observers.is_some() {
                 self.clear_extras();
             }

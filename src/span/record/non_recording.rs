@@ -233,7 +233,9 @@ impl NonRecording {
 #[cold]
 #[inline(never)]
 fn become_disabled(inner: &mut SpanRecord, shared: &SpanShared) {
-    inner.set_baggage(shared.disabled.clone());
+    if let Some(without_caller) = &shared.disabled {
+        inner.set_caller(Arc::clone(without_caller));
+    }
 }
 
 impl Outcome {

@@ -101,10 +101,10 @@ impl ReferenceSink<'_> {
     #[cold]
     #[inline(never)]
     fn note_record_with_baggage(&mut self, record: &SpanRecord) {
-        let baggage = record.baggage();
-        if let Some(caller) = baggage.as_ref().and_then(|baggage| baggage.caller.as_ref()) {
-            return self.note_context(caller.clone());
+        if let Some(caller) = record.caller() {
+            return self.note_context(SpanContext::clone(&caller));
         }
+        let baggage = record.baggage();
         let is_parent = *self.parent_kind != ParentKind::ChildOf;
         self.note(ParentRef::Record(record));
         if is_parent {

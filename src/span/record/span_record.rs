@@ -28,7 +28,8 @@ pub(crate) struct SpanRecord {
     pub(crate) state: Arc<TraceState>,
     /// The record's own state while it uses that of another span; kept to be used again.
     own: Option<Arc<TraceState>>,
-    /// Whether the body has baggage: most spans have none, and their children need no lock then.
+    /// Whether the body has baggage or a caller's context: most spans have neither, and their children
+    /// need no lock then.
     pub(crate) has_baggage: AtomicBool,
     pub(crate) data: Mutex<SpanData>,
 }
@@ -107,10 +108,9 @@ impl SpanRecord {
     #[cold]
     #[inline(never)]
     fn context_with_baggage(&self) -> SpanContext {
-        let baggage = self.baggage();
-        match baggage.as_ref().and_then(|baggage| baggage.caller.as_ref()) {
-            Some(caller) => caller.clone(),
-            None => self.context_of(baggage),
+        match self.caller() {
+            Some(caller) => SpanContext::clone(&caller),
+            None => self.context_of(self.baggage()),
         }
     }
 
@@ -127,6 +127,27 @@ impl SpanRecord {
             state: Some(Arc::clone(&self.state)),
             baggage,
             debug_id: None,
+        }
+    }
+
+    /// The context that a span of a disabled tracer hands on in place of its own.
+    pub(in crate::span) fn caller(&self) -> Option<Arc<SpanContext>> {
+        if self.has_baggage.load(Ordering::Acquire) { self.lock()?.caller.clone() } else { None }
+    }
+
+    /// Has the span hand a context on in place of its own.
+    pub(in crate::span) fn set_caller(&mut self, caller: Arc<SpanContext>) {
+        let data = self.data.get_mut();
+        *self.has_baggage.get_mut() = true;
+        data.draft.extras = true;
+        (data.caller, data.baggage) = (Some(caller), None);
+    }
+
+    /// The value of a baggage item that it hands on.
+    pub(in crate::span) fn baggage_item(&self, key: &str) -> Option<String> {
+        match self.caller() {
+            Some(caller) => caller.baggage_item(key).map(str::to_owned),
+            None => self.baggage()?.get(key).map(str::to_owned),
         }
     }
 

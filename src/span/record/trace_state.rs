@@ -14,24 +14,24 @@ pub(crate) const FIREHOSE: u8 = 8;
 /// A sampler will be asked again. Not one of the flags that leave the process.
 const UNDECIDED: u32 = 0x100;
 
-/// Nothing goes a fast way: others are told or asked about what is done to spans.
-const CAREFUL: u32 = 0x200;
+/// Its spans take the slow path: others are notified of what is done to them, or asked about it.
+const SLOW_PATH: u32 = 0x200;
 
-/// Its spans are held when they are finished: it is not sampled, but may be wanted.
-const HELD: u32 = 0x400;
+/// Its spans are buffered when they are finished: it is not sampled, but may be wanted.
+const BUFFERED: u32 = 0x400;
 
 /// Its open spans are counted, and what comes into the trace by other ways finds it by the trace's id.
-/// From when it was first held until the state begins anew.
+/// From when it was first buffered until the state begins anew.
 const TRACKED: u32 = 0x800;
 
 /// Tags and logs are kept if any of these bits is set.
-const RECORDING: u32 = SAMPLED as u32 | UNDECIDED | HELD;
+const RECORDING: u32 = SAMPLED as u32 | UNDECIDED | BUFFERED;
 
 /// What is done to its spans may yet decide on the trace.
-const PENDING: u32 = UNDECIDED | HELD;
+const PENDING: u32 = UNDECIDED | BUFFERED;
 
-/// Its spans do not start, change and end in the usual way.
-const UNUSUAL: u32 = PENDING | CAREFUL | TRACKED;
+/// Its spans do not start, change and end on the fast path.
+const ON_SLOW_PATH: u32 = PENDING | SLOW_PATH | TRACKED;
 
 /// The flags of a trace's local part. Changing them on one span changes them for all, so that
 /// `sampling.priority` set deep down also saves the spans above.
@@ -46,7 +46,7 @@ pub(crate) struct TraceState {
     forced_at: AtomicU64,
     /// What samplers that defer remember about the trace.
     memory: AtomicU64,
-    /// What is known of the spans that are held.
+    /// What tail sampling knows of the trace.
     pub(crate) tail_state: TailState,
 }
 
@@ -85,21 +85,21 @@ impl TraceState {
         self.bits() & RECORDING != 0
     }
 
-    /// Whether it is sampled, and nobody is to be told or asked about that.
+    /// Whether it is sampled, and nobody is to be notified or asked about that.
     #[inline]
     pub(crate) fn is_surely_sampled(&self) -> bool {
-        self.bits() & (u32::from(SAMPLED) | UNUSUAL) == u32::from(SAMPLED)
+        self.bits() & (u32::from(SAMPLED) | ON_SLOW_PATH) == u32::from(SAMPLED)
     }
 
-    /// Whether a tag is kept, or somebody is to be told of it.
+    /// Whether a tag is kept, or somebody is to be notified of it.
     #[inline]
     pub(crate) fn wants_tags(&self) -> bool {
-        self.bits() & (RECORDING | CAREFUL) != 0
+        self.bits() & (RECORDING | SLOW_PATH) != 0
     }
 
-    /// Takes the fast ways from the trace's spans.
+    /// Has the trace's spans take the slow path.
     pub(crate) fn take_slow_path(&self) {
-        self.bits.fetch_or(CAREFUL, Ordering::Relaxed);
+        self.bits.fetch_or(SLOW_PATH, Ordering::Relaxed);
     }
 
     /// Whether the sampler is to be asked again.
@@ -112,14 +112,14 @@ impl TraceState {
     /// may be buffered, or they take the slow path.
     #[inline]
     pub(crate) fn is_on_slow_path(&self) -> bool {
-        self.bits() & UNUSUAL != 0
+        self.bits() & ON_SLOW_PATH != 0
     }
 
-    /// Whether it is surely not sampled, and nobody is to be told or asked about that. One look at all
+    /// Whether it is surely not sampled, and nobody is to be notified or asked about that. One look at all
     /// of it: in between, what may yet decide could become what was decided.
     #[inline]
     pub(crate) fn is_surely_unsampled(&self) -> bool {
-        self.bits() & (u32::from(SAMPLED) | UNUSUAL) == 0
+        self.bits() & (u32::from(SAMPLED) | ON_SLOW_PATH) == 0
     }
 
     /// Whether what is done to its spans may yet decide on it.
@@ -128,15 +128,15 @@ impl TraceState {
         self.bits() & PENDING != 0
     }
 
-    /// Whether its spans are held when they are finished, unless they are sampled.
+    /// Whether its spans are buffered when they are finished, unless they are sampled.
     #[inline]
     pub(crate) fn is_buffered(&self) -> bool {
-        self.bits() & HELD != 0
+        self.bits() & BUFFERED != 0
     }
 
-    /// Has the open spans counted from here on, and held when they are finished unless it is sampled.
+    /// Has the open spans counted from here on, and buffered when they are finished unless it is sampled.
     pub(crate) fn track(&self) {
-        let buffered = |bits| if bits & u32::from(SAMPLED) == 0 { HELD } else { 0 };
+        let buffered = |bits| if bits & u32::from(SAMPLED) == 0 { BUFFERED } else { 0 };
         let tracked = |bits: u32| Some(bits | TRACKED | buffered(bits));
         let _ = self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, tracked);
     }
@@ -147,16 +147,16 @@ impl TraceState {
         self.bits() & TRACKED != 0
     }
 
-    /// Has no spans held any more, as it is sampled now, whatever a sampler would say. False if they
-    /// were not held.
+    /// Has no spans buffered any more, as it is sampled now, whatever a sampler would say. False if they
+    /// were not buffered.
     pub(crate) fn release(&self) -> bool {
-        let sampled = |bits| (bits & HELD != 0).then_some(bits & !PENDING | u32::from(SAMPLED));
+        let sampled = |bits| (bits & BUFFERED != 0).then_some(bits & !PENDING | u32::from(SAMPLED));
         self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sampled).is_ok()
     }
 
-    /// Has no spans held any more, because they are not wanted.
-    pub(crate) fn unhold(&self) {
-        self.bits.fetch_and(!HELD, Ordering::Relaxed);
+    /// Has no spans buffered any more, because they are not wanted.
+    pub(crate) fn stop_buffering(&self) {
+        self.bits.fetch_and(!BUFFERED, Ordering::Relaxed);
     }
 
     /// Whether it is sampled, as far as that is decided.
