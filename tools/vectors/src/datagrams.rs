@@ -3,12 +3,14 @@
 //! First the recorded model is written with the client's writers. Then, where a case tells how the
 //! spans were made, the same spans are made with the tracer and compared with the model's bytes.
 
+use std::net::Ipv4Addr;
+
 use jaeger_client::encoding::BatchView;
 use serde_json::Value;
 
 use crate::datagrams_made;
 use crate::deviations::{self, Rule};
-use crate::json::{bits, bytes, int, integer, items, member, present, to_hex};
+use crate::json::{bits, bytes, int, integer, items, member, present, text_or_hex, to_hex};
 use crate::model::{Batch, Limits, stats};
 use crate::report::Checks;
 use crate::value::{Given, lacks_values};
@@ -107,17 +109,25 @@ pub(crate) const RULES: &[Rule] = &[(deviations::CANONICAL_ZIPKIN, |case, at| {
         .as_u64()
         .map_or(256, |max| if max == 0 { 256 } else { max });
     let spans = case["input"]["spans"].as_array();
+    // Separators of lines, and characters that are cut within.
+    let is_ascii = |of: &Value, key| text_or_hex(of, key).is_ok_and(|text| text.is_ascii());
     let is_text_lost = |tags: &Value| {
-        let tags = tags.as_array().into_iter().flatten();
-        tags.filter_map(|tag| Given::read(tag).ok()).any(|value| match value {
-            // Separators of lines, and characters that are cut within.
-            Given::Text(text) => !text.is_ascii(),
-            _ => false,
+        tags.as_array().into_iter().flatten().any(|tag| {
+            let is_text = matches!(Given::read(tag), Ok(Given::Text(text)) if !text.is_ascii());
+            is_text || !is_ascii(tag, "key")
         })
     };
+    let process = case["thrift_batch"]["process"]["tags"].as_array().into_iter().flatten();
+    let mut addresses = process.filter(|tag| tag["key"] == "ip");
+    let is_address = |tag: &Value| {
+        let address = tag["vStr"].as_str().and_then(|text| text.parse::<Ipv4Addr>().ok());
+        address.is_some_and(|address| !address.is_unspecified())
+    };
+    let has_odd_address = addresses.any(|tag| !is_address(tag));
     // The recorded host's address is a tag, which may be cut.
     at.place == "zipkin"
         && (max < 8
+            || has_odd_address
             || spans.into_iter().flatten().any(|span| {
                 let logs = span["logs"].as_array().into_iter().flatten();
                 let mut fields = logs.clone().map(|log| &log["fields"]).chain([&span["tags"]]);
@@ -131,6 +141,7 @@ pub(crate) const RULES: &[Rule] = &[(deviations::CANONICAL_ZIPKIN, |case, at| {
                 let is_half = bits(span, "trace_id_low").is_ok_and(|low| low == 0);
                 let started = span["started_as_rpc_server"] == true;
                 is_half
+                    || !is_ascii(&span["operation"], "value")
                     || kind.filter(is_server).is_some() != started
                     || times.any(|time| time.is_ok_and(|nanos| nanos < 0 || nanos % 1000 != 0))
                     || fields.any(|fields| is_text_lost(fields) || is_type_lost(fields))

@@ -107,8 +107,10 @@ pub(crate) const RULES: &[Rule] = &[
             Some(text) => to_hex(text.trim_end_matches('\u{fffd}').as_bytes()),
             None => at.recorded["hex"].as_str().unwrap_or_default().to_owned(),
         };
-        // No more than three bytes of a character are left without the fourth.
-        recorded.starts_with(&hex) && recorded.len() - hex.len() <= 6
+        // No more than three bytes of a character are left without the fourth, each of which may be
+        // encoded.
+        let room = if at.place.contains("/result/") { 18 } else { 6 };
+        recorded.starts_with(&hex) && recorded.len() - hex.len() <= room
     }),
     (deviations::DEBUG_TAG_AS_HEADER, |case, at| {
         let names = Names::read(&case["tracer"]).unwrap_or_default();
@@ -124,10 +126,15 @@ pub(crate) const RULES: &[Rule] = &[
             || (at.place == state("n") && counted(&at.recorded) > counted(&at.got))
     }),
     (deviations::NO_DEBUG_WITHOUT_SAMPLING, |case, at| {
-        let cleared = at.recorded.as_u64().map(|flags| flags & !3);
-        let is_flags =
-            at.place.ends_with("flags") && at.recorded.as_u64().is_some_and(|f| f & 2 != 0);
-        is_flags && cleared == at.got.as_u64() && priorities(until(case, at)).next().is_some()
+        // Flags are numbers in contexts, and hex after the last colon where those are injected.
+        let flags = |value: &Value| match value.as_str().and_then(|text| text.rsplit_once(':')) {
+            Some((ids, flags)) => Some((ids.to_owned(), u64::from_str_radix(flags, 16).ok()?)),
+            None => Some((String::new(), value.as_u64()?)),
+        };
+        let recorded = flags(&at.recorded).filter(|(_, flags)| flags & 3 == 2);
+        let cleared = recorded.map(|(ids, flags)| (ids, flags & !2));
+        let priority = priorities(until(case, at)).next().is_some();
+        priority && cleared.is_some() && cleared == flags(&at.got)
     }),
     (deviations::EARLY_LOGS_KEPT, |case, at| {
         let is_open = |step: &Value| step["then"]["final"] == false;
