@@ -163,7 +163,10 @@ pub(crate) const RULES: &[Rule] = &[
             let before = steps[..number].iter().rfind(|other| same(other) && other["do"] != "log");
             step["do"] != "start" && before.is_some_and(|before| before["do"] == "finish")
         };
-        steps.iter().enumerate().any(ended)
+        // To Go a span that was reported still shares the flags of its trace.
+        let later =
+            steps.iter().position(|step| step["do"] == "finish").map(|end| end + 1 < steps.len());
+        steps.iter().enumerate().any(ended) || (is_of_spans(at, "flags") && later == Some(true))
     }),
     (deviations::SELF_WITH_IDS, |case, at| {
         let steps = until(case, at);
