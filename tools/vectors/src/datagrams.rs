@@ -130,7 +130,10 @@ pub(crate) const RULES: &[Rule] = &[(deviations::CANONICAL_ZIPKIN, |case, at| {
             || has_odd_address
             || spans.into_iter().flatten().any(|span| {
                 let logs = span["logs"].as_array().into_iter().flatten();
-                let mut fields = logs.clone().map(|log| &log["fields"]).chain([&span["tags"]]);
+                let mut fields = logs
+                    .clone()
+                    .map(|log| &log["fields"])
+                    .chain([&span["tags"], &case["thrift_batch"]["process"]["tags"]]);
                 let times = logs.map(|log| integer(log, "timestamp_unix_ns"));
                 let mut times =
                     times.chain(["start_unix_ns", "duration_ns"].map(|key| integer(span, key)));
