@@ -274,6 +274,25 @@ const FLAGS: &[&str] = &[
     "child/flags",
     "child/references",
 ];
+const IDS: &[&str] = &[
+    "ok",
+    "error",
+    "context/trace_id_high",
+    "context/trace_id_low",
+    "context/span_id",
+    "context/parent_id",
+    "context/flags",
+    "context/sampled",
+    "context/debug",
+    "context/firehose",
+    "context/valid",
+    "context/debug_id",
+    "child/same_trace",
+    "child/parent_id",
+    "child/flags",
+    "child/references",
+    "child/debug_tag",
+];
 const BAGGAGE: &[&str] = &["context/baggage", "child/baggage"];
 
 macro_rules! read_otherwise {
@@ -293,14 +312,14 @@ macro_rules! read_otherwise {
 /// Why a context may be read otherwise than it was recorded.
 pub(crate) const RULES: &[Rule] = read_otherwise! {
     HEADER_NAMES_OF_ANY_CASE in CONTEXT;
-    B3_SINGLE in CONTEXT;
-    ONE_CONTEXT in CONTEXT;
+    B3_SINGLE in IDS;
+    ONE_CONTEXT in IDS;
     HEX_FLAGS in FLAGS;
     B3_DEBUG in FLAGS;
-    B3_NO_PARENT in CONTEXT;
+    B3_NO_PARENT in IDS;
     B3_DECISION in &["ok", "error", "context", "child/flags", "child/references"];
-    DEBUG_ID_ACTS in CONTEXT;
-    DEBUG_ID_KEPT in CONTEXT;
+    DEBUG_ID_ACTS in IDS;
+    DEBUG_ID_KEPT in IDS;
     TEXT_MAP_KEYS_KEPT in BAGGAGE;
     B3_ENCODED in BAGGAGE;
 };

@@ -88,6 +88,20 @@ fn is_of_spans(at: &Difference, part: &str) -> bool {
     at.is_in(&["reported_spans"]) && at.place.split('/').nth(2) == Some(part)
 }
 
+/// A difference in what a decision to sample changes: not in ids, names, references and baggage.
+fn is_of_sampling(at: &Difference) -> bool {
+    let parts: Vec<_> = at.place.split('/').collect();
+    match parts[..] {
+        ["steps", _, "then", part, ..] => ["flags", "final"].contains(&part),
+        ["steps", _, "result", ..] => at.recorded.as_str().is_some_and(|text| text.contains(':')),
+        ["steps", _, part] => part == "reported",
+        ["reported_spans", _, part, ..] => ["flags", "tags", "logs"].contains(&part),
+        ["reported_spans", _] => at.recorded.is_null() || at.got.is_null(),
+        [part, ..] => part == "counters" || part == "requests",
+        [] => false,
+    }
+}
+
 /// Rows that follow from the values alone come first, then those that follow from the calls.
 pub(crate) const RULES: &[Rule] = &[
     (deviations::SPACES_ENCODED, |_, at| {
@@ -189,7 +203,7 @@ pub(crate) const RULES: &[Rule] = &[
             made(name)
                 || (kind == "self" && steps.iter().any(|step| step["context"] == name.as_str()))
         };
-        calls(steps, "start").any(|step| references(step).iter().any(refers))
+        is_of_sampling(at) && calls(steps, "start").any(|step| references(step).iter().any(refers))
     }),
     (deviations::JOINED_APART, |case, at| {
         let steps = until(case, at);
@@ -201,7 +215,8 @@ pub(crate) const RULES: &[Rule] = &[
         let given = steps
             .iter()
             .filter(|step| !step["do"].as_str().unwrap_or_default().starts_with("inject"));
-        given.filter_map(|step| step["context"].as_str()).any(|name| uses(name) > 1)
+        is_of_sampling(at)
+            && given.filter_map(|step| step["context"].as_str()).any(|name| uses(name) > 1)
     }),
     (deviations::ANY_PRIORITY, |case, at| {
         let is_ours = |(value, go_type, among): (Given, &str, usize)| match value {
@@ -209,23 +224,24 @@ pub(crate) const RULES: &[Rule] = &[
             Given::Float(_) | Given::Double(_) => true,
             _ => false,
         };
-        priorities(until(case, at)).any(is_ours)
+        is_of_sampling(at) && priorities(until(case, at)).any(is_ours)
     }),
     (deviations::TAGS_AS_SENT, |case, at| {
         let widened = |(tag, _): (&Value, usize)| tag["type"] == "f32" || tag["type"] == "object";
         let matches =
             text(&case["tracer"], "sampler").is_ok_and(|words| words.contains("tag matching"));
-        matches && tags(until(case, at)).any(widened)
+        is_of_sampling(at) && matches && tags(until(case, at)).any(widened)
     }),
     (deviations::RESTRICTIONS_LISTED, |case, _| {
         let of = present(&case["tracer"], "baggage_restrictions").map(answers).unwrap_or_default();
         !of.iter().all(|answer| is_list(answer, ["baggageKey", "maxValueLength"]))
     }),
-    (deviations::BALANCES_LISTED, |case, _| {
+    (deviations::BALANCES_LISTED, |case, at| {
         let of = present(&case["tracer"], "throttler").map(answers).unwrap_or_default();
-        !of.iter().all(|answer| is_list(&answer["balances"], ["operation", "balance"]))
+        is_of_sampling(at)
+            && !of.iter().all(|answer| is_list(&answer["balances"], ["operation", "balance"]))
     }),
-    (deviations::ZERO_IS_NONE, |case, _| has_zero_rate(case)),
+    (deviations::ZERO_IS_NONE, |case, at| is_of_sampling(at) && has_zero_rate(case)),
     (deviations::HEX_FLAGS, |case, at| extracted(deviations::HEX_FLAGS, case, at)),
     (deviations::ONE_CONTEXT, |case, at| extracted(deviations::ONE_CONTEXT, case, at)),
     (deviations::DEBUG_ID_ACTS, |case, at| extracted(deviations::DEBUG_ID_ACTS, case, at)),
