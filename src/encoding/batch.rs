@@ -1,7 +1,7 @@
-//! What surrounds finished spans on the wire: the process, the batch, the `emitBatch` message.
+//! The message around finished spans: the process, the batch, `emitBatch`.
 //!
-//! A datagram's buffer keeps room in front for [`write_header`], so that a batch leaves without
-//! being copied. [`message`] writes the same bytes into a buffer of its own, for everybody else.
+//! A datagram's buffer reserves room in front for [`write_header`], so that a batch is sent without
+//! being copied. [`message`] writes the same bytes into a new buffer.
 
 use super::list::List;
 use super::parse::tags_of;
@@ -9,7 +9,7 @@ use super::read::{DecodeError, Reader};
 use super::view::{SpanView, TagView};
 use super::writer::{STOP, SliceWriter, zigzag};
 
-/// The service that spans come from.
+/// The process that spans come from.
 ///
 /// # Source
 ///
@@ -17,20 +17,20 @@ use super::writer::{STOP, SliceWriter, zigzag};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessView<'a> {
-    /// The service's name.
+    /// The name of the service.
     pub service_name: &'a [u8],
-    /// Its tags; `None` writes no list.
+    /// The tags of the process; `None` writes no list.
     pub tags: Option<List<'a>>,
 }
 
 impl<'a> ProcessView<'a> {
-    /// A service and its tags.
+    /// Returns a process with this service name and these tags.
     #[must_use]
     pub const fn new(service_name: &'a [u8], tags: Option<List<'a>>) -> Self {
         Self { service_name, tags }
     }
 
-    /// Its tags, in order.
+    /// Returns the tags, in order.
     pub fn tags(&self) -> impl Iterator<Item = TagView<'a>> + 'a {
         tags_of(self.tags)
     }
@@ -39,12 +39,12 @@ impl<'a> ProcessView<'a> {
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] for bytes that are no process.
+    /// [`DecodeError`] for bytes that are not a process.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         Reader::new(bytes).process(STRUCT)
     }
 
-    /// Its compact Thrift bytes, stop byte included.
+    /// Returns the compact Thrift bytes, stop byte included.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let tags = self.tags.map_or(0, |tags| tags.bytes.len());
@@ -60,7 +60,7 @@ impl<'a> ProcessView<'a> {
     }
 }
 
-/// What a client tells the agent about the spans it lost so far.
+/// The counts of lost spans that a client reports to the agent.
 ///
 /// # Source
 ///
@@ -77,7 +77,7 @@ pub struct ClientStats {
 }
 
 impl ClientStats {
-    /// Counts of spans lost to a full queue, to their size, and in sending.
+    /// Returns counts of spans lost to a full queue, to their size, and in sending.
     #[must_use]
     pub const fn new(full_queue: i64, too_large: i64, failed_to_emit: i64) -> Self {
         Self {
@@ -88,7 +88,7 @@ impl ClientStats {
     }
 }
 
-/// Finished spans of one process, as one message carries them.
+/// Finished spans of one process, sent as one message.
 ///
 /// # Source
 ///
@@ -96,58 +96,58 @@ impl ClientStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchView<'a> {
-    /// The service.
+    /// The process.
     pub process: ProcessView<'a>,
     /// The spans.
     pub spans: List<'a>,
-    /// The batch's place in the sequence of its client.
+    /// The sequence number of the batch.
     pub seq_no: Option<i64>,
-    /// The client's losses.
+    /// The client's lost spans.
     pub stats: Option<ClientStats>,
 }
 
 impl<'a> BatchView<'a> {
-    /// A batch without sequence number and losses.
+    /// Returns a batch without sequence number and lost spans.
     #[must_use]
     pub const fn new(process: ProcessView<'a>, spans: List<'a>) -> Self {
         Self { process, spans, seq_no: None, stats: None }
     }
 
-    /// The same batch with its sequence number.
+    /// Sets the sequence number.
     #[must_use]
     pub const fn with_seq_no(mut self, seq_no: Option<i64>) -> Self {
         self.seq_no = seq_no;
         self
     }
 
-    /// The same batch with its client's losses.
+    /// Sets the client's lost spans.
     #[must_use]
     pub const fn with_stats(mut self, stats: Option<ClientStats>) -> Self {
         self.stats = stats;
         self
     }
 
-    /// The number of the message around it: the batch's own, as in Go, or 1.
+    /// Returns the sequence id of the message: the batch's sequence number, as in Go, or 1.
     #[expect(clippy::cast_possible_truncation, reason = "sequence ids are 32 bits wide")]
     #[expect(clippy::cast_sign_loss, reason = "and have no sign")]
     pub(super) fn sequence_id(&self) -> u32 {
         self.seq_no.unwrap_or(1) as u32
     }
 
-    /// Its spans, in order.
+    /// Returns the spans, in order.
     pub fn spans(&self) -> impl Iterator<Item = SpanView<'a>> + 'a {
         let mut reader = Reader::new(self.spans.bytes);
         (0..self.spans.count).map_while(move |_| reader.span().ok())
     }
 
-    /// Reads an `emitBatch` message of the compact protocol, as an agent gets it on port 6831.
+    /// Reads an `emitBatch` message of the compact protocol, as an agent receives it on port 6831.
     ///
-    /// Gives the message's sequence id and the batch.
+    /// Returns the message's sequence id and the batch.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] for everything that is no such message. The bytes are walked once; nothing
-    /// is reserved and nothing panics.
+    /// [`DecodeError`] for all other bytes. They are read once; nothing is reserved and nothing
+    /// panics.
     pub fn parse_message(datagram: &'a [u8]) -> Result<(u32, Self), DecodeError> {
         let mut reader = Reader::new(datagram);
         if reader.byte()? != PROTOCOL {
@@ -177,7 +177,7 @@ impl<'a> BatchView<'a> {
         Ok((seq_id, batch.ok_or(DecodeError::MissingField { of: "emitBatch" })?))
     }
 
-    /// Writes the `emitBatch` message of the compact protocol, as this crate's UDP transport does.
+    /// Writes the `emitBatch` message of the compact protocol, as the UDP transport does.
     #[must_use]
     pub fn to_message(&self, seq_id: u32) -> Vec<u8> {
         let process = self.process.to_bytes();
@@ -193,7 +193,7 @@ impl<'a> BatchView<'a> {
     }
 }
 
-/// The compact message, numbered as the batch is.
+/// Encodes the compact message, with the batch's sequence number.
 #[expect(clippy::unnecessary_wraps, reason = "one signature for all formats")]
 pub(super) fn message(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
     Ok(batch.to_message(batch.sequence_id()))
@@ -203,14 +203,14 @@ const PROTOCOL: u8 = 0x82;
 const STRUCT: u8 = 12;
 pub(super) const METHOD: &[u8] = b"emitBatch";
 
-/// The most bytes that [`write_header`] writes besides the process.
+/// The maximum length that [`write_header`] writes besides the process.
 pub(crate) const HEADER_MAX: usize = 32;
 
-/// The most bytes that [`write_trailer`] writes: a sequence number and three counts of up to ten
-/// bytes each, five headers, three stops.
+/// The maximum length that [`write_trailer`] writes: a sequence number and three counts of up to
+/// ten bytes each, five headers, three stops.
 pub(crate) const TRAILER_MAX: usize = 48;
 
-/// Writes what precedes the spans at the *end* of `room`, and gives where it starts there.
+/// Writes the bytes before the spans at the *end* of `room`, and returns where they start.
 ///
 /// `room` must hold [`HEADER_MAX`] bytes more than `process`.
 pub(crate) fn write_header(room: &mut [u8], seq_id: u32, process: &[u8], spans: usize) -> usize {
@@ -234,8 +234,8 @@ pub(crate) fn write_header(room: &mut [u8], seq_id: u32, process: &[u8], spans: 
     end
 }
 
-/// Writes what follows the spans at the start of `room`, of at least [`TRAILER_MAX`] bytes, and
-/// gives how many bytes that is.
+/// Writes the bytes after the spans at the start of `room`, of at least [`TRAILER_MAX`] bytes, and
+/// returns their length.
 pub(crate) fn write_trailer(
     room: &mut [u8],
     seq_no: Option<i64>,

@@ -1,7 +1,7 @@
-//! The binary protocol: what an agent takes on port 6832 and a collector over HTTP.
+//! The binary protocol, which agents accept on port 6832 and collectors over HTTP.
 //!
-//! Written with the `thrift` crate from views, on the reporter's thread. Field names are left out
-//! of the identifiers because they are no part of the bytes and the crate allocates for each.
+//! Messages are written by the `thrift` crate from views, on the reporter's thread. Field names are
+//! left out of the identifiers because they are not encoded and the crate allocates for each.
 
 use thrift::protocol::{
     TBinaryOutputProtocol, TFieldIdentifier, TListIdentifier, TMessageIdentifier, TMessageType,
@@ -12,12 +12,12 @@ use super::batch::{BatchView, ClientStats, METHOD, ProcessView};
 use super::read::DecodeError;
 use super::view::{LogView, ReferenceView, SpanView, TagView, ValueView};
 
-/// The `emitBatch` message, numbered as the batch is.
+/// Encodes the `emitBatch` message, with the batch's sequence number.
 pub(super) fn message(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
     batch.to_binary_message(batch.sequence_id().cast_signed())
 }
 
-/// The bare `Batch` structure, as a collector takes it in a POST.
+/// Encodes the bare `Batch` structure for a POST to a collector.
 pub(super) fn body(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
     batch.to_binary()
 }
@@ -27,7 +27,7 @@ impl BatchView<'_> {
     ///
     /// # Errors
     ///
-    /// [`DecodeError::Unwritable`] if a count exceeds what the protocol can say.
+    /// [`DecodeError::Unwritable`] if a count exceeds the protocol's range.
     pub fn to_binary_message(&self, seq_id: i32) -> Result<Vec<u8>, DecodeError> {
         write(|out| {
             let name = String::from_utf8_lossy(METHOD).into_owned();
@@ -37,11 +37,11 @@ impl BatchView<'_> {
         })
     }
 
-    /// Writes the `Batch` structure of the binary protocol, as a collector takes it over HTTP.
+    /// Writes the `Batch` structure of the binary protocol, for a collector over HTTP.
     ///
     /// # Errors
     ///
-    /// As [`to_binary_message`](Self::to_binary_message).
+    /// As for [`to_binary_message`](Self::to_binary_message).
     pub fn to_binary(&self) -> Result<Vec<u8>, DecodeError> {
         write(|out| batch_fields(out, self))
     }

@@ -1,32 +1,32 @@
-//! The short way to read a span, for bytes that have just the fields, in just the order, in which
-//! writers of jaeger.thrift put them.
+//! The fast reader of spans whose fields are exactly those, in the order, that writers of
+//! jaeger.thrift produce.
 //!
-//! It takes a fifth of the instructions of the general [`Reader`](super::read::Reader), which comes
-//! first here and goes the long way where something is not as expected: nothing is read differently,
-//! and nothing is refused here.
+//! The fast reader takes a fifth of the instructions of the general
+//! [`Reader`](super::read::Reader), which calls it first and continues itself where something is
+//! not as expected: the results are the same, and nothing is refused here.
 
 use super::list::List;
 use super::view::{LogView, ReferenceView, SpanView, TagView, ValueView};
 use crate::id::{SpanId, TraceId};
 
-/// Is shown what is in a span while that is read. A list that begins takes the place of one before.
+/// Visits the parts of a span while it is read. A list that begins replaces one before.
 pub(super) trait Visit<'a> {
-    /// A span begins; nothing shown so far is in it.
+    /// A span begins; parts visited before are not in it.
     fn begin(&mut self) {}
 
-    /// The span's references begin.
+    /// The references of the span begin.
     fn begin_references(&mut self) {}
 
     /// The next reference.
     fn reference(&mut self, _reference: ReferenceView) {}
 
-    /// The span's tags begin.
+    /// The tags of the span begin.
     fn begin_tags(&mut self) {}
 
     /// The next tag.
     fn tag(&mut self, _tag: TagView<'a>) {}
 
-    /// The span's logs begin.
+    /// The logs of the span begin.
     fn begin_logs(&mut self) {}
 
     /// The fields of the next log begin.
@@ -35,18 +35,18 @@ pub(super) trait Visit<'a> {
     /// The next field.
     fn field(&mut self, _field: TagView<'a>) {}
 
-    /// The log whose fields were shown last.
+    /// The log whose fields were visited last.
     fn log(&mut self, _log: LogView<'a>) {}
 }
 
 impl Visit<'_> for () {}
 
-/// Bytes that are left to read. A reader that gives `None` may have passed over some of them.
+/// The bytes that are left to read. A reader that returns `None` may have skipped some of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Canonical<'a>(pub(super) &'a [u8]);
 
 impl<'a> Canonical<'a> {
-    /// A `Span`.
+    /// Reads a `Span`.
     #[inline(always)]
     pub(super) fn span(&mut self, visitor: &mut impl Visit<'a>) -> Option<SpanView<'a>> {
         visitor.begin();
@@ -85,7 +85,7 @@ impl<'a> Canonical<'a> {
         })
     }
 
-    /// A `Tag`.
+    /// Reads a `Tag`.
     #[inline(always)]
     pub(super) fn tag(&mut self) -> Option<TagView<'a>> {
         self.pass(0x18)?;
@@ -109,7 +109,7 @@ impl<'a> Canonical<'a> {
         Some(TagView { key, value })
     }
 
-    /// A `Log`.
+    /// Reads a `Log`.
     #[inline(always)]
     pub(super) fn log(&mut self, visitor: &mut impl Visit<'a>) -> Option<LogView<'a>> {
         let timestamp_micros = self.long_field()?;
@@ -120,7 +120,7 @@ impl<'a> Canonical<'a> {
         Some(LogView { timestamp_micros, fields })
     }
 
-    /// A `SpanRef`.
+    /// Reads a `SpanRef`.
     pub(super) fn reference(&mut self) -> Option<ReferenceView> {
         self.pass(0x15)?;
         let follows_from = match self.long()? {
@@ -135,7 +135,7 @@ impl<'a> Canonical<'a> {
         Some(ReferenceView { follows_from, trace_id, span_id })
     }
 
-    /// A list of structures, behind its field's header.
+    /// Reads a list of structures, after the field's header.
     #[inline(always)]
     fn list(&mut self, mut element: impl FnMut(&mut Self) -> Option<()>) -> Option<List<'a>> {
         const STRUCT: u8 = 12;
@@ -155,7 +155,7 @@ impl<'a> Canonical<'a> {
         Some(List { count, bytes: &start[..start.len() - self.0.len()] })
     }
 
-    /// The next field, of the type `i64`.
+    /// Reads the next field, of the type `i64`.
     #[inline(always)]
     fn long_field(&mut self) -> Option<i64> {
         self.pass(0x16)?;
@@ -177,7 +177,7 @@ impl<'a> Canonical<'a> {
         Some(bytes)
     }
 
-    /// A number with a sign.
+    /// Reads a signed number.
     #[inline(always)]
     fn long(&mut self) -> Option<i64> {
         let value = self.number()?;
@@ -199,7 +199,7 @@ impl<'a> Canonical<'a> {
         Some(value)
     }
 
-    /// Fewer than ten bytes, and zeros behind them.
+    /// Reads fewer than ten bytes, padded with zeros.
     #[cold]
     fn last_bytes(&self) -> [u8; 10] {
         let mut chunk = [0; 10];
@@ -208,9 +208,9 @@ impl<'a> Canonical<'a> {
     }
 }
 
-/// The number at the start of these bytes, and how many of them it takes; none if it is longer.
+/// Returns the number at the start of these bytes and its length, or `None` if it is longer.
 ///
-/// Made without a loop, as [`Varint`](super::writer::Varint) is: ids take nine or ten bytes.
+/// Decoded without a loop, as [`Varint`](super::writer::Varint) is: ids take nine or ten bytes.
 #[inline(always)]
 fn varint(bytes: &[u8; 10]) -> Option<(u64, usize)> {
     let [first @ .., ninth, tenth] = *bytes;
@@ -219,7 +219,7 @@ fn varint(bytes: &[u8; 10]) -> Option<(u64, usize)> {
     let mut x = word & 0x7f7f_7f7f_7f7f_7f7f;
     let mut len = 8;
     if ends != 0 {
-        // All up to the lowest end.
+        // The bits up to the lowest end.
         x &= ends ^ (ends - 1);
         len = ends.trailing_zeros() as usize / 8 + 1;
     }
@@ -251,8 +251,9 @@ mod tests {
         ValueView::Binary(&[1, 2]),
     ];
 
-    /// Changes every byte to every other, and cuts at every place: where the short way reads anything,
-    /// the general reader must read the same. Gives how often it did, and how often not.
+    /// Changes every byte to every other value, and truncates at every place: wherever the fast
+    /// reader succeeds, the general reader must return the same. Returns how often it did, and how
+    /// often not.
     fn agree<'a, T: std::fmt::Debug>(
         damaged: &'a [Vec<u8>],
         short: impl Fn(&mut Canonical<'a>) -> Option<T>,
@@ -265,7 +266,7 @@ mod tests {
                 not += 1;
                 continue;
             };
-            // As text, in which a number that is none is itself.
+            // Compared as text, in which not-a-number equals itself.
             assert_eq!(format!("{:?}", Ok::<_, ()>(value)), format!("{:?}", general(&mut reader)));
             assert_eq!(canonical.0, reader.rest(), "{bytes:02x?}");
             read += 1;

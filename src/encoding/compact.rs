@@ -1,13 +1,13 @@
-//! A whole span as compact Thrift, from a view of it.
+//! The writer of a whole span as compact Thrift, from a view of it.
 //!
-//! What a tracer's own spans are written by is [`SpanParts`](super::SpanParts).
+//! A tracer's own spans are written by [`SpanParts`](super::SpanParts).
 
 use super::list::List;
 use super::view::SpanView;
 use super::writer::{STOP, SliceWriter, varint_len, zigzag};
 
 impl SpanView<'_> {
-    /// The exact number of bytes [`encode`](Self::encode) appends.
+    /// Returns the exact number of bytes that [`encode`](Self::encode) appends.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         let number = |value: i64| 1 + varint_len(zigzag(value));
@@ -40,7 +40,7 @@ impl SpanView<'_> {
         out.truncate(start + written);
     }
 
-    /// A number of bytes that is surely enough, found without looking at the numbers.
+    /// Returns an upper bound of the length, without looking at the numbers.
     fn max_len(&self) -> usize {
         let list = |list: Option<List<'_>>| list.map_or(0, |list| list.bytes.len());
         MAX_FIXED_BYTES
@@ -50,8 +50,8 @@ impl SpanView<'_> {
             + list(self.logs)
     }
 
-    /// Writes the span at the start of `room`, which must hold [`max_len`](Self::max_len) bytes, and
-    /// gives how many it took.
+    /// Writes the span at the start of `room`, which must hold [`max_len`](Self::max_len) bytes,
+    /// and returns its length.
     pub(crate) fn write(&self, room: &mut [u8]) -> usize {
         let mut to = SliceWriter { room, at: 0 };
         let ids = [
@@ -80,9 +80,9 @@ impl SpanView<'_> {
     }
 }
 
-/// What a span takes at most beside its name and lists: seven numbers of up to ten bytes, the
-/// reference to a parent, four lengths of up to six, eleven field headers, a stop; and what the
-/// windows it is written through go beyond that.
+/// The maximum length of a span beside its name and lists: seven numbers of up to ten bytes, the
+/// reference to a parent, four lengths of up to six, eleven field headers, a stop, and the overhang
+/// of the windows that it is written through.
 pub(crate) const MAX_FIXED_BYTES: usize = 512;
 
 pub(super) fn list_header_len(count: usize) -> usize {

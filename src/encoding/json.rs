@@ -1,4 +1,4 @@
-//! JSON, as far as encodings write it: objects, strings, and bytes as base64.
+//! A JSON writer: objects, strings, and bytes as base64.
 
 use std::io::Write as _;
 
@@ -61,13 +61,13 @@ pub(super) fn json_string(out: &mut Vec<u8>, bytes: &[u8]) {
                 other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        // One replacement for each byte that is no part of a character.
+        // One replacement character for each invalid byte.
         chunk.invalid().iter().for_each(|_| out.extend_from_slice(b"\\ufffd"));
     }
     out.push(b'"');
 }
 
-/// Bytes as base64, with padding.
+/// Encodes bytes as base64, with padding.
 pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);

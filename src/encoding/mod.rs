@@ -1,11 +1,11 @@
-//! What bytes a finished span is, and every format it can be turned into.
+//! The encodings of finished spans.
 //!
 //! A finished span *is* its Thrift compact bytes: the application thread writes them once
-//! (`compact.rs`), and whoever needs the span again reads them in place through a [`SpanView`]:
-//! reporters, the embedded agent, tests. A further wire format is one file here that turns views
-//! into its own bytes, and one row in [`ENCODINGS`].
+//! (`draft`), and reporters, the embedded agent and tests read them in place through a
+//! [`SpanView`]. A further wire format is one file here that turns views into its own bytes, and
+//! one entry in [`ENCODINGS`].
 //!
-//! Nothing in this folder knows a socket, a clock or a thread.
+//! This module uses no sockets, clocks or threads.
 
 mod batch;
 mod binary;
@@ -39,29 +39,31 @@ pub use self::read::DecodeError;
 pub(crate) use self::view::not_finite;
 pub use self::view::{LogView, ReferenceView, SpanView, TagView, ValueView};
 
-/// One wire format a batch of canonical spans can leave the process in.
+/// A wire format for batches of spans.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct EncodingKind {
-    /// The name that configuration and diagnostics use.
+    /// The name in configuration and diagnostics.
     pub name: &'static str,
     layout: Layout,
-    /// Whether it is a message of an agent's protocol, which is numbered and tells of losses.
+    /// Whether the format is a message of an agent's protocol, with a sequence number and counts of
+    /// lost spans.
     pub is_message: bool,
-    /// Turns a batch into the bytes of one message or body of this format.
+    /// Encodes a batch as one message or body of this format.
     pub encode: fn(&BatchView<'_>) -> Result<Vec<u8>, DecodeError>,
 }
 
-/// What the bytes of an encoding are made from.
+/// How the bytes of an encoding are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
-    /// The canonical bytes of spans as they are, between a header and a trailer.
+    /// The canonical bytes of the spans, between a header and a trailer.
     Canonical,
     /// Other bytes, made from views of the spans.
     Transcoded,
 }
 
-/// The encodings, one row each. The conformance test encodes the same batch with each of them.
+/// The registry of built-in encodings. The conformance test encodes the same batch with each of
+/// them.
 pub const ENCODINGS: &[EncodingKind] = &[
     EncodingKind {
         name: "thrift-compact",
@@ -116,13 +118,13 @@ pub const ENCODINGS: &[EncodingKind] = &[
 ];
 
 impl EncodingKind {
-    /// The encoding of that name, which is written as [`ENCODINGS`] has it; none if there is none.
+    /// Returns the encoding with that name, in the spelling of [`ENCODINGS`].
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         ENCODINGS.iter().find(|kind| kind.name == name)
     }
 
-    /// Whether its messages are the canonical bytes of spans between a header and a trailer.
+    /// Returns whether messages are the canonical bytes of spans between a header and a trailer.
     pub(crate) fn is_canonical(&self) -> bool {
         self.layout == Layout::Canonical
     }

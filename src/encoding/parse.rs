@@ -1,7 +1,7 @@
-//! Reads views from bytes, by the short way where it leads there.
+//! The parser of views, which uses the fast reader where possible.
 //!
 //! Parsing a span checks the bytes once, with hard limits, so that the iterators over a parsed view
-//! need not fail: what they cannot read they would never have let in.
+//! cannot fail.
 
 use super::canonical::{Canonical, Visit};
 use super::list::List;
@@ -10,7 +10,7 @@ use super::view::{LogView, ReferenceView, SpanView, TagView, ValueView};
 use crate::id::{SpanId, TraceId};
 
 impl<'a> SpanView<'a> {
-    /// Reads the span at the start of `bytes`; gives it and the number of bytes it takes.
+    /// Reads the span at the start of `bytes`, and returns it with its length.
     ///
     /// # Errors
     ///
@@ -23,26 +23,27 @@ impl<'a> SpanView<'a> {
         Ok((span, reader.position()))
     }
 
-    /// The spans it refers to.
+    /// Returns the references to other spans.
     pub fn references(&self) -> impl Iterator<Item = ReferenceView> + 'a {
         let list = self.references.unwrap_or_default();
         let mut reader = Reader::new(list.bytes);
         (0..list.count).map_while(move |_| reader.reference().ok())
     }
 
-    /// Its tags.
+    /// Returns the tags, in order.
     pub fn tags(&self) -> impl Iterator<Item = TagView<'a>> + 'a {
         tags_of(self.tags)
     }
 
-    /// Its logs.
+    /// Returns the logs, in order.
     pub fn logs(&self) -> impl Iterator<Item = LogView<'a>> + 'a {
         let list = self.logs.unwrap_or_default();
         let mut reader = Reader::new(list.bytes);
         (0..list.count).map_while(move |_| reader.log().ok())
     }
 
-    /// The value of the last tag with this key, which is the one a map of the tags would show.
+    /// Returns the value of the last tag with this key, which is the one that a map of the tags
+    /// would have.
     #[must_use]
     pub fn tag(&self, key: &str) -> Option<ValueView<'a>> {
         self.tags().filter(|tag| tag.key == key.as_bytes()).last().map(|tag| tag.value)
@@ -50,7 +51,7 @@ impl<'a> SpanView<'a> {
 }
 
 impl<'a> LogView<'a> {
-    /// Its fields, in order.
+    /// Returns the fields, in order.
     pub fn fields(&self) -> impl Iterator<Item = TagView<'a>> + 'a {
         tags_of(Some(self.fields))
     }
@@ -64,7 +65,7 @@ pub(crate) fn tags_of<'a>(list: Option<List<'a>>) -> impl Iterator<Item = TagVie
 }
 
 impl<'a> Reader<'a> {
-    /// Reads by the short way, if what comes is as that expects it.
+    /// Calls the fast reader, and restores the position if it fails.
     #[inline(always)]
     pub(super) fn canonical<T>(
         &mut self,
@@ -81,7 +82,7 @@ impl<'a> Reader<'a> {
         self.span_with(&mut ())
     }
 
-    /// The same, and shows what is in it.
+    /// Reads a `Span`, and visits its parts.
     #[inline(always)]
     pub(super) fn span_with(
         &mut self,
@@ -93,7 +94,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a `Span` whose fields may be in any order, absent, or beside others.
+    /// Reads a `Span` whose fields may be in any order, absent, or beside unknown ones.
     #[inline(never)]
     pub(super) fn any_span(
         &mut self,

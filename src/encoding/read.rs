@@ -1,63 +1,63 @@
-//! The bounded reader of Thrift's compact protocol, for bytes nobody vouches for.
+//! The bounded reader of Thrift's compact protocol, for untrusted bytes.
 //!
-//! Every length is checked against the bytes that are left before anything is done with it, nesting
-//! is bounded, and nothing is reserved, so hostile input costs at most one walk over itself.
+//! Every length is checked against the remaining bytes before it is used, nesting is bounded, and
+//! nothing is reserved, so hostile input costs at most one pass over itself.
 
 use std::fmt;
 
 use super::list::List;
 
-/// Why bytes are not what they should be.
+/// Why bytes cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes end within a value.
     Truncated {
-        /// How many bytes into the input.
+        /// The offset in the input.
         at: usize,
     },
     /// A length or count is larger than the bytes that are left.
     TooLong {
-        /// What was claimed.
+        /// The claimed length.
         claimed: u64,
-        /// How many bytes are left.
+        /// The number of remaining bytes.
         left: usize,
     },
     /// A number takes more bytes than its type has.
     BadVarint {
-        /// How many bytes into the input.
+        /// The offset in the input.
         at: usize,
     },
-    /// A field or element has another type than the model says, or a type there is none of.
+    /// A field or element has another type than in the model, or an unknown type.
     WrongType {
-        /// The protocol's number of the type found.
+        /// The protocol's number of the type.
         found: u8,
     },
-    /// A protobuf field has a form that messages do not have any more, or no number.
+    /// A protobuf field has an obsolete or unknown wire type.
     UnknownWireType {
-        /// The wire type found.
+        /// The wire type.
         found: u8,
     },
-    /// Structures lie deeper in each other than the model has any.
+    /// Structures are nested too deeply.
     TooDeep,
     /// A required field is absent.
     MissingField {
-        /// The structure it is absent from.
+        /// The structure that lacks it.
         of: &'static str,
     },
-    /// A tag has a type that the model does not have.
+    /// A tag has an unknown type.
     UnknownTagType {
-        /// The number found.
+        /// The number of the type.
         value: i32,
     },
-    /// The message is not one that an agent takes.
+    /// The message is not one that an agent accepts.
     UnknownMessage {
-        /// What is wrong with it.
+        /// The reason.
         what: &'static str,
     },
-    /// A view could not be written in the format asked for.
+    /// A view could not be written in the requested format.
     Unwritable {
-        /// What the writer said.
+        /// The writer's message.
         what: String,
     },
 }
@@ -96,10 +96,11 @@ pub(super) mod wire {
     pub(crate) const FOLLOWS_FROM: i32 = 1;
 }
 
-/// Deeper than batch > span > log > tag, so that unknown structures of a later model pass.
+/// Deeper than batch > span > log > tag, so that unknown structures of a later model can be
+/// skipped.
 const MAX_DEPTH: usize = 16;
 
-/// A cursor over bytes.
+/// A reading position in bytes.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
@@ -116,12 +117,12 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    /// What was not read yet.
+    /// Returns the bytes that were not read yet.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    /// Passes over all but the last `left` bytes.
+    /// Skips all but the last `left` bytes.
     pub(super) fn skip_to(&mut self, left: usize) {
         self.at = self.bytes.len().saturating_sub(left);
     }
@@ -209,7 +210,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a list of structures, each by `element`, and gives the bytes they lie in.
+    /// Reads a list of structures, each by `element`, and returns their bytes.
     pub(super) fn list(
         &mut self,
         kind: u8,
@@ -233,12 +234,12 @@ impl<'a> Reader<'a> {
             15 => self.varint()?,
             short => u64::from(short),
         };
-        // Every element takes a byte or more, so a count beyond the bytes left is a lie.
+        // Every element takes at least a byte, so that a count beyond the remaining bytes is wrong.
         Ok((header & 15, self.bounded(claimed)?))
     }
 
-    /// Reads a structure's fields. `known` reads the value of a field it knows and answers whether
-    /// it did; any other field is skipped.
+    /// Reads a structure's fields. `known` reads the value of a known field and returns whether it
+    /// did; all other fields are skipped.
     pub(super) fn fields(
         &mut self,
         mut known: impl FnMut(&mut Self, i16, u8) -> Result<bool, DecodeError>,
@@ -276,7 +277,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn skip(&mut self, kind: u8, element: bool) -> Result<(), DecodeError> {
         match kind {
-            // A field's truth value lies in its header; an element's takes a byte.
+            // A field's boolean is in its header; an element's takes a byte.
             wire::TRUE | wire::FALSE if !element => {}
             wire::TRUE | wire::FALSE | 3 => drop(self.byte()?),
             4..=6 => drop(self.varint()?),

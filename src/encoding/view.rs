@@ -1,19 +1,20 @@
-//! Views: a span, tag, log, reference read in place from canonical bytes, or about to be written.
+//! Views: spans, tags, logs and references read in place from canonical bytes, or about to be
+//! written.
 
 use std::fmt;
 
 use super::list::List;
 use crate::id::{SpanId, TraceId};
 
-/// A finished span, in its canonical bytes.
+/// A finished span, borrowed from its canonical bytes.
 ///
-/// Strings are byte slices: what this crate writes is UTF-8, what the network brings need not be.
-/// A list that is `None` is not written at all; spans of this crate always carry all three, as
-/// jaeger-client-go's do.
+/// Strings are byte slices: those from this crate are UTF-8, those from the network need not be. A
+/// list that is `None` is not written at all; spans of this crate always have all three, as in
+/// jaeger-client-go.
 ///
 /// # Cost
 ///
-/// [`parse`](Self::parse) walks the span once and copies nothing; so does each iterator.
+/// [`parse`](Self::parse) reads the span once and copies nothing; so does each iterator.
 ///
 /// # Source
 ///
@@ -21,30 +22,30 @@ use crate::id::{SpanId, TraceId};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpanView<'a> {
-    /// The trace it belongs to.
+    /// The trace id.
     pub trace_id: TraceId,
-    /// Its own id.
+    /// The span id.
     pub span_id: SpanId,
     /// The id of its parent, [`SpanId::NONE`] for a root.
     pub parent_span_id: SpanId,
-    /// What it did.
+    /// The operation name.
     pub operation_name: &'a [u8],
-    /// Bit 1 sampled, 2 debug, 8 firehose.
+    /// The flags: 1 is sampled, 2 debug, 8 firehose.
     pub flags: i32,
-    /// Microseconds since the Unix epoch.
+    /// The start, in microseconds since the Unix epoch.
     pub start_time_micros: i64,
-    /// Microseconds from start to finish.
+    /// The duration in microseconds.
     pub duration_micros: i64,
-    /// Spans it refers to.
+    /// The references to other spans.
     pub references: Option<List<'a>>,
-    /// Its tags, in the order they were set.
+    /// The tags, in the order in which they were set.
     pub tags: Option<List<'a>>,
-    /// Its logs, in the order they were written.
+    /// The logs, in the order in which they were written.
     pub logs: Option<List<'a>>,
 }
 
 impl<'a> SpanView<'a> {
-    /// The operation name as text; bytes that are no UTF-8 are replaced.
+    /// Returns the operation name as text; invalid UTF-8 is replaced.
     #[must_use]
     pub fn operation(&self) -> std::borrow::Cow<'a, str> {
         String::from_utf8_lossy(self.operation_name)
@@ -61,7 +62,7 @@ pub struct TagView<'a> {
     pub value: ValueView<'a>,
 }
 
-/// With the key as text.
+/// Shows the key as text.
 impl fmt::Debug for TagView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TagView")
@@ -72,14 +73,14 @@ impl fmt::Debug for TagView<'_> {
 }
 
 impl<'a> TagView<'a> {
-    /// A key with its value.
+    /// Returns a tag with this key and value.
     #[must_use]
     pub const fn new(key: &'a [u8], value: ValueView<'a>) -> Self {
         Self { key, value }
     }
 }
 
-/// A value as Jaeger's model has it.
+/// A value of Jaeger's data model.
 ///
 /// # Source
 ///
@@ -91,16 +92,16 @@ pub enum ValueView<'a> {
     Str(&'a [u8]),
     /// A double.
     Double(f64),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
-    /// A whole number; unsigned ones are wrapped into it.
+    /// An integer; unsigned ones are wrapped into it.
     Long(i64),
-    /// Bytes that are no text.
+    /// Bytes.
     Binary(&'a [u8]),
 }
 
 impl<'a> ValueView<'a> {
-    /// The value if it is text.
+    /// Returns the value if it is text.
     #[must_use]
     pub fn as_str(&self) -> Option<&'a str> {
         match *self {
@@ -110,7 +111,7 @@ impl<'a> ValueView<'a> {
     }
 }
 
-/// With text as text.
+/// Shows text as text.
 impl fmt::Debug for ValueView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -153,8 +154,8 @@ impl PartialEq<f64> for ValueView<'_> {
     }
 }
 
-/// The text that stands for a double that is infinite or not a number: JSON has no number for it,
-/// and Jaeger's query service fails on a trace, and on every list of traces, with one.
+/// Returns the text that replaces a double that is infinite or not a number: JSON has no number for
+/// it, and Jaeger's query service fails on a trace, and on every list of traces, with one.
 pub(crate) const fn not_finite(double: f64) -> &'static str {
     match (double.is_nan(), double > 0.0) {
         (true, _) => "NaN",
@@ -163,38 +164,38 @@ pub(crate) const fn not_finite(double: f64) -> &'static str {
     }
 }
 
-/// What was logged at one moment of a span.
+/// A log of a span: fields with a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogView<'a> {
-    /// Microseconds since the Unix epoch.
+    /// The time in microseconds since the Unix epoch.
     pub timestamp_micros: i64,
-    /// Its fields.
+    /// The fields.
     pub fields: List<'a>,
 }
 
 impl<'a> LogView<'a> {
-    /// A moment and the fields logged at it.
+    /// Returns a log with this time and these fields.
     #[must_use]
     pub const fn new(timestamp_micros: i64, fields: List<'a>) -> Self {
         Self { timestamp_micros, fields }
     }
 }
 
-/// A span another one refers to.
+/// A reference to another span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReferenceView {
-    /// Whether the referring span follows from this one; otherwise it is its child.
+    /// Whether the kind is `FOLLOWS_FROM`; otherwise it is `CHILD_OF`.
     pub follows_from: bool,
-    /// The trace of the span referred to.
+    /// The trace id of the other span.
     pub trace_id: TraceId,
-    /// The span referred to.
+    /// The span id of the other span.
     pub span_id: SpanId,
 }
 
 impl ReferenceView {
-    /// A reference to a span.
+    /// Returns a reference to a span.
     #[must_use]
     pub const fn new(follows_from: bool, trace_id: TraceId, span_id: SpanId) -> Self {
         Self { follows_from, trace_id, span_id }

@@ -1,11 +1,11 @@
-//! Writes compact Thrift into a place whose room is known: bytes, numbers, headers.
+//! Writes compact Thrift into memory of known size: bytes, numbers, headers.
 
 use super::list::List;
 
 pub(super) const STOP: u8 = 0;
 
-/// A place in bytes whose room was checked beforehand. Where it was not enough after all, what does
-/// not fit is left out: the reader then refuses the span, and nothing panics.
+/// A writer into memory whose size was checked beforehand. If it does not suffice after all, the
+/// rest is left out: the reader then refuses the span, and nothing panics.
 pub(super) struct SliceWriter<'a> {
     pub(super) room: &'a mut [u8],
     pub(super) at: usize,
@@ -49,7 +49,7 @@ impl SliceWriter<'_> {
         }
     }
 
-    /// Copies bytes that are many.
+    /// Copies many bytes.
     #[inline(always)]
     pub(super) fn many(&mut self, bytes: &[u8]) {
         if let Some(slot) = self.room.get_mut(self.at..self.at.wrapping_add(bytes.len())) {
@@ -58,7 +58,7 @@ impl SliceWriter<'_> {
         self.at += bytes.len();
     }
 
-    /// Copies bytes, short ones without a call: most keys and values are.
+    /// Copies bytes, short ones without a call: most keys and values are short.
     #[inline(always)]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         let len = bytes.len();
@@ -88,7 +88,7 @@ impl SliceWriter<'_> {
         self.at += len;
     }
 
-    /// A list field with structures in it, if there is a list. Gives the last field's number.
+    /// Writes a list field with structures, if there is a list. Returns the last field's number.
     #[inline(always)]
     pub(super) fn list(&mut self, last_field: u8, field: u8, list: Option<List<'_>>) -> u8 {
         let Some(list) = list else { return last_field };
@@ -99,7 +99,7 @@ impl SliceWriter<'_> {
         field
     }
 
-    /// The header of a list field that is `delta` after the last, with `count` structures in it.
+    /// Writes the header of a list field that is `delta` after the last, with `count` structures.
     #[inline(always)]
     pub(super) fn list_head(&mut self, delta: u8, count: usize) {
         #[expect(clippy::cast_possible_truncation, reason = "below 15")]
@@ -111,7 +111,7 @@ impl SliceWriter<'_> {
         }
     }
 
-    /// A field's header and a length.
+    /// Writes a field's header and a length.
     #[inline(always)]
     pub(super) fn head(&mut self, field: u8, length: usize) {
         #[expect(clippy::cast_possible_truncation, reason = "below 0x80")]
@@ -124,25 +124,25 @@ impl SliceWriter<'_> {
     }
 }
 
-/// How many bytes the [`FixedWindow`] for a tag has.
+/// The size of the [`FixedWindow`] for a tag, in bytes.
 pub(super) const WINDOW: usize = 128;
 
-/// A piece of the room whose size, a power of two, the compiler knows, for what takes half of it at
-/// most: one check for all that is written through it, in place of one for each piece.
+/// A part of the memory with a size, a power of two, that the compiler knows, for writes that take
+/// at most half of it: one check in place of one for each write.
 pub(super) struct FixedWindow<'a, const SIZE: usize = WINDOW> {
     bytes: &'a mut [u8; SIZE],
     pub(super) at: usize,
 }
 
 impl<'a, const SIZE: usize> FixedWindow<'a, SIZE> {
-    /// The bytes from `at` on, where there are as many.
+    /// Returns the bytes from `at` on, if there are enough.
     #[inline(always)]
     pub(super) fn at(room: &'a mut [u8], at: usize) -> Option<Self> {
         let bytes = room.get_mut(at..at.wrapping_add(SIZE))?;
         bytes.first_chunk_mut().map(|bytes| Self { bytes, at: 0 })
     }
 
-    /// Where to write next. The mask changes nothing; it tells the compiler the limit.
+    /// Returns the next offset. The mask changes nothing; it gives the compiler the limit.
     #[inline(always)]
     fn here(&self) -> usize {
         self.at & (SIZE / 2 - 1)
@@ -179,7 +179,7 @@ impl<'a, const SIZE: usize> FixedWindow<'a, SIZE> {
         }
     }
 
-    /// The header of the next list field, with `count` structures in it.
+    /// Writes the header of the next list field, with `count` structures.
     #[inline(always)]
     pub(super) fn list_head(&mut self, count: usize) {
         #[expect(clippy::cast_possible_truncation, reason = "below 15")]
@@ -191,7 +191,7 @@ impl<'a, const SIZE: usize> FixedWindow<'a, SIZE> {
         }
     }
 
-    /// Bytes that were encoded beforehand.
+    /// Writes bytes that were encoded beforehand.
     #[inline(always)]
     pub(super) fn field<const MOST: usize>(&mut self, field: &EncodedField<MOST>) {
         let here = self.here();
@@ -199,14 +199,14 @@ impl<'a, const SIZE: usize> FixedWindow<'a, SIZE> {
         self.at += field.len;
     }
 
-    /// A byte behind all others, which may stand in the third quarter.
+    /// Writes a byte behind all others, which may be in the third quarter.
     #[inline(always)]
     pub(super) fn last_byte(&mut self, byte: u8) {
         self.bytes[self.at & (SIZE - 1)] = byte;
         self.at += 1;
     }
 
-    /// Copies bytes, at most [`SHORT`] of them, by a few moves that may overlap. It may go no
+    /// Copies bytes, at most [`SHORT`] of them, by a few moves that may overlap. The copy may go no
     /// further than the second quarter of the window.
     #[inline(always)]
     pub(super) fn short(&mut self, bytes: &[u8]) {
@@ -237,42 +237,42 @@ impl<'a, const SIZE: usize> FixedWindow<'a, SIZE> {
     }
 }
 
-/// The most bytes that [`FixedWindow::short`] copies.
+/// The maximum length that [`FixedWindow::short`] copies.
 pub(super) const SHORT: usize = 32;
 
-/// Maps a signed number to an unsigned one whose size follows its distance from zero.
+/// Maps a signed number to an unsigned one (zigzag), small if the absolute value is small.
 #[inline]
 pub(super) const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
-/// How many bytes a number's variable-length form takes.
+/// Returns the length of a number's variable-length form.
 #[inline]
 pub(super) const fn varint_len(value: u64) -> usize {
     let significant = 64 - (value | 1).leading_zeros() as usize;
     (significant * 9 + 64) / 64
 }
 
-/// A number's variable-length form: seven bits a byte, lowest first.
+/// A number's variable-length form: seven bits per byte, lowest first.
 ///
-/// Made without a loop: the groups are spread in three steps, and the marks of continuation are one
+/// Encoded without a loop: the groups are spread in three steps, and the continuation bits are one
 /// mask. A random 64-bit id takes ten bytes, where the loop was a quarter of a span's cost.
 #[derive(Clone, Copy)]
 pub(super) struct Varint {
     /// The first eight bytes.
     pub(super) first: u64,
-    /// The other two.
+    /// The last two bytes.
     pub(super) last: u16,
-    /// How many of them count.
+    /// The length.
     pub(super) len: usize,
 }
 
 impl Varint {
-    /// Of any number.
+    /// Encodes any number.
     #[inline(always)]
     pub(super) const fn of(value: u64) -> Self {
-        // Each step moves the upper half of every group up: adding 15 times what is at a place moves
-        // it by four bits, 3 times by two, once by one.
+        // Each step moves the upper half of every group up: adding 15 times what is at an offset
+        // moves it by four bits, 3 times by two, once by one.
         let mut x = value & 0x00ff_ffff_ffff_ffff;
         x += 15 * (x & 0x00ff_ffff_f000_0000);
         x += 3 * (x & 0x0fff_c000_0fff_c000);
@@ -280,20 +280,20 @@ impl Varint {
         let marks = 0x8080_8080_8080_8080_u64;
         if value >> 56 == 0 {
             if value >> 49 != 0 {
-                // Times since 1978.
+                // The usual case of times since 1978.
                 return Self { first: x | (marks >> 8), last: 0, len: 8 };
             }
             let len = varint_len(value);
             return Self { first: x | (marks & !(u64::MAX << (8 * (len - 1)))), last: 0, len };
         }
-        // Bits 56 to 62 in the ninth byte, which goes on where there is a tenth with bit 63: the top
-        // byte as it is, and its top bit once more above.
+        // The ninth byte has bits 56 to 62, and its continuation bit is set if there is a tenth
+        // byte with bit 63: the top byte as it is, and its top bit once more above.
         let top = (value >> 56) as u16;
         let tenth = top >> 7;
         Self { first: x | marks, last: top | (tenth << 8), len: 9 + tenth as usize }
     }
 
-    /// The same for numbers that are often small: those take a shorter way.
+    /// Encodes a number that is often small, by a fast path for small ones.
     #[inline(always)]
     pub(super) const fn of_most(value: u64) -> Self {
         if value < 0x80 {
@@ -306,7 +306,7 @@ impl Varint {
     }
 }
 
-/// A few bytes, copied whole whatever their number.
+/// A few bytes, copied as a whole whatever their number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EncodedField<const SIZE: usize> {
     pub(super) bytes: [u8; SIZE],
@@ -320,7 +320,7 @@ impl<const SIZE: usize> Default for EncodedField<SIZE> {
 }
 
 impl<const SIZE: usize> EncodedField<SIZE> {
-    /// Makes it the field of one number.
+    /// Makes the field of one number.
     #[inline(always)]
     pub(super) fn set(&mut self, id: u64) {
         let varint = Varint::of(zigzag(id.cast_signed()));
@@ -333,7 +333,7 @@ impl<const SIZE: usize> EncodedField<SIZE> {
     /// Adds the field of a number that is most often zero.
     #[inline(always)]
     pub(super) fn push(&mut self, id: u64) {
-        // The mask changes nothing; it tells the compiler the limit.
+        // The mask changes nothing; it gives the compiler the limit.
         let at = self.len & 15;
         self.bytes[at] = FIELD;
         self.bytes[at + 1] = 0;

@@ -1,34 +1,34 @@
-//! A span's ids, and the same as the fields that are written.
+//! The ids of a span, and the encoded fields of them.
 
 use crate::encoding::writer::{EncodedField, FIELD};
 use crate::id::{SpanId, TraceId};
 
-/// What names a span: its trace, itself, and its parent. In this order, as a child takes over two ids
-/// beside each other in one step.
+/// The ids of a span: its trace, itself, and its parent. In this order, as a child copies two
+/// adjacent ids in one step.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(crate) struct Ids {
     pub(crate) trace: TraceId,
     pub(crate) span: SpanId,
     pub(crate) parent: SpanId,
-    /// The parent's parent. It means something only where a parent was taken over.
+    /// The parent's parent. It is valid only where the ids of a parent were inherited.
     pub(crate) grandparent: SpanId,
-    /// The fields of the three, if they were encoded.
+    /// The encoded fields of the three, if there are any.
     fields: IdFields,
 }
 
-/// The ids of a span as fields of its compact bytes. A child takes those of its trace and its parent
-/// over: to encode a random number takes as long as to copy three fields.
+/// The ids of a span as fields of its compact bytes. A child inherits those of its trace and its
+/// parent: to encode a random number takes as long as to copy three fields.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::encoding) struct IdFields {
-    /// The two halves; empty if nothing was encoded.
+    /// The two halves of the trace id; empty if nothing is encoded.
     pub(in crate::encoding) trace: EncodedField<24>,
     pub(in crate::encoding) span: EncodedField<16>,
     pub(in crate::encoding) parent: EncodedField<16>,
 }
 
 impl Ids {
-    /// Takes over what a child has from its parent; the child's own id is not known yet.
+    /// Inherits the ids and fields of the parent; the child's own id is not known yet.
     #[inline(always)]
     pub(crate) fn adopt(&mut self, parent: &Self) {
         self.trace = parent.trace;
@@ -38,26 +38,26 @@ impl Ids {
         self.fields.parent = parent.fields.span;
     }
 
-    /// Makes it other ids, of which nothing is encoded.
+    /// Replaces the ids; nothing of the new ones is encoded.
     #[inline(always)]
     pub(crate) fn set(&mut self, trace: TraceId, span: SpanId, parent: SpanId) {
         (self.trace, self.span, self.parent) = (trace, span, parent);
         self.fields.trace.len = 0;
     }
 
-    /// Forgets what a child took over of its parent's fields: the one of its own id is missing.
+    /// Discards the inherited fields, which lack the child's own id.
     #[inline]
     pub(crate) fn forget_fields(&mut self) {
         self.fields.trace.len = 0;
     }
 
-    /// Takes the parent's ids as its own.
+    /// Takes over the parent's ids as the span's own.
     #[cold]
     pub(crate) fn share(&mut self) {
         self.set(self.trace, self.parent, self.grandparent);
     }
 
-    /// Encodes what a child did not take over.
+    /// Encodes the fields that a child did not inherit.
     #[inline(always)]
     pub(crate) fn encode(&mut self) {
         if self.fields.trace.len == 0 {
@@ -67,13 +67,13 @@ impl Ids {
         }
     }
 
-    /// Encodes all of them.
+    /// Encodes all fields.
     #[inline]
     pub(crate) fn encode_all(&mut self) {
         let IdFields { trace, span, parent } = &mut self.fields;
         trace.set(self.trace.low());
         if self.span.get() == self.trace.low() {
-            // A root's own id is its trace's.
+            // The span id of a root is its trace id.
             span.bytes.copy_from_slice(&trace.bytes[..16]);
             span.len = trace.len;
         } else {
@@ -89,7 +89,7 @@ impl Ids {
         }
     }
 
-    /// The fields, encoded now, into `late`, if they were not.
+    /// Returns the fields, encoded into `late` if they were not before.
     #[inline(always)]
     pub(in crate::encoding) fn fields<'f>(
         &'f self,
@@ -101,7 +101,7 @@ impl Ids {
         &self.fields
     }
 
-    /// For a span whose trace was forced to be recorded when it was under way.
+    /// Encodes the fields of a span whose trace was forced to be recorded after its start.
     #[cold]
     #[inline(never)]
     fn late_fields(&self) -> IdFields {

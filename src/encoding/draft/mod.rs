@@ -1,8 +1,9 @@
-//! A span while it lives, as far as it is bytes: its name, and tags, logs and references encoded as
-//! they are set. Finished, it is written once.
+//! The bytes of a live span: name, tags, logs and references are encoded as they are set. A
+//! finished span is written once.
 //!
-//! Walk steps 4 and 5. Hand-written because it is what this crate exists for: the `thrift` crate's
-//! writer takes several times as long. `tests/it/encoding/oracle.rs` holds the two to the same bytes.
+//! Steps 4 and 5 in the life of a span. Hand-written because the crate exists for it: the `thrift`
+//! crate's writer takes several times as long. `tests/it/encoding/oracle.rs` holds the two to the
+//! same bytes.
 
 mod ids;
 mod tag_buffer;
@@ -24,20 +25,20 @@ use crate::id::{SpanId, TraceId};
 /// Whether a reference is `FOLLOWS_FROM`, and not `CHILD_OF`.
 pub(crate) type FollowsFrom = bool;
 
-/// What a live span holds. It is cleared and used again, so that its memory stays.
+/// The parts of a live span. The memory is reused for the next span.
 #[derive(Debug, Default)]
 pub(crate) struct SpanDraft {
     pub(crate) name: Cow<'static, str>,
-    /// What it is to its parent, where that is its only reference: the parent's ids are written
-    /// anyway.
+    /// The kind of the reference to the parent, if that is the only reference: the parent's ids are
+    /// written anyway.
     pub(crate) parent: Option<FollowsFrom>,
-    /// All tags, those of `first_tags` included.
+    /// The number of all tags, those of `first_tags` included.
     pub(crate) tag_count: usize,
     pub(crate) tags: TagBuffer,
-    /// Whether it has anything of what follows, which most spans have not: one look instead of one
-    /// at each.
+    /// Whether there is anything in the following fields, which most spans do not use: one check
+    /// instead of one for each.
     pub(crate) extras: bool,
-    /// Tags that come before the others: the sampler's, where some were given before the start.
+    /// Tags that come before all others: the sampler's, if tags were given before the start.
     pub(crate) first_tags: TagBuffer,
     pub(crate) log_count: usize,
     pub(crate) logs: TagBuffer,
@@ -46,8 +47,8 @@ pub(crate) struct SpanDraft {
 }
 
 impl SpanDraft {
-    /// Notes a reference to a context that has ids. The first one is to the parent, unless there
-    /// is a `candidate` for that already; of several, each is encoded here.
+    /// Adds a reference to a context with ids. The first one is to the parent, unless there is a
+    /// `candidate` already; of several, each is encoded here.
     #[inline]
     pub(crate) fn add_reference(
         &mut self,
@@ -76,7 +77,7 @@ impl SpanDraft {
         }
     }
 
-    /// What it refers to, given the ids of its parent.
+    /// Returns the references, given the ids of the parent.
     pub(crate) fn references(&self, trace_id: TraceId, parent: SpanId) -> Vec<ReferenceView> {
         match self.parent {
             Some(follows_from) => vec![ReferenceView::new(follows_from, trace_id, parent)],
@@ -87,7 +88,7 @@ impl SpanDraft {
         }
     }
 
-    /// Forgets the tags of a span that is not recorded.
+    /// Discards the tags of a span that is not recorded.
     #[inline]
     pub(crate) fn forget_tags(&mut self) {
         self.tags.clear();
@@ -97,7 +98,7 @@ impl SpanDraft {
         }
     }
 
-    /// Removes all tags of a key.
+    /// Removes all tags with a key.
     pub(crate) fn remove_tags(&mut self, key: &[u8]) {
         for tags in [&mut self.first_tags, &mut self.tags] {
             let mut from = 0;
@@ -115,7 +116,7 @@ impl SpanDraft {
         }
     }
 
-    /// Forgets all but the memory.
+    /// Clears everything but keeps the memory.
     #[inline]
     pub(crate) fn clear(&mut self) {
         self.name = Cow::Borrowed("");
@@ -132,7 +133,7 @@ impl SpanDraft {
         }
     }
 
-    /// The bytes of what few spans have.
+    /// Returns the number of bytes in the fields that few spans use.
     #[inline]
     fn extra_bytes(&self) -> usize {
         if !self.extras {
@@ -141,7 +142,7 @@ impl SpanDraft {
         self.first_tags.len() + self.logs.len() + self.references.len()
     }
 
-    /// How much memory was used, in bytes. Asked before it is cleared.
+    /// Returns the memory in use, in bytes, before it is cleared.
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
         let extras = if self.extras {
@@ -153,26 +154,27 @@ impl SpanDraft {
     }
 }
 
-/// A moment in microseconds since the Unix epoch, as Thrift has signed numbers. It is never before
-/// the epoch, which no server stores.
+/// A time in microseconds since the Unix epoch, encoded as a signed number of Thrift. It is never
+/// before the epoch, which no server stores.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timestamp {
     zigzag: u64,
 }
 
 impl Timestamp {
-    /// From nanoseconds since the Unix epoch.
+    /// Converts from nanoseconds since the Unix epoch.
     #[inline(always)]
     pub(crate) fn of_nanos(nanos: i64) -> Self {
         if nanos < 0 {
             return Self::before_the_epoch();
         }
-        // Told that it is not negative, the compiler needs half as many instructions.
+        // With a value that is known not to be negative, the compiler needs half as many
+        // instructions.
         Self { zigzag: (nanos.cast_unsigned() / 1000) << 1 }
     }
 
-    /// Times that are given were moved to the epoch and counted before. What comes here is from a
-    /// monotonic clock that ran backwards.
+    /// Handles times before the epoch. Given times were clamped and counted before; these are from
+    /// a monotonic clock that ran backwards.
     #[cold]
     fn before_the_epoch() -> Self {
         Self { zigzag: 0 }
@@ -187,14 +189,14 @@ impl Timestamp {
     }
 }
 
-/// A span about to be written for the first time.
+/// The parts of a span that is about to be written for the first time.
 ///
-/// Handed on by value: a reference would keep it in memory, where its parts are in registers.
+/// Passed by value: a reference would keep the struct in memory, where its parts are in registers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SpanParts<'a> {
     pub(crate) ids: &'a Ids,
     pub(crate) flags: u8,
-    /// In nanoseconds since the Unix epoch: what is sent has microseconds.
+    /// The start in nanoseconds since the Unix epoch, which is sent in microseconds.
     pub(crate) start_nanos: i64,
     start_time: Timestamp,
     duration_micros: u64,
@@ -202,10 +204,11 @@ pub(crate) struct SpanParts<'a> {
 }
 
 impl<'a> SpanParts<'a> {
-    /// A span of so many nanoseconds, since so many after the Unix epoch.
+    /// Makes the parts of a span with this start, in nanoseconds since the Unix epoch, and this
+    /// duration.
     ///
-    /// A duration is at least a microsecond: Jaeger v2 takes one of zero for a negative one, and
-    /// Zipkin for one that is not known.
+    /// A duration is at least a microsecond: Jaeger v2 takes zero for a negative one, and Zipkin
+    /// for an unknown one.
     #[inline(always)]
     pub(crate) fn new(
         ids: &'a Ids,
@@ -218,26 +221,26 @@ impl<'a> SpanParts<'a> {
         Self { ids, flags, start_nanos, start_time, duration_micros, draft }
     }
 
-    /// A number of bytes that is surely enough, found without looking at the numbers.
+    /// Returns an upper bound of the length, without looking at the numbers.
     #[inline]
     pub(crate) fn max_len(self) -> usize {
         let SpanDraft { name, tags, .. } = self.draft;
         MAX_FIXED_BYTES + name.len() + tags.len() + self.draft.extra_bytes()
     }
 
-    /// The exact number of bytes [`write`](Self::write) takes.
+    /// Returns the exact length that [`write`](Self::write) takes.
     pub(crate) fn encoded_len(&self) -> usize {
         let number = |value: u64| 1 + varint_len(zigzag(value.cast_signed()));
         let reference = self.draft.parent.map_or(0, |_| {
             let ids = [self.ids.trace.low(), self.ids.trace.high(), self.ids.parent.get()];
-            // Its list's header, and its kind before and its stop behind the ids.
+            // The header of the list, and the kind before and the stop behind the ids.
             let header = 1 + list_header_len(1) - list_header_len(0);
             header + 2 + ids.map(number).iter().sum::<usize>()
         });
         self.view().encoded_len() + self.draft.first_tags.len() + reference
     }
 
-    /// The span but for what is not encoded, or not in its place.
+    /// Returns the span without the parts that are not encoded, or not in their place.
     fn view(&self) -> SpanView<'_> {
         let draft = self.draft;
         SpanView {
@@ -254,7 +257,7 @@ impl<'a> SpanParts<'a> {
         }
     }
 
-    /// The span with all of its parts in one piece, as far as need be in `memory`.
+    /// Returns the span with all of its parts, those in several pieces copied to `memory`.
     pub(crate) fn as_view<'m>(&'m self, memory: &'m mut (Vec<u8>, Vec<u8>)) -> SpanView<'m> {
         let (tags, references) = memory;
         let mut span = self.view();
@@ -272,8 +275,8 @@ impl<'a> SpanParts<'a> {
         span
     }
 
-    /// Writes the span at the start of `room`, which must hold [`max_len`](Self::max_len) bytes, and
-    /// gives how many it took.
+    /// Writes the span at the start of `room`, which must hold [`max_len`](Self::max_len) bytes,
+    /// and returns its length.
     #[inline(always)]
     pub(crate) fn write(self, room: &mut [u8]) -> usize {
         let draft = self.draft;
@@ -294,15 +297,16 @@ impl<'a> SpanParts<'a> {
         to.at
     }
 
-    /// The same for where spans are written seldom: what is inlined there as well would no longer be
-    /// where it counts.
+    /// Writes the span where that is seldom done: inlined there as well, the writer would no longer
+    /// be inlined where it counts.
     #[cold]
     #[inline(never)]
     pub(crate) fn write_cold(self, room: &mut [u8]) -> usize {
         self.write(room)
     }
 
-    /// What precedes the tags of a span with a short name, and no reference but one to its parent.
+    /// Writes the fields before the tags of a span with a short name and at most the reference to
+    /// its parent.
     #[inline(always)]
     fn usual_head(self, room: &mut [u8]) -> usize {
         let name = self.draft.name.as_bytes();
@@ -320,7 +324,7 @@ impl<'a> SpanParts<'a> {
         to.at
     }
 
-    /// What precedes the tags of any span.
+    /// Writes the fields before the tags of any span.
     #[cold]
     #[inline(never)]
     fn other_head(self, room: &mut [u8]) -> usize {
@@ -346,7 +350,7 @@ impl<'a> SpanParts<'a> {
         to.at + rest.at
     }
 
-    /// The list of references of a span that has none, or one to its parent.
+    /// Writes the list of references of a span that has none, or one to its parent.
     #[inline(always)]
     fn parent<const SIZE: usize>(self, to: &mut FixedWindow<'_, SIZE>, ids: &IdFields) {
         if let Some(follows_from) = self.draft.parent {
@@ -359,7 +363,7 @@ impl<'a> SpanParts<'a> {
         }
     }
 
-    /// What stands between the references and the tags.
+    /// Writes the fields between the references and the tags.
     #[inline(always)]
     fn times<const SIZE: usize>(self, to: &mut FixedWindow<'_, SIZE>) {
         to.byte(0x15);
@@ -372,10 +376,10 @@ impl<'a> SpanParts<'a> {
     }
 }
 
-/// The window for what precedes the tags: at most 10 bytes for each of ten numbers, a short name,
-/// and a few single bytes, which is less than half of it.
+/// The window for the fields before the tags: at most 10 bytes for each of ten numbers, a short
+/// name, and a few single bytes, which is less than half of it.
 const HEAD: usize = MAX_FIXED_BYTES;
 
-/// The window for the part of that which follows the name: six numbers and a few single bytes. With
-/// the ids before it, it lies within what the name is granted beside its own length.
+/// The window for the fields after the name: six numbers and a few single bytes. With the ids
+/// before it, it lies within the room that the name is granted beside its own length.
 const REST: usize = HEAD / 2;

@@ -1,7 +1,7 @@
 //! Tags, logs and references, encoded as they are set.
 //!
-//! Walk step 4: a live span appends to its [`TagBuffer`], so that what it holds is already what will
-//! be sent.
+//! Step 4 in the life of a span: a live span appends to its [`TagBuffer`], so that the bytes are
+//! already those that will be sent.
 
 use super::Timestamp;
 use crate::encoding::list::List;
@@ -56,14 +56,14 @@ pub fn put_reference(out: &mut Vec<u8>, reference: ReferenceView) {
     *out = scratch.into_vec();
 }
 
-/// Bytes that grow: the tags and logs of a live span.
+/// A growing buffer for the tags and logs of a live span.
 ///
-/// The vector is always filled to its end, so that writing needs no more than a place in it.
+/// The vector is always filled to its end, so that writing needs only an offset.
 #[derive(Debug, Default)]
 pub(crate) struct TagBuffer {
     room: Vec<u8>,
     at: usize,
-    /// Whether it is somebody's vector, of which only what is needed is filled.
+    /// Whether the vector belongs to a caller, and is only filled as far as it is used.
     whole: bool,
 }
 
@@ -101,7 +101,7 @@ impl TagBuffer {
         self.room.len()
     }
 
-    /// A cursor with room for `bytes` and what a number's write goes beyond its end.
+    /// Returns a writer with room for `bytes`, plus the overhang of a number's write.
     #[inline(always)]
     fn cursor(&mut self, bytes: usize) -> SliceWriter<'_> {
         if self.room.len() - self.at < bytes + 16 {
@@ -112,8 +112,8 @@ impl TagBuffer {
 
     #[cold]
     fn grow(&mut self, bytes: usize) {
-        // To what the vector has got already, and it doubles that: filling it all at once would make
-        // appending to a long one by `put_tag` quadratic.
+        // The vector grows to its capacity, and doubles that: filling a new capacity at once would
+        // make appending to a long one by `put_tag` quadratic.
         let needed = (self.at + bytes + 16).max(256);
         self.room.reserve(needed - self.room.len());
         let filled = if self.whole { needed } else { self.room.capacity() };
@@ -200,8 +200,8 @@ impl TagBuffer {
         }
     }
 
-    // Each of these gives up where key or value are long, or the room has to grow, so that the usual
-    // way needs no call.
+    // Each of these functions returns early if key or value are long, or the buffer has to grow, so
+    // that the usual case needs no call.
 
     #[inline(always)]
     pub(crate) fn try_tag_text(&mut self, key: &[u8], text: &[u8]) -> bool {
@@ -245,7 +245,7 @@ impl TagBuffer {
         true
     }
 
-    /// A window for a tag whose key and value are short, with the key written.
+    /// Returns a window for a tag with a short key and value, with the key written.
     #[inline(always)]
     fn short_key(&mut self, key: &[u8]) -> Option<FixedWindow<'_>> {
         if key.len() > SHORT {
@@ -258,8 +258,8 @@ impl TagBuffer {
         Some(window)
     }
 
-    // The same for what is long, or where the room has to grow. Each is a function of its own, so
-    // that the short ways need no registers for them.
+    // The slow paths, for long keys and values, or where the buffer has to grow. Each is a function
+    // of its own, so that the fast paths need no registers for it.
 
     #[cold]
     #[inline(never)]
@@ -290,8 +290,8 @@ impl TagBuffer {
         self.at = to.at;
     }
 
-    /// A cursor with room for a tag, and the key written. 32 bytes hold all headers and every value
-    /// of fixed size; a whole window more, so that the next tag finds one.
+    /// Returns a writer with room for a tag, and the key written. 32 bytes hold all headers and
+    /// every value of fixed size; a whole window more, so that the next tag finds one.
     fn long_key(&mut self, key: &[u8], value: usize) -> SliceWriter<'_> {
         let mut to = self.cursor(key.len() + value + 32 + WINDOW);
         to.head(0x18, key.len());
@@ -313,7 +313,7 @@ impl TagBuffer {
         self.at = to.at;
     }
 
-    /// What precedes the fields of a log, if they are few and there is room.
+    /// Writes the bytes before the fields of a log, if the fields are few and there is room.
     #[inline(always)]
     pub(crate) fn try_log_head(&mut self, timestamp: Timestamp, fields: usize) -> bool {
         if fields >= 15 {
@@ -327,7 +327,7 @@ impl TagBuffer {
         true
     }
 
-    /// What follows the fields of a log, if there is room.
+    /// Writes the bytes after the fields of a log, if there is room.
     #[inline(always)]
     pub(crate) fn try_stop(&mut self) -> bool {
         let Some(slot) = self.room.get_mut(self.at) else { return false };
@@ -336,7 +336,7 @@ impl TagBuffer {
         true
     }
 
-    /// Removes what lies between two places.
+    /// Removes the bytes between two offsets.
     pub(crate) fn remove(&mut self, from: usize, to: usize) {
         if from < to && to <= self.at {
             self.room.copy_within(to..self.at, from);
@@ -344,7 +344,7 @@ impl TagBuffer {
         }
     }
 
-    /// Moves what lies behind `from` to an earlier place.
+    /// Moves the bytes behind `from` to an earlier offset.
     pub(crate) fn move_last(&mut self, from: usize, to: usize) {
         let moved = self.at.saturating_sub(from);
         if let Some(bytes) = self.room.get_mut(to..self.at) {
@@ -357,7 +357,7 @@ impl TagBuffer {
         self.at = self.at.min(len);
     }
 
-    /// What precedes the fields of a log.
+    /// Writes the bytes before the fields of a log.
     #[inline]
     pub(crate) fn log_head(&mut self, timestamp_micros: i64, fields: usize) {
         let mut to = self.cursor(32);
@@ -375,11 +375,11 @@ pub(crate) struct ShortTags {
     len: usize,
 }
 
-/// The two tags of every sampler but that of tags, whose parameter is any text, fit.
+/// Enough for the two tags of every sampler but the tag matching one, whose parameter is any text.
 const SHORT_TAGS: usize = WINDOW / 2;
 
 impl ShortTags {
-    /// Those encoded in `tags`; none if they are too long.
+    /// Returns the tags encoded in `tags`, or `None` if they are too long.
     pub(crate) fn new(tags: &[u8]) -> Option<Self> {
         let mut bytes = [0; SHORT_TAGS];
         bytes.get_mut(..tags.len())?.copy_from_slice(tags);
@@ -391,19 +391,19 @@ impl ShortTags {
     }
 }
 
-/// What follows the key of a tag that is a truth.
+/// Returns the bytes after the key of a boolean tag.
 #[inline(always)]
 const fn truth_value(truth: bool) -> [u8; 4] {
     [0x15, 4, if truth { 0x31 } else { 0x32 }, STOP]
 }
 
-/// For what cannot be: told to the compiler as unlikely, so that the usual way is a straight one.
+/// Marks what cannot happen as unlikely, so that the compiler lays out the usual path straight.
 #[cold]
 fn nothing() -> &'static [u8] {
     &[]
 }
 
-/// The longest start of `text` that is at most `max_bytes` long and ends between characters.
+/// Returns the longest prefix of `text` of at most `max_bytes` that ends between characters.
 #[inline]
 pub(crate) fn cut(text: &str, max_bytes: usize) -> &str {
     if text.len() <= max_bytes {

@@ -1,6 +1,6 @@
-//! Which tags become attributes, and with which values.
+//! The attributes of OTLP: which tags become attributes, and with which values.
 //!
-//! An attribute's key stands once in OTLP. Of several tags with one key the last one counts, as it
+//! Keys of attributes are unique in OTLP. Of several tags with one key the last one counts, as it
 //! does where a server translates Thrift itself.
 
 use std::borrow::Cow;
@@ -9,27 +9,26 @@ use std::ops::Range;
 use crate::encoding::batch::ProcessView;
 use crate::encoding::view::{TagView, ValueView, not_finite};
 
-/// Tags of one list, or of several one behind the other. Those that are not left out become
-/// attributes.
+/// The tags of one or several lists, one after the other, and which of them become attributes.
 #[derive(Debug, Default)]
 pub(super) struct Attributes<'a> {
     tags: Vec<Option<TagView<'a>>>,
-    /// Where the last list begins.
+    /// The start of the last list.
     start: usize,
-    /// A key whose bit is not set was surely not in it before; any other is looked for.
+    /// A filter of keys: a key whose bit is not set is new; any other is compared with the list.
     seen: [u64; 4],
     /// Used to sort the tags of a long list.
     places: Vec<usize>,
 }
 
 impl<'a> Attributes<'a> {
-    /// The same memory for other tags, which may live longer or shorter.
+    /// Reuses the memory for other tags, with another lifetime.
     pub(super) fn recycle<'b>(self) -> Attributes<'b> {
         let Attributes { tags, start, seen, places } = self;
         Attributes { tags: recycle(tags), start, seen, places }
     }
 
-    /// Forgets all lists.
+    /// Removes all lists.
     #[inline(always)]
     pub(super) fn clear(&mut self) {
         self.tags.clear();
@@ -37,14 +36,15 @@ impl<'a> Attributes<'a> {
         self.seen = [0; 4];
     }
 
-    /// Forgets the list that was not ended.
+    /// Removes the list that was not ended.
     #[inline(always)]
     pub(super) fn restart(&mut self) {
         self.tags.truncate(self.start);
         self.seen = [0; 4];
     }
 
-    /// Adds the next tag; one with the same key is left out from now on. Gives the tag's place.
+    /// Adds the next tag; an earlier one with the same key is left out from now on. Returns the
+    /// tag's index.
     #[inline(always)]
     pub(super) fn push(&mut self, tag: TagView<'a>) -> usize {
         let place = self.tags.len();
@@ -71,7 +71,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Ends the list, and gives the places of its tags.
+    /// Ends the list, and returns the indices of its tags.
     #[inline(always)]
     pub(super) fn end(&mut self) -> Range<usize> {
         if self.tags.len() - self.start > FEW {
@@ -83,13 +83,13 @@ impl<'a> Attributes<'a> {
         list
     }
 
-    /// Those of all lists that are not left out, in their order.
+    /// Returns the tags of all lists that are not left out, in order.
     #[inline(always)]
     pub(super) fn all(&self) -> impl Iterator<Item = TagView<'a>> {
         self.tags.iter().flatten().copied()
     }
 
-    /// Those of one list.
+    /// Returns the tags of one list that are not left out.
     #[inline(always)]
     pub(super) fn of(&self, list: Range<usize>) -> impl Iterator<Item = TagView<'a>> {
         self.tags.get(list).unwrap_or_default().iter().flatten().copied()
@@ -103,7 +103,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// The same for more tags than should be compared one by one: they are sorted.
+    /// Finds duplicates among too many tags for comparing each with each: they are sorted.
     #[cold]
     fn leave_out_repeated(&mut self) {
         let Self { tags, places, .. } = self;
@@ -120,19 +120,18 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// The memory of a vector, for what differs from its items by nothing but how long it lives.
+/// Reuses the memory of a vector for items with another lifetime.
 ///
-/// Vectors are collected in place where items have the same layout; none is left to be turned into
-/// another.
+/// Vectors are collected in place where items have the same layout; no item is converted.
 pub(super) fn recycle<A, B>(mut items: Vec<A>) -> Vec<B> {
     items.clear();
     items.into_iter().filter_map(|_| None).collect()
 }
 
-/// As many tags are compared with each other at most.
+/// The maximum number of tags that are compared each with each.
 const FEW: usize = 64;
 
-/// Spreads keys over 256 bits.
+/// Hashes keys to 256 bits.
 #[inline]
 fn hash(key: &[u8]) -> u64 {
     let word = match key.last_chunk() {
@@ -142,7 +141,7 @@ fn hash(key: &[u8]) -> u64 {
     (word ^ (key.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// A text as a field of the type `string` may hold it: what is no UTF-8 is replaced.
+/// Returns a text as a field of the type `string`: invalid UTF-8 is replaced.
 #[inline]
 pub(super) fn text(bytes: &[u8]) -> Cow<'_, [u8]> {
     if is_text(bytes) {
@@ -151,7 +150,7 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(String::from_utf8_lossy(bytes).into_owned().into_bytes())
 }
 
-/// Whether bytes are UTF-8, with a short way for those that are few and ASCII: most are.
+/// Returns whether bytes are UTF-8, with a fast path for short ASCII text.
 #[inline]
 pub(super) fn is_text(bytes: &[u8]) -> bool {
     const NOT_ASCII: u128 = 0x8080_8080_8080_8080_8080_8080_8080_8080;
@@ -171,11 +170,11 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     bits & NOT_ASCII == 0 || std::str::from_utf8(bytes).is_ok()
 }
 
-/// A value as OTLP may hold it.
+/// Returns a value that OTLP may contain.
 ///
-/// Text that is no UTF-8 becomes bytes, as Jaeger's own sanitizer has it. A number that is none
-/// becomes its name: Jaeger stores it, and from then on answers with an error where the trace is
-/// asked for.
+/// Text that is not UTF-8 becomes bytes, as in Jaeger's own sanitizer. Not-a-number becomes its
+/// name: Jaeger stores the number, and responds with an error from then on where the trace is
+/// requested.
 #[inline]
 pub(super) fn value(value: ValueView<'_>) -> ValueView<'_> {
     match value {
@@ -187,11 +186,11 @@ pub(super) fn value(value: ValueView<'_>) -> ValueView<'_> {
     }
 }
 
-/// Visits the attributes of the resource that stands for a process.
+/// Visits the attributes of the resource of a process.
 ///
-/// Two tags have other names, as servers give them when they translate Thrift; a tag that has
-/// such a name already stays what it is, and the other one keeps its own. A tag that names the
-/// service comes before the process's own name, if it is a name.
+/// Two tags are renamed, as servers do when they translate Thrift; a tag that has such a name
+/// already stays as it is, and the other one keeps its own name. A tag with the service's name
+/// comes before the process's own name, if it is a valid name.
 pub(super) fn of_process(process: &ProcessView<'_>, mut emit: impl FnMut(TagView<'_>)) {
     let mut attributes = Attributes::default();
     process.tags().for_each(|tag| {
@@ -221,7 +220,7 @@ pub(super) fn of_process(process: &ProcessView<'_>, mut emit: impl FnMut(TagView
     }
 }
 
-/// Whether servers can list a service under it.
+/// Returns whether servers can list a service under this value.
 fn is_name(value: ValueView<'_>) -> bool {
     let ValueView::Str(text) = value else { return false };
     !text.is_empty() && str::from_utf8(text).is_ok_and(|text| !text.contains(char::is_control))
@@ -231,7 +230,7 @@ const SERVICE: &[u8] = b"service.name";
 const HOST: &[u8] = b"host.name";
 const EXPORTER_VERSION: &[u8] = b"opencensus.exporterversion";
 
-/// What the semantic conventions of resources want to know of whoever made the spans.
+/// The attributes of the SDK, by the semantic conventions of resources.
 const SDK: [(&str, &str); 3] = [
     ("telemetry.sdk.name", super::NAME),
     ("telemetry.sdk.language", "rust"),
@@ -247,7 +246,7 @@ mod tests {
         for (count, keys) in [(2, 1), (5, 2), (FEW, 7), (FEW + 1, 7), (1_000, 300), (20_000, 9)] {
             let keys: Vec<_> = (0..count).map(|n| format!("key-{}", n % keys)).collect();
             let mut attributes = Attributes::default();
-            // The same keys in a list before it are others.
+            // Equal keys in an earlier list do not count.
             keys.iter().take(3).for_each(|key| {
                 attributes.push(TagView::new(key.as_bytes(), ValueView::Bool(true)));
             });

@@ -1,6 +1,6 @@
-//! OTLP as JSON: ids are hex text, whole numbers of 64 bits text, kinds and codes numbers.
+//! OTLP as JSON: ids are hex text, 64-bit integers text, kinds and codes numbers.
 //!
-//! For files and for reading by eye; it is not written where spans are sent.
+//! For files and for reading by eye; spans are not sent in this form.
 
 use super::attributes::{of_process, text, value};
 use super::span::{Event, OtlpSpan, Parts, Scope, Status};
@@ -10,8 +10,8 @@ use crate::encoding::read::{DecodeError, Reader};
 use crate::encoding::view::{ReferenceView, TagView, ValueView};
 use crate::id::{SpanId, TraceId};
 
-/// A batch as an `ExportTraceServiceRequest`, of the spans whose ids are not zero. Gives how many
-/// are left out, too.
+/// Encodes a batch as an `ExportTraceServiceRequest`, without spans with zero ids. Also returns how
+/// many are left out.
 pub(super) fn request(batch: &BatchView<'_>) -> Result<(Vec<u8>, usize), DecodeError> {
     let mut parts = Parts::default();
     let mut out = Vec::with_capacity(batch.spans.bytes.len() * 3 + 256);
@@ -48,7 +48,7 @@ pub(super) fn request(batch: &BatchView<'_>) -> Result<(Vec<u8>, usize), DecodeE
     Ok((out, left_out))
 }
 
-/// The beginning of an object, up to the comma behind its first key.
+/// Writes the beginning of an object, up to the comma behind its first key.
 fn write_resource(out: &mut Vec<u8>, process: &ProcessView<'_>) {
     out.extend_from_slice(b"{\"resource\":{\"attributes\":[");
     let mut comma = Comma::default();
@@ -59,7 +59,7 @@ fn write_resource(out: &mut Vec<u8>, process: &ProcessView<'_>) {
     out.extend_from_slice(b"]},");
 }
 
-/// The same.
+/// Writes the beginning of a scope's object, up to the comma behind its first key.
 fn write_scope(out: &mut Vec<u8>, scope: Scope<'_>) {
     out.extend_from_slice(b"{\"scope\":");
     let mut object = Object::begin(out);
@@ -152,7 +152,7 @@ fn write_attribute(out: &mut Vec<u8>, tag: TagView<'_>) {
         ValueView::Str(text) => any.text("stringValue", text),
         ValueView::Bool(truth) => any.number("boolValue", truth),
         ValueView::Long(number) => any.text("intValue", number.to_string().as_bytes()),
-        // With an exponent where it has many digits, and never like a whole number.
+        // With an exponent where it has many digits, and never like an integer.
         ValueView::Double(double) => any.raw("doubleValue", format!("{double:?}").as_bytes()),
         ValueView::Binary(bytes) => any.text("bytesValue", base64(bytes).as_bytes()),
     }
@@ -160,7 +160,7 @@ fn write_attribute(out: &mut Vec<u8>, tag: TagView<'_>) {
     object.end();
 }
 
-/// A list under a key, if there is anything in it.
+/// Writes a list under a key, if there are any items.
 fn list<T>(
     object: &mut Object<'_>,
     key: &[u8],
@@ -181,14 +181,14 @@ fn list<T>(
     }
 }
 
-/// What stands between the items of a list.
+/// The separator of a list's items.
 #[derive(Default)]
 struct Comma {
     has_items: bool,
 }
 
 impl Comma {
-    /// Puts one, but in front of the first item.
+    /// Writes a comma, but not before the first item.
     fn put(&mut self, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.has_items, true) {
             out.push(b',');

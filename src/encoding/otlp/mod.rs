@@ -1,8 +1,9 @@
-//! OTLP: the requests that an OpenTelemetry collector, or Jaeger v2, takes over HTTP on port 4318.
+//! OTLP: the requests that an OpenTelemetry collector, or Jaeger v2, accepts over HTTP on port
+//! 4318.
 //!
-//! A span is read in place from its canonical bytes and written by [`OtlpEncoder`], without a tree of
-//! values in between. What becomes of what, and why, is the table of `docs/otlp.md`; the aim is that
-//! a span looks the same whether it came to Jaeger v2 as Thrift or as OTLP.
+//! A span is read in place from its canonical bytes and written by [`OtlpEncoder`], without an
+//! intermediate tree of values. The mapping and its reasons are in `docs/otlp.md`; a span should
+//! look the same whether it came to Jaeger v2 as Thrift or as OTLP.
 
 mod attributes;
 mod json;
@@ -18,16 +19,16 @@ use super::list::List;
 use super::read::{DecodeError, Reader};
 use super::view::{ReferenceView, TagView, ValueView};
 
-/// The scope of the spans, and the SDK of the resource.
+/// The name of the spans' scope, and of the resource's SDK.
 const NAME: &str = "jaeger-client";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The body of a POST to `/v1/traces`, in protobuf.
+/// Encodes the body of a POST to `/v1/traces`, in protobuf.
 pub(super) fn body(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
     batch.to_otlp()
 }
 
-/// The same in JSON.
+/// Encodes the body in JSON.
 pub(super) fn json_body(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
     batch.to_otlp_json()
 }
@@ -52,8 +53,8 @@ impl BatchView<'_> {
         Ok(encoder.room)
     }
 
-    /// Writes the spans as one OTLP request, in JSON: for files and for people. What is sent is smaller
-    /// in protobuf.
+    /// Writes the spans as one OTLP request, in JSON: for files and for people. Spans are sent in
+    /// protobuf, which is smaller.
     ///
     /// # Shape and units
     ///
@@ -62,7 +63,7 @@ impl BatchView<'_> {
     ///
     /// # Errors
     ///
-    /// As [`to_otlp`](Self::to_otlp).
+    /// As for [`to_otlp`](Self::to_otlp).
     pub fn to_otlp_json(&self) -> Result<Vec<u8>, DecodeError> {
         let (json, invalid) = json::request(self)?;
         refuse_invalid(invalid)?;
@@ -81,13 +82,13 @@ fn refuse_invalid(spans: usize) -> Result<(), DecodeError> {
 ///
 /// # Shape and units
 ///
-/// A request is an `ExportTraceServiceRequest` in protobuf: one resource, which stands for the
-/// process; the scope `jaeger-client`, and others where spans name one by the tags `otel.scope.name`
-/// and `otel.scope.version`; the spans in their order. Every length has its shortest form, every text
-/// is UTF-8, and no id is zero.
+/// A request is an `ExportTraceServiceRequest` in protobuf: one resource for the process; the scope
+/// `jaeger-client`, and others for spans with the tags `otel.scope.name` and `otel.scope.version`;
+/// the spans in their order. Every length has its shortest form, every text is UTF-8, and no id is
+/// zero.
 ///
-/// Times have the microseconds of the canonical bytes, in nanoseconds: what a clock knew below a
-/// microsecond is not there.
+/// Times have the microseconds of the canonical bytes, in nanoseconds; fractions of a microsecond
+/// are lost.
 ///
 /// # Cost
 ///
@@ -97,7 +98,7 @@ fn refuse_invalid(spans: usize) -> Result<(), DecodeError> {
 ///
 /// # Source
 ///
-/// `trace_service.proto` and `trace.proto` of opentelemetry-proto; for what becomes of what,
+/// `trace_service.proto` and `trace.proto` of opentelemetry-proto; for the mapping,
 /// `pkg/translator/jaeger` of opentelemetry-collector-contrib.
 ///
 /// # Examples
@@ -123,41 +124,41 @@ fn refuse_invalid(spans: usize) -> Result<(), DecodeError> {
 /// ```
 #[derive(Debug)]
 pub struct OtlpEncoder {
-    /// The resource, as a field of its own.
+    /// The resource, as an encoded field.
     resource: Vec<u8>,
-    /// What requests are written to; its length is what there is room for.
+    /// The memory of requests; its length is the available room.
     room: Vec<u8>,
     parts: Parts<'static>,
 }
 
-/// A request, and what was left for the next one.
+/// A request, and the spans that are left for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OtlpRequest<'r, 's> {
     /// The body to be sent; empty if there is no span in it.
     pub bytes: &'r [u8],
-    /// How many spans are in it.
+    /// The number of spans in the request.
     pub spans: usize,
-    /// How many were left out for good, because their own id or that of their trace is zero.
+    /// The number of spans that were dropped because their own id or that of their trace is zero.
     pub invalid: usize,
-    /// The spans that would have made it too large, for the next request. If nothing but these is
-    /// there, the first of them is too large for a request of its own.
+    /// The spans that would have made the request too large, for the next one. If `bytes` is empty
+    /// and this is not, the first span is too large for a request of its own.
     pub left: List<'s>,
 }
 
 impl OtlpEncoder {
-    /// Makes one for the spans of a process.
+    /// Makes an encoder for the spans of a process.
     #[must_use]
     pub fn new(process: &ProcessView<'_>) -> Self {
         let resource = protobuf::resource(process);
         Self { resource, room: Vec::new(), parts: Parts::default() }
     }
 
-    /// Writes as many spans, from the first on, as a request of `max_bytes` holds.
+    /// Writes as many spans, from the first on, as a request of `max_bytes` can hold.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] if a span cannot be read. The spans of this crate's tracers always can.
+    /// [`DecodeError`] if a span cannot be read. Spans of this crate's tracers can always be read.
     pub fn encode<'s>(
         &mut self,
         spans: List<'s>,
@@ -186,7 +187,7 @@ impl OtlpEncoder {
     }
 }
 
-/// What a link says of the kind of reference it was.
+/// Returns the attribute with the kind of a reference.
 fn reference_type(link: ReferenceView) -> TagView<'static> {
     let kind: &[u8] = if link.follows_from { b"follows_from" } else { b"child_of" };
     TagView::new(b"opentracing.ref_type", ValueView::Str(kind))

@@ -1,9 +1,9 @@
 //! OTLP as protobuf: a request that grows span by span, in one piece of memory.
 //!
-//! A message is preceded by its length, which is not known before it is written. As many bytes as it
-//! will likely take are left free for it; where it takes fewer or more, the message is moved. So
-//! every length has its shortest form, and nearly nothing is ever moved. What has its type's default
-//! is left out, so that these are the bytes that a generated writer makes of the same message.
+//! A message is preceded by its length, which is not known before it is written. The expected
+//! number of bytes is reserved for the length; if that was wrong, the message is moved. So every
+//! length has its shortest form, and messages are rarely moved. Default values are left out, so
+//! that the bytes are those of a generated writer.
 
 use super::attributes::{is_text, of_process, text, value};
 use super::span::{Event, OtlpSpan, Parts, Scope, Status};
@@ -18,14 +18,14 @@ pub(super) struct Request<'r, 'a> {
     room: &'r mut Vec<u8>,
     at: usize,
     resource_spans: Open,
-    /// What holds the spans of one scope, and which.
+    /// The open message with the spans of one scope, and that scope.
     scope_spans: Option<(Open, Option<Scope<'a>>)>,
     max_bytes: usize,
 }
 
 impl<'r, 'a> Request<'r, 'a> {
-    /// Begins one in `room`, whose length is the memory there is. `resource` is the field of that
-    /// name, `expected` about what the spans will take.
+    /// Begins a request in `room`, whose length is the available memory. `resource` is the field of
+    /// that name, `expected` the approximate length of the spans.
     pub(super) fn begin(
         room: &'r mut Vec<u8>,
         resource: &[u8],
@@ -43,7 +43,7 @@ impl<'r, 'a> Request<'r, 'a> {
         Self { room, at, resource_spans, scope_spans: None, max_bytes }
     }
 
-    /// Adds a span, unless the request would be larger than it may be. Whether it was added.
+    /// Adds a span, unless the request would become too large. Returns whether it was added.
     pub(super) fn push(&mut self, span: &OtlpSpan<'a>, parts: &Parts<'_>, expected: usize) -> bool {
         if self.scope_spans.is_some_and(|(_, scope)| scope != span.scope) {
             self.end_scope();
@@ -63,7 +63,7 @@ impl<'r, 'a> Request<'r, 'a> {
             if self.len(end, scope_spans) > self.max_bytes {
                 return false;
             }
-            // What does not fit was left out, and all is written once more.
+            // The room did not suffice, so that all is written once more.
             if end + SLACK <= self.room.len() {
                 self.at = end;
                 self.scope_spans = Some((scope_spans, span.scope));
@@ -74,7 +74,7 @@ impl<'r, 'a> Request<'r, 'a> {
         }
     }
 
-    /// The length of the whole, if its last byte is at `end`.
+    /// Returns the total length, if the last byte is at `end`.
     fn len(&self, end: usize, scope_spans: Open) -> usize {
         let end = scope_spans.final_end(end);
         self.resource_spans.final_end(end)
@@ -88,7 +88,7 @@ impl<'r, 'a> Request<'r, 'a> {
         }
     }
 
-    /// Ends it, and gives its length.
+    /// Ends the request, and returns its length.
     pub(super) fn end(mut self) -> usize {
         self.end_scope();
         let mut to = SliceWriter { room: self.room, at: self.at };
@@ -97,20 +97,20 @@ impl<'r, 'a> Request<'r, 'a> {
     }
 }
 
-/// What is left free behind all: the longest number is written in one piece, and moving a message
-/// may need a few bytes more than it takes in the end.
+/// Spare room behind all: the longest number is written in one piece, and moving a message may need
+/// a few bytes more than it takes in the end.
 const SLACK: usize = 32;
 
-/// A message that is being written, whose length is not known yet.
+/// An open message, whose length is not known yet.
 #[derive(Clone, Copy, Debug)]
 struct Open {
     start: usize,
-    /// How many bytes in front of it are free for its length.
+    /// How many bytes are reserved for the length.
     width: usize,
 }
 
 impl Open {
-    /// Begins a field with a message of about as many bytes as expected.
+    /// Begins a field with a message of approximately the expected length.
     #[inline]
     fn begin(to: &mut SliceWriter<'_>, field: u8, expected: usize) -> Self {
         to.byte(field);
@@ -119,13 +119,14 @@ impl Open {
         Self { start: to.at, width }
     }
 
-    /// Where what now ends at `end` will end when the length is in its shortest form.
+    /// Returns the end of a message that now ends at `end`, once its length is in the shortest
+    /// form.
     #[inline]
     fn final_end(self, end: usize) -> usize {
         end - self.width + varint_len((end - self.start) as u64)
     }
 
-    /// Ends it where the cursor is.
+    /// Ends the message at the writer's position.
     #[inline]
     fn end(self, to: &mut SliceWriter<'_>) {
         let length = Varint::of_most((to.at - self.start) as u64);
@@ -134,13 +135,13 @@ impl Open {
         }
         let front = self.start - self.width;
         if let Some(slots) = to.room.get_mut(front..front + length.len) {
-            // A length of more than eight bytes is none of a message in memory.
+            // A message in memory has no length of more than eight bytes.
             let bytes = length.first.to_le_bytes();
             slots.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = byte);
         }
     }
 
-    /// Moves what was written to where it is behind a length of another width.
+    /// Moves the message to follow a length of another width.
     #[cold]
     fn shift(self, to: &mut SliceWriter<'_>, width: usize) {
         let start = self.start - self.width + width;
@@ -152,7 +153,7 @@ impl Open {
     }
 }
 
-/// The field `resource` of `ResourceSpans` for a process.
+/// Encodes the field `resource` of `ResourceSpans` for a process.
 pub(super) fn resource(process: &ProcessView<'_>) -> Vec<u8> {
     let mut room = Vec::new();
     let mut len = process.service_name.len() + process.tags.map_or(0, |tags| tags.bytes.len());
@@ -179,7 +180,7 @@ fn write_scope(to: &mut SliceWriter<'_>, scope: Scope<'_>) {
     message.end(to);
 }
 
-/// Not inlined, so that it has all registers to itself.
+/// Not inlined, so that it can use all registers.
 #[inline(never)]
 fn write_span(to: &mut SliceWriter<'_>, span: &OtlpSpan<'_>, parts: &Parts<'_>) {
     let view = &span.view;
@@ -220,7 +221,7 @@ fn write_span(to: &mut SliceWriter<'_>, span: &OtlpSpan<'_>, parts: &Parts<'_>) 
     message.end(to);
 }
 
-/// Two pieces as one, so that there is one look at the room that is left.
+/// Writes two pieces as one, with one check of the available room.
 #[inline(always)]
 fn joined<const A: usize, const B: usize, const BOTH: usize>(
     first: [u8; A],
@@ -232,7 +233,7 @@ fn joined<const A: usize, const B: usize, const BOTH: usize>(
     both
 }
 
-/// About how long a span is: so that most lengths have the width that is left free for them.
+/// Returns the approximate length of a span: so that most lengths have the reserved width.
 fn expected_len(span: &OtlpSpan<'_>) -> usize {
     let view = &span.view;
     let bytes = |list: Option<crate::encoding::List<'_>>| list.map_or(0, |list| list.bytes.len());
@@ -261,7 +262,7 @@ fn write_link(to: &mut SliceWriter<'_>, link: ReferenceView) {
     message.end(to);
 }
 
-/// A `KeyValue`. Its size is known beforehand.
+/// Writes a `KeyValue`, whose size is known beforehand.
 #[inline(always)]
 fn write_attribute(to: &mut SliceWriter<'_>, field: u8, tag: TagView<'_>) {
     let is_short = (1..=SHORT).contains(&tag.key.len()) && is_text(tag.key);
@@ -270,12 +271,12 @@ fn write_attribute(to: &mut SliceWriter<'_>, field: u8, tag: TagView<'_>) {
     }
 }
 
-/// Writes an attribute whose key is short, and its value no longer than a length of one byte allows,
-/// with few looks at the room that is left. Whether it is one.
+/// Writes an attribute with a short key and a value whose length takes one byte, with few checks of
+/// the available room. Returns whether it did.
 #[inline(always)]
 fn write_short(to: &mut SliceWriter<'_>, field: u8, tag: TagView<'_>) -> bool {
     let Some(mut window) = FixedWindow::<256>::at(to.room, to.at) else { return false };
-    // All of this is below 0x80, so that lengths take one byte.
+    // All of these are below 0x80, so that lengths take one byte.
     #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
     let key_len = tag.key.len() as u8;
     let mut begin = |value_len: u8| {

@@ -1,13 +1,13 @@
-//! Reads what an OTLP server answers: bytes nobody vouches for.
+//! Parses the responses of OTLP servers, which are untrusted.
 //!
-//! Every length is checked against the bytes that are left, nothing nests, and no text is longer
-//! than a log line can bear.
+//! Every length is checked against the remaining bytes, nothing nests, and texts are limited to the
+//! length of a log line.
 
 use std::borrow::Cow;
 
 use crate::encoding::read::{DecodeError, Reader};
 
-/// The body of an answer that says a request was taken, at least in part.
+/// The body of a response to an accepted, or partly accepted, request.
 ///
 /// # Source
 ///
@@ -26,33 +26,33 @@ use crate::encoding::read::{DecodeError, Reader};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OtlpResponse<'a> {
-    /// How many spans of the request the server did not take. They must not be sent again.
+    /// The number of spans that the server rejected. They must not be sent again.
     pub rejected_spans: u64,
-    /// Why, or a warning where none was rejected; usually empty. The first
+    /// The reason, or a warning if none was rejected; usually empty. The first
     /// [`MAX_MESSAGE_BYTES`](Self::MAX_MESSAGE_BYTES), without control characters.
     pub message: Cow<'a, str>,
 }
 
 impl<'a> OtlpResponse<'a> {
-    /// How much of a longer message is given.
+    /// The maximum length of a message that is kept.
     pub const MAX_MESSAGE_BYTES: usize = 1_024;
 
-    /// Reads a body in protobuf. Fields that are not known are skipped.
+    /// Parses a body in protobuf. Unknown fields are skipped.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] for bytes that are no such message.
+    /// [`DecodeError`] for bytes that are not such a message.
     ///
     /// # Cost
     ///
-    /// One walk over the body; nothing is allocated unless the message has to be changed.
+    /// One pass over the body; nothing is allocated unless the message has to be changed.
     pub fn parse(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut response = Self::default();
         fields(body, |number, field| {
             if let (1, EncodedField::Bytes(partial_success)) = (number, field) {
                 fields(partial_success, |number, field| {
                     match (number, field) {
-                        // A count below zero says nothing that could be counted.
+                        // A negative count is ignored.
                         (1, EncodedField::Number(count)) => {
                             response.rejected_spans =
                                 u64::try_from(count.cast_signed()).unwrap_or_default();
@@ -68,16 +68,16 @@ impl<'a> OtlpResponse<'a> {
         Ok(response)
     }
 
-    /// Whether all was taken and nothing is to be told.
+    /// Returns whether all spans were accepted without a warning.
     #[must_use]
     pub fn is_full_success(&self) -> bool {
         self.rejected_spans == 0 && self.message.is_empty()
     }
 }
 
-/// The body of an answer that says a request failed.
+/// The body of a response to a failed request.
 ///
-/// What is to be done follows from the HTTP status alone; this says why, for a log.
+/// The client's reaction depends on the HTTP status alone; the body is for the log.
 ///
 /// # Source
 ///
@@ -85,23 +85,23 @@ impl<'a> OtlpResponse<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OtlpStatus<'a> {
-    /// A code of gRPC; 0 where the server says none.
+    /// The gRPC code; 0 if the server sends none.
     pub code: i32,
-    /// What went wrong. As long as [`OtlpResponse::message`], and as clean.
+    /// The reason. As limited and as clean as [`OtlpResponse::message`].
     pub message: Cow<'a, str>,
 }
 
 impl<'a> OtlpStatus<'a> {
-    /// Reads a body in protobuf. Fields that are not known are skipped.
+    /// Parses a body in protobuf. Unknown fields are skipped.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] for bytes that are no such message: proxies and other servers answer with text
+    /// [`DecodeError`] for bytes that are not such a message: proxies and other servers send text
     /// of their own.
     ///
     /// # Cost
     ///
-    /// As [`OtlpResponse::parse`].
+    /// As for [`OtlpResponse::parse`].
     pub fn parse(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut status = Self::default();
         fields(body, |number, field| {
@@ -117,7 +117,7 @@ impl<'a> OtlpStatus<'a> {
     }
 }
 
-/// The value of a field, as far as its form tells.
+/// The value of a field, as far as its wire type tells.
 #[derive(Clone, Copy)]
 enum EncodedField<'a> {
     Number(u64),
@@ -153,7 +153,7 @@ fn fields<'a>(
     Ok(())
 }
 
-/// A text for a log line: bounded, and without what would break it.
+/// Returns a text for a log line: bounded, and without control characters.
 fn message(bytes: &[u8]) -> Cow<'_, str> {
     let start = &bytes[..bytes.len().min(OtlpResponse::MAX_MESSAGE_BYTES)];
     let text = String::from_utf8_lossy(start);

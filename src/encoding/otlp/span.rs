@@ -1,4 +1,4 @@
-//! What a span, a log and a reference are in OTLP, whatever form that is written in.
+//! The OTLP form of spans, logs and references, for protobuf and JSON.
 
 use std::ops::Range;
 
@@ -8,27 +8,27 @@ use crate::encoding::read::{DecodeError, Reader};
 use crate::encoding::view::{LogView, ReferenceView, SpanView, TagView, ValueView};
 use crate::id::SpanId;
 
-/// A span as OTLP has it. Its attributes and events are its [`Parts`].
+/// A span in OTLP's terms. Its attributes and events are in its [`Parts`].
 #[derive(Debug)]
 pub(super) struct OtlpSpan<'a> {
     pub(super) view: SpanView<'a>,
-    /// None for a root.
+    /// The parent; none for a root.
     pub(super) parent: SpanId,
     /// The number of `SpanKind`.
     pub(super) kind: u8,
     pub(super) trace_state: &'a [u8],
     pub(super) status: Status<'a>,
-    /// None for the library's own.
+    /// The scope; none for the library's own.
     pub(super) scope: Option<Scope<'a>>,
-    /// Tags that were dropped, as far as the span says so.
+    /// The number of dropped tags, as far as the span records it.
     pub(super) dropped_attributes: u32,
-    /// Logs likewise.
+    /// The number of dropped logs, likewise.
     pub(super) dropped_events: u32,
-    /// References likewise, and those to spans without ids.
+    /// The number of dropped references, likewise, including those to spans without ids.
     pub(super) dropped_links: u32,
 }
 
-/// What made the span.
+/// The instrumentation scope of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scope<'a> {
     pub(super) name: &'a [u8],
@@ -41,7 +41,7 @@ impl Scope<'_> {
         Scope { name: super::NAME.as_bytes(), version: super::VERSION.as_bytes() };
 }
 
-/// Whether the span went well, where something says so.
+/// The status of a span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Status<'a> {
     /// The number of `StatusCode`.
@@ -52,7 +52,7 @@ pub(super) struct Status<'a> {
 const OK: u8 = 1;
 const ERROR: u8 = 2;
 
-/// Where the tags are that say more than an attribute.
+/// The positions of tags that are more than attributes.
 #[derive(Default)]
 struct Special {
     kind: Option<usize>,
@@ -93,8 +93,7 @@ impl Special {
 const SPECIAL_LENGTHS: u32 =
     1 << 5 | 1 << 9 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 18 | 1 << 19 | 1 << 23 | 1 << 25;
 
-/// What a span is made of, beside the numbers and texts of its own. Its memory is used again for the
-/// next one.
+/// The lists of a span: attributes, events and links. The memory is reused for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Parts<'a> {
     tags: Attributes<'a>,
@@ -104,42 +103,42 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// The same memory for spans that may live longer or shorter.
+    /// Reuses the memory for spans with another lifetime.
     pub(super) fn recycle<'b>(self) -> Parts<'b> {
         let Parts { tags, fields, events, links } = self;
         Parts { tags: tags.recycle(), fields: fields.recycle(), events: recycle(events), links }
     }
 
-    /// The attributes of the span.
+    /// Returns the attributes of the span.
     #[inline(always)]
     pub(super) fn attributes(&self) -> impl Iterator<Item = TagView<'a>> {
         self.tags.all()
     }
 
-    /// Its events.
+    /// Returns the events of the span.
     #[inline(always)]
     pub(super) fn events(&self) -> &[Event<'a>] {
         &self.events
     }
 
-    /// The spans it refers to, beside its parent.
+    /// Returns the links: the references to spans other than the parent.
     #[inline(always)]
     pub(super) fn links(&self) -> &[ReferenceView] {
         &self.links
     }
 
-    /// The attributes of an event.
+    /// Returns the attributes of an event.
     #[inline(always)]
     pub(super) fn attributes_of(&self, event: &Event<'a>) -> impl Iterator<Item = TagView<'a>> {
         self.fields.of(event.fields.clone())
     }
 }
 
-/// Takes a span to pieces while it is read.
+/// The visitor that collects a span's parts while it is read.
 struct Take<'p, 'a> {
     parts: &'p mut Parts<'a>,
     special: Special,
-    /// Where the log's name is, and how many it says it stands for.
+    /// The position of the log's name, and how many logs it stands for.
     name: Option<usize>,
     dropped: Option<usize>,
 }
@@ -202,7 +201,7 @@ impl<'a> Visit<'a> for Take<'_, 'a> {
     #[inline(always)]
     fn log(&mut self, log: LogView<'a>) {
         let fields = &mut self.parts.fields;
-        // First, as it looks for the keys of those that are still there.
+        // Done first, as it compares the keys of fields that are still there.
         let list = fields.end();
         let name = take_text(self.name, fields).unwrap_or_default();
         let dropped = match self.dropped.and_then(|place| fields.get(place)) {
@@ -220,7 +219,7 @@ impl<'a> Visit<'a> for Take<'_, 'a> {
 }
 
 impl<'a> OtlpSpan<'a> {
-    /// Reads the next span and takes it to `parts`.
+    /// Reads the next span and collects its parts.
     #[inline(always)]
     pub(super) fn read(
         reader: &mut Reader<'a>,
@@ -255,24 +254,24 @@ impl<'a> OtlpSpan<'a> {
         })
     }
 
-    /// Whether a server takes it for a span: OTLP knows no ids that are zero.
+    /// Returns whether a server accepts the span: OTLP has no zero ids.
     #[inline]
     pub(super) fn has_ids(&self) -> bool {
         self.view.trace_id.is_valid() && self.view.span_id != SpanId::NONE
     }
 
-    /// Nanoseconds since the Unix epoch, of whole microseconds.
+    /// Returns the start in nanoseconds since the Unix epoch, a multiple of 1000.
     pub(super) fn start_nanos(&self) -> u64 {
         nanos(self.view.start_time_micros)
     }
 
-    /// The same of its end, which is not before its start.
+    /// Returns the end in nanoseconds since the Unix epoch, which is not before the start.
     pub(super) fn end_nanos(&self) -> u64 {
         self.start_nanos().saturating_add(nanos(self.view.duration_micros)).min(LATEST_END)
     }
 
-    /// The bits of W3C's trace flags that Jaeger's flags say: whether it is sampled. Whether the
-    /// parent is remote is not known.
+    /// Returns the bits of W3C's trace flags that Jaeger's flags define: whether the span is
+    /// sampled. Whether the parent is remote is not known.
     pub(super) fn flags(&self) -> u32 {
         const SAMPLED: i32 = 1;
         u32::from(self.view.flags & SAMPLED != 0)
@@ -283,8 +282,8 @@ fn is_valid(reference: &ReferenceView) -> bool {
     reference.trace_id.is_valid() && reference.span_id != SpanId::NONE
 }
 
-/// The parent that the span names, or the first reference to a span of its trace; what it is a child
-/// of comes before what it follows from.
+/// Returns the parent that the span names, or the first reference to a span of its trace;
+/// `CHILD_OF` comes before `FOLLOWS_FROM`.
 fn parent(view: &SpanView<'_>, references: &[ReferenceView]) -> SpanId {
     if view.parent_span_id != SpanId::NONE {
         return view.parent_span_id;
@@ -298,8 +297,8 @@ fn parent(view: &SpanView<'_>, references: &[ReferenceView]) -> SpanId {
     parent.map_or(SpanId::NONE, |reference| reference.span_id)
 }
 
-/// Leaves the references that are links: to other spans than the parent, and to spans that have ids.
-/// Gives how many have none.
+/// Removes the references that are not links: to the parent, and to spans without ids. Returns how
+/// many have no ids.
 fn keep_links(view: &SpanView<'_>, parent: SpanId, references: &mut Vec<ReferenceView>) -> u32 {
     let is_parent = |reference: &ReferenceView| {
         (reference.trace_id, reference.span_id) == (view.trace_id, parent)
@@ -324,7 +323,7 @@ fn kind(value: ValueView<'_>) -> Option<u8> {
 const SERVER: u8 = 2;
 const CLIENT: u8 = 3;
 
-/// The text of a tag, which is then no attribute. One that is empty, or not UTF-8, stays one.
+/// Returns the text of a tag, which is then not an attribute. An empty or invalid text remains one.
 #[inline]
 fn take_text<'a>(place: Option<usize>, tags: &mut Attributes<'a>) -> Option<&'a [u8]> {
     let place = place?;
@@ -337,7 +336,8 @@ fn take_text<'a>(place: Option<usize>, tags: &mut Attributes<'a>) -> Option<&'a 
 }
 
 impl Special {
-    /// By the rules of servers that translate Thrift; but that a text `true` is an error, too.
+    /// Follows the rules of servers that translate Thrift, except that the text `true` is an error,
+    /// too.
     #[inline]
     fn status<'a>(&self, kind: u8, tags: &mut Attributes<'a>) -> Status<'a> {
         let mut status = Status::default();
@@ -383,7 +383,7 @@ fn text_of<'a>(place: Option<usize>, tags: &Attributes<'a>) -> &'a [u8] {
     }
 }
 
-/// The number of a status that is named; none for a word that is no status.
+/// Returns the number of a named status, or `None` for an unknown name.
 fn status_code(value: ValueView<'_>) -> Option<u8> {
     let ValueView::Str(word) = value else { return None };
     let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
@@ -395,7 +395,8 @@ fn status_code(value: ValueView<'_>) -> Option<u8> {
     }
 }
 
-/// Whether an HTTP status is an error of the span: what a server answers with 4xx is none of its own.
+/// Returns whether an HTTP status is an error of the span: 4xx is not an error of the server that
+/// sends it.
 fn is_http_error(value: ValueView<'_>, kind: u8) -> bool {
     let code = match value {
         ValueView::Long(code) => Some(code),
@@ -403,14 +404,14 @@ fn is_http_error(value: ValueView<'_>, kind: u8) -> bool {
         _ => None,
     };
     match code {
-        // 399 is an error in the servers' translation, whether meant so or not.
+        // 399 is an error in the servers' translation, intended or not.
         None | Some(100..=398) => false,
         Some(400..=499) => kind != SERVER,
         Some(_) => true,
     }
 }
 
-/// How many elements of a span that was trimmed were left out, as the tag about that says.
+/// How many elements of a trimmed span were left out, by its tag about that.
 #[derive(Clone, Copy, Default)]
 struct Trimmed {
     logs: u32,
@@ -437,28 +438,28 @@ impl Trimmed {
     }
 }
 
-/// The latest end that is written, in the year 2262. OTLP has one bit more, but servers keep times in
-/// 63 bits: a later one would be a time before 1970 there.
+/// The latest end that is written, in the year 2262. OTLP has one bit more, but servers store times
+/// in 63 bits: a later one would be a time before 1970 there.
 const LATEST_END: u64 = i64::MAX.cast_unsigned();
 
-/// The latest time of anything else. Two microseconds less, as the tracer's clock has it, so that a
-/// span that begins then can end later: Jaeger adds a nanosecond to a start without a later end.
+/// The latest time of anything else: two microseconds earlier, as for the tracer's clock, so that a
+/// span that begins then can end later. Jaeger adds a nanosecond to a start without a later end.
 const LATEST: u64 = LATEST_END - 2_000;
 
-/// Nanoseconds of a time, which is not before 1970 and not after 2262.
+/// Returns a time in nanoseconds, which is not before 1970 and not after 2262.
 fn nanos(micros: i64) -> u64 {
     u64::try_from(micros).unwrap_or_default().saturating_mul(1_000).min(LATEST)
 }
 
-/// A log as OTLP has it. Its attributes are with its span's [`Parts`].
+/// A log in OTLP's terms. Its attributes are in its span's [`Parts`].
 #[derive(Debug)]
 pub(super) struct Event<'a> {
     pub(super) time_nanos: u64,
-    /// Empty where no field `event` says what happened.
+    /// The name of the event; empty if no field `event` has one.
     pub(super) name: &'a [u8],
-    /// About how long it is.
+    /// The approximate length.
     pub(super) expected_len: usize,
-    /// How many logs this one stands for, which were dropped.
+    /// The number of dropped logs that this one stands for.
     dropped: u32,
     fields: Range<usize>,
 }

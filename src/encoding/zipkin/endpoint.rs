@@ -1,7 +1,7 @@
-//! Who did or said something, as Zipkin has it: addresses in fields that servers check. A list with
-//! one that is none is refused, whoever's spans are in it, so what is no address stays a tag.
+//! Zipkin endpoints: addresses in fields that servers check. A list with an invalid address is
+//! refused as a whole, so that such a value stays a tag.
 
-// Not of `std`: addresses are values, and this folder knows no sockets.
+// Not from `std`: addresses are values, and this module uses no sockets.
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::encoding::batch::ProcessView;
@@ -17,7 +17,7 @@ pub(super) struct Endpoint<'a> {
 }
 
 impl<'a> Endpoint<'a> {
-    /// The host of a process, whose address is its first `ip` tag.
+    /// Returns the host of a process, whose address is its first `ip` tag.
     pub(super) fn of(process: &ProcessView<'a>) -> Self {
         let mut host = Self { service: process.service_name, ..Self::default() };
         if let Some(ip) = process.tags().find(|tag| tag.key == b"ip") {
@@ -33,7 +33,7 @@ impl<'a> Endpoint<'a> {
             || self.port.is_some()
     }
 
-    /// Takes what a tag says of the peer of a call. False if it is none that does.
+    /// Takes the tag if it describes the peer of a call. Returns whether it does.
     pub(super) fn take(&mut self, tag: TagView<'a>) -> bool {
         match (tag.key, tag.value) {
             (b"peer.service", ValueView::Str(service)) => self.service = service,
@@ -47,7 +47,7 @@ impl<'a> Endpoint<'a> {
         true
     }
 
-    /// Takes the address that a value names. False if it names none.
+    /// Takes the address of a value. Returns whether there is one.
     fn take_address(&mut self, value: ValueView<'_>) -> bool {
         match address(value) {
             Some(IpAddr::V4(address)) => self.ipv4 = Some(address),
@@ -58,8 +58,8 @@ impl<'a> Endpoint<'a> {
     }
 }
 
-/// The address that a tag names: text, or the number of an IPv4 address. One that is mapped into
-/// IPv6 is read as what it is.
+/// Parses the address of a tag: text, or the number of an IPv4 address. IPv4 addresses that are
+/// mapped into IPv6 are unwrapped.
 pub(super) fn address(value: ValueView<'_>) -> Option<IpAddr> {
     let address = match value {
         ValueView::Str(b"localhost") => IpAddr::from(Ipv4Addr::LOCALHOST),
@@ -74,7 +74,7 @@ pub(super) fn address(value: ValueView<'_>) -> Option<IpAddr> {
     (!address.is_unspecified()).then_some(address)
 }
 
-/// The port that a tag names.
+/// Parses the port of a tag.
 pub(super) fn port(value: ValueView<'_>) -> Option<u16> {
     let port = match value {
         ValueView::Str(text) => str::from_utf8(text).ok()?.parse().ok()?,

@@ -1,8 +1,8 @@
 //! Zipkin v1: the Thrift list of spans that a Zipkin server takes over HTTP.
 //!
 //! Zipkin knows no processes, references or typed tags. Each span therefore names its host itself;
-//! the process's tags go with the spans that are first in it; numbers become text. What a span is
-//! read from stays as it is: the conversion takes views and writes bytes.
+//! the process's tags go with the spans that are first in it; numbers become text. The conversion
+//! reads views and does not change the spans.
 
 mod endpoint;
 mod text;
@@ -22,12 +22,12 @@ use super::binary::{bytes_field, field, i32_field, i64_field, list, structure, u
 use super::read::DecodeError;
 use super::view::{SpanView, TagView, ValueView};
 
-/// The body, with texts as long as they are: what is cut is cut by the tracer, which marks it.
+/// Encodes the body, without a limit of texts: the tracer truncates, and marks what it truncated.
 pub(super) fn body(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
     batch.to_zipkin_thrift(usize::MAX)
 }
 
-/// The `emitZipkinBatch` message of the compact protocol, as agents take it on port 5775.
+/// Encodes the `emitZipkinBatch` message of the compact protocol, which agents accept on port 5775.
 pub(super) fn message(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
     let mut bytes = Vec::new();
     let out = &mut TCompactOutputProtocol::new(&mut bytes);
@@ -43,25 +43,25 @@ pub(super) fn message(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
 }
 
 impl BatchView<'_> {
-    /// Writes the spans as Zipkin v1 takes them in a POST: a list in the binary protocol.
+    /// Writes the spans as the Zipkin v1 body of a POST: a list in the binary protocol.
     ///
     /// # Shape and units
     ///
-    /// `max_text_bytes` limits the text of an annotation (a log of the span) and of a tag; the cut
-    /// never falls into a character. The host's address is the process's first `ip` tag, or none.
-    /// What is no IPv4 address, and no port, stays a tag.
+    /// `max_text_bytes` limits the text of an annotation (a log of the span) and of a tag; text is
+    /// truncated between characters. The host's address is the process's first `ip` tag, or none.
+    /// Values that are not valid IPv4 addresses or ports stay tags.
     ///
-    /// A span counts as first in its process, and takes the process's tags with it, if it has no
-    /// parent or says `span.kind=server`.
+    /// A span is first in its process, and has the process's tags, if it has no parent or the tag
+    /// `span.kind=server`.
     ///
     /// # Errors
     ///
-    /// As [`to_binary_message`](Self::to_binary_message).
+    /// As for [`to_binary_message`](Self::to_binary_message).
     ///
     /// # Source
     ///
-    /// `BuildZipkinThrift` in jaeger-client-go, `zipkin_thrift_span.go`, which, other than this,
-    /// rewrites the tags of the span it converts.
+    /// `BuildZipkinThrift` in jaeger-client-go, `zipkin_thrift_span.go`, which also rewrites the
+    /// tags of the span that it converts.
     pub fn to_zipkin_thrift(&self, max_text_bytes: usize) -> Result<Vec<u8>, DecodeError> {
         write(|out| spans(out, self, max_text_bytes))
     }
@@ -74,13 +74,13 @@ fn spans<P: TOutputProtocol>(out: &mut P, batch: &BatchView<'_>, max: usize) -> 
     })
 }
 
-/// Something that happened within a span.
+/// A timed event within a span.
 struct Annotation<'a> {
     timestamp_micros: i64,
     text: Cow<'a, [u8]>,
 }
 
-/// A fact about a span.
+/// A tag in Zipkin's form.
 struct Fact<'a> {
     key: &'a [u8],
     value: Cow<'a, [u8]>,
@@ -104,14 +104,14 @@ impl<'a> Converted<'a> {
     fn new(batch: &BatchView<'a>, view: &SpanView<'a>, host: Endpoint<'a>, max: usize) -> Self {
         let server = view.tag("span.kind") == Some(ValueView::Str(b"server"));
         let first_in_process = server || view.parent_span_id.get() == 0;
-        // The uuid is a field of Go's process, not one of the tags that it appends here.
+        // In Go, the uuid is a field of the process, not one of the tags that it appends here.
         let inherited = batch.process.tags().filter(|tag| tag.key != b"client-uuid");
         let (mut rpc, mut peer, mut tags) = (None, Endpoint::default(), Vec::new());
         for tag in view.tags().chain(inherited.filter(|_| first_in_process)) {
             match (tag.key, tag.value) {
                 (b"span.kind", ValueView::Str(kind)) => rpc = Rpc::of(kind),
                 (b"ip", value) if is_ipv4(value) => {}
-                // An endpoint has no other address here.
+                // Endpoints have only IPv4 addresses in v1.
                 (b"peer.ipv4", value) if !is_ipv4(value) => tags.push(tag),
                 (b"peer.ipv6", _) => tags.push(tag),
                 _ if peer.take(tag) => {}
@@ -142,7 +142,7 @@ fn is_ipv4(value: ValueView<'_>) -> bool {
     address(value).is_some_and(|address| address.is_ipv4())
 }
 
-/// What the two ends of a remote call are called.
+/// The names of the two ends of a remote call.
 struct Rpc {
     start: &'static [u8],
     end: &'static [u8],
@@ -188,7 +188,7 @@ fn fact<'a>(tag: TagView<'a>, max: usize) -> Fact<'a> {
 fn span<P: TOutputProtocol>(out: &mut P, span: &Converted<'_>) -> thrift::Result<()> {
     const DEBUG: i32 = 2;
     let view = &span.view;
-    // A trace of which the lower half is zero is refused. It goes by its upper half alone.
+    // Zipkin refuses a trace whose lower half is zero, so that the upper half takes its place.
     let (trace_high, trace_low) = match (view.trace_id.high(), view.trace_id.low()) {
         (high, 0) => (0, high),
         halves => halves,
@@ -255,7 +255,7 @@ mod tests {
     use crate::encoding::{List, ProcessView, put_tag};
     use crate::{SpanId, TraceId};
 
-    /// What the conversion makes of a span that is its process's first.
+    /// Converts a span that is its process's first.
     fn body(ip: &str, tags: &[(&str, &str)], trace_id: TraceId) -> Vec<u8> {
         let (mut process, mut bytes) = (Vec::new(), Vec::new());
         put_tag(&mut process, TagView::new(b"ip", ValueView::Str(ip.as_bytes())));
@@ -286,7 +286,7 @@ mod tests {
         }
         let written =
             body("10.1.2.3", &[client, ("peer.ipv4", "10.0.0.1"), ("peer.port", "8")], id);
-        // An endpoint of that address and port, and tags no more.
+        // An endpoint with that address and port, and no tags for them.
         assert!(holds(&written, &[8, 0, 1, 10, 0, 0, 1, 6, 0, 2, 0, 8]));
         assert!(!holds(&written, b"peer.") && !holds(&written, b"10.1.2.3"));
     }

@@ -1,4 +1,4 @@
-//! What Zipkin has as text: logs, values of every kind, addresses, JSON.
+//! The text forms of Zipkin: logs, values of every type, addresses, JSON.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::encoding::json::json_string;
 use crate::encoding::view::{LogView, TagView, ValueView, not_finite};
 
-/// A log's event if it says nothing else, or a JSON object of its fields. Doubles are shown by
-/// `double`.
+/// Returns a log's event if that is its only field, or a JSON object of its fields. Doubles are
+/// written by `double`.
 pub(super) fn log_text(log: LogView<'_>, double: fn(f64) -> String) -> Cow<'_, [u8]> {
     let mut fields = texts(log, double);
     if fields.len() == 1
@@ -18,7 +18,7 @@ pub(super) fn log_text(log: LogView<'_>, double: fn(f64) -> String) -> Cow<'_, [
     object(&fields).into()
 }
 
-/// A log as a JSON object of its fields, whatever they are.
+/// Returns a log as a JSON object of its fields.
 pub(super) fn log_object(log: LogView<'_>, double: fn(f64) -> String) -> Vec<u8> {
     object(&texts(log, double))
 }
@@ -48,7 +48,7 @@ fn object(fields: &Texts<'_>) -> Vec<u8> {
     json
 }
 
-/// A value as Go's `%+v` shows it.
+/// Returns a value as Go's `%+v` shows it.
 pub(super) fn text(value: ValueView<'_>) -> Cow<'_, [u8]> {
     match value {
         ValueView::Str(text) => text.into(),
@@ -62,7 +62,7 @@ pub(super) fn text(value: ValueView<'_>) -> Cow<'_, [u8]> {
     }
 }
 
-/// The shortest digits that name `value`; with an exponent below -4 or above 5, as Go's `%g`.
+/// Returns the shortest digits of `value`; with an exponent below -4 or above 5, as Go's `%g`.
 pub(super) fn shortest(value: f64) -> String {
     if !value.is_finite() {
         return not_finite(value).to_owned();
@@ -77,7 +77,7 @@ pub(super) fn shortest(value: f64) -> String {
     }
 }
 
-/// Six digits behind the point, as Go's `%f`.
+/// Returns six digits behind the point, as Go's `%f`.
 pub(super) fn fixed(value: f64) -> String {
     if !value.is_finite() {
         return not_finite(value).to_owned();
@@ -85,21 +85,21 @@ pub(super) fn fixed(value: f64) -> String {
     format!("{value:.6}")
 }
 
-/// The first `max` bytes, less if a character would be torn.
+/// Returns the first `max` bytes, ending between characters.
 pub(super) fn cut(text: Cow<'_, [u8]>, max: usize) -> Cow<'_, [u8]> {
     if text.len() <= max {
         return text;
     }
     let is_inner = |at: &usize| text[*at] & 0xc0 == 0x80;
-    // Bytes that go on for longer than a character does are none: those are cut where it says.
+    // Longer runs of continuation bytes are invalid UTF-8, and are cut anywhere.
     let end = (0..=max).rev().take(4).find(|at| !is_inner(at)).unwrap_or(max);
     text[..end].to_vec().into()
 }
 
-/// A text that Zipkin can show. Where one has a line or paragraph separator (U+2028, U+2029) and
-/// other characters beyond ASCII, Zipkin's answers with it are no JSON, lists of other traces
-/// included: it reserves too many bytes, and sends those that are left as zeros. Line breaks take
-/// their place.
+/// Returns a text that Zipkin can show. If one has a line or paragraph separator (U+2028, U+2029)
+/// and other characters beyond ASCII, Zipkin's responses with it are not valid JSON, lists of other
+/// traces included: it reserves too many bytes, and sends the rest as zeros. Line breaks replace
+/// the separators.
 pub(super) fn showable(text: &[u8]) -> Cow<'_, [u8]> {
     let is_separator = |window: &[u8]| matches!(window, [0xe2, 0x80, 0xa8 | 0xa9]);
     let separators = text.windows(3).filter(|window| is_separator(window)).count();

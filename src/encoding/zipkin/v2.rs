@@ -1,8 +1,8 @@
-//! Zipkin v2: the JSON list of spans that a Zipkin server takes over HTTP.
+//! Zipkin v2: the JSON list of spans that a Zipkin server accepts over HTTP.
 //!
 //! A span has one kind, one host and one peer, and its tags are a map of text: of several tags with
-//! the same key the last one stays. As in v1, what Zipkin has no place for (references beside the
-//! parent, kinds of values) is not there, and the process's tags go with the spans that are first in
+//! the same key the last one stays. As in v1, data without a place in Zipkin (references beside the
+//! parent, types of values) is dropped, and the process's tags go with the spans that are first in
 //! it.
 
 use std::borrow::Cow;
@@ -15,30 +15,30 @@ use crate::encoding::json::{Object, base64, json_string};
 use crate::encoding::read::DecodeError;
 use crate::encoding::view::{LogView, SpanView, TagView, ValueView};
 
-/// The body of a POST to `/api/v2/spans`.
+/// Encodes the body of a POST to `/api/v2/spans`.
 #[expect(clippy::unnecessary_wraps, reason = "one signature for all formats")]
 pub(in crate::encoding) fn body(batch: &BatchView<'_>) -> Result<Vec<u8>, DecodeError> {
     Ok(batch.to_zipkin_json())
 }
 
 impl BatchView<'_> {
-    /// Writes the spans as Zipkin v2 takes them in a POST: a JSON list.
+    /// Writes the spans as the Zipkin v2 body of a POST: a JSON list.
     ///
     /// # Shape and units
     ///
-    /// Ids are hex text, times microseconds. Tags and annotations (logs of the span) are text: bytes
-    /// as base64, a log as its event or as a JSON object of its fields. The host's address is the
-    /// process's first `ip` tag. `peer.service`, `peer.ipv4`, `peer.ipv6` and `peer.port` are the
-    /// remote endpoint, `span.kind` the kind. What is no address, and no port, stays a tag.
+    /// Ids are hex text, times microseconds. Tags and annotations (logs of the span) are text:
+    /// bytes as base64, a log as its event or as a JSON object of its fields. The host's address is
+    /// the process's first `ip` tag. `peer.service`, `peer.ipv4`, `peer.ipv6` and `peer.port` are
+    /// the remote endpoint, `span.kind` the kind. Values that are not valid addresses or ports stay
+    /// tags.
     ///
     /// Jaeger and the OpenTelemetry Collector read a `|` in an annotation as the end of its name,
-    /// and refuse the list if what follows is not what they write themselves: a log with one is a
-    /// JSON object, in which it is escaped. Tags that they read as the service of all spans
-    /// (`service.name`, `otlp.service.name.source`) or as a link (`otlp.link.0`) have `tag.` before
-    /// their key.
+    /// and refuse the list if the rest is not in their own format: a log with one is a JSON object,
+    /// in which it is escaped. Tags that they read as the service of all spans (`service.name`,
+    /// `otlp.service.name.source`) or as a link (`otlp.link.0`) have `tag.` before their key.
     ///
     /// A span is `shared` if it is a server's and refers to a parent with its own id. A duration of
-    /// zero is left out, which Zipkin would take for an unknown one.
+    /// zero is left out, as Zipkin would take it for an unknown one.
     ///
     /// # Source
     ///
@@ -99,13 +99,13 @@ fn span(out: &mut Vec<u8>, batch: &BatchView<'_>, view: &SpanView<'_>) {
     object.end();
 }
 
-/// A time that every server takes: 0 means that there is none, which Jaeger refuses for an
-/// annotation, and with it the whole list, as it does for a negative one.
+/// Returns a time that every server accepts: 0 means that there is none, which Jaeger refuses for
+/// an annotation, and with it the whole list, as it does for a negative one.
 fn since_1970(micros: i64) -> i64 {
     micros.max(1)
 }
 
-/// A log as text without the character that parts annotations.
+/// Returns a log as text without the character that separates annotations.
 fn annotation(log: LogView<'_>) -> Cow<'_, [u8]> {
     let text = log_text(log, shortest);
     if !text.contains(&b'|') {
@@ -117,14 +117,14 @@ fn annotation(log: LogView<'_>) -> Cow<'_, [u8]> {
     escaped.into()
 }
 
-/// A tag's key, with something before it if it is one that servers do not take for a tag.
+/// Returns a tag's key, with a prefix if servers would not take it for a tag.
 fn own_key(key: &[u8]) -> Cow<'_, [u8]> {
     let is_theirs = matches!(key, b"service.name" | b"otlp.service.name.source")
         || key.starts_with(b"otlp.link.");
     if is_theirs { [b"tag.", key].concat().into() } else { key.into() }
 }
 
-/// Zipkin's word for a kind; none for a span that is no part of a remote call.
+/// Returns Zipkin's name of a kind, or `None` for a span that is not part of a remote call.
 fn kind_of(view: &SpanView<'_>) -> Option<&'static str> {
     match view.tag("span.kind") {
         Some(ValueView::Str(b"client")) => Some("CLIENT"),
@@ -135,7 +135,7 @@ fn kind_of(view: &SpanView<'_>) -> Option<&'static str> {
     }
 }
 
-/// Whether both ends of the call have one span together.
+/// Returns whether both ends of the call share one span.
 fn is_shared(view: &SpanView<'_>) -> bool {
     view.references().any(|parent| {
         (parent.trace_id, parent.span_id) == (view.trace_id, view.span_id) && !parent.follows_from
@@ -170,7 +170,7 @@ fn tags_and_peer<'a>(
 }
 
 impl Object<'_> {
-    /// A text under a key, as far as Zipkin can show it.
+    /// Writes a text under a key, as far as Zipkin can show it.
     fn shown(&mut self, key: &str, text: &[u8]) {
         self.text(key, &showable(text));
     }
