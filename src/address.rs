@@ -1,4 +1,4 @@
-//! Hosts, ports and URLs as people write them: the one place that reads them.
+//! Parsing of hosts, ports and URLs in configuration: the one place for it.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -6,14 +6,14 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// A host name or IP address, perhaps with a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HostPort {
-    /// Without brackets; a link-local IPv6 address with its zone, as in `fe80::1%eth0`.
+    /// The host without brackets; a link-local IPv6 address has its zone, as in `fe80::1%eth0`.
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
 }
 
 impl HostPort {
-    /// Reads `host`, `host:port`, `[v6]` or `[v6]:port`. An IPv6 address without brackets is
-    /// refused: where it ends and a port begins cannot be told.
+    /// Parses `host`, `host:port`, `[v6]` or `[v6]:port`. An IPv6 address without brackets is
+    /// refused: its end and a port cannot be distinguished.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix('[') {
             let (address, after) = rest.split_once(']')?;
@@ -31,8 +31,8 @@ impl HostPort {
         is_name_or_ipv4(host).then(|| Self { host: host.to_owned(), port })
     }
 
-    /// The same where a host stands alone, so that an IPv6 address needs no brackets, unless it looks
-    /// as if a port of Jaeger's came after it.
+    /// Parses a host alone, so that an IPv6 address needs no brackets, unless it seems to end with
+    /// a port of Jaeger's.
     pub(crate) fn parse_host(text: &str) -> Option<Self> {
         match ipv6(text) {
             Some(_) if ends_with_a_port(text) => None,
@@ -42,7 +42,7 @@ impl HostPort {
     }
 }
 
-/// As it stands in a URL: an IPv6 address in brackets.
+/// Shows the form for a URL: an IPv6 address in brackets.
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port } = self;
@@ -55,13 +55,14 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// A port in decimal digits, from 1 to 65535.
+/// Parses a port in decimal digits, from 1 to 65535.
 pub(crate) fn port(digits: &str) -> Option<u16> {
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|port| plain && *port > 0)
 }
 
-/// The address, with a zone if there is one; a URL's `%25` before the zone becomes `%`.
+/// Returns the IPv6 address, with a zone if there is one; a URL's `%25` before the zone becomes
+/// `%`.
 fn ipv6(text: &str) -> Option<String> {
     let (address, zone) = match text.split_once('%') {
         Some((address, zone)) => (address, Some(zone)),
@@ -74,14 +75,14 @@ fn ipv6(text: &str) -> Option<String> {
     (!zone.is_empty() && zone.bytes().all(is_plain)).then(|| format!("{address}%{zone}"))
 }
 
-/// Whether an IPv6 address is one too without its end, and the end a port of an agent: in
-/// `::1:6831` a port was meant, though it is an address.
+/// Returns whether an IPv6 address is still one without its last part, and that part is a port of
+/// an agent: `::1:6831` is an address, but a port was meant.
 fn ends_with_a_port(address: &str) -> bool {
     let ports = ["5775", "5778", "6831", "6832"];
     address.rsplit_once(':').is_some_and(|(rest, end)| ports.contains(&end) && ipv6(rest).is_some())
 }
 
-/// Underscores are in no host name by the RFCs, and in many by Docker Compose.
+/// Underscores are not allowed in host names by the RFCs, but common in Docker Compose.
 fn is_name_or_ipv4(host: &str) -> bool {
     let labels = host.strip_suffix('.').unwrap_or(host);
     let is_label = |label: &str| {
@@ -89,7 +90,7 @@ fn is_name_or_ipv4(host: &str) -> bool {
         (1..=63).contains(&label.len()) && label.bytes().all(is_plain)
     };
     let last = labels.rsplit('.').next().unwrap_or(labels);
-    // What ends in a number is an IPv4 address to every resolver, or no address at all.
+    // A name that ends in a number is an IPv4 address to every resolver, or invalid.
     let is_numeric = last.bytes().all(|byte| byte.is_ascii_digit());
     labels.len() <= 253
         && labels.split('.').all(is_label)
@@ -102,22 +103,22 @@ pub(crate) struct WebUrl<'a> {
     pub(crate) is_https: bool,
     /// Host and port.
     pub(crate) authority: &'a str,
-    /// Empty, or from `/` on.
+    /// The path: empty, or from `/` on.
     pub(crate) path: &'a str,
-    /// Without the `?`.
+    /// The query without the `?`.
     pub(crate) query: Option<&'a str>,
 }
 
-/// Why a text is no [`WebUrl`].
+/// Why a text is not a [`WebUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UrlError {
     Malformed,
-    /// A user, and perhaps a password, stand before the host.
+    /// There is a user, and perhaps a password, before the host.
     HasUser,
 }
 
 impl<'a> WebUrl<'a> {
-    /// Reads `http://` or `https://`, a host, and perhaps a port, a path and a query.
+    /// Parses `http://` or `https://`, a host, and perhaps a port, a path and a query.
     pub(crate) fn parse(text: &'a str) -> Result<Self, UrlError> {
         let (scheme, rest) = text.split_once("://").ok_or(UrlError::Malformed)?;
         let is_https = scheme.eq_ignore_ascii_case("https");
@@ -126,7 +127,7 @@ impl<'a> WebUrl<'a> {
         if authority.contains('@') {
             return Err(UrlError::HasUser);
         }
-        // No HTTP client resolves a zone in a URL.
+        // No HTTP client supports a zone in a URL.
         let is_host = !authority.contains('%') && HostPort::parse(authority).is_some();
         let is_web = is_https || scheme.eq_ignore_ascii_case("http");
         if is_web && is_host && has_only_url_characters(rest) {
@@ -137,7 +138,7 @@ impl<'a> WebUrl<'a> {
     }
 }
 
-/// As it was read, the scheme in lower case.
+/// Shows the URL as it was parsed, the scheme in lower case.
 impl fmt::Display for WebUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { is_https, authority, path, query } = self;
@@ -147,7 +148,8 @@ impl fmt::Display for WebUrl<'_> {
     }
 }
 
-/// Whether all characters may stand in a path or a query, and two hex digits follow each `%`.
+/// Returns whether all characters are valid in a path or a query, and two hex digits follow each
+/// `%`.
 fn has_only_url_characters(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_graphic() && !br##""#<>\^`{|}"##.contains(&byte);
     let is_encoded = |after: &str| {

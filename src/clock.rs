@@ -1,7 +1,7 @@
-//! Time: a monotonic count for durations, anchored to the wall clock for what people read.
+//! Time: a monotonic count for durations, anchored to the wall clock for timestamps.
 //!
-//! The only file that asks the operating system for the time. The hot path reads the monotonic
-//! clock alone; the reporter's thread renews the [`Anchor`] that turns its count into wall time, so
+//! The only file that reads the operating system's clocks. The hot path reads the monotonic clock
+//! alone; the reporter's thread renews the [`Anchor`] that converts its count to wall time, so that
 //! a stepped wall clock never makes a duration negative.
 
 use std::fmt;
@@ -13,37 +13,38 @@ use crate::diag::Diagnostics;
 pub(crate) use crate::instant::now;
 use crate::panics::Callback;
 
-/// Where a tracer reads the time.
+/// The clock of a tracer.
 ///
 /// # Cost
 ///
-/// [`monotonic_nanos`](Self::monotonic_nanos) is called twice for a sampled span, or one that is
-/// watched, and once for each log; [`wall_nanos`](Self::wall_nanos) only when a tracer is built and by the reporter's thread.
+/// [`monotonic_nanos`](Self::monotonic_nanos) is called twice for a sampled or tracked span, and
+/// once for each log; [`wall_nanos`](Self::wall_nanos) only when a tracer is built and by the
+/// reporter's thread.
 ///
 /// # Source
 ///
 /// `Clock` in jaeger-client-java, and `TracerOptions.TimeNow` in jaeger-client-go, which has no
 /// monotonic side.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// Nanoseconds since some fixed moment, up to 146 years; never runs backwards.
+    /// Returns nanoseconds since some fixed time, up to 146 years; never runs backwards.
     fn monotonic_nanos(&self) -> u64;
 
-    /// Nanoseconds since the Unix epoch. A time before that, or after the year 2116, is taken for
-    /// the nearest that is not, and [counted](crate::Stats::clamped_times).
+    /// Returns nanoseconds since the Unix epoch. A time before that, or after the year 2116, is
+    /// clamped, and [counted](crate::Stats::clamped_times).
     fn wall_nanos(&self) -> i64;
 }
 
-/// The operating system's clocks, which a tracer reads unless it is given others.
+/// The operating system's clocks, the default.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SystemClock {
-    /// What is counted from where the raw clock is not used.
+    /// The start of the count where the raw clock is not used.
     #[cfg(not(unix))]
     base: Instant,
 }
 
 impl SystemClock {
-    /// The clocks of this system.
+    /// Returns the clocks of the operating system.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -60,8 +61,8 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    /// The raw clock where there is one: an `Instant` tells its value only as a difference, and
-    /// taking that costs more instructions than the reading.
+    /// Reads the raw clock where there is one: an `Instant` gives its value only as a difference,
+    /// which costs more instructions than the reading.
     #[cfg(unix)]
     #[inline]
     fn monotonic_nanos(&self) -> u64 {
@@ -72,7 +73,7 @@ impl Clock for SystemClock {
     #[cfg(not(unix))]
     fn monotonic_nanos(&self) -> u64 {
         let elapsed = now().saturating_duration_since(self.base);
-        // Not as_nanos: its 128 bits are for spans of more than 584 years.
+        // `as_nanos` has 128 bits, for more than 584 years.
         elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
     }
 
@@ -82,8 +83,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// The clock of a tracer: that of the system without a call through a table, as it is read twice for
-/// every span.
+/// The clock of a tracer: the system's clock without a virtual call, as it is read twice for every
+/// span.
 #[derive(Debug)]
 pub(crate) enum TracerClock {
     System(SystemClock),
@@ -91,7 +92,7 @@ pub(crate) enum TracerClock {
 }
 
 impl TracerClock {
-    /// The clock that a tracer was given, or the system's.
+    /// Returns the application's clock, or the system's.
     pub(crate) fn new(given: Option<Box<dyn Clock>>, diagnostics: &Arc<Diagnostics>) -> Self {
         given.map_or_else(
             || Self::System(SystemClock::new()),
@@ -99,7 +100,7 @@ impl TracerClock {
         )
     }
 
-    /// What both clocks show. None if one of them panics.
+    /// Returns the readings of both clocks, or `None` if one of them panics.
     fn both_nanos(&self) -> Option<(u64, i64)> {
         match self {
             Self::System(clock) => Some((clock.monotonic_nanos(), clock.wall_nanos())),
@@ -127,7 +128,7 @@ impl Clock for TracerClock {
     }
 }
 
-/// A clock that a tracer was given, and its latest reading, which stands in where it panics.
+/// The application's clock, and its latest reading, which is used if it panics.
 #[derive(Debug)]
 pub(crate) struct UserClock {
     clock: Box<dyn Clock>,
@@ -151,7 +152,7 @@ impl UserClock {
         self.diagnostics.call(Callback::ClockWallNanos, || self.clock.wall_nanos())
     }
 
-    /// Never inlined: it would lengthen every way of a span on which the system's clock is read.
+    /// Never inlined: it would make every path longer that reads the system's clock.
     #[inline(never)]
     fn monotonic_nanos(&self) -> u64 {
         self.read_monotonic().unwrap_or_else(|| self.latest.load(Ordering::Relaxed))
@@ -176,13 +177,13 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// Stands at the Unix epoch.
+    /// Returns a clock at the Unix epoch.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Lets time pass on both sides.
+    /// Advances both clocks.
     pub fn advance(&self, by: Duration) {
         let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         let order = Ordering::SeqCst;
@@ -218,7 +219,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// What to add to the monotonic count to get wall time.
+/// The difference between wall time and the monotonic count.
 #[derive(Debug, Default)]
 pub(crate) struct Anchor {
     offset: AtomicI64,
@@ -231,8 +232,8 @@ impl Anchor {
         anchor
     }
 
-    /// Reads both clocks again; it stays as it is if one of them panics. A wall clock that shows a time
-    /// that no server stores is taken for the nearest one that does; then this gives what it showed.
+    /// Reads both clocks again, unless one of them panics. A wall clock outside of the storable
+    /// range is clamped; its reading is then returned.
     pub(crate) fn renew(&self, clock: &TracerClock) -> Option<i64> {
         let (monotonic, wall) = clock.both_nanos()?;
         self.set(monotonic, wall)
@@ -244,19 +245,17 @@ impl Anchor {
         (wall != read).then_some(read)
     }
 
-    /// The wall time, in nanoseconds since the Unix epoch, at a monotonic count.
+    /// Returns the wall time, in nanoseconds since the Unix epoch, at a monotonic count.
     #[inline]
     pub(crate) fn wall(&self, monotonic: u64) -> i64 {
         monotonic.cast_signed().wrapping_add(self.offset.load(Ordering::Relaxed))
     }
 }
 
-/// The most that a monotonic clock counts to: about 146 years. Only a clock of the application's
-/// gets there.
+/// The maximum of a monotonic clock: about 146 years. Only an application's clock gets there.
 const MAX_COUNT: u64 = MAX_CLOCK_NANOS.cast_unsigned();
 
-/// The latest time that a wall clock shows, in the year 2116. With the longest count added to it,
-/// it is still a time that is sent.
+/// The latest time of a wall clock, in the year 2116. Plus the longest count, it is still storable.
 const MAX_CLOCK_NANOS: i64 = LATEST_NANOS / 2;
 
 /// The latest time that is sent, in nanoseconds since the Unix epoch: in the year 2262, when 63
@@ -264,9 +263,9 @@ const MAX_CLOCK_NANOS: i64 = LATEST_NANOS / 2;
 /// that a span that begins then can end later.
 const LATEST_NANOS: i64 = i64::MAX - 2_000;
 
-/// The time nearest to `time` that servers store, in nanoseconds since the Unix epoch. It is an
-/// error if that is another one: Jaeger's agent reads a time before 1970 as an unsigned number, and
-/// loses all spans that came with it.
+/// Returns the storable time nearest to `time`, in nanoseconds since the Unix epoch, as an error if
+/// it differs: Jaeger's agent reads a time before 1970 as an unsigned number, and loses the whole
+/// datagram.
 pub(crate) fn storable_nanos(time: SystemTime) -> Result<i64, i64> {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Err(_) => Err(0),
@@ -277,7 +276,8 @@ pub(crate) fn storable_nanos(time: SystemTime) -> Result<i64, i64> {
     }
 }
 
-/// Nanoseconds from the Unix epoch to `time`; negative before it, bounded at about 292 years.
+/// Returns nanoseconds from the Unix epoch to `time`; negative before it, bounded at about 292
+/// years.
 pub(crate) fn unix_nanos(time: SystemTime) -> i64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
@@ -285,7 +285,7 @@ pub(crate) fn unix_nanos(time: SystemTime) -> i64 {
     }
 }
 
-/// The moment so many nanoseconds after the Unix epoch, or before it.
+/// Returns the time so many nanoseconds after the Unix epoch, or before it.
 pub(crate) fn system_time(unix_nanos: i64) -> SystemTime {
     let from_epoch = Duration::from_nanos(unix_nanos.unsigned_abs());
     let moment = if unix_nanos < 0 {
@@ -307,7 +307,7 @@ mod tests {
         assert!(clock.monotonic_nanos() >= first);
     }
 
-    /// A clock as a tracer reads it.
+    /// Wraps a clock as a tracer does.
     fn read_by(clock: impl Clock + 'static) -> TracerClock {
         let origin = crate::fork::ProcessOrigin::here().unwrap();
         let diagnostics = Diagnostics::new(Box::new(crate::diag::NullLogger), origin);

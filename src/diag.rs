@@ -1,6 +1,6 @@
-//! What the tracer says of itself: errors to a logger, at most once a minute for each cause.
+//! Diagnostics: errors are logged at most once a minute for each cause.
 //!
-//! Messages hold texts of the application and of the network: all of them pass [`printable`].
+//! Messages contain text of the application and of the network: all of them pass [`printable`].
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -19,13 +19,13 @@ use crate::instant;
 use crate::lock;
 use crate::panics::{self, Callback};
 
-/// Takes what a tracer has to say of itself.
+/// Receives the log messages of a tracer.
 ///
 /// # Shape and units
 ///
-/// A message is one line of at most 4,096 bytes, and of a longer one its beginning and its length. What
-/// is not printable is escaped, as in `\r\n` and `\u{202e}`: names of operations, and errors of servers,
-/// may hold anything.
+/// A message is one line of at most 4,096 bytes; a longer one is truncated, with its length.
+/// Unprintable characters are escaped, as in `\r\n` and `\u{202e}`: operation names, and errors of
+/// servers, may contain anything.
 ///
 /// # Source
 ///
@@ -53,29 +53,29 @@ use crate::panics::{self, Callback};
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub trait Logger: Send + Sync {
-    /// Something was lost or refused. Called at most once a minute for each cause.
+    /// Logs that something was lost or refused. Called at most once a minute for each cause.
     fn error(&self, message: &str);
 
-    /// Something worth knowing, such as the sampler in force. Nothing by default.
+    /// Logs information, such as the sampler in use. Does nothing by default.
     fn info(&self, message: &str) {
         let _ = message;
     }
 }
 
-/// Writes errors to standard error; the default, because a silent loss is worse than a line there.
+/// Logs errors to standard error; the default, because a silent loss is worse than a line there.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "it has nothing, and never will")]
 pub struct StderrLogger;
 
 impl Logger for StderrLogger {
     fn error(&self, message: &str) {
-        // A closed standard error is no reason to fail.
+        // A closed standard error is ignored.
         let _ = write_to_stderr(&format!("jaeger-client: {message}\n"));
     }
 }
 
-/// Past the lock that the standard library has for it, which a forked process may find locked for ever.
-/// One write is one line among those of others.
+/// Bypasses the standard library's lock, which may be locked for ever in a forked process. One
+/// write is one line among others.
 #[cfg(unix)]
 fn write_to_stderr(line: &str) -> std::io::Result<()> {
     use std::os::fd::AsFd;
@@ -87,7 +87,7 @@ fn write_to_stderr(line: &str) -> std::io::Result<()> {
     std::io::stderr().write_all(line.as_bytes())
 }
 
-/// Says nothing.
+/// Logs nothing.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "it has nothing, and never will")]
 pub struct NullLogger;
@@ -106,7 +106,7 @@ impl<L: Logger + ?Sized> Logger for Arc<L> {
     }
 }
 
-/// The causes that are reported, each with its own minute.
+/// The causes that are logged, each with its own rate limit.
 #[derive(Clone, Copy, Debug)]
 #[repr(usize)]
 pub(crate) enum Cause {
@@ -138,20 +138,20 @@ pub(crate) enum Cause {
     NotSaved,
 }
 
-/// As many as there are with all features.
+/// The number of causes with all features.
 const CAUSES: usize = Cause::Throttler as usize + 5;
 
-/// How many things have a minute of their own: causes, and kinds of callbacks that panic.
+/// The number of rate limits: causes, and kinds of callbacks that panic.
 const MINUTES: usize = CAUSES + Callback::FAMILIES;
 
-/// Passes errors on, holding back those of a cause that was reported within the last minute.
+/// Passes errors to the logger, at most once a minute for each cause.
 pub(crate) struct Diagnostics {
     logger: Arc<dyn Logger>,
     last: Mutex<[(Option<Instant>, u64); MINUTES]>,
-    /// Calls of user callbacks that ended in a panic.
+    /// The number of panics of user callbacks.
     panics: AtomicU64,
     origin: ProcessOrigin,
-    /// Whether a forked process has said that it is one.
+    /// Whether a forked process has logged that it is one.
     has_said_fork: AtomicBool,
 }
 
@@ -172,19 +172,19 @@ impl Diagnostics {
         }
     }
 
-    /// Reports `message` unless its cause was reported within the last minute.
+    /// Logs `message` unless its cause was logged within the last minute.
     pub(crate) fn error(&self, cause: Cause, message: impl FnOnce() -> String) {
         self.error_at(instant::now(), cause as usize, message);
     }
 
-    /// Calls a user callback. If it panics that is counted and reported, and there is no answer. Nor is
-    /// there any in a forked process, in which nothing is called that may have locks of its own.
+    /// Calls a user callback. A panic is counted and logged, and there is no result. Nor is there
+    /// one in a forked process, in which no callback is called that may have locks.
     pub(crate) fn call<T>(&self, callback: Callback, work: impl FnOnce() -> T) -> Option<T> {
         if self.origin.is_forked() { None } else { self.call_anywhere(callback, work) }
     }
 
-    /// The same in a forked process too: for what is needed there, and has no locks unless a user
-    /// wrote it.
+    /// Calls a user callback in a forked process too: for those that are needed there, and have no
+    /// locks unless a user wrote them.
     pub(crate) fn call_anywhere<T>(
         &self,
         callback: Callback,
@@ -193,7 +193,7 @@ impl Diagnostics {
         self.try_call(callback, work).ok()
     }
 
-    /// The same, with the message of the panic.
+    /// Calls a user callback, and returns the message of a panic.
     pub(crate) fn try_call<T>(
         &self,
         callback: Callback,
@@ -202,7 +202,7 @@ impl Diagnostics {
         panics::catch(work).inspect_err(|message| self.panicked(callback, message))
     }
 
-    /// Counts and reports that a callback panicked.
+    /// Counts and logs that a callback panicked.
     #[cold]
     pub(crate) fn panicked(&self, callback: Callback, message: &str) {
         self.panics.fetch_add(1, Ordering::Relaxed);
@@ -211,13 +211,13 @@ impl Diagnostics {
         });
     }
 
-    /// How many calls of user callbacks ended in a panic.
+    /// Returns the number of panics of user callbacks.
     pub(crate) fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
     }
 
-    /// Says that the process was forked, if it was: once, and nothing else is said there. On a thread of
-    /// its own, as the logger may have a lock that was left locked; it is waited for within a bound.
+    /// Logs once that the process was forked; nothing else is logged there. Runs on a thread of its
+    /// own, as the logger may have a lock that was left locked; the wait for it is bounded.
     #[cold]
     pub(crate) fn say_fork(&self) {
         if !self.origin.is_forked() || self.has_said_fork.swap(true, Ordering::Relaxed) {
@@ -248,7 +248,7 @@ impl Diagnostics {
             *reported = Some(now);
             std::mem::take(held_back)
         };
-        // The lock is gone: a logger is a user callback and may well start spans itself.
+        // No lock is held here: a logger is a user callback and may start spans itself.
         let message = match held_back {
             0 => message(),
             n => format!("{} ({n} more since the last report)", message()),
@@ -263,8 +263,8 @@ impl Diagnostics {
         self.tell(|logger| logger.info(&printable(message)));
     }
 
-    /// A logger that panics must end neither the application's call nor the reporter's thread. There is
-    /// nobody to tell of it.
+    /// Calls the logger. A panic of it must end neither the application's call nor the reporter's
+    /// thread, and cannot be logged.
     fn tell(&self, say: impl FnOnce(&dyn Logger)) {
         if panics::catch(|| say(&*self.logger)).is_err() {
             self.panics.fetch_add(1, Ordering::Relaxed);
@@ -272,9 +272,9 @@ impl Diagnostics {
     }
 }
 
-/// A message as a logger is given it: what could end its line, drive a terminal or turn the direction
-/// of writing is escaped, and it is no longer than [`MAX_MESSAGE_BYTES`] and a mark. Quotes and
-/// backslashes stay, as some texts in it were escaped before.
+/// Returns a message for the logger: control characters and those that change the direction of text
+/// are escaped, and it is at most [`MAX_MESSAGE_BYTES`] and a mark long. Quotes and backslashes
+/// stay, as some texts in it were escaped before.
 fn printable(message: &str) -> Cow<'_, str> {
     if message.len() <= MAX_MESSAGE_BYTES && message.chars().all(is_printable) {
         return Cow::Borrowed(message);
@@ -296,7 +296,7 @@ fn printable(message: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// A text in the debugging output of something: quoted, printable, and short.
+/// A text in `Debug` output: quoted, printable, and short.
 pub(crate) struct Brief<T>(pub(crate) T);
 
 impl<T: AsRef<str>> fmt::Debug for Brief<T> {
@@ -316,14 +316,14 @@ impl<T: AsRef<str>> fmt::Debug for Brief<T> {
     }
 }
 
-/// About so many bytes of a text are shown.
+/// The approximate number of bytes that are shown.
 const BRIEF_BYTES: usize = 80;
 
 fn is_printable(character: char) -> bool {
     if character.is_ascii() {
         return !character.is_ascii_control();
     }
-    // Behind a letter, so that accents and vowel signs count as what they are: a part of it.
+    // Behind a letter, so that accents and vowel signs count as part of it.
     let mut behind_a_letter = [b'a'; 5];
     let len = character.encode_utf8(&mut behind_a_letter[1..]).len();
     let text = str::from_utf8(&behind_a_letter[..=len]).unwrap_or_default();
@@ -338,7 +338,7 @@ const FORKED: &str = "this process was forked from the one that built its tracer
 /// How long a forked process waits for its logger.
 const FORK_PATIENCE: Duration = Duration::from_millis(200);
 
-/// The longest message that a logger is given whole.
+/// The longest message that is logged whole.
 const MAX_MESSAGE_BYTES: usize = 4096;
 
 #[cfg(test)]

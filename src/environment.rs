@@ -1,14 +1,14 @@
-//! The environment of the process, which no other file reads.
+//! The environment of the process; no other file reads it.
 
 use std::ffi::OsString;
 
-/// The value of a variable; none if it is not set.
+/// Returns the value of a variable, or `None` if it is not set.
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     std::env::var_os(name)
 }
 
-/// The names of all variables that are set, but for those that are no text.
+/// Returns the names of all variables that are set and are valid text.
 pub(crate) fn names() -> Vec<String> {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let all = std::env::vars_os();

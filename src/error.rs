@@ -1,7 +1,7 @@
 //! One error type per boundary: configuration, extraction, transport.
 //!
-//! None of them is ever met on the hot path; what goes wrong there is counted by cause and reported
-//! at most once a minute.
+//! No error occurs on the hot path; failures there are counted by cause and logged at most once a
+//! minute.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::io;
 
 use crate::redact;
 
-/// Why a tracer could not be built from what was asked for.
+/// Why a tracer could not be built.
 ///
 /// # Examples
 ///
@@ -23,87 +23,87 @@ use crate::redact;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A name that must say something is empty.
+    /// A required value is empty.
     Empty {
         /// The option.
         field: &'static str,
     },
-    /// A value is not what the option takes.
+    /// A value is not valid for the option.
     Invalid {
         /// The option.
         field: &'static str,
-        /// The value given, without what may be secret in it.
+        /// The value, without what may be secret in it.
         value: String,
-        /// What it takes.
+        /// The allowed values.
         allowed: &'static str,
     },
     /// The service's name and the tags of the process, which are sent with every datagram, leave no
-    /// room in one for spans.
+    /// room for spans.
     ProcessTooLarge {
-        /// What they take, in bytes.
+        /// Their size in bytes.
         bytes: usize,
-        /// What they may take.
+        /// The maximum size in bytes.
         allowed: usize,
-        /// How many tags there are.
+        /// The number of tags.
         tags: usize,
         /// The beginning of the key of the largest tag.
         largest_tag: String,
-        /// What that takes alone.
+        /// The size of that tag in bytes.
         largest_tag_bytes: usize,
-        /// The size of a datagram.
+        /// The maximum size of a datagram.
         max_packet_size: usize,
     },
-    /// A name is none of those known.
+    /// A name is unknown.
     Unknown {
         /// The option.
         field: &'static str,
-        /// The name given.
+        /// The name.
         value: String,
-        /// The names there are.
+        /// The known names.
         allowed: String,
     },
-    /// The option needs a feature of this crate that it was built without.
+    /// The option needs a feature that the crate was built without.
     FeatureOff {
         /// The option.
         field: &'static str,
         /// The feature.
         feature: &'static str,
     },
-    /// There is no name for the service that is traced.
+    /// There is no service name.
     NoServiceName {
-        /// What was noticed in the environment, such as a misspelt variable.
+        /// Warnings about the environment, such as a misspelt variable.
         noticed: Vec<String>,
     },
-    /// A variable of the environment cannot be used.
+    /// The value of an environment variable is not valid.
     Variable {
         /// The variable.
         name: &'static str,
-        /// Its value, without what may be secret in it.
+        /// The value, without what may be secret in it.
         value: String,
-        /// What it takes.
+        /// The allowed values.
         allowed: Cow<'static, str>,
-        /// Where such a value usually comes from, or belongs to.
+        /// The usual origin of such a value, or the option that it belongs to.
         hint: Option<&'static str>,
     },
-    /// Several things are wrong.
+    /// Several errors.
     Several {
-        /// Each of them.
+        /// The errors.
         errors: Vec<Self>,
     },
-    /// A part that the tracer was given panicked when it was to begin its work.
+    /// A user's part of the tracer panicked when it was started.
     Panicked {
-        /// Which method of which trait.
+        /// The trait and method.
         callback: &'static str,
     },
     /// A thread of the client could not be started: the reporter's, or a sampler's.
     Thread {
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
 impl ConfigError {
-    /// [`Invalid`](Self::Invalid), with what may be secret in the value hidden.
+    /// Returns [`Invalid`](Self::Invalid), with what may be secret in the value hidden.
     pub(crate) fn invalid(
         field: &'static str,
         value: impl AsRef<str>,
@@ -112,7 +112,7 @@ impl ConfigError {
         Self::Invalid { field, value: redact::value(value.as_ref()), allowed }
     }
 
-    /// [`Unknown`](Self::Unknown), likewise.
+    /// Returns [`Unknown`](Self::Unknown), with what may be secret in the value hidden.
     pub(crate) fn unknown<'a>(
         field: &'static str,
         value: &str,
@@ -178,7 +178,7 @@ impl std::error::Error for ConfigError {
     }
 }
 
-/// Why a carrier gives no span context.
+/// Why no span context could be read from a carrier.
 ///
 /// # Examples
 ///
@@ -196,57 +196,57 @@ impl std::error::Error for ConfigError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExtractError {
-    /// It carries none: no trace, no debug id, no baggage. Not a fault, and not counted as one.
+    /// There is none: no trace, no debug id, no baggage. Not a fault, and not counted as one.
     NotFound,
-    /// The trace context is there but empty.
+    /// The trace context is empty.
     EmptyValue,
     /// The trace context does not have four parts.
     Malformed {
-        /// How many it has.
+        /// The number of parts.
         parts: usize,
     },
-    /// A part is no number of its base.
+    /// A part is not a number.
     BadNumber {
-        /// Which part.
+        /// The part.
         part: &'static str,
-        /// What it says, shortened.
+        /// The value, shortened.
         value: String,
     },
     /// A number exceeds its type.
     NumberOutOfRange {
-        /// Which part.
+        /// The part.
         part: &'static str,
-        /// What it says, shortened.
+        /// The value, shortened.
         value: String,
     },
     /// A trace id has more than 32 digits.
     TraceIdTooLong {
-        /// How many it has.
+        /// The number of digits.
         digits: usize,
     },
     /// A span id has more than 16 digits.
     SpanIdTooLong {
-        /// How many it has.
+        /// The number of digits.
         digits: usize,
     },
-    /// A header that has one value is there several times, with different ones.
+    /// A header with one value occurs several times, with different values.
     Conflicting {
         /// The header.
         header: String,
     },
-    /// A header is not as its specification says.
+    /// A header violates its specification.
     Invalid {
         /// The header.
         header: &'static str,
-        /// What is wrong.
+        /// The reason.
         what: &'static str,
     },
     /// A binary carrier ends early or breaks its limits.
     Corrupted {
-        /// What is wrong.
+        /// The reason.
         what: &'static str,
     },
-    /// A format or a carrier that the application wrote panicked.
+    /// A custom format or carrier panicked.
     Panicked,
 }
 
@@ -258,7 +258,9 @@ impl fmt::Display for ExtractError {
             Self::Malformed { parts } => {
                 write!(f, "the trace context has {parts} parts separated by ':', not 4")
             }
-            Self::BadNumber { part, value } => write!(f, "the {part} is no hex number: {value:?}"),
+            Self::BadNumber { part, value } => {
+                write!(f, "the {part} is not a hex number: {value:?}")
+            }
             Self::NumberOutOfRange { part, value } => {
                 write!(f, "the {part} is too large a number: {value:?}")
             }
@@ -280,76 +282,76 @@ impl fmt::Display for ExtractError {
 
 impl std::error::Error for ExtractError {}
 
-/// Why bytes did not leave the process.
+/// Why a message was not sent.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TransportError {
     /// The agent's name could not be resolved.
     Unresolved {
-        /// The address given.
+        /// The address.
         address: String,
-        /// What the resolver said.
+        /// The resolver's error.
         source: io::Error,
     },
     /// Nothing listens at the agent's address.
     Refused {
-        /// The address in use.
+        /// The address.
         address: String,
     },
-    /// The message is larger than the path, or the server, lets through.
+    /// The message is too large for the path or the server.
     TooLarge {
         /// Its size in bytes.
         bytes: usize,
     },
-    /// The server did not want it.
+    /// The server responded with an error.
     Answered {
-        /// Where it was posted to.
+        /// The address of the request.
         address: String,
-        /// The status of the answer.
+        /// The status code.
         status: u16,
-        /// The beginning of the answer's body.
+        /// The beginning of the response's body.
         said: String,
     },
-    /// The server redirects to where messages are not sent: with a status that would not keep their
-    /// method and body, to another origin, or once too often.
+    /// The server redirects to an address that is not followed: with a status that would not
+    /// preserve method and body, to another origin, or once too often.
     Redirected {
-        /// Where it was posted to.
+        /// The address of the request.
         address: String,
-        /// The status of the answer.
+        /// The status code.
         status: u16,
-        /// Where it redirects to, without user, password and query.
+        /// The target, without user, password and query.
         target: String,
     },
-    /// The message was given up, but the server may have processed it: it took all of it and did not
-    /// answer, or answered that it does not know what became of it.
+    /// The message was given up, but the server may have processed it: it received all of it and
+    /// did not respond, or responded that the outcome is unknown.
     Unconfirmed {
-        /// How often it was sent.
+        /// The number of attempts.
         attempts: u32,
-        /// How the last of these failed.
+        /// The error of the last attempt.
         source: Box<Self>,
     },
-    /// The application's transport or reporter panicked.
+    /// A custom transport or reporter panicked.
     Panicked {
-        /// Which of them.
+        /// The type of the part.
         what: &'static str,
-        /// What it said.
+        /// The message of the panic.
         message: String,
     },
-    /// Anything else that the operating system says.
+    /// Any other error of the operating system.
     Io {
-        /// What it said.
+        /// The error.
         source: io::Error,
     },
 }
 
 impl TransportError {
-    /// What a panic of the application's transport or reporter gives.
+    /// Returns the error for a panic of a custom transport or reporter.
     pub(crate) fn panicked(what: &'static str, message: &str) -> Self {
         Self::Panicked { what, message: message.chars().take(MAX_SHOWN_CHARS).collect() }
     }
 }
 
-/// How much of a panic's message is shown.
+/// The maximum length of a panic's message.
 const MAX_SHOWN_CHARS: usize = 200;
 
 impl fmt::Display for TransportError {
@@ -359,8 +361,8 @@ impl fmt::Display for TransportError {
             Self::Refused { address } => write!(f, "nothing listens at {address}"),
             Self::TooLarge { bytes } => write!(f, "a message of {bytes} bytes does not pass"),
             Self::Answered { address, status, said } => {
-                write!(f, "{address} answered {status} {said:?}")?;
-                // What an OTLP receiver says to Thrift.
+                write!(f, "{address} responded with {status} {said:?}")?;
+                // The typical response of an OTLP receiver to Thrift.
                 if *status == UNSUPPORTED_MEDIA_TYPE && !address.contains(OTLP_PATH) {
                     f.write_str(
                         ", as an OTLP receiver does: a Jaeger collector takes Thrift at port 14268, \
@@ -372,7 +374,7 @@ impl fmt::Display for TransportError {
             Self::Redirected { address, status, target } => {
                 write!(
                     f,
-                    "{address} answered {status}, a redirect to {target} that is not followed"
+                    "{address} responded with {status}, a redirect to {target} that is not followed"
                 )
             }
             Self::Unconfirmed { attempts, source } => {

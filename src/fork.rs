@@ -1,17 +1,17 @@
-//! Notices that the process was forked.
+//! Detection of forked processes.
 //!
-//! A child has a copy of all that its parent had in memory, locks included that other threads held at
-//! that moment, and none of those threads. What was made in the parent can therefore not be waited for:
-//! it is asked whether it is [far from its origin](ProcessOrigin::is_forked) before any wait.
+//! A child has a copy of its parent's memory, including locks that other threads held at that time,
+//! and none of those threads. Before waiting for a thread or lock of the parent,
+//! [`is_forked`](ProcessOrigin::is_forked) is checked.
 
 use std::io;
 
-/// The process that something was made in.
+/// The process in which a value was created.
 #[cfg(unix)]
 #[derive(Clone)]
 pub(crate) struct ProcessOrigin(forkguard::atfork::Guard);
 
-/// The process that something was made in. There is no fork here.
+/// The process in which a value was created. There is no fork on this system.
 #[cfg(not(unix))]
 #[derive(Clone)]
 pub(crate) struct ProcessOrigin(());
@@ -24,17 +24,17 @@ impl std::fmt::Debug for ProcessOrigin {
 
 #[cfg(unix)]
 impl ProcessOrigin {
-    /// This process.
+    /// Returns the current process.
     ///
     /// # Errors
     ///
-    /// If there is no memory to note that forks are to be told.
+    /// If there is no memory to register the fork handler.
     pub(crate) fn here() -> io::Result<Self> {
         let guard = forkguard::atfork::Guard::try_new();
         guard.map(Self).map_err(|error| io::Error::from_raw_os_error(error.code().get()))
     }
 
-    /// Whether this is a child, or a child's child, of that process.
+    /// Returns whether this is a child, or a child's child, of that process.
     ///
     /// # Cost
     ///
@@ -57,7 +57,7 @@ impl ProcessOrigin {
     }
 }
 
-/// Starts the thread on which a forked process says that it is one.
+/// Starts the thread that logs that the process was forked.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that starts threads in a forked process"

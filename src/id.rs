@@ -1,7 +1,7 @@
 //! Trace and span ids: their text form, and the generator behind every new span.
 //!
-//! Called by the tracer for each span and by the header codecs. Must not touch the clock or any
-//! lock: an id costs one step of a thread's own generator.
+//! Called by the tracer for each span and by the header codecs. The generator must not use the
+//! clock or a lock: an id costs one step of a thread's own generator.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::str::FromStr;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-/// Names a trace: 128 bits, of which the high 64 may be zero.
+/// The id of a trace: 128 bits, of which the high 64 may be zero.
 ///
 /// # Shape and units
 ///
@@ -42,19 +42,19 @@ impl TraceId {
         Self { high, low }
     }
 
-    /// The upper 64 bits; zero in a 64-bit trace id.
+    /// Returns the upper 64 bits; zero in a 64-bit trace id.
     #[must_use]
     pub const fn high(self) -> u64 {
         self.high
     }
 
-    /// The lower 64 bits, which samplers decide on.
+    /// Returns the lower 64 bits, which samplers decide on.
     #[must_use]
     pub const fn low(self) -> u64 {
         self.low
     }
 
-    /// Whether it names a trace, that is, whether any bit is set.
+    /// Returns whether the id is not zero.
     #[must_use]
     pub const fn is_valid(self) -> bool {
         self.high != 0 || self.low != 0
@@ -68,7 +68,7 @@ impl TraceId {
         Self::new((bits >> 64) as u64, bits as u64)
     }
 
-    /// Its 16 bytes, the most significant first.
+    /// Returns the 16 bytes, the most significant first.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
         (((self.high as u128) << 64) | self.low as u128).to_be_bytes()
@@ -87,14 +87,14 @@ impl From<TraceId> for u128 {
     }
 }
 
-/// As text, in hex.
+/// Shows the id in hex.
 impl fmt::Debug for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TraceId({self})")
     }
 }
 
-/// From 1 to 32 hex digits, of either case.
+/// Parses 1 to 32 hex digits, of either case.
 impl FromStr for TraceId {
     type Err = ParseIdError;
 
@@ -103,13 +103,13 @@ impl FromStr for TraceId {
     }
 }
 
-/// A text that is no id.
+/// The error of a text that is not an id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParseIdError {
-    /// The text, its first 64 characters.
+    /// The first 64 characters of the text.
     pub value: String,
-    /// What an id looks like.
+    /// The allowed form.
     pub allowed: &'static str,
 }
 
@@ -121,13 +121,13 @@ impl ParseIdError {
 
 impl fmt::Display for ParseIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no id, which has {}", self.value, self.allowed)
+        write!(f, "{:?} is not an id, which has {}", self.value, self.allowed)
     }
 }
 
 impl std::error::Error for ParseIdError {}
 
-/// A number in hex without sign, of at most so many digits.
+/// Parses a hex number without sign, of at most so many digits.
 fn hex(text: &str, max_digits: usize) -> Option<u128> {
     let is_hex =
         (1..=max_digits).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -144,7 +144,7 @@ impl fmt::Display for TraceId {
     }
 }
 
-/// Names a span within its trace: 64 bits, zero meaning "none".
+/// The id of a span within its trace: 64 bits, zero meaning "none".
 ///
 /// # Shape and units
 ///
@@ -165,7 +165,7 @@ impl fmt::Display for TraceId {
 pub struct SpanId(u64);
 
 impl SpanId {
-    /// The id that stands for "no span": the parent of a root.
+    /// The id for "no span": the parent of a root.
     pub const NONE: Self = Self(0);
 
     /// Makes an id from its bits.
@@ -174,7 +174,7 @@ impl SpanId {
         Self(bits)
     }
 
-    /// The bits.
+    /// Returns the bits.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
@@ -186,7 +186,7 @@ impl SpanId {
         Self(u64::from_be_bytes(bytes))
     }
 
-    /// Its 8 bytes, the most significant first.
+    /// Returns the 8 bytes, the most significant first.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 8] {
         self.0.to_be_bytes()
@@ -205,14 +205,14 @@ impl From<SpanId> for u64 {
     }
 }
 
-/// As text, in hex.
+/// Shows the id in hex.
 impl fmt::Debug for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SpanId({self})")
     }
 }
 
-/// From 1 to 16 hex digits, of either case.
+/// Parses 1 to 16 hex digits, of either case.
 impl FromStr for SpanId {
     type Err = ParseIdError;
 
@@ -228,10 +228,10 @@ impl fmt::Display for SpanId {
     }
 }
 
-/// Where a tracer gets the random numbers for its ids from.
+/// Generates the random numbers for ids.
 ///
-/// The default draws 63-bit numbers from a generator of the calling thread; a test gives a counter
-/// here and gets the same ids on every run.
+/// The default draws 63-bit numbers from a generator of the calling thread; a test can use a
+/// counter here to get the same ids on every run.
 ///
 /// # Cost
 ///
@@ -263,10 +263,10 @@ impl fmt::Display for SpanId {
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub trait IdGenerator: fmt::Debug + Send + Sync {
-    /// The next number. Zero is asked for again where it would name nothing.
+    /// Returns the next number. Zero is drawn again where an id must not be zero.
     fn next(&self) -> u64;
 
-    /// The upper half of a new trace's id, where ids have 128 bits; the next number by default.
+    /// Returns the upper half of a new trace id of 128 bits; the next number by default.
     ///
     /// # Source
     ///
@@ -281,8 +281,8 @@ thread_local! {
     static STATE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// 63 random bits. The top bit stays clear because the Java client reads ids as signed numbers and
-/// would otherwise decide differently from Go on the same trace.
+/// Returns 63 random bits. The top bit stays clear because the Java client reads ids as signed
+/// numbers and would otherwise decide differently from Go on the same trace.
 ///
 /// The generator is wyrand, seeded from the operating system's once a thread: ids need to differ,
 /// not to be secret, and they are drawn once or twice for every span. A tracer gives its own `salt`:
@@ -305,20 +305,21 @@ pub(crate) fn random_63(salt: u64) -> u64 {
     id >> 1
 }
 
-/// The same from the operating system, which knows of no other process that has it.
+/// Returns 63 random bits from the operating system, which are unique across processes.
 #[cold]
 pub(crate) fn system_63() -> u64 {
     seed() >> 1
 }
 
-/// From the operating system itself: the crate's generator of a thread is gone before spans that are
-/// dropped with a thread's values, and asking for it then ends the process. Never zero.
+/// Seeds a generator from the operating system: the `rand` crate's thread generator is destroyed
+/// before spans in thread-local values are dropped, and using it then aborts the process. Never
+/// zero.
 #[cold]
 pub(crate) fn seed() -> u64 {
     SysRng.try_next_u64().unwrap_or_else(|_| RandomState::new().hash_one(0)).max(2)
 }
 
-/// 63 random bits that are not all zero.
+/// Returns 63 random bits that are not all zero.
 #[inline]
 pub(crate) fn random_id(salt: u64) -> u64 {
     let id = random_63(salt);
@@ -353,10 +354,10 @@ pub(crate) fn hex_16(value: u64) -> [u8; 16] {
     out
 }
 
-/// Reads 16 hex digits of either case; none if one of them is no digit.
+/// Parses 16 hex digits of either case; `None` if there is any other character.
 #[inline]
 pub(crate) fn read_hex_16(digits: &[u8; 16]) -> Option<u64> {
-    // Eight digits at once: what they stand for, and what is wrong with them, byte by byte.
+    // Eight digits at once: their values, and their errors, byte by byte.
     #[inline]
     fn read_8(digits: u64) -> (u64, u64) {
         let letters = (digits >> 6) & 0x0101_0101_0101_0101;

@@ -1,5 +1,5 @@
 //! A Jaeger tracer client: Thrift over UDP to an agent or OTLP over HTTP, `uber-trace-id` between
-//! processes, and an exact account of what became of every span.
+//! processes, and exact accounting of every span.
 //!
 //! ```
 //! use std::time::Duration;
@@ -23,16 +23,16 @@
 //! The public interface is:
 //!
 //! - [`Configuration`] or [`Tracer::builder`] make a [`Tracer`] and the [`Closer`] that ends it.
-//! - [`Tracer`] starts a [`Span`], injects and extracts a [`SpanContext`], gives [`Stats`], flushes.
-//! - [`sampler`], [`propagation`], [`transport`] have the kinds there are, and the traits for more.
-//! - [`policy`] has limits that an agent sets: restrictions of baggage, credit for
-//!   debugging.
-//! - [`panics`] says what happens when code of yours that a tracer calls panics.
-//! - [`metrics`] tells what a tracer counts to an application's metrics system.
+//! - [`Tracer`] starts a [`Span`], injects and extracts a [`SpanContext`], has [`Stats`], flushes.
+//! - [`sampler`], [`propagation`], [`transport`] have the built-in types, and the traits for custom
+//!   ones.
+//! - [`policy`] has limits that an agent sets: baggage restrictions, debug throttling.
+//! - [`panics`] describes what happens when a user callback panics.
+//! - [`metrics`] publishes a tracer's counts to an application's metrics system.
 //! - [`encoding`] reads and writes spans as bytes, for agents and tests.
-//! - [`InMemoryReporter`] keeps spans for an application's tests.
+//! - [`InMemoryReporter`] collects spans for an application's tests.
 //!
-//! # What one needs first
+//! # Where to begin
 //!
 //! | | |
 //! |---|---|
@@ -40,16 +40,16 @@
 //! | threads | [`Span::activate`], and [`wrap`] for a closure that runs on another thread |
 //! | HTTP and gRPC | layers for servers and clients in `jaeger-client-http`, a middleware in `jaeger-client-reqwest`; any other carrier by [`Tracer::inject`] and [`Tracer::extract`] |
 //! | `tracing`, OpenTelemetry | `jaeger-client-tracing`, `jaeger-client-opentelemetry` |
-//! | a library | [`Span::active`] and [`Span::child`], or a [`Tracer`] that its caller gives; [`Tracer::disabled`] where there is none |
+//! | a library | [`Span::active`] and [`Span::child`], or the caller's [`Tracer`]; [`Tracer::disabled`] where there is none |
 //! | errors | [`Span::record_error`] |
 //! | tests | [`InMemoryReporter`], and an agent in the process in `jaeger-client-embedded-agent` |
 //! | the end of the process | keep the [`Closer`]; [`Tracer::close`] from a static or before `exit`; [`Tracer::flush`] before a freeze |
-//! | a configuration of the environment | [`Configuration::from_env`] |
+//! | configuration from the environment | [`Configuration::from_env`] |
 //! | what was lost, and why | [`Tracer::stats`] |
 //!
-//! The client runs on plain threads of its own; it needs no runtime and harms none. *Sent* over UDP means
-//! handed to the operating system: whether an agent stored it, no UDP client can know. Over HTTP, what a
-//! server answered that it took is *acknowledged* too.
+//! The client runs on plain threads of its own; it needs no async runtime and works inside any.
+//! *Sent* over UDP means handed to the operating system: no UDP client can know whether an agent
+//! stored it. Spans whose receipt a server confirmed over HTTP are *acknowledged* too.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,7 +1,7 @@
-//! Waits for locks that a forked process may have left locked for ever.
+//! Waiting for locks that may be locked for ever in a forked process.
 //!
-//! Nobody is ever parked on such a lock: those who are lie in a table that all locks of the process
-//! share, and whose own locks may be left locked likewise.
+//! No thread is ever parked on such a lock: parked threads are in a table that all locks of the
+//! process share, and whose own locks may be left locked likewise.
 
 use std::hint;
 use std::thread;
@@ -11,8 +11,8 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::fork::ProcessOrigin;
 
-/// Locks a mutex that was made where `origin` says. None if it is locked and this is a forked process:
-/// whoever holds it may have been left behind.
+/// Locks a mutex that was created in the process `origin`. Returns `None` if it is locked and this
+/// is a forked process: its holder may not exist here.
 #[inline]
 pub(crate) fn acquire<'m, T>(
     mutex: &'m Mutex<T>,
@@ -40,7 +40,7 @@ pub(crate) fn wait<T>(mutex: &Mutex<T>, is_forked: impl Fn() -> bool) -> Option<
     }
 }
 
-/// Locks are held for less than a microsecond, unless their holder had to make way for another thread.
+/// Locks are held for less than a microsecond, unless their holder was preempted.
 fn pause(attempt: u32) {
     match attempt {
         0..SPINS => (0..1 << attempt).for_each(|_| hint::spin_loop()),

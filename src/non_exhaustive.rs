@@ -1,4 +1,4 @@
-//! Lets configurations that are written as literals gain fields.
+//! A marker that lets configurations that are written as literals gain fields.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use std::fmt;
 #[non_exhaustive]
 pub struct NonExhaustive;
 
-/// As Rust writes the fields that are left out.
+/// Shows `..`, as Rust does for omitted fields.
 impl fmt::Debug for NonExhaustive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("..")

@@ -1,38 +1,38 @@
 //! What happens when a user callback panics.
 //!
-//! A user callback is code of an application, or of another crate, that a tracer calls: a method of one
-//! of the traits below. One rule holds for all of them:
+//! A user callback is code of an application, or of another crate, that a tracer calls: a method of
+//! one of the traits below. The same rules hold for all of them:
 //!
 //! - The panic is caught. It neither reaches the call of the application that led to it, nor ends a
 //!   thread of the tracer. The span that it happens to goes on.
-//! - It is counted, in [`Stats::callback_panics`](crate::Stats::callback_panics), and told to the
-//!   [`Logger`](crate::Logger) with the name of the method and the panic's message, at most once a
-//!   minute for each kind: samplers, clocks, id generators, formats, restriction managers, throttlers,
-//!   observers, metrics, destinations.
-//! - What the table says takes the place of the answer. Nothing is lost that is not counted.
+//! - It is counted, in [`Stats::callback_panics`](crate::Stats::callback_panics), and logged with
+//!   the name of the method and the panic's message, at most once a minute for each kind: samplers,
+//!   clocks, id generators, formats, restriction managers, throttlers, observers, metrics,
+//!   destinations.
+//! - The default in the table replaces the result. Every lost span is counted.
 //! - No lock of the tracer is held during a call, so that none is left locked, or poisoned.
 //!
 //! | callback | after a panic |
 //! |---|---|
-//! | `Sampler::on_create_span` | the sampler has no opinion: the trace is not sampled, or the decision stays put off |
-//! | `Sampler::on_set_operation_name` | the decision stays put off |
-//! | `Sampler::on_set_tag` | the decision stays put off |
-//! | `Sampler::on_finish` | the decision stays put off |
-//! | `Sampler::may_defer` | the sampler does not put decisions off |
-//! | `Sampler::decides_on_join` | the sampler is not asked about traces that go on here |
-//! | `Sampler::on_join` | what the caller decided stands |
+//! | `Sampler::on_create_span` | the sampler has no opinion: the trace is not sampled, or the decision stays deferred |
+//! | `Sampler::on_set_operation_name` | the decision stays deferred |
+//! | `Sampler::on_set_tag` | the decision stays deferred |
+//! | `Sampler::on_finish` | the decision stays deferred |
+//! | `Sampler::may_defer` | the sampler does not defer decisions |
+//! | `Sampler::decides_on_join` | the sampler is not called for traces that continue here |
+//! | `Sampler::on_join` | the caller's decision stands |
 //! | `Sampler::memory_bits` | more bits than there are, so that a list with that sampler is refused |
 //! | `Sampler::status` | the rule is unknown |
-//! | `Sampler::remote_counts` | nothing was asked |
+//! | `Sampler::remote_counts` | no polls |
 //! | `Sampler::start` | the tracer is not built, `ConfigError::Panicked` |
 //! | `Sampler::close` | the close goes on |
-//! | `StrategySource::fetch` | the question failed, and is counted as such in `RemoteStatus` |
+//! | `StrategySource::fetch` | the poll failed, and is counted as such in `RemoteStatus` |
 //! | `StrategySource::name` | the source is unknown |
 //! | `Clock::monotonic_nanos` | the latest reading |
 //! | `Clock::wall_nanos` | wall time goes on from the last reading; before the first, it is the system's |
 //! | `IdGenerator::next` | a random number |
 //! | `IdGenerator::next_high` | a random number |
-//! | `Format::inject` | the carrier has what was written before |
+//! | `Format::inject` | the carrier has the keys written before |
 //! | `Format::extract` | `ExtractError::Panicked`, which is counted as a decoding error |
 //! | `Format::keys` | the tracer is not built, `ConfigError::Panicked`; later, as for `Format::inject` |
 //! | `InjectCarrier::set` | as for `Format::inject` |
@@ -43,39 +43,40 @@
 //! | `BaggageRestrictionManager::restriction` | the item is denied, and counted as such |
 //! | `BaggageRestrictionManager::start` | the tracer is not built, `ConfigError::Panicked` |
 //! | `BaggageRestrictionManager::close` | the close goes on |
-//! | `BaggageRestrictionManager::updates` | nothing was asked |
+//! | `BaggageRestrictionManager::updates` | no polls |
 //! | `DebugThrottler::is_allowed` | the request for debugging is denied |
 //! | `DebugThrottler::start` | the tracer is not built, `ConfigError::Panicked` |
 //! | `DebugThrottler::close` | the close goes on |
-//! | `DebugThrottler::updates` | nothing was asked |
-//! | `DebugThrottler::throttled` | nothing was denied |
-//! | `Observer::on_start_span` | that observer does not follow the span; counted in `Stats::observer_panics` too |
-//! | `SpanObserver::on_set_operation_name` | the next observer is told; counted in `Stats::observer_panics` too |
-//! | `SpanObserver::on_set_tag` | the next observer is told; counted in `Stats::observer_panics` too |
-//! | `SpanObserver::on_finish` | the next observer is told; counted in `Stats::observer_panics` too |
+//! | `DebugThrottler::updates` | no polls |
+//! | `DebugThrottler::throttled` | no denials |
+//! | `Observer::on_start_span` | that observer gets no further calls for the span; counted in `Stats::observer_panics` too |
+//! | `SpanObserver::on_set_operation_name` | the next observer is called; counted in `Stats::observer_panics` too |
+//! | `SpanObserver::on_set_tag` | the next observer is called; counted in `Stats::observer_panics` too |
+//! | `SpanObserver::on_finish` | the next observer is called; counted in `Stats::observer_panics` too |
 //! | `Span::on_finish` | the next callback is called; counted in `Stats::observer_panics` too |
 //! | `Logger::error` | the message is lost |
 //! | `Logger::info` | the message is lost |
-//! | `MetricsFactory::counter` | an instrument that forgets |
-//! | `MetricsFactory::gauge` | an instrument that forgets |
-//! | `MetricsFactory::timer` | an instrument that forgets |
+//! | `MetricsFactory::counter` | an instrument that does nothing |
+//! | `MetricsFactory::gauge` | an instrument that does nothing |
+//! | `MetricsFactory::timer` | an instrument that does nothing |
 //! | `MetricsFactory::describe` | the metric has no description |
-//! | `MetricsFactory::start` | the factory does not bring its instruments up to date by itself |
-//! | `Counter::inc` | that number is lost to the instrument, and the others are told |
-//! | `Gauge::update` | that number is lost to the instrument, and the others are told |
-//! | `Timer::record` | that number is lost to the instrument, and the others are told |
+//! | `MetricsFactory::start` | the factory does not update its instruments by itself |
+//! | `Counter::inc` | that update is lost, and the other instruments are called |
+//! | `Gauge::update` | that update is lost, and the other instruments are called |
+//! | `Timer::record` | that update is lost, and the other instruments are called |
 //! | `Reporter::report` | the spans are counted as `send_failed` |
 //! | `Reporter::flush` | the flush goes on |
 //! | `Transport::send` | the spans are counted as `send_failed` |
 //! | `Transport::max_message_bytes` | 65,000 |
-//! | `Transport::take_late_refusal` | no message was refused late |
-//! | `Transport::receiver_drops` | what the receiver dropped stays as it was read before |
+//! | `Transport::take_late_refusal` | no late refusal |
+//! | `Transport::receiver_drops` | the last reading stays |
 //! | `Transport::tick` | the work is left to the next tick |
 //!
-//! Not callbacks, and not caught, is what runs as a part of the application's own call: conversions of
-//! names and values (`Into`, [`IntoTagValue`](crate::IntoTagValue), [`Parent`](crate::Parent)), closures given to [`wrap`](crate::wrap), and
-//! futures. They panic before the tracer has begun, or after it is done. Destructors of what a tracer
-//! was given are not caught either, except those of span observers, which are dropped with each span.
+//! Code that runs as a part of the application's own call is not a callback, and its panics are not
+//! caught: conversions of names and values (`Into`, [`IntoTagValue`](crate::IntoTagValue),
+//! [`Parent`](crate::Parent)), closures given to [`wrap`](crate::wrap), and futures. They panic
+//! before the tracer has begun, or after it is done. Panics of destructors are not caught either,
+//! except those of span observers, which are dropped with each span.
 //!
 //! With `panic = "abort"` nothing is caught: any panic ends the process.
 
@@ -86,7 +87,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 ///
 /// # Errors
 ///
-/// The message of its panic.
+/// The message of the panic.
 #[inline]
 pub(crate) fn catch<T>(callback: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(callback)).map_err(message)
@@ -97,17 +98,17 @@ fn message(payload: Box<dyn Any + Send>) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("no message").to_owned();
-    // What a panic was given is dropped here, which may panic again.
+    // The payload of the panic is dropped here, which may panic again.
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(second);
     }
     text
 }
 
-/// Names the callbacks whose panics are told, by families that have a minute each.
+/// Names the callbacks whose panics are logged, by families with a rate limit each.
 macro_rules! callbacks {
     ($($family:ident { $($variant:ident: $name:literal,)* })*) => {
-        /// A method of a trait that users write.
+        /// A method of a trait that users implement.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Callback {
             $($(#[doc = $name] $variant,)*)*
@@ -119,17 +120,17 @@ macro_rules! callbacks {
         }
 
         impl Callback {
-            /// How many families there are.
+            /// The number of families.
             pub(crate) const FAMILIES: usize = [$(Family::$family,)*].len();
 
-            /// How it is called in messages.
+            /// Returns the name in messages.
             pub(crate) const fn name(self) -> &'static str {
                 match self {
                     $($(Self::$variant => $name,)*)*
                 }
             }
 
-            /// The number of its family.
+            /// Returns the number of the family.
             pub(crate) const fn family(self) -> usize {
                 let family = match self {
                     $($(Self::$variant)|* => Family::$family,)*

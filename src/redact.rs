@@ -1,13 +1,13 @@
-//! Hides what is secret in whatever people may see: errors, log lines, `Debug`.
+//! Redaction of secrets in errors, log lines and `Debug` output.
 //!
-//! A URL may hold a user with a password before its host, and a token in its query. Which names a
-//! token goes by cannot be known, so every value of a query is hidden but for the few that this
+//! A URL may contain a user and a password before its host, and a token in its query. The parameter
+//! names of tokens are unknown, so every value of a query is hidden but for the few that this
 //! client adds itself.
 
-/// What stands in place of a secret.
+/// The replacement of a secret.
 pub(crate) const HIDDEN: &str = "(hidden)";
 
-/// A configured value for people to see: one that is, or may be meant as, a URL or an address.
+/// Redacts a configured value that is, or may be meant as, a URL or an address.
 pub(crate) fn value(text: &str) -> String {
     if text.starts_with("unix:/") || text.starts_with("unix:@") {
         return text.to_owned();
@@ -29,7 +29,7 @@ pub(crate) fn value(text: &str) -> String {
     shown
 }
 
-/// A message for people to see, which may have URLs in it.
+/// Redacts the URLs in a message.
 #[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
 pub(crate) fn message(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -51,7 +51,7 @@ fn is_of_scheme(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)
 }
 
-/// Adds a URL from its path on.
+/// Appends a URL from its path on.
 fn push_without_query_values(shown: &mut String, text: &str) {
     let (text, fragment) = text.split_once('#').map_or((text, ""), |(text, after)| (text, after));
     let (path, query) = text.split_once('?').map_or((text, None), |(a, b)| (a, Some(b)));
@@ -77,19 +77,19 @@ fn push_without_query_values(shown: &mut String, text: &str) {
     }
 }
 
-/// Whether it is a parameter that this client adds to URLs.
+/// Returns whether this client adds the parameter to URLs.
 fn is_public(name: &str) -> bool {
     ["format", "service", "operations", "uuid"].contains(&name)
 }
 
-/// What was sent and must not be shown, should the receiver repeat it in its answer.
+/// Secrets of a request, which the receiver may repeat in its response.
 #[derive(Clone, Default)]
 #[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
 pub(crate) struct Secrets(Vec<String>);
 
 #[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
 impl Secrets {
-    /// The values of the URL's query.
+    /// Returns the values of the URL's query.
     pub(crate) fn of_url(url: &str) -> Self {
         let (_, query) = url.split_once('?').unwrap_or_default();
         let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or(("", pair)));
@@ -98,7 +98,7 @@ impl Secrets {
         secrets
     }
 
-    /// One more; what is too short to be one, and would be found in any text, is left out.
+    /// Adds a secret, unless it is so short that it would occur in any text.
     pub(crate) fn add(&mut self, secret: &str) {
         if secret.len() >= MIN_SECRET_BYTES {
             self.0.push(secret.to_owned());
@@ -107,7 +107,7 @@ impl Secrets {
         }
     }
 
-    /// What somebody else says, for people to see.
+    /// Redacts the secrets in a text from elsewhere.
     pub(crate) fn hide_in(&self, text: &str) -> String {
         let hide = |text: String, secret: &String| text.replace(secret.as_str(), HIDDEN);
         message(&self.0.iter().fold(text.to_owned(), hide))

@@ -1,4 +1,4 @@
-//! Ids and contexts for serde, as their text.
+//! Serialization of ids and contexts as text.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,14 +12,14 @@ use crate::span::SpanContext;
 
 macro_rules! as_text {
     ($($kind:ty, $looks:literal;)*) => {$(
-        /// As its text.
+        /// Serializes as text.
         impl Serialize for $kind {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        /// From its text.
+        /// Deserializes from text.
         impl<'de> Deserialize<'de> for $kind {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 deserializer.deserialize_str(Text { looks: $looks, kind: PhantomData })
@@ -34,7 +34,7 @@ as_text! {
     SpanContext, "a span context, trace:span:parent:flags in hex";
 }
 
-/// Reads a value from its text, which need not outlive it.
+/// A visitor that parses a value from text.
 struct Text<T> {
     looks: &'static str,
     kind: PhantomData<T>,

@@ -1,33 +1,33 @@
-//! The ledger: what became of every span, as numbers that add up at any moment.
+//! Span accounting: counts that add up at any moment.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Spans that were finished and sampled and yet did not leave, by cause.
+/// Spans that were finished and sampled but not sent, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dropped {
     /// The queue to the reporter was full.
     pub queue_full: u64,
-    /// The span exceeds what a datagram can carry, even when trimmed.
+    /// The span exceeds the size of a datagram, even when trimmed.
     pub too_large: u64,
-    /// The transport refused it: no agent, no route, no name.
+    /// The transport failed: no agent, no route, no name.
     pub send_failed: u64,
-    /// The server took the message, and answered that it rejected so many of its spans.
+    /// The server accepted the message, and rejected this number of its spans.
     pub rejected: u64,
-    /// It was finished after the tracer had been closed.
+    /// The span was finished after the tracer had been closed.
     pub closed: u64,
 }
 
 impl Dropped {
-    /// The sum over all causes.
+    /// Returns the sum over all causes.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.queue_full + self.too_large + self.send_failed + self.rejected + self.closed
     }
 }
 
-/// What became of a tracer's spans, read at one moment.
+/// The span accounting of a tracer, read at one moment.
 ///
 /// # Shape and units
 ///
@@ -41,10 +41,10 @@ impl Dropped {
 /// [`Tracer::destination_stats`](crate::Tracer::destination_stats). A span is `queued` until the first
 /// destination is done with it.
 ///
-/// *Sent* over UDP means handed to the operating system. Whether the agent got it, and stored it,
-/// no client can know; what is known of its socket is in [`receiver_drops`](Self::receiver_drops).
-/// Over HTTP a server answers: what it said it took is in [`acknowledged`](Self::acknowledged) as
-/// well.
+/// *Sent* over UDP means handed to the operating system. No client can know whether the agent
+/// received and stored it; the drops of the agent's socket are in
+/// [`receiver_drops`](Self::receiver_drops). Over HTTP, spans whose receipt the server confirmed
+/// are in [`acknowledged`](Self::acknowledged) as well.
 ///
 /// # Examples
 ///
@@ -68,66 +68,66 @@ pub struct Stats {
     pub finished: u64,
     /// Finished spans that were not sampled.
     pub not_sampled: u64,
-    /// Finished spans handed to the transport, which took them.
+    /// Finished spans that the transport accepted.
     pub sent: u64,
-    /// Spans counted in `sent` of which the receiver answered that it took them: all of them where
-    /// spans go over HTTP, none over UDP.
+    /// Spans counted in `sent` whose receipt the server confirmed: all of them over HTTP, none over
+    /// UDP.
     pub acknowledged: u64,
     /// Finished spans that were neither sent nor acknowledged before the tracer was closed, and were
     /// written to its [file of saved batches](crate::SavedBatchesConfig).
     pub saved: u64,
     /// Finished spans waiting in the tracer.
     pub queued: u64,
-    /// Finished spans of traces that are not sampled, held in case they are wanted. They become
-    /// `queued` if they are, and else `not_sampled`.
+    /// Finished spans of unsampled traces, buffered by tail sampling. They become `queued` if the
+    /// trace is retained, and otherwise `not_sampled`.
     pub buffered: u64,
     /// Finished spans lost, by cause.
     pub dropped: Dropped,
-    /// Spans that were cut to fit a datagram; they are counted where they went as well.
+    /// Spans that were trimmed to fit a datagram; they are also counted by outcome.
     pub trimmed: u64,
-    /// Spans that were sent again over HTTP after a request of which it is not known whether the
-    /// server processed it: it may have them twice. They are counted as sent as well.
+    /// Spans that were sent again over HTTP after a request with an unknown outcome: the server may
+    /// have them twice. They are counted as sent as well.
     pub possible_duplicates: u64,
     /// Spans that were given up after such a request: the server may have them all the same. They
     /// are counted in `dropped.send_failed`, or in `saved`, as well.
     pub unconfirmed: u64,
-    /// Spans that were held and had to make room for others; they are counted as not sampled as
+    /// Spans that were buffered by tail sampling and evicted; they are counted as not sampled as
     /// well.
     pub evicted: u64,
-    /// Values of tags that were cut to their limit, on whatever became of their spans.
+    /// Tag values that were truncated to their limit, whatever the outcome of their spans.
     pub truncated_tags: u64,
-    /// Times that no server stores, before 1970 or after 2262, whatever became of their spans:
-    /// those given for a start, a finish or a log, and what the wall clock showed when it was read,
-    /// once each flush interval. The nearest time that servers do store is sent.
+    /// Times that were clamped because servers store none before 1970 or after 2262, whatever the
+    /// outcome of their spans: times given for a start, a finish or a log, and readings of the wall
+    /// clock, one each flush interval.
     pub clamped_times: u64,
-    /// Calls on a span after it was finished. They did nothing.
+    /// Calls on a span after it was finished, which have no effect.
     pub misused: u64,
     /// Carriers whose trace context could not be read.
     pub decoding_errors: u64,
-    /// Baggage items refused or cut when they were set, and those left out when a context was read or
-    /// written, because of their number, their size or their form.
+    /// Baggage items refused or truncated when they were set, and those left out when a context was
+    /// read or written, because of their number, their size or their form.
     pub baggage_limited: u64,
-    /// Calls of observers that ended in a panic. The spans went on.
+    /// Calls of observers that panicked. The spans were not affected.
     pub observer_panics: u64,
-    /// Calls of user callbacks of all kinds that ended in a panic, see [`panics`](crate::panics).
+    /// Calls of user callbacks of all kinds that panicked, see [`panics`](crate::panics).
     pub callback_panics: u64,
     /// Datagrams, or other messages, sent.
     pub datagrams: u64,
-    /// Datagrams that the agent's socket dropped because its receive buffer was full, those of all
-    /// senders, since the first one was sent to it; none where that cannot be seen. Read at each
-    /// flush. As others may have sent them, the sums above do not have them: spans counted as `sent`
-    /// may be lost among them.
+    /// Datagrams of all senders that the agent's socket dropped because its receive buffer was
+    /// full, since the first one was sent to it; none where that cannot be read. Read at each
+    /// flush. As they may be of other senders, the sums above do not include them: spans counted as
+    /// `sent` may be lost among them.
     pub receiver_drops: Option<u64>,
 }
 
 impl Stats {
-    /// Whether the sums hold, which they always do.
+    /// Returns whether the sums hold, which they always do.
     #[must_use]
     pub const fn is_balanced(&self) -> bool {
         self.started == self.open + self.finished && self.finished == self.all_places()
     }
 
-    /// The sum of finished spans over all places that they can be in.
+    /// Returns the sum of finished spans over all states.
     pub(crate) const fn all_places(&self) -> u64 {
         let left = self.sent + self.saved + self.dropped.total();
         self.not_sampled + left + self.queued + self.buffered
@@ -181,7 +181,7 @@ impl fmt::Display for Stats {
     }
 }
 
-/// What became of the spans that one of a tracer's destinations was given.
+/// The span accounting of one of a tracer's destinations.
 ///
 /// # Shape and units
 ///
@@ -193,23 +193,23 @@ impl fmt::Display for Stats {
 pub struct DestinationStats {
     /// The destination's name.
     pub name: String,
-    /// Spans it was given.
+    /// Spans that were passed to the destination.
     pub taken: u64,
-    /// Spans that it got rid of as it should.
+    /// Spans that the destination sent.
     pub sent: u64,
-    /// As [`Stats::acknowledged`].
+    /// See [`Stats::acknowledged`].
     pub acknowledged: u64,
-    /// As [`Stats::saved`].
+    /// See [`Stats::saved`].
     pub saved: u64,
-    /// Spans that it keeps, to send them with others.
+    /// Spans that wait to be sent with others.
     pub queued: u64,
     /// Spans lost, by cause.
     pub dropped: Dropped,
-    /// Spans that were cut to fit a message of this destination.
+    /// Spans that were trimmed to fit a message of this destination.
     pub trimmed: u64,
-    /// As [`Stats::possible_duplicates`].
+    /// See [`Stats::possible_duplicates`].
     pub possible_duplicates: u64,
-    /// As [`Stats::unconfirmed`].
+    /// See [`Stats::unconfirmed`].
     pub unconfirmed: u64,
     /// Messages sent.
     pub messages: u64,
@@ -217,7 +217,7 @@ pub struct DestinationStats {
     pub receiver_drops: Option<u64>,
 }
 
-/// What a flush or close achieved.
+/// The result of a flush or close.
 ///
 /// # Examples
 ///
@@ -235,13 +235,13 @@ pub struct DestinationStats {
 #[must_use]
 #[non_exhaustive]
 pub struct FlushReport {
-    /// The ledger when the call returned.
+    /// The span accounting when the call returned.
     pub stats: Stats,
     /// Whether every span finished before the call had left the queue, sent or counted as dropped,
-    /// within the time given. Where it is false, the work goes on in the background. Spans that are
-    /// held have not come into the queue, and nobody waits for them.
+    /// within the timeout. If not, the work continues in the background. Spans that tail sampling
+    /// buffers are not in the queue, and not waited for.
     pub complete: bool,
-    /// How long it took.
+    /// The duration of the call.
     pub took: Duration,
 }
 

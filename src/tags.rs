@@ -1,4 +1,4 @@
-//! Keys of tags that others know the meaning of, as OpenTracing and Jaeger's pages have them.
+//! Well-known tag keys, as OpenTracing and Jaeger define them.
 //!
 //! # Source
 //!
@@ -18,59 +18,59 @@ use std::fmt;
 
 /// Whether the operation failed: a boolean.
 pub const ERROR: &str = "error";
-/// The role of the span in a call: see [`SpanKind`].
+/// The role of the span in a call, see [`SpanKind`].
 pub const SPAN_KIND: &str = "span.kind";
-/// A number above 0 has the trace recorded, 0 has it not.
+/// The sampling priority: above 0 the trace is recorded, 0 prevents it.
 pub const SAMPLING_PRIORITY: &str = "sampling.priority";
 /// The library or framework that made the span.
 pub const COMPONENT: &str = "component";
-/// The other side, as `host:port` or any other address.
+/// The address of the peer, as `host:port` or in any other form.
 pub const PEER_ADDRESS: &str = "peer.address";
-/// The host name of the other side.
+/// The host name of the peer.
 pub const PEER_HOSTNAME: &str = "peer.hostname";
-/// The IPv4 address of the other side, as text.
+/// The IPv4 address of the peer, as text.
 pub const PEER_IPV4: &str = "peer.ipv4";
-/// The IPv6 address of the other side, as text.
+/// The IPv6 address of the peer, as text.
 pub const PEER_IPV6: &str = "peer.ipv6";
-/// The port of the other side, a number.
+/// The port of the peer, a number.
 pub const PEER_PORT: &str = "peer.port";
-/// The service name of the other side.
+/// The service name of the peer.
 pub const PEER_SERVICE: &str = "peer.service";
 /// The method of a request, such as `GET`.
 pub const HTTP_METHOD: &str = "http.method";
-/// The status code of an answer, a number.
+/// The status code of a response, a number.
 pub const HTTP_STATUS_CODE: &str = "http.status_code";
 /// The URL of a request.
 pub const HTTP_URL: &str = "http.url";
 /// The name of a database.
 pub const DB_INSTANCE: &str = "db.instance";
-/// A statement of a database's language.
+/// A database statement.
 pub const DB_STATEMENT: &str = "db.statement";
 /// The kind of a database: `sql`, `redis`.
 pub const DB_TYPE: &str = "db.type";
-/// The user that a database is accessed as.
+/// The user of a database.
 pub const DB_USER: &str = "db.user";
-/// Where messages are sent to or received from: a topic, a queue.
+/// The destination or source of messages: a topic, a queue.
 pub const MESSAGE_BUS_DESTINATION: &str = "message_bus.destination";
 
 /// The role of a span in a call, the value of [`SPAN_KIND`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SpanKind {
-    /// It calls another service, and waits for the answer.
+    /// The span calls another service, and waits for the response.
     Client,
-    /// It answers a call.
+    /// The span serves a call.
     Server,
-    /// It sends a message.
+    /// The span sends a message.
     Producer,
-    /// It handles a message.
+    /// The span handles a message.
     Consumer,
-    /// It is within the service.
+    /// The span is within the service.
     Internal,
 }
 
 impl SpanKind {
-    /// As the tag has it.
+    /// Returns the value of the tag.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,17 +1,17 @@
-//! Which exporters spans go to: the switch from Jaeger's own ways to OTLP.
+//! The exporters: the switch between Jaeger's own protocols and OTLP.
 
 use super::Configuration;
 use crate::error::ConfigError;
 use crate::reporter::Destination;
 use crate::tracer::TracerBuilder;
 
-/// A way out that can be named.
+/// An exporter that can be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exporter {
-    /// Thrift: to a collector if one is named, and else to an agent.
+    /// Thrift: to a collector if one is configured, and else to an agent.
     Jaeger,
     Otlp,
-    /// Nowhere.
+    /// No exporter.
     None,
 }
 
@@ -25,7 +25,7 @@ impl Exporter {
     }
 }
 
-/// The exporters of those names, each once, in their order.
+/// Returns the exporters with those names, each once, in order.
 pub(super) fn exporters(names: &[String]) -> Result<Vec<Exporter>, ConfigError> {
     let field = "exporters";
     let mut exporters = Vec::new();
@@ -49,30 +49,30 @@ pub(super) fn exporters(names: &[String]) -> Result<Vec<Exporter>, ConfigError> 
 }
 
 impl Configuration {
-    /// Whether spans go to that exporter.
+    /// Returns whether spans go to that exporter.
     pub(super) fn exports(&self, exporter: Exporter) -> bool {
         self.exporters.iter().any(|name| Exporter::of(name) == Some(exporter))
     }
 
-    /// Whether spans are sent as OTLP.
+    /// Returns whether spans are sent as OTLP.
     pub(super) fn exports_otlp(&self) -> bool {
         self.exports(Exporter::Otlp)
     }
 
-    /// Whether new traces get ids of 128 bits, if anything says so: this configuration, or what it
-    /// speaks to servers and other processes.
+    /// Returns whether new trace ids have 128 bits, if anything determines it: this configuration,
+    /// or its protocols and formats.
     pub(super) fn has_wide_trace_ids(&self) -> bool {
         let is_w3c = |name: &String| name.trim().eq_ignore_ascii_case("w3c");
         self.trace_id_128bit
             .unwrap_or_else(|| self.exports_otlp() || self.propagation.iter().any(is_w3c))
     }
 
-    /// The destinations that its tracer sends to, the first one first: for what sends spans without a
+    /// Returns the destinations of the tracer, in order: for programs that send spans without a
     /// tracer, such as a [replay](crate::SavedBatchesConfig).
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for exporters that are none.
+    /// [`ConfigError`] for unknown exporters.
     pub fn destinations(&self) -> Result<Vec<Destination>, ConfigError> {
         Ok(exporters(&self.exporters)?.into_iter().map(|one| self.destination(one)).collect())
     }
@@ -91,7 +91,7 @@ impl Configuration {
         }
     }
 
-    /// Gives the builder its destinations.
+    /// Adds the destinations to the builder.
     pub(super) fn send_with(
         &self,
         mut builder: TracerBuilder,
@@ -102,7 +102,7 @@ impl Configuration {
             }
             let has_collector = self.reporter.collector_endpoint.is_some();
             builder = match (exporter, number) {
-                // What the builder does unless it is told otherwise.
+                // The builder's default.
                 (Exporter::Jaeger, 0) if !has_collector => continue,
                 (_, 0) => builder.destination(self.destination(exporter)),
                 _ => builder.add_destination(self.destination(exporter)),
@@ -112,5 +112,5 @@ impl Configuration {
     }
 }
 
-/// The names, as configuration has them.
+/// The names in configuration.
 pub(super) const NAMES: [&str; 3] = ["jaeger", "otlp", "none"];

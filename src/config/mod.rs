@@ -23,7 +23,7 @@ use crate::span::OwnedTagValue;
 use crate::tail::TailSamplingConfig;
 use crate::tracer::{Closer, Tracer, TracerBuilder, defaults};
 
-/// All that a tracer is configured by, in Jaeger's own words.
+/// The configuration of a tracer, in Jaeger's own words.
 ///
 /// # Compatibility
 ///
@@ -67,66 +67,65 @@ pub struct Configuration {
     pub service_name: String,
     /// Makes a tracer that records nothing and sends nothing.
     ///
-    /// The contexts of callers pass through it: below one that was extracted, a span's context is the
-    /// caller's as it came, and is injected unchanged in the formats configured. A span without a
-    /// caller has an empty context, of which nothing is injected. What is done to a span, baggage
-    /// included, changes none of that.
+    /// Contexts of callers are forwarded: a span below an extracted context has the caller's
+    /// context unchanged, and it is injected unchanged in the configured formats. A span without a
+    /// caller has an empty context, of which nothing is injected. Nothing that is done to a span,
+    /// baggage included, changes that.
     pub disabled: bool,
-    /// Counts and times the spans of servers in the metrics that
-    /// [`new_tracer_with`](Self::new_tracer_with) gives the tracer; see
-    /// [`TracerBuilder::rpc_metrics`]. Without any, the logger is told that nothing is counted.
+    /// Counts and times server spans in the metrics that [`new_tracer_with`](Self::new_tracer_with)
+    /// sets; see [`TracerBuilder::rpc_metrics`]. Without metrics, a warning is logged.
     pub rpc_metrics: bool,
-    /// Gives new traces ids of 128 bits, or of 64. Where it is left open, they have 64, and 128 where
-    /// spans are sent as OTLP or contexts in the format `w3c`, which both expect.
+    /// Whether new trace ids have 128 bits or 64. By default, they have 64, and 128 where spans are
+    /// sent as OTLP or contexts in the format `w3c`, which both expect.
     pub trace_id_128bit: Option<bool>,
     /// Tags of the process.
     pub tags: Vec<(String, OwnedTagValue)>,
-    /// Who decides which traces are recorded.
+    /// The sampler.
     pub sampler: SamplerConfig,
-    /// The exporters that spans go to, each from the same spans with the same ids: `jaeger`, which is
-    /// Thrift to the collector or the agent of [`reporter`](Self::reporter), and `otlp`, to the server
-    /// of `ReporterConfig::otlp` (feature `otlp`). Of both, the tracer's own counts follow the first. Or `none`.
-    /// Default `jaeger`.
+    /// The exporters, all of which get the same spans: `jaeger`, which is Thrift to the collector
+    /// or the agent of [`reporter`](Self::reporter), and `otlp`, to the server of
+    /// `ReporterConfig::otlp` (feature `otlp`). With both, the tracer's own counts follow the
+    /// first. Or `none`. Default `jaeger`.
     pub exporters: Vec<String>,
-    /// Where spans go, and how.
+    /// The reporter: where spans are sent, and how.
     pub reporter: ReporterConfig,
     /// The names of the headers that carry contexts.
     pub headers: HeadersConfig,
-    /// The formats that contexts are carried in, `jaeger`, `b3`, `b3-single` or `w3c`, in the order
-    /// in which they count; see [`CompositeFormat`](propagation::CompositeFormat).
+    /// The propagation formats, `jaeger`, `b3`, `b3-single` or `w3c`, in order of priority; see
+    /// [`CompositeFormat`](propagation::CompositeFormat).
     pub propagation: Vec<String>,
-    /// Which proxy requests over HTTP go through: to a collector, and to whom samplers, restrictions
-    /// and throttlers ask. By default, as the environment says.
+    /// The proxy of requests over HTTP: to a collector, and polls of samplers, restrictions and
+    /// throttlers. By default, the environment names it.
     pub proxy: ProxyConfig,
-    /// Which agent tells what baggage may be set; without one, all may. Needs the feature
-    /// `remote-sampler`.
+    /// The agent that is polled for baggage restrictions; without one, all baggage may be set.
+    /// Needs the feature `remote-sampler`.
     pub baggage_restrictions: Option<BaggageRestrictionsConfig>,
-    /// Which agent grants requests for debugging; without one, all are. Needs the feature
-    /// `remote-sampler`.
+    /// The agent that is polled for debugging credits; without one, all requests are granted. Needs
+    /// the feature `remote-sampler`.
     pub throttler: Option<ThrottlerConfig>,
-    /// Keeps traces that are not sampled where something goes wrong in them; without it, none are.
+    /// Tail sampling: retains unsampled traces with an error or a slow span. Default off.
     pub tail_sampling: Option<TailSamplingConfig>,
-    /// Bytes after which a tag's text or bytes are cut.
+    /// The length in bytes at which a tag's text or bytes are truncated.
     pub max_tag_value_length: usize,
-    /// Whether a text that was cut says so; see [`TracerBuilder::mark_truncated_tags`].
+    /// Whether truncated text has a mark; see [`TracerBuilder::mark_truncated_tags`].
     pub mark_truncated_tags: bool,
-    /// How many logs a span keeps, the first and the last ones; 0 is any number. See
+    /// How many logs of a span are retained, the first and the last ones; 0 is any number. See
     /// [`TracerBuilder::max_logs_per_span`].
     pub max_logs_per_span: usize,
     /// How many unfinished spans are listed by [`Tracer::open_spans`]; 0 is none. See
     /// [`TracerBuilder::track_open_spans`].
     pub track_open_spans: usize,
-    /// What was noticed while the environment was read, such as variables that are set but not read.
-    /// The logger is told it once, when the tracer is built.
+    /// Warnings about the environment, such as variables that are set but not read. Logged once,
+    /// when the tracer is built.
     pub warnings: Vec<String>,
-    /// What was taken from the variables of OpenTelemetry, which are read where an exporter is `otlp`.
-    /// The logger is told it once, as information.
+    /// Information about the variables of OpenTelemetry that were used. Logged once, when the
+    /// tracer is built.
     pub notes: Vec<String>,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
 }
 
-/// Without what is secret: configurations end up in logs.
+/// Hides what is secret: configurations end up in logs.
 impl fmt::Debug for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |(key, value): &(String, OwnedTagValue)| match value {
@@ -187,7 +186,7 @@ impl Default for Configuration {
 }
 
 impl Configuration {
-    /// The defaults for the service of that name.
+    /// Returns the defaults for the service with that name.
     #[must_use]
     pub fn new(service_name: impl Into<String>) -> Self {
         Self { service_name: service_name.into(), ..Self::default() }
@@ -197,15 +196,15 @@ impl Configuration {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the option, the value and what is allowed. An agent that is absent, or
-    /// whose name does not resolve, is none.
+    /// [`ConfigError`] has the option, the value and what is allowed. An agent that is absent, or
+    /// whose name does not resolve, is no error.
     pub fn new_tracer(&self) -> Result<(Tracer, Closer), ConfigError> {
         self.new_tracer_with(|builder| builder)
     }
 
-    /// The same, with what cannot be said as data: metrics, a logger, observers. `options` is given
-    /// the builder when all of this is set, and may change it. It is not asked where the tracer is
-    /// disabled.
+    /// Builds the tracer with options that cannot be given as data: metrics, a logger, observers.
+    /// `options` is called with the builder when the configuration is applied, and may change it.
+    /// It is not called if the tracer is disabled.
     ///
     /// # Errors
     ///

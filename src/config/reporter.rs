@@ -1,4 +1,4 @@
-//! Where spans go, and how, as data.
+//! The configuration of the reporter.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES, OtlpConfig, PacingConfig,
 };
 
-/// Where spans go, and how: to a collector over HTTP if one is named, and else to an agent; as OTLP
-/// where [`Configuration::exporters`](crate::Configuration::exporters) names `otlp`.
+/// Where spans are sent, and how: to a collector over HTTP if one is configured, and else to an
+/// agent; as OTLP if [`Configuration::exporters`](crate::Configuration::exporters) names `otlp`.
 ///
 /// # Source
 ///
 /// `ReporterConfig` in jaeger-client-go, `config/config.go`; the token is jaeger-client-java's, the
-/// time limit jaeger-client-node's.
+/// timeout jaeger-client-node's.
 ///
 /// # Examples
 ///
@@ -44,60 +44,58 @@ pub struct ReporterConfig {
     pub buffer_flush_interval: Duration,
     /// The agent, as `host:port`, or its Unix socket, as `unix:/path/to/socket`.
     pub local_agent_host_port: String,
-    /// The protocol of that port.
+    /// The protocol of the agent's port.
     pub agent_protocol: AgentProtocol,
-    /// Which of its addresses the agent is spoken to at.
+    /// The address family of the agent.
     pub agent_socket_type: AgentSocketType,
     /// How fast datagrams are sent to the agent.
     pub pacing: PacingConfig,
     /// The largest datagram, in bytes.
     pub max_packet_size: usize,
-    /// Tells the logger each finished span, besides sending it.
+    /// Logs each finished span, besides sending it.
     pub log_spans: bool,
     /// Keeps the addresses that the agent's name first resolved to.
     pub disable_attempt_reconnecting: bool,
     /// How often the agent's name is resolved again.
     pub attempt_reconnect_interval: Duration,
-    /// A collector's URL, to which spans go in place of an agent: Thrift for
+    /// The URL of a collector, to send to instead of an agent: Thrift for
     /// `http://host:14268/api/traces`, Zipkin for `http://host:9411/api/v2/spans` (or `v1`).
     pub collector_endpoint: Option<String>,
-    /// The user of basic authentication; with a password, or not at all.
+    /// The user of basic authentication; requires a password.
     pub user: Option<String>,
-    /// The password of basic authentication; with a user, or not at all.
+    /// The password of basic authentication; requires a user.
     pub password: Option<String>,
-    /// The token of bearer authentication; not beside a user.
+    /// The token of bearer authentication; excludes a user.
     pub auth_token: Option<String>,
     /// More headers of requests to the collector.
     pub http_headers: Vec<(String, String)>,
-    /// The certificates, in PEM, of those who may vouch for the collector; without them, those that
-    /// browsers trust.
+    /// The trusted certificate authorities of the collector, in PEM; without them, those of
+    /// browsers.
     pub ca_certificates: Option<String>,
-    /// The client's own certificate, in PEM, for collectors that ask for one; with a key, or not at
-    /// all.
+    /// The client's own certificate, in PEM, for collectors that request one; requires a key.
     pub client_certificate: Option<String>,
-    /// The private key of that certificate, in PEM; with a certificate, or not at all.
+    /// The private key of that certificate, in PEM; requires a certificate.
     pub client_key: Option<String>,
-    /// How long one request to the collector may take.
+    /// The timeout of one request to the collector.
     pub sender_timeout: Duration,
-    /// For how long a message is sent again; see [`HttpConfig::retry_limit`].
+    /// The time limit of retries; see [`HttpConfig::retry_limit`].
     pub sender_retry_limit: Duration,
-    /// How often a message is sent at most; see [`HttpConfig::max_attempts`].
+    /// The maximum number of attempts; see [`HttpConfig::max_attempts`].
     pub sender_max_attempts: u32,
-    /// A collector's URL for those spans alone that do not fit a datagram; without one, they are
-    /// trimmed. Authentication and time limit are those of `collector_endpoint`.
+    /// The URL of a collector for the spans that do not fit a datagram; without one, they are
+    /// trimmed. Authentication and timeout are those of `collector_endpoint`.
     pub oversize_endpoint: Option<String>,
-    /// Where spans are saved that could not be sent, or were not acknowledged, before the tracer is
-    /// closed. Nowhere by default. Needs the feature `saved-batches`.
+    /// The file for spans that could not be sent, or were not acknowledged, before the tracer is
+    /// closed. None by default. Needs the feature `saved-batches`.
     pub saved_batches: Option<SavedBatchesConfig>,
-    /// The server that the exporter `otlp` sends to, and how. Its
-    /// [`proxy`](OtlpConfig::proxy) is [`Configuration::proxy`](crate::Configuration::proxy) unless
-    /// it says another.
+    /// The server of the exporter `otlp`. Its [`proxy`](OtlpConfig::proxy) is
+    /// [`Configuration::proxy`](crate::Configuration::proxy) unless another one is set.
     pub otlp: OtlpConfig,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
 }
 
-/// Without what is secret: configurations end up in logs.
+/// Hides what is secret: configurations end up in logs.
 impl fmt::Debug for ReporterConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hidden = |secret: &Option<String>| secret.as_ref().map(|_| HIDDEN);
@@ -171,7 +169,7 @@ impl ReporterConfig {
         (!self.disable_attempt_reconnecting).then_some(self.attempt_reconnect_interval)
     }
 
-    /// How to send to a server of OTLP.
+    /// Returns the options of an OTLP server.
     pub(super) fn otlp_by(&self, proxy: &ProxyConfig) -> OtlpConfig {
         let mut otlp = self.otlp.clone();
         if otlp.proxy == ProxyConfig::default() {
@@ -180,7 +178,7 @@ impl ReporterConfig {
         otlp
     }
 
-    /// How to send to a collector at this URL.
+    /// Returns the options of a collector at this URL.
     pub(super) fn http(&self, endpoint: &str, proxy: &ProxyConfig) -> HttpConfig {
         HttpConfig {
             user: self.user.clone(),

@@ -1,4 +1,4 @@
-//! Who decides which traces are recorded, as data.
+//! The configuration of the sampler.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,32 +8,33 @@ use crate::non_exhaustive::NonExhaustive;
 use crate::redact;
 use crate::sampler;
 
-/// Who decides which traces are recorded.
+/// The configuration of the sampler.
 #[derive(Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct SamplerConfig {
-    /// `const`, `probabilistic`, `ratelimiting` or `remote`; the names in [`sampler::SAMPLERS`].
+    /// The type: `const`, `probabilistic`, `ratelimiting` or `remote`; the names in
+    /// [`sampler::SAMPLERS`].
     pub kind: String,
-    /// For `const`, 0 for none and anything else for all; for `probabilistic`, a share of traces
-    /// from 0 to 1; for `ratelimiting`, traces a second; for `remote`, the share until the server
-    /// has answered.
+    /// The parameter: for `const`, 0 for none and anything else for all; for `probabilistic`, a
+    /// probability from 0 to 1; for `ratelimiting`, traces per second; for `remote`, the
+    /// probability until the first response.
     pub param: f64,
-    /// Where `remote` asks; the service's name is added. Default
+    /// The address that `remote` polls; the service's name is added. Default
     /// `http://127.0.0.1:5778/sampling`.
     pub sampling_server_url: String,
-    /// How often `remote` asks. Default one minute, which 0 means too.
+    /// The interval of `remote`'s polls. Default one minute, which 0 means too.
     pub sampling_refresh_interval: Duration,
-    /// How many operations `remote` keeps apart, beside those the server names. Default 2000, which
-    /// 0 means too.
+    /// The maximum number of operations that `remote` learns, beside those that the server names.
+    /// Default 2000, which 0 means too.
     pub max_operations: usize,
-    /// Whether `remote` decides again about the first span of a trace when it gets another name, as
-    /// it does when a framework learns the route late.
+    /// Whether `remote` decides again about the first span of a trace when it is renamed, for
+    /// frameworks that learn the route late.
     pub operation_name_late_binding: bool,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
 }
 
-/// Without what is secret in the URL.
+/// Hides what is secret in the URL.
 impl fmt::Debug for SamplerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SamplerConfig")
@@ -48,8 +49,8 @@ impl fmt::Debug for SamplerConfig {
 }
 
 impl SamplerConfig {
-    /// A sampler of that kind, with the parameter that the kind has where none is given: every trace
-    /// for `const`, 0.001 of them for `probabilistic` and `remote`.
+    /// Returns a sampler of that type with its default parameter: every trace for `const`, 0.001 of
+    /// them for `probabilistic` and `remote`.
     ///
     /// # Examples
     ///
@@ -71,7 +72,7 @@ impl SamplerConfig {
         }
     }
 
-    /// The same for whoever builds the sampler.
+    /// Returns the parameters for the builder of the sampler.
     pub(super) fn params<'a>(
         &'a self,
         service_name: &'a str,
@@ -88,7 +89,7 @@ impl SamplerConfig {
 }
 
 impl Default for SamplerConfig {
-    /// Every trace: a default that keeps one in a thousand has cost many people hours.
+    /// Samples every trace: a default of one in a thousand has cost many people hours.
     fn default() -> Self {
         Self::new("const")
     }

@@ -1,4 +1,4 @@
-//! Makes requests, each by the way that configuration gives it, and follows redirects.
+//! The HTTP client, which selects the route of each request and follows redirects.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,22 +16,22 @@ use crate::clock;
 use crate::error::ConfigError;
 use crate::redact;
 
-/// What a client is made from.
+/// The options of a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientOptions<'o> {
-    /// The option that the URL is of, for errors.
+    /// The name of the option with the URL, for errors.
     pub(crate) field: &'static str,
-    /// How long a request may take, redirects and the answer's body included.
+    /// The timeout of a request, redirects and the response's body included.
     pub(crate) timeout: Duration,
-    /// How long the answer's body may take, where that is less.
+    /// The timeout of the response's body, if that is less.
     pub(crate) body_timeout: Duration,
-    /// How much of an answer's body is read.
+    /// The maximum length of a response's body.
     pub(crate) max_answer_bytes: u64,
     pub(crate) proxy: &'o ProxyConfig,
     pub(crate) tls: TlsOptions<'o>,
 }
 
-/// Makes requests to one URL, and to those it redirects to.
+/// Sends requests to one URL, and follows redirects.
 pub(crate) struct Client {
     url: Url,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -44,14 +44,14 @@ pub(crate) struct Client {
     https: Route,
 }
 
-/// A way for requests that are not sent directly.
+/// The route of requests that are not sent directly.
 enum Route {
     Direct,
-    /// By a tunnel, or by a proxy that knows nothing of HTTP; with its name for messages.
+    /// A tunnel, or a SOCKS proxy; with its name for messages.
     Proxied(Agent, String),
-    /// By a proxy that takes requests whole.
+    /// A proxy that forwards whole requests.
     Forwarded(ForwardProxy),
-    /// By a proxy that cannot be used, and why.
+    /// A proxy that cannot be used, and the reason.
     Unusable(ConfigError),
 }
 
@@ -62,7 +62,7 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client for a URL, which sends these headers with each request.
+    /// Makes a client for a URL that sends these headers with each request.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl Client {
         client.check()
     }
 
-    /// Sends one more header with each request.
+    /// Adds a header to each request.
     #[cfg(feature = "otlp-gzip")]
     pub(crate) fn add_header(&mut self, name: HeaderName, value: HeaderValue) {
         self.headers.push((name, value));
@@ -137,7 +137,7 @@ impl Client {
         }
     }
 
-    /// The URL for messages, without what may be secret.
+    /// Returns the URL for messages, without what may be secret.
     pub(crate) fn shown_url(&self) -> String {
         redact::value(&self.url.to_string())
     }
@@ -147,8 +147,9 @@ impl Client {
         self.timeout
     }
 
-    /// Posts a body, within that time if it is less than a request's. Redirects that keep it, 307 and 308, are followed to the same origin, or to the
-    /// same host with encryption: what proves who asks goes nowhere else.
+    /// Sends a POST request, within `timeout` if it is less than the configured one. Redirects that
+    /// preserve the request, 307 and 308, are followed to the same origin, or to `https` on the
+    /// same host: credentials go nowhere else.
     #[cfg(feature = "collector-http")]
     pub(crate) fn post(&self, body: &[u8], within: Duration) -> Result<Answer, Failure> {
         let may_follow = |status, target: &Url| {
@@ -157,13 +158,14 @@ impl Client {
         self.follow(&self.url, Some(body), within, may_follow)
     }
 
-    /// Gets what is at the URL with a query, and follows redirects to anywhere on the web.
+    /// Sends a GET request with a query, and follows redirects to any HTTP URL.
     #[cfg(feature = "remote-sampler")]
     pub(crate) fn get(&self, query: &str) -> Result<Answer, Failure> {
         let url = self.url.to_string();
         let mark = if url.contains('?') { '&' } else { '?' };
         let asked = Url::parse(&format!("{url}{mark}{query}"));
-        let too_long = || Failure::early(Reason::Unusable("the question is too long".to_owned()));
+        let too_long =
+            || Failure::early(Reason::Unusable("the request URL is too long".to_owned()));
         let may_follow = |_, target: &Url| can_encrypt(target);
         self.follow(&asked.ok_or_else(too_long)?, None, self.timeout, may_follow)
     }
@@ -193,7 +195,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// One request, within that time.
+    /// Sends one request, within that timeout.
     fn exchange(
         &self,
         url: &Url,
@@ -227,7 +229,7 @@ impl Client {
 }
 
 impl Route {
-    /// By the proxy at that URL.
+    /// Returns the route by the proxy at that URL.
     fn by(
         url: &str,
         is_encrypted: bool,
@@ -239,7 +241,7 @@ impl Route {
         let with_scheme =
             if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let proxy = Proxy::new(&with_scheme).map_err(|_| refused())?;
-        // It takes what is no port for none, and what a user's name ends with for a host's.
+        // `ureq` takes an invalid port for none, and the end of a user's name for a host.
         let (_, place) = with_scheme.split_once("://").unwrap_or_default();
         let (authority, rest) = place.split_at(place.find(['/', '?', '#']).unwrap_or(place.len()));
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -258,13 +260,13 @@ impl Route {
     }
 }
 
-/// Where an answer sends the request, if it does.
+/// Returns the target of a redirect, if the response is one.
 fn redirect(answer: &Answer) -> Option<&str> {
     let is_redirect = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
     answer.location.as_deref().filter(|_| is_redirect)
 }
 
-/// Whether this build can make requests to it.
+/// Returns whether this build supports the scheme of the URL.
 fn can_encrypt(url: &Url) -> bool {
     cfg!(feature = "tls") || !url.is_encrypted()
 }
@@ -273,7 +275,8 @@ fn agent(options: &ClientOptions<'_>, proxy: Option<Proxy>) -> Result<Agent, Con
     let timeout = options.timeout;
     let builder = Agent::config_builder()
         .timeout_global(Some(timeout))
-        // Less than all: where these end it, the request was surely not taken.
+        // Less than the whole timeout: if one of these expires, the request was surely not
+        // processed.
         .timeout_resolve(Some(timeout / 2))
         .timeout_connect(Some(timeout / 2))
         .timeout_recv_body(Some(options.body_timeout))

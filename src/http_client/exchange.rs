@@ -1,4 +1,4 @@
-//! One request and its answer, by ureq.
+//! One request and its response, by ureq.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -19,44 +19,44 @@ pub(super) struct Exchange<'e> {
     pub(super) url: &'e Url,
     pub(super) headers: &'e [(HeaderName, HeaderValue)],
     pub(super) body: Option<&'e [u8]>,
-    /// How long it may take, to the end of the answer.
+    /// The timeout, to the end of the response.
     pub(super) timeout: Duration,
-    /// How long the answer's body may take.
+    /// The timeout of the response's body.
     pub(super) body_timeout: Duration,
-    /// How much of the answer's body is read.
+    /// The maximum length of the response's body.
     pub(super) max_answer_bytes: u64,
 }
 
-/// What a server answered.
+/// The response of a server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
     pub(super) location: Option<String>,
-    /// As far as it was read.
+    /// The body, as far as it was read.
     pub(crate) body: Vec<u8>,
-    /// Why that is not all of it; none if it is.
+    /// Why the body is not complete; none if it is.
     pub(crate) body_error: Option<BodyError>,
 }
 
-/// Why an answer's body was not read to its end.
+/// Why a response's body is not complete.
 #[derive(Debug)]
 #[cfg_attr(
     not(any(feature = "remote-sampler", feature = "otlp")),
     expect(dead_code, reason = "only polls and OTLP need an answer's body")
 )]
 pub(crate) enum BodyError {
-    /// It is longer than what is read.
+    /// The body is longer than the maximum.
     TooLong,
-    /// It did not come to its end.
+    /// The body ended early.
     Interrupted(io::Error),
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) reason: Reason,
-    /// How much of the body was written.
+    /// How much of the request's body was written.
     #[cfg_attr(
         not(feature = "collector-http"),
         expect(dead_code, reason = "polls may be repeated as often as one likes")
@@ -70,34 +70,34 @@ pub(crate) enum Written {
     Nothing,
     /// The server ended the connection meanwhile.
     Part,
-    /// The server may have processed it.
+    /// The server may have processed the request.
     All,
 }
 
-/// What went wrong.
+/// The reason of a failure.
 #[derive(Debug)]
 pub(crate) enum Reason {
     /// The host's name has no address.
     Unresolved,
     /// Nothing listens there.
     Refused,
-    /// It took too long, in this phase.
+    /// The timeout of this phase expired.
     TimedOut(String),
-    /// The connection was not made, or ended early.
+    /// The connection failed, or ended early.
     Disconnected(io::Error),
-    /// What will be no better the next time: a certificate, an answer that is no HTTP.
+    /// An error that a retry cannot solve: an untrusted certificate, a malformed response.
     Unusable(String),
-    /// A redirect that is not followed, and where to.
+    /// A redirect that is not followed, and its target.
     Redirect { status: u16, target: String },
 }
 
 impl Failure {
-    /// One of a request of which the server cannot have seen the end.
+    /// Returns the failure of a request whose end the server cannot have received.
     pub(super) fn early(reason: Reason) -> Self {
         Self { reason, written: Written::Nothing }
     }
 
-    /// The same of a request by a proxy, which is whom it did not reach.
+    /// Marks the failure as one of the proxy.
     pub(super) fn at_proxy(mut self, proxy: &str) -> Self {
         if let Reason::Unresolved | Reason::Refused = self.reason {
             let what = format!("the proxy {proxy} cannot be reached: {self}");
@@ -133,9 +133,9 @@ impl Written {
 }
 
 impl Exchange<'_> {
-    /// Makes the request. `is_shortened` says that its timeout is less than the agent's.
+    /// Sends the request. `is_shortened` says that its timeout is less than the agent's.
     pub(super) fn by(&self, agent: &Agent, is_shortened: bool) -> Result<Answer, Failure> {
-        // What is not written when it fails, the server has not seen.
+        // Bytes that are not written when the request fails were not received by the server.
         let mut unwritten = self.body.unwrap_or_default();
         let sent = match self.request() {
             Ok(request) if self.body.is_none() => send(agent, self, request, (), is_shortened),
@@ -155,7 +155,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// The request without its body.
+    /// Returns the request without its body.
     pub(super) fn request(&self) -> Result<Request<()>, http::Error> {
         let method = if self.body.is_some() { Method::POST } else { Method::GET };
         let mut request = Request::builder().method(method).uri(self.url.uri().clone());
@@ -190,7 +190,7 @@ fn send(
 }
 
 impl Answer {
-    /// An answer whose body is to be read.
+    /// Returns a response whose body is not read yet.
     pub(super) fn new(status: u16, headers: &HeaderMap) -> Self {
         let now = SystemClock::new().wall_nanos();
         let asked = headers.get_all(RETRY_AFTER).iter();
@@ -205,10 +205,10 @@ impl Answer {
         }
     }
 
-    /// Reads the body to its end, so that the connection can be used again, or until it is too long.
+    /// Reads the body to its end, so that the connection can be reused, or to the maximum length.
     ///
-    /// Limited here: earlier versions of ureq limit what came over the network, which is much more
-    /// once it is unpacked, and an application may have turned that on.
+    /// The limit is applied here: earlier versions of ureq limit the compressed body, which is much
+    /// longer once it is unpacked, and an application may have enabled compression.
     pub(super) fn read(&mut self, body: impl Read, max_bytes: u64) {
         match body.take(max_bytes.saturating_add(1)).read_to_end(&mut self.body) {
             Ok(_) if self.body.len() as u64 > max_bytes => {
@@ -220,9 +220,9 @@ impl Answer {
         }
     }
 
-    /// The beginning of the body, for messages.
+    /// Returns the beginning of the body, for messages.
     pub(crate) fn excerpt(&self, secrets: &Secrets) -> String {
-        // Hidden first: a secret that is cut off would not be found.
+        // Redacted first: a truncated secret would not be found.
         let searched = &self.body[..self.body.len().min(SEARCHED_BYTES)];
         let shown = secrets.hide_in(&String::from_utf8_lossy(searched));
         let plain = |c: char| if c.is_control() { ' ' } else { c };
@@ -246,14 +246,14 @@ fn failure(error: ureq::Error, written: Written, is_encrypted: bool) -> Failure 
         }
         ureq::Error::Io(source) => match source.kind() {
             ErrorKind::ConnectionRefused => Failure::early(Reason::Refused),
-            // Only what writes gets that, so the last part did not get through.
+            // Only writes fail so, and the last one did not succeed.
             ErrorKind::BrokenPipe => {
                 Failure { reason: Reason::Disconnected(source), written: Written::Part }
             }
             _ if speaks_no_tls(&source) => {
                 Failure::early(Reason::Unusable(format!("{source}; it may be a port for http")))
             }
-            // TLS: a certificate is not trusted, ours or theirs, which they may find out last.
+            // TLS: one side does not trust the other's certificate, which may be noticed late.
             ErrorKind::InvalidData | ErrorKind::InvalidInput => {
                 Failure::early(Reason::Unusable(source.to_string()))
             }
@@ -284,10 +284,10 @@ fn speaks_no_tls(error: &io::Error) -> bool {
     }
 }
 
-/// How much of an answer is searched for secrets, in bytes.
+/// The part of a response that is searched for secrets, in bytes.
 const SEARCHED_BYTES: usize = 8 << 10;
 
-/// How much of it is shown in messages, in characters.
+/// The part of it that is shown in messages, in characters.
 const SHOWN_CHARS: usize = 200;
 
 /// What requests say who makes them.

@@ -1,8 +1,8 @@
-//! One request by a proxy that takes `http://` requests whole, as curl and Go send them.
+//! One request by a proxy that forwards `http://` requests, as curl and Go send them.
 //!
-//! ureq asks every proxy for a tunnel, which many grant to port 443 alone. Here the request line has
-//! the whole URL (RFC 9112, 3.2.2), and the connection is for one request. What is written and read
-//! is ureq's own protocol all the same.
+//! ureq requests a tunnel from every proxy, which many grant to port 443 alone. Here the request
+//! line has the whole URL (RFC 9112, 3.2.2), and the connection is for one request. The protocol
+//! implementation is ureq's.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -37,7 +37,7 @@ impl ForwardProxy {
             let both = format!("{user}:{}", proxy.password().unwrap_or_default());
             format!("Basic {}", base64(both.as_bytes()))
         });
-        // Base64 is good in any header.
+        // Base64 is valid in any header.
         let authorization = user.and_then(|user| HeaderValue::try_from(user).ok());
         let authorization = authorization.map(|mut value| {
             value.set_sensitive(true);
@@ -57,7 +57,7 @@ impl ForwardProxy {
         })?;
         let (call, unwritten) = write(call, exchange, &mut stream, &deadline)?;
         match (read(call, exchange, &mut stream, &deadline), unwritten) {
-            // A server that does not want a message may say so before it has seen the end.
+            // A server that refuses a message may respond before it has received the end.
             (Ok(answer), _) => Ok(answer),
             (Err(_), Some(error)) => Err(Failure { reason: reason(error), written: Written::Part }),
             (Err(reason), None) => Err(Failure { reason, written: Written::All }),
@@ -75,7 +75,7 @@ impl ForwardProxy {
         Ok(Call::new(request).map_err(unusable)?.proceed())
     }
 
-    /// Connects to the first of the proxy's addresses that takes a connection.
+    /// Connects to the first of the proxy's addresses that accepts a connection.
     fn connect(&self, deadline: &Deadline) -> io::Result<TcpStream> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the proxy's name has no address");
         for address in (&*self.host, self.port).to_socket_addrs()? {
@@ -91,8 +91,8 @@ impl ForwardProxy {
     }
 }
 
-/// Writes the request with its whole URL, and its body. Beside the call that is to be answered, why
-/// the body was not written to its end.
+/// Writes the request with its whole URL, and its body. Beside the call that reads the response,
+/// returns why the body was not written to its end.
 fn write(
     mut call: Call<SendRequest>,
     exchange: &Exchange<'_>,
@@ -120,7 +120,7 @@ fn write(
             let stalled = || Failure::early(Reason::Unusable(STALLED.to_owned()));
             Ok((call.proceed().ok_or_else(stalled)?, unwritten))
         }
-        // Nobody asks for a `100 Continue`.
+        // The request does not expect a `100 Continue`.
         Some(SendRequestResult::Await100(_)) | None => {
             Err(Failure::early(Reason::Unusable(STALLED.to_owned())))
         }
@@ -142,11 +142,11 @@ fn read(
             None if input.len() > MAX_HEAD_BYTES => {
                 return Err(unusable("its headers are too long"));
             }
-            // Another one may stand behind one that is only informational.
+            // An informational response may be followed by another one.
             None if used > 0 => {}
             None => {
                 if deadline.read(stream, &mut input).map_err(reason)? == 0 {
-                    let ended = "the connection ended without an answer";
+                    let ended = "the connection ended without a response";
                     let ended = io::Error::new(io::ErrorKind::UnexpectedEof, ended);
                     return Err(Reason::Disconnected(ended));
                 }
@@ -162,7 +162,7 @@ fn read(
     Ok(answer)
 }
 
-/// The body of an answer.
+/// The body of a response.
 struct Body<'b> {
     call: Call<RecvBody>,
     input: Vec<u8>,
@@ -201,7 +201,7 @@ impl Read for Body<'_> {
     }
 }
 
-/// When a request must be over.
+/// The deadline of a request.
 struct Deadline(Instant);
 
 impl Deadline {
@@ -210,12 +210,12 @@ impl Deadline {
         Self(now.checked_add(timeout).unwrap_or(now))
     }
 
-    /// The same, or so much later than now if that is sooner.
+    /// Returns the earlier of the deadline and so much later than now.
     fn or_after(&self, timeout: Duration) -> Self {
         Self(self.0.min(Self::after(timeout).0))
     }
 
-    /// How much time is left, or an error if none is.
+    /// Returns the remaining time, or an error if there is none.
     fn left(&self) -> io::Result<Duration> {
         let left = self.0.saturating_duration_since(clock::now());
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
@@ -234,7 +234,7 @@ impl Deadline {
         Ok(())
     }
 
-    /// Appends what comes next; 0 at the end.
+    /// Appends the next bytes; returns 0 at the end.
     fn read(&self, stream: &mut TcpStream, to: &mut Vec<u8>) -> io::Result<usize> {
         let mut part = [0; 8 << 10];
         loop {
@@ -267,7 +267,7 @@ fn unusable(what: impl fmt::Display) -> Reason {
 /// The longest line of a request's head.
 const MAX_LINE_BYTES: usize = 128 << 10;
 
-/// The longest head of an answer, as for ureq.
+/// The longest head of a response, as for ureq.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
 const MAX_WRITE_BYTES: usize = 64 << 10;

@@ -1,8 +1,8 @@
-//! Requests over HTTP/1.1, bounded in time and size: what senders and polls share.
+//! Requests over HTTP/1.1, bounded in time and size: shared by transports and polls.
 //!
-//! [`Client`] makes a request and follows redirects; [`exchange`] is one request and its answer,
-//! by ureq or, through a proxy that takes `http://` requests whole, by [`forward`]. Which way it is,
-//! [`proxy`] and [`no_proxy`] say. What is tried again is [`retry`]'s to say.
+//! [`Client`] sends requests and follows redirects; [`exchange`] is one request and its response,
+//! by ureq or, through a proxy that forwards `http://` requests, by [`forward`]. [`proxy`] and
+//! [`no_proxy`] select the route, and [`retry`] decides about retries.
 
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 mod client;

@@ -1,8 +1,8 @@
-//! Which hosts are asked without a proxy, by the rules of Go's `httpproxy`.
+//! The hosts that are reached without a proxy, by the rules of Go's `httpproxy`.
 
 use std::net::IpAddr;
 
-/// The hosts that are asked without a proxy.
+/// The hosts that are reached without a proxy.
 #[derive(Debug, Default)]
 pub(super) struct Bypass {
     rules: Vec<Rule>,
@@ -25,12 +25,12 @@ enum Rule {
 }
 
 impl Bypass {
-    /// Reads a list as `NO_PROXY` has it. What is no rule is left out, as Go and curl do.
+    /// Parses a list in the form of `NO_PROXY`. Invalid entries are ignored, as in Go and curl.
     pub(super) fn parse(list: &str) -> Self {
         Self { rules: list.split(',').filter_map(Rule::parse).collect() }
     }
 
-    /// Whether requests to that host and port go without a proxy.
+    /// Returns whether requests to that host and port use no proxy.
     pub(super) fn covers(&self, host: &str, port: u16) -> bool {
         let host = host.to_ascii_lowercase();
         let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
@@ -95,7 +95,7 @@ impl Rule {
     }
 }
 
-/// An address as a number, and how many bits it has.
+/// Returns an address as a number, and its length in bits.
 fn bits(address: IpAddr) -> (u128, u32) {
     match address.to_canonical() {
         IpAddr::V4(address) => (address.to_bits().into(), 32),

@@ -1,4 +1,4 @@
-//! Which proxy requests go through, as configuration or the environment say it.
+//! The proxy of requests, from configuration or the environment.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -6,16 +6,15 @@ use std::fmt;
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 use crate::environment;
 
-/// Which proxy requests over HTTP go through.
+/// The proxy of requests over HTTP.
 ///
-/// Requests to `localhost` and to loopback addresses never go through one.
+/// Requests to `localhost` and to loopback addresses never use a proxy.
 ///
 /// # Shape and units
 ///
-/// A proxy is a URL, `http://`, `https://` (feature `tls`), `socks5://`, `socks5h://`, `socks4://` or
-/// `socks4a://`, perhaps with user and password; without a scheme, `http://` is meant. An `http://`
-/// proxy gets whole requests for `http://` URLs, and is asked for a tunnel (`CONNECT`) to `https://`
-/// ones.
+/// A proxy is a URL, `http://`, `https://` (feature `tls`), `socks5://`, `socks5h://`, `socks4://`
+/// or `socks4a://`, perhaps with user and password; the default scheme is `http://`. An `http://`
+/// proxy forwards requests for `http://` URLs, and opens a tunnel (`CONNECT`) for `https://` ones.
 ///
 /// # Source
 ///
@@ -37,29 +36,29 @@ use crate::environment;
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyConfig {
-    /// The one that the environment names when the tracer is built: `HTTP_PROXY` for `http://` URLs,
-    /// `HTTPS_PROXY` for `https://` ones, none for hosts in `NO_PROXY`. The same names in lower case
+    /// The proxy that the environment names when the tracer is built: `HTTP_PROXY` for `http://`
+    /// URLs, `HTTPS_PROXY` for `https://` ones, none for hosts in `NO_PROXY`. The lower-case names
     /// count where those are not set. In a CGI program, where `REQUEST_METHOD` is set, `HTTP_PROXY`
     /// may come from a request, so only `http_proxy` counts.
     #[default]
     Environment,
-    /// None.
+    /// No proxy.
     Direct,
-    /// These.
+    /// Fixed proxies.
     Fixed {
         /// The proxy for `http://` URLs.
         http: Option<String>,
         /// The proxy for `https://` URLs.
         https: Option<String>,
-        /// The hosts that are asked without a proxy, separated by commas, as `NO_PROXY` has them:
-        /// `example.com` is that host and all below it, `.example.com` those below it, `10.0.0.7` an
-        /// address, `10.0.0.0/8` a range of them; each of the first three perhaps with a port. `*`
-        /// is any host.
+        /// The hosts that are reached without a proxy, separated by commas, as in `NO_PROXY`:
+        /// `example.com` is that host and all below it, `.example.com` those below it, `10.0.0.7`
+        /// an address, `10.0.0.0/8` a range of them; each of the first three perhaps with a port.
+        /// `*` is any host.
         no_proxy: String,
     },
 }
 
-/// Without the proxies, whose URLs may hold passwords: only whether there are any.
+/// Hides the proxies, whose URLs may have passwords: only shows whether there are any.
 impl fmt::Debug for ProxyConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |proxy: &Option<String>| proxy.as_ref().map(|_| "(hidden)");
@@ -77,7 +76,7 @@ impl fmt::Debug for ProxyConfig {
 }
 
 impl ProxyConfig {
-    /// What variables from elsewhere than the environment say; none if they do not speak of proxies.
+    /// Returns the proxies that these variables name, or `None` if no variable is set.
     pub(crate) fn from_variables(lookup: &dyn Fn(&str) -> Option<OsString>) -> Option<Self> {
         let value = |name: &str| {
             let text = lookup(name)?.to_string_lossy().trim().to_owned();
@@ -91,7 +90,7 @@ impl ProxyConfig {
         (http.is_some() || https.is_some()).then_some(Self::Fixed { http, https, no_proxy })
     }
 
-    /// The same with what the environment says in place of its name.
+    /// Replaces the environment's name by the proxies that it names.
     #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
     pub(crate) fn resolved(&self) -> Self {
         match self {

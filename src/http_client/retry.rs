@@ -1,5 +1,5 @@
-//! The retry policy of all requests over HTTP: what is tried again, how often, for how long, and
-//! with which pauses.
+//! The retry policy of all requests over HTTP: which failures are retried, how often, for how long,
+//! and with which delays.
 //!
 //! | an attempt ends with | the server may have processed it | another attempt |
 //! |---|---|---|
@@ -8,25 +8,25 @@
 //! | 408, 429, 503 | no | yes |
 //! | 500, 502, 504 | yes | yes |
 //! | 408, 500 from a server of OTLP | 500: yes | no |
-//! | a connection that ends after the whole message is written, without an answer | yes | one |
-//! | no answer in time, or one that is no HTTP | yes | no |
+//! | a connection that ends after the whole message is written, without a response | yes | one |
+//! | no response in time, or a malformed one | yes | no |
 //! | a certificate that is not trusted | no | no |
 //! | any other status | no | no |
 //!
-//! 500 is tried again because Jaeger's collector answers it when its queue is full. 502 and 504 come
-//! from gateways, which do not know what became of the message. OTLP names the statuses after which
-//! alone a request may be made again: 429, 502, 503 and 504.
+//! 500 is tried again because Jaeger's collector responds with it when its queue is full. 502 and
+//! 504 come from gateways, which do not know the outcome. OTLP allows retries only after these
+//! statuses: 429, 502, 503 and 504.
 //!
-//! A pause is never shorter than the one before. What a server says in `Retry-After` lengthens a
-//! pause and never shortens it; where it exceeds what is left of the time, the message is given up
-//! at once. Polls are an attempt each, and have no bound but their interval, which is also the
-//! longest of their pauses.
+//! A delay is never shorter than the one before. The server's `Retry-After` lengthens a delay and
+//! never shortens it; where it exceeds the remaining time, the message is given up at once. Each
+//! poll is one attempt, and polls have no bound but their interval, which is also the longest of
+//! their delays.
 
 use std::time::Duration;
 #[cfg(feature = "collector-http")]
 use std::time::Instant;
 
-/// Pauses between attempts, of which none is shorter than the one before.
+/// The delays between attempts, of which none is shorter than the one before.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -35,14 +35,14 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Pauses from about `first` on, of which each is about twice the one before, up to `longest`.
+    /// Returns delays from about `first` on, each about twice the one before, up to `longest`.
     pub(crate) fn new(first: Duration, longest: Duration) -> Self {
         Self { first: first.min(longest), longest, last: Duration::ZERO }
     }
 
-    /// The next pause: at least what the server asked for.
+    /// Returns the next delay: at least the server's `Retry-After`.
     pub(crate) fn next(&mut self, retry_after: Option<Duration>) -> Duration {
-        // By chance, so that many clients do not come back at the same moment.
+        // Random, so that many clients do not retry at the same moment.
         let grown = if self.last.is_zero() {
             self.first.mul_f64(rand::random_range(0.75..1.25))
         } else {
@@ -53,37 +53,37 @@ impl Backoff {
         self.last
     }
 
-    /// Begins with the first pause again.
+    /// Begins with the first delay again.
     #[cfg(feature = "remote-sampler")]
     pub(crate) fn reset(&mut self) {
         self.last = Duration::ZERO;
     }
 }
 
-/// What an attempt that failed says about the next one.
+/// The failure of an attempt, as far as it matters for retries.
 #[cfg(feature = "collector-http")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FailedAttempt {
     pub(crate) retry: Retry,
     /// Whether the server may have processed the message all the same.
     pub(crate) may_be_processed: bool,
-    /// What the server asked for.
+    /// The server's `Retry-After`.
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// Whether another attempt may help.
+/// Whether a retry may help.
 #[cfg(feature = "collector-http")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retry {
     Yes,
-    /// As often as a message may be left without an answer: the server may process each.
+    /// Limited by the number of attempts without a response: the server may process each.
     Unanswered,
     No,
 }
 
 #[cfg(feature = "collector-http")]
 impl FailedAttempt {
-    /// What a status that is no success says.
+    /// Returns the failure of an error status.
     pub(crate) fn by_status(
         status: u16,
         retry_after: Option<Duration>,
@@ -96,43 +96,43 @@ impl FailedAttempt {
         Self { retry, may_be_processed: matches!(status, 500 | 502 | 504), retry_after }
     }
 
-    /// A failure without an answer.
+    /// Returns a failure without a response.
     pub(crate) const fn without_answer(retry: Retry, may_be_processed: bool) -> Self {
         Self { retry, may_be_processed, retry_after: None }
     }
 }
 
-/// After which statuses another attempt may be made.
+/// The statuses that are retried.
 #[cfg(feature = "collector-http")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RetriedStatuses {
     /// 408, 429, 500, 502, 503 and 504.
     Usual,
-    /// Those that OTLP names: 429, 502, 503 and 504.
+    /// The statuses that OTLP names: 429, 502, 503 and 504.
     #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "nobody speaks OTLP"))]
     Otlp,
 }
 
-/// How often and for how long a message is tried.
+/// The limits of retries.
 #[cfg(feature = "collector-http")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RetryPolicy {
-    /// The most attempts, the first one included.
+    /// The maximum number of attempts, the first one included.
     pub(crate) max_attempts: u32,
     /// The time after which no further attempt begins.
     pub(crate) max_elapsed: Duration,
 }
 
-/// What is known of a destination from one message to the next.
+/// The state of a destination, from one message to the next.
 #[cfg(feature = "collector-http")]
 #[derive(Debug)]
 pub(crate) struct RetryState {
     policy: RetryPolicy,
-    /// A message was given up, and none got through since.
+    /// Whether a message was given up, and none succeeded since.
     is_failing: bool,
-    /// Others use the same thread, and must not be held up.
+    /// Whether other destinations use the same thread, and must not be delayed.
     shares_thread: bool,
-    /// Until when nothing is tried, so that others can use the thread.
+    /// The time until which nothing is sent, so that others can use the thread.
     paused_until: Option<Instant>,
 }
 
@@ -142,15 +142,15 @@ impl RetryState {
         Self { policy, is_failing: false, shares_thread: false, paused_until: None }
     }
 
-    /// For a destination whose thread others use too: each message is tried once, and after a
-    /// failure nothing is tried for as long as that took.
+    /// Makes the state of a destination that shares its thread: each message is tried once, and
+    /// after a failure nothing is sent for as long as that took.
     pub(crate) fn sharing_its_thread(mut self) -> Self {
         self.shares_thread = true;
         self.policy.max_attempts = 1;
         self
     }
 
-    /// The attempts of a message; none while the destination is paused.
+    /// Begins the attempts of a message, or returns `None` while the destination is paused.
     pub(crate) fn begin(&self, now: Instant) -> Option<Attempts> {
         if self.paused_until.is_some_and(|until| now < until) {
             return None;
@@ -169,13 +169,13 @@ impl RetryState {
         })
     }
 
-    /// A message got through, or was refused by a server that is at work.
+    /// Notes that a message was accepted, or refused by a working server.
     pub(crate) fn recovered(&mut self) {
         self.is_failing = false;
         self.paused_until = None;
     }
 
-    /// A message was given up although another attempt might have helped.
+    /// Notes that a message was given up although a retry might have helped.
     pub(crate) fn gave_up(&mut self, attempts: &Attempts, now: Instant) {
         self.is_failing = true;
         if self.shares_thread {
@@ -199,8 +199,8 @@ pub(crate) struct Attempts {
 
 #[cfg(feature = "collector-http")]
 impl Attempts {
-    /// Counts an attempt that failed. The pause before the next one; none if the message is to be
-    /// given up.
+    /// Counts a failed attempt. Returns the delay before the next one, or `None` if the message is
+    /// to be given up.
     pub(crate) fn failed(&mut self, failed: FailedAttempt, now: Instant) -> Option<Duration> {
         self.made = self.made.saturating_add(1);
         self.may_be_processed |= failed.may_be_processed;
@@ -220,39 +220,39 @@ impl Attempts {
         (spent.saturating_add(pause) < self.policy.max_elapsed).then_some(pause)
     }
 
-    /// How many failed.
+    /// Returns the number of failed attempts.
     pub(crate) fn made(&self) -> u32 {
         self.made
     }
 
-    /// Whether the server may have processed one that failed.
+    /// Returns whether the server may have processed a failed attempt.
     pub(crate) fn may_be_processed(&self) -> bool {
         self.may_be_processed
     }
 }
 
-/// The first pause between attempts of a message, about.
+/// The approximate first delay between attempts of a message.
 #[cfg(feature = "collector-http")]
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause between attempts of a message that no server asked for.
+/// The longest delay between attempts of a message without a `Retry-After`.
 #[cfg(feature = "collector-http")]
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How often a message is written as a whole and left without an answer before it is given up.
+/// How often a message is written as a whole without a response before it is given up.
 #[cfg(feature = "collector-http")]
 const MAX_UNANSWERED: u32 = 2;
 
-/// The longest time that a destination which shares its thread is not tried after a failure.
+/// The longest pause of a destination that shares its thread.
 #[cfg(feature = "collector-http")]
 const MAX_SHARED_PAUSE: Duration = Duration::from_secs(3600);
 
-/// What a `Retry-After` asks for: a number of seconds, or a date of HTTP in any of its three forms.
-/// None if it is neither. A date that has passed is no pause.
+/// Parses a `Retry-After`: a number of seconds, or a date of HTTP in any of its three forms. `None`
+/// if it is neither. A date in the past is no delay.
 pub(crate) fn parse_retry_after(value: &str, wall_nanos: i64) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number that does not fit is longer than anybody waits.
+        // A number that does not fit is longer than any limit.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
@@ -339,7 +339,8 @@ mod tests {
             RetryState::new(RetryPolicy { max_attempts, max_elapsed })
         }
 
-        /// The pauses until a message is given up, if each attempt takes no time and fails like this.
+        /// Returns the delays until a message is given up, if each attempt takes no time and fails
+        /// like this.
         fn pauses(state: &RetryState, failed: FailedAttempt) -> Vec<Duration> {
             let mut now = clock::now();
             let mut attempts = state.begin(now).unwrap();
@@ -392,7 +393,7 @@ mod tests {
             let state = state(10, Duration::from_secs(30));
             let unanswered = FailedAttempt::without_answer(Retry::Unanswered, true);
             assert_eq!(pauses(&state, unanswered).len(), 1);
-            // What lies between is no answer either.
+            // A failure between does not count as a response.
             let (now, refused) = (clock::now(), FailedAttempt::without_answer(Retry::Yes, false));
             let mut attempts = state.begin(now).unwrap();
             assert!(attempts.failed(unanswered, now).is_some());

@@ -1,24 +1,24 @@
-//! Whom a client trusts by TLS, and by what it shows who it is.
+//! TLS options: trusted certificates, and the client's own.
 
 #[cfg(feature = "tls")]
 use crate::error::ConfigError;
 #[cfg(feature = "tls")]
 use crate::redact::HIDDEN;
 
-/// What is said of TLS, each in PEM.
+/// The TLS options, each in PEM.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TlsOptions<'o> {
-    /// What errors call these options.
+    /// The names of these options in errors.
     pub(crate) names: TlsOptionNames,
-    /// Who may vouch for servers; without it, those that browsers trust.
+    /// The trusted certificate authorities; without it, those of browsers.
     pub(crate) ca_certificates: Option<&'o str>,
-    /// The client's own certificate, and those that lead from it to one the server trusts.
+    /// The client's own certificate, and its chain.
     pub(crate) client_certificate: Option<&'o str>,
     /// The key of that certificate.
     pub(crate) client_key: Option<&'o str>,
 }
 
-/// What the options are called.
+/// The names of the options in errors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TlsOptionNames {
     pub(crate) ca_certificates: &'static str,
@@ -37,7 +37,7 @@ impl Default for TlsOptionNames {
 }
 
 impl TlsOptions<'_> {
-    /// The first option that is given, if any is.
+    /// Returns the name of the first option that is given, if any is.
     pub(super) fn given(&self) -> Option<&'static str> {
         let Self { ca_certificates, client_certificate, client_key, names } = self;
         let options = [
@@ -48,7 +48,7 @@ impl TlsOptions<'_> {
         options.into_iter().find_map(|(option, field)| option.map(|_| field))
     }
 
-    /// The same for ureq.
+    /// Returns the TLS configuration for ureq.
     #[cfg(feature = "tls")]
     pub(super) fn config(&self) -> Result<ureq::tls::TlsConfig, ConfigError> {
         use ureq::tls::{ClientCert, RootCerts, TlsConfig};
@@ -75,7 +75,7 @@ impl TlsOptions<'_> {
     }
 }
 
-/// The certificates of a text, which may hold keys too where it is said to be of one's own.
+/// Parses the certificates of a text, which may contain keys too if it is the client's own.
 #[cfg(feature = "tls")]
 fn certificates(
     field: &'static str,
@@ -112,7 +112,7 @@ fn private_key(
     let mut key = None;
     for item in ureq::tls::parse_pem(pem.as_bytes()) {
         if let PemItem::PrivateKey(found) = item.map_err(|_| refused())? {
-            // Which of several is meant nobody can say.
+            // It is ambiguous which of several keys is meant.
             if key.replace(found).is_some() {
                 return Err(refused());
             }
@@ -121,7 +121,7 @@ fn private_key(
     key.ok_or_else(refused)
 }
 
-/// Refuses a key that is none, or not that of the certificate: the first connection would panic.
+/// Refuses an invalid key, or one of another certificate: the first connection would panic.
 #[cfg(feature = "tls")]
 fn verify_pair(
     names: &TlsOptionNames,
@@ -134,7 +134,7 @@ fn verify_pair(
     let chain = chain.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec()));
     let key =
         PrivateKeyDer::try_from(key.der().to_vec()).map_err(|what| refused(what.to_owned()))?;
-    // The one that ureq takes.
+    // The provider that ureq uses.
     let provider = match CryptoProvider::get_default() {
         Some(provider) => std::sync::Arc::clone(provider),
         None => std::sync::Arc::new(rustls::crypto::ring::default_provider()),

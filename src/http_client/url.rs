@@ -1,4 +1,4 @@
-//! URLs that requests are made to, and what of a URL may be shown.
+//! URLs of requests, and their redacted form.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use ureq::http::Uri;
 pub(crate) struct Url(Uri);
 
 impl Url {
-    /// Reads a URL; none if it is none, or of another kind.
+    /// Parses a URL; `None` if it is invalid, or of another kind.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
         let authority = uri.authority()?.as_str();
         let has_host = uri.host().is_some_and(|host| !host.is_empty());
-        // A port that is none would be taken for the scheme's.
+        // An invalid port would be taken for the scheme's default.
         let after_host = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
         let has_bad_port = after_host.contains(':') && uri.port_u16().is_none_or(|port| port == 0);
         (is_web && has_host && !has_bad_port && !authority.contains('@')).then_some(Self(uri))
@@ -29,7 +29,7 @@ impl Url {
         self.0.scheme_str() == Some("https")
     }
 
-    /// The host, an IPv6 address without its brackets.
+    /// Returns the host, an IPv6 address without its brackets.
     pub(crate) fn host(&self) -> &str {
         let host = self.0.host().unwrap_or_default();
         host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
@@ -39,16 +39,16 @@ impl Url {
         self.0.port_u16().unwrap_or_else(|| if self.is_encrypted() { 443 } else { 80 })
     }
 
-    /// Scheme, host and port as they stand at the beginning of the URL.
+    /// Returns scheme, host and port as they are at the beginning of the URL.
     pub(crate) fn origin(&self) -> String {
         let scheme = self.0.scheme_str().unwrap_or_default();
         let authority = self.0.authority().map_or("", |authority| authority.as_str());
         format!("{scheme}://{authority}")
     }
 
-    /// What a `Location` in an answer from this URL means, by RFC 3986.
+    /// Resolves a `Location` in a response from this URL, by RFC 3986.
     pub(crate) fn join(&self, location: &str) -> Option<Self> {
-        // A colon before any slash ends a scheme: no relative reference has one there.
+        // A colon before any slash ends a scheme: relative references have none there.
         let first = location.split(['/', '?', '#']).next().unwrap_or_default();
         if first.contains(':') {
             return Self::parse(location);
@@ -66,8 +66,8 @@ impl Url {
         Self::parse(&format!("{}{base}{location}", self.origin()))
     }
 
-    /// Whether requests for that URL may carry what is meant for this one: it is of the same origin,
-    /// or the same host with encryption.
+    /// Returns whether requests to that URL may have the credentials for this one: it has the same
+    /// origin, or the same host with encryption.
     #[cfg(feature = "collector-http")]
     pub(crate) fn trusts(&self, next: &Self) -> bool {
         let is_same_host = self.host().eq_ignore_ascii_case(next.host());

@@ -1,4 +1,4 @@
-//! What an application's metrics system looks like to a tracer.
+//! The interface of an application's metrics system.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use super::host::MetricsHost;
 
 /// Makes instruments of an application's metrics system.
 ///
-/// Names are Jaeger's, with dots: `jaeger.tracer.started_spans`. What the system does not allow in a
-/// name is the factory's to replace; in Prometheus' form this one is
-/// `jaeger_tracer_started_spans_total`. An instrument that is asked for twice is one: both count
+/// Names are Jaeger's, with dots: `jaeger.tracer.started_spans`. The factory replaces characters
+/// that the system does not allow in names; in Prometheus' form this one is
+/// `jaeger_tracer_started_spans_total`. An instrument that is requested twice is one: both count
 /// together.
 ///
 /// # Cost
 ///
-/// A tracer asks for its instruments once, when it is built. They are then called on the reporter's
-/// thread at each flush interval, and where a tracer is flushed or closed; only those of which there
-/// is something new.
+/// A tracer requests its instruments once, when it is built. They are then called on the reporter's
+/// thread at each flush interval, and where a tracer is flushed or closed; only those with a new
+/// value.
 ///
 /// # Source
 ///
@@ -63,29 +63,29 @@ use super::host::MetricsHost;
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub trait MetricsFactory: fmt::Debug + Send + Sync {
-    /// A number that grows. Tags are pairs of a key and a value, in the order of their keys.
+    /// Returns a counter. Tags are pairs of a key and a value, sorted by key.
     fn counter(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Counter>;
 
-    /// A number that goes up and down. One that forgets it by default.
+    /// Returns a gauge. By default, one that does nothing.
     fn gauge(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Gauge> {
         let _ = (name, tags);
         Box::new(Forgets)
     }
 
-    /// How long things take. One that forgets it by default.
+    /// Returns a timer. By default, one that does nothing.
     fn timer(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Timer> {
         let _ = (name, tags);
         Box::new(Forgets)
     }
 
-    /// What instruments of that name tell, for systems that show it. Called before the first of them
-    /// is asked for. Nothing by default.
+    /// Describes instruments with that name, for systems that show it. Called before the first of
+    /// them is requested. Does nothing by default.
     fn describe(&self, kind: MetricKind, name: &str, help: &str) {
         let _ = (kind, name, help);
     }
 
-    /// Called when a tracer has its instruments, with a way to have them brought up to date at any
-    /// moment, for systems that are read from outside. Nothing by default.
+    /// Called when a tracer has its instruments, with a handle to update them at any time, for
+    /// systems that are read from outside. Does nothing by default.
     fn start(&self, host: &MetricsHost) {
         let _ = host;
     }
@@ -113,7 +113,7 @@ impl<M: MetricsFactory + ?Sized> MetricsFactory for Arc<M> {
     }
 }
 
-/// What kind of instrument a metric has.
+/// The type of a metric's instrument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum MetricKind {
@@ -125,21 +125,21 @@ pub enum MetricKind {
     Timer,
 }
 
-/// A number that grows.
+/// A number that only grows.
 pub trait Counter: Send + Sync {
-    /// Adds to it.
+    /// Increments the counter.
     fn inc(&self, delta: u64);
 }
 
 /// A number that goes up and down.
 pub trait Gauge: Send + Sync {
-    /// Replaces it.
+    /// Sets the gauge.
     fn update(&self, value: i64);
 }
 
-/// How long things take.
+/// A distribution of durations.
 pub trait Timer: Send + Sync {
-    /// Adds one that took so long.
+    /// Records a duration.
     fn record(&self, duration: Duration);
 }
 

@@ -1,4 +1,4 @@
-//! An application's metrics system, whose panics end nothing.
+//! The guard around an application's metrics system: its panics are caught.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::{Counter, Gauge, MetricKind, MetricsFactory, MetricsHost, Timer};
 use crate::diag::Diagnostics;
 use crate::panics::Callback;
 
-/// A factory whose panics are caught, and those of the instruments that it makes.
+/// A factory that catches the panics of the application's factory and instruments.
 #[derive(Clone)]
 pub(crate) struct Instruments {
     factory: Arc<dyn MetricsFactory>,
@@ -59,7 +59,7 @@ impl Instruments {
     }
 }
 
-/// An instrument of an application's.
+/// An application's instrument, whose panics are caught.
 pub(super) struct Guarded<I: ?Sized> {
     instrument: Box<I>,
     diagnostics: Arc<Diagnostics>,

@@ -1,15 +1,15 @@
-//! The way from an application's metrics system back to a tracer.
+//! What an application's metrics system can see of its tracer.
 
 use std::fmt;
 use std::sync::Weak;
 
-/// What a tracer's numbers are published by.
+/// Publishes the numbers of a tracer.
 pub(super) trait Publish: Send + Sync {
-    /// Brings all instruments up to date.
+    /// Updates all instruments.
     fn publish_all(&self);
 }
 
-/// A tracer, as far as its metrics see it. It does not keep the tracer.
+/// A handle to the tracer for its metrics; it does not keep the tracer alive.
 #[derive(Clone)]
 pub struct MetricsHost {
     publisher: Weak<dyn Publish>,
@@ -26,19 +26,19 @@ impl MetricsHost {
         Self { publisher }
     }
 
-    /// Whether the tracer is there. Once it is not, its instruments are as they were left.
+    /// Returns whether the tracer is alive. Once it is not, its instruments do not change any more.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.publisher.strong_count() > 0
     }
 
-    /// Brings the tracer's instruments up to date. False if the tracer is gone: they then are, for
-    /// good.
+    /// Updates the tracer's instruments. Returns false if the tracer is gone: they are then up to
+    /// date for good.
     ///
     /// # Cost
     ///
-    /// That of [`Tracer::stats`](crate::Tracer::stats), and a call of each instrument of which there
-    /// is something new. Call it without a lock that the instruments need.
+    /// That of [`Tracer::stats`](crate::Tracer::stats), and a call of each instrument with a new
+    /// value. Call it without a lock that the instruments need.
     pub fn publish(&self) -> bool {
         match self.publisher.upgrade() {
             Some(publisher) => {

@@ -1,4 +1,4 @@
-//! Metrics kept in memory, for the tests of applications.
+//! Metrics in memory, for the tests of applications.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 
 use super::{Counter, Gauge, MetricsFactory, MetricsHost, Timer};
 
-/// Keeps metrics for tests to look at, exact at the moment they are read. Its clones share them.
+/// Stores metrics for tests, exact at the time they are read. Clones share them.
 ///
-/// A metric goes by its name and its tags: `jaeger.tracer.traces|sampled=y|state=started`.
+/// A metric is identified by its name and its tags: `jaeger.tracer.traces|sampled=y|state=started`.
 ///
 /// # Source
 ///
@@ -54,33 +54,33 @@ struct Kept {
 }
 
 impl InMemoryMetrics {
-    /// Holds nothing yet.
+    /// Returns an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// All counters, also those that are zero.
+    /// Returns all counters, also those that are zero.
     #[must_use]
     pub fn counters(&self) -> BTreeMap<String, u64> {
         self.bring_up_to_date();
         read(&self.kept.counters, |counter| counter.load(Ordering::Relaxed))
     }
 
-    /// All gauges.
+    /// Returns all gauges.
     #[must_use]
     pub fn gauges(&self) -> BTreeMap<String, i64> {
         self.bring_up_to_date();
         read(&self.kept.gauges, |gauge| gauge.load(Ordering::Relaxed))
     }
 
-    /// All that was timed, in the order it came.
+    /// Returns all durations, in the order in which they were recorded.
     #[must_use]
     pub fn timers(&self) -> BTreeMap<String, Vec<Duration>> {
         read(&self.kept.timers, |timer| timer.lock().clone())
     }
 
-    /// Has every tracer say what is new, without the lock: a tracer is told of no factory's locks.
+    /// Updates the instruments of every tracer, without the lock, which the instruments need.
     fn bring_up_to_date(&self) {
         let tracers = self.kept.tracers.lock().clone();
         let gone = tracers.iter().filter(|tracer| !tracer.publish()).count();
@@ -94,7 +94,7 @@ fn read<T, V>(named: &Named<T>, value: impl Fn(&T) -> V) -> BTreeMap<String, V> 
     named.lock().iter().map(|(name, kept)| (name.clone(), value(kept))).collect()
 }
 
-/// The one of that name and those tags, made if there is none.
+/// Returns the instrument with that name and those tags, made if there is none.
 fn find<T: Default>(named: &Named<T>, name: &str, tags: &[(&str, &str)]) -> Arc<T> {
     let mut tags = tags.to_vec();
     tags.sort_unstable();

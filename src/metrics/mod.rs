@@ -1,8 +1,9 @@
-//! The tracer's metrics under Jaeger's own names, in whatever system an application has.
+//! The tracer's metrics under Jaeger's own names, in the application's metrics system.
 //!
-//! A [`MetricsFactory`] makes instruments; [`TracerBuilder::metrics`](crate::TracerBuilder::metrics)
-//! gives it to a tracer. What they are told is read from counters that the tracer has anyway, on the
-//! reporter's thread, so that a span costs the same with metrics as without.
+//! A [`MetricsFactory`] makes instruments;
+//! [`TracerBuilder::metrics`](crate::TracerBuilder::metrics) gives it to a tracer. The values are
+//! read from counters that the tracer has anyway, on the reporter's thread, so that a span costs
+//! the same with metrics as without.
 //!
 //! | name | tags | counts |
 //! |---|---|---|
@@ -17,16 +18,16 @@
 //! | | `result=saved` | spans that could not be sent before the close, and were saved in a file |
 //! | `jaeger.tracer.reporter_receiver_drops` | | datagrams of all senders that the agent's socket had no room for, where that is seen |
 //! | `jaeger.tracer.reporter_queue_length` | | a gauge: finished spans that wait in the tracer |
-//! | `jaeger.tracer.sampler_queries` | `result=ok` or `err` | questions of a remote sampler |
-//! | `jaeger.tracer.sampler_updates` | `result=ok` or `err` | answers taken over, or refused |
+//! | `jaeger.tracer.sampler_queries` | `result=ok` or `err` | polls of a remote sampler |
+//! | `jaeger.tracer.sampler_updates` | `result=ok` or `err` | responses applied, or refused |
 //! | `jaeger.tracer.baggage_updates` | `result=ok` or `err` | baggage items set, or denied |
-//! | `jaeger.tracer.baggage_truncations` | | baggage items cut |
-//! | `jaeger.tracer.baggage_restrictions_updates` | `result=ok` or `err` | questions about baggage restrictions |
+//! | `jaeger.tracer.baggage_truncations` | | baggage items truncated |
+//! | `jaeger.tracer.baggage_restrictions_updates` | `result=ok` or `err` | polls for baggage restrictions |
 //! | `jaeger.tracer.throttled_debug_spans` | | requests for debugging that were denied |
-//! | `jaeger.tracer.throttler_updates` | `result=ok` or `err` | questions about credits for debugging |
+//! | `jaeger.tracer.throttler_updates` | `result=ok` or `err` | polls for debugging credits |
 //!
-//! With [`TracerBuilder::rpc_metrics`](crate::TracerBuilder::rpc_metrics), the spans that serve are
-//! counted and timed by endpoint besides, when they are finished: those with a name and the tag
+//! With [`TracerBuilder::rpc_metrics`](crate::TracerBuilder::rpc_metrics), server spans are counted
+//! and timed by endpoint, too, when they are finished: those with a name and the tag
 //! `span.kind=server`, sampled or not. All have the tag `component=jaeger`.
 //!
 //! | name | tags | |
@@ -36,13 +37,13 @@
 //! | `jaeger-rpc.http_requests` | `endpoint`, `status_code=2xx` to `5xx` | a counter |
 //!
 //! `endpoint` is the span's name, with a hyphen for each byte that is not of `a-zA-Z0-9-_/.`; after
-//! 200 different names it is `other`. `error` follows the span's tag `error`, a truth or its text;
-//! `status_code` follows `http.status_code`, a number or its text.
+//! 200 different names it is `other`. `error` follows the span's tag `error`, a boolean or its
+//! text; `status_code` follows `http.status_code`, a number or its text.
 //!
-//! `sampled=delayed` is a decision that the sampler has put off: for `started` when the span was
+//! `sampled=delayed` is a decision that the sampler has deferred: for `started` when the span was
 //! started, for `finished` if it still was when the span was finished. Where there are
-//! [observers](crate::Observer), a span is started before they, and then the sampler, are told of the
-//! tags that it is started with.
+//! [observers](crate::Observer), a span is started before the tags that it is started with are
+//! passed to them, and then to the sampler.
 
 mod factory;
 mod guarded;

@@ -1,4 +1,4 @@
-//! Brings an application's instruments up to date with what the tracer has counted.
+//! Updates an application's instruments with the tracer's counts.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -14,21 +14,21 @@ use crate::clock;
 use crate::span::counters::AllStripes;
 use crate::span::shared::SpanShared;
 
-/// A tracer's instruments, and what they have been reported.
+/// A tracer's instruments, and their last reported values.
 pub(crate) struct Publisher {
     core: Arc<SpanShared>,
     all_stripes: AllStripes,
     counters: [Guarded<dyn Counter>; COUNTERS.len()],
     queue_length: Guarded<dyn Gauge>,
     reported: Mutex<Reported>,
-    /// Waits for what others are about to tell.
+    /// Waits for reports of other threads.
     idle: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Reported {
     totals: [u64; COUNTERS.len()],
-    /// How many threads have taken what is new and are reporting it.
+    /// The number of threads that are reporting new values.
     reporting: usize,
 }
 
@@ -39,7 +39,7 @@ impl fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    /// Asks the factory for the tracer's instruments.
+    /// Requests the tracer's instruments from the factory.
     pub(crate) fn new(
         core: &Arc<SpanShared>,
         all_stripes: &AllStripes,
@@ -63,11 +63,11 @@ impl Publisher {
         publisher
     }
 
-    /// Tells each instrument what is new.
+    /// Reports new values to each instrument.
     pub(crate) fn publish(&self) {
         let now = Reading::of(&self.core, &self.all_stripes);
         let news = self.reported.lock().take(&now);
-        // Without the lock, as instruments are user callbacks.
+        // No lock is held here, as instruments are user callbacks.
         for (counter, delta) in self.counters.iter().zip(news).filter(|(_, delta)| *delta > 0) {
             counter.inc(delta);
         }
@@ -78,8 +78,8 @@ impl Publisher {
 }
 
 impl Reported {
-    /// What is new in a reading. A number that went down, as `sent` does where a refusal comes to
-    /// light late, or one that another thread has read since, is not: counters only grow.
+    /// Returns the new part of a reading. A number that went down, as `sent` does after a late
+    /// refusal, or one that another thread has read since, is not new: counters only grow.
     fn take(&mut self, now: &Reading) -> [u64; COUNTERS.len()] {
         self.reporting += 1;
         let mut news = [0; COUNTERS.len()];
@@ -94,8 +94,7 @@ impl Reported {
 }
 
 impl Publish for Publisher {
-    /// Publishes, and waits for others who have taken what is new and are still reporting it, within a
-    /// bound: the reporter's thread may be about to.
+    /// Publishes, and waits for other threads that are still reporting, within a bound.
     fn publish_all(&self) {
         if self.core.is_forked() {
             return;
@@ -107,5 +106,5 @@ impl Publish for Publisher {
     }
 }
 
-/// How long to wait for instruments that are being called on another thread.
+/// How long to wait for instruments that another thread calls.
 const PATIENCE: Duration = Duration::from_secs(1);

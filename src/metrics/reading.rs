@@ -1,4 +1,4 @@
-//! The metrics there are: a row each, with where its value is read.
+//! The table of metrics and their values.
 
 use std::sync::atomic::Ordering;
 
@@ -8,7 +8,7 @@ use crate::span::counters::{AllStripes, SpanCounts};
 use crate::span::shared::SpanShared;
 use crate::stats::Stats;
 
-/// All that metrics are made of, each number read once.
+/// The values of all metrics, each number read once.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) stats: Stats,
@@ -24,7 +24,7 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn of(core: &SpanShared, all_stripes: &AllStripes) -> Self {
-        // What was finished is read before that part of it whose decision was put off.
+        // Finished spans are read before those of them whose decision was deferred.
         let stats = core.stats(all_stripes);
         Self {
             spans: all_stripes.span_counts(&stats),
@@ -86,7 +86,7 @@ pub(super) const COUNTERS: [Row; 29] = [
     (THROTTLER, ERR, |now| now.throttler.err),
 ];
 
-/// What the counters of a name tell.
+/// The descriptions of the counters.
 pub(super) const COUNTERS_HELP: [(&str, &str); 13] = [
     (TRACES, "Traces begun, or joined by a span that serves, by the sampler's decision"),
     (STARTED, "Spans started, by the sampler's decision then"),
@@ -97,13 +97,13 @@ pub(super) const COUNTERS_HELP: [(&str, &str); 13] = [
         "Spans sent, refused by the transport, dropped before it, or saved at the close",
     ),
     (RECEIVER_DROPS, "Datagrams of all senders that the agent's socket had no room for"),
-    (QUERIES, "Questions of a remote sampler, answered or not"),
-    (UPDATES, "Answers that a remote sampler took over, or refused"),
+    (QUERIES, "Polls of a remote sampler, with or without a response"),
+    (UPDATES, "Responses that a remote sampler applied, or refused"),
     (BAGGAGE_UPDATES, "Baggage items set, or denied"),
-    (TRUNCATIONS, "Baggage items cut"),
-    (RESTRICTIONS, "Questions about baggage restrictions, answered well or not"),
+    (TRUNCATIONS, "Baggage items truncated"),
+    (RESTRICTIONS, "Polls for baggage restrictions, successful or not"),
     (THROTTLED, "Requests for debugging that were denied"),
-    (THROTTLER, "Questions about credits for debugging, answered well or not"),
+    (THROTTLER, "Polls for debugging credits, successful or not"),
 ];
 
 const TRACES: &str = "jaeger.tracer.traces";
@@ -121,7 +121,7 @@ const RESTRICTIONS: &str = "jaeger.tracer.baggage_restrictions_updates";
 const THROTTLED: &str = "jaeger.tracer.throttled_debug_spans";
 const THROTTLER: &str = "jaeger.tracer.throttler_updates";
 
-/// What the gauge tells.
+/// The description of the gauge.
 pub(super) const QUEUE_LENGTH_HELP: &str = "Finished spans that wait in the tracer";
 
 /// The gauge.

@@ -1,4 +1,4 @@
-//! Metrics of the spans that serve: how many, how long they take, how they end.
+//! Metrics of server spans: counts, durations and outcomes.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use super::guarded::Guarded;
 use super::{Counter, Instruments, MetricKind, Timer};
 use crate::span::{Observer, Span, SpanFinish, SpanObserver, StartSpanOptions, TagValue};
 
-/// Counts and times the spans that serve; what is counted is in the module's table.
+/// Counts and times server spans; the module's table lists the metrics.
 ///
 /// # Source
 ///
@@ -43,13 +43,13 @@ impl Observer for RpcMetrics {
     }
 }
 
-/// A span that may turn out to serve.
+/// A span that may become a server span.
 struct Followed {
     endpoints: Arc<Endpoints>,
     seen: Mutex<Seen>,
 }
 
-/// What is known of it so far.
+/// The tags of the span so far.
 #[derive(Debug, Default)]
 struct Seen {
     name: String,
@@ -101,12 +101,12 @@ impl SpanObserver for Followed {
 const STATUS_CODE: &str = "http.status_code";
 const STABLE_STATUS_CODE: &str = "http.response.status_code";
 
-/// A number that is no status code is none.
+/// Converts a status code; an invalid number becomes 0.
 fn status(code: i64) -> u16 {
     u16::try_from(code).unwrap_or(0)
 }
 
-/// What Go takes for a truth's text.
+/// Parses a boolean as Go does.
 fn truth(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
@@ -118,9 +118,9 @@ fn truth(text: &str) -> Option<bool> {
 /// The instruments of all endpoints.
 struct Endpoints {
     factory: Instruments,
-    /// By names as they are given, of which there may be so many.
+    /// The endpoints by name, limited in number.
     by_name: RwLock<HashMap<String, Arc<Endpoint>>>,
-    /// What all further names share; made when the first of them comes.
+    /// The endpoint for all further names; made for the first of them.
     other: Mutex<Option<Arc<Endpoint>>>,
 }
 
@@ -140,8 +140,8 @@ impl Endpoints {
             return there;
         }
         if !full {
-            // Without the lock: a factory is a user callback. Whoever comes first is kept; instruments
-            // of the same tags are one.
+            // No lock is held here: a factory is a user callback. The first result is kept;
+            // instruments with the same tags are one.
             let made = Arc::new(Endpoint::new(&self.factory, &safe(name)));
             let mut by_name = self.by_name.write();
             if by_name.len() < MAX_NAMES || by_name.contains_key(name) {
@@ -158,9 +158,9 @@ impl Endpoints {
 
 /// The instruments of an endpoint.
 struct Endpoint {
-    /// Those of what went well, and those of what failed.
+    /// The instruments of successes, and those of failures.
     by_error: [(Guarded<dyn Counter>, Guarded<dyn Timer>); 2],
-    /// By the first digit of the status code, from 2.
+    /// Counters by the first digit of the status code, from 2.
     by_class: [Guarded<dyn Counter>; 4],
 }
 
@@ -178,7 +178,7 @@ impl Endpoint {
     }
 }
 
-/// A name of bytes that any metrics system takes.
+/// Returns a name that any metrics system accepts.
 fn safe(name: &str) -> String {
     let keeps = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_/.".contains(byte);
     name.bytes().map(|byte| if keeps(&byte) { char::from(byte) } else { '-' }).collect()
@@ -194,7 +194,7 @@ const HELP: [(MetricKind, &str, &str); 3] = [
     (MetricKind::Counter, HTTP_REQUESTS, "Requests served over HTTP, by class of status code"),
 ];
 
-/// How many names of endpoints are told apart.
+/// The maximum number of endpoint names.
 const MAX_NAMES: usize = 200;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Puts a tracer together: checks the parts, starts the threads, and gives the closer.
+//! Builds a tracer: checks the parts, starts the threads, and returns the closer.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock, Weak};
@@ -33,16 +33,16 @@ use crate::transport::{CloseSignal, MAX_PACKET_BYTES};
 impl TracerBuilder {
     /// Builds the tracer, and the closer that ends it.
     ///
-    /// A process that was forked has none of its parent's threads, and so needs a tracer of its own.
-    /// With its parent's, no call waits and ids are its own, but nothing is sampled or sent, no callback
-    /// is called, and the logger is told so once.
+    /// A forked process has none of its parent's threads, and so needs a tracer of its own. With
+    /// its parent's tracer, no call waits and ids are unique, but nothing is sampled or sent, no
+    /// callback is called, and one line is logged about it.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] names the option, the value and what is allowed: an empty service name, an
-    /// agent address without host or port, sizes out of range, names that no header can have or that
-    /// would mean two things. That no agent is there, or that its
-    /// name does not resolve, is none: it is counted, and tried again.
+    /// agent address without host or port, sizes out of range, names that are invalid or ambiguous
+    /// as headers. An agent that cannot be reached, or whose name does not resolve, is no error:
+    /// failures are counted, and retried.
     pub fn build(self) -> Result<(Tracer, Closer), ConfigError> {
         if self.service_name.trim().is_empty() {
             return Err(ConfigError::NoServiceName { noticed: Vec::new() });
@@ -237,7 +237,7 @@ impl TracerBuilder {
     }
 }
 
-/// What takes spans that cannot be sent any more.
+/// Returns the destination of spans that cannot be sent any more.
 #[cfg(feature = "saved-batches")]
 fn saver(
     config: Option<SavedBatchesConfig>,
@@ -266,7 +266,7 @@ fn out_of_range(field: &'static str, value: usize, allowed: &'static str) -> Con
     ConfigError::invalid(field, value.to_string(), allowed)
 }
 
-/// The longest name of a sampler kind, which a smaller limit of tags would cut.
+/// The longest type name of a sampler, which a smaller limit of tags would truncate.
 const MAX_KIND_BYTES: usize = 32;
 
 const MAX_SHARDS: usize = 1024;

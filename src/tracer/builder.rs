@@ -1,4 +1,4 @@
-//! Puts a tracer together from parts given in code.
+//! The builder of a tracer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES, PacingConfig, Transport,
 };
 
-/// A tracer about to be built. Without a sampler it samples everything, without a reporter it
-/// sends to an agent at `localhost:6831`.
+/// The builder of a tracer. By default, a tracer samples everything, and sends to an agent at
+/// `localhost:6831`.
 ///
 /// # Examples
 ///
@@ -91,7 +91,7 @@ pub(super) enum Target {
     Destination(Destination),
 }
 
-/// The options' defaults, which [`crate::Configuration`] shares.
+/// Default values of options, shared with [`crate::Configuration`].
 pub(crate) mod defaults {
     use std::time::Duration;
 
@@ -148,65 +148,67 @@ impl TracerBuilder {
         }
     }
 
-    /// Who decides which traces are recorded; every one, if nothing is given.
+    /// Sets the sampler; by default every trace is recorded.
     pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Self {
         self.sampler = guarded(sampler);
         self
     }
 
-    /// The agent to send to, as `host:port`; an IPv6 address stands in brackets. Or its Unix socket,
+    /// Sets the agent's address, as `host:port`, an IPv6 address in brackets; or its Unix socket,
     /// as `unix:/path/to/socket`, on Linux also `unix:@name`. Default `localhost:6831`.
     pub fn agent(mut self, host_port: impl Into<String>) -> Self {
         self.target = Target::Agent(host_port.into());
         self
     }
 
-    /// The protocol of the agent's port: compact (6831), binary (6832), or Zipkin's spans in compact
-    /// (5775). Default compact.
+    /// Sets the protocol of the agent's port: compact (6831), binary (6832), or Zipkin's spans in
+    /// compact (5775). Default compact.
     pub fn agent_protocol(mut self, protocol: AgentProtocol) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// How often the agent's name is resolved again; with `None`, never once it did resolve. Default
-    /// 30 s, which zero means too.
+    /// Sets how often the agent's name is resolved again; with `None`, never once it did resolve.
+    /// Default 30 s, which zero means too.
     pub fn agent_reconnect_interval(mut self, interval: Option<Duration>) -> Self {
         self.reconnect_interval = interval;
         self
     }
 
-    /// Which of its addresses the agent is spoken to at. Default any, those of IPv4 first.
+    /// Sets the address family of the agent. Default any, IPv4 first.
     pub fn agent_socket_type(mut self, socket_type: AgentSocketType) -> Self {
         self.agent_socket_type = socket_type;
         self
     }
 
-    /// How fast datagrams are sent to agents; see [`PacingConfig`].
+    /// Sets how fast datagrams are sent to agents; see [`PacingConfig`].
     pub fn pacing(mut self, pacing: PacingConfig) -> Self {
         self.pacing = pacing;
         self
     }
 
-    /// Sends through a transport of the caller's own.
+    /// Sends through a custom transport.
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
         self.target = Target::Transport(Box::new(transport));
         self
     }
 
-    /// Gives finished spans to a custom [`Reporter`](crate::Reporter), or to any other destination, in
-    /// place of an agent. It is called on the reporter's thread.
+    /// Passes finished spans to a custom [`Reporter`](crate::Reporter), or to any other
+    /// destination, in place of an agent. It is called on the reporter's thread.
     pub fn destination(mut self, destination: impl Into<Destination>) -> Self {
         self.target = Target::Destination(destination.into());
         self
     }
 
-    /// Gives finished spans to another destination too, from the same bytes. May be called several times.
-    /// Each of several destinations has a thread and a queue of its own, of [`queue_bytes`](Self::queue_bytes)
-    /// and [`queue_size`](Self::queue_size): one that is slow or hangs costs its own spans alone.
+    /// Passes finished spans to another destination too, from the same bytes. May be called several
+    /// times. Each of several destinations has a thread and a queue of its own, of
+    /// [`queue_bytes`](Self::queue_bytes) and [`queue_size`](Self::queue_size): one that is slow or
+    /// hangs loses only its own spans.
     ///
-    /// The tracer's own counts follow the first destination, which the other methods set; flush and close
-    /// wait for all. Each has its counts in
-    /// [`Tracer::destination_stats`](crate::Tracer::destination_stats). Names that are taken get a number.
+    /// The tracer's own counts follow the first destination, which the other methods set; flush and
+    /// close wait for all. Each has its counts in
+    /// [`Tracer::destination_stats`](crate::Tracer::destination_stats). Duplicate names get a
+    /// number.
     ///
     /// # Examples
     ///
@@ -222,74 +224,77 @@ impl TracerBuilder {
         self
     }
 
-    /// Writes to a file what could not be sent, or was not acknowledged, before the tracer is closed, so
-    /// that it can be sent another time; see [`SavedBatchesConfig`]. Needs the feature `saved-batches`.
+    /// Writes spans to a file that could not be sent, or were not acknowledged, before the tracer
+    /// is closed, so that they can be sent later; see [`SavedBatchesConfig`]. Needs the feature
+    /// `saved-batches`.
     pub fn save_unacknowledged(mut self, file: SavedBatchesConfig) -> Self {
         self.saved = Some(file);
         self
     }
 
     /// Sends spans that are too large for a datagram to a collector, whole. Without it, or if the
-    /// collector does not take one, they are trimmed. Needs the feature `collector-http`.
+    /// collector refuses one, they are trimmed. Needs the feature `collector-http`.
     pub fn oversize_to(mut self, config: HttpConfig) -> Self {
         self.oversize = Some(config);
         self
     }
 
-    /// Keeps finished spans in memory, for tests.
+    /// Stores finished spans in memory, for tests.
     pub fn in_memory(mut self, reporter: &InMemoryReporter) -> Self {
         self.target = Target::InMemory(reporter.clone());
         self
     }
 
-    /// Counts finished spans and forgets them.
+    /// Counts finished spans and discards them.
     pub fn null_reporter(mut self) -> Self {
         self.target = Target::Null;
         self
     }
 
-    /// How many finished spans may wait for the reporter, on top of what its buffers hold; the last
-    /// buffer that comes in, of about 480 spans, may go beyond it. Default 150,000, of which spans
-    /// of usual size reach [`queue_bytes`](Self::queue_bytes) first.
+    /// Sets how many finished spans may wait for the reporter, beside those in its buffers; the
+    /// last buffer, of about 480 spans, may exceed it. Default 150,000; spans of usual size reach
+    /// [`queue_bytes`](Self::queue_bytes) first.
     pub fn queue_size(mut self, spans: usize) -> Self {
         self.queue.spans = spans;
         self
     }
 
-    /// How much memory finished spans that wait for the reporter may take, in bytes, on top of its
-    /// buffers. What does not fit is dropped, and counted as `queue_full`. Default 16 MiB, which an
-    /// agent is sent within 5 s by the slowest pace of [`PacingConfig`]'s default.
+    /// Sets how much memory finished spans that wait for the reporter may take, in bytes, beside
+    /// its buffers. Further spans are dropped, and counted as `queue_full`. Default 16 MiB, which
+    /// takes 5 s to send at the slowest rate of [`PacingConfig`]'s default.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue.bytes = bytes;
         self
     }
 
-    /// How long a finished span waits at most before it is sent. Default 1 s, which 0 means too.
+    /// Sets how long a finished span waits at most before it is sent. Default 1 s, which 0 means
+    /// too.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.flush_interval =
             if interval.is_zero() { defaults::FLUSH_INTERVAL } else { interval.min(MAX_WAIT) };
         self
     }
 
-    /// The largest datagram, in bytes. Default 65,000.
+    /// Sets the maximum size of a datagram, in bytes. Default 65,000.
     pub fn max_packet_size(mut self, bytes: usize) -> Self {
         self.max_packet_size = bytes;
         self
     }
 
-    /// How many buffers finished spans are written to; rounded up to a power of two. Default the
-    /// number of cores, at least 4.
+    /// Sets the number of buffers that finished spans are written to; rounded up to a power of two.
+    /// Default the number of cores, at least 4.
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = shards;
         self
     }
 
-    /// Records nothing, whatever else it is told, and hands on the contexts of callers.
+    /// Makes a tracer that records nothing, whatever the other options, and forwards the contexts
+    /// of callers.
     pub(crate) fn disabled(self) -> Self {
         Self { disabled: true, ..self }.sampler(ConstSampler::new(false)).null_reporter()
     }
 
-    /// How long a dropped [`Closer`](crate::Closer) waits at most. Default 5 s.
+    /// Sets how long a dropped [`Closer`](crate::Closer) waits at most. Default 5 s.
     pub fn drop_timeout(mut self, timeout: Duration) -> Self {
         self.drop_timeout = timeout;
         self

@@ -1,4 +1,4 @@
-//! Ends a tracer so that nothing is lost.
+//! Closing a tracer, so that no span is lost.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,11 +15,12 @@ use crate::span;
 use crate::span::shared::SpanShared;
 use crate::stats::FlushReport;
 
-/// Closes its tracer when it is dropped: sends what is left, within a bound.
+/// Closes its tracer when it is dropped: sends the remaining spans, within a timeout.
 ///
-/// Keep it for as long as spans are made, usually in `main`. Spans finished later are counted as
-/// dropped, and reported. It works without a runtime, within one, and while a panic unwinds. A closer
-/// in a static is never dropped: call [`Tracer::close`](crate::Tracer::close).
+/// Keep the closer for as long as spans are made, usually in `main`. Spans finished later are
+/// counted as dropped, and logged. The closer works without a runtime, within one, and while a
+/// panic unwinds. A closer in a static is never dropped: call
+/// [`Tracer::close`](crate::Tracer::close).
 ///
 /// # Source
 ///
@@ -38,7 +39,7 @@ use crate::stats::FlushReport;
 /// ```
 #[must_use = "dropping the closer closes the tracer: bind it to a name, `_closer`, not to `_`"]
 pub struct Closer {
-    /// None once it was closed.
+    /// The tracer; none once it was closed.
     shared: Option<Arc<Shared>>,
     drop_timeout: Duration,
 }
@@ -58,13 +59,14 @@ impl Closer {
         Self { shared: Some(shared), drop_timeout }
     }
 
-    /// Closes the tracer, waiting for what is left to be sent, but not longer than `timeout`.
+    /// Closes the tracer, and waits until the remaining spans are sent, but not longer than
+    /// `timeout`.
     pub fn close(mut self, timeout: Duration) -> FlushReport {
         self.close_within(timeout)
             .unwrap_or_else(|| FlushReport::new(Default::default(), true, Duration::ZERO))
     }
 
-    /// The same without holding the runtime's thread. Works on any runtime.
+    /// Closes the tracer without blocking the runtime's thread. Works on any runtime.
     #[cfg(feature = "tokio")]
     pub async fn close_async(mut self, timeout: Duration) -> FlushReport {
         let Some(shared) = self.shared.take() else {
@@ -93,7 +95,7 @@ pub(super) fn close(shared: &Shared, timeout: Duration) -> FlushReport {
         return shared.wait(|reporter| reporter.close(timeout.min(MAX_WAIT)));
     }
     if let Some(tail_sampler) = &shared.core.tail_sampler {
-        // First, so that nothing of it is sent when nothing can be sent any more.
+        // Closed first, so that none of its spans is flushed when nothing can be sent any more.
         let stripe = shared.refs.of(span::stripe_index());
         tail_sampler.close(|spans| stripe.count_not_sampled_by(spans));
     }
@@ -117,18 +119,18 @@ pub(super) fn close(shared: &Shared, timeout: Duration) -> FlushReport {
     receipt
 }
 
-/// How many background parts a tracer has.
+/// The number of background parts of a tracer.
 const ALL: usize = 3;
 
-/// The background parts of a tracer: the sampler first, then the baggage restriction manager, then the
-/// debug throttler. Those that were begun end with this.
+/// The background parts of a tracer: the sampler first, then the baggage restriction manager, then
+/// the debug throttler. The parts that were started are closed on drop.
 pub(super) struct BackgroundParts<'c> {
     core: &'c SpanShared,
     parts: usize,
 }
 
 impl<'c> BackgroundParts<'c> {
-    /// Begins all of it, or nothing.
+    /// Starts all parts, or none.
     pub(super) fn begin(core: &'c Arc<SpanShared>, uuid: String) -> Result<Self, ConfigError> {
         let uuid: Arc<str> = uuid.into();
         let control =
@@ -149,7 +151,7 @@ impl<'c> BackgroundParts<'c> {
         Ok(begun)
     }
 
-    /// Leaves it to the closer.
+    /// Leaves the parts running, for the closer to close.
     pub(super) fn keep_running(mut self) {
         self.parts = 0;
     }
@@ -158,7 +160,7 @@ impl<'c> BackgroundParts<'c> {
 impl Drop for BackgroundParts<'_> {
     fn drop(&mut self) {
         let core = self.core;
-        // The sampler is guarded.
+        // A custom sampler has its guard.
         let close_sampler = || core.sampler.close();
         let close_manager = || {
             let Some(manager) = &core.restrictions else { return };
@@ -173,7 +175,7 @@ impl Drop for BackgroundParts<'_> {
     }
 }
 
-/// Starts a part that is a user's.
+/// Starts a user's part.
 fn started(
     core: &SpanShared,
     callback: Callback,
@@ -192,7 +194,7 @@ impl Drop for Closer {
     }
 }
 
-/// Runs a wait on a thread of its own, and gives its result without holding the caller's thread.
+/// Waits on a thread of its own, and returns the result without blocking the caller's thread.
 #[cfg(feature = "tokio")]
 pub(super) async fn run_on_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,

@@ -1,4 +1,4 @@
-//! The tracer as its sampler sees it.
+//! What a sampler can see of its tracer.
 
 use std::sync::{Arc, Weak};
 
@@ -26,7 +26,7 @@ impl Host for SpanShared {
     }
 }
 
-/// Does not keep the core: the sampler is part of it.
+/// Holds no strong reference: the sampler is part of the tracer.
 pub(super) fn of(core: &Arc<SpanShared>) -> SamplerHost {
     let host: Weak<SpanShared> = Arc::downgrade(core);
     SamplerHost::new(host)

@@ -1,6 +1,6 @@
-//! The tracer: starts spans, hands contexts to other processes, tells what became of it all.
+//! The tracer: starts spans, injects and extracts contexts, and has the span accounting.
 //!
-//! Walk step 1. It owns the sampler, the reporter and the process's tags, and puts them together.
+//! Step 1 in the life of a span. The tracer owns the sampler, the reporter and the process's tags.
 
 mod build;
 mod builder;
@@ -62,8 +62,8 @@ pub struct Tracer {
 }
 
 impl Span {
-    /// The tracer that started the span: for code that was given a span alone. None once the tracer and
-    /// its [`Closer`] are gone, and for a span [that is none](Self::none).
+    /// Returns the tracer that started the span, for code that was given a span alone; `None` once
+    /// the tracer and its [`Closer`] are gone, and for [`Span::none`](Self::none).
     ///
     /// # Examples
     ///
@@ -98,20 +98,21 @@ impl fmt::Debug for Tracer {
 #[derive(Debug)]
 pub(crate) struct Shared {
     core: Arc<SpanShared>,
-    /// The core as spans hold it.
+    /// The shared state that spans refer to.
     refs: Stripes,
     format: Box<dyn Format>,
-    /// None for reporters that take spans where they are finished.
+    /// The reporter's thread; none for reporters that take spans where they are finished.
     reporter: Option<ReporterService>,
     metrics: Option<Arc<Publisher>>,
     is_closed: AtomicBool,
 }
 
 impl Tracer {
-    /// A tracer that records nothing and sends nothing, for code that needs one where tracing is off: it
-    /// has no [`Closer`] and no thread, and making it cannot fail. All that are made so are one tracer.
+    /// Returns a tracer that records nothing and sends nothing, for code that needs one where
+    /// tracing is off: it has no [`Closer`] and no thread, and making it cannot fail. All disabled
+    /// tracers of this kind are one.
     ///
-    /// Contexts of callers pass through it, in `uber-trace-id`; for other formats build one with
+    /// Contexts of callers are forwarded, in `uber-trace-id`; for other formats build one with
     /// [`Configuration::disabled`](crate::Configuration::disabled).
     ///
     /// # Examples
@@ -131,7 +132,7 @@ impl Tracer {
         static DISABLED: OnceLock<Tracer> = OnceLock::new();
         let build = || {
             let built = Self::builder("disabled").logger(NullLogger).disabled().build();
-            // There is one way to fail: no memory to note that forks are to be told.
+            // It can only fail if there is no memory to register the fork handler.
             built.map_or_else(
                 |_| handle_alloc_error(Layout::new::<Shared>()),
                 |(tracer, closer)| {
@@ -143,7 +144,7 @@ impl Tracer {
         DISABLED.get_or_init(build).clone()
     }
 
-    /// Begins a tracer for the service of that name.
+    /// Returns a builder for the service with that name.
     pub fn builder(service_name: impl Into<String>) -> TracerBuilder {
         TracerBuilder::new(service_name.into())
     }
@@ -165,33 +166,34 @@ impl Tracer {
         SpanBuilder::new(self.shared.refs.of(span::stripe_index()), operation.into())
     }
 
-    /// Has the logger told what was noticed while the tracer was configured.
+    /// Logs the warnings of the configuration.
     pub(crate) fn warn(&self, warnings: &[String]) {
         if !warnings.is_empty() {
             self.shared.core.diagnostics.error(Cause::Configuration, || warnings.join("; "));
         }
     }
 
-    /// Has the logger told what was read while the tracer was configured.
+    /// Logs the notes of the configuration.
     pub(crate) fn note(&self, notes: &[String]) {
         notes.iter().for_each(|note| self.shared.core.diagnostics.info(note));
     }
 
-    /// The nearest active span of this tracer, on this thread or in the task being polled on it: the
-    /// parent of a span that is started without one. Spans of other tracers may be active within it.
+    /// Returns the nearest active span of this tracer, on this thread or in the task being polled
+    /// on it: the parent of a span that is started without one. Spans of other tracers may be
+    /// active within it.
     #[must_use]
     pub fn active_span(&self) -> Option<Span> {
         span::active_of(self.shared.refs.of(span::stripe_index()))
     }
 
-    /// Writes the context of a span, or a context, to a carrier: a map of text, or HTTP headers. It takes
-    /// the place of a context that was written before, with all its baggage.
+    /// Writes the context of a span, or a context, to a carrier: a map of text, or HTTP headers.
+    /// The context replaces one that was written before, with all its baggage.
     ///
     /// # Shape and units
     ///
-    /// A carrier gets 180 baggage items at most, with keys and values of 8,192 bytes together. What
-    /// is beyond that, and items whose key can be no header's name or whose value no header's value,
-    /// are left out and [counted](Stats::baggage_limited).
+    /// At most 180 baggage items are written, with keys and values of 8,192 bytes together. Items
+    /// beyond that, and items with a key or value that is invalid in a header, are left out and
+    /// [counted](Stats::baggage_limited).
     pub fn inject<C: InjectCarrier + ?Sized>(
         &self,
         of: &(impl AsSpanContext + ?Sized),
@@ -200,7 +202,7 @@ impl Tracer {
         let Shared { core, format, .. } = &*self.shared;
         let context = &*of.as_span_context();
         if core.is_disabled() && context.is_empty() {
-            // What is there may be the caller's.
+            // Keys in the carrier may be the caller's.
             return;
         }
         let inject = || propagation::inject(&**format, context, &mut carrier);
@@ -212,8 +214,8 @@ impl Tracer {
     ///
     /// # Errors
     ///
-    /// [`ExtractError::NotFound`] if it holds none. Any other error is a broken one, which is
-    /// counted; go on with [`Result::ok`], and a new trace begins:
+    /// [`ExtractError::NotFound`] if there is no context. Any other error is a malformed one, which
+    /// is counted; continue with [`Result::ok`], and a new trace begins:
     ///
     /// ```
     /// # use std::collections::HashMap;
@@ -278,40 +280,39 @@ impl Tracer {
         }
     }
 
-    /// The rule that decides about new traces, and for one that comes from a server, how the last
-    /// question went.
+    /// Returns the sampling rule, and the status of the last poll of a remote sampler.
     ///
     /// # Cost
     ///
-    /// Copies the rule: for one per operation, every operation.
+    /// Copies the rule: for a sampler per operation, every operation.
     #[must_use]
     pub fn sampler_status(&self) -> SamplerStatus {
         self.shared.core.sampler_status()
     }
 
-    /// How questions about baggage restrictions went; none where nobody is asked.
+    /// Returns the counts of polls for baggage restrictions; none if there are no polls.
     #[must_use]
     pub fn baggage_restriction_updates(&self) -> Updates {
         self.shared.core.restriction_updates()
     }
 
-    /// How questions about debugging credits went; none where nobody is asked.
+    /// Returns the counts of polls for debugging credits; none if there are no polls.
     #[must_use]
     pub fn debug_throttler_updates(&self) -> Updates {
         self.shared.core.throttler_updates()
     }
 
-    /// How many requests for debugging the throttler has denied for want of credit.
+    /// Returns how many requests for debugging the throttler has denied for want of credit.
     #[must_use]
     pub fn throttled_debug_spans(&self) -> u64 {
         self.shared.core.throttled()
     }
 
-    /// The ledger: what became of every span so far.
+    /// Returns the span accounting: the counts of all spans so far, by outcome.
     ///
     /// # Cost
     ///
-    /// Takes all buffers' locks for a moment, so that the sums hold.
+    /// Locks all buffers for a moment, so that the sums hold.
     #[must_use]
     pub fn stats(&self) -> Stats {
         if self.shared.core.is_forked() {
@@ -320,25 +321,25 @@ impl Tracer {
         self.shared.core.stats(self.shared.refs.all_stripes())
     }
 
-    /// The spans that are not finished, the oldest first; empty unless the tracer was told to
-    /// [watch them](TracerBuilder::track_open_spans).
+    /// Returns the unfinished spans, the oldest first; empty unless the tracer [tracks
+    /// them](TracerBuilder::track_open_spans).
     ///
     /// # Cost
     ///
-    /// Copies the list, and for that long no span is started or finished.
+    /// Copies the list; meanwhile no span is started or finished.
     #[must_use]
     pub fn open_spans(&self) -> OpenSpans {
         self.shared.core.open_spans()
     }
 
-    /// What became of the spans at each destination, the first one first. The first one's counts are in
-    /// [`stats`](Self::stats) too, with all that never came to it.
+    /// Returns the span accounting of each destination, the first one first. The counts of the
+    /// first one are in [`stats`](Self::stats) too, with all spans that never reached it.
     #[must_use]
     pub fn destination_stats(&self) -> Vec<DestinationStats> {
         match &self.shared.reporter {
             Some(_) if self.shared.core.is_forked() => Vec::new(),
             Some(reporter) => reporter.destination_stats(),
-            // Spans are taken where they are finished, so that there is nothing between.
+            // Spans are reported where they are finished, so that none are queued.
             None => {
                 let Stats { sent, .. } = self.stats();
                 vec![DestinationStats {
@@ -351,10 +352,10 @@ impl Tracer {
         }
     }
 
-    /// Closes the tracer from wherever it is known, in place of [`Closer::close`]: from a static, which is
-    /// never dropped, or before [`std::process::exit`]. Sends what is left, but waits no longer than
-    /// `timeout`. Spans finished later are counted as dropped. A second close only waits for the first,
-    /// and the drop of the closer does nothing more.
+    /// Closes the tracer without its closer, in place of [`Closer::close`]: from a static, which is
+    /// never dropped, or before [`std::process::exit`]. Sends the remaining spans, but waits no
+    /// longer than `timeout`. Spans finished later are counted as dropped. A second close only
+    /// waits for the first, and the drop of the closer does nothing more.
     ///
     /// # Examples
     ///
@@ -376,19 +377,19 @@ impl Tracer {
         closer::close(&self.shared, timeout)
     }
 
-    /// The same without holding the runtime's thread. Works on any runtime.
+    /// Closes the tracer without blocking the runtime's thread. Works on any runtime.
     #[cfg(feature = "tokio")]
     pub async fn close_async(&self, timeout: Duration) -> FlushReport {
         closer::close_on_thread(Arc::clone(&self.shared), timeout).await
     }
 
-    /// Has every span sent that was finished before the call, and waits for it, but not longer than
+    /// Sends all spans that were finished before the call, and waits for it, but not longer than
     /// `timeout`.
     pub fn flush(&self, timeout: Duration) -> FlushReport {
         self.shared.wait(|reporter| reporter.flush(timeout.min(MAX_WAIT)))
     }
 
-    /// The same without holding the runtime's thread. Works on any runtime.
+    /// Flushes without blocking the runtime's thread. Works on any runtime.
     #[cfg(feature = "tokio")]
     pub async fn flush_async(&self, timeout: Duration) -> FlushReport {
         let tracer = self.clone();
@@ -401,7 +402,7 @@ impl Tracer {
 impl Drop for Shared {
     fn drop(&mut self) {
         if self.core.is_forked() {
-            // What it is made of may be locked for ever, and was the parent's.
+            // The parts may be locked for ever, and were the parent's.
             std::mem::forget((Arc::clone(&self.core), self.reporter.take()));
         }
     }
@@ -416,9 +417,9 @@ impl Shared {
         }
         let (answered, took) = timed(|| self.reporter.as_ref().is_none_or(work));
         let stats = self.core.stats(self.refs.all_stripes());
-        // Without the reporter's thread there is nobody to answer, and nothing left if all is well.
+        // Without the reporter's thread no command is answered, and nothing is left if all is well.
         let alone = self.reporter.as_ref().is_some_and(ReporterService::is_gone);
-        // Nor is there anybody who would tell the metrics; a thread that hangs does not either.
+        // The metrics are published here if there is no thread for it, or if it hangs.
         if let Some(metrics) = &self.metrics
             && (alone || !answered || self.reporter.is_none())
         {
@@ -427,7 +428,7 @@ impl Shared {
         FlushReport::new(stats, if alone { stats.queued == 0 } else { answered }, took)
     }
 
-    /// What is told where not even a thread to wait on could be had.
+    /// Returns the report for the case that no thread could be started.
     #[cfg(feature = "tokio")]
     fn gave_up(&self) -> FlushReport {
         FlushReport::new(self.core.stats(self.refs.all_stripes()), false, Duration::ZERO)

@@ -1,4 +1,4 @@
-//! What a tracer's spans carry and who is asked about them: the options that are not about sending.
+//! The builder's options that are not about sending: spans, callbacks, propagation.
 
 use std::sync::Arc;
 
@@ -13,37 +13,38 @@ use crate::span::{Observer, OwnedTagValue};
 use crate::tail::TailSamplingConfig;
 
 impl TracerBuilder {
-    /// A tag of the process, sent with every batch. `jaeger.version`, `hostname`, `ip` and
-    /// `client-uuid` are added unless they are given.
+    /// Adds a tag of the process, sent with every batch. `jaeger.version`, `hostname`, `ip` and
+    /// `client-uuid` are added by default.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<OwnedTagValue>) -> Self {
         self.tags.push((key.into(), value.into()));
         self
     }
 
-    /// The names of the headers that carry contexts.
+    /// Sets the names of the headers that carry contexts.
     pub fn headers(mut self, headers: HeadersConfig) -> Self {
         self.headers = headers;
         self
     }
 
-    /// Carries contexts in another format than Jaeger's own.
+    /// Sets a propagation format in place of Jaeger's own.
     pub fn format(mut self, format: impl Format + 'static) -> Self {
         self.format = Some(Box::new(format));
         self
     }
 
-    /// Where errors are told; standard error by default. At most once a minute for each cause.
+    /// Sets the logger for errors; standard error by default. At most one message a minute for each
+    /// cause.
     pub fn logger(mut self, logger: impl Logger + 'static) -> Self {
         self.logger = Some(Box::new(logger));
         self
     }
 
-    /// Tells what the tracer counts to an application's metrics system, under
-    /// [Jaeger's names](crate::metrics).
+    /// Publishes the tracer's counts to an application's metrics system, under [Jaeger's
+    /// names](crate::metrics).
     ///
-    /// Its instruments are brought up to date at each flush interval, flush and close, and whenever
-    /// the factory asks; a tracer that is only null or in memory has no thread, and does not do so
-    /// by itself between flushes.
+    /// The instruments are updated at each flush interval, flush and close, and whenever the
+    /// factory requests it; a tracer that is only null or in memory has no thread, and does not
+    /// update them between flushes.
     ///
     /// # Cost
     ///
@@ -53,14 +54,14 @@ impl TracerBuilder {
         self
     }
 
-    /// Counts and times the spans that serve, by endpoint, in the metrics that are
-    /// [given](Self::metrics); [these](crate::metrics). Without any there is nothing to count in,
-    /// which the logger is told when the tracer is built. Default off.
+    /// Counts and times server spans, by endpoint, in the [given](Self::metrics) metrics; see
+    /// [their names](crate::metrics). Without metrics nothing is counted, and a warning is logged
+    /// when the tracer is built. Default off.
     ///
     /// # Cost
     ///
-    /// That of an [observer](Self::observer): every span is followed to its end, as any may turn out
-    /// to serve. One that does calls two or three instruments, on its own thread.
+    /// That of an [observer](Self::observer): every span is observed to its end, as any may become
+    /// a server span. A server span calls two or three instruments, on its own thread.
     ///
     /// # Source
     ///
@@ -70,7 +71,7 @@ impl TracerBuilder {
         self
     }
 
-    /// Decides which baggage items may be set; without one, all may.
+    /// Sets the manager that decides which baggage items may be set; by default all may.
     pub fn baggage_restriction_manager(
         mut self,
         manager: impl BaggageRestrictionManager + 'static,
@@ -79,52 +80,55 @@ impl TracerBuilder {
         self
     }
 
-    /// Decides which requests for debugging are granted; without one, all are.
+    /// Sets the throttler that decides which requests for debugging are granted; by default all
+    /// are.
     pub fn debug_throttler(mut self, throttler: impl DebugThrottler + 'static) -> Self {
         self.throttler = Some(Box::new(throttler));
         self
     }
 
-    /// Tells an observer about each span. May be called several times; they are told in that order.
+    /// Adds an observer of each span. Several observers are called in the order in which they were
+    /// added.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observers.push(Box::new(observer));
         self
     }
 
-    /// Lists the spans that are not finished, at most `limit` of them, for
-    /// [`Tracer::open_spans`](crate::Tracer::open_spans); more are only counted. Those that are still
-    /// open at the close are told to the logger then, by name. Default 0, which lists nothing.
+    /// Lists unfinished spans, at most `limit` of them, for
+    /// [`Tracer::open_spans`](crate::Tracer::open_spans); more are only counted. The names of spans
+    /// that are still open at the close are logged then. Default 0, which lists nothing.
     ///
     /// # Cost
     ///
-    /// That of an [observer](Self::observer): every span has a record, sampled or not, and reads the
-    /// clock, and what follows it is allocated. Besides, each start and each end takes a lock for a
-    /// moment that all threads share. The list holds no more than `limit` names at any time.
+    /// That of an [observer](Self::observer): every span has a record, sampled or not, and reads
+    /// the clock, and the observer is allocated. Besides, each start and each end takes a lock that
+    /// all threads share. The list never has more than `limit` names.
     pub fn track_open_spans(mut self, limit: usize) -> Self {
         self.track_open_spans = limit;
         self
     }
 
-    /// Holds the spans of traces that are not sampled, and keeps those traces in which something goes
-    /// wrong. Without it, nothing is held.
+    /// Enables tail sampling: spans of unsampled traces are buffered, and traces with an error or a
+    /// slow span are retained. By default nothing is buffered.
     pub fn tail_sampling(mut self, config: TailSamplingConfig) -> Self {
         self.tail_sampler = Some(config);
         self
     }
 
-    /// Where the time is read.
+    /// Sets the clock.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Some(Box::new(clock));
         self
     }
 
-    /// Where ids come from; a generator of each thread by default.
+    /// Sets the generator of ids; by default each thread has one.
     pub fn id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
         self.ids = Some(Box::new(ids));
         self
     }
 
-    /// Gives new traces ids of 128 bits, or of 64. Default 64, and 128 where spans are sent as OTLP.
+    /// Sets whether new trace ids have 128 bits or 64. Default 64, and 128 where spans are sent as
+    /// OTLP.
     pub fn trace_id_128bit(mut self, wide: bool) -> Self {
         self.trace_id_128bit = Some(wide);
         self
@@ -156,15 +160,16 @@ impl TracerBuilder {
         self
     }
 
-    /// Bytes after which a tag's text or bytes are cut. Default 256, which 0 means too.
+    /// Sets the length in bytes at which a tag's text or bytes are truncated. Default 256, which 0
+    /// means too.
     pub fn max_tag_value_length(mut self, bytes: usize) -> Self {
         self.max_tag_value_bytes = if bytes == 0 { defaults::MAX_TAG_VALUE_LENGTH } else { bytes };
         self
     }
 
-    /// Lets a tag's text that was cut end with a mark, `… [5120 bytes]`, that says how long it was.
-    /// It counts to the length allowed, and is left out where not even the mark fits. Default false,
-    /// as in the Go client; [`Stats::truncated_tags`](crate::Stats::truncated_tags) tells in either case.
+    /// Appends a mark to truncated text, `… [5120 bytes]`, with the original length. The mark
+    /// counts towards the limit, and is left out if it does not fit. Default false, as in the Go
+    /// client; [`Stats::truncated_tags`](crate::Stats::truncated_tags) counts in either case.
     ///
     /// # Examples
     ///
@@ -183,11 +188,12 @@ impl TracerBuilder {
         self
     }
 
-    /// How many logs a span keeps: the first ones, and the last ones in place of those between, of
-    /// which a log `dropped Span logs` tells how many there were. Default 0, which is any number.
+    /// Sets how many logs of a span are retained: the first ones, and the last ones in place of
+    /// those between, of which a log `dropped Span logs` has the number. Default 0, which is any
+    /// number.
     ///
-    /// Logs given [at the finish](crate::Span::finish_with) are not counted. What a span holds in
-    /// memory stays within twice what it keeps.
+    /// Logs given [at the finish](crate::Span::finish_with) are not counted. The memory of a span's
+    /// logs stays within twice the size of the retained ones.
     ///
     /// # Source
     ///
@@ -197,8 +203,8 @@ impl TracerBuilder {
         self
     }
 
-    /// Lets a `sampling.priority` above 0 set the flag for sampling alone, and not the one for
-    /// debugging, which others down the trace may act on. Default false.
+    /// Makes a `sampling.priority` above 0 set only the sampled flag, and not the debug flag, which
+    /// services downstream may act on. Default false.
     ///
     /// # Source
     ///

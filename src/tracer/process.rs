@@ -1,4 +1,4 @@
-//! What is said of the process with every batch of spans.
+//! The process in each batch: the service's name and tags.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -7,8 +7,8 @@ use crate::encoding::{List, ProcessView, TagView, ValueView, put_tag};
 use crate::reporter::MIN_SPAN_ROOM;
 use crate::span::{OwnedTagValue, TagValue, shortened};
 
-/// What tells this tracer from others of its service: the tag of the caller's, or a number of its
-/// own.
+/// Returns the tag `client-uuid`, which identifies this tracer among others of its service: the
+/// application's, or a random one.
 pub(super) fn client_uuid(tags: &[(String, OwnedTagValue)], own: u64) -> String {
     match tags.iter().rfind(|(key, _)| key == CLIENT_UUID) {
         Some((_, OwnedTagValue::Str(text))) => text.to_string(),
@@ -18,8 +18,8 @@ pub(super) fn client_uuid(tags: &[(String, OwnedTagValue)], own: u64) -> String 
     }
 }
 
-/// The name of the service as it is sent. Zipkin answers no question about one with a control
-/// character or a line break, which are replaced.
+/// Returns the service name as it is sent. Zipkin fails on names with control characters or line
+/// breaks, which are replaced.
 pub(super) fn service_name(name: &str) -> Cow<'_, str> {
     let cannot_be_asked =
         |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
@@ -29,8 +29,9 @@ pub(super) fn service_name(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.replace(cannot_be_asked, "\u{fffd}"))
 }
 
-/// The process in its compact bytes: the tags given, and those that are always there. Values are cut
-/// at the limit, but for `client-uuid`, as in jaeger-client-go's `buildJaegerProcessThrift`.
+/// Returns the process in its compact bytes: the given tags, and the default ones. Values are
+/// truncated at the limit, except `client-uuid`, as in jaeger-client-go's
+/// `buildJaegerProcessThrift`.
 pub(super) fn bytes(
     service: &str,
     tags: &[(String, OwnedTagValue)],
@@ -39,7 +40,7 @@ pub(super) fn bytes(
 ) -> Vec<u8> {
     let (mut bytes, mut count) = (Vec::new(), 0);
     let mut put = |key: &str, value: TagValue<'_>| {
-        // Cut, it would no longer tell tracers apart.
+        // A truncated one would no longer identify the tracer.
         let max = if key == CLIENT_UUID { usize::MAX } else { max };
         let short = match value {
             TagValue::Str(text) if text.len() > max => Some(shortened(text, max, marks_cut)),
@@ -74,7 +75,7 @@ pub(super) fn bytes(
     ProcessView::new(service.as_bytes(), Some(List::new(count, &bytes))).to_bytes()
 }
 
-/// Whether a datagram of that size has room for spans beside the process.
+/// Returns whether a datagram of that size has room for spans beside the process.
 pub(crate) fn leaves_room_for_spans(
     service: &str,
     tags: &[(String, OwnedTagValue)],
@@ -86,13 +87,13 @@ pub(crate) fn leaves_room_for_spans(
         <= max_packet_bytes
 }
 
-/// Whether a tag of the process takes its service from a server that keeps OTLP: those read the
-/// name from this tag, and have none if that is no text.
+/// Returns whether a tag of the process hides the service's name in a server that stores OTLP:
+/// those read the name from this tag, and have none if it is not text.
 fn hides_service(key: &str, value: TagValue<'_>) -> bool {
     key == "service.name" && !matches!(value, TagValue::Str(name) if !name.is_empty())
 }
 
-/// The address that others most likely know this host by: IPv4 before IPv6, loopback last.
+/// Returns the address by which others most likely know this host: IPv4 before IPv6, loopback last.
 fn host_ip() -> Option<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().ok()?;
     let best = interfaces.iter().max_by_key(|interface| {

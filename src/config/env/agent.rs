@@ -12,7 +12,7 @@ use crate::error::ConfigError;
 use crate::tracer::{self, defaults};
 use crate::transport::{self, AgentSocketType, is_unix_socket};
 
-/// Whom `JAEGER_AGENT_HOST` names.
+/// The agent that `JAEGER_AGENT_HOST` names.
 pub(super) enum Agent {
     Host(Found, HostPort),
     /// A Unix socket.
@@ -41,7 +41,7 @@ pub(super) fn find(reader: &mut Reader<'_>) -> Option<Agent> {
     }
 }
 
-/// Reads what counts where spans go to an agent.
+/// Reads the variables that count where spans go to an agent.
 pub(super) fn read(reader: &mut Reader<'_>, configuration: &mut Configuration) {
     let reporter = &mut configuration.reporter;
     match find(reader) {

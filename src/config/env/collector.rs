@@ -10,7 +10,8 @@ use crate::http_client::ProxyConfig;
 use crate::tracer::defaults;
 use crate::transport::{self, CloseSignal};
 
-/// Reads what counts where spans go to a collector. An agent's variables are not looked at then.
+/// Reads the variables that count where spans go to a collector. An agent's variables are not read
+/// then.
 pub(super) fn read(reader: &mut Reader<'_>, reporter: &mut ReporterConfig) {
     let endpoint = reader.find(&ENDPOINT);
     if let Some(found) = &endpoint {
@@ -40,8 +41,7 @@ pub(super) fn read(reader: &mut Reader<'_>, reporter: &mut ReporterConfig) {
     check(reader, reporter, endpoint.as_ref(), token.as_ref());
 }
 
-/// Reads user and password, or a token, which is what it gives. Either stands in place of whichever
-/// was configured.
+/// Reads user and password, or a token. Either replaces the configured credentials.
 fn credentials(reader: &mut Reader<'_>, reporter: &mut ReporterConfig) -> Option<Found> {
     let found = (reader.find(&USER), reader.find(&PASSWORD), reader.find(&AUTH_TOKEN));
     match &found {
@@ -71,7 +71,7 @@ fn credentials(reader: &mut Reader<'_>, reporter: &mut ReporterConfig) -> Option
     found.2
 }
 
-/// Makes the transport once, so that what it is refused for is an error of the variable.
+/// Builds the transport once, so that its errors are errors of the variable.
 fn check(
     reader: &mut Reader<'_>,
     reporter: &ReporterConfig,
@@ -95,7 +95,7 @@ fn check(
         (Err(ConfigError::Invalid { field: TOKEN_FIELD, .. }), _, Some(found)) => {
             reader.refuse(found, "a text that a header of HTTP takes");
         }
-        // It is not what a variable says that is wrong.
+        // The error is not about a variable's value.
         _ => {}
     }
 }

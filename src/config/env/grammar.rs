@@ -1,11 +1,11 @@
-//! What values of environment variables look like: Go's grammar, and in durations also Java's and
-//! Node's, so that one environment configures clients of every language alike.
+//! The grammar of environment variables: Go's, and for durations also Java's and Node's, so that
+//! one environment configures clients of every language alike.
 
 use std::time::Duration;
 
 use crate::propagation;
 
-/// A truth value, in the spellings that Go's `strconv.ParseBool` takes.
+/// Parses a boolean, in the spellings of Go's `strconv.ParseBool`.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
@@ -14,12 +14,13 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// A whole number in decimal digits, perhaps with a sign.
+/// Parses an integer in decimal digits, perhaps with a sign.
 pub(super) fn integer(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
-/// A number as Go's `strconv.ParseFloat` takes it: decimal or hex, with underscores between digits.
+/// Parses a number as Go's `strconv.ParseFloat` does: decimal or hex, with underscores between
+/// digits.
 pub(super) fn float(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     if unsigned.starts_with(['+', '-']) {
@@ -41,8 +42,7 @@ pub(super) fn float(text: &str) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// The digits without the underscores between them, of which there must be one on either side; none
-/// if another stands elsewhere.
+/// Removes underscores between digits; `None` if there is one elsewhere.
 fn without_underscores(text: &str, hex: bool) -> Option<String> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (hex && byte.is_ascii_hexdigit());
     let bytes = text.as_bytes();
@@ -53,12 +53,12 @@ fn without_underscores(text: &str, hex: bool) -> Option<String> {
         bytes[*at] == b'_' && !(before && bytes.get(at + 1).is_some_and(|byte| is_digit(*byte)))
     };
     let digits = (0..bytes.len()).find(misplaced).is_none().then(|| text.replace('_', ""))?;
-    // Rust reads these words, and Go reads them only where they stand alone.
+    // Rust parses these words with digits, and Go only alone.
     (hex || !digits.bytes().any(|b| b.is_ascii_alphabetic() && !matches!(b, b'e' | b'E')))
         .then_some(digits)
 }
 
-/// `{digits}.{digits}p{exponent}`, the exponent being of 2 and in decimal digits.
+/// Parses `{digits}.{digits}p{exponent}`, with a decimal exponent of 2.
 fn hex_float(text: &str) -> Option<f64> {
     let (mantissa, exponent) = text.split_once(['p', 'P'])?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -74,8 +74,8 @@ fn hex_float(text: &str) -> Option<f64> {
     Some(value * 2.0_f64.powi(exponent.checked_sub(places)?))
 }
 
-/// Nanoseconds of a duration such as `500ms` or `1m1.5s`, or a bare `0`, as Go's
-/// `time.ParseDuration` counts them.
+/// Returns the nanoseconds of a duration such as `500ms` or `1m1.5s`, or of a bare `0`, as Go's
+/// `time.ParseDuration`.
 pub(super) fn nanoseconds(text: &str) -> Option<i64> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -111,15 +111,15 @@ pub(super) fn nanoseconds(text: &str) -> Option<i64> {
     }
 }
 
-/// A duration, or a bare number of milliseconds; zero where it is negative, which those with a
-/// default take for it.
+/// Parses a duration, or a bare number of milliseconds; negative ones become zero, which means the
+/// default where there is one.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let millis = || integer(text)?.checked_mul(1_000_000);
     let nanos = nanoseconds(text).or_else(millis)?;
     Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
 }
 
-/// 2^63: one more than there are nanoseconds forwards, and as many as there are backwards.
+/// 2^63: one more than the maximum of nanoseconds, and the magnitude of the minimum.
 const LIMIT: u64 = 1 << 63;
 
 fn digits(text: &str) -> (&str, &str) {
@@ -139,7 +139,7 @@ fn unit_nanos(unit: &str) -> Option<u64> {
     })
 }
 
-/// The nanoseconds of the digits after a point, of as many as there is room for.
+/// Returns the nanoseconds of the digits after a point, as far as they fit.
 fn part(fraction: &str, unit: u64) -> u64 {
     let (mut value, mut scale) = (0_u64, 1.0_f64);
     for digit in fraction.bytes() {
@@ -157,12 +157,13 @@ fn part(fraction: &str, unit: u64) -> u64 {
     nanos
 }
 
-/// Why `JAEGER_TAGS` cannot be read: the entry that is no tag.
+/// The error of `JAEGER_TAGS`: the entry that is not a tag.
 pub(super) struct NoTag(pub(super) String);
 
-/// Tags from `key=value, key=${VARIABLE:default}`. The default stands where the variable is unset
-/// or empty, and nothing where there is no default. Empty entries, as a comma at the end makes one,
-/// mean nothing. An entry is one line: where another begins in it, a comma was forgotten.
+/// Parses tags from `key=value, key=${VARIABLE:default}`. The default is used where the variable is
+/// unset or empty, and the value is empty without a default. Empty entries, such as after a
+/// trailing comma, are ignored. An entry is one line: if another one begins in it, a comma was
+/// forgotten.
 pub(super) fn tags(
     text: &str,
     variable: impl Fn(&str) -> Option<String>,
@@ -187,8 +188,8 @@ pub(super) fn tags(
     Ok(tags)
 }
 
-/// The members of `key=value,key=value`, whose values are percent-encoded, as OpenTelemetry's
-/// variables have them. A value may have more `=` in it.
+/// Parses `key=value,key=value` with percent-encoded values, as in OpenTelemetry's variables. A
+/// value may contain `=`.
 pub(super) fn encoded_pairs(text: &str) -> Result<Vec<(String, String)>, NoTag> {
     let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     let pairs = entries.map(|entry| {

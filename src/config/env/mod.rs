@@ -1,9 +1,9 @@
 //! Configuration from the environment: the `JAEGER_*` variables of all Jaeger clients.
 //!
-//! Everything goes through one function from name to value, so that tests, and whoever keeps such
-//! variables elsewhere, can stand in for the environment.
+//! All values are read through one function from name to value, so that tests, and applications
+//! that store such variables elsewhere, can replace the environment.
 //!
-//! What is read is built once, and thrown away: whatever a tracer would be refused for later is an
+//! The configuration is built once as a check: whatever a tracer would be refused for later is an
 //! error here, under the name of the variable.
 
 mod agent;
@@ -35,23 +35,24 @@ use crate::tracer::defaults;
 impl Configuration {
     /// Reads the `JAEGER_*` variables of the environment over the defaults.
     ///
-    /// A variable that is empty, or has nothing but white space, is unset; white space around a
-    /// value is no part of it. Where `JAEGER_DISABLED` says so, nothing else is looked at but
-    /// `JAEGER_PROPAGATION`. Unlike other clients, this one samples every trace where no variable
-    /// speaks of sampling; where one does but none names the sampler, it is `remote`.
+    /// An empty variable, or one of white space alone, is treated as unset; white space around a
+    /// value is removed. If `JAEGER_DISABLED` is true, only `JAEGER_PROPAGATION` is read besides.
+    /// Unlike other clients, this one samples every trace if no variable configures sampling; if
+    /// one does but none names the sampler, it is `remote`.
     ///
-    /// Where `JAEGER_TRACES_EXPORTER`, or else `OTEL_TRACES_EXPORTER`, names `otlp` (feature `otlp`),
-    /// OpenTelemetry's variables are read too: those of the exporter, and for what else there is a
-    /// `JAEGER_*` variable, where that is not set. [`notes`](Configuration::notes) names them.
+    /// If `JAEGER_TRACES_EXPORTER`, or else `OTEL_TRACES_EXPORTER`, names `otlp` (feature `otlp`),
+    /// OpenTelemetry's variables are read too: those of the exporter, and those with a `JAEGER_*`
+    /// counterpart that is not set. [`notes`](Configuration::notes) names them.
     ///
-    /// Variables that are set and not read, such as misspelt ones and OpenTelemetry's, are named in
-    /// [`warnings`](Configuration::warnings), which the tracer's logger is told once.
+    /// Variables that are set but not read, such as misspelt ones and OpenTelemetry's, are named in
+    /// [`warnings`](Configuration::warnings), which are logged once.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Variable`] names the variable, the value, what is allowed and where such a
-    /// value usually comes from; several of them are [`ConfigError::Several`]. What is read without
-    /// an error makes a tracer, but for a service name, which may still be given in code.
+    /// [`ConfigError::Variable`] has the variable, the value, what is allowed and the usual origin
+    /// of such a value; several of them are [`ConfigError::Several`]. A configuration that was read
+    /// without an error can be built, except for a missing service name, which may still be given
+    /// in code.
     ///
     /// # Source
     ///
@@ -72,11 +73,11 @@ impl Configuration {
         Self::default().with_env()
     }
 
-    /// Reads the variables of the environment over what is configured.
+    /// Reads the variables of the environment over the existing configuration.
     ///
     /// # Errors
     ///
-    /// As [`Configuration::from_env`].
+    /// As for [`Configuration::from_env`].
     ///
     /// # Examples
     ///
@@ -91,12 +92,12 @@ impl Configuration {
         self.read(&environment::variable, environment::names())
     }
 
-    /// Reads variables from elsewhere over what is configured: `lookup` gives a variable's value,
-    /// also of those that name proxies. Misspelt names cannot be found so.
+    /// Reads variables from elsewhere over the existing configuration: `lookup` returns a
+    /// variable's value, also of those that name proxies. Misspelt names cannot be found this way.
     ///
     /// # Errors
     ///
-    /// As [`Configuration::from_env`].
+    /// As for [`Configuration::from_env`].
     ///
     /// # Examples
     ///
@@ -134,7 +135,7 @@ impl Configuration {
         let mut reader = Reader::new(lookup);
         set(&mut self.disabled, reader.boolean(&DISABLED));
         if self.disabled && !reader.has_errors() {
-            // A disabled tracer hands contexts on, in these formats.
+            // A disabled tracer forwards contexts in these formats.
             formats(&mut reader, &mut self);
             return Ok(self);
         }
@@ -175,7 +176,7 @@ fn set<T>(field: &mut T, value: Option<T>) {
     }
 }
 
-/// Reads which exporters spans go to.
+/// Reads the exporters.
 fn exporters(reader: &mut Reader<'_>, configuration: &mut Configuration) {
     let mut found = reader.find(&TRACES_EXPORTER);
     if cfg!(feature = "otlp") {
@@ -200,7 +201,7 @@ fn exporters(reader: &mut Reader<'_>, configuration: &mut Configuration) {
     }
 }
 
-/// Warns of what is set for an exporter that is not used.
+/// Warns of variables for an exporter that is not used.
 fn warn_of_unused(reader: &mut Reader<'_>) {
     for variable in [ENDPOINT, USER, PASSWORD, AUTH_TOKEN, TIMEOUT] {
         if reader.is_set(&variable) {

@@ -14,7 +14,7 @@ pub(super) const SAMPLER_PARAM: Variable = Variable::new("JAEGER_SAMPLER_PARAM")
 pub(super) const SAMPLING_ENDPOINT: Variable = Variable::new("JAEGER_SAMPLING_ENDPOINT");
 pub(super) const SAMPLER_MANAGER_HOST_PORT: Variable =
     Variable::new("JAEGER_SAMPLER_MANAGER_HOST_PORT");
-/// This and the next are what jaeger-client-node had before the one above.
+/// The next two are jaeger-client-node's older names of the one above.
 pub(super) const SAMPLER_HOST: Variable = Variable::new("JAEGER_SAMPLER_HOST");
 pub(super) const SAMPLER_PORT: Variable = Variable::new("JAEGER_SAMPLER_PORT");
 pub(super) const SAMPLING_PATH: Variable = Variable::new("JAEGER_SAMPLER_SAMPLING_PATH");
@@ -41,7 +41,7 @@ pub(super) const RECONNECTING_DISABLED: Variable =
 pub(super) const RECONNECT_INTERVAL: Variable =
     Variable::new("JAEGER_REPORTER_ATTEMPT_RECONNECT_INTERVAL");
 
-/// All of them.
+/// All variables.
 pub(super) const ALL: &[Variable] = &[
     SERVICE_NAME,
     DISABLED,
@@ -119,7 +119,7 @@ pub(super) const OTLP_CLIENT_KEY: OtlpOption = [
     Variable::new("OTEL_EXPORTER_OTLP_CLIENT_KEY"),
 ];
 
-/// OpenTelemetry's variables that are read where an exporter is `otlp`.
+/// OpenTelemetry's variables that are read if an exporter is `otlp`.
 pub(super) const WITH_OTLP: &[&[Variable]] = &[
     &[OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_PROPAGATORS],
     &[OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG],
@@ -133,7 +133,7 @@ pub(super) const WITH_OTLP: &[&[Variable]] = &[
     &OTLP_CLIENT_KEY,
 ];
 
-/// Those that are often set beside Jaeger's, for where an environment can only be asked by name.
+/// Variables that are often set beside Jaeger's, for environments that can only be read by name.
 pub(super) const OFTEN_SET: &[&str] = &[
     "OTEL_SERVICE_NAME",
     "OTEL_RESOURCE_ATTRIBUTES",

@@ -1,5 +1,5 @@
-//! OpenTelemetry's variables for what Jaeger's have names of their own for, which come first: the
-//! service, its tags, the formats of contexts, the sampler. They are read where an exporter is `otlp`.
+//! OpenTelemetry's variables with counterparts of Jaeger's, which come first: the service, its
+//! tags, the propagation formats, the sampler. They are read if an exporter is `otlp`.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::error::ConfigError;
 use crate::http_client::ProxyConfig;
 use crate::sampler;
 
-/// Reads all of them but the sampler's.
+/// Reads all of these variables but the sampler's.
 pub(super) fn read(reader: &mut Reader<'_>, configuration: &mut Configuration) {
     let attributes = resource_attributes(reader);
     name(reader, &attributes, configuration);
@@ -64,7 +64,7 @@ fn name(
     }
 }
 
-/// The formats of propagators. That of `tracecontext` carries W3C's baggage too.
+/// Returns the formats of propagators. `tracecontext` includes W3C's baggage.
 fn formats(reader: &mut Reader<'_>, found: &Found) -> Option<Vec<String>> {
     let mut formats: Vec<String> = Vec::new();
     let names = || found.text.split(',').map(str::trim).filter(|name| !name.is_empty());
@@ -100,7 +100,7 @@ fn formats(reader: &mut Reader<'_>, found: &Found) -> Option<Vec<String>> {
     Some(formats)
 }
 
-/// Reads the sampler. Whether it was named so that no variable of Jaeger's has a say.
+/// Reads the sampler. Returns whether it was named, so that no variable of Jaeger's counts.
 pub(super) fn sampler(reader: &mut Reader<'_>, configuration: &mut Configuration) -> bool {
     let jaegers = std::iter::once(&SAMPLER_TYPE).chain(SPEAK_OF_SAMPLING);
     if let Some(variable) = jaegers.into_iter().find(|variable| reader.is_set(variable)) {
@@ -147,7 +147,7 @@ fn ratio(reader: &mut Reader<'_>, argument: Option<&Found>) -> SamplerConfig {
     config
 }
 
-/// The sampler that asks, by `endpoint=…,pollingIntervalMs=…,initialSamplingRate=…`.
+/// Reads the remote sampler's `endpoint=…,pollingIntervalMs=…,initialSamplingRate=…`.
 fn remote(
     reader: &mut Reader<'_>,
     argument: Option<&Found>,
@@ -195,7 +195,7 @@ fn remote(
     config
 }
 
-/// Makes the sampler once, so that what it is refused for is an error of the variable.
+/// Builds the sampler once, so that its errors are errors of the variable.
 fn check(
     reader: &mut Reader<'_>,
     configuration: &Configuration,
@@ -212,7 +212,7 @@ fn check(
     match (error, argument) {
         (ConfigError::FeatureOff { feature, .. }, _) => reader.needs_feature(found, feature),
         (ConfigError::Invalid { allowed, .. }, Some(argument)) => reader.refuse(argument, allowed),
-        // It is not what a variable says that is wrong.
+        // The error is not about a variable's value.
         _ => {}
     }
 }

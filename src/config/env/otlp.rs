@@ -1,5 +1,5 @@
-//! The variables of the exporter `otlp`, as OpenTelemetry's specification has them. Each is there twice:
-//! for traces, which comes first, and for all signals.
+//! The variables of the exporter `otlp`, by OpenTelemetry's specification. Each exists twice: for
+//! traces, which comes first, and for all signals.
 
 use std::fs::File;
 use std::io::Read;
@@ -29,7 +29,7 @@ pub(super) fn read(reader: &mut Reader<'_>, config: &mut OtlpConfig) {
     if let Some(found) = find(reader, &OTLP_TIMEOUT) {
         let default = OtlpConfig::default().timeout;
         if let Some(timeout) = reader.duration_of(&found, default) {
-            // It is for a batch with all its attempts.
+            // The timeout is for a batch with all its attempts.
             (config.timeout, config.retry_limit) = (timeout, timeout);
         }
     }
@@ -39,7 +39,7 @@ pub(super) fn read(reader: &mut Reader<'_>, config: &mut OtlpConfig) {
     check(reader, config, endpoint.as_ref(), headers.as_ref(), &files);
 }
 
-/// The variable for traces, or else the one for all signals.
+/// Finds the variable for traces, or else the one for all signals.
 fn find(reader: &mut Reader<'_>, option: &OtlpOption) -> Option<Found> {
     option.iter().find_map(|variable| reader.find(variable))
 }
@@ -69,7 +69,7 @@ fn protocol(reader: &mut Reader<'_>) {
         "grpc" => Some("servers that take grpc at port 4317 take http/protobuf at port 4318"),
         _ => None,
     };
-    reader.refuse_with(&found, "http/protobuf, which is what this client speaks", hint);
+    reader.refuse_with(&found, "http/protobuf, the protocol of this client", hint);
 }
 
 fn compression(reader: &mut Reader<'_>, config: &mut OtlpConfig) {
@@ -86,7 +86,7 @@ fn compression(reader: &mut Reader<'_>, config: &mut OtlpConfig) {
     }
 }
 
-/// What is read from files, beside the variables that name them.
+/// The contents of files, and the variables that name them.
 struct Files {
     certificate: Option<Found>,
     client_certificate: Option<Found>,
@@ -109,7 +109,8 @@ fn files(reader: &mut Reader<'_>, config: &mut OtlpConfig) -> Files {
         match found {
             None => {}
             Some(Found { name, .. }) if !is_encrypted => {
-                reader.warn(format!("{name} is set, but not read: the endpoint is no https URL"));
+                reader
+                    .warn(format!("{name} is set, but not read: the endpoint is not an https URL"));
             }
             Some(found) => match content(&found.text) {
                 Ok(text) => *option = Some(text),
@@ -120,7 +121,7 @@ fn files(reader: &mut Reader<'_>, config: &mut OtlpConfig) -> Files {
     files
 }
 
-/// The text of a file, or what is to be said of its name.
+/// Returns the text of a file, or the error message.
 fn content(path: &str) -> Result<String, String> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| format!("the path of a file: {error}"))?;
@@ -133,7 +134,7 @@ fn content(path: &str) -> Result<String, String> {
     }
 }
 
-/// Makes the transport once, so that what it is refused for is an error of the variable.
+/// Builds the transport once, so that its errors are errors of the variable.
 fn check(
     reader: &mut Reader<'_>,
     config: &OtlpConfig,
@@ -174,7 +175,7 @@ fn check(
                 reader.refuse(found, "set together with the other of certificate and key");
             }
         }
-        // It is not what a variable says that is wrong.
+        // The error is not about a variable's value.
         _ => {}
     }
 }

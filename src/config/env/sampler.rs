@@ -44,7 +44,7 @@ pub(super) fn read(
     let interval = reader.duration(&SAMPLER_REFRESH_INTERVAL, sampler::DEFAULT_REFRESH_INTERVAL);
     set(&mut config.sampling_refresh_interval, interval);
     let path = reader.read(&SAMPLING_PATH, absolute_path, "a path that begins with '/'");
-    // Where spans go to a collector, only a sampler that asks has a use for the agent.
+    // If spans go to a collector, only a remote sampler uses the agent.
     let asks_agent = !has_collector || config.kind.eq_ignore_ascii_case(REMOTE);
     let url = url(reader, path.as_deref(), asks_agent);
     if let Some((_, url)) = &url {
@@ -63,7 +63,7 @@ pub(super) fn read(
     check(reader, service_name, config, &from);
 }
 
-/// The variables that the sampler was read from.
+/// The variables that configure the sampler.
 struct Sources {
     kind: Option<Found>,
     param: Option<Found>,
@@ -71,7 +71,7 @@ struct Sources {
     spoken_of: Option<&'static Variable>,
 }
 
-/// Makes the sampler once, so that what it is refused for is an error of the variable.
+/// Builds the sampler once, so that its errors are errors of the variable.
 fn check(reader: &mut Reader<'_>, service_name: &str, config: &SamplerConfig, from: &Sources) {
     let service_name = if service_name.is_empty() { "service" } else { service_name };
     let Err(error) =
@@ -119,7 +119,7 @@ fn check(reader: &mut Reader<'_>, service_name: &str, config: &SamplerConfig, fr
         (ConfigError::FeatureOff { feature, .. }, Sources { url: Some(found), .. }) => {
             reader.needs_feature(found, feature);
         }
-        // It is not what a variable says that is wrong.
+        // The error is not about a variable's value.
         _ => {}
     }
 }
@@ -128,7 +128,7 @@ fn is_agent(found: &Found) -> bool {
     [Some(AGENT_HOST.name), AGENT_HOST.older].contains(&Some(found.name))
 }
 
-/// Where a remote sampler asks, by the most exact of the variables that say so.
+/// Returns the address that a remote sampler polls, by the most specific variable that is set.
 fn url(
     reader: &mut Reader<'_>,
     path: Option<&str>,
@@ -151,7 +151,7 @@ fn url(
             _ => None,
         }
     } else {
-        // It is not asked, so that a value that is no host is no error.
+        // The host is not used, so that an invalid value is no error.
         let host = reader.any(AGENT_HOST.name);
         host.and_then(|text| HostPort::parse_host(text.trim())).map(|host| (None, host))
     };
@@ -177,14 +177,14 @@ fn read_url(
     Some((Some(found), url?))
 }
 
-/// A URL, whose scheme may be missing.
+/// Returns a URL, whose scheme may be missing.
 fn sampling_endpoint(text: &str) -> Option<String> {
     let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     WebUrl::parse(&url).ok().map(|url| url.to_string())
 }
 
-/// The same for OpenTelemetry's sampler, whose endpoint is usually a base URL; none for a port that
-/// takes gRPC.
+/// Returns the URL of OpenTelemetry's sampler, whose endpoint is usually a base URL; `None` for a
+/// port of gRPC.
 pub(super) fn remote_endpoint(text: &str) -> Option<String> {
     let text = sampling_endpoint(text)?;
     let url = WebUrl::parse(&text).ok()?;
@@ -196,8 +196,8 @@ pub(super) fn remote_endpoint(text: &str) -> Option<String> {
     Some(WebUrl { path, ..url }.to_string())
 }
 
-/// The URL of a host, a port and perhaps a path. A URL is taken as it is, which is what Go makes of
-/// the variable.
+/// Returns the URL of a host, a port and perhaps a path. A URL is returned as it is, as Go uses the
+/// variable.
 fn manager_url(text: &str, path: Option<&str>) -> Option<String> {
     if text.contains("://") {
         let url = WebUrl::parse(text).ok()?;
@@ -214,10 +214,10 @@ fn manager_url(text: &str, path: Option<&str>) -> Option<String> {
     WebUrl::parse(&format!("http://{host}{path}")).ok().map(|url| url.to_string())
 }
 
-/// Host and port as jaeger-client-node had them, each in a variable of its own.
+/// Reads host and port from jaeger-client-node's older variables.
 fn older_manager(reader: &mut Reader<'_>) -> Option<(Found, HostPort)> {
     let host = reader.find(&SAMPLER_HOST);
-    // A service called jaeger-sampler makes Kubernetes set it.
+    // Kubernetes sets it for a service called jaeger-sampler.
     let port = reader.find(&SAMPLER_PORT).filter(|found| !is_service_link(&found.text));
     let newer = [&SAMPLING_ENDPOINT, &SAMPLER_MANAGER_HOST_PORT];
     if let Some(newer) = newer.into_iter().find(|variable| reader.is_set(variable)) {
@@ -250,7 +250,7 @@ fn absolute_path(text: &str) -> Option<String> {
     is_path.then(|| text.to_owned())
 }
 
-/// Those that make the sampler `remote` where none is named.
+/// The variables that make the sampler `remote` if none is named.
 pub(super) const SPEAK_OF_SAMPLING: &[Variable] = &[
     SAMPLER_PARAM,
     SAMPLING_ENDPOINT,

@@ -1,11 +1,11 @@
-//! Variables that are set and mean nothing to this client, though somebody may think so.
+//! Warnings about variables that are set but not read.
 
 use super::names::{ALL, OTEL_TRACES_EXPORTER, WITH_OTLP};
 use super::variable::OPEN_TELEMETRY;
 use super::variable::is_service_link;
 
-/// What to say about these variables, given as names and values that are not empty. `exports_otlp`
-/// says that those of OpenTelemetry are read.
+/// Returns warnings about these variables, given as names and values that are not empty.
+/// `exports_otlp` says that OpenTelemetry's are read.
 pub(super) fn warnings<'v>(
     set: impl Iterator<Item = (&'v str, &'v str)>,
     exports_otlp: bool,
@@ -27,7 +27,7 @@ pub(super) fn warnings<'v>(
     warnings
 }
 
-/// What to say about one variable.
+/// Returns the warning about one variable.
 fn about(name: &str, value: &str) -> Option<String> {
     let known = || ALL.iter().flat_map(|variable| [Some(variable.name), variable.older]).flatten();
     if known().any(|known| known == name) {
@@ -35,7 +35,7 @@ fn about(name: &str, value: &str) -> Option<String> {
     }
     let likely = known()
         .map(|known| (distance(&name.to_ascii_uppercase(), known), known))
-        // Short names are like many others.
+        // Short names resemble many others.
         .filter(|(distance, known)| *distance <= if known.len() < LONG { 1 } else { MAX_TYPOS })
         .min();
     let is_ours = name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
@@ -46,8 +46,8 @@ fn about(name: &str, value: &str) -> Option<String> {
     Some(format!("{name} is set, but not read{suggestion}"))
 }
 
-/// Whether it is a variable of another component of Jaeger, or one that Kubernetes or Docker sets
-/// for a service whose name begins with `jaeger`.
+/// Returns whether the variable belongs to another component of Jaeger, or is set by Kubernetes or
+/// Docker for a service whose name begins with `jaeger`.
 fn is_of_others(name: &str, value: &str) -> bool {
     let Some(rest) = name.strip_prefix(PREFIX) else { return false };
     let of_component = |start: &&str| {
@@ -62,7 +62,7 @@ fn is_of_others(name: &str, value: &str) -> bool {
     is_link || is_service_link(value) || COMPONENTS.iter().any(of_component)
 }
 
-/// Whether a variable of OpenTelemetry is read.
+/// Returns whether a variable of OpenTelemetry is read.
 fn is_read(name: &str, exports_otlp: bool) -> bool {
     if name == OTEL_TRACES_EXPORTER.name {
         return cfg!(feature = "otlp");
@@ -99,8 +99,8 @@ fn about_open_telemetry(set: &[(&str, &str)], exports_otlp: bool) -> Option<Stri
     })
 }
 
-/// How many letters have to be put in, taken out, changed or swapped with the next to make one text
-/// of another; more than [`MAX_TYPOS`] where they are too different to be compared.
+/// Returns the edit distance: how many letters have to be inserted, removed, changed or swapped
+/// with the next; more than [`MAX_TYPOS`] if the texts are too different.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     if one.len().abs_diff(other.len()) > MAX_TYPOS {
@@ -125,7 +125,7 @@ fn distance(one: &str, other: &str) -> usize {
 
 const PREFIX: &str = "JAEGER_";
 
-/// What variables of other components of Jaeger go on with after the prefix.
+/// The names after the prefix of variables of other components of Jaeger.
 const COMPONENTS: &[&str] = &[
     "ALL_IN_ONE",
     "IMAGE",

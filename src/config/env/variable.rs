@@ -1,7 +1,7 @@
-//! One variable of the environment: its names, its value, and what is wrong with it.
+//! A variable of the environment: its names, its value, and its errors.
 //!
 //! The only place that makes errors about variables, so that each of them names the variable, shows
-//! its value without secrets, says what is allowed, and where such a value usually comes from.
+//! its value without secrets, and says what is allowed and the usual origin of such a value.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -16,10 +16,10 @@ use crate::redact::{self, HIDDEN};
 #[derive(Debug)]
 pub(super) struct Variable {
     pub(super) name: &'static str,
-    /// What jaeger-client-node called it before.
+    /// The older name, of jaeger-client-node.
     pub(super) older: Option<&'static str>,
     is_secret: bool,
-    /// Separated by commas, and perhaps over several lines.
+    /// Whether the value is separated by commas, and perhaps several lines long.
     is_list: bool,
 }
 
@@ -41,7 +41,7 @@ impl Variable {
     }
 }
 
-/// A value that is set, and the name that it was set by.
+/// A value that is set, and the name of its variable.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) name: &'static str,
@@ -54,23 +54,23 @@ impl Found {
         Self { text: self.text.clone(), ..*self }
     }
 
-    /// The same with another text: an entry of a list, or what is said of the value.
+    /// Replaces the text: by an entry of a list, or a description of the value.
     pub(super) fn with_text(self, text: String) -> Self {
         Self { text, ..self }
     }
 }
 
-/// Reads variables, and gathers what is wrong with them and what should be said about them.
+/// Reads variables, and collects errors and warnings.
 pub(super) struct Reader<'l> {
     lookup: &'l dyn Fn(&str) -> Option<OsString>,
     errors: Vec<ConfigError>,
     pub(super) warnings: Vec<String>,
-    /// OpenTelemetry's variables that had a value that could be used.
+    /// OpenTelemetry's variables with a valid value.
     taken: Vec<&'static str>,
     notes: Vec<String>,
 }
 
-/// What reading led to, where nothing was wrong.
+/// The result of reading, without errors.
 #[derive(Debug)]
 pub(super) struct Findings {
     pub(super) warnings: Vec<String>,
@@ -88,7 +88,7 @@ impl<'l> Reader<'l> {
         }
     }
 
-    /// All that was wrong, if anything was.
+    /// Returns the findings, or all errors.
     pub(super) fn finish(self) -> Result<Findings, ConfigError> {
         let mut errors = self.errors;
         match errors.pop() {
@@ -112,19 +112,19 @@ impl<'l> Reader<'l> {
         !self.errors.is_empty()
     }
 
-    /// Any variable of the environment, for references to it.
+    /// Returns any variable of the environment, for references to it.
     pub(super) fn any(&self, name: &str) -> Option<String> {
         Some((self.lookup)(name)?.to_string_lossy().into_owned())
     }
 
-    /// Whether the variable has a value, whatever it is.
+    /// Returns whether the variable is set, whatever its value.
     pub(super) fn is_set(&self, variable: &Variable) -> bool {
         let is_set = |name| self.any(name).is_some_and(|value| !value.trim().is_empty());
         is_set(variable.name) || variable.older.is_some_and(is_set)
     }
 
-    /// The variable's value without white space around it; none where nothing is left, or where it
-    /// is no text that any variable can have.
+    /// Returns the variable's value without white space around it; `None` if nothing is left, or if
+    /// it cannot be the text of any variable.
     pub(super) fn find(&mut self, variable: &Variable) -> Option<Found> {
         let mut found = self.raw(variable, variable.name);
         if let Some(older) = variable.older {
@@ -147,7 +147,7 @@ impl<'l> Reader<'l> {
         self.check(variable, &found).then_some(found)
     }
 
-    /// Warns if a variable is set that is not looked at, because another is set too.
+    /// Warns if a variable is set that is not read, because another is set too.
     pub(super) fn warn_of_unread(&mut self, unread: &Variable, other: &Variable) {
         if self.is_set(unread) {
             let (name, other) = (unread.name, other.name);
@@ -159,7 +159,7 @@ impl<'l> Reader<'l> {
         let is_secret = variable.is_secret;
         let value = (self.lookup)(name)?;
         let text = match value.into_string() {
-            // A password may end with a space, but its file's last line break is no part of it.
+            // A password may end with a space, but its file's last line break is not part of it.
             Ok(text) if is_secret => text.trim_end_matches(['\r', '\n']).to_owned(),
             Ok(text) => text.trim().to_owned(),
             Err(value) => {
@@ -171,7 +171,7 @@ impl<'l> Reader<'l> {
         if text.is_empty() { None } else { Some(Found { name, text, is_secret }) }
     }
 
-    /// Refuses what no variable can mean.
+    /// Refuses values that no variable can have.
     fn check(&mut self, variable: &Variable, found: &Found) -> bool {
         let is_break = |c: char| variable.is_list && matches!(c, '\n' | '\r' | '\t');
         let is_wrong = |c: char| (c.is_control() || is_invisible(c)) && !is_break(c);
@@ -186,7 +186,7 @@ impl<'l> Reader<'l> {
         false
     }
 
-    /// The variable's value as `parse` reads it.
+    /// Returns the variable's value as `parse` reads it.
     pub(super) fn read<T>(
         &mut self,
         variable: &Variable,
@@ -206,13 +206,13 @@ impl<'l> Reader<'l> {
         self.read(variable, grammar::boolean, allowed)
     }
 
-    /// A duration, or the default where it is zero or less.
+    /// Reads a duration; the default replaces zero and less.
     pub(super) fn duration(&mut self, variable: &Variable, default: Duration) -> Option<Duration> {
         let found = self.find(variable)?;
         self.duration_of(&found, default)
     }
 
-    /// The duration of a value, likewise.
+    /// Reads the duration of a value; the default replaces zero and less.
     pub(super) fn duration_of(&mut self, found: &Found, default: Duration) -> Option<Duration> {
         let Some(duration) = grammar::duration(&found.text) else {
             let allowed = "a number of milliseconds, or a duration such as 500ms, 10s or 1m30s";
@@ -229,7 +229,7 @@ impl<'l> Reader<'l> {
         Some(if duration.is_zero() { default } else { duration })
     }
 
-    /// A number up to `max`, or the default where it is zero or less.
+    /// Reads a number up to `max`; the default replaces zero and less.
     pub(super) fn count(
         &mut self,
         variable: &Variable,
@@ -251,12 +251,12 @@ impl<'l> Reader<'l> {
         Some(usize::try_from(number).ok().filter(|number| *number > 0).unwrap_or(default))
     }
 
-    /// Says that the value cannot be used. A variable is told of once.
+    /// Adds an error about the value. Each variable is reported once.
     pub(super) fn refuse(&mut self, found: &Found, allowed: impl Into<Cow<'static, str>>) {
         self.refuse_with(found, allowed, usual_origin(&found.text));
     }
 
-    /// The same, with a hint where the value may come from or belong to.
+    /// Adds an error with a hint about the origin of the value.
     pub(super) fn refuse_with(
         &mut self,
         found: &Found,
@@ -268,7 +268,7 @@ impl<'l> Reader<'l> {
         self.error(ConfigError::Variable { name, value, allowed: allowed.into(), hint });
     }
 
-    /// Says that a feature is off which the variable needs.
+    /// Adds an error about a feature that the variable needs.
     pub(super) fn needs_feature(&mut self, found: &Found, feature: &'static str) {
         self.error(ConfigError::FeatureOff { field: found.name, feature });
     }
@@ -285,12 +285,12 @@ impl<'l> Reader<'l> {
         }
     }
 
-    /// What the tracer's logger should be told as information.
+    /// Adds information for the log.
     pub(super) fn note(&mut self, note: String) {
         self.notes.push(note);
     }
 
-    /// What the tracer's logger should be told.
+    /// Adds a warning for the log.
     pub(super) fn warn(&mut self, warning: String) {
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
@@ -298,7 +298,7 @@ impl<'l> Reader<'l> {
     }
 }
 
-/// A value for a message: without secrets, and not endless.
+/// Returns a value for a message: without secrets, and not too long.
 fn shown(text: &str) -> String {
     let text = redact::value(text);
     match text.char_indices().nth(MAX_SHOWN_CHARS) {
@@ -307,7 +307,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Whether it is seen in no editor, though it makes a name another name.
+/// Returns whether a character is invisible in editors, though it makes a name another one.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{2069}' | '\u{feff}')
@@ -319,17 +319,17 @@ fn is_quoted(text: &str) -> bool {
         .any(|quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote))
 }
 
-/// Whether Kubernetes has set it for a service of the same name.
+/// Returns whether Kubernetes has set the value for a service with the same name.
 pub(super) fn is_service_link(text: &str) -> bool {
     ["tcp://", "udp://", "sctp://"].into_iter().any(|scheme| text.starts_with(scheme))
 }
 
-/// Whether something should have put another text in place of it.
+/// Returns whether the value is a placeholder that was not expanded.
 pub(super) fn is_unexpanded(text: &str) -> bool {
     ["$(", "${", "{{"].into_iter().any(|opening| text.contains(opening))
 }
 
-/// Where a value that cannot be used usually comes from.
+/// Returns the usual origin of an invalid value.
 fn usual_origin(text: &str) -> Option<&'static str> {
     let has = |part: &str| text.contains(part);
     if is_service_link(text) {
@@ -364,7 +364,7 @@ fn usual_origin(text: &str) -> Option<&'static str> {
 
 const MAX_SHOWN_CHARS: usize = 100;
 
-/// Below this a bare number was perhaps meant as seconds.
+/// A bare number below this was perhaps meant as seconds.
 const SHORT: Duration = Duration::from_millis(100);
 
 /// What the names of OpenTelemetry's variables begin with.

@@ -180,7 +180,7 @@ mod with_otlp {
         let certificate = ("OTEL_EXPORTER_OTLP_CERTIFICATE", file.as_str());
         let read = read_with(&[certificate]);
         assert_eq!(read.reporter.otlp.ca_certificates, None);
-        assert!(read.warnings[0].contains("no https URL"), "{:?}", read.warnings);
+        assert!(read.warnings[0].contains("not an https URL"), "{:?}", read.warnings);
         if cfg!(not(feature = "tls")) {
             return;
         }

@@ -181,9 +181,9 @@ fn what_may_pass_is_tried_again_and_nothing_is_lost() {
 #[test]
 fn what_cannot_pass_is_tried_once_and_counted() {
     let troubles = [
-        (Answer::Status(401, "", b"bad\r\ntoken".to_vec()), "answered 401 \"bad  token\""),
+        (Answer::Status(401, "", b"bad\r\ntoken".to_vec()), "responded with 401 \"bad  token\""),
         (Answer::Status(302, "location: /elsewhere\r\n", Vec::new()), "a redirect to /elsewhere"),
-        (Answer::Endless(404), "answered 404 \"xxx"),
+        (Answer::Endless(404), "responded with 404 \"xxx"),
         (Answer::Hang, "took longer than 300ms"),
         (Answer::Nonsense, "127.0.0.1"),
     ];

@@ -132,7 +132,7 @@ fn only_the_statuses_that_otlp_names_are_retried() {
             assert_eq!(stats.dropped.total() + stats.acknowledged, 1, "{stats}");
         } else {
             assert_eq!((stats.dropped.send_failed, requests), (1, 1), "{code}: {stats}");
-            assert!(logger.has(&format!("answered {code}")), "{:?}", logger.all());
+            assert!(logger.has(&format!("responded with {code}")), "{:?}", logger.all());
         }
     }
 }

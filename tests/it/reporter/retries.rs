@@ -64,7 +64,7 @@ fn the_longest_wish_overflows_nothing_when_it_comes_late() {
     });
     let (receipt, logger) = send_one(HttpConfig::new(server.url()));
     assert_eq!((receipt.stats.dropped.send_failed, server.requests().len()), (1, 1));
-    assert!(logger.has("answered 503"), "{:?}", logger.all());
+    assert!(logger.has("responded with 503"), "{:?}", logger.all());
 }
 
 #[test]

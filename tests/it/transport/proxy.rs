@@ -135,8 +135,8 @@ fn a_proxy_that_fails_is_named_and_its_password_is_not() {
     let breaks = Server::start(|_, _| Answer::Close);
     for (port, words, lost) in [
         (nobody().rsplit_once(':').unwrap().1.parse().unwrap(), "the proxy 127.0.0.1:", 0),
-        (refuses.port(), "answered 407", 0),
-        (breaks.port(), "ended without an answer", 1),
+        (refuses.port(), "responded with 407", 0),
+        (breaks.port(), "ended without a response", 1),
     ] {
         let logger = said();
         let config = HttpConfig {

@@ -50,7 +50,11 @@ fn other_redirects_are_errors_that_name_the_target_and_carry_no_credentials_ther
         let (receipt, logger) = send_one(config);
         assert_eq!(receipt.stats.dropped.send_failed, 1, "{code} {to}");
         assert_eq!(server.requests().len(), 1, "{code} {to}");
-        assert!(logger.has(&format!("answered {code}")) && logger.has(shown), "{:?}", logger.all());
+        assert!(
+            logger.has(&format!("responded with {code}")) && logger.has(shown),
+            "{:?}",
+            logger.all()
+        );
         assert!(!logger.has("hush"), "{:?}", logger.all());
     }
     assert!(other.requests().is_empty());
@@ -66,5 +70,5 @@ fn redirects_without_end_or_without_a_target_end_soon() {
     let server = Server::start(|_, _| status(308));
     let (receipt, logger) = send_one(HttpConfig::new(server.url()));
     assert_eq!((receipt.stats.dropped.send_failed, server.requests().len()), (1, 1));
-    assert!(logger.has("answered 308"), "{:?}", logger.all());
+    assert!(logger.has("responded with 308"), "{:?}", logger.all());
 }

@@ -194,7 +194,7 @@ fn no_log_line_about_a_collector_shows_a_secret() {
         assert_eq!(closer.close(SOON).stats.dropped.send_failed, 1);
         let lines = said.all().join("\n");
         assert!(lines.contains("/api/traces?token=(hidden)"), "{lines}");
-        assert_eq!(lines.contains("OTLP"), lines.contains(" answered 415 "), "{lines}");
+        assert_eq!(lines.contains("OTLP"), lines.contains(" responded with 415 "), "{lines}");
         // The password as it is, and as basic authentication has it.
         assert!(!lines.contains("s3cret") && !lines.contains("YW5uOnMzY3JldA"), "{lines}");
     }
