@@ -1,4 +1,4 @@
-//! A transport that is given up when the time to close is over.
+//! A transport that is cancelled at the deadline of the close.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -11,8 +11,8 @@ use crate::error::{ConfigError, TransportError};
 use crate::panics;
 use crate::transport::{CloseSignal, Sent, Transport};
 
-/// Sends on a thread of its own. What is under way at the deadline of the close signal, and all that
-/// comes later, fails, so that its spans can be saved; the thread ends by itself, whenever that is.
+/// Sends on a thread of its own. A message in flight at the deadline of the close signal, and all
+/// later ones, fail, so that their spans can be saved; the thread ends by itself some time later.
 pub(super) struct BoundedTransport {
     calls: Sender<Call>,
     close_signal: CloseSignal,
@@ -37,7 +37,7 @@ impl BoundedTransport {
         let (calls, received) = bounded::<Call>(1);
         let work = move || {
             for call in received {
-                // Who waits for the result learns of a panic by its absence.
+                // A missing result tells the caller of a panic.
                 let _ = panics::catch(|| call(&mut *transport));
             }
         };

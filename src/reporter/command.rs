@@ -1,4 +1,4 @@
-//! What a tracer asks of the reporter's threads.
+//! The commands of a tracer to the reporter's threads.
 
 use std::sync::Arc;
 use std::thread;
@@ -7,7 +7,7 @@ use crossbeam_channel::Sender;
 
 use crate::metrics::Publisher;
 
-/// What the worker is to do, and who is notified when that is done.
+/// A command to the worker, and the channel to notify when it is done.
 pub(super) enum Command {
     Flush(Sender<()>),
     Close(Sender<()>),
@@ -20,7 +20,7 @@ impl Command {
     }
 }
 
-/// Notifies those who asked for a flush or close when it is dropped: by the last thread that was to do
+/// Notifies the callers of a flush or close when it is dropped: by the last thread that was to do
 /// it, whether it did or ended.
 pub(super) struct Completion {
     replies: Vec<Sender<()>>,
@@ -28,7 +28,7 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    /// Publishes what is new to `metrics` before it notifies.
+    /// Publishes new values to `metrics` before it notifies.
     pub(super) fn new(replies: Vec<Sender<()>>, metrics: Option<Arc<Publisher>>) -> Arc<Self> {
         Arc::new(Self { replies, metrics })
     }
@@ -41,7 +41,7 @@ impl Drop for Completion {
         {
             metrics.publish();
         }
-        // Who asked may have stopped waiting.
+        // The caller may have stopped waiting.
         for reply in &self.replies {
             let _ = reply.try_send(());
         }

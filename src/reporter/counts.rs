@@ -1,4 +1,4 @@
-//! What became of the spans at one destination, and how that reaches the tracer's own counts.
+//! The counts of one destination, and how they update the tracer's own counts.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::error::TransportError;
 use crate::stats::{DestinationStats, Dropped};
 use crate::transport::Sent;
 
-/// The counts of one destination. Its thread writes them, anybody reads them.
+/// The counts of one destination. Its thread writes them, any thread reads them.
 #[derive(Debug)]
 pub(crate) struct DestinationCounts {
     name: String,
@@ -63,16 +63,16 @@ impl DestinationCounts {
     }
 }
 
-/// What is counted of one destination, and what that takes.
+/// The accounting of one destination.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) counts: Arc<DestinationCounts>,
     pub(crate) diagnostics: Arc<Diagnostics>,
     /// Whether the tracer's counts follow this destination.
     pub(crate) is_primary: bool,
-    /// The process that spans are of, in its compact bytes.
+    /// The process of the spans, in its compact bytes.
     pub(crate) process: Vec<u8>,
-    /// Takes spans that cannot be sent any more.
+    /// Saves spans that cannot be sent any more.
     pub(crate) saver: Option<Arc<dyn SaveSpans>>,
 }
 
@@ -90,12 +90,12 @@ pub(crate) struct Accounting<'a> {
 }
 
 impl Accounting<'_> {
-    /// Counts spans that the destination was given.
+    /// Counts spans that were passed to the destination.
     pub(crate) fn count_taken(&self, spans: usize) {
         self.account.counts.counts.lock().taken += spans as u64;
     }
 
-    /// Counts what the destination was given and is not done with as lost, once its thread is gone.
+    /// Counts unsettled spans as lost, once the destination's thread is gone.
     pub(crate) fn count_abandoned(&self) {
         let queued = self.account.counts.read().queued;
         if let Ok(spans @ 1..) = usize::try_from(queued) {
@@ -107,7 +107,7 @@ impl Accounting<'_> {
         }
     }
 
-    /// Counts what became of spans that it was given.
+    /// Counts the outcome of spans.
     pub(crate) fn complete(&self, spans: usize, outcome: Outcome) {
         {
             let mut counts = self.account.counts.counts.lock();
@@ -132,8 +132,8 @@ impl Accounting<'_> {
         }
     }
 
-    /// Counts the spans of a message that was taken, all of them or those that the receiver did not
-    /// reject, and tells what it said. How many those are.
+    /// Counts the spans of an accepted message, except those that the receiver rejected, and logs
+    /// its reason. Returns the number of accepted spans.
     pub(crate) fn complete_taken(&self, spans: usize, sent: &Sent) -> usize {
         let rejected = usize::try_from(sent.rejected_spans).unwrap_or(usize::MAX).min(spans);
         let taken = spans - rejected;
@@ -159,7 +159,7 @@ impl Accounting<'_> {
         taken
     }
 
-    /// Counts spans that will not be sent any more: as saved, where somebody takes them, or as lost.
+    /// Counts spans that will not be sent any more: as saved, if they can be, or as lost.
     pub(crate) fn give_up(&self, spans: List<'_>, error: &TransportError) {
         let Account { counts, process, saver, .. } = self.account;
         let is_unconfirmed = matches!(error, TransportError::Unconfirmed { .. });
@@ -180,7 +180,7 @@ impl Accounting<'_> {
         }
     }
 
-    /// Counts spans as lost, and tells why.
+    /// Counts spans as lost, and logs why.
     pub(crate) fn count_lost(&self, spans: usize, error: &TransportError) {
         self.complete(spans, Outcome::SendFailed);
         self.account.diagnostics.error(Cause::SendFailed, || {
@@ -188,7 +188,8 @@ impl Accounting<'_> {
         });
     }
 
-    /// Counts a span as lost that no message takes, of at most `max_bytes`, and tells which it was.
+    /// Counts a span as lost that is too large for any message, of at most `max_bytes`, and logs
+    /// which it was.
     pub(crate) fn count_too_large(&self, span: &[u8], max_bytes: usize) {
         self.complete(1, Outcome::TooLarge);
         self.account.diagnostics.error(Cause::TooLarge, || {
@@ -201,7 +202,7 @@ impl Accounting<'_> {
         });
     }
 
-    /// Counts a span as lost because the receiver refuses it, and tells which it was.
+    /// Counts a span as lost because the receiver refuses it, and logs which it was.
     pub(crate) fn count_refused(&self, span: &[u8], error: &TransportError) {
         self.complete(1, Outcome::SendFailed);
         self.account.diagnostics.error(Cause::SpanRefused, || {
@@ -211,7 +212,7 @@ impl Accounting<'_> {
         });
     }
 
-    /// Which destination it is, where it is not the first.
+    /// Returns the name of the destination, unless it is the first.
     fn place(&self) -> String {
         if self.account.is_primary {
             String::new()
@@ -228,7 +229,7 @@ impl Accounting<'_> {
         }
     }
 
-    /// Spans counted as sent turn out to have been refused.
+    /// Moves spans from `sent` to `send_failed` that turn out to have been refused.
     pub(crate) fn mark_refused(&self, spans: usize) {
         {
             let mut counts = self.account.counts.counts.lock();
@@ -241,7 +242,7 @@ impl Accounting<'_> {
         }
     }
 
-    /// Keeps what the receiver's socket has dropped so far, and tells if it is more than before.
+    /// Stores how many messages the receiver's socket has dropped so far, and logs an increase.
     pub(crate) fn set_receiver_drops(&self, drops: u64) {
         let before = self.account.counts.counts.lock().receiver_drops.replace(drops);
         if self.account.is_primary {
@@ -259,7 +260,7 @@ impl Accounting<'_> {
         }
     }
 
-    /// Counts a span that was cut on its way out.
+    /// Counts a span that was trimmed.
     pub(crate) fn count_trimmed(&self) {
         self.account.counts.counts.lock().trimmed += 1;
         if self.account.is_primary {
@@ -267,7 +268,8 @@ impl Accounting<'_> {
         }
     }
 
-    /// What an agent is told of losses: the queue's, and those of this way to it.
+    /// Returns the losses that are reported to an agent: those of the queue, and of this
+    /// destination.
     pub(crate) fn losses(&self) -> ClientStats {
         let all = self.buffers.dropped();
         let own =

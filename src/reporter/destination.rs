@@ -1,12 +1,12 @@
-//! What finished spans are sent to, as it is asked for.
+//! The destinations of finished spans, as data.
 //!
-//! A [`Destination`] says what is wanted; an exporter is that at work. To add a kind of destination,
-//! write a [`Reporter`]; to add a way out of the process, a transport.
+//! A [`Destination`] is a description; an exporter sends to it. To add a kind of destination,
+//! implement [`Reporter`]; to add a way of sending bytes, a transport.
 
 use super::{InMemoryReporter, Reporter};
 use crate::transport::{AgentProtocol, HttpConfig, OtlpConfig, Transport};
 
-/// One place that finished spans go to, with a name that its counts go by.
+/// A destination of finished spans, with a name for its counts.
 ///
 /// # Examples
 ///
@@ -39,23 +39,24 @@ pub(super) enum DestinationKind {
 }
 
 impl Destination {
-    /// An agent at `host:port`, or at `unix:/path/to/socket`, in a protocol that it takes there.
+    /// Returns an agent at `host:port`, or at `unix:/path/to/socket`, with the protocol of that
+    /// port.
     pub fn agent(host_port: impl Into<String>, protocol: AgentProtocol) -> Self {
         Self::of("agent", DestinationKind::Agent { address: host_port.into(), protocol })
     }
 
-    /// A collector, or a Zipkin server, over HTTP. Needs the feature `collector-http`.
+    /// Returns a collector, or a Zipkin server, over HTTP. Needs the feature `collector-http`.
     pub fn collector(config: HttpConfig) -> Self {
         Self::of("collector", DestinationKind::Collector(Box::new(config)))
     }
 
-    /// A server of OTLP over HTTP, such as an OpenTelemetry Collector or Jaeger v2. Needs the feature
-    /// `otlp`.
+    /// Returns a server of OTLP over HTTP, such as an OpenTelemetry Collector or Jaeger v2. Needs
+    /// the feature `otlp`.
     pub fn otlp(config: OtlpConfig) -> Self {
         Self::of("otlp", DestinationKind::Otlp(Box::new(config)))
     }
 
-    /// A custom transport, which is given an agent's messages.
+    /// Returns a custom transport, for an agent's messages.
     pub fn transport(transport: impl Transport + 'static, protocol: AgentProtocol) -> Self {
         Self::boxed_transport(Box::new(transport), protocol)
     }
@@ -64,23 +65,23 @@ impl Destination {
         Self::of("transport", DestinationKind::Transport(transport, protocol))
     }
 
-    /// The tracer's logger: a line of information for each span, with its context and its name. A
-    /// logger that says nothing of information, like the default one, says nothing of spans.
+    /// Returns the tracer's logger: it logs the context and the name of each span as information.
+    /// The default logger ignores information.
     pub fn logging() -> Self {
         Self::of("logging", DestinationKind::Logging)
     }
 
-    /// Spans in memory, for tests.
+    /// Returns a store of spans in memory, for tests.
     pub fn in_memory(reporter: &InMemoryReporter) -> Self {
         Self::of("memory", DestinationKind::Reporter(Box::new(reporter.clone())))
     }
 
-    /// Nowhere: spans are counted and forgotten.
+    /// Returns a destination that counts and discards spans.
     pub fn null() -> Self {
         Self::of("null", DestinationKind::Null)
     }
 
-    /// A custom reporter.
+    /// Returns a custom reporter.
     pub fn reporter(reporter: impl Reporter + 'static) -> Self {
         Self::of("reporter", DestinationKind::Reporter(Box::new(reporter)))
     }
@@ -93,13 +94,14 @@ impl Destination {
         Self { name: name.to_owned(), kind }
     }
 
-    /// Its name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name that its counts go by in [`Tracer::destination_stats`](crate::Tracer::destination_stats).
+    /// Sets the name for the counts in
+    /// [`Tracer::destination_stats`](crate::Tracer::destination_stats).
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self

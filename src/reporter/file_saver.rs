@@ -1,4 +1,4 @@
-//! Saves spans that could not be sent before the tracer was closed in a file.
+//! Saves spans in a file that could not be sent before the close.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::encoding::List;
 use crate::saved::{Record, SavedBatchesConfig, SavedBatchesError, SavedFile};
 use crate::transport::CloseSignal;
 
-/// Takes spans once the tracer is being closed. The file is opened for the first of them.
+/// Saves spans once the tracer is being closed. The file is opened for the first of them.
 #[derive(Debug)]
 pub(crate) struct FileSaver {
     config: SavedBatchesConfig,
@@ -23,7 +23,7 @@ pub(crate) struct FileSaver {
 enum State {
     Unopened,
     Open(SavedFile),
-    /// It could not be opened or written.
+    /// The file could not be opened or written.
     Failed,
 }
 
@@ -41,7 +41,7 @@ impl FileSaver {
         }
     }
 
-    /// The file, if it can be had.
+    /// Returns the file, if it can be opened.
     fn open<'s>(
         &self,
         state: &'s mut State,

@@ -1,4 +1,4 @@
-//! Transports and reporters that were written elsewhere, whose panics end nothing.
+//! The guard around custom transports and reporters: their panics are caught.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::error::TransportError;
 use crate::panics::Callback;
 use crate::transport::{MAX_PACKET_BYTES, Sent, Transport};
 
-/// One of them, and whom panics are reported to.
+/// A custom transport or reporter, and the diagnostics for its panics.
 pub(super) struct Guarded<T: ?Sized> {
     inner: Box<T>,
     diagnostics: Arc<Diagnostics>,

@@ -1,4 +1,4 @@
-//! A line of the tracer's logger for each finished span.
+//! The reporter that logs each finished span.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::diag::Diagnostics;
 use crate::encoding::{BatchView, SpanView};
 use crate::error::TransportError;
 
-/// Tells the logger of each span: its context and its name.
+/// Logs each span: its context and its name.
 #[derive(Debug)]
 pub(super) struct LoggingReporter {
     diagnostics: Arc<Diagnostics>,

@@ -1,4 +1,4 @@
-//! Spans kept in memory, for the tests of applications.
+//! The reporter that stores spans in memory, for the tests of applications.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,10 +20,10 @@ use crate::lock;
 use crate::span::shared::SpanSink;
 use crate::stats::Stats;
 
-/// Keeps finished spans for tests to look at, as soon as they are finished, and as they would be
-/// sent: a duration, for example, is at least a microsecond. Its clones share them.
+/// Stores finished spans for tests, as soon as they are finished, and as they would be sent: a
+/// duration, for example, is at least a microsecond. Clones share the spans.
 ///
-/// Beside other destinations, it gets them when those do.
+/// Beside other destinations, it receives spans when those do.
 ///
 /// # Source
 ///
@@ -54,7 +54,7 @@ impl fmt::Debug for InMemoryReporter {
 #[derive(Debug)]
 struct Shared {
     kept: Mutex<Kept>,
-    /// None where forks are not noticed.
+    /// The process; none where forks are not detected.
     origin: Option<ProcessOrigin>,
 }
 
@@ -70,21 +70,21 @@ struct Kept {
 }
 
 impl InMemoryReporter {
-    /// Holds nothing yet.
+    /// Returns an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Copies of the spans finished so far, in the order they were finished.
+    /// Returns copies of the spans finished so far, in the order in which they were finished.
     #[must_use]
     pub fn spans(&self) -> Vec<FinishedSpan> {
         self.lock().map(|kept| kept.spans.clone()).unwrap_or_default()
     }
 
-    /// The same in the order in which they were started, to the nanosecond. Of those that were started
-    /// at the same moment, as by a [`ManualClock`](crate::ManualClock), parents come before their
-    /// children, and others in the order in which they were finished.
+    /// Returns copies of the spans in the order in which they were started, to the nanosecond. If
+    /// several were started at the same time, as by a [`ManualClock`](crate::ManualClock), parents
+    /// come before their children, and others in the order in which they were finished.
     ///
     /// # Examples
     ///
@@ -104,22 +104,22 @@ impl InMemoryReporter {
         by_start(self.spans())
     }
 
-    /// Takes the spans finished so far, in the order they were finished, and forgets them.
+    /// Removes and returns the spans finished so far, in the order in which they were finished.
     #[must_use = "`reset` forgets them too"]
     pub fn take(&self) -> Vec<FinishedSpan> {
         self.lock().map(|mut kept| std::mem::take(&mut kept.spans)).unwrap_or_default()
     }
 
-    /// The first of them with that operation name.
+    /// Returns the first span with that operation name.
     #[must_use]
     pub fn find(&self, operation: &str) -> Option<FinishedSpan> {
         let kept = self.lock()?;
         kept.spans.iter().find(|span| span.view().operation() == operation).cloned()
     }
 
-    /// The spans as text, each below its parent: one line a span, indented by two spaces for each
-    /// span above it, with its tags. Children stand in the order in which they were
-    /// [started](Self::spans_by_start), and what has no parent here is a root.
+    /// Returns the spans as text, each below its parent: one line per span with its tags, indented
+    /// by two spaces for each span above it. Children are in the order in which they were
+    /// [started](Self::spans_by_start), and a span whose parent is not here is a root.
     ///
     /// # Examples
     ///
@@ -139,31 +139,31 @@ impl InMemoryReporter {
         tree(&self.spans_by_start())
     }
 
-    /// How many there are.
+    /// Returns the number of spans.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lock().map_or(0, |kept| kept.spans.len())
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no spans.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Forgets them.
+    /// Removes all spans.
     pub fn reset(&self) {
         drop(self.take());
     }
 
-    /// None in a forked process if a thread that was left behind may have the lock.
+    /// Returns `None` in a forked process that may never get the lock.
     fn lock(&self) -> Option<MutexGuard<'_, Kept>> {
         let is_forked = || self.shared.origin.as_ref().is_some_and(ProcessOrigin::is_forked);
         self.shared.kept.try_lock().or_else(|| lock::wait(&self.shared.kept, is_forked))
     }
 }
 
-/// Beside other destinations, or in place of one: spans come on the reporter's thread.
+/// As a destination, the store receives spans on the reporter's thread.
 impl Reporter for InMemoryReporter {
     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
         let spans: Vec<_> = batch.spans().map(|span| FinishedSpan::of(&span, None)).collect();
@@ -174,12 +174,12 @@ impl Reporter for InMemoryReporter {
     }
 }
 
-/// One tracer's way to a reporter, which several tracers may share.
+/// The sink of one tracer to a store that several tracers may share.
 #[derive(Debug)]
 pub(crate) struct MemorySink {
     reporter: InMemoryReporter,
     taken: AtomicU64,
-    /// Spans that a forked process has lost.
+    /// The number of spans that a forked process has lost.
     left: AtomicU64,
 }
 
@@ -235,7 +235,7 @@ pub struct FinishedSpan {
     start_nanos: i64,
 }
 
-/// By what would be sent of them.
+/// Compares the bytes that would be sent.
 impl PartialEq for FinishedSpan {
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes
@@ -256,7 +256,8 @@ impl fmt::Debug for FinishedSpan {
 }
 
 impl FinishedSpan {
-    /// Where the nanoseconds of its start are not known, they are those of its microseconds.
+    /// Makes a span; if the nanoseconds of its start are not known, those of its microseconds are
+    /// used.
     fn of(span: &SpanView<'_>, start_nanos: Option<i64>) -> Self {
         let mut bytes = Vec::new();
         span.encode(&mut bytes);
@@ -265,52 +266,53 @@ impl FinishedSpan {
         Self { bytes, start_nanos }
     }
 
-    /// Its operation name.
+    /// Returns the operation name.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
         self.view().operation()
     }
 
-    /// The value of a tag; of several with this key, the last one.
+    /// Returns the value of a tag; of several with this key, the last one.
     #[must_use]
     pub fn tag(&self, key: &str) -> Option<ValueView<'_>> {
         self.view().tag(key)
     }
 
-    /// When it began: to the nanosecond where the reporter is the tracer's only one, without
-    /// [tail sampling](crate::TailSamplingConfig), and else to the microsecond that would be sent.
+    /// Returns the start: to the nanosecond if the reporter is the tracer's only one, without [tail
+    /// sampling](crate::TailSamplingConfig), and else to the microsecond that would be sent.
     #[must_use]
     pub fn start_time(&self) -> SystemTime {
         system_time(self.start_nanos)
     }
 
-    /// When it was finished: so long after its start.
+    /// Returns the end: the start plus the duration.
     #[must_use]
     pub fn finish_time(&self) -> SystemTime {
         self.start_time().checked_add(self.duration()).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// How long it took, in microseconds and at least one.
+    /// Returns the duration in microseconds, at least one.
     #[must_use]
     pub fn duration(&self) -> Duration {
         Duration::from_micros(self.view().duration_micros.unsigned_abs())
     }
 
-    /// Reads it in place.
+    /// Returns a view of the span.
     #[must_use]
     pub fn view(&self) -> SpanView<'_> {
-        // Our own writer's bytes; were they ever not readable, an empty view shows it in the test.
+        // The bytes are from the crate's own writer; were they ever invalid, an empty view shows it
+        // in the test.
         SpanView::parse(&self.bytes).map(|(view, _)| view).unwrap_or_default()
     }
 
-    /// The bytes themselves.
+    /// Returns the canonical bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// Sorts spans by their starts, and those that start together by how many others are above them.
+/// Sorts spans by their starts, and those that start together by their depth.
 fn by_start(mut spans: Vec<FinishedSpan>) -> Vec<FinishedSpan> {
     let ids = |span: &FinishedSpan| {
         let view = span.view();
@@ -319,7 +321,7 @@ fn by_start(mut spans: Vec<FinishedSpan>) -> Vec<FinishedSpan> {
     let parents: HashMap<_, _> = spans.iter().map(ids).collect();
     spans.sort_by_cached_key(|span| {
         let parent = |id: &(TraceId, SpanId)| parents.get(id).copied();
-        // Ids of a test may make a circle.
+        // Ids of a test may form a cycle.
         let above = std::iter::successors(Some(ids(span).1), parent).take(parents.len());
         (span.start_nanos, above.filter(|id| parents.contains_key(id)).count())
     });
@@ -334,7 +336,7 @@ fn tree(spans: &[FinishedSpan]) -> String {
     };
     let has_parent = |view: &SpanView<'_>| views.iter().any(|other| is_child(view, other));
     let roots = views.iter().filter(|view| !has_parent(view));
-    // The last is taken first. Ids of a test may make a circle: each span is listed once.
+    // The last one is taken first. Ids of a test may form a cycle: each span is listed once.
     let mut open: Vec<_> = roots.map(|view| (view, 0)).rev().collect();
     let (mut text, mut listed) = (String::new(), 0);
     while let Some((view, depth)) = open.pop() {

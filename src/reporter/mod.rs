@@ -1,9 +1,9 @@
-//! Where finished spans go.
+//! The reporter: sends finished spans to destinations.
 //!
-//! Walk steps 6 and 7. Spans are collected in datagram-sized [buffers](crate::buffers), which a thread
-//! of its own, the [`worker`], gives to the [`exporter`] of the destination, or to the thread of each
-//! where there are several. The null reporter and the one in memory, if they are alone, take spans
-//! where they are finished. All of them read the same canonical bytes.
+//! Steps 6 and 7 in the life of a span. Spans are collected in datagram-sized
+//! [buffers](crate::buffers), which a thread, the [`worker`], passes to the [`exporter`] of the
+//! destination, or to a thread for each of several. The null reporter and the one in memory, if
+//! they are alone, take spans where they are finished. All of them read the same canonical bytes.
 
 #[cfg(feature = "saved-batches")]
 mod bounded;
@@ -44,12 +44,12 @@ pub(crate) use crate::buffers::QueueLimits;
 use crate::encoding::BatchView;
 use crate::error::TransportError;
 
-/// Takes finished spans: what an application writes to do with them what it likes.
+/// A custom destination of finished spans.
 ///
-/// It is called on a thread of the reporter's, never on one of the application's, so it may take its
-/// time, but while it does, finished spans pile up in its queue. Spans are read in place through
-/// [`SpanView`](crate::encoding::SpanView)s; they cannot be changed, so destinations do not see each
-/// other. It is dropped when the tracer is closed.
+/// A reporter is called on a thread of the tracer, never on one of the application, so it may
+/// block, but meanwhile finished spans collect in its queue. Spans are read in place through
+/// [`SpanView`](crate::encoding::SpanView)s; they cannot be changed, so destinations do not affect
+/// each other. A reporter is dropped when the tracer is closed.
 ///
 /// # Source
 ///
@@ -78,11 +78,11 @@ use crate::error::TransportError;
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub trait Reporter: fmt::Debug + Send {
-    /// Takes some spans and the process they are of. `Ok` counts them as sent.
+    /// Processes some spans of a process. `Ok` counts them as sent.
     ///
     /// # Errors
     ///
-    /// Any error counts them as `send_failed`, and is told to the logger. A panic does the same.
+    /// Any error counts the spans as `send_failed`, and is logged. A panic does the same.
     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError>;
 
     /// Called after the last spans of each flush interval, and of each flush and close, before it

@@ -1,4 +1,4 @@
-//! Spans that go nowhere, but are counted.
+//! The reporter that counts and discards spans.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,7 +30,7 @@ impl SpanSink for NullSink {
     }
 }
 
-/// Takes spans and forgets them, as one of several destinations.
+/// Discards spans, as one of several destinations.
 #[derive(Debug)]
 pub(super) struct NullReporter;
 

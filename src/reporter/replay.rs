@@ -1,4 +1,4 @@
-//! Sends saved batches again.
+//! Replay of saved batches.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,23 +22,24 @@ use crate::transport::{AgentSocketType, CloseSignal, MAX_PACKET_BYTES, PacingCon
 
 /// Sends the spans in a file of [saved batches](crate::SavedBatchesConfig) to a destination.
 ///
-/// What the destination takes, or refuses for good, is taken from the file, and what is left stays in
-/// it, to be tried another time: the first batch that cannot be sent ends the attempt. An empty file
-/// is removed. If the process ends meanwhile, at most one batch is sent again by the next replay.
+/// Spans that the destination accepts, or refuses for good, are removed from the file, and the rest
+/// stays in it, for another try: the first batch that cannot be sent ends the attempt. An empty
+/// file is removed. If the process ends meanwhile, at most one batch is sent again by the next
+/// replay.
 ///
-/// Of a batch that the server may have had already, because it did not answer before the tracer was
-/// closed, the spans are counted as [possible duplicates](ReplayReport::possible_duplicates).
+/// The spans of a batch that the server may have received before, because it did not respond before
+/// the tracer was closed, are counted as [possible duplicates](ReplayReport::possible_duplicates).
 ///
 /// # Cost
 ///
-/// Waits for the destination as a tracer's own thread would, that is for as long as its configuration
-/// allows attempts.
+/// Waits for the destination as a tracer's own thread would, as long as its configuration allows
+/// retries.
 ///
 /// # Errors
 ///
-/// [`SavedBatchesError`] for a file that cannot be opened, is none of these, or has spans of several
-/// destinations (see [`ReplayOptions::only`]), and for a destination that cannot be used. Nothing was
-/// sent then. A file that is damaged further behind is sent up to there:
+/// [`SavedBatchesError`] for a file that cannot be opened, has another format, or has spans of
+/// several destinations (see [`ReplayOptions::only`]), and for a destination that cannot be used.
+/// Nothing was sent then. A file that is damaged later on is sent up to there:
 /// [`ReplayReport::damage`].
 ///
 /// # Examples
@@ -65,13 +66,13 @@ pub fn replay(
     replay.map_err(|source| SavedBatchesError::Destination { source })?.run(file)
 }
 
-/// What of a file is replayed, and who is told what goes wrong.
+/// Options of a replay.
 #[derive(Default)]
 #[non_exhaustive]
 pub struct ReplayOptions {
-    /// The name of the destination whose spans are sent. Without one, all are, which must be of one.
+    /// The name of the destination whose spans are sent. By default, all are, which must be of one.
     pub only: Option<String>,
-    /// Is told what cannot be sent; standard error by default.
+    /// The logger of failures; standard error by default.
     pub logger: Option<Box<dyn Logger>>,
 }
 
@@ -82,14 +83,14 @@ impl fmt::Debug for ReplayOptions {
 }
 
 impl ReplayOptions {
-    /// Sends only what one destination did not get, by its name.
+    /// Sends only the spans of the destination with that name.
     #[must_use]
     pub fn only(mut self, destination: impl Into<String>) -> Self {
         self.only = Some(destination.into());
         self
     }
 
-    /// Tells a logger what cannot be sent.
+    /// Sets the logger of failures.
     #[must_use]
     pub fn logger(mut self, logger: impl Logger + 'static) -> Self {
         self.logger = Some(Box::new(logger));
@@ -97,31 +98,31 @@ impl ReplayOptions {
     }
 }
 
-/// What became of saved spans.
+/// The result of a replay.
 ///
 /// # Shape and units
 ///
-/// Counts of spans. Those of the file that were to be sent are `sent + dropped.total() + left`, and
-/// what is behind a [damage](Self::damage).
+/// Counts of spans. The spans to be sent are `sent + dropped.total() + left`, and what is behind a
+/// [damage](Self::damage).
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct ReplayReport {
-    /// Spans handed over.
+    /// Spans that were sent.
     pub sent: u64,
-    /// Spans of `sent` of which the receiver answered that it took them.
+    /// Spans counted in `sent` whose receipt the receiver confirmed.
     pub acknowledged: u64,
     /// Spans that the destination refused for good, by cause.
     pub dropped: Dropped,
     /// Spans that are still in the file, because they could not be sent.
     pub left: u64,
-    /// Spans of `sent` that the receiver may have had before.
+    /// Spans counted in `sent` that the receiver may have received before.
     pub possible_duplicates: u64,
-    /// Where the file is damaged. It is kept from there on.
+    /// The place where the file is damaged. The file is kept from there on.
     pub damage: Option<SavedBatchesError>,
 }
 
 impl ReplayReport {
-    /// Whether the file has no spans any more that were to be sent.
+    /// Returns whether no span to be sent is left in the file.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.left == 0 && self.damage.is_none()
@@ -146,7 +147,7 @@ impl fmt::Display for ReplayReport {
     }
 }
 
-/// The destinations whose spans are still to be sent, as far as the file can be read.
+/// Returns the names of the destinations with unsent spans, as far as the file can be read.
 fn names(file: &mut SavedFile) -> Result<BTreeSet<String>, SavedBatchesError> {
     let mut names = BTreeSet::new();
     loop {
@@ -163,20 +164,20 @@ fn names(file: &mut SavedFile) -> Result<BTreeSet<String>, SavedBatchesError> {
 
 struct Replay {
     exporter: Exporter,
-    /// Nothing is in them; the exporter counts there too.
+    /// Always empty; the exporter updates its counts.
     buffers: ShardedBuffers,
     unsent: Arc<Unsent>,
     only: Option<String>,
 }
 
-/// Keeps the spans of a record that the exporter gives up.
+/// Collects the spans of a record that the exporter gives up.
 #[derive(Debug, Default)]
 struct Unsent(Mutex<UnsentParts>);
 
 #[derive(Debug, Default)]
 struct UnsentParts {
     parts: Vec<Record>,
-    /// What all parts are of.
+    /// The service name of all parts.
     name: String,
     process: Vec<u8>,
     is_unconfirmed: bool,
@@ -226,7 +227,7 @@ impl Replay {
 
     fn run(mut self, mut file: SavedFile) -> Result<ReplayReport, SavedBatchesError> {
         let mut report = ReplayReport::default();
-        // What stays in the file, in order.
+        // The records that stay in the file, in order.
         let mut rest: Option<SavedFile> = None;
         loop {
             let record = match file.next() {
@@ -267,10 +268,10 @@ impl Replay {
         Ok(report)
     }
 
-    /// Sends a record. What of it is still to be sent.
+    /// Sends a record. Returns the part of it that is still to be sent.
     fn send(&mut self, record: &Record, report: &mut ReplayReport) -> Vec<Record> {
         let Ok((_, batch)) = BatchView::parse_message(&record.batch) else {
-            // Its checksum is right: it is what somebody wrote who is not this crate.
+            // The checksum is right, so that another program has written the record.
             report.dropped.send_failed += u64::from(record.spans);
             return Vec::new();
         };
@@ -291,7 +292,7 @@ impl Replay {
     }
 }
 
-/// The file that takes what stays.
+/// Returns the file for the records that stay.
 fn kept<'r>(
     rest: &'r mut Option<SavedFile>,
     file: &SavedFile,
@@ -307,7 +308,7 @@ fn kept<'r>(
     Ok(rest.insert(file))
 }
 
-/// Adds what was dropped between two readings.
+/// Adds the spans dropped between two readings.
 fn add(dropped: &mut Dropped, before: &DestinationStats, after: &DestinationStats) {
     let (before, after) = (before.dropped, after.dropped);
     dropped.queue_full += after.queue_full.saturating_sub(before.queue_full);

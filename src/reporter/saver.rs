@@ -1,4 +1,4 @@
-//! What takes spans that cannot be sent any more.
+//! The interface for saving spans that cannot be sent any more.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use crate::encoding::List;
 #[cfg(feature = "saved-batches")]
 use crate::encoding::{BatchView, ProcessView, SpanView};
 
-/// Takes spans over, so that they can be sent another time.
+/// Saves spans, so that they can be sent later.
 pub(crate) trait SaveSpans: fmt::Debug + Send + Sync {
-    /// Takes spans of a process that a destination did not get, or of which it is not known whether it
-    /// did. How many it took, the first ones first; the others are lost.
+    /// Saves spans of a process that a destination did not receive, or may not have received.
+    /// Returns how many were saved, the first ones first; the others are lost.
     fn save(
         &self,
         destination: &str,
@@ -19,7 +19,8 @@ pub(crate) trait SaveSpans: fmt::Debug + Send + Sync {
     ) -> usize;
 }
 
-/// Spans as `emitBatch` messages of a moderate size, and how many are in each.
+/// Splits spans into `emitBatch` messages of moderate size; returns them with their numbers of
+/// spans.
 #[cfg(feature = "saved-batches")]
 pub(super) fn batches<'a>(
     process: &'a [u8],
@@ -39,6 +40,6 @@ pub(super) fn batches<'a>(
     })
 }
 
-/// How many bytes of spans a batch has, before the last of them.
+/// The size of the spans in a batch, in bytes, before the last of them.
 #[cfg(feature = "saved-batches")]
 const BATCH_BYTES: usize = 256 << 10;

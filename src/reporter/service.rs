@@ -1,4 +1,4 @@
-//! The reporter as its tracer holds it: what asks the worker to flush and to close.
+//! The tracer's handle of the reporter: flush and close.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -17,12 +17,12 @@ use crate::metrics::Publisher;
 use crate::stats::DestinationStats;
 use crate::transport::{CloseSignal, MAX_PACKET_BYTES};
 
-/// Gives commands to the worker. That ends when it is closed.
+/// Sends commands to the worker, which ends when it is closed.
 pub(crate) struct ReporterService {
     commands: Sender<Command>,
     counts: Vec<Arc<DestinationCounts>>,
     close_signal: CloseSignal,
-    /// The worker holds the other end as long as it lives.
+    /// Dangling once the worker has ended.
     worker: Weak<()>,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Debug for ReporterService {
     }
 }
 
-/// A worker that has its parts but no thread yet: what its hooks need is made with the buffers.
+/// A worker without a thread yet: its hooks need parts that are made with the buffers.
 pub(crate) struct UnstartedService {
     worker: Worker,
     commands: Sender<Command>,
@@ -44,15 +44,15 @@ impl ReporterService {
     /// Makes the buffers and a worker for them.
     pub(crate) fn prepare(options: WorkerOptions) -> (Arc<ShardedBuffers>, UnstartedService) {
         let first = options.exporters.first().and_then(Exporter::max_bytes);
-        // What goes elsewhere than into datagrams is collected in buffers of their size all the same.
+        // Spans for other transports are collected in datagram-sized buffers, too.
         let largest = options.max_packet_bytes.min(MAX_PACKET_BYTES);
         let max_bytes = largest.min(first.unwrap_or(MAX_PACKET_BYTES));
         let whole = options.exporters.iter().map(Exporter::largest_span).max().unwrap_or_default();
         let (wake, woken) = bounded(1);
-        // What is under way most of the time is not given back to the allocator; what a burst took is.
+        // The usual number of buffers is not returned to the allocator; those of a burst are.
         let (spare, spare_out) = bounded(SPARE_BUFFERS + options.shards.next_power_of_two());
-        // The process takes its part of a datagram; where there is none it must not leave spans without
-        // room, however large it is.
+        // The process takes its part of a datagram; without datagrams, a large process must not
+        // leave spans without room.
         let is_datagram = |bytes| bytes <= MAX_PACKET_BYTES;
         let any_datagrams =
             options.exporters.iter().filter_map(Exporter::max_bytes).any(is_datagram);
@@ -70,31 +70,31 @@ impl ReporterService {
         (buffers, UnstartedService { worker, commands, counts, close_signal })
     }
 
-    /// Whether the worker has ended, and with it the threads of several destinations.
+    /// Returns whether the worker has ended, and with it the threads of several destinations.
     pub(crate) fn is_gone(&self) -> bool {
         self.worker.strong_count() == 0
     }
 
-    /// What became of the spans at each destination, the first one first.
+    /// Returns the span accounting of each destination, the first one first.
     pub(crate) fn destination_stats(&self) -> Vec<DestinationStats> {
         self.counts.iter().map(|counts| counts.read()).collect()
     }
 
-    /// Has everything sent that was finished before the call. Whether that was done in time.
+    /// Sends all spans that were finished before the call. Returns whether that was done in time.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
         self.call(Command::Flush, timeout)
     }
 
-    /// Has everything sent and ends the worker. Whether that was done in time; where not, it goes
-    /// on in the background and ends by itself.
+    /// Sends all spans and ends the worker. Returns whether that was done in time; otherwise the
+    /// work continues in the background.
     pub(crate) fn close(&self, timeout: Duration) -> bool {
-        // Nobody wants to wait for a collector to come back now.
+        // No time is spent on waiting for a collector to come back.
         let reserve = (timeout / 4).min(MAX_SAVING_TIME);
         self.close_signal.set(clock::now() + timeout.saturating_sub(reserve));
         self.call(Command::Close, timeout)
     }
 
-    /// Where all threads have ended there is nothing to wait for.
+    /// If all threads have ended there is nothing to wait for.
     fn call(&self, command: fn(Sender<()>) -> Command, timeout: Duration) -> bool {
         let (done, wait) = bounded(1);
         match self.commands.send(command(done)) {
@@ -118,16 +118,16 @@ impl UnstartedService {
     }
 }
 
-/// How many buffers that were sent are kept for the next ones, beside one for each shard: about 4 MB.
+/// The number of sent buffers that are reused, beside one for each shard: about 4 MB.
 const SPARE_BUFFERS: usize = 64;
 
-/// What is left of the time to close for saving what could not be sent, at most.
+/// The maximum part of the close's timeout for saving unsent spans.
 const MAX_SAVING_TIME: Duration = Duration::from_secs(1);
 
-/// Waits that are longer than this are cut to it: deadlines beyond it overflow on some systems.
+/// The maximum of all waits: longer deadlines overflow on some systems.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How long something took.
+/// Returns a result and how long it took.
 pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = clock::now();
     let value = work();

@@ -1,8 +1,9 @@
-//! The reporter's thread: takes buffers and gives them to the destination, or hands them to the thread of
-//! each where there are several.
+//! The reporter's thread: takes buffers and passes them to the destination, or to the threads of
+//! several.
 //!
-//! Walk step 7. It needs no runtime. It renews the clock's anchor, and takes partly filled buffers at
-//! each flush interval. A destination that panics loses one message, not the thread.
+//! Step 7 in the life of a span. The thread needs no runtime. It renews the clock's anchor, and
+//! takes partly filled buffers at each flush interval. A destination that panics loses one message,
+//! not the thread.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -23,19 +24,19 @@ use crate::panics;
 use crate::stats::Dropped;
 use crate::transport::CloseSignal;
 
-/// Where buffers go.
+/// The destinations of buffers.
 #[derive(Debug)]
 enum Exporters {
-    /// To the only destination, on this thread.
+    /// The only destination, on this thread.
     One(Exporter),
-    /// To several that have no thread yet.
+    /// Several destinations without threads yet.
     Unstarted(Vec<Exporter>),
     Several(Vec<ExporterThread>),
 }
 
-/// What a worker is made from.
+/// The options of a worker.
 pub(crate) struct WorkerOptions {
-    /// At least one; the tracer's counts follow the first.
+    /// The exporters, at least one; the tracer's counts follow the first.
     pub(crate) exporters: Vec<Exporter>,
     pub(crate) close_signal: CloseSignal,
     pub(crate) max_packet_bytes: usize,
@@ -51,14 +52,14 @@ pub(crate) struct WorkerOptions {
 pub(super) struct Worker {
     buffers: Arc<ShardedBuffers>,
     exporters: Exporters,
-    /// Of the queue of each thread, where there are several.
+    /// The limits of each thread's queue, if there are several.
     limits: QueueLimits,
     flush_interval: Duration,
-    /// Gets a message when there is something in the queue.
+    /// Receives a message when the queue is not empty.
     woken: Receiver<()>,
     spare: SpareMemory,
-    /// Gone when the worker is, however it ended, and before the commands: whoever learns from their
-    /// end that nobody answers must find it gone.
+    /// Dropped when the worker ends for any reason, and before the commands: a caller that learns
+    /// from their end that the worker is gone must find this dropped.
     alive: Arc<()>,
     commands: Receiver<Command>,
     /// The losses that were logged.
@@ -67,7 +68,7 @@ pub(super) struct Worker {
     hooks: WorkerHooks,
 }
 
-/// What a worker does for others at each interval.
+/// The worker's periodic duties.
 #[derive(Default)]
 pub(super) struct WorkerHooks {
     /// Renews the anchor of the tracer's clock.
@@ -113,7 +114,7 @@ impl Worker {
         }
     }
 
-    /// A reference that is dangling once the worker, and with it all threads, has ended.
+    /// Returns a reference that is dangling once the worker, and with it all threads, has ended.
     pub(super) fn alive(&self) -> Weak<()> {
         Arc::downgrade(&self.alive)
     }
@@ -163,10 +164,10 @@ impl Worker {
                 None => {}
                 Some(Ok(Command::Flush(reply))) => self.flush(reply),
                 Some(Ok(Command::Close(reply))) => return self.close(vec![reply]),
-                // Nobody can ask for anything any more, so nobody will ever close it.
+                // All handles are gone, so that no close command will ever come.
                 Some(Err(RecvError)) => return self.close(Vec::new()),
             }
-            // Also under load, when there is always a buffer to send and no wait ever ends.
+            // Checked under load, too, when there is always a buffer to send and no wait times out.
             let now = clock::now();
             if now >= next_flush {
                 next_flush = self.tick(now);
@@ -175,7 +176,7 @@ impl Worker {
     }
 
     fn tick(&mut self, now: Instant) -> Instant {
-        // The clock may be a user's.
+        // The clock may be a user callback.
         if let Some(renew) = &self.hooks.renew_anchor {
             let _ = panics::catch(renew);
         }
@@ -195,21 +196,21 @@ impl Worker {
         now + self.flush_interval
     }
 
-    /// Has everything sent that was finished before, then notifies.
+    /// Sends all spans that were finished before, then notifies.
     fn flush(&mut self, reply: Sender<()>) {
         self.send_all(false);
         self.flush_exporters(vec![reply], ExporterThread::flush);
     }
 
-    /// Has everything sent, for the last time.
+    /// Sends all spans, for the last time.
     fn close(&mut self, mut replies: Vec<Sender<()>>) {
         self.send_all(true);
-        // Whoever asked meanwhile has what was asked for.
+        // Commands that came meanwhile are done, too.
         replies.extend(self.commands.try_iter().map(Command::reply));
         self.flush_exporters(replies, ExporterThread::close);
     }
 
-    /// Has all exporters send what waits there, by `command` where they have threads of their own.
+    /// Makes all exporters send waiting spans, by `command` if they have threads of their own.
     fn flush_exporters(
         &mut self,
         replies: Vec<Sender<()>>,
@@ -225,11 +226,11 @@ impl Worker {
         }
     }
 
-    /// Sends what lies in the queue, then what lies in the buffers.
+    /// Sends the buffers in the queue, then the partial ones.
     fn send_all(&mut self, close: bool) {
         let mut partial = Vec::new();
         self.buffers.take_partial(close, |buffer| partial.push(buffer));
-        // Only as many as there are now: under load the queue never gets empty.
+        // Only as many as there are now: under load the queue never becomes empty.
         for _ in 0..self.buffers.queued_buffers() {
             let Some(buffer) = self.buffers.next_queued() else { break };
             self.send_buffer(buffer);
@@ -239,7 +240,7 @@ impl Worker {
         }
     }
 
-    /// Gives a buffer to the destination, or shows it to each, and its memory back.
+    /// Passes a buffer to the destination, or to each of several, and reuses its memory.
     fn send_buffer(&mut self, mut buffer: Buffer) {
         match &mut self.exporters {
             Exporters::One(exporter) => {

@@ -1,4 +1,4 @@
-//! Ends waits early, once a tracer is being closed.
+//! The close signal, which ends waits early.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
@@ -32,7 +32,7 @@ impl Default for CloseSignal {
 }
 
 impl CloseSignal {
-    /// Ends all waits, and those that follow. What must not wait for longer has until `deadline`.
+    /// Ends all present and future waits. Work that must be finished has until `deadline`.
     pub(crate) fn set(&self, deadline: Instant) {
         let _ = self.0.deadline.set(deadline);
         *self.0.open.lock() = None;
@@ -43,19 +43,19 @@ impl CloseSignal {
         self.deadline().is_some()
     }
 
-    /// The deadline, once the signal is set.
+    /// Returns the deadline, once the signal is set.
     #[cfg(any(feature = "collector-http", feature = "saved-batches"))]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.0.deadline.get().copied()
     }
 
-    /// Waits for so long, or until it is set.
+    /// Waits for so long, or until the signal is set.
     #[cfg(feature = "collector-http")]
     pub(crate) fn wait(&self, at_most: std::time::Duration) {
         let _ = self.0.closed.recv_timeout(at_most);
     }
 
-    /// A channel that is disconnected when the signal is set.
+    /// Returns a channel that is disconnected when the signal is set.
     #[cfg(feature = "saved-batches")]
     pub(crate) fn closed(&self) -> &Receiver<Infallible> {
         &self.0.closed

@@ -1,4 +1,4 @@
-//! What is said of a collector: its address, what it takes, and who we are to it.
+//! The configuration of a collector: its address, its format, and credentials.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::http_client::Url;
 use crate::non_exhaustive::NonExhaustive;
 use crate::redact::{self, HIDDEN};
 
-/// What a server takes at an address.
+/// The format that a server accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CollectorFormat {
@@ -26,8 +26,7 @@ pub enum CollectorFormat {
 }
 
 impl CollectorFormat {
-    /// The name of the encoding it is written in, which is a row of
-    /// [`ENCODINGS`](crate::encoding::ENCODINGS).
+    /// Returns the name of the encoding, an entry of [`ENCODINGS`](crate::encoding::ENCODINGS).
     #[must_use]
     pub const fn encoding(self) -> &'static str {
         match self {
@@ -37,7 +36,7 @@ impl CollectorFormat {
         }
     }
 
-    /// Where servers take it, unless they were told otherwise.
+    /// Returns the usual path of the server.
     #[cfg(feature = "collector-http")]
     const fn path(self) -> &'static str {
         match self {
@@ -47,7 +46,7 @@ impl CollectorFormat {
         }
     }
 
-    /// What requests say it is.
+    /// Returns the content type of requests.
     #[cfg(feature = "collector-http")]
     pub(super) const fn content_type(self) -> &'static str {
         match self {
@@ -57,7 +56,7 @@ impl CollectorFormat {
     }
 }
 
-/// How to send to a collector over HTTP.
+/// The configuration of a collector over HTTP.
 ///
 /// # Source
 ///
@@ -76,55 +75,54 @@ impl CollectorFormat {
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct HttpConfig {
-    /// The URL, `http://` or `https://`. Without a path it gets that of the format; for Jaeger's
-    /// Thrift, `format=jaeger.thrift` is added unless it says a format.
+    /// The URL, `http://` or `https://`. The default path is that of the format; for Jaeger's
+    /// Thrift, `format=jaeger.thrift` is added unless the URL has a format.
     pub endpoint: String,
-    /// What the server takes there. By default, what the path says: `/api/v1/spans` and
-    /// `/api/v2/spans` are Zipkin's, any other is Jaeger's.
+    /// The format. By default, the path determines it: `/api/v1/spans` and `/api/v2/spans` are
+    /// Zipkin's, any other is Jaeger's.
     pub format: Option<CollectorFormat>,
-    /// The user of basic authentication; with a password, or not at all.
+    /// The user of basic authentication; requires a password.
     pub user: Option<String>,
-    /// The password of basic authentication; with a user, or not at all.
+    /// The password of basic authentication; requires a user.
     pub password: Option<String>,
-    /// The token of bearer authentication; not beside a user.
+    /// The token of bearer authentication; excludes a user.
     pub auth_token: Option<String>,
     /// More headers.
     pub headers: Vec<(String, String)>,
-    /// The certificates, in PEM, of those who may vouch for the server; without them, those that
-    /// browsers trust.
+    /// The trusted certificate authorities, in PEM; without them, those of browsers.
     pub ca_certificates: Option<String>,
-    /// The client's own certificate, in PEM, and those that lead from it to one that the server
-    /// trusts; with a key, or not at all. For `https://` endpoints.
+    /// The client's own certificate and its chain, in PEM; requires a key. For `https://`
+    /// endpoints.
     pub client_certificate: Option<String>,
-    /// The private key of that certificate, in PEM, not encrypted; with a certificate, or not at all.
+    /// The private key of that certificate, in PEM, not encrypted; requires a certificate.
     pub client_key: Option<String>,
-    /// Which proxy requests go through. By default, as the environment says.
+    /// The proxy of requests. By default, the environment names it.
     pub proxy: ProxyConfig,
-    /// How long one request may take, from the look-up of the name to the end of the answer; 0 means
-    /// 5 s, and an hour is the most.
+    /// The timeout of one request, from the name look-up to the end of the response; 0 means 5 s,
+    /// and an hour is the maximum.
     pub timeout: Duration,
-    /// For how long further attempts to send a message begin; a day is the most. 0 is one attempt.
+    /// The time limit for beginning retries of a message; a day is the maximum. 0 means a single
+    /// attempt.
     ///
-    /// Another attempt is made where it may help: nobody listens, the connection ends before the
-    /// message is written, or the answer is 408, 429, 500, 502, 503 or 504. The first pause is
-    /// 100 ms, each one about twice as long as the one before, up to 5 s, and at least what the
-    /// server asks for in `Retry-After`. If it asks for more than is left of the limit, the message
-    /// is given up at once. Once a message was given up, the next ones are tried once, until one gets
-    /// through.
+    /// A message is retried if nothing listens, the connection ends before the message is written,
+    /// or the status is 408, 429, 500, 502, 503 or 504. The first delay is 100 ms, each one about
+    /// twice as long as the one before, up to 5 s, and at least the server's `Retry-After`. If that
+    /// exceeds the limit, the message is given up at once. Once a message was given up, the next
+    /// ones are tried once, until one succeeds.
     ///
-    /// A server that takes a whole message and ends the connection without an answer may have
+    /// A server that receives a whole message and ends the connection without a response may have
     /// processed it. Such a message is sent twice at most, and its spans are counted in
     /// [`Stats::possible_duplicates`](crate::Stats::possible_duplicates), or in
-    /// [`Stats::unconfirmed`](crate::Stats::unconfirmed) if it is given up. One that is not answered
-    /// in time is not sent again. If the connection ends twice in the middle of a message of more
-    /// than 64 KiB, the server may find it too large, and smaller ones are sent.
+    /// [`Stats::unconfirmed`](crate::Stats::unconfirmed) if it is given up. A message without a
+    /// response in time is not sent again. If the connection ends twice in the middle of a message
+    /// of more than 64 KiB, the server may find it too large, and smaller ones are sent.
     ///
-    /// Meanwhile finished spans pile up in the queue. What takes the spans that are too large for
-    /// datagrams tries once, as it must not hold the datagrams up. A close ends the waiting.
+    /// Meanwhile finished spans collect in the queue. Spans that are too large for datagrams are
+    /// tried once, so that they do not delay datagrams. A close ends the waiting.
     pub retry_limit: Duration,
-    /// How often a message is sent at most, within that time; 0 means once.
+    /// The maximum number of attempts, within that time; 0 means one.
     pub max_attempts: u32,
-    /// The largest body, in bytes.
+    /// The maximum size of a body, in bytes.
     pub max_body_bytes: usize,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
@@ -134,8 +132,8 @@ impl HttpConfig {
     pub(crate) const RETRY_LIMIT: Duration = Duration::from_secs(30);
     pub(crate) const MAX_ATTEMPTS: u32 = 12;
 
-    /// The defaults for a URL: requests of at most 5 s and 1 MiB, tried again for 30 s, 12 times at
-    /// most.
+    /// Returns the defaults for a URL: requests of at most 5 s and 1 MiB, retried for 30 s, 12
+    /// attempts at most.
     #[must_use]
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self {
@@ -158,7 +156,7 @@ impl HttpConfig {
     }
 }
 
-/// Without what is secret: configurations end up in logs.
+/// Hides what is secret: configurations end up in logs.
 impl fmt::Debug for HttpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hidden = |secret: &Option<String>| secret.as_ref().map(|_| HIDDEN);
@@ -182,7 +180,7 @@ impl fmt::Debug for HttpConfig {
     }
 }
 
-/// A URL that can be posted to, with whatever it has in its query.
+/// A URL for POST requests, with any query.
 #[cfg(feature = "collector-http")]
 #[cfg_attr(test, derive(Debug))]
 pub(super) struct Endpoint {

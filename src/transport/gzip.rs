@@ -1,4 +1,4 @@
-//! Messages compressed by gzip.
+//! Compression of messages by gzip.
 
 use std::io::Write;
 
@@ -7,18 +7,18 @@ use flate2::write::GzEncoder;
 
 use crate::error::TransportError;
 
-/// Compresses messages, one after the other, into memory that is used again.
+/// Compresses messages, one after the other, into reused memory.
 #[derive(Default)]
 pub(super) struct Gzip {
     compressed: Vec<u8>,
 }
 
 impl Gzip {
-    /// The message as a file of gzip.
+    /// Returns the compressed message.
     ///
     /// # Errors
     ///
-    /// None that is known: what is written to is memory.
+    /// No known ones: the output is in memory.
     pub(super) fn compress(&mut self, message: &[u8]) -> Result<&[u8], TransportError> {
         let mut compressed = std::mem::take(&mut self.compressed);
         compressed.clear();
@@ -29,5 +29,5 @@ impl Gzip {
     }
 }
 
-/// Of 1 to 9.
+/// The compression level, of 1 to 9.
 const LEVEL: u32 = 1;

@@ -1,7 +1,7 @@
-//! Messages as bodies of POST requests: to a collector, or to a Zipkin server.
+//! The HTTP transport: messages are bodies of POST requests to a collector or a Zipkin server.
 //!
-//! Requests are made one after the other on a connection that is kept. What is tried again, and how
-//! often, is said in `http_client/retry.rs`.
+//! Requests are sent one after the other on a persistent connection. The retry policy is in
+//! `http_client/retry.rs`.
 
 use std::fmt;
 use std::io;
@@ -32,21 +32,20 @@ use crate::redact::{HIDDEN, Secrets};
 ///
 /// # Cost
 ///
-/// One request a message, on a connection that is kept; through an `http://` proxy, on one of its
-/// own.
+/// One request per message, on a persistent connection; through an `http://` proxy, on a new one.
 ///
 /// # Source
 ///
 /// `HTTPTransport` in jaeger-client-go, `transport/http.go`; `HttpSender` in jaeger-client-java.
 pub struct HttpTransport {
     client: Client,
-    /// What an answer may repeat and errors must not.
+    /// Secrets that a server may repeat and errors must not show.
     secrets: Secrets,
     receiver: Receiver,
     max_body_bytes: usize,
     #[cfg(feature = "otlp-gzip")]
     gzip: Option<Gzip>,
-    /// For how long a message may be under way, with all attempts.
+    /// The maximum time for a message, with all attempts.
     total_timeout: Duration,
     retries: RetryState,
     close_signal: CloseSignal,
@@ -59,13 +58,13 @@ impl fmt::Debug for HttpTransport {
 }
 
 impl HttpTransport {
-    /// Posts as a configuration says.
+    /// Makes a transport by this configuration.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a URL that is none, half of a user and password, headers, certificates, a
-    /// key or a proxy that cannot be used, and `https` without the feature `tls`. That nobody
-    /// answers is none.
+    /// [`ConfigError`] for an invalid URL, a user without password or the reverse, invalid headers,
+    /// certificates, key or proxy, and `https` without the feature `tls`. A server that cannot be
+    /// reached is no error.
     pub fn new(config: &HttpConfig) -> Result<Self, ConfigError> {
         let endpoint = Endpoint::parse(&config.endpoint, config.format)?;
         if config.max_body_bytes < MIN_BODY_BYTES {
@@ -78,11 +77,11 @@ impl HttpTransport {
         Self::of(Receiver::Collector(endpoint.format), endpoint.url, config, MAX_ANSWER_BYTES)
     }
 
-    /// Posts OTLP as a configuration says.
+    /// Makes a transport for OTLP by this configuration.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// As for [`new`](Self::new).
     #[cfg(feature = "otlp")]
     pub fn otlp(config: &OtlpConfig) -> Result<Self, ConfigError> {
         let url = config.url()?;
@@ -109,7 +108,7 @@ impl HttpTransport {
         }
     }
 
-    /// Posts to a receiver, at a URL of which that of the configuration is the beginning.
+    /// Makes a transport for a receiver, at a URL that begins with the configured one.
     fn of(
         receiver: Receiver,
         url: Url,
@@ -122,7 +121,7 @@ impl HttpTransport {
         let options = ClientOptions {
             field: receiver.endpoint_name(),
             timeout,
-            // A slow body of an answer must not hold up messages.
+            // A slow body of a response must not delay messages.
             body_timeout: timeout.min(MAX_ANSWER_TIME),
             max_answer_bytes,
             proxy: &config.proxy,
@@ -150,7 +149,7 @@ impl HttpTransport {
         })
     }
 
-    /// The name of the encoding that its messages must have, one of
+    /// Returns the name of the encoding of messages, an entry of
     /// [`ENCODINGS`](crate::encoding::ENCODINGS).
     #[must_use]
     pub fn encoding(&self) -> &'static str {
@@ -169,7 +168,7 @@ impl HttpTransport {
         self
     }
 
-    /// Others use the same thread, so that it neither waits nor often finds out that it must fail.
+    /// Marks the thread as shared with other destinations, so that the transport does not wait.
     pub(super) fn sharing_a_thread(mut self) -> Self {
         self.retries = self.retries.sharing_its_thread();
         self
@@ -179,7 +178,7 @@ impl HttpTransport {
         self.client.shown_url()
     }
 
-    /// What an answer that is no success says.
+    /// Returns the failure of an error response.
     fn refused(&self, answer: &Answer) -> (FailedAttempt, TransportError) {
         let error = TransportError::Answered {
             address: self.address(),
@@ -190,7 +189,7 @@ impl HttpTransport {
         (FailedAttempt::by_status(answer.status, answer.retry_after, retried), error)
     }
 
-    /// What it says that there is no answer.
+    /// Returns the failure of a request without a response.
     fn failed(&self, failure: Failure) -> (FailedAttempt, TransportError) {
         let address = self.address();
         let was_written = failure.written == Written::All;
@@ -206,7 +205,7 @@ impl HttpTransport {
             Reason::TimedOut(phase) => {
                 let timeout = self.client.timeout();
                 let what = format!("{address} took longer than {timeout:?} ({phase})");
-                // Sent again it would be there twice, and the server is no faster for it.
+                // A retry would duplicate the message, and the server would be no faster.
                 let retry = if was_written { Retry::No } else { Retry::Yes };
                 (retry, io(io::ErrorKind::TimedOut, what))
             }
@@ -224,7 +223,8 @@ impl HttpTransport {
         (FailedAttempt::without_answer(retry, was_written), error)
     }
 
-    /// Ends with the error of the last attempt, and with what is known of the others.
+    /// Returns the error of the last attempt, and marks it if an earlier one may have been
+    /// processed.
     fn give_up(&self, attempts: &Attempts, error: TransportError) -> TransportError {
         if !attempts.may_be_processed() {
             return error;
@@ -232,7 +232,7 @@ impl HttpTransport {
         TransportError::Unconfirmed { attempts: attempts.made(), source: Box::new(error) }
     }
 
-    /// Posts a body, and again where that may help. What is too large is so by its message's bytes.
+    /// Sends a body, and retries. Its size as *too large* is that of the message.
     fn deliver(&mut self, body: &[u8], message_bytes: usize) -> Result<Sent, TransportError> {
         let Some(mut attempts) = self.retries.begin(clock::now()) else {
             let what = format!("{} failed a moment ago and is tried again later", self.address());
@@ -261,11 +261,11 @@ impl HttpTransport {
             };
             let now = clock::now();
             let pause = attempts.failed(failed, now);
-            // A close ends the waiting, but a kept connection may be one that the server has closed:
-            // that is known only now, and the last spans would be lost for it.
+            // A close ends the waiting, but the server may have closed a persistent connection:
+            // that is noticed only now, and one retry saves the last spans.
             let is_once_more = attempts.made() == 1 && matches!(error, TransportError::Io { .. });
             // A server that finds a message too large may end the connection before it has read it,
-            // and its answer is lost.
+            // and its response is lost.
             let is_last = attempts.made() > 1 || pause.is_none();
             if was_cut_off && is_last && body.len() > MIN_CUT_OFF_BYTES {
                 return Err(TransportError::TooLarge { bytes: message_bytes });
@@ -319,7 +319,7 @@ fn headers(
             continue;
         }
         let pair = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
-        // How long a message is, and whether it is compressed, it says itself.
+        // Length and compression of a body are set per message.
         let of_message = [CONTENT_LENGTH, TRANSFER_ENCODING, CONTENT_ENCODING];
         let pair = pair.filter(|(name, _)| !of_message.contains(name));
         headers.push(pair.ok_or_else(|| {
@@ -363,7 +363,7 @@ fn headers(
     Ok(headers)
 }
 
-/// What requests hold that nobody else should see.
+/// Returns the secrets in requests.
 fn secrets(config: &HttpConfig, url: &str) -> Secrets {
     let mut secrets = Secrets::of_url(url);
     let HttpConfig { user, password, auth_token, headers, .. } = config;
@@ -379,7 +379,7 @@ const MAX_RETRY_LIMIT: Duration = Duration::from_secs(24 * 3600);
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(1);
 const MIN_BODY_BYTES: usize = 1024;
 
-/// The largest message that a server surely reads before it answers.
+/// The largest message that servers surely read before they respond.
 const MIN_CUT_OFF_BYTES: usize = 64 << 10;
 
 const MAX_ANSWER_BYTES: u64 = 64 << 10;

@@ -1,4 +1,4 @@
-//! Messages kept in memory, for tests.
+//! The transport that stores messages in memory, for tests.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::{Sent, Transport};
 use crate::error::TransportError;
 
-/// Keeps the messages it is given, for tests to look at. Its clones share them.
+/// Stores messages for tests. Clones share them.
 ///
 /// # Examples
 ///
@@ -36,13 +36,13 @@ impl fmt::Debug for MemoryTransport {
 }
 
 impl MemoryTransport {
-    /// Holds nothing yet.
+    /// Returns an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Copies of the messages sent so far.
+    /// Returns copies of the messages sent so far.
     #[must_use]
     pub fn messages(&self) -> Vec<Vec<u8>> {
         self.messages.lock().clone()

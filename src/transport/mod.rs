@@ -1,9 +1,10 @@
-//! How bytes leave the process: a transport knows addresses and sizes, and nothing of spans.
+//! Transports: send bytes out of the process; they know addresses and sizes, but no spans.
 //!
-//! Walk step 8. Used by the reporter's thread alone, so it may block, but must not block for ever.
+//! Step 8 in the life of a span. Called on the reporter's thread only, so a transport may block,
+//! but not for ever.
 //!
-//! To add a kind: write `src/transport/<kind>.rs` and export its type. Whoever wants it passes a value,
-//! to [`Destination::transport`](crate::Destination::transport) for instance.
+//! To add a kind: write `src/transport/<kind>.rs` and export its type. Applications pass a value of
+//! it, for instance to [`Destination::transport`](crate::Destination::transport).
 
 mod close_signal;
 mod endpoint;
@@ -33,35 +34,34 @@ pub use self::udp::{PacingConfig, UdpTransport};
 pub use self::unix::UnixTransport;
 use crate::error::{ConfigError, TransportError};
 
-/// The Thrift protocol that a transport's receiver speaks.
+/// The Thrift protocol of an agent's port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AgentProtocol {
-    /// The compact protocol, which agents take on port 6831.
+    /// The compact protocol, on port 6831.
     #[default]
     Compact,
-    /// The binary protocol, which agents take on port 6832.
+    /// The binary protocol, on port 6832.
     Binary,
-    /// Zipkin v1 spans in the compact protocol, which old agents take on port 5775.
+    /// Zipkin v1 spans in the compact protocol, on port 5775 of old agents.
     ZipkinCompact,
 }
 
-/// Which of its addresses an agent is spoken to at.
+/// The address family of an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AgentSocketType {
-    /// Any, those of IPv4 first.
+    /// Any, IPv4 first.
     #[default]
     Udp,
-    /// Those of IPv4 alone.
+    /// IPv4 only.
     Udp4,
-    /// Those of IPv6 alone.
+    /// IPv6 only.
     Udp6,
 }
 
 impl AgentProtocol {
-    /// The name of the encoding it is written in, which is a row of
-    /// [`ENCODINGS`](crate::encoding::ENCODINGS).
+    /// Returns the name of the encoding, an entry of [`ENCODINGS`](crate::encoding::ENCODINGS).
     #[must_use]
     pub const fn encoding(self) -> &'static str {
         match self {
@@ -72,47 +72,47 @@ impl AgentProtocol {
     }
 }
 
-/// Takes messages out of the process.
+/// Sends messages out of the process.
 ///
 /// # Cost
 ///
-/// Called by the reporter's thread only, once for about 480 spans.
+/// Called on the reporter's thread only, once for about 480 spans.
 ///
 /// # Source
 ///
 /// `Transport` in jaeger-client-go, `transport.go`, of which this is the part below the batching.
 pub trait Transport: fmt::Debug + Send {
-    /// Sends one message. `Ok` means that the operating system took it, or a server if it says that it
-    /// is [`acknowledged`](Sent::acknowledged).
+    /// Sends one message. `Ok` means that the operating system accepted it, or a server if it is
+    /// [`acknowledged`](Sent::acknowledged).
     ///
     /// # Errors
     ///
     /// [`TransportError::TooLarge`] makes the reporter learn a smaller size and send the same spans
-    /// in smaller messages. [`TransportError::Answered`] with the status 400 or 422 says that there
-    /// is something wrong in the message, and makes it send them in halves. Any other error counts
-    /// the message's spans as `send_failed`.
+    /// in smaller messages. [`TransportError::Answered`] with the status 400 or 422 says that some
+    /// of the content is invalid, and makes the reporter send the spans in halves. Any other error
+    /// counts the message's spans as `send_failed`.
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError>;
 
-    /// The largest message it takes, in bytes.
+    /// Returns the maximum size of a message, in bytes.
     fn max_message_bytes(&self) -> usize {
         MAX_PACKET_BYTES
     }
 
-    /// Whether the message that was sent last turned out to be refused after `send` had returned, and
-    /// that was not told yet. Asked after a message that failed, and at each flush, so that it need
-    /// not wait for a next message. Never by default.
+    /// Returns whether the last message turned out to be refused after `send` had returned, once.
+    /// Called after a failed message, and at each flush, so that no further message is needed to
+    /// learn of it. False by default.
     fn take_late_refusal(&mut self) -> bool {
         false
     }
 
-    /// How many messages the receiver's socket has dropped for want of room since the first one was
-    /// sent to it, those of all senders. Asked at each flush; none, the default, where that is not
-    /// known.
+    /// Returns how many messages of all senders the receiver's socket has dropped for want of room
+    /// since the first one was sent to it. Called at each flush; `None`, the default, if that is
+    /// not known.
     fn receiver_drops(&mut self) -> Option<u64> {
         None
     }
 
-    /// Called about once a second, for work that is due without any message.
+    /// Called about once a second, for work that does not depend on messages.
     fn tick(&mut self) {}
 }
 
@@ -138,26 +138,25 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
 }
 
-/// A message was handed to the operating system, or taken by a server.
+/// The result of a message that the operating system or a server accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
-    /// Whether it came to light that the message *before* was refused by the receiver's host.
+    /// Whether the message *before* turned out to be refused by the receiver's host.
     pub previous_refused: bool,
     /// Whether the message was sent before, and the receiver may have processed it then too.
     pub possible_duplicate: bool,
-    /// Whether the receiver answered that it took the message.
+    /// Whether the receiver confirmed the message.
     pub acknowledged: bool,
-    /// How many of the message's spans the receiver answered that it rejected, though it took the
-    /// message. They are not sent again, and counted as
-    /// [`rejected`](crate::Dropped::rejected).
+    /// How many spans of the accepted message the receiver rejected. They are not sent again, and
+    /// counted as [`rejected`](crate::Dropped::rejected).
     pub rejected_spans: u64,
-    /// What the receiver said of that, or a warning of its; for the logger.
+    /// The receiver's reason, or a warning; for the log.
     pub said: Option<Box<str>>,
 }
 
 impl Sent {
-    /// Handed over, and nothing else came to light.
+    /// The message was accepted.
     pub const OK: Self = Self {
         previous_refused: false,
         possible_duplicate: false,
@@ -166,21 +165,20 @@ impl Sent {
         said: None,
     };
 
-    /// Handed over; the message before was refused.
+    /// The message was accepted; the one before was refused.
     pub const PREVIOUS_REFUSED: Self = Self { previous_refused: true, ..Self::OK };
 
-    /// The receiver answered that it took the message.
+    /// The receiver confirmed the message.
     pub const ACKNOWLEDGED: Self = Self { acknowledged: true, ..Self::OK };
 
-    /// The same of a message that the receiver may have processed before, or not.
+    /// Marks the message as a possible duplicate.
     #[must_use]
     pub const fn with_possible_duplicate(mut self, is_possible: bool) -> Self {
         self.possible_duplicate = is_possible;
         self
     }
 
-    /// The same of a message of which the receiver rejected so many spans, 0 for a warning alone, and
-    /// what it said.
+    /// Sets the number of rejected spans, 0 for a warning alone, and the reason.
     #[must_use]
     pub fn with_rejected(mut self, spans: u64, said: impl Into<Box<str>>) -> Self {
         (self.rejected_spans, self.said) = (spans, Some(said.into()));
@@ -188,16 +186,16 @@ impl Sent {
     }
 }
 
-/// What begins the address of a Unix socket.
+/// The prefix of a Unix socket's address.
 const UNIX_SCHEME: &str = "unix:";
 
-/// Whether an agent's address names a Unix socket. A host may be called `unix` too: what follows is
-/// then a port.
+/// Returns whether an agent's address names a Unix socket. A host may be called `unix` too: it is
+/// followed by a port.
 pub(crate) fn is_unix_socket(address: &str) -> bool {
     address.strip_prefix(UNIX_SCHEME).is_some_and(|name| name.starts_with(['/', '@']))
 }
 
-/// What sends to an agent, by the kind of its address.
+/// Returns the transport to an agent, by the kind of its address.
 pub(crate) fn agent(
     address: String,
     socket_type: AgentSocketType,
@@ -225,8 +223,8 @@ fn unix_socket(address: String) -> Result<Box<dyn Transport>, ConfigError> {
     ))
 }
 
-/// What posts as a configuration says, and in which encoding. On a thread of its own it waits for a
-/// collector to come back; where it shares another's it must not hold that up.
+/// Returns the transport to a collector, and its encoding. On a thread of its own the transport
+/// waits for the collector to come back; on a shared thread it does not.
 #[cfg(feature = "collector-http")]
 pub(crate) fn http(
     config: &HttpConfig,
@@ -236,7 +234,7 @@ pub(crate) fn http(
     Ok(posting(HttpTransport::new(config)?, has_thread, close_signal))
 }
 
-/// The same of OTLP.
+/// Returns the transport to a server of OTLP, and its encoding.
 #[cfg(feature = "otlp")]
 pub(crate) fn otlp(
     config: &OtlpConfig,
@@ -255,7 +253,7 @@ fn posting(http: HttpTransport, has_thread: bool, close_signal: &CloseSignal) ->
 /// A transport, and the encoding of its messages.
 pub(crate) type Encoded = (Box<dyn Transport>, &'static str);
 
-/// What says that this build cannot post.
+/// Returns the error of a build without the feature.
 #[cfg(not(feature = "collector-http"))]
 pub(crate) fn http(
     _config: &HttpConfig,
@@ -266,7 +264,7 @@ pub(crate) fn http(
     Err(ConfigError::FeatureOff { field, feature: "collector-http" })
 }
 
-/// The same of OTLP.
+/// Returns the error of a build without the feature.
 #[cfg(not(feature = "otlp"))]
 pub(crate) fn otlp(
     _config: &OtlpConfig,
@@ -275,8 +273,8 @@ pub(crate) fn otlp(
     Err(ConfigError::FeatureOff { field: "reporter.otlp", feature: "otlp" })
 }
 
-/// The largest datagram we send, in bytes. The value of jaeger-client-go's `UDPPacketMaxLength`,
-/// and the largest an agent takes.
+/// The largest datagram that is sent, in bytes. The value of jaeger-client-go's
+/// `UDPPacketMaxLength`, and the largest that an agent accepts.
 pub const MAX_PACKET_BYTES: usize = 65_000;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! OTLP over HTTP: where it is sent to, and what is said of that.
+//! The configuration of OTLP over HTTP.
 //!
-//! The requests are those of [`HttpTransport`](super::HttpTransport), with the same retries, proxies
-//! and limits.
+//! Requests are sent by [`HttpTransport`](super::HttpTransport), with the same retries, proxies and
+//! limits.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::http_client::ProxyConfig;
 use crate::non_exhaustive::NonExhaustive;
 use crate::redact;
 
-/// How to send spans as OTLP over HTTP, in protobuf: to an OpenTelemetry Collector, to Jaeger v2, or to
-/// whatever else takes it at port 4318. Needs the feature `otlp`.
+/// The configuration of OTLP over HTTP, in protobuf: for an OpenTelemetry Collector, Jaeger v2, or
+/// any other server at port 4318. Needs the feature `otlp`.
 ///
 /// # Source
 ///
-/// The OpenTelemetry specification, `protocol/exporter.md`, and that of OTLP, `docs/specification.md`
-/// of opentelemetry-proto.
+/// The OpenTelemetry specification, `protocol/exporter.md`, and the OTLP specification,
+/// `docs/specification.md` of opentelemetry-proto.
 ///
 /// # Examples
 ///
@@ -34,44 +34,44 @@ use crate::redact;
 pub struct OtlpConfig {
     /// The base URL, `http://` or `https://`, to whose path `/v1/traces` is appended.
     pub endpoint: String,
-    /// The URL that takes traces, as it is, in place of one made from `endpoint`. Without a path, that
-    /// is `/`.
+    /// The exact URL for traces, in place of one made from `endpoint`. The default path is `/`.
     pub traces_endpoint: Option<String>,
-    /// More headers. A `user-agent` stands before the one of this client.
+    /// More headers. A `user-agent` is put before the client's own.
     pub headers: Vec<(String, String)>,
-    /// The certificates, in PEM, of those who may vouch for the server; without them, those that
-    /// browsers trust. For `https://` endpoints.
+    /// The trusted certificate authorities, in PEM; without them, those of browsers. For `https://`
+    /// endpoints.
     pub ca_certificates: Option<String>,
-    /// The client's own certificate, in PEM; with a key, or not at all. For `https://` endpoints.
+    /// The client's own certificate, in PEM; requires a key. For `https://` endpoints.
     pub client_certificate: Option<String>,
-    /// The private key of that certificate, in PEM, not encrypted; with a certificate, or not at all.
+    /// The private key of that certificate, in PEM, not encrypted; requires a certificate.
     pub client_key: Option<String>,
-    /// Which proxy requests go through. By default, as the environment says.
+    /// The proxy of requests. By default, the environment names it.
     pub proxy: ProxyConfig,
-    /// How long one request may take, from the look-up of the name to the end of the answer; 0 means
-    /// 10 s, and an hour is the most.
+    /// The timeout of one request, from the name look-up to the end of the response; 0 means 10 s,
+    /// and an hour is the maximum.
     pub timeout: Duration,
-    /// For how long further attempts to send a message begin; a day is the most. 0 is one attempt.
-    /// All attempts together take no longer than this and `timeout`, whichever is longer.
+    /// The time limit for beginning retries of a message; a day is the maximum. 0 means a single
+    /// attempt. All attempts together take no longer than this and `timeout`, whichever is longer.
     ///
-    /// Another attempt is made as [`HttpConfig::retry_limit`](crate::HttpConfig::retry_limit) says,
-    /// but of the statuses only after those that OTLP names: 429, 502, 503 and 504.
+    /// Retries follow [`HttpConfig::retry_limit`](crate::HttpConfig::retry_limit), but of the
+    /// statuses only those that OTLP names are retried: 429, 502, 503 and 504.
     pub retry_limit: Duration,
-    /// How often a message is sent at most, within that time; 0 means once.
+    /// The maximum number of attempts, within that time; 0 means one.
     pub max_attempts: u32,
-    /// The largest request, in bytes before compression, as servers count: from 1,024 to 64 MiB.
+    /// The maximum size of a request, in bytes before compression, as servers count: from 1,024 to
+    /// 64 MiB.
     pub max_body_bytes: usize,
     /// Whether requests are compressed.
     pub compression: OtlpCompression,
-    /// How much of an answer is read, in bytes. What a longer one says of rejected spans is not known.
+    /// How much of a response is read, in bytes. Rejected spans of a longer one are not known.
     pub max_answer_bytes: u64,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
 }
 
 impl OtlpConfig {
-    /// The defaults for a base URL: requests of at most 10 s and 1 MiB, tried again for 30 s, 12 times
-    /// at most, and answers of 4 MiB.
+    /// Returns the defaults for a base URL: requests of at most 10 s and 1 MiB, retried for 30 s,
+    /// 12 attempts at most, and responses of 4 MiB.
     #[must_use]
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self {
@@ -92,11 +92,11 @@ impl OtlpConfig {
         }
     }
 
-    /// The most that a request may have by the specification, in bytes.
+    /// The maximum size of a request by the specification, in bytes.
     #[cfg(feature = "otlp")]
     pub(super) const MAX_BODY_BYTES: usize = 64 << 20;
 
-    /// What it has in common with sending to a collector.
+    /// Returns the part that is common with a collector's configuration.
     #[cfg(feature = "otlp")]
     pub(super) fn http(&self) -> super::HttpConfig {
         super::HttpConfig {
@@ -113,11 +113,11 @@ impl OtlpConfig {
         }
     }
 
-    /// The URL that requests are posted to.
+    /// Returns the URL of requests.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] says which of the two endpoints cannot be used, and why.
+    /// [`ConfigError::Invalid`] with the endpoint that is invalid, and why.
     pub(crate) fn url(&self) -> Result<String, ConfigError> {
         match &self.traces_endpoint {
             Some(text) => {
@@ -137,7 +137,7 @@ impl OtlpConfig {
         }
     }
 
-    /// What is likely wrong with the URL that requests are posted to, if anything is.
+    /// Returns a warning about the URL if it is likely wrong.
     pub(crate) fn likely_mistake(url: &str) -> Option<String> {
         let WebUrl { authority, path, .. } = WebUrl::parse(url).ok()?;
         let port = HostPort::parse(authority).and_then(|read| read.port);
@@ -172,14 +172,14 @@ fn parse<'u>(field: &'static str, text: &'u str) -> Result<WebUrl<'u>, ConfigErr
     })
 }
 
-/// How requests of OTLP are compressed.
+/// The compression of OTLP requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OtlpCompression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// By gzip, which every server of OTLP takes. Needs the feature `otlp-gzip`.
+    /// Gzip, which every server of OTLP accepts. Needs the feature `otlp-gzip`.
     ///
     /// # Cost
     ///
@@ -187,14 +187,14 @@ pub enum OtlpCompression {
     Gzip,
 }
 
-/// A server on this host at the usual port, which the specification gives a client that is told none.
+/// A server on this host at the usual port, the default of the specification.
 impl Default for OtlpConfig {
     fn default() -> Self {
         Self::new("http://localhost:4318")
     }
 }
 
-/// Without what is secret: configurations end up in logs.
+/// Hides what is secret: configurations end up in logs.
 impl fmt::Debug for OtlpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
@@ -217,7 +217,7 @@ impl fmt::Debug for OtlpConfig {
     }
 }
 
-/// Where servers take spans, below the base URL.
+/// The path for spans, below the base URL.
 const TRACES_PATH: &str = "/v1/traces";
 
 const WITHOUT_PATH: &str = "the base URL, without /v1/traces, which is appended to it: a URL with that \

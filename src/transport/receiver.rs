@@ -1,5 +1,5 @@
-//! What messages over HTTP are to a server: which headers they have, what its answers mean, and what
-//! options are called in errors.
+//! The kinds of HTTP servers: headers of requests, meaning of responses, and names of options in
+//! errors.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::http_client::BodyError;
 use crate::http_client::{Answer, RetriedStatuses, TlsOptionNames};
 use crate::redact::Secrets;
 
-/// The kind of server that messages are posted to.
+/// The kind of server that messages are sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Receiver {
     /// A Jaeger collector, or a Zipkin server.
@@ -22,7 +22,7 @@ pub(super) enum Receiver {
 }
 
 impl Receiver {
-    /// The encoding of messages.
+    /// Returns the encoding of messages.
     pub(super) const fn encoding(self) -> &'static str {
         match self {
             Self::Collector(format) => format.encoding(),
@@ -39,7 +39,7 @@ impl Receiver {
         }
     }
 
-    /// How requests name the client, where that is not as all requests do.
+    /// Returns the user agent, if it is not the usual one.
     pub(super) const fn user_agent(self) -> Option<&'static str> {
         match self {
             Self::Collector(_) => None,
@@ -92,7 +92,7 @@ impl Receiver {
         }
     }
 
-    /// What an answer says that is a success.
+    /// Reads the response to an accepted request.
     #[cfg_attr(not(feature = "otlp"), expect(unused_variables, reason = "OTLP alone says more"))]
     pub(super) fn taken(self, answer: &Answer, secrets: &Secrets) -> Sent {
         match self {
@@ -102,7 +102,7 @@ impl Receiver {
         }
     }
 
-    /// Why a message was not taken, by an answer that is no success.
+    /// Returns why a message was not accepted, by an error response.
     pub(super) fn reason(self, answer: &Answer, secrets: &Secrets) -> String {
         match self {
             Self::Collector(_) => answer.excerpt(secrets),
@@ -111,15 +111,15 @@ impl Receiver {
                 Ok(status) if !status.message.is_empty() => {
                     secrets.hide_in(&status.message).chars().take(MAX_REASON_CHARS).collect()
                 }
-                // Proxies, and servers of other kinds, answer with a text.
+                // Proxies, and servers of other kinds, respond with text.
                 _ => answer.excerpt(secrets),
             },
         }
     }
 }
 
-/// What the answer to a request of OTLP says beside that it was taken. One that cannot be read takes
-/// nothing back: the request must not be made again.
+/// Reads a response of OTLP to an accepted request. A malformed one does not change that it was
+/// accepted: the request must not be sent again.
 #[cfg(feature = "otlp")]
 fn partial_success(answer: &Answer, secrets: &Secrets) -> Sent {
     let unknown = |why: &str| Sent::ACKNOWLEDGED.with_rejected(0, why);
@@ -157,6 +157,6 @@ const OTLP_USER_AGENT: &str = concat!(
     env!("CARGO_PKG_VERSION")
 );
 
-/// How much of a reason is shown.
+/// The maximum length of a reason that is shown.
 #[cfg(feature = "otlp")]
 const MAX_REASON_CHARS: usize = 200;

@@ -1,10 +1,10 @@
-//! Datagrams to an agent.
+//! The UDP transport: datagrams to an agent.
 //!
-//! The socket is connected, so that the operating system tells when nothing listens: on this host at
-//! once, from another host with the next datagram or flush. What was refused goes to the next address
-//! that the agent's name means. The name is resolved when it is first needed, every half minute after
-//! that, and whenever a datagram is refused, so that an agent may start late, move, or be absent
-//! without anything but its spans being lost. A datagram that fails costs itself alone.
+//! The socket is connected, so that the operating system reports when nothing listens: on this host
+//! at once, from another host with the next datagram or flush. A refused datagram goes to the next
+//! address of the agent's name. The name is resolved when it is first needed, every half minute
+//! after that, and whenever a datagram is refused, so that an agent may start later, move, or be
+//! absent, and only spans of that time are lost. A failed datagram does not affect others.
 
 mod addresses;
 pub(super) mod failure;
@@ -39,9 +39,10 @@ use crate::error::{ConfigError, TransportError};
 ///
 /// # Cost
 ///
-/// Three system calls a datagram: one sends, and before and after it one asks whether the receiver's
-/// host has refused anything. A look at the receive queue of an agent on this host is two more, once
-/// for each of the largest datagrams, or for up to 4 MiB where the agent's receive buffer is large.
+/// Three system calls a datagram: one sends, and before and after it one reads whether the
+/// receiver's host has refused anything. Reading the receive queue of an agent on this host takes
+/// two more, once for each of the largest datagrams, or for up to 4 MiB where the agent's receive
+/// buffer is large.
 ///
 /// # Source
 ///
@@ -53,11 +54,12 @@ pub struct UdpTransport {
     network: Box<dyn Network>,
     connection: Option<Connection>,
     pacer: Pacer,
-    /// The message sent last, while the connection is new and there are other addresses for it.
+    /// The last message, while the connection is new and the name has other addresses.
     last: Vec<u8>,
-    /// Until when other addresses are not searched for one that takes what was refused late.
+    /// The time until which a late refusal does not start a search for another address.
     search_hold_off: Option<Instant>,
-    /// A message counted as sent turned out to have been refused, and that was not told yet.
+    /// Whether a message counted as sent turned out to have been refused, and that was not reported
+    /// yet.
     previous_refused: bool,
 }
 
@@ -69,12 +71,13 @@ struct Connection {
 }
 
 impl UdpTransport {
-    /// Sends to `address`, a name or IP address with a port; IPv6 addresses stand in brackets.
+    /// Makes a transport to `address`, a name or IP address with a port, an IPv6 address in
+    /// brackets.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if there is no port or no host. That the name does not resolve,
-    /// or that nobody listens, is no error here: it is tried again.
+    /// [`ConfigError::Invalid`] if there is no port or no host. A name that does not resolve, or an
+    /// agent that cannot be reached, is no error here: it is retried.
     pub fn new(address: impl Into<String>) -> Result<Self, ConfigError> {
         let address = address.into();
         if HostPort::parse(&address).and_then(|read| read.port).is_none() {
@@ -99,8 +102,8 @@ impl UdpTransport {
         }
     }
 
-    /// How often the name is resolved again; with `None`, never once it did resolve, not even after
-    /// a refusal, which only leads to the next of the addresses it meant then. 30 s by default, which
+    /// Sets how often the name is resolved again; with `None`, never once it did resolve, not even
+    /// after a refusal, which only leads to the next of its first addresses. 30 s by default, which
     /// zero means too.
     #[must_use]
     pub fn reconnecting(mut self, interval: Option<Duration>) -> Self {
@@ -110,15 +113,15 @@ impl UdpTransport {
         self
     }
 
-    /// Which of the addresses that the name means are used.
+    /// Sets the address family.
     #[must_use]
     pub fn socket_type(mut self, socket_type: AgentSocketType) -> Self {
         self.addresses.socket_type = socket_type;
         self
     }
 
-    /// How fast it sends. By default it watches the agent's receive queue where it can be seen, and
-    /// keeps to a rate elsewhere; see [`PacingConfig`].
+    /// Sets how fast datagrams are sent. By default the agent's receive queue is watched where it
+    /// can be read, and a rate limits elsewhere; see [`PacingConfig`].
     #[must_use]
     pub fn pacing(mut self, pacing: PacingConfig) -> Self {
         self.pacer = Pacer::new(pacing);
@@ -126,14 +129,14 @@ impl UdpTransport {
         self
     }
 
-    /// Opens the receive queue of the socket in use, where that is wanted and can be seen.
+    /// Opens the receive queue of the socket, if that is wanted and possible.
     fn watch_receive_queue(&mut self) {
         let socket = self.connection.as_ref().map(|connection| &*connection.socket);
         let socket = socket.filter(|_| self.pacer.watches_queue());
         self.pacer.connected(socket.and_then(|socket| self.network.receive_queue(socket)));
     }
 
-    /// Has a connection to an address that the name means, or meant.
+    /// Connects to an address of the name, or a former one.
     fn connect(&mut self) -> Result<(), TransportError> {
         self.addresses.refresh(&*self.network)?;
         let in_use = self.connection.as_ref().map(|connection| connection.peer);
@@ -151,7 +154,7 @@ impl UdpTransport {
             }
         }
         match (&self.connection, failure) {
-            // The address in use is better than none.
+            // The present address is better than none.
             (None, Some(source)) => Err(TransportError::Io { source }),
             _ => Ok(()),
         }
@@ -161,11 +164,11 @@ impl UdpTransport {
         let connection = Connection { socket, peer, since: self.network.now() };
         let before = self.connection.replace(connection);
         self.watch_receive_queue();
-        // Nobody will ask the other socket any more.
+        // The errors of the old socket will not be read any more.
         self.previous_refused |= before.is_some_and(|old| failure::late(&*old.socket).is_some());
     }
 
-    /// Sends a message, by all that may help it.
+    /// Sends a message, with all remedies for failures.
     fn send_somewhere(&mut self, message: &[u8]) -> Result<(), TransportError> {
         let mut remedies = Remedies::new(self.network.now());
         loop {
@@ -182,8 +185,8 @@ impl UdpTransport {
                     remedies.previous += 1;
                     self.previous_refused = true;
                 }
-                // The path may have told of its size just now, and smaller datagrams may be made of
-                // the next one.
+                // The path's size may have become known just now, and the next datagram may be
+                // smaller.
                 Failure::TooLarge if !remedies.too_large => remedies.too_large = true,
                 Failure::TooLarge => {
                     return Err(TransportError::TooLarge { bytes: message.len() });
@@ -238,8 +241,8 @@ impl UdpTransport {
         }
     }
 
-    /// Connects to an address that has not refused the message yet: one that the name means, and if
-    /// none is left, one that it means meanwhile. False if there is none.
+    /// Connects to an address of the name that has not refused the message yet, resolving the name
+    /// again if none is left. Returns false if there is none.
     fn try_elsewhere(&mut self, remedies: &mut Remedies) -> bool {
         let Some(refused) = self.connection.as_ref().map(|connection| connection.peer) else {
             return false;
@@ -262,7 +265,7 @@ impl UdpTransport {
                 }
             }
             let may_ask = self.addresses.interval.is_some() && self.addresses.needs_resolver();
-            // Perhaps the agent has moved.
+            // The agent may have moved.
             if remedies.resolved || !may_ask || self.addresses.resolve(&*self.network).is_err() {
                 return false;
             }
@@ -270,8 +273,8 @@ impl UdpTransport {
         }
     }
 
-    /// The message sent last was refused: it is sent to another address if it is still there, and
-    /// what comes after it goes elsewhere in any case.
+    /// Handles a late refusal of the last message: it is sent to another address if there is still
+    /// a copy, and later messages go to that address in any case.
     fn refused_late(&mut self) {
         let now = self.network.now();
         let last = std::mem::take(&mut self.last);
@@ -286,9 +289,9 @@ impl UdpTransport {
         self.try_elsewhere(&mut Remedies::new(now));
     }
 
-    /// Connects to the first other address that does not refuse a message. Its answer is waited for,
-    /// for a moment: otherwise addresses that all refuse it would take turns, and it would count as
-    /// sent.
+    /// Connects to the first other address that does not refuse a message. The refusal is awaited
+    /// for a moment: otherwise addresses that all refuse would take turns, and the message would
+    /// count as sent.
     fn send_to_another(&mut self, message: &[u8]) -> bool {
         let Some(refused) = self.connection.as_ref().map(|connection| connection.peer) else {
             return false;
@@ -309,7 +312,7 @@ impl UdpTransport {
         false
     }
 
-    /// Keeps a message that may yet be refused and have to go to another address.
+    /// Stores a message that may yet be refused and have to go to another address.
     fn keep_if_new(&mut self, message: &[u8]) {
         self.last.clear();
         let Some(connection) = &self.connection else { return };
@@ -329,7 +332,7 @@ impl UdpTransport {
     }
 }
 
-/// What was tried for a message so far.
+/// The remedies that were tried for a message.
 #[derive(Debug)]
 struct Remedies {
     busy: BusyPauses,
@@ -390,10 +393,10 @@ impl Transport for UdpTransport {
 }
 
 const MAX_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
-/// How often a message is tried again because one before it was refused.
+/// How often a message is retried because one before it was refused.
 const MAX_PREVIOUS: usize = 3;
-/// How long an address may refuse what it is sent without that costing a message.
+/// The time for a new address to refuse messages without losing one.
 const NEW_CONNECTION: Duration = Duration::from_secs(1);
-/// How long, and how often, it is looked whether an address refuses what another one has refused.
+/// The interval and number of checks whether an address refuses a message.
 const ANSWER_INTERVAL: Duration = Duration::from_millis(5);
 const ANSWER_LOOKS: usize = 20;

@@ -1,7 +1,7 @@
-//! Datagrams to an agent on this host, by a Unix socket in place of a port.
+//! The Unix socket transport: datagrams to an agent on this host.
 //!
-//! The socket is not connected: each datagram names its receiver, so that an agent may start late,
-//! be restarted or be absent without anything but its spans being lost. Whether somebody listens is
+//! The socket is not connected: each datagram names its receiver, so that an agent may start later,
+//! be restarted or be absent, and only spans of that time are lost. Whether a process listens is
 //! known at once.
 
 use std::ffi::OsStr;
@@ -21,37 +21,38 @@ use crate::error::{ConfigError, TransportError};
 
 /// Sends datagrams to an agent's Unix socket.
 ///
-/// Where the receiver's queue is full, a datagram waits for up to 1 s; after one that waited in vain
-/// the next ones do not wait, until one is taken. Who takes the path over from a receiver that does
-/// not read gets what is sent after that.
+/// If the receiver's queue is full, a datagram waits for up to 1 s; after a timeout the next ones
+/// do not wait, until one is accepted. A process that takes the path over from a receiver that does
+/// not read receives the later datagrams.
 ///
-/// # Cost
+/// One system call per datagram.
 ///
 /// One system call a datagram.
 ///
 /// # Source
 ///
-/// The framing is that of `UDPTransport` in jaeger-client-go; no Jaeger client speaks to a Unix
+/// The framing is that of `UDPTransport` in jaeger-client-go; no other Jaeger client uses a Unix
 /// socket.
 #[derive(Debug)]
 pub struct UnixTransport {
     address: String,
     receiver: SocketAddr,
-    /// None until it is first needed, and after an error that a new one may be free of.
+    /// The socket; none until it is first needed, and after an error that a new one may not have.
     socket: Option<UnixDatagram>,
-    /// Which file the receiver had when the socket was opened.
+    /// The receiver's file when the socket was opened.
     file: Option<FileId>,
-    /// Whether the last datagram found the receiver's queue full, and waited in vain.
+    /// Whether the last datagram timed out on the receiver's full queue.
     is_stuck: bool,
 }
 
 impl UnixTransport {
-    /// Sends to `address`: `unix:/path/to/socket`, or, on Linux, `unix:@name` for an abstract one.
+    /// Makes a transport to `address`: `unix:/path/to/socket`, or, on Linux, `unix:@name` for an
+    /// abstract one.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] if it is no such address, or its path is longer than systems
-    /// allow, which is about 100 bytes. That nobody listens there is no error here.
+    /// [`ConfigError::Invalid`] if it is another address, or its path is longer than systems allow,
+    /// which is about 100 bytes. An agent that is absent is no error here.
     pub fn new(address: impl Into<String>) -> Result<Self, ConfigError> {
         let address = address.into();
         let receiver =
@@ -79,7 +80,7 @@ impl UnixTransport {
         let (mut is_interrupted, mut busy) = (false, None);
         loop {
             match socket.send_to_addr(message, &self.receiver) {
-                // A signal may interrupt a wait; that it does so again must not prolong it.
+                // A signal may interrupt a wait; repeated signals must not prolong it.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted && !is_interrupted => {
                     is_interrupted = true;
                 }
@@ -94,8 +95,9 @@ impl UnixTransport {
         }
     }
 
-    /// Sends, and once more by another socket if the receiver was replaced by a new one: what the old
-    /// one does not read fills this socket's buffer for as long as it lives. That one does not wait.
+    /// Sends, and once more by another socket if the receiver was replaced by a new one: datagrams
+    /// that the old one does not read fill this socket's buffer for as long as it lives. The second
+    /// attempt does not wait.
     fn send_by_either(&mut self, message: &[u8]) -> io::Result<()> {
         match self.try_send(message) {
             Err(error) if is_full(&error) && file_of(&self.receiver) != self.file => {
@@ -106,7 +108,7 @@ impl UnixTransport {
         }
     }
 
-    /// Has the next datagrams wait for room, or not.
+    /// Sets whether the next datagrams wait for room.
     fn set_stuck(&mut self, is_stuck: bool) {
         if self.is_stuck != is_stuck {
             self.is_stuck = is_stuck;
@@ -128,7 +130,7 @@ impl Transport for UnixTransport {
             Err(error) => error,
         };
         match error.kind() {
-            // No such file, or nobody who reads from it any more.
+            // No such file, or no process that reads from it any more.
             io::ErrorKind::NotFound
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::ConnectionReset => {
@@ -149,7 +151,7 @@ impl Transport for UnixTransport {
     }
 }
 
-/// What tells a file from another that has its name later: device and number.
+/// Device and inode, which identify a file even if another one has its name later.
 type FileId = (u64, u64);
 
 fn file_of(receiver: &SocketAddr) -> Option<FileId> {
@@ -157,7 +159,8 @@ fn file_of(receiver: &SocketAddr) -> Option<FileId> {
     Some((file.dev(), file.ino()))
 }
 
-/// Whether there was no room for a datagram, neither with the receiver nor in the socket itself.
+/// Returns whether there was no room for a datagram, neither at the receiver nor in the socket
+/// itself.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
@@ -169,7 +172,7 @@ fn open(is_stuck: bool) -> io::Result<UnixDatagram> {
     if options.send_buffer_size().is_ok_and(|size| size < 2 * MAX_PACKET_BYTES) {
         let _ = options.set_send_buffer_size(2 * MAX_PACKET_BYTES);
     }
-    // A receiver that does not read must not hold the reporter for ever.
+    // A receiver that does not read must not block the reporter for ever.
     socket.set_write_timeout(Some(SEND_TIMEOUT))?;
     socket.set_nonblocking(is_stuck)?;
     Ok(socket)

@@ -1,7 +1,7 @@
-//! Puts finished spans into messages of a wire format and gives them to a transport.
+//! Batches finished spans into messages of a wire format and passes them to a transport.
 //!
-//! Compact messages are written context the spans in place. Every other format is made from the same
-//! bytes; several buffers go into one message where the transport takes large ones.
+//! Compact messages are written around the spans in place. Every other format is made from the same
+//! bytes; several buffers go into one message where the transport accepts large ones.
 
 use std::time::Instant;
 
@@ -25,16 +25,16 @@ pub(super) struct Batcher {
     process: Vec<u8>,
     limit: MessageLimit,
     refusals: Refusals,
-    /// Spans that wait for others, to go in one message with them.
+    /// Spans that wait to be batched with others.
     pending: Vec<u8>,
     pending_spans: usize,
-    /// The last message's number; both the protocol's and the batch's.
+    /// The last sequence number, of both the protocol and the batch.
     sequence: u32,
-    /// The spans in the message sent last, which may yet turn out to have been refused.
+    /// The number of spans in the last message, which may yet turn out to have been refused.
     last_sent: usize,
-    /// What a compact byte becomes in this format, about.
+    /// The approximate size in this format of one compact byte.
     growth: f64,
-    /// Takes spans that are too large for this transport.
+    /// Sends spans that are too large for this transport.
     oversize: Option<Box<Self>>,
 }
 
@@ -65,26 +65,26 @@ impl Batcher {
         self.limit.bytes()
     }
 
-    /// What a message has for spans.
+    /// Returns the room for spans in a message.
     fn room(&self) -> usize {
         room_in(self.limit.bytes(), self.process.len())
     }
 
-    /// The largest span that it does not have to trim, about.
+    /// Returns the approximate size of the largest span that needs no trimming.
     pub(super) fn largest_span(&self) -> usize {
         let own = self.room();
         self.oversize.as_ref().map_or(own, |other| own.max(other.largest_span()))
     }
 
     pub(super) fn tick(&mut self) {
-        // What a transport does to itself must not end the thread.
+        // A panic of the transport must not end the thread.
         let _ = panics::catch(|| self.transport.tick());
         if let Some(other) = &mut self.oversize {
             other.tick();
         }
     }
 
-    /// Sends a buffer, in place where it fits as it is, or keeps its spans for the next message.
+    /// Sends a buffer, in place if it fits, or adds its spans to the next message.
     pub(super) fn take(
         &mut self,
         accounting: Accounting<'_>,
@@ -122,7 +122,7 @@ impl Batcher {
         }
     }
 
-    /// Sends a batch of whatever process, of which all later ones are taken to be too.
+    /// Sends a batch of any process, which all later batches must be of, too.
     #[cfg(feature = "saved-batches")]
     pub(super) fn send_batch(&mut self, accounting: Accounting<'_>, batch: &BatchView<'_>) {
         self.process = batch.process.to_bytes();
@@ -130,7 +130,8 @@ impl Batcher {
         self.read_receiver_state(accounting);
     }
 
-    /// Keeps spans for a message of several buffers; sends those kept before if these are too many.
+    /// Adds spans to a message of several buffers; sends the earlier ones first if these are too
+    /// many.
     fn add_pending(&mut self, accounting: Accounting<'_>, spans: &[u8], count: usize) {
         if self.pending_spans > 0 && self.is_over(self.pending.len() + spans.len()) {
             self.flush(accounting);
@@ -142,14 +143,14 @@ impl Batcher {
         }
     }
 
-    /// Whether so many bytes of spans are likely too many for one message.
+    /// Returns whether so many bytes of spans are likely too many for one message.
     fn is_over(&self, span_bytes: usize) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let over = span_bytes as f64 * self.growth > self.limit.bytes() as f64;
         over
     }
 
-    /// Sends the spans that were kept.
+    /// Sends the waiting spans.
     pub(super) fn flush(&mut self, accounting: Accounting<'_>) {
         if self.pending_spans == 0 {
             return;
@@ -163,13 +164,14 @@ impl Batcher {
         }
     }
 
-    /// Sends spans in as many messages as it takes.
+    /// Sends spans in as many messages as necessary.
     fn send_split(&mut self, accounting: Accounting<'_>, spans: &[u8], count: usize) {
         self.refusals.begin();
         self.send_parts(accounting, &mut vec![(spans, count)], None);
     }
 
-    /// Sends groups of spans, the last one first. That one was tried before if there is an outcome.
+    /// Sends groups of spans, the last one first. If there is an outcome, the last group was tried
+    /// already.
     fn send_parts(
         &mut self,
         accounting: Accounting<'_>,
@@ -185,7 +187,7 @@ impl Batcher {
                     self.count_refused(accounting, spans, count, &error);
                 }
                 Attempt::TooLarge { may_go_on: false, .. } => {
-                    // A receiver that takes nothing at all: what is left of the list is spared it.
+                    // If the receiver refuses everything, the rest of the list is not sent.
                     let left = groups.drain(..).map(|(_, count)| count).sum::<usize>();
                     accounting.complete(left + count, Outcome::TooLarge);
                 }
@@ -216,7 +218,7 @@ impl Batcher {
         }
     }
 
-    /// Whether a message of so many bytes and spans is sent as it is.
+    /// Returns whether a message of so many bytes and spans is sent as it is.
     fn may_send(&mut self, bytes: usize, count: usize) -> bool {
         bytes <= self.limit.bytes() || (count == 1 && self.limit.allow_larger(bytes, clock::now))
     }
@@ -235,8 +237,8 @@ impl Batcher {
         }
     }
 
-    /// Sends a span that does not fit a message as it is: whole where there is another way for it,
-    /// and else trimmed as far as it takes.
+    /// Sends a span that does not fit a message: whole if there is a transport for large spans, and
+    /// else trimmed.
     fn send_alone(&mut self, accounting: Accounting<'_>, span: &[u8]) {
         if let Some(other) = &mut self.oversize
             && let Some(sent) = other.send_whole(accounting, span)
@@ -274,7 +276,8 @@ impl Batcher {
         accounting.count_too_large(span, self.limit.bytes());
     }
 
-    /// Sends one span as it is; none if it was not taken, which is told, and counted by the caller.
+    /// Sends one span as it is; returns `None` if it was not accepted, which is logged, and counted
+    /// by the caller.
     fn send_whole(&mut self, accounting: Accounting<'_>, span: &[u8]) -> Option<Sent> {
         let message = self.message(accounting, List::new(1, span))?;
         if message.len() > self.limit.bytes() {
@@ -295,7 +298,7 @@ impl Batcher {
         None
     }
 
-    /// A message of its own for some spans; none if it cannot be written.
+    /// Encodes a message for some spans; returns `None` if that fails.
     fn message(&mut self, accounting: Accounting<'_>, spans: List<'_>) -> Option<Vec<u8>> {
         let mut batch = BatchView::new(ProcessView::parse(&self.process).ok()?, spans);
         if self.format.is_message {
@@ -306,7 +309,7 @@ impl Batcher {
         let message = (self.format.encode)(&batch).ok()?;
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let growth = message.len() as f64 / (spans.bytes.len() + self.process.len()).max(1) as f64;
-        // It follows larger values at once, smaller ones slowly.
+        // The estimate follows larger values at once, smaller ones slowly.
         self.growth = growth.max(0.9 * self.growth + 0.1 * growth);
         Some(message)
     }
@@ -316,7 +319,7 @@ impl Batcher {
         let sent =
             sent.unwrap_or_else(|message| Err(TransportError::panicked("transport", &message)));
         if let Err(TransportError::TooLarge { .. }) = sent {
-            // Sent again in parts, under the same number: a gap would look like loss.
+            // A message that is sent again in parts keeps its number: a gap would look like loss.
             let now = clock::now();
             let is_lower = self.learn(accounting, message.len(), now);
             return Attempt::TooLarge { is_lower, may_go_on: self.refusals.too_large(now) };
@@ -324,7 +327,7 @@ impl Batcher {
         self.sequence = self.sequence.wrapping_add(1);
         match sent {
             Err(error) if is_refused_list(&error) => {
-                // Before its halves are sent: what comes to light now is said of the message before.
+                // Read before the halves are sent: a refusal known by now is of the message before.
                 self.take_late_refusal(accounting);
                 self.last_sent = 0;
                 Attempt::Refused(error, self.refusals.refused(clock::now()))
@@ -361,14 +364,14 @@ impl Batcher {
         }
     }
 
-    /// Counts the message sent last as lost if it was refused meanwhile.
+    /// Counts the last message as lost if it was refused meanwhile.
     fn take_late_refusal(&mut self, accounting: Accounting<'_>) {
         if panics::catch(|| self.transport.take_late_refusal()).unwrap_or_default() {
             accounting.mark_refused(std::mem::take(&mut self.last_sent));
         }
     }
 
-    /// Learns what became of messages after they were sent, as far as anything can be known.
+    /// Reads late refusals and the receiver's drops, as far as they can be known.
     pub(super) fn read_receiver_state(&mut self, accounting: Accounting<'_>) {
         self.take_late_refusal(accounting);
         if let Ok(Some(drops)) = panics::catch(|| self.transport.receiver_drops()) {
@@ -376,10 +379,10 @@ impl Batcher {
         }
     }
 
-    /// Takes a smaller size for messages, after one of `bytes` did not pass. False if it cannot be
-    /// smaller.
+    /// Learns a smaller size for messages, after one of `bytes` was too large. Returns false if it
+    /// cannot be smaller.
     fn learn(&mut self, accounting: Accounting<'_>, bytes: usize, now: Instant) -> bool {
-        // No server means a body as small as that when it says that it is too large.
+        // A server that reports a body as too large never means one as small as a datagram.
         let is_datagram = self.limit.ceiling() <= MAX_PACKET_BYTES;
         let room = if is_datagram { MIN_SPAN_ROOM } else { MIN_BODY_ROOM };
         let least = self.process.len() + room;
@@ -394,8 +397,8 @@ impl Batcher {
         true
     }
 
-    /// Has datagrams collected in buffers of the size that passes, so that they leave as they are.
-    /// Where messages are made of several buffers, these stay as large as they are.
+    /// Resizes the buffers to the size of datagrams that pass, so that they can be sent in place.
+    /// Where messages are made of several buffers, these keep their size.
     fn resize_buffers(&self, accounting: Accounting<'_>) {
         if accounting.account.is_primary && self.limit.ceiling() <= MAX_PACKET_BYTES {
             accounting.buffers.resize(self.limit.bytes().max(MIN_BUFFER_BYTES));
@@ -403,22 +406,23 @@ impl Batcher {
     }
 }
 
-/// What became of a message.
+/// The outcome of a message.
 enum Attempt {
-    /// It was taken, or is lost.
+    /// The message was accepted, or is lost.
     Settled(Result<Sent, TransportError>),
-    /// The receiver finds something wrong in it. Whether parts of it may be sent.
+    /// The receiver refuses the content. Whether parts of it may be sent.
     Refused(TransportError, bool),
-    /// It is too large. Whether the limit is lower now, and whether anything else may be sent.
+    /// The message is too large. Whether the limit is lower now, and whether anything else may be
+    /// sent.
     TooLarge { is_lower: bool, may_go_on: bool },
 }
 
 impl Attempt {
-    /// It is too large for the limit there is.
+    /// The message is too large for the present limit, and was not sent.
     const UNSENT: Self = Self::TooLarge { is_lower: true, may_go_on: true };
 }
 
-/// The first half of `count` spans, and the rest.
+/// Returns the first half of `count` spans, and the rest.
 fn halves(spans: &[u8], count: usize) -> (&[u8], &[u8]) {
     let mut at = 0;
     for _ in 0..count / 2 {
@@ -427,12 +431,12 @@ fn halves(spans: &[u8], count: usize) -> (&[u8], &[u8]) {
     spans.split_at(at)
 }
 
-/// What a message must have beside the process: itself, and a small span.
+/// The minimum room beside the process: for the message, and a small span.
 pub(crate) const MIN_SPAN_ROOM: usize = 150;
 
-/// The same for a body, which holds some spans.
+/// The minimum room in a body, for some spans.
 const MIN_BODY_ROOM: usize = 1_200;
 
-/// The smallest datagrams that have buffers of their size. Smaller ones are cut out of these, as each
-/// buffer takes memory of the queue beside its spans.
+/// The size of the smallest buffers. Smaller datagrams are cut out of these, as each buffer takes
+/// memory of the queue beside its spans.
 const MIN_BUFFER_BYTES: usize = 1_200;

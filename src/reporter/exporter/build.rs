@@ -23,7 +23,7 @@ use crate::transport::{
     PacingConfig, Transport,
 };
 
-/// What all destinations of a tracer share.
+/// The parts that all destinations of a tracer share.
 #[derive(Debug)]
 pub(crate) struct ExporterOptions<'a> {
     /// The process in its compact bytes.
@@ -32,11 +32,11 @@ pub(crate) struct ExporterOptions<'a> {
     pub(crate) reconnect_interval: Option<Duration>,
     pub(crate) agent_socket_type: AgentSocketType,
     pub(crate) pacing: PacingConfig,
-    /// Where spans go that are too large for a datagram.
+    /// The destination of spans that are too large for a datagram.
     pub(crate) oversize: Option<&'a HttpConfig>,
     pub(crate) close_signal: &'a CloseSignal,
     pub(crate) diagnostics: &'a Arc<Diagnostics>,
-    /// Takes spans that cannot be sent any more.
+    /// Saves spans that cannot be sent any more.
     pub(crate) saver: Option<Arc<dyn SaveSpans>>,
 }
 
@@ -98,7 +98,7 @@ impl ExporterOptions<'_> {
         Ok(Exporter { account: Arc::new(account), kind })
     }
 
-    /// The transport itself, or one that can be given up in time where spans are saved then.
+    /// Returns the transport, wrapped for cancellation if unsent spans are saved.
     #[cfg(feature = "saved-batches")]
     fn bounded(&self, transport: Box<dyn Transport>) -> Result<Box<dyn Transport>, ConfigError> {
         if self.saver.is_none() {
@@ -157,7 +157,7 @@ impl ExporterOptions<'_> {
     }
 }
 
-/// The encoding of that name.
+/// Returns the encoding with that name.
 fn encoding(name: &'static str) -> Result<&'static EncodingKind, ConfigError> {
     let known = ENCODINGS.iter().map(|kind| kind.name);
     EncodingKind::named(name).ok_or_else(|| ConfigError::unknown("encoding", name, known))
@@ -182,5 +182,5 @@ fn process_too_large(process: &[u8], max_packet_size: usize) -> ConfigError {
     }
 }
 
-/// A process that takes less is not to blame if a datagram has no room for it.
+/// The usual size of a process; a smaller one is not the reason if it leaves no room in a datagram.
 const USUAL_PROCESS_BYTES: usize = 1_024;

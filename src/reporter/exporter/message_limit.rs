@@ -1,9 +1,9 @@
-//! The largest message that passes, as far as it is known.
+//! The learned limit of message sizes.
 //!
-//! A message that did not pass lowers the limit, down to the smallest that is of use. While messages
+//! A message that was too large lowers the limit, down to the smallest useful one. While messages
 //! pass, the limit grows again: to twice its size, or half the way to a size that failed lately.
 //! How long a failure is remembered doubles each time that a larger message failed again, so that a
-//! path or server whose limit is what it is gets few messages in vain.
+//! path or server with a constant limit gets few messages that are too large.
 
 use std::time::{Duration, Instant};
 
@@ -11,16 +11,16 @@ use crate::transport::MAX_PACKET_BYTES;
 
 #[derive(Debug)]
 pub(super) struct MessageLimit {
-    /// What configuration and the transport allow.
+    /// The limit of configuration and transport.
     ceiling: usize,
     current: usize,
     /// The largest message that passed since one of no more bytes failed.
     passed: usize,
-    /// The size that failed last, and until when that is remembered.
+    /// The size that failed last, and the time until which that counts.
     failed: Option<(usize, Instant)>,
-    /// How long the next failure is remembered.
+    /// How long the next failure counts.
     expiry: Duration,
-    /// Messages that passed since the limit was changed.
+    /// The number of messages that passed since the limit was changed.
     good: u32,
 }
 
@@ -33,12 +33,12 @@ impl MessageLimit {
         self.current
     }
 
-    /// The limit without anything learned.
+    /// Returns the limit of configuration and transport.
     pub(super) fn ceiling(&self) -> usize {
         self.ceiling
     }
 
-    /// Counts a message that passed. True if the limit grew.
+    /// Counts a message that passed. Returns whether the limit grew.
     pub(super) fn passed(&mut self, bytes: usize, now: impl FnOnce() -> Instant) -> bool {
         self.passed = self.passed.max(bytes);
         self.good = self.good.saturating_add(1);
@@ -71,8 +71,8 @@ impl MessageLimit {
         true
     }
 
-    /// Allows a message that is larger than the limit, unless one failed lately: of spans none of
-    /// which fits, nothing would ever be tried. False if it is too large for any limit.
+    /// Allows a message that is larger than the limit, unless one failed lately: otherwise, if no
+    /// span fits, nothing would ever be tried. Returns false if it is too large for any limit.
     pub(super) fn allow_larger(&mut self, bytes: usize, now: impl FnOnce() -> Instant) -> bool {
         let is_remembered = |(_, until): (usize, Instant)| now() < until;
         if bytes > self.ceiling || self.failed.is_some_and(is_remembered) {
@@ -83,8 +83,8 @@ impl MessageLimit {
         true
     }
 
-    /// Takes a smaller limit, after a message of `bytes` did not pass, but none below `least`. False
-    /// if it was that small already.
+    /// Lowers the limit after a message of `bytes` failed, but not below `least`. Returns false if
+    /// it was that small already.
     pub(super) fn failed(&mut self, bytes: usize, least: usize, now: Instant) -> bool {
         if (1..bytes).contains(&self.passed) {
             self.expiry = self.expiry.saturating_mul(2).min(LONGEST_EXPIRY);
@@ -102,7 +102,7 @@ impl MessageLimit {
     }
 }
 
-/// The next smaller size to try.
+/// Returns the next smaller size to try.
 fn below(bytes: usize) -> usize {
     if bytes > MAX_PACKET_BYTES {
         return (bytes / 2).max(MAX_PACKET_BYTES);
@@ -111,14 +111,14 @@ fn below(bytes: usize) -> usize {
     known.unwrap_or(bytes / 4 * 3)
 }
 
-/// Sizes that pass where larger ones do not: macOS's default, and an Ethernet frame's payload with
-/// room for tunnels.
+/// Sizes that often pass if larger ones do not: macOS's default, and an Ethernet frame's payload
+/// with room for tunnels.
 const KNOWN_LIMITS: [usize; 3] = [9_216, 1_432, 1_200];
 
 /// How many messages pass before a larger one is tried.
 const MESSAGES_BEFORE_GROWTH: u32 = 4;
 
-/// How long a failure keeps messages of its size from being tried, at first and at most.
+/// How long a failure counts, at first and at most.
 const FIRST_EXPIRY: Duration = Duration::from_millis(100);
 const LONGEST_EXPIRY: Duration = Duration::from_secs(300);
 
@@ -127,8 +127,8 @@ mod tests {
     use super::*;
     use crate::clock;
 
-    /// Sends messages as large as allowed, `pause` apart, over a path that takes `width`. How many
-    /// failed.
+    /// Sends messages of the largest allowed size, `pause` apart, over a path with limit `width`.
+    /// Returns how many failed.
     fn send(
         limit: &mut MessageLimit,
         now: &mut Instant,

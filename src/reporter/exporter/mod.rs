@@ -1,4 +1,4 @@
-//! A destination at work.
+//! Exporters: the sending side of destinations.
 
 mod batcher;
 mod build;
@@ -17,8 +17,7 @@ use super::counts::{Account, Accounting, DestinationCounts};
 use crate::buffers::{Buffer, Outcome, ShardedBuffers};
 use crate::encoding::{BatchView, List, ProcessView};
 
-/// Sends the spans of buffers to one destination, on the thread that holds it, and counts what became
-/// of them.
+/// Sends the spans of buffers to one destination, on the calling thread, and counts their outcome.
 #[derive(Debug)]
 pub(crate) struct Exporter {
     account: Arc<Account>,
@@ -42,7 +41,7 @@ impl Exporter {
         Arc::clone(&self.account.counts)
     }
 
-    /// The largest message it sends, if it sends any.
+    /// Returns the maximum size of messages, if messages are sent.
     pub(crate) fn max_bytes(&self) -> Option<usize> {
         match &self.kind {
             ExporterKind::Transport(batcher) => Some(batcher.max_bytes()),
@@ -50,7 +49,7 @@ impl Exporter {
         }
     }
 
-    /// The largest span that it takes whole; 0 if sizes are nothing to it.
+    /// Returns the size of the largest span that is accepted whole; 0 if sizes do not matter.
     pub(crate) fn largest_span(&self) -> usize {
         match &self.kind {
             ExporterKind::Transport(batcher) => batcher.largest_span(),
@@ -64,8 +63,8 @@ impl Exporter {
         self.export(buffers, buffer);
     }
 
-    /// Exports the spans of a buffer, which were counted when they came into its queue. They stay in the
-    /// buffer.
+    /// Exports the spans of a buffer, which were counted when they entered the queue. They stay in
+    /// the buffer.
     fn export(&mut self, buffers: &ShardedBuffers, buffer: &mut Buffer) {
         let Self { account, kind } = self;
         let accounting = account.with(buffers);
@@ -79,7 +78,7 @@ impl Exporter {
         }
     }
 
-    /// Sends a batch of whatever process, at once.
+    /// Sends a batch of any process, at once.
     #[cfg(feature = "saved-batches")]
     pub(super) fn send_batch(&mut self, buffers: &ShardedBuffers, batch: &BatchView<'_>) {
         let Self { account, kind } = self;
@@ -94,7 +93,7 @@ impl Exporter {
         }
     }
 
-    /// Sends everything that waits for more spans.
+    /// Sends all spans that wait to be batched.
     pub(crate) fn flush(&mut self, buffers: &ShardedBuffers) {
         let Self { account, kind } = self;
         let accounting = account.with(buffers);
@@ -114,7 +113,7 @@ impl Exporter {
     }
 }
 
-/// Gives spans of a process to a reporter.
+/// Passes spans of a process to a reporter.
 fn report(
     reporter: &mut dyn Reporter,
     accounting: Accounting<'_>,

@@ -1,4 +1,4 @@
-//! What is spent on lists of spans that a receiver refuses.
+//! Limits on splitting lists of spans that a receiver refuses.
 //!
 //! A refused list is sent again in halves, so that one bad span costs one span. It takes about twice
 //! the logarithm of its length to find one; a receiver that refuses everything must not be sent
@@ -10,13 +10,13 @@ use crate::error::TransportError;
 
 #[derive(Debug)]
 pub(super) struct Refusals {
-    /// Refusals since anything was taken.
+    /// The number of refusals since the last accepted list.
     in_a_row: u32,
-    /// For how long nothing is split once these are too many.
+    /// The next pause of splitting.
     pause: Duration,
-    /// Until when that is.
+    /// The end of the pause.
     paused_until: Option<Instant>,
-    /// What is left for the list at hand.
+    /// The number of splits that are left for the present list.
     splits_left: u32,
     halve_until: Option<Instant>,
 }
@@ -38,21 +38,22 @@ impl Refusals {
         self.halve_until = None;
     }
 
-    /// Something was taken: the receiver is not one that refuses everything.
+    /// Notes an accepted list: the receiver does not refuse everything.
     pub(super) fn taken(&mut self) {
         if self.in_a_row > 0 {
             (self.in_a_row, self.pause, self.paused_until) = (0, FIRST_PAUSE, None);
         }
     }
 
-    /// A list was refused. Whether parts of it may be sent.
+    /// Notes a refused list. Returns whether parts of it may be sent.
     pub(super) fn refused(&mut self, now: Instant) -> bool {
         let until = *self.halve_until.get_or_insert_with(|| now + MAX_TIME);
         self.splits_left = self.splits_left.saturating_sub(1);
         self.too_large(now) && self.splits_left > 0 && now < until
     }
 
-    /// A list was found too large. Whether parts of it, or of what was to follow, may be sent.
+    /// Notes a list that is too large. Returns whether parts of it, or of the following ones, may
+    /// be sent.
     pub(super) fn too_large(&mut self, now: Instant) -> bool {
         self.in_a_row = self.in_a_row.saturating_add(1);
         if self.in_a_row >= MAX_IN_A_ROW {
@@ -64,29 +65,29 @@ impl Refusals {
                 self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
                 return false;
             }
-            // The pause is over: half as many the next time.
+            // The pause is over; the next one begins after half as many refusals.
             self.in_a_row = MAX_IN_A_ROW / 2;
         }
         true
     }
 }
 
-/// Whether the receiver says that the message itself is wrong: some of its spans may be good.
+/// Returns whether the receiver refuses the content of the message: some of its spans may be valid.
 pub(super) fn is_refused_list(error: &TransportError) -> bool {
     matches!(error, TransportError::Answered { status: 400 | 422, .. })
 }
 
-/// How often a list of spans is split before what is refused of it is lost: enough to find about ten
-/// bad spans in ten thousand.
+/// How often a list is split before its refused parts are lost: enough to find about ten invalid
+/// spans in ten thousand.
 const MAX_SPLITS: u32 = 256;
 
-/// For how long a list is split.
+/// How long a list is split.
 const MAX_TIME: Duration = Duration::from_secs(30);
 
-/// How many refusals without anything taken make a receiver one that refuses everything.
+/// The number of refusals in a row from which on the receiver is taken to refuse everything.
 const MAX_IN_A_ROW: u32 = 64;
 
-/// For how long its refusals are then taken as they are, at first and at most.
+/// How long splitting then pauses, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -95,7 +96,8 @@ mod tests {
     use super::*;
     use crate::clock;
 
-    /// Sends a list to a receiver that takes what `is_good`. Requests made, and spans lost.
+    /// Sends a list to a receiver that accepts spans that are `is_good`. Returns the numbers of
+    /// requests and of lost spans.
     fn send(
         refusals: &mut Refusals,
         now: Instant,

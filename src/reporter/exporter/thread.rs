@@ -1,7 +1,7 @@
 //! A thread and a bounded queue for each exporter, for tracers with several destinations.
 //!
-//! The worker hands the same buffers to each of them, read-only, and never waits. So a destination that
-//! is slow, hangs or fails costs its own spans alone.
+//! The worker passes the same buffers to each thread, read-only, and never waits. So a destination
+//! that is slow, hangs or fails loses only its own spans.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,17 +18,18 @@ use crate::reporter::command::Completion;
 use crate::reporter::counts::{Account, Accounting};
 use crate::reporter::threads::start_thread;
 
-/// What the threads of all destinations share.
+/// The parts that the threads of all destinations share.
 #[derive(Clone)]
 pub(crate) struct ThreadContext {
     pub(crate) diagnostics: Arc<Diagnostics>,
     pub(crate) buffers: Arc<ShardedBuffers>,
     pub(crate) spare: SpareMemory,
-    /// Of each queue.
+    /// The limits of each queue.
     pub(crate) limits: QueueLimits,
 }
 
-/// An exporter's thread as the worker holds it. It ends when it is closed, or when this is dropped.
+/// The worker's handle of an exporter's thread, which ends when it is closed, or when this is
+/// dropped.
 pub(crate) struct ExporterThread {
     commands: Sender<ExporterCommand>,
     queue: Arc<Queue>,
@@ -42,12 +43,12 @@ impl fmt::Debug for ExporterThread {
     }
 }
 
-/// What waits for the thread, and what it has in hand.
+/// The spans that wait for the thread, or are being sent.
 #[derive(Debug, Default)]
 struct Queue {
     bytes: AtomicUsize,
     spans: AtomicUsize,
-    /// Whether a tick waits. A thread that is behind gets one, and not one more each interval.
+    /// Whether a tick is pending. A thread that is behind gets one, not one for each interval.
     has_tick: AtomicBool,
 }
 
@@ -59,7 +60,7 @@ enum ExporterCommand {
 }
 
 impl ExporterThread {
-    /// Starts the thread, which holds on to `alive` until it ends.
+    /// Starts the thread, which holds `alive` until it ends.
     pub(crate) fn start(
         exporter: Exporter,
         context: ThreadContext,
@@ -68,7 +69,7 @@ impl ExporterThread {
         let (commands, received) = unbounded();
         let queue = Arc::new(Queue::default());
         let account = Arc::clone(&exporter.account);
-        // No system takes a name with a NUL in it.
+        // No system accepts a name with a NUL.
         let name =
             format!("jaeger-client-{}", account.counts.name().replace(char::is_control, "-"));
         let (queue_of_thread, context_of_thread) = (Arc::clone(&queue), context.clone());
@@ -76,7 +77,7 @@ impl ExporterThread {
         let work = move || {
             let run = || run(exporter, &received, &queue_of_thread, &context_of_thread);
             if panics::catch(run).is_err() {
-                // Before those who wait for a flush are notified.
+                // Counted before the callers of a flush are notified.
                 account_of_thread.with(&context_of_thread.buffers).count_abandoned();
             }
             drop((received, alive));
@@ -89,13 +90,13 @@ impl ExporterThread {
         self.account.with(&self.context.buffers)
     }
 
-    /// Hands over the spans of a buffer, or counts them as dropped where the queue is full.
+    /// Passes the spans of a buffer to the thread, or counts them as dropped if the queue is full.
     pub(crate) fn take(&self, buffer: &Arc<Buffer>) {
         let Self { queue, context, .. } = self;
         let accounting = self.accounting();
         let (bytes, spans) = (buffer.bytes.capacity(), buffer.spans);
         accounting.count_taken(spans);
-        // The worker alone adds, so that nothing comes between the look and the addition.
+        // Only the worker adds, so that nothing comes between the check and the addition.
         let waiting = queue.spans.load(Ordering::Acquire);
         let total = queue.bytes.load(Ordering::Acquire).saturating_add(bytes);
         let fits = waiting < context.limits.spans && total <= context.limits.bytes;
@@ -115,7 +116,7 @@ impl ExporterThread {
         }
     }
 
-    /// Has the exporter send what waits for more spans, unless that was asked already and is not done.
+    /// Makes the exporter send the spans that wait to be batched, unless a tick is pending.
     pub(crate) fn tick(&self) {
         if !self.queue.has_tick.swap(true, Ordering::AcqRel) {
             self.send(ExporterCommand::Tick);
@@ -130,7 +131,8 @@ impl ExporterThread {
         self.send(ExporterCommand::Close(Arc::clone(completion)));
     }
 
-    /// False if the thread is gone. Nobody will ever send what it left behind, which is counted here.
+    /// Sends a command. Returns false if the thread is gone; its remaining spans are then counted
+    /// as lost.
     fn send(&self, command: ExporterCommand) -> bool {
         let is_sent = self.commands.send(command).is_ok();
         if !is_sent {
@@ -163,7 +165,7 @@ fn run(
                 exporter.flush(buffers);
                 exporter.tick();
             }
-            // The completion is notified when the last thread has dropped it.
+            // The callers are notified when the last thread has dropped the completion.
             ExporterCommand::Flush(_completion) => exporter.flush(buffers),
             ExporterCommand::Close(_completion) => return exporter.flush(buffers),
         }
@@ -187,7 +189,7 @@ mod tests {
     use crate::reporter::counts::DestinationCounts;
     use crate::stats::Stats;
 
-    /// Panics past every guard, once it is let go on.
+    /// Panics outside of every guard, once it is released.
     #[derive(Debug)]
     struct Panicking(Receiver<()>);
 
@@ -240,7 +242,7 @@ mod tests {
         thread.flush(&Completion::new(vec![reply], None));
         go_on.send(()).unwrap();
         replied.recv_timeout(Duration::from_secs(60)).expect("the flush never ended");
-        // Of what comes now, the one before the thread is gone altogether may still be queued.
+        // Of the next messages, those before the thread is gone may still be queued.
         for _ in 0..20 {
             thread.take(&buffer);
         }

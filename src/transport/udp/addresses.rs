@@ -1,4 +1,4 @@
-//! What an agent's name means, and when it is asked for again.
+//! The addresses of an agent's name, and when it is resolved again.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,19 +8,19 @@ use super::socket::Network;
 use crate::error::TransportError;
 use crate::transport::AgentSocketType;
 
-/// The addresses of an agent, those of IPv4 first: agents listen on it by default, and `localhost`
-/// often means both.
+/// The addresses of an agent, IPv4 first: agents listen on it by default, and `localhost` often
+/// means both.
 #[derive(Debug)]
 pub(super) struct Addresses {
     name: String,
-    /// How often the name is resolved again; never, if none, once it did resolve.
+    /// How often the name is resolved again; `None` for never, once it did resolve.
     pub(super) interval: Option<Duration>,
-    /// Which addresses count.
+    /// The address family.
     pub(super) socket_type: AgentSocketType,
     found: Vec<SocketAddr>,
-    /// When the name is to be resolved again.
+    /// The time at which the name is resolved again.
     due: Option<Instant>,
-    /// Until when the resolver is not asked again: it may take many seconds to say no.
+    /// The time until which the resolver is not called again: it may take many seconds to fail.
     hold_off: Option<Instant>,
 }
 
@@ -44,14 +44,14 @@ impl Addresses {
         &self.found
     }
 
-    /// The address after this one, in a circle; the first one if it is none of them.
+    /// Returns the address after this one, cyclically; the first one if it is none of them.
     pub(super) fn after(&self, peer: SocketAddr) -> Option<SocketAddr> {
         let at = self.found.iter().position(|other| *other == peer);
         let next = at.map_or(0, |at| (at + 1) % self.found.len());
         self.found.get(next).copied()
     }
 
-    /// Resolves the name if that is due. An address that it meant before is better than none.
+    /// Resolves the name if that is due. A former address is better than none.
     ///
     /// # Errors
     ///
@@ -68,8 +68,8 @@ impl Addresses {
         }
     }
 
-    /// Resolves the name at most once a second; what is no name, at once. Whether anything changed
-    /// is seen by [`all`](Self::all).
+    /// Resolves the name at most once a second; an IP address, at once. [`all`](Self::all) shows
+    /// whether anything changed.
     pub(super) fn resolve(&mut self, network: &dyn Network) -> Result<(), TransportError> {
         let address = self.name.clone();
         let unresolved = |source| TransportError::Unresolved { address, source };
@@ -98,7 +98,7 @@ impl Addresses {
         }
     }
 
-    /// Whether the resolver has to be asked; an IP address is its own answer.
+    /// Returns whether the resolver is needed: not for an IP address.
     pub(super) fn needs_resolver(&self) -> bool {
         self.name.parse::<SocketAddr>().is_err()
     }
@@ -110,7 +110,7 @@ impl Addresses {
             AgentSocketType::Udp6 => found.retain(SocketAddr::is_ipv6),
         }
         found.sort_by_key(|peer| !peer.is_ipv4());
-        // A resolver may say an address once for each kind of socket.
+        // A resolver may return an address once for each type of socket.
         found.dedup();
         if found.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "it has no such address"));
@@ -120,6 +120,6 @@ impl Addresses {
 }
 
 pub(super) const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
-/// Between two questions to the resolver, and between two searches for an address that takes
-/// datagrams where a refusal came late.
+/// The minimum time between two calls of the resolver, and between two searches for an address
+/// after late refusals.
 pub(super) const HOLD_OFF: Duration = Duration::from_secs(1);

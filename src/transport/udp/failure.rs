@@ -1,4 +1,4 @@
-//! What the errors of a datagram socket mean, and what can be done about each.
+//! The errors of datagram sockets, and their remedies.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -6,29 +6,29 @@ use std::time::{Duration, Instant};
 use super::socket::DatagramSocket;
 use crate::error::TransportError;
 
-/// Why a datagram was not sent, by what can be done about it.
+/// Why a datagram was not sent, by remedy.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The receiver's host, or a firewall, refused this datagram.
     Refused(io::Error),
-    /// It refused the one before; this one was not sent.
+    /// The datagram before was refused; this one was not sent.
     PreviousRefused,
-    /// The one before did not pass for its size; this one was not sent.
+    /// The datagram before was too large for the path; this one was not sent.
     PreviousTooLarge,
-    /// There is no way to the host.
+    /// There is no route to the host.
     Unreachable(io::Error),
     TooLarge,
-    /// A queue or the memory of this host is full, for a moment.
+    /// A queue or the memory of this host is full, temporarily.
     Busy(io::Error),
-    /// The socket's route or source address is gone; another socket may have a better one.
+    /// The socket's route or source address is gone; a new socket may have a better one.
     Stale(io::Error),
-    /// Anything else, which costs this datagram.
+    /// Any other error, which loses this datagram.
     Other(io::Error),
 }
 
-/// Sends one datagram, and asks at once whether it was refused, which is known by then on this host.
-/// It is asked before, too: otherwise what is said of the datagram before would be taken for what is
-/// said of this one.
+/// Sends one datagram, and reads at once whether it was refused, which is known by then on this
+/// host. The error is read before, too: otherwise an error of the datagram before would be taken
+/// for one of this datagram.
 pub(super) fn send(socket: &dyn DatagramSocket, message: &[u8]) -> Result<(), Failure> {
     if let Some(late) = late(socket) {
         return Err(late);
@@ -56,7 +56,7 @@ pub(super) fn send(socket: &dyn DatagramSocket, message: &[u8]) -> Result<(), Fa
     }
 }
 
-/// What has come to light of the datagram before, if it was lost.
+/// Returns the error of the last datagram, if it was lost.
 pub(super) fn late(socket: &dyn DatagramSocket) -> Option<Failure> {
     match socket.take_error() {
         Ok(Some(error)) if is_too_large(&error) => Some(Failure::PreviousTooLarge),
@@ -68,9 +68,9 @@ pub(super) fn late(socket: &dyn DatagramSocket) -> Option<Failure> {
 }
 
 impl TransportError {
-    /// What the error of a socket means, for custom transports: that a message of so many bytes is too
-    /// large, of which smaller ones are then made; that nobody listens at the address; or
-    /// [`Io`](Self::Io).
+    /// Converts the error of a socket, for custom transports: [`TooLarge`](Self::TooLarge), after
+    /// which smaller messages are made; [`Refused`](Self::Refused), if nothing listens at the
+    /// address; or [`Io`](Self::Io).
     ///
     /// # Examples
     ///
@@ -105,7 +105,8 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
 }
 
-/// What ICMP says besides, and what a route says: no way, no such host or protocol, forbidden.
+/// Returns whether the error is another one of ICMP or routing: no route, no such host or protocol,
+/// forbidden.
 fn is_unreachable(error: &io::Error) -> bool {
     let by_route =
         matches!(error.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable);
@@ -117,7 +118,7 @@ pub(in crate::transport) fn is_too_large(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|number| TOO_LARGE.contains(&number))
 }
 
-/// Whether a datagram found no room on this host, which may be there a moment later.
+/// Returns whether a datagram found no room on this host, which is temporary.
 fn is_busy(error: &io::Error) -> bool {
     let by_kind = matches!(
         error.kind(),
@@ -132,7 +133,7 @@ pub(in crate::transport) fn has_no_buffers(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory || number.is_some_and(|n| NO_BUFFERS.contains(&n))
 }
 
-/// Pauses between attempts at one datagram while this host is busy: they grow, and end soon.
+/// The delays between attempts at one datagram while this host is busy: they grow, and end soon.
 #[derive(Debug)]
 pub(in crate::transport) struct BusyPauses {
     next: Duration,
@@ -140,13 +141,13 @@ pub(in crate::transport) struct BusyPauses {
 }
 
 impl BusyPauses {
-    /// For a datagram whose first attempt began then.
+    /// Makes the delays for a datagram whose first attempt began then.
     pub(in crate::transport) fn new(began: Instant) -> Self {
         Self { next: FIRST_PAUSE, until: began + BUSY_TIMEOUT }
     }
 
-    /// How long to wait before the next attempt; none if it took long enough. An attempt may wait
-    /// too.
+    /// Returns the delay before the next attempt, or `None` if it took long enough. An attempt may
+    /// block too.
     pub(in crate::transport) fn next(&mut self, now: Instant) -> Option<Duration> {
         let pause = self.next;
         self.next = pause * 2;
@@ -164,8 +165,8 @@ const NO_BUFFERS: &[i32] = &[rustix::io::Errno::NOBUFS.raw_os_error()];
 #[cfg(not(unix))]
 const NO_BUFFERS: &[i32] = &[10_055];
 
-/// Beside those that std has a kind for. EACCES is what a route or a firewall says; EPERM is not
-/// among them, as it is said of a datagram that was not sent.
+/// The numbers beside those that `std` has a kind for. EACCES is of routes and firewalls; EPERM is
+/// not listed, as it is of a datagram that was not sent.
 #[cfg(unix)]
 const UNREACHABLE: &[i32] = &[
     rustix::io::Errno::ACCESS.raw_os_error(),

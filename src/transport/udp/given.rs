@@ -1,4 +1,4 @@
-//! A socket that the application has bound itself, in place of those that a transport opens.
+//! A UDP transport with a socket that the application has bound.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -11,9 +11,9 @@ use super::{UdpTransport, addresses::Addresses};
 use crate::error::TransportError;
 
 impl UdpTransport {
-    /// Sends to the agent at `agent` from a socket that is bound already: to an address of the
-    /// caller's choosing, or before the process gives up the right to open sockets. The socket is
-    /// connected here, and no other is opened later.
+    /// Makes a transport to the agent at `agent` with a socket that is bound already: to an address
+    /// of the caller's choosing, or before the process gives up the right to open sockets. The
+    /// socket is connected here, and no other is opened later.
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ impl UdpTransport {
     }
 }
 
-/// The operating system, but for its sockets: there is the one.
+/// The operating system without new sockets.
 #[derive(Debug)]
 struct GivenSocket(Arc<UdpSocket>);
 

@@ -1,8 +1,8 @@
-//! When a datagram may leave, so that the agent's socket has room for it.
+//! Pacing: when a datagram may be sent, so that the agent's socket has room for it.
 //!
-//! The kernel drops what a socket has no room for, and neither end is told. So the queue of the
-//! agent's socket is looked at where it can be seen, and a datagram waits while that is long. A rate
-//! holds back what the queue does not tell: elsewhere it is all there is.
+//! The kernel drops datagrams without room, and neither end is notified. So the queue of the
+//! agent's socket is read where possible, and a datagram waits while it is long. A rate limits the
+//! bytes as well: elsewhere it is the only limit.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use super::socket::Network;
 use crate::non_exhaustive::NonExhaustive;
 use crate::transport::MAX_PACKET_BYTES;
 
-/// How fast datagrams are sent to an agent.
+/// The pacing of datagrams to an agent.
 ///
-/// An agent's socket takes what its receive buffer holds, three of the largest datagrams by default;
-/// what is sent faster than the agent reads is lost there. What waits in the tracer meanwhile is
-/// bounded by [`TracerBuilder::queue_bytes`](crate::TracerBuilder::queue_bytes). Transports that the
-/// receiver answers, HTTP and Unix sockets, need no pace and have none.
+/// An agent's receive buffer holds three of the largest datagrams by default; datagrams sent faster
+/// than the agent reads are lost there. Spans that wait in the tracer meanwhile are bounded by
+/// [`TracerBuilder::queue_bytes`](crate::TracerBuilder::queue_bytes). Transports with a response or
+/// back-pressure, HTTP and Unix sockets, are not paced.
 ///
 /// # Examples
 ///
@@ -32,23 +32,24 @@ use crate::transport::MAX_PACKET_BYTES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct PacingConfig {
-    /// Watches the receive queue of the agent's socket where the operating system shows it: on
+    /// Watches the receive queue of the agent's socket where the operating system allows it: on
     /// Linux, in the same network namespace. Default true.
     ///
-    /// Datagrams are sent while the queue is short, and wait while it is long, for up to 1 s. What has
-    /// no room then is lost, and counted as `send_failed`. A reader that keeps up, or has a large
-    /// receive buffer, gets all the tracer can send; a slow one what it reads.
+    /// Datagrams are sent while the queue is short, and wait while it is long, for up to 1 s. A
+    /// datagram without room then is lost, and counted as `send_failed`. A reader that keeps up, or
+    /// has a large receive buffer, receives at the tracer's full speed; a slow one at its own.
     ///
-    /// Switch it off where what listens here hands datagrams on, like a proxy of a container: it
-    /// reads fast, and the agent behind it cannot be seen.
+    /// Disable it if the listener forwards datagrams, like a proxy of a container: it reads fast,
+    /// and the agent behind it cannot be seen.
     pub watch_receive_queue: bool,
-    /// How many bytes a second are sent to an agent whose queue cannot be seen: on another host, in
-    /// another container, on another system. 0 is any number, and else at least 65,000. Default
-    /// 4,000,000, about 35,000 spans, which an agent takes that shares two cores with other work.
+    /// How many bytes a second are sent to an agent whose queue cannot be read: on another host, in
+    /// another container, on another system. 0 is unlimited, and the minimum is 65,000. Default
+    /// 4,000,000, about 35,000 spans, which an agent can handle that shares two cores with other
+    /// work.
     ///
-    /// It is halved, and grows back, where this host has no room for datagrams.
+    /// The rate is halved, and grows back, when this host has no room for datagrams.
     pub bytes_per_second: u64,
-    /// How many bytes may be sent at once after a pause. Default 65,000, the largest datagram.
+    /// The maximum burst after a pause, in bytes. Default 65,000, the largest datagram.
     pub burst_bytes: usize,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
@@ -66,7 +67,7 @@ impl Default for PacingConfig {
 }
 
 impl PacingConfig {
-    /// Sends everything at once, whether the agent can take it or not.
+    /// Returns pacing without limits: all datagrams are sent at once.
     #[must_use]
     pub const fn off() -> Self {
         Self {
@@ -78,22 +79,23 @@ impl PacingConfig {
     }
 }
 
-/// The receive queue has been too long for as long as a datagram may wait.
+/// The error of a receive queue that was too long for as long as a datagram may wait.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct QueueFull;
 
-/// Lets datagrams leave at the right time.
+/// Delays datagrams.
 #[derive(Debug)]
 pub(super) struct Pacer {
     config: PacingConfig,
-    /// The pace where no queue is seen.
+    /// The rate where no queue can be read.
     unseen: Rate,
     queue: Option<Box<dyn ReceiveQueue>>,
-    /// The socket that was seen at the last look.
+    /// The socket at the last reading.
     watched: Option<Watched>,
-    /// What was seen last, also where nothing is seen now.
+    /// The last reading, also if there is none now.
     seen: Option<QueueState>,
-    /// What the agent's sockets have dropped, since the first look; none as long as none was seen.
+    /// How many datagrams the agent's sockets have dropped since the first reading; none without a
+    /// reading.
     drops: Option<u64>,
 }
 
@@ -102,7 +104,7 @@ struct Watched {
     state: QueueState,
     rate: Rate,
     looked: Instant,
-    /// The memory that datagrams may take before the next look.
+    /// The memory that datagrams may take before the next reading.
     allowance: usize,
     /// Whether the queue stayed full for as long as a datagram may wait.
     is_stuck: bool,
@@ -124,13 +126,13 @@ impl Pacer {
         self.config.watch_receive_queue
     }
 
-    /// Datagrams go to another socket from here on.
+    /// Resets the state for another socket.
     pub(super) fn connected(&mut self, queue: Option<Box<dyn ReceiveQueue>>) {
         self.queue = queue;
         (self.watched, self.seen) = (None, None);
     }
 
-    /// Waits until a datagram of so many bytes may leave.
+    /// Waits until a datagram of so many bytes may be sent.
     pub(super) fn admit(&mut self, bytes: usize, network: &dyn Network) -> Result<(), QueueFull> {
         let rate = self.watched.as_mut().map_or(&mut self.unseen, |watched| &mut watched.rate);
         let mut held_back = Duration::ZERO;
@@ -163,7 +165,7 @@ impl Pacer {
         let (mut now, mut pause, mut dropped) = (began, FIRST_PAUSE, false);
         loop {
             dropped |= self.look(now);
-            // Nobody listens, which the datagram itself will tell.
+            // Nothing listens, which sending the datagram will report.
             let Some(watched) = &mut self.watched else { return Ok(()) };
             let QueueState { used, capacity, .. } = watched.state;
             let room = (capacity / 2).saturating_sub(used);
@@ -171,7 +173,7 @@ impl Pacer {
             if memory <= room || used == 0 {
                 watched.is_stuck = false;
                 if before.is_none() {
-                    // It was admitted by the other rate.
+                    // The datagram was admitted by the other rate.
                     watched.rate.take(bytes, now);
                 }
                 watched.allowance = room.saturating_sub(memory).min(MOST_UNSEEN);
@@ -185,7 +187,8 @@ impl Pacer {
                 return Ok(());
             }
             if watched.is_stuck || waited >= MAX_WAIT {
-                // Others may fill the queue as fast as it is read: then what fits is sent at once.
+                // Other senders may fill the queue as fast as it is read: then the rest of the room
+                // is used at once.
                 watched.is_stuck = true;
                 watched.allowance = 0;
                 return if used + memory <= capacity { Ok(()) } else { Err(QueueFull) };
@@ -196,7 +199,7 @@ impl Pacer {
         }
     }
 
-    /// Looks at the queue. Whether the socket has dropped anything since the last look.
+    /// Reads the queue. Returns whether the socket has dropped anything since the last reading.
     fn look(&mut self, now: Instant) -> bool {
         let Some(state) = self.queue.as_mut().and_then(|queue| queue.read()) else {
             self.watched = None;
@@ -204,9 +207,9 @@ impl Pacer {
         };
         let dropped = match self.seen.replace(state) {
             Some(seen) if seen.socket == state.socket => state.drops.wrapping_sub(seen.drops),
-            // An agent that was started anew has dropped all that its socket says.
+            // All drops of a restarted agent's socket are new.
             Some(_) => state.drops,
-            // What was dropped before the first look is not ours.
+            // Drops before the first reading do not count.
             None => 0,
         };
         self.drops = Some(self.drops.unwrap_or_default().saturating_add(dropped.into()));
@@ -228,7 +231,7 @@ impl Pacer {
         dropped > 0
     }
 
-    /// A datagram that was admitted was not sent.
+    /// Returns the credit of a datagram that was admitted but not sent.
     pub(super) fn not_sent(&mut self, bytes: usize) {
         self.unseen.give_back(bytes);
         if let Some(watched) = &mut self.watched {
@@ -236,14 +239,14 @@ impl Pacer {
         }
     }
 
-    /// This host has no room for datagrams. Where the receiver's queue is seen, there is no network
-    /// between that would have to be spared.
+    /// Slows down, as this host has no room for datagrams. Where the receiver's queue is read,
+    /// there is no network between that would have to be spared.
     pub(super) fn host_is_full(&mut self) {
         self.unseen.halve();
     }
 
-    /// How many datagrams the agent's socket has dropped since the first one was sent to it, those of
-    /// all senders; none where that cannot be seen.
+    /// Returns how many datagrams of all senders the agent's socket has dropped since the first one
+    /// was sent to it, or `None` if that cannot be read.
     pub(super) fn drops(&mut self, now: Instant) -> Option<u64> {
         self.look(now);
         self.drops
@@ -260,10 +263,10 @@ fn unseen_rate(config: PacingConfig) -> Rate {
     Rate::new(Bounds { least, slow: usual / 2.0, usual, most: usual, burst })
 }
 
-/// The rate beside a queue that is seen, which is for what is not: a real agent reads fast, and puts
-/// what it reads into queues of its own. As nothing is known of them, an agent is taken to need its
-/// turn for a buffer as large as the usual one every 25 ms, every 50 ms after it was seen to be slow,
-/// and more often the longer it keeps up. Where the buffer is larger, it was made for more.
+/// Returns the rate beside a queue that is read, for queues that are not: a real agent reads fast,
+/// and puts what it reads into internal queues. As nothing is known of them, an agent is assumed to
+/// need time for a buffer as large as the usual one every 25 ms, every 50 ms after it was slow, and
+/// less the longer it keeps up. A larger buffer is for a faster agent.
 fn watched_rate(capacity: usize, burst_bytes: usize) -> Rate {
     let buffer = capacity.max(USUAL_BUFFER) as f64;
     let slow = buffer / 0.050;
@@ -275,19 +278,19 @@ fn watched_rate(capacity: usize, burst_bytes: usize) -> Rate {
         burst: burst_bytes as f64,
     })
 }
-/// One of the largest datagrams a second.
+/// The minimum rate: one of the largest datagrams per second.
 const LEAST_RATE: f64 = MAX_PACKET_BYTES as f64;
 
 /// How long a datagram waits for room.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-/// Between looks at a long queue.
+/// The first delay between readings of a long queue.
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
-/// A receiver that lets a datagram wait for so long does not keep up.
+/// A receiver that delays a datagram for so long does not keep up.
 const SLOW: Duration = Duration::from_micros(300);
-/// Other senders may have filled the queue since a look that is older.
+/// The validity of a reading: other senders may fill the queue.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// The most memory that is taken without a look: others send too.
+/// The maximum memory that is used between readings: others send too.
 const MOST_UNSEEN: usize = 4 << 20;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The state of a socket as Linux lists it in `/proc/net/udp` and `udp6`: for where netlink is not
-//! there, or may not be used.
+//! The state of a socket from Linux's `/proc/net/udp` and `udp6`: for systems where netlink is
+//! missing, or forbidden.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -15,9 +15,9 @@ pub(super) struct ProcNet {
 }
 
 impl ProcNet {
-    /// Reads of the socket that gets datagrams from one address to another.
+    /// Makes a reader of the socket that receives datagrams from one address to another.
     pub(super) fn new(from: SocketAddr, to: SocketAddr) -> Self {
-        // The list does not tell what a socket has room for: what one has that did not ask for more.
+        // The list has no buffer sizes: the default is assumed.
         let default = fs::read_to_string("/proc/sys/net/core/rmem_default");
         let default = default.ok().and_then(|text| text.trim().parse().ok());
         Self { from, to, capacity: default.unwrap_or(USUAL_BUFFER) }
@@ -30,22 +30,22 @@ impl ReceiveQueue for ProcNet {
             IpAddr::V4(_) => best(&table("/proc/net/udp")?, self.from, self.to),
             IpAddr::V6(_) => None,
         };
-        // A socket of IPv6 may take datagrams of IPv4 too.
+        // A socket of IPv6 may receive datagrams of IPv4 too.
         let best = of_v4.or_else(|| best(&table("/proc/net/udp6")?, self.from, self.to))?;
         Some(QueueState { capacity: self.capacity, ..best })
     }
 }
 
-/// A whole list, unless it is so long that reading it would take more than it is worth.
+/// Returns a whole list, unless it is too long to be read each time.
 fn table(path: &str) -> Option<String> {
     let mut text = String::new();
     File::open(path).ok()?.take(MAX_TABLE_BYTES + 1).read_to_string(&mut text).ok()?;
     (text.len() as u64 <= MAX_TABLE_BYTES).then_some(text)
 }
 
-/// The socket of a list that gets the datagrams, as the kernel chooses: connected before not, bound
-/// to the address before any. Where several share the port, any may get them: the longest queue
-/// counts.
+/// Returns the socket of a list that receives the datagrams, as the kernel chooses: connected
+/// before unconnected, bound to the address before any. If several share the port, each may receive
+/// them: the longest queue counts.
 fn best(table: &str, from: SocketAddr, to: SocketAddr) -> Option<QueueState> {
     let fitting = table.lines().skip(1).filter_map(|line| {
         let line = Line::parse(line)?;
@@ -87,7 +87,7 @@ impl Line {
         Some(Self { local, remote, state })
     }
 
-    /// How well it fits; none if it does not get the datagrams.
+    /// Returns how specific the match is, or `None` if the socket does not receive the datagrams.
     fn fit(&self, from: SocketAddr, to: SocketAddr) -> Option<u8> {
         let is_connected = match self.remote {
             remote if remote == from => true,
@@ -103,7 +103,8 @@ impl Line {
     }
 }
 
-/// An address and port in hexadecimal digits: the former as numbers of 32 bits in memory.
+/// Parses an address and port in hexadecimal digits; the address is made of 32-bit numbers in
+/// memory order.
 fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let word = |at: usize| {
@@ -122,7 +123,7 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
-/// About a thousand sockets.
+/// The maximum length of a list: about a thousand sockets.
 const MAX_TABLE_BYTES: u64 = 128 << 10;
 
 #[cfg(target_endian = "little")]

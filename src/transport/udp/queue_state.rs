@@ -1,25 +1,25 @@
-//! What can be seen of a receive queue, whichever way.
+//! The state of a receive queue, however it is read.
 
 use std::fmt;
 
-/// A look at a receive queue.
+/// A reading of a receive queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QueueState {
-    /// Tells the socket from one that has its port later.
+    /// Identifies the socket, to detect another one at the same port.
     pub(super) socket: u64,
-    /// The memory that its datagrams take, which is more than their length.
+    /// The memory of the queued datagrams, which is more than their length.
     pub(super) used: usize,
-    /// The memory that they may take.
+    /// The maximum of that memory.
     pub(super) capacity: usize,
-    /// How many datagrams it had no room for, those of all senders; it wraps.
+    /// How many datagrams of all senders were dropped for want of room; wraps around.
     pub(super) drops: u32,
 }
 
-/// Reads the queue that datagrams from one address to another come into.
+/// Reads the queue that receives datagrams from one address to another.
 pub(super) trait ReceiveQueue: fmt::Debug + Send {
-    /// None where there is no such socket now.
+    /// Returns the state, or `None` if there is no such socket now.
     fn read(&mut self) -> Option<QueueState>;
 }
 
-/// What Linux gives a socket that asks for nothing else.
+/// The default receive buffer of Linux.
 pub(super) const USUAL_BUFFER: usize = 212_992;

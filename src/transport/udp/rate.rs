@@ -1,19 +1,19 @@
-//! How fast bytes may leave: a token bucket, whose rate adapts to what comes to light.
+//! The rate limit of datagrams: a token bucket with an adaptive rate.
 
 use std::time::{Duration, Instant};
 
-/// Between which rates it adapts, in bytes a second, and how much may leave at once.
+/// The range of the rate, in bytes per second, and the burst.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// It is never less.
+    /// The minimum.
     pub(super) least: f64,
-    /// It is no more after the receiver was slow.
+    /// The maximum after the receiver was slow.
     pub(super) slow: f64,
-    /// It begins with this, also after a pause.
+    /// The rate at the start, also after a pause.
     pub(super) usual: f64,
-    /// It never grows beyond this.
+    /// The maximum.
     pub(super) most: f64,
-    /// In bytes; a message that is larger may leave alone.
+    /// The burst in bytes; a larger message may be sent alone.
     pub(super) burst: f64,
 }
 
@@ -21,9 +21,9 @@ pub(super) struct Bounds {
 pub(super) struct Rate {
     bounds: Bounds,
     current: f64,
-    /// How many bytes may leave at once; below zero after a message larger than a burst.
+    /// The available bytes; negative after a message larger than a burst.
     tokens: f64,
-    /// When they were counted last; none before the first message.
+    /// The time of the last count; none before the first message.
     counted: Option<Instant>,
 }
 
@@ -32,13 +32,14 @@ impl Rate {
         Self { bounds, current: bounds.usual, tokens: bounds.burst, counted: None }
     }
 
-    /// No limit.
+    /// Returns a rate without limit.
     pub(super) fn unlimited() -> Self {
         let any = f64::INFINITY;
         Self::new(Bounds { least: any, slow: any, usual: any, most: any, burst: 0.0 })
     }
 
-    /// Takes the tokens for a message. If there are not enough, how long to wait before the next try.
+    /// Takes the tokens for a message. Returns how long to wait before the next try if there are
+    /// not enough.
     pub(super) fn take(&mut self, bytes: usize, now: Instant) -> Option<Duration> {
         let passed = self
             .counted
@@ -63,36 +64,36 @@ impl Rate {
         None
     }
 
-    /// Gives the tokens of a message back, which was not sent.
+    /// Returns the tokens of a message that was not sent.
     pub(super) fn give_back(&mut self, bytes: usize) {
         self.tokens = (self.tokens + bytes as f64).min(self.bounds.burst);
     }
 
-    /// The receiver is slow, or does not get to read.
+    /// Slows down, as the receiver is slow, or does not get to read.
     pub(super) fn slow_down(&mut self) {
         self.current = self.current.min(self.bounds.slow);
     }
 
-    /// Something was lost, or this host has no room.
+    /// Halves the rate, as something was lost, or this host has no room.
     pub(super) fn halve(&mut self) {
         let from = self.current.min(self.bounds.most).min(UNLIMITED);
         self.current = (from / 2.0).max(self.bounds.least);
     }
 
-    /// It held messages back for so long, and all went well.
+    /// Speeds up, after the rate has delayed messages for so long without a loss.
     pub(super) fn grow(&mut self, time: Duration) {
         let share = time.min(LONGEST_GROWTH).as_secs_f64() / GROWTH.as_secs_f64();
         self.current = (self.current * (1.0 + share)).min(self.bounds.most);
     }
 }
 
-/// From here on waits would be shorter than systems can sleep.
+/// From here on delays would be shorter than systems can sleep.
 const UNLIMITED: f64 = 512e6;
 const MIN_WAIT: f64 = 1e-6;
 const MAX_WAIT: f64 = 1.0;
-/// After a pause what was learned is out of date.
+/// After such a pause the learned rate is out of date.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long it takes to grow by a factor of about e.
+/// The time to grow by a factor of about e.
 const GROWTH: Duration = Duration::from_secs(1);
 const LONGEST_GROWTH: Duration = Duration::from_millis(50);
 
@@ -103,7 +104,7 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { least: 1e5, slow: 1e6, usual: 2e6, most: 8e6, burst: 50_000.0 };
 
-    /// Takes so many messages, waiting as long as it is told. How long that took.
+    /// Takes so many messages, and waits as requested. Returns how long that took.
     fn drain(rate: &mut Rate, now: &mut Instant, count: usize, bytes: usize) -> Duration {
         let began = *now;
         for _ in 0..count {

@@ -1,11 +1,11 @@
-//! The receive queue of an agent's socket, where the operating system shows it: on this host, in the
-//! same network namespace, on Linux.
+//! The receive queue of an agent's socket, where the operating system gives access to it: on this
+//! host, in the same network namespace, on Linux.
 
 use std::net::SocketAddr;
 
 use super::queue_state::ReceiveQueue;
 
-/// How the queue of the socket at `peer` is read; none where it cannot be seen.
+/// Returns a reader of the queue of the socket at `peer`, or `None` if it cannot be read.
 #[cfg(target_os = "linux")]
 pub(super) fn open(local: SocketAddr, peer: SocketAddr) -> Option<Box<dyn ReceiveQueue>> {
     use super::proc_net::ProcNet;
@@ -15,7 +15,7 @@ pub(super) fn open(local: SocketAddr, peer: SocketAddr) -> Option<Box<dyn Receiv
     if !is_on_this_host(local, peer) {
         return None;
     }
-    // The socket that asks must be seen itself, or nothing can be said of those that are not.
+    // The client's own socket must be visible, or the absence of another one means nothing.
     if SockDiag::open(peer, local).is_some_and(|mut own| own.read().is_some()) {
         return SockDiag::open(local, peer).map(|queue| Box::new(queue) as _);
     }
@@ -28,22 +28,22 @@ pub(super) fn open(_local: SocketAddr, _peer: SocketAddr) -> Option<Box<dyn Rece
     None
 }
 
-/// The address as the protocol that it is spoken to in has it.
+/// Returns the address in the protocol that is used for it.
 #[cfg(target_os = "linux")]
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Whether datagrams to `peer` stay here. Otherwise a socket of this host that listens at the same
-/// port of any address would be taken for it.
+/// Returns whether datagrams to `peer` stay on this host. Otherwise a local socket at the same port
+/// of any address would be taken for the agent's.
 #[cfg(target_os = "linux")]
 fn is_on_this_host(local: SocketAddr, peer: SocketAddr) -> bool {
     let ip = peer.ip();
     ip.is_loopback() || ip == local.ip() || std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
-/// The memory that a datagram of so many bytes takes in a receive queue, about: its headers, what
-/// the system keeps beside it, and what is lost because memory is given out in powers of two.
+/// Returns the approximate memory that a datagram of so many bytes takes in a receive queue: its
+/// headers, the system's data beside it, and the rounding to powers of two.
 pub(super) fn memory_of(bytes: usize) -> usize {
     let linear = bytes + HEADERS;
     if linear <= LARGEST_LINEAR { linear.next_power_of_two() + BESIDE } else { bytes + PAGED }
@@ -51,7 +51,7 @@ pub(super) fn memory_of(bytes: usize) -> usize {
 
 const HEADERS: usize = 576;
 const BESIDE: usize = 256;
-/// Larger ones are kept in pages.
+/// Larger ones are stored in pages.
 const LARGEST_LINEAR: usize = 16 << 10;
 const PAGED: usize = 1024;
 

@@ -1,8 +1,8 @@
-//! The state of a socket as Linux tells it by netlink: one question, one answer.
+//! The state of a socket from Linux's netlink: one request, one response.
 //!
-//! The question names both ends of a datagram, and the kernel looks for the socket as it does for the
-//! datagram itself: listening at one address or at any, of either protocol, one of several that share
-//! a port, bound to a device or not. See `sock_diag(7)`.
+//! The request names both ends of a datagram, and the kernel looks for the socket as it does for
+//! the datagram itself: listening at one address or at any, of either protocol, one of several that
+//! share a port, bound to a device or not. See `sock_diag(7)`.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -19,13 +19,13 @@ pub(super) struct SockDiag {
 }
 
 impl SockDiag {
-    /// Asks about the socket that gets datagrams from one address to another; none where one may not
-    /// ask.
+    /// Opens a reader of the socket that receives datagrams from one address to another, or returns
+    /// `None` if that is forbidden.
     pub(super) fn open(from: SocketAddr, to: SocketAddr) -> Option<Self> {
         let netlink =
             Socket::new(Domain::from(AF_NETLINK), Type::DGRAM, Some(Protocol::from(SOCK_DIAG)));
         let netlink = netlink.ok()?;
-        // The answer is there when the question was sent.
+        // The response is there when the request was sent.
         netlink.set_nonblocking(true).ok()?;
         Some(Self { netlink, question: question(from, to)?, sequence: 0 })
     }
@@ -35,7 +35,7 @@ impl SockDiag {
         self.question[SEQUENCE_AT..][..4].copy_from_slice(&self.sequence.to_ne_bytes());
         (&self.netlink).write_all(&self.question)?;
         let mut answer = [0; ANSWER_BYTES];
-        // Of an earlier question an answer may be left, if reading it failed.
+        // The response to an earlier request may be left, if reading it failed.
         for _ in 0..MAX_ANSWERS {
             let length = (&self.netlink).read(&mut answer)?;
             let answer = answer.get(..length).unwrap_or_default();
@@ -87,7 +87,7 @@ fn address(ip: IpAddr) -> [u8; 16] {
     }
 }
 
-/// What an answer says; none if it is an error, or of a socket at another port.
+/// Parses a response; `None` if it is an error, or of a socket at another port.
 fn state(answer: &[u8], question: &[u8]) -> Option<QueueState> {
     let kind = u16::from_ne_bytes(answer.get(KIND_AT..)?.get(..2)?.try_into().ok()?);
     if kind != SOCK_DIAG_BY_FAMILY
@@ -106,8 +106,8 @@ fn state(answer: &[u8], question: &[u8]) -> Option<QueueState> {
     })
 }
 
-/// The first attribute of a kind: each has a length, its own header included, and a kind, and begins
-/// at a multiple of 4.
+/// Returns the first attribute of a type: each has a length, its own header included, and a type,
+/// and begins at a multiple of 4.
 fn attribute(mut rest: &[u8], kind: u8) -> Option<&[u8]> {
     loop {
         let length = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
@@ -135,19 +135,19 @@ const IPPROTO_UDP: u8 = 17;
 /// The number of the attribute.
 const INET_DIAG_SKMEMINFO: u8 = 7;
 const SK_MEMINFO_DROPS: usize = 8;
-/// The device that datagrams to this host come by; it has that number in each network namespace.
+/// The device of datagrams to this host, which has that number in each network namespace.
 const LOOPBACK: u32 = 1;
 
 const QUESTION_BYTES: usize = 16 + 56;
 const KIND_AT: usize = 4;
 const SEQUENCE_AT: usize = 8;
-/// In a question: where the datagram goes to.
+/// The offset of the destination port in a request.
 const TO_PORT_AT: usize = 16 + 8 + 2;
-/// In an answer: where the socket listens.
+/// The offset of the socket's port in a response.
 const PORT_AT: usize = 16 + 4;
 const COOKIE_AT: usize = 16 + 4 + 40;
 const ATTRIBUTES_AT: usize = 16 + 72;
-/// An answer takes less than half of it.
+/// The buffer size; a response takes less than half of it.
 const ANSWER_BYTES: usize = 1024;
 const MAX_ANSWERS: usize = 4;
 

@@ -1,4 +1,4 @@
-//! The socket that datagrams leave by, and what else is asked of the operating system.
+//! The datagram socket, and other calls of the operating system.
 
 use std::fmt;
 use std::io;
@@ -18,10 +18,10 @@ use crate::transport::MAX_PACKET_BYTES;
 pub(super) trait DatagramSocket: fmt::Debug + Send {
     fn send(&self, message: &[u8]) -> io::Result<usize>;
 
-    /// The error that the system keeps for the next call, which is then forgotten.
+    /// Returns and clears the socket's pending error.
     fn take_error(&self) -> io::Result<Option<io::Error>>;
 
-    /// Its own address, and the one that it is connected to.
+    /// Returns the socket's own address, and the connected one.
     fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)>;
 }
 
@@ -39,13 +39,13 @@ impl DatagramSocket for UdpSocket {
     }
 }
 
-/// What a transport asks of the operating system; tests put another in its place.
+/// The operating system's network, which tests replace.
 pub(super) trait Network: fmt::Debug + Send {
     fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>>;
 
     fn connect(&self, peer: SocketAddr) -> io::Result<Box<dyn DatagramSocket>>;
 
-    /// How the receive queue is read that the socket's datagrams come into; none where it cannot be.
+    /// Returns a reader of the receive queue at the socket's peer, or `None` if it cannot be read.
     fn receive_queue(&self, socket: &dyn DatagramSocket) -> Option<Box<dyn ReceiveQueue>>;
 
     fn now(&self) -> Instant;
@@ -53,13 +53,13 @@ pub(super) trait Network: fmt::Debug + Send {
     fn sleep(&self, time: Duration);
 }
 
-/// The operating system itself.
+/// The operating system's network.
 #[derive(Debug)]
 pub(super) struct System;
 
 impl Network for System {
     fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
-        // Apart, as resolvers take no brackets, and a zone of an IPv6 address only so.
+        // Split, as resolvers accept no brackets, and a zone of an IPv6 address only in this form.
         let read = HostPort::parse(address).and_then(|read| Some((read.host, read.port?)));
         let (host, port) = read.ok_or(io::ErrorKind::InvalidInput)?;
         (host.as_str(), port).to_socket_addrs().map(Iterator::collect)
@@ -86,13 +86,13 @@ impl Network for System {
     }
 }
 
-/// Sets what every socket needs that datagrams leave by.
+/// Sets the options of every datagram socket.
 pub(super) fn prepare(socket: SockRef<'_>) -> io::Result<()> {
     // Room for one datagram of the largest size; some systems start below that.
     if socket.send_buffer_size().is_ok_and(|size| size < MAX_PACKET_BYTES) {
         let _ = socket.set_send_buffer_size(MAX_PACKET_BYTES);
     }
-    // A full device queue must not hold the reporter for ever.
+    // A full device queue must not block the reporter for ever.
     socket.set_write_timeout(Some(SEND_TIMEOUT))
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of datagrams, on real sockets and on a network that does as it is told.
+//! Tests of the UDP transport, on real sockets and on a simulated network.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{ToSocketAddrs, UdpSocket};
@@ -90,21 +90,21 @@ fn a_name_that_does_not_resolve_is_an_error_of_the_send_alone() {
     assert!(error.to_string().contains("no-such-host.invalid:6831"), "{error}");
 }
 
-/// What a peer, or the way to it, does with one datagram.
+/// The behaviour of a peer, or of the path to it, for one datagram.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Take,
-    /// It is not sent.
+    /// Sending fails with that error.
     Fail(i32),
-    /// It is sent, and refused at once with that error.
+    /// The datagram is sent, and refused at once with that error.
     Refuse(i32),
-    /// It is sent, and refused a moment later.
+    /// The datagram is sent, and refused a moment later.
     RefuseLate(i32),
 }
 
 #[derive(Debug)]
 struct Peer {
-    /// What it does with the next datagrams, and then with all others.
+    /// The behaviour for the next datagrams, and then for all others.
     acts: VecDeque<Act>,
     then: Act,
     received: Vec<Vec<u8>>,
@@ -156,7 +156,7 @@ impl FakeNetwork {
         self
     }
 
-    /// What the peer does with the next datagrams.
+    /// Sets the behaviour for the next datagrams.
     fn next(&self, peer: &str, acts: &[Act]) {
         let peer = peer.parse().unwrap();
         self.state().peers.get_mut(&peer).unwrap().acts = acts.iter().copied().collect();

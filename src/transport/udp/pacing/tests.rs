@@ -62,7 +62,7 @@ impl Agent {
         pacer
     }
 
-    /// Sends so many datagrams. How long that took.
+    /// Sends so many datagrams. Returns how long that took.
     fn send(&self, pacer: &mut Pacer, count: usize, bytes: usize) -> Duration {
         let began = self.now();
         for _ in 0..count {
@@ -72,7 +72,7 @@ impl Agent {
         self.now() - began
     }
 
-    /// Sends until all was read. How many were dropped.
+    /// Sends until all was read. Returns how many were dropped.
     fn drain(&self) -> u32 {
         self.sleep(Duration::from_secs(10));
         assert!(self.state().queue.is_empty());
