@@ -1,4 +1,4 @@
-//! What travels with a trace besides its ids.
+//! Baggage: the items that are propagated with a trace.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -6,30 +6,31 @@ use std::sync::Arc;
 
 /// The baggage of a trace, in the order in which its items were first set.
 ///
-/// What only W3C's headers carry lies here too: a trace without any pays nothing for it, and spans
-/// hand it on as they do baggage.
+/// Data that only W3C's headers carry is stored here too: a trace without any pays nothing for it,
+/// and spans inherit it as they do baggage.
 ///
 /// # Cost
 ///
-/// Keys and values lie in one piece of text, so that a copy takes a few allocations, however many
-/// items there are. Setting an item looks at each of the others while there are few, and at an index
-/// of them from then on.
+/// Keys and values are in one piece of text, so that a copy takes a few allocations, however many
+/// items there are. Setting an item compares it with all others while there are few, and uses an
+/// index from then on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Baggage {
-    /// What the items say, one behind the other; also those that were replaced or removed since.
+    /// The text of the items, one after the other; also of those that were replaced or removed
+    /// since.
     text: String,
-    /// An item that was removed is empty.
+    /// The items; a removed one is empty.
     items: Vec<Option<Item>>,
-    /// How many there are.
+    /// The number of items.
     len: usize,
-    /// The bytes of all of them.
+    /// The length of all items in bytes.
     bytes: usize,
-    /// Where an item is, or was, by the hash of its key; only where there are many. Of two keys with
-    /// one hash it knows the last one.
+    /// The position of an item by the hash of its key, if there are many items; removed ones stay.
+    /// Of two keys with the same hash it has the last one.
     index: Option<HashMap<u64, usize>>,
     /// Other vendors' members of `tracestate`, never empty.
     pub(crate) trace_state: Option<Arc<str>>,
-    /// Whether the trace id was said to be random.
+    /// Whether the caller has marked the trace id as random.
     pub(crate) random: bool,
 }
 
@@ -38,18 +39,18 @@ pub(crate) struct Baggage {
 pub(crate) struct BaggageItem<'b> {
     pub(crate) key: &'b str,
     pub(crate) value: &'b str,
-    /// What W3C's header says of it, which no other has a place for; as it came, mostly empty.
+    /// The properties in W3C's header, which no other has a place for; unchanged, mostly empty.
     pub(crate) properties: &'b str,
 }
 
 impl BaggageItem<'_> {
-    /// What it counts to limits.
+    /// Returns the length that counts towards limits.
     pub(crate) fn bytes(self) -> usize {
         self.key.len() + self.value.len() + self.properties.len()
     }
 }
 
-/// Where an item lies: key, value and properties, one behind the other.
+/// The position of an item's key, value and properties, one after the other.
 #[derive(Clone, Copy, Debug)]
 struct Item {
     start: usize,
@@ -82,7 +83,7 @@ impl Baggage {
         self.len
     }
 
-    /// The bytes of all items.
+    /// Returns the length of all items in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -91,12 +92,13 @@ impl Baggage {
         self.len > 0
     }
 
-    /// Whether it holds nothing at all.
+    /// Returns whether there is nothing at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0 && self.trace_state.is_none() && !self.random
     }
 
-    /// Sets an item, even to an empty value, as extraction does. One that is there keeps its place.
+    /// Sets an item, even to an empty value, as extraction does. An existing one keeps its
+    /// position.
     pub(crate) fn set(&mut self, given: BaggageItem<'_>) {
         let BaggageItem { key, value, properties } = given;
         let item = Item {
@@ -129,15 +131,15 @@ impl Baggage {
         self.compact();
     }
 
-    /// A copy with the item set, or removed where `value` is empty; none if nothing is left.
+    /// Returns a copy with the item set, or removed if `value` is empty; `None` if nothing is left.
     pub(crate) fn with(baggage: Option<&Arc<Self>>, key: &str, value: &str) -> Option<Arc<Self>> {
         let mut copy = baggage.map(Arc::clone);
         Self::change(&mut copy, key, value);
         copy
     }
 
-    /// Sets the item, or removes it where `value` is empty, in what others may have too: they keep
-    /// what they have.
+    /// Sets the item, or removes it if `value` is empty, in baggage that may be shared: the others'
+    /// copy does not change.
     pub(crate) fn change(baggage: &mut Option<Arc<Self>>, key: &str, value: &str) {
         if !value.is_empty() {
             let item = BaggageItem { key, value, properties: "" };
@@ -162,7 +164,7 @@ impl Baggage {
         }
     }
 
-    /// Where the item of a key is.
+    /// Returns the position of the item with a key.
     fn find(&self, key: &str) -> Option<usize> {
         let is_of = |item: Option<Item>| {
             item.is_some_and(|item| item.key_len == key.len() && self.at(item).key == key)
@@ -176,7 +178,7 @@ impl Baggage {
         self.items.iter().position(|item| is_of(*item))
     }
 
-    /// Enters the last item into the index, which is made when there are many.
+    /// Adds the last item to the index, which is made when there are many.
     fn note_last(&mut self, key: &str) {
         if let Some(index) = &mut self.index {
             let hash = index.hasher().hash_one(key);
@@ -196,7 +198,7 @@ impl Baggage {
         self.index = Some(index);
     }
 
-    /// Gives back what replaced and removed items took, when it is most of it.
+    /// Frees the text of replaced and removed items, if it is most of it.
     fn compact(&mut self) {
         let wasted = self.text.len() - self.bytes;
         let empty = self.items.len() - self.len;
@@ -218,10 +220,10 @@ impl Baggage {
     }
 }
 
-/// With more items than this there is an index.
+/// The number of items from which on there is an index.
 const MAX_SCANNED: usize = 32;
 
-/// Less is never given back.
+/// The minimum that is freed.
 const MIN_WASTED_BYTES: usize = 1_024;
 
 #[cfg(test)]
@@ -229,7 +231,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// With properties as long as its value.
+    /// Returns an item with properties as long as its value.
     fn item<'b>(key: &'b str, value: &'b str) -> BaggageItem<'b> {
         BaggageItem { key, value, properties: value }
     }

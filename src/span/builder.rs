@@ -1,4 +1,4 @@
-//! What a span is started with: references, tags, a start time.
+//! The builder of a span: references, tags, a start time.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::repr::Span;
 use crate::diag::Brief;
 use crate::tags::{self, SpanKind};
 
-/// A span about to be started.
+/// The builder of a span.
 ///
 /// # Examples
 ///
@@ -43,22 +43,23 @@ impl<'a> SpanBuilder<'a> {
         Self { span: UnstartedSpan::new(stripe, name) }
     }
 
-    /// Makes it a child: the parent waits for it. The first such reference is the parent.
+    /// Adds a `CHILD_OF` reference: the parent waits for the span. The first such reference is the
+    /// parent.
     #[inline(always)]
     pub fn child_of(mut self, parent: impl Parent) -> Self {
         self.span.refer(false, parent);
         self
     }
 
-    /// Lets it follow from another span, which does not wait for it. It is the parent where there
-    /// is nothing it is a child of; of several, the last one.
+    /// Adds a `FOLLOWS_FROM` reference to a span that does not wait for this one. It is the parent
+    /// if there is no `CHILD_OF` reference; of several, the last one.
     pub fn follows_from(mut self, parent: impl Parent) -> Self {
         self.span.refer(true, parent);
         self
     }
 
-    /// Takes the context as its own: ids, flags and baggage are as given, nothing is drawn and no
-    /// sampler is asked. For spans that were begun elsewhere.
+    /// Uses the context as the span's own: ids, flags and baggage are as given, no id is generated
+    /// and no sampler is called. For spans that were begun elsewhere.
     ///
     /// # Source
     ///
@@ -68,13 +69,13 @@ impl<'a> SpanBuilder<'a> {
         self
     }
 
-    /// Does not take the active span as parent where no other is given.
+    /// Ignores the active span, which is otherwise the parent if no other is given.
     pub fn ignore_active_span(mut self) -> Self {
         self.span.ignores_active = true;
         self
     }
 
-    /// Sets a tag from the start on. `sampling.priority` acts before the others are stored.
+    /// Sets a tag at the start. `sampling.priority` takes effect before the others are stored.
     #[inline]
     pub fn tag(mut self, key: &str, value: impl IntoTagValue) -> Self {
         value.set_with(
@@ -89,9 +90,8 @@ impl<'a> SpanBuilder<'a> {
         self.tag(tags::SPAN_KIND, kind)
     }
 
-    /// Lets the span begin at a moment given, in place of now. One that no server stores, before
-    /// 1970 or after 2262, is moved to the nearest that they do, and
-    /// [counted](crate::Stats::clamped_times).
+    /// Sets the start time. A time that servers do not store, before 1970 or after 2262, is
+    /// clamped, and [counted](crate::Stats::clamped_times).
     pub fn start_time(mut self, time: SystemTime) -> Self {
         self.span.set_start(self.span.stripe().given_nanos("start_time", time));
         self

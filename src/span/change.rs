@@ -1,7 +1,7 @@
-//! What is changed about a live span that is otherwise fixed when it starts: its parent, what it
-//! follows from, and the value of a tag.
+//! Changes of a live span that are otherwise made at its start: its parent, references, times, and
+//! replaced tags.
 //!
-//! Instrumentation facades need it: they learn of these things after their spans have started.
+//! For instrumentation facades, which learn of these after their spans have started.
 
 use std::time::SystemTime;
 
@@ -17,12 +17,11 @@ use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 use crate::tags::SAMPLING_PRIORITY;
 
 impl Span {
-    /// Sets a tag in place of all values that its key was given before; a value that is `None` changes
-    /// nothing.
+    /// Sets a tag and removes all earlier values of its key; `None` changes nothing.
     ///
     /// # Cost
     ///
-    /// Looks at each tag that was set before; [`set_tag`](Self::set_tag) does not.
+    /// Compares each tag that was set before; [`set_tag`](Self::set_tag) does not.
     ///
     /// # Examples
     ///
@@ -57,7 +56,7 @@ impl Span {
         self.set_tag(key, value);
     }
 
-    /// Lets a span that is [recorded](Self::is_recording) begin at another moment, as
+    /// Changes the start time of a [recorded](Self::is_recording) span, as
     /// [`SpanBuilder::start_time`] does before its start.
     ///
     /// # Examples
@@ -79,8 +78,9 @@ impl Span {
         self
     }
 
-    /// Sets when a span that is [recorded](Self::is_recording) ends, whenever it is finished or its last
-    /// handle is dropped. A moment given [with the end](Self::finish_at) takes its place.
+    /// Sets the end time of a [recorded](Self::is_recording) span in advance, whenever it is
+    /// finished or its last handle is dropped. A time given [at the end](Self::finish_at) takes
+    /// precedence.
     ///
     /// # Cost
     ///
@@ -107,12 +107,12 @@ impl Span {
         self
     }
 
-    /// Calls back when the span is about to be finished, by whatever ends it; what the callback does to
-    /// the span is still part of it. Several are called in their order, after
-    /// [observers](crate::Observer), and never for a span [that is none](Self::none).
+    /// Adds a callback for the moment before the span is finished, for any reason; what the
+    /// callback does to the span is still part of it. Several are called in order, after
+    /// [observers](crate::Observer), and never for [`Span::none`](Self::none).
     ///
-    /// A callback that panics is [counted](crate::panics). One that comes when the span is being finished
-    /// is dropped, which counts as misuse.
+    /// A panic of the callback is [counted](crate::panics). A callback that is added while the span
+    /// is being finished is dropped, which counts as misuse.
     ///
     /// # Cost
     ///
@@ -139,8 +139,8 @@ impl Span {
         self
     }
 
-    /// Lets a span that was started follow from another one. In contrast to
-    /// [`SpanBuilder::follows_from`] the other one never becomes its parent.
+    /// Adds a `FOLLOWS_FROM` reference to a started span. In contrast to
+    /// [`SpanBuilder::follows_from`] the other span never becomes its parent.
     ///
     /// # Examples
     ///
@@ -161,12 +161,12 @@ impl Span {
         self
     }
 
-    /// Puts the span below another parent by starting it anew there. The span returned has its name,
-    /// start time, tags, logs and `FOLLOWS_FROM` references, and its span id if the parent names a
-    /// span; trace, sampling and baggage are the parent's. This one has ended.
+    /// Puts the span below another parent by starting it anew there. The returned span has its
+    /// name, start time, tags, logs and `FOLLOWS_FROM` references, and its span id if the parent
+    /// names a span; trace, sampling and baggage are the parent's. This one has ended.
     ///
-    /// Spans that were started below this one stay in the trace that they are in. What the old span
-    /// was given while it was not recorded is lost. None if the span was finished, which counts as
+    /// Child spans that were started before stay in their trace. What was written to the old span
+    /// while it was not recorded is lost. Returns `None` if the span was finished, which counts as
     /// misuse.
     ///
     /// # Shape and units
@@ -175,7 +175,8 @@ impl Span {
     ///
     /// # Cost
     ///
-    /// That of a span with the same tags, and a copy of them. Better give the parent at the start.
+    /// That of a span with the same tags, and a copy of them. Setting the parent at the start is
+    /// cheaper.
     ///
     /// # Examples
     ///
@@ -224,7 +225,7 @@ impl Span {
         Some(next)
     }
 
-    /// Ends a span that is not to be seen.
+    /// Ends a span that is not to be sent.
     fn end_unsent(&self) {
         if let Some((inner, core)) = self.parts()
             && let Some(mut data) = inner.lock()
@@ -233,7 +234,7 @@ impl Span {
         }
     }
 
-    /// Takes over the id of another span, if nobody can have seen its own.
+    /// Takes over the id of another span, if the own id cannot have been read yet.
     fn take_span_id(&mut self, of: &SpanRecord) {
         if let Some(own) = self.unshared_record() {
             let (trace, parent) = (own.ids.trace, own.ids.parent);
@@ -242,7 +243,7 @@ impl Span {
     }
 }
 
-/// What a span hands to the one that it goes on as.
+/// The parts of a span that its successor takes over.
 struct Taken {
     start: Start,
     finish_wall: Option<i64>,
@@ -276,14 +277,14 @@ impl Taken {
             log_count: draft.log_count,
             follows_from: follows_from.map(context).collect(),
         };
-        // What is buffered of it, if anything is, needs them no more.
+        // Buffered spans of the trace no longer need them.
         draft.forget_tags();
         draft.logs.clear();
         draft.log_count = 0;
         taken
     }
 
-    /// The tags of the sampler that decided on the trace left behind stay with it.
+    /// The sampler's tags about the trace that was left stay with the old span.
     fn give_to(self, next: &Span) {
         for tag in tags_of(Some(List::new(self.tag_count, &self.tags))) {
             let key = str::from_utf8(tag.key).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a span hands on to others: its ids, its flags, its baggage.
+//! Span contexts: ids, flags and baggage of a span.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,20 +8,20 @@ use super::baggage::{Baggage, BaggageItem};
 use super::record::{DEBUG, FIREHOSE, SAMPLED, TraceState};
 use crate::id::{SpanId, TraceId};
 
-/// What identifies a span to others, in this process and in the next.
+/// The part of a span that is propagated, within this process and to the next.
 ///
-/// A context does not change, except that the flags of a *local* one are those of its trace's part
-/// in this process: a decision made later shows in it.
+/// A context does not change, except that the flags of a *local* one are those of its trace in this
+/// process: later decisions are visible in it.
 ///
 /// # Shape and units
 ///
-/// As text, `{trace}:{span}:{parent}:{flags}` in hex, as the `uber-trace-id` header has it. It is read
-/// from that too, and is that for serde (feature `serde`): baggage is no part of it.
-/// [`Tracer::inject_binary`](crate::Tracer::inject_binary) writes all of a context.
+/// As text, `{trace}:{span}:{parent}:{flags}` in hex, as the `uber-trace-id` header has it. The
+/// text can be parsed, and is the form for serde (feature `serde`): baggage is not part of it.
+/// [`Tracer::inject_binary`](crate::Tracer::inject_binary) writes a whole context.
 ///
 /// # Cost
 ///
-/// Cloning copies the ids and counts up to three references; nothing is allocated.
+/// Cloning copies the ids and increments up to three reference counts; nothing is allocated.
 ///
 /// # Source
 ///
@@ -40,15 +40,16 @@ pub struct SpanContext {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
     pub(crate) parent_id: SpanId,
-    /// The flags, where no state is shared.
+    /// The flags, if there is no shared state.
     pub(crate) flags: u8,
-    /// Whether it came from another process.
+    /// Whether the context was extracted.
     pub(crate) remote: bool,
-    /// Whether its flags stand for a new trace, although it names none: B3's `b3: 0`.
+    /// Whether the flags apply to a new trace, although the context names none: B3's `b3: 0`.
     pub(crate) decided: bool,
-    /// Whether nobody has decided about its trace, so that its flags say nothing: B3's ids alone.
+    /// Whether no decision was made about the trace, so that the flags mean nothing: B3's ids
+    /// alone.
     pub(crate) undecided: bool,
-    /// What the local spans of the trace share.
+    /// The state that the local spans of the trace share.
     pub(crate) state: Option<Arc<TraceState>>,
     pub(crate) baggage: Option<Arc<Baggage>>,
     pub(crate) debug_id: Option<Arc<str>>,
@@ -65,82 +66,82 @@ impl fmt::Debug for SpanContext {
 }
 
 impl SpanContext {
-    /// Makes a context by hand. Its flags stand: no sampler is asked about its children.
+    /// Makes a context from its parts. The flags are final: no sampler is called for its children.
     #[must_use]
     pub fn new(trace_id: TraceId, span_id: SpanId, parent_id: SpanId, flags: u8) -> Self {
         Self { trace_id, span_id, parent_id, flags, ..Self::default() }
     }
 
-    /// The trace.
+    /// Returns the trace id.
     #[must_use]
     pub fn trace_id(&self) -> TraceId {
         self.trace_id
     }
 
-    /// The span.
+    /// Returns the span id.
     #[must_use]
     pub fn span_id(&self) -> SpanId {
         self.span_id
     }
 
-    /// The span's parent, or [`SpanId::NONE`].
+    /// Returns the id of the span's parent, or [`SpanId::NONE`].
     #[must_use]
     pub fn parent_id(&self) -> SpanId {
         self.parent_id
     }
 
-    /// The flags: bit 1 sampled, 2 debug, 8 firehose. The others are carried along.
+    /// Returns the flags: 1 is sampled, 2 debug, 8 firehose. Others are propagated unchanged.
     #[inline]
     #[must_use]
     pub fn flags(&self) -> u8 {
         self.state.as_ref().map_or(self.flags, |state| state.flags())
     }
 
-    /// Whether the trace is recorded.
+    /// Returns whether the trace is recorded.
     #[inline]
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.flags() & SAMPLED != 0
     }
 
-    /// Whether the trace is recorded because somebody asked for it.
+    /// Returns whether the trace is recorded because debugging was requested.
     #[must_use]
     pub fn is_debug(&self) -> bool {
         self.flags() & DEBUG != 0
     }
 
-    /// Whether the trace is excluded from indexing.
+    /// Returns whether the trace is excluded from indexing.
     #[must_use]
     pub fn is_firehose(&self) -> bool {
         self.flags() & FIREHOSE != 0
     }
 
-    /// Whether it names a span: a trace id and a span id that are not zero.
+    /// Returns whether the context names a span: a trace id and a span id that are not zero.
     #[inline]
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.trace_id.is_valid() && self.span_id.get() != 0
     }
 
-    /// Whether it was extracted from a carrier.
+    /// Returns whether the context was extracted from a carrier.
     #[must_use]
     pub fn is_remote(&self) -> bool {
         self.remote
     }
 
-    /// The correlation id of a request that asks to be traced, if that is what it carries.
+    /// Returns the correlation id of a request for debugging, if there is one.
     #[must_use]
     pub fn debug_id(&self) -> Option<&str> {
         self.debug_id.as_deref()
     }
 
-    /// The value of a baggage item.
+    /// Returns the value of a baggage item.
     #[must_use]
     pub fn baggage_item(&self, key: &str) -> Option<&str> {
         self.baggage.as_ref()?.get(key)
     }
 
-    /// All baggage items, in the order in which they were first set.
+    /// Returns all baggage items, in the order in which they were first set.
     pub fn baggage(&self) -> impl Iterator<Item = (&str, &str)> {
         self.baggage_items().map(|item| (item.key, item.value))
     }
@@ -149,31 +150,31 @@ impl SpanContext {
         self.baggage.iter().flat_map(|baggage| baggage.items())
     }
 
-    /// W3C's `tracestate` as it was received: what other vendors have carried along.
+    /// Returns W3C's `tracestate` as it was received, with the members of other vendors.
     #[must_use]
     pub fn trace_state(&self) -> Option<&str> {
         self.baggage.as_ref()?.trace_state.as_deref()
     }
 
-    /// A copy with a baggage item more, or without it if `value` is empty.
+    /// Returns a copy with a baggage item added, or removed if `value` is empty.
     #[must_use]
     pub fn with_baggage_item(&self, key: &str, value: &str) -> Self {
         let baggage = Baggage::with(self.baggage.as_ref(), key, value);
         Self { baggage, debug_id: None, ..self.clone() }
     }
 
-    /// What to write into log lines, so that they are found from the trace and the trace from them.
+    /// Returns the ids for log lines, which link them to the trace.
     #[must_use]
     pub fn log_fields(&self) -> LogFields {
         LogFields { trace_id: self.trace_id, span_id: self.span_id, is_sampled: self.is_sampled() }
     }
 
-    /// Whether its ids are to be written: those of one that was read are handed on if it had any.
+    /// Returns whether the ids are to be written: an extracted context is forwarded if it had ids.
     pub(crate) fn has_ids(&self) -> bool {
         !self.remote || self.trace_id.is_valid()
     }
 
-    /// Whether it tells nothing at all.
+    /// Returns whether the context is empty.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_valid()
             && !self.decided
@@ -182,9 +183,9 @@ impl SpanContext {
     }
 }
 
-/// What has a context that can be written to a carrier: a span, or a context itself.
+/// A type with a context that can be written to a carrier: a span, or a context itself.
 pub trait AsSpanContext {
-    /// The context, borrowed where it can be.
+    /// Returns the context, borrowed where possible.
     fn as_span_context(&self) -> Cow<'_, SpanContext>;
 }
 
@@ -194,8 +195,8 @@ impl AsSpanContext for SpanContext {
     }
 }
 
-/// Whether two contexts say the same to others: ids, flags as they are now, baggage in any order, and
-/// the debug id. Where they came from does not count.
+/// Compares what is propagated: ids, flags as they are now, baggage in any order, and the debug id.
+/// Their origin does not count.
 impl PartialEq for SpanContext {
     fn eq(&self, other: &Self) -> bool {
         fn baggage(context: &SpanContext) -> Vec<(&str, &str)> {
@@ -219,15 +220,15 @@ impl fmt::Display for SpanContext {
     }
 }
 
-/// Says in a log line which span it belongs to: `traceId=… spanId=… sampled=…`.
+/// The ids of a span for a log line: `traceId=… spanId=… sampled=…`.
 ///
-/// The ids are written as Jaeger's pages show them, so that one can be searched for by the other.
-/// A logger with fields takes the parts.
+/// The ids are written as Jaeger's UI shows them, so that each can be searched for. A structured
+/// logger uses the fields.
 ///
 /// # Source
 ///
-/// The keys are those of `MDCScopeManager` in jaeger-client-java, which puts them into the context
-/// of a thread's log lines. Here whoever logs asks for them, through the active span.
+/// The keys are those of `MDCScopeManager` in jaeger-client-java, which adds them to a thread's log
+/// lines. Here the application requests them, through the active span.
 ///
 /// # Examples
 ///
@@ -254,11 +255,11 @@ impl fmt::Display for SpanContext {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogFields {
-    /// The trace, `traceId`.
+    /// The trace id, `traceId`.
     pub trace_id: TraceId,
-    /// The span, `spanId`.
+    /// The span id, `spanId`.
     pub span_id: SpanId,
-    /// Whether the trace was sampled when they were asked for, `sampled`.
+    /// Whether the trace was sampled at that time, `sampled`.
     pub is_sampled: bool,
 }
 

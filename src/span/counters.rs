@@ -1,5 +1,5 @@
-//! How many spans a tracer has started and finished: counted in a stripe for each thread, and read as
-//! one set of numbers.
+//! Counters of started and finished spans: a stripe for each thread, and reading them as one set of
+//! numbers.
 
 use std::cell::Cell;
 use std::ops::Deref;
@@ -11,26 +11,26 @@ use super::shared::SpanShared;
 use crate::stats::Stats;
 use crate::tail::TailSampler;
 
-/// One thread's way to what spans share, with counters that it has for itself as far as there are as
-/// many as threads. The count of users is not shared by all threads either: with one count for all, two
-/// threads that make spans spend more time on it than on the spans. On a cache line of its own (two,
-/// because CPUs fetch them in pairs).
+/// A thread's reference to the shared part of a tracer, with counters of its own if there are
+/// enough stripes. The reference count is not shared by all threads either: with one count for all,
+/// two threads that make spans spend more time on it than on the spans. On a cache line of its own
+/// (two, because CPUs fetch them in pairs).
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Stripe {
     core: Arc<SpanShared>,
     not_sampled: AtomicU64,
-    /// Spans started, apart by how they came into a trace and whether that is sampled. Each is
-    /// counted once, where both are known, so that telling them apart costs nothing.
+    /// Started spans, by how they came into a trace and whether it is sampled. Each is counted once
+    /// both are known, so that the distinction costs nothing.
     began: Counts,
     joined: Counts,
-    /// Of `joined`, those that are the first of their process; counted for metrics alone.
+    /// The part of `joined` that are the first of their process; counted for metrics alone.
     first: Counts,
-    /// Of the finished spans, those whose decision was still put off.
+    /// Finished spans whose decision was still deferred.
     undecided: Counts,
 }
 
-/// Spans counted apart by whether they are sampled.
+/// Counts of spans by whether they are sampled.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     yes: AtomicU64,
@@ -41,14 +41,14 @@ pub(super) struct Counts {
 /// How a span came into its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SpanOrigin {
-    /// It began the trace.
+    /// The span began the trace.
     Trace,
-    /// It joined one that is there in this process or came from another.
+    /// The span joined a trace of this process or from another.
     Joined,
 }
 
 impl Counts {
-    /// Counts one.
+    /// Counts one span.
     #[inline(always)]
     pub(super) fn add(&self, sampled: Sampled) {
         let counter = match sampled {
@@ -65,7 +65,7 @@ impl Stripe {
         Arc::ptr_eq(&self.core, &other.core)
     }
 
-    /// Where spans are counted that came into a trace like this.
+    /// Returns the counts for spans that came into a trace like this.
     #[inline(always)]
     pub(super) fn started(&self, span_origin: SpanOrigin) -> &Counts {
         match span_origin {
@@ -74,12 +74,12 @@ impl Stripe {
         }
     }
 
-    /// Counts a span that joined as the first of its process. It is counted as started besides.
+    /// Counts a span that joined as the first of its process, beside its count as started.
     pub(super) fn count_first(&self, sampled: Sampled) {
         self.first.add(sampled);
     }
 
-    /// Counts a span that is about to be finished without a decision, by what becomes of it.
+    /// Counts a span that is about to be finished without a decision, by its outcome.
     pub(super) fn count_undecided(&self, sampled: bool) {
         let sampled = if sampled { Sampled::Yes } else { Sampled::No };
         self.undecided.add(sampled);
@@ -108,7 +108,7 @@ thread_local! {
     static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// The number of the calling thread, by which it chooses its counters and its buffer.
+/// Returns the number of the calling thread, which determines its counters and its buffer.
 #[inline]
 pub(crate) fn stripe_index() -> usize {
     let stripe = STRIPE.try_with(Cell::get).unwrap_or(0);
@@ -123,23 +123,23 @@ fn next_stripe() -> usize {
     stripe
 }
 
-/// How many stripes there are at most.
+/// The maximum number of stripes.
 const STRIPES: usize = 64;
 
-/// As many stripes as there are shards, and for each thread one of them.
+/// The stripes: as many as shards; each thread uses one of them.
 #[derive(Debug)]
 pub(crate) struct Stripes {
-    /// Of a size that is known, so that finding one takes no check.
+    /// An array of fixed size, so that indexing it takes no bounds check.
     by_index: [Arc<Stripe>; STRIPES],
     all_stripes: AllStripes,
 }
 
-/// All stripes, for those who read what was counted.
+/// All stripes, for reading the counts.
 #[derive(Clone, Debug)]
 pub(crate) struct AllStripes(Arc<[Arc<Stripe>]>);
 
 impl Stripes {
-    /// `count` of them, at most as many as there can be.
+    /// Makes `count` stripes, up to the maximum.
     pub(crate) fn new(core: &Arc<SpanShared>, count: usize) -> Self {
         let one = |_| {
             Arc::new(Stripe {
@@ -156,7 +156,7 @@ impl Stripes {
         Self { by_index, all_stripes: AllStripes(refs) }
     }
 
-    /// The stripe of a thread, by its index.
+    /// Returns the stripe of a thread, by its index.
     #[inline]
     pub(crate) fn of(&self, stripe: usize) -> &Arc<Stripe> {
         &self.by_index[stripe & (STRIPES - 1)]
@@ -167,7 +167,7 @@ impl Stripes {
     }
 }
 
-/// Numbers of spans, apart by whether they are sampled.
+/// Numbers of spans by whether they are sampled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BySampled {
     pub(crate) yes: u64,
@@ -181,10 +181,10 @@ impl BySampled {
     }
 }
 
-/// What the ledger does not tell apart, and metrics do.
+/// Counts that metrics distinguish and [`Stats`] does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SpanCounts {
-    /// Traces begun.
+    /// Traces that began here.
     pub(crate) traces: BySampled,
     /// Spans that joined a trace as the first of this process; counted for metrics alone.
     pub(crate) joined: BySampled,
@@ -205,13 +205,13 @@ impl AllStripes {
         }
     }
 
-    /// Spans apart by whether they are sampled, with `stats` read just before. A span that was
-    /// finished undecided is counted as such before it is counted as finished, and read after it, so
-    /// that no span is taken for decided.
+    /// Returns the counts, with `stats` read just before. A span that was finished undecided is
+    /// counted as such before it is counted as finished, and read after it, so that no span is
+    /// taken for decided.
     pub(crate) fn span_counts(&self, stats: &Stats) -> SpanCounts {
         let undecided = self.sum_apart(|stripe| &stripe.undecided);
         let finished = BySampled {
-            // What is held is neither yet.
+            // Buffered spans are neither yet.
             yes: (stats.finished - stats.not_sampled - stats.buffered)
                 .saturating_sub(undecided.yes),
             no: stats.not_sampled.saturating_sub(undecided.no),
@@ -229,8 +229,8 @@ impl AllStripes {
 }
 
 impl SpanShared {
-    /// The ledger, in which the sums hold: what is over is read before what was begun, so that no
-    /// span is finished that was not started.
+    /// Returns the span accounting, whose sums hold: finished spans are read before started ones,
+    /// so that no span is finished that was not started.
     pub(crate) fn stats(&self, all_stripes: &AllStripes) -> Stats {
         let buffered = self.tail_sampler.as_ref().map(TailSampler::lock);
         let mut stats = Stats {

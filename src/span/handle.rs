@@ -1,4 +1,4 @@
-//! The handle that applications hold on a live span.
+//! The handle of a live span.
 //!
 //! Tags and logs are encoded into the span's record as they are set; `finish`, or the end of the last
 //! handle, writes the span to the tracer's sink.
@@ -18,10 +18,10 @@ use super::tag::{FinishOptions, TagValue};
 use crate::tags;
 
 impl Span {
-    /// Sets a tag. A key may be set more than once; all are sent, and the last one counts.
+    /// Sets a tag. A key may be set more than once; all values are sent, and the last one counts.
     ///
-    /// `sampling.priority` is not stored as such but acts: a number above 0 forces the trace to be
-    /// recorded, 0 stops it.
+    /// `sampling.priority` is not stored but takes effect: a number above 0 forces the trace to be
+    /// recorded, 0 prevents it.
     #[inline]
     pub fn set_tag(&self, key: &str, value: impl IntoTagValue) -> &Self {
         value.set_with(
@@ -73,7 +73,7 @@ impl Span {
         self.log(if sources.is_empty() { &fields[..2] } else { &fields })
     }
 
-    /// Starts a child of this span, by the same tracer: for code that was given a span and no tracer.
+    /// Starts a child of this span, by the same tracer: for code that has a span but no tracer.
     ///
     /// # Examples
     ///
@@ -95,12 +95,12 @@ impl Span {
         }
     }
 
-    /// A span of no tracer, which does nothing: for code that needs one where there is none.
+    /// Returns a span without a tracer, which does nothing.
     pub fn none() -> Self {
         Self { repr: Repr::Released }
     }
 
-    /// Logs fields at this moment.
+    /// Logs fields at the present time.
     ///
     /// # Examples
     ///
@@ -116,8 +116,8 @@ impl Span {
         self
     }
 
-    /// Logs fields at a moment of the past. One that no server stores is moved, as
-    /// [at the start](SpanBuilder::start_time).
+    /// Logs fields at a past time. A time that servers do not store is clamped, as [at the
+    /// start](SpanBuilder::start_time).
     pub fn log_at(&self, time: SystemTime, fields: &[(&str, TagValue<'_>)]) -> &Self {
         self.log_with(Some(self.given_nanos("log_at", time)), fields)
     }
@@ -128,7 +128,7 @@ impl Span {
         self
     }
 
-    /// Gives the span another name.
+    /// Renames the span.
     pub fn set_operation_name(&self, name: impl Into<Cow<'static, str>>) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("set_operation_name") };
         let name = name.into();
@@ -147,10 +147,11 @@ impl Span {
         self
     }
 
-    /// Sets a baggage item, which travels with the trace from here on; an empty value removes it.
+    /// Sets a baggage item, which is propagated with the trace from here on; an empty value removes
+    /// it.
     ///
-    /// A value longer than the limit is cut: 2,048 bytes, or what the tracer's
-    /// [restriction manager](crate::policy::BaggageRestrictionManager) says, which may also deny the
+    /// A value longer than the limit is truncated: 2,048 bytes, or the limit of the tracer's
+    /// [restriction manager](crate::policy::BaggageRestrictionManager), which may also deny the
     /// key. A sampled span logs the change, or that it was denied.
     pub fn set_baggage_item(&self, key: &str, value: &str) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("set_baggage_item") };
@@ -158,8 +159,8 @@ impl Span {
         self
     }
 
-    /// Keeps the trace out of the index: those of its spans that are in this process, and all that
-    /// begin later, here and downstream.
+    /// Keeps the trace out of the server's index: those of its spans that are in this process, and
+    /// all that begin later, here and downstream.
     ///
     /// # Source
     ///
@@ -174,26 +175,27 @@ impl Span {
         self
     }
 
-    /// The value of a baggage item.
+    /// Returns the value of a baggage item.
     #[must_use]
     pub fn baggage_item(&self, key: &str) -> Option<String> {
         self.existing_record()?.baggage_item(key)
     }
 
-    /// What to hand on to others: children, and other processes.
+    /// Returns the context: the part that is propagated to children and other processes.
     #[must_use]
     pub fn context(&self) -> SpanContext {
         self.context_or_empty()
     }
 
-    /// Whether the trace is sampled, so that the span will be sent.
+    /// Returns whether the trace is sampled, so that the span will be sent.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.existing_record().is_some_and(|inner| inner.state.is_sampled())
     }
 
-    /// Whether the span's tags and logs are kept: it is sampled, or may yet be, because its sampler
-    /// has put the decision off or the tracer [samples tails](crate::TailSamplingConfig).
+    /// Returns whether the span's tags and logs are recorded: it is sampled, or may yet be, because
+    /// its sampler has deferred the decision or the tracer [samples
+    /// tails](crate::TailSamplingConfig).
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.existing_record().is_some_and(|inner| inner.state.is_recording())
@@ -205,14 +207,14 @@ impl Span {
         finish::finish(self, None);
     }
 
-    /// Finishes the span at a moment given. A moment before its start gives a duration of a
-    /// microsecond, which is the least; one that no server stores is moved, as
-    /// [at the start](SpanBuilder::start_time).
+    /// Finishes the span at the given time. If that is before its start, the duration is a
+    /// microsecond, the minimum; a time that servers do not store is clamped, as [at the
+    /// start](SpanBuilder::start_time).
     pub fn finish_at(&self, time: SystemTime) {
         finish::finish(self, Some(self.given_nanos("finish_at", time)));
     }
 
-    /// Finishes the span with what is given: a moment, logs made meanwhile elsewhere.
+    /// Finishes the span with options: an end time, logs made elsewhere.
     ///
     /// # Examples
     ///
@@ -230,7 +232,7 @@ impl Span {
         finish::finish_with_logs(self, end, options.log_records);
     }
 
-    /// A time that was given in a call, as it is sent: in nanoseconds since the Unix epoch.
+    /// Converts a given time to nanoseconds since the Unix epoch, clamped to storable times.
     pub(in crate::span) fn given_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
         self.stripe().map_or(0, |core| core.given_nanos(call, time))
     }
@@ -243,7 +245,7 @@ impl Span {
         Scope::enter(self.clone())
     }
 
-    /// The active span of this thread, or of the task being polled on it, whichever tracer it is of;
+    /// Returns the active span of this thread, or of the task being polled on it, of any tracer;
     /// see [`Tracer::active_span`](crate::Tracer::active_span).
     #[must_use]
     pub fn active() -> Option<Self> {
@@ -257,5 +259,5 @@ impl AsSpanContext for Span {
     }
 }
 
-/// How many sources of an error are logged.
+/// The maximum number of logged sources of an error.
 const MAX_SOURCES: usize = 16;

@@ -1,4 +1,4 @@
-//! What a live span tells of itself: its name, when it began, its tags.
+//! Reading a live span: its name, its start, its tags.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use crate::clock::system_time;
 use crate::encoding::{List, tags_of};
 
 impl Span {
-    /// The name it has now; empty for a span [that is none](Self::none).
+    /// Returns the present name; empty for [`Span::none`](Self::none).
     #[must_use]
     pub fn operation_name(&self) -> Cow<'static, str> {
         let name =
@@ -22,7 +22,7 @@ impl Span {
         }
     }
 
-    /// When it began. None for a span that is finished, and for one that is not
+    /// Returns the start time; `None` for a finished span, and for one that is not
     /// [recorded](Self::is_recording), as the clock is not read for it.
     #[must_use]
     pub fn start_time(&self) -> Option<SystemTime> {
@@ -32,12 +32,12 @@ impl Span {
         })?
     }
 
-    /// The value that a tag has now; of several, the last one. None for a span that is finished or not
-    /// [recorded](Self::is_recording).
+    /// Returns the present value of a tag; of several, the last one. `None` for a span that is
+    /// finished or not [recorded](Self::is_recording).
     ///
     /// # Cost
     ///
-    /// Looks at each tag that was set, with the span locked, and copies the value.
+    /// Compares each tag that was set, with the span locked, and copies the value.
     ///
     /// # Examples
     ///
@@ -58,8 +58,8 @@ impl Span {
         })?
     }
 
-    /// Copies of its tags, in the order in which they were set, the sampler's included. Empty for a
-    /// span that is finished or not [recorded](Self::is_recording).
+    /// Returns copies of the tags, in the order in which they were set, the sampler's included.
+    /// Empty for a span that is finished or not [recorded](Self::is_recording).
     #[must_use]
     pub fn tags(&self) -> Vec<(String, OwnedTagValue)> {
         let copy = |(key, value): (&str, TagValue<'_>)| (key.to_owned(), value.into());
@@ -73,7 +73,7 @@ impl Span {
     }
 }
 
-/// The tags of a span.
+/// Returns the tags of a span.
 pub(super) fn tags(data: &SpanData) -> impl Iterator<Item = (&str, TagValue<'_>)> {
     let draft = &data.draft;
     let lists = [&draft.first_tags, &draft.tags];

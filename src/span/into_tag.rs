@@ -1,4 +1,4 @@
-//! What a tag can be set to.
+//! Conversion to tag values.
 
 use std::borrow::Cow;
 
@@ -10,8 +10,8 @@ use crate::tags::SpanKind;
 ///
 /// # Cost
 ///
-/// The value is encoded where it is; nothing is allocated, but for numbers of 128 bits, which beyond
-/// the range of 64 become text.
+/// The value is encoded in place; nothing is allocated, except for 128-bit integers, which become
+/// text beyond the range of 64 bits.
 ///
 /// # Examples
 ///
@@ -23,7 +23,7 @@ use crate::tags::SpanKind;
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub trait IntoTagValue: Sized {
-    /// Calls `set` with the value, or not at all if there is none.
+    /// Calls `set` with the value, if there is one.
     fn set_with(self, set: impl FnOnce(TagValue<'_>));
 }
 

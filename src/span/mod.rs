@@ -1,7 +1,7 @@
-//! The spans of a tracer: what applications hold of them, and how they start, change and end.
+//! The spans of a tracer: handles, and how spans start, change and end.
 //!
-//! [`handle`] has the methods of a live span, [`builder`] those of one about to be started; what they
-//! do is in [`lifecycle`], with a table of the states of a span at its head.
+//! [`handle`] has the methods of a live span, [`builder`] those of one about to be started; they
+//! are implemented in [`lifecycle`], with a table of the states of a span at its head.
 
 mod active;
 mod baggage;

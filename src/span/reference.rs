@@ -1,15 +1,15 @@
-//! What a span can refer to.
+//! The targets of references.
 
 use super::Span;
 use super::context::SpanContext;
 use super::record::ReferenceSink;
 
-/// What a span can refer to: a context, a span, or perhaps nothing.
+/// A target of a reference: a context, a span, or perhaps nothing.
 pub trait Parent: Sized {
-    /// The context referred to, if there is one.
+    /// Returns the context of the target, if there is one.
     fn context(self) -> Option<SpanContext>;
 
-    /// Notes it in the span about to be started. A span can do so without making a context.
+    /// Adds the reference to a span about to be started. A span can do so without making a context.
     #[doc(hidden)]
     #[inline]
     fn refer(self, span: &mut ReferenceSink<'_>) {

@@ -1,4 +1,4 @@
-//! What a handle on a span holds, and how the parts of a span are found through it.
+//! The representation of a span's handle, and access to the parts of a span.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::diag::Brief;
 
 /// A live span.
 ///
-/// Handles are cheap to clone and may be used from any thread; all of them mean the same span. It
-/// is finished by [`finish`](Self::finish), or when the last handle is dropped. What is called on
-/// it after that does nothing, and is counted as misuse (tags and logs only where it is sampled:
-/// on a span that is not, they do nothing in any case).
+/// Handles are cheap to clone and may be used from any thread; all clones refer to the same span.
+/// The span is finished by [`finish`](Self::finish), or when the last handle is dropped. Later
+/// calls on it do nothing, and are counted as misuse (tags and logs only if it is sampled:
+/// otherwise they do nothing in any case).
 ///
 /// # Cost
 ///
@@ -42,19 +42,18 @@ pub struct Span {
     pub(super) repr: Repr,
 }
 
-/// The three things that a handle can hold. Each ends its span by its own drop, where it lies: moving
-/// it first would cost more than the rest.
+/// The contents of a handle. Each variant ends its span by its own drop, in place: moving it first
+/// would cost more than the rest.
 pub(super) enum Repr {
     /// The span's record, which all handles on it share.
     Recorded(RecordHandle),
-    /// The first span of a trace that is not sampled, by its only handle. It gets a record when it is
-    /// shared.
+    /// The only handle on the first span of an unsampled trace. It gets a record when it is shared.
     NonRecording(NonRecording),
-    /// Nothing: a span of no tracer.
+    /// A span without a tracer.
     Released,
 }
 
-/// A share in a span's record. The last one that is dropped finishes the span.
+/// A share in a span's record. Dropping the last one finishes the span.
 pub(super) struct RecordHandle(Option<Arc<SpanRecord>>);
 
 impl RecordHandle {
@@ -84,7 +83,7 @@ impl Span {
         }
     }
 
-    /// The record, if no other handle shares it.
+    /// Returns the record, if no other handle shares it.
     pub(super) fn unshared_record(&mut self) -> Option<&mut SpanRecord> {
         match &mut self.repr {
             Repr::Recorded(record) => record.0.as_mut().and_then(Arc::get_mut),
@@ -97,7 +96,8 @@ impl Span {
         Self { repr: Repr::NonRecording(span) }
     }
 
-    /// The record, made now if there is none; none if the span was finished before it had one.
+    /// Returns the record, made now if there is none; `None` if the span was finished before it had
+    /// one.
     #[inline]
     pub(super) fn record(&self) -> Option<&Arc<SpanRecord>> {
         match &self.repr {
@@ -107,7 +107,7 @@ impl Span {
         }
     }
 
-    /// The record, if there is one.
+    /// Returns the record, if there is one.
     #[inline]
     pub(super) fn existing_record(&self) -> Option<&Arc<SpanRecord>> {
         match &self.repr {
@@ -117,7 +117,7 @@ impl Span {
         }
     }
 
-    /// The record, made now if there is none, even if the span was finished before.
+    /// Returns the record, made now if there is none, even if the span was finished before.
     #[inline]
     pub(super) fn record_or_promote(&self) -> Option<&Arc<SpanRecord>> {
         match &self.repr {
@@ -127,13 +127,13 @@ impl Span {
         }
     }
 
-    /// The record of a span whose tags and logs are kept.
+    /// Returns the record of a span whose tags and logs are recorded.
     #[inline(always)]
     pub(super) fn recording_record(&self) -> Option<&SpanRecord> {
         self.existing_record().filter(|record| record.state.is_recording()).map(|record| &**record)
     }
 
-    /// The span's context, for which a non-recording span needs no record.
+    /// Returns the context, for which a non-recording span needs no record.
     #[inline]
     pub(super) fn context_or_empty(&self) -> SpanContext {
         match &self.repr {
@@ -154,15 +154,15 @@ impl Span {
         }
     }
 
-    /// The record, made now if there is none, and the tracer's stripe; none if the span was finished
-    /// before it had a record.
+    /// Returns the record, made now if there is none, and the tracer's stripe; `None` if the span
+    /// was finished before it had a record.
     #[inline]
     pub(super) fn parts(&self) -> Option<(&Arc<SpanRecord>, &Arc<Stripe>)> {
         let record = self.record()?;
         Some((record, record.core.as_ref()?))
     }
 
-    /// What it shares with the tracer's other spans.
+    /// Returns the part that the tracer's spans share.
     pub(crate) fn shared(&self) -> Option<&SpanShared> {
         self.stripe().map(|stripe| &***stripe)
     }
@@ -193,7 +193,7 @@ impl Clone for Span {
 }
 
 impl fmt::Debug for Span {
-    /// Makes no record, waits for nobody, and shows nothing that the span was given.
+    /// Makes no record, takes no lock, and shows no tags or logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut span = f.debug_struct("Span");
         let record = match &self.repr {

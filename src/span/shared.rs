@@ -1,5 +1,5 @@
-//! What all spans of a tracer have in common: where they get ids, time and decisions, and where
-//! they go when they are finished.
+//! The part that all spans of a tracer share: ids, time, decisions, limits, and the sink of
+//! finished spans.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -21,7 +21,7 @@ use crate::policy::{BaggageRestriction, BaggageRestrictionManager, DebugThrottle
 use crate::sampler::{Rule, Sampler, SamplerStatus};
 use crate::tail::TailSampler;
 
-/// What became of baggage items that were to be set.
+/// The counts of baggage items that were set or denied.
 #[derive(Debug, Default)]
 pub(crate) struct BaggageCounts {
     pub(crate) set: AtomicU64,
@@ -29,33 +29,34 @@ pub(crate) struct BaggageCounts {
     pub(crate) truncated: AtomicU64,
 }
 
-/// A tracer's parts that its spans use.
+/// The parts of a tracer that its spans use.
 #[derive(Debug)]
 pub(crate) struct SpanShared {
     pub(crate) clock: TracerClock,
     pub(crate) anchor: Anchor,
     pub(crate) sampler: Box<dyn Sampler>,
-    /// Whether that may put a decision off.
+    /// Whether the sampler may defer a decision.
     pub(crate) may_defer: bool,
-    /// Whether it is asked about traces that go on here.
+    /// Whether the sampler is called for traces that continue here.
     pub(crate) asks_on_join: bool,
-    /// Whether it may be asked by the id alone: its tags are then not cut, so they must fit.
+    /// Whether the sampler may decide by the id alone: its tags are then not truncated, so they
+    /// must fit.
     pub(crate) asks_by_id: bool,
-    /// Whether spans take the slow path: others are to be told or asked about what is done to them.
+    /// Whether spans take the slow path, because there are callbacks for calls on them.
     pub(crate) slow_path: bool,
-    /// Whether spans of builders are started in full: on the slow path, for metrics, because they
+    /// Whether spans of builders take the full start: on the slow path, for metrics, because they
     /// may be buffered, or to find the server's side of a call.
     pub(crate) full_start: bool,
-    /// Whether spans that are the first of this process are counted, which only metrics need.
+    /// Whether the first spans in this process are counted, which only metrics need.
     pub(crate) counts_first: bool,
-    /// Whether starting a span takes more than it usually does.
+    /// Whether the start of a span takes the slow path.
     pub(crate) has_hooks: bool,
-    /// Only where the tracer is disabled, so that its spans are not recorded, whatever is done to
-    /// them, and hand on the caller's context: the baggage of those without a caller.
+    /// The empty baggage of spans without a caller, if the tracer is disabled: its spans are not
+    /// recorded, and forward the caller's context.
     pub(crate) disabled: Option<Arc<SpanContext>>,
-    /// Those who are told of spans.
+    /// The observers, and the list of open spans.
     pub(crate) hooks: Hooks,
-    /// What is held of traces that are not sampled; none where nothing is.
+    /// The tail sampler, if there is one.
     pub(crate) tail_sampler: Option<TailSampler<Arc<TraceState>>>,
     /// The tracer, for code that has a span alone. Its type is not known here.
     pub(crate) tracer: OnceLock<Weak<dyn Any + Send + Sync>>,
@@ -63,32 +64,33 @@ pub(crate) struct SpanShared {
     pub(crate) ids: Option<Box<dyn IdGenerator>>,
     /// Makes the ids of this tracer differ from those of others that draw from the same state.
     pub(crate) salt: u64,
-    /// The process that built it.
+    /// The process in which the tracer was built.
     pub(crate) origin: ProcessOrigin,
-    /// Whether a process that was forked from that has noticed.
+    /// Whether a forked process has noticed the fork.
     pub(crate) has_left: AtomicBool,
     pub(crate) trace_id_128bit: bool,
-    /// Whether spans have what others carry in `tracestate` as a tag, which OTLP has a place for.
+    /// Whether the members of other vendors in `tracestate` are recorded as a tag, which OTLP has a
+    /// place for.
     pub(crate) records_trace_state: bool,
     /// Whether both sides of a call are one span.
     pub(crate) shares_rpc_spans: bool,
     pub(crate) max_tag_value_bytes: usize,
-    /// The same for tags given before the start: a sampler that defers is asked about them first, and
-    /// observers are told, about all of them.
+    /// The limit for tags given before the start, which are not truncated for a sampler that defers
+    /// and for observers.
     pub(crate) max_start_tag_value_bytes: usize,
-    /// Whether the text of a tag that was cut says so.
+    /// Whether truncated text of a tag has a mark.
     pub(crate) marks_truncated_tags: bool,
-    /// 0 if a span may have any number.
+    /// The maximum number of logs of a span; 0 for any number.
     pub(crate) max_logs_per_span: usize,
-    /// Whether forced traces are not marked as debugging.
+    /// Whether forced traces do not get the debug flag.
     pub(crate) no_debug_flag: bool,
     pub(crate) max_baggage_value_bytes: usize,
     pub(crate) debug_tag: String,
     pub(crate) diagnostics: Arc<Diagnostics>,
     pub(crate) service_name: Box<str>,
-    /// None where all baggage may be set.
+    /// The restriction manager; none if all baggage may be set.
     pub(crate) restrictions: Option<Box<dyn BaggageRestrictionManager>>,
-    /// None where every request for debugging is granted.
+    /// The throttler; none if every request for debugging is granted.
     pub(crate) throttler: Option<Box<dyn DebugThrottler>>,
     pub(crate) misused: AtomicU64,
     pub(crate) truncated_tags: AtomicU64,
@@ -103,14 +105,14 @@ impl SpanShared {
         self.disabled.is_some()
     }
 
-    /// Whether this process was forked from the one that built the tracer. There is then no thread that
-    /// would send spans, and whatever can be locked may be locked for ever.
+    /// Returns whether this process was forked from the one that built the tracer. It then has no
+    /// thread that would send spans, and any lock may be locked for ever.
     #[inline(always)]
     pub(crate) fn is_forked(&self) -> bool {
         self.origin.is_forked()
     }
 
-    /// Ends what goes on in a forked process, and says so. Does so once.
+    /// Ends the tracer in a forked process, and logs that, once.
     #[cold]
     pub(crate) fn leave(&self) {
         if !self.has_left.swap(true, Ordering::Relaxed) {
@@ -121,7 +123,7 @@ impl SpanShared {
         }
     }
 
-    /// The rule that decides about new traces.
+    /// Returns the status of the sampler.
     pub(crate) fn sampler_status(&self) -> SamplerStatus {
         if self.is_forked() {
             return SamplerStatus::new(Rule::Const { sample: false });
@@ -129,7 +131,7 @@ impl SpanShared {
         self.sampler.status()
     }
 
-    /// A number that names a span.
+    /// Returns a new id of a span.
     #[inline]
     pub(crate) fn next_id(&self) -> u64 {
         match &self.ids {
@@ -138,7 +140,7 @@ impl SpanShared {
         }
     }
 
-    /// The upper half of a new trace's id.
+    /// Returns the upper half of a new trace id.
     #[inline]
     pub(crate) fn next_high(&self) -> u64 {
         if !self.trace_id_128bit {
@@ -147,7 +149,7 @@ impl SpanShared {
         self.ids.as_ref().map_or_else(|| id::random_63(self.salt), |ids| self.given_high(&**ids))
     }
 
-    /// A generator that knows nothing but zero must not hold the application for ever.
+    /// Draws again, but not for ever, if a generator returns zero.
     #[cold]
     fn given_id(&self, ids: &dyn IdGenerator) -> u64 {
         let next = |_| self.diagnostics.call(Callback::IdGeneratorNext, || ids.next());
@@ -161,7 +163,7 @@ impl SpanShared {
         next.unwrap_or_else(id::system_63)
     }
 
-    /// As much of a tag's text as is kept.
+    /// Returns the text of a tag within the limit.
     pub(crate) fn within_limit<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if text.len() <= self.max_tag_value_bytes {
             return Cow::Borrowed(text);
@@ -187,7 +189,7 @@ impl SpanShared {
         });
     }
 
-    /// What holds for a baggage item about to be set.
+    /// Returns the restriction on a baggage item about to be set.
     pub(crate) fn restriction(&self, key: &str) -> BaggageRestriction {
         match &self.restrictions {
             None => BaggageRestriction::up_to(self.max_baggage_value_bytes),
@@ -199,7 +201,7 @@ impl SpanShared {
         }
     }
 
-    /// How questions about baggage restrictions went.
+    /// Returns the counts of polls for baggage restrictions.
     pub(crate) fn restriction_updates(&self) -> Updates {
         let read = |manager: &dyn BaggageRestrictionManager| {
             self.diagnostics.call(Callback::RestrictionManagerUpdates, || manager.updates())
@@ -207,7 +209,7 @@ impl SpanShared {
         self.restrictions.as_deref().and_then(read).unwrap_or_default()
     }
 
-    /// How questions about debugging credits went.
+    /// Returns the counts of polls for debugging credits.
     pub(crate) fn throttler_updates(&self) -> Updates {
         let read = |throttler: &dyn DebugThrottler| {
             self.diagnostics.call(Callback::ThrottlerUpdates, || throttler.updates())
@@ -215,7 +217,7 @@ impl SpanShared {
         self.throttler.as_deref().and_then(read).unwrap_or_default()
     }
 
-    /// How many requests for debugging were denied for want of credit.
+    /// Returns how many requests for debugging were denied for want of credit.
     pub(crate) fn throttled(&self) -> u64 {
         let read = |throttler: &dyn DebugThrottler| {
             self.diagnostics.call(Callback::ThrottlerThrottled, || throttler.throttled())
@@ -223,7 +225,7 @@ impl SpanShared {
         self.throttler.as_deref().and_then(read).unwrap_or_default()
     }
 
-    /// Whether a span of that operation may make its trace a debugging one. No lock may be held: a
+    /// Returns whether a span of that operation may set the debug flag. No lock may be held: a
     /// throttler may wait for a server.
     #[cold]
     pub(crate) fn is_debug_allowed(&self, operation: &str) -> bool {
@@ -232,8 +234,8 @@ impl SpanShared {
         self.diagnostics.call(Callback::ThrottlerIsAllowed, ask).unwrap_or(false)
     }
 
-    /// The time nearest to the one given in `call` that servers store, in nanoseconds since the
-    /// Unix epoch. If that is another one, it is counted and reported.
+    /// Returns the storable time nearest to the one given in `call`, in nanoseconds since the Unix
+    /// epoch. A difference is counted and logged.
     #[inline]
     pub(crate) fn given_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
         storable_nanos(time).unwrap_or_else(|nearest| {
@@ -249,7 +251,7 @@ impl SpanShared {
         }
     }
 
-    /// Counts a time that no server stores, and says where it comes from.
+    /// Counts a time that servers do not store, and logs where it comes from.
     #[cold]
     fn report_time(&self, source: &'static str, time: SystemTime) {
         self.clamped_times.fetch_add(1, Ordering::Relaxed);
@@ -266,7 +268,7 @@ impl SpanShared {
         });
     }
 
-    /// Counts a call on a span after its end, and says which it was.
+    /// Counts a call on a span after its end, and logs which it was.
     #[cold]
     pub(crate) fn report_misuse(&self, call: &'static str) {
         self.misused.fetch_add(1, Ordering::Relaxed);
@@ -274,13 +276,14 @@ impl SpanShared {
             .error(Cause::Misused, || format!("{call} on a span after it was finished"));
     }
 
-    /// The spans that are not finished, if they are listed.
+    /// Returns the unfinished spans, if they are listed.
     pub(crate) fn open_spans(&self) -> OpenSpans {
         let read = |open: &OpenList| open.read(&self.clock, &self.anchor);
         self.hooks.open.as_ref().map(read).unwrap_or_default()
     }
 
-    /// Says that a span came after the close: a closer dropped early must not go unnoticed.
+    /// Logs that a span was finished after the close: a closer that was dropped early must not go
+    /// unnoticed.
     #[cold]
     pub(crate) fn report_closed(&self) {
         self.diagnostics.error(Cause::Closed, || {
@@ -291,5 +294,5 @@ impl SpanShared {
     }
 }
 
-/// How often a generator is asked for an id that is not zero.
+/// How often a generator is called for an id that is not zero.
 const MAX_ZEROS: usize = 8;

@@ -1,4 +1,4 @@
-//! Where finished spans go.
+//! The sinks of finished spans.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,20 +7,20 @@ use crate::buffers::ShardedBuffers;
 use crate::encoding::{SpanParts, SpanView};
 use crate::stats::Stats;
 
-/// Takes finished spans. The reporter is behind it; a span does not know which.
+/// Accepts finished spans. The reporter is behind it; a span does not know which.
 pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
-    /// Takes a finished, sampled span. `stripe` is the number of the calling thread. False if it is
-    /// closed; the span is counted all the same.
+    /// Accepts a finished, sampled span. `stripe` is the number of the calling thread. Returns
+    /// false if the sink is closed; the span is counted all the same.
     fn accept(&self, stripe: usize, span: SpanParts<'_>) -> bool;
 
-    /// The same for a span that was encoded before it was a sampled one.
+    /// Accepts a span that was encoded before its trace was sampled.
     fn accept_view(&self, stripe: usize, span: &SpanView<'_>) -> bool;
 
-    /// Adds what became of the spans taken so far, as one consistent reading.
+    /// Adds the counts of the spans accepted so far, as one consistent reading.
     fn read(&self, stats: &mut Stats);
 }
 
-/// Whether a sink has taken a span. The span is counted all the same.
+/// Whether a sink has accepted a span. The span is counted all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Accepted {
@@ -36,8 +36,8 @@ impl Accepted {
     }
 }
 
-/// Where a tracer's finished spans go: into buffers that are sent from another thread, which is the
-/// way that must cost little, or to something that takes them where they are finished.
+/// The sink of a tracer: buffers that are sent from another thread, which must cost little, or a
+/// sink that takes spans where they are finished.
 #[derive(Debug)]
 pub(crate) enum Sink {
     ShardedBuffers(Arc<ShardedBuffers>),

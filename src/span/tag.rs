@@ -1,4 +1,4 @@
-//! Values of tags and log fields, and what a span can be given with its end.
+//! Values of tags and log fields, and the options of a span's end.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -6,14 +6,14 @@ use std::time::SystemTime;
 use crate::encoding::{ValueView, cut, not_finite};
 use crate::tags::SpanKind;
 
-/// The value of a tag or log field, borrowed from wherever it is: it is encoded at once.
+/// The value of a tag or log field, borrowed: it is encoded at once.
 ///
 /// # Shape and units
 ///
 /// Every integer becomes a 64-bit signed number on the wire; a `u64` above `i64::MAX` wraps, as
 /// jaeger-client-go's does. A double that is infinite or not a number becomes the text `+Inf`,
 /// `-Inf` or `NaN`: Jaeger's query service has no other way to show it. Text and bytes longer than
-/// the tracer's maximum are cut, text at the boundary of a character.
+/// the tracer's maximum are truncated, text between characters.
 ///
 /// # Examples
 ///
@@ -27,21 +27,21 @@ use crate::tags::SpanKind;
 pub enum TagValue<'a> {
     /// Text.
     Str(&'a str),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
-    /// A signed number.
+    /// A signed integer.
     I64(i64),
-    /// An unsigned number.
+    /// An unsigned integer.
     U64(u64),
     /// A double.
     F64(f64),
-    /// Bytes that are no text.
+    /// Bytes.
     Bytes(&'a [u8]),
 }
 
 impl<'a> TagValue<'a> {
-    /// What was encoded from one; unsigned numbers have become signed ones, and doubles that are no
-    /// numbers text.
+    /// Returns the value of an encoded one; unsigned integers have become signed ones, and doubles
+    /// that are not finite text.
     pub(crate) fn of(view: ValueView<'a>) -> Self {
         match view {
             ValueView::Str(text) => Self::Str(str::from_utf8(text).unwrap_or_default()),
@@ -52,7 +52,7 @@ impl<'a> TagValue<'a> {
         }
     }
 
-    /// As it goes to the wire, text and bytes cut to `max_bytes`.
+    /// Returns the value to be encoded, text and bytes truncated to `max_bytes`.
     #[inline]
     pub(crate) fn view(self, max_bytes: usize) -> ValueView<'a> {
         match self {
@@ -67,7 +67,7 @@ impl<'a> TagValue<'a> {
     }
 }
 
-/// Text that is no UTF-8 becomes bytes.
+/// Text that is not UTF-8 becomes bytes.
 impl<'a> From<ValueView<'a>> for TagValue<'a> {
     fn from(view: ValueView<'a>) -> Self {
         match view {
@@ -144,8 +144,8 @@ impl<'a> From<&'a OwnedTagValue> for TagValue<'a> {
     }
 }
 
-/// What a tag keeps of a text that is longer than `max_bytes`: its beginning and, if that is wanted
-/// and fits, a mark that says how long it was.
+/// Returns the retained part of a text that is longer than `max_bytes`: its beginning and, if that
+/// is wanted and fits, a mark with the original length.
 #[cold]
 pub(crate) fn shortened(text: &str, max_bytes: usize, marked: bool) -> Cow<'_, str> {
     let mark = if marked { format!("… [{} bytes]", text.len()) } else { String::new() };
@@ -155,22 +155,21 @@ pub(crate) fn shortened(text: &str, max_bytes: usize, marked: bool) -> Cow<'_, s
     }
 }
 
-/// A tag's value that owns what it holds, for tags of the process in a
-/// [`Configuration`](crate::Configuration).
+/// The owned value of a tag, for tags of the process in a [`Configuration`](crate::Configuration).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum OwnedTagValue {
     /// Text.
     Str(String),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
-    /// A signed number.
+    /// A signed integer.
     I64(i64),
-    /// An unsigned number.
+    /// An unsigned integer.
     U64(u64),
     /// A double.
     F64(f64),
-    /// Bytes that are no text.
+    /// Bytes.
     Bytes(Vec<u8>),
 }
 
@@ -205,7 +204,7 @@ impl<'a, T: Into<TagValue<'a>>> From<T> for OwnedTagValue {
     }
 }
 
-/// A log of a moment that is given, for [`FinishOptions`].
+/// A log with a given time, for [`FinishOptions`].
 ///
 /// # Source
 ///
@@ -213,13 +212,13 @@ impl<'a, T: Into<TagValue<'a>>> From<T> for OwnedTagValue {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "written as a literal")]
 pub struct LogRecord<'a> {
-    /// When it happened.
+    /// The time of the log.
     pub timestamp: SystemTime,
-    /// What is told of it.
+    /// The fields.
     pub fields: &'a [(&'a str, TagValue<'a>)],
 }
 
-/// What a span can be given with its end; see [`Span::finish_with`](super::Span::finish_with).
+/// The options of a span's end; see [`Span::finish_with`](super::Span::finish_with).
 ///
 /// # Source
 ///
@@ -227,9 +226,9 @@ pub struct LogRecord<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct FinishOptions<'a> {
-    /// When it ended; now, if it is none. A moment before its start gives the least duration there
-    /// is, a microsecond.
+    /// The end time; now by default. A time before the start gives the minimum duration, a
+    /// microsecond.
     pub finish_time: Option<SystemTime>,
-    /// Logs that are appended to what was logged, however many they are.
+    /// Logs that are appended to the span's logs, however many they are.
     pub log_records: &'a [LogRecord<'a>],
 }

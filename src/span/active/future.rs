@@ -1,4 +1,4 @@
-//! A future that has a span active whenever it runs, on whichever thread that is.
+//! Futures with an active span, on whichever thread they are polled.
 
 use std::fmt;
 use std::future::Future;
@@ -10,14 +10,15 @@ use pin_project_lite::pin_project;
 use super::{Scope, active_of_other_tracers};
 use crate::span::Span;
 
-/// Gives futures a span.
+/// Gives futures an active span.
 ///
-/// A spawned task does not inherit the active span: give it with
+/// A spawned task does not inherit the active span: pass it on with
 /// [`in_active_span`](Self::in_active_span).
 pub trait TraceFutureExt: Future + Sized {
     /// Makes `span` the active one during every poll of this future, and while it is dropped.
     ///
-    /// The handle is held as long as the future lives, so the span is not finished before it ends.
+    /// The handle is held as long as the future lives, so the span is not finished before the
+    /// future ends.
     ///
     /// # Examples
     ///
@@ -38,8 +39,9 @@ pub trait TraceFutureExt: Future + Sized {
         InSpan { span: Some(span), outer: Vec::new(), future: Some(self) }
     }
 
-    /// The same with the span that is active now, if any: for what is about to be spawned. Where
-    /// several tracers have active spans, the nearest of each is carried along.
+    /// Makes the span that is active now active during every poll, if there is one: for futures
+    /// that are about to be spawned. Where several tracers have active spans, the nearest of each
+    /// is passed on.
     fn in_active_span(self) -> InSpan<Self> {
         InSpan { span: Span::active(), outer: active_of_other_tracers(), future: Some(self) }
     }
@@ -52,8 +54,8 @@ pin_project! {
     ///
     /// # Cost
     ///
-    /// A swap of the active span at each poll; nothing is allocated. The handle on the span is given
-    /// up as soon as the future is done.
+    /// A swap of the active span at each poll; nothing is allocated. The handle on the span is
+    /// dropped as soon as the future is done.
     #[must_use = "futures do nothing unless polled"]
     pub struct InSpan<F> {
         span: Option<Span>,
@@ -65,7 +67,7 @@ pin_project! {
 
     impl<F> PinnedDrop for InSpan<F> {
         fn drop(this: Pin<&mut Self>) {
-            // What a cancelled future drops belongs to its span, like what it did.
+            // A cancelled future is dropped with its span active.
             let mut this = this.project();
             let _scopes = activate(this.outer, this.span.as_ref());
             this.future.set(None);
@@ -86,7 +88,7 @@ impl<F: Future> Future for InSpan<F> {
         let mut this = self.project();
         let output = {
             let _scopes = activate(this.outer, this.span.as_ref());
-            // Polled again after its end: for ever pending, as a fused future is.
+            // Polled again after its end, it is pending for ever, as a fused future.
             let Some(future) = this.future.as_mut().as_pin_mut() else { return Poll::Pending };
             let Poll::Ready(output) = future.poll(context) else { return Poll::Pending };
             this.future.set(None);
@@ -105,10 +107,10 @@ fn activate(outer: &[Span], span: Option<&Span>) -> (Vec<Scope>, Option<Scope>) 
 
 /// Makes the span that is active now active in `work` too, on whichever thread that runs: for
 /// `spawn_blocking` and plain threads. Where several tracers have active spans, the nearest of each
-/// is carried along.
+/// is passed on.
 ///
-/// Call it where the span is active: within `rayon::scope` that is already a thread of the pool. For a
-/// closure that runs many times, as in rayon's iterators, clone the span before and
+/// Call it where the span is active: the closure of `rayon::scope` runs on a thread of the pool
+/// already. For a closure that runs many times, as in rayon's iterators, clone the span before and
 /// [activate](Span::activate) it in each run.
 ///
 /// # Examples

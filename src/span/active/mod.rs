@@ -1,6 +1,6 @@
 //! The active span: the parent of spans that are started without one.
 //!
-//! It belongs to a thread in synchronous code, and to a future in asynchronous code.
+//! An active span belongs to a thread in synchronous code, and to a future in asynchronous code.
 
 mod future;
 mod scope;

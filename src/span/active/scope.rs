@@ -1,6 +1,6 @@
 //! The active span of a thread: the parent of spans that are started without one.
 //!
-//! One thread-local stack, changed only by [`Scope`] in synchronous code and by
+//! The spans are in a thread-local stack, changed only by [`Scope`] in synchronous code and by
 //! [`InSpan`](super::InSpan) around every poll. No user callback runs while it is borrowed.
 
 use std::cell::{Cell, RefCell};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::span::Span;
 use crate::span::counters::Stripe;
 
-/// What is active, the innermost last, each under the number of its scope.
+/// The active spans, the innermost last, each with the number of its scope.
 struct Stack {
     entries: Vec<(u64, Span)>,
     next: u64,
@@ -18,20 +18,21 @@ struct Stack {
 
 thread_local! {
     static STACK: RefCell<Stack> = const { RefCell::new(Stack { entries: Vec::new(), next: 0 }) };
-    /// How many entries there are: without a destructor it is there at once, for every span that is
+    /// The number of entries: without a destructor it is available at once, for every span that is
     /// started.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Whether any span is active on this thread.
+/// Returns whether any span is active on this thread.
 #[inline]
 pub(in crate::span) fn is_any_active() -> bool {
     DEPTH.try_with(Cell::get).unwrap_or(0) > 0
 }
 
-/// Keeps a span active on this thread; what was active before is so again when it is dropped.
+/// Keeps a span active on this thread until it is dropped; then the spans active before are so
+/// again.
 ///
-/// Scopes may be dropped in any order. One cannot leave its thread:
+/// Scopes may be dropped in any order. A scope cannot leave its thread:
 ///
 /// ```compile_fail
 /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build().unwrap();
@@ -39,8 +40,8 @@ pub(in crate::span) fn is_any_active() -> bool {
 /// std::thread::spawn(move || drop(scope)); // a scope is not `Send`
 /// ```
 ///
-/// It must not be held across an `.await`, or other tasks of the thread see its span as theirs. A
-/// task that holds one is not `Send`, so that spawning it does not compile:
+/// A scope must not be held across an `.await`, or other tasks of the thread see its span as
+/// theirs. A task that holds one is not `Send`, so that spawning it does not compile:
 ///
 /// ```compile_fail
 /// # async fn work() {}
@@ -52,7 +53,7 @@ pub(in crate::span) fn is_any_active() -> bool {
 /// # }
 /// ```
 ///
-/// Tasks that stay on their thread, as those of `block_on` and of a `LocalSet`, are compiled. Clippy
+/// Tasks that stay on their thread, as those of `block_on` and of a `LocalSet`, do compile. Clippy
 /// finds them with these lines in `clippy.toml`:
 ///
 /// ```toml
@@ -64,7 +65,7 @@ pub(in crate::span) fn is_any_active() -> bool {
 #[must_use = "the span is active only as long as the scope lives"]
 pub struct Scope {
     number: u64,
-    /// Neither `Send` nor `Sync`.
+    /// Makes the type neither `Send` nor `Sync`.
     _here: PhantomData<*const ()>,
 }
 
@@ -85,7 +86,8 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        // What is taken out is dropped after the borrow: its end may report, and run user callbacks.
+        // The entry is dropped after the borrow: the end of its span may report it, and run user
+        // callbacks.
         let _ended = STACK.try_with(|stack| {
             let entries = &mut stack.borrow_mut().entries;
             let at = entries.iter().rposition(|(number, _)| *number == self.number);
@@ -96,18 +98,18 @@ impl Drop for Scope {
     }
 }
 
-/// A handle on the active span.
+/// Returns a handle on the active span.
 pub(in crate::span) fn active() -> Option<Span> {
     with_nearest(|_| true, Span::clone)
 }
 
-/// A handle on the nearest active span of a tracer.
+/// Returns a handle on the nearest active span of a tracer.
 pub(crate) fn active_of(stripe: &Arc<Stripe>) -> Option<Span> {
     with_nearest(|span| span.belongs_to(stripe), Span::clone)
 }
 
-/// What is made of the innermost active span of which `is_wanted` is true, without taking a handle on
-/// it. It is searched for among the innermost [`MAX_DEPTH`].
+/// Calls `use_it` with the innermost active span of which `is_wanted` is true, without making a
+/// handle. Only the innermost [`MAX_DEPTH`] spans are searched.
 #[inline]
 pub(in crate::span) fn with_nearest<T>(
     is_wanted: impl Fn(&Span) -> bool,
@@ -121,8 +123,8 @@ pub(in crate::span) fn with_nearest<T>(
     STACK.try_with(nearest).ok().flatten()
 }
 
-/// The active spans of other tracers than the innermost one's, the nearest of each, outermost first.
-/// Nearly always there are none.
+/// Returns the active spans of tracers other than the innermost one's, the nearest of each,
+/// outermost first. There are hardly ever any.
 pub(in crate::span) fn active_of_other_tracers() -> Vec<Span> {
     let collect = |stack: &RefCell<Stack>| {
         let stack = stack.borrow();
@@ -140,7 +142,8 @@ pub(in crate::span) fn active_of_other_tracers() -> Vec<Span> {
     STACK.try_with(collect).unwrap_or_default()
 }
 
-/// A stack may be as deep as the application nests, and is searched for every span that starts.
+/// The maximum search depth: the stack is as deep as the application nests, and is searched for
+/// every span that starts.
 const MAX_DEPTH: usize = 64;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! Decisions that are put off: the sampler is asked again when a span changes, until one stands.
+//! Deferred decisions: the sampler is called again when a span changes, until its decision is
+//! final.
 //!
-//! None of it is in the way of a tracer whose sampler decides at once.
+//! A tracer whose sampler decides at once never gets here.
 
 use std::sync::atomic::Ordering;
 
@@ -10,9 +11,9 @@ use crate::sampler::{Decision, SamplingParameters, SpanTags};
 use crate::span::record::{FIREHOSE, SAMPLED, SpanRecord};
 use crate::span::shared::SpanShared;
 
-/// Asks about a span that was started, if it `asks` for a decision or one is put off, and about each
-/// tag it was started with. The tags are stored, and cut, after they were asked about, so that a sampler's own come
-/// before the one that made it decide.
+/// Calls the sampler for a started span, if it `asks` for a decision or one is deferred, and for
+/// each tag it was started with. The tags are stored, and truncated, after the calls, so that a
+/// sampler's own tags come before the one that made it decide.
 #[cold]
 pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, asks: bool) {
     if asks {
@@ -21,7 +22,7 @@ pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, asks: 
     }
     let draft = &mut inner.data.get_mut().draft;
     let internal = draft.first_tags.bytes().to_vec();
-    // They change places, so that the memory of both is used again.
+    // Swapped, so that the memory of both is reused.
     draft.first_tags.clear();
     std::mem::swap(&mut draft.tags, &mut draft.first_tags);
     let mut given = std::mem::take(&mut draft.first_tags);
@@ -52,14 +53,14 @@ pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, asks: 
         }
         draft.tag_count += 1;
     }
-    // That it is kept or, if it is too much, not, is seen to at the end.
+    // Whether the memory is kept is decided at the end of the span.
     given.clear();
     let draft = &mut inner.data.get_mut().draft;
     draft.first_tags = given;
     draft.extras = true;
 }
 
-/// Asks about a tag that a span is about to be given.
+/// Calls the sampler for a tag that is about to be set.
 #[cold]
 pub(in crate::span) fn tag_set(
     inner: &SpanRecord,
@@ -72,7 +73,7 @@ pub(in crate::span) fn tag_set(
     }
 }
 
-/// Asks about a span that was given another name.
+/// Calls the sampler for a span that was renamed.
 #[cold]
 pub(in crate::span) fn renamed(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_undecided() {
@@ -80,7 +81,7 @@ pub(in crate::span) fn renamed(inner: &SpanRecord, core: &SpanShared) {
     }
 }
 
-/// Asks about a span that is about to be finished.
+/// Calls the sampler for a span that is about to be finished.
 #[cold]
 pub(in crate::span) fn finishing(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_undecided() {
@@ -88,19 +89,19 @@ pub(in crate::span) fn finishing(inner: &SpanRecord, core: &SpanShared) {
     }
 }
 
-/// Asks without the lock, as a sampler may be a user callback, and does what it says.
+/// Calls the sampler without the lock, as it may be a user callback, and applies its decision.
 fn ask(
     inner: &SpanRecord,
     core: &SpanShared,
     question: impl FnOnce(&mut SamplingParameters<'_>) -> Decision,
 ) {
     if !core.may_defer || core.origin.is_forked() {
-        // The trace is another tracer's, whose sampler decides about it; or a sampler's locks may have
-        // been left locked.
+        // The trace is another tracer's, whose sampler decides about it; or a sampler's locks may
+        // have been left locked.
         return;
     }
     let name = {
-        // What is done to a span after its end does not decide about its trace.
+        // Calls after the end of a span do not decide about its trace.
         let Some(data) = inner.lock().filter(|data| !data.finished) else { return };
         data.draft.name.clone()
     };

@@ -2,8 +2,8 @@
 //!
 //! | case | what ends it | its trace | function | what becomes of it |
 //! |---|---|---|---|---|
-//! | 1 | drop of the last handle | sampled, nobody has a say | [`finish_last`] | written out, without a lock |
-//! | 2 | drop of the last handle | not sampled, nobody has a say | [`finish_last_unsampled`] | counted |
+//! | 1 | drop of the last handle | sampled, no callbacks | [`finish_last`] | written out, without a lock |
+//! | 2 | drop of the last handle | not sampled, no callbacks | [`finish_last_unsampled`] | counted |
 //! | 3 | drop of the last handle | on the slow path, no observers | [`finish_last_slow`] | deferred · tail · written out |
 //! | 4 | drop of the last handle | observed | [`finish_observed`] | case 6, through a handle made for it |
 //! | 5 | `finish`, `finish_at` | fast path | [`finish`] | written out with the body locked |
@@ -12,8 +12,9 @@
 //! | 8 | two last handles dropped at the same moment | any | `Drop for SpanRecord` | case 1 to 4 |
 //! | 9 | `restart_below` | any | [`finish_unsent`] | counted as not sampled: it goes on as another span |
 //!
-//! A span is finished once: whoever sets [`SpanData::finished`] accounts for it. All other calls are
-//! misuse. Callbacks (samplers, observers, clocks, loggers) run without the lock of the span's body.
+//! A span is finished once: the call that sets [`SpanData::finished`] accounts for it. All other
+//! calls are misuse. Callbacks (samplers, observers, clocks, loggers) run without the lock of the
+//! span's body.
 
 use std::mem;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ use crate::span::{LogRecord, Span, inspect};
 #[must_use]
 enum LastHandle {
     Finished,
-    /// Nothing is done yet: observers are to be notified, and want a handle on the span.
+    /// The span is not finished yet: observers are to be notified, and need a handle on the span.
     IsObserved,
 }
 
@@ -60,7 +61,7 @@ impl Drop for NonRecording {
     }
 }
 
-/// Out of line, so that the usual drop of a non-recording span is small enough to be inlined.
+/// Not inlined, so that the usual drop of a non-recording span is small enough to be inlined.
 #[inline(never)]
 fn release_touched(span: &mut NonRecording) {
     let Some(state) = span.take_state_alone() else { return release_shared(span) };
@@ -70,15 +71,15 @@ fn release_touched(span: &mut NonRecording) {
     record::give_state(state);
 }
 
-/// Ends a non-recording span that has a record, was finished before, or whose trace others have
-/// recorded. Of the last, a record is made, so that it is sent.
+/// Ends a non-recording span that has a record, was finished before, or whose trace was forced to
+/// be recorded by other spans. In the last case, a record is made, so that the span is sent.
 #[inline(never)]
 fn release_shared(span: &mut NonRecording) {
     let _ = span.record();
     let (outcome, state) = span.take_outcome();
     let Some(stripe) = span.take_stripe() else { return };
     let Some(outcome) = outcome else { return stripe.count_not_sampled() };
-    // A state that is the record's own is dropped first, as the record keeps it for its next life.
+    // The record's own state is dropped first, as the record keeps it for its next life.
     let record = outcome.into_record();
     let state = state.filter(|_| record.as_ref().is_none_or(|record| record.shares_state()));
     if let Some(record) = record {
@@ -89,7 +90,7 @@ fn release_shared(span: &mut NonRecording) {
     }
 }
 
-/// Drops a handle. The last one finishes the span, unless that was done, and gives its record back to
+/// Drops a handle. The last one finishes the span, unless that was done, and returns its record to
 /// the pool.
 #[inline(never)]
 fn release(mut handle: Arc<SpanRecord>) {
@@ -104,21 +105,22 @@ fn release(mut handle: Arc<SpanRecord>) {
     }
 }
 
-/// Finishes an observed span through a handle, of which observers may make more.
+/// Finishes an observed span through a handle, of which observers may make clones.
 #[cold]
 #[inline(never)]
 fn finish_observed(handle: Arc<SpanRecord>) {
     let mut span = Span::recorded(handle);
     finish(&span, None);
     let Some(mut last) = span.take_record().and_then(OwnedRecord::of_last) else { return };
-    // It is finished, unless a sampler panicked when it was asked about that.
+    // The span is finished, unless a sampler panicked when it was called for that.
     last.data.get_mut().observers = None;
     release(last.into_shared());
 }
 
 impl Drop for SpanRecord {
     fn drop(&mut self) {
-        // Only where the last two handles went at the same moment, and each saw the other.
+        // Happens only if the last two handles were dropped at the same time, and each saw the
+        // other.
         if !self.data.get_mut().finished && finish_last(self) == LastHandle::IsObserved {
             release(Arc::new(mem::take(self)));
         }
@@ -170,7 +172,7 @@ fn finish_last_slow(last: &mut SpanRecord) -> LastHandle {
     LastHandle::Finished
 }
 
-/// Finishes a span, at the moment given, in nanoseconds since the Unix epoch, or now.
+/// Finishes a span, at the given time, in nanoseconds since the Unix epoch, or now.
 pub(in crate::span) fn finish(span: &Span, end: Option<i64>) {
     if let Repr::NonRecording(non_recording) = &span.repr
         && non_recording.mark_finished()
@@ -190,7 +192,7 @@ pub(in crate::span) fn finish(span: &Span, end: Option<i64>) {
     }
     let end = end_of(record, stripe, end);
     let Some(mut data) = record.lock() else { return };
-    // Reported after the lock: a logger is a user callback, and may use this very span.
+    // Counted after the lock: a logger is a user callback, and may use this very span.
     if data.finished {
         drop(data);
         stripe.report_misuse("finish");
@@ -200,14 +202,14 @@ pub(in crate::span) fn finish(span: &Span, end: Option<i64>) {
     }
 }
 
-/// Finishes a span with logs that were made meanwhile elsewhere. They do not count towards a limit.
+/// Finishes a span with logs that were made elsewhere. They do not count towards a limit.
 pub(in crate::span) fn finish_with_logs(span: &Span, end: Option<i64>, logs: &[LogRecord<'_>]) {
     match span.existing_record() {
         Some(record) if !logs.is_empty() => {
             let Some(stripe) = &record.core else { return };
             finish_slow(span, record, stripe, end, logs);
         }
-        // A span without a record is not sampled, and keeps no logs.
+        // A span without a record is not sampled, and stores no logs.
         _ => finish(span, end),
     }
 }
@@ -251,8 +253,8 @@ fn finish_slow(
     }
 }
 
-/// Claims the end of a span on the slow path: notifies its observers, then asks a sampler that put its
-/// decision off.
+/// Claims the end of a span on the slow path: notifies its observers, then calls a sampler that
+/// deferred its decision.
 pub(in crate::span) fn claim(
     span: &Span,
     record: &SpanRecord,
@@ -267,9 +269,9 @@ pub(in crate::span) fn claim(
     claim
 }
 
-/// Finishes a span that goes on as another one. It is counted as not sampled, though it may be.
+/// Finishes a span that continues as another one. It is counted as not sampled, though it may be.
 pub(in crate::span) fn finish_unsent(record: &SpanRecord, stripe: &Stripe, data: &mut SpanData) {
-    // A closed tracer has nothing to report: the span is not to be seen.
+    // The result does not matter, as the span is not to be sent.
     let _ = if stripe.tail_sampler.is_some() {
         write_out_slow(data, stripe, &record.ids, &record.state, End::Now)
     } else {
@@ -277,8 +279,8 @@ pub(in crate::span) fn finish_unsent(record: &SpanRecord, stripe: &Stripe, data:
     };
 }
 
-/// When the span ends: at the moment given, in nanoseconds since the Unix epoch, or now. Read without
-/// the lock, as a clock may be a user callback, and only where the answer is needed.
+/// Returns the end of the span: the given time, in nanoseconds since the Unix epoch, or now. Read
+/// without the lock, as a clock may be a user callback, and only if it is needed.
 #[inline]
 fn end_of(record: &SpanRecord, shared: &SpanShared, given: Option<i64>) -> End {
     match given {
@@ -307,8 +309,8 @@ fn write_out(
     stripe.sink.accept(stripe_index(), SpanParts::new(ids, flags, times, &data.draft))
 }
 
-/// [`write_out`] of an end that was read or given. Out of line, so that the last drop does not branch
-/// on which.
+/// Calls [`write_out`] for an end that was read or given. Not inlined, so that the last drop does
+/// not branch on which.
 #[inline(never)]
 fn write_out_at(
     data: &mut SpanData,
@@ -320,7 +322,7 @@ fn write_out_at(
     write_out(data, stripe, ids, state, end)
 }
 
-/// [`write_out`] of a span that may be buffered, or whose sampler may still have decided nothing.
+/// Calls [`write_out`] for a span that may be buffered, or whose sampler may not have decided.
 fn write_out_slow(
     data: &mut SpanData,
     stripe: &Stripe,
@@ -342,7 +344,8 @@ fn write_out_slow(
     write_out_at(data, stripe, ids, undecided.as_ref().unwrap_or(state), end)
 }
 
-/// Adds what others carry in `tracestate` as the tag that OTLP makes its field of, unless there is one.
+/// Adds the members of other vendors in `tracestate` as a tag, from which OTLP's field is made,
+/// unless there is one.
 fn add_trace_state(data: &mut SpanData) {
     if inspect::tags(data).any(|(key, _)| key == TRACE_STATE_TAG) {
         return;
@@ -354,11 +357,11 @@ fn add_trace_state(data: &mut SpanData) {
     }
 }
 
-/// Servers know it by this name where they translate Thrift and OTLP.
+/// The name by which servers know the tag when they translate Thrift and OTLP.
 const TRACE_STATE_TAG: &str = "w3c.tracestate";
 
-/// Counts a span that is finished while still nothing is decided, and gives the trace's state as it is
-/// counted: others may decide at this very moment.
+/// Counts a span that is finished without a decision, and returns a copy of the trace's state that
+/// is counted: other threads may decide at this very moment.
 #[cold]
 #[inline(never)]
 fn count_undecided(stripe: &Stripe, state: &TraceState) -> Option<TraceState> {

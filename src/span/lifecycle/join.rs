@@ -1,4 +1,4 @@
-//! How a span comes into its trace: it begins one, or joins one that is there.
+//! The ways into a trace: a span begins one, or joins an existing one.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(super) enum Tags<'a> {
 }
 
 impl Tags<'_> {
-    /// Appends them to a span's, and gives how many they are.
+    /// Appends the tags to a span's tags and returns how many there are.
     #[inline(always)]
     pub(super) fn append_to(self, tags: &mut TagBuffer) -> usize {
         match self {
@@ -58,7 +58,7 @@ pub(super) fn flags_of(decision: Decision) -> u8 {
     }
 }
 
-/// Begins a trace, perhaps with the debug id and decision of a context that has no trace.
+/// Begins a trace, perhaps with the debug id and decision of a context without a trace.
 #[inline]
 pub(super) fn trace(
     inner: &mut SpanRecord,
@@ -75,8 +75,7 @@ pub(super) fn trace(
     SpanOrigin::Trace
 }
 
-/// Decides on a trace that the span has joined: as nobody has done so, or because debugging is asked
-/// for.
+/// Decides on a trace that the span has joined, if there is no decision, or debugging is requested.
 #[cold]
 #[inline(never)]
 pub(super) fn decide_on_joined(
@@ -90,8 +89,7 @@ pub(super) fn decide_on_joined(
     inner.state.add(flags);
 }
 
-/// Asks a sampler that decides about traces that go on here too. What it says takes the place of what
-/// the caller decided.
+/// Calls a sampler that decides about joined traces. Its decision replaces the caller's.
 #[cold]
 #[inline(never)]
 pub(super) fn decide_on_join(inner: &mut SpanRecord, core: &SpanShared) {
@@ -114,7 +112,7 @@ pub(super) fn decide_on_join(inner: &mut SpanRecord, core: &SpanShared) {
     }
 }
 
-/// Starts a span of a disabled tracer, with what a builder has noted of its parent.
+/// Starts a span of a disabled tracer, with the parent that a builder has stored.
 #[cold]
 #[inline(never)]
 pub(super) fn disabled(
@@ -127,7 +125,7 @@ pub(super) fn disabled(
     inner.set_caller(caller.map_or_else(|| Arc::clone(without_caller), Arc::new));
 }
 
-/// The context that a builder has noted as a parent's, as it was.
+/// Returns the parent's context that a builder has stored.
 pub(super) fn parent_context(inner: &mut SpanRecord, request: SamplingRequest) -> SpanContext {
     SpanContext {
         trace_id: inner.ids.trace,
@@ -143,7 +141,8 @@ pub(super) fn parent_context(inner: &mut SpanRecord, request: SamplingRequest) -
     }
 }
 
-/// The flags that the sampler decides on, if it is asked, and a debug id. Their tags are added.
+/// Returns the flags from the sampler's decision, if it is called, and a debug id. Their tags are
+/// added.
 #[inline(always)]
 fn decided_flags(
     inner: &mut SpanRecord,
@@ -154,7 +153,7 @@ fn decided_flags(
     let draft = &mut inner.data.get_mut().draft;
     let mut given = SpanTags::default();
     let by_id = if !asks || core.may_defer {
-        // One that may defer is asked when the span is there.
+        // A sampler that may defer is called once the span exists.
         ById::No
     } else if !core.asks_by_id {
         ById::Ask
@@ -170,14 +169,14 @@ fn decided_flags(
         }
     };
     let sample = flags != 0;
-    // The sampler's tags come before those that the span was given.
+    // The sampler's tags come before the span's first tags.
     let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
     if sample {
         draft.tag_count += tags.append_to(first);
     }
     if let Some(debug_id) = debug_id {
         flags |= SAMPLED | DEBUG;
-        // A sampler that defers has its tags before it, and is asked about the others alone.
+        // A sampler that defers has its tags before them, and is called for the others alone.
         let to = if core.may_defer { &mut draft.first_tags } else { first };
         let value = core.within_limit(debug_id);
         to.tag(core.debug_tag.as_bytes(), ValueView::Str(value.as_bytes()));
@@ -187,23 +186,22 @@ fn decided_flags(
     flags
 }
 
-/// Continues the trace of the parent that the record has adopted.
+/// Continues the trace of the parent that the record has inherited from.
 #[inline]
 pub(super) fn child(inner: &mut SpanRecord, core: &SpanShared) -> SpanOrigin {
     inner.ids.span = SpanId::new(core.next_id());
     SpanOrigin::Joined
 }
 
-/// Whether the span's `tracestate` is to be a tag of it, which is added where the slow path ends it. All
-/// spans of its trace in this process share that.
+/// Returns whether the span's `tracestate` is recorded as a tag, which is added where the slow path
+/// ends the span. All spans of the trace in this process share it.
 pub(super) fn has_recorded_trace_state(inner: &mut SpanRecord, core: &SpanShared) -> bool {
     let baggage = inner.data.get_mut().baggage.as_ref();
     core.records_trace_state && baggage.is_some_and(|baggage| baggage.trace_state.is_some())
 }
 
-/// Lets a span come into a trace in a process that was forked from the one that built the tracer.
-/// Nobody is asked about it, and its ids are drawn from the operating system: other processes that were
-/// forked from the same one would draw the same otherwise.
+/// Brings a span into a trace in a forked process. No callback is called, and ids are from the
+/// operating system: siblings of the process would generate the same ones otherwise.
 #[cold]
 pub(super) fn left(inner: &mut SpanRecord, core: &SpanShared, joins: bool) -> SpanOrigin {
     let id = id::system_63();
@@ -232,8 +230,8 @@ pub(super) fn server(
     SpanOrigin::Joined
 }
 
-/// Whether a span is started as the server's side of a call. Of several tags that say so, the last
-/// one counts, even if it was cut to `max` bytes.
+/// Returns whether a span is started as the server's side of a call. Of several such tags, the last
+/// one counts, even if it was truncated to `max` bytes.
 fn serves(inner: &mut SpanRecord, given: Option<List<'_>>, max: usize) -> bool {
     let draft = &inner.data.get_mut().draft;
     let given = given.unwrap_or_else(|| List::new(draft.tag_count, draft.tags.bytes()));
@@ -243,8 +241,8 @@ fn serves(inner: &mut SpanRecord, given: Option<List<'_>>, max: usize) -> bool {
     kind.is_some_and(|tag| [server, cut].map(ValueView::Str).contains(&tag.value))
 }
 
-/// Makes it a span that begins now, if it is recorded. Last, so that what was done to start it is
-/// not part of it.
+/// Sets the start to now, if the span is recorded. Done last, so that starting it is not part of
+/// it.
 #[inline(always)]
 pub(super) fn begin(inner: &mut SpanRecord, core: &SpanShared, counts: &Counts) {
     if inner.state.is_recording() {
@@ -256,7 +254,7 @@ pub(super) fn begin(inner: &mut SpanRecord, core: &SpanShared, counts: &Counts) 
     }
 }
 
-/// Lets a span that is recorded begin now; of another, forgets what it was given.
+/// Sets the start of a recorded span to now; discards the tags of any other.
 pub(super) fn recording(inner: &mut SpanRecord, core: &SpanShared) {
     if inner.state.is_recording() {
         record(inner, core);
@@ -276,13 +274,13 @@ fn record(inner: &mut SpanRecord, core: &SpanShared) {
 
 #[inline(always)]
 fn forget(inner: &mut SpanRecord) {
-    // Its trace may be forced yet, and what was taken over is no more than half of its ids.
+    // The trace may be forced yet, and the inherited fields are only half of its ids.
     inner.ids.forget_fields();
     inner.data.get_mut().draft.forget_tags();
 }
 
-/// Whether a span that has joined a trace is the first of this process: it serves somebody, or has no
-/// parent. Its tags may be cut after `max` bytes, and so its kind.
+/// Returns whether a span that has joined a trace is the first of this process: a server span, or
+/// one without a parent. Its tags may be truncated to `max` bytes, and so its kind.
 ///
 /// # Source
 ///
@@ -306,7 +304,7 @@ pub(super) fn observed(inner: &mut SpanRecord, core: &SpanShared) {
     }
 }
 
-/// Takes a context as the span's own.
+/// Uses a context as the span's own.
 #[cold]
 pub(super) fn as_itself(inner: &mut SpanRecord, itself: SpanContext) -> SpanOrigin {
     let parent = (inner.ids.trace, inner.ids.parent);

@@ -7,7 +7,7 @@ use crate::span::shared::SpanShared;
 use crate::span::tag::TagValue;
 use crate::tags::SAMPLING_PRIORITY;
 
-/// A `sampling.priority` of any number; anything else is ignored.
+/// Parses a `sampling.priority` of any number; anything else is ignored.
 fn priority_of(value: TagValue<'_>) -> Option<bool> {
     match value {
         TagValue::I64(number) => Some(number > 0),
@@ -22,7 +22,7 @@ pub(super) fn set_priority(inner: &SpanRecord, core: &SpanShared, value: TagValu
     if force && core.throttler.is_some() && !may_force(inner, core) {
         return;
     }
-    // Read without the lock, as a clock may be foreign code. 0 would mean that nobody forced it.
+    // Read without the lock, as a clock may be a user callback. 0 means not forced.
     let now = if force { core.clock.monotonic_nanos().max(1) } else { 0 };
     let Some(mut data) = inner.lock() else { return };
     if data.finished {
@@ -31,7 +31,7 @@ pub(super) fn set_priority(inner: &SpanRecord, core: &SpanShared, value: TagValu
     }
     inner.state.set_undecided(false);
     if !force {
-        // Both bits: a trace that keeps the debug bit would still be kept downstream.
+        // Both bits: a trace with the debug bit would still be recorded downstream.
         inner.state.remove(SAMPLED | DEBUG);
         return tail::decided(inner, core);
     }
@@ -43,8 +43,8 @@ pub(super) fn set_priority(inner: &SpanRecord, core: &SpanShared, value: TagValu
     data.tag(SAMPLING_PRIORITY, value, core, core.max_tag_value_bytes);
 }
 
-/// Asks without the lock, as a throttler may be foreign code and may ask a server. Nobody is asked
-/// for a span that is over, nor where forcing does not make it a debugging one.
+/// Calls the throttler without the lock, as it may be a user callback and may poll a server. It is
+/// not called for a finished span, nor if the debug flag is not set.
 fn may_force(inner: &SpanRecord, core: &SpanShared) -> bool {
     if core.no_debug_flag {
         return true;

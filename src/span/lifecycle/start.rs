@@ -1,8 +1,8 @@
 //! The start of a span: what its builder has noted becomes a span that has begun.
 //!
-//! Most spans have a name and perhaps a parent and tags, and nobody has a say in them. All others take
-//! [`UnstartedSpan::start_slow`], which calls those who have one in order: tail sampling · the sampler
-//! that defers · a priority · observers.
+//! Most spans have a name and perhaps a parent and tags, and no callbacks. All others take
+//! [`UnstartedSpan::start_slow`], which applies in order: tail sampling · the sampler that defers ·
+//! a priority · observers.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use crate::span::repr::Span;
 use crate::span::tag::TagValue;
 use crate::tags::SAMPLING_PRIORITY;
 
-/// Starts a span that has a name and nothing else, which most spans do: what a builder carries
-/// costs more to move than such a span does.
+/// Starts a span that has only a name, the most frequent case: moving a builder costs more than
+/// such a span.
 #[inline]
 pub(crate) fn plain(core: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> Span {
     if active::is_any_active() || core.has_hooks || core.is_forked() {
@@ -55,7 +55,7 @@ fn built(core: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
     UnstartedSpan::new(core, name).start()
 }
 
-/// The first span of a trace whose sampler wants to know more than the id.
+/// Starts the first span of a trace whose sampler needs more than the id.
 #[inline(never)]
 fn asked(core: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
     let mut given = SpanTags::default();
@@ -66,14 +66,14 @@ fn asked(core: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span
     }
 }
 
-/// The first span of a trace that is not recorded.
+/// Starts the first span of a trace that is not recorded.
 #[inline]
 fn non_recording(core: &Arc<Stripe>, trace_id: TraceId, name: &'static str) -> Span {
     core.started(SpanOrigin::Trace).add(Sampled::No);
     Span::non_recording(NonRecording::new(Arc::clone(core), trace_id, name))
 }
 
-/// The first span of a trace, with a record.
+/// Starts the first span of a trace, with a record.
 #[inline]
 fn root(
     core: &Arc<Stripe>,
@@ -104,14 +104,14 @@ fn root(
 /// A span about to be started.
 pub(in crate::span) struct UnstartedSpan<'a> {
     stripe: &'a Arc<Stripe>,
-    /// The span's record, which takes what is given as it comes: what a builder carries would be
-    /// moved at each of its steps.
+    /// The span's record, to which options are written as they come: a struct in the builder would
+    /// be moved at each of its steps.
     record: OwnedRecord,
     parent_kind: ParentKind,
     /// Whether the parent so far has a trace, which the span then joins.
     joins: bool,
     pub(in crate::span) ignores_active: bool,
-    /// Whether the record holds something of what few spans are started with.
+    /// Whether the record has any of the extras.
     has_extras: bool,
 }
 
@@ -130,7 +130,7 @@ impl<'a> UnstartedSpan<'a> {
         }
     }
 
-    /// The name, for those who show it.
+    /// Returns the name, for `Debug`.
     pub(in crate::span) fn name(&self) -> Cow<'static, str> {
         let name = self.record.data.try_lock().map(|data| data.draft.name.clone());
         name.unwrap_or_default()
@@ -152,7 +152,7 @@ impl<'a> UnstartedSpan<'a> {
         }
     }
 
-    /// Takes a context as the span's own, if it names a span.
+    /// Uses a context as the span's own, if it names a span.
     pub(in crate::span) fn set_itself(&mut self, context: Option<SpanContext>) {
         self.has_extras = true;
         self.record.extras().itself = context.filter(SpanContext::is_valid);
@@ -174,7 +174,7 @@ impl<'a> UnstartedSpan<'a> {
             let data = self.record.data.get_mut();
             data.tag(SAMPLING_PRIORITY, value, self.stripe, usize::MAX);
         }
-        // Of other kinds it means nothing.
+        // Values of other types are ignored.
         let number = match value {
             TagValue::I64(number) => TagValue::I64(number),
             TagValue::U64(number) => TagValue::U64(number),
@@ -185,7 +185,7 @@ impl<'a> UnstartedSpan<'a> {
         self.record.extras().priority = Some(number);
     }
 
-    /// Lets the span begin at a moment given, in nanoseconds since the Unix epoch.
+    /// Sets the start time, in nanoseconds since the Unix epoch.
     pub(in crate::span) fn set_start(&mut self, wall: i64) {
         self.record.data.get_mut().start = Start::Given { wall };
     }
@@ -211,7 +211,7 @@ impl<'a> UnstartedSpan<'a> {
         Span::recorded(owned.into_shared())
     }
 
-    /// Starts a span with what few are started with, or in whose start others have a say.
+    /// Starts a span with extras, or with callbacks at the start.
     #[cold]
     #[inline(never)]
     fn start_slow(mut self) -> Span {
@@ -283,7 +283,7 @@ impl<'a> UnstartedSpan<'a> {
                 given.take_last(&mut record.data.get_mut().draft, before);
             }
             let sampled = record.state.sampled();
-            // Before its tags are forgotten.
+            // Read before the tags are discarded.
             if stripe.counts_first
                 && span_origin == SpanOrigin::Joined
                 && join::is_first_in_process(record, given.list(), stripe.max_tag_value_bytes)
@@ -306,7 +306,7 @@ impl<'a> UnstartedSpan<'a> {
         span
     }
 
-    /// Starts a span of a disabled tracer, which hands its caller's context on.
+    /// Starts a span of a disabled tracer, which forwards its caller's context.
     fn start_disabled(self) -> Span {
         let Self { stripe, record: mut owned, parent_kind, .. } = self;
         let record = &mut *owned;
@@ -323,7 +323,7 @@ impl<'a> UnstartedSpan<'a> {
         Span::recorded(owned.into_shared())
     }
 
-    /// Starts a span in a process that was forked from the one that built the tracer.
+    /// Starts a span in a forked process.
     fn start_in_fork(self) -> Span {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
@@ -339,8 +339,8 @@ impl<'a> UnstartedSpan<'a> {
     }
 }
 
-/// Notifies observers of a span that has its ids and its sampler's decision, and of the tags that it
-/// was started with. About those the sampler that defers is asked after them.
+/// Notifies observers of a span that has its ids and its sampler's decision, and of its first tags.
+/// The sampler that defers is called for the tags after them.
 fn notify_started(span: &Span, stripe: &Arc<Stripe>, given: &StartTags) {
     let Some(record) = span.existing_record() else { return };
     observer::started(span, record, stripe, given);
@@ -361,7 +361,7 @@ fn notify_started(span: &Span, stripe: &Arc<Stripe>, given: &StartTags) {
     }
 }
 
-/// A record that is to be a span, and is written to as if it were one. If a user callback panics
+/// A record that becomes a span, and is written to as if it were one. If a user callback panics
 /// meanwhile there was none.
 struct Beginning<'r>(&'r mut SpanRecord);
 

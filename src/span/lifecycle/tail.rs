@@ -38,7 +38,7 @@ impl Reason {
 }
 
 impl TailSampler<Arc<TraceState>> {
-    /// Whether the trace's open spans are counted by this tracer.
+    /// Returns whether the trace's open spans are counted by this tracer.
     fn tracks(&self, state: &TraceState) -> bool {
         state.is_tracked() && state.tail_state.owner() == self.id
     }
@@ -48,12 +48,12 @@ impl TailSampler<Arc<TraceState>> {
         state.is_buffered() && state.tail_state.owner() == self.id
     }
 
-    /// Lets a span come into a trace of which it knows no open span. If there are any, and the trace
-    /// began here, it shares their state and brings the flags that it came with. Otherwise a part of
-    /// the trace begins with it.
+    /// Brings a span into a trace of which it knows no open span. If there are any, and the trace
+    /// began here, the span shares their state and adds the flags that it came with. Otherwise a
+    /// part of the trace begins with it.
     fn enter(&self, inner: &mut SpanRecord, core: &SpanShared, span_origin: SpanOrigin) {
         let (flags, is_sampled) = (inner.state.flags(), inner.state.is_sampled());
-        // Read without the lock, as a clock may be a user callback. 0 would mean that nobody forced it.
+        // Read without the lock, as a clock may be a user callback. 0 means not forced.
         let now = if is_sampled { core.clock.monotonic_nanos().max(1) } else { 0 };
         let was_tracked = self.tracks(&inner.state);
         let began_here =
@@ -70,7 +70,7 @@ impl TailSampler<Arc<TraceState>> {
                 open.add(flags);
                 inner.join_state(open);
             }
-            // Another thread was quicker to bring its own state back.
+            // Another thread has already restored its own state.
             None if was_tracked && inner.state.tail_state.join() => {}
             None if is_sampled && !was_tracked => {}
             None => {
@@ -107,7 +107,7 @@ impl TailSampler<Arc<TraceState>> {
             return !is_sampled;
         };
         if is_sampled {
-            // Whoever had it sampled may not have come to this yet.
+            // The thread that sampled the trace may not have flushed it yet.
             release(&mut line, counts, state);
         }
         let mut lost = 0;
@@ -151,8 +151,8 @@ fn of<'c>(inner: &SpanRecord, core: &'c SpanShared) -> Option<&'c TailSampler<Ar
     core.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.is_buffering(&inner.state))
 }
 
-/// Lets a span come into its trace, if that is tracked or is to be. Before anybody is asked about it,
-/// so that all decisions find the same state.
+/// Brings a span into its trace, if that is tracked or is to be. Done before any callback, so that
+/// all decisions use the same state.
 #[cold]
 pub(in crate::span) fn track_start(
     inner: &mut SpanRecord,
@@ -164,7 +164,7 @@ pub(in crate::span) fn track_start(
     if is_tracked && inner.state.tail_state.join() {
         return;
     }
-    // What it shares was sampled from the start, or is another tracer's.
+    // The shared state was sampled from the start, or is another tracer's.
     let is_not_ours = inner.shares_state() && !is_tracked;
     // Of a trace that begins sampled nothing can be buffered.
     let begins_sampled = span_origin == SpanOrigin::Trace && inner.state.is_sampled();
@@ -173,7 +173,7 @@ pub(in crate::span) fn track_start(
     }
 }
 
-/// Looks at the tags that a span was started with.
+/// Checks the tags that a span was started with.
 #[cold]
 pub(in crate::span) fn started(inner: &SpanRecord, core: &SpanShared) {
     if of(inner, core).is_none() {
@@ -189,7 +189,7 @@ pub(in crate::span) fn started(inner: &SpanRecord, core: &SpanShared) {
     }
 }
 
-/// Looks at a tag that a span is about to be given.
+/// Checks a tag that is about to be set.
 #[cold]
 pub(in crate::span) fn tag_set(
     inner: &SpanRecord,
@@ -213,9 +213,9 @@ pub(in crate::span) fn decided(inner: &SpanRecord, core: &SpanShared) {
     }
 }
 
-/// Accounts for a span that is finished, if its trace is tracked by this tracer and still not sampled.
-/// A slow span has its trace sampled first. False if somebody else is to account for the span: it is
-/// sampled, not wanted, or another tracer's.
+/// Accounts for a finished span, if its trace is tracked by this tracer and still not sampled. A
+/// slow span has its trace sampled first. Returns false if another part accounts for the span: it
+/// is sampled, not wanted, or another tracer's.
 pub(super) fn leave(
     data: &mut SpanData,
     core: &Stripe,
@@ -295,7 +295,7 @@ impl Span {
     /// ```
     pub fn retain_trace(&self) -> &Self {
         let Some((inner, core)) = self.parts() else { return self.misused("retain_trace") };
-        // Read without the lock, as a clock may be a user callback. 0 would mean that nobody forced it.
+        // Read without the lock, as a clock may be a user callback. 0 means not forced.
         let now = core.clock.monotonic_nanos().max(1);
         let state = &inner.state;
         let Some(mut data) = inner.lock() else { return self };

@@ -1,6 +1,7 @@
-//! What is written to a live span: tags, logs, and the tag that decides on its trace.
+//! Writing to a live span: tags, logs, baggage.
 //!
-//! Walk step 4. Each usual thing has a way without a call; what is not usual goes another.
+//! Step 4 in the life of a span. Usual tags and logs have fast paths without a call; all others are
+//! calls.
 
 use std::sync::atomic::Ordering;
 
@@ -17,9 +18,9 @@ use crate::span::{Span, TagValue, observer};
 use crate::tags::SAMPLING_PRIORITY;
 
 impl Span {
-    // One function for each usual kind, inlined where a tag is set: keys are literals, of which then
-    // nothing is left but a few moves. What is not usual is a call, as the last thing done, so that
-    // the usual way needs no registers for it.
+    // One function for each usual type, inlined where a tag is set: of a literal key then only a
+    // few moves are left. The slow path is a tail call, so that the fast path needs no registers
+    // for it.
 
     #[inline]
     pub(in crate::span) fn tag_of_text(&self, key: &str, text: &str) {
@@ -59,7 +60,7 @@ impl Span {
     #[inline]
     pub(in crate::span) fn tag_of_long(&self, key: &str, number: i64) {
         if key.len() == SAMPLING_PRIORITY.len() {
-            // Perhaps it acts, and then on any span.
+            // The tag may take effect, and then on any span.
             return self.slow_tag_of_long(key, number, None);
         }
         let Some(inner) = self.sampled_record() else {
@@ -74,8 +75,8 @@ impl Span {
         data.draft.tag_count += 1;
     }
 
-    // The slow ways take the lock with them: giving it back before the call would cost the fast
-    // ways registers.
+    // The slow paths take the lock guard: unlocking before the call would cost the fast paths
+    // registers.
 
     #[cold]
     #[inline(never)]
@@ -142,7 +143,7 @@ impl Span {
         }
     }
 
-    /// The record of a span that is sampled, and whose sampler is not asked again.
+    /// Returns the record of a span that is sampled, and whose sampler is not called again.
     #[inline(always)]
     fn sampled_record(&self) -> Option<&SpanRecord> {
         self.existing_record().filter(|inner| inner.state.is_surely_sampled()).map(|inner| &**inner)
@@ -154,7 +155,7 @@ impl Span {
         set_priority(inner, core, value);
     }
 
-    /// Writes to the body of a span whose tags and logs are kept.
+    /// Writes to the body of a span whose tags and logs are recorded.
     #[inline(always)]
     pub(in crate::span) fn recording(
         &self,
@@ -203,7 +204,7 @@ impl Span {
         at: Option<i64>,
         fields: &[(&str, TagValue<'_>)],
     ) -> &Self {
-        // Read without the lock, as a clock may be foreign code.
+        // Read without the lock, as a clock may be a user callback.
         let core = self.recording_record().and_then(|inner| inner.core.as_ref());
         let now = core.filter(|_| at.is_none()).map_or(0, |core| core.clock.monotonic_nanos());
         self.recording("log", |data, core| {
@@ -215,7 +216,8 @@ impl Span {
 }
 
 impl SpanData {
-    /// Appends a log if its fields are short and few, and there is room for them. Otherwise false.
+    /// Appends a log if its fields are short and few, and there is room for them. Otherwise returns
+    /// false.
     #[inline(always)]
     fn try_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) -> bool {
         let logs = &mut self.draft.logs;
@@ -240,7 +242,7 @@ impl SpanData {
         true
     }
 
-    /// Logs that an item of baggage was set, or was not, if the span was recorded `now`: whether it
+    /// Logs that a baggage item was set, or denied, if the span was recorded `now`: whether it
     /// overrides another, is truncated, is invalid.
     fn log_baggage(
         &mut self,
@@ -263,7 +265,8 @@ impl SpanData {
         self.log(core, self.wall(core, now), &fields[..count]);
     }
 
-    /// Appends a log. Fields are never cut, as in Go; a span that gets too large is trimmed whole.
+    /// Appends a log. Fields are never truncated, as in Go; a span that becomes too large is
+    /// trimmed as a whole.
     pub(in crate::span) fn log(
         &mut self,
         core: &SpanShared,
@@ -277,7 +280,7 @@ impl SpanData {
         }
     }
 
-    /// The same without a limit to their number.
+    /// Appends a log without a limit to their number.
     pub(super) fn append_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) {
         let logs = &mut self.draft.logs;
         logs.log_head(Timestamp::of_nanos(at).micros(), fields.len());
@@ -290,7 +293,7 @@ impl SpanData {
     }
 }
 
-/// Sets a baggage item, as far as it may be.
+/// Sets a baggage item, within its restriction.
 pub(in crate::span) fn set_baggage_item(
     inner: &SpanRecord,
     core: &SpanShared,
@@ -300,7 +303,7 @@ pub(in crate::span) fn set_baggage_item(
     if core.is_disabled() {
         return;
     }
-    // Asked without the lock: a manager may be foreign code, and so may a clock.
+    // Called without the lock: a manager may be a user callback, and so may a clock.
     let restriction = core.restriction(key);
     let now = inner.state.is_recording().then(|| core.clock.monotonic_nanos());
     let Some(mut data) = inner.lock() else { return };

@@ -1,4 +1,4 @@
-//! Who is notified of a tracer's spans.
+//! The observers of a tracer.
 
 use std::sync::atomic::AtomicU64;
 
@@ -8,21 +8,21 @@ use super::traits::Observer;
 /// The observers of a tracer, and its list of open spans.
 #[derive(Debug, Default)]
 pub(crate) struct Hooks {
-    /// In the order in which they are notified.
+    /// The observers, in the order in which they are notified.
     pub(crate) observers: Box<[Box<dyn Observer>]>,
-    /// Calls of theirs that ended in a panic.
+    /// The number of panics of observers.
     pub(crate) panics: AtomicU64,
-    /// The list of spans that are not finished.
+    /// The list of unfinished spans.
     pub(crate) open: Option<OpenList>,
 }
 
 impl Hooks {
-    /// Whether there are observers, which are notified of tags.
+    /// Returns whether there are observers, which are notified of tags.
     pub(crate) fn want_tags(&self) -> bool {
         !self.observers.is_empty()
     }
 
-    /// Whether nobody is notified of anything.
+    /// Returns whether there is nothing to notify.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.observers.is_empty() && self.open.is_none()

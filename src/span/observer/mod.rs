@@ -1,6 +1,6 @@
-//! Who is notified of spans besides the reporter: observers, and the list of open spans.
+//! Notification of observers, and the list of open spans.
 //!
-//! A tracer without them pays nothing for it: its spans take no slow path, and never come here.
+//! A tracer without them pays nothing for it: its spans take no slow path, and never get here.
 
 mod hooks;
 mod notify;

@@ -1,4 +1,4 @@
-//! How the observers of a span are notified of what is done to it.
+//! Notification of a span's observers.
 //!
 //! Observers are user callbacks: they are called without a lock, and their panics are caught.
 
@@ -17,8 +17,8 @@ use crate::span::repr::Span;
 use crate::span::shared::SpanShared;
 use crate::span::tag::TagValue;
 
-/// Notifies observers of a span that has its ids and its sampler's decision, and lets those that ask
-/// for it observe the span.
+/// Notifies observers of a span that has its ids and its sampler's decision, and attaches the span
+/// observers that they return.
 pub(in crate::span) fn started(
     span: &Span,
     inner: &SpanRecord,
@@ -53,7 +53,7 @@ fn start_time(start: Option<Start>) -> SystemTime {
     }
 }
 
-/// Has a span observed until it is finished.
+/// Attaches observers to a span until it is finished.
 fn attach(mut observers: SpanObservers, span: &Span, inner: &SpanRecord, core: &SpanShared) {
     let open = core.hooks.open.as_ref();
     if observers.is_empty() && open.is_none() {
@@ -61,7 +61,8 @@ fn attach(mut observers: SpanObservers, span: &Span, inner: &SpanRecord, core: &
     }
     let Some(mut data) = inner.lock() else { return };
     if data.finished {
-        // An observer finished the span when it was notified of the start. All are notified of the end.
+        // An observer finished the span in its notification of the start. All are notified of the
+        // end.
         drop(data);
         let (_, finish) = finish_of(inner, core, None);
         notify_finish(&observers, span, &finish);
@@ -77,7 +78,7 @@ fn attach(mut observers: SpanObservers, span: &Span, inner: &SpanRecord, core: &
     }
 }
 
-/// Has a live span call back at its end. False if it is finished, or about to be.
+/// Adds a callback for the end of a live span. Returns false if it is finished, or about to be.
 #[cold]
 pub(in crate::span) fn add_callback(
     inner: &SpanRecord,
@@ -98,7 +99,7 @@ pub(in crate::span) fn add_callback(
     refused.is_none()
 }
 
-/// Notes on the list of open spans that a span has begun at another moment.
+/// Updates the start in the list of open spans.
 #[cold]
 pub(in crate::span) fn restarted(inner: &SpanRecord) {
     let Some(data) = inner.lock() else { return };
@@ -111,17 +112,17 @@ fn observers_of(inner: &SpanRecord) -> Option<Arc<SpanObservers>> {
     inner.lock()?.observers.clone()
 }
 
-/// Notes a span's name in the list of open spans.
+/// Updates the name in the list of open spans.
 fn list_name(observers: &SpanObservers, inner: &SpanRecord) {
     if let Some((open, slot)) = observers.listed()
-        // With the body locked, so that of two names the one that stands is listed.
+        // Locked, so that of two names the final one is listed.
         && let Some(data) = inner.lock()
     {
         open.rename(slot, data.draft.name.clone());
     }
 }
 
-/// Notifies the observers of a span of a tag that it is about to be given.
+/// Notifies the observers of a span of a tag that is about to be set.
 #[cold]
 pub(in crate::span) fn tag_set(span: &Span, inner: &SpanRecord, key: &str, value: TagValue<'_>) {
     if is_within_observer() {
@@ -150,8 +151,8 @@ pub(in crate::span) fn renamed(span: &Span, inner: &SpanRecord, name: &str) {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(in crate::span) enum FinishClaim {
-    /// The caller finishes the span: at this moment, in nanoseconds since the Unix epoch, if one was
-    /// given or observers were notified of one.
+    /// The caller finishes the span: at this time, in nanoseconds since the Unix epoch, if one was
+    /// given or passed to observers.
     Granted { end: Option<i64> },
     /// The span is finished, or another thread is finishing it.
     Refused,
@@ -171,13 +172,13 @@ pub(in crate::span) fn finishing(
             return FinishClaim::Refused;
         };
         let Some(observers) = &data.observers else { return FinishClaim::Granted { end } };
-        // With the body locked, so that no callback is added from here on.
+        // Checked with the body locked, so that no callback is added from here on.
         if observers.finishing.swap(true, Ordering::Relaxed) {
             return FinishClaim::Refused;
         }
         Arc::clone(observers)
     };
-    // The time that they take is not the span's.
+    // The time that callbacks take is not part of the span.
     let (at, finish) = finish_of(inner, core, end);
     notify_finish(&observers, span, &finish);
     FinishClaim::Granted { end: Some(at) }
@@ -192,7 +193,7 @@ fn notify_finish(observers: &SpanObservers, span: &Span, finish: &SpanFinish) {
 
 /// The end in nanoseconds since the Unix epoch, and what observers are told of it.
 fn finish_of(inner: &SpanRecord, core: &SpanShared, end: Option<i64>) -> (i64, SpanFinish) {
-    // Read without the lock, as a clock may be foreign code.
+    // Read without the lock, as a clock may be a user callback.
     let now = if end.is_none() { core.clock.monotonic_nanos() } else { 0 };
     let data = inner.lock();
     let at = data.as_ref().map(|data| (data.start, data.wall(core, now)));

@@ -1,4 +1,4 @@
-//! The spans that are not finished, for those who ask which they are.
+//! The list of unfinished spans.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -15,7 +15,7 @@ use crate::id::{SpanId, TraceId};
 use crate::lock;
 use crate::span::record::{Start, TraceState};
 
-/// Tells which spans of a tracer are not finished.
+/// The unfinished spans of a tracer.
 ///
 /// # Source
 ///
@@ -38,52 +38,52 @@ use crate::span::record::{Start, TraceState};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct OpenSpans {
-    /// Those on the list, the oldest first.
+    /// The listed spans, the oldest first.
     pub spans: Vec<OpenSpan>,
-    /// How many more there are, for which the list had no room when they were started. They do not
-    /// move up: such a span is only counted for as long as it lives.
+    /// The number of spans that were started when the list was full. They do not move up: such a
+    /// span is only counted for as long as it lives.
     pub not_listed: usize,
 }
 
-/// Tells of a span that is not finished.
+/// An unfinished span.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OpenSpan {
-    /// The name it has now.
+    /// The present name.
     pub operation: Cow<'static, str>,
-    /// Its trace.
+    /// The trace id.
     pub trace_id: TraceId,
-    /// The span.
+    /// The span id.
     pub span_id: SpanId,
-    /// When it began, or is said to have begun.
+    /// The start time, as read or given.
     pub start_time: SystemTime,
-    /// For how long it has been open, by the tracer's clock, which stepping the system's does not
-    /// change. From the start it was given, if it was given one.
+    /// The time since the start, by the tracer's clock, which does not change when the system's
+    /// clock is stepped. If the start was given, the time since that.
     pub age: Duration,
-    /// Whether its trace is sampled so far.
+    /// Whether the trace is sampled so far.
     pub is_sampled: bool,
 }
 
 impl OpenSpans {
-    /// Whether every span is finished, or nobody watches.
+    /// Returns whether every span is finished, or the spans are not tracked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.total() == 0
     }
 
-    /// How many spans are open, listed or not.
+    /// Returns the number of open spans, listed or not.
     #[must_use]
     pub fn total(&self) -> usize {
         self.spans.len().saturating_add(self.not_listed)
     }
 
-    /// What is said of spans that are open at the end. Of bounded length.
+    /// Returns the log message about spans that are open at the close. Of bounded length.
     pub(crate) fn never_finished(&self) -> String {
         let total = self.total();
         let were = if total == 1 { "span was" } else { "spans were" };
         let mut text = format!("{total} {were} never finished");
         for (at, open) in self.spans.iter().take(MOST_TOLD).enumerate() {
-            // Names may come from the network: one must not end the line.
+            // Names may come from the network: they must not end the line.
             let name = cut(&open.operation, MOST_TOLD_BYTES).escape_debug();
             let before = if at == 0 { ": " } else { ", " };
             let _ = write!(text, "{before}{name} ({:.1} s)", open.age.as_secs_f64());
@@ -98,12 +98,12 @@ impl OpenSpans {
     }
 }
 
-/// Spans that are named at the end, and bytes of each name.
+/// The maximum number of spans in the log message, and the length of each name in bytes.
 const MOST_TOLD: usize = 10;
 const MOST_TOLD_BYTES: usize = 64;
 
-/// The list. Its lock is the last one taken, with a span's body locked or nothing, and nothing
-/// foreign is called under it.
+/// The list. Its lock is the last one taken, with a span's body locked or nothing, and no user
+/// callback is called under it.
 #[derive(Debug)]
 pub(crate) struct OpenList {
     limit: usize,
@@ -116,12 +116,12 @@ struct Slots {
     entries: Vec<Option<Entry>>,
     free: Vec<usize>,
     not_listed: usize,
-    /// How many spans came so far: it tells which of two as old came first.
+    /// The number of spans so far: the order of spans of the same age.
     came: u64,
 }
 
-/// What is told of a span. It has no handle on the span: with one, not even a weak one, the last
-/// handle could not know that it is the last.
+/// The entry of a span. It has no handle on the span: with one, even a weak one, the last handle
+/// could not know that it is the last.
 #[derive(Clone, Debug)]
 struct Entry {
     number: u64,
@@ -132,16 +132,16 @@ struct Entry {
     state: Arc<TraceState>,
 }
 
-/// A span's place on the list.
+/// The position of a span in the list.
 #[derive(Debug)]
 pub(super) enum Slot {
     At(usize),
-    /// There was no room: it is only counted.
+    /// The list was full: the span is only counted.
     NotListed,
 }
 
 impl OpenList {
-    /// A list of at most `limit` spans; none where that is 0.
+    /// Makes a list of at most `limit` spans; `None` for 0.
     pub(crate) fn of(limit: usize, origin: &ProcessOrigin) -> Option<Self> {
         let origin = origin.clone();
         (limit > 0).then(|| Self { limit, slots: Mutex::default(), origin })
@@ -151,7 +151,7 @@ impl OpenList {
         lock::acquire(&self.slots, &self.origin)
     }
 
-    /// Lists a span, whose body is locked.
+    /// Adds a span, whose body is locked.
     pub(super) fn enter(
         &self,
         name: Cow<'static, str>,
@@ -178,7 +178,7 @@ impl OpenList {
         Slot::NotListed
     }
 
-    /// Notes a span's new name, whose body is locked, so that the last one stands.
+    /// Stores the new name of a span, whose body is locked, so that the last one counts.
     pub(super) fn rename(&self, slot: &Slot, name: Cow<'static, str>) {
         let Slot::At(at) = *slot else { return };
         if let Some(mut slots) = self.lock()
@@ -188,7 +188,7 @@ impl OpenList {
         }
     }
 
-    /// Notes that a span, whose body is locked, has begun at another moment.
+    /// Stores the new start of a span, whose body is locked.
     pub(super) fn restart(&self, slot: &Slot, start: Start) {
         let Slot::At(at) = *slot else { return };
         if let Some(mut slots) = self.lock()
@@ -198,7 +198,7 @@ impl OpenList {
         }
     }
 
-    /// Takes a span off the list.
+    /// Removes a span from the list.
     pub(super) fn leave(&self, slot: &Slot) {
         let Some(mut slots) = self.lock() else { return };
         match *slot {
@@ -211,13 +211,13 @@ impl OpenList {
         }
     }
 
-    /// The spans that are listed, by the tracer's clock.
+    /// Returns the listed spans, by the tracer's clock.
     pub(in crate::span) fn read(&self, clock: &TracerClock, anchor: &Anchor) -> OpenSpans {
         let (mut entries, not_listed) = {
             let Some(slots) = self.lock() else { return OpenSpans::default() };
             (slots.entries.iter().flatten().cloned().collect::<Vec<_>>(), slots.not_listed)
         };
-        // After the lock, as a clock may be a user callback.
+        // Read after the lock, as a clock may be a user callback.
         let now = clock.monotonic_nanos();
         entries.sort_by_key(|entry| (Reverse(entry.age(anchor, now)), entry.number));
         let reported = |entry: Entry| OpenSpan {
@@ -233,7 +233,7 @@ impl OpenList {
 }
 
 impl Entry {
-    /// In nanoseconds since the Unix epoch.
+    /// Returns the start in nanoseconds since the Unix epoch.
     fn start_nanos(&self, anchor: &Anchor, now: u64) -> i64 {
         match self.start {
             Start::Read { wall, .. } | Start::Given { wall } => wall,

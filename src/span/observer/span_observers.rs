@@ -14,17 +14,17 @@ use crate::panics::Callback;
 use crate::span::counters::Stripe;
 use crate::span::shared::SpanShared;
 
-/// The observers of a live span. They lie in the span's record until the span is finished.
+/// The observers of a live span, stored in its record until the span is finished.
 pub(in crate::span) struct SpanObservers {
     stripe: Arc<Stripe>,
-    /// The first of the observers: there is seldom another, which then costs no list.
+    /// The first observer: there is seldom another, which then costs no list.
     first: Option<Box<dyn SpanObserver>>,
     others: Vec<Box<dyn SpanObserver>>,
     /// Whether a thread is about to finish the span: observers are notified once.
     pub(super) finishing: AtomicBool,
-    /// Where the span is listed as open, until this is dropped.
+    /// The position in the list of open spans, until this is dropped.
     pub(super) slot: Option<Slot>,
-    /// What the application wants to be called at the end. No other lock is taken with it.
+    /// The callbacks for the end of the span. No other lock is taken with this one.
     callbacks: Mutex<Vec<FinishCallback>>,
 }
 
@@ -53,7 +53,7 @@ impl SpanObservers {
         self.first.is_none()
     }
 
-    /// The list of open spans and the span's place in it, if it is listed.
+    /// Returns the list of open spans and the span's position, if it is listed.
     pub(super) fn listed(&self) -> Option<(&OpenList, &Slot)> {
         self.stripe.hooks.open.as_ref().zip(self.slot.as_ref())
     }
@@ -82,7 +82,7 @@ impl SpanObservers {
             .unwrap_or_default()
     }
 
-    /// Adds a callback, with the body of the span locked. Gives it back if the span is about to be
+    /// Adds a callback, with the body of the span locked. Returns it if the span is about to be
     /// finished.
     pub(super) fn add_callback(&self, callback: FinishCallback) -> Option<FinishCallback> {
         if self.finishing.load(Ordering::Relaxed) {
@@ -112,7 +112,8 @@ impl Drop for SpanObservers {
 }
 
 thread_local! {
-    /// Whether this thread is in a call of an observer: of what it does there nobody is notified.
+    /// Whether this thread is in a call of an observer: its actions there are not passed to
+    /// observers.
     static WITHIN: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -120,7 +121,7 @@ pub(super) fn is_within_observer() -> bool {
     WITHIN.try_with(Cell::get).unwrap_or(false)
 }
 
-/// Calls an observer. None if it panics.
+/// Calls an observer. Returns `None` if it panics.
 pub(super) fn call_observer<T>(
     core: &SpanShared,
     callback: Callback,

@@ -1,9 +1,9 @@
-//! The tags that a span is started with, as observers are told them.
+//! The tags that a span is started with, for observers.
 
 use crate::encoding::{List, SpanDraft, tags_of};
 use crate::span::tag::TagValue;
 
-/// The tags that a span is started with, not cut.
+/// The tags that a span is started with, not truncated.
 #[derive(Debug, Default)]
 pub(in crate::span) struct StartTags {
     is_taken: bool,
@@ -15,19 +15,19 @@ pub(in crate::span) struct StartTags {
 }
 
 impl StartTags {
-    /// Takes them out of the draft of a span about to be started.
+    /// Takes the tags out of the draft of a span about to be started.
     pub(in crate::span) fn take(draft: &mut SpanDraft) -> Self {
         let (count, bytes) = (draft.tag_count, draft.tags.bytes().to_vec());
         draft.forget_tags();
         Self { is_taken: true, count, bytes, ..Self::default() }
     }
 
-    /// The tags, if they were taken.
+    /// Returns the tags, if they were taken.
     pub(in crate::span) fn list(&self) -> Option<List<'_>> {
         self.is_taken.then(|| List::new(self.count, &self.bytes))
     }
 
-    /// How many tags and bytes of tags the draft has before a priority acts.
+    /// Returns the number and the length of the draft's tags before a priority takes effect.
     pub(in crate::span) fn before_last(&self, draft: &SpanDraft) -> (usize, usize) {
         (draft.tag_count, draft.tags.len())
     }

@@ -1,4 +1,4 @@
-//! Observers: code of the application, or of another crate, that is told what is done to spans.
+//! Observers: user callbacks that are notified of what happens to spans.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,29 +9,28 @@ use crate::encoding::ReferenceView;
 use crate::span::repr::Span;
 use crate::span::tag::TagValue;
 
-/// Is told about each span that a tracer starts, and may follow it to its end.
+/// Receives a notification for each span that a tracer starts, and may observe it to its end.
 ///
-/// It sees every span, sampled or not, with names and values as they were given, before they are
-/// cut. It is told after the decision whether to sample and before the tags that the span is
-/// started with, of which each comes to [`SpanObserver::on_set_tag`] too. Several are told in the
-/// order in which they were [registered](crate::TracerBuilder::observer).
+/// An observer sees every span, sampled or not, with names and values as they were given, before
+/// they are truncated. It is called after the sampling decision and before the tags that the span
+/// is started with, of which each is passed to [`SpanObserver::on_set_tag`] too. Several observers
+/// are called in the order in which they were [registered](crate::TracerBuilder::observer).
 ///
-/// No lock is held during a call, so it may use the span that it is told about, and may start
-/// others. What it does itself is not told to any observer: neither the tags it sets, nor the
-/// names it gives, nor the spans it starts. A panic of its ends neither the application's call nor
-/// the span: it is counted in [`Stats::observer_panics`](crate::Stats::observer_panics), and
-/// reported.
+/// No lock is held during a call, so an observer may use the span, and may start others. Its own
+/// actions are not passed to any observer: neither the tags it sets, nor the names it gives, nor
+/// the spans it starts. A panic of an observer ends neither the application's call nor the span: it
+/// is counted in [`Stats::observer_panics`](crate::Stats::observer_panics), and logged.
 ///
 /// # Cost
 ///
 /// Called on the application's threads, so it must not block. With an observer, every span of the
-/// tracer has a record and reads the clock, and what an observer returns is allocated. A tracer
+/// tracer has a record and reads the clock, and the returned observer is allocated. A tracer
 /// without observers pays nothing.
 ///
 /// # Source
 ///
 /// `ContribObserver` in jaeger-client-go, `contrib_observer.go`. There an observer that sets a tag
-/// is told about it again.
+/// is called for it again.
 ///
 /// # Examples
 ///
@@ -69,9 +68,10 @@ use crate::span::tag::TagValue;
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub trait Observer: fmt::Debug + Send + Sync {
-    /// A span was started. What is returned is told about it until it is finished.
+    /// Called when a span was started. The returned span observer is called until the span is
+    /// finished.
     ///
-    /// Rather than keep a handle on the span, which would keep it from being finished by its last
+    /// Rather than store a handle on the span, which would keep it from being finished by its last
     /// drop, use the one that comes with each call.
     fn on_start_span(
         &self,
@@ -92,37 +92,37 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
     }
 }
 
-/// Is told about one span.
+/// Receives notifications about one span.
 ///
-/// Calls come from whichever threads use the span, and at once if they do.
+/// Calls come from all threads that use the span, concurrently if they do.
 ///
 /// # Source
 ///
 /// `ContribSpanObserver` in jaeger-client-go, `contrib_observer.go`.
 pub trait SpanObserver: Send + Sync {
-    /// The span was given another name.
+    /// Called when the span was renamed.
     fn on_set_operation_name(&self, span: &Span, name: &str) {
         let _ = (span, name);
     }
 
-    /// The span is about to be given a tag, with which or after which it was started: before a
-    /// sampler is asked about it and before it is stored, if it is.
+    /// Called when the span is about to be given a tag, at or after its start: before the sampler
+    /// is called and before the tag is stored, if it is.
     ///
-    /// Unsigned numbers above the signed range that a span is *started* with come as they are
-    /// sent, wrapped, and a `sampling.priority` among those has acted already. The tags of a
-    /// sampler are not told.
+    /// Unsigned numbers above the signed range that a span is *started* with come as they are sent,
+    /// wrapped, and a `sampling.priority` among those has acted already. There is no call for the
+    /// tags of a sampler.
     fn on_set_tag(&self, span: &Span, key: &str, value: TagValue<'_>) {
         let _ = (span, key, value);
     }
 
-    /// The span is about to be finished, by whichever handle, or because the last one was dropped.
-    /// Called once. Tags and logs that it is given now still belong to it.
+    /// Called when the span is about to be finished, by any handle, or because the last one was
+    /// dropped. Called once. Tags and logs set in this call still belong to the span.
     fn on_finish(&self, span: &Span, finish: &SpanFinish) {
         let _ = (span, finish);
     }
 }
 
-/// What a span was started with.
+/// The options with which a span was started.
 ///
 /// # Source
 ///
@@ -152,18 +152,18 @@ impl<'a> StartSpanOptions<'a> {
         Self { start_time, given, references }
     }
 
-    /// When it began, or is said to have begun.
+    /// Returns the start time, as read or given.
     #[must_use]
     pub fn start_time(&self) -> SystemTime {
         self.start_time
     }
 
-    /// Its tags, as they were given.
+    /// Returns the tags, as they were given.
     pub fn tags(&self) -> impl Iterator<Item = (&str, TagValue<'_>)> {
         self.given.tags()
     }
 
-    /// The spans it refers to.
+    /// Returns the references to other spans.
     #[must_use]
     pub fn references(&self) -> Vec<ReferenceView> {
         (self.references)()
@@ -173,7 +173,7 @@ impl<'a> StartSpanOptions<'a> {
 /// What the application wants to be called when a span is about to be finished.
 pub(super) type FinishCallback = Box<dyn FnOnce(&Span) + Send>;
 
-/// How a span is finished.
+/// The end of a span.
 ///
 /// # Source
 ///
@@ -181,10 +181,11 @@ pub(super) type FinishCallback = Box<dyn FnOnce(&Span) + Send>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpanFinish {
-    /// When it is finished, or is said to be.
+    /// The end time, as read or given.
     pub finish_time: SystemTime,
-    /// From its start to then; zero if that is before it.
+    /// The duration; zero if the end is before the start.
     pub duration: Duration,
-    /// Whether it is sampled so far. A sampler that defers is asked once more after observers.
+    /// Whether the trace is sampled so far. A sampler that defers is called once more after
+    /// observers.
     pub is_sampled: bool,
 }

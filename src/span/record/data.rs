@@ -1,4 +1,4 @@
-//! What changes while a span lives: what lies behind the lock of its record.
+//! The mutable part of a record, behind its lock.
 
 use std::sync::Arc;
 
@@ -14,25 +14,25 @@ use crate::span::observer::SpanObservers;
 use crate::span::shared::SpanShared;
 use crate::span::tag::TagValue;
 
-/// What changes while a span lives.
+/// The mutable part of a span.
 #[derive(Debug, Default)]
 pub(crate) struct SpanData {
     pub(crate) draft: SpanDraft,
-    /// When it began.
+    /// The start of the span.
     pub(crate) start: Start,
     pub(crate) finished: bool,
     pub(crate) baggage: Option<Arc<Baggage>>,
     /// What a span of a disabled tracer hands on, in place of a context of its own; empty where it
     /// has no caller.
     pub(in crate::span) caller: Option<Arc<SpanContext>>,
-    /// What few spans are started with, or have.
+    /// The fields that few spans use.
     pub(in crate::span) extras: Option<Box<StartExtras>>,
-    /// Who is told of the span, until it is finished.
+    /// The observers of the span, until it is finished.
     pub(in crate::span) observers: Option<Arc<SpanObservers>>,
 }
 
 impl SpanData {
-    /// Makes it a span that has begun. Last, as a sampler, a clock or a generator of ids may panic
+    /// Marks the span as begun. Done last, as a sampler, a clock or a generator of ids may panic
     /// before: then there was no span, and dropping the record does not finish one.
     #[inline]
     pub(in crate::span) fn begin(&mut self, counts: &Counts, sampled: Sampled) {
@@ -40,18 +40,18 @@ impl SpanData {
         self.finished = false;
     }
 
-    /// The end that was set ahead, in nanoseconds since the Unix epoch.
+    /// Returns the end that was set in advance, in nanoseconds since the Unix epoch.
     pub(in crate::span) fn finish_wall(&self) -> Option<i64> {
         self.extras.as_ref()?.finish_wall
     }
 
-    /// Sets the end ahead. Only the slow path of an end looks for it.
+    /// Sets the end in advance. Only the slow path of an end reads it.
     pub(in crate::span) fn set_finish_wall(&mut self, wall: i64) {
         self.draft.extras = true;
         self.extras.get_or_insert_default().finish_wall = Some(wall);
     }
 
-    /// Start and duration in nanoseconds. The duration is never negative.
+    /// Returns start and duration in nanoseconds. The duration is never negative.
     #[inline]
     pub(in crate::span) fn times(
         &self,
@@ -79,7 +79,7 @@ impl SpanData {
         };
         let start = match self.start {
             Start::Read { wall, .. } | Start::Given { wall } => wall,
-            // What is known is when recording was forced.
+            // Only the time at which recording was forced is known.
             Start::Unknown => match state.forced_at() {
                 0 => end,
                 forced => core.anchor.wall(forced),
@@ -90,21 +90,21 @@ impl SpanData {
         (start, end.saturating_sub(start).max(0).cast_unsigned())
     }
 
-    /// Lets the span begin now.
+    /// Sets the start to now.
     #[inline]
     pub(crate) fn start_now(&mut self, core: &SpanShared) {
         let count = core.clock.monotonic_nanos();
         self.start_at(core, count);
     }
 
-    /// Lets the span begin at a monotonic count.
+    /// Sets the start to a monotonic count.
     #[inline]
     pub(crate) fn start_at(&mut self, core: &SpanShared, count: u64) {
         self.start = Start::Read { count, wall: core.anchor.wall(count) };
     }
 
-    /// The wall time at a monotonic count, consistent with the span's start: the same anchor, so
-    /// that logs lie within the span even if the wall clock was stepped meanwhile.
+    /// Returns the wall time at a monotonic count, consistent with the span's start: the same
+    /// anchor, so that logs lie within the span even if the wall clock was stepped meanwhile.
     #[inline]
     pub(crate) fn wall(&self, core: &SpanShared, now: u64) -> i64 {
         match self.start {
@@ -113,8 +113,8 @@ impl SpanData {
         }
     }
 
-    /// Appends a tag. A text or bytes of more than `max_bytes`, which is the tracer's limit or none,
-    /// are cut.
+    /// Appends a tag. Text or bytes of more than `max_bytes`, which is the tracer's limit or none,
+    /// are truncated.
     #[inline]
     pub(crate) fn tag(
         &mut self,
@@ -148,7 +148,7 @@ impl SpanData {
         self.observers = None;
     }
 
-    /// Forgets all but the memory.
+    /// Clears everything but keeps the memory.
     #[inline]
     pub(in crate::span) fn clear(&mut self) {
         if self.draft.extras {
@@ -170,7 +170,7 @@ fn tag_too_long(draft: &mut SpanDraft, key: &[u8], text: &str, core: &SpanShared
 }
 
 impl SpanData {
-    /// Holds the logs to `max`, one having been appended where they ended `before`.
+    /// Limits the logs to `max`, after one was appended where they ended `before`.
     #[cold]
     pub(in crate::span) fn limit_logs(&mut self, before: usize, micros: i64, max: usize) {
         let ring = self.extras.get_or_insert_default().log_ring();
@@ -179,7 +179,7 @@ impl SpanData {
         }
     }
 
-    /// Puts the logs in order, if they are held to a limit. Nothing more is held to it then.
+    /// Puts the logs in order, if there is a limit, which no longer applies then.
     pub(in crate::span) fn close_logs(&mut self) {
         if let Some(extras) = &mut self.extras {
             std::mem::take(extras.log_ring()).close(&mut self.draft.logs);

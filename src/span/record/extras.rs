@@ -1,4 +1,4 @@
-//! What few spans are started with, or have.
+//! The fields that few spans use.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use crate::span::context::SpanContext;
 use crate::span::shared::SpanShared;
 use crate::span::tag::TagValue;
 
-/// What few spans are started with, or have. It lies in the record.
+/// The fields that few spans use, allocated once for each record.
 #[derive(Debug, Default)]
 pub(in crate::span) struct StartExtras {
     pub(in crate::span) itself: Option<SpanContext>,
     pub(in crate::span) priority: Option<TagValue<'static>>,
     pub(in crate::span) request: SamplingRequest,
     log_ring: LogRing,
-    /// The end that was set ahead, in nanoseconds since the Unix epoch.
+    /// The end that was set in advance, in nanoseconds since the Unix epoch.
     pub(in crate::span) finish_wall: Option<i64>,
 }
 
@@ -25,13 +25,13 @@ impl StartExtras {
     }
 }
 
-/// What a context says of the sampling of a span that begins below it, besides its flags.
+/// The sampling information of a context beside its flags, for a span that begins below it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::span) struct SamplingRequest {
     pub(in crate::span) debug_id: Option<Arc<str>>,
-    /// Flags of a trace to begin, so that no sampler is asked.
+    /// The flags of a trace to begin, so that no sampler is called.
     pub(in crate::span) decided: Option<u8>,
-    /// Nobody has decided about the trace that it joins, so that the sampler is asked.
+    /// Whether the joined trace has no decision, so that the sampler is called.
     pub(in crate::span) undecided: bool,
 }
 
@@ -48,8 +48,8 @@ impl SamplingRequest {
         self.debug_id.is_none() && self.decided.is_none() && !self.undecided
     }
 
-    /// Leaves out the request for debugging, if there is one that is not allowed. The span then starts
-    /// like any other. Nobody is asked about a trace that is debugged already.
+    /// Removes a request for debugging that is not allowed. The span then starts like any other.
+    /// The throttler is not called for a trace that has the debug flag already.
     pub(in crate::span) fn throttle(&mut self, core: &SpanShared, operation: &str, flags: u8) {
         let asks = self.debug_id.is_some() || self.decided.is_some_and(|flags| flags & DEBUG != 0);
         if asks && flags & DEBUG == 0 && !core.is_debug_allowed(operation) {

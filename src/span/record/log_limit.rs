@@ -1,34 +1,34 @@
-//! The logs of a span that may keep only so many: the first ones and the last ones.
+//! The limited logs of a span: the first ones and the last ones.
 //!
-//! Walk step 4, on the slow path. It lies with what few spans have, so that a span without a limit
-//! has nothing of it.
+//! Step 4 in the life of a span, on the slow path. Part of the extras, so that a span without a
+//! limit has nothing of it.
 
 use std::collections::VecDeque;
 
 use crate::encoding::TagBuffer;
 
-/// Which bytes of a span's logs are still wanted.
+/// The bytes of a span's logs that are retained.
 ///
-/// Logs are appended as always. Those that are overwritten leave a gap between the first ones, which
-/// stay, and the last ones; it is closed before it is longer than what lies behind it.
+/// Logs are appended as usual. Overwritten ones leave a gap between the first ones, which stay, and
+/// the last ones; it is closed before it is longer than the bytes behind it.
 ///
 /// # Source
 ///
 /// `appendLogNoLocking` and `fixLogs` in jaeger-client-go, `span.go`.
 #[derive(Debug, Default)]
 pub(in crate::span) struct LogRing {
-    /// How many logs stay whatever comes, and where they end.
+    /// The number of logs that always stay, and where they end.
     first: usize,
     first_end: usize,
-    /// Where the oldest of the others begins.
+    /// The start of the oldest of the others.
     others_at: usize,
-    /// Bytes and moment of each of the others, the oldest first.
+    /// Length and time of each of the others, the oldest first.
     others: VecDeque<(usize, i64)>,
     dropped: i64,
 }
 
 impl LogRing {
-    /// Notes that a log was appended, and overwrites the oldest where there are more than `max`. Tells
+    /// Notes an appended log, and overwrites the oldest if there are more than `max`. Returns
     /// whether it did.
     pub(super) fn added(
         &mut self,
@@ -55,7 +55,7 @@ impl LogRing {
         true
     }
 
-    /// When the oldest was logged. It is dropped.
+    /// Drops the oldest log and returns its time.
     fn drop_oldest(&mut self) -> Option<i64> {
         let (bytes, micros) = self.others.pop_front()?;
         self.others_at += bytes;
@@ -68,8 +68,8 @@ impl LogRing {
         self.others_at = self.first_end;
     }
 
-    /// Puts the logs in order. If any was dropped, one that says how many takes the place of the
-    /// oldest that was not.
+    /// Puts the logs in order. If any was dropped, a log with their number replaces the oldest
+    /// remaining one.
     pub(super) fn close(&mut self, logs: &mut TagBuffer) {
         if self.dropped == 0 {
             return;

@@ -1,4 +1,4 @@
-//! What lies behind the handles on a span: its record, what its trace shares, and memory used again.
+//! The record behind the handles of a span, the state of its trace, and reused memory.
 
 mod data;
 mod extras;

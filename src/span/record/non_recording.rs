@@ -1,4 +1,4 @@
-//! A span that is surely not recorded: its ids and its name, and no record until somebody needs one.
+//! A non-recording span: ids and a name, and no record until one is needed.
 
 use std::borrow::Cow;
 use std::mem::ManuallyDrop;
@@ -18,39 +18,39 @@ use crate::span::shared::SpanShared;
 
 /// The first span of a trace that is not sampled.
 ///
-/// It gets a record when it is shared: when it has children or is cloned. Until then there is nobody
-/// who could force its trace to be recorded but itself. Its context needs only the state of the trace,
+/// The span gets a record when it is shared: when it has children or is cloned. Until then only
+/// itself could force its trace to be recorded. Its context needs only the state of the trace,
 /// which a record that is made later shares.
 #[derive(Debug)]
 pub(in crate::span) struct NonRecording {
-    /// Taken apart by its drop, in `lifecycle/finish.rs`, which leaves nothing to be dropped: the
-    /// compiler need not look for that once more.
+    /// Moved out by the drop in `lifecycle/finish.rs`, which leaves nothing to be dropped: the
+    /// compiler need not check that once more.
     parts: ManuallyDrop<Parts>,
 }
 
 #[derive(Debug)]
 struct Parts {
-    /// None once the span has ended.
+    /// The stripe; none once the span has ended.
     stripe: Option<Arc<Stripe>>,
     trace_id: TraceId,
     name: &'static str,
     /// The state of the trace, from when its context was read or a record was made.
     trace_state: Mutex<Option<Arc<TraceState>>>,
-    /// Whether there is one, so that others may have the trace recorded.
+    /// Whether there is a state, so that other spans may force the trace to be recorded.
     has_trace_state: AtomicBool,
-    /// What became of it, as soon as anything did.
+    /// The outcome of the span, once there is one.
     outcome: OnceLock<Outcome>,
-    /// The same in a process that was forked, where a thread that was left behind may have been about
-    /// to set the other, which then blocks for ever. What it holds there is never dropped.
+    /// The outcome in a forked process, where another thread may have been about to set the other
+    /// field, which then blocks for ever. It is never dropped.
     outcome_in_fork: OnceLock<Box<OnceLock<Outcome>>>,
 }
 
-/// What became of a span that had no record at the start.
+/// The outcome of a span that had no record at the start.
 #[derive(Debug)]
 pub(in crate::span) enum Outcome {
-    /// Somebody needed a record while the span lived.
+    /// A record was needed while the span lived.
     Promoted(Arc<SpanRecord>),
-    /// The span was finished before, and can still be referred to, always as the same.
+    /// The span was finished before, and can still be referred to, always by the same record.
     Finished(OnceLock<Arc<SpanRecord>>),
 }
 
@@ -77,7 +77,7 @@ impl NonRecording {
         self.parts.name
     }
 
-    /// Its ids, as they are before it has a record.
+    /// Returns the ids before there is a record.
     pub(in crate::span) fn ids(&self) -> SpanContext {
         SpanContext::new(self.parts.trace_id, self.span_id(), SpanId::NONE, 0)
     }
@@ -86,7 +86,7 @@ impl NonRecording {
         SpanId::new(self.parts.trace_id.low())
     }
 
-    /// Its context, which takes no record unless a record has more to say.
+    /// Returns the context, without making a record if there is none.
     #[inline]
     pub(in crate::span) fn context(&self) -> SpanContext {
         if self.made_record().is_some() || self.is_forked() || self.is_disabled() {
@@ -103,8 +103,8 @@ impl NonRecording {
         self.record_or_promote().context()
     }
 
-    /// The state of the trace, which is the one given if there was none. None in a forked process if a
-    /// thread that was left behind may be about to set it.
+    /// Returns the state of the trace, set to the given one if there was none. `None` in a forked
+    /// process where another thread may be about to set it.
     #[inline(always)]
     fn shared_state(&self, new: impl FnOnce() -> Arc<TraceState>) -> Option<Arc<TraceState>> {
         let mut state = match self.parts.trace_state.try_lock() {
@@ -125,17 +125,17 @@ impl NonRecording {
         self.parts.stripe.as_ref().is_some_and(|stripe| stripe.is_disabled())
     }
 
-    /// The record, if one was made while the span lived.
+    /// Returns the record, if one was made while the span lived.
     #[inline]
     pub(in crate::span) fn made_record(&self) -> Option<&Arc<SpanRecord>> {
         self.parts.outcome.get().and_then(Outcome::promoted)
     }
 
-    /// The record, if one was made while the span lived. One is made now if others have the trace
-    /// recorded by now: those who started below its context.
+    /// Returns the record, if one was made while the span lived. One is made now if the trace was
+    /// forced to be recorded by spans below its context.
     #[inline]
     pub(in crate::span) fn record(&self) -> Option<&Arc<SpanRecord>> {
-        // With its state comes everything else that can happen to it.
+        // The state implies everything else that can happen to the span.
         if self.parts.has_trace_state.load(Ordering::Relaxed) {
             self.record_of_shared()
         } else {
@@ -152,12 +152,12 @@ impl NonRecording {
         if state.is_surely_unsampled() { None } else { self.promote() }
     }
 
-    /// The record, made now if there is none; none if the span was finished before.
+    /// Returns the record, made now if there is none; `None` if the span was finished before.
     pub(in crate::span) fn promote(&self) -> Option<&Arc<SpanRecord>> {
         self.outcome_cell().get_or_init(|| Outcome::Promoted(self.make_record(false))).promoted()
     }
 
-    /// The record, made now if there is none, if need be for a span that was finished before.
+    /// Returns the record, made now if there is none, even for a span that was finished before.
     pub(in crate::span) fn record_or_promote(&self) -> &Arc<SpanRecord> {
         match self.outcome_cell().get_or_init(|| Outcome::Promoted(self.make_record(false))) {
             Outcome::Promoted(record) => record,
@@ -165,7 +165,7 @@ impl NonRecording {
         }
     }
 
-    /// Where it is noted what becomes of it.
+    /// Returns the cell for the outcome.
     #[inline]
     fn outcome_cell(&self) -> &OnceLock<Outcome> {
         if self.is_forked() && self.parts.outcome.get().is_none() {
@@ -194,21 +194,21 @@ impl NonRecording {
         owned.into_shared()
     }
 
-    /// Notes that it was finished, if it has no record and needs none for that. False if it has one, or was finished before.
+    /// Notes that the span was finished, if it needs no record for that. Returns false if it has
+    /// one, or was finished before.
     #[inline]
     pub(in crate::span) fn mark_finished(&self) -> bool {
         self.record().is_none()
             && self.outcome_cell().set(Outcome::Finished(OnceLock::new())).is_ok()
     }
 
-    /// Whether it was neither shared nor finished, and its context was never read.
+    /// Returns whether the span was neither shared nor finished, and its context was never read.
     #[inline]
     pub(in crate::span) fn is_untouched(&mut self) -> bool {
         self.parts.outcome.get().is_none() && !*self.parts.has_trace_state.get_mut()
     }
 
-    /// Takes the state of the trace, if there is nothing else: no record, and nobody who has the trace
-    /// recorded.
+    /// Takes the state of the trace, if there is nothing else: no record, and no forced recording.
     #[inline(always)]
     pub(in crate::span) fn take_state_alone(&mut self) -> Option<Arc<TraceState>> {
         if self.parts.outcome.get().is_some() {
@@ -223,13 +223,13 @@ impl NonRecording {
         self.parts.stripe.take()
     }
 
-    /// Takes what became of it, and the state of its trace, if there is one.
+    /// Takes the outcome, and the state of the trace, if there is one.
     pub(in crate::span) fn take_outcome(&mut self) -> (Option<Outcome>, Option<Arc<TraceState>>) {
         (self.parts.outcome.take(), self.parts.trace_state.get_mut().take())
     }
 }
 
-/// Of a disabled tracer: its context is empty.
+/// Returns the empty context of a disabled tracer.
 #[cold]
 #[inline(never)]
 fn become_disabled(inner: &mut SpanRecord, shared: &SpanShared) {

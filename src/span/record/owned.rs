@@ -7,7 +7,8 @@ use super::span_record::SpanRecord;
 
 /// A span's record that no other handle shares, so that it is written to without a lock.
 ///
-/// It is unique by construction: it is made or found as such, and gives its handle away only as a whole.
+/// Unique by construction: an owned record is made or found as such, and its handle is given away
+/// only as a whole.
 #[derive(Debug)]
 pub(in crate::span) struct OwnedRecord(Arc<SpanRecord>);
 
@@ -20,11 +21,11 @@ impl OwnedRecord {
         Self(Arc::new(record))
     }
 
-    /// The record of its last handle; none if others share it.
+    /// Returns the record of the last handle; `None` if others share it.
     #[inline(always)]
     pub(in crate::span) fn of_last(handle: Arc<SpanRecord>) -> Option<Self> {
-        // There are no weak handles, and nobody makes more of the only one. What other threads wrote
-        // before they dropped theirs is seen from the first use of `get_mut` on, which acquires it.
+        // There are no weak handles, and other threads cannot clone the only one. Their earlier
+        // writes are visible from the first use of `get_mut` on, which acquires them.
         (Arc::strong_count(&handle) == 1).then_some(Self(handle))
     }
 
@@ -54,8 +55,8 @@ impl DerefMut for OwnedRecord {
     }
 }
 
-/// Stands in for a record that has another handle, which none has. A change that made one would fail
-/// every test here; an application would lose a span, and go on.
+/// Stands in for a record with another handle, which cannot happen. A change that broke this would
+/// fail every test here; an application would lose a span, and continue.
 #[cold]
 #[inline(never)]
 fn shared() -> &'static mut SpanRecord {

@@ -1,4 +1,4 @@
-//! Records that are used again: each thread has some, and what it has too many of goes around.
+//! The pool of records: each thread has some, and exchanges more with a shared pool.
 
 use std::cell::{Cell, RefCell};
 use std::hint;
@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::owned::OwnedRecord;
 use super::trace_state::TraceState;
 
-/// What a thread gave back last, of which there are `count`.
+/// The `count` entries that a thread returned last.
 struct Recent<T> {
     last: [Cell<Option<T>>; MAX_RECENT],
     count: Cell<usize>,
@@ -30,7 +30,7 @@ impl<T> Recent<T> {
         self.last[at % MAX_RECENT].take()
     }
 
-    /// Keeps what is given, or gives it back where there are enough.
+    /// Adds an entry, or returns it if there are enough.
     #[inline]
     fn give(&self, item: T) -> Option<T> {
         let at = self.count.get();
@@ -42,13 +42,13 @@ impl<T> Recent<T> {
     }
 }
 
-/// What a thread has for its next spans.
+/// The pool of a thread.
 struct Pool {
-    /// Records, by which alone a trace's spans are served.
+    /// Records; they alone serve the spans of a recorded trace.
     recent: Recent<OwnedRecord>,
     others: RefCell<Vec<OwnedRecord>>,
-    /// The state given back last of a trace that began unrecorded and whose context was read, and
-    /// those before it.
+    /// States of unrecorded traces whose context was read: the one returned last, and those before
+    /// it.
     state: Cell<Option<Arc<TraceState>>>,
     other_states: Recent<Arc<TraceState>>,
 }
@@ -68,12 +68,12 @@ thread_local! {
     static POOL: Pool = const { Pool::new() };
 }
 
-/// Records that threads had no room for, or will have need of: spans are often finished on another
-/// thread than they were started on.
+/// Records beyond the threads' own pools: spans are often finished on another thread than they were
+/// started on.
 static SHARED: Mutex<Vec<OwnedRecord>> = Mutex::new(Vec::new());
 
-/// Records a thread keeps; when it has more, half of them go to the shared pool, and when it has
-/// none it takes as many from there.
+/// The number of records of a thread; when it has more, half of them go to the shared pool, and
+/// when it has none it takes as many from there.
 const POOL_RECORDS: usize = 64;
 const SHARED_RECORDS: usize = 1024;
 
@@ -98,7 +98,7 @@ fn take_other() -> OwnedRecord {
     pooled.ok().flatten().unwrap_or_else(OwnedRecord::new)
 }
 
-/// Keeps an empty record for the next span, unless there are enough.
+/// Returns an empty record to the pool, unless there are enough.
 #[inline]
 pub(in crate::span) fn give(record: OwnedRecord) {
     let _ = POOL.try_with(|pool| {
@@ -108,7 +108,7 @@ pub(in crate::span) fn give(record: OwnedRecord) {
     });
 }
 
-/// Takes the state of a trace that is not sampled from the pool, or makes one.
+/// Takes the state of an unsampled trace from the pool, or makes one.
 #[inline]
 pub(super) fn take_state() -> Arc<TraceState> {
     POOL.try_with(|pool| pool.state.take()).ok().flatten().unwrap_or_else(take_other_state)
@@ -120,10 +120,10 @@ fn take_other_state() -> Arc<TraceState> {
     POOL.try_with(|pool| pool.other_states.take()).ok().flatten().unwrap_or_default()
 }
 
-/// Keeps a state for another trace, if no context has it any more and there are not enough.
+/// Returns a state to the pool, if no context shares it and there are not enough.
 #[inline(always)]
 pub(in crate::span) fn give_state(state: Arc<TraceState>) {
-    // There are no weak handles, and nobody makes more of the only one.
+    // There are no weak handles, and other threads cannot clone the only one.
     if Arc::strong_count(&state) == 1 {
         state.reset(0);
         let before = POOL.try_with(|pool| pool.state.replace(Some(state)));
@@ -157,8 +157,8 @@ fn spill(pool: &mut Vec<OwnedRecord>) {
     shared.append(&mut spilled);
 }
 
-/// The shared pool, unless others have it for longer than it is worth to wait for: a record can be made.
-/// In a process that was forked they may have it for ever.
+/// Locks the shared pool, unless that takes longer than making a record. In a forked process it may
+/// be locked for ever.
 fn lock_shared() -> Option<MutexGuard<'static, Vec<OwnedRecord>>> {
     (0..MAX_TRIES).find_map(|_| {
         let shared = SHARED.try_lock();

@@ -1,4 +1,4 @@
-//! What a span takes over from those it refers to, noted in its record before it starts.
+//! The references of a span, stored in its record before it starts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::encoding::FollowsFrom;
 use crate::id::{SpanId, TraceId};
 use crate::span::context::SpanContext;
 
-/// What is known of the parent so far. Its ids, state and baggage are in the record.
+/// The kind of the parent so far. Its ids, state and baggage are in the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::span) enum ParentKind {
     None,
-    /// Replaced by whatever comes.
+    /// Replaced by any later reference.
     FollowsFrom,
     ChildOf,
 }
 
-/// A reference that a builder is about to note.
+/// A reference that a builder is about to store.
 #[doc(hidden)]
 pub struct ReferenceSink<'b> {
     pub(in crate::span) follows_from: FollowsFrom,
@@ -36,7 +36,7 @@ impl fmt::Debug for ReferenceSink<'_> {
 }
 
 impl ReferenceSink<'_> {
-    /// Lists a context that has ids, and makes it the parent so far, if it is to be.
+    /// Adds a context that has ids, and makes it the parent so far, if it is to be.
     #[inline(always)]
     fn note(&mut self, context: ParentRef<'_>) {
         let inner = &mut *self.inner;
@@ -49,7 +49,7 @@ impl ReferenceSink<'_> {
         match *self.parent_kind {
             ParentKind::None => {}
             ParentKind::FollowsFrom => {
-                // A context without a span takes the place of the one referred to.
+                // A context without a span replaces the one referred to.
                 draft.encode_parent_reference((inner.ids.trace, inner.ids.parent));
                 inner.set_baggage(None);
                 if let Some(extras) = &mut inner.data.get_mut().extras {
@@ -84,7 +84,7 @@ impl ReferenceSink<'_> {
         if !record.has_baggage.load(Ordering::Acquire) {
             return self.note(ParentRef::Record(record));
         }
-        // Copies, so that the builder's own need not lie in memory for the usual way.
+        // Copied, so that the builder's fields need not be in memory on the fast path.
         let (mut parent_kind, mut joins, mut extras) =
             (*self.parent_kind, *self.joins, *self.extras);
         ReferenceSink {
@@ -114,7 +114,7 @@ impl ReferenceSink<'_> {
     }
 }
 
-/// What a reference is to.
+/// The target of a reference.
 #[derive(Clone, Copy)]
 enum ParentRef<'r> {
     Context(&'r SpanContext),
@@ -138,7 +138,7 @@ impl ParentRef<'_> {
         }
     }
 
-    /// Hands on to the record what a child has from its parent.
+    /// Passes to the record what a child inherits from its parent.
     #[inline(always)]
     fn adopt(self, inner: &mut SpanRecord) {
         match self {

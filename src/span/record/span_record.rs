@@ -1,7 +1,7 @@
 //! The record of a live span.
 //!
-//! A record is taken from the calling thread's pool, filled while the span lives,
-//! and given back when its last handle is gone, so that in steady state nothing is allocated.
+//! A record is taken from the calling thread's pool, filled while the span lives, and returned when
+//! its last handle is dropped, so that in steady state nothing is allocated.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,15 +18,15 @@ use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
 use crate::span::counters::Stripe;
 
-/// A live span. What does not change while it lives lies beside the lock, the rest behind it.
+/// A live span. Fields that do not change while it lives are beside the lock, the rest behind it.
 #[derive(Debug, Default)]
 pub(crate) struct SpanRecord {
-    /// None while it lies in a pool.
+    /// The tracer; none while the record is in a pool.
     pub(crate) core: Option<Arc<Stripe>>,
     pub(crate) ids: Ids,
-    /// What the trace's spans in this process share.
+    /// The state that the trace's spans in this process share.
     pub(crate) state: Arc<TraceState>,
-    /// The record's own state while it uses that of another span; kept to be used again.
+    /// The record's own state while it uses that of another span; reused later.
     own: Option<Arc<TraceState>>,
     /// Whether the body has baggage or a caller's context: most spans have neither, and their children
     /// need no lock then.
@@ -35,14 +35,14 @@ pub(crate) struct SpanRecord {
 }
 
 impl SpanRecord {
-    /// What few spans are started with.
+    /// Returns the fields that few spans use.
     pub(in crate::span) fn extras(&mut self) -> &mut StartExtras {
         let data = self.data.get_mut();
         data.draft.extras = true;
         data.extras.get_or_insert_default()
     }
 
-    /// Locks the body. None in a forked process if a thread that was left behind may hold the lock.
+    /// Locks the body. Returns `None` in a forked process that may never get the lock.
     #[inline]
     pub(in crate::span) fn lock(&self) -> Option<MutexGuard<'_, SpanData>> {
         match self.data.try_lock() {
@@ -57,25 +57,25 @@ impl SpanRecord {
         lock::wait(&self.data, || self.core.as_ref().is_some_and(|core| core.origin.is_forked()))
     }
 
-    /// Whether the trace began in this process with this very span, or another of the same id: one
-    /// that refers to itself shares the state and has no parent.
+    /// Returns whether the trace began in this process with this very span, or another of the same
+    /// id: one that refers to itself shares the state and has no parent.
     pub(in crate::span) fn is_local_root(&self) -> bool {
         self.own.is_none() || self.ids.parent == SpanId::NONE
     }
 
-    /// Begins a state of its own.
+    /// Begins with a state of its own.
     #[inline]
     pub(crate) fn begin_state(&mut self, flags: u8) {
         self.leave_state();
         if Arc::strong_count(&self.state) == 1 {
             self.state.reset(flags);
         } else {
-            // A context of the record's last life is still held somewhere.
+            // A context of the record's last life still uses it.
             self.state = Arc::new(TraceState::with_flags(flags));
         }
     }
 
-    /// Whether it shares the state of another span, or of a context.
+    /// Returns whether the state is shared with another span, or a context.
     pub(in crate::span) fn shares_state(&self) -> bool {
         self.own.is_some()
     }
@@ -89,7 +89,7 @@ impl SpanRecord {
         }
     }
 
-    /// Goes back to its own state.
+    /// Returns to the record's own state.
     #[inline]
     pub(in crate::span) fn leave_state(&mut self) {
         if let Some(own) = self.own.take() {
@@ -151,7 +151,7 @@ impl SpanRecord {
         }
     }
 
-    /// Gives the span baggage while nobody else has it.
+    /// Sets the baggage while no other handle exists.
     #[inline]
     pub(in crate::span) fn set_baggage(&mut self, baggage: Option<Arc<Baggage>>) {
         let data = self.data.get_mut();
@@ -165,7 +165,7 @@ impl SpanRecord {
         if self.has_baggage.load(Ordering::Acquire) { self.lock()?.baggage.clone() } else { None }
     }
 
-    /// Empties it for the next span. False if it holds so much that it is better not used again.
+    /// Clears the record for the next span. Returns false if it is too large to be reused.
     #[inline]
     pub(in crate::span) fn recycle(&mut self) -> bool {
         self.core = None;
@@ -182,5 +182,5 @@ impl SpanRecord {
     }
 }
 
-/// A record that holds more than this is not used again: one huge span must not hold memory for ever.
+/// The maximum memory of a reused record: one huge span must not keep memory for ever.
 pub(super) const MAX_HELD_BYTES: usize = 16 * 1024;

@@ -1,24 +1,24 @@
-//! When a span begins and ends.
+//! The start and the end of a span.
 
-/// When a span ends.
+/// The end of a span.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
     /// Now: the clock is not read yet.
     Now,
-    /// At a monotonic count.
+    /// A monotonic count.
     Read { count: u64 },
-    /// The caller said when, in nanoseconds since the Unix epoch.
+    /// The given time, in nanoseconds since the Unix epoch.
     Given { wall: i64 },
 }
 
-/// When a span began.
+/// The start of a span.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Start {
-    /// It began unrecorded: nobody looked at the clock.
+    /// Unknown, as the span was not recorded then and the clock was not read.
     #[default]
     Unknown,
-    /// At a monotonic count, and in nanoseconds since the Unix epoch.
+    /// A monotonic count, and its wall time in nanoseconds since the Unix epoch.
     Read { count: u64, wall: i64 },
-    /// The caller said when, in nanoseconds since the Unix epoch.
+    /// The given time, in nanoseconds since the Unix epoch.
     Given { wall: i64 },
 }

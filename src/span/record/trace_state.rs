@@ -1,17 +1,17 @@
-//! What the spans of one trace share within this process: its flags.
+//! The state of a trace, shared by its spans in this process: its flags.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use crate::tail::TailState;
 
-/// Recorded.
+/// The trace is recorded.
 pub(crate) const SAMPLED: u8 = 1;
-/// Recorded because somebody asked for it.
+/// The trace is recorded because debugging was requested.
 pub(crate) const DEBUG: u8 = 2;
-/// Not to be indexed.
+/// The trace is not to be indexed.
 pub(crate) const FIREHOSE: u8 = 8;
 
-/// A sampler will be asked again. Not one of the flags that leave the process.
+/// The sampler will be called again. Not one of the flags that leave the process.
 const UNDECIDED: u32 = 0x100;
 
 /// Its spans take the slow path: others are notified of what is done to them, or asked about it.
@@ -24,17 +24,17 @@ const BUFFERED: u32 = 0x400;
 /// From when it was first buffered until the state begins anew.
 const TRACKED: u32 = 0x800;
 
-/// Tags and logs are kept if any of these bits is set.
+/// Tags and logs are recorded if any of these bits is set.
 const RECORDING: u32 = SAMPLED as u32 | UNDECIDED | BUFFERED;
 
-/// What is done to its spans may yet decide on the trace.
+/// Calls on its spans may yet decide on the trace.
 const PENDING: u32 = UNDECIDED | BUFFERED;
 
 /// Its spans do not start, change and end on the fast path.
 const ON_SLOW_PATH: u32 = PENDING | SLOW_PATH | TRACKED;
 
 /// The flags of a trace's local part. Changing them on one span changes them for all, so that
-/// `sampling.priority` set deep down also saves the spans above.
+/// `sampling.priority` on a late span also records the spans above.
 ///
 /// # Source
 ///
@@ -42,16 +42,17 @@ const ON_SLOW_PATH: u32 = PENDING | SLOW_PATH | TRACKED;
 #[derive(Debug, Default)]
 pub(crate) struct TraceState {
     bits: AtomicU32,
-    /// When recording was forced on a trace that had begun unrecorded; 0 if it was not.
+    /// The time at which recording was forced on a trace that had begun unrecorded; 0 if it was
+    /// not.
     forced_at: AtomicU64,
-    /// What samplers that defer remember about the trace.
+    /// The bits that samplers store for the trace.
     memory: AtomicU64,
     /// What tail sampling knows of the trace.
     pub(crate) tail_state: TailState,
 }
 
 impl TraceState {
-    /// Begins anew.
+    /// Begins a new trace.
     #[inline]
     pub(crate) fn reset(&self, flags: u8) {
         self.bits.store(u32::from(flags), Ordering::Relaxed);
@@ -67,7 +68,7 @@ impl TraceState {
         self.bits.load(Ordering::Relaxed)
     }
 
-    /// The flags that leave the process.
+    /// Returns the flags that leave the process.
     #[inline]
     pub(crate) fn flags(&self) -> u8 {
         let [flags, ..] = self.bits().to_le_bytes();
@@ -79,7 +80,7 @@ impl TraceState {
         self.bits() & u32::from(SAMPLED) != 0
     }
 
-    /// Whether tags and logs are kept: it is sampled, or may yet be.
+    /// Returns whether tags and logs are recorded: the trace is sampled, or may yet be.
     #[inline]
     pub(crate) fn is_recording(&self) -> bool {
         self.bits() & RECORDING != 0
@@ -102,14 +103,14 @@ impl TraceState {
         self.bits.fetch_or(SLOW_PATH, Ordering::Relaxed);
     }
 
-    /// Whether the sampler is to be asked again.
+    /// Returns whether the sampler is to be called again.
     #[inline]
     pub(crate) fn is_undecided(&self) -> bool {
         self.bits() & UNDECIDED != 0
     }
 
-    /// Whether what is done to its spans is not simply done: the sampler is to be asked again, they
-    /// may be buffered, or they take the slow path.
+    /// Returns whether calls on its spans need more than the fast path: the sampler is to be called
+    /// again, they may be buffered, or there are callbacks.
     #[inline]
     pub(crate) fn is_on_slow_path(&self) -> bool {
         self.bits() & ON_SLOW_PATH != 0
@@ -122,7 +123,7 @@ impl TraceState {
         self.bits() & (u32::from(SAMPLED) | ON_SLOW_PATH) == 0
     }
 
-    /// Whether what is done to its spans may yet decide on it.
+    /// Returns whether calls on its spans may yet decide on the trace.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
         self.bits() & PENDING != 0
@@ -141,7 +142,7 @@ impl TraceState {
         let _ = self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, tracked);
     }
 
-    /// Whether its open spans are counted.
+    /// Returns whether its open spans are counted.
     #[inline]
     pub(crate) fn is_tracked(&self) -> bool {
         self.bits() & TRACKED != 0
@@ -159,7 +160,7 @@ impl TraceState {
         self.bits.fetch_and(!BUFFERED, Ordering::Relaxed);
     }
 
-    /// Whether it is sampled, as far as that is decided.
+    /// Returns whether the trace is sampled, as far as that is decided.
     pub(crate) fn sampled(&self) -> Sampled {
         match self.bits() {
             bits if bits & UNDECIDED != 0 => Sampled::Delayed,
@@ -168,7 +169,7 @@ impl TraceState {
         }
     }
 
-    /// What it is at this moment, whatever is decided later.
+    /// Returns a copy that does not change with later decisions.
     pub(crate) fn frozen(&self) -> Self {
         Self {
             bits: AtomicU32::new(self.bits()),
@@ -177,7 +178,7 @@ impl TraceState {
         }
     }
 
-    /// Notes whether the sampler is to be asked again.
+    /// Sets whether the sampler is to be called again.
     pub(crate) fn set_undecided(&self, undecided: bool) {
         if undecided {
             self.bits.fetch_or(UNDECIDED, Ordering::Relaxed);
@@ -197,17 +198,17 @@ impl TraceState {
     /// Starts recording at the monotonic time `now`.
     pub(crate) fn force(&self, flags: u8, now: u64) {
         let _ = self.forced_at.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-        // Whoever sees the flags sees the moment too.
+        // A thread that sees the flags sees the time too.
         self.bits.fetch_or(u32::from(flags), Ordering::Release);
     }
 
-    /// When recording was forced, if it was.
+    /// Returns when recording was forced, if it was.
     pub(crate) fn forced_at(&self) -> u64 {
         fence(Ordering::Acquire);
         self.forced_at.load(Ordering::Relaxed)
     }
 
-    /// What samplers remember, 64 bits.
+    /// Returns the bits that samplers store.
     pub(crate) fn memory(&self) -> &AtomicU64 {
         &self.memory
     }
@@ -218,6 +219,6 @@ impl TraceState {
 pub(crate) enum Sampled {
     Yes,
     No,
-    /// The sampler has put it off.
+    /// The sampler has deferred the decision.
     Delayed,
 }
