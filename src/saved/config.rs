@@ -1,4 +1,4 @@
-//! Which file batches are saved in.
+//! The configuration of the file of saved batches.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ use std::path::PathBuf;
 pub struct SavedBatchesConfig {
     /// The file. Its folder must exist.
     pub path: PathBuf,
-    /// How many bytes it may have. What does not fit is counted as `send_failed`.
+    /// The maximum size of the file, in bytes. Spans without room are counted as `send_failed`.
     pub max_bytes: u64,
 }
 
@@ -45,7 +45,7 @@ impl SavedBatchesConfig {
         Self { path: path.into(), max_bytes: DEFAULT_MAX_BYTES }
     }
 
-    /// The same with another number of bytes that it may have.
+    /// Sets the maximum size of the file, in bytes.
     #[must_use]
     pub const fn with_max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = max_bytes;

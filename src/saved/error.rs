@@ -1,4 +1,4 @@
-//! What is wrong with a file of saved batches.
+//! Errors of a file of saved batches.
 
 use std::error::Error;
 use std::fmt;
@@ -15,12 +15,12 @@ pub enum SavedBatchesError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What it said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// It is a folder, a device, a pipe or a link.
+    /// The path is a folder, a device, a pipe or a link.
     NotAFile {
-        /// What it is asked for as.
+        /// The requested path.
         path: PathBuf,
     },
     /// Another tracer writes it, or another replay reads it.
@@ -28,31 +28,31 @@ pub enum SavedBatchesError {
         /// The file.
         path: PathBuf,
     },
-    /// It is a file of something else.
+    /// The file has another format.
     Unknown {
         /// The file.
         path: PathBuf,
     },
-    /// It was written by a later version of this crate.
+    /// The file was written by a later version of this crate.
     Version {
         /// The version that it says.
         found: u32,
     },
-    /// It is damaged, or ends in the middle of a batch.
+    /// The file is damaged, or ends in the middle of a batch.
     Damaged {
         /// Where the batch begins, in bytes.
         at: u64,
-        /// What is wrong with it.
+        /// The reason.
         what: &'static str,
     },
     /// Spans of several destinations are in it, and none of them was chosen.
     SeveralDestinations {
-        /// Their names.
+        /// The names of the destinations.
         names: Vec<String>,
     },
     /// The destination cannot be used.
     Destination {
-        /// What is wrong with it.
+        /// The reason.
         source: ConfigError,
     },
 }

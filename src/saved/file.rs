@@ -323,8 +323,8 @@ fn io_error(path: &Path, source: io::Error) -> SavedBatchesError {
     SavedBatchesError::Io { path: path.to_owned(), source }
 }
 
-/// How the file is opened: no link is followed, as whoever may write to its folder could have put one
-/// there, and a pipe is not waited for.
+/// Opens the file without following a link, as a user who may write to its folder could have put
+/// one there, and a pipe is not waited for.
 #[cfg(unix)]
 fn options(create: bool) -> OpenOptions {
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -374,7 +374,7 @@ const TRUNCATED: &str = "the file ends in the middle of it";
 #[cfg(unix)]
 const OWNER_ALONE: u32 = 0o600;
 
-/// How often a file is tried that another process has locked, and the pause between attempts. Others
-/// have it for as long as they write what they had to send.
+/// The number of attempts at a file that another process has locked, and the pause between
+/// attempts. Others have it for as long as they write what they had to send.
 const MAX_ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(20);

@@ -27,14 +27,14 @@ pub(super) const MAX_BATCH_BYTES: usize = 16 << 20;
 
 const UNCONFIRMED: u8 = 1;
 
-/// What is wrong with a header.
+/// Why a header is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum HeaderError {
     Unknown,
     Version(u32),
 }
 
-/// What precedes a record's name and batch.
+/// The fields before a record's name and batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) batch_bytes: u32,
@@ -108,7 +108,7 @@ impl Head {
         Ok(read)
     }
 
-    /// How many bytes follow it.
+    /// The number of bytes that follow.
     pub(super) fn body_bytes(&self) -> u64 {
         u64::from(self.batch_bytes) + u64::from(self.name_bytes)
     }

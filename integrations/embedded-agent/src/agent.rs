@@ -1,4 +1,4 @@
-//! The agent: what it is told to listen on, and what it answers.
+//! The agent: its ports, and access to its store.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -90,7 +90,8 @@ impl Builder {
         self.compact_addr(loopback(6831)).binary_addr(loopback(6832)).http_addr(loopback(16686))
     }
 
-    /// How many bytes of spans are kept; 64 MiB by default. See [`Store::with_limits`].
+    /// Sets the maximum memory of stored spans, in bytes; 64 MiB by default. See
+    /// [`Store::with_limits`].
     ///
     /// Up to 32 MiB of datagrams may wait to be decoded besides.
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
@@ -98,7 +99,7 @@ impl Builder {
         self
     }
 
-    /// How many spans are kept; a million by default.
+    /// Sets the maximum number of stored spans; a million by default.
     pub fn max_spans(mut self, max_spans: usize) -> Self {
         self.max_spans = max_spans;
         self
@@ -141,7 +142,7 @@ impl EmbeddedAgent {
         }
     }
 
-    /// Where it listens for the compact protocol, which is what clients send unless told not to.
+    /// Returns the address for the compact protocol, the clients' default.
     #[must_use]
     pub fn compact_addr(&self) -> SocketAddr {
         self.compact_addr
@@ -159,71 +160,71 @@ impl EmbeddedAgent {
         self.http.as_ref().map(Server::addr)
     }
 
-    /// What it has received. A clone of it outlives the agent.
+    /// Returns the store. A clone of it outlives the agent.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// As [`Store::spans`].
+    /// See [`Store::spans`].
     #[must_use]
     pub fn spans(&self) -> Vec<ReceivedSpan> {
         self.store.spans()
     }
 
-    /// As [`Store::span_count`].
+    /// See [`Store::span_count`].
     #[must_use]
     pub fn span_count(&self) -> usize {
         self.store.span_count()
     }
 
-    /// As [`Store::trace`].
+    /// See [`Store::trace`].
     #[must_use]
     pub fn trace(&self, trace_id: TraceId) -> Option<Trace> {
         self.store.trace(trace_id)
     }
 
-    /// As [`Store::traces`].
+    /// See [`Store::traces`].
     #[must_use]
     pub fn traces(&self) -> Vec<Trace> {
         self.store.traces()
     }
 
-    /// As [`Store::services`].
+    /// See [`Store::services`].
     #[must_use]
     pub fn services(&self) -> Vec<String> {
         self.store.services()
     }
 
-    /// As [`Store::batches`].
+    /// See [`Store::batches`].
     #[must_use]
     pub fn batches(&self) -> Vec<BatchInfo> {
         self.store.batches()
     }
 
-    /// As [`Store::stats`].
+    /// See [`Store::stats`].
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.store.stats()
     }
 
-    /// As [`Store::last_error`].
+    /// See [`Store::last_error`].
     #[must_use]
     pub fn last_error(&self) -> Option<String> {
         self.store.last_error()
     }
 
-    /// As [`Store::reset`]. Datagrams that are still on their way come after it.
+    /// See [`Store::reset`]. Datagrams in flight are stored after it.
     pub fn reset(&self) {
         self.store.reset();
     }
 
-    /// As [`Store::wait_for`].
+    /// See [`Store::wait_for`].
     pub fn wait_for(&self, timeout: Duration, condition: impl Fn(&Store) -> bool) -> bool {
         self.store.wait_for(timeout, condition)
     }
 
-    /// As [`Store::wait_for_spans`].
+    /// See [`Store::wait_for_spans`].
     ///
     /// # Errors
     ///
@@ -236,7 +237,7 @@ impl EmbeddedAgent {
         self.store.wait_for_spans(count, timeout)
     }
 
-    /// As [`Store::wait_for_trace`].
+    /// See [`Store::wait_for_trace`].
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What a store says about itself: counters, its clients' last batches, and why a wait failed.
+//! The store's own state: counters, the clients' last batches, and errors of waits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -43,10 +43,10 @@ pub struct Stats {
     pub refused_spans: u64,
 }
 
-/// What is known of one client: its last batch, and how much came from it.
+/// The state of one client: its last batch, and how much it has sent.
 ///
-/// Clients are told apart by their process: service name and tags, among which clients of Jaeger
-/// put a `client-uuid`.
+/// Clients are distinguished by their process: service name and tags, among which Jaeger's clients
+/// have a `client-uuid`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchInfo {
@@ -58,7 +58,7 @@ pub struct BatchInfo {
     pub protocol: Protocol,
     /// The last batch's place in the client's sequence.
     pub seq_no: Option<i64>,
-    /// What the client said in its last batch about spans it lost.
+    /// The client's counts of lost spans, from its last batch.
     pub stats: Option<ClientStats>,
     /// Batches that came from it.
     pub batches: u64,
@@ -83,7 +83,7 @@ struct Client {
     spans: u64,
 }
 
-/// How many clients are remembered: more than a laptop runs, few enough to search one by one.
+/// The maximum number of clients: more than a laptop runs, few enough for a linear search.
 const MAX_CLIENTS: usize = 256;
 
 impl Clients {
@@ -149,7 +149,7 @@ impl Client {
     }
 }
 
-/// What was waited for did not come in time.
+/// The error of a wait that timed out.
 ///
 /// # Examples
 ///
@@ -166,11 +166,11 @@ impl Client {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WaitError {
-    /// How many spans were waited for.
+    /// The requested number of spans.
     pub wanted: usize,
-    /// How many were there at the end.
+    /// The number of spans at the end.
     pub came: usize,
-    /// How long was waited.
+    /// The timeout.
     pub timeout: Duration,
     /// The counters at the end: what was malformed or evicted may be what is missing.
     pub stats: Stats,

@@ -1,9 +1,9 @@
-//! The bounded reader of Thrift's binary protocol, for bytes nobody vouches for.
+//! The bounded reader of Thrift's binary protocol, for untrusted bytes.
 //!
-//! It writes what it reads in canonical, that is compact, bytes, which never take more room than
-//! the binary ones. Every size is checked against the bytes that are left before anything is done
-//! with it, negative ones are refused, and nesting is bounded, so hostile input costs at most one
-//! walk over itself and a copy no larger than it.
+//! The reader converts to canonical, that is compact, bytes, which never take more room than the
+//! binary ones. Every size is checked against the remaining bytes before it is used, negative ones
+//! are refused, and nesting is bounded, so hostile input costs at most one pass over itself and a
+//! copy no larger than it.
 
 use jaeger_client::encoding::{
     BatchView, ClientStats, DecodeError, List, LogView, ProcessView, ReferenceView, SpanView,
@@ -88,7 +88,7 @@ const STRING: u8 = 11;
 const STRUCT: u8 = 12;
 const LIST: u8 = 15;
 
-/// As deep as the reader of the compact protocol goes: room for structures of a later model.
+/// The nesting depth of the compact reader: room for structures of a later model.
 const MAX_DEPTH: usize = 16;
 
 const fn unknown(what: &'static str) -> DecodeError {
@@ -181,8 +181,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads a structure's fields. `known` reads the value of a field it knows and answers whether
-    /// it did; any other field is skipped.
+    /// Reads a structure's fields. `known` reads the value of a known field and returns whether it
+    /// did; all other fields are skipped.
     fn fields(
         &mut self,
         mut known: impl FnMut(&mut Self, i16, u8) -> Result<bool, DecodeError>,

@@ -1,12 +1,12 @@
 //! A Jaeger agent inside the process: keeps spans in memory, for tests and laptops.
 //!
-//! [`EmbeddedAgent`] listens where a Jaeger agent listens, for both of its UDP protocols, and holds
-//! what comes in a [`Store`] that a test asks and waits on. For people there is a waterfall in the
-//! terminal ([`Trace::waterfall`]) and a small web page with Jaeger's query API.
+//! [`EmbeddedAgent`] listens where a Jaeger agent listens, for both of its UDP protocols, and
+//! stores received spans in a [`Store`] that a test reads and waits on. For people there is a
+//! waterfall in the terminal ([`Trace::waterfall`]) and a small web page with Jaeger's query API.
 //!
-//! It runs on threads of the standard library, needs no container and no async runtime, and treats
-//! what the network brings as hostile: every length is checked, memory is bounded, and nothing
-//! that arrives makes it panic.
+//! The agent runs on threads of the standard library, needs no container and no async runtime, and
+//! treats input as hostile: every length is checked, memory is bounded, and nothing that arrives
+//! makes it panic.
 //!
 //! # Examples
 //!

@@ -25,18 +25,18 @@ pub(crate) fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// What is asked of the kernel for datagrams that nobody took yet, in bytes: some hundred full
-/// ones. Linux gives at most twice `net.core.rmem_max`, which holds about six.
+/// The requested receive buffer, in bytes: some hundred full datagrams. Linux grants at most twice
+/// `net.core.rmem_max`, which holds about six.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 
-/// How long a thread may wait in the kernel before it looks whether it should end. Only the case
-/// that the datagram which wakes it is lost makes it matter.
+/// How long a thread may wait in the kernel before it checks whether it should end. Only matters if
+/// the datagram that wakes it is lost.
 const LONGEST_READ: Duration = Duration::from_millis(250);
 
-/// How many bytes of datagrams may wait to be decoded: a burst of 200,000 spans or so.
+/// The maximum size of datagrams that wait to be decoded: a burst of 200,000 spans or so.
 const MAX_WAITING_BYTES: usize = 32 << 20;
 
-/// What a waiting datagram takes besides its bytes.
+/// The memory of a waiting datagram beside its bytes.
 const WAITING_COST: usize = 128;
 
 /// The threads behind the UDP ports. Dropping it ends them.
@@ -137,12 +137,12 @@ impl Port {
             match received {
                 Ok((length, _)) => self.hand_over(&room[..length]),
                 Err(error) => match error.kind() {
-                    // An answer to nobody, the timeout, a signal: nothing is wrong with the socket.
+                    // An ICMP error, the timeout, a signal: nothing is wrong with the socket.
                     io::ErrorKind::WouldBlock
                     | io::ErrorKind::TimedOut
                     | io::ErrorKind::Interrupted
                     | io::ErrorKind::ConnectionReset => {}
-                    // What it may be is not known, so it must not become a busy loop.
+                    // The cause is not known, so it must not become a busy loop.
                     _ => thread::park_timeout(Duration::from_millis(10)),
                 },
             }

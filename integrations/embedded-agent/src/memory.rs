@@ -12,13 +12,13 @@ use jaeger_client::TraceId;
 use crate::span::Process;
 use crate::{Protocol, ReceivedSpan, Stats};
 
-/// What a span takes besides its bytes: its record, its place in the trace, two allocations.
+/// The memory of a span beside its bytes: its record, its position in the trace, two allocations.
 const SPAN_COST: usize = 160;
 
-/// What a trace takes besides its spans: its places in the map and in the order.
+/// The memory of a trace beside its spans: its positions in the map and in the order.
 const TRACE_COST: usize = 256;
 
-/// How much may be kept.
+/// The limits of a store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) max_bytes: usize,
@@ -51,7 +51,7 @@ impl Memory {
         }
     }
 
-    /// Keeps the spans of a batch, and counts in `stats` what has to give way.
+    /// Stores the spans of a batch, and counts evicted ones in `stats`.
     pub(crate) fn insert(
         &mut self,
         process: &Arc<Process>,

@@ -70,7 +70,7 @@ impl ReceivedSpan {
         Self { inner: Arc::new(Inner { process, bytes, sequence, protocol }) }
     }
 
-    /// Its canonical bytes: compact Thrift.
+    /// Returns the canonical bytes: compact Thrift.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.inner.bytes
@@ -115,7 +115,7 @@ impl ReceivedSpan {
         self.view().trace_id
     }
 
-    /// Its own id.
+    /// Returns the span id.
     #[must_use]
     pub fn span_id(&self) -> SpanId {
         self.view().span_id
@@ -127,7 +127,7 @@ impl ReceivedSpan {
         self.view().parent_span_id
     }
 
-    /// What it did; bytes that are no UTF-8 are replaced.
+    /// Returns the operation name; invalid UTF-8 is replaced.
     #[must_use]
     pub fn operation(&self) -> Cow<'_, str> {
         self.view().operation()
@@ -139,7 +139,7 @@ impl ReceivedSpan {
         self.view().tag(key)
     }
 
-    /// Whether it is marked as failed: tag `error` is true.
+    /// Returns whether the span is marked as failed: the tag `error` is true.
     #[must_use]
     pub fn is_error(&self) -> bool {
         is_error(&self.view())
@@ -162,13 +162,13 @@ impl ReceivedSpan {
         time.unwrap_or(UNIX_EPOCH)
     }
 
-    /// How long it took; a negative duration, which only a broken client sends, reads as zero.
+    /// Returns the duration; a negative one, which only a broken client sends, reads as zero.
     #[must_use]
     pub fn duration(&self) -> Duration {
         Duration::from_micros(u64::try_from(self.view().duration_micros).unwrap_or_default())
     }
 
-    /// Its place among all spans the store has received.
+    /// Returns the position among all spans that the store has received.
     pub(crate) fn sequence(&self) -> u64 {
         self.inner.sequence
     }
@@ -231,7 +231,7 @@ impl Process {
         ProcessView::new(&self.service, tags)
     }
 
-    /// What it takes in memory, roughly and rather too much.
+    /// Returns the approximate memory, rather too much.
     pub(crate) fn cost(&self) -> usize {
         self.service.len() + self.tags.len() + 192
     }

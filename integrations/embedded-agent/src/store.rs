@@ -1,8 +1,7 @@
-//! What was received, to be asked and to be waited on.
+//! The store of received spans, with queries and waits.
 //!
-//! One mutex, held for a batch's insertion or a question's answer and never while a caller's code
-//! runs; one condition variable, told after every change, so that nobody has to sleep and look
-//! again.
+//! One mutex, locked for a batch's insertion or a query and never while a caller's code runs; one
+//! condition variable, notified after every change, so that no thread has to poll.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,10 +74,10 @@ impl Default for Store {
     }
 }
 
-/// What is kept by default, in bytes: some hundred thousand spans, little on a laptop.
+/// The default maximum of memory, in bytes: some hundred thousand spans, little on a laptop.
 pub(crate) const DEFAULT_MAX_BYTES: usize = 64 << 20;
 
-/// How many spans are kept by default; the limit in bytes is reached first.
+/// The default maximum of spans; the limit in bytes is reached first.
 pub(crate) const DEFAULT_MAX_SPANS: usize = 1_000_000;
 
 impl Store {
@@ -101,7 +100,7 @@ impl Store {
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }) }
     }
 
-    /// Takes a datagram as an agent's port would, and gives the number of spans in it.
+    /// Stores a datagram as an agent's port would, and returns the number of spans in it.
     ///
     /// # Errors
     ///
@@ -112,7 +111,8 @@ impl Store {
             let process = Arc::new(Process::of(&batch.process));
             let spans = receive::own_spans(batch);
             let count = spans.len();
-            // One change: who sees a batch's spans sees them counted, and their datagram, too.
+            // One change: a reader that sees a batch's spans sees them counted, and their datagram,
+            // too.
             self.change(|state| {
                 state.stats.datagrams += 1;
                 state.stats.batches += 1;
@@ -154,7 +154,7 @@ impl Store {
         self.shared.state.lock().memory.spans()
     }
 
-    /// How many spans there are.
+    /// Returns the number of spans.
     #[must_use]
     pub fn span_count(&self) -> usize {
         self.shared.state.lock().memory.span_count()
@@ -189,7 +189,7 @@ impl Store {
         taken.into_iter().map(|(id, spans)| Trace::new(id, spans)).collect()
     }
 
-    /// How many traces there are.
+    /// Returns the number of traces.
     #[must_use]
     pub fn trace_count(&self) -> usize {
         self.shared.state.lock().memory.traces().count()
@@ -201,7 +201,7 @@ impl Store {
         self.shared.state.lock().memory.services()
     }
 
-    /// What is known of each client, in the order of their last batches.
+    /// Returns the state of each client, in the order of their last batches.
     #[must_use]
     pub fn batches(&self) -> Vec<BatchInfo> {
         self.shared.state.lock().clients.infos()
@@ -219,7 +219,7 @@ impl Store {
         self.shared.state.lock().last_error.clone()
     }
 
-    /// What the spans take in memory, in bytes, allowances included.
+    /// Returns the memory of the spans, in bytes, overhead included.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.shared.state.lock().memory.bytes()
@@ -227,8 +227,8 @@ impl Store {
 
     /// Waits until `condition` holds, and says whether it did within `timeout`.
     ///
-    /// The condition is asked once at the start and again after each change. It runs without any
-    /// lock, so it may ask this store or the agent whatever it likes.
+    /// The condition is called once at the start and again after each change. It runs without any
+    /// lock, so it may call this store or the agent.
     ///
     /// # Examples
     ///
@@ -244,9 +244,10 @@ impl Store {
     pub fn wait_for(&self, timeout: Duration, condition: impl Fn(&Self) -> bool) -> bool {
         let deadline = Deadline::after(timeout);
         loop {
-            // Looked at before the condition is asked, so that a change meanwhile is not missed.
+            // Read before the condition is called, so that a change meanwhile is not missed.
             let version = self.shared.state.lock().version;
-            // Changes may come faster than the condition answers, so they must not hide the end.
+            // Changes may come faster than the condition returns, so they must not hide the
+            // timeout.
             let is_last = deadline.is_over();
             if condition(self) {
                 return true;

@@ -1,5 +1,5 @@
-//! What this crate asks of the system besides sockets: the time and threads. Nothing else in it
-//! names a clock or starts a thread.
+//! The crate's access to the system besides sockets: the time and threads. No other file uses a
+//! clock or starts a thread.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
@@ -17,7 +17,7 @@ impl Deadline {
         Self { at: now().checked_add(timeout) }
     }
 
-    /// How much time is left; zero when it is over.
+    /// Returns the remaining time; zero when it is over.
     pub(crate) fn left(self) -> Duration {
         self.at.map_or(Duration::MAX, |at| at.saturating_duration_since(now()))
     }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use jaeger_client::encoding::ValueView;
 
-/// The same text with everything escaped that moves a cursor, changes a colour, or turns the
-/// direction of writing.
+/// Escapes everything in a text that moves a cursor, changes a colour, or turns the direction of
+/// writing.
 pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {

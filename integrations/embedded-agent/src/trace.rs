@@ -12,7 +12,7 @@ use crate::waterfall::{self, WaterfallOptions};
 
 /// The spans of one trace that were received so far.
 ///
-/// It is a copy: spans that come later are in the next one the store gives.
+/// A trace is a copy: spans that come later are in the next one that the store returns.
 ///
 /// # Examples
 ///
@@ -62,13 +62,13 @@ impl Trace {
         Self { trace_id, spans }
     }
 
-    /// Its id.
+    /// Returns the trace id.
     #[must_use]
     pub fn trace_id(&self) -> TraceId {
         self.trace_id
     }
 
-    /// Its spans, by the time they started.
+    /// Returns the spans, sorted by their start.
     #[must_use]
     pub fn spans(&self) -> &[ReceivedSpan] {
         &self.spans
@@ -119,7 +119,7 @@ impl Trace {
         Duration::from_micros(u64::try_from(end - start).unwrap_or(u64::MAX))
     }
 
-    /// How many of its spans are marked as failed.
+    /// Returns how many spans are marked as failed.
     #[must_use]
     pub fn error_count(&self) -> usize {
         self.spans.iter().filter(|span| span.is_error()).count()
@@ -136,7 +136,7 @@ impl Trace {
         self.waterfall_with(WaterfallOptions::new(width))
     }
 
-    /// Draws its waterfall, with tags and logs if asked for.
+    /// Draws the waterfall, with tags and logs if requested.
     #[must_use]
     pub fn waterfall_with(&self, options: WaterfallOptions) -> String {
         waterfall::draw(self, options)

@@ -1,4 +1,4 @@
-//! Which span lies under which, for traces that nobody vouches for.
+//! The tree of a trace's spans, for untrusted traces.
 //!
 //! Parents may be missing, may be named only by a reference, and may form cycles. Every span is
 //! shown exactly once; nothing here recurses, so depth costs no stack.
@@ -11,11 +11,11 @@ use jaeger_client::encoding::SpanView;
 /// Why a span stands where it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It names no parent.
+    /// The span names no parent.
     Root,
-    /// It lies under its parent.
+    /// The span is below its parent.
     Child,
-    /// It names a parent that is not in the trace.
+    /// The span names a parent that is not in the trace.
     Orphan,
     /// Following parents from it leads back to it.
     Cycle,
@@ -24,13 +24,13 @@ pub(crate) enum Kind {
 /// A span's place when the tree is read from top to bottom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
-    /// Its index in the slice of spans.
+    /// The index in the slice of spans.
     pub(crate) span: usize,
-    /// How many spans it lies under.
+    /// The number of spans above it.
     pub(crate) depth: usize,
-    /// Whether no other child of its parent comes after it.
+    /// Whether it is the last child of its parent.
     pub(crate) last: bool,
-    /// Whether spans lie under it.
+    /// Whether it has children.
     pub(crate) has_children: bool,
     pub(crate) kind: Kind,
 }
@@ -80,7 +80,7 @@ pub(crate) fn preorder(spans: &[SpanView<'_>]) -> Vec<Node> {
         descend(index, kind, &children, &mut nodes);
     }
     nodes.iter().for_each(|node: &Node| shown[node.span] = true);
-    // What is left hangs on cycles. Each is cut above its first span.
+    // The remaining spans are in cycles. Each is cut above its first span.
     for index in 0..spans.len() {
         if shown[index] {
             continue;

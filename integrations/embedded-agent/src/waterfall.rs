@@ -11,7 +11,7 @@ use crate::Trace;
 use crate::text::{cut, human, printable, value_text};
 use crate::tree::{self, Kind, Node};
 
-/// How a waterfall is drawn.
+/// Options of a waterfall.
 ///
 /// # Examples
 ///
@@ -103,7 +103,7 @@ struct Drawing {
     end: i128,
     /// Columns of the tree and its labels.
     label_width: usize,
-    /// How many levels of the tree are drawn; deeper spans are marked instead of moved further.
+    /// The number of levels that are drawn; deeper spans are marked instead of moved further.
     levels: usize,
 }
 
@@ -192,7 +192,7 @@ impl Drawing {
         " ".repeat(from) + &ink.repeat(length)
     }
 
-    /// What is said under a span: oddities always, tags and logs if asked for.
+    /// Returns the lines below a span: oddities always, tags and logs if requested.
     fn notes(
         &mut self,
         node: &Node,
@@ -235,7 +235,7 @@ impl Drawing {
         let sign = if after < 0 { "" } else { "+" };
         let mut text = format!("• {sign}{}", human(after));
         for field in log.fields() {
-            // What the line cannot show need not be put together.
+            // Text beyond the line need not be assembled.
             if text.len() > 4 * self.width {
                 break;
             }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// What a body or a connection failed with.
+/// The error of a body or a connection.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 type Boxed = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>;
@@ -40,13 +40,13 @@ enum Kind {
     Once(Boxed),
     Again {
         make: Arc<dyn Fn() -> Boxed + Send + Sync>,
-        /// What is being sent, as soon as it is.
+        /// The body that is being sent, once it is.
         made: Option<Boxed>,
     },
 }
 
 impl RequestBody {
-    /// No body.
+    /// Returns an empty body.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
@@ -72,7 +72,7 @@ impl RequestBody {
         Self { kind: Kind::Again { make: Arc::new(move || boxed(make())), made: None } }
     }
 
-    /// The same body from its beginning, if it can be sent again.
+    /// Returns a copy from the beginning, if the body can be sent again.
     #[must_use]
     pub fn try_clone(&self) -> Option<Self> {
         let kind = match &self.kind {

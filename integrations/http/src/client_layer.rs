@@ -17,9 +17,9 @@ use crate::tags::{self, ClientRequest, Role, SemanticConventions};
 
 /// Makes a span of each request that the client below it sends, and sends the span's context with it.
 ///
-/// It works with any `tower` client, such as the one of hyper-util and the `Channel` of tonic, which
-/// keep their pools, proxies and TLS. What happens on the wire is told as far as the client shows it:
-/// see [`TracedConnector`](crate::TracedConnector). For all of it, use
+/// The layer works with any `tower` client, such as the one of hyper-util and the `Channel` of
+/// tonic, which keep their pools, proxies and TLS. Events of connections are recorded as far as the
+/// client gives access to them: see [`TracedConnector`](crate::TracedConnector). For all of it, use
 /// [`TracedClient`](crate::TracedClient).
 ///
 /// The span is a child of the [`Span`] or the [`SpanContext`] in the request's extensions, if there is
@@ -91,8 +91,8 @@ pub struct ClientLayer {
 options!(ClientLayer);
 
 impl ClientLayer {
-    /// Whether the span's context is written to the headers of its request: it is by default. Do not
-    /// for servers that you do not trust with it.
+    /// Sets whether the span's context is written to the headers of its request: by default it is.
+    /// Disable it for untrusted servers.
     ///
     /// # Source
     ///

@@ -14,21 +14,21 @@ use crate::body::BoxError;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// A URL that cannot be asked for.
+    /// The URL is invalid for a request.
     Url {
         /// The URL, without credentials.
         url: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: &'static str,
     },
     /// No address was found for a host.
     Resolve {
         /// The host.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// No address of a host takes connections.
+    /// No address of a host accepts connections.
     Connect {
         /// The first address that was tried.
         address: SocketAddr,
@@ -39,48 +39,48 @@ pub enum Error {
     Tls {
         /// The host.
         host: String,
-        /// What TLS said.
+        /// The TLS error.
         source: io::Error,
     },
-    /// It took too long.
+    /// A timeout expired.
     TimedOut {
-        /// What was being done when the time was over.
+        /// The phase in which the timeout expired.
         phase: Phase,
         /// The time that was allowed.
         limit: Duration,
     },
-    /// The request could not be written, or its answer not be read.
+    /// The request could not be written, or its response not be read.
     Exchange {
-        /// What HTTP said.
+        /// The HTTP error.
         source: BoxError,
     },
     /// The response's body broke off.
     Body {
-        /// What HTTP said.
+        /// The HTTP error.
         source: BoxError,
     },
     /// The response's body is longer than the caller takes.
     TooLong {
-        /// What the caller takes, in bytes.
+        /// The caller's limit, in bytes.
         limit: usize,
     },
     /// Redirects led on and on.
     TooManyRedirects {
-        /// How many requests were made.
+        /// The number of requests.
         hops: usize,
         /// Where the last one was to lead, without credentials.
         url: String,
     },
-    /// A redirect leads to a place that cannot be asked.
+    /// A redirect has an unusable target.
     Redirect {
         /// Where it leads, without credentials.
         location: String,
-        /// What is wrong with that.
+        /// The reason.
         reason: &'static str,
     },
 }
 
-/// What a request is doing.
+/// The phases of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
@@ -144,7 +144,7 @@ impl StdError for Error {
 }
 
 impl Error {
-    /// Whether it took too long, in whichever phase.
+    /// Returns whether a timeout expired, in any phase.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::TimedOut { .. })

@@ -5,8 +5,8 @@ use http::Method;
 /// The name of the span of a request: `HTTP {METHOD}` for the methods of RFC 9110 and `PATCH`,
 /// `HTTP` for any other.
 ///
-/// Who sends a request chooses its method, and operation names must be few: they are the index of a
-/// backend, and what samplers and metrics keep apart. The method as it came is the tag
+/// The sender of a request chooses its method, and operation names must be few: they are the index
+/// of a backend, and samplers and metrics distinguish them. The original method is the tag
 /// `http.method`.
 ///
 /// # Examples
@@ -37,7 +37,7 @@ pub fn operation_name(method: &Method) -> &'static str {
     }
 }
 
-/// Whether a method is none that everybody knows.
+/// Returns whether a method is unknown.
 pub(crate) fn is_unknown(method: &Method) -> bool {
     operation_name(method) == "HTTP"
 }

@@ -42,16 +42,16 @@ mod axum {
     /// Gives the span of a [`TraceLayer`](crate::TraceLayer) around an axum router its name, as soon as
     /// the router knows the route.
     ///
-    /// It is needed only where the `TraceLayer` is outside of the router, as with a `ServiceBuilder`
-    /// around all of an application, or where another router is nested by `nest_service`. Give it to
-    /// `Router::layer` of the router whose routes are to be names; a `TraceLayer` that is there needs
-    /// none.
+    /// The layer is needed only where the `TraceLayer` is outside of the router, as with a
+    /// `ServiceBuilder` around all of an application, or where another router is nested by
+    /// `nest_service`. Give it to `Router::layer` of the router whose routes are to be names; a
+    /// `TraceLayer` that is there needs none.
     ///
     /// # Shape and units
     ///
     /// The operation name becomes `GET /users/{id}`, unless `operation_name` was given, and the tag
-    /// `http.route` is set. A sampler that decides by operation has been asked with the first name,
-    /// `HTTP GET`.
+    /// `http.route` is set. A sampler that decides by operation has been called with the first
+    /// name, `HTTP GET`.
     ///
     /// # Examples
     ///

@@ -135,7 +135,7 @@ fn start(settings: &Settings, request: &mut request::Parts) -> Option<Exchange> 
         .span(settings.name(request, call.as_ref(), route))
         // Without a trace, or with one that cannot be read, the span begins one.
         .child_of(tracer.extract(&request.headers).ok())
-        // Whatever is active here is not what sent the request.
+        // A span that is active here did not send the request.
         .ignore_active_span();
     let component = settings.component(call.as_ref());
     let span = if call.is_some() {

@@ -25,17 +25,17 @@ use std::time::Duration;
 use jaeger_client::metrics::{Counter, Gauge, MetricKind, MetricsFactory, Timer};
 use metrics::{Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
 
-/// Gives a tracer's metrics to a recorder: counters as counters, gauges as gauges, timers as
+/// Publishes a tracer's metrics to a recorder: counters as counters, gauges as gauges, timers as
 /// histograms of seconds.
 ///
 /// # Cost
 ///
-/// The recorder is asked for its instrument each time there is something to tell, which for a
-/// tracer's own metrics is once in a flush interval. So it may be installed after the tracer was
-/// built; what was told before is lost.
+/// The recorder is asked for its instrument at each update, which for a tracer's own metrics is
+/// once in a flush interval. So it may be installed after the tracer was built; earlier updates are
+/// lost.
 #[derive(Clone, Default)]
 pub struct RecorderMetrics {
-    /// None for the global one.
+    /// The recorder; none for the global one.
     own: Option<Arc<dyn Recorder + Send + Sync>>,
 }
 
@@ -46,7 +46,7 @@ impl RecorderMetrics {
         Self::default()
     }
 
-    /// A recorder of one's own.
+    /// Uses a custom recorder.
     #[must_use]
     pub fn with_recorder(recorder: impl Recorder + Send + Sync + 'static) -> Self {
         Self { own: Some(Arc::new(recorder)) }
@@ -87,7 +87,7 @@ impl MetricsFactory for RecorderMetrics {
         Box::new(self.instrument(name, tags))
     }
 
-    /// Tells the recorder, if it is there by then.
+    /// Describes a metric to the recorder, if it is there by then.
     fn describe(&self, kind: MetricKind, name: &str, help: &str) {
         let (name, help) = (KeyName::from(name.to_owned()), SharedString::from(help.to_owned()));
         self.with(|recorder| match kind {
@@ -98,7 +98,7 @@ impl MetricsFactory for RecorderMetrics {
     }
 }
 
-/// An instrument of a recorder, which is asked for it by this key.
+/// An instrument of a recorder, looked up by this key.
 struct Instrument {
     recorder: RecorderMetrics,
     key: Key,

@@ -77,7 +77,7 @@ struct Counts {
     baggage_limited: AtomicU64,
 }
 
-/// What a propagator could not carry; its clones count together.
+/// Counts of what a propagator could not carry; clones count together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PropagatorStats {
@@ -128,7 +128,8 @@ impl JaegerPropagator {
         Self { kind: CarrierKind::TextMap, ..self }
     }
 
-    /// What could not be carried so far: OpenTelemetry has nobody to tell.
+    /// Returns the counts of what could not be carried so far, which OpenTelemetry has no way to
+    /// report.
     ///
     /// # Examples
     ///
@@ -192,7 +193,7 @@ impl TextMapPropagator for JaegerPropagator {
     }
 }
 
-/// The correlation id of a request that asks to be traced.
+/// The correlation id of a request for debugging.
 #[derive(Clone, Debug)]
 struct DebugId(Arc<str>);
 
@@ -204,7 +205,7 @@ pub(crate) fn debug_id(cx: &Context) -> Option<&str> {
 const SAMPLED: u8 = 1;
 const DEBUG: u8 = 2;
 
-/// What a context is to Jaeger; nothing if there is nothing to tell.
+/// Returns the context in Jaeger's model, or `None` if there is nothing to inject.
 fn to_inject(cx: &Context) -> Option<SpanContext> {
     let span = cx.span();
     let otel = span.span_context();
@@ -215,7 +216,7 @@ fn to_inject(cx: &Context) -> Option<SpanContext> {
     let mut flags = otel.trace_flags().to_u8();
     if debug_id(cx).is_some() {
         if otel.is_remote() {
-            // No span has begun here that could have acted on it: it goes on as it came.
+            // No span has begun here that could have acted on it: it is forwarded unchanged.
             return read_back(cx, Some(SpanContext::new(trace_id, span_id, SpanId::NONE, flags)));
         }
         if flags & SAMPLED != 0 {

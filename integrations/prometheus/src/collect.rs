@@ -1,4 +1,4 @@
-//! What is kept, and how a scrape reads it.
+//! The stored metrics, and reading them for a scrape.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -121,5 +121,5 @@ fn encode<T: EncodeMetric>(
     Ok(())
 }
 
-/// Those of Prometheus' Go client, `DefBuckets`.
+/// The buckets of Prometheus' Go client, `DefBuckets`.
 const BOUNDS_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

@@ -38,8 +38,8 @@ use prometheus_client::registry::Registry;
 
 use self::collect::Collected;
 
-/// Keeps a tracer's metrics for a registry, or those of several tracers, which then count together.
-/// Its clones are one.
+/// Stores the metrics of one or several tracers for a registry; several count together. Clones
+/// share the metrics.
 ///
 /// Timers are histograms of seconds, with the bounds of Prometheus' Go client: from 5 ms to 10 s.
 ///
@@ -53,7 +53,7 @@ pub struct PrometheusMetrics {
 }
 
 impl PrometheusMetrics {
-    /// Keeps metrics for this registry, which may be a part of another, with a prefix and labels of
+    /// Makes metrics for this registry, which may be a part of another, with a prefix and labels of
     /// its own.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {

@@ -1,4 +1,5 @@
-//! Sends what a tracer saved in a file because nobody acknowledged it before it was closed.
+//! Sends the spans that a tracer saved in a file because they were not acknowledged before it was
+//! closed.
 //!
 //! `jaeger-client-replay FILE [--collector URL | --otlp URL | --agent HOST:PORT] [--only NAME]`; the
 //! README has what the options mean.
@@ -19,7 +20,7 @@ const USAGE: &str =
 Sends the spans in a file of saved batches, where the options say, or else the JAEGER_* and OTEL_*
 variables of the environment. What could not be sent stays in the file.";
 
-/// What the command line asks for.
+/// The options of the command line.
 #[derive(Debug, Default)]
 struct Arguments {
     file: PathBuf,
@@ -62,7 +63,7 @@ fn of_environment(only: Option<&str>) -> Result<Destination, Box<dyn Error>> {
     destinations.into_iter().nth(position).ok_or_else(|| "no destination is configured".into())
 }
 
-/// Reads the command line; none if it asks for help.
+/// Parses the command line; `None` if it requests help.
 fn parse(
     mut arguments: impl Iterator<Item = OsString>,
 ) -> Result<Option<Arguments>, Box<dyn Error>> {

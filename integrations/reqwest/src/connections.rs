@@ -1,4 +1,4 @@
-//! What reqwest lets be seen of its connections.
+//! Connection events, as far as reqwest gives access to them.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,9 +13,10 @@ use tower_service::Service;
 /// Has a client tell the request that dials about names and connections: the logs `DNSStart`, `DNSDone`,
 /// `ConnectStart` and `ConnectDone` of the span of [`JaegerMiddleware`](crate::JaegerMiddleware).
 ///
-/// The connection is told with the TLS handshake and without an address, as reqwest shows no more. A
-/// request without `ConnectStart` was sent over a connection that was there before. Names are resolved
-/// by the system; for another resolver, use [`TracedDns`] and [`ConnectorLayer`] in place of this.
+/// The connection is reported with the TLS handshake and without an address, as reqwest shows no
+/// more. A request without `ConnectStart` was sent over a connection that was there before. Names
+/// are resolved by the system; for another resolver, use [`TracedDns`] and [`ConnectorLayer`] in
+/// place of this.
 ///
 /// # Examples
 ///
@@ -47,7 +48,7 @@ pub struct TracedDns {
 }
 
 impl TracedDns {
-    /// Tells what `resolver` does.
+    /// Reports the events of `resolver`.
     #[must_use]
     pub fn new(resolver: impl Resolve + 'static) -> Self {
         Self { resolver: TracedResolver::new(Lookup(Arc::new(resolver))) }
@@ -94,7 +95,7 @@ impl Service<Named> for Lookup {
     }
 }
 
-/// Asks the operating system, on a thread of the runtime for blocking work.
+/// Resolves by the operating system, on a thread of the runtime for blocking work.
 struct System;
 
 impl Resolve for System {

@@ -70,11 +70,12 @@ impl Middleware for JaegerMiddleware {
     }
 }
 
-/// What of a request the layer reads and writes: its headers are returned by [`Rest`].
+/// Takes the parts of a request that the layer reads and writes: its headers are returned by
+/// [`Rest`].
 fn take_head(request: &mut Request, extensions: &Extensions) -> http::Request<()> {
     let mut head = http::Request::new(());
     *head.method_mut() = request.method().clone();
-    // Whatever can be asked for has a form that `http` can read.
+    // Every valid request URL has a form that `http` can parse.
     *head.uri_mut() = request.url().as_str().parse().unwrap_or_default();
     *head.version_mut() = request.version();
     std::mem::swap(head.headers_mut(), request.headers_mut());

@@ -64,14 +64,14 @@ impl JaegerLayerBuilder {
 }
 
 impl<F> JaegerLayerBuilder<F> {
-    /// Decides by another filter which spans and events the layer is told of. It takes the place of the
-    /// default one, with the crates that are quiet by that.
+    /// Sets another filter for the spans and events of the layer. It replaces the default one, with
+    /// its list of quiet crates.
     pub fn filter<G>(self, filter: G) -> JaegerLayerBuilder<G> {
         JaegerLayerBuilder { tracer: self.tracer, filter, options: self.options }
     }
 
-    /// Lets a span end when it was last exited, and not when tracing closes it, as soon as nobody has a
-    /// handle on it. What is done to it in between still counts. Off unless it is turned on.
+    /// Ends a span when it was last exited, and not when tracing closes it, with its last handle.
+    /// Changes in between still count. Default off.
     ///
     /// # Source
     ///
@@ -88,14 +88,13 @@ impl<F> JaegerLayerBuilder<F> {
         self
     }
 
-    /// Gives each span the tags `code.file.path` and `code.line.number`. Off unless it is turned on.
+    /// Gives each span the tags `code.file.path` and `code.line.number`. Default off.
     pub fn location(mut self, on: bool) -> Self {
         self.options.location = on;
         self
     }
 
-    /// Gives each span the tag `thread.name`, that of the thread which made it. Off unless it is turned
-    /// on.
+    /// Gives each span the tag `thread.name`, that of the thread which made it. Default off.
     pub fn thread_names(mut self, on: bool) -> Self {
         self.options.thread = on;
         self

@@ -1,4 +1,4 @@
-//! What the names of a callsite's fields say about the spans and events of it, found once.
+//! The meaning of the fields of a callsite, determined once.
 
 use std::cell::Cell;
 use std::ptr;
@@ -7,12 +7,12 @@ use tracing::Metadata;
 
 use crate::special::Special;
 
-/// What is to be looked for when fields of a callsite are read.
+/// The kinds of fields that a callsite has.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Names {
-    /// Some mean something to a span.
+    /// Some fields have a meaning for a span.
     pub(crate) special: bool,
-    /// Some mean something that a span is to be started with.
+    /// Some fields have a meaning for the start of a span.
     pub(crate) for_start: bool,
     /// An event has a message.
     pub(crate) message: bool,

@@ -8,7 +8,7 @@ use jaeger_client::{Scope, Span};
 struct Entered {
     layer: usize,
     id: u64,
-    /// None only while it is activated anew.
+    /// The scope; none only while it is activated anew.
     scope: Option<Scope>,
 }
 

@@ -84,8 +84,8 @@ impl Fields {
         self.bytes.clear();
     }
 
-    /// Whether so little memory is held that it may be used again: one huge event must not hold it
-    /// for ever.
+    /// Returns whether the memory is small enough to be reused: one huge event must not keep it for
+    /// ever.
     pub(crate) fn is_small(&self) -> bool {
         self.text.capacity() <= MAX_HELD_BYTES
             && self.bytes.capacity() <= MAX_HELD_BYTES
@@ -97,8 +97,8 @@ const MAX_HELD_BYTES: usize = 16 * 1024;
 const MAX_HELD_FIELDS: usize = 256;
 
 thread_local! {
-    /// What a thread formats with. Each use takes it and gives it back, so that a `Debug` that logs
-    /// gets another one.
+    /// The buffer in which a thread formats. Each use takes it and returns it, so that a `Debug`
+    /// that logs gets another one.
     static TEXT: Cell<String> = const { Cell::new(String::new()) };
     static FIELDS: Cell<Option<Box<Fields>>> = const { Cell::new(None) };
 }

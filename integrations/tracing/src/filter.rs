@@ -8,9 +8,9 @@ use tracing_subscriber::layer::{Context, Filter};
 /// Lets spans and events through that are of a level, `info` unless it is given, or more severe; but
 /// none of [`QUIET_CRATES`](Self::QUIET_CRATES).
 ///
-/// It stands before this layer alone: what other layers print is none of its business, and `RUST_LOG`
-/// none of the layer's, as long as the filter that reads it is that of another layer and not of the
-/// whole subscriber.
+/// The filter applies to this layer alone: it does not affect what other layers print, and
+/// `RUST_LOG` does not affect this layer, as long as the filter that reads it is that of another
+/// layer and not of the whole subscriber.
 ///
 /// # Cost
 ///

@@ -14,7 +14,7 @@ use crate::stats::LayerStats;
 /// [`JaegerLayer`] is in the span's subscriber. Without one, and on spans that are disabled, it does
 /// nothing.
 ///
-/// Of several such layers in one subscriber the outermost is asked; for the others there are
+/// Of several such layers in one subscriber the outermost is used; for the others there are
 /// [handles](LayerHandle).
 ///
 /// # Examples
@@ -43,20 +43,19 @@ pub trait SpanExt {
     /// Makes the span a child of a context that came from elsewhere, usually another process. Nothing
     /// to extract is no parent.
     ///
-    /// It can be done at any time before the span ends. Done before the span is entered, asked for, or
-    /// has children, nobody is asked about sampling it but the parent. Done later, the span starts
-    /// anew with all that it had; what has begun below it stays in the trace where it began, and the
-    /// tracer counts the span that was given up as one that is not sampled. Of a span that is not
-    /// sampled and was made below another one, earlier fields and events are lost, as they were not
-    /// kept. A span that has ended, or is not the layer's, is left alone and
-    /// [counted](LayerStats::parents_refused).
+    /// Allowed at any time before the span ends. Before the span is entered, read, or has children,
+    /// the sampling decision is the parent's. Later, the span starts anew with all that it had;
+    /// child spans stay in the trace where they began, and the tracer counts the abandoned span as
+    /// one that is not sampled. Earlier fields and events of an unsampled span with another parent
+    /// are lost, as they were not recorded. A span that has ended, or is not the layer's, is left
+    /// alone and [counted](LayerStats::parents_refused).
     fn set_parent(&self, parent: impl Parent);
 
-    /// What to hand on to another process, or to write into a log. None where no layer knows the span.
+    /// Returns the context for another process, or for a log. `None` if no layer knows the span.
     fn context(&self) -> Option<SpanContext>;
 
-    /// The span as the tracer has it, for what tracing has no word for, such as baggage. It ends when
-    /// tracing's span does, whoever still has it. None where no layer knows the span.
+    /// Returns the tracer's span, for functions that tracing lacks, such as baggage. It ends when
+    /// tracing's span does, even if there are other handles. `None` if no layer knows the span.
     fn jaeger_span(&self) -> Option<jaeger_client::Span>;
 }
 
@@ -83,7 +82,7 @@ fn with_layer<T>(span: &Span, work: impl FnOnce(&Spans, u64) -> T) -> Option<T> 
     found.flatten()
 }
 
-/// Asks a certain layer, where there are several, and tells what it has counted.
+/// A handle on one of several layers, with its counts.
 #[derive(Clone)]
 pub struct LayerHandle {
     spans: Arc<Spans>,
@@ -94,7 +93,7 @@ impl LayerHandle {
         Self { spans }
     }
 
-    /// What of tracing's spans and events has not become part of a span.
+    /// Counts of tracing's spans and events that have not become part of a span.
     ///
     /// # Cost
     ///
@@ -104,26 +103,26 @@ impl LayerHandle {
         self.spans.counters.read(self.spans.pending())
     }
 
-    /// As [`SpanExt::set_parent`], of a span of this layer's subscriber.
+    /// See [`SpanExt::set_parent`], for a span of this layer's subscriber.
     pub fn set_parent(&self, span: &Span, parent: impl Parent) {
         if let (Some(id), Some(parent)) = (span.id(), parent.context()) {
             self.spans.set_parent(id.into_u64(), parent);
         }
     }
 
-    /// As [`SpanExt::context`], of a span of this layer's subscriber.
+    /// See [`SpanExt::context`], for a span of this layer's subscriber.
     #[must_use]
     pub fn context(&self, span: &Span) -> Option<SpanContext> {
         self.jaeger_span(span).map(|span| span.context())
     }
 
-    /// As [`SpanExt::jaeger_span`], of a span of this layer's subscriber.
+    /// See [`SpanExt::jaeger_span`], for a span of this layer's subscriber.
     #[must_use]
     pub fn jaeger_span(&self, span: &Span) -> Option<jaeger_client::Span> {
         span.id().and_then(|id| self.spans.live(id.into_u64()))
     }
 
-    /// The same by the span's number.
+    /// Returns the context by the span's number.
     pub(crate) fn context_of(&self, id: &tracing::span::Id) -> Option<SpanContext> {
         self.spans.live(id.into_u64()).map(|span| span.context())
     }

@@ -21,8 +21,8 @@ use crate::visit::Visitor;
 
 /// Makes spans of a [`Tracer`](jaeger_client::Tracer) of tracing's spans, and logs of its events.
 ///
-/// It is made by [`layer`](crate::layer()) or [`builder`](Self::builder), which put a filter of its own
-/// before it.
+/// The layer is made by [`layer`](crate::layer()) or [`builder`](Self::builder), which put a filter
+/// of its own before it.
 ///
 /// # Cost
 ///
@@ -62,7 +62,7 @@ impl JaegerLayer {
         JaegerLayerBuilder::new(tracer)
     }
 
-    /// A handle by which the layer is asked about spans when it is no longer at hand.
+    /// Returns a handle for access to the layer's spans when the layer itself is no longer at hand.
     #[must_use]
     pub fn handle(&self) -> LayerHandle {
         LayerHandle::new(Arc::clone(&self.spans))

@@ -11,7 +11,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::fields::{give_text_back, take_text};
 use crate::handle::LayerHandle;
 
-/// Tells the ids of the active span, for a log line; none where no span is active.
+/// Shows the ids of the active span, for a log line; nothing if no span is active.
 ///
 /// # Cost
 ///
@@ -42,8 +42,8 @@ pub fn log_fields() -> Option<LogFields> {
 ///
 /// # Cost
 ///
-/// That of the other format and of writing the ids. No layer besides, and no lock, but for an event
-/// that names its span.
+/// That of the other format and of writing the ids. No further layer, and no lock, except for an
+/// event that names its span.
 ///
 /// # Examples
 ///
@@ -82,7 +82,7 @@ impl<F> WithTraceIds<F> {
         Self { format, is_json: true, handle: None }
     }
 
-    /// Asks this layer about events that name their span.
+    /// Uses this layer for events that name their span.
     #[must_use]
     pub fn handle(mut self, handle: LayerHandle) -> Self {
         self.handle = Some(handle);

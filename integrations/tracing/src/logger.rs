@@ -1,14 +1,14 @@
-//! What the tracer says of itself, as events of tracing.
+//! The tracer's log messages as events of tracing.
 
 use std::cell::Cell;
 
 use jaeger_client::Logger;
 
-/// Tells what a tracer has to say of itself as events with the target `jaeger_client`: errors as
-/// `ERROR`, and the rest as `INFO`.
+/// Logs a tracer's messages as events with the target `jaeger_client`: errors as `ERROR`, and the
+/// rest as `INFO`.
 ///
-/// They are for the layers that print. A [`JaegerLayer`](crate::JaegerLayer) leaves them out, whatever
-/// its filter is, so that a tracer in trouble does not make work for itself.
+/// The events are for layers that print. A [`JaegerLayer`](crate::JaegerLayer) leaves them out,
+/// whatever its filter is, so that a tracer in trouble does not make work for itself.
 ///
 /// # Examples
 ///
@@ -40,7 +40,7 @@ thread_local! {
     static TELLING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether what this thread does is done to tell what a tracer says.
+/// Returns whether this thread is logging a message of a tracer.
 #[inline]
 pub(crate) fn is_telling() -> bool {
     TELLING.try_with(Cell::get).unwrap_or(false)

@@ -15,10 +15,10 @@ use crate::table::{Pending, Slot, State, Table};
 use crate::target::{Held, PlainFields, PlainTags, Tags};
 use crate::visit::Visitor;
 
-/// What can be chosen about a layer.
+/// The options of a layer.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// Whether spans can be turned off for this layer alone.
+    /// Whether spans can be disabled for this layer alone.
     pub(crate) is_filtered: bool,
     pub(crate) ends_at_last_exit: bool,
     pub(crate) no_error_events: bool,
@@ -34,7 +34,7 @@ pub(crate) struct Spans {
     pub(crate) options: Options,
     pub(crate) counters: Counters,
     table: Table,
-    /// Which of the process's layers it is.
+    /// The number of this layer in the process.
     number: usize,
     clock: SystemClock,
 }
@@ -95,8 +95,8 @@ impl Spans {
         self.insert(id, slot);
     }
 
-    /// A span that tracing has made, below none. It may yet be given a parent from elsewhere, so that
-    /// nobody is asked about sampling it until it is used.
+    /// Begins a root span of tracing. It may yet be given a parent from elsewhere, so that the
+    /// sampler is not called until it is used.
     pub(crate) fn begin_root(&self, id: u64, attrs: &Attributes<'_>) {
         let mut slot = Slot::take();
         let mut pending = self.read(&mut slot, attrs, None);
@@ -132,7 +132,7 @@ impl Spans {
         pending
     }
 
-    /// Where in the source, and on which thread, if that is asked for.
+    /// Adds the position in the source, and the thread, if requested.
     fn add_place(
         &self,
         metadata: &tracing::Metadata<'_>,

@@ -20,15 +20,15 @@ use crate::{Store, Trace};
 /// The page. It has no parts elsewhere, so it works without a network.
 const PAGE: &str = include_str!("../page.html");
 
-/// How many traces are given when a request does not say; the number of Jaeger's query service.
+/// The default number of traces in a response; that of Jaeger's query service.
 const DEFAULT_LIMIT: usize = 20;
 
-/// How many traces are given at most.
+/// The maximum number of traces in a response.
 const MAX_LIMIT: usize = 10_000;
 
 type Answer = io::Result<Result<(), Refusal>>;
 
-/// Writes the answer to a request, or gives the reason why there is none.
+/// Writes the response to a request, or returns the reason why there is none.
 pub(super) fn answer(request: &Request, store: &Store, out: &mut impl Write) -> Answer {
     let path: Vec<_> = request.path.trim_end_matches('/').split('/').skip(1).collect();
     match path.as_slice() {
@@ -197,7 +197,8 @@ fn tags<'a>(tags: impl Iterator<Item = TagView<'a>>) -> Vec<Value> {
     tags.map(tag).collect()
 }
 
-/// What a list shows of a trace. This one is the page's own and no part of Jaeger's API.
+/// Returns the summary of a trace in a list. This format is the page's own and not part of Jaeger's
+/// API.
 fn summary(trace: &Trace) -> Value {
     let root = trace.root();
     let shown = root.or_else(|| trace.spans().first());

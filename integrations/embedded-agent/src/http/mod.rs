@@ -22,13 +22,13 @@ use crate::Store;
 use crate::listen::reachable;
 use crate::system::{self, Deadline};
 
-/// How many clients are served at once; browsers open about six connections to a page.
+/// The maximum number of connections; browsers open about six to a page.
 const MAX_CONNECTIONS: usize = 32;
 
-/// How long a client may take for its whole response.
+/// The timeout of a whole response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the end of the server waits for connections that it has cut.
+/// How long the end of the server waits for cancelled connections.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A running server. Dropping it closes its port and its connections.
@@ -132,14 +132,14 @@ fn serve_on_thread(id: u64, mut stream: TcpStream, shared: &Arc<Shared>) {
         full
     };
     if full {
-        // A socket's buffer takes this much at once, so nobody can make the accepting thread wait.
+        // A socket's buffer takes this much at once, so that the accepting thread cannot block.
         let _ = stream.set_nonblocking(true);
         let _ = refuse(&mut stream, Refusal(503, "too many connections"));
         return;
     }
     // If there is no thread to be had, the connection is closed with the slot.
     let _ = system::spawn("jaeger-agent-conn", move || {
-        // A client that goes away in the middle is nobody's trouble.
+        // A client that goes away in the middle is no error.
         let _ = serve(&mut stream, &slot.shared.store);
     });
 }
@@ -165,7 +165,7 @@ fn serve(stream: &mut TcpStream, store: &Store) -> io::Result<()> {
 }
 
 /// Reads a little of what the client may still be sending: closing before would make its system
-/// throw away the answer.
+/// discard the response.
 fn linger(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(Duration::from_millis(200)))?;

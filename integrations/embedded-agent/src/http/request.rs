@@ -9,10 +9,10 @@ use crate::system::Deadline;
 /// The longest request head that is read, in bytes.
 pub(super) const MAX_HEAD: usize = 8 << 10;
 
-/// How long a client may take for its whole head.
+/// The timeout of a client's whole head.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A request that may be answered.
+/// A request that may get a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request {
     /// The path, percent-decoded.
@@ -33,7 +33,7 @@ impl Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal(pub(super) u16, pub(super) &'static str);
 
-/// Reads up to the empty line that ends a head. `None` when there is nobody to answer.
+/// Reads up to the empty line that ends a head. Returns `None` if the client is gone.
 pub(super) fn read_head(stream: &mut TcpStream) -> io::Result<Result<Vec<u8>, Refusal>> {
     let deadline = Deadline::after(HEAD_TIMEOUT);
     let mut head = Vec::new();
@@ -107,7 +107,7 @@ pub(super) fn parse(head: &[u8], local: IpAddr) -> Result<Request, Refusal> {
     Ok(Request { path: decode(path, false), query })
 }
 
-/// Whether a Host header names this server without the help of DNS.
+/// Returns whether a Host header names this server without the help of DNS.
 ///
 /// A web page of a stranger can make a browser send it requests by pointing the stranger's name to
 /// loopback. Such a request still carries the stranger's name, so names but `localhost` are refused,

@@ -72,8 +72,8 @@ impl TracedClient {
 
     /// Gets what is at `url`.
     ///
-    /// What may not stand in a request, such as a space or `ü`, is percent-encoded. A host that is
-    /// not ASCII is asked for by its name of IDNA, `xn--…`.
+    /// Characters that are invalid in a request, such as a space or `ü`, are percent-encoded. A
+    /// host that is not ASCII is requested by its IDNA name, `xn--…`.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl TracedRequest<'_> {
         self
     }
 
-    /// Tells this trace as well what happens, on all hops.
+    /// Calls another trace as well, on all hops.
     pub fn also_trace(mut self, trace: Arc<dyn ClientTrace>) -> Self {
         self.trace = Some(trace);
         self

@@ -1,4 +1,4 @@
-//! What a traced client, or one request of it, does otherwise than usual.
+//! The options of a traced client, or of one request.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -58,7 +58,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// The same options for all requests of a client, and for one of them.
+/// Defines the same options for all requests of a client, and for one of them.
 macro_rules! options {
     ($type:ty, $options:ident) => {
         impl $type {
@@ -75,28 +75,28 @@ macro_rules! options {
                 self
             }
 
-            /// Whose names the hops' tags have: as the environment says by default.
+            /// Sets the naming conventions of the hops' tags: by default those of the environment.
             pub fn semantic_conventions(mut self, conventions: SemanticConventions) -> Self {
                 self.$options.conventions = conventions;
                 self
             }
 
-            /// How what happens on the way is told: as events of the hop's span by default.
+            /// Sets how events are recorded: by default as logs of the hop's span.
             pub fn client_trace(mut self, mode: TraceMode) -> Self {
                 self.$options.mode = mode;
                 self
             }
 
-            /// Whether the hop's context is written to the headers of its request: it is by
-            /// default. Do not for servers that you do not trust with it.
+            /// Sets whether the hop's context is written to the headers of its request: by default
+            /// it is. Disable it for untrusted servers.
             pub fn inject_span_context(mut self, inject: bool) -> Self {
                 self.$options.inject = inject;
                 self
             }
 
-            /// What of a URL is shown in the hop's tag `http.url`: what
-            /// [`redacted_url`](crate::redacted_url) makes of it by default. The URL comes without
-            /// userinfo, but with its query.
+            /// Sets the part of a URL in the hop's tag `http.url`: by default the result of
+            /// [`redacted_url`](crate::redacted_url). The URL comes without userinfo, but with its
+            /// query.
             pub fn url_tag(mut self, tag: impl Fn(&Uri) -> String + Send + Sync + 'static) -> Self {
                 self.$options.url_tag = Some(Arc::new(tag));
                 self
@@ -111,14 +111,14 @@ macro_rules! options {
                 self
             }
 
-            /// How long a request may take with all of its hops and the body of the response. Without
-            /// it, only the pool's limits for each phase hold.
+            /// Sets the timeout of a request with all of its hops and the body of the response.
+            /// Without it, only the pool's timeouts for each phase apply.
             pub fn timeout(mut self, limit: Duration) -> Self {
                 self.$options.timeout = Some(limit);
                 self
             }
 
-            /// Whether redirects are followed, up to 10 requests: they are by default.
+            /// Sets whether redirects are followed, up to 10 requests: by default they are.
             pub fn follow_redirects(mut self, follow: bool) -> Self {
                 self.$options.follow = follow;
                 self

@@ -2,8 +2,8 @@
 //!
 //! # Source
 //!
-//! `Client.do`, `redirectBehavior` and `refererForURL` in net/http. Unlike there, what proves who
-//! asks is left out as soon as scheme, host or port change, and not only with the domain.
+//! `Client.do`, `redirectBehavior` and `refererForURL` in net/http. Unlike there, credentials are
+//! left out as soon as scheme, host or port change, and not only with the domain.
 
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
@@ -16,15 +16,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, response
 use crate::error::Error;
 use crate::url;
 
-/// How many requests one may become.
+/// The maximum number of requests, redirects included.
 pub(super) const MAX_HOPS: usize = 10;
 
-/// What proves who asks, or whom.
+/// Headers with credentials.
 const SENSITIVE: [HeaderName; 5] =
     [AUTHORIZATION, COOKIE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE];
 const COOKIE2: &str = "cookie2";
 
-/// What tells of a body.
+/// Headers about a body.
 const OF_BODY: [HeaderName; 8] = [
     CONTENT_ENCODING,
     CONTENT_LANGUAGE,
@@ -36,7 +36,7 @@ const OF_BODY: [HeaderName; 8] = [
     TRANSFER_ENCODING,
 ];
 
-/// What a redirect asks for.
+/// The target of a redirect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Redirect {
     pub(super) url: Uri,
@@ -45,7 +45,7 @@ pub(super) struct Redirect {
     pub(super) keeps_body: bool,
 }
 
-/// What a response asks for. None if it is no redirect, or one that names no place.
+/// Returns the redirect of a response, or `None` if it is not one, or has no target.
 pub(super) fn redirect(
     from: &Uri,
     method: &Method,
@@ -99,7 +99,7 @@ pub(super) fn carry(
     }
 }
 
-/// What has to be the same for a server to be the same.
+/// Returns the parts of a URL that identify a server.
 fn origin(url: &Uri) -> (Option<&str>, Option<String>, Option<u16>) {
     let usual = if url.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
     let port = url.port_u16().or(Some(usual));
@@ -206,7 +206,7 @@ mod tests {
     fn the_referer_is_the_last_url_or_what_the_caller_gave() {
         let own = HeaderValue::from_static("http://own/");
         for (given, expected) in [(None, "http://host:8000/a/b?c"), (Some(&own), "http://own/")] {
-            // Whatever an earlier hop was sent with.
+            // The header of an earlier hop does not matter.
             let earlier = HeaderValue::from_static("http://earlier/");
             let mut headers = HeaderMap::from_iter([(REFERER, earlier)]);
             carry(&mut headers, &from(), &ask(Method::GET, 302, "//other/").unwrap(), given);

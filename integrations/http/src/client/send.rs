@@ -16,7 +16,7 @@ use crate::trace::{ClientTrace, Journey, SpanTrace};
 use crate::transport::{Deadline, ResponseBody};
 use crate::url;
 
-/// What the hops of a request have in common.
+/// The parts that the hops of a request share.
 struct Hops<'a> {
     shared: &'a Shared,
     options: &'a Options,
@@ -73,13 +73,13 @@ pub(super) async fn send(request: TracedRequest<'_>) -> Result<Response<Response
     }
 }
 
-/// What of a request another hop may need.
+/// The parts of a request that another hop may need.
 struct Copy {
     method: Method,
     url: Uri,
     version: Version,
     headers: HeaderMap,
-    /// None if it can be sent only once.
+    /// The body; none if it can be sent only once.
     body: Option<RequestBody>,
 }
 

@@ -1,4 +1,5 @@
-//! Whether a server of HTTP/2 takes more requests: the frames it sends are looked at for a GOAWAY.
+//! Detection of an HTTP/2 server that accepts no more requests: its frames are searched for a
+//! GOAWAY.
 //!
 //! hyper tells so only the task that takes requests (as of 1.12), and that task does not always go on
 //! when the connection is over.
@@ -23,7 +24,7 @@ pub(super) struct Watched {
     closing: Arc<Closing>,
 }
 
-/// Whether the server takes no more requests: it said GOAWAY, or the connection is over.
+/// Whether the server accepts no more requests: it sent GOAWAY, or the connection is closed.
 #[derive(Default)]
 pub(super) struct Closing {
     is_set: AtomicBool,
@@ -50,7 +51,7 @@ impl Closing {
 #[derive(Default)]
 struct Frames {
     head: Vec<u8>,
-    /// How much of a frame is still to come.
+    /// The number of bytes of a frame that are still to come.
     left: usize,
 }
 
@@ -58,7 +59,7 @@ const HEAD: usize = 9;
 const GOAWAY: u8 = 7;
 
 impl Frames {
-    /// Whether a GOAWAY begins in these bytes.
+    /// Returns whether a GOAWAY begins in these bytes.
     fn has_goaway(&mut self, mut bytes: &[u8]) -> bool {
         let mut found = false;
         loop {

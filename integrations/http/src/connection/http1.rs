@@ -1,9 +1,9 @@
-//! One connection of HTTP/1: a request is sent over it by the task that sends the request.
+//! A connection of HTTP/1, driven by the task that sends a request.
 //!
-//! There is no task of the connection's own. The future of the request drives it until the head of
-//! the response is there, the response's body drives it to the end of the body, and in the pool
-//! nobody does. So all of its events happen in the caller's task, in order, and a request that is
-//! given up takes its connection with it.
+//! The connection has no task of its own. The future of the request drives it until the head of the
+//! response is there, the response's body drives it to the end of the body, and in the pool nothing
+//! does. So all of its events happen in the caller's task, in order, and a request that is given up
+//! takes its connection with it.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -23,17 +23,17 @@ use super::wire::{Probe, Wire};
 use super::{HeadLimits, LOOKS};
 use crate::transport::Place;
 
-/// What moves a connection on while it is polled.
+/// The future that drives a connection while it is polled.
 enum Driver {
     Plain(Box<http1::Connection<TokioIo<Probe>, Outgoing>>),
-    /// One that may come to speak another protocol. hyper does not name its type.
+    /// A connection that may be upgraded to another protocol. hyper does not name its type.
     Upgrading(Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>),
-    /// It is at its end, and must not be polled any more.
+    /// The connection is at its end, and must not be polled any more.
     Ended,
 }
 
 impl Driver {
-    /// False if the connection has come to its end.
+    /// Drives the connection. Returns false if it has come to its end.
     fn drive(&mut self, cx: &mut Context<'_>) -> bool {
         let ended = match self {
             Self::Plain(driver) => Pin::new(driver).poll(cx).is_ready(),
@@ -47,7 +47,7 @@ impl Driver {
     }
 }
 
-/// A connection that nobody else has.
+/// A connection with exclusive access.
 pub(crate) struct Connection {
     sender: SendRequest<Outgoing>,
     driver: Driver,
@@ -58,14 +58,14 @@ pub(crate) struct Connection {
     pub(crate) place: Option<Place>,
 }
 
-/// Why there is no response.
+/// The error of a request without a response.
 pub(crate) struct Unanswered {
     pub(crate) error: hyper::Error,
     /// The request, where nothing of it was written.
     pub(crate) unsent: Option<Request<Outgoing>>,
-    /// Whether some of the request was written.
+    /// Whether a part of the request was written.
     pub(crate) spoke: bool,
-    /// Whether some of a response came.
+    /// Whether a part of a response was read.
     pub(crate) heard: bool,
 }
 
@@ -91,12 +91,12 @@ impl Connection {
         self.driver.drive(cx)
     }
 
-    /// Whether another request can be sent over it.
+    /// Returns whether another request can be sent.
     pub(crate) fn is_ready(&self) -> bool {
         !matches!(self.driver, Driver::Ended) && self.sender.is_ready()
     }
 
-    /// Whether the server has left an idle connection open, and has sent nothing over it.
+    /// Returns whether the server has left an idle connection open, and has sent nothing over it.
     pub(crate) async fn is_alive(&mut self) -> bool {
         for _ in 0..LOOKS {
             self.wire.look();
@@ -105,8 +105,8 @@ impl Connection {
                 _ if !open => return false,
                 Some(Found::End) => return false,
                 Some(Found::Nothing) | None => return true,
-                // A message of TLS, or a response that nobody asked for. Once the runtime has looked
-                // at its sockets, it is read, and what it means is known.
+                // A TLS message, or an unexpected response. Once the runtime has polled its
+                // sockets, it is read and interpreted.
                 Some(Found::Bytes) => yield_now().await,
             }
         }
@@ -122,8 +122,8 @@ impl Connection {
         let (driver, wire) = (&mut self.driver, &self.wire);
         let answer = std::future::poll_fn(|cx| {
             let open = driver.drive(cx);
-            // Before anything was read there is no response, and nobody to be woken by one: to ask
-            // for it would only have this task wake itself.
+            // Before anything was read there is no response, and nothing to be woken by: polling
+            // for it would only make this task wake itself.
             if !open || wire.heard() { response.as_mut().poll(cx) } else { Poll::Pending }
         });
         answer.await.map_err(|mut unanswered| Unanswered {
@@ -134,7 +134,7 @@ impl Connection {
         })
     }
 
-    /// Prepares for a request that asks for another protocol.
+    /// Prepares for a request that may be upgraded to another protocol.
     pub(crate) fn allow_upgrade(&mut self) {
         self.driver = match std::mem::replace(&mut self.driver, Driver::Ended) {
             Driver::Plain(driver) => Driver::Upgrading(Box::pin(driver.with_upgrades())),

@@ -1,7 +1,7 @@
 //! A connection of HTTP/2, which serves many requests at once and so has a task of its own.
 //!
-//! What is written to its stream and read from it belongs to whichever request; no event of the
-//! wire is told.
+//! Bytes of the stream belong to any of its requests, so that there are no events of reading and
+//! writing.
 
 use std::fmt;
 use std::future::Future;
@@ -45,11 +45,11 @@ pub(crate) struct Shared {
 struct Usage {
     requests: usize,
     idle_since: Instant,
-    /// Free again when nobody uses the connection any more.
+    /// Free again when the connection is no longer in use.
     _place: Option<Place>,
 }
 
-/// Why there is no response.
+/// The error of a request without a response.
 pub(crate) struct Unanswered {
     pub(crate) error: BoxError,
     /// The request, where nothing of it was sent.
@@ -73,7 +73,7 @@ impl Unanswered {
         Self { error: error.into(), unsent: None, taken: false }
     }
 
-    /// Whether the server has said that it did not process the request.
+    /// Returns whether the server has said that it did not process the request.
     ///
     /// # Source
     ///
@@ -87,7 +87,7 @@ impl Unanswered {
             })
     }
 
-    /// Whether the connection broke, and nobody knows what became of the request.
+    /// Returns whether the connection broke, and the outcome of the request is unknown.
     pub(crate) fn is_lost(&self) -> bool {
         self.error.source().is_some_and(|cause| cause.is::<io::Error>())
     }
@@ -97,7 +97,7 @@ impl Unanswered {
     }
 }
 
-/// When a connection is asked by a PING whether it is alive.
+/// The options of keep-alive PINGs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeepAlive {
     pub(crate) interval: Option<Duration>,
@@ -131,14 +131,14 @@ impl Shared {
             .keep_alive_while_idle(keep_alive.while_idle)
             .handshake(TokioIo::new(watched))
             .await?;
-        // Its error comes to each request that it is the error of. The task ends with the last
+        // Errors are returned to the requests that they belong to. The task ends with the last
         // handle and the last request.
         tokio::spawn(driver);
         let usage = Usage { requests: 0, idle_since: Instant::now(), _place: place };
         Ok(Self { sender, usage: Arc::new(Mutex::new(usage)), stream: seen, closing, local, peer })
     }
 
-    /// Whether the server has left the connection open, as far as the socket tells.
+    /// Returns whether the server has left the connection open, as far as the socket shows.
     pub(crate) async fn is_alive(&self) -> bool {
         for _ in 0..LOOKS {
             let Some(stream) = self.stream.upgrade().filter(|_| self.is_open()) else {
@@ -149,7 +149,7 @@ impl Shared {
             match found {
                 Found::End => return false,
                 Found::Nothing => return true,
-                // What comes for other requests, whose task is at work anyway.
+                // Bytes of other requests, whose task is active anyway.
                 Found::Bytes if self.usage.lock().requests > 0 => return true,
                 // Until the task has read what the server had to say, such as a GOAWAY.
                 Found::Bytes => yield_now().await,
@@ -166,7 +166,7 @@ impl Shared {
         !self.sender.is_closed() && !self.closing.is_set()
     }
 
-    /// Whether it is in use, or was so not long ago.
+    /// Returns whether it is in use, or was so not long ago.
     pub(crate) fn is_wanted(&self, idle_timeout: Duration) -> bool {
         let usage = self.usage.lock();
         self.is_open() && (usage.requests > 0 || usage.idle_since.elapsed() < idle_timeout)

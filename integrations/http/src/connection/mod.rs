@@ -1,4 +1,4 @@
-//! Connections: what HTTP is spoken over, and how what happens there is told.
+//! Connections: HTTP over TCP and TLS, and their events.
 
 #[cfg(feature = "http2")]
 mod closing;
@@ -16,12 +16,12 @@ pub(crate) use self::outgoing::Outgoing;
 pub(crate) use self::stream::Stream;
 pub(crate) use self::wire::Wire;
 
-/// How large the head of a response may be.
+/// The limits of a response's head.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HeadLimits {
-    /// How many headers, with HTTP/1.
+    /// The maximum number of headers, with HTTP/1.
     pub(crate) headers: Option<usize>,
-    /// How many bytes.
+    /// The maximum number of bytes.
     pub(crate) bytes: Option<usize>,
 }
 
@@ -30,6 +30,6 @@ impl HeadLimits {
     pub(crate) const USUAL: usize = 8192 + 4096 * 100;
 }
 
-/// How often an idle connection is looked at that has something to be read, with the runtime looking
-/// in between. One that has it after that is not used.
+/// How often an idle connection with unread bytes is checked, with the runtime polling in between.
+/// One that still has them after that is not used.
 const LOOKS: usize = 16;

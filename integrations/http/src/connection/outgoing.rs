@@ -1,4 +1,5 @@
-//! The body of a request on its way: its end is told to the wire, its beginning may wait for leave.
+//! The body of a request while it is sent: its end is reported to the wire, its beginning may wait
+//! for `100 Continue`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,20 +20,20 @@ use crate::body::{BoxError, RequestBody};
 /// A request's body as HTTP takes it.
 pub(crate) struct Outgoing {
     body: RequestBody,
-    /// None with HTTP/2, whose stream is shared.
+    /// The wire; none with HTTP/2, whose stream is shared.
     wire: Option<Arc<Wire>>,
-    /// How much is to come, where that is known: HTTP does not ask for an end it knows.
+    /// The number of bytes to come, where that is known: HTTP does not poll for a known end.
     left: Option<u64>,
     held: Option<Held>,
-    /// Gives the body back if it is dropped before anything of it was taken.
+    /// Returns the body if it is dropped before anything of it was taken.
     back: Option<oneshot::Sender<RequestBody>>,
     /// Opened once there is no more to come.
     ended: Option<Arc<Gate>>,
-    /// Whether HTTP has looked at the body, as it does when it takes the request.
+    /// Whether HTTP has polled the body, as it does when it takes the request.
     taken: Option<Arc<AtomicBool>>,
 }
 
-/// Waits for the leave that `Expect: 100-continue` asks for.
+/// Waits for `100 Continue`.
 struct Held {
     gate: Arc<Gate>,
     limit: Duration,
@@ -73,7 +74,7 @@ impl Outgoing {
         Self { body, wire, left, held: None, back: None, ended: None, taken: None }
     }
 
-    /// Gives the body back if it is dropped before anything of it was taken.
+    /// Returns the body if it is dropped before anything of it was taken.
     #[cfg(feature = "http2")]
     pub(crate) fn give_back(&mut self) -> oneshot::Receiver<RequestBody> {
         let (back, receiver) = oneshot::channel();
@@ -110,7 +111,7 @@ impl Outgoing {
         std::mem::take(&mut self.body)
     }
 
-    /// Whether the body may be sent now.
+    /// Returns whether the body may be sent now.
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(held) = &mut self.held else { return Poll::Ready(()) };
         let timer = held.timer.get_or_insert_with(|| Box::pin(sleep(held.limit)));
@@ -125,7 +126,7 @@ impl Outgoing {
         Poll::Pending
     }
 
-    /// What the wire is to know of a frame.
+    /// Reports a frame to the wire.
     fn watch(&mut self, frame: Option<&Result<Frame<Bytes>, BoxError>>) {
         let Some(wire) = &self.wire else { return };
         match frame {

@@ -1,4 +1,4 @@
-//! The stream below HTTP: TCP, and TLS over it where it is asked for.
+//! The stream below HTTP: TCP, and optionally TLS over it.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -10,7 +10,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// What HTTP is spoken over.
+/// The stream of a connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(TcpStream),
@@ -18,7 +18,7 @@ pub(crate) enum Stream {
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-/// What an idle connection has that was not read yet.
+/// Unread bytes of an idle connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
@@ -37,13 +37,13 @@ impl Stream {
         }
     }
 
-    /// This end and the other one.
+    /// Returns the local address and the remote one.
     pub(crate) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
         let stream = self.tcp();
         (stream.local_addr().ok(), stream.peer_addr().ok())
     }
 
-    /// Whether the server has chosen HTTP/2.
+    /// Returns whether the server has chosen HTTP/2.
     #[cfg(feature = "http2")]
     pub(crate) fn chose_http2(&self) -> bool {
         match self {
@@ -52,8 +52,8 @@ impl Stream {
         }
     }
 
-    /// What the other end did while the connection was idle. The socket itself is asked: what the
-    /// runtime knows of it is as old as the last time that it had time to look.
+    /// Returns what the peer did while the connection was idle. The socket itself is read: the
+    /// runtime's state is as old as its last poll.
     pub(super) fn look(&self) -> Found {
         match SockRef::from(self.tcp()).peek(&mut [MaybeUninit::uninit()]) {
             Ok(0) => Found::End,

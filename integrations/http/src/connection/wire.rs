@@ -18,18 +18,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::stream::{Found, Stream};
 use crate::trace::ClientTrace;
 
-/// What a request that is on the wire has come to.
+/// The progress of a request on the wire.
 #[derive(Default)]
 pub(crate) struct Wire {
     state: AtomicU8,
-    /// What an idle connection was found to have.
+    /// The state of an idle connection.
     found: Mutex<Option<Found>>,
     trace: Mutex<Option<Arc<dyn ClientTrace>>>,
 }
 
 /// A request is on the wire, and its trace wants to know.
 const ARMED: u8 = 1;
-/// Some of the head is written.
+/// A part of the head is written.
 const HEAD_WRITTEN: u8 = 2;
 /// There is no more of the body to come.
 const BODY_ENDED: u8 = 4;
@@ -39,9 +39,9 @@ const REQUEST_WRITTEN: u8 = 8;
 const FIRST_BYTE: u8 = 16;
 /// The body waits for leave to be sent.
 const HELD: u8 = 32;
-/// That it waits was told.
+/// The wait was reported.
 const HELD_TOLD: u8 = 64;
-/// No request is on the wire, and the socket is to be looked at.
+/// No request is on the wire, and the socket is to be checked.
 const LOOK: u8 = 128;
 
 impl Wire {
@@ -61,23 +61,23 @@ impl Wire {
         self.state.store(LOOK, Ordering::Release);
     }
 
-    /// What was found. None if nobody read.
+    /// Returns the state of an idle connection, or `None` if it was not read.
     pub(super) fn found(&self) -> Option<Found> {
         self.state.store(0, Ordering::Release);
         self.found.lock().take()
     }
 
-    /// Whether the whole request is written, or its writing has failed.
+    /// Returns whether the whole request is written, or its writing has failed.
     pub(crate) fn is_written(&self) -> bool {
         self.has(REQUEST_WRITTEN)
     }
 
-    /// Whether anything of an answer was read.
+    /// Returns whether a part of a response was read.
     pub(crate) fn heard(&self) -> bool {
         self.has(FIRST_BYTE)
     }
 
-    /// Whether anything of the request was written.
+    /// Returns whether a part of the request was written.
     pub(crate) fn spoke(&self) -> bool {
         self.has(HEAD_WRITTEN)
     }
@@ -91,7 +91,7 @@ impl Wire {
         self.state.fetch_or(flag, Ordering::AcqRel) & flag == 0
     }
 
-    /// The trace is taken out of the lock before it is told: it is a user callback.
+    /// The trace is taken out of the lock before the call: it is a user callback.
     pub(super) fn tell(&self, event: impl FnOnce(&dyn ClientTrace)) {
         let trace = self.trace.lock().clone();
         if let Some(trace) = trace {
@@ -147,7 +147,7 @@ impl fmt::Debug for Wire {
     }
 }
 
-/// A stream whose wire is told. It lies above TLS, and sees what HTTP says.
+/// A stream whose reads and writes are reported. It is above TLS, and sees plain HTTP.
 #[derive(Debug)]
 pub(super) struct Probe {
     pub(super) stream: Stream,

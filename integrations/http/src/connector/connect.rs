@@ -18,13 +18,13 @@ use crate::url;
 /// A connector of any client, such as hyper-util's `HttpConnector`, that tells the request that dials
 /// when it connects: as logs of the span of [`ClientLayer`](crate::ClientLayer).
 ///
-/// With a [`TracedResolver`](super::TracedResolver) inside, the name's resolution is told as well, and
-/// with a [`TracedTlsConnector`](super::TracedTlsConnector) outside, the TLS handshake.
+/// With a [`TracedResolver`](super::TracedResolver) inside, the name's resolution is reported as
+/// well, and with a [`TracedTlsConnector`](super::TracedTlsConnector) outside, the TLS handshake.
 ///
 /// # Shape and units
 ///
 /// `ConnectStart` and `ConnectDone`, with `network` and, if it is known, `addr`, and an error as
-/// `error.object`, as in Go. What cannot be told apart:
+/// `error.object`, as in Go. What cannot be distinguished:
 ///
 /// - The attempts at the addresses of one host: they are one pair. `addr` is there if the host is an
 ///   address, or has one alone and the resolver is a `TracedResolver`.
@@ -32,8 +32,8 @@ use crate::url;
 ///   is done by the connector inside, as that of reqwest does.
 /// - Whether the request used the connection it dialed: a client may give it another one that became
 ///   free first. A request without `ConnectStart` was sent over a connection that was there before.
-/// - Dials that no request waits for: those of a `Channel` of tonic, which connects on a task of its
-///   own, and what is left of a dial when its request has ended. They are told to nobody.
+/// - Dials that no request waits for: those of a `Channel` of tonic, which connects on a task of
+///   its own, and what is left of a dial when its request has ended. They are not reported.
 ///
 /// # Examples
 ///
@@ -59,7 +59,7 @@ pub struct TracedConnector<C> {
 }
 
 impl<C> TracedConnector<C> {
-    /// Tells what `connector` does.
+    /// Reports the events of `connector`.
     pub const fn new(connector: C) -> Self {
         Self { inner: connector }
     }
@@ -130,7 +130,7 @@ impl<F: Future<Output = Result<T, E>>, T, E: Debug> Future for Connecting<F> {
         let result = dial::in_dial(this.dial.as_ref(), || this.future.poll(cx));
         if let Some(dial) = &this.dial {
             match &result {
-                // A name is asked for at once; if none was, it connects.
+                // A name is resolved at once; if none was, it connects.
                 Poll::Pending => dial.connect_start(),
                 Poll::Ready(Ok(_)) => dial.connect_done(None),
                 Poll::Ready(Err(error)) => dial.connect_done(Some(&format!("{error:?}"))),

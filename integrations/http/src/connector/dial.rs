@@ -1,9 +1,9 @@
-//! How what a connector does finds the span of the request that dials.
+//! The link from a connector to the span of the request that dials.
 //!
-//! Clients poll a connection that a request has to wait for within that request, and only later, when
-//! the request got another one, on a task of its own. So whoever dials is noted for the thread while the
-//! request is polled, taken by the connector where it is called, and kept in the connector's future. No
-//! span is told anything after its end.
+//! Clients poll a connection that a request has to wait for within that request, and only later,
+//! when the request got another one, on a task of its own. So the request is stored for the thread
+//! while it is polled, taken by the connector where it is called, and stored in the connector's
+//! future. Nothing is logged to a span after its end.
 
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::trace::events;
 
-/// The span of a request, as long as it may be told of connections.
+/// The span of a request, as long as events of connections may be logged to it.
 #[derive(Clone, Debug)]
 pub(crate) struct DialLog {
     span: Arc<Mutex<Option<Span>>>,
@@ -32,7 +32,7 @@ impl DialLog {
         }
     }
 
-    /// Nothing is told from here on.
+    /// Stops logging.
     pub(crate) fn close(&self) {
         let _span = self.span.lock().take();
     }
@@ -138,7 +138,7 @@ impl Dial {
     }
 }
 
-/// What is going on on this thread.
+/// The dial in progress on this thread.
 #[derive(Clone)]
 enum Current {
     Request(DialLog),
@@ -149,7 +149,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
-/// What was going on before, which does again when this is dropped.
+/// The previous dial, restored when this is dropped.
 struct Restored(Option<Current>);
 
 impl Drop for Restored {
@@ -194,7 +194,7 @@ pub(super) fn begin(tls: bool) -> Option<Arc<Dial>> {
     })
 }
 
-/// What is to be told of a name that is resolved.
+/// The events of a name's resolution.
 pub(super) struct Lookup(Option<Current>);
 
 impl Lookup {

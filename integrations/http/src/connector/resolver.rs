@@ -1,4 +1,4 @@
-//! A resolver that tells what it is asked for and what it finds.
+//! A resolver that reports its requests and results.
 
 use std::fmt::{Debug, Display};
 use std::future::Future;
@@ -14,7 +14,7 @@ use super::dial::Lookup;
 /// A resolver, such as hyper-util's `GaiResolver`, that tells the request that dials: the logs
 /// `DNSStart` and `DNSDone` of the span of [`ClientLayer`](crate::ClientLayer), as in Go.
 ///
-/// It works with or without a [`TracedConnector`](super::TracedConnector) around.
+/// Works with or without a [`TracedConnector`](super::TracedConnector) around.
 ///
 /// # Examples
 ///
@@ -29,7 +29,7 @@ pub struct TracedResolver<R> {
 }
 
 impl<R> TracedResolver<R> {
-    /// Tells what `resolver` does.
+    /// Reports the events of `resolver`.
     pub const fn new(resolver: R) -> Self {
         Self { inner: resolver }
     }

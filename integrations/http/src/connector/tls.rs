@@ -1,4 +1,4 @@
-//! A connector whose TLS handshake is told.
+//! A connector that reports its TLS handshake.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -44,7 +44,7 @@ pub struct TracedTlsConnector<C> {
 }
 
 impl<C> TracedTlsConnector<C> {
-    /// Tells what `connector` does.
+    /// Reports the events of `connector`.
     pub const fn new(connector: C) -> Self {
         Self { inner: connector }
     }

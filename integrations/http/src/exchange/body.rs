@@ -42,8 +42,8 @@ pin_project! {
 struct Counted {
     exchange: Exchange,
     bytes: u64,
-    /// How many bytes there are still to be sent, where that is known. Whoever sends them may drop
-    /// the body with the last one, before it says that it was the last.
+    /// The number of bytes still to be sent, where that is known. The sender may drop the body with
+    /// the last one, before the body reports its end.
     left: Option<u64>,
     /// Whether the next frame is waited for.
     awaited: bool,
@@ -86,7 +86,7 @@ impl<B: Body> TracedBody<B> {
         let (head, body) = response.into_parts();
         let size = body.size_hint().exact();
         let method = &exchange.method;
-        // Nobody reads the body of what answers a `HEAD`: its size is what it would have been.
+        // The body of a response to `HEAD` is not read: its size is what it would have been.
         let bytes = size.filter(|_| method == Method::HEAD).unwrap_or(0);
         let left = if body.is_end_stream() || is_bodiless(method, head.status) {
             Some(0)
@@ -104,7 +104,7 @@ impl<B: Body> TracedBody<B> {
     }
 }
 
-/// Whether a response has no body, whatever its service made; RFC 9112, section 6.3.
+/// Returns whether a response has no body, whatever its service made; RFC 9112, section 6.3.
 fn is_bodiless(method: &Method, status: StatusCode) -> bool {
     status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
@@ -143,7 +143,7 @@ impl<B: Body<Error: Display + Debug>> Body for TracedBody<B> {
             }
             None => true,
         };
-        // Before the last frame leaves: whoever has it may count on the span being finished.
+        // Finished before the last frame leaves: its receiver may rely on the span being finished.
         if ended {
             counted.exchange.complete();
             *this.counted = None;

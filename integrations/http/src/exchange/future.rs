@@ -18,7 +18,7 @@ pin_project! {
     /// Dropped before, the request was cancelled: its span ends without a status, and says so.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
-        // None when it is done, or if the request is left out.
+        // The exchange; none when it is done, or if the request is left out.
         exchange: Option<Exchange>,
         #[pin]
         future: Option<F>,
@@ -26,7 +26,7 @@ pin_project! {
 
     impl<F> PinnedDrop for ResponseFuture<F> {
         fn drop(this: Pin<&mut Self>) {
-            // What a request that is cancelled drops belongs to its span.
+            // A cancelled request is dropped with its span active.
             let mut this = this.project();
             let _scope = this.exchange.as_ref().map(Exchange::activate);
             this.future.set(None);

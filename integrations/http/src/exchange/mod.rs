@@ -23,9 +23,9 @@ pub(crate) struct Exchange {
     method: Method,
     role: Role,
     names: SemanticConventions,
-    /// What of gRPC it is, if it is.
+    /// The gRPC call, if it is one.
     call: Option<Call>,
-    /// Where connections that are made for a client's request are told of.
+    /// The log of connections that are made for a client's request.
     dials: Option<DialLog>,
     /// Whether the service or its body runs. It still does after a panic.
     running: bool,
@@ -93,7 +93,7 @@ impl Exchange {
         // A call that fails at once has its status among the headers.
         self.ended(&head.headers);
         if head.status != StatusCode::OK {
-            // What is in between has answered, or what is no server of gRPC.
+            // The response is of a proxy, or of another kind of server.
             tags::of_status(&self.span, self.names.http, self.role, head.status);
             if !self.call.is_some_and(|call| call.ended) {
                 self.end(Code::of_http(head.status), "");
@@ -119,7 +119,7 @@ impl Exchange {
         let late = call.is_late();
         tags::of_code(&self.span, self.names.rpc, self.role, code);
         if self.role == Role::Server && code == Code::UNIMPLEMENTED {
-            // Who calls chooses the path: one that nobody serves is no name.
+            // The caller chooses the path: one that is not served is not a name.
             self.span.set_operation_name(grpc::UNKNOWN_METHOD);
         }
         if code == Code::CANCELLED && late {
@@ -162,7 +162,7 @@ impl Exchange {
         }
     }
 
-    /// Who waited for the response, or for more of its body, waits no more.
+    /// Ends the exchange because its response, or more of its body, is no longer awaited.
     fn cancelled(&mut self, message: &str) {
         match self.call {
             Some(call) if call.is_late() => return self.end_late(),
@@ -186,7 +186,7 @@ impl Exchange {
         }
     }
 
-    /// This many bytes of the body were sent.
+    /// Sets the size of the body.
     fn sized(&self, bytes: u64) {
         if bytes > 0 && self.role == Role::Server {
             tags::of_response_size(&self.span, self.names.http, bytes);

@@ -1,4 +1,4 @@
-//! What client and server layer do otherwise than usual.
+//! The settings of the client and the server layer.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -69,7 +69,7 @@ impl Settings {
         self.component.as_deref().unwrap_or(usual)
     }
 
-    /// What of a URL is shown.
+    /// Returns the shown part of the URL.
     pub(crate) fn shown(&self, url: &Uri) -> String {
         match &self.url_tag {
             Some(url_tag) => url_tag(&url::public(url)),
@@ -110,8 +110,8 @@ macro_rules! options {
                 self
             }
 
-            /// Which requests are spans: all by default. The others are handled as if there was no
-            /// layer.
+            /// Sets which requests are traced: all by default. The others are handled as if there
+            /// was no layer.
             ///
             /// # Source
             ///
@@ -124,9 +124,9 @@ macro_rules! options {
                 self.with(|settings| settings.filter = Some(Arc::new(filter)))
             }
 
-            /// Names the spans: as [`operation_name`](crate::operation_name) does by default, and those
-            /// of gRPC calls by their method. Names must be few, whatever is asked for: take a route,
-            /// and not a path.
+            /// Sets how spans are named: by default as by
+            /// [`operation_name`](crate::operation_name), and those of gRPC calls by their method.
+            /// Names must be few, whatever is requested: take a route, and not a path.
             ///
             /// # Source
             ///
@@ -150,15 +150,15 @@ macro_rules! options {
                 self.with(|settings| settings.component = Some(name.into()))
             }
 
-            /// Whose names the tags have: as the environment says by default.
+            /// Sets the naming conventions of tags: by default those of the environment.
             #[must_use]
             pub fn semantic_conventions(self, conventions: SemanticConventions) -> Self {
                 self.with(|settings| settings.conventions = conventions)
             }
 
-            /// What of a URL is shown in the tag `http.url`: what
-            /// [`redacted_url`](crate::redacted_url) makes of it by default. The URL comes without
-            /// userinfo, but with its query.
+            /// Sets the part of a URL in the tag `http.url`: by default the result of
+            /// [`redacted_url`](crate::redacted_url). The URL comes without userinfo, but with its
+            /// query.
             ///
             /// # Source
             ///

@@ -14,9 +14,9 @@ pub(crate) use self::status::{Code, message};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     deadline: Option<Instant>,
-    /// How the call ended, as soon as it is known.
+    /// Whether the end of the call is known.
     pub(crate) ended: bool,
-    /// Whether its end is said where it can be read: gRPC-Web has it within the body.
+    /// Whether the status can be read: gRPC-Web has it within the body.
     pub(crate) has_status: bool,
 }
 
@@ -32,13 +32,13 @@ impl Call {
         Some(Self { deadline, ended: false, has_status: !web })
     }
 
-    /// Whether the time that the caller gave is over.
+    /// Returns whether the caller's timeout has expired.
     pub(crate) fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 
-/// What `grpc-timeout` allows: at most eight digits and a unit.
+/// Returns the timeout in `grpc-timeout`: at most eight digits and a unit.
 fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -14,14 +14,14 @@ impl Code {
     pub(crate) const DEADLINE_EXCEEDED: Self = Self(4);
     pub(crate) const UNIMPLEMENTED: Self = Self(12);
 
-    /// What headers or trailers say of the end of a call.
+    /// Reads the end of a call from headers or trailers.
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get("grpc-status")?.to_str().unwrap_or_default();
         let code = text.parse().ok().filter(|code| usize::from(*code) < NAMES.len());
         Some(Self(code.unwrap_or(UNKNOWN)))
     }
 
-    /// What a client takes a response of HTTP for that has no status of gRPC.
+    /// Returns the status that a client assumes for an HTTP response without a gRPC status.
     ///
     /// # Source
     ///
@@ -45,8 +45,8 @@ impl Code {
         NAMES.get(usize::from(self.0)).copied().unwrap_or("UNKNOWN")
     }
 
-    /// Whether a call that ends so has failed: for a client whatever is not `OK`, for a server what it
-    /// is to blame for.
+    /// Returns whether a call with that status has failed: for a client all but `OK`, for a server
+    /// its own errors.
     ///
     /// # Source
     ///

@@ -1,17 +1,17 @@
-//! Which names tags have, and where that is said.
+//! Naming conventions of tags, and where they are configured.
 
 use std::sync::OnceLock;
 
-/// Whose names the tags of a span have.
+/// A naming convention of a span's tags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TagNames {
-    /// Those of OpenTracing and Jaeger, such as `http.status_code`.
+    /// The names of OpenTracing and Jaeger, such as `http.status_code`.
     #[default]
     Jaeger,
-    /// Those of OpenTelemetry's stable conventions, such as `http.response.status_code`.
+    /// The names of OpenTelemetry's stable conventions, such as `http.response.status_code`.
     OpenTelemetry,
-    /// Both: for the time in which dashboards and alerts are moved.
+    /// Both: for the time in which dashboards and alerts are migrated.
     Both,
 }
 
@@ -27,8 +27,8 @@ impl TagNames {
 
 /// The names of tags for HTTP and for gRPC.
 ///
-/// Without being told otherwise, [`TraceLayer`](crate::TraceLayer), [`ClientLayer`](crate::ClientLayer)
-/// and [`TracedClient`](crate::TracedClient) take what [`from_env`](Self::from_env) says.
+/// By default, [`TraceLayer`](crate::TraceLayer), [`ClientLayer`](crate::ClientLayer) and
+/// [`TracedClient`](crate::TracedClient) use the result of [`from_env`](Self::from_env).
 ///
 /// # Shape and units
 ///
@@ -57,9 +57,9 @@ pub struct SemanticConventions {
 }
 
 impl SemanticConventions {
-    /// What the variable `OTEL_SEMCONV_STABILITY_OPT_IN` asks for, a list separated by commas: `http`
-    /// and `rpc` for OpenTelemetry's names, `http/dup` and `rpc/dup` for both. Jaeger's where it says
-    /// nothing. It is read once in a process.
+    /// Reads the variable `OTEL_SEMCONV_STABILITY_OPT_IN`, a list separated by commas: `http` and
+    /// `rpc` for OpenTelemetry's names, `http/dup` and `rpc/dup` for both. By default Jaeger's. It
+    /// is read once in a process.
     #[must_use]
     pub fn from_env() -> Self {
         static OF_PROCESS: OnceLock<SemanticConventions> = OnceLock::new();

@@ -1,5 +1,5 @@
-//! What of requests and responses spans are named by and tagged with: the one place where the client,
-//! the client layer and the server layer write it.
+//! Names and tags of spans from requests and responses: the one place where the client, the client
+//! layer and the server layer write them.
 
 mod conventions;
 mod keys;
@@ -14,7 +14,7 @@ use crate::grpc::{self, Code};
 use crate::operation::{is_unknown, operation_name};
 use crate::url;
 
-/// Which side of a request a span is.
+/// The side of a request that a span is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Client,
@@ -56,13 +56,13 @@ impl<'t> Tagged<'t> {
         }
     }
 
-    /// The server that a client asks, where the URL says it.
+    /// Sets the server from a client's URL.
     fn peer(self, url: &Uri) -> Self {
         let address = Some(url::peer_address(url)).filter(|address| !address.is_empty());
         self.jaeger(keys::PEER_ADDRESS, address).server(url.authority(), url.scheme_str())
     }
 
-    /// The server that is asked, at either side.
+    /// Sets the requested server, at either side.
     fn server(self, authority: Option<&http::uri::Authority>, scheme: Option<&str>) -> Self {
         let Some(authority) = authority.filter(|_| self.names.has_opentelemetry()) else {
             return self;
@@ -84,14 +84,14 @@ impl<'t> Tagged<'t> {
     }
 }
 
-/// What a client's span is tagged with from the start.
+/// The initial tags of a client's span.
 pub(crate) struct ClientRequest<'r> {
     pub(crate) component: &'r str,
     pub(crate) method: &'r Method,
     pub(crate) url: &'r Uri,
-    /// What of the URL may be shown.
+    /// The part of the URL that may be shown.
     pub(crate) shown: &'r str,
-    /// How often it was sent before.
+    /// How often the request was sent before.
     pub(crate) resends: usize,
 }
 
@@ -244,7 +244,7 @@ pub(crate) fn name_of_call(names: TagNames, url: &Uri) -> &str {
     }
 }
 
-/// The host that a server was asked as.
+/// Returns the host by which a server was requested.
 fn asked_host(request: &request::Parts) -> Option<http::uri::Authority> {
     request
         .uri

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use jaeger_client::{Span, TagValue};
 
-/// How Go's wrapper logs what went wrong: the event is in `message`.
+/// The form in which Go's wrapper logs errors: the event is in `message`.
 pub(crate) const ERROR: (&str, TagValue<'static>) = ("event", TagValue::Str("error"));
 
 pub(crate) fn dns_start(span: &Span, host: &str) {
@@ -28,7 +28,7 @@ pub(crate) fn dns_done(span: &Span, addresses: Result<&[IpAddr], &str>) {
     }
 }
 
-/// Without an address, if it cannot be told which one is tried.
+/// Without an address, if it is not known which one is tried.
 pub(crate) fn connect_start(span: &Span, network: &str, address: Option<SocketAddr>) {
     let address = address.map(|address| address.to_string());
     let mut fields = vec![("event", "ConnectStart".into()), ("network", network.into())];

@@ -1,4 +1,4 @@
-//! What happens to a request, as callbacks.
+//! Callbacks for the events of a request.
 
 pub(crate) mod events;
 mod phases;
@@ -17,7 +17,7 @@ pub(crate) use self::span::Journey;
 pub use self::span::SpanTrace;
 use crate::error::Error;
 
-/// Is told what happens to a request while it happens.
+/// Receives the events of a request as they happen.
 ///
 /// All callbacks do nothing unless they are written. They run in the task that sends the request or
 /// reads its body, so they must not block; none comes after
@@ -51,7 +51,7 @@ pub trait ClientTrace: Send + Sync {
         let _ = host_port;
     }
 
-    /// The addresses of a host are asked for. Not called for a host that is an address.
+    /// The host is about to be resolved. Not called for a host that is an address.
     fn dns_start(&self, host: &str) {
         let _ = host;
     }
@@ -87,7 +87,7 @@ pub trait ClientTrace: Send + Sync {
     /// The head of the request went to the socket.
     fn wrote_headers(&self) {}
 
-    /// The head of the request asked for leave to send the body, and the wait for it begins.
+    /// The head of the request expects `100 Continue`, and the wait for it begins.
     fn wait_100_continue(&self) {}
 
     /// The request went to the socket with all of its body, or why it did not.
@@ -95,9 +95,9 @@ pub trait ClientTrace: Send + Sync {
         let _ = error;
     }
 
-    /// The server said that it did not process the request, or a connection of HTTP/2 broke under one
-    /// that may be sent twice; it will be sent again. Of a connection of HTTP/1 that was found dead
-    /// nothing is told, as in Go, but [`get_conn`](Self::get_conn) comes once more.
+    /// The server said that it did not process the request, or a connection of HTTP/2 broke under
+    /// one that may be sent twice; it will be sent again. A dead connection of HTTP/1 is not
+    /// reported, as in Go, but [`get_conn`](Self::get_conn) comes once more.
     fn retry(&self, error: &Error) {
         let _ = error;
     }
@@ -124,8 +124,8 @@ pub trait ClientTrace: Send + Sync {
     }
 
     /// The caller cancelled the request: its future was dropped before there was a response, or the
-    /// body of the response while the next part of it was waited for. A body that is dropped after a
-    /// part that was read is not cancelled, but closed: whoever drops it has what was needed.
+    /// body of the response while the next part of it was waited for. A body that is dropped after
+    /// a part that was read is not cancelled, but closed: the caller needs no more of it.
     fn cancelled(&self) {}
 
     /// The body came to its end, or the caller dropped it before. Not called for `HEAD`.
@@ -141,7 +141,7 @@ impl ClientTrace for NoTrace {}
 
 macro_rules! both {
     ($($name:ident($($argument:ident: $kind:ty),*);)*) => {
-        /// Tells both of them, the first one first.
+        /// Calls both traces, the first one first.
         impl<A: ClientTrace + ?Sized, B: ClientTrace + ?Sized> ClientTrace for (Arc<A>, Arc<B>) {
             $(fn $name(&self, $($argument: $kind),*) {
                 self.0.$name($($argument),*);
@@ -177,21 +177,22 @@ both! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GotConn {
-    /// Whether another request had it before.
+    /// Whether another request had the connection before.
     pub reused: bool,
-    /// Whether it was idle, in the pool. With HTTP/2 one that is in use is reused without.
+    /// Whether the connection was idle, in the pool. With HTTP/2 one that is in use is reused
+    /// without.
     pub was_idle: bool,
     /// For how long.
     pub idle_time: Duration,
-    /// This end of it.
+    /// The local address.
     pub local_address: Option<SocketAddr>,
     /// The other end.
     pub peer_address: Option<SocketAddr>,
-    /// Whether it speaks HTTP/2.
+    /// Whether the protocol is HTTP/2.
     pub http2: bool,
 }
 
-/// What a TLS handshake agreed on.
+/// The result of a TLS handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TlsInfo {
@@ -221,7 +222,7 @@ impl fmt::Display for PutIdleError {
 
 impl StdError for PutIdleError {}
 
-/// How a hop's span tells what happened.
+/// How a hop's span records events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TraceMode {

@@ -12,7 +12,7 @@ pub(super) struct Phases {
     part: Option<Span>,
     get_conn: Option<Span>,
     send: Option<Span>,
-    /// `http.wait`, then `http.receive`.
+    /// The span `http.wait`, then `http.receive`.
     answer: Option<Span>,
 }
 

@@ -1,4 +1,4 @@
-//! What happens to a request, told to the span of its hop.
+//! Recording the events of a request in the span of its hop.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -24,11 +24,11 @@ pub(crate) struct Journey {
     pub(crate) names: TagNames,
 }
 
-/// Tells a span what happens to a request, with the names and keys of Go's `nethttp`.
+/// Records the events of a request in a span, with the names and keys of Go's `nethttp`.
 ///
-/// It is what [`TracedClient`](crate::TracedClient) gives each hop, and what you may give
-/// [`HttpPool::round_trip`](crate::HttpPool::round_trip) with a span of your own, or call from
-/// another HTTP client as far as that lets you see what happens.
+/// [`TracedClient`](crate::TracedClient) passes one for each hop. You may pass one with a custom
+/// span to [`HttpPool::round_trip`](crate::HttpPool::round_trip), or call it from another HTTP
+/// client as far as that gives access to the events.
 ///
 /// The span is finished by [`closed_body`](ClientTrace::closed_body), where phases under way end as
 /// well; if that does not come, it ends with its last handle, of which this is one.
@@ -63,15 +63,15 @@ pub struct SpanTrace {
     part_of: PartOf,
 }
 
-/// What a hop is a part of.
+/// The parent of a hop.
 enum PartOf {
     Journey(Arc<Journey>),
     Nothing(Tracer),
 }
 
 impl SpanTrace {
-    /// Tells `span`; the spans of its phases, if they are wanted, are started by `tracer`. The tags of
-    /// the response have the names that [`SemanticConventions::from_env`] says.
+    /// Records in `span`; the spans of its phases, if they are wanted, are started by `tracer`. The
+    /// tags of the response have the names of [`SemanticConventions::from_env`].
     #[must_use]
     pub fn new(tracer: &Tracer, span: Span, mode: TraceMode) -> Self {
         let names = SemanticConventions::from_env().http;
@@ -85,7 +85,7 @@ impl SpanTrace {
 
     fn part_of(part_of: PartOf, span: Span, mode: TraceMode, names: TagNames) -> Self {
         let phases = (mode == TraceMode::Spans && span.is_recording()).then(Mutex::default);
-        // Not asked whether it is sampled: that may be decided later, and logs are kept until then.
+        // Whether the span is sampled may be decided later, and logs are recorded until then.
         Self { phases, span, events: mode == TraceMode::Events, names, part_of }
     }
 
@@ -115,7 +115,7 @@ impl SpanTrace {
     }
 }
 
-/// How a span says that its request was cancelled.
+/// The log of a cancelled request.
 const CANCELLED: [(&str, TagValue<'static>); 2] = [
     ("event", TagValue::Str("cancelled")),
     ("message", TagValue::Str("the caller dropped the request or the body of its response")),

@@ -1,4 +1,4 @@
-//! A new connection: addresses, TCP, TLS, each within its time and each told to the trace.
+//! A new connection: addresses, TCP, TLS, each with a timeout and each reported to the trace.
 
 use std::future::Future;
 use std::io;
@@ -45,14 +45,14 @@ impl Deadline {
     }
 }
 
-/// How a phase failed: by its own error, or by the clock.
+/// The failure of a phase: an error, or the timeout.
 enum Failure {
     Io(io::Error),
     Late(Error),
 }
 
 impl Failure {
-    /// As the trace is told.
+    /// Returns the error for the trace.
     fn cause(&self) -> io::Error {
         match self {
             Self::Io(error) => io::Error::new(error.kind(), error.to_string()),
@@ -153,7 +153,7 @@ async fn connect(
         match limited(share, Phase::Connect, TcpStream::connect(address)).await {
             Ok(stream) => {
                 trace.connect_done(NETWORK, address, None);
-                // As Go does; without, small requests may wait for the answer to others.
+                // As Go does; otherwise, small requests may wait for the response to others.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
@@ -176,7 +176,7 @@ const NETWORK: &str = "tcp";
 /// The least time an address gets where there is that much.
 const SHARE: Duration = Duration::from_secs(2);
 
-/// The time for the next address, so that one that does not answer leaves some for the others.
+/// The time for the next address, so that one without a response leaves some for the others.
 ///
 /// # Source
 ///

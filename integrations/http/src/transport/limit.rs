@@ -1,4 +1,4 @@
-//! How many connections there may be to one host at once.
+//! The limit of concurrent connections to one host.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -46,7 +46,7 @@ impl ConnLimit {
         if let Some(host) = hosts.get(key).and_then(Weak::upgrade) {
             return host;
         }
-        // Where nobody holds a place any more, nothing is left to know of a host.
+        // Without connections, the host's entry is removed.
         hosts.retain(|_, host| host.strong_count() > 0);
         let places = Arc::new(Semaphore::new(self.per_host));
         let host = Arc::new(Host { places, shared: Notify::new() });

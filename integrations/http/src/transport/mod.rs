@@ -1,4 +1,4 @@
-//! One request and its response: a pool of connections whose every step a trace is told.
+//! One request and its response: a pool of connections whose every step is reported to a trace.
 
 mod dial;
 mod limit;
@@ -30,8 +30,8 @@ use crate::url;
 
 /// Sends single requests over a pool of connections, and tells a [`ClientTrace`] what happens.
 ///
-/// It follows no redirects and knows no tracer: [`TracedClient`](crate::TracedClient) adds both.
-/// Clones share the pool. It needs a runtime of tokio, with its clock and its I/O.
+/// The pool follows no redirects and knows no tracer: [`TracedClient`](crate::TracedClient) adds
+/// both. Clones share the pool. It needs a runtime of tokio, with its clock and its I/O.
 ///
 /// # Cost
 ///
@@ -84,7 +84,7 @@ struct Options {
 }
 
 impl HttpPool {
-    /// One with the usual options.
+    /// Returns a pool with the default options.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
@@ -99,11 +99,11 @@ impl HttpPool {
     ///
     /// If a connection that was reused turns out to be dead, the request is sent once more over
     /// another one, where nothing of it was written, or where it is idempotent, can be sent again,
-    /// and nothing of an answer was read. The trace then sees all of it, as in Go.
+    /// and nothing of a response was read. The trace then sees all of it, as in Go.
     ///
     /// A request that a server of HTTP/2 says it did not process, by `GOAWAY` with `NO_ERROR` or by
-    /// `REFUSED_STREAM`, is sent again, if its body can be or was not begun: twice at once, then after
-    /// 1, 2, 4 and 8 s. [`ClientTrace::retry`] is told.
+    /// `REFUSED_STREAM`, is sent again, if its body can be or was not begun: twice at once, then
+    /// after 1, 2, 4 and 8 s. [`ClientTrace::retry`] is called.
     ///
     /// Dropping the future gives the request up, and closes its connection.
     ///
@@ -168,7 +168,7 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How long it may take to find the addresses of a host and to connect to one: 30 s.
+    /// Sets the timeout for resolving a host and connecting to it: 30 s.
     ///
     /// # Source
     ///
@@ -178,7 +178,7 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How long the TLS handshake may take: 10 s.
+    /// Sets the timeout of the TLS handshake: 10 s.
     ///
     /// # Source
     ///
@@ -199,8 +199,8 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How long the head of the response may take from the moment on that the request is written,
-    /// its body included; without a limit by default. An upload may take as long as it likes.
+    /// Sets the timeout of the response's head, counted from when the request is written, its body
+    /// included; without a limit by default. An upload may take as long as it likes.
     ///
     /// With HTTP/2, a request is written when the connection has taken the last of it.
     ///
@@ -212,8 +212,7 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How long a body waits for the leave that `Expect: 100-continue` asks for, before it is sent
-    /// without: 1 s.
+    /// Sets how long a body waits for `100 Continue`, before it is sent without: 1 s.
     ///
     /// # Source
     ///
@@ -223,7 +222,7 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How long the next part of a response's body may take; without a limit by default, as a
+    /// Sets the timeout of the next part of a response's body; without a limit by default, as a
     /// stream of events may be silent for long.
     ///
     /// Go has no such limit.
@@ -232,11 +231,11 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How many bytes the head of a response may have, its trailers likewise: about 400 KB by
+    /// Sets the maximum size of a response's head, and of its trailers, in bytes: about 400 KB by
     /// default, for HTTP/1 and HTTP/2 alike, which is what hyper has for HTTP/1. A larger one is an
-    /// error. With HTTP/2, the bytes are counted as
-    /// [RFC 9113](https://www.rfc-editor.org/rfc/rfc9113#name-defined-settings) has it: those of
-    /// names and values before they are compressed, and 32 for each header.
+    /// error. With HTTP/2, the bytes are counted as [RFC
+    /// 9113](https://www.rfc-editor.org/rfc/rfc9113#name-defined-settings) has it: those of names
+    /// and values before they are compressed, and 32 for each header.
     ///
     /// # Source
     ///
@@ -246,7 +245,8 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How many headers a response may have with HTTP/1: 100 by default. More are an error.
+    /// Sets the maximum number of headers in a response with HTTP/1: 100 by default. More are an
+    /// error.
     ///
     /// # Cost
     ///
@@ -260,8 +260,8 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How often a connection of HTTP/2 with requests under way is asked by a PING whether it is
-    /// alive; it is not by default.
+    /// Sets the interval of PINGs on a connection of HTTP/2 with requests in flight; none by
+    /// default.
     ///
     /// Without, a request over a connection whose other end is gone waits for as long as it may.
     ///
@@ -274,8 +274,7 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How long the answer to a PING may take: 20 s. Then the connection is closed, and its requests
-    /// fail.
+    /// Sets the timeout of a PING: 20 s. Then the connection is closed, and its requests fail.
     ///
     /// # Source
     ///
@@ -286,7 +285,7 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// Whether a connection of HTTP/2 is asked without requests under way, too: not by default.
+    /// Sets whether PINGs are also sent without requests in flight: not by default.
     ///
     /// # Source
     ///
@@ -297,8 +296,8 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How many connections to one host there may be at once, those that are being made and idle
-    /// ones included; without a limit by default. A request for which there is none waits.
+    /// Sets the maximum number of connections to one host, those that are being made and idle ones
+    /// included; without a limit by default. A request for which there is none waits.
     ///
     /// # Source
     ///
@@ -308,7 +307,7 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How many connections to one host are kept for later requests: 32. With 0, none is.
+    /// Sets the maximum number of idle connections to one host: 32. With 0, none is kept.
     ///
     /// # Source
     ///
@@ -318,7 +317,8 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How many connections are kept in all: 100. With more, the oldest one is closed.
+    /// Sets the maximum number of idle connections in all: 100. With more, the oldest one is
+    /// closed.
     ///
     /// # Source
     ///
@@ -328,7 +328,7 @@ impl HttpPoolBuilder {
         self
     }
 
-    /// How long a connection is kept: 90 s.
+    /// Sets how long an idle connection is kept: 90 s.
     ///
     /// # Source
     ///

@@ -30,7 +30,7 @@ pub(super) struct Limits {
     pub(super) per_host: usize,
     pub(super) in_all: usize,
     pub(super) idle_timeout: Duration,
-    /// How many connections to a host there may be.
+    /// The maximum number of connections to a host.
     pub(super) connections: Option<usize>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Limits {
 struct Idle {
     hosts: HashMap<Arc<Key>, Vec<Parked>>,
     count: usize,
-    /// Whether a task looks for those that have been idle for too long.
+    /// Whether a task closes connections that have been idle for too long.
     swept: bool,
     /// Connections of HTTP/2, which serve many requests at once.
     #[cfg(feature = "http2")]
@@ -70,7 +70,7 @@ impl Pool {
         Arc::new(Self { idle: Mutex::default(), limits, connections })
     }
 
-    /// What bounds the connections to a host, if anything does.
+    /// Returns the limit of connections to the host, if there is one.
     pub(super) fn host(&self, key: &Arc<Key>) -> Option<Arc<Host>> {
         self.connections.as_ref().map(|connections| connections.host(key))
     }
@@ -128,7 +128,7 @@ impl Pool {
         runtime.spawn(sweeper.run(self.limits.idle_timeout));
     }
 
-    /// Takes out what has been idle for too long. None if nothing is left.
+    /// Removes expired connections. Returns `None` if nothing is left.
     fn expired(&self) -> Option<Vec<Connection>> {
         let mut idle = self.idle.lock();
         let mut expired = Vec::new();
@@ -170,8 +170,8 @@ impl Pool {
         let _closed = host.and_then(|host| host.connection.take_if(|other| other.is(shared)));
     }
 
-    /// Whether the host speaks HTTP/2, as far as is known; and if nobody makes a connection to it,
-    /// the right to do so alone, otherwise what has to be waited for until somebody has.
+    /// Whether the host speaks HTTP/2, as far as is known; and the exclusive right to connect to
+    /// it, or else a way to wait until the connection of another task is there.
     #[cfg(feature = "http2")]
     pub(super) fn dialing(&self, key: &Key) -> Option<Result<Dialing, impl Future<Output = ()>>> {
         let dialing = Arc::clone(&self.idle.lock().shared.get(key)?.dialing);

@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 
-/// What a resolver is waited for.
+/// The future of a resolver.
 pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
 /// Finds the addresses of hosts.
@@ -21,7 +21,7 @@ pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send
 /// let pool = HttpPool::builder().resolver(here).build();
 /// ```
 pub trait Resolve: Send + Sync + 'static {
-    /// The addresses of a host, in the order they are to be tried. Not asked for hosts that are
+    /// The addresses of a host, in the order they are to be tried. Not called for hosts that are
     /// addresses. No address at all counts as an error.
     fn resolve(&self, host: &str) -> Resolving;
 }
@@ -32,7 +32,7 @@ impl<F: Fn(&str) -> Resolving + Send + Sync + 'static> Resolve for F {
     }
 }
 
-/// Asks the operating system, on a thread of the runtime for blocking work.
+/// Resolves by the operating system, on a thread of the runtime for blocking work.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "it has no options, the system has")]
 pub struct SystemResolver;

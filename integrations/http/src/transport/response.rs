@@ -24,31 +24,32 @@ use crate::trace::ClientTrace;
 
 /// The body of a response.
 ///
-/// Its end, or its drop, closes it: then the trace is told, and its spans are finished. If it is
-/// dropped while the next frame is waited for, the request was cancelled, and its spans say so; if
-/// it is dropped otherwise, the caller has what was needed, as with `Close` in Go. A connection of
-/// HTTP/1 goes back to the pool with the last frame; it is closed if the body is dropped before.
+/// The end or the drop of the body closes it: then the trace is called, and its spans are finished.
+/// If it is dropped while the next frame is waited for, the request was cancelled, and its spans
+/// say so; if it is dropped otherwise, the caller needs no more, as with `Close` in Go. A
+/// connection of HTTP/1 goes back to the pool with the last frame; it is closed if the body is
+/// dropped before.
 pub struct ResponseBody {
     body: Incoming,
     line: Line,
-    /// None when the body is closed.
+    /// The trace; none when the body is closed.
     trace: Option<Arc<dyn ClientTrace>>,
     limits: Limits,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whether the timer is set to a moment that still counts.
+    /// Whether the timer is set to a time that still counts.
     timed: bool,
-    /// Whether a part is waited for.
+    /// Whether a part is awaited.
     awaited: bool,
 }
 
-/// What the body comes over.
+/// The connection of the body.
 pub(super) enum Line {
     /// A connection of HTTP/1, and where it goes in the end.
     Own { connection: Connection, pool: Arc<Pool>, key: Arc<Key> },
     /// A connection of HTTP/2.
     #[cfg(feature = "http2")]
     Shared { _in_use: InUse },
-    /// It was put back, or closed.
+    /// The connection was returned to the pool, or closed.
     Over,
 }
 
@@ -83,7 +84,7 @@ impl ResponseBody {
         if ended {
             this.release(cx);
             if method == Method::HEAD {
-                // As in Go, where what answers a HEAD has nothing to close.
+                // As in Go, where a response to HEAD has nothing to close.
                 this.trace = None;
             }
             this.close();
@@ -91,7 +92,7 @@ impl ResponseBody {
         this
     }
 
-    /// Gives the connection back after the last frame, if it can be used again.
+    /// Returns the connection to the pool after the last frame, if it can be reused.
     fn release(&mut self, cx: &mut Context<'_>) {
         match std::mem::replace(&mut self.line, Line::Over) {
             Line::Own { mut connection, pool, key } => {
@@ -133,7 +134,7 @@ impl ResponseBody {
         frame
     }
 
-    /// Whether the wait has become too long.
+    /// Returns an error if the wait has timed out.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let Some(deadline) = self.limits.next() else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| {
@@ -247,7 +248,7 @@ impl Body for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        // First, so that nothing of the wire is told after the body is closed.
+        // Dropped first, so that no event of the wire is reported after the body is closed.
         self.line = Line::Over;
         if let (true, Some(trace)) = (self.awaited, &self.trace) {
             trace.cancelled();

@@ -19,7 +19,7 @@ pub(super) struct Target {
     pub(super) port: u16,
 }
 
-/// What connections are kept under.
+/// The key of connections in the pool.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) tls: bool,
@@ -69,12 +69,12 @@ impl Target {
         self.host.parse().ok()
     }
 
-    /// Whether the host is an IPv6 address of a zone, which is this machine's affair alone.
+    /// Returns whether the host is an IPv6 address with a zone, which is local to this machine.
     pub(super) fn has_zone(&self) -> bool {
         self.host.contains('%')
     }
 
-    /// The name that the server is to prove, and that it is told.
+    /// Returns the name that the server's certificate must have.
     pub(super) fn server_name(&self) -> &str {
         self.host.split('%').next().unwrap_or_default()
     }

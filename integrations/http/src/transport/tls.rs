@@ -47,7 +47,7 @@ fn usual() -> Result<ClientConfig, tokio_rustls::rustls::Error> {
     Ok(config)
 }
 
-/// What is offered by ALPN, the better one first.
+/// The protocols of ALPN, the better one first.
 const ALPN: &[&[u8]] = if cfg!(feature = "http2") { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
 
 pub(super) fn info(connection: &ClientConnection) -> TlsInfo {

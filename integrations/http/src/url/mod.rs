@@ -44,8 +44,8 @@ pub fn redacted(url: &Uri) -> String {
     }
 }
 
-/// The same for text that could not be read as a URL, and may have its userinfo anywhere: whatever
-/// precedes the last `@` is left out, but for the scheme.
+/// Redacts text that could not be parsed as a URL, and may have its userinfo anywhere: everything
+/// before the last `@` is left out, but for the scheme.
 pub(crate) fn redacted_text(text: &str) -> String {
     let Some(at) = last_at(text) else { return without_secret_parameters(text).into_owned() };
     let scheme = text.split_inclusive("//").next().filter(|scheme| {
@@ -113,7 +113,7 @@ const SECRET_PARAMETERS: [&str; 18] = [
     "x-goog-signature",
 ];
 
-/// What `url.to_string()` is, for a tenth of its instructions: every hop is tagged with it.
+/// Returns `url.to_string()` for a tenth of its instructions: every hop is tagged with it.
 fn text_of(url: &Uri) -> String {
     let scheme = url.scheme_str().unwrap_or_default();
     let authority = url.authority().map_or("", |authority| authority.as_str());
@@ -165,7 +165,7 @@ fn next_authority(text: &str) -> Option<(usize, bool)> {
     }
 }
 
-/// What of a text that begins with an authority is left without userinfo.
+/// Returns the rest of a text that begins with an authority, without userinfo.
 fn after_userinfo(text: &str, encoded: bool) -> &str {
     let mut end = text.find(['/', '?', '#']).unwrap_or(text.len());
     if encoded {

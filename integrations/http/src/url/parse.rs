@@ -11,12 +11,12 @@ use http::Uri;
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-/// What is wrong with a URL.
+/// Why a URL is invalid.
 pub(crate) type Reason = &'static str;
 
 const NO_URL: Reason = "it is no URL";
 
-/// What has to be percent-encoded in a path.
+/// The characters to be percent-encoded in a path.
 const PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -29,7 +29,8 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// What has to be percent-encoded in a query. Go sends a query as it is; this is what cannot be sent.
+/// The characters to be percent-encoded in a query. Go sends a query as it is; these cannot be
+/// sent.
 const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 
 /// The parts of a URL, or of a reference to one; RFC 3986, section 3. A fragment is left out.
@@ -75,7 +76,7 @@ fn is_scheme(text: &str) -> bool {
 /// Reads the text of a URL: what may not stand in a path or a query is percent-encoded, a host that
 /// is not ASCII is written as IDNA has it.
 ///
-/// It may still be a URL that cannot be asked for.
+/// Parses a URL, which may still be unusable for a request.
 pub(crate) fn parse(text: &str) -> Result<Uri, Reason> {
     let reference = Reference::of(text)?;
     let (Some(scheme), Some(authority)) = (reference.scheme, reference.authority) else {
@@ -124,7 +125,7 @@ pub(crate) fn encode(url: &mut Uri) {
 
 /// The authority with a host that is ASCII.
 pub(super) fn ascii_authority(authority: &str) -> Result<Cow<'_, str>, Reason> {
-    // Whoever asks for it refuses it, and is to say why.
+    // The request refuses it with the reason.
     if authority.contains('@') {
         return Ok(Cow::Borrowed(authority));
     }

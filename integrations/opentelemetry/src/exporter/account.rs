@@ -1,9 +1,9 @@
-//! What became of every span that an exporter was given.
+//! The span accounting of an exporter.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What became of the spans that an exporter was given, read at one moment.
+/// The span accounting of an exporter, read at one moment.
 ///
 /// # Shape and units
 ///
@@ -48,7 +48,7 @@ pub struct ExporterDropped {
     pub send_failed: u64,
     /// The time for the export had passed.
     pub timed_out: u64,
-    /// It was exported after a shutdown.
+    /// The span was exported after a shutdown.
     pub shut_down: u64,
 }
 
@@ -61,7 +61,7 @@ impl ExporterDropped {
 }
 
 impl ExporterStats {
-    /// Whether the sums hold, which they always do.
+    /// Returns whether the sums hold, which they always do.
     #[must_use]
     pub const fn is_balanced(&self) -> bool {
         self.exported == self.queued + self.sent + self.dropped.total()

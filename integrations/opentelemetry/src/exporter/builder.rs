@@ -93,8 +93,8 @@ impl JaegerExporterBuilder {
         self
     }
 
-    /// How long an export may take; 0 means the default, 10 s. No message is begun after that: spans
-    /// that are left are dropped as `timed_out`.
+    /// Sets the timeout of an export; 0 means the default, 10 s. No message is begun after that:
+    /// spans that are left are dropped as `timed_out`.
     pub fn export_timeout(mut self, timeout: Duration) -> Self {
         self.export_timeout = if timeout.is_zero() { DEFAULT_EXPORT_TIMEOUT } else { timeout };
         self
@@ -104,8 +104,8 @@ impl JaegerExporterBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for an address or a URL that is none, and whatever else the destination cannot
-    /// use, and if no thread can be started. That nobody listens is none.
+    /// [`ConfigError`] for an invalid address, URL or other option of the destination, and if no
+    /// thread can be started. A server that cannot be reached is no error.
     pub fn build(self) -> Result<JaegerExporter, ConfigError> {
         let export_timeout = self.export_timeout.min(MAX_WAIT);
         let (transport, encoding): (Box<dyn Transport>, _) = match self.destination {
@@ -145,5 +145,5 @@ impl JaegerExporterBuilder {
 
 const DEFAULT_AGENT: &str = "127.0.0.1:6831";
 
-/// That of OpenTelemetry's own exporters.
+/// The default of OpenTelemetry's own exporters.
 const DEFAULT_EXPORT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -30,7 +30,7 @@ pub(super) struct Completion(Arc<Shared>);
 #[derive(Debug)]
 pub(super) struct Completer(Arc<Shared>);
 
-/// Both ends of a result.
+/// Returns both ends of a result.
 pub(super) fn completion() -> (Completer, Completion) {
     let shared = Arc::new(Shared::default());
     (Completer(Arc::clone(&shared)), Completion(shared))

@@ -189,7 +189,7 @@ impl SpanWriter {
         self.logs.count += 1;
     }
 
-    /// What a reference has no place for, as a log at the start of the span.
+    /// Writes the data of a link without a place in a reference, as a log at the start of the span.
     fn write_link_log(&mut self, span: &SpanData, link: &Link) {
         if link.attributes.is_empty() && link.dropped_attributes_count == 0 {
             return;
@@ -229,8 +229,8 @@ const fn kind(kind: &SpanKind) -> Option<&'static str> {
     }
 }
 
-/// Whether a tag with this key is made of another part of the span, which an attribute must not
-/// contradict.
+/// Returns whether a tag with this key is made of another part of the span, which an attribute must
+/// not contradict.
 fn is_written_from_elsewhere(key: &str, span: &SpanData) -> bool {
     match key {
         "error" => matches!(span.status, Status::Error { .. }),
@@ -294,5 +294,5 @@ fn cut(text: &str, max_bytes: usize) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
-/// What the SDK says where nobody named the service.
+/// The SDK's service name if none is set.
 const UNKNOWN_SERVICE: &str = "unknown_service";

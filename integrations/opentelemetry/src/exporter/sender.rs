@@ -26,7 +26,7 @@ pub(super) struct Sender {
     sequence: i64,
     /// The spans of the message sent last, which may yet turn out to have been refused.
     last_sent: usize,
-    /// What a canonical byte becomes in this encoding, about.
+    /// The approximate size in this encoding of one canonical byte.
     growth: f64,
 }
 
@@ -45,7 +45,7 @@ impl Spans {
     }
 }
 
-/// One export under way.
+/// One export in progress.
 struct Export<'a> {
     process: &'a [u8],
     deadline: Instant,
@@ -211,12 +211,12 @@ impl Sender {
         let for_spans = message.len().saturating_sub(process.len() + ENVELOPE_BYTES);
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let growth = for_spans as f64 / spans.bytes.len().max(1) as f64;
-        // It follows larger values at once, smaller ones slowly.
+        // The estimate follows larger values at once, smaller ones slowly.
         self.growth = growth.max(0.9 * self.growth + 0.1 * growth).max(1.0);
         Ok(message)
     }
 
-    /// What an agent is told of losses.
+    /// Returns the losses that are reported to an agent.
     fn losses(&self) -> ClientStats {
         let dropped = self.account.stats().dropped;
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -288,15 +288,15 @@ impl Sender {
         }
     }
 
-    /// What is due about once a second.
+    /// Does the work that is due about once a second.
     pub(super) fn tick(&mut self) {
-        // What a transport does to itself must not end the thread.
+        // A panic of the transport must not end the thread.
         let _ = catch_unwind(AssertUnwindSafe(|| self.transport.tick()));
         self.look_after();
     }
 }
 
-/// Whether a server finds something wrong in a message, so that parts of it may be taken.
+/// Returns whether a server refuses the content of a message, so that parts of it may be accepted.
 fn is_refusal(error: &TransportError) -> bool {
     matches!(error, TransportError::Answered { status: 400 | 422, .. })
 }
@@ -305,7 +305,7 @@ fn panicked() -> TransportError {
     TransportError::Io { source: std::io::Error::other("the transport panicked") }
 }
 
-/// What a message has around its process and its spans, at most.
+/// The maximum size of a message around its process and its spans.
 const ENVELOPE_BYTES: usize = 128;
 
 /// The smallest message that is of use.

@@ -92,7 +92,7 @@ impl Queue {
 }
 
 fn run(mut sender: Sender, requests: &Receiver<Request>, waiting: &AtomicUsize) {
-    // What a transport or its libraries trace must not become spans that are exported in turn.
+    // Spans of a transport or its libraries must not be exported in turn.
     let _suppressed = Context::enter_telemetry_suppressed_scope();
     let mut next_tick = now() + TICK;
     loop {
@@ -105,7 +105,7 @@ fn run(mut sender: Sender, requests: &Receiver<Request>, waiting: &AtomicUsize) 
             }
             Ok(Request::Flush(done)) => {
                 sender.look_after();
-                // Whoever asked may have given up.
+                // The caller may have given up.
                 let _ = done.send(());
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -118,11 +118,11 @@ fn run(mut sender: Sender, requests: &Receiver<Request>, waiting: &AtomicUsize) 
     }
 }
 
-/// How many exports may wait: processors wait for each, so that it takes many exporters, or a processor
-/// that gives up waiting, to have so many.
+/// The maximum number of waiting exports: processors wait for each, so that it takes many
+/// exporters, or a processor that gives up waiting, to have so many.
 const MAX_WAITING: usize = 16;
 
-/// How often the transport is asked for what is due.
+/// The interval of the transport's ticks.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Waits that are longer than this are cut to it: deadlines beyond it overflow on some systems.

@@ -1,4 +1,4 @@
-//! Records the traces that a caller asks for by a debug id.
+//! The sampler of traces with a debug id.
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
@@ -6,8 +6,8 @@ use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 
 use crate::propagator::debug_id;
 
-/// Records each trace that a caller asks for by the header `jaeger-debug-id`, and asks another sampler
-/// about all others.
+/// Records each trace whose caller sets the header `jaeger-debug-id`, and calls another sampler for
+/// all others.
 ///
 /// The span has the id as its tag `jaeger-debug-id`, by which it is found. The id is read by
 /// [`JaegerPropagator`](crate::JaegerPropagator). [`JaegerRemoteSampler`](crate::JaegerRemoteSampler) does
@@ -36,7 +36,7 @@ pub struct DebugIdSampler<S> {
 }
 
 impl<S> DebugIdSampler<S> {
-    /// Asks `others` about traces without a debug id.
+    /// Calls `others` for traces without a debug id.
     #[must_use]
     pub const fn new(others: S) -> Self {
         Self { others }
@@ -59,7 +59,7 @@ impl<S: ShouldSample + Clone + 'static> ShouldSample for DebugIdSampler<S> {
     }
 }
 
-/// The answer for the first local span of a request that asks to be traced.
+/// Returns the decision for the first local span of a request for debugging.
 pub(super) fn asked_for(parent: Option<&Context>) -> Option<SamplingResult> {
     let parent = parent?;
     let id = debug_id(parent)?;

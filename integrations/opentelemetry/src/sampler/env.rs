@@ -14,10 +14,10 @@ pub enum SamplerEnvError {
     Argument {
         /// The part.
         part: String,
-        /// What is allowed there.
+        /// The allowed values.
         allowed: &'static str,
     },
-    /// What they say together makes no sampler.
+    /// The combination of values makes no sampler.
     Config(ConfigError),
 }
 
@@ -76,7 +76,7 @@ fn with_part(
     part: &str,
 ) -> Result<RemoteSamplerBuilder, SamplerEnvError> {
     let refused = |allowed| {
-        // A URL may have what nobody should read.
+        // A URL may contain secrets.
         let part =
             part.split_once('@').map_or_else(|| part.to_owned(), |(_, rest)| format!("…@{rest}"));
         SamplerEnvError::Argument { part, allowed }
@@ -96,7 +96,7 @@ fn with_part(
     })
 }
 
-/// An endpoint that has no path gets the one at which agents answer.
+/// Adds the agents' path to an endpoint without one.
 fn with_path(endpoint: &str) -> String {
     let authority = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
     match authority.find(['/', '?']) {

@@ -14,7 +14,7 @@ use super::debug_id::{asked_for, result};
 use super::env::{self, SamplerEnvError};
 use crate::ids;
 
-/// Decides about new traces by what a Jaeger agent or collector says, which it asks again and again on a
+/// Decides about new traces by the strategy of a Jaeger agent or collector, which it polls on a
 /// plain thread.
 ///
 /// A span with a parent, local or remote, follows its parent's decision; a request with a debug id is
@@ -24,14 +24,15 @@ use crate::ids;
 ///
 /// # Cost
 ///
-/// A decision about a share of traces takes no lock. One about traces per second or an operation reads
-/// the clock and takes a lock for a few instructions. What is allocated is for traces that are recorded.
-/// A thread sleeps between questions; it ends when the last clone is dropped.
+/// A decision by probability takes no lock. One about traces per second or an operation reads the
+/// clock and takes a lock for a few instructions. Only recorded traces allocate. A thread sleeps
+/// between polls; it ends when the last clone is dropped.
 ///
 /// # Source
 ///
-/// [`RemoteSampler`], which is that of jaeger-client-go. Unlike the SDK's own sampler it asks at once,
-/// takes the answers of Jaeger v1 and v2, fractions of a trace per second, and lower bounds.
+/// [`RemoteSampler`], which is that of jaeger-client-go. Unlike the SDK's own sampler it polls at
+/// once, accepts the responses of Jaeger v1 and v2, fractions of a trace per second, and lower
+/// bounds.
 ///
 /// # Examples
 ///
@@ -75,17 +76,17 @@ impl JaegerRemoteSampler {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Thread`] if no thread can be started. That no server answers is none: until one
-    /// does, the sampler's initial rate is in force.
+    /// [`ConfigError::Thread`] if no thread can be started. A server that cannot be reached is no
+    /// error: until the first response, the sampler's initial rate is in use.
     pub fn new(sampler: RemoteSampler) -> Result<Self, ConfigError> {
         Self::with_logger(sampler, StderrLogger)
     }
 
-    /// The same, with a logger for failures and for other rules that come into force.
+    /// Makes a sampler with a logger for failures and for changes of the strategy.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// As for [`new`](Self::new).
     pub fn with_logger(
         sampler: RemoteSampler,
         logger: impl Logger + 'static,
@@ -100,11 +101,11 @@ impl JaegerRemoteSampler {
     /// Begins to ask as OpenTelemetry's variables say, for the service of that name; none if they name
     /// another sampler, or none.
     ///
-    /// `OTEL_TRACES_SAMPLER` is `jaeger_remote` or `parentbased_jaeger_remote`, which are the same here,
-    /// and `OTEL_TRACES_SAMPLER_ARG` is a list such as
-    /// `endpoint=http://localhost:5778/sampling,pollingIntervalMs=5000,initialSamplingRate=0.25`, of
-    /// which each part has the default of [`RemoteSampler::builder`]. The endpoint is asked by HTTP, so
-    /// the gRPC port 14250 is none; without a path it gets `/sampling`.
+    /// `OTEL_TRACES_SAMPLER` is `jaeger_remote` or `parentbased_jaeger_remote`, which are the same
+    /// here, and `OTEL_TRACES_SAMPLER_ARG` is a list such as
+    /// `endpoint=http://localhost:5778/sampling,pollingIntervalMs=5000,initialSamplingRate=0.25`,
+    /// of which each part has the default of [`RemoteSampler::builder`]. The endpoint is polled by
+    /// HTTP, so the gRPC port 14250 is invalid; without a path it gets `/sampling`.
     ///
     /// # Errors
     ///
@@ -132,7 +133,7 @@ impl JaegerRemoteSampler {
         Ok(sampler.map(Self::new).transpose()?)
     }
 
-    /// The rule in force, and how the last question went.
+    /// Returns the sampling rule, and the status of the last poll.
     #[must_use]
     pub fn status(&self) -> SamplerStatus {
         self.shared.host.sampler_status()

@@ -11,7 +11,7 @@ pub(super) fn expects_leave(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// As a server is asked over HTTP/1: the path alone, and the host in a header.
+/// Converts a request to HTTP/1's form: the path alone, and the host in a header.
 pub(super) fn origin_form(parts: &mut request::Parts, target: &Target) {
     if !parts.headers.contains_key(HOST)
         && let Ok(host) = HeaderValue::from_str(&host_header(&parts.uri, target))
@@ -22,7 +22,7 @@ pub(super) fn origin_form(parts: &mut request::Parts, target: &Target) {
     parts.uri = path.map_or_else(|| Uri::from_static("/"), Uri::from);
 }
 
-/// The host as the server is told it: without the usual port, and without a zone, which means
+/// Returns the host for the server: without the default port, and without a zone, which means
 /// nothing to another machine.
 fn host_header<'a>(uri: &'a Uri, target: &Target) -> Cow<'a, str> {
     let usual = if target.key.tls { 443 } else { 80 };
@@ -36,8 +36,8 @@ fn host_header<'a>(uri: &'a Uri, target: &Target) -> Cow<'a, str> {
     }
 }
 
-/// As a server is asked over HTTP/2: the host is in the URL, and what belongs to a connection of
-/// HTTP/1 is left out.
+/// Converts a request to HTTP/2's form: the host is in the URL, and headers of HTTP/1 connections
+/// are left out.
 #[cfg(feature = "http2")]
 pub(super) fn absolute_form(parts: &mut request::Parts, target: &Target) {
     use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};

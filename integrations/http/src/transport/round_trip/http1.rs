@@ -41,7 +41,7 @@ impl Attempt<'_> {
         let sending = Sending(&wire);
         let answer = self.head(|_| wire.is_written(), connection.send(request)).await;
         let answer = answer.inspect_err(|late| wire.failed(late))?;
-        // What is not written yet is while the body of the response is read.
+        // The rest is written while the body of the response is read.
         std::mem::forget(sending);
         let unanswered = match answer {
             Ok(response) => {
@@ -49,7 +49,7 @@ impl Attempt<'_> {
             }
             Err(unanswered) => unanswered,
         };
-        // Nothing is told of a connection that is over.
+        // No events are reported for a closed connection.
         wire.disarm();
         let error = Error::Exchange { source: unanswered.error.into() };
         if !reused || unanswered.heard {
@@ -67,7 +67,7 @@ impl Attempt<'_> {
         Ok(Sent::Again { request, error, why: Why::Dead })
     }
 
-    /// Has responses of a status 1xx told, and the body wait for one if it is to.
+    /// Reports responses of a status 1xx, and makes the body wait for one if it is to.
     fn listen(&self, request: &mut Request<Outgoing>, expects: bool) {
         let limit = self.transport.options.expect_continue_timeout;
         let gate = expects.then(|| request.body_mut().hold(limit));

@@ -63,7 +63,7 @@ impl Attempt<'_> {
         let body = match (unanswered.unsent, again) {
             (Some(unsent), _) => Some(unsent.into_body().into_body()),
             (None, Some(again)) if why == Why::Refused || may_be_sent_twice => Some(again),
-            // It is dropped at once, unless it was begun: then there is nothing to wait for.
+            // The body is dropped at once, unless it was begun: then there is nothing to wait for.
             (None, None) if why == Why::Refused => {
                 timeout(GIVEN_BACK, back).await.ok().and_then(Result::ok)
             }
@@ -77,5 +77,5 @@ impl Attempt<'_> {
     }
 }
 
-/// How long it may take until a body that was not begun is given back.
+/// How long to wait until a body that was not begun is returned.
 const GIVEN_BACK: Duration = Duration::from_secs(1);

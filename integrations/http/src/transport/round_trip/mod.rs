@@ -40,9 +40,9 @@ enum Got {
     #[cfg(feature = "http2")]
     Shared {
         shared: Shared,
-        /// None if it is a new one.
+        /// Whether the connection was reused; none if it is a new one.
         reused: bool,
-        /// What others wait for who want a connection to the same host.
+        /// The dial that other tasks wait for.
         dialing: Option<Dialing>,
     },
 }
@@ -55,10 +55,10 @@ struct Attempt<'a> {
     overall: Option<Deadline>,
 }
 
-/// How sending a request ended.
+/// The outcome of sending a request.
 enum Sent {
     Answered(Response<ResponseBody>),
-    /// It can go over another connection.
+    /// The request can be sent over another connection.
     Again {
         request: Request<RequestBody>,
         error: Error,
@@ -69,7 +69,7 @@ enum Sent {
 /// Why a request can be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
-    /// The connection was dead before the request. As in Go, the trace is told nothing.
+    /// The connection was dead before the request. As in Go, the trace is not called.
     Dead,
     /// The connection of HTTP/2 broke.
     #[cfg(feature = "http2")]
@@ -80,7 +80,7 @@ enum Why {
 }
 
 impl Why {
-    /// How often the request is sent again. A server that refuses may need a moment.
+    /// Returns how often the request is retried. A server that refuses may need a moment.
     fn retries(self) -> u32 {
         match self {
             Self::Dead => AT_ONCE,
@@ -92,7 +92,7 @@ impl Why {
     }
 }
 
-/// How often a request is sent again that a server refuses.
+/// The number of retries of a refused request.
 ///
 /// # Source
 ///
@@ -105,8 +105,8 @@ const MAX_RETRIES: u32 = 6;
 const AT_ONCE: u32 = 2;
 
 impl HttpPool {
-    /// The same as [`round_trip`](Self::round_trip), all of which, the body of the response
-    /// included, is over at `overall`.
+    /// Like [`round_trip`](Self::round_trip), with a deadline of `overall` for the response and its
+    /// body.
     pub(crate) async fn round_trip_until(
         &self,
         request: Request<RequestBody>,
@@ -126,7 +126,7 @@ impl HttpPool {
     }
 }
 
-/// A request without a response. Dropped, it was cancelled.
+/// A request without a response. It counts as cancelled when it is dropped.
 struct Unanswered<'a>(&'a Arc<dyn ClientTrace>);
 
 impl Drop for Unanswered<'_> {
@@ -318,7 +318,7 @@ enum Placed {
     Shared(Shared),
 }
 
-/// How long to wait before a retry: 1, 2, 4, 8 s, and up to a tenth more.
+/// Returns the delay before a retry: 1, 2, 4, 8 s, and up to a tenth more.
 ///
 /// # Source
 ///
@@ -330,7 +330,7 @@ fn backoff(retry: u32) -> Duration {
     pause + pause * u32::try_from(random).unwrap_or(0) / 1000
 }
 
-/// Whether sending a request twice does no harm.
+/// Returns whether sending a request twice does no harm.
 ///
 /// # Source
 ///
