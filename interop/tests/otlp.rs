@@ -84,7 +84,7 @@ fn servers_take_each_span_in_json_as_in_protobuf() {
 fn every_difference_is_listed_in_the_page_and_no_other() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/otlp.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let (_, section) = page.split_once("## Where the two doors differ").unwrap();
+    let (_, section) = page.split_once("## Differences between the two ports").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     let listed: BTreeSet<&str> = section.split('`').skip(1).step_by(2).collect();
     for case in CASES {
