@@ -144,7 +144,7 @@ impl OtlpConfig {
         let shown = redact::value(url);
         let is_thrift = path.ends_with("/api/traces");
         let what = if port == Some(GRPC_PORT) {
-            "this looks like an OTLP/gRPC port, and this client speaks OTLP over HTTP, which servers \
+            "this looks like an OTLP/gRPC port, and this client sends OTLP over HTTP, which servers \
              take at port 4318"
                 .to_owned()
         } else if port == Some(THRIFT_PORT) || is_thrift {
@@ -154,7 +154,7 @@ impl OtlpConfig {
         } else if path.matches(TRACES_PATH).count() > 1 {
             format!("its path has {TRACES_PATH} twice")
         } else if !path.ends_with(TRACES_PATH) {
-            format!("servers take OTLP at the path {TRACES_PATH}, unless they were told otherwise")
+            format!("servers accept OTLP at the path {TRACES_PATH}, unless configured otherwise")
         } else {
             return None;
         };

@@ -126,12 +126,12 @@ fn partial_success(answer: &Answer, secrets: &Secrets) -> Sent {
     match &answer.body_error {
         Some(BodyError::TooLong) => {
             return unknown(
-                "the answer is too long to be read: what it says of rejected spans is not known",
+                "the response is too long to be read: its rejected spans are not known",
             );
         }
         Some(BodyError::Interrupted(error)) => {
             return unknown(&format!(
-                "the answer ended early, so what it says of rejected spans is not known: {error}"
+                "the response ended early, so its rejected spans are not known: {error}"
             ));
         }
         None => {}
@@ -144,7 +144,7 @@ fn partial_success(answer: &Answer, secrets: &Secrets) -> Sent {
         }
         Err(_) => {
             let said = answer.excerpt(secrets);
-            unknown(&format!("the answer is none of OTLP: {said}"))
+            unknown(&format!("the response is not OTLP: {said}"))
         }
     }
 }

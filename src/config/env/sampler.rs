@@ -97,7 +97,7 @@ fn check(reader: &mut Reader<'_>, service_name: &str, config: &SamplerConfig, fr
         }
         (ConfigError::Invalid { .. }, Sources { url: Some(found), .. }) if is_agent(found) => {
             let allowed = "an address without a zone where a remote sampler asks it by a URL, \
-                           unless JAEGER_SAMPLING_ENDPOINT says whom else to ask";
+                           unless JAEGER_SAMPLING_ENDPOINT names another server";
             reader.refuse(found, allowed);
         }
         (ConfigError::Invalid { allowed, .. }, Sources { url: Some(found), .. }) => {
