@@ -10,9 +10,9 @@ use crate::special::Special;
 /// The kinds of fields that a callsite has.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Names {
-    /// Some fields have a meaning for a span.
+    /// Whether some fields have a meaning for a span.
     pub(crate) special: bool,
-    /// Some fields have a meaning for the start of a span.
+    /// Whether some fields have a meaning for the start of a span.
     pub(crate) for_start: bool,
     /// An event has a message.
     pub(crate) message: bool,

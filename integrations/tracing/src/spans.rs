@@ -193,7 +193,7 @@ impl Spans {
         self.with_live(id, Span::clone)
     }
 
-    /// What is made of a span that has begun, while the table is locked: no code of users may be called.
+    /// Calls `read` with a span that has begun, while the table is locked: no user callback may be called.
     #[inline]
     fn with_live<T>(&self, id: u64, read: impl Fn(&Span) -> T) -> Option<T> {
         if let Some(span) = &self.table.shard(id).get(&id)?.span {
@@ -242,7 +242,7 @@ impl Spans {
                 slot.span.replace(span)
             })
         };
-        // Its end may call what users wrote.
+        // Its drop may call user callbacks.
         drop(before);
         if let Some(pending) = pending {
             pending.give_back();
@@ -449,7 +449,7 @@ fn set_status(span: &Span, slot: &Slot) {
     }
 }
 
-/// Gives a span that has begun the name and the kind that were recorded.
+/// Sets the recorded name and kind of a span that has begun.
 fn rename(span: &Span, specials: &Specials) {
     if let Some(name) = &specials.name {
         span.set_operation_name(name.clone());
@@ -466,5 +466,5 @@ fn time(nanos: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos.max(0).unsigned_abs())
 }
 
-/// How often a thread looks whether another one has started a span, which takes microseconds.
+/// The number of checks whether another thread has started a span, which takes microseconds.
 const MAX_TRIES: usize = 10_000;

@@ -35,7 +35,7 @@ impl Special {
     }
 }
 
-/// What such fields of a span have said so far; the last one counts.
+/// The values of a span's special fields so far; the last one counts.
 #[derive(Debug, Default)]
 pub(crate) struct Specials {
     pub(crate) name: Option<String>,

@@ -1,8 +1,8 @@
-//! What the layer counts: whatever of tracing's spans and events does not become part of a span.
+//! The layer's counts: tracing's spans and events that do not become part of a span.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What became of what the layer was given and could not put into a span; see
+/// The counts of spans, events and parents that could not be used; see
 /// [`LayerHandle::stats`](crate::LayerHandle::stats).
 ///
 /// Spans themselves are in the tracer's own [ledger](jaeger_client::Stats), but for those that are
@@ -31,7 +31,7 @@ pub struct LayerStats {
     pub not_started_in_time: u64,
 }
 
-/// The same where it is counted.
+/// The atomic counters behind [`LayerStats`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) events_without_span: AtomicU64,

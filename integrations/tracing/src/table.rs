@@ -1,7 +1,7 @@
-//! What the layer knows of each span, by its number in the registry.
+//! The layer's data of each span, by its number in the registry.
 //!
-//! It lies here and not in the registry's extensions: those allocate for every span, and have a lock
-//! that other layers hold while they call code of users.
+//! The table is here and not in the registry's extensions: those allocate for every span, and have
+//! a lock that other layers hold while they call user callbacks.
 
 #![expect(clippy::vec_box, reason = "a slot goes to the table and back to the pool as it lies")]
 
@@ -22,8 +22,8 @@ pub(crate) struct Slot {
     pub(crate) state: State,
     /// The span, once it has begun.
     pub(crate) span: Option<Span>,
-    /// What it is to be started with. It stays for the first span of a trace that is not sampled, which
-    /// may yet become part of another one that is.
+    /// The data for the start. It stays for the first span of an unsampled trace, which may yet
+    /// become part of a sampled one.
     pub(crate) pending: Option<Box<Pending>>,
     pub(crate) status: Option<Status>,
     pub(crate) status_message: Option<Box<str>>,
@@ -38,12 +38,12 @@ pub(crate) enum State {
     Pending,
     /// A thread is about to start it.
     Starting,
-    /// It has begun.
+    /// The span has begun.
     Live,
 }
 
 thread_local! {
-    /// Those that a thread needs no more, so that in steady state nothing is allocated.
+    /// The thread's free entries, so that in steady state nothing is allocated.
     static SLOTS: RefCell<Vec<Box<Slot>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -53,7 +53,7 @@ impl Slot {
         SLOTS.try_with(|slots| slots.borrow_mut().pop()).ok().flatten().unwrap_or_default()
     }
 
-    /// Its span is gone.
+    /// Returns an entry to the thread's free ones, once its span is gone.
     #[inline]
     pub(crate) fn give_back(mut self: Box<Self>) {
         self.state = State::Pending;
@@ -69,7 +69,7 @@ impl Slot {
     }
 }
 
-/// What a span is to be started with.
+/// The data for the start of a span.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     pub(crate) name: &'static str,
@@ -84,7 +84,7 @@ pub(crate) struct Pending {
 }
 
 thread_local! {
-    /// Those that a thread needs no more, so that in steady state nothing is allocated.
+    /// The thread's free entries, so that in steady state nothing is allocated.
     static POOL: RefCell<Vec<Box<Pending>>> = const { RefCell::new(Vec::new()) };
 }
 

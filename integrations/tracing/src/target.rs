@@ -109,8 +109,8 @@ impl Target for Held<'_> {
     }
 }
 
-/// What becomes of a span's field `error`: Jaeger takes a span for one that erred if that is `true`, and
-/// not if it is a text, which gets a key of its own.
+/// Converts a span's field `error`: Jaeger marks a span as failed if that is `true`, and not if it
+/// is text, which gets a key of its own.
 fn each_of_error(value: TagValue<'_>, mut set: impl FnMut(&'static str, TagValue<'_>)) {
     if matches!(value, TagValue::Bool(_)) {
         return set("error", value);
@@ -134,7 +134,7 @@ impl Target for Log<'_> {
         if self.names.log && name.starts_with("log.") {
             return self.put_of_log(name, value);
         }
-        // What Jaeger shows first of a log.
+        // Jaeger shows this field of a log first.
         let name = if name == "message" && !self.names.event { "event" } else { name };
         self.fields.push(name, value);
     }

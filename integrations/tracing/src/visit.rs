@@ -20,13 +20,13 @@ pub(crate) trait Target {
     /// The sources of an error, the nearest first.
     fn put_sources(&mut self, field: &Field, sources: &str);
 
-    /// Whether a value that has to be formatted is worth that.
+    /// Returns whether a value is needed that has to be formatted.
     fn wants_text(&self, _field: &Field) -> bool {
         true
     }
 }
 
-/// Gives a target the fields it visits.
+/// Passes the fields that it visits to a target.
 pub(crate) struct Visitor<'v, T> {
     pub(crate) target: T,
     /// For what has to be formatted, if anything has.
@@ -182,7 +182,7 @@ impl fmt::Write for Bounded<'_> {
         }
         let end = (0..=room).rev().find(|end| more.is_char_boundary(*end)).unwrap_or(0);
         self.text.push_str(more.get(..end).unwrap_or_default());
-        // Whoever writes on and on is told to stop.
+        // Stops a `Debug` implementation that writes without an end.
         Err(fmt::Error)
     }
 }
