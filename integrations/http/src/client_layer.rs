@@ -45,7 +45,7 @@ use crate::tags::{self, ClientRequest, Role, SemanticConventions};
 /// `event=deadline exceeded`. A time limit that is not sent with the call, as that of an `Endpoint`, is
 /// an error like others.
 ///
-/// With OpenTelemetry's names for the tags, see [`SemanticConventions`](crate::SemanticConventions).
+/// With OpenTelemetry's names for the tags, see [`SemanticConventions`].
 ///
 /// # Examples
 ///

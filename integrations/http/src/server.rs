@@ -49,7 +49,7 @@ use crate::tags::{self, Role, SemanticConventions};
 /// `gRPC` then: who calls chooses the path. A call that was cancelled has the code 1; if the time that
 /// `grpc-timeout` allows was over, 4 and the log `event=deadline exceeded`.
 ///
-/// With OpenTelemetry's names for the tags, see [`SemanticConventions`](crate::SemanticConventions).
+/// With OpenTelemetry's names for the tags, see [`SemanticConventions`].
 ///
 /// # Source
 ///
