@@ -59,7 +59,8 @@ fn report(wanted: &str) -> Outcome {
     for case in CASES.iter().filter(|case| case.name.contains(wanted)) {
         let cost = |way: Way| -> Outcome<u64> {
             let arguments = ["case", case.name, way.name()];
-            Ok(callgrind::instructions(&arguments, MEASURED)? / (ROUNDS * SPANS))
+            Ok(callgrind::own_counts(&arguments, MEASURED).map(|counts| counts.instructions)?
+                / (ROUNDS * SPANS))
         };
         let [encoder, reading] = [cost(Way::Encoder)?, cost(Way::Reading)?];
         let [prost, messages_there] = [cost(Way::Prost)?, cost(Way::ProstMessages)?];

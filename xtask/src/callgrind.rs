@@ -23,22 +23,21 @@ pub(crate) struct Counts {
     pub(crate) locked: u64,
 }
 
-/// Runs this program with `arguments` below callgrind, and gives the instructions that its main
-/// thread executed inside functions whose name contains `function`.
+/// Runs this program with `arguments` below callgrind, and gives what its main thread
+/// executed inside functions whose name contains `function`.
 ///
 /// # Errors
 ///
 /// If the program fails, if nothing was counted, or if another thread was inside the function.
-pub(crate) fn instructions(arguments: &[&str], function: &str) -> Outcome<u64> {
-    let (counts, _output) = counts(&std::env::current_exe()?, arguments, function)?;
-    Ok(counts.instructions)
+pub(crate) fn own_counts(arguments: &[&str], function: &str) -> Outcome<Counts> {
+    Ok(counts(&std::env::current_exe()?, arguments, function)?.0)
 }
 
-/// The same for any program, locked instructions included, and with what the program printed.
+/// The same for any program, and with what the program printed.
 ///
 /// # Errors
 ///
-/// As [`instructions`], and if `objdump` cannot read the program.
+/// As [`own_counts`], and if `objdump` cannot read the program.
 pub(crate) fn counts(
     program: &Path,
     arguments: &[&str],

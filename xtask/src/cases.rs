@@ -4,7 +4,7 @@
 //! bursts so that its thread never takes a buffer in the middle of one.
 
 use std::hint::black_box;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderMap;
 use jaeger_client::metrics::InMemoryMetrics;
@@ -27,6 +27,11 @@ pub(crate) struct Contract {
     /// What has been reached so far and must not be lost again; the goal itself once it is met.
     pub(crate) ceiling: u64,
     pub(crate) allocations: u64,
+    /// Locked instructions.
+    pub(crate) locked: u64,
+    /// Time, in steps of the [`reference`]: twice what a busy machine was seen to take, so that a
+    /// stall, a lock that waits or a clock by a system call is seen, and a neighbour is not.
+    pub(crate) steps: u64,
 }
 
 /// One piece of work.
@@ -44,8 +49,18 @@ impl Case {
         Self { name, contract: None, operations, work }
     }
 
+    /// Bounds of instructions; those of locked instructions and of time are added by
+    /// [`in_time`](Self::in_time).
     const fn within(mut self, instructions: u64, ceiling: u64, allocations: u64) -> Self {
-        self.contract = Some(Contract { instructions, ceiling, allocations });
+        let (locked, steps) = (u64::MAX, u64::MAX);
+        self.contract = Some(Contract { instructions, ceiling, allocations, locked, steps });
+        self
+    }
+
+    const fn in_time(mut self, locked: u64, steps: u64) -> Self {
+        if let Some(contract) = &mut self.contract {
+            (contract.locked, contract.steps) = (locked, steps);
+        }
         self
     }
 
@@ -56,9 +71,19 @@ impl Case {
 
     /// Runs the case and gives the allocations of all its measured bursts.
     pub(crate) fn run(&self) -> Outcome<u64> {
-        let mut meter = Meter { operations: self.operations, allocations: 0 };
+        let mut meter = Meter::new(self.operations);
         (self.work)(&mut meter)?;
         Ok(meter.allocations)
+    }
+
+    /// How long an operation takes, in steps of the [`reference`].
+    ///
+    /// Bursts of both take turns, and the fastest of each counts: it is the one that nothing
+    /// interrupted, which there is on a busy machine too.
+    pub(crate) fn time(&self) -> Outcome<f64> {
+        let mut meter = Meter { timed: Some(Timed::default()), ..Meter::new(self.operations) };
+        (self.work)(&mut meter)?;
+        Ok(meter.timed.unwrap_or_default().steps())
     }
 }
 
@@ -66,12 +91,60 @@ impl Case {
 pub(crate) struct Meter {
     operations: u64,
     allocations: u64,
+    /// Where bursts are timed in place of counting allocations.
+    timed: Option<Timed>,
+}
+
+/// The fastest bursts: nanoseconds of an operation, and of a step of the reference.
+struct Timed {
+    operation: f64,
+    step: f64,
+}
+
+impl Default for Timed {
+    fn default() -> Self {
+        Self { operation: f64::INFINITY, step: f64::INFINITY }
+    }
+}
+
+impl Timed {
+    const BURSTS: u64 = 100;
+    const STEPS: u64 = 10_000;
+
+    #[expect(clippy::cast_precision_loss, reason = "counts and nanoseconds of a burst")]
+    fn burst(&mut self, operations: u64, operation: &mut impl FnMut()) {
+        let begin = Instant::now();
+        measured_burst(operations, operation);
+        let nanos = begin.elapsed().as_nanos() as f64 / operations as f64;
+        self.operation = self.operation.min(nanos);
+        let begin = Instant::now();
+        black_box(reference(black_box(Self::STEPS)));
+        self.step = self.step.min(begin.elapsed().as_nanos() as f64 / Self::STEPS as f64);
+    }
+
+    fn steps(&self) -> f64 {
+        self.operation / self.step
+    }
+}
+
+/// Multiplications of which each waits for the one before: they take as long whatever is in a cache,
+/// and as much longer as a processor is slowed down.
+#[inline(never)]
+fn reference(steps: u64) -> u64 {
+    (0..steps).fold(steps, |value, step| value.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step)
 }
 
 impl Meter {
+    const fn new(operations: u64) -> Self {
+        Self { operations, allocations: 0, timed: None }
+    }
+
     fn run(&mut self, tracer: &Tracer, mut operation: impl FnMut()) -> Outcome<()> {
-        for burst in 0..WARM_UPS + BURSTS {
-            if burst < WARM_UPS {
+        let bursts = if self.timed.is_some() { Timed::BURSTS } else { BURSTS };
+        for burst in 0..WARM_UPS + bursts {
+            if let Some(timed) = &mut self.timed {
+                timed.burst(self.operations, &mut operation);
+            } else if burst < WARM_UPS {
                 for _ in 0..self.operations {
                     operation();
                 }
@@ -110,7 +183,8 @@ pub(crate) const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(false)?;
         by_name(meter, &tracer)
     })
-    .within(120, 120, 0),
+    .within(120, 120, 0)
+    .in_time(4, 50),
     Case::new("unsampled, 3 tags set", 200, |meter| {
         let (tracer, _closer) = tracer(false)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
@@ -121,7 +195,8 @@ pub(crate) const CASES: &[Case] = &[
             black_box(tracer.start_span("GET /orders").context());
         })
     })
-    .within(250, 250, 0),
+    .within(250, 250, 0)
+    .in_time(8, 120),
     Case::new("unsampled, told by a server", 200, |meter| {
         let reported = remote(r#"{"probabilisticSampling":{"samplingRate":0}}"#)?;
         let (tracer, _closer) = sampled_by(reported)?;
@@ -149,7 +224,8 @@ pub(crate) const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         root_with_tags(meter, &tracer)
     })
-    .within(850, 850, 0),
+    .within(850, 850, 0)
+    .in_time(13, 290),
     Case::new("root + 3 tags by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || {
@@ -169,12 +245,14 @@ pub(crate) const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         child_with_log(meter, &tracer)
     })
-    .within(1_150, 1_150, 0),
+    .within(1_150, 1_150, 0)
+    .in_time(19, 400),
     Case::new("tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tree(&tracer))
     })
-    .within(8_500, 8_500, 0),
+    .within(8_500, 8_500, 0)
+    .in_time(166, 3_200),
     Case::new("unsampled, with metrics", 200, |meter| {
         let (tracer, _closer) = with_metrics(ConstSampler::new(false))?;
         by_name(meter, &tracer)
@@ -213,7 +291,8 @@ pub(crate) const CASES: &[Case] = &[
             let _extracted = black_box(tracer.extract(&headers));
         })
     })
-    .within(2_000, 2_000, 0),
+    .within(2_000, 2_000, 0)
+    .in_time(2, 200),
 ];
 
 // Work of several cases is here, once: a second copy of it would be compiled differently.

@@ -15,26 +15,42 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
     let wanted = arguments.first().map_or("", String::as_str);
     println!(
-        "| {:<32} | {:>8} | {:>8} | {:>8} | {:>9} | verdict |\n|---|---:|---:|---:|---:|---|",
-        "case", "instr/op", "contract", "ceiling", "allocs/op"
+        "| {:<32} | {:>8} | {:>8} | {:>8} | {:>9} | {:>9} | {:>6} | {:>8} | {:>6} | verdict |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+        "case",
+        "instr/op",
+        "contract",
+        "ceiling",
+        "allocs/op",
+        "locked/op",
+        "bound",
+        "steps/op",
+        "bound",
     );
     let mut exceeded = false;
     for case in CASES.iter().filter(|case| case.name.contains(wanted)) {
         let operations = case.measured_operations();
-        let instructions = callgrind::instructions(&["contract-case", case.name], MEASURED)?;
-        let cost = Cost { instructions, allocations: case.run()?, operations };
+        let callgrind::Counts { instructions, locked } =
+            callgrind::own_counts(&["contract-case", case.name], MEASURED)?;
+        let steps = case.time()?;
+        let cost = Cost { instructions, locked, steps, allocations: case.run()?, operations };
         let verdict = cost.verdict(case);
         exceeded |= verdict == Verdict::Exceeded;
         let limit = |limit: fn(&Contract) -> u64| {
-            case.contract.as_ref().map_or_else(String::new, |c| format!("≤ {}", limit(c)))
+            let limit = case.contract.as_ref().map(limit).filter(|limit| *limit != u64::MAX);
+            limit.map_or_else(String::new, |limit| format!("≤ {limit}"))
         };
         println!(
-            "| {:<32} | {:>8} | {:>8} | {:>8} | {:>9.2} | {} |",
+            "| {:<32} | {:>8} | {:>8} | {:>8} | {:>9.2} | {:>9.1} | {:>6} | {:>8.0} | {:>6} | {} |",
             case.name,
             instructions.div_ceil(operations),
             limit(|contract| contract.instructions),
             limit(|contract| contract.ceiling),
             per_operation(cost.allocations, operations),
+            per_operation(cost.locked, operations),
+            limit(|contract| contract.locked),
+            cost.steps,
+            limit(|contract| contract.steps),
             verdict.text(),
         );
     }
@@ -57,6 +73,9 @@ fn per_operation(count: u64, operations: u64) -> f64 {
 /// What a case took, all operations together.
 struct Cost {
     instructions: u64,
+    locked: u64,
+    /// Time of one operation, in steps of the reference.
+    steps: f64,
     allocations: u64,
     operations: u64,
 }
@@ -78,6 +97,9 @@ impl Cost {
         let within = |most: u64| {
             self.instructions <= most * self.operations
                 && self.allocations <= contract.allocations * self.operations + BUFFERS
+                && self.locked
+                    <= contract.locked.saturating_mul(self.operations) + LOCKED_BY_BUFFERS
+                && self.steps <= per_operation(contract.steps, 1)
         };
         match (within(contract.instructions), within(contract.ceiling)) {
             (true, _) => Verdict::Kept,
@@ -90,6 +112,9 @@ impl Cost {
 /// Allocations that are none of the operation's: where the reporter's thread has not given a full
 /// buffer back yet, the next one is made, once for hundreds of spans.
 const BUFFERS: u64 = 4;
+
+/// Locked instructions of a full buffer's way to the queue, once for hundreds of spans.
+const LOCKED_BY_BUFFERS: u64 = 100;
 
 impl Verdict {
     const fn text(self) -> &'static str {
@@ -111,9 +136,19 @@ mod tests {
         let case = CASES.iter().find(|case| case.name == "root + 3 tags").unwrap();
         let contract = case.contract.as_ref().unwrap();
         let (most, ceiling) = (contract.instructions * 10, contract.ceiling * 10);
-        let verdict = |instructions, allocations| {
-            Cost { instructions, allocations, operations: 10 }.verdict(case)
+        let (locked, steps) = (contract.locked * 10, per_operation(contract.steps, 1));
+        let cost = |instructions, allocations| Cost {
+            instructions,
+            locked,
+            steps,
+            allocations,
+            operations: 10,
         };
+        let verdict = |instructions, allocations| cost(instructions, allocations).verdict(case);
+        let stalls = Cost { steps: steps + 1.0, ..cost(most, 0) };
+        assert_eq!(stalls.verdict(case), Verdict::Exceeded);
+        let waits = Cost { locked: locked + LOCKED_BY_BUFFERS + 1, ..cost(most, 0) };
+        assert_eq!(waits.verdict(case), Verdict::Exceeded);
         assert_eq!(verdict(most, 0), Verdict::Kept);
         assert_eq!(verdict(ceiling + 1, 0), Verdict::Exceeded);
         assert_eq!(verdict(most, BUFFERS + 1), Verdict::Exceeded);

@@ -62,7 +62,7 @@ usage: cargo xtask <task>
                                     the client beside its peers, which are below compare/: what a span
                                     costs, what is delivered, what is compiled; 3 rounds take about
                                     half an hour, --quick about three minutes
-  contracts [NAME]                  instructions (callgrind) and allocations of the hot path; exit 1
+  contracts [NAME]                  instructions, locked ones, allocations and relative time of the hot path; exit 1
                                     if what was reached before is exceeded, 3 without valgrind
   flood [--seconds 5] [--producers 2]
                                     root spans as fast as they go to a sink on loopback; exit 1 if

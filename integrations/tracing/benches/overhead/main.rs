@@ -55,7 +55,8 @@ fn report(wanted: &str) -> Outcome<ExitCode> {
     for work in WORK.iter().filter(|work| work.name.contains(wanted)) {
         let mut reference = None;
         for layer in LAYERS {
-            let all = callgrind::instructions(&["case", layer.name, work.name], "measured_work")?;
+            let all = callgrind::own_counts(&["case", layer.name, work.name], "measured_work")
+                .map(|counts| counts.instructions)?;
             let instructions = all.div_ceil(OPERATIONS);
             let reference = *reference.get_or_insert(instructions);
             let allocations = allocations(layer, work)?;
