@@ -33,9 +33,9 @@ impl Reading {
             restrictions: core.restriction_updates(),
             throttler: core.throttler_updates(),
             throttled: core.throttled(),
-            baggage_set: core.baggage.set.load(Ordering::Relaxed),
-            baggage_denied: core.baggage.denied.load(Ordering::Relaxed),
-            baggage_truncated: core.baggage.truncated.load(Ordering::Relaxed),
+            baggage_set: core.incidents.baggage.set.load(Ordering::Relaxed),
+            baggage_denied: core.incidents.baggage.denied.load(Ordering::Relaxed),
+            baggage_truncated: core.incidents.baggage.truncated.load(Ordering::Relaxed),
         }
     }
 }

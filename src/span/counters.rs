@@ -234,11 +234,11 @@ impl SpanShared {
     pub(crate) fn stats(&self, all_stripes: &AllStripes) -> Stats {
         let buffered = self.tail_sampler.as_ref().map(TailSampler::lock);
         let mut stats = Stats {
-            misused: self.misused.load(Ordering::Relaxed),
-            truncated_tags: self.truncated_tags.load(Ordering::Relaxed),
-            clamped_times: self.clamped_times.load(Ordering::Relaxed),
-            baggage_limited: self.baggage_limited.load(Ordering::Relaxed),
-            decoding_errors: self.decoding_errors.load(Ordering::Relaxed),
+            misused: self.incidents.misused.load(Ordering::Relaxed),
+            truncated_tags: self.incidents.truncated_tags.load(Ordering::Relaxed),
+            clamped_times: self.incidents.clamped_times.load(Ordering::Relaxed),
+            baggage_limited: self.incidents.baggage_limited.load(Ordering::Relaxed),
+            decoding_errors: self.incidents.decoding_errors.load(Ordering::Relaxed),
             observer_panics: self.hooks.panics.load(Ordering::Relaxed),
             callback_panics: self.diagnostics.panics(),
             not_sampled: all_stripes.sum(|stripe| &stripe.not_sampled),

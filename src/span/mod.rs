@@ -14,6 +14,7 @@ mod inspect;
 mod into_tag;
 mod lifecycle;
 mod observer;
+mod options;
 mod record;
 mod reference;
 mod repr;
@@ -33,6 +34,7 @@ pub(crate) use self::observer::{Hooks, OpenList};
 pub use self::observer::{
     Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions,
 };
+pub(crate) use self::options::SpanOptions;
 #[doc(hidden)]
 pub use self::record::ReferenceSink;
 pub(crate) use self::record::{DEBUG, SAMPLED};

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use super::context::SpanContext;
 use super::observer::{Hooks, OpenList, OpenSpans};
+use super::options::SpanOptions;
 use super::record::TraceState;
 pub(crate) use super::sink::{Sink, SpanSink};
 use super::tag::shortened;
@@ -27,6 +28,17 @@ pub(crate) struct BaggageCounts {
     pub(crate) set: AtomicU64,
     pub(crate) denied: AtomicU64,
     pub(crate) truncated: AtomicU64,
+}
+
+/// How often something was done to spans or contexts that was not taken as it came.
+#[derive(Debug, Default)]
+pub(crate) struct Incidents {
+    pub(crate) misused: AtomicU64,
+    pub(crate) truncated_tags: AtomicU64,
+    pub(crate) clamped_times: AtomicU64,
+    pub(crate) baggage_limited: AtomicU64,
+    pub(crate) baggage: BaggageCounts,
+    pub(crate) decoding_errors: AtomicU64,
 }
 
 /// The parts of a tracer that its spans use.
@@ -72,18 +84,10 @@ pub(crate) struct SpanShared {
     /// Whether the members of other vendors in `tracestate` are recorded as a tag, which OTLP has a
     /// place for.
     pub(crate) records_trace_state: bool,
-    /// Whether both sides of a call are one span.
-    pub(crate) shares_rpc_spans: bool,
-    pub(crate) max_tag_value_bytes: usize,
+    pub(crate) options: SpanOptions,
     /// The limit for tags given before the start, which are not truncated for a sampler that defers
     /// and for observers.
     pub(crate) max_start_tag_value_bytes: usize,
-    /// Whether truncated text of a tag has a mark.
-    pub(crate) marks_truncated_tags: bool,
-    /// The maximum number of logs of a span; 0 for any number.
-    pub(crate) max_logs_per_span: usize,
-    /// Whether forced traces do not get the debug flag.
-    pub(crate) no_debug_flag: bool,
     pub(crate) max_baggage_value_bytes: usize,
     pub(crate) debug_tag: String,
     pub(crate) diagnostics: Arc<Diagnostics>,
@@ -92,12 +96,7 @@ pub(crate) struct SpanShared {
     pub(crate) restrictions: Option<Box<dyn BaggageRestrictionManager>>,
     /// The throttler; none if every request for debugging is granted.
     pub(crate) throttler: Option<Box<dyn DebugThrottler>>,
-    pub(crate) misused: AtomicU64,
-    pub(crate) truncated_tags: AtomicU64,
-    pub(crate) clamped_times: AtomicU64,
-    pub(crate) baggage_limited: AtomicU64,
-    pub(crate) baggage: BaggageCounts,
-    pub(crate) decoding_errors: AtomicU64,
+    pub(crate) incidents: Incidents,
 }
 
 impl SpanShared {
@@ -165,22 +164,22 @@ impl SpanShared {
 
     /// Returns the text of a tag within the limit.
     pub(crate) fn within_limit<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if text.len() <= self.max_tag_value_bytes {
+        if text.len() <= self.options.max_tag_value_bytes {
             return Cow::Borrowed(text);
         }
         self.count_cut_tag();
-        shortened(text, self.max_tag_value_bytes, self.marks_truncated_tags)
+        shortened(text, self.options.max_tag_value_bytes, self.options.marks_truncated_tags)
     }
 
     #[cold]
     pub(crate) fn count_cut_tag(&self) {
-        self.truncated_tags.fetch_add(1, Ordering::Relaxed);
+        self.incidents.truncated_tags.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts baggage items that were left out when a context was written or read.
     #[cold]
     pub(crate) fn limit_baggage(&self, done: &str, left_out: u64) {
-        self.baggage_limited.fetch_add(left_out, Ordering::Relaxed);
+        self.incidents.baggage_limited.fetch_add(left_out, Ordering::Relaxed);
         self.diagnostics.error(Cause::BaggageLimited, || {
             format!(
                 "{left_out} baggage items were left out when a context was {done}: a carrier has \
@@ -254,7 +253,7 @@ impl SpanShared {
     /// Counts a time that servers do not store, and logs where it comes from.
     #[cold]
     fn report_time(&self, source: &'static str, time: SystemTime) {
-        self.clamped_times.fetch_add(1, Ordering::Relaxed);
+        self.incidents.clamped_times.fetch_add(1, Ordering::Relaxed);
         self.diagnostics.error(Cause::Time, || {
             let (distance, side) = match time.duration_since(SystemTime::UNIX_EPOCH) {
                 Ok(after) => (after, "after"),
@@ -271,7 +270,7 @@ impl SpanShared {
     /// Counts a call on a span after its end, and logs which it was.
     #[cold]
     pub(crate) fn report_misuse(&self, call: &'static str) {
-        self.misused.fetch_add(1, Ordering::Relaxed);
+        self.incidents.misused.fetch_add(1, Ordering::Relaxed);
         self.diagnostics
             .error(Cause::Misused, || format!("{call} on a span after it was finished"));
     }

@@ -25,7 +25,7 @@ use crate::saved::SavedBatchesConfig;
 #[cfg(feature = "saved-batches")]
 use crate::saved::SavedFile;
 use crate::span::counters::Stripes;
-use crate::span::shared::{BaggageCounts, Sink, SpanShared};
+use crate::span::shared::{Incidents, Sink, SpanShared};
 use crate::span::{Hooks, OpenList};
 use crate::tail::TailSampler;
 use crate::transport::{CloseSignal, MAX_PACKET_BYTES};
@@ -66,6 +66,7 @@ impl TracerBuilder {
             return Err(out_of_range("reporter.queue_bytes", self.queue.bytes, allowed));
         }
         let trace_id_128bit = self.has_wide_trace_ids();
+        let options = self.spans.clone();
         let records_trace_state = self.has_otlp_destination();
         let jaeger = JaegerFormat::new(self.headers.clone());
         check_keys(jaeger.keys())?;
@@ -81,7 +82,7 @@ impl TracerBuilder {
             |ids: &dyn IdGenerator| diagnostics.call(Callback::IdGeneratorNext, || ids.next());
         let own_id = self.ids.as_deref().and_then(next).unwrap_or_else(id::system_63);
         let uuid = process::client_uuid(&self.tags, own_id);
-        let limit = (self.max_tag_value_bytes, self.marks_truncated_tags);
+        let limit = (options.max_tag_value_bytes, options.marks_truncated_tags);
         let service_name = process::service_name(&self.service_name);
         let process = process::bytes(&service_name, &self.tags, limit, &uuid);
         let destinations = match (self.target, self.others) {
@@ -146,12 +147,12 @@ impl TracerBuilder {
         let open = OpenList::of(self.track_open_spans, &origin);
         let observers = observers.into_boxed_slice();
         let hooks = Hooks { observers, open, ..Hooks::default() };
-        let slow_path = may_defer || self.max_logs_per_span > 0 || !hooks.is_empty();
+        let slow_path = may_defer || options.max_logs_per_span > 0 || !hooks.is_empty();
         let full_start = slow_path
             || asks_on_join
             || tail_sampler.is_some()
             || self.metrics.is_some()
-            || self.shares_rpc_spans
+            || options.shares_rpc_spans
             || self.disabled;
         let clock = TracerClock::new(self.clock, &diagnostics);
         let core = Arc::new(SpanShared {
@@ -162,12 +163,12 @@ impl TracerBuilder {
             slow_path,
             full_start,
             counts_first: self.metrics.is_some(),
-            asks_by_id: self.max_tag_value_bytes >= MAX_KIND_BYTES,
+            asks_by_id: options.max_tag_value_bytes >= MAX_KIND_BYTES,
             has_hooks: slow_path
                 || self.disabled
                 || tail_sampler.is_some()
                 || self.ids.is_some()
-                || self.max_tag_value_bytes < MAX_KIND_BYTES,
+                || options.max_tag_value_bytes < MAX_KIND_BYTES,
             disabled: self.disabled.then(Arc::default),
             tracer: OnceLock::new(),
             tail_sampler,
@@ -179,29 +180,20 @@ impl TracerBuilder {
             has_left: false.into(),
             trace_id_128bit,
             records_trace_state,
-            shares_rpc_spans: self.shares_rpc_spans,
-            max_tag_value_bytes: self.max_tag_value_bytes,
             max_start_tag_value_bytes: if may_defer || hooks.want_tags() {
                 usize::MAX
             } else {
-                self.max_tag_value_bytes
+                options.max_tag_value_bytes
             },
             hooks,
-            marks_truncated_tags: self.marks_truncated_tags,
-            max_logs_per_span: self.max_logs_per_span,
-            no_debug_flag: self.no_debug_flag,
             max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
             debug_tag: self.headers.debug,
             diagnostics: Arc::clone(&diagnostics),
             service_name: service_name.as_ref().into(),
             restrictions: self.baggage,
             throttler: self.throttler,
-            misused: 0.into(),
-            truncated_tags: 0.into(),
-            clamped_times: 0.into(),
-            baggage_limited: 0.into(),
-            baggage: BaggageCounts::default(),
-            decoding_errors: 0.into(),
+            incidents: Incidents::default(),
+            options,
         });
         core.renew_anchor();
         let status = core.sampler.status();

@@ -14,7 +14,7 @@ use crate::propagation::{Format, HeadersConfig};
 use crate::reporter::{Destination, InMemoryReporter, MAX_WAIT, QueueLimits};
 use crate::sampler::{ConstSampler, Sampler, guarded};
 use crate::saved::SavedBatchesConfig;
-use crate::span::{Observer, OwnedTagValue};
+use crate::span::{Observer, OwnedTagValue, SpanOptions};
 use crate::tail::TailSamplingConfig;
 use crate::transport::{
     AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES, PacingConfig, Transport,
@@ -61,11 +61,7 @@ pub struct TracerBuilder {
     pub(super) clock: Option<Box<dyn Clock>>,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: Option<bool>,
-    pub(super) shares_rpc_spans: bool,
-    pub(super) max_tag_value_bytes: usize,
-    pub(super) marks_truncated_tags: bool,
-    pub(super) max_logs_per_span: usize,
-    pub(super) no_debug_flag: bool,
+    pub(super) spans: SpanOptions,
     pub(super) queue: QueueLimits,
     pub(super) flush_interval: Duration,
     pub(super) max_packet_size: usize,
@@ -95,6 +91,8 @@ pub(super) enum Target {
 pub(crate) mod defaults {
     use std::time::Duration;
 
+    use crate::span::SpanOptions;
+
     pub(crate) const AGENT: &str = "localhost:6831";
     pub(crate) const QUEUE_SIZE: usize = 150_000;
     pub(crate) const MAX_QUEUE_SIZE: usize = 100_000_000;
@@ -102,7 +100,7 @@ pub(crate) mod defaults {
     pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
     pub(crate) const RECONNECT_INTERVAL: Duration = Duration::from_secs(30);
     pub(crate) const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
-    pub(crate) const MAX_TAG_VALUE_LENGTH: usize = 256;
+    pub(crate) const MAX_TAG_VALUE_LENGTH: usize = SpanOptions::MAX_TAG_VALUE_BYTES;
     pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 }
 
@@ -134,11 +132,7 @@ impl TracerBuilder {
             clock: None,
             ids: None,
             trace_id_128bit: None,
-            shares_rpc_spans: false,
-            max_tag_value_bytes: defaults::MAX_TAG_VALUE_LENGTH,
-            marks_truncated_tags: false,
-            max_logs_per_span: 0,
-            no_debug_flag: false,
+            spans: SpanOptions::default(),
             queue: QueueLimits { bytes: defaults::QUEUE_BYTES, spans: defaults::QUEUE_SIZE },
             flush_interval: defaults::FLUSH_INTERVAL,
             max_packet_size: MAX_PACKET_BYTES,

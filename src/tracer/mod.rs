@@ -261,13 +261,13 @@ impl Tracer {
                 self.count_baggage("read", extracted.baggage_dropped);
                 if extracted.broken > 0 {
                     let broken = extracted.broken as u64;
-                    self.shared.core.decoding_errors.fetch_add(broken, Ordering::Relaxed);
+                    self.shared.core.incidents.decoding_errors.fetch_add(broken, Ordering::Relaxed);
                 }
                 Ok(extracted.context)
             }
             Err(error) => {
                 if error != ExtractError::NotFound {
-                    self.shared.core.decoding_errors.fetch_add(1, Ordering::Relaxed);
+                    self.shared.core.incidents.decoding_errors.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(error)
             }

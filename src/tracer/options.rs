@@ -156,14 +156,15 @@ impl TracerBuilder {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn zipkin_shared_rpc_span(mut self, shared: bool) -> Self {
-        self.shares_rpc_spans = shared;
+        self.spans.shares_rpc_spans = shared;
         self
     }
 
     /// Sets the length in bytes at which a tag's text or bytes are truncated. Default 256, which 0
     /// means too.
     pub fn max_tag_value_length(mut self, bytes: usize) -> Self {
-        self.max_tag_value_bytes = if bytes == 0 { defaults::MAX_TAG_VALUE_LENGTH } else { bytes };
+        self.spans.max_tag_value_bytes =
+            if bytes == 0 { defaults::MAX_TAG_VALUE_LENGTH } else { bytes };
         self
     }
 
@@ -184,7 +185,7 @@ impl TracerBuilder {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn mark_truncated_tags(mut self, marks: bool) -> Self {
-        self.marks_truncated_tags = marks;
+        self.spans.marks_truncated_tags = marks;
         self
     }
 
@@ -199,7 +200,7 @@ impl TracerBuilder {
     ///
     /// `MaxLogsPerSpan` in jaeger-client-go, `tracer_options.go`.
     pub fn max_logs_per_span(mut self, logs: usize) -> Self {
-        self.max_logs_per_span = logs;
+        self.spans.max_logs_per_span = logs;
         self
     }
 
@@ -210,7 +211,7 @@ impl TracerBuilder {
     ///
     /// `NoDebugFlagOnForcedSampling` in jaeger-client-go, `tracer_options.go`.
     pub fn no_debug_flag_on_forced_sampling(mut self, no_debug_flag: bool) -> Self {
-        self.no_debug_flag = no_debug_flag;
+        self.spans.no_debug_flag = no_debug_flag;
         self
     }
 }

@@ -45,9 +45,9 @@ pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, asks: 
                 let text = std::str::from_utf8(text).unwrap_or_default();
                 draft.tags.tag_text(tag.key, core.within_limit(text).as_bytes());
             }
-            ValueView::Binary(bytes) if bytes.len() > core.max_tag_value_bytes => {
+            ValueView::Binary(bytes) if bytes.len() > core.options.max_tag_value_bytes => {
                 core.count_cut_tag();
-                draft.tags.tag_bytes(tag.key, &bytes[..core.max_tag_value_bytes]);
+                draft.tags.tag_bytes(tag.key, &bytes[..core.options.max_tag_value_bytes]);
             }
             value => draft.tags.tag(tag.key, value),
         }
@@ -106,7 +106,7 @@ fn ask(
         data.draft.name.clone()
     };
     let mut given = SpanTags::default();
-    let max = core.max_tag_value_bytes;
+    let max = core.options.max_tag_value_bytes;
     let mut span = SamplingParameters::new(inner.ids.trace, &name, &mut given, max, &core.clock)
         .with_memory(inner.state.memory());
     if !inner.is_local_root() {

@@ -39,7 +39,7 @@ pub(super) fn decide(
     name: &str,
     given: &mut SpanTags,
 ) -> Decision {
-    let max = core.max_tag_value_bytes;
+    let max = core.options.max_tag_value_bytes;
     core.sampler.on_create_span(&mut SamplingParameters::new(
         trace_id,
         name,
@@ -97,7 +97,7 @@ pub(super) fn decide_on_join(inner: &mut SpanRecord, core: &SpanShared) {
     let parent = ParentDecision::new(flags & SAMPLED != 0, flags & DEBUG != 0);
     let draft = &mut inner.data.get_mut().draft;
     let mut given = SpanTags::default();
-    let max = core.max_tag_value_bytes;
+    let max = core.options.max_tag_value_bytes;
     let mut span =
         SamplingParameters::new(inner.ids.trace, &draft.name, &mut given, max, &core.clock);
     let Some(decision) = core.sampler.on_join(&mut span, parent) else { return };
@@ -222,7 +222,7 @@ pub(super) fn server(
     core: &SpanShared,
     given: Option<List<'_>>,
 ) -> SpanOrigin {
-    if !serves(inner, given, core.max_tag_value_bytes) {
+    if !serves(inner, given, core.options.max_tag_value_bytes) {
         return child(inner, core);
     }
     inner.data.get_mut().draft.encode_parent_reference((inner.ids.trace, inner.ids.parent));

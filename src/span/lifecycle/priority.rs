@@ -38,15 +38,15 @@ pub(super) fn set_priority(inner: &SpanRecord, core: &SpanShared, value: TagValu
     if matches!(data.start, Start::Unknown) {
         data.start_at(core, now);
     }
-    inner.state.force(if core.no_debug_flag { SAMPLED } else { SAMPLED | DEBUG }, now);
+    inner.state.force(if core.options.no_debug_flag { SAMPLED } else { SAMPLED | DEBUG }, now);
     tail::decided(inner, core);
-    data.tag(SAMPLING_PRIORITY, value, core, core.max_tag_value_bytes);
+    data.tag(SAMPLING_PRIORITY, value, core, core.options.max_tag_value_bytes);
 }
 
 /// Calls the throttler without the lock, as it may be a user callback and may poll a server. It is
 /// not called for a finished span, nor if the debug flag is not set.
 fn may_force(inner: &SpanRecord, core: &SpanShared) -> bool {
-    if core.no_debug_flag {
+    if core.options.no_debug_flag {
         return true;
     }
     let name = {

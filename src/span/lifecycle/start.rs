@@ -247,7 +247,7 @@ impl<'a> UnstartedSpan<'a> {
             let (span_origin, asks) = match extras.itself {
                 Some(itself) => (join::as_itself(record, itself), false),
                 None if joins => {
-                    let span_origin = if stripe.shares_rpc_spans {
+                    let span_origin = if stripe.options.shares_rpc_spans {
                         join::server(record, stripe, given.list())
                     } else {
                         join::child(record, stripe)
@@ -286,7 +286,11 @@ impl<'a> UnstartedSpan<'a> {
             // Read before the tags are discarded.
             if stripe.counts_first
                 && span_origin == SpanOrigin::Joined
-                && join::is_first_in_process(record, given.list(), stripe.max_tag_value_bytes)
+                && join::is_first_in_process(
+                    record,
+                    given.list(),
+                    stripe.options.max_tag_value_bytes,
+                )
             {
                 stripe.count_first(sampled);
             }
@@ -351,7 +355,7 @@ fn notify_started(span: &Span, stripe: &Arc<Stripe>, given: &StartTags) {
         }
         deferred::tag_set(record, stripe, key, value.view(usize::MAX));
         if let Some(mut data) = record.lock().filter(|data| !data.finished) {
-            data.tag(key, value, stripe, stripe.max_tag_value_bytes);
+            data.tag(key, value, stripe, stripe.options.max_tag_value_bytes);
         }
     }
     let Some(mut data) = record.lock() else { return };

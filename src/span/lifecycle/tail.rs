@@ -261,7 +261,7 @@ fn is_error(key: &[u8], value: ValueView<'_>) -> bool {
 impl SpanData {
     /// Tags the span with why the trace is retained.
     fn mark(&mut self, reason: Reason, core: &SpanShared) {
-        let max = core.max_tag_value_bytes;
+        let max = core.options.max_tag_value_bytes;
         self.tag(SAMPLER_TYPE_TAG, TagValue::Str("tail"), core, max);
         self.tag(SAMPLER_PARAM_TAG, TagValue::Str(reason.text()), core, max);
     }

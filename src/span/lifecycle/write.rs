@@ -28,7 +28,7 @@ impl Span {
             return self.unsampled_tag(key, TagValue::Str(text));
         };
         let Some(core) = &inner.core else { return };
-        if key.len() == SAMPLING_PRIORITY.len() || text.len() > core.max_tag_value_bytes {
+        if key.len() == SAMPLING_PRIORITY.len() || text.len() > core.options.max_tag_value_bytes {
             return self.slow_tag_of_text(key, text, None);
         }
         let Some(mut data) = inner.data.try_lock() else {
@@ -132,7 +132,7 @@ impl Span {
     #[inline(always)]
     fn keep_tag(&self, key: &str, value: TagValue<'_>) {
         self.recording("set_tag", |data, core| {
-            data.tag(key, value, core, core.max_tag_value_bytes)
+            data.tag(key, value, core, core.options.max_tag_value_bytes)
         });
     }
 
@@ -275,8 +275,12 @@ impl SpanData {
     ) {
         let before = self.draft.logs.len();
         self.append_log(at, fields);
-        if core.max_logs_per_span > 0 {
-            self.limit_logs(before, Timestamp::of_nanos(at).micros(), core.max_logs_per_span);
+        if core.options.max_logs_per_span > 0 {
+            self.limit_logs(
+                before,
+                Timestamp::of_nanos(at).micros(),
+                core.options.max_logs_per_span,
+            );
         }
     }
 
@@ -312,18 +316,18 @@ pub(in crate::span) fn set_baggage_item(
         return core.report_misuse("set_baggage_item");
     }
     if !restriction.is_allowed {
-        core.baggage_limited.fetch_add(1, Ordering::Relaxed);
-        core.baggage.denied.fetch_add(1, Ordering::Relaxed);
+        core.incidents.baggage_limited.fetch_add(1, Ordering::Relaxed);
+        core.incidents.baggage.denied.fetch_add(1, Ordering::Relaxed);
         let shown = cut(value, core.max_baggage_value_bytes);
         return data.log_baggage(core, now, (key, shown), [false, false, true]);
     }
     let kept = cut(value, restriction.max_value_length);
     let truncated = kept.len() < value.len();
     if truncated {
-        core.baggage_limited.fetch_add(1, Ordering::Relaxed);
-        core.baggage.truncated.fetch_add(1, Ordering::Relaxed);
+        core.incidents.baggage_limited.fetch_add(1, Ordering::Relaxed);
+        core.incidents.baggage.truncated.fetch_add(1, Ordering::Relaxed);
     }
-    core.baggage.set.fetch_add(1, Ordering::Relaxed);
+    core.incidents.baggage.set.fetch_add(1, Ordering::Relaxed);
     let before = data.baggage.as_ref().and_then(|baggage| baggage.get(key));
     let overrides = before.is_some_and(|value| !value.is_empty());
     Baggage::change(&mut data.baggage, key, kept);
