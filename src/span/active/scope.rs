@@ -108,7 +108,7 @@ pub(crate) fn active_of(stripe: &Arc<Stripe>) -> Option<Span> {
     with_nearest(|span| span.belongs_to(stripe), Span::clone)
 }
 
-/// Calls `use_it` with the innermost active span of which `is_wanted` is true, without making a
+/// Calls `read` with the innermost active span of which `is_wanted` is true, without making a
 /// handle. Only the innermost [`MAX_DEPTH`] spans are searched.
 #[inline]
 pub(in crate::span) fn with_nearest<T>(
