@@ -220,8 +220,8 @@ fn an_answer_that_cannot_be_read_takes_nothing_back_and_is_not_retried() {
     for (answer, words) in [
         (Answer::Endless(200), "too long"),
         (Answer::Raw(cut), "ended early"),
-        (Answer::Status(200, "", b"<html>login</html>".to_vec()), "none of OTLP: <html>"),
-        (Answer::Status(202, "", vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]), "none of OTLP"),
+        (Answer::Status(200, "", b"<html>login</html>".to_vec()), "not OTLP: <html>"),
+        (Answer::Status(202, "", vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]), "not OTLP"),
     ] {
         let own = answer.clone();
         let server = Server::start(move |_, _| own.clone());
