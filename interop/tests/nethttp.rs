@@ -133,7 +133,7 @@ impl Run {
                 number("http.status_code", status),
             ];
             let mut span = self.span(hop, Some(request), "client", "HTTP GET", tags);
-            let within = Micros::Between(start(hop), end(hop));
+            let within = Micros::Between(start(hop), last_micros(hop));
             let events = if reused { reused_connection(&port) } else { new_connection(&port) };
             come_in_order(hop, &events);
             span.logs = events.into_iter().map(|fields| (within, fields)).collect();
@@ -166,7 +166,10 @@ impl Run {
     ) -> Wanted {
         // On one machine's one clock, what a caller does is within what it does it for.
         if let Some(parent) = parent.filter(|parent| parent["service"] == got["service"]) {
-            assert!(start(parent) <= start(got) && end(got) <= end(parent), "{parent} {got}");
+            assert!(
+                start(parent) <= start(got) && end(got) <= last_micros(parent),
+                "{parent} {got}"
+            );
         }
         let trace_id = TraceId::new(0, id(&got["trace"]));
         let (began, ended) = self.during;
@@ -260,6 +263,12 @@ fn children<'g>(got: &'g [Value], of: Option<&Value>) -> Vec<&'g Value> {
 
 fn start(span: &Value) -> i64 {
     span["start"].as_i64().unwrap()
+}
+
+/// The last microsecond in which the span may have been: its start and its duration are both cut to whole
+/// microseconds, so that their sum may be one less than the time of its last log.
+fn last_micros(span: &Value) -> i64 {
+    end(span) + 1
 }
 
 fn end(span: &Value) -> i64 {
