@@ -119,7 +119,7 @@ fn steps(published: &[Package]) -> Vec<Step> {
         let all = format!("{clippy} --all-features --all-targets {deny_warnings}");
         add(&format!("lints: {name} with all features"), Program::Cargo, &all);
     }
-    let pairs = format!("hack check --lib --feature-powerset --depth 2{packages}");
+    let pairs = format!("hack check --feature-powerset --depth 2{packages}");
     add("features two by two", Program::Tool(&HACK), &pairs);
 
     add("tests: workspace", Program::Cargo, "test --workspace");
