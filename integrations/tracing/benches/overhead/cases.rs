@@ -22,20 +22,21 @@ pub(crate) struct Work {
     pub(crate) name: &'static str,
     pub(crate) sampled: bool,
     /// Instructions that it may take with this layer: what was measured when this was written, and
-    /// room for another compiler. Who gains something lowers it.
+    /// 2 to 5 %, as those of sampled spans differ by up to 4 % from one run to another, and for
+    /// another compiler. Who gains something lowers it.
     pub(crate) ceiling: u64,
     pub(crate) run: fn(u64),
 }
 
 pub(crate) const WORK: &[Work] = &[
-    Work { name: "root + 3 fields", sampled: true, ceiling: 4_300, run: roots },
-    Work { name: "child + 3 fields", sampled: true, ceiling: 3_950, run: children },
-    Work { name: "child + 3 fields + event", sampled: true, ceiling: 5_450, run: events },
-    Work { name: "not sampled: root + 3 fields", sampled: false, ceiling: 3_700, run: roots },
+    Work { name: "root + 3 fields", sampled: true, ceiling: 4_450, run: roots },
+    Work { name: "child + 3 fields", sampled: true, ceiling: 4_050, run: children },
+    Work { name: "child + 3 fields + event", sampled: true, ceiling: 5_700, run: events },
+    Work { name: "not sampled: root + 3 fields", sampled: false, ceiling: 3_800, run: roots },
     Work {
         name: "not sampled: child + 3 fields + event",
         sampled: false,
-        ceiling: 3_600,
+        ceiling: 3_750,
         run: events,
     },
 ];
