@@ -29,7 +29,7 @@ pub(crate) struct Contract {
     pub(crate) allocations: u64,
     /// Locked instructions.
     pub(crate) locked: u64,
-    /// Time, in steps of the [`reference`]: twice what a busy machine was seen to take, so that a
+    /// Time, in steps of the [`reference()`]: twice what a busy machine was seen to take, so that a
     /// stall, a lock that waits or a clock by a system call is seen, and a neighbour is not.
     pub(crate) steps: u64,
 }
@@ -76,7 +76,7 @@ impl Case {
         Ok(meter.allocations)
     }
 
-    /// How long an operation takes, in steps of the [`reference`].
+    /// How long an operation takes, in steps of the [`reference()`].
     ///
     /// Bursts of both take turns, and the fastest of each counts: it is the one that nothing
     /// interrupted, which there is on a busy machine too.
