@@ -5,13 +5,15 @@
 //! spans.
 
 mod buffer;
+mod outcome;
 mod queue;
 mod sharded;
 mod spare;
 mod trim;
 
 pub(crate) use self::buffer::Buffer;
+pub(crate) use self::outcome::{Outcome, OutcomeCounts};
 pub(crate) use self::queue::QueueLimits;
-pub(crate) use self::sharded::{Outcome, ShardedBuffers, room_in};
+pub(crate) use self::sharded::{ShardedBuffers, room_in};
 pub(crate) use self::spare::SpareMemory;
 pub(crate) use self::trim::{described, text_within, to_fit};

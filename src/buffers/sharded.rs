@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::buffer::Buffer;
+use super::outcome::{Outcome, OutcomeCounts};
 use super::queue::{Queue, QueueLimits};
 use super::trim;
 use crate::encoding::{HEADER_MAX, MAX_FIXED_BYTES, SpanParts, SpanView, TRAILER_MAX};
@@ -40,17 +41,9 @@ struct Counts {
     queue: Queue,
     /// Spans in the queue, and those that the reporter's thread is sending.
     in_queue: u64,
-    sent: u64,
-    acknowledged: u64,
-    saved: u64,
-    datagrams: u64,
-    trimmed: u64,
-    possible_duplicates: u64,
-    unconfirmed: u64,
-    dropped: Dropped,
+    outcomes: OutcomeCounts,
     /// The description of the last span that was too large, for the log.
     too_large: Option<String>,
-    receiver_drops: Option<u64>,
 }
 
 /// All buffers of a tracer.
@@ -96,16 +89,8 @@ impl ShardedBuffers {
             counts: Mutex::new(Counts {
                 queue: Queue::new(limits, wake),
                 in_queue: 0,
-                sent: 0,
-                acknowledged: 0,
-                saved: 0,
-                datagrams: 0,
-                trimmed: 0,
-                possible_duplicates: 0,
-                unconfirmed: 0,
-                dropped: Dropped::default(),
+                outcomes: OutcomeCounts::default(),
                 too_large: None,
-                receiver_drops: None,
             }),
             origin: origin.clone(),
             left: AtomicU64::new(0),
@@ -164,7 +149,7 @@ impl ShardedBuffers {
     #[cold]
     fn count_closed(&self) -> bool {
         match self.counts() {
-            Some(mut counts) => counts.dropped.closed += 1,
+            Some(mut counts) => counts.outcomes.dropped.closed += 1,
             None => self.count_left(),
         }
         false
@@ -250,15 +235,16 @@ impl ShardedBuffers {
         stats.queued = shards.iter().flatten().map(|shard| shard.buffer.spans as u64).sum();
         if let Some(counts) = counts {
             stats.queued += counts.in_queue;
-            stats.sent = counts.sent;
-            stats.acknowledged = counts.acknowledged;
-            stats.saved = counts.saved;
-            stats.datagrams = counts.datagrams;
-            stats.trimmed = counts.trimmed;
-            stats.possible_duplicates = counts.possible_duplicates;
-            stats.unconfirmed = counts.unconfirmed;
-            stats.dropped = counts.dropped;
-            stats.receiver_drops = counts.receiver_drops;
+            let outcomes = counts.outcomes;
+            stats.sent = outcomes.sent;
+            stats.acknowledged = outcomes.acknowledged;
+            stats.saved = outcomes.saved;
+            stats.datagrams = outcomes.messages;
+            stats.trimmed = outcomes.trimmed;
+            stats.possible_duplicates = outcomes.possible_duplicates;
+            stats.unconfirmed = outcomes.unconfirmed;
+            stats.dropped = outcomes.dropped;
+            stats.receiver_drops = outcomes.receiver_drops;
         }
         stats.dropped.closed += self.left.load(Ordering::Relaxed);
     }
@@ -279,7 +265,7 @@ impl ShardedBuffers {
                 shard.limit = 0;
             }
             Err(mut refused) => {
-                counts.dropped.queue_full += spans;
+                counts.outcomes.dropped.queue_full += spans;
                 refused.end = self.headroom;
                 refused.spans = 0;
                 shard.buffer = refused;
@@ -341,12 +327,12 @@ impl ShardedBuffers {
             None => {
                 let which = Some(trim::described(span));
                 self.change_counts(|counts| {
-                    counts.dropped.too_large += 1;
+                    counts.outcomes.dropped.too_large += 1;
                     counts.too_large = which;
                 });
             }
             Some(bytes) => {
-                self.change_counts(|counts| counts.trimmed += u64::from(!keep));
+                self.change_counts(|counts| counts.outcomes.trimmed += u64::from(!keep));
                 self.write(&mut shard, (room, bytes.len()), |out| {
                     if let Some(out) = out.get_mut(..bytes.len()) {
                         out.copy_from_slice(&bytes);
@@ -360,7 +346,7 @@ impl ShardedBuffers {
 
     /// Counts a span that was trimmed.
     pub(crate) fn count_trimmed(&self) {
-        self.change_counts(|counts| counts.trimmed += 1);
+        self.change_counts(|counts| counts.outcomes.trimmed += 1);
     }
 
     fn change_counts(&self, change: impl FnOnce(&mut Counts)) {
@@ -371,12 +357,12 @@ impl ShardedBuffers {
 
     /// Counts spans that were sent again, and may have been processed before.
     pub(crate) fn count_possible_duplicates(&self, spans: usize) {
-        self.change_counts(|counts| counts.possible_duplicates += spans as u64);
+        self.change_counts(|counts| counts.outcomes.possible_duplicates += spans as u64);
     }
 
     /// Counts spans that were dropped, and may have been processed all the same.
     pub(crate) fn count_unconfirmed(&self, spans: usize) {
-        self.change_counts(|counts| counts.unconfirmed += spans as u64);
+        self.change_counts(|counts| counts.outcomes.unconfirmed += spans as u64);
     }
 
     /// Takes the contents of all buffers, full or not. With `close`, no span is accepted after it.
@@ -410,40 +396,24 @@ impl ShardedBuffers {
 
     /// Settles spans that have left the queue.
     pub(crate) fn complete(&self, spans: usize, outcome: Outcome) {
-        let spans = spans as u64;
-        let Some(mut counts) = self.counts() else { return };
-        counts.in_queue = counts.in_queue.saturating_sub(spans);
-        match outcome {
-            Outcome::Sent | Outcome::Acknowledged => {
-                counts.sent += spans;
-                counts.datagrams += 1;
-                if let Outcome::Acknowledged = outcome {
-                    counts.acknowledged += spans;
-                }
-            }
-            Outcome::Saved => counts.saved += spans,
-            Outcome::QueueFull => counts.dropped.queue_full += spans,
-            Outcome::SendFailed => counts.dropped.send_failed += spans,
-            Outcome::Rejected => counts.dropped.rejected += spans,
-            Outcome::TooLarge => counts.dropped.too_large += spans,
-        }
+        self.change_counts(|counts| {
+            counts.in_queue = counts.in_queue.saturating_sub(spans as u64);
+            counts.outcomes.complete(spans, outcome);
+        });
     }
 
     /// Moves spans from `sent` to `send_failed` that turn out to have been refused.
     pub(crate) fn mark_refused(&self, spans: usize) {
-        let Some(mut counts) = self.counts() else { return };
-        let spans = counts.sent.min(spans as u64);
-        counts.sent -= spans;
-        counts.dropped.send_failed += spans;
+        self.change_counts(|counts| counts.outcomes.mark_refused(spans));
     }
 
     /// Stores how many datagrams the receiver's socket has dropped so far.
     pub(crate) fn set_receiver_drops(&self, drops: u64) {
-        self.change_counts(|counts| counts.receiver_drops = Some(drops));
+        self.change_counts(|counts| counts.outcomes.receiver_drops = Some(drops));
     }
 
     pub(crate) fn dropped(&self) -> Dropped {
-        self.counts().map(|counts| counts.dropped).unwrap_or_default()
+        self.counts().map(|counts| counts.outcomes.dropped).unwrap_or_default()
     }
 
     /// Takes the description of the last span that was too large, if there was one since the last
@@ -451,23 +421,6 @@ impl ShardedBuffers {
     pub(crate) fn take_too_large(&self) -> Option<String> {
         self.counts().and_then(|mut counts| counts.too_large.take())
     }
-}
-
-/// The outcome of spans in the queue.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome {
-    /// The queue to their destination was full.
-    QueueFull,
-    /// The message was sent.
-    Sent,
-    /// The receiver confirmed the message, which counts as sent as well.
-    Acknowledged,
-    /// Written to a file, to be sent again.
-    Saved,
-    SendFailed,
-    /// The receiver accepted the message and rejected these spans of it.
-    Rejected,
-    TooLarge,
 }
 
 /// Returns the room for spans in a datagram of `max_bytes`. 70 bytes are reserved for the message

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 use super::saver::SaveSpans;
-use crate::buffers::{Outcome, ShardedBuffers, described};
+use crate::buffers::{Outcome, OutcomeCounts, ShardedBuffers, described};
 use crate::diag::{Cause, Diagnostics};
 use crate::encoding::{ClientStats, List, SpanView};
 use crate::error::TransportError;
-use crate::stats::{DestinationStats, Dropped};
+use crate::stats::DestinationStats;
 use crate::transport::Sent;
 
 /// The counts of one destination. Its thread writes them, any thread reads them.
@@ -22,15 +22,7 @@ pub(crate) struct DestinationCounts {
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     taken: u64,
-    sent: u64,
-    acknowledged: u64,
-    saved: u64,
-    messages: u64,
-    trimmed: u64,
-    possible_duplicates: u64,
-    unconfirmed: u64,
-    dropped: Dropped,
-    receiver_drops: Option<u64>,
+    outcomes: OutcomeCounts,
 }
 
 impl DestinationCounts {
@@ -43,22 +35,21 @@ impl DestinationCounts {
     }
 
     pub(crate) fn read(&self) -> DestinationStats {
-        let counts = *self.counts.lock();
-        let Counts { taken, sent, acknowledged, saved, messages, trimmed, dropped, .. } = counts;
-        let Counts { possible_duplicates, unconfirmed, receiver_drops, .. } = counts;
+        let Counts { taken, outcomes } = *self.counts.lock();
+        let OutcomeCounts { sent, saved, dropped, .. } = outcomes;
         DestinationStats {
             name: self.name.clone(),
             taken,
             sent,
-            acknowledged,
+            acknowledged: outcomes.acknowledged,
             saved,
             queued: taken.saturating_sub(sent + saved + dropped.total()),
             dropped,
-            trimmed,
-            possible_duplicates,
-            unconfirmed,
-            messages,
-            receiver_drops,
+            trimmed: outcomes.trimmed,
+            possible_duplicates: outcomes.possible_duplicates,
+            unconfirmed: outcomes.unconfirmed,
+            messages: outcomes.messages,
+            receiver_drops: outcomes.receiver_drops,
         }
     }
 }
@@ -90,6 +81,11 @@ pub(crate) struct Accounting<'a> {
 }
 
 impl Accounting<'_> {
+    /// Locks the destination's own counts. The guard is let go before the tracer's counts are changed.
+    fn outcomes(&self) -> MappedMutexGuard<'_, OutcomeCounts> {
+        MutexGuard::map(self.account.counts.counts.lock(), |counts| &mut counts.outcomes)
+    }
+
     /// Counts spans that were passed to the destination.
     pub(crate) fn count_taken(&self, spans: usize) {
         self.account.counts.counts.lock().taken += spans as u64;
@@ -109,24 +105,7 @@ impl Accounting<'_> {
 
     /// Counts the outcome of spans.
     pub(crate) fn complete(&self, spans: usize, outcome: Outcome) {
-        {
-            let mut counts = self.account.counts.counts.lock();
-            let number = spans as u64;
-            match outcome {
-                Outcome::Sent | Outcome::Acknowledged => {
-                    counts.sent += number;
-                    counts.messages += 1;
-                    if let Outcome::Acknowledged = outcome {
-                        counts.acknowledged += number;
-                    }
-                }
-                Outcome::Saved => counts.saved += number,
-                Outcome::QueueFull => counts.dropped.queue_full += number,
-                Outcome::SendFailed => counts.dropped.send_failed += number,
-                Outcome::Rejected => counts.dropped.rejected += number,
-                Outcome::TooLarge => counts.dropped.too_large += number,
-            }
-        }
+        self.outcomes().complete(spans, outcome);
         if self.account.is_primary {
             self.buffers.complete(spans, outcome);
         }
@@ -173,7 +152,7 @@ impl Accounting<'_> {
             self.count_lost(spans.count - saved, error);
         }
         if is_unconfirmed {
-            counts.counts.lock().unconfirmed += spans.count as u64;
+            self.outcomes().unconfirmed += spans.count as u64;
             if self.account.is_primary {
                 self.buffers.count_unconfirmed(spans.count);
             }
@@ -223,7 +202,7 @@ impl Accounting<'_> {
 
     /// Counts spans that were sent again, and may have been processed before.
     pub(crate) fn count_possible_duplicates(&self, spans: usize) {
-        self.account.counts.counts.lock().possible_duplicates += spans as u64;
+        self.outcomes().possible_duplicates += spans as u64;
         if self.account.is_primary {
             self.buffers.count_possible_duplicates(spans);
         }
@@ -231,12 +210,7 @@ impl Accounting<'_> {
 
     /// Moves spans from `sent` to `send_failed` that turn out to have been refused.
     pub(crate) fn mark_refused(&self, spans: usize) {
-        {
-            let mut counts = self.account.counts.counts.lock();
-            let refused = counts.sent.min(spans as u64);
-            counts.sent -= refused;
-            counts.dropped.send_failed += refused;
-        }
+        self.outcomes().mark_refused(spans);
         if self.account.is_primary {
             self.buffers.mark_refused(spans);
         }
@@ -244,7 +218,7 @@ impl Accounting<'_> {
 
     /// Stores how many messages the receiver's socket has dropped so far, and logs an increase.
     pub(crate) fn set_receiver_drops(&self, drops: u64) {
-        let before = self.account.counts.counts.lock().receiver_drops.replace(drops);
+        let before = self.outcomes().receiver_drops.replace(drops);
         if self.account.is_primary {
             self.buffers.set_receiver_drops(drops);
         }
@@ -262,7 +236,7 @@ impl Accounting<'_> {
 
     /// Counts a span that was trimmed.
     pub(crate) fn count_trimmed(&self) {
-        self.account.counts.counts.lock().trimmed += 1;
+        self.outcomes().trimmed += 1;
         if self.account.is_primary {
             self.buffers.count_trimmed();
         }
@@ -272,8 +246,7 @@ impl Accounting<'_> {
     /// destination.
     pub(crate) fn losses(&self) -> ClientStats {
         let all = self.buffers.dropped();
-        let own =
-            if self.account.is_primary { all } else { self.account.counts.counts.lock().dropped };
+        let own = if self.account.is_primary { all } else { self.outcomes().dropped };
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         ClientStats::new(count(all.queue_full), count(own.too_large), count(own.send_failed))
     }
