@@ -111,13 +111,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        let Some(mut exchange) = start(&self.settings, &mut parts) else {
-            return ResponseFuture::untraced(self.inner.call(Request::from_parts(parts, body)));
-        };
-        let request = Request::from_parts(parts, body);
-        let future = exchange.run(|| self.inner.call(request));
-        ResponseFuture::traced(future, exchange)
+        let begin = |parts: &mut request::Parts| start(&self.settings, parts);
+        ResponseFuture::of(request, begin, |request| self.inner.call(request))
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::Response;
+use http::{Request, Response, request};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
@@ -38,12 +38,20 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) fn traced(future: F, exchange: Exchange) -> Self {
-        Self { exchange: Some(exchange), future: Some(future) }
-    }
-
-    pub(crate) fn untraced(future: F) -> Self {
-        Self { exchange: None, future: Some(future) }
+    /// Calls a service with a request. The span that `begin` may make of it is active meanwhile.
+    pub(crate) fn of<B>(
+        request: Request<B>,
+        begin: impl FnOnce(&mut request::Parts) -> Option<Exchange>,
+        call: impl FnOnce(Request<B>) -> F,
+    ) -> Self {
+        let (mut parts, body) = request.into_parts();
+        let mut exchange = begin(&mut parts);
+        let request = Request::from_parts(parts, body);
+        let future = match &mut exchange {
+            Some(exchange) => exchange.run(|| call(request)),
+            None => call(request),
+        };
+        Self { exchange, future: Some(future) }
     }
 }
 
