@@ -18,6 +18,7 @@ pub(crate) mod strategies;
 pub(crate) mod table;
 pub(crate) mod transport;
 
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -84,6 +85,17 @@ impl Seeded {
         let at = self.below(N as u64);
         from.into_iter().zip(0..).find(|(_, n)| *n == at).map(|(one, _)| one).unwrap()
     }
+}
+
+/// Fails if the work hangs, rather than hanging with it.
+pub(crate) fn soon(work: impl FnOnce() + Send + 'static) {
+    let (tell, done) = channel();
+    let worker = std::thread::spawn(move || {
+        work();
+        let _ = tell.send(());
+    });
+    assert_ne!(done.recv_timeout(SOON), Err(RecvTimeoutError::Timeout), "it hangs");
+    worker.join().unwrap();
 }
 
 /// How long something took.

@@ -1,5 +1,7 @@
 //! Reads the tables of a page whose rows name tests, and looks whether these are there.
 
+use std::collections::BTreeMap;
+
 /// A row of a table: the section it stands in, and its cells.
 #[derive(Debug)]
 pub(crate) struct Row<'t> {
@@ -40,11 +42,37 @@ pub(crate) fn rows(text: &str) -> Vec<Row<'_>> {
 }
 
 /// Whether a file has a test of that name that is not left out.
-pub(crate) fn is_test(text: &str, function: &str) -> bool {
+fn is_test(text: &str, function: &str) -> bool {
     let Some(at) = text.find(&format!("fn {function}(")) else { return false };
     let line = text[..at].rfind('\n').unwrap_or(0);
     let before: Vec<_> = text[..line].lines().rev().map(str::trim).collect();
     let attributes = || before.iter().take_while(|line| line.starts_with("#["));
     attributes().any(|line| line.ends_with("test]") || line.contains("::test("))
         && !attributes().any(|line| line.starts_with("#[ignore"))
+}
+
+/// Returns what is wrong with the rows: too few cells, and tests that are not named or not there. `source`
+/// gives a file's text.
+pub(crate) fn wrong_rows(
+    rows: &[Row<'_>],
+    mut source: impl FnMut(&str) -> Option<String>,
+) -> Vec<String> {
+    let mut files = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for row in rows {
+        let name = format!("{}, {:?}", row.section, row.first());
+        if row.cells.len() != 5 {
+            wrong.push(format!("{name}: {} cells in place of 5", row.cells.len()));
+        }
+        if row.tests().is_empty() {
+            wrong.push(format!("{name}: names no test"));
+        }
+        for (file, function) in row.tests() {
+            let text = files.entry(file).or_insert_with(|| source(file).unwrap_or_default());
+            if !is_test(text, function) {
+                wrong.push(format!("{name}: there is no test {file}::{function}"));
+            }
+        }
+    }
+    wrong
 }

@@ -1,36 +1,14 @@
 //! Holds docs/otlp-requirements.md to its word: no requirement is left out, and every row names tests
 //! that are there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::support::table::{Row, is_test, rows};
+use crate::support::table::{Row, rows, wrong_rows};
 
 /// How many sentences of each document ask something, and how many comments of the messages.
 const NUMBERS: [(&str, usize); 3] = [("P", 118), ("E", 24), ("M", 9)];
-
-/// What is wrong with the rows; `source` gives a file's text.
-fn wrong(rows: &[Row<'_>], mut source: impl FnMut(&str) -> Option<String>) -> Vec<String> {
-    let mut files = BTreeMap::new();
-    let mut wrong = Vec::new();
-    for row in rows {
-        let name = format!("{}, {}", row.section, row.first());
-        if row.cells.len() != 5 {
-            wrong.push(format!("{name}: {} cells in place of 5", row.cells.len()));
-        }
-        if row.tests().is_empty() {
-            wrong.push(format!("{name}: names no test"));
-        }
-        for (file, function) in row.tests() {
-            let text = files.entry(file).or_insert_with(|| source(file).unwrap_or_default());
-            if !is_test(text, function) {
-                wrong.push(format!("{name}: there is no test {file}::{function}"));
-            }
-        }
-    }
-    wrong
-}
 
 fn page() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -41,7 +19,7 @@ fn page() -> String {
 fn every_row_names_tests_that_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = page();
-    let wrong = wrong(&rows(&page), |file| fs::read_to_string(root.join(file)).ok());
+    let wrong = wrong_rows(&rows(&page), |file| fs::read_to_string(root.join(file)).ok());
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
@@ -74,7 +52,7 @@ fn is_id(word: &str, of: &str) -> bool {
 fn what_is_wrong_with_a_row_is_found() {
     let found = |row: &str| {
         let page = format!("## S\n{row}");
-        wrong(&rows(&page), |_| Some("#[test]\nfn there() {}".into())).len()
+        wrong_rows(&rows(&page), |_| Some("#[test]\nfn there() {}".into())).len()
     };
     assert_eq!(found("| P50 | s | asks | here | `a.rs::there` |"), 0);
     assert_eq!(found("| P50 | s | asks | here | `a.rs::gone` |"), 1);

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use crate::support::read::{Value, finished};
 use crate::support::transport::{By, gated, limited};
-use crate::support::{SOON, builder};
+use crate::support::{SOON, builder, soon};
 use jaeger_client::encoding::{BatchView, ValueView};
 use jaeger_client::propagation::{FORMATS, HeadersConfig};
 use jaeger_client::sampler::ProbabilisticSampler;
@@ -20,17 +20,6 @@ use jaeger_client::{
     InMemoryReporter, Logger, NullLogger, Reporter, Span, SpanContext, SpanId, TraceId, Tracer,
     TransportError,
 };
-
-/// Fails if the work hangs, rather than hanging with it.
-fn soon(work: impl FnOnce() + Send + 'static) {
-    let (tell, done) = channel();
-    let worker = thread::spawn(move || {
-        work();
-        let _ = tell.send(());
-    });
-    assert_ne!(done.recv_timeout(SOON), Err(RecvTimeoutError::Timeout), "it hangs");
-    worker.join().unwrap();
-}
 
 /// Starts a span for each error, as a bridge from an application's log does.
 #[derive(Default)]

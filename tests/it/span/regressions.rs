@@ -3,29 +3,17 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
 use crate::support::read::{Span as Finished, finished};
 use crate::support::transport::limited;
-use crate::support::{SOON, builder};
+use crate::support::{SOON, builder, soon};
 use jaeger_client::encoding::ValueView;
 use jaeger_client::sampler::{ConstSampler, Decision, Sampler, SamplingParameters};
 use jaeger_client::{
     Clock, InMemoryReporter, ManualClock, Span, SpanContext, SpanId, TraceId, Tracer,
 };
-
-/// Fails if the work hangs, rather than hanging with it.
-fn soon(work: impl FnOnce() + Send + 'static) {
-    let (tell, done) = channel();
-    let worker = thread::spawn(move || {
-        work();
-        let _ = tell.send(());
-    });
-    assert_ne!(done.recv_timeout(SOON), Err(RecvTimeoutError::Timeout), "it hangs");
-    worker.join().unwrap();
-}
 
 fn only(memory: &InMemoryReporter) -> Finished {
     let spans = finished(memory);
