@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use cargo_metadata::{MetadataCommand, Package};
+use cargo_metadata::Package;
 
 use crate::Outcome;
+use crate::members::published;
 use crate::tools::{EXTERNAL_TYPES, HACK, TYPOS};
 
 /// Runs the steps whose name contains an argument, or all; those that contain what follows `--except`
@@ -39,13 +40,6 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let fails = |outcome: &str| outcome.starts_with("FAILED");
     let is_ok = !results.is_empty() && !results.iter().any(|(_, _, outcome)| fails(outcome));
     Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The members that are published.
-fn published() -> Outcome<Vec<Package>> {
-    let mut metadata = MetadataCommand::new().no_deps().exec()?;
-    metadata.packages.retain(|package| package.publish.is_none());
-    Ok(metadata.packages)
 }
 
 /// A check by its name.

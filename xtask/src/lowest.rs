@@ -9,21 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::Outcome;
+use cargo_metadata::Package;
 
-/// The members that are published: the core first.
-const PUBLISHED: [(&str, &str); 10] = [
-    ("jaeger-client", "."),
-    ("jaeger-client-compare", "tools/compare"),
-    ("jaeger-client-embedded-agent", "integrations/embedded-agent"),
-    ("jaeger-client-http", "integrations/http"),
-    ("jaeger-client-metrics", "integrations/metrics"),
-    ("jaeger-client-opentelemetry", "integrations/opentelemetry"),
-    ("jaeger-client-prometheus", "integrations/prometheus"),
-    ("jaeger-client-replay", "integrations/replay"),
-    ("jaeger-client-reqwest", "integrations/reqwest"),
-    ("jaeger-client-tracing", "integrations/tracing"),
-];
+use crate::Outcome;
+use crate::members;
 
 /// Checks all of them, or those whose name contains the first argument.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
@@ -31,12 +20,13 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let root = root();
     let folder = root.join("target/lowest-versions");
     let mut failed = false;
-    for (name, path) in PUBLISHED.iter().filter(|(name, _)| name.contains(wanted)) {
+    let published = published(&root)?;
+    for (name, path) in published.iter().filter(|(name, _)| name.contains(wanted)) {
         let copy = folder.join(name);
         if copy.exists() {
             fs::remove_dir_all(&copy)?;
         }
-        let workspace = lay_out(&root, &copy, path)?;
+        let workspace = lay_out(&root, &copy, path, &published)?;
         let result = build(&workspace, name, &folder.join("target"));
         println!("{name}: {}", if result.is_ok() { "builds" } else { "FAILED" });
         if let Err(error) = result {
@@ -47,6 +37,18 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// The names of the members that are published, and their folders in the repository.
+fn published(root: &Path) -> Outcome<Vec<(String, String)>> {
+    let folder = |package: &Package| {
+        let manifest = package.manifest_path.as_std_path();
+        let folder = manifest.parent()?.strip_prefix(root).ok()?.to_str()?;
+        Some(if folder.is_empty() { "." } else { folder }.to_owned())
+    };
+    let members = members::published()?;
+    let rows = members.iter().map(|package| Some((package.name.to_string(), folder(package)?)));
+    rows.collect::<Option<_>>().ok_or_else(|| "a member is outside of the repository".into())
+}
+
 /// The repository this was built from.
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -55,15 +57,20 @@ fn root() -> PathBuf {
 
 /// Copies what is needed to build one member, and gives the folder of its workspace. The core is its
 /// own; a member has one beside it, or the core's bounds would be tried with its own.
-fn lay_out(root: &Path, copy: &Path, path: &str) -> Outcome<PathBuf> {
+fn lay_out(
+    root: &Path,
+    copy: &Path,
+    path: &str,
+    published: &[(String, String)],
+) -> Outcome<PathBuf> {
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     let core = copy.join("core");
     // Other members that it takes stay with the core, so that their bounds are not tried either.
     let own = fs::read_to_string(root.join(path).join("Cargo.toml"))?;
-    let taken: Vec<_> = PUBLISHED
+    let taken: Vec<_> = published
         .iter()
         .filter(|(name, _)| own.contains(&format!("\n{name}.workspace = true")))
-        .map(|(_, path)| *path)
+        .map(|(_, path)| path.as_str())
         .filter(|path| *path != ".")
         .chain([path])
         .map(|path| format!("{path}/"))
@@ -151,12 +158,13 @@ mod tests {
 
     #[test]
     fn every_member_that_is_published_is_checked() {
-        for (name, path) in PUBLISHED {
+        let rows = published(&root()).unwrap();
+        for (name, path) in &rows {
             let manifest = fs::read_to_string(root().join(path).join("Cargo.toml")).unwrap();
             assert!(manifest.contains(&format!("name = \"{name}\"")), "{path}");
         }
         let published = fs::read_dir(root().join("integrations")).unwrap().count();
-        let rows = PUBLISHED.iter().filter(|(_, path)| path.starts_with("integrations/")).count();
+        let rows = rows.iter().filter(|(_, path)| path.starts_with("integrations/")).count();
         assert_eq!(rows, published, "an integration has no row");
     }
 }

@@ -18,6 +18,7 @@ mod contracts;
 mod deny;
 mod flood;
 mod lowest;
+mod members;
 mod process;
 mod sink;
 mod tools;
