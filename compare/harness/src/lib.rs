@@ -7,6 +7,8 @@
 mod load;
 mod setup;
 mod steps;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 
 use std::process::ExitCode;
 
