@@ -14,9 +14,9 @@
 //! child.finish();
 //! span.finish();
 //!
-//! let receipt = closer.close(Duration::from_secs(2));
-//! assert!(receipt.stats.is_balanced());
-//! println!("{receipt}");
+//! let report = closer.close(Duration::from_secs(2));
+//! assert!(report.stats.is_balanced());
+//! println!("{report}");
 //! # Ok::<(), jaeger_client::ConfigError>(())
 //! ```
 //!
@@ -49,7 +49,7 @@
 //!
 //! The client runs on plain threads of its own; it needs no async runtime and works inside any.
 //! *Sent* over UDP means handed to the operating system: no UDP client can know whether an agent
-//! stored it. Spans whose receipt a server confirmed over HTTP are *acknowledged* too.
+//! stored it. Spans that a server confirmed over HTTP are *acknowledged* too.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

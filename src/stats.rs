@@ -43,7 +43,7 @@ impl Dropped {
 ///
 /// *Sent* over UDP means handed to the operating system. No client can know whether the agent
 /// received and stored it; the drops of the agent's socket are in
-/// [`receiver_drops`](Self::receiver_drops). Over HTTP, spans whose receipt the server confirmed
+/// [`receiver_drops`](Self::receiver_drops). Over HTTP, spans that the server confirmed
 /// are in [`acknowledged`](Self::acknowledged) as well.
 ///
 /// # Examples
@@ -70,7 +70,7 @@ pub struct Stats {
     pub not_sampled: u64,
     /// Finished spans that the transport accepted.
     pub sent: u64,
-    /// Spans counted in `sent` whose receipt the server confirmed: all of them over HTTP, none over
+    /// Spans counted in `sent` that the server confirmed: all of them over HTTP, none over
     /// UDP.
     pub acknowledged: u64,
     /// Finished spans that were neither sent nor acknowledged before the tracer was closed, and were

@@ -186,11 +186,11 @@ fn check(builder: TracerBuilder, seed: u64, taken: &AtomicU64, refusals: bool) -
     let readings = run(&tracer, seed, refusals);
     assert!(readings > 0, "the ledger was never read");
     let before = tracer.stats();
-    let receipt = closer.close(SOON);
-    let stats = receipt.stats;
-    assert!(receipt.complete, "seed {seed}: {receipt}");
+    let report = closer.close(SOON);
+    let stats = report.stats;
+    assert!(report.complete, "seed {seed}: {report}");
     assert_follows(&before, &stats, refusals);
-    assert_eq!(stats, tracer.stats(), "the receipt is the ledger");
+    assert_eq!(stats, tracer.stats(), "the report is the ledger");
     assert_eq!(stats.started, expected_spans(seed), "seed {seed}: {stats}");
     assert_eq!((stats.open, stats.queued), (0, 0), "seed {seed}: {stats}");
     assert_eq!(stats.sent, taken.load(Ordering::SeqCst), "seed {seed}: {stats}");
@@ -224,16 +224,16 @@ fn the_accounting_is_balanced_without_a_reporter_thread() {
     let memory = InMemoryReporter::new();
     let (tracer, closer) = configured(30).in_memory(&memory).build().unwrap();
     run(&tracer, 30, false);
-    let receipt = closer.close(Duration::ZERO);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!(receipt.stats.sent, memory.len() as u64);
-    assert_eq!((receipt.stats.started, receipt.stats.open), (expected_spans(30), 0));
+    let report = closer.close(Duration::ZERO);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    assert_eq!(report.stats.sent, memory.len() as u64);
+    assert_eq!((report.stats.started, report.stats.open), (expected_spans(30), 0));
 
     let (tracer, closer) = configured(31).null_reporter().build().unwrap();
     run(&tracer, 31, false);
-    let receipt = closer.close(Duration::ZERO);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!((receipt.stats.started, receipt.stats.open), (expected_spans(31), 0));
+    let report = closer.close(Duration::ZERO);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    assert_eq!((report.stats.started, report.stats.open), (expected_spans(31), 0));
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn a_close_in_the_middle_of_the_work_counts_what_comes_after_it() {
         let builder = configured(seed).sampler(ProbabilisticSampler::new(1.0).unwrap());
         let (tracer, closer) = builder.transport(By(send)).build().unwrap();
         let (elsewhere, spans) = channel::<Span>();
-        let receipt = thread::scope(|scope| {
+        let report = thread::scope(|scope| {
             let finisher = scope.spawn(move || spans.into_iter().for_each(|span| span.finish()));
             for n in 0..PRODUCERS {
                 let (elsewhere, tracer) = (elsewhere.clone(), &tracer);
@@ -253,16 +253,16 @@ fn a_close_in_the_middle_of_the_work_counts_what_comes_after_it() {
             while tracer.stats().finished < SPANS_EACH {
                 thread::yield_now();
             }
-            let receipt = closer.close(SOON);
+            let report = closer.close(SOON);
             finisher.join().unwrap();
-            receipt
+            report
         });
-        assert!(receipt.complete && receipt.stats.is_balanced(), "seed {seed}: {receipt}");
+        assert!(report.complete && report.stats.is_balanced(), "seed {seed}: {report}");
         let stats = tracer.stats();
         assert_eq!((stats.started, stats.open), (expected_spans(seed), 0), "seed {seed}: {stats}");
         assert_eq!(stats.queued, 0, "nothing gets in after the close: {stats}");
         assert_eq!(stats.sent, taken.load(Ordering::SeqCst), "seed {seed}: {stats}");
-        assert_eq!(stats.sent, receipt.stats.sent, "nothing is sent after the close");
+        assert_eq!(stats.sent, report.stats.sent, "nothing is sent after the close");
         assert!(stats.is_balanced(), "{stats}");
     }
 }

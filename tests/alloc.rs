@@ -334,9 +334,9 @@ fn allocations(
     for nth in 0..WARM_UPS + BURSTS {
         let info = allocation_counter::measure(burst);
         count += if nth < WARM_UPS { 0 } else { info.count_total };
-        let receipt = tracer.flush(Duration::from_secs(30));
-        assert!(receipt.complete, "{receipt}");
-        assert!(!sampled || receipt.stats.not_sampled == 0, "nothing was encoded: {receipt}");
+        let report = tracer.flush(Duration::from_secs(30));
+        assert!(report.complete, "{report}");
+        assert!(!sampled || report.stats.not_sampled == 0, "nothing was encoded: {report}");
     }
     count
 }

@@ -152,8 +152,8 @@ fn child(tracer: Tracer, closer: Closer, shared: Span, folder: &Path, number: us
     if number.is_multiple_of(2) {
         drop(closer);
     } else {
-        let receipt = closer.close(BOUND);
-        assert!(!receipt.complete && receipt.stats.is_balanced(), "{receipt}");
+        let report = closer.close(BOUND);
+        assert!(!report.complete && report.stats.is_balanced(), "{report}");
     }
     drop((shared, tracer));
     // The logger is waited for within a bound, which a disk may exceed.
@@ -176,8 +176,8 @@ fn child(tracer: Tracer, closer: Closer, shared: Span, folder: &Path, number: us
         all
     });
     ids.extend(of_threads.drain(..).flatten());
-    let receipt = closer.close(BOUND);
-    assert!(receipt.complete && receipt.stats.sent == 15, "{receipt}");
+    let report = closer.close(BOUND);
+    assert!(report.complete && report.stats.sent == 15, "{report}");
     let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
     fs::write(folder.join(format!("ids-{number}")), lines).unwrap();
     exit(0)

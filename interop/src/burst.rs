@@ -18,7 +18,7 @@ use crate::query::{Query, get};
 #[non_exhaustive]
 pub struct Outcome {
     /// What the client says, when it was closed.
-    pub receipt: FlushReport,
+    pub report: FlushReport,
     /// How long it took to make the spans.
     pub made_in: Duration,
     /// Spans that the server holds.
@@ -31,21 +31,21 @@ impl Outcome {
     /// Spans that are called sent and that the server does not hold.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.receipt.stats.sent.saturating_sub(self.held)
+        self.report.stats.sent.saturating_sub(self.held)
     }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { receipt, made_in, held, socket_drops } = self;
-        let (sent, full) = (receipt.stats.sent, receipt.stats.dropped.queue_full);
+        let Self { report, made_in, held, socket_drops } = self;
+        let (sent, full) = (report.stats.sent, report.stats.dropped.queue_full);
         let drops = socket_drops.map_or_else(|| "not seen".to_owned(), |drops| drops.to_string());
-        let word = if receipt.complete { "closed" } else { "NOT CLOSED" };
+        let word = if report.complete { "closed" } else { "NOT CLOSED" };
         write!(
             f,
             "made in {made_in:.1?}, {word} in {:.0?}; sent {sent}, held {held}, lost {}, queue full \
              {full}; socket drops {drops}",
-            receipt.took,
+            report.took,
             self.lost(),
         )
     }
@@ -78,7 +78,7 @@ impl<'a> Way<'a> {
     /// Says why if the server does not answer, or no tracer can be built.
     pub fn burst(&self, spans: u64, query: &Query) -> Found<Outcome> {
         let mut traces = Vec::new();
-        let (receipt, made_in, socket_drops) = self.run(|tracer| {
+        let (report, made_in, socket_drops) = self.run(|tracer| {
             let mut left = spans;
             while left > 0 {
                 let root = tracer.start_span("root");
@@ -88,8 +88,8 @@ impl<'a> Way<'a> {
                 left -= 1 + children;
             }
         })?;
-        let held = query.count_settled(&traces, receipt.stats.sent)?;
-        Ok(Outcome { receipt, made_in, held, socket_drops })
+        let held = query.count_settled(&traces, report.stats.sent)?;
+        Ok(Outcome { report, made_in, held, socket_drops })
     }
 
     /// Makes spans on so many threads for so long and closes the tracer. What the server holds is
@@ -100,7 +100,7 @@ impl<'a> Way<'a> {
     /// As [`burst`](Self::burst).
     pub fn flood(&self, time: Duration, threads: usize, metrics: &str) -> Found<Outcome> {
         let before = saved(metrics)?;
-        let (receipt, made_in, socket_drops) = self.run(|tracer| {
+        let (report, made_in, socket_drops) = self.run(|tracer| {
             let is_over = AtomicBool::new(false);
             thread::scope(|scope| {
                 for _ in 0..threads {
@@ -115,9 +115,9 @@ impl<'a> Way<'a> {
                 is_over.store(true, Ordering::Relaxed);
             });
         })?;
-        let enough = before + receipt.stats.sent;
+        let enough = before + report.stats.sent;
         let after = settled(enough, || saved(metrics))?;
-        Ok(Outcome { receipt, made_in, held: after - before, socket_drops })
+        Ok(Outcome { report, made_in, held: after - before, socket_drops })
     }
 
     fn run(&self, make: impl FnOnce(&Tracer)) -> Found<(FlushReport, Duration, Option<u64>)> {
@@ -130,9 +130,9 @@ impl<'a> Way<'a> {
         let began = Instant::now();
         make(&tracer);
         let made_in = began.elapsed();
-        let receipt = closer.close(self.close_timeout);
+        let report = closer.close(self.close_timeout);
         let drops = socket_drops(self.agent).zip(drops_before);
-        Ok((receipt, made_in, drops.map(|(after, before)| after - before)))
+        Ok((report, made_in, drops.map(|(after, before)| after - before)))
     }
 }
 

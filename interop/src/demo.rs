@@ -173,22 +173,22 @@ impl Drop for Running {
     }
 }
 
-/// How many spans a program has sent by its receipts, which must be complete.
+/// How many spans a program has sent by its reports, which must be complete.
 ///
 /// # Panics
 ///
-/// If a receipt is not complete.
+/// If a report is not complete.
 #[must_use]
 pub fn sent(printed: &str) -> Vec<(String, u64)> {
-    let receipts = printed.lines().filter(|line| line.contains("finished = not sampled"));
-    receipts
+    let reports = printed.lines().filter(|line| line.contains("finished = not sampled"));
+    reports
         .map(|line| {
             let service = line.split_once(": complete after ").map(|(service, _)| service);
             let sent = line.split_once("+ sent ").and_then(|(_, rest)| rest.split(' ').next());
             let sent = sent.and_then(|sent| sent.parse().ok());
             match (service, sent) {
                 (Some(service), Some(sent)) => (service.to_owned(), sent),
-                _ => panic!("no receipt of all spans: {line}"),
+                _ => panic!("no report of all spans: {line}"),
             }
         })
         .collect()

@@ -190,8 +190,8 @@ fn on_one_way(backend: &Backend, way: Way) {
             let wanted = plan.trace(number, spans);
             // The agent reads from a buffer of the kernel that may hold no more than a few full
             // datagrams, so a trace is sent when the one before it has arrived.
-            let receipt = tracer.flush(PATIENCE);
-            assert!(receipt.complete, "{receipt}");
+            let report = tracer.flush(PATIENCE);
+            assert!(report.complete, "{report}");
             tally.read_back(&wanted);
         }
         first += traces;
@@ -250,12 +250,12 @@ impl Tally {
 
 /// Closes the tracer; by its own account it must have sent all of `spans`.
 fn close(way: Way, closer: Closer, spans: usize) {
-    let receipt = closer.close(PATIENCE);
-    let stats: &Stats = &receipt.stats;
-    assert!(receipt.complete && stats.is_balanced(), "{receipt}");
-    assert_eq!(stats.sent, spans as u64, "{receipt}");
+    let report = closer.close(PATIENCE);
+    let stats: &Stats = &report.stats;
+    assert!(report.complete && stats.is_balanced(), "{report}");
+    assert_eq!(stats.sent, spans as u64, "{report}");
     let over_udp = [Way::Compact, Way::Binary, Way::ZipkinCompact].contains(&way);
-    assert_eq!(stats.acknowledged, if over_udp { 0 } else { stats.sent }, "{receipt}");
+    assert_eq!(stats.acknowledged, if over_udp { 0 } else { stats.sent }, "{report}");
 }
 
 fn owned((key, given): &Field) -> (String, OwnedTagValue) {

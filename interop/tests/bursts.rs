@@ -17,8 +17,8 @@ fn is_full() -> bool {
 }
 
 fn assert_accounted(outcome: &Outcome) {
-    let stats = outcome.receipt.stats;
-    assert!(outcome.receipt.complete && stats.is_balanced(), "{outcome}");
+    let stats = outcome.report.stats;
+    assert!(outcome.report.complete && stats.is_balanced(), "{outcome}");
     assert_eq!(stats.sent + stats.dropped.queue_full, stats.started, "{outcome}");
     assert_eq!(outcome.socket_drops, Some(0), "{outcome}");
     assert_eq!(stats.receiver_drops, Some(0), "{outcome}");
@@ -39,7 +39,7 @@ fn bursts_arrive(kind: Kind) {
             let outcome = way.burst(*spans, &server.query()).expect("the server answers");
             say(&format!("{kind:?}, {spans} spans: {outcome}"));
             assert_accounted(&outcome);
-            assert_eq!(outcome.receipt.stats.started, *spans);
+            assert_eq!(outcome.report.stats.started, *spans);
             assert_eq!(outcome.lost(), 0, "{outcome}");
         }
     }
@@ -67,5 +67,5 @@ fn a_flood_of_jaeger_v1_is_sent_at_its_pace() {
     let outcome = flood.expect("the server answers");
     say(&format!("flood: {outcome}"));
     assert_accounted(&outcome);
-    assert!(outcome.lost() * 1_000 <= outcome.receipt.stats.sent, "{outcome}");
+    assert!(outcome.lost() * 1_000 <= outcome.report.stats.sent, "{outcome}");
 }

@@ -60,8 +60,8 @@ fn a_ride_is_one_trace_over_six_services_in_jaeger() {
     let config = query::get(&format!("{frontend}/config"), &[]).unwrap().body;
     let config: Value = serde_json::from_str(&config).unwrap();
     assert_eq!(config["trace"], format!("{ui}trace/"));
-    let receipts = demo::sent(&all.end().unwrap());
-    assert_eq!(receipts.len(), 6, "{receipts:?}");
+    let reports = demo::sent(&all.end().unwrap());
+    assert_eq!(reports.len(), 6, "{reports:?}");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn services_in_processes_of_their_own_make_one_trace() {
 
     // Without one of them a ride fails, and its trace says why.
     let [customer, driver, route] = parts;
-    let mut receipts = demo::sent(&customer.1.end().unwrap());
+    let mut reports = demo::sent(&customer.1.end().unwrap());
     let url = format!("{page}/dispatch?customer=731");
     assert_eq!(query::get(&url, &[]).unwrap().status, 502);
     let failed = || {
@@ -99,9 +99,9 @@ fn services_in_processes_of_their_own_make_one_trace() {
     wait("the trace of the ride that failed", || failed().then_some(()));
 
     for part in [driver.1, route.1, frontend] {
-        receipts.extend(demo::sent(&part.end().unwrap()));
+        reports.extend(demo::sent(&part.end().unwrap()));
     }
-    let sent: BTreeMap<_, _> = receipts.into_iter().collect();
+    let sent: BTreeMap<_, _> = reports.into_iter().collect();
     // The ride that failed has three spans: itself, the request, and its only hop.
     let wanted = [("customer", 1), ("driver", 1), ("frontend", 27), ("mysql", 1), ("redis", 14)];
     let wanted = wanted.into_iter().chain([("route", 10)]);

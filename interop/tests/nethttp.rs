@@ -55,7 +55,7 @@ struct Run {
     during: (i64, i64),
     /// What the client printed.
     printed: String,
-    /// All receipts.
+    /// All reports.
     sent: Vec<(String, u64)>,
 }
 

@@ -81,10 +81,10 @@ fn services_of_axum_and_tonic_make_one_trace() {
         let traces = ["7", "broken"].map(|id| runtime.block_on(ask(tracers, id)));
         runtime.shutdown_timeout(PATIENCE);
         for (_, closer) in services {
-            let receipt = closer.close(PATIENCE);
-            let stats = receipt.stats;
-            assert!(receipt.complete && stats.open == 0 && stats.dropped.total() == 0, "{receipt}");
-            assert_eq!((stats.sent, stats.misused), (stats.started, 0), "{receipt}");
+            let report = closer.close(PATIENCE);
+            let stats = report.stats;
+            assert!(report.complete && stats.open == 0 && stats.dropped.total() == 0, "{report}");
+            assert_eq!((stats.sent, stats.misused), (stats.started, 0), "{report}");
         }
 
         let call = "/test.v1.Echo/Unary";

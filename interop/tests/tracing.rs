@@ -72,12 +72,12 @@ fn two_instrumented_services_make_one_trace() {
         second.run(|| back(&second, &headers));
 
         for (service, spans) in [(first, 2), (second, 3)] {
-            let receipt = service.closer.close(PATIENCE);
-            let stats = receipt.stats;
-            assert!(receipt.complete && stats.open == 0 && stats.dropped.total() == 0, "{receipt}");
+            let report = service.closer.close(PATIENCE);
+            let stats = report.stats;
+            assert!(report.complete && stats.open == 0 && stats.dropped.total() == 0, "{report}");
             // The second one has begun anew when it got its parent.
-            assert_eq!(stats.started, spans, "{receipt}");
-            assert_eq!(stats.sent, 2, "{receipt}");
+            assert_eq!(stats.started, spans, "{report}");
+            assert_eq!(stats.sent, 2, "{report}");
         }
         let trace_id = headers["uber-trace-id"].split(':').next().unwrap();
         let spans = backend.query().wait(trace_id, 4, Instant::now() + PATIENCE).unwrap();

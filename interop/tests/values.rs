@@ -103,11 +103,11 @@ fn on_one_way(backend: &Backend, way: Way) {
         // An agent's receive buffer holds a few large datagrams: what was sent is waited for.
         store.wait_for(&innocent[n]);
     }
-    let receipt = closer.close(PATIENCE);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!(receipt.stats.sent, sent as u64, "{receipt}");
-    let receipt = other_closer.close(PATIENCE);
-    assert_eq!(receipt.stats.dropped.total(), 0, "{receipt}");
+    let report = closer.close(PATIENCE);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    assert_eq!(report.stats.sent, sent as u64, "{report}");
+    let report = other_closer.close(PATIENCE);
+    assert_eq!(report.stats.dropped.total(), 0, "{report}");
 
     for context in innocent.iter().chain(&odd) {
         store.wait_for(context);
@@ -128,8 +128,8 @@ fn on_one_way(backend: &Backend, way: Way) {
 }
 
 fn flush(tracer: &Tracer) {
-    let receipt = tracer.flush(PATIENCE);
-    assert!(receipt.complete, "{receipt}");
+    let report = tracer.flush(PATIENCE);
+    assert!(report.complete, "{report}");
 }
 
 /// Where spans are looked for.

@@ -420,7 +420,7 @@ mod tests {
         let configuration = Configuration { disabled: true, ..Configuration::default() };
         let (tracer, closer) = configuration.new_tracer().unwrap();
         tracer.start_span("op").finish();
-        let receipt = closer.close(Duration::ZERO);
-        assert_eq!((receipt.stats.not_sampled, receipt.stats.sent), (1, 0));
+        let report = closer.close(Duration::ZERO);
+        assert_eq!((report.stats.not_sampled, report.stats.sent), (1, 0));
     }
 }

@@ -109,7 +109,7 @@ impl ReplayOptions {
 pub struct ReplayReport {
     /// Spans that were sent.
     pub sent: u64,
-    /// Spans counted in `sent` whose receipt the receiver confirmed.
+    /// Spans counted in `sent` that the receiver confirmed.
     pub acknowledged: u64,
     /// Spans that the destination refused for good, by cause.
     pub dropped: Dropped,

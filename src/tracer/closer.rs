@@ -33,8 +33,8 @@ use crate::stats::FlushReport;
 /// use jaeger_client::Tracer;
 /// let (tracer, closer) = Tracer::builder("svc").null_reporter().build()?;
 /// tracer.start_span("op").finish();
-/// let receipt = closer.close(Duration::from_secs(2));
-/// assert!(receipt.complete && receipt.stats.is_balanced());
+/// let report = closer.close(Duration::from_secs(2));
+/// assert!(report.complete && report.stats.is_balanced());
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 #[must_use = "dropping the closer closes the tracer: bind it to a name, `_closer`, not to `_`"]
@@ -99,9 +99,9 @@ pub(super) fn close(shared: &Shared, timeout: Duration) -> FlushReport {
         let stripe = shared.refs.of(span::stripe_index());
         tail_sampler.close(|spans| stripe.count_not_sampled_by(spans));
     }
-    let receipt = shared.wait(|reporter| reporter.close(timeout.min(MAX_WAIT)));
+    let report = shared.wait(|reporter| reporter.close(timeout.min(MAX_WAIT)));
     drop(BackgroundParts { core: &shared.core, parts: ALL });
-    let (open, queued) = (receipt.stats.open, receipt.stats.queued);
+    let (open, queued) = (report.stats.open, report.stats.queued);
     let core = &shared.core;
     let unfinished = core.open_spans();
     if !unfinished.is_empty() {
@@ -111,12 +111,12 @@ pub(super) fn close(shared: &Shared, timeout: Duration) -> FlushReport {
             format!("closed with {open} spans still open; they will be lost")
         });
     }
-    if !receipt.complete {
+    if !report.complete {
         shared.core.diagnostics.error(Cause::SendFailed, || {
             format!("{queued} spans were still queued when the time to close was up")
         });
     }
-    receipt
+    report
 }
 
 /// The number of background parts of a tracer.

@@ -52,8 +52,8 @@ use crate::stats::{DestinationStats, FlushReport, Stats};
 ///     let span = tracer.start_span("charge");
 ///     span.set_tag("amount", 12.5);
 /// } // finished here
-/// let receipt = closer.close(Duration::from_secs(1));
-/// assert_eq!(receipt.stats.finished, 1);
+/// let report = closer.close(Duration::from_secs(1));
+/// assert_eq!(report.stats.finished, 1);
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 #[derive(Clone)]

@@ -202,13 +202,13 @@ pub(crate) fn nobody() -> String {
 /// A short time that is surely over when a test has waited as long as it may.
 pub(crate) const BRIEF: Duration = Duration::from_millis(300);
 
-/// Finishes one span and has it sent there; the receipt, and what was said.
+/// Finishes one span and has it sent there; the report, and what was said.
 pub(crate) fn send_one(config: HttpConfig) -> (FlushReport, Arc<Said>) {
     let logger = said();
     let (tracer, closer) = builder().logger(Arc::clone(&logger)).collector(config).build().unwrap();
     tracer.start_span("op").finish();
-    let receipt = tracer.flush(SOON);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
+    let report = tracer.flush(SOON);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
     assert!(closer.close(SOON).complete);
-    (receipt, logger)
+    (report, logger)
 }

@@ -155,9 +155,9 @@ impl Meter {
                 });
                 self.allocations += info.count_total;
             }
-            let receipt = tracer.flush(Duration::from_secs(30));
-            if !receipt.complete || !receipt.stats.is_balanced() {
-                return Err(format!("the tracer could not be flushed: {receipt}").into());
+            let report = tracer.flush(Duration::from_secs(30));
+            if !report.complete || !report.stats.is_balanced() {
+                return Err(format!("the tracer could not be flushed: {report}").into());
             }
         }
         Ok(())

@@ -56,7 +56,7 @@ struct Flood {
     window: Duration,
     started_in_window: u64,
     delivered_in_window: u64,
-    receipt: FlushReport,
+    report: FlushReport,
     cpu_seconds: Option<f64>,
     peak_memory_kib: Option<u64>,
 }
@@ -79,17 +79,17 @@ fn flood(options: &Options, sink: &mut Sink) -> Outcome<Flood> {
         stop.store(true, Relaxed);
         (begin.elapsed(), started, delivered)
     });
-    let receipt = tracer.flush(Duration::from_secs(30));
-    if !receipt.complete {
-        eprintln!("flush: {receipt}");
+    let report = tracer.flush(Duration::from_secs(30));
+    if !report.complete {
+        eprintln!("flush: {report}");
     }
-    let receipt = closer.close(Duration::from_secs(30));
+    let report = closer.close(Duration::from_secs(30));
     let cpu_seconds = cpu.zip(process::cpu_seconds()).map(|(before, after)| after - before);
     Ok(Flood {
         window,
         started_in_window,
         delivered_in_window: delivered?.spans,
-        receipt,
+        report,
         cpu_seconds,
         peak_memory_kib: process::peak_memory_kib(),
     })
@@ -109,12 +109,12 @@ fn produce(tracer: &Tracer, stop: &AtomicBool) {
 impl Flood {
     /// What the sink lacks of what the ledger calls sent; negative if it has more.
     fn uncounted(&self, received: Received) -> i128 {
-        i128::from(self.receipt.stats.sent) - i128::from(received.spans)
+        i128::from(self.report.stats.sent) - i128::from(received.spans)
     }
 
     /// The promises that did not hold.
     fn broken(&self, received: Received) -> Vec<String> {
-        let stats = self.receipt.stats;
+        let stats = self.report.stats;
         let uncounted = self.uncounted(received);
         let of_kernel = match received.kernel_drops {
             0 => String::new(),
@@ -127,7 +127,7 @@ impl Flood {
             (uncounted != 0, format!("{uncounted} spans are sent and not received{of_kernel}")),
             (received.bad > 0, format!("{} datagrams were no good batch", received.bad)),
             (!stats.is_balanced(), format!("the ledger does not balance: {stats}")),
-            (!self.receipt.complete, "closing ran out of time".to_owned()),
+            (!self.report.complete, "closing ran out of time".to_owned()),
             (stats.open + stats.queued > 0, format!("spans are left over after close: {stats}")),
         ]
         .into_iter()
@@ -153,7 +153,7 @@ impl Flood {
             format!("window      {seconds:.2} s, {} producers", options.producers),
             format!("started     {} in the window", rate(self.started_in_window)),
             format!("delivered   {} in the window", rate(self.delivered_in_window)),
-            format!("ledger      {}", self.receipt),
+            format!("ledger      {}", self.report),
             format!("sink        {spans} spans in {datagrams} datagrams, {bad} bad"),
             format!("uncounted   {uncounted} spans (kernel drops: {kernel_drops} datagrams)"),
             format!("client CPU  {cpu}"),

@@ -96,12 +96,12 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
 
 fn settle(running: Running) -> Result<(), Box<dyn Error>> {
     let mut whole = true;
-    for (service, receipt) in running.close(PATIENCE) {
-        println!("{service}: {receipt}");
-        let stats = &receipt.stats;
-        whole &= receipt.complete && stats.is_balanced() && stats.dropped.total() == 0;
+    for (service, report) in running.close(PATIENCE) {
+        println!("{service}: {report}");
+        let stats = &report.stats;
+        whole &= report.complete && stats.is_balanced() && stats.dropped.total() == 0;
     }
-    if whole { Ok(()) } else { Err("spans were lost, see the receipts".into()) }
+    if whole { Ok(()) } else { Err("spans were lost, see the reports".into()) }
 }
 
 /// Is done at Ctrl-C, or when the process is asked to end.

@@ -306,11 +306,11 @@ fn when_it_is_asked_to_end_it_says_what_became_of_every_span() {
         let (_, rest) = line.split_once("+ sent ").unwrap();
         rest.split(' ').next().unwrap().parse::<u64>().unwrap()
     };
-    let receipts: Vec<_> =
+    let reports: Vec<_> =
         reported.lines().filter(|line| line.contains(": complete after ")).collect();
-    assert_eq!(receipts.len(), 6, "{reported}");
-    assert!(receipts.iter().all(|line| line.ends_with("+ dropped 0 + queued 0")), "{reported}");
-    assert!(receipts.into_iter().map(sent).sum::<u64>() >= 51, "{reported}");
+    assert_eq!(reports.len(), 6, "{reported}");
+    assert!(reports.iter().all(|line| line.ends_with("+ dropped 0 + queued 0")), "{reported}");
+    assert!(reports.into_iter().map(sent).sum::<u64>() >= 51, "{reported}");
 }
 
 #[cfg(unix)]

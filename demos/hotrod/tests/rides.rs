@@ -159,9 +159,9 @@ async fn a_ride_is_one_trace_over_six_services() {
     let sent: u64 = running
         .close(PATIENCE)
         .into_iter()
-        .map(|(service, receipt)| {
-            assert!(receipt.complete && receipt.stats.dropped.total() == 0, "{service}: {receipt}");
-            receipt.stats.sent
+        .map(|(service, report)| {
+            assert!(report.complete && report.stats.dropped.total() == 0, "{service}: {report}");
+            report.stats.sent
         })
         .sum();
     assert_eq!(sent, 51);

@@ -1,7 +1,7 @@
 //! Runs the demo: `cargo run -p nethttp`.
 //!
 //! Without `--agent` and `--url` it has an agent of its own, in this process, and shows the trace that
-//! reached it. Every way it ends with the receipt of each tracer: what became of every span.
+//! reached it. Every way it ends with the report of each tracer: what became of every span.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program to look at")]
 
 use std::error::Error;
@@ -170,14 +170,14 @@ async fn interrupted() {
 }
 
 /// Has the tracers send what is left, shows what reached the agent of this process, and then the
-/// receipts. An error if a span is missing anywhere.
+/// reports. An error if a span is missing anywhere.
 fn settle(
     closers: Vec<(&str, Closer)>,
     agent: Option<&EmbeddedAgent>,
 ) -> Result<(), Box<dyn Error>> {
-    let receipts: Vec<_> =
+    let reports: Vec<_> =
         closers.into_iter().map(|(service, closer)| (service, closer.close(PATIENCE))).collect();
-    let sent = receipts.iter().map(|(_, receipt)| receipt.stats.sent).sum();
+    let sent = reports.iter().map(|(_, report)| report.stats.sent).sum();
     let mut arrived = true;
     if let Some(agent) = agent {
         arrived = agent.wait_for(PATIENCE, |store| store.stats().spans >= sent);
@@ -187,15 +187,15 @@ fn settle(
         }
     }
     let mut whole = true;
-    for (service, receipt) in &receipts {
-        println!("{service}: {receipt}");
-        let stats = &receipt.stats;
+    for (service, report) in &reports {
+        println!("{service}: {report}");
+        let stats = &report.stats;
         let lost = stats.open + stats.queued + stats.dropped.total();
-        whole &= receipt.complete && stats.is_balanced() && lost == 0;
+        whole &= report.complete && stats.is_balanced() && lost == 0;
     }
     match (whole, arrived) {
         (true, true) => Ok(()),
-        (false, _) => Err("spans were lost, see the receipts".into()),
+        (false, _) => Err("spans were lost, see the reports".into()),
         (true, false) => Err("spans were sent but did not arrive".into()),
     }
 }

@@ -103,9 +103,9 @@ async fn a_redirected_request_is_one_trace_of_both_services() {
     jiff::civil::DateTime::strptime("%a %b %e %H:%M:%S %Y", time).unwrap();
 
     for (closer, spans) in [(client_closer, 4), (server_closer, 2)] {
-        let receipt = closer.close_async(PATIENCE).await;
-        assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-        assert_eq!((receipt.stats.started, receipt.stats.sent), (spans, spans), "{receipt}");
+        let report = closer.close_async(PATIENCE).await;
+        assert!(report.complete && report.stats.is_balanced(), "{report}");
+        assert_eq!((report.stats.started, report.stats.sent), (spans, spans), "{report}");
     }
     let spans = agent.wait_for_spans(6, PATIENCE).unwrap();
     let trace = agent.trace(spans[0].trace_id()).unwrap();
@@ -163,8 +163,8 @@ async fn without_a_server_the_clients_span_says_why_it_failed() {
     let error = client::call(&tracer, port).await.result.unwrap_err().to_string();
     assert!(error.starts_with(&format!("GET http://localhost:{port}/: ")), "{error}");
 
-    let receipt = closer.close_async(PATIENCE).await;
-    assert_eq!((receipt.stats.sent, receipt.stats.open), (3, 0), "{receipt}");
+    let report = closer.close_async(PATIENCE).await;
+    assert_eq!((report.stats.sent, report.stats.open), (3, 0), "{report}");
     agent.wait_for_spans(3, PATIENCE).unwrap();
     let [trace] = &agent.traces()[..] else { panic!("one trace") };
     let root = trace.root().unwrap();

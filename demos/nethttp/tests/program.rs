@@ -24,14 +24,14 @@ fn listener() -> (std::net::TcpListener, String) {
 }
 
 #[test]
-fn alone_it_shows_the_result_the_trace_and_both_receipts() {
+fn alone_it_shows_the_result_the_trace_and_both_report() {
     let output = nethttp(&["--port", "0"]);
     let shown = printed(&output.stdout);
     assert!(output.status.success(), "{shown}{}", printed(&output.stderr));
     assert!(shown.starts_with("Received result: The time is "), "{shown}");
     assert!(shown.contains(": 6 spans, 2 services, "), "{shown}");
-    for receipt in ["client: complete", "server: complete"] {
-        assert_eq!(shown.lines().filter(|line| line.starts_with(receipt)).count(), 1, "{shown}");
+    for report in ["client: complete", "server: complete"] {
+        assert_eq!(shown.lines().filter(|line| line.starts_with(report)).count(), 1, "{shown}");
     }
     assert_eq!(printed(&output.stderr), "");
 }
@@ -48,7 +48,7 @@ fn with_an_agent_its_spans_go_there() {
         (6, vec!["client".into(), "server".into()])
     );
     let shown = printed(&output.stdout);
-    assert_eq!(shown.lines().count(), 4, "the result, where its trace is, two receipts: {shown}");
+    assert_eq!(shown.lines().count(), 4, "the result, where its trace is, two reports: {shown}");
     assert_eq!(shown.lines().nth(1), Some(&*format!("Trace: {}", trace.trace_id())), "{shown}");
 }
 

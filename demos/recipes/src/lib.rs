@@ -37,9 +37,9 @@ where
     runtime.block_on(work(client, server))?;
     // What the servers still do is ended with their runtime, and their spans with it.
     runtime.shutdown_timeout(PATIENCE);
-    for receipt in [client_closer.close(PATIENCE), server_closer.close(PATIENCE)] {
-        if !receipt.complete {
-            return Err(receipt.to_string().into());
+    for report in [client_closer.close(PATIENCE), server_closer.close(PATIENCE)] {
+        if !report.complete {
+            return Err(report.to_string().into());
         }
     }
     agent.wait_for_spans(spans, PATIENCE)?;

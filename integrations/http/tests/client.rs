@@ -60,8 +60,8 @@ async fn both_spans_end_with_the_body_and_the_request_is_the_parent() {
     assert!(hop.start_time_micros >= request.start_time_micros);
     drop(body);
     parent.finish();
-    let receipt = closer.close(Duration::from_secs(1));
-    assert_eq!((receipt.stats.started, receipt.stats.finished), (3, 3), "{receipt}");
+    let report = closer.close(Duration::from_secs(1));
+    assert_eq!((report.stats.started, report.stats.finished), (3, 3), "{report}");
 }
 
 #[tokio::test]

@@ -126,8 +126,8 @@ fn a_recorder_gets_jaegers_names_with_their_tags_as_labels_and_the_numbers_of_th
     let all = || [started, finished, traces, queued].map(|key| reported.of(key));
     assert_eq!(all(), [Some(4.0), Some(3.0), Some(4.0), Some(0.0)]);
     open.finish();
-    let receipt = closer.close(SOON);
-    assert!(receipt.complete, "{receipt}");
+    let report = closer.close(SOON);
+    assert!(report.complete, "{report}");
     assert_eq!(all(), [Some(4.0), Some(4.0), Some(4.0), Some(0.0)]);
     assert_eq!(reported.of("counter jaeger.tracer.reporter_spans result=ok"), Some(4.0));
     assert_eq!(reported.of("help of counter jaeger.tracer.reporter_spans"), Some(1.0));

@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let next = serve(&tracer, &caller);
     println!("for the next service: {next:?}");
 
-    let receipt = closer.close(Duration::from_secs(2));
-    println!("{receipt}");
+    let report = closer.close(Duration::from_secs(2));
+    println!("{report}");
     Ok(())
 }

@@ -45,8 +45,8 @@ fn main() {
     });
 
     io::copy(&mut io::stdin(), &mut io::sink()).expect("stdin");
-    let receipt = closer.close(PATIENCE);
-    assert!(receipt.complete, "{receipt}");
+    let report = closer.close(PATIENCE);
+    assert!(report.complete, "{report}");
 }
 
 /// Answers one request and closes the connection.

@@ -380,8 +380,8 @@ mod with_otlp {
         let (tracer, closer) =
             configuration.new_tracer_with(|builder| builder.logger(Arc::clone(&logger))).unwrap();
         tracer.start_span("op").finish();
-        let receipt = closer.close(SOON);
-        assert_eq!(receipt.stats.acknowledged, 1, "{receipt}");
+        let report = closer.close(SOON);
+        assert_eq!(report.stats.acknowledged, 1, "{report}");
         let request = &server.requests()[0];
         assert_eq!(request.line, "POST /otlp/v1/traces HTTP/1.1");
         assert_eq!(request.header("x-key"), Some("a b"));

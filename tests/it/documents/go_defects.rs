@@ -166,9 +166,9 @@ fn the_process_counts_in_sizes_and_no_span_pays_for_another() {
     for size in [1, 34_000, 1, 40_000, 1, 64_000, 1] {
         tracer.span("op").tag("t", "x".repeat(size)).start().finish();
     }
-    let receipt = closer.close(SOON);
-    let stats = receipt.stats;
-    assert_eq!((stats.sent, stats.dropped.total(), stats.trimmed), (7, 0, 2), "{receipt}");
+    let report = closer.close(SOON);
+    let stats = report.stats;
+    assert_eq!((stats.sent, stats.dropped.total(), stats.trimmed), (7, 0, 2), "{report}");
     assert!(taken.sizes().iter().all(|bytes| *bytes <= MAX), "{:?}", taken.sizes());
     let trimmed: Vec<_> =
         taken.spans().iter().map(|span| span.tag("jaeger.trimmed").is_some()).collect();

@@ -164,8 +164,8 @@ fn instruments_that_panic_cost_neither_a_span_nor_another_instrument_anything() 
     let (tracer, closer) = builder.build().unwrap();
     for finished in 1..=2 {
         tracer.start_span("op").finish();
-        let receipt = tracer.flush(SOON);
-        assert!(receipt.complete && receipt.stats.sent == finished, "{receipt}");
+        let report = tracer.flush(SOON);
+        assert!(report.complete && report.stats.sent == finished, "{report}");
         assert_eq!(counters(&metrics)["finished_spans|sampled=y"], finished);
     }
     assert!(closer.close(SOON).complete);
@@ -340,11 +340,11 @@ fn a_storm_on_several_threads_leaves_metrics_that_are_the_accounting() {
             let builder = builder.flush_interval(Duration::from_millis(1));
             let (tracer, closer) = builder.metrics(metrics.clone()).build().unwrap();
             storm(&tracer, &metrics, seed);
-            let receipt = tracer.flush(SOON);
-            assert!(receipt.complete && receipt.stats.dropped.total() > 0, "{receipt}");
+            let report = tracer.flush(SOON);
+            assert!(report.complete && report.stats.dropped.total() > 0, "{report}");
             assert_is_the_accounting(&metrics, &tracer);
-            let receipt = closer.close(SOON);
-            assert!(receipt.complete && receipt.stats.open == 0, "{receipt}");
+            let report = closer.close(SOON);
+            assert!(report.complete && report.stats.open == 0, "{report}");
             assert_is_the_accounting(&metrics, &tracer);
         }
     }

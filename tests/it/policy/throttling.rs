@@ -218,9 +218,9 @@ fn a_throttler_that_panics_has_denied_and_the_sums_hold() {
     let spans = finished(&reporter);
     assert_eq!(spans.iter().map(|span| span.flags).collect::<Vec<_>>(), [1, 1, 1]);
     assert!(said.has("DebugThrottler::is_allowed panicked"), "{:?}", said.all());
-    let receipt = closer.close(SOON);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!(receipt.stats.sent, 3, "{receipt}");
+    let report = closer.close(SOON);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    assert_eq!(report.stats.sent, 3, "{report}");
 }
 
 /// Starts a span with the tracer that asks it, and reads the one it is asked about.

@@ -36,16 +36,16 @@ fn spans_that_a_receiver_rejects_are_lost_by_that_cause_and_the_others_are_ackno
             .build()
             .unwrap();
         (0..5).for_each(|_| tracer.start_span("op").finish());
-        let receipt = closer.close(SOON);
-        let stats = receipt.stats;
-        assert!(receipt.complete && stats.is_balanced(), "{receipt}");
+        let report = closer.close(SOON);
+        let stats = report.stats;
+        assert!(report.complete && stats.is_balanced(), "{report}");
         assert_eq!((stats.sent, stats.acknowledged), (sent, acknowledged), "{answer:?}: {stats}");
         assert_eq!((stats.dropped.rejected, stats.dropped.total()), (lost, lost), "{answer:?}");
         let own = &tracer.destination_stats()[0];
         assert_eq!((own.sent, own.acknowledged, own.dropped.rejected), (sent, acknowledged, lost));
         assert_eq!(own.taken, own.sent + own.queued + own.dropped.total());
         assert_eq!(logger.has("a clock of 1970"), answer.said.is_some(), "{:?}", logger.all());
-        let shown = receipt.to_string();
+        let shown = report.to_string();
         assert_eq!(shown.contains("rejected"), lost > 0, "{shown}");
         assert_eq!(shown.contains("acknowledged"), acknowledged > 0, "{shown}");
     }

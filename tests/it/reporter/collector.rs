@@ -27,10 +27,10 @@ fn sending_to(config: HttpConfig) -> (Tracer, Closer) {
 }
 
 /// Sent, and lost by cause; fails unless all is in balance.
-fn outcome(receipt: &FlushReport) -> (u64, [u64; 4]) {
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    let Dropped { queue_full, too_large, send_failed, closed, .. } = receipt.stats.dropped;
-    (receipt.stats.sent, [queue_full, too_large, send_failed, closed])
+fn outcome(report: &FlushReport) -> (u64, [u64; 4]) {
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    let Dropped { queue_full, too_large, send_failed, closed, .. } = report.stats.dropped;
+    (report.stats.sent, [queue_full, too_large, send_failed, closed])
 }
 
 fn names(server: &Server, read: fn(&[u8]) -> Vec<String>) -> Vec<String> {
@@ -195,8 +195,8 @@ fn what_cannot_pass_is_tried_once_and_counted() {
         let builder = builder().logger(Arc::clone(&logger)).collector(config);
         let (tracer, closer) = builder.build().unwrap();
         finish_spans(&tracer, 3);
-        let (receipt, took) = timed(|| tracer.flush(SOON));
-        assert_eq!(outcome(&receipt), (0, [0, 0, 3, 0]), "{trouble:?}");
+        let (report, took) = timed(|| tracer.flush(SOON));
+        assert_eq!(outcome(&report), (0, [0, 0, 3, 0]), "{trouble:?}");
         assert!(took < SOON / 2, "{trouble:?}: {took:?}");
         assert!(closer.close(SOON).complete);
         assert_eq!(server.requests().len(), 1, "{trouble:?}");
@@ -234,8 +234,8 @@ fn a_collector_that_starts_late_gets_what_waited_for_it() {
     drop(listener);
     let (tracer, closer) = sending_to(HttpConfig::new(format!("http://{address}")));
     finish_spans(&tracer, 5);
-    let receipt = tracer.flush(BRIEF);
-    assert!(!receipt.complete && receipt.stats.queued == 5, "{receipt}");
+    let report = tracer.flush(BRIEF);
+    assert!(!report.complete && report.stats.queued == 5, "{report}");
     let server = Server::on(TcpListener::bind(address).unwrap(), Plain, |_, _| status(200));
     assert_eq!(outcome(&tracer.flush(SOON)), (5, [0; 4]));
     assert!(closer.close(SOON).complete);
@@ -252,9 +252,9 @@ fn while_it_is_tried_again_the_queue_may_fill_and_that_is_counted() {
     let stats = tracer.stats();
     assert!(stats.is_balanced() && stats.sent == 0, "{stats}");
     assert!(stats.dropped.queue_full > 10_000, "{stats}");
-    let (receipt, took) = timed(|| closer.close(SOON));
-    let (sent, [queue_full, _, send_failed, _]) = outcome(&receipt);
-    assert_eq!((sent, queue_full + send_failed), (0, 20_001), "{receipt}");
+    let (report, took) = timed(|| closer.close(SOON));
+    let (sent, [queue_full, _, send_failed, _]) = outcome(&report);
+    assert_eq!((sent, queue_full + send_failed), (0, 20_001), "{report}");
     assert!(took < SOON / 2, "a close ends the waiting: {took:?}");
 }
 
@@ -282,8 +282,8 @@ fn a_server_says_when_it_wants_to_be_asked_again() {
     });
     let (tracer, closer) = sending_to(HttpConfig::new(server.url()));
     finish_spans(&tracer, 1);
-    let (receipt, took) = timed(|| tracer.flush(SOON));
-    assert_eq!(outcome(&receipt), (1, [0; 4]));
+    let (report, took) = timed(|| tracer.flush(SOON));
+    assert_eq!(outcome(&report), (1, [0; 4]));
     assert!(took >= Duration::from_secs(1), "{took:?}");
     assert!(closer.close(SOON).complete);
 }
@@ -294,8 +294,8 @@ fn a_close_is_bounded_when_a_collector_hangs() {
     let (tracer, closer) =
         sending_to(HttpConfig { timeout: 4 * BRIEF, ..HttpConfig::new(server.url()) });
     finish_spans(&tracer, 5);
-    let (receipt, took) = timed(|| closer.close(BRIEF));
-    assert!(!receipt.complete && receipt.stats.is_balanced(), "{receipt}");
+    let (report, took) = timed(|| closer.close(BRIEF));
+    assert!(!report.complete && report.stats.is_balanced(), "{report}");
     assert!(took >= BRIEF && took < SOON / 4, "{took:?}");
     eventually(|| tracer.stats().dropped.send_failed == 5);
 }
@@ -343,8 +343,8 @@ fn a_span_too_large_for_a_datagram_goes_to_the_collector_whole() {
     tracer.span("small").tag("t", "s").start().finish();
     tracer.span("large").tag("t", &text).start().finish();
     tracer.span("also small").tag("t", "s").start().finish();
-    let receipt = closer.close(SOON);
-    assert_eq!((outcome(&receipt), receipt.stats.trimmed), ((3, [0; 4]), 0));
+    let report = closer.close(SOON);
+    assert_eq!((outcome(&report), report.stats.trimmed), ((3, [0; 4]), 0));
     assert_eq!(agent.spans(2).len(), 2);
     assert_eq!(names(&server, binary::body_names), ["large"]);
     assert!(server.requests()[0].body.len() > text.len());
@@ -361,8 +361,8 @@ fn a_span_that_the_collector_does_not_take_is_trimmed_for_the_agent() {
         .build()
         .unwrap();
     tracer.span("large").tag("t", "x".repeat(200_000)).start().finish();
-    let receipt = closer.close(SOON);
-    assert_eq!((outcome(&receipt), receipt.stats.trimmed), ((1, [0; 4]), 1));
+    let report = closer.close(SOON);
+    assert_eq!((outcome(&report), report.stats.trimmed), ((1, [0; 4]), 1));
     let span = &agent.spans(1)[0];
     assert!(matches!(span.tag("jaeger.trimmed"), Some(Value::Str(_))), "{span:?}");
     assert_eq!(server.requests().len(), 1);
@@ -378,8 +378,8 @@ fn a_span_too_large_for_any_body_is_trimmed_and_sent() {
         .unwrap();
     tracer.span("whole").tag("t", "x".repeat(900_000)).start().finish();
     tracer.span("cut").tag("t", "x".repeat(3_000_000)).start().finish();
-    let receipt = closer.close(SOON);
-    assert_eq!((outcome(&receipt), receipt.stats.trimmed), ((2, [0; 4]), 1));
+    let report = closer.close(SOON);
+    assert_eq!((outcome(&report), report.stats.trimmed), ((2, [0; 4]), 1));
     let mut names = names(&server, binary::body_names);
     names.sort();
     assert_eq!(names, ["cut", "whole"]);
@@ -429,12 +429,9 @@ fn the_accounting_is_exact_whatever_the_collector_does() {
             assert!(stats.is_balanced(), "{stats}");
         }
     });
-    let receipt = closer.close(SOON);
-    let (sent, [_, too_large, failed, _]) = outcome(&receipt);
-    assert!(
-        (receipt.stats.finished, too_large) == (6_000, 0) && failed > 0 && sent > 0,
-        "{receipt}"
-    );
+    let report = closer.close(SOON);
+    let (sent, [_, too_large, failed, _]) = outcome(&report);
+    assert!((report.stats.finished, too_large) == (6_000, 0) && failed > 0 && sent > 0, "{report}");
     let own = own(&tracer, "collector");
     assert_eq!((own.sent, own.dropped.send_failed, own.queued), (sent, failed, 0));
     let taken: BTreeSet<_> = taken.lock().unwrap().iter().cloned().collect();

@@ -127,9 +127,9 @@ fn a_first_destination_that_hangs_costs_the_others_nothing_and_its_queue_is_boun
     assert_eq!(first.dropped.queue_full, stats.dropped.queue_full);
     assert!(first.queued < 10_000, "its queue is bounded: {first:?}");
     drop(gate);
-    let receipt: FlushReport = closer.close(SOON);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!(receipt.stats.sent + receipt.stats.dropped.queue_full, 20_000, "{receipt}");
+    let report: FlushReport = closer.close(SOON);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    assert_eq!(report.stats.sent + report.stats.dropped.queue_full, 20_000, "{report}");
 }
 
 #[test]
@@ -147,8 +147,8 @@ fn flush_and_close_wait_for_all_within_one_limit() {
         let closing = thread::spawn(move || closer.close(SOON));
         assert_eq!(own(&tracer, "bad").queued, 3);
         drop(gate);
-        let receipt = closing.join().unwrap();
-        assert!(receipt.complete, "{receipt}");
+        let report = closing.join().unwrap();
+        assert!(report.complete, "{report}");
         assert_eq!((own(&tracer, "bad").sent, own(&tracer, "good").sent), (3, 3));
         assert!(tracer.flush(SOON).complete, "nothing is left after a close");
     }
@@ -161,8 +161,8 @@ fn a_close_that_is_over_before_all_are_done_says_so_and_so_does_each_flush_after
     let (good, _taken) = taking();
     let (tracer, closer) = builder().destination(good).add_destination(hanging).build().unwrap();
     finish_spans(&tracer, 3);
-    let receipt = closer.close(Duration::from_millis(30));
-    assert!(!receipt.complete, "{receipt}");
+    let report = closer.close(Duration::from_millis(30));
+    assert!(!report.complete, "{report}");
     assert!(!tracer.flush(Duration::from_millis(30)).complete, "it is still under way");
     drop(gate);
     eventually(|| tracer.flush(Duration::from_millis(30)).complete);
@@ -202,8 +202,8 @@ fn destinations_see_the_same_spans_in_the_same_order() {
     for n in 0..5_000 {
         tracer.span(format!("op-{n}")).start().finish();
     }
-    let receipt = closer.close(SOON);
-    assert_eq!((receipt.complete, receipt.stats.sent), (true, 5_000), "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!((report.complete, report.stats.sent), (true, 5_000), "{report}");
     assert_eq!(at_one.spans().len(), 5_000);
     assert_eq!(at_one.spans(), at_other.spans());
 }

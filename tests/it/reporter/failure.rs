@@ -33,8 +33,8 @@ fn names(taken: &Taken) -> Vec<String> {
     taken.spans().into_iter().map(|span| span.name).collect()
 }
 
-fn dropped(receipt: &FlushReport) -> [u64; 4] {
-    let Dropped { queue_full, too_large, send_failed, closed, .. } = receipt.stats.dropped;
+fn dropped(report: &FlushReport) -> [u64; 4] {
+    let Dropped { queue_full, too_large, send_failed, closed, .. } = report.stats.dropped;
     [queue_full, too_large, send_failed, closed]
 }
 
@@ -46,9 +46,9 @@ fn without_an_agent_every_span_is_counted_as_not_sent() {
         finish_spans(&tracer, 10);
         assert!(tracer.flush(SOON).complete);
     }
-    let receipt = closer.close(SOON);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!((receipt.stats.sent, dropped(&receipt)), (0, [0, 0, 30, 0]));
+    let report = closer.close(SOON);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    assert_eq!((report.stats.sent, dropped(&report)), (0, [0, 0, 30, 0]));
     assert!(logger.has("nothing listens at 127.0.0.1"), "{:?}", logger.all());
     assert_eq!(logger.all().len(), 1, "once a minute, not for each datagram");
 }
@@ -61,8 +61,8 @@ fn an_agent_that_starts_late_gets_what_comes_after() {
     assert_eq!(tracer.flush(SOON).stats.dropped.send_failed, 2);
     let agent = std::net::UdpSocket::bind(&address).unwrap();
     finish_spans(&tracer, 3);
-    let receipt = closer.close(SOON);
-    assert_eq!((receipt.stats.sent, dropped(&receipt)), (3, [0, 0, 2, 0]), "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!((report.stats.sent, dropped(&report)), (3, [0, 0, 2, 0]), "{report}");
     agent.set_read_timeout(Some(SOON)).unwrap();
     let mut bytes = vec![0; 65_536];
     let taken = agent.recv(&mut bytes).unwrap();
@@ -76,9 +76,9 @@ fn an_agent_whose_name_does_not_resolve_is_no_error_but_counted() {
     let agent = "no-such-host.invalid:6831";
     let (tracer, closer) = builder().logger(Arc::clone(&logger)).agent(agent).build().unwrap();
     finish_spans(&tracer, 5);
-    let receipt = closer.close(SOON);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!((receipt.stats.sent, dropped(&receipt)), (0, [0, 0, 5, 0]));
+    let report = closer.close(SOON);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    assert_eq!((report.stats.sent, dropped(&report)), (0, [0, 0, 5, 0]));
     assert!(logger.has("no-such-host.invalid"), "{:?}", logger.all());
 }
 
@@ -114,10 +114,10 @@ fn a_full_queue_drops_the_newest_and_the_application_never_waits() {
     assert_eq!(stats.dropped.queue_full, stats.finished - stats.queued, "{stats}");
 
     drop(gate.release);
-    let receipt = closer.close(SOON);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!(receipt.stats.sent, stats.queued, "all that waited was delivered");
-    assert_eq!(receipt.stats.dropped, stats.dropped);
+    let report = closer.close(SOON);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    assert_eq!(report.stats.sent, stats.queued, "all that waited was delivered");
+    assert_eq!(report.stats.dropped, stats.dropped);
     let arrived = names(&gate.taken);
     assert_eq!(arrived.len() as u64, stats.queued);
     assert_eq!(arrived[0], "op-0", "the oldest stay");
@@ -145,8 +145,8 @@ fn the_queue_is_bounded_in_bytes_and_what_does_not_fit_is_counted() {
         let least = queue_bytes / 2 / (tag.len() + 100);
         assert!((least as u64..=most as u64).contains(&stats.queued), "{stats}");
         drop(gate.release);
-        let receipt = closer.close(SOON);
-        assert_eq!(receipt.stats.sent, stats.queued, "all that waited was delivered: {receipt}");
+        let report = closer.close(SOON);
+        assert_eq!(report.stats.sent, stats.queued, "all that waited was delivered: {report}");
         assert_eq!(names(&gate.taken).len() as u64, stats.queued);
     }
 }
@@ -160,8 +160,8 @@ fn a_span_too_large_for_a_datagram_is_trimmed_and_arrives() {
     let span = tracer.span("op").tag("large", &text).tag("small", "s").start();
     span.log(&[("stack", text.as_str().into())]);
     span.finish();
-    let receipt = closer.close(SOON);
-    assert_eq!((receipt.stats.sent, receipt.stats.trimmed, dropped(&receipt)), (1, 1, [0; 4]));
+    let report = closer.close(SOON);
+    assert_eq!((report.stats.sent, report.stats.trimmed, dropped(&report)), (1, 1, [0; 4]));
     let span = &agent.spans(1)[0];
     let Some(Value::Str(cut)) = span.tag("large") else { panic!("{span:?}") };
     assert!(cut.len() < text.len() && text.starts_with(cut));
@@ -196,8 +196,8 @@ fn a_span_that_is_too_large_even_when_trimmed_is_dropped_counted_and_named() {
     let name = format!("SELECT\n\u{202e}{}", "x, ".repeat(70_000));
     tracer.start_span(name).finish();
     finish_small(&tracer, "small");
-    let receipt = closer.close(SOON);
-    assert_eq!((receipt.stats.sent, dropped(&receipt)), (1, [0, 1, 0, 0]), "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!((report.stats.sent, dropped(&report)), (1, [0, 1, 0, 0]), "{report}");
     assert_eq!(names(&taken), ["small"]);
     assert_eq!(taken.batches()[0].lost, Some((0, 1, 0)));
     assert!(logger.has("too large"), "{:?}", logger.all());
@@ -210,8 +210,8 @@ fn a_span_that_is_too_large_in_another_protocol_is_counted_and_named() {
     let logger = said();
     let (tracer, closer, taken) = smallest(AgentProtocol::Binary, &logger);
     finish_small(&tracer, "small");
-    let receipt = closer.close(SOON);
-    assert_eq!((receipt.stats.sent, dropped(&receipt)), (0, [0, 1, 0, 0]), "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!((report.stats.sent, dropped(&report)), (0, [0, 1, 0, 0]), "{report}");
     assert!(taken.messages().is_empty());
     assert!(logger.has(r#"span "small" of "#) && logger.has("too_large"), "{:?}", logger.all());
 }
@@ -222,8 +222,8 @@ fn a_smaller_path_is_learned_without_losing_a_span() {
         let (transport, taken) = limited(limit);
         let (tracer, closer) = builder().transport(transport).build().unwrap();
         finish_spans(&tracer, 3_000);
-        let receipt = closer.close(SOON);
-        assert_eq!((receipt.stats.sent, dropped(&receipt)), (3_000, [0; 4]), "{limit}: {receipt}");
+        let report = closer.close(SOON);
+        assert_eq!((report.stats.sent, dropped(&report)), (3_000, [0; 4]), "{limit}: {report}");
         assert!(taken.sizes().iter().all(|size| *size <= limit), "{limit}");
         assert_all_arrived(&names(&taken), 3_000);
         let numbers: Vec<_> = taken.batches().iter().map(|batch| batch.seq_no.unwrap()).collect();
@@ -246,9 +246,9 @@ fn no_datagram_exceeds_its_limit_whatever_the_sizes_of_spans_are() {
             let text = "x".repeat(size);
             tracer.span(format!("op-{size}")).tag("t", &text).start().finish();
         }
-        let receipt = closer.close(SOON);
-        assert_eq!((receipt.stats.sent, dropped(&receipt)), (count as u64, [0; 4]), "{receipt}");
-        assert!(receipt.stats.trimmed > 0);
+        let report = closer.close(SOON);
+        assert_eq!((report.stats.sent, dropped(&report)), (count as u64, [0; 4]), "{report}");
+        assert!(report.stats.trimmed > 0);
         let largest = taken.sizes().into_iter().max().unwrap();
         assert!(largest <= max && largest > max - 60, "{largest} of {max}");
         assert_all_arrived(&names(&taken), count);
@@ -266,8 +266,8 @@ fn the_binary_protocol_keeps_to_the_limit_and_loses_nothing() {
             .build()
             .unwrap();
         finish_spans(&tracer, 2_000);
-        let receipt = closer.close(SOON);
-        assert_eq!((receipt.stats.sent, dropped(&receipt)), (2_000, [0; 4]), "{max}: {receipt}");
+        let report = closer.close(SOON);
+        assert_eq!((report.stats.sent, dropped(&report)), (2_000, [0; 4]), "{max}: {report}");
         assert!(taken.sizes().iter().all(|size| *size <= max), "{max}");
         let all: Vec<_> =
             taken.messages().iter().flat_map(|message| binary::span_names(message)).collect();
@@ -289,9 +289,9 @@ fn a_transport_that_panics_loses_one_message_and_not_the_thread() {
     let (tracer, closer) = builder().transport(transport).build().unwrap();
     for (spans, sent, failed) in [(2, 0, 2), (3, 3, 2)] {
         finish_spans(&tracer, spans);
-        let receipt = tracer.flush(SOON);
-        assert!(receipt.complete, "{receipt}");
-        assert_eq!((receipt.stats.sent, dropped(&receipt)), (sent, [0, 0, failed, 0]));
+        let report = tracer.flush(SOON);
+        assert!(report.complete, "{report}");
+        assert_eq!((report.stats.sent, dropped(&report)), (sent, [0, 0, failed, 0]));
     }
     assert!(closer.close(SOON).stats.is_balanced());
     assert_eq!(taken.spans().len(), 3);
@@ -308,9 +308,9 @@ fn spans_finished_after_the_close_are_counted_and_reported_loudly() {
     assert!(logger.has("closed with 1 spans still open"), "{:?}", logger.all());
     open.finish();
     finish_spans(&tracer, 2);
-    let receipt = tracer.flush(SOON);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!((receipt.stats.sent, dropped(&receipt)), (0, [0, 0, 0, 3]));
+    let report = tracer.flush(SOON);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    assert_eq!((report.stats.sent, dropped(&report)), (0, [0, 0, 0, 3]));
     assert!(agent.rest().is_empty());
 
     let logger = said();
@@ -327,15 +327,15 @@ fn a_close_is_bounded_when_the_transport_hangs() {
     let (transport, gate) = gated();
     let (tracer, closer) = builder().transport(transport).build().unwrap();
     finish_spans(&tracer, 5);
-    let (receipt, took) = timed(|| closer.close(Duration::from_millis(200)));
-    assert!(!receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!((receipt.stats.queued, receipt.stats.sent), (5, 0), "{receipt}");
+    let (report, took) = timed(|| closer.close(Duration::from_millis(200)));
+    assert!(!report.complete && report.stats.is_balanced(), "{report}");
+    assert_eq!((report.stats.queued, report.stats.sent), (5, 0), "{report}");
     assert!(took >= Duration::from_millis(200) && took < SOON / 2, "{took:?}");
 
     // The work goes on in the background, and ends by itself.
     drop(gate.release);
-    let receipt = tracer.flush(SOON);
-    assert!(receipt.stats.is_balanced(), "{receipt}");
+    let report = tracer.flush(SOON);
+    assert!(report.stats.is_balanced(), "{report}");
     eventually(|| tracer.stats().sent == 5);
 }
 
@@ -356,11 +356,11 @@ fn a_flush_waits_for_what_was_finished_before_it_and_no_longer() {
     let (transport, gate) = gated();
     let (tracer, closer) = builder().transport(transport).build().unwrap();
     finish_spans(&tracer, 1);
-    let receipt = tracer.flush(Duration::from_millis(50));
-    assert!(!receipt.complete && receipt.stats.queued == 1, "{receipt}");
+    let report = tracer.flush(Duration::from_millis(50));
+    assert!(!report.complete && report.stats.queued == 1, "{report}");
     drop(gate.release);
-    let receipt = tracer.flush(SOON);
-    assert!(receipt.complete && receipt.stats.sent == 1, "{receipt}");
+    let report = tracer.flush(SOON);
+    assert!(report.complete && report.stats.sent == 1, "{report}");
     assert!(closer.close(SOON).complete);
 }
 
@@ -427,10 +427,10 @@ fn logs_lie_within_their_span_though_the_wall_clock_was_stepped_and_the_anchor_r
 }
 
 #[test]
-fn threads_that_flush_and_finish_at_once_all_get_their_receipt() {
+fn threads_that_flush_and_finish_at_once_all_get_their_report() {
     let agent = Agent::start();
     let (tracer, closer) = builder().agent(agent.address()).build().unwrap();
-    let (send, receipts) = channel();
+    let (send, reports) = channel();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             let (send, tracer) = (send.clone(), tracer.clone());
@@ -440,8 +440,8 @@ fn threads_that_flush_and_finish_at_once_all_get_their_receipt() {
             });
         }
         drop(send);
-        for receipt in receipts {
-            assert!(receipt.complete && receipt.stats.sent >= 20, "{receipt}");
+        for report in reports {
+            assert!(report.complete && report.stats.sent >= 20, "{report}");
         }
     });
     assert_eq!(closer.close(SOON).stats.sent, 160);

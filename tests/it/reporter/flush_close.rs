@@ -66,14 +66,14 @@ impl Reporter for Own {
 }
 
 #[test]
-fn a_reporter_of_ones_own_gets_all_spans_on_the_reporters_thread_and_is_flushed_before_the_receipt()
+fn a_reporter_of_ones_own_gets_all_spans_on_the_reporters_thread_and_is_flushed_before_the_report()
 {
     let own = Own::default();
     let (seen, flushes) = (Arc::clone(&own.seen), Arc::clone(&own.flushes));
     let (tracer, closer) = builder().destination(own).build().unwrap();
     finish_spans(&tracer, 1_000);
-    let receipt = tracer.flush(SOON);
-    assert!(receipt.complete && receipt.stats.sent == 1_000, "{receipt}");
+    let report = tracer.flush(SOON);
+    assert!(report.complete && report.stats.sent == 1_000, "{report}");
     assert_eq!(flushes.load(Ordering::SeqCst), 1);
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), 1_000);
@@ -97,9 +97,9 @@ fn several_outputs_get_the_same_spans_and_have_counts_of_their_own() {
     let large = "x".repeat(3_000);
     tracer.span("with all").tag("t", &large).tag("n", -1).start().log_event("logged");
     finish_spans(&tracer, 9);
-    let receipt = closer.close(SOON);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!((receipt.stats.sent, receipt.stats.dropped.total()), (10, 0), "the first's");
+    let report = closer.close(SOON);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    assert_eq!((report.stats.sent, report.stats.dropped.total()), (10, 0), "the first's");
     let wanted = [
         ("agent", (10, 10, 0, (0, 0))),
         ("agent-2", (10, 0, 0, (0, 10))),
@@ -144,9 +144,9 @@ fn an_output_that_panics_or_fails_loses_one_message_and_touches_no_other() {
             .unwrap();
         for (spans, sent, failed) in [(1, 1, 0), (2, 1, 2), (4, 5, 2)] {
             finish_spans(&tracer, spans);
-            let receipt = tracer.flush(SOON);
-            assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-            assert_eq!((receipt.stats.sent, receipt.stats.dropped.send_failed), (sent, failed));
+            let report = tracer.flush(SOON);
+            assert!(report.complete && report.stats.is_balanced(), "{report}");
+            assert_eq!((report.stats.sent, report.stats.dropped.send_failed), (sent, failed));
         }
         assert!(closer.close(SOON).complete);
         assert!(logger.has("spans lost"), "{:?}", logger.all());

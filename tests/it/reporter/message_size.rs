@@ -34,9 +34,9 @@ fn what_passes_a_path_of_600_bytes_is_learned_and_no_span_is_lost() {
         for width in [548, 572, 700, 1_100] {
             let (tracer, closer, taken, _) = over_a_path(width, protocol);
             finish(&tracer, 2_000);
-            let receipt = closer.close(SOON);
-            let stats = receipt.stats;
-            assert_eq!((stats.sent, stats.dropped.total()), (2_000, 0), "{width}: {receipt}");
+            let report = closer.close(SOON);
+            let stats = report.stats;
+            assert_eq!((stats.sent, stats.dropped.total()), (2_000, 0), "{width}: {report}");
             assert_eq!(stats.trimmed, 0);
             let largest = taken.sizes().into_iter().max().unwrap();
             // Lists are halved until they pass, so that more than half of the width is used.

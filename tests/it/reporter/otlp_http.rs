@@ -68,10 +68,10 @@ fn retry_after(code: u16, value: &str) -> Answer {
 fn send_one(config: OtlpConfig) -> (FlushReport, Arc<Said>) {
     let (tracer, closer, logger) = sending_to(config);
     finish_spans(&tracer, 1);
-    let receipt = tracer.flush(SOON);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
+    let report = tracer.flush(SOON);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
     assert!(closer.close(SOON).complete);
-    (receipt, logger)
+    (report, logger)
 }
 
 #[test]
@@ -106,8 +106,8 @@ fn requests_name_exporter_language_and_version_behind_the_product() {
         let server = Server::start(|_, _| status(200));
         let mut headers = vec![("x-tenant".to_owned(), "shop".to_owned())];
         headers.extend(product.map(|product| ("User-Agent".to_owned(), product.to_owned())));
-        let (receipt, _) = send_one(OtlpConfig { headers, ..config(&server) });
-        assert_eq!(receipt.stats.acknowledged, 1);
+        let (report, _) = send_one(OtlpConfig { headers, ..config(&server) });
+        assert_eq!(report.stats.acknowledged, 1);
         let request = &server.requests()[0];
         assert_eq!(request.header("user-agent"), Some(expected.as_str()));
         assert_eq!(request.header("x-tenant"), Some("shop"));
@@ -120,8 +120,8 @@ fn requests_name_exporter_language_and_version_behind_the_product() {
 fn only_the_statuses_that_otlp_names_are_retried() {
     for code in (400..=417).chain([421, 425, 429, 431]).chain(500..=511) {
         let server = Server::start(move |n, _| status(if n == 0 { code } else { 200 }));
-        let (receipt, logger) = send_one(config(&server));
-        let (stats, requests) = (receipt.stats, server.requests().len());
+        let (report, logger) = send_one(config(&server));
+        let (stats, requests) = (report.stats, server.requests().len());
         let is_retried = [429, 502, 503, 504].contains(&code);
         if is_retried {
             assert_eq!((stats.acknowledged, requests), (1, 2), "{code}: {stats}");
@@ -144,9 +144,9 @@ fn a_partial_success_is_counted_by_cause_reported_and_never_sent_again() {
         let headers = vec![("x-key".to_owned(), "s3cret".to_owned())];
         let (tracer, closer, logger) = sending_to(OtlpConfig { headers, ..config(&server) });
         finish_spans(&tracer, 10);
-        let receipt = closer.close(SOON);
-        let stats = receipt.stats;
-        assert!(receipt.complete && stats.is_balanced(), "{receipt}");
+        let report = closer.close(SOON);
+        let stats = report.stats;
+        assert!(report.complete && stats.is_balanced(), "{report}");
         assert_eq!((stats.acknowledged, stats.sent), (10 - expected, 10 - expected), "{stats}");
         assert_eq!((stats.dropped.rejected, stats.dropped.total()), (expected, expected));
         assert_eq!(server.requests().len(), 1, "{rejected}");
@@ -171,8 +171,8 @@ fn a_pause_that_a_server_asks_for_is_kept_in_both_forms_and_beyond_the_bound_giv
                 _ => status(200),
             });
             let began = std::time::Instant::now();
-            let (receipt, _) = send_one(config(&server));
-            let stats = receipt.stats;
+            let (report, _) = send_one(config(&server));
+            let stats = report.stats;
             let expected = if retried { (1, 0) } else { (0, 1) };
             assert_eq!((stats.acknowledged, stats.dropped.send_failed), expected, "{value}");
             assert_eq!(server.requests().len(), 1 + usize::from(retried), "{value}");
@@ -190,8 +190,8 @@ fn what_a_server_finds_too_large_is_sent_in_parts_and_nothing_is_lost() {
         });
         let (tracer, closer, _) = sending_to(config(&server));
         finish_spans(&tracer, 500);
-        let receipt = closer.close(SOON);
-        assert_eq!(receipt.stats.acknowledged, 500, "{code}: {receipt}");
+        let report = closer.close(SOON);
+        assert_eq!(report.stats.acknowledged, 500, "{code}: {report}");
         let limit = server.requests();
         let taken = taken(&server, |n| limit[n].body.len() <= 9_000);
         assert_eq!((taken.len(), taken.values().sum::<u64>()), (500, 500), "{code}");
@@ -208,9 +208,9 @@ fn one_bad_span_costs_one_span() {
     });
     let (tracer, closer, logger) = sending_to(config(&server));
     finish_spans(&tracer, 200);
-    let receipt = closer.close(SOON);
-    let stats = receipt.stats;
-    assert_eq!((stats.acknowledged, stats.dropped.send_failed), (199, 1), "{receipt}");
+    let report = closer.close(SOON);
+    let stats = report.stats;
+    assert_eq!((stats.acknowledged, stats.dropped.send_failed), (199, 1), "{report}");
     assert!(logger.has("op-77") && logger.has("a bad span"), "{:?}", logger.all());
 }
 
@@ -226,8 +226,8 @@ fn an_answer_that_cannot_be_read_takes_nothing_back_and_is_not_retried() {
         let own = answer.clone();
         let server = Server::start(move |_, _| own.clone());
         let max_answer_bytes = 100_000;
-        let (receipt, logger) = send_one(OtlpConfig { max_answer_bytes, ..config(&server) });
-        assert_eq!((receipt.stats.acknowledged, server.requests().len()), (1, 1), "{receipt}");
+        let (report, logger) = send_one(OtlpConfig { max_answer_bytes, ..config(&server) });
+        assert_eq!((report.stats.acknowledged, server.requests().len()), (1, 1), "{report}");
         assert!(logger.has(words), "{words}: {:?}", logger.all());
     }
 }
@@ -236,8 +236,8 @@ fn an_answer_that_cannot_be_read_takes_nothing_back_and_is_not_retried() {
 fn what_takes_no_answer_to_its_end_is_over_in_time() {
     let server = Server::start(|_, _| Answer::Hang);
     let timeout = Duration::from_millis(300);
-    let (receipt, logger) = send_one(OtlpConfig { timeout, ..config(&server) });
-    let stats = receipt.stats;
+    let (report, logger) = send_one(OtlpConfig { timeout, ..config(&server) });
+    let stats = report.stats;
     assert_eq!((stats.dropped.send_failed, stats.unconfirmed), (1, 1), "{stats}");
     assert_eq!(server.requests().len(), 1, "the server is no faster for it");
     assert!(logger.has("took longer"), "{:?}", logger.all());
@@ -246,8 +246,8 @@ fn what_takes_no_answer_to_its_end_is_over_in_time() {
 #[test]
 fn after_a_lost_connection_the_same_request_is_sent_again() {
     let server = Server::start(|n, _| if n == 0 { Answer::Close } else { status(200) });
-    let (receipt, _) = send_one(config(&server));
-    let stats = receipt.stats;
+    let (report, _) = send_one(config(&server));
+    let stats = report.stats;
     assert_eq!((stats.acknowledged, stats.possible_duplicates), (1, 1), "{stats}");
     let requests = server.requests();
     assert!(requests.len() == 2 && requests[0].body == requests[1].body);
@@ -264,8 +264,8 @@ fn a_server_that_comes_late_gets_everything() {
         let listener = std::net::TcpListener::bind(address).unwrap();
         Server::on(listener, crate::support::http::Plain, |_, _| status(200))
     });
-    let receipt = tracer.flush(SOON);
-    assert_eq!(receipt.stats.acknowledged, 3, "{receipt}");
+    let report = tracer.flush(SOON);
+    assert_eq!(report.stats.acknowledged, 3, "{report}");
     assert_eq!(names(&late.join().unwrap().requests()[0]).len(), 3);
     assert!(closer.close(SOON).complete);
 }
@@ -302,17 +302,17 @@ fn whatever_a_server_does_each_span_is_counted_once_and_what_it_took_is_acknowle
     });
     for n in 0..40 {
         (0..25).for_each(|i| tracer.start_span(format!("op-{}", n * 25 + i)).finish());
-        let receipt = tracer.flush(SOON);
-        assert!(receipt.stats.is_balanced(), "{receipt}");
+        let report = tracer.flush(SOON);
+        assert!(report.stats.is_balanced(), "{report}");
     }
-    let receipt = closer.close(SOON);
-    let stats = receipt.stats;
-    assert!(receipt.complete && stats.is_balanced(), "{receipt}");
-    assert_eq!(stats.acknowledged + stats.dropped.total(), 1_000, "{receipt}");
+    let report = closer.close(SOON);
+    let stats = report.stats;
+    assert!(report.complete && stats.is_balanced(), "{report}");
+    assert_eq!(stats.acknowledged + stats.dropped.total(), 1_000, "{report}");
     assert_eq!(stats.sent, stats.acknowledged);
-    assert!(stats.acknowledged > 500 && stats.dropped.total() > 0, "{receipt}");
+    assert!(stats.acknowledged > 500 && stats.dropped.total() > 0, "{report}");
     let taken = taken(&server, |n| faults[script[n % script.len()]].1);
-    assert_eq!(taken.len() as u64, stats.acknowledged, "{receipt}");
+    assert_eq!(taken.len() as u64, stats.acknowledged, "{report}");
     assert!(taken.values().all(|times| *times == 1), "what was taken is not sent again");
 }
 
@@ -320,8 +320,8 @@ fn whatever_a_server_does_each_span_is_counted_once_and_what_it_took_is_acknowle
 fn likely_mistakes_in_the_url_are_logged_once_and_where_spans_go_is_information() {
     let server = Server::start(|_, _| status(200));
     let traces_endpoint = Some(format!("{}/traces", server.url()));
-    let (receipt, logger) = send_one(OtlpConfig { traces_endpoint, ..OtlpConfig::default() });
-    assert_eq!(receipt.stats.acknowledged, 1);
+    let (report, logger) = send_one(OtlpConfig { traces_endpoint, ..OtlpConfig::default() });
+    assert_eq!(report.stats.acknowledged, 1);
     assert_eq!(server.requests()[0].line, "POST /traces HTTP/1.1");
     assert!(logger.has("at the path /v1/traces"), "{:?}", logger.all());
     let grpc = OtlpConfig::new("http://127.0.0.1:4317");

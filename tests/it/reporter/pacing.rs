@@ -83,9 +83,9 @@ fn a_burst_to_a_slow_agent_loses_nothing_and_the_application_does_not_wait() {
         burst(&tracer, spans);
         // Nothing waits for the agent here, so that most of them are still in the queue.
         assert!(tracer.stats().queued > 0, "{}", tracer.stats());
-        let receipt = closer.close(SOON);
-        assert!(receipt.complete, "{receipt}");
-        assert_eq!((receipt.stats.sent, receipt.stats.receiver_drops), (spans as u64, Some(0)));
+        let report = closer.close(SOON);
+        assert!(report.complete, "{report}");
+        assert_eq!((report.stats.sent, report.stats.receiver_drops), (spans as u64, Some(0)));
         eventually(|| agent.spans() == spans);
     }
 }
@@ -98,9 +98,9 @@ fn what_a_close_has_no_time_for_is_counted_and_goes_on() {
     let address = agent.local_addr().unwrap().to_string();
     let (tracer, closer) = builder().agent(address).pacing(pacing).build().unwrap();
     burst(&tracer, 5_000);
-    let receipt = closer.close(Duration::from_millis(100));
-    assert!(!receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert!(receipt.stats.queued > 3_000, "{receipt}");
+    let report = closer.close(Duration::from_millis(100));
+    assert!(!report.complete && report.stats.is_balanced(), "{report}");
+    assert!(report.stats.queued > 3_000, "{report}");
     let before = tracer.stats().queued;
     eventually(|| tracer.stats().queued < before);
 }
@@ -117,10 +117,10 @@ fn an_agent_that_does_not_read_costs_spans_that_are_counted_and_one_wait() {
         .build()
         .unwrap();
     burst(&tracer, 50_000);
-    let receipt = closer.close(SOON);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert!(receipt.stats.dropped.send_failed > 40_000, "{receipt}");
-    assert_eq!(receipt.stats.receiver_drops, Some(0), "{receipt}");
+    let report = closer.close(SOON);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    assert!(report.stats.dropped.send_failed > 40_000, "{report}");
+    assert_eq!(report.stats.receiver_drops, Some(0), "{report}");
     assert!(logger.has("the receive queue of 127.0.0.1"), "{:?}", logger.all());
     agent.set_nonblocking(true).unwrap();
     let mut bytes = vec![0; 65_536];
@@ -128,7 +128,7 @@ fn an_agent_that_does_not_read_costs_spans_that_are_counted_and_one_wait() {
     while let Ok(length) = agent.recv(&mut bytes) {
         received += Batch::read(&bytes[..length]).spans.len() as u64;
     }
-    assert_eq!(received, receipt.stats.sent, "what is called sent is in the agent's queue");
+    assert_eq!(received, report.stats.sent, "what is called sent is in the agent's queue");
 }
 
 #[test]
@@ -153,12 +153,12 @@ fn what_an_agent_drops_without_pacing_is_reported() {
     let mut other = UdpTransport::new(&address).unwrap().pacing(PacingConfig::off());
     (0..20).for_each(|_| assert!(other.send(&[0; 60_000]).is_ok()));
     assert_eq!(other.receiver_drops(), None, "it does not look");
-    let receipt = tracer.flush(SOON);
-    let drops = receipt.stats.receiver_drops.unwrap();
-    assert!((15..20).contains(&drops) && receipt.stats.is_balanced(), "{receipt}");
+    let report = tracer.flush(SOON);
+    let drops = report.stats.receiver_drops.unwrap();
+    assert!((15..20).contains(&drops) && report.stats.is_balanced(), "{report}");
     assert_eq!(tracer.destination_stats()[0].receiver_drops, Some(drops));
     assert_eq!(metrics.counters()["jaeger.tracer.reporter_receiver_drops"], drops);
-    let text = receipt.to_string();
+    let text = report.to_string();
     assert!(text.contains(&format!("dropped {drops} datagrams of all senders")), "{text}");
     let reported = || logger.all().iter().filter(|line| line.contains("dropped")).count();
     assert_eq!(reported(), 1, "{:?}", logger.all());
@@ -183,8 +183,8 @@ fn a_transport_of_ones_own_needs_to_know_nothing_of_pacing() {
     let pacing = PacingConfig { bytes_per_second: 65_000, ..PacingConfig::default() };
     let (tracer, closer) = builder().transport(Plain).pacing(pacing).build().unwrap();
     burst(&tracer, 100_000);
-    let receipt = closer.close(SOON);
-    assert_eq!((receipt.stats.sent, receipt.stats.receiver_drops), (100_000, None), "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!((report.stats.sent, report.stats.receiver_drops), (100_000, None), "{report}");
 }
 
 #[test]

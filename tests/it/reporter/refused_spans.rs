@@ -55,11 +55,11 @@ fn one_bad_span_costs_one_span_in_every_format_and_is_named() {
             let builder = builder().logger(Arc::clone(&logger)).collector(config);
             let (tracer, closer) = builder.build().unwrap();
             finish(&tracer, 300, bad);
-            let receipt = closer.close(SOON);
-            let stats = receipt.stats;
-            assert!(receipt.complete && stats.is_balanced(), "{receipt}");
+            let report = closer.close(SOON);
+            let stats = report.stats;
+            assert!(report.complete && stats.is_balanced(), "{report}");
             let lost = bad.len() as u64;
-            assert_eq!((stats.sent, stats.dropped.send_failed), (300 - lost, lost), "{receipt}");
+            assert_eq!((stats.sent, stats.dropped.send_failed), (300 - lost, lost), "{report}");
             let names: BTreeSet<_> = taken(&server, read).into_iter().collect();
             assert_eq!(names.len() as u64, 300 - lost, "each good span arrived once");
             let requests = server.requests().len();

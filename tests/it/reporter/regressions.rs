@@ -89,12 +89,12 @@ fn a_logger_that_panics_does_not_end_the_reporters_thread() {
         builder().logger(Arc::clone(&logger)).transport(refuses).build().unwrap();
     for _ in 0..2 {
         tracer.start_span("op").finish();
-        let receipt = tracer.flush(SOON);
-        assert!(receipt.complete && receipt.stats.queued == 0, "{receipt}");
+        let report = tracer.flush(SOON);
+        assert!(report.complete && report.stats.queued == 0, "{report}");
         assert!(logger.0.load(Ordering::SeqCst), "nothing was said");
     }
-    let receipt = closer.close(SOON);
-    assert_eq!((receipt.complete, receipt.stats.dropped.send_failed), (true, 2), "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!((report.complete, report.stats.dropped.send_failed), (true, 2), "{report}");
 }
 
 #[test]
@@ -138,9 +138,9 @@ fn a_flush_behind_a_close_is_complete() {
             thread::yield_now();
         }
         drop(gate.release);
-        let receipt = flush.join().unwrap();
-        assert!(receipt.complete, "{receipt}");
-        assert_eq!((receipt.stats.sent, receipt.stats.queued), (1, 0), "{receipt}");
+        let report = flush.join().unwrap();
+        assert!(report.complete, "{report}");
+        assert_eq!((report.stats.sent, report.stats.queued), (1, 0), "{report}");
     }
 }
 
@@ -150,15 +150,15 @@ fn a_transport_that_flushes_its_own_tracer_waits_no_longer_than_it_said() {
         let own = Arc::new(OnceLock::<Tracer>::new());
         let within = Arc::clone(&own);
         let transport = By(move |_: &[u8]| {
-            let receipt = within.get().unwrap().flush(Duration::from_millis(1));
-            assert!(!receipt.complete, "its own span is on the way: {receipt}");
+            let report = within.get().unwrap().flush(Duration::from_millis(1));
+            assert!(!report.complete, "its own span is on the way: {report}");
             Ok(Sent::OK)
         });
         let (tracer, closer) = builder().transport(transport).build().unwrap();
         own.set(tracer.clone()).unwrap();
         tracer.start_span("op").finish();
-        let receipt = closer.close(SOON);
-        assert_eq!((receipt.complete, receipt.stats.sent), (true, 1), "{receipt}");
+        let report = closer.close(SOON);
+        assert_eq!((report.complete, report.stats.sent), (true, 1), "{report}");
     });
 }
 
@@ -167,8 +167,8 @@ fn a_flush_interval_of_for_ever_is_possible() {
     let (tracer, closer) =
         builder().flush_interval(Duration::MAX).transport(MemoryTransport::new()).build().unwrap();
     tracer.start_span("op").finish();
-    let receipt = closer.close(SOON);
-    assert_eq!((receipt.complete, receipt.stats.sent), (true, 1), "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!((report.complete, report.stats.sent), (true, 1), "{report}");
 }
 
 #[test]
@@ -177,8 +177,8 @@ fn a_single_large_span_is_not_lost_while_the_limit_is_learned() {
     let (tracer, closer) =
         builder().max_tag_value_length(100_000).transport(transport).build().unwrap();
     tracer.span("op").tag("t", "x".repeat(20_000)).start().finish();
-    let receipt = closer.close(SOON);
-    assert_eq!(receipt.stats.sent, 1, "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!(report.stats.sent, 1, "{report}");
     assert_eq!(taken.spans().len(), 1);
 }
 
@@ -188,9 +188,9 @@ fn a_span_trimmed_by_the_reporter_is_counted_as_trimmed() {
     let (tracer, closer) =
         builder().max_tag_value_length(100_000).transport(transport).build().unwrap();
     tracer.span("op").tag("t", "x".repeat(20_000)).start().finish();
-    let receipt = closer.close(SOON);
+    let report = closer.close(SOON);
     assert!(taken.spans()[0].tag("jaeger.trimmed").is_some());
-    assert_eq!(receipt.stats.trimmed, 1, "{receipt}");
+    assert_eq!(report.stats.trimmed, 1, "{report}");
 }
 
 #[test]
@@ -203,8 +203,8 @@ fn a_span_of_very_many_logs_is_trimmed_to_its_newest() {
         span.log(&[("event", "step".into()), ("n", n.into())]);
     }
     span.finish();
-    let receipt = closer.close(SOON);
-    assert_eq!((receipt.stats.sent, receipt.stats.trimmed), (1, 1), "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!((report.stats.sent, report.stats.trimmed), (1, 1), "{report}");
     assert!(taken.sizes().iter().all(|bytes| *bytes <= 65_000), "{:?}", taken.sizes());
     let span = &taken.spans()[0];
     let newest = [("event".to_owned(), "step".into()), ("n".to_owned(), Value::Long(LOGS - 1))];
@@ -220,8 +220,8 @@ fn a_limit_below_the_smallest_known_loses_nothing() {
     for _ in 0..100 {
         tracer.start_span("op").finish();
     }
-    let receipt = closer.close(SOON);
-    assert_eq!(receipt.stats.sent, 100, "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!(report.stats.sent, 100, "{report}");
     assert_eq!(taken.spans().len(), 100);
 }
 
@@ -252,8 +252,8 @@ fn tracers_that_share_a_reporter_balance_each_their_own_accounting() {
         assert_eq!((stats.finished, stats.sent, stats.queued), (sent, sent, 0), "{stats}");
     }
     assert_eq!(memory.len(), 9);
-    let receipt = closer.close(SOON);
-    assert_eq!((receipt.complete, receipt.stats.sent), (true, 5), "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!((report.complete, report.stats.sent), (true, 5), "{report}");
 }
 
 #[test]
@@ -342,9 +342,9 @@ fn a_transport_that_finds_everything_too_large_ends_in_a_loss_and_not_in_a_hang(
         let (tracer, closer) = builder().transport(refuses).build().unwrap();
         tracer.start_span("op").finish();
         tracer.start_span("op").log(&[("stack", "x".repeat(20_000).as_str().into())]).finish();
-        let receipt = closer.close(SOON);
-        assert_eq!((receipt.complete, receipt.stats.sent), (true, 0), "{bytes}: {receipt}");
-        assert_eq!(receipt.stats.dropped.total(), 2, "{bytes}: {receipt}");
+        let report = closer.close(SOON);
+        assert_eq!((report.complete, report.stats.sent), (true, 0), "{bytes}: {report}");
+        assert_eq!(report.stats.dropped.total(), 2, "{bytes}: {report}");
     }
 }
 
@@ -382,8 +382,8 @@ fn a_flush_while_the_reporters_thread_ends_is_complete() {
         }
         drop::<Sender<()>>(release);
         for flush in flushes {
-            let receipt = flush.join().unwrap();
-            assert!(receipt.complete, "{receipt}");
+            let report = flush.join().unwrap();
+            assert!(report.complete, "{report}");
         }
     }
 }

@@ -24,8 +24,8 @@ fn a_server_cannot_switch_the_pauses_off() {
     for value in ["0", "-1", "Thu, 01 Jan 1970 00:00:00 GMT", "soon", ""] {
         let server = Server::start(move |_, _| retry_after(value));
         let retry_limit = Duration::from_secs(1);
-        let (receipt, _) = send_one(HttpConfig { retry_limit, ..HttpConfig::new(server.url()) });
-        assert_eq!(receipt.stats.dropped.send_failed, 1);
+        let (report, _) = send_one(HttpConfig { retry_limit, ..HttpConfig::new(server.url()) });
+        assert_eq!(report.stats.dropped.send_failed, 1);
         // Pauses of at least 75, 112, 168, 253, 379 ms.
         let requests = server.requests().len();
         assert!((2..=6).contains(&requests), "{value:?}: {requests}");
@@ -62,8 +62,8 @@ fn the_longest_wish_overflows_nothing_when_it_comes_late() {
         std::thread::sleep(Duration::from_millis(1_100));
         retry_after("18446744073709551615")
     });
-    let (receipt, logger) = send_one(HttpConfig::new(server.url()));
-    assert_eq!((receipt.stats.dropped.send_failed, server.requests().len()), (1, 1));
+    let (report, logger) = send_one(HttpConfig::new(server.url()));
+    assert_eq!((report.stats.dropped.send_failed, server.requests().len()), (1, 1));
     assert!(logger.has("responded with 503"), "{:?}", logger.all());
 }
 
@@ -71,8 +71,8 @@ fn the_longest_wish_overflows_nothing_when_it_comes_late() {
 fn attempts_are_bounded_in_number() {
     for (max_attempts, expected) in [(0, 1), (1, 1), (3, 3)] {
         let server = Server::start(|_, _| status(503));
-        let (receipt, _) = send_one(HttpConfig { max_attempts, ..HttpConfig::new(server.url()) });
-        assert_eq!(receipt.stats.dropped.send_failed, 1);
+        let (report, _) = send_one(HttpConfig { max_attempts, ..HttpConfig::new(server.url()) });
+        assert_eq!(report.stats.dropped.send_failed, 1);
         assert_eq!(server.requests().len(), expected);
     }
 }
@@ -81,35 +81,35 @@ fn attempts_are_bounded_in_number() {
 fn only_statuses_that_may_change_are_tried_again() {
     for code in [404, 408, 429, 401, 500, 501, 502, 503, 504, 505, 507, 599, 204, 226] {
         let server = Server::start(move |n, _| status(if n == 0 { code } else { 202 }));
-        let (receipt, _) = send_one(HttpConfig::new(server.url()));
+        let (report, _) = send_one(HttpConfig::new(server.url()));
         let is_retried = [408, 429, 500, 502, 503, 504].contains(&code);
         let is_taken = is_retried || code < 300;
-        assert_eq!(receipt.stats.sent, u64::from(is_taken), "{code}");
+        assert_eq!(report.stats.sent, u64::from(is_taken), "{code}");
         assert_eq!(server.requests().len(), 1 + usize::from(is_retried), "{code}");
         let is_perhaps_twice = [500, 502, 504].contains(&code);
-        assert_eq!(receipt.stats.possible_duplicates, u64::from(is_perhaps_twice), "{code}");
+        assert_eq!(report.stats.possible_duplicates, u64::from(is_perhaps_twice), "{code}");
     }
 }
 
 #[test]
-fn a_message_that_is_taken_without_an_answer_is_sent_twice_and_the_receipt_says_so() {
+fn a_message_that_is_taken_without_an_answer_is_sent_twice_and_the_report_says_so() {
     let server = Server::start(|_, _| Answer::Close);
-    let (receipt, logger) = send_one(HttpConfig::new(server.url()));
+    let (report, logger) = send_one(HttpConfig::new(server.url()));
     assert_eq!(server.requests().len(), 2);
-    let stats = receipt.stats;
-    assert_eq!((stats.sent, stats.dropped.send_failed, stats.unconfirmed), (0, 1, 1), "{receipt}");
-    assert!(receipt.to_string().ends_with("1 lost may have arrived"), "{receipt}");
+    let stats = report.stats;
+    assert_eq!((stats.sent, stats.dropped.send_failed, stats.unconfirmed), (0, 1, 1), "{report}");
+    assert!(report.to_string().ends_with("1 lost may have arrived"), "{report}");
     let said = "given up after 2 attempts, but the server may have processed it all the same";
     assert!(logger.has(said), "{:?}", logger.all());
 }
 
 #[test]
-fn a_message_that_is_answered_the_second_time_may_be_there_twice_and_the_receipt_says_so() {
+fn a_message_that_is_answered_the_second_time_may_be_there_twice_and_the_report_says_so() {
     let server = Server::start(|n, _| if n == 0 { Answer::Close } else { status(202) });
-    let (receipt, _) = send_one(HttpConfig::new(server.url()));
-    let stats = receipt.stats;
-    assert_eq!((stats.sent, stats.possible_duplicates, stats.unconfirmed), (1, 1, 0), "{receipt}");
-    assert!(receipt.to_string().ends_with("1 sent may be duplicates"), "{receipt}");
+    let (report, _) = send_one(HttpConfig::new(server.url()));
+    let stats = report.stats;
+    assert_eq!((stats.sent, stats.possible_duplicates, stats.unconfirmed), (1, 1, 0), "{report}");
+    assert!(report.to_string().ends_with("1 sent may be duplicates"), "{report}");
 }
 
 #[test]
@@ -125,9 +125,9 @@ fn what_cannot_have_been_processed_is_no_possible_duplicate() {
     let stats = closer.close(SOON).stats;
     assert_eq!((stats.sent, stats.possible_duplicates), (1, 0), "{stats}");
     assert_eq!(server.requests().len(), 1);
-    let (receipt, _) =
+    let (report, _) =
         send_one(HttpConfig { retry_limit: Duration::ZERO, ..HttpConfig::new(nobody()) });
-    assert_eq!((receipt.stats.dropped.send_failed, receipt.stats.unconfirmed), (1, 0));
+    assert_eq!((report.stats.dropped.send_failed, report.stats.unconfirmed), (1, 0));
 }
 
 #[test]

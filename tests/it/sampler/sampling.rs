@@ -301,8 +301,8 @@ fn a_close_does_not_wait_for_a_hanging_question_whose_answer_is_then_dropped() {
     let builder = Tracer::builder("svc").sampler(Arc::clone(&sampler)).logger(NullLogger);
     let (_tracer, closer) = builder.null_reporter().build().unwrap();
     has_entered.recv_timeout(SOON).unwrap();
-    let (receipt, took) = timed(|| closer.close(Duration::from_secs(1)));
-    assert!(receipt.complete && took < SOON / 2, "{took:?}");
+    let (report, took) = timed(|| closer.close(Duration::from_secs(1)));
+    assert!(report.complete && took < SOON / 2, "{took:?}");
     assert_eq!(has_ended.try_recv(), Err(TryRecvError::Empty), "it is still under way");
 
     let_go.send(()).unwrap();

@@ -59,8 +59,8 @@ fn a_trace_without_the_tag_is_not_recorded() {
     span.finish();
     assert!(memory.spans().is_empty());
     drop(span);
-    let receipt = closer.close(crate::support::SOON);
-    assert_eq!((receipt.stats.not_sampled, receipt.stats.open), (1, 0), "{receipt}");
+    let report = closer.close(crate::support::SOON);
+    assert_eq!((report.stats.not_sampled, report.stats.open), (1, 0), "{report}");
 }
 
 #[test]

@@ -244,8 +244,8 @@ fn law_a_span_is_the_same_in_a_datagram_and_in_memory() {
             (0..STEPS).for_each(|_| side.step(&mut random));
             side.spans.clear();
         }
-        let receipt = sent.tracer.flush(SOON);
-        assert!(receipt.complete, "seed {seed}: {receipt}");
+        let report = sent.tracer.flush(SOON);
+        assert!(report.complete, "seed {seed}: {report}");
         let (kept, sent) = (finished(&memory), taken.spans());
         let (kept, sent) = (Renamed::default().all(kept), Renamed::default().all(sent));
         assert_eq!(kept.len(), sent.len(), "seed {seed}");
@@ -295,9 +295,9 @@ fn law_datagrams_can_be_read_whatever_threads_do_to_the_same_spans() {
             }
         });
         drop(spans);
-        let receipt = closer.close(SOON);
-        let stats = receipt.stats;
-        assert!(receipt.complete && stats.is_balanced(), "seed {seed}: {receipt}");
+        let report = closer.close(SOON);
+        let stats = report.stats;
+        assert!(report.complete && stats.is_balanced(), "seed {seed}: {report}");
         assert_eq!((stats.open, stats.dropped.total()), (0, 0), "seed {seed}: {stats}");
         let read = taken.spans();
         assert_eq!(read.len() as u64, stats.sent, "seed {seed}");

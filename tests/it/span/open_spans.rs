@@ -127,8 +127,8 @@ fn a_storm_on_several_threads_leaves_no_span_on_the_list() {
         }
     });
     assert!(tracer.open_spans().is_empty());
-    let receipt = closer.close(crate::support::SOON);
-    assert_eq!((receipt.stats.finished, receipt.stats.open), (4 * 2000 * 11, 0));
+    let report = closer.close(crate::support::SOON);
+    assert_eq!((report.stats.finished, report.stats.open), (4 * 2000 * 11, 0));
 }
 
 #[test]

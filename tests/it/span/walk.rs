@@ -56,9 +56,9 @@ fn a_span_and_its_child_arrive_at_the_agent_with_all_they_were_given() {
     child.finish();
     parent.finish();
 
-    let receipt = tracer.flush(SOON);
-    assert!(receipt.complete, "{receipt}");
-    assert_eq!((receipt.stats.started, receipt.stats.sent), (2, 2), "{receipt}");
+    let report = tracer.flush(SOON);
+    assert!(report.complete, "{report}");
+    assert_eq!((report.stats.started, report.stats.sent), (2, 2), "{report}");
     let after = micros();
 
     let batch = agent.batch();
@@ -116,9 +116,9 @@ fn a_span_and_its_child_arrive_at_the_agent_with_all_they_were_given() {
     assert!(store.start <= *logged && *logged <= store.start + store.duration, "{store:?}");
     assert!(charge.start <= store.start && store.duration <= charge.duration);
 
-    let receipt = closer.close(SOON);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    assert_eq!(receipt.stats.datagrams, 1, "there was nothing left to send");
+    let report = closer.close(SOON);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    assert_eq!(report.stats.datagrams, 1, "there was nothing left to send");
     assert!(agent.rest().is_empty());
 }
 
@@ -156,8 +156,8 @@ fn a_trace_goes_on_in_the_next_service() {
     drop((server, client));
 
     for closer in [stock_closer, shop_closer] {
-        let receipt = closer.close(SOON);
-        assert!(receipt.complete && receipt.stats.sent == 1, "{receipt}");
+        let report = closer.close(SOON);
+        assert!(report.complete && report.stats.sent == 1, "{report}");
     }
     let (stock, shop) = (agent.batch(), agent.batch());
     assert_eq!((stock.service.as_str(), shop.service.as_str()), ("stock", "shop"));

@@ -366,12 +366,12 @@ fn the_accounting_is_balanced_at_any_moment_while_spans_are_buffered_released_an
         most_held = storm(&tracer, seed, 700).1.max(most_held);
         let before = tracer.stats();
         assert_eq!((before.open, before.buffered), (0, 0), "seed {seed}: {before}");
-        let receipt = closer.close(SOON);
-        assert!(receipt.complete, "seed {seed}: {receipt}");
-        assert_follows(&before, &receipt.stats, false);
-        assert_eq!(receipt.stats.sent, taken.spans().len() as u64, "seed {seed}: {receipt}");
-        assert_eq!(receipt.stats, tracer.stats(), "the receipt is the ledger");
-        evicted += receipt.stats.evicted;
+        let report = closer.close(SOON);
+        assert!(report.complete, "seed {seed}: {report}");
+        assert_follows(&before, &report.stats, false);
+        assert_eq!(report.stats.sent, taken.spans().len() as u64, "seed {seed}: {report}");
+        assert_eq!(report.stats, tracer.stats(), "the report is the ledger");
+        evicted += report.stats.evicted;
     }
     assert!(most_held > 0 && evicted > 0, "nothing was ever seen to be buffered, or to be evicted");
 }
@@ -414,16 +414,16 @@ fn a_close_in_the_middle_of_the_work_leaves_nothing_buffered() {
         let builder =
             unsampled().tail_sampling(TailSamplingConfig::default()).transport(limited(65_000).0);
         let (tracer, closer) = builder.build().unwrap();
-        let receipt = thread::scope(|scope| {
+        let report = thread::scope(|scope| {
             scope.spawn(|| storm(&tracer, seed, 700));
             crate::support::eventually(|| tracer.stats().finished > 1_000);
             closer.close(SOON)
         });
-        assert!(receipt.complete && receipt.stats.buffered == 0, "seed {seed}: {receipt}");
+        assert!(report.complete && report.stats.buffered == 0, "seed {seed}: {report}");
         let stats = tracer.stats();
         assert!(stats.is_balanced(), "{stats}");
         assert_eq!((stats.open, stats.buffered, stats.queued), (0, 0, 0), "seed {seed}: {stats}");
-        assert_eq!(stats.sent, receipt.stats.sent, "nothing is sent after the close");
+        assert_eq!(stats.sent, report.stats.sent, "nothing is sent after the close");
     }
 }
 

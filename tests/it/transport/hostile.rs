@@ -153,8 +153,8 @@ fn sends_and_counts(name: &str, config: jaeger_client::HttpConfig) -> jaeger_cli
     let (tracer, closer) = crate::support::builder().collector(config).build().unwrap();
     for _ in 0..2 {
         tracer.start_span("op").finish();
-        let receipt = tracer.flush(SOON);
-        assert!(receipt.complete && receipt.stats.is_balanced(), "{name}: {receipt}");
+        let report = tracer.flush(SOON);
+        assert!(report.complete && report.stats.is_balanced(), "{name}: {report}");
     }
     let stats = closer.close(SOON).stats;
     assert_eq!(stats.sent + stats.dropped.send_failed, 2, "{name}: {stats}");

@@ -15,8 +15,8 @@ fn a_redirect_that_keeps_the_body_is_followed_to_the_same_origin() {
         });
         let config =
             HttpConfig { auth_token: Some("t0ken".into()), ..HttpConfig::new(server.url()) };
-        let (receipt, _) = send_one(config);
-        assert_eq!((receipt.stats.sent, receipt.stats.possible_duplicates), (1, 0));
+        let (report, _) = send_one(config);
+        assert_eq!((report.stats.sent, report.stats.possible_duplicates), (1, 0));
         let [first, second] = &server.requests()[..] else { panic!("{:?}", server.requests()) };
         assert_eq!(second.line, "POST /new?x=1 HTTP/1.1");
         assert_eq!(binary::body_names(&second.body), ["op"]);
@@ -47,8 +47,8 @@ fn other_redirects_are_errors_that_name_the_target_and_carry_no_credentials_ther
         let server = Server::start(move |_, _| redirect(code, &target));
         let config =
             HttpConfig { auth_token: Some("t0ken".into()), ..HttpConfig::new(server.url()) };
-        let (receipt, logger) = send_one(config);
-        assert_eq!(receipt.stats.dropped.send_failed, 1, "{code} {to}");
+        let (report, logger) = send_one(config);
+        assert_eq!(report.stats.dropped.send_failed, 1, "{code} {to}");
         assert_eq!(server.requests().len(), 1, "{code} {to}");
         assert!(
             logger.has(&format!("responded with {code}")) && logger.has(shown),
@@ -63,12 +63,12 @@ fn other_redirects_are_errors_that_name_the_target_and_carry_no_credentials_ther
 #[test]
 fn redirects_without_end_or_without_a_target_end_soon() {
     let server = Server::start(|_, _| redirect(307, "/again"));
-    let (receipt, logger) = send_one(HttpConfig::new(server.url()));
-    assert_eq!(receipt.stats.dropped.send_failed, 1);
+    let (report, logger) = send_one(HttpConfig::new(server.url()));
+    assert_eq!(report.stats.dropped.send_failed, 1);
     assert_eq!(server.requests().len(), 4);
     assert!(logger.has("a redirect to /again"), "{:?}", logger.all());
     let server = Server::start(|_, _| status(308));
-    let (receipt, logger) = send_one(HttpConfig::new(server.url()));
-    assert_eq!((receipt.stats.dropped.send_failed, server.requests().len()), (1, 1));
+    let (report, logger) = send_one(HttpConfig::new(server.url()));
+    assert_eq!((report.stats.dropped.send_failed, server.requests().len()), (1, 1));
     assert!(logger.has("responded with 308"), "{:?}", logger.all());
 }

@@ -97,10 +97,10 @@ fn send_two(host: &str, server: &Server, ca: Option<String>, words: &str) -> (u6
         tracer.start_span(format!("op-{sent}")).finish();
         assert!(tracer.flush(SOON).complete);
     }
-    let receipt = closer.close(SOON);
-    assert!(receipt.complete && receipt.stats.is_balanced(), "{receipt}");
-    let Dropped { send_failed, .. } = receipt.stats.dropped;
-    (receipt.stats.sent, send_failed, logger.has(words))
+    let report = closer.close(SOON);
+    assert!(report.complete && report.stats.is_balanced(), "{report}");
+    let Dropped { send_failed, .. } = report.stats.dropped;
+    (report.stats.sent, send_failed, logger.has(words))
 }
 
 #[test]

@@ -73,8 +73,8 @@ fn every_span_arrives_at_a_unix_socket() {
     let received = thread::spawn(move || spans(&agent, SPANS).len());
     let (tracer, closer) = builder().agent(folder.address()).build().unwrap();
     finish(&tracer, SPANS);
-    let receipt = closer.close(SOON);
-    assert_eq!((receipt.complete, receipt.stats.sent), (true, SPANS as u64), "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!((report.complete, report.stats.sent), (true, SPANS as u64), "{report}");
     assert_eq!(received.join().unwrap(), SPANS);
 }
 
@@ -84,10 +84,10 @@ fn an_agent_may_start_late_and_be_replaced() {
     let (tracer, closer) = builder().agent(folder.address()).build().unwrap();
     let step = |count: usize, sent: u64, failed: u64| {
         finish(&tracer, count);
-        let receipt = tracer.flush(SOON);
-        let now = (receipt.complete, receipt.stats.sent, receipt.stats.dropped.send_failed);
-        assert_eq!(now, (true, sent, failed), "{receipt}");
-        assert!(receipt.stats.is_balanced(), "{receipt}");
+        let report = tracer.flush(SOON);
+        let now = (report.complete, report.stats.sent, report.stats.dropped.send_failed);
+        assert_eq!(now, (true, sent, failed), "{report}");
+        assert!(report.stats.is_balanced(), "{report}");
     };
     step(2, 0, 2);
     let agent = folder.agent();
@@ -114,18 +114,18 @@ fn a_receiver_that_does_not_read_holds_nobody_up_and_costs_its_spans_alone() {
         builder().max_packet_size(1_432).agent(folder.address()).build().unwrap();
     let (_, took) = timed(|| finish(&tracer, SPANS));
     assert!(took < SOON, "the application waited: {took:?}");
-    let (receipt, took) = timed(|| tracer.flush(SOON));
-    assert!(receipt.complete && took < SOON, "{receipt}");
-    let stats = receipt.stats;
-    assert!(stats.sent > 0 && stats.dropped.send_failed > SPANS as u64 / 2, "{receipt}");
-    assert_eq!(stats.sent + stats.dropped.send_failed, SPANS as u64, "{receipt}");
+    let (report, took) = timed(|| tracer.flush(SOON));
+    assert!(report.complete && took < SOON, "{report}");
+    let stats = report.stats;
+    assert!(stats.sent > 0 && stats.dropped.send_failed > SPANS as u64 / 2, "{report}");
+    assert_eq!(stats.sent + stats.dropped.send_failed, SPANS as u64, "{report}");
 
     // What was sent is there, and once it is read there is room again.
     let sent = usize::try_from(stats.sent).unwrap();
     assert_eq!(spans(&agent, sent).len(), sent);
     finish(&tracer, 7);
-    let receipt = closer.close(SOON);
-    assert_eq!(receipt.stats.sent, stats.sent + 7, "{receipt}");
+    let report = closer.close(SOON);
+    assert_eq!(report.stats.sent, stats.sent + 7, "{report}");
     assert_eq!(spans(&agent, 7).len(), 7);
 }
 
@@ -136,14 +136,14 @@ fn an_agent_that_takes_over_from_one_that_hangs_gets_what_comes_after() {
     let (tracer, closer) = builder().agent(folder.address()).build().unwrap();
     // Of large datagrams a sender may have few that nobody has read.
     finish(&tracer, 20_000);
-    let receipt = tracer.flush(SOON);
-    assert!(receipt.complete && receipt.stats.dropped.send_failed > 0, "{receipt}");
-    let sent = receipt.stats.sent;
+    let report = tracer.flush(SOON);
+    assert!(report.complete && report.stats.dropped.send_failed > 0, "{report}");
+    let sent = report.stats.sent;
 
     let agent = folder.agent();
     finish(&tracer, 7);
-    let receipt = tracer.flush(SOON);
-    assert_eq!(receipt.stats.sent, sent + 7, "{receipt}");
+    let report = tracer.flush(SOON);
+    assert_eq!(report.stats.sent, sent + 7, "{report}");
     assert_eq!(spans(&agent, 7).len(), 7);
     drop((closer.close(SOON), hangs));
 }

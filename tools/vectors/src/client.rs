@@ -28,11 +28,11 @@ pub(crate) fn refused(error: ConfigError) -> String {
 
 /// Closes a tracer, all of whose spans must be accounted for.
 pub(crate) fn close(closer: Closer) -> Result<(), String> {
-    let receipt = closer.close(PATIENCE);
-    if receipt.complete && receipt.stats.is_balanced() {
+    let report = closer.close(PATIENCE);
+    if report.complete && report.stats.is_balanced() {
         Ok(())
     } else {
-        Err(format!("the ledger does not balance: {receipt}"))
+        Err(format!("the ledger does not balance: {report}"))
     }
 }
 

@@ -219,9 +219,9 @@ impl Sender {
                 }
                 Step::Flush => {
                     // Not all at once in the end: what is told about losses is as of now.
-                    let receipt = self.tracer.flush(PATIENCE);
-                    if !receipt.complete {
-                        return Err(format!("flush: {receipt}"));
+                    let report = self.tracer.flush(PATIENCE);
+                    if !report.complete {
+                        return Err(format!("flush: {report}"));
                     }
                     self.buffered = false;
                 }

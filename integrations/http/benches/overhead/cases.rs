@@ -142,11 +142,11 @@ impl Subject {
 
     /// Has what was reported taken away.
     pub(crate) fn flush(&self) -> Outcome {
-        let receipt = self.tracer.flush(Duration::from_secs(30));
-        if receipt.complete && receipt.stats.is_balanced() && receipt.stats.open == 0 {
+        let report = self.tracer.flush(Duration::from_secs(30));
+        if report.complete && report.stats.is_balanced() && report.stats.open == 0 {
             return Ok(());
         }
-        Err(format!("the tracer could not be flushed: {receipt}").into())
+        Err(format!("the tracer could not be flushed: {report}").into())
     }
 }
 

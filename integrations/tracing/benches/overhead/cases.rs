@@ -129,12 +129,12 @@ fn with_tracer(sampled: bool, work: impl FnOnce(Tracer) -> LayerHandle) -> Outco
         .flush_interval(Duration::from_secs(3_600))
         .build()?;
     let lost = work(tracer).stats();
-    let receipt = closer.close(Duration::from_secs(30));
-    let is_complete = receipt.complete && receipt.stats.is_balanced() && receipt.stats.open == 0;
+    let report = closer.close(Duration::from_secs(30));
+    let is_complete = report.complete && report.stats.is_balanced() && report.stats.open == 0;
     if is_complete && lost == LayerStats::default() {
         return Ok(());
     }
-    Err(format!("something was lost: {receipt}, {lost:?}").into())
+    Err(format!("something was lost: {report}, {lost:?}").into())
 }
 
 fn opentelemetry(sampled: bool, work: Within<'_>) -> Outcome {

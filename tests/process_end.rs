@@ -4,7 +4,7 @@
 //! The test runs its own binary again, with a variable that names how the child is to end.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
-#![allow(clippy::print_stdout, reason = "the child prints its receipt")]
+#![allow(clippy::print_stdout, reason = "the child prints its report")]
 #![allow(clippy::disallowed_methods, reason = "the tests start processes, threads and clocks")]
 
 #[allow(dead_code, unused_imports, reason = "this program uses a part of it")]
@@ -36,18 +36,18 @@ fn spans(tracer: &Tracer) {
 }
 
 /// Says how the ledger stands, after whatever is dropped before it.
-struct Tell(Tracer);
+struct PrintStats(Tracer);
 
-impl Drop for Tell {
+impl Drop for PrintStats {
     fn drop(&mut self) {
-        tell(&self.0.stats());
+        print_stats(&self.0.stats());
     }
 }
 
-fn tell(stats: &Stats) {
+fn print_stats(stats: &Stats) {
     let balanced = stats.is_balanced();
     let numbers = [stats.started, stats.sent, stats.dropped.total(), stats.open, stats.queued];
-    let line = format!("\nRECEIPT {balanced} {numbers:?}\n");
+    let line = format!("\nREPORT {balanced} {numbers:?}\n");
     // Not through `println!`, which the test harness captures.
     std::io::stdout().write_all(line.as_bytes()).unwrap();
     std::io::stdout().flush().unwrap();
@@ -59,10 +59,10 @@ fn build() -> (Tracer, Closer) {
 }
 
 /// A tracer with pending spans, whose ledger is told after the closer is dropped.
-fn pending() -> (Tell, Closer) {
+fn pending() -> (PrintStats, Closer) {
     let (tracer, closer) = build();
     spans(&tracer);
-    (Tell(tracer), closer)
+    (PrintStats(tracer), closer)
 }
 
 fn current_thread() -> tokio::runtime::Runtime {
@@ -72,32 +72,32 @@ fn current_thread() -> tokio::runtime::Runtime {
 
 const ENDINGS: &[(&str, fn())] = &[
     ("return", || {
-        let (_tell, _closer) = pending();
+        let (_printing, _closer) = pending();
     }),
     ("close", || {
-        let (tell, closer) = pending();
-        let receipt = closer.close(BOUND);
-        assert!(receipt.complete, "{receipt}");
-        drop(tell);
+        let (printing, closer) = pending();
+        let report = closer.close(BOUND);
+        assert!(report.complete, "{report}");
+        drop(printing);
     }),
     ("open spans", || {
-        let (tell, _closer) = pending();
-        std::mem::forget(tell.0.start_span("never finished"));
+        let (printing, _closer) = pending();
+        std::mem::forget(printing.0.start_span("never finished"));
     }),
     ("panic", || {
-        let (_tell, _closer) = pending();
+        let (_printing, _closer) = pending();
         panic!("the end");
     }),
     ("panic within an active span", || {
-        let (tell, _closer) = pending();
-        let span = tell.0.start_span("active");
+        let (printing, _closer) = pending();
+        let span = printing.0.start_span("active");
         let _scope = span.activate();
-        let _child = tell.0.start_span("child");
+        let _child = printing.0.start_span("child");
         panic!("the end");
     }),
     ("panic elsewhere", || {
-        let (tell, _closer) = pending();
-        let tracer = tell.0.clone();
+        let (printing, _closer) = pending();
+        let tracer = printing.0.clone();
         let thread = thread::spawn(move || {
             let _span = tracer.start_span("in the thread");
             panic!("the end of a thread");
@@ -105,9 +105,9 @@ const ENDINGS: &[(&str, fn())] = &[
         thread.join().unwrap_err();
     }),
     ("threads that never end", || {
-        let (tell, _closer) = pending();
+        let (printing, _closer) = pending();
         let (started, wait) = channel();
-        let tracer = tell.0.clone();
+        let tracer = printing.0.clone();
         thread::spawn(move || {
             let _open = tracer.start_span("open");
             started.send(()).unwrap();
@@ -119,25 +119,25 @@ const ENDINGS: &[(&str, fn())] = &[
     }),
     ("current_thread drop", || {
         current_thread().block_on(async {
-            let (_tell, _closer) = pending();
+            let (_printing, _closer) = pending();
             tokio::task::yield_now().await;
         });
     }),
     #[cfg(feature = "tokio")]
     ("current_thread flush and close", || {
         current_thread().block_on(async {
-            let (tell, closer) = pending();
-            let span = tell.0.start_span("around the flush");
-            let flush = tell.0.flush_async(BOUND);
-            let receipt = jaeger_client::TraceFutureExt::in_span(flush, span).await;
-            assert!(receipt.complete && receipt.stats.queued == 0, "{receipt}");
-            let receipt = closer.close_async(BOUND).await;
-            assert!(receipt.complete && receipt.stats.queued == 0, "{receipt}");
+            let (printing, closer) = pending();
+            let span = printing.0.start_span("around the flush");
+            let flush = printing.0.flush_async(BOUND);
+            let report = jaeger_client::TraceFutureExt::in_span(flush, span).await;
+            assert!(report.complete && report.stats.queued == 0, "{report}");
+            let report = closer.close_async(BOUND).await;
+            assert!(report.complete && report.stats.queued == 0, "{report}");
         });
     }),
     ("current_thread panic", || {
         current_thread().block_on(async {
-            let (_tell, _closer) = pending();
+            let (_printing, _closer) = pending();
             tokio::task::yield_now().await;
             panic!("the end");
         });
@@ -146,7 +146,7 @@ const ENDINGS: &[(&str, fn())] = &[
         current_thread().block_on(async {
             let (begun, wait) = channel();
             let task = tokio::spawn(async move {
-                let (_tell, _closer) = pending();
+                let (_printing, _closer) = pending();
                 begun.send(()).unwrap();
                 std::future::pending::<()>().await;
             });
@@ -159,16 +159,16 @@ const ENDINGS: &[(&str, fn())] = &[
     }),
     #[cfg(feature = "tokio")]
     ("close_async not awaited", || {
-        let (tell, closer) = pending();
+        let (printing, closer) = pending();
         drop(closer.close_async(BOUND));
-        drop(tell);
+        drop(printing);
     }),
     ("multi_thread shut down", || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build();
         let runtime = runtime.unwrap();
         let (begun, wait) = channel();
         runtime.spawn(async move {
-            let (_tell, _closer) = pending();
+            let (_printing, _closer) = pending();
             begun.send(()).unwrap();
             std::future::pending::<()>().await;
         });
@@ -182,8 +182,8 @@ const ENDINGS: &[(&str, fn())] = &[
             };
         }
         static TRACER: std::sync::OnceLock<Tracer> = std::sync::OnceLock::new();
-        let (tell, _closer) = pending();
-        TRACER.set(tell.0.clone()).unwrap();
+        let (printing, _closer) = pending();
+        TRACER.set(printing.0.clone()).unwrap();
         let thread = thread::spawn(|| {
             // Finished while the thread's locals are torn down.
             HELD.set(TRACER.get().map(|tracer| tracer.start_span("buffered")));
@@ -209,7 +209,7 @@ fn start(ending: &str, agent: &str) -> Child {
 }
 
 #[derive(Debug, PartialEq)]
-struct Ledger {
+struct Counts {
     started: usize,
     sent: usize,
     dropped: usize,
@@ -227,8 +227,8 @@ fn reading(mut pipe: impl Read + Send + 'static) -> Receiver<String> {
     read
 }
 
-/// Waits for the child's end and reads its receipt; kills it when its time is up.
-fn end_of(ending: &str, mut child: Child) -> Ledger {
+/// Waits for the child's end and reads its report; kills it when its time is up.
+fn end_of(ending: &str, mut child: Child) -> Counts {
     let start = Instant::now();
     let out = reading(child.stdout.take().unwrap());
     let err = reading(child.stderr.take().unwrap());
@@ -241,13 +241,13 @@ fn end_of(ending: &str, mut child: Child) -> Ledger {
     let both = format!("{ending:?}: {out}{err}");
     let panics = ending.contains("panic") && !ending.contains("elsewhere");
     assert_eq!(status.success(), !panics, "{both}");
-    let receipt = out.lines().find_map(|line| line.strip_prefix("RECEIPT true ["));
-    let numbers = receipt.unwrap_or_else(|| panic!("no receipt: {both}")).trim_end_matches(']');
+    let report = out.lines().find_map(|line| line.strip_prefix("REPORT true ["));
+    let numbers = report.unwrap_or_else(|| panic!("no report: {both}")).trim_end_matches(']');
     let numbers: Vec<usize> = numbers.split(", ").map(|n| n.parse().unwrap()).collect();
     let [started, sent, dropped, open, queued] = numbers[..] else { panic!("{both}") };
     assert_eq!(queued, 0, "{both}");
     println!("{ending}: {took:?}");
-    Ledger { started, sent, dropped, open }
+    Counts { started, sent, dropped, open }
 }
 
 /// Spans that the ending starts besides the pending ones: finished, left open.
@@ -262,7 +262,7 @@ fn besides(ending: &str) -> (usize, usize) {
 }
 
 #[test]
-fn whatever_ends_a_process_its_spans_arrive_and_its_receipt_says_so() {
+fn whatever_ends_a_process_its_spans_arrive_and_its_report_says_so() {
     for (ending, _) in ENDINGS {
         let agent = Agent::start();
         let accounting = end_of(ending, start(ending, &agent.address()));
@@ -270,7 +270,7 @@ fn whatever_ends_a_process_its_spans_arrive_and_its_receipt_says_so() {
         let sent = SPANS + finished;
         assert_eq!(
             accounting,
-            Ledger { started: sent + open, sent, dropped: 0, open },
+            Counts { started: sent + open, sent, dropped: 0, open },
             "{ending:?}"
         );
         assert_eq!(agent.rest().len(), sent, "{ending:?}");
@@ -284,7 +284,7 @@ fn without_an_agent_a_process_ends_just_as_soon_and_counts_its_losses() {
         let accounting = end_of(ending, start(ending, &agent));
         let (finished, open) = besides(ending);
         let dropped = SPANS + finished;
-        let expected = Ledger { started: dropped + open, sent: 0, dropped, open };
+        let expected = Counts { started: dropped + open, sent: 0, dropped, open };
         assert_eq!(accounting, expected, "{ending:?}");
     }
 }
