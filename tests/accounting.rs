@@ -1,4 +1,4 @@
-//! The ledger: whatever the transport does, every span is in exactly one place, at any moment.
+//! Span accounting: whatever the transport does, every span is in exactly one place, at any moment.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 #![allow(clippy::disallowed_methods, reason = "the tests start the threads they need")]
@@ -120,7 +120,7 @@ fn produce(tracer: &Tracer, seed: u64, elsewhere: &Sender<Span>) {
     }
 }
 
-/// Runs producers, one thread that finishes what they send it, and one that reads the ledger all
+/// Runs producers, one thread that finishes what they send it, and one that reads the accounting all
 /// the time; gives the last reading before the close.
 fn run(tracer: &Tracer, seed: u64, refusals: bool) -> u64 {
     // The producers and the reader.
@@ -184,13 +184,13 @@ fn configured(seed: u64) -> TracerBuilder {
 fn check(builder: TracerBuilder, seed: u64, taken: &AtomicU64, refusals: bool) -> Stats {
     let (tracer, closer) = builder.build().unwrap();
     let readings = run(&tracer, seed, refusals);
-    assert!(readings > 0, "the ledger was never read");
+    assert!(readings > 0, "the accounting was never read");
     let before = tracer.stats();
     let report = closer.close(SOON);
     let stats = report.stats;
     assert!(report.complete, "seed {seed}: {report}");
     assert_follows(&before, &stats, refusals);
-    assert_eq!(stats, tracer.stats(), "the report is the ledger");
+    assert_eq!(stats, tracer.stats(), "the report equals the accounting");
     assert_eq!(stats.started, expected_spans(seed), "seed {seed}: {stats}");
     assert_eq!((stats.open, stats.queued), (0, 0), "seed {seed}: {stats}");
     assert_eq!(stats.sent, taken.load(Ordering::SeqCst), "seed {seed}: {stats}");

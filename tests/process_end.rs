@@ -35,7 +35,7 @@ fn spans(tracer: &Tracer) {
     }
 }
 
-/// Says how the ledger stands, after whatever is dropped before it.
+/// Prints the counts, after whatever is dropped before it.
 struct PrintStats(Tracer);
 
 impl Drop for PrintStats {
@@ -58,7 +58,7 @@ fn build() -> (Tracer, Closer) {
     builder.flush_interval(Duration::from_secs(3600)).build().unwrap()
 }
 
-/// A tracer with pending spans, whose ledger is told after the closer is dropped.
+/// A tracer with pending spans, whose counts are printed after the closer is dropped.
 fn pending() -> (PrintStats, Closer) {
     let (tracer, closer) = build();
     spans(&tracer);

@@ -121,7 +121,7 @@ pub(crate) fn eventually(condition: impl Fn() -> bool) {
     }
 }
 
-/// Holds a reading of a ledger to its sums, and to the one before it: what is counted stays counted.
+/// Holds a reading of the accounting to its sums, and to the one before it: what is counted stays counted.
 /// With `refusals`, datagrams may turn out to have been refused.
 pub(crate) fn assert_follows(before: &Stats, after: &Stats, refusals: bool) {
     assert!(after.is_balanced(), "{after}");

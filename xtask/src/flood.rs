@@ -107,7 +107,7 @@ fn produce(tracer: &Tracer, stop: &AtomicBool) {
 }
 
 impl Flood {
-    /// What the sink lacks of what the ledger calls sent; negative if it has more.
+    /// What the sink lacks of what the accounting calls sent; negative if it has more.
     fn uncounted(&self, received: Received) -> i128 {
         i128::from(self.report.stats.sent) - i128::from(received.spans)
     }
@@ -126,7 +126,7 @@ impl Flood {
         [
             (uncounted != 0, format!("{uncounted} spans are sent and not received{of_kernel}")),
             (received.bad > 0, format!("{} datagrams were no good batch", received.bad)),
-            (!stats.is_balanced(), format!("the ledger does not balance: {stats}")),
+            (!stats.is_balanced(), format!("the accounting does not balance: {stats}")),
             (!self.report.complete, "closing ran out of time".to_owned()),
             (stats.open + stats.queued > 0, format!("spans are left over after close: {stats}")),
         ]
@@ -153,7 +153,7 @@ impl Flood {
             format!("window      {seconds:.2} s, {} producers", options.producers),
             format!("started     {} in the window", rate(self.started_in_window)),
             format!("delivered   {} in the window", rate(self.delivered_in_window)),
-            format!("ledger      {}", self.report),
+            format!("accounting  {}", self.report),
             format!("sink        {spans} spans in {datagrams} datagrams, {bad} bad"),
             format!("uncounted   {uncounted} spans (kernel drops: {kernel_drops} datagrams)"),
             format!("client CPU  {cpu}"),

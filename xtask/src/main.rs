@@ -3,7 +3,7 @@
 //! `cargo xtask check` runs everything that must hold before a change is merged.
 //! `cargo xtask compare` measures the client beside its peers.
 //! `cargo xtask contracts` holds the hot path to its instruction and allocation counts.
-//! `cargo xtask flood` drives a tracer as fast as it goes and checks its ledger against a sink.
+//! `cargo xtask flood` drives a tracer as fast as it goes and checks its accounting against a sink.
 //! `cargo xtask lowest-versions` builds what is published with the lowest versions it allows.
 //! `cargo xtask deny` checks the licences and sources of all dependencies.
 

@@ -1,4 +1,4 @@
-//! What a recorder is told: Jaeger's names and tags, and the ledger's numbers.
+//! What a recorder is told: Jaeger's names and tags, and the numbers of the span accounting.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 

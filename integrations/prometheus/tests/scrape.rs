@@ -1,4 +1,4 @@
-//! What a scrape shows: Jaeger's names in Prometheus' form, and the ledger's numbers.
+//! What a scrape shows: Jaeger's names in Prometheus' form, and the numbers of the span accounting.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The counts of spans, events and parents that could not be used; see
 /// [`LayerHandle::stats`](crate::LayerHandle::stats).
 ///
-/// Spans themselves are in the tracer's own [ledger](jaeger_client::Stats), but for those that are
+/// Spans themselves are in the tracer's [span accounting](jaeger_client::Stats), but for those that are
 /// still [`pending`](Self::pending).
 ///
 /// # Shape and units

@@ -1,4 +1,4 @@
-//! Metrics are the ledger: the same sums, however they are told and whatever goes wrong.
+//! Metrics equal the span accounting: the same sums, however they are reported and whatever goes wrong.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -269,7 +269,7 @@ fn produce(tracer: &Tracer, seed: u64) {
     }
 }
 
-/// What the metrics say of the ledger's numbers.
+/// What the metrics say of the numbers of the span accounting.
 fn assert_is_the_accounting(metrics: &InMemoryMetrics, tracer: &Tracer) {
     let (counts, stats) = (metrics.counters(), tracer.stats());
     let sum = |name: &str| -> u64 {

@@ -265,7 +265,7 @@ fn law_every_span_is_in_exactly_one_account_whatever_is_done() {
     }
 }
 
-/// Has children of a root finished by other threads, of which one may err, and reads the ledger all
+/// Has children of a root finished by other threads, of which one may err, and reads the accounting all
 /// the time. Gives the traces in which something erred with how many children they have, and the
 /// most spans that were seen to be held.
 fn storm(tracer: &Tracer, seed: u64, traces: u64) -> (Vec<(TraceId, u64)>, u64) {
@@ -370,7 +370,7 @@ fn the_accounting_is_balanced_at_any_moment_while_spans_are_buffered_released_an
         assert!(report.complete, "seed {seed}: {report}");
         assert_follows(&before, &report.stats, false);
         assert_eq!(report.stats.sent, taken.spans().len() as u64, "seed {seed}: {report}");
-        assert_eq!(report.stats, tracer.stats(), "the report is the ledger");
+        assert_eq!(report.stats, tracer.stats(), "the report equals the accounting");
         evicted += report.stats.evicted;
     }
     assert!(most_held > 0 && evicted > 0, "nothing was ever seen to be buffered, or to be evicted");

@@ -32,7 +32,7 @@ pub(crate) fn close(closer: Closer) -> Result<(), String> {
     if report.complete && report.stats.is_balanced() {
         Ok(())
     } else {
-        Err(format!("the ledger does not balance: {report}"))
+        Err(format!("the accounting does not balance: {report}"))
     }
 }
 

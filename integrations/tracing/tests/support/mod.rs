@@ -50,7 +50,7 @@ impl Traced {
         self.spans()
     }
 
-    /// The spans that are finished. The ledger holds, and nothing is open.
+    /// The spans that are finished. The accounting holds, and nothing is open.
     pub(crate) fn spans(&self) -> Spans {
         let stats = self.tracer.stats();
         assert!(stats.is_balanced(), "{stats}");
