@@ -17,14 +17,14 @@ mod store {
         let span = Span::active().map_or_else(Span::none, |caller| caller.child("query"));
         span.set_tag(SPAN_KIND, SpanKind::Client);
         span.set_tag(DB_STATEMENT, format!("select count(*) from {table}"));
-        let answered = match table {
+        let responded = match table {
             "orders" => Ok(3),
             _ => Err(std::io::Error::other(format!("no table {table}"))),
         };
-        if let Err(error) = &answered {
+        if let Err(error) = &responded {
             span.record_error(error);
         }
-        answered
+        responded
     }
 }
 

@@ -304,7 +304,7 @@ pub enum TransportError {
         bytes: usize,
     },
     /// The server responded with an error.
-    Answered {
+    Status {
         /// The address of the request.
         address: String,
         /// The status code.
@@ -360,7 +360,7 @@ impl fmt::Display for TransportError {
             Self::Unresolved { address, source } => write!(f, "cannot resolve {address}: {source}"),
             Self::Refused { address } => write!(f, "nothing listens at {address}"),
             Self::TooLarge { bytes } => write!(f, "a message of {bytes} bytes does not pass"),
-            Self::Answered { address, status, said } => {
+            Self::Status { address, status, said } => {
                 write!(f, "{address} responded with {status} {said:?}")?;
                 // The typical response of an OTLP receiver to Thrift.
                 if *status == UNSUPPORTED_MEDIA_TYPE && !address.contains(OTLP_PATH) {
@@ -395,7 +395,7 @@ impl std::error::Error for TransportError {
             Self::Unconfirmed { source, .. } => Some(source),
             Self::Refused { .. }
             | Self::TooLarge { .. }
-            | Self::Answered { .. }
+            | Self::Status { .. }
             | Self::Redirected { .. }
             | Self::Panicked { .. } => None,
         }

@@ -304,8 +304,7 @@ impl Transport for RefusesLate {
         let (failure, refused) = self.script.remove(0);
         self.refused = refused;
         let (address, said) = Default::default();
-        failure
-            .map_or(Ok(Sent::OK), |status| Err(TransportError::Answered { address, status, said }))
+        failure.map_or(Ok(Sent::OK), |status| Err(TransportError::Status { address, status, said }))
     }
 
     fn take_late_refusal(&mut self) -> bool {

@@ -149,8 +149,8 @@ fn a_sampler_configured_by_a_server_allocates_nothing_where_it_is_asked() {
         }
     }
 
-    fn reported(builder: TracerBuilder, answer: &'static str) -> TracerBuilder {
-        let sampler = RemoteSampler::builder("alloc").source(Told(answer)).build().unwrap();
+    fn reported(builder: TracerBuilder, response: &'static str) -> TracerBuilder {
+        let sampler = RemoteSampler::builder("alloc").source(Told(response)).build().unwrap();
         sampler.refresh();
         builder.null_reporter().sampler(sampler)
     }

@@ -245,15 +245,15 @@ fn find(names: &[&str]) -> Found<PathBuf> {
 
 /// The value that the driver answers with.
 fn call(http: &ureq::Agent, url: &str, body: Option<&Value>) -> Found<Value> {
-    let answer = match body {
+    let response = match body {
         Some(body) => {
             http.post(url).header("content-type", "application/json").send(body.to_string())
         }
         None => http.get(url).call(),
     };
-    let mut answer = answer.map_err(|error| format!("{url}: {error}"))?;
-    let status = answer.status();
-    let text = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_string();
+    let mut response = response.map_err(|error| format!("{url}: {error}"))?;
+    let status = response.status();
+    let text = response.body_mut().with_config().limit(MAX_RESPONSE_BYTES).read_to_string();
     let text = text.map_err(|error| format!("{url}: {error}"))?;
     let mut value: Value =
         serde_json::from_str(&text).map_err(|error| format!("{url}: {error}: {text}"))?;
@@ -289,4 +289,4 @@ const STEP_LIMIT: Duration = Duration::from_secs(30);
 const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// A picture has some hundred kB.
-const MAX_ANSWER_BYTES: u64 = 64 << 20;
+const MAX_RESPONSE_BYTES: u64 = 64 << 20;

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::command;
 use crate::gate::{self, Found};
-use crate::query::{self, Answer};
+use crate::query::{self, HttpResponse};
 
 /// A running peer.
 #[derive(Debug)]
@@ -135,11 +135,11 @@ pub fn in_query(text: &str) -> String {
     })
 }
 
-fn json(url: &str, answer: Found<Answer>) -> Value {
-    let answer = answer.unwrap_or_else(|why| panic!("{why}"));
-    assert_eq!(answer.status, 200, "{url}: {}", answer.body);
-    serde_json::from_str(&answer.body)
-        .unwrap_or_else(|error| panic!("{url}: {error}: {}", answer.body))
+fn json(url: &str, response: Found<HttpResponse>) -> Value {
+    let response = response.unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(response.status, 200, "{url}: {}", response.body);
+    serde_json::from_str(&response.body)
+        .unwrap_or_else(|error| panic!("{url}: {error}: {}", response.body))
 }
 
 const START_LIMIT: Duration = Duration::from_secs(20);

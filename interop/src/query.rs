@@ -32,16 +32,16 @@ impl Query {
     pub fn spans(&self, trace_id: &str) -> Found<Vec<Value>> {
         // Raw, since otherwise the times of spans are moved to fit those of their parents.
         let url = format!("http://{}/api/traces/{trace_id}?raw=true", self.address);
-        let answer = get(&url, &[])?;
-        if answer.status == 404 {
+        let response = get(&url, &[])?;
+        if response.status == 404 {
             return Ok(Vec::new());
         }
-        let body: Value = serde_json::from_str(&answer.body)
-            .map_err(|error| format!("{url} answered {}: {error}", answer.status))?;
+        let body: Value = serde_json::from_str(&response.body)
+            .map_err(|error| format!("{url} answered {}: {error}", response.status))?;
         let trace = &body["data"][0];
         let spans = trace["spans"]
             .as_array()
-            .ok_or_else(|| format!("{url} answered {}: {}", answer.status, answer.body))?;
+            .ok_or_else(|| format!("{url} answered {}: {}", response.status, response.body))?;
         Ok(spans.iter().map(|span| span::read_back(span, &trace["processes"])).collect())
     }
 
@@ -55,12 +55,12 @@ impl Query {
         let time = if ever { format!("start=0&end={LATEST_MICROS}") } else { "lookback=1h".into() };
         let path = format!("api/traces?service={service}&limit=20000&{time}");
         let url = format!("http://{}/{path}", self.address);
-        let answer = get(&url, &[])?;
-        let body: Value = serde_json::from_str(&answer.body)
-            .map_err(|error| format!("{url} answered {}: {error}", answer.status))?;
-        let traces = body["data"].as_array().filter(|_| answer.status == 200);
-        let traces =
-            traces.ok_or_else(|| format!("{url} answered {}: {}", answer.status, answer.body))?;
+        let response = get(&url, &[])?;
+        let body: Value = serde_json::from_str(&response.body)
+            .map_err(|error| format!("{url} answered {}: {error}", response.status))?;
+        let traces = body["data"].as_array().filter(|_| response.status == 200);
+        let traces = traces
+            .ok_or_else(|| format!("{url} answered {}: {}", response.status, response.body))?;
         let read = |trace: &Value| {
             let id = trace["traceID"].as_str().unwrap_or_default().to_owned();
             let spans = span::list(&trace["spans"]);
@@ -77,9 +77,9 @@ impl Query {
     /// As [`search`](Self::search).
     pub fn operations(&self, service: &str) -> Found<Vec<String>> {
         let url = format!("http://{}/api/services/{service}/operations", self.address);
-        let answer = get(&url, &[])?;
-        let body: Value = serde_json::from_str(&answer.body)
-            .map_err(|error| format!("{url} answered {}: {error}", answer.status))?;
+        let response = get(&url, &[])?;
+        let body: Value = serde_json::from_str(&response.body)
+            .map_err(|error| format!("{url} answered {}: {error}", response.status))?;
         let names = span::list(&body["data"]).filter_map(Value::as_str);
         Ok(names.map(str::to_owned).collect())
     }
@@ -113,19 +113,19 @@ impl Query {
 
     fn count(&self, trace_id: &str) -> Found<u64> {
         let url = format!("http://{}/api/traces/{trace_id}?raw=true", self.address);
-        let answer = get(&url, &[])?;
-        if !matches!(answer.status, 200 | 404) {
-            return Err(format!("{url} answered {}: {}", answer.status, answer.body));
+        let response = get(&url, &[])?;
+        if !matches!(response.status, 200 | 404) {
+            return Err(format!("{url} answered {}: {}", response.status, response.body));
         }
         // Each span has one, and reading all the rest takes many times as long.
-        Ok(answer.body.matches("\"operationName\":").count() as u64)
+        Ok(response.body.matches("\"operationName\":").count() as u64)
     }
 }
 
 /// What a server answered.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Answer {
+pub struct HttpResponse {
     /// The status code.
     pub status: u16,
     /// The body.
@@ -137,12 +137,12 @@ pub struct Answer {
 /// # Errors
 ///
 /// Says why if nothing was answered in time. An answer of any status is an answer.
-pub fn get(url: &str, headers: &[(String, String)]) -> Found<Answer> {
+pub fn get(url: &str, headers: &[(String, String)]) -> Found<HttpResponse> {
     let mut request = client().get(url);
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    answer(url, request.call())
+    read_response(url, request.call())
 }
 
 /// Posts nothing to `url`.
@@ -150,8 +150,8 @@ pub fn get(url: &str, headers: &[(String, String)]) -> Found<Answer> {
 /// # Errors
 ///
 /// As [`get`].
-pub fn post(url: &str) -> Found<Answer> {
-    answer(url, client().post(url).send_empty())
+pub fn post(url: &str) -> Found<HttpResponse> {
+    read_response(url, client().post(url).send_empty())
 }
 
 /// Posts a body to `url`; gives the status and the body of what was answered.
@@ -160,8 +160,8 @@ pub fn post(url: &str) -> Found<Answer> {
 ///
 /// As [`get`].
 pub fn post_bytes(url: &str, content_type: &str, body: &[u8]) -> Found<(u16, Vec<u8>)> {
-    let answered = client().post(url).header("content-type", content_type).send(body);
-    let mut response = answered.map_err(|error| format!("{url}: {error}"))?;
+    let responded = client().post(url).header("content-type", content_type).send(body);
+    let mut response = responded.map_err(|error| format!("{url}: {error}"))?;
     let limited = response.body_mut().with_config().limit(MAX_BODY_BYTES).read_to_vec();
     let body = limited.map_err(|error| format!("{url}: {error}"))?;
     Ok((response.status().as_u16(), body))
@@ -175,17 +175,17 @@ fn client() -> ureq::Agent {
         .into()
 }
 
-type Answered = Result<http::Response<ureq::Body>, ureq::Error>;
+type Responded = Result<http::Response<ureq::Body>, ureq::Error>;
 
-fn answer(url: &str, answered: Answered) -> Found<Answer> {
-    let mut response = answered.map_err(|error| format!("{url}: {error}"))?;
+fn read_response(url: &str, responded: Responded) -> Found<HttpResponse> {
+    let mut response = responded.map_err(|error| format!("{url}: {error}"))?;
     let body = response
         .body_mut()
         .with_config()
         .limit(MAX_BODY_BYTES)
         .read_to_string()
         .map_err(|error| format!("{url}: {error}"))?;
-    Ok(Answer { status: response.status().as_u16(), body })
+    Ok(HttpResponse { status: response.status().as_u16(), body })
 }
 
 /// The latest moment that has a number of nanoseconds in 63 bits.

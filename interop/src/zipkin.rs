@@ -27,12 +27,12 @@ impl Zipkin {
     /// Says what was answered if that is neither a trace nor "not found".
     pub fn spans(&self, trace_id: &str) -> Found<Vec<Value>> {
         let url = format!("http://{}/api/v2/trace/{trace_id}", self.address);
-        let answer = query::get(&url, &[])?;
-        if answer.status == 404 {
+        let response = query::get(&url, &[])?;
+        if response.status == 404 {
             return Ok(Vec::new());
         }
-        let spans: Value = serde_json::from_str(&answer.body)
-            .map_err(|error| format!("{url} answered {}: {error}", answer.status))?;
+        let spans: Value = serde_json::from_str(&response.body)
+            .map_err(|error| format!("{url} answered {}: {error}", response.status))?;
         Ok(list(&spans).map(read_back).collect())
     }
 
@@ -47,13 +47,13 @@ impl Zipkin {
         let lookback = if ever { i64::MAX / 1_000_000 } else { 3_600_000 };
         let path = format!("api/v2/traces?serviceName={service}&limit=20000&lookback={lookback}");
         let url = format!("http://{}/{path}", self.address);
-        let answer = query::get(&url, &[])?;
-        let traces: Value = serde_json::from_str(&answer.body)
-            .map_err(|error| format!("{url} answered {}: {error}", answer.status))?;
+        let response = query::get(&url, &[])?;
+        let traces: Value = serde_json::from_str(&response.body)
+            .map_err(|error| format!("{url} answered {}: {error}", response.status))?;
         let id = |trace: &Value| trace[0]["traceId"].as_str().unwrap_or_default().to_owned();
         match &traces {
-            Value::Array(traces) if answer.status == 200 => Ok(traces.iter().map(id).collect()),
-            _ => Err(format!("{url} answered {}: {}", answer.status, answer.body)),
+            Value::Array(traces) if response.status == 200 => Ok(traces.iter().map(id).collect()),
+            _ => Err(format!("{url} answered {}: {}", response.status, response.body)),
         }
     }
 }

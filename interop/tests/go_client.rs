@@ -126,13 +126,13 @@ fn a_debug_id_begins_a_trace_that_both_keep() {
     ] {
         let next = in_query(&second.url("/continue"));
         let header = ("jaeger-debug-id".to_owned(), "find me again".to_owned());
-        let answer = first.get(&format!("/continue?next={next}"), &[header]);
-        assert_eq!(answer["debug_id"], "find me again", "{answer}");
-        assert_eq!(answer["next"]["debug_id"], "", "{answer}");
-        for peer in [&answer, &answer["next"]] {
-            assert_eq!((&peer["debug"], &peer["flags"]), (&json!(true), &json!(3)), "{answer}");
+        let response = first.get(&format!("/continue?next={next}"), &[header]);
+        assert_eq!(response["debug_id"], "find me again", "{response}");
+        assert_eq!(response["next"]["debug_id"], "", "{response}");
+        for peer in [&response, &response["next"]] {
+            assert_eq!((&peer["debug"], &peer["flags"]), (&json!(true), &json!(3)), "{response}");
         }
-        let spans = both.stored(&answer, &wanted);
+        let spans = both.stored(&response, &wanted);
         assert_eq!(chain::tag(&spans[0], "jaeger-debug-id"), "find me again");
         assert!(spans.iter().all(|span| span["flags"] == 3));
     }
@@ -161,11 +161,11 @@ fn baggage_of_any_text_passes_through_go_and_comes_back_unchanged() {
     assert!(has(("uberctx-key-0", "a%20b")) && has(("uberctx-key-2", "a%2Bb")), "{headers:?}");
 
     let next = in_query(&rust.url("/continue"));
-    let answer = go.get(&format!("/continue?next={next}"), &headers.0);
-    assert_eq!(answer["sent"]["uberctx-key-0"], "a+b", "what Go writes: {answer}");
-    for peer in [&answer, &answer["next"]] {
+    let response = go.get(&format!("/continue?next={next}"), &headers.0);
+    assert_eq!(response["sent"]["uberctx-key-0"], "a+b", "what Go writes: {response}");
+    for peer in [&response, &response["next"]] {
         for (n, text) in texts.iter().enumerate() {
-            assert_eq!(peer["baggage"][format!("key-{n}")], *text, "{answer}");
+            assert_eq!(peer["baggage"][format!("key-{n}")], *text, "{response}");
         }
     }
 }
@@ -212,8 +212,8 @@ impl Both {
     }
 
     /// Waits for the spans of the trace that a peer answered with, which must be this chain.
-    fn stored(&self, answer: &Value, wanted: &[(&str, &str)]) -> Vec<Value> {
-        let trace_id = answer["trace_id"].as_str().unwrap();
+    fn stored(&self, response: &Value, wanted: &[(&str, &str)]) -> Vec<Value> {
+        let trace_id = response["trace_id"].as_str().unwrap();
         let spans = self.backend.query().wait(trace_id, wanted.len(), soon()).unwrap();
         chain::in_order(&spans, wanted)
     }

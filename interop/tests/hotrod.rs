@@ -156,9 +156,9 @@ fn dispatch(frontend: &str, customer: u32, request: &str) -> String {
     let session = request.split('-').next().unwrap();
     let baggage = format!("session={session}, request={request}");
     let url = format!("{frontend}/dispatch?customer={customer}");
-    let answer = query::get(&url, &[("jaeger-baggage".into(), baggage)]).unwrap();
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let ride: Value = serde_json::from_str(&answer.body).unwrap();
+    let response = query::get(&url, &[("jaeger-baggage".into(), baggage)]).unwrap();
+    assert_eq!(response.status, 200, "{}", response.body);
+    let ride: Value = serde_json::from_str(&response.body).unwrap();
     ride["TraceID"].as_str().unwrap().to_owned()
 }
 

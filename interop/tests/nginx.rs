@@ -48,7 +48,7 @@ fn trusting(certificate: &CertificateDer<'static>) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-async fn ask(client: &TracedClient, method: &Method, url: &str, count: &Arc<Count>) {
+async fn fetch(client: &TracedClient, method: &Method, url: &str, count: &Arc<Count>) {
     let body = if *method == Method::POST { "hello" } else { "" };
     let request = Request::builder().method(method).uri(url).body(body).unwrap();
     let request = client.request(request).also_trace(Arc::clone(count) as Arc<dyn ClientTrace>);
@@ -86,7 +86,7 @@ fn no_request_fails_where_nginx_ends_its_connections() {
                 let (url, count) = (url.clone(), Arc::clone(&count));
                 runtime.spawn(async move {
                     for _ in 0..REQUESTS / TASKS {
-                        ask(&client, &method, &url, &count).await;
+                        fetch(&client, &method, &url, &count).await;
                     }
                 })
             });

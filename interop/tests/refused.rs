@@ -53,10 +53,10 @@ fn damaging(server: String) -> String {
                     format!("{line}\r\nhost: x\r\n{kind}\r\ncontent-length: {length}\r\n\r\n");
                 let mut onward = TcpStream::connect(&server).unwrap();
                 onward.write_all(&[head.as_bytes(), &body].concat()).unwrap();
-                let mut answer = String::new();
-                BufReader::new(onward).read_line(&mut answer).unwrap();
-                let answer = format!("{}\r\ncontent-length: 0\r\n\r\n", answer.trim_end());
-                stream.get_mut().write_all(answer.as_bytes()).unwrap();
+                let mut response = String::new();
+                BufReader::new(onward).read_line(&mut response).unwrap();
+                let response = format!("{}\r\ncontent-length: 0\r\n\r\n", response.trim_end());
+                stream.get_mut().write_all(response.as_bytes()).unwrap();
             }
         }
     });

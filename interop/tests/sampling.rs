@@ -36,15 +36,15 @@ fn follows_the_file(test: &str, kind: Kind, paths: &[&str]) {
     let Some(backend) = found else { return };
     let clients: Vec<_> = paths.iter().map(|path| Client::new(&backend, path)).collect();
     for client in &clients {
-        client.follows(&Rule::Probabilistic { rate: 0.25 }, |answer| {
-            answer["probabilisticSampling"]["samplingRate"] == 0.25
+        client.follows(&Rule::Probabilistic { rate: 0.25 }, |response| {
+            response["probabilisticSampling"]["samplingRate"] == 0.25
         });
     }
 
     file.write(&json!({"type": "ratelimiting", "param": 7}));
     for client in &clients {
-        client.follows(&Rule::RateLimiting { max_traces_per_second: 7.0 }, |answer| {
-            answer["rateLimitingSampling"]["maxTracesPerSecond"] == 7
+        client.follows(&Rule::RateLimiting { max_traces_per_second: 7.0 }, |response| {
+            response["rateLimitingSampling"]["maxTracesPerSecond"] == 7
         });
     }
 
@@ -62,8 +62,8 @@ fn follows_the_file(test: &str, kind: Kind, paths: &[&str]) {
 
     file.write(&json!({"type": "probabilistic", "param": 1}));
     for client in clients {
-        client.follows(&Rule::Probabilistic { rate: 1.0 }, |answer| {
-            answer["operationSampling"].is_null()
+        client.follows(&Rule::Probabilistic { rate: 1.0 }, |response| {
+            response["operationSampling"].is_null()
         });
         client.names_itself_where_it_is_stored(&backend);
     }
@@ -101,10 +101,10 @@ impl Client {
 
     /// Waits until the server itself answers so; then the rule must follow soon.
     fn follows(&self, rule: &Rule, so: impl Fn(&Value) -> bool) {
-        let asked = format!("{}?service={SERVICE}", self.url);
+        let requested = format!("{}?service={SERVICE}", self.url);
         wait("the server's own answer", || {
-            let answer = query::get(&asked, &[]).unwrap();
-            so(&serde_json::from_str(&answer.body).unwrap())
+            let response = query::get(&requested, &[]).unwrap();
+            so(&serde_json::from_str(&response.body).unwrap())
         });
         let changed = Instant::now();
         wait("the rule", || self.rule() == *rule);

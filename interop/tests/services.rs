@@ -38,12 +38,12 @@ async fn order(
 ) -> Result<String, StatusCode> {
     stock.ready().await.map_err(|_| StatusCode::BAD_GATEWAY)?;
     let path = PathAndQuery::from_static(echo::UNARY);
-    let answer = stock.unary(tonic::Request::new(id), path, echo::Text).await;
-    answer.map(tonic::Response::into_inner).map_err(|_| StatusCode::BAD_GATEWAY)
+    let response = stock.unary(tonic::Request::new(id), path, echo::Text).await;
+    response.map(tonic::Response::into_inner).map_err(|_| StatusCode::BAD_GATEWAY)
 }
 
 /// Asks for an order within a span, and gives the id of its trace.
-async fn ask(tracers: [&Tracer; 3], id: &str) -> String {
+async fn fetch(tracers: [&Tracer; 3], id: &str) -> String {
     let [edge, shop, stock] = tracers.map(Clone::clone);
     let address = echo::serve(TraceLayer::new(stock)).await;
     let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await;
@@ -59,11 +59,11 @@ async fn ask(tracers: [&Tracer; 3], id: &str) -> String {
     let mut client = ClientLayer::new(edge.clone()).layer(client);
     let span = edge.start_span("order");
     let trace_id = span.context().trace_id().to_string();
-    let asked = async {
+    let requested = async {
         let request = Request::get(url).body(Empty::<axum::body::Bytes>::new()).unwrap();
         client.call(request).await.unwrap().into_body().collect().await.unwrap()
     };
-    asked.in_span(span).await;
+    requested.in_span(span).await;
     trace_id
 }
 
@@ -78,7 +78,7 @@ fn services_of_axum_and_tonic_make_one_trace() {
         let services = ["edge", "shop", "stock"].map(start);
         let tracers = services.each_ref().map(|(tracer, _)| tracer);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let traces = ["7", "broken"].map(|id| runtime.block_on(ask(tracers, id)));
+        let traces = ["7", "broken"].map(|id| runtime.block_on(fetch(tracers, id)));
         runtime.shutdown_timeout(PATIENCE);
         for (_, closer) in services {
             let report = closer.close(PATIENCE);

@@ -178,11 +178,11 @@ fn one_variable_flips_a_service_in_the_midst_of_old_and_new_ones() {
         let (tracer, closer) = service(&backend, exporters);
         let root = tracer.start_span("root");
         let next = in_query(&go.url("/continue"));
-        let answer = go.get(&format!("/continue?next={next}"), &headers(&tracer, &root));
+        let response = go.get(&format!("/continue?next={next}"), &headers(&tracer, &root));
         let trace = format!("{:0>32}", root.context().trace_id().to_string());
-        assert_eq!(answer["trace_id"], *trace, "{answer}");
-        let sent = answer["sent"].as_object().unwrap();
-        assert!(!sent.contains_key("traceparent"), "{answer}");
+        assert_eq!(response["trace_id"], *trace, "{response}");
+        let sent = response["sent"].as_object().unwrap();
+        assert!(!sent.contains_key("traceparent"), "{response}");
         let of_go = |(name, value): (&String, &Value)| {
             (name.to_ascii_lowercase(), value.as_str().unwrap().to_owned())
         };

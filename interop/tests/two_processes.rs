@@ -41,17 +41,17 @@ fn three_processes_make_one_trace() {
     let mut headers = HttpHeaders(Vec::new());
     tracer.inject(&call.context(), &mut headers);
     let next = in_query(&back.url("/continue"));
-    let answer = middle.get(&format!("/continue?next={next}"), &headers.0);
+    let response = middle.get(&format!("/continue?next={next}"), &headers.0);
     call.finish();
     root.finish();
 
     let trace_id = root.context().trace_id().to_string();
-    for peer in [&answer, &answer["next"]] {
-        assert_eq!(peer["trace_id"], trace_id.as_str(), "{answer}");
-        assert_eq!(peer["baggage"], json!({"user": "Žofie & co, 100 %+"}), "{answer}");
-        assert_eq!(peer["flags"], 1, "{answer}");
+    for peer in [&response, &response["next"]] {
+        assert_eq!(peer["trace_id"], trace_id.as_str(), "{response}");
+        assert_eq!(peer["baggage"], json!({"user": "Žofie & co, 100 %+"}), "{response}");
+        assert_eq!(peer["flags"], 1, "{response}");
     }
-    assert_eq!(answer["parent_id"], call.context().span_id().to_string(), "{answer}");
+    assert_eq!(response["parent_id"], call.context().span_id().to_string(), "{response}");
 
     assert!(closer.close(PATIENCE).complete);
     let spans = backend.query().wait(&trace_id, 5, Instant::now() + PATIENCE).unwrap();
@@ -65,8 +65,8 @@ fn three_processes_make_one_trace() {
             ("back", "rust-server"),
         ],
     );
-    assert_eq!(spans[2]["span"], answer["span_id"]);
-    assert_eq!(spans[4]["span"], answer["next"]["span_id"]);
+    assert_eq!(spans[2]["span"], response["span_id"]);
+    assert_eq!(spans[4]["span"], response["next"]["span_id"]);
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ureq::http::{HeaderName, HeaderValue};
 use ureq::{Agent, Proxy, ProxyProtocol};
 
-use super::exchange::{Answer, Exchange, Failure, Reason, USER_AGENT};
+use super::exchange::{Exchange, Failure, HttpResponse, Reason, USER_AGENT};
 use super::forward::ForwardProxy;
 use super::no_proxy::Bypass;
 use super::proxy::ProxyConfig;
@@ -26,7 +26,7 @@ pub(crate) struct ClientOptions<'o> {
     /// The timeout of the response's body, if that is less.
     pub(crate) body_timeout: Duration,
     /// The maximum length of a response's body.
-    pub(crate) max_answer_bytes: u64,
+    pub(crate) max_response_bytes: u64,
     pub(crate) proxy: &'o ProxyConfig,
     pub(crate) tls: TlsOptions<'o>,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Client {
     headers: Vec<(HeaderName, HeaderValue)>,
     timeout: Duration,
     body_timeout: Duration,
-    max_answer_bytes: u64,
+    max_response_bytes: u64,
     bypass: Bypass,
     direct: Agent,
     http: Route,
@@ -105,7 +105,7 @@ impl Client {
             headers,
             timeout: options.timeout,
             body_timeout: options.body_timeout,
-            max_answer_bytes: options.max_answer_bytes,
+            max_response_bytes: options.max_response_bytes,
             bypass: Bypass::parse(&no_proxy),
             direct: agent(options, None)?,
             http: route(http, false),
@@ -151,7 +151,7 @@ impl Client {
     /// preserve the request, 307 and 308, are followed to the same origin, or to `https` on the
     /// same host: credentials go nowhere else.
     #[cfg(feature = "collector-http")]
-    pub(crate) fn post(&self, body: &[u8], within: Duration) -> Result<Answer, Failure> {
+    pub(crate) fn post(&self, body: &[u8], within: Duration) -> Result<HttpResponse, Failure> {
         let may_follow = |status, target: &Url| {
             matches!(status, 307 | 308) && self.url.trusts(target) && can_encrypt(target)
         };
@@ -160,14 +160,14 @@ impl Client {
 
     /// Sends a GET request with a query, and follows redirects to any HTTP URL.
     #[cfg(feature = "remote-sampler")]
-    pub(crate) fn get(&self, query: &str) -> Result<Answer, Failure> {
+    pub(crate) fn get(&self, query: &str) -> Result<HttpResponse, Failure> {
         let url = self.url.to_string();
         let mark = if url.contains('?') { '&' } else { '?' };
-        let asked = Url::parse(&format!("{url}{mark}{query}"));
+        let requested = Url::parse(&format!("{url}{mark}{query}"));
         let too_long =
             || Failure::early(Reason::Unusable("the request URL is too long".to_owned()));
         let may_follow = |_, target: &Url| can_encrypt(target);
-        self.follow(&asked.ok_or_else(too_long)?, None, self.timeout, may_follow)
+        self.follow(&requested.ok_or_else(too_long)?, None, self.timeout, may_follow)
     }
 
     fn follow(
@@ -176,23 +176,23 @@ impl Client {
         body: Option<&[u8]>,
         within: Duration,
         may_follow: impl Fn(u16, &Url) -> bool,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<HttpResponse, Failure> {
         let began = clock::now();
         let timeout = self.timeout.min(within);
-        let mut answer = self.exchange(url, body, timeout)?;
+        let mut response = self.exchange(url, body, timeout)?;
         let (mut at, mut hops) = (url.clone(), 0);
-        while let Some(location) = redirect(&answer) {
-            let status = answer.status;
+        while let Some(location) = redirect(&response) {
+            let status = response.status;
             let is_allowed = |next: &Url| hops < MAX_REDIRECTS && may_follow(status, next);
             let Some(next) = at.join(location).filter(is_allowed) else {
                 let target = redact::value(location);
                 return Err(Failure::early(Reason::Redirect { status, target }));
             };
             let spent = clock::now().saturating_duration_since(began);
-            answer = self.exchange(&next, body, timeout.saturating_sub(spent))?;
+            response = self.exchange(&next, body, timeout.saturating_sub(spent))?;
             (at, hops) = (next, hops + 1);
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// Sends one request, within that timeout.
@@ -201,7 +201,7 @@ impl Client {
         url: &Url,
         body: Option<&[u8]>,
         timeout: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<HttpResponse, Failure> {
         if timeout.is_zero() {
             return Err(Failure::early(Reason::TimedOut("no time is left".to_owned())));
         }
@@ -212,7 +212,7 @@ impl Client {
             body,
             timeout,
             body_timeout: self.body_timeout,
-            max_answer_bytes: self.max_answer_bytes,
+            max_response_bytes: self.max_response_bytes,
         };
         let is_direct = self.bypass.covers(url.host(), url.port());
         match if url.is_encrypted() { &self.https } else { &self.http } {
@@ -261,9 +261,9 @@ impl Route {
 }
 
 /// Returns the target of a redirect, if the response is one.
-fn redirect(answer: &Answer) -> Option<&str> {
-    let is_redirect = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
-    answer.location.as_deref().filter(|_| is_redirect)
+fn redirect(response: &HttpResponse) -> Option<&str> {
+    let is_redirect = matches!(response.status, 301 | 302 | 303 | 307 | 308);
+    response.location.as_deref().filter(|_| is_redirect)
 }
 
 /// Returns whether this build supports the scheme of the URL.

@@ -24,12 +24,12 @@ pub(super) struct Exchange<'e> {
     /// The timeout of the response's body.
     pub(super) body_timeout: Duration,
     /// The maximum length of the response's body.
-    pub(super) max_answer_bytes: u64,
+    pub(super) max_response_bytes: u64,
 }
 
 /// The response of a server.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
     pub(super) location: Option<String>,
@@ -134,7 +134,7 @@ impl Written {
 
 impl Exchange<'_> {
     /// Sends the request. `is_shortened` says that its timeout is less than the agent's.
-    pub(super) fn by(&self, agent: &Agent, is_shortened: bool) -> Result<Answer, Failure> {
+    pub(super) fn by(&self, agent: &Agent, is_shortened: bool) -> Result<HttpResponse, Failure> {
         // Bytes that are not written when the request fails were not received by the server.
         let mut unwritten = self.body.unwrap_or_default();
         let sent = match self.request() {
@@ -146,7 +146,7 @@ impl Exchange<'_> {
             Err(error) => Err(ureq::Error::Http(error)),
         };
         match sent {
-            Ok(answer) => Ok(answer),
+            Ok(response) => Ok(response),
             Err(error) => {
                 let all = self.body.map_or(0, <[u8]>::len);
                 let written = Written::of(all - unwritten.len(), all);
@@ -175,7 +175,7 @@ fn send(
     request: Request<()>,
     body: impl ureq::AsSendBody,
     is_shortened: bool,
-) -> Result<Answer, ureq::Error> {
+) -> Result<HttpResponse, ureq::Error> {
     let request = request.map(|()| body);
     let response = if is_shortened {
         let timeout = Some(exchange.timeout);
@@ -184,21 +184,21 @@ fn send(
         agent.run(request)
     }?;
     let (head, body) = response.into_parts();
-    let mut answer = Answer::new(head.status.as_u16(), &head.headers);
-    answer.read(body.into_reader(), exchange.max_answer_bytes);
-    Ok(answer)
+    let mut response = HttpResponse::new(head.status.as_u16(), &head.headers);
+    response.read(body.into_reader(), exchange.max_response_bytes);
+    Ok(response)
 }
 
-impl Answer {
+impl HttpResponse {
     /// Returns a response whose body is not read yet.
     pub(super) fn new(status: u16, headers: &HeaderMap) -> Self {
         let now = SystemClock::new().wall_nanos();
-        let asked = headers.get_all(RETRY_AFTER).iter();
-        let asked = asked.filter_map(|value| parse_retry_after(value.to_str().ok()?, now));
+        let delays = headers.get_all(RETRY_AFTER).iter();
+        let delays = delays.filter_map(|value| parse_retry_after(value.to_str().ok()?, now));
         let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
         Self {
             status,
-            retry_after: asked.max(),
+            retry_after: delays.max(),
             location: location.map(str::to_owned),
             body: Vec::new(),
             body_error: None,

@@ -14,7 +14,7 @@ use ureq::http::{HeaderValue, Response};
 use ureq_proto::client::state::{RecvBody, RecvResponse, SendRequest};
 use ureq_proto::client::{Call, RecvResponseResult, SendRequestResult};
 
-use super::exchange::{self, Answer, Exchange, Failure, Reason, Written};
+use super::exchange::{self, Exchange, Failure, HttpResponse, Reason, Written};
 use crate::clock;
 use crate::encoding::base64;
 
@@ -48,7 +48,7 @@ impl ForwardProxy {
         Self { host: host.to_owned(), port: proxy.port(), authorization }
     }
 
-    pub(super) fn exchange(&self, exchange: &Exchange<'_>) -> Result<Answer, Failure> {
+    pub(super) fn exchange(&self, exchange: &Exchange<'_>) -> Result<HttpResponse, Failure> {
         let deadline = Deadline::after(exchange.timeout);
         let call = self.request(exchange).map_err(Failure::early)?;
         let mut stream = self.connect(&deadline).map_err(|error| {
@@ -58,7 +58,7 @@ impl ForwardProxy {
         let (call, unwritten) = write(call, exchange, &mut stream, &deadline)?;
         match (read(call, exchange, &mut stream, &deadline), unwritten) {
             // A server that refuses a message may respond before it has received the end.
-            (Ok(answer), _) => Ok(answer),
+            (Ok(response), _) => Ok(response),
             (Err(_), Some(error)) => Err(Failure { reason: reason(error), written: Written::Part }),
             (Err(reason), None) => Err(Failure { reason, written: Written::All }),
         }
@@ -132,7 +132,7 @@ fn read(
     exchange: &Exchange<'_>,
     stream: &mut TcpStream,
     deadline: &Deadline,
-) -> Result<Answer, Reason> {
+) -> Result<HttpResponse, Reason> {
     let mut input = Vec::new();
     let head: Response<()> = loop {
         let (used, head) = call.try_response(&input, false).map_err(unusable)?;
@@ -153,13 +153,13 @@ fn read(
             }
         }
     };
-    let mut answer = Answer::new(head.status().as_u16(), head.headers());
+    let mut response = HttpResponse::new(head.status().as_u16(), head.headers());
     if let Some(RecvResponseResult::RecvBody(call)) = call.proceed() {
         let deadline = deadline.or_after(exchange.body_timeout);
         let body = Body { call, input, stream, deadline, has_ended: false };
-        answer.read(body, exchange.max_answer_bytes);
+        response.read(body, exchange.max_response_bytes);
     }
-    Ok(answer)
+    Ok(response)
 }
 
 /// The body of a response.

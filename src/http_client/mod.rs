@@ -22,10 +22,10 @@ mod url;
 
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 pub(crate) use self::client::{Client, ClientOptions};
-#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
-pub(crate) use self::exchange::Answer;
 #[cfg(any(feature = "remote-sampler", feature = "otlp"))]
 pub(crate) use self::exchange::BodyError;
+#[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
+pub(crate) use self::exchange::HttpResponse;
 #[cfg(feature = "collector-http")]
 pub(crate) use self::exchange::{Failure, Reason, Written};
 pub use self::proxy::ProxyConfig;

@@ -97,7 +97,7 @@ impl FailedAttempt {
     }
 
     /// Returns a failure without a response.
-    pub(crate) const fn without_answer(retry: Retry, may_be_processed: bool) -> Self {
+    pub(crate) const fn without_response(retry: Retry, may_be_processed: bool) -> Self {
         Self { retry, may_be_processed, retry_after: None }
     }
 }
@@ -355,7 +355,7 @@ mod tests {
 
         #[test]
         fn attempts_are_bounded_in_number_and_in_time() {
-            let refused = FailedAttempt::without_answer(Retry::Yes, false);
+            let refused = FailedAttempt::without_response(Retry::Yes, false);
             assert_eq!(pauses(&state(4, Duration::from_secs(3600)), refused).len(), 3);
             let bound = Duration::from_secs(30);
             let pauses = pauses(&state(u32::MAX, bound), refused);
@@ -365,10 +365,10 @@ mod tests {
         #[test]
         fn what_a_server_asks_for_beyond_the_bound_gives_a_message_up_at_once() {
             let bound = Duration::from_secs(30);
-            for (asked, given) in [(0, 7), (29, 1), (30, 0), (u64::MAX, 0)] {
-                let failed = by_status(503, Some(Duration::from_secs(asked)));
+            for (requested, given) in [(0, 7), (29, 1), (30, 0), (u64::MAX, 0)] {
+                let failed = by_status(503, Some(Duration::from_secs(requested)));
                 let pauses = pauses(&state(8, bound), failed);
-                assert_eq!(pauses.len(), given, "{asked}: {pauses:?}");
+                assert_eq!(pauses.len(), given, "{requested}: {pauses:?}");
             }
             let later = by_status(503, Some(Duration::MAX));
             assert!(pauses(&state(9, Duration::MAX), later).is_empty(), "and nothing overflows");
@@ -391,10 +391,10 @@ mod tests {
         #[test]
         fn a_message_without_an_answer_is_sent_twice_at_most() {
             let state = state(10, Duration::from_secs(30));
-            let unanswered = FailedAttempt::without_answer(Retry::Unanswered, true);
+            let unanswered = FailedAttempt::without_response(Retry::Unanswered, true);
             assert_eq!(pauses(&state, unanswered).len(), 1);
             // A failure between does not count as a response.
-            let (now, refused) = (clock::now(), FailedAttempt::without_answer(Retry::Yes, false));
+            let (now, refused) = (clock::now(), FailedAttempt::without_response(Retry::Yes, false));
             let mut attempts = state.begin(now).unwrap();
             assert!(attempts.failed(unanswered, now).is_some());
             assert!(attempts.failed(refused, now).is_some() && attempts.may_be_processed());

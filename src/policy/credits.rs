@@ -174,11 +174,11 @@ mod tests {
         let requests = credits.requests();
         let bytes = |request: &Vec<Arc<str>>| request.iter().map(|name| name.len()).sum::<usize>();
         assert!(requests.iter().all(|request| bytes(request) <= MAX_REQUEST_BYTES));
-        let mut asked: Vec<_> = requests.concat();
-        asked.sort();
+        let mut requested: Vec<_> = requests.concat();
+        requested.sort();
         let mut expected: Vec<Arc<str>> = names.iter().map(|name| name.as_str().into()).collect();
         expected.sort();
-        assert_eq!(asked, expected);
+        assert_eq!(requested, expected);
         assert!(Credits::default().requests().is_empty());
     }
 

@@ -148,7 +148,7 @@ impl Shared {
     fn refresh(&self, host: &PolicyHost, is_unwanted: &dyn Fn() -> bool) -> PollResult {
         let response = self.fetch.get([("service", self.service_name.as_str())]);
         if is_unwanted() {
-            return PollResult::Answered;
+            return PollResult::Responded;
         }
         let (result, error) = match response.map(|body| read(&body)) {
             Ok(Ok(allowed)) => {
@@ -156,9 +156,9 @@ impl Shared {
                 let updates = &mut *self.updates.lock();
                 updates.ok += 1;
                 updates.last_error = None;
-                return PollResult::Answered;
+                return PollResult::Responded;
             }
-            Ok(Err(refused)) => (PollResult::Answered, refused),
+            Ok(Err(refused)) => (PollResult::Responded, refused),
             Err(error) => (PollResult::Failed { retry_after: error.retry_after() }, error),
         };
         {

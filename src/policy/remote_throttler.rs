@@ -231,11 +231,11 @@ impl Shared {
     /// prevent the next one; a missing response does.
     fn refresh(&self, host: &PolicyHost, is_unwanted: &dyn Fn() -> bool) -> PollResult {
         let requests = self.credits.lock().requests();
-        let mut outcome = PollResult::Answered;
+        let mut outcome = PollResult::Responded;
         for request in &requests {
             let response = self.poll(&self.background, request.iter().map(|name| &**name), host);
             if is_unwanted() {
-                return PollResult::Answered;
+                return PollResult::Responded;
             }
             match response {
                 Ok(balances) => {
@@ -273,7 +273,7 @@ impl Shared {
         let body = fetch
             .get(operations.chain(who))
             .map_err(|error| (PollResult::Failed { retry_after: error.retry_after() }, error))?;
-        credits::read(&body).map_err(|refused| (PollResult::Answered, refused))
+        credits::read(&body).map_err(|refused| (PollResult::Responded, refused))
     }
 
     fn tell(&self, host: &PolicyHost, error: &FetchError) {

@@ -8,7 +8,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::FetchError;
 use crate::address::{UrlError, WebUrl};
 use crate::error::ConfigError;
-use crate::http_client::{Answer, BodyError, Client, ClientOptions, ProxyConfig, TlsOptions, Url};
+use crate::http_client::{
+    BodyError, Client, ClientOptions, HttpResponse, ProxyConfig, TlsOptions, Url,
+};
 use crate::redact::Secrets;
 
 /// Polls one address. A request ends within its timeout, and at most 1 MiB of a response is read.
@@ -48,7 +50,7 @@ impl HttpFetch {
             field,
             timeout,
             body_timeout: timeout,
-            max_answer_bytes: MAX_BODY_BYTES,
+            max_response_bytes: MAX_BODY_BYTES,
             proxy,
             tls: TlsOptions::default(),
         };
@@ -74,7 +76,7 @@ impl HttpFetch {
             .client
             .get(&pairs.collect::<Vec<_>>().join("&"))
             .map_err(|failure| self.failed(&failure))?;
-        let Answer { status, retry_after, .. } = response;
+        let HttpResponse { status, retry_after, .. } = response;
         if status >= 400 {
             let body = response.excerpt(&self.secrets);
             return Err(FetchError::Status { status, body, retry_after });

@@ -14,7 +14,7 @@ use crate::id;
 /// Whether a poll was answered, with success or an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PollResult {
-    Answered,
+    Responded,
     /// The next poll comes before the interval has passed, but not before the server's
     /// `Retry-After`.
     Failed {
@@ -113,7 +113,7 @@ fn run(
         // should not be polled all the time. No `Retry-After` delays a poll beyond the interval.
         next = match outcome.unwrap_or(PollResult::Failed { retry_after: None }) {
             PollResult::Failed { retry_after } => backoff.next(retry_after).min(interval),
-            PollResult::Answered => {
+            PollResult::Responded => {
                 backoff.reset();
                 interval.mul_f64(share())
             }

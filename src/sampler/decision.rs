@@ -76,7 +76,7 @@ pub struct DecisionById<'a>(ById<'a>);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ById<'a> {
     /// The id alone does not decide.
-    Ask,
+    Undecided,
     No,
     /// The trace is sampled, with the two tags of the sampler.
     Yes(&'a ShortTags),
@@ -86,7 +86,7 @@ pub(crate) enum ById<'a> {
 pub(crate) const SAMPLER_TAGS: usize = 2;
 
 impl<'a> DecisionById<'a> {
-    pub(crate) const ASK: Self = Self(ById::Ask);
+    pub(crate) const UNDECIDED: Self = Self(ById::Undecided);
 
     #[cfg(feature = "remote-sampler")]
     pub(super) const NO: Self = Self(ById::No);
@@ -96,12 +96,12 @@ impl<'a> DecisionById<'a> {
         match &tags.short {
             _ if !sample => Self(ById::No),
             Some(short) => Self(ById::Yes(short)),
-            None => Self::ASK,
+            None => Self::UNDECIDED,
         }
     }
 
     #[inline]
-    pub(crate) fn answer(self) -> ById<'a> {
+    pub(crate) fn outcome(self) -> ById<'a> {
         self.0
     }
 }

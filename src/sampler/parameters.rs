@@ -49,12 +49,12 @@ impl<'a> SamplingParameters<'a> {
     /// let (sampler, clock) = (ProbabilisticSampler::new(1.0)?, SystemClock::new());
     /// let mut keys = Vec::new();
     /// let decision =
-    ///     SamplingParameters::ask(&sampler, TraceId::new(0, 1), "op", &clock, |tag| keys.push(tag.key.to_vec()));
+    ///     SamplingParameters::decide(&sampler, TraceId::new(0, 1), "op", &clock, |tag| keys.push(tag.key.to_vec()));
     /// assert!(decision.sample);
     /// assert_eq!(keys, [b"sampler.type".to_vec(), b"sampler.param".to_vec()]);
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
-    pub fn ask(
+    pub fn decide(
         sampler: &(impl Sampler + ?Sized),
         trace_id: TraceId,
         operation_name: &str,

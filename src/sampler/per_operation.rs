@@ -284,19 +284,19 @@ mod tests {
         let clock = Arc::new(ManualClock::new());
         let sampler =
             PerOperationSampler::new(&OperationStrategies::new(0.0, 1.0).operation("known", 0.0));
-        let ask = |operation| {
+        let is_sampled = |operation| {
             let mut span = ManualSpan::new(NEVER, operation).with_clock(Arc::clone(&clock));
             span.start(&sampler);
             span.is_sampled()
         };
-        assert!(ask("known") && ask("learned"));
+        assert!(is_sampled("known") && is_sampled("learned"));
         let new = OperationStrategies::new(0.0, 2.0).operation("known", 0.0).operation("new", 0.0);
         sampler.update(&new, 0);
         assert_eq!(names(&sampler), ["known", "new"]);
-        assert!(!ask("known"), "its allowance was used up");
-        assert!(ask("learned") && ask("new"));
+        assert!(!is_sampled("known"), "its allowance was used up");
+        assert!(is_sampled("learned") && is_sampled("new"));
         clock.advance(Duration::from_millis(500));
-        assert!(ask("known"));
+        assert!(is_sampled("known"));
     }
 
     #[test]

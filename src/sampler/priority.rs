@@ -117,8 +117,9 @@ impl Sampler for PrioritySampler {
         span: &mut SamplingParameters<'_>,
         parent: ParentDecision,
     ) -> Option<Decision> {
-        let mut asked = self.delegates.iter().filter(|delegate| delegate.sampler.decides_on_join());
-        asked.find_map(|delegate| delegate.sampler.on_join(span, parent))
+        let mut requested =
+            self.delegates.iter().filter(|delegate| delegate.sampler.decides_on_join());
+        requested.find_map(|delegate| delegate.sampler.on_join(span, parent))
     }
 
     fn memory_bits(&self) -> u32 {

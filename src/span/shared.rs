@@ -50,10 +50,10 @@ pub(crate) struct SpanShared {
     /// Whether the sampler may defer a decision.
     pub(crate) may_defer: bool,
     /// Whether the sampler is called for traces that continue here.
-    pub(crate) asks_on_join: bool,
+    pub(crate) decides_on_join: bool,
     /// Whether the sampler may decide by the id alone: its tags are then not truncated, so they
     /// must fit.
-    pub(crate) asks_by_id: bool,
+    pub(crate) decides_by_id: bool,
     /// Whether spans take the slow path, because there are callbacks for calls on them.
     pub(crate) slow_path: bool,
     /// Whether spans of builders take the full start: on the slow path, for metrics, because they
@@ -193,9 +193,10 @@ impl SpanShared {
         match &self.restrictions {
             None => BaggageRestriction::up_to(self.max_baggage_value_bytes),
             Some(manager) => {
-                let ask = || manager.restriction(&self.service_name, key);
-                let asked = self.diagnostics.call(Callback::RestrictionManagerRestriction, ask);
-                asked.unwrap_or(BaggageRestriction::DENIED)
+                let call = || manager.restriction(&self.service_name, key);
+                let restriction =
+                    self.diagnostics.call(Callback::RestrictionManagerRestriction, call);
+                restriction.unwrap_or(BaggageRestriction::DENIED)
             }
         }
     }
@@ -229,8 +230,8 @@ impl SpanShared {
     #[cold]
     pub(crate) fn is_debug_allowed(&self, operation: &str) -> bool {
         let Some(throttler) = &self.throttler else { return true };
-        let ask = || throttler.is_allowed(operation);
-        self.diagnostics.call(Callback::ThrottlerIsAllowed, ask).unwrap_or(false)
+        let call = || throttler.is_allowed(operation);
+        self.diagnostics.call(Callback::ThrottlerIsAllowed, call).unwrap_or(false)
     }
 
     /// Returns the storable time nearest to the one given in `call`, in nanoseconds since the Unix

@@ -137,7 +137,7 @@ impl TracerBuilder {
             .map(|config| TailSampler::new(&config, self.shards, &origin))
             .transpose()?;
         let may_defer = self.sampler.may_defer();
-        let asks_on_join = self.sampler.decides_on_join();
+        let decides_on_join = self.sampler.decides_on_join();
         let mut observers = self.observers;
         let is_rpc_lost = self.rpc_metrics && self.metrics.is_none();
         if let Some(metrics) = self.metrics.as_ref().filter(|_| self.rpc_metrics) {
@@ -149,7 +149,7 @@ impl TracerBuilder {
         let hooks = Hooks { observers, open, ..Hooks::default() };
         let slow_path = may_defer || options.max_logs_per_span > 0 || !hooks.is_empty();
         let full_start = slow_path
-            || asks_on_join
+            || decides_on_join
             || tail_sampler.is_some()
             || self.metrics.is_some()
             || options.shares_rpc_spans
@@ -159,11 +159,11 @@ impl TracerBuilder {
             anchor: Anchor::new(&clock),
             clock,
             may_defer,
-            asks_on_join,
+            decides_on_join,
             slow_path,
             full_start,
             counts_first: self.metrics.is_some(),
-            asks_by_id: options.max_tag_value_bytes >= MAX_KIND_BYTES,
+            decides_by_id: options.max_tag_value_bytes >= MAX_KIND_BYTES,
             has_hooks: slow_path
                 || self.disabled
                 || tail_sampler.is_some()

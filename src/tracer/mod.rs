@@ -415,17 +415,17 @@ impl Shared {
             let stats = self.core.stats(self.refs.all_stripes());
             return FlushReport::new(stats, false, Duration::ZERO);
         }
-        let (answered, took) = timed(|| self.reporter.as_ref().is_none_or(work));
+        let (responded, took) = timed(|| self.reporter.as_ref().is_none_or(work));
         let stats = self.core.stats(self.refs.all_stripes());
         // Without the reporter's thread no command is answered, and nothing is left if all is well.
         let alone = self.reporter.as_ref().is_some_and(ReporterService::is_gone);
         // The metrics are published here if there is no thread for it, or if it hangs.
         if let Some(metrics) = &self.metrics
-            && (alone || !answered || self.reporter.is_none())
+            && (alone || !responded || self.reporter.is_none())
         {
             metrics.publish();
         }
-        FlushReport::new(stats, if alone { stats.queued == 0 } else { answered }, took)
+        FlushReport::new(stats, if alone { stats.queued == 0 } else { responded }, took)
     }
 
     /// Returns the report for the case that no thread could be started.

@@ -21,12 +21,12 @@ pub(super) fn client_uuid(tags: &[(String, OwnedTagValue)], own: u64) -> String 
 /// Returns the service name as it is sent. Zipkin fails on names with control characters or line
 /// breaks, which are replaced.
 pub(super) fn service_name(name: &str) -> Cow<'_, str> {
-    let cannot_be_asked =
+    let is_not_searchable =
         |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
-    if !name.contains(cannot_be_asked) {
+    if !name.contains(is_not_searchable) {
         return Cow::Borrowed(name);
     }
-    Cow::Owned(name.replace(cannot_be_asked, "\u{fffd}"))
+    Cow::Owned(name.replace(is_not_searchable, "\u{fffd}"))
 }
 
 /// Returns the process in its compact bytes: the given tags, and the default ones. Values are

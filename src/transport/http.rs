@@ -23,8 +23,8 @@ use crate::clock;
 use crate::encoding::base64;
 use crate::error::{ConfigError, TransportError};
 use crate::http_client::{
-    Answer, Attempts, Client, ClientOptions, FailedAttempt, Failure, Reason, Retry, RetryPolicy,
-    RetryState, TlsOptions, Url, Written,
+    Attempts, Client, ClientOptions, FailedAttempt, Failure, HttpResponse, Reason, Retry,
+    RetryPolicy, RetryState, TlsOptions, Url, Written,
 };
 use crate::redact::{HIDDEN, Secrets};
 
@@ -74,7 +74,7 @@ impl HttpTransport {
                 "1024 at least",
             ));
         }
-        Self::of(Receiver::Collector(endpoint.format), endpoint.url, config, MAX_ANSWER_BYTES)
+        Self::of(Receiver::Collector(endpoint.format), endpoint.url, config, MAX_RESPONSE_BYTES)
     }
 
     /// Makes a transport for OTLP by this configuration.
@@ -95,7 +95,8 @@ impl HttpTransport {
         let allowed = "a URL such as http://collector:4318";
         let refused = || ConfigError::invalid("reporter.otlp.endpoint", &url, allowed);
         let parsed = Url::parse(&url).ok_or_else(refused)?;
-        let transport = Self::of(Receiver::Otlp, parsed, &config.http(), config.max_answer_bytes)?;
+        let transport =
+            Self::of(Receiver::Otlp, parsed, &config.http(), config.max_response_bytes)?;
         match config.compression {
             OtlpCompression::None => Ok(transport),
             #[cfg(feature = "otlp-gzip")]
@@ -113,7 +114,7 @@ impl HttpTransport {
         receiver: Receiver,
         url: Url,
         config: &HttpConfig,
-        max_answer_bytes: u64,
+        max_response_bytes: u64,
     ) -> Result<Self, ConfigError> {
         let is_default = config.timeout.is_zero();
         let timeout = if is_default { receiver.default_timeout() } else { config.timeout };
@@ -122,8 +123,8 @@ impl HttpTransport {
             field: receiver.endpoint_name(),
             timeout,
             // A slow body of a response must not delay messages.
-            body_timeout: timeout.min(MAX_ANSWER_TIME),
-            max_answer_bytes,
+            body_timeout: timeout.min(MAX_RESPONSE_TIME),
+            max_response_bytes,
             proxy: &config.proxy,
             tls: TlsOptions {
                 names: receiver.tls_names(),
@@ -179,14 +180,14 @@ impl HttpTransport {
     }
 
     /// Returns the failure of an error response.
-    fn refused(&self, answer: &Answer) -> (FailedAttempt, TransportError) {
-        let error = TransportError::Answered {
+    fn refused(&self, response: &HttpResponse) -> (FailedAttempt, TransportError) {
+        let error = TransportError::Status {
             address: self.address(),
-            status: answer.status,
-            said: self.receiver.reason(answer, &self.secrets),
+            status: response.status,
+            said: self.receiver.reason(response, &self.secrets),
         };
         let retried = self.receiver.retried_statuses();
-        (FailedAttempt::by_status(answer.status, answer.retry_after, retried), error)
+        (FailedAttempt::by_status(response.status, response.retry_after, retried), error)
     }
 
     /// Returns the failure of a request without a response.
@@ -220,7 +221,7 @@ impl HttpTransport {
                 (Retry::No, TransportError::Redirected { address, status, target })
             }
         };
-        (FailedAttempt::without_answer(retry, was_written), error)
+        (FailedAttempt::without_response(retry, was_written), error)
     }
 
     /// Returns the error of the last attempt, and marks it if an earlier one may have been
@@ -244,16 +245,16 @@ impl HttpTransport {
             let spent = clock::now().saturating_duration_since(began);
             let left = self.total_timeout.saturating_sub(spent);
             let (failed, error) = match self.client.post(body, left) {
-                Ok(answer) if (200..300).contains(&answer.status) => {
+                Ok(response) if (200..300).contains(&response.status) => {
                     self.retries.recovered();
-                    let sent = self.receiver.taken(&answer, &self.secrets);
+                    let sent = self.receiver.taken(&response, &self.secrets);
                     return Ok(sent.with_possible_duplicate(attempts.may_be_processed()));
                 }
-                Ok(answer) if answer.status == 413 => {
+                Ok(response) if response.status == 413 => {
                     self.retries.recovered();
                     return Err(TransportError::TooLarge { bytes: message_bytes });
                 }
-                Ok(answer) => self.refused(&answer),
+                Ok(response) => self.refused(&response),
                 Err(failure) => {
                     was_cut_off = failure.written == Written::Part;
                     self.failed(failure)
@@ -274,8 +275,8 @@ impl HttpTransport {
                 Some(pause) if !self.close_signal.is_set() => self.close_signal.wait(pause),
                 Some(_) if is_once_more => {}
                 _ => {
-                    let is_at_work = matches!(error, TransportError::Answered { .. })
-                        && failed.retry == Retry::No;
+                    let is_at_work =
+                        matches!(error, TransportError::Status { .. }) && failed.retry == Retry::No;
                     if is_at_work {
                         self.retries.recovered();
                     } else {
@@ -376,10 +377,10 @@ fn secrets(config: &HttpConfig, url: &str) -> Secrets {
 
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 const MAX_RETRY_LIMIT: Duration = Duration::from_secs(24 * 3600);
-const MAX_ANSWER_TIME: Duration = Duration::from_secs(1);
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(1);
 const MIN_BODY_BYTES: usize = 1024;
 
 /// The largest message that servers surely read before they respond.
 const MIN_CUT_OFF_BYTES: usize = 64 << 10;
 
-const MAX_ANSWER_BYTES: u64 = 64 << 10;
+const MAX_RESPONSE_BYTES: u64 = 64 << 10;

@@ -88,7 +88,7 @@ pub trait Transport: fmt::Debug + Send {
     /// # Errors
     ///
     /// [`TransportError::TooLarge`] makes the reporter learn a smaller size and send the same spans
-    /// in smaller messages. [`TransportError::Answered`] with the status 400 or 422 says that some
+    /// in smaller messages. [`TransportError::Status`] with the status 400 or 422 says that some
     /// of the content is invalid, and makes the reporter send the spans in halves. Any other error
     /// counts the message's spans as `send_failed`.
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError>;

@@ -64,7 +64,7 @@ pub struct OtlpConfig {
     /// Whether requests are compressed.
     pub compression: OtlpCompression,
     /// How much of a response is read, in bytes. Rejected spans of a longer one are not known.
-    pub max_answer_bytes: u64,
+    pub max_response_bytes: u64,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
 }
@@ -87,7 +87,7 @@ impl OtlpConfig {
             max_attempts: super::HttpConfig::MAX_ATTEMPTS,
             max_body_bytes: 1 << 20,
             compression: OtlpCompression::None,
-            max_answer_bytes: 4 << 20,
+            max_response_bytes: 4 << 20,
             __non_exhaustive: NonExhaustive,
         }
     }
@@ -212,7 +212,7 @@ impl fmt::Debug for OtlpConfig {
             .field("max_attempts", &self.max_attempts)
             .field("max_body_bytes", &self.max_body_bytes)
             .field("compression", &self.compression)
-            .field("max_answer_bytes", &self.max_answer_bytes)
+            .field("max_answer_bytes", &self.max_response_bytes)
             .finish()
     }
 }

@@ -8,7 +8,7 @@ use super::{CollectorFormat, Sent};
 use crate::encoding::{OtlpResponse, OtlpStatus};
 #[cfg(feature = "otlp")]
 use crate::http_client::BodyError;
-use crate::http_client::{Answer, RetriedStatuses, TlsOptionNames};
+use crate::http_client::{HttpResponse, RetriedStatuses, TlsOptionNames};
 use crate::redact::Secrets;
 
 /// The kind of server that messages are sent to.
@@ -94,25 +94,25 @@ impl Receiver {
 
     /// Reads the response to an accepted request.
     #[cfg_attr(not(feature = "otlp"), expect(unused_variables, reason = "OTLP alone says more"))]
-    pub(super) fn taken(self, answer: &Answer, secrets: &Secrets) -> Sent {
+    pub(super) fn taken(self, response: &HttpResponse, secrets: &Secrets) -> Sent {
         match self {
             Self::Collector(_) => Sent::ACKNOWLEDGED,
             #[cfg(feature = "otlp")]
-            Self::Otlp => partial_success(answer, secrets),
+            Self::Otlp => partial_success(response, secrets),
         }
     }
 
     /// Returns why a message was not accepted, by an error response.
-    pub(super) fn reason(self, answer: &Answer, secrets: &Secrets) -> String {
+    pub(super) fn reason(self, response: &HttpResponse, secrets: &Secrets) -> String {
         match self {
-            Self::Collector(_) => answer.excerpt(secrets),
+            Self::Collector(_) => response.excerpt(secrets),
             #[cfg(feature = "otlp")]
-            Self::Otlp => match OtlpStatus::parse(&answer.body) {
+            Self::Otlp => match OtlpStatus::parse(&response.body) {
                 Ok(status) if !status.message.is_empty() => {
                     secrets.hide_in(&status.message).chars().take(MAX_REASON_CHARS).collect()
                 }
                 // Proxies, and servers of other kinds, respond with text.
-                _ => answer.excerpt(secrets),
+                _ => response.excerpt(secrets),
             },
         }
     }
@@ -121,9 +121,9 @@ impl Receiver {
 /// Reads a response of OTLP to an accepted request. A malformed one does not change that it was
 /// accepted: the request must not be sent again.
 #[cfg(feature = "otlp")]
-fn partial_success(answer: &Answer, secrets: &Secrets) -> Sent {
+fn partial_success(response: &HttpResponse, secrets: &Secrets) -> Sent {
     let unknown = |why: &str| Sent::ACKNOWLEDGED.with_rejected(0, why);
-    match &answer.body_error {
+    match &response.body_error {
         Some(BodyError::TooLong) => {
             return unknown(
                 "the response is too long to be read: its rejected spans are not known",
@@ -136,14 +136,14 @@ fn partial_success(answer: &Answer, secrets: &Secrets) -> Sent {
         }
         None => {}
     }
-    match OtlpResponse::parse(&answer.body) {
+    match OtlpResponse::parse(&response.body) {
         Ok(response) if response.is_full_success() => Sent::ACKNOWLEDGED,
         Ok(response) => {
             let said = secrets.hide_in(&response.message);
             Sent::ACKNOWLEDGED.with_rejected(response.rejected_spans, said)
         }
         Err(_) => {
-            let said = answer.excerpt(secrets);
+            let said = response.excerpt(secrets);
             unknown(&format!("the response is not OTLP: {said}"))
         }
     }

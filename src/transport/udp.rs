@@ -264,9 +264,10 @@ impl UdpTransport {
                     Err(_) => remedies.refused_by.push(peer),
                 }
             }
-            let may_ask = self.addresses.interval.is_some() && self.addresses.needs_resolver();
+            let may_resolve = self.addresses.interval.is_some() && self.addresses.needs_resolver();
             // The agent may have moved.
-            if remedies.resolved || !may_ask || self.addresses.resolve(&*self.network).is_err() {
+            if remedies.resolved || !may_resolve || self.addresses.resolve(&*self.network).is_err()
+            {
                 return false;
             }
             remedies.resolved = true;
@@ -325,8 +326,8 @@ impl UdpTransport {
     }
 
     fn is_refused_soon(&self, socket: &dyn DatagramSocket) -> bool {
-        (0..ANSWER_LOOKS).any(|_| {
-            self.network.sleep(ANSWER_INTERVAL);
+        (0..RESPONSE_LOOKS).any(|_| {
+            self.network.sleep(RESPONSE_INTERVAL);
             failure::late(socket).is_some()
         })
     }
@@ -398,5 +399,5 @@ const MAX_PREVIOUS: usize = 3;
 /// The time for a new address to refuse messages without losing one.
 const NEW_CONNECTION: Duration = Duration::from_secs(1);
 /// The interval and number of checks whether an address refuses a message.
-const ANSWER_INTERVAL: Duration = Duration::from_millis(5);
-const ANSWER_LOOKS: usize = 20;
+const RESPONSE_INTERVAL: Duration = Duration::from_millis(5);
+const RESPONSE_LOOKS: usize = 20;

@@ -12,7 +12,7 @@ use jaeger_client::{FlushReport, HttpConfig};
 
 /// What a server does with a request.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub(crate) enum ServerResponse {
     /// A status, more headers (each line with its end), a body.
     Status(u16, &'static str, Vec<u8>),
     /// Nothing, for longer than anybody should wait.
@@ -27,14 +27,14 @@ pub(crate) enum Answer {
     Raw(Vec<u8>),
 }
 
-pub(crate) fn status(code: u16) -> Answer {
-    Answer::Status(code, "", Vec::new())
+pub(crate) fn status(code: u16) -> ServerResponse {
+    ServerResponse::Status(code, "", Vec::new())
 }
 
 /// A redirect.
-pub(crate) fn redirect(code: u16, to: &str) -> Answer {
+pub(crate) fn redirect(code: u16, to: &str) -> ServerResponse {
     let length = "content-length: 0\r\nconnection: close";
-    Answer::Raw(format!("HTTP/1.1 {code} x\r\nlocation: {to}\r\n{length}\r\n\r\n").into())
+    ServerResponse::Raw(format!("HTTP/1.1 {code} x\r\nlocation: {to}\r\n{length}\r\n\r\n").into())
 }
 
 #[derive(Clone, Debug)]
@@ -77,39 +77,39 @@ impl Wrap for Plain {
 }
 
 impl Server {
-    /// Answers each request by what `answer` says to it and its number, from 0.
+    /// Answers each request by what `response` says to it and its number, from 0.
     pub(crate) fn start(
-        answer: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static,
+        response: impl Fn(usize, &Request) -> ServerResponse + Send + Sync + 'static,
     ) -> Self {
-        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), Plain, answer)
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), Plain, response)
     }
 
     pub(crate) fn on(
         listener: TcpListener,
         wrap: impl Wrap,
-        answer: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static,
+        response: impl Fn(usize, &Request) -> ServerResponse + Send + Sync + 'static,
     ) -> Self {
         let address = listener.local_addr().unwrap();
         let server = Self { address, requests: Arc::default(), connections: Arc::default() };
         let own = server.clone();
-        let (answer, wrap) = (Arc::new(answer), Arc::new(wrap));
+        let (response, wrap) = (Arc::new(response), Arc::new(wrap));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
                 own.connections.fetch_add(1, Ordering::SeqCst);
-                let (own, answer, wrap) = (own.clone(), Arc::clone(&answer), Arc::clone(&wrap));
+                let (own, response, wrap) = (own.clone(), Arc::clone(&response), Arc::clone(&wrap));
                 thread::spawn(move || {
                     stream.set_nodelay(true).unwrap();
                     stream.set_read_timeout(Some(SOON)).unwrap();
                     stream.set_write_timeout(Some(SOON)).unwrap();
-                    own.serve(wrap.wrap(stream), &*answer)
+                    own.serve(wrap.wrap(stream), &*response)
                 });
             }
         });
         server
     }
 
-    fn serve(&self, stream: Box<dyn Stream>, answer: &dyn Fn(usize, &Request) -> Answer) {
+    fn serve(&self, stream: Box<dyn Stream>, response: &dyn Fn(usize, &Request) -> ServerResponse) {
         let mut stream = BufReader::new(stream);
         while let Some(request) = read(&mut stream) {
             let number = {
@@ -118,14 +118,14 @@ impl Server {
                 requests.len() - 1
             };
             let out = stream.get_mut();
-            let written = match answer(number, &request) {
-                Answer::Status(code, headers, body) => {
+            let written = match response(number, &request) {
+                ServerResponse::Status(code, headers, body) => {
                     let length = body.len();
                     let head =
                         format!("HTTP/1.1 {code} x\r\n{headers}content-length: {length}\r\n\r\n");
                     out.write_all(head.as_bytes()).and_then(|()| out.write_all(&body))
                 }
-                Answer::Endless(code) => {
+                ServerResponse::Endless(code) => {
                     let head = format!("HTTP/1.1 {code} x\r\ncontent-length: 10000000000\r\n\r\n");
                     let mut written = out.write_all(head.as_bytes());
                     while written.is_ok() {
@@ -133,20 +133,20 @@ impl Server {
                     }
                     written
                 }
-                Answer::Nonsense => {
+                ServerResponse::Nonsense => {
                     let _ = out.write_all(b"what?\r\n\r\n");
                     return;
                 }
-                Answer::Raw(bytes) => {
+                ServerResponse::Raw(bytes) => {
                     let _ = out.write_all(&bytes).and_then(|()| out.flush());
                     return;
                 }
-                Answer::Hang => {
+                ServerResponse::Hang => {
                     // Until the client goes away.
                     let _ = stream.read(&mut [0]);
                     return;
                 }
-                Answer::Close => return,
+                ServerResponse::Close => return,
             };
             if written.and_then(|()| stream.get_mut().flush()).is_err() {
                 return;

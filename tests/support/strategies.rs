@@ -10,7 +10,7 @@ use jaeger_client::sampler::{FetchError, StrategySource};
 
 /// What the server does when it is asked.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub(crate) enum StrategyResponse {
     /// A status line's code, and a body.
     Body(u16, String),
     /// So many bytes of an answer that says it is as long.
@@ -23,8 +23,8 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 pub(crate) struct Strategies {
     address: String,
-    answer: Arc<Mutex<Answer>>,
-    asked: Arc<Mutex<Vec<String>>>,
+    response: Arc<Mutex<StrategyResponse>>,
+    requested: Arc<Mutex<Vec<String>>>,
 }
 
 impl Strategies {
@@ -32,16 +32,16 @@ impl Strategies {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             address: listener.local_addr().unwrap().to_string(),
-            answer: Arc::new(Mutex::new(Answer::Body(200, body.to_owned()))),
-            asked: Arc::default(),
+            response: Arc::new(Mutex::new(StrategyResponse::Body(200, body.to_owned()))),
+            requested: Arc::default(),
         };
-        let (answer, asked) = (Arc::clone(&server.answer), Arc::clone(&server.asked));
+        let (response, requested) = (Arc::clone(&server.response), Arc::clone(&server.requested));
         // It ends with the process; nobody waits for it.
         thread::spawn(move || {
             let mut silent = Vec::new();
             for stream in listener.incoming().flatten() {
-                let answer = || answer.lock().unwrap().clone();
-                silent.extend(serve(stream, answer, &asked));
+                let response = || response.lock().unwrap().clone();
+                silent.extend(serve(stream, response, &requested));
             }
         });
         server
@@ -55,42 +55,42 @@ impl Strategies {
         self.address.clone()
     }
 
-    pub(crate) fn set(&self, answer: Answer) {
-        *self.answer.lock().unwrap() = answer;
+    pub(crate) fn set(&self, response: StrategyResponse) {
+        *self.response.lock().unwrap() = response;
     }
 
     pub(crate) fn tell(&self, body: &str) {
-        self.set(Answer::Body(200, body.to_owned()));
+        self.set(StrategyResponse::Body(200, body.to_owned()));
     }
 
     /// The first lines of all requests so far.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    pub(crate) fn requested(&self) -> Vec<String> {
+        self.requested.lock().unwrap().clone()
     }
 }
 
 /// Gives the stream back if it is to stay open.
 fn serve(
     stream: TcpStream,
-    answer: impl Fn() -> Answer,
-    asked: &Mutex<Vec<String>>,
+    response: impl Fn() -> StrategyResponse,
+    requested: &Mutex<Vec<String>>,
 ) -> Option<TcpStream> {
     let mut lines = BufReader::new(stream.try_clone().ok()?).lines();
     let first = lines.next()?.ok()?;
     lines.by_ref().map_while(Result::ok).find(String::is_empty);
-    asked.lock().unwrap().push(first);
+    requested.lock().unwrap().push(first);
     let head = |status: u16, length: usize| {
         format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
     };
     let mut out = &stream;
-    let _ = match answer() {
-        Answer::Body(status, body) => {
+    let _ = match response() {
+        StrategyResponse::Body(status, body) => {
             out.write_all(format!("{}{body}", head(status, body.len())).as_bytes())
         }
-        Answer::Endless(length) => out
+        StrategyResponse::Endless(length) => out
             .write_all(head(200, length).as_bytes())
             .and_then(|()| out.write_all(&vec![b' '; length])),
-        Answer::Silence => return Some(stream),
+        StrategyResponse::Silence => return Some(stream),
     };
     None
 }
@@ -100,8 +100,8 @@ fn serve(
 pub(crate) struct Script(Arc<Mutex<VecDeque<Result<String, String>>>>);
 
 impl Script {
-    pub(crate) fn then(&self, answer: Result<&str, &str>) -> &Self {
-        self.0.lock().unwrap().push_back(answer.map(str::to_owned).map_err(str::to_owned));
+    pub(crate) fn then(&self, response: Result<&str, &str>) -> &Self {
+        self.0.lock().unwrap().push_back(response.map(str::to_owned).map_err(str::to_owned));
         self
     }
 }

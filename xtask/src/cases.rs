@@ -338,7 +338,7 @@ fn tree(tracer: &Tracer) {
 }
 
 /// One that has been told what to do.
-fn remote(answer: &'static str) -> Outcome<RemoteSampler> {
+fn remote(response: &'static str) -> Outcome<RemoteSampler> {
     #[derive(Debug)]
     struct Told(&'static str);
 
@@ -348,7 +348,7 @@ fn remote(answer: &'static str) -> Outcome<RemoteSampler> {
         }
     }
 
-    let sampler = RemoteSampler::builder("contracts").source(Told(answer)).build()?;
+    let sampler = RemoteSampler::builder("contracts").source(Told(response)).build()?;
     sampler.refresh();
     Ok(sampler)
 }

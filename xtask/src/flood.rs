@@ -74,7 +74,7 @@ fn flood(options: &Options, sink: &mut Sink) -> Outcome<Flood> {
             scope.spawn(|| produce(&tracer, &stop));
         }
         thread::sleep(Duration::from_secs(options.seconds));
-        let delivered = sink.ask();
+        let delivered = sink.fetch();
         let started = tracer.stats().started;
         stop.store(true, Relaxed);
         (begin.elapsed(), started, delivered)
@@ -167,8 +167,8 @@ impl Flood {
 pub(crate) struct Sink {
     child: Child,
     pub(crate) port: u16,
-    ask: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    fetch: ChildStdin,
+    responses: BufReader<ChildStdout>,
 }
 
 impl Sink {
@@ -178,29 +178,29 @@ impl Sink {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let ask = child.stdin.take().ok_or("the sink has no input")?;
-        let answers = child.stdout.take().ok_or("the sink has no output")?;
-        let mut sink = Self { child, port: 0, ask, answers: BufReader::new(answers) };
+        let fetch = child.stdin.take().ok_or("the sink has no input")?;
+        let responses = child.stdout.take().ok_or("the sink has no output")?;
+        let mut sink = Self { child, port: 0, fetch, responses: BufReader::new(responses) };
         sink.port = sink.line()?.trim().parse()?;
         Ok(sink)
     }
 
     fn line(&mut self) -> Outcome<String> {
         let mut line = String::new();
-        self.answers.read_line(&mut line)?;
+        self.responses.read_line(&mut line)?;
         Ok(line)
     }
 
-    fn ask(&mut self) -> Outcome<Received> {
-        writeln!(self.ask)?;
+    fn fetch(&mut self) -> Outcome<Received> {
+        writeln!(self.fetch)?;
         Ok(Received::parse(&self.line()?).ok_or("the sink did not answer")?)
     }
 
     /// Ends its input, and gives what it counted when everything had arrived.
     pub(crate) fn end(mut self) -> Outcome<Received> {
-        drop(self.ask);
+        drop(self.fetch);
         let mut line = String::new();
-        self.answers.read_line(&mut line)?;
+        self.responses.read_line(&mut line)?;
         self.child.wait()?;
         Ok(Received::parse(&line).ok_or("the sink ended without its counts")?)
     }

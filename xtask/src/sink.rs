@@ -52,8 +52,8 @@ pub(crate) fn run() -> Outcome {
     let mut out = io::stdout();
     writeln!(out, "{port}")?;
     out.flush()?;
-    let (asked, counted) = (Arc::clone(&counts), counts);
-    thread::spawn(move || answer(&asked, port));
+    let (requested, counted) = (Arc::clone(&counts), counts);
+    thread::spawn(move || respond(&requested, port));
     receive(&socket, &counted)?;
     writeln!(out, "{}", counted.read(port))?;
     Ok(ExitCode::SUCCESS)
@@ -144,7 +144,7 @@ fn receive(socket: &UdpSocket, counts: &Counts) -> io::Result<()> {
     }
 }
 
-fn answer(counts: &Counts, port: u16) {
+fn respond(counts: &Counts, port: u16) {
     let mut out = io::stdout();
     for _line in io::stdin().lock().lines().map_while(Result::ok) {
         if writeln!(out, "{}", counts.read(port)).and_then(|()| out.flush()).is_err() {

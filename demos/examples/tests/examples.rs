@@ -76,9 +76,9 @@ impl Serving {
         stream.set_read_timeout(Some(SOON)).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n").unwrap();
         stream.write_all(b"uber-trace-id: a1b2:c3d4:0:1\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
     }
 
     /// Sends a signal by its name, and waits for the end.

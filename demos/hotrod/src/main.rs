@@ -107,10 +107,11 @@ fn settle(running: Running) -> Result<(), Box<dyn Error>> {
 /// Is done at Ctrl-C, or when the process is asked to end.
 async fn interrupted() {
     #[cfg(unix)]
-    if let Ok(mut asked) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    if let Ok(mut requested) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
     {
         tokio::select! {
-            _ = asked.recv() => {}
+            _ = requested.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
         return;

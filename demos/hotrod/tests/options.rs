@@ -120,8 +120,8 @@ impl Hotrod {
     #[cfg(unix)]
     fn end(mut self) -> (Option<i32>, String) {
         let pid = self.child.id().to_string();
-        let asked = Command::new("sh").args(["-c", "kill -TERM $0", &pid]).status().unwrap();
-        assert!(asked.success());
+        let requested = Command::new("sh").args(["-c", "kill -TERM $0", &pid]).status().unwrap();
+        assert!(requested.success());
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap().code(), rest)
@@ -169,10 +169,10 @@ fn get(at: &str, path: &str, request: &str) -> (u16, String) {
     let baggage = format!("jaeger-baggage: session=1, request={request}");
     let head = format!("GET {path} HTTP/1.1\r\nhost: {at}\r\n{baggage}\r\nconnection: close\r\n");
     stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let status = response.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, response.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
 fn named<'s>(spans: &'s [Value], operation: &str) -> Vec<&'s Value> {

@@ -33,10 +33,10 @@ async fn get(at: SocketAddr, path: &str, baggage: &str) -> (u16, String) {
         "GET {path} HTTP/1.1\r\nhost: {at}\r\njaeger-baggage: {baggage}\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    let mut response = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut response)).await.unwrap().unwrap();
+    let status = response.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, response.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
 async fn ride(running: &Running, customer: u32, request: &str) -> Value {
@@ -171,15 +171,15 @@ async fn a_ride_is_one_trace_over_six_services() {
 async fn metrics_stay_few_and_short_whatever_sessions_there_are() {
     let running = all(Duration::from_millis(20)).await;
     let at = running.address("route").unwrap();
-    let mut asked = tokio::task::JoinSet::new();
+    let mut requested = tokio::task::JoinSet::new();
     for session in 0..400 {
         // Some of them as long as baggage may be.
         let session =
             if session % 8 == 0 { "x".repeat(2000 - session) } else { session.to_string() };
         let baggage = format!("session={session}, customer={session}");
-        asked.spawn(async move { get(at, "/route?pickup=1,1&dropoff=2,2", &baggage).await });
+        requested.spawn(async move { get(at, "/route?pickup=1,1&dropoff=2,2", &baggage).await });
     }
-    assert!(asked.join_all().await.iter().all(|(status, _)| *status == 200));
+    assert!(requested.join_all().await.iter().all(|(status, _)| *status == 200));
     let (_, metrics) = get(at, "/metrics", "").await;
     for label in ["{session=", "{customer="] {
         let series: Vec<_> = metrics.lines().filter(|line| line.contains(label)).collect();
@@ -195,9 +195,9 @@ async fn a_method_that_somebody_makes_up_is_no_name_of_a_span() {
     let head =
         "XyZ123 /route HTTP/1.1\r\nhost: x\r\nuber-trace-id: 7:1:0:1\r\nconnection: close\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
-    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    let mut response = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut response)).await.unwrap().unwrap();
+    assert!(response.starts_with("HTTP/1.1 405 "), "{response}");
     let trace = running.agent().unwrap().wait_for_trace(TraceId::new(0, 7), 1, PATIENCE).unwrap();
     assert_eq!(trace.spans()[0].operation(), "HTTP /route");
 }

@@ -24,7 +24,7 @@ pub struct Called {
 /// tagged and logged there.
 pub async fn call(tracer: &Tracer, port: u16) -> Called {
     let span = tracer.span("client").tag("component", "client").start();
-    let result = ask(tracer, port, &span).await;
+    let result = fetch(tracer, port, &span).await;
     if let Err(error) = &result {
         let text = error.to_string();
         span.set_tag("error", true);
@@ -34,7 +34,7 @@ pub async fn call(tracer: &Tracer, port: u16) -> Called {
     Called { trace_id: span.context().trace_id(), result }
 }
 
-async fn ask(tracer: &Tracer, port: u16, span: &Span) -> Result<String, CallError> {
+async fn fetch(tracer: &Tracer, port: u16, span: &Span) -> Result<String, CallError> {
     let url = format!("http://localhost:{port}/");
     let failed = |source| CallError::Failed { url: url.clone(), source };
     let client = TracedClient::builder(tracer.clone()).timeout(TIMEOUT).build();

@@ -158,10 +158,11 @@ async fn stopped() {
 
 async fn interrupted() {
     #[cfg(unix)]
-    if let Ok(mut asked) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    if let Ok(mut requested) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
     {
         tokio::select! {
-            _ = asked.recv() => {}
+            _ = requested.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
         return;

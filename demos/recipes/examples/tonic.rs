@@ -46,8 +46,8 @@ impl Greeter for Hello {
         request: tonic::Request<Request>,
     ) -> Result<tonic::Response<Self::GreetOftenStream>, Status> {
         let text = format!("hello, {}", request.get_ref().name);
-        let answers = (0..3).map(move |_| Ok(Response { text: text.clone() }));
-        Ok(tonic::Response::new(Box::pin(iter(answers))))
+        let responses = (0..3).map(move |_| Ok(Response { text: text.clone() }));
+        Ok(tonic::Response::new(Box::pin(iter(responses))))
     }
 }
 

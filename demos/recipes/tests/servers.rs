@@ -106,7 +106,7 @@ async fn serve(layer: TraceLayer) -> String {
     url
 }
 
-async fn ask(method: Method, url: String) -> Option<(StatusCode, Bytes)> {
+async fn fetch(method: Method, url: String) -> Option<(StatusCode, Bytes)> {
     let request = http::Request::builder().method(method).uri(url).body(()).unwrap();
     let response = HttpPool::new().round_trip(request, Arc::new(NoTrace)).await.ok()?;
     Some((response.status(), response.into_body().read_to_end(99).await.ok()?))
@@ -116,7 +116,7 @@ async fn ask(method: Method, url: String) -> Option<(StatusCode, Bytes)> {
 async fn axum_requests_are_spans_with_status_size_and_failure() {
     let (tracer, reporter, _closer) = tracer();
     let url = serve(TraceLayer::new(tracer.clone())).await;
-    for (method, path, answer, later) in [
+    for (method, path, response, later) in [
         (Method::GET, "/time", Some((200, "The time is now")), ["200", "15", ""]),
         (Method::HEAD, "/time", Some((200, "")), ["200", "15", ""]),
         (Method::GET, "/fail", Some((502, "no")), ["502", "2", "true"]),
@@ -126,11 +126,11 @@ async fn axum_requests_are_spans_with_status_size_and_failure() {
         (Method::GET, "/active", Some((200, "true")), ["200", "4", ""]),
     ] {
         reporter.reset();
-        let answered = ask(method.clone(), format!("{url}{path}?x=y")).await;
-        let answer = answer.map(|(status, body)| {
+        let responded = fetch(method.clone(), format!("{url}{path}?x=y")).await;
+        let response = response.map(|(status, body)| {
             (StatusCode::from_u16(status).unwrap(), Bytes::from_static(body.as_bytes()))
         });
-        assert_eq!(answered, answer, "{path}");
+        assert_eq!(responded, response, "{path}");
         let spans = spans(&tracer, &reporter, 1).await;
         let name = if path == "/nowhere" { "HTTP GET".into() } else { format!("{method} {path}") };
         assert_eq!(spans[0].view().operation(), name);
@@ -182,9 +182,9 @@ async fn axum_requests_can_be_left_out_and_shown() {
             span.set_tag("seen", request.uri.path());
         });
     let url = serve(layer).await;
-    let (_, active) = ask(Method::GET, format!("{url}/active")).await.unwrap();
+    let (_, active) = fetch(Method::GET, format!("{url}/active")).await.unwrap();
     assert_eq!(active, "false", "as if there was no layer");
-    ask(Method::GET, format!("{url}/time")).await.unwrap();
+    fetch(Method::GET, format!("{url}/time")).await.unwrap();
     let spans = spans(&tracer, &reporter, 1).await;
     assert_eq!(tags(&spans[0], &["seen"]), ["/time"]);
 }
@@ -197,8 +197,8 @@ async fn tonic_calls_are_spans_and_their_messages_and_trailers_pass() {
     let mut greeter = GreeterClient::new(channel);
     let greet = |name: &str| tonic::Request::new(Greet { name: name.into() });
 
-    let answer = greeter.greet(greet("you")).await.unwrap();
-    assert_eq!(answer.get_ref().text, "hello, you");
+    let response = greeter.greet(greet("you")).await.unwrap();
+    assert_eq!(response.get_ref().text, "hello, you");
     let one = spans(&tracer, &reporter, 1).await;
     assert_eq!(one[0].view().operation(), "/hello.Greeter/Greet");
     let first = tags(&one[0], &["span.kind", "component", "rpc.service", "rpc.method"]);
@@ -208,12 +208,12 @@ async fn tonic_calls_are_spans_and_their_messages_and_trailers_pass() {
     assert_eq!(tags(&one[0], &later), ["0", "17", ""]);
 
     reporter.reset();
-    let mut answers = greeter.greet_often(greet("all")).await.unwrap().into_inner();
+    let mut responses = greeter.greet_often(greet("all")).await.unwrap().into_inner();
     for _ in 0..3 {
-        assert_eq!(answers.message().await.unwrap().unwrap().text, "hello, all");
+        assert_eq!(responses.message().await.unwrap().unwrap().text, "hello, all");
     }
-    assert!(answers.message().await.unwrap().is_none());
-    assert!(answers.trailers().await.unwrap().is_some(), "the status came behind the messages");
+    assert!(responses.message().await.unwrap().is_none());
+    assert!(responses.trailers().await.unwrap().is_some(), "the status came behind the messages");
     assert_eq!(tags(&spans(&tracer, &reporter, 1).await[0], &later), ["0", "51", ""]);
 
     reporter.reset();

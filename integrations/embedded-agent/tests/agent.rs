@@ -193,14 +193,14 @@ fn a_wait_ends_when_its_spans_come() {
 #[test]
 fn a_condition_may_ask_the_agent_and_is_asked_once_more_at_the_end() {
     let agent = EmbeddedAgent::start().unwrap();
-    let asked = AtomicUsize::new(0);
+    let requested = AtomicUsize::new(0);
     let condition = |store: &Store| {
         agent.reset();
-        asked.fetch_add(1, Ordering::Relaxed);
+        requested.fetch_add(1, Ordering::Relaxed);
         store.spans().len() + agent.traces().len() > 0
     };
     assert!(!agent.wait_for(Duration::ZERO, condition));
-    assert!(asked.load(Ordering::Relaxed) >= 1);
+    assert!(requested.load(Ordering::Relaxed) >= 1);
     assert!(agent.wait_for(Duration::MAX, |_| true), "no timeout is too long");
 }
 

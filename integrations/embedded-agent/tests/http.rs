@@ -64,10 +64,10 @@ fn a_trace_has_the_shape_of_jaegers_query_api() {
     let other = Items::default().span(&span(7, 4, 1, "other"));
     agent.store().receive(Protocol::Compact, &compact("stock", &other)).unwrap();
 
-    let answer = json_of(&agent, "/api/traces/0000000000000007");
-    assert_eq!(answer["errors"], Value::Null);
-    assert_eq!(answer["total"], 1);
-    let trace = &answer["data"][0];
+    let response = json_of(&agent, "/api/traces/0000000000000007");
+    assert_eq!(response["errors"], Value::Null);
+    assert_eq!(response["total"], 1);
+    let trace = &response["data"][0];
     assert_eq!(trace["traceID"], "0000000000000007");
     assert_eq!(
         trace["processes"],
@@ -119,7 +119,7 @@ fn a_trace_has_the_shape_of_jaegers_query_api() {
             "warnings": null,
         })
     );
-    assert_eq!(answer, json_of(&agent, "/api/traces/7/"), "leading zeros are not needed");
+    assert_eq!(response, json_of(&agent, "/api/traces/7/"), "leading zeros are not needed");
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn a_parent_that_is_also_a_reference_is_given_once() {
     view.references = Some(references.view());
     let spans = Items::default().span(&view);
     agent.store().receive(Protocol::Compact, &compact("svc", &spans)).unwrap();
-    let answer = json_of(&agent, "/api/traces/7");
-    assert_eq!(answer["data"][0]["spans"][0]["references"].as_array().unwrap().len(), 1);
+    let response = json_of(&agent, "/api/traces/7");
+    assert_eq!(response["data"][0]["spans"][0]["references"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -143,9 +143,9 @@ fn traces_are_listed_latest_first_by_service_and_limit() {
         agent.store().receive(Protocol::Compact, &compact(service, &spans)).unwrap();
     }
     let ids = |target: &str| -> Vec<u64> {
-        let answer = json_of(&agent, target);
-        let data = answer["data"].as_array().unwrap();
-        assert_eq!(answer["total"], data.len());
+        let response = json_of(&agent, target);
+        let data = response["data"].as_array().unwrap();
+        assert_eq!(response["total"], data.len());
         let id = |trace: &Value| u64::from_str_radix(trace["traceID"].as_str().unwrap(), 16);
         data.iter().map(|trace| id(trace).unwrap()).collect()
     };
@@ -180,8 +180,8 @@ fn what_was_sent_by_udp_is_seen_over_http() {
     let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     client.send_to(&full_messages()[1], agent.binary_addr()).unwrap();
     let trace = agent.wait_for_trace(TraceId::new(u64::MAX, 7), 1, LONG).unwrap();
-    let answer = json_of(&agent, &format!("/api/traces/{}", trace.trace_id()));
-    assert_eq!(answer["data"][0]["spans"][0]["operationName"], "everything");
+    let response = json_of(&agent, &format!("/api/traces/{}", trace.trace_id()));
+    assert_eq!(response["data"][0]["spans"][0]["operationName"], "everything");
 }
 
 #[test]
@@ -216,21 +216,21 @@ fn the_page_needs_nothing_from_elsewhere_and_makes_no_markup_of_text() {
 #[test]
 fn hostile_requests_are_refused() {
     let agent = agent();
-    let ask = |request: &[u8]| status(&exchange(&agent, request));
-    assert_eq!(ask(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n"), 421);
-    assert_eq!(ask(b"GET /api/services HTTP/1.1\r\nHost: evil.example:16686\r\n\r\n"), 421);
-    assert_eq!(ask(b"GET / HTTP/1.1\r\n\r\n"), 400);
-    assert_eq!(ask(b"\r\n\r\n"), 400);
-    assert_eq!(ask(b"\xff\xfe\r\n\r\n"), 400);
+    let fetch = |request: &[u8]| status(&exchange(&agent, request));
+    assert_eq!(fetch(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n"), 421);
+    assert_eq!(fetch(b"GET /api/services HTTP/1.1\r\nHost: evil.example:16686\r\n\r\n"), 421);
+    assert_eq!(fetch(b"GET / HTTP/1.1\r\n\r\n"), 400);
+    assert_eq!(fetch(b"\r\n\r\n"), 400);
+    assert_eq!(fetch(b"\xff\xfe\r\n\r\n"), 400);
     let post = b"POST /api/services HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc";
     let (head, body) = exchange(&agent, post);
     assert!(head.starts_with("HTTP/1.1 405 ") && head.contains("\r\nAllow: GET"), "{head}");
     let error: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(error["errors"][0]["code"], 405);
     let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(9_000));
-    assert_eq!(ask(long.as_bytes()), 431);
+    assert_eq!(fetch(long.as_bytes()), 431);
     let endless = "GET / HTTP/1.1\r\nHost: localhost\r\nX: ".to_owned() + &"y".repeat(20_000);
-    assert_eq!(ask(endless.as_bytes()), 431);
+    assert_eq!(fetch(endless.as_bytes()), 431);
     assert_eq!(status(&get(&agent, "/../../etc/passwd")), 404);
     assert_eq!(status(&get(&agent, "/api/traces/xyz")), 400);
     assert_eq!(status(&get(&agent, "/api/traces/1")), 404);

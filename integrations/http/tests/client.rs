@@ -160,7 +160,7 @@ async fn a_request_that_is_cancelled_while_its_host_is_looked_up_says_so() {
     let client = TracedClient::builder(tracer).pool(pool).client_trace(TraceMode::Off).build();
     tokio::select! {
         biased;
-        answer = client.get("http://slow.test/") => panic!("{answer:?}"),
+        response = client.get("http://slow.test/") => panic!("{response:?}"),
         () = tokio::task::yield_now() => {}
     }
     assert!(cancelled(&reporter), "without a trace of the client, too");
@@ -208,8 +208,8 @@ async fn a_request_that_fails_or_is_late_was_not_cancelled() {
     let client = TracedClient::builder(tracer).timeout(Duration::from_millis(100)).build();
     for (path, spans) in [("/late", 2), ("/half", 2), ("/panic", 2), ("/large", 2)] {
         reporter.reset();
-        let answer = client.get(&server.url(path)).await;
-        if let Ok(response) = answer {
+        let response = client.get(&server.url(path)).await;
+        if let Ok(response) = response {
             response.into_body().read_to_end(99).await.unwrap_err();
         }
         assert_eq!(reporter.len(), spans, "{path}");
@@ -405,7 +405,7 @@ impl ClientTrace for Puts {
     }
 }
 
-async fn ask(pool: &HttpPool, url: String, puts: &Arc<Puts>) {
+async fn fetch(pool: &HttpPool, url: String, puts: &Arc<Puts>) {
     let request = Request::get(url).body(()).unwrap();
     let trace = Arc::clone(puts) as Arc<dyn ClientTrace>;
     let response = pool.round_trip(request, trace).await.unwrap();
@@ -418,7 +418,7 @@ async fn idle_connections_are_bounded_per_host_and_in_all() {
     let pool = HttpPool::builder().max_idle_per_host(2).max_idle(3).build();
     let puts = Arc::new(Puts::default());
     for server in &servers {
-        let three = (0..3).map(|_| ask(&pool, server.url("/stream"), &puts));
+        let three = (0..3).map(|_| fetch(&pool, server.url("/stream"), &puts));
         let [a, b, c] = &mut three.map(Box::pin).collect::<Vec<_>>()[..] else { panic!("three") };
         tokio::join!(a, b, c);
     }
@@ -426,7 +426,7 @@ async fn idle_connections_are_bounded_per_host_and_in_all() {
     // Of the four, the oldest had to go: one to the first server is left, and two to the second.
     for (server, left) in servers.iter().zip([1, 2]).rev() {
         let before = server.accepted.load(Ordering::SeqCst);
-        let two = (0..2).map(|_| ask(&pool, server.url("/stream"), &puts));
+        let two = (0..2).map(|_| fetch(&pool, server.url("/stream"), &puts));
         let [a, b] = &mut two.map(Box::pin).collect::<Vec<_>>()[..] else { panic!("two") };
         tokio::join!(a, b);
         assert_eq!(server.accepted.load(Ordering::SeqCst) - before, 2 - left);
@@ -439,15 +439,15 @@ async fn connections_that_are_idle_too_long_or_closed_by_the_server_are_not_used
     let closed = || server.closed.load(Ordering::SeqCst);
     let pool = HttpPool::builder().idle_timeout(Duration::from_millis(50)).build();
     let puts = Arc::new(Puts::default());
-    ask(&pool, server.url("/time"), &puts).await;
+    fetch(&pool, server.url("/time"), &puts).await;
     // Nobody asks for it: the pool closes it by itself.
     eventually("the connection is closed", || closed() == 1).await;
-    ask(&pool, server.url("/time"), &puts).await;
+    fetch(&pool, server.url("/time"), &puts).await;
     assert_eq!(puts.reused.load(Ordering::Relaxed), 0);
 
     // One that the server has closed meanwhile is found out before anything is sent over it.
     let pool = HttpPool::new();
-    ask(&pool, server.url("/time"), &puts).await;
+    fetch(&pool, server.url("/time"), &puts).await;
     server.close_all();
     eventually("the server has closed it", || closed() == server.accepted.load(Ordering::SeqCst))
         .await;
@@ -470,8 +470,8 @@ async fn a_pool_outlives_the_runtime_it_was_used_on() {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_all().build().unwrap();
             runtime.block_on(async {
-                ask(&pool, url.clone(), &puts).await;
-                ask(&pool, url, &puts).await;
+                fetch(&pool, url.clone(), &puts).await;
+                fetch(&pool, url, &puts).await;
             });
         });
         elsewhere.await.unwrap();

@@ -42,7 +42,11 @@ impl Traced {
         Self { server: Server::start().await, client, tracer, reporter, _closer: closer }
     }
 
-    async fn ask(&mut self, method: Method, path: &str) -> Option<Response<TracedBody<Incoming>>> {
+    async fn fetch(
+        &mut self,
+        method: Method,
+        path: &str,
+    ) -> Option<Response<TracedBody<Incoming>>> {
         let url = self.server.url(path);
         let request = Request::builder().method(method).uri(url).body(Body::new()).unwrap();
         self.client.call(request).await.ok()
@@ -64,7 +68,7 @@ fn tags(span: &FinishedSpan, keys: &[&str]) -> Vec<String> {
 #[tokio::test]
 async fn a_request_is_a_span_whose_context_goes_with_it_and_which_ends_with_the_body() {
     let mut traced = Traced::start().await;
-    let response = traced.ask(Method::GET, "/stream?token=abc").await.unwrap();
+    let response = traced.fetch(Method::GET, "/stream?token=abc").await.unwrap();
     assert!(traced.reporter.is_empty(), "not at the head");
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "piecepiecepiece");
     let span = traced.span();
@@ -97,7 +101,7 @@ async fn statuses_and_ends_are_those_of_the_own_client() {
         (Method::GET, "/fail", true, ["503", "true"], &["ClosedBody"]),
         (Method::GET, "/panic", false, ["", "true"], &["error"]),
     ] {
-        let response = traced.ask(method.clone(), path).await;
+        let response = traced.fetch(method.clone(), path).await;
         if let Some(response) = response.filter(|_| read) {
             response.into_body().collect().await.unwrap();
         }
@@ -111,12 +115,12 @@ async fn statuses_and_ends_are_those_of_the_own_client() {
 async fn a_request_that_is_dropped_was_cancelled_only_if_something_was_waited_for() {
     let mut traced = Traced::start().await;
     let patience = Duration::from_millis(50);
-    assert!(tokio::time::timeout(patience, traced.ask(Method::GET, "/late")).await.is_err());
+    assert!(tokio::time::timeout(patience, traced.fetch(Method::GET, "/late")).await.is_err());
     let span = traced.span();
     assert_eq!(tags(&span, &["http.status_code", "error"]), ["", "true"]);
     assert_eq!(events(&span.view()), ["cancelled"]);
 
-    let mut body = traced.ask(Method::GET, "/half").await.unwrap().into_body();
+    let mut body = traced.fetch(Method::GET, "/half").await.unwrap().into_body();
     body.frame().await.unwrap().unwrap();
     assert!(tokio::time::timeout(patience, body.frame()).await.is_err());
     drop(body);
@@ -124,7 +128,7 @@ async fn a_request_that_is_dropped_was_cancelled_only_if_something_was_waited_fo
     assert_eq!(tags(&span, &["http.status_code", "error"]), ["200", "true"]);
     assert_eq!(events(&span.view()), ["cancelled"]);
 
-    let mut body = traced.ask(Method::GET, "/half").await.unwrap().into_body();
+    let mut body = traced.fetch(Method::GET, "/half").await.unwrap().into_body();
     body.frame().await.unwrap().unwrap();
     drop(body);
     let span = traced.span();
@@ -144,8 +148,8 @@ async fn the_parent_is_what_the_request_was_given_or_the_active_span() {
     let [first, second, third, last] = requests;
     for request in [first, second, third] {
         // What is dropped without being read has its span end as well.
-        let asked = async { traced.client.call(request).await };
-        drop(asked.in_span(active.clone()).await.unwrap());
+        let requested = async { traced.client.call(request).await };
+        drop(requested.in_span(active.clone()).await.unwrap());
     }
     drop(traced.client.call(last).await.unwrap());
     let parents: Vec<_> =
@@ -168,9 +172,9 @@ async fn options_leave_out_name_show_and_inject_nothing() {
             .inject_span_context(false)
     })
     .await;
-    drop(traced.ask(Method::GET, "/again").await.unwrap());
+    drop(traced.fetch(Method::GET, "/again").await.unwrap());
     assert!(traced.reporter.is_empty());
-    drop(traced.ask(Method::GET, "/time?now").await.unwrap());
+    drop(traced.fetch(Method::GET, "/time?now").await.unwrap());
     let span = traced.span();
     assert_eq!(span.view().operation(), "ask /time");
     let keys = ["component", "http.url", "peer.service"];
@@ -199,7 +203,7 @@ async fn names_of_opentelemetry_are_those_of_its_stable_conventions() {
             (Method::GET, ["GET", "", "localhost", "1.1", "404", "404", "true"]),
             (made_up, ["_OTHER", "XyZ123", "localhost", "1.1", "404", "404", "true"]),
         ] {
-            drop(traced.ask(method, "/who").await.unwrap());
+            drop(traced.fetch(method, "/who").await.unwrap());
             let span = traced.span();
             assert_eq!(tags(&span, &keys), values);
             assert_eq!(tags(&span, &["url.full"]), [traced.server.url("/who")]);

@@ -61,7 +61,7 @@ where
     ClientLayer::new(tracer.clone()).layer(client)
 }
 
-async fn ask<C>(client: &mut ClientService<Client<C, Empty<Bytes>>>, url: &str) -> bool
+async fn fetch<C>(client: &mut ClientService<Client<C, Empty<Bytes>>>, url: &str) -> bool
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
@@ -93,11 +93,11 @@ async fn a_request_that_dials_says_so_and_one_that_does_not_says_nothing() {
     let connector = TracedConnector::new(HttpConnector::new_with_resolver(resolver));
     let mut client = traced(connector, &tracer);
     let url = format!("http://shop.example:{}/time", server.port());
-    assert!(ask(&mut client, &url).await);
+    assert!(fetch(&mut client, &url).await);
     let dialed = server.address.to_string();
     let found = addresses(&spans.spans()[0]);
     assert_eq!(found, ["127.0.0.1", &dialed, &dialed]);
-    assert!(ask(&mut client, &url).await);
+    assert!(fetch(&mut client, &url).await);
     let connected = ["DNSStart", "DNSDone", "ConnectStart", "ConnectDone", "ClosedBody"];
     assert_eq!(told(&spans), [&connected[..], &["ClosedBody"]]);
 }
@@ -109,23 +109,23 @@ async fn a_host_that_is_an_address_is_not_resolved_and_of_several_none_is_named(
     let resolver = TracedResolver::new(Found(&[[127, 0, 0, 1], [127, 0, 0, 2]]));
     let connector = TracedConnector::new(HttpConnector::new_with_resolver(resolver));
     let mut client = traced(connector, &tracer);
-    assert!(ask(&mut client, &format!("http://{}/time", server.address)).await);
+    assert!(fetch(&mut client, &format!("http://{}/time", server.address)).await);
     let dialed = server.address.to_string();
     assert_eq!(addresses(&spans.spans()[0]), [dialed.clone(), dialed]);
     assert_eq!(told(&spans), [["ConnectStart", "ConnectDone", "ClosedBody"]]);
 
-    assert!(ask(&mut client, &format!("http://shop.example:{}/time", server.port())).await);
+    assert!(fetch(&mut client, &format!("http://shop.example:{}/time", server.port())).await);
     assert_eq!(addresses(&spans.spans()[0]), ["127.0.0.1", "127.0.0.2"], "those that were found");
     // A resolver that is not traced is a part of the connection.
     spans.reset();
     let connector = HttpConnector::new_with_resolver(Found(&[[127, 0, 0, 1]]));
     let mut client = traced(TracedConnector::new(connector), &tracer);
-    assert!(ask(&mut client, &format!("http://shop.example:{}/time", server.port())).await);
+    assert!(fetch(&mut client, &format!("http://shop.example:{}/time", server.port())).await);
     assert_eq!(told(&spans), [["ConnectStart", "ConnectDone", "ClosedBody"]]);
     // A connector that is not traced is not told.
     let resolver = TracedResolver::new(Found(&[[127, 0, 0, 1]]));
     let mut client = traced(HttpConnector::new_with_resolver(resolver), &tracer);
-    assert!(ask(&mut client, &format!("http://shop.example:{}/time", server.port())).await);
+    assert!(fetch(&mut client, &format!("http://shop.example:{}/time", server.port())).await);
     assert_eq!(told(&spans), [["DNSStart", "DNSDone", "ClosedBody"]]);
 }
 
@@ -136,12 +136,12 @@ async fn what_fails_says_why_and_nothing_is_told_of_what_did_not_begin() {
         let resolver = TracedResolver::new(Found(found));
         TracedConnector::new(HttpConnector::new_with_resolver(resolver))
     };
-    assert!(!ask(&mut traced(connector(&[]), &tracer), "http://shop.example/").await);
+    assert!(!fetch(&mut traced(connector(&[]), &tracer), "http://shop.example/").await);
     assert_eq!(told(&spans), [["DNSStart", "DNSDone", "error"]]);
 
     let refusing = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://shop.example:{}/", refusing.port());
-    assert!(!ask(&mut traced(connector(&[[127, 0, 0, 1]]), &tracer), &url).await);
+    assert!(!fetch(&mut traced(connector(&[[127, 0, 0, 1]]), &tracer), &url).await);
     let span = spans.spans().remove(0);
     let view = span.view();
     let done = view.logs().nth(3).unwrap();
@@ -170,15 +170,15 @@ async fn the_handshake_of_hyper_rustls_is_told_apart_from_the_connection() {
     };
     let url = format!("https://localhost:{}/time", server.port());
     let mut client = traced(connector(&trusting), &tracer);
-    assert!(ask(&mut client, &url).await);
+    assert!(fetch(&mut client, &url).await);
     let dialed = ["DNSStart", "DNSDone", "ConnectStart", "ConnectDone", "TLSHandshakeStart"];
     let done = [&dialed[..], &["TLSHandshakeDone", "ClosedBody"]].concat();
     assert_eq!(told(&spans), [done]);
     // The same connector without TLS.
-    assert!(ask(&mut client, &plain.url("/time")).await);
+    assert!(fetch(&mut client, &plain.url("/time")).await);
     assert_eq!(told(&spans), [[&dialed[..4], &["ClosedBody"]].concat()]);
     // A certificate that is not trusted.
-    assert!(!ask(&mut traced(connector(&other), &tracer), &url).await);
+    assert!(!fetch(&mut traced(connector(&other), &tracer), &url).await);
     assert_eq!(told(&spans), [[&dialed[..], &["TLSHandshakeDone!", "error"]].concat()]);
 }
 
@@ -231,14 +231,14 @@ async fn a_dial_that_outlives_its_request_is_told_to_nobody() {
     let request = Request::get(url("/large")).body(Empty::new()).unwrap();
     let first = client.clone().call(request).await.unwrap();
     let mut second = client.clone();
-    let asked = tokio::spawn({
+    let requested = tokio::spawn({
         let (mut client, url) = (client.clone(), url("/time"));
-        async move { ask(&mut client, &url).await }
+        async move { fetch(&mut client, &url).await }
     });
     eventually("the second dials", || slow.calls.load(Ordering::SeqCst) == 2).await;
     // It gets the connection of the first, which is free before.
     first.into_body().collect().await.unwrap();
-    assert!(asked.await.unwrap());
+    assert!(requested.await.unwrap());
     let ends = told(&spans);
     assert_eq!(
         ends,
@@ -247,7 +247,7 @@ async fn a_dial_that_outlives_its_request_is_told_to_nobody() {
 
     slow.leave.add_permits(1);
     eventually("the dial is done", || slow.done.load(Ordering::SeqCst) == 2).await;
-    assert!(ask(&mut second, &url("/time")).await);
+    assert!(fetch(&mut second, &url("/time")).await);
     assert_eq!(told(&spans), [["ClosedBody"]], "not told to who comes next");
     assert_eq!(tracer.stats().misused, 0);
 
@@ -255,8 +255,8 @@ async fn a_dial_that_outlives_its_request_is_told_to_nobody() {
     let (_full, port) = support::full_port().await;
     let mut client = traced(TracedConnector::new(HttpConnector::new()), &tracer);
     let url = format!("http://127.0.0.1:{port}/");
-    let asked = tokio::time::timeout(Duration::from_millis(50), ask(&mut client, &url)).await;
-    assert!(asked.is_err());
+    let requested = tokio::time::timeout(Duration::from_millis(50), fetch(&mut client, &url)).await;
+    assert!(requested.is_err());
     assert_eq!(told(&spans), [["ConnectStart", "cancelled"]]);
     assert_eq!((tracer.stats().open, tracer.stats().misused), (0, 0));
 }
@@ -270,8 +270,8 @@ async fn without_a_request_that_is_traced_nothing_is_told_and_all_works() {
     let mut client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector);
     let request = Request::get(server.url("/time")).body(Empty::new()).unwrap();
     let active = tracer.start_span("of somebody else");
-    let asked = async { client.call(request).await };
-    let response = jaeger_client::TraceFutureExt::in_span(asked, active).await.unwrap();
+    let requested = async { client.call(request).await };
+    let response = jaeger_client::TraceFutureExt::in_span(requested, active).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(told(&spans), [[""; 0]]);
 }

@@ -25,14 +25,14 @@ struct Pair {
 
 impl Pair {
     async fn start(names: TagNames) -> Self {
-        let ((caller, asked, first), (server, served, second)) = (tracer(), tracer());
+        let ((caller, requested, first), (server, served, second)) = (tracer(), tracer());
         let conventions = SemanticConventions::default().rpc(names);
         let layer = TraceLayer::new(server).semantic_conventions(conventions);
         let address = support::echo::serve(layer).await;
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let layer = ClientLayer::new(caller.clone()).semantic_conventions(conventions);
         let client = Grpc::new(layer.layer(endpoint.connect().await.unwrap()));
-        Self { client, caller, sides: [asked, served], _closers: [first, second] }
+        Self { client, caller, sides: [requested, served], _closers: [first, second] }
     }
 
     async fn unary(
@@ -56,11 +56,14 @@ impl Pair {
 
     /// The span of the only call, seen from both sides. They are one trace.
     async fn spans(&self) -> [FinishedSpan; 2] {
-        let [asked, served] = &self.sides;
-        eventually("both spans are finished", || asked.len() == 1 && served.len() == 1).await;
-        let spans = [asked.spans().remove(0), served.spans().remove(0)];
-        let [asked, served] = [spans[0].view(), spans[1].view()];
-        assert_eq!((asked.trace_id, asked.span_id), (served.trace_id, served.parent_span_id));
+        let [requested, served] = &self.sides;
+        eventually("both spans are finished", || requested.len() == 1 && served.len() == 1).await;
+        let spans = [requested.spans().remove(0), served.spans().remove(0)];
+        let [requested, served] = [spans[0].view(), spans[1].view()];
+        assert_eq!(
+            (requested.trace_id, requested.span_id),
+            (served.trace_id, served.parent_span_id)
+        );
         assert_eq!((self.caller.stats().open, self.caller.stats().misused), (0, 0));
         self.sides.iter().for_each(InMemoryReporter::reset);
         spans
@@ -86,17 +89,17 @@ fn text(text: &str) -> Request<String> {
 async fn a_call_that_succeeds_is_a_span_at_each_side_named_by_its_method() {
     let mut pair = Pair::start(TagNames::Jaeger).await;
     assert_eq!(pair.unary(text("hello"), UNARY).await.unwrap(), "hello");
-    let [asked, served] = pair.spans().await;
+    let [requested, served] = pair.spans().await;
     let keys = ["span.kind", "component", "rpc.system", "rpc.service", "rpc.method"];
-    for (span, kind) in [(&asked, "client"), (&served, "server")] {
+    for (span, kind) in [(&requested, "client"), (&served, "server")] {
         assert_eq!(span.view().operation(), "/test.v1.Echo/Unary");
         let tags = keys.map(|key| tag(&span.view(), key).unwrap_or_default());
         assert_eq!(tags, [kind, "gRPC", "grpc", "test.v1.Echo", "Unary"]);
         assert_eq!(tag(&span.view(), "http.method"), None);
         assert_eq!(tag(&span.view(), "http.status_code"), None, "it is 200 whatever happens");
     }
-    assert_eq!(tag(&asked.view(), "peer.address"), None, "a channel adds it below the layer");
-    assert_eq!(end(&asked), ended("0", false, &["ClosedBody"]));
+    assert_eq!(tag(&requested.view(), "peer.address"), None, "a channel adds it below the layer");
+    assert_eq!(end(&requested), ended("0", false, &["ClosedBody"]));
     assert_eq!(end(&served), ended("0", false, &[]));
 }
 
@@ -105,18 +108,18 @@ async fn a_code_is_an_error_of_the_client_and_of_a_server_that_is_to_blame() {
     let mut pair = Pair::start(TagNames::Jaeger).await;
     let error = pair.unary(text("missing"), UNARY).await.unwrap_err();
     assert_eq!(error.code(), Code::NotFound);
-    let [asked, served] = pair.spans().await;
-    assert_eq!(end(&asked), ended("5", true, &["error", "ClosedBody"]));
+    let [requested, served] = pair.spans().await;
+    assert_eq!(end(&requested), ended("5", true, &["error", "ClosedBody"]));
     assert_eq!(end(&served), ended("5", false, &[]));
-    let view = asked.view();
+    let view = requested.view();
     let log = view.logs().next().unwrap();
     let message = log.fields().find(|field| field.key == b"message").unwrap();
     assert_eq!(support::text(message.value), "no such user: ü");
 
     let error = pair.unary(text("broken"), UNARY).await.unwrap_err();
     assert_eq!(error.code(), Code::Internal);
-    let [asked, served] = pair.spans().await;
-    assert_eq!(end(&asked), ended("13", true, &["error", "ClosedBody"]));
+    let [requested, served] = pair.spans().await;
+    assert_eq!(end(&requested), ended("13", true, &["error", "ClosedBody"]));
     assert_eq!(end(&served), ended("13", true, &["error"]));
 }
 
@@ -130,12 +133,12 @@ async fn a_stream_says_in_its_trailers_how_it_ended() {
         assert_eq!(stream.message().await.unwrap().as_deref(), Some("two"));
         let last = stream.message().await;
         assert_eq!(last.err().map(|status| status.code()), error.then_some(Code::Internal));
-        let [asked, served] = pair.spans().await;
-        assert_eq!(asked.view().operation(), "/test.v1.Echo/Stream");
+        let [requested, served] = pair.spans().await;
+        assert_eq!(requested.view().operation(), "/test.v1.Echo/Stream");
         let logged: &[&str] = if error { &["error"] } else { &[] };
         assert_eq!(end(&served), ended(code, error, logged), "{how}");
         let logged = [logged, &["ClosedBody"]].concat();
-        assert_eq!(end(&asked), ended(code, error, &logged), "{how}");
+        assert_eq!(end(&requested), ended(code, error, &logged), "{how}");
     }
 }
 
@@ -147,16 +150,16 @@ async fn a_call_that_is_dropped_was_cancelled_and_no_error_of_the_server() {
     let late = tokio::time::timeout(Duration::from_millis(100), pair.unary(text("late"), UNARY));
     assert!(late.await.is_err());
     eventually("the server's span is finished", || served.len() == 1).await;
-    let [asked, served] = pair.spans().await;
-    assert_eq!(end(&asked), ended("1", true, &["cancelled"]));
+    let [requested, served] = pair.spans().await;
+    assert_eq!(end(&requested), ended("1", true, &["cancelled"]));
     assert_eq!(end(&served), ended("1", false, &["cancelled"]));
 
     // Within a stream, between two messages.
     let mut stream = pair.stream("late").await.unwrap();
     stream.message().await.unwrap();
     drop(stream);
-    let [asked, served] = pair.spans().await;
-    assert_eq!(end(&asked), ended("1", true, &["cancelled"]));
+    let [requested, served] = pair.spans().await;
+    assert_eq!(end(&requested), ended("1", true, &["cancelled"]));
     assert_eq!(end(&served), ended("1", false, &["cancelled"]));
 }
 
@@ -166,10 +169,10 @@ async fn a_deadline_that_goes_with_the_call_is_distinguished_from_a_cancellation
     let mut request = text("late");
     request.set_timeout(Duration::from_millis(100));
     pair.unary(request, UNARY).await.unwrap_err();
-    let [asked, served] = pair.spans().await;
+    let [requested, served] = pair.spans().await;
     assert_eq!(end(&served), ended("4", true, &["deadline exceeded"]));
     // tonic's channel gives up by itself, or hears its server say so, whichever is first.
-    let (code, error, events) = end(&asked);
+    let (code, error, events) = end(&requested);
     assert!(error && matches!(code.as_str(), "1" | "4"), "{code}");
     assert!(events.contains(&"deadline exceeded".to_owned()), "{events:?}");
 }
@@ -178,8 +181,8 @@ async fn a_deadline_that_goes_with_the_call_is_distinguished_from_a_cancellation
 async fn a_method_that_nobody_serves_names_no_span_of_the_server() {
     let mut pair = Pair::start(TagNames::Jaeger).await;
     pair.unary(text("hello"), UNKNOWN).await.unwrap_err();
-    let [asked, served] = pair.spans().await;
-    assert_eq!(asked.view().operation(), "/test.v1.Echo/MadeUp");
+    let [requested, served] = pair.spans().await;
+    assert_eq!(requested.view().operation(), "/test.v1.Echo/MadeUp");
     assert_eq!(served.view().operation(), "gRPC");
     assert_eq!(end(&served), ended("12", true, &[]));
 }
@@ -206,10 +209,10 @@ async fn names_of_opentelemetry_alone_and_beside_jaegers() {
     ] {
         let mut pair = Pair::start(names).await;
         pair.unary(text("missing"), UNARY).await.unwrap_err();
-        let [asked, served] = pair.spans().await;
-        let tags = keys.map(|key| tag(&asked.view(), key).unwrap_or_default());
+        let [requested, served] = pair.spans().await;
+        let tags = keys.map(|key| tag(&requested.view(), key).unwrap_or_default());
         assert_eq!(tags, expected);
-        assert_eq!(asked.view().operation(), operation);
+        assert_eq!(requested.view().operation(), operation);
         assert_eq!(tag(&served.view(), "error.type"), None);
         assert_eq!(tag(&served.view(), "server.address").unwrap(), "127.0.0.1");
     }

@@ -29,8 +29,8 @@ struct Run {
 }
 
 impl Run {
-    async fn new(answers: &'static [&'static [Say]]) -> Self {
-        Self::with(Script::start(answers, true, 65_535).await)
+    async fn new(responses: &'static [&'static [Say]]) -> Self {
+        Self::with(Script::start(responses, true, 65_535).await)
     }
 
     fn with(script: Script) -> Self {
@@ -40,7 +40,7 @@ impl Run {
         Self { client, reporter, script, _closer: closer }
     }
 
-    async fn ask(&self, method: &Method, body: RequestBody) -> Result<(), Error> {
+    async fn fetch(&self, method: &Method, body: RequestBody) -> Result<(), Error> {
         let request = Request::builder().method(method).uri(&self.script.url).body(body).unwrap();
         self.client.request(request).send().await?.into_body().read_to_end(9).await?;
         Ok(())
@@ -69,13 +69,13 @@ async fn what_a_server_did_not_process_is_sent_again_and_reported() {
         &[&[Say::GoAway(0, NO_ERROR), Say::Close], &[Say::Ok]],
         &[&[Say::Reset(REFUSED_STREAM)], &[Say::Ok]],
     ];
-    for answers in REFUSALS {
+    for responses in REFUSALS {
         for method in [Method::GET, Method::POST] {
-            let run = Run::new(answers).await;
+            let run = Run::new(responses).await;
             let body = if method == Method::POST { "hello" } else { "" };
-            run.ask(&method, body.into()).await.unwrap();
-            assert_eq!(run.seen(), [0, 1], "{method} {answers:?}");
-            assert_eq!(run.retries(), 1, "{method} {answers:?}");
+            run.fetch(&method, body.into()).await.unwrap();
+            assert_eq!(run.seen(), [0, 1], "{method} {responses:?}");
+            assert_eq!(run.retries(), 1, "{method} {responses:?}");
             let spans = hops(&run.reporter);
             assert_eq!(spans.len(), 1, "it is the same hop");
             assert_eq!(tag(&spans[0].view(), "error"), None);
@@ -95,24 +95,24 @@ async fn what_a_server_may_have_processed_is_not_sent_again() {
         &[&[Say::Reset(NO_ERROR)]],
         &[&[Say::Close]],
     ];
-    for answers in ENDS {
-        let run = Run::new(answers).await;
-        let error = run.ask(&Method::POST, "hello".into()).await.unwrap_err();
-        assert!(matches!(error, Error::Exchange { .. }), "{answers:?}: {error:?}");
-        assert_eq!((run.seen().len(), run.retries()), (1, 0), "{answers:?}");
+    for responses in ENDS {
+        let run = Run::new(responses).await;
+        let error = run.fetch(&Method::POST, "hello".into()).await.unwrap_err();
+        assert!(matches!(error, Error::Exchange { .. }), "{responses:?}: {error:?}");
+        assert_eq!((run.seen().len(), run.retries()), (1, 0), "{responses:?}");
     }
 }
 
 #[tokio::test]
 async fn a_body_that_can_be_sent_once_is_sent_again_only_if_it_was_not_begun() {
-    const ANSWERS: &[&[Say]] = &[&[Say::Reset(REFUSED_STREAM)], &[Say::Ok]];
-    let begun = Run::new(ANSWERS).await;
-    begun.ask(&Method::POST, once()).await.unwrap_err();
+    const RESPONSES: &[&[Say]] = &[&[Say::Reset(REFUSED_STREAM)], &[Say::Ok]];
+    let begun = Run::new(RESPONSES).await;
+    begun.fetch(&Method::POST, once()).await.unwrap_err();
     assert_eq!((begun.seen(), begun.retries()), (vec![0], 0));
     // Heads are answered at once, and the body has nothing to say until there were two of them.
-    let waiting = Run::with(Script::start(ANSWERS, false, 65_535).await);
+    let waiting = Run::with(Script::start(RESPONSES, false, 65_535).await);
     let body = Late { seen: Arc::clone(&waiting.script.seen), timer: None, ended: false };
-    waiting.ask(&Method::POST, RequestBody::stream(body)).await.unwrap();
+    waiting.fetch(&Method::POST, RequestBody::stream(body)).await.unwrap();
     assert_eq!((waiting.seen(), waiting.retries()), (vec![0, 1], 1));
 }
 
@@ -143,15 +143,15 @@ impl Body for Late {
 
 #[tokio::test]
 async fn a_connection_that_breaks_is_replaced_where_that_does_no_harm() {
-    const ANSWERS: &[&[Say]] = &[&[Say::Ok], &[Say::Close], &[Say::Ok], &[Say::Ok]];
+    const RESPONSES: &[&[Say]] = &[&[Say::Ok], &[Say::Close], &[Say::Ok], &[Say::Ok]];
     for (method, retried) in [(Method::GET, true), (Method::POST, false)] {
-        let run = Run::new(ANSWERS).await;
-        run.ask(&Method::GET, "".into()).await.unwrap();
-        let answer = run.ask(&method, "".into()).await;
-        assert_eq!(answer.is_ok(), retried, "{answer:?}");
+        let run = Run::new(RESPONSES).await;
+        run.fetch(&Method::GET, "".into()).await.unwrap();
+        let response = run.fetch(&method, "".into()).await;
+        assert_eq!(response.is_ok(), retried, "{response:?}");
         assert_eq!(run.retries(), usize::from(retried));
         // No other request comes over it.
-        run.ask(&Method::POST, "".into()).await.unwrap();
+        run.fetch(&Method::POST, "".into()).await.unwrap();
         assert!(run.seen()[2..].iter().all(|connection| *connection == 1), "{:?}", run.seen());
     }
 }
@@ -159,7 +159,7 @@ async fn a_connection_that_breaks_is_replaced_where_that_does_no_harm() {
 #[tokio::test]
 async fn a_server_that_refuses_for_ever_is_asked_seven_times() {
     let run = Run::new(&[&[Say::Reset(REFUSED_STREAM)]]).await;
-    let error = run.ask(&Method::POST, "hello".into()).await.unwrap_err();
+    let error = run.fetch(&Method::POST, "hello".into()).await.unwrap_err();
     assert!(matches!(error, Error::Exchange { .. }), "{error:?}");
     assert_eq!((run.seen().len(), run.retries()), (7, 6));
 }

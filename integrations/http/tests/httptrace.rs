@@ -35,14 +35,14 @@ fn every_recorded_case_is_compared() {
 }
 
 /// A request under way, and who is told of it.
-struct Asked {
+struct Requested {
     name: &'static str,
     port: u16,
     trace: Arc<Recorder>,
     response: Result<Response<ResponseBody>, Error>,
 }
 
-impl Asked {
+impl Requested {
     /// Reads the response, and has what was told compared with what Go told.
     async fn end(self) -> Result<Bytes, Error> {
         let body = match self.response {
@@ -66,24 +66,24 @@ impl Run {
         Self { pool: pool.build(), port }
     }
 
-    async fn ask(&self, name: &'static str, request: Request<RequestBody>) -> Asked {
+    async fn fetch(&self, name: &'static str, request: Request<RequestBody>) -> Requested {
         let trace = Arc::<Recorder>::default();
         let response = self.pool.round_trip(request, Arc::clone(&trace) as _).await;
-        Asked { name, port: self.port, trace, response }
+        Requested { name, port: self.port, trace, response }
     }
 
     async fn get(&self, name: &'static str, url: &str) -> Result<Bytes, Error> {
-        self.ask(name, get(url)).await.end().await
+        self.fetch(name, get(url)).await.end().await
     }
 
     /// Gives the request up after a while, and has what was told by then compared.
     async fn give_up(&self, name: &'static str, request: Request<RequestBody>) {
         let trace = Arc::<Recorder>::default();
-        let asked = async {
+        let requested = async {
             let response = self.pool.round_trip(request, Arc::clone(&trace) as _).await?;
             response.into_body().read_to_end(1 << 20).await
         };
-        assert!(tokio::time::timeout(SHORT, asked).await.is_err(), "case {name} had an end");
+        assert!(tokio::time::timeout(SHORT, requested).await.is_err(), "case {name} had an end");
         assert_eq!(trace.reported(self.port), cases()[name], "case {name}");
     }
 }
@@ -108,18 +108,18 @@ async fn callbacks_come_as_in_go_over_new_and_reused_connections() {
     run.get("new", &url("/time")).await.unwrap();
     run.get("reused", &url("/time")).await.unwrap();
     let head = Request::head(url("/time")).body(RequestBody::empty()).unwrap();
-    run.ask("head", head).await.end().await.unwrap();
+    run.fetch("head", head).await.end().await.unwrap();
     let body = RequestBody::stream(Full::<Bytes>::from("hello"));
     let post = Request::post(url("/time")).body(body).unwrap();
-    run.ask("streamed request", post).await.end().await.unwrap();
+    run.fetch("streamed request", post).await.end().await.unwrap();
     run.get("streamed response", &url("/stream")).await.unwrap();
     let expect = Request::put(url("/time")).header("expect", "100-continue");
-    run.ask("expect", expect.body("hello".into()).unwrap()).await.end().await.unwrap();
+    run.fetch("expect", expect.body("hello".into()).unwrap()).await.end().await.unwrap();
     assert_eq!(server.accepted.load(std::sync::atomic::Ordering::SeqCst), 1);
 }
 
 /// Answers as it is told, whatever is asked; the connections are kept.
-async fn answers(with: &'static str) -> u16 {
+async fn server_with(with: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -138,7 +138,7 @@ async fn answers(with: &'static str) -> u16 {
 
 #[tokio::test]
 async fn a_response_before_the_response_is_reported_as_in_go() {
-    let port = answers(
+    let port = server_with(
         "HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n\
          HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
     );
@@ -155,7 +155,7 @@ async fn a_response_before_the_response_is_reported_as_in_go() {
 async fn a_pool_without_room_is_reported_as_in_go() {
     let server = Server::start().await;
     let run = Run::new(server.port(), here().max_idle_per_host(1));
-    let slow = run.ask("no room", get(&server.url("/stream"))).await;
+    let slow = run.fetch("no room", get(&server.url("/stream"))).await;
     run.get("new", &server.url("/time")).await.unwrap();
     slow.end().await.unwrap();
 }
@@ -224,8 +224,8 @@ async fn within(url: String, port: u16, pool: HttpPoolBuilder, body: bool) -> (S
     let client = TracedClient::builder(tracer).pool(pool.build()).timeout(SHORT).build();
     let trace = Arc::<Recorder>::default();
     let request = if body { endless(&url) } else { get(&url) };
-    let asked = client.request(request).also_trace(Arc::clone(&trace) as _).send().await;
-    let error = match asked {
+    let requested = client.request(request).also_trace(Arc::clone(&trace) as _).send().await;
+    let error = match requested {
         Ok(response) => response.into_body().read_to_end(99).await.unwrap_err(),
         Err(error) => error,
     };

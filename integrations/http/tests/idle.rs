@@ -18,7 +18,7 @@ use tokio::runtime::Builder;
 mod support;
 use support::tracer;
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// What a server does with an idle connection.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, end: End) {
             return;
         }
     }
-    stream.write_all(ANSWER).await.unwrap();
+    stream.write_all(RESPONSE).await.unwrap();
     stream.flush().await.unwrap();
     if matches!(end, End::Timeout408) {
         let late = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n";
@@ -88,16 +88,16 @@ const ROUNDS: usize = 20;
 impl Server {
     /// Sends one request after the other, each when the server has ended the connection of the one
     /// before, and the runtime has had no time to look.
-    fn ask(&self, what: impl std::fmt::Debug, scheme: &str, pool: HttpPoolBuilder) {
+    fn fetch(&self, what: impl std::fmt::Debug, scheme: &str, pool: HttpPoolBuilder) {
         let client = TracedClient::builder(tracer().0).pool(pool.build()).build();
         let url = format!("{scheme}://localhost:{}/", self.port);
         Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
             for round in 0..ROUNDS {
                 let body = RequestBody::stream(Full::<Bytes>::from("once"));
                 let request = Request::post(&url).body(body).unwrap();
-                let answer = client.request(request).send().await;
+                let response = client.request(request).send().await;
                 let response =
-                    answer.unwrap_or_else(|error| panic!("{what:?}, round {round}: {error:?}"));
+                    response.unwrap_or_else(|error| panic!("{what:?}, round {round}: {error:?}"));
                 let body = response.into_body().read_to_end(9).await.unwrap();
                 assert!(body == "ok" || body.is_empty(), "{body:?}");
                 // The thread is busy meanwhile.
@@ -124,7 +124,7 @@ fn a_connection_that_was_closed_while_the_thread_was_busy_is_not_used() {
                 End::Close | End::Timeout408 => {}
             }
         });
-        server.ask(end, "http", support::here());
+        server.fetch(end, "http", support::here());
     }
 }
 
@@ -146,7 +146,7 @@ fn a_connection_of_tls_that_was_closed_while_the_thread_was_busy_is_not_used() {
                 }
             }
         });
-        server.ask(end, "https", support::here().tls_config(config));
+        server.fetch(end, "https", support::here().tls_config(config));
     }
 }
 
@@ -174,6 +174,6 @@ fn a_connection_of_http2_that_was_closed_while_the_thread_was_busy_is_not_used()
                 }
             }
         });
-        server.ask(says, "https", support::here().tls_config(config));
+        server.fetch(says, "https", support::here().tls_config(config));
     }
 }

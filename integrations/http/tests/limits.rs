@@ -77,7 +77,7 @@ async fn the_time_for_the_head_of_a_response_begins_when_the_request_is_written(
 }
 
 /// Answers every request with this.
-async fn answering(with: String) -> String {
+async fn server_with(with: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -119,9 +119,9 @@ async fn the_head_of_a_response_may_be_as_large_as_it_is_allowed_to_be() {
         (60, 1000, pool().max_response_header_bytes(10_000), false),
     ];
     for (headers, length, pool, allowed) in allowed {
-        let url = answering(head(headers, length)).await;
-        let answer = read(&pool.build(), &url).await;
-        assert_eq!(answer.is_ok(), allowed, "{headers} of {length}: {answer:?}");
+        let url = server_with(head(headers, length)).await;
+        let response = read(&pool.build(), &url).await;
+        assert_eq!(response.is_ok(), allowed, "{headers} of {length}: {response:?}");
     }
 }
 
@@ -132,8 +132,8 @@ async fn connections_to_a_host_are_as_many_as_there_may_be_at_once() {
     let pool = here().max_conns_per_host(2).build();
     let url = server.url("/peer");
     let reads = || (0..10).map(|_| Box::pin(read(&pool, &url)));
-    for answer in all(reads().collect()).await {
-        answer.unwrap();
+    for response in all(reads().collect()).await {
+        response.unwrap();
     }
     assert_eq!(server.accepted.load(Ordering::SeqCst), 2);
     // Two that are in use leave no place to a third, whose wait can be given up.
@@ -151,8 +151,8 @@ async fn connections_to_a_host_are_as_many_as_there_may_be_at_once() {
         server.closed.load(Ordering::SeqCst) == server.accepted.load(Ordering::SeqCst)
     })
     .await;
-    for answer in all(reads().collect()).await {
-        answer.unwrap();
+    for response in all(reads().collect()).await {
+        response.unwrap();
     }
 }
 
@@ -199,14 +199,14 @@ mod http2 {
                 let (stream, _) = listener.accept().await.unwrap();
                 count.fetch_add(1, Ordering::SeqCst);
                 let stream = TokioIo::new(acceptor.accept(stream).await.unwrap());
-                let answer = service_fn(|request: Request<Incoming>| async {
+                let response = service_fn(|request: Request<Incoming>| async {
                     let _body = request.into_body().collect().await;
                     let large = "x".repeat(60_000);
                     let response = Response::builder().header("large", large);
                     Ok::<_, Infallible>(response.body(Full::<Bytes>::from("ok")).unwrap())
                 });
                 let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                tokio::spawn(server.serve_connection(stream, answer));
+                tokio::spawn(server.serve_connection(stream, response));
             }
         });
         (HttpPool::builder().tls_config(config), url, accepted)
@@ -269,7 +269,7 @@ mod http2 {
         let mut first = Box::pin(first);
         let _shakes = tokio::select! {
             biased;
-            answer = first.as_mut() => unreachable!("{answer:?}"),
+            response = first.as_mut() => unreachable!("{response:?}"),
             taken = server => taken.unwrap(),
         };
         let request = Request::get(port).body(()).unwrap();
@@ -283,8 +283,8 @@ mod http2 {
     async fn requests_that_wait_for_a_place_share_the_connection_that_is_made() {
         let (pool, url, accepted) = server().await;
         let pool = pool.max_conns_per_host(1).build();
-        for answer in all((0..8).map(|_| Box::pin(read(&pool, &url))).collect()).await {
-            answer.unwrap();
+        for response in all((0..8).map(|_| Box::pin(read(&pool, &url))).collect()).await {
+            response.unwrap();
         }
         assert_eq!(accepted.load(Ordering::SeqCst), 1);
     }

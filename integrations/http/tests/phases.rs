@@ -32,13 +32,13 @@ impl Run {
     }
 
     /// Sends a request and reads its response, for as long as it may take.
-    async fn ask(&self, url: &str, body: impl Into<RequestBody>) {
+    async fn fetch(&self, url: &str, body: impl Into<RequestBody>) {
         let request = Request::post(url).body(body.into()).unwrap();
-        let asked = async {
+        let requested = async {
             let response = self.client.request(request).send().await?;
             response.into_body().read_to_end(1 << 20).await
         };
-        let _ = tokio::time::timeout(SHORT, asked).await;
+        let _ = tokio::time::timeout(SHORT, requested).await;
     }
 
     /// The spans as a tree in the order of their start, those that failed with a `!`. All are over.
@@ -82,7 +82,7 @@ async fn an_address_that_refuses_is_a_phase_that_failed_and_the_next_one_a_phase
     let server = Server::start().await;
     let two = here().resolver(to(&[[127, 0, 0, 2], [127, 0, 0, 1]]));
     let run = Run::new(two, TraceMode::Spans);
-    run.ask(&format!("http://two.test:{}/time", server.port()), "hello").await;
+    run.fetch(&format!("http://two.test:{}/time", server.port()), "hello").await;
     let dialed = ["  http.getconn", "   http.dns", "   http.connect!", "   http.connect"];
     let rest = ["  http.send", "  http.wait", "  http.receive"];
     assert_eq!(run.tree(), tree(&[&dialed[..], &rest].concat()));
@@ -97,7 +97,7 @@ async fn an_address_that_refuses_is_a_phase_that_failed_and_the_next_one_a_phase
 async fn each_hop_has_the_phases_that_it_had() {
     let server = Server::start().await;
     let run = Run::new(here(), TraceMode::Spans);
-    run.ask(&server.url("/again"), "hello").await;
+    run.fetch(&server.url("/again"), "hello").await;
     let dialed = ["  http.getconn", "   http.dns", "   http.connect"];
     let rest = ["  http.send", "  http.wait", "  http.receive"];
     let second = [" HTTP POST", "  http.getconn"];
@@ -108,12 +108,12 @@ async fn each_hop_has_the_phases_that_it_had() {
 async fn a_phase_that_fails_is_the_last_one() {
     let unknown = |_: &str| -> Resolving { Box::pin(async { Ok(Vec::new()) }) };
     let run = Run::new(here().resolver(unknown), TraceMode::Spans);
-    run.ask("http://no-such-host.invalid/", "hello").await;
+    run.fetch("http://no-such-host.invalid/", "hello").await;
     assert_eq!(run.tree(), tree(&["  http.getconn", "   http.dns!"]));
 
     let server = Server::start().await;
     let run = Run::new(here(), TraceMode::Spans);
-    run.ask(&server.url("/panic"), "hello").await;
+    run.fetch(&server.url("/panic"), "hello").await;
     let dialed = ["  http.getconn", "   http.dns", "   http.connect"];
     assert_eq!(run.tree(), tree(&[&dialed[..], &["  http.send", "  http.wait"]].concat()));
 }
@@ -122,25 +122,25 @@ async fn a_phase_that_fails_is_the_last_one() {
 async fn a_request_that_is_cancelled_ends_the_phase_it_was_in() {
     let never = |_: &str| -> Resolving { Box::pin(std::future::pending()) };
     let run = Run::new(here().resolver(never), TraceMode::Spans);
-    run.ask("http://slow.test/", "hello").await;
+    run.fetch("http://slow.test/", "hello").await;
     assert_eq!(run.tree(), cancelled(&["  http.getconn", "   http.dns"]));
 
     let (_full, port) = full_port().await;
     let run = Run::new(here(), TraceMode::Spans);
-    run.ask(&format!("http://localhost:{port}/"), "hello").await;
+    run.fetch(&format!("http://localhost:{port}/"), "hello").await;
     let dialed = ["  http.getconn", "   http.dns", "   http.connect"];
     assert_eq!(run.tree(), cancelled(&dialed));
 
     let (_mute, port) = mute_port();
     let run = Run::new(here(), TraceMode::Spans);
-    run.ask(&format!("http://localhost:{port}/"), vec![b'x'; 64 << 20]).await;
+    run.fetch(&format!("http://localhost:{port}/"), vec![b'x'; 64 << 20]).await;
     let sent = ["  http.send!", "  http.wait"];
     assert_eq!(run.tree(), cancelled(&[&dialed[..], &sent].concat()));
 
     let server = Server::start().await;
     for (path, last) in [("/late", "  http.wait"), ("/half", "  http.receive")] {
         let run = Run::new(here(), TraceMode::Spans);
-        run.ask(&server.url(path), "hello").await;
+        run.fetch(&server.url(path), "hello").await;
         let tree = run.tree();
         assert_eq!((&tree[..2], &**tree.last().unwrap()), (&CANCELLED.map(String::from)[..], last));
     }
@@ -154,11 +154,11 @@ async fn the_handshake_of_tls_is_a_phase_too() {
     let dialed = ["  http.getconn", "   http.dns", "   http.connect"];
     let rest = ["  http.send", "  http.wait", "  http.receive"];
     let run = Run::new(here().tls_config(config), TraceMode::Spans);
-    run.ask(&url, "hello").await;
+    run.fetch(&url, "hello").await;
     assert_eq!(run.tree(), tree(&[&dialed[..], &["   http.tls"], &rest].concat()));
     // Nobody we know vouches for the server.
     let run = Run::new(here(), TraceMode::Spans);
-    run.ask(&url, "hello").await;
+    run.fetch(&url, "hello").await;
     assert_eq!(run.tree(), tree(&[&dialed[..], &["   http.tls!"]].concat()));
 }
 
@@ -166,7 +166,7 @@ async fn the_handshake_of_tls_is_a_phase_too() {
 async fn without_a_trace_of_the_client_hops_are_spans_with_their_end_alone() {
     let server = Server::start().await;
     let run = Run::new(here(), TraceMode::Off);
-    run.ask(&server.url("/again"), "hello").await;
+    run.fetch(&server.url("/again"), "hello").await;
     assert_eq!(run.tree(), tree(&[" HTTP POST"]));
     for (hop, status) in hops(&run.reporter).iter().zip(["307", "200"]) {
         assert_eq!(events(&hop.view()), ["ClosedBody"]);

@@ -54,9 +54,10 @@ async fn what_proves_who_asks_reaches_no_other_origin_and_does_not_come_back() {
     let (seen, seen_there) = (ours.seen.lock().clone(), theirs.seen.lock().clone());
     assert_eq!((seen.len(), seen_there.len(), hops(&reporter).len()), (3, 1, 4));
     let in_order = [&seen[0], &seen[1], &seen_there[0], &seen[2]];
-    for ((asked, kept), hop) in in_order.iter().zip([true, true, false, false]).zip(hops(&reporter))
+    for ((requested, kept), hop) in
+        in_order.iter().zip([true, true, false, false]).zip(hops(&reporter))
     {
-        let (_, url, headers, body) = asked;
+        let (_, url, headers, body) = requested;
         assert_eq!(sensitive(headers), if kept { SENSITIVE.len() } else { 0 }, "{url}");
         assert_eq!(headers[header::HOST] == "shop.test", kept, "{url}");
         // The rest goes along: 307 keeps the body and what tells of it.

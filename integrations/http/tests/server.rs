@@ -28,7 +28,7 @@ use tower_service::Service;
 mod support;
 use support::{eventually, tag, tracer};
 
-type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+type TestResponse = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// Handles requests as their path says.
 #[derive(Clone)]
@@ -37,9 +37,9 @@ struct App {
 }
 
 impl Service<Request<Incoming>> for App {
-    type Response = Answer;
+    type Response = TestResponse;
     type Error = &'static str;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, &'static str>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<TestResponse, &'static str>> + Send>>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
         Poll::Ready(Ok(()))
@@ -52,7 +52,10 @@ impl Service<Request<Incoming>> for App {
     }
 }
 
-async fn handle(mut request: Request<Incoming>, tracer: Tracer) -> Result<Answer, &'static str> {
+async fn handle(
+    mut request: Request<Incoming>,
+    tracer: Tracer,
+) -> Result<TestResponse, &'static str> {
     let mut response = Response::new(Full::from("The time is now").boxed_unsync());
     tokio::task::yield_now().await;
     match request.uri().path() {
@@ -158,7 +161,7 @@ impl Server {
     }
 
     /// Asks without a trace, and gives the status and the body.
-    async fn ask(&self, method: Method, path: &str) -> Option<(StatusCode, Bytes)> {
+    async fn fetch(&self, method: Method, path: &str) -> Option<(StatusCode, Bytes)> {
         let request = Request::builder().method(method).uri(self.url(path)).body(()).unwrap();
         let response = HttpPool::new().round_trip(request, Arc::new(NoTrace)).await.ok()?;
         let status = response.status();
@@ -186,10 +189,10 @@ async fn a_request_is_a_span_that_continues_the_callers_trace() {
     let tags = ["span.kind", "http.method", "http.url", "component"];
     assert_eq!(server.tags(1, &tags).await, ["server", "GET", "/time?now", "net/http"]);
     assert_eq!(server.tags(1, &LATER).await, ["200", "15", ""]);
-    let (served, asked) = (server.reporter.spans(), reporter.spans());
-    let (served, asked) = (served[0].view(), asked[0].view());
+    let (served, requested) = (server.reporter.spans(), reporter.spans());
+    let (served, requested) = (served[0].view(), requested[0].view());
     assert_eq!(served.operation(), "HTTP GET");
-    assert_eq!((served.trace_id, served.parent_span_id), (asked.trace_id, asked.span_id));
+    assert_eq!((served.trace_id, served.parent_span_id), (requested.trace_id, requested.span_id));
     let keys: Vec<_> =
         served.tags().map(|tag| String::from_utf8_lossy(tag.key).into_owned()).collect();
     let order = [&tags[..], &LATER[..2]].concat();
@@ -212,8 +215,8 @@ async fn statuses_sizes_and_failures_are_tagged_as_in_go() {
     ];
     for (path, method, tags) in expected {
         server.reporter.reset();
-        let answered = server.ask(method, path).await;
-        assert_eq!(answered.is_some(), !path.contains("panic") && path != "/error", "{path}");
+        let responded = server.fetch(method, path).await;
+        assert_eq!(responded.is_some(), !path.contains("panic") && path != "/error", "{path}");
         let spans = match path {
             "/stream" => 4,
             "/panic-in-body" => 2,
@@ -237,7 +240,7 @@ async fn a_method_that_somebody_makes_up_is_no_name_of_a_span() {
         [("GET", "HTTP GET"), ("XyZ123", "HTTP"), ("AAAA0001", "HTTP")].into_iter().enumerate()
     {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        server.ask(method.clone(), "/time").await.unwrap();
+        server.fetch(method.clone(), "/time").await.unwrap();
         assert_eq!(server.tags(count + 1, &["http.method"]).await, [method.as_str()]);
         let spans = server.reporter.spans();
         assert_eq!(spans.last().unwrap().view().operation(), name);
@@ -252,14 +255,16 @@ fn events(span: &jaeger_client::FinishedSpan) -> Vec<String> {
 #[tokio::test]
 async fn a_request_whose_client_goes_away_is_a_span_that_says_so() {
     let server = Server::start().await;
-    let asked = tokio::time::timeout(Duration::from_millis(50), server.ask(Method::GET, "/late"));
-    assert!(asked.await.is_err());
+    let requested =
+        tokio::time::timeout(Duration::from_millis(50), server.fetch(Method::GET, "/late"));
+    assert!(requested.await.is_err());
     assert_eq!(server.tags(1, &LATER).await, ["", "", "true"]);
     assert_eq!(events(&server.reporter.spans()[0]), ["cancelled"]);
 
     server.reporter.reset();
-    let asked = tokio::time::timeout(Duration::from_millis(50), server.ask(Method::GET, "/half"));
-    assert!(asked.await.is_err());
+    let requested =
+        tokio::time::timeout(Duration::from_millis(50), server.fetch(Method::GET, "/half"));
+    assert!(requested.await.is_err());
     // A frame's own span is the first one.
     assert_eq!(server.tags(2, &LATER).await, ["200", "5", "true"]);
     assert_eq!(events(&server.reporter.spans()[1]), ["cancelled"]);
@@ -356,8 +361,8 @@ impl Service<Request<()>> for Given {
 #[tokio::test]
 async fn the_handler_and_the_body_have_their_span_active() {
     let server = Server::start().await;
-    server.ask(Method::GET, "/work").await.unwrap();
-    server.ask(Method::GET, "/stream").await.unwrap();
+    server.fetch(Method::GET, "/work").await.unwrap();
+    server.fetch(Method::GET, "/stream").await.unwrap();
     eventually("all are finished", || server.reporter.len() == 6).await;
     let spans = server.reporter.spans();
     let views: Vec<_> = spans.iter().map(|span| span.view()).collect();
@@ -405,12 +410,12 @@ async fn options_leave_out_name_and_show() {
             })
     });
     let server = server.await;
-    let (_, body) = server.ask(Method::GET, "/work").await.unwrap();
+    let (_, body) = server.fetch(Method::GET, "/work").await.unwrap();
     assert_eq!(body, "The time is now");
     let spans = server.reporter.spans();
     assert_eq!(spans.len(), 1, "the handler's own, which has no parent");
     assert_eq!(spans[0].view().parent_span_id, SpanId::NONE);
-    server.ask(Method::GET, "/time?secret").await.unwrap();
+    server.fetch(Method::GET, "/time?secret").await.unwrap();
     let tags = server.tags(2, &["component", "http.url", "seen"]).await;
     assert_eq!(tags, ["ours", "/time", "true"]);
     assert_eq!(server.reporter.spans()[1].view().operation(), "serve /time");

@@ -48,7 +48,7 @@ impl Way {
                     let mut head = Vec::new();
                     while stream.read_buf(&mut head).await.is_ok_and(|read| read > 0) {
                         if head.ends_with(b"\r\n\r\n") {
-                            stream.write_all(&way.answer(&head, port)).await.unwrap();
+                            stream.write_all(&way.respond(&head, port)).await.unwrap();
                             head.clear();
                         }
                     }
@@ -58,7 +58,7 @@ impl Way {
         Ok(port)
     }
 
-    fn answer(&self, head: &[u8], port: u16) -> Vec<u8> {
+    fn respond(&self, head: &[u8], port: u16) -> Vec<u8> {
         let head = std::str::from_utf8(head).unwrap();
         let mut lines = head.lines();
         let line = lines.next().unwrap().trim_end_matches(" HTTP/1.1");
@@ -113,14 +113,14 @@ async fn what_is_sent_on_a_way_of_redirects_is_what_go_sends() {
         let (mut url, mut expected, mut referer) = (String::new(), String::new(), None);
         for line in case.lines() {
             match line.split_once(' ').unwrap_or((line, "")) {
-                ("ask", asked) => url = asked.replace("PORT", &port.to_string()),
+                ("ask", requested) => url = requested.replace("PORT", &port.to_string()),
                 ("referer", own) => referer = Some(own),
                 ("location", location) => way.locations.lock().push(unquoted(location, port)),
                 _ => writeln!(expected, "{line}").unwrap(),
             }
         }
         let client = TracedClient::builder(tracer().0).pool(here().build()).build();
-        let answer = match referer {
+        let response = match referer {
             None => client.get(&url).await,
             Some(referer) => {
                 let request = Request::get(url).header("referer", referer).body(()).unwrap();
@@ -128,7 +128,7 @@ async fn what_is_sent_on_a_way_of_redirects_is_what_go_sends() {
             }
         };
         let mut sent = way.sent.lock().clone();
-        if let Err(error) = answer {
+        if let Err(error) = response {
             assert!(matches!(error, Error::Redirect { .. }), "{name}: {error:?}");
             sent.push_str("error\n");
         }

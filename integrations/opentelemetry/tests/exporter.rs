@@ -19,21 +19,21 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter};
 
-use self::support::{Answering, count, names, span, spans, tags, wait};
+use self::support::{Responding, count, names, span, spans, tags, wait};
 
 fn to_memory(memory: &MemoryTransport) -> JaegerExporter {
     JaegerExporter::builder().transport(memory.clone(), AgentProtocol::Compact).build().unwrap()
 }
 
-fn answering(
-    answer: impl FnMut(usize, &[u8]) -> Result<Sent, TransportError> + Send + 'static,
+fn exporter_with(
+    response: impl FnMut(usize, &[u8]) -> Result<Sent, TransportError> + Send + 'static,
 ) -> JaegerExporter {
-    let transport = Answering::by(answer);
+    let transport = Responding::by(response);
     JaegerExporter::builder().transport(transport, AgentProtocol::Compact).build().unwrap()
 }
 
-fn answered(status: u16) -> TransportError {
-    TransportError::Answered { address: "there".to_owned(), status, said: String::new() }
+fn status_error(status: u16) -> TransportError {
+    TransportError::Status { address: "there".to_owned(), status, said: String::new() }
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_span_larger_than_a_datagram_is_trimmed_and_those_beside_it_are_whole() {
 fn a_smaller_limit_is_learned_without_loss() {
     let passed = Arc::new(Mutex::new(Vec::new()));
     let messages = Arc::clone(&passed);
-    let exporter = answering(move |_, message| {
+    let exporter = exporter_with(move |_, message| {
         if message.len() > 5_000 {
             return Err(TransportError::TooLarge { bytes: message.len() });
         }
@@ -136,7 +136,8 @@ fn a_smaller_limit_is_learned_without_loss() {
 
 #[test]
 fn a_receiver_that_takes_nothing_ends_in_counts_of_what_was_too_large() {
-    let exporter = answering(|_, message| Err(TransportError::TooLarge { bytes: message.len() }));
+    let exporter =
+        exporter_with(|_, message| Err(TransportError::TooLarge { bytes: message.len() }));
     let error = wait(exporter.export(spans(100))).unwrap_err().to_string();
     assert!(error.contains("100 of 100 spans were not sent"), "{error}");
     let stats = exporter.account().stats();
@@ -146,7 +147,7 @@ fn a_receiver_that_takes_nothing_ends_in_counts_of_what_was_too_large() {
 
 #[test]
 fn a_failure_is_counted_and_reported_with_its_cause() {
-    let exporter = answering(|number, _| match number {
+    let exporter = exporter_with(|number, _| match number {
         0 => Err(TransportError::Refused { address: "there:1".to_owned() }),
         _ => Ok(Sent::OK),
     });
@@ -161,7 +162,7 @@ fn a_failure_is_counted_and_reported_with_its_cause() {
 
 #[test]
 fn a_refusal_that_comes_to_light_later_is_counted() {
-    let exporter = answering(|number, _| match number {
+    let exporter = exporter_with(|number, _| match number {
         1 => Ok(Sent::PREVIOUS_REFUSED),
         _ => Ok(Sent::OK),
     });
@@ -175,9 +176,9 @@ fn a_refusal_that_comes_to_light_later_is_counted() {
 
 #[test]
 fn one_span_that_a_server_refuses_does_not_take_the_others_with_it() {
-    let exporter = answering(|_, message| {
+    let exporter = exporter_with(|_, message| {
         let bad = names(&[message.to_vec()]).contains(&"op 37".to_owned());
-        if bad { Err(answered(400)) } else { Ok(Sent::OK) }
+        if bad { Err(status_error(400)) } else { Ok(Sent::OK) }
     });
     wait(exporter.export(spans(100))).unwrap_err();
     let stats = exporter.account().stats();
@@ -186,7 +187,7 @@ fn one_span_that_a_server_refuses_does_not_take_the_others_with_it() {
 
 #[test]
 fn a_server_that_refuses_everything_is_not_asked_once_for_each_span() {
-    let transport = Answering::by(|_: usize, _: &[u8]| Err(answered(400)));
+    let transport = Responding::by(|_: usize, _: &[u8]| Err(status_error(400)));
     let calls = Arc::clone(&transport.calls);
     let builder = JaegerExporter::builder().transport(transport, AgentProtocol::Compact);
     let exporter = builder.build().unwrap();
@@ -197,7 +198,7 @@ fn a_server_that_refuses_everything_is_not_asked_once_for_each_span() {
 
 #[test]
 fn a_panic_of_a_transport_is_an_error_and_the_thread_goes_on() {
-    let exporter = answering(|number, _| match number {
+    let exporter = exporter_with(|number, _| match number {
         0 => panic!("a bug"),
         _ => Ok(Sent::OK),
     });
@@ -210,7 +211,7 @@ fn a_panic_of_a_transport_is_an_error_and_the_thread_goes_on() {
 
 #[test]
 fn what_is_left_when_the_time_has_passed_is_counted() {
-    let transport = Answering::by(|_: usize, _: &[u8]| {
+    let transport = Responding::by(|_: usize, _: &[u8]| {
         // Longer than the whole export may take, however loaded the machine is.
         std::thread::sleep(Duration::from_millis(50));
         Ok(Sent::OK)
@@ -230,7 +231,7 @@ fn what_is_left_when_the_time_has_passed_is_counted() {
 /// An exporter whose transport waits until it is let go, and what lets it go.
 fn blocked() -> (JaegerExporter, mpsc::Sender<()>) {
     let (release, wait) = mpsc::channel::<()>();
-    let exporter = answering(move |_, _| {
+    let exporter = exporter_with(move |_, _| {
         let _ = wait.recv();
         Ok(Sent::OK)
     });
@@ -303,7 +304,7 @@ fn several_resources_share_one_destination() {
 fn agents_get_the_number_of_losses() {
     let memory = MemoryTransport::new();
     let other = memory.clone();
-    let exporter = answering(move |number, message| {
+    let exporter = exporter_with(move |number, message| {
         if number == 0 {
             return Err(TransportError::Refused { address: String::new() });
         }

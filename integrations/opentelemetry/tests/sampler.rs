@@ -23,8 +23,8 @@ use opentelemetry_sdk::trace::{
 struct Server(Arc<Mutex<String>>);
 
 impl Server {
-    fn new(answer: &str) -> Self {
-        Self(Arc::new(Mutex::new(answer.to_owned())))
+    fn new(response: &str) -> Self {
+        Self(Arc::new(Mutex::new(response.to_owned())))
     }
 }
 
@@ -56,7 +56,7 @@ fn until(mut condition: impl FnMut() -> bool) {
     panic!("it did not come to that within a minute");
 }
 
-fn ask(sampler: &dyn ShouldSample, cx: &Context, id: u64, name: &str) -> SamplingResult {
+fn sample(sampler: &dyn ShouldSample, cx: &Context, id: u64, name: &str) -> SamplingResult {
     let trace_id = TraceId::from(u128::from(id));
     sampler.should_sample(Some(cx), trace_id, name, &SpanKind::Server, &[], &[])
 }
@@ -73,46 +73,47 @@ fn ids(count: u64) -> impl Iterator<Item = u64> {
 #[test]
 fn a_share_of_traces_is_sampled_by_their_ids_and_tagged() {
     let sampler = sampler(&Server::new(r#"{"probabilisticSampling":{"samplingRate":0.25}}"#));
-    let results: Vec<_> = ids(10_000).map(|id| ask(&sampler, &Context::new(), id, "op")).collect();
+    let results: Vec<_> =
+        ids(10_000).map(|id| sample(&sampler, &Context::new(), id, "op")).collect();
     let sampled: Vec<_> = results.iter().filter(|result| is_sampled(result)).collect();
     assert!((2_400..2_600).contains(&sampled.len()), "{}", sampled.len());
     let tags =
         [KeyValue::new("sampler.type", "probabilistic"), KeyValue::new("sampler.param", 0.25)];
     assert!(sampled.iter().all(|result| result.attributes == tags));
     assert!(results.iter().filter(|result| !is_sampled(result)).all(|r| r.attributes.is_empty()));
-    let again: Vec<_> = ids(10_000).map(|id| ask(&sampler, &Context::new(), id, "op")).collect();
+    let again: Vec<_> = ids(10_000).map(|id| sample(&sampler, &Context::new(), id, "op")).collect();
     assert_eq!(again, results);
 }
 
 #[test]
 fn operations_have_rates_of_their_own() {
-    let answer = r#"{"strategyType":0,"operationSampling":{"defaultSamplingProbability":0,
+    let response = r#"{"strategyType":0,"operationSampling":{"defaultSamplingProbability":0,
         "defaultLowerBoundTracesPerSecond":0,"perOperationStrategies":[
         {"operation":"all","probabilisticSampling":{"samplingRate":1}}]}}"#;
-    let sampler = sampler(&Server::new(answer));
-    assert!(ids(100).all(|id| is_sampled(&ask(&sampler, &Context::new(), id, "all"))));
-    assert!(!ids(100).any(|id| is_sampled(&ask(&sampler, &Context::new(), id, "other"))));
+    let sampler = sampler(&Server::new(response));
+    assert!(ids(100).all(|id| is_sampled(&sample(&sampler, &Context::new(), id, "all"))));
+    assert!(!ids(100).any(|id| is_sampled(&sample(&sampler, &Context::new(), id, "other"))));
 }
 
 #[test]
 fn traces_per_second_are_obeyed_and_the_allowance_grows_with_the_clock() {
-    let answer =
+    let response =
         r#"{"strategyType":"RATE_LIMITING","rateLimitingSampling":{"maxTracesPerSecond":5}}"#;
-    let sampler = sampler(&Server::new(answer));
-    let sampled = ids(1_000).filter(|id| is_sampled(&ask(&sampler, &Context::new(), *id, "op")));
+    let sampler = sampler(&Server::new(response));
+    let sampled = ids(1_000).filter(|id| is_sampled(&sample(&sampler, &Context::new(), *id, "op")));
     let sampled = sampled.count();
     assert!((1..1_000).contains(&sampled), "{sampled}");
     // A sampler whose clock stands still would never sample again.
-    until(|| is_sampled(&ask(&sampler, &Context::new(), 1, "op")));
+    until(|| is_sampled(&sample(&sampler, &Context::new(), 1, "op")));
 }
 
 #[test]
 fn a_changed_rule_comes_into_force_and_is_shown() {
     let server = Server::new(r#"{"probabilisticSampling":{"samplingRate":0}}"#);
     let sampler = sampler(&server);
-    assert!(!is_sampled(&ask(&sampler, &Context::new(), 1, "op")));
+    assert!(!is_sampled(&sample(&sampler, &Context::new(), 1, "op")));
     *server.0.lock().unwrap() = r#"{"probabilisticSampling":{"samplingRate":1}}"#.to_owned();
-    until(|| is_sampled(&ask(&sampler.clone(), &Context::new(), 1, "op")));
+    until(|| is_sampled(&sample(&sampler.clone(), &Context::new(), 1, "op")));
     let rule = sampler.status().rule;
     assert!(matches!(rule, Rule::Probabilistic { .. }), "{rule}");
 }
@@ -127,9 +128,9 @@ fn context(pairs: &[(&str, &str)]) -> Context {
 fn spans_follow_their_parents() {
     let none = sampler(&Server::new(r#"{"probabilisticSampling":{"samplingRate":0}}"#));
     let all = sampler(&Server::new(r#"{"probabilisticSampling":{"samplingRate":1}}"#));
-    let sampled = ask(&none, &context(&[("uber-trace-id", "1:2:0:1")]), 1, "op");
+    let sampled = sample(&none, &context(&[("uber-trace-id", "1:2:0:1")]), 1, "op");
     assert!(is_sampled(&sampled) && sampled.attributes.is_empty());
-    assert!(!is_sampled(&ask(&all, &context(&[("uber-trace-id", "1:2:0:0")]), 1, "op")));
+    assert!(!is_sampled(&sample(&all, &context(&[("uber-trace-id", "1:2:0:0")]), 1, "op")));
 }
 
 #[test]
@@ -140,11 +141,11 @@ fn a_debug_id_forces_the_first_span_and_is_its_tag() {
     let debug = ("jaeger-debug-id", "find%20me");
     for sampler in [&none as &dyn ShouldSample, &wrapped] {
         for pairs in [vec![debug], vec![debug, ("uber-trace-id", "1:2:0:0")]] {
-            let forced = ask(sampler, &context(&pairs), 1, "op");
+            let forced = sample(sampler, &context(&pairs), 1, "op");
             assert!(is_sampled(&forced));
             assert_eq!(forced.attributes, tag);
         }
-        assert!(!is_sampled(&ask(sampler, &Context::new(), 1, "op")));
+        assert!(!is_sampled(&sample(sampler, &Context::new(), 1, "op")));
     }
 }
 

@@ -28,7 +28,7 @@ struct Pair {
     client: ClientWithMiddleware,
     address: SocketAddr,
     tracer: Tracer,
-    asked: InMemoryReporter,
+    requested: InMemoryReporter,
     served: InMemoryReporter,
     _closers: [Closer; 2],
 }
@@ -39,11 +39,11 @@ impl Pair {
     }
 
     async fn start_with(middleware: impl FnOnce(Tracer) -> JaegerMiddleware) -> Self {
-        let ((tracer, asked, first), (server, served, second)) = (tracer(), tracer());
+        let ((tracer, requested, first), (server, served, second)) = (tracer(), tracer());
         let address = serve(server).await;
         let client = trace_connections(reqwest::Client::builder()).no_proxy().build().unwrap();
         let client = ClientBuilder::new(client).with(middleware(tracer.clone())).build();
-        Self { client, address, tracer, asked, served, _closers: [first, second] }
+        Self { client, address, tracer, requested, served, _closers: [first, second] }
     }
 
     fn url(&self, path: &str) -> String {
@@ -52,8 +52,8 @@ impl Pair {
 
     /// The span of the only request.
     fn span(&self) -> FinishedSpan {
-        let mut spans = self.asked.spans();
-        self.asked.reset();
+        let mut spans = self.requested.spans();
+        self.requested.reset();
         assert_eq!(spans.len(), 1);
         assert_eq!((self.tracer.stats().open, self.tracer.stats().misused), (0, 0));
         spans.remove(0)
@@ -66,7 +66,7 @@ async fn serve(tracer: Tracer) -> SocketAddr {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let service = TraceLayer::new(tracer.clone()).layer(Answers);
+            let service = TraceLayer::new(tracer.clone()).layer(Responses);
             let service = TowerToHyperService::new(service);
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
@@ -75,9 +75,9 @@ async fn serve(tracer: Tracer) -> SocketAddr {
 }
 
 #[derive(Clone)]
-struct Answers;
+struct Responses;
 
-impl tower_service::Service<http::Request<Incoming>> for Answers {
+impl tower_service::Service<http::Request<Incoming>> for Responses {
     type Response = http::Response<Full<Bytes>>;
     type Error = Infallible;
     type Future =
@@ -128,7 +128,7 @@ async fn a_request_is_a_span_whose_context_goes_with_it_and_which_ends_with_the_
     let pair = Pair::start().await;
     let url = pair.url("/time?token=abc");
     let response = pair.client.get(&url).header("x-own", "kept").send().await.unwrap();
-    assert!(pair.asked.is_empty(), "not at the head");
+    assert!(pair.requested.is_empty(), "not at the head");
     assert_eq!((response.url().as_str(), response.content_length()), (url.as_str(), Some(15)));
     assert!(response.remote_addr().is_some());
     assert_eq!(response.text().await.unwrap(), "The time is now");
@@ -140,8 +140,8 @@ async fn a_request_is_a_span_whose_context_goes_with_it_and_which_ends_with_the_
     let connected = ["DNSStart", "DNSDone", "ConnectStart", "ConnectDone", "ClosedBody"];
     assert_eq!(events(&span), connected);
     let served = pair.served.spans().remove(0);
-    let (asked, served) = (span.view(), served.view());
-    assert_eq!((served.trace_id, served.parent_span_id), (asked.trace_id, asked.span_id));
+    let (requested, served) = (span.view(), served.view());
+    assert_eq!((served.trace_id, served.parent_span_id), (requested.trace_id, requested.span_id));
 
     pair.client.get(&url).send().await.unwrap().bytes().await.unwrap();
     assert_eq!(events(&pair.span()), ["ClosedBody"], "over the same connection");
@@ -152,16 +152,16 @@ async fn the_parent_is_what_the_request_was_given_or_the_active_span() {
     let pair = Pair::start().await;
     let url = pair.url("/time");
     let (active, given) = (pair.tracer.start_span("active"), pair.tracer.start_span("given"));
-    let ask = async |request: reqwest_middleware::RequestBuilder| {
+    let fetch = async |request: reqwest_middleware::RequestBuilder| {
         request.send().in_span(active.clone()).await.unwrap().bytes().await.unwrap();
-        pair.asked.spans().last().unwrap().view().parent_span_id
+        pair.requested.spans().last().unwrap().view().parent_span_id
     };
     let get = || pair.client.get(&url);
-    assert_eq!(ask(get()).await, active.context().span_id());
-    assert_eq!(ask(get().with_extension(given.clone())).await, given.context().span_id());
-    assert_eq!(ask(get().with_extension(given.context())).await, given.context().span_id());
+    assert_eq!(fetch(get()).await, active.context().span_id());
+    assert_eq!(fetch(get().with_extension(given.clone())).await, given.context().span_id());
+    assert_eq!(fetch(get().with_extension(given.context())).await, given.context().span_id());
     get().send().await.unwrap().bytes().await.unwrap();
-    assert_eq!(pair.asked.spans().last().unwrap().view().parent_span_id, SpanId::NONE);
+    assert_eq!(pair.requested.spans().last().unwrap().view().parent_span_id, SpanId::NONE);
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn options_are_those_of_the_layer() {
     })
     .await;
     pair.client.get(pair.url("/health")).send().await.unwrap().bytes().await.unwrap();
-    assert!(pair.asked.is_empty());
+    assert!(pair.requested.is_empty());
     let request = pair.client.post(pair.url("/time")).body("question");
     request.send().await.unwrap().bytes().await.unwrap();
     assert_eq!(pair.span().view().operation(), "ask");

@@ -115,12 +115,12 @@ fn a_value_without_end_and_an_error_that_is_its_own_source_are_cut() {
 #[derive(Debug)]
 struct Tracing {
     dispatch: Arc<std::sync::OnceLock<Dispatch>>,
-    asked: AtomicBool,
+    requested: AtomicBool,
 }
 
 impl Sampler for Tracing {
     fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
-        if !self.asked.swap(true, Ordering::SeqCst)
+        if !self.requested.swap(true, Ordering::SeqCst)
             && let Some(dispatch) = self.dispatch.get()
         {
             tracing::dispatcher::with_default(dispatch, || {
@@ -139,7 +139,7 @@ impl Sampler for Tracing {
 fn a_sampler_that_uses_tracing_deadlocks_nothing() {
     within_bounds(|| {
         let own = Arc::new(std::sync::OnceLock::new());
-        let sampler = Tracing { dispatch: Arc::clone(&own), asked: AtomicBool::new(false) };
+        let sampler = Tracing { dispatch: Arc::clone(&own), requested: AtomicBool::new(false) };
         let traced = Traced::with(Tracer::builder("svc").sampler(sampler), |layer| layer);
         own.set(traced.dispatch.clone()).unwrap();
         let spans = traced.run(|| info_span!("op").in_scope(|| {}));

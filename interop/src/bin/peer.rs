@@ -87,13 +87,13 @@ fn resume(tracer: &Tracer, target: &str, headers: Headers) -> Result<Value, Stri
     let span = tracer.span("rust-server").child_of(parent).tag("span.kind", "server").start();
     span.set_tag("peer.language", "rust");
     span.log(&[("event", TagValue::from("continued")), ("answer", TagValue::from(42))]);
-    let mut answer = describe(&span.context(), debug_id);
+    let mut response = describe(&span.context(), debug_id);
     if let Some((_, next)) = target.split_once("next=") {
-        let (next_answer, sent) = call(tracer, &span, &decoded(next))?;
-        answer["next"] = next_answer;
-        answer["sent"] = sent;
+        let (next_response, sent) = call(tracer, &span, &decoded(next))?;
+        response["next"] = next_response;
+        response["sent"] = sent;
     }
-    Ok(answer)
+    Ok(response)
 }
 
 /// Gets `url` from a client span below `parent`; gives the answer and the headers injected.
@@ -101,12 +101,12 @@ fn call(tracer: &Tracer, parent: &Span, url: &str) -> Result<(Value, Value), Str
     let span = tracer.span("rust-client").child_of(parent).tag("span.kind", "client").start();
     let mut headers = HttpHeaders(Headers::new());
     tracer.inject(&span.context(), &mut headers);
-    let answer = interop::query::get(url, &headers.0)?;
-    if answer.status != 200 {
-        return Err(format!("{url} answered {}: {}", answer.status, answer.body));
+    let response = interop::query::get(url, &headers.0)?;
+    if response.status != 200 {
+        return Err(format!("{url} answered {}: {}", response.status, response.body));
     }
     let sent: BTreeMap<_, _> = headers.0.into_iter().collect();
-    let body = serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
+    let body = serde_json::from_str(&response.body).map_err(|error| error.to_string())?;
     Ok((body, json!(sent)))
 }
 

@@ -168,7 +168,7 @@ fn remote(
                     continue;
                 }
                 None => {
-                    "with an endpoint that answers over HTTP, such as http://host:5778/sampling: \
+                    "with an endpoint that responses over HTTP, such as http://host:5778/sampling: \
                      port 14250 takes gRPC"
                 }
             },

@@ -45,8 +45,8 @@ pub(super) fn read(
     set(&mut config.sampling_refresh_interval, interval);
     let path = reader.read(&SAMPLING_PATH, absolute_path, "a path that begins with '/'");
     // If spans go to a collector, only a remote sampler uses the agent.
-    let asks_agent = !has_collector || config.kind.eq_ignore_ascii_case(REMOTE);
-    let url = url(reader, path.as_deref(), asks_agent);
+    let polls_agent = !has_collector || config.kind.eq_ignore_ascii_case(REMOTE);
+    let url = url(reader, path.as_deref(), polls_agent);
     if let Some((_, url)) = &url {
         config.sampling_server_url.clone_from(url);
     }
@@ -132,7 +132,7 @@ fn is_agent(found: &Found) -> bool {
 fn url(
     reader: &mut Reader<'_>,
     path: Option<&str>,
-    asks_agent: bool,
+    polls_agent: bool,
 ) -> Option<(Option<Found>, String)> {
     let manager = older_manager(reader);
     if let Some(found) = reader.find(&SAMPLING_ENDPOINT) {
@@ -145,7 +145,7 @@ fn url(
     if let Some((found, manager)) = manager {
         return Some((Some(found), format!("http://{manager}{path_or_default}")));
     }
-    let agent = if asks_agent {
+    let agent = if polls_agent {
         match agent::find(reader) {
             Some(Agent::Host(found, host)) => Some((Some(found), host)),
             _ => None,

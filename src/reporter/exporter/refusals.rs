@@ -74,7 +74,7 @@ impl Refusals {
 
 /// Returns whether the receiver refuses the content of the message: some of its spans may be valid.
 pub(super) fn is_refused_list(error: &TransportError) -> bool {
-    matches!(error, TransportError::Answered { status: 400 | 422, .. })
+    matches!(error, TransportError::Status { status: 400 | 422, .. })
 }
 
 /// How often a list is split before its refused parts are lost: enough to find about ten invalid

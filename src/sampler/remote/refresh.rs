@@ -186,7 +186,7 @@ pub(super) fn start(shared: &Arc<Shared>, interval: Duration) -> Result<Poller, 
     Poller::start("jaeger-client-sampler", interval, move |is_stopped| {
         match shared.poll(is_stopped) {
             (FetchOutcome::Failed { .. }, retry_after) => PollResult::Failed { retry_after },
-            _ => PollResult::Answered,
+            _ => PollResult::Responded,
         }
     })
 }

@@ -11,12 +11,12 @@ use crate::sampler::{Decision, SamplingParameters, SpanTags};
 use crate::span::record::{FIREHOSE, SAMPLED, SpanRecord};
 use crate::span::shared::SpanShared;
 
-/// Calls the sampler for a started span, if it `asks` for a decision or one is deferred, and for
+/// Calls the sampler for a started span, if it `needs_decision` or one is deferred, and for
 /// each tag it was started with. The tags are stored, and truncated, after the calls, so that a
 /// sampler's own tags come before the one that made it decide.
 #[cold]
-pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, asks: bool) {
-    if asks {
+pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, needs_decision: bool) {
+    if needs_decision {
         inner.state.memory().store(0, Ordering::Relaxed);
         inner.state.set_undecided(true);
     }
@@ -29,7 +29,7 @@ pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, asks: 
     let count = std::mem::take(&mut draft.tag_count);
     let internal_count = tags_of(Some(List::new(count, &internal))).count();
     if inner.state.is_undecided() {
-        ask(inner, core, |span| core.sampler.on_create_span(span));
+        call_sampler(inner, core, |span| core.sampler.on_create_span(span));
     }
     let draft = &mut inner.data.get_mut().draft;
     draft.tags.extend(&internal);
@@ -37,7 +37,7 @@ pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, asks: 
     for tag in tags_of(Some(List::new(count, given.bytes()))) {
         if inner.state.is_undecided() {
             let key = String::from_utf8_lossy(tag.key);
-            ask(inner, core, |span| core.sampler.on_set_tag(span, &key, tag.value));
+            call_sampler(inner, core, |span| core.sampler.on_set_tag(span, &key, tag.value));
         }
         let draft = &mut inner.data.get_mut().draft;
         match tag.value {
@@ -69,7 +69,7 @@ pub(in crate::span) fn tag_set(
     value: ValueView<'_>,
 ) {
     if inner.state.is_undecided() {
-        ask(inner, core, |span| core.sampler.on_set_tag(span, key, value));
+        call_sampler(inner, core, |span| core.sampler.on_set_tag(span, key, value));
     }
 }
 
@@ -77,7 +77,7 @@ pub(in crate::span) fn tag_set(
 #[cold]
 pub(in crate::span) fn renamed(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_undecided() {
-        ask(inner, core, |span| core.sampler.on_set_operation_name(span));
+        call_sampler(inner, core, |span| core.sampler.on_set_operation_name(span));
     }
 }
 
@@ -85,15 +85,15 @@ pub(in crate::span) fn renamed(inner: &SpanRecord, core: &SpanShared) {
 #[cold]
 pub(in crate::span) fn finishing(inner: &SpanRecord, core: &SpanShared) {
     if inner.state.is_undecided() {
-        ask(inner, core, |span| core.sampler.on_finish(span));
+        call_sampler(inner, core, |span| core.sampler.on_finish(span));
     }
 }
 
 /// Calls the sampler without the lock, as it may be a user callback, and applies its decision.
-fn ask(
+fn call_sampler(
     inner: &SpanRecord,
     core: &SpanShared,
-    question: impl FnOnce(&mut SamplingParameters<'_>) -> Decision,
+    call: impl FnOnce(&mut SamplingParameters<'_>) -> Decision,
 ) {
     if !core.may_defer || core.origin.is_forked() {
         // The trace is another tracer's, whose sampler decides about it; or a sampler's locks may
@@ -112,7 +112,7 @@ fn ask(
     if !inner.is_local_root() {
         span = span.below_root();
     }
-    let decision = question(&mut span);
+    let decision = call(&mut span);
     if decision.sample {
         let Some(mut data) = inner.lock() else { return };
         let draft = &mut data.draft;

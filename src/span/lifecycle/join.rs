@@ -147,23 +147,23 @@ pub(super) fn parent_context(inner: &mut SpanRecord, request: SamplingRequest) -
 fn decided_flags(
     inner: &mut SpanRecord,
     core: &SpanShared,
-    asks: bool,
+    needs_decision: bool,
     debug_id: Option<&Arc<str>>,
 ) -> u8 {
     let draft = &mut inner.data.get_mut().draft;
     let mut given = SpanTags::default();
-    let by_id = if !asks || core.may_defer {
+    let by_id = if !needs_decision || core.may_defer {
         // A sampler that may defer is called once the span exists.
         ById::No
-    } else if !core.asks_by_id {
-        ById::Ask
+    } else if !core.decides_by_id {
+        ById::Undecided
     } else {
-        core.sampler.decide_by_id(inner.ids.trace).answer()
+        core.sampler.decide_by_id(inner.ids.trace).outcome()
     };
     let (mut flags, tags) = match by_id {
         ById::No => (0, Tags::None),
         ById::Yes(tags) => (SAMPLED, Tags::Short(tags)),
-        ById::Ask => {
+        ById::Undecided => {
             let decision = decide(core, inner.ids.trace, &draft.name, &mut given);
             (flags_of(decision), Tags::Given(&mut given))
         }

@@ -33,13 +33,13 @@ pub(crate) fn plain(core: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> S
         return built(core, name.into());
     }
     let trace_id = TraceId::new(core.next_high(), id::random_id(core.salt));
-    match core.sampler.decide_by_id(trace_id).answer() {
+    match core.sampler.decide_by_id(trace_id).outcome() {
         ById::No => match name.into() {
             Cow::Borrowed(name) => non_recording(core, trace_id, name),
             name => root(core, trace_id, name, 0, Tags::None),
         },
         ById::Yes(tags) => root(core, trace_id, name.into(), SAMPLED, Tags::Short(tags)),
-        ById::Ask => asked(core, trace_id, name.into()),
+        ById::Undecided => decided_by_call(core, trace_id, name.into()),
     }
 }
 
@@ -57,7 +57,7 @@ fn built(core: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
 
 /// Starts the first span of a trace whose sampler needs more than the id.
 #[inline(never)]
-fn asked(core: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
+fn decided_by_call(core: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
     let mut given = SpanTags::default();
     let flags = join::flags_of(join::decide(core, trace_id, &name, &mut given));
     match name {
@@ -244,7 +244,7 @@ impl<'a> UnstartedSpan<'a> {
             let beginning = Beginning::of(record);
             let record = &mut *beginning.0;
             let mut request = extras.request;
-            let (span_origin, asks) = match extras.itself {
+            let (span_origin, needs_decision) = match extras.itself {
                 Some(itself) => (join::as_itself(record, itself), false),
                 None if joins => {
                     let span_origin = if stripe.options.shares_rpc_spans {
@@ -252,7 +252,7 @@ impl<'a> UnstartedSpan<'a> {
                     } else {
                         join::child(record, stripe)
                     };
-                    if stripe.asks_on_join && request.is_empty() && !record.shares_state() {
+                    if stripe.decides_on_join && request.is_empty() && !record.shares_state() {
                         join::decide_on_join(record, stripe);
                     }
                     if !request.is_empty() {
@@ -272,7 +272,7 @@ impl<'a> UnstartedSpan<'a> {
                 record.state.take_slow_path();
             }
             if stripe.may_defer {
-                deferred::started(record, stripe, asks);
+                deferred::started(record, stripe, needs_decision);
             }
             if has_observers {
                 join::observed(record, stripe);

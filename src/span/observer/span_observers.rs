@@ -128,10 +128,10 @@ pub(super) fn call_observer<T>(
     work: impl FnOnce() -> T,
 ) -> Option<T> {
     let before = WITHIN.try_with(|within| within.replace(true)).unwrap_or(false);
-    let answer = core.diagnostics.call(callback, work);
+    let response = core.diagnostics.call(callback, work);
     let _ = WITHIN.try_with(|within| within.set(before));
-    if answer.is_none() && !core.origin.is_forked() {
+    if response.is_none() && !core.origin.is_forked() {
         core.hooks.panics.fetch_add(1, Ordering::Relaxed);
     }
-    answer
+    response
 }

@@ -176,8 +176,8 @@ fn a_service_link_is_named_with_the_way_to_remove_it() {
 #[test]
 fn what_is_disabled_looks_at_no_other_variable() {
     for name in ["JAEGER_DISABLED", "JAEGER_DISABLE"] {
-        let read = Configuration::default().with_variables(|asked| {
-            Some(if asked == name { "true" } else { "tcp://no \u{7}=thing" })
+        let read = Configuration::default().with_variables(|requested| {
+            Some(if requested == name { "true" } else { "tcp://no \u{7}=thing" })
         });
         // The newer name, where it is there, is the one that counts.
         let Ok(read) = read else {
@@ -309,13 +309,13 @@ fn all_that_is_wrong_is_reported_at_once_and_each_once() {
 #[test]
 fn a_value_that_is_no_text_is_an_error_of_its_variable() {
     use std::os::unix::ffi::OsStringExt as _;
-    let asked = std::cell::RefCell::new(Vec::new());
+    let requested = std::cell::RefCell::new(Vec::new());
     let _ = Configuration::default().with_variables(|name| -> Option<String> {
-        asked.borrow_mut().push(name.to_owned());
+        requested.borrow_mut().push(name.to_owned());
         None
     });
-    let asked = asked.into_inner();
-    for name in asked.iter().filter(|name| name.starts_with("JAEGER_")) {
+    let requested = requested.into_inner();
+    for name in requested.iter().filter(|name| name.starts_with("JAEGER_")) {
         let of_collector =
             ["_USER", "_PASSWORD", "_TOKEN", "_TIMEOUT"].iter().any(|end| name.ends_with(end));
         if of_collector && cfg!(not(feature = "collector-http")) {

@@ -337,9 +337,9 @@ mod with_otlp {
     #[test]
     fn every_variable_that_is_read_with_otlp_is_in_the_readme() {
         let readme = include_str!("../../../README.md");
-        let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+        let requested = std::cell::RefCell::new(std::collections::BTreeSet::new());
         let lookup = |name: &str| {
-            asked.borrow_mut().insert(name.to_owned());
+            requested.borrow_mut().insert(name.to_owned());
             match name {
                 "OTEL_TRACES_EXPORTER" => Some("otlp"),
                 "OTEL_TRACES_SAMPLER" => Some("always_on"),
@@ -348,8 +348,8 @@ mod with_otlp {
         };
         Configuration::default().with_variables(lookup).unwrap();
         let not_read = ["OTEL_SDK_DISABLED", "OTEL_EXPORTER_JAEGER_"];
-        let asked = asked.into_inner();
-        let read = asked.iter().filter(|name| {
+        let requested = requested.into_inner();
+        let read = requested.iter().filter(|name| {
             name.starts_with("OTEL_") && !not_read.iter().any(|start| name.starts_with(start))
         });
         assert!(read.clone().count() > 20);

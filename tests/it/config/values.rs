@@ -337,28 +337,28 @@ fn the_environment_of_the_process_is_read() {
 #[test]
 fn every_variable_that_is_read_is_in_the_readme() {
     let readme = include_str!("../../../README.md");
-    let asked = std::cell::RefCell::new(Vec::new());
+    let requested = std::cell::RefCell::new(Vec::new());
     for endpoint in [None, Some("http://c")] {
         let lookup = |name: &str| {
-            asked.borrow_mut().push(name.to_owned());
+            requested.borrow_mut().push(name.to_owned());
             endpoint.filter(|_| name == "JAEGER_ENDPOINT")
         };
         // Without the feature that it needs, the endpoint is an error.
         let _ = Configuration::default().with_variables(lookup);
     }
-    let asked = asked.into_inner();
+    let requested = requested.into_inner();
     let older = |name: &str| {
         let older = ["_DISABLE", "_SAMPLER_HOST", "_SAMPLER_PORT", "_REPORTER_ENDPOINT"];
         let reporters = ["_REPORTER_USER", "_REPORTER_PASSWORD", "_REPORTER_AGENT_"];
         older.iter().any(|end| name.ends_with(end))
             || reporters.iter().any(|part| name.contains(part))
     };
-    let current = asked.iter().filter(|name| !name.starts_with("OTEL_") && !older(name));
+    let current = requested.iter().filter(|name| !name.starts_with("OTEL_") && !older(name));
     assert!(current.clone().count() > 20);
     for name in current {
         assert!(readme.contains(&format!("| `{name}` |")), "{name} has no row");
     }
-    for name in asked.iter().filter(|name| older(name)) {
+    for name in requested.iter().filter(|name| older(name)) {
         assert!(readme.contains(&format!("`{name}`")), "{name} is not named");
     }
 }

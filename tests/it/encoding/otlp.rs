@@ -141,7 +141,7 @@ proptest! {
 
     #[test]
     fn law_answers_may_be_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        read_answers(&bytes);
+        read_responses(&bytes);
     }
 
     #[test]
@@ -152,26 +152,26 @@ proptest! {
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut in any::<prop::sample::Index>(),
     ) {
-        let (partial, failure) = answers(rejected, code, &message);
+        let (partial, failure) = responses(rejected, code, &message);
         let response = OtlpResponse::parse(&partial).unwrap();
         prop_assert_eq!(response.rejected_spans, u64::try_from(rejected).unwrap_or(0));
         prop_assert_eq!(&*response.message, &message);
         let status = OtlpStatus::parse(&failure).unwrap();
         prop_assert_eq!((status.code, &*status.message), (code, &*message));
         for mut bytes in [partial, failure] {
-            read_answers(&bytes[..cut.index(bytes.len() + 1)]);
+            read_responses(&bytes[..cut.index(bytes.len() + 1)]);
             for (at, byte) in &damage {
                 if let Some(at) = (!bytes.is_empty()).then(|| at.index(bytes.len())) {
                     bytes[at] = *byte;
                 }
             }
-            read_answers(&bytes);
+            read_responses(&bytes);
         }
     }
 }
 
 /// An answer that a part was taken, and one that the request failed; with a field that is not known.
-fn answers(rejected: i64, code: i32, message: &str) -> (Vec<u8>, Vec<u8>) {
+fn responses(rejected: i64, code: i32, message: &str) -> (Vec<u8>, Vec<u8>) {
     let partial_success =
         PartialSuccess { rejected_spans: rejected, error_message: message.into() };
     let mut partial = Response { partial_success: Some(partial_success) }.encode_to_vec();
@@ -185,7 +185,7 @@ fn answers(rejected: i64, code: i32, message: &str) -> (Vec<u8>, Vec<u8>) {
     (partial, failure)
 }
 
-fn read_answers(bytes: &[u8]) {
+fn read_responses(bytes: &[u8]) {
     if let Ok(response) = OtlpResponse::parse(bytes) {
         assert!(response.message.len() <= 3 * OtlpResponse::MAX_MESSAGE_BYTES);
     }
@@ -313,7 +313,7 @@ fn a_span_cut_short_is_an_error_and_not_a_part_of_it() {
 
 #[test]
 fn the_messages_of_answers_are_fit_for_a_log_line() {
-    let (partial, failure) = answers(3, 7, &"a\nb\u{1b}[2J".repeat(1_000));
+    let (partial, failure) = responses(3, 7, &"a\nb\u{1b}[2J".repeat(1_000));
     let response = OtlpResponse::parse(&partial).unwrap();
     assert!(response.message.starts_with("a b [2Ja b"), "{}", response.message);
     assert_eq!(response.message.len(), OtlpResponse::MAX_MESSAGE_BYTES);

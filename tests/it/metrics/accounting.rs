@@ -175,7 +175,7 @@ fn instruments_that_panic_cost_neither_a_span_nor_another_instrument_anything() 
 #[derive(Debug)]
 struct Slow {
     entered: Sender<()>,
-    asked: (Sender<()>, Mutex<Option<Receiver<()>>>),
+    requested: (Sender<()>, Mutex<Option<Receiver<()>>>),
     counted: Arc<AtomicBool>,
     host: Sender<MetricsHost>,
 }
@@ -191,9 +191,9 @@ impl Counter for SlowCounter {
     }
 }
 
-struct Asked(Sender<()>);
+struct Requested(Sender<()>);
 
-impl Gauge for Asked {
+impl Gauge for Requested {
     fn update(&self, _value: i64) {
         let _ = self.0.send(());
     }
@@ -201,18 +201,19 @@ impl Gauge for Asked {
 
 impl MetricsFactory for Slow {
     fn counter(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Counter> {
-        let asked = self.asked.1.lock().unwrap().take_if(|_| name.ends_with(".started_spans"));
-        match asked {
+        let requested =
+            self.requested.1.lock().unwrap().take_if(|_| name.ends_with(".started_spans"));
+        match requested {
             None => InMemoryMetrics::new().counter(name, tags),
-            Some(asked) => {
+            Some(requested) => {
                 let counted = Arc::clone(&self.counted);
-                Box::new(SlowCounter(self.entered.clone(), Mutex::new(asked), counted))
+                Box::new(SlowCounter(self.entered.clone(), Mutex::new(requested), counted))
             }
         }
     }
 
     fn gauge(&self, _name: &str, _tags: &[(&str, &str)]) -> Box<dyn Gauge> {
-        Box::new(Asked(self.asked.0.clone()))
+        Box::new(Requested(self.requested.0.clone()))
     }
 
     fn start(&self, host: &MetricsHost) {
@@ -223,11 +224,11 @@ impl MetricsFactory for Slow {
 #[test]
 fn who_asks_for_what_is_new_gets_what_another_thread_is_about_to_report_too() {
     let (entered, has_entered) = channel();
-    let (ask, asked) = channel();
+    let (fetch, requested) = channel();
     let (give, host) = channel();
     let counted = Arc::default();
-    let asked = (ask, Mutex::new(Some(asked)));
-    let slow = Slow { entered, asked, counted: Arc::clone(&counted), host: give };
+    let requested = (fetch, Mutex::new(Some(requested)));
+    let slow = Slow { entered, requested, counted: Arc::clone(&counted), host: give };
     let transport = By(|_: &[u8]| Ok(Sent::OK));
     let (tracer, closer) = builder().transport(transport).metrics(slow).build().unwrap();
     let host = host.recv().unwrap();

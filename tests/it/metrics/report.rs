@@ -254,9 +254,9 @@ fn a_remote_samplers_questions_and_answers_are_counted_by_result() {
     use jaeger_client::sampler::{FetchError, RemoteSampler, StrategySource};
 
     #[derive(Debug)]
-    struct Answers(Mutex<Vec<Result<Vec<u8>, FetchError>>>);
+    struct Responses(Mutex<Vec<Result<Vec<u8>, FetchError>>>);
 
-    impl StrategySource for Answers {
+    impl StrategySource for Responses {
         fn fetch(&self, _service: &str) -> Result<Vec<u8>, FetchError> {
             self.0.lock().unwrap().pop().unwrap_or_else(|| Err(FetchError::new("no more")))
         }
@@ -266,14 +266,14 @@ fn a_remote_samplers_questions_and_answers_are_counted_by_result() {
         Ok(format!(r#"{{"probabilisticSampling":{{"samplingRate":{rate}}}}}"#).into_bytes())
     };
     // From the last to the first: out of range, unreadable, two good ones, no answer.
-    let answers = vec![
+    let responses = vec![
         rate("7"),
         Ok(b"<html>".to_vec()),
         rate("0.5"),
         rate("0.25"),
         Err(FetchError::new("no")),
     ];
-    let source = Answers(Mutex::new(answers));
+    let source = Responses(Mutex::new(responses));
     let interval = Duration::from_secs(3600);
     let sampler = RemoteSampler::builder("svc").source(source).refresh_interval(interval);
     let sampler = Arc::new(sampler.build().unwrap());

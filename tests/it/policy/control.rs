@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::read::{Value, finished};
-use crate::support::strategies::{Answer, Strategies};
+use crate::support::strategies::{Strategies, StrategyResponse};
 use crate::support::{SOON, eventually, fastest_of_three, said};
 use jaeger_client::policy::{
     BaggageRestriction, BaggageRestrictionManager, RemoteBaggageRestrictionManager,
@@ -104,7 +104,7 @@ fn after_the_first_answer_only_listed_keys_may_be_set() {
     let span = tracer.start_span("op");
     span.set_baggage_item("tenant", "abcdef").set_baggage_item("user", "me");
     assert_eq!(items(&span, &["tenant", "user"]), "tenant=abc");
-    assert_eq!(server.asked()[0], "GET /baggageRestrictions?service=a%20service HTTP/1.1");
+    assert_eq!(server.requested()[0], "GET /baggageRestrictions?service=a%20service HTTP/1.1");
 
     server.tell(r#"[{"baggageKey":"user","maxValueLength":9}]"#);
     eventually(|| manager.restriction("", "user").is_allowed);
@@ -116,7 +116,7 @@ fn after_the_first_answer_only_listed_keys_may_be_set() {
 #[test]
 fn before_the_first_answer_all_or_none_may_be_set_as_configured() {
     let server = Strategies::start("");
-    server.set(Answer::Body(500, "not yet".into()));
+    server.set(StrategyResponse::Body(500, "not yet".into()));
     for denies in [false, true] {
         let manager = manager(&BaggageRestrictionsConfig {
             deny_baggage_on_initialization_failure: denies,
@@ -139,14 +139,14 @@ fn an_answer_that_is_no_list_is_refused_counted_reported_and_leaves_the_last_one
     let (_tracer, _closer) =
         builder.baggage_restriction_manager(Arc::clone(&manager)).build().unwrap();
     eventually(|| manager.updates().ok > 0);
-    for answer in [
+    for response in [
         // What later versions of Jaeger answer here.
-        Answer::Body(200, r#"{"strategyType":"PROBABILISTIC"}"#.into()),
-        Answer::Body(200, "<html>".into()),
-        Answer::Body(503, "[]".into()),
-        Answer::Endless(2 << 20),
+        StrategyResponse::Body(200, r#"{"strategyType":"PROBABILISTIC"}"#.into()),
+        StrategyResponse::Body(200, "<html>".into()),
+        StrategyResponse::Body(503, "[]".into()),
+        StrategyResponse::Endless(2 << 20),
     ] {
-        server.set(answer);
+        server.set(response);
         // Two more, so that at least one was asked after the answer had been put in.
         let before = manager.updates().err;
         eventually(|| manager.updates().err >= before + 2);
@@ -161,9 +161,9 @@ fn an_answer_that_is_no_list_is_refused_counted_reported_and_leaves_the_last_one
 fn a_close_does_not_wait_for_an_agent_that_says_nothing() {
     let took = fastest_of_three(|| {
         let server = Strategies::start("");
-        server.set(Answer::Silence);
+        server.set(StrategyResponse::Silence);
         let (_tracer, closer, _) = restricted(manager(&restrictions(&server)));
-        eventually(|| !server.asked().is_empty());
+        eventually(|| !server.requested().is_empty());
         let _ = closer.close(SOON);
     });
     assert!(took < FETCH_TIMEOUT, "{took:?}");
@@ -176,14 +176,14 @@ fn nobody_asks_once_the_last_tracer_is_closed() {
     let (_first, first, _) = restricted(Arc::clone(&manager));
     let (_second, second, _) = restricted(Arc::clone(&manager));
     let _ = first.close(SOON);
-    let asked = server.asked().len();
-    eventually(|| server.asked().len() > asked + 1);
+    let requested = server.requested().len();
+    eventually(|| server.requested().len() > requested + 1);
     let _ = second.close(SOON);
     // The thread held the other handle on what they share.
     eventually(|| {
-        let before = server.asked().len();
+        let before = server.requested().len();
         std::thread::sleep(OFTEN * 5);
-        server.asked().len() == before
+        server.requested().len() == before
     });
 }
 

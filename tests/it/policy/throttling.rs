@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::read::finished;
-use crate::support::strategies::{Answer, Strategies};
+use crate::support::strategies::{Strategies, StrategyResponse};
 use crate::support::{SOON, eventually, fastest_of_three, said, timed};
 use jaeger_client::policy::{DebugThrottler, RemoteThrottler};
 use jaeger_client::propagation::{FORMATS, HeadersConfig};
@@ -33,7 +33,7 @@ impl Says {
         Arc::new(Self(allowed, Mutex::default()))
     }
 
-    fn asked(&self) -> Vec<String> {
+    fn requested(&self) -> Vec<String> {
         self.1.lock().unwrap().clone()
     }
 }
@@ -102,7 +102,7 @@ fn a_debug_id_that_is_denied_leaves_no_mark_and_the_sampler_decides() {
     let span = &finished(&reporter)[0];
     let keys: Vec<_> = span.tags.iter().map(|tag| tag.0.as_str()).collect();
     assert_eq!((keys, span.parent), (vec!["sampler.type", "sampler.param"], 0));
-    assert_eq!(denies.asked(), ["op"]);
+    assert_eq!(denies.requested(), ["op"]);
 
     let (tracer, _closer, reporter) = with(false, denies);
     let span = tracer.span("op").child_of(debug_id(&tracer)).start();
@@ -124,7 +124,7 @@ fn what_is_granted_is_as_without_a_throttler() {
     assert_eq!(spans.iter().map(|span| span.flags).collect::<Vec<_>>(), [3, 3]);
     assert_eq!(spans[0].tag("jaeger-debug-id"), Some(&"ticket 42".into()));
     assert!(spans[1].tag("sampling.priority").is_some());
-    assert_eq!(grants.asked(), ["by id", "by tag"]);
+    assert_eq!(grants.requested(), ["by id", "by tag"]);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_priority_that_is_denied_is_ignored_and_not_stored() {
         assert_eq!(span.flags, 1, "{span:?}");
         assert!(span.tag("sampling.priority").is_none() && span.tag("other").is_some());
     }
-    assert_eq!(denies.asked(), ["built", "renamed"]);
+    assert_eq!(denies.requested(), ["built", "renamed"]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn nobody_is_asked_about_what_is_no_request_for_debugging() {
     span.set_tag("sampling.priority", "1").set_tag("sampling.priority", -1);
     span.finish();
     span.set_tag("sampling.priority", 1);
-    assert_eq!(denies.asked(), [""; 0]);
+    assert_eq!(denies.requested(), [""; 0]);
     assert_eq!(tracer.stats().misused, 1);
 }
 
@@ -168,7 +168,7 @@ fn forcing_without_debugging_needs_no_credit() {
     let (tracer, _closer) = builder.debug_throttler(Arc::clone(&denies)).build().unwrap();
     tracer.span("op").tag("sampling.priority", 1).start().finish();
     assert_eq!(finished(&reporter)[0].flags, 1);
-    assert_eq!(denies.asked(), [""; 0]);
+    assert_eq!(denies.requested(), [""; 0]);
     let span = tracer.span("op").child_of(debug_id(&tracer)).start();
     assert_eq!(span.context().flags(), 0, "a debug id still does");
 }
@@ -187,9 +187,9 @@ fn b3s_debug_flag_without_a_trace_is_a_request_for_debugging_too() {
             tracer.span("op").child_of(tracer.extract(&carrier).ok()).start().context().flags()
         };
         assert_eq!(start(&[("x-b3-flags", "1")]), flags);
-        assert_eq!(throttler.asked(), ["op"]);
+        assert_eq!(throttler.requested(), ["op"]);
         assert_eq!(start(&[("x-b3-sampled", "0")]), 0, "any other decision stands");
-        assert_eq!(throttler.asked().len(), 1);
+        assert_eq!(throttler.requested().len(), 1);
     }
 }
 
@@ -257,13 +257,13 @@ fn an_agent_is_asked_at_once_about_an_operation_that_has_nothing_left() {
     let server = Strategies::start(&balances(&[("op", 2.0)]));
     let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
     assert!(forced(&tracer, "op") && forced(&tracer, "op"));
-    assert_eq!(server.asked().len(), 1, "the second one is taken from the credit");
+    assert_eq!(server.requested().len(), 1, "the second one is taken from the credit");
     server.tell(&balances(&[("op", 1.0)]));
     assert!(forced(&tracer, "op"));
-    server.set(Answer::Body(500, "no more".into()));
+    server.set(StrategyResponse::Body(500, "no more".into()));
     assert!(!forced(&tracer, "op"));
     let line = "GET /credits?operations=op&service=my%20svc&uuid=the%20uuid HTTP/1.1";
-    assert_eq!(server.asked(), [line; 3]);
+    assert_eq!(server.requested(), [line; 3]);
     // As in Go, an agent that says nothing is not counted as having throttled.
     assert_eq!(tracer.throttled_debug_spans(), 0);
     let error = tracer.debug_throttler_updates().last_error.unwrap();
@@ -275,7 +275,7 @@ fn less_than_one_credit_is_denied_without_asking_again() {
     let server = Strategies::start(&balances(&[("op", 0.5)]));
     let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
     assert!(!forced(&tracer, "op") && !forced(&tracer, "op"));
-    assert_eq!((server.asked().len(), tracer.throttled_debug_spans()), (1, 2));
+    assert_eq!((server.requested().len(), tracer.throttled_debug_spans()), (1, 2));
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn credit_for_another_operation_is_kept_for_it() {
     let server = Strategies::start(&balances(&[("other op", 3.0)]));
     let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
     assert!(!forced(&tracer, "op") && forced(&tracer, "other op"));
-    assert_eq!((server.asked().len(), tracer.throttled_debug_spans()), (1, 1));
+    assert_eq!((server.requested().len(), tracer.throttled_debug_spans()), (1, 1));
 }
 
 #[test]
@@ -293,11 +293,11 @@ fn without_asking_at_once_credit_comes_with_the_next_refresh_and_adds_up() {
     let (tracer, closer, _) = with(false, Arc::clone(&throttler));
     // Nobody asks while nothing is to be asked.
     thread::sleep(OFTEN * 3);
-    assert_eq!(server.asked(), [""; 0]);
+    assert_eq!(server.requested(), [""; 0]);
     assert!(!forced(&tracer, "b") && !forced(&tracer, "a b"));
     assert_eq!(tracer.throttled_debug_spans(), 2);
     let both = "GET /credits?operations=a%20b&operations=b&service=my%20svc&uuid=the%20uuid";
-    eventually(|| server.asked().iter().any(|line| line.starts_with(both)));
+    eventually(|| server.requested().iter().any(|line| line.starts_with(both)));
     server.tell(&balances(&[("b", 0.75)]));
     eventually(|| throttler.is_allowed("b"));
     assert!(!throttler.is_allowed("a b"));
@@ -314,14 +314,14 @@ fn answers_that_are_none_add_nothing_and_are_counted_and_reported() {
         builder.logger(Arc::clone(&said)).debug_throttler(Arc::clone(&throttler)).build().unwrap();
     assert!(!throttler.is_allowed("op"));
     eventually(|| throttler.updates().ok > 0);
-    for answer in [
-        Answer::Body(404, "404 page not found".into()),
-        Answer::Body(200, r#"{"strategyType":"PROBABILISTIC"}"#.into()),
-        Answer::Body(200, r#"{"balances":[{"operation":"op","balance":"many"}]}"#.into()),
-        Answer::Body(200, r#"{"balances":[{"operation":"op","balance":1e999}]}"#.into()),
-        Answer::Endless(2 << 20),
+    for response in [
+        StrategyResponse::Body(404, "404 page not found".into()),
+        StrategyResponse::Body(200, r#"{"strategyType":"PROBABILISTIC"}"#.into()),
+        StrategyResponse::Body(200, r#"{"balances":[{"operation":"op","balance":"many"}]}"#.into()),
+        StrategyResponse::Body(200, r#"{"balances":[{"operation":"op","balance":1e999}]}"#.into()),
+        StrategyResponse::Endless(2 << 20),
     ] {
-        server.set(answer);
+        server.set(response);
         // Two more, so that at least one was asked after the answer had been put in.
         let before = throttler.updates().err;
         eventually(|| throttler.updates().err >= before + 2);
@@ -331,9 +331,9 @@ fn answers_that_are_none_add_nothing_and_are_counted_and_reported() {
     server.tell(&balances(&[("op", -1e300), ("op", 1e300)]));
     let before = tracer.debug_throttler_updates().ok;
     eventually(|| tracer.debug_throttler_updates().ok >= before + 2);
-    server.set(Answer::Silence);
-    let before = server.asked().len();
-    eventually(|| server.asked().len() > before);
+    server.set(StrategyResponse::Silence);
+    let before = server.requested().len();
+    eventually(|| server.requested().len() > before);
     let granted = (0..5_000).filter(|_| throttler.is_allowed("op")).count();
     assert_eq!(granted, 1_000);
 }
@@ -344,10 +344,10 @@ fn an_agent_that_hangs_holds_up_one_span_for_a_second_and_no_other() {
     let throttler = remote(&server, NEVER, true);
     let (tracer, closer, _) = with(false, Arc::clone(&throttler));
     assert!(forced(&tracer, "has credit"));
-    server.set(Answer::Silence);
+    server.set(StrategyResponse::Silence);
     thread::scope(|scope| {
         let buffered = scope.spawn(|| timed(|| forced(&tracer, "op")));
-        eventually(|| server.asked().len() > 1);
+        eventually(|| server.requested().len() > 1);
         // No lock is held meanwhile: neither spans nor other requests for debugging wait.
         let mut made = 0;
         while !buffered.is_finished() {
@@ -364,7 +364,7 @@ fn an_agent_that_hangs_holds_up_one_span_for_a_second_and_no_other() {
     });
     // Once is enough: the next ones are denied without a request.
     assert!(!(0..100).any(|_| forced(&tracer, "op")));
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requested().len(), 2);
     let (_, took) = timed(|| closer.close(SOON));
     assert!(took < SOON, "{took:?}");
 }
@@ -373,11 +373,11 @@ fn an_agent_that_hangs_holds_up_one_span_for_a_second_and_no_other() {
 fn a_close_does_not_wait_for_a_question_under_way_and_a_second_one_does_nothing() {
     let took = fastest_of_three(|| {
         let server = Strategies::start("");
-        server.set(Answer::Silence);
+        server.set(StrategyResponse::Silence);
         let throttler = remote(&server, OFTEN, false);
         let (_tracer, closer, _) = with(false, Arc::clone(&throttler));
         assert!(!throttler.is_allowed("op"));
-        eventually(|| !server.asked().is_empty());
+        eventually(|| !server.requested().is_empty());
         let _ = closer.close(SOON);
         throttler.close();
         throttler.close();
@@ -391,15 +391,15 @@ fn nobody_asks_once_the_last_tracer_is_closed() {
     let server = Strategies::start(&balances(&[("op", 1.0)]));
     let throttler = remote(&server, NEVER, true);
     assert!(!throttler.is_allowed("op"), "nor before the first one is built");
-    assert_eq!(server.asked().len(), 0);
+    assert_eq!(server.requested().len(), 0);
     let (_first, first, _) = with(false, Arc::clone(&throttler));
     let (_second, second, _) = with(false, Arc::clone(&throttler));
     let _ = first.close(SOON);
     assert!(throttler.is_allowed("op"));
     let _ = second.close(SOON);
-    let asked = server.asked().len();
+    let requested = server.requested().len();
     assert!(!throttler.is_allowed("op"));
-    assert_eq!(server.asked().len(), asked);
+    assert_eq!(server.requested().len(), requested);
 }
 
 #[test]
@@ -420,7 +420,7 @@ fn a_throttler_comes_from_configuration_too() {
     };
     let (tracer, _closer) = configuration.new_tracer().unwrap();
     assert!(forced(&tracer, "op"));
-    assert!(server.asked()[0].starts_with("GET /credits?operations=op&service=svc&uuid="));
+    assert!(server.requested()[0].starts_with("GET /credits?operations=op&service=svc&uuid="));
 
     let nowhere = ThrottlerConfig { host_port: String::new(), ..ThrottlerConfig::default() };
     let configuration = Configuration { throttler: Some(nowhere), ..Configuration::new("svc") };

@@ -18,7 +18,7 @@ use jaeger_client::{
 struct Throttler(AtomicBool, Mutex<Vec<String>>);
 
 impl Throttler {
-    fn asked(&self) -> Vec<String> {
+    fn requested(&self) -> Vec<String> {
         std::mem::take(&mut *self.1.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -74,8 +74,8 @@ fn a_trace_that_somebody_began_is_debugged_from_here_on() {
             let tags: Vec<_> = spans.iter().rev().take(2).map(debug_tag).collect();
             assert_eq!(tags, [Some("ticket-4711".to_owned()), None], "{context}");
             // A trace that is debugged already costs no credit.
-            let asked = if number & 2 == 0 { vec!["serve".to_owned()] } else { vec![] };
-            assert_eq!(throttler.asked(), asked, "{context}");
+            let requested = if number & 2 == 0 { vec!["serve".to_owned()] } else { vec![] };
+            assert_eq!(throttler.requested(), requested, "{context}");
         }
         // It concerns what joins with it, and nothing else.
         assert_eq!(serve(&tracer, &[("uber-trace-id", &context)]).context().flags(), number);
@@ -93,7 +93,7 @@ fn without_credit_the_span_is_like_any_other() {
         let context = format!("abc:def:0:{flags}");
         let span = serve(&tracer, &[("uber-trace-id", &context), DEBUG]);
         assert_eq!((span.is_sampled(), span.context().is_debug()), (sampled, false));
-        assert_eq!(throttler.asked(), ["serve"]);
+        assert_eq!(throttler.requested(), ["serve"]);
     }
     let spans = memory.spans();
     assert_eq!((spans.len(), debug_tag(&spans[0])), (1, None));

@@ -8,9 +8,9 @@ use jaeger_client::{AgentProtocol, Destination, TransportError};
 
 /// Answers each message like this.
 #[derive(Debug)]
-struct Answering(Sent);
+struct Responding(Sent);
 
-impl Transport for Answering {
+impl Transport for Responding {
     fn send(&mut self, _message: &[u8]) -> Result<Sent, TransportError> {
         Ok(self.0.clone())
     }
@@ -19,7 +19,7 @@ impl Transport for Answering {
 #[test]
 fn spans_that_a_receiver_rejects_are_lost_by_that_cause_and_the_others_are_acknowledged() {
     let rejected = |spans| Sent::ACKNOWLEDGED.with_rejected(spans, "a clock of 1970");
-    for (answer, sent, acknowledged, lost) in [
+    for (response, sent, acknowledged, lost) in [
         (Sent::OK, 5, 0, 0),
         (Sent::ACKNOWLEDGED, 5, 5, 0),
         (rejected(0), 5, 5, 0),
@@ -28,7 +28,8 @@ fn spans_that_a_receiver_rejects_are_lost_by_that_cause_and_the_others_are_ackno
         (rejected(u64::MAX), 0, 0, 5),
     ] {
         let logger = said();
-        let destination = Destination::transport(Answering(answer.clone()), AgentProtocol::Compact);
+        let destination =
+            Destination::transport(Responding(response.clone()), AgentProtocol::Compact);
         let (tracer, closer) = builder()
             .shards(1)
             .logger(Arc::clone(&logger))
@@ -39,12 +40,12 @@ fn spans_that_a_receiver_rejects_are_lost_by_that_cause_and_the_others_are_ackno
         let report = closer.close(SOON);
         let stats = report.stats;
         assert!(report.complete && stats.is_balanced(), "{report}");
-        assert_eq!((stats.sent, stats.acknowledged), (sent, acknowledged), "{answer:?}: {stats}");
-        assert_eq!((stats.dropped.rejected, stats.dropped.total()), (lost, lost), "{answer:?}");
+        assert_eq!((stats.sent, stats.acknowledged), (sent, acknowledged), "{response:?}: {stats}");
+        assert_eq!((stats.dropped.rejected, stats.dropped.total()), (lost, lost), "{response:?}");
         let own = &tracer.destination_stats()[0];
         assert_eq!((own.sent, own.acknowledged, own.dropped.rejected), (sent, acknowledged, lost));
         assert_eq!(own.taken, own.sent + own.queued + own.dropped.total());
-        assert_eq!(logger.has("a clock of 1970"), answer.said.is_some(), "{:?}", logger.all());
+        assert_eq!(logger.has("a clock of 1970"), response.said.is_some(), "{:?}", logger.all());
         let shown = report.to_string();
         assert_eq!(shown.contains("rejected"), lost > 0, "{shown}");
         assert_eq!(shown.contains("acknowledged"), acknowledged > 0, "{shown}");

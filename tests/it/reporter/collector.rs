@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::agent::Agent;
-use crate::support::http::{Answer, BRIEF, Plain, Server, nobody, status};
+use crate::support::http::{BRIEF, Plain, Server, ServerResponse, nobody, status};
 use crate::support::read::Value;
 use crate::support::{SOON, Seeded, binary, builder, eventually, said, timed};
 use jaeger_client::{
@@ -165,7 +165,7 @@ fn what_cannot_be_used_is_an_error_that_says_so_and_tells_no_secret() {
 #[test]
 fn what_may_pass_is_tried_again_and_nothing_is_lost() {
     // Each of these once, and then the request is taken.
-    let troubles = [status(500), status(503), status(429), status(408), Answer::Close];
+    let troubles = [status(500), status(503), status(429), status(408), ServerResponse::Close];
     for trouble in troubles {
         let first = trouble.clone();
         let server = Server::start(move |n, _| if n == 0 { first.clone() } else { status(200) });
@@ -181,16 +181,22 @@ fn what_may_pass_is_tried_again_and_nothing_is_lost() {
 #[test]
 fn what_cannot_pass_is_tried_once_and_counted() {
     let troubles = [
-        (Answer::Status(401, "", b"bad\r\ntoken".to_vec()), "responded with 401 \"bad  token\""),
-        (Answer::Status(302, "location: /elsewhere\r\n", Vec::new()), "a redirect to /elsewhere"),
-        (Answer::Endless(404), "responded with 404 \"xxx"),
-        (Answer::Hang, "took longer than 300ms"),
-        (Answer::Nonsense, "127.0.0.1"),
+        (
+            ServerResponse::Status(401, "", b"bad\r\ntoken".to_vec()),
+            "responded with 401 \"bad  token\"",
+        ),
+        (
+            ServerResponse::Status(302, "location: /elsewhere\r\n", Vec::new()),
+            "a redirect to /elsewhere",
+        ),
+        (ServerResponse::Endless(404), "responded with 404 \"xxx"),
+        (ServerResponse::Hang, "took longer than 300ms"),
+        (ServerResponse::Nonsense, "127.0.0.1"),
     ];
     for (trouble, words) in troubles {
         let logger = said();
-        let answer = trouble.clone();
-        let server = Server::start(move |_, _| answer.clone());
+        let response = trouble.clone();
+        let server = Server::start(move |_, _| response.clone());
         let config = HttpConfig { timeout: BRIEF, ..HttpConfig::new(server.url()) };
         let builder = builder().logger(Arc::clone(&logger)).collector(config);
         let (tracer, closer) = builder.build().unwrap();
@@ -206,7 +212,7 @@ fn what_cannot_pass_is_tried_once_and_counted() {
 
 #[test]
 fn an_endless_answer_to_what_was_taken_holds_nobody() {
-    let server = Server::start(|_, _| Answer::Endless(200));
+    let server = Server::start(|_, _| ServerResponse::Endless(200));
     let (tracer, closer) = sending_to(HttpConfig::new(server.url()));
     for sent in [1, 2] {
         finish_spans(&tracer, 1);
@@ -277,7 +283,7 @@ fn once_given_up_each_message_is_tried_once_until_one_gets_through() {
 #[test]
 fn a_server_says_when_it_wants_to_be_asked_again() {
     let server = Server::start(|n, _| match n {
-        0 => Answer::Status(429, "retry-after: 1\r\n", Vec::new()),
+        0 => ServerResponse::Status(429, "retry-after: 1\r\n", Vec::new()),
         _ => status(200),
     });
     let (tracer, closer) = sending_to(HttpConfig::new(server.url()));
@@ -290,7 +296,7 @@ fn a_server_says_when_it_wants_to_be_asked_again() {
 
 #[test]
 fn a_close_is_bounded_when_a_collector_hangs() {
-    let server = Server::start(|_, _| Answer::Hang);
+    let server = Server::start(|_, _| ServerResponse::Hang);
     let (tracer, closer) =
         sending_to(HttpConfig { timeout: 4 * BRIEF, ..HttpConfig::new(server.url()) });
     finish_spans(&tracer, 5);
@@ -303,7 +309,7 @@ fn a_close_is_bounded_when_a_collector_hangs() {
 #[test]
 fn a_collector_beside_an_agent_neither_holds_it_up_nor_touches_its_accounting() {
     let agent = Agent::start();
-    let server = Server::start(|_, _| Answer::Hang);
+    let server = Server::start(|_, _| ServerResponse::Hang);
     let config = HttpConfig { timeout: BRIEF, ..HttpConfig::new(server.url()) };
     let (tracer, closer) = builder()
         .agent(agent.address())
@@ -394,9 +400,9 @@ fn the_accounting_is_exact_whatever_the_collector_does() {
         let mut random = Seeded::new(n as u64 + 1);
         match random.below(8) {
             0 => status(500),
-            1 => Answer::Close,
+            1 => ServerResponse::Close,
             2 => status(400),
-            3 => Answer::Status(429, "retry-after: 0\r\n", Vec::new()),
+            3 => ServerResponse::Status(429, "retry-after: 0\r\n", Vec::new()),
             4 if request.body.len() > 20_000 => status(413),
             _ => {
                 kept.lock().unwrap().extend(binary::body_names(&request.body));

@@ -132,8 +132,8 @@ mod of_servers {
                     if !is_refused {
                         stream.read_exact(&mut vec![0; length]).unwrap();
                     }
-                    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-                    let _ = stream.get_mut().write_all(answer.as_bytes());
+                    let response = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+                    let _ = stream.get_mut().write_all(response.as_bytes());
                     if is_refused {
                         count.fetch_add(1, Ordering::SeqCst);
                         break;

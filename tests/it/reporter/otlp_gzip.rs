@@ -93,11 +93,11 @@ fn the_environment_switches_it_on_and_off() {
         ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none", false),
     ] {
         let server = Server::start(|_, _| status(200));
-        let variables = |asked: &str| match asked {
+        let variables = |requested: &str| match requested {
             "JAEGER_SERVICE_NAME" => Some("shop".to_owned()),
             "JAEGER_TRACES_EXPORTER" => Some("otlp".to_owned()),
             "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(server.url()),
-            asked if asked == name => Some(value.to_owned()),
+            requested if requested == name => Some(value.to_owned()),
             // What is said of traces comes before what is said of all signals.
             "OTEL_EXPORTER_OTLP_COMPRESSION" => Some("gzip".to_owned()),
             _ => None,

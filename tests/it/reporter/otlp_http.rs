@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::agent::Agent;
-use crate::support::http::{Answer, Request, Server, nobody, status};
+use crate::support::http::{Request, Server, ServerResponse, nobody, status};
 use crate::support::otlp::{Failure, PartialSuccess, Request as Export, Response};
 use crate::support::{SOON, Said, builder, said};
 #[cfg(not(feature = "otlp-gzip"))]
@@ -53,15 +53,15 @@ fn taken(server: &Server, took: impl Fn(usize) -> bool) -> BTreeMap<String, u64>
     counts
 }
 
-fn partial(rejected: i64, message: &str) -> Answer {
+fn partial(rejected: i64, message: &str) -> ServerResponse {
     let success = PartialSuccess { rejected_spans: rejected, error_message: message.into() };
     let body = Response { partial_success: Some(success) }.encode_to_vec();
-    Answer::Status(200, "content-type: application/x-protobuf\r\n", body)
+    ServerResponse::Status(200, "content-type: application/x-protobuf\r\n", body)
 }
 
-fn retry_after(code: u16, value: &str) -> Answer {
+fn retry_after(code: u16, value: &str) -> ServerResponse {
     let head = format!("HTTP/1.1 {code} x\r\nretry-after: {value}\r\ncontent-length: 0\r\n");
-    Answer::Raw(format!("{head}connection: close\r\n\r\n").into())
+    ServerResponse::Raw(format!("{head}connection: close\r\n\r\n").into())
 }
 
 /// Sends one span; fails unless all is in balance.
@@ -203,7 +203,7 @@ fn one_bad_span_costs_one_span() {
     let is_bad = |request: &Request| names(request).iter().any(|name| name == "op-77");
     let server = Server::start(move |_, request| {
         let body = Failure { code: 3, message: "a bad span".into(), details: Vec::new() };
-        let bad = Answer::Status(400, "", body.encode_to_vec());
+        let bad = ServerResponse::Status(400, "", body.encode_to_vec());
         if is_bad(request) { bad } else { status(200) }
     });
     let (tracer, closer, logger) = sending_to(config(&server));
@@ -217,16 +217,16 @@ fn one_bad_span_costs_one_span() {
 #[test]
 fn an_answer_that_cannot_be_read_takes_nothing_back_and_is_not_retried() {
     let cut = b"HTTP/1.1 200 x\r\ncontent-length: 100\r\n\r\n\x0a\x02".to_vec();
-    for (answer, words) in [
-        (Answer::Endless(200), "too long"),
-        (Answer::Raw(cut), "ended early"),
-        (Answer::Status(200, "", b"<html>login</html>".to_vec()), "not OTLP: <html>"),
-        (Answer::Status(202, "", vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]), "not OTLP"),
+    for (response, words) in [
+        (ServerResponse::Endless(200), "too long"),
+        (ServerResponse::Raw(cut), "ended early"),
+        (ServerResponse::Status(200, "", b"<html>login</html>".to_vec()), "not OTLP: <html>"),
+        (ServerResponse::Status(202, "", vec![0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]), "not OTLP"),
     ] {
-        let own = answer.clone();
+        let own = response.clone();
         let server = Server::start(move |_, _| own.clone());
-        let max_answer_bytes = 100_000;
-        let (report, logger) = send_one(OtlpConfig { max_answer_bytes, ..config(&server) });
+        let max_response_bytes = 100_000;
+        let (report, logger) = send_one(OtlpConfig { max_response_bytes, ..config(&server) });
         assert_eq!((report.stats.acknowledged, server.requests().len()), (1, 1), "{report}");
         assert!(logger.has(words), "{words}: {:?}", logger.all());
     }
@@ -234,7 +234,7 @@ fn an_answer_that_cannot_be_read_takes_nothing_back_and_is_not_retried() {
 
 #[test]
 fn what_takes_no_answer_to_its_end_is_over_in_time() {
-    let server = Server::start(|_, _| Answer::Hang);
+    let server = Server::start(|_, _| ServerResponse::Hang);
     let timeout = Duration::from_millis(300);
     let (report, logger) = send_one(OtlpConfig { timeout, ..config(&server) });
     let stats = report.stats;
@@ -245,7 +245,7 @@ fn what_takes_no_answer_to_its_end_is_over_in_time() {
 
 #[test]
 fn after_a_lost_connection_the_same_request_is_sent_again() {
-    let server = Server::start(|n, _| if n == 0 { Answer::Close } else { status(200) });
+    let server = Server::start(|n, _| if n == 0 { ServerResponse::Close } else { status(200) });
     let (report, _) = send_one(config(&server));
     let stats = report.stats;
     assert_eq!((stats.acknowledged, stats.possible_duplicates), (1, 1), "{stats}");
@@ -273,7 +273,7 @@ fn a_server_that_comes_late_gets_everything() {
 #[test]
 fn whatever_a_server_does_each_span_is_counted_once_and_what_it_took_is_acknowledged() {
     // (what it answers, whether it took the spans)
-    type Fault = (fn() -> Answer, bool);
+    type Fault = (fn() -> ServerResponse, bool);
     let faults: [Fault; 11] = [
         (|| status(200), true),
         (|| status(202), true),
@@ -281,22 +281,22 @@ fn whatever_a_server_does_each_span_is_counted_once_and_what_it_took_is_acknowle
         (|| status(503), false),
         (|| retry_after(503, "0"), false),
         (|| retry_after(429, "Thu, 01 Jan 1970 00:00:00 GMT"), false),
-        (|| Answer::Close, false),
-        (|| Answer::Nonsense, false),
-        (|| Answer::Endless(200), true),
-        (|| Answer::Raw(b"HTTP/1.1 200 x\r\ncontent-length: 9\r\n\r\n".to_vec()), true),
-        (|| Answer::Raw(b"HTTP/1.1 50".to_vec()), false),
+        (|| ServerResponse::Close, false),
+        (|| ServerResponse::Nonsense, false),
+        (|| ServerResponse::Endless(200), true),
+        (|| ServerResponse::Raw(b"HTTP/1.1 200 x\r\ncontent-length: 9\r\n\r\n".to_vec()), true),
+        (|| ServerResponse::Raw(b"HTTP/1.1 50".to_vec()), false),
     ];
     let mut random = crate::support::Seeded::new(7);
     let script: Vec<usize> = (0..400)
         .map(|_| if random.below(2) == 0 { 0 } else { usize::try_from(random.below(11)).unwrap() })
         .collect();
-    let answers = script.clone();
-    let server = Server::start(move |n, _| faults[answers[n % answers.len()]].0());
+    let responses = script.clone();
+    let server = Server::start(move |n, _| faults[responses[n % responses.len()]].0());
     let (tracer, closer, _) = sending_to(OtlpConfig {
         timeout: Duration::from_secs(2),
         max_body_bytes: 3_000,
-        max_answer_bytes: 10_000,
+        max_response_bytes: 10_000,
         max_attempts: 3,
         ..config(&server)
     });

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use crate::support::http::{Answer, Request, Server, status};
+use crate::support::http::{Request, Server, ServerResponse, status};
 use crate::support::transport::{By, Taken};
 use crate::support::{SOON, binary, builder, said};
 use jaeger_client::transport::Sent;
@@ -16,9 +16,9 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 }
 
 /// Refuses a list with a span that this server does not like.
-fn picky(request: &Request) -> Answer {
+fn picky(request: &Request) -> ServerResponse {
     match contains(&request.body, "bad op") {
-        true => Answer::Status(400, "", b"one of these is bad".to_vec()),
+        true => ServerResponse::Status(400, "", b"one of these is bad".to_vec()),
         false => status(202),
     }
 }
@@ -128,7 +128,7 @@ fn a_transport_of_the_applications_own_may_refuse_lists_too() {
     let transport = By(move |message: &[u8]| {
         if contains(message, "bad op") {
             let (address, said) = ("here".to_owned(), "no".to_owned());
-            return Err(TransportError::Answered { address, status: 400, said });
+            return Err(TransportError::Status { address, status: 400, said });
         }
         kept.push(message);
         Ok(Sent::OK)

@@ -5,14 +5,14 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::support::http::{Answer, Plain, Server, nobody, send_one, status};
+use crate::support::http::{Plain, Server, ServerResponse, nobody, send_one, status};
 use crate::support::{SOON, builder};
 use jaeger_client::{Destination, DestinationStats, HttpConfig, Tracer};
 
-fn retry_after(value: &str) -> Answer {
+fn retry_after(value: &str) -> ServerResponse {
     let length = "content-length: 0\r\nconnection: close";
     let head = format!("HTTP/1.1 503 x\r\nretry-after: {value}\r\n{length}\r\n\r\n");
-    Answer::Raw(head.into())
+    ServerResponse::Raw(head.into())
 }
 
 fn own(tracer: &Tracer, name: &str) -> DestinationStats {
@@ -93,7 +93,7 @@ fn only_statuses_that_may_change_are_tried_again() {
 
 #[test]
 fn a_message_that_is_taken_without_an_answer_is_sent_twice_and_the_report_says_so() {
-    let server = Server::start(|_, _| Answer::Close);
+    let server = Server::start(|_, _| ServerResponse::Close);
     let (report, logger) = send_one(HttpConfig::new(server.url()));
     assert_eq!(server.requests().len(), 2);
     let stats = report.stats;
@@ -105,7 +105,7 @@ fn a_message_that_is_taken_without_an_answer_is_sent_twice_and_the_report_says_s
 
 #[test]
 fn a_message_that_is_answered_the_second_time_may_be_there_twice_and_the_report_says_so() {
-    let server = Server::start(|n, _| if n == 0 { Answer::Close } else { status(202) });
+    let server = Server::start(|n, _| if n == 0 { ServerResponse::Close } else { status(202) });
     let (report, _) = send_one(HttpConfig::new(server.url()));
     let stats = report.stats;
     assert_eq!((stats.sent, stats.possible_duplicates, stats.unconfirmed), (1, 1, 0), "{report}");
@@ -134,7 +134,7 @@ fn what_cannot_have_been_processed_is_no_possible_duplicate() {
 fn a_kept_connection_that_the_server_closed_costs_no_span() {
     // Node and others close what is idle: the client finds out with the next message.
     let server = Server::start(|n, _| match n % 2 {
-        0 => Answer::Raw(b"HTTP/1.1 202 x\r\ncontent-length: 0\r\n\r\n".to_vec()),
+        0 => ServerResponse::Raw(b"HTTP/1.1 202 x\r\ncontent-length: 0\r\n\r\n".to_vec()),
         _ => status(202),
     });
     let (tracer, closer) = builder().collector(HttpConfig::new(server.url())).build().unwrap();
@@ -149,9 +149,9 @@ fn a_kept_connection_that_the_server_closed_costs_no_span() {
 
 #[test]
 fn a_close_waits_for_no_server_but_tries_a_broken_connection_once_more() {
-    for (first, requests, sent) in [(Answer::Close, 2, 1), (status(503), 1, 0)] {
-        let answer = first.clone();
-        let server = Server::start(move |n, _| if n == 0 { answer.clone() } else { status(202) });
+    for (first, requests, sent) in [(ServerResponse::Close, 2, 1), (status(503), 1, 0)] {
+        let response = first.clone();
+        let server = Server::start(move |n, _| if n == 0 { response.clone() } else { status(202) });
         let (tracer, closer) = builder().collector(HttpConfig::new(server.url())).build().unwrap();
         tracer.start_span("op").finish();
         assert_eq!(closer.close(SOON).stats.sent, sent, "{first:?}");
@@ -161,7 +161,8 @@ fn a_close_waits_for_no_server_but_tries_a_broken_connection_once_more() {
 
 #[test]
 fn each_destination_has_its_own_counts_of_what_is_uncertain() {
-    let (good, lost) = (Server::start(|_, _| status(202)), Server::start(|_, _| Answer::Close));
+    let (good, lost) =
+        (Server::start(|_, _| status(202)), Server::start(|_, _| ServerResponse::Close));
     let (tracer, closer) = builder()
         .collector(HttpConfig::new(good.url()))
         .add_destination(Destination::collector(HttpConfig::new(lost.url())).named("other"))

@@ -14,7 +14,7 @@ use jaeger_client::{
     TransportError, replay,
 };
 
-use crate::support::http::{Answer, Server, nobody, status};
+use crate::support::http::{Server, ServerResponse, nobody, status};
 use crate::support::transport::By;
 use crate::support::{SOON, Seeded, binary, builder, eventually, said};
 
@@ -112,7 +112,7 @@ fn what_a_collector_that_is_gone_did_not_get_is_saved_and_sent_again() {
 #[test]
 fn a_collector_that_hangs_is_given_up_in_time_and_its_spans_are_saved() {
     let folder = Folder::new();
-    let server = Server::start(|_, _| Answer::Hang);
+    let server = Server::start(|_, _| ServerResponse::Hang);
     let (tracer, closer) = builder()
         .collector(HttpConfig {
             timeout: Duration::from_secs(600),

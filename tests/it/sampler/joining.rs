@@ -15,18 +15,18 @@ use crate::support::builder;
 /// Decides so about each trace that goes on here, and counts how often it is asked.
 #[derive(Debug)]
 struct Joins {
-    answer: Option<bool>,
-    asked: AtomicU32,
+    response: Option<bool>,
+    requested: AtomicU32,
     wants: bool,
 }
 
 impl Joins {
-    fn new(answer: Option<bool>) -> Arc<Self> {
-        Arc::new(Self { answer, asked: AtomicU32::new(0), wants: true })
+    fn new(response: Option<bool>) -> Arc<Self> {
+        Arc::new(Self { response, requested: AtomicU32::new(0), wants: true })
     }
 
-    fn asked(&self) -> u32 {
-        self.asked.load(Ordering::Relaxed)
+    fn requested(&self) -> u32 {
+        self.requested.load(Ordering::Relaxed)
     }
 }
 
@@ -44,10 +44,10 @@ impl Sampler for Joins {
         span: &mut SamplingParameters<'_>,
         parent: ParentDecision,
     ) -> Option<Decision> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.requested.fetch_add(1, Ordering::Relaxed);
         span.set_tag("sampler.type", "joins");
         span.set_tag("was", if parent.is_sampled { "sampled" } else { "not" });
-        self.answer.map(Decision::new)
+        self.response.map(Decision::new)
     }
 }
 
@@ -67,7 +67,7 @@ fn received(tracer: &Tracer, flags: u8) -> SpanContext {
 
 #[test]
 fn what_it_says_takes_the_place_of_what_the_caller_decided_for_the_spans_below_too() {
-    for (caller, answer, sampled) in [
+    for (caller, response, sampled) in [
         (0, Some(true), true),
         (1, Some(false), false),
         (3, Some(false), false),
@@ -75,9 +75,9 @@ fn what_it_says_takes_the_place_of_what_the_caller_decided_for_the_spans_below_t
         (0, None, false),
         (1, None, true),
     ] {
-        let sampler = Joins::new(answer);
+        let sampler = Joins::new(response);
         let (tracer, _closer, memory) = built(&sampler);
-        let about = format!("flags {caller}, answer {answer:?}");
+        let about = format!("flags {caller}, answer {response:?}");
         let received = received(&tracer, caller);
         let span = tracer.span("serve").child_of(&received).tag("own", 1).start();
         let child = span.child("below");
@@ -89,10 +89,10 @@ fn what_it_says_takes_the_place_of_what_the_caller_decided_for_the_spans_below_t
         assert_eq!(span.context().is_debug(), caller & 2 == 2 && sampled, "{about}");
         assert_eq!(received.flags(), caller, "{about}: another span below it has its own");
         drop((child, span));
-        assert_eq!(sampler.asked(), 1, "{about}: children of this process are not asked about");
+        assert_eq!(sampler.requested(), 1, "{about}: children of this process are not asked about");
         let serve = memory.find("serve");
         assert_eq!(serve.is_some(), sampled, "{about}");
-        if let (Some(span), Some(true)) = (serve, answer) {
+        if let (Some(span), Some(true)) = (serve, response) {
             let keys: Vec<_> = span.view().tags().map(|tag| tag.key.to_vec()).collect();
             assert_eq!(keys, [&b"sampler.type"[..], b"was", b"own"], "{about}");
             let was = if caller == 0 { "not" } else { "sampled" };
@@ -107,7 +107,7 @@ fn it_is_asked_neither_about_traces_that_begin_here_nor_if_it_does_not_want_to_b
     Arc::get_mut(&mut unwilling).unwrap().wants = false;
     let (tracer, _closer, _memory) = built(&unwilling);
     let span = tracer.span("serve").child_of(received(&tracer, 0)).start();
-    assert_eq!((span.is_sampled(), unwilling.asked()), (false, 0));
+    assert_eq!((span.is_sampled(), unwilling.requested()), (false, 0));
 
     let willing = Joins::new(Some(true));
     let (tracer, _closer, _memory) = built(&willing);
@@ -118,7 +118,7 @@ fn it_is_asked_neither_about_traces_that_begin_here_nor_if_it_does_not_want_to_b
     tracer.span("by context").child_of(root.context()).start().finish();
     let debug = HashMap::from([("jaeger-debug-id".to_owned(), "x".to_owned())]);
     tracer.span("debug").child_of(tracer.extract(&debug).unwrap()).start().finish();
-    assert_eq!(willing.asked(), 0);
+    assert_eq!(willing.requested(), 0);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn in_a_list_the_first_that_decides_does_and_by_hand_it_is_asked_alike() {
     assert!(list.decides_on_join());
     let mut span = ManualSpan::new(TraceId::new(0, 1), "op");
     assert_eq!(span.join(&list, ParentDecision::new(false, false)), Some(Decision::new(true)));
-    assert!(span.is_sampled() && silent.asked() == 1 && says.asked() == 1);
+    assert!(span.is_sampled() && silent.requested() == 1 && says.requested() == 1);
     let mut span = ManualSpan::new(TraceId::new(0, 1), "op");
     assert_eq!(span.join(&silent, ParentDecision::new(true, false)), None);
     assert!(span.is_sampled(), "what the caller decided stands");

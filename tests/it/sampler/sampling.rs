@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel}
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::strategies::{Answer, Script, Strategies};
+use crate::support::strategies::{Script, Strategies, StrategyResponse};
 use crate::support::{SOON, Said, eventually, timed};
 use jaeger_client::encoding::ValueView;
 use jaeger_client::sampler::{
@@ -46,7 +46,7 @@ fn scripted(script: &Script) -> RemoteSampler {
 }
 
 /// A tracer that asks this server, and its sampler.
-fn asking(server: &Strategies, every: Duration) -> (Tracer, Closer) {
+fn requesting(server: &Strategies, every: Duration) -> (Tracer, Closer) {
     let configuration = Configuration {
         sampler: SamplerConfig {
             sampling_server_url: server.url(),
@@ -61,11 +61,11 @@ fn asking(server: &Strategies, every: Duration) -> (Tracer, Closer) {
 #[test]
 fn the_server_is_asked_at_once_and_then_at_each_interval() {
     let server = Strategies::start(HALF);
-    let (tracer, _closer) = asking(&server, NEVER);
+    let (tracer, _closer) = requesting(&server, NEVER);
     eventually(|| tracer.sampler_status().rule == share(0.5));
-    assert_eq!(server.asked(), ["GET /sampling?service=shop%20%26%20co HTTP/1.1"]);
+    assert_eq!(server.requested(), ["GET /sampling?service=shop%20%26%20co HTTP/1.1"]);
 
-    let (tracer, _closer) = asking(&server, OFTEN);
+    let (tracer, _closer) = requesting(&server, OFTEN);
     eventually(|| tracer.sampler_status().rule == share(0.5));
     server.tell(FIVE);
     eventually(|| {
@@ -80,9 +80,9 @@ fn the_server_is_asked_at_once_and_then_at_each_interval() {
 #[test]
 fn until_there_is_an_answer_the_initial_share_is_in_force() {
     let server = Strategies::start(HALF);
-    server.set(Answer::Silence);
-    let (tracer, _closer) = asking(&server, NEVER);
-    eventually(|| !server.asked().is_empty());
+    server.set(StrategyResponse::Silence);
+    let (tracer, _closer) = requesting(&server, NEVER);
+    eventually(|| !server.requested().is_empty());
     let status = tracer.sampler_status();
     assert_eq!(status.rule, share(0.001));
     assert_eq!(status.remote.unwrap().last_fetch, None);
@@ -92,9 +92,9 @@ fn until_there_is_an_answer_the_initial_share_is_in_force() {
 #[test]
 fn an_agent_that_starts_late_is_found_before_the_interval_is_over() {
     let server = Strategies::start("");
-    server.set(Answer::Body(503, "not yet".to_owned()));
-    let (tracer, _closer) = asking(&server, NEVER);
-    eventually(|| !server.asked().is_empty());
+    server.set(StrategyResponse::Body(503, "not yet".to_owned()));
+    let (tracer, _closer) = requesting(&server, NEVER);
+    eventually(|| !server.requested().is_empty());
     server.tell(HALF);
     eventually(|| tracer.sampler_status().rule == share(0.5));
 }
@@ -109,17 +109,17 @@ fn answers_that_are_errors_or_too_long_or_never_come_leave_the_rule_in_force() {
         .unwrap();
     assert_eq!(sampler.refresh(), FetchOutcome::Updated);
 
-    let failed = |answer, words: &str| {
-        server.set(answer);
+    let failed = |response, words: &str| {
+        server.set(response);
         let (outcome, took) = timed(|| sampler.refresh());
         let FetchOutcome::Failed { error } = outcome else { panic!("{outcome:?}") };
         assert!(error.contains(words), "{error}");
         assert!(took < SOON / 2, "it took {took:?}");
         assert_eq!(sampler.status().rule, share(0.5));
     };
-    failed(Answer::Body(500, "no strategy\n".to_owned()), "status 500: \"no strategy\"");
-    failed(Answer::Endless(2 << 20), "longer than 1048576 bytes");
-    failed(Answer::Silence, "timeout");
+    failed(StrategyResponse::Body(500, "no strategy\n".to_owned()), "status 500: \"no strategy\"");
+    failed(StrategyResponse::Endless(2 << 20), "longer than 1048576 bytes");
+    failed(StrategyResponse::Silence, "timeout");
     assert_eq!(counts(&remote(&sampler)), [1, 3, 1, 0]);
 
     let nobody = RemoteSampler::builder("svc")
@@ -253,7 +253,7 @@ fn errors_are_logged_and_so_is_the_end_of_them() {
     assert_eq!(errors(), 1, "at most once a minute: {:?}", said.errors.all());
     assert!(said.errors.has("unreadable response"));
     assert!(said.errors.has("still sampling probabilistic: 0.001 of traces"));
-    server.set(Answer::Body(500, String::new()));
+    server.set(StrategyResponse::Body(500, String::new()));
     eventually(|| errors() == 2);
     server.tell(HALF);
     eventually(|| said.news.has("sampling now probabilistic: 0.5 of traces"));
@@ -348,9 +348,9 @@ fn a_source_that_panics_costs_one_question_and_not_the_thread() {
 
     impl StrategySource for Panics {
         fn fetch(&self, _service_name: &str) -> Result<Vec<u8>, FetchError> {
-            let mut asked = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            *asked += 1;
-            assert!(*asked > 1, "the first question");
+            let mut requested = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            *requested += 1;
+            assert!(*requested > 1, "the first question");
             Ok(ALL.as_bytes().to_vec())
         }
     }
@@ -377,9 +377,9 @@ fn a_remote_sampler_may_stand_behind_others() {
 
 /// Samples, and counts how often it was asked.
 #[derive(Debug, Default)]
-struct Asked(AtomicUsize);
+struct Requested(AtomicUsize);
 
-impl Sampler for Asked {
+impl Sampler for Requested {
     fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
         self.0.fetch_add(1, Ordering::SeqCst);
         Decision::new(true)
@@ -388,8 +388,8 @@ impl Sampler for Asked {
 
 #[test]
 fn no_sampler_is_asked_about_contexts_that_were_made_elsewhere_or_by_hand() {
-    let asked = Arc::new(Asked::default());
-    let builder = Tracer::builder("svc").sampler(Arc::clone(&asked)).null_reporter();
+    let requested = Arc::new(Requested::default());
+    let builder = Tracer::builder("svc").sampler(Arc::clone(&requested)).null_reporter();
     let (tracer, _closer) = builder.build().unwrap();
     let context = SpanContext::new(TraceId::new(0, 1), SpanId::new(2), SpanId::NONE, 0);
     let mut carrier = HashMap::new();
@@ -402,9 +402,9 @@ fn no_sampler_is_asked_about_contexts_that_were_made_elsewhere_or_by_hand() {
     ] {
         assert!(!span.is_sampled());
     }
-    assert_eq!(asked.0.load(Ordering::SeqCst), 0);
+    assert_eq!(requested.0.load(Ordering::SeqCst), 0);
     assert!(tracer.start_span("root").is_sampled());
-    assert_eq!(asked.0.load(Ordering::SeqCst), 1);
+    assert_eq!(requested.0.load(Ordering::SeqCst), 1);
 }
 
 #[test]

@@ -79,8 +79,8 @@ fn the_samplers_tags_come_before_the_start_tag_that_made_it_decide() {
         tracer.span("root").child_of(context).tag("first", "1").tag("tenant", "acme").tag("z", "2")
     };
     start(None).start().finish();
-    let asked_for = HashMap::from([("jaeger-debug-id", "ticket")]);
-    start(Some(tracer.extract(&asked_for).unwrap())).start().finish();
+    let requested = HashMap::from([("jaeger-debug-id", "ticket")]);
+    start(Some(tracer.extract(&requested).unwrap())).start().finish();
     let sampler = ["sampler.type=TagMatchingSampler", "sampler.param=tenant=acme"];
     let given = [&["first=1"], &sampler[..], &["tenant=acme", "z=2"]].concat();
     let spans = memory.spans();
@@ -90,13 +90,13 @@ fn the_samplers_tags_come_before_the_start_tag_that_made_it_decide() {
 
 #[test]
 fn the_samplers_tags_come_before_a_debug_ids() {
-    let asked_for = HashMap::from([("jaeger-debug-id", "ticket")]);
+    let requested = HashMap::from([("jaeger-debug-id", "ticket")]);
     let strategies = OperationStrategies::new(1.0, 0.0);
     let late = PerOperationSampler::new(&strategies).late_binding(true);
     let samplers: [Box<dyn Sampler>; 2] = [Box::new(ConstSampler::new(true)), Box::new(late)];
     for sampler in samplers {
         let (tracer, _closer, memory) = sampled_by(sampler);
-        let context = || tracer.extract(&asked_for).unwrap();
+        let context = || tracer.extract(&requested).unwrap();
         tracer.span("root").child_of(context()).start().finish();
         tracer.span("root").child_of(context()).tag("k", "v").start().finish();
         for (span, own) in memory.spans().iter().zip([&[][..], &["k=v"]]) {

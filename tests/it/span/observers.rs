@@ -69,9 +69,9 @@ impl SpanObserver for Named {
 
 /// A sampler that puts its decision off, and notes what it is asked.
 #[derive(Debug)]
-struct Asked(Calls);
+struct Requested(Calls);
 
-impl Sampler for Asked {
+impl Sampler for Requested {
     fn on_create_span(&self, span: &mut SamplingParameters<'_>) -> Decision {
         self.0.note(format!("sampler: create {}", span.operation_name()));
         Decision::retryable(false)
@@ -134,7 +134,7 @@ fn observers_and_the_sampler_are_called_in_the_order_of_the_go_client() {
     let (builder, memory) = builder(true);
     let (tracer, _closer) = builder
         .clock(ManualClock::new())
-        .sampler(Asked(calls.clone()))
+        .sampler(Requested(calls.clone()))
         .observer(calls.named("1"))
         .observer(calls.named("2"))
         .build()

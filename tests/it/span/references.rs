@@ -236,9 +236,9 @@ fn a_trace_whose_recording_was_forced_is_not_debugged_where_that_is_not_wanted()
     span.finish();
     tracer.span("from the start").tag("sampling.priority", 1).start().finish();
     let carrier = HashMap::from([("jaeger-debug-id", "ticket 42")]);
-    let asked_for = tracer.span("op").child_of(tracer.extract(&carrier).unwrap()).start();
-    assert_eq!(asked_for.context().flags(), 3, "a debug id is not a priority");
-    asked_for.finish();
+    let requested = tracer.span("op").child_of(tracer.extract(&carrier).unwrap()).start();
+    assert_eq!(requested.context().flags(), 3, "a debug id is not a priority");
+    requested.finish();
     assert_eq!(finished(&memory).iter().map(|span| span.flags).collect::<Vec<_>>(), [1, 1, 3]);
 }
 

@@ -23,18 +23,18 @@ const NEVER: Duration = Duration::from_secs(3600);
 
 /// A server on loopback, which does with each request as it is told: the first line, and where to
 /// write. It ends with the process.
-fn server(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> String {
+fn server(response: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let answer = Arc::new(answer);
+    let response = Arc::new(response);
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            let answer = Arc::clone(&answer);
+            let response = Arc::clone(&response);
             thread::spawn(move || {
                 let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
                 let Some(Ok(first)) = lines.next() else { return };
                 lines.map_while(Result::ok).find(String::is_empty);
-                answer(&first, &mut stream);
+                response(&first, &mut stream);
             });
         }
     });
@@ -63,7 +63,7 @@ fn throttled_by(throttler: &Arc<RemoteThrottler>) -> (Tracer, Closer) {
 }
 
 /// What servers write again and again, after a beginning, and with pauses.
-fn endless_answers() -> Vec<(&'static str, String, &'static str, Duration)> {
+fn endless_responses() -> Vec<(&'static str, String, &'static str, Duration)> {
     let (head, slow) = ("HTTP/1.1 200 X\r\n", Duration::from_millis(50));
     let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
     vec![
@@ -83,7 +83,7 @@ fn endless_answers() -> Vec<(&'static str, String, &'static str, Duration)> {
 }
 
 /// Answers that are no HTTP, or not quite.
-const BROKEN_ANSWERS: &[&str] = &[
+const BROKEN_RESPONSES: &[&str] = &[
     "",
     "\r\n",
     "\u{0}\u{1}\u{2}",
@@ -115,7 +115,7 @@ fn without_end(stream: &mut TcpStream, what: &[u8], pause: Duration) {
 
 #[test]
 fn whatever_a_server_writes_without_end_a_question_at_once_is_over_in_time() {
-    for (name, first, again, pause) in endless_answers() {
+    for (name, first, again, pause) in endless_responses() {
         let address = server(move |_, stream| {
             let _ = stream.write_all(first.as_bytes());
             without_end(stream, again.as_bytes(), pause);
@@ -165,7 +165,7 @@ fn sends_and_counts(name: &str, config: jaeger_client::HttpConfig) -> jaeger_cli
 #[test]
 fn whatever_a_collector_writes_without_end_a_message_is_over_in_time() {
     thread::scope(|scope| {
-        for (name, first, again, pause) in endless_answers() {
+        for (name, first, again, pause) in endless_responses() {
             let address = server(move |_, stream| {
                 let _ = stream.write_all(first.as_bytes());
                 without_end(stream, again.as_bytes(), pause);
@@ -174,8 +174,8 @@ fn whatever_a_collector_writes_without_end_a_message_is_over_in_time() {
                 scope.spawn(move || {
                     let stats = sends_and_counts(name, config);
                     // A status that came is an answer, however long it goes on.
-                    let is_answered = name.contains("body") || name.contains("chunk");
-                    assert_eq!(stats.sent, if is_answered { 2 } else { 0 }, "{name}: {stats}");
+                    let is_responded = name.contains("body") || name.contains("chunk");
+                    assert_eq!(stats.sent, if is_responded { 2 } else { 0 }, "{name}: {stats}");
                     assert_eq!(stats.unconfirmed, stats.dropped.send_failed, "{name}: {stats}");
                 });
             }
@@ -199,33 +199,33 @@ fn an_answer_whose_body_never_ends_holds_up_messages_for_a_second() {
 #[cfg(feature = "collector-http")]
 #[test]
 fn whatever_a_collector_answers_each_span_is_counted_once() {
-    for answer in BROKEN_ANSWERS {
+    for response in BROKEN_RESPONSES {
         let address = server(|_, stream| {
-            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.write_all(response.as_bytes());
         });
         for config in both_ways(&address) {
-            sends_and_counts(answer, config);
+            sends_and_counts(response, config);
         }
     }
 }
 
 #[test]
 fn whatever_is_answered_to_a_question_it_is_over_in_time() {
-    for answer in BROKEN_ANSWERS {
+    for response in BROKEN_RESPONSES {
         let address = server(|_, stream| {
-            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.write_all(response.as_bytes());
         });
         let throttler = throttler(address, NEVER, true);
         let (_tracer, _closer) = throttled_by(&throttler);
-        assert!(!throttler.is_allowed("op"), "{answer}");
-        assert!(throttler.updates().last_error.is_some(), "{answer}");
+        assert!(!throttler.is_allowed("op"), "{response}");
+        assert!(throttler.updates().last_error.is_some(), "{response}");
     }
 }
 
 #[test]
 fn a_server_asked_again_and_again_cannot_keep_a_client_from_asking() {
-    let asked = Arc::new(AtomicIsize::new(0));
-    let counts = Arc::clone(&asked);
+    let requested = Arc::new(AtomicIsize::new(0));
+    let counts = Arc::clone(&requested);
     let address = server(move |_, stream| {
         counts.fetch_add(1, Ordering::SeqCst);
         let head = "HTTP/1.1 503 X\r\nRetry-After: 18446744073709551615\r\n";
@@ -239,7 +239,7 @@ fn a_server_asked_again_and_again_cannot_keep_a_client_from_asking() {
     let manager = RemoteBaggageRestrictionManager::new("svc", &config).unwrap();
     let builder = Tracer::builder("svc").logger(NullLogger).null_reporter();
     let (_tracer, _closer) = builder.baggage_restriction_manager(manager).build().unwrap();
-    eventually(|| asked.load(Ordering::SeqCst) > 3);
+    eventually(|| requested.load(Ordering::SeqCst) > 3);
 }
 
 #[test]
@@ -293,8 +293,8 @@ fn limits_of_time_of_a_collector_are_cut_too() {
 #[test]
 fn redirects_are_followed_three_times_and_to_the_web_alone() {
     for to in ["/credits", "file:///etc/hostname", "http://[::1", "//", "\u{7f}"] {
-        let asked = Arc::new(AtomicIsize::new(0));
-        let counts = Arc::clone(&asked);
+        let requested = Arc::new(AtomicIsize::new(0));
+        let counts = Arc::clone(&requested);
         let address = server(move |_, stream| {
             counts.fetch_add(1, Ordering::SeqCst);
             let head = format!("HTTP/1.1 302 X\r\nLocation: {to}\r\nContent-Length: 0\r\n");
@@ -305,7 +305,7 @@ fn redirects_are_followed_three_times_and_to_the_web_alone() {
         let (allowed, took) = timed(|| throttler.is_allowed("op"));
         let error = throttler.updates().last_error;
         assert!(!allowed && took < SOON, "{to}: {took:?}");
-        assert!(error.is_some() && asked.load(Ordering::SeqCst) <= 4, "{to}: {error:?}");
+        assert!(error.is_some() && requested.load(Ordering::SeqCst) <= 4, "{to}: {error:?}");
     }
 }
 
@@ -391,8 +391,8 @@ fn a_url_with_a_password_is_refused_and_the_password_shown_to_nobody() {
         [restrictions, throttler, source]
     };
     for url in ["http://ann:hush@localhost:1", "ann:hush@localhost:1", "http://ann:hush@:x:"] {
-        for answer in with(url.to_owned()) {
-            let error = answer.expect_err("it would ask without the password").to_string();
+        for response in with(url.to_owned()) {
+            let error = response.expect_err("it would ask without the password").to_string();
             assert!(!error.contains("hush"), "{error}");
         }
     }

@@ -91,7 +91,7 @@ fn requests_go_through_proxies_with_their_headers() {
     let headers = vec![("x-tenant".to_owned(), "shop".to_owned())];
     let authority = Authority::new();
     let server = authority.server(&["collector.invalid"]);
-    let (port, asked) = tunnel(Some(server.port()));
+    let (port, requested) = tunnel(Some(server.port()));
     let config = OtlpConfig {
         headers: headers.clone(),
         ca_certificates: Some(authority.pem()),
@@ -105,9 +105,9 @@ fn requests_go_through_proxies_with_their_headers() {
     let (stats, _) = send_one(config);
     assert_eq!(stats.acknowledged, 1, "{stats}");
     assert_eq!(got(&server, ("x-tenant", "shop")), 1);
-    let asked = asked.lock().unwrap().concat().to_ascii_lowercase();
-    assert!(asked.contains("connect collector.invalid:4318"), "{asked}");
-    assert!(!asked.contains("x-tenant"), "{asked}");
+    let requested = requested.lock().unwrap().concat().to_ascii_lowercase();
+    assert!(requested.contains("connect collector.invalid:4318"), "{requested}");
+    assert!(!requested.contains("x-tenant"), "{requested}");
 
     let proxy = Server::start(|_, _| status(200));
     let config = OtlpConfig {
@@ -123,7 +123,7 @@ fn requests_go_through_proxies_with_their_headers() {
 }
 
 /// A port where these bytes are the answer to the first that come, and the end of the connection.
-fn answering(bytes: &'static [u8]) -> u16 {
+fn server_with(bytes: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
@@ -142,9 +142,9 @@ fn answering(bytes: &'static [u8]) -> u16 {
 #[test]
 fn a_port_that_speaks_something_else_than_the_url_says_is_told_with_what_it_may_be() {
     let encrypted = Authority::new().server(&["localhost"]);
-    let plain = answering(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    let plain = server_with(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     // The settings that a server of HTTP/2 begins with.
-    let grpc = answering(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0");
+    let grpc = server_with(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0");
     for (url, words) in [
         (format!("http://localhost:{}", encrypted.port()), "a port for https, or for gRPC"),
         (format!("http://localhost:{grpc}"), "a port for https, or for gRPC"),

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::http::{Answer, Server, nobody, redirect, status};
+use crate::support::http::{Server, ServerResponse, nobody, redirect, status};
 use crate::support::{SOON, binary, builder, eventually, said};
 use jaeger_client::policy::{
     BaggageRestrictionManager, DebugThrottler, RemoteBaggageRestrictionManager, RemoteThrottler,
@@ -23,9 +23,9 @@ fn through(proxy: &str) -> ProxyConfig {
     ProxyConfig::Fixed { http: Some(proxy.into()), https: None, no_proxy: String::new() }
 }
 
-fn strategy(rate: &str) -> Answer {
+fn strategy(rate: &str) -> ServerResponse {
     let body = format!(r#"{{"probabilisticSampling":{{"samplingRate":{rate}}}}}"#);
-    Answer::Status(200, "", body.into())
+    ServerResponse::Status(200, "", body.into())
 }
 
 #[test]
@@ -59,11 +59,11 @@ fn an_http_proxy_gets_whole_requests_for_http_urls() {
 fn samplers_restrictions_and_throttlers_ask_through_it_too() {
     let proxy = Server::start(|_, request| match &request.line {
         line if line.contains("baggage") => {
-            Answer::Status(200, "", br#"[{"baggageKey":"a","maxValueLength":3}]"#.to_vec())
+            ServerResponse::Status(200, "", br#"[{"baggageKey":"a","maxValueLength":3}]"#.to_vec())
         }
         line if line.contains("credits") => {
             let balances = br#"{"balances":[{"operation":"op","balance":1}]}"#;
-            Answer::Status(200, "", balances.to_vec())
+            ServerResponse::Status(200, "", balances.to_vec())
         }
         _ => strategy("0.25"),
     });
@@ -107,7 +107,7 @@ fn samplers_restrictions_and_throttlers_ask_through_it_too() {
 fn what_a_proxy_passes_on_is_understood_whatever_its_form() {
     let body = r#"{"probabilisticSampling":{"samplingRate":0.5}}"#;
     let (first, rest) = body.split_at(9);
-    for answer in [
+    for response in [
         format!("HTTP/1.1 200 x\r\ncontent-length: {}\r\n\r\n{body}", body.len()),
         format!("HTTP/1.1 200 x\r\nconnection: close\r\n\r\n{body}"),
         format!("HTTP/1.0 200 x\r\n\r\n{body}"),
@@ -118,21 +118,21 @@ fn what_a_proxy_passes_on_is_understood_whatever_its_form() {
             rest.len()
         ),
     ] {
-        let bytes = answer.clone().into_bytes();
-        let proxy = Server::start(move |_, _| Answer::Raw(bytes.clone()));
+        let bytes = response.clone().into_bytes();
+        let proxy = Server::start(move |_, _| ServerResponse::Raw(bytes.clone()));
         let sampler = RemoteSampler::builder("svc")
             .sampling_server_url("http://agent.invalid/")
             .proxy(through(&proxy.url()))
             .build()
             .unwrap();
-        assert_eq!(sampler.refresh(), FetchOutcome::Updated, "{answer}");
+        assert_eq!(sampler.refresh(), FetchOutcome::Updated, "{response}");
     }
 }
 
 #[test]
 fn a_proxy_that_fails_is_named_and_its_password_is_not() {
     let refuses = Server::start(|_, _| status(407));
-    let breaks = Server::start(|_, _| Answer::Close);
+    let breaks = Server::start(|_, _| ServerResponse::Close);
     for (port, words, lost) in [
         (nobody().rsplit_once(':').unwrap().1.parse().unwrap(), "the proxy 127.0.0.1:", 0),
         (refuses.port(), "responded with 407", 0),
@@ -239,7 +239,7 @@ fn a_socks_proxy_is_asked_for_a_connection() {
         std::io::copy(&mut stream, &mut onward)?;
         Ok(String::from_utf8_lossy(&name[..name.len() - 2]).into_owned())
     };
-    let asked = std::thread::spawn(move || serve(listener.accept().unwrap().0));
+    let requested = std::thread::spawn(move || serve(listener.accept().unwrap().0));
     let config = HttpConfig {
         proxy: through(&format!("socks5h://127.0.0.1:{port}")),
         ..HttpConfig::new("http://collector.invalid")
@@ -248,7 +248,7 @@ fn a_socks_proxy_is_asked_for_a_connection() {
     tracer.start_span("op").finish();
     assert_eq!(closer.close(SOON).stats.sent, 1);
     drop(tracer);
-    assert_eq!(asked.join().unwrap().unwrap(), "collector.invalid");
+    assert_eq!(requested.join().unwrap().unwrap(), "collector.invalid");
     assert_eq!(collector.requests()[0].line, "POST /api/traces?format=jaeger.thrift HTTP/1.1");
 }
 

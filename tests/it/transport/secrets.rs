@@ -164,10 +164,10 @@ fn repeating(status: u16) -> String {
                 lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
             let body = head.join("; ");
             let length = body.len();
-            let answer = format!(
+            let response = format!(
                 "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
             );
-            let _ = (&stream).write_all(answer.as_bytes());
+            let _ = (&stream).write_all(response.as_bytes());
             thread::sleep(Duration::from_millis(20));
         }
     });

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use crate::support::http::{Answer, Request, Server, Stream, Wrap, redirect, status};
+use crate::support::http::{Request, Server, ServerResponse, Stream, Wrap, redirect, status};
 use crate::support::{SOON, binary, builder, said};
 use jaeger_client::{Dropped, HttpConfig, ProxyConfig};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -39,7 +39,7 @@ impl Authority {
         &self,
         names: &[&str],
         clients: Option<&Self>,
-        answer: impl Fn(usize, &Request) -> Answer + Send + Sync + 'static,
+        response: impl Fn(usize, &Request) -> ServerResponse + Send + Sync + 'static,
     ) -> Server {
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         let key = KeyPair::generate().unwrap();
@@ -62,7 +62,7 @@ impl Authority {
         };
         let config = config.with_single_cert(chain, key).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Server::on(listener, Encrypted(Arc::new(config)), answer)
+        Server::on(listener, Encrypted(Arc::new(config)), response)
     }
 
     /// A certificate for a client that it vouches for, and its key, in PEM.
@@ -229,8 +229,8 @@ fn certificates_and_keys_that_do_not_belong_together_are_refused_and_keys_not_sh
 pub(super) fn tunnel(to: Option<u16>) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&asked);
+    let requested = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&requested);
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
@@ -248,7 +248,7 @@ pub(super) fn tunnel(to: Option<u16>) -> (u16, Arc<Mutex<Vec<String>>>) {
             thread::spawn(move || copy(&mut stream, &mut onward));
         }
     });
-    (port, asked)
+    (port, requested)
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn an_https_url_is_reached_by_a_tunnel_through_the_proxy() {
     let authority = Authority::new();
     let server = authority.server(&["collector.invalid"]);
     let (open, shut) = (tunnel(Some(server.port())), tunnel(None));
-    for ((port, asked), sent) in [(open, 1), (shut, 0)] {
+    for ((port, requested), sent) in [(open, 1), (shut, 0)] {
         let config = HttpConfig {
             ca_certificates: Some(authority.pem()),
             auth_token: Some("t0ken".into()),
@@ -275,10 +275,13 @@ fn an_https_url_is_reached_by_a_tunnel_through_the_proxy() {
         let stats = closer.close(SOON).stats;
         assert_eq!((stats.sent, stats.dropped.send_failed), (sent, 1 - sent), "{:?}", logger.all());
         assert_eq!(stats.unconfirmed, 0);
-        let asked = asked.lock().unwrap().join("\n\n");
-        assert!(asked.starts_with("CONNECT collector.invalid:14268 HTTP/1.1"), "{asked}");
-        assert!(asked.contains("Proxy-Authorization: Basic YW5uOmh1c2g="), "{asked}");
-        assert!(!asked.contains("t0ken"), "what is meant for the collector is encrypted: {asked}");
+        let requested = requested.lock().unwrap().join("\n\n");
+        assert!(requested.starts_with("CONNECT collector.invalid:14268 HTTP/1.1"), "{requested}");
+        assert!(requested.contains("Proxy-Authorization: Basic YW5uOmh1c2g="), "{requested}");
+        assert!(
+            !requested.contains("t0ken"),
+            "what is meant for the collector is encrypted: {requested}"
+        );
         assert!(!logger.has("hush"));
     }
     assert_eq!(server.requests()[0].header("proxy-authorization"), None);

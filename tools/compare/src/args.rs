@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// How much of one answer is read, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u64).range(1..=4096))]
-    max_answer: u64,
+    max_response: u64,
 
     /// Print the report as JSON.
     #[arg(long)]
@@ -73,7 +73,7 @@ impl Args {
         let query = |url: &String| {
             let headers =
                 self.header.iter().map(|header| (header.name.clone(), header.value.clone()));
-            Query::new(url, headers.collect(), self.max_answer << 20)
+            Query::new(url, headers.collect(), self.max_response << 20)
         };
         match &*self.query {
             [one] => Ok(Servers::One(query(one)?)),

@@ -29,7 +29,7 @@ pub(crate) enum QueryError {
     #[error("--query was given {given} times; it may be given once, or twice for two servers")]
     TooManyServers { given: usize },
     #[error("{url}: {error}")]
-    NoAnswer { url: String, error: Box<ureq::Error> },
+    NoResponse { url: String, error: Box<ureq::Error> },
     #[error("{url} answered {status}{message}")]
     Status { url: String, status: u16, message: String },
     #[error(
@@ -44,13 +44,13 @@ pub(crate) enum QueryError {
 
 /// The envelope of each answer.
 #[derive(Deserialize)]
-struct Answer<T> {
+struct ApiResponse<T> {
     data: Option<T>,
-    errors: Option<Vec<AnsweredError>>,
+    errors: Option<Vec<ResponseError>>,
 }
 
 #[derive(Deserialize)]
-struct AnsweredError {
+struct ResponseError {
     code: Option<u16>,
     msg: Option<String>,
 }
@@ -173,7 +173,7 @@ impl Query {
         }
         let mut response = match request.call() {
             Ok(response) => response,
-            Err(error) => return Err(QueryError::NoAnswer { url, error: Box::new(error) }),
+            Err(error) => return Err(QueryError::NoResponse { url, error: Box::new(error) }),
         };
         let status = response.status().as_u16();
         if (300..400).contains(&status) {
@@ -184,26 +184,27 @@ impl Query {
         // One byte more than is allowed tells a longer answer from one that ends there.
         let body = response.body_mut().with_config().limit(u64::MAX).reader();
         let mut body = body.take(self.max_bytes + 1);
-        let answer: Result<Answer<T>, _> = serde_json::from_reader(io::BufReader::new(&mut body));
+        let response: Result<ApiResponse<T>, _> =
+            serde_json::from_reader(io::BufReader::new(&mut body));
         if body.limit() == 0 {
             return Err(QueryError::TooLong { url, max_mib: self.max_bytes >> 20 });
         }
-        match (status, answer) {
-            (200, Ok(Answer { errors: Some(errors), .. })) if !errors.is_empty() => {
+        match (status, response) {
+            (200, Ok(ApiResponse { errors: Some(errors), .. })) if !errors.is_empty() => {
                 Err(QueryError::Status { url, status, message: said(&errors) })
             }
-            (200, Ok(answer)) => Ok(answer.data),
-            (404, Ok(Answer { errors: Some(errors), .. }))
+            (200, Ok(response)) => Ok(response.data),
+            (404, Ok(ApiResponse { errors: Some(errors), .. }))
                 if errors.iter().any(|error| error.code == Some(404)) =>
             {
                 Ok(None)
             }
-            (status, Ok(answer)) if status != 200 => {
-                let message = said(&answer.errors.unwrap_or_default());
+            (status, Ok(response)) if status != 200 => {
+                let message = said(&response.errors.unwrap_or_default());
                 Err(QueryError::Status { url, status, message })
             }
             (200, Err(error)) if error.is_io() => {
-                Err(QueryError::NoAnswer { url, error: Box::new(ureq::Error::Io(error.into())) })
+                Err(QueryError::NoResponse { url, error: Box::new(ureq::Error::Io(error.into())) })
             }
             (200, Err(error)) => {
                 let hint =
@@ -216,7 +217,7 @@ impl Query {
 }
 
 /// What a server says of errors, of whatever length, as the end of a sentence.
-fn said(errors: &[AnsweredError]) -> String {
+fn said(errors: &[ResponseError]) -> String {
     let Some(text) = errors.iter().find_map(|error| error.msg.as_deref()) else {
         return String::new();
     };

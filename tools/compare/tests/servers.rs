@@ -11,22 +11,25 @@ use std::thread;
 use serde_json::{Value, json};
 
 /// What is answered to a path with its query: status, headers, body.
-type Answer = (u16, &'static str, Vec<u8>);
+type HttpResponse = (u16, &'static str, Vec<u8>);
 
 /// Serves on a free port until the test's process ends; the base URL.
-fn serve(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> String {
+fn serve(response: impl Fn(&str) -> HttpResponse + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming() {
             // A client that has gone away has got what it wanted.
-            let _ = answer_one(&stream.unwrap(), &answer);
+            let _ = respond_one(&stream.unwrap(), &response);
         }
     });
     url
 }
 
-fn answer_one(mut stream: &TcpStream, answer: &impl Fn(&str) -> Answer) -> std::io::Result<()> {
+fn respond_one(
+    mut stream: &TcpStream,
+    response: &impl Fn(&str) -> HttpResponse,
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream).lines();
     let first = lines.next().unwrap()?;
     let path = first.split(' ').nth(1).unwrap().to_owned();
@@ -38,12 +41,12 @@ fn answer_one(mut stream: &TcpStream, answer: &impl Fn(&str) -> Answer) -> std::
             break;
         }
     }
-    let (status, headers, body) = if is_allowed { answer(&path) } else { (401, "", Vec::new()) };
+    let (status, headers, body) = if is_allowed { response(&path) } else { (401, "", Vec::new()) };
     write!(stream, "HTTP/1.1 {status} X\r\nconnection: close\r\n{headers}\r\n")?;
     stream.write_all(&body)
 }
 
-fn data(data: &Value) -> Answer {
+fn data(data: &Value) -> HttpResponse {
     (200, "", json!({"data": data, "errors": null}).to_string().into_bytes())
 }
 
@@ -79,7 +82,7 @@ fn trace(spans: &[Value]) -> Value {
 }
 
 /// Answers as a Jaeger with one trace of the service `shop`.
-fn jaeger(trace: Value) -> impl Fn(&str) -> Answer {
+fn jaeger(trace: Value) -> impl Fn(&str) -> HttpResponse {
     move |path| match path.split('?').next().unwrap() {
         "/api/services" => data(&json!(["shop"])),
         "/api/services/shop/operations" => data(&json!(["GET /1"])),
@@ -126,15 +129,16 @@ fn a_difference_is_shown_with_an_example_and_is_not_safe_unless_ignored() {
 #[test]
 fn a_copy_that_is_on_its_way_is_waited_for_and_one_that_never_comes_is_missing() {
     let complete = both_doors(20);
-    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let requested = std::sync::atomic::AtomicUsize::new(0);
     // The last one's copy by OTLP is behind it.
     let [incomplete, complete] = [&complete[..39], &complete].map(trace);
     let missing = serve(jaeger(incomplete.clone()));
     let [whole, part] = [jaeger(complete), jaeger(incomplete)];
     let url = serve(move |path| {
         let is_trace = path.starts_with("/api/traces/0a");
-        let asked = asked.fetch_add(usize::from(is_trace), std::sync::atomic::Ordering::Relaxed);
-        if asked == 0 { part(path) } else { whole(path) }
+        let requested =
+            requested.fetch_add(usize::from(is_trace), std::sync::atomic::Ordering::Relaxed);
+        if requested == 0 { part(path) } else { whole(path) }
     });
     let (code, text) = outcome(&["--query", &url, "--wait", "60s"]);
     assert_eq!(code, 0, "{text}");

@@ -87,13 +87,13 @@ pub(crate) fn refused(env: &Environment) -> Vec<&'static str> {
     let asks = value(env, "JAEGER_SAMPLER_TYPE").eq_ignore_ascii_case("remote")
         || (!is_set(env, "JAEGER_SAMPLER_TYPE") && speaks_of_sampling(env));
     let urls = ["JAEGER_SAMPLING_ENDPOINT", "JAEGER_SAMPLER_MANAGER_HOST_PORT"];
-    let asks_agent = asks && !urls.into_iter().any(|name| is_set(env, name));
+    let polls_agent = asks && !urls.into_iter().any(|name| is_set(env, name));
     let is_agent = |text: &str| {
-        is_socket(text) || (host(text).is_some() && !(asks_agent && text.contains('%')))
+        is_socket(text) || (host(text).is_some() && !(polls_agent && text.contains('%')))
     };
     if is_set(env, "JAEGER_ENDPOINT") {
         refuse("JAEGER_ENDPOINT", &is_web_url);
-        refuse("JAEGER_AGENT_HOST", &|text| !asks_agent || is_agent(text));
+        refuse("JAEGER_AGENT_HOST", &|text| !polls_agent || is_agent(text));
         return refused;
     }
     refuse("JAEGER_AGENT_HOST", &is_agent);

@@ -191,8 +191,8 @@ impl Client {
         let ids = Drawing { numbers: Mutex::new(options.numbers.clone()), high: options.high };
         let mut sampler = lifecycle_samplers::build(&options.sampler)?;
         let probe = sampler.may_defer().then(Arc::default);
-        if let Some(is_asked) = probe.clone() {
-            sampler = Box::new(Probed { sampler, is_asked });
+        if let Some(is_requested) = probe.clone() {
+            sampler = Box::new(Probed { sampler, is_requested });
         }
         let builder = client::builder(&options.service)
             .sampler(sampler)
@@ -325,10 +325,10 @@ impl Client {
     /// The context of the span, and whether no sampler is asked about it any more.
     fn then(&self, step: &Value) -> Result<Value, String> {
         let span = self.span(step)?;
-        let is_asked = self.probe.as_ref().is_some_and(|is_asked| {
-            is_asked.store(false, Ordering::SeqCst);
+        let is_requested = self.probe.as_ref().is_some_and(|is_requested| {
+            is_requested.store(false, Ordering::SeqCst);
             span.set_tag(PROBE, true);
-            is_asked.load(Ordering::SeqCst)
+            is_requested.load(Ordering::SeqCst)
         });
         let context = span.context();
         let (high, low) = (context.trace_id().high(), context.trace_id().low());
@@ -339,7 +339,7 @@ impl Client {
             "parent_id": format!("{:016x}", context.parent_id().get()),
             "flags": context.flags(),
             "baggage": baggage_shown(&context),
-            "final": !is_asked,
+            "final": !is_requested,
         }}))
     }
 
@@ -443,12 +443,12 @@ fn throttled(
     options: &Options,
     servers: &mut Vec<Server>,
 ) -> Result<TracerBuilder, String> {
-    let (answers, synchronous) = match &options.throttler {
+    let (responses, synchronous) = match &options.throttler {
         Throttler::AllowsAll => return Ok(builder),
         Throttler::DeniesAll => return Ok(builder.debug_throttler(Denying)),
-        Throttler::Remote { answers, synchronous } => (answers, *synchronous),
+        Throttler::Remote { responses, synchronous } => (responses, *synchronous),
     };
-    let started = Server::start(answers.clone())?;
+    let started = Server::start(responses.clone())?;
     let config = ThrottlerConfig {
         host_port: started.host_port().to_owned(),
         // What is asked aside is not part of a case.
@@ -466,10 +466,10 @@ fn restricted(
     options: &Options,
     servers: &mut Vec<Server>,
 ) -> Result<TracerBuilder, String> {
-    let Some(Restrictions { answers, deny_before }) = &options.restrictions else {
+    let Some(Restrictions { responses, deny_before }) = &options.restrictions else {
         return Ok(builder);
     };
-    let started = Server::start(answers.clone())?;
+    let started = Server::start(responses.clone())?;
     let config = BaggageRestrictionsConfig {
         deny_baggage_on_initialization_failure: *deny_before,
         host_port: started.host_port().to_owned(),

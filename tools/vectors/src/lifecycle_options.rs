@@ -34,7 +34,7 @@ pub(crate) enum Throttler {
     DeniesAll,
     /// Statuses and bodies, one after the other.
     Remote {
-        answers: Vec<(u16, String)>,
+        responses: Vec<(u16, String)>,
         synchronous: bool,
     },
 }
@@ -42,7 +42,7 @@ pub(crate) enum Throttler {
 /// What a server answers about baggage: statuses and bodies, of which the first counts.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Restrictions {
-    pub(crate) answers: Vec<(u16, String)>,
+    pub(crate) responses: Vec<(u16, String)>,
     pub(crate) deny_before: bool,
 }
 
@@ -174,7 +174,7 @@ impl Throttler {
         let Some(throttler) = present(tracer, "throttler") else { return Ok(Self::AllowsAll) };
         only(throttler, &["answers", "synchronous_initialization"])?;
         Ok(Self::Remote {
-            answers: answers(throttler)?,
+            responses: responses(throttler)?,
             synchronous: truth(throttler, "synchronous_initialization")?,
         })
     }
@@ -184,28 +184,28 @@ impl Restrictions {
     fn read(value: &Value) -> Result<Self, String> {
         let known = ["answer_status", "answer_body", "answers", "deny_on_initialization_failure"];
         only(value, &known)?;
-        let answers = match present(value, "answers") {
-            Some(_) => answers(value)?,
+        let responses = match present(value, "answers") {
+            Some(_) => responses(value)?,
             None => vec![(int(value, "answer_status")?, text(value, "answer_body")?.to_owned())],
         };
         let deny = present(value, known[3]).map_or(Ok(false), |_| truth(value, known[3]))?;
-        Ok(Self { answers, deny_before: deny })
+        Ok(Self { responses, deny_before: deny })
     }
 }
 
 /// A server's answers: bodies, or statuses with bodies.
-fn answers(of: &Value) -> Result<Vec<(u16, String)>, String> {
-    let answer = |answer: &Value| {
-        if let Some(body) = answer.as_str() {
+fn responses(of: &Value) -> Result<Vec<(u16, String)>, String> {
+    let response = |response: &Value| {
+        if let Some(body) = response.as_str() {
             return Ok((200, body.to_owned()));
         }
         let either = |names: [&'static str; 2]| {
-            names.into_iter().find(|name| present(answer, name).is_some())
+            names.into_iter().find(|name| present(response, name).is_some())
         };
         let status = either(["status", "answer_status"]);
         let body = either(["body", "answer_body"]);
-        let status = status.map_or(Ok(200), |name| int(answer, name))?;
-        Ok((status, body.map_or(Ok(""), |name| text(answer, name))?.to_owned()))
+        let status = status.map_or(Ok(200), |name| int(response, name))?;
+        Ok((status, body.map_or(Ok(""), |name| text(response, name))?.to_owned()))
     };
-    items(of, "answers")?.iter().map(answer).collect()
+    items(of, "answers")?.iter().map(response).collect()
 }

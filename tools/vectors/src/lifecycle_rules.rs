@@ -53,10 +53,10 @@ fn extracted(why: Deviation, case: &Value, at: &Difference) -> bool {
 }
 
 /// Answers of a server, as text.
-fn answers(of: &Value) -> Vec<Value> {
+fn responses(of: &Value) -> Vec<Value> {
     let list = of["answers"].as_array().into_iter().flatten();
-    let body = |answer: &Value| {
-        let body = answer.get("body").or_else(|| answer.get("answer_body")).unwrap_or(answer);
+    let body = |response: &Value| {
+        let body = response.get("body").or_else(|| response.get("answer_body")).unwrap_or(response);
         serde_json::from_str(body.as_str().unwrap_or_default()).unwrap_or_default()
     };
     list.chain(of.get("answer_body")).map(body).collect()
@@ -233,13 +233,14 @@ pub(crate) const RULES: &[Rule] = &[
         is_of_sampling(at) && matches && tags(until(case, at)).any(widened)
     }),
     (deviations::RESTRICTIONS_LISTED, |case, _| {
-        let of = present(&case["tracer"], "baggage_restrictions").map(answers).unwrap_or_default();
-        !of.iter().all(|answer| is_list(answer, ["baggageKey", "maxValueLength"]))
+        let of =
+            present(&case["tracer"], "baggage_restrictions").map(responses).unwrap_or_default();
+        !of.iter().all(|response| is_list(response, ["baggageKey", "maxValueLength"]))
     }),
     (deviations::BALANCES_LISTED, |case, at| {
-        let of = present(&case["tracer"], "throttler").map(answers).unwrap_or_default();
+        let of = present(&case["tracer"], "throttler").map(responses).unwrap_or_default();
         is_of_sampling(at)
-            && !of.iter().all(|answer| is_list(&answer["balances"], ["operation", "balance"]))
+            && !of.iter().all(|response| is_list(&response["balances"], ["operation", "balance"]))
     }),
     (deviations::ZERO_IS_NONE, |case, at| is_of_sampling(at) && has_zero_rate(case)),
     (deviations::HEX_FLAGS, |case, at| extracted(deviations::HEX_FLAGS, case, at)),

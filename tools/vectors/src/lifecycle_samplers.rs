@@ -115,7 +115,7 @@ pub(crate) const PROBE: &str = "vectors.probe";
 #[derive(Debug)]
 pub(crate) struct Probed {
     pub(crate) sampler: Box<dyn Sampler>,
-    pub(crate) is_asked: Arc<AtomicBool>,
+    pub(crate) is_requested: Arc<AtomicBool>,
 }
 
 impl Sampler for Probed {
@@ -138,7 +138,7 @@ impl Sampler for Probed {
         value: ValueView<'_>,
     ) -> Decision {
         if key == PROBE {
-            self.is_asked.store(true, Ordering::SeqCst);
+            self.is_requested.store(true, Ordering::SeqCst);
             return Decision::retryable(false);
         }
         self.sampler.on_set_tag(span, key, value)

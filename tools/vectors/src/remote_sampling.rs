@@ -22,8 +22,8 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let late =
         present(input, "late_binding").map_or(Ok(false), |_| truth(input, "late_binding"))?;
     let initial = member(input, "initial")?;
-    let answers = Answers::default();
-    let builder = RemoteSampler::builder("vectors").source(answers.clone());
+    let responses = Responses::default();
+    let builder = RemoteSampler::builder("vectors").source(responses.clone());
     let builder = match text(initial, "type")? {
         "const" => builder.initial(ConstSampler::new(truth(initial, "decision")?)),
         "probabilistic" => {
@@ -38,7 +38,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let own = builder.max_operations(max).late_binding(late).build().map_err(refused)?;
     let mut before = own.status();
     for (number, step) in items(case, "steps")?.iter().enumerate() {
-        answers.push(match present(step, "fetch_error") {
+        responses.push(match present(step, "fetch_error") {
             Some(_) => Err(FetchError::new(text(step, "fetch_error")?)),
             None => Ok(text(step, "body")?.to_owned()),
         });
@@ -90,15 +90,15 @@ fn seen(before: &SamplerStatus, after: &SamplerStatus) -> Result<Value, String> 
 
 /// Gives the answers of a case, one after the other.
 #[derive(Clone, Debug, Default)]
-struct Answers(Arc<Mutex<VecDeque<Result<String, FetchError>>>>);
+struct Responses(Arc<Mutex<VecDeque<Result<String, FetchError>>>>);
 
-impl Answers {
-    fn push(&self, answer: Result<String, FetchError>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(answer);
+impl Responses {
+    fn push(&self, response: Result<String, FetchError>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(response);
     }
 }
 
-impl StrategySource for Answers {
+impl StrategySource for Responses {
     fn fetch(&self, _service_name: &str) -> Result<Vec<u8>, FetchError> {
         let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         next.unwrap_or_else(|| Err(FetchError::new("no answer"))).map(String::into_bytes)
@@ -110,8 +110,8 @@ const MAX_OPERATIONS: usize = 50;
 
 /// What in an answer this client takes in a way of its own.
 fn deviating(body: &str) -> Vec<Deviation> {
-    let answer: Value = serde_json::from_str(body).unwrap_or_default();
-    let part = |name| found(&answer, name);
+    let response: Value = serde_json::from_str(body).unwrap_or_default();
+    let part = |name| found(&response, name);
     let operations = part("operationSampling");
     let bound = found(operations, "defaultLowerBoundTracesPerSecond").as_f64();
     let list = found(operations, "perOperationStrategies").as_array();
@@ -153,7 +153,7 @@ fn found<'a>(of: &'a Value, name: &str) -> &'a Value {
 }
 
 /// Whether an answer up to the place is such.
-fn answered(why: Deviation, case: &Value, at: &Difference) -> bool {
+fn responded(why: Deviation, case: &Value, at: &Difference) -> bool {
     let until = at.step().unwrap_or_default() + 1;
     let steps = case["steps"].as_array().into_iter().flatten().take(until);
     let mut bodies = steps.filter_map(|step| step["body"].as_str());
@@ -167,14 +167,14 @@ pub(crate) const RULES: &[deviations::Rule] = &[
             Some(count) => count == 1,
             None => !at.place.contains("metrics_delta"),
         };
-        refused && answered(deviations::OPERATION_WITHOUT_RATE, case, at)
+        refused && responded(deviations::OPERATION_WITHOUT_RATE, case, at)
     }),
     (deviations::ZERO_IS_NONE, |case, at| {
         let is_bound = at.place.ends_with("lower_bound") && at.got == 0.0;
-        is_bound && answered(deviations::ZERO_IS_NONE, case, at)
+        is_bound && responded(deviations::ZERO_IS_NONE, case, at)
     }),
-    (deviations::ANY_STRATEGY_TYPE, |case, at| answered(deviations::ANY_STRATEGY_TYPE, case, at)),
-    (deviations::RATE_REFUSED, |case, at| answered(deviations::RATE_REFUSED, case, at)),
-    (deviations::NEGATIVE_RATE, |case, at| answered(deviations::NEGATIVE_RATE, case, at)),
-    (deviations::ANY_RATE, |case, at| answered(deviations::ANY_RATE, case, at)),
+    (deviations::ANY_STRATEGY_TYPE, |case, at| responded(deviations::ANY_STRATEGY_TYPE, case, at)),
+    (deviations::RATE_REFUSED, |case, at| responded(deviations::RATE_REFUSED, case, at)),
+    (deviations::NEGATIVE_RATE, |case, at| responded(deviations::NEGATIVE_RATE, case, at)),
+    (deviations::ANY_RATE, |case, at| responded(deviations::ANY_RATE, case, at)),
 ];

@@ -24,19 +24,19 @@ impl Drop for Server {
 
 impl Server {
     /// One for a status and a body each.
-    pub(crate) fn start(answers: Vec<(u16, String)>) -> Result<Self, String> {
+    pub(crate) fn start(responses: Vec<(u16, String)>) -> Result<Self, String> {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
         let host_port = listener.local_addr().map_err(|error| error.to_string())?.to_string();
         let server = Self { host_port, requests: Arc::default(), is_over: Arc::default() };
         let (requests, is_over) = (Arc::clone(&server.requests), Arc::clone(&server.is_over));
         #[expect(clippy::disallowed_methods, reason = "it ends with its handle")]
         std::thread::spawn(move || {
-            let mut answers = answers.into_iter();
+            let mut responses = responses.into_iter();
             for stream in listener.incoming().flatten() {
                 if is_over.load(Ordering::Acquire) {
                     break;
                 }
-                serve(stream, || answers.next(), &requests);
+                serve(stream, || responses.next(), &requests);
             }
         });
         Ok(server)
@@ -54,7 +54,7 @@ impl Server {
 
 fn serve(
     stream: TcpStream,
-    answer: impl FnOnce() -> Option<(u16, String)>,
+    response: impl FnOnce() -> Option<(u16, String)>,
     requests: &Mutex<Vec<String>>,
 ) {
     let Ok(reader) = stream.try_clone() else { return };
@@ -63,7 +63,7 @@ fn serve(
     lines.find(String::is_empty);
     let line = first.strip_suffix(" HTTP/1.1").unwrap_or(&first).to_owned();
     requests.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-    let (status, body) = answer().unwrap_or((500, String::new()));
+    let (status, body) = response().unwrap_or((500, String::new()));
     let length = body.len();
     let head =
         format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");

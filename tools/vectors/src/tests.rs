@@ -55,7 +55,7 @@ fn all_public_cases_pass_as_reviewed_and_by_the_rules_alone() {
 }
 
 /// Where a case of a kind has its answers, and the members there that are none, or are shown again.
-const ANSWERS: &[(&str, &[&str], &[&str])] = &[
+const RESPONSES: &[(&str, &[&str], &[&str])] = &[
     ("datagrams", &["expected"], &["content_type", "method", "message_type", "thrift_message"]),
     ("transport", &["expected"], &["first_16_bytes_hex", "message_type"]),
     ("extract", &["expected"], &["sampling_final", "flags"]),
@@ -153,13 +153,13 @@ fn other(value: &Value) -> Value {
 #[test]
 fn each_changed_answer_fails_in_every_kind() {
     let mut missed = Vec::new();
-    for (kind, answers, others) in ANSWERS {
+    for (kind, responses, others) in RESPONSES {
         let (file, reviewed) = (public_file(kind), reviewed(kind));
         let mut changed = 0;
         for case in file["cases"].as_array().unwrap() {
             let mut found = Vec::new();
-            for answer in *answers {
-                leaves(&case[*answer], &format!("/{answer}"), others, &mut found);
+            for response in *responses {
+                leaves(&case[*response], &format!("/{response}"), others, &mut found);
             }
             let is_hidden = |pointer: &String| {
                 HIDDEN.iter().any(|(name, part)| case["name"] == *name && pointer.contains(part))
@@ -416,7 +416,7 @@ fn members_that_only_some_files_have_are_understood() {
             .unwrap()["tracer"]["baggage_restrictions"][key]
             .clone()
     };
-    let answers =
+    let responses =
         json!([{"status": allowed("answer_status"), "body": allowed("answer_body")}, "[]"]);
     let hex = |kind: &str, name: &str, pointer: &str| {
         let file = public_file(kind);
@@ -443,7 +443,7 @@ fn members_that_only_some_files_have_are_understood() {
             "allow_list",
             vec![(
                 "/tracer/baggage_restrictions",
-                json!({"answers": answers, "deny_on_initialization_failure": allowed("deny_on_initialization_failure")}),
+                json!({"answers": responses, "deny_on_initialization_failure": allowed("deny_on_initialization_failure")}),
             )],
         ),
         (

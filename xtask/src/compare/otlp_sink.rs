@@ -44,7 +44,7 @@ const MAX_BODY: u64 = 64 << 20;
 
 /// Answers requests of one connection until it ends.
 fn serve(stream: TcpStream, spans: &AtomicU64) -> io::Result<()> {
-    const ANSWER: &[u8] =
+    const RESPONSE: &[u8] =
         b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
@@ -53,7 +53,7 @@ fn serve(stream: TcpStream, spans: &AtomicU64) -> io::Result<()> {
         let mut body = Vec::new();
         reader.by_ref().take(length.min(MAX_BODY)).read_to_end(&mut body)?;
         spans.fetch_add(count(&body), Relaxed);
-        writer.write_all(ANSWER)?;
+        writer.write_all(RESPONSE)?;
     }
 }
 

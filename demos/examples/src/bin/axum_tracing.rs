@@ -51,8 +51,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("http://{}", listener.local_addr()?);
-    let asked = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-    axum::serve(listener, app).with_graceful_shutdown(asked).await?;
+    let requested = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    axum::serve(listener, app).with_graceful_shutdown(requested).await?;
     println!("{}", closer.close_async(Duration::from_secs(2)).await);
     Ok(())
 }

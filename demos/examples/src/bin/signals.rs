@@ -37,12 +37,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("http://{}", listener.local_addr()?);
-    let asked = async {
+    let requested = async {
         if let Err(error) = ended().await {
             println!("no signals: {error}");
         }
     };
-    axum::serve(listener, app).with_graceful_shutdown(asked).await?;
+    axum::serve(listener, app).with_graceful_shutdown(requested).await?;
 
     // Every request is answered and its span finished: what is left is sent, for two seconds at most.
     println!("{}", closer.close_async(Duration::from_secs(2)).await);

@@ -58,7 +58,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let calls = async {
         for name in ["you", ""] {
             match greeter.greet(tonic::Request::new(Request { name: name.to_owned() })).await {
-                Ok(answer) => println!("{}", answer.into_inner().text),
+                Ok(response) => println!("{}", response.into_inner().text),
                 Err(status) => println!("{}: {}", status.code(), status.message()),
             }
         }

@@ -34,7 +34,7 @@ pub(crate) const CUSTOMERS: [(u32, &str, &str); 4] = [
 ];
 
 #[derive(Deserialize)]
-struct Asked {
+struct Requested {
     customer: u32,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn router(mysql: Mysql) -> Router {
     let mysql = Arc::new(mysql);
     Router::new().route(
         "/customer",
-        get(async move |Query(Asked { customer }): Query<Asked>| {
+        get(async move |Query(Requested { customer }): Query<Requested>| {
             let found = mysql.customer(customer).await;
             let nobody = || Refused(StatusCode::NOT_FOUND, format!("no customer {customer}"));
             found.map(Json).ok_or_else(nobody)

@@ -89,7 +89,7 @@ impl Clients {
             .await
             .map_err(|why| failed(why.to_string()))?;
         let status = response.status();
-        let body = response.into_body().read_to_end(MAX_ANSWER).await;
+        let body = response.into_body().read_to_end(MAX_RESPONSE).await;
         let body = body.map_err(|why| failed(why.to_string()))?;
         match status {
             StatusCode::OK => serde_json::from_slice(&body).map_err(|why| failed(why.to_string())),
@@ -114,13 +114,13 @@ impl Clients {
         request.set_timeout(TIMEOUT);
 
         let mut drivers = self.drivers.clone();
-        let asked = drivers.find_nearest(request).in_span(span.clone());
-        let answer = match tokio::time::timeout(TIMEOUT, asked).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner().locations),
+        let requested = drivers.find_nearest(request).in_span(span.clone());
+        let response = match tokio::time::timeout(TIMEOUT, requested).await {
+            Ok(Ok(response)) => Ok(response.into_inner().locations),
             Ok(Err(status)) => Err(status.to_string()),
             Err(_) => Err(format!("no answer in {TIMEOUT:?}")),
         };
-        answer.map_err(|why| {
+        response.map_err(|why| {
             log::failed(&span, &why);
             Failed::Other(format!("driver: {why}"))
         })
@@ -134,4 +134,4 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The largest answer, in bytes.
-const MAX_ANSWER: usize = 64 << 10;
+const MAX_RESPONSE: usize = 64 << 10;

@@ -71,18 +71,18 @@ impl Dispatcher {
         drivers: Vec<DriverLocation>,
         to: &str,
     ) -> Vec<(String, Result<Route, Failed>)> {
-        let mut asking = JoinSet::new();
+        let mut requesting = JoinSet::new();
         for driver in drivers {
             let (clients, workers) = (self.clients.clone(), Arc::clone(&self.workers));
             let to = to.to_owned();
             // A task does not inherit what is active where it is started.
-            let ask = async move {
+            let fetch = async move {
                 let _worker = workers.acquire().await;
                 (driver.driver_id, clients.route(&driver.location, &to).await)
             };
-            asking.spawn(ask.in_active_span());
+            requesting.spawn(fetch.in_active_span());
         }
-        asking.join_all().await
+        requesting.join_all().await
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Ui {
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct Requested {
     customer: u32,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn traced(clients: Clients, workers: usize) -> Router {
     let dispatcher = Arc::new(Dispatcher::new(clients, workers));
     Router::new().route(
         "/dispatch",
-        get(async move |Query(Asked { customer }): Query<Asked>| {
+        get(async move |Query(Requested { customer }): Query<Requested>| {
             let (driver, eta) = dispatcher.dispatch(customer).await?;
             let trace_id = Span::active().map(|span| span.context().trace_id().to_string());
             Ok::<_, Refused>(Json(Ride { driver, eta, trace_id }))

@@ -26,10 +26,10 @@ const DEFAULT_LIMIT: usize = 20;
 /// The maximum number of traces in a response.
 const MAX_LIMIT: usize = 10_000;
 
-type Answer = io::Result<Result<(), Refusal>>;
+type WriteResult = io::Result<Result<(), Refusal>>;
 
 /// Writes the response to a request, or returns the reason why there is none.
-pub(super) fn answer(request: &Request, store: &Store, out: &mut impl Write) -> Answer {
+pub(super) fn respond(request: &Request, store: &Store, out: &mut impl Write) -> WriteResult {
     let path: Vec<_> = request.path.trim_end_matches('/').split('/').skip(1).collect();
     match path.as_slice() {
         [] | ["search"] | ["trace", _] => page(out).map(Ok),
@@ -73,7 +73,7 @@ fn many<W: Write>(
     store: &Store,
     out: &mut W,
     write: impl Fn(&mut W, &Trace) -> io::Result<()>,
-) -> Answer {
+) -> WriteResult {
     let limit = match request.query("limit").map(str::parse::<usize>) {
         None => DEFAULT_LIMIT,
         Some(Ok(limit)) => limit.min(MAX_LIMIT),

@@ -154,10 +154,10 @@ fn serve(stream: &mut TcpStream, store: &Store) -> io::Result<()> {
     let written = {
         let mut out = BufWriter::with_capacity(64 << 10, Bounded { stream, deadline });
         match request {
-            Ok(request) => api::answer(&request, store, &mut out),
+            Ok(request) => api::respond(&request, store, &mut out),
             Err(refusal) => Ok(Err(refusal)),
         }
-        .and_then(|answer| answer.or_else(|refusal| refuse(&mut out, refusal)))
+        .and_then(|response| response.or_else(|refusal| refuse(&mut out, refusal)))
         .and_then(|()| out.flush())
     };
     written?;

@@ -15,7 +15,7 @@ use jaeger_client_http::{HttpPool, NoTrace, TraceMode, TracedClient};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::Outcome;
-use crate::server::ANSWER;
+use crate::server::RESPONSE;
 
 /// A way to send a request.
 pub(crate) struct Case {
@@ -83,7 +83,7 @@ enum Client {
 
 impl Client {
     /// Sends a request, and reads the body of its response.
-    async fn ask(&self, url: &Uri) -> Outcome<Bytes> {
+    async fn fetch(&self, url: &Uri) -> Outcome<Bytes> {
         let mut request = Request::new(());
         *request.uri_mut() = url.clone();
         let body = match self {
@@ -131,8 +131,8 @@ impl Subject {
     pub(crate) fn run(&self, requests: usize) -> Outcome {
         self.runtime.block_on(async {
             for _ in 0..requests {
-                let body = self.client.ask(&self.url).await?;
-                if body != ANSWER {
+                let body = self.client.fetch(&self.url).await?;
+                if body != RESPONSE {
                     return Err(format!("answered with {body:?}").into());
                 }
             }

@@ -14,7 +14,7 @@ use tokio::runtime::Builder;
 use crate::Outcome;
 
 /// The body of every response.
-pub(crate) const ANSWER: &str = "The time is now";
+pub(crate) const RESPONSE: &str = "The time is now";
 
 /// Serves until the process ends, and gives the URL to ask for.
 pub(crate) fn start() -> Outcome<Uri> {
@@ -34,8 +34,8 @@ pub(crate) fn start() -> Outcome<Uri> {
 /// A request has no body and comes in one piece, or in few; all of it is read before it is answered.
 async fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let length = ANSWER.len();
-    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{ANSWER}");
+    let length = RESPONSE.len();
+    let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{RESPONSE}");
     let (mut head, mut read) = ([0; 4096], 0);
     loop {
         let more = stream.read(&mut head[read..]).await?;
@@ -45,7 +45,7 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
         read += more;
         if head[..read].ends_with(b"\r\n\r\n") {
             read = 0;
-            stream.write_all(answer.as_bytes()).await?;
+            stream.write_all(response.as_bytes()).await?;
         }
     }
 }

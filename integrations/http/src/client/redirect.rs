@@ -119,7 +119,7 @@ mod tests {
         head.body(()).unwrap().into_parts().0
     }
 
-    fn ask(method: Method, status: u16, location: &str) -> Option<Redirect> {
+    fn fetch(method: Method, status: u16, location: &str) -> Option<Redirect> {
         redirect(&from(), &method, &head(status, location)).unwrap()
     }
 
@@ -140,9 +140,9 @@ mod tests {
     #[test]
     fn only_redirects_that_name_a_place_lead_on() {
         for status in [200, 300, 304, 305, 500] {
-            assert_eq!(ask(Method::GET, status, "/x"), None);
+            assert_eq!(fetch(Method::GET, status, "/x"), None);
         }
-        assert_eq!(ask(Method::GET, 302, ""), None);
+        assert_eq!(fetch(Method::GET, 302, ""), None);
     }
 
     #[test]
@@ -155,8 +155,8 @@ mod tests {
             (307, Method::POST, Method::POST, true),
             (308, Method::PUT, Method::PUT, true),
         ] {
-            let asked = ask(method, status, "/x").unwrap();
-            assert_eq!((asked.method, asked.keeps_body), (next, keeps_body), "{status}");
+            let requested = fetch(method, status, "/x").unwrap();
+            assert_eq!((requested.method, requested.keeps_body), (next, keeps_body), "{status}");
         }
     }
 
@@ -179,7 +179,7 @@ mod tests {
             ("http://host.evil:8000/x", false),
         ] {
             let mut headers = all();
-            carry(&mut headers, &from(), &ask(Method::POST, 307, location).unwrap(), None);
+            carry(&mut headers, &from(), &fetch(Method::POST, 307, location).unwrap(), None);
             let sensitive = SENSITIVE.iter().filter(|name| headers.contains_key(*name)).count();
             assert_eq!(sensitive, if kept { SENSITIVE.len() } else { 0 }, "{location}");
             assert_eq!(headers.contains_key(COOKIE2), kept);
@@ -188,7 +188,7 @@ mod tests {
             assert!(headers.contains_key(CONTENT_TYPE));
         }
         let mut headers = all();
-        carry(&mut headers, &from(), &ask(Method::POST, 303, "/x").unwrap(), None);
+        carry(&mut headers, &from(), &fetch(Method::POST, 303, "/x").unwrap(), None);
         assert!(!headers.contains_key(CONTENT_TYPE), "without its body");
     }
 
@@ -209,7 +209,7 @@ mod tests {
             // The header of an earlier hop does not matter.
             let earlier = HeaderValue::from_static("http://earlier/");
             let mut headers = HeaderMap::from_iter([(REFERER, earlier)]);
-            carry(&mut headers, &from(), &ask(Method::GET, 302, "//other/").unwrap(), given);
+            carry(&mut headers, &from(), &fetch(Method::GET, 302, "//other/").unwrap(), given);
             assert_eq!(headers[REFERER], expected);
         }
     }

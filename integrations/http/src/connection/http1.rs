@@ -120,13 +120,13 @@ impl Connection {
     ) -> Result<Response<Incoming>, Unanswered> {
         let mut response = pin!(self.sender.try_send_request(request));
         let (driver, wire) = (&mut self.driver, &self.wire);
-        let answer = std::future::poll_fn(|cx| {
+        let response = std::future::poll_fn(|cx| {
             let open = driver.drive(cx);
             // Before anything was read there is no response, and nothing to be woken by: polling
             // for it would only make this task wake itself.
             if !open || wire.heard() { response.as_mut().poll(cx) } else { Poll::Pending }
         });
-        answer.await.map_err(|mut unanswered| Unanswered {
+        response.await.map_err(|mut unanswered| Unanswered {
             unsent: unanswered.take_message(),
             error: unanswered.into_error(),
             spoke: wire.spoke(),

@@ -187,13 +187,13 @@ impl Shared {
         mut request: Request<Outgoing>,
     ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> + use<> {
         let taken = request.body_mut().taken();
-        let answer = self.sender.try_send_request(request);
+        let response = self.sender.try_send_request(request);
         let closing = Arc::clone(&self.closing);
         async move {
-            let (mut answer, mut set) = (pin!(answer), pin!(closing.notified()));
+            let (mut response, mut set) = (pin!(response), pin!(closing.notified()));
             std::future::poll_fn(|cx| {
-                if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                    return Poll::Ready(answer.map_err(Unanswered::from));
+                if let Poll::Ready(response) = response.as_mut().poll(cx) {
+                    return Poll::Ready(response.map_err(Unanswered::from));
                 }
                 // The task that takes requests (hyper 1.12) is not always woken by the end of its
                 // connection. What it has not taken by then was never sent, and would wait for ever.

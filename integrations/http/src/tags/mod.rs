@@ -143,7 +143,7 @@ pub(crate) fn of_server_request<'t>(
             .opentelemetry(keys::URL_SCHEME, scheme)
             .opentelemetry(keys::PROTOCOL_VERSION, version(request.version))
             .opentelemetry(keys::USER_AGENT, agent)
-            .server(asked_host(request).as_ref(), scheme);
+            .server(requested_host(request).as_ref(), scheme);
     }
     // The route once: its key is the same.
     tagged.jaeger(keys::COMPONENT, component).span.tag(keys::ROUTE.jaeger, route)
@@ -157,7 +157,7 @@ pub(crate) fn of_server_call<'t>(
 ) -> SpanBuilder<'t> {
     let tagged = Tagged { span: span.kind(SpanKind::Server), names }
         .jaeger(keys::COMPONENT, component)
-        .server(asked_host(request).as_ref(), request.uri.scheme_str());
+        .server(requested_host(request).as_ref(), request.uri.scheme_str());
     tagged.call(&request.uri).span
 }
 
@@ -245,7 +245,7 @@ pub(crate) fn name_of_call(names: TagNames, url: &Uri) -> &str {
 }
 
 /// Returns the host by which a server was requested.
-fn asked_host(request: &request::Parts) -> Option<http::uri::Authority> {
+fn requested_host(request: &request::Parts) -> Option<http::uri::Authority> {
     request
         .uri
         .authority()

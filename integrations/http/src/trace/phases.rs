@@ -13,7 +13,7 @@ pub(super) struct Phases {
     get_conn: Option<Span>,
     send: Option<Span>,
     /// The span `http.wait`, then `http.receive`.
-    answer: Option<Span>,
+    response: Option<Span>,
 }
 
 impl Phases {
@@ -56,26 +56,26 @@ impl Phases {
         error: Option<&(dyn StdError + 'static)>,
     ) {
         finish(self.send.take(), error);
-        if self.answer.is_none() {
-            self.answer = Some(tracer.span("http.wait").child_of(hop).start());
+        if self.response.is_none() {
+            self.response = Some(tracer.span("http.wait").child_of(hop).start());
         }
     }
 
     pub(super) fn got_first_byte(&mut self, tracer: &Tracer, hop: &Span) {
-        finish(self.answer.take(), None);
-        self.answer = Some(tracer.span("http.receive").child_of(hop).start());
+        finish(self.response.take(), None);
+        self.response = Some(tracer.span("http.receive").child_of(hop).start());
     }
 
     /// With HTTP/2 there is no first byte, and the head of the response is the first to be known.
     pub(super) fn got_response(&mut self, tracer: &Tracer, hop: &Span) {
-        if self.answer.is_none() {
+        if self.response.is_none() {
             finish(self.send.take(), None);
             self.got_first_byte(tracer, hop);
         }
     }
 
     pub(super) fn end(&mut self) {
-        for span in [&mut self.part, &mut self.get_conn, &mut self.send, &mut self.answer] {
+        for span in [&mut self.part, &mut self.get_conn, &mut self.send, &mut self.response] {
             finish(span.take(), None);
         }
     }

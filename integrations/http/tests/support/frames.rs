@@ -97,7 +97,7 @@ pub struct Script {
 
 impl Script {
     /// What is said to each request in turn; `last` to every later one.
-    pub async fn start(answers: &'static [&'static [Say]], whole: bool, window: u32) -> Self {
+    pub async fn start(responses: &'static [&'static [Say]], whole: bool, window: u32) -> Self {
         let (config, acceptor) = super::tls::both(&[b"h2"]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
@@ -117,7 +117,7 @@ impl Script {
                             reported.push(connection);
                             reported.len() - 1
                         };
-                        let says = answers.get(number).or_else(|| answers.last()).unwrap();
+                        let says = responses.get(number).or_else(|| responses.last()).unwrap();
                         for say in *says {
                             if !peer.say(*say, stream).await? {
                                 return io::Result::Ok(());

@@ -51,7 +51,7 @@ pub struct Server {
 /// Method, URL, headers and body of each request that came.
 pub type Seen = Arc<parking_lot::Mutex<Vec<(Method, String, HeaderMap, Bytes)>>>;
 
-type Answer = Response<BoxBody<Bytes, std::io::Error>>;
+type TestResponse = Response<BoxBody<Bytes, std::io::Error>>;
 
 impl Server {
     pub async fn start() -> Self {
@@ -87,10 +87,10 @@ impl Server {
                 let connection = tokio::spawn(async move {
                     let _end = end;
                     let Some(stream) = wrapped.await else { return };
-                    let answer =
-                        service_fn(move |request| answer(request, peer, Arc::clone(&seen)));
+                    let response =
+                        service_fn(move |request| respond(request, peer, Arc::clone(&seen)));
                     let connection = http1::Builder::new();
-                    let _ = connection.serve_connection(TokioIo::new(stream), answer).await;
+                    let _ = connection.serve_connection(TokioIo::new(stream), response).await;
                 });
                 connections.lock().push(connection.abort_handle());
             }
@@ -125,11 +125,11 @@ fn full(text: impl Into<Bytes>) -> BoxBody<Bytes, std::io::Error> {
     Full::new(text.into()).map_err(|never: Infallible| match never {}).boxed()
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
     peer: SocketAddr,
     seen: Seen,
-) -> Result<Answer, &'static str> {
+) -> Result<TestResponse, &'static str> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();
@@ -139,7 +139,7 @@ async fn answer(
     let body = body.collect().await.map_err(|_| "broken body")?.to_bytes();
     seen.lock().push((parts.method, parts.uri.to_string(), parts.headers, body.clone()));
     let mut response = Response::new(full("The time is now"));
-    let moved = |response: &mut Answer, status: u16, to: &str| {
+    let moved = |response: &mut TestResponse, status: u16, to: &str| {
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
         response.headers_mut().insert(header::LOCATION, to.parse().unwrap());
     };

@@ -298,7 +298,7 @@ impl Sender {
 
 /// Returns whether a server refuses the content of a message, so that parts of it may be accepted.
 fn is_refusal(error: &TransportError) -> bool {
-    matches!(error, TransportError::Answered { status: 400 | 422, .. })
+    matches!(error, TransportError::Status { status: 400 | 422, .. })
 }
 
 fn panicked() -> TransportError {

@@ -53,14 +53,14 @@ impl<S: ShouldSample + Clone + 'static> ShouldSample for DebugIdSampler<S> {
         attributes: &[KeyValue],
         links: &[Link],
     ) -> SamplingResult {
-        asked_for(parent_context).unwrap_or_else(|| {
+        requested(parent_context).unwrap_or_else(|| {
             self.others.should_sample(parent_context, trace_id, name, span_kind, attributes, links)
         })
     }
 }
 
 /// Returns the decision for the first local span of a request for debugging.
-pub(super) fn asked_for(parent: Option<&Context>) -> Option<SamplingResult> {
+pub(super) fn requested(parent: Option<&Context>) -> Option<SamplingResult> {
     let parent = parent?;
     let id = debug_id(parent)?;
     let span = parent.span();

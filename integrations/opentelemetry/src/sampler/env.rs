@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use jaeger_client::sampler::{Rule, Sampler};
 
-    fn asked(kind: &str, argument: &str) -> Result<Option<RemoteSampler>, SamplerEnvError> {
+    fn requested(kind: &str, argument: &str) -> Result<Option<RemoteSampler>, SamplerEnvError> {
         sampler("svc", |name| {
             let value = if name == SAMPLER { kind } else { argument };
             (!value.is_empty()).then(|| value.to_owned())
@@ -127,12 +127,12 @@ mod tests {
     fn every_part_of_the_argument_counts_and_each_has_a_default() {
         let all = "endpoint=http://agent:5778, initialSamplingRate=0.25 ,pollingIntervalMs=5000";
         for kind in ["jaeger_remote", " Parentbased_Jaeger_Remote"] {
-            let status = asked(kind, all).unwrap().unwrap().status();
+            let status = requested(kind, all).unwrap().unwrap().status();
             assert_eq!(status.rule, Rule::Probabilistic { rate: 0.25 });
             let source = status.remote.unwrap().source;
             assert!(source.contains("http://agent:5778/sampling"), "{source}");
         }
-        let status = asked("jaeger_remote", "").unwrap().unwrap().status();
+        let status = requested("jaeger_remote", "").unwrap().unwrap().status();
         assert_eq!(status.rule, Rule::Probabilistic { rate: 0.001 });
         let source = status.remote.unwrap().source;
         assert!(source.contains("http://127.0.0.1:5778/sampling"), "{source}");
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn other_samplers_are_left_to_the_sdk() {
         for kind in ["", "always_on", "parentbased_traceidratio"] {
-            assert!(asked(kind, "nonsense").unwrap().is_none(), "{kind}");
+            assert!(requested(kind, "nonsense").unwrap().is_none(), "{kind}");
         }
     }
 
@@ -167,11 +167,11 @@ mod tests {
             ("initialSamplingRate=1.5", "1.5"),
             ("endpoint=ftp://x", "ftp://x"),
         ] {
-            let error = asked("jaeger_remote", argument).unwrap_err().to_string();
+            let error = requested("jaeger_remote", argument).unwrap_err().to_string();
             assert!(error.contains(part) && error.contains(SAMPLER_ARG), "{argument}: {error}");
         }
         for argument in ["endpoint=http://ann:hush@agent:5778", "endpiont=http://ann:hush@agent"] {
-            let error = asked("jaeger_remote", argument).unwrap_err();
+            let error = requested("jaeger_remote", argument).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
         }
     }

@@ -10,7 +10,7 @@ use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId, TraceState}
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SamplingResult, ShouldSample};
 
-use super::debug_id::{asked_for, result};
+use super::debug_id::{requested, result};
 use super::env::{self, SamplerEnvError};
 use crate::ids;
 
@@ -150,7 +150,7 @@ impl ShouldSample for JaegerRemoteSampler {
         _attributes: &[KeyValue],
         _links: &[Link],
     ) -> SamplingResult {
-        if let Some(result) = asked_for(parent_context) {
+        if let Some(result) = requested(parent_context) {
             return result;
         }
         if let Some(parent) = parent_context {
@@ -163,7 +163,7 @@ impl ShouldSample for JaegerRemoteSampler {
         let mut tags = Vec::new();
         let Shared { sampler, clock, .. } = &*self.shared;
         let decision =
-            SamplingParameters::ask(&**sampler, ids::trace_id(trace_id), name, clock, |tag| {
+            SamplingParameters::decide(&**sampler, ids::trace_id(trace_id), name, clock, |tag| {
                 tags.push(attribute(tag));
             });
         result(decision.sample, tags, TraceState::default())

@@ -91,30 +91,30 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// A transport that answers by a function of the message's number and bytes.
-pub(crate) struct Answering<F> {
-    pub(crate) answer: F,
+pub(crate) struct Responding<F> {
+    pub(crate) response: F,
     pub(crate) calls: Arc<AtomicUsize>,
 }
 
-impl<F> Answering<F> {
-    pub(crate) fn by(answer: F) -> Self {
-        Self { answer, calls: Arc::default() }
+impl<F> Responding<F> {
+    pub(crate) fn by(response: F) -> Self {
+        Self { response, calls: Arc::default() }
     }
 }
 
-impl<F> std::fmt::Debug for Answering<F> {
+impl<F> std::fmt::Debug for Responding<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answering").field("calls", &self.calls).finish_non_exhaustive()
     }
 }
 
-impl<F> Transport for Answering<F>
+impl<F> Transport for Responding<F>
 where
     F: FnMut(usize, &[u8]) -> Result<Sent, TransportError> + Send,
 {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        (self.answer)(number, message)
+        (self.response)(number, message)
     }
 }
 

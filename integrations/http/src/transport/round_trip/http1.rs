@@ -39,13 +39,13 @@ impl Attempt<'_> {
         self.listen(&mut request, expects);
 
         let sending = Sending(&wire);
-        let answer = self.head(|_| wire.is_written(), connection.send(request)).await;
-        let answer = answer.inspect_err(|late| wire.failed(late))?;
+        let response = self.head(|_| wire.is_written(), connection.send(request)).await;
+        let response = response.inspect_err(|late| wire.failed(late))?;
         // The rest is written while the body of the response is read.
         std::mem::forget(sending);
-        let unanswered = match answer {
+        let unanswered = match response {
             Ok(response) => {
-                return Ok(Sent::Answered(self.answered(&method, connection, response).await));
+                return Ok(Sent::Responded(self.responded(&method, connection, response).await));
             }
             Err(unanswered) => unanswered,
         };
@@ -82,7 +82,7 @@ impl Attempt<'_> {
         });
     }
 
-    async fn answered(
+    async fn responded(
         &self,
         method: &Method,
         connection: Connection,

@@ -40,18 +40,18 @@ impl Attempt<'_> {
         body.prepare();
         let mut outgoing = Outgoing::new(body, None);
         let (back, ended) = (outgoing.give_back(), outgoing.ended());
-        let answer = shared.send(Request::from_parts(sent_parts, outgoing));
+        let response = shared.send(Request::from_parts(sent_parts, outgoing));
         if !reused {
             // Not before: the request that a connection was made for is the first one on it.
             self.transport.pool.share(&self.target.key, shared.clone());
         }
         drop(dialing);
-        let unanswered = match self.head(|cx| ended.poll(cx).is_ready(), answer).await? {
+        let unanswered = match self.head(|cx| ended.poll(cx).is_ready(), response).await? {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 self.trace.got_response(&head);
                 let body = self.body(&method, body, Line::Shared { _in_use: in_use }).await;
-                return Ok(Sent::Answered(Response::from_parts(head, body)));
+                return Ok(Sent::Responded(Response::from_parts(head, body)));
             }
             Err(unanswered) => unanswered,
         };

@@ -57,7 +57,7 @@ struct Attempt<'a> {
 
 /// The outcome of sending a request.
 enum Sent {
-    Answered(Response<ResponseBody>),
+    Responded(Response<ResponseBody>),
     /// The request can be sent over another connection.
     Again {
         request: Request<RequestBody>,
@@ -120,9 +120,9 @@ impl HttpPool {
         let target = Target::of(request.uri())?;
         let attempt = Attempt { transport: &self.inner, target: &target, trace: &trace, overall };
         let unanswered = Unanswered(&trace);
-        let answer = attempt.answer(request).await;
+        let response = attempt.respond(request).await;
         std::mem::forget(unanswered);
-        answer
+        response
     }
 }
 
@@ -136,7 +136,7 @@ impl Drop for Unanswered<'_> {
 }
 
 impl Attempt<'_> {
-    async fn answer(
+    async fn respond(
         &self,
         mut request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, Error> {
@@ -150,7 +150,7 @@ impl Attempt<'_> {
                 }
             };
             match sent {
-                Sent::Answered(response) => return Ok(response),
+                Sent::Responded(response) => return Ok(response),
                 Sent::Again { error, why, .. } if retries >= why.retries() => return Err(error),
                 Sent::Again { request: same, error, why } => {
                     request = same;
@@ -267,16 +267,16 @@ impl Attempt<'_> {
     async fn head<T>(
         &self,
         mut is_written: impl FnMut(&Context<'_>) -> bool,
-        answer: impl Future<Output = T>,
+        response: impl Future<Output = T>,
     ) -> Result<T, Error> {
         let late = async {
             let Some(limit) = self.transport.options.response_header_timeout else {
-                return Ok(answer.await);
+                return Ok(response.await);
             };
-            let (mut answer, mut timer) = (pin!(answer), None);
+            let (mut response, mut timer) = (pin!(response), None);
             std::future::poll_fn(|cx| {
-                if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                    return Poll::Ready(Ok(answer));
+                if let Poll::Ready(response) = response.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(response));
                 }
                 if timer.is_none() && !is_written(cx) {
                     return Poll::Pending;
