@@ -3,6 +3,8 @@
 //! A case is measured in its steady state: buffers are warm, and the tracer is flushed between
 //! bursts so that its thread never takes a buffer in the middle of one.
 
+mod propagation;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -178,7 +180,12 @@ pub(crate) const MEASURED: &str = "measured_burst";
 const WARM_UPS: u64 = 3;
 const BURSTS: u64 = 3;
 
-pub(crate) const CASES: &[Case] = &[
+/// All cases, in the order in which they are shown.
+pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(propagation::CASES)
+}
+
+const CASES: &[Case] = &[
     Case::new("unsampled, context kept", 200, |meter| {
         let (tracer, _closer) = tracer(false)?;
         by_name(meter, &tracer)

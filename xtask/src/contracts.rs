@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::Outcome;
 use crate::callgrind;
-use crate::cases::{CASES, Case, Contract, MEASURED};
+use crate::cases::{self, Case, Contract, MEASURED};
 
 /// Measures all cases, or those whose name contains the first argument.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         "bound",
     );
     let mut exceeded = false;
-    for case in CASES.iter().filter(|case| case.name.contains(wanted)) {
+    for case in cases::all().filter(|case| case.name.contains(wanted)) {
         let operations = case.measured_operations();
         let callgrind::Counts { instructions, locked } =
             callgrind::own_counts(&["contract-case", case.name], MEASURED)?;
@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 /// Runs one case and says nothing: this is what callgrind watches.
 pub(crate) fn run_case(arguments: &[String]) -> Outcome {
     let [name] = arguments else { return Err("one case is run at a time".into()) };
-    let case = CASES.iter().find(|case| case.name == name).ok_or("no such case")?;
+    let case = cases::all().find(|case| case.name == name).ok_or("no such case")?;
     case.run()?;
     Ok(ExitCode::SUCCESS)
 }
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_contract_is_kept_up_to_its_last_instruction() {
-        let case = CASES.iter().find(|case| case.name == "root + 3 tags").unwrap();
+        let case = cases::all().find(|case| case.name == "root + 3 tags").unwrap();
         let contract = case.contract.as_ref().unwrap();
         let (most, ceiling) = (contract.instructions * 10, contract.ceiling * 10);
         let (locked, steps) = (contract.locked * 10, per_operation(contract.steps, 1));

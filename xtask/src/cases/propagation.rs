@@ -1,0 +1,171 @@
+//! Contexts and their baggage, written and read.
+
+use std::collections::HashMap;
+use std::hint::black_box;
+
+use http::HeaderMap;
+use jaeger_client::propagation::{
+    B3Format, B3SingleFormat, CompositeFormat, ExtractCarrier, Format, InjectCarrier, JaegerFormat,
+    W3cFormat,
+};
+use jaeger_client::sampler::ConstSampler;
+use jaeger_client::{Closer, SpanContext, Tracer};
+
+use super::{Case, Meter, builder};
+use crate::Outcome;
+
+/// A map as applications have them, with random hashing.
+type Map = HashMap<String, String>;
+
+pub(super) const CASES: &[Case] = &[
+    Case::new("headers, jaeger", 200, |meter| child::<HeaderMap>(meter, jaeger())),
+    Case::new("headers, b3", 200, |meter| child::<HeaderMap>(meter, b3())),
+    Case::new("headers, b3 single", 200, |meter| child::<HeaderMap>(meter, b3_single())),
+    Case::new("headers, w3c", 200, |meter| child::<HeaderMap>(meter, w3c())),
+    Case::new("headers, b3 and w3c", 200, |meter| child::<HeaderMap>(meter, b3_and_w3c())),
+    Case::new("map, jaeger", 200, |meter| child::<Map>(meter, jaeger())),
+    Case::new("map, b3", 200, |meter| child::<Map>(meter, b3())),
+    Case::new("map, b3 single", 200, |meter| child::<Map>(meter, b3_single())),
+    Case::new("map, w3c", 200, |meter| child::<Map>(meter, w3c())),
+    Case::new("map, b3 and w3c", 200, |meter| child::<Map>(meter, b3_and_w3c())),
+    Case::new("empty map, jaeger", 200, |meter| in_new_map(meter, jaeger())),
+    Case::new("empty map, b3", 200, |meter| in_new_map(meter, b3())),
+    Case::new("empty map, w3c", 200, |meter| in_new_map(meter, w3c())),
+    Case::new("empty map, by itself", 200, |meter| {
+        let (tracer, _closer) = with_format(jaeger())?;
+        meter.run(&tracer, || {
+            let mut map = Map::new();
+            let text = "5af7183fb1d4cf5f:6b221d5bc9e6496c:0000000000000000:1";
+            map.insert("uber-trace-id".to_owned(), black_box(text).to_owned());
+            black_box(map.iter().next());
+        })
+    }),
+    Case::new("headers, jaeger, 3 items", 100, |meter| items::<HeaderMap>(meter, jaeger(), 3)),
+    Case::new("headers, w3c, 3 items", 100, |meter| items::<HeaderMap>(meter, w3c(), 3)),
+    Case::new("map, jaeger, 3 items", 100, |meter| items::<Map>(meter, jaeger(), 3)),
+    Case::new("inject 1 item", 100, |meter| inject_items(meter, 1)),
+    Case::new("inject 8 items", 20, |meter| inject_items(meter, 8)),
+    Case::new("inject 64 items", 10, |meter| inject_items(meter, 64)),
+    Case::new("inject 180 items", 10, |meter| inject_items(meter, 180)),
+    Case::new("extract 1 item", 100, |meter| extract_items(meter, 1)),
+    Case::new("extract 8 items", 20, |meter| extract_items(meter, 8)),
+    Case::new("extract 64 items", 10, |meter| extract_items(meter, 64)),
+    Case::new("extract 180 items", 10, |meter| extract_items(meter, 180)),
+    Case::new("set 1 baggage item", 100, |meter| set_items(meter, 1)),
+    Case::new("set 3 baggage items", 100, |meter| set_items(meter, 3)),
+    Case::new("set 8 baggage items", 20, |meter| set_items(meter, 8)),
+    Case::new("set 64 baggage items", 10, |meter| set_items(meter, 64)),
+    Case::new("set 180 baggage items", 10, |meter| set_items(meter, 180)),
+    Case::new("root + 3 tags, context read", 200, |meter| {
+        let (tracer, _closer) = with_format(jaeger())?;
+        meter.run(&tracer, || {
+            let span = tracer.start_span("GET /orders");
+            super::three_tags(&span);
+            black_box(span.context());
+        })
+    }),
+];
+
+fn jaeger() -> Box<dyn Format> {
+    Box::new(JaegerFormat::default())
+}
+
+fn b3() -> Box<dyn Format> {
+    Box::new(B3Format::default())
+}
+
+fn b3_single() -> Box<dyn Format> {
+    Box::new(B3SingleFormat::default())
+}
+
+fn w3c() -> Box<dyn Format> {
+    Box::new(W3cFormat::default())
+}
+
+fn b3_and_w3c() -> Box<dyn Format> {
+    Box::new(CompositeFormat::new(vec![b3(), w3c()]))
+}
+
+fn with_format(format: Box<dyn Format>) -> Outcome<(Tracer, Closer)> {
+    Ok(builder(ConstSampler::new(true)).format(format).build()?)
+}
+
+/// The context of a child span, so that each part of a context has to be written.
+fn context(tracer: &Tracer) -> SpanContext {
+    let root = tracer.start_span("GET /orders");
+    tracer.span("SELECT").child_of(&root).start().context()
+}
+
+/// A context into a carrier that holds an earlier one, and out of it.
+fn child<C>(meter: &mut Meter, format: Box<dyn Format>) -> Outcome<()>
+where
+    C: Default + InjectCarrier + ExtractCarrier,
+{
+    items::<C>(meter, format, 0)
+}
+
+fn items<C>(meter: &mut Meter, format: Box<dyn Format>, count: usize) -> Outcome<()>
+where
+    C: Default + InjectCarrier + ExtractCarrier,
+{
+    let (tracer, _closer) = with_format(format)?;
+    let context = with_items(context(&tracer), count);
+    let mut carrier = C::default();
+    meter.run(&tracer, || {
+        tracer.inject(&context, &mut carrier);
+        let _extracted = black_box(tracer.extract(&carrier));
+    })
+}
+
+/// A root's context into a new map, and out of it.
+fn in_new_map(meter: &mut Meter, format: Box<dyn Format>) -> Outcome<()> {
+    let (tracer, _closer) = with_format(format)?;
+    let context = tracer.start_span("GET /orders").context();
+    meter.run(&tracer, || {
+        let mut map = Map::new();
+        tracer.inject(&context, &mut map);
+        let _extracted = black_box(tracer.extract(&map));
+    })
+}
+
+fn with_items(context: SpanContext, count: usize) -> SpanContext {
+    (0..count).fold(context, |context, n| context.with_baggage_item(&key(n), VALUE))
+}
+
+fn key(n: usize) -> String {
+    format!("customer-{n:03}")
+}
+
+/// A value that has to be encoded in headers.
+const VALUE: &str = "a value, encoded";
+
+fn inject_items(meter: &mut Meter, count: usize) -> Outcome<()> {
+    let (tracer, _closer) = with_format(jaeger())?;
+    let context = with_items(context(&tracer), count);
+    let mut headers = HeaderMap::new();
+    meter.run(&tracer, || {
+        tracer.inject(&context, &mut headers);
+    })
+}
+
+fn extract_items(meter: &mut Meter, count: usize) -> Outcome<()> {
+    let (tracer, _closer) = with_format(jaeger())?;
+    let context = with_items(context(&tracer), count);
+    let mut headers = HeaderMap::new();
+    tracer.inject(&context, &mut headers);
+    meter.run(&tracer, || {
+        let _extracted = black_box(tracer.extract(&headers));
+    })
+}
+
+/// Items on a span that nobody samples, so that no logs are written of them.
+fn set_items(meter: &mut Meter, count: usize) -> Outcome<()> {
+    let (tracer, _closer) = super::tracer(false)?;
+    let keys: Vec<_> = (0..count).map(key).collect();
+    meter.run(&tracer, || {
+        let span = tracer.start_span("GET /orders");
+        for key in &keys {
+            span.set_baggage_item(key, VALUE);
+        }
+    })
+}
