@@ -93,8 +93,8 @@ pub(crate) enum TracerClock {
 
 impl TracerClock {
     /// Returns the application's clock, or the system's.
-    pub(crate) fn new(given: Option<Box<dyn Clock>>, diagnostics: &Arc<Diagnostics>) -> Self {
-        given.map_or_else(
+    pub(crate) fn new(clock: Option<Box<dyn Clock>>, diagnostics: &Arc<Diagnostics>) -> Self {
+        clock.map_or_else(
             || Self::System(SystemClock::new()),
             |clock| Self::Other(UserClock::new(clock, Arc::clone(diagnostics))),
         )

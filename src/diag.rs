@@ -238,34 +238,34 @@ impl Diagnostics {
         if self.origin.is_forked() {
             return self.say_fork();
         }
-        let held_back = {
+        let suppressed = {
             let Some(mut last) = lock::acquire(&self.last, &self.origin) else { return };
-            let (reported, held_back) = &mut last[cause];
+            let (reported, suppressed) = &mut last[cause];
             if reported.is_some_and(|at| now.saturating_duration_since(at) < INTERVAL) {
-                *held_back += 1;
+                *suppressed += 1;
                 return;
             }
             *reported = Some(now);
-            std::mem::take(held_back)
+            std::mem::take(suppressed)
         };
         // No lock is held here: a logger is a user callback and may start spans itself.
-        let message = match held_back {
+        let message = match suppressed {
             0 => message(),
             n => format!("{} ({n} more since the last report)", message()),
         };
-        self.tell(|logger| logger.error(&printable(&message)));
+        self.call_logger(|logger| logger.error(&printable(&message)));
     }
 
     pub(crate) fn info(&self, message: &str) {
         if self.origin.is_forked() {
             return;
         }
-        self.tell(|logger| logger.info(&printable(message)));
+        self.call_logger(|logger| logger.info(&printable(message)));
     }
 
     /// Calls the logger. A panic of it must end neither the application's call nor the reporter's
     /// thread, and cannot be logged.
-    fn tell(&self, say: impl FnOnce(&dyn Logger)) {
+    fn call_logger(&self, say: impl FnOnce(&dyn Logger)) {
         if panics::catch(|| say(&*self.logger)).is_err() {
             self.panics.fetch_add(1, Ordering::Relaxed);
         }
@@ -366,10 +366,10 @@ mod tests {
     fn a_long_message_is_cut_between_characters_and_says_how_long_it_was() {
         let whole = "é".repeat(MAX_MESSAGE_BYTES / 2);
         assert_eq!(printable(&whole), whole);
-        for (long, kept) in
+        for (long, shown) in
             [("é".repeat(9_999), "é".repeat(2_048)), ("\n".repeat(9_999), "\\n".repeat(2_048))]
         {
-            assert_eq!(printable(&long), format!("{kept}… [{} bytes]", long.len()));
+            assert_eq!(printable(&long), format!("{shown}… [{} bytes]", long.len()));
         }
     }
 

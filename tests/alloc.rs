@@ -141,16 +141,17 @@ fn a_sampler_configured_by_a_server_allocates_nothing_where_it_is_asked() {
     use jaeger_client::sampler::{FetchError, RemoteSampler, StrategySource};
 
     #[derive(Debug)]
-    struct Told(&'static str);
+    struct FixedStrategy(&'static str);
 
-    impl StrategySource for Told {
+    impl StrategySource for FixedStrategy {
         fn fetch(&self, _service_name: &str) -> Result<Vec<u8>, FetchError> {
             Ok(self.0.as_bytes().to_vec())
         }
     }
 
     fn reported(builder: TracerBuilder, response: &'static str) -> TracerBuilder {
-        let sampler = RemoteSampler::builder("alloc").source(Told(response)).build().unwrap();
+        let sampler =
+            RemoteSampler::builder("alloc").source(FixedStrategy(response)).build().unwrap();
         sampler.refresh();
         builder.null_reporter().sampler(sampler)
     }
@@ -195,9 +196,9 @@ impl Transport for Stuck {
 /// back: the span was counted as held before it turned out that there was no room for it.
 #[test]
 fn spans_that_a_full_queue_drops_take_no_memory() {
-    let ((tell, begun), (release, stuck)) = (channel(), channel());
+    let ((sender, begun), (release, stuck)) = (channel(), channel());
     let builder = Tracer::builder("alloc").logger(NullLogger).queue_size(1).shards(1);
-    let (tracer, closer) = builder.transport(Stuck(tell, stuck)).build().unwrap();
+    let (tracer, closer) = builder.transport(Stuck(sender, stuck)).build().unwrap();
     while begun.try_recv().is_err() {
         tree(&tracer);
     }

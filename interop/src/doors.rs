@@ -22,7 +22,7 @@ pub type Tags = Vec<(&'static [u8], ValueView<'static>)>;
 /// A span, of which a test sets what matters to it.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "tests make it")]
-pub struct Given {
+pub struct Input {
     /// The operation name.
     pub operation: &'static [u8],
     /// The span that it says is its parent.
@@ -43,7 +43,7 @@ pub struct Given {
     pub process: Tags,
 }
 
-impl Default for Given {
+impl Default for Input {
     fn default() -> Self {
         Self {
             operation: b"GET /orders",
@@ -59,7 +59,7 @@ impl Default for Given {
     }
 }
 
-impl Given {
+impl Input {
     /// Adds a tag.
     #[must_use]
     pub fn tag(mut self, key: &'static str, value: ValueView<'static>) -> Self {
@@ -142,8 +142,8 @@ impl Doors {
     /// # Errors
     ///
     /// Says why if the spans could not be sent or read back.
-    pub fn send(&mut self, given: &Given) -> Found<[Value; 2]> {
-        self.both(given, [Self::send_thrift, Self::send_otlp])
+    pub fn send(&mut self, input: &Input) -> Found<[Value; 2]> {
+        self.both(input, [Self::send_thrift, Self::send_otlp])
     }
 
     /// The same, as OTLP in JSON and in protobuf.
@@ -151,22 +151,22 @@ impl Doors {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn send_json(&mut self, given: &Given) -> Found<[Value; 2]> {
-        self.both(given, [Self::send_otlp_json, Self::send_otlp])
+    pub fn send_json(&mut self, input: &Input) -> Found<[Value; 2]> {
+        self.both(input, [Self::send_otlp_json, Self::send_otlp])
     }
 
     fn both(
         &mut self,
-        given: &Given,
+        input: &Input,
         ways: [fn(&Self, &BatchView<'_>) -> Found<()>; 2],
     ) -> Found<[Value; 2]> {
         self.sent += 1;
-        let process_tags = tags(&given.process);
-        let process_tags = Some(List::new(given.process.len(), &process_tags));
+        let process_tags = tags(&input.process);
+        let process_tags = Some(List::new(input.process.len(), &process_tags));
         let mut spans = [Value::Null, Value::Null];
         for ((way, span), door) in ways.iter().zip(&mut spans).zip(1..) {
             let trace = TraceId::new(door << 32, self.sent);
-            let bytes = given.encode(trace);
+            let bytes = input.encode(trace);
             let process = ProcessView::new(b"doors", process_tags);
             way(self, &BatchView::new(process, List::new(1, &bytes)))?;
             *span = self.read_back(trace)?;

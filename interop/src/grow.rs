@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jaeger_client::{Span, SpanContext, SpanId, TraceId, Tracer};
 
-use crate::span::{Field, Given, Micros, Wanted};
+use crate::span::{Field, Input, Micros, Wanted};
 
 /// What is to be grown, and by what tracer.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Plan<'_> {
         }
         if wanted.references.is_empty() {
             wanted.tags.push(text("sampler.type", "const"));
-            wanted.tags.push(("sampler.param".to_owned(), Given::Bool(true)));
+            wanted.tags.push(("sampler.param".to_owned(), Input::Bool(true)));
         }
         let explicit =
             (!i.is_multiple_of(3)).then(|| before - Duration::from_micros(1 + 997 * micros(i)));
@@ -79,18 +79,18 @@ impl Plan<'_> {
         let mut tags = fields(number + i, i % 9);
         if i == 0 {
             let long = "x".repeat(self.max_tag_value_bytes + 1);
-            tags.push(("too long by one".to_owned(), Given::Str(long)));
+            tags.push(("too long by one".to_owned(), Input::Str(long)));
         }
         tags.extend(call(i));
         let (first, rest) = tags.split_at(tags.len() / 2);
-        for (key, given) in first {
-            builder = builder.tag(key.as_str(), given.tag_value());
+        for (key, input) in first {
+            builder = builder.tag(key.as_str(), input.tag_value());
         }
         let span = builder.start();
-        for (key, given) in rest {
-            span.set_tag(key, given.tag_value());
+        for (key, input) in rest {
+            span.set_tag(key, input.tag_value());
         }
-        let cut = |(key, given): &Field| (key.clone(), given.cut(self.max_tag_value_bytes));
+        let cut = |(key, input): &Field| (key.clone(), input.cut(self.max_tag_value_bytes));
         wanted.tags.extend(tags.iter().map(cut));
 
         let context = span.context();
@@ -119,14 +119,14 @@ impl Live {
     fn add_logs(&mut self, i: usize) {
         for log in 0..i % 4 {
             let fields = fields(i + log, 1 + log * 2);
-            let given: Vec<_> =
-                fields.iter().map(|(key, given)| (key.as_str(), given.tag_value())).collect();
+            let input: Vec<_> =
+                fields.iter().map(|(key, input)| (key.as_str(), input.tag_value())).collect();
             if log == 1 {
                 let at = self.before - Duration::from_micros(micros(i + log));
-                self.span.log_at(at, &given);
+                self.span.log_at(at, &input);
                 self.wanted.logs.push((Micros::Exactly(since_epoch(at)), fields));
             } else {
-                self.span.log(&given);
+                self.span.log(&input);
                 self.wanted.logs.push((self.until_now(), fields));
             }
         }
@@ -211,10 +211,10 @@ fn call(i: usize) -> Vec<Field> {
     if !tags.is_empty() {
         tags.push(text("peer.service", "Peer"));
         tags.push(text("peer.ipv4", "10.1.2.3"));
-        tags.push(("peer.port".to_owned(), Given::U64(60_000)));
+        tags.push(("peer.port".to_owned(), Input::U64(60_000)));
     }
     if i % 13 == 6 {
-        tags.push(("error".to_owned(), Given::Bool(true)));
+        tags.push(("error".to_owned(), Input::Bool(true)));
     }
     tags
 }
@@ -245,38 +245,38 @@ fn fields(seed: usize, count: usize) -> Vec<Field> {
         .collect()
 }
 
-fn values() -> Vec<Given> {
+fn values() -> Vec<Input> {
     vec![
-        Given::Str(String::new()),
-        Given::Bool(true),
-        Given::I64(0),
-        Given::F64(0.1),
-        Given::Bytes(vec![0, 1, 127, 128, 255]),
-        Given::Str("text".to_owned()),
-        Given::Bool(false),
-        Given::I64(-1),
-        Given::F64(-1e300),
-        Given::Bytes(Vec::new()),
-        Given::Str("žluťoučký 馬 🐎 e\u{301}".to_owned()),
-        Given::I64(i64::MIN),
-        Given::F64(f64::MAX),
-        Given::U64(u64::MAX),
-        Given::Str("\u{0}\r\n\t\"\\</script>\u{2028}".to_owned()),
-        Given::I64(i64::MAX),
-        Given::F64(5e-324),
-        Given::U64(1 << 63),
-        Given::Str("0123456789".repeat(40)),
-        Given::I64((1 << 53) + 1),
-        Given::F64(-0.0),
-        Given::Bytes((0..=255).cycle().take(400).collect()),
-        Given::F64(3.0),
-        Given::U64(7),
-        Given::Str("é".repeat(200)),
+        Input::Str(String::new()),
+        Input::Bool(true),
+        Input::I64(0),
+        Input::F64(0.1),
+        Input::Bytes(vec![0, 1, 127, 128, 255]),
+        Input::Str("text".to_owned()),
+        Input::Bool(false),
+        Input::I64(-1),
+        Input::F64(-1e300),
+        Input::Bytes(Vec::new()),
+        Input::Str("žluťoučký 馬 🐎 e\u{301}".to_owned()),
+        Input::I64(i64::MIN),
+        Input::F64(f64::MAX),
+        Input::U64(u64::MAX),
+        Input::Str("\u{0}\r\n\t\"\\</script>\u{2028}".to_owned()),
+        Input::I64(i64::MAX),
+        Input::F64(5e-324),
+        Input::U64(1 << 63),
+        Input::Str("0123456789".repeat(40)),
+        Input::I64((1 << 53) + 1),
+        Input::F64(-0.0),
+        Input::Bytes((0..=255).cycle().take(400).collect()),
+        Input::F64(3.0),
+        Input::U64(7),
+        Input::Str("é".repeat(200)),
     ]
 }
 
 fn text(key: &str, value: &str) -> Field {
-    (key.to_owned(), Given::Str(value.to_owned()))
+    (key.to_owned(), Input::Str(value.to_owned()))
 }
 
 /// A number of microseconds that looks like no other: zero for zero, up to about a day.

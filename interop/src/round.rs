@@ -15,7 +15,7 @@ use crate::grow::Plan;
 use crate::otlp::Lines;
 use crate::query::Query;
 use crate::rules;
-use crate::span::{Field, Given, Rule, Wanted};
+use crate::span::{Field, Input, Rule, Wanted};
 use crate::zipkin::Zipkin;
 
 /// A way to a server.
@@ -159,9 +159,9 @@ fn on_one_way(backend: &Backend, way: Way) {
     let began = Instant::now();
     let mut tally = Tally::new(Store::of(backend), way.rules(backend.kind()));
     let process_tags = [
-        ("region".to_owned(), Given::Str("západ".to_owned())),
-        ("shard".to_owned(), Given::I64(-3)),
-        ("spare".to_owned(), Given::Bool(true)),
+        ("region".to_owned(), Input::Str("západ".to_owned())),
+        ("shard".to_owned(), Input::I64(-3)),
+        ("spare".to_owned(), Input::Bool(true)),
     ];
 
     // (traces, spans in each, 128-bit ids, longest tag)
@@ -258,11 +258,11 @@ fn close(way: Way, closer: Closer, spans: usize) {
     assert_eq!(stats.acknowledged, if over_udp { 0 } else { stats.sent }, "{report}");
 }
 
-fn owned((key, given): &Field) -> (String, OwnedTagValue) {
-    let value = match given.clone() {
-        Given::Str(text) => text.into(),
-        Given::Bool(truth) => truth.into(),
-        Given::I64(number) => number.into(),
+fn owned((key, input): &Field) -> (String, OwnedTagValue) {
+    let value = match input.clone() {
+        Input::Str(text) => text.into(),
+        Input::Bool(truth) => truth.into(),
+        Input::I64(number) => number.into(),
         other => panic!("no process tag is like {other:?}"),
     };
     (key.clone(), value)

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// A value as a test gives it to a tag or a log field.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Given {
+pub enum Input {
     /// Text.
     Str(String),
     /// A truth value.
@@ -25,9 +25,9 @@ pub enum Given {
 }
 
 /// A key and its value.
-pub type Field = (String, Given);
+pub type Field = (String, Input);
 
-impl Given {
+impl Input {
     /// The value in the client's terms.
     #[must_use]
     pub fn tag_value(&self) -> TagValue<'_> {
@@ -257,8 +257,8 @@ pub fn read_back(span: &Value, processes: &Value) -> Value {
 fn plain(fields: &[Field]) -> Vec<Value> {
     fields
         .iter()
-        .map(|(key, given)| {
-            let (kind, value) = given.plain();
+        .map(|(key, input)| {
+            let (kind, value) = input.plain();
             json!([key, kind, value])
         })
         .collect()

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use interop::backend::{Backend, Kind};
 use interop::demo::{self, Programs, Running};
-use interop::span::{Given, Micros, Rule, Wanted};
+use interop::span::{Input, Micros, Rule, Wanted};
 use interop::zipkin::Zipkin;
 use interop::{command, gate, rules};
 use jaeger_client::{SpanId, TraceId};
@@ -162,7 +162,7 @@ impl Run {
         parent: Option<&Value>,
         service: &str,
         operation: &str,
-        tags: Vec<(String, Given)>,
+        tags: Vec<(String, Input)>,
     ) -> Wanted {
         // On one machine's one clock, what a caller does is within what it does it for.
         if let Some(parent) = parent.filter(|parent| parent["service"] == got["service"]) {
@@ -193,7 +193,7 @@ impl Run {
 }
 
 /// What the article's program logs to a hop that connects.
-fn new_connection(port: &str) -> Vec<Vec<(String, Given)>> {
+fn new_connection(port: &str) -> Vec<Vec<(String, Input)>> {
     let addresses = ("localhost", 0).to_socket_addrs().unwrap();
     let mut found = vec![text("event", "DNSDone")];
     found.extend(
@@ -212,7 +212,7 @@ fn new_connection(port: &str) -> Vec<Vec<(String, Given)>> {
 }
 
 /// What it logs to one that does not.
-fn reused_connection(port: &str) -> Vec<Vec<(String, Given)>> {
+fn reused_connection(port: &str) -> Vec<Vec<(String, Input)>> {
     let mut events: Vec<_> = [
         "GetConn",
         "GotConn",
@@ -230,11 +230,11 @@ fn reused_connection(port: &str) -> Vec<Vec<(String, Given)>> {
 
 /// Each event is there once, and none before the one that it comes after. Zipkin sorts annotations
 /// by their text where their times are the same, so their times it is that count.
-fn come_in_order(hop: &Value, events: &[Vec<(String, Given)>]) {
+fn come_in_order(hop: &Value, events: &[Vec<(String, Input)>]) {
     let logs = hop["logs"].as_array().unwrap();
     let mut before = start(hop);
     for fields in events {
-        let Given::Str(event) = &fields[0].1 else { panic!("an event is text") };
+        let Input::Str(event) = &fields[0].1 else { panic!("an event is text") };
         let of: Vec<_> = logs.iter().filter(|log| log[1].to_string().contains(event)).collect();
         let [log] = of[..] else { panic!("{event} once: {hop}") };
         let at = log[0].as_i64().unwrap();
@@ -283,16 +283,16 @@ fn id(hex: &Value) -> u64 {
     u64::from_str_radix(hex.as_str().unwrap(), 16).unwrap()
 }
 
-fn text(key: &str, value: &str) -> (String, Given) {
-    (key.into(), Given::Str(value.into()))
+fn text(key: &str, value: &str) -> (String, Input) {
+    (key.into(), Input::Str(value.into()))
 }
 
-fn truth(key: &str, value: bool) -> (String, Given) {
-    (key.into(), Given::Bool(value))
+fn truth(key: &str, value: bool) -> (String, Input) {
+    (key.into(), Input::Bool(value))
 }
 
-fn number(key: &str, value: i64) -> (String, Given) {
-    (key.into(), Given::I64(value))
+fn number(key: &str, value: i64) -> (String, Input) {
+    (key.into(), Input::I64(value))
 }
 
 fn now() -> i64 {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use interop::backend::Kind;
-use interop::doors::{Doors, Given, differences};
+use interop::doors::{Doors, Input, differences};
 use interop::gate;
 use jaeger_client::TraceId;
 use jaeger_client::encoding::ValueView::{Binary, Bool, Double, Long, Str};
@@ -14,15 +14,15 @@ use jaeger_client::encoding::ValueView::{Binary, Bool, Double, Long, Str};
 /// A span and how it differs in Jaeger v2; an empty list for one that does not.
 struct Case {
     name: &'static str,
-    given: fn(Given) -> Given,
+    input: fn(Input) -> Input,
     differs: &'static [&'static str],
     /// How it differs in the collector, if otherwise: that keeps OTLP as it came.
     in_collector: Option<&'static [&'static str]>,
 }
 
 impl Case {
-    const fn new(name: &'static str, given: fn(Given) -> Given) -> Self {
-        Self { name, given, differs: &[], in_collector: None }
+    const fn new(name: &'static str, input: fn(Input) -> Input) -> Self {
+        Self { name, input, differs: &[], in_collector: None }
     }
 
     const fn differs(mut self, lines: &'static [&'static str]) -> Self {
@@ -37,7 +37,7 @@ impl Case {
 }
 
 /// What differs for every span: OTLP tells which library made it, and has a place for one flag.
-fn always(kind: Kind, given: &Given) -> Vec<String> {
+fn always(kind: Kind, input: &Input) -> Vec<String> {
     let version = env!("CARGO_PKG_VERSION");
     let library = "jaeger-client";
     let mut lines = vec![
@@ -45,12 +45,12 @@ fn always(kind: Kind, given: &Given) -> Vec<String> {
         r#"process_tags otlp: ["telemetry.sdk.language","string","rust"]"#.to_owned(),
         format!(r#"process_tags otlp: ["telemetry.sdk.version","string","{version}"]"#),
     ];
-    if !given.tags.iter().any(|(key, _)| *key == b"otel.scope.name") {
+    if !input.tags.iter().any(|(key, _)| *key == b"otel.scope.name") {
         lines.push(format!(r#"tags otlp: ["otel.scope.name","string","{library}"]"#));
         lines.push(format!(r#"tags otlp: ["otel.scope.version","string","{version}"]"#));
     }
     // Jaeger shows none. Newer collectors set it for Thrift, too.
-    if kind == Kind::OtelCollector && given.flags & 1 != 0 {
+    if kind == Kind::OtelCollector && input.flags & 1 != 0 {
         lines.extend(["flags thrift: null".to_owned(), "flags otlp: 1".to_owned()]);
     }
     lines
@@ -74,7 +74,7 @@ fn servers_take_each_span_in_json_as_in_protobuf() {
             return;
         };
         for case in CASES {
-            let spans = doors.send_json(&(case.given)(Given::default())).unwrap();
+            let spans = doors.send_json(&(case.input)(Input::default())).unwrap();
             assert_eq!(differences(&spans), [""; 0], "{kind:?}, {}", case.name);
         }
     }
@@ -107,11 +107,11 @@ fn every_difference_is_listed_in_the_page_and_no_other() {
 fn numbers_that_are_none_leave_a_trace_readable() {
     let found = || Doors::open(Kind::JaegerV2);
     let Some(mut doors) = gate::enter("numbers that are none", found) else { return };
-    let given = Given::default()
+    let input = Input::default()
         .tag("a", Double(f64::NAN))
         .tag("b", Double(f64::INFINITY))
         .log("c", Double(f64::NEG_INFINITY));
-    let [_, span] = doors.send_json(&given).unwrap();
+    let [_, span] = doors.send_json(&input).unwrap();
     let shown = span.to_string();
     for field in [r#"["a","string","NaN"]"#, r#"["b","string","+Inf"]"#, r#"["c","string","-Inf"]"#]
     {
@@ -127,12 +127,12 @@ fn compare(kind: Kind, differs: fn(&Case) -> &'static [&'static str]) {
     };
     let mut wrong = Vec::new();
     for case in CASES {
-        let given = (case.given)(Given::default());
-        let mut lines = match doors.send(&given) {
+        let input = (case.input)(Input::default());
+        let mut lines = match doors.send(&input) {
             Ok(spans) => differences(&spans),
             Err(why) => vec![why],
         };
-        for line in always(kind, &given) {
+        for line in always(kind, &input) {
             match lines.iter().position(|other| *other == line) {
                 Some(at) => drop(lines.remove(at)),
                 None => wrong.push(format!("{}: not there: {line}", case.name)),

@@ -164,7 +164,7 @@ impl ShardedBuffers {
     /// Closes what can be closed in a forked process, which has no reporter thread: the channels
     /// may have been left in the middle of a change, and are not used any more.
     #[cold]
-    pub(crate) fn leave(&self) {
+    pub(crate) fn close_in_fork(&self) {
         for shard in self.shards.iter().filter_map(|locked| locked.shard.try_lock()) {
             let mut shard = shard;
             shard.closed = true;

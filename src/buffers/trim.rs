@@ -128,7 +128,7 @@ impl Elements {
     }
 
     /// Returns the number and the bytes of the elements that stay.
-    fn kept(&self) -> (usize, Vec<u8>) {
+    fn retained(&self) -> (usize, Vec<u8>) {
         let (first, last) = (self.end(self.gap.start), self.end(self.gap.end));
         let bytes = [&self.bytes[..first], &self.bytes[last..]].concat();
         (self.ends.len() - self.left_out(), bytes)
@@ -223,12 +223,12 @@ impl<'a> Parts<'a> {
     }
 
     fn encode(&self, span: &SpanView<'_>) -> Vec<u8> {
-        let (mut tag_count, mut tags) = self.tags.kept();
+        let (mut tag_count, mut tags) = self.tags.retained();
         let mark = self.mark(span);
         put_tag(&mut tags, TagView::new(TRIMMED_TAG, ValueView::Str(mark.as_bytes())));
         tag_count += 1;
         let ((log_count, logs), (reference_count, references)) =
-            (self.logs.kept(), self.references.kept());
+            (self.logs.retained(), self.references.retained());
         let mut trimmed = *span;
         trimmed.operation_name = self.name;
         trimmed.tags = Some(List::new(tag_count, &tags));
@@ -306,9 +306,9 @@ mod tests {
         let bytes = with(&[("k", "v")], 1_000);
         let trimmed = to_fit(&SpanView::parse(&bytes).unwrap().0, 2_000).unwrap();
         let span = SpanView::parse(&trimmed).unwrap().0;
-        let kept: Vec<_> = span.logs().map(|log| log.timestamp_micros).collect();
-        assert!(trimmed.len() <= 2_000 && kept.len() > 50, "{} logs", kept.len());
-        assert_eq!(kept.last(), Some(&999), "the newest stay");
+        let retained: Vec<_> = span.logs().map(|log| log.timestamp_micros).collect();
+        assert!(trimmed.len() <= 2_000 && retained.len() > 50, "{} logs", retained.len());
+        assert_eq!(retained.last(), Some(&999), "the newest stay");
     }
 
     /// Trims a span and returns the tag. The rest is as small as requested, and is read back.
@@ -346,8 +346,8 @@ mod tests {
         let bytes = with(&tags, 3);
         let mark = trimmed(&bytes, 60_000, |span| {
             assert_eq!(span.logs().count(), 3);
-            let kept = span.tags().count() - 1;
-            assert!(kept > 3_000, "{kept}");
+            let retained = span.tags().count() - 1;
+            assert!(retained > 3_000, "{retained}");
             assert!(span.tag("key-0").is_some() && span.tag("key-19999").is_some());
             assert!(span.tag("key-10000").is_none());
         });

@@ -73,7 +73,7 @@ impl Client {
         headers: Vec<(HeaderName, HeaderValue)>,
         options: &ClientOptions<'_>,
     ) -> Result<Self, ConfigError> {
-        if let Some(field) = options.tls.given()
+        if let Some(field) = options.tls.fields_set()
             && !url.is_encrypted()
         {
             let allowed = "given for an https:// endpoint only";

@@ -37,8 +37,8 @@ impl Default for TlsOptionNames {
 }
 
 impl TlsOptions<'_> {
-    /// Returns the name of the first option that is given, if any is.
-    pub(super) fn given(&self) -> Option<&'static str> {
+    /// Returns the name of the first option that is set, if any is.
+    pub(super) fn fields_set(&self) -> Option<&'static str> {
         let Self { ca_certificates, client_certificate, client_key, names } = self;
         let options = [
             (ca_certificates, names.ca_certificates),

@@ -69,13 +69,13 @@ pub trait MetricsFactory: fmt::Debug + Send + Sync {
     /// Returns a gauge. By default, one that does nothing.
     fn gauge(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Gauge> {
         let _ = (name, tags);
-        Box::new(Forgets)
+        Box::new(NoOp)
     }
 
     /// Returns a timer. By default, one that does nothing.
     fn timer(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Timer> {
         let _ = (name, tags);
-        Box::new(Forgets)
+        Box::new(NoOp)
     }
 
     /// Describes instruments with that name, for systems that show it. Called before the first of
@@ -143,16 +143,16 @@ pub trait Timer: Send + Sync {
     fn record(&self, duration: Duration);
 }
 
-pub(super) struct Forgets;
+pub(super) struct NoOp;
 
-impl Counter for Forgets {
+impl Counter for NoOp {
     fn inc(&self, _delta: u64) {}
 }
 
-impl Gauge for Forgets {
+impl Gauge for NoOp {
     fn update(&self, _value: i64) {}
 }
 
-impl Timer for Forgets {
+impl Timer for NoOp {
     fn record(&self, _duration: Duration) {}
 }

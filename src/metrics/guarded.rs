@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::factory::Forgets;
+use super::factory::NoOp;
 use super::{Counter, Gauge, MetricKind, MetricsFactory, MetricsHost, Timer};
 use crate::diag::Diagnostics;
 use crate::panics::Callback;
@@ -30,19 +30,19 @@ impl Instruments {
     pub(super) fn counter(&self, name: &str, tags: &[(&str, &str)]) -> Guarded<dyn Counter> {
         let make = || self.factory.counter(name, tags);
         let made = self.diagnostics.call(Callback::MetricsFactoryCounter, make);
-        self.guarded(made.unwrap_or_else(|| Box::new(Forgets)))
+        self.guarded(made.unwrap_or_else(|| Box::new(NoOp)))
     }
 
     pub(super) fn gauge(&self, name: &str, tags: &[(&str, &str)]) -> Guarded<dyn Gauge> {
         let make = || self.factory.gauge(name, tags);
         let made = self.diagnostics.call(Callback::MetricsFactoryGauge, make);
-        self.guarded(made.unwrap_or_else(|| Box::new(Forgets)))
+        self.guarded(made.unwrap_or_else(|| Box::new(NoOp)))
     }
 
     pub(super) fn timer(&self, name: &str, tags: &[(&str, &str)]) -> Guarded<dyn Timer> {
         let make = || self.factory.timer(name, tags);
         let made = self.diagnostics.call(Callback::MetricsFactoryTimer, make);
-        self.guarded(made.unwrap_or_else(|| Box::new(Forgets)))
+        self.guarded(made.unwrap_or_else(|| Box::new(NoOp)))
     }
 
     pub(super) fn describe(&self, kind: MetricKind, name: &str, help: &str) {

@@ -32,13 +32,13 @@ use super::{Counter, Gauge, MetricsFactory, MetricsHost, Timer};
 /// ```
 #[derive(Clone, Default)]
 pub struct InMemoryMetrics {
-    kept: Arc<Kept>,
+    shared: Arc<Instruments>,
 }
 
 impl fmt::Debug for InMemoryMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InMemoryMetrics")
-            .field("counters", &self.kept.counters.lock().len())
+            .field("counters", &self.shared.counters.lock().len())
             .finish_non_exhaustive()
     }
 }
@@ -46,7 +46,7 @@ impl fmt::Debug for InMemoryMetrics {
 type Named<T> = Mutex<BTreeMap<String, Arc<T>>>;
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Instruments {
     counters: Named<AtomicU64>,
     gauges: Named<AtomicI64>,
     timers: Named<Mutex<Vec<Duration>>>,
@@ -64,34 +64,34 @@ impl InMemoryMetrics {
     #[must_use]
     pub fn counters(&self) -> BTreeMap<String, u64> {
         self.bring_up_to_date();
-        read(&self.kept.counters, |counter| counter.load(Ordering::Relaxed))
+        read(&self.shared.counters, |counter| counter.load(Ordering::Relaxed))
     }
 
     /// Returns all gauges.
     #[must_use]
     pub fn gauges(&self) -> BTreeMap<String, i64> {
         self.bring_up_to_date();
-        read(&self.kept.gauges, |gauge| gauge.load(Ordering::Relaxed))
+        read(&self.shared.gauges, |gauge| gauge.load(Ordering::Relaxed))
     }
 
     /// Returns all durations, in the order in which they were recorded.
     #[must_use]
     pub fn timers(&self) -> BTreeMap<String, Vec<Duration>> {
-        read(&self.kept.timers, |timer| timer.lock().clone())
+        read(&self.shared.timers, |timer| timer.lock().clone())
     }
 
     /// Updates the instruments of every tracer, without the lock, which the instruments need.
     fn bring_up_to_date(&self) {
-        let tracers = self.kept.tracers.lock().clone();
+        let tracers = self.shared.tracers.lock().clone();
         let gone = tracers.iter().filter(|tracer| !tracer.publish()).count();
         if gone > 0 {
-            self.kept.tracers.lock().retain(MetricsHost::is_there);
+            self.shared.tracers.lock().retain(MetricsHost::is_there);
         }
     }
 }
 
 fn read<T, V>(named: &Named<T>, value: impl Fn(&T) -> V) -> BTreeMap<String, V> {
-    named.lock().iter().map(|(name, kept)| (name.clone(), value(kept))).collect()
+    named.lock().iter().map(|(name, shared)| (name.clone(), value(shared))).collect()
 }
 
 /// Returns the instrument with that name and those tags, made if there is none.
@@ -107,19 +107,19 @@ fn find<T: Default>(named: &Named<T>, name: &str, tags: &[(&str, &str)]) -> Arc<
 
 impl MetricsFactory for InMemoryMetrics {
     fn counter(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Counter> {
-        Box::new(Instrument(find(&self.kept.counters, name, tags)))
+        Box::new(Instrument(find(&self.shared.counters, name, tags)))
     }
 
     fn gauge(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Gauge> {
-        Box::new(Instrument(find(&self.kept.gauges, name, tags)))
+        Box::new(Instrument(find(&self.shared.gauges, name, tags)))
     }
 
     fn timer(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Timer> {
-        Box::new(Instrument(find(&self.kept.timers, name, tags)))
+        Box::new(Instrument(find(&self.shared.timers, name, tags)))
     }
 
     fn start(&self, host: &MetricsHost) {
-        self.kept.tracers.lock().push(host.clone());
+        self.shared.tracers.lock().push(host.clone());
     }
 }
 

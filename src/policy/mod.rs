@@ -31,8 +31,8 @@ pub(crate) const DEFAULT_HOST_PORT: &str = "localhost:5778";
 
 /// Returns the interval of polls: the configured one, or the default for 0.
 #[cfg(feature = "remote-sampler")]
-fn refresh_interval(given: Duration, usual: Duration) -> Duration {
-    if given.is_zero() { usual } else { given.clamp(MIN_INTERVAL, MAX_INTERVAL) }
+fn refresh_interval(interval: Duration, usual: Duration) -> Duration {
+    if interval.is_zero() { usual } else { interval.clamp(MIN_INTERVAL, MAX_INTERVAL) }
 }
 
 /// The timeout of a request on a thread of its own.

@@ -165,7 +165,7 @@ impl RemoteThrottler {
                     at_once.spared_until = Some(now + self.refresh_interval);
                 }
                 shared.updates.lock().last_error = Some(error.to_string());
-                shared.tell(&host, &error);
+                shared.log_error(&host, &error);
                 false
             }
         }
@@ -250,7 +250,7 @@ impl Shared {
                         updates.err += 1;
                         updates.last_error = Some(error.to_string());
                     }
-                    self.tell(host, &error);
+                    self.log_error(host, &error);
                     outcome = result;
                     let is_silent = matches!(error, FetchError::Other { .. });
                     if is_silent && matches!(result, PollResult::Failed { .. }) {
@@ -276,7 +276,7 @@ impl Shared {
         credits::read(&body).map_err(|refused| (PollResult::Responded, refused))
     }
 
-    fn tell(&self, host: &PolicyHost, error: &FetchError) {
+    fn log_error(&self, host: &PolicyHost, error: &FetchError) {
         host.report(&format!("no debugging credits from {}: {error}", self.background.shown_url()));
     }
 }

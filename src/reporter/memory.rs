@@ -53,19 +53,19 @@ impl fmt::Debug for InMemoryReporter {
 
 #[derive(Debug)]
 struct Shared {
-    kept: Mutex<Kept>,
+    state: Mutex<State>,
     /// The process; none where forks are not detected.
     origin: Option<ProcessOrigin>,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { kept: Mutex::default(), origin: ProcessOrigin::here().ok() }
+        Self { state: Mutex::default(), origin: ProcessOrigin::here().ok() }
     }
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct State {
     spans: Vec<FinishedSpan>,
 }
 
@@ -79,7 +79,7 @@ impl InMemoryReporter {
     /// Returns copies of the spans finished so far, in the order in which they were finished.
     #[must_use]
     pub fn spans(&self) -> Vec<FinishedSpan> {
-        self.lock().map(|kept| kept.spans.clone()).unwrap_or_default()
+        self.lock().map(|state| state.spans.clone()).unwrap_or_default()
     }
 
     /// Returns copies of the spans in the order in which they were started, to the nanosecond. If
@@ -107,14 +107,14 @@ impl InMemoryReporter {
     /// Removes and returns the spans finished so far, in the order in which they were finished.
     #[must_use = "`reset` forgets them too"]
     pub fn take(&self) -> Vec<FinishedSpan> {
-        self.lock().map(|mut kept| std::mem::take(&mut kept.spans)).unwrap_or_default()
+        self.lock().map(|mut state| std::mem::take(&mut state.spans)).unwrap_or_default()
     }
 
     /// Returns the first span with that operation name.
     #[must_use]
     pub fn find(&self, operation: &str) -> Option<FinishedSpan> {
-        let kept = self.lock()?;
-        kept.spans.iter().find(|span| span.view().operation() == operation).cloned()
+        let state = self.lock()?;
+        state.spans.iter().find(|span| span.view().operation() == operation).cloned()
     }
 
     /// Returns the spans as text, each below its parent: one line per span with its tags, indented
@@ -142,7 +142,7 @@ impl InMemoryReporter {
     /// Returns the number of spans.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().map_or(0, |kept| kept.spans.len())
+        self.lock().map_or(0, |state| state.spans.len())
     }
 
     /// Returns whether there are no spans.
@@ -157,9 +157,9 @@ impl InMemoryReporter {
     }
 
     /// Returns `None` in a forked process that may never get the lock.
-    fn lock(&self) -> Option<MutexGuard<'_, Kept>> {
+    fn lock(&self) -> Option<MutexGuard<'_, State>> {
         let is_forked = || self.shared.origin.as_ref().is_some_and(ProcessOrigin::is_forked);
-        self.shared.kept.try_lock().or_else(|| lock::wait(&self.shared.kept, is_forked))
+        self.shared.state.try_lock().or_else(|| lock::wait(&self.shared.state, is_forked))
     }
 }
 
@@ -167,8 +167,8 @@ impl InMemoryReporter {
 impl Reporter for InMemoryReporter {
     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
         let spans: Vec<_> = batch.spans().map(|span| FinishedSpan::of(&span, None)).collect();
-        if let Some(mut kept) = self.lock() {
-            kept.spans.extend(spans);
+        if let Some(mut state) = self.lock() {
+            state.spans.extend(spans);
         }
         Ok(())
     }
@@ -189,11 +189,11 @@ impl MemorySink {
     }
 
     fn keep(&self, span: FinishedSpan) -> bool {
-        let Some(mut kept) = self.reporter.lock() else {
+        let Some(mut state) = self.reporter.lock() else {
             self.left.fetch_add(1, Ordering::Release);
             return false;
         };
-        kept.spans.push(span);
+        state.spans.push(span);
         self.taken.fetch_add(1, Ordering::Release);
         true
     }

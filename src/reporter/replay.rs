@@ -235,7 +235,7 @@ impl Replay {
                 Ok(None) => break,
                 Err(damage @ SavedBatchesError::Damaged { at, .. }) => {
                     file.seek(at)?;
-                    file.copy_rest(kept(&mut rest, &file)?)?;
+                    file.copy_rest(retained(&mut rest, &file)?)?;
                     report.damage = Some(damage);
                     break;
                 }
@@ -249,7 +249,7 @@ impl Replay {
                 if is_wanted {
                     report.left += u64::from(record.spans);
                 }
-                kept(&mut rest, &file)?.append(&record, u64::MAX)?;
+                retained(&mut rest, &file)?.append(&record, u64::MAX)?;
                 continue;
             }
             let unsent = self.send(&record, &mut report);
@@ -258,7 +258,7 @@ impl Replay {
             }
             for part in unsent {
                 report.left += u64::from(part.spans);
-                kept(&mut rest, &file)?.append(&part, u64::MAX)?;
+                retained(&mut rest, &file)?.append(&part, u64::MAX)?;
             }
         }
         match rest {
@@ -293,7 +293,7 @@ impl Replay {
 }
 
 /// Returns the file for the records that stay.
-fn kept<'r>(
+fn retained<'r>(
     rest: &'r mut Option<SavedFile>,
     file: &SavedFile,
 ) -> Result<&'r mut SavedFile, SavedBatchesError> {

@@ -9,7 +9,6 @@
 
 mod constant;
 mod decision;
-mod given;
 mod guarded;
 mod host;
 mod lower_bound;
@@ -20,6 +19,7 @@ mod probabilistic;
 mod rate_limiting;
 #[cfg(feature = "remote-sampler")]
 mod remote;
+mod span_tags;
 mod status;
 mod tag_matching;
 mod testing;
@@ -40,13 +40,13 @@ pub use self::decision::DecisionById;
 use self::decision::SamplerTags;
 pub(crate) use self::decision::{ById, SAMPLER_TAGS};
 pub use self::decision::{Decision, ParentDecision};
-pub(crate) use self::given::SpanTags;
 #[cfg(feature = "remote-sampler")]
 use self::guarded::GuardedSampler;
 pub(crate) use self::guarded::guarded;
 pub(crate) use self::host::Host;
 pub use self::host::SamplerHost;
 pub use self::parameters::SamplingParameters;
+pub(crate) use self::span_tags::SpanTags;
 pub use self::status::{
     Fetch, FetchOutcome, OperationRule, RemoteCounts, RemoteStatus, Rule, SamplerStatus,
 };
@@ -472,11 +472,12 @@ mod tests {
     #[test]
     fn a_short_limit_cuts_the_type_but_not_the_parameter() {
         let sampler = ProbabilisticSampler::new(1.0).unwrap();
-        let (mut given, mut tags) = (SpanTags::default(), TagBuffer::default());
+        let (mut sampler_tags, mut tags) = (SpanTags::default(), TagBuffer::default());
         let clock = ManualClock::new();
-        let mut span = SamplingParameters::new(TraceId::new(0, 7), "op", &mut given, 5, &clock);
+        let mut span =
+            SamplingParameters::new(TraceId::new(0, 7), "op", &mut sampler_tags, 5, &clock);
         sampler.on_create_span(&mut span);
-        let count = given.append_to(&mut tags);
+        let count = sampler_tags.append_to(&mut tags);
         let list = crate::encoding::List::new(count, tags.bytes());
         let values: Vec<_> = crate::encoding::tags_of(Some(list)).map(|tag| tag.value).collect();
         assert_eq!(values, [ValueView::Str(b"proba"), ValueView::Double(1.0)]);

@@ -61,18 +61,18 @@ impl<'a> SamplingParameters<'a> {
         clock: &dyn Clock,
         visit: impl FnMut(TagView<'_>),
     ) -> Decision {
-        let mut given = SpanTags::default();
+        let mut sampler_tags = SpanTags::default();
         let mut span = SamplingParameters::new(
             trace_id,
             operation_name,
-            &mut given,
+            &mut sampler_tags,
             DEFAULT_MAX_VALUE_BYTES,
             clock,
         );
         let decision = sampler.on_create_span(&mut span);
         if decision.sample {
             let mut tags = TagBuffer::default();
-            let count = given.append_to(&mut tags);
+            let count = sampler_tags.append_to(&mut tags);
             tags_of(Some(List::new(count, tags.bytes()))).for_each(visit);
         }
         decision

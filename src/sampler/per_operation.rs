@@ -124,8 +124,8 @@ impl PerOperationSampler {
     /// Sets whether to decide again when a trace's first span is renamed, for frameworks that learn
     /// the operation after the span has begun.
     #[must_use]
-    pub const fn late_binding(mut self, late: bool) -> Self {
-        self.late_binding = late;
+    pub const fn late_binding(mut self, enabled: bool) -> Self {
+        self.late_binding = enabled;
         self
     }
 
@@ -254,8 +254,8 @@ mod tests {
     fn no_more_operations_are_kept_than_may_be() {
         let sampler =
             PerOperationSampler::new(&OperationStrategies::new(0.0, 1.0)).max_operations(2);
-        let kept = ["a", "b", "c", "a"].map(|operation| sampled(&sampler, operation));
-        assert_eq!(kept, [true, true, false, false]);
+        let decisions = ["a", "b", "c", "a"].map(|operation| sampled(&sampler, operation));
+        assert_eq!(decisions, [true, true, false, false]);
         assert_eq!(names(&sampler), ["a", "b"]);
         let long = "x".repeat(2000);
         let sampler = PerOperationSampler::new(&OperationStrategies::new(0.0, 1.0));
@@ -321,12 +321,12 @@ mod tests {
     #[test]
     fn late_binding_decides_again_by_the_new_name() {
         let strategies = OperationStrategies::new(0.0, 0.0).operation("good", 1.0);
-        for (late, sampled) in [(true, true), (false, false)] {
-            let sampler = PerOperationSampler::new(&strategies).late_binding(late);
-            assert_eq!(sampler.may_defer(), late);
+        for (enabled, sampled) in [(true, true), (false, false)] {
+            let sampler = PerOperationSampler::new(&strategies).late_binding(enabled);
+            assert_eq!(sampler.may_defer(), enabled);
             let mut span = ManualSpan::new(NEVER, "unknown");
             span.start(&sampler);
-            assert_eq!((span.is_sampled(), span.is_final()), (false, !late));
+            assert_eq!((span.is_sampled(), span.is_final()), (false, !enabled));
             span.set_operation_name(&sampler, "good");
             assert_eq!((span.is_sampled(), span.is_final()), (sampled, true));
         }

@@ -151,11 +151,11 @@ impl ManualSpan {
     }
 
     fn call(&mut self, callback: impl FnOnce(&mut SamplingParameters<'_>) -> Decision) -> Decision {
-        let mut given = SpanTags::default();
+        let mut sampler_tags = SpanTags::default();
         let mut span = SamplingParameters::new(
             self.trace_id,
             &self.operation_name,
-            &mut given,
+            &mut sampler_tags,
             DEFAULT_MAX_VALUE_BYTES,
             &*self.clock,
         )
@@ -167,7 +167,7 @@ impl ManualSpan {
         if decision.sample {
             self.sampled = true;
             self.firehose |= decision.firehose;
-            self.count += given.append_to(&mut self.tags);
+            self.count += sampler_tags.append_to(&mut self.tags);
         }
         self.decided |= !decision.retryable;
         decision

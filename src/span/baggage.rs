@@ -99,8 +99,8 @@ impl Baggage {
 
     /// Sets an item, even to an empty value, as extraction does. An existing one keeps its
     /// position.
-    pub(crate) fn set(&mut self, given: BaggageItem<'_>) {
-        let BaggageItem { key, value, properties } = given;
+    pub(crate) fn set(&mut self, item: BaggageItem<'_>) {
+        let BaggageItem { key, value, properties } = item;
         let item = Item {
             start: self.text.len(),
             key_len: key.len(),

@@ -93,7 +93,7 @@ impl<'a> SpanBuilder<'a> {
     /// Sets the start time. A time that servers do not store, before 1970 or after 2262, is
     /// clamped, and [counted](crate::Stats::clamped_times).
     pub fn start_time(mut self, time: SystemTime) -> Self {
-        self.span.set_start(self.span.stripe().given_nanos("start_time", time));
+        self.span.set_start(self.span.stripe().checked_nanos("start_time", time));
         self
     }
 

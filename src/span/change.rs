@@ -70,8 +70,8 @@ impl Span {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn set_start_time(&self, time: SystemTime) -> &Self {
-        let wall = self.given_nanos("set_start_time", time);
-        self.recording("set_start_time", |data, _| data.start = Start::Given { wall });
+        let wall = self.checked_nanos("set_start_time", time);
+        self.recording("set_start_time", |data, _| data.start = Start::Explicit { wall });
         if let Some(inner) = self.recording_record().filter(|inner| inner.state.is_on_slow_path()) {
             observer::restarted(inner);
         }
@@ -98,7 +98,7 @@ impl Span {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn set_finish_time(&self, time: SystemTime) -> &Self {
-        let wall = self.given_nanos("set_finish_time", time);
+        let wall = self.checked_nanos("set_finish_time", time);
         let inner = self.recording_record();
         self.recording("set_finish_time", |data, _| {
             data.set_finish_wall(wall);
@@ -278,7 +278,7 @@ impl Taken {
             follows_from: follows_from.map(context).collect(),
         };
         // Buffered spans of the trace no longer need them.
-        draft.forget_tags();
+        draft.clear_tags();
         draft.logs.clear();
         draft.log_count = 0;
         taken

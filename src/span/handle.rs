@@ -119,7 +119,7 @@ impl Span {
     /// Logs fields at a past time. A time that servers do not store is clamped, as [at the
     /// start](SpanBuilder::start_time).
     pub fn log_at(&self, time: SystemTime, fields: &[(&str, TagValue<'_>)]) -> &Self {
-        self.log_with(Some(self.given_nanos("log_at", time)), fields)
+        self.log_with(Some(self.checked_nanos("log_at", time)), fields)
     }
 
     /// Logs the field `event`.
@@ -211,7 +211,7 @@ impl Span {
     /// microsecond, the minimum; a time that servers do not store is clamped, as [at the
     /// start](SpanBuilder::start_time).
     pub fn finish_at(&self, time: SystemTime) {
-        finish::finish(self, Some(self.given_nanos("finish_at", time)));
+        finish::finish(self, Some(self.checked_nanos("finish_at", time)));
     }
 
     /// Finishes the span with options: an end time, logs made elsewhere.
@@ -228,13 +228,13 @@ impl Span {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn finish_with(&self, options: FinishOptions<'_>) {
-        let end = options.finish_time.map(|time| self.given_nanos("finish_with", time));
+        let end = options.finish_time.map(|time| self.checked_nanos("finish_with", time));
         finish::finish_with_logs(self, end, options.log_records);
     }
 
     /// Converts a given time to nanoseconds since the Unix epoch, clamped to storable times.
-    pub(in crate::span) fn given_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
-        self.stripe().map_or(0, |core| core.given_nanos(call, time))
+    pub(in crate::span) fn checked_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
+        self.stripe().map_or(0, |core| core.checked_nanos(call, time))
     }
 
     /// Makes the span the active one of this thread until the guard is dropped.

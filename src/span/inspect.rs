@@ -27,7 +27,7 @@ impl Span {
     #[must_use]
     pub fn start_time(&self) -> Option<SystemTime> {
         self.live(|data| match data.start {
-            Start::Read { wall, .. } | Start::Given { wall } => Some(system_time(wall)),
+            Start::Read { wall, .. } | Start::Explicit { wall } => Some(system_time(wall)),
             Start::Unknown => None,
         })?
     }

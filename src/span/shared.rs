@@ -79,7 +79,7 @@ pub(crate) struct SpanShared {
     /// The process in which the tracer was built.
     pub(crate) origin: ProcessOrigin,
     /// Whether a forked process has noticed the fork.
-    pub(crate) has_left: AtomicBool,
+    pub(crate) is_closed_in_fork: AtomicBool,
     pub(crate) trace_id_128bit: bool,
     /// Whether the members of other vendors in `tracestate` are recorded as a tag, which OTLP has a
     /// place for.
@@ -113,10 +113,10 @@ impl SpanShared {
 
     /// Ends the tracer in a forked process, and logs that, once.
     #[cold]
-    pub(crate) fn leave(&self) {
-        if !self.has_left.swap(true, Ordering::Relaxed) {
+    pub(crate) fn close_in_fork(&self) {
+        if !self.is_closed_in_fork.swap(true, Ordering::Relaxed) {
             if let Sink::ShardedBuffers(shards) = &self.sink {
-                shards.leave();
+                shards.close_in_fork();
             }
             self.diagnostics.say_fork();
         }
@@ -135,7 +135,7 @@ impl SpanShared {
     pub(crate) fn next_id(&self) -> u64 {
         match &self.ids {
             None => id::random_id(self.salt),
-            Some(ids) => self.given_id(&**ids),
+            Some(ids) => self.generated_id(&**ids),
         }
     }
 
@@ -145,19 +145,21 @@ impl SpanShared {
         if !self.trace_id_128bit {
             return 0;
         }
-        self.ids.as_ref().map_or_else(|| id::random_63(self.salt), |ids| self.given_high(&**ids))
+        self.ids
+            .as_ref()
+            .map_or_else(|| id::random_63(self.salt), |ids| self.generated_high(&**ids))
     }
 
     /// Draws again, but not for ever, if a generator returns zero.
     #[cold]
-    fn given_id(&self, ids: &dyn IdGenerator) -> u64 {
+    fn generated_id(&self, ids: &dyn IdGenerator) -> u64 {
         let next = |_| self.diagnostics.call(Callback::IdGeneratorNext, || ids.next());
         let first = (0..MAX_ZEROS).map_while(next).find(|id| *id != 0);
         first.unwrap_or_else(id::system_63)
     }
 
     #[cold]
-    fn given_high(&self, ids: &dyn IdGenerator) -> u64 {
+    fn generated_high(&self, ids: &dyn IdGenerator) -> u64 {
         let next = self.diagnostics.call(Callback::IdGeneratorNextHigh, || ids.next_high());
         next.unwrap_or_else(id::system_63)
     }
@@ -237,7 +239,7 @@ impl SpanShared {
     /// Returns the storable time nearest to the one given in `call`, in nanoseconds since the Unix
     /// epoch. A difference is counted and logged.
     #[inline]
-    pub(crate) fn given_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
+    pub(crate) fn checked_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
         storable_nanos(time).unwrap_or_else(|nearest| {
             self.report_time(call, time);
             nearest

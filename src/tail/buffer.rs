@@ -28,17 +28,17 @@ impl SlotId {
         self.0
     }
 
-    fn new(place: usize, generation: u32) -> Self {
-        Self((u64::from(generation) << 32) | (place as u64 & PLACES))
+    fn new(slot: usize, generation: u32) -> Self {
+        Self((u64::from(generation) << 32) | (slot as u64 & SLOT_BITS))
     }
 
-    fn place(self) -> usize {
-        usize::try_from(self.0 & PLACES).unwrap_or(usize::MAX)
+    fn slot(self) -> usize {
+        usize::try_from(self.0 & SLOT_BITS).unwrap_or(usize::MAX)
     }
 }
 
 /// The bits of an id that are a slot; the others are a generation, which is never zero.
-const PLACES: u64 = 0xffff_ffff;
+const SLOT_BITS: u64 = 0xffff_ffff;
 
 /// The spans of one trace.
 #[derive(Debug)]
@@ -48,24 +48,24 @@ struct Trace {
     end: usize,
     spans: u64,
     generation: u32,
-    /// The neighbours by age; [`NOBODY`] at the ends.
+    /// The neighbours by age; [`NO_SLOT`] at the ends.
     older: usize,
     newer: usize,
 }
 
-const NOBODY: usize = usize::MAX;
+const NO_SLOT: usize = usize::MAX;
 
 /// The traces that share one lock, and the state `S` of those that have open spans.
 #[derive(Debug)]
 pub(crate) struct TraceBuffer<S> {
     open: HashMap<TraceId, S, BuildHasherDefault<IdHasher>>,
-    places: Vec<Trace>,
+    slots: Vec<Trace>,
     oldest: usize,
     newest: usize,
     /// Free slots with the memory of their last trace.
     free: Vec<usize>,
     /// Free slots without memory.
-    bare: Vec<usize>,
+    without_memory: Vec<usize>,
     /// The memory of all slots, and its limit.
     used: usize,
     max_bytes: usize,
@@ -78,11 +78,11 @@ impl<S> TraceBuffer<S> {
     pub(super) fn new(max_bytes: usize) -> Self {
         Self {
             open: HashMap::default(),
-            places: Vec::new(),
-            oldest: NOBODY,
-            newest: NOBODY,
+            slots: Vec::new(),
+            oldest: NO_SLOT,
+            newest: NO_SLOT,
             free: Vec::new(),
-            bare: Vec::new(),
+            without_memory: Vec::new(),
             used: 0,
             max_bytes,
             spans: 0,
@@ -113,7 +113,7 @@ impl<S> TraceBuffer<S> {
     }
 
     /// Removes the state of a trace at the end of its last open span.
-    pub(crate) fn set_over(&mut self, trace_id: TraceId) {
+    pub(crate) fn set_finished(&mut self, trace_id: TraceId) {
         self.open.remove(&trace_id);
         // After a burst of open traces, the memory of the map is freed.
         if self.open.capacity() > MANY_TRACES && self.open.len() < self.open.capacity() / 8 {
@@ -123,7 +123,7 @@ impl<S> TraceBuffer<S> {
 
     /// Buffers a span of the trace that `key` identifies; `key` is set if it identified nothing.
     /// Returns how many spans were evicted to make room, this one included if there is none.
-    pub(crate) fn hold(&mut self, key: &mut SlotId, span: SpanParts<'_>) -> u64 {
+    pub(crate) fn push(&mut self, key: &mut SlotId, span: SpanParts<'_>) -> u64 {
         if self.closed {
             return 1;
         }
@@ -134,39 +134,39 @@ impl<S> TraceBuffer<S> {
         if !self.write(*key, span) {
             self.evicted += 1;
         }
-        if self.find(*key).is_some_and(|place| self.places[place].spans == 0) {
-            self.forget(*key);
+        if self.find(*key).is_some_and(|slot| self.slots[slot].spans == 0) {
+            self.discard(*key);
             *key = SlotId::NONE;
         }
         self.evicted - before
     }
 
     /// Calls `each` with all spans of a trace, the oldest first, and removes them.
-    pub(crate) fn release(&mut self, key: SlotId, mut each: impl FnMut(SpanView<'_>)) {
-        if let Some(place) = self.find(key) {
-            let trace = &self.places[place];
+    pub(crate) fn flush(&mut self, key: SlotId, mut each: impl FnMut(SpanView<'_>)) {
+        if let Some(slot) = self.find(key) {
+            let trace = &self.slots[slot];
             let mut rest = trace.bytes.get(..trace.end).unwrap_or_default();
             // The bytes are from the crate's own writer, so that all of them parse.
             while let Ok((span, taken)) = SpanView::parse(rest) {
                 each(span);
                 rest = rest.get(taken..).unwrap_or_default();
             }
-            self.forget(key);
+            self.discard(key);
         }
     }
 
     /// Discards the spans of a trace, and returns how many they were.
-    pub(crate) fn forget(&mut self, key: SlotId) -> u64 {
-        let Some(place) = self.find(key) else { return 0 };
-        self.leave(place);
-        let trace = &mut self.places[place];
+    pub(crate) fn discard(&mut self, key: SlotId) -> u64 {
+        let Some(slot) = self.find(key) else { return 0 };
+        self.unlink(slot);
+        let trace = &mut self.slots[slot];
         let spans = mem::take(&mut trace.spans);
         trace.end = 0;
         trace.generation = trace.generation.wrapping_add(1).max(1);
         self.spans -= spans;
-        self.free.push(place);
-        if self.places[place].bytes.len() > MAX_SPARE_BYTES {
-            self.strip();
+        self.free.push(slot);
+        if self.slots[slot].bytes.len() > MAX_SPARE_BYTES {
+            self.free_spare();
         }
         spans
     }
@@ -180,36 +180,36 @@ impl<S> TraceBuffer<S> {
     }
 
     fn find(&self, key: SlotId) -> Option<usize> {
-        let place = key.place();
-        let trace = self.places.get(place)?;
-        (SlotId::new(place, trace.generation) == key).then_some(place)
+        let slot = key.slot();
+        let trace = self.slots.get(slot)?;
+        (SlotId::new(slot, trace.generation) == key).then_some(slot)
     }
 
     /// Takes a slot for a trace, as the youngest.
     fn begin(&mut self) -> SlotId {
         // Under pressure the oldest trace's memory is reused, rather than freed and allocated
         // again.
-        if self.free.is_empty() && self.used + PLACE_BYTES + MIN_BYTES > self.max_bytes {
+        if self.free.is_empty() && self.used + SLOT_BYTES + MIN_BYTES > self.max_bytes {
             self.evict_oldest();
         }
-        let place = self.free.pop().or_else(|| self.bare.pop()).unwrap_or_else(|| {
+        let slot = self.free.pop().or_else(|| self.without_memory.pop()).unwrap_or_else(|| {
             let (bytes, generation) = (Vec::new(), 1);
-            let (older, newer) = (NOBODY, NOBODY);
-            self.places.push(Trace { bytes, end: 0, spans: 0, generation, older, newer });
-            self.used += PLACE_BYTES;
-            self.places.len() - 1
+            let (older, newer) = (NO_SLOT, NO_SLOT);
+            self.slots.push(Trace { bytes, end: 0, spans: 0, generation, older, newer });
+            self.used += SLOT_BYTES;
+            self.slots.len() - 1
         });
-        self.join(place);
-        SlotId::new(place, self.places[place].generation)
+        self.link_newest(slot);
+        SlotId::new(slot, self.slots[slot].generation)
     }
 
     /// Writes a span behind the others of its trace. Returns false if there is no room even after
     /// all evictions.
     fn write(&mut self, key: SlotId, span: SpanParts<'_>) -> bool {
-        let Some(place) = self.find(key) else { return false };
+        let Some(slot) = self.find(key) else { return false };
         let len = span.max_len();
         loop {
-            let trace = &mut self.places[place];
+            let trace = &mut self.slots[slot];
             let (has, needs) = (trace.bytes.len(), trace.end + len);
             if let Some(room) = trace.bytes.get_mut(trace.end..needs) {
                 trace.end += span.write_cold(room);
@@ -224,44 +224,44 @@ impl<S> TraceBuffer<S> {
                 trace.bytes.reserve_exact(size - has);
                 trace.bytes.resize(size, 0);
                 self.used += size - has;
-            } else if !self.make_room(place) {
+            } else if !self.make_room(slot) {
                 return false;
             }
         }
     }
 
-    /// Evicts spans in favour of `place`. Returns false if there is nothing to evict.
+    /// Evicts spans in favour of `slot`. Returns false if there is nothing to evict.
     #[cold]
-    fn make_room(&mut self, place: usize) -> bool {
+    fn make_room(&mut self, slot: usize) -> bool {
         if !self.free.is_empty() {
-            self.strip();
-        } else if self.oldest != place {
+            self.free_spare();
+        } else if self.oldest != slot {
             self.evict_oldest();
         } else {
-            return self.shed(place);
+            return self.evict_older_half(slot);
         }
         true
     }
 
     /// Frees the memory of the slot that was freed last.
-    fn strip(&mut self) {
-        if let Some(place) = self.free.pop() {
-            self.used -= mem::take(&mut self.places[place].bytes).len();
-            self.bare.push(place);
+    fn free_spare(&mut self) {
+        if let Some(slot) = self.free.pop() {
+            self.used -= mem::take(&mut self.slots[slot].bytes).len();
+            self.without_memory.push(slot);
         }
     }
 
     #[cold]
     fn evict_oldest(&mut self) {
-        if let Some(trace) = self.places.get(self.oldest) {
-            self.evicted += self.forget(SlotId::new(self.oldest, trace.generation));
+        if let Some(trace) = self.slots.get(self.oldest) {
+            self.evicted += self.discard(SlotId::new(self.oldest, trace.generation));
         }
     }
 
     /// Evicts the older half of a trace's spans. Returns false if there are none.
     #[cold]
-    fn shed(&mut self, place: usize) -> bool {
-        let trace = &mut self.places[place];
+    fn evict_older_half(&mut self, slot: usize) -> bool {
+        let trace = &mut self.slots[slot];
         let (mut gone, mut spans) = (0, 0);
         while gone <= trace.end / 2
             && let Some(rest) = trace.bytes.get(gone..trace.end)
@@ -275,29 +275,29 @@ impl<S> TraceBuffer<S> {
         self.spans -= spans;
         self.evicted += spans;
         // The remaining spans are no older than those of the other traces.
-        self.leave(place);
-        self.join(place);
+        self.unlink(slot);
+        self.link_newest(slot);
         spans > 0
     }
 
     /// Links a slot as the youngest.
-    fn join(&mut self, place: usize) {
-        let before = mem::replace(&mut self.newest, place);
-        (self.places[place].older, self.places[place].newer) = (before, NOBODY);
-        match self.places.get_mut(before) {
-            Some(trace) => trace.newer = place,
-            None => self.oldest = place,
+    fn link_newest(&mut self, slot: usize) {
+        let before = mem::replace(&mut self.newest, slot);
+        (self.slots[slot].older, self.slots[slot].newer) = (before, NO_SLOT);
+        match self.slots.get_mut(before) {
+            Some(trace) => trace.newer = slot,
+            None => self.oldest = slot,
         }
     }
 
     /// Unlinks a slot.
-    fn leave(&mut self, place: usize) {
-        let (older, newer) = (self.places[place].older, self.places[place].newer);
-        match self.places.get_mut(older) {
+    fn unlink(&mut self, slot: usize) {
+        let (older, newer) = (self.slots[slot].older, self.slots[slot].newer);
+        match self.slots.get_mut(older) {
             Some(trace) => trace.newer = newer,
             None => self.oldest = newer,
         }
-        match self.places.get_mut(newer) {
+        match self.slots.get_mut(newer) {
             Some(trace) => trace.older = older,
             None => self.newest = older,
         }
@@ -305,7 +305,7 @@ impl<S> TraceBuffer<S> {
 }
 
 /// The memory of a slot beside its spans.
-const PLACE_BYTES: usize = size_of::<Trace>() + 2 * size_of::<usize>();
+const SLOT_BYTES: usize = size_of::<Trace>() + 2 * size_of::<usize>();
 
 /// Hashes trace ids. The listed ids were drawn at random in this process, so that collisions cannot
 /// be provoked; they need only be spread over all bits.
@@ -342,17 +342,17 @@ mod tests {
     use super::*;
     use crate::encoding::{Ids, SpanDraft, ValueView};
 
-    fn hold(line: &mut TraceBuffer<()>, key: &mut SlotId, n: i64, bytes: usize) -> u64 {
+    fn push(buffer: &mut TraceBuffer<()>, key: &mut SlotId, n: i64, bytes: usize) -> u64 {
         let mut draft = SpanDraft::default();
         draft.tag_count = 2;
         draft.tags.tag_long(b"n", n);
         draft.tags.tag(b"text", ValueView::Str(&vec![b'x'; bytes]));
-        line.hold(key, SpanParts::new(&Ids::default(), 0, (0, 0), &draft))
+        buffer.push(key, SpanParts::new(&Ids::default(), 0, (0, 0), &draft))
     }
 
-    fn released(line: &mut TraceBuffer<()>, key: SlotId) -> Vec<i64> {
+    fn flushed(buffer: &mut TraceBuffer<()>, key: SlotId) -> Vec<i64> {
         let mut numbers = Vec::new();
-        line.release(key, |span| {
+        buffer.flush(key, |span| {
             if let Some(ValueView::Long(n)) = span.tag("n") {
                 numbers.push(n);
             }
@@ -361,10 +361,10 @@ mod tests {
     }
 
     /// Returns the memory of a buffer, after checking that it is what the buffer counts.
-    fn memory(line: &TraceBuffer<()>) -> usize {
-        let places = line.places.iter().map(|trace| PLACE_BYTES + trace.bytes.capacity());
-        let memory = places.sum();
-        assert_eq!(line.used, memory);
+    fn memory(buffer: &TraceBuffer<()>) -> usize {
+        let slots = buffer.slots.iter().map(|trace| SLOT_BYTES + trace.bytes.capacity());
+        let memory = slots.sum();
+        assert_eq!(buffer.used, memory);
         memory
     }
 
@@ -376,7 +376,7 @@ mod tests {
             (dice >> 33) % bound
         };
         for max_bytes in [4_096, 9_000, 100_000] {
-            let mut line = TraceBuffer::new(max_bytes);
+            let mut buffer = TraceBuffer::new(max_bytes);
             let mut traces: Vec<(SlotId, VecDeque<i64>)> = vec![Default::default(); 12];
             let (mut put, mut lost, mut out) = (0, 0, 0);
             for n in 0..20_000 {
@@ -384,7 +384,7 @@ mod tests {
                 let (key, numbers) = &mut traces[at];
                 match below(10) {
                     0 => {
-                        let there = released(&mut line, *key);
+                        let there = flushed(&mut buffer, *key);
                         let start = numbers.len() - there.len();
                         assert!(there.iter().eq(numbers.iter().skip(start)), "{max_bytes}");
                         out += there.len() as u64;
@@ -392,16 +392,16 @@ mod tests {
                         numbers.clear();
                     }
                     1 => {
-                        out += line.forget(*key);
+                        out += buffer.discard(*key);
                         *key = SlotId::NONE;
                         numbers.clear();
                     }
                     _ => {
                         let large = if below(50) == 0 { 5_000 } else { 0 };
                         let bytes = usize::try_from(below(100)).unwrap() + large;
-                        let spans = line.spans();
-                        let now_lost = hold(&mut line, key, n, bytes);
-                        assert_eq!(spans + 1, line.spans() + now_lost);
+                        let spans = buffer.spans();
+                        let now_lost = push(&mut buffer, key, n, bytes);
+                        assert_eq!(spans + 1, buffer.spans() + now_lost);
                         (put, lost) = (put + 1, lost + now_lost);
                         numbers.push_back(n);
                         if *key == SlotId::NONE {
@@ -409,49 +409,49 @@ mod tests {
                         }
                     }
                 }
-                assert_eq!(line.spans() + out + lost, put);
-                assert!(memory(&line) <= max_bytes, "{max_bytes}");
+                assert_eq!(buffer.spans() + out + lost, put);
+                assert!(memory(&buffer) <= max_bytes, "{max_bytes}");
             }
-            assert_eq!(line.evicted(), lost);
+            assert_eq!(buffer.evicted(), lost);
             assert!(lost > 0 && out > 0 || max_bytes == 100_000);
-            let spans = line.spans();
-            assert_eq!((line.close(), line.spans(), memory(&line)), (spans, 0, 0));
-            assert_eq!(hold(&mut line, &mut SlotId::NONE.clone(), 1, 1), 1, "closed");
+            let spans = buffer.spans();
+            assert_eq!((buffer.close(), buffer.spans(), memory(&buffer)), (spans, 0, 0));
+            assert_eq!(push(&mut buffer, &mut SlotId::NONE.clone(), 1, 1), 1, "closed");
         }
     }
 
     #[test]
     fn the_key_of_a_trace_that_is_gone_names_nothing_whoever_has_its_place() {
-        let mut line = TraceBuffer::new(10_000);
+        let mut buffer = TraceBuffer::new(10_000);
         let (mut first, mut second) = (SlotId::NONE, SlotId::NONE);
-        assert_eq!(hold(&mut line, &mut first, 1, 10), 0);
-        assert_eq!(line.forget(first), 1);
-        assert_eq!(hold(&mut line, &mut second, 2, 10), 0);
-        assert_eq!(first.place(), second.place());
-        assert_eq!((released(&mut line, first), line.forget(first)), (vec![], 0));
-        assert_eq!(released(&mut line, second), [2]);
+        assert_eq!(push(&mut buffer, &mut first, 1, 10), 0);
+        assert_eq!(buffer.discard(first), 1);
+        assert_eq!(push(&mut buffer, &mut second, 2, 10), 0);
+        assert_eq!(first.slot(), second.slot());
+        assert_eq!((flushed(&mut buffer, first), buffer.discard(first)), (vec![], 0));
+        assert_eq!(flushed(&mut buffer, second), [2]);
     }
 
     #[test]
-    fn a_trace_that_is_forgotten_leaves_no_more_memory_than_the_next_one_may_need() {
-        let mut line = TraceBuffer::new(1_000_000);
+    fn a_discarded_trace_leaves_no_more_memory_than_the_next_one_may_need() {
+        let mut buffer = TraceBuffer::new(1_000_000);
         for bytes in [100, 50_000] {
             let mut key = SlotId::NONE;
-            assert_eq!(hold(&mut line, &mut key, 1, bytes), 0);
-            assert!(memory(&line) > bytes);
-            assert_eq!(line.forget(key), 1);
-            let spare = memory(&line) - PLACE_BYTES;
+            assert_eq!(push(&mut buffer, &mut key, 1, bytes), 0);
+            assert!(memory(&buffer) > bytes);
+            assert_eq!(buffer.discard(key), 1);
+            let spare = memory(&buffer) - SLOT_BYTES;
             assert_eq!(spare > 0, bytes == 100, "{spare} bytes are kept");
         }
     }
 
     #[test]
     fn a_trace_that_is_too_large_alone_loses_the_older_half_of_its_spans() {
-        let mut line = TraceBuffer::new(64 * 1024);
+        let mut buffer = TraceBuffer::new(64 * 1024);
         let (mut key, mut n) = (SlotId::NONE, 0);
         let lost = loop {
             n += 1;
-            match hold(&mut line, &mut key, n, 100) {
+            match push(&mut buffer, &mut key, n, 100) {
                 0 => {}
                 lost => break i64::try_from(lost).unwrap(),
             }
@@ -461,6 +461,6 @@ mod tests {
             buffered > 100 && (lost - buffered / 2).abs() <= 1,
             "{lost} of {buffered} were lost"
         );
-        assert!(released(&mut line, key).into_iter().eq(lost + 1..=n), "the oldest");
+        assert!(flushed(&mut buffer, key).into_iter().eq(lost + 1..=n), "the oldest");
     }
 }

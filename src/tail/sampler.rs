@@ -40,8 +40,8 @@ impl<S> TailSampler<S> {
     }
 
     /// The buffer of a trace. None in a forked process if a thread that was left behind may have it.
-    pub(crate) fn line(&self, trace_id: TraceId) -> Option<MutexGuard<'_, TraceBuffer<S>>> {
-        self.buffers.line(trace_id)
+    pub(crate) fn buffer(&self, trace_id: TraceId) -> Option<MutexGuard<'_, TraceBuffer<S>>> {
+        self.buffers.buffer(trace_id)
     }
 
     /// Keeps whatever is buffered where it is, until what this gives is dropped.

@@ -38,18 +38,18 @@ impl TailState {
     }
 
     /// Counts a started span, if others are open.
-    pub(crate) fn join(&self) -> bool {
+    pub(crate) fn add_span(&self) -> bool {
         let others = |open| (open > 0).then(|| open + 1);
         self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, others).is_ok()
     }
 
     /// Counts a finished span if no other one is open, with the buffer locked.
-    pub(crate) fn leave_last(&self) -> bool {
+    pub(crate) fn remove_last_span(&self) -> bool {
         self.open.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Counts a finished span that is not the last one, with the buffer locked.
-    pub(crate) fn leave(&self) {
+    pub(crate) fn remove_span(&self) {
         self.open.fetch_sub(1, Ordering::AcqRel);
     }
 

@@ -177,7 +177,7 @@ impl TracerBuilder {
             ids: self.ids,
             salt: id::seed(),
             origin,
-            has_left: false.into(),
+            is_closed_in_fork: false.into(),
             trace_id_128bit,
             records_trace_state,
             max_start_tag_value_bytes: if may_defer || hooks.want_tags() {

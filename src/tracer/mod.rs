@@ -316,7 +316,7 @@ impl Tracer {
     #[must_use]
     pub fn stats(&self) -> Stats {
         if self.shared.core.is_forked() {
-            self.shared.core.leave();
+            self.shared.core.close_in_fork();
         }
         self.shared.core.stats(self.shared.refs.all_stripes())
     }
@@ -411,7 +411,7 @@ impl Drop for Shared {
 impl Shared {
     fn wait(&self, work: impl FnOnce(&ReporterService) -> bool) -> FlushReport {
         if self.core.is_forked() {
-            self.core.leave();
+            self.core.close_in_fork();
             let stats = self.core.stats(self.refs.all_stripes());
             return FlushReport::new(stats, false, Duration::ZERO);
         }

@@ -7,8 +7,8 @@
 //! absent, and only spans of that time are lost. A failed datagram does not affect others.
 
 mod addresses;
+mod bound;
 pub(super) mod failure;
-mod given;
 mod pacing;
 #[cfg(target_os = "linux")]
 mod proc_net;
@@ -107,9 +107,9 @@ impl UdpTransport {
     /// zero means too.
     #[must_use]
     pub fn reconnecting(mut self, interval: Option<Duration>) -> Self {
-        let given =
+        let or_default =
             |interval: Duration| if interval.is_zero() { RESOLVE_INTERVAL } else { interval };
-        self.addresses.interval = interval.map(|interval| given(interval).min(MAX_INTERVAL));
+        self.addresses.interval = interval.map(|interval| or_default(interval).min(MAX_INTERVAL));
         self
     }
 
@@ -165,7 +165,8 @@ impl UdpTransport {
         let before = self.connection.replace(connection);
         self.watch_receive_queue();
         // The errors of the old socket will not be read any more.
-        self.previous_refused |= before.is_some_and(|old| failure::late(&*old.socket).is_some());
+        self.previous_refused |=
+            before.is_some_and(|old| failure::of_previous(&*old.socket).is_some());
     }
 
     /// Sends a message, with all remedies for failures.
@@ -179,7 +180,7 @@ impl UdpTransport {
             match failure {
                 Failure::PreviousRefused if remedies.previous < MAX_PREVIOUS => {
                     remedies.previous += 1;
-                    self.refused_late();
+                    self.handle_late_refusal();
                 }
                 Failure::PreviousTooLarge if remedies.previous < MAX_PREVIOUS => {
                     remedies.previous += 1;
@@ -276,7 +277,7 @@ impl UdpTransport {
 
     /// Handles a late refusal of the last message: it is sent to another address if there is still
     /// a copy, and later messages go to that address in any case.
-    fn refused_late(&mut self) {
+    fn handle_late_refusal(&mut self) {
         let now = self.network.now();
         let last = std::mem::take(&mut self.last);
         let may_search = self.search_hold_off.is_none_or(|until| now >= until);
@@ -328,7 +329,7 @@ impl UdpTransport {
     fn is_refused_soon(&self, socket: &dyn DatagramSocket) -> bool {
         (0..RESPONSE_LOOKS).any(|_| {
             self.network.sleep(RESPONSE_INTERVAL);
-            failure::late(socket).is_some()
+            failure::of_previous(socket).is_some()
         })
     }
 }
@@ -374,10 +375,14 @@ impl Transport for UdpTransport {
     }
 
     fn take_late_refusal(&mut self) -> bool {
-        match self.connection.as_ref().and_then(|connection| failure::late(&*connection.socket)) {
+        match self
+            .connection
+            .as_ref()
+            .and_then(|connection| failure::of_previous(&*connection.socket))
+        {
             None => {}
             Some(Failure::PreviousTooLarge) => self.previous_refused = true,
-            Some(_) => self.refused_late(),
+            Some(_) => self.handle_late_refusal(),
         }
         std::mem::take(&mut self.previous_refused)
     }

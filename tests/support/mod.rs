@@ -89,10 +89,10 @@ impl Seeded {
 
 /// Fails if the work hangs, rather than hanging with it.
 pub(crate) fn soon(work: impl FnOnce() + Send + 'static) {
-    let (tell, done) = channel();
+    let (sender, done) = channel();
     let worker = std::thread::spawn(move || {
         work();
-        let _ = tell.send(());
+        let _ = sender.send(());
     });
     assert_ne!(done.recv_timeout(SOON), Err(RecvTimeoutError::Timeout), "it hangs");
     worker.join().unwrap();

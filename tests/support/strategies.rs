@@ -59,7 +59,7 @@ impl Strategies {
         *self.response.lock().unwrap() = response;
     }
 
-    pub(crate) fn tell(&self, body: &str) {
+    pub(crate) fn set_body(&self, body: &str) {
         self.set(StrategyResponse::Body(200, body.to_owned()));
     }
 

@@ -55,12 +55,12 @@ impl Taken {
 /// Takes what is not larger than a limit, which it does not tell beforehand.
 pub(crate) fn limited(limit: usize) -> (impl Transport + 'static, Taken) {
     let taken = Taken::default();
-    let kept = taken.clone();
+    let retained = taken.clone();
     let transport = By(move |message: &[u8]| {
         if message.len() > limit {
             return Err(TransportError::TooLarge { bytes: message.len() });
         }
-        kept.push(message);
+        retained.push(message);
         Ok(Sent::OK)
     });
     (transport, taken)
@@ -76,15 +76,15 @@ pub(crate) struct Gate {
 }
 
 pub(crate) fn gated() -> (impl Transport + 'static, Gate) {
-    let (tell, came) = channel();
+    let (sender, came) = channel();
     let (release, wait) = channel();
     let taken = Taken::default();
-    let kept = taken.clone();
+    let retained = taken.clone();
     let wait = Mutex::new(wait);
     let transport = By(move |message: &[u8]| {
-        let _ = tell.send(());
+        let _ = sender.send(());
         let _ = wait.lock().unwrap().recv();
-        kept.push(message);
+        retained.push(message);
         Ok(Sent::OK)
     });
     (transport, Gate { came, release, taken })

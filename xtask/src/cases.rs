@@ -347,15 +347,15 @@ fn tree(tracer: &Tracer) {
 /// One that has been told what to do.
 fn remote(response: &'static str) -> Outcome<RemoteSampler> {
     #[derive(Debug)]
-    struct Told(&'static str);
+    struct FixedStrategy(&'static str);
 
-    impl StrategySource for Told {
+    impl StrategySource for FixedStrategy {
         fn fetch(&self, _service_name: &str) -> Result<Vec<u8>, FetchError> {
             Ok(self.0.as_bytes().to_vec())
         }
     }
 
-    let sampler = RemoteSampler::builder("contracts").source(Told(response)).build()?;
+    let sampler = RemoteSampler::builder("contracts").source(FixedStrategy(response)).build()?;
     sampler.refresh();
     Ok(sampler)
 }

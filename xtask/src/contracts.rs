@@ -82,7 +82,7 @@ struct Cost {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
-    Kept,
+    Within,
     /// Above the contract, but not above what was reached before.
     Above,
     /// Above what was reached before.
@@ -102,7 +102,7 @@ impl Cost {
                 && self.steps <= per_operation(contract.steps, 1)
         };
         match (within(contract.instructions), within(contract.ceiling)) {
-            (true, _) => Verdict::Kept,
+            (true, _) => Verdict::Within,
             (false, true) => Verdict::Above,
             (false, false) => Verdict::Exceeded,
         }
@@ -119,7 +119,7 @@ const LOCKED_BY_BUFFERS: u64 = 100;
 impl Verdict {
     const fn text(self) -> &'static str {
         match self {
-            Self::Kept => "kept",
+            Self::Within => "within",
             Self::Above => "ABOVE the contract",
             Self::Exceeded => "CEILING EXCEEDED",
             Self::Shown => "",
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(stalls.verdict(case), Verdict::Exceeded);
         let waits = Cost { locked: locked + LOCKED_BY_BUFFERS + 1, ..cost(most, 0) };
         assert_eq!(waits.verdict(case), Verdict::Exceeded);
-        assert_eq!(verdict(most, 0), Verdict::Kept);
+        assert_eq!(verdict(most, 0), Verdict::Within);
         assert_eq!(verdict(ceiling + 1, 0), Verdict::Exceeded);
         assert_eq!(verdict(most, BUFFERS + 1), Verdict::Exceeded);
     }

@@ -100,7 +100,7 @@ impl Memory {
             let alone = self.order.len() == 1 && oldest == trace_id;
             let mut spans = self.traces.remove(&oldest).unwrap_or_default();
             if alone && let Some(span) = spans.pop_front() {
-                self.forget(&span);
+                self.remove(&span);
                 stats.evicted_spans += 1;
             }
             if alone && !spans.is_empty() {
@@ -109,13 +109,13 @@ impl Memory {
             }
             stats.evicted_traces += u64::from(!alone);
             stats.evicted_spans += spans.len() as u64;
-            spans.iter().for_each(|span| self.forget(span));
+            spans.iter().for_each(|span| self.remove(span));
             self.order.pop_front();
             self.bytes -= TRACE_COST;
         }
     }
 
-    fn forget(&mut self, span: &ReceivedSpan) {
+    fn remove(&mut self, span: &ReceivedSpan) {
         self.bytes -= span.bytes().len() + SPAN_COST;
         self.span_count -= 1;
         self.release(span.process_arc());

@@ -20,8 +20,8 @@ fn take(protocol: Protocol, bytes: &[u8]) -> Result<usize, DecodeError> {
     assert_eq!(stats.malformed, u64::from(taken.is_err()));
     assert_eq!(store.last_error().is_some(), taken.is_err());
     assert!(store.bytes() <= 1 << 20);
-    let kept: usize = store.spans().iter().map(|span| span.bytes().len()).sum();
-    assert!(kept <= 2 * bytes.len(), "{kept} bytes kept of {}", bytes.len());
+    let retained: usize = store.spans().iter().map(|span| span.bytes().len()).sum();
+    assert!(retained <= 2 * bytes.len(), "{retained} bytes kept of {}", bytes.len());
     for span in store.spans() {
         let (view, length) = SpanView::parse(span.bytes()).unwrap();
         assert_eq!(length, span.bytes().len());

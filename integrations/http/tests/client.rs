@@ -389,7 +389,7 @@ async fn a_url_that_cannot_be_asked_ends_both_spans() {
 /// Counts what became of connections.
 #[derive(Default)]
 struct Puts {
-    kept: AtomicUsize,
+    retained: AtomicUsize,
     refused: AtomicUsize,
     reused: AtomicUsize,
 }
@@ -400,7 +400,7 @@ impl ClientTrace for Puts {
     }
 
     fn put_idle_conn(&self, error: Option<PutIdleError>) {
-        let count = if error.is_none() { &self.kept } else { &self.refused };
+        let count = if error.is_none() { &self.retained } else { &self.refused };
         count.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -422,7 +422,10 @@ async fn idle_connections_are_bounded_per_host_and_in_all() {
         let [a, b, c] = &mut three.map(Box::pin).collect::<Vec<_>>()[..] else { panic!("three") };
         tokio::join!(a, b, c);
     }
-    assert_eq!((puts.kept.load(Ordering::Relaxed), puts.refused.load(Ordering::Relaxed)), (4, 2));
+    assert_eq!(
+        (puts.retained.load(Ordering::Relaxed), puts.refused.load(Ordering::Relaxed)),
+        (4, 2)
+    );
     // Of the four, the oldest had to go: one to the first server is left, and two to the second.
     for (server, left) in servers.iter().zip([1, 2]).rev() {
         let before = server.accepted.load(Ordering::SeqCst);

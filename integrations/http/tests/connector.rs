@@ -71,10 +71,10 @@ where
 }
 
 /// What the spans so far were told, in the order of their ends.
-fn told(spans: &InMemoryReporter) -> Vec<Vec<String>> {
-    let told = spans.spans().iter().map(|span| events(&span.view())).collect();
+fn logged(spans: &InMemoryReporter) -> Vec<Vec<String>> {
+    let logged = spans.spans().iter().map(|span| events(&span.view())).collect();
     spans.reset();
-    told
+    logged
 }
 
 /// The addresses in the logs of a span.
@@ -99,7 +99,7 @@ async fn a_request_that_dials_says_so_and_one_that_does_not_says_nothing() {
     assert_eq!(found, ["127.0.0.1", &dialed, &dialed]);
     assert!(fetch(&mut client, &url).await);
     let connected = ["DNSStart", "DNSDone", "ConnectStart", "ConnectDone", "ClosedBody"];
-    assert_eq!(told(&spans), [&connected[..], &["ClosedBody"]]);
+    assert_eq!(logged(&spans), [&connected[..], &["ClosedBody"]]);
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn a_host_that_is_an_address_is_not_resolved_and_of_several_none_is_named(
     assert!(fetch(&mut client, &format!("http://{}/time", server.address)).await);
     let dialed = server.address.to_string();
     assert_eq!(addresses(&spans.spans()[0]), [dialed.clone(), dialed]);
-    assert_eq!(told(&spans), [["ConnectStart", "ConnectDone", "ClosedBody"]]);
+    assert_eq!(logged(&spans), [["ConnectStart", "ConnectDone", "ClosedBody"]]);
 
     assert!(fetch(&mut client, &format!("http://shop.example:{}/time", server.port())).await);
     assert_eq!(addresses(&spans.spans()[0]), ["127.0.0.1", "127.0.0.2"], "those that were found");
@@ -121,12 +121,12 @@ async fn a_host_that_is_an_address_is_not_resolved_and_of_several_none_is_named(
     let connector = HttpConnector::new_with_resolver(Found(&[[127, 0, 0, 1]]));
     let mut client = traced(TracedConnector::new(connector), &tracer);
     assert!(fetch(&mut client, &format!("http://shop.example:{}/time", server.port())).await);
-    assert_eq!(told(&spans), [["ConnectStart", "ConnectDone", "ClosedBody"]]);
+    assert_eq!(logged(&spans), [["ConnectStart", "ConnectDone", "ClosedBody"]]);
     // A connector that is not traced is not told.
     let resolver = TracedResolver::new(Found(&[[127, 0, 0, 1]]));
     let mut client = traced(HttpConnector::new_with_resolver(resolver), &tracer);
     assert!(fetch(&mut client, &format!("http://shop.example:{}/time", server.port())).await);
-    assert_eq!(told(&spans), [["DNSStart", "DNSDone", "ClosedBody"]]);
+    assert_eq!(logged(&spans), [["DNSStart", "DNSDone", "ClosedBody"]]);
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn what_fails_says_why_and_nothing_is_told_of_what_did_not_begin() {
         TracedConnector::new(HttpConnector::new_with_resolver(resolver))
     };
     assert!(!fetch(&mut traced(connector(&[]), &tracer), "http://shop.example/").await);
-    assert_eq!(told(&spans), [["DNSStart", "DNSDone", "error"]]);
+    assert_eq!(logged(&spans), [["DNSStart", "DNSDone", "error"]]);
 
     let refusing = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://shop.example:{}/", refusing.port());
@@ -147,7 +147,7 @@ async fn what_fails_says_why_and_nothing_is_told_of_what_did_not_begin() {
     let done = view.logs().nth(3).unwrap();
     let error = done.fields().find(|field| field.key == b"error.object").unwrap();
     assert!(support::text(error.value).contains("refused"), "{}", support::text(error.value));
-    assert_eq!(told(&spans), [["DNSStart", "DNSDone", "ConnectStart", "ConnectDone!", "error"]]);
+    assert_eq!(logged(&spans), [["DNSStart", "DNSDone", "ConnectStart", "ConnectDone!", "error"]]);
 }
 
 #[cfg(feature = "tls")]
@@ -173,13 +173,13 @@ async fn the_handshake_of_hyper_rustls_is_told_apart_from_the_connection() {
     assert!(fetch(&mut client, &url).await);
     let dialed = ["DNSStart", "DNSDone", "ConnectStart", "ConnectDone", "TLSHandshakeStart"];
     let done = [&dialed[..], &["TLSHandshakeDone", "ClosedBody"]].concat();
-    assert_eq!(told(&spans), [done]);
+    assert_eq!(logged(&spans), [done]);
     // The same connector without TLS.
     assert!(fetch(&mut client, &plain.url("/time")).await);
-    assert_eq!(told(&spans), [[&dialed[..4], &["ClosedBody"]].concat()]);
+    assert_eq!(logged(&spans), [[&dialed[..4], &["ClosedBody"]].concat()]);
     // A certificate that is not trusted.
     assert!(!fetch(&mut traced(connector(&other), &tracer), &url).await);
-    assert_eq!(told(&spans), [[&dialed[..], &["TLSHandshakeDone!", "error"]].concat()]);
+    assert_eq!(logged(&spans), [[&dialed[..], &["TLSHandshakeDone!", "error"]].concat()]);
 }
 
 /// Connects at once the first time, and later when it may.
@@ -239,7 +239,7 @@ async fn a_dial_that_outlives_its_request_is_told_to_nobody() {
     // It gets the connection of the first, which is free before.
     first.into_body().collect().await.unwrap();
     assert!(requested.await.unwrap());
-    let ends = told(&spans);
+    let ends = logged(&spans);
     assert_eq!(
         ends,
         [&["ConnectStart", "ConnectDone", "ClosedBody"][..], &["ConnectStart", "ClosedBody"]]
@@ -248,7 +248,7 @@ async fn a_dial_that_outlives_its_request_is_told_to_nobody() {
     slow.leave.add_permits(1);
     eventually("the dial is done", || slow.done.load(Ordering::SeqCst) == 2).await;
     assert!(fetch(&mut second, &url("/time")).await);
-    assert_eq!(told(&spans), [["ClosedBody"]], "not told to who comes next");
+    assert_eq!(logged(&spans), [["ClosedBody"]], "not told to who comes next");
     assert_eq!(tracer.stats().misused, 0);
 
     // Given up while it connects.
@@ -257,7 +257,7 @@ async fn a_dial_that_outlives_its_request_is_told_to_nobody() {
     let url = format!("http://127.0.0.1:{port}/");
     let requested = tokio::time::timeout(Duration::from_millis(50), fetch(&mut client, &url)).await;
     assert!(requested.is_err());
-    assert_eq!(told(&spans), [["ConnectStart", "cancelled"]]);
+    assert_eq!(logged(&spans), [["ConnectStart", "cancelled"]]);
     assert_eq!((tracer.stats().open, tracer.stats().misused), (0, 0));
 }
 
@@ -273,5 +273,5 @@ async fn without_a_request_that_is_traced_nothing_is_told_and_all_works() {
     let requested = async { client.call(request).await };
     let response = jaeger_client::TraceFutureExt::in_span(requested, active).await.unwrap();
     assert_eq!(response.status(), 200);
-    assert_eq!(told(&spans), [[""; 0]]);
+    assert_eq!(logged(&spans), [[""; 0]]);
 }

@@ -54,12 +54,12 @@ async fn what_proves_who_asks_reaches_no_other_origin_and_does_not_come_back() {
     let (seen, seen_there) = (ours.seen.lock().clone(), theirs.seen.lock().clone());
     assert_eq!((seen.len(), seen_there.len(), hops(&reporter).len()), (3, 1, 4));
     let in_order = [&seen[0], &seen[1], &seen_there[0], &seen[2]];
-    for ((requested, kept), hop) in
+    for ((requested, retained), hop) in
         in_order.iter().zip([true, true, false, false]).zip(hops(&reporter))
     {
         let (_, url, headers, body) = requested;
-        assert_eq!(sensitive(headers), if kept { SENSITIVE.len() } else { 0 }, "{url}");
-        assert_eq!(headers[header::HOST] == "shop.test", kept, "{url}");
+        assert_eq!(sensitive(headers), if retained { SENSITIVE.len() } else { 0 }, "{url}");
+        assert_eq!(headers[header::HOST] == "shop.test", retained, "{url}");
         // The rest goes along: 307 keeps the body and what tells of it.
         assert_eq!((&headers["x-shop"], &body[..]), (&"4711".parse().unwrap(), &b"hello"[..]));
         assert_eq!(headers[header::CONTENT_TYPE], "text/plain");
@@ -77,8 +77,8 @@ async fn another_name_of_the_same_server_is_another_origin() {
     let url = through(&[server.url(""), other_name]);
     client.request(authorized(&url)).send().await.unwrap();
     let seen = server.seen.lock().clone();
-    let kept: Vec<_> = seen.iter().map(|(_, _, headers, _)| sensitive(headers)).collect();
-    assert_eq!(kept, [SENSITIVE.len(), 0]);
+    let retained: Vec<_> = seen.iter().map(|(_, _, headers, _)| sensitive(headers)).collect();
+    assert_eq!(retained, [SENSITIVE.len(), 0]);
 }
 
 #[tokio::test]

@@ -303,7 +303,7 @@ async fn only_a_response_that_is_dropped_before_its_end_is_cancelled() {
         ("a tunnel that is refused", "CONNECT", status(403), 0, true),
     ] {
         let (tracer, reporter, _closer) = tracer();
-        let mut service = TraceLayer::new(tracer).layer(Given(response));
+        let mut service = TraceLayer::new(tracer).layer(FixedResponse(response));
         let request = Request::builder().method(method).body(()).unwrap();
         let mut body = service.call(request).await.unwrap().into_body();
         for _ in 0..taken {
@@ -317,7 +317,7 @@ async fn only_a_response_that_is_dropped_before_its_end_is_cancelled() {
 }
 
 /// Answers with this, whose body says its end only when it is asked once more.
-struct Given(Response<Option<&'static str>>);
+struct FixedResponse(Response<Option<&'static str>>);
 
 struct Unsized(Option<&'static str>, bool);
 
@@ -338,7 +338,7 @@ impl Body for Unsized {
     }
 }
 
-impl Service<Request<()>> for Given {
+impl Service<Request<()>> for FixedResponse {
     type Response = Response<UnsyncBoxBody<Bytes, Infallible>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -348,13 +348,13 @@ impl Service<Request<()>> for Given {
     }
 
     fn call(&mut self, _request: Request<()>) -> Self::Future {
-        let given = std::mem::replace(&mut self.0, Response::new(None));
-        let trailers = given.headers().contains_key("x-trailers");
-        let given = given.map(|text| match text {
+        let response = std::mem::replace(&mut self.0, Response::new(None));
+        let trailers = response.headers().contains_key("x-trailers");
+        let response = response.map(|text| match text {
             Some(_) => Unsized(text, trailers).boxed_unsync(),
             None => Full::from("").boxed_unsync(),
         });
-        std::future::ready(Ok(given))
+        std::future::ready(Ok(response))
     }
 }
 

@@ -15,19 +15,19 @@ const REQUESTS: usize = 400;
 
 /// What one request was told.
 #[derive(Default)]
-struct Told {
+struct Events {
     port: AtomicUsize,
     reused: AtomicUsize,
     events: parking_lot::Mutex<Vec<&'static str>>,
 }
 
-impl Told {
+impl Events {
     fn event(&self, name: &'static str) {
         self.events.lock().push(name);
     }
 }
 
-impl ClientTrace for Told {
+impl ClientTrace for Events {
     fn get_conn(&self, _host_port: &str) {
         self.event("GetConn");
     }
@@ -84,7 +84,7 @@ async fn of_12800_requests_by_32_tasks_no_event_is_lost_and_none_on_another_requ
         let (client, url, dialed) = (client.clone(), url.clone(), Arc::clone(&dialed));
         tokio::spawn(async move {
             for _ in 0..REQUESTS {
-                let reported = Arc::new(Told::default());
+                let reported = Arc::new(Events::default());
                 let request = Request::get(&url).body(()).unwrap();
                 let request = client.request(request).also_trace(Arc::clone(&reported) as _);
                 let response = request.send().await.unwrap();

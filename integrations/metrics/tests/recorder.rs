@@ -17,9 +17,9 @@ use metrics::{
 
 /// Keeps what it is told by kind, name and labels.
 #[derive(Clone, Debug, Default)]
-struct Told(Arc<Mutex<BTreeMap<String, f64>>>);
+struct Recorded(Arc<Mutex<BTreeMap<String, f64>>>);
 
-struct One(Told, String);
+struct One(Recorded, String);
 
 impl One {
     fn change(&self, change: impl FnOnce(f64) -> f64) {
@@ -60,7 +60,7 @@ impl HistogramFn for One {
     }
 }
 
-impl Told {
+impl Recorded {
     fn one(&self, kind: &str, key: &Key) -> Arc<One> {
         let label = |label: &metrics::Label| format!(" {}={}", label.key(), label.value());
         let labels: String = key.labels().map(label).collect();
@@ -77,7 +77,7 @@ impl Told {
     }
 }
 
-impl Recorder for Told {
+impl Recorder for Recorded {
     fn describe_counter(&self, name: KeyName, _unit: Option<Unit>, help: SharedString) {
         self.describe("counter", &name, &help);
     }
@@ -113,7 +113,7 @@ fn builder() -> TracerBuilder {
 
 #[test]
 fn a_recorder_gets_jaegers_names_with_their_tags_as_labels_and_the_numbers_of_the_accounting() {
-    let reported = Told::default();
+    let reported = Recorded::default();
     let metrics = RecorderMetrics::with_recorder(reported.clone());
     let (tracer, closer) = builder().metrics(metrics).build().unwrap();
     (0..3).for_each(|_| tracer.start_span("op").finish());
@@ -136,7 +136,7 @@ fn a_recorder_gets_jaegers_names_with_their_tags_as_labels_and_the_numbers_of_th
 
 #[test]
 fn timers_are_histograms_of_seconds() {
-    let reported = Told::default();
+    let reported = Recorded::default();
     let metrics = RecorderMetrics::with_recorder(reported.clone());
     metrics.describe(MetricKind::Timer, "jaeger-rpc.request_latency", "How long");
     let timer = metrics.timer("jaeger-rpc.request_latency", &[("endpoint", "GET")]);
@@ -151,7 +151,7 @@ fn the_global_recorder_may_come_after_the_tracer() {
     let (tracer, _closer) = builder().metrics(RecorderMetrics::new()).build().unwrap();
     tracer.start_span("lost to the recorder").finish();
     let _ = tracer.flush(SOON);
-    let reported = Told::default();
+    let reported = Recorded::default();
     metrics::set_global_recorder(reported.clone()).unwrap();
     tracer.start_span("op").finish();
     let _ = tracer.flush(SOON);

@@ -56,7 +56,7 @@ impl Drop for Saved {
 fn collector() -> Result<(String, mpsc::Receiver<Request>), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let (tell, told) = mpsc::channel();
+    let (sender, received) = mpsc::channel();
     let serve = move || -> Outcome {
         for stream in listener.incoming() {
             let mut stream = BufReader::new(stream?);
@@ -71,12 +71,12 @@ fn collector() -> Result<(String, mpsc::Receiver<Request>), Box<dyn Error>> {
             let mut body = vec![0; header("content-length:").parse()?];
             stream.read_exact(&mut body)?;
             stream.get_mut().write_all(b"HTTP/1.1 202 x\r\ncontent-length: 0\r\n\r\n")?;
-            tell.send((head[0].clone(), header("authorization:"), body))?;
+            sender.send((head[0].clone(), header("authorization:"), body))?;
         }
         Ok(())
     };
     thread::spawn(move || drop(serve()));
-    Ok((format!("http://{address}"), told))
+    Ok((format!("http://{address}"), received))
 }
 
 fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output, Box<dyn Error>> {
@@ -96,12 +96,12 @@ fn text(path: &Path) -> &str {
 fn spans_are_sent_where_the_options_say_and_the_file_is_gone() -> Outcome {
     for (option, target) in [("--collector", "/api/traces"), ("--otlp", "/v1/traces")] {
         let saved = Saved::new(&option[2..])?;
-        let (url, told) = collector()?;
+        let (url, received) = collector()?;
         let output = command(&[text(&saved.file()), option, &url], &[])?;
         let said = String::from_utf8_lossy(&output.stdout);
         assert_eq!(said, "sent 10, of which 10 acknowledged; dropped 0; left 0\n");
         assert!(output.status.success() && !saved.file().exists());
-        let (line, _, body) = told.recv_timeout(SOON)?;
+        let (line, _, body) = received.recv_timeout(SOON)?;
         assert!(line.contains(target), "{line}");
         assert!(body.windows(4).any(|bytes| bytes == b"op-9"), "{option}");
     }
@@ -111,12 +111,12 @@ fn spans_are_sent_where_the_options_say_and_the_file_is_gone() -> Outcome {
 #[test]
 fn without_options_the_environment_of_the_service_says_where() -> Outcome {
     let saved = Saved::new("environment")?;
-    let (url, told) = collector()?;
+    let (url, received) = collector()?;
     let endpoint = format!("{url}/api/traces");
     let variables = [("JAEGER_ENDPOINT", &*endpoint), ("JAEGER_AUTH_TOKEN", "hidden")];
     let output = command(&[text(&saved.file())], &variables)?;
     assert!(output.status.success(), "{output:?}");
-    let (_, authorization, _) = told.recv_timeout(SOON)?;
+    let (_, authorization, _) = received.recv_timeout(SOON)?;
     assert_eq!(authorization, "Bearer hidden");
     Ok(())
 }

@@ -122,8 +122,8 @@ impl<'a> Service<http::Request<()>> for Rest<'a> {
 fn with_url(response: Response) -> http::Response<Body> {
     let url = response.url().clone();
     let mut response = http::Response::from(response);
-    if let Ok(kept) = http::Response::builder().url(url).body(()) {
-        response.extensions_mut().extend(kept.into_parts().0.extensions);
+    if let Ok(retained) = http::Response::builder().url(url).body(()) {
+        response.extensions_mut().extend(retained.into_parts().0.extensions);
     }
     response
 }

@@ -113,7 +113,7 @@ pub(crate) fn take_text() -> String {
 pub(crate) fn give_text_back(mut text: String) {
     text.clear();
     if text.capacity() <= MAX_HELD_BYTES {
-        let _ = TEXT.try_with(|kept| kept.set(text));
+        let _ = TEXT.try_with(|retained| retained.set(text));
     }
 }
 
@@ -127,7 +127,7 @@ impl Fields {
     pub(crate) fn give_back(mut self: Box<Self>) {
         self.clear();
         if self.is_small() {
-            let _ = FIELDS.try_with(|kept| kept.set(Some(self)));
+            let _ = FIELDS.try_with(|retained| retained.set(Some(self)));
         }
     }
 }

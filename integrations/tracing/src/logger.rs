@@ -26,12 +26,12 @@ pub struct TracingLogger;
 
 impl Logger for TracingLogger {
     fn error(&self, message: &str) {
-        let _telling = Telling::begin();
+        let _guard = Guard::begin();
         tracing::error!(target: "jaeger_client", "{message}");
     }
 
     fn info(&self, message: &str) {
-        let _telling = Telling::begin();
+        let _guard = Guard::begin();
         tracing::info!(target: "jaeger_client", "{message}");
     }
 }
@@ -46,17 +46,17 @@ pub(crate) fn is_telling() -> bool {
     TELLING.try_with(Cell::get).unwrap_or(false)
 }
 
-struct Telling {
+struct Guard {
     before: bool,
 }
 
-impl Telling {
+impl Guard {
     fn begin() -> Self {
         Self { before: TELLING.try_with(|telling| telling.replace(true)).unwrap_or(true) }
     }
 }
 
-impl Drop for Telling {
+impl Drop for Guard {
     fn drop(&mut self) {
         let _ = TELLING.try_with(|telling| telling.set(self.before));
     }

@@ -232,13 +232,13 @@ impl Spans {
 
     /// Notes a span as started, and keeps what it was begun with if it may be needed again.
     fn put(&self, id: u64, span: Span, pending: Box<Pending>) {
-        let (kept, pending) =
+        let (retained, pending) =
             if span.is_recording() { (None, Some(pending)) } else { (Some(pending), None) };
         let before = {
             let mut shard = self.table.shard(id);
             shard.get_mut(&id).map(|slot| {
                 slot.state = State::Live;
-                slot.pending = kept;
+                slot.pending = retained;
                 slot.span.replace(span)
             })
         };
@@ -331,7 +331,7 @@ impl Spans {
 
     /// Puts a span below a parent from elsewhere, whatever has become of it so far but its end.
     pub(crate) fn set_parent(&self, id: u64, parent: SpanContext) {
-        let (span, kept) = {
+        let (span, retained) = {
             let mut shard = self.table.shard(id);
             match shard.get_mut(&id) {
                 Some(slot) if slot.state == State::Pending => {
@@ -347,12 +347,12 @@ impl Spans {
         let Some(span) = span.or_else(|| self.live(id)) else {
             return self.counters.count(&self.counters.parents_refused);
         };
-        if let Some(mut kept) = kept {
+        if let Some(mut retained) = retained {
             // The tracer has kept nothing of it, but all of it is here.
-            kept.parent = Some(parent);
-            let next = self.start(&kept);
+            retained.parent = Some(parent);
+            let next = self.start(&retained);
             span.finish();
-            self.put(id, next, kept);
+            self.put(id, next, retained);
         } else {
             let own = span.context();
             if own.trace_id() == parent.trace_id() && own.parent_id() == parent.span_id() {

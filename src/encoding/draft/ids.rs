@@ -47,7 +47,7 @@ impl Ids {
 
     /// Discards the inherited fields, which lack the child's own id.
     #[inline]
-    pub(crate) fn forget_fields(&mut self) {
+    pub(crate) fn clear_fields(&mut self) {
         self.fields.trace.len = 0;
     }
 
@@ -89,14 +89,14 @@ impl Ids {
         }
     }
 
-    /// Returns the fields, encoded into `late` if they were not before.
+    /// Returns the fields, encoded into `encoded` if they were not before.
     #[inline(always)]
     pub(in crate::encoding) fn fields<'f>(
         &'f self,
-        late: &'f mut Option<IdFields>,
+        encoded: &'f mut Option<IdFields>,
     ) -> &'f IdFields {
         if self.fields.trace.len == 0 {
-            return late.insert(self.late_fields());
+            return encoded.insert(self.encode_missing());
         }
         &self.fields
     }
@@ -104,7 +104,7 @@ impl Ids {
     /// Encodes the fields of a span whose trace was forced to be recorded after its start.
     #[cold]
     #[inline(never)]
-    fn late_fields(&self) -> IdFields {
+    fn encode_missing(&self) -> IdFields {
         let mut encoded = *self;
         encoded.encode_all();
         encoded.fields

@@ -90,7 +90,7 @@ impl SpanDraft {
 
     /// Discards the tags of a span that is not recorded.
     #[inline]
-    pub(crate) fn forget_tags(&mut self) {
+    pub(crate) fn clear_tags(&mut self) {
         self.tags.clear();
         self.tag_count = 0;
         if self.extras {
@@ -311,8 +311,8 @@ impl<'a> SpanParts<'a> {
     fn usual_head(self, room: &mut [u8]) -> usize {
         let name = self.draft.name.as_bytes();
         let Some(mut to) = FixedWindow::<HEAD>::at(room, 0) else { return 0 };
-        let mut late = None;
-        let ids = self.ids.fields(&mut late);
+        let mut encoded_ids = None;
+        let ids = self.ids.fields(&mut encoded_ids);
         to.field(&ids.trace);
         to.field(&ids.span);
         to.field(&ids.parent);
@@ -330,8 +330,8 @@ impl<'a> SpanParts<'a> {
     fn other_head(self, room: &mut [u8]) -> usize {
         let draft = self.draft;
         let Some(mut ids_to) = FixedWindow::<HEAD>::at(room, 0) else { return 0 };
-        let mut late = None;
-        let ids = self.ids.fields(&mut late);
+        let mut encoded_ids = None;
+        let ids = self.ids.fields(&mut encoded_ids);
         ids_to.field(&ids.trace);
         ids_to.field(&ids.span);
         ids_to.field(&ids.parent);

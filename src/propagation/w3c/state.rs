@@ -90,15 +90,15 @@ fn well_formed(member: &str) -> Option<(&str, &str)> {
 /// Drops members beyond the limit: the long ones first, then those from the end.
 fn shortened(foreign: &str) -> String {
     let mut over = foreign.len() - MAX_BYTES;
-    let mut kept: Vec<&str> = foreign.split(',').collect();
+    let mut retained: Vec<&str> = foreign.split(',').collect();
     for long in [true, false] {
-        for at in (0..kept.len()).rev() {
-            if over > 0 && (kept[at].len() > LONG || !long) {
-                over = over.saturating_sub(kept.remove(at).len() + 1);
+        for at in (0..retained.len()).rev() {
+            if over > 0 && (retained[at].len() > LONG || !long) {
+                over = over.saturating_sub(retained.remove(at).len() + 1);
             }
         }
     }
-    kept.join(",")
+    retained.join(",")
 }
 
 fn read(value: &str) -> Option<Ours> {
@@ -184,9 +184,11 @@ mod tests {
         let long = format!("long={}", "v".repeat(200));
         let short = |n: usize| format!("s{n}={}", "v".repeat(95));
         let members: Vec<_> = (0..20).map(short).chain([long]).chain((20..22).map(short)).collect();
-        let kept = taken(&[&members.join(",")]).0.unwrap();
-        assert!(kept.len() <= MAX_BYTES && !kept.contains("long="), "{}", kept.len());
-        assert!(kept.starts_with("s0=") && kept.contains(",s19=") && !kept.contains("s21="));
+        let retained = taken(&[&members.join(",")]).0.unwrap();
+        assert!(retained.len() <= MAX_BYTES && !retained.contains("long="), "{}", retained.len());
+        assert!(
+            retained.starts_with("s0=") && retained.contains(",s19=") && !retained.contains("s21=")
+        );
     }
 
     #[test]

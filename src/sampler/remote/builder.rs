@@ -116,8 +116,8 @@ impl RemoteSamplerBuilder {
 
     /// Sets whether to decide again when a trace's first span is renamed; see
     /// [`PerOperationSampler`](crate::sampler::PerOperationSampler::late_binding). Default no.
-    pub fn late_binding(mut self, late: bool) -> Self {
-        self.operations.late_binding = late;
+    pub fn late_binding(mut self, enabled: bool) -> Self {
+        self.operations.late_binding = enabled;
         self
     }
 

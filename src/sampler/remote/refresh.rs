@@ -114,7 +114,7 @@ impl Shared {
         };
         // A logger is a user callback, so no lock is held here.
         if let Some(host) = host {
-            self.tell(&host, &outcome, news);
+            self.log_outcome(&host, &outcome, news);
         }
         (outcome, retry_after)
     }
@@ -162,7 +162,7 @@ impl Shared {
         FetchOutcome::Updated
     }
 
-    fn tell(&self, host: &SamplerHost, outcome: &FetchOutcome, news: bool) {
+    fn log_outcome(&self, host: &SamplerHost, outcome: &FetchOutcome, news: bool) {
         let cause = match outcome {
             FetchOutcome::Updated if news => {
                 let rule = self.in_force().status().rule;

@@ -25,7 +25,7 @@ pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, needs_
     // Swapped, so that the memory of both is reused.
     draft.first_tags.clear();
     std::mem::swap(&mut draft.tags, &mut draft.first_tags);
-    let mut given = std::mem::take(&mut draft.first_tags);
+    let mut start_tags = std::mem::take(&mut draft.first_tags);
     let count = std::mem::take(&mut draft.tag_count);
     let internal_count = tags_of(Some(List::new(count, &internal))).count();
     if inner.state.is_undecided() {
@@ -34,7 +34,7 @@ pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, needs_
     let draft = &mut inner.data.get_mut().draft;
     draft.tags.extend(&internal);
     draft.tag_count += internal_count;
-    for tag in tags_of(Some(List::new(count, given.bytes()))) {
+    for tag in tags_of(Some(List::new(count, start_tags.bytes()))) {
         if inner.state.is_undecided() {
             let key = String::from_utf8_lossy(tag.key);
             call_sampler(inner, core, |span| core.sampler.on_set_tag(span, &key, tag.value));
@@ -54,9 +54,9 @@ pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, needs_
         draft.tag_count += 1;
     }
     // Whether the memory is kept is decided at the end of the span.
-    given.clear();
+    start_tags.clear();
     let draft = &mut inner.data.get_mut().draft;
-    draft.first_tags = given;
+    draft.first_tags = start_tags;
     draft.extras = true;
 }
 
@@ -105,10 +105,11 @@ fn call_sampler(
         let Some(data) = inner.lock().filter(|data| !data.finished) else { return };
         data.draft.name.clone()
     };
-    let mut given = SpanTags::default();
+    let mut sampler_tags = SpanTags::default();
     let max = core.options.max_tag_value_bytes;
-    let mut span = SamplingParameters::new(inner.ids.trace, &name, &mut given, max, &core.clock)
-        .with_memory(inner.state.memory());
+    let mut span =
+        SamplingParameters::new(inner.ids.trace, &name, &mut sampler_tags, max, &core.clock)
+            .with_memory(inner.state.memory());
     if !inner.is_local_root() {
         span = span.below_root();
     }
@@ -116,7 +117,7 @@ fn call_sampler(
     if decision.sample {
         let Some(mut data) = inner.lock() else { return };
         let draft = &mut data.draft;
-        draft.tag_count += given.append_to(&mut draft.tags);
+        draft.tag_count += sampler_tags.append_to(&mut draft.tags);
         inner.state.add(if decision.firehose { SAMPLED | FIREHOSE } else { SAMPLED });
     }
     if !decision.retryable {

@@ -165,7 +165,7 @@ fn finish_last_slow(last: &mut SpanRecord) -> LastHandle {
     }
     let data = last.data.get_mut();
     data.close_logs();
-    let end = data.finish_wall().map_or(End::Now, |wall| End::Given { wall });
+    let end = data.finish_wall().map_or(End::Now, |wall| End::Explicit { wall });
     if write_out_slow(data, stripe, &last.ids, &last.state, end) == Accepted::Closed {
         stripe.report_closed();
     }
@@ -224,7 +224,7 @@ fn finish_slow(
     logs: &[LogRecord<'_>],
 ) {
     // Without the lock, as a logger may be called.
-    let moment = |log: &LogRecord<'_>| stripe.given_nanos("a log of finish_with", log.timestamp);
+    let moment = |log: &LogRecord<'_>| stripe.checked_nanos("a log of finish_with", log.timestamp);
     let moments: Vec<_> = logs.iter().map(moment).collect();
     let end = end.or_else(|| record.lock()?.finish_wall());
     tail::finishing(record, stripe);
@@ -282,9 +282,9 @@ pub(in crate::span) fn finish_unsent(record: &SpanRecord, stripe: &Stripe, data:
 /// Returns the end of the span: the given time, in nanoseconds since the Unix epoch, or now. Read
 /// without the lock, as a clock may be a user callback, and only if it is needed.
 #[inline]
-fn end_of(record: &SpanRecord, shared: &SpanShared, given: Option<i64>) -> End {
-    match given {
-        Some(wall) => End::Given { wall },
+fn end_of(record: &SpanRecord, shared: &SpanShared, finish_time: Option<i64>) -> End {
+    match finish_time {
+        Some(wall) => End::Explicit { wall },
         None if record.state.is_recording() => End::Read { count: shared.clock.monotonic_nanos() },
         None => End::Now,
     }
@@ -335,7 +335,7 @@ fn write_out_slow(
     }
     if stripe.tail_sampler.is_some() {
         data.finished = true;
-        if tail::leave(data, stripe, ids, state, end) {
+        if tail::account_finished(data, stripe, ids, state, end) {
             return Accepted::Yes;
         }
         return write_out_at(data, stripe, ids, state, end);

@@ -14,7 +14,7 @@ use crate::span::shared::SpanShared;
 pub(super) enum Tags<'a> {
     None,
     Short(&'a ShortTags),
-    Given(&'a mut SpanTags),
+    OfSampler(&'a mut SpanTags),
 }
 
 impl Tags<'_> {
@@ -27,7 +27,7 @@ impl Tags<'_> {
                 tags.extend_short(short);
                 SAMPLER_TAGS
             }
-            Self::Given(given) => given.append_to(tags),
+            Self::OfSampler(sampler_tags) => sampler_tags.append_to(tags),
         }
     }
 }
@@ -37,13 +37,13 @@ pub(super) fn decide(
     core: &SpanShared,
     trace_id: TraceId,
     name: &str,
-    given: &mut SpanTags,
+    sampler_tags: &mut SpanTags,
 ) -> Decision {
     let max = core.options.max_tag_value_bytes;
     core.sampler.on_create_span(&mut SamplingParameters::new(
         trace_id,
         name,
-        given,
+        sampler_tags,
         max,
         &core.clock,
     ))
@@ -96,14 +96,14 @@ pub(super) fn decide_on_join(inner: &mut SpanRecord, core: &SpanShared) {
     let flags = inner.state.flags();
     let parent = ParentDecision::new(flags & SAMPLED != 0, flags & DEBUG != 0);
     let draft = &mut inner.data.get_mut().draft;
-    let mut given = SpanTags::default();
+    let mut sampler_tags = SpanTags::default();
     let max = core.options.max_tag_value_bytes;
     let mut span =
-        SamplingParameters::new(inner.ids.trace, &draft.name, &mut given, max, &core.clock);
+        SamplingParameters::new(inner.ids.trace, &draft.name, &mut sampler_tags, max, &core.clock);
     let Some(decision) = core.sampler.on_join(&mut span, parent) else { return };
     if decision.sample {
         let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
-        draft.tag_count += given.append_to(first);
+        draft.tag_count += sampler_tags.append_to(first);
         draft.extras |= draft.first_tags.len() > 0;
         inner.state.add(flags_of(decision));
     } else {
@@ -120,7 +120,7 @@ pub(super) fn disabled(
     without_caller: &Arc<SpanContext>,
     caller: Option<SpanContext>,
 ) {
-    forget(inner);
+    discard_tags(inner);
     inner.begin_state(0);
     inner.set_caller(caller.map_or_else(|| Arc::clone(without_caller), Arc::new));
 }
@@ -151,7 +151,7 @@ fn decided_flags(
     debug_id: Option<&Arc<str>>,
 ) -> u8 {
     let draft = &mut inner.data.get_mut().draft;
-    let mut given = SpanTags::default();
+    let mut sampler_tags = SpanTags::default();
     let by_id = if !needs_decision || core.may_defer {
         // A sampler that may defer is called once the span exists.
         ById::No
@@ -164,8 +164,8 @@ fn decided_flags(
         ById::No => (0, Tags::None),
         ById::Yes(tags) => (SAMPLED, Tags::Short(tags)),
         ById::Undecided => {
-            let decision = decide(core, inner.ids.trace, &draft.name, &mut given);
-            (flags_of(decision), Tags::Given(&mut given))
+            let decision = decide(core, inner.ids.trace, &draft.name, &mut sampler_tags);
+            (flags_of(decision), Tags::OfSampler(&mut sampler_tags))
         }
     };
     let sample = flags != 0;
@@ -203,7 +203,7 @@ pub(super) fn has_recorded_trace_state(inner: &mut SpanRecord, core: &SpanShared
 /// Brings a span into a trace in a forked process. No callback is called, and ids are from the
 /// operating system: siblings of the process would generate the same ones otherwise.
 #[cold]
-pub(super) fn left(inner: &mut SpanRecord, core: &SpanShared, joins: bool) -> SpanOrigin {
+pub(super) fn in_fork(inner: &mut SpanRecord, core: &SpanShared, joins: bool) -> SpanOrigin {
     let id = id::system_63();
     if joins {
         inner.ids.span = SpanId::new(id);
@@ -220,9 +220,9 @@ pub(super) fn left(inner: &mut SpanRecord, core: &SpanShared, joins: bool) -> Sp
 pub(super) fn server(
     inner: &mut SpanRecord,
     core: &SpanShared,
-    given: Option<List<'_>>,
+    tags: Option<List<'_>>,
 ) -> SpanOrigin {
-    if !serves(inner, given, core.options.max_tag_value_bytes) {
+    if !serves(inner, tags, core.options.max_tag_value_bytes) {
         return child(inner, core);
     }
     inner.data.get_mut().draft.encode_parent_reference((inner.ids.trace, inner.ids.parent));
@@ -232,10 +232,10 @@ pub(super) fn server(
 
 /// Returns whether a span is started as the server's side of a call. Of several such tags, the last
 /// one counts, even if it was truncated to `max` bytes.
-fn serves(inner: &mut SpanRecord, given: Option<List<'_>>, max: usize) -> bool {
+fn serves(inner: &mut SpanRecord, tags: Option<List<'_>>, max: usize) -> bool {
     let draft = &inner.data.get_mut().draft;
-    let given = given.unwrap_or_else(|| List::new(draft.tag_count, draft.tags.bytes()));
-    let kind = tags_of(Some(given)).filter(|tag| tag.key == b"span.kind").last();
+    let tags = tags.unwrap_or_else(|| List::new(draft.tag_count, draft.tags.bytes()));
+    let kind = tags_of(Some(tags)).filter(|tag| tag.key == b"span.kind").last();
     let server = b"server";
     let cut = &server[..server.len().min(max)];
     kind.is_some_and(|tag| [server, cut].map(ValueView::Str).contains(&tag.value))
@@ -249,7 +249,7 @@ pub(super) fn begin(inner: &mut SpanRecord, core: &SpanShared, counts: &Counts) 
         record(inner, core);
         inner.data.get_mut().begin(counts, Sampled::Yes);
     } else {
-        forget(inner);
+        discard_tags(inner);
         inner.data.get_mut().begin(counts, Sampled::No);
     }
 }
@@ -259,7 +259,7 @@ pub(super) fn recording(inner: &mut SpanRecord, core: &SpanShared) {
     if inner.state.is_recording() {
         record(inner, core);
     } else {
-        forget(inner);
+        discard_tags(inner);
     }
 }
 
@@ -273,10 +273,10 @@ fn record(inner: &mut SpanRecord, core: &SpanShared) {
 }
 
 #[inline(always)]
-fn forget(inner: &mut SpanRecord) {
+fn discard_tags(inner: &mut SpanRecord) {
     // The trace may be forced yet, and the inherited fields are only half of its ids.
-    inner.ids.forget_fields();
-    inner.data.get_mut().draft.forget_tags();
+    inner.ids.clear_fields();
+    inner.data.get_mut().draft.clear_tags();
 }
 
 /// Returns whether a span that has joined a trace is the first of this process: a server span, or
@@ -287,10 +287,10 @@ fn forget(inner: &mut SpanRecord) {
 /// `firstInProcess` in jaeger-client-go, `tracer.go`.
 pub(super) fn is_first_in_process(
     inner: &mut SpanRecord,
-    given: Option<List<'_>>,
+    tags: Option<List<'_>>,
     max: usize,
 ) -> bool {
-    inner.ids.parent == SpanId::NONE || serves(inner, given, max)
+    inner.ids.parent == SpanId::NONE || serves(inner, tags, max)
 }
 
 /// Lets an observed span begin: observers may keep handles on it, and want to know how long

@@ -58,11 +58,11 @@ fn built(core: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
 /// Starts the first span of a trace whose sampler needs more than the id.
 #[inline(never)]
 fn decided_by_call(core: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
-    let mut given = SpanTags::default();
-    let flags = join::flags_of(join::decide(core, trace_id, &name, &mut given));
+    let mut sampler_tags = SpanTags::default();
+    let flags = join::flags_of(join::decide(core, trace_id, &name, &mut sampler_tags));
     match name {
         Cow::Borrowed(name) if flags == 0 => non_recording(core, trace_id, name),
-        name => root(core, trace_id, name, flags, Tags::Given(&mut given)),
+        name => root(core, trace_id, name, flags, Tags::OfSampler(&mut sampler_tags)),
     }
 }
 
@@ -187,7 +187,7 @@ impl<'a> UnstartedSpan<'a> {
 
     /// Sets the start time, in nanoseconds since the Unix epoch.
     pub(in crate::span) fn set_start(&mut self, wall: i64) {
-        self.record.data.get_mut().start = Start::Given { wall };
+        self.record.data.get_mut().start = Start::Explicit { wall };
     }
 
     pub(in crate::span) fn stripe(&self) -> &'a Arc<Stripe> {
@@ -236,9 +236,9 @@ impl<'a> UnstartedSpan<'a> {
         let extras = extras.map(|extras| *extras).unwrap_or_default();
         record.core = Some(Arc::clone(stripe));
         let has_observers = !stripe.hooks.is_empty();
-        let mut given = StartTags::default();
+        let mut start_tags = StartTags::default();
         if stripe.hooks.want_tags() {
-            given = StartTags::take(&mut record.data.get_mut().draft);
+            start_tags = StartTags::take(&mut record.data.get_mut().draft);
         }
         let (span_origin, sampled) = {
             let beginning = Beginning::of(record);
@@ -248,7 +248,7 @@ impl<'a> UnstartedSpan<'a> {
                 Some(itself) => (join::as_itself(record, itself), false),
                 None if joins => {
                     let span_origin = if stripe.options.shares_rpc_spans {
-                        join::server(record, stripe, given.list())
+                        join::server(record, stripe, start_tags.list())
                     } else {
                         join::child(record, stripe)
                     };
@@ -278,9 +278,9 @@ impl<'a> UnstartedSpan<'a> {
                 join::observed(record, stripe);
             }
             if let Some(value) = extras.priority {
-                let before = given.before_last(&record.data.get_mut().draft);
+                let before = start_tags.before_last(&record.data.get_mut().draft);
                 set_priority(record, stripe, value);
-                given.take_last(&mut record.data.get_mut().draft, before);
+                start_tags.take_last(&mut record.data.get_mut().draft, before);
             }
             let sampled = record.state.sampled();
             // Read before the tags are discarded.
@@ -288,7 +288,7 @@ impl<'a> UnstartedSpan<'a> {
                 && span_origin == SpanOrigin::Joined
                 && join::is_first_in_process(
                     record,
-                    given.list(),
+                    start_tags.list(),
                     stripe.options.max_tag_value_bytes,
                 )
             {
@@ -305,7 +305,7 @@ impl<'a> UnstartedSpan<'a> {
         }
         let span = Span::recorded(owned.into_shared());
         if has_observers {
-            notify_started(&span, stripe, &given);
+            notify_started(&span, stripe, &start_tags);
         }
         span
     }
@@ -332,11 +332,11 @@ impl<'a> UnstartedSpan<'a> {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
         let extras = record.data.get_mut().extras.take();
-        stripe.leave();
+        stripe.close_in_fork();
         record.core = Some(Arc::clone(stripe));
         let span_origin = match extras.and_then(|extras| extras.itself) {
             Some(itself) => join::as_itself(record, itself),
-            None => join::left(record, stripe, joins),
+            None => join::in_fork(record, stripe, joins),
         };
         join::begin(record, stripe, stripe.started(span_origin));
         Span::recorded(owned.into_shared())
@@ -345,10 +345,10 @@ impl<'a> UnstartedSpan<'a> {
 
 /// Notifies observers of a span that has its ids and its sampler's decision, and of its first tags.
 /// The sampler that defers is called for the tags after them.
-fn notify_started(span: &Span, stripe: &Arc<Stripe>, given: &StartTags) {
+fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags) {
     let Some(record) = span.existing_record() else { return };
-    observer::started(span, record, stripe, given);
-    for (key, value) in given.tags() {
+    observer::started(span, record, stripe, start_tags);
+    for (key, value) in start_tags.tags() {
         observer::tag_set(span, record, key, value);
         if key == SAMPLING_PRIORITY {
             continue;
@@ -359,9 +359,9 @@ fn notify_started(span: &Span, stripe: &Arc<Stripe>, given: &StartTags) {
         }
     }
     let Some(mut data) = record.lock() else { return };
-    given.append_last(&mut data.draft);
+    start_tags.append_last(&mut data.draft);
     if !record.state.is_recording() {
-        data.draft.forget_tags();
+        data.draft.clear_tags();
     }
 }
 

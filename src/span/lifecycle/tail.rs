@@ -59,11 +59,11 @@ impl TailSampler<Arc<TraceState>> {
         let began_here =
             span_origin == SpanOrigin::Trace || was_tracked && inner.state.tail_state.began_here();
         let trace_id = inner.ids.trace;
-        let Some(mut line) = self.line(trace_id) else { return };
-        match line.open(trace_id).filter(|open| open.tail_state.join()).map(Arc::clone) {
+        let Some(mut buffer) = self.buffer(trace_id) else { return };
+        match buffer.open(trace_id).filter(|open| open.tail_state.add_span()).map(Arc::clone) {
             Some(open) if is_sampled => {
                 open.force(flags, now);
-                release(&mut line, core, &open);
+                flush(&mut buffer, core, &open);
                 inner.join_state(open);
             }
             Some(open) => {
@@ -71,60 +71,60 @@ impl TailSampler<Arc<TraceState>> {
                 inner.join_state(open);
             }
             // Another thread has already restored its own state.
-            None if was_tracked && inner.state.tail_state.join() => {}
+            None if was_tracked && inner.state.tail_state.add_span() => {}
             None if is_sampled && !was_tracked => {}
             None => {
                 inner.state.tail_state.begin(self.id, began_here);
                 inner.state.track();
                 if began_here {
-                    line.set_open(trace_id, Arc::clone(&inner.state));
+                    buffer.set_open(trace_id, Arc::clone(&inner.state));
                 }
             }
         }
     }
 
     /// Sends what is buffered of a trace and has it sampled from here on. False if it was not buffered.
-    fn release(&self, core: &SpanShared, state: &TraceState, trace_id: TraceId) -> bool {
-        self.line(trace_id).is_some_and(|mut line| release(&mut line, core, state))
+    fn flush(&self, core: &SpanShared, state: &TraceState, trace_id: TraceId) -> bool {
+        self.buffer(trace_id).is_some_and(|mut buffer| flush(&mut buffer, core, state))
     }
 
     /// Discards what is buffered of a trace that is not wanted.
-    fn forget(&self, counts: &Stripe, state: &TraceState, trace_id: TraceId) {
-        let Some(mut line) = self.line(trace_id) else { return };
+    fn discard(&self, counts: &Stripe, state: &TraceState, trace_id: TraceId) {
+        let Some(mut buffer) = self.buffer(trace_id) else { return };
         state.stop_buffering();
-        counts.count_not_sampled_by(line.forget(state.tail_state.take_key()));
+        counts.count_not_sampled_by(buffer.discard(state.tail_state.take_key()));
     }
 
     /// Counts a span of a trace as over. If that is not sampled, the span is accounted for: it is buffered,
-    /// or forgotten with the others if it is the last. False if it is sampled.
-    fn leave(&self, counts: &Stripe, state: &TraceState, span: SpanParts<'_>) -> bool {
+    /// or discarded with the others if it is the last. False if it is sampled.
+    fn account_finished(&self, counts: &Stripe, state: &TraceState, span: SpanParts<'_>) -> bool {
         let trace_id = span.ids.trace;
-        let line = self.line(trace_id);
+        let buffer = self.buffer(trace_id);
         // With the buffer locked: whoever has the trace sampled moves what is buffered before it is unlocked.
         let is_sampled = state.is_sampled();
-        let Some(mut line) = line else {
+        let Some(mut buffer) = buffer else {
             counts.count_not_sampled_by(u64::from(!is_sampled));
             return !is_sampled;
         };
         if is_sampled {
             // The thread that sampled the trace may not have flushed it yet.
-            release(&mut line, counts, state);
+            flush(&mut buffer, counts, state);
         }
         let mut lost = 0;
-        if state.tail_state.leave_last() {
+        if state.tail_state.remove_last_span() {
             if state.tail_state.began_here() {
-                line.set_over(trace_id);
+                buffer.set_finished(trace_id);
             }
-            lost += line.forget(state.tail_state.take_key()) + u64::from(!is_sampled);
+            lost += buffer.discard(state.tail_state.take_key()) + u64::from(!is_sampled);
         } else {
             if state.is_buffered() {
                 let mut key = state.tail_state.key();
-                lost += line.hold(&mut key, span);
+                lost += buffer.push(&mut key, span);
                 state.tail_state.set_key(key);
             } else {
                 lost += u64::from(!is_sampled);
             }
-            state.tail_state.leave();
+            state.tail_state.remove_span();
         }
         counts.count_not_sampled_by(lost);
         !is_sampled
@@ -133,14 +133,14 @@ impl TailSampler<Arc<TraceState>> {
 
 /// Sends what is buffered of a trace, whose buffer is locked, and has it sampled from here on. False if it
 /// was not buffered.
-fn release(line: &mut TraceBuffer<Arc<TraceState>>, core: &SpanShared, state: &TraceState) -> bool {
+fn flush(buffer: &mut TraceBuffer<Arc<TraceState>>, core: &SpanShared, state: &TraceState) -> bool {
     if !state.release() {
         return false;
     }
     let (key, flags) = (state.tail_state.take_key(), i32::from(state.flags()));
-    line.release(key, |mut span| {
+    buffer.flush(key, |mut span| {
         span.flags = flags;
-        // Never closed: at the close what is buffered is forgotten first, and nothing comes after.
+        // Never closed: at the close what is buffered is discarded first, and nothing comes after.
         core.sink.accept_view(stripe_index(), &span);
     });
     true
@@ -161,7 +161,7 @@ pub(in crate::span) fn track_start(
 ) {
     let Some(tail_sampler) = &core.tail_sampler else { return };
     let is_tracked = tail_sampler.tracks(&inner.state);
-    if is_tracked && inner.state.tail_state.join() {
+    if is_tracked && inner.state.tail_state.add_span() {
         return;
     }
     // The shared state was sampled from the start, or is another tracer's.
@@ -202,21 +202,21 @@ pub(in crate::span) fn tag_set(
     }
 }
 
-/// Does what follows from a decision that others have made: what is buffered is sent, or forgotten.
+/// Does what follows from a decision that others have made: what is buffered is sent, or discarded.
 #[cold]
 pub(in crate::span) fn decided(inner: &SpanRecord, core: &SpanShared) {
     let Some((tail_sampler, counts)) = of(inner, core).zip(inner.core.as_ref()) else { return };
     if inner.state.is_sampled() {
-        tail_sampler.release(core, &inner.state, inner.ids.trace);
+        tail_sampler.flush(core, &inner.state, inner.ids.trace);
     } else {
-        tail_sampler.forget(counts, &inner.state, inner.ids.trace);
+        tail_sampler.discard(counts, &inner.state, inner.ids.trace);
     }
 }
 
 /// Accounts for a finished span, if its trace is tracked by this tracer and still not sampled. A
 /// slow span has its trace sampled first. Returns false if another part accounts for the span: it
 /// is sampled, not wanted, or another tracer's.
-pub(super) fn leave(
+pub(super) fn account_finished(
     data: &mut SpanData,
     core: &Stripe,
     ids: &Ids,
@@ -227,10 +227,14 @@ pub(super) fn leave(
     let Some(tail_sampler) = tracking else { return false };
     let times = data.times(core, state, end);
     let is_slow = times.1 > tail_sampler.longest_nanos && tail_sampler.is_buffering(state);
-    if is_slow && tail_sampler.release(core, state, ids.trace) {
+    if is_slow && tail_sampler.flush(core, state, ids.trace) {
         data.mark(Reason::Slow, core);
     }
-    tail_sampler.leave(core, state, SpanParts::new(ids, state.flags(), times, &data.draft))
+    tail_sampler.account_finished(
+        core,
+        state,
+        SpanParts::new(ids, state.flags(), times, &data.draft),
+    )
 }
 
 /// Sends what is buffered if another tracer's span has had the trace sampled.
@@ -249,7 +253,7 @@ fn retain_erring(inner: &SpanRecord, core: &SpanShared) {
         return;
     };
     let Some(mut data) = inner.lock() else { return };
-    if !data.finished && tail_sampler.release(core, &inner.state, inner.ids.trace) {
+    if !data.finished && tail_sampler.flush(core, &inner.state, inner.ids.trace) {
         data.mark(Reason::Error, core);
     }
 }
@@ -304,7 +308,7 @@ impl Span {
             return self.misused("retain_trace");
         }
         let buffered = of(inner, core)
-            .is_some_and(|tail_sampler| tail_sampler.release(core, state, inner.ids.trace));
+            .is_some_and(|tail_sampler| tail_sampler.flush(core, state, inner.ids.trace));
         if !buffered && state.is_sampled() {
             return self;
         }

@@ -321,8 +321,8 @@ pub(in crate::span) fn set_baggage_item(
         let shown = cut(value, core.max_baggage_value_bytes);
         return data.log_baggage(core, now, (key, shown), [false, false, true]);
     }
-    let kept = cut(value, restriction.max_value_length);
-    let truncated = kept.len() < value.len();
+    let stored = cut(value, restriction.max_value_length);
+    let truncated = stored.len() < value.len();
     if truncated {
         core.incidents.baggage_limited.fetch_add(1, Ordering::Relaxed);
         core.incidents.baggage.truncated.fetch_add(1, Ordering::Relaxed);
@@ -330,8 +330,8 @@ pub(in crate::span) fn set_baggage_item(
     core.incidents.baggage.set.fetch_add(1, Ordering::Relaxed);
     let before = data.baggage.as_ref().and_then(|baggage| baggage.get(key));
     let overrides = before.is_some_and(|value| !value.is_empty());
-    Baggage::change(&mut data.baggage, key, kept);
+    Baggage::change(&mut data.baggage, key, stored);
     data.draft.extras = true;
     inner.has_baggage.store(data.baggage.is_some(), Ordering::Release);
-    data.log_baggage(core, now, (key, kept), [overrides, truncated, false]);
+    data.log_baggage(core, now, (key, stored), [overrides, truncated, false]);
 }

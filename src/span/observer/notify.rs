@@ -23,7 +23,7 @@ pub(in crate::span) fn started(
     span: &Span,
     inner: &SpanRecord,
     core: &Arc<Stripe>,
-    given: &StartTags,
+    start_tags: &StartTags,
 ) {
     let mut observers = SpanObservers::new(Arc::clone(core));
     if !is_within_observer() {
@@ -34,7 +34,7 @@ pub(in crate::span) fn started(
             data.map(|data| data.draft.references(ids.trace, ids.parent)).unwrap_or_default()
         };
         let start = inner.lock().map(|data| data.start);
-        let options = StartSpanOptions::new(start_time(start), given, &references);
+        let options = StartSpanOptions::new(start_time(start), start_tags, &references);
         for observer in &core.hooks.observers {
             let start = || observer.on_start_span(span, &name, &options);
             if let Some(Some(observer)) = call_observer(core, Callback::ObserverOnStartSpan, start)
@@ -48,7 +48,7 @@ pub(in crate::span) fn started(
 
 fn start_time(start: Option<Start>) -> SystemTime {
     match start {
-        Some(Start::Read { wall, .. } | Start::Given { wall }) => system_time(wall),
+        Some(Start::Read { wall, .. } | Start::Explicit { wall }) => system_time(wall),
         Some(Start::Unknown) | None => SystemTime::UNIX_EPOCH,
     }
 }
@@ -200,7 +200,7 @@ fn finish_of(inner: &SpanRecord, core: &SpanShared, end: Option<i64>) -> (i64, S
     let (started, now) = at.unwrap_or_else(|| (Start::Unknown, core.anchor.wall(now)));
     let end = end.unwrap_or(now);
     let start = match started {
-        Start::Read { wall, .. } | Start::Given { wall } => wall,
+        Start::Read { wall, .. } | Start::Explicit { wall } => wall,
         Start::Unknown => end,
     };
     let duration = Duration::from_nanos(end.saturating_sub(start).max(0).cast_unsigned());

@@ -82,13 +82,13 @@ impl OpenSpans {
         let total = self.total();
         let were = if total == 1 { "span was" } else { "spans were" };
         let mut text = format!("{total} {were} never finished");
-        for (at, open) in self.spans.iter().take(MOST_TOLD).enumerate() {
+        for (at, open) in self.spans.iter().take(MAX_LISTED).enumerate() {
             // Names may come from the network: they must not end the line.
-            let name = cut(&open.operation, MOST_TOLD_BYTES).escape_debug();
+            let name = cut(&open.operation, MAX_NAME_BYTES).escape_debug();
             let before = if at == 0 { ": " } else { ", " };
             let _ = write!(text, "{before}{name} ({:.1} s)", open.age.as_secs_f64());
         }
-        match total - self.spans.len().min(MOST_TOLD) {
+        match total - self.spans.len().min(MAX_LISTED) {
             0 => {}
             more => {
                 let _ = write!(text, " and {more} more");
@@ -99,8 +99,8 @@ impl OpenSpans {
 }
 
 /// The maximum number of spans in the log message, and the length of each name in bytes.
-const MOST_TOLD: usize = 10;
-const MOST_TOLD_BYTES: usize = 64;
+const MAX_LISTED: usize = 10;
+const MAX_NAME_BYTES: usize = 64;
 
 /// The list. Its lock is the last one taken, with a span's body locked or nothing, and no user
 /// callback is called under it.
@@ -199,7 +199,7 @@ impl OpenList {
     }
 
     /// Removes a span from the list.
-    pub(super) fn leave(&self, slot: &Slot) {
+    pub(super) fn remove(&self, slot: &Slot) {
         let Some(mut slots) = self.lock() else { return };
         match *slot {
             Slot::NotListed => slots.not_listed = slots.not_listed.saturating_sub(1),
@@ -236,7 +236,7 @@ impl Entry {
     /// Returns the start in nanoseconds since the Unix epoch.
     fn start_nanos(&self, anchor: &Anchor, now: u64) -> i64 {
         match self.start {
-            Start::Read { wall, .. } | Start::Given { wall } => wall,
+            Start::Read { wall, .. } | Start::Explicit { wall } => wall,
             Start::Unknown => anchor.wall(now),
         }
     }
@@ -244,7 +244,7 @@ impl Entry {
     fn age(&self, anchor: &Anchor, now: u64) -> Duration {
         match self.start {
             Start::Read { count, .. } => Duration::from_nanos(now.saturating_sub(count)),
-            Start::Given { wall } => {
+            Start::Explicit { wall } => {
                 let nanos = anchor.wall(now).saturating_sub(wall).max(0);
                 Duration::from_nanos(nanos.cast_unsigned())
             }

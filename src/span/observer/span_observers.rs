@@ -100,7 +100,7 @@ impl Drop for SpanObservers {
     /// The drop of an observer is a user callback too.
     fn drop(&mut self) {
         if let Some((open, slot)) = self.listed() {
-            open.leave(slot);
+            open.remove(slot);
         }
         for observer in self.first.take().into_iter().chain(self.others.drain(..)) {
             call_observer(&self.stripe, Callback::SpanObserverDrop, || drop(observer));

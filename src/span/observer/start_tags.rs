@@ -18,7 +18,7 @@ impl StartTags {
     /// Takes the tags out of the draft of a span about to be started.
     pub(in crate::span) fn take(draft: &mut SpanDraft) -> Self {
         let (count, bytes) = (draft.tag_count, draft.tags.bytes().to_vec());
-        draft.forget_tags();
+        draft.clear_tags();
         Self { is_taken: true, count, bytes, ..Self::default() }
     }
 

@@ -129,7 +129,7 @@ pub trait SpanObserver: Send + Sync {
 /// `StartSpanOptions` in opentracing-go.
 pub struct StartSpanOptions<'a> {
     start_time: SystemTime,
-    given: &'a StartTags,
+    start_tags: &'a StartTags,
     references: &'a (dyn Fn() -> Vec<ReferenceView> + Send + Sync),
 }
 
@@ -146,10 +146,10 @@ impl fmt::Debug for StartSpanOptions<'_> {
 impl<'a> StartSpanOptions<'a> {
     pub(super) fn new(
         start_time: SystemTime,
-        given: &'a StartTags,
+        start_tags: &'a StartTags,
         references: &'a (dyn Fn() -> Vec<ReferenceView> + Send + Sync),
     ) -> Self {
-        Self { start_time, given, references }
+        Self { start_time, start_tags, references }
     }
 
     /// Returns the start time, as read or given.
@@ -160,7 +160,7 @@ impl<'a> StartSpanOptions<'a> {
 
     /// Returns the tags, as they were given.
     pub fn tags(&self) -> impl Iterator<Item = (&str, TagValue<'_>)> {
-        self.given.tags()
+        self.start_tags.tags()
     }
 
     /// Returns the references to other spans.

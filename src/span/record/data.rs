@@ -75,10 +75,10 @@ impl SpanData {
         let end = match end {
             End::Now => core.anchor.wall(core.clock.monotonic_nanos()),
             End::Read { count } => core.anchor.wall(count),
-            End::Given { wall } => wall,
+            End::Explicit { wall } => wall,
         };
         let start = match self.start {
-            Start::Read { wall, .. } | Start::Given { wall } => wall,
+            Start::Read { wall, .. } | Start::Explicit { wall } => wall,
             // Only the time at which recording was forced is known.
             Start::Unknown => match state.forced_at() {
                 0 => end,

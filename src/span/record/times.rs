@@ -8,7 +8,7 @@ pub(crate) enum End {
     /// A monotonic count.
     Read { count: u64 },
     /// The given time, in nanoseconds since the Unix epoch.
-    Given { wall: i64 },
+    Explicit { wall: i64 },
 }
 
 /// The start of a span.
@@ -20,5 +20,5 @@ pub(crate) enum Start {
     /// A monotonic count, and its wall time in nanoseconds since the Unix epoch.
     Read { count: u64, wall: i64 },
     /// The given time, in nanoseconds since the Unix epoch.
-    Given { wall: i64 },
+    Explicit { wall: i64 },
 }

@@ -30,8 +30,8 @@ pub(super) enum Failure {
 /// host. The error is read before, too: otherwise an error of the datagram before would be taken
 /// for one of this datagram.
 pub(super) fn send(socket: &dyn DatagramSocket, message: &[u8]) -> Result<(), Failure> {
-    if let Some(late) = late(socket) {
-        return Err(late);
+    if let Some(previous) = of_previous(socket) {
+        return Err(previous);
     }
     match socket.send(message) {
         Ok(_) => match socket.take_error() {
@@ -57,7 +57,7 @@ pub(super) fn send(socket: &dyn DatagramSocket, message: &[u8]) -> Result<(), Fa
 }
 
 /// Returns the error of the last datagram, if it was lost.
-pub(super) fn late(socket: &dyn DatagramSocket) -> Option<Failure> {
+pub(super) fn of_previous(socket: &dyn DatagramSocket) -> Option<Failure> {
     match socket.take_error() {
         Ok(Some(error)) if is_too_large(&error) => Some(Failure::PreviousTooLarge),
         Ok(Some(error)) if is_refusal(&error) || is_unreachable(&error) => {

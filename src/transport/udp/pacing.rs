@@ -135,22 +135,22 @@ impl Pacer {
     /// Waits until a datagram of so many bytes may be sent.
     pub(super) fn admit(&mut self, bytes: usize, network: &dyn Network) -> Result<(), QueueFull> {
         let rate = self.watched.as_mut().map_or(&mut self.unseen, |watched| &mut watched.rate);
-        let mut held_back = Duration::ZERO;
+        let mut delayed = Duration::ZERO;
         while let Some(wait) = rate.take(bytes, network.now()) {
             network.sleep(wait);
-            held_back += wait;
+            delayed += wait;
         }
         if self.queue.is_none() {
-            self.unseen.grow(held_back);
+            self.unseen.grow(delayed);
             return Ok(());
         }
-        self.wait_for_room(bytes, !held_back.is_zero(), network)
+        self.wait_for_room(bytes, !delayed.is_zero(), network)
     }
 
     fn wait_for_room(
         &mut self,
         bytes: usize,
-        is_held_back: bool,
+        is_delayed: bool,
         network: &dyn Network,
     ) -> Result<(), QueueFull> {
         let (memory, began) = (memory_of(bytes), network.now());
@@ -181,7 +181,7 @@ impl Pacer {
                     watched.rate.halve();
                 } else if waited >= SLOW {
                     watched.rate.slow_down();
-                } else if let Some(before) = before.filter(|_| is_held_back) {
+                } else if let Some(before) = before.filter(|_| is_delayed) {
                     watched.rate.grow(now.saturating_duration_since(before));
                 }
                 return Ok(());

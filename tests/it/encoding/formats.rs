@@ -38,7 +38,7 @@ fn choices() -> Vec<Vec<&'static str>> {
 }
 
 /// The flags that B3 has no place for are lost on its way.
-fn kept(name: &str, flags: u8) -> u8 {
+fn retained(name: &str, flags: u8) -> u8 {
     match (name, flags & 3) {
         ("b3" | "b3-single", 3) => 3,
         ("b3" | "b3-single", flags) => flags & 1,
@@ -106,7 +106,7 @@ proptest! {
             let format = format(member.name);
             let read = extracted(&*format, &injected(&*format, &context));
             prop_assert_eq!(ids(&read), ids(&context), "{}", member.name);
-            prop_assert_eq!(read.flags(), kept(member.name, context.flags()), "{}", member.name);
+            prop_assert_eq!(read.flags(), retained(member.name, context.flags()), "{}", member.name);
             prop_assert_eq!(baggage(&read), baggage(&context), "{}", member.name);
         }
     }
@@ -120,7 +120,7 @@ proptest! {
         for name in &writer {
             let read = extracted(&*format(name), &pairs);
             prop_assert_eq!(ids(&read), ids(&context), "{}", name);
-            prop_assert_eq!(read.flags(), kept(name, context.flags()), "{}", name);
+            prop_assert_eq!(read.flags(), retained(name, context.flags()), "{}", name);
             prop_assert_eq!(baggage(&read), baggage(&context), "{}", name);
         }
         if reader.iter().any(|name| writer.contains(name)) {

@@ -106,7 +106,7 @@ fn after_the_first_answer_only_listed_keys_may_be_set() {
     assert_eq!(items(&span, &["tenant", "user"]), "tenant=abc");
     assert_eq!(server.requested()[0], "GET /baggageRestrictions?service=a%20service HTTP/1.1");
 
-    server.tell(r#"[{"baggageKey":"user","maxValueLength":9}]"#);
+    server.set_body(r#"[{"baggageKey":"user","maxValueLength":9}]"#);
     eventually(|| manager.restriction("", "user").is_allowed);
     assert!(!manager.restriction("", "tenant").is_allowed);
     eventually(|| tracer.baggage_restriction_updates().ok >= 2);

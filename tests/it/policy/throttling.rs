@@ -258,7 +258,7 @@ fn an_agent_is_asked_at_once_about_an_operation_that_has_nothing_left() {
     let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
     assert!(forced(&tracer, "op") && forced(&tracer, "op"));
     assert_eq!(server.requested().len(), 1, "the second one is taken from the credit");
-    server.tell(&balances(&[("op", 1.0)]));
+    server.set_body(&balances(&[("op", 1.0)]));
     assert!(forced(&tracer, "op"));
     server.set(StrategyResponse::Body(500, "no more".into()));
     assert!(!forced(&tracer, "op"));
@@ -298,7 +298,7 @@ fn without_asking_at_once_credit_comes_with_the_next_refresh_and_adds_up() {
     assert_eq!(tracer.throttled_debug_spans(), 2);
     let both = "GET /credits?operations=a%20b&operations=b&service=my%20svc&uuid=the%20uuid";
     eventually(|| server.requested().iter().any(|line| line.starts_with(both)));
-    server.tell(&balances(&[("b", 0.75)]));
+    server.set_body(&balances(&[("b", 0.75)]));
     eventually(|| throttler.is_allowed("b"));
     assert!(!throttler.is_allowed("a b"));
     eventually(|| tracer.debug_throttler_updates().ok > 2);
@@ -328,7 +328,7 @@ fn answers_that_are_none_add_nothing_and_are_counted_and_reported() {
     }
     eventually(|| said.has("no debugging credits from http://127.0.0.1"));
     // What is owed, or more than anybody has, does no harm either.
-    server.tell(&balances(&[("op", -1e300), ("op", 1e300)]));
+    server.set_body(&balances(&[("op", -1e300), ("op", 1e300)]));
     let before = tracer.debug_throttler_updates().ok;
     eventually(|| tracer.debug_throttler_updates().ok >= before + 2);
     server.set(StrategyResponse::Silence);

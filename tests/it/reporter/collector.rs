@@ -395,7 +395,7 @@ fn a_span_too_large_for_any_body_is_trimmed_and_sent() {
 #[test]
 fn the_accounting_is_exact_whatever_the_collector_does() {
     let taken = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&taken);
+    let retained = Arc::clone(&taken);
     let server = Server::start(move |n, request| {
         let mut random = Seeded::new(n as u64 + 1);
         match random.below(8) {
@@ -405,7 +405,7 @@ fn the_accounting_is_exact_whatever_the_collector_does() {
             3 => ServerResponse::Status(429, "retry-after: 0\r\n", Vec::new()),
             4 if request.body.len() > 20_000 => status(413),
             _ => {
-                kept.lock().unwrap().extend(binary::body_names(&request.body));
+                retained.lock().unwrap().extend(binary::body_names(&request.body));
                 status(202)
             }
         }

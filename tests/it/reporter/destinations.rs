@@ -29,9 +29,9 @@ fn finish_spans(tracer: &Tracer, count: usize) {
 /// Takes everything.
 fn taking() -> (Destination, Taken) {
     let taken = Taken::default();
-    let kept = taken.clone();
+    let retained = taken.clone();
     let transport = By(move |message: &[u8]| {
-        kept.push(message);
+        retained.push(message);
         Ok(Sent::OK)
     });
     (Destination::transport(transport, AgentProtocol::Compact).named("good"), taken)

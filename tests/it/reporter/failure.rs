@@ -278,12 +278,12 @@ fn the_binary_protocol_keeps_to_the_limit_and_loses_nothing() {
 #[test]
 fn a_transport_that_panics_loses_one_message_and_not_the_thread() {
     let taken = Taken::default();
-    let kept = taken.clone();
+    let retained = taken.clone();
     let mut messages = 0;
     let transport = By(move |message: &[u8]| {
         messages += 1;
         assert!(messages != 1, "this panic is part of the test");
-        kept.push(message);
+        retained.push(message);
         Ok(Sent::OK)
     });
     let (tracer, closer) = builder().transport(transport).build().unwrap();

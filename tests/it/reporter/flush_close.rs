@@ -222,9 +222,9 @@ fn an_outputs_own_limit_of_size_cuts_its_own_spans_alone() {
 }
 
 #[derive(Debug, Default)]
-struct Told(Mutex<Vec<String>>);
+struct Messages(Mutex<Vec<String>>);
 
-impl Logger for Told {
+impl Logger for Messages {
     fn error(&self, message: &str) {
         panic!("nothing is wrong here: {message}");
     }
@@ -236,7 +236,7 @@ impl Logger for Told {
 
 #[test]
 fn a_logging_output_prints_each_spans_context_and_name() {
-    let (agent, reported) = (Agent::start(), Arc::new(Told::default()));
+    let (agent, reported) = (Agent::start(), Arc::new(Messages::default()));
     let (tracer, closer) = builder()
         .logger(Arc::clone(&reported))
         .agent(agent.address())

@@ -15,12 +15,12 @@ fn finish(tracer: &Tracer, count: usize) {
 /// A tracer to a path that takes what is not larger than a width, which may change.
 fn over_a_path(width: usize, protocol: AgentProtocol) -> (Tracer, Closer, Taken, Arc<AtomicUsize>) {
     let (taken, width) = (Taken::default(), Arc::new(AtomicUsize::new(width)));
-    let (kept, now) = (taken.clone(), Arc::clone(&width));
+    let (retained, now) = (taken.clone(), Arc::clone(&width));
     let transport = By(move |message: &[u8]| {
         if message.len() > now.load(Ordering::SeqCst) {
             return Err(TransportError::TooLarge { bytes: message.len() });
         }
-        kept.push(message);
+        retained.push(message);
         Ok(Sent::OK)
     });
     let builder = builder().agent_protocol(protocol).transport(transport);

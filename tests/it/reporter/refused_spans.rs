@@ -124,13 +124,13 @@ fn an_output_beside_the_first_halves_its_own_lists_alone() {
 #[test]
 fn a_transport_of_the_applications_own_may_refuse_lists_too() {
     let taken = Taken::default();
-    let kept = taken.clone();
+    let retained = taken.clone();
     let transport = By(move |message: &[u8]| {
         if contains(message, "bad op") {
             let (address, said) = ("here".to_owned(), "no".to_owned());
             return Err(TransportError::Status { address, status: 400, said });
         }
-        kept.push(message);
+        retained.push(message);
         Ok(Sent::OK)
     });
     let (tracer, closer) = builder().transport(transport).build().unwrap();

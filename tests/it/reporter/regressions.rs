@@ -127,9 +127,9 @@ fn a_flush_behind_a_close_is_complete() {
         let (tracer, closer) = builder().transport(transport).build().unwrap();
         tracer.start_span("op").finish();
         assert!(!closer.close(Duration::ZERO).complete);
-        let (tell, begun) = channel();
+        let (sender, begun) = channel();
         let flush = thread::spawn(move || {
-            tell.send(()).unwrap();
+            sender.send(()).unwrap();
             tracer.flush(SOON)
         });
         begun.recv().unwrap();

@@ -67,7 +67,7 @@ fn the_server_is_asked_at_once_and_then_at_each_interval() {
 
     let (tracer, _closer) = requesting(&server, OFTEN);
     eventually(|| tracer.sampler_status().rule == share(0.5));
-    server.tell(FIVE);
+    server.set_body(FIVE);
     eventually(|| {
         tracer.sampler_status().rule == Rule::RateLimiting { max_traces_per_second: 5.0 }
     });
@@ -95,7 +95,7 @@ fn an_agent_that_starts_late_is_found_before_the_interval_is_over() {
     server.set(StrategyResponse::Body(503, "not yet".to_owned()));
     let (tracer, _closer) = requesting(&server, NEVER);
     eventually(|| !server.requested().is_empty());
-    server.tell(HALF);
+    server.set_body(HALF);
     eventually(|| tracer.sampler_status().rule == share(0.5));
 }
 
@@ -255,7 +255,7 @@ fn errors_are_logged_and_so_is_the_end_of_them() {
     assert!(said.errors.has("still sampling probabilistic: 0.001 of traces"));
     server.set(StrategyResponse::Body(500, String::new()));
     eventually(|| errors() == 2);
-    server.tell(HALF);
+    server.set_body(HALF);
     eventually(|| said.news.has("sampling now probabilistic: 0.5 of traces"));
 }
 

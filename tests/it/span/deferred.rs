@@ -117,10 +117,10 @@ fn a_sampler_that_defers_is_asked_about_all_of_a_start_tag_and_the_span_keeps_wh
     child.set_tag("tenant", &long);
     tracer.span("child").child_of(&child).tag("tenant", &long).start().finish();
     let spans = memory.spans();
-    let kept = format!("tenant={}", &long[..256]);
-    assert_eq!(tags(&spans[0])[2..], [kept.clone(), "bytes".to_owned()]);
+    let retained = format!("tenant={}", &long[..256]);
+    assert_eq!(tags(&spans[0])[2..], [retained.clone(), "bytes".to_owned()]);
     assert!(spans[0].view().tags().any(|tag| tag.value == ValueView::Binary(&[7; 256])));
-    assert_eq!(tags(&spans[1]), [kept], "decided before, and cut all the same");
+    assert_eq!(tags(&spans[1]), [retained], "decided before, and cut all the same");
 }
 
 #[test]

@@ -237,20 +237,20 @@ fn law_a_span_is_the_same_in_a_datagram_and_in_memory() {
     for seed in 1..=60 {
         let memory = InMemoryReporter::new();
         let (transport, taken) = limited(65_000);
-        let mut kept = Side::new(seed, |builder| builder.in_memory(&memory));
+        let mut retained = Side::new(seed, |builder| builder.in_memory(&memory));
         let mut sent = Side::new(seed, |builder| builder.transport(transport));
-        for side in [&mut kept, &mut sent] {
+        for side in [&mut retained, &mut sent] {
             let mut random = Seeded::new(seed + 1_000);
             (0..STEPS).for_each(|_| side.step(&mut random));
             side.spans.clear();
         }
         let report = sent.tracer.flush(SOON);
         assert!(report.complete, "seed {seed}: {report}");
-        let (kept, sent) = (finished(&memory), taken.spans());
-        let (kept, sent) = (Renamed::default().all(kept), Renamed::default().all(sent));
-        assert_eq!(kept.len(), sent.len(), "seed {seed}");
-        for (number, (kept, sent)) in kept.iter().zip(&sent).enumerate() {
-            assert_eq!(kept, sent, "seed {seed}, span {number}");
+        let (retained, sent) = (finished(&memory), taken.spans());
+        let (retained, sent) = (Renamed::default().all(retained), Renamed::default().all(sent));
+        assert_eq!(retained.len(), sent.len(), "seed {seed}");
+        for (number, (retained, sent)) in retained.iter().zip(&sent).enumerate() {
+            assert_eq!(retained, sent, "seed {seed}, span {number}");
         }
         spans += sent.len();
     }

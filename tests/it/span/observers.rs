@@ -396,7 +396,7 @@ fn a_panic_of_an_observer_is_counted_and_reported_and_harms_no_span() {
 
 #[test]
 fn a_handle_that_an_observer_keeps_is_of_the_same_span_when_its_record_is_wanted_again() {
-    let kept = Arc::new(Mutex::new(Vec::<Span>::new()));
+    let retained = Arc::new(Mutex::new(Vec::<Span>::new()));
     struct Keeps(Arc<Mutex<Vec<Span>>>);
     impl SpanObserver for Keeps {
         fn on_finish(&self, span: &Span, _finish: &SpanFinish) {
@@ -404,7 +404,7 @@ fn a_handle_that_an_observer_keeps_is_of_the_same_span_when_its_record_is_wanted
         }
     }
     let (builder, memory) = builder(true);
-    let keep = Arc::clone(&kept);
+    let keep = Arc::clone(&retained);
     let (tracer, _closer) = builder
         .observer(Starting(move |_: &Span| {
             Some(Box::new(Keeps(Arc::clone(&keep))) as Box<dyn SpanObserver>)
@@ -414,11 +414,11 @@ fn a_handle_that_an_observer_keeps_is_of_the_same_span_when_its_record_is_wanted
     for _ in 0..100 {
         drop(tracer.start_span("op"));
     }
-    let kept = std::mem::take(&mut *kept.lock().unwrap());
-    let ids: Vec<_> = kept.iter().map(|span| span.context().span_id()).collect();
+    let retained = std::mem::take(&mut *retained.lock().unwrap());
+    let ids: Vec<_> = retained.iter().map(|span| span.context().span_id()).collect();
     let recorded: Vec<_> = memory.spans().iter().map(|span| span.view().span_id).collect();
     assert_eq!(ids, recorded);
-    drop(kept);
+    drop(retained);
     assert_eq!((tracer.stats().open, tracer.stats().misused), (0, 0));
 }
 
@@ -491,9 +491,9 @@ fn law_observers_and_a_list_change_nothing_of_what_is_recorded() {
         let (plain, stats) = record(|builder| builder, sampled);
         let observed = |builder: TracerBuilder| builder.observer(Calls::default().named("o"));
         for watched in [observed, |builder: TracerBuilder| builder.track_open_spans(2)] {
-            let (reported, told_stats) = record(watched, sampled);
+            let (reported, observed_stats) = record(watched, sampled);
             assert_eq!(plain, reported);
-            assert_eq!(stats, told_stats);
+            assert_eq!(stats, observed_stats);
         }
         assert_eq!(plain.len(), if sampled { 4 } else { 1 });
     }

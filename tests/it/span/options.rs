@@ -23,7 +23,7 @@ fn only(memory: &InMemoryReporter) -> Finished {
 #[test]
 fn a_tag_that_is_cut_says_so_if_asked_to_and_is_counted_in_any_case() {
     let text = "é".repeat(200);
-    for (marks, kept) in [(false, 128), (true, 120)] {
+    for (marks, retained) in [(false, 128), (true, 120)] {
         let memory = InMemoryReporter::new();
         let builder = Tracer::builder("svc").in_memory(&memory).mark_truncated_tags(marks);
         let (tracer, _closer) = builder.build().unwrap();
@@ -34,7 +34,7 @@ fn a_tag_that_is_cut_says_so_if_asked_to_and_is_counted_in_any_case() {
         span.log(&[("message", text.as_str().into())]);
         span.finish();
         let mark = if marks { "… [400 bytes]" } else { "" };
-        let cut = Value::Str(format!("{}{mark}", "é".repeat(kept)));
+        let cut = Value::Str(format!("{}{mark}", "é".repeat(retained)));
         let span = only(&memory);
         for key in ["start", "live", "jaeger-debug-id"] {
             assert_eq!(span.tag(key), Some(&cut), "{key}");
@@ -156,8 +156,8 @@ impl Reporter for Json {
 #[test]
 fn zipkins_json_says_of_a_shared_span_that_it_is_one() {
     for shared in [true, false] {
-        let (tell, reported) = channel();
-        let builder = builder().destination(Json(tell)).zipkin_shared_rpc_span(shared);
+        let (sender, reported) = channel();
+        let builder = builder().destination(Json(sender)).zipkin_shared_rpc_span(shared);
         let (tracer, closer) = builder.build().unwrap();
         let remote = SpanContext::new(TraceId::new(0, 8), SpanId::new(9), SpanId::new(10), 1);
         tracer.span("op").tag("span.kind", "server").child_of(&remote).start().finish();

@@ -117,7 +117,7 @@ fn times_of_a_span_that_is_finished_or_not_recorded_are_nothing() {
     assert!(memory.spans()[0].start_time() > at(1000));
 }
 
-type Told = (Sender<String>, Receiver<String>);
+type Channel = (Sender<String>, Receiver<String>);
 
 #[test]
 fn the_end_is_called_back_once_whatever_ends_the_span_and_may_still_tag_it() {
@@ -125,7 +125,7 @@ fn the_end_is_called_back_once_whatever_ends_the_span_and_may_still_tag_it() {
     ways.push(("unsampled", builder().sampler(ConstSampler::new(false))));
     for (way, builder) in ways {
         let (tracer, closer, memory) = built(builder);
-        let (send, told): Told = channel();
+        let (send, received): Channel = channel();
         let start = |name: &'static str| {
             let span = tracer.start_span(name);
             let send = send.clone();
@@ -145,7 +145,7 @@ fn the_end_is_called_back_once_whatever_ends_the_span_and_may_still_tag_it() {
         let child = parent.child("child");
         child.finish();
         thread::spawn(move || drop(parent)).join().unwrap();
-        let names: Vec<_> = told.try_iter().collect();
+        let names: Vec<_> = received.try_iter().collect();
         assert_eq!(names, ["dropped", "finished", "at", "parent"], "{way}");
         let stats = closer.close(SOON).stats;
         assert!(stats.is_balanced() && stats.open == 0 && stats.misused == 1, "{way}: {stats}");

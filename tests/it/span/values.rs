@@ -165,7 +165,7 @@ impl Logger for Tags {
 
 #[test]
 fn a_logger_that_is_called_with_a_time_may_use_the_span_it_was_given_to() {
-    let (tell, done) = channel();
+    let (sender, done) = channel();
     thread::spawn(move || {
         for way in 0..3 {
             let (memory, logger) = (InMemoryReporter::new(), Arc::new(Tags::default()));
@@ -179,7 +179,7 @@ fn a_logger_that_is_called_with_a_time_may_use_the_span_it_was_given_to() {
                 1 => span.finish_at(early),
                 _ => span.finish_with(FinishOptions { log_records: &[log], finish_time: None }),
             }
-            tell.send(finished(&memory)[0].tag("told").is_some()).unwrap();
+            sender.send(finished(&memory)[0].tag("told").is_some()).unwrap();
         }
     });
     let reported: Vec<_> = (0..3).filter_map(|_| done.recv_timeout(SOON).ok()).collect();
@@ -244,9 +244,9 @@ fn a_span_takes_a_microsecond_at_least_and_observers_hear_the_truth() {
 #[test]
 fn doubles_that_are_no_numbers_are_text_wherever_they_are() {
     let taken = Taken::default();
-    let kept = taken.clone();
+    let retained = taken.clone();
     let transport = By(move |message: &[u8]| {
-        kept.push(message);
+        retained.push(message);
         Ok(Sent::OK)
     });
     let odd = [(f64::NAN, "NaN"), (f64::INFINITY, "+Inf"), (f64::NEG_INFINITY, "-Inf")];

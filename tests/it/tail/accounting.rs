@@ -72,9 +72,9 @@ fn a_trace_larger_than_what_may_be_buffered_loses_its_own_oldest_spans() {
     assert!(stats.buffered > 10 && stats.buffered + stats.evicted == 200, "{stats}");
     root.set_tag("error", true).finish();
     let spans = memory.spans();
-    let kept: Vec<_> = spans.iter().filter_map(|span| span.view().tag("n")).collect();
-    let newest: Vec<_> = (0..200).map(ValueView::Long).skip(200 - kept.len()).collect();
-    assert_eq!((kept.len() as u64, kept), (stats.buffered, newest));
+    let retained: Vec<_> = spans.iter().filter_map(|span| span.view().tag("n")).collect();
+    let newest: Vec<_> = (0..200).map(ValueView::Long).skip(200 - retained.len()).collect();
+    assert_eq!((retained.len() as u64, retained), (stats.buffered, newest));
 
     // Nor is a span held that is larger than all there is.
     let root = tracer.start_span("root");
@@ -176,7 +176,7 @@ impl Accounts {
         (self.buffered, self.sent) = (self.buffered - buffered, self.sent + buffered);
     }
 
-    fn forget(&mut self, trace: &mut Model) {
+    fn discard(&mut self, trace: &mut Model) {
         let buffered = std::mem::take(&mut trace.buffered);
         (self.buffered, self.not_sampled) = (self.buffered - buffered, self.not_sampled + buffered);
     }
@@ -190,7 +190,7 @@ impl Accounts {
         } else {
             (self.buffered, trace.buffered) = (self.buffered + 1, trace.buffered + 1);
             if trace.open == 0 {
-                self.forget(trace);
+                self.discard(trace);
             }
         }
     }
@@ -250,7 +250,7 @@ fn law_every_span_is_in_exactly_one_account_whatever_is_done() {
                         expected.sample(trace);
                     } else {
                         (trace.sampled, trace.refused) = (false, true);
-                        expected.forget(trace);
+                        expected.discard(trace);
                     }
                 }
             }

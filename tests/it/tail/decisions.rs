@@ -177,14 +177,14 @@ fn a_span_that_takes_longer_than_the_limit_keeps_its_trace() {
     let limit = Some(Duration::from_millis(100));
     let (tracer, _closer, memory) =
         keeping(TailSamplingConfig { slower_than: limit, ..TailSamplingConfig::default() });
-    for (took, kept) in [(100, 0), (101, 3)] {
+    for (took, retained) in [(100, 0), (101, 3)] {
         let root = tracer.start_span("root");
         child(&tracer, &root, "quick").finish();
         let slow = tracer.span("slow").child_of(&root).start_time(at(0)).start();
         slow.finish_at(at(took));
-        assert_eq!(root.is_sampled(), kept > 0, "{took} ms");
+        assert_eq!(root.is_sampled(), retained > 0, "{took} ms");
         root.finish();
-        assert_eq!(memory.len(), kept, "{took} ms");
+        assert_eq!(memory.len(), retained, "{took} ms");
     }
     assert_eq!(names(&memory), ["quick", "slow", "root"]);
     let reasons: Vec<_> = memory.spans().iter().map(|span| reason(span).is_some()).collect();

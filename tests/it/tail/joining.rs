@@ -130,8 +130,8 @@ enum Step {
         of: usize,
         injected: bool,
     },
-    JoinKept {
-        kept: usize,
+    JoinRetained {
+        retained: usize,
         itself: bool,
     },
     Finish {
@@ -153,7 +153,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(to, way, also)| Step::Join { to, way, also }),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(of, injected)| Step::Keep { of, injected }),
         3 => (any::<usize>(), any::<bool>())
-            .prop_map(|(kept, itself)| Step::JoinKept { kept, itself }),
+            .prop_map(|(retained, itself)| Step::JoinRetained { retained, itself }),
         8 => (any::<usize>(), any::<bool>()).prop_map(|(span, drops)| Step::Finish { span, drops }),
         2 => (any::<usize>(), 0..4_usize).prop_map(|(span, how)| Step::Decide { span, how }),
     ]
@@ -162,7 +162,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// What a context stands for in the model: the state that it shares, or the decision it was written
 /// with.
 #[derive(Clone, Copy, Debug)]
-enum Told {
+enum Inherited {
     State(usize),
     Header(bool),
 }
@@ -185,7 +185,7 @@ struct Open {
 struct Model {
     tracer: Tracer,
     open: Vec<Open>,
-    kept: Vec<(SpanContext, TraceId, Told)>,
+    retained: Vec<(SpanContext, TraceId, Inherited)>,
     /// Whether the traces' states are sampled, and whether their traces began here.
     states: Vec<bool>,
     began_here: Vec<bool>,
@@ -198,26 +198,26 @@ struct Model {
 
 impl Model {
     /// Starts a span and notes which part of which trace it is in.
-    fn start(&mut self, builder: impl Fn(&Tracer, String) -> Span, reported: Option<Told>) {
+    fn start(&mut self, builder: impl Fn(&Tracer, String) -> Span, reported: Option<Inherited>) {
         let name = format!("span {}", self.open.len() + self.finished.len());
         let span = builder(&self.tracer, name.clone());
         let trace_id = span.context().trace_id();
         let sampled = match reported {
-            Some(Told::State(state)) => self.states[state],
-            Some(Told::Header(sampled)) => sampled,
+            Some(Inherited::State(state)) => self.states[state],
+            Some(Inherited::Header(sampled)) => sampled,
             None => false,
         };
         // The part whose state it shares, as long as a span of that is open; and else that of the trace,
         // if it began here.
         let own = match reported {
-            Some(Told::State(state)) => {
+            Some(Inherited::State(state)) => {
                 self.parts.iter().position(|part| part.state == state && part.open > 0)
             }
             _ => None,
         };
         let part = own.or_else(|| self.live.get(&trace_id).copied()).unwrap_or_else(|| {
             let (state, began_here) = match reported {
-                Some(Told::State(state)) => (state, self.began_here[state]),
+                Some(Inherited::State(state)) => (state, self.began_here[state]),
                 _ => {
                     self.states.push(sampled);
                     self.began_here.push(reported.is_none());
@@ -236,12 +236,12 @@ impl Model {
         self.open.push(Open { span, name, part });
     }
 
-    fn reported(&self, at: usize) -> Told {
-        Told::State(self.parts[self.open[at].part].state)
+    fn reported(&self, at: usize) -> Inherited {
+        Inherited::State(self.parts[self.open[at].part].state)
     }
 
-    fn header(&self, at: usize) -> Told {
-        Told::Header(self.states[self.parts[self.open[at].part].state])
+    fn header(&self, at: usize) -> Inherited {
+        Inherited::Header(self.states[self.parts[self.open[at].part].state])
     }
 
     fn join(&mut self, to: usize, way: usize, also: usize) {
@@ -310,8 +310,8 @@ impl Model {
         let count = self.open.len();
         match *step {
             Step::Root => self.start(|tracer, name| tracer.span(name).start(), None),
-            Step::JoinKept { kept, itself } if !self.kept.is_empty() => {
-                let (context, _, reported) = self.kept[kept % self.kept.len()].clone();
+            Step::JoinRetained { retained, itself } if !self.retained.is_empty() => {
+                let (context, _, reported) = self.retained[retained % self.retained.len()].clone();
                 let start = move |tracer: &Tracer, name: String| {
                     let builder = tracer.span(name);
                     if itself {
@@ -328,7 +328,7 @@ impl Model {
             Step::Keep { of, injected } => {
                 let context = self.open[of % count].span.context();
                 let trace_id = context.trace_id();
-                self.kept.push(if injected {
+                self.retained.push(if injected {
                     (extracted(&self.tracer, &context), trace_id, self.header(of % count))
                 } else {
                     (context, trace_id, self.reported(of % count))
@@ -336,7 +336,7 @@ impl Model {
             }
             Step::Finish { span, drops } => self.finish(span % count, drops),
             Step::Decide { span, how } => self.decide(span % count, how),
-            Step::JoinKept { .. } => {}
+            Step::JoinRetained { .. } => {}
         }
     }
 }
@@ -354,7 +354,7 @@ proptest! {
         let mut model = Model {
             tracer: tracer.clone(),
             open: Vec::new(),
-            kept: Vec::new(),
+            retained: Vec::new(),
             states: Vec::new(),
             began_here: Vec::new(),
             parts: Vec::new(),

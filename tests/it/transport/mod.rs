@@ -1,4 +1,4 @@
-mod given_socket;
+mod bound_socket;
 mod hostile;
 mod otlp_tls;
 mod proxy;

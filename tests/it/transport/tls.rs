@@ -230,13 +230,13 @@ pub(super) fn tunnel(to: Option<u16>) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let requested = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&requested);
+    let retained = Arc::clone(&requested);
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
             let head: Vec<_> =
                 lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
-            kept.lock().unwrap().push(head.join("\n"));
+            retained.lock().unwrap().push(head.join("\n"));
             let Some(to) = to else {
                 let _ = stream.write_all(b"HTTP/1.1 403 no\r\ncontent-length: 0\r\n\r\n");
                 continue;

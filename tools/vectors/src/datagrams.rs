@@ -13,7 +13,7 @@ use crate::deviations::{self, Rule};
 use crate::json::{bits, bytes, int, integer, items, member, present, text_or_hex, to_hex};
 use crate::model::{Batch, Limits, stats};
 use crate::report::Checks;
-use crate::value::{Given, lacks_values};
+use crate::value::{TypedValue, lacks_values};
 
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let recorded = member(case, "thrift_batch")?;
@@ -113,7 +113,8 @@ pub(crate) const RULES: &[Rule] = &[(deviations::CANONICAL_ZIPKIN, |case, at| {
     let is_ascii = |of: &Value, key| text_or_hex(of, key).is_ok_and(|text| text.is_ascii());
     let is_text_lost = |tags: &Value| {
         tags.as_array().into_iter().flatten().any(|tag| {
-            let is_text = matches!(Given::read(tag), Ok(Given::Text(text)) if !text.is_ascii());
+            let is_text =
+                matches!(TypedValue::read(tag), Ok(TypedValue::Text(text)) if !text.is_ascii());
             is_text || !is_ascii(tag, "key")
         })
     };
@@ -158,9 +159,9 @@ fn is_type_lost(tags: &Value) -> bool {
         let key = tag["key"].as_str().unwrap_or_default();
         let means = key.starts_with("peer.") || ["ip", "span.kind", "component"].contains(&key);
         means
-            || match Given::read(tag) {
-                Ok(Given::Whole(whole)) => i64::try_from(whole).is_err(),
-                Ok(Given::Float(_)) => true,
+            || match TypedValue::read(tag) {
+                Ok(TypedValue::Whole(whole)) => i64::try_from(whole).is_err(),
+                Ok(TypedValue::Float(_)) => true,
                 _ => tag["type"] == "object",
             }
     })

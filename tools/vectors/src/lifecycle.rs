@@ -178,7 +178,7 @@ struct Client {
     spans: BTreeMap<String, Span>,
     contexts: BTreeMap<String, SpanContext>,
     /// Handles whose names were given to others: the last one would finish the span.
-    kept: Vec<Span>,
+    retained: Vec<Span>,
     /// Those there are, who tells of baggage first.
     servers: Vec<Server>,
     /// Set by a sampler that may put decisions off, whenever it is asked about a probe.
@@ -223,8 +223,8 @@ impl Client {
             }
         }
         let (spans, contexts) = (BTreeMap::new(), BTreeMap::new());
-        let kept = Vec::new();
-        Ok(Self { tracer, closer, memory, metrics, spans, contexts, kept, servers, probe })
+        let retained = Vec::new();
+        Ok(Self { tracer, closer, memory, metrics, spans, contexts, retained, servers, probe })
     }
 
     fn span(&self, step: &Value) -> Result<&Span, String> {
@@ -360,7 +360,7 @@ impl Client {
         let tags = fields(step, "tags", false)?;
         let builder = tags.iter().fold(builder, |builder, (key, value)| builder.tag(key, value));
         let span = builder.start();
-        self.kept.extend(self.spans.insert(text(step, "span")?.to_owned(), span));
+        self.retained.extend(self.spans.insert(text(step, "span")?.to_owned(), span));
         Ok(())
     }
 
@@ -413,7 +413,7 @@ impl Client {
 
     /// Ends it, with every span accounted for.
     fn close(self) -> Result<(), String> {
-        drop((self.spans, self.kept));
+        drop((self.spans, self.retained));
         client::close(self.closer)
     }
 }

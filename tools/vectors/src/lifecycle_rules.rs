@@ -8,7 +8,7 @@ use crate::extract::headers_deviate;
 use crate::inject::is_not_all_written;
 use crate::json::{present, text, text_or_hex, to_hex};
 use crate::report::Difference;
-use crate::value::Given;
+use crate::value::TypedValue;
 
 /// The steps up to the place of a difference; all of them, where it is not at a step.
 fn until<'a>(case: &'a Value, at: &Difference) -> &'a [Value] {
@@ -35,11 +35,11 @@ fn tags(steps: &[Value]) -> impl Iterator<Item = (&Value, usize)> {
 }
 
 /// Priorities among tags: what they are, as which type of Go's, and among how many.
-fn priorities(steps: &[Value]) -> impl Iterator<Item = (Given, &str, usize)> {
+fn priorities(steps: &[Value]) -> impl Iterator<Item = (TypedValue, &str, usize)> {
     let named = tags(steps).filter(|(tag, _)| tag["key"] == "sampling.priority");
     named.filter_map(|(tag, among)| {
         let go_type = tag["go_type"].as_str().unwrap_or_default();
-        Some((Given::read(tag).ok()?, go_type, among))
+        Some((TypedValue::read(tag).ok()?, go_type, among))
     })
 }
 
@@ -212,16 +212,16 @@ pub(crate) const RULES: &[Rule] = &[
             let injected = calls(steps, "inject_").filter(|step| step["context"] == name);
             started.count() + injected.count()
         };
-        let given = steps
+        let value = steps
             .iter()
             .filter(|step| !step["do"].as_str().unwrap_or_default().starts_with("inject"));
         is_of_sampling(at)
-            && given.filter_map(|step| step["context"].as_str()).any(|name| uses(name) > 1)
+            && value.filter_map(|step| step["context"].as_str()).any(|name| uses(name) > 1)
     }),
     (deviations::ANY_PRIORITY, |case, at| {
-        let is_ours = |(value, go_type, among): (Given, &str, usize)| match value {
-            Given::Whole(_) => go_type != "uint16" || among > 1,
-            Given::Float(_) | Given::Double(_) => true,
+        let is_ours = |(value, go_type, among): (TypedValue, &str, usize)| match value {
+            TypedValue::Whole(_) => go_type != "uint16" || among > 1,
+            TypedValue::Float(_) | TypedValue::Double(_) => true,
             _ => false,
         };
         is_of_sampling(at) && priorities(until(case, at)).any(is_ours)

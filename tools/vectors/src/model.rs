@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::deviations::{self, Deviation};
 use crate::json::{int, items, member, present, text};
 pub(crate) use crate::json::{string, text_or_hex};
-use crate::value::Given;
+use crate::value::TypedValue;
 
 /// Elements that the client's writers have written.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -125,13 +125,13 @@ impl Applied {
         }
         let moved = self.time(start);
         // The end stays where it is, if that is not before 1970 too.
-        let kept = (start + duration).max(0) - moved;
+        let retained = (start + duration).max(0) - moved;
         if duration < 0 {
             self.deviations.insert(deviations::NO_NEGATIVE_DURATION);
-        } else if kept < 1 {
+        } else if retained < 1 {
             self.deviations.insert(deviations::AT_LEAST_A_MICROSECOND);
         }
-        (moved, kept.max(1))
+        (moved, retained.max(1))
     }
 
     fn time(&mut self, micros: i64) -> i64 {
@@ -228,11 +228,11 @@ pub(crate) fn stats(stats: &Value) -> Result<ClientStats, String> {
 /// Whether texts are `cut` is a matter of where the tag is.
 fn tag(out: &mut Vec<u8>, tag: &Value, limits: &mut Applied, cut: bool) -> Result<(), String> {
     let key = text_or_hex(tag, "key")?;
-    let given = match Given::read(tag)? {
-        Given::Text(text) if cut => Given::Text(limits.text(text)),
+    let value = match TypedValue::read(tag)? {
+        TypedValue::Text(text) if cut => TypedValue::Text(limits.text(text)),
         other => other,
     };
-    let value = match given.view()? {
+    let value = match value.view()? {
         ValueView::Double(double) => {
             let word = limits.word(double);
             word.map_or(ValueView::Double(double), |word| ValueView::Str(word.as_bytes()))

@@ -12,9 +12,9 @@ use crate::report::Checks;
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let input = member(case, "input")?;
     // A number below zero means the default, as 0 does.
-    let given = usize::try_from(int::<i64>(input, "max_operations_given")?).unwrap_or(0);
+    let value = usize::try_from(int::<i64>(input, "max_operations_given")?).unwrap_or(0);
     let own = PerOperationSampler::new(&strategies(member(input, "strategies")?)?)
-        .max_operations(given)
+        .max_operations(value)
         .late_binding(truth(input, "late_binding")?);
     let mut time = Time::default();
     for (number, step) in items(case, "steps")?.iter().enumerate() {

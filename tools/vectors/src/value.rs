@@ -10,7 +10,7 @@ use crate::json::{
 
 /// A value as the application of a case gave it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Given {
+pub(crate) enum TypedValue {
     Text(Vec<u8>),
     Bool(bool),
     Whole(i128),
@@ -49,7 +49,7 @@ pub(crate) fn lacks_values(batch: &Value) -> bool {
     }
 }
 
-impl Given {
+impl TypedValue {
     /// A value with its type, or as a tag of the Thrift model has it. What that lacks is nothing of
     /// its type; [`lacks_values`] tells.
     pub(crate) fn read(value: &Value) -> Result<Self, String> {
@@ -169,8 +169,8 @@ pub(crate) fn fields(of: &Value, list: &str, log: bool) -> Result<Option<Vec<Fie
     let mut fields = Vec::new();
     for tag in tags {
         only(tag, TYPED)?;
-        let given = Given::read(tag)?;
-        let value = if log { given.in_log() } else { given }.owned()?;
+        let value = TypedValue::read(tag)?;
+        let value = if log { value.in_log() } else { value }.owned()?;
         let (Ok(key), Some(value)) = (String::from_utf8(text_or_hex(tag, "key")?), value) else {
             return Ok(None);
         };
@@ -182,7 +182,7 @@ pub(crate) fn fields(of: &Value, list: &str, log: bool) -> Result<Option<Vec<Fie
 /// A tag that a case shows, in one shape whatever its own is.
 pub(crate) fn recorded_tag(tag: &Value) -> Result<Value, String> {
     let key = text_or_hex(tag, "key")?;
-    let value = Given::read(tag)?;
+    let value = TypedValue::read(tag)?;
     Ok(shown_tag(TagView::new(&key, value.view()?)))
 }
 

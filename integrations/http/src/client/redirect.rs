@@ -170,7 +170,7 @@ mod tests {
             headers.insert(COOKIE2, HeaderValue::from_static("x"));
             headers
         };
-        for (location, kept) in [
+        for (location, retained) in [
             ("/x", true),
             ("http://HOST:8000/x", true),
             ("http://host/x", false),
@@ -181,9 +181,9 @@ mod tests {
             let mut headers = all();
             carry(&mut headers, &from(), &fetch(Method::POST, 307, location).unwrap(), None);
             let sensitive = SENSITIVE.iter().filter(|name| headers.contains_key(*name)).count();
-            assert_eq!(sensitive, if kept { SENSITIVE.len() } else { 0 }, "{location}");
-            assert_eq!(headers.contains_key(COOKIE2), kept);
-            assert_eq!(headers.contains_key(HOST), kept);
+            assert_eq!(sensitive, if retained { SENSITIVE.len() } else { 0 }, "{location}");
+            assert_eq!(headers.contains_key(COOKIE2), retained);
+            assert_eq!(headers.contains_key(HOST), retained);
             assert_eq!(headers[REFERER], "http://host:8000/a/b?c");
             assert!(headers.contains_key(CONTENT_TYPE));
         }

@@ -40,7 +40,7 @@ const FIRST_BYTE: u8 = 16;
 /// The body waits for leave to be sent.
 const HELD: u8 = 32;
 /// The wait was reported.
-const HELD_TOLD: u8 = 64;
+const HELD_REPORTED: u8 = 64;
 /// No request is on the wire, and the socket is to be checked.
 const LOOK: u8 = 128;
 
@@ -92,7 +92,7 @@ impl Wire {
     }
 
     /// The trace is taken out of the lock before the call: it is a user callback.
-    pub(super) fn tell(&self, event: impl FnOnce(&dyn ClientTrace)) {
+    pub(super) fn notify(&self, event: impl FnOnce(&dyn ClientTrace)) {
         let trace = self.trace.lock().clone();
         if let Some(trace) = trace {
             event(&*trace);
@@ -114,29 +114,29 @@ impl Wire {
     /// The request, or what is left of it, will not be written; unless all of it was.
     pub(crate) fn failed(&self, error: &(dyn StdError + 'static)) {
         if self.has(ARMED) && self.set(REQUEST_WRITTEN) {
-            self.tell(|trace| trace.wrote_request(Some(error)));
+            self.notify(|trace| trace.wrote_request(Some(error)));
         }
     }
 
     fn written(&self) {
         if self.has(ARMED) && self.set(HEAD_WRITTEN) {
-            self.tell(|trace| trace.wrote_headers());
+            self.notify(|trace| trace.wrote_headers());
         }
     }
 
     /// All that HTTP has had to say so far is on its way.
     fn flushed(&self) {
-        if self.has(ARMED | HEAD_WRITTEN | HELD) && self.set(HELD_TOLD) {
-            self.tell(|trace| trace.wait_100_continue());
+        if self.has(ARMED | HEAD_WRITTEN | HELD) && self.set(HELD_REPORTED) {
+            self.notify(|trace| trace.wait_100_continue());
         }
         if self.has(ARMED | HEAD_WRITTEN | BODY_ENDED) && self.set(REQUEST_WRITTEN) {
-            self.tell(|trace| trace.wrote_request(None));
+            self.notify(|trace| trace.wrote_request(None));
         }
     }
 
     fn read(&self) {
         if self.has(ARMED) && self.set(FIRST_BYTE) {
-            self.tell(|trace| trace.got_first_response_byte());
+            self.notify(|trace| trace.got_first_response_byte());
         }
     }
 }

@@ -25,7 +25,7 @@ impl DialLog {
         Self { span: Arc::new(Mutex::new(Some(span.clone()))) }
     }
 
-    fn tell(&self, event: impl FnOnce(&Span)) {
+    fn log(&self, event: impl FnOnce(&Span)) {
         // Told under the lock, so that the end of the span is not in between: only that waits for it.
         if let Some(span) = &*self.span.lock() {
             event(span);
@@ -79,11 +79,11 @@ impl Dial {
 
     fn dns_start(&self, host: &str) {
         self.progress.lock().resolving = true;
-        self.log.tell(|span| events::dns_start(span, host));
+        self.log.log(|span| events::dns_start(span, host));
     }
 
     fn dns_done(&self, found: Result<&[IpAddr], &str>) {
-        self.log.tell(|span| events::dns_done(span, found));
+        self.log.log(|span| events::dns_done(span, found));
         let Ok([first, others @ ..]) = found else { return };
         {
             let mut progress = self.progress.lock();
@@ -104,7 +104,7 @@ impl Dial {
             progress.connecting = true;
             progress.address
         };
-        self.log.tell(|span| events::connect_start(span, NETWORK, address));
+        self.log.log(|span| events::connect_start(span, NETWORK, address));
     }
 
     pub(super) fn connect_done(&self, error: Option<&str>) {
@@ -117,7 +117,7 @@ impl Dial {
             progress.connected = error.is_none();
             progress.address
         };
-        self.log.tell(|span| {
+        self.log.log(|span| {
             events::connect_done(span, NETWORK, address, error);
             if self.tls && error.is_none() {
                 span.log_event("TLSHandshakeStart");
@@ -129,7 +129,7 @@ impl Dial {
         if !self.tls || !self.progress.lock().connected {
             return;
         }
-        self.log.tell(|span| match error {
+        self.log.log(|span| match error {
             None => {
                 span.log_event("TLSHandshakeDone");
             }
@@ -202,7 +202,7 @@ impl Lookup {
         let current = current();
         match &current {
             Some(Current::Dial(dial)) => dial.dns_start(host),
-            Some(Current::Request(log)) => log.tell(|span| events::dns_start(span, host)),
+            Some(Current::Request(log)) => log.log(|span| events::dns_start(span, host)),
             None => {}
         }
         Self(current)
@@ -215,7 +215,7 @@ impl Lookup {
     pub(super) fn done(&self, found: Result<&[IpAddr], &str>) {
         match &self.0 {
             Some(Current::Dial(dial)) => dial.dns_done(found),
-            Some(Current::Request(log)) => log.tell(|span| events::dns_done(span, found)),
+            Some(Current::Request(log)) => log.log(|span| events::dns_done(span, found)),
             None => {}
         }
     }

@@ -158,13 +158,13 @@ impl Pool {
             if shared.is_alive().await {
                 return Some(shared);
             }
-            self.forget(key, &shared);
+            self.remove(key, &shared);
         }
     }
 
     /// Has no other request use this connection.
     #[cfg(feature = "http2")]
-    pub(super) fn forget(&self, key: &Key, shared: &Shared) {
+    pub(super) fn remove(&self, key: &Key, shared: &Shared) {
         let mut idle = self.idle.lock();
         let host = idle.shared.get_mut(key);
         let _closed = host.and_then(|host| host.connection.take_if(|other| other.is(shared)));

@@ -138,21 +138,21 @@ fn without_userinfo(text: &str) -> Cow<'_, str> {
     if last_at(text).is_none() {
         return Cow::Borrowed(text);
     }
-    let mut kept = String::with_capacity(text.len());
+    let mut retained = String::with_capacity(text.len());
     let mut rest = text;
     // An authority form, `user@host:port`, is one without a scheme.
     let at_once = !text.starts_with('/') && !text.contains("://");
     if at_once || text.starts_with("//") {
         let (slashes, authority) = rest.split_at(if at_once { 0 } else { 2 });
-        kept.push_str(slashes);
+        retained.push_str(slashes);
         rest = after_userinfo(authority, false);
     }
     while let Some((before, encoded)) = next_authority(rest) {
-        kept.push_str(&rest[..before]);
+        retained.push_str(&rest[..before]);
         rest = after_userinfo(&rest[before..], encoded);
     }
-    kept.push_str(rest);
-    Cow::Owned(kept)
+    retained.push_str(rest);
+    Cow::Owned(retained)
 }
 
 /// Where the next authority of a URL begins, and whether it is percent-encoded.

@@ -54,17 +54,17 @@ fn readable(location: &[u8]) -> String {
 
 /// A path without `.` and `..`.
 fn without_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
+    let mut retained: Vec<&str> = Vec::new();
     let last = path.rsplit('/').next();
     for segment in path.split('/').skip(1) {
         match segment {
             "." => {}
-            ".." => drop(kept.pop()),
-            _ => kept.push(segment),
+            ".." => drop(retained.pop()),
+            _ => retained.push(segment),
         }
     }
-    let folder = if matches!(last, Some("." | "..")) && !kept.is_empty() { "/" } else { "" };
-    format!("/{}{folder}", kept.join("/"))
+    let folder = if matches!(last, Some("." | "..")) && !retained.is_empty() { "/" } else { "" };
+    format!("/{}{folder}", retained.join("/"))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Attempt<'_> {
         };
         let why = if unanswered.is_refused() { Why::Refused } else { Why::Lost };
         if why == Why::Refused || unanswered.is_lost() {
-            self.transport.pool.forget(&self.target.key, &shared);
+            self.transport.pool.remove(&self.target.key, &shared);
         }
         let may_be_sent_twice = reused && idempotent && unanswered.is_lost();
         let body = match (unanswered.unsent, again) {

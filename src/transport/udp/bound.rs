@@ -33,7 +33,7 @@ impl UdpTransport {
     pub fn from_socket(socket: UdpSocket, agent: SocketAddr) -> Result<Self, TransportError> {
         let ready = socket.set_nonblocking(false).and_then(|()| prepare((&socket).into()));
         ready.map_err(|source| TransportError::Io { source })?;
-        let network = GivenSocket(Arc::new(socket));
+        let network = BoundSocket(Arc::new(socket));
         let mut transport = Self::on(Addresses::new(agent.to_string()), Box::new(network));
         transport.connect()?;
         Ok(transport)
@@ -42,9 +42,9 @@ impl UdpTransport {
 
 /// The operating system without new sockets.
 #[derive(Debug)]
-struct GivenSocket(Arc<UdpSocket>);
+struct BoundSocket(Arc<UdpSocket>);
 
-impl Network for GivenSocket {
+impl Network for BoundSocket {
     /// The agent has an address and no name.
     fn resolve(&self, _address: &str) -> io::Result<Vec<SocketAddr>> {
         Err(io::ErrorKind::Unsupported.into())
