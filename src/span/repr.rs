@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::context::SpanContext;
 use super::counters::Stripe;
-use super::record::{NonRecording, SpanRecord};
+use super::record::{NonRecording, SharedRecord, SpanRecord};
 use super::shared::SpanShared;
 use crate::diag::Brief;
 
@@ -54,29 +54,29 @@ pub(super) enum Repr {
 }
 
 /// A share in a span's record. Dropping the last one finishes the span.
-pub(super) struct RecordHandle(Option<Arc<SpanRecord>>);
+pub(super) struct RecordHandle(Option<SharedRecord>);
 
 impl RecordHandle {
     #[inline(always)]
-    fn get(&self) -> Option<&Arc<SpanRecord>> {
+    fn get(&self) -> Option<&SharedRecord> {
         self.0.as_ref()
     }
 
     /// Takes the record out, so that the drop of the handle does nothing.
     #[inline(always)]
-    pub(super) fn take(&mut self) -> Option<Arc<SpanRecord>> {
+    pub(super) fn take(&mut self) -> Option<SharedRecord> {
         self.0.take()
     }
 }
 
 impl Span {
     #[inline]
-    pub(super) fn recorded(record: Arc<SpanRecord>) -> Self {
+    pub(super) fn recorded(record: SharedRecord) -> Self {
         Self { repr: Repr::Recorded(RecordHandle(Some(record))) }
     }
 
     /// Takes the record out, so that the drop of the handle ends nothing.
-    pub(super) fn take_record(&mut self) -> Option<Arc<SpanRecord>> {
+    pub(super) fn take_record(&mut self) -> Option<SharedRecord> {
         match &mut self.repr {
             Repr::Recorded(record) => record.take(),
             Repr::NonRecording(_) | Repr::Released => None,
@@ -86,7 +86,7 @@ impl Span {
     /// Returns the record, if no other handle shares it.
     pub(super) fn unshared_record(&mut self) -> Option<&mut SpanRecord> {
         match &mut self.repr {
-            Repr::Recorded(record) => record.0.as_mut().and_then(Arc::get_mut),
+            Repr::Recorded(record) => record.0.as_mut().and_then(SharedRecord::get_mut),
             Repr::NonRecording(_) | Repr::Released => None,
         }
     }
@@ -99,7 +99,7 @@ impl Span {
     /// Returns the record, made now if there is none; `None` if the span was finished before it had
     /// one.
     #[inline]
-    pub(super) fn record(&self) -> Option<&Arc<SpanRecord>> {
+    pub(super) fn record(&self) -> Option<&SharedRecord> {
         match &self.repr {
             Repr::Recorded(record) => record.get(),
             Repr::NonRecording(span) => span.promote(),
@@ -109,7 +109,7 @@ impl Span {
 
     /// Returns the record, if there is one.
     #[inline]
-    pub(super) fn existing_record(&self) -> Option<&Arc<SpanRecord>> {
+    pub(super) fn existing_record(&self) -> Option<&SharedRecord> {
         match &self.repr {
             Repr::Recorded(record) => record.get(),
             Repr::NonRecording(span) => span.record(),
@@ -119,7 +119,7 @@ impl Span {
 
     /// Returns the record, made now if there is none, even if the span was finished before.
     #[inline]
-    pub(super) fn record_or_promote(&self) -> Option<&Arc<SpanRecord>> {
+    pub(super) fn record_or_promote(&self) -> Option<&SharedRecord> {
         match &self.repr {
             Repr::Recorded(record) => record.get(),
             Repr::NonRecording(span) => Some(span.record_or_promote()),
@@ -157,7 +157,7 @@ impl Span {
     /// Returns the record, made now if there is none, and the tracer's stripe; `None` if the span
     /// was finished before it had a record.
     #[inline]
-    pub(super) fn parts(&self) -> Option<(&Arc<SpanRecord>, &Arc<Stripe>)> {
+    pub(super) fn parts(&self) -> Option<(&SharedRecord, &Arc<Stripe>)> {
         let record = self.record()?;
         Some((record, record.core.as_ref()?))
     }
@@ -187,8 +187,9 @@ impl Span {
 
 impl Clone for Span {
     fn clone(&self) -> Self {
-        self.record_or_promote()
-            .map_or(Self { repr: Repr::Released }, |record| Self::recorded(Arc::clone(record)))
+        self.record_or_promote().map_or(Self { repr: Repr::Released }, |record| {
+            Self::recorded(SharedRecord::clone(record))
+        })
     }
 }
 

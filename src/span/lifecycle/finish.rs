@@ -17,7 +17,6 @@
 //! span's body.
 
 use std::mem;
-use std::sync::Arc;
 
 use super::{deferred, tail};
 use crate::clock::Clock;
@@ -25,7 +24,7 @@ use crate::encoding::{Ids, SpanParts, ValueView};
 use crate::span::counters::{Stripe, stripe_index};
 use crate::span::observer::{self, FinishClaim};
 use crate::span::record::{
-    self, End, NonRecording, OwnedRecord, SAMPLED, SpanData, SpanRecord, TraceState,
+    self, End, NonRecording, OwnedRecord, SAMPLED, SharedRecord, SpanData, SpanRecord, TraceState,
 };
 use crate::span::repr::{RecordHandle, Repr};
 use crate::span::shared::SpanShared;
@@ -93,22 +92,20 @@ fn release_shared(span: &mut NonRecording) {
 /// Drops a handle. The last one finishes the span, unless that was done, and returns its record to
 /// the pool.
 #[inline(never)]
-fn release(mut handle: Arc<SpanRecord>) {
-    let Some(last) = Arc::get_mut(&mut handle) else { return };
-    if !last.data.get_mut().finished && finish_last(last) == LastHandle::IsObserved {
-        return finish_observed(handle);
+fn release(handle: SharedRecord) {
+    let Some(mut last) = OwnedRecord::of_last(handle) else { return };
+    if !last.data.get_mut().finished && finish_last(&mut last) == LastHandle::IsObserved {
+        return finish_observed(last.into_shared());
     }
-    if last.recycle()
-        && let Some(owned) = OwnedRecord::of_last(handle)
-    {
-        record::give(owned);
+    if last.recycle() {
+        record::give(last);
     }
 }
 
 /// Finishes an observed span through a handle, of which observers may make clones.
 #[cold]
 #[inline(never)]
-fn finish_observed(handle: Arc<SpanRecord>) {
+fn finish_observed(handle: SharedRecord) {
     let mut span = Span::recorded(handle);
     finish(&span, None);
     let Some(mut last) = span.take_record().and_then(OwnedRecord::of_last) else { return };
@@ -122,7 +119,7 @@ impl Drop for SpanRecord {
         // Happens only if the last two handles were dropped at the same time, and each saw the
         // other.
         if !self.data.get_mut().finished && finish_last(self) == LastHandle::IsObserved {
-            release(Arc::new(mem::take(self)));
+            release(SharedRecord::new(mem::take(self)));
         }
     }
 }

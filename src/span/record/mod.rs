@@ -14,7 +14,7 @@ mod trace_state;
 pub(super) use self::data::SpanData;
 pub(super) use self::extras::SamplingRequest;
 pub(super) use self::non_recording::NonRecording;
-pub(super) use self::owned::OwnedRecord;
+pub(super) use self::owned::{OwnedRecord, SharedRecord};
 pub(super) use self::pool::{give, give_state, take};
 pub(super) use self::reference::ParentKind;
 pub use self::reference::ReferenceSink;

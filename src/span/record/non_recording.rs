@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
+use super::owned::SharedRecord;
 use super::pool;
 use super::span_record::SpanRecord;
 use super::trace_state::TraceState;
@@ -49,9 +50,9 @@ struct Parts {
 #[derive(Debug)]
 pub(in crate::span) enum Outcome {
     /// A record was needed while the span lived.
-    Promoted(Arc<SpanRecord>),
+    Promoted(SharedRecord),
     /// The span was finished before, and can still be referred to, always by the same record.
-    Finished(OnceLock<Arc<SpanRecord>>),
+    Finished(OnceLock<SharedRecord>),
 }
 
 impl NonRecording {
@@ -127,14 +128,14 @@ impl NonRecording {
 
     /// Returns the record, if one was made while the span lived.
     #[inline]
-    pub(in crate::span) fn made_record(&self) -> Option<&Arc<SpanRecord>> {
+    pub(in crate::span) fn made_record(&self) -> Option<&SharedRecord> {
         self.parts.outcome.get().and_then(Outcome::promoted)
     }
 
     /// Returns the record, if one was made while the span lived. One is made now if the trace was
     /// forced to be recorded by spans below its context.
     #[inline]
-    pub(in crate::span) fn record(&self) -> Option<&Arc<SpanRecord>> {
+    pub(in crate::span) fn record(&self) -> Option<&SharedRecord> {
         // The state implies everything else that can happen to the span.
         if self.parts.has_trace_state.load(Ordering::Relaxed) {
             self.record_of_shared()
@@ -144,7 +145,7 @@ impl NonRecording {
     }
 
     #[inline(never)]
-    fn record_of_shared(&self) -> Option<&Arc<SpanRecord>> {
+    fn record_of_shared(&self) -> Option<&SharedRecord> {
         if let Some(outcome) = self.parts.outcome.get() {
             return outcome.promoted();
         }
@@ -153,12 +154,12 @@ impl NonRecording {
     }
 
     /// Returns the record, made now if there is none; `None` if the span was finished before.
-    pub(in crate::span) fn promote(&self) -> Option<&Arc<SpanRecord>> {
+    pub(in crate::span) fn promote(&self) -> Option<&SharedRecord> {
         self.outcome_cell().get_or_init(|| Outcome::Promoted(self.make_record(false))).promoted()
     }
 
     /// Returns the record, made now if there is none, even for a span that was finished before.
-    pub(in crate::span) fn record_or_promote(&self) -> &Arc<SpanRecord> {
+    pub(in crate::span) fn record_or_promote(&self) -> &SharedRecord {
         match self.outcome_cell().get_or_init(|| Outcome::Promoted(self.make_record(false))) {
             Outcome::Promoted(record) => record,
             Outcome::Finished(record) => record.get_or_init(|| self.make_record(true)),
@@ -175,7 +176,7 @@ impl NonRecording {
         }
     }
 
-    fn make_record(&self, finished: bool) -> Arc<SpanRecord> {
+    fn make_record(&self, finished: bool) -> SharedRecord {
         let mut owned = pool::take();
         let record = &mut *owned;
         record.core.clone_from(&self.parts.stripe);
@@ -239,14 +240,14 @@ fn become_disabled(inner: &mut SpanRecord, shared: &SpanShared) {
 }
 
 impl Outcome {
-    pub(in crate::span) fn into_record(self) -> Option<Arc<SpanRecord>> {
+    pub(in crate::span) fn into_record(self) -> Option<SharedRecord> {
         match self {
             Self::Promoted(record) => Some(record),
             Self::Finished(record) => record.into_inner(),
         }
     }
 
-    fn promoted(&self) -> Option<&Arc<SpanRecord>> {
+    fn promoted(&self) -> Option<&SharedRecord> {
         match self {
             Self::Promoted(record) => Some(record),
             Self::Finished(_) => None,

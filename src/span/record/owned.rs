@@ -1,16 +1,19 @@
 //! A record with one handle: of a span that is not started yet, or that has ended.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+
+use triomphe::{Arc, UniqueArc};
 
 use super::span_record::SpanRecord;
 
+/// A span's record that its handles share.
+pub(in crate::span) type SharedRecord = Arc<SpanRecord>;
+
 /// A span's record that no other handle shares, so that it is written to without a lock.
 ///
-/// Unique by construction: an owned record is made or found as such, and its handle is given away
-/// only as a whole.
-#[derive(Debug)]
-pub(in crate::span) struct OwnedRecord(Arc<SpanRecord>);
+/// Unique by its type. There are no weak handles, so that one load tells whether a handle is the last one;
+/// the standard library's `Arc` takes a locked instruction for that.
+pub(in crate::span) struct OwnedRecord(UniqueArc<SpanRecord>);
 
 impl OwnedRecord {
     /// Makes an empty record. It counts as finished until its span begins, so that dropping it
@@ -18,21 +21,19 @@ impl OwnedRecord {
     pub(super) fn new() -> Self {
         let mut record = SpanRecord::default();
         record.data.get_mut().finished = true;
-        Self(Arc::new(record))
+        Self(UniqueArc::new(record))
     }
 
     /// Returns the record of the last handle; `None` if others share it.
     #[inline(always)]
-    pub(in crate::span) fn of_last(handle: Arc<SpanRecord>) -> Option<Self> {
-        // There are no weak handles, and other threads cannot clone the only one. Their earlier
-        // writes are visible from the first use of `get_mut` on, which acquires them.
-        (Arc::strong_count(&handle) == 1).then_some(Self(handle))
+    pub(in crate::span) fn of_last(handle: SharedRecord) -> Option<Self> {
+        Arc::try_unique(handle).ok().map(Self)
     }
 
     /// Lets other handles share the record.
     #[inline(always)]
-    pub(in crate::span) fn into_shared(self) -> Arc<SpanRecord> {
-        self.0
+    pub(in crate::span) fn into_shared(self) -> SharedRecord {
+        self.0.shareable()
     }
 }
 
@@ -48,20 +49,8 @@ impl Deref for OwnedRecord {
 impl DerefMut for OwnedRecord {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut SpanRecord {
-        match Arc::get_mut(&mut self.0) {
-            Some(record) => record,
-            None => shared(),
-        }
+        &mut self.0
     }
-}
-
-/// Stands in for a record with another handle, which cannot happen. A change that broke this would
-/// fail every test here; an application would lose a span, and continue.
-#[cold]
-#[inline(never)]
-fn shared() -> &'static mut SpanRecord {
-    debug_assert!(false, "a record that is owned has another handle");
-    Box::leak(Box::default())
 }
 
 #[cfg(test)]
