@@ -16,7 +16,7 @@ use crate::span::shared::SpanShared;
 
 /// A tracer's instruments, and their last reported values.
 pub(crate) struct Publisher {
-    core: Arc<SpanShared>,
+    shared: Arc<SpanShared>,
     all_stripes: AllStripes,
     counters: [Guarded<dyn Counter>; COUNTERS.len()],
     queue_length: Guarded<dyn Gauge>,
@@ -41,7 +41,7 @@ impl fmt::Debug for Publisher {
 impl Publisher {
     /// Requests the tracer's instruments from the factory.
     pub(crate) fn new(
-        core: &Arc<SpanShared>,
+        shared: &Arc<SpanShared>,
         all_stripes: &AllStripes,
         factory: &Instruments,
     ) -> Arc<Self> {
@@ -50,7 +50,7 @@ impl Publisher {
         }
         factory.describe(MetricKind::Gauge, QUEUE_LENGTH, QUEUE_LENGTH_HELP);
         let publisher = Arc::new(Self {
-            core: Arc::clone(core),
+            shared: Arc::clone(shared),
             all_stripes: all_stripes.clone(),
             counters: COUNTERS.map(|(name, tags, _)| factory.counter(name, tags)),
             queue_length: factory.gauge(QUEUE_LENGTH, &[]),
@@ -65,7 +65,7 @@ impl Publisher {
 
     /// Reports new values to each instrument.
     pub(crate) fn publish(&self) {
-        let now = Reading::of(&self.core, &self.all_stripes);
+        let now = Reading::of(&self.shared, &self.all_stripes);
         let news = self.reported.lock().take(&now);
         // No lock is held here, as instruments are user callbacks.
         for (counter, delta) in self.counters.iter().zip(news).filter(|(_, delta)| *delta > 0) {
@@ -96,7 +96,7 @@ impl Reported {
 impl Publish for Publisher {
     /// Publishes, and waits for other threads that are still reporting, within a bound.
     fn publish_all(&self) {
-        if self.core.is_forked() {
+        if self.shared.is_forked() {
             return;
         }
         self.publish();

@@ -23,19 +23,19 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn of(core: &SpanShared, all_stripes: &AllStripes) -> Self {
+    pub(super) fn of(shared: &SpanShared, all_stripes: &AllStripes) -> Self {
         // Finished spans are read before those of them whose decision was deferred.
-        let stats = core.stats(all_stripes);
+        let stats = shared.stats(all_stripes);
         Self {
             spans: all_stripes.span_counts(&stats),
             stats,
-            sampler: core.sampler.remote_counts(),
-            restrictions: core.restriction_updates(),
-            throttler: core.throttler_updates(),
-            throttled: core.throttled(),
-            baggage_set: core.incidents.baggage.set.load(Ordering::Relaxed),
-            baggage_denied: core.incidents.baggage.denied.load(Ordering::Relaxed),
-            baggage_truncated: core.incidents.baggage.truncated.load(Ordering::Relaxed),
+            sampler: shared.sampler.remote_counts(),
+            restrictions: shared.restriction_updates(),
+            throttler: shared.throttler_updates(),
+            throttled: shared.throttled(),
+            baggage_set: shared.incidents.baggage.set.load(Ordering::Relaxed),
+            baggage_denied: shared.incidents.baggage.denied.load(Ordering::Relaxed),
+            baggage_truncated: shared.incidents.baggage.truncated.load(Ordering::Relaxed),
         }
     }
 }

@@ -43,13 +43,13 @@ impl Span {
     }
 
     fn replace(&self, key: &str, value: TagValue<'_>) {
-        if let Some(inner) = self.recording_record()
-            && let Some(core) = &inner.core
-            && let Some(mut data) = inner.lock().filter(|data| !data.finished)
+        if let Some(record) = self.recording_record()
+            && let Some(stripe) = &record.stripe
+            && let Some(mut data) = record.lock().filter(|data| !data.finished)
         {
             data.draft.remove_tags(key.as_bytes());
-            if !inner.state.is_on_slow_path() && key != SAMPLING_PRIORITY {
-                data.tag(key, value, core, core.options.max_tag_value_bytes);
+            if !record.state.is_on_slow_path() && key != SAMPLING_PRIORITY {
+                data.tag(key, value, stripe, stripe.options.max_tag_value_bytes);
                 return;
             }
         }
@@ -72,8 +72,10 @@ impl Span {
     pub fn set_start_time(&self, time: SystemTime) -> &Self {
         let wall = self.checked_nanos("set_start_time", time);
         self.recording("set_start_time", |data, _| data.start = Start::Explicit { wall });
-        if let Some(inner) = self.recording_record().filter(|inner| inner.state.is_on_slow_path()) {
-            observer::restarted(inner);
+        if let Some(record) =
+            self.recording_record().filter(|record| record.state.is_on_slow_path())
+        {
+            observer::restarted(record);
         }
         self
     }
@@ -99,10 +101,10 @@ impl Span {
     /// ```
     pub fn set_finish_time(&self, time: SystemTime) -> &Self {
         let wall = self.checked_nanos("set_finish_time", time);
-        let inner = self.recording_record();
+        let record = self.recording_record();
         self.recording("set_finish_time", |data, _| {
             data.set_finish_wall(wall);
-            inner.into_iter().for_each(|inner| inner.state.take_slow_path());
+            record.into_iter().for_each(|record| record.state.take_slow_path());
         });
         self
     }
@@ -132,9 +134,9 @@ impl Span {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn on_finish(&self, callback: impl FnOnce(&Self) + Send + 'static) -> &Self {
-        let Some((inner, core)) = self.parts() else { return self.misused("on_finish") };
-        if !observer::add_callback(inner, core, Box::new(callback)) {
-            core.report_misuse("on_finish");
+        let Some((record, stripe)) = self.parts() else { return self.misused("on_finish") };
+        if !observer::add_callback(record, stripe, Box::new(callback)) {
+            stripe.report_misuse("on_finish");
         }
         self
     }
@@ -152,8 +154,8 @@ impl Span {
     /// ```
     pub fn add_follows_from(&self, to: impl Parent) -> &Self {
         let Some(context) = to.context().filter(SpanContext::is_valid) else { return self };
-        let Some(inner) = self.recording_record() else { return self };
-        let own_parent = (inner.ids.trace, inner.ids.parent);
+        let Some(record) = self.recording_record() else { return self };
+        let own_parent = (record.ids.trace, record.ids.parent);
         self.recording("add_follows_from", |data, _| {
             let ids = (context.trace_id, context.span_id);
             data.draft.add_reference(true, ids, Some(own_parent));
@@ -190,36 +192,36 @@ impl Span {
     /// ```
     #[must_use = "it is the span that goes on"]
     pub fn restart_below(&self, parent: impl Parent) -> Option<Self> {
-        let Some((inner, core)) = self.parts() else {
+        let Some((record, stripe)) = self.parts() else {
             self.misused("restart_below");
             return None;
         };
-        let name = match inner.lock().filter(|data| !data.finished) {
+        let name = match record.lock().filter(|data| !data.finished) {
             Some(data) => data.draft.name.clone(),
             None => {
-                core.report_misuse("restart_below");
+                stripe.report_misuse("restart_below");
                 return None;
             }
         };
         let parent = parent.context();
         let joins = parent.as_ref().is_some_and(SpanContext::is_valid);
         // Started without the lock: a sampler, a clock and observers are user callbacks.
-        let mut next = SpanBuilder::new(core, name).ignore_active_span().child_of(parent).start();
-        let is_ending = inner.state.is_on_slow_path()
-            && matches!(finish::claim(self, inner, core, None), FinishClaim::Refused);
-        let Some(mut data) = inner.lock().filter(|data| !data.finished && !is_ending) else {
+        let mut next = SpanBuilder::new(stripe, name).ignore_active_span().child_of(parent).start();
+        let is_ending = record.state.is_on_slow_path()
+            && matches!(finish::claim(self, record, stripe, None), FinishClaim::Refused);
+        let Some(mut data) = record.lock().filter(|data| !data.finished && !is_ending) else {
             // Another thread has finished it meanwhile.
             next.end_unsent();
-            core.report_misuse("restart_below");
+            stripe.report_misuse("restart_below");
             return None;
         };
-        let taken = Taken::from(&mut data, inner);
+        let taken = Taken::from(&mut data, record);
         let observers = data.observers.take();
-        finish::finish_unsent(inner, core, &mut data);
+        finish::finish_unsent(record, stripe, &mut data);
         drop(data);
         drop(observers);
         if joins {
-            next.take_span_id(inner);
+            next.take_span_id(record);
         }
         taken.give_to(&next);
         Some(next)
@@ -227,10 +229,10 @@ impl Span {
 
     /// Ends a span that is not to be sent.
     fn end_unsent(&self) {
-        if let Some((inner, core)) = self.parts()
-            && let Some(mut data) = inner.lock()
+        if let Some((record, stripe)) = self.parts()
+            && let Some(mut data) = record.lock()
         {
-            finish::finish_unsent(inner, core, &mut data);
+            finish::finish_unsent(record, stripe, &mut data);
         }
     }
 
@@ -255,13 +257,13 @@ struct Taken {
 }
 
 impl Taken {
-    fn from(data: &mut SpanData, inner: &SpanRecord) -> Self {
+    fn from(data: &mut SpanData, record: &SpanRecord) -> Self {
         data.close_logs();
         let finish_wall = data.finish_wall();
         let draft = &mut data.draft;
         let mut tags = draft.first_tags.bytes().to_vec();
         tags.extend_from_slice(draft.tags.bytes());
-        let references = draft.references(inner.ids.trace, inner.ids.parent);
+        let references = draft.references(record.ids.trace, record.ids.parent);
         let follows_from = references.into_iter().filter(|reference| reference.follows_from);
         let context = |reference: ReferenceView| SpanContext {
             trace_id: reference.trace_id,
@@ -301,7 +303,7 @@ impl Taken {
         }
         if let Some(wall) = self.finish_wall {
             data.set_finish_wall(wall);
-            next.recording_record().into_iter().for_each(|inner| inner.state.take_slow_path());
+            next.recording_record().into_iter().for_each(|record| record.state.take_slow_path());
         }
         if self.log_count > 0 {
             data.draft.logs.extend(&self.logs);

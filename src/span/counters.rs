@@ -18,7 +18,7 @@ use crate::tail::TailSampler;
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Stripe {
-    core: Arc<SpanShared>,
+    shared: Arc<SpanShared>,
     not_sampled: AtomicU64,
     /// Started spans, by how they came into a trace and whether it is sampled. Each is counted once
     /// both are known, so that the distinction costs nothing.
@@ -62,7 +62,7 @@ impl Counts {
 
 impl Stripe {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.core, &other.core)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Returns the counts for spans that came into a trace like this.
@@ -100,7 +100,7 @@ impl Deref for Stripe {
 
     #[inline]
     fn deref(&self) -> &SpanShared {
-        &self.core
+        &self.shared
     }
 }
 
@@ -140,10 +140,10 @@ pub(crate) struct AllStripes(Arc<[Arc<Stripe>]>);
 
 impl Stripes {
     /// Makes `count` stripes, up to the maximum.
-    pub(crate) fn new(core: &Arc<SpanShared>, count: usize) -> Self {
+    pub(crate) fn new(shared: &Arc<SpanShared>, count: usize) -> Self {
         let one = |_| {
             Arc::new(Stripe {
-                core: Arc::clone(core),
+                shared: Arc::clone(shared),
                 not_sampled: AtomicU64::new(0),
                 began: Counts::default(),
                 joined: Counts::default(),

@@ -90,7 +90,7 @@ impl Span {
     /// ```
     pub fn child(&self, operation: impl Into<Cow<'static, str>>) -> Self {
         match self.stripe() {
-            Some(core) => SpanBuilder::new(core, operation.into()).child_of(self).start(),
+            Some(stripe) => SpanBuilder::new(stripe, operation.into()).child_of(self).start(),
             None => Self::none(),
         }
     }
@@ -130,17 +130,19 @@ impl Span {
 
     /// Renames the span.
     pub fn set_operation_name(&self, name: impl Into<Cow<'static, str>>) -> &Self {
-        let Some((inner, core)) = self.parts() else { return self.misused("set_operation_name") };
+        let Some((record, stripe)) = self.parts() else {
+            return self.misused("set_operation_name");
+        };
         let name = name.into();
-        let Some(mut data) = inner.lock() else { return self };
+        let Some(mut data) = record.lock() else { return self };
         if data.finished {
             drop(data);
-            core.report_misuse("set_operation_name");
-        } else if inner.state.is_on_slow_path() {
+            stripe.report_misuse("set_operation_name");
+        } else if record.state.is_on_slow_path() {
             data.draft.name = name.clone();
             drop(data);
-            deferred::renamed(inner, core);
-            observer::renamed(self, inner, &name);
+            deferred::renamed(record, stripe);
+            observer::renamed(self, record, &name);
         } else {
             data.draft.name = name;
         }
@@ -154,8 +156,8 @@ impl Span {
     /// [restriction manager](crate::policy::BaggageRestrictionManager), which may also deny the
     /// key. A sampled span logs the change, or that it was denied.
     pub fn set_baggage_item(&self, key: &str, value: &str) -> &Self {
-        let Some((inner, core)) = self.parts() else { return self.misused("set_baggage_item") };
-        write::set_baggage_item(inner, core, key, value);
+        let Some((record, stripe)) = self.parts() else { return self.misused("set_baggage_item") };
+        write::set_baggage_item(record, stripe, key, value);
         self
     }
 
@@ -166,11 +168,11 @@ impl Span {
     ///
     /// `EnableFirehose` in jaeger-client-go, `span.go`.
     pub fn enable_firehose(&self) -> &Self {
-        let Some((inner, core)) = self.parts() else { return self.misused("enable_firehose") };
-        if inner.lock().is_none_or(|data| data.finished) {
-            core.report_misuse("enable_firehose");
+        let Some((record, stripe)) = self.parts() else { return self.misused("enable_firehose") };
+        if record.lock().is_none_or(|data| data.finished) {
+            stripe.report_misuse("enable_firehose");
         } else {
-            inner.state.add(FIREHOSE);
+            record.state.add(FIREHOSE);
         }
         self
     }
@@ -190,7 +192,7 @@ impl Span {
     /// Returns whether the trace is sampled, so that the span will be sent.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
-        self.existing_record().is_some_and(|inner| inner.state.is_sampled())
+        self.existing_record().is_some_and(|record| record.state.is_sampled())
     }
 
     /// Returns whether the span's tags and logs are recorded: it is sampled, or may yet be, because
@@ -198,7 +200,7 @@ impl Span {
     /// tails](crate::TailSamplingConfig).
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.existing_record().is_some_and(|inner| inner.state.is_recording())
+        self.existing_record().is_some_and(|record| record.state.is_recording())
     }
 
     /// Finishes the span now.
@@ -234,7 +236,7 @@ impl Span {
 
     /// Converts a given time to nanoseconds since the Unix epoch, clamped to storable times.
     pub(in crate::span) fn checked_nanos(&self, call: &'static str, time: SystemTime) -> i64 {
-        self.stripe().map_or(0, |core| core.checked_nanos(call, time))
+        self.stripe().map_or(0, |stripe| stripe.checked_nanos(call, time))
     }
 
     /// Makes the span the active one of this thread until the guard is dropped.

@@ -14,7 +14,7 @@ impl Span {
     #[must_use]
     pub fn operation_name(&self) -> Cow<'static, str> {
         let name =
-            self.existing_record().map(|inner| inner.lock().map(|data| data.draft.name.clone()));
+            self.existing_record().map(|record| record.lock().map(|data| data.draft.name.clone()));
         match (name, &self.repr) {
             (Some(name), _) => name.unwrap_or_default(),
             (None, Repr::NonRecording(span)) => Cow::Borrowed(span.name()),

@@ -148,7 +148,7 @@ impl Span {
     #[inline]
     pub(super) fn stripe(&self) -> Option<&Arc<Stripe>> {
         match &self.repr {
-            Repr::Recorded(record) => record.get()?.core.as_ref(),
+            Repr::Recorded(record) => record.get()?.stripe.as_ref(),
             Repr::NonRecording(span) => span.stripe(),
             Repr::Released => None,
         }
@@ -159,7 +159,7 @@ impl Span {
     #[inline]
     pub(super) fn parts(&self) -> Option<(&SharedRecord, &Arc<Stripe>)> {
         let record = self.record()?;
-        Some((record, record.core.as_ref()?))
+        Some((record, record.stripe.as_ref()?))
     }
 
     /// Returns the part that the tracer's spans share.

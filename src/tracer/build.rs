@@ -155,7 +155,7 @@ impl TracerBuilder {
             || options.shares_rpc_spans
             || self.disabled;
         let clock = TracerClock::new(self.clock, &diagnostics);
-        let core = Arc::new(SpanShared {
+        let span_shared = Arc::new(SpanShared {
             anchor: Anchor::new(&clock),
             clock,
             may_defer,
@@ -195,36 +195,48 @@ impl TracerBuilder {
             incidents: Incidents::default(),
             options,
         });
-        core.renew_anchor();
-        let status = core.sampler.status();
-        core.diagnostics.info(&format!("tracing as {:?}, sampling {status}", self.service_name));
+        span_shared.renew_anchor();
+        let status = span_shared.sampler.status();
+        span_shared
+            .diagnostics
+            .info(&format!("tracing as {:?}, sampling {status}", self.service_name));
         if matches!(service_name, Cow::Owned(_)) {
             let name = &self.service_name;
-            core.diagnostics.info(&format!(
+            span_shared.diagnostics.info(&format!(
                 "the service name {name:?} has control characters, and is sent as {service_name:?}"
             ));
         }
         if is_rpc_lost {
-            core.diagnostics.error(Cause::Metrics, || {
+            span_shared.diagnostics.error(Cause::Metrics, || {
                 "rpc_metrics are on, but the tracer was given no metrics to count them in"
                     .to_owned()
             });
         }
-        let background = BackgroundParts::begin(&core, uuid)?;
-        let refs = Stripes::new(&core, self.shards);
+        let background = BackgroundParts::begin(&span_shared, uuid)?;
+        let refs = Stripes::new(&span_shared, self.shards);
         let metrics = self.metrics.map(|factory| {
-            Publisher::new(&core, refs.all_stripes(), &Instruments::new(factory, diagnostics))
+            Publisher::new(
+                &span_shared,
+                refs.all_stripes(),
+                &Instruments::new(factory, diagnostics),
+            )
         });
         let start = |unstarted: UnstartedService| {
-            let core = Arc::clone(&core);
-            unstarted.start(move || core.renew_anchor(), metrics.clone())
+            let span_shared = Arc::clone(&span_shared);
+            unstarted.start(move || span_shared.renew_anchor(), metrics.clone())
         };
         let reporter = unstarted.map(start).transpose()?;
         background.keep_running();
-        let shared =
-            Arc::new(Shared { refs, core, format, reporter, metrics, is_closed: false.into() });
+        let shared = Arc::new(Shared {
+            refs,
+            span_shared,
+            format,
+            reporter,
+            metrics,
+            is_closed: false.into(),
+        });
         let weak: Weak<Shared> = Arc::downgrade(&shared);
-        let _ = shared.core.tracer.set(weak);
+        let _ = shared.span_shared.tracer.set(weak);
         Ok((Tracer { shared: Arc::clone(&shared) }, Closer::new(shared, self.drop_timeout)))
     }
 }

@@ -46,7 +46,7 @@ pub struct Closer {
 
 impl fmt::Debug for Closer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let service = self.shared.as_ref().map(|shared| Brief(&shared.core.service_name));
+        let service = self.shared.as_ref().map(|shared| Brief(&shared.span_shared.service_name));
         f.debug_struct("Closer")
             .field("service", &service)
             .field("drop_timeout", &self.drop_timeout)
@@ -88,31 +88,31 @@ pub(super) async fn close_on_thread(shared: Arc<Shared>, timeout: Duration) -> F
 }
 
 pub(super) fn close(shared: &Shared, timeout: Duration) -> FlushReport {
-    if shared.core.is_forked() {
+    if shared.span_shared.is_forked() {
         return shared.wait(|_| false);
     }
     if shared.is_closed.swap(true, Ordering::AcqRel) {
         return shared.wait(|reporter| reporter.close(timeout.min(MAX_WAIT)));
     }
-    if let Some(tail_sampler) = &shared.core.tail_sampler {
+    if let Some(tail_sampler) = &shared.span_shared.tail_sampler {
         // Closed first, so that none of its spans is flushed when nothing can be sent any more.
         let stripe = shared.refs.of(span::stripe_index());
         tail_sampler.close(|spans| stripe.count_not_sampled_by(spans));
     }
     let report = shared.wait(|reporter| reporter.close(timeout.min(MAX_WAIT)));
-    drop(BackgroundParts { core: &shared.core, parts: ALL });
+    drop(BackgroundParts { span_shared: &shared.span_shared, parts: ALL });
     let (open, queued) = (report.stats.open, report.stats.queued);
-    let core = &shared.core;
-    let unfinished = core.open_spans();
+    let span_shared = &shared.span_shared;
+    let unfinished = span_shared.open_spans();
     if !unfinished.is_empty() {
-        core.diagnostics.error(Cause::Unfinished, || unfinished.never_finished());
+        span_shared.diagnostics.error(Cause::Unfinished, || unfinished.never_finished());
     } else if open > 0 && shared.reporter.is_some() {
-        shared.core.diagnostics.error(Cause::Closed, || {
+        shared.span_shared.diagnostics.error(Cause::Closed, || {
             format!("closed with {open} spans still open; they will be lost")
         });
     }
     if !report.complete {
-        shared.core.diagnostics.error(Cause::SendFailed, || {
+        shared.span_shared.diagnostics.error(Cause::SendFailed, || {
             format!("{queued} spans were still queued when the time to close was up")
         });
     }
@@ -125,27 +125,30 @@ const ALL: usize = 3;
 /// The background parts of a tracer: the sampler first, then the baggage restriction manager, then
 /// the debug throttler. The parts that were started are closed on drop.
 pub(super) struct BackgroundParts<'c> {
-    core: &'c SpanShared,
+    span_shared: &'c SpanShared,
     parts: usize,
 }
 
 impl<'c> BackgroundParts<'c> {
     /// Starts all parts, or none.
-    pub(super) fn begin(core: &'c Arc<SpanShared>, uuid: String) -> Result<Self, ConfigError> {
+    pub(super) fn begin(
+        span_shared: &'c Arc<SpanShared>,
+        uuid: String,
+    ) -> Result<Self, ConfigError> {
         let uuid: Arc<str> = uuid.into();
         let control =
-            |cause| PolicyHost::new(Arc::clone(&core.diagnostics), cause, Arc::clone(&uuid));
-        let mut begun = Self { core, parts: 0 };
-        core.sampler.start(&host::of(core))?;
+            |cause| PolicyHost::new(Arc::clone(&span_shared.diagnostics), cause, Arc::clone(&uuid));
+        let mut begun = Self { span_shared, parts: 0 };
+        span_shared.sampler.start(&host::of(span_shared))?;
         begun.parts = 1;
-        if let Some(manager) = &core.restrictions {
+        if let Some(manager) = &span_shared.restrictions {
             let start = || manager.start(&control(Cause::Baggage));
-            started(core, Callback::RestrictionManagerStart, start)?;
+            started(span_shared, Callback::RestrictionManagerStart, start)?;
         }
         begun.parts = 2;
-        if let Some(throttler) = &core.throttler {
+        if let Some(throttler) = &span_shared.throttler {
             let start = || throttler.start(&control(Cause::Throttler));
-            started(core, Callback::ThrottlerStart, start)?;
+            started(span_shared, Callback::ThrottlerStart, start)?;
         }
         begun.parts = ALL;
         Ok(begun)
@@ -159,16 +162,17 @@ impl<'c> BackgroundParts<'c> {
 
 impl Drop for BackgroundParts<'_> {
     fn drop(&mut self) {
-        let core = self.core;
+        let span_shared = self.span_shared;
         // A custom sampler has its guard.
-        let close_sampler = || core.sampler.close();
+        let close_sampler = || span_shared.sampler.close();
         let close_manager = || {
-            let Some(manager) = &core.restrictions else { return };
-            let _ = core.diagnostics.call(Callback::RestrictionManagerClose, || manager.close());
+            let Some(manager) = &span_shared.restrictions else { return };
+            let _ =
+                span_shared.diagnostics.call(Callback::RestrictionManagerClose, || manager.close());
         };
         let close_throttler = || {
-            let Some(throttler) = &core.throttler else { return };
-            let _ = core.diagnostics.call(Callback::ThrottlerClose, || throttler.close());
+            let Some(throttler) = &span_shared.throttler else { return };
+            let _ = span_shared.diagnostics.call(Callback::ThrottlerClose, || throttler.close());
         };
         let close: [&dyn Fn(); ALL] = [&close_sampler, &close_manager, &close_throttler];
         close.iter().take(self.parts).for_each(|close| close());
@@ -177,12 +181,12 @@ impl Drop for BackgroundParts<'_> {
 
 /// Starts a user's part.
 fn started(
-    core: &SpanShared,
+    span_shared: &SpanShared,
     callback: Callback,
     start: impl FnOnce() -> Result<(), ConfigError>,
 ) -> Result<(), ConfigError> {
     let panicked = ConfigError::Panicked { callback: callback.name() };
-    core.diagnostics.call(callback, start).unwrap_or(Err(panicked))
+    span_shared.diagnostics.call(callback, start).unwrap_or(Err(panicked))
 }
 
 impl Drop for Closer {

@@ -27,7 +27,7 @@ impl Host for SpanShared {
 }
 
 /// Holds no strong reference: the sampler is part of the tracer.
-pub(super) fn of(core: &Arc<SpanShared>) -> SamplerHost {
-    let host: Weak<SpanShared> = Arc::downgrade(core);
+pub(super) fn of(span_shared: &Arc<SpanShared>) -> SamplerHost {
+    let host: Weak<SpanShared> = Arc::downgrade(span_shared);
     SamplerHost::new(host)
 }

@@ -87,17 +87,17 @@ impl Span {
 
 impl fmt::Debug for Tracer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let core = &self.shared.core;
+        let span_shared = &self.shared.span_shared;
         f.debug_struct("Tracer")
-            .field("service", &Brief(&core.service_name))
-            .field("sampler", &Brief(core.sampler_status().rule.to_string()))
+            .field("service", &Brief(&span_shared.service_name))
+            .field("sampler", &Brief(span_shared.sampler_status().rule.to_string()))
             .finish_non_exhaustive()
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    core: Arc<SpanShared>,
+    span_shared: Arc<SpanShared>,
     /// The shared state that spans refer to.
     refs: Stripes,
     format: Box<dyn Format>,
@@ -169,13 +169,13 @@ impl Tracer {
     /// Logs the warnings of the configuration.
     pub(crate) fn warn(&self, warnings: &[String]) {
         if !warnings.is_empty() {
-            self.shared.core.diagnostics.error(Cause::Configuration, || warnings.join("; "));
+            self.shared.span_shared.diagnostics.error(Cause::Configuration, || warnings.join("; "));
         }
     }
 
     /// Logs the notes of the configuration.
     pub(crate) fn note(&self, notes: &[String]) {
-        notes.iter().for_each(|note| self.shared.core.diagnostics.info(note));
+        notes.iter().for_each(|note| self.shared.span_shared.diagnostics.info(note));
     }
 
     /// Returns the nearest active span of this tracer, on this thread or in the task being polled
@@ -199,14 +199,14 @@ impl Tracer {
         of: &(impl AsSpanContext + ?Sized),
         mut carrier: &mut C,
     ) {
-        let Shared { core, format, .. } = &*self.shared;
+        let Shared { span_shared, format, .. } = &*self.shared;
         let context = &*of.as_span_context();
-        if core.is_disabled() && context.is_empty() {
+        if span_shared.is_disabled() && context.is_empty() {
             // Keys in the carrier may be the caller's.
             return;
         }
         let inject = || propagation::inject(&**format, context, &mut carrier);
-        let left_out = core.diagnostics.call_anywhere(Callback::FormatInject, inject);
+        let left_out = span_shared.diagnostics.call_anywhere(Callback::FormatInject, inject);
         self.count_baggage("written", left_out.unwrap_or(0));
     }
 
@@ -228,9 +228,9 @@ impl Tracer {
         &self,
         carrier: &C,
     ) -> Result<SpanContext, ExtractError> {
-        let Shared { core, format, .. } = &*self.shared;
+        let Shared { span_shared, format, .. } = &*self.shared;
         let extract = || format.extract(&carrier);
-        let extracted = core.diagnostics.call_anywhere(Callback::FormatExtract, extract);
+        let extracted = span_shared.diagnostics.call_anywhere(Callback::FormatExtract, extract);
         self.count_extracted(extracted.unwrap_or(Err(ExtractError::Panicked)))
     }
 
@@ -261,13 +261,21 @@ impl Tracer {
                 self.count_baggage("read", extracted.baggage_dropped);
                 if extracted.broken > 0 {
                     let broken = extracted.broken as u64;
-                    self.shared.core.incidents.decoding_errors.fetch_add(broken, Ordering::Relaxed);
+                    self.shared
+                        .span_shared
+                        .incidents
+                        .decoding_errors
+                        .fetch_add(broken, Ordering::Relaxed);
                 }
                 Ok(extracted.context)
             }
             Err(error) => {
                 if error != ExtractError::NotFound {
-                    self.shared.core.incidents.decoding_errors.fetch_add(1, Ordering::Relaxed);
+                    self.shared
+                        .span_shared
+                        .incidents
+                        .decoding_errors
+                        .fetch_add(1, Ordering::Relaxed);
                 }
                 Err(error)
             }
@@ -276,7 +284,7 @@ impl Tracer {
 
     fn count_baggage(&self, done: &str, left_out: usize) {
         if left_out > 0 {
-            self.shared.core.limit_baggage(done, left_out as u64);
+            self.shared.span_shared.limit_baggage(done, left_out as u64);
         }
     }
 
@@ -287,25 +295,25 @@ impl Tracer {
     /// Copies the rule: for a sampler per operation, every operation.
     #[must_use]
     pub fn sampler_status(&self) -> SamplerStatus {
-        self.shared.core.sampler_status()
+        self.shared.span_shared.sampler_status()
     }
 
     /// Returns the counts of polls for baggage restrictions; none if there are no polls.
     #[must_use]
     pub fn baggage_restriction_updates(&self) -> Updates {
-        self.shared.core.restriction_updates()
+        self.shared.span_shared.restriction_updates()
     }
 
     /// Returns the counts of polls for debugging credits; none if there are no polls.
     #[must_use]
     pub fn debug_throttler_updates(&self) -> Updates {
-        self.shared.core.throttler_updates()
+        self.shared.span_shared.throttler_updates()
     }
 
     /// Returns how many requests for debugging the throttler has denied for want of credit.
     #[must_use]
     pub fn throttled_debug_spans(&self) -> u64 {
-        self.shared.core.throttled()
+        self.shared.span_shared.throttled()
     }
 
     /// Returns the span accounting: the counts of all spans so far, by outcome.
@@ -315,10 +323,10 @@ impl Tracer {
     /// Locks all buffers for a moment, so that the sums hold.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        if self.shared.core.is_forked() {
-            self.shared.core.close_in_fork();
+        if self.shared.span_shared.is_forked() {
+            self.shared.span_shared.close_in_fork();
         }
-        self.shared.core.stats(self.shared.refs.all_stripes())
+        self.shared.span_shared.stats(self.shared.refs.all_stripes())
     }
 
     /// Returns the unfinished spans, the oldest first; empty unless the tracer [tracks
@@ -329,7 +337,7 @@ impl Tracer {
     /// Copies the list; meanwhile no span is started or finished.
     #[must_use]
     pub fn open_spans(&self) -> OpenSpans {
-        self.shared.core.open_spans()
+        self.shared.span_shared.open_spans()
     }
 
     /// Returns the span accounting of each destination, the first one first. The counts of the
@@ -337,7 +345,7 @@ impl Tracer {
     #[must_use]
     pub fn destination_stats(&self) -> Vec<DestinationStats> {
         match &self.shared.reporter {
-            Some(_) if self.shared.core.is_forked() => Vec::new(),
+            Some(_) if self.shared.span_shared.is_forked() => Vec::new(),
             Some(reporter) => reporter.destination_stats(),
             // Spans are reported where they are finished, so that none are queued.
             None => {
@@ -401,22 +409,22 @@ impl Tracer {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if self.core.is_forked() {
+        if self.span_shared.is_forked() {
             // The parts may be locked for ever, and were the parent's.
-            std::mem::forget((Arc::clone(&self.core), self.reporter.take()));
+            std::mem::forget((Arc::clone(&self.span_shared), self.reporter.take()));
         }
     }
 }
 
 impl Shared {
     fn wait(&self, work: impl FnOnce(&ReporterService) -> bool) -> FlushReport {
-        if self.core.is_forked() {
-            self.core.close_in_fork();
-            let stats = self.core.stats(self.refs.all_stripes());
+        if self.span_shared.is_forked() {
+            self.span_shared.close_in_fork();
+            let stats = self.span_shared.stats(self.refs.all_stripes());
             return FlushReport::new(stats, false, Duration::ZERO);
         }
         let (responded, took) = timed(|| self.reporter.as_ref().is_none_or(work));
-        let stats = self.core.stats(self.refs.all_stripes());
+        let stats = self.span_shared.stats(self.refs.all_stripes());
         // Without the reporter's thread no command is answered, and nothing is left if all is well.
         let alone = self.reporter.as_ref().is_some_and(ReporterService::is_gone);
         // The metrics are published here if there is no thread for it, or if it hangs.
@@ -431,6 +439,6 @@ impl Shared {
     /// Returns the report for the case that no thread could be started.
     #[cfg(feature = "tokio")]
     fn gave_up(&self) -> FlushReport {
-        FlushReport::new(self.core.stats(self.refs.all_stripes()), false, Duration::ZERO)
+        FlushReport::new(self.span_shared.stats(self.refs.all_stripes()), false, Duration::ZERO)
     }
 }

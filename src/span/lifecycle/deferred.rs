@@ -15,12 +15,12 @@ use crate::span::shared::SpanShared;
 /// each tag it was started with. The tags are stored, and truncated, after the calls, so that a
 /// sampler's own tags come before the one that made it decide.
 #[cold]
-pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, needs_decision: bool) {
+pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, needs_decision: bool) {
     if needs_decision {
-        inner.state.memory().store(0, Ordering::Relaxed);
-        inner.state.set_undecided(true);
+        record.state.memory().store(0, Ordering::Relaxed);
+        record.state.set_undecided(true);
     }
-    let draft = &mut inner.data.get_mut().draft;
+    let draft = &mut record.data.get_mut().draft;
     let internal = draft.first_tags.bytes().to_vec();
     // Swapped, so that the memory of both is reused.
     draft.first_tags.clear();
@@ -28,26 +28,26 @@ pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, needs_
     let mut start_tags = std::mem::take(&mut draft.first_tags);
     let count = std::mem::take(&mut draft.tag_count);
     let internal_count = tags_of(Some(List::new(count, &internal))).count();
-    if inner.state.is_undecided() {
-        call_sampler(inner, core, |span| core.sampler.on_create_span(span));
+    if record.state.is_undecided() {
+        call_sampler(record, shared, |span| shared.sampler.on_create_span(span));
     }
-    let draft = &mut inner.data.get_mut().draft;
+    let draft = &mut record.data.get_mut().draft;
     draft.tags.extend(&internal);
     draft.tag_count += internal_count;
     for tag in tags_of(Some(List::new(count, start_tags.bytes()))) {
-        if inner.state.is_undecided() {
+        if record.state.is_undecided() {
             let key = String::from_utf8_lossy(tag.key);
-            call_sampler(inner, core, |span| core.sampler.on_set_tag(span, &key, tag.value));
+            call_sampler(record, shared, |span| shared.sampler.on_set_tag(span, &key, tag.value));
         }
-        let draft = &mut inner.data.get_mut().draft;
+        let draft = &mut record.data.get_mut().draft;
         match tag.value {
             ValueView::Str(text) => {
                 let text = std::str::from_utf8(text).unwrap_or_default();
-                draft.tags.tag_text(tag.key, core.within_limit(text).as_bytes());
+                draft.tags.tag_text(tag.key, shared.within_limit(text).as_bytes());
             }
-            ValueView::Binary(bytes) if bytes.len() > core.options.max_tag_value_bytes => {
-                core.count_cut_tag();
-                draft.tags.tag_bytes(tag.key, &bytes[..core.options.max_tag_value_bytes]);
+            ValueView::Binary(bytes) if bytes.len() > shared.options.max_tag_value_bytes => {
+                shared.count_cut_tag();
+                draft.tags.tag_bytes(tag.key, &bytes[..shared.options.max_tag_value_bytes]);
             }
             value => draft.tags.tag(tag.key, value),
         }
@@ -55,7 +55,7 @@ pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, needs_
     }
     // Whether the memory is kept is decided at the end of the span.
     start_tags.clear();
-    let draft = &mut inner.data.get_mut().draft;
+    let draft = &mut record.data.get_mut().draft;
     draft.first_tags = start_tags;
     draft.extras = true;
 }
@@ -63,67 +63,67 @@ pub(in crate::span) fn started(inner: &mut SpanRecord, core: &SpanShared, needs_
 /// Calls the sampler for a tag that is about to be set.
 #[cold]
 pub(in crate::span) fn tag_set(
-    inner: &SpanRecord,
-    core: &SpanShared,
+    record: &SpanRecord,
+    shared: &SpanShared,
     key: &str,
     value: ValueView<'_>,
 ) {
-    if inner.state.is_undecided() {
-        call_sampler(inner, core, |span| core.sampler.on_set_tag(span, key, value));
+    if record.state.is_undecided() {
+        call_sampler(record, shared, |span| shared.sampler.on_set_tag(span, key, value));
     }
 }
 
 /// Calls the sampler for a span that was renamed.
 #[cold]
-pub(in crate::span) fn renamed(inner: &SpanRecord, core: &SpanShared) {
-    if inner.state.is_undecided() {
-        call_sampler(inner, core, |span| core.sampler.on_set_operation_name(span));
+pub(in crate::span) fn renamed(record: &SpanRecord, shared: &SpanShared) {
+    if record.state.is_undecided() {
+        call_sampler(record, shared, |span| shared.sampler.on_set_operation_name(span));
     }
 }
 
 /// Calls the sampler for a span that is about to be finished.
 #[cold]
-pub(in crate::span) fn finishing(inner: &SpanRecord, core: &SpanShared) {
-    if inner.state.is_undecided() {
-        call_sampler(inner, core, |span| core.sampler.on_finish(span));
+pub(in crate::span) fn finishing(record: &SpanRecord, shared: &SpanShared) {
+    if record.state.is_undecided() {
+        call_sampler(record, shared, |span| shared.sampler.on_finish(span));
     }
 }
 
 /// Calls the sampler without the lock, as it may be a user callback, and applies its decision.
 fn call_sampler(
-    inner: &SpanRecord,
-    core: &SpanShared,
+    record: &SpanRecord,
+    shared: &SpanShared,
     call: impl FnOnce(&mut SamplingParameters<'_>) -> Decision,
 ) {
-    if !core.may_defer || core.origin.is_forked() {
+    if !shared.may_defer || shared.origin.is_forked() {
         // The trace is another tracer's, whose sampler decides about it; or a sampler's locks may
         // have been left locked.
         return;
     }
     let name = {
         // Calls after the end of a span do not decide about its trace.
-        let Some(data) = inner.lock().filter(|data| !data.finished) else { return };
+        let Some(data) = record.lock().filter(|data| !data.finished) else { return };
         data.draft.name.clone()
     };
     let mut sampler_tags = SpanTags::default();
-    let max = core.options.max_tag_value_bytes;
+    let max = shared.options.max_tag_value_bytes;
     let mut span =
-        SamplingParameters::new(inner.ids.trace, &name, &mut sampler_tags, max, &core.clock)
-            .with_memory(inner.state.memory());
-    if !inner.is_local_root() {
+        SamplingParameters::new(record.ids.trace, &name, &mut sampler_tags, max, &shared.clock)
+            .with_memory(record.state.memory());
+    if !record.is_local_root() {
         span = span.below_root();
     }
     let decision = call(&mut span);
     if decision.sample {
-        let Some(mut data) = inner.lock() else { return };
+        let Some(mut data) = record.lock() else { return };
         let draft = &mut data.draft;
         draft.tag_count += sampler_tags.append_to(&mut draft.tags);
-        inner.state.add(if decision.firehose { SAMPLED | FIREHOSE } else { SAMPLED });
+        record.state.add(if decision.firehose { SAMPLED | FIREHOSE } else { SAMPLED });
     }
     if !decision.retryable {
-        inner.state.set_undecided(false);
+        record.state.set_undecided(false);
     }
-    if decision.sample && inner.state.is_buffered() {
-        tail::decided(inner, core);
+    if decision.sample && record.state.is_buffered() {
+        tail::decided(record, shared);
     }
 }

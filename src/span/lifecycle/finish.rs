@@ -126,8 +126,8 @@ impl Drop for SpanRecord {
 
 #[inline]
 fn finish_last(last: &mut SpanRecord) -> LastHandle {
-    let SpanRecord { core, ids, state, data, .. } = &mut *last;
-    let Some(stripe) = core else { return LastHandle::Finished };
+    let SpanRecord { stripe, ids, state, data, .. } = &mut *last;
+    let Some(stripe) = stripe else { return LastHandle::Finished };
     if !state.is_surely_sampled() {
         return finish_last_unsampled(last);
     }
@@ -143,7 +143,7 @@ fn finish_last_unsampled(last: &mut SpanRecord) -> LastHandle {
         return finish_last_slow(last);
     }
     last.data.get_mut().finished = true;
-    if let Some(stripe) = &last.core {
+    if let Some(stripe) = &last.stripe {
         stripe.count_not_sampled();
     }
     LastHandle::Finished
@@ -152,7 +152,7 @@ fn finish_last_unsampled(last: &mut SpanRecord) -> LastHandle {
 #[cold]
 #[inline(never)]
 fn finish_last_slow(last: &mut SpanRecord) -> LastHandle {
-    let Some(stripe) = &last.core else { return LastHandle::Finished };
+    let Some(stripe) = &last.stripe else { return LastHandle::Finished };
     if last.data.get_mut().observers.is_some() {
         return LastHandle::IsObserved;
     }
@@ -183,7 +183,7 @@ pub(in crate::span) fn finish(span: &Span, end: Option<i64>) {
         span.misused("finish");
         return;
     };
-    let Some(stripe) = &record.core else { return };
+    let Some(stripe) = &record.stripe else { return };
     if record.state.is_on_slow_path() {
         return finish_slow(span, record, stripe, end, &[]);
     }
@@ -203,7 +203,7 @@ pub(in crate::span) fn finish(span: &Span, end: Option<i64>) {
 pub(in crate::span) fn finish_with_logs(span: &Span, end: Option<i64>, logs: &[LogRecord<'_>]) {
     match span.existing_record() {
         Some(record) if !logs.is_empty() => {
-            let Some(stripe) = &record.core else { return };
+            let Some(stripe) = &record.stripe else { return };
             finish_slow(span, record, stripe, end, logs);
         }
         // A span without a record is not sampled, and stores no logs.

@@ -34,18 +34,18 @@ impl Tags<'_> {
 
 #[inline(never)]
 pub(super) fn decide(
-    core: &SpanShared,
+    shared: &SpanShared,
     trace_id: TraceId,
     name: &str,
     sampler_tags: &mut SpanTags,
 ) -> Decision {
-    let max = core.options.max_tag_value_bytes;
-    core.sampler.on_create_span(&mut SamplingParameters::new(
+    let max = shared.options.max_tag_value_bytes;
+    shared.sampler.on_create_span(&mut SamplingParameters::new(
         trace_id,
         name,
         sampler_tags,
         max,
-        &core.clock,
+        &shared.clock,
     ))
 }
 
@@ -61,17 +61,17 @@ pub(super) fn flags_of(decision: Decision) -> u8 {
 /// Begins a trace, perhaps with the debug id and decision of a context without a trace.
 #[inline]
 pub(super) fn trace(
-    inner: &mut SpanRecord,
-    core: &SpanShared,
+    record: &mut SpanRecord,
+    shared: &SpanShared,
     from: Option<&SamplingRequest>,
 ) -> SpanOrigin {
-    inner.begin_state(0);
-    let low = core.next_id();
-    inner.ids.set(TraceId::new(core.next_high(), low), SpanId::new(low), SpanId::NONE);
+    record.begin_state(0);
+    let low = shared.next_id();
+    record.ids.set(TraceId::new(shared.next_high(), low), SpanId::new(low), SpanId::NONE);
     let decided = from.and_then(|from| from.decided);
     let debug_id = from.and_then(|from| from.debug_id.as_ref());
-    let flags = decided_flags(inner, core, decided.is_none(), debug_id);
-    inner.state.reset(flags | decided.unwrap_or_default());
+    let flags = decided_flags(record, shared, decided.is_none(), debug_id);
+    record.state.reset(flags | decided.unwrap_or_default());
     SpanOrigin::Trace
 }
 
@@ -79,36 +79,41 @@ pub(super) fn trace(
 #[cold]
 #[inline(never)]
 pub(super) fn decide_on_joined(
-    inner: &mut SpanRecord,
-    core: &SpanShared,
+    record: &mut SpanRecord,
+    shared: &SpanShared,
     request: &mut SamplingRequest,
 ) {
-    let flags = inner.state.flags();
-    request.throttle(core, &inner.data.get_mut().draft.name, flags);
-    let flags = decided_flags(inner, core, request.undecided, request.debug_id.as_ref());
-    inner.state.add(flags);
+    let flags = record.state.flags();
+    request.throttle(shared, &record.data.get_mut().draft.name, flags);
+    let flags = decided_flags(record, shared, request.undecided, request.debug_id.as_ref());
+    record.state.add(flags);
 }
 
 /// Calls a sampler that decides about joined traces. Its decision replaces the caller's.
 #[cold]
 #[inline(never)]
-pub(super) fn decide_on_join(inner: &mut SpanRecord, core: &SpanShared) {
-    let flags = inner.state.flags();
+pub(super) fn decide_on_join(record: &mut SpanRecord, shared: &SpanShared) {
+    let flags = record.state.flags();
     let parent = ParentDecision::new(flags & SAMPLED != 0, flags & DEBUG != 0);
-    let draft = &mut inner.data.get_mut().draft;
+    let draft = &mut record.data.get_mut().draft;
     let mut sampler_tags = SpanTags::default();
-    let max = core.options.max_tag_value_bytes;
-    let mut span =
-        SamplingParameters::new(inner.ids.trace, &draft.name, &mut sampler_tags, max, &core.clock);
-    let Some(decision) = core.sampler.on_join(&mut span, parent) else { return };
+    let max = shared.options.max_tag_value_bytes;
+    let mut span = SamplingParameters::new(
+        record.ids.trace,
+        &draft.name,
+        &mut sampler_tags,
+        max,
+        &shared.clock,
+    );
+    let Some(decision) = shared.sampler.on_join(&mut span, parent) else { return };
     if decision.sample {
         let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
         draft.tag_count += sampler_tags.append_to(first);
         draft.extras |= draft.first_tags.len() > 0;
-        inner.state.add(flags_of(decision));
+        record.state.add(flags_of(decision));
     } else {
         // Both bits, as where a trace is stopped by its priority.
-        inner.state.remove(SAMPLED | DEBUG);
+        record.state.remove(SAMPLED | DEBUG);
     }
 }
 
@@ -116,27 +121,27 @@ pub(super) fn decide_on_join(inner: &mut SpanRecord, core: &SpanShared) {
 #[cold]
 #[inline(never)]
 pub(super) fn disabled(
-    inner: &mut SpanRecord,
+    record: &mut SpanRecord,
     without_caller: &Arc<SpanContext>,
     caller: Option<SpanContext>,
 ) {
-    discard_tags(inner);
-    inner.begin_state(0);
-    inner.set_caller(caller.map_or_else(|| Arc::clone(without_caller), Arc::new));
+    discard_tags(record);
+    record.begin_state(0);
+    record.set_caller(caller.map_or_else(|| Arc::clone(without_caller), Arc::new));
 }
 
 /// Returns the parent's context that a builder has stored.
-pub(super) fn parent_context(inner: &mut SpanRecord, request: SamplingRequest) -> SpanContext {
+pub(super) fn parent_context(record: &mut SpanRecord, request: SamplingRequest) -> SpanContext {
     SpanContext {
-        trace_id: inner.ids.trace,
-        span_id: inner.ids.parent,
-        parent_id: inner.ids.grandparent,
-        flags: inner.state.flags(),
+        trace_id: record.ids.trace,
+        span_id: record.ids.parent,
+        parent_id: record.ids.grandparent,
+        flags: record.state.flags(),
         remote: true,
         decided: request.decided.is_some(),
         undecided: request.undecided,
         state: None,
-        baggage: inner.data.get_mut().baggage.clone(),
+        baggage: record.data.get_mut().baggage.clone(),
         debug_id: request.debug_id,
     }
 }
@@ -145,26 +150,26 @@ pub(super) fn parent_context(inner: &mut SpanRecord, request: SamplingRequest) -
 /// added.
 #[inline(always)]
 fn decided_flags(
-    inner: &mut SpanRecord,
-    core: &SpanShared,
+    record: &mut SpanRecord,
+    shared: &SpanShared,
     needs_decision: bool,
     debug_id: Option<&Arc<str>>,
 ) -> u8 {
-    let draft = &mut inner.data.get_mut().draft;
+    let draft = &mut record.data.get_mut().draft;
     let mut sampler_tags = SpanTags::default();
-    let by_id = if !needs_decision || core.may_defer {
+    let by_id = if !needs_decision || shared.may_defer {
         // A sampler that may defer is called once the span exists.
         ById::No
-    } else if !core.decides_by_id {
+    } else if !shared.decides_by_id {
         ById::Undecided
     } else {
-        core.sampler.decide_by_id(inner.ids.trace).outcome()
+        shared.sampler.decide_by_id(record.ids.trace).outcome()
     };
     let (mut flags, tags) = match by_id {
         ById::No => (0, Tags::None),
         ById::Yes(tags) => (SAMPLED, Tags::Short(tags)),
         ById::Undecided => {
-            let decision = decide(core, inner.ids.trace, &draft.name, &mut sampler_tags);
+            let decision = decide(shared, record.ids.trace, &draft.name, &mut sampler_tags);
             (flags_of(decision), Tags::OfSampler(&mut sampler_tags))
         }
     };
@@ -177,9 +182,9 @@ fn decided_flags(
     if let Some(debug_id) = debug_id {
         flags |= SAMPLED | DEBUG;
         // A sampler that defers has its tags before them, and is called for the others alone.
-        let to = if core.may_defer { &mut draft.first_tags } else { first };
-        let value = core.within_limit(debug_id);
-        to.tag(core.debug_tag.as_bytes(), ValueView::Str(value.as_bytes()));
+        let to = if shared.may_defer { &mut draft.first_tags } else { first };
+        let value = shared.within_limit(debug_id);
+        to.tag(shared.debug_tag.as_bytes(), ValueView::Str(value.as_bytes()));
         draft.tag_count += 1;
     }
     draft.extras |= draft.first_tags.len() > 0;
@@ -188,52 +193,52 @@ fn decided_flags(
 
 /// Continues the trace of the parent that the record has inherited from.
 #[inline]
-pub(super) fn child(inner: &mut SpanRecord, core: &SpanShared) -> SpanOrigin {
-    inner.ids.span = SpanId::new(core.next_id());
+pub(super) fn child(record: &mut SpanRecord, shared: &SpanShared) -> SpanOrigin {
+    record.ids.span = SpanId::new(shared.next_id());
     SpanOrigin::Joined
 }
 
 /// Returns whether the span's `tracestate` is recorded as a tag, which is added where the slow path
 /// ends the span. All spans of the trace in this process share it.
-pub(super) fn has_recorded_trace_state(inner: &mut SpanRecord, core: &SpanShared) -> bool {
-    let baggage = inner.data.get_mut().baggage.as_ref();
-    core.records_trace_state && baggage.is_some_and(|baggage| baggage.trace_state.is_some())
+pub(super) fn has_recorded_trace_state(record: &mut SpanRecord, shared: &SpanShared) -> bool {
+    let baggage = record.data.get_mut().baggage.as_ref();
+    shared.records_trace_state && baggage.is_some_and(|baggage| baggage.trace_state.is_some())
 }
 
 /// Brings a span into a trace in a forked process. No callback is called, and ids are from the
 /// operating system: siblings of the process would generate the same ones otherwise.
 #[cold]
-pub(super) fn in_fork(inner: &mut SpanRecord, core: &SpanShared, joins: bool) -> SpanOrigin {
+pub(super) fn in_fork(record: &mut SpanRecord, shared: &SpanShared, joins: bool) -> SpanOrigin {
     let id = id::system_63();
     if joins {
-        inner.ids.span = SpanId::new(id);
+        record.ids.span = SpanId::new(id);
         return SpanOrigin::Joined;
     }
-    inner.begin_state(0);
-    let high = if core.trace_id_128bit { id::system_63() } else { 0 };
-    inner.ids.set(TraceId::new(high, id), SpanId::new(id), SpanId::NONE);
+    record.begin_state(0);
+    let high = if shared.trace_id_128bit { id::system_63() } else { 0 };
+    record.ids.set(TraceId::new(high, id), SpanId::new(id), SpanId::NONE);
     SpanOrigin::Trace
 }
 
 /// Continues the trace of the parent, and its very span if this is the server's side of it.
 #[cold]
 pub(super) fn server(
-    inner: &mut SpanRecord,
-    core: &SpanShared,
+    record: &mut SpanRecord,
+    shared: &SpanShared,
     tags: Option<List<'_>>,
 ) -> SpanOrigin {
-    if !serves(inner, tags, core.options.max_tag_value_bytes) {
-        return child(inner, core);
+    if !serves(record, tags, shared.options.max_tag_value_bytes) {
+        return child(record, shared);
     }
-    inner.data.get_mut().draft.encode_parent_reference((inner.ids.trace, inner.ids.parent));
-    inner.ids.share();
+    record.data.get_mut().draft.encode_parent_reference((record.ids.trace, record.ids.parent));
+    record.ids.share();
     SpanOrigin::Joined
 }
 
 /// Returns whether a span is started as the server's side of a call. Of several such tags, the last
 /// one counts, even if it was truncated to `max` bytes.
-fn serves(inner: &mut SpanRecord, tags: Option<List<'_>>, max: usize) -> bool {
-    let draft = &inner.data.get_mut().draft;
+fn serves(record: &mut SpanRecord, tags: Option<List<'_>>, max: usize) -> bool {
+    let draft = &record.data.get_mut().draft;
     let tags = tags.unwrap_or_else(|| List::new(draft.tag_count, draft.tags.bytes()));
     let kind = tags_of(Some(tags)).filter(|tag| tag.key == b"span.kind").last();
     let server = b"server";
@@ -244,39 +249,39 @@ fn serves(inner: &mut SpanRecord, tags: Option<List<'_>>, max: usize) -> bool {
 /// Sets the start to now, if the span is recorded. Done last, so that starting it is not part of
 /// it.
 #[inline(always)]
-pub(super) fn begin(inner: &mut SpanRecord, core: &SpanShared, counts: &Counts) {
-    if inner.state.is_recording() {
-        record(inner, core);
-        inner.data.get_mut().begin(counts, Sampled::Yes);
+pub(super) fn begin(record: &mut SpanRecord, shared: &SpanShared, counts: &Counts) {
+    if record.state.is_recording() {
+        start_recording(record, shared);
+        record.data.get_mut().begin(counts, Sampled::Yes);
     } else {
-        discard_tags(inner);
-        inner.data.get_mut().begin(counts, Sampled::No);
+        discard_tags(record);
+        record.data.get_mut().begin(counts, Sampled::No);
     }
 }
 
 /// Sets the start of a recorded span to now; discards the tags of any other.
-pub(super) fn recording(inner: &mut SpanRecord, core: &SpanShared) {
-    if inner.state.is_recording() {
-        record(inner, core);
+pub(super) fn recording(record: &mut SpanRecord, shared: &SpanShared) {
+    if record.state.is_recording() {
+        start_recording(record, shared);
     } else {
-        discard_tags(inner);
+        discard_tags(record);
     }
 }
 
 #[inline(always)]
-fn record(inner: &mut SpanRecord, core: &SpanShared) {
-    inner.ids.encode();
-    let data = inner.data.get_mut();
+fn start_recording(record: &mut SpanRecord, shared: &SpanShared) {
+    record.ids.encode();
+    let data = record.data.get_mut();
     if matches!(data.start, Start::Unknown) {
-        data.start_now(core);
+        data.start_now(shared);
     }
 }
 
 #[inline(always)]
-fn discard_tags(inner: &mut SpanRecord) {
+fn discard_tags(record: &mut SpanRecord) {
     // The trace may be forced yet, and the inherited fields are only half of its ids.
-    inner.ids.clear_fields();
-    inner.data.get_mut().draft.clear_tags();
+    record.ids.clear_fields();
+    record.data.get_mut().draft.clear_tags();
 }
 
 /// Returns whether a span that has joined a trace is the first of this process: a server span, or
@@ -286,34 +291,34 @@ fn discard_tags(inner: &mut SpanRecord) {
 ///
 /// `firstInProcess` in jaeger-client-go, `tracer.go`.
 pub(super) fn is_first_in_process(
-    inner: &mut SpanRecord,
+    record: &mut SpanRecord,
     tags: Option<List<'_>>,
     max: usize,
 ) -> bool {
-    inner.ids.parent == SpanId::NONE || serves(inner, tags, max)
+    record.ids.parent == SpanId::NONE || serves(record, tags, max)
 }
 
 /// Lets an observed span begin: observers may keep handles on it, and want to know how long
 /// it takes even if it is not recorded.
 #[cold]
-pub(super) fn observed(inner: &mut SpanRecord, core: &SpanShared) {
-    inner.ids.encode();
-    let data = inner.data.get_mut();
+pub(super) fn observed(record: &mut SpanRecord, shared: &SpanShared) {
+    record.ids.encode();
+    let data = record.data.get_mut();
     if matches!(data.start, Start::Unknown) {
-        data.start_now(core);
+        data.start_now(shared);
     }
 }
 
 /// Uses a context as the span's own.
 #[cold]
-pub(super) fn as_itself(inner: &mut SpanRecord, itself: SpanContext) -> SpanOrigin {
-    let parent = (inner.ids.trace, inner.ids.parent);
-    inner.data.get_mut().draft.encode_parent_reference(parent);
-    inner.ids.set(itself.trace_id, itself.span_id, itself.parent_id);
-    inner.set_baggage(itself.baggage);
+pub(super) fn as_itself(record: &mut SpanRecord, itself: SpanContext) -> SpanOrigin {
+    let parent = (record.ids.trace, record.ids.parent);
+    record.data.get_mut().draft.encode_parent_reference(parent);
+    record.ids.set(itself.trace_id, itself.span_id, itself.parent_id);
+    record.set_baggage(itself.baggage);
     match itself.state {
-        Some(state) => inner.join_state(state),
-        None => inner.begin_state(itself.flags),
+        Some(state) => record.join_state(state),
+        None => record.begin_state(itself.flags),
     }
     SpanOrigin::Joined
 }

@@ -17,41 +17,41 @@ fn priority_of(value: TagValue<'_>) -> Option<bool> {
     }
 }
 
-pub(super) fn set_priority(inner: &SpanRecord, core: &SpanShared, value: TagValue<'_>) {
-    let Some(force) = priority_of(value).filter(|_| !core.is_disabled()) else { return };
-    if force && core.throttler.is_some() && !may_force(inner, core) {
+pub(super) fn set_priority(record: &SpanRecord, shared: &SpanShared, value: TagValue<'_>) {
+    let Some(force) = priority_of(value).filter(|_| !shared.is_disabled()) else { return };
+    if force && shared.throttler.is_some() && !may_force(record, shared) {
         return;
     }
     // Read without the lock, as a clock may be a user callback. 0 means not forced.
-    let now = if force { core.clock.monotonic_nanos().max(1) } else { 0 };
-    let Some(mut data) = inner.lock() else { return };
+    let now = if force { shared.clock.monotonic_nanos().max(1) } else { 0 };
+    let Some(mut data) = record.lock() else { return };
     if data.finished {
         drop(data);
-        return core.report_misuse("set_tag");
+        return shared.report_misuse("set_tag");
     }
-    inner.state.set_undecided(false);
+    record.state.set_undecided(false);
     if !force {
         // Both bits: a trace with the debug bit would still be recorded downstream.
-        inner.state.remove(SAMPLED | DEBUG);
-        return tail::decided(inner, core);
+        record.state.remove(SAMPLED | DEBUG);
+        return tail::decided(record, shared);
     }
     if matches!(data.start, Start::Unknown) {
-        data.start_at(core, now);
+        data.start_at(shared, now);
     }
-    inner.state.force(if core.options.no_debug_flag { SAMPLED } else { SAMPLED | DEBUG }, now);
-    tail::decided(inner, core);
-    data.tag(SAMPLING_PRIORITY, value, core, core.options.max_tag_value_bytes);
+    record.state.force(if shared.options.no_debug_flag { SAMPLED } else { SAMPLED | DEBUG }, now);
+    tail::decided(record, shared);
+    data.tag(SAMPLING_PRIORITY, value, shared, shared.options.max_tag_value_bytes);
 }
 
 /// Calls the throttler without the lock, as it may be a user callback and may poll a server. It is
 /// not called for a finished span, nor if the debug flag is not set.
-fn may_force(inner: &SpanRecord, core: &SpanShared) -> bool {
-    if core.options.no_debug_flag {
+fn may_force(record: &SpanRecord, shared: &SpanShared) -> bool {
+    if shared.options.no_debug_flag {
         return true;
     }
     let name = {
-        let data = inner.lock().filter(|data| !data.finished);
+        let data = record.lock().filter(|data| !data.finished);
         data.map(|data| data.draft.name.clone())
     };
-    name.is_none_or(|name| core.is_debug_allowed(&name))
+    name.is_none_or(|name| shared.is_debug_allowed(&name))
 }

@@ -28,55 +28,55 @@ use crate::tags::SAMPLING_PRIORITY;
 /// Starts a span that has only a name, the most frequent case: moving a builder costs more than
 /// such a span.
 #[inline]
-pub(crate) fn plain(core: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> Span {
-    if active::is_any_active() || core.has_hooks || core.is_forked() {
-        return built(core, name.into());
+pub(crate) fn plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> Span {
+    if active::is_any_active() || stripe.has_hooks || stripe.is_forked() {
+        return built(stripe, name.into());
     }
-    let trace_id = TraceId::new(core.next_high(), id::random_id(core.salt));
-    match core.sampler.decide_by_id(trace_id).outcome() {
+    let trace_id = TraceId::new(stripe.next_high(), id::random_id(stripe.salt));
+    match stripe.sampler.decide_by_id(trace_id).outcome() {
         ById::No => match name.into() {
-            Cow::Borrowed(name) => non_recording(core, trace_id, name),
-            name => root(core, trace_id, name, 0, Tags::None),
+            Cow::Borrowed(name) => non_recording(stripe, trace_id, name),
+            name => root(stripe, trace_id, name, 0, Tags::None),
         },
-        ById::Yes(tags) => root(core, trace_id, name.into(), SAMPLED, Tags::Short(tags)),
-        ById::Undecided => decided_by_call(core, trace_id, name.into()),
+        ById::Yes(tags) => root(stripe, trace_id, name.into(), SAMPLED, Tags::Short(tags)),
+        ById::Undecided => decided_by_call(stripe, trace_id, name.into()),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn built(core: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
-    if core.is_disabled()
+fn built(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
+    if stripe.is_disabled()
         && !active::is_any_active()
         && let Cow::Borrowed(name) = name
     {
-        return non_recording(core, TraceId::default(), name);
+        return non_recording(stripe, TraceId::default(), name);
     }
-    UnstartedSpan::new(core, name).start()
+    UnstartedSpan::new(stripe, name).start()
 }
 
 /// Starts the first span of a trace whose sampler needs more than the id.
 #[inline(never)]
-fn decided_by_call(core: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
+fn decided_by_call(stripe: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
     let mut sampler_tags = SpanTags::default();
-    let flags = join::flags_of(join::decide(core, trace_id, &name, &mut sampler_tags));
+    let flags = join::flags_of(join::decide(stripe, trace_id, &name, &mut sampler_tags));
     match name {
-        Cow::Borrowed(name) if flags == 0 => non_recording(core, trace_id, name),
-        name => root(core, trace_id, name, flags, Tags::OfSampler(&mut sampler_tags)),
+        Cow::Borrowed(name) if flags == 0 => non_recording(stripe, trace_id, name),
+        name => root(stripe, trace_id, name, flags, Tags::OfSampler(&mut sampler_tags)),
     }
 }
 
 /// Starts the first span of a trace that is not recorded.
 #[inline]
-fn non_recording(core: &Arc<Stripe>, trace_id: TraceId, name: &'static str) -> Span {
-    core.started(SpanOrigin::Trace).add(Sampled::No);
-    Span::non_recording(NonRecording::new(Arc::clone(core), trace_id, name))
+fn non_recording(stripe: &Arc<Stripe>, trace_id: TraceId, name: &'static str) -> Span {
+    stripe.started(SpanOrigin::Trace).add(Sampled::No);
+    Span::non_recording(NonRecording::new(Arc::clone(stripe), trace_id, name))
 }
 
 /// Starts the first span of a trace, with a record.
 #[inline]
 fn root(
-    core: &Arc<Stripe>,
+    stripe: &Arc<Stripe>,
     trace_id: TraceId,
     name: Cow<'static, str>,
     flags: u8,
@@ -84,18 +84,18 @@ fn root(
 ) -> Span {
     let mut owned = record::take();
     let record = &mut *owned;
-    record.core = Some(Arc::clone(core));
+    record.stripe = Some(Arc::clone(stripe));
     record.begin_state(flags);
     record.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
     let data = record.data.get_mut();
     data.draft.name = name;
-    let counts = core.started(SpanOrigin::Trace);
+    let counts = stripe.started(SpanOrigin::Trace);
     if flags == 0 {
         data.begin(counts, Sampled::No);
     } else {
         data.draft.tag_count = tags.append_to(&mut data.draft.tags);
         record.ids.encode_all();
-        data.start_now(core);
+        data.start_now(stripe);
         data.begin(counts, Sampled::Yes);
     }
     Span::recorded(owned.into_shared())
@@ -139,8 +139,8 @@ impl<'a> UnstartedSpan<'a> {
     #[inline(always)]
     pub(in crate::span) fn refer(&mut self, follows_from: FollowsFrom, to: impl Parent) {
         let Self { record, parent_kind, joins, has_extras: extras, .. } = self;
-        let inner = &mut **record;
-        to.refer(&mut ReferenceSink { follows_from, inner, parent_kind, joins, extras });
+        let record = &mut **record;
+        to.refer(&mut ReferenceSink { follows_from, record, parent_kind, joins, extras });
     }
 
     #[inline]
@@ -204,7 +204,7 @@ impl<'a> UnstartedSpan<'a> {
         }
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
-        record.core = Some(Arc::clone(stripe));
+        record.stripe = Some(Arc::clone(stripe));
         let span_origin =
             if joins { join::child(record, stripe) } else { join::trace(record, stripe, None) };
         join::begin(record, stripe, stripe.started(span_origin));
@@ -234,7 +234,7 @@ impl<'a> UnstartedSpan<'a> {
         let record = &mut *owned;
         let extras = record.data.get_mut().extras.take();
         let extras = extras.map(|extras| *extras).unwrap_or_default();
-        record.core = Some(Arc::clone(stripe));
+        record.stripe = Some(Arc::clone(stripe));
         let has_observers = !stripe.hooks.is_empty();
         let mut start_tags = StartTags::default();
         if stripe.hooks.want_tags() {
@@ -316,7 +316,7 @@ impl<'a> UnstartedSpan<'a> {
         let record = &mut *owned;
         let extras = record.data.get_mut().extras.take();
         let extras = extras.map(|extras| *extras).unwrap_or_default();
-        record.core = Some(Arc::clone(stripe));
+        record.stripe = Some(Arc::clone(stripe));
         let is_below = parent_kind != ParentKind::None;
         let parent = is_below.then(|| join::parent_context(record, extras.request));
         if let Some(without_caller) = &stripe.disabled {
@@ -333,7 +333,7 @@ impl<'a> UnstartedSpan<'a> {
         let record = &mut *owned;
         let extras = record.data.get_mut().extras.take();
         stripe.close_in_fork();
-        record.core = Some(Arc::clone(stripe));
+        record.stripe = Some(Arc::clone(stripe));
         let span_origin = match extras.and_then(|extras| extras.itself) {
             Some(itself) => join::as_itself(record, itself),
             None => join::in_fork(record, stripe, joins),

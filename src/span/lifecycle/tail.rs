@@ -51,41 +51,41 @@ impl TailSampler<Arc<TraceState>> {
     /// Brings a span into a trace of which it knows no open span. If there are any, and the trace
     /// began here, the span shares their state and adds the flags that it came with. Otherwise a
     /// part of the trace begins with it.
-    fn enter(&self, inner: &mut SpanRecord, core: &SpanShared, span_origin: SpanOrigin) {
-        let (flags, is_sampled) = (inner.state.flags(), inner.state.is_sampled());
+    fn enter(&self, record: &mut SpanRecord, shared: &SpanShared, span_origin: SpanOrigin) {
+        let (flags, is_sampled) = (record.state.flags(), record.state.is_sampled());
         // Read without the lock, as a clock may be a user callback. 0 means not forced.
-        let now = if is_sampled { core.clock.monotonic_nanos().max(1) } else { 0 };
-        let was_tracked = self.tracks(&inner.state);
+        let now = if is_sampled { shared.clock.monotonic_nanos().max(1) } else { 0 };
+        let was_tracked = self.tracks(&record.state);
         let began_here =
-            span_origin == SpanOrigin::Trace || was_tracked && inner.state.tail_state.began_here();
-        let trace_id = inner.ids.trace;
+            span_origin == SpanOrigin::Trace || was_tracked && record.state.tail_state.began_here();
+        let trace_id = record.ids.trace;
         let Some(mut buffer) = self.buffer(trace_id) else { return };
         match buffer.open(trace_id).filter(|open| open.tail_state.add_span()).map(Arc::clone) {
             Some(open) if is_sampled => {
                 open.force(flags, now);
-                flush(&mut buffer, core, &open);
-                inner.join_state(open);
+                flush(&mut buffer, shared, &open);
+                record.join_state(open);
             }
             Some(open) => {
                 open.add(flags);
-                inner.join_state(open);
+                record.join_state(open);
             }
             // Another thread has already restored its own state.
-            None if was_tracked && inner.state.tail_state.add_span() => {}
+            None if was_tracked && record.state.tail_state.add_span() => {}
             None if is_sampled && !was_tracked => {}
             None => {
-                inner.state.tail_state.begin(self.id, began_here);
-                inner.state.track();
+                record.state.tail_state.begin(self.id, began_here);
+                record.state.track();
                 if began_here {
-                    buffer.set_open(trace_id, Arc::clone(&inner.state));
+                    buffer.set_open(trace_id, Arc::clone(&record.state));
                 }
             }
         }
     }
 
     /// Sends what is buffered of a trace and has it sampled from here on. False if it was not buffered.
-    fn flush(&self, core: &SpanShared, state: &TraceState, trace_id: TraceId) -> bool {
-        self.buffer(trace_id).is_some_and(|mut buffer| flush(&mut buffer, core, state))
+    fn flush(&self, shared: &SpanShared, state: &TraceState, trace_id: TraceId) -> bool {
+        self.buffer(trace_id).is_some_and(|mut buffer| flush(&mut buffer, shared, state))
     }
 
     /// Discards what is buffered of a trace that is not wanted.
@@ -133,7 +133,11 @@ impl TailSampler<Arc<TraceState>> {
 
 /// Sends what is buffered of a trace, whose buffer is locked, and has it sampled from here on. False if it
 /// was not buffered.
-fn flush(buffer: &mut TraceBuffer<Arc<TraceState>>, core: &SpanShared, state: &TraceState) -> bool {
+fn flush(
+    buffer: &mut TraceBuffer<Arc<TraceState>>,
+    shared: &SpanShared,
+    state: &TraceState,
+) -> bool {
     if !state.release() {
         return false;
     }
@@ -141,75 +145,77 @@ fn flush(buffer: &mut TraceBuffer<Arc<TraceState>>, core: &SpanShared, state: &T
     buffer.flush(key, |mut span| {
         span.flags = flags;
         // Never closed: at the close what is buffered is discarded first, and nothing comes after.
-        core.sink.accept_view(stripe_index(), &span);
+        shared.sink.accept_view(stripe_index(), &span);
     });
     true
 }
 
 /// The tracer's tail sampler, if it buffers the span's trace.
-fn of<'c>(inner: &SpanRecord, core: &'c SpanShared) -> Option<&'c TailSampler<Arc<TraceState>>> {
-    core.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.is_buffering(&inner.state))
+fn of<'c>(record: &SpanRecord, shared: &'c SpanShared) -> Option<&'c TailSampler<Arc<TraceState>>> {
+    shared.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.is_buffering(&record.state))
 }
 
 /// Brings a span into its trace, if that is tracked or is to be. Done before any callback, so that
 /// all decisions use the same state.
 #[cold]
 pub(in crate::span) fn track_start(
-    inner: &mut SpanRecord,
-    core: &SpanShared,
+    record: &mut SpanRecord,
+    shared: &SpanShared,
     span_origin: SpanOrigin,
 ) {
-    let Some(tail_sampler) = &core.tail_sampler else { return };
-    let is_tracked = tail_sampler.tracks(&inner.state);
-    if is_tracked && inner.state.tail_state.add_span() {
+    let Some(tail_sampler) = &shared.tail_sampler else { return };
+    let is_tracked = tail_sampler.tracks(&record.state);
+    if is_tracked && record.state.tail_state.add_span() {
         return;
     }
     // The shared state was sampled from the start, or is another tracer's.
-    let is_not_ours = inner.shares_state() && !is_tracked;
+    let is_not_ours = record.shares_state() && !is_tracked;
     // Of a trace that begins sampled nothing can be buffered.
-    let begins_sampled = span_origin == SpanOrigin::Trace && inner.state.is_sampled();
+    let begins_sampled = span_origin == SpanOrigin::Trace && record.state.is_sampled();
     if !(is_not_ours || begins_sampled) {
-        tail_sampler.enter(inner, core, span_origin);
+        tail_sampler.enter(record, shared, span_origin);
     }
 }
 
 /// Checks the tags that a span was started with.
 #[cold]
-pub(in crate::span) fn started(inner: &SpanRecord, core: &SpanShared) {
-    if of(inner, core).is_none() {
+pub(in crate::span) fn started(record: &SpanRecord, shared: &SpanShared) {
+    if of(record, shared).is_none() {
         return;
     }
     let errs = {
-        let Some(data) = inner.lock() else { return };
+        let Some(data) = record.lock() else { return };
         let tags = List::new(data.draft.tag_count, data.draft.tags.bytes());
         tags_of(Some(tags)).any(|tag| is_error(tag.key, tag.value))
     };
     if errs {
-        retain_erring(inner, core);
+        retain_erring(record, shared);
     }
 }
 
 /// Checks a tag that is about to be set.
 #[cold]
 pub(in crate::span) fn tag_set(
-    inner: &SpanRecord,
-    core: &SpanShared,
+    record: &SpanRecord,
+    shared: &SpanShared,
     key: &str,
     value: ValueView<'_>,
 ) {
     if is_error(key.as_bytes(), value) {
-        retain_erring(inner, core);
+        retain_erring(record, shared);
     }
 }
 
 /// Does what follows from a decision that others have made: what is buffered is sent, or discarded.
 #[cold]
-pub(in crate::span) fn decided(inner: &SpanRecord, core: &SpanShared) {
-    let Some((tail_sampler, counts)) = of(inner, core).zip(inner.core.as_ref()) else { return };
-    if inner.state.is_sampled() {
-        tail_sampler.flush(core, &inner.state, inner.ids.trace);
+pub(in crate::span) fn decided(record: &SpanRecord, shared: &SpanShared) {
+    let Some((tail_sampler, counts)) = of(record, shared).zip(record.stripe.as_ref()) else {
+        return;
+    };
+    if record.state.is_sampled() {
+        tail_sampler.flush(shared, &record.state, record.ids.trace);
     } else {
-        tail_sampler.discard(counts, &inner.state, inner.ids.trace);
+        tail_sampler.discard(counts, &record.state, record.ids.trace);
     }
 }
 
@@ -218,20 +224,20 @@ pub(in crate::span) fn decided(inner: &SpanRecord, core: &SpanShared) {
 /// is sampled, not wanted, or another tracer's.
 pub(super) fn account_finished(
     data: &mut SpanData,
-    core: &Stripe,
+    stripe: &Stripe,
     ids: &Ids,
     state: &TraceState,
     end: End,
 ) -> bool {
-    let tracking = core.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.tracks(state));
+    let tracking = stripe.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.tracks(state));
     let Some(tail_sampler) = tracking else { return false };
-    let times = data.times(core, state, end);
+    let times = data.times(stripe, state, end);
     let is_slow = times.1 > tail_sampler.longest_nanos && tail_sampler.is_buffering(state);
-    if is_slow && tail_sampler.flush(core, state, ids.trace) {
-        data.mark(Reason::Slow, core);
+    if is_slow && tail_sampler.flush(stripe, state, ids.trace) {
+        data.mark(Reason::Slow, stripe);
     }
     tail_sampler.account_finished(
-        core,
+        stripe,
         state,
         SpanParts::new(ids, state.flags(), times, &data.draft),
     )
@@ -239,22 +245,22 @@ pub(super) fn account_finished(
 
 /// Sends what is buffered if another tracer's span has had the trace sampled.
 #[cold]
-pub(in crate::span) fn finishing(inner: &SpanRecord, core: &SpanShared) {
-    if inner.state.is_sampled() {
-        decided(inner, core);
+pub(in crate::span) fn finishing(record: &SpanRecord, shared: &SpanShared) {
+    if record.state.is_sampled() {
+        decided(record, shared);
     }
 }
 
 /// Retains a trace because a span errs, unless that is over: what is done to it then is misuse, and is
 /// counted where it is done.
-fn retain_erring(inner: &SpanRecord, core: &SpanShared) {
-    let Some(tail_sampler) = of(inner, core).filter(|tail_sampler| tail_sampler.on_error_tag)
+fn retain_erring(record: &SpanRecord, shared: &SpanShared) {
+    let Some(tail_sampler) = of(record, shared).filter(|tail_sampler| tail_sampler.on_error_tag)
     else {
         return;
     };
-    let Some(mut data) = inner.lock() else { return };
-    if !data.finished && tail_sampler.flush(core, &inner.state, inner.ids.trace) {
-        data.mark(Reason::Error, core);
+    let Some(mut data) = record.lock() else { return };
+    if !data.finished && tail_sampler.flush(shared, &record.state, record.ids.trace) {
+        data.mark(Reason::Error, shared);
     }
 }
 
@@ -264,10 +270,10 @@ fn is_error(key: &[u8], value: ValueView<'_>) -> bool {
 
 impl SpanData {
     /// Tags the span with why the trace is retained.
-    fn mark(&mut self, reason: Reason, core: &SpanShared) {
-        let max = core.options.max_tag_value_bytes;
-        self.tag(SAMPLER_TYPE_TAG, TagValue::Str("tail"), core, max);
-        self.tag(SAMPLER_PARAM_TAG, TagValue::Str(reason.text()), core, max);
+    fn mark(&mut self, reason: Reason, shared: &SpanShared) {
+        let max = shared.options.max_tag_value_bytes;
+        self.tag(SAMPLER_TYPE_TAG, TagValue::Str("tail"), shared, max);
+        self.tag(SAMPLER_PARAM_TAG, TagValue::Str(reason.text()), shared, max);
     }
 }
 
@@ -298,28 +304,28 @@ impl Span {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn retain_trace(&self) -> &Self {
-        let Some((inner, core)) = self.parts() else { return self.misused("retain_trace") };
+        let Some((record, stripe)) = self.parts() else { return self.misused("retain_trace") };
         // Read without the lock, as a clock may be a user callback. 0 means not forced.
-        let now = core.clock.monotonic_nanos().max(1);
-        let state = &inner.state;
-        let Some(mut data) = inner.lock() else { return self };
+        let now = stripe.clock.monotonic_nanos().max(1);
+        let state = &record.state;
+        let Some(mut data) = record.lock() else { return self };
         if data.finished {
             drop(data);
             return self.misused("retain_trace");
         }
-        let buffered = of(inner, core)
-            .is_some_and(|tail_sampler| tail_sampler.flush(core, state, inner.ids.trace));
+        let buffered = of(record, stripe)
+            .is_some_and(|tail_sampler| tail_sampler.flush(stripe, state, record.ids.trace));
         if !buffered && state.is_sampled() {
             return self;
         }
         if !buffered {
             if matches!(data.start, Start::Unknown) {
-                data.start_at(core, now);
+                data.start_at(stripe, now);
             }
             state.set_undecided(false);
             state.force(SAMPLED, now);
         }
-        data.mark(Reason::Forced, core);
+        data.mark(Reason::Forced, stripe);
         self
     }
 }

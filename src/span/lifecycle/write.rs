@@ -24,14 +24,14 @@ impl Span {
 
     #[inline]
     pub(in crate::span) fn tag_of_text(&self, key: &str, text: &str) {
-        let Some(inner) = self.sampled_record() else {
+        let Some(record) = self.sampled_record() else {
             return self.unsampled_tag(key, TagValue::Str(text));
         };
-        let Some(core) = &inner.core else { return };
-        if key.len() == SAMPLING_PRIORITY.len() || text.len() > core.options.max_tag_value_bytes {
+        let Some(stripe) = &record.stripe else { return };
+        if key.len() == SAMPLING_PRIORITY.len() || text.len() > stripe.options.max_tag_value_bytes {
             return self.slow_tag_of_text(key, text, None);
         }
-        let Some(mut data) = inner.data.try_lock() else {
+        let Some(mut data) = record.data.try_lock() else {
             return self.slow_tag_of_text(key, text, None);
         };
         if data.finished || !data.draft.tags.try_tag_text(key.as_bytes(), text.as_bytes()) {
@@ -42,13 +42,13 @@ impl Span {
 
     #[inline]
     pub(in crate::span) fn tag_of_bool(&self, key: &str, truth: bool) {
-        let Some(inner) = self.sampled_record() else {
+        let Some(record) = self.sampled_record() else {
             return self.unsampled_tag(key, TagValue::Bool(truth));
         };
         if key.len() == SAMPLING_PRIORITY.len() {
             return self.slow_tag_of_bool(key, truth, None);
         }
-        let Some(mut data) = inner.data.try_lock() else {
+        let Some(mut data) = record.data.try_lock() else {
             return self.slow_tag_of_bool(key, truth, None);
         };
         if data.finished || !data.draft.tags.try_tag_bool(key.as_bytes(), truth) {
@@ -63,10 +63,10 @@ impl Span {
             // The tag may take effect, and then on any span.
             return self.slow_tag_of_long(key, number, None);
         }
-        let Some(inner) = self.sampled_record() else {
+        let Some(record) = self.sampled_record() else {
             return self.unsampled_tag(key, TagValue::I64(number));
         };
-        let Some(mut data) = inner.data.try_lock() else {
+        let Some(mut data) = record.data.try_lock() else {
             return self.slow_tag_of_long(key, number, None);
         };
         if data.finished || !data.draft.tags.try_tag_long(key.as_bytes(), number) {
@@ -101,10 +101,10 @@ impl Span {
 
     #[inline(never)]
     pub(in crate::span) fn tag_of_any(&self, key: &str, value: TagValue<'_>) {
-        if let Some(inner) = self.existing_record()
-            && let (true, Some(core)) = (inner.state.is_on_slow_path(), &inner.core)
+        if let Some(record) = self.existing_record()
+            && let (true, Some(stripe)) = (record.state.is_on_slow_path(), &record.stripe)
         {
-            return self.slow_tag(inner, core, key, value);
+            return self.slow_tag(record, stripe, key, value);
         }
         if key == SAMPLING_PRIORITY {
             return self.priority(value);
@@ -115,30 +115,30 @@ impl Span {
     /// A tag of a span on the slow path.
     #[cold]
     #[inline(never)]
-    fn slow_tag(&self, inner: &SpanRecord, core: &SpanShared, key: &str, value: TagValue<'_>) {
-        if !core.hooks.is_empty() {
-            observer::tag_set(self, inner, key, value);
+    fn slow_tag(&self, record: &SpanRecord, shared: &SpanShared, key: &str, value: TagValue<'_>) {
+        if !shared.hooks.is_empty() {
+            observer::tag_set(self, record, key, value);
         }
         if key == SAMPLING_PRIORITY {
-            return set_priority(inner, core, value);
+            return set_priority(record, shared, value);
         }
-        if inner.state.is_recording() {
-            deferred::tag_set(inner, core, key, value.view(usize::MAX));
-            tail::tag_set(inner, core, key, value.view(usize::MAX));
+        if record.state.is_recording() {
+            deferred::tag_set(record, shared, key, value.view(usize::MAX));
+            tail::tag_set(record, shared, key, value.view(usize::MAX));
         }
         self.keep_tag(key, value);
     }
 
     #[inline(always)]
     fn keep_tag(&self, key: &str, value: TagValue<'_>) {
-        self.recording("set_tag", |data, core| {
-            data.tag(key, value, core, core.options.max_tag_value_bytes)
+        self.recording("set_tag", |data, shared| {
+            data.tag(key, value, shared, shared.options.max_tag_value_bytes)
         });
     }
 
     /// A tag of a span that is not surely sampled, or on the slow path.
     fn unsampled_tag(&self, key: &str, value: TagValue<'_>) {
-        if self.existing_record().is_some_and(|inner| inner.state.wants_tags()) {
+        if self.existing_record().is_some_and(|record| record.state.wants_tags()) {
             self.tag_of_any(key, value);
         }
     }
@@ -146,13 +146,15 @@ impl Span {
     /// Returns the record of a span that is sampled, and whose sampler is not called again.
     #[inline(always)]
     fn sampled_record(&self) -> Option<&SpanRecord> {
-        self.existing_record().filter(|inner| inner.state.is_surely_sampled()).map(|inner| &**inner)
+        self.existing_record()
+            .filter(|record| record.state.is_surely_sampled())
+            .map(|record| &**record)
     }
 
     #[cold]
     fn priority(&self, value: TagValue<'_>) {
-        let Some((inner, core)) = self.parts() else { return };
-        set_priority(inner, core, value);
+        let Some((record, stripe)) = self.parts() else { return };
+        set_priority(record, stripe, value);
     }
 
     /// Writes to the body of a span whose tags and logs are recorded.
@@ -162,24 +164,24 @@ impl Span {
         call: &'static str,
         write: impl FnOnce(&mut SpanData, &SpanShared),
     ) {
-        let Some(inner) = self.recording_record() else { return };
-        let Some(core) = &inner.core else { return };
-        let Some(mut data) = inner.lock() else { return };
+        let Some(record) = self.recording_record() else { return };
+        let Some(stripe) = &record.stripe else { return };
+        let Some(mut data) = record.lock() else { return };
         if data.finished {
             drop(data);
-            core.report_misuse(call);
+            stripe.report_misuse(call);
         } else {
-            write(&mut data, core);
+            write(&mut data, stripe);
         }
     }
 
     #[inline]
     pub(in crate::span) fn log_now(&self, fields: &[(&str, TagValue<'_>)]) {
-        let Some(inner) = self.sampled_record() else { return self.unsampled_log(fields) };
-        let Some(core) = &inner.core else { return };
-        let now = core.clock.monotonic_nanos();
-        let Some(mut data) = inner.data.try_lock() else { return self.slow_log(fields, None) };
-        let at = data.wall(core, now);
+        let Some(record) = self.sampled_record() else { return self.unsampled_log(fields) };
+        let Some(stripe) = &record.stripe else { return };
+        let now = stripe.clock.monotonic_nanos();
+        let Some(mut data) = record.data.try_lock() else { return self.slow_log(fields, None) };
+        let at = data.wall(stripe, now);
         if data.finished || !data.try_log(at, fields) {
             self.slow_log(fields, Some(data));
         }
@@ -205,11 +207,12 @@ impl Span {
         fields: &[(&str, TagValue<'_>)],
     ) -> &Self {
         // Read without the lock, as a clock may be a user callback.
-        let core = self.recording_record().and_then(|inner| inner.core.as_ref());
-        let now = core.filter(|_| at.is_none()).map_or(0, |core| core.clock.monotonic_nanos());
-        self.recording("log", |data, core| {
-            let at = at.unwrap_or_else(|| data.wall(core, now));
-            data.log(core, at, fields);
+        let stripe = self.recording_record().and_then(|record| record.stripe.as_ref());
+        let now =
+            stripe.filter(|_| at.is_none()).map_or(0, |stripe| stripe.clock.monotonic_nanos());
+        self.recording("log", |data, shared| {
+            let at = at.unwrap_or_else(|| data.wall(shared, now));
+            data.log(shared, at, fields);
         });
         self
     }
@@ -246,7 +249,7 @@ impl SpanData {
     /// overrides another, is truncated, is invalid.
     fn log_baggage(
         &mut self,
-        core: &SpanShared,
+        shared: &SpanShared,
         now: Option<u64>,
         (key, value): (&str, &str),
         marks: [bool; 3],
@@ -262,24 +265,24 @@ impl SpanData {
             fields[count].0 = name;
             count += 1;
         }
-        self.log(core, self.wall(core, now), &fields[..count]);
+        self.log(shared, self.wall(shared, now), &fields[..count]);
     }
 
     /// Appends a log. Fields are never truncated, as in Go; a span that becomes too large is
     /// trimmed as a whole.
     pub(in crate::span) fn log(
         &mut self,
-        core: &SpanShared,
+        shared: &SpanShared,
         at: i64,
         fields: &[(&str, TagValue<'_>)],
     ) {
         let before = self.draft.logs.len();
         self.append_log(at, fields);
-        if core.options.max_logs_per_span > 0 {
+        if shared.options.max_logs_per_span > 0 {
             self.limit_logs(
                 before,
                 Timestamp::of_nanos(at).micros(),
-                core.options.max_logs_per_span,
+                shared.options.max_logs_per_span,
             );
         }
     }
@@ -299,39 +302,39 @@ impl SpanData {
 
 /// Sets a baggage item, within its restriction.
 pub(in crate::span) fn set_baggage_item(
-    inner: &SpanRecord,
-    core: &SpanShared,
+    record: &SpanRecord,
+    shared: &SpanShared,
     key: &str,
     value: &str,
 ) {
-    if core.is_disabled() {
+    if shared.is_disabled() {
         return;
     }
     // Called without the lock: a manager may be a user callback, and so may a clock.
-    let restriction = core.restriction(key);
-    let now = inner.state.is_recording().then(|| core.clock.monotonic_nanos());
-    let Some(mut data) = inner.lock() else { return };
+    let restriction = shared.restriction(key);
+    let now = record.state.is_recording().then(|| shared.clock.monotonic_nanos());
+    let Some(mut data) = record.lock() else { return };
     if data.finished {
         drop(data);
-        return core.report_misuse("set_baggage_item");
+        return shared.report_misuse("set_baggage_item");
     }
     if !restriction.is_allowed {
-        core.incidents.baggage_limited.fetch_add(1, Ordering::Relaxed);
-        core.incidents.baggage.denied.fetch_add(1, Ordering::Relaxed);
-        let shown = cut(value, core.max_baggage_value_bytes);
-        return data.log_baggage(core, now, (key, shown), [false, false, true]);
+        shared.incidents.baggage_limited.fetch_add(1, Ordering::Relaxed);
+        shared.incidents.baggage.denied.fetch_add(1, Ordering::Relaxed);
+        let shown = cut(value, shared.max_baggage_value_bytes);
+        return data.log_baggage(shared, now, (key, shown), [false, false, true]);
     }
     let stored = cut(value, restriction.max_value_length);
     let truncated = stored.len() < value.len();
     if truncated {
-        core.incidents.baggage_limited.fetch_add(1, Ordering::Relaxed);
-        core.incidents.baggage.truncated.fetch_add(1, Ordering::Relaxed);
+        shared.incidents.baggage_limited.fetch_add(1, Ordering::Relaxed);
+        shared.incidents.baggage.truncated.fetch_add(1, Ordering::Relaxed);
     }
-    core.incidents.baggage.set.fetch_add(1, Ordering::Relaxed);
+    shared.incidents.baggage.set.fetch_add(1, Ordering::Relaxed);
     let before = data.baggage.as_ref().and_then(|baggage| baggage.get(key));
     let overrides = before.is_some_and(|value| !value.is_empty());
     Baggage::change(&mut data.baggage, key, stored);
     data.draft.extras = true;
-    inner.has_baggage.store(data.baggage.is_some(), Ordering::Release);
-    data.log_baggage(core, now, (key, stored), [overrides, truncated, false]);
+    record.has_baggage.store(data.baggage.is_some(), Ordering::Release);
+    data.log_baggage(shared, now, (key, stored), [overrides, truncated, false]);
 }

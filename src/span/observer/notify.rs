@@ -21,29 +21,30 @@ use crate::span::tag::TagValue;
 /// observers that they return.
 pub(in crate::span) fn started(
     span: &Span,
-    inner: &SpanRecord,
-    core: &Arc<Stripe>,
+    record: &SpanRecord,
+    stripe: &Arc<Stripe>,
     start_tags: &StartTags,
 ) {
-    let mut observers = SpanObservers::new(Arc::clone(core));
+    let mut observers = SpanObservers::new(Arc::clone(stripe));
     if !is_within_observer() {
-        let name = inner.lock().map(|data| data.draft.name.clone()).unwrap_or_default();
+        let name = record.lock().map(|data| data.draft.name.clone()).unwrap_or_default();
         let references = || {
-            let data = inner.lock();
-            let ids = &inner.ids;
+            let data = record.lock();
+            let ids = &record.ids;
             data.map(|data| data.draft.references(ids.trace, ids.parent)).unwrap_or_default()
         };
-        let start = inner.lock().map(|data| data.start);
+        let start = record.lock().map(|data| data.start);
         let options = StartSpanOptions::new(start_time(start), start_tags, &references);
-        for observer in &core.hooks.observers {
+        for observer in &stripe.hooks.observers {
             let start = || observer.on_start_span(span, &name, &options);
-            if let Some(Some(observer)) = call_observer(core, Callback::ObserverOnStartSpan, start)
+            if let Some(Some(observer)) =
+                call_observer(stripe, Callback::ObserverOnStartSpan, start)
             {
                 observers.add(observer);
             }
         }
     }
-    attach(observers, span, inner, core);
+    attach(observers, span, record, stripe);
 }
 
 fn start_time(start: Option<Start>) -> SystemTime {
@@ -54,21 +55,21 @@ fn start_time(start: Option<Start>) -> SystemTime {
 }
 
 /// Attaches observers to a span until it is finished.
-fn attach(mut observers: SpanObservers, span: &Span, inner: &SpanRecord, core: &SpanShared) {
-    let open = core.hooks.open.as_ref();
+fn attach(mut observers: SpanObservers, span: &Span, record: &SpanRecord, shared: &SpanShared) {
+    let open = shared.hooks.open.as_ref();
     if observers.is_empty() && open.is_none() {
         return;
     }
-    let Some(mut data) = inner.lock() else { return };
+    let Some(mut data) = record.lock() else { return };
     if data.finished {
         // An observer finished the span in its notification of the start. All are notified of the
         // end.
         drop(data);
-        let (_, finish) = finish_of(inner, core, None);
+        let (_, finish) = finish_of(record, shared, None);
         notify_finish(&observers, span, &finish);
     } else {
         let name = data.draft.name.clone();
-        let (ids, state) = (&inner.ids, Arc::clone(&inner.state));
+        let (ids, state) = (&record.ids, Arc::clone(&record.state));
         observers.slot = open.map(|open| open.enter(name, ids, data.start, state));
         if let Some(early) = data.observers.take() {
             observers.take_over(&early);
@@ -81,17 +82,17 @@ fn attach(mut observers: SpanObservers, span: &Span, inner: &SpanRecord, core: &
 /// Adds a callback for the end of a live span. Returns false if it is finished, or about to be.
 #[cold]
 pub(in crate::span) fn add_callback(
-    inner: &SpanRecord,
-    core: &Arc<Stripe>,
+    record: &SpanRecord,
+    stripe: &Arc<Stripe>,
     callback: FinishCallback,
 ) -> bool {
     let refused = {
-        let Some(mut data) = inner.lock().filter(|data| !data.finished) else { return false };
+        let Some(mut data) = record.lock().filter(|data| !data.finished) else { return false };
         data.draft.extras = true;
-        let new = || Arc::new(SpanObservers::new(Arc::clone(core)));
+        let new = || Arc::new(SpanObservers::new(Arc::clone(stripe)));
         let refused = data.observers.get_or_insert_with(new).add_callback(callback);
         if refused.is_none() {
-            inner.state.take_slow_path();
+            record.state.take_slow_path();
         }
         refused
     };
@@ -101,22 +102,22 @@ pub(in crate::span) fn add_callback(
 
 /// Updates the start in the list of open spans.
 #[cold]
-pub(in crate::span) fn restarted(inner: &SpanRecord) {
-    let Some(data) = inner.lock() else { return };
+pub(in crate::span) fn restarted(record: &SpanRecord) {
+    let Some(data) = record.lock() else { return };
     if let Some((open, slot)) = data.observers.as_ref().and_then(|observers| observers.listed()) {
         open.restart(slot, data.start);
     }
 }
 
-fn observers_of(inner: &SpanRecord) -> Option<Arc<SpanObservers>> {
-    inner.lock()?.observers.clone()
+fn observers_of(record: &SpanRecord) -> Option<Arc<SpanObservers>> {
+    record.lock()?.observers.clone()
 }
 
 /// Updates the name in the list of open spans.
-fn list_name(observers: &SpanObservers, inner: &SpanRecord) {
+fn list_name(observers: &SpanObservers, record: &SpanRecord) {
     if let Some((open, slot)) = observers.listed()
         // Locked, so that of two names the final one is listed.
-        && let Some(data) = inner.lock()
+        && let Some(data) = record.lock()
     {
         open.rename(slot, data.draft.name.clone());
     }
@@ -124,11 +125,11 @@ fn list_name(observers: &SpanObservers, inner: &SpanRecord) {
 
 /// Notifies the observers of a span of a tag that is about to be set.
 #[cold]
-pub(in crate::span) fn tag_set(span: &Span, inner: &SpanRecord, key: &str, value: TagValue<'_>) {
+pub(in crate::span) fn tag_set(span: &Span, record: &SpanRecord, key: &str, value: TagValue<'_>) {
     if is_within_observer() {
         return;
     }
-    if let Some(observers) = observers_of(inner) {
+    if let Some(observers) = observers_of(record) {
         observers.notify(Callback::SpanObserverOnSetTag, |observer| {
             observer.on_set_tag(span, key, value)
         });
@@ -137,9 +138,9 @@ pub(in crate::span) fn tag_set(span: &Span, inner: &SpanRecord, key: &str, value
 
 /// Notifies the observers of a span of its new name.
 #[cold]
-pub(in crate::span) fn renamed(span: &Span, inner: &SpanRecord, name: &str) {
-    let Some(observers) = observers_of(inner) else { return };
-    list_name(&observers, inner);
+pub(in crate::span) fn renamed(span: &Span, record: &SpanRecord, name: &str) {
+    let Some(observers) = observers_of(record) else { return };
+    list_name(&observers, record);
     if !is_within_observer() {
         observers.notify(Callback::SpanObserverOnSetOperationName, |observer| {
             observer.on_set_operation_name(span, name)
@@ -163,12 +164,12 @@ pub(in crate::span) enum FinishClaim {
 #[inline(never)]
 pub(in crate::span) fn finishing(
     span: &Span,
-    inner: &SpanRecord,
-    core: &Stripe,
+    record: &SpanRecord,
+    stripe: &Stripe,
     end: Option<i64>,
 ) -> FinishClaim {
     let observers = {
-        let Some(data) = inner.lock().filter(|data| !data.finished) else {
+        let Some(data) = record.lock().filter(|data| !data.finished) else {
             return FinishClaim::Refused;
         };
         let Some(observers) = &data.observers else { return FinishClaim::Granted { end } };
@@ -179,7 +180,7 @@ pub(in crate::span) fn finishing(
         Arc::clone(observers)
     };
     // The time that callbacks take is not part of the span.
-    let (at, finish) = finish_of(inner, core, end);
+    let (at, finish) = finish_of(record, stripe, end);
     notify_finish(&observers, span, &finish);
     FinishClaim::Granted { end: Some(at) }
 }
@@ -192,18 +193,18 @@ fn notify_finish(observers: &SpanObservers, span: &Span, finish: &SpanFinish) {
 }
 
 /// The end in nanoseconds since the Unix epoch, and what observers are told of it.
-fn finish_of(inner: &SpanRecord, core: &SpanShared, end: Option<i64>) -> (i64, SpanFinish) {
+fn finish_of(record: &SpanRecord, shared: &SpanShared, end: Option<i64>) -> (i64, SpanFinish) {
     // Read without the lock, as a clock may be a user callback.
-    let now = if end.is_none() { core.clock.monotonic_nanos() } else { 0 };
-    let data = inner.lock();
-    let at = data.as_ref().map(|data| (data.start, data.wall(core, now)));
-    let (started, now) = at.unwrap_or_else(|| (Start::Unknown, core.anchor.wall(now)));
+    let now = if end.is_none() { shared.clock.monotonic_nanos() } else { 0 };
+    let data = record.lock();
+    let at = data.as_ref().map(|data| (data.start, data.wall(shared, now)));
+    let (started, now) = at.unwrap_or_else(|| (Start::Unknown, shared.anchor.wall(now)));
     let end = end.unwrap_or(now);
     let start = match started {
         Start::Read { wall, .. } | Start::Explicit { wall } => wall,
         Start::Unknown => end,
     };
     let duration = Duration::from_nanos(end.saturating_sub(start).max(0).cast_unsigned());
-    let is_sampled = inner.state.is_sampled();
+    let is_sampled = record.state.is_sampled();
     (end, SpanFinish { finish_time: system_time(end), duration, is_sampled })
 }

@@ -123,15 +123,15 @@ pub(super) fn is_within_observer() -> bool {
 
 /// Calls an observer. Returns `None` if it panics.
 pub(super) fn call_observer<T>(
-    core: &SpanShared,
+    shared: &SpanShared,
     callback: Callback,
     work: impl FnOnce() -> T,
 ) -> Option<T> {
     let before = WITHIN.try_with(|within| within.replace(true)).unwrap_or(false);
-    let response = core.diagnostics.call(callback, work);
+    let response = shared.diagnostics.call(callback, work);
     let _ = WITHIN.try_with(|within| within.set(before));
-    if response.is_none() && !core.origin.is_forked() {
-        core.hooks.panics.fetch_add(1, Ordering::Relaxed);
+    if response.is_none() && !shared.origin.is_forked() {
+        shared.hooks.panics.fetch_add(1, Ordering::Relaxed);
     }
     response
 }

@@ -55,26 +55,26 @@ impl SpanData {
     #[inline]
     pub(in crate::span) fn times(
         &self,
-        core: &SpanShared,
+        shared: &SpanShared,
         state: &TraceState,
         end: End,
     ) -> (i64, u64) {
         match (self.start, end) {
             (Start::Read { count, wall }, End::Now) => {
-                (wall, core.clock.monotonic_nanos().saturating_sub(count))
+                (wall, shared.clock.monotonic_nanos().saturating_sub(count))
             }
             (Start::Read { count, wall }, End::Read { count: end }) => {
                 (wall, end.saturating_sub(count))
             }
-            _ => self.other_times(core, state, end),
+            _ => self.other_times(shared, state, end),
         }
     }
 
     #[cold]
-    fn other_times(&self, core: &SpanShared, state: &TraceState, end: End) -> (i64, u64) {
+    fn other_times(&self, shared: &SpanShared, state: &TraceState, end: End) -> (i64, u64) {
         let end = match end {
-            End::Now => core.anchor.wall(core.clock.monotonic_nanos()),
-            End::Read { count } => core.anchor.wall(count),
+            End::Now => shared.anchor.wall(shared.clock.monotonic_nanos()),
+            End::Read { count } => shared.anchor.wall(count),
             End::Explicit { wall } => wall,
         };
         let start = match self.start {
@@ -82,7 +82,7 @@ impl SpanData {
             // Only the time at which recording was forced is known.
             Start::Unknown => match state.forced_at() {
                 0 => end,
-                forced => core.anchor.wall(forced),
+                forced => shared.anchor.wall(forced),
             },
         };
         // A clock that ran backwards may give a start before the epoch, which is not sent.
@@ -92,24 +92,24 @@ impl SpanData {
 
     /// Sets the start to now.
     #[inline]
-    pub(crate) fn start_now(&mut self, core: &SpanShared) {
-        let count = core.clock.monotonic_nanos();
-        self.start_at(core, count);
+    pub(crate) fn start_now(&mut self, shared: &SpanShared) {
+        let count = shared.clock.monotonic_nanos();
+        self.start_at(shared, count);
     }
 
     /// Sets the start to a monotonic count.
     #[inline]
-    pub(crate) fn start_at(&mut self, core: &SpanShared, count: u64) {
-        self.start = Start::Read { count, wall: core.anchor.wall(count) };
+    pub(crate) fn start_at(&mut self, shared: &SpanShared, count: u64) {
+        self.start = Start::Read { count, wall: shared.anchor.wall(count) };
     }
 
     /// Returns the wall time at a monotonic count, consistent with the span's start: the same
     /// anchor, so that logs lie within the span even if the wall clock was stepped meanwhile.
     #[inline]
-    pub(crate) fn wall(&self, core: &SpanShared, now: u64) -> i64 {
+    pub(crate) fn wall(&self, shared: &SpanShared, now: u64) -> i64 {
         match self.start {
             Start::Read { count, wall } => wall.wrapping_add(now.wrapping_sub(count).cast_signed()),
-            _ => core.anchor.wall(now),
+            _ => shared.anchor.wall(now),
         }
     }
 
@@ -120,12 +120,12 @@ impl SpanData {
         &mut self,
         key: &str,
         value: TagValue<'_>,
-        core: &SpanShared,
+        shared: &SpanShared,
         max_bytes: usize,
     ) {
         let (key, draft) = (key.as_bytes(), &mut self.draft);
         match value {
-            TagValue::Str(text) if text.len() > max_bytes => tag_too_long(draft, key, text, core),
+            TagValue::Str(text) if text.len() > max_bytes => tag_too_long(draft, key, text, shared),
             TagValue::Str(text) => draft.tags.tag_text(key, text.as_bytes()),
             TagValue::Bool(truth) => draft.tags.tag_bool(key, truth),
             TagValue::I64(number) => draft.tags.tag_long(key, number),
@@ -133,7 +133,7 @@ impl SpanData {
             TagValue::F64(_) => draft.tags.tag(key, value.view(max_bytes)),
             TagValue::Bytes(bytes) => {
                 if bytes.len() > max_bytes {
-                    core.count_cut_tag();
+                    shared.count_cut_tag();
                 }
                 draft.tags.tag_bytes(key, &bytes[..bytes.len().min(max_bytes)]);
             }
@@ -165,8 +165,8 @@ impl SpanData {
 
 #[cold]
 #[inline(never)]
-fn tag_too_long(draft: &mut SpanDraft, key: &[u8], text: &str, core: &SpanShared) {
-    draft.tags.tag_text(key, core.within_limit(text).as_bytes());
+fn tag_too_long(draft: &mut SpanDraft, key: &[u8], text: &str, shared: &SpanShared) {
+    draft.tags.tag_text(key, shared.within_limit(text).as_bytes());
 }
 
 impl SpanData {

@@ -50,10 +50,10 @@ impl SamplingRequest {
 
     /// Removes a request for debugging that is not allowed. The span then starts like any other.
     /// The throttler is not called for a trace that has the debug flag already.
-    pub(in crate::span) fn throttle(&mut self, core: &SpanShared, operation: &str, flags: u8) {
+    pub(in crate::span) fn throttle(&mut self, shared: &SpanShared, operation: &str, flags: u8) {
         let wants_debug =
             self.debug_id.is_some() || self.decided.is_some_and(|flags| flags & DEBUG != 0);
-        if wants_debug && flags & DEBUG == 0 && !core.is_debug_allowed(operation) {
+        if wants_debug && flags & DEBUG == 0 && !shared.is_debug_allowed(operation) {
             self.debug_id = None;
             self.decided = self.decided.filter(|flags| flags & DEBUG == 0);
         }

@@ -179,7 +179,7 @@ impl NonRecording {
     fn make_record(&self, finished: bool) -> SharedRecord {
         let mut owned = pool::take();
         let record = &mut *owned;
-        record.core.clone_from(&self.parts.stripe);
+        record.stripe.clone_from(&self.parts.stripe);
         record.begin_state(0);
         let state = self.shared_state(|| Arc::clone(&record.state));
         if let Some(state) = state.filter(|state| !Arc::ptr_eq(state, &record.state)) {
@@ -233,9 +233,9 @@ impl NonRecording {
 /// Returns the empty context of a disabled tracer.
 #[cold]
 #[inline(never)]
-fn become_disabled(inner: &mut SpanRecord, shared: &SpanShared) {
+fn become_disabled(record: &mut SpanRecord, shared: &SpanShared) {
     if let Some(without_caller) = &shared.disabled {
-        inner.set_caller(Arc::clone(without_caller));
+        record.set_caller(Arc::clone(without_caller));
     }
 }
 

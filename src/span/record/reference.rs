@@ -23,7 +23,7 @@ pub(in crate::span) enum ParentKind {
 #[doc(hidden)]
 pub struct ReferenceSink<'b> {
     pub(in crate::span) follows_from: FollowsFrom,
-    pub(in crate::span) inner: &'b mut SpanRecord,
+    pub(in crate::span) record: &'b mut SpanRecord,
     pub(in crate::span) parent_kind: &'b mut ParentKind,
     pub(in crate::span) joins: &'b mut bool,
     pub(in crate::span) extras: &'b mut bool,
@@ -39,20 +39,20 @@ impl ReferenceSink<'_> {
     /// Adds a context that has ids, and makes it the parent so far, if it is to be.
     #[inline(always)]
     fn note(&mut self, context: ParentRef<'_>) {
-        let inner = &mut *self.inner;
-        let draft = &mut inner.data.get_mut().draft;
+        let record = &mut *self.record;
+        let draft = &mut record.data.get_mut().draft;
         if context.is_valid() {
             let before = (*self.parent_kind != ParentKind::None)
-                .then_some((inner.ids.trace, inner.ids.parent));
+                .then_some((record.ids.trace, record.ids.parent));
             draft.add_reference(self.follows_from, context.ids(), before);
         }
         match *self.parent_kind {
             ParentKind::None => {}
             ParentKind::FollowsFrom => {
                 // A context without a span replaces the one referred to.
-                draft.encode_parent_reference((inner.ids.trace, inner.ids.parent));
-                inner.set_baggage(None);
-                if let Some(extras) = &mut inner.data.get_mut().extras {
+                draft.encode_parent_reference((record.ids.trace, record.ids.parent));
+                record.set_baggage(None);
+                if let Some(extras) = &mut record.data.get_mut().extras {
                     extras.request = SamplingRequest::default();
                 }
             }
@@ -61,7 +61,7 @@ impl ReferenceSink<'_> {
         *self.parent_kind =
             if self.follows_from { ParentKind::FollowsFrom } else { ParentKind::ChildOf };
         *self.joins = context.is_valid();
-        context.adopt(inner);
+        context.adopt(record);
     }
 
     #[inline(never)]
@@ -75,7 +75,7 @@ impl ReferenceSink<'_> {
         *self.extras |= is_parent && context.trace_state().is_some();
         if let Some(request) = request.filter(|request| !request.is_empty()) {
             *self.extras = true;
-            self.inner.extras().request = request;
+            self.record.extras().request = request;
         }
     }
 
@@ -89,7 +89,7 @@ impl ReferenceSink<'_> {
             (*self.parent_kind, *self.joins, *self.extras);
         ReferenceSink {
             follows_from: self.follows_from,
-            inner: self.inner,
+            record: self.record,
             parent_kind: &mut parent_kind,
             joins: &mut joins,
             extras: &mut extras,
@@ -109,7 +109,7 @@ impl ReferenceSink<'_> {
         self.note(ParentRef::Record(record));
         if is_parent {
             *self.extras |= baggage.as_ref().is_some_and(|baggage| baggage.trace_state.is_some());
-            self.inner.set_baggage(baggage);
+            self.record.set_baggage(baggage);
         }
     }
 }
@@ -140,21 +140,21 @@ impl ParentRef<'_> {
 
     /// Passes to the record what a child inherits from its parent.
     #[inline(always)]
-    fn adopt(self, inner: &mut SpanRecord) {
+    fn adopt(self, record: &mut SpanRecord) {
         match self {
-            Self::Record(record) => {
-                inner.ids.adopt(&record.ids);
-                inner.join_state(Arc::clone(&record.state));
+            Self::Record(parent) => {
+                record.ids.adopt(&parent.ids);
+                record.join_state(Arc::clone(&parent.state));
             }
             Self::Context(context) => {
-                inner.ids.set(context.trace_id, SpanId::NONE, context.span_id);
-                inner.ids.grandparent = context.parent_id;
+                record.ids.set(context.trace_id, SpanId::NONE, context.span_id);
+                record.ids.grandparent = context.parent_id;
                 if context.baggage.is_some() {
-                    inner.set_baggage(context.baggage.clone());
+                    record.set_baggage(context.baggage.clone());
                 }
                 match &context.state {
-                    Some(state) => inner.join_state(Arc::clone(state)),
-                    None => inner.begin_state(context.flags),
+                    Some(state) => record.join_state(Arc::clone(state)),
+                    None => record.begin_state(context.flags),
                 }
             }
         }

@@ -22,7 +22,7 @@ use crate::span::counters::Stripe;
 #[derive(Debug, Default)]
 pub(crate) struct SpanRecord {
     /// The tracer; none while the record is in a pool.
-    pub(crate) core: Option<Arc<Stripe>>,
+    pub(crate) stripe: Option<Arc<Stripe>>,
     pub(crate) ids: Ids,
     /// The state that the trace's spans in this process share.
     pub(crate) state: Arc<TraceState>,
@@ -54,7 +54,9 @@ impl SpanRecord {
     #[cold]
     #[inline(never)]
     fn wait_for_data(&self) -> Option<MutexGuard<'_, SpanData>> {
-        lock::wait(&self.data, || self.core.as_ref().is_some_and(|core| core.origin.is_forked()))
+        lock::wait(&self.data, || {
+            self.stripe.as_ref().is_some_and(|stripe| stripe.origin.is_forked())
+        })
     }
 
     /// Returns whether the trace began in this process with this very span, or another of the same
@@ -168,7 +170,7 @@ impl SpanRecord {
     /// Clears the record for the next span. Returns false if it is too large to be reused.
     #[inline]
     pub(in crate::span) fn recycle(&mut self) -> bool {
-        self.core = None;
+        self.stripe = None;
         self.leave_state();
         let data = self.data.get_mut();
         if data.draft.extras {
