@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_message_of_a_panic_is_kept_whatever_it_was_given() {
+    fn the_message_of_a_panic_of_any_payload_is_shown() {
         struct Panics;
         impl Drop for Panics {
             fn drop(&mut self) {

@@ -161,7 +161,7 @@ mod tests {
 
     #[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
     #[test]
-    fn urls_in_messages_are_hidden_and_the_rest_is_kept() {
+    fn urls_in_messages_are_hidden_and_the_rest_is_unchanged() {
         let text =
             "cannot reach \"https://a:hush@c/x?t=hush\" (é://?hush), then http://d?hush=hush.";
         let shown = message(text);
@@ -173,7 +173,7 @@ mod tests {
 
     #[cfg(any(feature = "remote-sampler", feature = "collector-http"))]
     #[test]
-    fn what_an_answer_repeats_is_hidden() {
+    fn a_secret_that_a_response_repeats_is_hidden() {
         let mut secrets = Secrets::of_url("http://c/sampling?token=hush&service=checkout&k=a");
         secrets.add("hush-hush");
         let said =

@@ -29,11 +29,11 @@ struct Mood {
     fails: u64,
     panics: u64,
     too_large: u64,
-    tells_of_refusal: u64,
+    has_late_refusals: u64,
 }
 
-const RELIABLE: Mood = Mood { fails: 0, panics: 0, too_large: 0, tells_of_refusal: 0 };
-const MOODY: Mood = Mood { fails: 15, panics: 10, too_large: 15, tells_of_refusal: 10 };
+const RELIABLE: Mood = Mood { fails: 0, panics: 0, too_large: 0, has_late_refusals: 0 };
+const MOODY: Mood = Mood { fails: 15, panics: 10, too_large: 15, has_late_refusals: 10 };
 
 /// A transport of that mood, and the number of spans it took and did not take back.
 fn moody(mood: Mood, seed: u64) -> (impl FnMut(&[u8]) -> Outcome + Send, Arc<AtomicU64>) {
@@ -57,7 +57,7 @@ fn moody(mood: Mood, seed: u64) -> (impl FnMut(&[u8]) -> Outcome + Send, Arc<Ato
         let spans = batch.spans.count as u64;
         count.fetch_add(spans, Ordering::SeqCst);
         previous = Some(spans);
-        match before.filter(|_| random.below(100) < mood.tells_of_refusal) {
+        match before.filter(|_| random.below(100) < mood.has_late_refusals) {
             None => Ok(Sent::OK),
             Some(refused) => {
                 count.fetch_sub(refused, Ordering::SeqCst);
@@ -268,7 +268,7 @@ fn a_close_in_the_middle_of_the_work_counts_what_comes_after_it() {
 }
 
 #[test]
-fn only_a_refusal_that_comes_to_light_late_takes_from_sent() {
+fn only_a_late_refusal_decreases_sent() {
     let mut messages = 0;
     let send = move |_: &[u8]| {
         messages += 1;

@@ -75,7 +75,7 @@ fn a_tree_of_ten_spans_allocates_nothing() {
 }
 
 #[test]
-fn a_tree_that_is_buffered_and_forgotten_or_kept_allocates_nothing() {
+fn a_tree_that_is_buffered_and_discarded_or_retained_allocates_nothing() {
     for reporter in [
         |builder: TracerBuilder| {
             builder.null_reporter().tail_sampling(TailSamplingConfig::default())
@@ -137,7 +137,7 @@ fn samplers_that_count_allocate_nothing_once_they_know_the_operation() {
 
 #[cfg(feature = "remote-sampler")]
 #[test]
-fn a_sampler_configured_by_a_server_allocates_nothing_where_it_is_asked() {
+fn a_sampler_configured_by_a_server_allocates_nothing_to_decide() {
     use jaeger_client::sampler::{FetchError, RemoteSampler, StrategySource};
 
     #[derive(Debug)]
@@ -171,7 +171,7 @@ fn a_sampler_configured_by_a_server_allocates_nothing_where_it_is_asked() {
 /// of timing, within a bound: with a queue of one, that is the one in it, the one being filled, the
 /// one being sent, and those that a flush takes. Without reuse there are dozens: one each time.
 #[test]
-fn full_buffers_are_used_again() {
+fn full_buffers_are_reused() {
     let count = allocations(
         |builder| builder.transport(Discard).queue_size(1),
         true,

@@ -15,6 +15,8 @@ mod circles;
 mod recipes;
 #[path = "architecture/source.rs"]
 mod source;
+#[path = "architecture/terms.rs"]
+mod terms;
 
 /// Modules that everybody may name, and that name each other only.
 const LEAVES: &[&str] = &[

@@ -273,7 +273,7 @@ impl Drop for Folder {
 const CHILDREN: usize = 36;
 
 #[test]
-fn children_forked_under_load_never_hang_draw_ids_of_their_own_and_say_once_what_is_wrong() {
+fn children_forked_under_load_never_hang_draw_their_own_ids_and_log_once_what_is_wrong() {
     if let Ok(folder) = env::var(FOLDER) {
         for kind in 0..KINDS {
             fork_under_load(CHILDREN, kind, Path::new(&folder));
@@ -282,7 +282,7 @@ fn children_forked_under_load_never_hang_draw_ids_of_their_own_and_say_once_what
     }
     let (folder, agent) = (Folder::new("fork"), Agent::start());
     let name =
-        "children_forked_under_load_never_hang_draw_ids_of_their_own_and_say_once_what_is_wrong";
+        "children_forked_under_load_never_hang_draw_their_own_ids_and_log_once_what_is_wrong";
     let address = agent.address();
     // Read as they come: a socket's buffer does not hold the datagrams of all children.
     let received = thread::spawn(move || agent.spans(CHILDREN * KINDS * 15));
@@ -349,7 +349,7 @@ fn the_default_logger_says_it_though_another_thread_has_standard_error() {
 }
 
 #[test]
-fn a_child_of_a_child_that_uses_the_first_ones_tracer_has_ids_of_its_own_too() {
+fn a_grandchild_process_that_uses_the_first_tracer_draws_its_own_ids() {
     if env::var(FOLDER).is_ok() {
         let (tracer, closer) = Tracer::builder("svc").transport(Discard).build().unwrap();
         let draw = || tracer.start_span("op").context().span_id().get();
@@ -370,7 +370,7 @@ fn a_child_of_a_child_that_uses_the_first_ones_tracer_has_ids_of_its_own_too() {
         exit(0);
     }
     let folder = Folder::new("fork-again");
-    let name = "a_child_of_a_child_that_uses_the_first_ones_tracer_has_ids_of_its_own_too";
+    let name = "a_grandchild_process_that_uses_the_first_tracer_draws_its_own_ids";
     let output = run(name, &folder.0, "");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let files = folder.files("ids-");

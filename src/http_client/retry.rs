@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_asks_for_lengthens_a_pause_and_never_shortens_one() {
+    fn retry_after_lengthens_a_pause_and_never_shortens_one() {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         assert!(backoff.next(Some(Duration::ZERO)) >= Duration::from_millis(75));
         assert_eq!(backoff.next(Some(Duration::from_secs(3))), Duration::from_secs(3));
@@ -363,7 +363,7 @@ mod tests {
         }
 
         #[test]
-        fn what_a_server_asks_for_beyond_the_bound_gives_a_message_up_at_once() {
+        fn retry_after_beyond_the_bound_ends_the_retries_at_once() {
             let bound = Duration::from_secs(30);
             for (requested, given) in [(0, 7), (29, 1), (30, 0), (u64::MAX, 0)] {
                 let failed = by_status(503, Some(Duration::from_secs(requested)));
@@ -389,7 +389,7 @@ mod tests {
         }
 
         #[test]
-        fn a_message_without_an_answer_is_sent_twice_at_most() {
+        fn a_message_without_a_response_is_sent_twice_at_most() {
             let state = state(10, Duration::from_secs(30));
             let unanswered = FailedAttempt::without_response(Retry::Unanswered, true);
             assert_eq!(pauses(&state, unanswered).len(), 1);

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_name_each_operation_once_within_their_limit() {
+    fn requests_name_each_operation_once_within_their_limit() {
         let mut credits = Credits::default();
         let names: Vec<_> =
             (0..500).map(|n| format!("{n:0>width$}", width = 3 + n % 1000)).collect();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_about_many_short_names_is_no_longer_than_one_about_few_long_ones() {
+    fn a_request_for_many_short_names_is_no_longer_than_one_for_few_long_ones() {
         let mut credits = Credits::default();
         for n in 0..MAX_OPERATIONS {
             assert_eq!(credits.claim(&format!("{n:x}")), Claim::Nothing);

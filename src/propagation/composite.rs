@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wider_trace_id_is_kept_in_whatever_order() {
+    fn the_longer_trace_id_is_used_in_any_order() {
         let wide = "4bf92f3577b34da6a3ce929d0e0e4736";
         let parent = format!("00-{wide}-000000000000000b-01");
         let short = [

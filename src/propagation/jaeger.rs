@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_debug_id_is_kept_wherever_it_stands() {
+    fn a_debug_id_is_read_in_any_position() {
         let (context, debug) = (("uber-trace-id", "1:2:3:0"), ("jaeger-debug-id", "d"));
         for pairs in [[context, debug], [debug, context]] {
             let read = read(&pairs).unwrap().context;

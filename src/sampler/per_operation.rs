@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_operations_are_kept_than_may_be() {
+    fn the_number_of_operations_is_bounded() {
         let sampler =
             PerOperationSampler::new(&OperationStrategies::new(0.0, 1.0)).max_operations(2);
         let decisions = ["a", "b", "c", "a"].map(|operation| sampled(&sampler, operation));
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_keeps_the_allowance_of_what_is_in_both_and_forgets_the_rest() {
+    fn an_update_preserves_the_allowance_of_operations_in_both_and_drops_the_rest() {
         let clock = Arc::new(ManualClock::new());
         let sampler =
             PerOperationSampler::new(&OperationStrategies::new(0.0, 1.0).operation("known", 0.0));

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn one_whose_answer_stands_is_not_asked_again() {
+    fn a_sampler_whose_decision_is_final_is_not_called_again() {
         let sampler =
             PrioritySampler::new().then(Once::default()).then(Named("good")).build().unwrap();
         let mut span = span();
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_samples_decides_though_one_before_it_would_be_asked_again() {
+    fn the_first_that_samples_decides_though_one_before_it_would_be_called_again() {
         let sampler =
             PrioritySampler::new().then(Named("good")).then(ConstSampler::new(true)).build();
         let mut span = span();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_decided_when_nobody_would_be_asked_again() {
+    fn a_trace_is_decided_when_no_sampler_would_be_called_again() {
         let sampler = PrioritySampler::new()
             .then(Named("never"))
             .then(ConstSampler::new(false))

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_of_another_kind_or_version_is_told_apart() {
+    fn a_header_of_another_kind_or_version_is_distinguished() {
         assert_eq!(check_header(&header()), Ok(()));
         for at in 0..HEADER_BYTES {
             let mut damaged = header();

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_contract_is_kept_up_to_its_last_instruction() {
+    fn a_contract_holds_up_to_its_last_instruction() {
         let case = cases::all().find(|case| case.name == "root + 3 tags").unwrap();
         let contract = case.contract.as_ref().unwrap();
         let (most, ceiling) = (contract.instructions * 10, contract.ceiling * 10);

@@ -237,7 +237,7 @@ fn m_lets_queries_run_at_the_same_time() {
 }
 
 #[test]
-fn w_says_how_many_routes_are_asked_for_at_a_time() {
+fn w_sets_how_many_routes_are_requested_at_a_time() {
     let at_once_with = |options: &[&str]| {
         let hotrod = Hotrod::all(&[&["-D", "0"], options].concat());
         let spans = hotrod.spans(&hotrod.ride(392, "1-1"));
@@ -297,7 +297,7 @@ fn what_cannot_be_is_refused_and_reported() {
 
 #[cfg(unix)]
 #[test]
-fn when_it_is_asked_to_end_it_says_what_became_of_every_span() {
+fn at_a_signal_it_prints_what_became_of_every_span() {
     let hotrod = Hotrod::all(&["-D", "0"]);
     let _trace = hotrod.ride(392, "1-1");
     let (code, reported) = hotrod.end();

@@ -226,7 +226,7 @@ async fn a_query_that_waits_names_the_requests_it_waits_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_answered_says_whose_fault_it_is_and_the_page_knows_where_traces_are() {
+async fn errors_are_client_or_server_errors_and_the_page_links_to_the_traces() {
     let running = all(Duration::ZERO).await;
     let at = running.address("frontend").unwrap();
     let (status, body) = get(at, "/dispatch?customer=1", "").await;

@@ -157,7 +157,7 @@ fn the_last_batch_of_each_client_is_known() {
 }
 
 #[test]
-fn a_reset_forgets_everything() {
+fn a_reset_removes_everything() {
     let store = Store::default();
     store.receive(Protocol::Compact, &full_messages()[0]).unwrap();
     store.receive(Protocol::Compact, b"").unwrap_err();
@@ -191,7 +191,7 @@ fn a_wait_ends_when_its_spans_come() {
 }
 
 #[test]
-fn a_condition_may_ask_the_agent_and_is_asked_once_more_at_the_end() {
+fn a_condition_may_read_the_agent_and_is_checked_once_more_at_the_end() {
     let agent = EmbeddedAgent::start().unwrap();
     let requested = AtomicUsize::new(0);
     let condition = |store: &Store| {

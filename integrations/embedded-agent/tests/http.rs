@@ -252,7 +252,7 @@ fn a_head_may_come_in_pieces() {
 }
 
 #[test]
-fn more_clients_than_are_served_get_an_answer_that_says_so() {
+fn clients_beyond_the_limit_get_status_503() {
     let agent = agent();
     let addr = agent.http_addr().unwrap();
     let silent: Vec<_> = (0..32).map(|_| TcpStream::connect(addr).unwrap()).collect();

@@ -139,7 +139,7 @@ fn deep_trees_stay_within_the_width() {
 }
 
 #[test]
-fn a_trace_answers_for_its_tree() {
+fn a_trace_is_accounted_with_its_tree() {
     let trace = hot_rod();
     assert_eq!(trace.trace_id(), TraceId::new(0, 7));
     assert_eq!(trace.services(), ["frontend", "redis", "route"]);

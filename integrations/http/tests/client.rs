@@ -181,7 +181,7 @@ async fn a_body_that_is_dropped_while_it_is_waited_for_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_dropped_between_its_parts_is_closed_and_its_connection_not_kept() {
+async fn a_body_dropped_between_its_parts_is_closed_and_its_connection_is_not_reused() {
     let server = Server::start().await;
     let (tracer, reporter, _closer) = tracer();
     let client = TracedClient::new(tracer);
@@ -348,7 +348,7 @@ async fn a_request_that_is_not_sampled_says_so_to_the_server_and_keeps_nothing()
 }
 
 #[tokio::test]
-async fn a_server_may_answer_before_it_has_the_body() {
+async fn a_server_may_respond_before_it_has_the_body() {
     let server = Server::start().await;
     let (tracer, reporter, _closer) = tracer();
     let client = TracedClient::new(tracer);
@@ -374,7 +374,7 @@ async fn the_client_is_a_tower_service() {
 }
 
 #[tokio::test]
-async fn a_url_that_cannot_be_asked_ends_both_spans() {
+async fn an_unusable_url_ends_both_spans() {
     let (tracer, reporter, _closer) = tracer();
     let client = TracedClient::new(tracer);
     for url in ["ftp://host/", "http://user:secret@host/", "/path"] {

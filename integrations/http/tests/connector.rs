@@ -130,7 +130,7 @@ async fn a_host_that_is_an_address_is_not_resolved_and_of_several_none_is_named(
 }
 
 #[tokio::test]
-async fn what_fails_says_why_and_nothing_is_told_of_what_did_not_begin() {
+async fn failures_are_logged_and_phases_that_did_not_begin_are_not() {
     let (tracer, spans, _closer) = tracer();
     let connector = |found| {
         let resolver = TracedResolver::new(Found(found));
@@ -152,7 +152,7 @@ async fn what_fails_says_why_and_nothing_is_told_of_what_did_not_begin() {
 
 #[cfg(feature = "tls")]
 #[tokio::test]
-async fn the_handshake_of_hyper_rustls_is_told_apart_from_the_connection() {
+async fn the_handshake_of_hyper_rustls_is_distinguished_from_the_connection() {
     let (tracer, spans, _closer) = tracer();
     let (trusting, server) = support::tls::server(&[]).await;
     let (other, _) = support::tls::both(&[]);
@@ -216,7 +216,7 @@ impl Service<Uri> for Slow {
 }
 
 #[tokio::test]
-async fn a_dial_that_outlives_its_request_is_told_to_nobody() {
+async fn a_dial_that_outlives_its_request_is_not_logged() {
     let (tracer, spans, _closer) = tracer();
     let server = Server::start().await;
     let slow = Slow {
@@ -262,7 +262,7 @@ async fn a_dial_that_outlives_its_request_is_told_to_nobody() {
 }
 
 #[tokio::test]
-async fn without_a_request_that_is_traced_nothing_is_told_and_all_works() {
+async fn without_a_traced_request_nothing_is_logged_and_all_works() {
     let (tracer, spans, _closer) = tracer();
     let server = Server::start().await;
     let resolver = TracedResolver::new(Found(&[[127, 0, 0, 1]]));

@@ -157,7 +157,7 @@ async fn a_connection_that_breaks_is_replaced_where_that_does_no_harm() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_for_ever_is_asked_seven_times() {
+async fn a_server_that_always_refuses_gets_seven_requests() {
     let run = Run::new(&[&[Say::Reset(REFUSED_STREAM)]]).await;
     let error = run.fetch(&Method::POST, "hello".into()).await.unwrap_err();
     assert!(matches!(error, Error::Exchange { .. }), "{error:?}");

@@ -234,7 +234,7 @@ mod http2 {
     }
 
     #[tokio::test]
-    async fn a_connection_that_does_not_answer_a_ping_is_given_up() {
+    async fn a_connection_without_a_response_to_a_ping_is_closed() {
         let script = Script::start(&[&[Say::Nothing]], true, 65_535).await;
         let pool = HttpPool::builder().tls_config(script.config.clone());
         let pool = pool.http2_keep_alive_interval(Duration::from_millis(50));

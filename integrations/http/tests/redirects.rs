@@ -42,7 +42,7 @@ fn authorized(url: &str) -> Request<RequestBody> {
 }
 
 #[tokio::test]
-async fn what_proves_who_asks_reaches_no_other_origin_and_does_not_come_back() {
+async fn credentials_reach_no_other_origin_and_are_not_restored() {
     let (ours, theirs) = (Server::start().await, Server::start().await);
     let (tracer, reporter, _closer) = tracer();
     let client = TracedClient::new(tracer.clone());

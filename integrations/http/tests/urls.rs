@@ -258,7 +258,7 @@ impl Service<Request<()>> for Hello {
 }
 
 #[tokio::test]
-async fn no_tag_of_the_server_holds_a_password_whatever_is_asked_for() {
+async fn no_tag_of_the_server_shows_a_password_of_any_url() {
     for (target, expected) in [
         ("http://ann:hunter2@host/x?y", "http://host/x?y"),
         ("http://ann%3Ahunter2@host/x", "http://host/x"),
@@ -290,7 +290,7 @@ async fn no_tag_of_the_server_holds_a_password_whatever_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_a_second_time_is_not_shown_a_password_either() {
+async fn a_second_request_shows_no_password_either() {
     // Ten hops and an eleventh that will not be made.
     let way = Way::default();
     let port = way.start().await;

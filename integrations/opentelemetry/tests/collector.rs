@@ -58,7 +58,7 @@ fn exporter(address: SocketAddr, retry_limit: Duration) -> JaegerExporter {
 }
 
 #[test]
-fn a_collector_is_posted_to_and_its_answer_is_what_counts() {
+fn a_collector_gets_a_post_and_its_response_decides() {
     let (address, requests) = collector(vec!["202 Accepted", "401 Unauthorized"]);
     let exporter = exporter(address, Duration::ZERO);
     wait(exporter.export(spans(50))).unwrap();

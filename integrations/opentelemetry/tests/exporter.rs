@@ -161,7 +161,7 @@ fn a_failure_is_counted_and_reported_with_its_cause() {
 }
 
 #[test]
-fn a_refusal_that_comes_to_light_later_is_counted() {
+fn a_late_refusal_is_counted() {
     let exporter = exporter_with(|number, _| match number {
         1 => Ok(Sent::PREVIOUS_REFUSED),
         _ => Ok(Sent::OK),
@@ -186,7 +186,7 @@ fn one_span_that_a_server_refuses_does_not_take_the_others_with_it() {
 }
 
 #[test]
-fn a_server_that_refuses_everything_is_not_asked_once_for_each_span() {
+fn a_server_that_refuses_everything_does_not_get_a_request_for_each_span() {
     let transport = Responding::by(|_: usize, _: &[u8]| Err(status_error(400)));
     let calls = Arc::clone(&transport.calls);
     let builder = JaegerExporter::builder().transport(transport, AgentProtocol::Compact);

@@ -101,7 +101,7 @@ fn what_is_scraped_is_the_accounting_at_that_moment_without_a_flush() {
 }
 
 #[test]
-fn tracers_share_their_metrics_or_are_kept_apart_by_a_label_of_the_registry() {
+fn tracers_share_their_metrics_or_are_separated_by_a_label_of_the_registry() {
     let mut registry = Registry::default();
     let shared = PrometheusMetrics::register(&mut registry);
     let part = registry.sub_registry_with_label(("service".into(), "other".into()));

@@ -140,7 +140,7 @@ fn what_cannot_be_sent_stays_and_the_status_says_so() -> Outcome {
 }
 
 #[test]
-fn mistakes_are_told_and_nothing_is_tried() -> Outcome {
+fn wrong_arguments_are_reported_and_nothing_is_sent() -> Outcome {
     let saved = Saved::new("mistakes")?;
     let file = saved.file();
     let file = text(&file);

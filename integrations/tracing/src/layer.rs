@@ -151,7 +151,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attrs: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
-        if logger::is_telling() {
+        if logger::is_logging() {
             return;
         }
         let spans = &*self.spans;
@@ -192,7 +192,7 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, _ctx: Context<'_, S>) {
-        if logger::is_telling() {
+        if logger::is_logging() {
             return;
         }
         let spans = &*self.spans;

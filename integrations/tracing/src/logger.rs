@@ -37,13 +37,13 @@ impl Logger for TracingLogger {
 }
 
 thread_local! {
-    static TELLING: Cell<bool> = const { Cell::new(false) };
+    static LOGGING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Returns whether this thread is logging a message of a tracer.
 #[inline]
-pub(crate) fn is_telling() -> bool {
-    TELLING.try_with(Cell::get).unwrap_or(false)
+pub(crate) fn is_logging() -> bool {
+    LOGGING.try_with(Cell::get).unwrap_or(false)
 }
 
 struct Guard {
@@ -52,12 +52,12 @@ struct Guard {
 
 impl Guard {
     fn begin() -> Self {
-        Self { before: TELLING.try_with(|telling| telling.replace(true)).unwrap_or(true) }
+        Self { before: LOGGING.try_with(|is_logging| is_logging.replace(true)).unwrap_or(true) }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let _ = TELLING.try_with(|telling| telling.set(self.before));
+        let _ = LOGGING.try_with(|is_logging| is_logging.set(self.before));
     }
 }

@@ -221,7 +221,7 @@ fn a_span_that_is_not_sampled_formats_nothing() {
 }
 
 #[test]
-fn location_and_thread_are_tags_where_that_is_asked_for() {
+fn location_and_thread_are_tags_if_enabled() {
     let place = |layer: jaeger_client_tracing::JaegerLayerBuilder<_>| {
         layer.location(true).thread_names(true)
     };

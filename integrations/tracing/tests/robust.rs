@@ -149,7 +149,7 @@ fn a_sampler_that_uses_tracing_deadlocks_nothing() {
 }
 
 #[test]
-fn two_layers_of_one_subscriber_and_two_subscribers_are_kept_apart() {
+fn two_layers_of_one_subscriber_and_two_subscribers_are_separate() {
     let (first, second) = (InMemoryReporter::new(), InMemoryReporter::new());
     let build =
         |reporter: &InMemoryReporter| Tracer::builder("svc").in_memory(reporter).build().unwrap();

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_kept_as_they_are_in_their_order() {
+    fn members_are_unchanged_and_in_their_order() {
         let (foreign, ours) = taken(&["rojo=00f0,, congo=t61 x~!\"", "\t", "0tenant@system=a/b "]);
         assert_eq!(foreign.as_deref(), Some("rojo=00f0,congo=t61 x~!\",0tenant@system=a/b"));
         assert_eq!(ours, None);
@@ -220,7 +220,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn law_any_headers_are_taken_and_what_is_kept_is_taken_again(
+        fn law_any_headers_are_accepted_and_the_result_is_accepted_again(
             headers in prop::collection::vec("([a-z0-9@=,:; \\PC]{0,20},?){0,40}", 0..3),
         ) {
             let headers: Vec<_> = headers.iter().map(String::as_str).collect();

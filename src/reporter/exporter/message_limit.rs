@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_gone_is_forgotten_soon() {
+    fn a_limit_that_no_longer_exists_is_raised_soon() {
         let (mut limit, mut now) = (MessageLimit::new(1 << 20), clock::now());
         for _ in 0..15 {
             limit.failed(limit.bytes(), 300, now);

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_without_a_share_spoils_the_answer() {
+    fn an_operation_without_a_probability_makes_the_response_invalid() {
         let list = |list: &str| {
             refused(&format!(r#"{{"operationSampling":{{"perOperationStrategies":{list}}}}}"#))
         };
@@ -230,7 +230,7 @@ mod tests {
         "perOperationStrategies":[{"operation":"a","probabilisticSampling":{"samplingRate":1}}]}}"#;
 
     #[test]
-    fn what_does_not_look_like_an_answer_is_unreadable() {
+    fn a_response_of_another_shape_is_unreadable() {
         for body in [
             "",
             "<html>",

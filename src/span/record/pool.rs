@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_a_huge_span_is_not_kept_for_the_next_one() {
+    fn a_record_of_a_huge_span_is_not_reused() {
         let (tracer, _closer) = tracer();
         for bytes in [100, MAX_HELD_BYTES] {
             let span = tracer.start_span("op");
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_spans_end_at_once_the_records_that_are_kept_are_bounded() {
+    fn the_number_of_pooled_records_is_bounded_however_many_spans_end_at_once() {
         let (tracer, _closer) = tracer();
         let spans: Vec<_> = (0..4 * SHARED_RECORDS).map(|_| tracer.start_span("op")).collect();
         drop(spans);

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_to_the_question_says_nothing() {
+    fn a_message_that_is_no_response_to_the_request_is_ignored() {
         let request = sample_request();
         let attributes = attribute_of(7, &[100, 200, 0, 0, 0, 0, 0, 0, 42]);
         let good = response(&request, &attributes);

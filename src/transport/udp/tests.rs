@@ -72,7 +72,7 @@ fn an_agent_on_the_second_address_of_a_name_loses_nothing() {
 }
 
 #[test]
-fn only_addresses_of_the_type_that_is_asked_for_are_used() {
+fn only_addresses_of_the_requested_type_are_used() {
     let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = agent.local_addr().unwrap().to_string();
     let send = |socket_type| {
@@ -357,7 +357,7 @@ fn a_socket_whose_source_address_is_gone_is_renewed_at_once() {
 }
 
 #[test]
-fn an_address_is_never_waited_for_and_a_name_is_asked_once_a_second() {
+fn an_address_is_never_waited_for_and_a_name_is_resolved_once_a_second() {
     let network = FakeNetwork::new(&[(A, Act::Refuse(ECONNREFUSED))]).name("agent:6831", &[A]);
     let mut by_address = network.transport(A);
     (0..5).for_each(|_| drop(by_address.send(b"x").unwrap_err()));

@@ -141,7 +141,7 @@ fn an_agents_host_is_understood_or_refused() {
 
 #[cfg(feature = "remote-sampler")]
 #[test]
-fn an_agent_with_a_zone_is_sent_to_and_not_asked() {
+fn an_agent_with_a_zone_gets_spans_and_no_requests() {
     let zone = ("JAEGER_AGENT_HOST", "fe80::1%eth0");
     let agent = read(&[zone]).unwrap().reporter.local_agent_host_port;
     assert_eq!(agent, "[fe80::1%eth0]:6831");

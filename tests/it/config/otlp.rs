@@ -288,7 +288,7 @@ mod with_otlp {
 
     #[cfg(feature = "remote-sampler")]
     #[test]
-    fn the_sampler_that_asks_gets_its_url_and_interval() {
+    fn the_remote_sampler_gets_its_url_and_interval() {
         let read = |argument| {
             let name = ("OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote");
             read(&[OTLP, name, ("OTEL_TRACES_SAMPLER_ARG", argument)])

@@ -49,7 +49,7 @@ fn lengths_that_no_binary_carrier_can_have_are_errors_and_reserve_nothing() {
 
 /// Defect 3: in Go each of these questions ends the process.
 #[test]
-fn a_context_of_a_debug_id_or_baggage_alone_answers_every_question() {
+fn a_context_of_a_debug_id_or_baggage_alone_has_every_accessor() {
     let (tracer, _closer) = builder().null_reporter().build().unwrap();
     for name in ["jaeger-debug-id", "uberctx-who"] {
         let headers = HashMap::from([(name.to_owned(), "ann".to_owned())]);
@@ -133,7 +133,7 @@ fn what_could_not_be_extracted_is_an_error_and_what_could_is_a_context() {
 /// used up by its close; what it asks may be closed any number of times.
 #[cfg(feature = "remote-sampler")]
 #[test]
-fn what_asks_an_agent_may_be_closed_again_and_again() {
+fn pollers_may_be_closed_repeatedly() {
     let (host_port, service) = (nobody(), "svc");
     let baggage = BaggageRestrictionsConfig { host_port: host_port.clone(), ..Default::default() };
     let baggage = Arc::new(RemoteBaggageRestrictionManager::new(service, &baggage).unwrap());

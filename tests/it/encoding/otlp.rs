@@ -140,12 +140,12 @@ proptest! {
     }
 
     #[test]
-    fn law_answers_may_be_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn law_responses_may_be_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         read_responses(&bytes);
     }
 
     #[test]
-    fn law_answers_may_have_any_damage(
+    fn law_responses_may_have_any_damage(
         rejected in any::<i64>(),
         message in "\\PC{0,60}",
         code in any::<i32>(),
@@ -312,7 +312,7 @@ fn a_span_cut_short_is_an_error_and_not_a_part_of_it() {
 }
 
 #[test]
-fn the_messages_of_answers_are_fit_for_a_log_line() {
+fn the_messages_of_responses_fit_a_log_line() {
     let (partial, failure) = responses(3, 7, &"a\nb\u{1b}[2J".repeat(1_000));
     let response = OtlpResponse::parse(&partial).unwrap();
     assert!(response.message.starts_with("a b [2Ja b"), "{}", response.message);
@@ -325,7 +325,7 @@ fn the_messages_of_answers_are_fit_for_a_log_line() {
 }
 
 #[test]
-fn numbers_that_are_none_and_bytes_have_the_kinds_that_servers_can_show() {
+fn nan_infinity_and_bytes_have_types_that_servers_can_show() {
     for (given, wanted) in [
         (Value::Double(f64::NAN), Value::from("NaN")),
         (Value::Double(f64::INFINITY), Value::from("+Inf")),

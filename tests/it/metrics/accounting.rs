@@ -60,7 +60,7 @@ fn spans_that_find_the_queue_full_are_counted_as_dropped() {
 }
 
 #[test]
-fn a_counter_never_goes_down_and_is_right_again_after_a_refusal_that_came_late() {
+fn a_counter_never_goes_down_and_is_right_again_after_a_late_refusal() {
     let metrics = InMemoryMetrics::new();
     let mut messages = 0;
     let send = move |_: &[u8]| {
@@ -222,7 +222,7 @@ impl MetricsFactory for Slow {
 }
 
 #[test]
-fn who_asks_for_what_is_new_gets_what_another_thread_is_about_to_report_too() {
+fn a_reader_of_new_counts_gets_those_another_thread_is_about_to_report_too() {
     let (entered, has_entered) = channel();
     let (fetch, requested) = channel();
     let (give, host) = channel();

@@ -161,7 +161,7 @@ fn a_trace_is_joined_by_a_span_that_serves_however_short_tags_are_cut() {
 }
 
 #[test]
-fn a_trace_whose_decision_is_put_off_is_not_counted_as_not_sampled() {
+fn a_trace_whose_decision_is_deferred_is_not_counted_as_not_sampled() {
     let (tracer, _closer, metrics) = counted(decided_by_tag());
     let root = tracer.start_span("never decided");
     drop(tracer.span("child").child_of(&root).start());
@@ -189,7 +189,7 @@ fn a_trace_whose_decision_is_put_off_is_not_counted_as_not_sampled() {
 }
 
 #[test]
-fn a_finish_that_comes_twice_counts_once_while_the_decision_is_put_off() {
+fn a_second_finish_counts_once_while_the_decision_is_deferred() {
     let (tracer, _closer, metrics) = counted(decided_by_tag());
     let span = tracer.start_span("op");
     span.finish();
@@ -232,7 +232,7 @@ fn a_span_that_is_sampled_for_the_time_being_is_reported_and_counted_as_delayed(
 }
 
 #[test]
-fn what_samplers_asked_is_counted_also_where_they_are_one_of_several() {
+fn polls_of_samplers_are_counted_also_if_they_are_one_of_several() {
     let sampler = PrioritySampler::new().then(ConstSampler::new(false)).then(Wavering);
     let (_tracer, _closer, metrics) = counted(sampler.build().unwrap());
     let counts = expected([
@@ -246,7 +246,7 @@ fn what_samplers_asked_is_counted_also_where_they_are_one_of_several() {
 
 #[cfg(feature = "remote-sampler")]
 #[test]
-fn a_remote_samplers_questions_and_answers_are_counted_by_result() {
+fn polls_of_a_remote_sampler_are_counted_by_result() {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
@@ -306,7 +306,7 @@ impl BaggageRestrictionManager for OnlyTenant {
 }
 
 #[test]
-fn baggage_is_counted_as_set_cut_or_denied_and_so_are_questions_about_it() {
+fn baggage_is_counted_as_set_truncated_or_denied_and_polls_by_result() {
     let metrics = InMemoryMetrics::new();
     let builder = builder().baggage_restriction_manager(OnlyTenant).metrics(metrics.clone());
     let (tracer, _closer) = builder.null_reporter().build().unwrap();
@@ -348,7 +348,7 @@ impl DebugThrottler for Denies {
 }
 
 #[test]
-fn denied_requests_for_debugging_are_counted_and_so_are_questions_about_credits() {
+fn denied_requests_for_debugging_are_counted_and_polls_of_credits_by_result() {
     let metrics = InMemoryMetrics::new();
     let builder = builder().debug_throttler(Denies(AtomicU64::new(0))).metrics(metrics.clone());
     let builder = builder.sampler(ConstSampler::new(false)).null_reporter();

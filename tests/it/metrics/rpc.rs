@@ -81,7 +81,7 @@ fn the_name_at_the_end_is_the_endpoint_with_hyphens_for_what_is_not_safe() {
 }
 
 #[test]
-fn errors_are_truths_or_their_texts_and_the_last_one_counts() {
+fn error_tags_are_booleans_or_their_texts_and_the_last_one_counts() {
     let (tracer, _closer, metrics) = counted(true);
     let ends = |error: &[TagValue<'_>]| {
         let span = serving(&tracer, "get");

@@ -96,7 +96,7 @@ fn a_span_that_is_not_sampled_is_restricted_all_the_same() {
 }
 
 #[test]
-fn after_the_first_answer_only_listed_keys_may_be_set() {
+fn after_the_first_response_only_listed_keys_may_be_set() {
     let server = Strategies::start(r#"[{"baggageKey":"tenant","maxValueLength":3}]"#);
     let manager = manager(&restrictions(&server));
     let (tracer, closer, _) = restricted(Arc::clone(&manager));
@@ -114,7 +114,7 @@ fn after_the_first_answer_only_listed_keys_may_be_set() {
 }
 
 #[test]
-fn before_the_first_answer_all_or_none_may_be_set_as_configured() {
+fn before_the_first_response_all_or_no_keys_may_be_set_as_configured() {
     let server = Strategies::start("");
     server.set(StrategyResponse::Body(500, "not yet".into()));
     for denies in [false, true] {
@@ -132,7 +132,7 @@ fn before_the_first_answer_all_or_none_may_be_set_as_configured() {
 }
 
 #[test]
-fn an_answer_that_is_no_list_is_refused_counted_reported_and_leaves_the_last_one_in_force() {
+fn a_response_that_is_no_list_is_refused_counted_logged_and_the_last_list_stays() {
     let server = Strategies::start(r#"[{"baggageKey":"tenant","maxValueLength":3}]"#);
     let (manager, said) = (manager(&restrictions(&server)), said());
     let builder = Tracer::builder("svc").logger(Arc::clone(&said)).null_reporter();
@@ -170,7 +170,7 @@ fn a_close_does_not_wait_for_an_agent_that_says_nothing() {
 }
 
 #[test]
-fn nobody_asks_once_the_last_tracer_is_closed() {
+fn polling_ends_when_the_last_tracer_is_closed() {
     let server = Strategies::start("[]");
     let manager = manager(&restrictions(&server));
     let (_first, first, _) = restricted(Arc::clone(&manager));

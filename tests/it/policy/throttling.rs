@@ -143,7 +143,7 @@ fn a_priority_that_is_denied_is_ignored_and_not_stored() {
 }
 
 #[test]
-fn nobody_is_asked_about_what_is_no_request_for_debugging() {
+fn the_throttler_is_not_called_without_a_request_for_debugging() {
     let denies = Says::new(false);
     let (tracer, _closer, _) = with(true, Arc::clone(&denies));
     let remote = tracer
@@ -174,7 +174,7 @@ fn forcing_without_debugging_needs_no_credit() {
 }
 
 #[test]
-fn b3s_debug_flag_without_a_trace_is_a_request_for_debugging_too() {
+fn a_b3_debug_flag_without_a_trace_is_a_request_for_debugging_too() {
     let b3 = FORMATS.iter().find(|member| member.name == "b3").unwrap();
     for (allowed, flags) in [(true, 3), (false, 1)] {
         let throttler = Says::new(allowed);
@@ -238,7 +238,7 @@ impl DebugThrottler for Traces {
 }
 
 #[test]
-fn a_throttler_is_asked_with_no_lock_held() {
+fn a_throttler_is_called_with_no_lock_held() {
     let throttler = Arc::new(Traces::default());
     let (tracer, _closer, reporter) = with(true, Arc::clone(&throttler));
     throttler.0.set(tracer.clone()).unwrap();
@@ -253,7 +253,7 @@ fn a_throttler_is_asked_with_no_lock_held() {
 }
 
 #[test]
-fn an_agent_is_asked_at_once_about_an_operation_that_has_nothing_left() {
+fn an_operation_without_credit_is_polled_at_once() {
     let server = Strategies::start(&balances(&[("op", 2.0)]));
     let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
     assert!(forced(&tracer, "op") && forced(&tracer, "op"));
@@ -271,7 +271,7 @@ fn an_agent_is_asked_at_once_about_an_operation_that_has_nothing_left() {
 }
 
 #[test]
-fn less_than_one_credit_is_denied_without_asking_again() {
+fn less_than_one_credit_is_denied_without_another_poll() {
     let server = Strategies::start(&balances(&[("op", 0.5)]));
     let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
     assert!(!forced(&tracer, "op") && !forced(&tracer, "op"));
@@ -279,7 +279,7 @@ fn less_than_one_credit_is_denied_without_asking_again() {
 }
 
 #[test]
-fn credit_for_another_operation_is_kept_for_it() {
+fn credit_for_another_operation_is_stored_for_it() {
     let server = Strategies::start(&balances(&[("other op", 3.0)]));
     let (tracer, _closer, _) = with(false, remote(&server, NEVER, true));
     assert!(!forced(&tracer, "op") && forced(&tracer, "other op"));
@@ -287,7 +287,7 @@ fn credit_for_another_operation_is_kept_for_it() {
 }
 
 #[test]
-fn without_asking_at_once_credit_comes_with_the_next_refresh_and_adds_up() {
+fn without_an_immediate_poll_credit_comes_with_the_next_refresh_and_adds_up() {
     let server = Strategies::start(&balances(&[]));
     let throttler = remote(&server, OFTEN, false);
     let (tracer, closer, _) = with(false, Arc::clone(&throttler));
@@ -306,7 +306,7 @@ fn without_asking_at_once_credit_comes_with_the_next_refresh_and_adds_up() {
 }
 
 #[test]
-fn answers_that_are_none_add_nothing_and_are_counted_and_reported() {
+fn invalid_responses_add_nothing_and_are_counted_and_logged() {
     let server = Strategies::start(&balances(&[("op", 2.0)]));
     let (throttler, said) = (remote(&server, OFTEN, false), said());
     let (builder, _) = builder(false);
@@ -370,7 +370,7 @@ fn an_agent_that_hangs_holds_up_one_span_for_a_second_and_no_other() {
 }
 
 #[test]
-fn a_close_does_not_wait_for_a_question_under_way_and_a_second_one_does_nothing() {
+fn a_close_does_not_wait_for_a_request_in_flight_and_a_second_one_does_nothing() {
     let took = fastest_of_three(|| {
         let server = Strategies::start("");
         server.set(StrategyResponse::Silence);
@@ -387,7 +387,7 @@ fn a_close_does_not_wait_for_a_question_under_way_and_a_second_one_does_nothing(
 }
 
 #[test]
-fn nobody_asks_once_the_last_tracer_is_closed() {
+fn polling_ends_when_the_last_tracer_is_closed() {
     let server = Strategies::start(&balances(&[("op", 1.0)]));
     let throttler = remote(&server, NEVER, true);
     assert!(!throttler.is_allowed("op"), "nor before the first one is built");

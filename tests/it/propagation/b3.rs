@@ -112,7 +112,7 @@ fn what_a_context_leaves_open_does_not_concern_a_span_with_another_parent() {
 }
 
 #[test]
-fn a_trace_that_nobody_decided_about_is_kept_if_it_errs() {
+fn a_trace_without_a_decision_is_retained_if_it_errs() {
     let memory = InMemoryReporter::new();
     let (tracer, _closer) = builder(B3Format::default())
         .sampler(ConstSampler::new(false))

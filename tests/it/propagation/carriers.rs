@@ -85,7 +85,7 @@ impl<T: InjectCarrier + ExtractCarrier> Both for T {
 }
 
 #[test]
-fn a_context_takes_the_place_of_the_one_before_with_all_its_baggage() {
+fn a_context_replaces_the_one_before_with_all_its_baggage() {
     let before = context(&[("k", "old"), ("gone", "old")]);
     let after = SpanContext::new(TraceId::new(7, 8), SpanId::new(9), SpanId::NONE, 0);
     for names in choices() {
@@ -342,7 +342,7 @@ impl InjectCarrier for Everything {
 }
 
 #[test]
-fn a_format_and_a_carrier_of_ones_own_are_held_to_the_same_rules() {
+fn a_custom_format_and_a_custom_carrier_obey_the_same_rules() {
     let builder = Tracer::builder("svc").logger(NullLogger).null_reporter();
     let (tracer, _closer) = builder.format(Own).build().unwrap();
     let mut items = vec![("fine", "v"), ("a\r\nb", "v"), ("b", "v\r\nc: d"), ("c d", "v")];

@@ -127,7 +127,7 @@ fn a_broken_context_does_not_take_the_request_away() {
 }
 
 #[test]
-fn it_acts_with_w3cs_headers_and_for_tracers_that_defer_hold_or_share() {
+fn priority_works_with_w3c_headers_and_for_tracers_that_defer_buffer_or_share_ids() {
     let parent = ("traceparent", "00-0000000000000000000000000000000a-000000000000000b-00");
     let both = CompositeFormat::new(vec![
         Box::new(JaegerFormat::default()),

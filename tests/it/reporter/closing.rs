@@ -74,7 +74,7 @@ fn a_closer_whose_tracer_was_closed_does_not_wait_again_when_it_is_dropped() {
 }
 
 #[test]
-fn a_disabled_tracer_needs_no_result_and_hands_contexts_on() {
+fn a_disabled_tracer_needs_no_result_and_passes_contexts_on() {
     let tracer = Tracer::disabled();
     let headers = HashMap::from([("uber-trace-id".to_owned(), "a:b:0:1".to_owned())]);
     let span = tracer.span("serve").child_of(tracer.extract(&headers).ok()).start();

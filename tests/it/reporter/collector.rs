@@ -64,7 +64,7 @@ fn a_collector_gets_one_batch_in_the_binary_protocol_for_many_buffers() {
 }
 
 #[test]
-fn bodies_keep_to_their_limit_and_connections_are_kept() {
+fn bodies_keep_to_their_limit_and_connections_are_reused() {
     for format in
         [CollectorFormat::Jaeger, CollectorFormat::ZipkinThrift, CollectorFormat::ZipkinJson]
     {
@@ -130,7 +130,7 @@ fn a_configuration_sends_to_its_collector_and_not_to_its_agent() {
 }
 
 #[test]
-fn a_token_is_the_bearers() {
+fn an_auth_token_is_sent_as_a_bearer_token() {
     let server = Server::start(|_, _| status(200));
     let config = HttpConfig { auth_token: Some("t0ken".into()), ..HttpConfig::new(server.url()) };
     let (tracer, closer) = sending_to(config);
@@ -140,7 +140,7 @@ fn a_token_is_the_bearers() {
 }
 
 #[test]
-fn what_cannot_be_used_is_an_error_that_says_so_and_tells_no_secret() {
+fn unusable_options_are_errors_that_show_no_secret() {
     type Change = fn(&mut HttpConfig);
     let cases: [(Change, &str); 10] = [
         (|c| c.endpoint = "collector:14268".into(), "collector_endpoint is \"collector:14268\""),
@@ -211,7 +211,7 @@ fn what_cannot_pass_is_tried_once_and_counted() {
 }
 
 #[test]
-fn an_endless_answer_to_what_was_taken_holds_nobody() {
+fn an_endless_response_to_an_accepted_message_blocks_nothing() {
     let server = Server::start(|_, _| ServerResponse::Endless(200));
     let (tracer, closer) = sending_to(HttpConfig::new(server.url()));
     for sent in [1, 2] {
@@ -281,7 +281,7 @@ fn once_given_up_each_message_is_tried_once_until_one_gets_through() {
 }
 
 #[test]
-fn a_server_says_when_it_wants_to_be_asked_again() {
+fn retry_after_sets_when_a_message_is_sent_again() {
     let server = Server::start(|n, _| match n {
         0 => ServerResponse::Status(429, "retry-after: 1\r\n", Vec::new()),
         _ => status(200),

@@ -66,8 +66,7 @@ impl Reporter for Own {
 }
 
 #[test]
-fn a_reporter_of_ones_own_gets_all_spans_on_the_reporters_thread_and_is_flushed_before_the_report()
-{
+fn a_custom_reporter_gets_all_spans_on_the_reporter_thread_and_is_flushed_before_the_report() {
     let own = Own::default();
     let (seen, flushes) = (Arc::clone(&own.seen), Arc::clone(&own.flushes));
     let (tracer, closer) = builder().destination(own).build().unwrap();
@@ -85,7 +84,7 @@ fn a_reporter_of_ones_own_gets_all_spans_on_the_reporters_thread_and_is_flushed_
 }
 
 #[test]
-fn several_outputs_get_the_same_spans_and_have_counts_of_their_own() {
+fn several_destinations_get_the_same_spans_and_have_their_own_counts() {
     let (agent, memory) = (Agent::start(), InMemoryReporter::new());
     let (tracer, closer) = builder()
         .agent(agent.address())
@@ -111,7 +110,7 @@ fn several_outputs_get_the_same_spans_and_have_counts_of_their_own() {
 }
 
 #[test]
-fn the_tracers_accounting_follows_the_first_output() {
+fn the_tracers_accounting_follows_the_first_destination() {
     let memory = InMemoryReporter::new();
     let first = By(|_: &[u8]| Err(TransportError::Refused { address: "a".into() }));
     let (tracer, closer) = builder()
@@ -126,7 +125,7 @@ fn the_tracers_accounting_follows_the_first_output() {
 }
 
 #[test]
-fn an_output_that_panics_or_fails_loses_one_message_and_touches_no_other() {
+fn a_destination_that_panics_or_fails_loses_one_message_and_affects_no_other() {
     for (panics_at, fails_at, words) in
         [(Some(2), None, "the reporter panicked"), (None, Some(2), "disk full")]
     {
@@ -158,7 +157,7 @@ fn an_output_that_panics_or_fails_loses_one_message_and_touches_no_other() {
 }
 
 #[test]
-fn the_tracers_accounting_is_balanced_at_any_moment_with_several_outputs() {
+fn the_tracers_accounting_is_balanced_at_any_moment_with_several_destinations() {
     let (transport, gate) = gated();
     let memory = InMemoryReporter::new();
     let (tracer, closer) = builder()
@@ -197,7 +196,7 @@ fn the_tracers_accounting_is_balanced_at_any_moment_with_several_outputs() {
 }
 
 #[test]
-fn an_outputs_own_limit_of_size_cuts_its_own_spans_alone() {
+fn the_size_limit_of_a_destination_trims_its_own_spans_alone() {
     let (agent, memory) = (Agent::start(), InMemoryReporter::new());
     let small = By(|message: &[u8]| match message.len() {
         0..=9_216 => Ok(Sent::OK),
@@ -235,7 +234,7 @@ impl Logger for Messages {
 }
 
 #[test]
-fn a_logging_output_prints_each_spans_context_and_name() {
+fn a_logging_reporter_prints_each_spans_context_and_name() {
     let (agent, reported) = (Agent::start(), Arc::new(Messages::default()));
     let (tracer, closer) = builder()
         .logger(Arc::clone(&reported))

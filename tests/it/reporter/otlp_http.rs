@@ -156,7 +156,7 @@ fn a_partial_success_is_counted_by_cause_reported_and_never_sent_again() {
 }
 
 #[test]
-fn a_pause_that_a_server_asks_for_is_kept_in_both_forms_and_beyond_the_bound_given_up() {
+fn retry_after_is_respected_in_both_forms_and_beyond_the_bound_the_message_is_given_up() {
     for (value, retried) in [
         ("0", true),
         ("1", true),
@@ -215,7 +215,7 @@ fn one_bad_span_costs_one_span() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_read_takes_nothing_back_and_is_not_retried() {
+fn an_unreadable_response_takes_nothing_back_and_is_not_retried() {
     let cut = b"HTTP/1.1 200 x\r\ncontent-length: 100\r\n\r\n\x0a\x02".to_vec();
     for (response, words) in [
         (ServerResponse::Endless(200), "too long"),
@@ -233,7 +233,7 @@ fn an_answer_that_cannot_be_read_takes_nothing_back_and_is_not_retried() {
 }
 
 #[test]
-fn what_takes_no_answer_to_its_end_is_over_in_time() {
+fn a_message_whose_response_never_ends_is_over_in_time() {
     let server = Server::start(|_, _| ServerResponse::Hang);
     let timeout = Duration::from_millis(300);
     let (report, logger) = send_one(OtlpConfig { timeout, ..config(&server) });

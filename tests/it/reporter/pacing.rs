@@ -179,7 +179,7 @@ impl Transport for Plain {
 }
 
 #[test]
-fn a_transport_of_ones_own_needs_to_know_nothing_of_pacing() {
+fn a_custom_transport_needs_no_pacing() {
     let pacing = PacingConfig { bytes_per_second: 65_000, ..PacingConfig::default() };
     let (tracer, closer) = builder().transport(Plain).pacing(pacing).build().unwrap();
     burst(&tracer, 100_000);

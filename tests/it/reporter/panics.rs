@@ -275,7 +275,7 @@ mod source {
     }
 
     #[test]
-    fn a_source_of_strategies_that_panics_has_given_no_answer_or_has_no_name() {
+    fn a_strategy_source_that_panics_gave_no_response_or_has_no_name() {
         for (method, failed, name) in [(SOURCES[0], 1, "broken"), (SOURCES[1], 0, "unknown")] {
             let broken = Broken::default();
             broken.arm(Some(method));

@@ -105,7 +105,7 @@ fn what_is_no_matter_of_the_list_is_not_halved() {
 }
 
 #[test]
-fn an_output_beside_the_first_halves_its_own_lists_alone() {
+fn a_second_destination_halves_its_own_lists_alone() {
     let (first, second) =
         (Server::start(|_, _| status(202)), Server::start(|_, request| picky(request)));
     let (tracer, closer) = builder()
@@ -122,7 +122,7 @@ fn an_output_beside_the_first_halves_its_own_lists_alone() {
 }
 
 #[test]
-fn a_transport_of_the_applications_own_may_refuse_lists_too() {
+fn a_custom_transport_may_refuse_lists_too() {
     let taken = Taken::default();
     let retained = taken.clone();
     let transport = By(move |message: &[u8]| {

@@ -287,7 +287,7 @@ fn a_format_built_by_its_row_can_be_given_to_a_tracer() {
 }
 
 #[test]
-fn thousands_of_baggage_items_are_all_held() {
+fn thousands_of_baggage_items_are_all_stored() {
     let (tracer, _closer) = builder().shards(1_024).null_reporter().build().unwrap();
     let span = tracer.start_span("op");
     for n in 0..2_000 {

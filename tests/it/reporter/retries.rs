@@ -33,7 +33,7 @@ fn a_server_cannot_switch_the_pauses_off() {
 }
 
 #[test]
-fn what_a_server_asks_for_beyond_the_bound_gives_a_message_up_at_once_and_harms_nothing() {
+fn retry_after_beyond_the_bound_gives_a_message_up_at_once_and_harms_nothing() {
     for value in [
         "18446744073709551615",
         "99999999999999999999999999999999",
@@ -56,7 +56,7 @@ fn what_a_server_asks_for_beyond_the_bound_gives_a_message_up_at_once_and_harms_
 }
 
 #[test]
-fn the_longest_wish_overflows_nothing_when_it_comes_late() {
+fn the_longest_retry_after_overflows_nothing() {
     let server = Server::start(|_, _| {
         // With that second, the time spent and the wish are more than any duration.
         std::thread::sleep(Duration::from_millis(1_100));
@@ -92,7 +92,7 @@ fn only_statuses_that_may_change_are_tried_again() {
 }
 
 #[test]
-fn a_message_that_is_taken_without_an_answer_is_sent_twice_and_the_report_says_so() {
+fn a_message_accepted_without_a_response_is_sent_twice_and_the_report_says_so() {
     let server = Server::start(|_, _| ServerResponse::Close);
     let (report, logger) = send_one(HttpConfig::new(server.url()));
     assert_eq!(server.requests().len(), 2);
@@ -104,7 +104,7 @@ fn a_message_that_is_taken_without_an_answer_is_sent_twice_and_the_report_says_s
 }
 
 #[test]
-fn a_message_that_is_answered_the_second_time_may_be_there_twice_and_the_report_says_so() {
+fn a_message_accepted_at_the_second_attempt_may_be_a_duplicate_and_the_report_says_so() {
     let server = Server::start(|n, _| if n == 0 { ServerResponse::Close } else { status(202) });
     let (report, _) = send_one(HttpConfig::new(server.url()));
     let stats = report.stats;
@@ -131,7 +131,7 @@ fn what_cannot_have_been_processed_is_no_possible_duplicate() {
 }
 
 #[test]
-fn a_kept_connection_that_the_server_closed_costs_no_span() {
+fn a_reused_connection_that_the_server_closed_costs_no_span() {
     // Node and others close what is idle: the client finds out with the next message.
     let server = Server::start(|n, _| match n % 2 {
         0 => ServerResponse::Raw(b"HTTP/1.1 202 x\r\ncontent-length: 0\r\n\r\n".to_vec()),

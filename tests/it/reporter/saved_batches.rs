@@ -195,7 +195,7 @@ fn a_batch_of_which_a_part_fails_leaves_that_part() {
 }
 
 #[test]
-fn what_a_server_refuses_for_good_is_no_longer_kept() {
+fn batches_refused_for_good_are_no_longer_saved() {
     let folder = Folder::new();
     save(&folder.file(), 0..1);
     let server = Server::start(|_, _| status(400));
@@ -227,7 +227,7 @@ fn the_file_keeps_to_its_bound_and_what_has_no_room_is_counted_as_lost() {
 }
 
 #[test]
-fn several_destinations_are_told_apart_and_each_is_replayed_by_itself() {
+fn several_destinations_are_distinguished_and_each_is_replayed_by_itself() {
     let folder = Folder::new();
     let (tracer, closer) = builder()
         .collector(HttpConfig::new(nobody()))

@@ -66,7 +66,7 @@ fn received(tracer: &Tracer, flags: u8) -> SpanContext {
 }
 
 #[test]
-fn what_it_says_takes_the_place_of_what_the_caller_decided_for_the_spans_below_too() {
+fn its_decision_replaces_the_callers_for_the_spans_below_too() {
     for (caller, response, sampled) in [
         (0, Some(true), true),
         (1, Some(false), false),
@@ -102,7 +102,7 @@ fn what_it_says_takes_the_place_of_what_the_caller_decided_for_the_spans_below_t
 }
 
 #[test]
-fn it_is_asked_neither_about_traces_that_begin_here_nor_if_it_does_not_want_to_be() {
+fn the_sampler_is_called_neither_for_traces_that_begin_here_nor_if_it_opts_out() {
     let mut unwilling = Joins::new(Some(true));
     Arc::get_mut(&mut unwilling).unwrap().wants = false;
     let (tracer, _closer, _memory) = built(&unwilling);
@@ -122,7 +122,7 @@ fn it_is_asked_neither_about_traces_that_begin_here_nor_if_it_does_not_want_to_b
 }
 
 #[test]
-fn in_a_list_the_first_that_decides_does_and_by_hand_it_is_asked_alike() {
+fn in_a_list_the_first_decision_counts_as_it_does_by_hand() {
     let (silent, says) = (Joins::new(None), Joins::new(Some(true)));
     let list = PrioritySampler::new()
         .then(ConstSampler::new(true))

@@ -59,7 +59,7 @@ fn requesting(server: &Strategies, every: Duration) -> (Tracer, Closer) {
 }
 
 #[test]
-fn the_server_is_asked_at_once_and_then_at_each_interval() {
+fn the_server_is_polled_at_once_and_then_at_each_interval() {
     let server = Strategies::start(HALF);
     let (tracer, _closer) = requesting(&server, NEVER);
     eventually(|| tracer.sampler_status().rule == share(0.5));
@@ -78,7 +78,7 @@ fn the_server_is_asked_at_once_and_then_at_each_interval() {
 }
 
 #[test]
-fn until_there_is_an_answer_the_initial_share_is_in_force() {
+fn until_there_is_a_response_the_initial_probability_is_in_force() {
     let server = Strategies::start(HALF);
     server.set(StrategyResponse::Silence);
     let (tracer, _closer) = requesting(&server, NEVER);
@@ -100,7 +100,7 @@ fn an_agent_that_starts_late_is_found_before_the_interval_is_over() {
 }
 
 #[test]
-fn answers_that_are_errors_or_too_long_or_never_come_leave_the_rule_in_force() {
+fn responses_that_are_errors_or_too_long_or_missing_leave_the_strategy_as_it_is() {
     let server = Strategies::start(HALF);
     let sampler = RemoteSampler::builder("svc")
         .sampling_server_url(server.url())
@@ -130,7 +130,7 @@ fn answers_that_are_errors_or_too_long_or_never_come_leave_the_rule_in_force() {
 }
 
 #[test]
-fn answers_that_are_no_strategies_leave_the_rule_in_force_and_are_counted() {
+fn responses_that_are_no_strategies_leave_the_strategy_as_it_is_and_are_counted() {
     let script = Script::default();
     let sampler = scripted(&script);
     script.then(Ok(HALF)).then(Ok("oops")).then(Ok("{}"));
@@ -292,7 +292,7 @@ fn open_gate() -> (Gate, Receiver<()>, Receiver<()>) {
 }
 
 #[test]
-fn a_close_does_not_wait_for_a_hanging_question_whose_answer_is_then_dropped() {
+fn a_close_does_not_wait_for_a_hanging_request_whose_response_is_then_dropped() {
     let (entered, has_entered) = channel();
     let (let_go, open) = channel();
     let (ended, has_ended) = channel();
@@ -312,7 +312,7 @@ fn a_close_does_not_wait_for_a_hanging_question_whose_answer_is_then_dropped() {
 }
 
 #[test]
-fn a_close_ends_the_thread_while_it_waits_for_the_next_question() {
+fn a_close_ends_the_thread_while_it_waits_for_the_next_poll() {
     let (gate, has_entered, has_ended) = open_gate();
     let sampler = RemoteSampler::builder("svc").source(gate).refresh_interval(NEVER);
     let builder = Tracer::builder("svc").sampler(sampler.build().unwrap()).null_reporter();
@@ -325,7 +325,7 @@ fn a_close_ends_the_thread_while_it_waits_for_the_next_question() {
 }
 
 #[test]
-fn a_sampler_that_tracers_share_asks_until_the_last_of_them_is_closed() {
+fn a_sampler_shared_by_tracers_polls_until_the_last_of_them_is_closed() {
     let (gate, has_entered, has_ended) = open_gate();
     let builder = RemoteSampler::builder("svc").source(gate).refresh_interval(OFTEN);
     let sampler = Arc::new(builder.build().unwrap());
@@ -342,7 +342,7 @@ fn a_sampler_that_tracers_share_asks_until_the_last_of_them_is_closed() {
 }
 
 #[test]
-fn a_source_that_panics_costs_one_question_and_not_the_thread() {
+fn a_source_that_panics_costs_one_poll_and_not_the_thread() {
     #[derive(Debug, Default)]
     struct Panics(Mutex<u32>);
 
@@ -387,7 +387,7 @@ impl Sampler for Requested {
 }
 
 #[test]
-fn no_sampler_is_asked_about_contexts_that_were_made_elsewhere_or_by_hand() {
+fn no_sampler_is_called_for_contexts_that_were_made_elsewhere_or_by_hand() {
     let requested = Arc::new(Requested::default());
     let builder = Tracer::builder("svc").sampler(Arc::clone(&requested)).null_reporter();
     let (tracer, _closer) = builder.build().unwrap();
@@ -408,7 +408,7 @@ fn no_sampler_is_asked_about_contexts_that_were_made_elsewhere_or_by_hand() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused_when_the_sampler_is_built() {
+fn an_unusable_url_is_refused_when_the_sampler_is_built() {
     let error = |builder: jaeger_client::sampler::RemoteSamplerBuilder| {
         builder.build().map(drop).unwrap_err().to_string()
     };

@@ -127,7 +127,7 @@ impl Clock for Curious {
 }
 
 #[test]
-fn foreign_code_that_a_scopes_end_runs_may_look_at_the_active_span() {
+fn a_user_callback_run_by_the_end_of_a_scope_may_read_the_active_span() {
     let looked = Arc::<AtomicUsize>::default();
     let clock = Curious { clock: ManualClock::new(), looked: Arc::clone(&looked) };
     let memory = InMemoryReporter::new();

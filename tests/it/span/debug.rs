@@ -164,7 +164,7 @@ impl Sampler for Shown {
 }
 
 #[test]
-fn what_callbacks_are_given_shows_no_more_than_they_can_ask() {
+fn arguments_of_callbacks_show_no_more_than_their_accessors() {
     let shown_to = Shown::default();
     let builder = crate::support::builder().observer(shown_to.clone()).sampler(shown_to.clone());
     let (tracer, _closer) = builder.null_reporter().build().unwrap();

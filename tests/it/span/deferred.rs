@@ -108,7 +108,7 @@ fn the_samplers_tags_come_before_a_debug_ids() {
 }
 
 #[test]
-fn a_sampler_that_defers_is_asked_about_all_of_a_start_tag_and_the_span_keeps_what_it_may() {
+fn a_deferring_sampler_sees_whole_start_tags_and_the_span_stores_truncated_ones() {
     let long = "ž".repeat(300);
     let marked = TagMatchingSampler::new("tenant").matching(long.as_str());
     let (tracer, _closer, memory) = sampled_by(marked);
@@ -145,7 +145,7 @@ fn a_decision_that_stands_is_not_changed_by_a_tag() {
 }
 
 #[test]
-fn a_name_given_late_is_decided_about_where_late_binding_is_wanted() {
+fn a_name_set_after_the_start_is_decided_about_with_late_binding() {
     let strategies = OperationStrategies::new(0.0, 0.0).operation("GET /orders", 1.0);
     for (late, recorded) in [(true, 1), (false, 0)] {
         let sampler = PerOperationSampler::new(&strategies).late_binding(late);

@@ -74,7 +74,7 @@ fn onward(tracer: &Tracer, request: &Headers) -> Vec<(&'static str, Headers)> {
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 #[test]
-fn the_callers_context_is_handed_on_as_it_came_in_every_format() {
+fn the_callers_context_is_passed_on_unchanged_in_every_format() {
     let jaeger = format!("{TRACE}:00f067aa0ba902b7:00000000000000aa:b");
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-03");
     let single = format!("{TRACE}-00f067aa0ba902b7-d-00000000000000aa");

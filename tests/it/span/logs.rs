@@ -54,7 +54,7 @@ fn overwritten(max: usize, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn the_first_and_the_last_logs_are_kept_and_one_says_how_many_were_not() {
+fn the_first_and_the_last_logs_are_retained_and_one_counts_the_dropped_ones() {
     for max in 0..=9 {
         for count in (0..=2 * max + 3).chain([100]) {
             let (tracer, _closer, memory) = keeping(max);
@@ -120,7 +120,7 @@ fn a_limit_from_a_configuration_holds() {
 }
 
 #[test]
-fn a_span_does_not_inherit_what_another_dropped() {
+fn a_reused_record_has_no_dropped_logs_of_the_span_before() {
     let (tracer, _closer, memory) = keeping(3);
     for count in [10, 2, 4, 0, 3] {
         // All take the same record, one after the other.
@@ -149,7 +149,7 @@ fn logs_of_baggage_are_held_to_the_limit_too() {
 }
 
 #[test]
-fn logs_made_before_the_decision_are_held_to_the_limit_and_kept() {
+fn logs_made_before_the_decision_are_limited_and_retained() {
     let memory = InMemoryReporter::new();
     let sampler = TagMatchingSampler::new("tenant").matching("acme");
     let builder =

@@ -87,7 +87,7 @@ fn a_span_is_listed_by_the_name_it_has_now() {
 }
 
 #[test]
-fn spans_over_the_limit_are_counted_and_places_are_used_again() {
+fn spans_over_the_limit_are_counted_and_slots_are_reused() {
     let (tracer, _closer) = watching(3).build().unwrap();
     let mut spans: Vec<_> = (0..5).map(|_| tracer.start_span("op")).collect();
     let read = || {
@@ -164,7 +164,7 @@ fn leave_open(end: impl FnOnce(jaeger_client::Closer)) -> Vec<String> {
 }
 
 #[test]
-fn the_close_tells_the_logger_once_which_spans_were_never_finished() {
+fn the_close_logs_once_which_spans_were_never_finished() {
     let reported = ["3 spans were never finished: charge\\n (12.3 s), store (0.1 s) and 1 more"];
     let closed = leave_open(|closer| {
         let _ = closer.close(crate::support::SOON);
@@ -195,7 +195,7 @@ fn what_the_close_says_is_bounded_and_nothing_is_said_where_all_are_finished() {
 }
 
 #[test]
-fn nothing_is_listed_and_nobody_named_by_a_tracer_that_does_not_watch() {
+fn nothing_is_listed_or_logged_by_a_tracer_that_does_not_track_open_spans() {
     let said = crate::support::said();
     let (tracer, closer) = watching(0).logger(Arc::clone(&said)).build().unwrap();
     let _span = tracer.start_span("op");

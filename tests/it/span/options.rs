@@ -21,7 +21,7 @@ fn only(memory: &InMemoryReporter) -> Finished {
 }
 
 #[test]
-fn a_tag_that_is_cut_says_so_if_asked_to_and_is_counted_in_any_case() {
+fn a_truncated_tag_is_marked_if_enabled_and_always_counted() {
     let text = "é".repeat(200);
     for (marks, retained) in [(false, 128), (true, 120)] {
         let memory = InMemoryReporter::new();
@@ -114,7 +114,7 @@ fn a_servers_span_shares_the_ids_of_its_parent_where_that_is_wanted() {
 }
 
 #[test]
-fn what_is_no_servers_span_with_a_parent_has_an_id_of_its_own() {
+fn a_span_that_is_no_server_span_with_a_parent_has_its_own_id() {
     let (tracer, _closer, _) = sharing();
     let remote = SpanContext::new(TraceId::new(0, 8), SpanId::new(9), SpanId::new(10), 1);
     let is_shared = |span: &Span| span.context().span_id() == remote.span_id();
@@ -169,7 +169,7 @@ fn zipkins_json_says_of_a_shared_span_that_it_is_one() {
 }
 
 #[test]
-fn tags_of_the_process_are_marked_too_and_configuration_can_ask_for_it() {
+fn truncated_tags_of_the_process_are_marked_too_if_configured() {
     let (transport, taken) = limited(65_000);
     let builder = builder().tag("build", "x".repeat(300)).mark_truncated_tags(true);
     let (tracer, closer) = builder.transport(transport).build().unwrap();

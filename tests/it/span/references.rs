@@ -34,7 +34,7 @@ fn only(memory: &InMemoryReporter) -> Finished {
 }
 
 #[test]
-fn references_are_kept_in_order_and_the_first_child_of_is_the_parent() {
+fn references_stay_in_order_and_the_first_child_of_is_the_parent() {
     let (tracer, _closer, memory) = with_sampling(false);
     let (a, b, c) = (context(1, 11, 1), context(2, 12, 1), context(3, 13, 1));
     tracer.span("op").follows_from(&a).child_of(&b).child_of(c).start().finish();
@@ -83,7 +83,7 @@ fn a_self_reference_takes_the_context_as_it_is() {
 }
 
 #[test]
-fn no_sampler_is_asked_about_a_context_made_by_hand() {
+fn no_sampler_is_called_for_a_context_made_by_hand() {
     let (tracer, _closer, memory) = with_sampling(true);
     for flags in [0, 1] {
         let itself = tracer.span("itself").self_reference(context(1, 2, flags)).start();

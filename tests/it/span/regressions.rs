@@ -56,7 +56,7 @@ fn a_reference_keeps_its_span_when_baggage_alone_becomes_the_parent() {
 }
 
 #[test]
-fn a_clock_may_use_the_span_it_is_asked_for() {
+fn a_clock_may_use_the_span_it_is_read_for() {
     #[derive(Debug, Default)]
     struct Talkative(AtomicBool);
 
@@ -125,7 +125,7 @@ fn a_trace_may_be_forced_at_the_very_beginning_of_time() {
 }
 
 #[test]
-fn a_sampler_that_does_not_defer_is_never_asked_about_anothers_trace() {
+fn a_sampler_that_does_not_defer_is_never_called_for_another_tracers_trace() {
     #[derive(Debug, Default)]
     struct Strict;
 

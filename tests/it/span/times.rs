@@ -72,7 +72,7 @@ fn start_and_end_of_a_live_span_are_what_was_set_however_it_is_finished() {
 }
 
 #[test]
-fn times_that_make_no_sense_are_those_that_servers_store() {
+fn times_out_of_range_are_clamped_to_those_that_servers_store() {
     let (tracer, _closer, memory) = built(builder());
     let span = tracer.start_span("before its start");
     span.set_start_time(at(5)).set_finish_time(at(3));

@@ -225,7 +225,7 @@ impl SpanObserver for Heard {
 }
 
 #[test]
-fn a_span_takes_a_microsecond_at_least_and_observers_hear_the_truth() {
+fn a_span_takes_a_microsecond_at_least_and_observers_get_the_exact_duration() {
     let (memory, clock) = (InMemoryReporter::new(), Arc::new(ManualClock::new()));
     let heard = Heard::default();
     let builder = builder().clock(Arc::clone(&clock)).observer(heard.clone());
@@ -242,7 +242,7 @@ fn a_span_takes_a_microsecond_at_least_and_observers_hear_the_truth() {
 }
 
 #[test]
-fn doubles_that_are_no_numbers_are_text_wherever_they_are() {
+fn nan_and_infinity_are_text_wherever_they_are() {
     let taken = Taken::default();
     let retained = taken.clone();
     let transport = By(move |message: &[u8]| {
@@ -338,7 +338,7 @@ fn a_service_is_found_by_its_name_on_every_server() {
 }
 
 #[test]
-fn now_is_a_time_that_is_left_alone() {
+fn the_current_time_is_not_clamped() {
     let memory = InMemoryReporter::new();
     let (tracer, _closer) = builder().in_memory(&memory).build().unwrap();
     let now = SystemTime::now();

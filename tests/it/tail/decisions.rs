@@ -130,7 +130,7 @@ fn buffered_spans_have_their_own_times() {
 }
 
 #[test]
-fn what_counts_as_an_error_is_the_tag_that_is_true() {
+fn an_error_is_a_tag_error_that_is_true() {
     let tagged = |tag: fn(&Span) -> &Span| {
         let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
         let root = tracer.start_span("root");
@@ -197,7 +197,7 @@ fn a_span_that_takes_longer_than_the_limit_keeps_its_trace() {
 }
 
 #[test]
-fn an_application_can_ask_for_the_trace() {
+fn an_application_can_have_the_trace_retained() {
     let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").finish();
@@ -221,7 +221,7 @@ fn a_forced_trace_is_complete_and_has_the_flags_of_the_moment_it_is_sent() {
 }
 
 #[test]
-fn a_trace_that_is_not_to_be_recorded_is_forgotten() {
+fn a_trace_whose_recording_stops_is_discarded() {
     let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     child(&tracer, &root, "done").finish();
@@ -235,7 +235,7 @@ fn a_trace_that_is_not_to_be_recorded_is_forgotten() {
 }
 
 #[test]
-fn a_healthy_trace_is_forgotten_with_its_last_span_though_the_root_was_over_before() {
+fn a_healthy_trace_is_discarded_with_its_last_span_though_the_root_was_over_before() {
     let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let root = tracer.start_span("root");
     let (first, second) = (child(&tracer, &root, "first"), child(&tracer, &root, "second"));
@@ -298,7 +298,7 @@ fn others_get_it_as_not_sampled_until_it_is_retained() {
 }
 
 #[test]
-fn the_part_of_a_callers_unsampled_trace_that_is_here_is_kept_too() {
+fn the_local_part_of_a_callers_unsampled_trace_is_retained_too() {
     let (tracer, _closer, memory) = keeping(TailSamplingConfig::default());
     let caller = HashMap::from([("uber-trace-id".to_owned(), "abc:def:0:0".to_owned())]);
     let (first, second) = (tracer.extract(&caller).unwrap(), tracer.extract(&caller).unwrap());
@@ -319,7 +319,7 @@ fn the_part_of_a_callers_unsampled_trace_that_is_here_is_kept_too() {
 }
 
 #[test]
-fn a_sampler_that_decides_late_sends_what_is_buffered_or_leaves_it_buffered() {
+fn a_deferred_decision_sends_the_buffered_spans_or_leaves_them_buffered() {
     let marked = TagMatchingSampler::new("tenant").matching("acme");
     let sampler = PrioritySampler::new().then(marked).then(ConstSampler::new(false));
     let memory = InMemoryReporter::new();
@@ -363,7 +363,7 @@ fn a_trace_that_two_tracers_share_belongs_to_the_one_it_began_in() {
 }
 
 #[test]
-fn without_the_option_nothing_is_buffered_and_asking_records_from_there_on() {
+fn without_the_option_nothing_is_buffered_and_retaining_records_from_there_on() {
     let memory = InMemoryReporter::new();
     let (tracer, _closer) = unsampled().in_memory(&memory).build().unwrap();
     let root = tracer.start_span("root");
@@ -394,7 +394,7 @@ fn a_configuration_keeps_on_error_too() {
 }
 
 #[test]
-fn the_share_of_sampled_traces_is_the_samplers() {
+fn the_fraction_of_sampled_traces_is_the_samplers_probability() {
     let memory = InMemoryReporter::new();
     let sampler = ProbabilisticSampler::new(0.3).unwrap();
     let builder = crate::support::builder().sampler(sampler).in_memory(&memory);

@@ -114,7 +114,7 @@ fn without_end(stream: &mut TcpStream, what: &[u8], pause: Duration) {
 }
 
 #[test]
-fn whatever_a_server_writes_without_end_a_question_at_once_is_over_in_time() {
+fn an_immediate_poll_is_over_in_time_whatever_a_server_writes_without_end() {
     for (name, first, again, pause) in endless_responses() {
         let address = server(move |_, stream| {
             let _ = stream.write_all(first.as_bytes());
@@ -185,7 +185,7 @@ fn whatever_a_collector_writes_without_end_a_message_is_over_in_time() {
 
 #[cfg(feature = "collector-http")]
 #[test]
-fn an_answer_whose_body_never_ends_holds_up_messages_for_a_second() {
+fn a_response_whose_body_never_ends_delays_messages_by_a_second() {
     let address = server(|_, stream| {
         let _ = stream.write_all(b"HTTP/1.1 202 X\r\nContent-Length: 1000000\r\n\r\n");
         without_end(stream, b" ", Duration::from_millis(50));
@@ -198,7 +198,7 @@ fn an_answer_whose_body_never_ends_holds_up_messages_for_a_second() {
 
 #[cfg(feature = "collector-http")]
 #[test]
-fn whatever_a_collector_answers_each_span_is_counted_once() {
+fn each_span_is_counted_once_whatever_a_collector_responds() {
     for response in BROKEN_RESPONSES {
         let address = server(|_, stream| {
             let _ = stream.write_all(response.as_bytes());
@@ -210,7 +210,7 @@ fn whatever_a_collector_answers_each_span_is_counted_once() {
 }
 
 #[test]
-fn whatever_is_answered_to_a_question_it_is_over_in_time() {
+fn a_poll_is_over_in_time_whatever_is_responded() {
     for response in BROKEN_RESPONSES {
         let address = server(|_, stream| {
             let _ = stream.write_all(response.as_bytes());
@@ -223,7 +223,7 @@ fn whatever_is_answered_to_a_question_it_is_over_in_time() {
 }
 
 #[test]
-fn a_server_asked_again_and_again_cannot_keep_a_client_from_asking() {
+fn a_server_that_demands_long_pauses_cannot_stop_the_polls() {
     let requested = Arc::new(AtomicIsize::new(0));
     let counts = Arc::clone(&requested);
     let address = server(move |_, stream| {
@@ -243,7 +243,7 @@ fn a_server_asked_again_and_again_cannot_keep_a_client_from_asking() {
 }
 
 #[test]
-fn limits_of_time_are_cut_to_what_can_be_reckoned_with() {
+fn time_limits_are_clamped_to_what_can_be_added_to_a_time() {
     use jaeger_client::sampler::{FetchOutcome, RemoteSampler};
     let address = server(|_, stream| {
         say(stream, 200, r#"{"probabilisticSampling":{"samplingRate":0.5}}"#);
@@ -278,7 +278,7 @@ fn limits_of_time_are_cut_to_what_can_be_reckoned_with() {
 
 #[cfg(feature = "collector-http")]
 #[test]
-fn limits_of_time_of_a_collector_are_cut_too() {
+fn time_limits_of_a_collector_are_clamped_too() {
     let address = server(|_, stream| say(stream, 503, ""));
     let config = jaeger_client::HttpConfig {
         timeout: Duration::MAX,
@@ -291,7 +291,7 @@ fn limits_of_time_of_a_collector_are_cut_too() {
 }
 
 #[test]
-fn redirects_are_followed_three_times_and_to_the_web_alone() {
+fn redirects_are_followed_three_times_and_to_http_alone() {
     for to in ["/credits", "file:///etc/hostname", "http://[::1", "//", "\u{7f}"] {
         let requested = Arc::new(AtomicIsize::new(0));
         let counts = Arc::clone(&requested);
@@ -310,7 +310,7 @@ fn redirects_are_followed_three_times_and_to_the_web_alone() {
 }
 
 #[test]
-fn a_question_that_is_refused_does_not_keep_others_from_being_asked() {
+fn a_refused_poll_does_not_prevent_others() {
     // Two questions: the first names what this server does not take.
     let address = server(|line, stream| {
         if line.contains("aaa") {

@@ -140,7 +140,7 @@ fn server_with(bytes: &'static [u8]) -> u16 {
 }
 
 #[test]
-fn a_port_that_speaks_something_else_than_the_url_says_is_told_with_what_it_may_be() {
+fn a_port_that_speaks_another_protocol_is_an_error_with_what_it_may_be() {
     let encrypted = Authority::new().server(&["localhost"]);
     let plain = server_with(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     // The settings that a server of HTTP/2 begins with.

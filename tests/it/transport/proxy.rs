@@ -56,7 +56,7 @@ fn an_http_proxy_gets_whole_requests_for_http_urls() {
 }
 
 #[test]
-fn samplers_restrictions_and_throttlers_ask_through_it_too() {
+fn samplers_restrictions_and_throttlers_poll_through_it_too() {
     let proxy = Server::start(|_, request| match &request.line {
         line if line.contains("baggage") => {
             ServerResponse::Status(200, "", br#"[{"baggageKey":"a","maxValueLength":3}]"#.to_vec())
@@ -218,7 +218,7 @@ fn a_proxy_that_is_none_is_an_error_that_does_not_show_its_password() {
 }
 
 #[test]
-fn a_socks_proxy_is_asked_for_a_connection() {
+fn a_socks_proxy_makes_the_connection() {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

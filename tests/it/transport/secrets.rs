@@ -90,7 +90,7 @@ fn no_debug_of_a_configuration_shows_a_secret() {
 
 #[cfg(feature = "remote-sampler")]
 #[test]
-fn no_debug_of_what_asks_a_server_shows_a_secret() {
+fn no_debug_of_a_poller_shows_a_secret() {
     use jaeger_client::policy::{RemoteBaggageRestrictionManager, RemoteThrottler};
     use jaeger_client::sampler::{HttpSource, RemoteSampler};
     let url = "http://host:5778/sampling?token=s3cret";
@@ -202,7 +202,7 @@ fn no_log_line_about_a_collector_shows_a_secret() {
 
 #[cfg(feature = "remote-sampler")]
 #[test]
-fn no_log_line_or_status_of_what_asks_a_server_shows_a_secret() {
+fn no_log_line_or_status_of_a_poller_shows_a_secret() {
     let said = said();
     let url = repeating(404);
     let host_port = format!("{url}?token=s3cret&x=");

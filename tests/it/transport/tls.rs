@@ -104,7 +104,7 @@ fn send_two(host: &str, server: &Server, ca: Option<String>, words: &str) -> (u6
 }
 
 #[test]
-fn a_collector_that_the_given_authority_vouches_for_gets_spans_on_one_connection() {
+fn a_collector_with_a_trusted_certificate_gets_spans_on_one_connection() {
     let authority = Authority::new();
     for (name, host) in [("localhost", "localhost"), ("127.0.0.1", "127.0.0.1")] {
         let server = authority.server(&[name]);
@@ -117,7 +117,7 @@ fn a_collector_that_the_given_authority_vouches_for_gets_spans_on_one_connection
 }
 
 #[test]
-fn any_of_several_authorities_may_vouch() {
+fn any_of_several_authorities_may_sign_the_certificate() {
     let (one, other) = (Authority::new(), Authority::new());
     let server = other.server(&["localhost"]);
     let both = one.pem() + &other.pem();
@@ -125,7 +125,7 @@ fn any_of_several_authorities_may_vouch() {
 }
 
 #[test]
-fn nobody_gets_anything_who_is_not_vouched_for() {
+fn a_server_with_an_untrusted_certificate_gets_nothing() {
     let (known, unknown) = (Authority::new(), Authority::new());
     let strangers = [
         // Vouched for by somebody else, or by nobody whom browsers know.
@@ -154,7 +154,7 @@ fn certificates_that_are_none_are_refused() {
 }
 
 #[test]
-fn a_server_that_asks_who_the_client_is_gets_its_certificate() {
+fn a_server_that_requests_a_client_certificate_gets_it() {
     let (servers, clients, others) = (Authority::new(), Authority::new(), Authority::new());
     let (certificate, key) = clients.client();
     let combined = certificate.clone() + &key;

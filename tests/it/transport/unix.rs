@@ -106,7 +106,7 @@ fn an_agent_may_start_late_and_be_replaced() {
 }
 
 #[test]
-fn a_receiver_that_does_not_read_holds_nobody_up_and_costs_its_spans_alone() {
+fn a_receiver_that_does_not_read_delays_nothing_else_and_costs_its_own_spans_alone() {
     const SPANS: usize = 50_000;
     let folder = Folder::new("full");
     let agent = folder.agent();

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_path_is_kept() {
+    fn a_base_path_is_preserved() {
         for url in ["http://c:16686/jaeger", "http://c:16686/jaeger/"] {
             assert_eq!(Query::new(url, Vec::new(), 1).unwrap().base, "http://c:16686/jaeger");
         }

@@ -180,7 +180,7 @@ fn a_service_that_is_not_there_is_an_error_that_names_those_that_are() {
 }
 
 #[test]
-fn servers_that_are_no_jaeger_are_errors_that_say_what_they_answered() {
+fn servers_other_than_jaeger_are_errors_that_show_their_response() {
     let html = || (200, "", b"<!DOCTYPE html>".to_vec());
     let deep = "[".repeat(100_000).into_bytes();
     let of_other_form = || data(&json!({"services": []}));
@@ -208,7 +208,7 @@ fn servers_that_are_no_jaeger_are_errors_that_say_what_they_answered() {
 }
 
 #[test]
-fn an_answer_is_read_up_to_a_bound() {
+fn a_response_is_read_up_to_a_bound() {
     let endless = |_: &str| {
         let mut body = br#"{"data":["#.to_vec();
         body.extend(br#""shop","#.repeat(400_000));

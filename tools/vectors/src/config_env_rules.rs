@@ -84,10 +84,10 @@ pub(crate) fn refused(env: &Environment) -> Vec<&'static str> {
         refuse("JAEGER_SAMPLER_MANAGER_HOST_PORT", &|text| is_url(text) || host(text).is_some());
     }
     // A URL has no zone, and the agent is asked by one.
-    let asks = value(env, "JAEGER_SAMPLER_TYPE").eq_ignore_ascii_case("remote")
+    let polls = value(env, "JAEGER_SAMPLER_TYPE").eq_ignore_ascii_case("remote")
         || (!is_set(env, "JAEGER_SAMPLER_TYPE") && speaks_of_sampling(env));
     let urls = ["JAEGER_SAMPLING_ENDPOINT", "JAEGER_SAMPLER_MANAGER_HOST_PORT"];
-    let polls_agent = asks && !urls.into_iter().any(|name| is_set(env, name));
+    let polls_agent = polls && !urls.into_iter().any(|name| is_set(env, name));
     let is_agent = |text: &str| {
         is_socket(text) || (host(text).is_some() && !(polls_agent && text.contains('%')))
     };

@@ -15,11 +15,11 @@ pub(crate) const HEX_FLAGS: Deviation =
     Deviation("18.1", "flags are read as hex, as they are written");
 pub(crate) const NEGATIVE_LENGTH: Deviation =
     Deviation("18.2", "negative lengths are corrupted data");
-pub(crate) const DEBUG_ID_KEPT: Deviation =
+pub(crate) const DEBUG_ID_RETAINED: Deviation =
     Deviation("18.4", "the debug id does not depend on the headers' order");
 pub(crate) const HEADER_NAMES_OF_ANY_CASE: Deviation =
     Deviation("18.13", "configured names match whatever their case");
-pub(crate) const TEXT_MAP_KEYS_KEPT: Deviation =
+pub(crate) const TEXT_MAP_KEYS_RETAINED: Deviation =
     Deviation("18.14", "baggage keys of text maps keep their case");
 pub(crate) const NOT_A_NUMBER: Deviation =
     Deviation("18.24", "a rate that is not a number is refused");
@@ -80,7 +80,7 @@ pub(crate) const VALUE_OF_ITS_TYPE: Deviation =
     Deviation("tag-value", "a tag without a value of its type is read as that type's zero");
 pub(crate) const UNIX_SOCKET: Deviation =
     Deviation("unix", "an agent may be a Unix socket, which has no port");
-pub(crate) const EARLY_LOGS_KEPT: Deviation =
+pub(crate) const EARLY_LOGS_RETAINED: Deviation =
     Deviation("18.18", "logs made before the decision are kept, as tags are");
 pub(crate) const FINISHED_ONCE: Deviation =
     Deviation("18.5", "a span is reported once, as it was when it finished");
@@ -96,7 +96,7 @@ pub(crate) const JOINED_APART: Deviation =
     Deviation("18.22", "spans that join one remote context share no state");
 pub(crate) const SELF_WITH_IDS: Deviation =
     Deviation("18.3", "a self-reference to a context without ids is none");
-pub(crate) const SAMPLER_TAGS_KEPT: Deviation =
+pub(crate) const SAMPLER_TAGS_RETAINED: Deviation =
     Deviation("start-tags", "the sampler's tags stay, however many a span starts with");
 pub(crate) const KEEPS_NOTHING: Deviation =
     Deviation("start-stopped", "a span that is stopped at its start keeps nothing of it");

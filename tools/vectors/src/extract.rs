@@ -209,13 +209,13 @@ pub(crate) fn headers_deviate(http: bool, names: &Names, pairs: &Pairs) -> Vec<D
         found.push(deviations::HEX_FLAGS);
     }
     if named(&names.debug).next().is_some() && contexts.next().is_some() {
-        found.extend([deviations::DEBUG_ID_ACTS, deviations::DEBUG_ID_KEPT]);
+        found.extend([deviations::DEBUG_ID_ACTS, deviations::DEBUG_ID_RETAINED]);
     }
     let prefix = names.baggage_prefix.to_lowercase();
     if !http
         && pairs.iter().any(|(key, _)| has_upper(key) && key.to_lowercase().starts_with(&prefix))
     {
-        found.push(deviations::TEXT_MAP_KEYS_KEPT);
+        found.push(deviations::TEXT_MAP_KEYS_RETAINED);
     }
     found
 }
@@ -319,7 +319,7 @@ pub(crate) const RULES: &[Rule] = read_otherwise! {
     B3_NO_PARENT in IDS;
     B3_DECISION in &["ok", "error", "context", "child/flags", "child/references"];
     DEBUG_ID_ACTS in IDS;
-    DEBUG_ID_KEPT in IDS;
-    TEXT_MAP_KEYS_KEPT in BAGGAGE;
+    DEBUG_ID_RETAINED in IDS;
+    TEXT_MAP_KEYS_RETAINED in BAGGAGE;
     B3_ENCODED in BAGGAGE;
 };

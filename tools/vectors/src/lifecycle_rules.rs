@@ -150,7 +150,7 @@ pub(crate) const RULES: &[Rule] = &[
         let priority = priorities(until(case, at)).next().is_some();
         priority && cleared.is_some() && cleared == flags(&at.got)
     }),
-    (deviations::EARLY_LOGS_KEPT, |case, at| {
+    (deviations::EARLY_LOGS_RETAINED, |case, at| {
         let is_open = |step: &Value| step["then"]["final"] == false;
         let logs = calls(until(case, at), "log").next().is_some()
             || calls(until(case, at), "set_baggage").next().is_some();
@@ -161,7 +161,7 @@ pub(crate) const RULES: &[Rule] = &[
             |step: &Value| text_or_hex(step, "value").is_ok_and(|value| value.len() > 2048);
         is_of_spans(at, "logs") && calls(until(case, at), "set_baggage").any(is_long)
     }),
-    (deviations::SAMPLER_TAGS_KEPT, |case, at| {
+    (deviations::SAMPLER_TAGS_RETAINED, |case, at| {
         // A debug id has a tag too.
         let is_many = |step: &Value| step["tags"].as_array().is_some_and(|tags| tags.len() >= 2);
         is_of_spans(at, "tags") && calls(until(case, at), "start").any(is_many)
@@ -249,7 +249,7 @@ pub(crate) const RULES: &[Rule] = &[
     (deviations::HEADER_NAMES_OF_ANY_CASE, |case, at| {
         extracted(deviations::HEADER_NAMES_OF_ANY_CASE, case, at)
     }),
-    (deviations::TEXT_MAP_KEYS_KEPT, |case, at| {
-        extracted(deviations::TEXT_MAP_KEYS_KEPT, case, at)
+    (deviations::TEXT_MAP_KEYS_RETAINED, |case, at| {
+        extracted(deviations::TEXT_MAP_KEYS_RETAINED, case, at)
     }),
 ];

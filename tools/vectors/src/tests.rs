@@ -151,7 +151,7 @@ fn other(value: &Value) -> Value {
 }
 
 #[test]
-fn each_changed_answer_fails_in_every_kind() {
+fn each_changed_response_fails_in_every_kind() {
     let mut missed = Vec::new();
     for (kind, responses, others) in RESPONSES {
         let (file, reviewed) = (public_file(kind), reviewed(kind));

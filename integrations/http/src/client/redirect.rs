@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_that_cannot_be_asked_is_an_error_that_shows_it_without_its_password() {
+    fn an_unusable_location_is_an_error_that_shows_it_without_its_password() {
         for (location, shown) in [
             ("news:comp.misc", "news:comp.misc"),
             ("ftp://host/", "ftp://host/"),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_proves_who_asks_stays_with_its_server() {
+    fn credentials_stay_with_their_server() {
         let all = || {
             let mut headers = HeaderMap::new();
             for name in SENSITIVE.iter().chain([&HOST, &CONTENT_TYPE]) {

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_asked_says_why_and_shows_no_password() {
+    fn an_unusable_target_is_an_error_with_the_reason_and_no_password() {
         for (url, why) in [
             ("/path", "no scheme"),
             ("ftp://host/", "neither http nor https"),

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_that_cannot_be_asked_says_why() {
+    fn an_unusable_location_is_an_error_with_the_reason() {
         for location in [
             "mailto:me@host",
             "ftp://host/",

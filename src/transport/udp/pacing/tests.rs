@@ -362,7 +362,7 @@ fn what_the_socket_drops_is_counted_from_the_first_look_on_and_slows_down() {
 }
 
 #[test]
-fn where_nothing_is_seen_the_rate_is_kept() {
+fn without_a_reading_the_rate_stays() {
     let agent = Agent::new(usize::MAX, micros(1));
     let config = PacingConfig { bytes_per_second: 1_000_000, ..PacingConfig::default() };
     let mut pacer = Pacer::new(config);
