@@ -111,7 +111,7 @@ pub use self::span::{
     OpenSpans, OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, SpanFinish,
     SpanObserver, StartSpanOptions, TagValue, TraceFutureExt, wrap,
 };
-pub use self::stats::{DestinationStats, Dropped, FlushReport, Stats};
+pub use self::stats::{DestinationStats, Dropped, FlushReport, QueueStats, Stats};
 pub use self::tail::TailSamplingConfig;
 pub use self::tracer::{Closer, Tracer, TracerBuilder};
 pub use self::transport::{

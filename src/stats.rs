@@ -76,8 +76,11 @@ pub struct Stats {
     /// Finished spans that were neither sent nor acknowledged before the tracer was closed, and were
     /// written to its [file of saved batches](crate::SavedBatchesConfig).
     pub saved: u64,
-    /// Finished spans waiting in the tracer.
+    /// Finished spans waiting in the tracer: in its buffers, in its queue, or about to be sent.
     pub queued: u64,
+    /// The queue between the buffers and the reporter's thread, and its bounds. All 0 for a tracer
+    /// that only reports in memory, or nothing.
+    pub queue: QueueStats,
     /// Finished spans of unsampled traces, buffered by tail sampling. They become `queued` if the
     /// trace is retained, and otherwise `not_sampled`.
     pub buffered: u64,
@@ -181,6 +184,37 @@ impl fmt::Display for Stats {
     }
 }
 
+/// A queue of finished spans, and its bounds: what does not fit is dropped, and counted in
+/// [`Dropped::queue_full`].
+///
+/// # Shape and units
+///
+/// At any moment `spans <= max_spans` and `bytes <= max_bytes`, unless the queue consists of one
+/// buffer that alone exceeds a bound.
+///
+/// # Examples
+///
+/// ```
+/// let builder = jaeger_client::Tracer::builder("svc").queue_size(100_000).queue_bytes(8 << 20);
+/// let (tracer, _closer) = builder.build()?;
+/// let queue = tracer.stats().queue;
+/// assert_eq!((queue.spans, queue.max_spans), (0, 100_000));
+/// assert_eq!((queue.bytes, queue.max_bytes), (0, 8 << 20));
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueStats {
+    /// Spans in the queue. They are part of [`Stats::queued`].
+    pub spans: u64,
+    /// The maximum of that; see [`TracerBuilder::queue_size`](crate::TracerBuilder::queue_size).
+    pub max_spans: u64,
+    /// The memory that the buffers in the queue take, in bytes.
+    pub bytes: u64,
+    /// The maximum of that; see [`TracerBuilder::queue_bytes`](crate::TracerBuilder::queue_bytes).
+    pub max_bytes: u64,
+}
+
 /// The span accounting of one of a tracer's destinations.
 ///
 /// # Shape and units
@@ -203,6 +237,9 @@ pub struct DestinationStats {
     pub saved: u64,
     /// Spans that wait to be sent with others.
     pub queued: u64,
+    /// The destination's own queue, if there are several destinations. All 0 for the only one, before
+    /// which there is [`Stats::queue`] alone.
+    pub queue: QueueStats,
     /// Spans lost, by cause.
     pub dropped: Dropped,
     /// Spans that were trimmed to fit a message of this destination.

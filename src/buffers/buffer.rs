@@ -1,9 +1,11 @@
 //! A buffer of finished spans.
 
+use crate::encoding::TRAILER_MAX;
+
 /// Finished spans in one piece of memory, with room for the header and trailer of the message.
 // The fields are in this order because the compiler would update the two numbers, side by side,
 // with one instruction that takes five to prepare.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct Buffer {
     /// The end of the spans.
@@ -23,7 +25,64 @@ impl Buffer {
         (self.end, self.spans) = (other.end, other.spans);
     }
 
+    /// Returns the memory that the buffer takes, in bytes.
+    fn held_bytes(&self) -> usize {
+        self.bytes.capacity() + size_of::<Self>()
+    }
+
+    /// Returns what the buffer takes of a queue.
+    pub(crate) fn usage(&self) -> QueueUse {
+        QueueUse { spans: self.spans, bytes: self.held_bytes() }
+    }
+
+    /// Returns what the buffer takes once it is compact.
+    pub(super) fn compact_usage(&self) -> QueueUse {
+        let bytes = self.compact_len() + size_of::<Self>();
+        if self.is_compact() { self.usage() } else { QueueUse { bytes, ..self.usage() } }
+    }
+
+    /// The spans with room for a header and a trailer.
+    fn compact_len(&self) -> usize {
+        self.end + TRAILER_MAX
+    }
+
+    /// Returns whether at most a quarter of the memory is unused.
+    fn is_compact(&self) -> bool {
+        self.compact_len() >= self.bytes.capacity() / 4 * 3
+    }
+
+    /// Moves the spans to memory of their size, unless they use most of theirs. Returns the memory
+    /// that is free then.
+    pub(crate) fn compact(&mut self) -> Option<Vec<u8>> {
+        if self.is_compact() {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(self.compact_len());
+        bytes.extend_from_slice(self.bytes.get(..self.end)?);
+        bytes.resize(self.compact_len(), 0);
+        Some(std::mem::replace(&mut self.bytes, bytes))
+    }
+
     pub(super) fn empty(headroom: usize) -> Self {
         Self { bytes: Vec::new(), end: headroom, spans: 0 }
+    }
+}
+
+/// What buffers take of a queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct QueueUse {
+    pub(crate) spans: usize,
+    pub(crate) bytes: usize,
+}
+
+impl QueueUse {
+    pub(crate) const fn add(&mut self, more: Self) {
+        self.spans += more.spans;
+        self.bytes += more.bytes;
+    }
+
+    pub(crate) const fn remove(&mut self, less: Self) {
+        self.spans = self.spans.saturating_sub(less.spans);
+        self.bytes = self.bytes.saturating_sub(less.bytes);
     }
 }

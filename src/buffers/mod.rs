@@ -11,7 +11,7 @@ mod sharded;
 mod spare;
 mod trim;
 
-pub(crate) use self::buffer::Buffer;
+pub(crate) use self::buffer::{Buffer, QueueUse};
 pub(crate) use self::outcome::{Outcome, OutcomeCounts};
 pub(crate) use self::queue::QueueLimits;
 pub(crate) use self::sharded::{ShardedBuffers, room_in};

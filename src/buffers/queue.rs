@@ -1,4 +1,4 @@
-//! The queue of full buffers to the reporter's thread, bounded in bytes and in spans.
+//! The queue of full buffers to the reporter's thread, bounded in spans and in bytes.
 //!
 //! The queue is part of [`ShardedBuffers`](super::ShardedBuffers), behind the lock of the counts: a
 //! buffer is pushed and counted in one step.
@@ -7,22 +7,41 @@ use std::collections::VecDeque;
 
 use crossbeam_channel::{Sender, TrySendError};
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, QueueUse};
+use crate::stats::QueueStats;
 
-/// The bounds of the queue.
+/// The bounds of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueueLimits {
-    /// The memory of all buffers together. A larger buffer may be queued alone.
-    pub(crate) bytes: usize,
-    /// The number of spans from which on no buffer is accepted.
+    /// The maximum number of spans.
     pub(crate) spans: usize,
+    /// The maximum memory of all buffers together.
+    pub(crate) bytes: usize,
+}
+
+impl QueueLimits {
+    /// Returns whether a queue of these limits has room for more. A queue without spans accepts any
+    /// buffer, so that one that exceeds the limits is sent.
+    pub(crate) const fn admit(self, used: QueueUse, more: QueueUse) -> bool {
+        let fits = used.spans.saturating_add(more.spans) <= self.spans
+            && used.bytes.saturating_add(more.bytes) <= self.bytes;
+        fits || used.spans == 0
+    }
+
+    pub(crate) const fn stats(self, used: QueueUse) -> QueueStats {
+        QueueStats {
+            spans: used.spans as u64,
+            max_spans: self.spans as u64,
+            bytes: used.bytes as u64,
+            max_bytes: self.bytes as u64,
+        }
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Queue {
     buffers: VecDeque<Buffer>,
-    bytes: usize,
-    spans: usize,
+    used: QueueUse,
     limits: QueueLimits,
     /// Wakes the reporter's thread; has room for one message, which stands for any number.
     wake: Sender<()>,
@@ -30,87 +49,135 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(limits: QueueLimits, wake: Sender<()>) -> Self {
-        Self { buffers: VecDeque::new(), bytes: 0, spans: 0, limits, wake }
+        Self { buffers: VecDeque::new(), used: QueueUse::default(), limits, wake }
     }
 
     pub(super) fn len(&self) -> usize {
         self.buffers.len()
     }
 
-    /// Pushes a buffer, or returns it if there is no room, or no thread to send it.
-    pub(super) fn push(&mut self, buffer: Buffer) -> Result<(), Buffer> {
-        let bytes = self.bytes.saturating_add(buffer.bytes.capacity());
-        let fits = self.spans < self.limits.spans && bytes <= self.limits.bytes;
-        let fits = fits || self.buffers.is_empty();
+    pub(super) fn stats(&self) -> QueueStats {
+        self.limits.stats(self.used)
+    }
+
+    /// Pushes a buffer, or returns it if there is no room, or no thread to send it. Returns memory
+    /// that the buffer did not need.
+    pub(super) fn push(&mut self, mut buffer: Buffer) -> Result<Option<Vec<u8>>, Buffer> {
+        // While the reporter keeps up, memory is better reused than compacted.
+        let compacts = self.used.bytes > self.limits.bytes / COMPACT_FROM;
+        let more = if compacts { buffer.compact_usage() } else { buffer.usage() };
+        let fits = self.limits.admit(self.used, more);
         if !fits || matches!(self.wake.try_send(()), Err(TrySendError::Disconnected(()))) {
             return Err(buffer);
         }
-        self.bytes = bytes;
-        self.spans += buffer.spans;
+        let unused = if compacts { buffer.compact() } else { None };
+        self.used.add(buffer.usage());
         self.buffers.push_back(buffer);
-        Ok(())
+        Ok(unused)
     }
 
     pub(super) fn pop(&mut self) -> Option<Buffer> {
         let buffer = self.buffers.pop_front()?;
-        self.bytes -= buffer.bytes.capacity();
-        self.spans -= buffer.spans;
+        self.used.remove(buffer.usage());
         Some(buffer)
     }
 }
+
+/// The part of the bytes from which on buffers are compacted: an eighth.
+const COMPACT_FROM: usize = 8;
 
 #[cfg(test)]
 mod tests {
     use crossbeam_channel::{Receiver, bounded};
 
     use super::*;
+    use crate::encoding::TRAILER_MAX;
 
+    /// A buffer that takes so much memory, all of it used.
     fn buffer(bytes: usize, spans: usize) -> Buffer {
-        Buffer { end: 0, bytes: vec![0; bytes], spans }
+        let bytes = bytes - size_of::<Buffer>();
+        Buffer { end: bytes - TRAILER_MAX, bytes: vec![0; bytes], spans }
     }
 
     fn queue(bytes: usize, spans: usize) -> (Queue, Receiver<()>) {
         let (wake, woken) = bounded(1);
-        (Queue::new(QueueLimits { bytes, spans }, wake), woken)
+        (Queue::new(QueueLimits { spans, bytes }, wake), woken)
+    }
+
+    fn used(queue: &Queue) -> (u64, u64) {
+        let QueueStats { spans, bytes, .. } = queue.stats();
+        (spans, bytes)
     }
 
     #[test]
     fn the_memory_of_all_buffers_stays_within_the_bytes() {
-        let (mut queue, _woken) = queue(1_000, usize::MAX);
-        assert!(queue.push(buffer(400, 1)).is_ok());
-        assert!(queue.push(buffer(600, 1)).is_ok());
-        assert_eq!(queue.push(buffer(1, 7)).unwrap_err().spans, 7, "it is given back");
-        assert_eq!(queue.pop().unwrap().bytes.len(), 400, "the oldest comes first");
-        assert!(queue.push(buffer(401, 1)).is_err());
-        assert!(queue.push(buffer(400, 1)).is_ok());
-        assert_eq!(queue.len(), 2);
+        let (mut queue, _woken) = queue(10_000, usize::MAX);
+        assert!(queue.push(buffer(4_000, 1)).is_ok());
+        assert!(queue.push(buffer(6_000, 1)).is_ok());
+        assert_eq!(queue.push(buffer(500, 7)).unwrap_err().spans, 7, "it is given back");
+        assert_eq!(used(&queue), (2, 10_000));
+        assert_eq!(queue.pop().unwrap(), buffer(4_000, 1), "the oldest comes first");
+        assert!(queue.push(buffer(4_001, 1)).is_err());
+        assert!(queue.push(buffer(4_000, 1)).is_ok());
+        assert_eq!((queue.len(), used(&queue)), (2, (2, 10_000)));
+        while queue.pop().is_some() {}
+        assert_eq!(used(&queue), (0, 0));
     }
 
     #[test]
-    fn no_buffer_comes_in_once_the_spans_are_there() {
+    fn there_are_never_more_spans_than_the_bound_and_never_fewer_when_one_is_refused() {
         let (mut queue, _woken) = queue(usize::MAX, 10);
-        assert!(queue.push(buffer(1, 9)).is_ok());
-        assert!(queue.push(buffer(1, 9)).is_ok(), "there were fewer than ten");
-        assert!(queue.push(buffer(1, 1)).is_err());
+        assert!(queue.push(buffer(500, 4)).is_ok());
+        assert!(queue.push(buffer(500, 6)).is_ok());
+        assert!(queue.push(buffer(500, 1)).is_err());
         queue.pop();
-        assert!(queue.push(buffer(1, 1)).is_ok());
+        assert!(queue.push(buffer(500, 5)).is_err(), "one more than the bound");
+        assert!(queue.push(buffer(500, 4)).is_ok());
+        assert_eq!(used(&queue), (10, 1_000));
     }
 
     #[test]
     fn a_buffer_larger_than_all_of_it_waits_alone() {
-        let (mut queue, _woken) = queue(10, 1);
+        let (mut queue, _woken) = queue(1_000, 1);
         assert!(queue.push(buffer(5_000, 500)).is_ok());
-        assert!(queue.push(buffer(1, 1)).is_err());
+        assert!(queue.push(buffer(500, 1)).is_err());
         queue.pop();
-        assert!(queue.push(buffer(1, 1)).is_ok());
+        assert!(queue.push(buffer(500, 1)).is_ok());
+    }
+
+    /// Spans that are larger than half a buffer, and a small one before each of them.
+    #[test]
+    fn memory_that_no_span_uses_is_not_in_a_queue_that_fills() {
+        let (mut queue, _woken) = queue(1 << 20, usize::MAX);
+        let mut count = 0;
+        loop {
+            let end = if count % 2 == 0 { 200 } else { 33_000 };
+            match queue.push(Buffer { end, bytes: vec![7; 65_000], spans: 1 }) {
+                Ok(unused) if queue.used.bytes > 1 << 19 => {
+                    assert_eq!(unused.map(|bytes| bytes.len()), Some(65_000), "{count}");
+                }
+                Ok(_) => {}
+                Err(refused) => break assert_eq!(refused.end, end, "nothing was moved"),
+            }
+            count += 1;
+        }
+        let (mut bytes, mut spans) = (0, 0);
+        while let Some(buffer) = queue.pop() {
+            assert!(buffer.bytes[..buffer.end].iter().all(|byte| *byte == 7));
+            assert!(buffer.bytes.len() >= buffer.end + TRAILER_MAX);
+            bytes += buffer.end;
+            spans += 1;
+        }
+        assert_eq!(spans, count);
+        assert!(bytes > (1 << 20) / 4 * 3, "{bytes} bytes in {spans} buffers");
     }
 
     #[test]
     fn the_reporters_thread_is_woken_and_without_it_nothing_is_taken() {
-        let (mut queue, woken) = queue(1_000, 1_000);
-        assert!(queue.push(buffer(1, 1)).is_ok() && queue.push(buffer(1, 1)).is_ok());
+        let (mut queue, woken) = queue(10_000, 1_000);
+        assert!(queue.push(buffer(500, 1)).is_ok() && queue.push(buffer(500, 1)).is_ok());
         assert!(woken.try_recv().is_ok());
         drop(woken);
-        assert!(queue.push(buffer(1, 1)).is_err());
+        assert!(queue.push(buffer(500, 1)).is_err());
     }
 }

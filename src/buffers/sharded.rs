@@ -235,6 +235,7 @@ impl ShardedBuffers {
         stats.queued = shards.iter().flatten().map(|shard| shard.buffer.spans as u64).sum();
         if let Some(counts) = counts {
             stats.queued += counts.in_queue;
+            stats.queue = counts.queue.stats();
             let outcomes = counts.outcomes;
             stats.sent = outcomes.sent;
             stats.acknowledged = outcomes.acknowledged;
@@ -260,9 +261,10 @@ impl ShardedBuffers {
         let Some(mut counts) = self.counts() else { return };
         let buffer = std::mem::replace(&mut shard.buffer, Buffer::empty(self.headroom));
         match counts.queue.push(buffer) {
-            Ok(()) => {
+            Ok(unused) => {
                 counts.in_queue += spans;
                 shard.limit = 0;
+                shard.buffer.bytes = unused.unwrap_or_default();
             }
             Err(mut refused) => {
                 counts.outcomes.dropped.queue_full += spans;
@@ -292,7 +294,10 @@ impl ShardedBuffers {
         // A writer may go beyond a span's end by as much as it may overestimate its size, and the
         // trailer follows the last span. The memory may be from before a change of the limit.
         let full = self.headroom + room.max(len) + MAX_FIXED_BYTES + TRAILER_MAX;
-        if buffer.bytes.len() < full {
+        if buffer.bytes.len() < full && buffer.spans == 0 {
+            // Zeroed pages come from the system; no memory is filled.
+            buffer.bytes = vec![0; full];
+        } else if buffer.bytes.len() < full {
             buffer.bytes.resize(full, 0);
         } else if buffer.spans == 0 && buffer.bytes.capacity() > 2 * full {
             // The queue is bounded in memory: unused memory must not count.

@@ -22,8 +22,12 @@ impl SpareMemory {
     }
 
     pub(crate) fn give_back(&self, buffer: Buffer) {
-        if buffer.bytes.len() <= self.largest {
-            let _ = self.keep.try_send(buffer.bytes);
+        self.give_back_bytes(buffer.bytes);
+    }
+
+    pub(crate) fn give_back_bytes(&self, bytes: Vec<u8>) {
+        if bytes.len() <= self.largest {
+            let _ = self.keep.try_send(bytes);
         }
     }
 

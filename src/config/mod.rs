@@ -254,7 +254,6 @@ impl Configuration {
             .agent_socket_type(self.reporter.agent_socket_type)
             .pacing(self.reporter.pacing)
             .queue_size(self.reporter.queue_size)
-            .queue_bytes(self.reporter.queue_bytes)
             .flush_interval(self.reporter.buffer_flush_interval)
             .max_packet_size(self.reporter.max_packet_size)
             .headers(self.headers.clone())
@@ -265,6 +264,9 @@ impl Configuration {
             .mark_truncated_tags(self.mark_truncated_tags)
             .max_logs_per_span(self.max_logs_per_span)
             .track_open_spans(self.track_open_spans);
+        if let Some(bytes) = self.reporter.queue_bytes {
+            builder = builder.queue_bytes(bytes);
+        }
         builder = self.send_with(builder)?;
         if let Some(endpoint) = &self.reporter.oversize_endpoint {
             builder = builder.oversize_to(self.reporter.http(endpoint, &self.proxy));
@@ -393,7 +395,7 @@ mod tests {
                 |c| c.reporter.pacing.bytes_per_second = 64_999,
                 &["pacing.bytes_per_second", "64999", "65000"],
             ),
-            (|c| c.reporter.queue_bytes = 64_999, &["queue_bytes", "64999", "65000"]),
+            (|c| c.reporter.queue_bytes = Some(64_999), &["queue_bytes", "64999", "65000"]),
         ];
         for (change, words) in cases {
             let error = with(change);

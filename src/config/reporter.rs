@@ -37,9 +37,9 @@ pub struct ReporterConfig {
     /// How many finished spans may wait to be sent; see
     /// [`TracerBuilder::queue_size`](crate::TracerBuilder::queue_size).
     pub queue_size: usize,
-    /// How many bytes of memory they may take; see
+    /// How many bytes of memory they may take; by default, it depends on `queue_size`. See
     /// [`TracerBuilder::queue_bytes`](crate::TracerBuilder::queue_bytes).
-    pub queue_bytes: usize,
+    pub queue_bytes: Option<usize>,
     /// How long a finished span waits at most before it is sent.
     pub buffer_flush_interval: Duration,
     /// The agent, as `host:port`, or its Unix socket, as `unix:/path/to/socket`.
@@ -135,7 +135,7 @@ impl Default for ReporterConfig {
     fn default() -> Self {
         Self {
             queue_size: defaults::QUEUE_SIZE,
-            queue_bytes: defaults::QUEUE_BYTES,
+            queue_bytes: None,
             buffer_flush_interval: defaults::FLUSH_INTERVAL,
             local_agent_host_port: defaults::AGENT.to_owned(),
             agent_protocol: AgentProtocol::Compact,

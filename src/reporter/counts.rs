@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 use super::saver::SaveSpans;
-use crate::buffers::{Outcome, OutcomeCounts, ShardedBuffers, described};
+use crate::buffers::{Outcome, OutcomeCounts, QueueLimits, QueueUse, ShardedBuffers, described};
 use crate::diag::{Cause, Diagnostics};
 use crate::encoding::{ClientStats, List, SpanView};
 use crate::error::TransportError;
@@ -23,6 +23,9 @@ pub(crate) struct DestinationCounts {
 struct Counts {
     taken: u64,
     outcomes: OutcomeCounts,
+    /// The use of the destination's own queue, and its limits, if it has one.
+    queue: QueueUse,
+    limits: Option<QueueLimits>,
 }
 
 impl DestinationCounts {
@@ -30,12 +33,17 @@ impl DestinationCounts {
         Self { name, counts: Mutex::default() }
     }
 
+    /// Sets the limits of the destination's own queue.
+    pub(crate) fn set_limits(&self, limits: QueueLimits) {
+        self.counts.lock().limits = Some(limits);
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     pub(crate) fn read(&self) -> DestinationStats {
-        let Counts { taken, outcomes } = *self.counts.lock();
+        let Counts { taken, outcomes, queue, limits } = *self.counts.lock();
         let OutcomeCounts { sent, saved, dropped, .. } = outcomes;
         DestinationStats {
             name: self.name.clone(),
@@ -44,6 +52,7 @@ impl DestinationCounts {
             acknowledged: outcomes.acknowledged,
             saved,
             queued: taken.saturating_sub(sent + saved + dropped.total()),
+            queue: limits.map(|limits| limits.stats(queue)).unwrap_or_default(),
             dropped,
             trimmed: outcomes.trimmed,
             possible_duplicates: outcomes.possible_duplicates,
@@ -91,8 +100,26 @@ impl Accounting<'_> {
         self.account.counts.counts.lock().taken += spans as u64;
     }
 
+    /// Counts spans that were passed to the destination, and adds them to its queue. Returns false if
+    /// that has no room.
+    pub(crate) fn enter_queue(&self, more: QueueUse) -> bool {
+        let mut counts = self.account.counts.counts.lock();
+        counts.taken += more.spans as u64;
+        if counts.limits.is_some_and(|limits| !limits.admit(counts.queue, more)) {
+            return false;
+        }
+        counts.queue.add(more);
+        true
+    }
+
+    /// Removes spans from the destination's queue.
+    pub(crate) fn leave_queue(&self, less: QueueUse) {
+        self.account.counts.counts.lock().queue.remove(less);
+    }
+
     /// Counts unsettled spans as lost, once the destination's thread is gone.
     pub(crate) fn count_abandoned(&self) {
+        self.account.counts.counts.lock().queue = QueueUse::default();
         let queued = self.account.counts.read().queued;
         if let Ok(spans @ 1..) = usize::try_from(queued) {
             self.complete(spans, Outcome::SendFailed);

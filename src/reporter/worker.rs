@@ -248,6 +248,10 @@ impl Worker {
                 self.spare.give_back(buffer);
             }
             Exporters::Several(threads) => {
+                // A partial buffer may wait long for a slow destination.
+                if let Some(unused) = buffer.compact() {
+                    self.spare.give_back_bytes(unused);
+                }
                 let shared = Arc::new(buffer);
                 for thread in threads {
                     thread.take(&shared);

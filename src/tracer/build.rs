@@ -17,7 +17,7 @@ use crate::propagation::{Format, JaegerFormat, check_keys};
 #[cfg(feature = "saved-batches")]
 use crate::reporter::FileSaver;
 use crate::reporter::{
-    Destination, ExporterOptions, MemorySink, NullSink, ReporterService, SaveSpans,
+    Destination, ExporterOptions, MemorySink, NullSink, QueueLimits, ReporterService, SaveSpans,
     UnstartedService, WorkerOptions,
 };
 use crate::sampler::Sampler;
@@ -50,9 +50,9 @@ impl TracerBuilder {
         if !(1..=MAX_SHARDS).contains(&self.shards) {
             return Err(out_of_range("shards", self.shards, "from 1 to 1024"));
         }
-        if !(1..=defaults::MAX_QUEUE_SIZE).contains(&self.queue.spans) {
+        if !(1..=defaults::MAX_QUEUE_SIZE).contains(&self.queue_size) {
             let allowed = "from 1 to 100,000,000 spans";
-            return Err(out_of_range("reporter.queue_size", self.queue.spans, allowed));
+            return Err(out_of_range("reporter.queue_size", self.queue_size, allowed));
         }
         if (1..MAX_PACKET_BYTES as u64).contains(&self.pacing.bytes_per_second) {
             return Err(ConfigError::invalid(
@@ -61,9 +61,11 @@ impl TracerBuilder {
                 "at least 65000, the largest datagram, or 0 for any number",
             ));
         }
-        if self.queue.bytes < MAX_PACKET_BYTES {
+        let queue_bytes =
+            self.queue_bytes.unwrap_or_else(|| defaults::queue_bytes(self.queue_size));
+        if queue_bytes < MAX_PACKET_BYTES {
             let allowed = "at least 65000, the largest datagram";
-            return Err(out_of_range("reporter.queue_bytes", self.queue.bytes, allowed));
+            return Err(out_of_range("reporter.queue_bytes", queue_bytes, allowed));
         }
         let trace_id_128bit = self.has_wide_trace_ids();
         let options = self.spans.clone();
@@ -122,7 +124,7 @@ impl TracerBuilder {
                     exporters: options.exporters(destinations)?,
                     max_packet_bytes: self.max_packet_size,
                     shards: self.shards,
-                    queue: self.queue,
+                    queue: QueueLimits { spans: self.queue_size, bytes: queue_bytes },
                     flush_interval: self.flush_interval,
                     process_bytes: process.len(),
                     close_signal,

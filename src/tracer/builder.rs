@@ -11,7 +11,7 @@ use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
 use crate::policy::{BaggageRestrictionManager, DebugThrottler};
 use crate::propagation::{Format, HeadersConfig};
-use crate::reporter::{Destination, InMemoryReporter, MAX_WAIT, QueueLimits};
+use crate::reporter::{Destination, InMemoryReporter, MAX_WAIT};
 use crate::sampler::{ConstSampler, Sampler, guarded};
 use crate::saved::SavedBatchesConfig;
 use crate::span::{Observer, OwnedTagValue, SpanOptions};
@@ -62,7 +62,8 @@ pub struct TracerBuilder {
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: Option<bool>,
     pub(super) spans: SpanOptions,
-    pub(super) queue: QueueLimits,
+    pub(super) queue_size: usize,
+    pub(super) queue_bytes: Option<usize>,
     pub(super) flush_interval: Duration,
     pub(super) max_packet_size: usize,
     pub(super) shards: usize,
@@ -94,9 +95,18 @@ pub(crate) mod defaults {
     use crate::span::SpanOptions;
 
     pub(crate) const AGENT: &str = "localhost:6831";
-    pub(crate) const QUEUE_SIZE: usize = 150_000;
+    pub(crate) const QUEUE_SIZE: usize = 65_536;
     pub(crate) const MAX_QUEUE_SIZE: usize = 100_000_000;
-    pub(crate) const QUEUE_BYTES: usize = 16 << 20;
+    /// Room in the queue for each of its spans, with their share of what surrounds them.
+    const SPAN_BYTES: usize = 256;
+    /// A full queue of this size is sent within the default timeout of a close.
+    const QUEUE_BYTES: usize = 16 << 20;
+
+    /// Returns the default bound in bytes of a queue for so many spans.
+    pub(crate) const fn queue_bytes(spans: usize) -> usize {
+        let bytes = spans.saturating_mul(SPAN_BYTES);
+        if bytes > QUEUE_BYTES { bytes } else { QUEUE_BYTES }
+    }
     pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
     pub(crate) const RECONNECT_INTERVAL: Duration = Duration::from_secs(30);
     pub(crate) const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -133,7 +143,8 @@ impl TracerBuilder {
             ids: None,
             trace_id_128bit: None,
             spans: SpanOptions::default(),
-            queue: QueueLimits { bytes: defaults::QUEUE_BYTES, spans: defaults::QUEUE_SIZE },
+            queue_size: defaults::QUEUE_SIZE,
+            queue_bytes: None,
             flush_interval: defaults::FLUSH_INTERVAL,
             max_packet_size: MAX_PACKET_BYTES,
             shards: cores.max(4),
@@ -245,19 +256,25 @@ impl TracerBuilder {
         self
     }
 
-    /// Sets how many finished spans may wait for the reporter, beside those in its buffers; the
-    /// last buffer, of about 480 spans, may exceed it. Default 150,000; spans of usual size reach
-    /// [`queue_bytes`](Self::queue_bytes) first.
+    /// Sets how many finished spans may wait in the queue to the reporter. Further spans are dropped,
+    /// a buffer of them at once, and counted as `queue_full`. Default 65,536.
+    ///
+    /// Beside the queue, spans wait in the buffers of [`shards`](Self::shards), each of a datagram. So
+    /// no span is dropped while no more than this number wait, and their memory is within
+    /// [`queue_bytes`](Self::queue_bytes). [`Stats::queue`](crate::Stats::queue) shows both.
     pub fn queue_size(mut self, spans: usize) -> Self {
-        self.queue.spans = spans;
+        self.queue_size = spans;
         self
     }
 
-    /// Sets how much memory finished spans that wait for the reporter may take, in bytes, beside
-    /// its buffers. Further spans are dropped, and counted as `queue_full`. Default 16 MiB, which
-    /// takes 5 s to send at the slowest rate of [`PacingConfig`]'s default.
+    /// Sets how much memory the queue to the reporter may take, in bytes, at least 65,000. What does
+    /// not fit is dropped, as with [`queue_size`](Self::queue_size).
+    ///
+    /// Default 256 bytes for each span of the queue's size, and at least 16 MiB: a root span with
+    /// three tags takes 160, a server's with twelve tags and a log 520. 16 MiB are sent within 5 s at
+    /// the slowest rate of [`PacingConfig`]'s default.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
-        self.queue.bytes = bytes;
+        self.queue_bytes = Some(bytes);
         self
     }
 

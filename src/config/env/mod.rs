@@ -19,9 +19,9 @@ mod variable;
 use std::ffi::OsString;
 
 use self::names::{
-    AUTH_TOKEN, DISABLED, ENDPOINT, FLUSH_INTERVAL, LOG_SPANS, MAX_QUEUE_SIZE, OFTEN_SET,
-    OTEL_TRACES_EXPORTER, PASSWORD, PROPAGATION, RPC_METRICS, SERVICE_NAME, TAGS, TIMEOUT,
-    TRACE_ID_128BIT, TRACES_EXPORTER, USER,
+    AUTH_TOKEN, DISABLED, ENDPOINT, FLUSH_INTERVAL, LOG_SPANS, MAX_QUEUE_BYTES, MAX_QUEUE_SIZE,
+    OFTEN_SET, OTEL_TRACES_EXPORTER, PASSWORD, PROPAGATION, RPC_METRICS, SERVICE_NAME, TAGS,
+    TIMEOUT, TRACE_ID_128BIT, TRACES_EXPORTER, USER,
 };
 use self::variable::{Reader, is_unexpanded};
 use super::exporter::{self, Exporter};
@@ -31,6 +31,7 @@ use crate::error::ConfigError;
 use crate::http_client::ProxyConfig;
 use crate::propagation;
 use crate::tracer::defaults;
+use crate::transport::MAX_PACKET_BYTES;
 
 impl Configuration {
     /// Reads the `JAEGER_*` variables of the environment over the defaults.
@@ -251,8 +252,11 @@ fn formats(reader: &mut Reader<'_>, configuration: &mut Configuration) {
 }
 
 fn queue(reader: &mut Reader<'_>, reporter: &mut ReporterConfig) {
-    let size = reader.count(&MAX_QUEUE_SIZE, defaults::QUEUE_SIZE, defaults::MAX_QUEUE_SIZE);
-    set(&mut reporter.queue_size, size);
+    let sizes = 1..=defaults::MAX_QUEUE_SIZE;
+    set(&mut reporter.queue_size, reader.count(&MAX_QUEUE_SIZE, defaults::QUEUE_SIZE, sizes));
+    if let Some(bytes) = reader.count(&MAX_QUEUE_BYTES, 0, MAX_PACKET_BYTES..=usize::MAX) {
+        reporter.queue_bytes = Some(bytes).filter(|bytes| *bytes > 0);
+    }
     let interval = reader.duration(&FLUSH_INTERVAL, defaults::FLUSH_INTERVAL);
     set(&mut reporter.buffer_flush_interval, interval);
     set(&mut reporter.log_spans, reader.boolean(&LOG_SPANS));

@@ -22,6 +22,7 @@ pub(super) const SAMPLER_MAX_OPERATIONS: Variable = Variable::new("JAEGER_SAMPLE
 pub(super) const SAMPLER_REFRESH_INTERVAL: Variable =
     Variable::new("JAEGER_SAMPLER_REFRESH_INTERVAL");
 pub(super) const MAX_QUEUE_SIZE: Variable = Variable::new("JAEGER_REPORTER_MAX_QUEUE_SIZE");
+pub(super) const MAX_QUEUE_BYTES: Variable = Variable::new("JAEGER_REPORTER_MAX_QUEUE_BYTES");
 pub(super) const FLUSH_INTERVAL: Variable = Variable::new("JAEGER_REPORTER_FLUSH_INTERVAL");
 pub(super) const LOG_SPANS: Variable = Variable::new("JAEGER_REPORTER_LOG_SPANS");
 pub(super) const ENDPOINT: Variable =
@@ -60,6 +61,7 @@ pub(super) const ALL: &[Variable] = &[
     SAMPLER_MAX_OPERATIONS,
     SAMPLER_REFRESH_INTERVAL,
     MAX_QUEUE_SIZE,
+    MAX_QUEUE_BYTES,
     FLUSH_INTERVAL,
     LOG_SPANS,
     ENDPOINT,

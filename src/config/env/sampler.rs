@@ -39,7 +39,8 @@ pub(super) fn read(
             None => reader.refuse(found, "a number, such as 1 or 0.01"),
         }
     }
-    let max = reader.count(&SAMPLER_MAX_OPERATIONS, sampler::DEFAULT_MAX_OPERATIONS, usize::MAX);
+    let default = sampler::DEFAULT_MAX_OPERATIONS;
+    let max = reader.count(&SAMPLER_MAX_OPERATIONS, default, 1..=usize::MAX);
     set(&mut config.max_operations, max);
     let interval = reader.duration(&SAMPLER_REFRESH_INTERVAL, sampler::DEFAULT_REFRESH_INTERVAL);
     set(&mut config.sampling_refresh_interval, interval);

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::net::Ipv6Addr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::grammar;
@@ -229,23 +231,26 @@ impl<'l> Reader<'l> {
         Some(if duration.is_zero() { default } else { duration })
     }
 
-    /// Reads a number up to `max`; the default replaces zero and less.
+    /// Reads a number of a range; the default replaces zero and less.
     pub(super) fn count(
         &mut self,
         variable: &Variable,
         default: usize,
-        max: usize,
+        range: RangeInclusive<usize>,
     ) -> Option<usize> {
         let found = self.find(variable)?;
         let number = grammar::integer(&found.text).filter(|number| {
-            *number <= 0 || usize::try_from(*number).is_ok_and(|number| number <= max)
+            *number <= 0 || usize::try_from(*number).is_ok_and(|number| range.contains(&number))
         });
         let Some(number) = number else {
-            let allowed = "a whole number in decimal digits";
-            match max {
-                usize::MAX => self.refuse(&found, allowed),
-                _ => self.refuse(&found, format!("{allowed}, up to {max}")),
+            let mut allowed = "a whole number in decimal digits".to_owned();
+            if *range.start() > 1 {
+                let _ = write!(allowed, ", from {}", range.start());
             }
+            if *range.end() < usize::MAX {
+                let _ = write!(allowed, ", up to {}", range.end());
+            }
+            self.refuse(&found, allowed);
             return None;
         };
         Some(usize::try_from(number).ok().filter(|number| *number > 0).unwrap_or(default))

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
@@ -32,24 +32,16 @@ pub(crate) struct ThreadContext {
 /// dropped.
 pub(crate) struct ExporterThread {
     commands: Sender<ExporterCommand>,
-    queue: Arc<Queue>,
+    /// Whether a tick is pending. A thread that is behind gets one, not one for each interval.
+    has_tick: Arc<AtomicBool>,
     account: Arc<Account>,
     context: ThreadContext,
 }
 
 impl fmt::Debug for ExporterThread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExporterThread").field("queue", &self.queue).finish_non_exhaustive()
+        f.debug_struct("ExporterThread").field("account", &self.account).finish_non_exhaustive()
     }
-}
-
-/// The spans that wait for the thread, or are being sent.
-#[derive(Debug, Default)]
-struct Queue {
-    bytes: AtomicUsize,
-    spans: AtomicUsize,
-    /// Whether a tick is pending. A thread that is behind gets one, not one for each interval.
-    has_tick: AtomicBool,
 }
 
 enum ExporterCommand {
@@ -67,15 +59,16 @@ impl ExporterThread {
         alive: Arc<()>,
     ) -> Result<Self, ConfigError> {
         let (commands, received) = unbounded();
-        let queue = Arc::new(Queue::default());
+        let has_tick = Arc::new(AtomicBool::new(false));
+        exporter.account.counts.set_limits(context.limits);
         let account = Arc::clone(&exporter.account);
         // No system accepts a name with a NUL.
         let name =
             format!("jaeger-client-{}", account.counts.name().replace(char::is_control, "-"));
-        let (queue_of_thread, context_of_thread) = (Arc::clone(&queue), context.clone());
+        let (tick_of_thread, context_of_thread) = (Arc::clone(&has_tick), context.clone());
         let account_of_thread = Arc::clone(&account);
         let work = move || {
-            let run = || run(exporter, &received, &queue_of_thread, &context_of_thread);
+            let run = || run(exporter, &received, &tick_of_thread, &context_of_thread);
             if panics::catch(run).is_err() {
                 // Counted before the callers of a flush are notified.
                 account_of_thread.with(&context_of_thread.buffers).count_abandoned();
@@ -83,7 +76,7 @@ impl ExporterThread {
             drop((received, alive));
         };
         start_thread(&name, work).map_err(|source| ConfigError::Thread { source })?;
-        Ok(Self { commands, queue, account, context })
+        Ok(Self { commands, has_tick, account, context })
     }
 
     fn accounting(&self) -> Accounting<'_> {
@@ -92,33 +85,21 @@ impl ExporterThread {
 
     /// Passes the spans of a buffer to the thread, or counts them as dropped if the queue is full.
     pub(crate) fn take(&self, buffer: &Arc<Buffer>) {
-        let Self { queue, context, .. } = self;
-        let accounting = self.accounting();
-        let (bytes, spans) = (buffer.bytes.capacity(), buffer.spans);
-        accounting.count_taken(spans);
-        // Only the worker adds, so that nothing comes between the check and the addition.
-        let waiting = queue.spans.load(Ordering::Acquire);
-        let total = queue.bytes.load(Ordering::Acquire).saturating_add(bytes);
-        let fits = waiting < context.limits.spans && total <= context.limits.bytes;
-        if !fits && waiting > 0 {
+        let (accounting, spans) = (self.accounting(), buffer.spans);
+        if !accounting.enter_queue(buffer.usage()) {
             accounting.complete(spans, Outcome::QueueFull);
-            context.diagnostics.error(Cause::QueueFull, || {
+            self.context.diagnostics.error(Cause::QueueFull, || {
                 let name = self.account.counts.name();
                 format!("{spans} spans dropped because the queue to {name} was full")
             });
             return;
         }
-        queue.bytes.fetch_add(bytes, Ordering::AcqRel);
-        queue.spans.fetch_add(spans, Ordering::AcqRel);
-        if !self.send(ExporterCommand::Export(Arc::clone(buffer))) {
-            queue.bytes.store(0, Ordering::Release);
-            queue.spans.store(0, Ordering::Release);
-        }
+        self.send(ExporterCommand::Export(Arc::clone(buffer)));
     }
 
     /// Makes the exporter send the spans that wait to be batched, unless a tick is pending.
     pub(crate) fn tick(&self) {
-        if !self.queue.has_tick.swap(true, Ordering::AcqRel) {
+        if !self.has_tick.swap(true, Ordering::AcqRel) {
             self.send(ExporterCommand::Tick);
         }
     }
@@ -131,21 +112,18 @@ impl ExporterThread {
         self.send(ExporterCommand::Close(Arc::clone(completion)));
     }
 
-    /// Sends a command. Returns false if the thread is gone; its remaining spans are then counted
-    /// as lost.
-    fn send(&self, command: ExporterCommand) -> bool {
-        let is_sent = self.commands.send(command).is_ok();
-        if !is_sent {
+    /// Sends a command. If the thread is gone, its remaining spans are counted as lost.
+    fn send(&self, command: ExporterCommand) {
+        if self.commands.send(command).is_err() {
             self.accounting().count_abandoned();
         }
-        is_sent
     }
 }
 
 fn run(
     mut exporter: Exporter,
     commands: &Receiver<ExporterCommand>,
-    queue: &Queue,
+    has_tick: &AtomicBool,
     context: &ThreadContext,
 ) {
     let ThreadContext { buffers, spare, .. } = context;
@@ -153,15 +131,14 @@ fn run(
     for command in commands {
         match command {
             ExporterCommand::Export(shared) => {
-                let (bytes, spans) = (shared.bytes.capacity(), shared.spans);
+                let usage = shared.usage();
                 copy.copy_from(&shared);
                 spare.give_back_shared(shared);
                 exporter.export(buffers, &mut copy);
-                queue.bytes.fetch_sub(bytes, Ordering::AcqRel);
-                queue.spans.fetch_sub(spans, Ordering::AcqRel);
+                exporter.account.with(buffers).leave_queue(usage);
             }
             ExporterCommand::Tick => {
-                queue.has_tick.store(false, Ordering::Release);
+                has_tick.store(false, Ordering::Release);
                 exporter.flush(buffers);
                 exporter.tick();
             }

@@ -31,7 +31,7 @@ fn assert_says(text: &str, words: &[&str], of: &dyn std::fmt::Debug) {
 #[test]
 fn errors_name_the_variable_the_value_and_what_is_allowed() {
     let endpoint = ("JAEGER_ENDPOINT", "http://c");
-    let cases: [(Pairs<'_>, &[&str]); 34] = [
+    let cases: [(Pairs<'_>, &[&str]); 36] = [
         (&[("JAEGER_SERVICE_NAME", "$(NAME)")], &["JAEGER_SERVICE_NAME", "$(NAME)", "Kubernetes"]),
         (&[("JAEGER_SERVICE_NAME", "\"svc\"")], &["JAEGER_SERVICE_NAME", "quotes", "--env-file"]),
         (&[("JAEGER_SERVICE_NAME", "a\nb")], &["JAEGER_SERVICE_NAME", "a\\nb", "one line", "YAML"]),
@@ -65,6 +65,8 @@ fn errors_name_the_variable_the_value_and_what_is_allowed() {
         (&[("JAEGER_SAMPLER_PORT", "0")], &["JAEGER_SAMPLER_PORT", "\"0\"", "65535"]),
         (&[("JAEGER_REPORTER_MAX_QUEUE_SIZE", "1e3")], &["QUEUE_SIZE", "1e3", "whole number"]),
         (&[("JAEGER_REPORTER_MAX_QUEUE_SIZE", "100000001")], &["QUEUE_SIZE", "up to 100000000"]),
+        (&[("JAEGER_REPORTER_MAX_QUEUE_BYTES", "16M")], &["QUEUE_BYTES", "16M", "whole number"]),
+        (&[("JAEGER_REPORTER_MAX_QUEUE_BYTES", "64999")], &["QUEUE_BYTES", "from 65000"]),
         (&[("JAEGER_AGENT_SOCKET_TYPE", "tcp")], &["SOCKET_TYPE", "\"tcp\"", "udp4"]),
         (&[("JAEGER_ENDPOINT", "NOT_A_URL")], &["JAEGER_ENDPOINT", "NOT_A_URL", "http://"]),
         (

@@ -225,7 +225,11 @@ fn without_a_collector_its_credentials_are_not_read_and_that_is_said() {
 
 #[test]
 fn sizes_and_intervals_of_zero_or_less_are_the_defaults() {
-    let sizes = ["JAEGER_REPORTER_MAX_QUEUE_SIZE", "JAEGER_SAMPLER_MAX_OPERATIONS"];
+    let sizes = [
+        "JAEGER_REPORTER_MAX_QUEUE_SIZE",
+        "JAEGER_REPORTER_MAX_QUEUE_BYTES",
+        "JAEGER_SAMPLER_MAX_OPERATIONS",
+    ];
     let intervals = [
         "JAEGER_REPORTER_FLUSH_INTERVAL",
         "JAEGER_SAMPLER_REFRESH_INTERVAL",
@@ -286,6 +290,7 @@ fn white_space_around_values_is_no_part_of_them() {
         ("JAEGER_SAMPLER_TYPE", " Probabilistic "),
         ("JAEGER_SAMPLER_PARAM", "\u{a0}0.5"),
         ("JAEGER_REPORTER_MAX_QUEUE_SIZE", " 10 "),
+        ("JAEGER_REPORTER_MAX_QUEUE_BYTES", "1000000"),
     ])
     .unwrap();
     assert_eq!(read.service_name, "caf\u{e9} \u{2615}");
@@ -294,7 +299,7 @@ fn white_space_around_values_is_no_part_of_them() {
     assert_eq!(read.tags, tags);
     assert_eq!(read.propagation, ["b3", "jaeger"]);
     assert_eq!((read.sampler.kind.as_str(), read.sampler.param), ("Probabilistic", 0.5));
-    assert_eq!(read.reporter.queue_size, 10);
+    assert_eq!((read.reporter.queue_size, read.reporter.queue_bytes), (10, Some(1_000_000)));
 }
 
 #[test]

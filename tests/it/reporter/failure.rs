@@ -125,33 +125,6 @@ fn a_full_queue_drops_the_newest_and_the_application_never_waits() {
 }
 
 #[test]
-fn the_queue_is_bounded_in_bytes_and_what_does_not_fit_is_counted() {
-    for (max_packet_size, queue_bytes) in [(65_000, 300_000), (2_000, 100_000)] {
-        let (transport, gate) = gated();
-        let (tracer, closer) = builder()
-            .queue_bytes(queue_bytes)
-            .max_packet_size(max_packet_size)
-            .transport(transport)
-            .build()
-            .unwrap();
-        let tag = "x".repeat(200);
-        let count = 10_000;
-        (0..count).for_each(|_| tracer.span("op").tag("t", &tag).start().finish());
-        let stats = tracer.stats();
-        assert!(stats.is_balanced() && stats.sent == 0, "{stats}");
-        assert_eq!(stats.dropped.queue_full, count - stats.queued, "{stats}");
-        // Beside the queue there is the buffer that is filled, and the one that is sent.
-        let most = (queue_bytes + 2 * max_packet_size) / tag.len();
-        let least = queue_bytes / 2 / (tag.len() + 100);
-        assert!((least as u64..=most as u64).contains(&stats.queued), "{stats}");
-        drop(gate.release);
-        let report = closer.close(SOON);
-        assert_eq!(report.stats.sent, stats.queued, "all that waited was delivered: {report}");
-        assert_eq!(names(&gate.taken).len() as u64, stats.queued);
-    }
-}
-
-#[test]
 fn a_span_too_large_for_a_datagram_is_trimmed_and_arrives() {
     let agent = Agent::start();
     let (tracer, closer) =

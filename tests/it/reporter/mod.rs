@@ -9,6 +9,7 @@ mod otlp_gzip;
 mod otlp_http;
 mod pacing;
 mod panics;
+mod queue;
 mod refused_spans;
 mod regressions;
 mod retries;
