@@ -4,11 +4,16 @@
 //! alone; the reporter's thread renews the [`Anchor`] that converts its count to wall time, so that
 //! a stepped wall clock never makes a duration negative.
 
+#[cfg(feature = "fast-clock")]
+mod fast;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "fast-clock")]
+use self::fast::FastClock;
 use crate::diag::Diagnostics;
 pub(crate) use crate::instant::now;
 use crate::panics::Callback;
@@ -83,27 +88,118 @@ impl Clock for SystemClock {
     }
 }
 
+/// The clock that a tracer [reads](crate::Tracer::clock_source).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClockSource {
+    /// The operating system's clock.
+    System,
+    /// The processor's counter, kept to the operating system's clock.
+    Counter,
+    /// The clock [given](crate::TracerBuilder::clock) by the application.
+    Custom,
+}
+
+/// What a comparison of the clocks has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "fast-clock"), expect(dead_code, reason = "only a fast clock changes"))]
+pub(crate) enum ClockChange {
+    /// The counter is read from here on.
+    Counter,
+    /// The system's clock is read from here on.
+    System(CounterRefusal),
+}
+
+/// Why the processor's counter is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "fast-clock"), expect(dead_code, reason = "only a fast clock changes"))]
+pub(crate) enum CounterRefusal {
+    /// The operating system does not take its own time from it.
+    Untrusted,
+    /// There is none of constant rate.
+    Missing,
+    /// It ran at another rate than before: the machine was suspended, or a virtual one was moved.
+    Unsteady,
+}
+
+impl fmt::Display for ClockChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Counter => "the processor's counter",
+            Self::System(CounterRefusal::Untrusted) => {
+                "the system's: it does not take its own time from the processor's counter"
+            }
+            Self::System(CounterRefusal::Missing) => {
+                "the system's: the processor has no counter of constant rate"
+            }
+            Self::System(CounterRefusal::Unsteady) => {
+                "the system's: the processor's counter changed its rate"
+            }
+        })
+    }
+}
+
+/// The clock that a tracer was configured with.
+#[derive(Debug, Default)]
+pub(crate) enum ClockChoice {
+    #[default]
+    System,
+    #[cfg(feature = "fast-clock")]
+    Fast,
+    Custom(Box<dyn Clock>),
+}
+
 /// The clock of a tracer: the system's clock without a virtual call, as it is read twice for every
 /// span.
 #[derive(Debug)]
 pub(crate) enum TracerClock {
     System(SystemClock),
+    #[cfg(feature = "fast-clock")]
+    Fast(Box<FastClock>),
     Other(UserClock),
 }
 
 impl TracerClock {
-    /// Returns the application's clock, or the system's.
-    pub(crate) fn new(clock: Option<Box<dyn Clock>>, diagnostics: &Arc<Diagnostics>) -> Self {
-        clock.map_or_else(
-            || Self::System(SystemClock::new()),
-            |clock| Self::Other(UserClock::new(clock, Arc::clone(diagnostics))),
-        )
+    /// Returns the chosen clock.
+    pub(crate) fn new(choice: ClockChoice, diagnostics: &Arc<Diagnostics>) -> Self {
+        match choice {
+            ClockChoice::System => Self::System(SystemClock::new()),
+            #[cfg(feature = "fast-clock")]
+            ClockChoice::Fast => Self::Fast(Box::new(FastClock::new())),
+            ClockChoice::Custom(clock) => {
+                Self::Other(UserClock::new(clock, Arc::clone(diagnostics)))
+            }
+        }
+    }
+
+    /// Returns which clock is read at present.
+    pub(crate) fn source(&self) -> ClockSource {
+        match self {
+            Self::System(_) => ClockSource::System,
+            #[cfg(feature = "fast-clock")]
+            Self::Fast(clock) if clock.reads_counter() => ClockSource::Counter,
+            #[cfg(feature = "fast-clock")]
+            Self::Fast(_) => ClockSource::System,
+            Self::Other(_) => ClockSource::Custom,
+        }
+    }
+
+    /// Compares a clock that may drift with the system's. Returns when to do that again, if at all,
+    /// and what changed.
+    pub(crate) fn discipline(&self) -> (Option<Duration>, Option<ClockChange>) {
+        match self {
+            #[cfg(feature = "fast-clock")]
+            Self::Fast(clock) => clock.discipline(),
+            Self::System(_) | Self::Other(_) => (None, None),
+        }
     }
 
     /// Returns the readings of both clocks, or `None` if one of them panics.
     fn both_nanos(&self) -> Option<(u64, i64)> {
         match self {
             Self::System(clock) => Some((clock.monotonic_nanos(), clock.wall_nanos())),
+            #[cfg(feature = "fast-clock")]
+            Self::Fast(clock) => Some((clock.monotonic_nanos(), clock.wall_nanos())),
             Self::Other(user) => Some((user.read_monotonic()?, user.read_wall()?)),
         }
     }
@@ -114,6 +210,8 @@ impl Clock for TracerClock {
     fn monotonic_nanos(&self) -> u64 {
         match self {
             Self::System(clock) => clock.monotonic_nanos(),
+            #[cfg(feature = "fast-clock")]
+            Self::Fast(clock) => clock.monotonic_nanos(),
             Self::Other(user) => user.monotonic_nanos(),
         }
     }
@@ -121,6 +219,8 @@ impl Clock for TracerClock {
     fn wall_nanos(&self) -> i64 {
         match self {
             Self::System(clock) => clock.wall_nanos(),
+            #[cfg(feature = "fast-clock")]
+            Self::Fast(clock) => clock.wall_nanos(),
             Self::Other(user) => {
                 user.read_wall().unwrap_or_else(|| SystemClock::new().wall_nanos())
             }
@@ -311,7 +411,7 @@ mod tests {
     fn read_by(clock: impl Clock + 'static) -> TracerClock {
         let origin = crate::fork::ProcessOrigin::here().unwrap();
         let diagnostics = Diagnostics::new(Box::new(crate::diag::NullLogger), origin);
-        TracerClock::new(Some(Box::new(clock)), &Arc::new(diagnostics))
+        TracerClock::new(ClockChoice::Custom(Box::new(clock)), &Arc::new(diagnostics))
     }
 
     #[test]

@@ -87,7 +87,7 @@ mod stats;
 mod tail;
 mod tracer;
 
-pub use self::clock::{Clock, ManualClock, SystemClock};
+pub use self::clock::{Clock, ClockSource, ManualClock, SystemClock};
 pub use self::config::{
     BaggageRestrictionsConfig, Configuration, ReporterConfig, SamplerConfig, ThrottlerConfig,
 };

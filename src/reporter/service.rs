@@ -105,14 +105,20 @@ impl ReporterService {
 }
 
 impl UnstartedService {
-    /// Starts the worker's thread, which calls `renew_anchor` and publishes to `metrics` at each interval.
+    /// Starts the worker's thread, which calls `renew_anchor` and publishes to `metrics` at each interval,
+    /// and calls `discipline_clock` at the start and whenever that asks for it.
     pub(crate) fn start(
         self,
         renew_anchor: impl Fn() + Send + 'static,
+        discipline_clock: impl Fn() -> Option<Duration> + Send + 'static,
         metrics: Option<Arc<Publisher>>,
     ) -> Result<ReporterService, ConfigError> {
         let worker = self.worker.alive();
-        self.worker.start(WorkerHooks { renew_anchor: Some(Box::new(renew_anchor)), metrics })?;
+        self.worker.start(WorkerHooks {
+            renew_anchor: Some(Box::new(renew_anchor)),
+            discipline_clock: Some(Box::new(discipline_clock)),
+            metrics,
+        })?;
         let Self { commands, counts, close_signal, .. } = self;
         Ok(ReporterService { commands, counts, close_signal, worker })
     }

@@ -73,6 +73,8 @@ pub(super) struct Worker {
 pub(super) struct WorkerHooks {
     /// Renews the anchor of the tracer's clock.
     pub(super) renew_anchor: Option<Box<dyn Fn() + Send>>,
+    /// Compares the tracer's clock with the system's, and returns when to do that again, if at all.
+    pub(super) discipline_clock: Option<Box<dyn Fn() -> Option<Duration> + Send>>,
     /// Published after each interval, flush and close.
     pub(super) metrics: Option<Arc<Publisher>>,
 }
@@ -140,6 +142,7 @@ impl Worker {
     }
 
     fn run(&mut self) {
+        let mut next_comparison = self.discipline_clock();
         let mut next_flush = clock::now() + self.flush_interval;
         loop {
             let command = match self.buffers.next_queued() {
@@ -152,7 +155,8 @@ impl Worker {
                     }
                 }
                 None => {
-                    let wait = next_flush.saturating_duration_since(clock::now());
+                    let next = next_comparison.map_or(next_flush, |next| next.min(next_flush));
+                    let wait = next.saturating_duration_since(clock::now());
                     select! {
                         recv(self.woken) -> _ => None,
                         recv(self.commands) -> command => Some(command),
@@ -169,10 +173,19 @@ impl Worker {
             }
             // Checked under load, too, when there is always a buffer to send and no wait times out.
             let now = clock::now();
+            if next_comparison.is_some_and(|next| now >= next) {
+                next_comparison = self.discipline_clock();
+            }
             if now >= next_flush {
                 next_flush = self.tick(now);
             }
         }
+    }
+
+    /// Compares the tracer's clock with the system's. Returns when to do that again.
+    fn discipline_clock(&self) -> Option<Instant> {
+        let again = self.hooks.discipline_clock.as_ref()?()?;
+        Some(clock::now() + again)
     }
 
     fn tick(&mut self, now: Instant) -> Instant {

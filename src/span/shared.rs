@@ -5,7 +5,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::context::SpanContext;
 use super::observer::{Hooks, OpenList, OpenSpans};
@@ -251,6 +251,18 @@ impl SpanShared {
         if let Some(wall_nanos) = self.anchor.renew(&self.clock) {
             self.report_time("the clock", system_time(wall_nanos));
         }
+    }
+
+    /// Compares a clock that may drift with the system's. Returns when to do that again, if at all.
+    pub(crate) fn discipline_clock(&self) -> Option<Duration> {
+        let (again, change) = self.clock.discipline();
+        if let Some(change) = change {
+            self.diagnostics.info(&format!("the tracer's clock is {change}"));
+        }
+        if again.is_some() || change.is_some() {
+            self.renew_anchor();
+        }
+        again
     }
 
     /// Counts a time that servers do not store, and logs where it comes from.

@@ -224,8 +224,9 @@ impl TracerBuilder {
             )
         });
         let start = |unstarted: UnstartedService| {
-            let span_shared = Arc::clone(&span_shared);
-            unstarted.start(move || span_shared.renew_anchor(), metrics.clone())
+            let (renewed, disciplined) = (Arc::clone(&span_shared), Arc::clone(&span_shared));
+            let discipline = move || disciplined.discipline_clock();
+            unstarted.start(move || renewed.renew_anchor(), discipline, metrics.clone())
         };
         let reporter = unstarted.map(start).transpose()?;
         background.keep_running();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::ClockChoice;
 use crate::diag::{Brief, Logger};
 use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
@@ -58,7 +58,7 @@ pub struct TracerBuilder {
     pub(super) track_open_spans: usize,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
     pub(super) tail_sampler: Option<TailSamplingConfig>,
-    pub(super) clock: Option<Box<dyn Clock>>,
+    pub(super) clock: ClockChoice,
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: Option<bool>,
     pub(super) spans: SpanOptions,
@@ -139,7 +139,7 @@ impl TracerBuilder {
             track_open_spans: 0,
             throttler: None,
             tail_sampler: None,
-            clock: None,
+            clock: ClockChoice::default(),
             ids: None,
             trace_id_128bit: None,
             spans: SpanOptions::default(),

@@ -21,6 +21,7 @@ pub use self::builder::TracerBuilder;
 pub(crate) use self::builder::defaults;
 pub use self::closer::Closer;
 pub(crate) use self::process::leaves_room_for_spans;
+use crate::clock::ClockSource;
 use crate::diag::{Brief, Cause, NullLogger};
 use crate::error::ExtractError;
 use crate::metrics::Publisher;
@@ -286,6 +287,13 @@ impl Tracer {
         if left_out > 0 {
             self.shared.span_shared.limit_baggage(done, left_out as u64);
         }
+    }
+
+    /// Returns the clock that is read at present. It may change where the builder's `fast_clock`
+    /// (feature `fast-clock`) was chosen.
+    #[must_use]
+    pub fn clock_source(&self) -> ClockSource {
+        self.shared.span_shared.clock.source()
     }
 
     /// Returns the sampling rule, and the status of the last poll of a remote sampler.

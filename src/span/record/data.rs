@@ -108,7 +108,9 @@ impl SpanData {
     #[inline]
     pub(crate) fn wall(&self, shared: &SpanShared, now: u64) -> i64 {
         match self.start {
-            Start::Read { count, wall } => wall.wrapping_add(now.wrapping_sub(count).cast_signed()),
+            Start::Read { count, wall } => {
+                wall.wrapping_add(now.saturating_sub(count).cast_signed())
+            }
             _ => shared.anchor.wall(now),
         }
     }

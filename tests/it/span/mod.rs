@@ -3,6 +3,8 @@ mod change;
 mod debug;
 mod deferred;
 mod disabled;
+#[cfg(feature = "fast-clock")]
+mod fast_clock;
 mod first_guess;
 mod inspect;
 mod laws;
