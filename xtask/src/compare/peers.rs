@@ -30,6 +30,7 @@ enum Language {
 pub(super) const PEERS: &[Peer] = &[
     Peer::rust("nothing", "no client"),
     Peer::rust("jaeger-client", "jaeger-client"),
+    Peer::rust("jaeger-client-fast-clock", "jaeger-client with fast-clock"),
     Peer::rust("jaeger-client-tracing", "tracing + jaeger-client-tracing"),
     Peer::rust("rustracing", "rustracing_jaeger 0.10"),
     Peer::rust("cf-rustracing", "cf-rustracing-jaeger 1.3"),

@@ -35,6 +35,8 @@ impl Client {
             Propagation::B3 => builder.format(B3Format::new("baggage-")),
             Propagation::W3c => builder.format(W3cFormat::new(&HeadersConfig::default())),
         };
+        #[cfg(feature = "fast-clock")]
+        let builder = builder.fast_clock();
         let (tracer, closer) = builder.build().map_err(|error| {
             eprintln!("{error}");
             "the tracer could not be built"
