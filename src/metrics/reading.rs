@@ -29,7 +29,7 @@ impl Reading {
         Self {
             spans: all_stripes.span_counts(&stats),
             stats,
-            sampler: shared.sampler.remote_counts(),
+            sampler: shared.sampling.sampler.remote_counts(),
             restrictions: shared.restriction_updates(),
             throttler: shared.throttler_updates(),
             throttled: shared.throttled(),

@@ -232,7 +232,7 @@ impl SpanShared {
     /// Returns the span accounting, whose sums hold: finished spans are read before started ones,
     /// so that no span is finished that was not started.
     pub(crate) fn stats(&self, all_stripes: &AllStripes) -> Stats {
-        let buffered = self.tail_sampler.as_ref().map(TailSampler::lock);
+        let buffered = self.sampling.tail_sampler.as_ref().map(TailSampler::lock);
         let mut stats = Stats {
             misused: self.incidents.misused.load(Ordering::Relaxed),
             truncated_tags: self.incidents.truncated_tags.load(Ordering::Relaxed),
@@ -244,7 +244,7 @@ impl SpanShared {
             not_sampled: all_stripes.sum(|stripe| &stripe.not_sampled),
             ..Stats::default()
         };
-        self.sink.read(&mut stats);
+        self.output.sink.read(&mut stats);
         if let Some(buffered) = buffered {
             buffered.read(&mut stats);
         }

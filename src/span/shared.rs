@@ -46,6 +46,38 @@ pub(crate) struct Incidents {
 pub(crate) struct SpanShared {
     pub(crate) clock: TracerClock,
     pub(crate) anchor: Anchor,
+    pub(crate) ids: IdSource,
+    pub(crate) sampling: Sampling,
+    pub(crate) start: StartPaths,
+    pub(crate) options: SpanOptions,
+    pub(crate) baggage: BaggageLimits,
+    /// The observers, and the list of open spans.
+    pub(crate) hooks: Hooks,
+    pub(crate) output: Output,
+    /// The empty baggage of spans without a caller, if the tracer is disabled: its spans are not
+    /// recorded, and forward the caller's context.
+    pub(crate) disabled: Option<Arc<SpanContext>>,
+    /// The tracer, for code that has a span alone. Its type is not known here.
+    pub(crate) tracer: OnceLock<Weak<dyn Any + Send + Sync>>,
+    pub(crate) process: OwnProcess,
+    pub(crate) diagnostics: Arc<Diagnostics>,
+    pub(crate) incidents: Incidents,
+}
+
+/// The source of new ids.
+#[derive(Debug)]
+pub(crate) struct IdSource {
+    /// The custom generator; none if each thread draws its own.
+    pub(crate) generator: Option<Box<dyn IdGenerator>>,
+    /// Makes the ids of this tracer differ from those of others that draw from the same state.
+    pub(crate) salt: u64,
+    /// Whether trace ids have 128 bits.
+    pub(crate) are_wide: bool,
+}
+
+/// The parts that decide which traces are recorded.
+#[derive(Debug)]
+pub(crate) struct Sampling {
     pub(crate) sampler: Box<dyn Sampler>,
     /// Whether the sampler may defer a decision.
     pub(crate) may_defer: bool,
@@ -54,49 +86,130 @@ pub(crate) struct SpanShared {
     /// Whether the sampler may decide by the id alone: its tags are then not truncated, so they
     /// must fit.
     pub(crate) decides_by_id: bool,
-    /// Whether spans take the slow path, because there are callbacks for calls on them.
-    pub(crate) slow_path: bool,
-    /// Whether spans of builders take the full start: on the slow path, for metrics, because they
-    /// may be buffered, or to find the server's side of a call.
-    pub(crate) full_start: bool,
-    /// Whether the first spans in this process are counted, which only metrics need.
-    pub(crate) counts_first: bool,
-    /// Whether the start of a span takes the slow path.
-    pub(crate) has_hooks: bool,
-    /// The empty baggage of spans without a caller, if the tracer is disabled: its spans are not
-    /// recorded, and forward the caller's context.
-    pub(crate) disabled: Option<Arc<SpanContext>>,
-    /// The observers, and the list of open spans.
-    pub(crate) hooks: Hooks,
     /// The tail sampler, if there is one.
     pub(crate) tail_sampler: Option<TailSampler<Arc<TraceState>>>,
-    /// The tracer, for code that has a span alone. Its type is not known here.
-    pub(crate) tracer: OnceLock<Weak<dyn Any + Send + Sync>>,
+    /// The throttler; none if every request for debugging is granted.
+    pub(crate) throttler: Option<Box<dyn DebugThrottler>>,
+    /// The key of the tag with a caller's debug id.
+    pub(crate) debug_tag: String,
+}
+
+impl Sampling {
+    pub(crate) fn new(
+        sampler: Box<dyn Sampler>,
+        tail_sampler: Option<TailSampler<Arc<TraceState>>>,
+        throttler: Option<Box<dyn DebugThrottler>>,
+        debug_tag: String,
+        options: &SpanOptions,
+    ) -> Self {
+        Self {
+            may_defer: sampler.may_defer(),
+            decides_on_join: sampler.decides_on_join(),
+            decides_by_id: options.max_tag_value_bytes >= MAX_KIND_BYTES,
+            sampler,
+            tail_sampler,
+            throttler,
+            debug_tag,
+        }
+    }
+}
+
+/// How a span is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StartPath {
+    /// With the ids and the decision alone.
+    Fast,
+    /// With everything else that the tracer may do at a start.
+    Full,
+    /// As `Full`; and each later call on the span takes the slow path, because there are callbacks
+    /// for it.
+    WithHooks,
+}
+
+/// The paths that spans of a tracer take at their start, worked out when it is built.
+#[derive(Debug)]
+pub(crate) struct StartPaths {
+    /// The path of a span that has only a name. `Full` is the path of a builder.
+    pub(crate) by_name: StartPath,
+    /// The path of a span with a builder.
+    pub(crate) by_builder: StartPath,
+    /// Whether the first spans in this process are counted, which only metrics need.
+    pub(crate) counts_first_spans: bool,
+    /// The limit for tags given before the start, which are not truncated for a sampler that defers
+    /// and for observers.
+    pub(crate) max_tag_value_bytes: usize,
+}
+
+impl StartPaths {
+    /// Works out the paths, of a tracer that is not disabled.
+    pub(crate) fn new(
+        sampling: &Sampling,
+        ids: &IdSource,
+        hooks: &Hooks,
+        options: &SpanOptions,
+        has_metrics: bool,
+    ) -> Self {
+        let full_if = |is_full| if is_full { StartPath::Full } else { StartPath::Fast };
+        let has_hooks = sampling.may_defer || options.max_logs_per_span > 0 || !hooks.is_empty();
+        let may_buffer = sampling.tail_sampler.is_some();
+        let has_later_tags = sampling.may_defer || hooks.want_tags();
+        Self {
+            by_name: full_if(
+                has_hooks || may_buffer || ids.generator.is_some() || !sampling.decides_by_id,
+            ),
+            by_builder: if has_hooks {
+                StartPath::WithHooks
+            } else {
+                full_if(
+                    sampling.decides_on_join
+                        || may_buffer
+                        || has_metrics
+                        || options.shares_rpc_spans,
+                )
+            },
+            counts_first_spans: has_metrics,
+            max_tag_value_bytes: if has_later_tags {
+                usize::MAX
+            } else {
+                options.max_tag_value_bytes
+            },
+        }
+    }
+
+    /// Makes every start take the full path, for a disabled tracer.
+    pub(crate) fn all_full(self) -> Self {
+        let by_builder = match self.by_builder {
+            StartPath::Fast => StartPath::Full,
+            other => other,
+        };
+        Self { by_name: StartPath::Full, by_builder, ..self }
+    }
+}
+
+/// The limits on baggage that spans set.
+#[derive(Debug)]
+pub(crate) struct BaggageLimits {
+    /// The restriction manager; none if all baggage may be set.
+    pub(crate) restrictions: Option<Box<dyn BaggageRestrictionManager>>,
+    pub(crate) max_value_bytes: usize,
+}
+
+/// The destination of finished spans.
+#[derive(Debug)]
+pub(crate) struct Output {
     pub(crate) sink: Sink,
-    pub(crate) ids: Option<Box<dyn IdGenerator>>,
-    /// Makes the ids of this tracer differ from those of others that draw from the same state.
-    pub(crate) salt: u64,
-    /// The process in which the tracer was built.
+    /// Whether the members of other vendors in `tracestate` are recorded as a tag, which OTLP has a
+    /// place for.
+    pub(crate) has_trace_state: bool,
+}
+
+/// The process in which the tracer was built.
+#[derive(Debug)]
+pub(crate) struct OwnProcess {
+    pub(crate) service_name: Box<str>,
     pub(crate) origin: ProcessOrigin,
     /// Whether a forked process has noticed the fork.
     pub(crate) is_closed_in_fork: AtomicBool,
-    pub(crate) trace_id_128bit: bool,
-    /// Whether the members of other vendors in `tracestate` are recorded as a tag, which OTLP has a
-    /// place for.
-    pub(crate) records_trace_state: bool,
-    pub(crate) options: SpanOptions,
-    /// The limit for tags given before the start, which are not truncated for a sampler that defers
-    /// and for observers.
-    pub(crate) max_start_tag_value_bytes: usize,
-    pub(crate) max_baggage_value_bytes: usize,
-    pub(crate) debug_tag: String,
-    pub(crate) diagnostics: Arc<Diagnostics>,
-    pub(crate) service_name: Box<str>,
-    /// The restriction manager; none if all baggage may be set.
-    pub(crate) restrictions: Option<Box<dyn BaggageRestrictionManager>>,
-    /// The throttler; none if every request for debugging is granted.
-    pub(crate) throttler: Option<Box<dyn DebugThrottler>>,
-    pub(crate) incidents: Incidents,
 }
 
 impl SpanShared {
@@ -108,14 +221,14 @@ impl SpanShared {
     /// thread that would send spans, and any lock may be locked for ever.
     #[inline(always)]
     pub(crate) fn is_forked(&self) -> bool {
-        self.origin.is_forked()
+        self.process.origin.is_forked()
     }
 
     /// Ends the tracer in a forked process, and logs that, once.
     #[cold]
     pub(crate) fn close_in_fork(&self) {
-        if !self.is_closed_in_fork.swap(true, Ordering::Relaxed) {
-            if let Sink::ShardedBuffers(shards) = &self.sink {
+        if !self.process.is_closed_in_fork.swap(true, Ordering::Relaxed) {
+            if let Sink::ShardedBuffers(shards) = &self.output.sink {
                 shards.close_in_fork();
             }
             self.diagnostics.say_fork();
@@ -127,14 +240,14 @@ impl SpanShared {
         if self.is_forked() {
             return SamplerStatus::new(Rule::Const { sample: false });
         }
-        self.sampler.status()
+        self.sampling.sampler.status()
     }
 
     /// Returns a new id of a span.
     #[inline]
     pub(crate) fn next_id(&self) -> u64 {
-        match &self.ids {
-            None => id::random_id(self.salt),
+        match &self.ids.generator {
+            None => id::random_id(self.ids.salt),
             Some(ids) => self.generated_id(&**ids),
         }
     }
@@ -142,12 +255,13 @@ impl SpanShared {
     /// Returns the upper half of a new trace id.
     #[inline]
     pub(crate) fn next_high(&self) -> u64 {
-        if !self.trace_id_128bit {
+        if !self.ids.are_wide {
             return 0;
         }
         self.ids
+            .generator
             .as_ref()
-            .map_or_else(|| id::random_63(self.salt), |ids| self.generated_high(&**ids))
+            .map_or_else(|| id::random_63(self.ids.salt), |ids| self.generated_high(&**ids))
     }
 
     /// Draws again, but not for ever, if a generator returns zero.
@@ -192,10 +306,10 @@ impl SpanShared {
 
     /// Returns the restriction on a baggage item about to be set.
     pub(crate) fn restriction(&self, key: &str) -> BaggageRestriction {
-        match &self.restrictions {
-            None => BaggageRestriction::up_to(self.max_baggage_value_bytes),
+        match &self.baggage.restrictions {
+            None => BaggageRestriction::up_to(self.baggage.max_value_bytes),
             Some(manager) => {
-                let call = || manager.restriction(&self.service_name, key);
+                let call = || manager.restriction(&self.process.service_name, key);
                 let restriction =
                     self.diagnostics.call(Callback::RestrictionManagerRestriction, call);
                 restriction.unwrap_or(BaggageRestriction::DENIED)
@@ -208,7 +322,7 @@ impl SpanShared {
         let read = |manager: &dyn BaggageRestrictionManager| {
             self.diagnostics.call(Callback::RestrictionManagerUpdates, || manager.updates())
         };
-        self.restrictions.as_deref().and_then(read).unwrap_or_default()
+        self.baggage.restrictions.as_deref().and_then(read).unwrap_or_default()
     }
 
     /// Returns the counts of polls for debugging credits.
@@ -216,7 +330,7 @@ impl SpanShared {
         let read = |throttler: &dyn DebugThrottler| {
             self.diagnostics.call(Callback::ThrottlerUpdates, || throttler.updates())
         };
-        self.throttler.as_deref().and_then(read).unwrap_or_default()
+        self.sampling.throttler.as_deref().and_then(read).unwrap_or_default()
     }
 
     /// Returns how many requests for debugging were denied for want of credit.
@@ -224,14 +338,14 @@ impl SpanShared {
         let read = |throttler: &dyn DebugThrottler| {
             self.diagnostics.call(Callback::ThrottlerThrottled, || throttler.throttled())
         };
-        self.throttler.as_deref().and_then(read).unwrap_or_default()
+        self.sampling.throttler.as_deref().and_then(read).unwrap_or_default()
     }
 
     /// Returns whether a span of that operation may set the debug flag. No lock may be held: a
     /// throttler may wait for a server.
     #[cold]
     pub(crate) fn is_debug_allowed(&self, operation: &str) -> bool {
-        let Some(throttler) = &self.throttler else { return true };
+        let Some(throttler) = &self.sampling.throttler else { return true };
         let call = || throttler.is_allowed(operation);
         self.diagnostics.call(Callback::ThrottlerIsAllowed, call).unwrap_or(false)
     }
@@ -307,6 +421,9 @@ impl SpanShared {
         });
     }
 }
+
+/// The longest type name of a sampler, which a smaller limit of tags would truncate.
+const MAX_KIND_BYTES: usize = 32;
 
 /// How often a generator is called for an id that is not zero.
 const MAX_ZEROS: usize = 8;

@@ -25,7 +25,9 @@ use crate::saved::SavedBatchesConfig;
 #[cfg(feature = "saved-batches")]
 use crate::saved::SavedFile;
 use crate::span::counters::Stripes;
-use crate::span::shared::{Incidents, Sink, SpanShared};
+use crate::span::shared::{
+    BaggageLimits, IdSource, Incidents, Output, OwnProcess, Sampling, Sink, SpanShared, StartPaths,
+};
 use crate::span::{Hooks, OpenList};
 use crate::tail::TailSampler;
 use crate::transport::{CloseSignal, MAX_PACKET_BYTES};
@@ -138,8 +140,6 @@ impl TracerBuilder {
             .tail_sampler
             .map(|config| TailSampler::new(&config, self.shards, &origin))
             .transpose()?;
-        let may_defer = self.sampler.may_defer();
-        let decides_on_join = self.sampler.decides_on_join();
         let mut observers = self.observers;
         let is_rpc_lost = self.rpc_metrics && self.metrics.is_none();
         if let Some(metrics) = self.metrics.as_ref().filter(|_| self.rpc_metrics) {
@@ -149,56 +149,37 @@ impl TracerBuilder {
         let open = OpenList::of(self.track_open_spans, &origin);
         let observers = observers.into_boxed_slice();
         let hooks = Hooks { observers, open, ..Hooks::default() };
-        let slow_path = may_defer || options.max_logs_per_span > 0 || !hooks.is_empty();
-        let full_start = slow_path
-            || decides_on_join
-            || tail_sampler.is_some()
-            || self.metrics.is_some()
-            || options.shares_rpc_spans
-            || self.disabled;
+        let debug_tag = self.headers.debug;
+        let sampling =
+            Sampling::new(self.sampler, tail_sampler, self.throttler, debug_tag, &options);
+        let ids = IdSource { generator: self.ids, salt: id::seed(), are_wide: trace_id_128bit };
+        let start = StartPaths::new(&sampling, &ids, &hooks, &options, self.metrics.is_some());
         let clock = TracerClock::new(self.clock, &diagnostics);
         let span_shared = Arc::new(SpanShared {
             anchor: Anchor::new(&clock),
             clock,
-            may_defer,
-            decides_on_join,
-            slow_path,
-            full_start,
-            counts_first: self.metrics.is_some(),
-            decides_by_id: options.max_tag_value_bytes >= MAX_KIND_BYTES,
-            has_hooks: slow_path
-                || self.disabled
-                || tail_sampler.is_some()
-                || self.ids.is_some()
-                || options.max_tag_value_bytes < MAX_KIND_BYTES,
-            disabled: self.disabled.then(Arc::default),
-            tracer: OnceLock::new(),
-            tail_sampler,
-            sampler: self.sampler,
-            sink,
-            ids: self.ids,
-            salt: id::seed(),
-            origin,
-            is_closed_in_fork: false.into(),
-            trace_id_128bit,
-            records_trace_state,
-            max_start_tag_value_bytes: if may_defer || hooks.want_tags() {
-                usize::MAX
-            } else {
-                options.max_tag_value_bytes
+            ids,
+            sampling,
+            start: if self.disabled { start.all_full() } else { start },
+            options,
+            baggage: BaggageLimits {
+                restrictions: self.baggage,
+                max_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
             },
             hooks,
-            max_baggage_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
-            debug_tag: self.headers.debug,
+            output: Output { sink, has_trace_state: records_trace_state },
+            disabled: self.disabled.then(Arc::default),
+            tracer: OnceLock::new(),
+            process: OwnProcess {
+                service_name: service_name.as_ref().into(),
+                origin,
+                is_closed_in_fork: false.into(),
+            },
             diagnostics: Arc::clone(&diagnostics),
-            service_name: service_name.as_ref().into(),
-            restrictions: self.baggage,
-            throttler: self.throttler,
             incidents: Incidents::default(),
-            options,
         });
         span_shared.renew_anchor();
-        let status = span_shared.sampler.status();
+        let status = span_shared.sampling.sampler.status();
         span_shared
             .diagnostics
             .info(&format!("tracing as {:?}, sampling {status}", self.service_name));
@@ -272,9 +253,6 @@ fn saver(
 fn out_of_range(field: &'static str, value: usize, allowed: &'static str) -> ConfigError {
     ConfigError::invalid(field, value.to_string(), allowed)
 }
-
-/// The longest type name of a sampler, which a smaller limit of tags would truncate.
-const MAX_KIND_BYTES: usize = 32;
 
 const MAX_SHARDS: usize = 1024;
 const MAX_BAGGAGE_VALUE_BYTES: usize = 2048;

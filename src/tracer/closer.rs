@@ -46,7 +46,8 @@ pub struct Closer {
 
 impl fmt::Debug for Closer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let service = self.shared.as_ref().map(|shared| Brief(&shared.span_shared.service_name));
+        let service =
+            self.shared.as_ref().map(|shared| Brief(&shared.span_shared.process.service_name));
         f.debug_struct("Closer")
             .field("service", &service)
             .field("drop_timeout", &self.drop_timeout)
@@ -94,7 +95,7 @@ pub(super) fn close(shared: &Shared, timeout: Duration) -> FlushReport {
     if shared.is_closed.swap(true, Ordering::AcqRel) {
         return shared.wait(|reporter| reporter.close(timeout.min(MAX_WAIT)));
     }
-    if let Some(tail_sampler) = &shared.span_shared.tail_sampler {
+    if let Some(tail_sampler) = &shared.span_shared.sampling.tail_sampler {
         // Closed first, so that none of its spans is flushed when nothing can be sent any more.
         let stripe = shared.refs.of(span::stripe_index());
         tail_sampler.close(|spans| stripe.count_not_sampled_by(spans));
@@ -139,14 +140,14 @@ impl<'c> BackgroundParts<'c> {
         let control =
             |cause| PolicyHost::new(Arc::clone(&span_shared.diagnostics), cause, Arc::clone(&uuid));
         let mut begun = Self { span_shared, parts: 0 };
-        span_shared.sampler.start(&host::of(span_shared))?;
+        span_shared.sampling.sampler.start(&host::of(span_shared))?;
         begun.parts = 1;
-        if let Some(manager) = &span_shared.restrictions {
+        if let Some(manager) = &span_shared.baggage.restrictions {
             let start = || manager.start(&control(Cause::Baggage));
             started(span_shared, Callback::RestrictionManagerStart, start)?;
         }
         begun.parts = 2;
-        if let Some(throttler) = &span_shared.throttler {
+        if let Some(throttler) = &span_shared.sampling.throttler {
             let start = || throttler.start(&control(Cause::Throttler));
             started(span_shared, Callback::ThrottlerStart, start)?;
         }
@@ -164,14 +165,14 @@ impl Drop for BackgroundParts<'_> {
     fn drop(&mut self) {
         let span_shared = self.span_shared;
         // A custom sampler has its guard.
-        let close_sampler = || span_shared.sampler.close();
+        let close_sampler = || span_shared.sampling.sampler.close();
         let close_manager = || {
-            let Some(manager) = &span_shared.restrictions else { return };
+            let Some(manager) = &span_shared.baggage.restrictions else { return };
             let _ =
                 span_shared.diagnostics.call(Callback::RestrictionManagerClose, || manager.close());
         };
         let close_throttler = || {
-            let Some(throttler) = &span_shared.throttler else { return };
+            let Some(throttler) = &span_shared.sampling.throttler else { return };
             let _ = span_shared.diagnostics.call(Callback::ThrottlerClose, || throttler.close());
         };
         let close: [&dyn Fn(); ALL] = [&close_sampler, &close_manager, &close_throttler];

@@ -90,7 +90,7 @@ impl fmt::Debug for Tracer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let span_shared = &self.shared.span_shared;
         f.debug_struct("Tracer")
-            .field("service", &Brief(&span_shared.service_name))
+            .field("service", &Brief(&span_shared.process.service_name))
             .field("sampler", &Brief(span_shared.sampler_status().rule.to_string()))
             .finish_non_exhaustive()
     }

@@ -29,7 +29,7 @@ pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, nee
     let count = std::mem::take(&mut draft.tag_count);
     let internal_count = tags_of(Some(List::new(count, &internal))).count();
     if record.state.is_undecided() {
-        call_sampler(record, shared, |span| shared.sampler.on_create_span(span));
+        call_sampler(record, shared, |span| shared.sampling.sampler.on_create_span(span));
     }
     let draft = &mut record.data.get_mut().draft;
     draft.tags.extend(&internal);
@@ -37,7 +37,9 @@ pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, nee
     for tag in tags_of(Some(List::new(count, start_tags.bytes()))) {
         if record.state.is_undecided() {
             let key = String::from_utf8_lossy(tag.key);
-            call_sampler(record, shared, |span| shared.sampler.on_set_tag(span, &key, tag.value));
+            call_sampler(record, shared, |span| {
+                shared.sampling.sampler.on_set_tag(span, &key, tag.value)
+            });
         }
         let draft = &mut record.data.get_mut().draft;
         match tag.value {
@@ -69,7 +71,7 @@ pub(in crate::span) fn tag_set(
     value: ValueView<'_>,
 ) {
     if record.state.is_undecided() {
-        call_sampler(record, shared, |span| shared.sampler.on_set_tag(span, key, value));
+        call_sampler(record, shared, |span| shared.sampling.sampler.on_set_tag(span, key, value));
     }
 }
 
@@ -77,7 +79,7 @@ pub(in crate::span) fn tag_set(
 #[cold]
 pub(in crate::span) fn renamed(record: &SpanRecord, shared: &SpanShared) {
     if record.state.is_undecided() {
-        call_sampler(record, shared, |span| shared.sampler.on_set_operation_name(span));
+        call_sampler(record, shared, |span| shared.sampling.sampler.on_set_operation_name(span));
     }
 }
 
@@ -85,7 +87,7 @@ pub(in crate::span) fn renamed(record: &SpanRecord, shared: &SpanShared) {
 #[cold]
 pub(in crate::span) fn finishing(record: &SpanRecord, shared: &SpanShared) {
     if record.state.is_undecided() {
-        call_sampler(record, shared, |span| shared.sampler.on_finish(span));
+        call_sampler(record, shared, |span| shared.sampling.sampler.on_finish(span));
     }
 }
 
@@ -95,7 +97,7 @@ fn call_sampler(
     shared: &SpanShared,
     call: impl FnOnce(&mut SamplingParameters<'_>) -> Decision,
 ) {
-    if !shared.may_defer || shared.origin.is_forked() {
+    if !shared.sampling.may_defer || shared.is_forked() {
         // The trace is another tracer's, whose sampler decides about it; or a sampler's locks may
         // have been left locked.
         return;

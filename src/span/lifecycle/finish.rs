@@ -269,7 +269,7 @@ pub(in crate::span) fn claim(
 /// Finishes a span that continues as another one. It is counted as not sampled, though it may be.
 pub(in crate::span) fn finish_unsent(record: &SpanRecord, stripe: &Stripe, data: &mut SpanData) {
     // The result does not matter, as the span is not to be sent.
-    let _ = if stripe.tail_sampler.is_some() {
+    let _ = if stripe.sampling.tail_sampler.is_some() {
         write_out_slow(data, stripe, &record.ids, &record.state, End::Now)
     } else {
         write_out_at(data, stripe, &record.ids, &TraceState::default(), End::Now)
@@ -303,7 +303,7 @@ fn write_out(
         return Accepted::Yes;
     }
     let times = data.times(stripe, state, end);
-    stripe.sink.accept(stripe_index(), SpanParts::new(ids, flags, times, &data.draft))
+    stripe.output.sink.accept(stripe_index(), SpanParts::new(ids, flags, times, &data.draft))
 }
 
 /// Calls [`write_out`] for an end that was read or given. Not inlined, so that the last drop does
@@ -327,10 +327,10 @@ fn write_out_slow(
     state: &TraceState,
     end: End,
 ) -> Accepted {
-    if stripe.records_trace_state && data.baggage.is_some() {
+    if stripe.output.has_trace_state && data.baggage.is_some() {
         add_trace_state(data);
     }
-    if stripe.tail_sampler.is_some() {
+    if stripe.sampling.tail_sampler.is_some() {
         data.finished = true;
         if tail::account_finished(data, stripe, ids, state, end) {
             return Accepted::Yes;

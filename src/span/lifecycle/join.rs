@@ -40,7 +40,7 @@ pub(super) fn decide(
     sampler_tags: &mut SpanTags,
 ) -> Decision {
     let max = shared.options.max_tag_value_bytes;
-    shared.sampler.on_create_span(&mut SamplingParameters::new(
+    shared.sampling.sampler.on_create_span(&mut SamplingParameters::new(
         trace_id,
         name,
         sampler_tags,
@@ -105,7 +105,7 @@ pub(super) fn decide_on_join(record: &mut SpanRecord, shared: &SpanShared) {
         max,
         &shared.clock,
     );
-    let Some(decision) = shared.sampler.on_join(&mut span, parent) else { return };
+    let Some(decision) = shared.sampling.sampler.on_join(&mut span, parent) else { return };
     if decision.sample {
         let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
         draft.tag_count += sampler_tags.append_to(first);
@@ -157,13 +157,13 @@ fn decided_flags(
 ) -> u8 {
     let draft = &mut record.data.get_mut().draft;
     let mut sampler_tags = SpanTags::default();
-    let by_id = if !needs_decision || shared.may_defer {
+    let by_id = if !needs_decision || shared.sampling.may_defer {
         // A sampler that may defer is called once the span exists.
         ById::No
-    } else if !shared.decides_by_id {
+    } else if !shared.sampling.decides_by_id {
         ById::Undecided
     } else {
-        shared.sampler.decide_by_id(record.ids.trace).outcome()
+        shared.sampling.sampler.decide_by_id(record.ids.trace).outcome()
     };
     let (mut flags, tags) = match by_id {
         ById::No => (0, Tags::None),
@@ -182,9 +182,9 @@ fn decided_flags(
     if let Some(debug_id) = debug_id {
         flags |= SAMPLED | DEBUG;
         // A sampler that defers has its tags before them, and is called for the others alone.
-        let to = if shared.may_defer { &mut draft.first_tags } else { first };
+        let to = if shared.sampling.may_defer { &mut draft.first_tags } else { first };
         let value = shared.within_limit(debug_id);
-        to.tag(shared.debug_tag.as_bytes(), ValueView::Str(value.as_bytes()));
+        to.tag(shared.sampling.debug_tag.as_bytes(), ValueView::Str(value.as_bytes()));
         draft.tag_count += 1;
     }
     draft.extras |= draft.first_tags.len() > 0;
@@ -202,7 +202,7 @@ pub(super) fn child(record: &mut SpanRecord, shared: &SpanShared) -> SpanOrigin 
 /// ends the span. All spans of the trace in this process share it.
 pub(super) fn has_recorded_trace_state(record: &mut SpanRecord, shared: &SpanShared) -> bool {
     let baggage = record.data.get_mut().baggage.as_ref();
-    shared.records_trace_state && baggage.is_some_and(|baggage| baggage.trace_state.is_some())
+    shared.output.has_trace_state && baggage.is_some_and(|baggage| baggage.trace_state.is_some())
 }
 
 /// Brings a span into a trace in a forked process. No callback is called, and ids are from the
@@ -215,7 +215,7 @@ pub(super) fn in_fork(record: &mut SpanRecord, shared: &SpanShared, joins: bool)
         return SpanOrigin::Joined;
     }
     record.begin_state(0);
-    let high = if shared.trace_id_128bit { id::system_63() } else { 0 };
+    let high = if shared.ids.are_wide { id::system_63() } else { 0 };
     record.ids.set(TraceId::new(high, id), SpanId::new(id), SpanId::NONE);
     SpanOrigin::Trace
 }

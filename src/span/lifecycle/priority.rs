@@ -19,7 +19,7 @@ fn priority_of(value: TagValue<'_>) -> Option<bool> {
 
 pub(super) fn set_priority(record: &SpanRecord, shared: &SpanShared, value: TagValue<'_>) {
     let Some(force) = priority_of(value).filter(|_| !shared.is_disabled()) else { return };
-    if force && shared.throttler.is_some() && !may_force(record, shared) {
+    if force && shared.sampling.throttler.is_some() && !may_force(record, shared) {
         return;
     }
     // Read without the lock, as a clock may be a user callback. 0 means not forced.

@@ -22,6 +22,7 @@ use crate::span::record::{
 };
 use crate::span::reference::Parent;
 use crate::span::repr::Span;
+use crate::span::shared::StartPath;
 use crate::span::tag::TagValue;
 use crate::tags::SAMPLING_PRIORITY;
 
@@ -29,11 +30,11 @@ use crate::tags::SAMPLING_PRIORITY;
 /// such a span.
 #[inline]
 pub(crate) fn plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> Span {
-    if active::is_any_active() || stripe.has_hooks || stripe.is_forked() {
+    if active::is_any_active() || stripe.start.by_name != StartPath::Fast || stripe.is_forked() {
         return built(stripe, name.into());
     }
-    let trace_id = TraceId::new(stripe.next_high(), id::random_id(stripe.salt));
-    match stripe.sampler.decide_by_id(trace_id).outcome() {
+    let trace_id = TraceId::new(stripe.next_high(), id::random_id(stripe.ids.salt));
+    match stripe.sampling.sampler.decide_by_id(trace_id).outcome() {
         ById::No => match name.into() {
             Cow::Borrowed(name) => non_recording(stripe, trace_id, name),
             name => root(stripe, trace_id, name, 0, Tags::None),
@@ -163,7 +164,7 @@ impl<'a> UnstartedSpan<'a> {
         if key.len() == SAMPLING_PRIORITY.len() && key == SAMPLING_PRIORITY {
             self.set_priority(value);
         } else {
-            let max_bytes = self.stripe.max_start_tag_value_bytes;
+            let max_bytes = self.stripe.start.max_tag_value_bytes;
             self.record.data.get_mut().tag(key, value, self.stripe, max_bytes);
         }
     }
@@ -196,7 +197,10 @@ impl<'a> UnstartedSpan<'a> {
 
     #[inline(always)]
     pub(in crate::span) fn start(mut self) -> Span {
-        if self.has_extras || self.stripe.full_start || self.stripe.is_forked() {
+        if self.has_extras
+            || self.stripe.start.by_builder != StartPath::Fast
+            || self.stripe.is_forked()
+        {
             return self.start_slow();
         }
         if self.parent_kind == ParentKind::None && !self.ignores_active {
@@ -252,7 +256,10 @@ impl<'a> UnstartedSpan<'a> {
                     } else {
                         join::child(record, stripe)
                     };
-                    if stripe.decides_on_join && request.is_empty() && !record.shares_state() {
+                    if stripe.sampling.decides_on_join
+                        && request.is_empty()
+                        && !record.shares_state()
+                    {
                         join::decide_on_join(record, stripe);
                     }
                     if !request.is_empty() {
@@ -265,13 +272,15 @@ impl<'a> UnstartedSpan<'a> {
                     (join::trace(record, stripe, Some(&request)), request.decided.is_none())
                 }
             };
-            if stripe.tail_sampler.is_some() {
+            if stripe.sampling.tail_sampler.is_some() {
                 tail::track_start(record, stripe, span_origin);
             }
-            if stripe.slow_path || join::has_recorded_trace_state(record, stripe) {
+            if stripe.start.by_builder == StartPath::WithHooks
+                || join::has_recorded_trace_state(record, stripe)
+            {
                 record.state.take_slow_path();
             }
-            if stripe.may_defer {
+            if stripe.sampling.may_defer {
                 deferred::started(record, stripe, needs_decision);
             }
             if has_observers {
@@ -284,7 +293,7 @@ impl<'a> UnstartedSpan<'a> {
             }
             let sampled = record.state.sampled();
             // Read before the tags are discarded.
-            if stripe.counts_first
+            if stripe.start.counts_first_spans
                 && span_origin == SpanOrigin::Joined
                 && join::is_first_in_process(
                     record,
@@ -300,7 +309,7 @@ impl<'a> UnstartedSpan<'a> {
             (span_origin, sampled)
         };
         record.data.get_mut().begin(stripe.started(span_origin), sampled);
-        if stripe.tail_sampler.is_some() {
+        if stripe.sampling.tail_sampler.is_some() {
             tail::started(record, stripe);
         }
         let span = Span::recorded(owned.into_shared());

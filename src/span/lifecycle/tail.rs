@@ -145,14 +145,18 @@ fn flush(
     buffer.flush(key, |mut span| {
         span.flags = flags;
         // Never closed: at the close what is buffered is discarded first, and nothing comes after.
-        shared.sink.accept_view(stripe_index(), &span);
+        shared.output.sink.accept_view(stripe_index(), &span);
     });
     true
 }
 
 /// The tracer's tail sampler, if it buffers the span's trace.
 fn of<'c>(record: &SpanRecord, shared: &'c SpanShared) -> Option<&'c TailSampler<Arc<TraceState>>> {
-    shared.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.is_buffering(&record.state))
+    shared
+        .sampling
+        .tail_sampler
+        .as_ref()
+        .filter(|tail_sampler| tail_sampler.is_buffering(&record.state))
 }
 
 /// Brings a span into its trace, if that is tracked or is to be. Done before any callback, so that
@@ -163,7 +167,7 @@ pub(in crate::span) fn track_start(
     shared: &SpanShared,
     span_origin: SpanOrigin,
 ) {
-    let Some(tail_sampler) = &shared.tail_sampler else { return };
+    let Some(tail_sampler) = &shared.sampling.tail_sampler else { return };
     let is_tracked = tail_sampler.tracks(&record.state);
     if is_tracked && record.state.tail_state.add_span() {
         return;
@@ -229,7 +233,8 @@ pub(super) fn account_finished(
     state: &TraceState,
     end: End,
 ) -> bool {
-    let tracking = stripe.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.tracks(state));
+    let tracking =
+        stripe.sampling.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.tracks(state));
     let Some(tail_sampler) = tracking else { return false };
     let times = data.times(stripe, state, end);
     let is_slow = times.1 > tail_sampler.longest_nanos && tail_sampler.is_buffering(state);

@@ -321,7 +321,7 @@ pub(in crate::span) fn set_baggage_item(
     if !restriction.is_allowed {
         shared.incidents.baggage_limited.fetch_add(1, Ordering::Relaxed);
         shared.incidents.baggage.denied.fetch_add(1, Ordering::Relaxed);
-        let shown = cut(value, shared.max_baggage_value_bytes);
+        let shown = cut(value, shared.baggage.max_value_bytes);
         return data.log_baggage(shared, now, (key, shown), [false, false, true]);
     }
     let stored = cut(value, restriction.max_value_length);

@@ -77,7 +77,7 @@ impl SpanObservers {
     /// Takes the callbacks; none in a forked process if a thread that was left behind may have them
     /// locked.
     pub(super) fn take_callbacks(&self) -> Vec<FinishCallback> {
-        lock::acquire(&self.callbacks, &self.stripe.origin)
+        lock::acquire(&self.callbacks, &self.stripe.process.origin)
             .map(|mut callbacks| std::mem::take(&mut *callbacks))
             .unwrap_or_default()
     }
@@ -88,7 +88,7 @@ impl SpanObservers {
         if self.finishing.load(Ordering::Relaxed) {
             return Some(callback);
         }
-        match lock::acquire(&self.callbacks, &self.stripe.origin) {
+        match lock::acquire(&self.callbacks, &self.stripe.process.origin) {
             Some(mut callbacks) => callbacks.push(callback),
             None => return Some(callback),
         }
@@ -130,7 +130,7 @@ pub(super) fn call_observer<T>(
     let before = WITHIN.try_with(|within| within.replace(true)).unwrap_or(false);
     let response = shared.diagnostics.call(callback, work);
     let _ = WITHIN.try_with(|within| within.set(before));
-    if response.is_none() && !shared.origin.is_forked() {
+    if response.is_none() && !shared.is_forked() {
         shared.hooks.panics.fetch_add(1, Ordering::Relaxed);
     }
     response

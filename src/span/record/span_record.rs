@@ -54,9 +54,7 @@ impl SpanRecord {
     #[cold]
     #[inline(never)]
     fn wait_for_data(&self) -> Option<MutexGuard<'_, SpanData>> {
-        lock::wait(&self.data, || {
-            self.stripe.as_ref().is_some_and(|stripe| stripe.origin.is_forked())
-        })
+        lock::wait(&self.data, || self.stripe.as_ref().is_some_and(|stripe| stripe.is_forked()))
     }
 
     /// Returns whether the trace began in this process with this very span, or another of the same
