@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -107,16 +108,17 @@ const MAX_NAME_BYTES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct OpenList {
     limit: usize,
-    slots: Mutex<Slots>,
+    listed: Mutex<Listed>,
     origin: ProcessOrigin,
 }
 
 #[derive(Debug, Default)]
-struct Slots {
-    entries: Vec<Option<Entry>>,
-    free: Vec<usize>,
+struct Listed {
+    /// By the number of the span: the order of spans of the same age. A tree returns the memory of
+    /// spans that are finished, whichever of many they are.
+    entries: BTreeMap<u64, Entry>,
     not_listed: usize,
-    /// The number of spans so far: the order of spans of the same age.
+    /// The number of spans so far.
     came: u64,
 }
 
@@ -124,7 +126,6 @@ struct Slots {
 /// could not know that it is the last.
 #[derive(Clone, Debug)]
 struct Entry {
-    number: u64,
     name: Cow<'static, str>,
     trace_id: TraceId,
     span_id: SpanId,
@@ -132,10 +133,11 @@ struct Entry {
     state: Arc<TraceState>,
 }
 
-/// The position of a span in the list.
+/// The place of a span in the list.
 #[derive(Debug)]
 pub(super) enum Slot {
-    At(usize),
+    /// The number of the span.
+    Listed(u64),
     /// The list was full: the span is only counted.
     NotListed,
 }
@@ -144,11 +146,11 @@ impl OpenList {
     /// Makes a list of at most `limit` spans; `None` for 0.
     pub(crate) fn of(limit: usize, origin: &ProcessOrigin) -> Option<Self> {
         let origin = origin.clone();
-        (limit > 0).then(|| Self { limit, slots: Mutex::default(), origin })
+        (limit > 0).then(|| Self { limit, listed: Mutex::default(), origin })
     }
 
-    fn lock(&self) -> Option<MutexGuard<'_, Slots>> {
-        lock::acquire(&self.slots, &self.origin)
+    fn lock(&self) -> Option<MutexGuard<'_, Listed>> {
+        lock::acquire(&self.listed, &self.origin)
     }
 
     /// Adds a span, whose body is locked.
@@ -160,53 +162,43 @@ impl OpenList {
         state: Arc<TraceState>,
     ) -> Slot {
         let (trace_id, span_id) = (ids.trace, ids.span);
-        let mut entry = Entry { number: 0, name, trace_id, span_id, start, state };
-        let Some(mut slots) = self.lock() else { return Slot::NotListed };
-        slots.came += 1;
-        entry.number = slots.came;
-        if let Some(at) = slots.free.pop()
-            && let Some(slot) = slots.entries.get_mut(at)
-        {
-            *slot = Some(entry);
-            return Slot::At(at);
+        let Some(mut listed) = self.lock() else { return Slot::NotListed };
+        if listed.entries.len() >= self.limit {
+            listed.not_listed += 1;
+            return Slot::NotListed;
         }
-        if slots.entries.len() < self.limit {
-            slots.entries.push(Some(entry));
-            return Slot::At(slots.entries.len() - 1);
-        }
-        slots.not_listed += 1;
-        Slot::NotListed
+        listed.came += 1;
+        let number = listed.came;
+        listed.entries.insert(number, Entry { name, trace_id, span_id, start, state });
+        Slot::Listed(number)
     }
 
-    /// Stores the new name of a span, whose body is locked, so that the last one counts.
-    pub(super) fn rename(&self, slot: &Slot, name: Cow<'static, str>) {
-        let Slot::At(at) = *slot else { return };
-        if let Some(mut slots) = self.lock()
-            && let Some(Some(entry)) = slots.entries.get_mut(at)
+    /// Changes the entry of a span, whose body is locked, so that the last change counts.
+    fn change(&self, slot: &Slot, change: impl FnOnce(&mut Entry)) {
+        let Slot::Listed(number) = slot else { return };
+        if let Some(entry) = self.lock().as_mut().and_then(|listed| listed.entries.get_mut(number))
         {
-            entry.name = name;
+            change(entry);
         }
+    }
+
+    /// Stores the new name of a span, whose body is locked.
+    pub(super) fn rename(&self, slot: &Slot, name: Cow<'static, str>) {
+        self.change(slot, |entry| entry.name = name);
     }
 
     /// Stores the new start of a span, whose body is locked.
     pub(super) fn restart(&self, slot: &Slot, start: Start) {
-        let Slot::At(at) = *slot else { return };
-        if let Some(mut slots) = self.lock()
-            && let Some(Some(entry)) = slots.entries.get_mut(at)
-        {
-            entry.start = start;
-        }
+        self.change(slot, |entry| entry.start = start);
     }
 
     /// Removes a span from the list.
     pub(super) fn remove(&self, slot: &Slot) {
-        let Some(mut slots) = self.lock() else { return };
-        match *slot {
-            Slot::NotListed => slots.not_listed = slots.not_listed.saturating_sub(1),
-            Slot::At(at) => {
-                if slots.entries.get_mut(at).and_then(Option::take).is_some() {
-                    slots.free.push(at);
-                }
+        let Some(mut listed) = self.lock() else { return };
+        match slot {
+            Slot::NotListed => listed.not_listed = listed.not_listed.saturating_sub(1),
+            Slot::Listed(number) => {
+                listed.entries.remove(number);
             }
         }
     }
@@ -214,12 +206,13 @@ impl OpenList {
     /// Returns the listed spans, by the tracer's clock.
     pub(in crate::span) fn read(&self, clock: &TracerClock, anchor: &Anchor) -> OpenSpans {
         let (mut entries, not_listed) = {
-            let Some(slots) = self.lock() else { return OpenSpans::default() };
-            (slots.entries.iter().flatten().cloned().collect::<Vec<_>>(), slots.not_listed)
+            let Some(listed) = self.lock() else { return OpenSpans::default() };
+            (listed.entries.values().cloned().collect::<Vec<_>>(), listed.not_listed)
         };
         // Read after the lock, as a clock may be a user callback.
         let now = clock.monotonic_nanos();
-        entries.sort_by_key(|entry| (Reverse(entry.age(anchor, now)), entry.number));
+        // Stable, so that spans of the same age are in the order of their numbers.
+        entries.sort_by_key(|entry| Reverse(entry.age(anchor, now)));
         let reported = |entry: Entry| OpenSpan {
             start_time: system_time(entry.start_nanos(anchor, now)),
             age: entry.age(anchor, now),
