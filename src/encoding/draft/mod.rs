@@ -142,6 +142,11 @@ impl SpanDraft {
         self.first_tags.len() + self.logs.len() + self.references.len()
     }
 
+    /// Returns the number of bytes of tags, logs and references.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.tags.len() + self.extra_bytes()
+    }
+
     /// Returns the memory in use, in bytes, before it is cleared.
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::extras::StartExtras;
+use super::large::LargeMemory;
+use super::log_limit::LogRing;
 use super::times::{End, Start};
 use super::trace_state::{Sampled, TraceState};
 use crate::clock::Clock;
@@ -27,6 +29,10 @@ pub(crate) struct SpanData {
     pub(in crate::span) caller: Option<Arc<SpanContext>>,
     /// The fields that few spans use.
     pub(in crate::span) extras: Option<Box<StartExtras>>,
+    /// The limit of the logs, from the first one that was limited on. The memory is reused.
+    log_ring: Option<Box<LogRing>>,
+    /// The record's share in what large records may take.
+    large: LargeMemory,
     /// The observers of the span, until it is finished.
     pub(in crate::span) observers: Option<Arc<SpanObservers>>,
 }
@@ -148,6 +154,22 @@ impl SpanData {
     fn clear_extras(&mut self) {
         self.extras = None;
         self.observers = None;
+        if let Some(ring) = &mut self.log_ring {
+            ring.clear();
+        }
+    }
+
+    /// Clears everything but keeps the memory, of `held` bytes. Returns false if it may not be kept.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn clear_large(&mut self, held: usize) -> bool {
+        if !self.large.may_reuse(held, self.draft.used_bytes()) {
+            return false;
+        }
+        self.clear();
+        // All of the memory is looked at again when the next span has ended.
+        self.draft.extras = true;
+        true
     }
 
     /// Clears everything but keeps the memory.
@@ -156,7 +178,7 @@ impl SpanData {
         if self.draft.extras {
             self.baggage = None;
             self.caller = None;
-            if self.extras.is_some() || self.observers.is_some() {
+            if self.extras.is_some() || self.observers.is_some() || self.log_ring.is_some() {
                 self.clear_extras();
             }
         }
@@ -175,7 +197,7 @@ impl SpanData {
     /// Limits the logs to `max`, after one was appended where they ended `before`.
     #[cold]
     pub(in crate::span) fn limit_logs(&mut self, before: usize, micros: i64, max: usize) {
-        let ring = self.extras.get_or_insert_default().log_ring();
+        let ring = self.log_ring.get_or_insert_default();
         if ring.added(&mut self.draft.logs, before, micros, max) {
             self.draft.log_count -= 1;
         }
@@ -183,8 +205,8 @@ impl SpanData {
 
     /// Puts the logs in order, if there is a limit, which no longer applies then.
     pub(in crate::span) fn close_logs(&mut self) {
-        if let Some(extras) = &mut self.extras {
-            std::mem::take(extras.log_ring()).close(&mut self.draft.logs);
+        if let Some(ring) = &mut self.log_ring {
+            ring.close(&mut self.draft.logs);
         }
     }
 }

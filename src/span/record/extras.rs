@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::log_limit::LogRing;
 use super::trace_state::DEBUG;
 use crate::span::context::SpanContext;
 use crate::span::shared::SpanShared;
@@ -14,15 +13,8 @@ pub(in crate::span) struct StartExtras {
     pub(in crate::span) itself: Option<SpanContext>,
     pub(in crate::span) priority: Option<TagValue<'static>>,
     pub(in crate::span) request: SamplingRequest,
-    log_ring: LogRing,
     /// The end that was set in advance, in nanoseconds since the Unix epoch.
     pub(in crate::span) finish_wall: Option<i64>,
-}
-
-impl StartExtras {
-    pub(in crate::span) fn log_ring(&mut self) -> &mut LogRing {
-        &mut self.log_ring
-    }
 }
 
 /// The sampling information of a context beside its flags, for a span that begins below it.

@@ -1,7 +1,6 @@
 //! The limited logs of a span: the first ones and the last ones.
 //!
-//! Step 4 in the life of a span, on the slow path. Part of the extras, so that a span without a
-//! limit has nothing of it.
+//! Step 4 in the life of a span, on the slow path. A span without a limit has nothing of it.
 
 use std::collections::VecDeque;
 
@@ -71,6 +70,19 @@ impl LogRing {
     /// Puts the logs in order. If any was dropped, a log with their number replaces the oldest
     /// remaining one.
     pub(super) fn close(&mut self, logs: &mut TagBuffer) {
+        self.note_dropped(logs);
+        self.clear();
+    }
+
+    /// Begins anew, without logs.
+    pub(super) fn clear(&mut self) {
+        (self.first, self.first_end, self.others_at, self.dropped) = (0, 0, 0, 0);
+        self.others.clear();
+        // A large limit must not keep memory for ever.
+        self.others.shrink_to(MAX_REUSED);
+    }
+
+    fn note_dropped(&mut self, logs: &mut TagBuffer) {
         if self.dropped == 0 {
             return;
         }
@@ -85,3 +97,6 @@ impl LogRing {
         self.close_gap(logs);
     }
 }
+
+/// The number of logs whose memory is reused.
+const MAX_REUSED: usize = 256;

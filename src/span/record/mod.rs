@@ -2,6 +2,7 @@
 
 mod data;
 mod extras;
+mod large;
 mod log_limit;
 mod non_recording;
 mod owned;

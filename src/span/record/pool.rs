@@ -173,7 +173,7 @@ const MAX_TRIES: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
-    use super::super::span_record::MAX_HELD_BYTES;
+    use super::super::large::SMALL_BYTES;
     use super::*;
     use crate::Tracer;
 
@@ -181,21 +181,33 @@ mod tests {
         Tracer::builder("s").null_reporter().build().unwrap()
     }
 
+    /// Returns the memory of the record that the next span gets.
+    fn pooled_bytes() -> usize {
+        let record = take();
+        let held = record.data.lock().draft.held_bytes();
+        give(record);
+        held
+    }
+
     #[test]
-    fn a_record_of_a_huge_span_is_not_reused() {
+    fn a_record_of_a_huge_span_is_not_reused_and_that_of_a_large_one_while_spans_are_large() {
         let (tracer, _closer) = tracer();
-        for bytes in [100, MAX_HELD_BYTES] {
+        for (bytes, reused) in [(100, true), (30_000, true), (100_000, false)] {
+            let log = "x".repeat(bytes);
             let span = tracer.start_span("op");
             for _ in 0..2 {
-                span.log_event("x".repeat(bytes));
+                span.log_event(&log);
             }
             drop(span);
-            let next = take();
-            let held = next.data.lock().draft.held_bytes();
-            assert!(held <= MAX_HELD_BYTES, "{held} bytes");
-            assert_eq!(held >= 100, bytes == 100, "of an ordinary span it is");
-            drop(next);
+            assert_eq!(pooled_bytes() >= 2 * bytes, reused, "{bytes}");
         }
+        let span = tracer.start_span("op");
+        span.set_tag("t", "x").log_event("x".repeat(60_000));
+        drop(span);
+        assert!(pooled_bytes() >= 60_000);
+        // Spans that need neither logs nor much memory.
+        (0..1_000).for_each(|_| drop(tracer.start_span("op")));
+        assert!(pooled_bytes() <= SMALL_BYTES, "{} bytes", pooled_bytes());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::data::SpanData;
 use super::extras::StartExtras;
+use super::large::SMALL_BYTES;
 use super::trace_state::TraceState;
 use crate::encoding::Ids;
 use crate::id::SpanId;
@@ -174,13 +175,11 @@ impl SpanRecord {
         if data.draft.extras {
             *self.has_baggage.get_mut() = false;
         }
-        if data.draft.held_bytes() > MAX_HELD_BYTES {
-            return false;
+        let held = data.draft.held_bytes();
+        if held > SMALL_BYTES {
+            return data.clear_large(held);
         }
         data.clear();
         true
     }
 }
-
-/// The maximum memory of a reused record: one huge span must not keep memory for ever.
-pub(super) const MAX_HELD_BYTES: usize = 16 * 1024;
