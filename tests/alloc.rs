@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{
@@ -167,6 +167,96 @@ fn a_sampler_configured_by_a_server_allocates_nothing_to_decide() {
     assert_eq!(counts.min(), Some(0));
 }
 
+#[test]
+fn logs_of_a_limited_number_allocate_nothing() {
+    for reporter in [
+        |builder: TracerBuilder| builder.null_reporter().max_logs_per_span(4),
+        |builder: TracerBuilder| builder.transport(Discard).max_logs_per_span(4),
+    ] {
+        let count = allocations(reporter, true, |tracer, _| {
+            let span = tracer.start_span("op");
+            for n in 0..10 {
+                span.log(&[("event", "retry".into()), ("n", n.into())]);
+            }
+        });
+        assert_eq!(count, 0);
+    }
+}
+
+#[test]
+fn what_is_logged_once_a_minute_allocates_nothing_in_between() {
+    let builder = Tracer::builder("alloc").logger(NullLogger).max_tag_value_length(10);
+    let (tracer, _closer) = builder.null_reporter().build().unwrap();
+    let finished = tracer.start_span("op");
+    finished.finish();
+    let live = tracer.start_span("op");
+    let bad = vec![("uber-trace-id".to_owned(), "no context".to_owned())];
+    let before_1970 = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+    let causes: [(&str, &dyn Fn()); 4] = [
+        ("misused", &|| {
+            finished.set_tag("t", 1).log_event("late");
+        }),
+        ("truncated tag", &|| {
+            live.set_tag("t", "longer than ten bytes");
+        }),
+        ("clamped time", &|| drop(tracer.span("op").start_time(before_1970).start())),
+        ("decoding error", &|| assert!(tracer.extract(&bad).is_err())),
+    ];
+    for (cause, repeat) in causes {
+        (0..20).for_each(|_| repeat());
+        let info = allocation_counter::measure(|| (0..20).for_each(|_| repeat()));
+        assert_eq!(info.count_total, 0, "{cause}");
+    }
+    assert!(tracer.stats().misused > 40 && tracer.stats().clamped_times > 20);
+}
+
+#[test]
+fn spans_up_to_the_size_of_a_datagram_allocate_nothing() {
+    let text = "x".repeat(5_000);
+    for count in [4, 8, 11] {
+        for (n, reporter) in REPORTERS.into_iter().enumerate() {
+            let reporter = |builder: TracerBuilder| reporter(builder).max_tag_value_length(10_000);
+            let allocated = allocations(reporter, true, |tracer, parent| {
+                let span = tracer.span("op").child_of(parent).start();
+                for n in 0..count {
+                    if n % 2 == 0 {
+                        span.set_tag("t", &*text)
+                    } else {
+                        span.log_event(&text)
+                    };
+                }
+            });
+            // A buffer holds one to three of them, and is made where none is back from the reporter:
+            // fewer than one a span. Without reuse, a span takes several allocations.
+            let buffers = if n == 0 { 0 } else { BURSTS * OPERATIONS };
+            assert!(allocated <= buffers, "{allocated} allocations of spans of {count} texts");
+        }
+    }
+}
+
+#[test]
+fn the_list_of_open_spans_returns_its_memory() {
+    let builder = Tracer::builder("alloc").null_reporter().track_open_spans(100_000);
+    let (tracer, _closer) = builder.build().unwrap();
+    let open = |count| (0..count).map(|_| tracer.start_span("op")).collect::<Vec<_>>();
+    // Records of spans are in pools from then on.
+    drop(open(3_000));
+    let info = allocation_counter::measure(|| {
+        let mut spans = open(100_000);
+        assert_eq!(tracer.open_spans().spans.len(), 100_000);
+        // In no order, and all but a few.
+        let mut at = 0;
+        while spans.len() > 100 {
+            at = (at + 7_919) % spans.len();
+            drop(spans.swap_remove(at));
+        }
+        assert_eq!(tracer.open_spans().spans.len(), 100);
+        drop(spans);
+    });
+    assert!(info.bytes_max > 20_000_000, "{info:?}");
+    assert!(info.bytes_current < 100_000, "{info:?}");
+}
+
 /// A buffer is made when none is back from the reporter's thread, so how many there are is a matter
 /// of timing, within a bound: with a queue of one, that is the one in it, the one being filled, the
 /// one being sent, and those that a flush takes. Without reuse there are dozens: one each time.
@@ -321,7 +411,7 @@ const OPERATIONS: u64 = 20;
 
 /// Counts the allocations of `operation` in its steady state, all bursts together.
 fn allocations(
-    reporter: fn(TracerBuilder) -> TracerBuilder,
+    reporter: impl Fn(TracerBuilder) -> TracerBuilder,
     sampled: bool,
     operation: impl Fn(&Tracer, &Span),
 ) -> u64 {
