@@ -19,7 +19,7 @@ impl fmt::Display for Declined {
 
 impl std::error::Error for Declined {}
 
-/// What is tested.
+/// Returns what is tested.
 fn checkout(tracer: &Tracer, amount: u32) -> Result<(), Declined> {
     let span = tracer.span("checkout").tag("amount", amount).start();
     span.child("reserve").finish();

@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (tracer, _) = TRACING.as_ref().map_err(ToString::to_string)?;
     for request in io::stdin().lines() {
         println!("answer: {} bytes", handle(tracer, &request?));
-        // With the answer computed and before it is returned: as long as the platform waits for that, the
+        // With the response computed and before it is returned: as long as the platform waits for that, the
         // process runs. The bound keeps an agent that is gone from costing more than it.
         let report = tracer.flush(Duration::from_millis(200));
         println!("flushed: {} sent, {} queued", report.stats.sent, report.stats.queued);

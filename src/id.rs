@@ -287,7 +287,7 @@ thread_local! {
 /// The generator is wyrand, seeded from the operating system's once a thread: ids need to differ,
 /// not to be secret, and they are drawn once or twice for every span. A tracer gives its own `salt`:
 /// a process that was forked goes on where its parent's thread was, and so do its siblings, but each
-/// with a tracer of its own.
+/// with its own tracer.
 #[inline]
 pub(crate) fn random_63(salt: u64) -> u64 {
     // Without a destructor the state is there until the thread is gone; the fallback is for the

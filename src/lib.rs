@@ -47,7 +47,7 @@
 //! | configuration from the environment | [`Configuration::from_env`] |
 //! | what was lost, and why | [`Tracer::stats`] |
 //!
-//! The client runs on plain threads of its own; it needs no async runtime and works inside any.
+//! The client runs on its own plain threads; it needs no async runtime and works inside any.
 //! *Sent* over UDP means handed to the operating system: no UDP client can know whether an agent
 //! stored it. Spans that a server confirmed over HTTP are *acknowledged* too.
 

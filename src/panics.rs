@@ -1,4 +1,4 @@
-//! What happens when a user callback panics.
+//! Handling of panics of user callbacks.
 //!
 //! A user callback is code of an application, or of another crate, that a tracer calls: a method of
 //! one of the traits below. The same rules hold for all of them:

@@ -37,7 +37,7 @@ impl Dropped {
 /// one of them. `buffered` is 0 unless the tracer [samples tails](crate::TailSamplingConfig), `saved`
 /// unless it has a [file for that](crate::SavedBatchesConfig).
 ///
-/// With several destinations, `sent` and `dropped` follow the first; each has counts of its own in
+/// With several destinations, `sent` and `dropped` follow the first; each has its own counts in
 /// [`Tracer::destination_stats`](crate::Tracer::destination_stats). A span is `queued` until the first
 /// destination is done with it.
 ///

@@ -16,7 +16,7 @@
 
 use std::fmt;
 
-/// Whether the operation failed: a boolean.
+/// The failure of the operation: a boolean.
 pub const ERROR: &str = "error";
 /// The role of the span in a call, see [`SpanKind`].
 pub const SPAN_KIND: &str = "span.kind";

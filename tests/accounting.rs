@@ -335,7 +335,7 @@ fn a_refusal_learned_with_a_refused_list_takes_the_message_before_and_none_of_it
     assert_eq!(accounting_of_late_refusals(one, &[3, 1, 2]), [(3, 0), (0, 4), (2, 4)]);
 }
 
-/// What was sent and what failed after each flush of so many spans.
+/// Returns what was sent and what failed after each flush of so many spans.
 fn accounting_of_late_refusals(
     script: Vec<(Option<u16>, bool)>,
     flushes: &[usize],

@@ -213,7 +213,7 @@ fn layers(source: &Source) -> Vec<String> {
     wrong
 }
 
-/// What has one place is named nowhere else.
+/// Returns what has one place is named nowhere else.
 fn places(source: &Source) -> Vec<String> {
     let only = ONLY_IN.iter().filter(|(_, places)| !places.contains(&&*source.path)).flat_map(
         |(name, places)| {
@@ -293,7 +293,7 @@ fn hold(rule: fn(&Source) -> Vec<String>) {
     report(sources().iter().flat_map(rule).collect());
 }
 
-/// What of the rules for single files, and for kinds, does not hold in a library.
+/// Returns what of the rules for single files, and for kinds, does not hold in a library.
 fn broken_rules(sources: &[Source]) -> Vec<String> {
     let rules = [layers, places, never];
     let of_files = sources.iter().flat_map(|source| rules.iter().flat_map(|rule| rule(source)));
@@ -306,7 +306,7 @@ fn report(wrong: Vec<String>) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// What a rule finds in a text that stands for the file at `path`.
+/// Returns what a rule finds in a text that stands for the file at `path`.
 fn found(rule: fn(&Source) -> Vec<String>, path: &str, text: &str) -> usize {
     rule(&Source::new(path, text)).len()
 }

@@ -71,7 +71,7 @@ impl Logger for FileLogger {
     }
 }
 
-/// Follows every span, with a lock of its own.
+/// Follows every span, with its own lock.
 #[derive(Debug, Default)]
 struct Follows(std::sync::Mutex<u64>);
 
@@ -142,7 +142,7 @@ fn use_it(tracer: &Tracer, shared: &Span) -> Vec<u64> {
     ids
 }
 
-/// What a child does: all there is with its parent's tracer, then with one of its own.
+/// Returns what a child does: all there is with its parent's tracer, then with one of its own.
 fn child(tracer: Tracer, closer: Closer, shared: Span, folder: &Path, number: usize) -> ! {
     CHILD.store(number + 1, Ordering::Relaxed);
     let mut ids = use_it(&tracer, &shared);
@@ -237,7 +237,7 @@ fn wait(pid: i32) -> String {
     }
 }
 
-/// Runs a test of this binary, in a process of its own that may fork.
+/// Runs a test of this binary, in its own process that may fork.
 fn run(test: &str, folder: &Path, agent: &str) -> Output {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
@@ -254,7 +254,7 @@ impl Folder {
         Self(folder)
     }
 
-    /// What files whose names begin so hold.
+    /// Returns what files whose names begin so hold.
     fn files(&self, prefix: &str) -> Vec<String> {
         let entries = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap());
         entries

@@ -192,7 +192,7 @@ const ENDINGS: &[(&str, fn())] = &[
     }),
 ];
 
-/// Not a test of its own: what a child does when this binary is run again.
+/// Not a separate test: what a child does when this binary is run again.
 #[test]
 fn child() {
     let Ok(ending) = env::var(ENDING) else { return };

@@ -181,7 +181,7 @@ fn encode(request: &Request, out: &mut Vec<u8>) -> usize {
     out.len()
 }
 
-/// What callgrind counts. Its name is what callgrind looks for.
+/// Returns what callgrind counts. Its name is what callgrind looks for.
 #[inline(never)]
 fn measured_encoding(work: &mut impl FnMut() -> usize) -> usize {
     black_box(work())

@@ -93,7 +93,7 @@ impl Backend {
         self.values.get(port).unwrap_or_else(|| panic!("the backend has no port `{port}`"))
     }
 
-    /// What it is.
+    /// Returns what it is.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind

@@ -18,7 +18,7 @@ use crate::demo::Running;
 use crate::gate::{self, Found};
 use crate::span::from_base64;
 
-/// A browser with a window and a profile of its own. It ends when this is dropped.
+/// A browser with a window and its own profile. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Browser {
     /// The session's URL.
@@ -143,7 +143,7 @@ impl Browser {
         Ok(call(&self.http, &url, None)?.as_str().unwrap_or_default().into())
     }
 
-    /// What a script returns that runs in the page.
+    /// Returns what a script returns that runs in the page.
     ///
     /// # Errors
     ///
@@ -243,7 +243,7 @@ fn find(names: &[&str]) -> Found<PathBuf> {
         .ok_or_else(|| format!("there is no {} on the path", names.join(" or ")))
 }
 
-/// The value that the driver answers with.
+/// The value that the driver responds with.
 fn call(http: &ureq::Agent, url: &str, body: Option<&Value>) -> Found<Value> {
     let response = match body {
         Some(body) => {

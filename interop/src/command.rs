@@ -51,7 +51,7 @@ pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     }
 }
 
-/// Reads a pipe to its end on a thread of its own, so that a full pipe stops nobody.
+/// Reads a pipe to its end on its own thread, so that a full pipe stops nobody.
 fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

@@ -123,7 +123,7 @@ fn tags(tags: &Tags) -> Vec<u8> {
 #[derive(Debug)]
 pub struct Doors {
     backend: Backend,
-    /// How many spans were sent, each in two traces of its own.
+    /// How many spans were sent, each in two separate traces.
     sent: u64,
 }
 
@@ -225,7 +225,7 @@ fn rename(value: &mut Value, from: &str, to: &str) {
     }
 }
 
-/// What one of two spans has and the other has not, as lines: a field, the door, what is there.
+/// Returns what one of two spans has and the other has not, as lines: a field, the door, what is there.
 #[must_use]
 pub fn differences([thrift, otlp]: &[Value; 2]) -> Vec<String> {
     let mut lines = Vec::new();

@@ -25,7 +25,7 @@ pub struct Plan<'t> {
 impl Plan<'_> {
     /// Makes a trace of `count` spans and finishes them all; gives how they must come back.
     ///
-    /// `number` tells traces apart. Those that 4 divides continue one from elsewhere.
+    /// `number` distinguishes traces. Those that 4 divides continue one from elsewhere.
     #[must_use]
     pub fn trace(&self, number: usize, count: usize) -> Vec<Wanted> {
         let mut live: Vec<Live> = Vec::with_capacity(count);
@@ -174,7 +174,7 @@ impl Live {
     }
 }
 
-/// What span `i` refers to: spans of its trace, one of another trace, or none.
+/// Returns what span `i` refers to: spans of its trace, one of another trace, or none.
 fn references(number: usize, i: usize, live: &[Live]) -> Vec<(bool, SpanContext)> {
     let elsewhere = || {
         SpanContext::new(
@@ -200,7 +200,7 @@ fn references(number: usize, i: usize, live: &[Live]) -> Vec<(bool, SpanContext)
     }
 }
 
-/// What makes some spans the ends of a remote call, and others failures.
+/// Returns what makes some spans the ends of a remote call, and others failures.
 fn call(i: usize) -> Vec<Field> {
     let mut tags = match i % 11 {
         4 => vec![text("span.kind", "client")],

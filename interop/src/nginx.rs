@@ -1,4 +1,4 @@
-//! nginx on a free port of loopback, in a folder of its own.
+//! nginx on a free port of loopback, in its own folder.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::command::{INTERVAL, output};
 use crate::gate::Found;
 
-/// Whether nginx with HTTP/2 can be run here.
+/// Returns whether nginx with HTTP/2 can be run here.
 ///
 /// # Errors
 ///

@@ -66,7 +66,7 @@ impl Peer {
         format!("http://{}{path}", self.address)
     }
 
-    /// Gets `path` with these headers and gives the answer.
+    /// Gets `path` with these headers and gives the response.
     ///
     /// # Panics
     ///
@@ -77,7 +77,7 @@ impl Peer {
         json(&url, query::get(&url, headers))
     }
 
-    /// Posts to `path` and gives the answer.
+    /// Posts to `path` and gives the response.
     ///
     /// # Panics
     ///

@@ -136,7 +136,7 @@ pub struct HttpResponse {
 ///
 /// # Errors
 ///
-/// Says why if nothing was answered in time. An answer of any status is an answer.
+/// Says why if nothing was answered in time. A response of any status is a response.
 pub fn get(url: &str, headers: &[(String, String)]) -> Found<HttpResponse> {
     let mut request = client().get(url);
     for (name, value) in headers {

@@ -91,7 +91,7 @@ impl Way {
         vec![name.to_owned()]
     }
 
-    /// What is different when it comes back from this server.
+    /// Returns what is different when it comes back from this server.
     const fn rules(self, kind: Kind) -> &'static [Rule] {
         match (self, kind) {
             (Self::Compact | Self::Binary | Self::Http, Kind::JaegerV1) => &[],

@@ -81,7 +81,7 @@ pub enum Micros {
 }
 
 impl Micros {
-    /// What must be there; a range stands for any moment of it.
+    /// Returns what must be there; a range stands for any moment of it.
     fn plain(self) -> Value {
         match self {
             Self::Exactly(micros) => json!(micros),
@@ -236,7 +236,7 @@ pub fn read_back(span: &Value, processes: &Value) -> Value {
         .map(|log| json!([log["timestamp"], read_fields(&log["fields"])]))
         .collect();
     let mut tags = read_fields(&span["tags"]);
-    // The collector notes in a tag of its own, behind all others, how it got the span.
+    // The collector notes in its own tag, behind all others, how it got the span.
     tags.pop_if(|tag| tag[0] == "internal.span.format");
     json!({
         "trace": span["traceID"],

@@ -33,7 +33,7 @@ fn bursts_arrive(kind: Kind) {
         if is_full() { &[2_000, 10_000, 50_000, 300_000] } else { &[2_000, 20_000] };
     for spans in sizes {
         for _ in 0..if is_full() { 10 } else { 1 } {
-            // A server of its own for each: what it holds stays in its memory.
+            // Its own server for each: what it holds stays in its memory.
             let server = Backend::start(kind).expect("it could be started just now");
             let way = Way::new(server.address("compact"));
             let outcome = way.burst(*spans, &server.query()).expect("the server answers");

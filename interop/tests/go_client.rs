@@ -203,7 +203,7 @@ impl Both {
             .unwrap()
     }
 
-    /// Calls Go from `span`, which calls Rust; gives the answer of both.
+    /// Calls Go from `span`, which calls Rust; gives the response of both.
     fn through_go_to_rust(&self, tracer: &Tracer, span: &Span) -> Value {
         let mut headers = HttpHeaders(Vec::<(String, String)>::new());
         tracer.inject(&span.context(), &mut headers);
@@ -211,7 +211,7 @@ impl Both {
         self.go.get(&format!("/continue?next={next}"), &headers.0)
     }
 
-    /// Waits for the spans of the trace that a peer answered with, which must be this chain.
+    /// Waits for the spans of the trace that a peer responded with, which must be this chain.
     fn stored(&self, response: &Value, wanted: &[(&str, &str)]) -> Vec<Value> {
         let trace_id = response["trace_id"].as_str().unwrap();
         let spans = self.backend.query().wait(trace_id, wanted.len(), soon()).unwrap();

@@ -38,7 +38,7 @@ fn a_ride_is_one_trace_over_six_services_in_jaeger() {
         assert!(metrics.contains(&format!("{{{label}}} ")), "{label}: {metrics}");
     }
 
-    // Rides at the same time are traces of their own, whose queries wait for each other.
+    // Rides at the same time are their own traces, whose queries wait for each other.
     let rides: Vec<_> = thread::scope(|scope| {
         let ride = |request: usize| {
             let frontend = &frontend;

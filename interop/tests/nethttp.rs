@@ -192,7 +192,7 @@ impl Run {
     }
 }
 
-/// What the article's program logs to a hop that connects.
+/// Returns what the article's program logs to a hop that connects.
 fn new_connection(port: &str) -> Vec<Vec<(String, Input)>> {
     let addresses = ("localhost", 0).to_socket_addrs().unwrap();
     let mut found = vec![text("event", "DNSDone")];
@@ -211,7 +211,7 @@ fn new_connection(port: &str) -> Vec<Vec<(String, Input)>> {
     events
 }
 
-/// What it logs to one that does not.
+/// Returns what it logs to one that does not.
 fn reused_connection(port: &str) -> Vec<Vec<(String, Input)>> {
     let mut events: Vec<_> = [
         "GetConn",

@@ -36,7 +36,7 @@ impl Case {
     }
 }
 
-/// What differs for every span: OTLP tells which library made it, and has a place for one flag.
+/// Returns what differs for every span: OTLP tells which library made it, and has a place for one flag.
 fn always(kind: Kind, input: &Input) -> Vec<String> {
     let version = env!("CARGO_PKG_VERSION");
     let library = "jaeger-client";
@@ -102,7 +102,7 @@ fn every_difference_is_listed_in_the_page_and_no_other() {
     }
 }
 
-/// Jaeger stores numbers that are none, and answers 500 whenever their trace is asked for.
+/// Jaeger stores numbers that are none, and responds 500 whenever their trace is asked for.
 #[test]
 fn numbers_that_are_none_leave_a_trace_readable() {
     let found = || Doors::open(Kind::JaegerV2);

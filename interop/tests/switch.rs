@@ -75,7 +75,7 @@ fn spans(backend: &Backend, trace: &str, count: usize) -> Vec<Value> {
     }
 }
 
-/// Whether it came by OTLP, which alone has a scope.
+/// Returns whether it came by OTLP, which alone has a scope.
 fn is_otlp(span: &Value) -> bool {
     span.to_string().contains("otel.scope.name")
 }
@@ -107,7 +107,7 @@ fn both_doors_get_the_same_spans_and_one_variable_leaves_one_of_them() {
     gate::say("20 traces by both doors, 20 by OTLP alone, 20 by Thrift alone: the same spans");
 }
 
-/// What the service sends with a request.
+/// Returns what the service sends with a request.
 fn headers(tracer: &Tracer, span: &Span) -> Vec<(String, String)> {
     let mut headers = HttpHeaders(Vec::new());
     tracer.inject(&span.context(), &mut headers);

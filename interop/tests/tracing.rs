@@ -15,7 +15,7 @@ use serde_json::json;
 use tracing::{Dispatch, error, info, info_span, instrument};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// A service with a subscriber of its own, as it has in its own process.
+/// A service with its own subscriber, as it has in its own process.
 struct Service {
     tracer: Tracer,
     closer: Closer,

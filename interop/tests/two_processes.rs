@@ -20,7 +20,7 @@ use serde_json::json;
 fn three_processes_make_one_trace() {
     let found = gate::enter("two processes", || {
         let backend = Backend::jaeger_v1()?;
-        // Neither would sample a trace of its own: that of the caller must decide.
+        // Neither would sample its own trace: that of the caller must decide.
         let peer = |service| {
             let program = Path::new(env!("CARGO_BIN_EXE_peer"));
             Peer::start(program, backend.address("compact"), service, false)

@@ -18,7 +18,7 @@ fn the_demos_find_each_other_at_their_usual_ports() {
     let Some((_, Ok(program))) = found else { return };
     let alone = |program: &Path, args: &[&str]| {
         let mut unshare = Command::new("unshare");
-        // With processes of its own, all of which end with the first.
+        // With its own processes, all of which end with the first.
         unshare.args(["--map-root-user", "--net", "--pid", "--fork", "--kill-child"]);
         unshare.args(["sh", "-c", "ip link set lo up && exec \"$@\""]);
         unshare.arg("sh").arg(program).args(args);

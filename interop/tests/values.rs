@@ -78,7 +78,7 @@ fn on_one_way(backend: &Backend, way: Way) {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from((dice >> 33) % below as u64).unwrap()
     };
-    // One with a clock and ids of its own, too.
+    // One with a clock and its own ids, too.
     let clock = edge_cases::EdgeCaseClock::new(&mut draw);
     let odd_parts = |builder: TracerBuilder| {
         let ids = edge_cases::EdgeCaseIds::default();

@@ -54,7 +54,7 @@ pub(crate) struct ShardedBuffers {
     /// The maximum length of the spans in a buffer; smaller once a smaller datagram size was
     /// learned.
     room: AtomicUsize,
-    /// The largest span that some destination accepts whole; such a span gets a buffer of its own
+    /// The largest span that some destination accepts whole; such a span gets its own buffer
     /// if necessary.
     whole: usize,
     spare: Receiver<Vec<u8>>,

@@ -269,7 +269,7 @@ fn failure(error: ureq::Error, written: Written, is_encrypted: bool) -> Failure 
     }
 }
 
-/// Whether the other side's first bytes were none of TLS.
+/// Returns whether the other side's first bytes were none of TLS.
 fn speaks_no_tls(error: &io::Error) -> bool {
     #[cfg(feature = "tls")]
     {
@@ -290,5 +290,5 @@ const SEARCHED_BYTES: usize = 8 << 10;
 /// The part of it that is shown in messages, in characters.
 const SHOWN_CHARS: usize = 200;
 
-/// What requests say who makes them.
+/// The `User-Agent` of requests.
 pub(super) const USER_AGENT: &str = concat!("jaeger-client-rust/", env!("CARGO_PKG_VERSION"));

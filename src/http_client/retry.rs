@@ -71,7 +71,7 @@ pub(crate) struct FailedAttempt {
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// Whether a retry may help.
+/// The use of a retry.
 #[cfg(feature = "collector-http")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retry {

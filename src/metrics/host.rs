@@ -1,4 +1,4 @@
-//! What an application's metrics system can see of its tracer.
+//! The view that a metrics system has of its tracer.
 
 use std::fmt;
 use std::sync::Weak;

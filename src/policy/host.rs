@@ -1,4 +1,4 @@
-//! What a restriction manager or a throttler can see of its tracer.
+//! The view that a restriction manager or a throttler has of its tracer.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Limits on what applications do: baggage restrictions and debug throttling.
 //!
 //! Called on the application's thread, without a lock; an implementation must not block for long.
-//! The types named `Remote…` poll an agent on a thread of their own (feature `remote-sampler`).
+//! The types named `Remote…` poll an agent on their own thread (feature `remote-sampler`).
 
 #[cfg(feature = "remote-sampler")]
 mod credits;
@@ -35,7 +35,7 @@ fn refresh_interval(interval: Duration, usual: Duration) -> Duration {
     if interval.is_zero() { usual } else { interval.clamp(MIN_INTERVAL, MAX_INTERVAL) }
 }
 
-/// The timeout of a request on a thread of its own.
+/// The timeout of a request on its own thread.
 #[cfg(feature = "remote-sampler")]
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 #[cfg(feature = "remote-sampler")]

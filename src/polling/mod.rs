@@ -1,6 +1,6 @@
 //! Polling of servers by HTTP: shared by remote samplers, baggage restrictions and throttlers.
 //!
-//! `http` sends one request, within limits; `poll` does it on a thread of its own.
+//! `http` sends one request, within limits; `poll` does it on its own thread.
 
 mod http;
 mod poll;
@@ -17,7 +17,7 @@ pub(crate) use self::poll::{PollResult, Poller, SharedPoller};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The server answered with an error.
+    /// The server responded with an error.
     Status {
         /// The status code.
         status: u16,

@@ -11,7 +11,7 @@ use crate::error::ConfigError;
 use crate::http_client::Backoff;
 use crate::id;
 
-/// Whether a poll was answered, with success or an error.
+/// The result of a poll: a response, or an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PollResult {
     Responded,

@@ -2,7 +2,7 @@
 
 use crate::error::ExtractError;
 
-/// The one value of a header. Proxies repeat headers, on a line of their own or behind a comma:
+/// The one value of a header. Proxies repeat headers, on their own line or behind a comma:
 /// repetitions of the same value are accepted, and different values are an error.
 #[derive(Debug)]
 pub(super) struct SingleValue<T>(Option<T>);

@@ -11,7 +11,7 @@ use crate::error::{ConfigError, TransportError};
 use crate::panics;
 use crate::transport::{CloseSignal, Sent, Transport};
 
-/// Sends on a thread of its own. A message in flight at the deadline of the close signal, and all
+/// Sends on its own thread. A message in flight at the deadline of the close signal, and all
 /// later ones, fail, so that their spans can be saved; the thread ends by itself some time later.
 pub(super) struct BoundedTransport {
     calls: Sender<Call>,

@@ -163,7 +163,7 @@ impl InMemoryReporter {
     }
 }
 
-/// As a destination, the store receives spans on the reporter's thread.
+/// Receives spans on the reporter's thread, as a destination.
 impl Reporter for InMemoryReporter {
     fn report(&mut self, batch: &BatchView<'_>) -> Result<(), TransportError> {
         let spans: Vec<_> = batch.spans().map(|span| FinishedSpan::of(&span, None)).collect();

@@ -8,7 +8,7 @@ pub(super) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> 
     thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
-/// Runs `work` on a thread of its own: for waits that must not block a runtime's thread.
+/// Runs `work` on its own thread: for waits that must not block a runtime's thread.
 #[cfg(feature = "tokio")]
 pub(crate) fn wait_on_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     start_thread("jaeger-client-wait", work)

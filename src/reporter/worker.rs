@@ -223,7 +223,7 @@ impl Worker {
         self.flush_exporters(replies, ExporterThread::close);
     }
 
-    /// Makes all exporters send waiting spans, by `command` if they have threads of their own.
+    /// Makes all exporters send waiting spans, by `command` if they have their own threads.
     fn flush_exporters(
         &mut self,
         replies: Vec<Sender<()>>,

@@ -1,4 +1,4 @@
-//! What a sampler can see of its tracer.
+//! The view that a sampler has of its tracer.
 
 use std::fmt;
 use std::sync::Weak;
@@ -6,7 +6,7 @@ use std::sync::Weak;
 use crate::diag::Cause;
 use crate::panics::Callback;
 
-/// What a tracer does for its sampler.
+/// The services of a tracer for its sampler.
 pub(crate) trait Host: fmt::Debug + Send + Sync {
     fn monotonic_nanos(&self) -> u64;
 
@@ -46,7 +46,7 @@ impl SamplerHost {
         self.report_as(Cause::Sampler, || message.to_owned());
     }
 
-    /// Logs an error as [`report`](Self::report) does, for a cause with a rate limit of its own.
+    /// Logs an error as [`report`](Self::report) does, for a cause with its own rate limit.
     pub(super) fn report_as(&self, cause: Cause, message: impl Fn() -> String) {
         if let Some(host) = self.host.upgrade() {
             host.report(cause, &message);

@@ -15,7 +15,7 @@ use super::{
 /// second of each.
 ///
 /// An operation that is not in the strategies is learned when it first begins a trace, and gets the
-/// default probability and a lower bound of its own. When the maximum number of operations is
+/// default probability and its own lower bound. When the maximum number of operations is
 /// known, further ones share the default probability and have no lower bound. Only the first span
 /// of a trace in this process is sampled.
 ///

@@ -337,7 +337,7 @@ fn options(create: bool) -> OpenOptions {
     options
 }
 
-/// Whether that is why a file was not opened.
+/// Returns whether that is why a file was not opened.
 #[cfg(unix)]
 fn is_link(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
@@ -355,7 +355,7 @@ fn options(create: bool) -> OpenOptions {
     options
 }
 
-/// Whether the open file is still the one at its path.
+/// Returns whether the open file is still the one at its path.
 #[cfg(unix)]
 fn is_at(path: &Path, open: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;

@@ -11,9 +11,9 @@ use super::shared::SpanShared;
 use crate::stats::Stats;
 use crate::tail::TailSampler;
 
-/// A thread's reference to the shared part of a tracer, with counters of its own if there are
+/// A thread's reference to the shared part of a tracer, with its own counters if there are
 /// enough stripes. The reference count is not shared by all threads either: with one count for all,
-/// two threads that make spans spend more time on it than on the spans. On a cache line of its own
+/// two threads that make spans spend more time on it than on the spans. On its own cache line
 /// (two, because CPUs fetch them in pairs).
 #[derive(Debug)]
 #[repr(align(128))]

@@ -1,6 +1,6 @@
 //! The options of a tracer that are about its spans alone.
 
-/// What spans keep and how they are marked. The builder of a tracer fills it, and spans read it: an
+/// Options of spans: their limits and marks. The builder of a tracer fills it, and spans read it: an
 /// option more is a field here, a method of the builder, and the place that acts on it.
 #[derive(Clone, Debug)]
 pub(crate) struct SpanOptions {

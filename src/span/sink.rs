@@ -20,7 +20,7 @@ pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
     fn read(&self, stats: &mut Stats);
 }
 
-/// Whether a sink has accepted a span. The span is counted all the same.
+/// The response of a sink to a span, which is counted in either case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Accepted {

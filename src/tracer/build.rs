@@ -35,7 +35,7 @@ use crate::transport::{CloseSignal, MAX_PACKET_BYTES};
 impl TracerBuilder {
     /// Builds the tracer, and the closer that ends it.
     ///
-    /// A forked process has none of its parent's threads, and so needs a tracer of its own. With
+    /// A forked process has none of its parent's threads, and so needs its own tracer. With
     /// its parent's tracer, no call waits and ids are unique, but nothing is sampled or sent, no
     /// callback is called, and one line is logged about it.
     ///

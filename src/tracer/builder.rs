@@ -206,7 +206,7 @@ impl TracerBuilder {
     }
 
     /// Passes finished spans to another destination too, from the same bytes. May be called several
-    /// times. Each of several destinations has a thread and a queue of its own, of
+    /// times. Each of several destinations has a thread and its own queue, of
     /// [`queue_bytes`](Self::queue_bytes) and [`queue_size`](Self::queue_size): one that is slow or
     /// hangs loses only its own spans.
     ///

@@ -199,7 +199,7 @@ impl Drop for Closer {
     }
 }
 
-/// Waits on a thread of its own, and returns the result without blocking the caller's thread.
+/// Waits on its own thread, and returns the result without blocking the caller's thread.
 #[cfg(feature = "tokio")]
 pub(super) async fn run_on_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,

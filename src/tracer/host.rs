@@ -1,4 +1,4 @@
-//! What a sampler can see of its tracer.
+//! The view that a sampler has of its tracer.
 
 use std::sync::{Arc, Weak};
 

@@ -223,7 +223,7 @@ fn unix_socket(address: String) -> Result<Box<dyn Transport>, ConfigError> {
     ))
 }
 
-/// Returns the transport to a collector, and its encoding. On a thread of its own the transport
+/// Returns the transport to a collector, and its encoding. On its own thread the transport
 /// waits for the collector to come back; on a shared thread it does not.
 #[cfg(feature = "collector-http")]
 pub(crate) fn http(

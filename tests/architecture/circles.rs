@@ -53,7 +53,7 @@ impl<'s> Module<'s> {
     }
 }
 
-/// What is imported, each leaf of a tree by itself.
+/// Returns what is imported, each leaf of a tree by itself.
 fn uses(code: &str) -> Vec<(Vec<String>, bool)> {
     let mut found = Vec::new();
     for at in words(code, "use ") {

@@ -42,7 +42,7 @@ const RECIPES: [Recipe; 4] = [
     },
 ];
 
-/// What a recipe says, for a kind of one's own.
+/// What a recipe says, for a custom kind.
 struct Edits {
     file: String,
     /// The lines of `mod.rs`.
@@ -120,7 +120,7 @@ fn target() -> PathBuf {
     program.ancestors().nth(3).unwrap().to_owned()
 }
 
-/// Makes a package of its own out of this one, as far as its library goes.
+/// Makes its own package out of this one, as far as its library goes.
 fn copy_package(to: &Path) {
     let _ = fs::remove_dir_all(to);
     copy_folder(&root().join("src"), &to.join("src"));

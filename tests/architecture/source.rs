@@ -177,7 +177,7 @@ fn without_tests(mut code: String) -> String {
     code
 }
 
-/// Where `name` stands in `code` as a word of its own.
+/// Where `name` stands in `code` as a separate word.
 pub(crate) fn words(code: &str, name: &str) -> impl Iterator<Item = usize> {
     let whole = |at: &usize| {
         let opens = !name.starts_with(is_word) || !code[..*at].ends_with(is_word);

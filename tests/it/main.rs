@@ -1,6 +1,6 @@
 //! The behaviour of the client as its users see it, in the folders of `src`.
 //!
-//! What needs a process of its own is a program of its own beside this folder.
+//! What needs a separate process is a separate program beside this folder.
 
 #![allow(
     clippy::cast_possible_truncation,

@@ -42,7 +42,7 @@ impl Agent {
         spans
     }
 
-    /// What has arrived and was not read yet, without waiting for more.
+    /// Returns what has arrived and was not read yet, without waiting for more.
     pub(crate) fn rest(&self) -> Vec<Span> {
         self.socket.set_nonblocking(true).unwrap();
         let mut spans = Vec::new();

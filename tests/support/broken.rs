@@ -24,7 +24,7 @@ use jaeger_client::{
     SpanFinish, SpanObserver, StartSpanOptions, TagValue, TransportError,
 };
 
-/// Which method panics, how often each was called, and what the logger was told.
+/// Which method panics, how often each was called, and what the logger was called.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     armed: Mutex<Option<&'static str>>,

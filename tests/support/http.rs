@@ -1,4 +1,4 @@
-//! A server that answers as a test tells it, on a plain listener of the standard library.
+//! A server that responds as a test tells it, on a plain listener of the standard library.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

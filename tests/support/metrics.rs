@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jaeger_client::metrics::InMemoryMetrics;
 
-/// What is not zero, without the names' common beginning.
+/// Returns what is not zero, without the names' common beginning.
 pub(crate) fn counters(metrics: &InMemoryMetrics) -> BTreeMap<String, u64> {
     let short = |(name, count): (String, u64)| {
         (count > 0).then(|| (name.strip_prefix("jaeger.tracer.").unwrap().to_owned(), count))

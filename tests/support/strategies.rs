@@ -13,7 +13,7 @@ use jaeger_client::sampler::{FetchError, StrategySource};
 pub(crate) enum StrategyResponse {
     /// A status line's code, and a body.
     Body(u16, String),
-    /// So many bytes of an answer that says it is as long.
+    /// So many bytes of a response that says it is as long.
     Endless(usize),
     /// Nothing, while the connection stays open.
     Silence,

@@ -10,7 +10,7 @@ pub(crate) struct Row<'t> {
 }
 
 impl<'t> Row<'t> {
-    /// What it is about.
+    /// Returns what it is about.
     pub(crate) fn first(&self) -> &'t str {
         self.cells.first().copied().unwrap_or_default()
     }
@@ -41,7 +41,7 @@ pub(crate) fn rows(text: &str) -> Vec<Row<'_>> {
     rows
 }
 
-/// Whether a file has a test of that name that is not left out.
+/// Returns whether a file has a test of that name that is not left out.
 fn is_test(text: &str, function: &str) -> bool {
     let Some(at) = text.find(&format!("fn {function}(")) else { return false };
     let line = text[..at].rfind('\n').unwrap_or(0);

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::Outcome;
 
-/// Whether valgrind can be run here.
+/// Returns whether valgrind can be run here.
 pub(crate) fn is_there() -> bool {
     let quiet = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
     quiet.is_ok_and(|status| status.success())
@@ -120,7 +120,7 @@ fn executed(text: &str) -> impl Iterator<Item = (&str, u64, u64)> {
     })
 }
 
-/// Whether a locked instruction is at this address. Each object file is disassembled once.
+/// Returns whether a locked instruction is at this address. Each object file is disassembled once.
 fn is_locked(object: &str, address: u64) -> bool {
     static OBJECTS: Mutex<BTreeMap<String, HashSet<u64>>> = Mutex::new(BTreeMap::new());
     let mut objects = OBJECTS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -204,7 +204,7 @@ const CASES: &[Case] = &[
     })
     .within(250, 250, 0)
     .in_time(8, 120),
-    Case::new("unsampled, told by a server", 200, |meter| {
+    Case::new("unsampled, remote sampler", 200, |meter| {
         let reported = remote(r#"{"probabilisticSampling":{"samplingRate":0}}"#)?;
         let (tracer, _closer) = sampled_by(reported)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))

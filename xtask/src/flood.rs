@@ -107,7 +107,7 @@ fn produce(tracer: &Tracer, stop: &AtomicBool) {
 }
 
 impl Flood {
-    /// What the sink lacks of what the accounting calls sent; negative if it has more.
+    /// Returns what the sink lacks of what the accounting calls sent; negative if it has more.
     fn uncounted(&self, received: Received) -> i128 {
         i128::from(self.report.stats.sent) - i128::from(received.spans)
     }

@@ -42,7 +42,7 @@ impl Tool {
         Ok(program)
     }
 
-    /// Whether this version is in the list that cargo keeps of what it installed there.
+    /// Returns whether this version is in the list that cargo keeps of what it installed there.
     fn is_listed(&self, root: &Path) -> bool {
         let list = std::fs::read_to_string(root.join(".crates.toml")).unwrap_or_default();
         list.contains(&format!("\"{} {} (", self.package, self.version))

@@ -1,6 +1,6 @@
 //! The work that each peer does, and how it is measured.
 //!
-//! A peer is a program of its own, so that none shares an allocator, a clock or a cache with another.
+//! A peer is its own program, so that none shares an allocator, a clock or a cache with another.
 //! It is started by `cargo xtask compare`, which says one measurement as arguments and reads
 //! `key=value` lines from its output.
 
@@ -57,7 +57,7 @@ impl Case {
         Self::ALL.iter().find(|(other, _)| *other == name).map(|(_, case)| *case)
     }
 
-    /// Whether spans of this case are sampled.
+    /// Returns whether spans of this case are sampled.
     fn is_sampled(self) -> bool {
         !matches!(self, Self::Unsampled | Self::UnsampledContext)
     }
@@ -80,7 +80,7 @@ pub type Work<'a> = Box<dyn FnMut() + 'a>;
 
 /// A client that makes spans.
 pub trait Peer: Sync {
-    /// What one operation of `case` is with this client.
+    /// Returns what one operation of `case` is with this client.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ pub trait Peer: Sync {
     fn close(self) -> Option<u64>;
 }
 
-/// What `main` of each peer is: does the one measurement that the arguments name.
+/// Returns what `main` of each peer is: does the one measurement that the arguments name.
 pub fn run<P: Peer>(start: impl Fn(&Setup) -> Result<P, Unsupported>) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

@@ -30,7 +30,7 @@ pub(crate) fn time<P: Peer>(
     })
 }
 
-/// What callgrind watches; says how many operations it saw.
+/// Returns what callgrind watches; says how many operations it saw.
 pub(crate) fn count<P: Peer>(
     start: impl Fn(&Setup) -> Result<P, Unsupported>,
     name: &str,

@@ -70,7 +70,7 @@ struct Serving {
 }
 
 impl Serving {
-    /// The answer to a request, all of it.
+    /// The response to a request, all of it.
     fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();

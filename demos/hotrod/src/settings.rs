@@ -21,7 +21,7 @@ pub enum Which {
 }
 
 impl Which {
-    /// Whether `service` runs where this was chosen.
+    /// Returns whether `service` runs where this was chosen.
     #[must_use]
     pub fn includes(self, service: Self) -> bool {
         self == Self::All || self == service

@@ -1,4 +1,4 @@
-//! The program with its options, as processes of its own: what each of them changes in a trace.
+//! The program with its options, as separate processes: what each of them changes in a trace.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -46,7 +46,7 @@ impl Hotrod {
         Self { _turn: turn, child, stdout, printed }
     }
 
-    /// What stands behind this word: an address without `http://`.
+    /// Returns what stands behind this word: an address without `http://`.
     fn address(&self, word: &str) -> &str {
         let mut lines = self.printed.lines();
         let found = lines.find_map(|line| line.strip_prefix(word)?.strip_prefix(": http://"));
@@ -189,7 +189,7 @@ fn select(spans: &[Value]) -> &Value {
     select
 }
 
-/// Whether a tag or a log of a span has this text.
+/// Returns whether a tag or a log of a span has this text.
 fn says(span: &Value, text: &str) -> bool {
     format!("{}{}", span["tags"], span["logs"]).contains(text)
 }

@@ -65,7 +65,7 @@ fn text(span: &ReceivedSpan, tag: &str) -> Option<String> {
     }
 }
 
-/// What the logs of a span say under this key.
+/// Returns what the logs of a span say under this key.
 fn logged(span: &ReceivedSpan, wanted: &str) -> Vec<String> {
     let view = span.view();
     let mut found = Vec::new();

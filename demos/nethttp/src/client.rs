@@ -57,14 +57,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CallError {
-    /// There was no answer, or one that broke off.
+    /// There was no response, or one that broke off.
     Failed {
         /// What was asked for.
         url: String,
         /// What went wrong.
         source: Error,
     },
-    /// The answer was another.
+    /// The response was another.
     Status(StatusCode),
     /// The port makes no URL.
     Port,

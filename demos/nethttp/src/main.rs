@@ -1,6 +1,6 @@
 //! Runs the demo: `cargo run -p nethttp`.
 //!
-//! Without `--agent` and `--url` it has an agent of its own, in this process, and shows the trace that
+//! Without `--agent` and `--url` it has its own agent, in this process, and shows the trace that
 //! reached it. Every way it ends with the report of each tracer: what became of every span.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program to look at")]
 
@@ -69,7 +69,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
             (None, None, None) => tracer.build(),
         }
     };
-    // Each actor has a tracer of its own, as if it were alone: they are two services.
+    // Each actor has its own tracer, as if it were alone: they are two services.
     let (client, client_closer) = build("client")?;
     let (server, server_closer) = build("server")?;
 

@@ -16,7 +16,7 @@ fn printed(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A port that nobody else can take while the listener lives, and where nobody answers after it.
+/// A port that nobody else can take while the listener lives, and where nobody responds after it.
 fn listener() -> (std::net::TcpListener, String) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();

@@ -3,7 +3,7 @@
 //! The server takes `TraceLayer` as it is, and the client's `Channel` takes `ClientLayer`. A call is a
 //! span from its start to its trailers, at both sides.
 //!
-//! What cannot be had of a `Channel`: it connects on a task of its own, for no call in particular,
+//! What cannot be had of a `Channel`: it connects on its own task, for no call in particular,
 //! and its calls share one connection of HTTP/2. So there is none of `GetConn`, `DNSStart`,
 //! `ConnectStart`, `TLSHandshakeStart`, `GotConn`, `WroteHeaders`, `WroteRequest`,
 //! `GotFirstResponseByte`, `PutIdleConn`, nor whether the connection was reused.

@@ -31,7 +31,7 @@ where
         let agent = agent.compact_addr().to_string();
         Tracer::builder(service).sampler(ConstSampler::new(true)).agent(agent).build()
     };
-    // A tracer for each, as if they were processes of their own.
+    // A tracer for each, as if they were their own processes.
     let ((client, client_closer), (server, server_closer)) = (build(client)?, build(server)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(work(client, server))?;

@@ -11,7 +11,7 @@ use jaeger_client::encoding::{
 };
 use jaeger_client::{SpanId, TraceId};
 
-/// A batch in bytes of its own, canonical whatever it came as.
+/// A batch in separate bytes, canonical whatever it came as.
 #[derive(Debug, Default)]
 pub(crate) struct OwnedBatch {
     service_name: Vec<u8>,

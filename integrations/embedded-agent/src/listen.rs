@@ -65,7 +65,7 @@ impl Receivers {
             };
             started.spawn(&format!("jaeger-agent-{protocol}"), move || port.run())?;
         }
-        // The decoder ends when both ports are gone, so it must not hold a sender of its own.
+        // The decoder ends when both ports are gone, so it must not hold its own sender.
         drop(sender);
         let (store, stop) = (store.clone(), Arc::clone(&started.stop));
         started.spawn("jaeger-agent-decode", move || {
@@ -105,7 +105,7 @@ impl Drop for Receivers {
     }
 }
 
-/// The address by which this process reaches a socket of its own.
+/// The address by which this process reaches its own socket.
 pub(crate) fn reachable(mut addr: SocketAddr) -> SocketAddr {
     if addr.ip().is_unspecified() {
         match addr {

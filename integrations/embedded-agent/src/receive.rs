@@ -50,7 +50,7 @@ pub(crate) fn read<T>(
     }
 }
 
-/// The spans of a batch as bytes of their own. What their client put around or between the fields
+/// The spans of a batch as separate bytes. What their client put around or between the fields
 /// of the model is left behind.
 pub(crate) fn own_spans(batch: &BatchView<'_>) -> Vec<(TraceId, Box<[u8]>)> {
     let own = |span: jaeger_client::encoding::SpanView<'_>| {

@@ -56,7 +56,7 @@ fn bytes_are_bounded_whatever_the_shape_of_spans() {
         let store = Store::with_limits(MAX, usize::MAX);
         for id in 1..=3_000_u64 {
             let spans = Items::default().span(&span(id % traces, id, 0, operation));
-            // Every span from a process of its own, which takes room too.
+            // Every span from its own process, which takes room too.
             let message = compact(&format!("svc-{id}"), &spans);
             store.receive(Protocol::Compact, &message).unwrap();
             assert!(store.bytes() <= MAX, "{} bytes at span {id}", store.bytes());

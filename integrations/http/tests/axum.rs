@@ -77,7 +77,7 @@ async fn a_layer_around_the_router_has_the_name_given_late() {
     let layer = TraceLayer::new(tracer);
     let mut app = layer.layer(routes().layer(RouteLayer::new()));
     assert_eq!(named(&mut app, &spans, &REQUESTS).await, expected(BY_ROUTE));
-    // A service below which axum has a router of its own.
+    // A service below which axum has its own router.
     let inner = Router::new().route("/{id}", get(async || "item")).layer(RouteLayer::new());
     let mut app = Router::new().nest_service("/items", inner).layer(layer.clone());
     let reported = named(&mut app, &spans, &[("GET", "/items/9")]).await;

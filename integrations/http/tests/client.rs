@@ -120,7 +120,7 @@ async fn redirects_end_after_ten_requests() {
     assert_eq!(response.status(), StatusCode::FOUND);
 }
 
-/// Whether both spans of a request say that it was cancelled.
+/// Returns whether both spans of a request say that it was cancelled.
 fn cancelled(reporter: &InMemoryReporter) -> bool {
     let spans = reporter.spans();
     let [hop, request] = &spans[..] else { panic!("{spans:?}") };
@@ -147,7 +147,7 @@ async fn a_request_that_is_cancelled_says_so_and_ends_its_spans_and_its_connecti
     assert_eq!(events(&spans[1].view()), ["cancelled"]);
     assert_eq!(tag(&spans[0].view(), "http.status_code"), None);
     assert_eq!(tracer.stats().open, 0);
-    // The next one needs a connection of its own.
+    // The next one needs its own connection.
     read(&client, &server.url("/time")).await.unwrap();
     assert_eq!(server.accepted.load(Ordering::SeqCst), 2);
 }

@@ -70,7 +70,7 @@ where
     response.into_body().collect().await.is_ok()
 }
 
-/// What the spans so far were told, in the order of their ends.
+/// Returns what the spans so far were told, in the order of their ends.
 fn logged(spans: &InMemoryReporter) -> Vec<Vec<String>> {
     let logged = spans.spans().iter().map(|span| events(&span.view())).collect();
     spans.reset();

@@ -87,7 +87,7 @@ async fn what_a_server_did_not_process_is_sent_again_and_reported() {
 #[tokio::test]
 async fn what_a_server_may_have_processed_is_not_sent_again() {
     const ENDS: [&[&[Say]]; 6] = [
-        // It came to the last stream that counts, and has no answer.
+        // It came to the last stream that counts, and has no response.
         &[&[Say::GoAway(1, NO_ERROR), Say::Close]],
         &[&[Say::GoAway(0, ENHANCE_YOUR_CALM)]],
         &[&[Say::Reset(INTERNAL_ERROR)]],

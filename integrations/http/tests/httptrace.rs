@@ -214,7 +214,7 @@ async fn a_request_given_up_is_reported_as_in_go_where_its_context_ends() {
     run.give_up("body deadline", get(&server.url("/half"))).await;
 }
 
-/// What Go tells of a case, and what is told here besides: the dial ends with its request.
+/// Returns what Go tells of a case, and what is told here besides: the dial ends with its request.
 fn and(name: &str, more: &str) -> String {
     format!("{}{more}", cases()[name])
 }

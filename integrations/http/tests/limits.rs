@@ -57,7 +57,7 @@ fn slow() -> RequestBody {
     RequestBody::stream(Slow(12, None))
 }
 
-/// Shorter than the upload, and much longer than the answer takes after it.
+/// Shorter than the upload, and much longer than the response takes after it.
 const LIMIT: Duration = Duration::from_secs(1);
 
 #[tokio::test]
@@ -187,7 +187,7 @@ mod http2 {
     use crate::support::frames::{Say, Script};
     use jaeger_client_http::TracedClient;
 
-    /// A server that answers with a head of 60 KB, once it has the body.
+    /// A server that responds with a head of 60 KB, once it has the body.
     async fn server() -> (HttpPoolBuilder, String, Arc<AtomicUsize>) {
         let (config, acceptor) = support::tls::both(&[b"h2"]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -17,7 +17,7 @@ const SENSITIVE: [HeaderName; 6] = [
     header::WWW_AUTHENTICATE,
 ];
 
-/// A URL whose answers lead through these in their order.
+/// A URL whose responses lead through these in their order.
 fn through(urls: &[String]) -> String {
     let (first, rest) = urls.split_first().unwrap();
     match rest {

@@ -247,7 +247,7 @@ async fn a_method_that_somebody_makes_up_is_no_name_of_a_span() {
     }
 }
 
-/// What the logs of a span are named.
+/// Returns what the logs of a span are named.
 fn events(span: &jaeger_client::FinishedSpan) -> Vec<String> {
     support::events(&span.view())
 }

@@ -163,7 +163,7 @@ async fn the_zone_of_an_address_stays_at_home() {
     assert_eq!(*way.sent.lock(), "sent GET / host=[::1]:PORT\n".repeat(2));
 }
 
-/// Whether anything of the spans holds this text.
+/// Returns whether anything of the spans holds this text.
 fn holds(reporter: &InMemoryReporter, wanted: &str) -> bool {
     let spans = reporter.spans();
     let mut all = String::new();

@@ -35,7 +35,7 @@ impl StrategySource for Server {
     }
 }
 
-/// A sampler that has its first answer.
+/// A sampler that has its first response.
 fn sampler(server: &Server) -> JaegerRemoteSampler {
     let remote = RemoteSampler::builder("svc")
         .source(server.clone())

@@ -1,4 +1,4 @@
-//! The command against a server of its own, from a file to what came in.
+//! The command against its own server, from a file to what came in.
 
 #![allow(clippy::disallowed_methods, reason = "a test starts threads and reads the environment")]
 

@@ -27,7 +27,7 @@ use crate::visit::Visitor;
 /// # Cost
 ///
 /// Nothing is allocated for a span or an event in steady state, as long as values need not be kept
-/// under keys of their own (sources of errors) and texts are of usual length.
+/// under their own keys (sources of errors) and texts are of usual length.
 ///
 /// # Source
 ///

@@ -110,7 +110,7 @@ impl Target for Held<'_> {
 }
 
 /// Converts a span's field `error`: Jaeger marks a span as failed if that is `true`, and not if it
-/// is text, which gets a key of its own.
+/// is text, which gets its own key.
 fn each_of_error(value: TagValue<'_>, mut set: impl FnMut(&'static str, TagValue<'_>)) {
     if matches!(value, TagValue::Bool(_)) {
         return set("error", value);

@@ -96,7 +96,7 @@ fn resume(tracer: &Tracer, target: &str, headers: Headers) -> Result<Value, Stri
     Ok(response)
 }
 
-/// Gets `url` from a client span below `parent`; gives the answer and the headers injected.
+/// Gets `url` from a client span below `parent`; gives the response and the headers injected.
 fn call(tracer: &Tracer, parent: &Span, url: &str) -> Result<(Value, Value), String> {
     let span = tracer.span("rust-client").child_of(parent).tag("span.kind", "client").start();
     let mut headers = HttpHeaders(Headers::new());

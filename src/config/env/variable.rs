@@ -372,5 +372,5 @@ const MAX_SHOWN_CHARS: usize = 100;
 /// A bare number below this was perhaps meant as seconds.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// What the names of OpenTelemetry's variables begin with.
+/// The prefix of the names of OpenTelemetry's variables.
 pub(super) const OPEN_TELEMETRY: &str = "OTEL_";

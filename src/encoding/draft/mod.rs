@@ -22,7 +22,7 @@ use super::view::{ReferenceView, SpanView};
 use super::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, varint_len, zigzag};
 use crate::id::{SpanId, TraceId};
 
-/// Whether a reference is `FOLLOWS_FROM`, and not `CHILD_OF`.
+/// The type of a reference: true for `FOLLOWS_FROM`, false for `CHILD_OF`.
 pub(crate) type FollowsFrom = bool;
 
 /// The parts of a live span. The memory is reused for the next span.

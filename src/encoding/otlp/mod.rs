@@ -142,7 +142,7 @@ pub struct OtlpRequest<'r, 's> {
     /// The number of spans that were dropped because their own id or that of their trace is zero.
     pub invalid: usize,
     /// The spans that would have made the request too large, for the next one. If `bytes` is empty
-    /// and this is not, the first span is too large for a request of its own.
+    /// and this is not, the first span is too large for its own request.
     pub left: List<'s>,
 }
 

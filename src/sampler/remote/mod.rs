@@ -1,7 +1,7 @@
 //! The remote sampler: it polls a server for its sampling strategy.
 //!
 //! `source` sends requests, `strategy` parses responses, `current` applies them, `refresh` does
-//! that on a thread of its own. A failure of any of them leaves the sampler in use as it is.
+//! that on its own thread. A failure of any of them leaves the sampler in use as it is.
 
 mod builder;
 mod current;

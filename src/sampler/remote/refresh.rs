@@ -180,7 +180,7 @@ impl Shared {
     }
 }
 
-/// Starts polling on a thread of its own, until the poller is dropped.
+/// Starts polling on its own thread, until the poller is dropped.
 pub(super) fn start(shared: &Arc<Shared>, interval: Duration) -> Result<Poller, ConfigError> {
     let shared = Arc::clone(shared);
     Poller::start("jaeger-client-sampler", interval, move |is_stopped| {

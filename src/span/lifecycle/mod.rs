@@ -1,4 +1,4 @@
-//! What happens to a span from its start to its end.
+//! The lifecycle of a span, from its start to its end.
 //!
 //! | state | what there is | how it comes about | where it goes |
 //! |---|---|---|---|

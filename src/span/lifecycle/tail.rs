@@ -43,7 +43,7 @@ impl TailSampler<Arc<TraceState>> {
         state.is_tracked() && state.tail_state.owner() == self.id
     }
 
-    /// Whether the trace's spans are buffered, and by this tracer.
+    /// Returns whether the trace's spans are buffered, and by this tracer.
     fn is_buffering(&self, state: &TraceState) -> bool {
         state.is_buffered() && state.tail_state.owner() == self.id
     }

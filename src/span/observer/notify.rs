@@ -192,7 +192,7 @@ fn notify_finish(observers: &SpanObservers, span: &Span, finish: &SpanFinish) {
     }
 }
 
-/// The end in nanoseconds since the Unix epoch, and what observers are told of it.
+/// The end in nanoseconds since the Unix epoch, and what observers are notified of it.
 fn finish_of(record: &SpanRecord, shared: &SpanShared, end: Option<i64>) -> (i64, SpanFinish) {
     // Read without the lock, as a clock may be a user callback.
     let now = if end.is_none() { shared.clock.monotonic_nanos() } else { 0 };

@@ -170,7 +170,7 @@ impl<'a> StartSpanOptions<'a> {
     }
 }
 
-/// What the application wants to be called when a span is about to be finished.
+/// A callback of the application for a span that is about to be finished.
 pub(super) type FinishCallback = Box<dyn FnOnce(&Span) + Send>;
 
 /// The end of a span.

@@ -24,7 +24,7 @@ pub(crate) struct SpanData {
     pub(crate) start: Start,
     pub(crate) finished: bool,
     pub(crate) baggage: Option<Arc<Baggage>>,
-    /// What a span of a disabled tracer hands on, in place of a context of its own; empty where it
+    /// What a span of a disabled tracer hands on, in place of its own context; empty where it
     /// has no caller.
     pub(in crate::span) caller: Option<Arc<SpanContext>>,
     /// The fields that few spans use.

@@ -64,7 +64,7 @@ impl SpanRecord {
         self.own.is_none() || self.ids.parent == SpanId::NONE
     }
 
-    /// Begins with a state of its own.
+    /// Begins with its own state.
     #[inline]
     pub(crate) fn begin_state(&mut self, flags: u8) {
         self.leave_state();

@@ -14,13 +14,13 @@ pub(crate) const FIREHOSE: u8 = 8;
 /// The sampler will be called again. Not one of the flags that leave the process.
 const UNDECIDED: u32 = 0x100;
 
-/// Its spans take the slow path: others are notified of what is done to them, or asked about it.
+/// Spans of the trace take the slow path: observers are notified, or the sampler is called, on each change.
 const SLOW_PATH: u32 = 0x200;
 
-/// Its spans are buffered when they are finished: it is not sampled, but may be wanted.
+/// Spans of the trace are buffered when they are finished: it is not sampled, but may be retained.
 const BUFFERED: u32 = 0x400;
 
-/// Its open spans are counted, and what comes into the trace by other ways finds it by the trace's id.
+/// Open spans of the trace are counted, and spans that join it otherwise find it by the trace's id.
 /// From when it was first buffered until the state begins anew.
 const TRACKED: u32 = 0x800;
 
@@ -30,7 +30,7 @@ const RECORDING: u32 = SAMPLED as u32 | UNDECIDED | BUFFERED;
 /// Calls on its spans may yet decide on the trace.
 const PENDING: u32 = UNDECIDED | BUFFERED;
 
-/// Its spans do not start, change and end on the fast path.
+/// Spans of the trace do not start, change and end on the fast path.
 const ON_SLOW_PATH: u32 = PENDING | SLOW_PATH | TRACKED;
 
 /// The flags of a trace's local part. Changing them on one span changes them for all, so that
@@ -86,13 +86,13 @@ impl TraceState {
         self.bits() & RECORDING != 0
     }
 
-    /// Whether it is sampled, and nobody is to be notified or asked about that.
+    /// Returns whether it is sampled, and nobody is to be notified or asked about that.
     #[inline]
     pub(crate) fn is_surely_sampled(&self) -> bool {
         self.bits() & (u32::from(SAMPLED) | ON_SLOW_PATH) == u32::from(SAMPLED)
     }
 
-    /// Whether a tag is kept, or somebody is to be notified of it.
+    /// Returns whether a tag is kept, or somebody is to be notified of it.
     #[inline]
     pub(crate) fn wants_tags(&self) -> bool {
         self.bits() & (RECORDING | SLOW_PATH) != 0
@@ -116,7 +116,7 @@ impl TraceState {
         self.bits() & ON_SLOW_PATH != 0
     }
 
-    /// Whether it is surely not sampled, and nobody is to be notified or asked about that. One look at all
+    /// Returns whether it is surely not sampled, without a callback to notify or a sampler to call. One look at all
     /// of it: in between, what may yet decide could become what was decided.
     #[inline]
     pub(crate) fn is_surely_unsampled(&self) -> bool {
@@ -129,7 +129,7 @@ impl TraceState {
         self.bits() & PENDING != 0
     }
 
-    /// Whether its spans are buffered when they are finished, unless they are sampled.
+    /// Returns whether its spans are buffered when they are finished, unless they are sampled.
     #[inline]
     pub(crate) fn is_buffered(&self) -> bool {
         self.bits() & BUFFERED != 0
@@ -214,7 +214,7 @@ impl TraceState {
     }
 }
 
-/// Whether a span is sampled, as far as that is decided.
+/// The sampling decision of a span, as far as it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sampled {
     Yes,

@@ -236,7 +236,7 @@ impl DatagramSocket for FakeSocket {
         let peer = state.peers.get_mut(&self.1).unwrap();
         let pending = peer.pending.take();
         if pending.is_none() {
-            // It comes after the question that follows the datagram at once.
+            // It comes after the request that follows the datagram at once.
             peer.arrive();
         }
         Ok(pending.map(io::Error::from_raw_os_error))

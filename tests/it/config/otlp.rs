@@ -54,7 +54,7 @@ mod with_otlp {
 
     const OTLP: (&str, &str) = ("JAEGER_TRACES_EXPORTER", "otlp");
 
-    /// What these variables make, where the exporter is `otlp`.
+    /// Returns what these variables make, where the exporter is `otlp`.
     fn read_with(variables: Pairs<'_>) -> Configuration {
         read(&[&[OTLP], variables].concat()).unwrap()
     }

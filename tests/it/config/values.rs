@@ -316,7 +316,7 @@ fn formats_are_named_in_their_order() {
     let _ = closer.close(Duration::from_secs(1));
 }
 
-/// Runs in a process of its own, which the next test starts.
+/// Runs in its own process, which the next test starts.
 #[test]
 #[ignore = "started by the_environment_of_the_process_is_read"]
 fn in_a_process_with_variables() {

@@ -95,7 +95,7 @@ fn the_log_has_once_what_was_set_and_not_read() {
     assert_says(&lines[0], &["OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER are set, but not read"], &"");
 }
 
-/// Runs in a process of its own, which the next test starts.
+/// Runs in its own process, which the next test starts.
 #[test]
 #[ignore = "started by the_environment_is_searched_for_variables_that_are_not_read"]
 fn in_a_process_with_misspelt_variables() {

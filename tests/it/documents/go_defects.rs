@@ -47,7 +47,7 @@ fn lengths_that_no_binary_carrier_can_have_are_errors_and_reserve_nothing() {
     assert_eq!(tracer.stats().decoding_errors, 4);
 }
 
-/// Defect 3: in Go each of these questions ends the process.
+/// Defect 3: in Go each of these calls ends the process.
 #[test]
 fn a_context_of_a_debug_id_or_baggage_alone_has_every_accessor() {
     let (tracer, _closer) = builder().null_reporter().build().unwrap();

@@ -43,7 +43,7 @@ fn every_requirement_has_its_row_or_binds_no_client() {
     assert!(in_rows.iter().chain(&listed).all(|id| all.contains(*id)), "a number too many");
 }
 
-/// Whether a word is a number of this document, such as `P12`.
+/// Returns whether a word is a number of this document, such as `P12`.
 fn is_id(word: &str, of: &str) -> bool {
     word.strip_prefix(of).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -9,7 +9,7 @@ use crate::support::table::{Row, rows, wrong_rows};
 /// The defects of the Go client that the table has to have a row for.
 const DEFECTS: std::ops::RangeInclusive<usize> = 1..=30;
 
-/// What is wrong with the rows; `source` gives a file's text.
+/// Returns what is wrong with the rows; `source` gives a file's text.
 fn wrong(rows: &[Row<'_>], source: impl FnMut(&str) -> Option<String>) -> Vec<String> {
     let is_silent = |row: &&Row<'_>| row.cells.get(3).is_none_or(|ours| ours.is_empty());
     let silent = rows.iter().filter(is_silent);

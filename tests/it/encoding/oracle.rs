@@ -185,7 +185,7 @@ fn span() -> impl Strategy<Value = Span> {
     )
 }
 
-/// Few, or so many that a list's count takes a byte of its own.
+/// Few, or so many that a list's count takes its own byte.
 fn spans() -> impl Strategy<Value = Vec<Span>> {
     prop_oneof![
         9 => prop::collection::vec(span(), 0..4),

@@ -170,7 +170,7 @@ proptest! {
     }
 }
 
-/// An answer that a part was taken, and one that the request failed; with a field that is not known.
+/// A response that a part was taken, and one that the request failed; with a field that is not known.
 fn responses(rejected: i64, code: i32, message: &str) -> (Vec<u8>, Vec<u8>) {
     let partial_success =
         PartialSuccess { rejected_spans: rejected, error_message: message.into() };

@@ -265,7 +265,7 @@ fn polls_of_a_remote_sampler_are_counted_by_result() {
     let rate = |rate: &str| {
         Ok(format!(r#"{{"probabilisticSampling":{{"samplingRate":{rate}}}}}"#).into_bytes())
     };
-    // From the last to the first: out of range, unreadable, two good ones, no answer.
+    // From the last to the first: out of range, unreadable, two good ones, no response.
     let responses = vec![
         rate("7"),
         Ok(b"<html>".to_vec()),
@@ -280,7 +280,7 @@ fn polls_of_a_remote_sampler_are_counted_by_result() {
     (0..5).for_each(|_| drop(sampler.refresh()));
     let status = Arc::clone(&sampler);
     let (_tracer, _closer, metrics) = counted(sampler);
-    // The tracer's own first question gets no answer either.
+    // The tracer's own first request gets no response either.
     eventually(|| counters(&metrics).get("sampler_queries|result=err") == Some(&2));
     let counts = counters(&metrics);
     let remote = status.status().remote.unwrap();

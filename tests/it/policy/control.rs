@@ -46,7 +46,7 @@ fn items(span: &Span, keys: &[&str]) -> String {
     keys.iter().filter_map(item).collect::<Vec<_>>().join(",")
 }
 
-/// What the only span logged, in short.
+/// Returns what the only span logged, in short.
 fn logged(reporter: &InMemoryReporter) -> Vec<String> {
     let field = |(key, value): &(String, Value)| match value {
         Value::Str(text) => format!("{key}={text}"),
@@ -147,7 +147,7 @@ fn a_response_that_is_no_list_is_refused_counted_logged_and_the_last_list_stays(
         StrategyResponse::Endless(2 << 20),
     ] {
         server.set(response);
-        // Two more, so that at least one was asked after the answer had been put in.
+        // Two more, so that at least one was asked after the response had been put in.
         let before = manager.updates().err;
         eventually(|| manager.updates().err >= before + 2);
         assert_eq!(manager.restriction("", "tenant"), BaggageRestriction::up_to(3));

@@ -68,7 +68,7 @@ fn debug_id(tracer: &Tracer) -> SpanContext {
     tracer.extract(&HashMap::from([("jaeger-debug-id", "ticket 42")])).unwrap()
 }
 
-/// Whether a span that is forced becomes a debugging one.
+/// Returns whether a span that is forced becomes a debugging one.
 fn forced(tracer: &Tracer, operation: &'static str) -> bool {
     let span = tracer.start_span(operation);
     span.set_tag("sampling.priority", 1);
@@ -322,7 +322,7 @@ fn invalid_responses_add_nothing_and_are_counted_and_logged() {
         StrategyResponse::Endless(2 << 20),
     ] {
         server.set(response);
-        // Two more, so that at least one was asked after the answer had been put in.
+        // Two more, so that at least one was asked after the response had been put in.
         let before = throttler.updates().err;
         eventually(|| throttler.updates().err >= before + 2);
     }

@@ -43,7 +43,7 @@ fn context(items: &[(&str, &str)]) -> SpanContext {
     items.iter().fold(context, |context, (key, value)| context.with_baggage_item(key, value))
 }
 
-/// What a carrier holds, sorted.
+/// Returns what a carrier holds, sorted.
 fn pairs(carrier: &dyn ExtractCarrier) -> Pairs {
     let mut pairs = Pairs::new();
     carrier.visit(&mut |key, value| {
@@ -150,7 +150,7 @@ fn headers_are_replaced_in_whatever_case_and_number_they_are_there() {
     });
 }
 
-/// Whether a text can break out of its header.
+/// Returns whether a text can break out of its header.
 fn breaks_out(text: &str) -> bool {
     text.contains(['\r', '\n', '\0'])
 }

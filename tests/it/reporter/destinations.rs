@@ -41,7 +41,7 @@ fn bad(send: impl FnMut(&[u8]) -> Result<Sent, TransportError> + Send + 'static)
     Destination::transport(By(send), AgentProtocol::Compact).named("bad")
 }
 
-/// What goes wrong at a destination.
+/// Returns what goes wrong at a destination.
 fn faults() -> Vec<(&'static str, Destination)> {
     let (hanging, gate) = gated();
     let hanging = Destination::transport(hanging, AgentProtocol::Compact).named("bad");

@@ -108,7 +108,7 @@ mod of_servers {
         assert_eq!(stats.dropped.total(), lost, "nothing is lost after the recovery: {stats}");
     }
 
-    /// A server that answers 413 to a long message, and ends the connection, before it has read it.
+    /// A server that responds 413 to a long message, and ends the connection, before it has read it.
     fn rash(limit: usize) -> (String, Arc<AtomicUsize>) {
         use std::io::{BufRead, BufReader, Read, Write};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

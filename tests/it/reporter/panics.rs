@@ -16,7 +16,7 @@ use jaeger_client::{
     Stats, Tracer,
 };
 
-/// What takes the place of the answers, beside what holds for every method.
+/// What takes the place of the responses, beside what holds for every method.
 type Check = fn(&Life);
 
 /// Everything that a tracer made of broken parts did.
@@ -169,7 +169,7 @@ const BEFORE_STARTS: &str = "Format::keys";
 /// Asked when a list of samplers is built, which has no tracer yet.
 const IN_A_LIST: &str = "Sampler::memory_bits";
 
-/// Have a test of their own below.
+/// Have their own test below.
 const SOURCES: [&str; 2] = ["StrategySource::fetch", "StrategySource::name"];
 
 #[test]

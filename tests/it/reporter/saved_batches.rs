@@ -55,12 +55,12 @@ fn collector(takes: impl Fn(usize) -> bool + Send + Sync + 'static) -> Server {
     Server::start(move |number, _| status(if takes(number) { 202 } else { 503 }))
 }
 
-/// What is posted to a server once each, without a second attempt.
+/// Returns what is posted to a server once each, without a second attempt.
 fn once(url: impl Into<String>) -> HttpConfig {
     HttpConfig { max_attempts: 1, ..HttpConfig::new(url.into()) }
 }
 
-/// Names of spans of all requests that were answered with 202, in order.
+/// Names of spans of all requests that were responded with 202, in order.
 fn taken(server: &Server, takes: impl Fn(usize) -> bool) -> Vec<String> {
     let requests = server.requests().into_iter().enumerate();
     let taken = requests.filter(|(number, _)| takes(*number));

@@ -259,7 +259,7 @@ fn errors_are_logged_and_so_is_the_end_of_them() {
     eventually(|| said.news.has("sampling now probabilistic: 0.5 of traces"));
 }
 
-/// Gives no answer until it is let go.
+/// Gives no response until it is let go.
 #[derive(Debug)]
 struct Gate {
     entered: Sender<()>,
@@ -283,7 +283,7 @@ impl StrategySource for Gate {
     }
 }
 
-/// One that answers at once; says when it is asked, and when the thread that asked has ended.
+/// One that responds at once; says when it is asked, and when the thread that asked has ended.
 fn open_gate() -> (Gate, Receiver<()>, Receiver<()>) {
     let (entered, has_entered) = channel();
     let (ended, has_ended) = channel();

@@ -41,7 +41,7 @@ fn short(logs: &[Log]) -> Vec<String> {
     logs.iter().map(shown).collect()
 }
 
-/// What a list does that is overwritten from its middle on, log by log.
+/// Returns what a list does that is overwritten from its middle on, log by log.
 fn overwritten(max: usize, count: usize) -> Vec<String> {
     let name = |n: usize| format!("e{n}");
     if max == 0 || count <= max {

@@ -214,7 +214,7 @@ fn observers_neither_hide_the_servers_side_nor_the_cut_of_a_tag() {
     assert_eq!(tracer.stats().truncated_tags, 1);
 }
 
-/// Every tag of the process is cut but the one that tells tracers apart, as in jaeger-client-go.
+/// Every tag of the process is cut but the one that distinguishes tracers, as in jaeger-client-go.
 #[test]
 fn the_uuid_of_a_tracer_is_not_cut_with_the_tags_of_the_process() {
     #[derive(Debug)]

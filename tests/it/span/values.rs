@@ -33,7 +33,7 @@ impl Reporter for Encoded {
     }
 }
 
-/// A tracer with options that make edge cases of their own; `random` decides on the rest.
+/// A tracer with options that make edge cases; `random` decides on the rest.
 fn edge_case_tracer(random: &mut Seeded) -> jaeger_client::TracerBuilder {
     let mut draw = |below: usize| usize::try_from(random.below(below as u64)).unwrap();
     let name = Some(edge_cases::text(&mut draw))

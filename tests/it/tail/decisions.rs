@@ -38,7 +38,7 @@ fn text<'s>(span: &SpanView<'s>, key: &str) -> Option<&'s str> {
     }
 }
 
-/// What the span says of why its trace was kept.
+/// Returns what the span says of why its trace was kept.
 fn reason(span: &FinishedSpan) -> Option<&str> {
     let view = span.view();
     text(&view, "sampler.type").filter(|kind| *kind == "tail")?;

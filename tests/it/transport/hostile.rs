@@ -62,7 +62,7 @@ fn throttled_by(throttler: &Arc<RemoteThrottler>) -> (Tracer, Closer) {
     builder.debug_throttler(Arc::clone(throttler)).build().unwrap()
 }
 
-/// What servers write again and again, after a beginning, and with pauses.
+/// Returns what servers write again and again, after a beginning, and with pauses.
 fn endless_responses() -> Vec<(&'static str, String, &'static str, Duration)> {
     let (head, slow) = ("HTTP/1.1 200 X\r\n", Duration::from_millis(50));
     let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
@@ -173,7 +173,7 @@ fn whatever_a_collector_writes_without_end_a_message_is_over_in_time() {
             for config in both_ways(&address) {
                 scope.spawn(move || {
                     let stats = sends_and_counts(name, config);
-                    // A status that came is an answer, however long it goes on.
+                    // A status that came is a response, however long it goes on.
                     let is_responded = name.contains("body") || name.contains("chunk");
                     assert_eq!(stats.sent, if is_responded { 2 } else { 0 }, "{name}: {stats}");
                     assert_eq!(stats.unconfirmed, stats.dropped.send_failed, "{name}: {stats}");
@@ -311,7 +311,7 @@ fn redirects_are_followed_three_times_and_to_http_alone() {
 
 #[test]
 fn a_refused_poll_does_not_prevent_others() {
-    // Two questions: the first names what this server does not take.
+    // Two requests: the first names what this server does not take.
     let address = server(|line, stream| {
         if line.contains("aaa") {
             say(stream, 414, "too long");

@@ -122,7 +122,7 @@ fn requests_go_through_proxies_with_their_headers() {
     assert_eq!(line, "POST http://collector.invalid:4318/v1/traces HTTP/1.1");
 }
 
-/// A port where these bytes are the answer to the first that come, and the end of the connection.
+/// A port where these bytes are the response to the first that come, and the end of the connection.
 fn server_with(bytes: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

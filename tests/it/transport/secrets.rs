@@ -153,7 +153,7 @@ fn no_error_of_a_configuration_shows_a_secret() {
     }
 }
 
-/// A server that refuses every request with this status, and repeats all of it in its answer.
+/// A server that refuses every request with this status, and repeats all of it in its response.
 fn repeating(status: u16) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

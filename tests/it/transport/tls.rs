@@ -82,7 +82,7 @@ impl Wrap for Encrypted {
     }
 }
 
-/// Sends two spans there and gives how many were taken and lost, and whether the logger was told
+/// Sends two spans there and gives how many were taken and lost, and whether the logger was called
 /// these words.
 fn send_two(host: &str, server: &Server, ca: Option<String>, words: &str) -> (u64, u64, bool) {
     let config = HttpConfig {

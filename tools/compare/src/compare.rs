@@ -28,7 +28,7 @@ pub(crate) struct Counts {
     pub(crate) thrift_alone: u64,
     /// Spans that came by OTLP alone.
     pub(crate) otlp_alone: u64,
-    /// Copies that came again by the same door, as happens when an answer is lost.
+    /// Copies that came again by the same door, as happens when a response is lost.
     pub(crate) repeated: u64,
 }
 

@@ -58,5 +58,5 @@ fn run(args: &Args) -> Result<Report, QueryError> {
 const SAFE: u8 = 0;
 /// One of them cannot.
 const NOT_SAFE: u8 = 1;
-/// Nothing can be said: wrong arguments, no answer, no or too few spans.
+/// Nothing can be said: wrong arguments, no response, no or too few spans.
 const COULD_NOT_COMPARE: u8 = 2;

@@ -1,4 +1,4 @@
-//! Asks a Jaeger's query API: requests that end, answers that are bounded, errors that say what to do.
+//! Asks a Jaeger's query API: requests that end, responses that are bounded, errors that say what to do.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(crate) enum QueryError {
     #[error("{url} answered {status}{message}")]
     Status { url: String, status: u16, message: String },
     #[error(
-        "{url} answered more than {max_mib} MiB: ask for less with --traces, or allow more with --max-answer"
+        "{url} answered more than {max_mib} MiB: ask for less with --traces, or allow more with --max-response"
     )]
     TooLong { url: String, max_mib: u64 },
     #[error("{url} did not answer as a Jaeger's query API does: {error}{hint}")]
@@ -42,7 +42,7 @@ pub(crate) enum QueryError {
     NoService { name: String, known: String },
 }
 
-/// The envelope of each answer.
+/// The envelope of each response.
 #[derive(Deserialize)]
 struct ApiResponse<T> {
     data: Option<T>,
@@ -72,7 +72,7 @@ pub(crate) struct Window {
 }
 
 impl Query {
-    /// The API below a base URL. Headers and the bound of an answer are for each request.
+    /// The API below a base URL. Headers and the bound of a response are for each request.
     ///
     /// # Errors
     ///
@@ -163,7 +163,7 @@ impl Query {
         Ok(traces.and_then(|traces| traces.into_iter().next()))
     }
 
-    /// The data of an answer; none for "not found".
+    /// The data of a response; none for "not found".
     fn get<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<Option<T>, QueryError> {
         let mark = if query.is_empty() { "" } else { "?" };
         let url = format!("{}{path}{mark}{query}", self.base);
@@ -216,7 +216,7 @@ impl Query {
     }
 }
 
-/// What a server says of errors, of whatever length, as the end of a sentence.
+/// Returns what a server says of errors, of whatever length, as the end of a sentence.
 fn said(errors: &[ResponseError]) -> String {
     let Some(text) = errors.iter().find_map(|error| error.msg.as_deref()) else {
         return String::new();

@@ -154,7 +154,7 @@ fn safe(services: &[ServiceReport]) -> Option<bool> {
     if has(None) || !is_compared { None } else { Some(true) }
 }
 
-/// What is printed where nothing could be compared.
+/// Returns what is printed where nothing could be compared.
 pub(crate) fn json_error(error: &str) -> String {
     serde_json::json!({"safe": null, "error": error}).to_string()
 }
@@ -291,7 +291,7 @@ fn shown(text: &str) -> String {
     out
 }
 
-/// Whether it changes the order in which a terminal shows others.
+/// Returns whether it changes the order in which a terminal shows others.
 const fn is_reordering(char: char) -> bool {
     matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -172,7 +172,7 @@ impl Copy {
         Self { operation: span.operation_name, fields }
     }
 
-    /// What this copy, which came by Thrift, and the one that came by OTLP have alone.
+    /// Returns what this copy, which came by Thrift, and the one that came by OTLP have alone.
     pub(crate) fn differences(&self, otlp: &Self, ignored: &Ignored) -> Vec<Difference> {
         let mut differences = Vec::new();
         if self.operation != otlp.operation {

@@ -215,9 +215,9 @@ fn a_response_is_read_up_to_a_bound() {
         (200, "", body)
     };
     let url = serve(endless);
-    let (code, text) = outcome(&["--query", &url, "--max-answer", "1"]);
+    let (code, text) = outcome(&["--query", &url, "--max-response", "1"]);
     assert_eq!(code, 2, "{text}");
-    assert!(text.contains("more than 1 MiB") && text.contains("--max-answer"), "{text}");
+    assert!(text.contains("more than 1 MiB") && text.contains("--max-response"), "{text}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! CPU time of spans delivered by OTLP over HTTP, beside opentelemetry-otlp:
 //! `cargo run --release -p otlp-cost [SPANS] [ROUNDS]`.
 //!
-//! Each run is a process of its own, which makes spans at a steady pace, sends them to a server in the
+//! Each run is its own process, which makes spans at a steady pace, sends them to a server in the
 //! first process, and says how much CPU time it has taken from its start to its end. The server counts the
 //! spans that it was sent: a run that lost one is no measurement. Clients take turns, so that what else
 //! goes on in the machine is the same for all of them.
@@ -78,7 +78,7 @@ struct Run {
     requests: u64,
 }
 
-/// Runs a client in a process of its own.
+/// Runs a client in its own process.
 fn run(client: Client, spans: u64, server: &Server) -> Outcome<Run> {
     let _ = server.take_counts();
     let mut command = Command::new(std::env::current_exe()?);
@@ -96,7 +96,7 @@ fn run(client: Client, spans: u64, server: &Server) -> Outcome<Run> {
     Ok(Run { cpu_seconds, bytes: counts.bytes, requests: counts.requests })
 }
 
-/// What this process has taken since it began, all its threads together.
+/// Returns what this process has taken since it began, all its threads together.
 fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     #[expect(clippy::cast_precision_loss, reason = "seconds of a process")]

@@ -46,7 +46,7 @@ impl Server {
         &self.url
     }
 
-    /// What came since the last time.
+    /// Returns what came since the last time.
     pub(crate) fn take_counts(&self) -> Counts {
         std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }

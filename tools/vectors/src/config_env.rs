@@ -313,7 +313,7 @@ fn trimmed<'v>(config: &'v Value, key: &str, checks: &mut Checks) -> Result<&'v 
     Ok(recorded.trim())
 }
 
-/// What is not above zero means the default.
+/// Returns what is not above zero means the default.
 fn or_default(recorded: i128, default: usize) -> Result<usize, String> {
     if recorded <= 0 {
         return Ok(default);

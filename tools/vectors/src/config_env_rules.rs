@@ -13,7 +13,7 @@ pub(crate) type Environment = BTreeMap<String, String>;
 /// Keys and values.
 pub(crate) type Tags = Vec<(String, String)>;
 
-/// Whether the variable is there and not empty.
+/// Returns whether the variable is there and not empty.
 pub(crate) fn is_set(env: &Environment, name: &str) -> bool {
     !value(env, name).is_empty()
 }
@@ -22,7 +22,7 @@ fn value<'e>(env: &'e Environment, name: &str) -> &'e str {
     env.get(name).map_or("", String::as_str).trim()
 }
 
-/// Whether the tracer records nothing.
+/// Returns whether the tracer records nothing.
 pub(crate) fn is_disabled(env: &Environment) -> bool {
     ["1", "t", "T", "true", "TRUE", "True"].contains(&value(env, "JAEGER_DISABLED"))
 }
@@ -108,19 +108,19 @@ pub(crate) fn refused(env: &Environment) -> Vec<&'static str> {
     refused
 }
 
-/// Whether the sampler's parameter is no number.
+/// Returns whether the sampler's parameter is no number.
 pub(crate) fn is_nan(env: &Environment) -> bool {
     value(env, "JAEGER_SAMPLER_PARAM").parse::<f64>().is_ok_and(f64::is_nan)
 }
 
-/// Whether it is a rate that no limiter can have, which Go takes.
+/// Returns whether it is a rate that no limiter can have, which Go takes.
 pub(crate) fn is_negative_rate(env: &Environment) -> bool {
     let is_rate = value(env, "JAEGER_SAMPLER_TYPE").eq_ignore_ascii_case("ratelimiting");
     let param = value(env, "JAEGER_SAMPLER_PARAM").parse::<f64>();
     is_rate && param.is_ok_and(|rate| rate < 0.0 || rate.is_infinite())
 }
 
-/// Whether it can be asked for over HTTP as it is.
+/// Returns whether it can be asked for over HTTP as it is.
 fn is_web_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
@@ -162,7 +162,7 @@ fn host(text: &str) -> Option<(&str, Option<u16>)> {
     Some((host?, port))
 }
 
-/// Whether a variable other than the agent's host says anything of sampling.
+/// Returns whether a variable other than the agent's host says anything of sampling.
 pub(crate) fn speaks_of_sampling(env: &Environment) -> bool {
     [
         "JAEGER_SAMPLER_TYPE",
@@ -176,7 +176,7 @@ pub(crate) fn speaks_of_sampling(env: &Environment) -> bool {
     .any(|name| is_set(env, name))
 }
 
-/// Whether the error is about variables that are set, and not about this one.
+/// Returns whether the error is about variables that are set, and not about this one.
 pub(crate) fn names_another(env: &Environment, error: &str, name: &str) -> bool {
     let named = |name: &str| error.contains(&format!("{name} is "));
     !named(name) && env.keys().any(|other| named(other))

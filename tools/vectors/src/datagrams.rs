@@ -152,7 +152,7 @@ pub(crate) const RULES: &[Rule] = &[(deviations::CANONICAL_ZIPKIN, |case, at| {
             }))
 })];
 
-/// Whether a value among the tags is of a type that canonical bytes do not have, or means something
+/// Returns whether a value among the tags is of a type that canonical bytes do not have, or means something
 /// to the conversion by its type.
 fn is_type_lost(tags: &Value) -> bool {
     tags.as_array().into_iter().flatten().any(|tag| {

@@ -22,7 +22,7 @@ fn split(description: &str) -> Vec<&str> {
     between.map(str::trim).collect()
 }
 
-/// What `300 x 'a'`, `'a' repeated 300 times` or `300 bytes of a` means.
+/// Returns what `300 x 'a'`, `'a' repeated 300 times` or `300 bytes of a` means.
 fn repeated(part: &str) -> Option<String> {
     let (outside, unit) = match part.find(QUOTES) {
         Some(open) => {

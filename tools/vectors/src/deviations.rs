@@ -7,7 +7,7 @@ use crate::report::Difference;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Deviation(pub(crate) &'static str, pub(crate) &'static str);
 
-/// Why an answer may differ from the recorded one: the deviation, and whether what the case says, and
+/// Why a response may differ from the recorded one: the deviation, and whether what the case says, and
 /// the place and the values of the difference, are such that it has to.
 pub(crate) type Rule = (Deviation, fn(&serde_json::Value, &Difference) -> bool);
 

@@ -51,7 +51,7 @@ impl Carrier {
         })
     }
 
-    /// What in it this client reads in a way of its own.
+    /// Returns what in it this client reads in its own way.
     fn deviations(&self) -> Vec<Deviation> {
         match self {
             Self::Headers { http, names, pairs } => headers_deviate(*http, names, pairs),
@@ -121,7 +121,7 @@ fn as_utf8(text: &mut Value, checks: &mut Checks) -> Result<(), String> {
     Ok(())
 }
 
-/// What this client makes of the carrier.
+/// Returns what this client makes of the carrier.
 fn extracted(carrier: &Carrier) -> Result<Value, String> {
     let builder = client::builder("vectors").sampler(ConstSampler::new(false));
     let mut debug_tags = vec![Names::default().debug];
@@ -187,7 +187,7 @@ fn shown(context: &SpanContext) -> Value {
     })
 }
 
-/// What in Jaeger's headers this client reads in a way of its own.
+/// Returns what in Jaeger's headers this client reads in its own way.
 pub(crate) fn headers_deviate(http: bool, names: &Names, pairs: &Pairs) -> Vec<Deviation> {
     let named = |name: &str| {
         let name = name.to_owned();
@@ -224,7 +224,7 @@ fn has_comma(value: &str) -> bool {
     value.contains(',') || value.to_uppercase().contains("%2C")
 }
 
-/// What in headers of B3 this client reads in a way of its own.
+/// Returns what in headers of B3 this client reads in its own way.
 fn b3_deviates(baggage_prefix: &str, pairs: &Pairs) -> Vec<Deviation> {
     let pairs = || pairs.iter().map(|(key, value)| (key.to_lowercase(), value));
     let named = |name: &'static str| pairs().filter(move |(key, _)| key == name).map(|(_, v)| v);
@@ -253,7 +253,7 @@ fn b3_deviates(baggage_prefix: &str, pairs: &Pairs) -> Vec<Deviation> {
     .collect()
 }
 
-/// Whether the carrier is such, and the difference is in one of the places.
+/// Returns whether the carrier is such, and the difference is in one of the places.
 fn is_read_otherwise(why: Deviation, case: &Value, at: &Difference, places: &[&str]) -> bool {
     let carrier = case.get("input").and_then(|input| Carrier::read(input).ok());
     // Whether there is a context at all is a matter of every part of it.

@@ -81,7 +81,7 @@ pub(crate) fn entries(pairs: Pairs) -> Value {
     pairs.into_iter().map(|(key, value)| (key, Value::from(value))).collect()
 }
 
-/// What this client writes.
+/// Returns what this client writes.
 fn injected(format: &Format, context: &SpanContext) -> Result<Value, String> {
     let builder = client::builder("vectors").null_reporter();
     let builder = match format {
@@ -121,7 +121,7 @@ fn context(ids: &Ids, baggage: &Baggage) -> Result<SpanContext, String> {
     })
 }
 
-/// Whether there is baggage that no header can hold, or no reader takes.
+/// Returns whether there is baggage that no header can hold, or no reader takes.
 pub(crate) fn is_not_all_written(baggage: &Baggage) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;

@@ -50,7 +50,7 @@ struct Kind {
     name: &'static str,
     /// Runs one case; an error says that the case could not be understood.
     run: fn(&Value, &mut Checks) -> Result<(), String>,
-    /// Why an answer may differ from what was recorded.
+    /// Why a response may differ from what was recorded.
     rules: &'static [Rule],
 }
 

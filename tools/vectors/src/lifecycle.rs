@@ -62,7 +62,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     client.close()
 }
 
-/// What a step shows, in one shape.
+/// Returns what a step shows, in one shape.
 fn recorded_step(step: &Value) -> Result<Value, String> {
     let mut seen = Map::new();
     for key in ["then", "reported", "error"] {
@@ -364,7 +364,7 @@ impl Client {
         Ok(())
     }
 
-    /// Whether the span came to the reporter.
+    /// Returns whether the span came to the reporter.
     fn finish(&self, step: &Value) -> Result<bool, String> {
         let before = self.memory.len();
         let list = present(step, "log_records").and_then(Value::as_array);
@@ -386,10 +386,10 @@ impl Client {
         Ok(self.memory.len() > before)
     }
 
-    /// What is not zero. Go's reporter in memory counts no spans.
+    /// Returns what is not zero. Go's reporter in memory counts no spans.
     fn counters(&self) -> Value {
         let mut counters = self.metrics.counters();
-        // What is asked in the background, or again after a bad answer, takes as long as it takes.
+        // What is asked in the background, or again after a bad response, takes as long as it takes.
         let background = [".reporter_spans|", ".throttler_updates|"];
         counters
             .retain(|name, count| *count > 0 && !background.iter().any(|part| name.contains(part)));
@@ -398,7 +398,7 @@ impl Client {
         json!(counters)
     }
 
-    /// What the servers were asked. About baggage one is asked again until there is an answer, which
+    /// What the servers were asked. About baggage one is asked again until there is a response, which
     /// takes as long as it takes.
     fn requests(&self) -> Vec<String> {
         let each = self.servers.iter().map(|server| {

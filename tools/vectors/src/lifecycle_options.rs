@@ -11,7 +11,7 @@ pub(crate) struct Options {
     pub(crate) service: String,
     pub(crate) sampler: String,
     pub(crate) trace_id_128bit: bool,
-    /// What every upper half is, where a generator of its own gives them.
+    /// What every upper half is, where its own generator gives them.
     pub(crate) high: Option<u64>,
     /// Where ids come from.
     pub(crate) numbers: Numbers,
@@ -39,7 +39,7 @@ pub(crate) enum Throttler {
     },
 }
 
-/// What a server answers about baggage: statuses and bodies, of which the first counts.
+/// What a server responds about baggage: statuses and bodies, of which the first counts.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Restrictions {
     pub(crate) responses: Vec<(u16, String)>,

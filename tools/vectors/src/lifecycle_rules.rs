@@ -43,7 +43,7 @@ fn priorities(steps: &[Value]) -> impl Iterator<Item = (TypedValue, &str, usize)
     })
 }
 
-/// Whether an extraction up to the place reads headers in that way of its own.
+/// Returns whether an extraction up to the place reads headers in that way of its own.
 fn extracted(why: Deviation, case: &Value, at: &Difference) -> bool {
     let names = Names::read(&case["tracer"]).unwrap_or_default();
     calls(until(case, at), "extract_").any(|step| {
@@ -62,13 +62,13 @@ fn responses(of: &Value) -> Vec<Value> {
     list.chain(of.get("answer_body")).map(body).collect()
 }
 
-/// Whether it is a list of objects that have both members.
+/// Returns whether it is a list of objects that have both members.
 fn is_list(list: &Value, [name, number]: [&str; 2]) -> bool {
     let is_whole = |entry: &Value| entry[name].is_string() && entry[number].is_number();
     list.as_array().is_some_and(|list| list.iter().all(is_whole))
 }
 
-/// Whether the sampler lets nothing pass a second, where Go's lets one trace pass.
+/// Returns whether the sampler lets nothing pass a second, where Go's lets one trace pass.
 fn has_zero_rate(case: &Value) -> bool {
     let words = case["tracer"]["sampler"].as_str().unwrap_or_default();
     let is_none = |after: &str| {

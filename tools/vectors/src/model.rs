@@ -225,7 +225,7 @@ pub(crate) fn stats(stats: &Value) -> Result<ClientStats, String> {
     ))
 }
 
-/// Whether texts are `cut` is a matter of where the tag is.
+/// Returns whether texts are `cut` is a matter of where the tag is.
 fn tag(out: &mut Vec<u8>, tag: &Value, limits: &mut Applied, cut: bool) -> Result<(), String> {
     let key = text_or_hex(tag, "key")?;
     let value = match TypedValue::read(tag)? {

@@ -119,7 +119,7 @@ fn bounds(case: &Value) -> impl Iterator<Item = &Value> {
     all.filter_map(|of| of.get("strategies")).map(|of| &of["defaultLowerBoundTracesPerSecond"])
 }
 
-/// Whether one of both sampled the trace by the lower bound, and the other did not.
+/// Returns whether one of both sampled the trace by the lower bound, and the other did not.
 fn by_lower_bound(case: &Value, at: &crate::report::Difference) -> bool {
     let Some(step) = at.step().and_then(|number| case["steps"].get(number)) else { return false };
     let is_lower = |tags: &Value| tags.to_string().contains("\"lowerbound\"");

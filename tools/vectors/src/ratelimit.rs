@@ -122,7 +122,7 @@ fn tags(decision: Option<(&str, f64)>) -> Value {
     json!({"sampled": true, "tags": [kind, {"key": "sampler.param", "value": param}]})
 }
 
-/// What a step shows; Go gives tags to what is not sampled, too.
+/// Returns what a step shows; Go gives tags to what is not sampled, too.
 fn recorded(step: &Value) -> Result<Value, String> {
     recorded_decision(step, "sampled", "tags")
 }
@@ -135,7 +135,7 @@ pub(crate) fn recorded_decision(step: &Value, sampled: &str, tags: &str) -> Resu
     Ok(json!({"sampled": true, "tags": tags}))
 }
 
-/// What a span shows.
+/// Returns what a span shows.
 pub(crate) fn seen(span: &ManualSpan) -> Value {
     let tags: Vec<_> = span.tags().map(shown_tag).collect();
     let tags = if tags.is_empty() && !span.is_sampled() { Value::Null } else { tags.into() };
@@ -233,7 +233,7 @@ impl Clock for Time {
 /// Far enough from zero for any clock that runs backwards: about 36 years.
 const BEGIN: u64 = 1 << 60;
 
-/// Whether the member of the input, or of a step up to the place, is such.
+/// Returns whether the member of the input, or of a step up to the place, is such.
 pub(crate) fn any_until(
     case: &Value,
     at: &Difference,

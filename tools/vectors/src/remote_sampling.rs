@@ -1,4 +1,4 @@
-//! The remote sampler: what it makes of a sequence of answers.
+//! The remote sampler: what it makes of a sequence of responses.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,7 +57,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     Ok(())
 }
 
-/// What a step has changed.
+/// Returns what a step has changed.
 fn seen(before: &SamplerStatus, after: &SamplerStatus) -> Result<Value, String> {
     let sampler = match after.rule.clone() {
         Rule::Const { sample } => json!({"type": "const", "decision": sample}),
@@ -88,7 +88,7 @@ fn seen(before: &SamplerStatus, after: &SamplerStatus) -> Result<Value, String> 
     }))
 }
 
-/// Gives the answers of a case, one after the other.
+/// Gives the responses of a case, one after the other.
 #[derive(Clone, Debug, Default)]
 struct Responses(Arc<Mutex<VecDeque<Result<String, FetchError>>>>);
 
@@ -108,7 +108,7 @@ impl StrategySource for Responses {
 /// What the cases were recorded with, where they do not say it.
 const MAX_OPERATIONS: usize = 50;
 
-/// What in an answer this client takes in a way of its own.
+/// Returns what in a response this client takes in its own way.
 fn deviating(body: &str) -> Vec<Deviation> {
     let response: Value = serde_json::from_str(body).unwrap_or_default();
     let part = |name| found(&response, name);
@@ -152,7 +152,7 @@ fn found<'a>(of: &'a Value, name: &str) -> &'a Value {
         .unwrap_or(&Value::Null)
 }
 
-/// Whether an answer up to the place is such.
+/// Returns whether a response up to the place is such.
 fn responded(why: Deviation, case: &Value, at: &Difference) -> bool {
     let until = at.step().unwrap_or_default() + 1;
     let steps = case["steps"].as_array().into_iter().flatten().take(until);

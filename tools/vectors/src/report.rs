@@ -24,7 +24,7 @@ impl Difference {
         self.place.strip_prefix("steps/")?.split('/').next()?.parse().ok()
     }
 
-    /// Whether it is in one of the places, or further in.
+    /// Returns whether it is in one of the places, or further in.
     pub(crate) fn is_in(&self, places: &[&str]) -> bool {
         let inside = |rest: &str| rest.is_empty() || rest.starts_with('/');
         places.iter().any(|place| self.place.strip_prefix(place).is_some_and(inside))

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A web server that gives its answers one after the other, and then the status 500. It ends when it
+/// A web server that gives its responses one after the other, and then the status 500. It ends when it
 /// is dropped: a file may have thousands of cases, and each server takes a thread and a socket.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -67,6 +67,6 @@ fn serve(
     let length = body.len();
     let head =
         format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-    // Who went away needs no answer.
+    // Who went away needs no response.
     let _ = (&stream).write_all(format!("{head}{body}").as_bytes());
 }

@@ -54,7 +54,7 @@ fn all_public_cases_pass_as_reviewed_and_by_the_rules_alone() {
     }
 }
 
-/// Where a case of a kind has its answers, and the members there that are none, or are shown again.
+/// Where a case of a kind has its responses, and the members there that are none, or are shown again.
 const RESPONSES: &[(&str, &[&str], &[&str])] = &[
     ("datagrams", &["expected"], &["content_type", "method", "message_type", "thrift_message"]),
     ("transport", &["expected"], &["first_16_bytes_hex", "message_type"]),
@@ -371,7 +371,7 @@ fn an_agents_host_deviates_in_both_of_its_places() {
     }
 }
 
-/// Without a reason in the case an answer that differs is no deviation.
+/// Without a reason in the case a response that differs is no deviation.
 #[test]
 fn a_difference_without_a_reason_fails() {
     for (kind, name, pointer, value) in [

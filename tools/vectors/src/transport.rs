@@ -100,7 +100,7 @@ impl Script {
         })
     }
 
-    /// Whether every span fits a packet together with the process.
+    /// Returns whether every span fits a packet together with the process.
     fn all_fit(&self) -> bool {
         let room = self.max_packet.saturating_sub(self.reserve);
         self.steps.iter().all(|step| match step {

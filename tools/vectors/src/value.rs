@@ -28,7 +28,7 @@ const THRIFT: &[(&str, &str)] = &[
     ("BINARY", "vBinary_hex"),
 ];
 
-/// Whether a tag of the Thrift model has the member, by whatever name.
+/// Returns whether a tag of the Thrift model has the member, by whatever name.
 fn has(tag: &Value, member: &str) -> bool {
     let is_set =
         member != "vBinary_hex" || present(tag, "vBinary_set") != Some(&Value::Bool(false));
@@ -36,7 +36,7 @@ fn has(tag: &Value, member: &str) -> bool {
     is_set && named.iter().any(|name| present(tag, name).is_some())
 }
 
-/// Whether a batch has a tag without a value of its type, or with one of another, which this client
+/// Returns whether a batch has a tag without a value of its type, or with one of another, which this client
 /// reads and never writes.
 pub(crate) fn lacks_values(batch: &Value) -> bool {
     match batch {

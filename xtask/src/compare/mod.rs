@@ -1,4 +1,4 @@
-//! `cargo xtask compare`: the client beside its peers, which do the same work in programs of their own.
+//! `cargo xtask compare`: the client beside its peers, which do the same work in their own programs.
 
 mod otlp_sink;
 mod peers;

@@ -13,7 +13,7 @@ use crate::callgrind;
 /// What a program said of one measurement, or why there is none.
 pub(super) type Measured = Result<BTreeMap<String, f64>, String>;
 
-/// A client, in a program of its own below `compare/`.
+/// A client, in its own program below `compare/`.
 pub(super) struct Peer {
     pub(super) name: &'static str,
     /// As its owners call it, with the version that its lockfile has.
@@ -49,7 +49,7 @@ impl Peer {
         Self { name, title, language: Language::Rust }
     }
 
-    /// Whether it is compiled by cargo.
+    /// Returns whether it is compiled by cargo.
     pub(super) fn is_rust(&self) -> bool {
         self.language == Language::Rust
     }
@@ -143,7 +143,7 @@ fn values(text: &str) -> Measured {
     Ok(pairs().filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?))).collect())
 }
 
-/// What a program that ended early said, out of what else was printed with it.
+/// Returns what a program that ended early said, out of what else was printed with it.
 fn reason(text: &str) -> String {
     let line = text.lines().find_map(|line| line.strip_prefix("unsupported="));
     line.or_else(|| text.lines().last()).unwrap_or_default().to_owned()

@@ -26,7 +26,7 @@ async fn job(tracer: Tracer) -> u32 {
     }
     let rows: u32 = pages.join_all().await.iter().sum();
 
-    // Blocking work on a thread of its own.
+    // Blocking work on its own thread.
     let parse = spawn_blocking(wrap(move || {
         tracer.start_span("parse").set_tag("rows", rows).finish();
         tracer

@@ -1,4 +1,4 @@
-//! The database: one query at a time, unless told otherwise.
+//! The database: one query at a time, unless configured otherwise.
 
 use std::time::Duration;
 

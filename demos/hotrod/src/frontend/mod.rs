@@ -44,7 +44,7 @@ struct Ride {
     trace_id: Option<String>,
 }
 
-/// What is traced: dispatches.
+/// Returns what is traced: dispatches.
 pub(crate) fn traced(clients: Clients, workers: usize) -> Router {
     let dispatcher = Arc::new(Dispatcher::new(clients, workers));
     Router::new().route(
@@ -57,7 +57,7 @@ pub(crate) fn traced(clients: Clients, workers: usize) -> Router {
     )
 }
 
-/// What is not: the page, and what it needs to know.
+/// Returns what is not: the page, and what it needs to know.
 pub(crate) fn plain(ui: Ui) -> Router {
     let customers: Vec<_> =
         CUSTOMERS.iter().map(|(id, name, _)| json!({"id": id, "name": name})).collect();

@@ -119,7 +119,7 @@ fn trace_id(text: &str) -> Option<TraceId> {
 
 /// A trace in the form of Jaeger's query API.
 fn trace(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
-    // The store keeps equal processes once, so their address tells them apart.
+    // The store keeps equal processes once, so their address distinguishes them.
     let mut numbers = HashMap::new();
     let mut processes = Vec::new();
     for span in trace.spans() {

@@ -1,6 +1,6 @@
 //! The web page and its query API, over a server that does no more than those need.
 //!
-//! One thread accepts, each connection has a thread of its own for its one request, and everything
+//! One thread accepts, each connection has its own thread for its one request, and everything
 //! a client could make large or long is bounded: connections, head, time to read and to write.
 
 mod api;

@@ -21,7 +21,7 @@ use crate::server::RESPONSE;
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// Instructions that a request may take more than one of the bare client: what was measured when
-    /// this was written, and room for what differs from run to run. An answer that comes a little
+    /// this was written, and room for what differs from run to run. A response that comes a little
     /// later is waited for once more, which takes some 2,000 of them, and on a busy machine all runs
     /// of a case may be of that kind. Who gains something lowers it.
     pub(crate) ceiling: i64,

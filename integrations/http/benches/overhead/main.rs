@@ -1,6 +1,6 @@
 //! What a traced request costs beside one of the bare client: `cargo bench -p jaeger-client-http`.
 //!
-//! A request is sent over a connection that is kept, to a server on loopback in a thread of its own,
+//! A request is sent over a connection that is kept, to a server on loopback in its own thread,
 //! and its body is read. The bare client is that of hyper-util. Instructions are counted by callgrind
 //! on the client's thread alone, and hardly differ from run to run; with an argument, the cases whose
 //! name contains it are measured. Times are of rounds in turn, so that what else the machine does
@@ -134,7 +134,7 @@ fn measured_requests(run: &mut dyn FnMut()) {
 
 impl Case {
     /// Instructions of a request on the client's thread: the least of some runs, as it takes more of
-    /// them where an answer is late and has to be waited for.
+    /// them where a response is late and has to be waited for.
     fn instructions(&self) -> Outcome<u64> {
         let mut least = u64::MAX;
         for _ in 0..RUNS {

@@ -65,7 +65,7 @@ impl TracedClient {
         Self::builder(tracer).build()
     }
 
-    /// Begins a client with options of its own.
+    /// Begins a client with its own options.
     pub fn builder(tracer: Tracer) -> TracedClientBuilder {
         TracedClientBuilder { tracer, pool: None, options: Options::default() }
     }

@@ -90,7 +90,7 @@ pub(super) fn carry(
     headers.remove(REFERER);
     let downgraded = from.scheme() == Some(&Scheme::HTTPS) && to.url.scheme() != from.scheme();
     if downgraded {
-        // Where one comes from may be a secret of its own.
+        // Where one comes from may be a secret.
         return;
     }
     let last = || HeaderValue::from_str(&url::referer(from)).ok();

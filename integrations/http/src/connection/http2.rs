@@ -1,4 +1,4 @@
-//! A connection of HTTP/2, which serves many requests at once and so has a task of its own.
+//! A connection of HTTP/2, which serves many requests at once and so has its own task.
 //!
 //! Bytes of the stream belong to any of its requests, so that there are no events of reading and
 //! writing.

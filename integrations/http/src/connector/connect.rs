@@ -98,7 +98,7 @@ impl<T: 'static, C: Service<T, Error: Debug>> Service<T> for TracedConnector<C> 
     fn call(&mut self, target: T) -> Self::Future {
         let dial = dial::begin(false);
         if let Some(dial) = &dial {
-            // Clients that hide where they connect to have a type of their own.
+            // Clients that hide where they connect to have their own type.
             let target = (&target as &dyn Any).downcast_ref::<Uri>();
             if let Some((target, authority)) = target.and_then(|url| Some((url, url.authority()?)))
             {

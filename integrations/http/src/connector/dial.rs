@@ -1,7 +1,7 @@
 //! The link from a connector to the span of the request that dials.
 //!
 //! Clients poll a connection that a request has to wait for within that request, and only later,
-//! when the request got another one, on a task of its own. So the request is stored for the thread
+//! when the request got another one, on its own task. So the request is stored for the thread
 //! while it is polled, taken by the connector where it is called, and stored in the connector's
 //! future. Nothing is logged to a span after its end.
 

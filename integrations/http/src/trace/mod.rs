@@ -229,7 +229,7 @@ pub enum TraceMode {
     /// The events are logged to the hop's span, with the names and keys of Go's `nethttp`.
     #[default]
     Events,
-    /// The phases are spans of their own, children of the hop's: `http.getconn` and within it
+    /// The phases are their own spans, children of the hop's: `http.getconn` and within it
     /// `http.dns`, `http.connect`, `http.tls`; `http.send`, `http.wait`, `http.receive`.
     Spans,
     /// Only the end of the body is logged, as with `ClientTrace(false)`.

@@ -236,7 +236,7 @@ impl ClientTrace for SpanTrace {
     }
 
     fn got_1xx_response(&self, status: StatusCode, _headers: &HeaderMap) {
-        // Go's wrapper does not listen to these; the leave to go on has an event of its own.
+        // Go's wrapper does not listen to these; the leave to go on has its own event.
         if status != StatusCode::CONTINUE {
             let status = ("http.status_code", status.as_u16().into());
             self.event(&[("event", "Got1xxResponse".into()), status]);

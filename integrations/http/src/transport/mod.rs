@@ -90,7 +90,7 @@ impl HttpPool {
         Self::builder().build()
     }
 
-    /// Begins one with options of its own.
+    /// Begins one with its own options.
     pub fn builder() -> HttpPoolBuilder {
         HttpPoolBuilder::default()
     }

@@ -170,7 +170,7 @@ impl Pool {
         let _closed = host.and_then(|host| host.connection.take_if(|other| other.is(shared)));
     }
 
-    /// Whether the host speaks HTTP/2, as far as is known; and the exclusive right to connect to
+    /// Returns whether the host speaks HTTP/2, as far as is known; and the exclusive right to connect to
     /// it, or else a way to wait until the connection of another task is there.
     #[cfg(feature = "http2")]
     pub(super) fn dialing(&self, key: &Key) -> Option<Result<Dialing, impl Future<Output = ()>>> {

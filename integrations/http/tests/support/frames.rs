@@ -87,7 +87,7 @@ impl Peer {
     }
 }
 
-/// A server that answers the requests of all its connections as it is told, in their order.
+/// A server that responds to the requests of all its connections as it is told, in their order.
 pub struct Script {
     pub config: Arc<ClientConfig>,
     pub url: String,
@@ -96,7 +96,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// What is said to each request in turn; `last` to every later one.
+    /// Returns what is said to each request in turn; `last` to every later one.
     pub async fn start(responses: &'static [&'static [Say]], whole: bool, window: u32) -> Self {
         let (config, acceptor) = super::tls::both(&[b"h2"]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -16,7 +16,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// What was told so far; the ports are those of `port`.
+    /// Returns what was told so far; the ports are those of `port`.
     pub fn reported(&self, port: u16) -> String {
         self.reported.lock().replace(&format!(":{port}"), ":PORT").trim_end().to_owned()
     }
@@ -26,7 +26,7 @@ impl Recorder {
     }
 }
 
-/// Whether something failed: the words are each client's own.
+/// Returns whether something failed: the words are each client's own.
 fn failed(failed: bool) -> &'static str {
     if failed { " error" } else { "" }
 }

@@ -90,7 +90,7 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A transport that answers by a function of the message's number and bytes.
+/// A transport that responds by a function of the message's number and bytes.
 pub(crate) struct Responding<F> {
     pub(crate) response: F,
     pub(crate) calls: Arc<AtomicUsize>,

@@ -1,4 +1,4 @@
-//! Pacing against agents that read at a pace of their own, in a time that passes only in sleep.
+//! Pacing against agents that read at their own pace, in a time that passes only in sleep.
 
 use std::collections::VecDeque;
 use std::io;
@@ -353,7 +353,7 @@ fn what_the_socket_drops_is_counted_from_the_first_look_on_and_slows_down() {
     (agent.state().socket, agent.state().drops) = (2, 7);
     assert_eq!(pacer.drops(agent.now()), Some(12));
 
-    // Another agent has a past of its own.
+    // Another agent has its own past.
     agent.state().drops = 100;
     pacer.connected(Some(Box::new(agent.clone())));
     assert_eq!(pacer.drops(agent.now()), Some(12));

@@ -100,7 +100,7 @@ impl Why {
 #[cfg(feature = "http2")]
 const MAX_RETRIES: u32 = 6;
 
-/// The last retry that is made at once. It has a connection of its own, and is the first request on
+/// The last retry that is made at once. It has its own connection, and is the first request on
 /// it: a server that closes each connection after a few requests serves it all the same.
 const AT_ONCE: u32 = 2;
 
