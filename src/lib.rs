@@ -41,6 +41,7 @@
 //! | HTTP and gRPC | layers for servers and clients in `jaeger-client-http`, a middleware in `jaeger-client-reqwest`; any other carrier by [`Tracer::inject`] and [`Tracer::extract`] |
 //! | `tracing`, OpenTelemetry | `jaeger-client-tracing`, `jaeger-client-opentelemetry` |
 //! | a library | [`Span::active`] and [`Span::child`], or the caller's [`Tracer`]; [`Tracer::disabled`] where there is none |
+//! | many short spans in one function | [`Tracer::start_owned_span`]: an [`OwnedSpan`] takes no lock |
 //! | errors | [`Span::record_error`] |
 //! | tests | [`InMemoryReporter`], and an agent in the process in `jaeger-client-embedded-agent` |
 //! | the end of the process | keep the [`Closer`]; [`Tracer::close`] from a static or before `exit`; [`Tracer::flush`] before a freeze |
@@ -108,7 +109,7 @@ pub use self::saved::SavedBatchesError;
 pub use self::span::ReferenceSink;
 pub use self::span::{
     AsSpanContext, FinishOptions, InSpan, IntoTagValue, LogFields, LogRecord, Observer, OpenSpan,
-    OpenSpans, OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, SpanFinish,
+    OpenSpans, OwnedSpan, OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, SpanFinish,
     SpanObserver, StartSpanOptions, TagValue, TraceFutureExt, wrap,
 };
 pub use self::stats::{DestinationStats, Dropped, FlushReport, QueueStats, Stats};

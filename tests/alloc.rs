@@ -57,6 +57,22 @@ fn a_child_with_tags_and_a_log_allocates_nothing() {
 }
 
 #[test]
+fn spans_with_one_owner_allocate_nothing() {
+    for reporter in REPORTERS {
+        for sampled in [true, false] {
+            let count = allocations(reporter, sampled, |tracer, _| {
+                let mut root = tracer.start_owned_span("op");
+                root.set_tag("http.method", "GET").set_tag("http.status_code", 200);
+                let mut child = root.child("below");
+                child.log(&[("event", "cache miss".into()), ("key", 42.into())]);
+                child.finish();
+            });
+            assert_eq!(count, 0);
+        }
+    }
+}
+
+#[test]
 fn a_span_that_serves_allocates_nothing() {
     for reporter in REPORTERS {
         let count = allocations(reporter, true, |tracer, parent| {

@@ -15,6 +15,7 @@ mod into_tag;
 mod lifecycle;
 mod observer;
 mod options;
+mod owned;
 mod record;
 mod reference;
 mod repr;
@@ -35,6 +36,7 @@ pub use self::observer::{
     Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions,
 };
 pub(crate) use self::options::SpanOptions;
+pub use self::owned::OwnedSpan;
 #[doc(hidden)]
 pub use self::record::ReferenceSink;
 pub(crate) use self::record::{DEBUG, SAMPLED};

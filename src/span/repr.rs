@@ -91,6 +91,17 @@ impl Span {
         }
     }
 
+    /// Returns whether there is no other handle, and the span is not finished.
+    #[inline]
+    pub(super) fn is_last_of_live(&mut self) -> bool {
+        match &mut self.repr {
+            Repr::NonRecording(span) => span.is_untouched(),
+            Repr::Recorded(_) | Repr::Released => {
+                self.unshared_record().is_some_and(|record| !record.data.get_mut().finished)
+            }
+        }
+    }
+
     #[inline]
     pub(super) fn non_recording(span: NonRecording) -> Self {
         Self { repr: Repr::NonRecording(span) }

@@ -16,8 +16,8 @@ use jaeger_client::sampler::{
 };
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
-    Closer, Observer, Span, SpanFinish, SpanObserver, StartSpanOptions, TailSamplingConfig, Tracer,
-    TracerBuilder, TransportError,
+    Closer, Observer, OwnedSpan, Span, SpanFinish, SpanObserver, StartSpanOptions,
+    TailSamplingConfig, Tracer, TracerBuilder, TransportError,
 };
 
 use crate::Outcome;
@@ -260,6 +260,32 @@ const CASES: &[Case] = &[
     })
     .within(8_500, 8_500, 0)
     .in_time(166, 3_200),
+    Case::new("owned: root + 3 tags", 200, |meter| {
+        let (tracer, _closer) = tracer(true)?;
+        meter.run(&tracer, || {
+            let mut span = tracer.start_owned_span("GET /orders");
+            owned_tags(&mut span);
+        })
+    })
+    .within(600, 770, 0)
+    .in_time(5, 290),
+    Case::new("owned: child + 3 tags + log", 200, |meter| {
+        let (tracer, _closer) = tracer(true)?;
+        let parent = tracer.start_owned_span("GET /orders");
+        meter.run(&tracer, || {
+            let mut span = parent.child("SELECT");
+            owned_tags(&mut span);
+            span.log(&[("event", "cache miss".into()), ("key", black_box(42).into())]);
+        })
+    })
+    .within(850, 1_090, 0)
+    .in_time(7, 400),
+    Case::new("owned: tree of 10, 3 tags each", 20, |meter| {
+        let (tracer, _closer) = tracer(true)?;
+        meter.run(&tracer, || owned_tree(&tracer))
+    })
+    .within(6_000, 7_900, 0)
+    .in_time(68, 3_200),
     Case::new("unsampled, with metrics", 200, |meter| {
         let (tracer, _closer) = with_metrics(ConstSampler::new(false))?;
         by_name(meter, &tracer)
@@ -336,6 +362,29 @@ fn tree(tracer: &Tracer) {
     };
     let root = tracer.start_span("GET /orders");
     three_tags(&root);
+    for _ in 0..3 {
+        let child = below(&root);
+        for _ in 0..2 {
+            drop(below(&child));
+        }
+    }
+}
+
+fn owned_tags(span: &mut OwnedSpan) {
+    span.set_tag("http.method", "GET");
+    span.set_tag("http.status_code", black_box(200));
+    span.set_tag("error", false);
+}
+
+/// The same tree of spans with one owner.
+fn owned_tree(tracer: &Tracer) {
+    let below = |parent: &OwnedSpan| {
+        let mut span = tracer.span("SELECT").child_of(parent).start_owned();
+        owned_tags(&mut span);
+        span
+    };
+    let mut root = tracer.start_owned_span("GET /orders");
+    owned_tags(&mut root);
     for _ in 0..3 {
         let child = below(&root);
         for _ in 0..2 {

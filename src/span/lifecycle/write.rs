@@ -10,7 +10,7 @@ use parking_lot::MutexGuard;
 use super::priority::set_priority;
 use super::{deferred, tail};
 use crate::clock::Clock;
-use crate::encoding::{Timestamp, cut};
+use crate::encoding::{TagBuffer, Timestamp, cut};
 use crate::span::baggage::Baggage;
 use crate::span::record::{SpanData, SpanRecord};
 use crate::span::shared::SpanShared;
@@ -34,10 +34,9 @@ impl Span {
         let Some(mut data) = record.data.try_lock() else {
             return self.slow_tag_of_text(key, text, None);
         };
-        if data.finished || !data.draft.tags.try_tag_text(key.as_bytes(), text.as_bytes()) {
-            return self.slow_tag_of_text(key, text, Some(data));
+        if !data.try_text(key, text) {
+            self.slow_tag_of_text(key, text, Some(data));
         }
-        data.draft.tag_count += 1;
     }
 
     #[inline]
@@ -51,10 +50,9 @@ impl Span {
         let Some(mut data) = record.data.try_lock() else {
             return self.slow_tag_of_bool(key, truth, None);
         };
-        if data.finished || !data.draft.tags.try_tag_bool(key.as_bytes(), truth) {
-            return self.slow_tag_of_bool(key, truth, Some(data));
+        if !data.try_bool(key, truth) {
+            self.slow_tag_of_bool(key, truth, Some(data));
         }
-        data.draft.tag_count += 1;
     }
 
     #[inline]
@@ -69,10 +67,9 @@ impl Span {
         let Some(mut data) = record.data.try_lock() else {
             return self.slow_tag_of_long(key, number, None);
         };
-        if data.finished || !data.draft.tags.try_tag_long(key.as_bytes(), number) {
-            return self.slow_tag_of_long(key, number, Some(data));
+        if !data.try_long(key, number) {
+            self.slow_tag_of_long(key, number, Some(data));
         }
-        data.draft.tag_count += 1;
     }
 
     // The slow paths take the lock guard: unlocking before the call would cost the fast paths
@@ -182,7 +179,7 @@ impl Span {
         let now = stripe.clock.monotonic_nanos();
         let Some(mut data) = record.data.try_lock() else { return self.slow_log(fields, None) };
         let at = data.wall(stripe, now);
-        if data.finished || !data.try_log(at, fields) {
+        if !data.try_log(at, fields) {
             self.slow_log(fields, Some(data));
         }
     }
@@ -218,24 +215,87 @@ impl Span {
     }
 }
 
+impl SpanRecord {
+    /// Sets a tag of a record that no other handle shares, if the span is sampled and not on the slow
+    /// path, and the tag is usual. Otherwise returns false.
+    #[inline(always)]
+    pub(in crate::span) fn try_tag(&mut self, key: &str, value: TagValue<'_>) -> bool {
+        let Self { stripe: Some(stripe), state, data, .. } = self else { return false };
+        if !state.is_surely_sampled() || key.len() == SAMPLING_PRIORITY.len() {
+            return false;
+        }
+        let data = data.get_mut();
+        match value {
+            TagValue::Str(text) => {
+                text.len() <= stripe.options.max_tag_value_bytes && data.try_text(key, text)
+            }
+            TagValue::Bool(truth) => data.try_bool(key, truth),
+            TagValue::I64(number) => data.try_long(key, number),
+            _ => false,
+        }
+    }
+
+    /// Logs fields at the present time, in the same way.
+    #[inline(always)]
+    pub(in crate::span) fn try_log(&mut self, fields: &[(&str, TagValue<'_>)]) -> bool {
+        let Self { stripe: Some(stripe), state, data, .. } = self else { return false };
+        if !state.is_surely_sampled() {
+            return false;
+        }
+        let now = stripe.clock.monotonic_nanos();
+        let data = data.get_mut();
+        data.try_log(data.wall(stripe, now), fields)
+    }
+}
+
 impl SpanData {
-    /// Appends a log if its fields are short and few, and there is room for them. Otherwise returns
-    /// false.
+    #[inline(always)]
+    fn try_text(&mut self, key: &str, text: &str) -> bool {
+        self.append_tag(|tags| tags.try_tag_text(key.as_bytes(), text.as_bytes()))
+    }
+
+    #[inline(always)]
+    fn try_bool(&mut self, key: &str, truth: bool) -> bool {
+        self.append_tag(|tags| tags.try_tag_bool(key.as_bytes(), truth))
+    }
+
+    #[inline(always)]
+    fn try_long(&mut self, key: &str, number: i64) -> bool {
+        self.append_tag(|tags| tags.try_tag_long(key.as_bytes(), number))
+    }
+
+    /// Appends a tag, if the span is not finished, the tag is short, and there is room for it. Otherwise
+    /// returns false.
+    #[inline(always)]
+    fn append_tag(&mut self, append: impl FnOnce(&mut TagBuffer) -> bool) -> bool {
+        if self.finished || !append(&mut self.draft.tags) {
+            return false;
+        }
+        self.draft.tag_count += 1;
+        true
+    }
+
+    /// Appends a log in the same way.
     #[inline(always)]
     fn try_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) -> bool {
+        if self.finished {
+            return false;
+        }
         let logs = &mut self.draft.logs;
         let before = logs.len();
-        let written = logs.try_log_head(Timestamp::of_nanos(at), fields.len())
-            && fields.iter().all(|(key, value)| {
-                let key = key.as_bytes();
-                match *value {
+        let mut written = logs.try_log_head(Timestamp::of_nanos(at), fields.len());
+        // By hand, as `all` is a call where logs are written in more than one place.
+        for (key, value) in fields {
+            let key = key.as_bytes();
+            written = written
+                && match *value {
                     TagValue::Str(text) => logs.try_tag_text(key, text.as_bytes()),
                     TagValue::I64(number) => logs.try_tag_long(key, number),
                     TagValue::Bool(truth) => logs.try_tag_bool(key, truth),
                     _ => false,
-                }
-            })
-            && logs.try_stop();
+                };
+        }
+        let written = written && logs.try_stop();
         if !written {
             logs.truncate(before);
             return false;

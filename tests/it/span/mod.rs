@@ -12,6 +12,7 @@ mod logs;
 mod observers;
 mod open_spans;
 mod options;
+mod owned;
 mod references;
 mod regressions;
 mod times;
