@@ -293,6 +293,12 @@ impl Varint {
         Self { first: x | marks, last: top | (tenth << 8), len: 9 + tenth as usize }
     }
 
+    /// Encodes an id.
+    #[inline(always)]
+    pub(super) const fn of_id(id: u64) -> Self {
+        Self::of(zigzag(id.cast_signed()))
+    }
+
     /// Encodes a number that is often small, by a fast path for small ones.
     #[inline(always)]
     pub(super) const fn of_most(value: u64) -> Self {
@@ -323,7 +329,12 @@ impl<const SIZE: usize> EncodedField<SIZE> {
     /// Makes the field of one number.
     #[inline(always)]
     pub(super) fn set(&mut self, id: u64) {
-        let varint = Varint::of(zigzag(id.cast_signed()));
+        self.set_varint(&Varint::of_id(id));
+    }
+
+    /// Makes the field of a number that was encoded before.
+    #[inline(always)]
+    pub(super) fn set_varint(&mut self, varint: &Varint) {
         self.bytes[0] = FIELD;
         self.bytes[1..9].copy_from_slice(&varint.first.to_le_bytes());
         self.bytes[9..11].copy_from_slice(&varint.last.to_le_bytes());

@@ -1,6 +1,6 @@
 //! The ids of a span, and the encoded fields of them.
 
-use crate::encoding::writer::{EncodedField, FIELD};
+use crate::encoding::writer::{EncodedField, FIELD, Varint};
 use crate::id::{SpanId, TraceId};
 
 /// The ids of a span: its trace, itself, and its parent. In this order, as a child copies two
@@ -71,11 +71,12 @@ impl Ids {
     #[inline]
     pub(crate) fn encode_all(&mut self) {
         let IdFields { trace, span, parent } = &mut self.fields;
-        trace.set(self.trace.low());
+        let low = Varint::of_id(self.trace.low());
+        trace.set_varint(&low);
         if self.span.get() == self.trace.low() {
-            // The span id of a root is its trace id.
-            span.bytes.copy_from_slice(&trace.bytes[..16]);
-            span.len = trace.len;
+            // The span id of a root is its trace id. It is not copied from that field: the copy would
+            // wait for the stores of the field's parts.
+            span.set_varint(&low);
         } else {
             span.set(self.span.get());
         }
