@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName, write_context};
+use super::carrier::{
+    CarrierKind, ExtractCarrier, InjectCarrier, KnownName, Removal, write_context,
+};
 use super::keys::{self, FormatKey};
 use super::limits::BoundedBaggage;
 use super::{Extracted, Format};
 use crate::error::ExtractError;
-use crate::id::{SpanId, TraceId};
+use crate::id::{IdText, SpanId, TraceId};
 use crate::span::SAMPLED;
 use crate::span::{Baggage, BaggageItem, SpanContext};
 
@@ -54,7 +56,15 @@ impl CompositeFormat {
     /// Makes a format of several, in order of priority.
     #[must_use]
     pub fn new(formats: Vec<Box<dyn Format>>) -> Self {
-        let keys = formats.iter().flat_map(|format| format.keys()).cloned().collect();
+        let keys = formats.iter().flat_map(|format| {
+            let is_built_in = format.is_built_in();
+            // A custom format may have keys of a built-in one, and write them for other contexts.
+            let key = move |key: FormatKey| {
+                if is_built_in { key } else { key.written_for(|_| false) }
+            };
+            format.keys().iter().cloned().map(key)
+        });
+        let keys = keys.collect();
         let any_before = |at: usize, is_it: fn(&[FormatKey], &[FormatKey]) -> bool| {
             formats[..at].iter().any(|other| is_it(formats[at].keys(), other.keys()))
         };
@@ -67,7 +77,7 @@ impl CompositeFormat {
 
 impl Format for CompositeFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(&self.keys, context, carrier, |context, carrier| {
+        write_context(&self.keys, Removal::Stale, context, carrier, |context, carrier| {
             let write_all = |carrier: &mut dyn InjectCarrier| {
                 self.formats.iter().map(|format| format.inject(context, carrier)).sum()
             };
@@ -81,6 +91,10 @@ impl Format for CompositeFormat {
 
     fn keys(&self) -> &[FormatKey] {
         &self.keys
+    }
+
+    fn is_built_in(&self) -> bool {
+        true
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
@@ -203,7 +217,7 @@ impl InjectCarrier for Once<'_> {
         self.carrier.kind()
     }
 
-    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+    fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
         !self.names.insert(name.text().to_ascii_lowercase()) || self.carrier.set_known(name, value)
     }
 

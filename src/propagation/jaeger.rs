@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName, write_context};
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, Removal, write_context};
 use super::keys::{FormatKey, begins_with};
 use super::limits::BoundedBaggage;
 use super::percent::{self, lower_case};
@@ -19,7 +19,7 @@ use super::single_value::SingleValue;
 use super::{Extracted, Format};
 use crate::encoding::cut;
 use crate::error::ExtractError;
-use crate::id::{self, SpanId, TraceId, hex_16, hex_unpadded};
+use crate::id::{self, SpanId, TraceId};
 use crate::non_exhaustive::NonExhaustive;
 use crate::span::SpanContext;
 
@@ -69,10 +69,7 @@ impl Default for HeadersConfig {
 /// keep their case, and several contexts that differ are an error.
 #[derive(Clone, Debug)]
 pub struct JaegerFormat {
-    trace_context: KnownName,
-    debug: KnownName,
-    baggage: KnownName,
-    baggage_prefix: String,
+    /// The context, the prefix of baggage, the debug id, and baggage by hand.
     keys: [FormatKey; 4],
 }
 
@@ -82,16 +79,12 @@ impl JaegerFormat {
     pub fn new(headers: HeadersConfig) -> Self {
         let HeadersConfig { trace_context, baggage_prefix, debug, baggage, .. } = headers;
         Self {
-            trace_context: KnownName::new(&trace_context),
-            debug: KnownName::new(&debug),
-            baggage: KnownName::new(&baggage),
             keys: [
-                FormatKey::name("headers.trace_context", trace_context).always_written(),
-                FormatKey::prefix("headers.baggage_prefix", &baggage_prefix),
+                FormatKey::name("headers.trace_context", trace_context).written_for(names_span),
+                FormatKey::prefix("headers.baggage_prefix", baggage_prefix).written_for(|_| true),
                 debug_key(debug),
                 FormatKey::name("headers.baggage", baggage).read_only(),
             ],
-            baggage_prefix,
         }
     }
 }
@@ -100,6 +93,12 @@ impl JaegerFormat {
 /// it is never replaced.
 pub(super) fn debug_key(name: impl Into<String>) -> FormatKey {
     FormatKey::name("headers.debug", name).read_only()
+}
+
+/// Returns whether a context is written. The format has no place for one without a decision: the flag
+/// would say *not sampled*.
+fn names_span(context: &SpanContext) -> bool {
+    !context.undecided && context.has_ids()
 }
 
 impl Default for JaegerFormat {
@@ -114,20 +113,28 @@ pub(super) fn build(headers: &HeadersConfig) -> Box<dyn Format> {
 
 impl Format for JaegerFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(&self.keys, context, carrier, |context, carrier| self.write(context, carrier))
+        write_context(&self.keys, Removal::Stale, context, carrier, |context, carrier| {
+            self.write(context, carrier)
+        })
     }
 
     fn keys(&self) -> &[FormatKey] {
         &self.keys
     }
 
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        let [trace_context, baggage_prefix, debug, by_hand] =
+            self.keys.each_ref().map(FormatKey::known);
         let kind = carrier.kind();
         let mut context = SpanContext { remote: true, ..SpanContext::default() };
         let mut baggage = BoundedBaggage::default();
         let (mut found, mut failure) = (SingleValue::default(), None);
         carrier.visit(&mut |key, value| {
-            if self.trace_context.is(key) {
+            if trace_context.is(key) {
                 let taken = match parse_canonical(value) {
                     Some(parsed) => found.add(key, parsed),
                     None => found.take(key, &decoded(kind, value), parse),
@@ -135,14 +142,14 @@ impl Format for JaegerFormat {
                 if let Err(error) = taken {
                     failure.get_or_insert(error);
                 }
-            } else if self.debug.is(key) {
+            } else if debug.is(key) {
                 let id = percent::text(decoded(kind, value));
                 let id = cut(&id, MAX_DEBUG_ID_BYTES);
                 context.debug_id = (!id.is_empty()).then(|| id.into());
-            } else if self.baggage.is(key) {
-                by_hand(value, &mut baggage);
-            } else if begins_with(key, &self.baggage_prefix) {
-                let key = &key[self.baggage_prefix.len()..];
+            } else if by_hand.is(key) {
+                read_by_hand(value, &mut baggage);
+            } else if begins_with(key, baggage_prefix.text()) {
+                let key = &key[baggage_prefix.text().len()..];
                 let key = match kind {
                     CarrierKind::HttpHeaders => lower_case(key),
                     CarrierKind::TextMap => Cow::Borrowed(key),
@@ -174,17 +181,12 @@ impl Format for JaegerFormat {
 impl JaegerFormat {
     #[inline]
     fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        let [trace_context, baggage_prefix, debug, _] = &self.keys;
         let mut refused = 0;
-        // The format has no place for a context without a decision: the flag would say *not
-        // sampled*.
-        if !context.undecided && context.has_ids() {
-            let (text, len) = trace_context(context);
-            let text = str::from_utf8(&text[..len]).unwrap_or_default();
-            refused = usize::from(!carrier.set_known(&self.trace_context, text));
+        if names_span(context) {
+            refused = usize::from(!carrier.set_known(trace_context.known(), &context.text()));
         }
-        if context.debug_id.is_some() {
-            hand_on_debug_id(context, self.debug.text(), carrier);
-        }
+        hand_on_debug_id(context, debug, carrier);
         if context.baggage.is_none() {
             return refused;
         }
@@ -192,7 +194,7 @@ impl JaegerFormat {
         let mut name = String::new();
         for (key, value) in context.baggage() {
             name.clear();
-            name.push_str(&self.baggage_prefix);
+            name.push_str(baggage_prefix.known().text());
             name.push_str(key);
             let value = match kind {
                 CarrierKind::HttpHeaders => percent::encode(value),
@@ -205,11 +207,15 @@ impl JaegerFormat {
 }
 
 /// Writes the correlation id of a context that is forwarded unchanged. Spans have none.
-pub(super) fn hand_on_debug_id(context: &SpanContext, name: &str, carrier: &mut dyn InjectCarrier) {
+pub(super) fn hand_on_debug_id(
+    context: &SpanContext,
+    key: &FormatKey,
+    carrier: &mut dyn InjectCarrier,
+) {
     if let Some(id) = context.debug_id() {
         let http = carrier.kind() == CarrierKind::HttpHeaders;
         let text = if http { percent::encode(id) } else { Cow::Borrowed(id) };
-        carrier.set(name, &text);
+        carrier.set(key.known().text(), &text);
     }
 }
 
@@ -222,7 +228,7 @@ fn decoded(kind: CarrierKind, value: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Reads `key1=value1, key2=value2`, decoded as a whole before it is split, in text maps too.
-fn by_hand(value: &[u8], baggage: &mut BoundedBaggage) {
+fn read_by_hand(value: &[u8], baggage: &mut BoundedBaggage) {
     let Some(value) = percent::decode(value) else { return };
     let value = percent::text(value);
     for pair in value.split(',') {
@@ -235,27 +241,6 @@ fn by_hand(value: &[u8], baggage: &mut BoundedBaggage) {
 
 /// The maximum length of a debug id that is read.
 const MAX_DEBUG_ID_BYTES: usize = 2_048;
-
-/// The longest trace context: 32 + 16 + 16 + 2 digits, three colons.
-const MAX_CONTEXT_BYTES: usize = 69;
-
-/// Returns the text of a trace context, and its length.
-fn trace_context(context: &SpanContext) -> ([u8; MAX_CONTEXT_BYTES], usize) {
-    let mut text = [b':'; MAX_CONTEXT_BYTES];
-    let mut at = 0;
-    let high = context.trace_id.high();
-    if high != 0 {
-        text[..16].copy_from_slice(&hex_16(high));
-        at = 16;
-    }
-    for id in [context.trace_id.low(), context.span_id.get(), context.parent_id.get()] {
-        text[at..at + 16].copy_from_slice(&hex_16(id));
-        at += 17;
-    }
-    let (flags, len) = hex_unpadded(context.flags());
-    text[at..at + 2].copy_from_slice(&flags);
-    (text, at + len)
-}
 
 type Parsed = (TraceId, SpanId, SpanId, u8);
 
@@ -270,8 +255,8 @@ fn parse_canonical(text: &[u8]) -> Option<Parsed> {
     };
     let (ids, flags) = rest.split_first_chunk::<51>()?;
     let flags = match flags {
-        [digit] => percent::digit(*digit)?,
-        [high, low] => (percent::digit(*high)? << 4) | percent::digit(*low)?,
+        [digit] => id::digit(*digit)?,
+        [high, low] => (id::digit(*high)? << 4) | id::digit(*low)?,
         _ => return None,
     };
     if (ids[16], ids[33], ids[50]) != (b':', b':', b':') {
@@ -328,10 +313,14 @@ pub(super) fn number(part: &'static str, digits: &[u8]) -> Result<u64, ExtractEr
     if digits.is_empty() {
         return Err(bad());
     }
+    // The length at which ids are written.
+    if let Some(value) = digits.try_into().ok().and_then(id::read_hex_16) {
+        return Ok(value);
+    }
     let mut value = 0_u64;
     let mut overflow = false;
     for byte in digits {
-        let digit = percent::digit(*byte).ok_or_else(bad)?;
+        let digit = id::digit(*byte).ok_or_else(bad)?;
         overflow |= value >> 60 != 0;
         value = (value << 4) | u64::from(digit);
     }
@@ -420,11 +409,13 @@ mod tests {
         ) {
             let ids = (TraceId::new(high, low), SpanId::new(span), SpanId::new(parent));
             let context = SpanContext::new(ids.0, ids.1, ids.2, flags);
-            let (text, len) = trace_context(&context);
-            let shown = context.to_string();
-            prop_assert_eq!(&text[..len], shown.as_bytes());
-            prop_assert_eq!(parse(&text[..len]), Ok((ids.0, ids.1, ids.2, flags)));
-            prop_assert_eq!(parse_canonical(&text[..len]), Some((ids.0, ids.1, ids.2, flags)));
+            let text = context.to_string();
+            let upper = if high == 0 { String::new() } else { format!("{high:016x}") };
+            let expected = format!("{upper}{low:016x}:{span:016x}:{parent:016x}:{flags:x}");
+            prop_assert_eq!(&text, &expected);
+            let parsed = (ids.0, ids.1, ids.2, flags);
+            prop_assert_eq!(parse(text.as_bytes()), Ok(parsed));
+            prop_assert_eq!(parse_canonical(text.as_bytes()), Some(parsed));
         }
 
         #[test]
@@ -434,13 +425,14 @@ mod tests {
         ) {
             let high = if wide { ids[3] } else { 0 };
             let ids = (TraceId::new(high, ids[0]), SpanId::new(ids[1]), SpanId::new(ids[2]));
-            let (mut text, len) = trace_context(&SpanContext::new(ids.0, ids.1, ids.2, flags));
+            let mut text = SpanContext::new(ids.0, ids.1, ids.2, flags).to_string().into_bytes();
             if upper {
                 text.make_ascii_uppercase();
             }
+            let at = at % text.len();
             text[at] = byte;
-            if let Some(read) = parse_canonical(&text[..len]) {
-                prop_assert_eq!(parse(&text[..len]), Ok(read));
+            if let Some(read) = parse_canonical(&text) {
+                prop_assert_eq!(parse(&text), Ok(read));
             }
         }
     }

@@ -1,19 +1,32 @@
 //! The keys of each format, so that an earlier context can be replaced, and no header has two
 //! meanings.
 
-use super::carrier::is_token;
+use super::carrier::{KnownName, is_token};
 use crate::error::ConfigError;
+use crate::span::SpanContext;
 
 /// A key that a [`Format`](super::Format) reads or writes: a header name or a prefix of header
 /// names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct FormatKey {
     field: &'static str,
-    text: String,
+    name: KnownName,
     is_prefix: bool,
     is_written: bool,
-    is_always_written: bool,
+    /// Whether the format certainly writes the key for a context, or, of a prefix, for each of its
+    /// baggage items. What a carrier holds under the key is then replaced, and need not be removed.
+    is_written_for: fn(&SpanContext) -> bool,
 }
+
+/// Compares what the keys cover and are for.
+impl PartialEq for FormatKey {
+    fn eq(&self, other: &Self) -> bool {
+        (self.field, self.text()) == (other.field, other.text())
+            && (self.is_prefix, self.is_written) == (other.is_prefix, other.is_written)
+    }
+}
+
+impl Eq for FormatKey {}
 
 impl FormatKey {
     /// Makes a key of one header name. `field` is the option that sets it, for errors.
@@ -21,10 +34,10 @@ impl FormatKey {
     pub fn name(field: &'static str, text: impl Into<String>) -> Self {
         Self {
             field,
-            text: text.into(),
+            name: KnownName::new(text),
             is_prefix: false,
             is_written: true,
-            is_always_written: false,
+            is_written_for: |_| false,
         }
     }
 
@@ -41,36 +54,66 @@ impl FormatKey {
         Self { is_written: false, ..self }
     }
 
-    /// Marks a key that is written for every context that names a span, and so need not be removed
-    /// before.
-    pub(super) fn always_written(self) -> Self {
-        Self { is_always_written: true, ..self }
+    /// Marks a key that a built-in format writes for those contexts.
+    pub(super) fn written_for(self, is_written_for: fn(&SpanContext) -> bool) -> Self {
+        Self { is_written_for, ..self }
+    }
+
+    /// Returns the name, or the prefix.
+    pub(super) fn known(&self) -> &KnownName {
+        &self.name
+    }
+
+    fn text(&self) -> &str {
+        self.name.text()
     }
 
     pub(super) fn is_prefix(&self) -> bool {
         self.is_prefix
     }
 
-    pub(super) fn is_written(&self) -> bool {
-        self.is_written
-    }
-
-    pub(super) fn is_always_written(&self) -> bool {
-        self.is_always_written
-    }
-
     /// Returns whether the key covers a header name, in any case.
     pub(super) fn is_of(&self, name: &str) -> bool {
         match self.is_prefix {
-            true => begins_with(name, &self.text),
-            false => name.eq_ignore_ascii_case(&self.text),
+            true => begins_with(name, self.text()),
+            false => self.name.is(name),
         }
+    }
+
+    /// Returns whether writing a context replaces what a carrier holds under a name, which the key
+    /// covers. In a map of text only the same key is replaced.
+    pub(super) fn is_replaced(&self, name: &str, context: &SpanContext, is_header: bool) -> bool {
+        (self.is_written_for)(context)
+            && match self.is_prefix {
+                true => {
+                    let key = name.strip_prefix(self.text());
+                    key.is_some_and(|key| context.baggage_item(key).is_some())
+                }
+                false => is_header || name == self.text(),
+            }
     }
 
     /// Returns whether both keys cover the same headers, whatever they are for.
     fn is_read_alike(&self, other: &Self) -> bool {
-        self.is_prefix == other.is_prefix && self.text.eq_ignore_ascii_case(&other.text)
+        self.is_prefix == other.is_prefix && other.name.is(self.text())
     }
+}
+
+/// Returns whether a name in a carrier was left by another context: it belongs to a key that is written,
+/// and to none whose write replaces it.
+pub(super) fn is_stale(
+    keys: &[FormatKey],
+    name: &str,
+    is_replaced: impl Fn(&FormatKey) -> bool,
+) -> bool {
+    let mut is_written = false;
+    for key in keys.iter().filter(|key| key.is_written && key.is_of(name)) {
+        if is_replaced(key) {
+            return false;
+        }
+        is_written = true;
+    }
+    is_written
 }
 
 /// Returns whether a name begins with a prefix, in any case. No name begins with an empty prefix:
@@ -103,18 +146,18 @@ pub(crate) fn check(keys: &[FormatKey]) -> Result<(), ConfigError> {
     let mut errors = Vec::new();
     for (at, key) in keys.iter().enumerate() {
         let before = &keys[..at];
-        if before.iter().any(|known| known.field == key.field && known.text == key.text) {
+        if before.iter().any(|known| known.field == key.field && known.text() == key.text()) {
             // Formats that share a header.
             continue;
         }
-        let allowed = if !is_token(&key.text) {
+        let allowed = if !is_token(key.text()) {
             "a header's name: letters, digits and !#$%&'*+-.^_`|~"
         } else if before.iter().any(|known| clash(known, key)) {
             "unlike all others, none of which may begin with a prefix of baggage"
         } else {
             continue;
         };
-        errors.push(ConfigError::invalid(key.field, key.text.clone(), allowed));
+        errors.push(ConfigError::invalid(key.field, key.text(), allowed));
     }
     match errors.len() {
         0 => Ok(()),
@@ -127,10 +170,10 @@ pub(crate) fn check(keys: &[FormatKey]) -> Result<(), ConfigError> {
 fn clash(one: &FormatKey, other: &FormatKey) -> bool {
     if one.is_prefix && other.is_prefix {
         // Two formats may share a baggage prefix, but neither may have a prefix below the other's.
-        let below = |a: &FormatKey, b: &FormatKey| begins_with(&a.text, &b.text);
+        let below = |a: &FormatKey, b: &FormatKey| begins_with(a.text(), b.text());
         !one.is_read_alike(other) && (below(one, other) || below(other, one))
     } else {
-        one.is_of(&other.text) || other.is_of(&one.text)
+        one.is_of(other.text()) || other.is_of(one.text())
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) use self::binary::write_binary;
 pub use self::binary::{from_binary, to_binary};
 #[doc(hidden)]
 pub use self::carrier::KnownName;
+use self::carrier::Removal;
 pub use self::carrier::{CarrierKind, ExtractCarrier, HttpHeaders, InjectCarrier};
 pub use self::composite::CompositeFormat;
 pub use self::jaeger::{HeadersConfig, JaegerFormat};
@@ -32,6 +33,8 @@ pub(crate) use self::keys::check as check_keys;
 pub(crate) use self::percent::decode_with_plus as percent_decoded;
 pub use self::w3c::W3cFormat;
 use crate::error::{ConfigError, ExtractError};
+#[doc(hidden)]
+pub use crate::id::IdText;
 use crate::span::SpanContext;
 
 /// Writes span contexts to carriers and reads them.
@@ -94,6 +97,13 @@ pub trait Format: fmt::Debug + Send + Sync {
     fn keys(&self) -> &[FormatKey] {
         &[]
     }
+
+    /// Returns whether the format is a built-in one: it replaces an earlier context by itself, and
+    /// its keys say for which contexts they are written.
+    #[doc(hidden)]
+    fn is_built_in(&self) -> bool {
+        false
+    }
 }
 
 /// Writes a context to a carrier in that format, and returns how many baggage items are left out.
@@ -103,9 +113,12 @@ pub(crate) fn inject(
     context: &SpanContext,
     carrier: &mut dyn InjectCarrier,
 ) -> usize {
-    carrier::write_context(format.keys(), context, carrier, |context, carrier| {
-        format.inject(context, carrier)
-    })
+    if format.is_built_in() {
+        return format.inject(context, carrier);
+    }
+    let write =
+        |context: &SpanContext, carrier: &mut dyn InjectCarrier| format.inject(context, carrier);
+    carrier::write_context(format.keys(), Removal::All, context, carrier, write)
 }
 
 impl<F: Format + ?Sized> Format for Box<F> {
@@ -119,6 +132,10 @@ impl<F: Format + ?Sized> Format for Box<F> {
 
     fn keys(&self) -> &[FormatKey] {
         (**self).keys()
+    }
+
+    fn is_built_in(&self) -> bool {
+        (**self).is_built_in()
     }
 }
 

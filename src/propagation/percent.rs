@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use crate::id::digit;
+
 /// Encodes a value: unreserved characters stay, the rest becomes `%XX`.
 pub(super) fn encode(value: &str) -> Cow<'_, str> {
     encode_except(value, is_unreserved)
@@ -81,17 +83,6 @@ pub(super) fn lower_case(key: &str) -> Cow<'_, str> {
         Cow::Owned(key.to_ascii_lowercase())
     } else {
         Cow::Borrowed(key)
-    }
-}
-
-/// Returns the value of a hex digit.
-#[inline]
-pub(super) fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
     }
 }
 

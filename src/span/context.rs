@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::baggage::{Baggage, BaggageItem};
 use super::record::{DEBUG, FIREHOSE, SAMPLED, TraceState};
-use crate::id::{SpanId, TraceId};
+use crate::id::{IdText, SpanId, TraceId};
 
 /// The part of a span that is propagated, within this process and to the next.
 ///
@@ -169,6 +169,19 @@ impl SpanContext {
         LogFields { trace_id: self.trace_id, span_id: self.span_id, is_sampled: self.is_sampled() }
     }
 
+    /// Returns the text form, which [`FromStr`](std::str::FromStr) reads.
+    pub(crate) fn text(&self) -> IdText {
+        let mut text = IdText::new();
+        text.trace_id(self.trace_id);
+        text.push([b':']);
+        text.span_id(self.span_id);
+        text.push([b':']);
+        text.span_id(self.parent_id);
+        text.push([b':']);
+        text.flags(self.flags());
+        text
+    }
+
     /// Returns whether the ids are to be written: an extracted context is forwarded if it had ids.
     pub(crate) fn has_ids(&self) -> bool {
         !self.remote || self.trace_id.is_valid()
@@ -216,7 +229,7 @@ impl Eq for SpanContext {}
 
 impl fmt::Display for SpanContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}:{:x}", self.trace_id, self.span_id, self.parent_id, self.flags())
+        f.write_str(self.text().as_str())
     }
 }
 

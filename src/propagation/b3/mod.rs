@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 pub use self::multi::B3Format;
 pub use self::single::B3SingleFormat;
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier};
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName};
 use super::composite::first_of;
 use super::keys::{FormatKey, begins_with};
 use super::limits::BoundedBaggage;
@@ -38,11 +38,39 @@ enum Form {
     Single,
 }
 
-/// Returns the headers of both forms: those of one must be removed when the other is written.
-fn keys(baggage_prefix: &str) -> Vec<FormatKey> {
-    let names = multi::NAMES.iter().chain([&single::NAME]);
-    let names = names.map(|name| FormatKey::name("a header of B3", *name));
-    names.chain([FormatKey::prefix("the prefix of B3 baggage", baggage_prefix)]).collect()
+/// The keys of a format: those of its own form, the prefix of baggage, and those of the other form,
+/// which are removed when it is written.
+#[derive(Clone, Debug)]
+struct Keys {
+    keys: Vec<FormatKey>,
+    /// How many are of its own form.
+    own: usize,
+}
+
+impl Keys {
+    fn new(form: Form, baggage_prefix: String) -> Self {
+        let name = |name| FormatKey::name("a header of B3", name);
+        let multi = multi::PARTS.iter().map(|part| name(part.name).written_for(part.is_written));
+        let single = [name(single::NAME).written_for(single::is_written)];
+        let (mut keys, other): (Vec<_>, Vec<_>) = match form {
+            Form::Multi => (multi.collect(), single.into()),
+            Form::Single => (single.into(), multi.collect()),
+        };
+        let own = keys.len();
+        let prefix = FormatKey::prefix("the prefix of B3 baggage", baggage_prefix);
+        keys.push(prefix.written_for(|_| true));
+        keys.extend(other.into_iter().map(|key| key.written_for(|_| false)));
+        Self { keys, own }
+    }
+
+    /// Returns the names of the form itself.
+    fn own(&self) -> impl Iterator<Item = &KnownName> {
+        self.keys.iter().take(self.own).map(FormatKey::known)
+    }
+
+    fn baggage_prefix(&self) -> &str {
+        self.keys.get(self.own).map_or("", |prefix| prefix.known().text())
+    }
 }
 
 /// Reads both forms. If both name a span, the first one counts.

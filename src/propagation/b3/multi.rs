@@ -8,11 +8,13 @@
 //! ```
 
 use super::{
-    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, extract, found, inject_baggage, keys, names_span,
+    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Keys, extract, found, inject_baggage, names_span,
 };
 use crate::error::ExtractError;
-use crate::id::{SpanId, TraceId};
-use crate::propagation::carrier::{ExtractCarrier, InjectCarrier, write_context};
+use crate::id::{IdText, SpanId, TraceId};
+use crate::propagation::carrier::{
+    ExtractCarrier, InjectCarrier, Removal, is_same_name, write_context,
+};
 use crate::propagation::jaeger::{number, trace_id};
 use crate::propagation::keys::FormatKey;
 use crate::propagation::single_value::SingleValue;
@@ -34,16 +36,14 @@ use crate::span::SpanContext;
 /// `x-b3-parentspanid`, as proxies send it, and takes a missing decision for *not sampled*.
 #[derive(Clone, Debug)]
 pub struct B3Format {
-    baggage_prefix: String,
-    keys: Vec<FormatKey>,
+    keys: Keys,
 }
 
 impl B3Format {
     /// Makes a format with baggage under `baggage_prefix`.
     #[must_use]
     pub fn new(baggage_prefix: impl Into<String>) -> Self {
-        let baggage_prefix = baggage_prefix.into();
-        Self { keys: keys(&baggage_prefix), baggage_prefix }
+        Self { keys: Keys::new(Form::Multi, baggage_prefix.into()) }
     }
 }
 
@@ -54,48 +54,109 @@ impl Default for B3Format {
     }
 }
 
-const TRACE_ID: &str = "x-b3-traceid";
-const SPAN_ID: &str = "x-b3-spanid";
-const PARENT_ID: &str = "x-b3-parentspanid";
-const SAMPLED_NAME: &str = "x-b3-sampled";
-const FLAGS: &str = "x-b3-flags";
+/// A header: one part of a context.
+pub(super) struct Part {
+    pub(super) name: &'static str,
+    /// Returns whether it is written for a context.
+    pub(super) is_written: fn(&SpanContext) -> bool,
+    write: fn(&SpanContext, &mut IdText),
+    read: fn(&mut Reader, &'static str, &[u8]) -> Result<(), ExtractError>,
+}
 
-/// All header names.
-pub(super) const NAMES: [&str; 5] = [TRACE_ID, SPAN_ID, PARENT_ID, SAMPLED_NAME, FLAGS];
+/// All headers.
+pub(super) const PARTS: [Part; 5] = [
+    Part {
+        name: "x-b3-traceid",
+        is_written: names_span,
+        write: |context, text| text.trace_id(context.trace_id),
+        read: |reader, name, value| reader.trace_id.take(name, value, trace_id),
+    },
+    Part {
+        name: "x-b3-spanid",
+        is_written: names_span,
+        write: |context, text| text.span_id(context.span_id),
+        read: |reader, name, value| reader.span_id.take(name, value, |id| span_id("span id", id)),
+    },
+    Part {
+        name: "x-b3-parentspanid",
+        is_written: |context| names_span(context) && context.parent_id != SpanId::NONE,
+        write: |context, text| text.span_id(context.parent_id),
+        // Proxies send an empty header where there is no value.
+        read: |reader, name, value| match value {
+            b"" => Ok(()),
+            _ => reader.parent_id.take(name, value, |id| span_id("parent id", id)),
+        },
+    },
+    // Written beside the flags: a reader that knows no flags still samples.
+    Part {
+        name: "x-b3-sampled",
+        is_written: names_decision,
+        write: |context, text| text.push([b'0' + u8::from(context.is_sampled())]),
+        read: |reader, name, value| match value {
+            b"" => Ok(()),
+            _ => reader.decision.take(name, value, |text| Ok(decision(text))),
+        },
+    },
+    Part {
+        name: "x-b3-flags",
+        is_written: |context| names_decision(context) && context.flags() & DEBUGGED == DEBUGGED,
+        write: |_, text| text.push([b'1']),
+        read: |reader, _, value| {
+            let mut values = value.split(|byte| *byte == b',');
+            reader.is_debug |= values.any(|one| one.trim_ascii() == b"1");
+            Ok(())
+        },
+    },
+];
+
+/// Returns whether there is a decision to write.
+fn names_decision(context: &SpanContext) -> bool {
+    !context.undecided && (context.decided || context.has_ids())
+}
+
+fn span_id(part: &'static str, digits: &[u8]) -> Result<SpanId, ExtractError> {
+    number(part, digits).map(SpanId::new)
+}
+
+fn decision(text: &[u8]) -> u8 {
+    match text {
+        b"1" | b"true" => SAMPLED,
+        b"d" => DEBUGGED,
+        _ => 0,
+    }
+}
 
 impl Format for B3Format {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(&self.keys, context, carrier, |context, carrier| self.write(context, carrier))
+        write_context(&self.keys.keys, Removal::Stale, context, carrier, |context, carrier| {
+            self.write(context, carrier)
+        })
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        extract(carrier, &self.baggage_prefix, Form::Multi)
+        extract(carrier, self.keys.baggage_prefix(), Form::Multi)
     }
 
     fn keys(&self) -> &[FormatKey] {
-        &self.keys
+        &self.keys.keys
+    }
+
+    fn is_built_in(&self) -> bool {
+        true
     }
 }
 
 impl B3Format {
     fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let mut refused = 0;
-        if names_span(context) {
-            refused += usize::from(!carrier.set(TRACE_ID, &context.trace_id.to_string()));
-            if context.parent_id.get() != 0 {
-                carrier.set(PARENT_ID, &context.parent_id.to_string());
-            }
-            carrier.set(SPAN_ID, &context.span_id.to_string());
-        }
-        if !context.undecided && (context.decided || context.has_ids()) {
-            // Written beside the flags: a reader that knows no flags still samples.
-            let flags = context.flags();
-            carrier.set(SAMPLED_NAME, if flags & SAMPLED != 0 { "1" } else { "0" });
-            if flags & DEBUGGED == DEBUGGED {
-                carrier.set(FLAGS, "1");
+        let mut is_refused = false;
+        for (part, name) in PARTS.iter().zip(self.keys.own()) {
+            if (part.is_written)(context) {
+                let mut text = IdText::new();
+                (part.write)(context, &mut text);
+                is_refused |= !carrier.set_known(name, &text);
             }
         }
-        refused + inject_baggage(context, &self.baggage_prefix, carrier)
+        usize::from(is_refused) + inject_baggage(context, self.keys.baggage_prefix(), carrier)
     }
 }
 
@@ -113,36 +174,13 @@ pub(super) struct Reader {
 impl Reader {
     /// Takes a header. Returns false if it is not one of the format's.
     pub(super) fn take(&mut self, key: &str, value: &[u8]) -> bool {
-        let Some(name) = NAMES.into_iter().find(|name| key.eq_ignore_ascii_case(name)) else {
+        let Some(part) = PARTS.iter().find(|part| is_same_name(key, part.name)) else {
             return false;
         };
         if self.failure.is_none() {
-            self.failure = self.take_part(name, value).err();
+            self.failure = (part.read)(self, part.name, value).err();
         }
         true
-    }
-
-    fn take_part(&mut self, name: &str, value: &[u8]) -> Result<(), ExtractError> {
-        let span_id = |part, digits: &[u8]| number(part, digits).map(SpanId::new);
-        match name {
-            TRACE_ID => self.trace_id.take(name, value, trace_id),
-            SPAN_ID => self.span_id.take(name, value, |digits| span_id("span id", digits)),
-            // Proxies send an empty header where there is no value.
-            PARENT_ID | SAMPLED_NAME if value.is_empty() => Ok(()),
-            PARENT_ID => self.parent_id.take(name, value, |digits| span_id("parent id", digits)),
-            SAMPLED_NAME => self.decision.take(name, value, |text| {
-                Ok(match text {
-                    b"1" | b"true" => SAMPLED,
-                    b"d" => DEBUGGED,
-                    _ => 0,
-                })
-            }),
-            _ => {
-                self.is_debug |=
-                    value.split(|byte| *byte == b',').any(|one| one.trim_ascii() == b"1");
-                Ok(())
-            }
-        }
     }
 
     pub(super) fn finish(self) -> Result<Extracted, ExtractError> {

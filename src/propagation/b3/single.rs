@@ -8,10 +8,12 @@
 //! Trace id, span id, decision, parent id; the last two may be missing. A decision may stand alone:
 //! `1` to sample, `0` not to sample, `d` to debug.
 
-use super::{DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Parsed, extract, found, inject_baggage, keys};
+use super::{DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Keys, Parsed, extract, found, inject_baggage};
 use crate::error::ExtractError;
-use crate::id::{SpanId, TraceId};
-use crate::propagation::carrier::{ExtractCarrier, InjectCarrier, write_context};
+use crate::id::{IdText, SpanId, TraceId};
+use crate::propagation::carrier::{
+    ExtractCarrier, InjectCarrier, Removal, is_same_name, write_context,
+};
 use crate::propagation::jaeger::{number, trace_id};
 use crate::propagation::keys::FormatKey;
 use crate::propagation::single_value::SingleValue;
@@ -30,16 +32,14 @@ use crate::span::SpanContext;
 /// The B3 specification; no Jaeger client has had it.
 #[derive(Clone, Debug)]
 pub struct B3SingleFormat {
-    baggage_prefix: String,
-    keys: Vec<FormatKey>,
+    keys: Keys,
 }
 
 impl B3SingleFormat {
     /// Makes a format with baggage under `baggage_prefix`.
     #[must_use]
     pub fn new(baggage_prefix: impl Into<String>) -> Self {
-        let baggage_prefix = baggage_prefix.into();
-        Self { keys: keys(&baggage_prefix), baggage_prefix }
+        Self { keys: Keys::new(Form::Single, baggage_prefix.into()) }
     }
 }
 
@@ -54,43 +54,55 @@ pub(super) const NAME: &str = "b3";
 
 impl Format for B3SingleFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(&self.keys, context, carrier, |context, carrier| self.write(context, carrier))
+        write_context(&self.keys.keys, Removal::Stale, context, carrier, |context, carrier| {
+            let is_set = !is_written(context)
+                || self.keys.own().all(|name| carrier.set_known(name, &text(context)));
+            usize::from(!is_set) + inject_baggage(context, self.keys.baggage_prefix(), carrier)
+        })
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        extract(carrier, &self.baggage_prefix, Form::Single)
+        extract(carrier, self.keys.baggage_prefix(), Form::Single)
     }
 
     fn keys(&self) -> &[FormatKey] {
-        &self.keys
+        &self.keys.keys
+    }
+
+    fn is_built_in(&self) -> bool {
+        true
     }
 }
 
-impl B3SingleFormat {
-    fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let decision = match context.flags() {
-            flags if flags & DEBUGGED == DEBUGGED => "d",
-            flags if flags & SAMPLED != 0 => "1",
-            _ => "0",
-        };
-        let mut refused = 0;
-        let SpanContext { trace_id, span_id, parent_id, .. } = context;
-        // A header with neither ids nor a decision would be refused.
-        if context.is_valid() || context.decided {
-            let value = if !context.is_valid() {
-                decision.to_owned()
-            } else if context.undecided {
-                // The format has no place for a parent without a decision.
-                format!("{trace_id}-{span_id}")
-            } else if parent_id.get() == 0 {
-                format!("{trace_id}-{span_id}-{decision}")
-            } else {
-                format!("{trace_id}-{span_id}-{decision}-{parent_id}")
-            };
-            refused += usize::from(!carrier.set(NAME, &value));
-        }
-        refused + inject_baggage(context, &self.baggage_prefix, carrier)
+/// Returns whether the header is written: one with neither ids nor a decision would be refused.
+pub(super) fn is_written(context: &SpanContext) -> bool {
+    context.is_valid() || context.decided
+}
+
+/// Returns the header's value.
+fn text(context: &SpanContext) -> IdText {
+    let decision = match context.flags() {
+        flags if flags & DEBUGGED == DEBUGGED => b'd',
+        flags if flags & SAMPLED != 0 => b'1',
+        _ => b'0',
+    };
+    let mut text = IdText::new();
+    if !context.is_valid() {
+        text.push([decision]);
+        return text;
     }
+    text.trace_id(context.trace_id);
+    text.push([b'-']);
+    text.span_id(context.span_id);
+    // The format has no place for a parent without a decision.
+    if !context.undecided {
+        text.push([b'-', decision]);
+        if context.parent_id != SpanId::NONE {
+            text.push([b'-']);
+            text.span_id(context.parent_id);
+        }
+    }
+    text
 }
 
 /// Collects the header.
@@ -103,7 +115,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Takes a header. Returns false if it is not the format's.
     pub(super) fn take(&mut self, key: &str, value: &[u8]) -> bool {
-        let is_it = key.eq_ignore_ascii_case(NAME);
+        let is_it = is_same_name(key, NAME);
         if is_it && self.failure.is_none() {
             self.failure = self.found.take(NAME, value, parse).err();
         }

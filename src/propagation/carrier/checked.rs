@@ -1,9 +1,21 @@
 //! The one place where contexts are written to carriers.
 
+use std::borrow::Cow;
+
 use super::{CarrierKind, InjectCarrier, KnownName, is_field_value, is_token};
-use crate::propagation::keys::FormatKey;
+use crate::id::IdText;
+use crate::propagation::keys::{FormatKey, is_stale};
 use crate::propagation::limits::{self, repeated_in_other_case};
 use crate::span::SpanContext;
+
+/// Which keys of a format are removed from a carrier before a context is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::propagation) enum Removal {
+    /// All that the format may write: a custom one can leave out any.
+    All,
+    /// Those that it will not replace.
+    Stale,
+}
 
 /// Writes a context to a carrier, replaces one that the carrier may hold, and returns how many
 /// baggage items were left out.
@@ -12,6 +24,7 @@ use crate::span::SpanContext;
 /// carrier that accepts only valid headers.
 pub(in crate::propagation) fn write_context(
     keys: &[FormatKey],
+    removal: Removal,
     context: &SpanContext,
     carrier: &mut dyn InjectCarrier,
     write: impl FnOnce(&SpanContext, &mut dyn InjectCarrier) -> usize,
@@ -19,23 +32,25 @@ pub(in crate::propagation) fn write_context(
     if carrier.is_checked() {
         return write(context, carrier);
     }
-    let http = carrier.kind() == CarrierKind::HttpHeaders;
-    // Headers that are always written replace old ones, and need not be removed.
-    let replaces = http && context.is_valid() && !context.undecided;
-    let is_left = |key: &FormatKey| key.is_written() && !(replaces && key.is_always_written());
-    carrier.remove_if(&mut |name| keys.iter().any(|key| is_left(key) && key.is_of(name)));
-    if context.baggage.is_none() {
-        return write(context, &mut Checked(carrier));
-    }
-    let repeated = if http && keys.iter().any(FormatKey::is_prefix) {
-        repeated_in_other_case(context)
+    let is_header = carrier.kind() == CarrierKind::HttpHeaders;
+    let (context, left_out) = if context.baggage.is_none() {
+        (Cow::Borrowed(context), 0)
     } else {
-        Vec::new()
+        let repeated = if is_header && keys.iter().any(FormatKey::is_prefix) {
+            repeated_in_other_case(context)
+        } else {
+            Vec::new()
+        };
+        limits::fitting(context, |key, value| {
+            (key.is_empty() || is_token(key))
+                && (is_header || is_field_value(value))
+                && !repeated.contains(&key)
+        })
     };
-    let (context, left_out) = limits::fitting(context, |key, value| {
-        (key.is_empty() || is_token(key))
-            && (http || is_field_value(value))
-            && !repeated.contains(&key)
+    carrier.remove_if(&mut |name| {
+        is_stale(keys, name, |key| {
+            removal == Removal::Stale && key.is_replaced(name, &context, is_header)
+        })
     });
     left_out + write(&context, &mut Checked(carrier))
 }
@@ -57,7 +72,7 @@ impl InjectCarrier for Checked<'_> {
     }
 
     /// The value is not checked: it consists of ids.
-    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+    fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
         name.is_token() && self.0.set_known(name, value)
     }
 

@@ -6,15 +6,23 @@ use std::cell::RefCell;
 
 #[cfg(feature = "http")]
 use bytes::{Bytes, BytesMut};
+#[cfg(feature = "http")]
+use http::header::Entry;
 
 use super::is_token;
 #[cfg(feature = "http")]
 use super::{CarrierKind, ExtractCarrier, InjectCarrier};
+#[cfg(feature = "http")]
+use crate::id::IdText;
 
-/// A header name that a format writes for every context.
-///
-/// An [`http::HeaderMap`] takes names that were checked; to check a name for each request costs
-/// more than to write the header.
+/// Returns whether two header names are the same. They are nearly always lower case.
+#[inline]
+pub(in crate::propagation) fn is_same_name(one: &str, other: &str) -> bool {
+    one.len() == other.len() && (one == other || one.eq_ignore_ascii_case(other))
+}
+
+/// A header name that was checked once: to check it for each request costs more than to write the
+/// header.
 #[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownName {
@@ -25,12 +33,13 @@ pub struct KnownName {
 }
 
 impl KnownName {
-    pub(in crate::propagation) fn new(name: &str) -> Self {
+    pub(in crate::propagation) fn new(name: impl Into<String>) -> Self {
+        let text = name.into();
         Self {
-            text: name.to_owned(),
-            is_token: is_token(name),
+            is_token: is_token(&text),
             #[cfg(feature = "http")]
-            header: http::HeaderName::from_bytes(name.as_bytes()).ok(),
+            header: http::HeaderName::from_bytes(text.as_bytes()).ok(),
+            text,
         }
     }
 
@@ -40,10 +49,10 @@ impl KnownName {
         &self.text
     }
 
-    /// Returns whether a key is this name. Keys and names are nearly always lower case.
+    /// Returns whether a key is this name.
     #[inline]
     pub(in crate::propagation) fn is(&self, key: &str) -> bool {
-        key.len() == self.text.len() && (key == self.text || key.eq_ignore_ascii_case(&self.text))
+        is_same_name(key, &self.text)
     }
 
     /// Returns whether the name is valid for a header.
@@ -61,10 +70,15 @@ impl KnownName {
 #[cfg(feature = "http")]
 impl InjectCarrier for http::HeaderMap {
     fn set(&mut self, key: &str, value: &str) -> bool {
-        let name = http::HeaderName::from_bytes(key.as_bytes());
-        match (name, self::value(value)) {
-            (Ok(name), Some(value)) => self.try_insert(name, value).is_ok(),
-            _ => false,
+        let Some(value) = self::value(value.as_bytes()) else { return false };
+        // A name that is there already is not allocated again.
+        match self.try_entry(key) {
+            Ok(Entry::Occupied(mut entry)) => {
+                entry.insert(value);
+                true
+            }
+            Ok(Entry::Vacant(entry)) => entry.try_insert(value).is_ok(),
+            Err(_) => false,
         }
     }
 
@@ -82,8 +96,8 @@ impl InjectCarrier for http::HeaderMap {
         CarrierKind::HttpHeaders
     }
 
-    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
-        match (name.header(), self::value(value)) {
+    fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
+        match (name.header(), self::value(value.as_bytes())) {
             (Some(name), Some(value)) => self.try_insert(name, value).is_ok(),
             _ => false,
         }
@@ -116,14 +130,14 @@ thread_local! {
 /// allocated.
 #[cfg(feature = "http")]
 #[inline]
-fn value(text: &str) -> Option<http::HeaderValue> {
+fn value(text: &[u8]) -> Option<http::HeaderValue> {
     if text.len() <= MAX_SHARED {
         let shared = VALUES.try_with(|values| Some(values.try_borrow_mut().ok()?.put(text)));
         if let Ok(Some(bytes)) = shared {
             return http::HeaderValue::from_maybe_shared(bytes).ok();
         }
     }
-    http::HeaderValue::from_str(text).ok()
+    http::HeaderValue::from_bytes(text).ok()
 }
 
 /// Two pieces of memory: while values of one are in use, the other is written to.
@@ -137,11 +151,11 @@ struct Values {
 #[cfg(feature = "http")]
 impl Values {
     #[inline]
-    fn put(&mut self, text: &str) -> Bytes {
+    fn put(&mut self, text: &[u8]) -> Bytes {
         if self.current.capacity() < text.len() {
             self.next();
         }
-        self.current.extend_from_slice(text.as_bytes());
+        self.current.extend_from_slice(text);
         self.current.split().freeze()
     }
 
@@ -169,19 +183,21 @@ mod tests {
 
     #[test]
     fn values_that_live_on_keep_their_text() {
-        let values: Vec<_> = (0..1_000).map(|n| value(&format!("value {n}")).unwrap()).collect();
+        let text = |n| format!("value {n}");
+        let values: Vec<_> = (0..1_000).map(|n| value(text(n).as_bytes()).unwrap()).collect();
         for (n, value) in values.iter().enumerate() {
-            assert_eq!(value.to_str().unwrap(), format!("value {n}"));
+            assert_eq!(value.to_str().unwrap(), text(n));
         }
     }
 
     #[test]
     fn short_and_long_values_are_refused_alike_where_no_header_may_hold_them() {
         for text in ["a\nb".to_owned(), format!("{}\n", "x".repeat(MAX_SHARED))] {
-            assert!(value(&text).is_none());
+            assert!(value(text.as_bytes()).is_none());
         }
-        let long = "x".repeat(5_000);
-        assert_eq!(value(&long).unwrap().as_bytes(), long.as_bytes());
+        for text in ["\u{e9}".to_owned(), "x".repeat(5_000), "\u{e9}".repeat(MAX_SHARED)] {
+            assert_eq!(value(text.as_bytes()).unwrap().as_bytes(), text.as_bytes());
+        }
     }
 
     #[test]

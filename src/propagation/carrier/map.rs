@@ -3,13 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 
-use super::{CarrierKind, ExtractCarrier, InjectCarrier};
+use super::{CarrierKind, ExtractCarrier, InjectCarrier, is_same_name};
 
 macro_rules! map_carrier {
     ($map:ident $(, $hasher:ident)?) => {
         impl$(<$hasher: BuildHasher>)? InjectCarrier for $map<String, String $(, $hasher)?> {
             fn set(&mut self, key: &str, value: &str) -> bool {
-                self.insert(key.to_owned(), value.to_owned());
+                if let Some(held) = self.get_mut(key) {
+                    held.clear();
+                    held.push_str(value);
+                } else {
+                    self.insert(key.to_owned(), value.to_owned());
+                }
                 true
             }
 
@@ -34,8 +39,11 @@ map_carrier!(HashMap, S);
 /// Lists of text or bytes, such as the headers of a message queue.
 impl<V: for<'v> From<&'v str>> InjectCarrier for Vec<(String, V)> {
     fn set(&mut self, key: &str, value: &str) -> bool {
-        InjectCarrier::remove_if(self, &mut |known| known == key);
-        self.push((key.to_owned(), V::from(value)));
+        let mut value = Some(V::from(value));
+        self.retain_mut(|(known, held)| {
+            known != key || value.take().map(|value| *held = value).is_some()
+        });
+        self.extend(value.map(|value| (key.to_owned(), value)));
         true
     }
 
@@ -77,7 +85,7 @@ pub struct HttpHeaders<T>(pub T);
 
 impl<T: InjectCarrier> InjectCarrier for HttpHeaders<T> {
     fn set(&mut self, key: &str, value: &str) -> bool {
-        self.0.remove_if(&mut |known| known.eq_ignore_ascii_case(key));
+        self.0.remove_if(&mut |known| known != key && is_same_name(known, key));
         self.0.set(key, value)
     }
 

@@ -5,10 +5,12 @@ mod header;
 mod map;
 mod syntax;
 
-pub(super) use self::checked::write_context;
+pub(super) use self::checked::{Removal, write_context};
 pub use self::header::KnownName;
+pub(super) use self::header::is_same_name;
 pub use self::map::HttpHeaders;
 pub(super) use self::syntax::{is_field_value, is_token};
+use crate::id::IdText;
 
 /// How a carrier's values are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,10 +42,10 @@ pub trait InjectCarrier {
         CarrierKind::TextMap
     }
 
-    /// Sets a key that a format writes for every context.
+    /// Sets a key whose name was checked, to a text of ids.
     #[doc(hidden)]
-    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
-        self.set(name.text(), value)
+    fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
+        self.set(name.text(), value.as_str())
     }
 
     /// Returns whether keys and values were checked, and stale ones removed.
@@ -94,7 +96,7 @@ impl<T: InjectCarrier + ?Sized> InjectCarrier for &mut T {
         (**self).kind()
     }
 
-    fn set_known(&mut self, name: &KnownName, value: &str) -> bool {
+    fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
         (**self).set_known(name, value)
     }
 

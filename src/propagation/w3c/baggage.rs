@@ -1,5 +1,6 @@
 //! The header `baggage`: items of the trace with percent-encoded values.
 
+use crate::id::digit;
 use crate::propagation::carrier::is_token;
 use crate::propagation::limits::{BoundedBaggage, MAX_BYTES};
 use crate::propagation::percent::{self, push_encoded};
@@ -86,7 +87,7 @@ fn decode(value: &[u8]) -> String {
     while let [byte, after @ ..] = rest {
         rest = after;
         if let (b'%', [high, low, after @ ..]) = (byte, after)
-            && let (Some(high), Some(low)) = (percent::digit(*high), percent::digit(*low))
+            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
         {
             decoded.push(high << 4 | low);
             rest = after;

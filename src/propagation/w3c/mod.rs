@@ -12,7 +12,7 @@ mod state;
 
 use self::parent::{Flags, TRACE_PARENT};
 use self::state::StateReader;
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, write_context};
+use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, Removal, write_context};
 use super::jaeger::{debug_key, hand_on_debug_id};
 use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
@@ -20,7 +20,6 @@ use super::single_value::SingleValue;
 use super::{Extracted, Format, HeadersConfig, percent};
 use crate::encoding::cut;
 use crate::error::ExtractError;
-use crate::span::SAMPLED;
 use crate::span::SpanContext;
 
 /// W3C Trace Context and W3C Baggage, which most tracers of any vendor understand.
@@ -58,7 +57,7 @@ use crate::span::SpanContext;
 /// ```
 #[derive(Clone, Debug)]
 pub struct W3cFormat {
-    debug: String,
+    /// `traceparent`, `tracestate`, `baggage`, and the debug id.
     keys: [FormatKey; 4],
 }
 
@@ -68,12 +67,14 @@ impl W3cFormat {
     pub fn new(headers: &HeadersConfig) -> Self {
         let name = |text| FormatKey::name("a header of W3C", text);
         let keys = [
-            name(TRACE_PARENT).always_written(),
-            name(TRACE_STATE),
+            name(TRACE_PARENT).written_for(parent::is_written),
+            name(TRACE_STATE)
+                .written_for(|context| parent::is_written(context) && state::is_written(context)),
+            // Items that do not fit may leave nothing to write.
             name(BAGGAGE),
             debug_key(&headers.debug),
         ];
-        Self { debug: headers.debug.clone(), keys }
+        Self { keys }
     }
 }
 
@@ -92,9 +93,8 @@ const BAGGAGE: &str = "baggage";
 
 impl Format for W3cFormat {
     fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        write_context(&self.keys, context, carrier, |context, carrier| {
-            hand_on_debug_id(context, &self.debug, carrier);
-            write(context, carrier)
+        write_context(&self.keys, Removal::Stale, context, carrier, |context, carrier| {
+            self.write(context, carrier)
         })
     }
 
@@ -102,22 +102,28 @@ impl Format for W3cFormat {
         &self.keys
     }
 
+    fn is_built_in(&self) -> bool {
+        true
+    }
+
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        let [trace_parent, trace_state, baggage, debug] =
+            self.keys.each_ref().map(FormatKey::known);
         let (mut parent, mut failure) = (SingleValue::default(), None);
         let mut state = StateReader::default();
         let mut items = baggage::Reader::default();
         let mut debug_id = None;
         carrier.visit(&mut |key, value| {
-            if key.eq_ignore_ascii_case(TRACE_PARENT) {
+            if trace_parent.is(key) {
                 let taken = parent.take(key, value.trim_ascii(), parent::parse);
                 if let Err(error) = taken {
                     failure.get_or_insert(error);
                 }
-            } else if key.eq_ignore_ascii_case(TRACE_STATE) {
+            } else if trace_state.is(key) {
                 state.take(value);
-            } else if key.eq_ignore_ascii_case(BAGGAGE) {
+            } else if baggage.is(key) {
                 items.take(value);
-            } else if key.eq_ignore_ascii_case(&self.debug) {
+            } else if debug.is(key) {
                 let http = carrier.kind() == CarrierKind::HttpHeaders;
                 let decoded =
                     percent::decode(value).filter(|_| http).unwrap_or_else(|| value.into());
@@ -152,24 +158,29 @@ impl Format for W3cFormat {
     }
 }
 
-fn write(context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-    let mut refused = 0;
-    // The format has no place for a context without a decision: the flag would say *not sampled*.
-    if context.is_valid() && !context.undecided {
-        let flags = context.flags();
-        let random = context.baggage.as_ref().is_some_and(|baggage| baggage.random);
-        let text = parent::write(context, Flags { sampled: flags & SAMPLED != 0, random });
-        let text = str::from_utf8(&text).unwrap_or_default();
-        refused += usize::from(!carrier.set(TRACE_PARENT, text));
-        if let Some(text) = state::write(context, flags) {
-            refused += usize::from(!carrier.set(TRACE_STATE, &text));
+impl W3cFormat {
+    fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        let [trace_parent, trace_state, baggage, debug] = &self.keys;
+        hand_on_debug_id(context, debug, carrier);
+        let mut refused = 0;
+        if parent::is_written(context) {
+            let random = context.baggage.as_ref().is_some_and(|baggage| baggage.random);
+            let flags = Flags { sampled: context.is_sampled(), random };
+            let text = parent::write(context, flags);
+            refused += usize::from(!carrier.set_known(trace_parent.known(), &text));
+            let is_set = match state::write(context) {
+                None => true,
+                Some(state::Value::Ours(text)) => carrier.set_known(trace_state.known(), &text),
+                Some(state::Value::Text(text)) => carrier.set(trace_state.known().text(), &text),
+            };
+            refused += usize::from(!is_set);
         }
+        let (text, dropped) = baggage::write(context.baggage_items());
+        if !text.is_empty() && !carrier.set(baggage.known().text(), &text) {
+            return refused + context.baggage().count();
+        }
+        refused + dropped
     }
-    let (text, dropped) = baggage::write(context.baggage_items());
-    if !text.is_empty() && !carrier.set(BAGGAGE, &text) {
-        return refused + context.baggage().count();
-    }
-    refused + dropped
 }
 
 /// The maximum length of a debug id that is read.

@@ -1,7 +1,7 @@
 //! The header `traceparent`: version, trace id, span id, flags.
 
 use crate::error::ExtractError;
-use crate::id::{SpanId, TraceId, hex_16};
+use crate::id::{IdText, SpanId, TraceId, read_lower_hex_16};
 use crate::span::SpanContext;
 
 /// The flags that W3C defines.
@@ -21,12 +21,20 @@ const LENGTH: usize = 55;
 
 const RANDOM: u8 = 2;
 
-pub(super) fn write(context: &SpanContext, flags: Flags) -> [u8; LENGTH] {
-    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    text[3..19].copy_from_slice(&hex_16(context.trace_id.high()));
-    text[19..35].copy_from_slice(&hex_16(context.trace_id.low()));
-    text[36..52].copy_from_slice(&hex_16(context.span_id.get()));
-    text[54] = b'0' + u8::from(flags.sampled) + RANDOM * u8::from(flags.random);
+/// Returns whether a context is written. The format has no place for one without a decision: the flag
+/// would say *not sampled*.
+pub(super) fn is_written(context: &SpanContext) -> bool {
+    context.is_valid() && !context.undecided
+}
+
+pub(super) fn write(context: &SpanContext, flags: Flags) -> IdText {
+    let mut text = IdText::new();
+    text.push(*b"00-");
+    text.number(context.trace_id.high());
+    text.number(context.trace_id.low());
+    text.push([b'-']);
+    text.span_id(context.span_id);
+    text.push([b'-', b'0', b'0' + u8::from(flags.sampled) + RANDOM * u8::from(flags.random)]);
     text
 }
 
@@ -67,6 +75,9 @@ fn invalid(what: &'static str) -> ExtractError {
 
 /// Parses a number of up to 16 digits. W3C forbids capitals.
 pub(super) fn lower_hex(digits: &[u8]) -> Option<u64> {
+    if let Ok(digits) = digits.try_into() {
+        return read_lower_hex_16(digits);
+    }
     if digits.is_empty() || digits.len() > 16 {
         return None;
     }
@@ -138,7 +149,8 @@ mod tests {
             let (trace, span) = (TraceId::new(ids.0, ids.1), SpanId::new(ids.2));
             let flags = Flags { sampled, random };
             let text = write(&SpanContext::new(trace, span, SpanId::NONE, 0), flags);
-            prop_assert_eq!(parse(&text), Ok((trace, span, flags)));
+            prop_assert_eq!(text.as_bytes().len(), LENGTH);
+            prop_assert_eq!(parse(text.as_bytes()), Ok((trace, span, flags)));
         }
 
         #[test]

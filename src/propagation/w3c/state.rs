@@ -4,14 +4,15 @@
 //! written: if a tracer in between has made further spans, the parent's id is out of date; the
 //! flags, which belong to the trace, are not.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::parent::lower_hex;
-use crate::id::SpanId;
+use crate::id::{IdText, SpanId};
 use crate::span::SAMPLED;
 use crate::span::SpanContext;
 
-const OURS: &str = "jaeger";
+const OURS: &[u8; 6] = b"jaeger";
 
 /// The maximum number of members, by W3C.
 const MAX_MEMBERS: usize = 32;
@@ -53,7 +54,7 @@ impl StateReader {
                 self.broken = true;
                 continue;
             };
-            if key == OURS {
+            if key.as_bytes() == OURS {
                 self.ours = self.ours.or_else(|| read(value));
                 continue;
             }
@@ -121,20 +122,46 @@ pub(super) fn joined(ours: Option<Ours>, span_id: SpanId, sampled: bool) -> (Spa
     }
 }
 
-/// Returns the header's value: the member `jaeger` in front if it adds to `traceparent`, then those
-/// of other vendors.
-pub(super) fn write(context: &SpanContext, flags: u8) -> Option<String> {
-    let foreign = context.trace_state().unwrap_or_default();
-    if context.parent_id == SpanId::NONE && flags & !SAMPLED == 0 {
-        return (!foreign.is_empty()).then(|| foreign.to_owned());
+/// Returns whether there is something to write.
+pub(super) fn is_written(context: &SpanContext) -> bool {
+    is_ours_written(context) || context.trace_state().is_some()
+}
+
+/// Returns whether the member `jaeger` adds to `traceparent`.
+fn is_ours_written(context: &SpanContext) -> bool {
+    context.parent_id != SpanId::NONE || context.flags() & !SAMPLED != 0
+}
+
+/// The header's value.
+#[derive(Debug)]
+pub(super) enum Value<'c> {
+    /// The member `jaeger` alone.
+    Ours(IdText),
+    /// The members of other vendors, with Jaeger's in front if it adds to `traceparent`.
+    Text(Cow<'c, str>),
+}
+
+/// Returns the header's value, if there is something to write.
+pub(super) fn write(context: &SpanContext) -> Option<Value<'_>> {
+    let foreign = context.trace_state();
+    if !is_ours_written(context) {
+        return foreign.map(|foreign| Value::Text(foreign.into()));
     }
-    let SpanContext { span_id, parent_id, .. } = context;
-    let mut text = format!("{OURS}={span_id}:{parent_id}:{flags:x}");
-    for member in foreign.split(',').filter(|member| !member.is_empty()).take(MAX_MEMBERS - 1) {
+    let mut ours = IdText::new();
+    ours.push(*OURS);
+    ours.push([b'=']);
+    ours.span_id(context.span_id);
+    ours.push([b':']);
+    ours.span_id(context.parent_id);
+    ours.push([b':']);
+    ours.flags(context.flags());
+    let Some(foreign) = foreign else { return Some(Value::Ours(ours)) };
+    let mut text = ours.as_str().to_owned();
+    for member in foreign.split(',').take(MAX_MEMBERS - 1) {
         text.push(',');
         text.push_str(member);
     }
-    Some(text)
+    Some(Value::Text(text.into()))
 }
 
 #[cfg(test)]
@@ -200,10 +227,13 @@ mod tests {
             let mut baggage = crate::propagation::limits::BoundedBaggage::default();
             baggage.foreign(Some(foreign.as_str().into()), false);
             context.baggage = baggage.finish();
-            write(&context, flags)
+            match write(&context) {
+                Some(Value::Text(text)) => text.into_owned(),
+                other => panic!("{other:?}"),
+            }
         };
-        assert_eq!(context(0, 1).as_deref(), Some(foreign.as_str()));
-        let text = context(3, 9).unwrap();
+        assert_eq!(context(0, 1), foreign);
+        let text = context(3, 9);
         assert!(text.starts_with("jaeger=0000000000000002:0000000000000003:9,k0=v,"), "{text}");
         assert!(text.ends_with(",k30=v"), "one goes, so that there are 32: {text}");
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use jaeger_client::propagation::{
-    CarrierKind, CompositeFormat, ExtractCarrier, Extracted, FORMATS, Format, HeadersConfig,
-    HttpHeaders, InjectCarrier,
+    CarrierKind, CompositeFormat, ExtractCarrier, Extracted, FORMATS, Format, FormatKey,
+    HeadersConfig, HttpHeaders, InjectCarrier,
 };
 use jaeger_client::{
     Closer, ExtractError, Logger, NullLogger, SpanContext, SpanId, TraceId, Tracer,
@@ -353,6 +353,45 @@ fn a_custom_format_and_a_custom_carrier_obey_the_same_rules() {
     let out: Vec<_> = carrier.0.iter().flat_map(|(key, value)| [key, value]).collect();
     assert!(!out.iter().any(|text| breaks_out(text)), "{out:?}");
     assert_eq!((carrier.0.len(), tracer.stats().baggage_limited), (181, 24));
+}
+
+/// A format of a user's own around a built-in one, which writes sampled contexts alone.
+#[derive(Debug)]
+struct Sampled(Box<dyn Format>);
+
+impl Format for Sampled {
+    fn inject(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
+        if context.is_sampled() { self.0.inject(context, carrier) } else { 0 }
+    }
+
+    fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
+        self.0.extract(carrier)
+    }
+
+    fn keys(&self) -> &[FormatKey] {
+        self.0.keys()
+    }
+}
+
+#[test]
+fn a_format_around_a_built_in_one_leaves_nothing_of_an_earlier_context() {
+    let before = context(&[("k", "v")]);
+    let after = SpanContext::new(TraceId::new(7, 8), SpanId::new(9), SpanId::NONE, 0);
+    for names in choices() {
+        let alone = Sampled(Box::new(format(&names)));
+        let among = CompositeFormat::new(vec![Box::new(Sampled(Box::new(format(&names))))]);
+        for format in [Box::new(alone) as Box<dyn Format>, Box::new(among)] {
+            let builder = Tracer::builder("svc").logger(NullLogger).null_reporter();
+            let (tracer, _closer) = builder.format(format).build().unwrap();
+            carriers(&[("x-other", "stays")], |kind, carrier| {
+                for context in [&before, &after, &after.with_baggage_item("k", "new")] {
+                    tracer.inject(context, carrier);
+                }
+                let held = carrier.pairs();
+                assert_eq!(held, [("x-other".into(), "stays".into())], "{names:?}, {kind}");
+            });
+        }
+    }
 }
 
 proptest! {

@@ -3,6 +3,8 @@
 //! Called by the tracer for each span and by the header codecs. The generator must not use the
 //! clock or a lock: an id costs one step of a thread's own generator.
 
+mod hex;
+
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -10,6 +12,9 @@ use std::str::FromStr;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
+
+pub use self::hex::IdText;
+pub(crate) use self::hex::{digit, read_hex_16, read_lower_hex_16};
 
 /// The id of a trace: 128 bits, of which the high 64 may be zero.
 ///
@@ -136,11 +141,9 @@ fn hex(text: &str, max_digits: usize) -> Option<u128> {
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.high == 0 {
-            write!(f, "{:016x}", self.low)
-        } else {
-            write!(f, "{:016x}{:016x}", self.high, self.low)
-        }
+        let mut text = IdText::new();
+        text.trace_id(*self);
+        f.write_str(text.as_str())
     }
 }
 
@@ -224,7 +227,9 @@ impl FromStr for SpanId {
 
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        let mut text = IdText::new();
+        text.span_id(*self);
+        f.write_str(text.as_str())
     }
 }
 
@@ -326,96 +331,10 @@ pub(crate) fn random_id(salt: u64) -> u64 {
     if id == 0 { system_63() } else { id }
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-/// Writes `value` as 16 lower-case hex digits.
-#[inline]
-pub(crate) fn hex_16(value: u64) -> [u8; 16] {
-    // Four bits to a byte in three doublings, then digit by arithmetic: no table, no loop.
-    #[inline]
-    fn spread(half: u32) -> u64 {
-        let mut x = u64::from(half);
-        x = (x | (x << 16)) & 0x0000_ffff_0000_ffff;
-        x = (x | (x << 8)) & 0x00ff_00ff_00ff_00ff;
-        (x | (x << 4)) & 0x0f0f_0f0f_0f0f_0f0f
-    }
-    #[inline]
-    fn digits(nibbles: u64) -> u64 {
-        let above_nine = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
-        nibbles + 0x3030_3030_3030_3030 + above_nine * 39
-    }
-    let mut out = [0; 16];
-    let (high, low) = out.split_at_mut(8);
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
-    {
-        high.copy_from_slice(&digits(spread((value >> 32) as u32)).to_be_bytes());
-        low.copy_from_slice(&digits(spread(value as u32)).to_be_bytes());
-    }
-    out
-}
-
-/// Parses 16 hex digits of either case; `None` if there is any other character.
-#[inline]
-pub(crate) fn read_hex_16(digits: &[u8; 16]) -> Option<u64> {
-    // Eight digits at once: their values, and their errors, byte by byte.
-    #[inline]
-    fn read_8(digits: u64) -> (u64, u64) {
-        let letters = (digits >> 6) & 0x0101_0101_0101_0101;
-        let nibbles = (digits & 0x0f0f_0f0f_0f0f_0f0f) + letters * 9;
-        // A digit's byte is 0x30 and up, a small letter's 0x60 and up.
-        let kind = (digits | (letters << 5)) & 0xf0f0_f0f0_f0f0_f0f0;
-        let other_kind = kind ^ (0x3030_3030_3030_3030 + letters * 0x30);
-        // Letters stand for more than nine and less than 16, digits for no more than nine.
-        let above_nine = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
-        let above_15 = nibbles & 0x1010_1010_1010_1010;
-        (nibbles, other_kind | (above_nine ^ letters) | above_15)
-    }
-    #[inline]
-    fn pack(nibbles: u64) -> u64 {
-        let x = (nibbles | (nibbles >> 4)) & 0x00ff_00ff_00ff_00ff;
-        let x = (x | (x >> 8)) & 0x0000_ffff_0000_ffff;
-        (x | (x >> 16)) & 0xffff_ffff
-    }
-    let both = u128::from_be_bytes(*digits);
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
-    let (high, low) = (read_8((both >> 64) as u64), read_8(both as u64));
-    (high.1 | low.1 == 0).then(|| (pack(high.0) << 32) | pack(low.0))
-}
-
-/// Writes `value` as lower-case hex without padding; `0` for zero.
-pub(crate) fn hex_unpadded(value: u8) -> ([u8; 2], usize) {
-    let (high, low) = (HEX[usize::from(value >> 4)], HEX[usize::from(value & 15)]);
-    if value < 16 { ([low, 0], 1) } else { ([high, low], 2) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Tracer;
-
-    #[test]
-    fn hex_agrees_with_the_formatter() {
-        for value in [0, 1, 9, 10, 15, 16, 0xdead_beef, u64::MAX, 0x0123_4567_89ab_cdef, 1 << 63] {
-            assert_eq!(hex_16(value).as_slice(), format!("{value:016x}").as_bytes());
-        }
-        for value in 0..=255_u8 {
-            let (digits, len) = hex_unpadded(value);
-            assert_eq!(&digits[..len], format!("{value:x}").as_bytes());
-        }
-    }
-
-    #[test]
-    fn every_byte_that_is_no_hex_digit_is_refused_in_every_place() {
-        for at in 0..16 {
-            for byte in 0..=255_u8 {
-                let mut digits = *b"0123456789abcDEF";
-                digits[at] = byte;
-                let text = str::from_utf8(&digits).ok().filter(|text| !text.contains('+'));
-                let read = text.and_then(|text| u64::from_str_radix(text, 16).ok());
-                assert_eq!(read_hex_16(&digits), read, "{byte:#x} at {at}");
-            }
-        }
-    }
 
     #[test]
     fn processes_forked_from_one_draw_other_ids_once_they_have_a_tracer_each() {

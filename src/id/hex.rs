@@ -1,0 +1,194 @@
+//! Hex digits of ids, and the texts that are made of them.
+
+use super::{SpanId, TraceId};
+
+/// A short text of ids and what separates them, as headers have it. It is made without an allocation,
+/// and consists of visible ASCII characters.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct IdText {
+    bytes: [u8; Self::MAX_LEN],
+    len: usize,
+}
+
+impl IdText {
+    /// The length of the longest text, a trace context of Jaeger's: 32 + 16 + 16 + 2 digits, three
+    /// colons; and some more.
+    const MAX_LEN: usize = 72;
+
+    #[inline]
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [0; Self::MAX_LEN], len: 0 }
+    }
+
+    /// Returns the text as bytes.
+    #[inline]
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Returns the text.
+    #[inline]
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// Appends characters. There must be room for them: what does not fit is left out.
+    #[inline]
+    pub(crate) fn push<const N: usize>(&mut self, text: [u8; N]) {
+        if let Some(room) = self.bytes.get_mut(self.len..self.len + N) {
+            room.copy_from_slice(&text);
+            self.len += N;
+        }
+    }
+
+    /// Appends 16 digits.
+    #[inline]
+    pub(crate) fn number(&mut self, value: u64) {
+        self.push(hex_16(value));
+    }
+
+    /// Appends 32 digits, or 16 if the upper half is zero.
+    #[inline]
+    pub(crate) fn trace_id(&mut self, id: TraceId) {
+        if id.high() != 0 {
+            self.number(id.high());
+        }
+        self.number(id.low());
+    }
+
+    /// Appends 16 digits.
+    #[inline]
+    pub(crate) fn span_id(&mut self, id: SpanId) {
+        self.number(id.get());
+    }
+
+    /// Appends one digit or two.
+    #[inline]
+    pub(crate) fn flags(&mut self, flags: u8) {
+        let [high, low] = [flags >> 4, flags & 15].map(|nibble| HEX[usize::from(nibble)]);
+        if flags < 16 { self.push([low]) } else { self.push([high, low]) }
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Writes `value` as 16 lower-case hex digits.
+#[inline]
+fn hex_16(value: u64) -> [u8; 16] {
+    // Four bits to a byte in three doublings, then digit by arithmetic: no table, no loop.
+    #[inline]
+    fn spread(half: u32) -> u64 {
+        let mut x = u64::from(half);
+        x = (x | (x << 16)) & 0x0000_ffff_0000_ffff;
+        x = (x | (x << 8)) & 0x00ff_00ff_00ff_00ff;
+        (x | (x << 4)) & 0x0f0f_0f0f_0f0f_0f0f
+    }
+    #[inline]
+    fn digits(nibbles: u64) -> u64 {
+        let above_nine = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+        nibbles + 0x3030_3030_3030_3030 + above_nine * 39
+    }
+    let mut out = [0; 16];
+    let (high, low) = out.split_at_mut(8);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
+    {
+        high.copy_from_slice(&digits(spread((value >> 32) as u32)).to_be_bytes());
+        low.copy_from_slice(&digits(spread(value as u32)).to_be_bytes());
+    }
+    out
+}
+
+/// Parses 16 hex digits of either case; `None` if there is any other character.
+#[inline]
+pub(crate) fn read_hex_16(digits: &[u8; 16]) -> Option<u64> {
+    // Eight digits at once: their values, and their errors, byte by byte.
+    #[inline]
+    fn read_8(digits: u64) -> (u64, u64) {
+        let letters = (digits >> 6) & 0x0101_0101_0101_0101;
+        let nibbles = (digits & 0x0f0f_0f0f_0f0f_0f0f) + letters * 9;
+        // A digit's byte is 0x30 and up, a small letter's 0x60 and up.
+        let kind = (digits | (letters << 5)) & 0xf0f0_f0f0_f0f0_f0f0;
+        let other_kind = kind ^ (0x3030_3030_3030_3030 + letters * 0x30);
+        // Letters stand for more than nine and less than 16, digits for no more than nine.
+        let above_nine = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+        let above_15 = nibbles & 0x1010_1010_1010_1010;
+        (nibbles, other_kind | (above_nine ^ letters) | above_15)
+    }
+    #[inline]
+    fn pack(nibbles: u64) -> u64 {
+        let x = (nibbles | (nibbles >> 4)) & 0x00ff_00ff_00ff_00ff;
+        let x = (x | (x >> 8)) & 0x0000_ffff_0000_ffff;
+        (x | (x >> 16)) & 0xffff_ffff
+    }
+    let both = u128::from_be_bytes(*digits);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
+    let (high, low) = (read_8((both >> 64) as u64), read_8(both as u64));
+    (high.1 | low.1 == 0).then(|| (pack(high.0) << 32) | pack(low.0))
+}
+
+/// Parses 16 lower-case hex digits; `None` if there is any other character.
+#[inline]
+pub(crate) fn read_lower_hex_16(digits: &[u8; 16]) -> Option<u64> {
+    // Of hex digits, capitals alone have this bit and not the one below.
+    let both = u128::from_be_bytes(*digits);
+    let is_capital = both & !(both << 1) & 0x4040_4040_4040_4040_4040_4040_4040_4040;
+    read_hex_16(digits).filter(|_| is_capital == 0)
+}
+
+/// Returns the value of a hex digit.
+#[inline]
+pub(crate) fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_agrees_with_the_formatter() {
+        for value in [0, 1, 9, 10, 15, 16, 0xdead_beef, u64::MAX, 0x0123_4567_89ab_cdef, 1 << 63] {
+            assert_eq!(hex_16(value).as_slice(), format!("{value:016x}").as_bytes());
+        }
+        for value in 0..=255_u8 {
+            let mut text = IdText::new();
+            text.flags(value);
+            assert_eq!(text.as_str(), format!("{value:x}"));
+        }
+    }
+
+    #[test]
+    fn every_byte_that_is_no_hex_digit_is_refused_in_every_place() {
+        for at in 0..16 {
+            for byte in 0..=255_u8 {
+                let mut digits = *b"0123456789abcDEF";
+                digits[at] = byte;
+                let text = str::from_utf8(&digits).ok().filter(|text| !text.contains('+'));
+                let read = text.and_then(|text| u64::from_str_radix(text, 16).ok());
+                assert_eq!(read_hex_16(&digits), read, "{byte:#x} at {at}");
+                digits.make_ascii_lowercase();
+                digits[at] = byte;
+                let read = read.filter(|_| !byte.is_ascii_uppercase());
+                assert_eq!(read_lower_hex_16(&digits), read, "{byte:#x} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_has_no_more_than_fits() {
+        let mut text = IdText::new();
+        (0..9).for_each(|n| text.number(n));
+        assert_eq!(text.as_str().len(), 64);
+        text.push(*b"12345678");
+        text.push(*b"9");
+        assert!(text.as_str().ends_with("0312345678"), "{text:?}");
+    }
+}
