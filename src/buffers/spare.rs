@@ -38,3 +38,21 @@ impl SpareMemory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_buffer_that_grew_is_not_reused() {
+        let (keep, spare) = crossbeam_channel::bounded(9);
+        let memory = SpareMemory::new(keep, 100);
+        let buffer = |bytes: usize| Buffer { end: 0, bytes: vec![0; bytes], spans: 0 };
+        for bytes in [100, 101] {
+            memory.give_back(buffer(bytes));
+            memory.give_back_shared(Arc::new(buffer(bytes)));
+        }
+        let reused: Vec<_> = spare.try_iter().map(|bytes| bytes.len()).collect();
+        assert_eq!(reused, [100, 100]);
+    }
+}

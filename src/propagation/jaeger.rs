@@ -377,6 +377,23 @@ mod tests {
     }
 
     #[test]
+    fn a_debug_id_is_truncated_to_2048_bytes() {
+        let long = "d".repeat(MAX_DEBUG_ID_BYTES + 1);
+        let read =
+            read(&[("uber-trace-id", "1:2:3:0"), ("jaeger-debug-id", &long)]).unwrap().context;
+        assert_eq!(read.debug_id(), Some(&long[1..]));
+    }
+
+    #[test]
+    fn ids_of_too_many_digits_are_errors_though_the_first_are_zeros() {
+        let zeros = "0".repeat(32);
+        let error = read(&[("uber-trace-id", &format!("{zeros}1:2:3:0"))]).unwrap_err();
+        assert!(matches!(error, ExtractError::TraceIdTooLong { digits: 33 }), "{error}");
+        let error = read(&[("uber-trace-id", &format!("1:{}2:3:0", &zeros[16..]))]).unwrap_err();
+        assert!(matches!(error, ExtractError::SpanIdTooLong { digits: 17 }), "{error}");
+    }
+
+    #[test]
     fn configured_names_are_found_in_any_case() {
         let headers = HeadersConfig { trace_context: "X-Trace".to_owned(), ..Default::default() };
         let carrier = super::super::HttpHeaders(vec![("x-tRACE", "1:2:0:1")]);

@@ -96,10 +96,32 @@ fn hides_service(key: &str, value: TagValue<'_>) -> bool {
 /// Returns the address by which others most likely know this host: IPv4 before IPv6, loopback last.
 fn host_ip() -> Option<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().ok()?;
-    let best = interfaces.iter().max_by_key(|interface| {
-        300 * i32::from(interface.ip().is_ipv4()) + 100 * i32::from(!interface.is_loopback())
-    });
-    best.map(if_addrs::Interface::ip)
+    best_known(interfaces.iter().map(if_addrs::Interface::ip))
+}
+
+fn best_known(addresses: impl Iterator<Item = IpAddr>) -> Option<IpAddr> {
+    addresses.max_by_key(|ip| 300 * i32::from(ip.is_ipv4()) + 100 * i32::from(!ip.is_loopback()))
 }
 
 const CLIENT_UUID: &str = "client-uuid";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_host_is_ipv4_if_possible_and_no_loopback_address() {
+        let best = |addresses: &[&str]| {
+            let mut addresses: Vec<IpAddr> =
+                addresses.iter().map(|ip| ip.parse().unwrap()).collect();
+            let first = best_known(addresses.iter().copied()).unwrap();
+            addresses.reverse();
+            assert_eq!(best_known(addresses.into_iter()), Some(first), "in any order");
+            first.to_string()
+        };
+        assert_eq!(best(&["::1", "127.0.0.1", "fe80::7", "10.0.0.7"]), "10.0.0.7");
+        assert_eq!(best(&["::1", "127.0.0.1", "fe80::7"]), "127.0.0.1");
+        assert_eq!(best(&["::1", "fe80::7"]), "fe80::7");
+        assert_eq!(best_known(std::iter::empty()), None);
+    }
+}

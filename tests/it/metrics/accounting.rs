@@ -1,9 +1,9 @@
 //! Metrics equal the span accounting: the same sums, however they are reported and whatever goes wrong.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -82,11 +82,11 @@ fn a_counter_never_goes_down_and_is_right_again_after_a_late_refusal() {
     assert_eq!(counted, [(3, 3), (1, 3), (5, 5)]);
 }
 
-/// Counts that are read by nobody's asking: what the tracer says by itself.
+/// Counts that the tracer reports by itself; a reader does not trigger the report.
 #[derive(Clone, Debug, Default)]
-struct Unasked(InMemoryMetrics);
+struct PushedMetrics(InMemoryMetrics);
 
-impl MetricsFactory for Unasked {
+impl MetricsFactory for PushedMetrics {
     fn counter(&self, name: &str, tags: &[(&str, &str)]) -> Box<dyn Counter> {
         self.0.counter(name, tags)
     }
@@ -94,7 +94,7 @@ impl MetricsFactory for Unasked {
 
 #[test]
 fn the_reporters_thread_reports_changes_at_each_interval_and_a_close_reports_the_rest() {
-    let metrics = Unasked::default();
+    let metrics = PushedMetrics::default();
     let builder = Tracer::builder("svc").logger(NullLogger).transport(By(|_: &[u8]| Ok(Sent::OK)));
     let builder = builder.flush_interval(Duration::from_millis(5)).metrics(metrics.clone());
     let (tracer, closer) = builder.build().unwrap();
@@ -107,8 +107,35 @@ fn the_reporters_thread_reports_changes_at_each_interval_and_a_close_reports_the
 }
 
 #[test]
+fn changes_are_reported_at_intervals_though_there_is_always_a_buffer_to_send() {
+    const MESSAGES: u32 = 20_000;
+    let (metrics, messages) = (PushedMetrics::default(), Arc::new(AtomicU32::new(0)));
+    let (reported, own) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::<Tracer>::new()));
+    let (pushed, sent) = (metrics.clone(), Arc::clone(&messages));
+    let (is_reported, tracer) = (Arc::clone(&reported), Arc::clone(&own));
+    // Each message fills the next buffers, so that the queue is never empty.
+    let send = move |_: &[u8]| {
+        let ok = counters(&pushed.0).get("reporter_spans|result=ok").copied();
+        if ok.is_some_and(|ok| ok > 4_000) {
+            is_reported.store(true, Ordering::Release);
+        } else if sent.fetch_add(1, Ordering::AcqRel) < MESSAGES {
+            let tracer = tracer.get().unwrap();
+            (0..40).for_each(|_| tracer.start_span("op").finish());
+        }
+        Ok(Sent::OK)
+    };
+    let builder = builder().transport(By(send)).metrics(metrics).max_packet_size(1_000);
+    let (tracer, closer) = builder.flush_interval(Duration::from_millis(1)).build().unwrap();
+    own.set(tracer.clone()).unwrap();
+    tracer.start_span("op").finish();
+    eventually(|| reported.load(Ordering::Acquire) || messages.load(Ordering::Acquire) >= MESSAGES);
+    assert!(reported.load(Ordering::Acquire), "not while there were buffers to send");
+    assert!(closer.close(SOON).complete);
+}
+
+#[test]
 fn a_tracer_without_a_thread_reports_changes_when_it_is_flushed_or_closed() {
-    let metrics = Unasked::default();
+    let metrics = PushedMetrics::default();
     let (tracer, closer) = builder().null_reporter().metrics(metrics.clone()).build().unwrap();
     let started = || counters(&metrics.0).get("started_spans|sampled=y").copied();
     tracer.start_span("op").finish();
