@@ -110,7 +110,7 @@ pub use self::span::ReferenceSink;
 pub use self::span::{
     AsSpanContext, FinishOptions, InSpan, IntoTagValue, LogFields, LogRecord, Observer, OpenSpan,
     OpenSpans, OwnedSpan, OwnedTagValue, Parent, Scope, Span, SpanBuilder, SpanContext, SpanFinish,
-    SpanObserver, StartSpanOptions, TagValue, TraceFutureExt, wrap,
+    SpanObserver, SpanOptions, StartSpanOptions, TagValue, TraceFutureExt, wrap,
 };
 pub use self::stats::{DestinationStats, Dropped, FlushReport, QueueStats, Stats};
 pub use self::tail::TailSamplingConfig;

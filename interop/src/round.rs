@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jaeger_client::{
     AgentProtocol, Closer, Configuration, OtlpCompression, OtlpConfig, OwnedTagValue,
-    ReporterConfig, Stats,
+    ReporterConfig, SpanOptions, Stats,
 };
 use serde_json::Value;
 
@@ -174,7 +174,10 @@ fn on_one_way(backend: &Backend, way: Way) {
         let config = Configuration {
             tags: process_tags.iter().map(owned).collect(),
             trace_id_128bit: Some(wide),
-            max_tag_value_length: max_tag_value_bytes,
+            spans: SpanOptions {
+                max_tag_value_length: max_tag_value_bytes,
+                ..SpanOptions::default()
+            },
             exporters: way.exporters(),
             reporter: way.reporter(backend),
             ..Configuration::new(service.as_str())

@@ -19,7 +19,9 @@ use interop::gate::{self, Found};
 use interop::query::Query;
 use interop::round::Way;
 use interop::zipkin::Zipkin;
-use jaeger_client::{Configuration, NullLogger, SpanContext, TraceId, Tracer, TracerBuilder};
+use jaeger_client::{
+    Configuration, NullLogger, SpanContext, SpanOptions, TraceId, Tracer, TracerBuilder,
+};
 use serde_json::Value;
 
 #[test]
@@ -66,7 +68,7 @@ fn on_one_way(backend: &Backend, way: Way) {
             ("service.name".to_owned(), "".into()),
             ("text".to_owned(), "é\u{2028}\0".into()),
         ],
-        max_tag_value_length: 1_000,
+        spans: SpanOptions { max_tag_value_length: 1_000, ..SpanOptions::default() },
         exporters: way.exporters(),
         reporter: way.reporter(backend),
         ..Configuration::new(service.as_str())

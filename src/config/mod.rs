@@ -19,9 +19,9 @@ use crate::propagation::{self, HeadersConfig};
 use crate::redact;
 use crate::reporter::Destination;
 use crate::sampler;
-use crate::span::OwnedTagValue;
+use crate::span::{OwnedTagValue, SpanOptions};
 use crate::tail::TailSamplingConfig;
-use crate::tracer::{Closer, Tracer, TracerBuilder, defaults};
+use crate::tracer::{Closer, Tracer, TracerBuilder};
 
 /// The configuration of a tracer, in Jaeger's own words.
 ///
@@ -105,16 +105,8 @@ pub struct Configuration {
     pub throttler: Option<ThrottlerConfig>,
     /// Tail sampling: retains unsampled traces with an error or a slow span. Default off.
     pub tail_sampling: Option<TailSamplingConfig>,
-    /// The length in bytes at which a tag's text or bytes are truncated.
-    pub max_tag_value_length: usize,
-    /// Whether truncated text has a mark; see [`TracerBuilder::mark_truncated_tags`].
-    pub mark_truncated_tags: bool,
-    /// How many logs of a span are retained, the first and the last ones; 0 is any number. See
-    /// [`TracerBuilder::max_logs_per_span`].
-    pub max_logs_per_span: usize,
-    /// How many unfinished spans are listed by [`Tracer::open_spans`]; 0 is none. See
-    /// [`TracerBuilder::track_open_spans`].
-    pub track_open_spans: usize,
+    /// What spans record, and how.
+    pub spans: SpanOptions,
     /// Warnings about the environment, such as variables that are set but not read. Logged once,
     /// when the tracer is built.
     pub warnings: Vec<String>,
@@ -147,10 +139,7 @@ impl fmt::Debug for Configuration {
             .field("baggage_restrictions", &self.baggage_restrictions)
             .field("throttler", &self.throttler)
             .field("tail_sampling", &self.tail_sampling)
-            .field("max_tag_value_length", &self.max_tag_value_length)
-            .field("mark_truncated_tags", &self.mark_truncated_tags)
-            .field("max_logs_per_span", &self.max_logs_per_span)
-            .field("track_open_spans", &self.track_open_spans)
+            .field("spans", &self.spans)
             .field("warnings", &self.warnings)
             .field("notes", &self.notes)
             .finish()
@@ -174,10 +163,7 @@ impl Default for Configuration {
             baggage_restrictions: None,
             throttler: None,
             tail_sampling: None,
-            max_tag_value_length: defaults::MAX_TAG_VALUE_LENGTH,
-            mark_truncated_tags: false,
-            max_logs_per_span: 0,
-            track_open_spans: 0,
+            spans: SpanOptions::default(),
             warnings: Vec::new(),
             notes: Vec::new(),
             __non_exhaustive: NonExhaustive,
@@ -260,13 +246,7 @@ impl Configuration {
             .format(propagation::from_names(&self.propagation, &self.headers)?)
             .rpc_metrics(self.rpc_metrics)
             .trace_id_128bit(self.has_wide_trace_ids())
-            .max_tag_value_length(self.max_tag_value_length)
-            .mark_truncated_tags(self.mark_truncated_tags)
-            .max_logs_per_span(self.max_logs_per_span)
-            .track_open_spans(self.track_open_spans);
-        if let Some(bytes) = self.reporter.queue_bytes {
-            builder = builder.queue_bytes(bytes);
-        }
+            .span_options(self.spans.clone());
         builder = self.send_with(builder)?;
         if let Some(endpoint) = &self.reporter.oversize_endpoint {
             builder = builder.oversize_to(self.reporter.http(endpoint, &self.proxy));

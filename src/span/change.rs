@@ -49,7 +49,7 @@ impl Span {
         {
             data.draft.remove_tags(key.as_bytes());
             if !record.state.is_on_slow_path() && key != SAMPLING_PRIORITY {
-                data.tag(key, value, stripe, stripe.options.max_tag_value_bytes);
+                data.tag(key, value, stripe, stripe.options.max_tag_value_length);
                 return;
             }
         }

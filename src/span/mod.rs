@@ -35,7 +35,7 @@ pub(crate) use self::observer::{Hooks, OpenList};
 pub use self::observer::{
     Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions,
 };
-pub(crate) use self::options::SpanOptions;
+pub use self::options::SpanOptions;
 pub use self::owned::OwnedSpan;
 #[doc(hidden)]
 pub use self::record::ReferenceSink;

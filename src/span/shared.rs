@@ -105,7 +105,7 @@ impl Sampling {
         Self {
             may_defer: sampler.may_defer(),
             decides_on_join: sampler.decides_on_join(),
-            decides_by_id: options.max_tag_value_bytes >= MAX_KIND_BYTES,
+            decides_by_id: options.max_tag_value_length >= MAX_KIND_BYTES,
             sampler,
             tail_sampler,
             throttler,
@@ -164,14 +164,14 @@ impl StartPaths {
                     sampling.decides_on_join
                         || may_buffer
                         || has_metrics
-                        || options.shares_rpc_spans,
+                        || options.zipkin_shared_rpc_span,
                 )
             },
             counts_first_spans: has_metrics,
             max_tag_value_bytes: if has_later_tags {
                 usize::MAX
             } else {
-                options.max_tag_value_bytes
+                options.max_tag_value_length
             },
         }
     }
@@ -280,11 +280,11 @@ impl SpanShared {
 
     /// Returns the text of a tag within the limit.
     pub(crate) fn within_limit<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if text.len() <= self.options.max_tag_value_bytes {
+        if text.len() <= self.options.max_tag_value_length {
             return Cow::Borrowed(text);
         }
         self.count_cut_tag();
-        shortened(text, self.options.max_tag_value_bytes, self.options.marks_truncated_tags)
+        shortened(text, self.options.max_tag_value_length, self.options.mark_truncated_tags)
     }
 
     #[cold]

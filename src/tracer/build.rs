@@ -70,7 +70,7 @@ impl TracerBuilder {
             return Err(out_of_range("reporter.queue_bytes", queue_bytes, allowed));
         }
         let trace_id_128bit = self.has_wide_trace_ids();
-        let options = self.spans.clone();
+        let options = self.spans.clone().resolved();
         let records_trace_state = self.has_otlp_destination();
         let jaeger = JaegerFormat::new(self.headers.clone());
         check_keys(jaeger.keys())?;
@@ -86,9 +86,8 @@ impl TracerBuilder {
             |ids: &dyn IdGenerator| diagnostics.call(Callback::IdGeneratorNext, || ids.next());
         let own_id = self.ids.as_deref().and_then(next).unwrap_or_else(id::system_63);
         let uuid = process::client_uuid(&self.tags, own_id);
-        let limit = (options.max_tag_value_bytes, options.marks_truncated_tags);
         let service_name = process::service_name(&self.service_name);
-        let process = process::bytes(&service_name, &self.tags, limit, &uuid);
+        let process = process::bytes(&service_name, &self.tags, &options, &uuid);
         let destinations = match (self.target, self.others) {
             (Target::InMemory(reporter), others) if others.is_empty() => {
                 Err(Sink::Other(Box::new(MemorySink::new(reporter))))
@@ -146,7 +145,7 @@ impl TracerBuilder {
             let instruments = Instruments::new(Arc::clone(metrics), Arc::clone(&diagnostics));
             observers.push(Box::new(RpcMetrics::new(instruments)));
         }
-        let open = OpenList::of(self.track_open_spans, &origin);
+        let open = OpenList::of(options.track_open_spans, &origin);
         let observers = observers.into_boxed_slice();
         let hooks = Hooks { observers, open, ..Hooks::default() };
         let debug_tag = self.headers.debug;

@@ -55,7 +55,6 @@ pub struct TracerBuilder {
     pub(super) rpc_metrics: bool,
     pub(super) baggage: Option<Box<dyn BaggageRestrictionManager>>,
     pub(super) observers: Vec<Box<dyn Observer>>,
-    pub(super) track_open_spans: usize,
     pub(super) throttler: Option<Box<dyn DebugThrottler>>,
     pub(super) tail_sampler: Option<TailSamplingConfig>,
     pub(super) clock: ClockChoice,
@@ -92,8 +91,6 @@ pub(super) enum Target {
 pub(crate) mod defaults {
     use std::time::Duration;
 
-    use crate::span::SpanOptions;
-
     pub(crate) const AGENT: &str = "localhost:6831";
     pub(crate) const QUEUE_SIZE: usize = 65_536;
     pub(crate) const MAX_QUEUE_SIZE: usize = 100_000_000;
@@ -110,7 +107,6 @@ pub(crate) mod defaults {
     pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
     pub(crate) const RECONNECT_INTERVAL: Duration = Duration::from_secs(30);
     pub(crate) const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
-    pub(crate) const MAX_TAG_VALUE_LENGTH: usize = SpanOptions::MAX_TAG_VALUE_BYTES;
     pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 }
 
@@ -136,7 +132,6 @@ impl TracerBuilder {
             rpc_metrics: false,
             baggage: None,
             observers: Vec::new(),
-            track_open_spans: 0,
             throttler: None,
             tail_sampler: None,
             clock: ClockChoice::default(),

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::builder::{TracerBuilder, defaults};
+use super::builder::TracerBuilder;
 use crate::clock::{Clock, ClockChoice};
 use crate::diag::Logger;
 use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
 use crate::policy::{BaggageRestrictionManager, DebugThrottler};
 use crate::propagation::{Format, HeadersConfig};
-use crate::span::{Observer, OwnedTagValue};
+use crate::span::{Observer, OwnedTagValue, SpanOptions};
 use crate::tail::TailSamplingConfig;
 
 impl TracerBuilder {
@@ -104,7 +104,7 @@ impl TracerBuilder {
     /// the clock, and the observer is allocated. Besides, each start and each end takes a lock that
     /// all threads share. The list never has more than `limit` names.
     pub fn track_open_spans(mut self, limit: usize) -> Self {
-        self.track_open_spans = limit;
+        self.spans.track_open_spans = limit;
         self
     }
 
@@ -165,6 +165,12 @@ impl TracerBuilder {
         self
     }
 
+    /// Sets all options of spans at once; the following methods set one each.
+    pub fn span_options(mut self, options: SpanOptions) -> Self {
+        self.spans = options;
+        self
+    }
+
     /// Lets the server's side of a call be the same span as the client's, as in Zipkin: a span that
     /// starts with the tag `span.kind` of `server` and has a parent takes the parent's ids as its
     /// own. Default false: then it is a child.
@@ -187,15 +193,14 @@ impl TracerBuilder {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn zipkin_shared_rpc_span(mut self, shared: bool) -> Self {
-        self.spans.shares_rpc_spans = shared;
+        self.spans.zipkin_shared_rpc_span = shared;
         self
     }
 
     /// Sets the length in bytes at which a tag's text or bytes are truncated. Default 256, which 0
     /// means too.
     pub fn max_tag_value_length(mut self, bytes: usize) -> Self {
-        self.spans.max_tag_value_bytes =
-            if bytes == 0 { defaults::MAX_TAG_VALUE_LENGTH } else { bytes };
+        self.spans.max_tag_value_length = bytes;
         self
     }
 
@@ -216,7 +221,7 @@ impl TracerBuilder {
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     pub fn mark_truncated_tags(mut self, marks: bool) -> Self {
-        self.spans.marks_truncated_tags = marks;
+        self.spans.mark_truncated_tags = marks;
         self
     }
 
@@ -242,7 +247,7 @@ impl TracerBuilder {
     ///
     /// `NoDebugFlagOnForcedSampling` in jaeger-client-go, `tracer_options.go`.
     pub fn no_debug_flag_on_forced_sampling(mut self, no_debug_flag: bool) -> Self {
-        self.spans.no_debug_flag = no_debug_flag;
+        self.spans.no_debug_flag_on_forced_sampling = no_debug_flag;
         self
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::encoding::{List, ProcessView, TagView, ValueView, put_tag};
 use crate::reporter::MIN_SPAN_ROOM;
-use crate::span::{OwnedTagValue, TagValue, shortened};
+use crate::span::{OwnedTagValue, SpanOptions, TagValue, shortened};
 
 /// Returns the tag `client-uuid`, which identifies this tracer among others of its service: the
 /// application's, or a random one.
@@ -35,15 +35,17 @@ pub(super) fn service_name(name: &str) -> Cow<'_, str> {
 pub(super) fn bytes(
     service: &str,
     tags: &[(String, OwnedTagValue)],
-    (max, marks_cut): (usize, bool),
+    options: &SpanOptions,
     uuid: &str,
 ) -> Vec<u8> {
     let (mut bytes, mut count) = (Vec::new(), 0);
     let mut put = |key: &str, value: TagValue<'_>| {
         // A truncated one would no longer identify the tracer.
-        let max = if key == CLIENT_UUID { usize::MAX } else { max };
+        let max = if key == CLIENT_UUID { usize::MAX } else { options.max_tag_value_length };
         let short = match value {
-            TagValue::Str(text) if text.len() > max => Some(shortened(text, max, marks_cut)),
+            TagValue::Str(text) if text.len() > max => {
+                Some(shortened(text, max, options.mark_truncated_tags))
+            }
             _ => None,
         };
         let value = match &short {
@@ -79,11 +81,12 @@ pub(super) fn bytes(
 pub(crate) fn leaves_room_for_spans(
     service: &str,
     tags: &[(String, OwnedTagValue)],
-    limit: (usize, bool),
+    options: &SpanOptions,
     max_packet_bytes: usize,
 ) -> bool {
     let longest_uuid = format!("{:x}", u64::MAX);
-    bytes(&service_name(service), tags, limit, &longest_uuid).len() + MIN_SPAN_ROOM
+    bytes(&service_name(service), tags, &options.clone().resolved(), &longest_uuid).len()
+        + MIN_SPAN_ROOM
         <= max_packet_bytes
 }
 

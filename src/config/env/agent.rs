@@ -105,11 +105,9 @@ fn check_process(reader: &mut Reader<'_>, configuration: &Configuration) {
         // What is configured in code is checked where the tracer is built, once.
         return;
     }
-    let Configuration { service_name, tags, max_tag_value_length, mark_truncated_tags, .. } =
-        configuration;
-    let limit = (*max_tag_value_length, *mark_truncated_tags);
+    let Configuration { service_name, tags, spans, .. } = configuration;
     let largest = configuration.reporter.max_packet_size;
-    if tracer::leaves_room_for_spans(service_name, tags, limit, largest) {
+    if tracer::leaves_room_for_spans(service_name, tags, spans, largest) {
         return;
     }
     for variable in [TAGS, SERVICE_NAME] {

@@ -47,9 +47,9 @@ pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, nee
                 let text = std::str::from_utf8(text).unwrap_or_default();
                 draft.tags.tag_text(tag.key, shared.within_limit(text).as_bytes());
             }
-            ValueView::Binary(bytes) if bytes.len() > shared.options.max_tag_value_bytes => {
+            ValueView::Binary(bytes) if bytes.len() > shared.options.max_tag_value_length => {
                 shared.count_cut_tag();
-                draft.tags.tag_bytes(tag.key, &bytes[..shared.options.max_tag_value_bytes]);
+                draft.tags.tag_bytes(tag.key, &bytes[..shared.options.max_tag_value_length]);
             }
             value => draft.tags.tag(tag.key, value),
         }
@@ -108,7 +108,7 @@ fn call_sampler(
         data.draft.name.clone()
     };
     let mut sampler_tags = SpanTags::default();
-    let max = shared.options.max_tag_value_bytes;
+    let max = shared.options.max_tag_value_length;
     let mut span =
         SamplingParameters::new(record.ids.trace, &name, &mut sampler_tags, max, &shared.clock)
             .with_memory(record.state.memory());

@@ -39,7 +39,7 @@ pub(super) fn decide(
     name: &str,
     sampler_tags: &mut SpanTags,
 ) -> Decision {
-    let max = shared.options.max_tag_value_bytes;
+    let max = shared.options.max_tag_value_length;
     shared.sampling.sampler.on_create_span(&mut SamplingParameters::new(
         trace_id,
         name,
@@ -97,7 +97,7 @@ pub(super) fn decide_on_join(record: &mut SpanRecord, shared: &SpanShared) {
     let parent = ParentDecision::new(flags & SAMPLED != 0, flags & DEBUG != 0);
     let draft = &mut record.data.get_mut().draft;
     let mut sampler_tags = SpanTags::default();
-    let max = shared.options.max_tag_value_bytes;
+    let max = shared.options.max_tag_value_length;
     let mut span = SamplingParameters::new(
         record.ids.trace,
         &draft.name,
@@ -227,7 +227,7 @@ pub(super) fn server(
     shared: &SpanShared,
     tags: Option<List<'_>>,
 ) -> SpanOrigin {
-    if !serves(record, tags, shared.options.max_tag_value_bytes) {
+    if !serves(record, tags, shared.options.max_tag_value_length) {
         return child(record, shared);
     }
     record.data.get_mut().draft.encode_parent_reference((record.ids.trace, record.ids.parent));

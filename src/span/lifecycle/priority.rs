@@ -38,15 +38,18 @@ pub(super) fn set_priority(record: &SpanRecord, shared: &SpanShared, value: TagV
     if matches!(data.start, Start::Unknown) {
         data.start_at(shared, now);
     }
-    record.state.force(if shared.options.no_debug_flag { SAMPLED } else { SAMPLED | DEBUG }, now);
+    record.state.force(
+        if shared.options.no_debug_flag_on_forced_sampling { SAMPLED } else { SAMPLED | DEBUG },
+        now,
+    );
     tail::decided(record, shared);
-    data.tag(SAMPLING_PRIORITY, value, shared, shared.options.max_tag_value_bytes);
+    data.tag(SAMPLING_PRIORITY, value, shared, shared.options.max_tag_value_length);
 }
 
 /// Calls the throttler without the lock, as it may be a user callback and may poll a server. It is
 /// not called for a finished span, nor if the debug flag is not set.
 fn may_force(record: &SpanRecord, shared: &SpanShared) -> bool {
-    if shared.options.no_debug_flag {
+    if shared.options.no_debug_flag_on_forced_sampling {
         return true;
     }
     let name = {

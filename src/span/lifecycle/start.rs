@@ -251,7 +251,7 @@ impl<'a> UnstartedSpan<'a> {
             let (span_origin, needs_decision) = match extras.itself {
                 Some(itself) => (join::as_itself(record, itself), false),
                 None if joins => {
-                    let span_origin = if stripe.options.shares_rpc_spans {
+                    let span_origin = if stripe.options.zipkin_shared_rpc_span {
                         join::server(record, stripe, start_tags.list())
                     } else {
                         join::child(record, stripe)
@@ -298,7 +298,7 @@ impl<'a> UnstartedSpan<'a> {
                 && join::is_first_in_process(
                     record,
                     start_tags.list(),
-                    stripe.options.max_tag_value_bytes,
+                    stripe.options.max_tag_value_length,
                 )
             {
                 stripe.count_first(sampled);
@@ -364,7 +364,7 @@ fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags) {
         }
         deferred::tag_set(record, stripe, key, value.view(usize::MAX));
         if let Some(mut data) = record.lock().filter(|data| !data.finished) {
-            data.tag(key, value, stripe, stripe.options.max_tag_value_bytes);
+            data.tag(key, value, stripe, stripe.options.max_tag_value_length);
         }
     }
     let Some(mut data) = record.lock() else { return };

@@ -276,7 +276,7 @@ fn is_error(key: &[u8], value: ValueView<'_>) -> bool {
 impl SpanData {
     /// Tags the span with why the trace is retained.
     fn mark(&mut self, reason: Reason, shared: &SpanShared) {
-        let max = shared.options.max_tag_value_bytes;
+        let max = shared.options.max_tag_value_length;
         self.tag(SAMPLER_TYPE_TAG, TagValue::Str("tail"), shared, max);
         self.tag(SAMPLER_PARAM_TAG, TagValue::Str(reason.text()), shared, max);
     }

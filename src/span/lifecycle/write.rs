@@ -28,7 +28,8 @@ impl Span {
             return self.unsampled_tag(key, TagValue::Str(text));
         };
         let Some(stripe) = &record.stripe else { return };
-        if key.len() == SAMPLING_PRIORITY.len() || text.len() > stripe.options.max_tag_value_bytes {
+        if key.len() == SAMPLING_PRIORITY.len() || text.len() > stripe.options.max_tag_value_length
+        {
             return self.slow_tag_of_text(key, text, None);
         }
         let Some(mut data) = record.data.try_lock() else {
@@ -129,7 +130,7 @@ impl Span {
     #[inline(always)]
     fn keep_tag(&self, key: &str, value: TagValue<'_>) {
         self.recording("set_tag", |data, shared| {
-            data.tag(key, value, shared, shared.options.max_tag_value_bytes)
+            data.tag(key, value, shared, shared.options.max_tag_value_length)
         });
     }
 
@@ -227,7 +228,7 @@ impl SpanRecord {
         let data = data.get_mut();
         match value {
             TagValue::Str(text) => {
-                text.len() <= stripe.options.max_tag_value_bytes && data.try_text(key, text)
+                text.len() <= stripe.options.max_tag_value_length && data.try_text(key, text)
             }
             TagValue::Bool(truth) => data.try_bool(key, truth),
             TagValue::I64(number) => data.try_long(key, number),

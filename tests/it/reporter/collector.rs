@@ -13,7 +13,7 @@ use crate::support::read::Value;
 use crate::support::{SOON, Seeded, binary, builder, eventually, said, timed};
 use jaeger_client::{
     Closer, CollectorFormat, Configuration, Destination, DestinationStats, Dropped, FlushReport,
-    HttpConfig, ReporterConfig, Tracer,
+    HttpConfig, ReporterConfig, SpanOptions, Tracer,
 };
 
 fn finish_spans(tracer: &Tracer, count: usize) {
@@ -342,8 +342,8 @@ fn a_span_too_large_for_a_datagram_goes_to_the_collector_whole() {
         oversize_endpoint: Some(server.url()),
         ..ReporterConfig::default()
     };
-    let configuration =
-        Configuration { reporter, max_tag_value_length: 300_000, ..Configuration::new("svc") };
+    let spans = SpanOptions { max_tag_value_length: 300_000, ..SpanOptions::default() };
+    let configuration = Configuration { reporter, spans, ..Configuration::new("svc") };
     let (tracer, closer) = configuration.new_tracer().unwrap();
     let text = "x".repeat(200_000);
     tracer.span("small").tag("t", "s").start().finish();

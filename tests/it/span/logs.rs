@@ -9,7 +9,7 @@ use crate::support::read::{Log, Value, finished};
 use jaeger_client::sampler::{ConstSampler, TagMatchingSampler};
 use jaeger_client::{
     Closer, Configuration, FinishOptions, InMemoryReporter, LogRecord, ManualClock, ReporterConfig,
-    Span, Tracer,
+    Span, SpanOptions, Tracer,
 };
 
 fn keeping(logs: usize) -> (Tracer, Closer, InMemoryReporter) {
@@ -111,8 +111,8 @@ fn a_limit_from_a_configuration_holds() {
     let agent = Agent::start();
     let reporter =
         ReporterConfig { local_agent_host_port: agent.address(), ..ReporterConfig::default() };
-    let configuration =
-        Configuration { reporter, max_logs_per_span: 3, ..Configuration::new("svc") };
+    let spans = SpanOptions { max_logs_per_span: 3, ..SpanOptions::default() };
+    let configuration = Configuration { reporter, spans, ..Configuration::new("svc") };
     let (tracer, closer) = configuration.new_tracer().unwrap();
     log_some(&tracer.start_span("op"), 10);
     assert!(closer.close(crate::support::SOON).complete);

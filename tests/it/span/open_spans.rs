@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{
     Configuration, ManualClock, Observer, OpenSpans, Span, SpanFinish, SpanId, SpanObserver,
-    StartSpanOptions, Tracer, TracerBuilder,
+    SpanOptions, StartSpanOptions, Tracer, TracerBuilder,
 };
 
 fn watching(limit: usize) -> TracerBuilder {
@@ -208,7 +208,8 @@ fn nothing_is_listed_or_logged_by_a_tracer_that_does_not_track_open_spans() {
 #[test]
 fn a_configuration_says_how_many_are_listed() {
     let open = |track_open_spans| {
-        let configuration = Configuration { track_open_spans, ..Configuration::new("svc") };
+        let spans = SpanOptions { track_open_spans, ..SpanOptions::default() };
+        let configuration = Configuration { spans, ..Configuration::new("svc") };
         let (tracer, _closer) =
             configuration.new_tracer_with(|builder| builder.null_reporter()).unwrap();
         let _spans = [tracer.start_span("one"), tracer.start_span("two")];

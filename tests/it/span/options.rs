@@ -11,7 +11,7 @@ use jaeger_client::encoding::{BatchView, ENCODINGS, ValueView};
 use jaeger_client::transport::MemoryTransport;
 use jaeger_client::{
     Closer, Configuration, IdGenerator, InMemoryReporter, Observer, Reporter, Span, SpanContext,
-    SpanId, SpanObserver, StartSpanOptions, TraceId, Tracer, TransportError,
+    SpanId, SpanObserver, SpanOptions, StartSpanOptions, TraceId, Tracer, TransportError,
 };
 
 fn only(memory: &InMemoryReporter) -> Finished {
@@ -178,7 +178,8 @@ fn truncated_tags_of_the_process_are_marked_too_if_configured() {
     let marked = format!("{}… [300 bytes]", "x".repeat(241));
     assert_eq!(taken.batches()[0].tag("build"), Some(&Value::Str(marked)));
 
-    let configuration = Configuration { mark_truncated_tags: true, ..Configuration::new("svc") };
+    let spans = SpanOptions { mark_truncated_tags: true, ..SpanOptions::default() };
+    let configuration = Configuration { spans, ..Configuration::new("svc") };
     assert!(configuration.new_tracer().is_ok());
 }
 
