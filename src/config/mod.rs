@@ -235,25 +235,13 @@ impl Configuration {
                 &self.sampler.params(&self.service_name, &self.proxy),
             )?)
             .agent(&self.reporter.local_agent_host_port)
-            .agent_reconnect_interval(self.reporter.reconnect_interval())
-            .agent_protocol(self.reporter.agent_protocol)
-            .agent_socket_type(self.reporter.agent_socket_type)
-            .pacing(self.reporter.pacing)
-            .queue_size(self.reporter.queue_size)
-            .flush_interval(self.reporter.buffer_flush_interval)
-            .max_packet_size(self.reporter.max_packet_size)
+            .send_options(self.reporter.send_options(&self.proxy))
             .headers(self.headers.clone())
             .format(propagation::from_names(&self.propagation, &self.headers)?)
             .rpc_metrics(self.rpc_metrics)
             .trace_id_128bit(self.has_wide_trace_ids())
             .span_options(self.spans.clone());
         builder = self.send_with(builder)?;
-        if let Some(endpoint) = &self.reporter.oversize_endpoint {
-            builder = builder.oversize_to(self.reporter.http(endpoint, &self.proxy));
-        }
-        if let Some(file) = &self.reporter.saved_batches {
-            builder = builder.save_unacknowledged(file.clone());
-        }
         if self.reporter.log_spans {
             builder = builder.add_destination(Destination::logging());
         }

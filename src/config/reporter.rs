@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::http_client::ProxyConfig;
 use crate::non_exhaustive::NonExhaustive;
 use crate::redact::{self, HIDDEN};
+use crate::reporter::SendOptions;
 use crate::saved::SavedBatchesConfig;
 use crate::tracer::defaults;
 use crate::transport::{
@@ -165,8 +166,22 @@ impl Default for ReporterConfig {
 }
 
 impl ReporterConfig {
-    pub(super) fn reconnect_interval(&self) -> Option<Duration> {
-        (!self.disable_attempt_reconnecting).then_some(self.attempt_reconnect_interval)
+    /// Returns the options that do not depend on where spans are sent.
+    pub(super) fn send_options(&self, proxy: &ProxyConfig) -> SendOptions {
+        let interval = self.attempt_reconnect_interval;
+        let oversize = self.oversize_endpoint.as_ref();
+        SendOptions {
+            queue_size: self.queue_size,
+            queue_bytes: self.queue_bytes,
+            flush_interval: self.buffer_flush_interval,
+            max_packet_size: self.max_packet_size,
+            agent_protocol: self.agent_protocol,
+            agent_socket_type: self.agent_socket_type,
+            reconnect_interval: (!self.disable_attempt_reconnecting).then_some(interval),
+            pacing: self.pacing,
+            oversize: oversize.map(|endpoint| self.http(endpoint, proxy)),
+            saved_batches: self.saved_batches.clone(),
+        }
     }
 
     /// Returns the options of an OTLP server.

@@ -17,6 +17,7 @@ mod guarded;
 mod logging;
 mod memory;
 mod null;
+mod options;
 #[cfg(feature = "saved-batches")]
 mod replay;
 mod saver;
@@ -33,14 +34,14 @@ pub(crate) use self::file_saver::FileSaver;
 pub(crate) use self::memory::MemorySink;
 pub use self::memory::{FinishedSpan, InMemoryReporter};
 pub(crate) use self::null::NullSink;
+pub(crate) use self::options::{MAX_WAIT, SendOptions};
 #[cfg(feature = "saved-batches")]
 pub use self::replay::{ReplayOptions, ReplayReport, replay};
 pub(crate) use self::saver::SaveSpans;
-pub(crate) use self::service::{MAX_WAIT, ReporterService, UnstartedService, timed};
+pub(crate) use self::service::{ReporterService, UnstartedService, timed};
 #[cfg(feature = "tokio")]
 pub(crate) use self::threads::wait_on_thread;
 pub(crate) use self::worker::WorkerOptions;
-pub(crate) use crate::buffers::QueueLimits;
 use crate::encoding::BatchView;
 use crate::error::TransportError;
 

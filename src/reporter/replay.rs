@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::destination::Destination;
 use super::exporter::{Exporter, ExporterOptions};
+use super::options::SendOptions;
 use super::saver::{SaveSpans, batches};
 use crate::buffers::{QueueLimits, ShardedBuffers};
 use crate::diag::{Diagnostics, Logger, StderrLogger};
@@ -18,7 +19,7 @@ use crate::error::ConfigError;
 use crate::fork::ProcessOrigin;
 use crate::saved::{Record, SavedBatchesError, SavedFile};
 use crate::stats::{DestinationStats, Dropped};
-use crate::transport::{AgentSocketType, CloseSignal, MAX_PACKET_BYTES, PacingConfig};
+use crate::transport::{CloseSignal, MAX_PACKET_BYTES};
 
 /// Sends the spans in a file of [saved batches](crate::SavedBatchesConfig) to a destination.
 ///
@@ -207,11 +208,7 @@ impl Replay {
         let saver: Arc<dyn SaveSpans> = unsent.clone();
         let context = ExporterOptions {
             process: &[],
-            max_packet_bytes: MAX_PACKET_BYTES,
-            reconnect_interval: None,
-            agent_socket_type: AgentSocketType::default(),
-            pacing: PacingConfig::default(),
-            oversize: None,
+            send: &SendOptions { reconnect_interval: None, ..SendOptions::default() },
             close_signal: &CloseSignal::default(),
             diagnostics: &diagnostics,
             saver: Some(saver),

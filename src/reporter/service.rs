@@ -42,10 +42,10 @@ pub(crate) struct UnstartedService {
 
 impl ReporterService {
     /// Makes the buffers and a worker for them.
-    pub(crate) fn prepare(options: WorkerOptions) -> (Arc<ShardedBuffers>, UnstartedService) {
+    pub(crate) fn prepare(options: WorkerOptions<'_>) -> (Arc<ShardedBuffers>, UnstartedService) {
         let first = options.exporters.first().and_then(Exporter::max_bytes);
         // Spans for other transports are collected in datagram-sized buffers, too.
-        let largest = options.max_packet_bytes.min(MAX_PACKET_BYTES);
+        let largest = options.send.max_packet_size.min(MAX_PACKET_BYTES);
         let max_bytes = largest.min(first.unwrap_or(MAX_PACKET_BYTES));
         let whole = options.exporters.iter().map(Exporter::largest_span).max().unwrap_or_default();
         let (wake, woken) = bounded(1);
@@ -59,8 +59,13 @@ impl ReporterService {
         let beside = if any_datagrams { 0 } else { options.process_bytes };
         let sizes = (max_bytes.saturating_add(beside), options.process_bytes, whole);
         let channels = (wake, spare_out);
-        let buffers =
-            ShardedBuffers::new(options.shards, sizes, options.queue, channels, &options.origin);
+        let buffers = ShardedBuffers::new(
+            options.shards,
+            sizes,
+            options.send.queue(),
+            channels,
+            &options.origin,
+        );
         let buffers = Arc::new(buffers);
         let spare = SpareMemory::new(spare, 2 * MAX_PACKET_BYTES);
         let (commands, command_receiver) = unbounded();
@@ -129,9 +134,6 @@ const SPARE_BUFFERS: usize = 64;
 
 /// The maximum part of the close's timeout for saving unsent spans.
 const MAX_SAVING_TIME: Duration = Duration::from_secs(1);
-
-/// The maximum of all waits: longer deadlines overflow on some systems.
-pub(crate) const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Returns a result and how long it took.
 pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, select};
 
 use super::command::{Command, Completion};
 use super::exporter::{Exporter, ExporterThread, ThreadContext};
+use super::options::SendOptions;
 use super::threads::start_thread;
 use crate::buffers::{Buffer, QueueLimits, ShardedBuffers, SpareMemory};
 use crate::clock;
@@ -35,14 +36,12 @@ enum Exporters {
 }
 
 /// The options of a worker.
-pub(crate) struct WorkerOptions {
+pub(crate) struct WorkerOptions<'a> {
     /// The exporters, at least one; the tracer's counts follow the first.
     pub(crate) exporters: Vec<Exporter>,
     pub(crate) close_signal: CloseSignal,
-    pub(crate) max_packet_bytes: usize,
     pub(crate) shards: usize,
-    pub(crate) queue: QueueLimits,
-    pub(crate) flush_interval: Duration,
+    pub(crate) send: &'a SendOptions,
     /// The bytes of the process, which are sent with every message.
     pub(crate) process_bytes: usize,
     pub(crate) origin: ProcessOrigin,
@@ -88,7 +87,7 @@ impl fmt::Debug for Worker {
 impl Worker {
     pub(super) fn new(
         buffers: Arc<ShardedBuffers>,
-        options: WorkerOptions,
+        options: WorkerOptions<'_>,
         woken: Receiver<()>,
         spare: SpareMemory,
         commands: Receiver<Command>,
@@ -104,8 +103,8 @@ impl Worker {
         Self {
             buffers,
             exporters,
-            limits: options.queue,
-            flush_interval: options.flush_interval,
+            limits: options.send.queue(),
+            flush_interval: options.send.flush_interval,
             woken,
             spare,
             commands,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock, Weak};
 
-use super::builder::{Target, TracerBuilder, defaults};
+use super::builder::{Target, TracerBuilder};
 use super::closer::BackgroundParts;
 use super::{Closer, Shared, Tracer, process};
 use crate::clock::{Anchor, TracerClock};
@@ -17,7 +17,7 @@ use crate::propagation::{Format, JaegerFormat, check_keys};
 #[cfg(feature = "saved-batches")]
 use crate::reporter::FileSaver;
 use crate::reporter::{
-    Destination, ExporterOptions, MemorySink, NullSink, QueueLimits, ReporterService, SaveSpans,
+    Destination, ExporterOptions, MemorySink, NullSink, ReporterService, SaveSpans,
     UnstartedService, WorkerOptions,
 };
 use crate::sampler::Sampler;
@@ -30,7 +30,7 @@ use crate::span::shared::{
 };
 use crate::span::{Hooks, OpenList};
 use crate::tail::TailSampler;
-use crate::transport::{CloseSignal, MAX_PACKET_BYTES};
+use crate::transport::CloseSignal;
 
 impl TracerBuilder {
     /// Builds the tracer, and the closer that ends it.
@@ -52,23 +52,7 @@ impl TracerBuilder {
         if !(1..=MAX_SHARDS).contains(&self.shards) {
             return Err(out_of_range("shards", self.shards, "from 1 to 1024"));
         }
-        if !(1..=defaults::MAX_QUEUE_SIZE).contains(&self.queue_size) {
-            let allowed = "from 1 to 100,000,000 spans";
-            return Err(out_of_range("reporter.queue_size", self.queue_size, allowed));
-        }
-        if (1..MAX_PACKET_BYTES as u64).contains(&self.pacing.bytes_per_second) {
-            return Err(ConfigError::invalid(
-                "reporter.pacing.bytes_per_second",
-                self.pacing.bytes_per_second.to_string(),
-                "at least 65000, the largest datagram, or 0 for any number",
-            ));
-        }
-        let queue_bytes =
-            self.queue_bytes.unwrap_or_else(|| defaults::queue_bytes(self.queue_size));
-        if queue_bytes < MAX_PACKET_BYTES {
-            let allowed = "at least 65000, the largest datagram";
-            return Err(out_of_range("reporter.queue_bytes", queue_bytes, allowed));
-        }
+        let mut send = self.send.clone().checked()?;
         let trace_id_128bit = self.has_wide_trace_ids();
         let options = self.spans.clone().resolved();
         let records_trace_state = self.has_otlp_destination();
@@ -97,8 +81,10 @@ impl TracerBuilder {
             }
             (target, others) => {
                 let first = match target {
-                    Target::Agent(address) => Destination::agent(address, self.protocol),
-                    Target::Transport(own) => Destination::boxed_transport(own, self.protocol),
+                    Target::Agent(address) => Destination::agent(address, send.agent_protocol),
+                    Target::Transport(own) => {
+                        Destination::boxed_transport(own, send.agent_protocol)
+                    }
                     Target::InMemory(reporter) => Destination::in_memory(&reporter),
                     Target::Null => Destination::null(),
                     Target::Destination(destination) => destination,
@@ -110,23 +96,18 @@ impl TracerBuilder {
             Err(at_once) => (at_once, None),
             Ok(destinations) => {
                 let close_signal = CloseSignal::default();
+                let saver = saver(send.saved_batches.take(), &close_signal, &diagnostics)?;
                 let options = ExporterOptions {
                     process: &process,
-                    max_packet_bytes: self.max_packet_size,
-                    reconnect_interval: self.reconnect_interval,
-                    agent_socket_type: self.agent_socket_type,
-                    pacing: self.pacing,
-                    oversize: self.oversize.as_ref(),
+                    send: &send,
                     close_signal: &close_signal,
                     diagnostics: &diagnostics,
-                    saver: saver(self.saved, &close_signal, &diagnostics)?,
+                    saver,
                 };
                 let (shards, unstarted) = ReporterService::prepare(WorkerOptions {
                     exporters: options.exporters(destinations)?,
-                    max_packet_bytes: self.max_packet_size,
                     shards: self.shards,
-                    queue: QueueLimits { spans: self.queue_size, bytes: queue_bytes },
-                    flush_interval: self.flush_interval,
+                    send: &send,
                     process_bytes: process.len(),
                     close_signal,
                     origin: origin.clone(),

@@ -11,14 +11,12 @@ use crate::id::IdGenerator;
 use crate::metrics::MetricsFactory;
 use crate::policy::{BaggageRestrictionManager, DebugThrottler};
 use crate::propagation::{Format, HeadersConfig};
-use crate::reporter::{Destination, InMemoryReporter, MAX_WAIT};
+use crate::reporter::{Destination, InMemoryReporter, SendOptions};
 use crate::sampler::{ConstSampler, Sampler, guarded};
 use crate::saved::SavedBatchesConfig;
 use crate::span::{Observer, OwnedTagValue, SpanOptions};
 use crate::tail::TailSamplingConfig;
-use crate::transport::{
-    AgentProtocol, AgentSocketType, HttpConfig, MAX_PACKET_BYTES, PacingConfig, Transport,
-};
+use crate::transport::{AgentProtocol, AgentSocketType, HttpConfig, PacingConfig, Transport};
 
 /// The builder of a tracer. By default, a tracer samples everything, and sends to an agent at
 /// `localhost:6831`.
@@ -42,12 +40,6 @@ pub struct TracerBuilder {
     pub(super) sampler: Box<dyn Sampler>,
     pub(super) target: Target,
     pub(super) others: Vec<Destination>,
-    pub(super) oversize: Option<HttpConfig>,
-    pub(super) saved: Option<SavedBatchesConfig>,
-    pub(super) protocol: AgentProtocol,
-    pub(super) reconnect_interval: Option<Duration>,
-    pub(super) agent_socket_type: AgentSocketType,
-    pub(super) pacing: PacingConfig,
     pub(super) headers: HeadersConfig,
     pub(super) format: Option<Box<dyn Format>>,
     pub(super) logger: Option<Box<dyn Logger>>,
@@ -61,10 +53,7 @@ pub struct TracerBuilder {
     pub(super) ids: Option<Box<dyn IdGenerator>>,
     pub(super) trace_id_128bit: Option<bool>,
     pub(super) spans: SpanOptions,
-    pub(super) queue_size: usize,
-    pub(super) queue_bytes: Option<usize>,
-    pub(super) flush_interval: Duration,
-    pub(super) max_packet_size: usize,
+    pub(super) send: SendOptions,
     pub(super) shards: usize,
     pub(super) drop_timeout: Duration,
     pub(super) disabled: bool,
@@ -91,21 +80,13 @@ pub(super) enum Target {
 pub(crate) mod defaults {
     use std::time::Duration;
 
-    pub(crate) const AGENT: &str = "localhost:6831";
-    pub(crate) const QUEUE_SIZE: usize = 65_536;
-    pub(crate) const MAX_QUEUE_SIZE: usize = 100_000_000;
-    /// Room in the queue for each of its spans, with their share of what surrounds them.
-    const SPAN_BYTES: usize = 256;
-    /// A full queue of this size is sent within the default timeout of a close.
-    const QUEUE_BYTES: usize = 16 << 20;
+    use crate::reporter::SendOptions;
 
-    /// Returns the default bound in bytes of a queue for so many spans.
-    pub(crate) const fn queue_bytes(spans: usize) -> usize {
-        let bytes = spans.saturating_mul(SPAN_BYTES);
-        if bytes > QUEUE_BYTES { bytes } else { QUEUE_BYTES }
-    }
-    pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
-    pub(crate) const RECONNECT_INTERVAL: Duration = Duration::from_secs(30);
+    pub(crate) const AGENT: &str = "localhost:6831";
+    pub(crate) const QUEUE_SIZE: usize = SendOptions::QUEUE_SIZE;
+    pub(crate) const MAX_QUEUE_SIZE: usize = SendOptions::MAX_QUEUE_SIZE;
+    pub(crate) const FLUSH_INTERVAL: Duration = SendOptions::FLUSH_INTERVAL;
+    pub(crate) const RECONNECT_INTERVAL: Duration = SendOptions::RECONNECT_INTERVAL;
     pub(crate) const SENDER_TIMEOUT: Duration = Duration::from_secs(5);
     pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 }
@@ -119,12 +100,6 @@ impl TracerBuilder {
             sampler: Box::new(ConstSampler::new(true)),
             target: Target::Agent(defaults::AGENT.to_owned()),
             others: Vec::new(),
-            oversize: None,
-            saved: None,
-            protocol: AgentProtocol::Compact,
-            reconnect_interval: Some(defaults::RECONNECT_INTERVAL),
-            agent_socket_type: AgentSocketType::Udp,
-            pacing: PacingConfig::default(),
             headers: HeadersConfig::default(),
             format: None,
             logger: None,
@@ -138,10 +113,7 @@ impl TracerBuilder {
             ids: None,
             trace_id_128bit: None,
             spans: SpanOptions::default(),
-            queue_size: defaults::QUEUE_SIZE,
-            queue_bytes: None,
-            flush_interval: defaults::FLUSH_INTERVAL,
-            max_packet_size: MAX_PACKET_BYTES,
+            send: SendOptions::default(),
             shards: cores.max(4),
             drop_timeout: defaults::CLOSE_TIMEOUT,
             disabled: false,
@@ -154,6 +126,11 @@ impl TracerBuilder {
         self
     }
 
+    /// Sets all options about sending.
+    pub(crate) fn send_options(self, send: SendOptions) -> Self {
+        Self { send, ..self }
+    }
+
     /// Sets the agent's address, as `host:port`, an IPv6 address in brackets; or its Unix socket,
     /// as `unix:/path/to/socket`, on Linux also `unix:@name`. Default `localhost:6831`.
     pub fn agent(mut self, host_port: impl Into<String>) -> Self {
@@ -164,26 +141,26 @@ impl TracerBuilder {
     /// Sets the protocol of the agent's port: compact (6831), binary (6832), or Zipkin's spans in
     /// compact (5775). Default compact.
     pub fn agent_protocol(mut self, protocol: AgentProtocol) -> Self {
-        self.protocol = protocol;
+        self.send.agent_protocol = protocol;
         self
     }
 
     /// Sets how often the agent's name is resolved again; with `None`, never once it did resolve.
     /// Default 30 s, which zero means too.
     pub fn agent_reconnect_interval(mut self, interval: Option<Duration>) -> Self {
-        self.reconnect_interval = interval;
+        self.send.reconnect_interval = interval;
         self
     }
 
     /// Sets the address family of the agent. Default any, IPv4 first.
     pub fn agent_socket_type(mut self, socket_type: AgentSocketType) -> Self {
-        self.agent_socket_type = socket_type;
+        self.send.agent_socket_type = socket_type;
         self
     }
 
     /// Sets how fast datagrams are sent to agents; see [`PacingConfig`].
     pub fn pacing(mut self, pacing: PacingConfig) -> Self {
-        self.pacing = pacing;
+        self.send.pacing = pacing;
         self
     }
 
@@ -228,14 +205,14 @@ impl TracerBuilder {
     /// is closed, so that they can be sent later; see [`SavedBatchesConfig`]. Needs the feature
     /// `saved-batches`.
     pub fn save_unacknowledged(mut self, file: SavedBatchesConfig) -> Self {
-        self.saved = Some(file);
+        self.send.saved_batches = Some(file);
         self
     }
 
     /// Sends spans that are too large for a datagram to a collector, whole. Without it, or if the
     /// collector refuses one, they are trimmed. Needs the feature `collector-http`.
     pub fn oversize_to(mut self, config: HttpConfig) -> Self {
-        self.oversize = Some(config);
+        self.send.oversize = Some(config);
         self
     }
 
@@ -258,7 +235,7 @@ impl TracerBuilder {
     /// no span is dropped while no more than this number wait, and their memory is within
     /// [`queue_bytes`](Self::queue_bytes). [`Stats::queue`](crate::Stats::queue) shows both.
     pub fn queue_size(mut self, spans: usize) -> Self {
-        self.queue_size = spans;
+        self.send.queue_size = spans;
         self
     }
 
@@ -269,21 +246,20 @@ impl TracerBuilder {
     /// three tags takes 160, a server's with twelve tags and a log 520. 16 MiB are sent within 5 s at
     /// the slowest rate of [`PacingConfig`]'s default.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
-        self.queue_bytes = Some(bytes);
+        self.send.queue_bytes = Some(bytes);
         self
     }
 
     /// Sets how long a finished span waits at most before it is sent. Default 1 s, which 0 means
     /// too.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
-        self.flush_interval =
-            if interval.is_zero() { defaults::FLUSH_INTERVAL } else { interval.min(MAX_WAIT) };
+        self.send.flush_interval = interval;
         self
     }
 
     /// Sets the maximum size of a datagram, in bytes. Default 65,000.
     pub fn max_packet_size(mut self, bytes: usize) -> Self {
-        self.max_packet_size = bytes;
+        self.send.max_packet_size = bytes;
         self
     }
 

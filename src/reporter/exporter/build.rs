@@ -1,7 +1,6 @@
 //! Makes the exporter of each destination.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::batcher::MIN_SPAN_ROOM;
 use super::{Batcher, Exporter, ExporterKind};
@@ -17,10 +16,10 @@ use crate::reporter::destination::{Destination, DestinationKind};
 use crate::reporter::guarded::Guarded;
 use crate::reporter::logging::LoggingReporter;
 use crate::reporter::null::NullReporter;
+use crate::reporter::options::SendOptions;
 use crate::reporter::saver::SaveSpans;
 use crate::transport::{
-    self, AgentProtocol, AgentSocketType, CloseSignal, HttpConfig, MAX_PACKET_BYTES, OtlpConfig,
-    PacingConfig, Transport,
+    self, AgentProtocol, CloseSignal, HttpConfig, MAX_PACKET_BYTES, OtlpConfig, Transport,
 };
 
 /// The parts that all destinations of a tracer share.
@@ -28,12 +27,7 @@ use crate::transport::{
 pub(crate) struct ExporterOptions<'a> {
     /// The process in its compact bytes.
     pub(crate) process: &'a [u8],
-    pub(crate) max_packet_bytes: usize,
-    pub(crate) reconnect_interval: Option<Duration>,
-    pub(crate) agent_socket_type: AgentSocketType,
-    pub(crate) pacing: PacingConfig,
-    /// The destination of spans that are too large for a datagram.
-    pub(crate) oversize: Option<&'a HttpConfig>,
+    pub(crate) send: &'a SendOptions,
     pub(crate) close_signal: &'a CloseSignal,
     pub(crate) diagnostics: &'a Arc<Diagnostics>,
     /// Saves spans that cannot be sent any more.
@@ -71,8 +65,9 @@ impl ExporterOptions<'_> {
     ) -> Result<Exporter, ConfigError> {
         let kind = match destination.kind {
             DestinationKind::Agent { address, protocol } => {
-                let (socket_type, interval) = (self.agent_socket_type, self.reconnect_interval);
-                let transport = transport::agent(address, socket_type, interval, self.pacing)?;
+                let SendOptions { agent_socket_type, reconnect_interval, pacing, .. } = *self.send;
+                let transport =
+                    transport::agent(address, agent_socket_type, reconnect_interval, pacing)?;
                 self.datagrams(transport, protocol)?.into()
             }
             DestinationKind::Transport(transport, protocol) => {
@@ -120,21 +115,22 @@ impl ExporterOptions<'_> {
     ) -> Result<Batcher, ConfigError> {
         let transport = self.bounded(transport)?;
         let least = self.process.len() + MIN_SPAN_ROOM;
-        let largest = self.max_packet_bytes.min(transport.max_message_bytes());
+        let largest = self.send.max_packet_size.min(transport.max_message_bytes());
         if largest < least && self.process.len() > USUAL_PROCESS_BYTES {
             return Err(process_too_large(self.process, largest));
         }
-        if largest < least || self.max_packet_bytes > MAX_PACKET_BYTES {
-            let value = if largest < least { largest } else { self.max_packet_bytes };
+        if largest < least || self.send.max_packet_size > MAX_PACKET_BYTES {
+            let value = if largest < least { largest } else { self.send.max_packet_size };
             return Err(ConfigError::invalid(
                 "reporter.max_packet_size",
                 value.to_string(),
                 "room for the process, its tags and a span, and 65000 at most",
             ));
         }
-        let oversize = self.oversize.map(|config| self.collector(config, false)).transpose()?;
+        let oversize =
+            self.send.oversize.as_ref().map(|config| self.collector(config, false)).transpose()?;
         let format = encoding(protocol.encoding())?;
-        Ok(Batcher::new(format, transport, self.process, self.max_packet_bytes, oversize))
+        Ok(Batcher::new(format, transport, self.process, self.send.max_packet_size, oversize))
     }
 
     fn collector(&self, config: &HttpConfig, has_thread: bool) -> Result<Batcher, ConfigError> {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::*;
 use crate::clock;
+use crate::reporter::SendOptions;
 use crate::tracer::defaults;
 use crate::transport::udp::socket::DatagramSocket;
 
@@ -381,7 +382,7 @@ fn without_a_reading_the_rate_stays() {
 
 #[test]
 fn a_full_queue_of_the_default_size_takes_less_than_the_default_timeout_of_a_close() {
-    let count = defaults::queue_bytes(defaults::QUEUE_SIZE).div_ceil(DATAGRAM);
+    let count = SendOptions::default_queue_bytes(SendOptions::QUEUE_SIZE).div_ceil(DATAGRAM);
     // An agent that is seen and slow, and one that is not seen.
     let agent = Agent::new(DEFAULT_CAPACITY, micros(5_000));
     let took = agent.send(&mut agent.pacer(), count, DATAGRAM);
