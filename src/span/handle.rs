@@ -3,6 +3,7 @@
 //! Tags and logs are encoded into the span's record as they are set; `finish`, or the end of the last
 //! handle, writes the span to the tracer's sink.
 
+use std::backtrace::Backtrace;
 use std::borrow::Cow;
 use std::time::SystemTime;
 
@@ -15,6 +16,7 @@ use super::observer;
 use super::record::FIREHOSE;
 use super::repr::{Repr, Span};
 use super::tag::{FinishOptions, TagValue};
+use crate::encoding::cut;
 use crate::tags;
 
 impl Span {
@@ -41,7 +43,8 @@ impl Span {
     /// # Shape and units
     ///
     /// The tag `error` is `true`; a log has the fields `event` = `error`, `message`, and `error.source`
-    /// with the sources' texts, of 16 at most, separated by `: `, if there are any.
+    /// with the sources' texts, of 16 at most, separated by `: `, if there are any; and `stack`, if
+    /// the tracer [records backtraces](crate::TracerBuilder::record_backtraces).
     ///
     /// # Source
     ///
@@ -65,12 +68,17 @@ impl Span {
         let sources = std::iter::successors(error.source(), |error| error.source());
         let sources: Vec<_> = sources.take(MAX_SOURCES).map(ToString::to_string).collect();
         let (message, sources) = (error.to_string(), sources.join(": "));
-        let fields = [
-            ("event", TagValue::Str("error")),
-            ("message", TagValue::Str(&message)),
-            ("error.source", TagValue::Str(&sources)),
-        ];
-        self.log(if sources.is_empty() { &fields[..2] } else { &fields })
+        let records_stack = self.stripe().is_some_and(|stripe| stripe.options.record_backtraces);
+        let stack = records_stack.then(|| Backtrace::force_capture().to_string());
+        let mut fields =
+            vec![("event", TagValue::Str("error")), ("message", TagValue::Str(&message))];
+        if !sources.is_empty() {
+            fields.push(("error.source", TagValue::Str(&sources)));
+        }
+        if let Some(stack) = &stack {
+            fields.push(("stack", TagValue::Str(cut(stack, MAX_STACK_BYTES))));
+        }
+        self.log(&fields)
     }
 
     /// Starts a child of this span, by the same tracer: for code that has a span but no tracer.
@@ -260,6 +268,9 @@ impl AsSpanContext for Span {
         Cow::Owned(self.context_or_empty())
     }
 }
+
+/// The maximum length of a logged call stack: the frames beyond it are those that all calls share.
+const MAX_STACK_BYTES: usize = 4096;
 
 /// The maximum number of logged sources of an error.
 const MAX_SOURCES: usize = 16;

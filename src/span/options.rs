@@ -34,6 +34,9 @@ pub struct SpanOptions {
     /// Whether both sides of a call are one span; see
     /// [`TracerBuilder::zipkin_shared_rpc_span`](crate::TracerBuilder::zipkin_shared_rpc_span).
     pub zipkin_shared_rpc_span: bool,
+    /// Whether an error is logged with the call stack; see
+    /// [`TracerBuilder::record_backtraces`](crate::TracerBuilder::record_backtraces).
+    pub record_backtraces: bool,
     #[doc(hidden)]
     pub __non_exhaustive: NonExhaustive,
 }
@@ -60,6 +63,7 @@ impl Default for SpanOptions {
             track_open_spans: 0,
             no_debug_flag_on_forced_sampling: false,
             zipkin_shared_rpc_span: false,
+            record_backtraces: false,
             __non_exhaustive: NonExhaustive,
         }
     }

@@ -240,6 +240,26 @@ impl TracerBuilder {
         self
     }
 
+    /// Logs the call stack with each error that [`Span::record_error`](crate::Span::record_error)
+    /// records: the field `stack`, of 4,096 bytes at most. Default false.
+    ///
+    /// The stack is that of the call, not of the error's origin. It has names of functions, and of
+    /// files and lines if the program was built with debug information.
+    ///
+    /// # Cost
+    ///
+    /// Each recorded error resolves a call stack, and the first one reads the program's debug
+    /// information. Nothing for spans that are not recorded.
+    ///
+    /// # Source
+    ///
+    /// `withExpandExceptionLogs` of jaeger-client-java, `JaegerTracer.java`; the limit is the one of
+    /// `max_traceback_length` in jaeger-client-python.
+    pub fn record_backtraces(mut self, record: bool) -> Self {
+        self.spans.record_backtraces = record;
+        self
+    }
+
     /// Makes a `sampling.priority` above 0 set only the sampled flag, and not the debug flag, which
     /// services downstream may act on. Default false.
     ///

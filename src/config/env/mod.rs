@@ -20,8 +20,8 @@ use std::ffi::OsString;
 
 use self::names::{
     AUTH_TOKEN, DISABLED, ENDPOINT, FLUSH_INTERVAL, LOG_SPANS, MAX_QUEUE_BYTES, MAX_QUEUE_SIZE,
-    OFTEN_SET, OTEL_TRACES_EXPORTER, PASSWORD, PROPAGATION, RPC_METRICS, SERVICE_NAME, TAGS,
-    TIMEOUT, TRACE_ID_128BIT, TRACES_EXPORTER, USER,
+    OFTEN_SET, OTEL_TRACES_EXPORTER, PASSWORD, PROPAGATION, RECORD_BACKTRACES, RPC_METRICS,
+    SERVICE_NAME, TAGS, TIMEOUT, TRACE_ID_128BIT, TRACES_EXPORTER, USER,
 };
 use self::variable::{Reader, is_unexpanded};
 use super::exporter::{self, Exporter};
@@ -220,6 +220,7 @@ fn service(reader: &mut Reader<'_>, configuration: &mut Configuration) {
         configuration.service_name = name.text;
     }
     set(&mut configuration.rpc_metrics, reader.boolean(&RPC_METRICS));
+    set(&mut configuration.spans.record_backtraces, reader.boolean(&RECORD_BACKTRACES));
     let wide = reader.boolean(&TRACE_ID_128BIT);
     configuration.trace_id_128bit = wide.or(configuration.trace_id_128bit);
     if let Some(found) = reader.find(&TAGS) {

@@ -6,6 +6,7 @@ pub(super) const SERVICE_NAME: Variable = Variable::new("JAEGER_SERVICE_NAME");
 pub(super) const DISABLED: Variable = Variable::new("JAEGER_DISABLED").older("JAEGER_DISABLE");
 pub(super) const RPC_METRICS: Variable = Variable::new("JAEGER_RPC_METRICS");
 pub(super) const TRACE_ID_128BIT: Variable = Variable::new("JAEGER_TRACEID_128BIT");
+pub(super) const RECORD_BACKTRACES: Variable = Variable::new("JAEGER_RECORD_BACKTRACES");
 pub(super) const TAGS: Variable = Variable::new("JAEGER_TAGS").list();
 pub(super) const PROPAGATION: Variable = Variable::new("JAEGER_PROPAGATION").list();
 pub(super) const TRACES_EXPORTER: Variable = Variable::new("JAEGER_TRACES_EXPORTER").list();
@@ -48,6 +49,7 @@ pub(super) const ALL: &[Variable] = &[
     DISABLED,
     RPC_METRICS,
     TRACE_ID_128BIT,
+    RECORD_BACKTRACES,
     TAGS,
     PROPAGATION,
     TRACES_EXPORTER,

@@ -31,7 +31,7 @@ fn assert_says(text: &str, words: &[&str], of: &dyn std::fmt::Debug) {
 #[test]
 fn errors_name_the_variable_the_value_and_what_is_allowed() {
     let endpoint = ("JAEGER_ENDPOINT", "http://c");
-    let cases: [(Pairs<'_>, &[&str]); 36] = [
+    let cases: [(Pairs<'_>, &[&str]); 37] = [
         (&[("JAEGER_SERVICE_NAME", "$(NAME)")], &["JAEGER_SERVICE_NAME", "$(NAME)", "Kubernetes"]),
         (&[("JAEGER_SERVICE_NAME", "\"svc\"")], &["JAEGER_SERVICE_NAME", "quotes", "--env-file"]),
         (&[("JAEGER_SERVICE_NAME", "a\nb")], &["JAEGER_SERVICE_NAME", "a\\nb", "one line", "YAML"]),
@@ -41,6 +41,7 @@ fn errors_name_the_variable_the_value_and_what_is_allowed() {
         (&[("JAEGER_DISABLE", "on")], &["JAEGER_DISABLE is \"on\"", "true"]),
         (&[("JAEGER_RPC_METRICS", "2")], &["JAEGER_RPC_METRICS", "\"2\"", "true"]),
         (&[("JAEGER_TRACEID_128BIT", "yes")], &["JAEGER_TRACEID_128BIT", "\"yes\"", "true"]),
+        (&[("JAEGER_RECORD_BACKTRACES", "full")], &["JAEGER_RECORD_BACKTRACES", "full", "true"]),
         (&[("JAEGER_TAGS", "a=1,b")], &["JAEGER_TAGS", "\"b\"", "key=value"]),
         (&[("JAEGER_TAGS", "a=1\nb=2")], &["JAEGER_TAGS", "a=1\\nb=2", "commas"]),
         (&[("JAEGER_TAGS", "x://u:s3cret@h")], &["JAEGER_TAGS", "(hidden)", "key=value"]),

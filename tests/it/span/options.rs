@@ -248,3 +248,36 @@ fn the_uuid_of_a_tracer_is_not_cut_with_the_tags_of_the_process() {
         assert_eq!(tag("hostname"), "a-long-hos");
     }
 }
+
+#[test]
+fn an_error_is_logged_with_its_call_stack_where_an_option_says_so() {
+    let by_variable = |name: &str| match name {
+        "JAEGER_SERVICE_NAME" => Some("svc"),
+        "JAEGER_RECORD_BACKTRACES" => Some("true"),
+        _ => None,
+    };
+    let spans = SpanOptions { record_backtraces: true, ..SpanOptions::default() };
+    let in_data = Configuration { spans, ..Configuration::new("svc") };
+    let in_environment = Configuration::default().with_variables(by_variable).unwrap();
+    let memory = InMemoryReporter::new();
+    let tracers = [
+        Tracer::builder("svc").in_memory(&memory).record_backtraces(true).build(),
+        in_data.new_tracer_with(|builder| builder.in_memory(&memory)),
+        in_environment.new_tracer_with(|builder| builder.in_memory(&memory)),
+        Tracer::builder("svc").in_memory(&memory).build(),
+    ];
+    for built in tracers {
+        let (tracer, _closer) = built.unwrap();
+        tracer.start_span("op").record_error(&std::fmt::Error);
+    }
+    let stacks: Vec<_> = finished(&memory)
+        .into_iter()
+        .map(|span| span.logs[0].fields.iter().find(|(key, _)| key == "stack").cloned())
+        .collect();
+    for stack in &stacks[..3] {
+        let Some((_, Value::Str(stack))) = stack else { panic!("no stack: {stack:?}") };
+        assert!(stack.contains("an_error_is_logged_with_its_call_stack"), "{stack}");
+        assert!(stack.len() <= 4096, "{} bytes", stack.len());
+    }
+    assert_eq!(stacks[3], None, "by default there is none");
+}
