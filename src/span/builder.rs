@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::counters::Stripe;
-use super::into_tag::IntoTagValue;
 use super::lifecycle::start::UnstartedSpan;
 use super::reference::Parent;
 use super::repr::Span;
+use super::tag::IntoTagValue;
 use crate::diag::Brief;
 use crate::tags::{self, SpanKind};
 

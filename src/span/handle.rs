@@ -10,12 +10,11 @@ use std::time::SystemTime;
 use super::active::{self, Scope};
 use super::builder::SpanBuilder;
 use super::context::{AsSpanContext, SpanContext};
-use super::into_tag::IntoTagValue;
 use super::lifecycle::{deferred, finish, write};
 use super::observer;
 use super::record::FIREHOSE;
 use super::repr::{Repr, Span};
-use super::tag::{FinishOptions, TagValue};
+use super::tag::{FinishOptions, IntoTagValue, TagValue};
 use crate::encoding::cut;
 use crate::tags;
 

@@ -9,11 +9,10 @@ use std::time::SystemTime;
 
 use super::builder::SpanBuilder;
 use super::context::{AsSpanContext, SpanContext};
-use super::into_tag::IntoTagValue;
 use super::record::ReferenceSink;
 use super::reference::Parent;
 use super::repr::Span;
-use super::tag::{FinishOptions, OwnedTagValue, TagValue};
+use super::tag::{FinishOptions, IntoTagValue, OwnedTagValue, TagValue};
 
 /// A live span with one owner.
 ///

@@ -165,8 +165,7 @@ impl UdpTransport {
         let before = self.connection.replace(connection);
         self.watch_receive_queue();
         // The errors of the old socket will not be read any more.
-        self.previous_refused |=
-            before.is_some_and(|old| failure::of_previous(&*old.socket).is_some());
+        self.previous_refused |= before.is_some_and(|old| old.socket.previous_failure().is_some());
     }
 
     /// Sends a message, with all remedies for failures.
@@ -176,7 +175,7 @@ impl UdpTransport {
             let Some(connection) = &self.connection else {
                 return Err(TransportError::Refused { address: self.addresses.name().to_owned() });
             };
-            let Err(failure) = failure::send(&*connection.socket, message) else { return Ok(()) };
+            let Err(failure) = connection.socket.send_checked(message) else { return Ok(()) };
             match failure {
                 Failure::PreviousRefused if remedies.previous < MAX_PREVIOUS => {
                     remedies.previous += 1;
@@ -304,7 +303,7 @@ impl UdpTransport {
             next = peer;
             if peer != refused
                 && let Ok(socket) = self.network.connect(peer)
-                && failure::send(&*socket, message).is_ok()
+                && socket.send_checked(message).is_ok()
                 && !self.is_refused_soon(&*socket)
             {
                 self.connected(socket, peer);
@@ -329,7 +328,7 @@ impl UdpTransport {
     fn is_refused_soon(&self, socket: &dyn DatagramSocket) -> bool {
         (0..RESPONSE_LOOKS).any(|_| {
             self.network.sleep(RESPONSE_INTERVAL);
-            failure::of_previous(socket).is_some()
+            socket.previous_failure().is_some()
         })
     }
 }
@@ -375,11 +374,7 @@ impl Transport for UdpTransport {
     }
 
     fn take_late_refusal(&mut self) -> bool {
-        match self
-            .connection
-            .as_ref()
-            .and_then(|connection| failure::of_previous(&*connection.socket))
-        {
+        match self.connection.as_ref().and_then(|connection| connection.socket.previous_failure()) {
             None => {}
             Some(Failure::PreviousTooLarge) => self.previous_refused = true,
             Some(_) => self.handle_late_refusal(),

@@ -3,7 +3,6 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::socket::DatagramSocket;
 use crate::error::TransportError;
 
 /// Why a datagram was not sent, by remedy.
@@ -26,44 +25,37 @@ pub(super) enum Failure {
     Other(io::Error),
 }
 
-/// Sends one datagram, and reads at once whether it was refused, which is known by then on this
-/// host. The error is read before, too: otherwise an error of the datagram before would be taken
-/// for one of this datagram.
-pub(super) fn send(socket: &dyn DatagramSocket, message: &[u8]) -> Result<(), Failure> {
-    if let Some(previous) = of_previous(socket) {
-        return Err(previous);
-    }
-    match socket.send(message) {
-        Ok(_) => match socket.take_error() {
-            Ok(Some(error)) if is_too_large(&error) => Err(Failure::TooLarge),
-            Ok(Some(error)) if is_refusal(&error) || is_unreachable(&error) => {
-                Err(Failure::Refused(error))
-            }
-            _ => Ok(()),
-        },
-        Err(error) => Err(match error.kind() {
-            _ if is_refusal(&error) => Failure::PreviousRefused,
-            _ if is_too_large(&error) => Failure::TooLarge,
-            _ if is_busy(&error) => Failure::Busy(error),
-            _ if is_unreachable(&error) => Failure::Unreachable(error),
+impl Failure {
+    /// Returns the failure that an error of sending means.
+    pub(super) fn of_send(error: io::Error) -> Self {
+        match error.kind() {
+            _ if is_refusal(&error) => Self::PreviousRefused,
+            _ if is_too_large(&error) => Self::TooLarge,
+            _ if is_busy(&error) => Self::Busy(error),
+            _ if is_unreachable(&error) => Self::Unreachable(error),
             io::ErrorKind::InvalidInput
             | io::ErrorKind::AddrNotAvailable
             | io::ErrorKind::NetworkDown
             | io::ErrorKind::NotConnected
-            | io::ErrorKind::BrokenPipe => Failure::Stale(error),
-            _ => Failure::Other(error),
-        }),
-    }
-}
-
-/// Returns the error of the last datagram, if it was lost.
-pub(super) fn of_previous(socket: &dyn DatagramSocket) -> Option<Failure> {
-    match socket.take_error() {
-        Ok(Some(error)) if is_too_large(&error) => Some(Failure::PreviousTooLarge),
-        Ok(Some(error)) if is_refusal(&error) || is_unreachable(&error) => {
-            Some(Failure::PreviousRefused)
+            | io::ErrorKind::BrokenPipe => Self::Stale(error),
+            _ => Self::Other(error),
         }
-        _ => None,
+    }
+
+    /// Returns the failure that a pending error means if it is of the datagram that was just sent.
+    pub(super) fn of_sent(error: io::Error) -> Option<Self> {
+        if is_too_large(&error) {
+            return Some(Self::TooLarge);
+        }
+        (is_refusal(&error) || is_unreachable(&error)).then_some(Self::Refused(error))
+    }
+
+    /// Returns the failure that a pending error means if it is of the datagram before.
+    pub(super) fn of_previous(error: &io::Error) -> Option<Self> {
+        if is_too_large(error) {
+            return Some(Self::PreviousTooLarge);
+        }
+        (is_refusal(error) || is_unreachable(error)).then_some(Self::PreviousRefused)
     }
 }
 
