@@ -31,11 +31,14 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 struct Options {
     seconds: u64,
     producers: u64,
+    /// The bounds of the client's queue, where they are not its defaults.
+    queue_size: Option<usize>,
+    queue_bytes: Option<usize>,
 }
 
 impl Options {
     fn parse(arguments: &[String]) -> Outcome<Self> {
-        let mut options = Self { seconds: 5, producers: 2 };
+        let mut options = Self { seconds: 5, producers: 2, queue_size: None, queue_bytes: None };
         for pair in arguments.chunks(2) {
             let [name, value] = pair else {
                 return Err(format!("{} wants a value", pair[0]).into());
@@ -44,6 +47,8 @@ impl Options {
             match name.as_str() {
                 "--seconds" => options.seconds = value.clamp(1, 600),
                 "--producers" => options.producers = value.clamp(1, 64),
+                "--queue-size" => options.queue_size = Some(usize::try_from(value)?),
+                "--queue-bytes" => options.queue_bytes = Some(usize::try_from(value)?),
                 _ => return Err(format!("unknown option {name}").into()),
             }
         }
@@ -62,10 +67,16 @@ struct Flood {
 }
 
 fn flood(options: &Options, sink: &mut Sink) -> Outcome<Flood> {
-    let (tracer, closer) = Tracer::builder("flood")
+    let mut builder = Tracer::builder("flood")
         .sampler(ConstSampler::new(true))
-        .agent(format!("127.0.0.1:{}", sink.port))
-        .build()?;
+        .agent(format!("127.0.0.1:{}", sink.port));
+    if let Some(spans) = options.queue_size {
+        builder = builder.queue_size(spans);
+    }
+    if let Some(bytes) = options.queue_bytes {
+        builder = builder.queue_bytes(bytes);
+    }
+    let (tracer, closer) = builder.build()?;
     let stop = AtomicBool::new(false);
     let cpu = process::cpu_seconds();
     let begin = Instant::now();
@@ -142,8 +153,16 @@ impl Flood {
         let cpu = self.cpu_seconds.map_or_else(
             || "unknown".to_owned(),
             |cpu| {
-                let millions = received.spans as f64 / 1e6;
-                format!("{cpu:.2} s, {:.3} s per million delivered", cpu / millions)
+                // Per million delivered, it is a figure of what was dropped.
+                let stats = self.report.stats;
+                let per = |spans: u64| cpu / (spans as f64 / 1e6);
+                let dropped = 100.0 * stats.dropped.total() as f64 / stats.started.max(1) as f64;
+                format!(
+                    "{cpu:.2} s, {:.3} s per million started, {:.3} s per million delivered with \
+                     {dropped:.1} % dropped",
+                    per(stats.started),
+                    per(received.spans),
+                )
             },
         );
         let memory = self.peak_memory_kib.map_or(f64::NAN, |kib| kib as f64 / 1024.0);
@@ -217,10 +236,15 @@ mod tests {
 
     #[test]
     fn options_have_bounds() {
-        assert_eq!(parse("").unwrap(), Options { seconds: 5, producers: 2 });
+        let default = || Options { seconds: 5, producers: 2, queue_size: None, queue_bytes: None };
+        assert_eq!(parse("").unwrap(), default());
         assert_eq!(
             parse("--producers 9999 --seconds 0").unwrap(),
-            Options { seconds: 1, producers: 64 }
+            Options { seconds: 1, producers: 64, ..default() }
+        );
+        assert_eq!(
+            parse("--queue-size 1000 --queue-bytes 70000").unwrap(),
+            Options { queue_size: Some(1_000), queue_bytes: Some(70_000), ..default() }
         );
         assert!(parse("--seconds").is_err() && parse("--seconds x").is_err());
         assert!(parse("--minutes 1").is_err());

@@ -65,7 +65,7 @@ usage: cargo xtask <task>
                                     half an hour, --quick about three minutes
   contracts [NAME]                  instructions, locked ones, allocations and relative time of the hot path; exit 1
                                     if what was reached before is exceeded, 3 without valgrind
-  flood [--seconds 5] [--producers 2]
+  flood [--seconds 5] [--producers 2] [--queue-size SPANS] [--queue-bytes BYTES]
                                     root spans as fast as they go to a sink on loopback; exit 1 if
                                     a span is lost uncounted or the accounting does not balance
   lowest-versions [NAME]            builds the published crates with the lowest versions of their
