@@ -51,6 +51,104 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// What became of spans that were made faster than a server can take them.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Saturation {
+    /// What the client says, when it was closed.
+    pub report: FlushReport,
+    /// What the server's page of metrics says.
+    pub server: ServerCounts,
+    /// Datagrams that the agent's socket dropped, if it is in this network namespace.
+    pub socket_drops: Option<u64>,
+}
+
+/// Counts of a server since it began, from its page of metrics.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ServerCounts {
+    /// Spans that came out of the agent's part.
+    pub received: u64,
+    /// Datagrams that the agent's part had read and dropped: Jaeger v1 alone counts them.
+    pub agent_drops: u64,
+    /// Spans that the collector's part dropped.
+    pub dropped: u64,
+    /// Spans that were stored.
+    pub stored: u64,
+}
+
+impl ServerCounts {
+    /// Reads the page, as Jaeger v1 and v2 have it.
+    fn read(metrics: &str) -> Found<Self> {
+        let page = get(&format!("http://{metrics}/metrics"), &[])?.body;
+        let of = |names: &[&str], label: &str| {
+            let is_counted = |line: &&str| {
+                names.iter().any(|name| line.starts_with(name)) && line.contains(label)
+            };
+            // Counts of Jaeger v2 may be written as floats.
+            let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+            let sum: f64 = page.lines().filter(is_counted).filter_map(value).sum();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+            let count = sum as u64;
+            count
+        };
+        Ok(Self {
+            received: of(
+                &["jaeger_collector_spans_received_total", "otelcol_receiver_accepted_spans"],
+                "",
+            ),
+            agent_drops: of(&["jaeger_agent_thrift_udp_server_packets_dropped_total"], "compact"),
+            dropped: of(
+                &[
+                    "jaeger_collector_spans_dropped_total",
+                    "otelcol_receiver_refused_spans",
+                    "otelcol_exporter_send_failed_spans",
+                ],
+                "",
+            ),
+            stored: of(&["jaeger_collector_spans_saved_by_svc_total"], "\"ok\"")
+                + of(&["otelcol_exporter_sent_spans"], ""),
+        })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            received: self.received.saturating_sub(before.received),
+            agent_drops: self.agent_drops.saturating_sub(before.agent_drops),
+            dropped: self.dropped.saturating_sub(before.dropped),
+            stored: self.stored.saturating_sub(before.stored),
+        }
+    }
+}
+
+impl Saturation {
+    /// The names of [`row`](Self::row)'s columns.
+    pub const COLUMNS: &str = "started | dropped by the client | sent | datagrams | dropped in the socket | \
+         dropped by the agent | received | dropped behind it | stored | lost of sent";
+
+    /// Returns the columns of a table.
+    #[must_use]
+    pub fn row(&self) -> String {
+        let Self { report, server, socket_drops } = self;
+        let stats = report.stats;
+        let drops = socket_drops.map_or_else(|| "not seen".to_owned(), |drops| drops.to_string());
+        let lost = stats.sent.saturating_sub(server.stored);
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = 100.0 * lost as f64 / stats.sent.max(1) as f64;
+        format!(
+            "{} | {} | {} | {} | {drops} | {} | {} | {} | {} | {share:.1} %",
+            stats.started,
+            stats.dropped.total(),
+            stats.sent,
+            stats.datagrams,
+            server.agent_drops,
+            server.received,
+            server.dropped,
+            server.stored,
+        )
+    }
+}
+
 /// How spans are sent.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
@@ -101,23 +199,42 @@ impl<'a> Way<'a> {
     pub fn flood(&self, time: Duration, threads: usize, metrics: &str) -> Found<Outcome> {
         let before = saved(metrics)?;
         let (report, made_in, socket_drops) = self.run(|tracer| {
-            let is_over = AtomicBool::new(false);
-            thread::scope(|scope| {
-                for _ in 0..threads {
-                    scope.spawn(|| {
-                        let root = tracer.start_span("root");
-                        while !is_over.load(Ordering::Relaxed) {
-                            child_of(tracer, &root);
-                        }
-                    });
+            on_threads(time, threads, |is_over| {
+                let root = tracer.start_span("root");
+                while !is_over() {
+                    child_of(tracer, &root);
                 }
-                thread::sleep(time);
-                is_over.store(true, Ordering::Relaxed);
             });
         })?;
         let enough = before + report.stats.sent;
         let after = settled(enough, || saved(metrics))?;
         Ok(Outcome { report, made_in, held: after - before, socket_drops })
+    }
+
+    /// Makes traces of one span with three tags on so many threads for so long, and closes the
+    /// tracer. What the server did is read from its page of metrics at `metrics`.
+    ///
+    /// # Errors
+    ///
+    /// As [`burst`](Self::burst).
+    pub fn saturate(&self, time: Duration, threads: usize, metrics: &str) -> Found<Saturation> {
+        let before = ServerCounts::read(metrics)?;
+        let (report, _, socket_drops) = self.run(|tracer| {
+            on_threads(time, threads, |is_over| {
+                while !is_over() {
+                    let span = tracer.start_span("GET /orders");
+                    span.set_tag("http.method", "GET");
+                    span.set_tag("http.status_code", 200);
+                    span.set_tag("error", false);
+                }
+            });
+        })?;
+        let read = || Found::Ok(ServerCounts::read(metrics)?.since(before));
+        settled(report.stats.sent, || {
+            let ServerCounts { stored, dropped, .. } = read()?;
+            Ok(stored + dropped)
+        })?;
+        Ok(Saturation { report, server: read()?, socket_drops })
     }
 
     fn run(&self, make: impl FnOnce(&Tracer)) -> Found<(FlushReport, Duration, Option<u64>)> {
@@ -134,6 +251,18 @@ impl<'a> Way<'a> {
         let drops = socket_drops(self.agent).zip(drops_before);
         Ok((report, made_in, drops.map(|(after, before)| after - before)))
     }
+}
+
+/// Runs `work` on so many threads, and tells it when the time is over.
+fn on_threads(time: Duration, threads: usize, work: impl Fn(&dyn Fn() -> bool) + Sync) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| work(&|| is_over.load(Ordering::Relaxed)));
+        }
+        thread::sleep(time);
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
 
 fn child_of(tracer: &Tracer, root: &jaeger_client::Span) {

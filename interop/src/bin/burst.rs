@@ -3,12 +3,14 @@
 //! ```text
 //! cargo run --release -p interop --bin burst -- AGENT QUERY [SPANS…]
 //! cargo run --release -p interop --bin burst -- AGENT METRICS flood [SECONDS [THREADS]]
+//! cargo run --release -p interop --bin burst -- AGENT METRICS saturate [SECONDS [THREADS]]
 //! ```
 //!
 //! `AGENT`, `QUERY` and `METRICS` are `host:port`. `PACING=off` sends without pacing, `PACING=rate` as
 //! if the agent's receive queue could not be seen, `PACING=N` so at N bytes a second. `RUNS` is how
 //! often each is done, once by default. The server's memory is the bound: Jaeger v1 takes about 5 KB
-//! for a span.
+//! for a span. `saturate` prints rows of a table, one for each kind of pacing; the server may be
+//! started with a small bound of its traces, as they are counted and not read back.
 
 #![expect(clippy::disallowed_methods, reason = "a tool is told what to do by its environment")]
 
@@ -16,7 +18,7 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use interop::burst::Way;
+use interop::burst::{Saturation, Way};
 use interop::gate::{Found, say};
 use interop::query::Query;
 use jaeger_client::PacingConfig;
@@ -39,12 +41,16 @@ fn run(arguments: &[String]) -> Found<()> {
     let way = Way { pacing: pacing()?, ..Way::new(agent) };
     let runs = env::var("RUNS").map_or(Ok(1), |runs| number(&runs))?;
     let what: Vec<&str> = what.iter().map(String::as_str).collect();
-    if let ["flood", rest @ ..] = &what[..] {
+    if let [load @ ("flood" | "saturate"), rest @ ..] = &what[..] {
         let seconds = rest.first().map_or(Ok(5), |seconds| number(seconds))?;
         let threads = rest.get(1).map_or(Ok(2), |threads| number(threads))?;
         let threads = usize::try_from(threads).map_err(|error| error.to_string())?;
+        let time = Duration::from_secs(seconds);
+        if *load == "saturate" {
+            return saturate(&way, time, threads, server, runs);
+        }
         for _ in 0..runs {
-            let outcome = way.flood(Duration::from_secs(seconds), threads, server)?;
+            let outcome = way.flood(time, threads, server)?;
             say(&format!("flood of {seconds} s: {outcome}"));
         }
         return Ok(());
@@ -54,6 +60,25 @@ fn run(arguments: &[String]) -> Found<()> {
         let spans = number(spans)?;
         for _ in 0..runs {
             say(&format!("{spans} spans: {}", way.burst(spans, &Query::new(server))?));
+        }
+    }
+    Ok(())
+}
+
+/// Prints a table: a row for each kind of pacing and run.
+fn saturate(way: &Way<'_>, time: Duration, threads: usize, metrics: &str, runs: u64) -> Found<()> {
+    let columns = Saturation::COLUMNS;
+    let lines = "---:|".repeat(columns.split('|').count());
+    say(&format!("| pacing | {columns} |\n|---|{lines}"));
+    let unseen = PacingConfig { watch_receive_queue: false, ..PacingConfig::default() };
+    for _ in 0..runs {
+        for (name, pacing) in [
+            ("by the agent's receive queue", PacingConfig::default()),
+            ("by rate alone", unseen),
+            ("none", PacingConfig::off()),
+        ] {
+            let saturation = Way { pacing, ..*way }.saturate(time, threads, metrics)?;
+            say(&format!("| {name} | {} |", saturation.row()));
         }
     }
     Ok(())
