@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 
 use super::lower_bound::bounded;
@@ -50,8 +51,15 @@ pub struct PerOperationSampler {
 struct Table {
     default: ProbabilisticSampler,
     lower_bound: f64,
-    operations: HashMap<Box<str>, GuaranteedThroughputSampler>,
+    operations: Operations,
 }
+
+/// The samplers of operations, by name.
+///
+/// Names may come from the network, and the hash is not a cryptographic one. Its seed is drawn for each
+/// table and never leaves the process, so names that collide cannot be computed elsewhere. Whatever
+/// the hashes are, a look-up compares no more names than the table has, whose number is bounded.
+type Operations = HashMap<Box<str>, GuaranteedThroughputSampler, RandomState>;
 
 /// The sampling strategies of all operations of a service.
 #[derive(Clone, PartialEq)]
@@ -135,7 +143,10 @@ impl PerOperationSampler {
     pub fn update(&self, strategies: &OperationStrategies, now_nanos: u64) {
         let lower_bound = strategies.lower_bound;
         let mut table = self.table.write();
-        let mut operations = HashMap::with_capacity(strategies.operations.len());
+        let mut operations = Operations::with_capacity_and_hasher(
+            strategies.operations.len(),
+            RandomState::default(),
+        );
         for (name, rate) in &strategies.operations {
             let sampler = match table.operations.get(name.as_str()) {
                 Some(known) => known.updated(lower_bound, *rate, now_nanos),

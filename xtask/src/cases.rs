@@ -217,12 +217,16 @@ const CASES: &[Case] = &[
         let strategies = OperationStrategies::new(0.0, 0.0).operation("GET /orders", 0.0);
         let (tracer, _closer) = sampled_by(PerOperationSampler::new(&strategies))?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
-    }),
+    })
+    .within(450, 450, 0)
+    .in_time(8, 180),
     Case::new("unsampled, operations by server", 200, |meter| {
         let reported = remote(r#"{"operationSampling":{"defaultSamplingProbability":0}}"#)?;
         let (tracer, _closer) = sampled_by(reported)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
-    }),
+    })
+    .within(640, 640, 0)
+    .in_time(12, 230),
     Case::new("root", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || drop(black_box(tracer.start_span("GET /orders"))))
