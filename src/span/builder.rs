@@ -9,7 +9,7 @@ use super::counters::Stripe;
 use super::lifecycle::start::UnstartedSpan;
 use super::reference::Parent;
 use super::repr::Span;
-use super::tag::IntoTagValue;
+use super::tag::{IntoTagValue, TagValue};
 use crate::diag::Brief;
 use crate::tags::{self, SpanKind};
 
@@ -82,6 +82,23 @@ impl<'a> SpanBuilder<'a> {
             #[inline(always)]
             |value| self.span.set_tag(key, value),
         );
+        self
+    }
+
+    /// Sets several tags, as [`tag`](Self::tag) does each of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.span("query").tags(&[("db.type", "sql".into()), ("rows", 3.into())]).start();
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn tags(mut self, tags: &[(&str, TagValue<'_>)]) -> Self {
+        for (key, value) in tags {
+            self.span.set_tag(key, *value);
+        }
         self
     }
 

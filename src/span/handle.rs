@@ -37,6 +37,26 @@ impl Span {
         self
     }
 
+    /// Sets several tags, as [`set_tag`](Self::set_tag) does each of them.
+    ///
+    /// # Cost
+    ///
+    /// The span is locked once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("get");
+    /// span.set_tags(&[("http.method", "GET".into()), ("http.status_code", 200.into())]);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn set_tags(&self, tags: &[(&str, TagValue<'_>)]) -> &Self {
+        self.tags_of_slice(tags);
+        self
+    }
+
     /// Marks the span as failed, and logs the error: its text, and those of its sources.
     ///
     /// # Shape and units

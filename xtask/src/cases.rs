@@ -16,7 +16,7 @@ use jaeger_client::sampler::{
 };
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
-    Closer, Observer, OwnedSpan, Span, SpanFinish, SpanObserver, StartSpanOptions,
+    Closer, Observer, OwnedSpan, Span, SpanFinish, SpanObserver, StartSpanOptions, TagValue,
     TailSamplingConfig, Tracer, TracerBuilder, TransportError,
 };
 
@@ -236,14 +236,30 @@ const CASES: &[Case] = &[
         root_with_tags(meter, &tracer)
     })
     .within(850, 850, 0)
-    .in_time(13, 290),
+    .in_time(11, 290),
     Case::new("root + 3 tags by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || {
             let span = tracer.span("GET /orders").tag("http.method", "GET");
             drop(span.tag("http.status_code", black_box(200)).tag("error", false).start());
         })
-    }),
+    })
+    .within(880, 880, 0)
+    .in_time(5, 240),
+    Case::new("root + 3 tags at once", 200, |meter| {
+        let (tracer, _closer) = tracer(true)?;
+        meter.run(&tracer, || tags_at_once(&tracer.start_span("GET /orders")))
+    })
+    .within(920, 920, 0)
+    .in_time(7, 240),
+    Case::new("root + 3 tags at once by builder", 200, |meter| {
+        let (tracer, _closer) = tracer(true)?;
+        meter.run(&tracer, || {
+            drop(tracer.span("GET /orders").tags(&tags_of_slice(black_box(200))).start());
+        })
+    })
+    .within(1_020, 1_020, 0)
+    .in_time(5, 240),
     Case::new("root + 3 tags, observed", 200, |meter| {
         let (tracer, _closer) = observed(true)?;
         meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
@@ -257,13 +273,13 @@ const CASES: &[Case] = &[
         child_with_log(meter, &tracer)
     })
     .within(1_150, 1_150, 0)
-    .in_time(19, 400),
+    .in_time(15, 400),
     Case::new("tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tree(&tracer))
     })
     .within(8_500, 8_500, 0)
-    .in_time(166, 3_200),
+    .in_time(129, 3_200),
     Case::new("owned: root + 3 tags", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || {
@@ -355,6 +371,14 @@ fn three_tags(span: &Span) {
     span.set_tag("http.method", "GET");
     span.set_tag("http.status_code", black_box(200));
     span.set_tag("error", false);
+}
+
+fn tags_of_slice(code: i64) -> [(&'static str, TagValue<'static>); 3] {
+    [("http.method", "GET".into()), ("http.status_code", code.into()), ("error", false.into())]
+}
+
+fn tags_at_once(span: &Span) {
+    span.set_tags(&tags_of_slice(black_box(200)));
 }
 
 /// A root, three children, and two grandchildren below each.

@@ -159,9 +159,19 @@ impl<'a> UnstartedSpan<'a> {
         self.record.extras().itself = context.filter(SpanContext::is_valid);
     }
 
+    /// Sets a tag. Usual ones are written where this is inlined, as those of a live span.
     #[inline(always)]
     pub(in crate::span) fn set_tag(&mut self, key: &str, value: TagValue<'_>) {
-        if key.len() == SAMPLING_PRIORITY.len() && key == SAMPLING_PRIORITY {
+        let max_bytes = self.stripe.start.max_tag_value_bytes;
+        if !self.record.data.get_mut().try_tag(key, value, max_bytes) {
+            self.slow_tag(key, value);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn slow_tag(&mut self, key: &str, value: TagValue<'_>) {
+        if key == SAMPLING_PRIORITY {
             self.set_priority(value);
         } else {
             let max_bytes = self.stripe.start.max_tag_value_bytes;

@@ -97,6 +97,32 @@ impl Span {
         self.tag_of_any(key, TagValue::I64(number));
     }
 
+    /// Sets tags under one lock, as far as all are usual.
+    #[inline]
+    pub(in crate::span) fn tags_of_slice(&self, tags: &[(&str, TagValue<'_>)]) {
+        let Some(record) = self.sampled_record() else { return self.slow_tags(tags, None) };
+        let Some(stripe) = &record.stripe else { return };
+        let Some(mut data) = record.data.try_lock() else { return self.slow_tags(tags, None) };
+        let max_bytes = stripe.options.max_tag_value_length;
+        let mut rest = tags;
+        while let Some(((key, value), others)) = rest.split_first() {
+            if data.finished || !data.try_tag(key, *value, max_bytes) {
+                return self.slow_tags(rest, Some(data));
+            }
+            rest = others;
+        }
+    }
+
+    /// Sets tags one by one.
+    #[cold]
+    #[inline(never)]
+    fn slow_tags(&self, tags: &[(&str, TagValue<'_>)], locked: Option<MutexGuard<'_, SpanData>>) {
+        drop(locked);
+        for (key, value) in tags {
+            self.set_tag(key, *value);
+        }
+    }
+
     #[inline(never)]
     pub(in crate::span) fn tag_of_any(&self, key: &str, value: TagValue<'_>) {
         if let Some(record) = self.existing_record()
@@ -249,6 +275,19 @@ impl SpanRecord {
     }
 }
 
+/// Appends a tag or a field of a usual type if it is short and there is room for it. Otherwise returns
+/// false.
+#[inline(always)]
+fn try_write(to: &mut TagBuffer, key: &str, value: TagValue<'_>) -> bool {
+    let key = key.as_bytes();
+    match value {
+        TagValue::Str(text) => to.try_tag_text(key, text.as_bytes()),
+        TagValue::I64(number) => to.try_tag_long(key, number),
+        TagValue::Bool(truth) => to.try_tag_bool(key, truth),
+        _ => false,
+    }
+}
+
 impl SpanData {
     #[inline(always)]
     fn try_text(&mut self, key: &str, text: &str) -> bool {
@@ -276,7 +315,21 @@ impl SpanData {
         true
     }
 
-    /// Appends a log in the same way.
+    /// Appends a tag of a span that has not begun or is not finished, if the tag is usual and short, there
+    /// is room for it, and its key is not one that takes effect. Otherwise returns false.
+    #[inline(always)]
+    pub(super) fn try_tag(&mut self, key: &str, value: TagValue<'_>, max_bytes: usize) -> bool {
+        let may_be_written = key.len() != SAMPLING_PRIORITY.len()
+            && !matches!(value, TagValue::Str(text) if text.len() > max_bytes);
+        let written = may_be_written && try_write(&mut self.draft.tags, key, value);
+        if written {
+            self.draft.tag_count += 1;
+        }
+        written
+    }
+
+    /// Appends a log, if the span is not finished, the log's fields are short and few, and there is room
+    /// for them. Otherwise returns false.
     #[inline(always)]
     fn try_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) -> bool {
         if self.finished {
@@ -287,14 +340,7 @@ impl SpanData {
         let mut written = logs.try_log_head(Timestamp::of_nanos(at), fields.len());
         // By hand, as `all` is a call where logs are written in more than one place.
         for (key, value) in fields {
-            let key = key.as_bytes();
-            written = written
-                && match *value {
-                    TagValue::Str(text) => logs.try_tag_text(key, text.as_bytes()),
-                    TagValue::I64(number) => logs.try_tag_long(key, number),
-                    TagValue::Bool(truth) => logs.try_tag_bool(key, truth),
-                    _ => false,
-                };
+            written = written && try_write(logs, key, *value);
         }
         let written = written && logs.try_stop();
         if !written {

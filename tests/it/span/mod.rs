@@ -15,6 +15,7 @@ mod options;
 mod owned;
 mod references;
 mod regressions;
+mod tags;
 mod times;
 mod values;
 mod walk;
