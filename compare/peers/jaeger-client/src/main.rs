@@ -41,6 +41,8 @@ impl Client {
             eprintln!("{error}");
             "the tracer could not be built"
         })?;
+        #[cfg(feature = "fast-clock")]
+        wait_for_counter(&tracer)?;
         Ok(Self { tracer, closer })
     }
 }
@@ -96,6 +98,17 @@ impl Peer for Client {
         let stats = self.closer.close(Duration::from_secs(30)).stats;
         Some(stats.finished - stats.not_sampled - stats.sent - stats.queued)
     }
+}
+
+/// Waits until the processor's counter has been measured: until then, the system's clock is read.
+#[cfg(feature = "fast-clock")]
+fn wait_for_counter(tracer: &Tracer) -> Result<(), Unsupported> {
+    let is_in_use = |_| {
+        std::thread::sleep(Duration::from_millis(10));
+        tracer.clock_source() == jaeger_client::ClockSource::Counter
+    };
+    let in_use = (0..1_000).any(is_in_use);
+    in_use.then_some(()).ok_or("the processor's counter is not trusted here")
 }
 
 fn three_tags(span: &Span) {
