@@ -38,7 +38,7 @@ use crate::encoding::ValueView;
 /// ```
 #[derive(Clone)]
 pub struct GuaranteedThroughputSampler {
-    share: ProbabilisticSampler,
+    probabilistic: ProbabilisticSampler,
     lower_bound: f64,
     /// The token bucket, shared with the samplers that this one was updated from and to.
     bucket: Arc<Mutex<TokenBucket>>,
@@ -72,15 +72,15 @@ impl GuaranteedThroughputSampler {
     }
 
     fn with(bucket: Arc<Mutex<TokenBucket>>, lower_bound: f64, rate: f64) -> Self {
-        let share = ProbabilisticSampler::clamped(rate);
-        let tags = SamplerTags::new("lowerbound", ValueView::Double(share.rate()));
-        Self { share, lower_bound, bucket, tags }
+        let probabilistic = ProbabilisticSampler::clamped(rate);
+        let tags = SamplerTags::new("lowerbound", ValueView::Double(probabilistic.rate()));
+        Self { probabilistic, lower_bound, bucket, tags }
     }
 
     /// Returns the probability of sampling.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        self.share.rate()
+        self.probabilistic.rate()
     }
 
     /// Returns the lower bound in traces per second.
@@ -93,8 +93,8 @@ impl GuaranteedThroughputSampler {
     pub(super) fn decide(&self, span: &mut SamplingParameters<'_>, now_nanos: u64) -> bool {
         // Traces that the probability selects count towards the bound, too.
         let within = self.bucket.lock().check(1.0, now_nanos);
-        if self.share.is_sampled(span.trace_id()) {
-            span.set_sampler_tags(self.share.tags());
+        if self.probabilistic.is_sampled(span.trace_id()) {
+            span.set_sampler_tags(self.probabilistic.tags());
             return true;
         }
         if within {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_share_samples_counts_towards_the_bound() {
+    fn traces_sampled_by_probability_count_towards_the_bound() {
         let (sampler, clock) =
             (GuaranteedThroughputSampler::new(1.0, 0.5), Arc::new(ManualClock::new()));
         assert_eq!(decide(&sampler, &clock, ALWAYS), "probabilistic Double(0.5)");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_of_zero_samples_nothing_beside_the_share() {
+    fn a_bound_of_zero_samples_nothing_beyond_the_probability() {
         let (sampler, clock) =
             (GuaranteedThroughputSampler::new(0.0, 0.0), Arc::new(ManualClock::new()));
         for _ in 0..10 {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_of_the_share_leaves_the_bound_alone() {
+    fn an_update_of_the_probability_leaves_the_bound_alone() {
         let clock = Arc::new(ManualClock::new());
         let sampler = GuaranteedThroughputSampler::new(1.0, 0.0);
         assert_eq!(decide(&sampler, &clock, NEVER), "lowerbound Double(0.0)");

@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_bound_of_zero_samples_none_beside_the_share() {
+    fn a_lower_bound_of_zero_samples_none_beyond_the_probability() {
         let sampler = PerOperationSampler::new(&OperationStrategies::new(0.0, 0.0));
         assert!(!sampled(&sampler, "a"));
         let sampler =

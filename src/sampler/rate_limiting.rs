@@ -68,10 +68,10 @@ impl RateLimitingSampler {
     ///
     /// `initBalance` in jaeger-client-node, `rate_limiter.js`.
     #[must_use]
-    pub fn with_initial_share(self, share: f64) -> Self {
+    pub fn with_initial_fill(self, fraction: f64) -> Self {
         let rate = self.max_traces_per_second;
         let mut bucket = TokenBucket::new(rate, burst(rate));
-        bucket.balance *= if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
+        bucket.balance *= if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
         // Time is credited from the first decision on.
         let bucket = Arc::new(Mutex::new(bucket));
         Self { bucket, ..self }
@@ -325,12 +325,12 @@ mod tests {
     #[test]
     fn a_part_of_the_first_second_may_be_left_out() {
         let clock = Arc::new(ManualClock::new());
-        let half = RateLimitingSampler::new(4.0).unwrap().with_initial_share(0.5);
+        let half = RateLimitingSampler::new(4.0).unwrap().with_initial_fill(0.5);
         assert!(sampled(&half, &clock) && sampled(&half, &clock) && !sampled(&half, &clock));
         clock.advance(Duration::from_millis(250));
         assert!(sampled(&half, &clock) && !sampled(&half, &clock));
         for nothing in [0.0, -1.0, f64::NAN] {
-            let empty = RateLimitingSampler::new(4.0).unwrap().with_initial_share(nothing);
+            let empty = RateLimitingSampler::new(4.0).unwrap().with_initial_fill(nothing);
             assert!(!sampled(&empty, &clock));
         }
     }

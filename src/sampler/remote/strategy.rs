@@ -32,11 +32,11 @@ pub(super) fn read(body: &[u8]) -> Result<Strategy, StrategyError> {
     let response = object(&response, "the response")?;
     // All members are parsed, so that a malformed one is refused wherever it is.
     let operations = part(response, OPERATIONS)?;
-    let share =
+    let probability =
         part(response, PROBABILISTIC)?.map(|part| number(part, "samplingRate")).transpose()?;
     let limit =
         part(response, LIMIT)?.map(|part| number(part, "maxTracesPerSecond")).transpose()?;
-    match (operations, share, limit) {
+    match (operations, probability, limit) {
         (Some(operations), _, _) => per_operation(operations).map(Strategy::PerOperation),
         (None, Some(rate), _) if (0.0..=1.0).contains(&rate) => {
             Ok(Strategy::Probabilistic { rate })
@@ -77,12 +77,12 @@ fn per_operation(of: &Map<String, Value>) -> Result<OperationStrategies, Strateg
             Some(Value::String(operation)) => operation,
             Some(_) => return Err(wrong("operation", "text")),
         };
-        let Some(share) = part(entry, PROBABILISTIC)? else {
+        let Some(probability) = part(entry, PROBABILISTIC)? else {
             return Err(StrategyError::Refused(format!(
                 "operation {operation:?} has no {PROBABILISTIC}"
             )));
         };
-        strategies.operations.push((operation.to_owned(), number(share, "samplingRate")?));
+        strategies.operations.push((operation.to_owned(), number(probability, "samplingRate")?));
     }
     if list.iter().any(Value::is_null) {
         return Err(StrategyError::Refused("a strategy of an operation is null".to_owned()));
@@ -139,7 +139,7 @@ mod tests {
         }
     }
 
-    fn share(rate: f64) -> Result<Strategy, StrategyError> {
+    fn probability(rate: f64) -> Result<Strategy, StrategyError> {
         Ok(Strategy::Probabilistic { rate })
     }
 
@@ -151,7 +151,7 @@ mod tests {
             .chain([r#""strategyType":null,"#, r#""strategyType":"?","#, r#""strategyType":[],"#])
         {
             let body = format!(r#"{{{kind}"probabilisticSampling":{{"samplingRate":0.25}}}}"#);
-            assert_eq!(read(body.as_bytes()), share(0.25), "{body}");
+            assert_eq!(read(body.as_bytes()), probability(0.25), "{body}");
         }
     }
 
@@ -159,7 +159,7 @@ mod tests {
     fn the_most_special_member_wins() {
         let all = r#""rateLimitingSampling":{"maxTracesPerSecond":5},
             "probabilisticSampling":{"samplingRate":0.5}"#;
-        assert_eq!(read(format!("{{{all}}}").as_bytes()), share(0.5));
+        assert_eq!(read(format!("{{{all}}}").as_bytes()), probability(0.5));
         let body = format!(r#"{{{all},"operationSampling":{{"defaultSamplingProbability":0.1}}}}"#);
         let none = OperationStrategies::new(0.1, 0.0);
         assert_eq!(read(body.as_bytes()), Ok(Strategy::PerOperation(none)));

@@ -266,7 +266,7 @@ proptest! {
     }
 
     #[test]
-    fn law_a_share_of_traces_is_those_below_the_boundary(rate in 0.0..=1.0_f64, id: u64, high: u64) {
+    fn law_sampled_traces_are_those_below_the_boundary(rate in 0.0..=1.0_f64, id: u64, high: u64) {
         let sampler = ProbabilisticSampler::new(rate).unwrap();
         // 2⁶³ shares, of which `rate` are sampled: what Go computes, in wide numbers.
         #[expect(clippy::cast_possible_truncation, reason = "from 0 to 2⁶³, cut as Go cuts it")]

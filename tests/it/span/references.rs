@@ -294,6 +294,20 @@ fn calls_after_the_end_do_nothing_and_are_counted() {
 }
 
 #[test]
+fn calls_after_the_end_of_an_unsampled_span_do_nothing_and_are_counted() {
+    let builder = Tracer::builder("svc").sampler(ConstSampler::new(false)).logger(said());
+    let (tracer, _closer) = builder.null_reporter().build().unwrap();
+    let span = tracer.start_span("op");
+    span.finish();
+    span.finish();
+    span.set_operation_name("new").set_baggage_item("b", "v").retain_trace();
+    assert_eq!((&*span.operation_name(), span.baggage_item("b")), ("op", None));
+    drop(span);
+    let stats = tracer.stats();
+    assert_eq!((stats.misused, stats.not_sampled, stats.finished), (4, 1, 1));
+}
+
+#[test]
 fn the_last_handle_finishes_and_the_others_do_not() {
     let (tracer, _closer, memory) = with_sampling(true);
     let span = tracer.start_span("op");

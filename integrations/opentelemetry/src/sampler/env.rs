@@ -90,7 +90,7 @@ fn with_part(
             builder.refresh_interval(Duration::from_millis(millis))
         }
         "initialSamplingRate" => {
-            builder.initial_rate(value.parse().map_err(|_| refused("a share from 0 to 1"))?)
+            builder.initial_rate(value.parse().map_err(|_| refused("a probability from 0 to 1"))?)
         }
         _ => return Err(refused(PARTS)),
     })
@@ -109,7 +109,7 @@ fn with_path(endpoint: &str) -> String {
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
 const NAMES: [&str; 2] = ["jaeger_remote", "parentbased_jaeger_remote"];
-const PARTS: &str = "endpoint=URL, pollingIntervalMs=NUMBER, initialSamplingRate=SHARE";
+const PARTS: &str = "endpoint=URL, pollingIntervalMs=NUMBER, initialSamplingRate=PROBABILITY";
 
 #[cfg(test)]
 mod tests {
@@ -163,7 +163,7 @@ mod tests {
             ("endpoint", "\"endpoint\""),
             ("interval=5", "pollingIntervalMs=NUMBER"),
             ("pollingIntervalMs=5s", "milliseconds"),
-            ("initialSamplingRate=many", "share"),
+            ("initialSamplingRate=many", "probability"),
             ("initialSamplingRate=1.5", "1.5"),
             ("endpoint=ftp://x", "ftp://x"),
         ] {

@@ -19,7 +19,7 @@ use crate::ids;
 ///
 /// A span with a parent, local or remote, follows its parent's decision; a request with a debug id is
 /// recorded, as by [`DebugIdSampler`](crate::DebugIdSampler). Of all others, the rule in force decides:
-/// per operation with lower bounds, a share of traces, or traces per second. Spans that begin a trace have
+/// per operation with lower bounds, a probability, or traces per second. Spans that begin a trace have
 /// the tags `sampler.type` and `sampler.param`.
 ///
 /// # Cost
