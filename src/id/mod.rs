@@ -7,7 +7,7 @@ mod hex;
 
 use std::cell::Cell;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::str::FromStr;
 
 use rand::TryRng;
@@ -322,6 +322,25 @@ pub(crate) fn system_63() -> u64 {
 #[cold]
 pub(crate) fn seed() -> u64 {
     SysRng.try_next_u64().unwrap_or_else(|_| RandomState::new().hash_one(0)).max(2)
+}
+
+/// Hashes numbers that were drawn at random or hashed before, so that collisions cannot be provoked;
+/// they need only be spread over all bits.
+#[derive(Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        self.0 = (self.0 ^ half).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
 }
 
 /// Returns 63 random bits that are not all zero.

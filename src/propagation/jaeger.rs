@@ -8,13 +8,13 @@
 //! Trace id, span id, parent id and flags, all in hex. Ids are written padded, and read at any
 //! length that fits. Flags are read as hex too, which Go writes but does not read.
 
-use std::borrow::Cow;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, Removal, write_context};
 use super::keys::{FormatKey, begins_with};
 use super::limits::BoundedBaggage;
-use super::percent::{self, lower_case};
+use super::percent::{self, Decoding, decode_into, encode_into, lower_case};
 use super::single_value::SingleValue;
 use super::{Extracted, Format};
 use crate::encoding::cut;
@@ -132,29 +132,29 @@ impl Format for JaegerFormat {
         let kind = carrier.kind();
         let mut context = SpanContext { remote: true, ..SpanContext::default() };
         let mut baggage = BoundedBaggage::default();
+        let (mut key_memory, mut memory) = (String::new(), Vec::new());
         let (mut found, mut failure) = (SingleValue::default(), None);
         carrier.visit(&mut |key, value| {
             if trace_context.is(key) {
                 let taken = match parse_canonical(value) {
                     Some(parsed) => found.add(key, parsed),
-                    None => found.take(key, &decoded(kind, value), parse),
+                    None => found.take(key, decoded(kind, value, &mut memory), parse),
                 };
                 if let Err(error) = taken {
                     failure.get_or_insert(error);
                 }
             } else if debug.is(key) {
-                let id = percent::text(decoded(kind, value));
-                let id = cut(&id, MAX_DEBUG_ID_BYTES);
-                context.debug_id = (!id.is_empty()).then(|| id.into());
+                context.debug_id = read_debug_id(kind, value);
             } else if by_hand.is(key) {
                 read_by_hand(value, &mut baggage);
             } else if begins_with(key, baggage_prefix.text()) {
                 let key = &key[baggage_prefix.text().len()..];
                 let key = match kind {
-                    CarrierKind::HttpHeaders => lower_case(key),
-                    CarrierKind::TextMap => Cow::Borrowed(key),
+                    CarrierKind::HttpHeaders => lower_case(key, &mut key_memory),
+                    CarrierKind::TextMap => key,
                 };
-                baggage.set(&key, &percent::text(decoded(kind, value)));
+                let value = decoded(kind, value, &mut memory);
+                baggage.set(key, &percent::text(value));
             }
         });
         let broken = usize::from(failure.is_some());
@@ -191,16 +191,16 @@ impl JaegerFormat {
             return refused;
         }
         let kind = carrier.kind();
-        let mut name = String::new();
+        let (mut name, mut memory) = (String::new(), String::new());
         for (key, value) in context.baggage() {
             name.clear();
             name.push_str(baggage_prefix.known().text());
             name.push_str(key);
             let value = match kind {
-                CarrierKind::HttpHeaders => percent::encode(value),
-                CarrierKind::TextMap => Cow::Borrowed(value),
+                CarrierKind::HttpHeaders => encode_into(value, &mut memory),
+                CarrierKind::TextMap => value,
             };
-            refused += usize::from(!carrier.set(&name, &value));
+            refused += usize::from(!carrier.set(&name, value));
         }
         refused
     }
@@ -214,22 +214,34 @@ pub(super) fn hand_on_debug_id(
 ) {
     if let Some(id) = context.debug_id() {
         let http = carrier.kind() == CarrierKind::HttpHeaders;
-        let text = if http { percent::encode(id) } else { Cow::Borrowed(id) };
-        carrier.set(key.known().text(), &text);
+        let mut memory = String::new();
+        let text = if http { encode_into(id, &mut memory) } else { id };
+        carrier.set(key.known().text(), text);
     }
 }
 
 /// Decodes an HTTP header value once; a value that cannot be decoded stays as it is.
-fn decoded(kind: CarrierKind, value: &[u8]) -> Cow<'_, [u8]> {
+fn decoded<'v>(kind: CarrierKind, value: &'v [u8], memory: &'v mut Vec<u8>) -> &'v [u8] {
     match kind {
-        CarrierKind::HttpHeaders => percent::decode(value).unwrap_or(Cow::Borrowed(value)),
-        CarrierKind::TextMap => Cow::Borrowed(value),
+        CarrierKind::HttpHeaders => {
+            decode_into(value, Decoding::PlusIsSpace, memory).unwrap_or(value)
+        }
+        CarrierKind::TextMap => value,
     }
+}
+
+/// Reads a caller's correlation id.
+pub(super) fn read_debug_id(kind: CarrierKind, value: &[u8]) -> Option<Arc<str>> {
+    let mut memory = Vec::new();
+    let id = percent::text(decoded(kind, value, &mut memory));
+    let id = cut(&id, MAX_DEBUG_ID_BYTES);
+    (!id.is_empty()).then(|| id.into())
 }
 
 /// Reads `key1=value1, key2=value2`, decoded as a whole before it is split, in text maps too.
 fn read_by_hand(value: &[u8], baggage: &mut BoundedBaggage) {
-    let Some(value) = percent::decode(value) else { return };
+    let mut memory = Vec::new();
+    let Some(value) = decode_into(value, Decoding::PlusIsSpace, &mut memory) else { return };
     let value = percent::text(value);
     for pair in value.split(',') {
         let mut parts = pair.trim().split('=');

@@ -124,7 +124,7 @@ pub(super) fn begins_with(name: &str, prefix: &str) -> bool {
     let Some(head) = name.as_bytes().get(..prefix.len()) else { return false };
     // The ends are compared first: many names begin alike.
     let (Some(last), Some(end)) = (head.last(), prefix.last()) else { return false };
-    last.eq_ignore_ascii_case(end) && head.eq_ignore_ascii_case(prefix)
+    last.eq_ignore_ascii_case(end) && (head == prefix || head.eq_ignore_ascii_case(prefix))
 }
 
 /// Returns whether two sets of keys cover the same headers.

@@ -16,7 +16,7 @@ pub(super) const MAX_BYTES: usize = 8_192;
 #[derive(Debug, Default)]
 pub(super) struct BoundedBaggage {
     /// The items; none until there is one.
-    baggage: Option<Arc<Baggage>>,
+    baggage: Option<Baggage>,
     pub(super) dropped: usize,
 }
 
@@ -28,29 +28,21 @@ impl BoundedBaggage {
 
     /// Sets an item with properties, or counts it as dropped if it does not fit.
     pub(super) fn put(&mut self, item: BaggageItem<'_>) {
-        let baggage = Arc::make_mut(self.baggage.get_or_insert_default());
-        // A key that is there already is replaced, and takes no further place.
-        let before = baggage.item(item.key).map(BaggageItem::bytes);
-        let items = baggage.len() - usize::from(before.is_some());
-        let bytes = baggage.bytes() - before.unwrap_or(0) + item.bytes();
-        if items >= MAX_ITEMS || bytes > MAX_BYTES {
-            self.dropped += 1;
-        } else {
-            baggage.set(item);
-        }
+        let baggage = self.baggage.get_or_insert_default();
+        self.dropped += usize::from(!baggage.set_within(item, MAX_ITEMS, MAX_BYTES));
     }
 
     /// Takes over the W3C members of other vendors.
     pub(super) fn foreign(&mut self, trace_state: Option<Arc<str>>, random: bool) {
         if trace_state.is_some() || random {
-            let baggage = Arc::make_mut(self.baggage.get_or_insert_default());
+            let baggage = self.baggage.get_or_insert_default();
             (baggage.trace_state, baggage.random) = (trace_state, random);
         }
     }
 
     /// Returns the baggage, if there is any.
     pub(super) fn finish(self) -> Option<Arc<Baggage>> {
-        self.baggage.filter(|baggage| !baggage.is_empty())
+        self.baggage.filter(|baggage| !baggage.is_empty()).map(Arc::new)
     }
 }
 
@@ -80,10 +72,11 @@ pub(super) fn fitting<'c>(
 
 /// Returns the keys that a later item has in another case: as headers they are the same.
 pub(super) fn repeated_in_other_case(context: &SpanContext) -> Vec<&str> {
-    let keys: Vec<_> = context.baggage().map(|(key, _)| key).collect();
-    if !keys.iter().any(|key| key.bytes().any(|byte| byte.is_ascii_uppercase())) {
+    let is_upper = |key: &str| key.bytes().any(|byte| byte.is_ascii_uppercase());
+    if !context.baggage().any(|(key, _)| is_upper(key)) {
         return Vec::new();
     }
+    let keys: Vec<_> = context.baggage().map(|(key, _)| key).collect();
     let mut later = HashSet::new();
     let repeated = keys.into_iter().rev().filter(|key| !later.insert(key.to_ascii_lowercase()));
     repeated.collect()

@@ -9,19 +9,15 @@ use std::borrow::Cow;
 
 use crate::id::digit;
 
-/// Encodes a value: unreserved characters stay, the rest becomes `%XX`.
-pub(super) fn encode(value: &str) -> Cow<'_, str> {
-    encode_except(value, is_unreserved)
-}
-
-/// Encodes all but the bytes that may stay.
-pub(super) fn encode_except(value: &str, stays: impl Fn(u8) -> bool) -> Cow<'_, str> {
-    if value.bytes().all(&stays) {
-        return Cow::Borrowed(value);
+/// Encodes a value: unreserved characters stay, the rest becomes `%XX`. If that changes it, it is written
+/// to `memory`.
+pub(super) fn encode_into<'v>(value: &'v str, memory: &'v mut String) -> &'v str {
+    if value.bytes().all(is_unreserved) {
+        return value;
     }
-    let mut encoded = String::with_capacity(value.len() + 16);
-    push_encoded(&mut encoded, value, stays);
-    Cow::Owned(encoded)
+    memory.clear();
+    push_encoded(memory, value, is_unreserved);
+    memory
 }
 
 /// Appends a value, encoded but for the bytes that may stay.
@@ -37,53 +33,82 @@ pub(super) fn push_encoded(text: &mut String, value: &str, stays: impl Fn(u8) ->
     }
 }
 
-/// Decodes a value in which `+` is a space; `None` if a `%` is not followed by two hex digits.
-pub(super) fn decode(value: &[u8]) -> Option<Cow<'_, [u8]>> {
-    decoded(value, |byte| if byte == b'+' { b' ' } else { byte })
+/// How a value is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decoding {
+    /// `+` is a space.
+    PlusIsSpace,
+    /// `+` is a plus sign.
+    Plus,
+    /// The same, and a `%` that two hex digits do not follow stands for itself.
+    Lenient,
+}
+
+/// Decodes a value, into `memory` if that changes it; `None` if a `%` is not followed by two hex digits.
+pub(super) fn decode_into<'v>(
+    value: &'v [u8],
+    decoding: Decoding,
+    memory: &'v mut Vec<u8>,
+) -> Option<&'v [u8]> {
+    let space = if decoding == Decoding::PlusIsSpace { b'+' } else { b'%' };
+    let is_encoded = |byte: &u8| *byte == b'%' || *byte == space;
+    let Some(first) = value.iter().position(is_encoded) else { return Some(value) };
+    memory.clear();
+    memory.reserve(value.len());
+    let (mut plain, mut rest) = value.split_at(first);
+    loop {
+        memory.extend_from_slice(plain);
+        rest = match rest {
+            [] => return Some(memory),
+            [b'+', after @ ..] => {
+                memory.push(b' ');
+                after
+            }
+            [percent, after @ ..] => match (byte_of(after), decoding) {
+                (Some((byte, after)), _) => {
+                    memory.push(byte);
+                    after
+                }
+                (None, Decoding::Lenient) => {
+                    memory.push(*percent);
+                    after
+                }
+                (None, _) => return None,
+            },
+        };
+        (plain, rest) = rest.split_at(rest.iter().position(is_encoded).unwrap_or(rest.len()));
+    }
+}
+
+/// Reads the two hex digits behind a `%`, and returns what follows them.
+fn byte_of(digits: &[u8]) -> Option<(u8, &[u8])> {
+    let [high, low, after @ ..] = digits else { return None };
+    Some(((digit(*high)? << 4) | digit(*low)?, after))
 }
 
 /// Decodes a value in which `+` is a plus sign; `None` if a `%` is not followed by two hex digits.
-pub(crate) fn decode_with_plus(value: &[u8]) -> Option<Cow<'_, [u8]>> {
-    decoded(value, |byte| byte)
-}
-
-fn decoded(value: &[u8], plain: impl Fn(u8) -> u8) -> Option<Cow<'_, [u8]>> {
-    if value.iter().all(|byte| *byte != b'%' && plain(*byte) == *byte) {
-        return Some(Cow::Borrowed(value));
-    }
-    let mut decoded = Vec::with_capacity(value.len());
-    let mut rest = value;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        if *byte == b'%' {
-            let [high, low, after @ ..] = rest else { return None };
-            decoded.push((digit(*high)? << 4) | digit(*low)?);
-            rest = after;
-        } else {
-            decoded.push(plain(*byte));
-        }
-    }
-    Some(Cow::Owned(decoded))
+pub(crate) fn decode_with_plus(value: &[u8]) -> Option<Vec<u8>> {
+    let mut memory = Vec::new();
+    decode_into(value, Decoding::Plus, &mut memory).map(<[u8]>::to_vec)
 }
 
 /// Converts bytes to text; invalid UTF-8 is replaced.
-pub(super) fn text(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
-    match bytes {
-        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-        Cow::Owned(bytes) => Cow::Owned(
-            String::from_utf8(bytes)
-                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-        ),
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 
-/// Returns a header's key in lower case, which it nearly always is.
-pub(super) fn lower_case(key: &str) -> Cow<'_, str> {
-    if key.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(key.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(key)
+/// Returns a header's key in lower case, which it nearly always is; otherwise it is written to `memory`.
+pub(super) fn lower_case<'k>(key: &'k str, memory: &'k mut String) -> &'k str {
+    if !key.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return key;
     }
+    memory.clear();
+    memory.push_str(key);
+    memory.make_ascii_lowercase();
+    memory
 }
 
 const fn is_unreserved(byte: u8) -> bool {
@@ -99,29 +124,41 @@ mod tests {
 
     #[test]
     fn a_plus_sign_is_a_space_in_one_way_of_reading_and_itself_in_the_other() {
-        assert_eq!(encode("a b+c"), "a%20b%2Bc");
+        let mut memory = "of another value".to_owned();
+        assert_eq!(encode_into("a b+c", &mut memory), "a%20b%2Bc");
         for (value, space, plus) in
             [("a+b%2B", Some("a b+"), Some("a+b+")), ("100%", None, None), ("%zz", None, None)]
         {
-            let read = |decoded: Option<Cow<'_, [u8]>>| decoded.map(|d| text(d).into_owned());
-            assert_eq!(read(decode(value.as_bytes())).as_deref(), space, "{value}");
-            assert_eq!(read(decode_with_plus(value.as_bytes())).as_deref(), plus, "{value}");
+            for (decoding, text) in [(Decoding::PlusIsSpace, space), (Decoding::Plus, plus)] {
+                let mut memory = b"of another value".to_vec();
+                let decoded = decode_into(value.as_bytes(), decoding, &mut memory);
+                assert_eq!(decoded, text.map(str::as_bytes), "{value}, {decoding:?}");
+            }
         }
     }
 
     proptest! {
         #[test]
         fn law_both_ways_of_decoding_undo_encoding(value in "\\PC*|.*") {
-            let encoded = encode(&value);
+            let mut memory = String::new();
+            let encoded = encode_into(&value, &mut memory);
             prop_assert!(encoded.bytes().all(|b| is_unreserved(b) || b == b'%'));
-            for decoded in [decode(encoded.as_bytes()), decode_with_plus(encoded.as_bytes())] {
-                prop_assert_eq!(decoded.as_deref(), Some(value.as_bytes()));
+            for decoding in [Decoding::PlusIsSpace, Decoding::Plus, Decoding::Lenient] {
+                let mut memory = Vec::new();
+                let decoded = decode_into(encoded.as_bytes(), decoding, &mut memory);
+                prop_assert_eq!(decoded, Some(value.as_bytes()));
             }
         }
 
         #[test]
-        fn law_decoding_takes_any_bytes(value in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = (decode(&value), decode_with_plus(&value));
+        fn law_decoding_takes_any_text_and_lenient_decoding_agrees_with_strict(
+            value in "[%+0-9a-zA-F]{0,20}|\\PC*",
+        ) {
+            let (mut one, mut other) = (Vec::new(), Vec::new());
+            let strict = decode_into(value.as_bytes(), Decoding::Plus, &mut one);
+            let lenient = decode_into(value.as_bytes(), Decoding::Lenient, &mut other);
+            prop_assert!(lenient.is_some());
+            prop_assert!(strict.is_none() || strict == lenient);
         }
     }
 }

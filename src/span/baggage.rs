@@ -1,8 +1,10 @@
 //! Baggage: the items that are propagated with a trace.
 
 use std::collections::HashMap;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, BuildHasherDefault, RandomState};
 use std::sync::Arc;
+
+use crate::id::IdHasher;
 
 /// The baggage of a trace, in the order in which its items were first set.
 ///
@@ -25,9 +27,8 @@ pub(crate) struct Baggage {
     len: usize,
     /// The length of all items in bytes.
     bytes: usize,
-    /// The position of an item by the hash of its key, if there are many items; removed ones stay.
-    /// Of two keys with the same hash it has the last one.
-    index: Option<HashMap<u64, usize>>,
+    /// If there are many items, their positions.
+    index: Option<Index>,
     /// Other vendors' members of `tracestate`, never empty.
     pub(crate) trace_state: Option<Arc<str>>,
     /// Whether the caller has marked the trace id as random.
@@ -50,9 +51,19 @@ impl BaggageItem<'_> {
     }
 }
 
+/// The positions of items by the hashes of their keys; removed ones stay. Of two keys with the same
+/// hash it has the last one.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    hasher: RandomState,
+    positions: HashMap<u64, usize, BuildHasherDefault<IdHasher>>,
+}
+
 /// The position of an item's key, value and properties, one after the other.
 #[derive(Clone, Copy, Debug)]
 struct Item {
+    /// Differs for most keys, and is compared before them.
+    mark: u32,
     start: usize,
     key_len: usize,
     value_len: usize,
@@ -99,28 +110,58 @@ impl Baggage {
 
     /// Sets an item, even to an empty value, as extraction does. An existing one keeps its
     /// position.
-    pub(crate) fn set(&mut self, item: BaggageItem<'_>) {
-        let BaggageItem { key, value, properties } = item;
-        let item = Item {
+    pub(crate) fn set(&mut self, given: BaggageItem<'_>) {
+        self.set_within(given, usize::MAX, usize::MAX);
+    }
+
+    /// Sets an item unless there were then more items or bytes than given, and returns whether it did.
+    pub(crate) fn set_within(
+        &mut self,
+        given: BaggageItem<'_>,
+        max_items: usize,
+        max_bytes: usize,
+    ) -> bool {
+        let BaggageItem { key, value, properties } = given;
+        let hash = self.hash(key);
+        let known = self.find_hashed(key, hash);
+        let before = known.and_then(|at| self.items.get(at).copied().flatten());
+        let len = self.len + usize::from(before.is_none());
+        let bytes = self.bytes - before.map_or(0, Item::len) + given.bytes();
+        if len > max_items || bytes > max_bytes {
+            return false;
+        }
+        let item = Some(Item {
+            mark: mark(key),
             start: self.text.len(),
             key_len: key.len(),
             value_len: value.len(),
             properties_len: properties.len(),
-        };
-        let known = self.find(key);
+        });
+        self.grow(given.bytes());
         for text in [key, value, properties] {
             self.text.push_str(text);
         }
-        self.bytes += item.len();
-        let before = known.and_then(|at| self.items.get_mut(at));
-        if let Some(before) = before.and_then(|before| before.replace(item)) {
-            self.bytes -= before.len();
+        (self.len, self.bytes) = (len, bytes);
+        if let Some(slot) = known.and_then(|at| self.items.get_mut(at)) {
+            *slot = item;
         } else {
-            self.len += 1;
-            self.items.push(Some(item));
-            self.note_last(key);
+            self.items.push(item);
+            self.index_last(hash);
         }
         self.compact();
+        true
+    }
+
+    /// Makes room for an item: four times as much as there is, so that many items take a few
+    /// allocations, or twice as much where that is no longer little.
+    fn grow(&mut self, bytes: usize) {
+        let much = |len: usize| (3 * len).min(MAX_SPARE);
+        if self.text.capacity() - self.text.len() < bytes {
+            self.text.reserve(bytes.max(much(self.text.len())));
+        }
+        if self.items.len() == self.items.capacity() {
+            self.items.reserve(much(self.items.len()).max(1));
+        }
     }
 
     pub(crate) fn remove(&mut self, key: &str) {
@@ -166,33 +207,46 @@ impl Baggage {
 
     /// Returns the position of the item with a key.
     fn find(&self, key: &str) -> Option<usize> {
-        let is_of = |item: Option<Item>| {
-            item.is_some_and(|item| item.key_len == key.len() && self.at(item).key == key)
+        self.find_hashed(key, self.hash(key))
+    }
+
+    /// Returns the hash of a key in the index, if there is one.
+    fn hash(&self, key: &str) -> Option<u64> {
+        self.index.as_ref().map(|index| index.hasher.hash_one(key))
+    }
+
+    fn find_hashed(&self, key: &str, hash: Option<u64>) -> Option<usize> {
+        let mark = mark(key);
+        let is_of = |item: &Option<Item>| {
+            item.is_some_and(|item| {
+                item.mark == mark && item.key_len == key.len() && self.at(item).key == key
+            })
         };
-        if let Some(index) = &self.index {
-            let at = *index.get(&index.hasher().hash_one(key))?;
-            if self.items.get(at).copied().is_some_and(is_of) {
+        if let (Some(index), Some(hash)) = (&self.index, hash) {
+            let at = *index.positions.get(&hash)?;
+            if self.items.get(at).is_some_and(is_of) {
                 return Some(at);
             }
         }
-        self.items.iter().position(|item| is_of(*item))
+        self.items.iter().position(is_of)
     }
 
     /// Adds the last item to the index, which is made when there are many.
-    fn note_last(&mut self, key: &str) {
-        if let Some(index) = &mut self.index {
-            let hash = index.hasher().hash_one(key);
-            index.insert(hash, self.items.len() - 1);
+    fn index_last(&mut self, hash: Option<u64>) {
+        if let (Some(index), Some(hash)) = (&mut self.index, hash) {
+            index.positions.insert(hash, self.items.len() - 1);
         } else if self.items.len() > MAX_SCANNED {
             self.make_index();
         }
     }
 
     fn make_index(&mut self) {
-        let mut index = HashMap::with_capacity(2 * self.items.len());
+        let mut index = Index::default();
+        // There is room for all items that are read from a carrier.
+        index.positions.reserve(7 * self.items.len());
         for (at, item) in self.items.iter().enumerate() {
             if let Some(item) = item {
-                index.insert(index.hasher().hash_one(self.at(*item).key), at);
+                index.positions.insert(index.hasher.hash_one(self.at(*item).key), at);
             }
         }
         self.index = Some(index);
@@ -220,8 +274,23 @@ impl Baggage {
     }
 }
 
+/// Returns a number that differs for most keys: of their ends, as many begin or end alike.
+#[inline]
+fn mark(key: &str) -> u32 {
+    let key = key.as_bytes();
+    match (key.first_chunk(), key.last_chunk()) {
+        (Some(first), Some(last)) => {
+            u32::from_le_bytes(*first).rotate_left(7) ^ u32::from_le_bytes(*last)
+        }
+        _ => key.iter().fold(0, |mark, byte| (mark << 8) | u32::from(*byte)),
+    }
+}
+
 /// The number of items from which on there is an index.
 const MAX_SCANNED: usize = 32;
+
+/// The most that is reserved beyond what is needed, in items or bytes; memory doubles from then on.
+const MAX_SPARE: usize = 4_096;
 
 /// The minimum that is freed.
 const MIN_WASTED_BYTES: usize = 1_024;

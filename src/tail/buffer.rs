@@ -6,11 +6,11 @@
 //! spans. The memory of a discarded trace is reused for the next one.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::mem;
 
 use crate::encoding::{SpanParts, SpanView};
-use crate::id::TraceId;
+use crate::id::{IdHasher, TraceId};
 
 /// Identifies a trace in its buffer. The id of a discarded trace identifies nothing, even if its
 /// slot is in use again.
@@ -306,25 +306,6 @@ impl<S> TraceBuffer<S> {
 
 /// The memory of a slot beside its spans.
 const SLOT_BYTES: usize = size_of::<Trace>() + 2 * size_of::<usize>();
-
-/// Hashes trace ids. The listed ids were drawn at random in this process, so that collisions cannot
-/// be provoked; they need only be spread over all bits.
-#[derive(Debug, Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, half: u64) {
-        self.0 = (self.0 ^ half).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
-    }
-}
 
 /// The capacity below which the map of open traces is not shrunk.
 const MANY_TRACES: usize = 1024;

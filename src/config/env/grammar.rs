@@ -196,7 +196,7 @@ pub(super) fn encoded_pairs(text: &str) -> Result<Vec<(String, String)>, NoTag> 
         let pair = entry.split_once('=').filter(|_| !entry.contains(['\n', '\r']));
         let decode = |part: &str| {
             let bytes = propagation::percent_decoded(part.trim().as_bytes())?;
-            String::from_utf8(bytes.into_owned()).ok()
+            String::from_utf8(bytes).ok()
         };
         let decoded = pair.and_then(|(key, value)| Some((decode(key)?, decode(value)?)));
         decoded.filter(|(key, _)| !key.is_empty()).ok_or_else(|| NoTag(entry.to_owned()))

@@ -6,15 +6,13 @@
 mod multi;
 mod single;
 
-use std::borrow::Cow;
-
 pub use self::multi::B3Format;
 pub use self::single::B3SingleFormat;
 use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, KnownName};
 use super::composite::first_of;
 use super::keys::{FormatKey, begins_with};
 use super::limits::BoundedBaggage;
-use super::percent::{self, lower_case};
+use super::percent::{self, Decoding, decode_into, encode_into, lower_case};
 use super::{Extracted, Format, HeadersConfig};
 use crate::error::ExtractError;
 use crate::id::{SpanId, TraceId};
@@ -82,10 +80,12 @@ fn extract(
     let kind = carrier.kind();
     let (mut multi, mut single) = (multi::Reader::default(), single::Reader::default());
     let mut baggage = BoundedBaggage::default();
+    let (mut key_memory, mut memory) = (String::new(), Vec::new());
     carrier.visit(&mut |key, value| {
         if !multi.take(key, value) && !single.take(key, value) && begins_with(key, baggage_prefix) {
-            let key = lower_case(&key[baggage_prefix.len()..]);
-            baggage.set(&key, &percent::text(decoded(kind, value)));
+            let key = lower_case(&key[baggage_prefix.len()..], &mut key_memory);
+            let value = decoded(kind, value, &mut memory);
+            baggage.set(key, &percent::text(value));
         }
     });
     let (multi, single) = (multi.finish(), single.finish());
@@ -119,35 +119,33 @@ fn found((trace_id, span_id, parent_id, decision): Parsed) -> Result<Extracted, 
 /// Writes baggage under a prefix, and returns how many items were refused.
 fn inject_baggage(context: &SpanContext, prefix: &str, carrier: &mut dyn InjectCarrier) -> usize {
     let kind = carrier.kind();
-    let mut name = String::new();
+    let (mut name, mut memory) = (String::new(), String::new());
     let mut refused = 0;
     for (key, value) in context.baggage() {
         name.clear();
         name.push_str(prefix);
         name.push_str(key);
-        refused += usize::from(!carrier.set(&name, &encoded(kind, value)));
+        refused += usize::from(!carrier.set(&name, encoded(kind, value, &mut memory)));
     }
     refused
 }
 
 /// Encodes a header value. Most values stay as they are, for readers that decode nothing.
-fn encoded(kind: CarrierKind, value: &str) -> Cow<'_, str> {
+fn encoded<'v>(kind: CarrierKind, value: &'v str, memory: &'v mut String) -> &'v str {
     let plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'%';
     let edges = value.starts_with(' ') || value.ends_with(' ');
     if kind == CarrierKind::TextMap || (value.bytes().all(plain) && !edges) {
-        Cow::Borrowed(value)
+        value
     } else {
-        percent::encode(value)
+        encode_into(value, memory)
     }
 }
 
 /// Decodes a header value. A value that cannot be decoded was not encoded.
-fn decoded(kind: CarrierKind, value: &[u8]) -> Cow<'_, [u8]> {
+fn decoded<'v>(kind: CarrierKind, value: &'v [u8], memory: &'v mut Vec<u8>) -> &'v [u8] {
     match kind {
-        CarrierKind::HttpHeaders => {
-            percent::decode_with_plus(value).unwrap_or(Cow::Borrowed(value))
-        }
-        CarrierKind::TextMap => Cow::Borrowed(value),
+        CarrierKind::HttpHeaders => decode_into(value, Decoding::Plus, memory).unwrap_or(value),
+        CarrierKind::TextMap => value,
     }
 }
 

@@ -1,9 +1,8 @@
 //! The header `baggage`: items of the trace with percent-encoded values.
 
-use crate::id::digit;
 use crate::propagation::carrier::is_token;
 use crate::propagation::limits::{BoundedBaggage, MAX_BYTES};
-use crate::propagation::percent::{self, push_encoded};
+use crate::propagation::percent::{self, Decoding, decode_into, push_encoded};
 use crate::span::BaggageItem;
 
 /// The maximum number of items, by W3C.
@@ -40,6 +39,8 @@ pub(super) fn write<'b>(items: impl Iterator<Item = BaggageItem<'b>>) -> (String
 pub(super) struct Reader {
     baggage: BoundedBaggage,
     members: usize,
+    /// The memory that values are decoded in.
+    memory: Vec<u8>,
 }
 
 impl Reader {
@@ -51,7 +52,9 @@ impl Reader {
             self.members += 1;
             match item(member).filter(|_| self.members <= MAX_MEMBERS) {
                 Some((key, value, properties)) => {
-                    self.baggage.put(BaggageItem { key, value: &decode(value), properties });
+                    let value = decode_into(value, Decoding::Lenient, &mut self.memory);
+                    let value = &percent::text(value.unwrap_or_default());
+                    self.baggage.put(BaggageItem { key, value, properties });
                 }
                 None => self.baggage.dropped += 1,
             }
@@ -78,24 +81,6 @@ fn item(member: &[u8]) -> Option<(&str, &[u8], &str)> {
 /// Returns whether W3C allows a byte in a value; the percent sign is encoded as well.
 fn stays(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\%".contains(&byte)
-}
-
-/// Decodes a value. A `%` without two digits stands for itself, and invalid UTF-8 is replaced.
-fn decode(value: &[u8]) -> String {
-    let mut decoded = Vec::with_capacity(value.len());
-    let mut rest = value;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        if let (b'%', [high, low, after @ ..]) = (byte, after)
-            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        {
-            decoded.push(high << 4 | low);
-            rest = after;
-        } else {
-            decoded.push(*byte);
-        }
-    }
-    percent::text(decoded.into()).into_owned()
 }
 
 #[cfg(test)]

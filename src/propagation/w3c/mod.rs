@@ -12,13 +12,12 @@ mod state;
 
 use self::parent::{Flags, TRACE_PARENT};
 use self::state::StateReader;
-use super::carrier::{CarrierKind, ExtractCarrier, InjectCarrier, Removal, write_context};
-use super::jaeger::{debug_key, hand_on_debug_id};
+use super::carrier::{ExtractCarrier, InjectCarrier, Removal, write_context};
+use super::jaeger::{debug_key, hand_on_debug_id, read_debug_id};
 use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
 use super::single_value::SingleValue;
-use super::{Extracted, Format, HeadersConfig, percent};
-use crate::encoding::cut;
+use super::{Extracted, Format, HeadersConfig};
 use crate::error::ExtractError;
 use crate::span::SpanContext;
 
@@ -124,12 +123,7 @@ impl Format for W3cFormat {
             } else if baggage.is(key) {
                 items.take(value);
             } else if debug.is(key) {
-                let http = carrier.kind() == CarrierKind::HttpHeaders;
-                let decoded =
-                    percent::decode(value).filter(|_| http).unwrap_or_else(|| value.into());
-                let id = percent::text(decoded);
-                let id = cut(&id, MAX_DEBUG_ID_BYTES);
-                debug_id = (!id.is_empty()).then(|| id.into());
+                debug_id = read_debug_id(carrier.kind(), value);
             }
         });
         let broken = usize::from(failure.is_some());
@@ -182,6 +176,3 @@ impl W3cFormat {
         refused + dropped
     }
 }
-
-/// The maximum length of a debug id that is read.
-const MAX_DEBUG_ID_BYTES: usize = 2_048;
