@@ -47,15 +47,20 @@ impl StateReader {
                 continue;
             }
             self.members += 1;
+            // What can be read of Jaeger's consists of hex digits and colons, and so is well-formed.
+            let ours = member.strip_prefix(OURS).and_then(|after| read(after.strip_prefix(b"=")?));
+            if ours.is_some() && self.members <= MAX_MEMBERS {
+                self.ours = self.ours.or(ours);
+                continue;
+            }
             let text = str::from_utf8(member).ok();
-            let Some((key, value)) =
-                text.and_then(well_formed).filter(|_| self.members <= MAX_MEMBERS)
-            else {
+            let well_formed = text.and_then(well_formed);
+            let Some(key) = well_formed.filter(|_| self.members <= MAX_MEMBERS) else {
                 self.broken = true;
                 continue;
             };
             if key.as_bytes() == OURS {
-                self.ours = self.ours.or_else(|| read(value));
+                // It is not one that a client of Jaeger's writes.
                 continue;
             }
             if !self.foreign.is_empty() {
@@ -76,8 +81,8 @@ impl StateReader {
     }
 }
 
-/// Returns key and value of a member that W3C allows.
-fn well_formed(member: &str) -> Option<(&str, &str)> {
+/// Returns the key of a member that W3C allows.
+fn well_formed(member: &str) -> Option<&str> {
     let (key, value) = member.split_once('=')?;
     let mut letters = key.bytes();
     let begins = letters.next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -85,7 +90,7 @@ fn well_formed(member: &str) -> Option<(&str, &str)> {
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/@".contains(&byte);
     let printable = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'=';
     let whole = begins && letters.all(goes_on) && value.bytes().all(printable);
-    (whole && key.len() <= 256 && value.len() <= 256).then_some((key, value))
+    (whole && key.len() <= 256 && value.len() <= 256).then_some(key)
 }
 
 /// Drops members beyond the limit: the long ones first, then those from the end.
@@ -102,8 +107,8 @@ fn shortened(foreign: &str) -> String {
     retained.join(",")
 }
 
-fn read(value: &str) -> Option<Ours> {
-    let mut parts = value.as_bytes().split(|byte| *byte == b':');
+fn read(value: &[u8]) -> Option<Ours> {
+    let mut parts = value.split(|byte| *byte == b':');
     let mut next = || lower_hex(parts.next()?);
     let (span_id, parent_id) = (SpanId::new(next()?), SpanId::new(next()?));
     let flags = u8::try_from(next()?).ok()?;

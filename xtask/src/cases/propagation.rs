@@ -28,10 +28,10 @@ pub(super) const CASES: &[Case] = &[
         .within(2_800, 2_800, 0)
         .in_time(3, 310),
     Case::new("headers, w3c", 200, |meter| child::<HeaderMap>(meter, w3c()))
-        .within(3_000, 4_750, 0)
+        .within(3_000, 4_100, 0)
         .in_time(5, 460),
     Case::new("headers, b3 and w3c", 200, |meter| child::<HeaderMap>(meter, b3_and_w3c()))
-        .within(11_000, 11_000, 0)
+        .within(10_100, 10_100, 0)
         .in_time(14, 1_290),
     Case::new("map, jaeger", 200, |meter| child::<Map>(meter, jaeger()))
         .within(1_700, 1_700, 0)
@@ -43,10 +43,10 @@ pub(super) const CASES: &[Case] = &[
         .within(2_700, 2_700, 0)
         .in_time(0, 270),
     Case::new("map, w3c", 200, |meter| child::<Map>(meter, w3c()))
-        .within(3_000, 4_550, 0)
+        .within(3_000, 3_950, 0)
         .in_time(0, 400),
     Case::new("map, b3 and w3c", 200, |meter| child::<Map>(meter, b3_and_w3c()))
-        .within(10_500, 10_500, 0)
+        .within(9_500, 9_500, 0)
         .in_time(0, 1_050),
     Case::new("empty map, jaeger", 200, |meter| in_new_map(meter, jaeger()))
         .within(2_050, 2_500, 3)
