@@ -40,18 +40,19 @@ impl Programs {
 
 fn build() -> Found<Programs> {
     // Both at once, as then what they share is built once.
-    let [nethttp, hotrod] = programs(["nethttp", "hotrod"])?;
+    let [nethttp, hotrod] = programs(&["nethttp", "hotrod"], ["nethttp", "hotrod"])?;
     Ok(Programs { nethttp, hotrod })
 }
 
-/// Builds programs of this repository, each in the package of its name.
+/// Builds programs of this repository, which are in these packages.
 ///
 /// # Errors
 ///
 /// Says why if they cannot be built.
-pub fn programs<const N: usize>(names: [&str; N]) -> Found<[PathBuf; N]> {
+pub fn programs<const N: usize>(packages: &[&str], names: [&str; N]) -> Found<[PathBuf; N]> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--bins"]).args(names.iter().flat_map(|name| ["-p", name]));
+    cargo.arg("build").args(packages.iter().flat_map(|package| ["-p", package]));
+    cargo.args(names.iter().flat_map(|name| ["--bin", name]));
     cargo.args(["--message-format", "json-render-diagnostics"]);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     let reported = command::output(&mut cargo, BUILD_LIMIT)?;
@@ -88,9 +89,19 @@ impl Running {
     ///
     /// Says why if it does not start.
     pub fn start(program: &Path, args: &[&str]) -> Found<Self> {
+        Self::start_with(program, args, &[])
+    }
+
+    /// Starts a program with these variables in its environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with(program: &Path, args: &[&str], variables: &[(&str, &str)]) -> Found<Self> {
         let name = format!("{} {}", program.display(), args.join(" "));
         let mut child = Command::new(program)
             .args(args)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -133,14 +144,24 @@ impl Running {
         }
     }
 
-    /// Asks it to end, as the system does when it shuts down; gives all that it printed.
+    /// Sends SIGTERM, as the system does when it shuts down, and does not wait.
+    ///
+    /// # Errors
+    ///
+    /// Says so if that is not possible.
+    pub fn terminate(&self) -> Found<()> {
+        let pid = self.child.id().to_string();
+        command::output(Command::new("sh").args(["-c", "kill -TERM $0", &pid]), END_LIMIT)?;
+        Ok(())
+    }
+
+    /// Sends SIGTERM and waits for the end; gives all that it printed.
     ///
     /// # Errors
     ///
     /// Says so if it does not end well, or not soon.
     pub fn end(mut self) -> Found<String> {
-        let pid = self.child.id().to_string();
-        command::output(Command::new("sh").args(["-c", "kill -TERM $0", &pid]), END_LIMIT)?;
+        self.terminate()?;
         let status = command::wait(&mut self.child, END_LIMIT);
         // The thread that reads ends with the pipe, which ends with the program.
         while let Ok(line) = self.lines.recv_timeout(END_LIMIT) {

@@ -61,7 +61,7 @@ fn compare(
 /// Counts by both doors, and the verdict, where these fields always differ.
 fn check(kind: Kind, always: &[&str]) {
     let found = || -> Found<_> {
-        let [program] = demo::programs(["jaeger-client-compare"])?;
+        let [program] = demo::programs(&["jaeger-client-compare"], ["jaeger-client-compare"])?;
         Ok((program, Backend::start(kind)?))
     };
     let Some((program, backend)) = gate::enter(&format!("compare {kind:?}"), found) else { return };

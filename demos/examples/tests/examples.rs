@@ -51,8 +51,13 @@ impl Example {
     }
 
     /// Starts a server, which prints its URL first.
-    fn serve(mut self) -> Serving {
-        let mut child = self.command.arg("0").spawn().unwrap();
+    fn serve(self) -> Serving {
+        self.serve_with(&[])
+    }
+
+    /// The same with arguments after that of its port.
+    fn serve_with(mut self, arguments: &[&str]) -> Serving {
+        let mut child = self.command.arg("0").args(arguments).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut url = String::new();
         stdout.read_line(&mut url).unwrap();
@@ -252,6 +257,23 @@ fn a_service_that_speaks_tracing_is_one_trace_with_ids_in_its_log_lines() {
     let request = trace.spans().iter().find(|span| span.parent_span_id().get() == 0xc3d4).unwrap();
     assert_eq!(query.parent_span_id(), request.span_id(), "{trace}");
     assert_eq!(request.operation(), "GET /orders/{number}", "{trace}");
+}
+
+#[cfg(unix)]
+#[test]
+fn two_services_are_one_trace_from_the_request_to_the_queries() {
+    let greeter = Example::new(env!("CARGO_BIN_EXE_service_greeter")).serve();
+    let mut web = Example::new(env!("CARGO_BIN_EXE_service_web"));
+    web.command.env("JAEGER_AGENT_HOST", greeter.agent.compact_addr().to_string());
+    let web = web.serve_with(&[&format!("http://{}", greeter.address)]);
+    assert!(web.get("/hello/4711").ends_with("good morning, Ada"));
+    let ids = "traceId=000000000000a1b2 spanId=";
+    web.signal("TERM").prints("sent 4 +").prints(ids);
+    let ended = greeter.signal("TERM");
+    ended.prints("sent 3 +").prints(ids);
+    let trace = ended.agent.wait_for_trace(TraceId::new(0, 0xa1b2), 7, SOON).unwrap();
+    let query = trace.span("phrase").unwrap();
+    assert!(query.view().logs().count() == 1 && trace.error_count() == 0, "{trace}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! `cargo run -p examples --bin signals`, then `curl localhost:8080` and Ctrl-C. The default action of these
 //! signals ends the process at once, with all spans that are younger than the flush interval. Orchestrators
-//! send SIGTERM, and SIGKILL some time later: the bounds of both steps are to fit into that time.
+//! send SIGTERM, and SIGKILL some time later: the bounds of both steps are to fit into that time. How signals are
+//! waited for is in `src/lib.rs`.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program to look at")]
 
@@ -10,23 +11,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use examples::shutdown_signal;
 use jaeger_client::Configuration;
 use jaeger_client_http::TraceLayer;
-
-/// Resolves when the process is asked to end.
-async fn ended() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminated = signal(SignalKind::terminate())?; // from an orchestrator, or `kill`
-        tokio::select! {
-            _ = terminated.recv() => Ok(()),
-            pressed = tokio::signal::ctrl_c() => pressed,
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
-}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,12 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).unwrap_or_else(|| "8080".to_owned());
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("http://{}", listener.local_addr()?);
-    let requested = async {
-        if let Err(error) = ended().await {
-            println!("no signals: {error}");
-        }
-    };
-    axum::serve(listener, app).with_graceful_shutdown(requested).await?;
+    axum::serve(listener, app).with_graceful_shutdown(shutdown_signal()).await?;
 
     // Every request is answered and its span finished: what is left is sent, for two seconds at most.
     println!("{}", closer.close_async(Duration::from_secs(2)).await);
