@@ -20,15 +20,23 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let options = Options::parse(arguments)?;
     let peers: Vec<&Peer> = PEERS.iter().filter(|peer| options.wants(peer)).collect();
     let mut results = Results::default();
-    peers::build(&peers, &mut results);
-    for case in CASES {
-        for peer in &peers {
-            results.count(case, peer, peer.count(case));
+    if !options.build {
+        peers::build(&peers, &mut results);
+        for case in CASES {
+            for peer in &peers {
+                results.count(case, peer, peer.count(case));
+            }
         }
     }
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}: load average {}", options.rounds, load_average());
         results.load_averages.push(load_average());
+        if options.build {
+            for peer in &peers {
+                results.weight(peer, weight::of(peer, true));
+            }
+            continue;
+        }
         for case in CASES {
             for peer in &peers {
                 results.time(case, peer, peer.measure(&["time", case]));
@@ -43,7 +51,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
             }
         }
     }
-    if options.weight {
+    if options.weight && !options.build {
         for peer in &peers {
             results.weight(peer, weight::of(peer, options.compile));
         }
@@ -122,6 +130,8 @@ struct Options {
     weight: bool,
     /// Whether peers are compiled anew to see how long it takes.
     compile: bool,
+    /// Whether that alone is measured, in each round.
+    build: bool,
     picture: Option<PathBuf>,
 }
 
@@ -134,6 +144,7 @@ impl Options {
             load: true,
             weight: true,
             compile: true,
+            build: false,
             picture: None,
         };
         let mut arguments = arguments.iter();
@@ -148,6 +159,7 @@ impl Options {
                 "--no-load" => options.load = false,
                 "--no-weight" => options.weight = false,
                 "--no-compile" => options.compile = false,
+                "--build" => options.build = true,
                 "--picture" => options.picture = Some(value()?.into()),
                 name if name.starts_with("--") => {
                     return Err(format!("unknown option {name}").into());
@@ -155,14 +167,16 @@ impl Options {
                 name => options.names.push(name.to_owned()),
             }
         }
-        if !callgrind::is_there() {
+        if !options.build && !callgrind::is_there() {
             eprintln!("without valgrind no instructions are counted");
         }
         Ok(options)
     }
 
+    /// The program without a client is always measured: the others are compared with it.
     fn wants(&self, peer: &Peer) -> bool {
-        self.names.is_empty() || self.names.iter().any(|name| peer.name == name)
+        let is_named = || self.names.iter().any(|name| peer.name == name);
+        self.names.is_empty() || peer.name == "nothing" || is_named()
     }
 }
 
@@ -180,7 +194,8 @@ mod tests {
         let arguments = ["--quick", "rustracing"].map(str::to_owned);
         let options = Options::parse(&arguments).unwrap();
         assert_eq!((options.rounds, options.seconds, options.compile), (1, 1, false));
-        assert_eq!(PEERS.iter().filter(|peer| options.wants(peer)).count(), 1);
+        assert_eq!(PEERS.iter().filter(|peer| options.wants(peer)).count(), 2);
+        assert!(Options::parse(&["--build".to_owned()]).unwrap().build);
         assert!(Options::parse(&["--fast".to_owned()]).is_err());
         assert!(Options::parse(&["--rounds".to_owned()]).is_err());
     }

@@ -37,7 +37,8 @@ pub(super) const PEERS: &[Peer] = &[
     Peer::rust("fastrace", "fastrace 0.7 + fastrace-jaeger"),
     Peer::rust("opentelemetry", "opentelemetry 0.33 + otlp"),
     Peer::rust("opentelemetry-jaeger", "opentelemetry-jaeger 0.22"),
-    Peer::rust("tracing-opentelemetry", "tracing-opentelemetry 0.34"),
+    Peer::rust("tracing", "tracing, its registry alone"),
+    Peer::rust("tracing-opentelemetry", "tracing-opentelemetry 0.34 + otlp"),
     Peer { name: "jaeger-client-go", title: "jaeger-client-go 2.30", language: Language::Go },
 ];
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::process::Command;
 
 use super::peers::{Measured, Peer};
 use super::{CASES, LOADS};
@@ -57,7 +58,9 @@ impl Results {
     /// All tables, in Markdown.
     pub(super) fn text(&self, peers: &[&Peer]) -> String {
         let mut text = String::new();
-        self.callers(&mut text, peers);
+        if self.rounds.keys().any(|(what, _)| what != "weight") {
+            self.callers(&mut text, peers);
+        }
         self.loads(&mut text, peers);
         self.weights(&mut text, peers);
         self.notes(&mut text, peers);
@@ -142,11 +145,11 @@ impl Results {
         let bytes_of_none =
             base.and_then(|peer| self.median("weight", peer, "bytes")).unwrap_or(0.0);
         let mut rows = String::new();
-        for peer in peers.iter().filter(|peer| peer.name != "nothing") {
+        for peer in peers {
             let of = |key| self.median("weight", peer, key);
             let Some(crates) = of("crates") else { continue };
             let added = of("bytes").map(|bytes| (bytes - bytes_of_none) / 1e3);
-            let cells = [number(Some(crates), 0), number(of("compile"), 0), number(added, 0)];
+            let cells = [number(Some(crates), 0), number(of("compile"), 1), number(added, 0)];
             let _ = writeln!(rows, "| {} | {} |", peer.title, cells.join(" | "));
         }
         if !rows.is_empty() {
@@ -161,6 +164,9 @@ impl Results {
     /// Why cells are empty, and under which load it was measured.
     fn notes(&self, text: &mut String, peers: &[&Peer]) {
         let _ = writeln!(text, "\n### Notes\n");
+        if let Some(commit) = commit() {
+            let _ = writeln!(text, "- Commit {commit}.");
+        }
         if !self.load_averages.is_empty() {
             let rounds = self.load_averages.join(", ");
             let _ = writeln!(text, "- Load average before each round: {rounds}.");
@@ -187,6 +193,14 @@ impl Results {
     }
 }
 
+/// What was measured, by its first digits.
+fn commit() -> Option<String> {
+    let mut git = Command::new("git");
+    let output = git.args(["describe", "--always", "--dirty"]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.trim().to_owned()).filter(|commit| !commit.is_empty())
+}
+
 /// What stands where there is no value.
 const NONE: &str = "–";
 
@@ -209,7 +223,8 @@ mod tests {
     #[test]
     fn cells_are_medians_and_a_reason_explains_one_that_is_empty() {
         let mut results = Results::default();
-        let [_, ours, _, other, ..] = PEERS else { panic!("there are peers") };
+        let named = |name| PEERS.iter().find(|peer| peer.name == name).unwrap();
+        let (ours, other) = (named("jaeger-client"), named("rustracing"));
         for ns in [30.0, 10.0, 20.0] {
             results.time("root", ours, timed(ns));
         }

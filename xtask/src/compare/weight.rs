@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use super::peers::{Measured, Peer, float, workspace};
 use crate::process;
 
-/// Crates, seconds of processor time for a cold release build, and bytes of the stripped program.
+/// Crates, and bytes of the stripped program; if it is to be compiled, seconds of processor time for a cold
+/// release build.
 pub(super) fn of(peer: &Peer, compile: bool) -> Measured {
     if !peer.is_rust() {
         return Err("not compiled by cargo".to_owned());
     }
-    let mut values = BTreeMap::from([
-        ("crates".to_owned(), crates(peer)?),
-        ("bytes".to_owned(), stripped(peer)?),
-    ]);
-    if compile {
-        values.insert("compile".to_owned(), cold_build(peer)?);
-    }
+    let mut values = if compile {
+        cold_build(peer)?
+    } else {
+        BTreeMap::from([("bytes".to_owned(), stripped(peer, &peer.program())?)])
+    };
+    values.insert("crates".to_owned(), crates(peer)?);
     Ok(values)
 }
 
@@ -45,28 +46,32 @@ fn crates(peer: &Peer) -> Result<f64, String> {
     Ok(float(own.saturating_sub(1)))
 }
 
-fn stripped(peer: &Peer) -> Result<f64, String> {
+fn stripped(peer: &Peer, program: &Path) -> Result<f64, String> {
     let failed = |error: std::io::Error| error.to_string();
     let copy = std::env::temp_dir().join(format!("{}-{}", peer.package(), std::process::id()));
-    let status = Command::new("strip").arg("-o").arg(&copy).arg(peer.program()).status();
+    let status = Command::new("strip").arg("-o").arg(&copy).arg(program).status();
     let length = status.and_then(|_| fs::metadata(&copy)).map(|metadata| metadata.len());
     let _ = fs::remove_file(&copy);
     length.map(float).map_err(failed)
 }
 
-fn cold_build(peer: &Peer) -> Result<f64, String> {
+/// Compiles the program and all that it needs into an empty folder, and no cache helps.
+fn cold_build(peer: &Peer) -> Measured {
     let target = std::env::temp_dir().join(format!("xtask-compare-{}", std::process::id()));
     let before = process::children_cpu_seconds();
     let status = Command::new("cargo")
         .args(["build", "--quiet", "--release", "--locked", "--package", &peer.package()])
-        .args(["--config", "build.rustc-wrapper=''", "--target-dir"])
+        .arg("--target-dir")
         .arg(&target)
+        .env("RUSTC_WRAPPER", "") // before that of any configuration
         .current_dir(workspace())
         .status();
+    let spent = process::children_cpu_seconds().zip(before).map(|(after, before)| after - before);
+    let bytes = stripped(peer, &target.join("release").join(peer.package()));
     let _ = fs::remove_dir_all(&target);
     if !status.is_ok_and(|status| status.success()) {
         return Err("does not compile here".to_owned());
     }
-    let spent = process::children_cpu_seconds().zip(before).map(|(after, before)| after - before);
-    spent.ok_or_else(|| "processor time is unknown here".to_owned())
+    let spent = spent.ok_or_else(|| "processor time is unknown here".to_owned())?;
+    Ok(BTreeMap::from([("compile".to_owned(), spent), ("bytes".to_owned(), bytes?)]))
 }
