@@ -12,6 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+#[cfg(unix)]
+use nix::sys::time::TimeSpec;
+#[cfg(unix)]
+use nix::time::{ClockId, clock_gettime};
+
 #[cfg(feature = "fast-clock")]
 use self::fast::FastClock;
 use crate::diag::Diagnostics;
@@ -71,8 +76,9 @@ impl Clock for SystemClock {
     #[cfg(unix)]
     #[inline]
     fn monotonic_nanos(&self) -> u64 {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        (now.tv_sec * 1_000_000_000 + now.tv_nsec).cast_unsigned()
+        // It never fails for this clock.
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(TimeSpec::new(0, 0));
+        (now.tv_sec() * 1_000_000_000 + now.tv_nsec()).cast_unsigned()
     }
 
     #[cfg(not(unix))]

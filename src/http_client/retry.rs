@@ -26,6 +26,8 @@ use std::time::Duration;
 #[cfg(feature = "collector-http")]
 use std::time::Instant;
 
+use crate::id::random_63;
+
 /// The delays between attempts, of which none is shorter than the one before.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
@@ -44,9 +46,9 @@ impl Backoff {
     pub(crate) fn next(&mut self, retry_after: Option<Duration>) -> Duration {
         // Random, so that many clients do not retry at the same moment.
         let grown = if self.last.is_zero() {
-            self.first.mul_f64(rand::random_range(0.75..1.25))
+            self.first.mul_f64(random_between(0.75, 1.25))
         } else {
-            self.last.min(self.longest).mul_f64(rand::random_range(1.5..2.5))
+            self.last.min(self.longest).mul_f64(random_between(1.5, 2.5))
         };
         let own = grown.min(self.longest).max(self.last);
         self.last = own.max(retry_after.unwrap_or_default());
@@ -58,6 +60,13 @@ impl Backoff {
     pub(crate) fn reset(&mut self) {
         self.last = Duration::ZERO;
     }
+}
+
+/// Returns a random number from `low` to `high`.
+fn random_between(low: f64, high: f64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "the highest digits count")]
+    let fraction = random_63(0) as f64 / i64::MAX as f64;
+    low + fraction * (high - low)
 }
 
 /// The failure of an attempt, as far as it matters for retries.

@@ -1,6 +1,7 @@
 //! The process in each batch: the service's name and tags.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::net::IpAddr;
 
 use crate::encoding::{List, ProcessView, TagView, ValueView, put_tag};
@@ -65,7 +66,7 @@ pub(super) fn bytes(
     if !given("jaeger.version") {
         put("jaeger.version", TagValue::Str(concat!("Rust-", env!("CARGO_PKG_VERSION"))));
     }
-    if let Some(name) = hostname::get().ok().filter(|_| !given("hostname")) {
+    if let Some(name) = host_name().filter(|_| !given("hostname")) {
         put("hostname", TagValue::Str(&name.to_string_lossy()));
     }
     if let Some(ip) = host_ip().filter(|_| !given("ip")) {
@@ -94,6 +95,16 @@ pub(crate) fn leaves_room_for_spans(
 /// those read the name from this tag, and have none if it is not text.
 fn hides_service(key: &str, value: TagValue<'_>) -> bool {
     key == "service.name" && !matches!(value, TagValue::Str(name) if !name.is_empty())
+}
+
+#[cfg(unix)]
+fn host_name() -> Option<OsString> {
+    nix::unistd::gethostname().ok()
+}
+
+#[cfg(not(unix))]
+fn host_name() -> Option<OsString> {
+    hostname::get().ok()
 }
 
 /// Returns the address by which others most likely know this host: IPv4 before IPv6, loopback last.

@@ -148,12 +148,12 @@ impl BusyPauses {
 }
 
 #[cfg(unix)]
-const TOO_LARGE: &[i32] = &[rustix::io::Errno::MSGSIZE.raw_os_error()];
+const TOO_LARGE: &[i32] = &[nix::errno::Errno::EMSGSIZE as i32];
 #[cfg(not(unix))]
 const TOO_LARGE: &[i32] = &[10_040];
 
 #[cfg(unix)]
-const NO_BUFFERS: &[i32] = &[rustix::io::Errno::NOBUFS.raw_os_error()];
+const NO_BUFFERS: &[i32] = &[nix::errno::Errno::ENOBUFS as i32];
 #[cfg(not(unix))]
 const NO_BUFFERS: &[i32] = &[10_055];
 
@@ -161,10 +161,10 @@ const NO_BUFFERS: &[i32] = &[10_055];
 /// not listed, as it is of a datagram that was not sent.
 #[cfg(unix)]
 const UNREACHABLE: &[i32] = &[
-    rustix::io::Errno::ACCESS.raw_os_error(),
-    rustix::io::Errno::HOSTDOWN.raw_os_error(),
-    rustix::io::Errno::NOPROTOOPT.raw_os_error(),
-    rustix::io::Errno::PROTO.raw_os_error(),
+    nix::errno::Errno::EACCES as i32,
+    nix::errno::Errno::EHOSTDOWN as i32,
+    nix::errno::Errno::ENOPROTOOPT as i32,
+    nix::errno::Errno::EPROTO as i32,
 ];
 #[cfg(not(unix))]
 const UNREACHABLE: &[i32] = &[10_064];

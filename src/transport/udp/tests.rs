@@ -249,14 +249,14 @@ impl DatagramSocket for FakeSocket {
 
 const A: &str = "10.0.0.1:6831";
 const B: &str = "10.0.0.2:6831";
-const EPERM: i32 = rustix::io::Errno::PERM.raw_os_error();
-const ENOBUFS: i32 = rustix::io::Errno::NOBUFS.raw_os_error();
-const ENOMEM: i32 = rustix::io::Errno::NOMEM.raw_os_error();
-const EAGAIN: i32 = rustix::io::Errno::AGAIN.raw_os_error();
-const EINVAL: i32 = rustix::io::Errno::INVAL.raw_os_error();
-const EMSGSIZE: i32 = rustix::io::Errno::MSGSIZE.raw_os_error();
-const ECONNREFUSED: i32 = rustix::io::Errno::CONNREFUSED.raw_os_error();
-const EHOSTUNREACH: i32 = rustix::io::Errno::HOSTUNREACH.raw_os_error();
+const EPERM: i32 = nix::errno::Errno::EPERM as i32;
+const ENOBUFS: i32 = nix::errno::Errno::ENOBUFS as i32;
+const ENOMEM: i32 = nix::errno::Errno::ENOMEM as i32;
+const EAGAIN: i32 = nix::errno::Errno::EAGAIN as i32;
+const EINVAL: i32 = nix::errno::Errno::EINVAL as i32;
+const EMSGSIZE: i32 = nix::errno::Errno::EMSGSIZE as i32;
+const ECONNREFUSED: i32 = nix::errno::Errno::ECONNREFUSED as i32;
+const EHOSTUNREACH: i32 = nix::errno::Errno::EHOSTUNREACH as i32;
 
 #[test]
 fn a_full_queue_of_this_host_is_waited_for_and_costs_nothing() {
