@@ -354,6 +354,13 @@ impl TransportError {
 /// The maximum length of a panic's message.
 const MAX_SHOWN_CHARS: usize = 200;
 
+/// What a custom transport fails with when an operation of its socket or file does.
+impl From<io::Error> for TransportError {
+    fn from(source: io::Error) -> Self {
+        Self::Io { source }
+    }
+}
+
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -13,6 +13,7 @@ mod observers;
 mod open_spans;
 mod options;
 mod owned;
+mod ported;
 mod references;
 mod regressions;
 mod tags;
