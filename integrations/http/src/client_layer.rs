@@ -153,7 +153,7 @@ fn start(settings: &Settings, request: &mut request::Parts) -> Option<Exchange> 
         tags::of_client_call(span, names.rpc, component, url)
     } else {
         let shown = settings.shown(url);
-        let (method, shown) = (&request.method, shown.as_str());
+        let (method, shown) = (&request.method, &*shown);
         let request = ClientRequest { component, method, url, shown, resends: 0 };
         tags::of_client_request(span, names.http, &request)
     };

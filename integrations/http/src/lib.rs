@@ -48,6 +48,7 @@ mod connection;
 mod connector;
 mod error;
 mod exchange;
+mod forwarded;
 mod grpc;
 mod operation;
 mod route;

@@ -13,8 +13,8 @@ use tower_service::Service;
 
 use crate::exchange::{Exchange, ResponseFuture, Settings, TracedBody, options};
 use crate::grpc::Call;
-use crate::route;
 use crate::tags::{self, Role, SemanticConventions};
+use crate::{forwarded, route, url};
 
 /// Makes a span of each request that the service below it handles.
 ///
@@ -82,6 +82,24 @@ pub struct TraceLayer {
 
 options!(TraceLayer);
 
+impl TraceLayer {
+    /// Sets whether clients connect by TLS: by default they do not.
+    ///
+    /// With OpenTelemetry's names, the tag `url.scheme` is `https` then. A request that says its scheme, as
+    /// those of HTTP/2 do, has that one.
+    #[must_use]
+    pub fn https(self, https: bool) -> Self {
+        self.with(|settings| settings.scheme = if https { "https" } else { "http" })
+    }
+
+    /// Sets whether the tag `url.scheme` is what `Forwarded` or `X-Forwarded-Proto` say: by default it is
+    /// not. Enable it behind a proxy that ends TLS, and that replaces these headers of its clients.
+    #[must_use]
+    pub fn trust_forwarded(self, trust: bool) -> Self {
+        self.with(|settings| settings.forwarded = trust)
+    }
+}
+
 impl<S> Layer<S> for TraceLayer {
     type Service = TraceService<S>;
 
@@ -116,6 +134,12 @@ where
     }
 }
 
+/// Returns the scheme by which a client sent its request.
+fn scheme<'r>(settings: &Settings, request: &'r request::Parts) -> &'r str {
+    let forwarded = settings.forwarded.then(|| forwarded::scheme(&request.headers)).flatten();
+    forwarded.or_else(|| request.uri.scheme_str()).unwrap_or(settings.scheme)
+}
+
 /// The span of a request, unless it is left out.
 fn start(settings: &Settings, request: &mut request::Parts) -> Option<Exchange> {
     if settings.is_left_out(request) {
@@ -133,17 +157,18 @@ fn start(settings: &Settings, request: &mut request::Parts) -> Option<Exchange> 
         // A span that is active here did not send the request.
         .ignore_active_span();
     let component = settings.component(call.as_ref());
+    let scheme = scheme(settings, request);
     let span = if call.is_some() {
-        tags::of_server_call(span, names.rpc, component, request)
+        tags::of_server_call(span, names.rpc, component, request, scheme)
     } else {
         let shown = match request.uri.path_and_query() {
             // HTTP/2 has no other place for the host than the URL: it was asked for the path.
             Some(path) if request.version == Version::HTTP_2 && settings.url_tag.is_none() => {
-                settings.shown(&path.clone().into())
+                url::without_credentials(path.as_str())
             }
             _ => settings.shown(&request.uri),
         };
-        tags::of_server_request(span, names.http, component, request, &shown, route)
+        tags::of_server_request(span, names.http, component, request, scheme, &shown, route)
     };
     let span = span.start();
     settings.observe(&span, request);

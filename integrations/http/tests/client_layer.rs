@@ -256,6 +256,37 @@ async fn a_server_has_names_of_opentelemetry_too() {
     }
 }
 
+#[tokio::test]
+async fn the_scheme_is_what_the_request_says_or_the_server_or_a_trusted_proxy() {
+    let (tracer, reporter, _closer) = tracer();
+    let conventions = SemanticConventions::default().http(TagNames::OpenTelemetry);
+    let plain = TraceLayer::new(tracer).semantic_conventions(conventions);
+    let (https, trusting) = (plain.clone().https(true), plain.clone().trust_forwarded(true));
+    let both = https.clone().trust_forwarded(true);
+    let forwarded = ("forwarded", "for=192.0.2.60;proto=https, proto=http");
+    let legacy = ("x-forwarded-proto", "http");
+    let host = ("host", "shop.example");
+    for (layer, url, headers, expected) in [
+        (&plain, "/orders", vec![host], ["http", "80"]),
+        (&https, "/orders", vec![host], ["https", "443"]),
+        (&https, "http://shop.example/orders", vec![], ["http", "80"]),
+        (&plain, "/orders", vec![host, forwarded], ["http", "80"]),
+        (&trusting, "/orders", vec![host, forwarded, legacy], ["https", "443"]),
+        (&trusting, "http://shop.example/", vec![forwarded], ["https", "443"]),
+        (&both, "/orders", vec![host, legacy], ["http", "80"]),
+        (&both, "/orders", vec![host], ["https", "443"]),
+    ] {
+        let mut request = Request::get(url);
+        for (name, value) in &headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::new()).unwrap();
+        drop(layer.layer(Hello).call(request).await.unwrap());
+        let span = reporter.take().remove(0);
+        assert_eq!(tags(&span, &["url.scheme", "server.port"]), expected, "{url} {headers:?}");
+    }
+}
+
 /// A service that says hello.
 #[derive(Clone)]
 struct Hello;

@@ -28,6 +28,10 @@ pub(crate) struct Settings {
     pub(crate) observer: Option<Observer>,
     /// Whether a client writes its context to the headers.
     pub(crate) inject: bool,
+    /// The scheme of a server's requests that do not say it.
+    pub(crate) scheme: &'static str,
+    /// Whether a server reads the scheme from what a proxy says.
+    pub(crate) forwarded: bool,
 }
 
 impl Settings {
@@ -41,6 +45,8 @@ impl Settings {
             url_tag: None,
             observer: None,
             inject: true,
+            scheme: "http",
+            forwarded: false,
         }
     }
 
@@ -70,10 +76,10 @@ impl Settings {
     }
 
     /// Returns the shown part of the URL.
-    pub(crate) fn shown(&self, url: &Uri) -> String {
+    pub(crate) fn shown<'u>(&self, url: &'u Uri) -> Cow<'u, str> {
         match &self.url_tag {
-            Some(url_tag) => url_tag(&url::public(url)),
-            None => url::redacted(url),
+            Some(url_tag) => url_tag(&url::public(url)).into(),
+            None => url::shown(url),
         }
     }
 

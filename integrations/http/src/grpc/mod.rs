@@ -4,7 +4,7 @@ mod status;
 
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, Uri};
 use tokio::time::Instant;
 
@@ -40,7 +40,7 @@ impl Call {
 
 /// Returns the timeout in `grpc-timeout`: at most eight digits and a unit.
 fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let text = headers.get(&TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
@@ -68,6 +68,9 @@ pub(crate) fn method(url: &Uri) -> Option<(&str, &str)> {
     };
     (path.len() <= MAX_METHOD && is_name(service) && is_name(method)).then_some((service, method))
 }
+
+// Names as text are looked up letter by letter, for each request.
+static TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Longer paths name no span.
 const MAX_METHOD: usize = 256;

@@ -1,5 +1,6 @@
 //! The status codes of gRPC: their names, and which of them are errors.
 
+use http::header::HeaderName;
 use http::{HeaderMap, StatusCode};
 use percent_encoding::percent_decode;
 
@@ -16,7 +17,7 @@ impl Code {
 
     /// Reads the end of a call from headers or trailers.
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
-        let text = headers.get("grpc-status")?.to_str().unwrap_or_default();
+        let text = headers.get(&STATUS)?.to_str().unwrap_or_default();
         let code = text.parse().ok().filter(|code| usize::from(*code) < NAMES.len());
         Some(Self(code.unwrap_or(UNKNOWN)))
     }
@@ -85,9 +86,12 @@ const NAMES: [&str; 17] = [
 
 /// The text beside a status; empty if there is none.
 pub(crate) fn message(headers: &HeaderMap) -> String {
-    let text = headers.get("grpc-message").map_or(&b""[..], |text| text.as_bytes());
+    let text = headers.get(&MESSAGE).map_or(&b""[..], |text| text.as_bytes());
     percent_decode(text).decode_utf8_lossy().into_owned()
 }
+
+static STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 #[cfg(test)]
 mod tests {

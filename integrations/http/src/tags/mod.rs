@@ -127,6 +127,7 @@ pub(crate) fn of_server_request<'t>(
     names: TagNames,
     component: &str,
     request: &request::Parts,
+    scheme: &str,
     shown: &str,
     route: Option<&str>,
 ) -> SpanBuilder<'t> {
@@ -134,7 +135,6 @@ pub(crate) fn of_server_request<'t>(
         .method(&request.method)
         .jaeger(keys::URL, shown);
     if names.has_opentelemetry() {
-        let scheme = request.uri.scheme_str();
         let (path, query) = path_and_query(shown);
         tagged = tagged.opentelemetry(keys::URL_PATH, path);
         let agent = request.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
@@ -143,7 +143,7 @@ pub(crate) fn of_server_request<'t>(
             .opentelemetry(keys::URL_SCHEME, scheme)
             .opentelemetry(keys::PROTOCOL_VERSION, version(request.version))
             .opentelemetry(keys::USER_AGENT, agent)
-            .server(requested_host(request).as_ref(), scheme);
+            .server(requested_host(request).as_ref(), Some(scheme));
     }
     // The route once: its key is the same.
     tagged.jaeger(keys::COMPONENT, component).span.tag(keys::ROUTE.jaeger, route)
@@ -154,10 +154,13 @@ pub(crate) fn of_server_call<'t>(
     names: TagNames,
     component: &str,
     request: &request::Parts,
+    scheme: &str,
 ) -> SpanBuilder<'t> {
-    let tagged = Tagged { span: span.kind(SpanKind::Server), names }
-        .jaeger(keys::COMPONENT, component)
-        .server(requested_host(request).as_ref(), request.uri.scheme_str());
+    let mut tagged =
+        Tagged { span: span.kind(SpanKind::Server), names }.jaeger(keys::COMPONENT, component);
+    if names.has_opentelemetry() {
+        tagged = tagged.server(requested_host(request).as_ref(), Some(scheme));
+    }
     tagged.call(&request.uri).span
 }
 

@@ -33,14 +33,28 @@ pub(crate) use self::resolve::resolve;
 /// ```
 #[must_use]
 pub fn redacted(url: &Uri) -> String {
+    shown(url).into_owned()
+}
+
+/// The same, borrowed where it is a part of the URL as it is: that of most requests at a server.
+pub(crate) fn shown(url: &Uri) -> Cow<'_, str> {
+    if url.authority().is_none()
+        && let Some(path) = url.path_and_query()
+    {
+        return without_credentials(path.as_str());
+    }
     let text = text_of(url);
-    let redacted = match without_userinfo(&text) {
+    match without_credentials(&text) {
+        Cow::Borrowed(_) => Cow::Owned(text),
+        Cow::Owned(redacted) => Cow::Owned(redacted),
+    }
+}
+
+/// Leaves credentials out of a text that is a URL, or a path with its query.
+pub(crate) fn without_credentials(text: &str) -> Cow<'_, str> {
+    match without_userinfo(text) {
         Cow::Borrowed(text) => without_secret_parameters(text),
         Cow::Owned(text) => Cow::Owned(without_secret_parameters(&text).into_owned()),
-    };
-    match redacted {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(redacted) => redacted,
     }
 }
 
