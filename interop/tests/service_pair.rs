@@ -41,7 +41,7 @@ fn pair(test: &str) -> Option<Pair> {
 
 impl Pair {
     /// The response to a request of a caller whose trace is `trace`.
-    fn ask(&self, trace: &str, customer: &str) -> Result<query::HttpResponse, String> {
+    fn request(&self, trace: &str, customer: &str) -> Result<query::HttpResponse, String> {
         let header = ("uber-trace-id".to_owned(), format!("{trace}:{CALLER}:0:1"));
         query::get(&format!("{}{customer}", self.url), &[header])
     }
@@ -79,10 +79,10 @@ const REQUEST: [(&str, &str, Option<usize>); 7] = [
 #[test]
 fn a_request_is_one_trace_over_both_processes_and_their_log_lines() {
     let Some(pair) = pair("service pair") else { return };
-    let answer = pair.ask("a1b2", "4711").unwrap();
-    assert_eq!((answer.status, answer.body.as_str()), (200, "good morning, Ada"));
-    assert_eq!(pair.ask("a1b3", "4712").unwrap().status, 502, "the greeter does not know them");
-    assert_eq!(pair.ask("a1b4", "9").unwrap().status, 404, "nor does the web");
+    let response = pair.request("a1b2", "4711").unwrap();
+    assert_eq!((response.status, response.body.as_str()), (200, "good morning, Ada"));
+    assert_eq!(pair.request("a1b3", "4712").unwrap().status, 502, "the greeter does not know them");
+    assert_eq!(pair.request("a1b4", "9").unwrap().status, 404, "nor does the web");
     let (printed, sent, backend) = pair.end();
     assert_eq!(sent, [4 + 4 + 3, 3 + 3]);
 
@@ -116,27 +116,27 @@ fn a_request_is_one_trace_over_both_processes_and_their_log_lines() {
 fn nothing_is_lost_when_both_are_terminated_under_load() {
     const TRACE: &str = "c0ffee";
     let Some(pair) = pair("service pair under load") else { return };
-    let answered = AtomicUsize::new(0);
+    let responded = AtomicUsize::new(0);
     let (printed, sent, backend) = thread::scope(|scope| {
-        let (url, answered) = (pair.url.clone(), &answered);
+        let (url, responded) = (pair.url.clone(), &responded);
         for _ in 0..4 {
             let url = url.clone();
             scope.spawn(move || {
                 let header = [("uber-trace-id".to_owned(), format!("{TRACE}:{CALLER}:0:1"))];
                 // Until nobody listens any more.
                 while query::get(&format!("{url}4711"), &header).is_ok() {
-                    answered.fetch_add(1, Ordering::Relaxed);
+                    responded.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
         let deadline = Instant::now() + PATIENCE;
-        while answered.load(Ordering::Relaxed) < 300 && Instant::now() < deadline {
+        while responded.load(Ordering::Relaxed) < 300 && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
         pair.end()
     });
-    let answered = answered.into_inner();
-    assert!(answered >= 300, "{answered} responses");
+    let responded = responded.into_inner();
+    assert!(responded >= 300, "{responded} responses");
     assert!(sent[0] >= 4 * 300 && sent[1] >= 3 * 300, "{sent:?}");
 
     let count = usize::try_from(sent.iter().sum::<u64>()).unwrap();
@@ -157,7 +157,7 @@ fn nothing_is_lost_when_both_are_terminated_under_load() {
         assert_eq!(parent.ends_with(CALLER), is_first, "{span}");
         assert!(is_first || ids.contains(parent), "{span}");
     }
-    gate::say(&format!("{answered} responses under load, sent {sent:?}, held {held:?}"));
+    gate::say(&format!("{responded} responses under load, sent {sent:?}, held {held:?}"));
 }
 
 /// The spans of a request in the order of [`REQUEST`], each below its parent.
