@@ -287,7 +287,7 @@ const CASES: &[Case] = &[
             owned_tags(&mut span);
         })
     })
-    .within(600, 770, 0)
+    .within(600, 790, 0)
     .in_time(5, 290),
     Case::new("owned: child + 3 tags + log", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -298,13 +298,13 @@ const CASES: &[Case] = &[
             span.log(&[("event", "cache miss".into()), ("key", black_box(42).into())]);
         })
     })
-    .within(850, 1_090, 0)
+    .within(850, 1_115, 0)
     .in_time(7, 400),
     Case::new("owned: tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || owned_tree(&tracer))
     })
-    .within(6_000, 7_900, 0)
+    .within(6_000, 8_060, 0)
     .in_time(68, 3_200),
     Case::new("unsampled, with metrics", 200, |meter| {
         let (tracer, _closer) = with_metrics(ConstSampler::new(false))?;
