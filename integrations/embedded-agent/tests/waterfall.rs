@@ -54,7 +54,7 @@ frontend: GET /dispatch      40ms ███████████████�
 ├╴frontend: find drivers     20ms   █████████████████████████████
 │ └╴redis: GetDriver     ✗  5.5ms               ████████
 ├╴route: FindRoute           14ms                                    ████████████████████
-└╴frontend: response            0µs                                                        ▏
+└╴frontend: answer            0µs                                                        ▏
 "
     );
     assert_eq!(hot_rod().to_string(), hot_rod().waterfall(100));
@@ -74,7 +74,7 @@ frontend: GET /dispatch      40ms ███████████████�
 │       error=true
 │       • +2.5ms event=timeout attempt=2
 ├╴route: FindRoute           14ms                 ██████████
-└╴frontend: response            0µs                          ▏
+└╴frontend: answer            0µs                          ▏
 "
     );
 }

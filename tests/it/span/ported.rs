@@ -88,13 +88,14 @@ fn any_value_is_a_tag_by_reference_and_ids_are_read_from_text() {
     fn tag<'a>(value: impl Into<TagValue<'a>>) -> OwnedTagValue {
         OwnedTagValue::from(value.into())
     }
-    let (number, text, owned) = (4_i64, "text", String::from("owned"));
-    assert_eq!(tag(&number), OwnedTagValue::I64(4));
+    let owned = String::from("owned");
+    let (number, text): (&i64, &&str) = (&4, &"text");
+    assert_eq!(tag(number), OwnedTagValue::I64(4));
     assert_eq!(
-        (tag(&text), tag(&owned)),
+        (tag(text), tag(&owned)),
         (OwnedTagValue::from("text"), OwnedTagValue::from("owned"))
     );
-    assert_eq!(OwnedTagValue::from(Cow::Borrowed("text")), tag(text));
+    assert_eq!(OwnedTagValue::from(Cow::Borrowed("text")), tag(*text));
     let context: SpanContext = "a1b2:c3d4:0:1".parse().unwrap();
     assert_eq!(
         (context.trace_id(), context.clone()),

@@ -25,7 +25,7 @@ fn lists() -> Vec<(&'static str, Vec<Tag>)> {
         ("bytes", with(("body", (&b"\0\xff"[..]).into()))),
         ("a long text", with(("statement", long.into()))),
         ("a long key", with((long, 1.into()))),
-        ("a key as long as one that acts", with(("sampling.prioritY", 1.into()))),
+        ("a key as long as one that acts", with(("SAMPLING.PRIORITY", 1.into()))),
         ("a priority", with(("sampling.priority", 1.into()))),
         ("a priority of none", with(("sampling.priority", 0.into()))),
         ("a priority of text", with(("sampling.priority", "1".into()))),
