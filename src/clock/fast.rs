@@ -7,8 +7,10 @@
 
 use std::fmt;
 use std::fs;
-use std::sync::OnceLock;
+use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,7 +20,8 @@ use super::{Clock, ClockChange, CounterRefusal, SystemClock};
 /// A clock that reads the processor's counter where that can be trusted, and the system's elsewhere.
 pub(crate) struct FastClock {
     system: SystemClock,
-    counter: OnceLock<quanta::Clock>,
+    /// Set by a thread of its own.
+    counter: Arc<OnceLock<quanta::Clock>>,
     /// The latest lines. The current one is at `current`, modulo their number.
     lines: [Line; LINES],
     current: AtomicUsize,
@@ -26,7 +29,7 @@ pub(crate) struct FastClock {
     state: Mutex<State>,
 }
 
-/// The number of lines. A reader that is interrupted for so many renewals less one reads again.
+/// The number of lines. A reader that is interrupted by a renewal reads again.
 const LINES: usize = 8;
 
 /// The conversion of ticks to nanoseconds, from one comparison of the clocks to the next.
@@ -44,6 +47,8 @@ struct Line {
 enum State {
     #[default]
     Unused,
+    /// The counter is being prepared, since this reading of the system's monotonic clock.
+    Opening(u64),
     /// The counter was read for the first time; its rate is not known.
     Measuring(Reading),
     /// The counter is in use, since this comparison.
@@ -74,7 +79,7 @@ impl FastClock {
     pub(crate) fn new() -> Self {
         Self {
             system: SystemClock::new(),
-            counter: OnceLock::new(),
+            counter: Arc::default(),
             lines: Default::default(),
             current: AtomicUsize::new(0),
             state: Mutex::default(),
@@ -88,28 +93,58 @@ impl FastClock {
     }
 
     /// Compares the clocks. Returns when to do that again, and what changed.
-    ///
-    /// The first call in a process measures the counter for up to 200 ms, so this is for the
-    /// reporter's thread.
     pub(crate) fn discipline(&self) -> (Option<Duration>, Option<ClockChange>) {
         let Some(mut state) = self.state.try_lock() else { return (Some(INTERVAL), None) };
         if matches!(*state, State::GivenUp) {
             return (None, None);
         }
-        if !is_trusted() {
-            let now = self.system.monotonic_nanos();
-            return self.give_up(
-                &mut state,
-                CounterRefusal::Untrusted,
-                self.monotonic_nanos(),
-                now,
-            );
-        }
-        let counter = self.counter.get_or_init(quanta::Clock::new);
+        let is_trusted = match is_trusted() {
+            Ok(is_trusted) => is_trusted,
+            Err(_) if matches!(*state, State::Unused) => false,
+            // The process may have no file descriptor left for a while.
+            Err(_) => return (Some(INTERVAL), None),
+        };
+        let Some(counter) = self.counter.get() else {
+            return if is_trusted {
+                self.open_counter(&mut state)
+            } else {
+                self.give_up(&mut state, CounterRefusal::Untrusted, 0, 0)
+            };
+        };
         match Reading::take(&self.system, || counter.raw()) {
-            Some(now) => self.compare(&mut state, now),
+            Some(now) if is_trusted => self.compare(&mut state, now),
+            Some(now) => {
+                let count = self.at(now.ticks);
+                self.give_up(&mut state, CounterRefusal::Untrusted, count, now.nanos)
+            }
             // The thread was interrupted at each try.
             None => (Some(SHORTEST), None),
+        }
+    }
+
+    /// Has the counter prepared by another thread: the library measures it once in a process, for up
+    /// to 200 ms, and would wait for ever in a process that was forked meanwhile.
+    fn open_counter(&self, state: &mut State) -> (Option<Duration>, Option<ClockChange>) {
+        let now = self.system.monotonic_nanos();
+        if let State::Opening(since) = *state {
+            let is_long = now.saturating_sub(since) > INTERVAL_NANOS;
+            return (Some(if is_long { INTERVAL } else { SHORTEST }), None);
+        }
+        let counter = Arc::clone(&self.counter);
+        let open = move || {
+            counter.get_or_init(quanta::Clock::new);
+        };
+        let thread = thread::Builder::new().name("jaeger-client-clock".to_owned());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that starts threads of a clock"
+        )]
+        let started = thread.spawn(open);
+        if started.is_ok() {
+            *state = State::Opening(now);
+            (Some(SHORTEST), None)
+        } else {
+            (Some(INTERVAL), None)
         }
     }
 
@@ -117,10 +152,10 @@ impl FastClock {
         let count = self.at(now.ticks);
         let (before, change) = match *state {
             State::GivenUp => return (None, None),
-            State::Unused if now.is_one_clock() => {
+            State::Unused | State::Opening(_) if now.is_one_clock() => {
                 return self.give_up(state, CounterRefusal::Missing, count, now.nanos);
             }
-            State::Unused => {
+            State::Unused | State::Opening(_) => {
                 *state = State::Measuring(now);
                 return (Some(SHORTEST), None);
             }
@@ -132,7 +167,7 @@ impl FastClock {
             Rate::TooSoon => (Some(SHORTEST), None),
             Rate::Nanos(scale) if steady(&scale) => {
                 let count = if change.is_some() { now.nanos } else { count };
-                self.begin_line(now.ticks, count, corrected(scale, count, now.nanos));
+                self.begin_line(now.ticks, count, corrected(scale, count, now, before));
                 *state = State::InUse(now);
                 (Some(INTERVAL), change)
             }
@@ -206,17 +241,17 @@ impl Clock for FastClock {
         let (start, nanos) =
             (line.ticks.load(Ordering::Relaxed), line.nanos.load(Ordering::Relaxed));
         let scale = line.scale.load(Ordering::Relaxed);
-        let Some(counter) = self.counter.get().filter(|_| scale != 0) else {
-            return self.system_nanos(nanos);
+        let count = match self.counter.get().filter(|_| scale != 0) {
+            // The counters of two cores may differ by a few ticks.
+            Some(counter) => nanos.wrapping_add(scaled(counter.raw().saturating_sub(start), scale)),
+            None => self.system_nanos(nanos),
         };
-        let ticks = counter.raw();
         fence(Ordering::Acquire);
-        let renewed = self.current.load(Ordering::Relaxed).wrapping_sub(current);
-        if renewed >= LINES - 1 {
+        // A later reading of this thread would be of another line, which may be behind this one.
+        if self.current.load(Ordering::Relaxed) != current {
             return self.read_again();
         }
-        // The counters of two cores may differ by a few ticks.
-        nanos.wrapping_add(scaled(ticks.saturating_sub(start), scale))
+        count
     }
 
     fn wall_nanos(&self) -> i64 {
@@ -265,13 +300,17 @@ impl Reading {
     }
 }
 
-/// Returns the rate with which the count meets the system's clock after an interval, if it differs by
-/// little, and else comes nearer to it as fast as clocks are steered.
-fn corrected(scale: u64, count: u64, system_nanos: u64) -> u64 {
-    let ahead = i128::from(count) - i128::from(system_nanos);
-    let most = i128::from(INTERVAL_NANOS / 1_000_000 * MAX_CORRECTION_PPM);
+/// Returns the rate with which the count meets the system's clock at the next comparison, if it differs
+/// by little, and else comes nearer to it as fast as clocks are steered.
+///
+/// The next comparison is taken to be as far away as the last one: a correction that goes on for longer
+/// than it was made for overshoots, and the next one more.
+fn corrected(scale: u64, count: u64, now: Reading, before: Reading) -> u64 {
+    let interval = now.nanos.saturating_sub(before.nanos).max(INTERVAL_NANOS);
+    let ahead = i128::from(count) - i128::from(now.nanos);
+    let most = i128::from(interval / 1_000_000 * MAX_CORRECTION_PPM);
     let scale = i128::from(scale);
-    let change = scale * ahead.clamp(-most, most) / i128::from(INTERVAL_NANOS);
+    let change = scale * ahead.clamp(-most, most) / i128::from(interval);
     u64::try_from(scale - change).unwrap_or(0)
 }
 
@@ -285,9 +324,13 @@ fn scaled(ticks: u64, scale: u64) -> u64 {
 
 /// Returns whether the operating system takes its own time from the counter, having compared it with
 /// other clocks and between cores. Elsewhere than on Linux there is no way to know.
-fn is_trusted() -> bool {
+///
+/// # Errors
+///
+/// The system does not say.
+fn is_trusted() -> io::Result<bool> {
     const IN_USE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
-    cfg!(target_os = "linux") && fs::read_to_string(IN_USE).is_ok_and(|name| is_counter(&name))
+    Ok(cfg!(target_os = "linux") && is_counter(&fs::read_to_string(IN_USE)?))
 }
 
 /// Returns whether a clock source of Linux is the counter that programs can read.

@@ -135,16 +135,18 @@ impl TracerBuilder {
     ///
     /// # Shape and units
     ///
-    /// The count is compared with the operating system's monotonic clock every second, and steered
-    /// to it: it stays within 100 µs of it, mostly within 1 µs, and never jumps back. Wall time is
-    /// read at each comparison. A reading on one core may be some 10 ns before an earlier one on
+    /// The reporter's thread compares the count with the operating system's monotonic clock every second,
+    /// or between two messages where sending takes longer, and steers it: it stays within 100 µs of it,
+    /// mostly within 1 µs, and never jumps back. If the counter itself jumps, as where a virtual machine
+    /// is suspended, that holds again from the next comparison on, after which the operating system's
+    /// clock is read; what the count was ahead of it then stays. Wall time is read at each comparison. A reading on one core may be some 10 ns before an earlier one on
     /// another, as the processor does not wait for the instructions before it. A span's duration
     /// is never negative, and no log is before its start.
     ///
     /// # Cost
     ///
-    /// The first tracer of a process measures the counter, on the reporter's thread, for up to
-    /// 200 ms. A tracer without that thread, which is only null or in memory, reads the operating
+    /// The first tracer of a process measures the counter, on a thread of its own, for up to 200 ms.
+    /// A tracer without that thread, which is only null or in memory, reads the operating
     /// system's clock.
     #[cfg(feature = "fast-clock")]
     pub fn fast_clock(mut self) -> Self {

@@ -71,10 +71,31 @@ fn a_drift_is_taken_back_within_a_second_and_the_count_never_jumps() {
 }
 
 #[test]
+fn the_count_stays_near_however_seldom_the_clocks_are_compared() {
+    for seconds in [1, 2, 5, 20, 60] {
+        let (clock, mut state) = measured();
+        let mut largest = 0;
+        for comparison in 1..=40_u64 {
+            let before = last(state);
+            // Neither clock is read at exactly the same moment.
+            let noise = if comparison % 2 == 0 { 50 } else { 0 };
+            let ticks = before.ticks + seconds * INTERVAL_NANOS / TICK;
+            let now = reading(before.nanos + seconds * INTERVAL_NANOS / TICK * TICK + noise, ticks);
+            if comparison > 2 {
+                largest = largest.max(now.nanos.abs_diff(clock.at(ticks)));
+            }
+            assert_eq!(clock.compare(&mut state, now), (Some(INTERVAL), None), "{seconds} s");
+        }
+        assert!(largest < 1_000, "{largest} ns where they are compared every {seconds} s");
+    }
+}
+
+#[test]
 fn a_large_drift_is_taken_back_no_faster_than_clocks_are_steered() {
     for (count, system) in [(2_000_000_000, 1_000_000_000), (1_000_000_000, 2_000_000_000)] {
         let scale = 1_000_000;
-        assert_eq!(corrected(scale, count, system).abs_diff(scale), 500, "{count}");
+        let (now, before) = (reading(system, 9), reading(system - INTERVAL_NANOS, 0));
+        assert_eq!(corrected(scale, count, now, before).abs_diff(scale), 500, "{count}");
     }
 }
 
