@@ -78,7 +78,9 @@ impl Clock for SystemClock {
     fn monotonic_nanos(&self) -> u64 {
         // It never fails for this clock.
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(TimeSpec::new(0, 0));
-        (now.tv_sec() * 1_000_000_000 + now.tv_nsec()).cast_unsigned()
+        #[allow(clippy::unnecessary_cast, reason = "both have 32 bits on some platforms")]
+        let (seconds, nanos) = (now.tv_sec() as i64, now.tv_nsec() as i64);
+        (seconds * 1_000_000_000 + nanos).cast_unsigned()
     }
 
     #[cfg(not(unix))]
