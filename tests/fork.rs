@@ -89,7 +89,10 @@ impl Observer for Follows {
 
 /// A tracer of each kind that has locks.
 fn builder(kind: usize, folder: &Path) -> TracerBuilder {
-    let builder = Tracer::builder("svc").logger(FileLogger(folder.to_owned())).shards(2);
+    let builder = Tracer::builder("svc")
+        .logger(FileLogger(folder.to_owned()))
+        .shards(2)
+        .record_backtraces(true);
     let builder = builder.flush_interval(Duration::from_millis(1)).transport(Discard);
     match kind {
         0 => builder,
@@ -118,6 +121,7 @@ fn use_it(tracer: &Tracer, shared: &Span) -> Vec<u64> {
     let mut note = |span: &Span| ids.push(span.context().span_id().get());
     shared.set_tag("k", 1).set_tag("text", "t").set_tag("error", false).log_event("e");
     shared.set_baggage_item("b", "v").set_operation_name("renamed");
+    shared.record_error(&std::io::Error::other("e"));
     for n in 0..20 {
         let root = tracer.start_span("plain");
         note(&root);
@@ -125,7 +129,7 @@ fn use_it(tracer: &Tracer, shared: &Span) -> Vec<u64> {
         let _active = root.activate();
         let child = tracer.start_span("child of the active one");
         note(&child);
-        child.set_tag("error", true).finish();
+        child.set_tag("error", true).record_error(&std::io::Error::other("e")).finish();
         let built = tracer.span("built").child_of(shared).tag("tenant", "acme").start();
         note(&built);
         built.set_baggage_item("b", "v").set_tag("sampling.priority", 1);

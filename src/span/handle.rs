@@ -41,7 +41,8 @@ impl Span {
     ///
     /// # Cost
     ///
-    /// The span is locked once.
+    /// The span is locked once for all tags before the first that is a double, an unsigned number or bytes, or
+    /// is long; from then on, and where there are observers, as by [`set_tag`](Self::set_tag).
     ///
     /// # Examples
     ///
@@ -87,7 +88,10 @@ impl Span {
         let sources = std::iter::successors(error.source(), |error| error.source());
         let sources: Vec<_> = sources.take(MAX_SOURCES).map(ToString::to_string).collect();
         let (message, sources) = (error.to_string(), sources.join(": "));
-        let records_stack = self.stripe().is_some_and(|stripe| stripe.options.record_backtraces);
+        // Another thread may have held the lock of backtraces when the process was forked.
+        let records_stack = self
+            .stripe()
+            .is_some_and(|stripe| stripe.options.record_backtraces && !stripe.is_forked());
         let stack = records_stack.then(|| Backtrace::force_capture().to_string());
         let mut fields =
             vec![("event", TagValue::Str("error")), ("message", TagValue::Str(&message))];
