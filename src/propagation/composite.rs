@@ -208,9 +208,19 @@ struct Once<'c> {
     names: HashSet<String>,
 }
 
+impl Once<'_> {
+    /// Returns whether a key was not written before. The case of headers does not count.
+    fn is_first(&mut self, key: &str) -> bool {
+        self.names.insert(match self.carrier.kind() {
+            CarrierKind::HttpHeaders => key.to_ascii_lowercase(),
+            CarrierKind::TextMap => key.to_owned(),
+        })
+    }
+}
+
 impl InjectCarrier for Once<'_> {
     fn set(&mut self, key: &str, value: &str) -> bool {
-        !self.names.insert(key.to_ascii_lowercase()) || self.carrier.set(key, value)
+        !self.is_first(key) || self.carrier.set(key, value)
     }
 
     fn kind(&self) -> CarrierKind {
@@ -218,7 +228,7 @@ impl InjectCarrier for Once<'_> {
     }
 
     fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
-        !self.names.insert(name.text().to_ascii_lowercase()) || self.carrier.set_known(name, value)
+        !self.is_first(name.text()) || self.carrier.set_known(name, value)
     }
 
     fn is_checked(&self) -> bool {

@@ -90,8 +90,8 @@ pub trait Format: fmt::Debug + Send + Sync {
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError>;
 
     /// Returns the keys that the format reads and writes. Those that it writes are removed from a
-    /// carrier before a context is written to it. A tracer is only built if these are valid header
-    /// names, and none has two meanings.
+    /// carrier, or replaced, when a context is written to it. A tracer is only built if these are valid
+    /// header names, and none has two meanings.
     ///
     /// The default is empty: nothing is removed, and nothing checked.
     fn keys(&self) -> &[FormatKey] {

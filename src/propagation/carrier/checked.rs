@@ -58,9 +58,21 @@ pub(in crate::propagation) fn write_context(
 /// A carrier that refuses what is not valid in a header.
 struct Checked<'c>(&'c mut dyn InjectCarrier);
 
+impl Checked<'_> {
+    /// Removes the value of an earlier context, which was to be replaced. Returns false.
+    #[cold]
+    fn refused(&mut self, key: &str) -> bool {
+        let is_header = self.0.kind() == CarrierKind::HttpHeaders;
+        self.0
+            .remove_if(&mut |known| known == key || (is_header && known.eq_ignore_ascii_case(key)));
+        false
+    }
+}
+
 impl InjectCarrier for Checked<'_> {
     fn set(&mut self, key: &str, value: &str) -> bool {
-        is_token(key) && is_field_value(value) && self.0.set(key, value)
+        let is_set = is_token(key) && is_field_value(value) && self.0.set(key, value);
+        is_set || self.refused(key)
     }
 
     fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
@@ -73,7 +85,7 @@ impl InjectCarrier for Checked<'_> {
 
     /// The value is not checked: it consists of ids.
     fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
-        name.is_token() && self.0.set_known(name, value)
+        (name.is_token() && self.0.set_known(name, value)) || self.refused(name.text())
     }
 
     fn is_checked(&self) -> bool {

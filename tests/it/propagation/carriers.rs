@@ -394,6 +394,39 @@ fn a_format_around_a_built_in_one_leaves_nothing_of_an_earlier_context() {
     }
 }
 
+/// A map that refuses values that are not ASCII.
+struct Ascii(HashMap<String, String>);
+
+impl InjectCarrier for Ascii {
+    fn set(&mut self, key: &str, value: &str) -> bool {
+        value.is_ascii() && self.0.set(key, value)
+    }
+
+    fn remove_if(&mut self, is_stale: &mut dyn FnMut(&str) -> bool) {
+        self.0.remove_if(is_stale);
+    }
+}
+
+#[test]
+fn a_value_that_a_carrier_refuses_leaves_nothing_of_an_earlier_context() {
+    let (tracer, _closer) = tracer(&["jaeger"]);
+    let mut carrier = Ascii(HashMap::new());
+    tracer.inject(&context(&[("user", "ann")]), &mut carrier);
+    assert_eq!(carrier.0.get("uberctx-user").map(String::as_str), Some("ann"));
+    tracer.inject(&context(&[("user", "Jürgen")]), &mut carrier);
+    assert_eq!(carrier.0.get("uberctx-user"), None);
+    assert!(carrier.0.contains_key("uber-trace-id"));
+}
+
+#[test]
+fn items_that_differ_in_case_are_two_in_a_map_for_formats_with_the_same_keys() {
+    let (tracer, _closer) = tracer(&["b3", "b3-single"]);
+    let mut carrier = HashMap::from([("baggage-K".to_owned(), "old".to_owned())]);
+    tracer.inject(&context(&[("k", "1"), ("K", "2")]), &mut carrier);
+    let item = |key: &str| carrier.get(key).map(String::as_str);
+    assert_eq!((item("baggage-k"), item("baggage-K")), (Some("1"), Some("2")));
+}
+
 proptest! {
     #[test]
     fn law_whatever_the_baggage_is_a_carrier_gets_headers(
