@@ -85,8 +85,8 @@ options!(TraceLayer);
 impl TraceLayer {
     /// Sets whether clients connect by TLS: by default they do not.
     ///
-    /// With OpenTelemetry's names, the tag `url.scheme` is `https` then. A request that says its scheme, as
-    /// those of HTTP/2 do, has that one.
+    /// With OpenTelemetry's names, the tag `url.scheme` is `https` then, and the port of a host without
+    /// one is 443. A request that says its scheme, as those of HTTP/2 do, has that one.
     #[must_use]
     pub fn https(self, https: bool) -> Self {
         self.with(|settings| settings.scheme = if https { "https" } else { "http" })
@@ -164,7 +164,7 @@ fn start(settings: &Settings, request: &mut request::Parts) -> Option<Exchange> 
         let shown = match request.uri.path_and_query() {
             // HTTP/2 has no other place for the host than the URL: it was asked for the path.
             Some(path) if request.version == Version::HTTP_2 && settings.url_tag.is_none() => {
-                url::without_credentials(path.as_str())
+                url::shown_path(path)
             }
             _ => settings.shown(&request.uri),
         };

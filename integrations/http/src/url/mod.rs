@@ -6,7 +6,7 @@ mod resolve;
 use std::borrow::Cow;
 
 use http::Uri;
-use http::uri::Authority;
+use http::uri::{Authority, PathAndQuery};
 use percent_encoding::percent_decode_str;
 
 pub(crate) use self::parse::{encode, host_and_port, parse};
@@ -41,12 +41,23 @@ pub(crate) fn shown(url: &Uri) -> Cow<'_, str> {
     if url.authority().is_none()
         && let Some(path) = url.path_and_query()
     {
-        return without_credentials(path.as_str());
+        return shown_path(path);
     }
     let text = text_of(url);
     match without_credentials(&text) {
         Cow::Borrowed(_) => Cow::Owned(text),
         Cow::Owned(redacted) => Cow::Owned(redacted),
+    }
+}
+
+/// Returns a path with its query, without credentials.
+pub(crate) fn shown_path(path: &PathAndQuery) -> Cow<'_, str> {
+    match path.as_str() {
+        // An empty path, which HTTP/2 can carry, is that of the root.
+        text if text.starts_with('?') => {
+            Cow::Owned(without_credentials(&format!("/{text}")).into_owned())
+        }
+        text => without_credentials(text),
     }
 }
 
@@ -236,6 +247,12 @@ fn is_secret(parameter: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_without_a_path_is_shown_below_the_root() {
+        let path: PathAndQuery = "?page=2&access_token=abc".parse().unwrap();
+        assert_eq!(shown_path(&path), "/?page=2&access_token=REDACTED");
+    }
 
     #[test]
     fn a_url_without_secrets_is_shown_as_it_is() {
