@@ -1,10 +1,11 @@
 //! The tracer's handle of the reporter: flush and close.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded, unbounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::command::Command;
 use super::counts::DestinationCounts;
@@ -24,6 +25,8 @@ pub(crate) struct ReporterService {
     close_signal: CloseSignal,
     /// Dangling once the worker has ended.
     worker: Weak<()>,
+    /// Whether a close has sent everything. The worker may not have ended yet.
+    is_closed: AtomicBool,
 }
 
 impl fmt::Debug for ReporterService {
@@ -96,16 +99,25 @@ impl ReporterService {
         // No time is spent on waiting for a collector to come back.
         let reserve = (timeout / 4).min(MAX_SAVING_TIME);
         self.close_signal.set(clock::now() + timeout.saturating_sub(reserve));
-        self.call(Command::Close, timeout)
+        let is_complete = self.call(Command::Close, timeout);
+        if is_complete {
+            self.is_closed.store(true, Ordering::Release);
+        }
+        is_complete
     }
 
-    /// If all threads have ended there is nothing to wait for.
+    /// If the worker has ended, or ends, after everything was sent, there is nothing to wait for.
     fn call(&self, command: fn(Sender<()>) -> Command, timeout: Duration) -> bool {
         let (done, wait) = bounded(1);
-        match self.commands.send(command(done)) {
-            Ok(()) => wait.recv_timeout(timeout).is_ok(),
-            Err(_) => self.is_gone(),
-        }
+        let ends = match self.commands.send(command(done)) {
+            Ok(()) => match wait.recv_timeout(timeout) {
+                Ok(()) => return true,
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => true,
+            },
+            Err(_) => true,
+        };
+        ends && (self.is_gone() || self.is_closed.load(Ordering::Acquire))
     }
 }
 
@@ -125,7 +137,13 @@ impl UnstartedService {
             metrics,
         })?;
         let Self { commands, counts, close_signal, .. } = self;
-        Ok(ReporterService { commands, counts, close_signal, worker })
+        Ok(ReporterService {
+            commands,
+            counts,
+            close_signal,
+            worker,
+            is_closed: AtomicBool::new(false),
+        })
     }
 }
 

@@ -155,6 +155,18 @@ fn flush_and_close_wait_for_all_within_one_limit() {
 }
 
 #[test]
+fn a_flush_right_after_a_close_is_complete() {
+    for _ in 0..300 {
+        let (first, second) = (taking().0, taking().0);
+        let (tracer, closer) =
+            builder().destination(first).add_destination(second).build().unwrap();
+        finish_spans(&tracer, 1);
+        assert!(closer.close(SOON).complete);
+        assert!(tracer.flush(SOON).complete, "nothing is left, though threads may not have ended");
+    }
+}
+
+#[test]
 fn a_close_that_is_over_before_all_are_done_says_so_and_so_does_each_flush_after_it() {
     let (hanging, gate) = gated();
     let hanging = Destination::transport(hanging, AgentProtocol::Compact).named("bad");
