@@ -2,7 +2,9 @@
 //! servers, nginx or a browser, which `.ci/run` adds.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -62,6 +64,9 @@ impl Step {
     /// Runs it; false where its program cannot be installed.
     fn run(&self) -> Outcome<bool> {
         let Some(program) = self.program.installed()? else { return Ok(false) };
+        if self.name == "packages" {
+            remove_unpacked_packages()?;
+        }
         let mut command = Command::new(program);
         let status = command.args(&self.arguments).envs(self.environment).status()?;
         if status.success() { Ok(true) } else { Err(status.to_string().into()) }
@@ -80,6 +85,23 @@ impl Program {
             }
         })
     }
+}
+
+/// Removes the packages that earlier runs unpacked to build them: cargo takes those of the same version
+/// for the same, and would build the old ones. Its registry of them has no host.
+fn remove_unpacked_packages() -> io::Result<()> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
+    let Some(Ok(registries)) = home.map(|home| fs::read_dir(home.join("registry/src"))) else {
+        return Ok(());
+    };
+    for registry in registries {
+        let registry = registry?;
+        if registry.file_name().as_encoded_bytes().starts_with(b"-") {
+            fs::remove_dir_all(registry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// All checks, in the order in which they run: what fails soonest first.
