@@ -229,7 +229,7 @@ impl Diagnostics {
             let _ = panics::catch(|| logger.error(FORKED));
             let _ = done.send(());
         };
-        if fork::start_thread(say).is_ok() {
+        if fork::start_thread("jaeger-client-fork", say).is_ok() {
             let _ = wait.recv_timeout(FORK_PATIENCE);
         }
     }

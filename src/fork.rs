@@ -57,11 +57,8 @@ impl ProcessOrigin {
     }
 }
 
-/// Starts the thread that logs that the process was forked.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that starts threads in a forked process"
-)]
-pub(crate) fn start_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    std::thread::Builder::new().name("jaeger-client-fork".to_owned()).spawn(work).map(drop)
+/// Starts a thread for what may wait for ever in a forked process.
+#[expect(clippy::disallowed_methods, reason = "the one place that starts such threads")]
+pub(crate) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }

@@ -10,12 +10,12 @@ use std::fs;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::{Clock, ClockChange, CounterRefusal, SystemClock};
+use crate::fork;
 
 /// A clock that reads the processor's counter where that can be trusted, and the system's elsewhere.
 pub(crate) struct FastClock {
@@ -134,13 +134,7 @@ impl FastClock {
         let open = move || {
             counter.get_or_init(quanta::Clock::new);
         };
-        let thread = thread::Builder::new().name("jaeger-client-clock".to_owned());
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place that starts threads of a clock"
-        )]
-        let started = thread.spawn(open);
-        if started.is_ok() {
+        if fork::start_thread("jaeger-client-clock", open).is_ok() {
             *state = State::Opening(now);
             (Some(SHORTEST), None)
         } else {
