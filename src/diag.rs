@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 use parking_lot::Mutex;
 
-use crate::fork::{self, ProcessOrigin};
+use crate::fork::ProcessOrigin;
 use crate::instant;
 use crate::lock;
 use crate::panics::{self, Callback};
+use crate::threads::start_thread;
 
 /// Receives the log messages of a tracer.
 ///
@@ -229,7 +230,7 @@ impl Diagnostics {
             let _ = panics::catch(|| logger.error(FORKED));
             let _ = done.send(());
         };
-        if fork::start_thread("jaeger-client-fork", say).is_ok() {
+        if start_thread("jaeger-client-fork", say).is_ok() {
             let _ = wait.recv_timeout(FORK_PATIENCE);
         }
     }

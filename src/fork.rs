@@ -56,9 +56,3 @@ impl ProcessOrigin {
         false
     }
 }
-
-/// Starts a thread for what may wait for ever in a forked process.
-#[expect(clippy::disallowed_methods, reason = "the one place that starts such threads")]
-pub(crate) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
-}

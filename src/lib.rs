@@ -86,6 +86,7 @@ mod serde;
 mod span;
 mod stats;
 mod tail;
+mod threads;
 mod tracer;
 
 pub use self::clock::{Clock, ClockSource, ManualClock, SystemClock};

@@ -15,7 +15,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{Clock, ClockChange, CounterRefusal, SystemClock};
-use crate::fork;
+use crate::threads::start_thread;
 
 /// A clock that reads the processor's counter where that can be trusted, and the system's elsewhere.
 pub(crate) struct FastClock {
@@ -134,7 +134,7 @@ impl FastClock {
         let open = move || {
             counter.get_or_init(quanta::Clock::new);
         };
-        if fork::start_thread("jaeger-client-clock", open).is_ok() {
+        if start_thread("jaeger-client-clock", open).is_ok() {
             *state = State::Opening(now);
             (Some(SHORTEST), None)
         } else {

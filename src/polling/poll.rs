@@ -1,7 +1,6 @@
 //! The polling thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
@@ -10,6 +9,7 @@ use parking_lot::Mutex;
 use crate::error::ConfigError;
 use crate::http_client::Backoff;
 use crate::id;
+use crate::threads::start_thread;
 
 /// The result of a poll: a response, or an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,11 +127,6 @@ fn share() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "any number between will do")]
     let random = id::random_63(0) as f64 / (1_u64 << 63) as f64;
     0.8 + 0.2 * random
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place that starts threads that poll")]
-fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
 /// The approximate delay after the first failure.

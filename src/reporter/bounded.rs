@@ -5,10 +5,10 @@ use std::io::{self, ErrorKind};
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded, select};
 
-use super::threads::start_thread;
 use crate::clock;
 use crate::error::{ConfigError, TransportError};
 use crate::panics;
+use crate::threads::start_thread;
 use crate::transport::{CloseSignal, Sent, Transport};
 
 /// Sends on its own thread. A message in flight at the deadline of the close signal, and all

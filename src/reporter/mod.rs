@@ -22,7 +22,6 @@ mod options;
 mod replay;
 mod saver;
 mod service;
-mod threads;
 mod worker;
 
 use std::fmt;
@@ -39,8 +38,6 @@ pub(crate) use self::options::{MAX_WAIT, SendOptions};
 pub use self::replay::{ReplayOptions, ReplayReport, replay};
 pub(crate) use self::saver::SaveSpans;
 pub(crate) use self::service::{ReporterService, UnstartedService, timed};
-#[cfg(feature = "tokio")]
-pub(crate) use self::threads::wait_on_thread;
 pub(crate) use self::worker::WorkerOptions;
 use crate::encoding::BatchView;
 use crate::error::TransportError;

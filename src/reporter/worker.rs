@@ -14,7 +14,6 @@ use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, select};
 use super::command::{Command, Completion};
 use super::exporter::{Exporter, ExporterThread, ThreadContext};
 use super::options::SendOptions;
-use super::threads::start_thread;
 use crate::buffers::{Buffer, QueueLimits, ShardedBuffers, SpareMemory};
 use crate::clock;
 use crate::diag::{Cause, Diagnostics};
@@ -23,6 +22,7 @@ use crate::fork::ProcessOrigin;
 use crate::metrics::Publisher;
 use crate::panics;
 use crate::stats::Dropped;
+use crate::threads::start_thread;
 use crate::transport::CloseSignal;
 
 /// The destinations of buffers.

@@ -205,7 +205,7 @@ pub(super) async fn run_on_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (done, wait) = tokio::sync::oneshot::channel();
-    let started = crate::reporter::wait_on_thread(move || {
+    let started = crate::threads::wait_on_thread(move || {
         let _ = done.send(work());
     });
     match started {

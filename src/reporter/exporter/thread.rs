@@ -16,7 +16,7 @@ use crate::error::ConfigError;
 use crate::panics;
 use crate::reporter::command::Completion;
 use crate::reporter::counts::{Account, Accounting};
-use crate::reporter::threads::start_thread;
+use crate::threads::start_thread;
 
 /// The parts that the threads of all destinations share.
 #[derive(Clone)]

@@ -1,10 +1,11 @@
-//! The one place in the reporter that starts threads.
+//! The one place that starts threads.
 
 use std::io;
 use std::thread;
 
-#[expect(clippy::disallowed_methods, reason = "one of the places that start threads")]
-pub(super) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+#[expect(clippy::disallowed_methods, reason = "the one place that starts threads")]
+/// Starts a thread that nobody waits for.
+pub(crate) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
