@@ -248,18 +248,10 @@ impl SpanRecord {
     #[inline(always)]
     pub(in crate::span) fn try_tag(&mut self, key: &str, value: TagValue<'_>) -> bool {
         let Self { stripe: Some(stripe), state, data, .. } = self else { return false };
-        if !state.is_surely_sampled() || key.len() == SAMPLING_PRIORITY.len() {
-            return false;
-        }
         let data = data.get_mut();
-        match value {
-            TagValue::Str(text) => {
-                text.len() <= stripe.options.max_tag_value_length && data.try_text(key, text)
-            }
-            TagValue::Bool(truth) => data.try_bool(key, truth),
-            TagValue::I64(number) => data.try_long(key, number),
-            _ => false,
-        }
+        state.is_surely_sampled()
+            && !data.finished
+            && data.try_tag(key, value, stripe.options.max_tag_value_length)
     }
 
     /// Logs fields at the present time, in the same way.
