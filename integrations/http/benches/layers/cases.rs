@@ -24,7 +24,8 @@ use crate::Outcome;
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// The name of the case without a layer, and what one request may take more than there: instructions
-    /// and allocations. Who gains something lowers it.
+    /// and allocations. Who gains something lowers it, to 5 % above what was measured: how the compiler
+    /// divides the code among its units changes a case by 4 %.
     pub(crate) limit: Option<(&'static str, u64, u64)>,
     sampled: bool,
     work: fn(&Tracer) -> Work,
@@ -43,33 +44,33 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "`TraceLayer`",
-        limit: Some(("a server", 6_800, 0)),
+        limit: Some(("a server", 7_000, 0)),
         sampled: true,
         work: |tracer| requests(TraceLayer::new(tracer.clone()).layer(Hello), server),
     },
     Case {
         name: "`TraceLayer`, not sampled",
-        limit: Some(("a server", 3_800, 0)),
+        limit: Some(("a server", 4_000, 0)),
         sampled: false,
         work: |tracer| requests(TraceLayer::new(tracer.clone()).layer(Hello), root),
     },
     Case { name: "a gRPC server", limit: None, sampled: true, work: |_| requests(Hello, call) },
     Case {
         name: "`TraceLayer`, gRPC",
-        limit: Some(("a gRPC server", 6_700, 1)),
+        limit: Some(("a gRPC server", 7_000, 1)),
         sampled: true,
         work: |tracer| requests(TraceLayer::new(tracer.clone()).layer(Hello), call),
     },
     Case { name: "a client", limit: None, sampled: true, work: |_| requests(Hello, client) },
     Case {
         name: "`ClientLayer`",
-        limit: Some(("a client", 8_100, 2)),
+        limit: Some(("a client", 8_600, 2)),
         sampled: true,
         work: |tracer| requests(ClientLayer::new(tracer.clone()).layer(Hello), client),
     },
     Case {
         name: "`ClientLayer`, not sampled",
-        limit: Some(("a client", 6_800, 1)),
+        limit: Some(("a client", 7_000, 1)),
         sampled: false,
         work: |tracer| requests(ClientLayer::new(tracer.clone()).layer(Hello), client),
     },
