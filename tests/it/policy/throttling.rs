@@ -340,25 +340,30 @@ fn invalid_responses_add_nothing_and_are_counted_and_logged() {
 
 #[test]
 fn an_agent_that_hangs_holds_up_one_span_for_a_second_and_no_other() {
+    // A loaded machine may give this thread no time within that second: then it is tried again.
+    assert!(
+        (0..10).any(|_| others_go_on_beside_an_agent_that_hangs()),
+        "other spans waited for the agent"
+    );
+}
+
+/// Whether 20 spans were started while one waited for the agent, for which the agent had a second.
+fn others_go_on_beside_an_agent_that_hangs() -> bool {
     let server = Strategies::start(&balances(&[("has credit", 1e9)]));
     let throttler = remote(&server, NEVER, true);
     let (tracer, closer, _) = with(false, Arc::clone(&throttler));
     assert!(forced(&tracer, "has credit"));
     server.set(StrategyResponse::Silence);
+    let mut made = 0;
     thread::scope(|scope| {
         let buffered = scope.spawn(|| timed(|| forced(&tracer, "op")));
         eventually(|| server.requested().len() > 1);
         // No lock is held meanwhile: neither spans nor other requests for debugging wait.
-        let mut made = 0;
-        while !buffered.is_finished() {
+        while made < 20 && !buffered.is_finished() {
             assert!(forced(&tracer, "has credit"));
             made += 1;
             thread::yield_now();
-            if made == 20 {
-                break;
-            }
         }
-        assert_eq!(made, 20, "other spans waited for the agent");
         let (allowed, took) = buffered.join().unwrap();
         assert!(!allowed && took < SOON, "{took:?}");
     });
@@ -367,6 +372,7 @@ fn an_agent_that_hangs_holds_up_one_span_for_a_second_and_no_other() {
     assert_eq!(server.requested().len(), 2);
     let (_, took) = timed(|| closer.close(SOON));
     assert!(took < SOON, "{took:?}");
+    made == 20
 }
 
 #[test]
