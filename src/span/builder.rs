@@ -1,13 +1,14 @@
-//! The builder of a span: references, tags, a start time.
+//! The builder of a span: references and their targets, tags, a start time.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::context::SpanContext;
 use super::counters::Stripe;
 use super::lifecycle::start::UnstartedSpan;
-use super::reference::Parent;
+use super::record::ReferenceSink;
 use super::repr::Span;
 use super::tag::{IntoTagValue, TagValue};
 use crate::diag::Brief;
@@ -47,14 +48,14 @@ impl<'a> SpanBuilder<'a> {
     /// parent.
     #[inline(always)]
     pub fn child_of(mut self, parent: impl Parent) -> Self {
-        self.span.refer(false, parent);
+        parent.refer(&mut self.span.reference(false));
         self
     }
 
     /// Adds a `FOLLOWS_FROM` reference to a span that does not wait for this one. It is the parent
     /// if there is no `CHILD_OF` reference; of several, the last one.
     pub fn follows_from(mut self, parent: impl Parent) -> Self {
-        self.span.refer(true, parent);
+        parent.refer(&mut self.span.reference(true));
         self
     }
 
@@ -118,5 +119,58 @@ impl<'a> SpanBuilder<'a> {
     #[inline(always)]
     pub fn start(self) -> Span {
         self.span.start()
+    }
+}
+
+/// A target of a reference: a context, a span, or perhaps nothing.
+pub trait Parent: Sized {
+    /// Returns the context of the target, if there is one.
+    fn context(self) -> Option<SpanContext>;
+
+    /// Adds the reference to a span about to be started. A span can do so without making a context.
+    #[doc(hidden)]
+    #[inline]
+    fn refer(self, span: &mut ReferenceSink<'_>) {
+        if let Some(context) = self.context() {
+            span.note_context(context);
+        }
+    }
+}
+
+impl Parent for SpanContext {
+    fn context(self) -> Option<SpanContext> {
+        Some(self)
+    }
+}
+
+impl Parent for &SpanContext {
+    fn context(self) -> Option<SpanContext> {
+        Some(self.clone())
+    }
+}
+
+impl Parent for &Span {
+    fn context(self) -> Option<SpanContext> {
+        Some(Span::context(self))
+    }
+
+    #[inline(always)]
+    fn refer(self, span: &mut ReferenceSink<'_>) {
+        if let Some(record) = self.record_or_promote() {
+            span.note_record(record);
+        }
+    }
+}
+
+impl<P: Parent> Parent for Option<P> {
+    fn context(self) -> Option<SpanContext> {
+        self.and_then(Parent::context)
+    }
+
+    #[inline]
+    fn refer(self, span: &mut ReferenceSink<'_>) {
+        if let Some(parent) = self {
+            parent.refer(span);
+        }
     }
 }

@@ -5,12 +5,11 @@
 
 use std::time::SystemTime;
 
-use super::builder::SpanBuilder;
+use super::builder::{Parent, SpanBuilder};
 use super::context::SpanContext;
 use super::lifecycle::finish;
 use super::observer::FinishClaim;
 use super::record::{SpanData, SpanRecord, Start};
-use super::reference::Parent;
 use super::{IntoTagValue, Span, TagValue, observer};
 use crate::encoding::{List, ReferenceView, tags_of};
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};

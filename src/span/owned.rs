@@ -7,10 +7,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::builder::SpanBuilder;
+use super::builder::{Parent, SpanBuilder};
 use super::context::{AsSpanContext, SpanContext};
 use super::record::ReferenceSink;
-use super::reference::Parent;
 use super::repr::Span;
 use super::tag::{FinishOptions, IntoTagValue, OwnedTagValue, TagValue};
 

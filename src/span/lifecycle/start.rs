@@ -20,7 +20,6 @@ use crate::span::observer::{self, StartTags};
 use crate::span::record::{
     self, NonRecording, OwnedRecord, ParentKind, ReferenceSink, SAMPLED, Sampled, SpanRecord, Start,
 };
-use crate::span::reference::Parent;
 use crate::span::repr::Span;
 use crate::span::shared::StartPath;
 use crate::span::tag::TagValue;
@@ -137,11 +136,11 @@ impl<'a> UnstartedSpan<'a> {
         name.unwrap_or_default()
     }
 
+    /// Returns what a reference is added to.
     #[inline(always)]
-    pub(in crate::span) fn refer(&mut self, follows_from: FollowsFrom, to: impl Parent) {
+    pub(in crate::span) fn reference(&mut self, follows_from: FollowsFrom) -> ReferenceSink<'_> {
         let Self { record, parent_kind, joins, has_extras: extras, .. } = self;
-        let record = &mut **record;
-        to.refer(&mut ReferenceSink { follows_from, record, parent_kind, joins, extras });
+        ReferenceSink { follows_from, record: &mut *record, parent_kind, joins, extras }
     }
 
     #[inline]
@@ -149,7 +148,11 @@ impl<'a> UnstartedSpan<'a> {
         if active::is_any_active() {
             let stripe = self.stripe;
             let belongs_here = |span: &Span| span.belongs_to(stripe);
-            active::with_nearest(belongs_here, |span| self.refer(false, span));
+            active::with_nearest(belongs_here, |span| {
+                if let Some(record) = span.record_or_promote() {
+                    self.reference(false).note_record(record);
+                }
+            });
         }
     }
 
