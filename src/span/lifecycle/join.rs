@@ -191,13 +191,6 @@ fn decided_flags(
     flags
 }
 
-/// Continues the trace of the parent that the record has inherited from.
-#[inline]
-pub(super) fn child(record: &mut SpanRecord, shared: &SpanShared) -> SpanOrigin {
-    record.ids.span = SpanId::new(shared.next_id());
-    SpanOrigin::Joined
-}
-
 /// Returns whether the span's `tracestate` is recorded as a tag, which is added where the slow path
 /// ends the span. All spans of the trace in this process share it.
 pub(super) fn has_recorded_trace_state(record: &mut SpanRecord, shared: &SpanShared) -> bool {
@@ -220,19 +213,19 @@ pub(super) fn in_fork(record: &mut SpanRecord, shared: &SpanShared, joins: bool)
     SpanOrigin::Trace
 }
 
-/// Continues the trace of the parent, and its very span if this is the server's side of it.
+/// Continues the very span of the parent, if this is the server's side of it. Returns whether it is.
 #[cold]
-pub(super) fn server(
+pub(super) fn parents_span(
     record: &mut SpanRecord,
     shared: &SpanShared,
     tags: Option<List<'_>>,
-) -> SpanOrigin {
-    if !serves(record, tags, shared.options.max_tag_value_length) {
-        return child(record, shared);
+) -> bool {
+    let is_server = serves(record, tags, shared.options.max_tag_value_length);
+    if is_server {
+        record.data.get_mut().draft.encode_parent_reference((record.ids.trace, record.ids.parent));
+        record.ids.share();
     }
-    record.data.get_mut().draft.encode_parent_reference((record.ids.trace, record.ids.parent));
-    record.ids.share();
-    SpanOrigin::Joined
+    is_server
 }
 
 /// Returns whether a span is started as the server's side of a call. Of several such tags, the last

@@ -101,6 +101,12 @@ fn root(
     Span::recorded(owned.into_shared())
 }
 
+/// Draws the id of a span whose trace and parent are in its record.
+#[inline]
+fn draw_id(record: &mut SpanRecord, stripe: &Stripe) {
+    record.ids.span = SpanId::new(stripe.next_id());
+}
+
 /// A span about to be started.
 pub(in crate::span) struct UnstartedSpan<'a> {
     stripe: &'a Arc<Stripe>,
@@ -222,8 +228,12 @@ impl<'a> UnstartedSpan<'a> {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
         record.stripe = Some(Arc::clone(stripe));
-        let span_origin =
-            if joins { join::child(record, stripe) } else { join::trace(record, stripe, None) };
+        let span_origin = if joins {
+            draw_id(record, stripe);
+            SpanOrigin::Joined
+        } else {
+            join::trace(record, stripe, None)
+        };
         join::begin(record, stripe, stripe.started(span_origin));
         Span::recorded(owned.into_shared())
     }
@@ -264,11 +274,11 @@ impl<'a> UnstartedSpan<'a> {
             let (span_origin, needs_decision) = match extras.itself {
                 Some(itself) => (join::as_itself(record, itself), false),
                 None if joins => {
-                    let span_origin = if stripe.options.zipkin_shared_rpc_span {
-                        join::server(record, stripe, start_tags.list())
-                    } else {
-                        join::child(record, stripe)
-                    };
+                    if !stripe.options.zipkin_shared_rpc_span
+                        || !join::parents_span(record, stripe, start_tags.list())
+                    {
+                        draw_id(record, stripe);
+                    }
                     if stripe.sampling.decides_on_join
                         && request.is_empty()
                         && !record.shares_state()
@@ -278,7 +288,7 @@ impl<'a> UnstartedSpan<'a> {
                     if !request.is_empty() {
                         join::decide_on_joined(record, stripe, &mut request);
                     }
-                    (span_origin, request.undecided)
+                    (SpanOrigin::Joined, request.undecided)
                 }
                 None => {
                     request.throttle(stripe, &record.data.get_mut().draft.name, 0);
