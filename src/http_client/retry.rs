@@ -26,7 +26,7 @@ use std::time::Duration;
 #[cfg(feature = "collector-http")]
 use std::time::Instant;
 
-use crate::id::random_63;
+use crate::id::generator::random_63;
 
 /// The delays between attempts, of which none is shorter than the one before.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::error::ConfigError;
 use crate::http_client::Backoff;
-use crate::id;
+use crate::id::generator::random_63;
 use crate::threads::start_thread;
 
 /// The result of a poll: a response, or an error.
@@ -125,7 +125,7 @@ fn run(
 /// polling together.
 fn share() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "any number between will do")]
-    let random = id::random_63(0) as f64 / (1_u64 << 63) as f64;
+    let random = random_63(0) as f64 / (1_u64 << 63) as f64;
     0.8 + 0.2 * random
 }
 
