@@ -1,13 +1,17 @@
-//! The generator behind the ids of every new span.
+//! The source of the ids of new spans.
 //!
 //! It must not use the clock or a lock: an id costs one step of a thread's own generator.
 
 use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
+
+use crate::diag::Diagnostics;
+use crate::panics::Callback;
 
 /// Generates the random numbers for ids.
 ///
@@ -106,6 +110,57 @@ pub(crate) fn random_id(salt: u64) -> u64 {
     let id = random_63(salt);
     if id == 0 { system_63() } else { id }
 }
+
+/// The source of new ids.
+#[derive(Debug)]
+pub(crate) struct IdSource {
+    /// The custom generator; none if each thread draws its own.
+    pub(crate) generator: Option<Box<dyn IdGenerator>>,
+    /// Makes the ids of this tracer differ from those of others that draw from the same state.
+    pub(crate) salt: u64,
+    /// Whether trace ids have 128 bits.
+    pub(crate) are_wide: bool,
+    pub(crate) diagnostics: Arc<Diagnostics>,
+}
+
+impl IdSource {
+    /// Returns a new id that is not zero.
+    #[inline]
+    pub(crate) fn next(&self) -> u64 {
+        match &self.generator {
+            None => random_id(self.salt),
+            Some(generator) => self.generated(&**generator),
+        }
+    }
+
+    /// Returns the upper half of a new trace id.
+    #[inline]
+    pub(crate) fn next_high(&self) -> u64 {
+        if !self.are_wide {
+            return 0;
+        }
+        self.generator
+            .as_ref()
+            .map_or_else(|| random_63(self.salt), |generator| self.generated_high(&**generator))
+    }
+
+    /// Draws again, but not for ever, if a generator returns zero.
+    #[cold]
+    fn generated(&self, generator: &dyn IdGenerator) -> u64 {
+        let next = |_| self.diagnostics.call(Callback::IdGeneratorNext, || generator.next());
+        let first = (0..MAX_ZEROS).map_while(next).find(|id| *id != 0);
+        first.unwrap_or_else(system_63)
+    }
+
+    #[cold]
+    fn generated_high(&self, generator: &dyn IdGenerator) -> u64 {
+        let next = self.diagnostics.call(Callback::IdGeneratorNextHigh, || generator.next_high());
+        next.unwrap_or_else(system_63)
+    }
+}
+
+/// How often a generator is called for an id that is not zero.
+const MAX_ZEROS: usize = 8;
 
 #[cfg(test)]
 mod tests {

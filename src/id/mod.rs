@@ -8,7 +8,7 @@ use std::hash::Hasher;
 use std::str::FromStr;
 
 pub use self::generator::IdGenerator;
-pub(crate) use self::generator::{random_id, seed, system_63};
+pub(crate) use self::generator::{IdSource, random_id, seed, system_63};
 pub use self::hex::IdText;
 pub(crate) use self::hex::{digit, read_hex_16, read_lower_hex_16};
 

@@ -16,7 +16,7 @@ use super::tag::shortened;
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
 use crate::diag::{Cause, Diagnostics};
 use crate::fork::ProcessOrigin;
-use crate::id::{self, IdGenerator};
+use crate::id::IdSource;
 use crate::panics::Callback;
 use crate::policy::{BaggageRestriction, BaggageRestrictionManager, DebugThrottler, Updates};
 use crate::sampler::{Rule, Sampler, SamplerStatus};
@@ -62,17 +62,6 @@ pub(crate) struct SpanShared {
     pub(crate) process: OwnProcess,
     pub(crate) diagnostics: Arc<Diagnostics>,
     pub(crate) incidents: Incidents,
-}
-
-/// The source of new ids.
-#[derive(Debug)]
-pub(crate) struct IdSource {
-    /// The custom generator; none if each thread draws its own.
-    pub(crate) generator: Option<Box<dyn IdGenerator>>,
-    /// Makes the ids of this tracer differ from those of others that draw from the same state.
-    pub(crate) salt: u64,
-    /// Whether trace ids have 128 bits.
-    pub(crate) are_wide: bool,
 }
 
 /// The parts that decide which traces are recorded.
@@ -243,41 +232,6 @@ impl SpanShared {
         self.sampling.sampler.status()
     }
 
-    /// Returns a new id of a span.
-    #[inline]
-    pub(crate) fn next_id(&self) -> u64 {
-        match &self.ids.generator {
-            None => id::random_id(self.ids.salt),
-            Some(ids) => self.generated_id(&**ids),
-        }
-    }
-
-    /// Returns the upper half of a new trace id.
-    #[inline]
-    pub(crate) fn next_high(&self) -> u64 {
-        if !self.ids.are_wide {
-            return 0;
-        }
-        self.ids
-            .generator
-            .as_ref()
-            .map_or_else(|| id::random_63(self.ids.salt), |ids| self.generated_high(&**ids))
-    }
-
-    /// Draws again, but not for ever, if a generator returns zero.
-    #[cold]
-    fn generated_id(&self, ids: &dyn IdGenerator) -> u64 {
-        let next = |_| self.diagnostics.call(Callback::IdGeneratorNext, || ids.next());
-        let first = (0..MAX_ZEROS).map_while(next).find(|id| *id != 0);
-        first.unwrap_or_else(id::system_63)
-    }
-
-    #[cold]
-    fn generated_high(&self, ids: &dyn IdGenerator) -> u64 {
-        let next = self.diagnostics.call(Callback::IdGeneratorNextHigh, || ids.next_high());
-        next.unwrap_or_else(id::system_63)
-    }
-
     /// Returns the text of a tag within the limit.
     pub(crate) fn within_limit<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if text.len() <= self.options.max_tag_value_length {
@@ -424,6 +378,3 @@ impl SpanShared {
 
 /// The longest type name of a sampler, which a smaller limit of tags would truncate.
 const MAX_KIND_BYTES: usize = 32;
-
-/// How often a generator is called for an id that is not zero.
-const MAX_ZEROS: usize = 8;

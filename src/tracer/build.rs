@@ -10,7 +10,7 @@ use crate::clock::{Anchor, TracerClock};
 use crate::diag::{Cause, Diagnostics, StderrLogger};
 use crate::error::ConfigError;
 use crate::fork::ProcessOrigin;
-use crate::id::{self, IdGenerator};
+use crate::id::{self, IdGenerator, IdSource};
 use crate::metrics::{Instruments, Publisher, RpcMetrics};
 use crate::panics::Callback;
 use crate::propagation::{Format, JaegerFormat, check_keys};
@@ -26,7 +26,7 @@ use crate::saved::SavedBatchesConfig;
 use crate::saved::SavedFile;
 use crate::span::counters::Stripes;
 use crate::span::shared::{
-    BaggageLimits, IdSource, Incidents, Output, OwnProcess, Sampling, Sink, SpanShared, StartPaths,
+    BaggageLimits, Incidents, Output, OwnProcess, Sampling, Sink, SpanShared, StartPaths,
 };
 use crate::span::{Hooks, OpenList};
 use crate::tail::TailSampler;
@@ -132,7 +132,12 @@ impl TracerBuilder {
         let debug_tag = self.headers.debug;
         let sampling =
             Sampling::new(self.sampler, tail_sampler, self.throttler, debug_tag, &options);
-        let ids = IdSource { generator: self.ids, salt: id::seed(), are_wide: trace_id_128bit };
+        let ids = IdSource {
+            generator: self.ids,
+            salt: id::seed(),
+            are_wide: trace_id_128bit,
+            diagnostics: Arc::clone(&diagnostics),
+        };
         let start = StartPaths::new(&sampling, &ids, &hooks, &options, self.metrics.is_some());
         let clock = TracerClock::new(self.clock, &diagnostics);
         let span_shared = Arc::new(SpanShared {

@@ -66,8 +66,8 @@ pub(super) fn trace(
     from: Option<&SamplingRequest>,
 ) -> SpanOrigin {
     record.begin_state(0);
-    let low = shared.next_id();
-    record.ids.set(TraceId::new(shared.next_high(), low), SpanId::new(low), SpanId::NONE);
+    let low = shared.ids.next();
+    record.ids.set(TraceId::new(shared.ids.next_high(), low), SpanId::new(low), SpanId::NONE);
     let decided = from.and_then(|from| from.decided);
     let debug_id = from.and_then(|from| from.debug_id.as_ref());
     let flags = decided_flags(record, shared, decided.is_none(), debug_id);

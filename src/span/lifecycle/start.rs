@@ -32,7 +32,7 @@ pub(crate) fn plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) ->
     if active::is_any_active() || stripe.start.by_name != StartPath::Fast || stripe.is_forked() {
         return built(stripe, name.into());
     }
-    let trace_id = TraceId::new(stripe.next_high(), id::random_id(stripe.ids.salt));
+    let trace_id = TraceId::new(stripe.ids.next_high(), id::random_id(stripe.ids.salt));
     match stripe.sampling.sampler.decide_by_id(trace_id).outcome() {
         ById::No => match name.into() {
             Cow::Borrowed(name) => non_recording(stripe, trace_id, name),
@@ -104,7 +104,7 @@ fn root(
 /// Draws the id of a span whose trace and parent are in its record.
 #[inline]
 fn draw_id(record: &mut SpanRecord, stripe: &Stripe) {
-    record.ids.span = SpanId::new(stripe.next_id());
+    record.ids.span = SpanId::new(stripe.ids.next());
 }
 
 /// A span about to be started.
