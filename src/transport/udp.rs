@@ -333,6 +333,25 @@ impl UdpTransport {
     }
 }
 
+impl dyn DatagramSocket + '_ {
+    /// Sends one datagram, and reads at once whether it was refused, which is known by then on this
+    /// host. The error is read before, too: otherwise an error of the datagram before would be taken
+    /// for one of this datagram.
+    fn send_checked(&self, message: &[u8]) -> Result<(), Failure> {
+        if let Some(previous) = self.previous_failure() {
+            return Err(previous);
+        }
+        self.send(message).map_err(Failure::of_send)?;
+        let error = self.take_error().ok().flatten();
+        error.and_then(Failure::of_sent).map_or(Ok(()), Err)
+    }
+
+    /// Returns the failure of the last datagram, if it was lost.
+    fn previous_failure(&self) -> Option<Failure> {
+        Failure::of_previous(&self.take_error().ok().flatten()?)
+    }
+}
+
 /// The remedies that were tried for a message.
 #[derive(Debug)]
 struct Remedies {
