@@ -20,22 +20,6 @@ pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
     fn read(&self, stats: &mut Stats);
 }
 
-/// The response of a sink to a span, which is counted in either case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Accepted {
-    Yes,
-    /// The tracer was closed before.
-    Closed,
-}
-
-impl Accepted {
-    #[inline(always)]
-    fn of(is_open: bool) -> Self {
-        if is_open { Self::Yes } else { Self::Closed }
-    }
-}
-
 /// The sink of a tracer: buffers that are sent from another thread, which must cost little, or a
 /// sink that takes spans where they are finished.
 #[derive(Debug)]
@@ -45,14 +29,6 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    #[inline(always)]
-    pub(crate) fn accept(&self, stripe: usize, span: SpanParts<'_>) -> Accepted {
-        Accepted::of(match self {
-            Self::ShardedBuffers(shards) => shards.accept(stripe, span),
-            Self::Other(other) => other.accept(stripe, span),
-        })
-    }
-
     pub(crate) fn accept_view(&self, stripe: usize, span: &SpanView<'_>) -> bool {
         match self {
             Self::ShardedBuffers(shards) => shards.accept_view(stripe, span),

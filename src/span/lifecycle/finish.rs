@@ -28,8 +28,24 @@ use crate::span::record::{
 };
 use crate::span::repr::{RecordHandle, Repr};
 use crate::span::shared::SpanShared;
-use crate::span::sink::Accepted;
+use crate::span::sink::Sink;
 use crate::span::{LogRecord, Span, inspect};
+
+/// The response of a tracer's sink to a span, which is counted in either case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+enum Accepted {
+    Yes,
+    /// The tracer was closed before.
+    Closed,
+}
+
+impl Accepted {
+    #[inline(always)]
+    fn of(is_open: bool) -> Self {
+        if is_open { Self::Yes } else { Self::Closed }
+    }
+}
 
 /// Whether the last handle has finished its span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,7 +319,11 @@ fn write_out(
         return Accepted::Yes;
     }
     let times = data.times(stripe, state, end);
-    stripe.output.sink.accept(stripe_index(), SpanParts::new(ids, flags, times, &data.draft))
+    let span = SpanParts::new(ids, flags, times, &data.draft);
+    Accepted::of(match &stripe.output.sink {
+        Sink::ShardedBuffers(shards) => shards.accept(stripe_index(), span),
+        Sink::Other(other) => other.accept(stripe_index(), span),
+    })
 }
 
 /// Calls [`write_out`] for an end that was read or given. Not inlined, so that the last drop does
