@@ -150,6 +150,9 @@ fn steps(published: &[Package]) -> Vec<Step> {
     add("contracts: otlp", Program::Cargo, "bench --features otlp --bench otlp");
     add("contracts: tracing", Program::Cargo, "bench -p jaeger-client-tracing");
 
+    let ours = "--package peer-jaeger-client --package peer-jaeger-client-tracing";
+    let comparison = format!("check --locked --manifest-path compare/Cargo.toml {ours}");
+    add("comparison with other clients", Program::Cargo, &comparison);
     add("lowest versions of dependencies", Program::Cargo, "xtask lowest-versions");
     add("licences and sources of dependencies", Program::Cargo, "xtask deny");
     let is_library = |package: &&Package| package.targets.iter().any(|target| target.is_lib());
