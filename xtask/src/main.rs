@@ -59,10 +59,10 @@ usage: cargo xtask <task>
   check [NAME...] [--except NAME...]
                                     formats, lints, tests, contracts, packages, docs and dependencies:
                                     the steps whose name contains NAME, or all; exit 1 if one fails
-  compare [PEER...] [--quick] [--rounds 3] [--no-load] [--no-weight] [--picture FILE]
+  compare [PEER...] [--quick] [--rounds 3] [--seconds 3] [--no-load] [--no-weight] [--build] [--picture FILE]
                                     the client beside its peers, which are below compare/: what a span
-                                    costs, what is delivered, what is compiled; 3 rounds take about
-                                    half an hour, --quick about three minutes
+                                    costs, what is delivered, what is compiled; medians of the rounds
+                                    beside their goals, and all of them, as tables
   contracts [NAME]                  instructions, locked ones, allocations and relative time of the hot path; exit 1
                                     if what was reached before is exceeded, 3 without valgrind
   flood [--seconds 5] [--producers 2] [--queue-size SPANS] [--queue-bytes BYTES]

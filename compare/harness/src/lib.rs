@@ -102,14 +102,19 @@ pub trait Peer: Sync {
 /// Returns what `main` of each peer is: does the one measurement that the arguments name.
 pub fn run<P: Peer>(start: impl Fn(&Setup) -> Result<P, Unsupported>) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let owned_spans = arguments.first() == Some(&"owned");
+    if owned_spans {
+        arguments.remove(0);
+    }
+    let start = |setup: &Setup| start(&Setup { owned_spans, ..setup.clone() });
     let outcome = match arguments[..] {
         ["time", case] => steps::time(start, case),
         ["count", case] => steps::count(start, case),
         ["flood", target, producers, seconds] => load::flood(start, target, producers, seconds),
         ["paced", target, rate, seconds] => load::paced(start, target, rate, seconds),
         _ => Err(
-            "usage: time CASE | count CASE | flood TARGET PRODUCERS SECONDS | paced TARGET RATE SECONDS",
+            "usage: [owned] time CASE | count CASE | flood TARGET PRODUCERS SECONDS | paced TARGET RATE SECONDS",
         ),
     };
     match outcome {

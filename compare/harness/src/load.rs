@@ -62,7 +62,7 @@ fn load<P: Peer>(
     produce: impl Fn(&mut dyn FnMut(), &AtomicBool) -> u64 + Sync,
 ) -> Result<(), Unsupported> {
     let target = Target::parse(target)?;
-    let peer = start(&Setup { sampled: true, propagation: Propagation::Jaeger, target })?;
+    let peer = start(&Setup::new(true, Propagation::Jaeger, target))?;
     let _ = peer.work(Case::RootTags)?;
     let (stop, started) = (AtomicBool::new(false), AtomicU64::new(0));
     let cpu = cpu_seconds();

@@ -7,6 +7,14 @@ pub struct Setup {
     pub sampled: bool,
     pub propagation: Propagation,
     pub target: Target,
+    /// Whether spans with one owner are made, by a client that has other ones as well.
+    pub owned_spans: bool,
+}
+
+impl Setup {
+    pub(crate) fn new(sampled: bool, propagation: Propagation, target: Target) -> Self {
+        Self { sampled, propagation, target, owned_spans: false }
+    }
 }
 
 /// Headers that a context is written to.

@@ -53,7 +53,7 @@ fn with_work<P: Peer>(
     const WARM_UPS: usize = 3;
     let case = Case::named(name).ok_or("no such case")?;
     let propagation = Propagation::of_case(name);
-    let peer = start(&Setup { sampled: case.is_sampled(), propagation, target: Target::Discard })?;
+    let peer = start(&Setup::new(case.is_sampled(), propagation, Target::Discard))?;
     {
         let mut operation = peer.work(case)?;
         for _ in 0..WARM_UPS {

@@ -1,5 +1,6 @@
 //! `cargo xtask compare`: the client beside its peers, which do the same work in their own programs.
 
+mod goals;
 mod otlp_sink;
 mod peers;
 mod picture;
@@ -18,10 +19,10 @@ use crate::{Outcome, callgrind};
 /// Builds all peers, measures them in turn, and prints the tables.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let options = Options::parse(arguments)?;
-    let peers: Vec<&Peer> = PEERS.iter().filter(|peer| options.wants(peer)).collect();
+    let mut peers: Vec<&Peer> = PEERS.iter().filter(|peer| options.wants(peer)).collect();
     let mut results = Results::default();
     if !options.build {
-        peers::build(&peers, &mut results);
+        peers = peers::build(peers, &mut results)?;
         for case in CASES {
             for peer in &peers {
                 results.count(case, peer, peer.count(case));
@@ -53,7 +54,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
     if options.weight && !options.build {
         for peer in &peers {
-            results.weight(peer, weight::of(peer, options.compile));
+            results.weight(peer, weight::of(peer, false));
         }
     }
     print!("{}", results.text(&peers));
@@ -128,9 +129,7 @@ struct Options {
     seconds: u64,
     load: bool,
     weight: bool,
-    /// Whether peers are compiled anew to see how long it takes.
-    compile: bool,
-    /// Whether that alone is measured, in each round.
+    /// Whether each peer is compiled anew in each round, to see how long that takes, and nothing else is done.
     build: bool,
     picture: Option<PathBuf>,
 }
@@ -143,7 +142,6 @@ impl Options {
             seconds: 3,
             load: true,
             weight: true,
-            compile: true,
             build: false,
             picture: None,
         };
@@ -151,14 +149,11 @@ impl Options {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} wants a value"));
             match argument.as_str() {
-                "--quick" => {
-                    (options.rounds, options.seconds, options.compile) = (1, 1, false);
-                }
+                "--quick" => (options.rounds, options.seconds) = (1, 1),
                 "--rounds" => options.rounds = value()?.parse::<u32>()?.clamp(1, 20),
                 "--seconds" => options.seconds = value()?.parse::<u64>()?.clamp(1, 60),
                 "--no-load" => options.load = false,
                 "--no-weight" => options.weight = false,
-                "--no-compile" => options.compile = false,
                 "--build" => options.build = true,
                 "--picture" => options.picture = Some(value()?.into()),
                 name if name.starts_with("--") => {
@@ -190,10 +185,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quick_run_is_one_round_without_compiling() {
+    fn a_quick_run_is_one_round() {
         let arguments = ["--quick", "rustracing"].map(str::to_owned);
         let options = Options::parse(&arguments).unwrap();
-        assert_eq!((options.rounds, options.seconds, options.compile), (1, 1, false));
+        assert_eq!((options.rounds, options.seconds), (1, 1));
         assert_eq!(PEERS.iter().filter(|peer| options.wants(peer)).count(), 2);
         assert!(Options::parse(&["--build".to_owned()]).unwrap().build);
         assert!(Options::parse(&["--fast".to_owned()]).is_err());

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::results::Results;
-use crate::callgrind;
+use crate::{Outcome, callgrind};
 
 /// What a program said of one measurement, or why there is none.
 pub(super) type Measured = Result<BTreeMap<String, f64>, String>;
@@ -18,7 +18,22 @@ pub(super) struct Peer {
     pub(super) name: &'static str,
     /// As its owners call it, with the version that its lockfile has.
     pub(super) title: &'static str,
+    /// Its folder in `compare/peers`, and its program without `peer-`.
+    folder: &'static str,
+    /// Whether the program is to make spans with one owner, of which there are several kinds.
+    owned_spans: bool,
+    pub(super) role: Role,
     language: Language,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// This project's.
+    Ours,
+    /// Another client.
+    Other,
+    /// What costs without a client are.
+    Baseline,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,19 +42,30 @@ enum Language {
     Go,
 }
 
+/// This client by the kinds of its spans and its clocks, as peers are named.
+pub(super) const SHARED: &str = "jaeger-client";
+pub(super) const OWNED: &str = "jaeger-client-owned";
+pub(super) const SHARED_FAST: &str = "jaeger-client-fast-clock";
+pub(super) const OWNED_FAST: &str = "jaeger-client-fast-clock-owned";
+
 pub(super) const PEERS: &[Peer] = &[
-    Peer::rust("nothing", "no client"),
-    Peer::rust("jaeger-client", "jaeger-client"),
-    Peer::rust("jaeger-client-fast-clock", "jaeger-client with fast-clock"),
-    Peer::rust("jaeger-client-tracing", "tracing + jaeger-client-tracing"),
+    Peer { role: Role::Baseline, ..Peer::rust("nothing", "no client") },
+    Peer { role: Role::Ours, ..Peer::rust(SHARED, "jaeger-client") },
+    Peer::owned(OWNED, SHARED, "jaeger-client, owned spans"),
+    Peer { role: Role::Ours, ..Peer::rust(SHARED_FAST, "jaeger-client with fast-clock") },
+    Peer::owned(OWNED_FAST, SHARED_FAST, "jaeger-client with fast-clock, owned spans"),
+    Peer {
+        role: Role::Ours,
+        ..Peer::rust("jaeger-client-tracing", "tracing + jaeger-client-tracing")
+    },
     Peer::rust("rustracing", "rustracing_jaeger 0.10"),
     Peer::rust("cf-rustracing", "cf-rustracing-jaeger 1.3"),
     Peer::rust("fastrace", "fastrace 0.7 + fastrace-jaeger"),
     Peer::rust("opentelemetry", "opentelemetry 0.33 + otlp"),
     Peer::rust("opentelemetry-jaeger", "opentelemetry-jaeger 0.22"),
-    Peer::rust("tracing", "tracing, its registry alone"),
+    Peer { role: Role::Baseline, ..Peer::rust("tracing", "tracing, its registry alone") },
     Peer::rust("tracing-opentelemetry", "tracing-opentelemetry 0.34 + otlp"),
-    Peer { name: "jaeger-client-go", title: "jaeger-client-go 2.30", language: Language::Go },
+    Peer { language: Language::Go, ..Peer::rust("jaeger-client-go", "jaeger-client-go 2.30") },
 ];
 
 /// No measurement takes longer, or is ended.
@@ -47,7 +73,19 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 impl Peer {
     const fn rust(name: &'static str, title: &'static str) -> Self {
-        Self { name, title, language: Language::Rust }
+        Self {
+            name,
+            title,
+            folder: name,
+            owned_spans: false,
+            role: Role::Other,
+            language: Language::Rust,
+        }
+    }
+
+    /// This client by its spans with one owner, from the program of a peer that has both kinds.
+    const fn owned(name: &'static str, folder: &'static str, title: &'static str) -> Self {
+        Self { folder, owned_spans: true, role: Role::Ours, ..Self::rust(name, title) }
     }
 
     /// Returns whether it is compiled by cargo.
@@ -55,19 +93,29 @@ impl Peer {
         self.language == Language::Rust
     }
 
+    /// Returns whether its program is also that of a peer before it in the list.
+    pub(super) fn shares_program(&self) -> bool {
+        self.folder != self.name
+    }
+
     /// Its package or module.
     pub(super) fn package(&self) -> String {
-        format!("peer-{}", self.name)
+        format!("peer-{}", self.folder)
     }
 
     pub(super) fn program(&self) -> PathBuf {
-        workspace().join("target/release").join(self.package())
+        target_folder().join("release").join(self.package())
+    }
+
+    /// What its program is started with.
+    fn arguments<'a>(&self, measurement: &[&'a str]) -> Vec<&'a str> {
+        self.owned_spans.then_some("owned").into_iter().chain(measurement.iter().copied()).collect()
     }
 
     /// Asks the program for one measurement.
     pub(super) fn measure(&self, arguments: &[&str]) -> Measured {
         let mut child = Command::new(self.program())
-            .args(arguments)
+            .args(self.arguments(arguments))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -93,12 +141,31 @@ impl Peer {
         if status.success() { Ok(values) } else { Err(status.to_string()) }
     }
 
+    /// Compiles its program, and returns whether that succeeds.
+    fn compile(&self) -> bool {
+        let built = match self.language {
+            Language::Rust => {
+                let mut cargo = Command::new("cargo");
+                cargo.args(["build", "--quiet", "--release", "--locked", "--package"]);
+                cargo.arg(self.package()).arg("--target-dir").arg(target_folder());
+                cargo.current_dir(workspace()).status()
+            }
+            Language::Go => {
+                let mut go = Command::new("go");
+                go.args(["build", "-o"]).arg(self.program()).arg(".");
+                go.current_dir(workspace().join("go")).status()
+            }
+        };
+        built.is_ok_and(|status| status.success())
+    }
+
     /// Instructions of an operation, and the locked ones among them.
     pub(super) fn count(&self, case: &str) -> Measured {
         if self.language == Language::Go {
             return Err("valgrind does not run Go's runtime".to_owned());
         }
-        let counted = callgrind::counts(&self.program(), &["count", case], "measured_burst");
+        let counted =
+            callgrind::counts(&self.program(), &self.arguments(&["count", case]), "measured_burst");
         let (counts, output) = counted.map_err(|error| reason(&error.to_string()))?;
         let operations = values(&output)?.remove("operations").ok_or("no operations")?;
         let each = |count: u64| float(count) / operations;
@@ -114,25 +181,30 @@ pub(super) fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../compare"))
 }
 
-/// Builds all that are wanted; one that does not compile is noted, and the others are measured.
-pub(super) fn build(peers: &[&Peer], results: &mut Results) {
+/// Where the peers are built: where the environment says that cargo builds, or below `compare/`.
+fn target_folder() -> PathBuf {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let folder = folder.and_then(|folder| std::path::absolute(folder).ok());
+    folder.unwrap_or_else(|| workspace().join("target"))
+}
+
+/// Builds those that are wanted, and returns those that compile. One that does not is noted, but this
+/// client must.
+pub(super) fn build(
+    peers: Vec<&'static Peer>,
+    results: &mut Results,
+) -> Outcome<Vec<&'static Peer>> {
+    let mut built: Vec<&Peer> = Vec::new();
     for peer in peers {
-        let built = match peer.language {
-            Language::Rust => {
-                let mut cargo = Command::new("cargo");
-                cargo.args(["build", "--quiet", "--release", "--locked", "--package"]);
-                cargo.arg(peer.package()).current_dir(workspace()).status()
-            }
-            Language::Go => {
-                let mut go = Command::new("go");
-                go.args(["build", "-o"]).arg(peer.program()).arg(".");
-                go.current_dir(workspace().join("go")).status()
-            }
-        };
-        if !built.is_ok_and(|status| status.success()) {
+        if peer.compile() {
+            built.push(peer);
+        } else if peer.role == Role::Ours {
+            return Err(format!("{} does not compile", peer.package()).into());
+        } else {
             results.note(peer, "does not compile here");
         }
     }
+    Ok(built)
 }
 
 /// Lines of `key=value`, or the reason in a line `unsupported=…`.
@@ -172,7 +244,7 @@ mod tests {
     fn every_peer_has_its_folder() {
         for peer in PEERS {
             let folder =
-                if peer.is_rust() { format!("peers/{}", peer.name) } else { "go".to_owned() };
+                if peer.is_rust() { format!("peers/{}", peer.folder) } else { "go".to_owned() };
             assert!(workspace().join(&folder).is_dir(), "{folder}");
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use super::peers::{Measured, Peer};
-use super::{CASES, LOADS};
+use super::{CASES, LOADS, goals};
 
 /// Values of all rounds, by what was measured and who was.
 #[derive(Default)]
@@ -55,9 +55,22 @@ impl Results {
         values.get(values.len() / 2).copied()
     }
 
+    /// Spans of all rounds that a peer lost and did not count, or counted and did not lose; `None` if it
+    /// does not count, or had no load.
+    pub(super) fn uncounted(&self, peer: &Peer) -> Option<f64> {
+        let loads =
+            LOADS.iter().filter_map(|load| self.rounds.get(&(load.name.to_owned(), peer.name)));
+        loads.flatten().try_fold(None, |sum: Option<f64>, values| {
+            let of = |key| values.get(key).copied();
+            let lost = of("started")? - of("delivered")?;
+            Some(Some(sum.unwrap_or(0.0) + (lost - of("counted")?).abs()))
+        })?
+    }
+
     /// All tables, in Markdown.
     pub(super) fn text(&self, peers: &[&Peer]) -> String {
         let mut text = String::new();
+        text.push_str(&goals::table(self, peers));
         if self.rounds.keys().any(|(what, _)| what != "weight") {
             self.callers(&mut text, peers);
         }
@@ -202,9 +215,9 @@ fn commit() -> Option<String> {
 }
 
 /// What stands where there is no value.
-const NONE: &str = "–";
+pub(super) const NONE: &str = "–";
 
-fn number(value: Option<f64>, decimals: usize) -> String {
+pub(super) fn number(value: Option<f64>, decimals: usize) -> String {
     match value {
         Some(value) if value.is_finite() => format!("{value:.decimals$}"),
         _ => NONE.to_owned(),

@@ -14,6 +14,9 @@ pub(super) fn of(peer: &Peer, compile: bool) -> Measured {
     if !peer.is_rust() {
         return Err("not compiled by cargo".to_owned());
     }
+    if peer.shares_program() {
+        return Err("the program of shared spans".to_owned());
+    }
     let mut values = if compile {
         cold_build(peer)?
     } else {

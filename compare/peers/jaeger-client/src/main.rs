@@ -1,4 +1,6 @@
-//! This client.
+//! This client, by its spans with shared handles and by those with one owner.
+
+mod owned;
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -18,6 +20,7 @@ fn main() -> ExitCode {
 struct Client {
     tracer: Tracer,
     closer: Closer,
+    owned_spans: bool,
 }
 
 impl Client {
@@ -43,13 +46,16 @@ impl Client {
         })?;
         #[cfg(feature = "fast-clock")]
         wait_for_counter(&tracer)?;
-        Ok(Self { tracer, closer })
+        Ok(Self { tracer, closer, owned_spans: setup.owned_spans })
     }
 }
 
 impl Peer for Client {
     fn work(&self, case: Case) -> Result<Work<'_>, Unsupported> {
         let tracer = &self.tracer;
+        if self.owned_spans {
+            return owned::work(tracer, case);
+        }
         Ok(match case {
             Case::Unsampled | Case::Root => {
                 Box::new(|| drop(black_box(tracer.start_span("GET /orders"))))
