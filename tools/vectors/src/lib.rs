@@ -28,7 +28,6 @@ mod remote_sampling;
 mod report;
 mod server;
 mod transport;
-mod transport_rules;
 mod value;
 
 use std::fs;
@@ -57,7 +56,7 @@ struct Kind {
 /// Every kind of file, one row each.
 const KINDS: &[Kind] = &[
     Kind { name: "datagrams", run: datagrams::run, rules: datagrams::RULES },
-    Kind { name: "transport", run: transport::run, rules: &[] },
+    Kind { name: "transport", run: transport::run, rules: transport::RULES },
     Kind { name: "extract", run: extract::run, rules: extract::RULES },
     Kind { name: "inject", run: inject::run, rules: inject::RULES },
     Kind { name: "probabilistic", run: probabilistic::run, rules: probabilistic::RULES },
