@@ -1,129 +1,154 @@
-//! Environment variables: the configuration they make, or the error, and the sampler made from it.
+//! Environment variables: the configuration they make, or the variables that an error names, and
+//! the sampler made from it.
 //!
 //! Go's configurations say 0 or nothing where a default is meant; this client's say the default.
 
 use jaeger_client::sampler::{self, SamplerParams};
-use jaeger_client::{ConfigError, Configuration, OwnedTagValue, ReporterConfig, SamplerConfig};
-use serde_json::Value;
-use std::time::Duration;
+use jaeger_client::{ConfigError, Configuration, OwnedTagValue, SamplerConfig};
+use serde_json::{Value, json};
 
-use crate::config_env_rules::{self as rules, Environment, Tags};
-use crate::deviations;
-use crate::json::{int, items, member, only, present, text, truth};
-use crate::report::Checks;
+use crate::deviations::{self, Rule};
+use crate::json::{float, member, present, text, truth};
+use crate::report::{Checks, Difference};
 
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
-    let env = environment(member(case, "env")?)?;
+    let env = member(case, "env")?.as_object().ok_or("the environment is no object")?;
+    if !env.values().all(Value::is_string) {
+        return Err(String::from("a variable's value is no text"));
+    }
+    let variable = |name: &str| env.get(name).and_then(Value::as_str).map(str::to_owned);
+    let got = Configuration::default().with_variables(variable);
+    let config = match got {
+        Ok(config) => config,
+        Err(error) => {
+            let (recorded, names) = (refused_by_go(case), named_by(&error));
+            let is_same = recorded.is_some_and(|name| names.contains(&name));
+            let names = if is_same { json!(recorded) } else { names.join(" ").into() };
+            checks.compare("error", &json!(recorded), &names);
+            return Ok(());
+        }
+    };
+    let recorded = recorded(case, checks)?;
+    checks.compare(
+        "",
+        &recorded,
+        &json!({"config": shown(&config), "sampler_kind": sampler_made(&config)}),
+    );
+    Ok(())
+}
+
+/// What was recorded, with this client's defaults and the first variable that an error names.
+fn recorded(case: &Value, checks: &mut Checks) -> Result<Value, String> {
     let expected = member(case, "expected")?;
-    let got = Configuration::default().with_variables(|name| env.get(name).cloned());
-    if rules::is_disabled(&env) {
-        return disabled(&env, expected, got, checks);
+    let recorded_config = present(expected, "config");
+    // Go reads everything, and may well refuse it; here nothing else is looked at.
+    if is_disabled(case) {
+        if recorded_config.is_none() || case["env"].as_object().is_some_and(|env| env.len() > 1) {
+            checks.deviates(deviations::DISABLED_ALONE);
+        }
+        let disabled = recorded_config.map_or(Ok(true), |config| truth(config, "disabled"))?;
+        let alone = Configuration { disabled, ..Configuration::default() };
+        return Ok(json!({"config": shown(&alone), "sampler_kind": sampler_made(&alone)}));
     }
-    if present(expected, "go_panics").is_some() {
-        return panics(&env, got, checks);
+    // Where Go gives no configuration, each difference from the default is shown.
+    if present(expected, "go_panics").or_else(|| present(expected, "error")).is_some() {
+        let default = Configuration::default();
+        return Ok(json!({
+            "error": refused_by_go(case),
+            "config": shown(&default),
+            "sampler_kind": sampler_made(&default),
+        }));
     }
-    if let Some(error) = present(expected, "error") {
-        let error = error.as_str().ok_or("the error is no text")?;
-        refused_by_go(&env, error, got, checks);
-        return Ok(());
+    let mut config = member(expected, "config")?.clone();
+    let mut kind = expected["sampler_kind"].clone();
+    if kind.is_null() {
+        member(expected, "sampler_error")?;
     }
-    let mut refused = rules::refused(&env);
-    let kind_is_spaced = rules::has_outer_space(&env, "JAEGER_SAMPLER_TYPE");
-    if present(expected, "sampler_error").is_some() && !kind_is_spaced {
-        refused.extend(["JAEGER_SAMPLER_TYPE", "JAEGER_SAMPLER_PARAM"]);
+    if text(&config["sampler"], "type")?.is_empty() {
+        let default = if speaks_of_sampling(case) {
+            "remote"
+        } else {
+            checks.deviates(deviations::EVERY_TRACE);
+            if kind == "remote" {
+                kind = "const".into();
+            }
+            "const"
+        };
+        config["sampler"]["type"] = default.into();
     }
-    match got {
-        Err(got) => {
-            let named = named_by(&got);
-            let of = |name| named.contains(&name);
-            checks.deviates(if of("JAEGER_ENDPOINT") {
-                deviations::HTTP_ENDPOINT
-            } else if of("JAEGER_SAMPLER_PARAM") && rules::is_nan(&env) {
-                deviations::NOT_A_NUMBER
-            } else if rules::is_negative_rate(&env) {
-                deviations::NEGATIVE_RATE
-            } else {
-                deviations::REFUSED_WHEN_READ
-            });
-            if named.iter().any(|name| !refused.contains(name)) {
-                checks.fail(format!("expected a configuration, got error {got}"));
+    if !is_set(case, "JAEGER_SAMPLER_PARAM") {
+        let default = SamplerConfig::new(text(&config["sampler"], "type")?.trim()).param;
+        if speaks_of_sampling(case) && float(&config["sampler"], "param")? != default {
+            checks.deviates(deviations::DEFAULT_PARAM);
+        }
+        config["sampler"]["param"] = default.into();
+    }
+    let defaults = shown(&Configuration::default());
+    // A scheme is in lower case here.
+    let url = &mut config["sampler"]["sampling_server_url"];
+    if let Some((scheme, rest)) = url.as_str().and_then(|url| url.split_once("://")) {
+        *url = format!("{}://{rest}", scheme.to_ascii_lowercase()).into();
+    }
+    for of in ["sampler", "reporter"] {
+        for (key, value) in config[of].as_object_mut().ok_or_else(|| format!("no {of}"))? {
+            let default = &defaults[of][key];
+            let is_default = match &*value {
+                Value::String(text) => text.is_empty(),
+                number => key != "param" && number.as_f64().is_some_and(|number| number <= 0.0),
+            };
+            if is_default {
+                *value = default.clone();
             }
         }
-        Ok(_) if !refused.is_empty() => {
-            checks.fail(format!("expected an error that names one of {refused:?}"));
-        }
-        Ok(got) => {
-            compare(&env, member(expected, "config")?, &got, checks)?;
-            // Go makes none of a kind that it does not know.
-            if !kind_is_spaced {
-                made(&env, expected, &got, checks)?;
-            }
-        }
     }
-    Ok(())
+    Ok(json!({"config": config, "sampler_kind": kind}))
 }
 
-/// Go reads everything, and may well refuse it; here nothing else is looked at.
-fn disabled(
-    env: &Environment,
-    expected: &Value,
-    got: Result<Configuration, ConfigError>,
-    checks: &mut Checks,
-) -> Result<(), String> {
-    let config = present(expected, "config");
-    if let Some(config) = config {
-        checks.same("disabled", &truth(config, "disabled")?, &true);
-    }
-    match got {
-        Err(got) => checks.fail(format!("expected to be disabled, got error {got}")),
-        Ok(got) => {
-            let propagation = got.propagation.clone();
-            let alone = Configuration { disabled: true, propagation, ..Configuration::default() };
-            checks.same("disabled", &alone, &got);
-        }
-    }
-    if env.len() > 1 || config.is_none() {
-        checks.deviates(deviations::DISABLED_ALONE);
-    }
-    Ok(())
+/// A configuration as cases show it.
+fn shown(config: &Configuration) -> Value {
+    let text = |value: &OwnedTagValue| match value {
+        OwnedTagValue::Str(text) => text.clone(),
+        other => format!("{other:?}"),
+    };
+    let (sampler, reporter) = (&config.sampler, &config.reporter);
+    let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+    json!({
+        "service_name": config.service_name,
+        "disabled": config.disabled,
+        "rpc_metrics": config.rpc_metrics,
+        "gen_128bit": config.trace_id_128bit == Some(true),
+        "tags": config.tags.iter().map(|(key, value)| json!([key, text(value)])).collect::<Value>(),
+        "sampler": {
+            "type": sampler.kind,
+            "param": sampler.param,
+            "sampling_server_url": sampler.sampling_server_url,
+            "max_operations": sampler.max_operations,
+            "refresh_interval_ns": sampler.sampling_refresh_interval.as_nanos() as u64,
+        },
+        "reporter": {
+            "queue_size": reporter.queue_size,
+            "flush_interval_ns": reporter.buffer_flush_interval.as_nanos() as u64,
+            "log_spans": reporter.log_spans,
+            "agent_host_port": reporter.local_agent_host_port,
+            "disable_reconnect": reporter.disable_attempt_reconnecting,
+            "reconnect_interval_ns": reporter.attempt_reconnect_interval.as_nanos() as u64,
+            "endpoint": optional(&reporter.collector_endpoint),
+            "user": optional(&reporter.user),
+            "password": optional(&reporter.password),
+        },
+    })
 }
 
-/// The variable that Go refuses is one that we refuse, unless we can read it.
-fn refused_by_go(
-    env: &Environment,
-    error: &str,
-    got: Result<Configuration, ConfigError>,
-    checks: &mut Checks,
-) {
-    let Some(name) = variable_in(error) else {
-        checks.fail(format!("expected an error that names a variable, as {error:?}"));
-        return;
-    };
-    let Some(deviation) = rules::is_read_here(env, name) else {
-        match got {
-            Ok(_) => checks.fail(format!("expected an error, as {error:?}")),
-            Err(got) => names_the_variable(error, &got.to_string(), checks),
-        }
-        return;
-    };
-    checks.deviates(deviation);
-    match got {
-        // Go never came to what else is wrong.
-        Err(got) if named_by(&got).contains(&name) => {
-            checks.fail(format!("expected {name} to be read, got error {got}"));
-        }
-        Err(_) => {}
-        Ok(got) => {
-            if let Some(millis) = rules::bare_millis(env, name).filter(|millis| *millis > 0) {
-                let duration = match name {
-                    "JAEGER_SAMPLER_REFRESH_INTERVAL" => got.sampler.sampling_refresh_interval,
-                    "JAEGER_REPORTER_FLUSH_INTERVAL" => got.reporter.buffer_flush_interval,
-                    _ => got.reporter.attempt_reconnect_interval,
-                };
-                checks.same(name, &Duration::from_millis(millis), &duration);
-            }
-        }
-    }
+/// The kind of the sampler that the configuration makes; none if it makes none.
+fn sampler_made(config: &Configuration) -> Option<&'static str> {
+    let SamplerConfig { kind, param, .. } = &config.sampler;
+    let mut rows = sampler::SAMPLERS.iter().filter_map(|row| Some((row.name, row.build?)));
+    let (name, build) = rows.find(|(name, _)| name.eq_ignore_ascii_case(kind))?;
+    let mut params = SamplerParams::new("vectors", *param);
+    params.sampling_server_url = &config.sampler.sampling_server_url;
+    params.sampling_refresh_interval = config.sampler.sampling_refresh_interval;
+    params.max_operations = config.sampler.max_operations;
+    build(&params).ok().map(|_| name)
 }
 
 /// The variables that an error is about.
@@ -137,224 +162,153 @@ fn named_by(error: &ConfigError) -> Vec<&str> {
     }
 }
 
-fn environment(object: &Value) -> Result<Environment, String> {
-    let members = object.as_object().ok_or("the environment is no object")?;
-    let text = |value: &Value| value.as_str().map(str::to_owned).ok_or("a value is no text");
-    members.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect()
+/// The value of a variable without the white space around it; empty if it is not set.
+fn value<'c>(case: &'c Value, name: &str) -> &'c str {
+    case["env"][name].as_str().unwrap_or_default().trim()
 }
 
-/// Go panics where tags cannot be read; here they are read around what is missing, or refused.
-fn panics(
-    env: &Environment,
-    got: Result<Configuration, ConfigError>,
-    checks: &mut Checks,
-) -> Result<(), String> {
-    if rules::tags_as_go(env).is_some() {
-        return Err(String::from("Go panics, and not because of the tags"));
-    }
-    checks.deviates(deviations::TAGS_WITHOUT_PANIC);
-    match (rules::tags(env), got) {
-        (Some(expected), Ok(got)) => checks.same("tags", &expected, &tags(&got)),
-        // Go never came to what else is wrong.
-        (Some(_), Err(got)) if rules::names_another(env, &got.to_string(), "JAEGER_TAGS") => {}
-        (None, Err(got)) => names_the_variable("JAEGER_TAGS", &got.to_string(), checks),
-        (Some(_), Err(got)) => checks.fail(format!("expected tags, got error {got}")),
-        (None, Ok(got)) => checks.fail(format!("expected an error, got {:?}", tags(&got))),
-    }
-    Ok(())
+fn is_set(case: &Value, name: &str) -> bool {
+    !value(case, name).is_empty()
 }
 
-/// The first variable in a text.
-fn variable_in(text: &str) -> Option<&str> {
-    let is_word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    text.split(|c| !is_word(c)).find(|word| word.starts_with("JAEGER_"))
+fn is_disabled(case: &Value) -> bool {
+    ["1", "t", "T", "true", "TRUE", "True"].contains(&value(case, "JAEGER_DISABLED"))
 }
 
-/// The variable that Go's error names is named by ours.
-fn names_the_variable(go: &str, got: &str, checks: &mut Checks) {
-    let name = variable_in(go);
-    if !name.is_some_and(|name| got.contains(name)) {
-        checks.fail(format!("expected an error that names {name:?}, got {got:?}"));
-    }
+/// Returns whether a variable other than the agent's host says anything of sampling.
+fn speaks_of_sampling(case: &Value) -> bool {
+    let of_sampling = |name: &&String| name.starts_with("JAEGER_SAMPL") && is_set(case, name);
+    case["env"].as_object().is_some_and(|env| env.keys().any(|name| of_sampling(&name)))
 }
 
-fn tags(configuration: &Configuration) -> Tags {
-    let text = |value: &OwnedTagValue| match value {
-        OwnedTagValue::Str(text) => text.clone(),
-        other => format!("{other:?}"),
+/// The variable that Go's error names.
+fn refused_by_go(case: &Value) -> Option<&str> {
+    let error = case["expected"]["error"].as_str()?;
+    let mut words = error.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.find(|word| word.starts_with("JAEGER_"))
+}
+
+/// Returns whether Go takes an entry without `=` or a reference without a default for one with it.
+fn is_panic_of_tags(case: &Value) -> bool {
+    let is_odd = |entry: &str| {
+        let Some((_, text)) = entry.split_once('=') else { return true };
+        text.trim().starts_with("${") && text.trim().ends_with('}') && !text.contains(':')
     };
-    configuration.tags.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+    case["expected"]["go_panics"] == true && value(case, "JAEGER_TAGS").split(',').any(is_odd)
 }
 
-fn compare(
-    env: &Environment,
-    config: &Value,
-    got: &Configuration,
-    checks: &mut Checks,
-) -> Result<(), String> {
-    let known =
-        ["disabled", "gen_128bit", "reporter", "rpc_metrics", "sampler", "service_name", "tags"];
-    only(config, &known)?;
-    let name = trimmed(config, "service_name", checks)?;
-    checks.same("service name", &name, &got.service_name.as_str());
-    checks.same("disabled", &truth(config, "disabled")?, &got.disabled);
-    checks.same("rpc metrics", &truth(config, "rpc_metrics")?, &got.rpc_metrics);
-    checks.same("128 bits", &truth(config, "gen_128bit")?, &(got.trace_id_128bit == Some(true)));
-    let recorded: Option<Tags> = items(config, "tags")?
-        .iter()
-        .map(|pair| match pair.as_array()?.as_slice() {
-            [key, value] => Some((key.as_str()?.to_owned(), value.as_str()?.to_owned())),
-            _ => None,
-        })
-        .collect();
-    checks.same("tags", &recorded.ok_or("tags are no pairs of texts")?, &tags(got));
-    sampler(env, member(config, "sampler")?, &got.sampler, checks)?;
-    reporter(env, member(config, "reporter")?, &got.reporter, checks)
+/// Returns whether the difference is in what the agent's host gives.
+fn is_of_agent(case: &Value, at: &Difference) -> bool {
+    let urls = ["JAEGER_SAMPLING_ENDPOINT", "JAEGER_SAMPLER_MANAGER_HOST_PORT"];
+    at.place == "config/reporter/agent_host_port"
+        || (at.place == SAMPLING_URL && !urls.iter().any(|name| is_set(case, name)))
 }
 
-fn sampler(
-    env: &Environment,
-    config: &Value,
-    got: &SamplerConfig,
-    checks: &mut Checks,
-) -> Result<(), String> {
-    let known = ["max_operations", "param", "refresh_interval_ns", "sampling_server_url", "type"];
-    only(config, &known)?;
-    let kind = match trimmed(config, "type", checks)? {
-        "" if rules::speaks_of_sampling(env) => "remote",
-        "" => {
-            checks.deviates(deviations::EVERY_TRACE);
-            "const"
+const SAMPLING_URL: &str = "config/sampler/sampling_server_url";
+
+fn is_socket(case: &Value) -> bool {
+    let host = value(case, "JAEGER_AGENT_HOST");
+    host.starts_with("unix:/") || host.starts_with("unix:@")
+}
+
+/// Returns whether nothing can be wrong with the value: any other may be refused here.
+fn is_plain(name: &str, value: &str) -> bool {
+    let is_name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    match name {
+        "JAEGER_AGENT_PORT" => value.parse::<u16>().is_ok_and(|port| port > 0),
+        "JAEGER_REPORTER_MAX_QUEUE_SIZE" => {
+            value.parse::<i64>().is_ok_and(|size| size <= 100_000_000)
         }
-        kind => kind,
-    };
-    checks.same("sampler", &kind, &got.kind.as_str());
-
-    let default = SamplerConfig::new(kind);
-    let recorded = member(config, "param")?.as_f64().ok_or("the parameter is no number")?;
-    let param = if rules::is_set(env, "JAEGER_SAMPLER_PARAM") {
-        recorded
-    } else {
-        if rules::speaks_of_sampling(env) && default.param != recorded {
-            checks.deviates(deviations::DEFAULT_PARAM);
+        "JAEGER_SAMPLER_PARAM" => {
+            value.parse::<f64>().is_ok_and(|param| param.is_finite() && param >= 0.0)
         }
-        default.param
-    };
-    // What reads the recorded number may round its last digit otherwise.
-    if (param - got.param).abs() > param.abs() * 1e-15 {
-        checks.same("parameter", &param, &got.param);
+        "JAEGER_SAMPLING_ENDPOINT" | "JAEGER_ENDPOINT" => {
+            let rest = value.strip_prefix("http://").or_else(|| value.strip_prefix("https://"));
+            rest.and_then(|rest| rest.split(['/', ':']).next()).is_some_and(is_name)
+        }
+        "JAEGER_AGENT_HOST" => is_name(value) && !value.ends_with(|c: char| c.is_ascii_digit()),
+        "JAEGER_TAGS" => value.split([',', '=', ' ']).all(is_name),
+        _ => is_name(value),
     }
-    let max = or_default(int(config, "max_operations")?, default.max_operations)?;
-    checks.same("max operations", &max, &got.max_operations);
-    let interval = nanos(config, "refresh_interval_ns", default.sampling_refresh_interval)?;
-    checks.same("refresh interval", &interval, &got.sampling_refresh_interval);
-    let recorded = match trimmed(config, "sampling_server_url", checks)? {
-        "" => default.sampling_server_url,
-        url => url.to_owned(),
-    };
-    let url = rules::sampling_url(env, &recorded, checks);
-    checks.same("sampling url", &url, &got.sampling_server_url);
-    Ok(())
 }
 
-fn reporter(
-    env: &Environment,
-    config: &Value,
-    got: &ReporterConfig,
-    checks: &mut Checks,
-) -> Result<(), String> {
-    let known = [
-        "agent_host_port",
-        "disable_reconnect",
-        "endpoint",
-        "flush_interval_ns",
-        "log_spans",
-        "password",
-        "queue_size",
-        "reconnect_interval_ns",
-        "user",
-    ];
-    only(config, &known)?;
-    let default = ReporterConfig::default();
-    let size = or_default(int(config, "queue_size")?, default.queue_size)?;
-    checks.same("queue size", &size, &got.queue_size);
-    let interval = nanos(config, "flush_interval_ns", default.buffer_flush_interval)?;
-    checks.same("flush interval", &interval, &got.buffer_flush_interval);
-    let interval = nanos(config, "reconnect_interval_ns", default.attempt_reconnect_interval)?;
-    checks.same("reconnect interval", &interval, &got.attempt_reconnect_interval);
-    checks.same("log spans", &truth(config, "log_spans")?, &got.log_spans);
-    let disabled = truth(config, "disable_reconnect")?;
-    checks.same("reconnecting disabled", &disabled, &got.disable_attempt_reconnecting);
-    for (name, got) in
-        [("endpoint", &got.collector_endpoint), ("user", &got.user), ("password", &got.password)]
-    {
-        let recorded = match name {
-            // A password's spaces are its own.
-            "password" => text(config, name)?.trim_end_matches(['\r', '\n']),
-            _ => trimmed(config, name, checks)?,
+/// Returns whether this client refuses what Go reads, and some variable is such that it may.
+fn is_refused_here(case: &Value, at: &Difference) -> bool {
+    let names = at.got.as_str().unwrap_or_default();
+    let mut variables = case["env"].as_object().into_iter().flatten();
+    let may_refuse = present(&case["expected"], "sampler_error").is_some()
+        || variables
+            .any(|(name, value)| !is_plain(name, value.as_str().unwrap_or_default().trim()));
+    at.place == "error"
+        && case["expected"]["error"].is_null()
+        && !is_disabled(case)
+        && may_refuse
+        && names.split(' ').all(|name| is_set(case, name))
+}
+
+/// Returns whether Go refuses the variable, and this client reads it.
+fn is_read_here(case: &Value, at: &Difference, name: &str) -> bool {
+    refused_by_go(case) == Some(name) && at.is_in(&["error", "config", "sampler_kind"])
+}
+
+/// Why a configuration may be another, or refused, or not refused.
+pub(crate) const RULES: &[Rule] = &[
+    (deviations::OUTER_SPACE, |case, at| {
+        let unspaced = |text: &Value| Some(text.as_str()?.replace(char::is_whitespace, ""));
+        let is_spaced = |name: &str| {
+            let raw = case["env"][name].as_str();
+            raw.is_some_and(|raw| raw.trim() != raw)
         };
-        let recorded = Some(recorded).filter(|text| !text.is_empty());
-        checks.same(name, &recorded, &got.as_deref());
-    }
-    let agent = match trimmed(config, "agent_host_port", checks)? {
-        "" => default.local_agent_host_port,
-        address => rules::agent(env, address, checks),
-    };
-    checks.same("agent", &agent, &got.local_agent_host_port);
-    Ok(())
-}
-
-/// A recorded text without the white space around it.
-fn trimmed<'v>(config: &'v Value, key: &str, checks: &mut Checks) -> Result<&'v str, String> {
-    let recorded = text(config, key)?;
-    if recorded.trim() != recorded {
-        checks.deviates(deviations::OUTER_SPACE);
-    }
-    Ok(recorded.trim())
-}
-
-/// Returns what is not above zero means the default.
-fn or_default(recorded: i128, default: usize) -> Result<usize, String> {
-    if recorded <= 0 {
-        return Ok(default);
-    }
-    usize::try_from(recorded).map_err(|error| error.to_string())
-}
-
-fn nanos(config: &Value, key: &str, default: Duration) -> Result<Duration, String> {
-    let recorded: i64 = int(config, key)?;
-    Ok(u64::try_from(recorded).ok().filter(|n| *n > 0).map_or(default, Duration::from_nanos))
-}
-
-/// The sampler that the configuration makes, or that it makes none.
-fn made(
-    env: &Environment,
-    expected: &Value,
-    got: &Configuration,
-    checks: &mut Checks,
-) -> Result<(), String> {
-    let SamplerConfig { kind, param, .. } = &got.sampler;
-    let mut builds = sampler::SAMPLERS.iter().filter_map(|row| Some((row.name, row.build?)));
-    let build = builds.find(|(name, _)| name.eq_ignore_ascii_case(kind));
-    let made = build.and_then(|(name, build)| {
-        let mut params = SamplerParams::new("vectors", *param);
-        params.sampling_server_url = &got.sampler.sampling_server_url;
-        params.sampling_refresh_interval = got.sampler.sampling_refresh_interval;
-        params.max_operations = got.sampler.max_operations;
-        build(&params).ok().map(|_| name)
-    });
-    let recorded = match present(expected, "sampler_kind") {
-        Some(recorded) => Some(recorded.as_str().ok_or("the sampler's kind is no text")?),
-        None => {
-            member(expected, "sampler_error")?;
-            None
-        }
-    };
-    let promised = match recorded {
-        // That the default is another was noted when the configurations were compared.
-        Some("remote") if !rules::speaks_of_sampling(env) => Some("const"),
-        recorded => recorded,
-    };
-    checks.same("sampler made", &promised, &made);
-    Ok(())
-}
+        let is_kind = at.place == "sampler_kind" && is_spaced("JAEGER_SAMPLER_TYPE");
+        let is_value = at.got.is_string() && unspaced(&at.recorded) == unspaced(&at.got);
+        let is_read = |name| is_spaced(name) && is_read_here(case, at, name);
+        is_kind || is_value || refused_by_go(case).is_some_and(is_read)
+    }),
+    (deviations::BARE_MILLISECONDS, |case, at| {
+        let Some(name) = refused_by_go(case) else { return false };
+        let which = name.strip_suffix("_INTERVAL").and_then(|name| name.rsplit('_').next());
+        let nanos = value(case, name).parse::<i64>().ok().and_then(|ms| ms.checked_mul(1_000_000));
+        let (Some(which), Some(nanos)) = (which, nanos) else { return false };
+        let is_its_own = at.place.ends_with(&format!("/{}_interval_ns", which.to_lowercase()));
+        is_read_here(case, at, name) && (!is_its_own || nanos <= 0 || at.got == nanos)
+    }),
+    (deviations::UNIX_SOCKET, |case, at| {
+        is_socket(case) && (is_of_agent(case, at) || is_read_here(case, at, "JAEGER_AGENT_PORT"))
+    }),
+    (deviations::MANAGER_HOST_PORT, |case, at| {
+        let endpoint = value(case, "JAEGER_SAMPLING_ENDPOINT");
+        let manager = value(case, "JAEGER_SAMPLER_MANAGER_HOST_PORT");
+        let given = if endpoint.is_empty() { manager } else { endpoint };
+        let url = format!("http://{given}");
+        let is_url = at.got.as_str().is_some_and(|got| got.starts_with(&url) || manager == given);
+        at.place == SAMPLING_URL && !given.is_empty() && !given.contains("://") && is_url
+    }),
+    (deviations::BRACKETED_AGENT, |case, at| {
+        let host = value(case, "JAEGER_AGENT_HOST").trim_matches(['[', ']']);
+        let is_bracketed = at.got.as_str().is_some_and(|got| got.contains(&format!("[{host}]:")));
+        is_of_agent(case, at) && host.contains(':') && is_bracketed
+    }),
+    (deviations::AGENT_HOST_WITH_PORT, |case, at| {
+        let has_port =
+            value(case, "JAEGER_AGENT_HOST").rsplit_once(':').is_some_and(|(host, port)| {
+                port.parse::<u16>().is_ok() && at.got.as_str().is_some_and(|got| got.contains(host))
+            });
+        is_of_agent(case, at) && has_port
+    }),
+    (deviations::TAGS_WITHOUT_PANIC, |case, _| is_panic_of_tags(case)),
+    (deviations::HTTP_ENDPOINT, |case, at| {
+        is_refused_here(case, at)
+            && at.got.as_str().is_some_and(|got| got.contains("JAEGER_ENDPOINT"))
+    }),
+    (deviations::NOT_A_NUMBER, |case, at| {
+        let param = value(case, "JAEGER_SAMPLER_PARAM").parse::<f64>();
+        is_refused_here(case, at) && param.is_ok_and(f64::is_nan)
+    }),
+    (deviations::NEGATIVE_RATE, |case, at| {
+        let is_rate = value(case, "JAEGER_SAMPLER_TYPE").eq_ignore_ascii_case("ratelimiting");
+        let param = value(case, "JAEGER_SAMPLER_PARAM").parse::<f64>();
+        let is_none = param.is_ok_and(|rate| rate < 0.0 || rate.is_infinite());
+        is_refused_here(case, at) && is_rate && is_none
+    }),
+    (deviations::REFUSED_WHEN_READ, is_refused_here),
+];

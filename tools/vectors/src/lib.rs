@@ -8,7 +8,6 @@
 mod carrier;
 mod client;
 mod config_env;
-mod config_env_rules;
 mod datagrams;
 mod datagrams_made;
 mod described;
@@ -64,7 +63,7 @@ const KINDS: &[Kind] = &[
     Kind { name: "peroperation", run: peroperation::run, rules: peroperation::RULES },
     Kind { name: "remote_sampling", run: remote_sampling::run, rules: remote_sampling::RULES },
     Kind { name: "lifecycle", run: lifecycle::run, rules: lifecycle_rules::RULES },
-    Kind { name: "config_env", run: config_env::run, rules: &[] },
+    Kind { name: "config_env", run: config_env::run, rules: config_env::RULES },
 ];
 
 /// Runs the cases of a file and adds what came of them to `report`. Where the file has a reviewed one
