@@ -11,13 +11,14 @@ use serde_json::Value;
 use crate::datagrams_made;
 use crate::deviations::{self, Rule};
 use crate::json::{bits, bytes, int, integer, items, member, present, text_or_hex, to_hex};
-use crate::model::{Batch, Limits, stats};
-use crate::report::Checks;
+use crate::lifecycle_rules::is_cut_between_characters;
+use crate::model::{Batch, stats};
+use crate::report::{Checks, Difference};
 use crate::value::{TypedValue, lacks_values};
 
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let recorded = member(case, "thrift_batch")?;
-    let batch = Batch::read(recorded, Limits::Recorded)?;
+    let batch = Batch::read(recorded)?;
     if lacks_values(recorded) {
         checks.deviates(deviations::VALUE_OF_ITS_TYPE);
         read(&batch, member(case, "expected")?, checks)?;
@@ -26,7 +27,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     }
     if let Some(input) = present(case, "input") {
         zipkin(input, &batch, member(case, "expected")?, checks)?;
-        datagrams_made::run(input, recorded, checks)?;
+        datagrams_made::run(input, &batch, checks)?;
     }
     Ok(())
 }
@@ -79,7 +80,7 @@ fn encoded(batch: &Batch, expected: &Value, checks: &mut Checks) -> Result<(), S
     }
     if present(expected, "span_sizes_compact").is_some() {
         let sizes = items(expected, "span_sizes_compact")?.iter().map(Value::as_u64);
-        let got = batch.spans.iter().map(|span| Some(span.view().encoded_len() as u64));
+        let got = view.spans().map(|span| Some(span.encoded_len() as u64));
         checks.same("span sizes", &sizes.collect::<Vec<_>>(), &got.collect());
     }
     Ok(())
@@ -104,7 +105,7 @@ fn zipkin(
 /// Why a Zipkin body may be another: Go converts the values that the application gave, this client
 /// canonical bytes, which no longer say that a number was unsigned, a float short, a time in
 /// nanoseconds, or how a span was started.
-pub(crate) const RULES: &[Rule] = &[(deviations::CANONICAL_ZIPKIN, |case, at| {
+fn is_converted_otherwise(case: &Value, at: &Difference) -> bool {
     let max = case["input"]["max_tag_value_length"]
         .as_u64()
         .map_or(256, |max| if max == 0 { 256 } else { max });
@@ -150,8 +151,7 @@ pub(crate) const RULES: &[Rule] = &[(deviations::CANONICAL_ZIPKIN, |case, at| {
                     || times.any(|time| time.is_ok_and(|nanos| nanos < 0 || nanos % 1000 != 0))
                     || fields.any(|fields| is_text_lost(fields) || is_type_lost(fields))
             }))
-})];
-
+}
 /// Returns whether a value among the tags is of a type that canonical bytes do not have, or means something
 /// to the conversion by its type.
 fn is_type_lost(tags: &Value) -> bool {
@@ -164,5 +164,40 @@ fn is_type_lost(tags: &Value) -> bool {
                 Ok(TypedValue::Float(_)) => true,
                 _ => tag["type"] == "object",
             }
+    })
+}
+
+/// Why a Zipkin body may be another, and why a span that the tracer makes is not as recorded.
+pub(crate) const RULES: &[Rule] = &[
+    (deviations::CANONICAL_ZIPKIN, is_converted_otherwise),
+    (deviations::WHOLE_CHARACTERS, |_, at| at.is_in(&["made"]) && is_cut_between_characters(at)),
+    (deviations::NO_NEGATIVE_DURATION, |_, at| {
+        at.place.ends_with("/duration")
+            && at.recorded.as_i64() < Some(0)
+            && at.got.as_i64() > Some(0)
+    }),
+    (deviations::AT_LEAST_A_MICROSECOND, |_, at| {
+        at.place.ends_with("/duration") && at.recorded == 0 && at.got == 1
+    }),
+    (deviations::STORABLE_TIMES, |case, at| {
+        let is_time = ["/startTime", "/timestamp"].iter().any(|time| at.place.ends_with(time));
+        let is_moved = is_time && at.recorded.as_i64() < Some(0) && at.got == 0;
+        is_moved || (at.place.ends_with("/duration") && begins_before_1970(case, at))
+    }),
+    (deviations::FINITE_DOUBLES, |_, at| {
+        let is_word = ["+Inf", "-Inf", "NaN"].iter().any(|word| at.got == *word);
+        let bits = at.recorded.as_str().and_then(|bits| u64::from_str_radix(bits, 16).ok());
+        let is_double = at.place.ends_with("/bits")
+            && bits.is_some_and(|bits| !f64::from_bits(bits).is_finite());
+        at.is_in(&["made"]) && (is_word && at.recorded.is_null() || is_double && at.got.is_null())
+    }),
+];
+
+/// Returns whether the span of the difference starts before 1970.
+fn begins_before_1970(case: &Value, at: &Difference) -> bool {
+    let number = at.place.strip_prefix("made/spans/").and_then(|rest| rest.split('/').next());
+    let number = number.and_then(|number| number.parse::<usize>().ok());
+    number.is_some_and(|number| {
+        integer(&case["thrift_batch"]["spans"][number], "startTime").is_ok_and(|start| start < 0)
     })
 }

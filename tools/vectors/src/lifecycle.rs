@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use jaeger_client::encoding::SpanView;
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::policy::{DebugThrottler, RemoteBaggageRestrictionManager, RemoteThrottler};
 use jaeger_client::propagation::HttpHeaders;
 use jaeger_client::{
-    BaggageRestrictionsConfig, Closer, FinishOptions, IdGenerator, InMemoryReporter, LogRecord,
-    ManualClock, Span, SpanContext, TagValue, ThrottlerConfig, Tracer, TracerBuilder,
+    BaggageRestrictionsConfig, Closer, FinishOptions, FinishedSpan, IdGenerator, InMemoryReporter,
+    LogRecord, ManualClock, Span, SpanContext, TagValue, ThrottlerConfig, Tracer, TracerBuilder,
 };
 use serde_json::{Map, Value, json};
 
@@ -22,9 +21,10 @@ use crate::inject::entries;
 use crate::json::{integer, items, member, only, present, string, text, text_or_hex, truth};
 use crate::lifecycle_options::{Numbers, Options, Restrictions, Throttler};
 use crate::lifecycle_samplers::{self, PROBE, Probed};
+use crate::model;
 use crate::report::Checks;
 use crate::server::Server;
-use crate::value::{self, Field, recorded_tag, shown_tag};
+use crate::value::{self, Field, recorded_tag};
 
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     only(case, &["category", "counters", "name", "reported_spans", "steps", "tracer"])?;
@@ -45,7 +45,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let reported: Vec<_> =
         reported.into_iter().flatten().map(recorded_span).collect::<Result<_, _>>()?;
     let memory = client.memory.spans();
-    let got: Vec<_> = memory.iter().map(|span| shown_span(span.view())).collect();
+    let got: Vec<_> = memory.iter().map(shown_span).collect();
     let order =
         |spans: &[Value]| spans.iter().map(|span| span["spanId"].to_string()).collect::<Vec<_>>();
     let sorted = |mut ids: Vec<String>| {
@@ -111,29 +111,15 @@ fn by_id(spans: Vec<Value>) -> Value {
 }
 
 /// A span that was reported, without its times, and without what this program added to it.
-fn shown_span(span: SpanView<'_>) -> Value {
-    let id = |id: u64| id.cast_signed().to_string();
-    let references = span.references().map(|to| {
-        json!({
-            "refType": if to.follows_from { "FOLLOWS_FROM" } else { "CHILD_OF" },
-            "traceIdHigh": id(to.trace_id.high()),
-            "traceIdLow": id(to.trace_id.low()),
-            "spanId": id(to.span_id.get()),
-        })
-    });
-    let logs =
-        span.logs().map(|log| json!({"fields": log.fields().map(shown_tag).collect::<Vec<_>>()}));
-    json!({
-        "traceIdHigh": id(span.trace_id.high()),
-        "traceIdLow": id(span.trace_id.low()),
-        "spanId": id(span.span_id.get()),
-        "parentSpanId": id(span.parent_span_id.get()),
-        "flags": span.flags,
-        "operationName": String::from_utf8_lossy(span.operation_name),
-        "references": references.collect::<Vec<_>>(),
-        "tags": span.tags().filter(|tag| tag.key != PROBE.as_bytes()).map(shown_tag).collect::<Vec<_>>(),
-        "logs": logs.collect::<Vec<_>>(),
-    })
+fn shown_span(span: &FinishedSpan) -> Value {
+    let mut shown = model::shown_span(span.view());
+    let members = shown.as_object_mut().into_iter();
+    members.for_each(|members| members.retain(|key, _| key != "startTime" && key != "duration"));
+    for log in shown["logs"].as_array_mut().into_iter().flatten() {
+        log.as_object_mut().map(|log| log.remove("timestamp"));
+    }
+    shown["tags"].as_array_mut().map(|tags| tags.retain(|tag| tag["key"] != PROBE));
+    shown
 }
 
 /// Requests, whatever way their values are encoded.

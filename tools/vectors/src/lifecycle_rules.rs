@@ -83,6 +83,20 @@ fn has_zero_rate(case: &Value) -> bool {
         || (words.contains("per-operation") && !words.contains("lower bound"))
 }
 
+/// Returns whether the text ends between characters, where Go's ends within one.
+pub(crate) fn is_cut_between_characters(at: &Difference) -> bool {
+    let Some(got) = at.got.as_str() else { return false };
+    let hex = to_hex(got.as_bytes());
+    let recorded = match at.recorded.as_str() {
+        Some(text) => to_hex(text.trim_end_matches('\u{fffd}').as_bytes()),
+        None => at.recorded["hex"].as_str().unwrap_or_default().to_owned(),
+    };
+    // No more than three bytes of a character are left without the fourth, each of which may be
+    // encoded.
+    let room = if at.place.contains("/result/") { 18 } else { 6 };
+    recorded.starts_with(&hex) && recorded.len() - hex.len() <= room
+}
+
 /// A difference in the tags or in the logs of the spans that were reported.
 fn is_of_spans(at: &Difference, part: &str) -> bool {
     at.is_in(&["reported_spans"]) && at.place.split('/').nth(2) == Some(part)
@@ -114,18 +128,7 @@ pub(crate) const RULES: &[Rule] = &[
         let written = written.into_iter().map(|(key, value)| (key, value.into_bytes())).collect();
         at.place.contains("/result/") && at.got.is_null() && is_not_all_written(&written)
     }),
-    (deviations::WHOLE_CHARACTERS, |_, at| {
-        let Some(got) = at.got.as_str() else { return false };
-        let hex = to_hex(got.as_bytes());
-        let recorded = match at.recorded.as_str() {
-            Some(text) => to_hex(text.trim_end_matches('\u{fffd}').as_bytes()),
-            None => at.recorded["hex"].as_str().unwrap_or_default().to_owned(),
-        };
-        // No more than three bytes of a character are left without the fourth, each of which may be
-        // encoded.
-        let room = if at.place.contains("/result/") { 18 } else { 6 };
-        recorded.starts_with(&hex) && recorded.len() - hex.len() <= room
-    }),
+    (deviations::WHOLE_CHARACTERS, |_, at| is_cut_between_characters(at)),
     (deviations::DEBUG_TAG_AS_HEADER, |case, at| {
         let names = Names::read(&case["tracer"]).unwrap_or_default();
         is_of_spans(at, "tags")

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::client::{self, PATIENCE};
 use crate::deviations::{self, Rule};
 use crate::json::member;
+use crate::model::shown_stats;
 use crate::report::Checks;
 
 /// A sender and what is asked of it.
@@ -253,18 +254,13 @@ impl Sender {
 /// What cases say of a datagram; `plugs` went before that the case knows nothing of.
 fn shown(message: &[u8], plugs: u32) -> Result<Value, String> {
     let (seq_id, batch) = BatchView::parse_message(message).map_err(|error| error.to_string())?;
-    let stats = batch.stats.unwrap_or_default();
     Ok(json!({
         "batch_seqNo": batch.seq_no.unwrap_or_default() - i64::from(plugs),
         "thrift_seq_id": seq_id.wrapping_sub(plugs),
         "length": message.len(),
         "operation_name_lengths":
             batch.spans().map(|span| span.operation_name.len()).collect::<Vec<_>>(),
-        "stats": {
-            "fullQueueDroppedSpans": stats.full_queue_dropped_spans,
-            "tooLargeDroppedSpans": stats.too_large_dropped_spans,
-            "failedToEmitSpans": stats.failed_to_emit_spans,
-        },
+        "stats": shown_stats(batch.stats.unwrap_or_default()),
     }))
 }
 
