@@ -36,6 +36,17 @@ pub(crate) fn close(closer: Closer) -> Result<(), String> {
     }
 }
 
+/// Waits for something that another thread does.
+pub(crate) fn wait_until(what: &str, is_done: impl Fn() -> bool) -> Result<(), String> {
+    for _ in 0..PATIENCE.as_millis() {
+        if is_done() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err(format!("waited in vain: {what}"))
+}
+
 /// The name that cases give to an error.
 pub(crate) fn error_kind(error: &ExtractError) -> String {
     let kind = match error {

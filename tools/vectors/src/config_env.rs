@@ -3,6 +3,8 @@
 //!
 //! Go's configurations say 0 or nothing where a default is meant; this client's say the default.
 
+use std::time::Duration;
+
 use jaeger_client::sampler::{self, SamplerParams};
 use jaeger_client::{ConfigError, Configuration, OwnedTagValue, SamplerConfig};
 use serde_json::{Value, json};
@@ -111,6 +113,7 @@ fn shown(config: &Configuration) -> Value {
         other => format!("{other:?}"),
     };
     let (sampler, reporter) = (&config.sampler, &config.reporter);
+    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).ok();
     let optional = |text: &Option<String>| text.clone().unwrap_or_default();
     json!({
         "service_name": config.service_name,
@@ -123,15 +126,15 @@ fn shown(config: &Configuration) -> Value {
             "param": sampler.param,
             "sampling_server_url": sampler.sampling_server_url,
             "max_operations": sampler.max_operations,
-            "refresh_interval_ns": sampler.sampling_refresh_interval.as_nanos() as u64,
+            "refresh_interval_ns": nanos(sampler.sampling_refresh_interval),
         },
         "reporter": {
             "queue_size": reporter.queue_size,
-            "flush_interval_ns": reporter.buffer_flush_interval.as_nanos() as u64,
+            "flush_interval_ns": nanos(reporter.buffer_flush_interval),
             "log_spans": reporter.log_spans,
             "agent_host_port": reporter.local_agent_host_port,
             "disable_reconnect": reporter.disable_attempt_reconnecting,
-            "reconnect_interval_ns": reporter.attempt_reconnect_interval.as_nanos() as u64,
+            "reconnect_interval_ns": nanos(reporter.attempt_reconnect_interval),
             "endpoint": optional(&reporter.collector_endpoint),
             "user": optional(&reporter.user),
             "password": optional(&reporter.password),

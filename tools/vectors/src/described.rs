@@ -43,7 +43,7 @@ fn repeated(part: &str) -> Option<String> {
         (Some(unit), Some(count)) => (unit, count),
         (None, Some(count)) => {
             // An `x` beside another word means times; alone it is the letter.
-            let plain = |word: &&str| !WORDS.contains(word);
+            let plain = |word: &&str| !WORDS.split(' ').any(|known| known == *word);
             let unit = others.clone().find(plain).or_else(|| others.find(|word| *word == "x"))?;
             (unit.to_owned(), count)
         }
@@ -56,26 +56,8 @@ fn repeated(part: &str) -> Option<String> {
 const QUOTES: [char; 3] = ['\'', '"', '`'];
 
 /// Words that say how often, and not what.
-const WORDS: &[&str] = &[
-    "x",
-    "times",
-    "time",
-    "repeated",
-    "repeat",
-    "of",
-    "byte",
-    "bytes",
-    "letter",
-    "letters",
-    "char",
-    "chars",
-    "character",
-    "characters",
-    "a",
-    "an",
-    "the",
-    "long",
-];
+const WORDS: &str = "x times time repeated repeat of byte bytes letter letters char chars \
+                     character characters a an the long";
 
 #[cfg(test)]
 mod tests {

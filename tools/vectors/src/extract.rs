@@ -21,17 +21,8 @@ enum Carrier {
     Binary(Vec<u8>),
 }
 
-const INPUT: &[&str] = &[
-    "format",
-    "carrier",
-    "carrier_hex",
-    "headers_config",
-    "headers",
-    "baggage_prefix",
-    "prefix_hex",
-    "fill_hex",
-    "length",
-];
+const INPUT: &str = "format carrier carrier_hex headers_config headers baggage_prefix prefix_hex \
+                     fill_hex length";
 
 impl Carrier {
     fn read(input: &Value) -> Result<Self, String> {

@@ -18,18 +18,8 @@ enum Format {
     Binary,
 }
 
-const INPUT: &[&str] = &[
-    "trace_id_high",
-    "trace_id_low",
-    "span_id",
-    "parent_id",
-    "flags",
-    "format",
-    "baggage",
-    "headers_config",
-    "headers",
-    "baggage_prefix",
-];
+const INPUT: &str = "trace_id_high trace_id_low span_id parent_id flags format baggage \
+                     headers_config headers baggage_prefix";
 
 impl Format {
     fn read(input: &Value) -> Result<Self, String> {

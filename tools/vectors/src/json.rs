@@ -90,27 +90,32 @@ pub(crate) fn text_or_hex(object: &Value, key: &str) -> Result<Vec<u8>, String> 
     }
 }
 
-/// Members that say something to readers alone.
-pub(crate) const REMARKS: &[&str] = &[
-    "note",
-    "notes",
-    "comment",
-    "remark",
-    "why",
-    "about",
-    "go_message",
-    "panic_text",
-    "successor_should",
-];
+/// Returns whether a member says something to readers alone.
+pub(crate) fn is_remark(key: &str) -> bool {
+    const REMARKS: &str =
+        "note notes comment remark why about go_message panic_text successor_should";
+    REMARKS.split(' ').any(|remark| remark == key)
+}
 
-/// Refuses members that are not among `known`: they would mean something this program ignores.
-pub(crate) fn only(object: &Value, known: &[&str]) -> Result<(), String> {
-    let Some(members) = object.as_object() else {
-        return Err(String::from("not an object"));
-    };
-    let is_known = |key: &&String| known.contains(&key.as_str()) || REMARKS.contains(&key.as_str());
+/// Refuses members that are not among the words: they would mean something this program ignores.
+pub(crate) fn only(object: &Value, known: &str) -> Result<(), String> {
+    let members = object.as_object().ok_or("not an object")?;
+    let is_known = |key: &str| is_remark(key) || known.split(' ').any(|word| word == key);
     match members.keys().find(|key| !is_known(key)) {
         Some(key) => Err(format!("unknown member {key:?}")),
         None => Ok(()),
+    }
+}
+
+/// The value without remarks, and without members that are null.
+pub(crate) fn without_remarks(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(key, value)| !is_remark(key) && !value.is_null())
+            .map(|(key, value)| (key.clone(), without_remarks(value)))
+            .collect(),
+        Value::Array(elements) => elements.iter().map(without_remarks).collect(),
+        other => other.clone(),
     }
 }

@@ -1,8 +1,8 @@
 //! Scripts of API calls: what each call shows, what came to the reporter, what servers were asked.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jaeger_client::metrics::InMemoryMetrics;
@@ -14,12 +14,12 @@ use jaeger_client::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::carrier::{Ids, Pairs, baggage, baggage_shown, pairs, text_bytes};
-use crate::client::{self, PATIENCE};
+use crate::carrier::{Ids, Names, Pairs, baggage, baggage_shown, pairs, text_bytes};
+use crate::client;
 use crate::datagrams_made::time;
 use crate::inject::entries;
 use crate::json::{integer, items, member, only, present, string, text, text_or_hex, truth};
-use crate::lifecycle_options::{Numbers, Options, Restrictions, Throttler};
+use crate::lifecycle_options::{Answer, DebugThrottling, Options};
 use crate::lifecycle_samplers::{self, PROBE, Probed};
 use crate::model;
 use crate::report::Checks;
@@ -27,9 +27,10 @@ use crate::server::Server;
 use crate::value::{self, Field, recorded_tag};
 
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
-    only(case, &["category", "counters", "name", "reported_spans", "steps", "tracer"])?;
-    let options = Options::read(member(case, "tracer")?)?;
-    let mut client = Client::new(&options)?;
+    only(case, "category counters name reported_spans steps tracer")?;
+    let tracer = member(case, "tracer")?;
+    let options = Options::read(tracer)?;
+    let mut client = Client::new(&options, &Names::read(tracer)?)?;
     for (number, step) in items(case, "steps")?.iter().enumerate() {
         let mut got = client.step(step)?;
         let recorded = recorded_step(step)?;
@@ -57,7 +58,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     }
     checks.compare("reported_spans", &by_id(reported), &by_id(got));
     checks.compare("counters", member(case, "counters")?, &client.counters());
-    let [recorded, got] = [&options.requests, &client.requests()].map(|lines| decoded(lines));
+    let [recorded, got] = [&options.requests_seen, &client.requests()].map(|lines| decoded(lines));
     checks.compare("requests", &recorded, &got);
     client.close()
 }
@@ -118,7 +119,8 @@ fn shown_span(span: &FinishedSpan) -> Value {
     for log in shown["logs"].as_array_mut().into_iter().flatten() {
         log.as_object_mut().map(|log| log.remove("timestamp"));
     }
-    shown["tags"].as_array_mut().map(|tags| tags.retain(|tag| tag["key"] != PROBE));
+    let tags = shown["tags"].as_array_mut().into_iter();
+    tags.for_each(|tags| tags.retain(|tag| tag["key"] != PROBE));
     shown
 }
 
@@ -138,16 +140,19 @@ fn decoded(requests: &[String]) -> Value {
     requests.iter().map(decoded).collect()
 }
 
-/// A generator that draws the numbers of a case.
+/// A generator that draws the numbers of a case, or 1, 2, 3, and so on.
 #[derive(Debug)]
 struct Drawing {
-    numbers: Mutex<Numbers>,
+    numbers: Vec<u64>,
+    drawn: AtomicUsize,
     high: Option<u64>,
 }
 
 impl IdGenerator for Drawing {
     fn next(&self) -> u64 {
-        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).next()
+        let drawn = self.drawn.fetch_add(1, Ordering::SeqCst);
+        let number = self.numbers.get(drawn % self.numbers.len().max(1));
+        number.copied().unwrap_or(drawn as u64 + 1)
     }
 
     fn next_high(&self) -> u64 {
@@ -172,41 +177,36 @@ struct Client {
 }
 
 impl Client {
-    fn new(options: &Options) -> Result<Self, String> {
+    fn new(options: &Options, names: &Names) -> Result<Self, String> {
         let metrics = InMemoryMetrics::new();
-        let ids = Drawing { numbers: Mutex::new(options.numbers.clone()), high: options.high };
+        let (numbers, high) = (options.numbers()?, options.high()?);
+        let ids = Drawing { numbers, drawn: AtomicUsize::new(0), high };
         let mut sampler = lifecycle_samplers::build(&options.sampler)?;
         let probe = sampler.may_defer().then(Arc::default);
         if let Some(is_requested) = probe.clone() {
             sampler = Box::new(Probed { sampler, is_requested });
         }
-        let builder = client::builder(&options.service)
+        let builder = client::builder(options.service())
             .sampler(sampler)
             .id_generator(ids)
-            .headers(options.names.config())
+            .headers(names.config())
             // No time passes, so that no bucket fills.
             .clock(ManualClock::new())
-            .trace_id_128bit(options.trace_id_128bit)
-            .max_logs_per_span(options.max_logs)
+            .trace_id_128bit(options.gen_128bit)
+            .max_logs_per_span(options.max_logs_per_span)
             .max_tag_value_length(options.max_tag_value_length)
-            .no_debug_flag_on_forced_sampling(options.no_debug_flag)
-            .zipkin_shared_rpc_span(options.zipkin_shared)
+            .no_debug_flag_on_forced_sampling(options.no_debug_flag_on_forced_sampling)
+            .zipkin_shared_rpc_span(options.zipkin_shared_rpc_span)
             .metrics(metrics.clone());
         let mut servers = Vec::new();
         let builder = restricted(builder, options, &mut servers)?;
         let builder = throttled(builder, options, &mut servers)?;
         let (tracer, closer, memory) = client::in_memory(builder)?;
-        if options.restrictions.is_some() {
-            let mut waits = 0;
-            while tracer.baggage_restriction_updates().ok + tracer.baggage_restriction_updates().err
-                == 0
-            {
-                if Duration::from_millis(waits) > PATIENCE {
-                    return Err("no answer about baggage came".to_owned());
-                }
-                std::thread::sleep(Duration::from_millis(1));
-                waits += 1;
-            }
+        if options.baggage_restrictions.is_some() {
+            client::wait_until("an answer about baggage", || {
+                let updates = tracer.baggage_restriction_updates();
+                updates.ok + updates.err > 0
+            })?;
         }
         let (spans, contexts) = (BTreeMap::new(), BTreeMap::new());
         let retained = Vec::new();
@@ -221,28 +221,20 @@ impl Client {
     /// Makes a call, and gives what can be seen after it.
     fn step(&mut self, step: &Value) -> Result<Value, String> {
         let call = text(step, "do")?;
-        let known: &[&str] = match call {
-            "start" => &["operation", "references", "span", "tags", "then"],
-            "set_tag" => &["span", "tag", "then"],
-            "set_operation_name" => &["operation", "span", "then"],
-            "set_baggage" => &["key", "span", "value", "value_is", "then"],
-            "log" => &["fields", "span", "then"],
-            "enable_firehose" => &["span", "then"],
-            "finish" => &["log_records", "reported", "span", "then"],
-            "new_context" => &[
-                "baggage",
-                "context",
-                "sampled",
-                "trace_id_high",
-                "trace_id_low",
-                "span_id",
-                "parent_id",
-            ],
-            "extract_http" | "extract_textmap" => &["carrier", "context", "error"],
-            "inject_http" | "inject_textmap" => &["context", "result", "span"],
+        let known = match call {
+            "start" => "operation references span tags then",
+            "set_tag" => "span tag then",
+            "set_operation_name" => "operation span then",
+            "set_baggage" => "key span value value_is then",
+            "log" => "fields span then",
+            "enable_firehose" => "span then",
+            "finish" => "log_records reported span then",
+            "new_context" => "baggage context sampled trace_id_high trace_id_low span_id parent_id",
+            "extract_http" | "extract_textmap" => "carrier context error",
+            "inject_http" | "inject_textmap" => "context result span",
             other => return Err(format!("unknown call {other:?}")),
         };
-        only(step, &[&["do"], known].concat())?;
+        only(step, &format!("do {known}"))?;
         let http = call.ends_with("_http");
         match call {
             "new_context" => {
@@ -356,7 +348,7 @@ impl Client {
         let list = present(step, "log_records").and_then(Value::as_array);
         let mut logs: Vec<(SystemTime, Vec<Field>)> = Vec::new();
         for log in list.into_iter().flatten() {
-            only(log, &["fields", "timestamp_unix_ns"])?;
+            only(log, "fields timestamp_unix_ns")?;
             logs.push((time(integer(log, "timestamp_unix_ns")?)?, fields(log, "fields", true)?));
         }
         let fields: Vec<_> = logs.iter().map(|(_, fields)| borrowed(fields)).collect();
@@ -429,21 +421,20 @@ fn throttled(
     options: &Options,
     servers: &mut Vec<Server>,
 ) -> Result<TracerBuilder, String> {
-    let (responses, synchronous) = match &options.throttler {
-        Throttler::AllowsAll => return Ok(builder),
-        Throttler::DeniesAll => return Ok(builder.debug_throttler(Denying)),
-        Throttler::Remote { responses, synchronous } => (responses, *synchronous),
-    };
-    let started = Server::start(responses.clone())?;
+    if options.debug_throttler == Some(DebugThrottling::DeniesAll) {
+        return Ok(builder.debug_throttler(Denying));
+    }
+    let Some(throttler) = &options.throttler else { return Ok(builder) };
+    let started = Server::start(throttler.answers.iter().map(Answer::response).collect())?;
     let config = ThrottlerConfig {
         host_port: started.host_port().to_owned(),
         // What is asked aside is not part of a case.
         refresh_interval: Duration::from_secs(3600),
-        synchronous_initialization: synchronous,
+        synchronous_initialization: throttler.synchronous_initialization,
         ..ThrottlerConfig::default()
     };
     servers.push(started);
-    let throttler = RemoteThrottler::new(&options.service, &config).map_err(client::refused)?;
+    let throttler = RemoteThrottler::new(options.service(), &config).map_err(client::refused)?;
     Ok(builder.debug_throttler(throttler))
 }
 
@@ -452,18 +443,16 @@ fn restricted(
     options: &Options,
     servers: &mut Vec<Server>,
 ) -> Result<TracerBuilder, String> {
-    let Some(Restrictions { responses, deny_before }) = &options.restrictions else {
-        return Ok(builder);
-    };
-    let started = Server::start(responses.clone())?;
+    let Some(restrictions) = &options.baggage_restrictions else { return Ok(builder) };
+    let started = Server::start(restrictions.responses())?;
     let config = BaggageRestrictionsConfig {
-        deny_baggage_on_initialization_failure: *deny_before,
+        deny_baggage_on_initialization_failure: restrictions.deny_on_initialization_failure,
         host_port: started.host_port().to_owned(),
         // Once is all that counts.
         refresh_interval: Duration::from_secs(3600),
         ..BaggageRestrictionsConfig::default()
     };
-    let manager = RemoteBaggageRestrictionManager::new(&options.service, &config);
+    let manager = RemoteBaggageRestrictionManager::new(options.service(), &config);
     servers.push(started);
     Ok(builder.baggage_restriction_manager(manager.map_err(client::refused)?))
 }

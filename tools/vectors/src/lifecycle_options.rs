@@ -1,84 +1,140 @@
 //! What the tracer of a lifecycle case is built with.
 
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::carrier::Names;
-use crate::json::{int, items, only, present, text, truth};
+use crate::json::without_remarks;
 
-/// What a tracer is built with.
-#[derive(Debug)]
+/// What a tracer is built with, by the names that cases give to it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
-    pub(crate) service: String,
+    service: Option<String>,
     pub(crate) sampler: String,
-    pub(crate) trace_id_128bit: bool,
-    /// What every upper half is, where its own generator gives them.
-    pub(crate) high: Option<u64>,
-    /// Where ids come from.
-    pub(crate) numbers: Numbers,
-    pub(crate) names: Names,
-    pub(crate) max_logs: usize,
+    pub(crate) gen_128bit: bool,
+    high_trace_id_generator: Option<String>,
+    random_sequence: Option<Value>,
+    /// See [`Names::read`](crate::carrier::Names::read).
+    headers: Value,
+    headers_config: Value,
+    pub(crate) max_logs_per_span: usize,
     /// 0 means the default, 256.
     pub(crate) max_tag_value_length: usize,
-    pub(crate) no_debug_flag: bool,
-    pub(crate) zipkin_shared: bool,
-    pub(crate) throttler: Throttler,
-    pub(crate) restrictions: Option<Restrictions>,
+    pub(crate) no_debug_flag_on_forced_sampling: bool,
+    pub(crate) zipkin_shared_rpc_span: bool,
+    /// Records are used again in any case here.
+    pool_spans: Value,
+    pub(crate) debug_throttler: Option<DebugThrottling>,
+    pub(crate) throttler: Option<Throttler>,
+    pub(crate) baggage_restrictions: Option<Restrictions>,
     /// What the servers were asked, as lines `GET path?query`.
-    pub(crate) requests: Vec<String>,
+    #[serde(alias = "request_seen")]
+    pub(crate) requests_seen: Vec<String>,
 }
 
-/// Who lets spans be debugged.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Throttler {
-    AllowsAll,
+/// Who lets spans be debugged, where no server is asked.
+#[derive(Debug, PartialEq, Deserialize)]
+pub(crate) enum DebugThrottling {
+    #[serde(rename = "denies everything")]
     DeniesAll,
-    /// Statuses and bodies, one after the other.
-    Remote {
-        responses: Vec<(u16, String)>,
-        synchronous: bool,
+    #[serde(rename = "allows everything")]
+    AllowsAll,
+}
+
+/// What a server responds about credits for debugging, one after the other.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Throttler {
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) synchronous_initialization: bool,
+}
+
+/// What a server responds about baggage, of which the first counts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restrictions {
+    answers: Option<Vec<Answer>>,
+    #[serde(default)]
+    answer_status: u16,
+    #[serde(default)]
+    answer_body: String,
+    #[serde(default)]
+    pub(crate) deny_on_initialization_failure: bool,
+}
+
+/// A server's answer: a body, or a status with one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    Body(String),
+    Response {
+        #[serde(alias = "answer_status", default = "ok")]
+        status: u16,
+        #[serde(alias = "answer_body", default)]
+        body: String,
     },
 }
 
-/// What a server responds about baggage: statuses and bodies, of which the first counts.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Restrictions {
-    pub(crate) responses: Vec<(u16, String)>,
-    pub(crate) deny_before: bool,
+const fn ok() -> u16 {
+    200
 }
 
-/// The numbers that a tracer draws: those of a sequence, again and again, or 1, 2, 3, and so on.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Numbers {
-    sequence: Vec<u64>,
-    drawn: usize,
-}
-
-impl Numbers {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.drawn += 1;
-        match self.sequence.len() {
-            0 => self.drawn as u64,
-            length => self.sequence[(self.drawn - 1) % length],
+impl Answer {
+    pub(crate) fn response(&self) -> (u16, String) {
+        match self {
+            Self::Body(body) => (ok(), body.clone()),
+            Self::Response { status, body } => (*status, body.clone()),
         }
     }
+}
 
-    fn read(sequence: &Value) -> Result<Self, String> {
-        let not_understood = || format!("numbers not understood: {sequence}");
-        let number = |value: &Value| match value {
-            Value::Number(number) => number.as_u64(),
-            Value::String(text) => number(text),
-            _ => None,
-        };
-        let sequence: Option<Vec<_>> = match sequence {
-            Value::Array(numbers) => numbers.iter().map(number).collect(),
-            Value::String(text) => {
-                let words = text.split([',', ' ', ';']).filter(|word| !word.is_empty());
-                words.map(self::number).collect()
+impl Restrictions {
+    pub(crate) fn responses(&self) -> Vec<(u16, String)> {
+        match &self.answers {
+            Some(answers) => answers.iter().map(Answer::response).collect(),
+            None => vec![(self.answer_status, self.answer_body.clone())],
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn read(tracer: &Value) -> Result<Self, String> {
+        Self::deserialize(without_remarks(tracer)).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn service(&self) -> &str {
+        self.service.as_deref().unwrap_or("svc")
+    }
+
+    /// What every upper half of a trace's id is, where a remark such as `always 0xabc, but 128-bit
+    /// off` says so.
+    pub(crate) fn high(&self) -> Result<Option<u64>, String> {
+        let Some(remark) = &self.high_trace_id_generator else { return Ok(None) };
+        let number = remark.split_once("always ").and_then(|(_, after)| {
+            let digits = after.split([',', ';', ' ']).next()?;
+            match digits.strip_prefix("0x") {
+                Some(digits) => u64::from_str_radix(digits, 16).ok(),
+                None => digits.parse().ok(),
             }
-            _ => None,
+        });
+        number.map(Some).ok_or_else(|| format!("generator not understood: {remark:?}"))
+    }
+
+    /// The numbers that the tracer draws, again and again; none for 1, 2, 3, and so on.
+    pub(crate) fn numbers(&self) -> Result<Vec<u64>, String> {
+        let numbers: Option<Vec<u64>> = match &self.random_sequence {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(numbers)) => {
+                let read = |value: &Value| value.as_u64().or_else(|| number(value.as_str()?));
+                numbers.iter().map(read).collect()
+            }
+            Some(other) => {
+                let text = other.as_str().unwrap_or_default().split([',', ' ', ';']);
+                text.filter(|word| !word.is_empty()).map(number).collect()
+            }
         };
-        let sequence = sequence.filter(|sequence| !sequence.is_empty());
-        Ok(Self { sequence: sequence.ok_or_else(not_understood)?, drawn: 0 })
+        let not_understood = || format!("numbers not understood: {:?}", self.random_sequence);
+        numbers.filter(|numbers| !numbers.is_empty()).ok_or_else(not_understood)
     }
 }
 
@@ -89,123 +145,4 @@ fn number(text: &str) -> Option<u64> {
         None if text.len() == 16 => u64::from_str_radix(text, 16).ok(),
         None => text.parse().ok().or_else(|| text.parse().map(i64::cast_unsigned).ok()),
     }
-}
-
-impl Options {
-    pub(crate) fn read(tracer: &Value) -> Result<Self, String> {
-        only(
-            tracer,
-            &[
-                "sampler",
-                "service",
-                "gen_128bit",
-                "high_trace_id_generator",
-                "random_sequence",
-                "headers",
-                "headers_config",
-                "max_logs_per_span",
-                "max_tag_value_length",
-                "no_debug_flag_on_forced_sampling",
-                "zipkin_shared_rpc_span",
-                // Records are used again in any case here.
-                "pool_spans",
-                "debug_throttler",
-                "throttler",
-                "baggage_restrictions",
-                "request_seen",
-                "requests_seen",
-            ],
-        )?;
-        let flag = |key| present(tracer, key).map_or(Ok(false), |_| truth(tracer, key));
-        let number = |key| present(tracer, key).map_or(Ok(0), |_| int(tracer, key));
-        let mut requests = Vec::new();
-        for key in ["request_seen", "requests_seen"] {
-            let seen = present(tracer, key).map_or(Ok(&[][..]), |_| items(tracer, key))?;
-            for line in seen {
-                requests.push(line.as_str().ok_or("a request is no text")?.to_owned());
-            }
-        }
-        Ok(Self {
-            service: present(tracer, "service")
-                .map_or(Ok("svc"), |_| text(tracer, "service"))?
-                .to_owned(),
-            sampler: text(tracer, "sampler")?.to_owned(),
-            trace_id_128bit: flag("gen_128bit")?,
-            high: present(tracer, "high_trace_id_generator").map(always).transpose()?,
-            numbers: present(tracer, "random_sequence")
-                .map(Numbers::read)
-                .transpose()?
-                .unwrap_or_default(),
-            names: Names::read(tracer)?,
-            max_logs: number("max_logs_per_span")?,
-            max_tag_value_length: number("max_tag_value_length")?,
-            no_debug_flag: flag("no_debug_flag_on_forced_sampling")?,
-            zipkin_shared: flag("zipkin_shared_rpc_span")?,
-            throttler: Throttler::read(tracer)?,
-            restrictions: present(tracer, "baggage_restrictions")
-                .map(Restrictions::read)
-                .transpose()?,
-            requests,
-        })
-    }
-}
-
-/// The number of a remark such as `always 0xabc, but 128-bit off`.
-fn always(remark: &Value) -> Result<u64, String> {
-    let not_understood = || format!("generator not understood: {remark}");
-    let remark = remark.as_str().ok_or_else(not_understood)?;
-    let (_, after) = remark.split_once("always ").ok_or_else(not_understood)?;
-    let number = after.split([',', ';', ' ']).next().unwrap_or_default();
-    match number.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).map_err(|_| not_understood()),
-        None => number.parse().map_err(|_| not_understood()),
-    }
-}
-
-impl Throttler {
-    fn read(tracer: &Value) -> Result<Self, String> {
-        if let Some(remark) = present(tracer, "debug_throttler") {
-            return match remark.as_str().unwrap_or_default() {
-                "denies everything" => Ok(Self::DeniesAll),
-                "allows everything" => Ok(Self::AllowsAll),
-                other => Err(format!("throttler not understood: {other:?}")),
-            };
-        }
-        let Some(throttler) = present(tracer, "throttler") else { return Ok(Self::AllowsAll) };
-        only(throttler, &["answers", "synchronous_initialization"])?;
-        Ok(Self::Remote {
-            responses: responses(throttler)?,
-            synchronous: truth(throttler, "synchronous_initialization")?,
-        })
-    }
-}
-
-impl Restrictions {
-    fn read(value: &Value) -> Result<Self, String> {
-        let known = ["answer_status", "answer_body", "answers", "deny_on_initialization_failure"];
-        only(value, &known)?;
-        let responses = match present(value, "answers") {
-            Some(_) => responses(value)?,
-            None => vec![(int(value, "answer_status")?, text(value, "answer_body")?.to_owned())],
-        };
-        let deny = present(value, known[3]).map_or(Ok(false), |_| truth(value, known[3]))?;
-        Ok(Self { responses, deny_before: deny })
-    }
-}
-
-/// A server's answers: bodies, or statuses with bodies.
-fn responses(of: &Value) -> Result<Vec<(u16, String)>, String> {
-    let response = |response: &Value| {
-        if let Some(body) = response.as_str() {
-            return Ok((200, body.to_owned()));
-        }
-        let either = |names: [&'static str; 2]| {
-            names.into_iter().find(|name| present(response, name).is_some())
-        };
-        let status = either(["status", "answer_status"]);
-        let body = either(["body", "answer_body"]);
-        let status = status.map_or(Ok(200), |name| int(response, name))?;
-        Ok((status, body.map_or(Ok(""), |name| text(response, name))?.to_owned()))
-    };
-    items(of, "answers")?.iter().map(response).collect()
 }

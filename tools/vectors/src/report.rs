@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use crate::deviations::{Deviation, Rule};
-use crate::json::{REMARKS, described};
+use crate::json::{described, is_remark};
 
 /// A place in a case's answer where this client's differs from the recorded one.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,9 +57,7 @@ impl Checks {
         match (recorded, got) {
             (Value::Object(members), Value::Object(seen)) => {
                 let mut left: BTreeSet<&str> = seen.keys().map(String::as_str).collect();
-                for (key, value) in
-                    members.iter().filter(|(key, _)| !REMARKS.contains(&key.as_str()))
-                {
+                for (key, value) in members.iter().filter(|(key, _)| !is_remark(key)) {
                     let of = key.strip_suffix("_is").filter(|of| seen.contains_key(*of));
                     let text = of.and_then(|_| described(value.as_str()?).ok()).map(Value::from);
                     let key = of.unwrap_or(key);

@@ -98,8 +98,7 @@ fn leaves(value: &Value, pointer: &str, others: &[&str], found: &mut Vec<String>
             // Go gives tags to what is not sampled, too.
             let is_not_sampled = members.get("sampled") == Some(&Value::Bool(false));
             for (key, value) in members {
-                let is_other =
-                    others.contains(&key.as_str()) || json::REMARKS.contains(&key.as_str());
+                let is_other = others.contains(&key.as_str()) || json::is_remark(key);
                 let is_given = is_script && !SHOWN.contains(&key.as_str());
                 let is_again = (is_not_sampled && key == "tags")
                     || (is_tag && key == "value")

@@ -1,7 +1,7 @@
 //! Packing spans into datagrams: sizes, sequence numbers, what is told about losses.
 
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use jaeger_client::encoding::{
     BatchView, List, ProcessView, SpanView, TagView, ValueView, put_tag,
@@ -169,7 +169,7 @@ impl Sender {
                     self.append(b'x', *op_len);
                     self.buffered = true;
                     // The queue holds no more than one datagram.
-                    self.wait_for_queue()?;
+                    client::wait_until("the queue", || self.tracer.stats().queue.spans == 0)?;
                 }
                 Step::Flush => {
                     // Not all at once in the end: what is told about losses is as of now.
@@ -200,17 +200,6 @@ impl Sender {
             datagrams.push(shown(&message, plugs)?);
         }
         Ok(Ran::Done(datagrams))
-    }
-
-    fn wait_for_queue(&self) -> Result<(), String> {
-        let until = Instant::now() + PATIENCE;
-        while self.tracer.stats().queue.spans > 0 {
-            if Instant::now() > until {
-                return Err(String::from("the reporter does not send"));
-            }
-            std::thread::yield_now();
-        }
-        Ok(())
     }
 
     fn append(&self, letter: u8, length: usize) {

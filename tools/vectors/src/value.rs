@@ -139,28 +139,8 @@ impl TypedValue {
 /// A key with a value, as our interface takes them.
 pub(crate) type Field = (String, OwnedTagValue);
 
-const TYPED: &[&str] = &[
-    "key",
-    "key_hex",
-    "key_is",
-    "type",
-    "value",
-    "value_is",
-    "hex",
-    "bits",
-    "rendered",
-    "rendered_is",
-    "go_type",
-    "vType",
-    "vStr",
-    "vStr_hex",
-    "vStr_is",
-    "vBool",
-    "vLong",
-    "vDouble_bits",
-    "vBinary_hex",
-    "vBinary_set",
-];
+const TYPED: &str = "key key_hex key_is type value value_is hex bits rendered rendered_is go_type \
+                     vType vStr vStr_hex vStr_is vBool vLong vDouble_bits vBinary_hex vBinary_set";
 
 /// The tags of a list that may be missing, or the fields of a `log`; none if one is text that is not
 /// UTF-8.
