@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use jaeger_client::{HeadersConfig, SpanContext, SpanId, TraceId};
+use jaeger_client::propagation::{B3Format, HttpHeaders};
+use jaeger_client::{
+    ExtractError, HeadersConfig, SpanContext, SpanId, TraceId, Tracer, TracerBuilder,
+};
 use serde_json::Value;
 
-use crate::json::{bits, int, items, present};
+use crate::json::{bits, int, items, present, text};
 use crate::model;
 
 /// The names of Jaeger's headers in a case.
@@ -88,6 +91,75 @@ impl Names {
         let Self { trace_context, baggage_prefix, debug, baggage } = self.clone();
         HeadersConfig { trace_context, baggage_prefix, debug, baggage, ..HeadersConfig::default() }
     }
+}
+
+/// A format of carriers.
+#[derive(Debug)]
+pub(crate) enum Format {
+    Headers { http: bool, names: Names },
+    B3 { baggage_prefix: String },
+    Binary,
+}
+
+impl Format {
+    /// The format that a case's input says, in lower-case words.
+    pub(crate) fn read(input: &Value) -> Result<Self, String> {
+        let is_said = present(input, "headers_config").or_else(|| present(input, "headers"));
+        let format = text(input, "format")?;
+        let http = format.starts_with("http");
+        Ok(match format {
+            // What the recorded cases mean where they do not say it.
+            "http_custom" | "textmap_custom" if is_said.is_none() => Self::Headers {
+                http,
+                names: Names {
+                    trace_context: String::from("X-Trace"),
+                    baggage_prefix: String::from("X-Bag-"),
+                    ..Names::default()
+                },
+            },
+            "http" | "textmap" | "http_custom" | "textmap_custom" => {
+                Self::Headers { http, names: Names::read(input)? }
+            }
+            "b3" => Self::B3 {
+                baggage_prefix: text(input, "baggage_prefix").unwrap_or("baggage-").to_owned(),
+            },
+            "binary" => Self::Binary,
+            other => return Err(format!("unknown format {other:?}")),
+        })
+    }
+
+    pub(crate) fn configure(&self, builder: TracerBuilder) -> TracerBuilder {
+        match self {
+            Self::Headers { names, .. } => builder.headers(names.config()),
+            Self::B3 { baggage_prefix } => builder.format(B3Format::new(baggage_prefix)),
+            Self::Binary => builder,
+        }
+    }
+}
+
+/// Extracts from HTTP headers, or from a text map.
+pub(crate) fn extract(
+    tracer: &Tracer,
+    http: bool,
+    carrier: Pairs,
+) -> Result<SpanContext, ExtractError> {
+    if http { tracer.extract(&HttpHeaders(carrier)) } else { tracer.extract(&carrier) }
+}
+
+/// What is injected into HTTP headers, or into a text map, by key.
+pub(crate) fn injected(tracer: &Tracer, http: bool, context: &SpanContext) -> Value {
+    let mut headers = HttpHeaders(Pairs::new());
+    if http {
+        tracer.inject(context, &mut headers);
+    } else {
+        tracer.inject(context, &mut headers.0);
+    }
+    entries(headers.0)
+}
+
+/// A carrier's entries by key.
+pub(crate) fn entries(pairs: Pairs) -> Value {
+    pairs.into_iter().map(|(key, value)| (key, Value::from(value))).collect()
 }
 
 /// Entries of a carrier, in order.

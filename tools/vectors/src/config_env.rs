@@ -251,7 +251,7 @@ fn is_refused_here(case: &Value, at: &Difference) -> bool {
 
 /// Returns whether Go refuses the variable, and this client reads it.
 fn is_read_here(case: &Value, at: &Difference, name: &str) -> bool {
-    refused_by_go(case) == Some(name) && at.is_in(&["error", "config", "sampler_kind"])
+    refused_by_go(case) == Some(name) && at.is_in("error config sampler_kind")
 }
 
 /// Why a configuration may be another, or refused, or not refused.

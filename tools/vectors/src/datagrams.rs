@@ -27,7 +27,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     }
     if let Some(input) = present(case, "input") {
         zipkin(input, &batch, member(case, "expected")?, checks)?;
-        datagrams_made::run(input, &batch, checks)?;
+        datagrams_made::run(input, recorded, &batch, checks)?;
     }
     Ok(())
 }
@@ -170,7 +170,7 @@ fn is_type_lost(tags: &Value) -> bool {
 /// Why a Zipkin body may be another, and why a span that the tracer makes is not as recorded.
 pub(crate) const RULES: &[Rule] = &[
     (deviations::CANONICAL_ZIPKIN, is_converted_otherwise),
-    (deviations::WHOLE_CHARACTERS, |_, at| at.is_in(&["made"]) && is_cut_between_characters(at)),
+    (deviations::WHOLE_CHARACTERS, |_, at| at.is_in("made") && is_cut_between_characters(at)),
     (deviations::NO_NEGATIVE_DURATION, |_, at| {
         at.place.ends_with("/duration")
             && at.recorded.as_i64() < Some(0)
@@ -189,7 +189,7 @@ pub(crate) const RULES: &[Rule] = &[
         let bits = at.recorded.as_str().and_then(|bits| u64::from_str_radix(bits, 16).ok());
         let is_double = at.place.ends_with("/bits")
             && bits.is_some_and(|bits| !f64::from_bits(bits).is_finite());
-        at.is_in(&["made"]) && (is_word && at.recorded.is_null() || is_double && at.got.is_null())
+        at.is_in("made") && (is_word && at.recorded.is_null() || is_double && at.got.is_null())
     }),
 ];
 

@@ -6,9 +6,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use jaeger_client::encoding::{BatchView, ClientStats, ValueView};
+use jaeger_client::encoding::{BatchView, ClientStats};
 use jaeger_client::transport::MemoryTransport;
-use jaeger_client::{OwnedTagValue, SpanContext, SpanId, TagValue, TraceId, Tracer};
+use jaeger_client::{SpanContext, SpanId, TagValue, TraceId, Tracer};
 use serde_json::Value;
 
 use crate::carrier::Ids;
@@ -18,23 +18,26 @@ use crate::model::{Batch, shown_batch};
 use crate::report::Checks;
 use crate::value::{Field, fields};
 
-pub(crate) fn run(input: &Value, recorded: &Batch, checks: &mut Checks) -> Result<(), String> {
+/// `recorded` is the batch that the `model` describes.
+pub(crate) fn run(
+    input: &Value,
+    model: &Value,
+    recorded: &Batch,
+    checks: &mut Checks,
+) -> Result<(), String> {
     let max: usize = int(input, "max_tag_value_length")?;
     let spans: Option<Vec<_>> =
         items(input, "spans")?.iter().map(|span| Made::read(span).transpose()).collect();
-    let process: Option<Vec<_>> = recorded
-        .process()
-        .tags()
-        .map(|tag| Some((String::from_utf8(tag.key.to_vec()).ok()?, owned(tag.value)?)))
-        .collect();
-    let service = str::from_utf8(&recorded.service).ok().filter(|name| !name.is_empty());
+    let process = fields(member(model, "process")?, "tags", false)?;
+    let service = String::from_utf8(string(&model["process"]["serviceName"])?).ok();
+    let service = service.filter(|name| !name.is_empty());
     let (Some(spans), Some(process), Some(service)) = (spans, process, service) else {
         return Ok(());
     };
     let spans: Vec<_> = spans.into_iter().collect::<Result<_, _>>()?;
 
     let transport = MemoryTransport::new();
-    let builder = client::builder(service).transport(transport.clone()).shards(1);
+    let builder = client::builder(&service).transport(transport.clone()).shards(1);
     let builder =
         process.into_iter().fold(builder, |builder, (key, value)| builder.tag(key, value));
     let (tracer, closer) = builder.max_tag_value_length(max).build().map_err(client::refused)?;
@@ -58,17 +61,6 @@ pub(crate) fn run(input: &Value, recorded: &Batch, checks: &mut Checks) -> Resul
         }
     }
     Ok(())
-}
-
-fn owned(value: ValueView<'_>) -> Option<OwnedTagValue> {
-    Some(match value {
-        ValueView::Str(text) => OwnedTagValue::Str(String::from_utf8(text.to_vec()).ok()?),
-        ValueView::Double(double) => OwnedTagValue::F64(double),
-        ValueView::Bool(truth) => OwnedTagValue::Bool(truth),
-        ValueView::Long(long) => OwnedTagValue::I64(long),
-        ValueView::Binary(bytes) => OwnedTagValue::Bytes(bytes.to_vec()),
-        _ => return None,
-    })
 }
 
 /// How a span is made.

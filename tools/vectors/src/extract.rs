@@ -1,24 +1,23 @@
 //! Extraction: a carrier's context or error, and the span started as its child.
 
 use jaeger_client::encoding::ValueView;
-use jaeger_client::propagation::{B3Format, HttpHeaders};
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{FinishedSpan, SpanContext};
 use serde_json::{Map, Value, json};
 
-use crate::carrier::{Names, Pairs, baggage_shown, pairs};
+use crate::carrier::{Format, Names, Pairs, baggage_shown, extract, pairs};
 use crate::client;
 use crate::deviations::{self, Deviation, Rule};
-use crate::json::{bytes, int, member, only, present, text};
+use crate::json::{bytes, int, member, only, present};
 use crate::model;
 use crate::report::{Checks, Difference};
 
-/// What a case gives to extraction.
+/// What a case gives to extraction: pairs, or bytes if the format is the binary one.
 #[derive(Debug)]
-enum Carrier {
-    Headers { http: bool, names: Names, pairs: Pairs },
-    B3 { baggage_prefix: String, pairs: Pairs },
-    Binary(Vec<u8>),
+struct Carrier {
+    format: Format,
+    pairs: Pairs,
+    bytes: Vec<u8>,
 }
 
 const INPUT: &str = "format carrier carrier_hex headers_config headers baggage_prefix prefix_hex \
@@ -27,27 +26,20 @@ const INPUT: &str = "format carrier carrier_hex headers_config headers baggage_p
 impl Carrier {
     fn read(input: &Value) -> Result<Self, String> {
         only(input, INPUT)?;
-        Ok(match text(input, "format")? {
-            format @ ("http" | "textmap") => Self::Headers {
-                http: format == "http",
-                names: Names::read(input)?,
-                pairs: pairs(input, "carrier")?,
-            },
-            "b3" => Self::B3 {
-                baggage_prefix: text(input, "baggage_prefix").unwrap_or("baggage-").to_owned(),
-                pairs: pairs(input, "carrier")?,
-            },
-            "binary" => Self::Binary(binary(input)?),
-            other => return Err(format!("unknown format {other:?}")),
-        })
+        let format = Format::read(input)?;
+        let (pairs, bytes) = match format {
+            Format::Binary => (Pairs::new(), binary(input)?),
+            _ => (pairs(input, "carrier")?, Vec::new()),
+        };
+        Ok(Self { format, pairs, bytes })
     }
 
     /// Returns what in it this client reads in its own way.
     fn deviations(&self) -> Vec<Deviation> {
-        match self {
-            Self::Headers { http, names, pairs } => headers_deviate(*http, names, pairs),
-            Self::B3 { baggage_prefix, pairs } => b3_deviates(baggage_prefix, pairs),
-            Self::Binary(_) => Vec::new(),
+        match &self.format {
+            Format::Headers { http, names } => headers_deviate(*http, names, &self.pairs),
+            Format::B3 { baggage_prefix } => b3_deviates(baggage_prefix, &self.pairs),
+            Format::Binary => Vec::new(),
         }
     }
 }
@@ -115,23 +107,17 @@ fn as_utf8(text: &mut Value, checks: &mut Checks) -> Result<(), String> {
 /// Returns what this client makes of the carrier.
 fn extracted(carrier: &Carrier) -> Result<Value, String> {
     let builder = client::builder("vectors").sampler(ConstSampler::new(false));
+    let (tracer, closer, reporter) = client::in_memory(carrier.format.configure(builder))?;
+    let pairs = carrier.pairs.clone();
+    let extracted = match &carrier.format {
+        Format::Headers { http, .. } => extract(&tracer, *http, pairs),
+        Format::B3 { .. } => extract(&tracer, true, pairs),
+        Format::Binary => tracer.extract_binary(&carrier.bytes),
+    };
     let mut debug_tags = vec![Names::default().debug];
-    let builder = match carrier {
-        Carrier::Headers { names, .. } => {
-            debug_tags.push(names.debug.clone());
-            builder.headers(names.config())
-        }
-        Carrier::B3 { baggage_prefix, .. } => builder.format(B3Format::new(baggage_prefix)),
-        Carrier::Binary(_) => builder,
-    };
-    let (tracer, closer, reporter) = client::in_memory(builder)?;
-    let extracted = match carrier {
-        Carrier::Headers { http: false, pairs, .. } => tracer.extract(pairs),
-        Carrier::Headers { pairs, .. } | Carrier::B3 { pairs, .. } => {
-            tracer.extract(&HttpHeaders(pairs.clone()))
-        }
-        Carrier::Binary(bytes) => tracer.extract_binary(bytes),
-    };
+    if let Format::Headers { names, .. } = &carrier.format {
+        debug_tags.push(names.debug.clone());
+    }
     let context = match extracted {
         Ok(context) => context,
         Err(error) => return Ok(json!({"ok": false, "error": client::error_kind(&error)})),
@@ -245,46 +231,23 @@ fn b3_deviates(baggage_prefix: &str, pairs: &Pairs) -> Vec<Deviation> {
 }
 
 /// Returns whether the carrier is such, and the difference is in one of the places.
-fn is_read_otherwise(why: Deviation, case: &Value, at: &Difference, places: &[&str]) -> bool {
+fn is_read_otherwise(why: Deviation, case: &Value, at: &Difference, places: &str) -> bool {
     let carrier = case.get("input").and_then(|input| Carrier::read(input).ok());
     // Whether there is a context at all is a matter of every part of it.
-    let is_all = ["context", "child"].contains(&at.place.as_str()) && places.contains(&"ok");
+    let is_all = ["context", "child"].contains(&at.place.as_str()) && places.starts_with("ok ");
     (is_all || at.is_in(places))
         && carrier.is_some_and(|carrier| carrier.deviations().contains(&why))
 }
 
 /// Whether anything was found, and what of it else than baggage.
-const CONTEXT: &[&str] = &["ok", "error", "context", "child"];
-const FLAGS: &[&str] = &[
-    "ok",
-    "error",
-    "context/flags",
-    "context/sampled",
-    "context/debug",
-    "context/firehose",
-    "child/flags",
-    "child/references",
-];
-const IDS: &[&str] = &[
-    "ok",
-    "error",
-    "context/trace_id_high",
-    "context/trace_id_low",
-    "context/span_id",
-    "context/parent_id",
-    "context/flags",
-    "context/sampled",
-    "context/debug",
-    "context/firehose",
-    "context/valid",
-    "context/debug_id",
-    "child/same_trace",
-    "child/parent_id",
-    "child/flags",
-    "child/references",
-    "child/debug_tag",
-];
-const BAGGAGE: &[&str] = &["context/baggage", "child/baggage"];
+const CONTEXT: &str = "ok error context child";
+const FLAGS: &str = "ok error context/flags context/sampled context/debug context/firehose \
+                     child/flags child/references";
+const IDS: &str = "ok error context/trace_id_high context/trace_id_low context/span_id \
+                   context/parent_id context/flags context/sampled context/debug \
+                   context/firehose context/valid context/debug_id child/same_trace \
+                   child/parent_id child/flags child/references child/debug_tag";
+const BAGGAGE: &str = "context/baggage child/baggage";
 
 macro_rules! read_otherwise {
     ($($deviation:ident in $places:expr;)*) => {
@@ -308,7 +271,7 @@ pub(crate) const RULES: &[Rule] = read_otherwise! {
     HEX_FLAGS in FLAGS;
     B3_DEBUG in FLAGS;
     B3_NO_PARENT in IDS;
-    B3_DECISION in &["ok", "error", "context", "child/flags", "child/references"];
+    B3_DECISION in "ok error context child/flags child/references";
     DEBUG_ID_ACTS in IDS;
     DEBUG_ID_RETAINED in IDS;
     TEXT_MAP_KEYS_RETAINED in BAGGAGE;

@@ -1,57 +1,23 @@
 //! Injection: a context's entries in a carrier, or its bytes.
 
 use jaeger_client::SpanContext;
-use jaeger_client::propagation::{B3Format, HttpHeaders};
 use serde_json::{Value, json};
 
-use crate::carrier::{Baggage, Ids, Names, Pairs, baggage, pairs};
+use crate::carrier::{Baggage, Format, Ids, Names, baggage, entries, injected, pairs};
 use crate::client;
 use crate::deviations::{self, Rule};
-use crate::json::{member, only, present, text, to_hex};
+use crate::json::{member, only, present, to_hex};
 use crate::report::Checks;
-
-/// A format that contexts are written in.
-#[derive(Clone, Debug, PartialEq)]
-enum Format {
-    Headers { http: bool, names: Names },
-    B3 { baggage_prefix: String },
-    Binary,
-}
 
 const INPUT: &str = "trace_id_high trace_id_low span_id parent_id flags format baggage \
                      headers_config headers baggage_prefix";
 
-impl Format {
-    fn read(input: &Value) -> Result<Self, String> {
-        only(input, INPUT)?;
-        let is_said = present(input, "headers_config").or_else(|| present(input, "headers"));
-        Ok(match text(input, "format")? {
-            // What the recorded cases mean where they do not say it.
-            format @ ("http_custom" | "textmap_custom") if is_said.is_none() => Self::Headers {
-                http: format == "http_custom",
-                names: Names {
-                    trace_context: String::from("X-Trace"),
-                    baggage_prefix: String::from("X-Bag-"),
-                    ..Names::default()
-                },
-            },
-            format @ ("http" | "textmap" | "http_custom" | "textmap_custom") => {
-                Self::Headers { http: format.starts_with("http"), names: Names::read(input)? }
-            }
-            "b3" => Self::B3 {
-                baggage_prefix: text(input, "baggage_prefix").unwrap_or("baggage-").to_owned(),
-            },
-            "binary" => Self::Binary,
-            other => return Err(format!("unknown format {other:?}")),
-        })
-    }
-}
-
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let input = member(case, "input")?;
+    only(input, INPUT)?;
     let (format, ids, baggage) = (Format::read(input)?, Ids::read(input)?, baggage(input)?);
     let expected = member(case, "expected")?;
-    let got = injected(&format, &context(&ids, &baggage)?)?;
+    let got = written(&format, &context(&ids, &baggage)?)?;
     let (Some(hex), Some(begins)) = (got["hex"].as_str(), present(expected, "prefix_hex")) else {
         let mut recorded = expected.clone();
         if present(expected, "carrier").is_some() {
@@ -66,31 +32,15 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     Ok(())
 }
 
-/// A carrier's entries by key.
-pub(crate) fn entries(pairs: Pairs) -> Value {
-    pairs.into_iter().map(|(key, value)| (key, Value::from(value))).collect()
-}
-
 /// Returns what this client writes.
-fn injected(format: &Format, context: &SpanContext) -> Result<Value, String> {
-    let builder = client::builder("vectors").null_reporter();
-    let builder = match format {
-        Format::Headers { names, .. } => builder.headers(names.config()),
-        Format::B3 { baggage_prefix } => builder.format(B3Format::new(baggage_prefix)),
-        Format::Binary => builder,
-    };
+fn written(format: &Format, context: &SpanContext) -> Result<Value, String> {
+    let builder = format.configure(client::builder("vectors").null_reporter());
     let (tracer, _closer) = builder.build().map_err(client::refused)?;
-    let mut carrier = Pairs::new();
-    match format {
-        Format::Binary => return Ok(json!({"hex": to_hex(&tracer.inject_binary(context))})),
-        Format::Headers { http: true, .. } => {
-            let mut headers = HttpHeaders(carrier);
-            tracer.inject(context, &mut headers);
-            carrier = headers.0;
-        }
-        Format::Headers { .. } | Format::B3 { .. } => tracer.inject(context, &mut carrier),
-    }
-    Ok(json!({"carrier": entries(carrier)}))
+    Ok(match format {
+        Format::Binary => json!({"hex": to_hex(&tracer.inject_binary(context))}),
+        Format::Headers { http, .. } => json!({"carrier": injected(&tracer, *http, context)}),
+        Format::B3 { .. } => json!({"carrier": injected(&tracer, false, context)}),
+    })
 }
 
 /// The context to inject. Setting an empty item removes it, so one with such an item is extracted.
@@ -130,14 +80,14 @@ pub(crate) const RULES: &[Rule] = &[
         let written = at.recorded.as_str().map(|value| value.replace('+', "%20"));
         let is_http =
             case["input"]["format"].as_str().is_some_and(|format| format.starts_with("http"));
-        is_http && at.is_in(&["carrier"]) && written.as_deref() == at.got.as_str()
+        is_http && at.is_in("carrier") && written.as_deref() == at.got.as_str()
     }),
     (deviations::WRITTEN_AS_READ, |case, at| {
-        let is_left_out = at.got.is_null() || !at.is_in(&["carrier"]);
+        let is_left_out = at.got.is_null() || !at.is_in("carrier");
         is_left_out && baggage(&case["input"]).is_ok_and(|baggage| is_not_all_written(&baggage))
     }),
     (deviations::B3_DEBUG, |case, at| {
         let is_debugged = case["input"]["flags"].as_u64().is_some_and(|flags| flags & 3 == 3);
-        is_debugged && at.is_in(&["carrier/x-b3-flags"]) && at.got == "1"
+        is_debugged && at.is_in("carrier/x-b3-flags") && at.got == "1"
     }),
 ];

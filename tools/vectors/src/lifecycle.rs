@@ -7,19 +7,19 @@ use std::time::{Duration, SystemTime};
 
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::policy::{DebugThrottler, RemoteBaggageRestrictionManager, RemoteThrottler};
-use jaeger_client::propagation::HttpHeaders;
 use jaeger_client::{
     BaggageRestrictionsConfig, Closer, FinishOptions, FinishedSpan, IdGenerator, InMemoryReporter,
     LogRecord, ManualClock, Span, SpanContext, TagValue, ThrottlerConfig, Tracer, TracerBuilder,
 };
 use serde_json::{Map, Value, json};
 
-use crate::carrier::{Ids, Names, Pairs, baggage, baggage_shown, pairs, text_bytes};
+use crate::carrier::{
+    Ids, Names, baggage, baggage_shown, entries, extract, injected, pairs, text_bytes,
+};
 use crate::client;
 use crate::datagrams_made::time;
-use crate::inject::entries;
 use crate::json::{integer, items, member, only, present, string, text, text_or_hex, truth};
-use crate::lifecycle_options::{Answer, DebugThrottling, Options};
+use crate::lifecycle_options::{DebugThrottling, Options, Response};
 use crate::lifecycle_samplers::{self, PROBE, Probed};
 use crate::model;
 use crate::report::Checks;
@@ -249,11 +249,7 @@ impl Client {
             }
             "extract_http" | "extract_textmap" => {
                 let carrier = pairs(step, "carrier")?;
-                let extracted = if http {
-                    self.tracer.extract(&HttpHeaders(carrier))
-                } else {
-                    self.tracer.extract(&carrier)
-                };
+                let extracted = extract(&self.tracer, http, carrier);
                 let error = extracted.as_ref().err().map(client::error_kind);
                 // An application goes on without a context, which is one without ids.
                 let context = extracted.unwrap_or_else(|_| Ids::default().context());
@@ -267,13 +263,7 @@ impl Client {
                     (None, Some(context)) => context.clone(),
                     (None, None) => return Err(format!("no span or context {name:?}")),
                 };
-                let mut headers = HttpHeaders(Pairs::new());
-                if http {
-                    self.tracer.inject(&context, &mut headers);
-                } else {
-                    self.tracer.inject(&context, &mut headers.0);
-                }
-                return Ok(json!({"result": entries(headers.0)}));
+                return Ok(json!({"result": injected(&self.tracer, http, &context)}));
             }
             "start" => self.start(step)?,
             "set_tag" => {
@@ -425,7 +415,7 @@ fn throttled(
         return Ok(builder.debug_throttler(Denying));
     }
     let Some(throttler) = &options.throttler else { return Ok(builder) };
-    let started = Server::start(throttler.answers.iter().map(Answer::response).collect())?;
+    let started = Server::start(throttler.responses.iter().map(Response::parts).collect())?;
     let config = ThrottlerConfig {
         host_port: started.host_port().to_owned(),
         // What is asked aside is not part of a case.

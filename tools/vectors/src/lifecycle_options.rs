@@ -45,7 +45,8 @@ pub(crate) enum DebugThrottling {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Throttler {
-    pub(crate) answers: Vec<Answer>,
+    #[serde(rename = "answers")]
+    pub(crate) responses: Vec<Response>,
     pub(crate) synchronous_initialization: bool,
 }
 
@@ -53,21 +54,22 @@ pub(crate) struct Throttler {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Restrictions {
-    answers: Option<Vec<Answer>>,
-    #[serde(default)]
-    answer_status: u16,
-    #[serde(default)]
-    answer_body: String,
+    #[serde(rename = "answers")]
+    responses: Option<Vec<Response>>,
+    #[serde(rename = "answer_status", default)]
+    status: u16,
+    #[serde(rename = "answer_body", default)]
+    body: String,
     #[serde(default)]
     pub(crate) deny_on_initialization_failure: bool,
 }
 
-/// A server's answer: a body, or a status with one.
+/// A server's response: a body, or a status with one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Answer {
+pub(crate) enum Response {
     Body(String),
-    Response {
+    Full {
         #[serde(alias = "answer_status", default = "ok")]
         status: u16,
         #[serde(alias = "answer_body", default)]
@@ -79,20 +81,20 @@ const fn ok() -> u16 {
     200
 }
 
-impl Answer {
-    pub(crate) fn response(&self) -> (u16, String) {
+impl Response {
+    pub(crate) fn parts(&self) -> (u16, String) {
         match self {
             Self::Body(body) => (ok(), body.clone()),
-            Self::Response { status, body } => (*status, body.clone()),
+            Self::Full { status, body } => (*status, body.clone()),
         }
     }
 }
 
 impl Restrictions {
     pub(crate) fn responses(&self) -> Vec<(u16, String)> {
-        match &self.answers {
-            Some(answers) => answers.iter().map(Answer::response).collect(),
-            None => vec![(self.answer_status, self.answer_body.clone())],
+        match &self.responses {
+            Some(responses) => responses.iter().map(Response::parts).collect(),
+            None => vec![(self.status, self.body.clone())],
         }
     }
 }

@@ -99,7 +99,7 @@ pub(crate) fn is_cut_between_characters(at: &Difference) -> bool {
 
 /// A difference in the tags or in the logs of the spans that were reported.
 fn is_of_spans(at: &Difference, part: &str) -> bool {
-    at.is_in(&["reported_spans"]) && at.place.split('/').nth(2) == Some(part)
+    at.is_in("reported_spans") && at.place.split('/').nth(2) == Some(part)
 }
 
 /// A difference in what a decision to sample changes: not in ids, names, references and baggage.

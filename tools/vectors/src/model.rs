@@ -62,7 +62,7 @@ fn span(out: &mut Vec<u8>, span: &Value) -> Result<(), String> {
 /// A batch as `thrift_batch` describes it.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) service: Vec<u8>,
+    service: Vec<u8>,
     process_tags: Option<Elements>,
     spans: Elements,
     seq_no: Option<i64>,

@@ -10,7 +10,7 @@ use jaeger_client::sampler::{
 use serde_json::{Map, Value, json};
 
 use crate::client::refused;
-use crate::deviations::{self, Deviation};
+use crate::deviations;
 use crate::json::{float, int, items, member, present, text, truth};
 use crate::peroperation;
 use crate::report::{Checks, Difference};
@@ -108,57 +108,24 @@ impl StrategySource for Responses {
 /// What the cases were recorded with, where they do not say it.
 const MAX_OPERATIONS: usize = 50;
 
-/// Returns what in a response this client takes in its own way.
-fn deviating(body: &str) -> Vec<Deviation> {
-    let response: Value = serde_json::from_str(body).unwrap_or_default();
-    let part = |name| found(&response, name);
-    let operations = part("operationSampling");
-    let bound = found(operations, "defaultLowerBoundTracesPerSecond").as_f64();
-    let list = found(operations, "perOperationStrategies").as_array();
-    let without_rate = |entry: &Value| found(entry, "probabilisticSampling").is_null();
-    let rate = found(part("probabilisticSampling"), "samplingRate").as_f64();
-    let limit = found(part("rateLimitingSampling"), "maxTracesPerSecond");
-    let is_whole = limit.as_i64().is_some_and(|limit| i16::try_from(limit).is_ok());
-    let kind = part("strategyType");
-    [
-        (
-            deviations::ANY_STRATEGY_TYPE,
-            !kind.is_null() && kind != "PROBABILISTIC" && kind != "RATE_LIMITING",
-        ),
-        (deviations::RATE_REFUSED, rate.is_some_and(|rate| !(0.0..=1.0).contains(&rate))),
-        (deviations::NEGATIVE_RATE, limit.as_f64().is_some_and(|limit| limit < 0.0)),
-        (deviations::ANY_RATE, limit.is_number() && !is_whole),
-        (deviations::ZERO_IS_NONE, bound.is_some_and(|bound| bound < 0.0)),
-        (
-            deviations::OPERATION_WITHOUT_RATE,
-            list.is_some_and(|list| list.iter().any(without_rate)),
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(deviation, applies)| applies.then_some(deviation))
-    .collect()
-}
-
-/// The member of that name, in any case; null if there is none.
-fn found<'a>(of: &'a Value, name: &str) -> &'a Value {
-    let named =
-        |(key, value): &(&String, &Value)| key.eq_ignore_ascii_case(name) && !value.is_null();
-    of.as_object()
-        .into_iter()
-        .flatten()
-        .rev()
-        .find(named)
-        .map(|(_, value)| value)
-        .unwrap_or(&Value::Null)
+/// The member at a path of names, each in any case; null if there is none.
+fn found<'a>(of: &'a Value, path: &str) -> &'a Value {
+    path.split('/').fold(of, |of, name| {
+        let mut members = of.as_object().into_iter().flatten().rev();
+        let named = members.find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null());
+        named.map_or(&Value::Null, |(_, value)| value)
+    })
 }
 
 /// Returns whether a response up to the place is such.
-fn responded(why: Deviation, case: &Value, at: &Difference) -> bool {
+fn responded(case: &Value, at: &Difference, is_such: impl Fn(&Value) -> bool) -> bool {
     let until = at.step().unwrap_or_default() + 1;
     let steps = case["steps"].as_array().into_iter().flatten().take(until);
     let mut bodies = steps.filter_map(|step| step["body"].as_str());
-    bodies.any(|body| deviating(body).contains(&why))
+    bodies.any(|body| is_such(&serde_json::from_str(body).unwrap_or_default()))
 }
+
+const LIMIT: &str = "rateLimitingSampling/maxTracesPerSecond";
 
 /// Why a sampler may be another than it was recorded.
 pub(crate) const RULES: &[deviations::Rule] = &[
@@ -167,14 +134,39 @@ pub(crate) const RULES: &[deviations::Rule] = &[
             Some(count) => count == 1,
             None => !at.place.contains("metrics_delta"),
         };
-        refused && responded(deviations::OPERATION_WITHOUT_RATE, case, at)
+        let without_rate = |entry: &Value| found(entry, "probabilisticSampling").is_null();
+        let is_such = |response: &Value| {
+            let list = found(response, "operationSampling/perOperationStrategies").as_array();
+            list.is_some_and(|list| list.iter().any(without_rate))
+        };
+        refused && responded(case, at, is_such)
     }),
     (deviations::ZERO_IS_NONE, |case, at| {
-        let is_bound = at.place.ends_with("lower_bound") && at.got == 0.0;
-        is_bound && responded(deviations::ZERO_IS_NONE, case, at)
+        let bound = "operationSampling/defaultLowerBoundTracesPerSecond";
+        let is_negative =
+            |response: &Value| found(response, bound).as_f64().is_some_and(|bound| bound < 0.0);
+        at.place.ends_with("lower_bound") && at.got == 0.0 && responded(case, at, is_negative)
     }),
-    (deviations::ANY_STRATEGY_TYPE, |case, at| responded(deviations::ANY_STRATEGY_TYPE, case, at)),
-    (deviations::RATE_REFUSED, |case, at| responded(deviations::RATE_REFUSED, case, at)),
-    (deviations::NEGATIVE_RATE, |case, at| responded(deviations::NEGATIVE_RATE, case, at)),
-    (deviations::ANY_RATE, |case, at| responded(deviations::ANY_RATE, case, at)),
+    (deviations::ANY_STRATEGY_TYPE, |case, at| {
+        responded(case, at, |response| {
+            let kind = found(response, "strategyType");
+            !kind.is_null() && kind != "PROBABILISTIC" && kind != "RATE_LIMITING"
+        })
+    }),
+    (deviations::RATE_REFUSED, |case, at| {
+        responded(case, at, |response| {
+            let rate = found(response, "probabilisticSampling/samplingRate").as_f64();
+            rate.is_some_and(|rate| !(0.0..=1.0).contains(&rate))
+        })
+    }),
+    (deviations::NEGATIVE_RATE, |case, at| {
+        let is_negative = |limit: f64| limit < 0.0;
+        responded(case, at, |response| found(response, LIMIT).as_f64().is_some_and(is_negative))
+    }),
+    (deviations::ANY_RATE, |case, at| {
+        responded(case, at, |response| {
+            let limit = found(response, LIMIT);
+            limit.is_number() && limit.as_i64().is_none_or(|limit| i16::try_from(limit).is_err())
+        })
+    }),
 ];

@@ -32,41 +32,33 @@ fn all_public_cases_pass_as_reviewed_and_by_the_rules_alone() {
         run_file(&folder().join(format!("{name}_public.json")), &mut report).unwrap();
         let unseen = run(&public_file(name));
         for report in [report, unseen] {
-            assert_eq!((report.failed(), report.skipped()), (0, 0), "{name}: {report}");
-            assert!(report.passed() > 0, "{name}: {report}");
+            assert_eq!((report.failed, report.skipped), (0, 0), "{name}: {report}");
+            assert!(report.passed > 0, "{name}: {report}");
         }
     }
 }
 
 /// Where a case of a kind has its responses, and the members there that are none, or are shown again.
-const RESPONSES: &[(&str, &[&str], &[&str])] = &[
-    ("datagrams", &["expected"], &["content_type", "method", "message_type", "thrift_message"]),
-    ("transport", &["expected"], &["first_16_bytes_hex", "message_type"]),
-    ("extract", &["expected"], &["sampling_final", "flags"]),
-    ("inject", &["expected"], &[]),
-    ("probabilistic", &["expected"], &["id_low"]),
+const RESPONSES: &[(&str, &[&str], &str)] = &[
+    ("datagrams", &["expected"], "content_type method message_type thrift_message"),
+    ("transport", &["expected"], "first_16_bytes_hex message_type"),
+    ("extract", &["expected"], "sampling_final flags"),
+    ("inject", &["expected"], ""),
+    ("probabilistic", &["expected"], "id_low"),
     (
         "ratelimit",
         &["steps"],
-        &[
-            "balance_after",
-            "advance_ns",
-            "cost",
-            "id_low",
-            "op",
-            "credits_per_second",
-            "max_balance",
-            "max_traces_per_second",
-        ],
+        "balance_after advance_ns cost id_low op credits_per_second max_balance \
+         max_traces_per_second",
     ),
     (
         "peroperation",
         &["steps", "final_sampler"],
-        &["advance_ns", "id_low", "op", "operation", "renamed_to", "strategies"],
+        "advance_ns id_low op operation renamed_to strategies",
     ),
-    ("remote_sampling", &["steps"], &["body", "fetch_error", "go_panics"]),
-    ("config_env", &["expected"], &["error", "sampler_error", "go_panics"]),
-    ("lifecycle", &["steps", "counters", "reported_spans"], &[]),
+    ("remote_sampling", &["steps"], "body fetch_error go_panics"),
+    ("config_env", &["expected"], "error sampler_error go_panics"),
+    ("lifecycle", &["steps", "counters", "reported_spans"], ""),
 ];
 
 /// What steps of scripts show; everything else there is given to the calls.
@@ -86,7 +78,7 @@ const HIDDEN: &[(&str, &str)] = &[
 ];
 
 /// Pointers to the values within that a case was recorded with.
-fn leaves(value: &Value, pointer: &str, others: &[&str], found: &mut Vec<String>) {
+fn leaves(value: &Value, pointer: &str, others: &str, found: &mut Vec<String>) {
     let mut within = |key: &str, value: &Value| {
         let key = key.replace('~', "~0").replace('/', "~1");
         leaves(value, &format!("{pointer}/{key}"), others, found);
@@ -98,7 +90,7 @@ fn leaves(value: &Value, pointer: &str, others: &[&str], found: &mut Vec<String>
             // Go gives tags to what is not sampled, too.
             let is_not_sampled = members.get("sampled") == Some(&Value::Bool(false));
             for (key, value) in members {
-                let is_other = others.contains(&key.as_str()) || json::is_remark(key);
+                let is_other = others.split(' ').any(|other| other == key) || json::is_remark(key);
                 let is_given = is_script && !SHOWN.contains(&key.as_str());
                 let is_again = (is_not_sampled && key == "tags")
                     || (is_tag && key == "value")
@@ -157,7 +149,7 @@ fn each_changed_response_fails_in_every_kind() {
                 let mut report = Report::default();
                 run_text("file", &file.to_string(), Some(&reviewed), &mut report).unwrap();
                 changed += 1;
-                if report.failed() != 1 {
+                if report.failed != 1 {
                     missed.push(format!("{kind} {}{pointer}", case["name"]));
                 }
             }
@@ -165,6 +157,12 @@ fn each_changed_response_fails_in_every_kind() {
         assert!(changed >= 20, "{kind}: {changed}");
     }
     assert!(missed.is_empty(), "{missed:#?}");
+}
+
+/// In how many passed cases the deviation of this number was expected.
+fn deviating(report: &Report, number: &str) -> usize {
+    let of_number = report.deviations.iter().filter(|(deviation, _)| deviation.0 == number);
+    of_number.map(|(_, cases)| cases).sum()
 }
 
 /// One row of `tests/changed_cases.json`: a recorded case, changed, and what becomes of it.
@@ -199,11 +197,11 @@ fn changed_cases_pass_deviate_and_fail_as_listed() {
         cases.retain(|recorded| recorded["name"] == case.as_str());
         set.iter().for_each(|(pointer, value)| change(&mut cases[0], pointer, value.clone()));
         let report = run(&changed);
-        let totals = (report.passed(), report.failed(), report.skipped());
+        let totals = (report.passed, report.failed, report.skipped);
         let (outcome, detail) = then.split_once(' ').unwrap_or((&then, ""));
         let is_as_listed = match outcome {
             "passes" => totals == (1, 0, 0),
-            "deviates" => totals == (1, 0, 0) && report.deviating(detail) == 1,
+            "deviates" => totals == (1, 0, 0) && deviating(&report, detail) == 1,
             "fails" | "fails:" => totals == (0, 1, 0) && report.to_string().contains(detail),
             "skips" => totals == (0, 0, 1),
             other => panic!("unknown outcome {other:?}"),
@@ -224,5 +222,5 @@ fn unknown_files_are_errors_and_no_failures() {
         let error = run_text("file", text, None, &mut report).unwrap_err();
         assert!(error.contains(said), "{error}");
     }
-    assert_eq!(report.failed(), 0);
+    assert_eq!(report.failed, 0);
 }

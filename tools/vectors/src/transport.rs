@@ -58,11 +58,11 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     }
     let ran = match Sender::start(&script)? {
         Some(sender) => sender.run(&script)?,
-        None => Ran::Cannot("this client refuses the packet size for that process"),
+        None => Err("this client refuses the packet size for that process"),
     };
     match ran {
-        Ran::Done(got) => checks.compare("datagrams", &recorded, &got.into()),
-        Ran::Cannot(reason) => checks.skip(String::from(reason)),
+        Ok(got) => checks.compare("datagrams", &recorded, &got.into()),
+        Err(reason) => checks.skip(String::from(reason)),
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ impl Script {
 
 /// Why other datagrams may leave: Go drops a span that does not fit beside the process.
 pub(crate) const RULES: &[Rule] = &[(deviations::TRIMMED, |case, at| {
-    at.is_in(&["datagrams"]) && Script::read(case).is_ok_and(|script| !script.all_fit())
+    at.is_in("datagrams") && Script::read(case).is_ok_and(|script| !script.all_fit())
 })];
 
 const START_MICROS: u64 = 1_600_000_000_123_456;
@@ -117,11 +117,8 @@ struct Sender {
     buffered: bool,
 }
 
-enum Ran {
-    Done(Vec<Value>),
-    /// What the case asks for cannot be brought about.
-    Cannot(&'static str),
-}
+/// The datagrams, or why what the case asks for cannot be brought about.
+type Ran = Result<Vec<Value>, &'static str>;
 
 /// Hands datagrams over to the case. It waits for the gate after that, so that a case can stop it.
 #[derive(Debug)]
@@ -180,10 +177,10 @@ impl Sender {
                     self.buffered = false;
                 }
                 Step::SetReporterQueueDrops { .. } if self.buffered => {
-                    return Ok(Ran::Cannot("drops while spans lie in the buffer"));
+                    return Ok(Err("drops while spans lie in the buffer"));
                 }
                 Step::SetReporterQueueDrops { value } if *value < self.drops => {
-                    return Ok(Ran::Cannot("drops cannot be undone"));
+                    return Ok(Err("drops cannot be undone"));
                 }
                 Step::SetReporterQueueDrops { value } if *value > self.drops => {
                     for message in self.sent.try_iter() {
@@ -199,7 +196,7 @@ impl Sender {
         for message in sent.try_iter() {
             datagrams.push(shown(&message, plugs)?);
         }
-        Ok(Ran::Done(datagrams))
+        Ok(Ok(datagrams))
     }
 
     fn append(&self, letter: u8, length: usize) {
