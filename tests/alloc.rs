@@ -251,6 +251,33 @@ fn spans_up_to_the_size_of_a_datagram_allocate_nothing() {
 }
 
 #[test]
+fn an_open_span_takes_little_memory() {
+    const COUNT: usize = 20_000;
+    let (tracer, _closer) = Tracer::builder("alloc").null_reporter().build().unwrap();
+    let root = tracer.start_span("root");
+    let bytes = |start: &dyn Fn() -> Span| {
+        let mut spans = Vec::with_capacity(COUNT);
+        let info = allocation_counter::measure(|| spans.extend((0..COUNT).map(|_| start())));
+        drop(spans);
+        usize::try_from(info.bytes_current).unwrap() / COUNT + size_of::<Span>()
+    };
+    let tagged = |span: Span| {
+        three_tags(&span);
+        span
+    };
+    let child = || tracer.span("op").child_of(&root).start();
+    for (what, most, bytes) in [
+        ("a root, which has the sampler's tags", 0, bytes(&|| tracer.start_span("op"))),
+        ("a root with tags", 0, bytes(&|| tagged(tracer.start_span("op")))),
+        ("a child", 0, bytes(&child)),
+        ("a child with tags", 0, bytes(&|| tagged(child()))),
+    ] {
+        eprintln!("{what}: {bytes} bytes");
+        assert!(bytes <= most + 10_000, "{what}: {bytes} bytes");
+    }
+}
+
+#[test]
 fn the_list_of_open_spans_returns_its_memory() {
     let builder = Tracer::builder("alloc").null_reporter().track_open_spans(100_000);
     let (tracer, _closer) = builder.build().unwrap();

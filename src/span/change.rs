@@ -274,14 +274,13 @@ impl Taken {
             finish_wall,
             tag_count: draft.tag_count,
             tags,
-            logs: draft.logs.bytes().to_vec(),
-            log_count: draft.log_count,
+            logs: draft.lists().logs.bytes().to_vec(),
+            log_count: draft.lists().log_count,
             follows_from: follows_from.map(context).collect(),
         };
         // Buffered spans of the trace no longer need them.
         draft.clear_tags();
-        draft.logs.clear();
-        draft.log_count = 0;
+        draft.clear_logs();
         taken
     }
 
@@ -305,8 +304,9 @@ impl Taken {
             next.recording_record().into_iter().for_each(|record| record.state.take_slow_path());
         }
         if self.log_count > 0 {
-            data.draft.logs.extend(&self.logs);
-            data.draft.log_count += self.log_count;
+            let lists = data.draft.lists_mut();
+            lists.logs.extend(&self.logs);
+            lists.log_count += self.log_count;
             data.draft.extras = true;
         }
     }

@@ -40,13 +40,65 @@ pub(crate) struct SpanDraft {
     pub(crate) extras: bool,
     /// Tags that come before all others: the sampler's, if tags were given before the start.
     pub(crate) first_tags: TagBuffer,
+    /// Logs and references. Behind a pointer, as open spans without either need no room for them.
+    lists: Option<Box<SpanLists>>,
+}
+
+/// The lists that many spans do not have.
+#[derive(Debug)]
+pub(crate) struct SpanLists {
     pub(crate) log_count: usize,
     pub(crate) logs: TagBuffer,
+    /// All references, unless there is only one, to the parent.
     reference_count: usize,
     references: TagBuffer,
 }
 
+static NO_LISTS: SpanLists = SpanLists::new();
+
+impl SpanLists {
+    const fn new() -> Self {
+        Self {
+            log_count: 0,
+            logs: TagBuffer::new(),
+            reference_count: 0,
+            references: TagBuffer::new(),
+        }
+    }
+
+    #[cold]
+    fn boxed() -> Box<Self> {
+        Box::new(Self::new())
+    }
+
+    fn clear(&mut self) {
+        (self.log_count, self.reference_count) = (0, 0);
+        self.logs.clear();
+        self.references.clear();
+    }
+}
+
 impl SpanDraft {
+    /// Returns the logs and references.
+    #[inline]
+    pub(crate) fn lists(&self) -> &SpanLists {
+        self.lists.as_deref().unwrap_or(&NO_LISTS)
+    }
+
+    /// Returns the logs and references to be changed.
+    #[inline(always)]
+    pub(crate) fn lists_mut(&mut self) -> &mut SpanLists {
+        self.lists.get_or_insert_with(SpanLists::boxed)
+    }
+
+    /// Appends an encoded reference.
+    fn push_reference(&mut self, reference: ReferenceView) {
+        let lists = self.lists_mut();
+        lists.references.reference(reference);
+        lists.reference_count += 1;
+        self.extras = true;
+    }
+
     /// Adds a reference to a context with ids. The first one is to the parent, unless there is a
     /// `candidate` already; of several, each is encoded here.
     #[inline]
@@ -61,9 +113,7 @@ impl SpanDraft {
             return;
         };
         self.encode_parent_reference(candidate);
-        self.references.reference(ReferenceView::new(follows_from, trace_id, span_id));
-        self.reference_count += 1;
-        self.extras = true;
+        self.push_reference(ReferenceView::new(follows_from, trace_id, span_id));
     }
 
     /// Encodes the reference to the parent, which is no longer the only one, or no longer to the
@@ -71,9 +121,7 @@ impl SpanDraft {
     #[cold]
     pub(crate) fn encode_parent_reference(&mut self, (trace_id, span_id): (TraceId, SpanId)) {
         if let Some(follows_from) = self.parent.take() {
-            self.references.reference(ReferenceView::new(follows_from, trace_id, span_id));
-            self.reference_count += 1;
-            self.extras = true;
+            self.push_reference(ReferenceView::new(follows_from, trace_id, span_id));
         }
     }
 
@@ -82,7 +130,8 @@ impl SpanDraft {
         match self.parent {
             Some(follows_from) => vec![ReferenceView::new(follows_from, trace_id, parent)],
             None => {
-                let list = List::new(self.reference_count, self.references.bytes());
+                let lists = self.lists();
+                let list = List::new(lists.reference_count, lists.references.bytes());
                 SpanView { references: Some(list), ..SpanView::default() }.references().collect()
             }
         }
@@ -95,6 +144,14 @@ impl SpanDraft {
         self.tag_count = 0;
         if self.extras {
             self.first_tags.clear();
+        }
+    }
+
+    /// Discards the logs.
+    pub(crate) fn clear_logs(&mut self) {
+        if let Some(lists) = &mut self.lists {
+            lists.logs.clear();
+            lists.log_count = 0;
         }
     }
 
@@ -126,10 +183,9 @@ impl SpanDraft {
         if self.extras {
             self.extras = false;
             self.first_tags.clear();
-            self.logs.clear();
-            self.log_count = 0;
-            self.references.clear();
-            self.reference_count = 0;
+            if let Some(lists) = &mut self.lists {
+                lists.clear();
+            }
         }
     }
 
@@ -139,7 +195,8 @@ impl SpanDraft {
         if !self.extras {
             return 0;
         }
-        self.first_tags.len() + self.logs.len() + self.references.len()
+        let lists = self.lists();
+        self.first_tags.len() + lists.logs.len() + lists.references.len()
     }
 
     /// Returns the number of bytes of tags, logs and references.
@@ -151,7 +208,8 @@ impl SpanDraft {
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
         let extras = if self.extras {
-            self.first_tags.capacity() + self.logs.capacity() + self.references.capacity()
+            let lists = self.lists();
+            self.first_tags.capacity() + lists.logs.capacity() + lists.references.capacity()
         } else {
             0
         };
@@ -247,7 +305,7 @@ impl<'a> SpanParts<'a> {
 
     /// Returns the span without the parts that are not encoded, or not in their place.
     fn view(&self) -> SpanView<'_> {
-        let draft = self.draft;
+        let (draft, lists) = (self.draft, self.draft.lists());
         SpanView {
             trace_id: self.ids.trace,
             span_id: self.ids.span,
@@ -256,9 +314,9 @@ impl<'a> SpanParts<'a> {
             flags: i32::from(self.flags),
             start_time_micros: self.start_time.micros(),
             duration_micros: self.duration_micros.cast_signed(),
-            references: Some(List::new(draft.reference_count, draft.references.bytes())),
+            references: Some(List::new(lists.reference_count, lists.references.bytes())),
             tags: Some(List::new(draft.tag_count, draft.tags.bytes())),
-            logs: Some(List::new(draft.log_count, draft.logs.bytes())),
+            logs: Some(List::new(lists.log_count, lists.logs.bytes())),
         }
     }
 
@@ -285,16 +343,20 @@ impl<'a> SpanParts<'a> {
     #[inline(always)]
     pub(crate) fn write(self, room: &mut [u8]) -> usize {
         let draft = self.draft;
-        let usual = draft.name.len() <= SHORT && !(draft.extras && draft.reference_count > 0);
+        let usual =
+            draft.name.len() <= SHORT && !(draft.extras && draft.lists().reference_count > 0);
         let at = if usual { self.usual_head(room) } else { self.other_head(room) };
         let mut to = SliceWriter { room, at };
         if draft.extras && draft.first_tags.len() > 0 {
             to.bytes(draft.first_tags.bytes());
         }
         to.many(draft.tags.bytes());
-        if draft.extras && draft.log_count > 0 {
-            to.list_head(1, draft.log_count);
-            to.many(draft.logs.bytes());
+        if draft.extras
+            && let Some(lists) = &draft.lists
+            && lists.log_count > 0
+        {
+            to.list_head(1, lists.log_count);
+            to.many(lists.logs.bytes());
             to.byte(STOP);
         } else {
             to.array([0x19, 0x0c, STOP]);
@@ -343,12 +405,13 @@ impl<'a> SpanParts<'a> {
         let mut to = SliceWriter { at: ids_to.at, room };
         to.head(0x18, draft.name.len());
         to.bytes(draft.name.as_bytes());
-        if draft.reference_count > 0 {
-            let references = List::new(draft.reference_count, draft.references.bytes());
+        let lists = draft.lists();
+        if lists.reference_count > 0 {
+            let references = List::new(lists.reference_count, lists.references.bytes());
             to.list(5, 6, Some(references));
         }
         let Some(mut rest) = FixedWindow::<REST>::at(to.room, to.at) else { return 0 };
-        if draft.reference_count == 0 {
+        if lists.reference_count == 0 {
             self.parent(&mut rest, ids);
         }
         self.times(&mut rest);

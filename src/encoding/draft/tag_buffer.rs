@@ -74,6 +74,10 @@ impl From<Vec<u8>> for TagBuffer {
 }
 
 impl TagBuffer {
+    pub(super) const fn new() -> Self {
+        Self { room: Vec::new(), at: 0, whole: false }
+    }
+
     pub(crate) fn into_vec(mut self) -> Vec<u8> {
         self.room.truncate(self.at);
         self.room

@@ -327,7 +327,8 @@ impl SpanData {
         if self.finished {
             return false;
         }
-        let logs = &mut self.draft.logs;
+        let lists = self.draft.lists_mut();
+        let logs = &mut lists.logs;
         let before = logs.len();
         let mut written = logs.try_log_head(Timestamp::of_nanos(at), fields.len());
         // By hand, as `all` is a call where logs are written in more than one place.
@@ -339,7 +340,7 @@ impl SpanData {
             logs.truncate(before);
             return false;
         }
-        self.draft.log_count += 1;
+        lists.log_count += 1;
         self.draft.extras = true;
         true
     }
@@ -375,7 +376,7 @@ impl SpanData {
         at: i64,
         fields: &[(&str, TagValue<'_>)],
     ) {
-        let before = self.draft.logs.len();
+        let before = self.draft.lists().logs.len();
         self.append_log(at, fields);
         if shared.options.max_logs_per_span > 0 {
             self.limit_logs(
@@ -388,13 +389,14 @@ impl SpanData {
 
     /// Appends a log without a limit to their number.
     pub(super) fn append_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) {
-        let logs = &mut self.draft.logs;
+        let lists = self.draft.lists_mut();
+        let logs = &mut lists.logs;
         logs.log_head(Timestamp::of_nanos(at).micros(), fields.len());
         for (key, value) in fields {
             logs.tag(key.as_bytes(), value.view(usize::MAX));
         }
         logs.push(0);
-        self.draft.log_count += 1;
+        lists.log_count += 1;
         self.draft.extras = true;
     }
 }

@@ -198,15 +198,16 @@ impl SpanData {
     #[cold]
     pub(in crate::span) fn limit_logs(&mut self, before: usize, micros: i64, max: usize) {
         let ring = self.log_ring.get_or_insert_default();
-        if ring.added(&mut self.draft.logs, before, micros, max) {
-            self.draft.log_count -= 1;
+        let lists = self.draft.lists_mut();
+        if ring.added(&mut lists.logs, before, micros, max) {
+            lists.log_count -= 1;
         }
     }
 
     /// Puts the logs in order, if there is a limit, which no longer applies then.
     pub(in crate::span) fn close_logs(&mut self) {
         if let Some(ring) = &mut self.log_ring {
-            ring.close(&mut self.draft.logs);
+            ring.close(&mut self.draft.lists_mut().logs);
         }
     }
 }
