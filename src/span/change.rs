@@ -70,7 +70,7 @@ impl Span {
     /// ```
     pub fn set_start_time(&self, time: SystemTime) -> &Self {
         let wall = self.checked_nanos("set_start_time", time);
-        self.recording("set_start_time", |data, _| data.start = Start::Explicit { wall });
+        self.recording("set_start_time", |data, _| data.set_start(Start::Explicit { wall }));
         if let Some(record) =
             self.recording_record().filter(|record| record.state.is_on_slow_path())
         {
@@ -258,7 +258,7 @@ struct Taken {
 impl Taken {
     fn from(data: &mut SpanData, record: &SpanRecord) -> Self {
         data.close_logs();
-        let finish_wall = data.finish_wall();
+        let (start, finish_wall) = (data.start(), data.finish_wall());
         let draft = &mut data.draft;
         let mut tags = draft.first_tags.bytes().to_vec();
         tags.extend_from_slice(draft.tags.bytes());
@@ -270,7 +270,7 @@ impl Taken {
             ..SpanContext::default()
         };
         let taken = Self {
-            start: data.start,
+            start,
             finish_wall,
             tag_count: draft.tag_count,
             tags,
@@ -297,7 +297,7 @@ impl Taken {
         }
         let Some(mut data) = next.recording_record().and_then(SpanRecord::lock) else { return };
         if !matches!(self.start, Start::Unknown) {
-            data.start = self.start;
+            data.set_start(self.start);
         }
         if let Some(wall) = self.finish_wall {
             data.set_finish_wall(wall);

@@ -26,7 +26,7 @@ impl Span {
     /// [recorded](Self::is_recording), as the clock is not read for it.
     #[must_use]
     pub fn start_time(&self) -> Option<SystemTime> {
-        self.live(|data| match data.start {
+        self.live(|data| match data.start() {
             Start::Read { wall, .. } | Start::Explicit { wall } => Some(system_time(wall)),
             Start::Unknown => None,
         })?

@@ -265,7 +265,7 @@ pub(super) fn recording(record: &mut SpanRecord, shared: &SpanShared) {
 fn start_recording(record: &mut SpanRecord, shared: &SpanShared) {
     record.ids.encode();
     let data = record.data.get_mut();
-    if matches!(data.start, Start::Unknown) {
+    if matches!(data.start(), Start::Unknown) {
         data.start_now(shared);
     }
 }
@@ -297,7 +297,7 @@ pub(super) fn is_first_in_process(
 pub(super) fn observed(record: &mut SpanRecord, shared: &SpanShared) {
     record.ids.encode();
     let data = record.data.get_mut();
-    if matches!(data.start, Start::Unknown) {
+    if matches!(data.start(), Start::Unknown) {
         data.start_now(shared);
     }
 }

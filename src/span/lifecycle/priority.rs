@@ -35,7 +35,7 @@ pub(super) fn set_priority(record: &SpanRecord, shared: &SpanShared, value: TagV
         record.state.remove(SAMPLED | DEBUG);
         return tail::decided(record, shared);
     }
-    if matches!(data.start, Start::Unknown) {
+    if matches!(data.start(), Start::Unknown) {
         data.start_at(shared, now);
     }
     record.state.force(

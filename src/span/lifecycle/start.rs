@@ -207,7 +207,7 @@ impl<'a> UnstartedSpan<'a> {
 
     /// Sets the start time, in nanoseconds since the Unix epoch.
     pub(in crate::span) fn set_start(&mut self, wall: i64) {
-        self.record.data.get_mut().start = Start::Explicit { wall };
+        self.record.data.get_mut().set_start(Start::Explicit { wall });
     }
 
     pub(in crate::span) fn stripe(&self) -> &'a Arc<Stripe> {
@@ -243,7 +243,9 @@ impl<'a> UnstartedSpan<'a> {
     #[inline(never)]
     fn start_slow(mut self) -> Span {
         let extras = self.record.data.get_mut().extras.as_ref();
-        let has_ids = extras.is_some_and(|extras| extras.itself.is_some());
+        let has_ids = extras
+            .and_then(|extras| extras.start.as_ref())
+            .is_some_and(|start| start.itself.is_some());
         if self.parent_kind == ParentKind::None && !has_ids && !self.ignores_active {
             self.refer_to_active();
         }
@@ -259,8 +261,7 @@ impl<'a> UnstartedSpan<'a> {
     fn start_with_hooks(self) -> Span {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
-        let extras = record.data.get_mut().extras.take();
-        let extras = extras.map(|extras| *extras).unwrap_or_default();
+        let extras = record.data.get_mut().take_start_extras();
         record.stripe = Some(Arc::clone(stripe));
         let has_observers = !stripe.hooks.is_empty();
         let mut start_tags = StartTags::default();
@@ -346,8 +347,7 @@ impl<'a> UnstartedSpan<'a> {
     fn start_disabled(self) -> Span {
         let Self { stripe, record: mut owned, parent_kind, .. } = self;
         let record = &mut *owned;
-        let extras = record.data.get_mut().extras.take();
-        let extras = extras.map(|extras| *extras).unwrap_or_default();
+        let extras = record.data.get_mut().take_start_extras();
         record.stripe = Some(Arc::clone(stripe));
         let is_below = parent_kind != ParentKind::None;
         let parent = is_below.then(|| join::parent_context(record, extras.request));
@@ -363,10 +363,10 @@ impl<'a> UnstartedSpan<'a> {
     fn start_in_fork(self) -> Span {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
-        let extras = record.data.get_mut().extras.take();
+        let extras = record.data.get_mut().take_start_extras();
         stripe.close_in_fork();
         record.stripe = Some(Arc::clone(stripe));
-        let span_origin = match extras.and_then(|extras| extras.itself) {
+        let span_origin = match extras.itself {
             Some(itself) => join::as_itself(record, itself),
             None => join::in_fork(record, stripe, joins),
         };

@@ -324,7 +324,7 @@ impl Span {
             return self;
         }
         if !buffered {
-            if matches!(data.start, Start::Unknown) {
+            if matches!(data.start(), Start::Unknown) {
                 data.start_at(stripe, now);
             }
             state.set_undecided(false);

@@ -33,7 +33,7 @@ pub(in crate::span) fn started(
             let ids = &record.ids;
             data.map(|data| data.draft.references(ids.trace, ids.parent)).unwrap_or_default()
         };
-        let start = record.lock().map(|data| data.start);
+        let start = record.lock().map(|data| data.start());
         let options = StartSpanOptions::new(start_time(start), start_tags, &references);
         for observer in &stripe.hooks.observers {
             let start = || observer.on_start_span(span, &name, &options);
@@ -70,7 +70,7 @@ fn attach(mut observers: SpanObservers, span: &Span, record: &SpanRecord, shared
     } else {
         let name = data.draft.name.clone();
         let (ids, state) = (&record.ids, Arc::clone(&record.state));
-        observers.slot = open.map(|open| open.enter(name, ids, data.start, state));
+        observers.slot = open.map(|open| open.enter(name, ids, data.start(), state));
         if let Some(early) = data.observers.take() {
             observers.take_over(&early);
         }
@@ -105,7 +105,7 @@ pub(in crate::span) fn add_callback(
 pub(in crate::span) fn restarted(record: &SpanRecord) {
     let Some(data) = record.lock() else { return };
     if let Some((open, slot)) = data.observers.as_ref().and_then(|observers| observers.listed()) {
-        open.restart(slot, data.start);
+        open.restart(slot, data.start());
     }
 }
 
@@ -197,7 +197,7 @@ fn finish_of(record: &SpanRecord, shared: &SpanShared, end: Option<i64>) -> (i64
     // Read without the lock, as a clock may be a user callback.
     let now = if end.is_none() { shared.clock.monotonic_nanos() } else { 0 };
     let data = record.lock();
-    let at = data.as_ref().map(|data| (data.start, data.wall(shared, now)));
+    let at = data.as_ref().map(|data| (data.start(), data.wall(shared, now)));
     let (started, now) = at.unwrap_or_else(|| (Start::Unknown, shared.anchor.wall(now)));
     let end = end.unwrap_or(now);
     let start = match started {

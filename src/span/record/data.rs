@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use super::extras::StartExtras;
-use super::large::LargeMemory;
-use super::log_limit::LogRing;
-use super::times::{End, Start};
+use super::extras::{SpanExtras, StartExtras};
+use super::times::{End, Start, StoredStart};
 use super::trace_state::{Sampled, TraceState};
 use crate::clock::Clock;
 use crate::encoding::SpanDraft;
@@ -21,18 +19,11 @@ use crate::span::tag::TagValue;
 pub(crate) struct SpanData {
     pub(crate) draft: SpanDraft,
     /// The start of the span.
-    pub(crate) start: Start,
+    start: StoredStart,
     pub(crate) finished: bool,
     pub(crate) baggage: Option<Arc<Baggage>>,
-    /// What a span of a disabled tracer hands on, in place of its own context; empty where it
-    /// has no caller.
-    pub(in crate::span) caller: Option<Arc<SpanContext>>,
     /// The fields that few spans use.
-    pub(in crate::span) extras: Option<Box<StartExtras>>,
-    /// The limit of the logs, from the first one that was limited on. The memory is reused.
-    log_ring: Option<Box<LogRing>>,
-    /// The record's share in what large records may take.
-    large: LargeMemory,
+    pub(in crate::span) extras: Option<Box<SpanExtras>>,
     /// The observers of the span, until it is finished.
     pub(in crate::span) observers: Option<Arc<SpanObservers>>,
 }
@@ -51,6 +42,29 @@ impl SpanData {
         self.extras.as_ref()?.finish_wall
     }
 
+    /// Returns the start.
+    #[inline(always)]
+    pub(in crate::span) fn start(&self) -> Start {
+        self.start.into()
+    }
+
+    /// Sets the start.
+    #[inline(always)]
+    pub(in crate::span) fn set_start(&mut self, start: Start) {
+        self.start = start.into();
+    }
+
+    /// Takes the rare options of the builder.
+    pub(in crate::span) fn take_start_extras(&mut self) -> StartExtras {
+        let start = self.extras.as_mut().and_then(|extras| extras.start.take());
+        start.map(|start| *start).unwrap_or_default()
+    }
+
+    /// Returns the context that a span of a disabled tracer hands on.
+    pub(super) fn caller(&self) -> Option<Arc<SpanContext>> {
+        self.extras.as_ref()?.caller.clone()
+    }
+
     /// Sets the end in advance. Only the slow path of an end reads it.
     pub(in crate::span) fn set_finish_wall(&mut self, wall: i64) {
         self.draft.extras = true;
@@ -65,7 +79,7 @@ impl SpanData {
         state: &TraceState,
         end: End,
     ) -> (i64, u64) {
-        match (self.start, end) {
+        match (self.start(), end) {
             (Start::Read { count, wall }, End::Now) => {
                 (wall, shared.clock.monotonic_nanos().saturating_sub(count))
             }
@@ -83,7 +97,7 @@ impl SpanData {
             End::Read { count } => shared.anchor.wall(count),
             End::Explicit { wall } => wall,
         };
-        let start = match self.start {
+        let start = match self.start() {
             Start::Read { wall, .. } | Start::Explicit { wall } => wall,
             // Only the time at which recording was forced is known.
             Start::Unknown => match state.forced_at() {
@@ -106,14 +120,14 @@ impl SpanData {
     /// Sets the start to a monotonic count.
     #[inline]
     pub(crate) fn start_at(&mut self, shared: &SpanShared, count: u64) {
-        self.start = Start::Read { count, wall: shared.anchor.wall(count) };
+        self.set_start(Start::Read { count, wall: shared.anchor.wall(count) });
     }
 
     /// Returns the wall time at a monotonic count, consistent with the span's start: the same
     /// anchor, so that logs lie within the span even if the wall clock was stepped meanwhile.
     #[inline]
     pub(crate) fn wall(&self, shared: &SpanShared, now: u64) -> i64 {
-        match self.start {
+        match self.start() {
             Start::Read { count, wall } => {
                 wall.wrapping_add(now.saturating_sub(count).cast_signed())
             }
@@ -152,10 +166,9 @@ impl SpanData {
     #[cold]
     #[inline(never)]
     fn clear_extras(&mut self) {
-        self.extras = None;
         self.observers = None;
-        if let Some(ring) = &mut self.log_ring {
-            ring.clear();
+        if let Some(extras) = &mut self.extras {
+            extras.clear();
         }
     }
 
@@ -163,7 +176,8 @@ impl SpanData {
     #[cold]
     #[inline(never)]
     pub(super) fn clear_large(&mut self, held: usize) -> bool {
-        if !self.large.may_reuse(held, self.draft.used_bytes()) {
+        let used = self.draft.used_bytes();
+        if !self.extras.get_or_insert_default().large.may_reuse(held, used) {
             return false;
         }
         self.clear();
@@ -177,13 +191,12 @@ impl SpanData {
     pub(in crate::span) fn clear(&mut self) {
         if self.draft.extras {
             self.baggage = None;
-            self.caller = None;
-            if self.extras.is_some() || self.observers.is_some() || self.log_ring.is_some() {
+            if self.extras.is_some() || self.observers.is_some() {
                 self.clear_extras();
             }
         }
         self.draft.clear();
-        self.start = Start::Unknown;
+        self.set_start(Start::Unknown);
     }
 }
 
@@ -197,7 +210,7 @@ impl SpanData {
     /// Limits the logs to `max`, after one was appended where they ended `before`.
     #[cold]
     pub(in crate::span) fn limit_logs(&mut self, before: usize, micros: i64, max: usize) {
-        let ring = self.log_ring.get_or_insert_default();
+        let ring = self.extras.get_or_insert_default().log_ring.get_or_insert_default();
         let lists = self.draft.lists_mut();
         if ring.added(&mut lists.logs, before, micros, max) {
             lists.log_count -= 1;
@@ -206,7 +219,7 @@ impl SpanData {
 
     /// Puts the logs in order, if there is a limit, which no longer applies then.
     pub(in crate::span) fn close_logs(&mut self) {
-        if let Some(ring) = &mut self.log_ring {
+        if let Some(ring) = self.extras.as_mut().and_then(|extras| extras.log_ring.as_mut()) {
             ring.close(&mut self.draft.lists_mut().logs);
         }
     }

@@ -2,19 +2,44 @@
 
 use std::sync::Arc;
 
+use super::large::LargeMemory;
+use super::log_limit::LogRing;
 use super::trace_state::DEBUG;
 use crate::span::context::SpanContext;
 use crate::span::shared::SpanShared;
 use crate::span::tag::TagValue;
 
-/// The fields that few spans use, allocated once for each record.
+/// The fields that few spans use, allocated once for each record that needs one of them.
+#[derive(Debug, Default)]
+pub(in crate::span) struct SpanExtras {
+    /// What the builder has noted, until the span begins.
+    pub(in crate::span) start: Option<Box<StartExtras>>,
+    /// The end that was set in advance, in nanoseconds since the Unix epoch.
+    pub(super) finish_wall: Option<i64>,
+    /// What a span of a disabled tracer hands on, in place of its own context; empty where it
+    /// has no caller.
+    pub(super) caller: Option<Arc<SpanContext>>,
+    /// The limit of the logs, from the first one that was limited on. The memory is reused.
+    pub(super) log_ring: Option<Box<LogRing>>,
+    /// The record's share in what large records may take, which outlives the span.
+    pub(super) large: LargeMemory,
+}
+
+impl SpanExtras {
+    pub(super) fn clear(&mut self) {
+        (self.start, self.finish_wall, self.caller) = (None, None, None);
+        if let Some(ring) = &mut self.log_ring {
+            ring.clear();
+        }
+    }
+}
+
+/// The rare options of a span's builder.
 #[derive(Debug, Default)]
 pub(in crate::span) struct StartExtras {
     pub(in crate::span) itself: Option<SpanContext>,
     pub(in crate::span) priority: Option<TagValue<'static>>,
     pub(in crate::span) request: SamplingRequest,
-    /// The end that was set in advance, in nanoseconds since the Unix epoch.
-    pub(in crate::span) finish_wall: Option<i64>,
 }
 
 /// The sampling information of a context beside its flags, for a span that begins below it.

@@ -52,8 +52,9 @@ impl ReferenceSink<'_> {
                 // A context without a span replaces the one referred to.
                 draft.encode_parent_reference((record.ids.trace, record.ids.parent));
                 record.set_baggage(None);
-                if let Some(extras) = &mut record.data.get_mut().extras {
-                    extras.request = SamplingRequest::default();
+                let extras = record.data.get_mut().extras.as_mut();
+                if let Some(start) = extras.and_then(|extras| extras.start.as_mut()) {
+                    start.request = SamplingRequest::default();
                 }
             }
             ParentKind::ChildOf => return,

@@ -55,11 +55,11 @@ impl Default for SpanRecord {
 }
 
 impl SpanRecord {
-    /// Returns the fields that few spans use.
+    /// Returns the rare options of the builder.
     pub(in crate::span) fn extras(&mut self) -> &mut StartExtras {
         let data = self.data.get_mut();
         data.draft.extras = true;
-        data.extras.get_or_insert_default()
+        data.extras.get_or_insert_default().start.get_or_insert_default()
     }
 
     /// Locks the body. Returns `None` in a forked process that may never get the lock.
@@ -152,7 +152,7 @@ impl SpanRecord {
 
     /// The context that a span of a disabled tracer hands on in place of its own.
     pub(in crate::span) fn caller(&self) -> Option<Arc<SpanContext>> {
-        if self.has_baggage.load(Ordering::Acquire) { self.lock()?.caller.clone() } else { None }
+        if self.has_baggage.load(Ordering::Acquire) { self.lock()?.caller() } else { None }
     }
 
     /// Has the span hand a context on in place of its own.
@@ -160,7 +160,8 @@ impl SpanRecord {
         let data = self.data.get_mut();
         *self.has_baggage.get_mut() = true;
         data.draft.extras = true;
-        (data.caller, data.baggage) = (Some(caller), None);
+        data.extras.get_or_insert_default().caller = Some(caller);
+        data.baggage = None;
     }
 
     /// The value of a baggage item that it hands on.
