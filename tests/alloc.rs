@@ -219,7 +219,8 @@ fn what_is_logged_once_a_minute_allocates_nothing_in_between() {
         ("decoding error", &|| assert!(tracer.extract(&bad).is_err())),
     ];
     for (cause, repeat) in causes {
-        (0..20).for_each(|_| repeat());
+        // As often that the live span's tags have room for more: it doubles when they need it.
+        (0..60).for_each(|_| repeat());
         let info = allocation_counter::measure(|| (0..20).for_each(|_| repeat()));
         assert_eq!(info.count_total, 0, "{cause}");
     }
@@ -251,7 +252,7 @@ fn spans_up_to_the_size_of_a_datagram_allocate_nothing() {
 }
 
 #[test]
-fn an_open_span_takes_little_memory() {
+fn a_live_span_takes_little_memory() {
     const COUNT: usize = 20_000;
     let (tracer, _closer) = Tracer::builder("alloc").null_reporter().build().unwrap();
     let root = tracer.start_span("root");
@@ -267,13 +268,12 @@ fn an_open_span_takes_little_memory() {
     };
     let child = || tracer.span("op").child_of(&root).start();
     for (what, most, bytes) in [
-        ("a root, which has the sampler's tags", 0, bytes(&|| tracer.start_span("op"))),
-        ("a root with tags", 0, bytes(&|| tagged(tracer.start_span("op")))),
-        ("a child", 0, bytes(&child)),
-        ("a child with tags", 0, bytes(&|| tagged(child()))),
+        ("a root, which has the sampler's tags", 580, bytes(&|| tracer.start_span("op"))),
+        ("a root with tags", 580, bytes(&|| tagged(tracer.start_span("op")))),
+        ("a child", 380, bytes(&child)),
+        ("a child with tags", 500, bytes(&|| tagged(child()))),
     ] {
-        eprintln!("{what}: {bytes} bytes");
-        assert!(bytes <= most + 10_000, "{what}: {bytes} bytes");
+        assert!(bytes <= most, "{what}: {bytes} bytes");
     }
 }
 

@@ -124,12 +124,11 @@ impl SliceWriter<'_> {
     }
 }
 
-/// The size of the [`FixedWindow`] for a tag, in bytes.
-pub(super) const WINDOW: usize = 128;
-
-/// A part of the memory with a size, a power of two, that the compiler knows, for writes that take
-/// at most half of it: one check in place of one for each write.
-pub(super) struct FixedWindow<'a, const SIZE: usize = WINDOW> {
+/// A part of the memory with a size that the compiler knows: one check in place of one for each write.
+///
+/// A large window has a size that is a power of two, and takes writes to half of it. A small one has the
+/// size of what is written, with offsets that the compiler knows for the most part.
+pub(super) struct FixedWindow<'a, const SIZE: usize> {
     bytes: &'a mut [u8; SIZE],
     pub(super) at: usize,
 }
@@ -142,28 +141,35 @@ impl<'a, const SIZE: usize> FixedWindow<'a, SIZE> {
         bytes.first_chunk_mut().map(|bytes| Self { bytes, at: 0 })
     }
 
-    /// Returns the next offset. The mask changes nothing; it gives the compiler the limit.
+    /// Returns the next offset, for a write of `N` bytes.
     #[inline(always)]
-    fn here(&self) -> usize {
-        self.at & (SIZE / 2 - 1)
+    fn here<const N: usize>(&self) -> usize {
+        Self::limited::<N>(self.at)
+    }
+
+    /// Returns the offset as it is: the mask or the minimum gives the compiler the limit.
+    #[inline(always)]
+    fn limited<const N: usize>(at: usize) -> usize {
+        if SIZE.is_power_of_two() { at & (SIZE / 2 - 1) } else { at.min(SIZE - N) }
     }
 
     #[inline(always)]
     pub(super) fn byte(&mut self, byte: u8) {
-        self.bytes[self.here()] = byte;
+        let here = self.here::<1>();
+        self.bytes[here] = byte;
         self.at += 1;
     }
 
     #[inline(always)]
     pub(super) fn array<const N: usize>(&mut self, bytes: [u8; N]) {
-        let here = self.here();
+        let here = self.here::<N>();
         self.bytes[here..here + N].copy_from_slice(&bytes);
         self.at += N;
     }
 
     #[inline(always)]
     pub(super) fn varint(&mut self, varint: Varint) {
-        let here = self.here();
+        let here = self.here::<10>();
         self.bytes[here..here + 8].copy_from_slice(&varint.first.to_le_bytes());
         self.bytes[here + 8..here + 10].copy_from_slice(&varint.last.to_le_bytes());
         self.at += varint.len;
@@ -182,32 +188,30 @@ impl<'a, const SIZE: usize> FixedWindow<'a, SIZE> {
     /// Writes the header of the next list field, with `count` structures.
     #[inline(always)]
     pub(super) fn list_head(&mut self, count: usize) {
-        #[expect(clippy::cast_possible_truncation, reason = "below 15")]
         if count < 15 {
-            self.array([0x19, ((count as u8) << 4) | 12]);
+            self.short_list_head(count);
         } else {
             self.array([0x19, 0xfc]);
             self.number(count as u64);
         }
     }
 
-    /// Writes bytes that were encoded beforehand.
+    /// Writes the header of the next list field, with fewer than 15 structures.
     #[inline(always)]
-    pub(super) fn field<const MOST: usize>(&mut self, field: &EncodedField<MOST>) {
-        let here = self.here();
-        self.bytes[here..here + MOST].copy_from_slice(&field.bytes);
-        self.at += field.len;
+    #[expect(clippy::cast_possible_truncation, reason = "below 15")]
+    pub(super) fn short_list_head(&mut self, count: usize) {
+        self.array([0x19, ((count as u8) << 4) | 12]);
     }
 
-    /// Writes a byte behind all others, which may be in the third quarter.
+    /// Writes the first `len` bytes that were encoded beforehand.
     #[inline(always)]
-    pub(super) fn last_byte(&mut self, byte: u8) {
-        self.bytes[self.at & (SIZE - 1)] = byte;
-        self.at += 1;
+    pub(super) fn first_of<const MOST: usize>(&mut self, bytes: &[u8; MOST], len: usize) {
+        let here = self.here::<MOST>();
+        self.bytes[here..here + MOST].copy_from_slice(bytes);
+        self.at += len;
     }
 
-    /// Copies bytes, at most [`SHORT`] of them, by a few moves that may overlap. The copy may go no
-    /// further than the second quarter of the window.
+    /// Copies bytes, at most [`SHORT`] of them, by a few moves that may overlap.
     #[inline(always)]
     pub(super) fn short(&mut self, bytes: &[u8]) {
         let len = bytes.len();
@@ -232,7 +236,7 @@ impl<'a, const SIZE: usize> FixedWindow<'a, SIZE> {
 
     #[inline(always)]
     fn put<const N: usize>(&mut self, step: usize, bytes: [u8; N]) {
-        let here = (self.at + step) & (SIZE / 2 - 1);
+        let here = Self::limited::<N>(self.at + step);
         self.bytes[here..here + N].copy_from_slice(&bytes);
     }
 }
@@ -309,54 +313,6 @@ impl Varint {
             return Self { first: (value & 0x7f) | 0x80 | ((value >> 7) << 8), last: 0, len: 2 };
         }
         Self::of(value)
-    }
-}
-
-/// A few bytes, copied as a whole whatever their number.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct EncodedField<const SIZE: usize> {
-    pub(super) bytes: [u8; SIZE],
-    pub(super) len: usize,
-}
-
-impl<const SIZE: usize> Default for EncodedField<SIZE> {
-    fn default() -> Self {
-        Self { bytes: [0; SIZE], len: 0 }
-    }
-}
-
-impl<const SIZE: usize> EncodedField<SIZE> {
-    /// Makes the field of one number.
-    #[inline(always)]
-    pub(super) fn set(&mut self, id: u64) {
-        self.set_varint(&Varint::of_id(id));
-    }
-
-    /// Makes the field of a number that was encoded before.
-    #[inline(always)]
-    pub(super) fn set_varint(&mut self, varint: &Varint) {
-        self.bytes[0] = FIELD;
-        self.bytes[1..9].copy_from_slice(&varint.first.to_le_bytes());
-        self.bytes[9..11].copy_from_slice(&varint.last.to_le_bytes());
-        self.len = 1 + varint.len;
-    }
-
-    /// Adds the field of a number that is most often zero.
-    #[inline(always)]
-    pub(super) fn push(&mut self, id: u64) {
-        // The mask changes nothing; it gives the compiler the limit.
-        let at = self.len & 15;
-        self.bytes[at] = FIELD;
-        self.bytes[at + 1] = 0;
-        self.len = at + 2;
-        if id != 0 {
-            let mut field = EncodedField::<16>::default();
-            field.set(id);
-            if let Some(slot) = self.bytes.get_mut(at..at + 11) {
-                slot.copy_from_slice(&field.bytes[..11]);
-            }
-            self.len = at + field.len;
-        }
     }
 }
 

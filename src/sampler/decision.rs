@@ -122,6 +122,6 @@ impl SamplerTags {
         tags.tag(SAMPLER_TYPE_TAG.as_bytes(), ValueView::Str(kind.as_bytes()));
         let param_at = tags.bytes().len();
         tags.tag(SAMPLER_PARAM_TAG.as_bytes(), param);
-        Self { kind, short: ShortTags::new(tags.bytes()), bytes: tags.into_vec(), param_at }
+        Self { kind, short: ShortTags::new(tags.bytes()), bytes: tags.bytes().to_vec(), param_at }
     }
 }

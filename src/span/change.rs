@@ -260,7 +260,7 @@ impl Taken {
         data.close_logs();
         let (start, finish_wall) = (data.start(), data.finish_wall());
         let draft = &mut data.draft;
-        let mut tags = draft.first_tags.bytes().to_vec();
+        let mut tags = draft.first_tags().to_vec();
         tags.extend_from_slice(draft.tags.bytes());
         let references = draft.references(record.ids.trace, record.ids.parent);
         let follows_from = references.into_iter().filter(|reference| reference.follows_from);
@@ -272,10 +272,10 @@ impl Taken {
         let taken = Self {
             start,
             finish_wall,
-            tag_count: draft.tag_count,
+            tag_count: draft.tag_count(),
             tags,
-            logs: draft.lists().logs.bytes().to_vec(),
-            log_count: draft.lists().log_count,
+            logs: draft.logs().bytes.to_vec(),
+            log_count: draft.logs().count,
             follows_from: follows_from.map(context).collect(),
         };
         // Buffered spans of the trace no longer need them.

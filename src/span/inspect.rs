@@ -76,9 +76,9 @@ impl Span {
 /// Returns the tags of a span.
 pub(super) fn tags(data: &SpanData) -> impl Iterator<Item = (&str, TagValue<'_>)> {
     let draft = &data.draft;
-    let lists = [&draft.first_tags, &draft.tags];
+    let lists = [draft.first_tags(), draft.tags.bytes()];
     // There are no more elements than bytes; each list ends with its bytes.
-    let tags = lists.map(|tags| tags_of(Some(List::new(tags.len(), tags.bytes()))));
+    let tags = lists.map(|tags| tags_of(Some(List::new(tags.len(), tags))));
     tags.into_iter()
         .flatten()
         .map(|tag| (str::from_utf8(tag.key).unwrap_or_default(), TagValue::of(tag.value)))

@@ -325,7 +325,7 @@ mod tests {
 
     fn push(buffer: &mut TraceBuffer<()>, key: &mut SlotId, n: i64, bytes: usize) -> u64 {
         let mut draft = SpanDraft::default();
-        draft.tag_count = 2;
+        draft.set_tag_count(2);
         draft.tags.tag_long(b"n", n);
         draft.tags.tag(b"text", ValueView::Str(&vec![b'x'; bytes]));
         buffer.push(key, SpanParts::new(&Ids::default(), 0, (0, 0), &draft))

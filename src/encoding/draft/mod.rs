@@ -6,12 +6,14 @@
 //! same bytes.
 
 mod ids;
+mod lists;
 mod tag_buffer;
 
 use std::borrow::Cow;
 
 use self::ids::IdFields;
 pub(crate) use self::ids::Ids;
+use self::lists::SpanLists;
 pub(crate) use self::tag_buffer::{ShortTags, TagBuffer, cut};
 pub use self::tag_buffer::{put_log, put_reference, put_tag};
 use super::MAX_FIXED_BYTES;
@@ -33,62 +35,71 @@ pub(crate) struct SpanDraft {
     /// written anyway.
     pub(crate) parent: Option<FollowsFrom>,
     /// The number of all tags, those of `first_tags` included.
-    pub(crate) tag_count: usize,
+    tag_count: u32,
     pub(crate) tags: TagBuffer,
     /// Whether there is anything in the following fields, which most spans do not use: one check
     /// instead of one for each.
     pub(crate) extras: bool,
-    /// Tags that come before all others: the sampler's, if tags were given before the start.
-    pub(crate) first_tags: TagBuffer,
-    /// Logs and references. Behind a pointer, as open spans without either need no room for them.
+    /// First tags, logs and references. Behind a pointer, as open spans without any need no room for them.
     lists: Option<Box<SpanLists>>,
 }
 
-/// The lists that many spans do not have.
-#[derive(Debug)]
-pub(crate) struct SpanLists {
-    pub(crate) log_count: usize,
-    pub(crate) logs: TagBuffer,
-    /// All references, unless there is only one, to the parent.
-    reference_count: usize,
-    references: TagBuffer,
-}
-
-static NO_LISTS: SpanLists = SpanLists::new();
-
-impl SpanLists {
-    const fn new() -> Self {
-        Self {
-            log_count: 0,
-            logs: TagBuffer::new(),
-            reference_count: 0,
-            references: TagBuffer::new(),
-        }
-    }
-
-    #[cold]
-    fn boxed() -> Box<Self> {
-        Box::new(Self::new())
-    }
-
-    fn clear(&mut self) {
-        (self.log_count, self.reference_count) = (0, 0);
-        self.logs.clear();
-        self.references.clear();
-    }
-}
-
 impl SpanDraft {
-    /// Returns the logs and references.
-    #[inline]
-    pub(crate) fn lists(&self) -> &SpanLists {
-        self.lists.as_deref().unwrap_or(&NO_LISTS)
+    /// Returns the number of tags.
+    #[inline(always)]
+    pub(crate) fn tag_count(&self) -> usize {
+        self.tag_count as usize
     }
 
-    /// Returns the logs and references to be changed.
+    /// Counts tags that were appended.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "a buffer of tags is below 4 GiB")]
+    pub(crate) fn add_tags(&mut self, count: usize) {
+        self.tag_count = self.tag_count.wrapping_add(count as u32);
+    }
+
+    /// Takes back what was counted, down to `count` tags.
+    #[expect(clippy::cast_possible_truncation, reason = "it was counted before")]
+    pub(crate) fn set_tag_count(&mut self, count: usize) {
+        self.tag_count = count as u32;
+    }
+
+    /// Returns the bytes of the tags that come before all others.
+    #[inline]
+    pub(crate) fn first_tags(&self) -> &[u8] {
+        self.lists.as_ref().map_or(&[], |lists| lists.first_tags.bytes())
+    }
+
+    /// Returns the logs.
+    #[inline]
+    pub(crate) fn logs(&self) -> List<'_> {
+        let lists = self.lists.as_ref();
+        lists.map_or(List::new(0, &[]), |lists| List::new(lists.log_count, lists.logs.bytes()))
+    }
+
+    /// Returns the references that are encoded.
+    #[inline]
+    fn encoded_references(&self) -> List<'_> {
+        let lists = self.lists.as_ref();
+        lists.map_or(List::new(0, &[]), |lists| {
+            List::new(lists.reference_count, lists.references.bytes())
+        })
+    }
+
+    /// Returns the lists to be changed.
     #[inline(always)]
     pub(crate) fn lists_mut(&mut self) -> &mut SpanLists {
         self.lists.get_or_insert_with(SpanLists::boxed)
+    }
+
+    /// Returns where the sampler's tags go: before all others, if there were any `before`.
+    #[inline(always)]
+    pub(crate) fn sampler_tags(&mut self, before: usize) -> &mut TagBuffer {
+        if before == 0 {
+            return &mut self.tags;
+        }
+        self.extras = true;
+        &mut self.lists_mut().first_tags
     }
 
     /// Appends an encoded reference.
@@ -130,9 +141,8 @@ impl SpanDraft {
         match self.parent {
             Some(follows_from) => vec![ReferenceView::new(follows_from, trace_id, parent)],
             None => {
-                let lists = self.lists();
-                let list = List::new(lists.reference_count, lists.references.bytes());
-                SpanView { references: Some(list), ..SpanView::default() }.references().collect()
+                let list = Some(self.encoded_references());
+                SpanView { references: list, ..SpanView::default() }.references().collect()
             }
         }
     }
@@ -142,8 +152,8 @@ impl SpanDraft {
     pub(crate) fn clear_tags(&mut self) {
         self.tags.clear();
         self.tag_count = 0;
-        if self.extras {
-            self.first_tags.clear();
+        if let Some(lists) = &mut self.lists {
+            lists.first_tags.clear();
         }
     }
 
@@ -157,7 +167,8 @@ impl SpanDraft {
 
     /// Removes all tags with a key.
     pub(crate) fn remove_tags(&mut self, key: &[u8]) {
-        for tags in [&mut self.first_tags, &mut self.tags] {
+        let first_tags = self.lists.as_deref_mut().map(|lists| &mut lists.first_tags);
+        for tags in first_tags.into_iter().chain([&mut self.tags]) {
             let mut from = 0;
             while let Some(rest) = tags.bytes().get(from..).filter(|rest| !rest.is_empty()) {
                 let mut reader = Reader::new(rest);
@@ -176,13 +187,14 @@ impl SpanDraft {
     /// Clears everything but keeps the memory.
     #[inline]
     pub(crate) fn clear(&mut self) {
-        self.name = Cow::Borrowed("");
+        if matches!(self.name, Cow::Owned(_)) {
+            self.name = Cow::Borrowed("");
+        }
         self.parent = None;
         self.tags.clear();
         self.tag_count = 0;
         if self.extras {
             self.extras = false;
-            self.first_tags.clear();
             if let Some(lists) = &mut self.lists {
                 lists.clear();
             }
@@ -195,8 +207,7 @@ impl SpanDraft {
         if !self.extras {
             return 0;
         }
-        let lists = self.lists();
-        self.first_tags.len() + lists.logs.len() + lists.references.len()
+        self.lists.as_ref().map_or(0, |lists| lists.used_bytes())
     }
 
     /// Returns the number of bytes of tags, logs and references.
@@ -207,12 +218,8 @@ impl SpanDraft {
     /// Returns the memory in use, in bytes, before it is cleared.
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
-        let extras = if self.extras {
-            let lists = self.lists();
-            self.first_tags.capacity() + lists.logs.capacity() + lists.references.capacity()
-        } else {
-            0
-        };
+        let lists = self.lists.as_ref().filter(|_| self.extras);
+        let extras = lists.map_or(0, |lists| lists.capacity());
         self.tags.capacity() + extras
     }
 }
@@ -261,17 +268,13 @@ pub(crate) struct SpanParts<'a> {
     pub(crate) flags: u8,
     /// The start in nanoseconds since the Unix epoch, which is sent in microseconds.
     pub(crate) start_nanos: i64,
-    start_time: Timestamp,
-    duration_micros: u64,
+    duration_nanos: u64,
     draft: &'a SpanDraft,
 }
 
 impl<'a> SpanParts<'a> {
     /// Makes the parts of a span with this start, in nanoseconds since the Unix epoch, and this
     /// duration.
-    ///
-    /// A duration is at least a microsecond: Jaeger v2 takes zero for a negative one, and Zipkin
-    /// for an unknown one.
     #[inline(always)]
     pub(crate) fn new(
         ids: &'a Ids,
@@ -279,9 +282,19 @@ impl<'a> SpanParts<'a> {
         (start_nanos, duration_nanos): (i64, u64),
         draft: &'a SpanDraft,
     ) -> Self {
-        let start_time = Timestamp::of_nanos(start_nanos);
-        let duration_micros = (duration_nanos / 1000).max(1);
-        Self { ids, flags, start_nanos, start_time, duration_micros, draft }
+        Self { ids, flags, start_nanos, duration_nanos, draft }
+    }
+
+    #[inline(always)]
+    fn start_time(&self) -> Timestamp {
+        Timestamp::of_nanos(self.start_nanos)
+    }
+
+    /// Returns the duration, of at least a microsecond: Jaeger v2 takes zero for a negative one, and
+    /// Zipkin for an unknown one.
+    #[inline(always)]
+    fn duration_micros(&self) -> u64 {
+        (self.duration_nanos / 1000).max(1)
     }
 
     /// Returns an upper bound of the length, without looking at the numbers.
@@ -300,23 +313,23 @@ impl<'a> SpanParts<'a> {
             let header = 1 + list_header_len(1) - list_header_len(0);
             header + 2 + ids.map(number).iter().sum::<usize>()
         });
-        self.view().encoded_len() + self.draft.first_tags.len() + reference
+        self.view().encoded_len() + self.draft.first_tags().len() + reference
     }
 
     /// Returns the span without the parts that are not encoded, or not in their place.
     fn view(&self) -> SpanView<'_> {
-        let (draft, lists) = (self.draft, self.draft.lists());
+        let draft = self.draft;
         SpanView {
             trace_id: self.ids.trace,
             span_id: self.ids.span,
             parent_span_id: self.ids.parent,
             operation_name: draft.name.as_bytes(),
             flags: i32::from(self.flags),
-            start_time_micros: self.start_time.micros(),
-            duration_micros: self.duration_micros.cast_signed(),
-            references: Some(List::new(lists.reference_count, lists.references.bytes())),
-            tags: Some(List::new(draft.tag_count, draft.tags.bytes())),
-            logs: Some(List::new(lists.log_count, lists.logs.bytes())),
+            start_time_micros: self.start_time().micros(),
+            duration_micros: self.duration_micros().cast_signed(),
+            references: Some(draft.encoded_references()),
+            tags: Some(List::new(draft.tag_count(), draft.tags.bytes())),
+            logs: Some(draft.logs()),
         }
     }
 
@@ -324,11 +337,11 @@ impl<'a> SpanParts<'a> {
     pub(crate) fn as_view<'m>(&'m self, memory: &'m mut (Vec<u8>, Vec<u8>)) -> SpanView<'m> {
         let (tags, references) = memory;
         let mut span = self.view();
-        let first = self.draft.first_tags.bytes();
+        let first = self.draft.first_tags();
         if !first.is_empty() {
             tags.extend_from_slice(first);
             tags.extend_from_slice(self.draft.tags.bytes());
-            span.tags = Some(List::new(self.draft.tag_count, tags));
+            span.tags = Some(List::new(self.draft.tag_count(), tags));
         }
         if let Some(follows_from) = self.draft.parent {
             let parent = ReferenceView::new(follows_from, self.ids.trace, self.ids.parent);
@@ -343,16 +356,20 @@ impl<'a> SpanParts<'a> {
     #[inline(always)]
     pub(crate) fn write(self, room: &mut [u8]) -> usize {
         let draft = self.draft;
-        let usual =
-            draft.name.len() <= SHORT && !(draft.extras && draft.lists().reference_count > 0);
-        let at = if usual { self.usual_head(room) } else { self.other_head(room) };
+        let lists = if draft.extras { draft.lists.as_deref() } else { None };
+        let has_references = lists.is_some_and(|lists| lists.reference_count > 0);
+        let at = match self.ids.encoded() {
+            Some(ids) if draft.name.len() <= SHORT && !has_references => self.usual_head(room, ids),
+            _ => self.other_head(room),
+        };
         let mut to = SliceWriter { room, at };
-        if draft.extras && draft.first_tags.len() > 0 {
-            to.bytes(draft.first_tags.bytes());
+        if let Some(lists) = lists
+            && lists.first_tags.len() > 0
+        {
+            to.bytes(lists.first_tags.bytes());
         }
         to.many(draft.tags.bytes());
-        if draft.extras
-            && let Some(lists) = &draft.lists
+        if let Some(lists) = lists
             && lists.log_count > 0
         {
             to.list_head(1, lists.log_count);
@@ -375,14 +392,10 @@ impl<'a> SpanParts<'a> {
     /// Writes the fields before the tags of a span with a short name and at most the reference to
     /// its parent.
     #[inline(always)]
-    fn usual_head(self, room: &mut [u8]) -> usize {
+    fn usual_head(self, room: &mut [u8], ids: &IdFields) -> usize {
         let name = self.draft.name.as_bytes();
         let Some(mut to) = FixedWindow::<HEAD>::at(room, 0) else { return 0 };
-        let mut encoded_ids = None;
-        let ids = self.ids.fields(&mut encoded_ids);
-        to.field(&ids.trace);
-        to.field(&ids.span);
-        to.field(&ids.parent);
+        to.first_of(ids.bytes(), ids.len());
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
         to.array([0x18, name.len() as u8]);
         to.short(name);
@@ -397,21 +410,17 @@ impl<'a> SpanParts<'a> {
     fn other_head(self, room: &mut [u8]) -> usize {
         let draft = self.draft;
         let Some(mut ids_to) = FixedWindow::<HEAD>::at(room, 0) else { return 0 };
-        let mut encoded_ids = None;
-        let ids = self.ids.fields(&mut encoded_ids);
-        ids_to.field(&ids.trace);
-        ids_to.field(&ids.span);
-        ids_to.field(&ids.parent);
+        let ids = &self.ids.fields();
+        ids_to.first_of(ids.bytes(), ids.len());
         let mut to = SliceWriter { at: ids_to.at, room };
         to.head(0x18, draft.name.len());
         to.bytes(draft.name.as_bytes());
-        let lists = draft.lists();
-        if lists.reference_count > 0 {
-            let references = List::new(lists.reference_count, lists.references.bytes());
+        let references = draft.encoded_references();
+        if references.count > 0 {
             to.list(5, 6, Some(references));
         }
         let Some(mut rest) = FixedWindow::<REST>::at(to.room, to.at) else { return 0 };
-        if lists.reference_count == 0 {
+        if references.count == 0 {
             self.parent(&mut rest, ids);
         }
         self.times(&mut rest);
@@ -423,8 +432,9 @@ impl<'a> SpanParts<'a> {
     fn parent<const SIZE: usize>(self, to: &mut FixedWindow<'_, SIZE>, ids: &IdFields) {
         if let Some(follows_from) = self.draft.parent {
             to.array([0x19, 0x1c, 0x15, u8::from(follows_from) << 1]);
-            to.field(&ids.trace);
-            to.field(&ids.parent);
+            to.first_of(ids.trace(), ids.trace_len());
+            let (parent, len) = ids.parent();
+            to.first_of(&parent, len);
             to.byte(STOP);
         } else {
             to.array([0x19, 0x0c]);
@@ -437,10 +447,10 @@ impl<'a> SpanParts<'a> {
         to.byte(0x15);
         to.number(u64::from(self.flags) << 1);
         to.byte(0x16);
-        to.varint(Varint::of(self.start_time.zigzag));
+        to.varint(Varint::of(self.start_time().zigzag));
         to.byte(0x16);
-        to.number(self.duration_micros << 1);
-        to.list_head(self.draft.tag_count);
+        to.number(self.duration_micros() << 1);
+        to.list_head(self.draft.tag_count());
     }
 }
 

@@ -6,7 +6,7 @@
 use super::Timestamp;
 use crate::encoding::list::List;
 use crate::encoding::view::{LogView, ReferenceView, TagView, ValueView};
-use crate::encoding::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, WINDOW, zigzag};
+use crate::encoding::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, zigzag};
 
 /// Appends a tag's compact bytes to `out`.
 ///
@@ -27,9 +27,9 @@ use crate::encoding::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, WIN
 /// assert_eq!(bytes, b"\x18\x01k\x15\x04\x31\x00");
 /// ```
 pub fn put_tag(out: &mut Vec<u8>, tag: TagView<'_>) {
-    let mut scratch = TagBuffer::from(std::mem::take(out));
-    scratch.tag(tag.key, tag.value);
-    *out = scratch.into_vec();
+    put(out, tag.key.len() + size(tag.value) + MAX_TAG_FRAME, |to| {
+        write_tag(to, tag.key, tag.value);
+    });
 }
 
 /// Appends a log's compact bytes to `out`; `fields` holds the compact bytes of its fields.
@@ -38,11 +38,11 @@ pub fn put_tag(out: &mut Vec<u8>, tag: TagView<'_>) {
 ///
 /// A `Log` structure: timestamp in microseconds since the Unix epoch, list of tags, stop.
 pub fn put_log(out: &mut Vec<u8>, log: LogView<'_>) {
-    let mut scratch = TagBuffer::from(std::mem::take(out));
-    scratch.log_head(log.timestamp_micros, log.fields.count);
-    scratch.extend(log.fields.bytes);
-    scratch.push(STOP);
-    *out = scratch.into_vec();
+    put(out, log.fields.bytes.len() + MAX_LOG_HEAD + 1, |to| {
+        write_log_head(to, log.timestamp_micros, log.fields.count);
+        to.bytes(log.fields.bytes);
+        to.byte(STOP);
+    });
 }
 
 /// Appends a reference's compact bytes to `out`.
@@ -51,49 +51,101 @@ pub fn put_log(out: &mut Vec<u8>, log: LogView<'_>) {
 ///
 /// A `SpanRef` structure: kind, trace id low and high, span id, stop.
 pub fn put_reference(out: &mut Vec<u8>, reference: ReferenceView) {
-    let mut scratch = TagBuffer::from(std::mem::take(out));
-    scratch.reference(reference);
-    *out = scratch.into_vec();
+    put(out, MAX_REFERENCE, |to| write_reference(to, reference));
+}
+
+/// Appends at most `bytes` to `out`.
+fn put(out: &mut Vec<u8>, bytes: usize, write: impl FnOnce(&mut SliceWriter<'_>)) {
+    let at = out.len();
+    out.resize(at + bytes + OVERHANG, 0);
+    let mut to = SliceWriter { room: out, at };
+    write(&mut to);
+    let end = to.at;
+    out.truncate(end);
+}
+
+/// How far a number's write may go beyond its end.
+const OVERHANG: usize = 16;
+
+/// Enough for all of a tag but the key and a value of variable size.
+const MAX_TAG_FRAME: usize = 32;
+
+/// Enough for a log's bytes before its fields.
+const MAX_LOG_HEAD: usize = 32;
+
+/// Enough for a reference.
+const MAX_REFERENCE: usize = 48;
+
+/// Returns the size of a value, if it is variable.
+fn size(value: ValueView<'_>) -> usize {
+    match value {
+        ValueView::Str(bytes) | ValueView::Binary(bytes) => bytes.len(),
+        ValueView::Double(_) | ValueView::Bool(_) | ValueView::Long(_) => 0,
+    }
+}
+
+fn write_tag(to: &mut SliceWriter<'_>, key: &[u8], value: ValueView<'_>) {
+    to.head(0x18, key.len());
+    to.bytes(key);
+    match value {
+        ValueView::Str(text) => {
+            to.array([0x15, 0]);
+            to.head(0x18, text.len());
+            to.bytes(text);
+            to.byte(STOP);
+        }
+        ValueView::Binary(bytes) => {
+            to.array([0x15, 8]);
+            to.head(0x58, bytes.len());
+            to.bytes(bytes);
+            to.byte(STOP);
+        }
+        ValueView::Long(long) => {
+            to.array([0x15, 6, 0x46]);
+            to.number(zigzag(long));
+            to.byte(STOP);
+        }
+        ValueView::Double(double) => to.array(double_value(double)),
+        ValueView::Bool(truth) => to.array(truth_value(truth)),
+    }
+}
+
+fn write_log_head(to: &mut SliceWriter<'_>, timestamp_micros: i64, fields: usize) {
+    to.byte(0x16);
+    to.number(zigzag(timestamp_micros));
+    to.list(1, 2, Some(List::new(fields, &[])));
+}
+
+fn write_reference(to: &mut SliceWriter<'_>, reference: ReferenceView) {
+    to.array([0x15, u8::from(reference.follows_from) << 1, 0x16]);
+    to.number(zigzag(reference.trace_id.low().cast_signed()));
+    to.byte(0x16);
+    to.number(zigzag(reference.trace_id.high().cast_signed()));
+    to.byte(0x16);
+    to.number(zigzag(reference.span_id.get().cast_signed()));
+    to.byte(STOP);
 }
 
 /// A growing buffer for the tags and logs of a live span.
-///
-/// The vector is always filled to its end, so that writing needs only an offset.
 #[derive(Debug, Default)]
 pub(crate) struct TagBuffer {
-    room: Vec<u8>,
-    at: usize,
-    /// Whether the vector belongs to a caller, and is only filled as far as it is used.
-    whole: bool,
-}
-
-impl From<Vec<u8>> for TagBuffer {
-    fn from(room: Vec<u8>) -> Self {
-        Self { at: room.len(), room, whole: true }
-    }
+    room: Box<[u8]>,
+    /// The number of bytes in use, in 32 bits, so that no sum of it and a size overflows.
+    at: u32,
 }
 
 impl TagBuffer {
-    pub(super) const fn new() -> Self {
-        Self { room: Vec::new(), at: 0, whole: false }
-    }
-
-    pub(crate) fn into_vec(mut self) -> Vec<u8> {
-        self.room.truncate(self.at);
-        self.room
-    }
-
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        match self.room.get(..self.at) {
+        match self.room.get(..self.len()) {
             Some(bytes) => bytes,
             None => nothing(),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn len(&self) -> usize {
-        self.at
+        self.at as usize
     }
 
     #[inline]
@@ -105,54 +157,65 @@ impl TagBuffer {
         self.room.len()
     }
 
-    /// Returns a writer with room for `bytes`, plus the overhang of a number's write.
+    /// Writes at most `bytes`. What goes beyond 4 GiB is left out.
     #[inline(always)]
-    fn cursor(&mut self, bytes: usize) -> SliceWriter<'_> {
-        if self.room.len() - self.at < bytes + 16 {
+    fn write(&mut self, bytes: usize, write: impl FnOnce(&mut SliceWriter<'_>)) {
+        let at = self.len();
+        if self.room.len() - at < bytes + OVERHANG {
             self.grow(bytes);
         }
-        SliceWriter { room: &mut self.room, at: self.at }
+        let mut to = SliceWriter { room: &mut self.room, at };
+        write(&mut to);
+        if let Ok(end) = u32::try_from(to.at) {
+            self.at = end;
+        }
     }
 
     #[cold]
     fn grow(&mut self, bytes: usize) {
-        // The vector grows to its capacity, and doubles that: filling a new capacity at once would
-        // make appending to a long one by `put_tag` quadratic.
-        let needed = (self.at + bytes + 16).max(256);
-        self.room.reserve(needed - self.room.len());
-        let filled = if self.whole { needed } else { self.room.capacity() };
-        self.room.resize(filled, 0);
+        let needed = (self.len() + bytes + OVERHANG).max(MIN_ROOM).max(2 * self.room.len());
+        let mut room = std::mem::take(&mut self.room).into_vec();
+        room.reserve_exact(needed - room.len());
+        room.resize(needed, 0);
+        self.room = room.into_boxed_slice();
     }
 
     #[inline]
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        let mut to = self.cursor(bytes.len());
-        to.bytes(bytes);
-        self.at = to.at;
+        self.write(bytes.len(), |to| to.bytes(bytes));
+    }
+
+    /// Returns a part of the buffer behind the bytes in use, if there is so much room.
+    #[inline(always)]
+    fn window<const SIZE: usize>(&mut self) -> Option<FixedWindow<'_, SIZE>> {
+        let at = self.len();
+        FixedWindow::at(&mut self.room, at)
+    }
+
+    /// Ends a write to a window.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the size of a window")]
+    fn advance(&mut self, bytes: usize) {
+        self.at = self.at.wrapping_add(bytes as u32);
     }
 
     /// Appends tags that were encoded beforehand.
     #[inline(always)]
     pub(crate) fn extend_short(&mut self, tags: &ShortTags) {
-        let Some(mut to) = FixedWindow::<WINDOW>::at(&mut self.room, self.at) else {
-            return self.extend_cold(tags);
-        };
+        let Some(mut to) = self.window::<SHORT_TAGS>() else { return self.extend_cold(tags) };
         to.array(tags.bytes);
-        self.at += tags.len;
+        self.advance(tags.len);
     }
 
     #[cold]
     #[inline(never)]
     fn extend_cold(&mut self, tags: &ShortTags) {
-        self.cursor(tags.len + WINDOW).bytes(tags.bytes());
-        self.at += tags.len;
+        self.write(tags.len + MAX_SHORT_TAG, |to| to.bytes(tags.bytes()));
     }
 
     #[inline]
     pub(crate) fn push(&mut self, byte: u8) {
-        let mut to = self.cursor(1);
-        to.byte(byte);
-        self.at = to.at;
+        self.write(1, |to| to.byte(byte));
     }
 
     /// Appends a tag.
@@ -170,37 +233,35 @@ impl TagBuffer {
     #[inline]
     pub(crate) fn tag_text(&mut self, key: &[u8], text: &[u8]) {
         if !self.try_tag_text(key, text) {
-            self.long_tag_of(key, [0, 0x18], text);
+            self.long_tag(key, ValueView::Str(text));
         }
     }
 
     #[inline]
     pub(crate) fn tag_bytes(&mut self, key: &[u8], bytes: &[u8]) {
         if !self.try_tag_of::<8, 0x58>(key, bytes) {
-            self.long_tag_of(key, [8, 0x58], bytes);
+            self.long_tag(key, ValueView::Binary(bytes));
         }
     }
 
     #[inline]
     pub(crate) fn tag_bool(&mut self, key: &[u8], truth: bool) {
         if !self.try_tag_bool(key, truth) {
-            self.long_tag_of_array(key, &truth_value(truth));
+            self.long_tag(key, ValueView::Bool(truth));
         }
     }
 
     #[inline]
     pub(crate) fn tag_double(&mut self, key: &[u8], double: f64) {
-        let [a, b, c, d, e, f, g, h] = double.to_le_bytes();
-        let rest = [0x15, 2, 0x27, a, b, c, d, e, f, g, h, STOP];
-        if !self.try_tag_of_array(key, rest) {
-            self.long_tag_of_array(key, &rest);
+        if !self.try_tag_of_array::<12, { SHORT_KEY + 12 }>(key, double_value(double)) {
+            self.long_tag(key, ValueView::Double(double));
         }
     }
 
     #[inline]
     pub(crate) fn tag_long(&mut self, key: &[u8], long: i64) {
         if !self.try_tag_long(key, long) {
-            self.long_tag_long(key, long);
+            self.long_tag(key, ValueView::Long(long));
         }
     }
 
@@ -214,16 +275,17 @@ impl TagBuffer {
 
     #[inline(always)]
     pub(crate) fn try_tag_bool(&mut self, key: &[u8], truth: bool) -> bool {
-        self.try_tag_of_array(key, truth_value(truth))
+        self.try_tag_of_array::<4, { SHORT_KEY + 4 }>(key, truth_value(truth))
     }
 
     #[inline(always)]
     pub(crate) fn try_tag_long(&mut self, key: &[u8], long: i64) -> bool {
-        let Some(mut to) = self.short_key(key) else { return false };
+        let Some(mut to) = self.short_key::<{ SHORT_KEY + 14 }>(key) else { return false };
         to.array([0x15, 6, 0x46]);
         to.number(zigzag(long));
         to.byte(STOP);
-        self.at += to.at;
+        let bytes = to.at;
+        self.advance(bytes);
         true
     }
 
@@ -232,89 +294,55 @@ impl TagBuffer {
         if value.len() > SHORT {
             return false;
         }
-        let Some(mut to) = self.short_key(key) else { return false };
+        let Some(mut to) = self.short_key::<MAX_SHORT_TAG>(key) else { return false };
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
         to.array([0x15, KIND, FIELD, value.len() as u8]);
         to.short(value);
-        to.last_byte(STOP);
-        self.at += to.at;
+        to.byte(STOP);
+        let bytes = to.at;
+        self.advance(bytes);
         true
     }
 
     #[inline(always)]
-    fn try_tag_of_array<const N: usize>(&mut self, key: &[u8], rest: [u8; N]) -> bool {
-        let Some(mut to) = self.short_key(key) else { return false };
+    fn try_tag_of_array<const N: usize, const SIZE: usize>(
+        &mut self,
+        key: &[u8],
+        rest: [u8; N],
+    ) -> bool {
+        let Some(mut to) = self.short_key::<SIZE>(key) else { return false };
         to.array(rest);
-        self.at += to.at;
+        let bytes = to.at;
+        self.advance(bytes);
         true
     }
 
-    /// Returns a window for a tag with a short key and value, with the key written.
+    /// Returns a window for a tag with a short key, with the key written.
     #[inline(always)]
-    fn short_key(&mut self, key: &[u8]) -> Option<FixedWindow<'_>> {
+    fn short_key<const SIZE: usize>(&mut self, key: &[u8]) -> Option<FixedWindow<'_, SIZE>> {
         if key.len() > SHORT {
             return None;
         }
-        let mut window = FixedWindow::at(&mut self.room, self.at)?;
+        let mut window = self.window::<SIZE>()?;
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
         window.array([0x18, key.len() as u8]);
         window.short(key);
         Some(window)
     }
 
-    // The slow paths, for long keys and values, or where the buffer has to grow. Each is a function
-    // of its own, so that the fast paths need no registers for it.
-
+    /// The slow path, for long keys and values, or where the buffer has to grow: by as much that the
+    /// next short tag finds room.
     #[cold]
     #[inline(never)]
-    fn long_tag_of(&mut self, key: &[u8], [kind, field]: [u8; 2], value: &[u8]) {
-        let mut to = self.long_key(key, value.len());
-        to.array([0x15, kind]);
-        to.head(field, value.len());
-        to.bytes(value);
-        to.byte(STOP);
-        self.at = to.at;
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn long_tag_long(&mut self, key: &[u8], long: i64) {
-        let mut to = self.long_key(key, 0);
-        to.array([0x15, 6, 0x46]);
-        to.number(zigzag(long));
-        to.byte(STOP);
-        self.at = to.at;
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn long_tag_of_array(&mut self, key: &[u8], rest: &[u8]) {
-        let mut to = self.long_key(key, 0);
-        to.bytes(rest);
-        self.at = to.at;
-    }
-
-    /// Returns a writer with room for a tag, and the key written. 32 bytes hold all headers and
-    /// every value of fixed size; a whole window more, so that the next tag finds one.
-    fn long_key(&mut self, key: &[u8], value: usize) -> SliceWriter<'_> {
-        let mut to = self.cursor(key.len() + value + 32 + WINDOW);
-        to.head(0x18, key.len());
-        to.bytes(key);
-        to
+    fn long_tag(&mut self, key: &[u8], value: ValueView<'_>) {
+        let bytes = key.len() + size(value) + MAX_TAG_FRAME + MAX_SHORT_TAG;
+        self.write(bytes, |to| write_tag(to, key, value));
     }
 
     /// Appends a reference.
     #[inline]
     pub(crate) fn reference(&mut self, reference: ReferenceView) {
-        let mut to = self.cursor(48);
-        to.array([0x15, u8::from(reference.follows_from) << 1, 0x16]);
-        to.number(zigzag(reference.trace_id.low().cast_signed()));
-        to.byte(0x16);
-        to.number(zigzag(reference.trace_id.high().cast_signed()));
-        to.byte(0x16);
-        to.number(zigzag(reference.span_id.get().cast_signed()));
-        to.byte(STOP);
-        self.at = to.at;
+        self.write(MAX_REFERENCE, |to| write_reference(to, reference));
     }
 
     /// Writes the bytes before the fields of a log, if the fields are few and there is room.
@@ -323,52 +351,52 @@ impl TagBuffer {
         if fields >= 15 {
             return false;
         }
-        let Some(mut to) = FixedWindow::<WINDOW>::at(&mut self.room, self.at) else { return false };
+        let Some(mut to) = self.window::<SHORT_LOG_HEAD>() else { return false };
         to.byte(0x16);
         to.varint(Varint::of(timestamp.zigzag()));
-        to.list_head(fields);
-        self.at += to.at;
+        to.short_list_head(fields);
+        let bytes = to.at;
+        self.advance(bytes);
         true
     }
 
     /// Writes the bytes after the fields of a log, if there is room.
     #[inline(always)]
     pub(crate) fn try_stop(&mut self) -> bool {
-        let Some(slot) = self.room.get_mut(self.at) else { return false };
+        let at = self.len();
+        let Some(slot) = self.room.get_mut(at) else { return false };
         *slot = STOP;
-        self.at += 1;
+        self.advance(1);
         true
     }
 
     /// Removes the bytes between two offsets.
     pub(crate) fn remove(&mut self, from: usize, to: usize) {
-        if from < to && to <= self.at {
-            self.room.copy_within(to..self.at, from);
-            self.at -= to - from;
+        let end = self.len();
+        if from < to && to <= end {
+            self.room.copy_within(to..end, from);
+            self.truncate(end - (to - from));
         }
     }
 
     /// Moves the bytes behind `from` to an earlier offset.
     pub(crate) fn move_last(&mut self, from: usize, to: usize) {
-        let moved = self.at.saturating_sub(from);
-        if let Some(bytes) = self.room.get_mut(to..self.at) {
+        let end = self.len();
+        let moved = end.saturating_sub(from);
+        if let Some(bytes) = self.room.get_mut(to..end) {
             bytes.rotate_right(moved.min(bytes.len()));
         }
     }
 
     #[inline]
     pub(crate) fn truncate(&mut self, len: usize) {
-        self.at = self.at.min(len);
+        self.at = u32::try_from(len).map_or(self.at, |len| self.at.min(len));
     }
 
     /// Writes the bytes before the fields of a log.
     #[inline]
     pub(crate) fn log_head(&mut self, timestamp_micros: i64, fields: usize) {
-        let mut to = self.cursor(32);
-        to.byte(0x16);
-        to.number(zigzag(timestamp_micros));
-        to.list(1, 2, Some(List::new(fields, &[])));
-        self.at = to.at;
+        self.write(MAX_LOG_HEAD, |to| write_log_head(to, timestamp_micros, fields));
     }
 }
 
@@ -380,7 +408,7 @@ pub(crate) struct ShortTags {
 }
 
 /// Enough for the two tags of every sampler but the tag matching one, whose parameter is any text.
-const SHORT_TAGS: usize = WINDOW / 2;
+const SHORT_TAGS: usize = 64;
 
 impl ShortTags {
     /// Returns the tags encoded in `tags`, or `None` if they are too long.
@@ -393,6 +421,26 @@ impl ShortTags {
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
+}
+
+/// The maximum size of a short key with its header.
+const SHORT_KEY: usize = 2 + SHORT;
+
+/// The maximum size of a tag with a short key and a short value.
+const MAX_SHORT_TAG: usize = SHORT_KEY + 4 + SHORT + 1;
+
+/// The size of a log's bytes before its fields, which are few.
+const SHORT_LOG_HEAD: usize = 1 + 10 + 2;
+
+/// The size of a buffer that is not empty, enough for the tags of a sampler and three or four more:
+/// most live spans need no more.
+const MIN_ROOM: usize = 128;
+
+/// Returns the bytes after the key of a tag that is a floating-point number.
+#[inline(always)]
+const fn double_value(double: f64) -> [u8; 12] {
+    let [a, b, c, d, e, f, g, h] = double.to_le_bytes();
+    [0x15, 2, 0x27, a, b, c, d, e, f, g, h, STOP]
 }
 
 /// Returns the bytes after the key of a boolean tag.

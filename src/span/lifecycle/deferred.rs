@@ -21,19 +21,21 @@ pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, nee
         record.state.set_undecided(true);
     }
     let draft = &mut record.data.get_mut().draft;
-    let internal = draft.first_tags.bytes().to_vec();
+    let first_tags = &mut draft.lists_mut().first_tags;
+    let internal = first_tags.bytes().to_vec();
     // Swapped, so that the memory of both is reused.
-    draft.first_tags.clear();
-    std::mem::swap(&mut draft.tags, &mut draft.first_tags);
-    let mut start_tags = std::mem::take(&mut draft.first_tags);
-    let count = std::mem::take(&mut draft.tag_count);
+    first_tags.clear();
+    let before = std::mem::take(first_tags);
+    let mut start_tags = std::mem::replace(&mut draft.tags, before);
+    let count = draft.tag_count();
+    draft.set_tag_count(0);
     let internal_count = tags_of(Some(List::new(count, &internal))).count();
     if record.state.is_undecided() {
         call_sampler(record, shared, |span| shared.sampling.sampler.on_create_span(span));
     }
     let draft = &mut record.data.get_mut().draft;
     draft.tags.extend(&internal);
-    draft.tag_count += internal_count;
+    draft.add_tags(internal_count);
     for tag in tags_of(Some(List::new(count, start_tags.bytes()))) {
         if record.state.is_undecided() {
             let key = String::from_utf8_lossy(tag.key);
@@ -53,12 +55,12 @@ pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, nee
             }
             value => draft.tags.tag(tag.key, value),
         }
-        draft.tag_count += 1;
+        draft.add_tags(1);
     }
     // Whether the memory is kept is decided at the end of the span.
     start_tags.clear();
     let draft = &mut record.data.get_mut().draft;
-    draft.first_tags = start_tags;
+    draft.lists_mut().first_tags = start_tags;
     draft.extras = true;
 }
 
@@ -119,7 +121,8 @@ fn call_sampler(
     if decision.sample {
         let Some(mut data) = record.lock() else { return };
         let draft = &mut data.draft;
-        draft.tag_count += sampler_tags.append_to(&mut draft.tags);
+        let count = sampler_tags.append_to(&mut draft.tags);
+        draft.add_tags(count);
         record.state.add(if decision.firehose { SAMPLED | FIREHOSE } else { SAMPLED });
     }
     if !decision.retryable {

@@ -370,7 +370,7 @@ fn add_trace_state(data: &mut SpanData) {
     let SpanData { baggage, draft, .. } = data;
     if let Some(text) = baggage.as_ref().and_then(|baggage| baggage.trace_state.as_ref()) {
         draft.tags.tag(TRACE_STATE_TAG.as_bytes(), ValueView::Str(text.as_bytes()));
-        draft.tag_count += 1;
+        draft.add_tags(1);
     }
 }
 

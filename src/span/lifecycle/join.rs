@@ -107,9 +107,8 @@ pub(super) fn decide_on_join(record: &mut SpanRecord, shared: &SpanShared) {
     );
     let Some(decision) = shared.sampling.sampler.on_join(&mut span, parent) else { return };
     if decision.sample {
-        let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
-        draft.tag_count += sampler_tags.append_to(first);
-        draft.extras |= draft.first_tags.len() > 0;
+        let count = sampler_tags.append_to(draft.sampler_tags(draft.tag_count()));
+        draft.add_tags(count);
         record.state.add(flags_of(decision));
     } else {
         // Both bits, as where a trace is stopped by its priority.
@@ -127,6 +126,7 @@ pub(super) fn disabled(
 ) {
     discard_tags(record);
     record.begin_state(0);
+    record.ids.span = SpanId::NONE;
     record.set_caller(caller.map_or_else(|| Arc::clone(without_caller), Arc::new));
 }
 
@@ -135,7 +135,7 @@ pub(super) fn parent_context(record: &mut SpanRecord, request: SamplingRequest) 
     SpanContext {
         trace_id: record.ids.trace,
         span_id: record.ids.parent,
-        parent_id: record.ids.grandparent,
+        parent_id: record.ids.span,
         flags: record.state.flags(),
         remote: true,
         decided: request.decided.is_some(),
@@ -175,19 +175,24 @@ fn decided_flags(
     };
     let sample = flags != 0;
     // The sampler's tags come before the span's first tags.
-    let first = if draft.tag_count == 0 { &mut draft.tags } else { &mut draft.first_tags };
+    let before = draft.tag_count();
     if sample {
-        draft.tag_count += tags.append_to(first);
+        let count = tags.append_to(draft.sampler_tags(before));
+        draft.add_tags(count);
     }
     if let Some(debug_id) = debug_id {
         flags |= SAMPLED | DEBUG;
         // A sampler that defers has its tags before them, and is called for the others alone.
-        let to = if shared.sampling.may_defer { &mut draft.first_tags } else { first };
+        let to = if shared.sampling.may_defer {
+            draft.extras = true;
+            &mut draft.lists_mut().first_tags
+        } else {
+            draft.sampler_tags(before)
+        };
         let value = shared.within_limit(debug_id);
         to.tag(shared.sampling.debug_tag.as_bytes(), ValueView::Str(value.as_bytes()));
-        draft.tag_count += 1;
+        draft.add_tags(1);
     }
-    draft.extras |= draft.first_tags.len() > 0;
     flags
 }
 
@@ -232,7 +237,7 @@ pub(super) fn parents_span(
 /// one counts, even if it was truncated to `max` bytes.
 fn serves(record: &mut SpanRecord, tags: Option<List<'_>>, max: usize) -> bool {
     let draft = &record.data.get_mut().draft;
-    let tags = tags.unwrap_or_else(|| List::new(draft.tag_count, draft.tags.bytes()));
+    let tags = tags.unwrap_or_else(|| List::new(draft.tag_count(), draft.tags.bytes()));
     let kind = tags_of(Some(tags)).filter(|tag| tag.key == b"span.kind").last();
     let server = b"server";
     let cut = &server[..server.len().min(max)];

@@ -85,7 +85,7 @@ fn root(
     let mut owned = record::take();
     let record = &mut *owned;
     record.stripe = Some(Arc::clone(stripe));
-    record.begin_state(flags);
+    record.begin_own_state(flags);
     record.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
     let data = record.data.get_mut();
     data.draft.name = name;
@@ -93,7 +93,8 @@ fn root(
     if flags == 0 {
         data.begin(counts, Sampled::No);
     } else {
-        data.draft.tag_count = tags.append_to(&mut data.draft.tags);
+        let count = tags.append_to(&mut data.draft.tags);
+        data.draft.set_tag_count(count);
         record.ids.encode_all();
         data.start_now(stripe);
         data.begin(counts, Sampled::Yes);

@@ -189,7 +189,7 @@ pub(in crate::span) fn started(record: &SpanRecord, shared: &SpanShared) {
     }
     let errs = {
         let Some(data) = record.lock() else { return };
-        let tags = List::new(data.draft.tag_count, data.draft.tags.bytes());
+        let tags = List::new(data.draft.tag_count(), data.draft.tags.bytes());
         tags_of(Some(tags)).any(|tag| is_error(tag.key, tag.value))
     };
     if errs {

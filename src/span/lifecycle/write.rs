@@ -247,11 +247,14 @@ impl SpanRecord {
     /// path, and the tag is usual. Otherwise returns false.
     #[inline(always)]
     pub(in crate::span) fn try_tag(&mut self, key: &str, value: TagValue<'_>) -> bool {
-        let Self { stripe: Some(stripe), state, data, .. } = self else { return false };
+        let Self { stripe, state, data, .. } = self;
+        if let TagValue::Str(text) = value
+            && stripe.as_ref().is_none_or(|stripe| text.len() > stripe.options.max_tag_value_length)
+        {
+            return false;
+        }
         let data = data.get_mut();
-        state.is_surely_sampled()
-            && !data.finished
-            && data.try_tag(key, value, stripe.options.max_tag_value_length)
+        state.is_surely_sampled() && !data.finished && data.try_tag(key, value, usize::MAX)
     }
 
     /// Logs fields at the present time, in the same way.
@@ -303,7 +306,7 @@ impl SpanData {
         if self.finished || !append(&mut self.draft.tags) {
             return false;
         }
-        self.draft.tag_count += 1;
+        self.draft.add_tags(1);
         true
     }
 
@@ -315,7 +318,7 @@ impl SpanData {
             && !matches!(value, TagValue::Str(text) if text.len() > max_bytes);
         let written = may_be_written && try_write(&mut self.draft.tags, key, value);
         if written {
-            self.draft.tag_count += 1;
+            self.draft.add_tags(1);
         }
         written
     }
@@ -376,7 +379,7 @@ impl SpanData {
         at: i64,
         fields: &[(&str, TagValue<'_>)],
     ) {
-        let before = self.draft.lists().logs.len();
+        let before = self.draft.logs().bytes.len();
         self.append_log(at, fields);
         if shared.options.max_logs_per_span > 0 {
             self.limit_logs(

@@ -17,7 +17,7 @@ pub(in crate::span) struct StartTags {
 impl StartTags {
     /// Takes the tags out of the draft of a span about to be started.
     pub(in crate::span) fn take(draft: &mut SpanDraft) -> Self {
-        let (count, bytes) = (draft.tag_count, draft.tags.bytes().to_vec());
+        let (count, bytes) = (draft.tag_count(), draft.tags.bytes().to_vec());
         draft.clear_tags();
         Self { is_taken: true, count, bytes, ..Self::default() }
     }
@@ -29,7 +29,7 @@ impl StartTags {
 
     /// Returns the number and the length of the draft's tags before a priority takes effect.
     pub(in crate::span) fn before_last(&self, draft: &SpanDraft) -> (usize, usize) {
-        (draft.tag_count, draft.tags.len())
+        (draft.tag_count(), draft.tags.len())
     }
 
     /// Takes the tags that a priority has added since, if the others were taken.
@@ -39,17 +39,17 @@ impl StartTags {
         (count, len): (usize, usize),
     ) {
         if self.is_taken {
-            self.last_count = draft.tag_count - count;
+            self.last_count = draft.tag_count() - count;
             self.last = draft.tags.bytes().get(len..).unwrap_or_default().to_vec();
             draft.tags.truncate(len);
-            draft.tag_count = count;
+            draft.set_tag_count(count);
         }
     }
 
     /// Appends the tags of a priority.
     pub(in crate::span) fn append_last(&self, draft: &mut SpanDraft) {
         draft.tags.extend(&self.last);
-        draft.tag_count += self.last_count;
+        draft.add_tags(self.last_count);
     }
 
     pub(in crate::span) fn tags(&self) -> impl Iterator<Item = (&str, TagValue<'_>)> {

@@ -160,7 +160,7 @@ impl SpanData {
                 draft.tags.tag_bytes(key, &bytes[..bytes.len().min(max_bytes)]);
             }
         }
-        draft.tag_count += 1;
+        draft.add_tags(1);
     }
 
     #[cold]

@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_record_of_a_huge_span_is_not_reused_and_that_of_a_large_one_while_spans_are_large() {
         let (tracer, _closer) = tracer();
-        for (bytes, reused) in [(100, true), (30_000, true), (100_000, false)] {
+        for (bytes, reused) in [(50, true), (30_000, true), (100_000, false)] {
             let log = "x".repeat(bytes);
             let span = tracer.start_span("op");
             for _ in 0..2 {

@@ -148,8 +148,7 @@ impl ParentRef<'_> {
                 record.join_state(Arc::clone(&parent.state));
             }
             Self::Context(context) => {
-                record.ids.set(context.trace_id, SpanId::NONE, context.span_id);
-                record.ids.grandparent = context.parent_id;
+                record.ids.set(context.trace_id, context.parent_id, context.span_id);
                 if context.baggage.is_some() {
                     record.set_baggage(context.baggage.clone());
                 }
