@@ -76,11 +76,7 @@ impl Clock for SystemClock {
     #[cfg(unix)]
     #[inline]
     fn monotonic_nanos(&self) -> u64 {
-        // It never fails for this clock.
-        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(TimeSpec::new(0, 0));
-        #[allow(clippy::unnecessary_cast, reason = "both have 32 bits on some platforms")]
-        let (seconds, nanos) = (now.tv_sec() as i64, now.tv_nsec() as i64);
-        (seconds * 1_000_000_000 + nanos).cast_unsigned()
+        system_nanos()
     }
 
     #[cfg(not(unix))]
@@ -94,6 +90,17 @@ impl Clock for SystemClock {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
         unix_nanos(SystemTime::now())
     }
+}
+
+/// Reads the system's monotonic clock. Not inlined, as the compiler then inlines what it calls.
+#[cfg(unix)]
+#[inline(never)]
+fn system_nanos() -> u64 {
+    // It never fails for this clock.
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(TimeSpec::new(0, 0));
+    #[allow(clippy::unnecessary_cast, reason = "both have 32 bits on some platforms")]
+    let (seconds, nanos) = (now.tv_sec() as i64, now.tv_nsec() as i64);
+    (seconds * 1_000_000_000 + nanos).cast_unsigned()
 }
 
 /// The clock that a tracer [reads](crate::Tracer::clock_source).

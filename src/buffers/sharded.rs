@@ -120,7 +120,7 @@ impl ShardedBuffers {
 
     /// Locks the thread's own shard, or the next one that is free. Returns `None` in a forked
     /// process whose own shard may be locked for ever.
-    #[inline]
+    #[inline(always)]
     fn lock(&self, stripe: usize) -> Option<MutexGuard<'_, Shard>> {
         let mask = self.shards.len() - 1;
         match self.shards[stripe & mask].shard.try_lock() {

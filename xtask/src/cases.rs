@@ -235,7 +235,7 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         root_with_tags(meter, &tracer)
     })
-    .within(850, 850, 0)
+    .within(775, 775, 0)
     .in_time(11, 290),
     Case::new("root + 3 tags by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -244,13 +244,13 @@ const CASES: &[Case] = &[
             drop(span.tag("http.status_code", black_box(200)).tag("error", false).start());
         })
     })
-    .within(880, 880, 0)
+    .within(855, 855, 0)
     .in_time(5, 240),
     Case::new("root + 3 tags at once", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tags_at_once(&tracer.start_span("GET /orders")))
     })
-    .within(920, 920, 0)
+    .within(870, 870, 0)
     .in_time(7, 240),
     Case::new("root + 3 tags at once by builder", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -258,7 +258,7 @@ const CASES: &[Case] = &[
             drop(tracer.span("GET /orders").tags(&tags_of_slice(black_box(200))).start());
         })
     })
-    .within(1_020, 1_020, 0)
+    .within(995, 995, 0)
     .in_time(5, 240),
     Case::new("root + 3 tags, observed", 200, |meter| {
         let (tracer, _closer) = observed(true)?;
@@ -278,7 +278,7 @@ const CASES: &[Case] = &[
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || tree(&tracer))
     })
-    .within(8_500, 8_500, 0)
+    .within(8_200, 8_200, 0)
     .in_time(129, 3_200),
     Case::new("owned: root + 3 tags", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -287,7 +287,7 @@ const CASES: &[Case] = &[
             owned_tags(&mut span);
         })
     })
-    .within(600, 790, 0)
+    .within(600, 725, 0)
     .in_time(5, 290),
     Case::new("owned: child + 3 tags + log", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
@@ -298,13 +298,13 @@ const CASES: &[Case] = &[
             span.log(&[("event", "cache miss".into()), ("key", black_box(42).into())]);
         })
     })
-    .within(850, 1_115, 0)
+    .within(850, 1_105, 0)
     .in_time(7, 400),
     Case::new("owned: tree of 10, 3 tags each", 20, |meter| {
         let (tracer, _closer) = tracer(true)?;
         meter.run(&tracer, || owned_tree(&tracer))
     })
-    .within(6_000, 8_060, 0)
+    .within(6_000, 7_850, 0)
     .in_time(68, 3_200),
     Case::new("unsampled, with metrics", 200, |meter| {
         let (tracer, _closer) = with_metrics(ConstSampler::new(false))?;

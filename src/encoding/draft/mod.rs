@@ -10,6 +10,7 @@ mod lists;
 mod tag_buffer;
 
 use std::borrow::Cow;
+use std::mem;
 
 use self::ids::IdFields;
 pub(crate) use self::ids::Ids;
@@ -45,6 +46,13 @@ pub(crate) struct SpanDraft {
 }
 
 impl SpanDraft {
+    /// Sets the name of a new span. A cleared draft has no name that is to be dropped, which the compiler
+    /// does not know.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, name: Cow<'static, str>) {
+        mem::forget(mem::replace(&mut self.name, name));
+    }
+
     /// Returns the number of tags.
     #[inline(always)]
     pub(crate) fn tag_count(&self) -> usize {

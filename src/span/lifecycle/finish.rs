@@ -134,13 +134,21 @@ impl Drop for SpanRecord {
     fn drop(&mut self) {
         // Happens only if the last two handles were dropped at the same time, and each saw the
         // other.
-        if !self.data.get_mut().finished && finish_last(self) == LastHandle::IsObserved {
-            release(SharedRecord::new(mem::take(self)));
+        if !self.data.get_mut().finished {
+            finish_lost(self);
         }
     }
 }
 
-#[inline]
+#[cold]
+#[inline(never)]
+fn finish_lost(record: &mut SpanRecord) {
+    if finish_last(record) == LastHandle::IsObserved {
+        release(SharedRecord::new(mem::take(record)));
+    }
+}
+
+#[inline(always)]
 fn finish_last(last: &mut SpanRecord) -> LastHandle {
     let SpanRecord { stripe, ids, state, data, .. } = &mut *last;
     let Some(stripe) = stripe else { return LastHandle::Finished };

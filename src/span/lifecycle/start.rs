@@ -84,11 +84,11 @@ fn root(
 ) -> Span {
     let mut owned = record::take();
     let record = &mut *owned;
-    record.stripe = Some(Arc::clone(stripe));
+    record.begin(stripe);
     record.begin_own_state(flags);
     record.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
     let data = record.data.get_mut();
-    data.draft.name = name;
+    data.draft.begin(name);
     let counts = stripe.started(SpanOrigin::Trace);
     if flags == 0 {
         data.begin(counts, Sampled::No);
@@ -126,7 +126,7 @@ impl<'a> UnstartedSpan<'a> {
     #[inline(always)]
     pub(in crate::span) fn new(stripe: &'a Arc<Stripe>, name: Cow<'static, str>) -> Self {
         let mut record = record::take();
-        record.data.get_mut().draft.name = name;
+        record.data.get_mut().draft.begin(name);
         Self {
             stripe,
             record,
@@ -228,7 +228,7 @@ impl<'a> UnstartedSpan<'a> {
         }
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
-        record.stripe = Some(Arc::clone(stripe));
+        record.begin(stripe);
         let span_origin = if joins {
             draw_id(record, stripe);
             SpanOrigin::Joined
@@ -263,7 +263,7 @@ impl<'a> UnstartedSpan<'a> {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
         let extras = record.data.get_mut().take_start_extras();
-        record.stripe = Some(Arc::clone(stripe));
+        record.begin(stripe);
         let has_observers = !stripe.hooks.is_empty();
         let mut start_tags = StartTags::default();
         if stripe.hooks.want_tags() {
@@ -349,7 +349,7 @@ impl<'a> UnstartedSpan<'a> {
         let Self { stripe, record: mut owned, parent_kind, .. } = self;
         let record = &mut *owned;
         let extras = record.data.get_mut().take_start_extras();
-        record.stripe = Some(Arc::clone(stripe));
+        record.begin(stripe);
         let is_below = parent_kind != ParentKind::None;
         let parent = is_below.then(|| join::parent_context(record, extras.request));
         if let Some(without_caller) = &stripe.disabled {
@@ -366,7 +366,7 @@ impl<'a> UnstartedSpan<'a> {
         let record = &mut *owned;
         let extras = record.data.get_mut().take_start_extras();
         stripe.close_in_fork();
-        record.stripe = Some(Arc::clone(stripe));
+        record.begin(stripe);
         let span_origin = match extras.itself {
             Some(itself) => join::as_itself(record, itself),
             None => join::in_fork(record, stripe, joins),

@@ -3,6 +3,7 @@
 //! A record is taken from the calling thread's pool, filled while the span lives, and returned when
 //! its last handle is dropped, so that in steady state nothing is allocated.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -83,6 +84,13 @@ impl SpanRecord {
         self.own.is_none() || self.ids.parent == SpanId::NONE
     }
 
+    /// Begins with a tracer. A pooled record has none that is to be dropped, which the compiler does not
+    /// know.
+    #[inline(always)]
+    pub(in crate::span) fn begin(&mut self, stripe: &Arc<Stripe>) {
+        mem::forget(self.stripe.replace(Arc::clone(stripe)));
+    }
+
     /// Begins with its own state.
     #[inline]
     pub(crate) fn begin_state(&mut self, flags: u8) {
@@ -109,7 +117,7 @@ impl SpanRecord {
     /// Shares the state of another span.
     #[inline]
     pub(in crate::span) fn join_state(&mut self, state: Arc<TraceState>) {
-        let own = std::mem::replace(&mut self.state, state);
+        let own = mem::replace(&mut self.state, state);
         if self.own.is_none() {
             self.own = Some(own);
         }
