@@ -171,18 +171,14 @@ fn is_type_lost(tags: &Value) -> bool {
 pub(crate) const RULES: &[Rule] = &[
     (deviations::CANONICAL_ZIPKIN, is_converted_otherwise),
     (deviations::WHOLE_CHARACTERS, |_, at| at.is_in("made") && is_cut_between_characters(at)),
-    (deviations::NO_NEGATIVE_DURATION, |_, at| {
-        at.place.ends_with("/duration")
-            && at.recorded.as_i64() < Some(0)
-            && at.got.as_i64() > Some(0)
+    (deviations::NO_NEGATIVE_DURATION, |case, at| {
+        at.recorded.as_i64() < Some(0) && is_duration_here(case, at)
     }),
-    (deviations::AT_LEAST_A_MICROSECOND, |_, at| {
-        at.place.ends_with("/duration") && at.recorded == 0 && at.got == 1
-    }),
+    (deviations::AT_LEAST_A_MICROSECOND, |case, at| at.recorded == 0 && is_duration_here(case, at)),
     (deviations::STORABLE_TIMES, |case, at| {
         let is_time = ["/startTime", "/timestamp"].iter().any(|time| at.place.ends_with(time));
         let is_moved = is_time && at.recorded.as_i64() < Some(0) && at.got == 0;
-        is_moved || (at.place.ends_with("/duration") && begins_before_1970(case, at))
+        is_moved || is_duration_here(case, at)
     }),
     (deviations::FINITE_DOUBLES, |_, at| {
         let is_word = ["+Inf", "-Inf", "NaN"].iter().any(|word| at.got == *word);
@@ -193,11 +189,15 @@ pub(crate) const RULES: &[Rule] = &[
     }),
 ];
 
-/// Returns whether the span of the difference starts before 1970.
-fn begins_before_1970(case: &Value, at: &Difference) -> bool {
-    let number = at.place.strip_prefix("made/spans/").and_then(|rest| rest.split('/').next());
-    let number = number.and_then(|number| number.parse::<usize>().ok());
-    number.is_some_and(|number| {
-        integer(&case["thrift_batch"]["spans"][number], "startTime").is_ok_and(|start| start < 0)
-    })
+/// Returns whether it is the duration of a span whose end stays where it is, if that is not before
+/// 1970 too, and which takes a microsecond at least.
+fn is_duration_here(case: &Value, at: &Difference) -> bool {
+    let span = at.place.strip_prefix("made/spans/").and_then(|rest| rest.strip_suffix("/duration"));
+    let Some(number) = span.and_then(|number| number.parse::<usize>().ok()) else { return false };
+    let span = &case["thrift_batch"]["spans"][number];
+    let (Ok(start), Ok(duration)) = (integer(span, "startTime"), integer(span, "duration")) else {
+        return false;
+    };
+    let retained = (start + duration).max(0) - start.max(0);
+    at.got.as_i64().map(i128::from) == Some(retained.max(1))
 }
