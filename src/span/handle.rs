@@ -1,7 +1,7 @@
-//! The handle of a live span.
+//! The handle of a live span: its context, children, name, errors, and how it becomes the active one.
 //!
-//! Tags and logs are encoded into the span's record as they are set; `finish`, or the end of the last
-//! handle, writes the span to the tracer's sink.
+//! The methods that write tags and logs are in `lifecycle/write.rs`, those that finish the span in
+//! `lifecycle/finish.rs`, beside what they do.
 
 use std::backtrace::Backtrace;
 use std::borrow::Cow;
@@ -10,54 +10,15 @@ use std::time::SystemTime;
 use super::active::{self, Scope};
 use super::builder::SpanBuilder;
 use super::context::{AsSpanContext, SpanContext};
-use super::lifecycle::{deferred, finish, write};
+use super::lifecycle::deferred;
 use super::observer;
 use super::record::FIREHOSE;
 use super::repr::{Repr, Span};
-use super::tag::{FinishOptions, IntoTagValue, TagValue};
+use super::tag::TagValue;
 use crate::encoding::cut;
 use crate::tags;
 
 impl Span {
-    /// Sets a tag. A key may be set more than once; all values are sent, and the last one counts.
-    ///
-    /// `sampling.priority` is not stored but takes effect: a number above 0 forces the trace to be
-    /// recorded, 0 prevents it.
-    #[inline]
-    pub fn set_tag(&self, key: &str, value: impl IntoTagValue) -> &Self {
-        value.set_with(
-            #[inline(always)]
-            |value| match value {
-                TagValue::Str(text) => self.tag_of_text(key, text),
-                TagValue::Bool(truth) => self.tag_of_bool(key, truth),
-                TagValue::I64(number) => self.tag_of_long(key, number),
-                value => self.tag_of_any(key, value),
-            },
-        );
-        self
-    }
-
-    /// Sets several tags, as [`set_tag`](Self::set_tag) does each of them.
-    ///
-    /// # Cost
-    ///
-    /// The span is locked once for all tags before the first that is a double, an unsigned number or bytes, or
-    /// is long; from then on, and where there are observers, as by [`set_tag`](Self::set_tag).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
-    /// let span = tracer.start_span("get");
-    /// span.set_tags(&[("http.method", "GET".into()), ("http.status_code", 200.into())]);
-    /// # Ok::<(), jaeger_client::ConfigError>(())
-    /// ```
-    #[inline]
-    pub fn set_tags(&self, tags: &[(&str, TagValue<'_>)]) -> &Self {
-        self.tags_of_slice(tags);
-        self
-    }
-
     /// Marks the span as failed, and logs the error: its text, and those of its sources.
     ///
     /// # Shape and units
@@ -131,34 +92,6 @@ impl Span {
         Self { repr: Repr::Released }
     }
 
-    /// Logs fields at the present time.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
-    /// let span = tracer.start_span("get");
-    /// span.log(&[("event", "retry".into()), ("attempt", 2.into())]);
-    /// # Ok::<(), jaeger_client::ConfigError>(())
-    /// ```
-    #[inline]
-    pub fn log(&self, fields: &[(&str, TagValue<'_>)]) -> &Self {
-        self.log_now(fields);
-        self
-    }
-
-    /// Logs fields at a past time. A time that servers do not store is clamped, as [at the
-    /// start](SpanBuilder::start_time).
-    pub fn log_at(&self, time: SystemTime, fields: &[(&str, TagValue<'_>)]) -> &Self {
-        self.log_with(Some(self.checked_nanos("log_at", time)), fields)
-    }
-
-    /// Logs the field `event`.
-    pub fn log_event(&self, event: impl AsRef<str>) -> &Self {
-        self.log_now(&[("event", TagValue::Str(event.as_ref()))]);
-        self
-    }
-
     /// Renames the span.
     pub fn set_operation_name(&self, name: impl Into<Cow<'static, str>>) -> &Self {
         let Some((record, stripe)) = self.parts() else {
@@ -177,18 +110,6 @@ impl Span {
         } else {
             data.draft.name = name;
         }
-        self
-    }
-
-    /// Sets a baggage item, which is propagated with the trace from here on; an empty value removes
-    /// it.
-    ///
-    /// A value longer than the limit is truncated: 2,048 bytes, or the limit of the tracer's
-    /// [restriction manager](crate::policy::BaggageRestrictionManager), which may also deny the
-    /// key. A sampled span logs the change, or that it was denied.
-    pub fn set_baggage_item(&self, key: &str, value: &str) -> &Self {
-        let Some((record, stripe)) = self.parts() else { return self.misused("set_baggage_item") };
-        write::set_baggage_item(record, stripe, key, value);
         self
     }
 
@@ -232,37 +153,6 @@ impl Span {
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.existing_record().is_some_and(|record| record.state.is_recording())
-    }
-
-    /// Finishes the span now.
-    #[inline]
-    pub fn finish(&self) {
-        finish::finish(self, None);
-    }
-
-    /// Finishes the span at the given time. If that is before its start, the duration is a
-    /// microsecond, the minimum; a time that servers do not store is clamped, as [at the
-    /// start](SpanBuilder::start_time).
-    pub fn finish_at(&self, time: SystemTime) {
-        finish::finish(self, Some(self.checked_nanos("finish_at", time)));
-    }
-
-    /// Finishes the span with options: an end time, logs made elsewhere.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::SystemTime;
-    /// use jaeger_client::{FinishOptions, LogRecord};
-    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
-    /// let span = tracer.start_span("query");
-    /// let retried = LogRecord { timestamp: SystemTime::now(), fields: &[("event", "retry".into())] };
-    /// span.finish_with(FinishOptions { log_records: &[retried], ..FinishOptions::default() });
-    /// # Ok::<(), jaeger_client::ConfigError>(())
-    /// ```
-    pub fn finish_with(&self, options: FinishOptions<'_>) {
-        let end = options.finish_time.map(|time| self.checked_nanos("finish_with", time));
-        finish::finish_with_logs(self, end, options.log_records);
     }
 
     /// Converts a given time to nanoseconds since the Unix epoch, clamped to storable times.

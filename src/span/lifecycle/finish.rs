@@ -17,6 +17,7 @@
 //! span's body.
 
 use std::mem;
+use std::time::SystemTime;
 
 use super::{deferred, tail};
 use crate::clock::Clock;
@@ -29,7 +30,7 @@ use crate::span::record::{
 use crate::span::repr::{RecordHandle, Repr};
 use crate::span::shared::SpanShared;
 use crate::span::sink::Sink;
-use crate::span::{LogRecord, Span, inspect};
+use crate::span::{FinishOptions, LogRecord, Span, inspect};
 
 /// The response of a tracer's sink to a span, which is counted in either case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,8 +194,41 @@ fn finish_last_slow(last: &mut SpanRecord) -> LastHandle {
     LastHandle::Finished
 }
 
+impl Span {
+    /// Finishes the span now.
+    #[inline]
+    pub fn finish(&self) {
+        finish(self, None);
+    }
+
+    /// Finishes the span at the given time. If that is before its start, the duration is a
+    /// microsecond, the minimum; a time that servers do not store is clamped, as [at the
+    /// start](crate::SpanBuilder::start_time).
+    pub fn finish_at(&self, time: SystemTime) {
+        finish(self, Some(self.checked_nanos("finish_at", time)));
+    }
+
+    /// Finishes the span with options: an end time, logs made elsewhere.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use jaeger_client::{FinishOptions, LogRecord};
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("query");
+    /// let retried = LogRecord { timestamp: SystemTime::now(), fields: &[("event", "retry".into())] };
+    /// span.finish_with(FinishOptions { log_records: &[retried], ..FinishOptions::default() });
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    pub fn finish_with(&self, options: FinishOptions<'_>) {
+        let end = options.finish_time.map(|time| self.checked_nanos("finish_with", time));
+        finish_with_logs(self, end, options.log_records);
+    }
+}
+
 /// Finishes a span, at the given time, in nanoseconds since the Unix epoch, or now.
-pub(in crate::span) fn finish(span: &Span, end: Option<i64>) {
+fn finish(span: &Span, end: Option<i64>) {
     if let Repr::NonRecording(non_recording) = &span.repr
         && non_recording.mark_finished()
     {
@@ -224,7 +258,7 @@ pub(in crate::span) fn finish(span: &Span, end: Option<i64>) {
 }
 
 /// Finishes a span with logs that were made elsewhere. They do not count towards a limit.
-pub(in crate::span) fn finish_with_logs(span: &Span, end: Option<i64>, logs: &[LogRecord<'_>]) {
+fn finish_with_logs(span: &Span, end: Option<i64>, logs: &[LogRecord<'_>]) {
     match span.existing_record() {
         Some(record) if !logs.is_empty() => {
             let Some(stripe) = &record.stripe else { return };

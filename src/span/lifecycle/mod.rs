@@ -18,12 +18,13 @@
 //! [`UnstartedSpan`]: start::UnstartedSpan
 //! [`TraceState`]: super::record::TraceState
 
+mod baggage;
 pub(super) mod deferred;
 pub(super) mod finish;
 mod join;
 mod priority;
 pub(super) mod start;
 pub(super) mod tail;
-pub(super) mod write;
+mod write;
 
 pub(crate) use self::start::plain as start_plain;

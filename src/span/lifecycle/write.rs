@@ -1,29 +1,95 @@
-//! Writing to a live span: tags, logs, baggage.
+//! Writing to a live span: tags and logs.
 //!
 //! Step 4 in the life of a span. Usual tags and logs have fast paths without a call; all others are
 //! calls.
 
-use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use parking_lot::MutexGuard;
 
 use super::priority::set_priority;
 use super::{deferred, tail};
 use crate::clock::Clock;
-use crate::encoding::{TagBuffer, Timestamp, cut};
-use crate::span::baggage::Baggage;
+use crate::encoding::{TagBuffer, Timestamp};
 use crate::span::record::{SpanData, SpanRecord};
 use crate::span::shared::SpanShared;
-use crate::span::{Span, TagValue, observer};
+use crate::span::{IntoTagValue, Span, TagValue, observer};
 use crate::tags::SAMPLING_PRIORITY;
 
 impl Span {
+    /// Sets a tag. A key may be set more than once; all values are sent, and the last one counts.
+    ///
+    /// `sampling.priority` is not stored but takes effect: a number above 0 forces the trace to be
+    /// recorded, 0 prevents it.
+    #[inline]
+    pub fn set_tag(&self, key: &str, value: impl IntoTagValue) -> &Self {
+        value.set_with(
+            #[inline(always)]
+            |value| match value {
+                TagValue::Str(text) => self.tag_of_text(key, text),
+                TagValue::Bool(truth) => self.tag_of_bool(key, truth),
+                TagValue::I64(number) => self.tag_of_long(key, number),
+                value => self.tag_of_any(key, value),
+            },
+        );
+        self
+    }
+
+    /// Sets several tags, as [`set_tag`](Self::set_tag) does each of them.
+    ///
+    /// # Cost
+    ///
+    /// The span is locked once for all tags before the first that is a double, an unsigned number or bytes, or
+    /// is long; from then on, and where there are observers, as by [`set_tag`](Self::set_tag).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("get");
+    /// span.set_tags(&[("http.method", "GET".into()), ("http.status_code", 200.into())]);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn set_tags(&self, tags: &[(&str, TagValue<'_>)]) -> &Self {
+        self.tags_of_slice(tags);
+        self
+    }
+
+    /// Logs fields at the present time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let span = tracer.start_span("get");
+    /// span.log(&[("event", "retry".into()), ("attempt", 2.into())]);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn log(&self, fields: &[(&str, TagValue<'_>)]) -> &Self {
+        self.log_now(fields);
+        self
+    }
+
+    /// Logs fields at a past time. A time that servers do not store is clamped, as [at the
+    /// start](crate::SpanBuilder::start_time).
+    pub fn log_at(&self, time: SystemTime, fields: &[(&str, TagValue<'_>)]) -> &Self {
+        self.log_with(Some(self.checked_nanos("log_at", time)), fields)
+    }
+
+    /// Logs the field `event`.
+    pub fn log_event(&self, event: impl AsRef<str>) -> &Self {
+        self.log_now(&[("event", TagValue::Str(event.as_ref()))]);
+        self
+    }
+
     // One function for each usual type, inlined where a tag is set: of a literal key then only a
     // few moves are left. The slow path is a tail call, so that the fast path needs no registers
     // for it.
 
     #[inline]
-    pub(in crate::span) fn tag_of_text(&self, key: &str, text: &str) {
+    fn tag_of_text(&self, key: &str, text: &str) {
         let Some(record) = self.sampled_record() else {
             return self.unsampled_tag(key, TagValue::Str(text));
         };
@@ -41,7 +107,7 @@ impl Span {
     }
 
     #[inline]
-    pub(in crate::span) fn tag_of_bool(&self, key: &str, truth: bool) {
+    fn tag_of_bool(&self, key: &str, truth: bool) {
         let Some(record) = self.sampled_record() else {
             return self.unsampled_tag(key, TagValue::Bool(truth));
         };
@@ -57,7 +123,7 @@ impl Span {
     }
 
     #[inline]
-    pub(in crate::span) fn tag_of_long(&self, key: &str, number: i64) {
+    fn tag_of_long(&self, key: &str, number: i64) {
         if key.len() == SAMPLING_PRIORITY.len() {
             // The tag may take effect, and then on any span.
             return self.slow_tag_of_long(key, number, None);
@@ -99,7 +165,7 @@ impl Span {
 
     /// Sets tags under one lock, as far as all are usual.
     #[inline]
-    pub(in crate::span) fn tags_of_slice(&self, tags: &[(&str, TagValue<'_>)]) {
+    fn tags_of_slice(&self, tags: &[(&str, TagValue<'_>)]) {
         let Some(record) = self.sampled_record() else { return self.slow_tags(tags, None) };
         let Some(stripe) = &record.stripe else { return };
         let Some(mut data) = record.data.try_lock() else { return self.slow_tags(tags, None) };
@@ -200,7 +266,7 @@ impl Span {
     }
 
     #[inline]
-    pub(in crate::span) fn log_now(&self, fields: &[(&str, TagValue<'_>)]) {
+    fn log_now(&self, fields: &[(&str, TagValue<'_>)]) {
         let Some(record) = self.sampled_record() else { return self.unsampled_log(fields) };
         let Some(stripe) = &record.stripe else { return };
         let now = stripe.clock.monotonic_nanos();
@@ -348,29 +414,6 @@ impl SpanData {
         true
     }
 
-    /// Logs that a baggage item was set, or denied, if the span was recorded `now`: whether it
-    /// overrides another, is truncated, is invalid.
-    fn log_baggage(
-        &mut self,
-        shared: &SpanShared,
-        now: Option<u64>,
-        (key, value): (&str, &str),
-        marks: [bool; 3],
-    ) {
-        let Some(now) = now else { return };
-        let mut fields = [("", TagValue::Str("true")); 6];
-        fields[0] = ("event", TagValue::Str("baggage"));
-        fields[1] = ("key", TagValue::Str(key));
-        fields[2] = ("value", TagValue::Str(value));
-        let mut count = 3;
-        for (name, _) in ["override", "truncated", "invalid"].into_iter().zip(marks).filter(|m| m.1)
-        {
-            fields[count].0 = name;
-            count += 1;
-        }
-        self.log(shared, self.wall(shared, now), &fields[..count]);
-    }
-
     /// Appends a log. Fields are never truncated, as in Go; a span that becomes too large is
     /// trimmed as a whole.
     pub(in crate::span) fn log(
@@ -402,43 +445,4 @@ impl SpanData {
         lists.log_count += 1;
         self.draft.extras = true;
     }
-}
-
-/// Sets a baggage item, within its restriction.
-pub(in crate::span) fn set_baggage_item(
-    record: &SpanRecord,
-    shared: &SpanShared,
-    key: &str,
-    value: &str,
-) {
-    if shared.is_disabled() {
-        return;
-    }
-    // Called without the lock: a manager may be a user callback, and so may a clock.
-    let restriction = shared.restriction(key);
-    let now = record.state.is_recording().then(|| shared.clock.monotonic_nanos());
-    let Some(mut data) = record.lock() else { return };
-    if data.finished {
-        drop(data);
-        return shared.report_misuse("set_baggage_item");
-    }
-    if !restriction.is_allowed {
-        shared.incidents.baggage_limited.fetch_add(1, Ordering::Relaxed);
-        shared.incidents.baggage.denied.fetch_add(1, Ordering::Relaxed);
-        let shown = cut(value, shared.baggage.max_value_bytes);
-        return data.log_baggage(shared, now, (key, shown), [false, false, true]);
-    }
-    let stored = cut(value, restriction.max_value_length);
-    let truncated = stored.len() < value.len();
-    if truncated {
-        shared.incidents.baggage_limited.fetch_add(1, Ordering::Relaxed);
-        shared.incidents.baggage.truncated.fetch_add(1, Ordering::Relaxed);
-    }
-    shared.incidents.baggage.set.fetch_add(1, Ordering::Relaxed);
-    let before = data.baggage.as_ref().and_then(|baggage| baggage.get(key));
-    let overrides = before.is_some_and(|value| !value.is_empty());
-    Baggage::change(&mut data.baggage, key, stored);
-    data.draft.extras = true;
-    record.has_baggage.store(data.baggage.is_some(), Ordering::Release);
-    data.log_baggage(shared, now, (key, stored), [overrides, truncated, false]);
 }
