@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::batcher::MIN_SPAN_ROOM;
-use super::{Batcher, Exporter, ExporterKind};
+use super::{Batcher, Exporter, ExporterKind, MIN_SPAN_ROOM};
 use crate::buffers::text_within;
 use crate::diag::{Cause, Diagnostics};
 use crate::encoding::{ENCODINGS, EncodingKind, ProcessView, TagView, put_tag};
