@@ -54,36 +54,33 @@ pub(super) fn decode_into<'v>(
     let is_encoded = |byte: &u8| *byte == b'%' || *byte == space;
     let Some(first) = value.iter().position(is_encoded) else { return Some(value) };
     memory.clear();
-    memory.reserve(value.len());
-    let (mut plain, mut rest) = value.split_at(first);
-    loop {
-        memory.extend_from_slice(plain);
-        rest = match rest {
-            [] => return Some(memory),
-            [b'+', after @ ..] => {
-                memory.push(b' ');
-                after
+    memory.extend_from_slice(value);
+    // What is decoded is never longer. Runs of other bytes are too short to be worth a copy of their own.
+    let (mut from, mut to) = (first, first);
+    while let Some(&byte) = value.get(from) {
+        from += 1;
+        let mut decoded = byte;
+        if byte == b'%' {
+            match value.get(from..).and_then(byte_of) {
+                Some(byte) => (decoded, from) = (byte, from + 2),
+                None if decoding == Decoding::Lenient => {}
+                None => return None,
             }
-            [percent, after @ ..] => match (byte_of(after), decoding) {
-                (Some((byte, after)), _) => {
-                    memory.push(byte);
-                    after
-                }
-                (None, Decoding::Lenient) => {
-                    memory.push(*percent);
-                    after
-                }
-                (None, _) => return None,
-            },
-        };
-        (plain, rest) = rest.split_at(rest.iter().position(is_encoded).unwrap_or(rest.len()));
+        } else if byte == space {
+            decoded = b' ';
+        }
+        *memory.get_mut(to)? = decoded;
+        to += 1;
     }
+    memory.truncate(to);
+    Some(memory)
 }
 
-/// Reads the two hex digits behind a `%`, and returns what follows them.
-fn byte_of(digits: &[u8]) -> Option<(u8, &[u8])> {
-    let [high, low, after @ ..] = digits else { return None };
-    Some(((digit(*high)? << 4) | digit(*low)?, after))
+/// Reads the two hex digits behind a `%`.
+#[inline]
+fn byte_of(digits: &[u8]) -> Option<u8> {
+    let [high, low] = digits.first_chunk()?;
+    Some((digit(*high)? << 4) | digit(*low)?)
 }
 
 /// Decodes a value in which `+` is a plus sign; `None` if a `%` is not followed by two hex digits.
@@ -102,7 +99,8 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
 
 /// Returns a header's key in lower case, which it nearly always is; otherwise it is written to `memory`.
 pub(super) fn lower_case<'k>(key: &'k str, memory: &'k mut String) -> &'k str {
-    if !key.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    // All bytes are looked at, which takes less than to stop at the first one.
+    if !key.bytes().fold(false, |any, byte| any | byte.is_ascii_uppercase()) {
         return key;
     }
     memory.clear();
