@@ -104,13 +104,25 @@ fn hex_16(value: u64) -> [u8; 16] {
 /// Parses 16 hex digits of either case; `None` if there is any other character.
 #[inline]
 pub(crate) fn read_hex_16(digits: &[u8; 16]) -> Option<u64> {
+    read_16::<false>(digits)
+}
+
+/// Parses 16 lower-case hex digits; `None` if there is any other character.
+#[inline]
+pub(crate) fn read_lower_hex_16(digits: &[u8; 16]) -> Option<u64> {
+    read_16::<true>(digits)
+}
+
+#[inline]
+fn read_16<const LOWER: bool>(digits: &[u8; 16]) -> Option<u64> {
     // Eight digits at once: their values, and their errors, byte by byte.
     #[inline]
-    fn read_8(digits: u64) -> (u64, u64) {
+    fn read_8<const LOWER: bool>(digits: u64) -> (u64, u64) {
         let letters = (digits >> 6) & 0x0101_0101_0101_0101;
         let nibbles = (digits & 0x0f0f_0f0f_0f0f_0f0f) + letters * 9;
-        // A digit's byte is 0x30 and up, a small letter's 0x60 and up.
-        let kind = (digits | (letters << 5)) & 0xf0f0_f0f0_f0f0_f0f0;
+        // A digit's byte is 0x30 and up, a small letter's 0x60 and up, a capital's 0x40 and up.
+        let small = if LOWER { digits } else { digits | (letters << 5) };
+        let kind = small & 0xf0f0_f0f0_f0f0_f0f0;
         let other_kind = kind ^ (0x3030_3030_3030_3030 + letters * 0x30);
         // Letters stand for more than nine and less than 16, digits for no more than nine.
         let above_nine = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
@@ -125,17 +137,8 @@ pub(crate) fn read_hex_16(digits: &[u8; 16]) -> Option<u64> {
     }
     let both = u128::from_be_bytes(*digits);
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
-    let (high, low) = (read_8((both >> 64) as u64), read_8(both as u64));
+    let (high, low) = (read_8::<LOWER>((both >> 64) as u64), read_8::<LOWER>(both as u64));
     (high.1 | low.1 == 0).then(|| (pack(high.0) << 32) | pack(low.0))
-}
-
-/// Parses 16 lower-case hex digits; `None` if there is any other character.
-#[inline]
-pub(crate) fn read_lower_hex_16(digits: &[u8; 16]) -> Option<u64> {
-    // Of hex digits, capitals alone have this bit and not the one below.
-    let both = u128::from_be_bytes(*digits);
-    let is_capital = both & !(both << 1) & 0x4040_4040_4040_4040_4040_4040_4040_4040;
-    read_hex_16(digits).filter(|_| is_capital == 0)
 }
 
 /// Returns the value of a hex digit.

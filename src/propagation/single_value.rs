@@ -32,6 +32,27 @@ impl<T: PartialEq> SingleValue<T> {
         values.try_for_each(|value| self.add(header, parse(value)?))
     }
 
+    /// Takes the text of a header that mostly has the form in which this client writes it. `canonical` reads
+    /// that form alone, which has no comma.
+    #[inline]
+    pub(super) fn take_canonical(
+        &mut self,
+        header: &str,
+        text: &[u8],
+        canonical: impl Fn(&[u8]) -> Option<T>,
+        parse: impl Fn(&[u8]) -> Result<T, ExtractError>,
+    ) -> Result<(), ExtractError> {
+        match canonical(text) {
+            Some(value) => self.add(header, value),
+            None => self.take(header, text, parse),
+        }
+    }
+
+    /// Returns whether nothing was taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Takes a value.
     #[inline]
     pub(super) fn add(&mut self, header: &str, value: T) -> Result<(), ExtractError> {

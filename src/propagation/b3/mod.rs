@@ -88,11 +88,17 @@ fn extract(
             baggage.set(key, &percent::text(value));
         }
     });
-    let (multi, single) = (multi.finish(), single.finish());
-    let mut found = first_of(match first {
-        Form::Multi => [multi, single],
-        Form::Single => [single, multi],
-    })?;
+    let mut found = if single.is_empty() {
+        multi.finish()
+    } else if multi.is_empty() {
+        single.finish()
+    } else {
+        let (multi, single) = (multi.finish(), single.finish());
+        first_of(match first {
+            Form::Multi => [multi, single],
+            Form::Single => [single, multi],
+        })
+    }?;
     found.baggage_dropped = baggage.dropped;
     found.context.baggage = baggage.finish();
     Ok(found)
@@ -118,6 +124,9 @@ fn found((trace_id, span_id, parent_id, decision): Parsed) -> Result<Extracted, 
 
 /// Writes baggage under a prefix, and returns how many items were refused.
 fn inject_baggage(context: &SpanContext, prefix: &str, carrier: &mut dyn InjectCarrier) -> usize {
+    if context.baggage.is_none() {
+        return 0;
+    }
     let kind = carrier.kind();
     let (mut name, mut memory) = (String::new(), String::new());
     let mut refused = 0;

@@ -11,7 +11,7 @@ use super::{
     DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Keys, extract, found, inject_baggage, names_span,
 };
 use crate::error::ExtractError;
-use crate::id::{IdText, SpanId, TraceId};
+use crate::id::{IdText, SpanId, TraceId, read_hex_16};
 use crate::propagation::carrier::{
     ExtractCarrier, InjectCarrier, Removal, is_same_name, write_context,
 };
@@ -69,13 +69,18 @@ pub(super) const PARTS: [Part; 5] = [
         name: "x-b3-traceid",
         is_written: names_span,
         write: |context, text| text.trace_id(context.trace_id),
-        read: |reader, name, value| reader.trace_id.take(name, value, trace_id),
+        read: |reader, name, value| {
+            reader.trace_id.take_canonical(name, value, canonical_trace_id, trace_id)
+        },
     },
     Part {
         name: "x-b3-spanid",
         is_written: names_span,
         write: |context, text| text.span_id(context.span_id),
-        read: |reader, name, value| reader.span_id.take(name, value, |id| span_id("span id", id)),
+        read: |reader, name, value| {
+            let parse = |id: &[u8]| span_id("span id", id);
+            reader.span_id.take_canonical(name, value, canonical_span_id, parse)
+        },
     },
     Part {
         name: "x-b3-parentspanid",
@@ -84,7 +89,10 @@ pub(super) const PARTS: [Part; 5] = [
         // Proxies send an empty header where there is no value.
         read: |reader, name, value| match value {
             b"" => Ok(()),
-            _ => reader.parent_id.take(name, value, |id| span_id("parent id", id)),
+            _ => {
+                let parse = |id: &[u8]| span_id("parent id", id);
+                reader.parent_id.take_canonical(name, value, canonical_span_id, parse)
+            }
         },
     },
     // Written beside the flags: a reader that knows no flags still samples.
@@ -94,7 +102,10 @@ pub(super) const PARTS: [Part; 5] = [
         write: |context, text| text.push([b'0' + u8::from(context.is_sampled())]),
         read: |reader, name, value| match value {
             b"" => Ok(()),
-            _ => reader.decision.take(name, value, |text| Ok(decision(text))),
+            _ => {
+                let canonical = |text: &[u8]| (text.len() == 1).then(|| decision(text));
+                reader.decision.take_canonical(name, value, canonical, |text| Ok(decision(text)))
+            }
         },
     },
     Part {
@@ -112,6 +123,19 @@ pub(super) const PARTS: [Part; 5] = [
 /// Returns whether there is a decision to write.
 fn names_decision(context: &SpanContext) -> bool {
     !context.undecided && (context.decided || context.has_ids())
+}
+
+/// Reads a trace id as it is written, padded.
+fn canonical_trace_id(digits: &[u8]) -> Option<TraceId> {
+    match digits.split_last_chunk()? {
+        ([], low) => Some(TraceId::new(0, read_hex_16(low)?)),
+        (high, low) => Some(TraceId::new(read_hex_16(high.try_into().ok()?)?, read_hex_16(low)?)),
+    }
+}
+
+/// Reads a span id as it is written, padded.
+fn canonical_span_id(digits: &[u8]) -> Option<SpanId> {
+    read_hex_16(digits.try_into().ok()?).map(SpanId::new)
 }
 
 fn span_id(part: &'static str, digits: &[u8]) -> Result<SpanId, ExtractError> {
@@ -181,6 +205,17 @@ impl Reader {
             self.failure = (part.read)(self, part.name, value).err();
         }
         true
+    }
+
+    /// Returns whether no header was taken that says anything.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { trace_id, span_id, parent_id, decision, is_debug, failure } = self;
+        trace_id.is_empty()
+            && span_id.is_empty()
+            && parent_id.is_empty()
+            && decision.is_empty()
+            && !is_debug
+            && failure.is_none()
     }
 
     pub(super) fn finish(self) -> Result<Extracted, ExtractError> {

@@ -122,6 +122,11 @@ impl Reader {
         is_it
     }
 
+    /// Returns whether no header was taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.failure.is_none()
+    }
+
     pub(super) fn finish(self) -> Result<Extracted, ExtractError> {
         match self.failure {
             Some(error) => Err(error),

@@ -18,7 +18,16 @@ use crate::id::IdText;
 /// Returns whether two header names are the same. They are nearly always lower case.
 #[inline]
 pub(in crate::propagation) fn is_same_name(one: &str, other: &str) -> bool {
-    one.len() == other.len() && (one == other || one.eq_ignore_ascii_case(other))
+    one.len() == other.len()
+        && end(one) == end(other)
+        && (one == other || one.eq_ignore_ascii_case(other))
+}
+
+/// Returns the last bytes of a name without the bit that letters of either case differ by: it is compared
+/// before the whole, as names of one format often have the same length.
+#[inline]
+fn end(name: &str) -> u32 {
+    name.as_bytes().last_chunk().map_or(0, |end| u32::from_ne_bytes(*end) | 0x2020_2020)
 }
 
 /// A header name that was checked once: to check it for each request costs more than to write the
@@ -97,7 +106,12 @@ impl InjectCarrier for http::HeaderMap {
     }
 
     fn set_known(&mut self, name: &KnownName, value: &IdText) -> bool {
-        match (name.header(), self::value(value.as_bytes())) {
+        let value = match value.as_bytes() {
+            b"0" => Some(http::HeaderValue::from_static("0")),
+            b"1" => Some(http::HeaderValue::from_static("1")),
+            text => self::value(text),
+        };
+        match (name.header(), value) {
             (Some(name), Some(value)) => self.try_insert(name, value).is_ok(),
             _ => false,
         }

@@ -114,7 +114,10 @@ impl Format for W3cFormat {
         let mut debug_id = None;
         carrier.visit(&mut |key, value| {
             if trace_parent.is(key) {
-                let taken = parent.take(key, value.trim_ascii(), parent::parse);
+                let taken = match parent::canonical(value) {
+                    Some(parsed) => parent.add(key, parsed),
+                    None => parent.take(key, value.trim_ascii(), parent::parse),
+                };
                 if let Err(error) = taken {
                     failure.get_or_insert(error);
                 }

@@ -38,6 +38,21 @@ pub(super) fn write(context: &SpanContext, flags: Flags) -> IdText {
     text
 }
 
+/// Parses version 00 as it is written, and nothing else.
+pub(super) fn canonical(text: &[u8]) -> Option<Parsed> {
+    let text: &[u8; LENGTH] = text.try_into().ok()?;
+    let separators = (text[0], text[1], text[2], text[35], text[52], text[53]);
+    if separators != (b'0', b'0', b'-', b'-', b'-', b'0') {
+        return None;
+    }
+    let id = |at: usize| read_lower_hex_16(text.get(at..)?.first_chunk()?);
+    let (trace_id, span_id) = (TraceId::new(id(3)?, id(19)?), SpanId::new(id(36)?));
+    let bits = text[54].wrapping_sub(b'0');
+    let is_valid = trace_id.is_valid() && span_id != SpanId::NONE && bits < 4;
+    let flags = Flags { sampled: bits & 1 != 0, random: bits & RANDOM != 0 };
+    is_valid.then_some((trace_id, span_id, flags))
+}
+
 /// Parses version 00, and the part of later versions that agrees with it.
 pub(super) fn parse(text: &[u8]) -> Result<Parsed, ExtractError> {
     if text.is_empty() {
@@ -151,6 +166,19 @@ mod tests {
             let text = write(&SpanContext::new(trace, span, SpanId::NONE, 0), flags);
             prop_assert_eq!(text.as_bytes().len(), LENGTH);
             prop_assert_eq!(parse(text.as_bytes()), Ok((trace, span, flags)));
+            prop_assert_eq!(canonical(text.as_bytes()), Some((trace, span, flags)));
+        }
+
+        #[test]
+        fn law_the_short_way_reads_nothing_that_the_long_way_reads_otherwise(
+            at in 0..LENGTH, byte: u8, length in 0..=LENGTH + 2,
+        ) {
+            let mut text = format!("00-{IDS}-01-a").into_bytes();
+            text[at] = byte;
+            text.truncate(length);
+            if let Some(read) = canonical(&text) {
+                prop_assert_eq!(parse(&text), Ok(read));
+            }
         }
 
         #[test]

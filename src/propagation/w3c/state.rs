@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::parent::lower_hex;
-use crate::id::{IdText, SpanId};
+use crate::id::{IdText, SpanId, read_lower_hex_16};
 use crate::span::SAMPLED;
 use crate::span::SpanContext;
 
@@ -42,6 +42,11 @@ pub(super) struct StateReader {
 
 impl StateReader {
     pub(super) fn take(&mut self, header: &[u8]) {
+        // Most headers have nothing but what this client has written.
+        if let (0, Some(ours)) = (self.members, canonical(header)) {
+            (self.members, self.ours) = (1, Some(ours));
+            return;
+        }
         for member in header.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
             if self.broken || member.is_empty() {
                 continue;
@@ -105,6 +110,19 @@ fn shortened(foreign: &str) -> String {
         }
     }
     retained.join(",")
+}
+
+/// Reads a header with no other member, as it is written.
+fn canonical(header: &[u8]) -> Option<Ours> {
+    let (ids, flags) = header.split_first_chunk::<41>()?;
+    let (name, ids) = ids.split_first_chunk()?;
+    let ids: &[u8; 35] = ids.try_into().ok()?;
+    if (name, ids[0], ids[17], ids[34]) != (OURS, b'=', b':', b':') {
+        return None;
+    }
+    let id = |at: usize| read_lower_hex_16(ids.get(at..)?.first_chunk()?).map(SpanId::new);
+    let flags = u8::try_from(lower_hex(flags)?).ok()?;
+    Some(Ours { span_id: id(1)?, parent_id: id(18)?, flags })
 }
 
 fn read(value: &[u8]) -> Option<Ours> {
@@ -254,6 +272,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn law_the_short_way_reads_what_the_long_way_reads(
+            ids: (u64, u64), flags: u8, at in 0..43_usize, byte in 0..128_u8, length in 38..46_usize,
+        ) {
+            let mut text = format!("jaeger={:016x}:{:016x}:{flags:x}", ids.0, ids.1).into_bytes();
+            if let Some(changed) = text.get_mut(at) {
+                *changed = byte;
+            }
+            text.resize(length.max(text.len() - 2), b'0');
+            let Ok(text) = String::from_utf8(text) else { return Ok(()) };
+            // An empty member, which changes nothing, makes it another form.
+            prop_assert_eq!(taken(&[&text]), taken(&[&format!(",{text}")]));
+        }
+
         #[test]
         fn law_any_headers_are_accepted_and_the_result_is_accepted_again(
             headers in prop::collection::vec("([a-z0-9@=,:; \\PC]{0,20},?){0,40}", 0..3),
