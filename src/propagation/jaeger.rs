@@ -321,13 +321,19 @@ fn read_flags(digits: &[u8]) -> Result<u8, ExtractError> {
 
 /// Reads a hex number that fits 64 bits, without sign, prefix or space.
 pub(super) fn number(part: &'static str, digits: &[u8]) -> Result<u64, ExtractError> {
+    // The length at which ids are written.
+    match digits.try_into().ok().and_then(id::read_hex_16) {
+        Some(value) => Ok(value),
+        None => number_of_any_length(part, digits),
+    }
+}
+
+/// Not inlined, so that the usual length needs no registers for it.
+#[inline(never)]
+fn number_of_any_length(part: &'static str, digits: &[u8]) -> Result<u64, ExtractError> {
     let bad = || ExtractError::BadNumber { part, value: shortened(digits) };
     if digits.is_empty() {
         return Err(bad());
-    }
-    // The length at which ids are written.
-    if let Some(value) = digits.try_into().ok().and_then(id::read_hex_16) {
-        return Ok(value);
     }
     let mut value = 0_u64;
     let mut overflow = false;
