@@ -59,8 +59,8 @@ impl Memory {
         spans: Vec<(TraceId, Box<[u8]>)>,
         stats: &mut Stats,
     ) {
-        // Held until the batch is in, so that an eviction in between does not forget the process.
-        let process = self.hold(process);
+        // Acquired until the batch is in, so that an eviction in between does not remove the process.
+        let process = self.acquire_process(process);
         for (trace_id, bytes) in spans {
             let cost = bytes.len() + SPAN_COST + TRACE_COST;
             if cost + process.cost() > self.limits.max_bytes {
@@ -70,7 +70,7 @@ impl Memory {
             self.make_room(trace_id, cost, stats);
             self.push(trace_id, Arc::clone(&process), bytes, protocol);
         }
-        self.release(&process);
+        self.release_process(&process);
     }
 
     fn push(
@@ -80,7 +80,7 @@ impl Memory {
         bytes: Box<[u8]>,
         protocol: Protocol,
     ) {
-        let process = self.hold(&process);
+        let process = self.acquire_process(&process);
         self.bytes += bytes.len() + SPAN_COST;
         self.span_count += 1;
         let span = ReceivedSpan::new(process, bytes, self.next_sequence, protocol);
@@ -118,10 +118,10 @@ impl Memory {
     fn remove(&mut self, span: &ReceivedSpan) {
         self.bytes -= span.bytes().len() + SPAN_COST;
         self.span_count -= 1;
-        self.release(span.process_arc());
+        self.release_process(span.process_arc());
     }
 
-    fn hold(&mut self, process: &Arc<Process>) -> Arc<Process> {
+    fn acquire_process(&mut self, process: &Arc<Process>) -> Arc<Process> {
         if let Some((known, _)) = self.processes.get_key_value(process) {
             let known = Arc::clone(known);
             self.processes.entry(Arc::clone(&known)).and_modify(|spans| *spans += 1);
@@ -132,7 +132,7 @@ impl Memory {
         Arc::clone(process)
     }
 
-    fn release(&mut self, process: &Arc<Process>) {
+    fn release_process(&mut self, process: &Arc<Process>) {
         if let Some(spans) = self.processes.get_mut(process) {
             *spans -= 1;
             if *spans == 0 {
