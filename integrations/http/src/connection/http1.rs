@@ -21,7 +21,7 @@ use super::outgoing::Outgoing;
 use super::stream::{Found, Stream};
 use super::wire::{Probe, Wire};
 use super::{HeadLimits, LOOKS};
-use crate::transport::Place;
+use crate::transport::ConnectionPermit;
 
 /// The future that drives a connection while it is polled.
 enum Driver {
@@ -55,7 +55,7 @@ pub(crate) struct Connection {
     pub(crate) local: Option<SocketAddr>,
     pub(crate) peer: Option<SocketAddr>,
     /// Free again when the connection is closed, where they are bounded.
-    pub(crate) place: Option<Place>,
+    pub(crate) permit: Option<ConnectionPermit>,
 }
 
 /// The error of a request without a response.
@@ -83,7 +83,7 @@ impl Connection {
         }
         let (sender, driver) = builder.handshake(io).await?;
         let driver = Driver::Plain(Box::new(driver));
-        Ok(Self { sender, driver, wire, local, peer, place: None })
+        Ok(Self { sender, driver, wire, local, peer, permit: None })
     }
 
     /// Lets the connection go on. False if it has come to its end.

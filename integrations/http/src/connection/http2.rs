@@ -28,7 +28,7 @@ use super::outgoing::Outgoing;
 use super::stream::{Found, Stream};
 use super::{HeadLimits, LOOKS};
 use crate::body::BoxError;
-use crate::transport::Place;
+use crate::transport::ConnectionPermit;
 
 /// A handle on the connection.
 #[derive(Clone)]
@@ -46,7 +46,7 @@ struct Usage {
     requests: usize,
     idle_since: Instant,
     /// Free again when the connection is no longer in use.
-    _place: Option<Place>,
+    _permit: Option<ConnectionPermit>,
 }
 
 /// The error of a request without a response.
@@ -115,7 +115,7 @@ impl Shared {
         stream: Stream,
         limits: &HeadLimits,
         keep_alive: &KeepAlive,
-        place: Option<Place>,
+        permit: Option<ConnectionPermit>,
     ) -> Result<Self, hyper::Error> {
         let (local, peer) = stream.addresses();
         let stream = Arc::new(Mutex::new(stream));
@@ -134,7 +134,7 @@ impl Shared {
         // Errors are returned to the requests that they belong to. The task ends with the last
         // handle and the last request.
         tokio::spawn(driver);
-        let usage = Usage { requests: 0, idle_since: Instant::now(), _place: place };
+        let usage = Usage { requests: 0, idle_since: Instant::now(), _permit: permit };
         Ok(Self { sender, usage: Arc::new(Mutex::new(usage)), stream: seen, closing, local, peer })
     }
 

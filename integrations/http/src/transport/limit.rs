@@ -14,8 +14,8 @@ use super::target::Key;
 
 /// The connections to each host are as many as this, at most.
 ///
-/// A place is held by a connection that is being made or is in use. One that is idle holds none, but
-/// another is only made where none is idle: so there are never more connections than places.
+/// A connection holds a permit while it is being made or is in use. One that is idle holds none, but
+/// another is only made where none is idle: so there are never more connections than permits.
 #[derive(Debug)]
 pub(super) struct ConnLimit {
     per_host: usize,
@@ -24,14 +24,14 @@ pub(super) struct ConnLimit {
 
 #[derive(Debug)]
 pub(super) struct Host {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// There is a connection that can be shared.
     shared: Notify,
 }
 
-/// A place for a connection, free again when it is dropped.
+/// A permit for a connection, free again when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     _host: Arc<Host>,
 }
@@ -48,8 +48,8 @@ impl ConnLimit {
         }
         // Without connections, the host's entry is removed.
         hosts.retain(|_, host| host.strong_count() > 0);
-        let places = Arc::new(Semaphore::new(self.per_host));
-        let host = Arc::new(Host { places, shared: Notify::new() });
+        let permits = Arc::new(Semaphore::new(self.per_host));
+        let host = Arc::new(Host { permits, shared: Notify::new() });
         hosts.insert(Arc::clone(key), Arc::downgrade(&host));
         host
     }
@@ -70,15 +70,18 @@ impl Host {
         self.shared.notified()
     }
 
-    pub(super) fn try_place(self: &Arc<Self>) -> Option<Place> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+    pub(super) fn try_acquire(self: &Arc<Self>) -> Option<ConnectionPermit> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         Some(self.taken(permit))
     }
 
-    /// Waits for a place. None if there is a connection to be shared before there is one.
-    pub(super) async fn place(self: &Arc<Self>, shared: Notified<'_>) -> Option<Place> {
+    /// Waits for a permit. None if there is a connection to be shared before there is one.
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        shared: Notified<'_>,
+    ) -> Option<ConnectionPermit> {
         let (mut shared, mut permit) =
-            (pin!(shared), pin!(Arc::clone(&self.places).acquire_owned()));
+            (pin!(shared), pin!(Arc::clone(&self.permits).acquire_owned()));
         std::future::poll_fn(|cx| match permit.as_mut().poll(cx) {
             Poll::Ready(permit) => Poll::Ready(permit.ok().map(|permit| self.taken(permit))),
             Poll::Pending => shared.as_mut().poll(cx).map(|()| None),
@@ -86,7 +89,7 @@ impl Host {
         .await
     }
 
-    fn taken(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
-        Place { _permit: permit, _host: Arc::clone(self) }
+    fn taken(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> ConnectionPermit {
+        ConnectionPermit { _permit: permit, _host: Arc::clone(self) }
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use http::{Request, Response};
 
 pub(crate) use self::dial::Deadline;
-pub(crate) use self::limit::Place;
+pub(crate) use self::limit::ConnectionPermit;
 use self::pool::{Limits, Pool};
 pub use self::resolve::{Resolve, Resolving, SystemResolver};
 pub use self::response::ResponseBody;

@@ -94,7 +94,7 @@ impl Pool {
         mut connection: Connection,
     ) -> Result<(), PutIdleError> {
         // Free once the connection can be found, and not before.
-        let _place = connection.place.take();
+        let _permit = connection.permit.take();
         let parked = Parked { connection, since: Instant::now() };
         let (refused, evicted) = {
             let mut idle = self.idle.lock();

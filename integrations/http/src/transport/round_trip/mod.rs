@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use tokio::time::sleep;
 
 use super::dial::{Deadline, dial};
-use super::limit::Place;
+use super::limit::ConnectionPermit;
 #[cfg(feature = "http2")]
 use super::pool::Dialing;
 use super::response::{Limits, Line, ResponseBody};
@@ -182,15 +182,15 @@ impl Attempt<'_> {
             not(feature = "http2"),
             expect(clippy::infallible_destructuring_match, reason = "with HTTP/2 there are two")
         )]
-        let place = match self.place().await? {
-            Placed::At(place) => place,
+        let permit = match self.admission().await? {
+            Admission::Permitted(permit) => permit,
             #[cfg(feature = "http2")]
-            Placed::Shared(shared) => {
+            Admission::Shared(shared) => {
                 return Ok(Got::Shared { shared, reused: true, dialing: None });
             }
         };
         if !fresh && let Some((mut connection, idle_time)) = pool.take(&target.key).await {
-            connection.place = place;
+            connection.permit = permit;
             self.got_conn(&connection, true, idle_time);
             return Ok(Got::Own { connection, reused: true });
         }
@@ -215,39 +215,39 @@ impl Attempt<'_> {
         #[cfg(feature = "http2")]
         if stream.chose_http2() {
             let limit = Deadline::after(options.tls_handshake_timeout).or(*overall);
-            let shared = Shared::open(stream, &options.head, &options.keep_alive, place);
+            let shared = Shared::open(stream, &options.head, &options.keep_alive, permit);
             let shared = limit.within(Phase::Tls, shared).await?.map_err(failed)?;
             return Ok(Got::Shared { shared, reused: false, dialing });
         }
         let mut connection = Connection::open(stream, &options.head).await.map_err(failed)?;
-        connection.place = place;
+        connection.permit = permit;
         self.got_conn(&connection, false, Duration::ZERO);
         Ok(Got::Own { connection, reused: false })
     }
 
     /// Waits until there may be one more connection to the host, or until there is one that can be
     /// shared.
-    async fn place(&self) -> Result<Placed, Error> {
+    async fn admission(&self) -> Result<Admission, Error> {
         let pool = &self.transport.pool;
-        let Some(host) = pool.host(&self.target.key) else { return Ok(Placed::At(None)) };
-        let placed = async {
+        let Some(host) = pool.host(&self.target.key) else { return Ok(Admission::Permitted(None)) };
+        let admission = async {
             loop {
                 let shared = host.shared();
-                if let Some(place) = host.try_place() {
-                    return Placed::At(Some(place));
+                if let Some(permit) = host.try_acquire() {
+                    return Admission::Permitted(Some(permit));
                 }
                 #[cfg(feature = "http2")]
                 if let Some(shared) = pool.shared(&self.target.key).await {
-                    return Placed::Shared(shared);
+                    return Admission::Shared(shared);
                 }
-                if let Some(place) = host.place(shared).await {
-                    return Placed::At(Some(place));
+                if let Some(permit) = host.acquire(shared).await {
+                    return Admission::Permitted(Some(permit));
                 }
             }
         };
         match self.overall {
-            Some(overall) => overall.within(Phase::Connect, placed).await,
-            None => Ok(placed.await),
+            Some(overall) => overall.within(Phase::Connect, admission).await,
+            None => Ok(admission.await),
         }
     }
 
@@ -311,9 +311,9 @@ impl Attempt<'_> {
 }
 
 /// Where a connection comes from that there is room for.
-enum Placed {
-    /// A new or an idle one may be used, and has this place where they are bounded.
-    At(Option<Place>),
+enum Admission {
+    /// A new or an idle one may be used, and has this permit where they are bounded.
+    Permitted(Option<ConnectionPermit>),
     #[cfg(feature = "http2")]
     Shared(Shared),
 }
