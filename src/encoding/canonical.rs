@@ -90,6 +90,12 @@ impl<'a> Canonical<'a> {
     pub(super) fn tag(&mut self) -> Option<TagView<'a>> {
         self.pass(0x18)?;
         let key = self.bytes()?;
+        self.value().map(|value| TagView { key, value })
+    }
+
+    /// Reads the fields of a `Tag` behind its key.
+    #[inline(always)]
+    fn value(&mut self) -> Option<ValueView<'a>> {
         let ([0x15, kind, field], rest) = self.0.split_first_chunk()? else { return None };
         self.0 = rest;
         let value = match (kind, field) {
@@ -106,7 +112,55 @@ impl<'a> Canonical<'a> {
             _ => return None,
         };
         self.pass(0)?;
-        Some(TagView { key, value })
+        Some(value)
+    }
+
+    /// Reads tags up to the first whose key is found.
+    #[inline(always)]
+    pub(super) fn next_found<K>(
+        &mut self,
+        find: impl Fn(&'a [u8]) -> Option<K>,
+    ) -> Option<(K, ValueView<'a>)> {
+        loop {
+            let bytes = self.0;
+            let [0x18, len @ ..0x80, ..] = *bytes else {
+                return if bytes.is_empty() { None } else { self.next_found_of_any(&find) };
+            };
+            let (key, rest) = bytes.get(2..)?.split_at_checked(usize::from(len))?;
+            self.0 = rest;
+            if let Some(found) = find(key) {
+                return self.value().map(|value| (found, value));
+            }
+            // Of short values, only the length is looked at.
+            let [_, kind, _, first, ..] = *rest else { return None };
+            let len = match kind {
+                4 => 4,
+                0 | 8 if first < 0x80 => 5 + usize::from(first),
+                2 => 12,
+                6 if first < 0x80 => 5,
+                6 if rest.get(4).is_some_and(|second| *second < 0x80) => 6,
+                _ => {
+                    self.value()?;
+                    continue;
+                }
+            };
+            self.0 = rest.get(len..)?;
+        }
+    }
+
+    /// Does the same where the next tag has a long key.
+    #[cold]
+    #[inline(never)]
+    fn next_found_of_any<K>(
+        &mut self,
+        find: &dyn Fn(&'a [u8]) -> Option<K>,
+    ) -> Option<(K, ValueView<'a>)> {
+        loop {
+            let tag = self.tag()?;
+            if let Some(found) = find(tag.key) {
+                return Some((found, tag.value));
+            }
+        }
     }
 
     /// Reads a `Log`.

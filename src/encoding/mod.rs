@@ -34,7 +34,7 @@ pub(crate) use self::json::base64;
 pub use self::list::List;
 #[cfg(feature = "otlp")]
 pub use self::otlp::{OtlpEncoder, OtlpRequest, OtlpResponse, OtlpStatus};
-pub(crate) use self::parse::tags_of;
+pub(crate) use self::parse::{tags_found, tags_of};
 pub use self::read::DecodeError;
 pub(crate) use self::view::not_finite;
 pub use self::view::{LogView, ReferenceView, SpanView, TagView, ValueView};

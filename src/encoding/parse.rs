@@ -64,6 +64,29 @@ pub(crate) fn tags_of<'a>(list: Option<List<'a>>) -> impl Iterator<Item = TagVie
     (0..list.count).map_while(move |_| reader.tag().ok())
 }
 
+/// Reads those tags whose key is found, of bytes that a [`TagBuffer`](super::TagBuffer) has written.
+pub(crate) fn tags_found<'a, K, F: Fn(&'a [u8]) -> Option<K>>(
+    bytes: &'a [u8],
+    find: F,
+) -> TagsFound<'a, F> {
+    TagsFound { left: Canonical(bytes), find }
+}
+
+/// The tags of [`tags_found`].
+pub(crate) struct TagsFound<'a, F> {
+    left: Canonical<'a>,
+    find: F,
+}
+
+impl<'a, K, F: Fn(&'a [u8]) -> Option<K>> Iterator for TagsFound<'a, F> {
+    type Item = (K, ValueView<'a>);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left.next_found(&self.find)
+    }
+}
+
 impl<'a> Reader<'a> {
     /// Calls the fast reader, and restores the position if it fails.
     #[inline(always)]
