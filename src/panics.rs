@@ -49,7 +49,9 @@
 //! | `DebugThrottler::close` | the close goes on |
 //! | `DebugThrottler::updates` | no polls |
 //! | `DebugThrottler::throttled` | no denials |
+//! | `Observer::interest` | the tracer is not built, `ConfigError::Panicked` |
 //! | `Observer::on_start_span` | that observer gets no further calls for the span; counted in `Stats::observer_panics` too |
+//! | `Observer::on_span_finished` | the next observer is called; counted in `Stats::observer_panics` too |
 //! | `SpanObserver::on_set_operation_name` | the next observer is called; counted in `Stats::observer_panics` too |
 //! | `SpanObserver::on_set_tag` | the next observer is called; counted in `Stats::observer_panics` too |
 //! | `SpanObserver::on_finish` | the next observer is called; counted in `Stats::observer_panics` too |
@@ -186,7 +188,9 @@ callbacks! {
         ThrottlerThrottled: "DebugThrottler::throttled",
     }
     Observer {
+        ObserverInterest: "Observer::interest",
         ObserverOnStartSpan: "Observer::on_start_span",
+        ObserverOnSpanFinished: "Observer::on_span_finished",
         SpanObserverOnSetOperationName: "SpanObserver::on_set_operation_name",
         SpanObserverOnSetTag: "SpanObserver::on_set_tag",
         SpanObserverOnFinish: "SpanObserver::on_finish",

@@ -29,8 +29,8 @@ use jaeger_client::sampler::{
 };
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
-    Closer, InMemoryReporter, Logger, Observer, Span, SpanObserver, StartSpanOptions,
-    TailSamplingConfig, Tracer, TracerBuilder, TransportError,
+    Closer, InMemoryReporter, Logger, ObservedSpan, Observer, ObserverInterest, Span, SpanObserver,
+    StartSpanOptions, TailSamplingConfig, Tracer, TracerBuilder, TransportError,
 };
 use support::agent::Agent;
 use support::eventually;
@@ -87,6 +87,20 @@ impl Observer for Follows {
     }
 }
 
+/// Counts finished spans, with its own lock.
+#[derive(Debug, Default)]
+struct CountsEnds(std::sync::Mutex<u64>);
+
+impl Observer for CountsEnds {
+    fn interest(&self) -> ObserverInterest {
+        ObserverInterest::finished_spans(["error", "sampling.priority"])
+    }
+
+    fn on_span_finished(&self, _span: &ObservedSpan<'_>) {
+        *self.0.lock().unwrap() += 1;
+    }
+}
+
 /// A tracer of each kind that has locks.
 fn builder(kind: usize, folder: &Path) -> TracerBuilder {
     let builder = Tracer::builder("svc")
@@ -106,7 +120,7 @@ fn builder(kind: usize, folder: &Path) -> TracerBuilder {
             let limited = RateLimitingSampler::new(1e6).unwrap();
             builder.sampler(limited).metrics(InMemoryMetrics::new()).rpc_metrics(true)
         }
-        4 => builder.in_memory(&InMemoryReporter::new()),
+        4 => builder.in_memory(&InMemoryReporter::new()).observer(CountsEnds::default()),
         _ => {
             builder.sampler(PerOperationSampler::new(&OperationStrategies::new(1.0, 1e6))).shards(1)
         }

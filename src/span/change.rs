@@ -9,8 +9,9 @@ use super::builder::{Parent, SpanBuilder};
 use super::context::SpanContext;
 use super::lifecycle::finish;
 use super::observer::FinishClaim;
-use super::record::{SpanData, SpanRecord, Start};
+use super::record::{End, SpanData, SpanRecord, Start};
 use super::{IntoTagValue, Span, TagValue, observer};
+use crate::clock::Clock;
 use crate::encoding::{List, ReferenceView, tags_of};
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 use crate::tags::SAMPLING_PRIORITY;
@@ -42,12 +43,18 @@ impl Span {
     }
 
     fn replace(&self, key: &str, value: TagValue<'_>) {
+        if let Some(record) = self.existing_record()
+            && let (true, Some(stripe)) = (record.state.is_observed(), &record.stripe)
+        {
+            observer::tag_replaced(record, stripe, key);
+        }
         if let Some(record) = self.recording_record()
             && let Some(stripe) = &record.stripe
             && let Some(mut data) = record.lock().filter(|data| !data.finished)
         {
-            data.draft.remove_tags(key.as_bytes());
-            if !record.state.is_on_slow_path() && key != SAMPLING_PRIORITY {
+            let SpanData { draft, observed_from, .. } = &mut *data;
+            draft.remove_tags(key.as_bytes(), observed_from);
+            if !record.state.has_slow_end() && key != SAMPLING_PRIORITY {
                 data.tag(key, value, stripe, stripe.options.max_tag_value_length);
                 return;
             }
@@ -208,17 +215,24 @@ impl Span {
         let mut next = SpanBuilder::new(stripe, name).ignore_active_span().child_of(parent).start();
         let is_ending = record.state.is_on_slow_path()
             && matches!(finish::claim(self, record, stripe, None), FinishClaim::Refused);
+        // Read without the lock, as a clock may be a user callback.
+        let now = if record.state.is_observed() { stripe.clock.monotonic_nanos() } else { 0 };
         let Some(mut data) = record.lock().filter(|data| !data.finished && !is_ending) else {
             // Another thread has finished it meanwhile.
             next.end_unsent();
             stripe.report_misuse("restart_below");
             return None;
         };
+        let end = End::Read { count: now };
+        let observed = observer::CopiedSpan::take(&mut data, stripe, &record.state, end);
         let taken = Taken::from(&mut data, record);
         let observers = data.observers.take();
         finish::finish_unsent(record, stripe, &mut data);
         drop(data);
         drop(observers);
+        if let Some(observed) = observed {
+            observed.notify(stripe);
+        }
         if joins {
             next.take_span_id(record);
         }
@@ -231,6 +245,7 @@ impl Span {
         if let Some((record, stripe)) = self.parts()
             && let Some(mut data) = record.lock()
         {
+            data.is_observed = false;
             finish::finish_unsent(record, stripe, &mut data);
         }
     }

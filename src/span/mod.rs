@@ -30,7 +30,8 @@ pub(crate) use self::counters::stripe_index;
 pub(crate) use self::lifecycle::start_plain;
 pub(crate) use self::observer::{Hooks, OpenList};
 pub use self::observer::{
-    Observer, OpenSpan, OpenSpans, SpanFinish, SpanObserver, StartSpanOptions,
+    ObservedSpan, Observer, ObserverInterest, OpenSpan, OpenSpans, SpanFinish, SpanObserver,
+    StartSpanOptions,
 };
 pub use self::options::SpanOptions;
 pub use self::owned::OwnedSpan;

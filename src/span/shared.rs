@@ -108,6 +108,8 @@ impl Sampling {
 pub(crate) enum StartPath {
     /// With the ids and the decision alone.
     Fast,
+    /// As `Fast`; and observers are notified of the finished span.
+    Observed,
     /// With everything else that the tracer may do at a start.
     Full,
     /// As `Full`; and each later call on the span takes the slow path, because there are callbacks
@@ -125,7 +127,8 @@ pub(crate) struct StartPaths {
     /// Whether the first spans in this process are counted, which only metrics need.
     pub(crate) counts_first_spans: bool,
     /// The limit for tags given before the start, which are not truncated for a sampler that defers
-    /// and for observers.
+    /// and for observers. A tag that is longer takes another path where observers are notified of the
+    /// finished span alone.
     pub(crate) max_tag_value_bytes: usize,
 }
 
@@ -139,23 +142,35 @@ impl StartPaths {
         has_metrics: bool,
     ) -> Self {
         let full_if = |is_full| if is_full { StartPath::Full } else { StartPath::Fast };
-        let has_hooks = sampling.may_defer || options.max_logs_per_span > 0 || !hooks.is_empty();
         let may_buffer = sampling.tail_sampler.is_some();
-        let has_later_tags = sampling.may_defer || hooks.want_tags();
+        let may_change_joined =
+            sampling.decides_on_join || may_buffer || options.zipkin_shared_rpc_span;
+        let has_hooks = sampling.may_defer
+            || options.max_logs_per_span > 0
+            || hooks.follow_spans()
+            || (hooks.finish_observers.is_some() && may_change_joined);
+        let by_builder = if has_hooks {
+            StartPath::WithHooks
+        } else if hooks.finish_observers.is_some() {
+            StartPath::Observed
+        } else {
+            full_if(may_change_joined || has_metrics)
+        };
+        let has_later_tags =
+            sampling.may_defer || (hooks.want_tags() && by_builder == StartPath::WithHooks);
         Self {
-            by_name: full_if(
-                has_hooks || may_buffer || ids.generator.is_some() || !sampling.decides_by_id,
-            ),
-            by_builder: if has_hooks {
-                StartPath::WithHooks
+            by_name: if has_hooks
+                || may_buffer
+                || ids.generator.is_some()
+                || !sampling.decides_by_id
+            {
+                StartPath::Full
+            } else if hooks.finish_observers.is_some() {
+                StartPath::Observed
             } else {
-                full_if(
-                    sampling.decides_on_join
-                        || may_buffer
-                        || has_metrics
-                        || options.zipkin_shared_rpc_span,
-                )
+                StartPath::Fast
             },
+            by_builder,
             counts_first_spans: has_metrics,
             max_tag_value_bytes: if has_later_tags {
                 usize::MAX
@@ -168,7 +183,7 @@ impl StartPaths {
     /// Makes every start take the full path, for a disabled tracer.
     pub(crate) fn all_full(self) -> Self {
         let by_builder = match self.by_builder {
-            StartPath::Fast => StartPath::Full,
+            StartPath::Fast | StartPath::Observed => StartPath::Full,
             other => other,
         };
         Self { by_name: StartPath::Full, by_builder, ..self }

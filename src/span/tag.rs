@@ -52,6 +52,16 @@ impl<'a> TagValue<'a> {
         }
     }
 
+    /// Returns the length of text or bytes; 0 for other values.
+    #[inline]
+    pub(crate) fn byte_len(self) -> usize {
+        match self {
+            Self::Str(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Bool(_) | Self::I64(_) | Self::U64(_) | Self::F64(_) => 0,
+        }
+    }
+
     /// Returns the value to be encoded, text and bytes truncated to `max_bytes`.
     #[inline]
     pub(crate) fn view(self, max_bytes: usize) -> ValueView<'a> {

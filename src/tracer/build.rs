@@ -28,7 +28,7 @@ use crate::span::counters::Stripes;
 use crate::span::shared::{
     BaggageLimits, Incidents, Output, OwnProcess, Sampling, Sink, SpanShared, StartPaths,
 };
-use crate::span::{Hooks, OpenList};
+use crate::span::{Hooks, Observer, OpenList};
 use crate::tail::TailSampler;
 use crate::transport::CloseSignal;
 
@@ -126,9 +126,14 @@ impl TracerBuilder {
             let instruments = Instruments::new(Arc::clone(metrics), Arc::clone(&diagnostics));
             observers.push(Box::new(RpcMetrics::new(instruments)));
         }
-        let open = OpenList::of(options.track_open_spans, &origin);
-        let observers = observers.into_boxed_slice();
-        let hooks = Hooks { observers, open, ..Hooks::default() };
+        let with_interest = |observer: Box<dyn Observer>| {
+            let interest = diagnostics.call(Callback::ObserverInterest, || observer.interest());
+            let callback = Callback::ObserverInterest.name();
+            interest.map(|interest| (observer, interest)).ok_or(ConfigError::Panicked { callback })
+        };
+        let observers: Vec<_> =
+            observers.into_iter().map(with_interest).collect::<Result<_, _>>()?;
+        let hooks = Hooks::new(observers, OpenList::of(options.track_open_spans, &origin));
         let debug_tag = self.headers.debug;
         let sampling =
             Sampling::new(self.sampler, tail_sampler, self.throttler, debug_tag, &options);

@@ -20,8 +20,9 @@ use jaeger_client::sampler::{
 };
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
-    Clock, ConfigError, ExtractError, HeadersConfig, IdGenerator, Logger, Observer, Reporter, Span,
-    SpanFinish, SpanObserver, StartSpanOptions, TagValue, TransportError,
+    Clock, ConfigError, ExtractError, HeadersConfig, IdGenerator, Logger, ObservedSpan, Observer,
+    ObserverInterest, Reporter, Span, SpanFinish, SpanObserver, StartSpanOptions, TagValue,
+    TransportError,
 };
 
 /// Which method panics, how often each was called, and what the logger was called.
@@ -219,6 +220,10 @@ impl DebugThrottler for Broken {
 }
 
 impl Observer for Broken {
+    fn interest(&self) -> ObserverInterest {
+        self.call("Observer::interest");
+        ObserverInterest::all()
+    }
     fn on_start_span(
         &self,
         _span: &Span,
@@ -227,6 +232,19 @@ impl Observer for Broken {
     ) -> Option<Box<dyn SpanObserver>> {
         self.call("Observer::on_start_span");
         Some(Box::new(self.clone()))
+    }
+}
+
+/// An observer of finished spans alone.
+#[derive(Debug)]
+pub(crate) struct BrokenAtEnd(pub(crate) Broken);
+
+impl Observer for BrokenAtEnd {
+    fn interest(&self) -> ObserverInterest {
+        ObserverInterest::finished_spans(["a"])
+    }
+    fn on_span_finished(&self, _span: &ObservedSpan<'_>) {
+        self.0.call("Observer::on_span_finished");
     }
 }
 

@@ -20,7 +20,6 @@ pub use self::tag_buffer::{put_log, put_reference, put_tag};
 use super::MAX_FIXED_BYTES;
 use super::compact::list_header_len;
 use super::list::List;
-use super::read::Reader;
 use super::view::{ReferenceView, SpanView};
 use super::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, varint_len, zigzag};
 use crate::id::{SpanId, TraceId};
@@ -173,23 +172,13 @@ impl SpanDraft {
         }
     }
 
-    /// Removes all tags with a key.
-    pub(crate) fn remove_tags(&mut self, key: &[u8]) {
-        let first_tags = self.lists.as_deref_mut().map(|lists| &mut lists.first_tags);
-        for tags in first_tags.into_iter().chain([&mut self.tags]) {
-            let mut from = 0;
-            while let Some(rest) = tags.bytes().get(from..).filter(|rest| !rest.is_empty()) {
-                let mut reader = Reader::new(rest);
-                let Ok(tag) = reader.tag() else { break };
-                let (is_of_key, to) = (tag.key == key, from + reader.position());
-                if is_of_key {
-                    tags.remove(from, to);
-                    self.tag_count -= 1;
-                } else {
-                    from = to;
-                }
-            }
+    /// Removes all tags with a key, and moves an offset in the tags with what is behind it.
+    pub(crate) fn remove_tags(&mut self, key: &[u8], offset: &mut u32) {
+        let mut removed = self.tags.remove_tags(key, offset);
+        if let Some(lists) = &mut self.lists {
+            removed += lists.first_tags.remove_tags(key, &mut 0);
         }
+        self.set_tag_count(self.tag_count() - removed);
     }
 
     /// Clears everything but keeps the memory.

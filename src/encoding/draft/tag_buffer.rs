@@ -5,6 +5,8 @@
 
 use super::Timestamp;
 use crate::encoding::list::List;
+use crate::encoding::parse::tags_found;
+use crate::encoding::read::Reader;
 use crate::encoding::view::{LogView, ReferenceView, TagView, ValueView};
 use crate::encoding::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, zigzag};
 
@@ -376,6 +378,35 @@ impl TagBuffer {
         if from < to && to <= end {
             self.room.copy_within(to..end, from);
             self.truncate(end - (to - from));
+        }
+    }
+
+    /// Removes all tags with a key, and returns how many there were. Moves an offset with what is behind
+    /// it. The buffer holds only tags.
+    pub(crate) fn remove_tags(&mut self, key: &[u8], offset: &mut u32) -> usize {
+        let (mut from, mut removed) = (0, 0);
+        while let Some(rest) = self.bytes().get(from..).filter(|rest| !rest.is_empty()) {
+            let mut reader = Reader::new(rest);
+            let Ok(tag) = reader.tag() else { break };
+            let (is_of_key, to) = (tag.key == key, from + reader.position());
+            if is_of_key {
+                self.remove(from, to);
+                let is_before = *offset as usize >= to;
+                let moved = u32::try_from(to - from).unwrap_or(u32::MAX);
+                *offset = offset.saturating_sub(if is_before { moved } else { 0 });
+                removed += 1;
+            } else {
+                from = to;
+            }
+        }
+        removed
+    }
+
+    /// Appends those of some encoded tags whose key is wanted.
+    pub(crate) fn extend_tags(&mut self, tags: &[u8], is_wanted: impl Fn(&[u8]) -> bool) {
+        let find = |key| is_wanted(key).then_some(key);
+        for (key, value) in tags_found(tags, find) {
+            self.tag(key, value);
         }
     }
 

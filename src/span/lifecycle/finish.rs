@@ -4,10 +4,10 @@
 //! |---|---|---|---|---|
 //! | 1 | drop of the last handle | sampled, no callbacks | [`finish_last`] | written out, without a lock |
 //! | 2 | drop of the last handle | not sampled, no callbacks | [`finish_last_unsampled`] | counted |
-//! | 3 | drop of the last handle | on the slow path, no observers | [`finish_last_slow`] | deferred · tail · written out |
+//! | 3 | drop of the last handle | on the slow path, or observed when finished alone | [`finish_last_slow`] | deferred · tail · observers of finished spans · written out |
 //! | 4 | drop of the last handle | observed | [`finish_observed`] | case 6, through a handle made for it |
 //! | 5 | `finish`, `finish_at` | fast path | [`finish`] | written out with the body locked |
-//! | 6 | `finish*` with logs, or on the slow path | any | [`finish_slow`] | tail · observers · deferred · written out |
+//! | 6 | `finish*` with logs, observed or on the slow path | any | [`finish_slow`] | tail · observers · deferred · written out · observers of finished spans |
 //! | 7 | `finish` or drop of a non-recording span | not sampled, no record | [`finish`], `Drop for NonRecording` | counted |
 //! | 8 | two last handles dropped at the same moment | any | `Drop for SpanRecord` | case 1 to 4 |
 //! | 9 | `restart_below` | any | [`finish_unsent`] | counted as not sampled: it goes on as another span |
@@ -153,7 +153,7 @@ fn finish_lost(record: &mut SpanRecord) {
 fn finish_last(last: &mut SpanRecord) -> LastHandle {
     let SpanRecord { stripe, ids, state, data, .. } = &mut *last;
     let Some(stripe) = stripe else { return LastHandle::Finished };
-    if !state.is_surely_sampled() {
+    if !state.is_only_sent() {
         return finish_last_unsampled(last);
     }
     if write_out(data.get_mut(), stripe, ids, state, End::Now) == Accepted::Closed {
@@ -164,12 +164,28 @@ fn finish_last(last: &mut SpanRecord) -> LastHandle {
 
 #[inline(never)]
 fn finish_last_unsampled(last: &mut SpanRecord) -> LastHandle {
-    if !last.state.is_surely_unsampled() {
-        return finish_last_slow(last);
+    if !last.state.is_only_counted() {
+        let is_slow = last.state.is_on_slow_path();
+        return if is_slow { finish_last_slow(last) } else { finish_last_observed(last) };
     }
     last.data.get_mut().finished = true;
     if let Some(stripe) = &last.stripe {
         stripe.count_not_sampled();
+    }
+    LastHandle::Finished
+}
+
+/// Ends an observed span: on the fast path in all else.
+#[inline(never)]
+fn finish_last_observed(last: &mut SpanRecord) -> LastHandle {
+    let SpanRecord { stripe, ids, state, data, .. } = &mut *last;
+    let Some(stripe) = stripe else { return LastHandle::Finished };
+    let data = data.get_mut();
+    let end = End::Read { count: stripe.clock.monotonic_nanos() };
+    // The record has no other handle, so that nothing is copied.
+    observer::last_finished(data, stripe, state, end);
+    if write_out_at(data, stripe, ids, state, end) == Accepted::Closed {
+        stripe.report_closed();
     }
     LastHandle::Finished
 }
@@ -187,7 +203,14 @@ fn finish_last_slow(last: &mut SpanRecord) -> LastHandle {
     }
     let data = last.data.get_mut();
     data.close_logs();
-    let end = data.finish_wall().map_or(End::Now, |wall| End::Explicit { wall });
+    let end = match data.finish_wall() {
+        Some(wall) => End::Explicit { wall },
+        None if last.state.is_observed() => End::Read { count: stripe.clock.monotonic_nanos() },
+        None => End::Now,
+    };
+    if data.is_observed {
+        observer::last_finished_slowly(data, stripe, &last.state, end);
+    }
     if write_out_slow(data, stripe, &last.ids, &last.state, end) == Accepted::Closed {
         stripe.report_closed();
     }
@@ -242,8 +265,13 @@ fn finish(span: &Span, end: Option<i64>) {
         return;
     };
     let Some(stripe) = &record.stripe else { return };
-    if record.state.is_on_slow_path() {
-        return finish_slow(span, record, stripe, end, &[]);
+    if record.state.has_slow_end() {
+        let is_slow = record.state.is_on_slow_path();
+        return if is_slow {
+            finish_slow(span, record, stripe, end, &[])
+        } else {
+            finish_and_notify(record, stripe, end)
+        };
     }
     let end = end_of(record, stripe, end);
     let Some(mut data) = record.lock() else { return };
@@ -253,6 +281,26 @@ fn finish(span: &Span, end: Option<i64>) {
         stripe.report_misuse("finish");
     } else if write_out_at(&mut data, stripe, &record.ids, &record.state, end) == Accepted::Closed {
         drop(data);
+        stripe.report_closed();
+    }
+}
+
+/// Finishes an observed span: on the fast path in all else.
+#[inline(never)]
+fn finish_and_notify(record: &SpanRecord, stripe: &Stripe, end: Option<i64>) {
+    let end = end_of(record, stripe, end);
+    let Some(mut data) = record.lock() else { return };
+    if data.finished {
+        drop(data);
+        return stripe.report_misuse("finish");
+    }
+    let observed = observer::CopiedSpan::take(&mut data, stripe, &record.state, end);
+    let accepted = write_out_at(&mut data, stripe, &record.ids, &record.state, end);
+    drop(data);
+    if let Some(observed) = observed {
+        observed.notify(stripe);
+    }
+    if accepted == Accepted::Closed {
         stripe.report_closed();
     }
 }
@@ -300,9 +348,13 @@ fn finish_slow(
     }
     // Dropped without the lock: their drop is a user callback too.
     let observers = data.observers.take();
+    let observed = observer::CopiedSpan::take(&mut data, stripe, &record.state, end);
     let accepted = write_out_slow(&mut data, stripe, &record.ids, &record.state, end);
     drop(data);
     drop(observers);
+    if let Some(observed) = observed {
+        observed.notify(stripe);
+    }
     if accepted == Accepted::Closed {
         stripe.report_closed();
     }
@@ -340,7 +392,7 @@ pub(in crate::span) fn finish_unsent(record: &SpanRecord, stripe: &Stripe, data:
 fn end_of(record: &SpanRecord, shared: &SpanShared, finish_time: Option<i64>) -> End {
     match finish_time {
         Some(wall) => End::Explicit { wall },
-        None if record.state.is_recording() => End::Read { count: shared.clock.monotonic_nanos() },
+        None if record.state.has_timed_end() => End::Read { count: shared.clock.monotonic_nanos() },
         None => End::Now,
     }
 }

@@ -46,6 +46,12 @@ pub(crate) fn plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) ->
 #[cold]
 #[inline(never)]
 fn built(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
+    if stripe.start.by_name == StartPath::Observed
+        && !active::is_any_active()
+        && !stripe.is_forked()
+    {
+        return observed(stripe, name);
+    }
     if stripe.is_disabled()
         && !active::is_any_active()
         && let Cow::Borrowed(name) = name
@@ -53,6 +59,26 @@ fn built(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
         return non_recording(stripe, TraceId::default(), name);
     }
     UnstartedSpan::new(stripe, name).start()
+}
+
+/// Starts the first span of a trace, of which observers are notified when it is finished.
+#[inline(always)]
+fn observed(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
+    let trace_id = TraceId::new(stripe.ids.next_high(), id::random_id(stripe.ids.salt));
+    match stripe.sampling.sampler.decide_by_id(trace_id).outcome() {
+        ById::No => root_of::<true>(stripe, trace_id, name, 0, Tags::None),
+        ById::Yes(tags) => root_of::<true>(stripe, trace_id, name, SAMPLED, Tags::Short(tags)),
+        ById::Undecided => observed_by_call(stripe, trace_id, name),
+    }
+}
+
+/// Starts the same if the sampler needs more than the id.
+#[cold]
+#[inline(never)]
+fn observed_by_call(stripe: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, str>) -> Span {
+    let mut sampler_tags = SpanTags::default();
+    let flags = join::flags_of(join::decide(stripe, trace_id, &name, &mut sampler_tags));
+    root_of::<true>(stripe, trace_id, name, flags, Tags::OfSampler(&mut sampler_tags))
 }
 
 /// Starts the first span of a trace whose sampler needs more than the id.
@@ -82,6 +108,19 @@ fn root(
     flags: u8,
     tags: Tags<'_>,
 ) -> Span {
+    root_of::<false>(stripe, trace_id, name, flags, tags)
+}
+
+/// Starts the first span of a trace, with a record. If it is observed, its start is read even if it is not
+/// sampled.
+#[inline(always)]
+fn root_of<const IS_OBSERVED: bool>(
+    stripe: &Arc<Stripe>,
+    trace_id: TraceId,
+    name: Cow<'static, str>,
+    flags: u8,
+    tags: Tags<'_>,
+) -> Span {
     let mut owned = record::take();
     let record = &mut *owned;
     record.begin(stripe);
@@ -91,11 +130,19 @@ fn root(
     data.draft.begin(name);
     let counts = stripe.started(SpanOrigin::Trace);
     if flags == 0 {
-        data.begin(counts, Sampled::No);
+        if IS_OBSERVED {
+            observer::observe_finish(record, stripe);
+            record.data.get_mut().start_now(stripe);
+        }
+        record.data.get_mut().begin(counts, Sampled::No);
     } else {
         let count = tags.append_to(&mut data.draft.tags);
         data.draft.set_tag_count(count);
+        if IS_OBSERVED {
+            observer::observe_finish(record, stripe);
+        }
         record.ids.encode_all();
+        let data = record.data.get_mut();
         data.start_now(stripe);
         data.begin(counts, Sampled::Yes);
     }
@@ -184,7 +231,12 @@ impl<'a> UnstartedSpan<'a> {
         if key == SAMPLING_PRIORITY {
             self.set_priority(value);
         } else {
-            let max_bytes = self.stripe.start.max_tag_value_bytes;
+            let mut max_bytes = self.stripe.start.max_tag_value_bytes;
+            if value.byte_len() > max_bytes && observer::is_wanted_at_finish(self.stripe, key) {
+                // Truncated once it was stored for observers.
+                self.has_extras = true;
+                max_bytes = usize::MAX;
+            }
             self.record.data.get_mut().tag(key, value, self.stripe, max_bytes);
         }
     }
@@ -229,12 +281,7 @@ impl<'a> UnstartedSpan<'a> {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
         record.begin(stripe);
-        let span_origin = if joins {
-            draw_id(record, stripe);
-            SpanOrigin::Joined
-        } else {
-            join::trace(record, stripe, None)
-        };
+        let span_origin = begin_or_join(record, stripe, joins);
         join::begin(record, stripe, stripe.started(span_origin));
         Span::recorded(owned.into_shared())
     }
@@ -254,9 +301,34 @@ impl<'a> UnstartedSpan<'a> {
             self.start_disabled()
         } else if self.stripe.is_forked() {
             self.start_in_fork()
+        } else if self.stripe.start.by_builder == StartPath::Observed && !self.has_extras {
+            self.start_observed()
         } else {
             self.start_with_hooks()
         }
+    }
+
+    /// Starts a span without extras, of which observers are notified when it is finished.
+    #[inline]
+    fn start_observed(self) -> Span {
+        let Self { stripe, record: mut owned, joins, .. } = self;
+        let record = &mut *owned;
+        record.begin(stripe);
+        let has_tags = record.data.get_mut().draft.tag_count() > 0;
+        let span_origin = begin_or_join(record, stripe, joins);
+        if joins && stripe.start.counts_first_spans {
+            let max_bytes = stripe.options.max_tag_value_length;
+            if join::is_first_in_process(record, None, max_bytes) {
+                stripe.count_first(record.state.sampled());
+            }
+        }
+        observer::observe_built(record, stripe, has_tags);
+        let is_unknown = matches!(record.data.get_mut().start(), Start::Unknown);
+        if is_unknown && !record.state.is_recording() {
+            record.data.get_mut().start_now(stripe);
+        }
+        join::begin(record, stripe, stripe.started(span_origin));
+        Span::recorded(owned.into_shared())
     }
 
     fn start_with_hooks(self) -> Span {
@@ -300,7 +372,7 @@ impl<'a> UnstartedSpan<'a> {
             if stripe.sampling.tail_sampler.is_some() {
                 tail::track_start(record, stripe, span_origin);
             }
-            if stripe.start.by_builder == StartPath::WithHooks
+            if matches!(stripe.start.by_builder, StartPath::WithHooks | StartPath::Observed)
                 || join::has_recorded_trace_state(record, stripe)
             {
                 record.state.take_slow_path();
@@ -309,6 +381,7 @@ impl<'a> UnstartedSpan<'a> {
                 deferred::started(record, stripe, needs_decision);
             }
             if has_observers {
+                observer::observe_finish(record, stripe);
                 join::observed(record, stripe);
             }
             if let Some(value) = extras.priority {
@@ -382,7 +455,7 @@ fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags) {
     let Some(record) = span.existing_record() else { return };
     observer::started(span, record, stripe, start_tags);
     for (key, value) in start_tags.tags() {
-        observer::tag_set(span, record, key, value);
+        observer::tag_set(span, record, stripe, key, value);
         if key == SAMPLING_PRIORITY {
             continue;
         }
@@ -395,6 +468,17 @@ fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags) {
     start_tags.append_last(&mut data.draft);
     if !record.state.is_recording() {
         data.draft.clear_tags();
+    }
+}
+
+/// Begins a trace, or joins the one of the parent that the record has inherited from.
+#[inline(always)]
+fn begin_or_join(record: &mut SpanRecord, stripe: &Stripe, joins: bool) -> SpanOrigin {
+    if joins {
+        draw_id(record, stripe);
+        SpanOrigin::Joined
+    } else {
+        join::trace(record, stripe, None)
     }
 }
 

@@ -192,12 +192,32 @@ impl Span {
     #[inline(never)]
     pub(in crate::span) fn tag_of_any(&self, key: &str, value: TagValue<'_>) {
         if let Some(record) = self.existing_record()
-            && let (true, Some(stripe)) = (record.state.is_on_slow_path(), &record.stripe)
+            && let (true, Some(stripe)) = (record.state.has_slow_end(), &record.stripe)
         {
-            return self.slow_tag(record, stripe, key, value);
+            return if record.state.is_on_slow_path() {
+                self.slow_tag(record, stripe, key, value)
+            } else {
+                self.observed_tag(record, stripe, key, value)
+            };
         }
         if key == SAMPLING_PRIORITY {
             return self.priority(value);
+        }
+        self.keep_tag(key, value);
+    }
+
+    /// A tag of a span that is not on the slow path, for observers of finished spans too.
+    #[inline(never)]
+    fn observed_tag(
+        &self,
+        record: &SpanRecord,
+        shared: &SpanShared,
+        key: &str,
+        value: TagValue<'_>,
+    ) {
+        observer::tag_set_off_slow_path(record, shared, key, value);
+        if key == SAMPLING_PRIORITY {
+            return set_priority(record, shared, value);
         }
         self.keep_tag(key, value);
     }
@@ -207,7 +227,7 @@ impl Span {
     #[inline(never)]
     fn slow_tag(&self, record: &SpanRecord, shared: &SpanShared, key: &str, value: TagValue<'_>) {
         if !shared.hooks.is_empty() {
-            observer::tag_set(self, record, key, value);
+            observer::tag_set(self, record, shared, key, value);
         }
         if key == SAMPLING_PRIORITY {
             return set_priority(record, shared, value);
@@ -228,9 +248,23 @@ impl Span {
 
     /// A tag of a span that is not surely sampled, or on the slow path.
     fn unsampled_tag(&self, key: &str, value: TagValue<'_>) {
-        if self.existing_record().is_some_and(|record| record.state.wants_tags()) {
+        let Some(record) = self.existing_record() else { return };
+        if record.state.is_only_observed() {
+            self.only_observed_tag(key, value);
+        } else if record.state.wants_tags() {
             self.tag_of_any(key, value);
         }
+    }
+
+    /// A tag of a span that is not sampled, for observers of finished spans.
+    #[inline(never)]
+    fn only_observed_tag(&self, key: &str, value: TagValue<'_>) {
+        let Some(record) = self.existing_record() else { return };
+        let Some(stripe) = &record.stripe else { return };
+        if key.len() == SAMPLING_PRIORITY.len() {
+            return self.observed_tag(record, stripe, key, value);
+        }
+        observer::store_tag(record, stripe, key, value);
     }
 
     /// Returns the record of a span that is sampled, and whose sampler is not called again.

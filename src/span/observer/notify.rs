@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use super::finish_observers::store_tag;
 use super::span_observers::{SpanObservers, call_observer, is_within_observer};
 use super::start_tags::StartTags;
 use super::traits::{FinishCallback, SpanFinish, StartSpanOptions};
@@ -125,7 +126,16 @@ fn list_name(observers: &SpanObservers, record: &SpanRecord) {
 
 /// Notifies the observers of a span of a tag that is about to be set.
 #[cold]
-pub(in crate::span) fn tag_set(span: &Span, record: &SpanRecord, key: &str, value: TagValue<'_>) {
+pub(in crate::span) fn tag_set(
+    span: &Span,
+    record: &SpanRecord,
+    shared: &SpanShared,
+    key: &str,
+    value: TagValue<'_>,
+) {
+    if shared.hooks.finish_observers.is_some() {
+        store_tag(record, shared, key, value);
+    }
     if is_within_observer() {
         return;
     }

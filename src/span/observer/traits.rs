@@ -4,17 +4,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::interest::ObserverInterest;
+use super::observed_span::ObservedSpan;
 use super::start_tags::StartTags;
 use crate::encoding::ReferenceView;
 use crate::span::repr::Span;
 use crate::span::tag::TagValue;
 
-/// Receives a notification for each span that a tracer starts, and may observe it to its end.
+/// Receives a notification for each span that a tracer starts, and may observe it to its end; or, for a
+/// fraction of the cost, one for each span that is finished, if that is its
+/// [interest](Self::interest).
 ///
 /// An observer sees every span, sampled or not, with names and values as they were given, before
-/// they are truncated. It is called after the sampling decision and before the tags that the span
+/// they are truncated. At a start, it is called after the sampling decision and before the tags that the span
 /// is started with, of which each is passed to [`SpanObserver::on_set_tag`] too. Several observers
-/// are called in the order in which they were [registered](crate::TracerBuilder::observer).
+/// are called in the order in which they were [registered](crate::TracerBuilder::observer), those of
+/// finished spans alone after the others.
 ///
 /// No lock is held during a call, so an observer may use the span, and may start others. Its own
 /// actions are not passed to any observer: neither the tags it sets, nor the names it gives, nor
@@ -24,8 +29,9 @@ use crate::span::tag::TagValue;
 /// # Cost
 ///
 /// Called on the application's threads, so it must not block. With an observer, every span of the
-/// tracer has a record and reads the clock, and the returned observer is allocated. A tracer
-/// without observers pays nothing.
+/// tracer has a record and reads the clock. Unless only [finished
+/// spans](crate::ObserverInterest::finished_spans) are wanted, each call on a span takes the slow path, and
+/// the returned observer is allocated. A tracer without observers pays nothing.
 ///
 /// # Source
 ///
@@ -68,6 +74,12 @@ use crate::span::tag::TagValue;
 /// # Ok::<(), jaeger_client::ConfigError>(())
 /// ```
 pub trait Observer: fmt::Debug + Send + Sync {
+    /// Returns what the observer is to be notified of. Called once, when the tracer is built; everything by
+    /// default.
+    fn interest(&self) -> ObserverInterest {
+        ObserverInterest::all()
+    }
+
     /// Called when a span was started. The returned span observer is called until the span is
     /// finished.
     ///
@@ -78,10 +90,32 @@ pub trait Observer: fmt::Debug + Send + Sync {
         span: &Span,
         operation: &str,
         options: &StartSpanOptions<'_>,
-    ) -> Option<Box<dyn SpanObserver>>;
+    ) -> Option<Box<dyn SpanObserver>> {
+        let _ = (span, operation, options);
+        None
+    }
+
+    /// Called when a span is finished, by any handle, or because the last one was dropped. Called only
+    /// if the observer's interest is in [finished
+    /// spans](crate::ObserverInterest::finished_spans) alone.
+    ///
+    /// The span can no longer be changed, and may have been handed to the reporter before. It has the tags
+    /// that other observers have set, and not those of a sampler. Spans that an observer starts are not
+    /// observed.
+    fn on_span_finished(&self, span: &ObservedSpan<'_>) {
+        let _ = span;
+    }
 }
 
 impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn interest(&self) -> ObserverInterest {
+        (**self).interest()
+    }
+
+    fn on_span_finished(&self, span: &ObservedSpan<'_>) {
+        (**self).on_span_finished(span);
+    }
+
     fn on_start_span(
         &self,
         span: &Span,

@@ -21,6 +21,12 @@ pub(crate) struct SpanData {
     /// The start of the span.
     start: StoredStart,
     pub(crate) finished: bool,
+    /// Whether observers are notified of the finished span. Set at each start of a tracer that has
+    /// such observers, and of no meaning to others.
+    pub(in crate::span) is_observed: bool,
+    /// The offset in the draft's tags from which on they are those of an observed span, and not of its
+    /// sampler.
+    pub(in crate::span) observed_from: u32,
     pub(crate) baggage: Option<Arc<Baggage>>,
     /// The fields that few spans use.
     pub(in crate::span) extras: Option<Box<SpanExtras>>,

@@ -6,6 +6,7 @@ use super::large::LargeMemory;
 use super::log_limit::LogRing;
 use super::trace_state::DEBUG;
 use crate::span::context::SpanContext;
+use crate::span::observer::ObservedTags;
 use crate::span::shared::SpanShared;
 use crate::span::tag::TagValue;
 
@@ -21,6 +22,9 @@ pub(in crate::span) struct SpanExtras {
     pub(super) caller: Option<Arc<SpanContext>>,
     /// The limit of the logs, from the first one that was limited on. The memory is reused.
     pub(super) log_ring: Option<Box<LogRing>>,
+    /// The tags for observers of the finished span, where they are not those of the draft. Cleared at each
+    /// start of a tracer that has such observers; the memory is reused.
+    pub(in crate::span) observed_tags: ObservedTags,
     /// The record's share in what large records may take, which outlives the span.
     pub(super) large: LargeMemory,
 }

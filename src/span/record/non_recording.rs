@@ -215,7 +215,7 @@ impl NonRecording {
         if self.parts.outcome.get().is_some() {
             return None;
         }
-        self.parts.trace_state.get_mut().take_if(|state| state.is_surely_unsampled())
+        self.parts.trace_state.get_mut().take_if(|state| state.is_only_counted())
     }
 
     /// Takes the tracer's stripe, with the only handle.

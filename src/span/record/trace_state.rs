@@ -24,6 +24,9 @@ const BUFFERED: u32 = 0x400;
 /// From when it was first buffered until the state begins anew.
 const TRACKED: u32 = 0x800;
 
+/// Observers of finished spans are to be notified of spans of the trace.
+const OBSERVED: u32 = 0x1000;
+
 /// Tags and logs are recorded if any of these bits is set.
 const RECORDING: u32 = SAMPLED as u32 | UNDECIDED | BUFFERED;
 
@@ -32,6 +35,17 @@ const PENDING: u32 = UNDECIDED | BUFFERED;
 
 /// Spans of the trace do not start, change and end on the fast path.
 const ON_SLOW_PATH: u32 = PENDING | SLOW_PATH | TRACKED;
+
+/// Spans of the trace do not end on the fast path.
+const SLOW_END: u32 = ON_SLOW_PATH | OBSERVED;
+
+/// Returns the bits with `flags` added. Tags of an observed trace that is recorded from here on are
+/// stored for observers as they were before: its spans take the slow path.
+const fn with_added(bits: u32, flags: u8) -> u32 {
+    let is_newly_sampled = bits & SAMPLED as u32 == 0 && flags & SAMPLED != 0;
+    let path = if is_newly_sampled && bits & OBSERVED != 0 { SLOW_PATH } else { 0 };
+    bits | flags as u32 | path
+}
 
 /// The flags of a trace's local part. Changing them on one span changes them for all, so that
 /// `sampling.priority` on a late span also records the spans above.
@@ -95,12 +109,61 @@ impl TraceState {
     /// Returns whether a tag is kept, or somebody is to be notified of it.
     #[inline]
     pub(crate) fn wants_tags(&self) -> bool {
-        self.bits() & (RECORDING | SLOW_PATH) != 0
+        self.bits() & (RECORDING | SLOW_PATH | OBSERVED) != 0
     }
 
     /// Has the trace's spans take the slow path.
     pub(crate) fn take_slow_path(&self) {
         self.bits.fetch_or(SLOW_PATH, Ordering::Relaxed);
+    }
+
+    /// Has observers notified of the trace's spans when these are finished.
+    pub(crate) fn observe(&self) {
+        if !self.is_observed() {
+            self.bits.fetch_or(OBSERVED, Ordering::Relaxed);
+        }
+    }
+
+    /// Does the same in a trace that no other span has joined.
+    #[inline]
+    pub(crate) fn observe_new(&self) {
+        self.bits.store(self.bits() | OBSERVED, Ordering::Relaxed);
+    }
+
+    /// Returns whether observers may be notified of finished spans of the trace.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        self.bits() & OBSERVED != 0
+    }
+
+    /// Returns whether it is surely not sampled, and observed, and nothing else is done to its spans.
+    #[inline]
+    pub(crate) fn is_only_observed(&self) -> bool {
+        self.bits() & (u32::from(SAMPLED) | SLOW_END) == OBSERVED
+    }
+
+    /// Returns whether the time of an end is needed: the trace is recorded, or observed.
+    #[inline]
+    pub(crate) fn has_timed_end(&self) -> bool {
+        self.bits() & (RECORDING | OBSERVED) != 0
+    }
+
+    /// Returns whether an end needs more than the fast path.
+    #[inline]
+    pub(crate) fn has_slow_end(&self) -> bool {
+        self.bits() & SLOW_END != 0
+    }
+
+    /// Returns whether a span that ends is sent, and nothing else is done.
+    #[inline]
+    pub(crate) fn is_only_sent(&self) -> bool {
+        self.bits() & (u32::from(SAMPLED) | SLOW_END) == u32::from(SAMPLED)
+    }
+
+    /// Returns whether a span that ends is counted as not sampled, and nothing else is done.
+    #[inline]
+    pub(crate) fn is_only_counted(&self) -> bool {
+        self.bits() & (u32::from(SAMPLED) | SLOW_END) == 0
     }
 
     /// Returns whether the sampler is to be called again.
@@ -151,7 +214,7 @@ impl TraceState {
     /// Has no spans buffered any more, as it is sampled now, whatever a sampler would say. False if they
     /// were not buffered.
     pub(crate) fn release(&self) -> bool {
-        let sampled = |bits| (bits & BUFFERED != 0).then_some(bits & !PENDING | u32::from(SAMPLED));
+        let sampled = |bits| (bits & BUFFERED != 0).then_some(with_added(bits & !PENDING, SAMPLED));
         self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sampled).is_ok()
     }
 
@@ -188,7 +251,8 @@ impl TraceState {
     }
 
     pub(crate) fn add(&self, flags: u8) {
-        self.bits.fetch_or(u32::from(flags), Ordering::Relaxed);
+        let added = |bits| Some(with_added(bits, flags));
+        let _ = self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added);
     }
 
     pub(crate) fn remove(&self, flags: u8) {
@@ -199,7 +263,8 @@ impl TraceState {
     pub(crate) fn force(&self, flags: u8, now: u64) {
         let _ = self.forced_at.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
         // A thread that sees the flags sees the time too.
-        self.bits.fetch_or(u32::from(flags), Ordering::Release);
+        let added = |bits| Some(with_added(bits, flags));
+        let _ = self.bits.fetch_update(Ordering::Release, Ordering::Relaxed, added);
     }
 
     /// Returns when recording was forced, if it was.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::support::SOON;
-use crate::support::broken::{Broken, Carrier};
+use crate::support::broken::{Broken, BrokenAtEnd, Carrier};
 use jaeger_client::propagation::{Format, JaegerFormat};
 use jaeger_client::sampler::{ConstSampler, PrioritySampler};
 use jaeger_client::{
@@ -40,6 +40,7 @@ fn build(broken: &Broken, in_a_list: bool) -> Result<(Tracer, Closer), ConfigErr
         .baggage_restriction_manager(broken.clone())
         .debug_throttler(broken.clone())
         .observer(broken.clone())
+        .observer(BrokenAtEnd(broken.clone()))
         .metrics(broken.clone())
         .rpc_metrics(true)
         .transport(broken.clone())
@@ -134,6 +135,7 @@ const WALK: &[(&str, Check)] = &[
     ("DebugThrottler::updates", NOTHING_MORE),
     ("DebugThrottler::throttled", NOTHING_MORE),
     ("Observer::on_start_span", |life| assert_eq!(life.closed.observer_panics, 5)),
+    ("Observer::on_span_finished", |life| assert_eq!(life.closed.observer_panics, 5)),
     ("SpanObserver::on_set_operation_name", |life| assert_eq!(life.closed.observer_panics, 1)),
     ("SpanObserver::on_set_tag", |life| assert!(life.closed.observer_panics >= 5)),
     ("SpanObserver::on_finish", |life| assert_eq!(life.closed.observer_panics, 5)),
@@ -164,7 +166,7 @@ const STARTS: &[&str] =
     &["Sampler::start", "BaggageRestrictionManager::start", "DebugThrottler::start"];
 
 /// Asked before any part is started.
-const BEFORE_STARTS: &str = "Format::keys";
+const BEFORE_STARTS: [&str; 2] = ["Format::keys", "Observer::interest"];
 
 /// Asked when a list of samplers is built, which has no tracer yet.
 const IN_A_LIST: &str = "Sampler::memory_bits";
@@ -237,15 +239,17 @@ fn a_part_that_panics_when_it_is_to_begin_is_an_error_and_the_others_are_closed(
 }
 
 #[test]
-fn a_format_that_panics_about_its_keys_is_an_error() {
-    let broken = Broken::default();
-    broken.arm(Some(BEFORE_STARTS));
-    match build(&broken, false) {
-        Err(ConfigError::Panicked { callback }) => assert_eq!(callback, BEFORE_STARTS),
-        other => panic!("{other:?}"),
+fn a_part_that_panics_about_what_it_wants_is_an_error() {
+    for method in BEFORE_STARTS {
+        let broken = Broken::default();
+        broken.arm(Some(method));
+        match build(&broken, false) {
+            Err(ConfigError::Panicked { callback }) => assert_eq!(callback, method),
+            other => panic!("{method}: {other:?}"),
+        }
+        assert!(STARTS.iter().all(|start| broken.calls(start) == 0), "{method}");
+        assert!(broken.has_said(method));
     }
-    assert!(STARTS.iter().all(|start| broken.calls(start) == 0));
-    assert!(broken.has_said(BEFORE_STARTS));
 }
 
 #[test]
@@ -395,7 +399,8 @@ fn the_walk_and_the_page_have_every_method_of_every_trait_that_users_write() {
         .iter()
         .map(|(method, _)| *method)
         .chain(STARTS.iter().copied())
-        .chain([IN_A_LIST, BEFORE_STARTS])
+        .chain(BEFORE_STARTS)
+        .chain([IN_A_LIST])
         .chain(SOURCES)
         .map(str::to_owned)
         .collect();
