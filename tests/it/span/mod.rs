@@ -5,10 +5,12 @@ mod deferred;
 mod disabled;
 #[cfg(feature = "fast-clock")]
 mod fast_clock;
+mod finish_observers;
 mod first_guess;
 mod inspect;
 mod laws;
 mod logs;
+mod observer_laws;
 mod observers;
 mod open_spans;
 mod options;
