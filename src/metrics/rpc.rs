@@ -8,7 +8,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::guarded::Guarded;
 use super::{Counter, Instruments, MetricKind, Timer};
-use crate::span::{Observer, Span, SpanFinish, SpanObserver, StartSpanOptions, TagValue};
+use crate::span::{ObservedSpan, Observer, ObserverInterest, TagValue};
 
 /// Counts and times server spans; the module's table lists the metrics.
 ///
@@ -17,7 +17,7 @@ use crate::span::{Observer, Span, SpanFinish, SpanObserver, StartSpanOptions, Ta
 /// `rpcmetrics.Observer` in jaeger-client-go, `rpcmetrics/observer.go`.
 #[derive(Debug)]
 pub(crate) struct RpcMetrics {
-    endpoints: Arc<Endpoints>,
+    endpoints: Endpoints,
 }
 
 impl RpcMetrics {
@@ -27,75 +27,73 @@ impl RpcMetrics {
             factory.describe(kind, name, help);
         }
         let endpoints = Endpoints { factory, by_name: RwLock::default(), other: Mutex::default() };
-        Self { endpoints: Arc::new(endpoints) }
+        Self { endpoints }
     }
 }
 
 impl Observer for RpcMetrics {
-    fn on_start_span(
-        &self,
-        _span: &Span,
-        operation: &str,
-        _options: &StartSpanOptions<'_>,
-    ) -> Option<Box<dyn SpanObserver>> {
-        let seen = Seen { name: operation.to_owned(), ..Seen::default() };
-        Some(Box::new(Followed { endpoints: Arc::clone(&self.endpoints), seen: Mutex::new(seen) }))
-    }
-}
-
-/// A span that may become a server span.
-struct Followed {
-    endpoints: Arc<Endpoints>,
-    seen: Mutex<Seen>,
-}
-
-/// The tags of the span so far.
-#[derive(Debug, Default)]
-struct Seen {
-    name: String,
-    serves: bool,
-    failed: bool,
-    status: u16,
-}
-
-impl SpanObserver for Followed {
-    fn on_set_operation_name(&self, _span: &Span, name: &str) {
-        name.clone_into(&mut self.seen.lock().name);
+    fn interest(&self) -> ObserverInterest {
+        ObserverInterest::finished_spans([SPAN_KIND, ERROR, STATUS_CODE, STABLE_STATUS_CODE])
     }
 
-    fn on_set_tag(&self, _span: &Span, key: &str, value: TagValue<'_>) {
-        let mut seen = self.seen.lock();
-        match (key, value) {
-            ("span.kind", TagValue::Str("server")) => seen.serves = true,
-            ("span.kind", TagValue::Str("client")) => seen.serves = false,
-            ("error", TagValue::Bool(failed)) => seen.failed = failed,
-            ("error", TagValue::Str(text)) => seen.failed = truth(text).unwrap_or(seen.failed),
-            (STATUS_CODE | STABLE_STATUS_CODE, TagValue::I64(code)) => seen.status = status(code),
-            (STATUS_CODE | STABLE_STATUS_CODE, TagValue::U64(code)) => {
-                seen.status = status(i64::try_from(code).unwrap_or(0));
-            }
-            (STATUS_CODE | STABLE_STATUS_CODE, TagValue::Str(text)) => {
-                seen.status = text.parse().map_or(seen.status, status);
-            }
-            _ => {}
-        }
-    }
-
-    fn on_finish(&self, _span: &Span, finish: &SpanFinish) {
-        let Seen { name, serves, failed, status } = std::mem::take(&mut *self.seen.lock());
-        if !serves || name.is_empty() {
+    fn on_span_finished(&self, span: &ObservedSpan<'_>) {
+        let name = span.operation_name();
+        if !serves(span) || name.is_empty() {
             return;
         }
-        let endpoint = self.endpoints.get(&name);
+        let Seen { failed, status } = Seen::of(span);
+        let endpoint = self.endpoints.get(name);
         let (requests, latency) = &endpoint.by_error[usize::from(failed)];
         requests.inc(1);
-        latency.record(finish.duration);
+        latency.record(span.duration());
         let class = usize::from(status / 100).checked_sub(2);
         if let Some(class) = class.and_then(|class| endpoint.by_class.get(class)) {
             class.inc(1);
         }
     }
 }
+
+/// Returns whether a span is a server span. Kinds other than those of calls do not count.
+fn serves(span: &ObservedSpan<'_>) -> bool {
+    span.values(SPAN_KIND).fold(false, |serves, kind| match kind {
+        TagValue::Str("server") => true,
+        TagValue::Str("client") => false,
+        _ => serves,
+    })
+}
+
+/// The result of a request. Of several values of a tag, the last one that can be read counts.
+#[derive(Debug, Default)]
+struct Seen {
+    failed: bool,
+    status: u16,
+}
+
+impl Seen {
+    fn of(span: &ObservedSpan<'_>) -> Self {
+        let mut seen = Self::default();
+        for (key, value) in span.tags() {
+            seen.add(key, value);
+        }
+        seen
+    }
+
+    fn add(&mut self, key: &str, value: TagValue<'_>) {
+        match (key, value) {
+            (ERROR, TagValue::Bool(failed)) => self.failed = failed,
+            (ERROR, TagValue::Str(text)) => self.failed = truth(text).unwrap_or(self.failed),
+            // Unsigned numbers come as signed ones.
+            (STATUS_CODE | STABLE_STATUS_CODE, TagValue::I64(code)) => self.status = status(code),
+            (STATUS_CODE | STABLE_STATUS_CODE, TagValue::Str(text)) => {
+                self.status = text.parse().map_or(self.status, status);
+            }
+            _ => {}
+        }
+    }
+}
+
+const SPAN_KIND: &str = crate::tags::SPAN_KIND;
+const ERROR: &str = crate::tags::ERROR;
 
 /// Status codes by OpenTracing's name, and by OpenTelemetry's.
 const STATUS_CODE: &str = "http.status_code";

@@ -60,7 +60,7 @@ impl TracerBuilder {
     ///
     /// # Cost
     ///
-    /// That of an [observer](Self::observer): every span is observed to its end, as any may become
+    /// That of an observer of [finished spans](crate::ObserverInterest::finished_spans): any span may become
     /// a server span. A server span calls two or three instruments, on its own thread.
     ///
     /// # Source
@@ -88,7 +88,8 @@ impl TracerBuilder {
     }
 
     /// Adds an observer of each span. Several observers are called in the order in which they were
-    /// added.
+    /// added, those of [finished spans](crate::ObserverInterest::finished_spans) alone after the others.
+    /// Asks for the observer's [interest](crate::Observer::interest) when the tracer is built.
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observers.push(Box::new(observer));
         self

@@ -3,10 +3,11 @@
 //! A case is measured in its steady state: buffers are warm, and the tracer is flushed between
 //! bursts so that its thread never takes a buffer in the middle of one.
 
+mod observed;
 mod propagation;
 
 use std::hint::black_box;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use jaeger_client::metrics::InMemoryMetrics;
@@ -16,8 +17,7 @@ use jaeger_client::sampler::{
 };
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
-    Closer, Observer, OwnedSpan, Span, SpanFinish, SpanObserver, StartSpanOptions, TagValue,
-    TailSamplingConfig, Tracer, TracerBuilder, TransportError,
+    Closer, OwnedSpan, Span, TagValue, TailSamplingConfig, Tracer, TracerBuilder, TransportError,
 };
 
 use crate::Outcome;
@@ -182,7 +182,7 @@ const BURSTS: u64 = 3;
 
 /// All cases, in the order in which they are shown.
 pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(propagation::CASES)
+    CASES.iter().chain(observed::CASES).chain(propagation::CASES)
 }
 
 const CASES: &[Case] = &[
@@ -260,14 +260,6 @@ const CASES: &[Case] = &[
     })
     .within(995, 995, 0)
     .in_time(5, 240),
-    Case::new("root + 3 tags, observed", 200, |meter| {
-        let (tracer, _closer) = observed(true)?;
-        meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
-    }),
-    Case::new("unsampled, 3 tags set, observed", 200, |meter| {
-        let (tracer, _closer) = observed(false)?;
-        meter.run(&tracer, || three_tags(&tracer.start_span("GET /orders")))
-    }),
     Case::new("child + 3 tags + log of 2 fields", 200, |meter| {
         let (tracer, _closer) = tracer(true)?;
         child_with_log(meter, &tracer)
@@ -447,34 +439,6 @@ fn sampled_by(sampler: impl Sampler + 'static) -> Outcome<(Tracer, Closer)> {
 
 fn with_metrics(sampler: impl Sampler + 'static) -> Outcome<(Tracer, Closer)> {
     Ok(builder(sampler).metrics(InMemoryMetrics::new()).build()?)
-}
-
-/// One with an observer that wants to hear all and does nothing.
-fn observed(sampled: bool) -> Outcome<(Tracer, Closer)> {
-    Ok(builder(ConstSampler::new(sampled)).observer(Idle).build()?)
-}
-
-#[derive(Debug)]
-struct Idle;
-
-impl Observer for Idle {
-    fn on_start_span(
-        &self,
-        _span: &Span,
-        _operation: &str,
-        options: &StartSpanOptions<'_>,
-    ) -> Option<Box<dyn SpanObserver>> {
-        Some(Box::new(IdleOnSpan(options.start_time())))
-    }
-}
-
-/// Of a size that has to be allocated.
-struct IdleOnSpan(SystemTime);
-
-impl SpanObserver for IdleOnSpan {
-    fn on_finish(&self, _span: &Span, finish: &SpanFinish) {
-        black_box((self.0, finish.duration));
-    }
 }
 
 /// Samples nothing, and keeps what errs.
