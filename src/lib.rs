@@ -109,10 +109,10 @@ pub use self::saved::SavedBatchesError;
 #[doc(hidden)]
 pub use self::span::ReferenceSink;
 pub use self::span::{
-    AsSpanContext, FinishOptions, InSpan, IntoTagValue, LogFields, LogRecord, ObservedSpan,
-    Observer, ObserverInterest, OpenSpan, OpenSpans, OwnedSpan, OwnedTagValue, Parent, Scope, Span,
-    SpanBuilder, SpanContext, SpanFinish, SpanObserver, SpanOptions, StartSpanOptions, TagValue,
-    TraceFutureExt, wrap,
+    AsSpanContext, CompactSpan, FinishOptions, InSpan, IntoTagValue, LogFields, LogRecord,
+    ObservedSpan, Observer, ObserverInterest, OpenSpan, OpenSpans, OwnedSpan, OwnedTagValue,
+    Parent, PreparedSpan, Scope, Span, SpanBuilder, SpanContext, SpanFinish, SpanObserver,
+    SpanOptions, StartSpanOptions, TagValue, TraceFutureExt, wrap,
 };
 pub use self::stats::{DestinationStats, Dropped, FlushReport, QueueStats, Stats};
 pub use self::tail::TailSamplingConfig;

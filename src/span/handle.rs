@@ -165,7 +165,7 @@ impl Span {
     /// For synchronous code only: across an `.await` use
     /// [`TraceFutureExt::in_span`](crate::TraceFutureExt::in_span), or another task sees this span as its own.
     pub fn activate(&self) -> Scope {
-        Scope::enter(self.clone())
+        Scope::enter(self.record_handle())
     }
 
     /// Returns the active span of this thread, or of the task being polled on it, of any tracer;

@@ -58,8 +58,23 @@ pub(super) struct RecordHandle(Option<SharedRecord>);
 
 impl RecordHandle {
     #[inline(always)]
-    fn get(&self) -> Option<&SharedRecord> {
+    pub(super) fn get(&self) -> Option<&SharedRecord> {
         self.0.as_ref()
+    }
+
+    /// Makes a handle on the span.
+    #[inline]
+    pub(super) fn to_span(&self) -> Span {
+        match &self.0 {
+            Some(record) => Span::recorded(SharedRecord::clone(record)),
+            None => Span::none(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn belongs_to(&self, stripe: &Stripe) -> bool {
+        let own = self.get().and_then(|record| record.stripe.as_ref());
+        own.is_some_and(|own| own.is_same(stripe))
     }
 
     /// Takes the record out, so that the drop of the handle does nothing.
@@ -73,6 +88,21 @@ impl Span {
     #[inline]
     pub(super) fn recorded(record: SharedRecord) -> Self {
         Self { repr: Repr::Recorded(RecordHandle(Some(record))) }
+    }
+
+    /// Returns a share in the record, made now if there is none.
+    #[inline]
+    pub(super) fn record_handle(&self) -> RecordHandle {
+        RecordHandle(self.record_or_promote().cloned())
+    }
+
+    /// Converts the handle to a share in the record, made now if there is none.
+    #[inline(always)]
+    pub(super) fn into_record_handle(self) -> RecordHandle {
+        match self.repr {
+            Repr::Recorded(record) => record,
+            repr => Self { repr }.record_handle(),
+        }
     }
 
     /// Takes the record out, so that the drop of the handle ends nothing.
@@ -178,14 +208,6 @@ impl Span {
         self.stripe().map(|stripe| &***stripe)
     }
 
-    pub(super) fn belongs_to(&self, stripe: &Arc<Stripe>) -> bool {
-        self.stripe().is_some_and(|own| own.is_same(stripe))
-    }
-
-    pub(super) fn is_of_same_tracer(&self, other: &Self) -> bool {
-        other.stripe().is_some_and(|stripe| self.belongs_to(stripe))
-    }
-
     /// Counts a call on a span that was finished before it had a record.
     #[cold]
     pub(super) fn misused(&self, call: &'static str) -> &Self {
@@ -193,6 +215,13 @@ impl Span {
             shared.report_misuse(call);
         }
         self
+    }
+}
+
+impl Clone for RecordHandle {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 

@@ -33,7 +33,9 @@ use crate::sampler::SamplerStatus;
 use crate::span;
 use crate::span::counters::Stripes;
 use crate::span::shared::SpanShared;
-use crate::span::{AsSpanContext, OpenSpans, OwnedSpan, Span, SpanBuilder, SpanContext};
+use crate::span::{
+    AsSpanContext, OpenSpans, OwnedSpan, PreparedSpan, Span, SpanBuilder, SpanContext,
+};
 use crate::stats::{DestinationStats, FlushReport, Stats};
 
 /// Starts spans. Cheap to clone, and used from any thread.
@@ -175,6 +177,24 @@ impl Tracer {
     #[inline]
     pub fn start_owned_span(&self, operation: impl Into<Cow<'static, str>>) -> OwnedSpan {
         OwnedSpan::new(self.start_span(operation))
+    }
+
+    /// Notes the start of a span whose parent is not known yet.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let mut prepared = tracer.prepare_span("batch");
+    /// prepared.set_tag("size", 20);
+    /// assert_eq!(tracer.stats().started, 0);
+    /// prepared.start().finish();
+    /// assert_eq!(tracer.stats().started, 1);
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn prepare_span(&self, operation: impl Into<Cow<'static, str>>) -> PreparedSpan {
+        PreparedSpan::new(self.shared.refs.of(span::stripe_index()), operation.into())
     }
 
     /// Begins a span that has more than a name.

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use crate::span::Span;
 use crate::span::counters::Stripe;
+use crate::span::repr::RecordHandle;
 
 /// The active spans, the innermost last, each with the number of its scope.
 struct Stack {
-    entries: Vec<(u64, Span)>,
+    entries: Vec<(u64, RecordHandle)>,
     next: u64,
 }
 
@@ -70,7 +71,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    pub(in crate::span) fn enter(span: Span) -> Self {
+    pub(in crate::span) fn enter(span: RecordHandle) -> Self {
         let number = STACK.try_with(|stack| {
             let mut stack = stack.borrow_mut();
             let number = stack.next;
@@ -90,8 +91,12 @@ impl Drop for Scope {
         // callbacks.
         let _ended = STACK.try_with(|stack| {
             let entries = &mut stack.borrow_mut().entries;
-            let at = entries.iter().rposition(|(number, _)| *number == self.number);
-            let ended = at.map(|at| entries.remove(at));
+            let ended = if entries.last().is_some_and(|(number, _)| *number == self.number) {
+                entries.pop()
+            } else {
+                let at = entries.iter().rposition(|(number, _)| *number == self.number);
+                at.map(|at| entries.remove(at))
+            };
             let _ = DEPTH.try_with(|depth| depth.set(entries.len()));
             ended
         });
@@ -100,24 +105,30 @@ impl Drop for Scope {
 
 /// Returns a handle on the active span.
 pub(in crate::span) fn active() -> Option<Span> {
-    with_nearest(|_| true, Span::clone)
+    with_nearest(|_| true, RecordHandle::to_span)
 }
 
 /// Returns a handle on the nearest active span of a tracer.
 pub(crate) fn active_of(stripe: &Arc<Stripe>) -> Option<Span> {
-    with_nearest(|span| span.belongs_to(stripe), Span::clone)
+    with_nearest(|span| span.belongs_to(stripe), RecordHandle::to_span)
 }
 
 /// Calls `read` with the innermost active span of which `is_wanted` is true, without making a
 /// handle. Only the innermost [`MAX_DEPTH`] spans are searched.
 #[inline]
 pub(in crate::span) fn with_nearest<T>(
-    is_wanted: impl Fn(&Span) -> bool,
-    read: impl FnOnce(&Span) -> T,
+    is_wanted: impl Fn(&RecordHandle) -> bool,
+    read: impl FnOnce(&RecordHandle) -> T,
 ) -> Option<T> {
     let nearest = |stack: &RefCell<Stack>| {
         let stack = stack.borrow();
-        let mut innermost = stack.entries.iter().rev().take(MAX_DEPTH).map(|(_, span)| span);
+        // Nearly always it is the last one.
+        let (_, last) = stack.entries.last()?;
+        if is_wanted(last) {
+            return Some(read(last));
+        }
+        let mut innermost =
+            stack.entries.iter().rev().take(MAX_DEPTH).skip(1).map(|(_, span)| span);
         innermost.find(|span| is_wanted(span)).map(read)
     };
     STACK.try_with(nearest).ok().flatten()
@@ -130,14 +141,17 @@ pub(in crate::span) fn active_of_other_tracers() -> Vec<Span> {
         let stack = stack.borrow();
         let mut innermost = stack.entries.iter().rev().take(MAX_DEPTH).map(|(_, span)| span);
         let Some(first) = innermost.next() else { return Vec::new() };
-        let mut others: Vec<Span> = Vec::new();
-        for span in innermost.filter(|span| !span.is_of_same_tracer(first)) {
-            if !others.iter().any(|other| span.is_of_same_tracer(other)) {
-                others.push(span.clone());
+        let is_of_same_tracer = |one: &RecordHandle, other: &RecordHandle| {
+            let stripe = other.get().and_then(|record| record.stripe.as_ref());
+            stripe.is_some_and(|stripe| one.belongs_to(stripe))
+        };
+        let mut others: Vec<&RecordHandle> = Vec::new();
+        for span in innermost.filter(|span| !is_of_same_tracer(span, first)) {
+            if !others.iter().any(|other| is_of_same_tracer(span, other)) {
+                others.push(span);
             }
         }
-        others.reverse();
-        others
+        others.into_iter().rev().map(RecordHandle::to_span).collect()
     };
     STACK.try_with(collect).unwrap_or_default()
 }

@@ -22,9 +22,11 @@ mod baggage;
 pub(super) mod deferred;
 pub(super) mod finish;
 mod join;
+pub(super) mod prepare;
 mod priority;
 pub(super) mod start;
 pub(super) mod tail;
+pub(super) mod unstarted_tags;
 mod write;
 
 pub(crate) use self::start::plain as start_plain;

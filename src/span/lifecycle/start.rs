@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::join::{self, Tags};
 use super::priority::set_priority;
+use super::unstarted_tags::set_slow_tag;
 use super::{deferred, tail};
 use crate::encoding::FollowsFrom;
 use crate::id::{self, SpanId, TraceId};
@@ -151,22 +152,22 @@ fn root_of<const IS_OBSERVED: bool>(
 
 /// Draws the id of a span whose trace and parent are in its record.
 #[inline]
-fn draw_id(record: &mut SpanRecord, stripe: &Stripe) {
+pub(super) fn draw_id(record: &mut SpanRecord, stripe: &Stripe) {
     record.ids.span = SpanId::new(stripe.ids.next());
 }
 
 /// A span about to be started.
 pub(in crate::span) struct UnstartedSpan<'a> {
-    stripe: &'a Arc<Stripe>,
+    pub(super) stripe: &'a Arc<Stripe>,
     /// The span's record, to which options are written as they come: a struct in the builder would
     /// be moved at each of its steps.
-    record: OwnedRecord,
-    parent_kind: ParentKind,
+    pub(super) record: OwnedRecord,
+    pub(super) parent_kind: ParentKind,
     /// Whether the parent so far has a trace, which the span then joins.
-    joins: bool,
+    pub(super) joins: bool,
     pub(in crate::span) ignores_active: bool,
     /// Whether the record has any of the extras.
-    has_extras: bool,
+    pub(super) has_extras: bool,
 }
 
 impl<'a> UnstartedSpan<'a> {
@@ -201,12 +202,14 @@ impl<'a> UnstartedSpan<'a> {
     fn refer_to_active(&mut self) {
         if active::is_any_active() {
             let stripe = self.stripe;
-            let belongs_here = |span: &Span| span.belongs_to(stripe);
-            active::with_nearest(belongs_here, |span| {
-                if let Some(record) = span.record_or_promote() {
-                    self.reference(false).note_record(record);
-                }
-            });
+            active::with_nearest(
+                |span| span.belongs_to(stripe),
+                |span| {
+                    if let Some(record) = span.get() {
+                        self.reference(false).note_record(record);
+                    }
+                },
+            );
         }
     }
 
@@ -228,34 +231,7 @@ impl<'a> UnstartedSpan<'a> {
     #[cold]
     #[inline(never)]
     fn slow_tag(&mut self, key: &str, value: TagValue<'_>) {
-        if key == SAMPLING_PRIORITY {
-            self.set_priority(value);
-        } else {
-            let mut max_bytes = self.stripe.start.max_tag_value_bytes;
-            if value.byte_len() > max_bytes && observer::is_wanted_at_finish(self.stripe, key) {
-                // Truncated once it was stored for observers.
-                self.has_extras = true;
-                max_bytes = usize::MAX;
-            }
-            self.record.data.get_mut().tag(key, value, self.stripe, max_bytes);
-        }
-    }
-
-    #[cold]
-    fn set_priority(&mut self, value: TagValue<'_>) {
-        if self.stripe.hooks.want_tags() {
-            let data = self.record.data.get_mut();
-            data.tag(SAMPLING_PRIORITY, value, self.stripe, usize::MAX);
-        }
-        // Values of other types are ignored.
-        let number = match value {
-            TagValue::I64(number) => TagValue::I64(number),
-            TagValue::U64(number) => TagValue::U64(number),
-            TagValue::F64(number) => TagValue::F64(number),
-            _ => return,
-        };
-        self.has_extras = true;
-        self.record.extras().priority = Some(number);
+        self.has_extras |= set_slow_tag(&mut self.record, self.stripe, key, value);
     }
 
     /// Sets the start time, in nanoseconds since the Unix epoch.
@@ -269,10 +245,7 @@ impl<'a> UnstartedSpan<'a> {
 
     #[inline(always)]
     pub(in crate::span) fn start(mut self) -> Span {
-        if self.has_extras
-            || self.stripe.start.by_builder != StartPath::Fast
-            || self.stripe.is_forked()
-        {
+        if self.is_slow() {
             return self.start_slow();
         }
         if self.parent_kind == ParentKind::None && !self.ignores_active {
@@ -286,10 +259,17 @@ impl<'a> UnstartedSpan<'a> {
         Span::recorded(owned.into_shared())
     }
 
+    #[inline(always)]
+    pub(super) fn is_slow(&self) -> bool {
+        self.has_extras
+            || self.stripe.start.by_builder != StartPath::Fast
+            || self.stripe.is_forked()
+    }
+
     /// Starts a span with extras, or with callbacks at the start.
     #[cold]
     #[inline(never)]
-    fn start_slow(mut self) -> Span {
+    pub(super) fn start_slow(mut self) -> Span {
         let extras = self.record.data.get_mut().extras.as_ref();
         let has_ids = extras
             .and_then(|extras| extras.start.as_ref())

@@ -16,7 +16,7 @@ pub(super) use self::data::SpanData;
 pub(super) use self::extras::SamplingRequest;
 pub(super) use self::non_recording::NonRecording;
 pub(super) use self::owned::{OwnedRecord, SharedRecord};
-pub(super) use self::pool::{give, give_state, take};
+pub(super) use self::pool::{copy_of, give, give_state, give_unstarted, take};
 pub(super) use self::reference::ParentKind;
 pub use self::reference::ReferenceSink;
 pub(super) use self::span_record::SpanRecord;

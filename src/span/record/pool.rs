@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::owned::OwnedRecord;
+use super::span_record::SpanRecord;
 use super::trace_state::TraceState;
 
 /// The `count` entries that a thread returned last.
@@ -106,6 +107,33 @@ pub(in crate::span) fn give(record: OwnedRecord) {
             give_back(pool, other);
         }
     });
+}
+
+/// Returns a record to the pool that no span was started with.
+#[cold]
+pub(in crate::span) fn give_unstarted(mut record: OwnedRecord) {
+    if record.recycle() {
+        give(record);
+    }
+}
+
+/// Returns a copy of the options that do not depend on a parent: name, start time, tags and priority.
+#[cold]
+#[inline(never)]
+pub(in crate::span) fn copy_of(record: &mut SpanRecord) -> OwnedRecord {
+    let from = record.data.get_mut();
+    let mut copy = take();
+    let start = from.extras.as_ref().and_then(|extras| extras.start.as_ref());
+    let priority = start.and_then(|start| start.priority);
+    if priority.is_some() {
+        copy.extras().priority = priority;
+    }
+    let to = copy.data.get_mut();
+    to.set_start(from.start());
+    to.draft.begin(from.draft.name.clone());
+    to.draft.tags.extend(from.draft.tags.bytes());
+    to.draft.set_tag_count(from.draft.tag_count());
+    copy
 }
 
 /// Takes the state of an unsampled trace from the pool, or makes one.

@@ -16,6 +16,7 @@ mod open_spans;
 mod options;
 mod owned;
 mod ported;
+mod prepared;
 mod references;
 mod regressions;
 mod tags;

@@ -1,0 +1,54 @@
+//! The start of a prepared span.
+
+use std::sync::Arc;
+
+use super::join;
+use super::start::{UnstartedSpan, draw_id};
+use crate::span::counters::{SpanOrigin, Stripe};
+use crate::span::record::{self, OwnedRecord, ParentKind};
+use crate::span::repr::Span;
+
+impl<'a> UnstartedSpan<'a> {
+    /// Continues with a record that options were written to before. An active span is not the parent.
+    #[inline(always)]
+    pub(in crate::span) fn prepared(
+        stripe: &'a Arc<Stripe>,
+        record: OwnedRecord,
+        has_extras: bool,
+        (parent_kind, joins): (ParentKind, bool),
+    ) -> Self {
+        Self { stripe, record, parent_kind, joins, ignores_active: true, has_extras }
+    }
+
+    /// Starts a prepared span, and returns a copy of what was noted if the span is not recorded. Not a part
+    /// of [`start`](Self::start), which would take more instructions then.
+    pub(in crate::span) fn start_retaining(self) -> (Span, Option<OwnedRecord>) {
+        if self.is_slow() {
+            return self.start_slow_retaining();
+        }
+        let Self { stripe, record: mut owned, joins, .. } = self;
+        let record = &mut *owned;
+        record.begin(stripe);
+        let span_origin = if joins {
+            draw_id(record, stripe);
+            SpanOrigin::Joined
+        } else {
+            join::trace(record, stripe, None)
+        };
+        let retained = (!record.state.is_recording()).then(|| record::copy_of(record));
+        join::begin(record, stripe, stripe.started(span_origin));
+        (Span::recorded(owned.into_shared()), retained)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn start_slow_retaining(mut self) -> (Span, Option<OwnedRecord>) {
+        let copy = record::copy_of(&mut self.record);
+        let span = self.start_slow();
+        if !span.is_recording() {
+            return (span, Some(copy));
+        }
+        record::give_unstarted(copy);
+        (span, None)
+    }
+}

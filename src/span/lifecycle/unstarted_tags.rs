@@ -1,0 +1,53 @@
+//! Tags of spans that are not started.
+
+use crate::span::observer;
+use crate::span::record::SpanRecord;
+use crate::span::shared::SpanShared;
+use crate::span::tag::TagValue;
+use crate::tags::SAMPLING_PRIORITY;
+
+/// Sets a tag of a span that is not started.
+#[inline(always)]
+pub(in crate::span) fn set_tag(
+    record: &mut SpanRecord,
+    shared: &SpanShared,
+    has_extras: &mut bool,
+    (key, value): (&str, TagValue<'_>),
+) {
+    if !record.data.get_mut().try_tag(key, value, shared.start.max_tag_value_bytes) {
+        *has_extras |= set_slow_tag(record, shared, key, value);
+    }
+}
+
+/// Sets an unusual tag. Returns whether it is an extra.
+#[cold]
+#[inline(never)]
+pub(super) fn set_slow_tag(
+    record: &mut SpanRecord,
+    shared: &SpanShared,
+    key: &str,
+    value: TagValue<'_>,
+) -> bool {
+    if key != SAMPLING_PRIORITY {
+        let mut max_bytes = shared.start.max_tag_value_bytes;
+        // Truncated once it was stored for observers.
+        let is_extra = value.byte_len() > max_bytes && observer::is_wanted_at_finish(shared, key);
+        if is_extra {
+            max_bytes = usize::MAX;
+        }
+        record.data.get_mut().tag(key, value, shared, max_bytes);
+        return is_extra;
+    }
+    if shared.hooks.want_tags() {
+        record.data.get_mut().tag(SAMPLING_PRIORITY, value, shared, usize::MAX);
+    }
+    // Values of other types are ignored.
+    let number = match value {
+        TagValue::I64(number) => TagValue::I64(number),
+        TagValue::U64(number) => TagValue::U64(number),
+        TagValue::F64(number) => TagValue::F64(number),
+        _ => return false,
+    };
+    record.extras().priority = Some(number);
+    true
+}

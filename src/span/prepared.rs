@@ -1,0 +1,242 @@
+//! A span that has begun in time, and whose place in a trace is not known yet.
+//!
+//! For instrumentation facades, where a span is made before its parent is known.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use super::builder::Parent;
+use super::context::SpanContext;
+use super::counters::Stripe;
+use super::lifecycle::start::UnstartedSpan;
+use super::lifecycle::unstarted_tags;
+use super::record::{self, OwnedRecord, ParentKind, ReferenceSink};
+use super::repr::Span;
+use super::tag::{IntoTagValue, TagValue};
+use crate::diag::Brief;
+use crate::encoding::SpanDraft;
+
+/// A span that is not started, with its name, start time and tags. It is owned, and may be started on
+/// another thread.
+///
+/// Its trace is determined when it is [started](Self::start): until then the sampler is not called, the
+/// span has no ids, and it is not part of the [span accounting](crate::Stats). If it is dropped instead,
+/// nothing has happened.
+///
+/// # Cost
+///
+/// A tag takes no lock. Nothing is allocated in steady state.
+///
+/// # Source
+///
+/// None of the clients has it.
+///
+/// # Examples
+///
+/// ```
+/// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+/// # let caller = tracer.start_span("caller").context();
+/// let mut prepared = tracer.prepare_span("serve");
+/// prepared.set_tag("http.method", "GET");
+/// // The request's headers are read later.
+/// prepared.set_parent(&caller);
+/// let span = prepared.start();
+/// assert_eq!(span.context().trace_id(), caller.trace_id());
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[must_use = "a span is started by `start`"]
+pub struct PreparedSpan {
+    stripe: Arc<Stripe>,
+    record: PreparedRecord,
+    has_extras: bool,
+    parent_kind: ParentKind,
+    joins: bool,
+    /// Boxed, as hardly any span has some, and prepared spans are moved.
+    #[expect(clippy::box_collection, reason = "it is smaller")]
+    follows_from: Option<Box<Vec<SpanContext>>>,
+}
+
+/// A record, which goes back to the pool if no span is started with it. There is one until then.
+struct PreparedRecord(Option<OwnedRecord>);
+
+impl PreparedRecord {
+    /// Takes a copy that has no parent.
+    #[cold]
+    fn without_parent(mut record: OwnedRecord, has_extras: &mut bool) -> Self {
+        let extras = record.data.get_mut().extras.as_ref();
+        *has_extras |= extras.is_some_and(|extras| extras.start.is_some());
+        Self(Some(record))
+    }
+}
+
+impl Drop for PreparedRecord {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(record) = self.0.take() {
+            record::give_unstarted(record);
+        }
+    }
+}
+
+impl PreparedSpan {
+    /// Prepares a span that starts now.
+    #[inline]
+    pub(crate) fn new(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Self {
+        let mut record = record::take();
+        let data = record.data.get_mut();
+        data.draft.begin(name);
+        data.start_now(stripe);
+        Self {
+            stripe: Arc::clone(stripe),
+            record: PreparedRecord(Some(record)),
+            has_extras: false,
+            parent_kind: ParentKind::None,
+            joins: false,
+            follows_from: None,
+        }
+    }
+
+    /// Sets a tag, as [`SpanBuilder::tag`](crate::SpanBuilder::tag) does.
+    #[inline]
+    pub fn set_tag(&mut self, key: &str, value: impl IntoTagValue) -> &mut Self {
+        value.set_with(
+            #[inline(always)]
+            |value| self.tag(key, value),
+        );
+        self
+    }
+
+    #[inline(always)]
+    fn tag(&mut self, key: &str, value: TagValue<'_>) {
+        let Self { stripe, record, has_extras, .. } = self;
+        if let Some(record) = &mut record.0 {
+            unstarted_tags::set_tag(record, stripe, has_extras, (key, value));
+        }
+    }
+
+    fn draft(&mut self) -> Option<&mut SpanDraft> {
+        Some(&mut self.record.0.as_mut()?.data.get_mut().draft)
+    }
+
+    /// Sets a tag and removes all earlier values of its key; `None` changes nothing.
+    pub fn replace_tag(&mut self, key: &str, value: impl IntoTagValue) -> &mut Self {
+        value.set_with(|value| {
+            if let Some(draft) = self.draft() {
+                draft.remove_tags(key.as_bytes(), &mut 0);
+            }
+            self.tag(key, value);
+        });
+        self
+    }
+
+    /// Renames the span.
+    pub fn set_operation_name(&mut self, name: impl Into<Cow<'static, str>>) -> &mut Self {
+        if let Some(draft) = self.draft() {
+            draft.name = name.into();
+        }
+        self
+    }
+
+    /// Sets the parent, in place of one that was set before.
+    pub fn set_parent(&mut self, parent: impl Parent) -> &mut Self {
+        if self.parent_kind != ParentKind::None {
+            self.remove_parent();
+        }
+        if let Some(record) = &mut self.record.0 {
+            parent.refer(&mut ReferenceSink {
+                follows_from: false,
+                record,
+                parent_kind: &mut self.parent_kind,
+                joins: &mut self.joins,
+                extras: &mut self.has_extras,
+            });
+        }
+        self
+    }
+
+    /// Goes on with a record that has everything but the parent.
+    #[cold]
+    fn remove_parent(&mut self) {
+        if let Some(mut record) = self.record.0.take() {
+            self.record =
+                PreparedRecord::without_parent(record::copy_of(&mut record), &mut self.has_extras);
+            (self.parent_kind, self.joins) = (ParentKind::None, false);
+            record::give_unstarted(record);
+        }
+    }
+
+    /// Adds a `FOLLOWS_FROM` reference, as [`Span::add_follows_from`] does: the other span does not become
+    /// the parent.
+    pub fn add_follows_from(&mut self, to: impl Parent) -> &mut Self {
+        self.follows_from.get_or_insert_default().extend(to.context());
+        self
+    }
+
+    /// Starts the span: below its parent, and without one as the first of a trace, whatever span is
+    /// active.
+    pub fn start(self) -> Span {
+        self.start_with(|span| (span.start(), None)).0
+    }
+
+    /// Starts the span, as [`start`](Self::start) does, and returns what it was prepared with, but for the
+    /// parent, if it is not [recorded](Span::is_recording), and so has lost its tags: if its trace turns out
+    /// to be another one, the span can be started again in that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use jaeger_client::{InMemoryReporter, SpanContext, Tracer, sampler::ConstSampler};
+    /// let reporter = InMemoryReporter::new();
+    /// let (tracer, _closer) =
+    ///     Tracer::builder("svc").in_memory(&reporter).sampler(ConstSampler::new(false)).build()?;
+    /// let mut prepared = tracer.prepare_span("serve");
+    /// prepared.set_tag("http.method", "GET");
+    /// let (first, retained) = prepared.start_retaining();
+    /// let mut retained = retained.expect("it is not sampled");
+    ///
+    /// let caller: SpanContext = "a:b:0:1".parse()?;
+    /// retained.set_parent(&caller);
+    /// retained.start().finish();
+    /// first.finish();
+    /// assert_eq!(reporter.spans()[0].view().tags().count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start_retaining(self) -> (Span, Option<Self>) {
+        self.start_with(|span| span.start_retaining())
+    }
+
+    #[inline(always)]
+    fn start_with(
+        self,
+        start: impl FnOnce(UnstartedSpan<'_>) -> (Span, Option<OwnedRecord>),
+    ) -> (Span, Option<Self>) {
+        let Self { stripe, mut record, mut has_extras, parent_kind, joins, follows_from } = self;
+        let Some(record) = record.0.take() else { return (Span::none(), None) };
+        let (span, retained) =
+            start(UnstartedSpan::prepared(&stripe, record, has_extras, (parent_kind, joins)));
+        for context in follows_from.iter().flat_map(|contexts| &**contexts) {
+            span.add_follows_from(context);
+        }
+        let retained = retained.map(|record| Self {
+            record: PreparedRecord::without_parent(record, &mut has_extras),
+            stripe,
+            has_extras,
+            parent_kind: ParentKind::None,
+            joins: false,
+            follows_from,
+        });
+        (span, retained)
+    }
+}
+
+impl fmt::Debug for PreparedSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut span = f.debug_struct("PreparedSpan");
+        let data = self.record.0.as_ref().and_then(|record| record.data.try_lock());
+        if let Some(data) = data {
+            span.field("operation", &Brief(&data.draft.name));
+        }
+        span.finish_non_exhaustive()
+    }
+}

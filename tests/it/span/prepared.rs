@@ -1,0 +1,244 @@
+//! A span that is prepared before its parent is known, and handles of the size of a pointer.
+
+use std::mem::size_of;
+use std::time::{Duration, SystemTime};
+
+use crate::support::builder;
+use jaeger_client::sampler::ConstSampler;
+use jaeger_client::{
+    CompactSpan, InMemoryReporter, ManualClock, Observer, PreparedSpan, Span, SpanContext,
+    SpanObserver, StartSpanOptions, Stats, TagValue, TailSamplingConfig, Tracer,
+};
+
+fn started(stats: &Stats) -> (u64, u64, u64) {
+    (stats.started, stats.open, stats.not_sampled)
+}
+
+fn caller(flags: u8) -> SpanContext {
+    format!("a:b:0:{flags}").parse().unwrap()
+}
+
+/// The keys and values of the tags of the only span that was reported.
+fn tags_of_only(reporter: &InMemoryReporter) -> Vec<(String, String)> {
+    let spans = reporter.spans();
+    assert_eq!(spans.len(), 1);
+    let text = |value: &dyn std::fmt::Debug| format!("{value:?}");
+    let tags = spans[0]
+        .view()
+        .tags()
+        .map(|tag| (String::from_utf8(tag.key.to_vec()).unwrap(), text(&tag.value)));
+    tags.filter(|(key, _)| !key.starts_with("sampler.")).collect()
+}
+
+#[derive(Debug)]
+struct Ignores;
+
+impl Observer for Ignores {
+    fn on_start_span(
+        &self,
+        _span: &Span,
+        _operation: &str,
+        _options: &StartSpanOptions<'_>,
+    ) -> Option<Box<dyn SpanObserver>> {
+        None
+    }
+}
+
+/// A tracer of each kind that starts spans in another way.
+fn tracers(sampled: bool) -> Vec<(InMemoryReporter, Tracer, jaeger_client::Closer)> {
+    let tracer = |way: usize| {
+        let reporter = InMemoryReporter::new();
+        let mut builder = builder().in_memory(&reporter).sampler(ConstSampler::new(sampled));
+        if way == 1 {
+            builder = builder.observer(Ignores);
+        }
+        let (tracer, closer) = builder.build().unwrap();
+        (reporter, tracer, closer)
+    };
+    (0..2).map(tracer).collect()
+}
+
+#[test]
+fn it_is_counted_once_it_is_started_and_has_all_that_it_was_given() {
+    for (reporter, tracer, _closer) in tracers(true) {
+        let mut prepared = tracer.prepare_span("first name");
+        prepared.set_tag("text", "a").set_tag("number", 1).set_tag("ratio", 0.5);
+        prepared.replace_tag("text", "b").set_operation_name("second name");
+        let other = caller(1);
+        prepared.add_follows_from(&other);
+        assert_eq!(started(&tracer.stats()), (0, 0, 0));
+        // The active span is not the parent.
+        let active = tracer.start_span("active");
+        let scope = active.activate();
+        let span = prepared.start();
+        drop(scope);
+        assert_eq!(started(&tracer.stats()), (2, 2, 0));
+        assert_ne!(span.context().trace_id(), active.context().trace_id());
+        assert_ne!(span.context().trace_id(), other.trace_id());
+        span.finish();
+        let keys: Vec<_> = tags_of_only(&reporter).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["number", "ratio", "text"]);
+        let spans = reporter.spans();
+        assert_eq!(spans[0].view().operation(), "second name");
+        let references: Vec<_> = spans[0].view().references().collect();
+        assert_eq!(references.len(), 1);
+        assert!(references[0].follows_from && references[0].span_id == other.span_id());
+        active.finish();
+        assert_eq!(tracer.stats().open, 0);
+    }
+}
+
+#[test]
+fn it_begins_where_it_was_prepared() {
+    let clock = std::sync::Arc::new(ManualClock::new());
+    clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
+    let reporter = InMemoryReporter::new();
+    let (tracer, _closer) =
+        builder().in_memory(&reporter).clock(std::sync::Arc::clone(&clock)).build().unwrap();
+    let prepared = tracer.prepare_span("op");
+    clock.advance(Duration::from_millis(5));
+    let span = prepared.start();
+    clock.advance(Duration::from_millis(7));
+    span.finish();
+    let spans = reporter.spans();
+    assert_eq!(spans[0].duration(), Duration::from_millis(12));
+}
+
+#[test]
+fn the_last_parent_that_is_set_counts() {
+    for (reporter, tracer, _closer) in tracers(false) {
+        let parent = tracer.start_span("not sampled");
+        let mut prepared = tracer.prepare_span("op");
+        prepared.set_tag("kept", true).set_parent(&parent).set_parent(caller(1));
+        let span = prepared.start();
+        assert_eq!(span.context().trace_id(), caller(1).trace_id());
+        assert_eq!(span.context().parent_id(), caller(1).span_id());
+        span.finish();
+        assert_eq!(tags_of_only(&reporter).len(), 1);
+        assert_eq!(reporter.spans()[0].view().references().count(), 1);
+
+        let mut prepared = tracer.prepare_span("op");
+        prepared.set_parent(caller(1)).set_parent(None::<SpanContext>);
+        let span = prepared.start();
+        assert!(!span.is_sampled() && span.context().trace_id() != caller(1).trace_id());
+        span.finish();
+        parent.finish();
+        assert_eq!(started(&tracer.stats()), (3, 0, 2));
+    }
+}
+
+#[test]
+fn what_is_not_recorded_can_be_started_again_in_another_trace() {
+    for (reporter, tracer, _closer) in tracers(false) {
+        for first_parent in [None, Some(caller(0))] {
+            let before = tracer.stats();
+            let mut prepared = tracer.prepare_span("op");
+            prepared.set_tag("text", "a").set_parent(first_parent);
+            let (first, retained) = prepared.start_retaining();
+            assert!(!first.is_recording());
+            let mut retained = retained.unwrap();
+            retained.set_tag("more", 1).set_parent(caller(1));
+            let (second, nothing) = retained.start_retaining();
+            assert!(second.is_recording() && nothing.is_none());
+            second.finish();
+            first.finish();
+            let tags = tags_of_only(&reporter);
+            assert_eq!(tags.iter().map(|(key, _)| &**key).collect::<Vec<_>>(), ["text", "more"]);
+            reporter.reset();
+            let stats = tracer.stats();
+            assert_eq!((stats.started - before.started, stats.open), (2, 0));
+        }
+    }
+}
+
+#[test]
+fn a_priority_takes_effect_and_is_retained() {
+    for (reporter, tracer, _closer) in tracers(false) {
+        let mut prepared = tracer.prepare_span("op");
+        prepared.set_tag("sampling.priority", 1);
+        let span = prepared.start();
+        assert!(span.is_sampled());
+        span.finish();
+        reporter.reset();
+        let mut prepared = tracer.prepare_span("op");
+        prepared.set_tag("sampling.priority", 0);
+        let (first, retained) = prepared.start_retaining();
+        let mut retained = retained.unwrap();
+        retained.set_parent(caller(1));
+        let second = retained.start();
+        assert!(!first.is_sampled() && !second.is_sampled());
+    }
+}
+
+#[test]
+fn tail_sampling_keeps_what_it_was_given() {
+    let reporter = InMemoryReporter::new();
+    let (tracer, _closer) = builder()
+        .in_memory(&reporter)
+        .sampler(ConstSampler::new(false))
+        .tail_sampling(TailSamplingConfig::default())
+        .build()
+        .unwrap();
+    let mut prepared: PreparedSpan = tracer.prepare_span("op");
+    prepared.set_tag("text", "a");
+    let (span, retained) = prepared.start_retaining();
+    assert!(span.is_recording() && retained.is_none());
+    span.set_tag("error", true);
+    span.finish();
+    assert_eq!(tags_of_only(&reporter).len(), 2);
+}
+
+#[test]
+fn a_prepared_span_that_is_dropped_has_never_been() {
+    for (reporter, tracer, closer) in tracers(true) {
+        let mut prepared = tracer.prepare_span("op");
+        prepared.set_tag("text", "a").set_parent(caller(1));
+        assert!(format!("{prepared:?}").contains("op"));
+        drop(prepared);
+        // The next span does not have what the dropped one was given.
+        tracer.start_span("next").finish();
+        assert!(tags_of_only(&reporter).is_empty());
+        let report = closer.close(Duration::from_secs(10));
+        assert_eq!((report.stats.started, report.stats.finished), (1, 1));
+    }
+}
+
+#[test]
+fn a_prepared_span_is_started_on_another_thread() {
+    let (_reporter, tracer, _closer) = tracers(true).remove(0);
+    let prepared = tracer.prepare_span("op");
+    let span = std::thread::spawn(move || prepared.start()).join().unwrap();
+    span.finish();
+    assert_eq!(started(&tracer.stats()), (1, 0, 0));
+}
+
+#[test]
+fn a_compact_span_is_a_handle_as_any_other() {
+    assert_eq!(size_of::<CompactSpan>(), size_of::<usize>());
+    for sampled in [true, false] {
+        for (reporter, tracer, _closer) in tracers(sampled) {
+            let span = tracer.start_span("op");
+            let id = span.context().span_id();
+            let compact = CompactSpan::from(span);
+            compact.span().set_tag("text", TagValue::Str("a"));
+            {
+                let _active = compact.activate();
+                assert_eq!(Span::active().unwrap().context().span_id(), id);
+            }
+            let clone = compact.clone();
+            drop(compact);
+            assert_eq!(tracer.stats().open, 1);
+            let other = clone.span();
+            clone.finish();
+            assert_eq!(tracer.stats().open, 0);
+            drop(other);
+            assert_eq!(tracer.stats().misused, 0);
+            assert_eq!(reporter.spans().len(), usize::from(sampled));
+            // The end of the last handle is the end of the span.
+            drop(CompactSpan::from(tracer.start_owned_span("owned")));
+            CompactSpan::from(Span::none()).finish();
+            assert_eq!(started(&tracer.stats()).1, 0);
+            assert_eq!(tracer.stats().finished, 2);
+        }
+    }
+}
