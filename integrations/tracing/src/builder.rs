@@ -1,5 +1,7 @@
 //! Makes a layer with what can be chosen about it.
 
+use std::any::TypeId;
+
 use jaeger_client::{Clock, Tracer};
 use tracing::Subscriber;
 use tracing_subscriber::filter::Filtered;
@@ -8,7 +10,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::filter::DefaultFilter;
 use crate::layer::JaegerLayer;
-use crate::spans::{Options, Spans};
+use crate::spans::{FilteredBy, Options, Spans};
 
 /// Makes a layer for a tracer, with the [default filter](DefaultFilter).
 ///
@@ -100,8 +102,8 @@ impl<F> JaegerLayerBuilder<F> {
         self
     }
 
-    /// Reads from this clock when a span begins that has no parent yet. Needed where the tracer was
-    /// given a clock too; the same one.
+    /// Reads from this clock when a span is exited that [ends there](Self::end_at_last_exit). Needed where
+    /// the tracer was given a clock too; the same one.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.options.clock = Some(Box::new(clock));
         self
@@ -124,10 +126,11 @@ impl<F> JaegerLayerBuilder<F> {
     pub fn build<S>(self) -> Filtered<JaegerLayer, F, S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
-        F: Filter<S>,
+        F: Filter<S> + 'static,
     {
         let Self { tracer, filter, mut options } = self;
-        options.is_filtered = true;
+        let is_default = TypeId::of::<F>() == TypeId::of::<DefaultFilter>();
+        options.filtered_by = if is_default { FilteredBy::Default } else { FilteredBy::Other };
         JaegerLayer::new(Spans::new(tracer, options)).with_filter(filter)
     }
 }

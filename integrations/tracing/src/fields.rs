@@ -50,13 +50,6 @@ impl Fields {
         self.entries.push((name.into(), held));
     }
 
-    /// Adds a field in place of one of the same name.
-    pub(crate) fn replace(&mut self, name: impl Into<Name>, value: TagValue<'_>) {
-        let name = name.into();
-        self.entries.retain(|(known, _)| *known != name);
-        self.push(name, value);
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -137,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_come_back_as_they_were_and_the_last_of_a_name_stays() {
+    fn values_come_back_as_they_were() {
         let mut fields = Fields::default();
         let values = [
             ("text", TagValue::Str("é")),
@@ -151,9 +144,6 @@ mod tests {
         values.iter().for_each(|(name, value)| fields.push(*name, *value));
         let read: Vec<_> = fields.iter().map(|(name, value)| (&**name, value)).collect();
         assert_eq!(read, values);
-        fields.replace("i64", TagValue::Str("text"));
-        assert_eq!(fields.iter().count(), values.len());
-        assert_eq!(fields.iter().last(), Some((&"i64".into(), TagValue::Str("text"))));
         fields.clear();
         assert_eq!(fields.iter().count(), 0);
     }

@@ -1,5 +1,7 @@
 //! The layer's own filter, so that what is logged does not decide on what is traced.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Metadata, Subscriber};
@@ -57,8 +59,21 @@ impl DefaultFilter {
     fn lets_through(self, metadata: &Metadata<'_>) -> bool {
         let target = metadata.target();
         let name = target.split_once("::").map_or(target, |(name, _)| name);
-        *metadata.level() <= self.level && !Self::QUIET_CRATES.contains(&name)
+        let is_on = *metadata.level() <= self.level && !Self::QUIET_CRATES.contains(&name);
+        if !is_on && metadata.is_span() {
+            HAS_REFUSED_SPANS.store(true, Ordering::Relaxed);
+        }
+        is_on
     }
+}
+
+/// Whether a [`DefaultFilter`] of the process has refused a span: until then, whoever has only this filter
+/// knows of all spans. A place in the source is asked for before its first span is made.
+static HAS_REFUSED_SPANS: AtomicBool = AtomicBool::new(false);
+
+#[inline]
+pub(crate) fn has_refused_spans() -> bool {
+    HAS_REFUSED_SPANS.load(Ordering::Relaxed)
 }
 
 impl Default for DefaultFilter {

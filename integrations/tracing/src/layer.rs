@@ -167,14 +167,14 @@ where
             None
         } else if let Some(entered) = spans.entered_last() {
             let is_current = || ctx.current_span().id().map(Id::into_u64) == Some(entered);
-            if !spans.options.is_filtered || is_current() {
+            if !spans.options.may_miss_spans() || is_current() {
                 // The active one is found faster by the tracer.
                 return spans.begin_child(number, attrs, None);
             }
             ancestor().or_else(|| spans.tracer.active_span())
         } else {
             // Inside of a span that is off, its ancestors need not be entered on this thread.
-            let is_inside = || spans.options.is_filtered && ctx.current_span().id().is_some();
+            let is_inside = || spans.options.may_miss_spans() && ctx.current_span().id().is_some();
             spans.tracer.active_span().or_else(|| if is_inside() { ancestor() } else { None })
         };
         match parent {

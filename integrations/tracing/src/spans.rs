@@ -3,23 +3,49 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use jaeger_client::{Clock, Span, SpanContext, SystemClock, Tracer};
+use jaeger_client::{
+    Clock, CompactSpan, PreparedSpan, Span, SpanContext, SystemClock, TagValue, Tracer,
+};
 use tracing::span::{Attributes, Record};
 
 use crate::callsite::Names;
 use crate::entered;
 use crate::fields::Fields;
+use crate::filter;
 use crate::special::{Specials, Status};
 use crate::stats::Counters;
-use crate::table::{Pending, Slot, State, Table};
-use crate::target::{Held, PlainFields, PlainTags, Tags};
+use crate::table::{Slot, State, Table};
+use crate::target::{PlainTags, Replace, Replaced, Tags};
 use crate::visit::Visitor;
+
+/// Who disables spans for a layer alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum FilteredBy {
+    /// None of its own.
+    #[default]
+    None,
+    /// A [`DefaultFilter`](crate::DefaultFilter).
+    Default,
+    Other,
+}
+
+impl Options {
+    /// Returns whether there may be spans that the layer does not know of.
+    #[inline]
+    pub(crate) fn may_miss_spans(&self) -> bool {
+        match self.filtered_by {
+            FilteredBy::None => false,
+            FilteredBy::Default => filter::has_refused_spans(),
+            FilteredBy::Other => true,
+        }
+    }
+}
 
 /// The options of a layer.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// Whether spans can be disabled for this layer alone.
-    pub(crate) is_filtered: bool,
+    /// Who decides which spans are disabled for this layer alone.
+    pub(crate) filtered_by: FilteredBy,
     pub(crate) ends_at_last_exit: bool,
     pub(crate) no_error_events: bool,
     pub(crate) location: bool,
@@ -67,76 +93,86 @@ impl Spans {
     /// given. It starts at once.
     pub(crate) fn begin_child(&self, id: u64, attrs: &Attributes<'_>, parent: Option<&Span>) {
         let metadata = attrs.metadata();
-        let mut slot = Slot::take();
         let names = Names::of(metadata);
-        if names.for_start {
+        let mut specials = Specials::default();
+        let span: CompactSpan = if names.for_start {
             let parent = parent.cloned().or_else(|| self.tracer.active_span());
-            let parent = parent.map(|parent| parent.context());
-            let pending = self.read(&mut slot, attrs, parent);
-            slot.span = Some(self.start(&pending));
-            pending.give_back();
+            let mut prepared = self.prepare(attrs, names, &mut specials);
+            prepared.set_parent(parent.as_ref());
+            prepared.start().into()
         } else {
-            let span = self.tracer.span(metadata.name()).child_of(parent).start();
+            let mut span = self.tracer.span(metadata.name()).child_of(parent).start_owned();
             let counters = &self.counters;
-            if !names.special {
-                attrs.record(&mut Visitor::new(PlainTags { span: &span }, counters));
-            } else {
-                let mut specials = Specials::default();
-                let target = Tags { span: &span, specials: &mut specials, replaces: false };
+            if names.special {
+                let target = Tags { span: &mut span, specials: &mut specials };
                 attrs.record(&mut Visitor::new(target, counters));
-                specials.note_status(&mut slot);
+            } else {
+                attrs.record(&mut Visitor::new(PlainTags { span: &mut span }, counters));
             }
             self.add_place(metadata, |key, value| {
                 span.set_tag(key, value);
             });
+            span.into()
+        };
+        self.insert(id, |slot| {
+            slot.state = State::Live;
             slot.span = Some(span);
-        }
-        slot.state = State::Live;
-        self.insert(id, slot);
+            if names.special {
+                specials.note_status(slot);
+            }
+        });
+    }
+
+    #[inline]
+    fn insert(&self, id: u64, fill: impl FnOnce(&mut Slot)) {
+        let (mut slot, before) = self.table.insert(id);
+        fill(&mut slot);
+        drop(slot);
+        // There is none, unless a registry gives a number twice. Its drop may call user callbacks.
+        drop(before);
     }
 
     /// Begins a root span of tracing. It may yet be given a parent from elsewhere, so that the
     /// sampler is not called until it is used.
     pub(crate) fn begin_root(&self, id: u64, attrs: &Attributes<'_>) {
-        let mut slot = Slot::take();
-        let mut pending = self.read(&mut slot, attrs, None);
-        pending.start = Some(self.now());
-        slot.pending = Some(pending);
-        self.insert(id, slot);
+        let names = Names::of(attrs.metadata());
+        let mut specials = Specials::default();
+        let prepared = self.prepare(attrs, names, &mut specials);
+        self.insert(id, |slot| {
+            slot.pending = Some(prepared);
+            if names.special {
+                specials.note_status(slot);
+            }
+        });
     }
 
-    fn read(
+    fn prepare(
         &self,
-        slot: &mut Slot,
         attrs: &Attributes<'_>,
-        parent: Option<SpanContext>,
-    ) -> Box<Pending> {
+        names: Names,
+        specials: &mut Specials,
+    ) -> PreparedSpan {
         let metadata = attrs.metadata();
-        let mut pending = slot.pending.take().unwrap_or_else(Pending::take);
-        pending.name = metadata.name();
-        pending.start = None;
-        pending.parent = parent;
+        let mut prepared = self.tracer.prepare_span(metadata.name());
         let counters = &self.counters;
-        if !Names::of(metadata).special {
-            let target = PlainFields { fields: &mut pending.fields };
+        if names.special {
+            let target = Tags { span: &mut prepared, specials };
             attrs.record(&mut Visitor::new(target, counters));
+            rename(&mut prepared, specials);
         } else {
-            let mut specials = Specials::default();
-            let target = Held { fields: &mut pending.fields, specials: &mut specials };
-            attrs.record(&mut Visitor::new(target, counters));
-            pending.other_name = specials.name.take();
-            pending.kind = specials.kind.take();
-            specials.note_status(slot);
+            attrs.record(&mut Visitor::new(PlainTags { span: &mut prepared }, counters));
         }
-        self.add_place(metadata, |key, value| pending.fields.push(key, value));
-        pending
+        self.add_place(metadata, |key, value| {
+            prepared.set_tag(key, value);
+        });
+        prepared
     }
 
     /// Adds the position in the source, and the thread, if requested.
     fn add_place(
         &self,
         metadata: &tracing::Metadata<'_>,
-        mut add: impl FnMut(&'static str, jaeger_client::TagValue<'_>),
+        mut add: impl FnMut(&'static str, TagValue<'_>),
     ) {
         if self.options.location {
             if let Some(file) = metadata.file() {
@@ -153,61 +189,27 @@ impl Spans {
         }
     }
 
-    #[inline]
-    fn insert(&self, id: u64, slot: Box<Slot>) {
-        let before = self.table.shard(id).insert(id, slot);
-        // There is none, unless a registry gives a number twice.
-        drop(before);
-    }
-
-    /// Starts a span with what is known of it.
-    fn start(&self, pending: &Pending) -> Span {
-        let builder = match &pending.other_name {
-            Some(name) => self.tracer.span(name.clone()),
-            None => self.tracer.span(pending.name),
-        };
-        let mut builder = builder.ignore_active_span();
-        if let Some(parent) = &pending.parent {
-            builder = builder.child_of(parent);
-        }
-        if let Some(start) = pending.start {
-            builder = builder.start_time(time(start));
-        }
-        if let Some(kind) = &pending.kind {
-            builder = builder.tag(KIND, kind);
-        }
-        let span = builder.start();
-        for (name, value) in pending.fields.iter() {
-            span.set_tag(name, value);
-        }
-        for context in &pending.follows_from {
-            span.add_follows_from(context);
-        }
-        span
-    }
-
     /// A handle on a span, which is started if it was not. None if the layer does not know it, or if
     /// another thread takes too long to start it.
     #[inline]
     pub(crate) fn live(&self, id: u64) -> Option<Span> {
-        self.with_live(id, Span::clone)
+        self.with_live(id, CompactSpan::span)
     }
 
     /// Calls `read` with a span that has begun, while the table is locked: no user callback may be called.
     #[inline]
-    fn with_live<T>(&self, id: u64, read: impl Fn(&Span) -> T) -> Option<T> {
-        if let Some(span) = &self.table.shard(id).get(&id)?.span {
+    fn with_live<T>(&self, id: u64, read: impl Fn(&CompactSpan) -> T) -> Option<T> {
+        if let Some(span) = &self.table.get(id)?.span {
             return Some(read(span));
         }
         self.start_now(id).map(|span| read(&span))
     }
 
     #[inline(never)]
-    fn start_now(&self, id: u64) -> Option<Span> {
+    fn start_now(&self, id: u64) -> Option<CompactSpan> {
         for _ in 0..MAX_TRIES {
             let pending = {
-                let mut shard = self.table.shard(id);
-                let slot = shard.get_mut(&id)?;
+                let mut slot = self.table.get(id)?;
                 if let Some(span) = &slot.span {
                     return Some(span.clone());
                 }
@@ -220,8 +222,9 @@ impl Spans {
             };
             if let Some(pending) = pending {
                 // Without the lock: a sampler is a user callback, and may use tracing itself.
-                let span = self.start(&pending);
-                self.put(id, span.clone(), pending);
+                let (span, retained) = pending.start_retaining();
+                let span = CompactSpan::from(span);
+                self.put(id, span.clone(), retained);
                 return Some(span);
             }
             std::thread::yield_now();
@@ -230,55 +233,43 @@ impl Spans {
         None
     }
 
-    /// Notes a span as started, and keeps what it was begun with if it may be needed again.
-    fn put(&self, id: u64, span: Span, pending: Box<Pending>) {
-        let (retained, pending) =
-            if span.is_recording() { (None, Some(pending)) } else { (Some(pending), None) };
-        let before = {
-            let mut shard = self.table.shard(id);
-            shard.get_mut(&id).map(|slot| {
-                slot.state = State::Live;
-                slot.pending = retained;
-                slot.span.replace(span)
-            })
-        };
+    /// Notes a span as started, with what it was begun with if that may be needed again.
+    fn put(&self, id: u64, span: CompactSpan, retained: Option<PreparedSpan>) {
+        let before = self.table.get(id).map(|mut slot| {
+            slot.state = State::Live;
+            slot.pending = retained;
+            slot.span.replace(span)
+        });
         // Its drop may call user callbacks.
         drop(before);
-        if let Some(pending) = pending {
-            pending.give_back();
-        }
     }
 
     /// Fields that are recorded when the span is there. The last value of a field counts.
     pub(crate) fn record(&self, id: u64, values: &Record<'_>) {
         let mut specials = Specials::default();
         let counters = &self.counters;
-        let started = match self.table.shard(id).get(&id) {
-            Some(slot) if slot.pending.is_none() => slot.span.clone(),
+        let started = match self.table.get(id) {
+            Some(slot) if slot.pending.is_none() => slot.span.as_ref().map(CompactSpan::span),
             _ => None,
         };
-        if let Some(span) = started {
-            let target = Tags { span: &span, specials: &mut specials, replaces: true };
+        if let Some(mut span) = started {
+            let target = Tags { span: &mut Replaced(&span), specials: &mut specials };
             values.record(&mut Visitor::new(target, counters));
-            rename(&span, &specials);
+            rename(&mut span, &specials);
         } else {
             // Read before the lock is taken: what is formatted may use tracing itself.
             let mut fields = Fields::take();
-            let target = Held { fields: &mut fields, specials: &mut specials };
+            let target = Tags { span: &mut *fields, specials: &mut specials };
             values.record(&mut Visitor::new(target, counters));
-            if let Some(span) = self.record_held(id, &fields, &specials) {
-                for (name, value) in fields.iter() {
-                    span.replace_tag(name, value);
-                }
-                rename(&span, &specials);
+            if let Some(mut span) = self.record_held(id, &fields, &specials) {
+                replace_tags(&mut span, &fields, &specials);
             }
             fields.give_back();
         }
-        if specials.has_status() {
-            let mut shard = self.table.shard(id);
-            if let Some(slot) = shard.get_mut(&id) {
-                specials.note_status(slot);
-            }
+        if specials.has_status()
+            && let Some(mut slot) = self.table.get(id)
+        {
+            specials.note_status(&mut slot);
         }
     }
 
@@ -286,18 +277,12 @@ impl Spans {
     fn record_held(&self, id: u64, fields: &Fields, specials: &Specials) -> Option<Span> {
         for _ in 0..MAX_TRIES {
             {
-                let mut shard = self.table.shard(id);
-                let slot = shard.get_mut(&id)?;
+                let mut slot = self.table.get(id)?;
                 if let Some(pending) = &mut slot.pending {
-                    for (name, value) in fields.iter() {
-                        pending.fields.replace(name.clone(), value);
-                    }
-                    let Specials { name, kind, .. } = specials;
-                    pending.other_name = name.clone().or_else(|| pending.other_name.take());
-                    pending.kind = kind.clone().or_else(|| pending.kind.take());
+                    replace_tags(pending, fields, specials);
                 }
                 if slot.state != State::Starting {
-                    return slot.span.clone();
+                    return slot.span.as_ref().map(CompactSpan::span);
                 }
             }
             std::thread::yield_now();
@@ -311,15 +296,14 @@ impl Spans {
             return self.counters.count(&self.counters.references_lost);
         };
         let span = {
-            let mut shard = self.table.shard(id);
-            let Some(slot) = shard.get_mut(&id) else { return };
+            let Some(mut slot) = self.table.get(id) else { return };
             if let Some(pending) = &mut slot.pending {
-                pending.follows_from.push(context.clone());
+                pending.add_follows_from(&context);
             }
             if slot.state == State::Pending {
                 return;
             }
-            slot.span.clone()
+            slot.span.as_ref().map(CompactSpan::span)
         };
         match span.or_else(|| self.live(id)) {
             Some(span) => {
@@ -331,28 +315,25 @@ impl Spans {
 
     /// Puts a span below a parent from elsewhere, whatever has become of it so far but its end.
     pub(crate) fn set_parent(&self, id: u64, parent: SpanContext) {
-        let (span, retained) = {
-            let mut shard = self.table.shard(id);
-            match shard.get_mut(&id) {
-                Some(slot) if slot.state == State::Pending => {
-                    if let Some(pending) = &mut slot.pending {
-                        pending.parent = Some(parent);
-                    }
-                    return;
+        let (span, retained) = match self.table.get(id) {
+            Some(mut slot) if slot.state == State::Pending => {
+                if let Some(pending) = &mut slot.pending {
+                    pending.set_parent(parent);
                 }
-                Some(slot) => (slot.span.clone(), slot.pending.take()),
-                None => (None, None),
+                return;
             }
+            Some(mut slot) => (slot.span.as_ref().map(CompactSpan::span), slot.pending.take()),
+            None => (None, None),
         };
         let Some(span) = span.or_else(|| self.live(id)) else {
             return self.counters.count(&self.counters.parents_refused);
         };
         if let Some(mut retained) = retained {
             // The tracer has kept nothing of it, but all of it is here.
-            retained.parent = Some(parent);
-            let next = self.start(&retained);
+            retained.set_parent(parent);
+            let (next, retained) = retained.start_retaining();
             span.finish();
-            self.put(id, next, retained);
+            self.put(id, next.into(), retained);
         } else {
             let own = span.context();
             if own.trace_id() == parent.trace_id() && own.parent_id() == parent.span_id() {
@@ -361,10 +342,7 @@ impl Spans {
             let Some(next) = span.restart_below(parent) else {
                 return self.counters.count(&self.counters.parents_refused);
             };
-            let before = {
-                let mut shard = self.table.shard(id);
-                shard.get_mut(&id).and_then(|slot| slot.span.replace(next))
-            };
+            let before = self.table.get(id).and_then(|mut slot| slot.span.replace(next.into()));
             drop(before);
         }
         entered::renew(self.number, id, |id| self.live(id));
@@ -379,7 +357,7 @@ impl Spans {
 
     pub(crate) fn enter(&self, id: u64) {
         // Activated while the table is locked, which saves a handle: that calls nothing of users.
-        if let Some(scope) = self.with_live(id, Span::activate) {
+        if let Some(scope) = self.with_live(id, CompactSpan::activate) {
             entered::enter(self.number, id, scope);
         }
     }
@@ -388,22 +366,22 @@ impl Spans {
         entered::exit(self.number, id);
         if self.options.ends_at_last_exit {
             let now = self.now();
-            if let Some(slot) = self.table.shard(id).get_mut(&id) {
+            if let Some(mut slot) = self.table.get(id) {
                 slot.last_exit = Some(now);
             }
         }
     }
 
     pub(crate) fn change_id(&self, old: u64, new: u64) {
-        let slot = self.table.shard(old).remove(&old);
-        if let Some(slot) = slot {
-            let _before = self.table.shard(new).insert(new, slot);
+        if let Some(contents) = self.table.remove(old) {
+            self.insert(new, |slot| slot.replace_contents(contents));
         }
     }
 
     pub(crate) fn close(&self, id: u64) {
-        let slot = self.table.shard(id).remove(&id);
-        if let Some(slot) = slot {
+        if let Some(span) = self.table.remove_plain(id) {
+            span.finish();
+        } else if let Some(slot) = self.table.remove(id) {
             self.end(slot);
         }
     }
@@ -413,22 +391,18 @@ impl Spans {
         self.table.take_all().into_iter().for_each(|slot| self.end(slot));
     }
 
-    fn end(&self, mut slot: Box<Slot>) {
+    #[inline(never)]
+    fn end(&self, mut slot: Slot) {
         if slot.state == State::Pending {
-            slot.span = slot.pending.as_ref().map(|pending| self.start(pending));
+            slot.span = slot.pending.take().map(|pending| pending.start().into());
         }
         let Some(span) = slot.span.take() else {
             return self.counters.count(&self.counters.not_started_in_time);
         };
         if slot.status.is_some() || slot.status_message.is_some() {
-            set_status(&span, &slot);
+            set_status(&span.span(), &slot);
         }
-        if let Some(pending) = slot.pending.take() {
-            pending.give_back();
-        }
-        let last_exit = slot.last_exit;
-        slot.give_back();
-        match last_exit {
+        match slot.last_exit {
             None => span.finish(),
             Some(nanos) => span.finish_at(time(nanos)),
         }
@@ -449,14 +423,22 @@ fn set_status(span: &Span, slot: &Slot) {
     }
 }
 
-/// Sets the recorded name and kind of a span that has begun.
-fn rename(span: &Span, specials: &Specials) {
+/// Sets the recorded name and kind of a span.
+fn rename(span: &mut impl Replace, specials: &Specials) {
     if let Some(name) = &specials.name {
-        span.set_operation_name(name.clone());
+        span.rename(name);
     }
     if let Some(kind) = &specials.kind {
-        span.replace_tag(KIND, kind);
+        span.replace_tag(KIND, TagValue::Str(kind));
     }
+}
+
+/// Sets recorded fields of a span in place of earlier ones.
+fn replace_tags(span: &mut impl Replace, fields: &Fields, specials: &Specials) {
+    for (name, value) in fields.iter() {
+        span.replace_tag(name, value);
+    }
+    rename(span, specials);
 }
 
 const KIND: &str = "span.kind";

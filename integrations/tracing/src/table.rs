@@ -2,29 +2,32 @@
 //!
 //! The table is here and not in the registry's extensions: those allocate for every span, and have
 //! a lock that other layers hold while they call user callbacks.
+//!
+//! A number has one possible place in an array of slots, which a registry's numbers of the spans that are
+//! open at the same time hardly ever share. Where two do, the later one is in a map.
 
-#![expect(clippy::vec_box, reason = "a slot goes to the table and back to the pool as it lies")]
-
-use std::cell::RefCell;
+use std::array;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use jaeger_client::{Span, SpanContext};
-use parking_lot::{Mutex, MutexGuard};
+use jaeger_client::{CompactSpan, PreparedSpan};
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
-use crate::fields::Fields;
 use crate::special::Status;
 
 /// A span of tracing.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
+    /// The number of the span; 0, which no span has, where there is none.
+    id: u64,
     pub(crate) state: State,
     /// The span, once it has begun.
-    pub(crate) span: Option<Span>,
+    pub(crate) span: Option<CompactSpan>,
     /// The data for the start. It stays for the first span of an unsampled trace, which may yet
     /// become part of a sampled one.
-    pub(crate) pending: Option<Box<Pending>>,
+    pub(crate) pending: Option<PreparedSpan>,
     pub(crate) status: Option<Status>,
     pub(crate) status_message: Option<Box<str>>,
     /// In nanoseconds since the Unix epoch, where it is asked for.
@@ -42,141 +45,240 @@ pub(crate) enum State {
     Live,
 }
 
-thread_local! {
-    /// The thread's free entries, so that in steady state nothing is allocated.
-    static SLOTS: RefCell<Vec<Box<Slot>>> = const { RefCell::new(Vec::new()) };
-}
-
 impl Slot {
+    /// Fills an empty slot with the contents of another one.
+    pub(crate) fn replace_contents(&mut self, contents: Self) {
+        *self = Self { id: self.id, ..contents };
+    }
+
+    /// Takes the contents, and leaves an empty slot.
+    fn take(&mut self) -> Self {
+        mem::take(self)
+    }
+
+    /// Returns whether the span has begun, and is only to be ended.
     #[inline]
-    pub(crate) fn take() -> Box<Self> {
-        SLOTS.try_with(|slots| slots.borrow_mut().pop()).ok().flatten().unwrap_or_default()
-    }
-
-    /// Returns an entry to the thread's free ones, once its span is gone.
-    #[inline]
-    pub(crate) fn give_back(mut self: Box<Self>) {
-        self.state = State::Pending;
-        self.status = None;
-        self.status_message = None;
-        self.last_exit = None;
-        let _ = SLOTS.try_with(|slots| {
-            let mut slots = slots.borrow_mut();
-            if slots.len() < MAX_POOLED {
-                slots.push(self);
-            }
-        });
+    fn is_plain(&self) -> bool {
+        self.state == State::Live
+            && self.status.is_none()
+            && self.status_message.is_none()
+            && self.last_exit.is_none()
     }
 }
 
-/// The data for the start of a span.
-#[derive(Debug, Default)]
-pub(crate) struct Pending {
-    pub(crate) name: &'static str,
-    /// In nanoseconds since the Unix epoch; now, if it is none.
-    pub(crate) start: Option<i64>,
-    pub(crate) parent: Option<SpanContext>,
-    pub(crate) follows_from: Vec<SpanContext>,
-    /// As `otel.name` and the kind have it.
-    pub(crate) other_name: Option<String>,
-    pub(crate) kind: Option<String>,
-    pub(crate) fields: Fields,
-}
-
-thread_local! {
-    /// The thread's free entries, so that in steady state nothing is allocated.
-    static POOL: RefCell<Vec<Box<Pending>>> = const { RefCell::new(Vec::new()) };
-}
-
-impl Pending {
-    pub(crate) fn take() -> Box<Self> {
-        POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten().unwrap_or_default()
-    }
-
-    pub(crate) fn give_back(mut self: Box<Self>) {
-        self.parent = None;
-        self.follows_from.clear();
-        self.other_name = None;
-        self.kind = None;
-        self.fields.clear();
-        if !self.fields.is_small() {
-            return;
-        }
-        let _ = POOL.try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            if pool.len() < MAX_POOLED {
-                pool.push(self);
-            }
-        });
-    }
-}
-
-const MAX_POOLED: usize = 32;
+/// A locked slot. No code of users may be called meanwhile.
+pub(crate) type SlotGuard<'t> = MappedMutexGuard<'t, Slot>;
 
 /// The spans of a layer.
 #[derive(Debug)]
 pub(crate) struct Table {
-    shards: Vec<Mutex<Shard>>,
+    /// The slots, made when they are needed first.
+    pages: [OnceLock<Box<Page>>; PAGES],
+    /// Spans whose place was taken.
+    others: Mutex<HashMap<u64, Slot>>,
+    other_count: AtomicUsize,
 }
 
-type Shard = HashMap<u64, Box<Slot>, BuildHasherDefault<IdHasher>>;
+type Page = [Mutex<Slot>; PAGE_SLOTS];
+
+/// Powers of two.
+const PAGES: usize = 64;
+const PAGE_SLOTS: usize = 32;
+
+/// Where the number of the thread is in a registry's number. Of other numbers, only the places are less
+/// evenly distributed.
+const THREAD_SHIFT: u32 = 38;
+const MAX_THREADS: u64 = 8_192;
 
 impl Default for Table {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        Self {
+            pages: [const { OnceLock::new() }; PAGES],
+            others: Mutex::default(),
+            other_count: AtomicUsize::new(0),
+        }
     }
 }
 
-/// A power of two.
-const SHARDS: u64 = 16;
+/// Returns the place of a span. A registry's number has in its lowest bits the index among the spans of
+/// a thread, the number of the thread above, and then how often the index was used before.
+#[inline]
+fn place(id: u64) -> (usize, usize) {
+    let thread = (id >> THREAD_SHIFT) % MAX_THREADS;
+    #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits are used")]
+    let (index, thread) = (id as usize, thread as usize);
+    // Each thread begins with another page.
+    ((index / PAGE_SLOTS + thread) % PAGES, index % PAGE_SLOTS)
+}
 
 impl Table {
-    /// Locks the part of the table that a span is in. No code of users may be called meanwhile.
+    /// Locks the place of a span, whatever is there.
     #[inline]
-    pub(crate) fn shard(&self, id: u64) -> MutexGuard<'_, Shard> {
-        let at = spread(id) >> 60;
-        let shard = usize::try_from(at % SHARDS).ok().and_then(|at| self.shards.get(at));
-        // There are as many as the number can be.
-        shard.unwrap_or(&self.shards[0]).lock()
+    fn lock_place(&self, id: u64) -> Option<MutexGuard<'_, Slot>> {
+        let (page, slot) = place(id);
+        Some(self.pages[page].get()?[slot].lock())
     }
 
+    /// Locks the slot of a span, if there is one.
+    #[inline]
+    pub(crate) fn get(&self, id: u64) -> Option<SlotGuard<'_>> {
+        match self.lock_place(id) {
+            Some(slot) if slot.id == id => Some(MutexGuard::map(slot, |slot| slot)),
+            _ => self.get_other(id),
+        }
+    }
+
+    fn has_others(&self) -> bool {
+        self.other_count.load(Ordering::Acquire) > 0
+    }
+
+    #[inline(never)]
+    fn get_other(&self, id: u64) -> Option<SlotGuard<'_>> {
+        if !self.has_others() {
+            return None;
+        }
+        MutexGuard::try_map(self.others.lock(), |others| others.get_mut(&id)).ok()
+    }
+
+    /// Makes a slot for a span and locks it. What a registry has given the same number before is returned.
+    #[inline]
+    pub(crate) fn insert(&self, id: u64) -> (SlotGuard<'_>, Option<Slot>) {
+        let (page, slot) = place(id);
+        let page = self.pages[page].get_or_init(|| Box::new(array::from_fn(|_| Mutex::default())));
+        let mut slot = page[slot].lock();
+        if slot.id != 0 || self.has_others() {
+            drop(slot);
+            return self.insert_other(id);
+        }
+        slot.id = id;
+        (MutexGuard::map(slot, |slot| slot), None)
+    }
+
+    #[inline(never)]
+    fn insert_other(&self, id: u64) -> (SlotGuard<'_>, Option<Slot>) {
+        let before = self.remove(id);
+        if let Some(mut slot) = self.lock_place(id).filter(|slot| slot.id == 0) {
+            slot.id = id;
+            return (MutexGuard::map(slot, |slot| slot), before);
+        }
+        let mut others = self.others.lock();
+        others.insert(id, Slot { id, ..Slot::default() });
+        self.other_count.store(others.len(), Ordering::Release);
+        // It is there.
+        let slot = MutexGuard::map(others, |others| others.entry(id).or_default());
+        (slot, before)
+    }
+
+    /// Takes out a span that is only to be ended: moving the rest would cost more than all else.
+    #[inline]
+    pub(crate) fn remove_plain(&self, id: u64) -> Option<CompactSpan> {
+        let mut slot = self.lock_place(id)?;
+        if slot.id != id || !slot.is_plain() {
+            return None;
+        }
+        slot.id = 0;
+        slot.state = State::Pending;
+        if slot.pending.is_some() {
+            // Its drop calls nothing of users.
+            slot.pending = None;
+        }
+        slot.span.take()
+    }
+
+    /// Takes out what is known of a span.
+    pub(crate) fn remove(&self, id: u64) -> Option<Slot> {
+        match self.lock_place(id) {
+            Some(mut slot) if slot.id == id => Some(slot.take()),
+            _ => self.remove_other(id),
+        }
+    }
+
+    #[inline(never)]
+    fn remove_other(&self, id: u64) -> Option<Slot> {
+        if !self.has_others() {
+            return None;
+        }
+        let mut others = self.others.lock();
+        let removed = others.remove(&id);
+        self.other_count.store(others.len(), Ordering::Release);
+        removed
+    }
+
+    fn slots(&self) -> impl Iterator<Item = MutexGuard<'_, Slot>> {
+        let pages = self.pages.iter().filter_map(OnceLock::get);
+        pages.flat_map(|page| page.iter()).map(Mutex::lock).filter(|slot| slot.id != 0)
+    }
+
+    /// Counts the spans that the tracer does not know of yet.
     pub(crate) fn pending(&self) -> u64 {
-        let count = |shard: &Mutex<Shard>| {
-            let shard = shard.lock();
-            shard.values().filter(|slot| slot.state == State::Pending).count() as u64
-        };
-        self.shards.iter().map(count).sum()
+        let is_pending = |slot: &Slot| slot.state == State::Pending;
+        let others = self.others.lock().values().filter(|slot| is_pending(slot)).count();
+        (self.slots().filter(|slot| is_pending(slot)).count() + others) as u64
     }
 
     /// All that is left.
-    pub(crate) fn take_all(&self) -> Vec<Box<Slot>> {
-        let take = |shard: &Mutex<Shard>| mem::take(&mut *shard.lock()).into_values();
-        self.shards.iter().flat_map(take).collect()
+    pub(crate) fn take_all(&self) -> Vec<Slot> {
+        let mut all: Vec<_> = self.slots().map(|mut slot| slot.take()).collect();
+        let mut others = self.others.lock();
+        self.other_count.store(0, Ordering::Release);
+        all.extend(mem::take(&mut *others).into_values());
+        all
     }
 }
 
-/// A registry's numbers differ in their lowest bits, and a map looks at the highest too.
-#[inline]
-const fn spread(id: u64) -> u64 {
-    id.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Hashes the number of a span, and nothing else.
-#[derive(Debug, Default)]
-pub(crate) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.0
+    #[test]
+    fn spans_of_the_same_place_do_not_know_of_one_another() {
+        let table = Table::default();
+        let slots = (PAGES * PAGE_SLOTS) as u64;
+        let ids = [7, 7 + slots, 7 + 2 * slots];
+        assert!(ids.iter().all(|id| place(*id) == place(7)));
+        let time = |id: u64| i64::try_from(id).unwrap();
+        for id in ids {
+            assert!(table.get(id).is_none());
+            let (mut slot, before) = table.insert(id);
+            assert!(before.is_none());
+            slot.last_exit = Some(time(id));
+        }
+        assert_eq!(table.pending(), 3);
+        for id in ids {
+            assert_eq!(table.get(id).unwrap().last_exit, Some(time(id)));
+        }
+        // The first one goes, and the others are found all the same.
+        assert_eq!(table.remove(7).unwrap().last_exit, Some(7));
+        assert!(table.get(7).is_none() && table.remove(7).is_none());
+        assert!(table.get(ids[1]).is_some());
+        assert_eq!(table.remove(ids[2]).unwrap().last_exit, Some(time(ids[2])));
+        drop(table.insert(7));
+        let mut left: Vec<_> = table.take_all().iter().map(|slot| slot.id).collect();
+        left.sort_unstable();
+        assert_eq!(left, [7, ids[1]]);
+        assert_eq!(table.pending(), 0);
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = spread(self.0 ^ u64::from(*byte)));
+    #[test]
+    fn a_number_that_is_given_twice_returns_what_it_stood_for() {
+        let table = Table::default();
+        table.insert(5).0.last_exit = Some(1);
+        let (slot, before) = table.insert(5);
+        assert_eq!((slot.last_exit, before.unwrap().last_exit), (None, Some(1)));
+        drop(slot);
+        table.get(5).unwrap().last_exit = Some(2);
+        let (slot, before) = table.insert(5);
+        assert_eq!((slot.last_exit, before.unwrap().last_exit), (None, Some(2)));
+        drop(slot);
+        assert_eq!(table.take_all().len(), 1);
     }
 
-    #[inline]
-    fn write_u64(&mut self, id: u64) {
-        self.0 = spread(id).rotate_left(32);
+    #[test]
+    fn threads_of_a_registry_begin_with_different_pages() {
+        let first = |thread: u64| place(1 + (thread << THREAD_SHIFT)).0;
+        let pages: std::collections::HashSet<_> = (0..PAGES as u64).map(first).collect();
+        assert_eq!(pages.len(), PAGES);
+        // How often an index was used before is of no importance.
+        assert_eq!(place(1 + (1 << 60)), place(1));
     }
 }

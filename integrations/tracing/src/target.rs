@@ -1,46 +1,104 @@
 //! Where visited fields go: to a span that is started, to one that is not, to a log.
 
-use jaeger_client::{Span, TagValue};
+use jaeger_client::{OwnedSpan, PreparedSpan, Span, TagValue};
 use tracing::field::Field;
 
 use crate::callsite::Names;
-use crate::fields::Fields;
+use crate::fields::{Fields, Name};
 use crate::special::{Special, Specials};
 use crate::visit::Target;
 
-/// Sets the tags of a span at a callsite none of whose fields means more than that.
-pub(crate) struct PlainTags<'t> {
-    pub(crate) span: &'t Span,
+/// What takes the tags of a span: one that is started, one that is not, or memory for fields.
+pub(crate) trait TagSink {
+    fn set_tag(&mut self, key: Name, value: TagValue<'_>);
+
+    /// Returns whether tags are kept.
+    fn is_recording(&self) -> bool {
+        true
+    }
 }
 
-impl Target for PlainTags<'_> {
-    #[inline]
+impl TagSink for OwnedSpan {
+    #[inline(always)]
+    fn set_tag(&mut self, key: Name, value: TagValue<'_>) {
+        Self::set_tag(self, &key, value);
+    }
+
+    fn is_recording(&self) -> bool {
+        Self::is_recording(self)
+    }
+}
+
+impl TagSink for PreparedSpan {
+    #[inline(always)]
+    fn set_tag(&mut self, key: Name, value: TagValue<'_>) {
+        Self::set_tag(self, &key, value);
+    }
+}
+
+/// A span whose tags may have been set before.
+pub(crate) struct Replaced<'s>(pub(crate) &'s Span);
+
+impl TagSink for Replaced<'_> {
+    fn set_tag(&mut self, key: Name, value: TagValue<'_>) {
+        self.0.replace_tag(&key, value);
+    }
+
+    fn is_recording(&self) -> bool {
+        self.0.is_recording()
+    }
+}
+
+impl TagSink for Fields {
+    fn set_tag(&mut self, key: Name, value: TagValue<'_>) {
+        self.push(key, value);
+    }
+}
+
+/// A span whose name and tags can be replaced.
+pub(crate) trait Replace {
+    fn replace_tag(&mut self, key: &str, value: TagValue<'_>);
+
+    fn rename(&mut self, name: &str);
+}
+
+impl Replace for Span {
+    fn replace_tag(&mut self, key: &str, value: TagValue<'_>) {
+        Self::replace_tag(self, key, value);
+    }
+
+    fn rename(&mut self, name: &str) {
+        self.set_operation_name(name.to_owned());
+    }
+}
+
+impl Replace for PreparedSpan {
+    fn replace_tag(&mut self, key: &str, value: TagValue<'_>) {
+        Self::replace_tag(self, key, value);
+    }
+
+    fn rename(&mut self, name: &str) {
+        self.set_operation_name(name.to_owned());
+    }
+}
+
+/// Sets the tags of a span at a callsite none of whose fields means more than that.
+pub(crate) struct PlainTags<'t, S> {
+    pub(crate) span: &'t mut S,
+}
+
+impl<S: TagSink> Target for PlainTags<'_, S> {
+    #[inline(always)]
     fn put(&mut self, field: &Field, value: TagValue<'_>) {
-        self.span.set_tag(field.name(), value);
+        self.span.set_tag(field.name().into(), value);
     }
 
     fn put_sources(&mut self, field: &Field, sources: &str) {
-        self.span.set_tag(&chain_of(field), sources);
+        self.span.set_tag(chain_of(field).into(), TagValue::Str(sources));
     }
 
     fn wants_text(&self, _field: &Field) -> bool {
         self.span.is_recording()
-    }
-}
-
-/// Holds such fields.
-pub(crate) struct PlainFields<'h> {
-    pub(crate) fields: &'h mut Fields,
-}
-
-impl Target for PlainFields<'_> {
-    #[inline]
-    fn put(&mut self, field: &Field, value: TagValue<'_>) {
-        self.fields.push(field.name(), value);
-    }
-
-    fn put_sources(&mut self, field: &Field, sources: &str) {
-        self.fields.push(chain_of(field), TagValue::Str(sources));
     }
 }
 
@@ -49,63 +107,31 @@ fn chain_of(field: &Field) -> String {
     format!("{}.chain", field.name())
 }
 
-/// Sets the tags of a span.
-pub(crate) struct Tags<'t> {
-    pub(crate) span: &'t Span,
+/// Sets the tags of a span, and notes the fields that mean more.
+pub(crate) struct Tags<'t, S> {
+    pub(crate) span: &'t mut S,
     pub(crate) specials: &'t mut Specials,
-    /// Whether values may have been set before.
-    pub(crate) replaces: bool,
 }
 
-impl Tags<'_> {
-    fn set(&self, key: &str, value: TagValue<'_>) {
-        if self.replaces {
-            self.span.replace_tag(key, value);
-        } else {
-            self.span.set_tag(key, value);
-        }
-    }
-}
-
-impl Target for Tags<'_> {
+impl<S: TagSink> Target for Tags<'_, S> {
     fn put(&mut self, field: &Field, value: TagValue<'_>) {
         let name = field.name();
         match Special::of(name) {
-            None => self.set(name, value),
+            None => self.span.set_tag(name.into(), value),
             Some(special) if self.specials.note(special, value) => {}
-            Some(Special::Error) => each_of_error(value, |key, value| self.set(key, value)),
-            Some(_) => self.set(name, value),
+            Some(Special::Error) => {
+                each_of_error(value, |key, value| self.span.set_tag(key.into(), value));
+            }
+            Some(_) => self.span.set_tag(name.into(), value),
         }
     }
 
     fn put_sources(&mut self, field: &Field, sources: &str) {
-        self.set(&chain_of(field), TagValue::Str(sources));
+        self.span.set_tag(chain_of(field).into(), TagValue::Str(sources));
     }
 
     fn wants_text(&self, field: &Field) -> bool {
         self.span.is_recording() || Special::of(field.name()).is_some()
-    }
-}
-
-/// Holds what a span is to be given.
-pub(crate) struct Held<'h> {
-    pub(crate) fields: &'h mut Fields,
-    pub(crate) specials: &'h mut Specials,
-}
-
-impl Target for Held<'_> {
-    fn put(&mut self, field: &Field, value: TagValue<'_>) {
-        let name = field.name();
-        match Special::of(name) {
-            None => self.fields.push(name, value),
-            Some(special) if self.specials.note(special, value) => {}
-            Some(Special::Error) => each_of_error(value, |key, value| self.fields.push(key, value)),
-            Some(_) => self.fields.push(name, value),
-        }
-    }
-
-    fn put_sources(&mut self, field: &Field, sources: &str) {
-        self.fields.push(chain_of(field), TagValue::Str(sources));
     }
 }
 
