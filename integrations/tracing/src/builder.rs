@@ -122,6 +122,11 @@ impl<F> JaegerLayerBuilder<F> {
     }
 
     /// Makes the layer. It is given to one subscriber.
+    ///
+    /// A filter of one's own belongs into [`filter`](Self::filter), joined to the default one by
+    /// [`FilterExt::and`](tracing_subscriber::filter::FilterExt::and) where both are wanted. The layer does
+    /// not know of another one put around it by `with_filter`: a span made within one that was refused
+    /// there, and had an explicit parent, becomes a child of the span entered before.
     #[must_use]
     pub fn build<S>(self) -> Filtered<JaegerLayer, F, S>
     where
