@@ -180,7 +180,10 @@ fn is_disabled(case: &Value) -> bool {
 
 /// Returns whether a variable other than the agent's host says anything of sampling.
 fn speaks_of_sampling(case: &Value) -> bool {
-    let of_sampling = |name: &&String| name.starts_with("JAEGER_SAMPL") && is_set(case, name);
+    let prefixes = ["JAEGER_SAMPLER_", "JAEGER_SAMPLING_"];
+    let of_sampling = |name: &&String| {
+        prefixes.iter().any(|prefix| name.starts_with(prefix)) && is_set(case, name)
+    };
     case["env"].as_object().is_some_and(|env| env.keys().any(|name| of_sampling(&name)))
 }
 
