@@ -7,8 +7,8 @@
 //! absent, and only spans of that time are lost. A failed datagram does not affect others.
 
 mod addresses;
-mod bound;
 pub(super) mod failure;
+mod from_socket;
 mod pacing;
 #[cfg(target_os = "linux")]
 mod proc_net;
@@ -58,9 +58,9 @@ pub struct UdpTransport {
     last: Vec<u8>,
     /// The time until which a late refusal does not start a search for another address.
     search_hold_off: Option<Instant>,
-    /// Whether a message counted as sent turned out to have been refused, and that was not reported
-    /// yet.
-    previous_refused: bool,
+    /// Whether a message counted as sent turned out to be lost, refused or too large for the path, and
+    /// that was not reported yet.
+    previous_lost: bool,
 }
 
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl UdpTransport {
             pacer: Pacer::new(PacingConfig::default()),
             last: Vec::new(),
             search_hold_off: None,
-            previous_refused: false,
+            previous_lost: false,
         }
     }
 
@@ -136,8 +136,9 @@ impl UdpTransport {
         self.pacer.connected(socket.and_then(|socket| self.network.receive_queue(socket)));
     }
 
-    /// Connects to an address of the name, or a former one.
-    fn connect(&mut self) -> Result<(), TransportError> {
+    /// Resolves the name if that is due. Connects if there is no connection yet, or if the connected
+    /// address is no longer one of the name.
+    fn ensure_connected(&mut self) -> Result<(), TransportError> {
         self.addresses.refresh(&*self.network)?;
         let in_use = self.connection.as_ref().map(|connection| connection.peer);
         if in_use.is_some_and(|peer| self.addresses.all().contains(&peer)) {
@@ -165,7 +166,7 @@ impl UdpTransport {
         let before = self.connection.replace(connection);
         self.watch_receive_queue();
         // The errors of the old socket will not be read any more.
-        self.previous_refused |= before.is_some_and(|old| old.socket.previous_failure().is_some());
+        self.previous_lost |= before.is_some_and(|old| previous_failure(&*old.socket).is_some());
     }
 
     /// Sends a message, with all remedies for failures.
@@ -175,7 +176,7 @@ impl UdpTransport {
             let Some(connection) = &self.connection else {
                 return Err(TransportError::Refused { address: self.addresses.name().to_owned() });
             };
-            let Err(failure) = connection.socket.send_checked(message) else { return Ok(()) };
+            let Err(failure) = send_checked(&*connection.socket, message) else { return Ok(()) };
             match failure {
                 Failure::PreviousRefused if remedies.previous < MAX_PREVIOUS => {
                     remedies.previous += 1;
@@ -183,10 +184,10 @@ impl UdpTransport {
                 }
                 Failure::PreviousTooLarge if remedies.previous < MAX_PREVIOUS => {
                     remedies.previous += 1;
-                    self.previous_refused = true;
+                    self.previous_lost = true;
                 }
-                // The path's size may have become known just now, and the next datagram may be
-                // smaller.
+                // Tried once more: the kernel may just have learned the path's MTU, and may fragment
+                // the datagram now.
                 Failure::TooLarge if !remedies.too_large => remedies.too_large = true,
                 Failure::TooLarge => {
                     return Err(TransportError::TooLarge { bytes: message.len() });
@@ -286,7 +287,7 @@ impl UdpTransport {
                 return;
             }
         }
-        self.previous_refused = true;
+        self.previous_lost = true;
         self.try_elsewhere(&mut Remedies::new(now));
     }
 
@@ -303,7 +304,7 @@ impl UdpTransport {
             next = peer;
             if peer != refused
                 && let Ok(socket) = self.network.connect(peer)
-                && socket.send_checked(message).is_ok()
+                && send_checked(&*socket, message).is_ok()
                 && !self.is_refused_soon(&*socket)
             {
                 self.connected(socket, peer);
@@ -326,30 +327,28 @@ impl UdpTransport {
     }
 
     fn is_refused_soon(&self, socket: &dyn DatagramSocket) -> bool {
-        (0..RESPONSE_LOOKS).any(|_| {
-            self.network.sleep(RESPONSE_INTERVAL);
-            socket.previous_failure().is_some()
+        (0..REFUSAL_CHECKS).any(|_| {
+            self.network.sleep(REFUSAL_CHECK_INTERVAL);
+            previous_failure(socket).is_some()
         })
     }
 }
 
-impl dyn DatagramSocket + '_ {
-    /// Sends one datagram, and reads at once whether it was refused, which is known by then on this
-    /// host. The error is read before, too: otherwise an error of the datagram before would be taken
-    /// for one of this datagram.
-    fn send_checked(&self, message: &[u8]) -> Result<(), Failure> {
-        if let Some(previous) = self.previous_failure() {
-            return Err(previous);
-        }
-        self.send(message).map_err(Failure::of_send)?;
-        let error = self.take_error().ok().flatten();
-        error.and_then(Failure::of_sent).map_or(Ok(()), Err)
+/// Sends one datagram, and reads at once whether it was refused, which is known by then on this host.
+/// The error is read before, too: otherwise an error of the datagram before would be taken for one of
+/// this datagram.
+fn send_checked(socket: &dyn DatagramSocket, message: &[u8]) -> Result<(), Failure> {
+    if let Some(previous) = previous_failure(socket) {
+        return Err(previous);
     }
+    socket.send(message).map_err(Failure::of_send)?;
+    let error = socket.take_error().ok().flatten();
+    error.and_then(Failure::of_sent).map_or(Ok(()), Err)
+}
 
-    /// Returns the failure of the last datagram, if it was lost.
-    fn previous_failure(&self) -> Option<Failure> {
-        Failure::of_previous(&self.take_error().ok().flatten()?)
-    }
+/// Returns the failure of the last datagram, if it was lost.
+fn previous_failure(socket: &dyn DatagramSocket) -> Option<Failure> {
+    Failure::of_previous(&socket.take_error().ok().flatten()?)
 }
 
 /// The remedies that were tried for a message.
@@ -380,7 +379,7 @@ impl Remedies {
 
 impl Transport for UdpTransport {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
-        self.connect()?;
+        self.ensure_connected()?;
         if self.pacer.admit(message.len(), &*self.network).is_err() {
             return Err(self.queue_full());
         }
@@ -389,16 +388,17 @@ impl Transport for UdpTransport {
             return Err(error);
         }
         self.keep_if_new(message);
-        Ok(Sent { previous_refused: std::mem::take(&mut self.previous_refused), ..Sent::OK })
+        Ok(Sent { previous_refused: std::mem::take(&mut self.previous_lost), ..Sent::OK })
     }
 
     fn take_late_refusal(&mut self) -> bool {
-        match self.connection.as_ref().and_then(|connection| connection.socket.previous_failure()) {
+        match self.connection.as_ref().and_then(|connection| previous_failure(&*connection.socket))
+        {
             None => {}
-            Some(Failure::PreviousTooLarge) => self.previous_refused = true,
+            Some(Failure::PreviousTooLarge) => self.previous_lost = true,
             Some(_) => self.handle_late_refusal(),
         }
-        std::mem::take(&mut self.previous_refused)
+        std::mem::take(&mut self.previous_lost)
     }
 
     fn receiver_drops(&mut self) -> Option<u64> {
@@ -407,16 +407,16 @@ impl Transport for UdpTransport {
 
     fn tick(&mut self) {
         if self.connection.is_some() {
-            let _ = self.connect();
+            let _ = self.ensure_connected();
         }
     }
 }
 
 const MAX_INTERVAL: Duration = Duration::from_secs(365 * 24 * 3600);
-/// How often a message is retried because one before it was refused.
+/// How many times a message is retried because one before it was refused.
 const MAX_PREVIOUS: usize = 3;
 /// The time for a new address to refuse messages without losing one.
 const NEW_CONNECTION: Duration = Duration::from_secs(1);
 /// The interval and number of checks whether an address refuses a message.
-const RESPONSE_INTERVAL: Duration = Duration::from_millis(5);
-const RESPONSE_LOOKS: usize = 20;
+const REFUSAL_CHECK_INTERVAL: Duration = Duration::from_millis(5);
+const REFUSAL_CHECKS: usize = 20;

@@ -29,6 +29,7 @@ impl Failure {
     /// Returns the failure that an error of sending means.
     pub(super) fn of_send(error: io::Error) -> Self {
         match error.kind() {
+            // A refusal from `send` is the socket's pending error, which is of the datagram before.
             _ if is_refusal(&error) => Self::PreviousRefused,
             _ if is_too_large(&error) => Self::TooLarge,
             _ if is_busy(&error) => Self::Busy(error),

@@ -88,12 +88,12 @@ pub(super) struct QueueFull;
 pub(super) struct Pacer {
     config: PacingConfig,
     /// The rate where no queue can be read.
-    unseen: Rate,
+    fallback_rate: Rate,
     queue: Option<Box<dyn ReceiveQueue>>,
     /// The socket at the last reading.
     watched: Option<Watched>,
     /// The last reading, also if there is none now.
-    seen: Option<QueueState>,
+    last_reading: Option<QueueState>,
     /// How many datagrams the agent's sockets have dropped since the first reading; none without a
     /// reading.
     drops: Option<u64>,
@@ -103,7 +103,7 @@ pub(super) struct Pacer {
 struct Watched {
     state: QueueState,
     rate: Rate,
-    looked: Instant,
+    last_read: Instant,
     /// The memory that datagrams may take before the next reading.
     allowance: usize,
     /// Whether the queue stayed full for as long as a datagram may wait.
@@ -114,10 +114,10 @@ impl Pacer {
     pub(super) fn new(config: PacingConfig) -> Self {
         Self {
             config,
-            unseen: unseen_rate(config),
+            fallback_rate: fallback_rate(config),
             queue: None,
             watched: None,
-            seen: None,
+            last_reading: None,
             drops: None,
         }
     }
@@ -129,19 +129,20 @@ impl Pacer {
     /// Resets the state for another socket.
     pub(super) fn connected(&mut self, queue: Option<Box<dyn ReceiveQueue>>) {
         self.queue = queue;
-        (self.watched, self.seen) = (None, None);
+        (self.watched, self.last_reading) = (None, None);
     }
 
     /// Waits until a datagram of so many bytes may be sent.
     pub(super) fn admit(&mut self, bytes: usize, network: &dyn Network) -> Result<(), QueueFull> {
-        let rate = self.watched.as_mut().map_or(&mut self.unseen, |watched| &mut watched.rate);
+        let rate =
+            self.watched.as_mut().map_or(&mut self.fallback_rate, |watched| &mut watched.rate);
         let mut delayed = Duration::ZERO;
-        while let Some(wait) = rate.take(bytes, network.now()) {
+        while let Some(wait) = rate.spend(bytes, network.now()) {
             network.sleep(wait);
             delayed += wait;
         }
         if self.queue.is_none() {
-            self.unseen.grow(delayed);
+            self.fallback_rate.grow(delayed);
             return Ok(());
         }
         self.wait_for_room(bytes, !delayed.is_zero(), network)
@@ -156,15 +157,15 @@ impl Pacer {
         let (memory, began) = (memory_of(bytes), network.now());
         if let Some(watched) = &mut self.watched
             && let Some(left) = watched.allowance.checked_sub(memory)
-            && began.saturating_duration_since(watched.looked) < LOOK_INTERVAL
+            && began.saturating_duration_since(watched.last_read) < MAX_READING_AGE
         {
             watched.allowance = left;
             return Ok(());
         }
-        let before = self.watched.as_ref().map(|watched| watched.looked);
+        let before = self.watched.as_ref().map(|watched| watched.last_read);
         let (mut now, mut pause, mut dropped) = (began, FIRST_PAUSE, false);
         loop {
-            dropped |= self.look(now);
+            dropped |= self.read_queue(now);
             // Nothing listens, which sending the datagram will report.
             let Some(watched) = &mut self.watched else { return Ok(()) };
             let QueueState { used, capacity, .. } = watched.state;
@@ -174,9 +175,9 @@ impl Pacer {
                 watched.is_stuck = false;
                 if before.is_none() {
                     // The datagram was admitted by the other rate.
-                    watched.rate.take(bytes, now);
+                    watched.rate.spend(bytes, now);
                 }
-                watched.allowance = room.saturating_sub(memory).min(MOST_UNSEEN);
+                watched.allowance = room.saturating_sub(memory).min(MAX_ALLOWANCE);
                 if dropped {
                     watched.rate.halve();
                 } else if waited >= SLOW {
@@ -200,13 +201,13 @@ impl Pacer {
     }
 
     /// Reads the queue. Returns whether the socket has dropped anything since the last reading.
-    fn look(&mut self, now: Instant) -> bool {
+    fn read_queue(&mut self, now: Instant) -> bool {
         let Some(state) = self.queue.as_mut().and_then(|queue| queue.read()) else {
             self.watched = None;
             return false;
         };
-        let dropped = match self.seen.replace(state) {
-            Some(seen) if seen.socket == state.socket => state.drops.wrapping_sub(seen.drops),
+        let dropped = match self.last_reading.replace(state) {
+            Some(last) if last.socket == state.socket => state.drops.wrapping_sub(last.drops),
             // All drops of a restarted agent's socket are new.
             Some(_) => state.drops,
             // Drops before the first reading do not count.
@@ -217,12 +218,12 @@ impl Pacer {
             (watched.state.socket, watched.state.capacity) == (state.socket, state.capacity)
         };
         match self.watched.as_mut().filter(is_same) {
-            Some(watched) => (watched.state, watched.looked) = (state, now),
+            Some(watched) => (watched.state, watched.last_read) = (state, now),
             None => {
                 self.watched = Some(Watched {
                     state,
                     rate: watched_rate(state.capacity, self.config.burst_bytes),
-                    looked: now,
+                    last_read: now,
                     allowance: 0,
                     is_stuck: false,
                 });
@@ -233,7 +234,7 @@ impl Pacer {
 
     /// Returns the credit of a datagram that was admitted but not sent.
     pub(super) fn not_sent(&mut self, bytes: usize) {
-        self.unseen.give_back(bytes);
+        self.fallback_rate.give_back(bytes);
         if let Some(watched) = &mut self.watched {
             watched.rate.give_back(bytes);
         }
@@ -242,44 +243,46 @@ impl Pacer {
     /// Slows down, as this host has no room for datagrams. Where the receiver's queue is read,
     /// there is no network between that would have to be spared.
     pub(super) fn host_is_full(&mut self) {
-        self.unseen.halve();
+        self.fallback_rate.halve();
     }
 
     /// Returns how many datagrams of all senders the agent's socket has dropped since the first one
     /// was sent to it, or `None` if that cannot be read.
     pub(super) fn drops(&mut self, now: Instant) -> Option<u64> {
-        self.look(now);
+        self.read_queue(now);
         self.drops
     }
 }
 
-fn unseen_rate(config: PacingConfig) -> Rate {
+fn fallback_rate(config: PacingConfig) -> Rate {
     if config.bytes_per_second == 0 {
         return Rate::unlimited();
     }
-    let usual = config.bytes_per_second as f64;
-    let least = (usual / 16.0).max(LEAST_RATE);
+    let max = config.bytes_per_second as f64;
+    let min = (max / 16.0).max(MIN_RATE);
     let burst = config.burst_bytes as f64;
-    Rate::new(Bounds { least, slow: usual / 2.0, usual, most: usual, burst })
+    Rate::new(Bounds { min, slow: max / 2.0, initial: max, max, burst })
 }
 
-/// Returns the rate beside a queue that is read, for queues that are not: a real agent reads fast,
-/// and puts what it reads into internal queues. As nothing is known of them, an agent is assumed to
-/// need time for a buffer as large as the usual one every 25 ms, every 50 ms after it was slow, and
-/// less the longer it keeps up. A larger buffer is for a faster agent.
+/// Returns the rate that limits datagrams even where the socket's queue is read, to protect the
+/// agent's internal queues: a real agent reads its socket fast, and puts what it reads into queues that
+/// cannot be seen. It is assumed to handle as much as the system's default receive buffer every 25 ms,
+/// every 50 ms after it was slow, and more the longer it keeps up. An agent with a larger receive buffer
+/// is assumed to be faster in proportion.
 fn watched_rate(capacity: usize, burst_bytes: usize) -> Rate {
     let buffer = capacity.max(USUAL_BUFFER) as f64;
     let slow = buffer / 0.050;
     Rate::new(Bounds {
-        least: slow / 16.0,
+        min: slow / 16.0,
         slow,
-        usual: buffer / 0.025,
-        most: f64::INFINITY,
+        initial: buffer / 0.025,
+        max: f64::INFINITY,
         burst: burst_bytes as f64,
     })
 }
+
 /// The minimum rate: one of the largest datagrams per second.
-const LEAST_RATE: f64 = MAX_PACKET_BYTES as f64;
+const MIN_RATE: f64 = MAX_PACKET_BYTES as f64;
 
 /// How long a datagram waits for room.
 const MAX_WAIT: Duration = Duration::from_secs(1);
@@ -288,10 +291,10 @@ const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// A receiver that delays a datagram for so long does not keep up.
 const SLOW: Duration = Duration::from_micros(300);
-/// The validity of a reading: other senders may fill the queue.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// The age from which on a reading is out of date: other senders may fill the queue.
+const MAX_READING_AGE: Duration = Duration::from_millis(10);
 /// The maximum memory that is used between readings: others send too.
-const MOST_UNSEEN: usize = 4 << 20;
+const MAX_ALLOWANCE: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests;

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// The minimum.
-    pub(super) least: f64,
+    pub(super) min: f64,
     /// The maximum after the receiver was slow.
     pub(super) slow: f64,
     /// The rate at the start, also after a pause.
-    pub(super) usual: f64,
+    pub(super) initial: f64,
     /// The maximum.
-    pub(super) most: f64,
+    pub(super) max: f64,
     /// The burst in bytes; a larger message may be sent alone.
     pub(super) burst: f64,
 }
@@ -29,24 +29,24 @@ pub(super) struct Rate {
 
 impl Rate {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self { bounds, current: bounds.usual, tokens: bounds.burst, counted: None }
+        Self { bounds, current: bounds.initial, tokens: bounds.burst, counted: None }
     }
 
     /// Returns a rate without limit.
     pub(super) fn unlimited() -> Self {
         let any = f64::INFINITY;
-        Self::new(Bounds { least: any, slow: any, usual: any, most: any, burst: 0.0 })
+        Self::new(Bounds { min: any, slow: any, initial: any, max: any, burst: 0.0 })
     }
 
-    /// Takes the tokens for a message. Returns how long to wait before the next try if there are
+    /// Spends the tokens for a message. Returns how long to wait before the next try if there are
     /// not enough.
-    pub(super) fn take(&mut self, bytes: usize, now: Instant) -> Option<Duration> {
+    pub(super) fn spend(&mut self, bytes: usize, now: Instant) -> Option<Duration> {
         let passed = self
             .counted
             .replace(now)
             .map_or(Duration::ZERO, |counted| now.saturating_duration_since(counted));
         if passed >= PAUSE {
-            self.current = self.bounds.usual;
+            self.current = self.bounds.initial;
         }
         if self.current >= UNLIMITED {
             self.tokens = self.bounds.burst;
@@ -76,14 +76,14 @@ impl Rate {
 
     /// Halves the rate, as something was lost, or this host has no room.
     pub(super) fn halve(&mut self) {
-        let from = self.current.min(self.bounds.most).min(UNLIMITED);
-        self.current = (from / 2.0).max(self.bounds.least);
+        let from = self.current.min(self.bounds.max).min(UNLIMITED);
+        self.current = (from / 2.0).max(self.bounds.min);
     }
 
     /// Speeds up, after the rate has delayed messages for so long without a loss.
     pub(super) fn grow(&mut self, time: Duration) {
         let share = time.min(LONGEST_GROWTH).as_secs_f64() / GROWTH.as_secs_f64();
-        self.current = (self.current * (1.0 + share)).min(self.bounds.most);
+        self.current = (self.current * (1.0 + share)).min(self.bounds.max);
     }
 }
 
@@ -102,13 +102,13 @@ mod tests {
     use super::*;
     use crate::clock;
 
-    const BOUNDS: Bounds = Bounds { least: 1e5, slow: 1e6, usual: 2e6, most: 8e6, burst: 50_000.0 };
+    const BOUNDS: Bounds = Bounds { min: 1e5, slow: 1e6, initial: 2e6, max: 8e6, burst: 50_000.0 };
 
     /// Takes so many messages, and waits as requested. Returns how long that took.
     fn drain(rate: &mut Rate, now: &mut Instant, count: usize, bytes: usize) -> Duration {
         let began = *now;
         for _ in 0..count {
-            while let Some(wait) = rate.take(bytes, *now) {
+            while let Some(wait) = rate.spend(bytes, *now) {
                 *now += wait;
             }
         }
@@ -128,7 +128,7 @@ mod tests {
         // A pause earns no more than one burst.
         now += Duration::from_millis(900);
         assert_eq!(drain(&mut rate, &mut now, 50, 1_000), Duration::ZERO);
-        assert!(rate.take(1_000, now).is_some());
+        assert!(rate.spend(1_000, now).is_some());
     }
 
     #[test]
@@ -155,30 +155,30 @@ mod tests {
         }
         assert!((1.6e5..1.7e5).contains(&rate.current), "{rate:?}");
         (0..100).for_each(|_| rate.grow(Duration::from_millis(50)));
-        assert_eq!(rate.current, BOUNDS.most);
+        assert_eq!(rate.current, BOUNDS.max);
         now += PAUSE;
         drain(&mut rate, &mut now, 50, 1_000);
-        assert_eq!(rate.current, BOUNDS.usual);
+        assert_eq!(rate.current, BOUNDS.initial);
     }
 
     #[test]
     fn what_was_not_sent_costs_nothing() {
         let (mut rate, now) = (Rate::new(BOUNDS), clock::now());
         for _ in 0..100 {
-            assert_eq!(rate.take(50_000, now), None);
+            assert_eq!(rate.spend(50_000, now), None);
             rate.give_back(50_000);
         }
-        assert_eq!(rate.take(50_000, now), None);
-        assert!(rate.take(50_000, now).is_some());
+        assert_eq!(rate.spend(50_000, now), None);
+        assert!(rate.spend(50_000, now).is_some());
     }
 
     #[test]
     fn without_a_limit_nothing_waits() {
         let (mut rate, now) = (Rate::unlimited(), clock::now());
-        assert!((0..1_000).all(|_| rate.take(65_000, now).is_none()));
+        assert!((0..1_000).all(|_| rate.spend(65_000, now).is_none()));
         rate.halve();
         rate.slow_down();
         rate.grow(PAUSE);
-        assert!((0..1_000).all(|_| rate.take(65_000, now).is_none()));
+        assert!((0..1_000).all(|_| rate.spend(65_000, now).is_none()));
     }
 }

@@ -24,7 +24,7 @@ struct State {
     next_read: Instant,
     drops: u32,
     read: usize,
-    looks: usize,
+    readings: usize,
     is_there: bool,
 }
 
@@ -46,7 +46,7 @@ impl Agent {
             next_read: now,
             drops: 0,
             read: 0,
-            looks: 0,
+            readings: 0,
             is_there: true,
         })))
     }
@@ -109,7 +109,7 @@ impl State {
 impl ReceiveQueue for Agent {
     fn read(&mut self) -> Option<QueueState> {
         let mut state = self.state();
-        state.looks += 1;
+        state.readings += 1;
         state.is_there.then(|| QueueState {
             socket: state.socket,
             used: state.queue.iter().sum(),
@@ -168,11 +168,11 @@ fn a_slow_agent_loses_nothing_and_gets_what_it_reads() {
 }
 
 #[test]
-fn an_agent_with_a_large_buffer_is_neither_waited_for_nor_often_looked_at() {
+fn an_agent_with_a_large_buffer_is_neither_waited_for_nor_often_read() {
     let agent = Agent::new(128 << 20, micros(5));
     let took = agent.send(&mut agent.pacer(), 1_000, DATAGRAM);
     assert_eq!(took, Duration::ZERO);
-    assert!(agent.state().looks <= 1_000 / 50, "{} looks", agent.state().looks);
+    assert!(agent.state().readings <= 1_000 / 50, "{} readings", agent.state().readings);
     assert_eq!(agent.drain(), 0);
 }
 
@@ -303,12 +303,12 @@ impl Network for Flooded<'_> {
 }
 
 #[test]
-fn what_others_sent_since_the_last_look_is_seen_a_moment_later() {
+fn what_others_sent_since_the_last_reading_is_seen_a_moment_later() {
     let agent = Agent::new(DEFAULT_CAPACITY, None);
     let mut pacer = agent.pacer();
     agent.send(&mut pacer, 1, 1_000);
     (0..3).for_each(|_| agent.state().arrive(memory_of(DATAGRAM)));
-    agent.sleep(LOOK_INTERVAL);
+    agent.sleep(MAX_READING_AGE);
     let began = agent.now();
     let _ = pacer.admit(1_000, &agent);
     assert!(agent.now() - began >= MAX_WAIT, "it is waited for");
@@ -331,7 +331,7 @@ fn the_first_datagrams_keep_to_the_usual_rate_however_little_was_sent_before() {
 }
 
 #[test]
-fn what_the_socket_drops_is_counted_from_the_first_look_on_and_slows_down() {
+fn what_the_socket_drops_is_counted_from_the_first_reading_on_and_slows_down() {
     let agent = Agent::new(DEFAULT_CAPACITY, micros(5));
     agent.state().drops = u32::MAX - 1;
     let mut pacer = agent.pacer();
@@ -403,5 +403,5 @@ fn without_pacing_nothing_is_waited_for() {
     let mut pacer = Pacer::new(rate);
     let began = agent.now();
     assert!((0..1_000).all(|_| pacer.admit(DATAGRAM, &agent).is_ok()));
-    assert_eq!((agent.now() - began, agent.state().looks), (Duration::ZERO, 0));
+    assert_eq!((agent.now() - began, agent.state().readings), (Duration::ZERO, 0));
 }

@@ -35,7 +35,7 @@ impl UdpTransport {
         ready.map_err(|source| TransportError::Io { source })?;
         let network = BoundSocket(Arc::new(socket));
         let mut transport = Self::on(Addresses::new(agent.to_string()), Box::new(network));
-        transport.connect()?;
+        transport.ensure_connected()?;
         Ok(transport)
     }
 }
