@@ -6,7 +6,7 @@
 //! they are alone, take spans where they are finished. All of them read the same canonical bytes.
 
 #[cfg(feature = "saved-batches")]
-mod bounded;
+mod cancellable;
 mod command;
 mod counts;
 mod destination;

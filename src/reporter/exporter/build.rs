@@ -9,7 +9,7 @@ use crate::encoding::{ENCODINGS, EncodingKind, ProcessView, TagView, put_tag};
 use crate::error::ConfigError;
 use crate::redact;
 #[cfg(feature = "saved-batches")]
-use crate::reporter::bounded::BoundedTransport;
+use crate::reporter::cancellable::CancellableTransport;
 use crate::reporter::counts::{Account, DestinationCounts};
 use crate::reporter::destination::{Destination, DestinationKind};
 use crate::reporter::guarded::Guarded;
@@ -98,7 +98,7 @@ impl ExporterOptions<'_> {
         if self.saver.is_none() {
             return Ok(transport);
         }
-        Ok(Box::new(BoundedTransport::start(transport, self.close_signal)?))
+        Ok(Box::new(CancellableTransport::start(transport, self.close_signal)?))
     }
 
     #[cfg(not(feature = "saved-batches"))]

@@ -13,7 +13,7 @@ use crate::transport::{CloseSignal, Sent, Transport};
 
 /// Sends on its own thread. A message in flight at the deadline of the close signal, and all
 /// later ones, fail, so that their spans can be saved; the thread ends by itself some time later.
-pub(super) struct BoundedTransport {
+pub(super) struct CancellableTransport {
     calls: Sender<Call>,
     close_signal: CloseSignal,
     max_message_bytes: usize,
@@ -22,13 +22,13 @@ pub(super) struct BoundedTransport {
 
 type Call = Box<dyn FnOnce(&mut dyn Transport) + Send>;
 
-impl fmt::Debug for BoundedTransport {
+impl fmt::Debug for CancellableTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BoundedTransport").finish_non_exhaustive()
+        f.debug_struct("CancellableTransport").finish_non_exhaustive()
     }
 }
 
-impl BoundedTransport {
+impl CancellableTransport {
     pub(super) fn start(
         mut transport: Box<dyn Transport>,
         close_signal: &CloseSignal,
@@ -76,7 +76,7 @@ impl BoundedTransport {
     }
 }
 
-impl Transport for BoundedTransport {
+impl Transport for CancellableTransport {
     fn send(&mut self, message: &[u8]) -> Result<Sent, TransportError> {
         let message = message.to_vec();
         self.call(move |transport| transport.send(&message))?
