@@ -3,8 +3,8 @@
 use crate::encoding::TRAILER_MAX;
 
 /// Finished spans in one piece of memory, with room for the header and trailer of the message.
-// The fields are in this order because the compiler would update the two numbers, side by side,
-// with one instruction that takes five to prepare.
+// The two numbers are not next to each other: otherwise the compiler merges their updates into one
+// of a vector register, which is slower.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub(crate) struct Buffer {

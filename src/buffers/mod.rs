@@ -12,7 +12,7 @@ mod spare;
 mod trim;
 
 pub(crate) use self::buffer::{Buffer, QueueUse};
-pub(crate) use self::outcome::{Outcome, OutcomeCounts};
+pub(crate) use self::outcome::{Accepted, Outcome, OutcomeCounts};
 pub(crate) use self::queue::QueueLimits;
 pub(crate) use self::sharded::{ShardedBuffers, room_in};
 pub(crate) use self::spare::SpareMemory;

@@ -2,6 +2,16 @@
 
 use crate::stats::Dropped;
 
+/// Whether a sink was open for a finished span, which is counted in either case. A span that is
+/// dropped, as the queue is full or the span is too large, was accepted all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Accepted {
+    Yes,
+    /// The tracer was closed before.
+    Closed,
+}
+
 /// The outcome of spans in the queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
@@ -36,7 +46,7 @@ pub(crate) struct OutcomeCounts {
 
 impl OutcomeCounts {
     /// Counts the outcome of spans: those of one message, where they were sent.
-    pub(crate) fn complete(&mut self, spans: usize, outcome: Outcome) {
+    pub(crate) fn record_outcome(&mut self, spans: usize, outcome: Outcome) {
         let spans = spans as u64;
         match outcome {
             Outcome::Sent | Outcome::Acknowledged => {

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::buffer::Buffer;
-use super::outcome::{Outcome, OutcomeCounts};
+use super::outcome::{Accepted, Outcome, OutcomeCounts};
 use super::queue::{Queue, QueueLimits};
 use super::trim;
 use crate::encoding::{HEADER_MAX, MAX_FIXED_BYTES, SpanParts, SpanView, TRAILER_MAX};
@@ -37,7 +37,7 @@ struct Shard {
 
 /// The counts of spans that have left their shard.
 #[derive(Debug)]
-struct Counts {
+struct BufferCounts {
     queue: Queue,
     /// Spans in the queue, and those that the reporter's thread is sending.
     in_queue: u64,
@@ -54,23 +54,23 @@ pub(crate) struct ShardedBuffers {
     /// The maximum length of the spans in a buffer; smaller once a smaller datagram size was
     /// learned.
     room: AtomicUsize,
-    /// The largest span that some destination accepts whole; such a span gets its own buffer
-    /// if necessary.
-    whole: usize,
+    /// The size of the largest span that some destination accepts without trimming; such a span gets
+    /// its own buffer if necessary.
+    max_whole_span: usize,
     spare: Receiver<Vec<u8>>,
-    counts: Mutex<Counts>,
+    counts: Mutex<BufferCounts>,
     origin: ProcessOrigin,
     /// The number of spans that a forked process has lost.
-    left: AtomicU64,
+    lost_in_fork: AtomicU64,
 }
 
 impl ShardedBuffers {
     /// Makes `count` buffers for datagrams of `max_bytes`, of which the process takes
-    /// `process_bytes`; spans of up to `whole` bytes are accepted even if that is more. `wake`
+    /// `process_bytes`; spans of up to `max_whole_span` bytes are accepted even if that is more. `wake`
     /// notifies the reporter's thread of a full buffer.
     pub(crate) fn new(
         count: usize,
-        (max_bytes, process_bytes, whole): (usize, usize, usize),
+        (max_bytes, process_bytes, max_whole_span): (usize, usize, usize),
         limits: QueueLimits,
         (wake, spare): (Sender<()>, Receiver<Vec<u8>>),
         origin: &ProcessOrigin,
@@ -84,16 +84,16 @@ impl ShardedBuffers {
             shards: (0..count.next_power_of_two()).map(|_| empty()).collect(),
             headroom,
             room: AtomicUsize::new(room_in(max_bytes, process_bytes)),
-            whole,
+            max_whole_span,
             spare,
-            counts: Mutex::new(Counts {
+            counts: Mutex::new(BufferCounts {
                 queue: Queue::new(limits, wake),
                 in_queue: 0,
                 outcomes: OutcomeCounts::default(),
                 too_large: None,
             }),
             origin: origin.clone(),
-            left: AtomicU64::new(0),
+            lost_in_fork: AtomicU64::new(0),
         }
     }
 
@@ -121,11 +121,11 @@ impl ShardedBuffers {
     /// Locks the thread's own shard, or the next one that is free. Returns `None` in a forked
     /// process whose own shard may be locked for ever.
     #[inline(always)]
-    fn lock(&self, stripe: usize) -> Option<MutexGuard<'_, Shard>> {
+    fn lock(&self, thread_index: usize) -> Option<MutexGuard<'_, Shard>> {
         let mask = self.shards.len() - 1;
-        match self.shards[stripe & mask].shard.try_lock() {
+        match self.shards[thread_index & mask].shard.try_lock() {
             Some(shard) => Some(shard),
-            None => self.lock_contended(stripe & mask),
+            None => self.lock_contended(thread_index & mask),
         }
     }
 
@@ -141,24 +141,24 @@ impl ShardedBuffers {
 
     /// Locks the counts of the buffers. Returns `None` in a forked process that may never get the
     /// lock.
-    fn counts(&self) -> Option<MutexGuard<'_, Counts>> {
+    fn counts(&self) -> Option<MutexGuard<'_, BufferCounts>> {
         lock::acquire(&self.counts, &self.origin)
     }
 
-    /// Counts a span that was finished after the close.
+    /// Counts a span that is finished after the close, or whose lock was lost in a fork.
     #[cold]
-    fn count_closed(&self) -> bool {
+    fn reject_closed(&self) -> Accepted {
         match self.counts() {
             Some(mut counts) => counts.outcomes.dropped.closed += 1,
-            None => self.count_left(),
+            None => self.count_lost_in_fork(),
         }
-        false
+        Accepted::Closed
     }
 
     /// Counts a span that is lost because the process was forked.
     #[cold]
-    fn count_left(&self) {
-        self.left.fetch_add(1, Ordering::Relaxed);
+    fn count_lost_in_fork(&self) {
+        self.lost_in_fork.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Closes what can be closed in a forked process, which has no reporter thread: the channels
@@ -172,21 +172,20 @@ impl ShardedBuffers {
         }
     }
 
-    /// Writes a finished, sampled span. `stripe` is the number of the calling thread. Returns false
-    /// if the tracer is closed; the span is counted all the same.
+    /// Writes a finished, sampled span. `thread_index` is the number of the calling thread.
     #[inline(always)]
-    pub(crate) fn accept(&self, stripe: usize, span: SpanParts<'_>) -> bool {
+    pub(crate) fn accept(&self, thread_index: usize, span: SpanParts<'_>) -> Accepted {
         let bound = span.max_len();
-        let Some(mut shard) = self.lock(stripe) else { return self.count_closed() };
+        let Some(mut shard) = self.lock(thread_index) else { return self.reject_closed() };
         let Shard { buffer, limit, .. } = &mut *shard;
         if buffer.end + bound < *limit
             && let Some(free) = buffer.bytes.get_mut(buffer.end..)
         {
             buffer.end += span.write(free);
             buffer.spans += 1;
-            return true;
+            return Accepted::Yes;
         }
-        self.accept_slowly(stripe, shard, span)
+        self.accept_slowly(thread_index, shard, span)
     }
 
     /// Writes a span that may not fit into the buffer.
@@ -194,35 +193,36 @@ impl ShardedBuffers {
     #[inline(never)]
     fn accept_slowly(
         &self,
-        stripe: usize,
+        thread_index: usize,
         mut shard: MutexGuard<'_, Shard>,
         span: SpanParts<'_>,
-    ) -> bool {
+    ) -> Accepted {
         if shard.closed || self.origin.is_forked() {
-            return self.count_closed();
+            return self.reject_closed();
         }
         // Near the end of a buffer the exact size is needed.
         let (room, len) = (self.room(), span.encoded_len());
         if len > room {
             drop(shard);
-            return self.accept_large(stripe, room, &span.as_view(&mut Default::default()));
+            return self.accept_large(thread_index, room, &span.as_view(&mut Default::default()));
         }
-        self.write(&mut shard, (room, len), |out| span.write_cold(out));
-        true
+        self.place_span(&mut shard, (room, len), |out| span.write_cold(out));
+        Accepted::Yes
     }
 
-    /// Writes a finished span that was encoded before its trace was sampled. Returns false if the
-    /// tracer is closed; the span is counted all the same.
+    /// Writes a finished span that was encoded before its trace was sampled.
     #[cold]
-    pub(crate) fn accept_view(&self, stripe: usize, span: &SpanView<'_>) -> bool {
+    pub(crate) fn accept_view(&self, thread_index: usize, span: &SpanView<'_>) -> Accepted {
         let (room, len) = (self.room(), span.encoded_len());
         if len > room {
-            return self.accept_large(stripe, room, span);
+            return self.accept_large(thread_index, room, span);
         }
         let open = |shard: &MutexGuard<'_, Shard>| !shard.closed && !self.origin.is_forked();
-        let Some(mut shard) = self.lock(stripe).filter(open) else { return self.count_closed() };
-        self.write(&mut shard, (room, len), |out| span.write(out));
-        true
+        let Some(mut shard) = self.lock(thread_index).filter(open) else {
+            return self.reject_closed();
+        };
+        self.place_span(&mut shard, (room, len), |out| span.write(out));
+        Accepted::Yes
     }
 
     /// Adds the counts of the spans taken so far, as one consistent reading.
@@ -247,7 +247,7 @@ impl ShardedBuffers {
             stats.dropped = outcomes.dropped;
             stats.receiver_drops = outcomes.receiver_drops;
         }
-        stats.dropped.closed += self.left.load(Ordering::Relaxed);
+        stats.dropped.closed += self.lost_in_fork.load(Ordering::Relaxed);
     }
 
     /// Pushes a full buffer to the queue. If the queue is full its spans are dropped and counted:
@@ -275,13 +275,14 @@ impl ShardedBuffers {
         }
     }
 
-    /// Writes a span of known size that may not fit into the buffer.
+    /// Places a span of known size, which `encode` writes, in the buffer, or in an empty one if it does
+    /// not fit.
     #[cold]
-    fn write(
+    fn place_span(
         &self,
         shard: &mut Shard,
         (room, len): (usize, usize),
-        write: impl FnOnce(&mut [u8]) -> usize,
+        encode: impl FnOnce(&mut [u8]) -> usize,
     ) {
         if shard.buffer.end - self.headroom + len > room {
             self.hand_over(shard);
@@ -304,7 +305,7 @@ impl ShardedBuffers {
             buffer.bytes.truncate(full);
             buffer.bytes.shrink_to_fit();
         }
-        buffer.end += write(&mut buffer.bytes[buffer.end..]);
+        buffer.end += encode(&mut buffer.bytes[buffer.end..]);
         buffer.spans += 1;
         // Read again, as a smaller limit may have been learned meanwhile.
         shard.limit = (self.headroom + self.room()).min(buffer.bytes.len() - TRAILER_MAX);
@@ -316,18 +317,20 @@ impl ShardedBuffers {
     /// Handles a span that does not fit a datagram: passed whole for a destination that accepts it,
     /// trimmed to fit, or dropped.
     #[cold]
-    fn accept_large(&self, stripe: usize, room: usize, span: &SpanView<'_>) -> bool {
+    fn accept_large(&self, thread_index: usize, room: usize, span: &SpanView<'_>) -> Accepted {
         // Trimmed before the lock is taken: it takes time, and other threads may need the shard.
-        let keep = span.encoded_len() <= self.whole;
+        let keep = span.encoded_len() <= self.max_whole_span;
         let bytes = if keep {
             let mut bytes = Vec::new();
             span.encode(&mut bytes);
             Some(bytes)
         } else {
-            trim::to_fit(span, room.max(self.whole))
+            trim::to_fit(span, room.max(self.max_whole_span))
         };
         let open = |shard: &MutexGuard<'_, Shard>| !shard.closed && !self.origin.is_forked();
-        let Some(mut shard) = self.lock(stripe).filter(open) else { return self.count_closed() };
+        let Some(mut shard) = self.lock(thread_index).filter(open) else {
+            return self.reject_closed();
+        };
         match bytes {
             None => {
                 let which = Some(trim::described(span));
@@ -338,7 +341,7 @@ impl ShardedBuffers {
             }
             Some(bytes) => {
                 self.change_counts(|counts| counts.outcomes.trimmed += u64::from(!keep));
-                self.write(&mut shard, (room, bytes.len()), |out| {
+                self.place_span(&mut shard, (room, bytes.len()), |out| {
                     if let Some(out) = out.get_mut(..bytes.len()) {
                         out.copy_from_slice(&bytes);
                     }
@@ -346,7 +349,7 @@ impl ShardedBuffers {
                 });
             }
         }
-        true
+        Accepted::Yes
     }
 
     /// Counts a span that was trimmed.
@@ -354,7 +357,7 @@ impl ShardedBuffers {
         self.change_counts(|counts| counts.outcomes.trimmed += 1);
     }
 
-    fn change_counts(&self, change: impl FnOnce(&mut Counts)) {
+    fn change_counts(&self, change: impl FnOnce(&mut BufferCounts)) {
         if let Some(mut counts) = self.counts() {
             change(&mut counts);
         }
@@ -400,10 +403,10 @@ impl ShardedBuffers {
     }
 
     /// Settles spans that have left the queue.
-    pub(crate) fn complete(&self, spans: usize, outcome: Outcome) {
+    pub(crate) fn record_outcome(&self, spans: usize, outcome: Outcome) {
         self.change_counts(|counts| {
             counts.in_queue = counts.in_queue.saturating_sub(spans as u64);
-            counts.outcomes.complete(spans, outcome);
+            counts.outcomes.record_outcome(spans, outcome);
         });
     }
 

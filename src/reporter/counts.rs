@@ -16,11 +16,11 @@ use crate::transport::Sent;
 #[derive(Debug)]
 pub(crate) struct DestinationCounts {
     name: String,
-    counts: Mutex<Counts>,
+    counts: Mutex<LockedCounts>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Counts {
+struct LockedCounts {
     taken: u64,
     outcomes: OutcomeCounts,
     /// The use of the destination's own queue, and its limits, if it has one.
@@ -43,7 +43,7 @@ impl DestinationCounts {
     }
 
     pub(crate) fn read(&self) -> DestinationStats {
-        let Counts { taken, outcomes, queue, limits } = *self.counts.lock();
+        let LockedCounts { taken, outcomes, queue, limits } = *self.counts.lock();
         let OutcomeCounts { sent, saved, dropped, .. } = outcomes;
         DestinationStats {
             name: self.name.clone(),
@@ -122,7 +122,7 @@ impl Accounting<'_> {
         self.account.counts.counts.lock().queue = QueueUse::default();
         let queued = self.account.counts.read().queued;
         if let Ok(spans @ 1..) = usize::try_from(queued) {
-            self.complete(spans, Outcome::SendFailed);
+            self.record_outcome(spans, Outcome::SendFailed);
             self.account.diagnostics.error(Cause::SendFailed, || {
                 let name = self.account.counts.name();
                 format!("{spans} spans lost, counted as send_failed: the thread of {name} is gone")
@@ -131,24 +131,25 @@ impl Accounting<'_> {
     }
 
     /// Counts the outcome of spans.
-    pub(crate) fn complete(&self, spans: usize, outcome: Outcome) {
-        self.outcomes().complete(spans, outcome);
+    pub(crate) fn record_outcome(&self, spans: usize, outcome: Outcome) {
+        self.outcomes().record_outcome(spans, outcome);
         if self.account.is_primary {
-            self.buffers.complete(spans, outcome);
+            self.buffers.record_outcome(spans, outcome);
         }
     }
 
     /// Counts the spans of an accepted message, except those that the receiver rejected, and logs
     /// its reason. Returns the number of accepted spans.
-    pub(crate) fn complete_taken(&self, spans: usize, sent: &Sent) -> usize {
+    pub(crate) fn record_accepted(&self, spans: usize, sent: &Sent) -> usize {
         let rejected = usize::try_from(sent.rejected_spans).unwrap_or(usize::MAX).min(spans);
-        let taken = spans - rejected;
-        self.complete(taken, if sent.acknowledged { Outcome::Acknowledged } else { Outcome::Sent });
+        let accepted = spans - rejected;
+        let outcome = if sent.acknowledged { Outcome::Acknowledged } else { Outcome::Sent };
+        self.record_outcome(accepted, outcome);
         if rejected > 0 {
-            self.complete(rejected, Outcome::Rejected);
+            self.record_outcome(rejected, Outcome::Rejected);
         }
         if sent.possible_duplicate {
-            self.count_possible_duplicates(taken);
+            self.count_possible_duplicates(accepted);
         }
         if rejected > 0 || sent.said.is_some() {
             self.account.diagnostics.error(Cause::PartialSuccess, || {
@@ -162,18 +163,19 @@ impl Accounting<'_> {
                 }
             });
         }
-        taken
+        accepted
     }
 
-    /// Counts spans that will not be sent any more: as saved, if they can be, or as lost.
-    pub(crate) fn give_up(&self, spans: List<'_>, error: &TransportError) {
+    /// Saves spans that will not be sent any more, if they can be saved, and counts them as saved or as
+    /// lost.
+    pub(crate) fn save_or_count_lost(&self, spans: List<'_>, error: &TransportError) {
         let Account { counts, process, saver, .. } = self.account;
         let is_unconfirmed = matches!(error, TransportError::Unconfirmed { .. });
         let saved = saver.as_ref().map_or(0, |saver| {
             saver.save(counts.name(), process, spans, is_unconfirmed).min(spans.count)
         });
         if saved > 0 {
-            self.complete(saved, Outcome::Saved);
+            self.record_outcome(saved, Outcome::Saved);
         }
         if saved < spans.count {
             self.count_lost(spans.count - saved, error);
@@ -188,7 +190,7 @@ impl Accounting<'_> {
 
     /// Counts spans as lost, and logs why.
     pub(crate) fn count_lost(&self, spans: usize, error: &TransportError) {
-        self.complete(spans, Outcome::SendFailed);
+        self.record_outcome(spans, Outcome::SendFailed);
         self.account.diagnostics.error(Cause::SendFailed, || {
             format!("{spans} spans lost{}, counted as send_failed: {error}", self.place())
         });
@@ -197,7 +199,7 @@ impl Accounting<'_> {
     /// Counts a span as lost that is too large for any message, of at most `max_bytes`, and logs
     /// which it was.
     pub(crate) fn count_too_large(&self, span: &[u8], max_bytes: usize) {
-        self.complete(1, Outcome::TooLarge);
+        self.record_outcome(1, Outcome::TooLarge);
         self.account.diagnostics.error(Cause::TooLarge, || {
             let (span, _) = SpanView::parse(span).unwrap_or_default();
             let (which, place) = (described(&span), self.place());
@@ -210,7 +212,7 @@ impl Accounting<'_> {
 
     /// Counts a span as lost because the receiver refuses it, and logs which it was.
     pub(crate) fn count_refused(&self, span: &[u8], error: &TransportError) {
-        self.complete(1, Outcome::SendFailed);
+        self.record_outcome(1, Outcome::SendFailed);
         self.account.diagnostics.error(Cause::SpanRefused, || {
             let (span, _) = SpanView::parse(span).unwrap_or_default();
             let (which, place) = (described(&span), self.place());

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Reporter;
+use crate::buffers::Accepted;
 use crate::clock::system_time;
 use crate::diag::Brief;
 use crate::encoding::{BatchView, SpanParts, SpanView, ValueView};
@@ -188,24 +189,24 @@ impl MemorySink {
         Self { reporter, taken: AtomicU64::new(0), left: AtomicU64::new(0) }
     }
 
-    fn keep(&self, span: FinishedSpan) -> bool {
+    fn keep(&self, span: FinishedSpan) -> Accepted {
         let Some(mut state) = self.reporter.lock() else {
             self.left.fetch_add(1, Ordering::Release);
-            return false;
+            return Accepted::Closed;
         };
         state.spans.push(span);
         self.taken.fetch_add(1, Ordering::Release);
-        true
+        Accepted::Yes
     }
 }
 
 impl SpanSink for MemorySink {
-    fn accept(&self, _stripe: usize, span: SpanParts<'_>) -> bool {
+    fn accept(&self, _thread_index: usize, span: SpanParts<'_>) -> Accepted {
         let start_nanos = Some(span.start_nanos);
         self.keep(FinishedSpan::of(&span.as_view(&mut Default::default()), start_nanos))
     }
 
-    fn accept_view(&self, _stripe: usize, span: &SpanView<'_>) -> bool {
+    fn accept_view(&self, _thread_index: usize, span: &SpanView<'_>) -> Accepted {
         self.keep(FinishedSpan::of(span, None))
     }
 

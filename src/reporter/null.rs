@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Reporter;
+use crate::buffers::Accepted;
 use crate::encoding::{BatchView, SpanParts, SpanView};
 use crate::error::TransportError;
 use crate::span::shared::SpanSink;
@@ -15,14 +16,14 @@ pub(crate) struct NullSink {
 }
 
 impl SpanSink for NullSink {
-    fn accept(&self, _stripe: usize, _span: SpanParts<'_>) -> bool {
+    fn accept(&self, _thread_index: usize, _span: SpanParts<'_>) -> Accepted {
         self.taken.fetch_add(1, Ordering::Release);
-        true
+        Accepted::Yes
     }
 
-    fn accept_view(&self, _stripe: usize, _span: &SpanView<'_>) -> bool {
+    fn accept_view(&self, _thread_index: usize, _span: &SpanView<'_>) -> Accepted {
         self.taken.fetch_add(1, Ordering::Release);
-        true
+        Accepted::Yes
     }
 
     fn read(&self, stats: &mut Stats) {

@@ -10,7 +10,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded, unbounded};
 use super::command::Command;
 use super::counts::DestinationCounts;
 use super::exporter::Exporter;
-use super::worker::{Worker, WorkerHooks, WorkerOptions};
+use super::worker::{Worker, WorkerDuties, WorkerOptions};
 use crate::buffers::{ShardedBuffers, SpareMemory};
 use crate::clock;
 use crate::error::ConfigError;
@@ -35,7 +35,7 @@ impl fmt::Debug for ReporterService {
     }
 }
 
-/// A worker without a thread yet: its hooks need parts that are made with the buffers.
+/// A worker without a thread yet: its duties need parts that are made with the buffers.
 pub(crate) struct UnstartedService {
     worker: Worker,
     commands: Sender<Command>,
@@ -50,7 +50,8 @@ impl ReporterService {
         // Spans for other transports are collected in datagram-sized buffers, too.
         let largest = options.send.max_packet_size.min(MAX_PACKET_BYTES);
         let max_bytes = largest.min(first.unwrap_or(MAX_PACKET_BYTES));
-        let whole = options.exporters.iter().map(Exporter::largest_span).max().unwrap_or_default();
+        let max_whole_span =
+            options.exporters.iter().map(Exporter::largest_span).max().unwrap_or_default();
         let (wake, woken) = bounded(1);
         // The usual number of buffers is not returned to the allocator; those of a burst are.
         let (spare, spare_out) = bounded(SPARE_BUFFERS + options.shards.next_power_of_two());
@@ -60,7 +61,7 @@ impl ReporterService {
         let any_datagrams =
             options.exporters.iter().filter_map(Exporter::max_bytes).any(is_datagram);
         let beside = if any_datagrams { 0 } else { options.process_bytes };
-        let sizes = (max_bytes.saturating_add(beside), options.process_bytes, whole);
+        let sizes = (max_bytes.saturating_add(beside), options.process_bytes, max_whole_span);
         let channels = (wake, spare_out);
         let buffers = ShardedBuffers::new(
             options.shards,
@@ -131,7 +132,7 @@ impl UnstartedService {
         metrics: Option<Arc<Publisher>>,
     ) -> Result<ReporterService, ConfigError> {
         let worker = self.worker.alive();
-        self.worker.start(WorkerHooks {
+        self.worker.start(WorkerDuties {
             renew_anchor: Some(Box::new(renew_anchor)),
             discipline_clock: Some(Box::new(discipline_clock)),
             metrics,

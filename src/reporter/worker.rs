@@ -64,12 +64,12 @@ pub(super) struct Worker {
     /// The losses that were logged.
     logged: Dropped,
     diagnostics: Arc<Diagnostics>,
-    hooks: WorkerHooks,
+    duties: WorkerDuties,
 }
 
 /// The worker's periodic duties.
 #[derive(Default)]
-pub(super) struct WorkerHooks {
+pub(super) struct WorkerDuties {
     /// Renews the anchor of the tracer's clock.
     pub(super) renew_anchor: Option<Box<dyn Fn() + Send>>,
     /// Compares the tracer's clock with the system's, and returns when to do that again, if at all.
@@ -110,7 +110,7 @@ impl Worker {
             commands,
             logged: Dropped::default(),
             diagnostics: options.diagnostics,
-            hooks: WorkerHooks::default(),
+            duties: WorkerDuties::default(),
             alive: Arc::default(),
         }
     }
@@ -121,8 +121,8 @@ impl Worker {
     }
 
     /// Starts the thread, and those of several destinations.
-    pub(super) fn start(mut self, hooks: WorkerHooks) -> Result<(), ConfigError> {
-        self.hooks = hooks;
+    pub(super) fn start(mut self, duties: WorkerDuties) -> Result<(), ConfigError> {
+        self.duties = duties;
         if let Exporters::Unstarted(exporters) = &mut self.exporters {
             let context = ThreadContext {
                 diagnostics: Arc::clone(&self.diagnostics),
@@ -183,13 +183,13 @@ impl Worker {
 
     /// Compares the tracer's clock with the system's. Returns when to do that again.
     fn discipline_clock(&self) -> Option<Instant> {
-        let again = self.hooks.discipline_clock.as_ref()?()?;
+        let again = self.duties.discipline_clock.as_ref()?()?;
         Some(clock::now() + again)
     }
 
     fn tick(&mut self, now: Instant) -> Instant {
         // The clock may be a user callback.
-        if let Some(renew) = &self.hooks.renew_anchor {
+        if let Some(renew) = &self.duties.renew_anchor {
             let _ = panics::catch(renew);
         }
         self.send_all(false);
@@ -201,7 +201,7 @@ impl Worker {
             Exporters::Several(threads) => threads.iter().for_each(ExporterThread::tick),
             Exporters::Unstarted(_) => {}
         }
-        if let Some(metrics) = &self.hooks.metrics {
+        if let Some(metrics) = &self.duties.metrics {
             metrics.publish();
         }
         self.log_losses();
@@ -232,7 +232,7 @@ impl Worker {
             exporter.flush(&self.buffers);
         }
         self.log_losses();
-        let completion = Completion::new(replies, self.hooks.metrics.clone());
+        let completion = Completion::new(replies, self.duties.metrics.clone());
         if let Exporters::Several(threads) = &self.exporters {
             threads.iter().for_each(|thread| command(thread, &completion));
         }
@@ -256,7 +256,7 @@ impl Worker {
     fn send_buffer(&mut self, mut buffer: Buffer) {
         match &mut self.exporters {
             Exporters::One(exporter) => {
-                exporter.take(&self.buffers, &mut buffer);
+                exporter.receive(&self.buffers, &mut buffer);
                 self.spare.give_back(buffer);
             }
             Exporters::Several(threads) => {
@@ -266,7 +266,7 @@ impl Worker {
                 }
                 let shared = Arc::new(buffer);
                 for thread in threads {
-                    thread.take(&shared);
+                    thread.enqueue(&shared);
                 }
                 self.spare.give_back_shared(shared);
             }

@@ -105,22 +105,22 @@ impl Deref for Stripe {
 }
 
 thread_local! {
-    static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+    static THREAD_INDEX: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
 /// Returns the number of the calling thread, which determines its counters and its buffer.
 #[inline]
-pub(crate) fn stripe_index() -> usize {
-    let stripe = STRIPE.try_with(Cell::get).unwrap_or(0);
-    if stripe == usize::MAX { next_stripe() } else { stripe }
+pub(crate) fn thread_index() -> usize {
+    let index = THREAD_INDEX.try_with(Cell::get).unwrap_or(0);
+    if index == usize::MAX { next_thread_index() } else { index }
 }
 
 #[cold]
-fn next_stripe() -> usize {
+fn next_thread_index() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let stripe = NEXT.fetch_add(1, Ordering::Relaxed);
-    let _ = STRIPE.try_with(|cell| cell.set(stripe));
-    stripe
+    let index = NEXT.fetch_add(1, Ordering::Relaxed);
+    let _ = THREAD_INDEX.try_with(|cell| cell.set(index));
+    index
 }
 
 /// The maximum number of stripes.
@@ -152,14 +152,14 @@ impl Stripes {
             })
         };
         let refs: Arc<[_]> = (0..count.clamp(1, STRIPES)).map(one).collect();
-        let by_index = std::array::from_fn(|stripe| Arc::clone(&refs[stripe % refs.len()]));
+        let by_index = std::array::from_fn(|index| Arc::clone(&refs[index % refs.len()]));
         Self { by_index, all_stripes: AllStripes(refs) }
     }
 
     /// Returns the stripe of a thread, by its index.
     #[inline]
-    pub(crate) fn of(&self, stripe: usize) -> &Arc<Stripe> {
-        &self.by_index[stripe & (STRIPES - 1)]
+    pub(crate) fn of(&self, thread_index: usize) -> &Arc<Stripe> {
+        &self.by_index[thread_index & (STRIPES - 1)]
     }
 
     pub(crate) fn all_stripes(&self) -> &AllStripes {

@@ -29,7 +29,7 @@ pub(crate) use self::baggage::{Baggage, BaggageItem};
 pub use self::builder::{Parent, SpanBuilder};
 pub use self::compact::CompactSpan;
 pub use self::context::{AsSpanContext, LogFields, SpanContext};
-pub(crate) use self::counters::stripe_index;
+pub(crate) use self::counters::thread_index;
 pub(crate) use self::lifecycle::start_plain;
 pub(crate) use self::observer::{Hooks, OpenList};
 pub use self::observer::{

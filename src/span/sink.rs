@@ -3,18 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::buffers::ShardedBuffers;
+use crate::buffers::{Accepted, ShardedBuffers};
 use crate::encoding::{SpanParts, SpanView};
 use crate::stats::Stats;
 
 /// Accepts finished spans. The reporter is behind it; a span does not know which.
 pub(crate) trait SpanSink: fmt::Debug + Send + Sync {
-    /// Accepts a finished, sampled span. `stripe` is the number of the calling thread. Returns
-    /// false if the sink is closed; the span is counted all the same.
-    fn accept(&self, stripe: usize, span: SpanParts<'_>) -> bool;
+    /// Accepts a finished, sampled span. `thread_index` is the number of the calling thread.
+    fn accept(&self, thread_index: usize, span: SpanParts<'_>) -> Accepted;
 
     /// Accepts a span that was encoded before its trace was sampled.
-    fn accept_view(&self, stripe: usize, span: &SpanView<'_>) -> bool;
+    fn accept_view(&self, thread_index: usize, span: &SpanView<'_>) -> Accepted;
 
     /// Adds the counts of the spans accepted so far, as one consistent reading.
     fn read(&self, stats: &mut Stats);
@@ -29,10 +28,10 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    pub(crate) fn accept_view(&self, stripe: usize, span: &SpanView<'_>) -> bool {
+    pub(crate) fn accept_view(&self, thread_index: usize, span: &SpanView<'_>) -> Accepted {
         match self {
-            Self::ShardedBuffers(shards) => shards.accept_view(stripe, span),
-            Self::Other(other) => other.accept_view(stripe, span),
+            Self::ShardedBuffers(shards) => shards.accept_view(thread_index, span),
+            Self::Other(other) => other.accept_view(thread_index, span),
         }
     }
 

@@ -160,7 +160,7 @@ impl Tracer {
     /// Nothing is allocated for a name that is a `&'static str`.
     #[inline]
     pub fn start_span(&self, operation: impl Into<Cow<'static, str>>) -> Span {
-        span::start_plain(self.shared.refs.of(span::stripe_index()), operation)
+        span::start_plain(self.shared.refs.of(span::thread_index()), operation)
     }
 
     /// Starts a span with one owner, for which setting tags costs less.
@@ -194,13 +194,13 @@ impl Tracer {
     /// ```
     #[inline]
     pub fn prepare_span(&self, operation: impl Into<Cow<'static, str>>) -> PreparedSpan {
-        PreparedSpan::new(self.shared.refs.of(span::stripe_index()), operation.into())
+        PreparedSpan::new(self.shared.refs.of(span::thread_index()), operation.into())
     }
 
     /// Begins a span that has more than a name.
     #[inline(always)]
     pub fn span(&self, operation: impl Into<Cow<'static, str>>) -> SpanBuilder<'_> {
-        SpanBuilder::new(self.shared.refs.of(span::stripe_index()), operation.into())
+        SpanBuilder::new(self.shared.refs.of(span::thread_index()), operation.into())
     }
 
     /// Logs the warnings of the configuration.
@@ -220,7 +220,7 @@ impl Tracer {
     /// active within it.
     #[must_use]
     pub fn active_span(&self) -> Option<Span> {
-        span::active_of(self.shared.refs.of(span::stripe_index()))
+        span::active_of(self.shared.refs.of(span::thread_index()))
     }
 
     /// Writes the context of a span, or a context, to a carrier: a map of text, or HTTP headers.

@@ -70,7 +70,7 @@ impl Exporter {
     }
 
     /// Counts the spans of a buffer as taken, and exports them.
-    pub(crate) fn take(&mut self, buffers: &ShardedBuffers, buffer: &mut Buffer) {
+    pub(crate) fn receive(&mut self, buffers: &ShardedBuffers, buffer: &mut Buffer) {
         self.account.with(buffers).count_taken(buffer.spans);
         self.export(buffers, buffer);
     }
@@ -82,7 +82,7 @@ impl Exporter {
         let accounting = account.with(buffers);
         let headroom = buffers.headroom();
         match kind {
-            ExporterKind::Transport(batcher) => batcher.take(accounting, buffer, headroom),
+            ExporterKind::Transport(batcher) => batcher.receive(accounting, buffer, headroom),
             ExporterKind::Reporter(reporter) => {
                 let spans = List::new(buffer.spans, &buffer.bytes[headroom..buffer.end]);
                 report(&mut **reporter, accounting, &account.process, spans);
@@ -134,8 +134,8 @@ fn report(
 ) {
     let process = ProcessView::parse(process).unwrap_or_default();
     match reporter.report(&BatchView::new(process, spans)) {
-        Ok(()) => accounting.complete(spans.count, Outcome::Sent),
-        Err(error) => accounting.give_up(spans, &error),
+        Ok(()) => accounting.record_outcome(spans.count, Outcome::Sent),
+        Err(error) => accounting.save_or_count_lost(spans, &error),
     }
 }
 
@@ -187,6 +187,11 @@ impl Batcher {
         self.limit.bytes()
     }
 
+    /// Returns whether messages are larger than datagrams, and so are made of several buffers.
+    fn merges_buffers(&self) -> bool {
+        self.limit.bytes() > MAX_PACKET_BYTES
+    }
+
     /// Returns the room for spans in a message.
     fn room(&self) -> usize {
         room_in(self.limit.bytes(), self.process.len())
@@ -207,10 +212,10 @@ impl Batcher {
     }
 
     /// Sends a buffer, in place if it fits, or adds its spans to the next message.
-    fn take(&mut self, accounting: Accounting<'_>, buffer: &mut Buffer, headroom: usize) {
+    fn receive(&mut self, accounting: Accounting<'_>, buffer: &mut Buffer, headroom: usize) {
         let (used, count) = (buffer.end, buffer.spans);
         let fits = used - headroom <= self.room();
-        if self.limit.bytes() > MAX_PACKET_BYTES {
+        if self.merges_buffers() {
             self.add_pending(accounting, &buffer.bytes[headroom..used], count);
         } else if self.format.is_canonical() && fits {
             let sequence = self.sequence.wrapping_add(1);
@@ -226,7 +231,7 @@ impl Batcher {
             match self.send(accounting, &buffer.bytes[start..end]) {
                 Attempt::Settled(sent) => {
                     let spans = List::new(count, &buffer.bytes[headroom..used]);
-                    self.complete(accounting, spans, sent);
+                    self.record_outcome(accounting, spans, sent);
                 }
                 other => {
                     let spans = &buffer.bytes[headroom..used];
@@ -316,7 +321,7 @@ impl Batcher {
                 Attempt::Refused(error, self.refusals.refused(clock::now()))
             }
             Ok(sent) => {
-                self.refusals.taken();
+                self.refusals.accepted();
                 if self.limit.passed(message.len(), clock::now) {
                     self.resize_buffers(accounting);
                 }
@@ -326,7 +331,8 @@ impl Batcher {
         }
     }
 
-    fn complete(
+    /// Counts the outcome of a message with these spans.
+    fn record_outcome(
         &mut self,
         accounting: Accounting<'_>,
         spans: List<'_>,
@@ -337,12 +343,12 @@ impl Batcher {
                 if sent.previous_refused {
                     accounting.mark_refused(self.last_sent);
                 }
-                self.last_sent = accounting.complete_taken(spans.count, &sent);
+                self.last_sent = accounting.record_accepted(spans.count, &sent);
             }
             Err(error) => {
                 self.take_late_refusal(accounting);
                 self.last_sent = 0;
-                accounting.give_up(spans, &error);
+                accounting.save_or_count_lost(spans, &error);
             }
         }
     }
@@ -398,11 +404,6 @@ enum Attempt {
     /// The message is too large. Whether the limit is lower now, and whether anything else may be
     /// sent.
     TooLarge { is_lower: bool, may_go_on: bool },
-}
-
-impl Attempt {
-    /// The message is too large for the present limit, and was not sent.
-    const UNSENT: Self = Self::TooLarge { is_lower: true, may_go_on: true };
 }
 
 /// The minimum room beside the process: for the message, and a small span.

@@ -25,43 +25,44 @@ impl Batcher {
         mut outcome: Option<Attempt>,
     ) {
         while let Some((spans, count)) = groups.pop() {
-            match outcome.take().unwrap_or_else(|| self.send_group(accounting, spans, count)) {
-                Attempt::Settled(sent) => {
-                    self.complete(accounting, List::new(count, spans), sent);
+            match outcome.take().or_else(|| self.send_group(accounting, spans, count)) {
+                Some(Attempt::Settled(sent)) => {
+                    self.record_outcome(accounting, List::new(count, spans), sent);
                 }
-                Attempt::Refused(error, may_split) if count == 1 || !may_split => {
+                Some(Attempt::Refused(error, may_split)) if count == 1 || !may_split => {
                     self.count_refused(accounting, spans, count, &error);
                 }
-                Attempt::TooLarge { may_go_on: false, .. } => {
+                Some(Attempt::TooLarge { may_go_on: false, .. }) => {
                     // If the receiver refuses everything, the rest of the list is not sent.
                     let left = groups.drain(..).map(|(_, count)| count).sum::<usize>();
-                    accounting.complete(left + count, Outcome::TooLarge);
+                    accounting.record_outcome(left + count, Outcome::TooLarge);
                 }
-                Attempt::TooLarge { is_lower: false, .. } if count == 1 => {
+                Some(Attempt::TooLarge { is_lower: false, .. }) if count == 1 => {
                     accounting.count_too_large(spans, self.limit.bytes());
                 }
-                Attempt::Refused(..) | Attempt::TooLarge { .. } if count > 1 => {
+                _ if count > 1 => {
                     let (first, second) = halves(spans, count);
                     groups.push((second, count - count / 2));
                     groups.push((first, count / 2));
                 }
-                Attempt::TooLarge { .. } | Attempt::Refused(..) => {
-                    self.send_alone(accounting, spans)
-                }
+                _ => self.send_alone(accounting, spans),
             }
         }
     }
 
-    /// Sends a group in one message, if it may fit one.
-    fn send_group(&mut self, accounting: Accounting<'_>, spans: &[u8], count: usize) -> Attempt {
+    /// Sends a group in one message; returns `None`, and sends nothing, if it does not fit one.
+    fn send_group(
+        &mut self,
+        accounting: Accounting<'_>,
+        spans: &[u8],
+        count: usize,
+    ) -> Option<Attempt> {
         let is_hopeless = count > 1 && !self.format.is_canonical() && self.is_over(spans.len());
         if is_hopeless {
-            return Attempt::UNSENT;
+            return None;
         }
-        match self.message(accounting, List::new(count, spans)) {
-            Some(message) if self.may_send(message.len(), count) => self.send(accounting, &message),
-            _ => Attempt::UNSENT,
-        }
+        let message = self.message(accounting, List::new(count, spans))?;
+        self.may_send(message.len(), count).then(|| self.send(accounting, &message))
     }
 
     /// Returns whether a message of so many bytes and spans is sent as it is.
@@ -89,7 +90,7 @@ impl Batcher {
         if let Some(other) = &mut self.oversize
             && let Some(sent) = other.send_whole(accounting, span)
         {
-            accounting.complete_taken(1, &sent);
+            accounting.record_accepted(1, &sent);
             return;
         }
         let Ok((view, _)) = SpanView::parse(span) else {
@@ -105,7 +106,7 @@ impl Batcher {
                             if sent.is_ok() {
                                 accounting.count_trimmed();
                             }
-                            return self.complete(accounting, List::new(1, span), sent);
+                            return self.record_outcome(accounting, List::new(1, span), sent);
                         }
                         Attempt::Refused(error, _) => {
                             return self.count_refused(accounting, span, 1, &error);

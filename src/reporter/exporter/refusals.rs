@@ -39,7 +39,7 @@ impl Refusals {
     }
 
     /// Notes an accepted list: the receiver does not refuse everything.
-    pub(super) fn taken(&mut self) {
+    pub(super) fn accepted(&mut self) {
         if self.in_a_row > 0 {
             (self.in_a_row, self.pause, self.paused_until) = (0, FIRST_PAUSE, None);
         }
@@ -110,7 +110,7 @@ mod tests {
         while let Some(group) = groups.pop() {
             requests += 1;
             if group.iter().all(|span| is_good(*span)) {
-                refusals.taken();
+                refusals.accepted();
             } else if refusals.refused(now) && group.len() > 1 {
                 let (first, second) = group.split_at(group.len() / 2);
                 groups.extend([second, first]);

@@ -84,10 +84,10 @@ impl ExporterThread {
     }
 
     /// Passes the spans of a buffer to the thread, or counts them as dropped if the queue is full.
-    pub(crate) fn take(&self, buffer: &Arc<Buffer>) {
+    pub(crate) fn enqueue(&self, buffer: &Arc<Buffer>) {
         let (accounting, spans) = (self.accounting(), buffer.spans);
         if !accounting.enter_queue(buffer.usage()) {
-            accounting.complete(spans, Outcome::QueueFull);
+            accounting.record_outcome(spans, Outcome::QueueFull);
             self.context.diagnostics.error(Cause::QueueFull, || {
                 let name = self.account.counts.name();
                 format!("{spans} spans dropped because the queue to {name} was full")
@@ -213,15 +213,15 @@ mod tests {
             (stats.taken, stats.queued, stats.dropped.send_failed, stats.dropped.queue_full)
         };
 
-        thread.take(&buffer);
-        thread.take(&buffer);
+        thread.enqueue(&buffer);
+        thread.enqueue(&buffer);
         let (reply, replied) = bounded(1);
         thread.flush(&Completion::new(vec![reply], None));
         go_on.send(()).unwrap();
         replied.recv_timeout(Duration::from_secs(60)).expect("the flush never ended");
         // Of the next messages, those before the thread is gone may still be queued.
         for _ in 0..20 {
-            thread.take(&buffer);
+            thread.enqueue(&buffer);
         }
         thread.tick();
         assert_eq!(dropped(), (220, 0, 220, 0), "taken, queued, send_failed, queue_full");

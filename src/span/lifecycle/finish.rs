@@ -20,9 +20,10 @@ use std::mem;
 use std::time::SystemTime;
 
 use super::{deferred, tail};
+use crate::buffers::Accepted;
 use crate::clock::Clock;
 use crate::encoding::{Ids, SpanParts, ValueView};
-use crate::span::counters::{Stripe, stripe_index};
+use crate::span::counters::{Stripe, thread_index};
 use crate::span::observer::{self, FinishClaim};
 use crate::span::record::{
     self, End, NonRecording, OwnedRecord, SAMPLED, SharedRecord, SpanData, SpanRecord, TraceState,
@@ -31,22 +32,6 @@ use crate::span::repr::{RecordHandle, Repr};
 use crate::span::shared::SpanShared;
 use crate::span::sink::Sink;
 use crate::span::{FinishOptions, LogRecord, Span, inspect};
-
-/// The response of a tracer's sink to a span, which is counted in either case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-enum Accepted {
-    Yes,
-    /// The tracer was closed before.
-    Closed,
-}
-
-impl Accepted {
-    #[inline(always)]
-    fn of(is_open: bool) -> Self {
-        if is_open { Self::Yes } else { Self::Closed }
-    }
-}
 
 /// Whether the last handle has finished its span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -414,10 +399,10 @@ fn write_out(
     }
     let times = data.times(stripe, state, end);
     let span = SpanParts::new(ids, flags, times, &data.draft);
-    Accepted::of(match &stripe.output.sink {
-        Sink::ShardedBuffers(shards) => shards.accept(stripe_index(), span),
-        Sink::Other(other) => other.accept(stripe_index(), span),
-    })
+    match &stripe.output.sink {
+        Sink::ShardedBuffers(shards) => shards.accept(thread_index(), span),
+        Sink::Other(other) => other.accept(thread_index(), span),
+    }
 }
 
 /// Calls [`write_out`] for an end that was read or given. Not inlined, so that the last drop does

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::encoding::{Ids, List, SpanParts, ValueView, tags_of};
 use crate::id::TraceId;
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
-use crate::span::counters::{SpanOrigin, Stripe, stripe_index};
+use crate::span::counters::{SpanOrigin, Stripe, thread_index};
 use crate::span::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState};
 use crate::span::shared::SpanShared;
 use crate::span::{Span, TagValue};
@@ -145,7 +145,7 @@ fn flush(
     buffer.flush(key, |mut span| {
         span.flags = flags;
         // Never closed: at the close what is buffered is discarded first, and nothing comes after.
-        shared.output.sink.accept_view(stripe_index(), &span);
+        let _ = shared.output.sink.accept_view(thread_index(), &span);
     });
     true
 }
