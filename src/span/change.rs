@@ -77,7 +77,9 @@ impl Span {
     /// ```
     pub fn set_start_time(&self, time: SystemTime) -> &Self {
         let wall = self.checked_nanos("set_start_time", time);
-        self.recording("set_start_time", |data, _| data.set_start(Start::Explicit { wall }));
+        self.with_recording_data("set_start_time", |data, _| {
+            data.set_start(Start::Explicit { wall })
+        });
         if let Some(record) =
             self.recording_record().filter(|record| record.state.is_on_slow_path())
         {
@@ -108,9 +110,9 @@ impl Span {
     pub fn set_finish_time(&self, time: SystemTime) -> &Self {
         let wall = self.checked_nanos("set_finish_time", time);
         let record = self.recording_record();
-        self.recording("set_finish_time", |data, _| {
+        self.with_recording_data("set_finish_time", |data, _| {
             data.set_finish_wall(wall);
-            record.into_iter().for_each(|record| record.state.take_slow_path());
+            record.into_iter().for_each(|record| record.state.require_slow_path());
         });
         self
     }
@@ -162,7 +164,7 @@ impl Span {
         let Some(context) = to.context().filter(SpanContext::is_valid) else { return self };
         let Some(record) = self.recording_record() else { return self };
         let own_parent = (record.ids.trace, record.ids.parent);
-        self.recording("add_follows_from", |data, _| {
+        self.with_recording_data("add_follows_from", |data, _| {
             let ids = (context.trace_id, context.span_id);
             data.draft.add_reference(true, ids, Some(own_parent));
         });
@@ -316,7 +318,7 @@ impl Taken {
         }
         if let Some(wall) = self.finish_wall {
             data.set_finish_wall(wall);
-            next.recording_record().into_iter().for_each(|record| record.state.take_slow_path());
+            next.recording_record().into_iter().for_each(|record| record.state.require_slow_path());
         }
         if self.log_count > 0 {
             let lists = data.draft.lists_mut();

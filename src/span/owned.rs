@@ -107,7 +107,7 @@ impl OwnedSpan {
     /// Sets a tag of a span that is not sampled, shared or on the slow path, or an unusual tag.
     #[inline(never)]
     fn set_other_tag(&self, key: &str, value: TagValue<'_>) {
-        self.span.tag_of_any(key, value);
+        self.span.set_any_tag(key, value);
     }
 
     /// Sets a tag and removes all earlier values of its key, as [`Span::replace_tag`] does.

@@ -224,13 +224,13 @@ impl<'a> UnstartedSpan<'a> {
     pub(in crate::span) fn set_tag(&mut self, key: &str, value: TagValue<'_>) {
         let max_bytes = self.stripe.start.max_tag_value_bytes;
         if !self.record.data.get_mut().try_tag(key, value, max_bytes) {
-            self.slow_tag(key, value);
+            self.set_tag_cold(key, value);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn slow_tag(&mut self, key: &str, value: TagValue<'_>) {
+    fn set_tag_cold(&mut self, key: &str, value: TagValue<'_>) {
         self.has_extras |= set_slow_tag(&mut self.record, self.stripe, key, value);
     }
 
@@ -355,7 +355,7 @@ impl<'a> UnstartedSpan<'a> {
             if matches!(stripe.start.by_builder, StartPath::WithHooks | StartPath::Observed)
                 || join::has_recorded_trace_state(record, stripe)
             {
-                record.state.take_slow_path();
+                record.state.require_slow_path();
             }
             if stripe.sampling.may_defer {
                 deferred::started(record, stripe, needs_decision);

@@ -117,7 +117,7 @@ pub(in crate::span) fn tag_set_off_slow_path(
     }
     if is_recording && is_wanted_at_finish(shared, key) {
         // Later tags are stored too, so that they are in order.
-        record.state.take_slow_path();
+        record.state.require_slow_path();
     }
     store_tag(record, shared, key, value);
 }

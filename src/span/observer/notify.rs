@@ -93,7 +93,7 @@ pub(in crate::span) fn add_callback(
         let new = || Arc::new(SpanObservers::new(Arc::clone(stripe)));
         let refused = data.observers.get_or_insert_with(new).add_callback(callback);
         if refused.is_none() {
-            record.state.take_slow_path();
+            record.state.require_slow_path();
         }
         refused
     };

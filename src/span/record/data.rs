@@ -1,4 +1,4 @@
-//! The mutable part of a record, behind its lock.
+//! The mutable part of a record, behind its lock, and what appends tags and logs to it.
 
 use std::sync::Arc;
 
@@ -6,13 +6,14 @@ use super::extras::{SpanExtras, StartExtras};
 use super::times::{End, Start, StoredStart};
 use super::trace_state::{Sampled, TraceState};
 use crate::clock::Clock;
-use crate::encoding::SpanDraft;
+use crate::encoding::{SpanDraft, TagBuffer, Timestamp};
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
 use crate::span::counters::Counts;
 use crate::span::observer::SpanObservers;
 use crate::span::shared::SpanShared;
 use crate::span::tag::TagValue;
+use crate::tags::SAMPLING_PRIORITY;
 
 /// The mutable part of a span.
 #[derive(Debug, Default)]
@@ -228,5 +229,128 @@ impl SpanData {
         if let Some(ring) = self.extras.as_mut().and_then(|extras| extras.log_ring.as_mut()) {
             ring.close(&mut self.draft.lists_mut().logs);
         }
+    }
+}
+
+impl SpanData {
+    #[inline(always)]
+    pub(in crate::span) fn try_text(&mut self, key: &str, text: &str) -> bool {
+        self.append_tag(|tags| tags.try_tag_text(key.as_bytes(), text.as_bytes()))
+    }
+
+    #[inline(always)]
+    pub(in crate::span) fn try_bool(&mut self, key: &str, truth: bool) -> bool {
+        self.append_tag(|tags| tags.try_tag_bool(key.as_bytes(), truth))
+    }
+
+    #[inline(always)]
+    pub(in crate::span) fn try_long(&mut self, key: &str, number: i64) -> bool {
+        self.append_tag(|tags| tags.try_tag_long(key.as_bytes(), number))
+    }
+
+    /// Appends a tag, if the span is not finished, the tag is short, and there is room for it. Otherwise
+    /// returns false.
+    #[inline(always)]
+    fn append_tag(&mut self, append: impl FnOnce(&mut TagBuffer) -> bool) -> bool {
+        if self.finished || !append(&mut self.draft.tags) {
+            return false;
+        }
+        self.draft.add_tags(1);
+        true
+    }
+
+    /// Appends a tag of a span that has not begun or is not finished, if the tag is usual and short, there
+    /// is room for it, and its key is not one that takes effect. Otherwise returns false.
+    #[inline(always)]
+    pub(in crate::span) fn try_tag(
+        &mut self,
+        key: &str,
+        value: TagValue<'_>,
+        max_bytes: usize,
+    ) -> bool {
+        let may_be_written = !may_be_priority(key)
+            && !matches!(value, TagValue::Str(text) if text.len() > max_bytes);
+        let written = may_be_written && try_write(&mut self.draft.tags, key, value);
+        if written {
+            self.draft.add_tags(1);
+        }
+        written
+    }
+
+    /// Appends a log, if the span is not finished, the log's fields are short and few, and there is room
+    /// for them. Otherwise returns false.
+    #[inline(always)]
+    pub(in crate::span) fn try_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) -> bool {
+        if self.finished {
+            return false;
+        }
+        let lists = self.draft.lists_mut();
+        let logs = &mut lists.logs;
+        let before = logs.len();
+        let mut written = logs.try_log_head(Timestamp::of_nanos(at), fields.len());
+        // By hand, as `all` is a call where logs are written in more than one place.
+        for (key, value) in fields {
+            written = written && try_write(logs, key, *value);
+        }
+        let written = written && logs.try_stop();
+        if !written {
+            logs.truncate(before);
+            return false;
+        }
+        lists.log_count += 1;
+        self.draft.extras = true;
+        true
+    }
+
+    /// Appends a log. Fields are never truncated, as in Go; a span that becomes too large is
+    /// trimmed as a whole.
+    pub(in crate::span) fn log(
+        &mut self,
+        shared: &SpanShared,
+        at: i64,
+        fields: &[(&str, TagValue<'_>)],
+    ) {
+        let before = self.draft.logs().bytes.len();
+        self.append_log(at, fields);
+        if shared.options.max_logs_per_span > 0 {
+            self.limit_logs(
+                before,
+                Timestamp::of_nanos(at).micros(),
+                shared.options.max_logs_per_span,
+            );
+        }
+    }
+
+    /// Appends a log without a limit to their number.
+    pub(in crate::span) fn append_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) {
+        let lists = self.draft.lists_mut();
+        let logs = &mut lists.logs;
+        logs.log_head(Timestamp::of_nanos(at).micros(), fields.len());
+        for (key, value) in fields {
+            logs.tag(key.as_bytes(), value.view(usize::MAX));
+        }
+        logs.push(0);
+        lists.log_count += 1;
+        self.draft.extras = true;
+    }
+}
+
+/// Returns whether the key may be `sampling.priority`, which takes effect. Only lengths are compared:
+/// the few other keys of that length are recognized off the fast path.
+#[inline(always)]
+pub(in crate::span) const fn may_be_priority(key: &str) -> bool {
+    key.len() == SAMPLING_PRIORITY.len()
+}
+
+/// Appends a tag or a field of a usual type if it is short and there is room for it. Otherwise returns
+/// false.
+#[inline(always)]
+fn try_write(to: &mut TagBuffer, key: &str, value: TagValue<'_>) -> bool {
+    let key = key.as_bytes();
+    match value {
+        TagValue::Str(text) => to.try_tag_text(key, text.as_bytes()),
+        TagValue::I64(number) => to.try_tag_long(key, number),
+        TagValue::Bool(truth) => to.try_tag_bool(key, truth),
+        _ => false,
     }
 }

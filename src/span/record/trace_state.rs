@@ -100,9 +100,10 @@ impl TraceState {
         self.bits() & RECORDING != 0
     }
 
-    /// Returns whether it is sampled, and nobody is to be notified or asked about that.
+    /// Returns whether it is sampled, and calls on its spans take the fast path: nobody is to be notified
+    /// or asked about them.
     #[inline]
-    pub(crate) fn is_surely_sampled(&self) -> bool {
+    pub(crate) fn is_on_fast_path(&self) -> bool {
         self.bits() & (u32::from(SAMPLED) | ON_SLOW_PATH) == u32::from(SAMPLED)
     }
 
@@ -113,7 +114,7 @@ impl TraceState {
     }
 
     /// Has the trace's spans take the slow path.
-    pub(crate) fn take_slow_path(&self) {
+    pub(crate) fn require_slow_path(&self) {
         self.bits.fetch_or(SLOW_PATH, Ordering::Relaxed);
     }
 
