@@ -142,12 +142,12 @@ struct Parts<'a> {
     tags: Elements,
     logs: Elements,
     references: Elements,
-    cut: Cut,
+    truncation: Truncation,
 }
 
 /// How much of a span was trimmed.
 #[derive(Default)]
-struct Cut {
+struct Truncation {
     values: usize,
     keys: usize,
     fields: usize,
@@ -155,23 +155,24 @@ struct Cut {
 
 impl<'a> Parts<'a> {
     fn new(span: &SpanView<'a>, limit: usize, max_fields: usize) -> Self {
-        let mut cut = Cut::default();
-        let tags =
-            Elements::collect(span.tags(), |out, tag| put_tag(out, cut.shortened(tag, limit)));
+        let mut truncation = Truncation::default();
+        let tags = Elements::collect(span.tags(), |out, tag| {
+            put_tag(out, truncation.truncate_tag(tag, limit))
+        });
         let logs = Elements::collect(span.logs(), |out, log| {
             let mut fields = Vec::new();
             for field in log.fields().take(max_fields) {
-                put_tag(&mut fields, cut.shortened(field, limit));
+                put_tag(&mut fields, truncation.truncate_tag(field, limit));
             }
             let count = log.fields.count.min(max_fields);
-            cut.fields += log.fields.count - count;
+            truncation.fields += log.fields.count - count;
             put_log(out, LogView::new(log.timestamp_micros, List::new(count, &fields)));
         });
         let references = Elements::collect(span.references(), |out, reference: ReferenceView| {
             put_reference(out, reference);
         });
         let name = text_within(span.operation_name, limit);
-        Self { limit, name, tags, logs, references, cut }
+        Self { limit, name, tags, logs, references, truncation }
     }
 
     /// Leaves elements out until the span has at most `max_bytes`. The lists share the room: one
@@ -201,7 +202,7 @@ impl<'a> Parts<'a> {
 
     /// Returns what was trimmed from the span, as text.
     fn mark(&self, span: &SpanView<'_>) -> String {
-        let Cut { values, keys, fields } = self.cut;
+        let Truncation { values, keys, fields } = self.truncation;
         let logs = self.logs.left_out();
         let mut mark =
             format!("{values} values cut to {} bytes, {logs} oldest logs dropped", self.limit);
@@ -244,9 +245,9 @@ impl<'a> Parts<'a> {
 /// truncation of the name.
 const LIST_HEADER_BYTES: usize = 8;
 
-impl Cut {
+impl Truncation {
     /// Returns the tag with its key and its value truncated to `limit` bytes.
-    fn shortened<'a>(&mut self, tag: TagView<'a>, limit: usize) -> TagView<'a> {
+    fn truncate_tag<'a>(&mut self, tag: TagView<'a>, limit: usize) -> TagView<'a> {
         let key = text_within(tag.key, limit);
         self.keys += usize::from(key.len() < tag.key.len());
         let value = match tag.value {

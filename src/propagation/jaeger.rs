@@ -17,7 +17,7 @@ use super::limits::BoundedBaggage;
 use super::percent::{self, Decoding, decode_into, encode_into, lower_case};
 use super::single_value::SingleValue;
 use super::{Extracted, Format};
-use crate::encoding::cut;
+use crate::encoding::truncate;
 use crate::error::ExtractError;
 use crate::id::{self, SpanId, TraceId};
 use crate::non_exhaustive::NonExhaustive;
@@ -234,7 +234,7 @@ fn decoded<'v>(kind: CarrierKind, value: &'v [u8], memory: &'v mut Vec<u8>) -> &
 pub(super) fn read_debug_id(kind: CarrierKind, value: &[u8]) -> Option<Arc<str>> {
     let mut memory = Vec::new();
     let id = percent::text(decoded(kind, value, &mut memory));
-    let id = cut(&id, MAX_DEBUG_ID_BYTES);
+    let id = truncate(&id, MAX_DEBUG_ID_BYTES);
     (!id.is_empty()).then(|| id.into())
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Decision, SAMPLER_TYPE_TAG, Sampler, SamplerTags, SpanTags};
 use crate::clock::Clock;
 use crate::diag::Brief;
-use crate::encoding::{List, TagBuffer, TagView, cut, tags_of};
+use crate::encoding::{List, TagBuffer, TagView, tags_of, truncate};
 use crate::id::TraceId;
 
 /// The span that a sampler decides on: the first of a trace, or a later one of a trace without a
@@ -177,7 +177,7 @@ impl<'a> SamplingParameters<'a> {
 
     /// Adds a tag to the span, which is recorded only if the decision is to sample.
     pub fn set_tag(&mut self, key: &str, value: &str) {
-        self.tags.set(key, cut(value, self.max_value_bytes));
+        self.tags.set(key, truncate(value, self.max_value_bytes));
     }
 
     /// Adds `sampler.type` and `sampler.param`, encoded beforehand.

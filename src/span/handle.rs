@@ -15,7 +15,7 @@ use super::observer;
 use super::record::FIREHOSE;
 use super::repr::{Repr, Span};
 use super::tag::TagValue;
-use crate::encoding::cut;
+use crate::encoding::truncate;
 use crate::tags;
 
 impl Span {
@@ -60,7 +60,7 @@ impl Span {
             fields.push(("error.source", TagValue::Str(&sources)));
         }
         if let Some(stack) = &stack {
-            fields.push(("stack", TagValue::Str(cut(stack, MAX_STACK_BYTES))));
+            fields.push(("stack", TagValue::Str(truncate(stack, MAX_STACK_BYTES))));
         }
         self.log(&fields)
     }

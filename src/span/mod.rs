@@ -43,5 +43,5 @@ pub use self::prepared::PreparedSpan;
 pub use self::record::ReferenceSink;
 pub(crate) use self::record::{DEBUG, SAMPLED};
 pub use self::repr::Span;
-pub(crate) use self::tag::shortened;
+pub(crate) use self::tag::truncate_value;
 pub use self::tag::{FinishOptions, IntoTagValue, LogRecord, OwnedTagValue, TagValue};

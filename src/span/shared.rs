@@ -12,7 +12,7 @@ use super::observer::{Hooks, OpenList, OpenSpans};
 use super::options::SpanOptions;
 use super::record::TraceState;
 pub(crate) use super::sink::{Sink, SpanSink};
-use super::tag::shortened;
+use super::tag::truncate_value;
 use crate::clock::{Anchor, TracerClock, storable_nanos, system_time};
 use crate::diag::{Cause, Diagnostics};
 use crate::fork::ProcessOrigin;
@@ -248,16 +248,16 @@ impl SpanShared {
     }
 
     /// Returns the text of a tag within the limit.
-    pub(crate) fn within_limit<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub(crate) fn truncate_to_limit<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if text.len() <= self.options.max_tag_value_length {
             return Cow::Borrowed(text);
         }
-        self.count_cut_tag();
-        shortened(text, self.options.max_tag_value_length, self.options.mark_truncated_tags)
+        self.count_truncated_tag();
+        truncate_value(text, self.options.max_tag_value_length, self.options.mark_truncated_tags)
     }
 
     #[cold]
-    pub(crate) fn count_cut_tag(&self) {
+    pub(crate) fn count_truncated_tag(&self) {
         self.incidents.truncated_tags.fetch_add(1, Ordering::Relaxed);
     }
 

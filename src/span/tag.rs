@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
-use crate::encoding::{ValueView, cut, not_finite};
+use crate::encoding::{ValueView, not_finite, truncate};
 use crate::tags::SpanKind;
 
 /// The value of a tag or log field, borrowed: it is encoded at once.
@@ -66,7 +66,7 @@ impl<'a> TagValue<'a> {
     #[inline]
     pub(crate) fn view(self, max_bytes: usize) -> ValueView<'a> {
         match self {
-            Self::Str(text) => ValueView::Str(cut(text, max_bytes).as_bytes()),
+            Self::Str(text) => ValueView::Str(truncate(text, max_bytes).as_bytes()),
             Self::Bool(truth) => ValueView::Bool(truth),
             Self::I64(number) => ValueView::Long(number),
             Self::U64(number) => ValueView::Long(number.cast_signed()),
@@ -157,11 +157,11 @@ impl<'a> From<&'a OwnedTagValue> for TagValue<'a> {
 /// Returns the retained part of a text that is longer than `max_bytes`: its beginning and, if that
 /// is wanted and fits, a mark with the original length.
 #[cold]
-pub(crate) fn shortened(text: &str, max_bytes: usize, marked: bool) -> Cow<'_, str> {
+pub(crate) fn truncate_value(text: &str, max_bytes: usize, marked: bool) -> Cow<'_, str> {
     let mark = if marked { format!("… [{} bytes]", text.len()) } else { String::new() };
     match max_bytes.checked_sub(mark.len()) {
-        Some(room) if marked => Cow::Owned(format!("{}{mark}", cut(text, room))),
-        _ => Cow::Borrowed(cut(text, max_bytes)),
+        Some(room) if marked => Cow::Owned(format!("{}{mark}", truncate(text, room))),
+        _ => Cow::Borrowed(truncate(text, max_bytes)),
     }
 }
 

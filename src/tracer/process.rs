@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::encoding::{List, ProcessView, TagView, ValueView, put_tag};
 use crate::reporter::MIN_SPAN_ROOM;
-use crate::span::{OwnedTagValue, SpanOptions, TagValue, shortened};
+use crate::span::{OwnedTagValue, SpanOptions, TagValue, truncate_value};
 
 /// Returns the tag `client-uuid`, which identifies this tracer among others of its service: the
 /// application's, or a random one.
@@ -45,7 +45,7 @@ pub(super) fn bytes(
         let max = if key == CLIENT_UUID { usize::MAX } else { options.max_tag_value_length };
         let short = match value {
             TagValue::Str(text) if text.len() > max => {
-                Some(shortened(text, max, options.mark_truncated_tags))
+                Some(truncate_value(text, max, options.mark_truncated_tags))
             }
             _ => None,
         };

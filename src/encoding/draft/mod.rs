@@ -15,7 +15,7 @@ use std::mem;
 use self::ids::IdFields;
 pub(crate) use self::ids::Ids;
 use self::lists::SpanLists;
-pub(crate) use self::tag_buffer::{ShortTags, TagBuffer, cut};
+pub(crate) use self::tag_buffer::{ShortTags, TagBuffer, truncate};
 pub use self::tag_buffer::{put_log, put_reference, put_tag};
 use super::MAX_FIXED_BYTES;
 use super::compact::list_header_len;

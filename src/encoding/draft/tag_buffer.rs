@@ -488,7 +488,7 @@ fn nothing() -> &'static [u8] {
 
 /// Returns the longest prefix of `text` of at most `max_bytes` that ends between characters.
 #[inline]
-pub(crate) fn cut(text: &str, max_bytes: usize) -> &str {
+pub(crate) fn truncate(text: &str, max_bytes: usize) -> &str {
     if text.len() <= max_bytes {
         return text;
     }

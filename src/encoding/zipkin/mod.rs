@@ -15,7 +15,7 @@ use thrift::protocol::{
 };
 
 use self::endpoint::{Endpoint, address};
-use self::text::{cut, fixed, log_text, showable, text};
+use self::text::{fixed, log_text, showable, text, truncate};
 pub(super) use self::v2::body as v2_body;
 use super::batch::BatchView;
 use super::binary::{bytes_field, field, i32_field, i64_field, list, structure, unwritable, write};
@@ -171,7 +171,7 @@ fn annotations<'a>(view: &SpanView<'a>, rpc: Option<&Rpc>, max: usize) -> Vec<An
     }
     annotations.extend(view.logs().map(|log| Annotation {
         timestamp_micros: log.timestamp_micros.max(0),
-        text: cut(log_text(log, fixed), max),
+        text: truncate(log_text(log, fixed), max),
     }));
     annotations
 }
@@ -180,7 +180,7 @@ fn fact<'a>(tag: TagView<'a>, max: usize) -> Fact<'a> {
     let (kind, value) = match tag.value {
         ValueView::Bool(truth) => (BOOL, vec![u8::from(truth)].into()),
         ValueView::Binary(bytes) => (BYTES, bytes[..bytes.len().min(max)].into()),
-        other => (STRING, cut(text(other), max)),
+        other => (STRING, truncate(text(other), max)),
     };
     Fact { key: tag.key, value, kind, host: None }
 }

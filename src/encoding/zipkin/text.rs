@@ -86,7 +86,7 @@ pub(super) fn fixed(value: f64) -> String {
 }
 
 /// Returns the first `max` bytes, ending between characters.
-pub(super) fn cut(text: Cow<'_, [u8]>, max: usize) -> Cow<'_, [u8]> {
+pub(super) fn truncate(text: Cow<'_, [u8]>, max: usize) -> Cow<'_, [u8]> {
     if text.len() <= max {
         return text;
     }
@@ -147,11 +147,11 @@ mod tests {
 
     #[test]
     fn a_cut_falls_between_characters() {
-        let cut_text = |text: &'static str, max| cut(text.as_bytes().into(), max).into_owned();
+        let cut_text = |text: &'static str, max| truncate(text.as_bytes().into(), max).into_owned();
         assert_eq!(cut_text("x\u{e9}\u{e9}", 4), "x\u{e9}".as_bytes());
         assert_eq!(cut_text("x\u{e9}\u{e9}", 5), "x\u{e9}\u{e9}".as_bytes());
         assert_eq!(cut_text("\u{1f980}", 3), b"");
-        assert_eq!(cut([0x80; 9].as_slice().into(), 5).len(), 5);
+        assert_eq!(truncate([0x80; 9].as_slice().into(), 5).len(), 5);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::clock::Clock;
-use crate::encoding::cut;
+use crate::encoding::truncate;
 use crate::span::baggage::Baggage;
 use crate::span::record::{SpanData, SpanRecord};
 use crate::span::shared::SpanShared;
@@ -39,10 +39,10 @@ fn set_baggage_item(record: &SpanRecord, shared: &SpanShared, key: &str, value: 
     if !restriction.is_allowed {
         shared.incidents.baggage_limited.fetch_add(1, Ordering::Relaxed);
         shared.incidents.baggage.denied.fetch_add(1, Ordering::Relaxed);
-        let shown = cut(value, shared.baggage.max_value_bytes);
+        let shown = truncate(value, shared.baggage.max_value_bytes);
         return data.log_baggage(shared, now, (key, shown), [false, false, true]);
     }
-    let stored = cut(value, restriction.max_value_length);
+    let stored = truncate(value, restriction.max_value_length);
     let truncated = stored.len() < value.len();
     if truncated {
         shared.incidents.baggage_limited.fetch_add(1, Ordering::Relaxed);

@@ -47,10 +47,10 @@ pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, nee
         match tag.value {
             ValueView::Str(text) => {
                 let text = std::str::from_utf8(text).unwrap_or_default();
-                draft.tags.tag_text(tag.key, shared.within_limit(text).as_bytes());
+                draft.tags.tag_text(tag.key, shared.truncate_to_limit(text).as_bytes());
             }
             ValueView::Binary(bytes) if bytes.len() > shared.options.max_tag_value_length => {
-                shared.count_cut_tag();
+                shared.count_truncated_tag();
                 draft.tags.tag_bytes(tag.key, &bytes[..shared.options.max_tag_value_length]);
             }
             value => draft.tags.tag(tag.key, value),

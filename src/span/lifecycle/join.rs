@@ -189,7 +189,7 @@ fn decided_flags(
         } else {
             draft.sampler_tags(before)
         };
-        let value = shared.within_limit(debug_id);
+        let value = shared.truncate_to_limit(debug_id);
         to.tag(shared.sampling.debug_tag.as_bytes(), ValueView::Str(value.as_bytes()));
         draft.add_tags(1);
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::clock::{Anchor, Clock, TracerClock, system_time};
-use crate::encoding::{Ids, cut};
+use crate::encoding::{Ids, truncate};
 use crate::fork::ProcessOrigin;
 use crate::id::{SpanId, TraceId};
 use crate::lock;
@@ -85,7 +85,7 @@ impl OpenSpans {
         let mut text = format!("{total} {were} never finished");
         for (at, open) in self.spans.iter().take(MAX_LISTED).enumerate() {
             // Names may come from the network: they must not end the line.
-            let name = cut(&open.operation, MAX_NAME_BYTES).escape_debug();
+            let name = truncate(&open.operation, MAX_NAME_BYTES).escape_debug();
             let before = if at == 0 { ": " } else { ", " };
             let _ = write!(text, "{before}{name} ({:.1} s)", open.age.as_secs_f64());
         }

@@ -162,7 +162,7 @@ impl SpanData {
             TagValue::F64(_) => draft.tags.tag(key, value.view(max_bytes)),
             TagValue::Bytes(bytes) => {
                 if bytes.len() > max_bytes {
-                    shared.count_cut_tag();
+                    shared.count_truncated_tag();
                 }
                 draft.tags.tag_bytes(key, &bytes[..bytes.len().min(max_bytes)]);
             }
@@ -210,7 +210,7 @@ impl SpanData {
 #[cold]
 #[inline(never)]
 fn tag_too_long(draft: &mut SpanDraft, key: &[u8], text: &str, shared: &SpanShared) {
-    draft.tags.tag_text(key, shared.within_limit(text).as_bytes());
+    draft.tags.tag_text(key, shared.truncate_to_limit(text).as_bytes());
 }
 
 impl SpanData {
