@@ -194,7 +194,7 @@ fn merged_baggage(
     let of_trace = of_trace.filter(|context| is_same_trace(context.trace_id, trace_id));
     let (mut state, mut random) = (None, false);
     for baggage in of_trace.filter_map(|context| context.baggage.as_ref()) {
-        state = state.or_else(|| baggage.trace_state.clone());
+        state = state.or_else(|| baggage.tracestate.clone());
         random |= baggage.random;
     }
     bounded.foreign(state, random);

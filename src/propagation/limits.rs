@@ -33,10 +33,10 @@ impl BoundedBaggage {
     }
 
     /// Takes over the W3C members of other vendors.
-    pub(super) fn foreign(&mut self, trace_state: Option<Arc<str>>, random: bool) {
-        if trace_state.is_some() || random {
+    pub(super) fn foreign(&mut self, tracestate: Option<Arc<str>>, random: bool) {
+        if tracestate.is_some() || random {
             let baggage = self.baggage.get_or_insert_default();
-            (baggage.trace_state, baggage.random) = (trace_state, random);
+            (baggage.tracestate, baggage.random) = (tracestate, random);
         }
     }
 
@@ -65,7 +65,7 @@ pub(super) fn fitting<'c>(
             bounded.dropped += 1;
         }
     }
-    bounded.foreign(baggage.trace_state.clone(), baggage.random);
+    bounded.foreign(baggage.tracestate.clone(), baggage.random);
     let dropped = bounded.dropped;
     (Cow::Owned(SpanContext { baggage: bounded.finish(), ..context.clone() }), dropped)
 }

@@ -32,7 +32,7 @@ pub(crate) struct Baggage {
     /// If there are many items, their positions.
     index: Option<Index>,
     /// Other vendors' members of `tracestate`, never empty.
-    pub(crate) trace_state: Option<Arc<str>>,
+    pub(crate) tracestate: Option<Arc<str>>,
     /// Whether the caller has marked the trace id as random.
     pub(crate) random: bool,
 }
@@ -109,7 +109,7 @@ impl Baggage {
 
     /// Returns whether there is nothing at all.
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0 && self.trace_state.is_none() && !self.random
+        self.len == 0 && self.tracestate.is_none() && !self.random
     }
 
     /// Sets an item, even to an empty value, as extraction does. An existing one keeps its

@@ -153,7 +153,7 @@ impl SpanContext {
     /// Returns W3C's `tracestate` as it was received, with the members of other vendors.
     #[must_use]
     pub fn trace_state(&self) -> Option<&str> {
-        self.baggage.as_ref()?.trace_state.as_deref()
+        self.baggage.as_ref()?.tracestate.as_deref()
     }
 
     /// Returns a copy with a baggage item added, or removed if `value` is empty.

@@ -204,7 +204,7 @@ pub(crate) struct Output {
     pub(crate) sink: Sink,
     /// Whether the members of other vendors in `tracestate` are recorded as a tag, which OTLP has a
     /// place for.
-    pub(crate) has_trace_state: bool,
+    pub(crate) records_tracestate: bool,
 }
 
 /// The process in which the tracer was built.

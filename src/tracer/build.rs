@@ -55,7 +55,7 @@ impl TracerBuilder {
         let mut send = self.send.clone().checked()?;
         let trace_id_128bit = self.has_wide_trace_ids();
         let options = self.spans.clone().resolved();
-        let records_trace_state = self.has_otlp_destination();
+        let records_tracestate = self.has_otlp_destination();
         let jaeger = JaegerFormat::new(self.headers.clone());
         check_keys(jaeger.keys())?;
         let format = self.format.unwrap_or_else(|| Box::new(jaeger));
@@ -157,7 +157,7 @@ impl TracerBuilder {
                 max_value_bytes: MAX_BAGGAGE_VALUE_BYTES,
             },
             hooks,
-            output: Output { sink, has_trace_state: records_trace_state },
+            output: Output { sink, records_tracestate },
             disabled: self.disabled.then(Arc::default),
             tracer: OnceLock::new(),
             process: OwnProcess {

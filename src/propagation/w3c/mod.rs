@@ -106,8 +106,7 @@ impl Format for W3cFormat {
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        let [trace_parent, trace_state, baggage, debug] =
-            self.keys.each_ref().map(FormatKey::known);
+        let [trace_parent, tracestate, baggage, debug] = self.keys.each_ref().map(FormatKey::known);
         let (mut parent, mut failure) = (SingleValue::default(), None);
         let mut state = StateReader::default();
         let mut items = baggage::Reader::default();
@@ -121,7 +120,7 @@ impl Format for W3cFormat {
                 if let Err(error) = taken {
                     failure.get_or_insert(error);
                 }
-            } else if trace_state.is(key) {
+            } else if tracestate.is(key) {
                 state.take(value);
             } else if baggage.is(key) {
                 items.take(value);
@@ -157,7 +156,7 @@ impl Format for W3cFormat {
 
 impl W3cFormat {
     fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
-        let [trace_parent, trace_state, baggage, debug] = &self.keys;
+        let [trace_parent, tracestate, baggage, debug] = &self.keys;
         hand_on_debug_id(context, debug, carrier);
         let mut refused = 0;
         if parent::is_written(context) {
@@ -167,8 +166,8 @@ impl W3cFormat {
             refused += usize::from(!carrier.set_known(trace_parent.known(), &text));
             let is_set = match state::write(context) {
                 None => true,
-                Some(state::Value::Ours(text)) => carrier.set_known(trace_state.known(), &text),
-                Some(state::Value::Text(text)) => carrier.set(trace_state.known().text(), &text),
+                Some(state::Value::Ours(text)) => carrier.set_known(tracestate.known(), &text),
+                Some(state::Value::Text(text)) => carrier.set(tracestate.known().text(), &text),
             };
             refused += usize::from(!is_set);
         }

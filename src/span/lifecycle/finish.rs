@@ -426,8 +426,8 @@ fn write_out_slow(
     state: &TraceState,
     end: End,
 ) -> Accepted {
-    if stripe.output.has_trace_state && data.baggage.is_some() {
-        add_trace_state(data);
+    if stripe.output.records_tracestate && data.baggage.is_some() {
+        add_tracestate_tag(data);
     }
     if stripe.sampling.tail_sampler.is_some() {
         data.finished = true;
@@ -442,19 +442,19 @@ fn write_out_slow(
 
 /// Adds the members of other vendors in `tracestate` as a tag, from which OTLP's field is made,
 /// unless there is one.
-fn add_trace_state(data: &mut SpanData) {
-    if inspect::tags(data).any(|(key, _)| key == TRACE_STATE_TAG) {
+fn add_tracestate_tag(data: &mut SpanData) {
+    if inspect::tags(data).any(|(key, _)| key == TRACESTATE_TAG) {
         return;
     }
     let SpanData { baggage, draft, .. } = data;
-    if let Some(text) = baggage.as_ref().and_then(|baggage| baggage.trace_state.as_ref()) {
-        draft.tags.tag(TRACE_STATE_TAG.as_bytes(), ValueView::Str(text.as_bytes()));
+    if let Some(text) = baggage.as_ref().and_then(|baggage| baggage.tracestate.as_ref()) {
+        draft.tags.tag(TRACESTATE_TAG.as_bytes(), ValueView::Str(text.as_bytes()));
         draft.add_tags(1);
     }
 }
 
 /// The name by which servers know the tag when they translate Thrift and OTLP.
-const TRACE_STATE_TAG: &str = "w3c.tracestate";
+const TRACESTATE_TAG: &str = "w3c.tracestate";
 
 /// Counts a span that is finished without a decision, and returns a copy of the trace's state that
 /// is counted: other threads may decide at this very moment.

@@ -198,9 +198,9 @@ fn decided_flags(
 
 /// Returns whether the span's `tracestate` is recorded as a tag, which is added where the slow path
 /// ends the span. All spans of the trace in this process share it.
-pub(super) fn has_recorded_trace_state(record: &mut SpanRecord, shared: &SpanShared) -> bool {
+pub(super) fn has_recorded_tracestate(record: &mut SpanRecord, shared: &SpanShared) -> bool {
     let baggage = record.data.get_mut().baggage.as_ref();
-    shared.output.has_trace_state && baggage.is_some_and(|baggage| baggage.trace_state.is_some())
+    shared.output.records_tracestate && baggage.is_some_and(|baggage| baggage.tracestate.is_some())
 }
 
 /// Brings a span into a trace in a forked process. No callback is called, and ids are from the

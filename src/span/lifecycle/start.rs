@@ -353,7 +353,7 @@ impl<'a> UnstartedSpan<'a> {
                 tail::track_start(record, stripe, span_origin);
             }
             if matches!(stripe.start.by_builder, StartPath::WithHooks | StartPath::Observed)
-                || join::has_recorded_trace_state(record, stripe)
+                || join::has_recorded_tracestate(record, stripe)
             {
                 record.state.require_slow_path();
             }

@@ -109,7 +109,7 @@ impl ReferenceSink<'_> {
         let is_parent = *self.parent_kind != ParentKind::ChildOf;
         self.note(ParentRef::Record(record));
         if is_parent {
-            *self.extras |= baggage.as_ref().is_some_and(|baggage| baggage.trace_state.is_some());
+            *self.extras |= baggage.as_ref().is_some_and(|baggage| baggage.tracestate.is_some());
             self.record.set_baggage(baggage);
         }
     }
