@@ -215,9 +215,9 @@ fn tag(out: &mut Out<'_>, tag: TagView<'_>) -> thrift::Result<()> {
                 i32_field(out, 2, 1)?;
                 field(out, TType::Double, 4, |out| out.write_double(double))
             }
-            ValueView::Bool(truth) => {
+            ValueView::Bool(value) => {
                 i32_field(out, 2, 2)?;
-                field(out, TType::Bool, 5, |out| out.write_bool(truth))
+                field(out, TType::Bool, 5, |out| out.write_bool(value))
             }
             ValueView::Long(long) => {
                 i32_field(out, 2, 3)?;

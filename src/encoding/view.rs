@@ -117,7 +117,7 @@ impl fmt::Debug for ValueView<'_> {
         match self {
             Self::Str(text) => f.debug_tuple("Str").field(&String::from_utf8_lossy(text)).finish(),
             Self::Double(double) => f.debug_tuple("Double").field(double).finish(),
-            Self::Bool(truth) => f.debug_tuple("Bool").field(truth).finish(),
+            Self::Bool(value) => f.debug_tuple("Bool").field(value).finish(),
             Self::Long(number) => f.debug_tuple("Long").field(number).finish(),
             Self::Binary(bytes) => f.debug_tuple("Binary").field(bytes).finish(),
         }
@@ -144,7 +144,7 @@ impl PartialEq<i64> for ValueView<'_> {
 
 impl PartialEq<bool> for ValueView<'_> {
     fn eq(&self, other: &bool) -> bool {
-        matches!(self, Self::Bool(truth) if truth == other)
+        matches!(self, Self::Bool(value) if value == other)
     }
 }
 

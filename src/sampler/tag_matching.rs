@@ -70,7 +70,7 @@ impl MatchValue {
     fn is(&self, value: ValueView<'_>) -> bool {
         match (self, value) {
             (Self::Str(own), ValueView::Str(text)) => own.as_bytes() == text,
-            (Self::Bool(own), ValueView::Bool(truth)) => *own == truth,
+            (Self::Bool(own), ValueView::Bool(value)) => *own == value,
             (Self::I64(own), ValueView::Long(number)) => *own == number,
             (Self::F64(own), ValueView::Double(double)) => *own == double,
             _ => false,
@@ -80,7 +80,7 @@ impl MatchValue {
     fn text(&self) -> String {
         match self {
             Self::Str(text) => text.clone(),
-            Self::Bool(truth) => truth.to_string(),
+            Self::Bool(value) => value.to_string(),
             Self::I64(number) => number.to_string(),
             Self::F64(double) => double.to_string(),
         }
@@ -100,7 +100,7 @@ macro_rules! from {
 from! {
     &str => |text| Self::Str(text.to_owned());
     String => |text| Self::Str(text);
-    bool => |truth| Self::Bool(truth);
+    bool => |value| Self::Bool(value);
     i32 => |number| Self::I64(i64::from(number));
     i64 => |number| Self::I64(number);
     f64 => |double| Self::F64(double);
@@ -223,7 +223,7 @@ mod json {
     fn value(value: &Value) -> Option<MatchValue> {
         match value {
             Value::String(text) => Some(MatchValue::Str(text.clone())),
-            Value::Bool(truth) => Some(MatchValue::Bool(*truth)),
+            Value::Bool(value) => Some(MatchValue::Bool(*value)),
             Value::Number(number) => number.as_f64().map(MatchValue::F64),
             _ => None,
         }

@@ -225,7 +225,7 @@ impl Span {
             stripe.report_misuse("restart_below");
             return None;
         };
-        let end = End::Read { count: now };
+        let end = End::Read { monotonic_nanos: now };
         let observed = observer::CopiedSpan::take(&mut data, stripe, &record.state, end);
         let taken = Taken::from(&mut data, record);
         let observers = data.observers.take();
@@ -324,7 +324,7 @@ impl Taken {
             let lists = data.draft.lists_mut();
             lists.logs.extend(&self.logs);
             lists.log_count += self.log_count;
-            data.draft.extras = true;
+            data.draft.has_rare_fields = true;
         }
     }
 }

@@ -22,17 +22,17 @@ pub(crate) struct Stripe {
     not_sampled: AtomicU64,
     /// Started spans, by how they came into a trace and whether it is sampled. Each is counted once
     /// both are known, so that the distinction costs nothing.
-    began: Counts,
-    joined: Counts,
+    began: SampledCounters,
+    joined: SampledCounters,
     /// The part of `joined` that are the first of their process; counted for metrics alone.
-    first: Counts,
+    first: SampledCounters,
     /// Finished spans whose decision was still deferred.
-    undecided: Counts,
+    undecided: SampledCounters,
 }
 
 /// Counts of spans by whether they are sampled.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct SampledCounters {
     yes: AtomicU64,
     no: AtomicU64,
     delayed: AtomicU64,
@@ -47,7 +47,7 @@ pub(crate) enum SpanOrigin {
     Joined,
 }
 
-impl Counts {
+impl SampledCounters {
     /// Counts one span.
     #[inline(always)]
     pub(super) fn add(&self, sampled: Sampled) {
@@ -67,7 +67,7 @@ impl Stripe {
 
     /// Returns the counts for spans that came into a trace like this.
     #[inline(always)]
-    pub(super) fn started(&self, span_origin: SpanOrigin) -> &Counts {
+    pub(super) fn started(&self, span_origin: SpanOrigin) -> &SampledCounters {
         match span_origin {
             SpanOrigin::Trace => &self.began,
             SpanOrigin::Joined => &self.joined,
@@ -145,10 +145,10 @@ impl Stripes {
             Arc::new(Stripe {
                 shared: Arc::clone(shared),
                 not_sampled: AtomicU64::new(0),
-                began: Counts::default(),
-                joined: Counts::default(),
-                first: Counts::default(),
-                undecided: Counts::default(),
+                began: SampledCounters::default(),
+                joined: SampledCounters::default(),
+                first: SampledCounters::default(),
+                undecided: SampledCounters::default(),
             })
         };
         let refs: Arc<[_]> = (0..count.clamp(1, STRIPES)).map(one).collect();
@@ -197,7 +197,7 @@ impl AllStripes {
         self.0.iter().map(|stripe| counter(stripe).load(Ordering::Acquire)).sum()
     }
 
-    fn sum_apart(&self, counts: impl Fn(&Stripe) -> &Counts) -> BySampled {
+    fn sum_apart(&self, counts: impl Fn(&Stripe) -> &SampledCounters) -> BySampled {
         BySampled {
             yes: self.sum(|stripe| &counts(stripe).yes),
             no: self.sum(|stripe| &counts(stripe).no),

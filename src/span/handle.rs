@@ -1,6 +1,7 @@
-//! The handle of a live span: its context, children, name, errors, and how it becomes the active one.
+//! Methods of [`Span`], the handle on a live span: its context, children, name, errors, and how it becomes
+//! the active one.
 //!
-//! The methods that write tags and logs are in `lifecycle/write.rs`, those that finish the span in
+//! The type is in `repr.rs`. The methods that write tags and logs are in `lifecycle/write.rs`, those that finish the span in
 //! `lifecycle/finish.rs`, beside what they do.
 
 use std::backtrace::Backtrace;
@@ -89,7 +90,7 @@ impl Span {
 
     /// Returns a span without a tracer, which does nothing.
     pub fn none() -> Self {
-        Self { repr: Repr::Released }
+        Self { repr: Repr::None }
     }
 
     /// Renames the span.

@@ -18,7 +18,7 @@ impl Span {
         match (name, &self.repr) {
             (Some(name), _) => name.unwrap_or_default(),
             (None, Repr::NonRecording(span)) => Cow::Borrowed(span.name()),
-            (None, Repr::Recorded(_) | Repr::Released) => Cow::Borrowed(""),
+            (None, Repr::Recorded(_) | Repr::None) => Cow::Borrowed(""),
         }
     }
 
@@ -66,7 +66,7 @@ impl Span {
         self.live(|data| tags(data).map(copy).collect()).unwrap_or_default()
     }
 
-    /// Reads the body of a span that is recorded and not finished.
+    /// Reads the data of a span that is recorded and not finished.
     fn live<T>(&self, read: impl FnOnce(&SpanData) -> T) -> Option<T> {
         let data = self.recording_record()?.lock().filter(|data| !data.finished)?;
         Some(read(&data))

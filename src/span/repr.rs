@@ -1,4 +1,4 @@
-//! The representation of a span's handle, and access to the parts of a span.
+//! The type [`Span`], a handle on a live span: what it contains, and access to the parts of the span.
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,10 +50,11 @@ pub(super) enum Repr {
     /// The only handle on the first span of an unsampled trace. It gets a record when it is shared.
     NonRecording(NonRecording),
     /// A span without a tracer.
-    Released,
+    None,
 }
 
-/// A share in a span's record. Dropping the last one finishes the span.
+/// A share in a span's record. Dropping the last one finishes the span; the drop is in
+/// `lifecycle/finish.rs`.
 pub(super) struct RecordHandle(Option<SharedRecord>);
 
 impl RecordHandle {
@@ -109,7 +110,7 @@ impl Span {
     pub(super) fn take_record(&mut self) -> Option<SharedRecord> {
         match &mut self.repr {
             Repr::Recorded(record) => record.take(),
-            Repr::NonRecording(_) | Repr::Released => None,
+            Repr::NonRecording(_) | Repr::None => None,
         }
     }
 
@@ -117,7 +118,7 @@ impl Span {
     pub(super) fn unshared_record(&mut self) -> Option<&mut SpanRecord> {
         match &mut self.repr {
             Repr::Recorded(record) => record.0.as_mut().and_then(SharedRecord::get_mut),
-            Repr::NonRecording(_) | Repr::Released => None,
+            Repr::NonRecording(_) | Repr::None => None,
         }
     }
 
@@ -126,7 +127,7 @@ impl Span {
     pub(super) fn is_last_of_live(&mut self) -> bool {
         match &mut self.repr {
             Repr::NonRecording(span) => span.is_untouched(),
-            Repr::Recorded(_) | Repr::Released => {
+            Repr::Recorded(_) | Repr::None => {
                 self.unshared_record().is_some_and(|record| !record.data.get_mut().finished)
             }
         }
@@ -144,7 +145,7 @@ impl Span {
         match &self.repr {
             Repr::Recorded(record) => record.get(),
             Repr::NonRecording(span) => span.promote(),
-            Repr::Released => None,
+            Repr::None => None,
         }
     }
 
@@ -154,7 +155,7 @@ impl Span {
         match &self.repr {
             Repr::Recorded(record) => record.get(),
             Repr::NonRecording(span) => span.record(),
-            Repr::Released => None,
+            Repr::None => None,
         }
     }
 
@@ -164,7 +165,7 @@ impl Span {
         match &self.repr {
             Repr::Recorded(record) => record.get(),
             Repr::NonRecording(span) => Some(span.record_or_promote()),
-            Repr::Released => None,
+            Repr::None => None,
         }
     }
 
@@ -182,7 +183,7 @@ impl Span {
                 record.get().map(|record| record.context()).unwrap_or_default()
             }
             Repr::NonRecording(span) => span.context(),
-            Repr::Released => SpanContext::default(),
+            Repr::None => SpanContext::default(),
         }
     }
 
@@ -191,7 +192,7 @@ impl Span {
         match &self.repr {
             Repr::Recorded(record) => record.get()?.stripe.as_ref(),
             Repr::NonRecording(span) => span.stripe(),
-            Repr::Released => None,
+            Repr::None => None,
         }
     }
 
@@ -227,9 +228,8 @@ impl Clone for RecordHandle {
 
 impl Clone for Span {
     fn clone(&self) -> Self {
-        self.record_or_promote().map_or(Self { repr: Repr::Released }, |record| {
-            Self::recorded(SharedRecord::clone(record))
-        })
+        self.record_or_promote()
+            .map_or(Self { repr: Repr::None }, |record| Self::recorded(SharedRecord::clone(record)))
     }
 }
 
@@ -240,7 +240,7 @@ impl fmt::Debug for Span {
         let record = match &self.repr {
             Repr::Recorded(record) => record.get(),
             Repr::NonRecording(span) => span.made_record(),
-            Repr::Released => None,
+            Repr::None => None,
         };
         match (record, &self.repr) {
             (Some(record), _) => {
@@ -258,7 +258,7 @@ impl fmt::Debug for Span {
                 span.field("operation", &Brief(non_recording.name()));
                 span.field("ids", &format_args!("{}", non_recording.ids()));
             }
-            (None, Repr::Recorded(_) | Repr::Released) => {}
+            (None, Repr::Recorded(_) | Repr::None) => {}
         }
         span.finish_non_exhaustive()
     }

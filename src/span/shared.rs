@@ -145,11 +145,11 @@ impl StartPaths {
         let may_buffer = sampling.tail_sampler.is_some();
         let may_change_joined =
             sampling.decides_on_join || may_buffer || options.zipkin_shared_rpc_span;
-        let has_hooks = sampling.may_defer
+        let needs_slow_path = sampling.may_defer
             || options.max_logs_per_span > 0
             || hooks.follow_spans()
             || (hooks.finish_observers.is_some() && may_change_joined);
-        let by_builder = if has_hooks {
+        let by_builder = if needs_slow_path {
             StartPath::WithHooks
         } else if hooks.finish_observers.is_some() {
             StartPath::Observed
@@ -159,7 +159,7 @@ impl StartPaths {
         let has_later_tags =
             sampling.may_defer || (hooks.want_tags() && by_builder == StartPath::WithHooks);
         Self {
-            by_name: if has_hooks
+            by_name: if needs_slow_path
                 || may_buffer
                 || ids.generator.is_some()
                 || !sampling.decides_by_id

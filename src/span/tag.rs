@@ -45,7 +45,7 @@ impl<'a> TagValue<'a> {
     pub(crate) fn of(view: ValueView<'a>) -> Self {
         match view {
             ValueView::Str(text) => Self::Str(str::from_utf8(text).unwrap_or_default()),
-            ValueView::Bool(truth) => Self::Bool(truth),
+            ValueView::Bool(value) => Self::Bool(value),
             ValueView::Long(number) => Self::I64(number),
             ValueView::Double(double) => Self::F64(double),
             ValueView::Binary(bytes) => Self::Bytes(bytes),
@@ -67,7 +67,7 @@ impl<'a> TagValue<'a> {
     pub(crate) fn view(self, max_bytes: usize) -> ValueView<'a> {
         match self {
             Self::Str(text) => ValueView::Str(truncate(text, max_bytes).as_bytes()),
-            Self::Bool(truth) => ValueView::Bool(truth),
+            Self::Bool(value) => ValueView::Bool(value),
             Self::I64(number) => ValueView::Long(number),
             Self::U64(number) => ValueView::Long(number.cast_signed()),
             Self::F64(double) if double.is_finite() => ValueView::Double(double),
@@ -104,7 +104,7 @@ from! {
     &'a Cow<'_, str> => |text| Self::Str(text);
     &'a [u8] => |bytes| Self::Bytes(bytes);
     &'a Vec<u8> => |bytes| Self::Bytes(bytes);
-    bool => |truth| Self::Bool(truth);
+    bool => |value| Self::Bool(value);
     i8 => |number| Self::I64(i64::from(number));
     i16 => |number| Self::I64(i64::from(number));
     i32 => |number| Self::I64(i64::from(number));
@@ -145,7 +145,7 @@ impl<'a> From<&'a OwnedTagValue> for TagValue<'a> {
     fn from(value: &'a OwnedTagValue) -> Self {
         match value {
             OwnedTagValue::Str(text) => Self::Str(text),
-            OwnedTagValue::Bool(truth) => Self::Bool(*truth),
+            OwnedTagValue::Bool(value) => Self::Bool(*value),
             OwnedTagValue::I64(number) => Self::I64(*number),
             OwnedTagValue::U64(number) => Self::U64(*number),
             OwnedTagValue::F64(double) => Self::F64(*double),
@@ -205,7 +205,7 @@ impl<'a, T: Into<TagValue<'a>>> From<T> for OwnedTagValue {
     fn from(value: T) -> Self {
         match value.into() {
             TagValue::Str(text) => Self::Str(text.to_owned()),
-            TagValue::Bool(truth) => Self::Bool(truth),
+            TagValue::Bool(value) => Self::Bool(value),
             TagValue::I64(number) => Self::I64(number),
             TagValue::U64(number) => Self::U64(number),
             TagValue::F64(double) => Self::F64(double),

@@ -37,9 +37,9 @@ pub(crate) struct SpanDraft {
     /// The number of all tags, those of `first_tags` included.
     tag_count: u32,
     pub(crate) tags: TagBuffer,
-    /// Whether there is anything in the following fields, which most spans do not use: one check
-    /// instead of one for each.
-    pub(crate) extras: bool,
+    /// Whether anything is in use that most spans do not use: the following fields, and some of those
+    /// that a span has beside its draft, like baggage. One check instead of one for each.
+    pub(crate) has_rare_fields: bool,
     /// First tags, logs and references. Behind a pointer, as open spans without any need no room for them.
     lists: Option<Box<SpanLists>>,
 }
@@ -105,7 +105,7 @@ impl SpanDraft {
         if before == 0 {
             return &mut self.tags;
         }
-        self.extras = true;
+        self.has_rare_fields = true;
         &mut self.lists_mut().first_tags
     }
 
@@ -114,23 +114,23 @@ impl SpanDraft {
         let lists = self.lists_mut();
         lists.references.reference(reference);
         lists.reference_count += 1;
-        self.extras = true;
+        self.has_rare_fields = true;
     }
 
     /// Adds a reference to a context with ids. The first one is to the parent, unless there is a
-    /// `candidate` already; of several, each is encoded here.
+    /// `parent_so_far` already; of several, each is encoded here.
     #[inline]
     pub(crate) fn add_reference(
         &mut self,
         follows_from: FollowsFrom,
         (trace_id, span_id): (TraceId, SpanId),
-        candidate: Option<(TraceId, SpanId)>,
+        parent_so_far: Option<(TraceId, SpanId)>,
     ) {
-        let Some(candidate) = candidate else {
+        let Some(parent_so_far) = parent_so_far else {
             self.parent = Some(follows_from);
             return;
         };
-        self.encode_parent_reference(candidate);
+        self.encode_parent_reference(parent_so_far);
         self.push_reference(ReferenceView::new(follows_from, trace_id, span_id));
     }
 
@@ -190,8 +190,8 @@ impl SpanDraft {
         self.parent = None;
         self.tags.clear();
         self.tag_count = 0;
-        if self.extras {
-            self.extras = false;
+        if self.has_rare_fields {
+            self.has_rare_fields = false;
             if let Some(lists) = &mut self.lists {
                 lists.clear();
             }
@@ -201,7 +201,7 @@ impl SpanDraft {
     /// Returns the number of bytes in the fields that few spans use.
     #[inline]
     fn extra_bytes(&self) -> usize {
-        if !self.extras {
+        if !self.has_rare_fields {
             return 0;
         }
         self.lists.as_ref().map_or(0, |lists| lists.used_bytes())
@@ -215,7 +215,7 @@ impl SpanDraft {
     /// Returns the memory in use, in bytes, before it is cleared.
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
-        let lists = self.lists.as_ref().filter(|_| self.extras);
+        let lists = self.lists.as_ref().filter(|_| self.has_rare_fields);
         let extras = lists.map_or(0, |lists| lists.capacity());
         self.tags.capacity() + extras
     }
@@ -313,7 +313,7 @@ impl<'a> SpanParts<'a> {
         self.view().encoded_len() + self.draft.first_tags().len() + reference
     }
 
-    /// Returns the span without the parts that are not encoded, or not in their place.
+    /// Returns the span without `first_tags` and the implicit reference to the parent.
     fn view(&self) -> SpanView<'_> {
         let draft = self.draft;
         SpanView {
@@ -353,7 +353,7 @@ impl<'a> SpanParts<'a> {
     #[inline(always)]
     pub(crate) fn write(self, room: &mut [u8]) -> usize {
         let draft = self.draft;
-        let lists = if draft.extras { draft.lists.as_deref() } else { None };
+        let lists = if draft.has_rare_fields { draft.lists.as_deref() } else { None };
         let has_references = lists.is_some_and(|lists| lists.reference_count > 0);
         let at = match self.ids.encoded() {
             Some(ids) if draft.name.len() <= SHORT && !has_references => self.usual_head(room, ids),
@@ -396,8 +396,8 @@ impl<'a> SpanParts<'a> {
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
         to.array([0x18, name.len() as u8]);
         to.short(name);
-        self.parent(&mut to, ids);
-        self.times(&mut to);
+        self.write_parent_reference(&mut to, ids);
+        self.write_times(&mut to);
         to.at
     }
 
@@ -418,15 +418,19 @@ impl<'a> SpanParts<'a> {
         }
         let Some(mut rest) = FixedWindow::<REST>::at(to.room, to.at) else { return 0 };
         if references.count == 0 {
-            self.parent(&mut rest, ids);
+            self.write_parent_reference(&mut rest, ids);
         }
-        self.times(&mut rest);
+        self.write_times(&mut rest);
         to.at + rest.at
     }
 
     /// Writes the list of references of a span that has none, or one to its parent.
     #[inline(always)]
-    fn parent<const SIZE: usize>(self, to: &mut FixedWindow<'_, SIZE>, ids: &IdFields) {
+    fn write_parent_reference<const SIZE: usize>(
+        self,
+        to: &mut FixedWindow<'_, SIZE>,
+        ids: &IdFields,
+    ) {
         if let Some(follows_from) = self.draft.parent {
             to.array([0x19, 0x1c, 0x15, u8::from(follows_from) << 1]);
             to.first_of(ids.trace(), ids.trace_len());
@@ -440,7 +444,7 @@ impl<'a> SpanParts<'a> {
 
     /// Writes the fields between the references and the tags.
     #[inline(always)]
-    fn times<const SIZE: usize>(self, to: &mut FixedWindow<'_, SIZE>) {
+    fn write_times<const SIZE: usize>(self, to: &mut FixedWindow<'_, SIZE>) {
         to.byte(0x15);
         to.number(u64::from(self.flags) << 1);
         to.byte(0x16);

@@ -108,7 +108,7 @@ fn write_tag(to: &mut SliceWriter<'_>, key: &[u8], value: ValueView<'_>) {
             to.byte(STOP);
         }
         ValueView::Double(double) => to.array(double_value(double)),
-        ValueView::Bool(truth) => to.array(truth_value(truth)),
+        ValueView::Bool(value) => to.array(bool_value(value)),
     }
 }
 
@@ -131,6 +131,7 @@ fn write_reference(to: &mut SliceWriter<'_>, reference: ReferenceView) {
 /// A growing buffer for the tags and logs of a live span.
 #[derive(Debug, Default)]
 pub(crate) struct TagBuffer {
+    /// Initialized memory: the bytes in use, and zeros or earlier bytes behind them.
     room: Box<[u8]>,
     /// The number of bytes in use, in 32 bits, so that no sum of it and a size overflows.
     at: u32,
@@ -173,6 +174,7 @@ impl TagBuffer {
         }
     }
 
+    /// Makes the memory at least twice as large, with room for so many bytes behind those in use.
     #[cold]
     fn grow(&mut self, bytes: usize) {
         let needed = (self.len() + bytes + OVERHANG).max(MIN_ROOM).max(2 * self.room.len());
@@ -227,7 +229,7 @@ impl TagBuffer {
             ValueView::Str(text) => self.tag_text(key, text),
             ValueView::Binary(bytes) => self.tag_bytes(key, bytes),
             ValueView::Double(double) => self.tag_double(key, double),
-            ValueView::Bool(truth) => self.tag_bool(key, truth),
+            ValueView::Bool(value) => self.tag_bool(key, value),
             ValueView::Long(long) => self.tag_long(key, long),
         }
     }
@@ -247,9 +249,9 @@ impl TagBuffer {
     }
 
     #[inline]
-    pub(crate) fn tag_bool(&mut self, key: &[u8], truth: bool) {
-        if !self.try_tag_bool(key, truth) {
-            self.long_tag(key, ValueView::Bool(truth));
+    pub(crate) fn tag_bool(&mut self, key: &[u8], value: bool) {
+        if !self.try_tag_bool(key, value) {
+            self.long_tag(key, ValueView::Bool(value));
         }
     }
 
@@ -276,8 +278,8 @@ impl TagBuffer {
     }
 
     #[inline(always)]
-    pub(crate) fn try_tag_bool(&mut self, key: &[u8], truth: bool) -> bool {
-        self.try_tag_of_array::<4, { SHORT_KEY + 4 }>(key, truth_value(truth))
+    pub(crate) fn try_tag_bool(&mut self, key: &[u8], value: bool) -> bool {
+        self.try_tag_of_array::<4, { SHORT_KEY + 4 }>(key, bool_value(value))
     }
 
     #[inline(always)]
@@ -332,8 +334,8 @@ impl TagBuffer {
         Some(window)
     }
 
-    /// The slow path, for long keys and values, or where the buffer has to grow: by as much that the
-    /// next short tag finds room.
+    /// Appends a tag where the key or value is long, or the buffer has to grow: by as much that the next
+    /// short tag finds room.
     #[cold]
     #[inline(never)]
     fn long_tag(&mut self, key: &[u8], value: ValueView<'_>) {
@@ -476,8 +478,8 @@ const fn double_value(double: f64) -> [u8; 12] {
 
 /// Returns the bytes after the key of a boolean tag.
 #[inline(always)]
-const fn truth_value(truth: bool) -> [u8; 4] {
-    [0x15, 4, if truth { 0x31 } else { 0x32 }, STOP]
+const fn bool_value(value: bool) -> [u8; 4] {
+    [0x15, 4, if value { 0x31 } else { 0x32 }, STOP]
 }
 
 /// Marks what cannot happen as unlikely, so that the compiler lays out the usual path straight.

@@ -150,7 +150,7 @@ fn write_attribute(out: &mut Vec<u8>, tag: TagView<'_>) {
     let mut any = Object::begin(object.out);
     match value(tag.value) {
         ValueView::Str(text) => any.text("stringValue", text),
-        ValueView::Bool(truth) => any.number("boolValue", truth),
+        ValueView::Bool(value) => any.number("boolValue", value),
         ValueView::Long(number) => any.text("intValue", number.to_string().as_bytes()),
         // With an exponent where it has many digits, and never like an integer.
         ValueView::Double(double) => any.raw("doubleValue", format!("{double:?}").as_bytes()),

@@ -296,9 +296,9 @@ fn write_short(to: &mut SliceWriter<'_>, field: u8, tag: TagView<'_>) -> bool {
             }
             window.short(text);
         }
-        ValueView::Bool(truth) => {
+        ValueView::Bool(value) => {
             begin(2);
-            window.array([0x12, 2, 0x10, u8::from(truth)]);
+            window.array([0x12, 2, 0x10, u8::from(value)]);
         }
         ValueView::Long(number) => {
             let number = Varint::of_most(number.cast_unsigned());
@@ -346,7 +346,7 @@ fn write_any_attribute(to: &mut SliceWriter<'_>, field: u8, tag: TagView<'_>) {
             to.head(0x0a, bytes.len());
             to.bytes(bytes);
         }
-        ValueView::Bool(truth) => to.array([0x10, u8::from(truth)]),
+        ValueView::Bool(value) => to.array([0x10, u8::from(value)]),
         ValueView::Long(number) => {
             to.byte(0x18);
             to.number(number.cast_unsigned());

@@ -178,7 +178,7 @@ fn annotations<'a>(view: &SpanView<'a>, rpc: Option<&Rpc>, max: usize) -> Vec<An
 
 fn fact<'a>(tag: TagView<'a>, max: usize) -> Fact<'a> {
     let (kind, value) = match tag.value {
-        ValueView::Bool(truth) => (BOOL, vec![u8::from(truth)].into()),
+        ValueView::Bool(value) => (BOOL, vec![u8::from(value)].into()),
         ValueView::Binary(bytes) => (BYTES, bytes[..bytes.len().min(max)].into()),
         other => (STRING, truncate(text(other), max)),
     };

@@ -53,7 +53,7 @@ pub(super) fn text(value: ValueView<'_>) -> Cow<'_, [u8]> {
     match value {
         ValueView::Str(text) => text.into(),
         ValueView::Double(double) => shortest(double).into_bytes().into(),
-        ValueView::Bool(truth) => truth.to_string().into_bytes().into(),
+        ValueView::Bool(value) => value.to_string().into_bytes().into(),
         ValueView::Long(long) => long.to_string().into_bytes().into(),
         ValueView::Binary(bytes) => {
             let numbers: Vec<_> = bytes.iter().map(u8::to_string).collect();

@@ -52,7 +52,7 @@ fn set_baggage_item(record: &SpanRecord, shared: &SpanShared, key: &str, value: 
     let before = data.baggage.as_ref().and_then(|baggage| baggage.get(key));
     let overrides = before.is_some_and(|value| !value.is_empty());
     Baggage::change(&mut data.baggage, key, stored);
-    data.draft.extras = true;
+    data.draft.has_rare_fields = true;
     record.has_baggage.store(data.baggage.is_some(), Ordering::Release);
     data.log_baggage(shared, now, (key, stored), [overrides, truncated, false]);
 }

@@ -61,7 +61,7 @@ pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, nee
     start_tags.clear();
     let draft = &mut record.data.get_mut().draft;
     draft.lists_mut().first_tags = start_tags;
-    draft.extras = true;
+    draft.has_rare_fields = true;
 }
 
 /// Calls the sampler for a tag that is about to be set.

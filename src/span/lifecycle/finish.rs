@@ -6,7 +6,7 @@
 //! | 2 | drop of the last handle | not sampled, no callbacks | [`finish_last_unsampled`] | counted |
 //! | 3 | drop of the last handle | on the slow path, or observed when finished alone | [`finish_last_slow`] | deferred · tail · observers of finished spans · written out |
 //! | 4 | drop of the last handle | observed | [`finish_observed`] | case 6, through a handle made for it |
-//! | 5 | `finish`, `finish_at` | fast path | [`finish`] | written out with the body locked |
+//! | 5 | `finish`, `finish_at` | fast path | [`finish`] | written out with the data locked |
 //! | 6 | `finish*` with logs, observed or on the slow path | any | [`finish_slow`] | tail · observers · deferred · written out · observers of finished spans |
 //! | 7 | `finish` or drop of a non-recording span | not sampled, no record | [`finish`], `Drop for NonRecording` | counted |
 //! | 8 | two last handles dropped at the same moment | any | `Drop for SpanRecord` | case 1 to 4 |
@@ -14,7 +14,7 @@
 //!
 //! A span is finished once: the call that sets [`SpanData::finished`] accounts for it. All other
 //! calls are misuse. Callbacks (samplers, observers, clocks, loggers) run without the lock of the
-//! span's body.
+//! span's data.
 
 use std::mem;
 use std::time::SystemTime;
@@ -166,7 +166,7 @@ fn finish_last_observed(last: &mut SpanRecord) -> LastHandle {
     let SpanRecord { stripe, ids, state, data, .. } = &mut *last;
     let Some(stripe) = stripe else { return LastHandle::Finished };
     let data = data.get_mut();
-    let end = End::Read { count: stripe.clock.monotonic_nanos() };
+    let end = End::Read { monotonic_nanos: stripe.clock.monotonic_nanos() };
     // The record has no other handle, so that nothing is copied.
     observer::last_finished(data, stripe, state, end);
     if write_out_at(data, stripe, ids, state, end) == Accepted::Closed {
@@ -190,7 +190,9 @@ fn finish_last_slow(last: &mut SpanRecord) -> LastHandle {
     data.close_logs();
     let end = match data.finish_wall() {
         Some(wall) => End::Explicit { wall },
-        None if last.state.is_observed() => End::Read { count: stripe.clock.monotonic_nanos() },
+        None if last.state.is_observed() => {
+            End::Read { monotonic_nanos: stripe.clock.monotonic_nanos() }
+        }
         None => End::Now,
     };
     if data.is_observed {
@@ -377,7 +379,9 @@ pub(in crate::span) fn finish_unsent(record: &SpanRecord, stripe: &Stripe, data:
 fn end_of(record: &SpanRecord, shared: &SpanShared, finish_time: Option<i64>) -> End {
     match finish_time {
         Some(wall) => End::Explicit { wall },
-        None if record.state.has_timed_end() => End::Read { count: shared.clock.monotonic_nanos() },
+        None if record.state.has_timed_end() => {
+            End::Read { monotonic_nanos: shared.clock.monotonic_nanos() }
+        }
         None => End::Now,
     }
 }

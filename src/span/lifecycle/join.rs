@@ -6,7 +6,7 @@ use crate::encoding::{List, ShortTags, TagBuffer, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
 use crate::sampler::{ById, Decision, ParentDecision, SAMPLER_TAGS, SamplingParameters, SpanTags};
 use crate::span::context::SpanContext;
-use crate::span::counters::{Counts, SpanOrigin};
+use crate::span::counters::{SampledCounters, SpanOrigin};
 use crate::span::record::{DEBUG, FIREHOSE, SAMPLED, Sampled, SamplingRequest, SpanRecord, Start};
 use crate::span::shared::SpanShared;
 
@@ -184,7 +184,7 @@ fn decided_flags(
         flags |= SAMPLED | DEBUG;
         // A sampler that defers has its tags before them, and is called for the others alone.
         let to = if shared.sampling.may_defer {
-            draft.extras = true;
+            draft.has_rare_fields = true;
             &mut draft.lists_mut().first_tags
         } else {
             draft.sampler_tags(before)
@@ -247,7 +247,7 @@ fn serves(record: &mut SpanRecord, tags: Option<List<'_>>, max: usize) -> bool {
 /// Sets the start to now, if the span is recorded. Done last, so that starting it is not part of
 /// it.
 #[inline(always)]
-pub(super) fn begin(record: &mut SpanRecord, shared: &SpanShared, counts: &Counts) {
+pub(super) fn begin(record: &mut SpanRecord, shared: &SpanShared, counts: &SampledCounters) {
     if record.state.is_recording() {
         start_recording(record, shared);
         record.data.get_mut().begin(counts, Sampled::Yes);

@@ -30,7 +30,7 @@ impl Span {
             #[inline(always)]
             |value| match value {
                 TagValue::Str(text) => self.set_text_tag(key, text),
-                TagValue::Bool(truth) => self.set_bool_tag(key, truth),
+                TagValue::Bool(value) => self.set_bool_tag(key, value),
                 TagValue::I64(number) => self.set_long_tag(key, number),
                 value => self.set_any_tag(key, value),
             },
@@ -109,18 +109,18 @@ impl Span {
     }
 
     #[inline]
-    fn set_bool_tag(&self, key: &str, truth: bool) {
+    fn set_bool_tag(&self, key: &str, value: bool) {
         let Some(record) = self.fast_path_record() else {
-            return self.set_tag_off_fast_path(key, TagValue::Bool(truth));
+            return self.set_tag_off_fast_path(key, TagValue::Bool(value));
         };
         if may_be_priority(key) {
-            return self.set_bool_tag_cold(key, truth, None);
+            return self.set_bool_tag_cold(key, value, None);
         }
         let Some(mut data) = record.data.try_lock() else {
-            return self.set_bool_tag_cold(key, truth, None);
+            return self.set_bool_tag_cold(key, value, None);
         };
-        if !data.try_bool(key, truth) {
-            self.set_bool_tag_cold(key, truth, Some(data));
+        if !data.try_bool(key, value) {
+            self.set_bool_tag_cold(key, value, Some(data));
         }
     }
 
@@ -153,9 +153,9 @@ impl Span {
 
     #[cold]
     #[inline(never)]
-    fn set_bool_tag_cold(&self, key: &str, truth: bool, locked: Option<MutexGuard<'_, SpanData>>) {
+    fn set_bool_tag_cold(&self, key: &str, value: bool, locked: Option<MutexGuard<'_, SpanData>>) {
         drop(locked);
-        self.set_any_tag(key, TagValue::Bool(truth));
+        self.set_any_tag(key, TagValue::Bool(value));
     }
 
     #[cold]
@@ -298,7 +298,7 @@ impl Span {
         set_priority(record, stripe, value);
     }
 
-    /// Writes to the body of a span whose tags and logs are recorded.
+    /// Writes to the data of a span whose tags and logs are recorded.
     #[inline(always)]
     pub(in crate::span) fn with_recording_data(
         &self,

@@ -76,7 +76,7 @@ fn attach(mut observers: SpanObservers, span: &Span, record: &SpanRecord, shared
             observers.take_over(&early);
         }
         data.observers = Some(Arc::new(observers));
-        data.draft.extras = true;
+        data.draft.has_rare_fields = true;
     }
 }
 
@@ -89,7 +89,7 @@ pub(in crate::span) fn add_callback(
 ) -> bool {
     let refused = {
         let Some(mut data) = record.lock().filter(|data| !data.finished) else { return false };
-        data.draft.extras = true;
+        data.draft.has_rare_fields = true;
         let new = || Arc::new(SpanObservers::new(Arc::clone(stripe)));
         let refused = data.observers.get_or_insert_with(new).add_callback(callback);
         if refused.is_none() {
@@ -183,7 +183,7 @@ pub(in crate::span) fn finishing(
             return FinishClaim::Refused;
         };
         let Some(observers) = &data.observers else { return FinishClaim::Granted { end } };
-        // Checked with the body locked, so that no callback is added from here on.
+        // Checked with the data locked, so that no callback is added from here on.
         if observers.finishing.swap(true, Ordering::Relaxed) {
             return FinishClaim::Refused;
         }

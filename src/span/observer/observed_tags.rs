@@ -44,7 +44,7 @@ impl ObservedTags {
             self.tags.remove_tags(key, &mut 0);
         }
         match value {
-            TagValue::Bool(truth) => self.tags.tag_bool(key, truth),
+            TagValue::Bool(value) => self.tags.tag_bool(key, value),
             TagValue::I64(number) => self.tags.tag_long(key, number),
             value => self.tags.tag(key, value.view(max_bytes.max(MAX_VALUE_BYTES))),
         }

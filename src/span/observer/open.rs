@@ -103,7 +103,7 @@ impl OpenSpans {
 const MAX_LISTED: usize = 10;
 const MAX_NAME_BYTES: usize = 64;
 
-/// The list. Its lock is the last one taken, with a span's body locked or nothing, and no user
+/// The list. Its lock is the last one taken, with a span's data locked or nothing, and no user
 /// callback is called under it.
 #[derive(Debug)]
 pub(crate) struct OpenList {
@@ -153,7 +153,7 @@ impl OpenList {
         lock::acquire(&self.listed, &self.origin)
     }
 
-    /// Adds a span, whose body is locked.
+    /// Adds a span, whose data is locked.
     pub(super) fn enter(
         &self,
         name: Cow<'static, str>,
@@ -173,7 +173,7 @@ impl OpenList {
         Slot::Listed(number)
     }
 
-    /// Changes the entry of a span, whose body is locked, so that the last change counts.
+    /// Changes the entry of a span, whose data is locked, so that the last change counts.
     fn change(&self, slot: &Slot, change: impl FnOnce(&mut Entry)) {
         let Slot::Listed(number) = slot else { return };
         if let Some(entry) = self.lock().as_mut().and_then(|listed| listed.entries.get_mut(number))
@@ -182,12 +182,12 @@ impl OpenList {
         }
     }
 
-    /// Stores the new name of a span, whose body is locked.
+    /// Stores the new name of a span, whose data is locked.
     pub(super) fn rename(&self, slot: &Slot, name: Cow<'static, str>) {
         self.change(slot, |entry| entry.name = name);
     }
 
-    /// Stores the new start of a span, whose body is locked.
+    /// Stores the new start of a span, whose data is locked.
     pub(super) fn restart(&self, slot: &Slot, start: Start) {
         self.change(slot, |entry| entry.start = start);
     }
@@ -236,7 +236,9 @@ impl Entry {
 
     fn age(&self, anchor: &Anchor, now: u64) -> Duration {
         match self.start {
-            Start::Read { count, .. } => Duration::from_nanos(now.saturating_sub(count)),
+            Start::Read { monotonic_nanos, .. } => {
+                Duration::from_nanos(now.saturating_sub(monotonic_nanos))
+            }
             Start::Explicit { wall } => {
                 let nanos = anchor.wall(now).saturating_sub(wall).max(0);
                 Duration::from_nanos(nanos.cast_unsigned())

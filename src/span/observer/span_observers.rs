@@ -82,7 +82,7 @@ impl SpanObservers {
             .unwrap_or_default()
     }
 
-    /// Adds a callback, with the body of the span locked. Returns it if the span is about to be
+    /// Adds a callback, with the data of the span locked. Returns it if the span is about to be
     /// finished.
     pub(super) fn add_callback(&self, callback: FinishCallback) -> Option<FinishCallback> {
         if self.finishing.load(Ordering::Relaxed) {

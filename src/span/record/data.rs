@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::encoding::{SpanDraft, TagBuffer, Timestamp};
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
-use crate::span::counters::Counts;
+use crate::span::counters::SampledCounters;
 use crate::span::observer::SpanObservers;
 use crate::span::shared::SpanShared;
 use crate::span::tag::TagValue;
@@ -39,7 +39,7 @@ impl SpanData {
     /// Marks the span as begun. Done last, as a sampler, a clock or a generator of ids may panic
     /// before: then there was no span, and dropping the record does not finish one.
     #[inline]
-    pub(in crate::span) fn begin(&mut self, counts: &Counts, sampled: Sampled) {
+    pub(in crate::span) fn begin(&mut self, counts: &SampledCounters, sampled: Sampled) {
         counts.add(sampled);
         self.finished = false;
     }
@@ -74,7 +74,7 @@ impl SpanData {
 
     /// Sets the end in advance. Only the slow path of an end reads it.
     pub(in crate::span) fn set_finish_wall(&mut self, wall: i64) {
-        self.draft.extras = true;
+        self.draft.has_rare_fields = true;
         self.extras.get_or_insert_default().finish_wall = Some(wall);
     }
 
@@ -87,11 +87,11 @@ impl SpanData {
         end: End,
     ) -> (i64, u64) {
         match (self.start(), end) {
-            (Start::Read { count, wall }, End::Now) => {
-                (wall, shared.clock.monotonic_nanos().saturating_sub(count))
+            (Start::Read { monotonic_nanos, wall }, End::Now) => {
+                (wall, shared.clock.monotonic_nanos().saturating_sub(monotonic_nanos))
             }
-            (Start::Read { count, wall }, End::Read { count: end }) => {
-                (wall, end.saturating_sub(count))
+            (Start::Read { monotonic_nanos, wall }, End::Read { monotonic_nanos: end }) => {
+                (wall, end.saturating_sub(monotonic_nanos))
             }
             _ => self.other_times(shared, state, end),
         }
@@ -101,7 +101,7 @@ impl SpanData {
     fn other_times(&self, shared: &SpanShared, state: &TraceState, end: End) -> (i64, u64) {
         let end = match end {
             End::Now => shared.anchor.wall(shared.clock.monotonic_nanos()),
-            End::Read { count } => shared.anchor.wall(count),
+            End::Read { monotonic_nanos } => shared.anchor.wall(monotonic_nanos),
             End::Explicit { wall } => wall,
         };
         let start = match self.start() {
@@ -120,23 +120,23 @@ impl SpanData {
     /// Sets the start to now.
     #[inline]
     pub(crate) fn start_now(&mut self, shared: &SpanShared) {
-        let count = shared.clock.monotonic_nanos();
-        self.start_at(shared, count);
+        let monotonic_nanos = shared.clock.monotonic_nanos();
+        self.start_at(shared, monotonic_nanos);
     }
 
-    /// Sets the start to a monotonic count.
+    /// Sets the start to a reading of the monotonic clock.
     #[inline]
-    pub(crate) fn start_at(&mut self, shared: &SpanShared, count: u64) {
-        self.set_start(Start::Read { count, wall: shared.anchor.wall(count) });
+    pub(crate) fn start_at(&mut self, shared: &SpanShared, monotonic_nanos: u64) {
+        self.set_start(Start::Read { monotonic_nanos, wall: shared.anchor.wall(monotonic_nanos) });
     }
 
-    /// Returns the wall time at a monotonic count, consistent with the span's start: the same
-    /// anchor, so that logs lie within the span even if the wall clock was stepped meanwhile.
+    /// Returns the wall time at a reading of the monotonic clock, consistent with the span's start: the
+    /// same anchor, so that logs lie within the span even if the wall clock was stepped meanwhile.
     #[inline]
     pub(crate) fn wall(&self, shared: &SpanShared, now: u64) -> i64 {
         match self.start() {
-            Start::Read { count, wall } => {
-                wall.wrapping_add(now.saturating_sub(count).cast_signed())
+            Start::Read { monotonic_nanos, wall } => {
+                wall.wrapping_add(now.saturating_sub(monotonic_nanos).cast_signed())
             }
             _ => shared.anchor.wall(now),
         }
@@ -156,7 +156,7 @@ impl SpanData {
         match value {
             TagValue::Str(text) if text.len() > max_bytes => tag_too_long(draft, key, text, shared),
             TagValue::Str(text) => draft.tags.tag_text(key, text.as_bytes()),
-            TagValue::Bool(truth) => draft.tags.tag_bool(key, truth),
+            TagValue::Bool(value) => draft.tags.tag_bool(key, value),
             TagValue::I64(number) => draft.tags.tag_long(key, number),
             TagValue::U64(number) => draft.tags.tag_long(key, number.cast_signed()),
             TagValue::F64(_) => draft.tags.tag(key, value.view(max_bytes)),
@@ -189,14 +189,14 @@ impl SpanData {
         }
         self.clear();
         // All of the memory is looked at again when the next span has ended.
-        self.draft.extras = true;
+        self.draft.has_rare_fields = true;
         true
     }
 
     /// Clears everything but keeps the memory.
     #[inline]
     pub(in crate::span) fn clear(&mut self) {
-        if self.draft.extras {
+        if self.draft.has_rare_fields {
             self.baggage = None;
             if self.extras.is_some() || self.observers.is_some() {
                 self.clear_extras();
@@ -239,8 +239,8 @@ impl SpanData {
     }
 
     #[inline(always)]
-    pub(in crate::span) fn try_bool(&mut self, key: &str, truth: bool) -> bool {
-        self.append_tag(|tags| tags.try_tag_bool(key.as_bytes(), truth))
+    pub(in crate::span) fn try_bool(&mut self, key: &str, value: bool) -> bool {
+        self.append_tag(|tags| tags.try_tag_bool(key.as_bytes(), value))
     }
 
     #[inline(always)]
@@ -298,7 +298,7 @@ impl SpanData {
             return false;
         }
         lists.log_count += 1;
-        self.draft.extras = true;
+        self.draft.has_rare_fields = true;
         true
     }
 
@@ -331,7 +331,7 @@ impl SpanData {
         }
         logs.push(0);
         lists.log_count += 1;
-        self.draft.extras = true;
+        self.draft.has_rare_fields = true;
     }
 }
 
@@ -350,7 +350,7 @@ fn try_write(to: &mut TagBuffer, key: &str, value: TagValue<'_>) -> bool {
     match value {
         TagValue::Str(text) => to.try_tag_text(key, text.as_bytes()),
         TagValue::I64(number) => to.try_tag_long(key, number),
-        TagValue::Bool(truth) => to.try_tag_bool(key, truth),
+        TagValue::Bool(value) => to.try_tag_bool(key, value),
         _ => false,
     }
 }

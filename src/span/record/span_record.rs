@@ -30,7 +30,7 @@ pub(crate) struct SpanRecord {
     pub(crate) state: Arc<TraceState>,
     /// The record's own state while it uses that of another span; reused later.
     own: Option<Arc<TraceState>>,
-    /// Whether the body has baggage or a caller's context: most spans have neither, and their children
+    /// Whether the data has baggage or a caller's context: most spans have neither, and their children
     /// need no lock then.
     pub(crate) has_baggage: AtomicBool,
     pub(crate) data: Mutex<SpanData>,
@@ -59,11 +59,11 @@ impl SpanRecord {
     /// Returns the rare options of the builder.
     pub(in crate::span) fn extras(&mut self) -> &mut StartExtras {
         let data = self.data.get_mut();
-        data.draft.extras = true;
+        data.draft.has_rare_fields = true;
         data.extras.get_or_insert_default().start.get_or_insert_default()
     }
 
-    /// Locks the body. Returns `None` in a forked process that may never get the lock.
+    /// Locks the data. Returns `None` in a forked process that may never get the lock.
     #[inline]
     pub(in crate::span) fn lock(&self) -> Option<MutexGuard<'_, SpanData>> {
         match self.data.try_lock() {
@@ -173,7 +173,7 @@ impl SpanRecord {
     pub(in crate::span) fn set_caller(&mut self, caller: Arc<SpanContext>) {
         let data = self.data.get_mut();
         *self.has_baggage.get_mut() = true;
-        data.draft.extras = true;
+        data.draft.has_rare_fields = true;
         data.extras.get_or_insert_default().caller = Some(caller);
         data.baggage = None;
     }
@@ -191,7 +191,7 @@ impl SpanRecord {
     pub(in crate::span) fn set_baggage(&mut self, baggage: Option<Arc<Baggage>>) {
         let data = self.data.get_mut();
         *self.has_baggage.get_mut() = baggage.is_some();
-        data.draft.extras |= baggage.is_some();
+        data.draft.has_rare_fields |= baggage.is_some();
         data.baggage = baggage;
     }
 
@@ -206,7 +206,7 @@ impl SpanRecord {
         self.stripe = None;
         self.leave_state();
         let data = self.data.get_mut();
-        if data.draft.extras {
+        if data.draft.has_rare_fields {
             *self.has_baggage.get_mut() = false;
         }
         let held = data.draft.held_bytes();
