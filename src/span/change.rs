@@ -194,20 +194,20 @@ impl Span {
     /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
     /// # let caller = tracer.start_span("caller").context();
     /// let span = tracer.start_span("serve");
-    /// let span = span.restart_below(&caller).unwrap_or(span);
+    /// let span = span.restart_as_child_of(&caller).unwrap_or(span);
     /// assert_eq!(span.context().trace_id(), caller.trace_id());
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```
     #[must_use = "it is the span that goes on"]
-    pub fn restart_below(&self, parent: impl Parent) -> Option<Self> {
+    pub fn restart_as_child_of(&self, parent: impl Parent) -> Option<Self> {
         let Some((record, stripe)) = self.parts() else {
-            self.misused("restart_below");
+            self.misused("restart_as_child_of");
             return None;
         };
         let name = match record.lock().filter(|data| !data.finished) {
             Some(data) => data.draft.name.clone(),
             None => {
-                stripe.report_misuse("restart_below");
+                stripe.report_misuse("restart_as_child_of");
                 return None;
             }
         };
@@ -222,7 +222,7 @@ impl Span {
         let Some(mut data) = record.lock().filter(|data| !data.finished && !is_ending) else {
             // Another thread has finished it meanwhile.
             next.end_unsent();
-            stripe.report_misuse("restart_below");
+            stripe.report_misuse("restart_as_child_of");
             return None;
         };
         let end = End::Read { monotonic_nanos: now };

@@ -189,10 +189,10 @@ impl OwnedSpan {
         self
     }
 
-    /// Puts the span below another parent, as [`Span::restart_below`] does. It is the returned span
+    /// Puts the span below another parent, as [`Span::restart_as_child_of`] does. It is the returned span
     /// that goes on.
-    pub fn restart_below(self, parent: impl Parent) -> Self {
-        self.span.restart_below(parent).map_or(self, Self::new)
+    pub fn restart_as_child_of(self, parent: impl Parent) -> Self {
+        self.span.restart_as_child_of(parent).map_or(self, Self::new)
     }
 
     /// Starts a child of this span, by the same tracer.

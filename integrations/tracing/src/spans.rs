@@ -339,7 +339,7 @@ impl Spans {
             if own.trace_id() == parent.trace_id() && own.parent_id() == parent.span_id() {
                 return;
             }
-            let Some(next) = span.restart_below(parent) else {
+            let Some(next) = span.restart_as_child_of(parent) else {
                 return self.counters.count(&self.counters.parents_refused);
             };
             let before = self.table.get(id).and_then(|mut slot| slot.span.replace(next.into()));

@@ -10,7 +10,7 @@
 //! | 6 | `finish*` with logs, observed or on the slow path | any | [`finish_slow`] | tail · observers · deferred · written out · observers of finished spans |
 //! | 7 | `finish` or drop of a non-recording span | not sampled, no record | [`finish`], `Drop for NonRecording` | counted |
 //! | 8 | two last handles dropped at the same moment | any | `Drop for SpanRecord` | case 1 to 4 |
-//! | 9 | `restart_below` | any | [`finish_unsent`] | counted as not sampled: it goes on as another span |
+//! | 9 | `restart_as_child_of` | any | [`finish_unsent`] | counted as not sampled: it goes on as another span |
 //!
 //! A span is finished once: the call that sets [`SpanData::finished`] accounts for it. All other
 //! calls are misuse. Callbacks (samplers, observers, clocks, loggers) run without the lock of the

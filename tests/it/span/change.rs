@@ -65,8 +65,8 @@ fn a_span_that_is_put_below_another_parent_takes_all_along_and_is_counted() {
     let span = tracer.start_span("op");
     let id = span.context().span_id();
     span.set_tag("a", 1).log_event("before").add_follows_from(&other);
-    let moved = span.restart_below(remote(1)).unwrap();
-    assert!(span.restart_below(remote(1)).is_none(), "it is over");
+    let moved = span.restart_as_child_of(remote(1)).unwrap();
+    assert!(span.restart_as_child_of(remote(1)).is_none(), "it is over");
     span.set_tag("lost", 1);
     moved.set_tag("b", 2).log_event("after").finish();
     let stats = tracer.stats();
@@ -88,7 +88,7 @@ fn a_span_takes_the_decision_of_the_parent_it_is_put_below() {
     for (here, there) in [(true, 0), (false, 1), (true, 1), (false, 0)] {
         let (tracer, _closer, reporter) =
             built(Tracer::builder("svc").sampler(ConstSampler::new(here)));
-        let span = tracer.start_span("op").restart_below(remote(there)).unwrap();
+        let span = tracer.start_span("op").restart_as_child_of(remote(there)).unwrap();
         assert_eq!(span.is_sampled(), there == 1);
         span.finish();
         assert_eq!(reporter.spans().len(), usize::from(there));
@@ -104,7 +104,7 @@ fn a_span_that_is_buffered_can_be_put_below_another_parent() {
     let (tracer, _closer, reporter) = built(builder.tail_sampling(TailSamplingConfig::default()));
     let span = tracer.start_span("op");
     span.set_tag("a", 1);
-    let moved = span.restart_below(remote(0)).unwrap();
+    let moved = span.restart_as_child_of(remote(0)).unwrap();
     moved.set_tag("error", true).finish();
     let spans = reporter.spans();
     assert_eq!(spans.len(), 1);

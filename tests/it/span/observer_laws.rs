@@ -292,7 +292,7 @@ fn end(span: Span, random: &mut Seeded) -> Option<Span> {
         1 => span.finish_at(at),
         2 => span
             .finish_with(FinishOptions { log_records: &log_records, ..FinishOptions::default() }),
-        3 => return Some(span.restart_below(remote(random)).unwrap_or(span)),
+        3 => return Some(span.restart_as_child_of(remote(random)).unwrap_or(span)),
         _ => drop(span),
     }
     None

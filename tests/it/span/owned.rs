@@ -260,10 +260,12 @@ impl Side {
             (2, Either::Shared(span)) => span.finish_with(options),
             (2, Either::Owned(span)) => span.finish_with(options),
             (3, Either::Shared(span)) => {
-                let next = span.restart_below(parent).unwrap_or(span);
+                let next = span.restart_as_child_of(parent).unwrap_or(span);
                 return Some(Either::Shared(next));
             }
-            (3, Either::Owned(span)) => return Some(Either::Owned(span.restart_below(parent))),
+            (3, Either::Owned(span)) => {
+                return Some(Either::Owned(span.restart_as_child_of(parent)));
+            }
             (4, Either::Owned(span)) => drop(span.into_shared()),
             (_, span) => drop(span),
         }

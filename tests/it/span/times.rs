@@ -52,7 +52,7 @@ fn start_and_end_of_a_live_span_are_what_was_set_however_it_is_finished() {
         let moved = start("moved");
         let parent = tracer.start_span("parent");
         parent.set_tag("error", true);
-        let restarted = moved.restart_below(&parent).unwrap();
+        let restarted = moved.restart_as_child_of(&parent).unwrap();
         drop((restarted, moved, parent));
         assert_eq!(tracer.open_spans().spans.len(), 0, "{way}");
         let stats = closer.close(SOON).stats;
