@@ -1,7 +1,7 @@
 //! Transports: send bytes out of the process; they know addresses and sizes, but no spans.
 //!
-//! Step 8 in the life of a span. Called on the reporter's thread only, so a transport may block,
-//! but not for ever.
+//! Step 8 in the life of a span. Called on the destination's sending thread only, the reporter's if there
+//! is one destination, so a transport may block, but not for ever.
 //!
 //! To add a kind: write `src/transport/<kind>.rs` and export its type. Applications pass a value of
 //! it, for instance to [`Destination::transport`](crate::Destination::transport).
@@ -76,7 +76,7 @@ impl AgentProtocol {
 ///
 /// # Cost
 ///
-/// Called on the reporter's thread only, once for about 480 spans.
+/// Called on the destination's sending thread only, once for about 480 spans.
 ///
 /// # Source
 ///

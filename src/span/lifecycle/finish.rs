@@ -4,13 +4,15 @@
 //! |---|---|---|---|---|
 //! | 1 | drop of the last handle | sampled, no callbacks | [`finish_last`] | written out, without a lock |
 //! | 2 | drop of the last handle | not sampled, no callbacks | [`finish_last_unsampled`] | counted |
-//! | 3 | drop of the last handle | on the slow path, or observed when finished alone | [`finish_last_slow`] | deferred · tail · observers of finished spans · written out |
-//! | 4 | drop of the last handle | observed | [`finish_observed`] | case 6, through a handle made for it |
-//! | 5 | `finish`, `finish_at` | fast path | [`finish`] | written out with the data locked |
-//! | 6 | `finish*` with logs, observed or on the slow path | any | [`finish_slow`] | tail · observers · deferred · written out · observers of finished spans |
-//! | 7 | `finish` or drop of a non-recording span | not sampled, no record | [`finish`], `Drop for NonRecording` | counted |
-//! | 8 | two last handles dropped at the same moment | any | `Drop for SpanRecord` | case 1 to 4 |
-//! | 9 | `restart_as_child_of` | any | [`finish_unsent`] | counted as not sampled: it goes on as another span |
+//! | 3 | drop of the last handle | observed when finished alone | [`finish_last_observed`] | observers of finished spans · written out |
+//! | 4 | drop of the last handle | on the slow path | [`finish_last_slow`] | deferred · tail · observers of finished spans · written out |
+//! | 5 | drop of the last handle | observed from its start | [`finish_observed`] | case 8, through a handle made for it |
+//! | 6 | `finish`, `finish_at` | fast path | [`finish`] | written out with the data locked |
+//! | 7 | `finish`, `finish_at` | observed when finished alone | [`finish_and_notify`] | as case 6, then observers of finished spans |
+//! | 8 | `finish*` with logs or on the slow path | any | [`finish_slow`] | tail · observers · deferred · written out · observers of finished spans |
+//! | 9 | `finish` or drop of a non-recording span | not sampled, no record | [`finish`], `Drop for NonRecording` | counted |
+//! | 10 | two last handles dropped at the same moment | any | `Drop for SpanRecord` | case 1 to 5 |
+//! | 11 | `restart_as_child_of` | any | [`finish_unsent`] | counted as not sampled: it goes on as another span |
 //!
 //! A span is finished once: the call that sets [`SpanData::finished`] accounts for it. All other
 //! calls are misuse. Callbacks (samplers, observers, clocks, loggers) run without the lock of the

@@ -11,9 +11,16 @@
 //! | finished | a record, for those who still have a handle; what is called on it is misuse | [`finish`] | the pool, with its last handle |
 //!
 //! The flags are those of the whole trace in this process: [`TraceState`] is shared by its spans, so that
-//! a decision holds for all of them. Beside it, a trace with bit `SLOW_PATH` takes the slow path: observers,
-//! callbacks, a limit to logs or a sampler that defers are notified or asked of each step, in the order
-//! tail sampling · observers · sampler.
+//! a decision holds for all of them. A trace with bit `SLOW_PATH` takes the slow path, on which others have a
+//! say in each operation:
+//!
+//! | operation | order of the calls |
+//! |---|---|
+//! | start | sampler · tail sampling · sampler that defers · priority · observers |
+//! | tag | observers · priority, or: sampler that defers · tail sampling |
+//! | new name | sampler that defers · observers |
+//! | `finish` | tail sampling · observers · sampler that defers · observers of finished spans alone |
+//! | drop of the last handle | as `finish`, if it has observers that follow it; otherwise: sampler that defers · tail sampling · observers of finished spans alone |
 //!
 //! [`UnstartedSpan`]: start::UnstartedSpan
 //! [`TraceState`]: super::record::TraceState
