@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::join::{self, Tags};
 use super::priority::set_priority;
-use super::unstarted_tags::set_slow_tag;
+use super::unstarted_tags::set_tag_cold;
 use super::{deferred, tail};
 use crate::encoding::FollowsFrom;
 use crate::id::{self, SpanId, TraceId};
@@ -231,7 +231,7 @@ impl<'a> UnstartedSpan<'a> {
     #[cold]
     #[inline(never)]
     fn set_tag_cold(&mut self, key: &str, value: TagValue<'_>) {
-        self.has_extras |= set_slow_tag(&mut self.record, self.stripe, key, value);
+        self.has_extras |= set_tag_cold(&mut self.record, self.stripe, key, value);
     }
 
     /// Sets the start time, in nanoseconds since the Unix epoch.

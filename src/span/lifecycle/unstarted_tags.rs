@@ -15,14 +15,14 @@ pub(in crate::span) fn set_tag(
     (key, value): (&str, TagValue<'_>),
 ) {
     if !record.data.get_mut().try_tag(key, value, shared.start.max_tag_value_bytes) {
-        *has_extras |= set_slow_tag(record, shared, key, value);
+        *has_extras |= set_tag_cold(record, shared, key, value);
     }
 }
 
 /// Sets an unusual tag. Returns whether it is an extra.
 #[cold]
 #[inline(never)]
-pub(super) fn set_slow_tag(
+pub(super) fn set_tag_cold(
     record: &mut SpanRecord,
     shared: &SpanShared,
     key: &str,
