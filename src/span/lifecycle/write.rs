@@ -211,7 +211,7 @@ impl Span {
             };
         }
         if key == SAMPLING_PRIORITY {
-            return self.priority(value);
+            return self.set_priority(value);
         }
         self.record_tag(key, value);
     }
@@ -267,15 +267,15 @@ impl Span {
     fn set_tag_off_fast_path(&self, key: &str, value: TagValue<'_>) {
         let Some(record) = self.existing_record() else { return };
         if record.state.is_only_observed() {
-            self.only_observed_tag(key, value);
+            self.set_tag_for_observers(key, value);
         } else if record.state.wants_tags() {
             self.set_any_tag(key, value);
         }
     }
 
-    /// A tag of a span that is not sampled, for observers of finished spans.
+    /// Sets a tag of a span that is not sampled, for observers of finished spans.
     #[inline(never)]
-    fn only_observed_tag(&self, key: &str, value: TagValue<'_>) {
+    fn set_tag_for_observers(&self, key: &str, value: TagValue<'_>) {
         let Some(record) = self.existing_record() else { return };
         let Some(stripe) = &record.stripe else { return };
         if may_be_priority(key) {
@@ -293,7 +293,7 @@ impl Span {
     }
 
     #[cold]
-    fn priority(&self, value: TagValue<'_>) {
+    fn set_priority(&self, value: TagValue<'_>) {
         let Some((record, stripe)) = self.parts() else { return };
         set_priority(record, stripe, value);
     }

@@ -20,7 +20,8 @@ use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
 use crate::span::counters::Stripe;
 
-/// A live span. Fields that do not change while it lives are beside the lock, the rest behind it.
+/// A live span, which its drop finishes (`lifecycle/finish.rs`). Fields that do not change while it lives
+/// are beside the lock, the rest behind it.
 #[derive(Debug)]
 pub(crate) struct SpanRecord {
     /// The tracer; none while the record is in a pool.
