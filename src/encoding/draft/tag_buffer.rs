@@ -334,7 +334,7 @@ impl TagBuffer {
         Some(window)
     }
 
-    /// Appends a tag where the key or value is long, or the buffer has to grow: by as much that the next
+    /// Appends a tag where the key or value is long, or the buffer has to grow: by so much that the next
     /// short tag finds room.
     #[cold]
     #[inline(never)]

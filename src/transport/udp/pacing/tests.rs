@@ -168,7 +168,7 @@ fn a_slow_agent_loses_nothing_and_gets_what_it_reads() {
 }
 
 #[test]
-fn an_agent_with_a_large_buffer_is_neither_waited_for_nor_often_read() {
+fn an_agent_with_a_large_buffer_is_neither_waited_for_nor_is_its_queue_read_often() {
     let agent = Agent::new(128 << 20, micros(5));
     let took = agent.send(&mut agent.pacer(), 1_000, DATAGRAM);
     assert_eq!(took, Duration::ZERO);
