@@ -181,12 +181,12 @@ impl Diagnostics {
     /// Calls a user callback. A panic is counted and logged, and there is no result. Nor is there
     /// one in a forked process, in which no callback is called that may have locks.
     pub(crate) fn call<T>(&self, callback: Callback, work: impl FnOnce() -> T) -> Option<T> {
-        if self.origin.is_forked() { None } else { self.call_anywhere(callback, work) }
+        if self.origin.is_forked() { None } else { self.call_even_if_forked(callback, work) }
     }
 
-    /// Calls a user callback in a forked process too: for those that are needed there, and have no
-    /// locks unless a user wrote them.
-    pub(crate) fn call_anywhere<T>(
+    /// Calls a user callback, in a forked process too: for those that are needed there, and have no locks
+    /// unless a user wrote them.
+    pub(crate) fn call_even_if_forked<T>(
         &self,
         callback: Callback,
         work: impl FnOnce() -> T,

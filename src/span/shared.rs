@@ -263,7 +263,7 @@ impl SpanShared {
 
     /// Counts baggage items that were left out when a context was written or read.
     #[cold]
-    pub(crate) fn limit_baggage(&self, done: &str, left_out: u64) {
+    pub(crate) fn report_baggage_left_out(&self, done: &str, left_out: u64) {
         self.incidents.baggage_limited.fetch_add(left_out, Ordering::Relaxed);
         self.diagnostics.error(Cause::BaggageLimited, || {
             format!(

@@ -186,11 +186,11 @@ impl TracerBuilder {
             });
         }
         let background = BackgroundParts::begin(&span_shared, uuid)?;
-        let refs = Stripes::new(&span_shared, self.shards);
+        let stripes = Stripes::new(&span_shared, self.shards);
         let metrics = self.metrics.map(|factory| {
             Publisher::new(
                 &span_shared,
-                refs.all_stripes(),
+                stripes.all_stripes(),
                 &Instruments::new(factory, diagnostics),
             )
         });
@@ -202,7 +202,7 @@ impl TracerBuilder {
         let reporter = unstarted.map(start).transpose()?;
         background.keep_running();
         let shared = Arc::new(Shared {
-            refs,
+            stripes,
             span_shared,
             format,
             reporter,

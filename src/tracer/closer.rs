@@ -97,7 +97,7 @@ pub(super) fn close(shared: &Shared, timeout: Duration) -> FlushReport {
     }
     if let Some(tail_sampler) = &shared.span_shared.sampling.tail_sampler {
         // Closed first, so that none of its spans is flushed when nothing can be sent any more.
-        let stripe = shared.refs.of(span::thread_index());
+        let stripe = shared.stripes.of(span::thread_index());
         tail_sampler.close(|spans| stripe.count_not_sampled_by(spans));
     }
     let report = shared.wait(|reporter| reporter.close(timeout.min(MAX_WAIT)));

@@ -102,7 +102,7 @@ impl fmt::Debug for Tracer {
 pub(crate) struct Shared {
     span_shared: Arc<SpanShared>,
     /// The shared state that spans refer to.
-    refs: Stripes,
+    stripes: Stripes,
     format: Box<dyn Format>,
     /// The reporter's thread; none for reporters that take spans where they are finished.
     reporter: Option<ReporterService>,
@@ -160,7 +160,7 @@ impl Tracer {
     /// Nothing is allocated for a name that is a `&'static str`.
     #[inline]
     pub fn start_span(&self, operation: impl Into<Cow<'static, str>>) -> Span {
-        span::start_plain(self.shared.refs.of(span::thread_index()), operation)
+        span::start_plain(self.shared.stripes.of(span::thread_index()), operation)
     }
 
     /// Starts a span with one owner, for which setting tags costs less.
@@ -194,13 +194,13 @@ impl Tracer {
     /// ```
     #[inline]
     pub fn prepare_span(&self, operation: impl Into<Cow<'static, str>>) -> PreparedSpan {
-        PreparedSpan::new(self.shared.refs.of(span::thread_index()), operation.into())
+        PreparedSpan::new(self.shared.stripes.of(span::thread_index()), operation.into())
     }
 
     /// Begins a span that has more than a name.
     #[inline(always)]
     pub fn span(&self, operation: impl Into<Cow<'static, str>>) -> SpanBuilder<'_> {
-        SpanBuilder::new(self.shared.refs.of(span::thread_index()), operation.into())
+        SpanBuilder::new(self.shared.stripes.of(span::thread_index()), operation.into())
     }
 
     /// Logs the warnings of the configuration.
@@ -220,7 +220,7 @@ impl Tracer {
     /// active within it.
     #[must_use]
     pub fn active_span(&self) -> Option<Span> {
-        span::active_of(self.shared.refs.of(span::thread_index()))
+        span::active_of(self.shared.stripes.of(span::thread_index()))
     }
 
     /// Writes the context of a span, or a context, to a carrier: a map of text, or HTTP headers.
@@ -243,7 +243,7 @@ impl Tracer {
             return;
         }
         let inject = || propagation::inject(&**format, context, &mut carrier);
-        let left_out = span_shared.diagnostics.call_anywhere(Callback::FormatInject, inject);
+        let left_out = span_shared.diagnostics.call_even_if_forked(Callback::FormatInject, inject);
         self.count_baggage("written", left_out.unwrap_or(0));
     }
 
@@ -267,8 +267,9 @@ impl Tracer {
     ) -> Result<SpanContext, ExtractError> {
         let Shared { span_shared, format, .. } = &*self.shared;
         let extract = || format.extract(&carrier);
-        let extracted = span_shared.diagnostics.call_anywhere(Callback::FormatExtract, extract);
-        self.count_extracted(extracted.unwrap_or(Err(ExtractError::Panicked)))
+        let extracted =
+            span_shared.diagnostics.call_even_if_forked(Callback::FormatExtract, extract);
+        self.finish_extract(extracted.unwrap_or(Err(ExtractError::Panicked)))
     }
 
     /// Writes the context of a span, or a context, as bytes, for protocols that carry bytes. Baggage is limited as by
@@ -286,10 +287,11 @@ impl Tracer {
     ///
     /// [`ExtractError::Corrupted`], which is counted.
     pub fn extract_binary(&self, bytes: &[u8]) -> Result<SpanContext, ExtractError> {
-        self.count_extracted(propagation::from_binary(bytes))
+        self.finish_extract(propagation::from_binary(bytes))
     }
 
-    fn count_extracted(
+    /// Counts what was left out and what was malformed, and returns the context.
+    fn finish_extract(
         &self,
         extracted: Result<Extracted, ExtractError>,
     ) -> Result<SpanContext, ExtractError> {
@@ -321,7 +323,7 @@ impl Tracer {
 
     fn count_baggage(&self, done: &str, left_out: usize) {
         if left_out > 0 {
-            self.shared.span_shared.limit_baggage(done, left_out as u64);
+            self.shared.span_shared.report_baggage_left_out(done, left_out as u64);
         }
     }
 
@@ -370,7 +372,7 @@ impl Tracer {
         if self.shared.span_shared.is_forked() {
             self.shared.span_shared.close_in_fork();
         }
-        self.shared.span_shared.stats(self.shared.refs.all_stripes())
+        self.shared.span_shared.stats(self.shared.stripes.all_stripes())
     }
 
     /// Returns the unfinished spans, the oldest first; empty unless the tracer [tracks
@@ -464,11 +466,11 @@ impl Shared {
     fn wait(&self, work: impl FnOnce(&ReporterService) -> bool) -> FlushReport {
         if self.span_shared.is_forked() {
             self.span_shared.close_in_fork();
-            let stats = self.span_shared.stats(self.refs.all_stripes());
+            let stats = self.span_shared.stats(self.stripes.all_stripes());
             return FlushReport::new(stats, false, Duration::ZERO);
         }
         let (responded, took) = timed(|| self.reporter.as_ref().is_none_or(work));
-        let stats = self.span_shared.stats(self.refs.all_stripes());
+        let stats = self.span_shared.stats(self.stripes.all_stripes());
         // Without the reporter's thread no command is answered, and nothing is left if all is well.
         let alone = self.reporter.as_ref().is_some_and(ReporterService::is_gone);
         // The metrics are published here if there is no thread for it, or if it hangs.
@@ -483,6 +485,6 @@ impl Shared {
     /// Returns the report for the case that no thread could be started.
     #[cfg(feature = "tokio")]
     fn gave_up(&self) -> FlushReport {
-        FlushReport::new(self.span_shared.stats(self.refs.all_stripes()), false, Duration::ZERO)
+        FlushReport::new(self.span_shared.stats(self.stripes.all_stripes()), false, Duration::ZERO)
     }
 }
