@@ -29,7 +29,7 @@ pub(crate) fn write_binary(context: &SpanContext) -> (Vec<u8>, usize) {
     for id in ids {
         // The format has no place for a context without a decision: the flag would say *not
         // sampled*.
-        let id = if context.undecided { 0 } else { id };
+        let id = if context.lacks_decision { 0 } else { id };
         out.extend_from_slice(&id.to_be_bytes());
     }
     out.push(context.flags());

@@ -133,7 +133,7 @@ pub(super) fn first_of(
 
 /// Merges two contexts of one carrier, the earlier format first.
 fn merged(earlier: Extracted, later: Extracted) -> Extracted {
-    let rank = |found: &Extracted| (found.context.is_valid(), found.context.decided);
+    let rank = |found: &Extracted| (found.context.is_valid(), found.context.decision_for_new_trace);
     let swap = rank(&later) > rank(&earlier);
     let trace_id = if swap { later.context.trace_id } else { earlier.context.trace_id };
     let (baggage, dropped) = merged_baggage(&earlier.context, &later.context, trace_id);
@@ -149,8 +149,10 @@ fn merged(earlier: Extracted, later: Extracted) -> Extracted {
         context.trace_id = other.trace_id;
     }
     let is_of_span = is_of_trace && context.span_id == other.span_id;
-    if context.undecided && (other.decided || (is_of_span && !other.undecided)) {
-        (context.flags, context.undecided) = (other.flags, false);
+    if context.lacks_decision
+        && (other.decision_for_new_trace || (is_of_span && !other.lacks_decision))
+    {
+        (context.flags, context.lacks_decision) = (other.flags, false);
     }
     if is_of_span {
         // Both were written for one span. The first one has the decision.
@@ -180,12 +182,12 @@ fn merged_baggage(
     for item in later.baggage_items() {
         // The case of HTTP header names does not count, that of W3C baggage keys does; an item in
         // both is still one.
-        let same = |known: &BaggageItem<'_>| known.key.eq_ignore_ascii_case(item.key);
+        let same = |earlier: &BaggageItem<'_>| earlier.key.eq_ignore_ascii_case(item.key);
         match earlier.baggage_items().find(same) {
             None => bounded.put(item),
             // Only W3C's header has a place for properties.
-            Some(known) if known.value == item.value && known.properties.is_empty() => {
-                bounded.put(BaggageItem { properties: item.properties, ..known });
+            Some(earlier) if earlier.value == item.value && earlier.properties.is_empty() => {
+                bounded.put(BaggageItem { properties: item.properties, ..earlier });
             }
             Some(_) => {}
         }
@@ -287,7 +289,7 @@ mod tests {
     fn a_decision_stands_where_nothing_names_a_span() {
         let context =
             read(&[("uberctx-k", "v"), ("x-b3-sampled", "1"), ("b3", "0")]).unwrap().context;
-        assert!(context.decided && context.flags() == 1);
+        assert!(context.decision_for_new_trace && context.flags() == 1);
         assert_eq!(context.baggage_item("k"), Some("v"));
     }
 

@@ -39,8 +39,8 @@ pub struct HeadersConfig {
     pub trace_context: String,
     /// The prefix of the header of a baggage item.
     pub baggage_prefix: String,
-    /// A caller's correlation id, which forces the request to be traced from here on, whatever was
-    /// decided about its trace before.
+    /// A caller's debug id, which forces the request to be traced from here on, whatever was decided
+    /// about its trace before.
     pub debug: String,
     /// Baggage written by hand: `key1=value1, key2=value2`.
     pub baggage: String,
@@ -80,7 +80,7 @@ impl JaegerFormat {
         let HeadersConfig { trace_context, baggage_prefix, debug, baggage, .. } = headers;
         Self {
             keys: [
-                FormatKey::name("headers.trace_context", trace_context).written_for(names_span),
+                FormatKey::name("headers.trace_context", trace_context).written_for(is_written),
                 FormatKey::prefix("headers.baggage_prefix", baggage_prefix).written_for(|_| true),
                 debug_key(debug),
                 FormatKey::name("headers.baggage", baggage).read_only(),
@@ -89,16 +89,16 @@ impl JaegerFormat {
     }
 }
 
-/// Returns the key of a caller's correlation id. An application that writes the header means it, so
+/// Returns the key of a caller's debug id. An application that writes the header means it, so
 /// it is never replaced.
 pub(super) fn debug_key(name: impl Into<String>) -> FormatKey {
     FormatKey::name("headers.debug", name).read_only()
 }
 
-/// Returns whether a context is written. The format has no place for one without a decision: the flag
-/// would say *not sampled*.
-fn names_span(context: &SpanContext) -> bool {
-    !context.undecided && context.has_ids()
+/// Returns whether the header of the context is written. It has no place for one without a decision:
+/// the flag would say *not sampled*.
+fn is_written(context: &SpanContext) -> bool {
+    !context.lacks_decision && context.should_write_ids()
 }
 
 impl Default for JaegerFormat {
@@ -128,17 +128,17 @@ impl Format for JaegerFormat {
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
         let [trace_context, baggage_prefix, debug, by_hand] =
-            self.keys.each_ref().map(FormatKey::known);
+            self.keys.each_ref().map(FormatKey::known_name);
         let kind = carrier.kind();
         let mut context = SpanContext { remote: true, ..SpanContext::default() };
         let mut baggage = BoundedBaggage::default();
-        let (mut key_memory, mut memory) = (String::new(), Vec::new());
+        let (mut key_scratch, mut scratch) = (String::new(), Vec::new());
         let (mut found, mut failure) = (SingleValue::default(), None);
         carrier.visit(&mut |key, value| {
             if trace_context.is(key) {
                 let taken = match parse_canonical(value) {
                     Some(parsed) => found.add(key, parsed),
-                    None => found.take(key, decoded(kind, value, &mut memory), parse),
+                    None => found.add_text(key, decoded(kind, value, &mut scratch), parse),
                 };
                 if let Err(error) = taken {
                     failure.get_or_insert(error);
@@ -150,16 +150,16 @@ impl Format for JaegerFormat {
             } else if begins_with(key, baggage_prefix.text()) {
                 let key = &key[baggage_prefix.text().len()..];
                 let key = match kind {
-                    CarrierKind::HttpHeaders => lower_case(key, &mut key_memory),
+                    CarrierKind::HttpHeaders => lower_case(key, &mut key_scratch),
                     CarrierKind::TextMap => key,
                 };
-                let value = decoded(kind, value, &mut memory);
+                let value = decoded(kind, value, &mut scratch);
                 baggage.set(key, &percent::text(value));
             }
         });
         let broken = usize::from(failure.is_some());
         if let Some(error) = failure {
-            // A request for debugging is granted in a new trace.
+            // A debug id takes effect in a new trace.
             if context.debug_id.is_none() {
                 return Err(error);
             }
@@ -183,21 +183,21 @@ impl JaegerFormat {
     fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
         let [trace_context, baggage_prefix, debug, _] = &self.keys;
         let mut refused = 0;
-        if names_span(context) {
-            refused = usize::from(!carrier.set_known(trace_context.known(), &context.text()));
+        if is_written(context) {
+            refused = usize::from(!carrier.set_known(trace_context.known_name(), &context.text()));
         }
-        hand_on_debug_id(context, debug, carrier);
+        forward_debug_id(context, debug, carrier);
         if context.baggage.is_none() {
             return refused;
         }
         let kind = carrier.kind();
-        let (mut name, mut memory) = (String::new(), String::new());
+        let (mut name, mut scratch) = (String::new(), String::new());
         for (key, value) in context.baggage() {
             name.clear();
-            name.push_str(baggage_prefix.known().text());
+            name.push_str(baggage_prefix.known_name().text());
             name.push_str(key);
             let value = match kind {
-                CarrierKind::HttpHeaders => encode_into(value, &mut memory),
+                CarrierKind::HttpHeaders => encode_into(value, &mut scratch),
                 CarrierKind::TextMap => value,
             };
             refused += usize::from(!carrier.set(&name, value));
@@ -206,42 +206,42 @@ impl JaegerFormat {
     }
 }
 
-/// Writes the correlation id of a context that is forwarded unchanged. Spans have none.
-pub(super) fn hand_on_debug_id(
+/// Writes the debug id of a context that is forwarded unchanged. Spans have none.
+pub(super) fn forward_debug_id(
     context: &SpanContext,
     key: &FormatKey,
     carrier: &mut dyn InjectCarrier,
 ) {
     if let Some(id) = context.debug_id() {
         let http = carrier.kind() == CarrierKind::HttpHeaders;
-        let mut memory = String::new();
-        let text = if http { encode_into(id, &mut memory) } else { id };
-        carrier.set(key.known().text(), text);
+        let mut scratch = String::new();
+        let text = if http { encode_into(id, &mut scratch) } else { id };
+        carrier.set(key.known_name().text(), text);
     }
 }
 
 /// Decodes an HTTP header value once; a value that cannot be decoded stays as it is.
-fn decoded<'v>(kind: CarrierKind, value: &'v [u8], memory: &'v mut Vec<u8>) -> &'v [u8] {
+fn decoded<'v>(kind: CarrierKind, value: &'v [u8], scratch: &'v mut Vec<u8>) -> &'v [u8] {
     match kind {
         CarrierKind::HttpHeaders => {
-            decode_into(value, Decoding::PlusIsSpace, memory).unwrap_or(value)
+            decode_into(value, Decoding::PlusIsSpace, scratch).unwrap_or(value)
         }
         CarrierKind::TextMap => value,
     }
 }
 
-/// Reads a caller's correlation id.
+/// Reads a caller's debug id.
 pub(super) fn read_debug_id(kind: CarrierKind, value: &[u8]) -> Option<Arc<str>> {
-    let mut memory = Vec::new();
-    let id = percent::text(decoded(kind, value, &mut memory));
+    let mut scratch = Vec::new();
+    let id = percent::text(decoded(kind, value, &mut scratch));
     let id = truncate(&id, MAX_DEBUG_ID_BYTES);
     (!id.is_empty()).then(|| id.into())
 }
 
 /// Reads `key1=value1, key2=value2`, decoded as a whole before it is split, in text maps too.
 fn read_by_hand(value: &[u8], baggage: &mut BoundedBaggage) {
-    let mut memory = Vec::new();
-    let Some(value) = decode_into(value, Decoding::PlusIsSpace, &mut memory) else { return };
+    let mut scratch = Vec::new();
+    let Some(value) = decode_into(value, Decoding::PlusIsSpace, &mut scratch) else { return };
     let value = percent::text(value);
     for pair in value.split(',') {
         let mut parts = pair.trim().split('=');

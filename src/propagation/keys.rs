@@ -60,7 +60,7 @@ impl FormatKey {
     }
 
     /// Returns the name, or the prefix.
-    pub(super) fn known(&self) -> &KnownName {
+    pub(super) fn known_name(&self) -> &KnownName {
         &self.name
     }
 

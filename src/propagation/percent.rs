@@ -10,14 +10,14 @@ use std::borrow::Cow;
 use crate::id::digit;
 
 /// Encodes a value: unreserved characters stay, the rest becomes `%XX`. If that changes it, it is written
-/// to `memory`.
-pub(super) fn encode_into<'v>(value: &'v str, memory: &'v mut String) -> &'v str {
+/// to `scratch`.
+pub(super) fn encode_into<'v>(value: &'v str, scratch: &'v mut String) -> &'v str {
     if value.bytes().all(is_unreserved) {
         return value;
     }
-    memory.clear();
-    push_encoded(memory, value, is_unreserved);
-    memory
+    scratch.clear();
+    push_encoded(scratch, value, is_unreserved);
+    scratch
 }
 
 /// Appends a value, encoded but for the bytes that may stay.
@@ -44,17 +44,17 @@ pub(super) enum Decoding {
     Lenient,
 }
 
-/// Decodes a value, into `memory` if that changes it; `None` if a `%` is not followed by two hex digits.
+/// Decodes a value, into `scratch` if that changes it; `None` if a `%` is not followed by two hex digits.
 pub(super) fn decode_into<'v>(
     value: &'v [u8],
     decoding: Decoding,
-    memory: &'v mut Vec<u8>,
+    scratch: &'v mut Vec<u8>,
 ) -> Option<&'v [u8]> {
     let space = if decoding == Decoding::PlusIsSpace { b'+' } else { b'%' };
     let is_encoded = |byte: &u8| *byte == b'%' || *byte == space;
     let Some(first) = value.iter().position(is_encoded) else { return Some(value) };
-    memory.clear();
-    memory.extend_from_slice(value);
+    scratch.clear();
+    scratch.extend_from_slice(value);
     // What is decoded is never longer. Runs of other bytes are too short to be worth a copy of their own.
     let (mut from, mut to) = (first, first);
     while let Some(&byte) = value.get(from) {
@@ -69,11 +69,11 @@ pub(super) fn decode_into<'v>(
         } else if byte == space {
             decoded = b' ';
         }
-        *memory.get_mut(to)? = decoded;
+        *scratch.get_mut(to)? = decoded;
         to += 1;
     }
-    memory.truncate(to);
-    Some(memory)
+    scratch.truncate(to);
+    Some(scratch)
 }
 
 /// Reads the two hex digits behind a `%`.
@@ -85,8 +85,8 @@ fn byte_of(digits: &[u8]) -> Option<u8> {
 
 /// Decodes a value in which `+` is a plus sign; `None` if a `%` is not followed by two hex digits.
 pub(crate) fn decode_with_plus(value: &[u8]) -> Option<Vec<u8>> {
-    let mut memory = Vec::new();
-    decode_into(value, Decoding::Plus, &mut memory).map(<[u8]>::to_vec)
+    let mut scratch = Vec::new();
+    decode_into(value, Decoding::Plus, &mut scratch).map(<[u8]>::to_vec)
 }
 
 /// Converts bytes to text; invalid UTF-8 is replaced.
@@ -97,16 +97,16 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Returns a header's key in lower case, which it nearly always is; otherwise it is written to `memory`.
-pub(super) fn lower_case<'k>(key: &'k str, memory: &'k mut String) -> &'k str {
+/// Returns a header's key in lower case, which it nearly always is; otherwise it is written to `scratch`.
+pub(super) fn lower_case<'k>(key: &'k str, scratch: &'k mut String) -> &'k str {
     // All bytes are looked at, which takes less than to stop at the first one.
     if !key.bytes().fold(false, |any, byte| any | byte.is_ascii_uppercase()) {
         return key;
     }
-    memory.clear();
-    memory.push_str(key);
-    memory.make_ascii_lowercase();
-    memory
+    scratch.clear();
+    scratch.push_str(key);
+    scratch.make_ascii_lowercase();
+    scratch
 }
 
 const fn is_unreserved(byte: u8) -> bool {
@@ -122,14 +122,14 @@ mod tests {
 
     #[test]
     fn a_plus_sign_is_a_space_in_one_way_of_reading_and_itself_in_the_other() {
-        let mut memory = "of another value".to_owned();
-        assert_eq!(encode_into("a b+c", &mut memory), "a%20b%2Bc");
+        let mut scratch = "of another value".to_owned();
+        assert_eq!(encode_into("a b+c", &mut scratch), "a%20b%2Bc");
         for (value, space, plus) in
             [("a+b%2B", Some("a b+"), Some("a+b+")), ("100%", None, None), ("%zz", None, None)]
         {
             for (decoding, text) in [(Decoding::PlusIsSpace, space), (Decoding::Plus, plus)] {
-                let mut memory = b"of another value".to_vec();
-                let decoded = decode_into(value.as_bytes(), decoding, &mut memory);
+                let mut scratch = b"of another value".to_vec();
+                let decoded = decode_into(value.as_bytes(), decoding, &mut scratch);
                 assert_eq!(decoded, text.map(str::as_bytes), "{value}, {decoding:?}");
             }
         }
@@ -138,12 +138,12 @@ mod tests {
     proptest! {
         #[test]
         fn law_both_ways_of_decoding_undo_encoding(value in "\\PC*|.*") {
-            let mut memory = String::new();
-            let encoded = encode_into(&value, &mut memory);
+            let mut scratch = String::new();
+            let encoded = encode_into(&value, &mut scratch);
             prop_assert!(encoded.bytes().all(|b| is_unreserved(b) || b == b'%'));
             for decoding in [Decoding::PlusIsSpace, Decoding::Plus, Decoding::Lenient] {
-                let mut memory = Vec::new();
-                let decoded = decode_into(encoded.as_bytes(), decoding, &mut memory);
+                let mut scratch = Vec::new();
+                let decoded = decode_into(encoded.as_bytes(), decoding, &mut scratch);
                 prop_assert_eq!(decoded, Some(value.as_bytes()));
             }
         }

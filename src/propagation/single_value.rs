@@ -14,8 +14,8 @@ impl<T> Default for SingleValue<T> {
 }
 
 impl<T: PartialEq> SingleValue<T> {
-    /// Takes the text of a header.
-    pub(super) fn take(
+    /// Parses the text of a header, and adds its values.
+    pub(super) fn add_text(
         &mut self,
         header: &str,
         text: &[u8],
@@ -32,10 +32,10 @@ impl<T: PartialEq> SingleValue<T> {
         values.try_for_each(|value| self.add(header, parse(value)?))
     }
 
-    /// Takes the text of a header that mostly has the form in which this client writes it. `canonical` reads
-    /// that form alone, which has no comma.
+    /// Does the same with a text that mostly has the form in which this client writes it. `canonical`
+    /// reads that form alone, which has no comma.
     #[inline]
-    pub(super) fn take_canonical(
+    pub(super) fn add_canonical(
         &mut self,
         header: &str,
         text: &[u8],
@@ -44,19 +44,19 @@ impl<T: PartialEq> SingleValue<T> {
     ) -> Result<(), ExtractError> {
         match canonical(text) {
             Some(value) => self.add(header, value),
-            None => self.take(header, text, parse),
+            None => self.add_text(header, text, parse),
         }
     }
 
-    /// Returns whether nothing was taken.
+    /// Returns whether nothing was added.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Takes a value.
+    /// Adds a value.
     #[inline]
     pub(super) fn add(&mut self, header: &str, value: T) -> Result<(), ExtractError> {
-        if self.0.as_ref().is_some_and(|known| *known != value) {
+        if self.0.as_ref().is_some_and(|earlier| *earlier != value) {
             return Err(conflicting(header));
         }
         self.0 = Some(value);

@@ -44,11 +44,12 @@ pub struct SpanContext {
     pub(crate) flags: u8,
     /// Whether the context was extracted.
     pub(crate) remote: bool,
-    /// Whether the flags apply to a new trace, although the context names none: B3's `b3: 0`.
-    pub(crate) decided: bool,
-    /// Whether no decision was made about the trace, so that the flags mean nothing: B3's ids
-    /// alone.
-    pub(crate) undecided: bool,
+    /// Whether the flags are a decision for the trace that a span below begins, as the context names
+    /// no trace: B3's `b3: 0`.
+    pub(crate) decision_for_new_trace: bool,
+    /// Whether no decision was made about the trace that the context names, so that the flags mean
+    /// nothing: B3's ids alone.
+    pub(crate) lacks_decision: bool,
     /// The state that the local spans of the trace share.
     pub(crate) state: Option<Arc<TraceState>>,
     pub(crate) baggage: Option<Arc<Baggage>>,
@@ -129,7 +130,7 @@ impl SpanContext {
         self.remote
     }
 
-    /// Returns the correlation id of a request for debugging, if there is one.
+    /// Returns the debug id that the caller sent, if there is one.
     #[must_use]
     pub fn debug_id(&self) -> Option<&str> {
         self.debug_id.as_deref()
@@ -182,15 +183,16 @@ impl SpanContext {
         text
     }
 
-    /// Returns whether the ids are to be written: an extracted context is forwarded if it had ids.
-    pub(crate) fn has_ids(&self) -> bool {
+    /// Returns whether the ids are to be written: those of a context of this process in any case, those of
+    /// an extracted one if it had any.
+    pub(crate) fn should_write_ids(&self) -> bool {
         !self.remote || self.trace_id.is_valid()
     }
 
     /// Returns whether the context is empty.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_valid()
-            && !self.decided
+            && !self.decision_for_new_trace
             && self.debug_id.is_none()
             && self.baggage.as_ref().is_none_or(|baggage| !baggage.has_items())
     }

@@ -193,7 +193,7 @@ impl TextMapPropagator for JaegerPropagator {
     }
 }
 
-/// The correlation id of a request for debugging.
+/// The debug id that the caller sent.
 #[derive(Clone, Debug)]
 struct DebugId(Arc<str>);
 

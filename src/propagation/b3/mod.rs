@@ -63,11 +63,11 @@ impl Keys {
 
     /// Returns the names of the form itself.
     fn own(&self) -> impl Iterator<Item = &KnownName> {
-        self.keys.iter().take(self.own).map(FormatKey::known)
+        self.keys.iter().take(self.own).map(FormatKey::known_name)
     }
 
     fn baggage_prefix(&self) -> &str {
-        self.keys.get(self.own).map_or("", |prefix| prefix.known().text())
+        self.keys.get(self.own).map_or("", |prefix| prefix.known_name().text())
     }
 }
 
@@ -80,11 +80,11 @@ fn extract(
     let kind = carrier.kind();
     let (mut multi, mut single) = (multi::Reader::default(), single::Reader::default());
     let mut baggage = BoundedBaggage::default();
-    let (mut key_memory, mut memory) = (String::new(), Vec::new());
+    let (mut key_scratch, mut scratch) = (String::new(), Vec::new());
     carrier.visit(&mut |key, value| {
         if !multi.take(key, value) && !single.take(key, value) && begins_with(key, baggage_prefix) {
-            let key = lower_case(&key[baggage_prefix.len()..], &mut key_memory);
-            let value = decoded(kind, value, &mut memory);
+            let key = lower_case(&key[baggage_prefix.len()..], &mut key_scratch);
+            let value = decoded(kind, value, &mut scratch);
             baggage.set(key, &percent::text(value));
         }
     });
@@ -113,9 +113,9 @@ fn found((trace_id, span_id, parent_id, decision): Parsed) -> Result<Extracted, 
     let mut context = SpanContext { flags, remote: true, ..SpanContext::default() };
     if trace_id.is_valid() {
         (context.trace_id, context.span_id, context.parent_id) = (trace_id, span_id, parent_id);
-        context.undecided = decision.is_none() && context.is_valid();
+        context.lacks_decision = decision.is_none() && context.is_valid();
     } else if decision.is_some() {
-        context.decided = true;
+        context.decision_for_new_trace = true;
     } else {
         return Err(ExtractError::NotFound);
     }
@@ -128,32 +128,32 @@ fn inject_baggage(context: &SpanContext, prefix: &str, carrier: &mut dyn InjectC
         return 0;
     }
     let kind = carrier.kind();
-    let (mut name, mut memory) = (String::new(), String::new());
+    let (mut name, mut scratch) = (String::new(), String::new());
     let mut refused = 0;
     for (key, value) in context.baggage() {
         name.clear();
         name.push_str(prefix);
         name.push_str(key);
-        refused += usize::from(!carrier.set(&name, encoded(kind, value, &mut memory)));
+        refused += usize::from(!carrier.set(&name, encoded(kind, value, &mut scratch)));
     }
     refused
 }
 
 /// Encodes a header value. Most values stay as they are, for readers that decode nothing.
-fn encoded<'v>(kind: CarrierKind, value: &'v str, memory: &'v mut String) -> &'v str {
+fn encoded<'v>(kind: CarrierKind, value: &'v str, scratch: &'v mut String) -> &'v str {
     let plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'%';
     let edges = value.starts_with(' ') || value.ends_with(' ');
     if kind == CarrierKind::TextMap || (value.bytes().all(plain) && !edges) {
         value
     } else {
-        encode_into(value, memory)
+        encode_into(value, scratch)
     }
 }
 
 /// Decodes a header value. A value that cannot be decoded was not encoded.
-fn decoded<'v>(kind: CarrierKind, value: &'v [u8], memory: &'v mut Vec<u8>) -> &'v [u8] {
+fn decoded<'v>(kind: CarrierKind, value: &'v [u8], scratch: &'v mut Vec<u8>) -> &'v [u8] {
     match kind {
-        CarrierKind::HttpHeaders => decode_into(value, Decoding::Plus, memory).unwrap_or(value),
+        CarrierKind::HttpHeaders => decode_into(value, Decoding::Plus, scratch).unwrap_or(value),
         CarrierKind::TextMap => value,
     }
 }
@@ -161,8 +161,8 @@ fn decoded<'v>(kind: CarrierKind, value: &'v [u8], memory: &'v mut Vec<u8>) -> &
 /// The flags of a debug request, which is a decision to sample as well.
 const DEBUGGED: u8 = DEBUG | SAMPLED;
 
-/// Returns whether there is a span to name. Go names even a context without ids if nothing was
-/// decided.
-fn names_span(context: &SpanContext) -> bool {
-    context.is_valid() || (!context.decided && context.has_ids())
+/// Returns whether the ids are written. Go writes even those of a context that has none, unless it has
+/// a decision for a new trace.
+fn writes_ids(context: &SpanContext) -> bool {
+    context.is_valid() || (!context.decision_for_new_trace && context.should_write_ids())
 }

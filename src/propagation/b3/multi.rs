@@ -8,7 +8,7 @@
 //! ```
 
 use super::{
-    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Keys, extract, found, inject_baggage, names_span,
+    DEBUGGED, DEFAULT_BAGGAGE_PREFIX, Form, Keys, extract, found, inject_baggage, writes_ids,
 };
 use crate::error::ExtractError;
 use crate::id::{IdText, SpanId, TraceId, read_hex_16};
@@ -67,50 +67,50 @@ pub(super) struct Part {
 pub(super) const PARTS: [Part; 5] = [
     Part {
         name: "x-b3-traceid",
-        is_written: names_span,
+        is_written: writes_ids,
         write: |context, text| text.trace_id(context.trace_id),
         read: |reader, name, value| {
-            reader.trace_id.take_canonical(name, value, canonical_trace_id, trace_id)
+            reader.trace_id.add_canonical(name, value, canonical_trace_id, trace_id)
         },
     },
     Part {
         name: "x-b3-spanid",
-        is_written: names_span,
+        is_written: writes_ids,
         write: |context, text| text.span_id(context.span_id),
         read: |reader, name, value| {
             let parse = |id: &[u8]| span_id("span id", id);
-            reader.span_id.take_canonical(name, value, canonical_span_id, parse)
+            reader.span_id.add_canonical(name, value, canonical_span_id, parse)
         },
     },
     Part {
         name: "x-b3-parentspanid",
-        is_written: |context| names_span(context) && context.parent_id != SpanId::NONE,
+        is_written: |context| writes_ids(context) && context.parent_id != SpanId::NONE,
         write: |context, text| text.span_id(context.parent_id),
         // Proxies send an empty header where there is no value.
         read: |reader, name, value| match value {
             b"" => Ok(()),
             _ => {
                 let parse = |id: &[u8]| span_id("parent id", id);
-                reader.parent_id.take_canonical(name, value, canonical_span_id, parse)
+                reader.parent_id.add_canonical(name, value, canonical_span_id, parse)
             }
         },
     },
     // Written beside the flags: a reader that knows no flags still samples.
     Part {
         name: "x-b3-sampled",
-        is_written: names_decision,
+        is_written: writes_decision,
         write: |context, text| text.push([b'0' + u8::from(context.is_sampled())]),
         read: |reader, name, value| match value {
             b"" => Ok(()),
             _ => {
                 let canonical = |text: &[u8]| (text.len() == 1).then(|| decision(text));
-                reader.decision.take_canonical(name, value, canonical, |text| Ok(decision(text)))
+                reader.decision.add_canonical(name, value, canonical, |text| Ok(decision(text)))
             }
         },
     },
     Part {
         name: "x-b3-flags",
-        is_written: |context| names_decision(context) && context.flags() & DEBUGGED == DEBUGGED,
+        is_written: |context| writes_decision(context) && context.flags() & DEBUGGED == DEBUGGED,
         write: |_, text| text.push([b'1']),
         read: |reader, _, value| {
             let mut values = value.split(|byte| *byte == b',');
@@ -120,9 +120,9 @@ pub(super) const PARTS: [Part; 5] = [
     },
 ];
 
-/// Returns whether there is a decision to write.
-fn names_decision(context: &SpanContext) -> bool {
-    !context.undecided && (context.decided || context.has_ids())
+/// Returns whether the decision is written: there is one.
+fn writes_decision(context: &SpanContext) -> bool {
+    !context.lacks_decision && (context.decision_for_new_trace || context.should_write_ids())
 }
 
 /// Reads a trace id as it is written, padded.
@@ -276,7 +276,7 @@ mod tests {
             ("x-b3-flags", "1", 3),
         ] {
             let context = read(&[(name, value)]).unwrap();
-            assert!(context.decided && !context.is_valid());
+            assert!(context.decision_for_new_trace && !context.is_valid());
             assert_eq!(context.flags(), flags, "{name}: {value}");
             let pairs = written(&context);
             assert!(pairs.iter().all(|(name, _)| !name.ends_with("id")), "{pairs:?}");

@@ -76,7 +76,7 @@ impl Format for B3SingleFormat {
 
 /// Returns whether the header is written: one with neither ids nor a decision would be refused.
 pub(super) fn is_written(context: &SpanContext) -> bool {
-    context.is_valid() || context.decided
+    context.is_valid() || context.decision_for_new_trace
 }
 
 /// Returns the header's value.
@@ -95,7 +95,7 @@ fn text(context: &SpanContext) -> IdText {
     text.push([b'-']);
     text.span_id(context.span_id);
     // The format has no place for a parent without a decision.
-    if !context.undecided {
+    if !context.lacks_decision {
         text.push([b'-', decision]);
         if context.parent_id != SpanId::NONE {
             text.push([b'-']);
@@ -117,7 +117,7 @@ impl Reader {
     pub(super) fn take(&mut self, key: &str, value: &[u8]) -> bool {
         let is_it = is_same_name(key, NAME);
         if is_it && self.failure.is_none() {
-            self.failure = self.found.take(NAME, value, parse).err();
+            self.failure = self.found.add_text(NAME, value, parse).err();
         }
         is_it
     }
@@ -209,7 +209,9 @@ mod tests {
     fn a_decision_alone_is_handed_on_alone() {
         for (value, flags) in [("0", 0), ("1", 1), ("d", 3)] {
             let context = read(value).unwrap();
-            assert!(context.decided && context.flags() == flags && !context.is_valid());
+            assert!(
+                context.decision_for_new_trace && context.flags() == flags && !context.is_valid()
+            );
             assert_eq!(written(&context), [("b3".to_owned(), value.to_owned())]);
         }
     }

@@ -63,8 +63,9 @@ impl Checked<'_> {
     #[cold]
     fn refused(&mut self, key: &str) -> bool {
         let is_header = self.0.kind() == CarrierKind::HttpHeaders;
-        self.0
-            .remove_if(&mut |known| known == key || (is_header && known.eq_ignore_ascii_case(key)));
+        self.0.remove_if(&mut |existing| {
+            existing == key || (is_header && existing.eq_ignore_ascii_case(key))
+        });
         false
     }
 }

@@ -40,8 +40,8 @@ map_carrier!(HashMap, S);
 impl<V: for<'v> From<&'v str>> InjectCarrier for Vec<(String, V)> {
     fn set(&mut self, key: &str, value: &str) -> bool {
         let mut value = Some(V::from(value));
-        self.retain_mut(|(known, held)| {
-            known != key || value.take().map(|value| *held = value).is_some()
+        self.retain_mut(|(existing, held)| {
+            existing != key || value.take().map(|value| *held = value).is_some()
         });
         self.extend(value.map(|value| (key.to_owned(), value)));
         true
@@ -85,7 +85,7 @@ pub struct HttpHeaders<T>(pub T);
 
 impl<T: InjectCarrier> InjectCarrier for HttpHeaders<T> {
     fn set(&mut self, key: &str, value: &str) -> bool {
-        self.0.remove_if(&mut |known| known != key && is_same_name(known, key));
+        self.0.remove_if(&mut |existing| existing != key && is_same_name(existing, key));
         self.0.set(key, value)
     }
 

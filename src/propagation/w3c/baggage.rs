@@ -40,7 +40,7 @@ pub(super) struct Reader {
     baggage: BoundedBaggage,
     members: usize,
     /// The memory that values are decoded in.
-    memory: Vec<u8>,
+    scratch: Vec<u8>,
 }
 
 impl Reader {
@@ -52,7 +52,7 @@ impl Reader {
             self.members += 1;
             match item(member).filter(|_| self.members <= MAX_MEMBERS) {
                 Some((key, value, properties)) => {
-                    let value = decode_into(value, Decoding::Lenient, &mut self.memory);
+                    let value = decode_into(value, Decoding::Lenient, &mut self.scratch);
                     let value = &percent::text(value.unwrap_or_default());
                     self.baggage.put(BaggageItem { key, value, properties });
                 }

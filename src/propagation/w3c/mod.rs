@@ -13,7 +13,7 @@ mod state;
 use self::parent::{Flags, TRACE_PARENT};
 use self::state::StateReader;
 use super::carrier::{ExtractCarrier, InjectCarrier, Removal, write_context};
-use super::jaeger::{debug_key, hand_on_debug_id, read_debug_id};
+use super::jaeger::{debug_key, forward_debug_id, read_debug_id};
 use super::keys::FormatKey;
 use super::limits::BoundedBaggage;
 use super::single_value::SingleValue;
@@ -106,7 +106,8 @@ impl Format for W3cFormat {
     }
 
     fn extract(&self, carrier: &dyn ExtractCarrier) -> Result<Extracted, ExtractError> {
-        let [trace_parent, tracestate, baggage, debug] = self.keys.each_ref().map(FormatKey::known);
+        let [trace_parent, tracestate, baggage, debug] =
+            self.keys.each_ref().map(FormatKey::known_name);
         let (mut parent, mut failure) = (SingleValue::default(), None);
         let mut state = StateReader::default();
         let mut items = baggage::Reader::default();
@@ -115,7 +116,7 @@ impl Format for W3cFormat {
             if trace_parent.is(key) {
                 let taken = match parent::canonical(value) {
                     Some(parsed) => parent.add(key, parsed),
-                    None => parent.take(key, value.trim_ascii(), parent::parse),
+                    None => parent.add_text(key, value.trim_ascii(), parent::parse),
                 };
                 if let Err(error) = taken {
                     failure.get_or_insert(error);
@@ -130,7 +131,7 @@ impl Format for W3cFormat {
         });
         let broken = usize::from(failure.is_some());
         if let Some(error) = failure {
-            // A request for debugging is granted in a new trace.
+            // A debug id takes effect in a new trace.
             if debug_id.is_none() {
                 return Err(error);
             }
@@ -157,22 +158,24 @@ impl Format for W3cFormat {
 impl W3cFormat {
     fn write(&self, context: &SpanContext, carrier: &mut dyn InjectCarrier) -> usize {
         let [trace_parent, tracestate, baggage, debug] = &self.keys;
-        hand_on_debug_id(context, debug, carrier);
+        forward_debug_id(context, debug, carrier);
         let mut refused = 0;
         if parent::is_written(context) {
             let random = context.baggage.as_ref().is_some_and(|baggage| baggage.random);
             let flags = Flags { sampled: context.is_sampled(), random };
             let text = parent::write(context, flags);
-            refused += usize::from(!carrier.set_known(trace_parent.known(), &text));
+            refused += usize::from(!carrier.set_known(trace_parent.known_name(), &text));
             let is_set = match state::write(context) {
                 None => true,
-                Some(state::Value::Ours(text)) => carrier.set_known(tracestate.known(), &text),
-                Some(state::Value::Text(text)) => carrier.set(tracestate.known().text(), &text),
+                Some(state::Value::Ours(text)) => carrier.set_known(tracestate.known_name(), &text),
+                Some(state::Value::Text(text)) => {
+                    carrier.set(tracestate.known_name().text(), &text)
+                }
             };
             refused += usize::from(!is_set);
         }
         let (text, dropped) = baggage::write(context.baggage_items());
-        if !text.is_empty() && !carrier.set(baggage.known().text(), &text) {
+        if !text.is_empty() && !carrier.set(baggage.known_name().text(), &text) {
             return refused + context.baggage().count();
         }
         refused + dropped

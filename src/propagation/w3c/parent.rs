@@ -24,7 +24,7 @@ const RANDOM: u8 = 2;
 /// Returns whether a context is written. The format has no place for one without a decision: the flag
 /// would say *not sampled*.
 pub(super) fn is_written(context: &SpanContext) -> bool {
-    context.is_valid() && !context.undecided
+    context.is_valid() && !context.lacks_decision
 }
 
 pub(super) fn write(context: &SpanContext, flags: Flags) -> IdText {

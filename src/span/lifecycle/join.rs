@@ -68,10 +68,10 @@ pub(super) fn trace(
     record.begin_state(0);
     let low = shared.ids.next();
     record.ids.set(TraceId::new(shared.ids.next_high(), low), SpanId::new(low), SpanId::NONE);
-    let decided = from.and_then(|from| from.decided);
+    let decision = from.and_then(|from| from.decision_for_new_trace);
     let debug_id = from.and_then(|from| from.debug_id.as_ref());
-    let flags = decided_flags(record, shared, decided.is_none(), debug_id);
-    record.state.reset(flags | decided.unwrap_or_default());
+    let flags = decided_flags(record, shared, decision.is_none(), debug_id);
+    record.state.reset(flags | decision.unwrap_or_default());
     SpanOrigin::Trace
 }
 
@@ -85,7 +85,7 @@ pub(super) fn decide_on_joined(
 ) {
     let flags = record.state.flags();
     request.throttle(shared, &record.data.get_mut().draft.name, flags);
-    let flags = decided_flags(record, shared, request.undecided, request.debug_id.as_ref());
+    let flags = decided_flags(record, shared, request.lacks_decision, request.debug_id.as_ref());
     record.state.add(flags);
 }
 
@@ -138,8 +138,8 @@ pub(super) fn parent_context(record: &mut SpanRecord, request: SamplingRequest) 
         parent_id: record.ids.span,
         flags: record.state.flags(),
         remote: true,
-        decided: request.decided.is_some(),
-        undecided: request.undecided,
+        decision_for_new_trace: request.decision_for_new_trace.is_some(),
+        lacks_decision: request.lacks_decision,
         state: None,
         baggage: record.data.get_mut().baggage.clone(),
         debug_id: request.debug_id,

@@ -271,10 +271,10 @@ impl<'a> UnstartedSpan<'a> {
     #[inline(never)]
     pub(super) fn start_slow(mut self) -> Span {
         let extras = self.record.data.get_mut().extras.as_ref();
-        let has_ids = extras
+        let has_self_reference = extras
             .and_then(|extras| extras.start.as_ref())
             .is_some_and(|start| start.itself.is_some());
-        if self.parent_kind == ParentKind::None && !has_ids && !self.ignores_active {
+        if self.parent_kind == ParentKind::None && !has_self_reference && !self.ignores_active {
             self.refer_to_active();
         }
         if self.stripe.is_disabled() {
@@ -342,11 +342,14 @@ impl<'a> UnstartedSpan<'a> {
                     if !request.is_empty() {
                         join::decide_on_joined(record, stripe, &mut request);
                     }
-                    (SpanOrigin::Joined, request.undecided)
+                    (SpanOrigin::Joined, request.lacks_decision)
                 }
                 None => {
                     request.throttle(stripe, &record.data.get_mut().draft.name, 0);
-                    (join::trace(record, stripe, Some(&request)), request.decided.is_none())
+                    (
+                        join::trace(record, stripe, Some(&request)),
+                        request.decision_for_new_trace.is_none(),
+                    )
                 }
             };
             if stripe.sampling.tail_sampler.is_some() {

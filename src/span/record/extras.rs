@@ -51,32 +51,33 @@ pub(in crate::span) struct StartExtras {
 pub(in crate::span) struct SamplingRequest {
     pub(in crate::span) debug_id: Option<Arc<str>>,
     /// The flags of a trace to begin, so that no sampler is called.
-    pub(in crate::span) decided: Option<u8>,
+    pub(in crate::span) decision_for_new_trace: Option<u8>,
     /// Whether the joined trace has no decision, so that the sampler is called.
-    pub(in crate::span) undecided: bool,
+    pub(in crate::span) lacks_decision: bool,
 }
 
 impl SamplingRequest {
     pub(in crate::span) fn of(context: &SpanContext) -> Self {
         Self {
             debug_id: context.debug_id.clone(),
-            decided: context.decided.then_some(context.flags),
-            undecided: context.undecided,
+            decision_for_new_trace: context.decision_for_new_trace.then_some(context.flags),
+            lacks_decision: context.lacks_decision,
         }
     }
 
     pub(in crate::span) fn is_empty(&self) -> bool {
-        self.debug_id.is_none() && self.decided.is_none() && !self.undecided
+        self.debug_id.is_none() && self.decision_for_new_trace.is_none() && !self.lacks_decision
     }
 
-    /// Removes a request for debugging that is not allowed. The span then starts like any other.
-    /// The throttler is not called for a trace that has the debug flag already.
+    /// Removes a debug id, or a decision with the debug flag, that the throttler denies. The span then starts
+    /// like any other. The throttler is not called for a trace that has the debug flag already.
     pub(in crate::span) fn throttle(&mut self, shared: &SpanShared, operation: &str, flags: u8) {
-        let wants_debug =
-            self.debug_id.is_some() || self.decided.is_some_and(|flags| flags & DEBUG != 0);
+        let wants_debug = self.debug_id.is_some()
+            || self.decision_for_new_trace.is_some_and(|flags| flags & DEBUG != 0);
         if wants_debug && flags & DEBUG == 0 && !shared.is_debug_allowed(operation) {
             self.debug_id = None;
-            self.decided = self.decided.filter(|flags| flags & DEBUG == 0);
+            self.decision_for_new_trace =
+                self.decision_for_new_trace.filter(|flags| flags & DEBUG == 0);
         }
     }
 }

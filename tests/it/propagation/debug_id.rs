@@ -1,4 +1,4 @@
-//! A caller's correlation id, `jaeger-debug-id`: the trace is debugged, whatever the context beside it.
+//! A caller's debug id, `jaeger-debug-id`: the trace is debugged, whatever the context beside it.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
