@@ -67,6 +67,11 @@ impl Default for HeadersConfig {
 /// `TextMapPropagator` in jaeger-client-go, `propagation.go`. Unlike there, flags are read as hex,
 /// a debug id is read wherever it stands, even beside a broken context, baggage keys of a text map
 /// keep their case, and several contexts that differ are an error.
+///
+/// Ids of zero are as there, and not counted as decoding errors. With a trace id of zero
+/// (`0:0:0:0`) there is no context: [`ExtractError::NotFound`], unless there is a debug id or
+/// baggage. With a trace id but a span id of zero (`1:0:0:1`) there is one, which is no
+/// [valid](SpanContext::is_valid) parent: a span below it begins a new trace.
 #[derive(Clone, Debug)]
 pub struct JaegerFormat {
     /// The context, the prefix of baggage, the debug id, and baggage by hand.

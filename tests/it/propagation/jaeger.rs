@@ -73,6 +73,18 @@ fn an_empty_carrier_is_no_fault_and_a_broken_one_is_counted() {
 }
 
 #[test]
+fn ids_of_zero_name_no_context_or_no_parent_and_are_not_counted() {
+    let (tracer, _closer) = tracer();
+    let extract = |value| tracer.extract(&HttpHeaders(vec![("uber-trace-id", value)]));
+    assert_eq!(extract("0:0:0:0").unwrap_err(), ExtractError::NotFound);
+    let no_span = extract("1:0:0:1").unwrap();
+    assert!(no_span.trace_id().is_valid() && !no_span.is_valid());
+    let span = tracer.span("serve").child_of(&no_span).start();
+    assert_ne!(span.context().trace_id(), no_span.trace_id());
+    assert_eq!(tracer.stats().decoding_errors, 0);
+}
+
+#[test]
 fn a_context_that_is_there_several_times_is_one_if_it_is_the_same() {
     let (jaeger, _closer) = tracer();
     let built = Tracer::builder("svc").format(W3cFormat::default()).null_reporter().build();
