@@ -26,7 +26,7 @@ pub use self::batch::{BatchView, ClientStats, ProcessView};
 pub(crate) use self::batch::{HEADER_MAX, TRAILER_MAX, write_header, write_trailer};
 pub(crate) use self::compact::MAX_FIXED_BYTES;
 pub(crate) use self::draft::{
-    FollowsFrom, Ids, ShortTags, SpanDraft, SpanParts, TagBuffer, Timestamp, truncate,
+    Ids, ReferenceKind, ShortTags, SpanDraft, SpanParts, TagBuffer, Timestamp, truncate,
 };
 pub use self::draft::{put_log, put_reference, put_tag};
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]

@@ -12,6 +12,7 @@ use super::record::ReferenceSink;
 use super::repr::Span;
 use super::tag::{IntoTagValue, TagValue};
 use crate::diag::Brief;
+use crate::encoding::ReferenceKind;
 use crate::tags::{self, SpanKind};
 
 /// The builder of a span.
@@ -48,14 +49,14 @@ impl<'a> SpanBuilder<'a> {
     /// parent.
     #[inline(always)]
     pub fn child_of(mut self, parent: impl Parent) -> Self {
-        parent.refer(&mut self.span.reference(false));
+        parent.add_to(&mut self.span.reference(ReferenceKind::ChildOf));
         self
     }
 
     /// Adds a `FOLLOWS_FROM` reference to a span that does not wait for this one. It is the parent
     /// if there is no `CHILD_OF` reference; of several, the last one.
     pub fn follows_from(mut self, parent: impl Parent) -> Self {
-        parent.refer(&mut self.span.reference(true));
+        parent.add_to(&mut self.span.reference(ReferenceKind::FollowsFrom));
         self
     }
 
@@ -127,12 +128,13 @@ pub trait Parent: Sized {
     /// Returns the context of the target, if there is one.
     fn context(self) -> Option<SpanContext>;
 
-    /// Adds the reference to a span about to be started. A span can do so without making a context.
+    /// Adds the reference to a span about to be started. Implemented for `&Span` too, so that no context is
+    /// built for it.
     #[doc(hidden)]
     #[inline]
-    fn refer(self, span: &mut ReferenceSink<'_>) {
+    fn add_to(self, sink: &mut ReferenceSink<'_>) {
         if let Some(context) = self.context() {
-            span.note_context(context);
+            sink.add_context(context);
         }
     }
 }
@@ -155,9 +157,9 @@ impl Parent for &Span {
     }
 
     #[inline(always)]
-    fn refer(self, span: &mut ReferenceSink<'_>) {
+    fn add_to(self, sink: &mut ReferenceSink<'_>) {
         if let Some(record) = self.record_or_promote() {
-            span.note_record(record);
+            sink.add_record(record);
         }
     }
 }
@@ -168,9 +170,9 @@ impl<P: Parent> Parent for Option<P> {
     }
 
     #[inline]
-    fn refer(self, span: &mut ReferenceSink<'_>) {
+    fn add_to(self, sink: &mut ReferenceSink<'_>) {
         if let Some(parent) = self {
-            parent.refer(span);
+            parent.add_to(sink);
         }
     }
 }

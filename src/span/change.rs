@@ -12,7 +12,7 @@ use super::observer::FinishClaim;
 use super::record::{End, SpanData, SpanRecord, Start};
 use super::{IntoTagValue, Span, TagValue, observer};
 use crate::clock::Clock;
-use crate::encoding::{List, ReferenceView, tags_of};
+use crate::encoding::{List, ReferenceKind, ReferenceView, tags_of};
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 use crate::tags::SAMPLING_PRIORITY;
 
@@ -166,7 +166,7 @@ impl Span {
         let own_parent = (record.ids.trace, record.ids.parent);
         self.with_recording_data("add_follows_from", |data, _| {
             let ids = (context.trace_id, context.span_id);
-            data.draft.add_reference(true, ids, Some(own_parent));
+            data.draft.add_reference(ReferenceKind::FollowsFrom, ids, Some(own_parent));
         });
         self
     }

@@ -308,8 +308,8 @@ impl Parent for &OwnedSpan {
     }
 
     #[inline(always)]
-    fn refer(self, span: &mut ReferenceSink<'_>) {
-        self.span.refer(span);
+    fn add_to(self, sink: &mut ReferenceSink<'_>) {
+        self.span.add_to(sink);
     }
 }
 

@@ -15,7 +15,7 @@ use super::record::{self, OwnedRecord, ParentKind, ReferenceSink};
 use super::repr::Span;
 use super::tag::{IntoTagValue, TagValue};
 use crate::diag::Brief;
-use crate::encoding::SpanDraft;
+use crate::encoding::{ReferenceKind, SpanDraft};
 
 /// A span that is not started, with its name, start time and tags. It is owned, and may be started on
 /// another thread.
@@ -144,8 +144,8 @@ impl PreparedSpan {
             self.remove_parent();
         }
         if let Some(record) = &mut self.record.0 {
-            parent.refer(&mut ReferenceSink {
-                follows_from: false,
+            parent.add_to(&mut ReferenceSink {
+                kind: ReferenceKind::ChildOf,
                 record,
                 parent_kind: &mut self.parent_kind,
                 joins: &mut self.joins,

@@ -24,8 +24,24 @@ use super::view::{ReferenceView, SpanView};
 use super::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, varint_len, zigzag};
 use crate::id::{SpanId, TraceId};
 
-/// The type of a reference: true for `FOLLOWS_FROM`, false for `CHILD_OF`.
-pub(crate) type FollowsFrom = bool;
+/// The kind of a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReferenceKind {
+    ChildOf,
+    FollowsFrom,
+}
+
+impl ReferenceKind {
+    #[inline(always)]
+    const fn is_follows_from(self) -> bool {
+        matches!(self, Self::FollowsFrom)
+    }
+
+    #[inline(always)]
+    const fn view(self, trace_id: TraceId, span_id: SpanId) -> ReferenceView {
+        ReferenceView::new(self.is_follows_from(), trace_id, span_id)
+    }
+}
 
 /// The parts of a live span. The memory is reused for the next span.
 #[derive(Debug, Default)]
@@ -33,7 +49,7 @@ pub(crate) struct SpanDraft {
     pub(crate) name: Cow<'static, str>,
     /// The kind of the reference to the parent, if that is the only reference: the parent's ids are
     /// written anyway.
-    pub(crate) parent: Option<FollowsFrom>,
+    pub(crate) parent: Option<ReferenceKind>,
     /// The number of all tags, those of `first_tags` included.
     tag_count: u32,
     pub(crate) tags: TagBuffer,
@@ -122,31 +138,31 @@ impl SpanDraft {
     #[inline]
     pub(crate) fn add_reference(
         &mut self,
-        follows_from: FollowsFrom,
+        kind: ReferenceKind,
         (trace_id, span_id): (TraceId, SpanId),
         parent_so_far: Option<(TraceId, SpanId)>,
     ) {
         let Some(parent_so_far) = parent_so_far else {
-            self.parent = Some(follows_from);
+            self.parent = Some(kind);
             return;
         };
         self.encode_parent_reference(parent_so_far);
-        self.push_reference(ReferenceView::new(follows_from, trace_id, span_id));
+        self.push_reference(kind.view(trace_id, span_id));
     }
 
     /// Encodes the reference to the parent, which is no longer the only one, or no longer to the
     /// parent.
     #[cold]
     pub(crate) fn encode_parent_reference(&mut self, (trace_id, span_id): (TraceId, SpanId)) {
-        if let Some(follows_from) = self.parent.take() {
-            self.push_reference(ReferenceView::new(follows_from, trace_id, span_id));
+        if let Some(kind) = self.parent.take() {
+            self.push_reference(kind.view(trace_id, span_id));
         }
     }
 
     /// Returns the references, given the ids of the parent.
     pub(crate) fn references(&self, trace_id: TraceId, parent: SpanId) -> Vec<ReferenceView> {
         match self.parent {
-            Some(follows_from) => vec![ReferenceView::new(follows_from, trace_id, parent)],
+            Some(kind) => vec![kind.view(trace_id, parent)],
             None => {
                 let list = Some(self.encoded_references());
                 SpanView { references: list, ..SpanView::default() }.references().collect()
@@ -340,8 +356,8 @@ impl<'a> SpanParts<'a> {
             tags.extend_from_slice(self.draft.tags.bytes());
             span.tags = Some(List::new(self.draft.tag_count(), tags));
         }
-        if let Some(follows_from) = self.draft.parent {
-            let parent = ReferenceView::new(follows_from, self.ids.trace, self.ids.parent);
+        if let Some(kind) = self.draft.parent {
+            let parent = kind.view(self.ids.trace, self.ids.parent);
             put_reference(references, parent);
             span.references = Some(List::new(1, references));
         }
@@ -431,8 +447,8 @@ impl<'a> SpanParts<'a> {
         to: &mut FixedWindow<'_, SIZE>,
         ids: &IdFields,
     ) {
-        if let Some(follows_from) = self.draft.parent {
-            to.array([0x19, 0x1c, 0x15, u8::from(follows_from) << 1]);
+        if let Some(kind) = self.draft.parent {
+            to.array([0x19, 0x1c, 0x15, u8::from(kind.is_follows_from()) << 1]);
             to.first_of(ids.trace(), ids.trace_len());
             let (parent, len) = ids.parent();
             to.first_of(&parent, len);

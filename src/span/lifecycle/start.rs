@@ -11,7 +11,7 @@ use super::join::{self, Tags};
 use super::priority::set_priority;
 use super::unstarted_tags::set_tag_cold;
 use super::{deferred, tail};
-use crate::encoding::FollowsFrom;
+use crate::encoding::ReferenceKind;
 use crate::id::{self, SpanId, TraceId};
 use crate::sampler::{ById, SpanTags};
 use crate::span::active;
@@ -193,9 +193,9 @@ impl<'a> UnstartedSpan<'a> {
 
     /// Returns what a reference is added to.
     #[inline(always)]
-    pub(in crate::span) fn reference(&mut self, follows_from: FollowsFrom) -> ReferenceSink<'_> {
+    pub(in crate::span) fn reference(&mut self, kind: ReferenceKind) -> ReferenceSink<'_> {
         let Self { record, parent_kind, joins, has_extras: extras, .. } = self;
-        ReferenceSink { follows_from, record: &mut *record, parent_kind, joins, extras }
+        ReferenceSink { kind, record: &mut *record, parent_kind, joins, extras }
     }
 
     #[inline]
@@ -206,7 +206,7 @@ impl<'a> UnstartedSpan<'a> {
                 |span| span.belongs_to(stripe),
                 |span| {
                     if let Some(record) = span.get() {
-                        self.reference(false).note_record(record);
+                        self.reference(ReferenceKind::ChildOf).add_record(record);
                     }
                 },
             );

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::extras::SamplingRequest;
 use super::span_record::SpanRecord;
-use crate::encoding::FollowsFrom;
+use crate::encoding::ReferenceKind;
 use crate::id::{SpanId, TraceId};
 use crate::span::context::SpanContext;
 
@@ -22,7 +22,7 @@ pub(in crate::span) enum ParentKind {
 /// A reference that a builder is about to store.
 #[doc(hidden)]
 pub struct ReferenceSink<'b> {
-    pub(in crate::span) follows_from: FollowsFrom,
+    pub(in crate::span) kind: ReferenceKind,
     pub(in crate::span) record: &'b mut SpanRecord,
     pub(in crate::span) parent_kind: &'b mut ParentKind,
     pub(in crate::span) joins: &'b mut bool,
@@ -36,20 +36,21 @@ impl fmt::Debug for ReferenceSink<'_> {
 }
 
 impl ReferenceSink<'_> {
-    /// Adds a context that has ids, and makes it the parent so far, if it is to be.
+    /// Adds a reference, if its target is valid, and makes the target the parent unless there is a `ChildOf`
+    /// parent.
     #[inline(always)]
-    fn note(&mut self, context: ParentRef<'_>) {
+    fn add(&mut self, target: ParentRef<'_>) {
         let record = &mut *self.record;
         let draft = &mut record.data.get_mut().draft;
-        if context.is_valid() {
+        if target.is_valid() {
             let before = (*self.parent_kind != ParentKind::None)
                 .then_some((record.ids.trace, record.ids.parent));
-            draft.add_reference(self.follows_from, context.ids(), before);
+            draft.add_reference(self.kind, target.ids(), before);
         }
         match *self.parent_kind {
             ParentKind::None => {}
             ParentKind::FollowsFrom => {
-                // A context without a span replaces the one referred to.
+                // Only needed for a target that is not valid: `add_reference` has done it otherwise.
                 draft.encode_parent_reference((record.ids.trace, record.ids.parent));
                 record.set_baggage(None);
                 let extras = record.data.get_mut().extras.as_mut();
@@ -59,20 +60,22 @@ impl ReferenceSink<'_> {
             }
             ParentKind::ChildOf => return,
         }
-        *self.parent_kind =
-            if self.follows_from { ParentKind::FollowsFrom } else { ParentKind::ChildOf };
-        *self.joins = context.is_valid();
-        context.adopt(record);
+        *self.parent_kind = match self.kind {
+            ReferenceKind::ChildOf => ParentKind::ChildOf,
+            ReferenceKind::FollowsFrom => ParentKind::FollowsFrom,
+        };
+        *self.joins = target.is_valid();
+        target.pass_on_to(record);
     }
 
     #[inline(never)]
-    pub(in crate::span) fn note_context(&mut self, context: SpanContext) {
+    pub(in crate::span) fn add_context(&mut self, context: SpanContext) {
         if context.is_empty() {
             return;
         }
         let is_parent = *self.parent_kind != ParentKind::ChildOf;
         let request = is_parent.then(|| SamplingRequest::of(&context));
-        self.note(ParentRef::Context(&context));
+        self.add(ParentRef::Context(&context));
         *self.extras |= is_parent && context.trace_state().is_some();
         if let Some(request) = request.filter(|request| !request.is_empty()) {
             *self.extras = true;
@@ -81,33 +84,33 @@ impl ReferenceSink<'_> {
     }
 
     #[inline(always)]
-    pub(in crate::span) fn note_record(&mut self, record: &SpanRecord) {
+    pub(in crate::span) fn add_record(&mut self, record: &SpanRecord) {
         if !record.has_baggage.load(Ordering::Acquire) {
-            return self.note(ParentRef::Record(record));
+            return self.add(ParentRef::Record(record));
         }
         // Copied, so that the builder's fields need not be in memory on the fast path.
         let (mut parent_kind, mut joins, mut extras) =
             (*self.parent_kind, *self.joins, *self.extras);
         ReferenceSink {
-            follows_from: self.follows_from,
+            kind: self.kind,
             record: self.record,
             parent_kind: &mut parent_kind,
             joins: &mut joins,
             extras: &mut extras,
         }
-        .note_record_with_baggage(record);
+        .add_record_with_baggage(record);
         (*self.parent_kind, *self.joins, *self.extras) = (parent_kind, joins, extras);
     }
 
     #[cold]
     #[inline(never)]
-    fn note_record_with_baggage(&mut self, record: &SpanRecord) {
+    fn add_record_with_baggage(&mut self, record: &SpanRecord) {
         if let Some(caller) = record.caller() {
-            return self.note_context(SpanContext::clone(&caller));
+            return self.add_context(SpanContext::clone(&caller));
         }
         let baggage = record.baggage();
         let is_parent = *self.parent_kind != ParentKind::ChildOf;
-        self.note(ParentRef::Record(record));
+        self.add(ParentRef::Record(record));
         if is_parent {
             *self.extras |= baggage.as_ref().is_some_and(|baggage| baggage.tracestate.is_some());
             self.record.set_baggage(baggage);
@@ -139,9 +142,9 @@ impl ParentRef<'_> {
         }
     }
 
-    /// Passes to the record what a child inherits from its parent.
+    /// Passes on to a child's record what it inherits from this parent.
     #[inline(always)]
-    fn adopt(self, record: &mut SpanRecord) {
+    fn pass_on_to(self, record: &mut SpanRecord) {
         match self {
             Self::Record(parent) => {
                 record.ids.adopt(&parent.ids);
