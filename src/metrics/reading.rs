@@ -52,15 +52,15 @@ const DELAYED: &[(&str, &str)] = &[("sampled", "delayed")];
 pub(super) const COUNTERS: [Row; 29] = [
     (TRACES, &[("sampled", "y"), ("state", "started")], |now| now.spans.traces.yes),
     (TRACES, &[("sampled", "n"), ("state", "started")], |now| now.spans.traces.no),
-    (TRACES, &[("sampled", "delayed"), ("state", "started")], |now| now.spans.traces.delayed),
+    (TRACES, &[("sampled", "delayed"), ("state", "started")], |now| now.spans.traces.deferred),
     (TRACES, &[("sampled", "y"), ("state", "joined")], |now| now.spans.joined.yes),
     (TRACES, &[("sampled", "n"), ("state", "joined")], |now| now.spans.joined.no),
     (STARTED, SAMPLED, |now| now.spans.started.yes),
     (STARTED, NOT_SAMPLED, |now| now.spans.started.no),
-    (STARTED, DELAYED, |now| now.spans.started.delayed),
+    (STARTED, DELAYED, |now| now.spans.started.deferred),
     (FINISHED, SAMPLED, |now| now.spans.finished.yes),
     (FINISHED, NOT_SAMPLED, |now| now.spans.finished.no),
-    (FINISHED, DELAYED, |now| now.spans.finished.delayed),
+    (FINISHED, DELAYED, |now| now.spans.finished.deferred),
     (DECODING_ERRORS, &[], |now| now.stats.decoding_errors),
     (REPORTER_SPANS, OK, |now| now.stats.sent),
     (REPORTER_SPANS, ERR, |now| {

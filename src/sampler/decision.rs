@@ -75,8 +75,8 @@ pub struct DecisionById<'a>(ById<'a>);
 /// A decision that depends on the trace id alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ById<'a> {
-    /// The id alone does not decide.
-    Undecided,
+    /// The id alone does not decide: the sampler is to be called.
+    CallSampler,
     No,
     /// The trace is sampled, with the two tags of the sampler.
     Yes(&'a ShortTags),
@@ -86,7 +86,7 @@ pub(crate) enum ById<'a> {
 pub(crate) const SAMPLER_TAGS: usize = 2;
 
 impl<'a> DecisionById<'a> {
-    pub(crate) const UNDECIDED: Self = Self(ById::Undecided);
+    pub(crate) const CALL_SAMPLER: Self = Self(ById::CallSampler);
 
     #[cfg(feature = "remote-sampler")]
     pub(super) const NO: Self = Self(ById::No);
@@ -96,7 +96,7 @@ impl<'a> DecisionById<'a> {
         match &tags.short {
             _ if !sample => Self(ById::No),
             Some(short) => Self(ById::Yes(short)),
-            None => Self::UNDECIDED,
+            None => Self::CALL_SAMPLER,
         }
     }
 

@@ -107,7 +107,7 @@ pub trait Sampler: fmt::Debug + Send + Sync {
     #[doc(hidden)]
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
         let _ = trace_id;
-        DecisionById::UNDECIDED
+        DecisionById::CALL_SAMPLER
     }
 
     /// Returns whether the sampler is a built-in one: those do not panic and need no guard.

@@ -10,7 +10,7 @@ use std::fmt;
 
 /// Calls several samplers in order; the first that samples decides.
 ///
-/// A sampler whose decision is final is not called again for the same trace. The trace is undecided
+/// A sampler whose decision is final is not called again for the same trace. The decision is deferred
 /// as long as none samples and at least one may change its decision.
 ///
 /// # Cost

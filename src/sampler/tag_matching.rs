@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_without_such_a_tag_stays_undecided_to_its_end() {
+    fn a_trace_without_such_a_tag_is_deferred_to_its_end() {
         let (mut span, _) = decide("k", ValueView::Str(b"bad"));
         assert_eq!(span.finish(&sampler()), Some(Decision::retryable(false)));
         assert!(!span.is_sampled() && !span.is_final());

@@ -27,7 +27,7 @@ pub(crate) struct Stripe {
     /// The part of `joined` that are the first of their process; counted for metrics alone.
     first: SampledCounters,
     /// Finished spans whose decision was still deferred.
-    undecided: SampledCounters,
+    finished_deferred: SampledCounters,
 }
 
 /// Counts of spans by whether they are sampled.
@@ -35,7 +35,7 @@ pub(crate) struct Stripe {
 pub(super) struct SampledCounters {
     yes: AtomicU64,
     no: AtomicU64,
-    delayed: AtomicU64,
+    deferred: AtomicU64,
 }
 
 /// How a span came into its trace.
@@ -54,7 +54,7 @@ impl SampledCounters {
         let counter = match sampled {
             Sampled::Yes => &self.yes,
             Sampled::No => &self.no,
-            Sampled::Delayed => &self.delayed,
+            Sampled::Deferred => &self.deferred,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -79,10 +79,10 @@ impl Stripe {
         self.first.add(sampled);
     }
 
-    /// Counts a span that is about to be finished without a decision, by its outcome.
-    pub(super) fn count_undecided(&self, sampled: bool) {
+    /// Counts a span that is about to be finished while the decision is deferred, by its outcome.
+    pub(super) fn count_deferred(&self, sampled: bool) {
         let sampled = if sampled { Sampled::Yes } else { Sampled::No };
-        self.undecided.add(sampled);
+        self.finished_deferred.add(sampled);
     }
 
     #[inline]
@@ -148,7 +148,7 @@ impl Stripes {
                 began: SampledCounters::default(),
                 joined: SampledCounters::default(),
                 first: SampledCounters::default(),
-                undecided: SampledCounters::default(),
+                finished_deferred: SampledCounters::default(),
             })
         };
         let refs: Arc<[_]> = (0..count.clamp(1, STRIPES)).map(one).collect();
@@ -172,12 +172,12 @@ impl Stripes {
 pub(crate) struct BySampled {
     pub(crate) yes: u64,
     pub(crate) no: u64,
-    pub(crate) delayed: u64,
+    pub(crate) deferred: u64,
 }
 
 impl BySampled {
     fn total(self) -> u64 {
-        self.yes + self.no + self.delayed
+        self.yes + self.no + self.deferred
     }
 }
 
@@ -201,28 +201,27 @@ impl AllStripes {
         BySampled {
             yes: self.sum(|stripe| &counts(stripe).yes),
             no: self.sum(|stripe| &counts(stripe).no),
-            delayed: self.sum(|stripe| &counts(stripe).delayed),
+            deferred: self.sum(|stripe| &counts(stripe).deferred),
         }
     }
 
-    /// Returns the counts, with `stats` read just before. A span that was finished undecided is
-    /// counted as such before it is counted as finished, and read after it, so that no span is
-    /// taken for decided.
+    /// Returns the counts, with `stats` read just before. A span that was finished while its
+    /// decision was deferred is counted as such before it is counted as finished, and read after it, so
+    /// that no decision is taken for final.
     pub(crate) fn span_counts(&self, stats: &Stats) -> SpanCounts {
-        let undecided = self.sum_apart(|stripe| &stripe.undecided);
+        let deferred = self.sum_apart(|stripe| &stripe.finished_deferred);
         let finished = BySampled {
             // Buffered spans are neither yet.
-            yes: (stats.finished - stats.not_sampled - stats.buffered)
-                .saturating_sub(undecided.yes),
-            no: stats.not_sampled.saturating_sub(undecided.no),
-            delayed: undecided.yes + undecided.no,
+            yes: (stats.finished - stats.not_sampled - stats.buffered).saturating_sub(deferred.yes),
+            no: stats.not_sampled.saturating_sub(deferred.no),
+            deferred: deferred.yes + deferred.no,
         };
         let traces = self.sum_apart(|stripe| &stripe.began);
         let joined = self.sum_apart(|stripe| &stripe.joined);
         let started = BySampled {
             yes: traces.yes + joined.yes,
             no: traces.no + joined.no,
-            delayed: traces.delayed + joined.delayed,
+            deferred: traces.deferred + joined.deferred,
         };
         SpanCounts { traces, joined: self.sum_apart(|stripe| &stripe.first), started, finished }
     }

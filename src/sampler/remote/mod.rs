@@ -93,7 +93,7 @@ impl Sampler for RemoteSampler {
     #[inline]
     fn decide_by_id(&self, trace_id: TraceId) -> DecisionById<'_> {
         let refused = self.shared.in_force().refuses(trace_id);
-        if refused { DecisionById::NO } else { DecisionById::UNDECIDED }
+        if refused { DecisionById::NO } else { DecisionById::CALL_SAMPLER }
     }
 
     #[inline]

@@ -18,7 +18,7 @@ use crate::span::shared::SpanShared;
 pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, needs_decision: bool) {
     if needs_decision {
         record.state.memory().store(0, Ordering::Relaxed);
-        record.state.set_undecided(true);
+        record.state.set_deferred(true);
     }
     let draft = &mut record.data.get_mut().draft;
     let first_tags = &mut draft.lists_mut().first_tags;
@@ -30,14 +30,14 @@ pub(in crate::span) fn started(record: &mut SpanRecord, shared: &SpanShared, nee
     let count = draft.tag_count();
     draft.set_tag_count(0);
     let internal_count = tags_of(Some(List::new(count, &internal))).count();
-    if record.state.is_undecided() {
+    if record.state.is_deferred() {
         call_sampler(record, shared, |span| shared.sampling.sampler.on_create_span(span));
     }
     let draft = &mut record.data.get_mut().draft;
     draft.tags.extend(&internal);
     draft.add_tags(internal_count);
     for tag in tags_of(Some(List::new(count, start_tags.bytes()))) {
-        if record.state.is_undecided() {
+        if record.state.is_deferred() {
             let key = String::from_utf8_lossy(tag.key);
             call_sampler(record, shared, |span| {
                 shared.sampling.sampler.on_set_tag(span, &key, tag.value)
@@ -72,7 +72,7 @@ pub(in crate::span) fn tag_set(
     key: &str,
     value: ValueView<'_>,
 ) {
-    if record.state.is_undecided() {
+    if record.state.is_deferred() {
         call_sampler(record, shared, |span| shared.sampling.sampler.on_set_tag(span, key, value));
     }
 }
@@ -80,7 +80,7 @@ pub(in crate::span) fn tag_set(
 /// Calls the sampler for a span that was renamed.
 #[cold]
 pub(in crate::span) fn renamed(record: &SpanRecord, shared: &SpanShared) {
-    if record.state.is_undecided() {
+    if record.state.is_deferred() {
         call_sampler(record, shared, |span| shared.sampling.sampler.on_set_operation_name(span));
     }
 }
@@ -88,7 +88,7 @@ pub(in crate::span) fn renamed(record: &SpanRecord, shared: &SpanShared) {
 /// Calls the sampler for a span that is about to be finished.
 #[cold]
 pub(in crate::span) fn finishing(record: &SpanRecord, shared: &SpanShared) {
-    if record.state.is_undecided() {
+    if record.state.is_deferred() {
         call_sampler(record, shared, |span| shared.sampling.sampler.on_finish(span));
     }
 }
@@ -126,7 +126,7 @@ fn call_sampler(
         record.state.add(if decision.firehose { SAMPLED | FIREHOSE } else { SAMPLED });
     }
     if !decision.retryable {
-        record.state.set_undecided(false);
+        record.state.set_deferred(false);
     }
     if decision.sample && record.state.is_buffered() {
         tail::decided(record, shared);

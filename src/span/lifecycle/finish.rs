@@ -184,7 +184,7 @@ fn finish_last_slow(last: &mut SpanRecord) -> LastHandle {
     if last.data.get_mut().observers.is_some() {
         return LastHandle::IsObserved;
     }
-    if last.state.is_pending() {
+    if last.state.may_be_sampled_later() {
         deferred::finishing(last, stripe);
         tail::finishing(last, stripe);
     }
@@ -358,7 +358,7 @@ pub(in crate::span) fn claim(
     end: Option<i64>,
 ) -> FinishClaim {
     let claim = observer::finishing(span, record, stripe, end);
-    if matches!(claim, FinishClaim::Granted { .. }) && record.state.is_undecided() {
+    if matches!(claim, FinishClaim::Granted { .. }) && record.state.is_deferred() {
         deferred::finishing(record, stripe);
         tail::finishing(record, stripe);
     }
@@ -442,8 +442,8 @@ fn write_out_slow(
         }
         return write_out_at(data, stripe, ids, state, end);
     }
-    let undecided = if state.is_undecided() { count_undecided(stripe, state) } else { None };
-    write_out_at(data, stripe, ids, undecided.as_ref().unwrap_or(state), end)
+    let deferred = if state.is_deferred() { count_deferred(stripe, state) } else { None };
+    write_out_at(data, stripe, ids, deferred.as_ref().unwrap_or(state), end)
 }
 
 /// Adds the members of other vendors in `tracestate` as a tag, from which OTLP's field is made,
@@ -462,12 +462,12 @@ fn add_tracestate_tag(data: &mut SpanData) {
 /// The name by which servers know the tag when they translate Thrift and OTLP.
 const TRACESTATE_TAG: &str = "w3c.tracestate";
 
-/// Counts a span that is finished without a decision, and returns a copy of the trace's state that
-/// is counted: other threads may decide at this very moment.
+/// Counts a span that is finished while the decision is deferred, and returns a copy of the trace's state
+/// that is counted: other threads may decide at this very moment.
 #[cold]
 #[inline(never)]
-fn count_undecided(stripe: &Stripe, state: &TraceState) -> Option<TraceState> {
-    let state = Some(state.frozen()).filter(TraceState::is_undecided)?;
-    stripe.count_undecided(state.is_sampled());
+fn count_deferred(stripe: &Stripe, state: &TraceState) -> Option<TraceState> {
+    let state = Some(state.frozen()).filter(TraceState::is_deferred)?;
+    stripe.count_deferred(state.is_sampled());
     Some(state)
 }

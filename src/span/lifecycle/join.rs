@@ -158,17 +158,17 @@ fn decided_flags(
     let draft = &mut record.data.get_mut().draft;
     let mut sampler_tags = SpanTags::default();
     let by_id = if !needs_decision || shared.sampling.may_defer {
-        // A sampler that may defer is called once the span exists.
+        // No flags and no tags yet: a sampler that may defer is called once the span exists.
         ById::No
     } else if !shared.sampling.decides_by_id {
-        ById::Undecided
+        ById::CallSampler
     } else {
         shared.sampling.sampler.decide_by_id(record.ids.trace).outcome()
     };
     let (mut flags, tags) = match by_id {
         ById::No => (0, Tags::None),
         ById::Yes(tags) => (SAMPLED, Tags::Short(tags)),
-        ById::Undecided => {
+        ById::CallSampler => {
             let decision = decide(shared, record.ids.trace, &draft.name, &mut sampler_tags);
             (flags_of(decision), Tags::OfSampler(&mut sampler_tags))
         }

@@ -5,7 +5,7 @@
 //! | unstarted | [`UnstartedSpan`]: a record with one handle; not counted | `Tracer::span` | any live state, by [`start`]; nothing, if the builder is dropped |
 //! | non-recording | ids, a name and perhaps the state of its trace, but no record; counted as started | first span of a trace that is not sampled | *unsampled* or *sampled*, once it is shared and its trace is recorded; finished |
 //! | unsampled | a record; tags and logs are dropped, a clock is not read | a trace that is not sampled | *sampled*, by [`priority`] or `retain_trace`; finished |
-//! | undecided | a record that keeps tags and logs; bit `UNDECIDED` | a sampler that [defers](deferred) its decision | *sampled* or *unsampled*, at the latest by its end |
+//! | deferred | a record that keeps tags and logs; bit `DEFERRED` | a sampler that [defers](deferred) its decision | *sampled* or *unsampled*, at the latest by its end |
 //! | buffered | a record that keeps tags and logs; bits `BUFFERED`, `TRACKED` | [tail sampling](tail) of a trace that is not sampled | *sampled*, with the whole trace, for an error, a long duration or on request; finished into the buffer |
 //! | sampled | a record that keeps tags and logs; bit `SAMPLED` | the sampler, or one of the above | *unsampled*, by a priority of 0; finished |
 //! | finished | a record, for those who still have a handle; what is called on it is misuse | [`finish`] | the pool, with its last handle |

@@ -29,7 +29,7 @@ pub(super) fn set_priority(record: &SpanRecord, shared: &SpanShared, value: TagV
         drop(data);
         return shared.report_misuse("set_tag");
     }
-    record.state.set_undecided(false);
+    record.state.set_deferred(false);
     if !force {
         // Both bits: a trace with the debug bit would still be recorded downstream.
         record.state.remove(SAMPLED | DEBUG);

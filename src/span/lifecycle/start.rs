@@ -40,7 +40,7 @@ pub(crate) fn plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) ->
             name => root(stripe, trace_id, name, 0, Tags::None),
         },
         ById::Yes(tags) => root(stripe, trace_id, name.into(), SAMPLED, Tags::Short(tags)),
-        ById::Undecided => decided_by_call(stripe, trace_id, name.into()),
+        ById::CallSampler => decided_by_call(stripe, trace_id, name.into()),
     }
 }
 
@@ -69,7 +69,7 @@ fn observed(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
     match stripe.sampling.sampler.decide_by_id(trace_id).outcome() {
         ById::No => root_of::<true>(stripe, trace_id, name, 0, Tags::None),
         ById::Yes(tags) => root_of::<true>(stripe, trace_id, name, SAMPLED, Tags::Short(tags)),
-        ById::Undecided => observed_by_call(stripe, trace_id, name),
+        ById::CallSampler => observed_by_call(stripe, trace_id, name),
     }
 }
 

@@ -327,7 +327,7 @@ impl Span {
             if matches!(data.start(), Start::Unknown) {
                 data.start_at(stripe, now);
             }
-            state.set_undecided(false);
+            state.set_deferred(false);
             state.force(SAMPLED, now);
         }
         data.mark(Reason::Forced, stripe);

@@ -12,7 +12,7 @@ pub(crate) const DEBUG: u8 = 2;
 pub(crate) const FIREHOSE: u8 = 8;
 
 /// The sampler will be called again. Not one of the flags that leave the process.
-const UNDECIDED: u32 = 0x100;
+const DEFERRED: u32 = 0x100;
 
 /// Spans of the trace take the slow path: observers are notified, or the sampler is called, on each change.
 const SLOW_PATH: u32 = 0x200;
@@ -28,13 +28,13 @@ const TRACKED: u32 = 0x800;
 const OBSERVED: u32 = 0x1000;
 
 /// Tags and logs are recorded if any of these bits is set.
-const RECORDING: u32 = SAMPLED as u32 | UNDECIDED | BUFFERED;
+const RECORDING: u32 = SAMPLED as u32 | DEFERRED | BUFFERED;
 
 /// Calls on its spans may yet decide on the trace.
-const PENDING: u32 = UNDECIDED | BUFFERED;
+const MAY_BE_SAMPLED_LATER: u32 = DEFERRED | BUFFERED;
 
 /// Spans of the trace do not start, change and end on the fast path.
-const ON_SLOW_PATH: u32 = PENDING | SLOW_PATH | TRACKED;
+const ON_SLOW_PATH: u32 = MAY_BE_SAMPLED_LATER | SLOW_PATH | TRACKED;
 
 /// Spans of the trace do not end on the fast path.
 const SLOW_END: u32 = ON_SLOW_PATH | OBSERVED;
@@ -169,8 +169,8 @@ impl TraceState {
 
     /// Returns whether the sampler is to be called again.
     #[inline]
-    pub(crate) fn is_undecided(&self) -> bool {
-        self.bits() & UNDECIDED != 0
+    pub(crate) fn is_deferred(&self) -> bool {
+        self.bits() & DEFERRED != 0
     }
 
     /// Returns whether calls on its spans need more than the fast path: the sampler is to be called
@@ -189,8 +189,8 @@ impl TraceState {
 
     /// Returns whether calls on its spans may yet decide on the trace.
     #[inline]
-    pub(crate) fn is_pending(&self) -> bool {
-        self.bits() & PENDING != 0
+    pub(crate) fn may_be_sampled_later(&self) -> bool {
+        self.bits() & MAY_BE_SAMPLED_LATER != 0
     }
 
     /// Returns whether its spans are buffered when they are finished, unless they are sampled.
@@ -215,7 +215,9 @@ impl TraceState {
     /// Has no spans buffered any more, as it is sampled now, whatever a sampler would say. False if they
     /// were not buffered.
     pub(crate) fn release(&self) -> bool {
-        let sampled = |bits| (bits & BUFFERED != 0).then_some(with_added(bits & !PENDING, SAMPLED));
+        let sampled = |bits| {
+            (bits & BUFFERED != 0).then_some(with_added(bits & !MAY_BE_SAMPLED_LATER, SAMPLED))
+        };
         self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sampled).is_ok()
     }
 
@@ -227,7 +229,7 @@ impl TraceState {
     /// Returns whether the trace is sampled, as far as that is decided.
     pub(crate) fn sampled(&self) -> Sampled {
         match self.bits() {
-            bits if bits & UNDECIDED != 0 => Sampled::Delayed,
+            bits if bits & DEFERRED != 0 => Sampled::Deferred,
             bits if bits & u32::from(SAMPLED) != 0 => Sampled::Yes,
             _ => Sampled::No,
         }
@@ -243,11 +245,11 @@ impl TraceState {
     }
 
     /// Sets whether the sampler is to be called again.
-    pub(crate) fn set_undecided(&self, undecided: bool) {
-        if undecided {
-            self.bits.fetch_or(UNDECIDED, Ordering::Relaxed);
+    pub(crate) fn set_deferred(&self, deferred: bool) {
+        if deferred {
+            self.bits.fetch_or(DEFERRED, Ordering::Relaxed);
         } else {
-            self.bits.fetch_and(!UNDECIDED, Ordering::Relaxed);
+            self.bits.fetch_and(!DEFERRED, Ordering::Relaxed);
         }
     }
 
@@ -286,5 +288,5 @@ pub(crate) enum Sampled {
     Yes,
     No,
     /// The sampler has deferred the decision.
-    Delayed,
+    Deferred,
 }

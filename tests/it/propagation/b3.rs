@@ -43,7 +43,7 @@ const TRACE: &str = "80f198ee56343ba864fe8b2a57d3eff7";
 const SPAN: &str = "e457b5a2e4d86bd1";
 
 /// Ids without a decision, in each form.
-const UNDECIDED: [&[(&str, &str)]; 4] = [
+const WITHOUT_DECISION: [&[(&str, &str)]; 4] = [
     &[("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN)],
     &[("X-B3-TraceId", TRACE), ("X-B3-SpanId", SPAN), ("X-B3-Sampled", "")],
     &[("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN), ("x-b3-flags", "0")],
@@ -59,7 +59,7 @@ fn ids_without_a_decision_leave_it_to_the_sampler_in_the_same_trace() {
         let marked = TagMatchingSampler::new("tenant").matching("acme");
         Box::new(PrioritySampler::new().then(marked).build().unwrap())
     };
-    for headers in UNDECIDED {
+    for headers in WITHOUT_DECISION {
         for (sampler, sampled) in [(always, true), (never, false), (defers, true)] {
             for format in [
                 Box::new(B3Format::default()) as Box<dyn Format>,
@@ -96,14 +96,14 @@ fn what_a_context_leaves_open_does_not_concern_a_span_with_another_parent() {
     let format = B3Format::default();
     let builder = builder(format).sampler(ConstSampler::new(true)).null_reporter();
     let (tracer, _closer) = builder.build().unwrap();
-    let undecided = read(&tracer, UNDECIDED[0]).unwrap();
+    let without_decision = read(&tracer, WITHOUT_DECISION[0]).unwrap();
     let refused = read(&tracer, &[("b3", "1-2-0")]).unwrap();
     let parent = tracer.span("parent").child_of(&refused).start();
     for span in [
-        tracer.span("op").follows_from(&undecided).child_of(&parent),
-        tracer.span("op").follows_from(&undecided).child_of(&refused),
-        tracer.span("op").child_of(&refused).follows_from(&undecided),
-        tracer.span("op").child_of(&undecided).self_reference(&refused),
+        tracer.span("op").follows_from(&without_decision).child_of(&parent),
+        tracer.span("op").follows_from(&without_decision).child_of(&refused),
+        tracer.span("op").child_of(&refused).follows_from(&without_decision),
+        tracer.span("op").child_of(&without_decision).self_reference(&refused),
     ] {
         let span = span.start();
         assert!(!span.is_sampled() && !parent.is_sampled());
@@ -120,7 +120,7 @@ fn a_trace_without_a_decision_is_retained_if_it_errs() {
         .in_memory(&memory)
         .build()
         .unwrap();
-    let span = tracer.span("serve").child_of(read(&tracer, UNDECIDED[0]).ok()).start();
+    let span = tracer.span("serve").child_of(read(&tracer, WITHOUT_DECISION[0]).ok()).start();
     tracer.span("query").child_of(&span).start().finish();
     span.set_tag("error", true).finish();
     assert_eq!(memory.len(), 2);
@@ -136,7 +136,7 @@ fn what_nobody_decided_about_is_handed_on_without_a_decision() {
         Box::new(W3cFormat::default()),
     ]);
     let (tracer, _closer) = tracer(all);
-    for headers in UNDECIDED {
+    for headers in WITHOUT_DECISION {
         let context = read(&tracer, headers).unwrap();
         let written = injected(&tracer, &context);
         let expected = [

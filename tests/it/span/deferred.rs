@@ -1,4 +1,4 @@
-//! Decisions that are put off until a span has its tag or its name.
+//! Decisions that are deferred until a span has its tag or its name.
 
 use std::collections::HashMap;
 

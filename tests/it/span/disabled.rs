@@ -78,7 +78,7 @@ fn the_callers_context_is_passed_on_unchanged_in_every_format() {
     let jaeger = format!("{TRACE}:00f067aa0ba902b7:00000000000000aa:b");
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-03");
     let single = format!("{TRACE}-00f067aa0ba902b7-d-00000000000000aa");
-    let undecided = format!("{TRACE}-00f067aa0ba902b7");
+    let without_decision = format!("{TRACE}-00f067aa0ba902b7");
     type Case<'c> = (&'c [&'c str], &'c [(&'c str, &'c str)]);
     let cases: [Case<'_>; 12] = [
         (&["jaeger"], &[("uber-trace-id", &jaeger), ("uberctx-k", "a%20b"), ("uberctx-l", "%2B")]),
@@ -113,7 +113,7 @@ fn the_callers_context_is_passed_on_unchanged_in_every_format() {
         (&["b3"], &[("x-b3-traceid", TRACE), ("x-b3-spanid", "00f067aa0ba902b7")]),
         (&["b3"], &[("x-b3-sampled", "0")]),
         (&["b3-single"], &[("b3", &single), ("baggage-k", "v")]),
-        (&["b3-single"], &[("b3", &undecided)]),
+        (&["b3-single"], &[("b3", &without_decision)]),
         (
             &["jaeger", "w3c", "b3", "b3-single"],
             &[
@@ -163,9 +163,9 @@ fn what_came_in_one_format_goes_on_in_all_that_have_a_place_for_it() {
         assert_eq!(names, expected, "{name}");
     }
     // Not sampled would be a decision, which nobody has made.
-    let undecided = headers(&[("x-b3-spanid", "000000000000000b"), ("x-b3-traceid", TRACE)]);
-    for (name, written) in onward(&tracer, &undecided) {
-        assert_eq!(written, undecided, "{name}");
+    let without_decision = headers(&[("x-b3-spanid", "000000000000000b"), ("x-b3-traceid", TRACE)]);
+    for (name, written) in onward(&tracer, &without_decision) {
+        assert_eq!(written, without_decision, "{name}");
     }
 }
 

@@ -61,7 +61,7 @@ deviations! {
     ANY_PRIORITY: "18.16", "any number is a priority, whatever its place";
     NO_DEBUG_WITHOUT_SAMPLING: "18.17", "a priority of zero clears the debug bit too";
     FLAGS_STAND: "18.26", "no sampler is asked about hand-made contexts and self-references";
-    DELAYED_APART: "18.15", "a trace whose decision is put off is not counted as not sampled";
+    DELAYED_APART: "18.15", "a trace whose decision is deferred is not counted as not sampled";
     JOINED_APART: "18.22", "spans that join one remote context share no state";
     SELF_WITH_IDS: "18.3", "a self-reference to a context without ids is none";
     SAMPLER_TAGS_RETAINED: "start-tags", "the sampler's tags stay, however many a span starts with";
