@@ -85,7 +85,7 @@ impl PreparedSpan {
     pub(crate) fn new(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Self {
         let mut record = record::take();
         let data = record.data.get_mut();
-        data.draft.begin(name);
+        data.draft.set_first_name(name);
         data.start_now(stripe);
         Self {
             stripe: Arc::clone(stripe),

@@ -64,7 +64,7 @@ impl SpanDraft {
     /// Sets the name of a new span. A cleared draft has no name that is to be dropped, which the compiler
     /// does not know.
     #[inline(always)]
-    pub(crate) fn begin(&mut self, name: Cow<'static, str>) {
+    pub(crate) fn set_first_name(&mut self, name: Cow<'static, str>) {
         mem::forget(mem::replace(&mut self.name, name));
     }
 

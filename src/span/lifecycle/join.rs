@@ -60,12 +60,12 @@ pub(super) fn flags_of(decision: Decision) -> u8 {
 
 /// Begins a trace, perhaps with the debug id and decision of a context without a trace.
 #[inline]
-pub(super) fn trace(
+pub(super) fn begin_trace(
     record: &mut SpanRecord,
     shared: &SpanShared,
     from: Option<&SamplingRequest>,
 ) -> SpanOrigin {
-    record.begin_state(0);
+    record.reset_state(0);
     let low = shared.ids.next();
     record.ids.set(TraceId::new(shared.ids.next_high(), low), SpanId::new(low), SpanId::NONE);
     let decision = from.and_then(|from| from.decision_for_new_trace);
@@ -75,10 +75,10 @@ pub(super) fn trace(
     SpanOrigin::Trace
 }
 
-/// Decides on a trace that the span has joined, if there is no decision, or debugging is requested.
+/// Decides on a trace that the span has joined: by the sampler if there is no decision, and by a debug id.
 #[cold]
 #[inline(never)]
-pub(super) fn decide_on_joined(
+pub(super) fn decide_missing_or_debug(
     record: &mut SpanRecord,
     shared: &SpanShared,
     request: &mut SamplingRequest,
@@ -89,10 +89,10 @@ pub(super) fn decide_on_joined(
     record.state.add(flags);
 }
 
-/// Calls a sampler that decides about joined traces. Its decision replaces the caller's.
+/// Calls a sampler that decides about joined traces: its decision overrides the caller's.
 #[cold]
 #[inline(never)]
-pub(super) fn decide_on_join(record: &mut SpanRecord, shared: &SpanShared) {
+pub(super) fn let_sampler_override(record: &mut SpanRecord, shared: &SpanShared) {
     let flags = record.state.flags();
     let parent = ParentDecision::new(flags & SAMPLED != 0, flags & DEBUG != 0);
     let draft = &mut record.data.get_mut().draft;
@@ -125,7 +125,7 @@ pub(super) fn disabled(
     caller: Option<SpanContext>,
 ) {
     discard_tags(record);
-    record.begin_state(0);
+    record.reset_state(0);
     record.ids.span = SpanId::NONE;
     record.set_caller(caller.map_or_else(|| Arc::clone(without_caller), Arc::new));
 }
@@ -212,7 +212,7 @@ pub(super) fn in_fork(record: &mut SpanRecord, shared: &SpanShared, joins: bool)
         record.ids.span = SpanId::new(id);
         return SpanOrigin::Joined;
     }
-    record.begin_state(0);
+    record.reset_state(0);
     let high = if shared.ids.are_wide { id::system_63() } else { 0 };
     record.ids.set(TraceId::new(high, id), SpanId::new(id), SpanId::NONE);
     SpanOrigin::Trace
@@ -244,30 +244,31 @@ fn serves(record: &mut SpanRecord, tags: Option<List<'_>>, max: usize) -> bool {
     kind.is_some_and(|tag| [server, cut].map(ValueView::Str).contains(&tag.value))
 }
 
-/// Sets the start to now, if the span is recorded. Done last, so that starting it is not part of
-/// it.
+/// Marks the span as started, now if it is recorded. Done last, so that the span's duration excludes its
+/// own start-up.
 #[inline(always)]
-pub(super) fn begin(record: &mut SpanRecord, shared: &SpanShared, counts: &SampledCounters) {
+pub(super) fn mark_started(record: &mut SpanRecord, shared: &SpanShared, counts: &SampledCounters) {
     if record.state.is_recording() {
-        start_recording(record, shared);
-        record.data.get_mut().begin(counts, Sampled::Yes);
+        start_clock(record, shared);
+        record.data.get_mut().mark_started(counts, Sampled::Yes);
     } else {
         discard_tags(record);
-        record.data.get_mut().begin(counts, Sampled::No);
+        record.data.get_mut().mark_started(counts, Sampled::No);
     }
 }
 
 /// Sets the start of a recorded span to now; discards the tags of any other.
-pub(super) fn recording(record: &mut SpanRecord, shared: &SpanShared) {
+pub(super) fn start_clock_if_recording(record: &mut SpanRecord, shared: &SpanShared) {
     if record.state.is_recording() {
-        start_recording(record, shared);
+        start_clock(record, shared);
     } else {
         discard_tags(record);
     }
 }
 
+/// Sets the start of a span to now, unless it was given, and encodes the ids.
 #[inline(always)]
-fn start_recording(record: &mut SpanRecord, shared: &SpanShared) {
+fn start_clock(record: &mut SpanRecord, shared: &SpanShared) {
     record.ids.encode();
     let data = record.data.get_mut();
     if matches!(data.start(), Start::Unknown) {
@@ -296,15 +297,11 @@ pub(super) fn is_first_in_process(
     record.ids.parent == SpanId::NONE || serves(record, tags, max)
 }
 
-/// Lets an observed span begin: observers may keep handles on it, and want to know how long
-/// it takes even if it is not recorded.
+/// Sets the start of an observed span to now: observers may keep handles on it, and want to know how
+/// long it takes even if it is not recorded.
 #[cold]
-pub(super) fn observed(record: &mut SpanRecord, shared: &SpanShared) {
-    record.ids.encode();
-    let data = record.data.get_mut();
-    if matches!(data.start(), Start::Unknown) {
-        data.start_now(shared);
-    }
+pub(super) fn start_clock_of_observed(record: &mut SpanRecord, shared: &SpanShared) {
+    start_clock(record, shared);
 }
 
 /// Uses a context as the span's own.
@@ -316,7 +313,7 @@ pub(super) fn as_itself(record: &mut SpanRecord, itself: SpanContext) -> SpanOri
     record.set_baggage(itself.baggage);
     match itself.state {
         Some(state) => record.join_state(state),
-        None => record.begin_state(itself.flags),
+        None => record.reset_state(itself.flags),
     }
     SpanOrigin::Joined
 }

@@ -36,4 +36,4 @@ pub(super) mod tail;
 pub(super) mod unstarted_tags;
 mod write;
 
-pub(crate) use self::start::plain as start_plain;
+pub(crate) use self::start::start_plain;

@@ -28,15 +28,15 @@ impl<'a> UnstartedSpan<'a> {
         }
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
-        record.begin(stripe);
+        record.set_tracer(stripe);
         let span_origin = if joins {
             draw_id(record, stripe);
             SpanOrigin::Joined
         } else {
-            join::trace(record, stripe, None)
+            join::begin_trace(record, stripe, None)
         };
         let retained = (!record.state.is_recording()).then(|| record::copy_of(record));
-        join::begin(record, stripe, stripe.started(span_origin));
+        join::mark_started(record, stripe, stripe.started(span_origin));
         (Span::recorded(owned.into_shared()), retained)
     }
 

@@ -1,4 +1,4 @@
-//! The start of a span: what its builder has noted becomes a span that has begun.
+//! The start of a span: what its builder has stored becomes a live span.
 //!
 //! Most spans have a name and perhaps a parent and tags, and no callbacks. All others take
 //! [`UnstartedSpan::start_slow`], which applies in order: tail sampling · the sampler that defers ·
@@ -29,7 +29,7 @@ use crate::tags::SAMPLING_PRIORITY;
 /// Starts a span that has only a name, the most frequent case: moving a builder costs more than
 /// such a span.
 #[inline]
-pub(crate) fn plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> Span {
+pub(crate) fn start_plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> Span {
     if active::is_any_active() || stripe.start.by_name != StartPath::Fast || stripe.is_forked() {
         return built(stripe, name.into());
     }
@@ -124,18 +124,18 @@ fn root_of<const IS_OBSERVED: bool>(
 ) -> Span {
     let mut owned = record::take();
     let record = &mut *owned;
-    record.begin(stripe);
-    record.begin_own_state(flags);
+    record.set_tracer(stripe);
+    record.reset_own_state(flags);
     record.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
     let data = record.data.get_mut();
-    data.draft.begin(name);
+    data.draft.set_first_name(name);
     let counts = stripe.started(SpanOrigin::Trace);
     if flags == 0 {
         if IS_OBSERVED {
             observer::observe_finish(record, stripe);
             record.data.get_mut().start_now(stripe);
         }
-        record.data.get_mut().begin(counts, Sampled::No);
+        record.data.get_mut().mark_started(counts, Sampled::No);
     } else {
         let count = tags.append_to(&mut data.draft.tags);
         data.draft.set_tag_count(count);
@@ -145,7 +145,7 @@ fn root_of<const IS_OBSERVED: bool>(
         record.ids.encode_all();
         let data = record.data.get_mut();
         data.start_now(stripe);
-        data.begin(counts, Sampled::Yes);
+        data.mark_started(counts, Sampled::Yes);
     }
     Span::recorded(owned.into_shared())
 }
@@ -174,7 +174,7 @@ impl<'a> UnstartedSpan<'a> {
     #[inline(always)]
     pub(in crate::span) fn new(stripe: &'a Arc<Stripe>, name: Cow<'static, str>) -> Self {
         let mut record = record::take();
-        record.data.get_mut().draft.begin(name);
+        record.data.get_mut().draft.set_first_name(name);
         Self {
             stripe,
             record,
@@ -253,9 +253,9 @@ impl<'a> UnstartedSpan<'a> {
         }
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
-        record.begin(stripe);
+        record.set_tracer(stripe);
         let span_origin = begin_or_join(record, stripe, joins);
-        join::begin(record, stripe, stripe.started(span_origin));
+        join::mark_started(record, stripe, stripe.started(span_origin));
         Span::recorded(owned.into_shared())
     }
 
@@ -284,7 +284,7 @@ impl<'a> UnstartedSpan<'a> {
         } else if self.stripe.start.by_builder == StartPath::Observed && !self.has_extras {
             self.start_observed()
         } else {
-            self.start_with_hooks()
+            self.start_full()
         }
     }
 
@@ -293,7 +293,7 @@ impl<'a> UnstartedSpan<'a> {
     fn start_observed(self) -> Span {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
-        record.begin(stripe);
+        record.set_tracer(stripe);
         let has_tags = record.data.get_mut().draft.tag_count() > 0;
         let span_origin = begin_or_join(record, stripe, joins);
         if joins && stripe.start.counts_first_spans {
@@ -307,23 +307,24 @@ impl<'a> UnstartedSpan<'a> {
         if is_unknown && !record.state.is_recording() {
             record.data.get_mut().start_now(stripe);
         }
-        join::begin(record, stripe, stripe.started(span_origin));
+        join::mark_started(record, stripe, stripe.started(span_origin));
         Span::recorded(owned.into_shared())
     }
 
-    fn start_with_hooks(self) -> Span {
+    /// Starts a span with everything that a start can have: extras, callbacks, metrics, tail sampling.
+    fn start_full(self) -> Span {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
         let extras = record.data.get_mut().take_start_extras();
-        record.begin(stripe);
+        record.set_tracer(stripe);
         let has_observers = !stripe.hooks.is_empty();
         let mut start_tags = StartTags::default();
         if stripe.hooks.want_tags() {
             start_tags = StartTags::take(&mut record.data.get_mut().draft);
         }
         let (span_origin, sampled) = {
-            let beginning = Beginning::of(record);
-            let record = &mut *beginning.0;
+            let guard = StartGuard::of(record);
+            let record = &mut *guard.0;
             let mut request = extras.request;
             let (span_origin, needs_decision) = match extras.itself {
                 Some(itself) => (join::as_itself(record, itself), false),
@@ -337,17 +338,17 @@ impl<'a> UnstartedSpan<'a> {
                         && request.is_empty()
                         && !record.shares_state()
                     {
-                        join::decide_on_join(record, stripe);
+                        join::let_sampler_override(record, stripe);
                     }
                     if !request.is_empty() {
-                        join::decide_on_joined(record, stripe, &mut request);
+                        join::decide_missing_or_debug(record, stripe, &mut request);
                     }
                     (SpanOrigin::Joined, request.lacks_decision)
                 }
                 None => {
                     request.throttle(stripe, &record.data.get_mut().draft.name, 0);
                     (
-                        join::trace(record, stripe, Some(&request)),
+                        join::begin_trace(record, stripe, Some(&request)),
                         request.decision_for_new_trace.is_none(),
                     )
                 }
@@ -365,7 +366,7 @@ impl<'a> UnstartedSpan<'a> {
             }
             if has_observers {
                 observer::observe_finish(record, stripe);
-                join::observed(record, stripe);
+                join::start_clock_of_observed(record, stripe);
             }
             if let Some(value) = extras.priority {
                 let before = start_tags.before_last(&record.data.get_mut().draft);
@@ -385,11 +386,11 @@ impl<'a> UnstartedSpan<'a> {
                 stripe.count_first(sampled);
             }
             if !has_observers {
-                join::recording(record, stripe);
+                join::start_clock_if_recording(record, stripe);
             }
             (span_origin, sampled)
         };
-        record.data.get_mut().begin(stripe.started(span_origin), sampled);
+        record.data.get_mut().mark_started(stripe.started(span_origin), sampled);
         if stripe.sampling.tail_sampler.is_some() {
             tail::started(record, stripe);
         }
@@ -405,14 +406,14 @@ impl<'a> UnstartedSpan<'a> {
         let Self { stripe, record: mut owned, parent_kind, .. } = self;
         let record = &mut *owned;
         let extras = record.data.get_mut().take_start_extras();
-        record.begin(stripe);
+        record.set_tracer(stripe);
         let is_below = parent_kind != ParentKind::None;
         let parent = is_below.then(|| join::parent_context(record, extras.request));
         if let Some(without_caller) = &stripe.disabled {
             join::disabled(record, without_caller, extras.itself.or(parent));
         }
         let span_origin = if is_below { SpanOrigin::Joined } else { SpanOrigin::Trace };
-        record.data.get_mut().begin(stripe.started(span_origin), Sampled::No);
+        record.data.get_mut().mark_started(stripe.started(span_origin), Sampled::No);
         Span::recorded(owned.into_shared())
     }
 
@@ -422,12 +423,12 @@ impl<'a> UnstartedSpan<'a> {
         let record = &mut *owned;
         let extras = record.data.get_mut().take_start_extras();
         stripe.close_in_fork();
-        record.begin(stripe);
+        record.set_tracer(stripe);
         let span_origin = match extras.itself {
             Some(itself) => join::as_itself(record, itself),
             None => join::in_fork(record, stripe, joins),
         };
-        join::begin(record, stripe, stripe.started(span_origin));
+        join::mark_started(record, stripe, stripe.started(span_origin));
         Span::recorded(owned.into_shared())
     }
 }
@@ -461,22 +462,22 @@ fn begin_or_join(record: &mut SpanRecord, stripe: &Stripe, joins: bool) -> SpanO
         draw_id(record, stripe);
         SpanOrigin::Joined
     } else {
-        join::trace(record, stripe, None)
+        join::begin_trace(record, stripe, None)
     }
 }
 
-/// A record that becomes a span, and is written to as if it were one. If a user callback panics
-/// meanwhile there was none.
-struct Beginning<'r>(&'r mut SpanRecord);
+/// A record that is being started, and is written to as if it were a span. If a user callback panics
+/// meanwhile, there was none.
+struct StartGuard<'r>(&'r mut SpanRecord);
 
-impl<'r> Beginning<'r> {
+impl<'r> StartGuard<'r> {
     fn of(record: &'r mut SpanRecord) -> Self {
         record.data.get_mut().finished = false;
         Self(record)
     }
 }
 
-impl Drop for Beginning<'_> {
+impl Drop for StartGuard<'_> {
     fn drop(&mut self) {
         self.0.data.get_mut().finished = true;
     }

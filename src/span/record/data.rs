@@ -36,10 +36,10 @@ pub(crate) struct SpanData {
 }
 
 impl SpanData {
-    /// Marks the span as begun. Done last, as a sampler, a clock or a generator of ids may panic
-    /// before: then there was no span, and dropping the record does not finish one.
+    /// Counts the span and marks it as started. Done last, as a sampler, a clock or a generator of ids may
+    /// panic before: then there was no span, and dropping the record does not finish one.
     #[inline]
-    pub(in crate::span) fn begin(&mut self, counts: &SampledCounters, sampled: Sampled) {
+    pub(in crate::span) fn mark_started(&mut self, counts: &SampledCounters, sampled: Sampled) {
         counts.add(sampled);
         self.finished = false;
     }

@@ -13,7 +13,7 @@ use crate::span::tag::TagValue;
 /// The fields that few spans use, allocated once for each record that needs one of them.
 #[derive(Debug, Default)]
 pub(in crate::span) struct SpanExtras {
-    /// What the builder has noted, until the span begins.
+    /// What the builder has stored, until the span starts.
     pub(in crate::span) start: Option<Box<StartExtras>>,
     /// The end that was set in advance, in nanoseconds since the Unix epoch.
     pub(super) finish_wall: Option<i64>,

@@ -180,7 +180,7 @@ impl NonRecording {
         let mut owned = pool::take();
         let record = &mut *owned;
         record.stripe.clone_from(&self.parts.stripe);
-        record.begin_state(0);
+        record.reset_state(0);
         let state = self.shared_state(|| Arc::clone(&record.state));
         if let Some(state) = state.filter(|state| !Arc::ptr_eq(state, &record.state)) {
             record.join_state(state);

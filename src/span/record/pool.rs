@@ -130,7 +130,7 @@ pub(in crate::span) fn copy_of(record: &mut SpanRecord) -> OwnedRecord {
     }
     let to = copy.data.get_mut();
     to.set_start(from.start());
-    to.draft.begin(from.draft.name.clone());
+    to.draft.set_first_name(from.draft.name.clone());
     to.draft.tags.extend(from.draft.tags.bytes());
     to.draft.set_tag_count(from.draft.tag_count());
     copy

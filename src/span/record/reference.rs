@@ -157,7 +157,7 @@ impl ParentRef<'_> {
                 }
                 match &context.state {
                     Some(state) => record.join_state(Arc::clone(state)),
-                    None => record.begin_state(context.flags),
+                    None => record.reset_state(context.flags),
                 }
             }
         }

@@ -79,29 +79,29 @@ impl SpanRecord {
         lock::wait(&self.data, || self.stripe.as_ref().is_some_and(|stripe| stripe.is_forked()))
     }
 
-    /// Returns whether the trace began in this process with this very span, or another of the same
-    /// id: one that refers to itself shares the state and has no parent.
+    /// Returns whether the span is the first of the trace's local part, or has the id of that one: a span
+    /// that refers to itself shares the state and has no parent.
     pub(in crate::span) fn is_local_root(&self) -> bool {
         self.own.is_none() || self.ids.parent == SpanId::NONE
     }
 
-    /// Begins with a tracer. A pooled record has none that is to be dropped, which the compiler does not
+    /// Sets the tracer. A pooled record has none that is to be dropped, which the compiler does not
     /// know.
     #[inline(always)]
-    pub(in crate::span) fn begin(&mut self, stripe: &Arc<Stripe>) {
+    pub(in crate::span) fn set_tracer(&mut self, stripe: &Arc<Stripe>) {
         mem::forget(self.stripe.replace(Arc::clone(stripe)));
     }
 
-    /// Begins with its own state.
+    /// Resets the record's own state to these flags, and uses it.
     #[inline]
-    pub(crate) fn begin_state(&mut self, flags: u8) {
+    pub(crate) fn reset_state(&mut self, flags: u8) {
         self.leave_state();
-        self.begin_own_state(flags);
+        self.reset_own_state(flags);
     }
 
-    /// Begins with its own state, unless the record has joined another.
+    /// Does the same for a record that uses its own state.
     #[inline]
-    pub(in crate::span) fn begin_own_state(&mut self, flags: u8) {
+    pub(in crate::span) fn reset_own_state(&mut self, flags: u8) {
         if Arc::strong_count(&self.state) == 1 {
             self.state.reset(flags);
         } else {
