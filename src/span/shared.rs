@@ -46,7 +46,7 @@ pub(crate) struct Incidents {
 pub(crate) struct SpanShared {
     pub(crate) clock: TracerClock,
     pub(crate) anchor: Anchor,
-    pub(crate) ids: IdSource,
+    pub(crate) id_source: IdSource,
     pub(crate) sampling: Sampling,
     pub(crate) start: StartPaths,
     pub(crate) options: SpanOptions,
@@ -136,7 +136,7 @@ impl StartPaths {
     /// Works out the paths, of a tracer that is not disabled.
     pub(crate) fn new(
         sampling: &Sampling,
-        ids: &IdSource,
+        id_source: &IdSource,
         hooks: &Hooks,
         options: &SpanOptions,
         has_metrics: bool,
@@ -161,7 +161,7 @@ impl StartPaths {
         Self {
             by_name: if needs_slow_path
                 || may_buffer
-                || ids.generator.is_some()
+                || id_source.generator.is_some()
                 || !sampling.decides_by_id
             {
                 StartPath::Full

@@ -137,18 +137,19 @@ impl TracerBuilder {
         let debug_tag = self.headers.debug;
         let sampling =
             Sampling::new(self.sampler, tail_sampler, self.throttler, debug_tag, &options);
-        let ids = IdSource {
+        let id_source = IdSource {
             generator: self.ids,
             salt: id::seed(),
             are_wide: trace_id_128bit,
             diagnostics: Arc::clone(&diagnostics),
         };
-        let start = StartPaths::new(&sampling, &ids, &hooks, &options, self.metrics.is_some());
+        let start =
+            StartPaths::new(&sampling, &id_source, &hooks, &options, self.metrics.is_some());
         let clock = TracerClock::new(self.clock, &diagnostics);
         let span_shared = Arc::new(SpanShared {
             anchor: Anchor::new(&clock),
             clock,
-            ids,
+            id_source,
             sampling,
             start: if self.disabled { start.all_full() } else { start },
             options,

@@ -145,9 +145,9 @@ impl Ids {
         self.fields.trace_end = 0;
     }
 
-    /// Takes over the parent's ids as the span's own.
+    /// Uses the parent's ids as the span's own: Zipkin's shared span.
     #[cold]
-    pub(crate) fn share(&mut self) {
+    pub(crate) fn use_parent_ids(&mut self) {
         self.set(self.trace, self.parent, self.span);
     }
 

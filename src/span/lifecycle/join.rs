@@ -66,8 +66,8 @@ pub(super) fn begin_trace(
     from: Option<&SamplingRequest>,
 ) -> SpanOrigin {
     record.reset_state(0);
-    let low = shared.ids.next();
-    record.ids.set(TraceId::new(shared.ids.next_high(), low), SpanId::new(low), SpanId::NONE);
+    let low = shared.id_source.next();
+    record.ids.set(TraceId::new(shared.id_source.next_high(), low), SpanId::new(low), SpanId::NONE);
     let decision = from.and_then(|from| from.decision_for_new_trace);
     let debug_id = from.and_then(|from| from.debug_id.as_ref());
     let flags = decided_flags(record, shared, decision.is_none(), debug_id);
@@ -213,7 +213,7 @@ pub(super) fn in_fork(record: &mut SpanRecord, shared: &SpanShared, joins: bool)
         return SpanOrigin::Joined;
     }
     record.reset_state(0);
-    let high = if shared.ids.are_wide { id::system_63() } else { 0 };
+    let high = if shared.id_source.are_wide { id::system_63() } else { 0 };
     record.ids.set(TraceId::new(high, id), SpanId::new(id), SpanId::NONE);
     SpanOrigin::Trace
 }
@@ -228,7 +228,7 @@ pub(super) fn parents_span(
     let is_server = serves(record, tags, shared.options.max_tag_value_length);
     if is_server {
         record.data.get_mut().draft.encode_parent_reference((record.ids.trace, record.ids.parent));
-        record.ids.share();
+        record.ids.use_parent_ids();
     }
     is_server
 }

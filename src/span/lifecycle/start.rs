@@ -33,7 +33,7 @@ pub(crate) fn start_plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str
     if active::is_any_active() || stripe.start.by_name != StartPath::Fast || stripe.is_forked() {
         return built(stripe, name.into());
     }
-    let trace_id = TraceId::new(stripe.ids.next_high(), id::random_id(stripe.ids.salt));
+    let trace_id = TraceId::new(stripe.id_source.next_high(), id::random_id(stripe.id_source.salt));
     match stripe.sampling.sampler.decide_by_id(trace_id).outcome() {
         ById::No => match name.into() {
             Cow::Borrowed(name) => non_recording(stripe, trace_id, name),
@@ -65,7 +65,7 @@ fn built(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
 /// Starts the first span of a trace, of which observers are notified when it is finished.
 #[inline(always)]
 fn observed(stripe: &Arc<Stripe>, name: Cow<'static, str>) -> Span {
-    let trace_id = TraceId::new(stripe.ids.next_high(), id::random_id(stripe.ids.salt));
+    let trace_id = TraceId::new(stripe.id_source.next_high(), id::random_id(stripe.id_source.salt));
     match stripe.sampling.sampler.decide_by_id(trace_id).outcome() {
         ById::No => root_of::<true>(stripe, trace_id, name, 0, Tags::None),
         ById::Yes(tags) => root_of::<true>(stripe, trace_id, name, SAMPLED, Tags::Short(tags)),
@@ -153,7 +153,7 @@ fn root_of<const IS_OBSERVED: bool>(
 /// Draws the id of a span whose trace and parent are in its record.
 #[inline]
 pub(super) fn draw_id(record: &mut SpanRecord, stripe: &Stripe) {
-    record.ids.span = SpanId::new(stripe.ids.next());
+    record.ids.span = SpanId::new(stripe.id_source.next());
 }
 
 /// A span about to be started.
