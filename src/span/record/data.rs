@@ -67,7 +67,7 @@ impl SpanData {
         start.map(|start| *start).unwrap_or_default()
     }
 
-    /// Returns the context that a span of a disabled tracer hands on.
+    /// Returns the context that a span of a disabled tracer forwards.
     pub(super) fn caller(&self) -> Option<Arc<SpanContext>> {
         self.extras.as_ref()?.caller.clone()
     }

@@ -17,7 +17,7 @@ pub(in crate::span) struct SpanExtras {
     pub(in crate::span) start: Option<Box<StartExtras>>,
     /// The end that was set in advance, in nanoseconds since the Unix epoch.
     pub(super) finish_wall: Option<i64>,
-    /// What a span of a disabled tracer hands on, in place of its own context; empty where it
+    /// What a span of a disabled tracer forwards, in place of its own context; empty where it
     /// has no caller.
     pub(super) caller: Option<Arc<SpanContext>>,
     /// The limit of the logs, from the first one that was limited on. The memory is reused.

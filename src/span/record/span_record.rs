@@ -165,12 +165,12 @@ impl SpanRecord {
         }
     }
 
-    /// The context that a span of a disabled tracer hands on in place of its own.
+    /// Returns the context that a span of a disabled tracer forwards in place of its own.
     pub(in crate::span) fn caller(&self) -> Option<Arc<SpanContext>> {
         if self.has_baggage.load(Ordering::Acquire) { self.lock()?.caller() } else { None }
     }
 
-    /// Has the span hand a context on in place of its own.
+    /// Has the span forward a context in place of its own.
     pub(in crate::span) fn set_caller(&mut self, caller: Arc<SpanContext>) {
         let data = self.data.get_mut();
         *self.has_baggage.get_mut() = true;
@@ -179,7 +179,7 @@ impl SpanRecord {
         data.baggage = None;
     }
 
-    /// The value of a baggage item that it hands on.
+    /// Returns the value of a baggage item that it forwards.
     pub(in crate::span) fn baggage_item(&self, key: &str) -> Option<String> {
         match self.caller() {
             Some(caller) => caller.baggage_item(key).map(str::to_owned),
