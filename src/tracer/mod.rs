@@ -179,7 +179,7 @@ impl Tracer {
         OwnedSpan::new(self.start_span(operation))
     }
 
-    /// Notes the start of a span whose parent is not known yet.
+    /// Stores the name and the start time of a span whose parent is not known yet.
     ///
     /// # Examples
     ///

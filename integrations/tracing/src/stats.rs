@@ -21,7 +21,7 @@ pub struct LayerStats {
     pub events_without_span: u64,
     /// Parents given to a span that has ended, or that the layer's filter has turned off.
     pub parents_refused: u64,
-    /// References of `follows_from` that could not be noted. Of those to a span that has ended, or that
+    /// References of `follows_from` that could not be stored. Of those to a span that has ended, or that
     /// the layer's filter has turned off, tracing-subscriber does not tell the layer.
     pub references_lost: u64,
     /// Values of fields whose `Debug`, `Display` or `source` panicked. The field says so.

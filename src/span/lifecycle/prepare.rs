@@ -20,7 +20,7 @@ impl<'a> UnstartedSpan<'a> {
         Self { stripe, record, parent_kind, joins, ignores_active: true, has_extras }
     }
 
-    /// Starts a prepared span, and returns a copy of what was noted if the span is not recorded. Not a part
+    /// Starts a prepared span, and returns a copy of its options if the span is not recorded. Not a part
     /// of [`start`](Self::start), which would take more instructions then.
     pub(in crate::span) fn start_retaining(self) -> (Span, Option<OwnedRecord>) {
         if self.is_slow() {
