@@ -112,6 +112,10 @@ impl<F> JaegerLayerBuilder<F> {
     /// Makes the layer without a filter, for a subscriber that has one for all of its layers. On a bare
     /// registry every span and event of every crate comes to it.
     ///
+    /// A filter for this layer alone belongs into [`filter`](Self::filter). The layer does not know of one put
+    /// around it by `with_filter`: a span made within one that was refused there, and had an explicit
+    /// parent, becomes a child of the span entered before.
+    ///
     /// # Cost
     ///
     /// A filter before a layer makes tracing-subscriber look each span up whenever it is entered, exited
@@ -124,9 +128,8 @@ impl<F> JaegerLayerBuilder<F> {
     /// Makes the layer. It is given to one subscriber.
     ///
     /// A filter of one's own belongs into [`filter`](Self::filter), joined to the default one by
-    /// [`FilterExt::and`](tracing_subscriber::filter::FilterExt::and) where both are wanted. The layer does
-    /// not know of another one put around it by `with_filter`: a span made within one that was refused
-    /// there, and had an explicit parent, becomes a child of the span entered before.
+    /// [`FilterExt::and`](tracing_subscriber::filter::FilterExt::and) where both are wanted, and not around the
+    /// layer: see [`build_unfiltered`](Self::build_unfiltered).
     #[must_use]
     pub fn build<S>(self) -> Filtered<JaegerLayer, F, S>
     where

@@ -60,7 +60,7 @@ impl DefaultFilter {
         let target = metadata.target();
         let name = target.split_once("::").map_or(target, |(name, _)| name);
         let is_on = *metadata.level() <= self.level && !Self::QUIET_CRATES.contains(&name);
-        if !is_on && metadata.is_span() {
+        if !is_on && !metadata.is_event() {
             HAS_REFUSED_SPANS.store(true, Ordering::Relaxed);
         }
         is_on
@@ -68,7 +68,9 @@ impl DefaultFilter {
 }
 
 /// Whether a [`DefaultFilter`] of the process has refused a span: until then, whoever has only this filter
-/// knows of all spans. A place in the source is asked for before its first span is made.
+/// knows of all spans. A place in the source is asked for before its first span is made. What
+/// `tracing::enabled!` asks counts too: tracing-subscriber may still hold that refusal when it makes the
+/// next span.
 static HAS_REFUSED_SPANS: AtomicBool = AtomicBool::new(false);
 
 #[inline]

@@ -75,26 +75,28 @@ pub(crate) struct Table {
     /// The slots, made when they are needed first.
     pages: [OnceLock<Box<Page>>; PAGES],
     /// Spans whose place was taken.
-    others: Mutex<HashMap<u64, Slot>>,
+    others: [Mutex<Others>; OTHER_SHARDS],
     other_count: AtomicUsize,
 }
+
+type Others = HashMap<u64, Slot>;
 
 type Page = [Mutex<Slot>; PAGE_SLOTS];
 
 /// Powers of two.
-const PAGES: usize = 64;
+const PAGES: usize = 256;
 const PAGE_SLOTS: usize = 32;
+const OTHER_SHARDS: usize = 16;
 
 /// Where the number of the thread is in a registry's number. Of other numbers, only the places are less
 /// evenly distributed.
 const THREAD_SHIFT: u32 = 38;
-const MAX_THREADS: u64 = 8_192;
 
 impl Default for Table {
     fn default() -> Self {
         Self {
             pages: [const { OnceLock::new() }; PAGES],
-            others: Mutex::default(),
+            others: array::from_fn(|_| Mutex::default()),
             other_count: AtomicUsize::new(0),
         }
     }
@@ -104,11 +106,11 @@ impl Default for Table {
 /// a thread, the number of the thread above, and then how often the index was used before.
 #[inline]
 fn place(id: u64) -> (usize, usize) {
-    let thread = (id >> THREAD_SHIFT) % MAX_THREADS;
     #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits are used")]
-    let (index, thread) = (id as usize, thread as usize);
-    // Each thread begins with another page.
-    ((index / PAGE_SLOTS + thread) % PAGES, index % PAGE_SLOTS)
+    let (index, thread) = (id as usize, (id >> THREAD_SHIFT) as u8);
+    // The first pages of few threads are far from each other, so that each has many pages of its own.
+    let first = usize::from(thread.reverse_bits());
+    ((index / PAGE_SLOTS + first) % PAGES, index % PAGE_SLOTS)
 }
 
 impl Table {
@@ -122,10 +124,19 @@ impl Table {
     /// Locks the slot of a span, if there is one.
     #[inline]
     pub(crate) fn get(&self, id: u64) -> Option<SlotGuard<'_>> {
-        match self.lock_place(id) {
-            Some(slot) if slot.id == id => Some(MutexGuard::map(slot, |slot| slot)),
-            _ => self.get_other(id),
+        if let Some(slot) = self.lock_place(id)
+            && slot.id == id
+        {
+            return Some(MutexGuard::map(slot, |slot| slot));
         }
+        self.get_other(id)
+    }
+
+    /// Locks the part of the spans without a place that a span is in.
+    fn lock_others(&self, id: u64) -> MutexGuard<'_, Others> {
+        let mixed = id ^ (id >> THREAD_SHIFT);
+        let shard = usize::try_from(mixed % OTHER_SHARDS as u64).unwrap_or(0);
+        self.others[shard].lock()
     }
 
     fn has_others(&self) -> bool {
@@ -137,7 +148,7 @@ impl Table {
         if !self.has_others() {
             return None;
         }
-        MutexGuard::try_map(self.others.lock(), |others| others.get_mut(&id)).ok()
+        MutexGuard::try_map(self.lock_others(id), |others| others.get_mut(&id)).ok()
     }
 
     /// Makes a slot for a span and locks it. What a registry has given the same number before is returned.
@@ -161,12 +172,11 @@ impl Table {
             slot.id = id;
             return (MutexGuard::map(slot, |slot| slot), before);
         }
-        let mut others = self.others.lock();
-        others.insert(id, Slot { id, ..Slot::default() });
-        self.other_count.store(others.len(), Ordering::Release);
-        // It is there.
-        let slot = MutexGuard::map(others, |others| others.entry(id).or_default());
-        (slot, before)
+        let others = self.lock_others(id);
+        // It was removed, if it was there.
+        self.other_count.fetch_add(1, Ordering::Release);
+        let empty = || Slot { id, ..Slot::default() };
+        (MutexGuard::map(others, |others| others.entry(id).or_insert_with(empty)), before)
     }
 
     /// Takes out a span that is only to be ended: moving the rest would cost more than all else.
@@ -187,10 +197,12 @@ impl Table {
 
     /// Takes out what is known of a span.
     pub(crate) fn remove(&self, id: u64) -> Option<Slot> {
-        match self.lock_place(id) {
-            Some(mut slot) if slot.id == id => Some(slot.take()),
-            _ => self.remove_other(id),
+        if let Some(mut slot) = self.lock_place(id)
+            && slot.id == id
+        {
+            return Some(slot.take());
         }
+        self.remove_other(id)
     }
 
     #[inline(never)]
@@ -198,10 +210,14 @@ impl Table {
         if !self.has_others() {
             return None;
         }
-        let mut others = self.others.lock();
-        let removed = others.remove(&id);
-        self.other_count.store(others.len(), Ordering::Release);
-        removed
+        let mut others = self.lock_others(id);
+        let removed = others.remove(&id)?;
+        self.other_count.fetch_sub(1, Ordering::Release);
+        if others.is_empty() {
+            // A burst of spans leaves no memory behind.
+            others.shrink_to_fit();
+        }
+        Some(removed)
     }
 
     fn slots(&self) -> impl Iterator<Item = MutexGuard<'_, Slot>> {
@@ -212,16 +228,20 @@ impl Table {
     /// Counts the spans that the tracer does not know of yet.
     pub(crate) fn pending(&self) -> u64 {
         let is_pending = |slot: &Slot| slot.state == State::Pending;
-        let others = self.others.lock().values().filter(|slot| is_pending(slot)).count();
+        let others =
+            |others: &Mutex<Others>| others.lock().values().filter(|slot| is_pending(slot)).count();
+        let others: usize = self.others.iter().map(others).sum();
         (self.slots().filter(|slot| is_pending(slot)).count() + others) as u64
     }
 
     /// All that is left.
     pub(crate) fn take_all(&self) -> Vec<Slot> {
         let mut all: Vec<_> = self.slots().map(|mut slot| slot.take()).collect();
-        let mut others = self.others.lock();
-        self.other_count.store(0, Ordering::Release);
-        all.extend(mem::take(&mut *others).into_values());
+        for others in &self.others {
+            let others = mem::take(&mut *others.lock());
+            self.other_count.fetch_sub(others.len(), Ordering::Release);
+            all.extend(others.into_values());
+        }
         all
     }
 }
@@ -280,5 +300,15 @@ mod tests {
         assert_eq!(pages.len(), PAGES);
         // How often an index was used before is of no importance.
         assert_eq!(place(1 + (1 << 60)), place(1));
+    }
+
+    #[test]
+    fn spans_of_few_threads_have_places_of_their_own() {
+        for (threads, spans) in [(1, 8_192), (2, 4_096), (8, 1_024), (64, 128), (256, 32)] {
+            let ids = (0..threads)
+                .flat_map(|thread| (0..spans).map(move |n| n + (thread << THREAD_SHIFT)));
+            let places: std::collections::HashSet<_> = ids.map(place).collect();
+            assert_eq!(places.len(), PAGES * PAGE_SLOTS, "{threads} threads");
+        }
     }
 }
