@@ -57,7 +57,7 @@ impl BaggageItem<'_> {
 /// hash it has the last one.
 #[derive(Clone, Debug, Default)]
 struct Index {
-    /// Its seed is random, so that nobody can choose keys that collide. A collision costs a comparison with
+    /// Its seed is random, so that it is hard to choose keys that collide. A collision costs a comparison with
     /// all items, of which a carrier has no more than 180.
     hasher: RandomState,
     positions: HashMap<u64, usize, BuildHasherDefault<IdHasher>>,

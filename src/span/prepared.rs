@@ -22,7 +22,7 @@ use crate::encoding::{ReferenceKind, SpanDraft};
 ///
 /// Its trace is determined when it is [started](Self::start): until then the sampler is not called, the
 /// span has no ids, and it is not part of the [span accounting](crate::Stats). If it is dropped instead,
-/// nothing has happened.
+/// no span was started; a tag value beyond its limit counts as truncated all the same.
 ///
 /// # Cost
 ///
@@ -138,7 +138,7 @@ impl PreparedSpan {
         self
     }
 
-    /// Sets the parent, in place of one that was set before.
+    /// Sets the parent, in place of one that was set before. Its baggage is read now, not at the start.
     pub fn set_parent(&mut self, parent: impl Parent) -> &mut Self {
         if self.parent_kind != ParentKind::None {
             self.remove_parent();

@@ -66,7 +66,7 @@ pub(crate) struct Restrictions {
 
 /// A server's response: a body, or a status with one.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub(crate) enum Response {
     Body(String),
     Full {

@@ -38,6 +38,21 @@ fn all_public_cases_pass_as_reviewed_and_by_the_rules_alone() {
     }
 }
 
+#[test]
+fn each_reviewed_case_is_one_of_its_file() {
+    for Kind { name, .. } in KINDS {
+        let file = public_file(name);
+        let cases = file["cases"].as_array().unwrap();
+        let reviewed = folder().join(format!("ours/{name}_public.json"));
+        let Ok(reviewed) = fs::read_to_string(reviewed) else { continue };
+        let reviewed: Value = serde_json::from_str(&reviewed).unwrap();
+        for case in reviewed.as_object().unwrap().keys() {
+            let count = cases.iter().filter(|known| known["name"] == case.as_str()).count();
+            assert_eq!(count, 1, "{name}: {case}");
+        }
+    }
+}
+
 /// Where a case of a kind has its responses, and the members there that are none, or are shown again.
 const RESPONSES: &[(&str, &[&str], &str)] = &[
     ("datagrams", &["expected"], "content_type method message_type thrift_message"),
