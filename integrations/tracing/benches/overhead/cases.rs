@@ -29,14 +29,14 @@ pub(crate) struct Work {
 }
 
 pub(crate) const WORK: &[Work] = &[
-    Work { name: "root + 3 fields", sampled: true, ceiling: 3_350, run: roots },
-    Work { name: "child + 3 fields", sampled: true, ceiling: 3_480, run: children },
-    Work { name: "child + 3 fields + event", sampled: true, ceiling: 5_130, run: events },
-    Work { name: "not sampled: root + 3 fields", sampled: false, ceiling: 3_020, run: roots },
+    Work { name: "root + 3 fields", sampled: true, ceiling: 3_500, run: roots },
+    Work { name: "child + 3 fields", sampled: true, ceiling: 3_670, run: children },
+    Work { name: "child + 3 fields + event", sampled: true, ceiling: 5_420, run: events },
+    Work { name: "not sampled: root + 3 fields", sampled: false, ceiling: 3_100, run: roots },
     Work {
         name: "not sampled: child + 3 fields + event",
         sampled: false,
-        ceiling: 3_400,
+        ceiling: 3_470,
         run: events,
     },
 ];
