@@ -87,18 +87,26 @@ impl Program {
     }
 }
 
-/// Removes the packages that earlier runs unpacked to build them: cargo takes those of the same version
-/// for the same, and would build the old ones. Its registry of them has no host.
+/// Removes the packages that earlier runs unpacked and built: cargo takes those of the same version for the
+/// same, and would build or use the old ones. Its registry of them has no host.
 fn remove_unpacked_packages() -> io::Result<()> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo")));
-    let Some(Ok(registries)) = home.map(|home| fs::read_dir(home.join("registry/src"))) else {
-        return Ok(());
-    };
-    for registry in registries {
-        let registry = registry?;
-        if registry.file_name().as_encoded_bytes().starts_with(b"-") {
-            fs::remove_dir_all(registry.path())?;
+    if let Some(home) = home {
+        remove_beginning_with(&home.join("registry/src"), "-")?;
+    }
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    remove_beginning_with(&target.join("debug/.fingerprint"), "jaeger-client")
+}
+
+/// Removes the folders in `folder` whose name begins with `prefix`, if there is such a folder.
+fn remove_beginning_with(folder: &Path, prefix: &str) -> io::Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
+            fs::remove_dir_all(entry.path())?;
         }
     }
     Ok(())
