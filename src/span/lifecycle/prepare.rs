@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::join;
-use super::start::{UnstartedSpan, draw_id};
-use crate::span::counters::{SpanOrigin, Stripe};
+use super::start::{UnstartedSpan, begin_or_join};
+use crate::span::counters::Stripe;
 use crate::span::record::{self, OwnedRecord, ParentKind};
 use crate::span::repr::Span;
 
@@ -29,12 +29,7 @@ impl<'a> UnstartedSpan<'a> {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
         record.set_tracer(stripe);
-        let span_origin = if joins {
-            draw_id(record, stripe);
-            SpanOrigin::Joined
-        } else {
-            join::begin_trace(record, stripe, None)
-        };
+        let span_origin = begin_or_join(record, stripe, joins);
         let retained = (!record.state.is_recording()).then(|| record::copy_of(record));
         join::mark_started(record, stripe, stripe.started(span_origin));
         (Span::recorded(owned.into_shared()), retained)

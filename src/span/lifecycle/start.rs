@@ -152,7 +152,7 @@ fn root_of<const IS_OBSERVED: bool>(
 
 /// Draws the id of a span whose trace and parent are in its record.
 #[inline]
-pub(super) fn draw_id(record: &mut SpanRecord, stripe: &Stripe) {
+fn draw_id(record: &mut SpanRecord, stripe: &Stripe) {
     record.ids.span = SpanId::new(stripe.id_source.next());
 }
 
@@ -457,7 +457,7 @@ fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags) {
 
 /// Begins a trace, or joins the one of the parent that the record has inherited from.
 #[inline(always)]
-fn begin_or_join(record: &mut SpanRecord, stripe: &Stripe, joins: bool) -> SpanOrigin {
+pub(super) fn begin_or_join(record: &mut SpanRecord, stripe: &Stripe, joins: bool) -> SpanOrigin {
     if joins {
         draw_id(record, stripe);
         SpanOrigin::Joined
