@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use super::guarded::Guarded;
 use super::{Counter, Instruments, MetricKind, Timer};
 use crate::span::{ObservedSpan, Observer, ObserverInterest, TagValue};
+use crate::tags::{ERROR, SPAN_KIND};
 
 /// Counts and times server spans; the module's table lists the metrics.
 ///
@@ -91,9 +92,6 @@ impl Seen {
         }
     }
 }
-
-const SPAN_KIND: &str = crate::tags::SPAN_KIND;
-const ERROR: &str = crate::tags::ERROR;
 
 /// Status codes by OpenTracing's name, and by OpenTelemetry's.
 const STATUS_CODE: &str = "http.status_code";
