@@ -114,11 +114,8 @@ impl Format for W3cFormat {
         let mut debug_id = None;
         carrier.visit(&mut |key, value| {
             if trace_parent.is(key) {
-                let taken = match parent::canonical(value) {
-                    Some(parsed) => parent.add(key, parsed),
-                    None => parent.add_text(key, value.trim_ascii(), parent::parse),
-                };
-                if let Err(error) = taken {
+                let parse = |text: &[u8]| parent::parse(text.trim_ascii());
+                if let Err(error) = parent.add_canonical(key, value, parent::canonical, parse) {
                     failure.get_or_insert(error);
                 }
             } else if tracestate.is(key) {
