@@ -12,7 +12,7 @@ use cargo_metadata::Package;
 
 use crate::Outcome;
 use crate::members::published;
-use crate::tools::{EXTERNAL_TYPES, HACK, TYPOS};
+use crate::tools::{self, EXTERNAL_TYPES, HACK, TYPOS};
 
 /// Runs the steps whose name contains an argument, or all; those that contain what follows `--except`
 /// are left out. Steps after one that fails still run.
@@ -95,8 +95,7 @@ fn remove_unpacked_packages() -> io::Result<()> {
     if let Some(home) = home {
         remove_beginning_with(&home.join("registry/src"), "-")?;
     }
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let target = tools::target_folder(Path::new("target"));
     remove_beginning_with(&target.join("debug/.fingerprint"), "jaeger-client")
 }
 

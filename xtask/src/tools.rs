@@ -23,12 +23,15 @@ pub(crate) const HACK: Tool =
     Tool { package: "cargo-hack", binary: "cargo-hack", version: "0.6.46" };
 pub(crate) const TYPOS: Tool = Tool { package: "typos-cli", binary: "typos", version: "1.42.3" };
 
+/// Where cargo builds: where the environment says, or in `default`.
+pub(crate) fn target_folder(default: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| default.to_owned(), PathBuf::from)
+}
+
 impl Tool {
     /// The program below the target folder, which is installed first if this version is not there.
     pub(crate) fn installed(&self) -> Outcome<PathBuf> {
-        let target =
-            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-        let root = std::path::absolute(target.join("tools"))?;
+        let root = std::path::absolute(target_folder(Path::new("target")).join("tools"))?;
         let program = root.join("bin").join(self.binary);
         if !self.is_listed(&root) {
             let status = Command::new("cargo")

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::results::Results;
-use crate::{Outcome, callgrind};
+use crate::{Outcome, callgrind, tools};
 
 /// What a program said of one measurement, or why there is none.
 pub(super) type Measured = Result<BTreeMap<String, f64>, String>;
@@ -183,9 +183,8 @@ pub(super) fn workspace() -> &'static Path {
 
 /// Where the peers are built: where the environment says that cargo builds, or below `compare/`.
 fn target_folder() -> PathBuf {
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let folder = folder.and_then(|folder| std::path::absolute(folder).ok());
-    folder.unwrap_or_else(|| workspace().join("target"))
+    let folder = tools::target_folder(&workspace().join("target"));
+    std::path::absolute(&folder).unwrap_or(folder)
 }
 
 /// Builds those that are wanted, and returns those that compile. One that does not is noted, but this
