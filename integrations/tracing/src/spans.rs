@@ -15,7 +15,7 @@ use crate::filter;
 use crate::special::{Specials, Status};
 use crate::stats::Counters;
 use crate::table::{Slot, State, Table};
-use crate::target::{PlainTags, Replace, Replaced, Tags};
+use crate::target::{PlainTags, Replace, Replaced, TagSink, Tags};
 use crate::visit::Visitor;
 
 /// Who disables spans for a layer alone.
@@ -102,16 +102,8 @@ impl Spans {
             prepared.start().into()
         } else {
             let mut span = self.tracer.span(metadata.name()).child_of(parent).start_owned();
-            let counters = &self.counters;
-            if names.special {
-                let target = Tags { span: &mut span, specials: &mut specials };
-                attrs.record(&mut Visitor::new(target, counters));
-            } else {
-                attrs.record(&mut Visitor::new(PlainTags { span: &mut span }, counters));
-            }
-            self.add_place(metadata, |key, value| {
-                span.set_tag(key, value);
-            });
+            self.set_fields(&mut span, attrs, names, &mut specials);
+            self.add_place(metadata, &mut span);
             span.into()
         };
         self.insert(id, |slot| {
@@ -154,38 +146,44 @@ impl Spans {
     ) -> PreparedSpan {
         let metadata = attrs.metadata();
         let mut prepared = self.tracer.prepare_span(metadata.name());
-        let counters = &self.counters;
+        self.set_fields(&mut prepared, attrs, names, specials);
         if names.special {
-            let target = Tags { span: &mut prepared, specials };
-            attrs.record(&mut Visitor::new(target, counters));
             rename(&mut prepared, specials);
-        } else {
-            attrs.record(&mut Visitor::new(PlainTags { span: &mut prepared }, counters));
         }
-        self.add_place(metadata, |key, value| {
-            prepared.set_tag(key, value);
-        });
+        self.add_place(metadata, &mut prepared);
         prepared
     }
 
-    /// Adds the position in the source, and the thread, if requested.
-    fn add_place(
+    /// Sets the fields that a span is made with as its tags, and notes those that mean more.
+    #[inline(always)]
+    fn set_fields(
         &self,
-        metadata: &tracing::Metadata<'_>,
-        mut add: impl FnMut(&'static str, TagValue<'_>),
+        span: &mut impl TagSink,
+        attrs: &Attributes<'_>,
+        names: Names,
+        specials: &mut Specials,
     ) {
+        if names.special {
+            attrs.record(&mut Visitor::new(Tags { span, specials }, &self.counters));
+        } else {
+            attrs.record(&mut Visitor::new(PlainTags { span }, &self.counters));
+        }
+    }
+
+    /// Adds the position in the source, and the thread, if requested.
+    fn add_place(&self, metadata: &tracing::Metadata<'_>, span: &mut impl TagSink) {
         if self.options.location {
             if let Some(file) = metadata.file() {
-                add("code.file.path", file.into());
+                span.set_tag("code.file.path".into(), file.into());
             }
             if let Some(line) = metadata.line() {
-                add("code.line.number", line.into());
+                span.set_tag("code.line.number".into(), line.into());
             }
         }
         if self.options.thread
             && let Some(name) = std::thread::current().name()
         {
-            add("thread.name", name.into());
+            span.set_tag("thread.name".into(), name.into());
         }
     }
 
