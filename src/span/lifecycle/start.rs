@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::join::{self, Tags};
 use super::priority::set_priority;
 use super::unstarted_tags::set_tag_cold;
+use super::write::decide_by_tag;
 use super::{deferred, tail};
 use crate::encoding::ReferenceKind;
 use crate::id::{self, SpanId, TraceId};
@@ -434,7 +435,7 @@ impl<'a> UnstartedSpan<'a> {
 }
 
 /// Notifies observers of a span that has its ids and its sampler's decision, and of its first tags.
-/// The sampler that defers is called for the tags after them.
+/// The sampler that defers, and tail sampling, are called for the tags after them.
 fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags) {
     let Some(record) = span.existing_record() else { return };
     observer::started(span, record, stripe, start_tags);
@@ -443,7 +444,7 @@ fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags) {
         if key == SAMPLING_PRIORITY {
             continue;
         }
-        deferred::tag_set(record, stripe, key, value.view(usize::MAX));
+        decide_by_tag(record, stripe, key, value);
         if let Some(mut data) = record.lock().filter(|data| !data.finished) {
             data.tag(key, value, stripe, stripe.options.max_tag_value_length);
         }

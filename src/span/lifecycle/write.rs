@@ -249,10 +249,7 @@ impl Span {
         if key == SAMPLING_PRIORITY {
             return set_priority(record, shared, value);
         }
-        if record.state.is_recording() {
-            deferred::tag_set(record, shared, key, value.view(usize::MAX));
-            tail::tag_set(record, shared, key, value.view(usize::MAX));
-        }
+        decide_by_tag(record, shared, key, value);
         self.record_tag(key, value);
     }
 
@@ -356,6 +353,20 @@ impl Span {
             data.log(shared, at, fields);
         });
         self
+    }
+}
+
+/// Calls all that may decide on a trace by a tag that is about to be set: the sampler that defers, and
+/// tail sampling.
+pub(super) fn decide_by_tag(
+    record: &SpanRecord,
+    shared: &SpanShared,
+    key: &str,
+    value: TagValue<'_>,
+) {
+    if record.state.may_be_sampled_later() {
+        deferred::tag_set(record, shared, key, value.view(usize::MAX));
+        tail::tag_set(record, shared, key, value.view(usize::MAX));
     }
 }
 

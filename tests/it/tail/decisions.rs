@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jaeger_client::encoding::{SpanView, ValueView};
+use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{
     ConstSampler, PrioritySampler, ProbabilisticSampler, TagMatchingSampler,
 };
 use jaeger_client::{
-    Closer, Configuration, FinishOptions, FinishedSpan, InMemoryReporter, LogRecord, SamplerConfig,
-    Span, SpanContext, SpanId, TailSamplingConfig, Tracer, TracerBuilder,
+    Closer, Configuration, FinishOptions, FinishedSpan, InMemoryReporter, LogRecord, Observer,
+    SamplerConfig, Span, SpanContext, SpanId, SpanObserver, StartSpanOptions, TailSamplingConfig,
+    Tracer, TracerBuilder,
 };
 
 /// Samples nothing, and keeps what it is told to.
@@ -158,6 +160,82 @@ fn an_error_is_a_tag_error_that_is_true() {
     let (tracer, _closer, memory) = keeping(config);
     tracer.span("root").tag("error", true).start().set_tag("error", true).finish();
     assert!(memory.is_empty(), "unless errors are no reason");
+}
+
+/// Follows spans from their start.
+#[derive(Debug)]
+struct Follows;
+
+impl Observer for Follows {
+    fn on_start_span(
+        &self,
+        _span: &Span,
+        _operation: &str,
+        _options: &StartSpanOptions<'_>,
+    ) -> Option<Box<dyn SpanObserver>> {
+        None
+    }
+}
+
+/// Tracers that start spans on different paths.
+fn observed(at: usize) -> TracerBuilder {
+    match at {
+        0 => unsampled(),
+        1 => unsampled().observer(Follows),
+        2 => unsampled().metrics(InMemoryMetrics::new()).rpc_metrics(true),
+        3 => unsampled().track_open_spans(9),
+        4 => unsampled().max_logs_per_span(9).observer(Follows),
+        _ => {
+            let by_tag = TagMatchingSampler::new("tenant").matching("acme");
+            let sampler = PrioritySampler::new().then(by_tag).then(ConstSampler::new(false));
+            crate::support::builder().sampler(sampler.build().unwrap()).observer(Follows)
+        }
+    }
+}
+
+#[test]
+fn an_error_that_a_span_is_started_with_retains_the_trace_whoever_observes_it() {
+    type Start = fn(&Tracer) -> Span;
+    let starts: [Start; 7] = [
+        |tracer| tracer.span("x").tag("error", true).start(),
+        |tracer| tracer.span("x").tag("a", 1).tag("error", "true").start_owned().into(),
+        |tracer| tracer.span("x").tags(&[("error", true.into())]).start(),
+        |tracer| {
+            let mut prepared = tracer.prepare_span("x");
+            prepared.set_tag("error", true);
+            prepared.start()
+        },
+        |tracer| {
+            let mut prepared = tracer.prepare_span("x");
+            prepared.replace_tag("error", "true");
+            prepared.start_retaining().0
+        },
+        |tracer| {
+            let caller: SpanContext = "a:b:0:0".parse().unwrap();
+            tracer.span("x").child_of(&caller).tag("error", true).start()
+        },
+        |tracer| {
+            let own: SpanContext = "a:b:0:0".parse().unwrap();
+            tracer.span("x").self_reference(&own).tag("error", true).start()
+        },
+    ];
+    for path in 0..6 {
+        for (number, start) in starts.iter().enumerate() {
+            let memory = InMemoryReporter::new();
+            let builder = observed(path).tail_sampling(TailSamplingConfig::default());
+            let (tracer, _closer) = builder.in_memory(&memory).build().unwrap();
+            let span = start(&tracer);
+            assert!(span.is_sampled(), "path {path}, start {number}");
+            span.finish();
+            let spans = memory.spans();
+            assert_eq!(spans.len(), 1, "path {path}, start {number}");
+            assert_eq!(reason(&spans[0]), Some("error"), "path {path}, start {number}");
+            let errors = spans[0].view().tags().filter(|tag| tag.key == b"error").count();
+            assert_eq!(errors, 1, "path {path}, start {number}");
+            let late = tracer.span("x").tag("error", true).tag("sampling.priority", 0).start();
+            assert!(!late.is_sampled(), "a priority takes effect before");
+        }
+    }
 }
 
 #[test]
