@@ -190,13 +190,7 @@ fn finish_last_slow(last: &mut SpanRecord) -> LastHandle {
     }
     let data = last.data.get_mut();
     data.close_logs();
-    let end = match data.finish_wall() {
-        Some(wall) => End::Explicit { wall },
-        None if last.state.is_observed() => {
-            End::Read { monotonic_nanos: stripe.clock.monotonic_nanos() }
-        }
-        None => End::Now,
-    };
+    let end = end_of(&last.state, stripe, data.finish_wall());
     if data.is_observed {
         observer::last_finished_slowly(data, stripe, &last.state, end);
     }
@@ -262,7 +256,7 @@ fn finish(span: &Span, end: Option<i64>) {
             finish_and_notify(record, stripe, end)
         };
     }
-    let end = end_of(record, stripe, end);
+    let end = end_of(&record.state, stripe, end);
     let Some(mut data) = record.lock() else { return };
     // Counted after the lock: a logger is a user callback, and may use this very span.
     if data.finished {
@@ -277,7 +271,7 @@ fn finish(span: &Span, end: Option<i64>) {
 /// Finishes an observed span: on the fast path in all else.
 #[inline(never)]
 fn finish_and_notify(record: &SpanRecord, stripe: &Stripe, end: Option<i64>) {
-    let end = end_of(record, stripe, end);
+    let end = end_of(&record.state, stripe, end);
     let Some(mut data) = record.lock() else { return };
     if data.finished {
         drop(data);
@@ -321,7 +315,7 @@ fn finish_slow(
     let end = end.or_else(|| record.lock()?.finish_wall());
     tail::finishing(record, stripe);
     let end = match claim(span, record, stripe, end) {
-        FinishClaim::Granted { end } => Some(end_of(record, stripe, end)),
+        FinishClaim::Granted { end } => Some(end_of(&record.state, stripe, end)),
         FinishClaim::Refused => None,
     };
     let Some(mut data) = record.lock() else { return };
@@ -367,21 +361,19 @@ pub(in crate::span) fn claim(
 
 /// Finishes a span that continues as another one. It is counted as not sampled, though it may be.
 pub(in crate::span) fn finish_unsent(record: &SpanRecord, stripe: &Stripe, data: &mut SpanData) {
-    // The result does not matter, as the span is not to be sent.
-    let _ = if stripe.sampling.tail_sampler.is_some() {
-        write_out_slow(data, stripe, &record.ids, &record.state, End::Now)
-    } else {
-        write_out_at(data, stripe, &record.ids, &TraceState::default(), End::Now)
-    };
+    data.finished = true;
+    if !tail::account_unsent(stripe, record.ids.trace, &record.state) {
+        stripe.count_not_sampled();
+    }
 }
 
 /// Returns the end of the span: the given time, in nanoseconds since the Unix epoch, or now. Read
 /// without the lock, as a clock may be a user callback, and only if it is needed.
 #[inline]
-fn end_of(record: &SpanRecord, shared: &SpanShared, finish_time: Option<i64>) -> End {
+fn end_of(state: &TraceState, shared: &SpanShared, finish_time: Option<i64>) -> End {
     match finish_time {
         Some(wall) => End::Explicit { wall },
-        None if record.state.has_timed_end() => {
+        None if state.has_timed_end() => {
             End::Read { monotonic_nanos: shared.clock.monotonic_nanos() }
         }
         None => End::Now,
@@ -412,7 +404,8 @@ fn write_out(
 }
 
 /// Calls [`write_out`] for an end that was read or given. Not inlined, so that the last drop does
-/// not branch on which.
+/// not branch on which. If it was neither, the trace was not sampled when that was looked at, which holds
+/// for the span: the clock must not be read now, as the span may be locked.
 #[inline(never)]
 fn write_out_at(
     data: &mut SpanData,
@@ -421,6 +414,11 @@ fn write_out_at(
     state: &TraceState,
     end: End,
 ) -> Accepted {
+    if matches!(end, End::Now) {
+        data.finished = true;
+        stripe.count_not_sampled();
+        return Accepted::Yes;
+    }
     write_out(data, stripe, ids, state, end)
 }
 

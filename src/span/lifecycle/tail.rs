@@ -37,6 +37,13 @@ impl Reason {
     }
 }
 
+/// A finished span, as it is accounted for.
+enum Finished<'s> {
+    Parts(SpanParts<'s>),
+    /// It is not to be sent, whatever becomes of its trace.
+    Unsent,
+}
+
 impl TailSampler<Arc<TraceState>> {
     /// Returns whether the trace's open spans are counted by this tracer.
     fn tracks(&self, state: &TraceState) -> bool {
@@ -96,15 +103,22 @@ impl TailSampler<Arc<TraceState>> {
     }
 
     /// Counts a span of a trace as over. If that is not sampled, the span is accounted for: it is buffered,
-    /// or discarded with the others if it is the last. False if it is sampled.
-    fn account_finished(&self, counts: &Stripe, state: &TraceState, span: SpanParts<'_>) -> bool {
-        let trace_id = span.ids.trace;
+    /// or discarded with the others if it is the last. False if it is sampled, and so to be sent. A span
+    /// that is [`Unsent`](Finished::Unsent) is never buffered, and counted as not sampled whatever its trace is.
+    fn account_finished(
+        &self,
+        counts: &Stripe,
+        state: &TraceState,
+        trace_id: TraceId,
+        span: Finished<'_>,
+    ) -> bool {
         let buffer = self.buffer(trace_id);
         // With the buffer locked: whoever has the trace sampled moves what is buffered before it is unlocked.
         let is_sampled = state.is_sampled();
+        let is_lost = !is_sampled || matches!(span, Finished::Unsent);
         let Some(mut buffer) = buffer else {
-            counts.count_not_sampled_by(u64::from(!is_sampled));
-            return !is_sampled;
+            counts.count_not_sampled_by(u64::from(is_lost));
+            return is_lost;
         };
         if is_sampled {
             // The thread that sampled the trace may not have flushed it yet.
@@ -115,19 +129,20 @@ impl TailSampler<Arc<TraceState>> {
             if state.tail_state.began_here() {
                 buffer.set_finished(trace_id);
             }
-            lost += buffer.discard(state.tail_state.take_key()) + u64::from(!is_sampled);
+            lost += buffer.discard(state.tail_state.take_key()) + u64::from(is_lost);
         } else {
-            if state.is_buffered() {
-                let mut key = state.tail_state.key();
-                lost += buffer.push(&mut key, span);
-                state.tail_state.set_key(key);
-            } else {
-                lost += u64::from(!is_sampled);
+            match span {
+                Finished::Parts(span) if state.is_buffered() => {
+                    let mut key = state.tail_state.key();
+                    lost += buffer.push(&mut key, span);
+                    state.tail_state.set_key(key);
+                }
+                Finished::Parts(_) | Finished::Unsent => lost += u64::from(is_lost),
             }
             state.tail_state.remove_span();
         }
         counts.count_not_sampled_by(lost);
-        !is_sampled
+        is_lost
     }
 }
 
@@ -157,6 +172,14 @@ fn of<'c>(record: &SpanRecord, shared: &'c SpanShared) -> Option<&'c TailSampler
         .tail_sampler
         .as_ref()
         .filter(|tail_sampler| tail_sampler.is_buffering(&record.state))
+}
+
+/// The tracer's tail sampler, if it counts the open spans of the trace.
+fn tracking<'c>(
+    shared: &'c SpanShared,
+    state: &TraceState,
+) -> Option<&'c TailSampler<Arc<TraceState>>> {
+    shared.sampling.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.tracks(state))
 }
 
 /// Brings a span into its trace, if that is tracked or is to be. Done before any callback, so that
@@ -233,19 +256,22 @@ pub(super) fn account_finished(
     state: &TraceState,
     end: End,
 ) -> bool {
-    let tracking =
-        stripe.sampling.tail_sampler.as_ref().filter(|tail_sampler| tail_sampler.tracks(state));
-    let Some(tail_sampler) = tracking else { return false };
+    let Some(tail_sampler) = tracking(stripe, state) else { return false };
     let times = data.times(stripe, state, end);
     let is_slow = times.1 > tail_sampler.longest_nanos && tail_sampler.is_buffering(state);
     if is_slow && tail_sampler.flush(stripe, state, ids.trace) {
         data.mark(Reason::Slow, stripe);
     }
-    tail_sampler.account_finished(
-        stripe,
-        state,
-        SpanParts::new(ids, state.flags(), times, &data.draft),
-    )
+    let span = SpanParts::new(ids, state.flags(), times, &data.draft);
+    tail_sampler.account_finished(stripe, state, ids.trace, Finished::Parts(span))
+}
+
+/// Accounts for a finished span that is not to be sent, if its trace is tracked by this tracer. Otherwise
+/// returns false.
+pub(super) fn account_unsent(stripe: &Stripe, trace_id: TraceId, state: &TraceState) -> bool {
+    tracking(stripe, state).is_some_and(|tail_sampler| {
+        tail_sampler.account_finished(stripe, state, trace_id, Finished::Unsent)
+    })
 }
 
 /// Sends what is buffered if another tracer's span has had the trace sampled.

@@ -3,7 +3,8 @@
 /// The end of a span.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
-    /// Now: the clock is not read yet.
+    /// Now: the clock is not read yet, as the span is not locked and the clock may still be read, or as the
+    /// trace was not sampled when that was looked at.
     Now,
     /// A reading of the monotonic clock, in nanoseconds.
     Read { monotonic_nanos: u64 },

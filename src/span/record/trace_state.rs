@@ -143,10 +143,11 @@ impl TraceState {
         self.bits() & (u32::from(SAMPLED) | SLOW_END) == OBSERVED
     }
 
-    /// Returns whether the time of an end is needed: the trace is recorded, or observed.
+    /// Returns whether the time of an end is needed: the trace is recorded, observed, or measured by a tail
+    /// sampler.
     #[inline]
     pub(crate) fn has_timed_end(&self) -> bool {
-        self.bits() & (RECORDING | OBSERVED) != 0
+        self.bits() & (RECORDING | OBSERVED | TRACKED) != 0
     }
 
     /// Returns whether an end needs more than the fast path.

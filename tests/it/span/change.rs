@@ -1,10 +1,12 @@
 //! What is changed about a span after it was started: tags replaced, references added, its parent.
 
+use std::sync::{Arc, Mutex};
+
 use jaeger_client::encoding::{SpanView, ValueView};
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{
-    Closer, InMemoryReporter, SpanContext, SpanId, TailSamplingConfig, TraceId, Tracer,
-    TracerBuilder,
+    Clock, Closer, InMemoryReporter, Span, SpanContext, SpanId, TailSamplingConfig, TraceId,
+    Tracer, TracerBuilder,
 };
 
 fn built(builder: TracerBuilder) -> (Tracer, Closer, InMemoryReporter) {
@@ -112,4 +114,86 @@ fn a_span_that_is_buffered_can_be_put_below_another_parent() {
     assert_eq!(spans[0].view().tag("a"), Some(ValueView::Long(1)));
     assert!(tracer.stats().is_balanced(), "{}", tracer.stats());
     assert_eq!(tracer.stats().buffered, 0);
+}
+
+#[test]
+fn a_span_that_was_restarted_is_sent_once_and_counted_as_not_sampled_whatever_became_of_its_trace()
+{
+    // Whether other spans of the trace that is left are open, and what happens to it before and after.
+    for (has_child, has_late_child) in [(false, false), (true, false), (false, true), (true, true)]
+    {
+        for (before, after) in [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)] {
+            let case = format!("{has_child} {has_late_child} {before} {after}");
+            let builder = Tracer::builder("svc").sampler(ConstSampler::new(false));
+            let (tracer, _closer, reporter) =
+                built(builder.tail_sampling(TailSamplingConfig::default()));
+            let span = tracer.start_span("op");
+            if has_child {
+                span.child("child").finish();
+            }
+            let late = has_late_child.then(|| span.child("late child"));
+            match before {
+                0 => {}
+                1 => _ = span.set_tag("error", true),
+                _ => _ = span.set_tag("sampling.priority", 0),
+            }
+            let moved = span.restart_as_child_of(remote(1)).unwrap();
+            let stats = tracer.stats();
+            let buffered = u64::from(has_child && late.is_some() && before == 0);
+            assert_eq!(
+                (stats.buffered, stats.open),
+                (buffered, 1 + u64::from(has_late_child)),
+                "{case}"
+            );
+            moved.finish();
+            if let Some(late) = late {
+                if after == 1 {
+                    late.retain_trace();
+                }
+                late.finish();
+            }
+            let names: Vec<_> =
+                reporter.spans().iter().map(|span| span.name().into_owned()).collect();
+            let sent = |name: &str| names.iter().filter(|sent| *sent == name).count();
+            assert_eq!(sent("op"), 1, "{case}: {names:?}");
+            let retained = before == 1 || (before == 0 && after == 1 && has_late_child);
+            assert_eq!(sent("child"), usize::from(has_child && retained), "{case}");
+            let stats = tracer.stats();
+            assert_eq!((stats.open, stats.buffered, stats.misused), (0, 0, 0), "{case}: {stats}");
+            assert_eq!((stats.sent, stats.is_balanced()), (names.len() as u64, true), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_span_that_was_finished_while_it_was_restarted_is_sent_once() {
+    // The clock is read for the span that is to go on, and the first one is finished meanwhile.
+    #[derive(Debug)]
+    struct Finishes(Arc<Mutex<Option<Span>>>);
+
+    impl Clock for Finishes {
+        fn monotonic_nanos(&self) -> u64 {
+            let span = self.0.lock().unwrap().take();
+            span.inspect(Span::finish);
+            1_000
+        }
+
+        fn wall_nanos(&self) -> i64 {
+            1_000
+        }
+    }
+
+    let first = Arc::default();
+    let builder = Tracer::builder("svc").sampler(ConstSampler::new(false));
+    let builder = builder.clock(Finishes(Arc::clone(&first)));
+    let (tracer, _closer, reporter) = built(builder.tail_sampling(TailSamplingConfig::default()));
+    let (span, other) = (tracer.start_span("op"), tracer.start_span("other"));
+    *first.lock().unwrap() = Some(span.clone());
+    assert!(span.restart_as_child_of(&other).is_none());
+    let stats = tracer.stats();
+    assert_eq!((stats.not_sampled, stats.buffered, stats.open), (2, 0, 1), "{stats}");
+    other.retain_trace().finish();
+    assert_eq!(reporter.spans().len(), 1, "it is not in the trace that it was not put into");
+    let stats = tracer.stats();
+    assert_eq!((stats.started, stats.sent, stats.open, stats.misused), (3, 1, 0, 1), "{stats}");
 }

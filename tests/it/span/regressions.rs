@@ -12,7 +12,8 @@ use crate::support::{SOON, builder, soon};
 use jaeger_client::encoding::ValueView;
 use jaeger_client::sampler::{ConstSampler, Decision, Sampler, SamplingParameters};
 use jaeger_client::{
-    Clock, InMemoryReporter, ManualClock, Span, SpanContext, SpanId, TraceId, Tracer,
+    Clock, FinishOptions, InMemoryReporter, ManualClock, Span, SpanContext, SpanId,
+    TailSamplingConfig, TraceId, Tracer,
 };
 
 fn only(memory: &InMemoryReporter) -> Finished {
@@ -55,28 +56,30 @@ fn a_reference_keeps_its_span_when_baggage_alone_becomes_the_parent() {
     assert_eq!(span.references, [(true, (0, 5), 6)]);
 }
 
-#[test]
-fn a_clock_may_use_the_span_it_is_read_for() {
-    #[derive(Debug, Default)]
-    struct Talkative(AtomicBool);
+/// A clock that sets a tag of the active span whenever it is read.
+#[derive(Debug, Default)]
+struct Talkative(AtomicBool);
 
-    impl Clock for Talkative {
-        fn monotonic_nanos(&self) -> u64 {
-            // Not about its own log.
-            if !self.0.swap(true, Ordering::SeqCst) {
-                if let Some(span) = Span::active() {
-                    span.set_tag("asked for the time", true);
-                }
-                self.0.store(false, Ordering::SeqCst);
+impl Clock for Talkative {
+    fn monotonic_nanos(&self) -> u64 {
+        // Not about its own log.
+        if !self.0.swap(true, Ordering::SeqCst) {
+            if let Some(span) = Span::active() {
+                span.set_tag("asked for the time", 0.5);
+                assert_eq!(span.operation_name(), "op");
             }
-            1_000
+            self.0.store(false, Ordering::SeqCst);
         }
-
-        fn wall_nanos(&self) -> i64 {
-            1_000
-        }
+        1_000
     }
 
+    fn wall_nanos(&self) -> i64 {
+        1_000
+    }
+}
+
+#[test]
+fn a_clock_may_use_the_span_it_is_read_for() {
     soon(|| {
         let (tracer, _closer) =
             builder().clock(Talkative::default()).null_reporter().build().unwrap();
@@ -87,6 +90,32 @@ fn a_clock_may_use_the_span_it_is_read_for() {
         span.set_tag("sampling.priority", 1);
         span.finish();
         assert_eq!(tracer.stats().open, 0);
+    });
+}
+
+#[test]
+fn a_clock_may_use_a_span_of_a_buffered_or_stopped_trace_that_is_finished_or_restarted() {
+    type End = fn(&Span);
+    let ends: [End; 3] = [
+        Span::finish,
+        |span| span.finish_with(FinishOptions::default()),
+        |span| drop(span.restart_as_child_of(SpanContext::default())),
+    ];
+    soon(move || {
+        for (end, is_stopped) in ends.into_iter().flat_map(|end| [(end, false), (end, true)]) {
+            let tail = TailSamplingConfig::default();
+            let builder = builder().sampler(ConstSampler::new(false)).tail_sampling(tail);
+            let (tracer, _closer) =
+                builder.clock(Talkative::default()).null_reporter().build().unwrap();
+            let span = tracer.start_span("op");
+            let scope = span.activate();
+            if is_stopped {
+                span.set_tag("sampling.priority", 0);
+            }
+            end(&span);
+            drop(scope);
+            assert_eq!(tracer.stats().open, 0);
+        }
     });
 }
 
