@@ -7,8 +7,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use super::random::moment;
 use crate::support::read::{Span as Finished, finished};
 use crate::support::transport::limited;
 use crate::support::{SOON, Seeded, builder};
@@ -144,10 +145,6 @@ enum Reference<'s> {
 }
 
 const NAMES: [&str; 4] = ["op", "", "GET /a/rather/long/name/of/an/operation/with/more", "x"];
-
-fn moment(random: &mut Seeded) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_micros(random.below(5_000_000))
-}
 
 fn any_tag<'t>(text: &'t str, random: &mut Seeded) -> (&'static str, TagValue<'t>) {
     let number = random.next();

@@ -17,6 +17,7 @@ mod options;
 mod owned;
 mod ported;
 mod prepared;
+mod random;
 mod references;
 mod regressions;
 mod tags;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use super::random::{moment, remote};
 use crate::support::{Seeded, builder, said};
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{
@@ -11,8 +12,8 @@ use jaeger_client::sampler::{
 };
 use jaeger_client::{
     Closer, FinishOptions, InMemoryReporter, LogRecord, ManualClock, ObservedSpan, Observer,
-    ObserverInterest, OwnedTagValue, Span, SpanContext, SpanFinish, SpanId, SpanObserver,
-    StartSpanOptions, TagValue, TailSamplingConfig, TraceId, Tracer, TracerBuilder,
+    ObserverInterest, OwnedTagValue, Span, SpanFinish, SpanObserver, StartSpanOptions, TagValue,
+    TailSamplingConfig, Tracer, TracerBuilder,
 };
 
 const WANTED: [&str; 6] =
@@ -296,19 +297,6 @@ fn end(span: Span, random: &mut Seeded) -> Option<Span> {
         _ => drop(span),
     }
     None
-}
-
-fn moment(random: &mut Seeded) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(random.below(2_000))
-}
-
-fn remote(random: &mut Seeded) -> SpanContext {
-    let flags = random.pick([0, 1, 3, 9]);
-    let context = SpanContext::new(TraceId::new(0, 77), SpanId::new(78), SpanId::new(79), flags);
-    match random.below(3) {
-        0 => context.with_baggage_item("who", "me"),
-        _ => context,
-    }
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use super::random::{moment, remote};
 use crate::support::{Seeded, builder, said};
 use jaeger_client::sampler::{ConstSampler, PrioritySampler, TagMatchingSampler};
 use jaeger_client::{
@@ -187,7 +188,7 @@ impl Side {
             self.spans[place] = Some(self.start(random));
         }
         let Some(span) = &mut self.spans[place] else { return };
-        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(random.below(2_000));
+        let at = moment(random);
         let (key, text) = (random.pick(KEYS), random.pick(TEXTS));
         match random.below(34) {
             0..=3 => call!(span, set_tag(key, text)),
@@ -248,7 +249,7 @@ impl Side {
 
     /// Ends a span; returns the one that goes on in its place.
     fn end(&self, span: Either, random: &mut Seeded) -> Option<Either> {
-        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(random.below(2_000));
+        let at = moment(random);
         let log_records = [LogRecord { timestamp: at, fields: &[("event", "late".into())] }];
         let options = FinishOptions { log_records: &log_records, ..FinishOptions::default() };
         let parent = remote(random);
@@ -270,15 +271,6 @@ impl Side {
             (_, span) => drop(span),
         }
         None
-    }
-}
-
-fn remote(random: &mut Seeded) -> SpanContext {
-    let flags = random.pick([0, 1, 3, 9]);
-    let context = SpanContext::new(TraceId::new(0, 77), SpanId::new(78), SpanId::new(79), flags);
-    match random.below(3) {
-        0 => context.with_baggage_item("who", "me"),
-        _ => context,
     }
 }
 
