@@ -28,17 +28,20 @@ pub(super) fn set_tag_cold(
     key: &str,
     value: TagValue<'_>,
 ) -> bool {
+    let is_wanted = observer::is_wanted_at_finish(shared, key);
     if key != SAMPLING_PRIORITY {
         let mut max_bytes = shared.start.max_tag_value_bytes;
         // Truncated once it was stored for observers.
-        let is_extra = value.byte_len() > max_bytes && observer::is_wanted_at_finish(shared, key);
+        let is_extra = is_wanted && value.byte_len() > max_bytes;
         if is_extra {
             max_bytes = usize::MAX;
         }
         record.data.get_mut().tag(key, value, shared, max_bytes);
         return is_extra;
     }
-    if shared.hooks.want_tags() {
+    // Stored for observers alone: the full path of a start takes it out of the draft.
+    let is_stored = is_wanted || !shared.hooks.observers.is_empty();
+    if is_stored {
         record.data.get_mut().tag(SAMPLING_PRIORITY, value, shared, usize::MAX);
     }
     // Values of other types are ignored.
@@ -46,7 +49,7 @@ pub(super) fn set_tag_cold(
         TagValue::I64(number) => TagValue::I64(number),
         TagValue::U64(number) => TagValue::U64(number),
         TagValue::F64(number) => TagValue::F64(number),
-        _ => return false,
+        _ => return is_stored,
     };
     record.extras().priority = Some(number);
     true

@@ -6,14 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use super::random::{moment, remote};
 use crate::support::{Seeded, builder, said};
+use jaeger_client::encoding::SpanView;
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{
     ConstSampler, PrioritySampler, RateLimitingSampler, TagMatchingSampler,
 };
 use jaeger_client::{
-    Closer, FinishOptions, InMemoryReporter, LogRecord, ManualClock, ObservedSpan, Observer,
-    ObserverInterest, OwnedTagValue, Span, SpanFinish, SpanObserver, StartSpanOptions, TagValue,
-    TailSamplingConfig, Tracer, TracerBuilder,
+    Closer, FinishOptions, FinishedSpan, InMemoryReporter, LogRecord, ManualClock, ObservedSpan,
+    Observer, ObserverInterest, OwnedTagValue, Span, SpanBuilder, SpanFinish, SpanObserver,
+    StartSpanOptions, TagValue, TailSamplingConfig, Tracer, TracerBuilder,
 };
 
 const WANTED: [&str; 6] =
@@ -208,7 +209,7 @@ impl Side {
                     None => builder.child_of(remote(random)),
                 };
                 let builder = match random.below(6) {
-                    0 => builder.tag("sampling.priority", random.below(2)),
+                    0 => with_priority(builder, random),
                     1 => builder.tag("span.kind", "server"),
                     2 => builder.start_time(moment(random)),
                     _ => builder,
@@ -284,6 +285,33 @@ impl Side {
     }
 }
 
+/// Adds a priority, which takes effect if it is a number.
+fn with_priority<'t>(builder: SpanBuilder<'t>, random: &mut Seeded) -> SpanBuilder<'t> {
+    let key = "sampling.priority";
+    match random.below(6) {
+        0 => builder.tag(key, random.pick(TEXTS)),
+        1 => builder.tag(key, random.below(2) == 0),
+        2 => builder.tag(key, random.pick([0.5, 0.0, f64::NAN])),
+        3 => builder.tag(key, &[1_u8, 2][..]),
+        _ => builder.tag(key, random.below(2)),
+    }
+}
+
+/// Returns what is sent of spans, without ids.
+fn sent_of(memory: &InMemoryReporter) -> Vec<String> {
+    let line = |span: &FinishedSpan| {
+        let SpanView { flags, start_time_micros, duration_micros, .. } = span.view();
+        let mut line = format!("{} {flags} {start_time_micros} {duration_micros}", span.name());
+        for tag in span.view().tags() {
+            write!(line, " {}={:?}", String::from_utf8_lossy(tag.key), tag.value).unwrap();
+        }
+        let logs = span.view().logs().map(|log| log.fields().count());
+        write!(line, " logs {:?}", logs.collect::<Vec<_>>()).unwrap();
+        line
+    };
+    memory.spans().iter().map(line).collect()
+}
+
 /// Ends a span; returns the one that goes on in its place.
 fn end(span: Span, random: &mut Seeded) -> Option<Span> {
     let at = moment(random);
@@ -331,6 +359,10 @@ fn law_an_observer_of_finished_spans_sees_what_one_sees_that_follows_each_step()
         let [stats, of_ends] = sides.each_ref().map(|side| side.tracer.stats());
         assert_eq!(stats, of_ends, "kind {kind}, seed {seed}");
         assert!(stats.is_balanced() && stats.observer_panics == 0, "{stats:?}");
-        assert_eq!(sides[0].memory.len(), sides[1].memory.len(), "kind {kind}, seed {seed}");
+        let [spans, of_ends] = sides.each_ref().map(|side| sent_of(&side.memory));
+        assert_eq!(spans.len(), of_ends.len(), "kind {kind}, seed {seed}");
+        for (span, of_end) in spans.iter().zip(of_ends) {
+            assert_eq!(*span, of_end, "kind {kind}, seed {seed}");
+        }
     }
 }
