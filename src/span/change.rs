@@ -276,7 +276,7 @@ impl Taken {
     fn from(data: &mut SpanData, record: &SpanRecord) -> Self {
         data.close_logs();
         let (start, finish_wall) = (data.start(), data.finish_wall());
-        let draft = &mut data.draft;
+        let draft = &data.draft;
         let mut tags = draft.first_tags().to_vec();
         tags.extend_from_slice(draft.tags.bytes());
         let references = draft.references(record.ids.trace, record.ids.parent);
@@ -296,8 +296,8 @@ impl Taken {
             follows_from: follows_from.map(context).collect(),
         };
         // Buffered spans of the trace no longer need them.
-        draft.clear_tags();
-        draft.clear_logs();
+        data.clear_tags();
+        data.draft.clear_logs();
         taken
     }
 

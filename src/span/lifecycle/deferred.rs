@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::tail;
 use crate::encoding::{List, ValueView, tags_of};
 use crate::sampler::{Decision, SamplingParameters, SpanTags};
+use crate::span::observer;
 use crate::span::record::{FIREHOSE, SAMPLED, SpanRecord};
 use crate::span::shared::SpanShared;
 
@@ -120,6 +121,7 @@ fn call_sampler(
     let decision = call(&mut span);
     if decision.sample {
         let Some(mut data) = record.lock() else { return };
+        observer::store_tags_so_far(&mut data, shared);
         let draft = &mut data.draft;
         let count = sampler_tags.append_to(&mut draft.tags);
         draft.add_tags(count);

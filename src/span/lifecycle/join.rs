@@ -280,7 +280,7 @@ fn start_clock(record: &mut SpanRecord, shared: &SpanShared) {
 fn discard_tags(record: &mut SpanRecord) {
     // The trace may be forced yet, and the inherited fields are only half of its ids.
     record.ids.clear_fields();
-    record.data.get_mut().draft.clear_tags();
+    record.data.get_mut().clear_tags();
 }
 
 /// Returns whether a span that has joined a trace is the first of this process: a server span, or

@@ -452,7 +452,7 @@ fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags) {
     let Some(mut data) = record.lock() else { return };
     start_tags.append_last(&mut data.draft);
     if !record.state.is_recording() {
-        data.draft.clear_tags();
+        data.clear_tags();
     }
 }
 

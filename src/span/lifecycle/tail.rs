@@ -16,7 +16,7 @@ use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
 use crate::span::counters::{SpanOrigin, Stripe, thread_index};
 use crate::span::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState};
 use crate::span::shared::SpanShared;
-use crate::span::{Span, TagValue};
+use crate::span::{Span, TagValue, observer};
 use crate::tail::{TailSampler, TraceBuffer};
 
 /// Why a trace is retained.
@@ -302,6 +302,7 @@ fn is_error(key: &[u8], value: ValueView<'_>) -> bool {
 impl SpanData {
     /// Tags the span with why the trace is retained.
     fn mark(&mut self, reason: Reason, shared: &SpanShared) {
+        observer::store_tags_so_far(self, shared);
         let max = shared.options.max_tag_value_length;
         self.tag(SAMPLER_TYPE_TAG, TagValue::Str("tail"), shared, max);
         self.tag(SAMPLER_PARAM_TAG, TagValue::Str(reason.text()), shared, max);

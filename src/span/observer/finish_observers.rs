@@ -75,6 +75,17 @@ fn stored_tags<'d>(data: &'d mut SpanData, wanted: &WantedTags) -> &'d mut Obser
     tags
 }
 
+/// Stores the tags so far of a live span, whose draft is about to get tags of a sampler too.
+#[cold]
+pub(in crate::span) fn store_tags_so_far(data: &mut SpanData, shared: &SpanShared) {
+    if let Some(observers) = &shared.hooks.finish_observers
+        && data.is_observed
+        && !data.finished
+    {
+        stored_tags(data, &observers.wanted);
+    }
+}
+
 /// Returns the observers of finished spans, if any of them wants tags with this key.
 #[inline]
 fn wanting<'s>(shared: &'s SpanShared, key: &str) -> Option<&'s FinishObservers> {

@@ -15,7 +15,7 @@ mod traits;
 
 pub(super) use self::finish_observers::{
     CopiedSpan, is_wanted_at_finish, last_finished, last_finished_slowly, observe_built,
-    observe_finish, store_tag, tag_replaced, tag_set_off_slow_path,
+    observe_finish, store_tag, store_tags_so_far, tag_replaced, tag_set_off_slow_path,
 };
 pub(crate) use self::hooks::Hooks;
 pub use self::interest::ObserverInterest;

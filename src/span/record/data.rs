@@ -44,6 +44,13 @@ impl SpanData {
         self.finished = false;
     }
 
+    /// Discards the tags of a span that is not recorded, or no longer.
+    #[inline]
+    pub(in crate::span) fn clear_tags(&mut self) {
+        self.draft.clear_tags();
+        self.observed_from = 0;
+    }
+
     /// Returns the end that was set in advance, in nanoseconds since the Unix epoch.
     pub(in crate::span) fn finish_wall(&self) -> Option<i64> {
         self.extras.as_ref()?.finish_wall

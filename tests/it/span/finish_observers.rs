@@ -3,12 +3,16 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use crate::support::{builder, said};
-use jaeger_client::sampler::{ConstSampler, Decision, Sampler, SamplingParameters};
+use jaeger_client::encoding::{TagView, ValueView, put_tag};
+use jaeger_client::sampler::{
+    ConstSampler, Decision, PrioritySampler, Sampler, SamplingParameters, TagMatchingSampler,
+};
 use jaeger_client::{
-    FinishedSpan, InMemoryReporter, ObservedSpan, Observer, ObserverInterest, Span, TagValue,
-    Tracer,
+    FinishedSpan, InMemoryReporter, ManualClock, ObservedSpan, Observer, ObserverInterest, Span,
+    TagValue, TailSamplingConfig, Tracer,
 };
 
 /// What an observer has seen, one line a span.
@@ -215,6 +219,79 @@ fn tags_of_a_sampler_are_not_among_those_of_the_span() {
     replaced.replace_tag("a", 1).set_tag("a", 2);
     drop(replaced);
     assert_eq!(seen.take(), [r#"[("a", I64(1)), ("a", I64(2))]"#]);
+}
+
+#[test]
+fn tags_that_a_sampler_adds_after_the_start_are_not_among_them_either() {
+    let by_tag = TagMatchingSampler::new("tenant").matching("acme");
+    let deferring = PrioritySampler::new().then(by_tag).then(ConstSampler::new(false));
+    let tails = TailSamplingConfig {
+        slower_than: Some(Duration::from_millis(1)),
+        ..TailSamplingConfig::default()
+    };
+    let configured = [
+        builder().sampler(deferring.build().unwrap()),
+        builder().sampler(ConstSampler::new(false)).tail_sampling(tails),
+    ];
+    for (kind, built) in configured.into_iter().enumerate() {
+        let (seen, memory) = (Seen::default(), InMemoryReporter::new());
+        let (to, clock) = (seen.clone(), Arc::new(ManualClock::new()));
+        let observer = AtEnd(move |span: &ObservedSpan<'_>| {
+            to.add(format!("{:?}", span.tags().collect::<Vec<_>>()));
+        });
+        let built = built.observer(observer).logger(said()).clock(Arc::clone(&clock));
+        let (tracer, _closer) = built.in_memory(&memory).build().unwrap();
+        tracer.start_span("matched").set_tag("tenant", "acme").finish();
+        drop(tracer.span("matched at once").tag("tenant", "acme").start());
+        tracer.start_span("erring").set_tag("error", true).finish();
+        tracer.start_span("retained").retain_trace().finish();
+        let slow = tracer.start_span("slow");
+        clock.advance(Duration::from_millis(2));
+        drop(slow);
+        assert_eq!(seen.take(), ["[]"; 5], "kind {kind}");
+        let tagged = tracer.start_span("tagged");
+        tagged.set_tag("tenant", "acme").set_tag("error", true).set_tag("a", 1).finish();
+        let tagged = tracer.span("tagged").tag("a", 1).tag("tenant", "acme").start();
+        tagged.retain_trace();
+        drop(tagged);
+        assert_eq!(seen.take(), [r#"[("a", I64(1))]"#; 2], "kind {kind}");
+        let marked = |span: &FinishedSpan| span.tag("sampler.type").is_some();
+        assert!(memory.spans().iter().filter(|span| marked(span)).count() > 3, "kind {kind}");
+    }
+}
+
+#[test]
+fn text_of_others_is_not_read_as_a_tag_where_tags_were_discarded_before() {
+    let seen = Seen::default();
+    let to = seen.clone();
+    let observer = AtEnd(move |span: &ObservedSpan<'_>| {
+        to.add(format!("{:?}", span.tags().collect::<Vec<_>>()));
+    });
+    let (tracer, _closer) = builder()
+        .sampler(ConstSampler::new(true))
+        .observer(observer)
+        .logger(said())
+        .null_reporter()
+        .build()
+        .unwrap();
+    let mut forged = Vec::new();
+    put_tag(&mut forged, TagView::new(b"a", ValueView::Bool(true)));
+    let forged = String::from_utf8(forged).unwrap();
+    for padding in 0..100 {
+        let text = format!("{}{forged}", " ".repeat(padding));
+        let stopped = tracer.span("stopped").tag("sampling.priority", 0).start();
+        stopped.set_tag("sampling.priority", 1).set_tag("from.outside", &*text);
+        drop(stopped);
+        let mut stopped = tracer.prepare_span("stopped");
+        stopped.set_tag("sampling.priority", 0);
+        let stopped = stopped.start();
+        stopped.set_tag("sampling.priority", 1).set_tag("from.outside", &*text);
+        drop(stopped);
+    }
+    let seen = seen.take();
+    assert_eq!(seen.len(), 200);
+    let misread: Vec<_> = seen.iter().filter(|tags| *tags != "[]").collect();
+    assert!(misread.is_empty(), "{misread:?}");
 }
 
 #[test]
