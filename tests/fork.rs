@@ -15,11 +15,12 @@ use std::collections::HashSet;
 use std::env;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, exit};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fork::Fork;
 use jaeger_client::metrics::InMemoryMetrics;
@@ -29,8 +30,9 @@ use jaeger_client::sampler::{
 };
 use jaeger_client::transport::{Sent, Transport};
 use jaeger_client::{
-    Closer, InMemoryReporter, Logger, ObservedSpan, Observer, ObserverInterest, Span, SpanObserver,
-    StartSpanOptions, TailSamplingConfig, Tracer, TracerBuilder, TransportError,
+    Closer, CompactSpan, InMemoryReporter, Logger, ObservedSpan, Observer, ObserverInterest, Span,
+    SpanContext, SpanObserver, StartSpanOptions, TailSamplingConfig, Tracer, TracerBuilder,
+    TransportError,
 };
 use support::agent::Agent;
 use support::eventually;
@@ -255,6 +257,14 @@ fn wait(pid: i32) -> String {
     }
 }
 
+/// Does some work in a child, and returns how that ended.
+fn in_child(work: impl FnOnce()) -> String {
+    match fork::fork().unwrap() {
+        Fork::Child => exit(i32::from(catch_unwind(AssertUnwindSafe(work)).is_err())),
+        Fork::Parent(pid) => wait(pid),
+    }
+}
+
 /// Runs a test of this binary, in its own process that may fork.
 fn run(test: &str, folder: &Path, agent: &str) -> Output {
     let mut command = Command::new(env::current_exe().unwrap());
@@ -364,6 +374,112 @@ fn the_default_logger_says_it_though_another_thread_has_standard_error() {
     let lines =
         said.lines().filter(|line| line.starts_with("jaeger-client: this process was forked"));
     assert_eq!(lines.count(), 20, "{said}");
+}
+
+/// The ways to end a span that was started before its process was forked, or prepared there.
+const ENDS: [fn(Span); 13] = [
+    drop,
+    |span| span.finish(),
+    |span| drop(CompactSpan::from(span)),
+    |span| CompactSpan::from(span).finish(),
+    |span| CompactSpan::from(span).finish_at(SystemTime::now()),
+    |span| {
+        let compact = CompactSpan::from(span);
+        compact.span().set_tag("k", 1).set_tag("sampling.priority", 1);
+        let other = compact.clone();
+        drop(compact);
+        other.finish();
+    },
+    |span| {
+        let other = span.clone();
+        span.finish();
+        drop((other, span));
+    },
+    |span| {
+        let other = span.clone();
+        drop(span);
+        other.set_operation_name("renamed").finish();
+    },
+    |span| {
+        let context = span.context();
+        drop(span.child("child"));
+        drop((span, context));
+    },
+    |span| {
+        span.set_tag("sampling.priority", 1).set_tag("k", 1);
+        span.on_finish(|_| {});
+        let _active = span.activate();
+    },
+    |span| {
+        let context = span.context();
+        span.finish();
+        drop((span.context(), context, CompactSpan::from(span)));
+    },
+    |span| drop(span.restart_as_child_of(SpanContext::default())),
+    |span| span.finish_at(SystemTime::now()),
+];
+
+#[test]
+fn spans_that_a_forked_process_ends_are_counted_once_whatever_handle_they_have() {
+    if env::var(FOLDER).is_ok() {
+        for kind in 0..4 {
+            let builder = Tracer::builder("svc").sampler(ConstSampler::new(kind % 2 == 1));
+            let builder = match kind / 2 {
+                0 => builder,
+                _ => builder.observer(CountsEnds::default()),
+            };
+            let (tracer, _closer) = builder.transport(Discard).build().unwrap();
+            let plain = ENDS.map(|end| (end, tracer.start_span("before")));
+            let shared =
+                ENDS.map(|end| (end, CompactSpan::from(tracer.start_span("shared")).span()));
+            let read = ENDS.map(|end| (end, tracer.start_span("read before")));
+            let _contexts = read.each_ref().map(|(_, span)| span.context());
+            let owned = ENDS.map(|_| tracer.start_owned_span("owned"));
+            let prepared = ENDS.map(|end| (end, tracer.prepare_span("prepared")));
+            let before = tracer.stats();
+            assert_eq!((before.started, before.open), (4 * ENDS.len() as u64, before.started));
+            let ended = in_child(|| {
+                let spans = plain.into_iter().chain(shared).chain(read);
+                for (number, (end, span)) in spans.enumerate() {
+                    let before = tracer.stats();
+                    end(span);
+                    let after = tracer.stats();
+                    assert!(after.is_balanced(), "kind {kind}, span {number}: {after}");
+                    assert_eq!(after.open, before.open - 1, "kind {kind}, span {number}");
+                }
+                for (number, (end, mut prepared)) in prepared.into_iter().enumerate() {
+                    prepared.set_tag("k", 1).set_tag("error", "x".repeat(9_000));
+                    prepared.set_tag("sampling.priority", "text").replace_tag("k", 2);
+                    let (span, retained) = prepared.start_retaining();
+                    end(span);
+                    retained.into_iter().for_each(|retained| drop(retained.start()));
+                    let after = tracer.stats();
+                    assert!(after.is_balanced(), "kind {kind}, prepared {number}: {after}");
+                    assert_eq!(after.open, ENDS.len() as u64, "kind {kind}, prepared {number}");
+                }
+                let mut owned = owned.into_iter();
+                let mut next = || owned.next().unwrap();
+                let mut first = next();
+                first.set_tag("k", 1).set_tag("sampling.priority", 1).log_event("e");
+                let handle = first.share();
+                first.finish();
+                drop(handle);
+                CompactSpan::from(next()).finish();
+                drop(CompactSpan::from(next()));
+                next().finish_at(SystemTime::now());
+                drop(next().restart_as_child_of(SpanContext::default()));
+                drop(owned);
+                let after = tracer.stats();
+                assert!(after.is_balanced() && after.open == 0, "kind {kind}: {after}");
+            });
+            assert_eq!(ended, "well", "kind {kind}");
+        }
+        return;
+    }
+    let folder = Folder::new("fork-handles");
+    let name = "spans_that_a_forked_process_ends_are_counted_once_whatever_handle_they_have";
+    let output = run(name, &folder.0, "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

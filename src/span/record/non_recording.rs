@@ -37,12 +37,13 @@ struct Parts {
     name: &'static str,
     /// The state of the trace, from when its context was read or a record was made.
     trace_state: Mutex<Option<Arc<TraceState>>>,
-    /// Whether there is a state, so that other spans may force the trace to be recorded.
-    has_trace_state: AtomicBool,
+    /// Whether there is a state, so that other spans may force the trace to be recorded; or, in a forked
+    /// process, an outcome. Without either the span is accounted for where it is dropped.
+    is_touched: AtomicBool,
     /// The outcome of the span, once there is one.
     outcome: OnceLock<Outcome>,
     /// The outcome in a forked process, where another thread may have been about to set the other
-    /// field, which then blocks for ever. It is never dropped.
+    /// field, which then blocks for ever.
     outcome_in_fork: OnceLock<Box<OnceLock<Outcome>>>,
 }
 
@@ -63,7 +64,7 @@ impl NonRecording {
             trace_id,
             name,
             trace_state: Mutex::new(None),
-            has_trace_state: AtomicBool::new(false),
+            is_touched: AtomicBool::new(false),
             outcome: OnceLock::new(),
             outcome_in_fork: OnceLock::new(),
         };
@@ -112,7 +113,7 @@ impl NonRecording {
             Some(state) => state,
             None => lock::wait(&self.parts.trace_state, || self.is_forked())?,
         };
-        self.parts.has_trace_state.store(true, Ordering::Relaxed);
+        self.parts.is_touched.store(true, Ordering::Relaxed);
         Some(Arc::clone(state.get_or_insert_with(new)))
     }
 
@@ -129,24 +130,27 @@ impl NonRecording {
     /// Returns the record, if one was made while the span lived.
     #[inline]
     pub(in crate::span) fn made_record(&self) -> Option<&SharedRecord> {
-        self.parts.outcome.get().and_then(Outcome::promoted)
+        self.outcome().and_then(Outcome::promoted)
+    }
+
+    /// Returns the outcome of the span, once there is one.
+    #[inline]
+    fn outcome(&self) -> Option<&Outcome> {
+        let Parts { outcome, outcome_in_fork, .. } = &*self.parts;
+        outcome.get().or_else(|| outcome_in_fork.get()?.get())
     }
 
     /// Returns the record, if one was made while the span lived. One is made now if the trace was
     /// forced to be recorded by spans below its context.
     #[inline]
     pub(in crate::span) fn record(&self) -> Option<&SharedRecord> {
-        // The state implies everything else that can happen to the span.
-        if self.parts.has_trace_state.load(Ordering::Relaxed) {
-            self.record_of_shared()
-        } else {
-            None
-        }
+        // Everything else that can happen to the span implies it.
+        if self.parts.is_touched.load(Ordering::Relaxed) { self.record_of_shared() } else { None }
     }
 
     #[inline(never)]
     fn record_of_shared(&self) -> Option<&SharedRecord> {
-        if let Some(outcome) = self.parts.outcome.get() {
+        if let Some(outcome) = self.outcome() {
             return outcome.promoted();
         }
         let state = self.shared_state(pool::take_state)?;
@@ -170,6 +174,7 @@ impl NonRecording {
     #[inline]
     fn outcome_cell(&self) -> &OnceLock<Outcome> {
         if self.is_forked() && self.parts.outcome.get().is_none() {
+            self.parts.is_touched.store(true, Ordering::Relaxed);
             self.parts.outcome_in_fork.get_or_init(Box::default)
         } else {
             &self.parts.outcome
@@ -206,13 +211,13 @@ impl NonRecording {
     /// Returns whether the span was neither shared nor finished, and its context was never read.
     #[inline]
     pub(in crate::span) fn is_untouched(&mut self) -> bool {
-        self.parts.outcome.get().is_none() && !*self.parts.has_trace_state.get_mut()
+        self.parts.outcome.get().is_none() && !*self.parts.is_touched.get_mut()
     }
 
     /// Takes the state of the trace, if there is nothing else: no record, and no forced recording.
     #[inline(always)]
     pub(in crate::span) fn take_state_alone(&mut self) -> Option<Arc<TraceState>> {
-        if self.parts.outcome.get().is_some() {
+        if self.outcome().is_some() {
             return None;
         }
         self.parts.trace_state.get_mut().take_if(|state| state.is_only_counted())
@@ -226,7 +231,9 @@ impl NonRecording {
 
     /// Takes the outcome, and the state of the trace, if there is one.
     pub(in crate::span) fn take_outcome(&mut self) -> (Option<Outcome>, Option<Arc<TraceState>>) {
-        (self.parts.outcome.take(), self.parts.trace_state.get_mut().take())
+        let Parts { outcome, outcome_in_fork, trace_state, .. } = &mut *self.parts;
+        let outcome = outcome.take().or_else(|| outcome_in_fork.take()?.take());
+        (outcome, trace_state.get_mut().take())
     }
 }
 
