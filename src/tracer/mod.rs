@@ -266,7 +266,7 @@ impl Tracer {
         carrier: &C,
     ) -> Result<SpanContext, ExtractError> {
         let Shared { span_shared, format, .. } = &*self.shared;
-        let extract = || format.extract(&carrier);
+        let extract = || (**format).extract(&carrier);
         let extracted =
             span_shared.diagnostics.call_even_if_forked(Callback::FormatExtract, extract);
         self.finish_extract(extracted.unwrap_or(Err(ExtractError::Panicked)))

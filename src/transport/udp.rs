@@ -166,7 +166,7 @@ impl UdpTransport {
         let before = self.connection.replace(connection);
         self.watch_receive_queue();
         // The errors of the old socket will not be read any more.
-        self.previous_lost |= before.is_some_and(|old| previous_failure(&*old.socket).is_some());
+        self.previous_lost |= before.is_some_and(|old| old.socket.previous_failure().is_some());
     }
 
     /// Sends a message, with all remedies for failures.
@@ -176,7 +176,7 @@ impl UdpTransport {
             let Some(connection) = &self.connection else {
                 return Err(TransportError::Refused { address: self.addresses.name().to_owned() });
             };
-            let Err(failure) = send_checked(&*connection.socket, message) else { return Ok(()) };
+            let Err(failure) = connection.socket.send_checked(message) else { return Ok(()) };
             match failure {
                 Failure::PreviousRefused if remedies.previous < MAX_PREVIOUS => {
                     remedies.previous += 1;
@@ -304,7 +304,7 @@ impl UdpTransport {
             next = peer;
             if peer != refused
                 && let Ok(socket) = self.network.connect(peer)
-                && send_checked(&*socket, message).is_ok()
+                && socket.send_checked(message).is_ok()
                 && !self.is_refused_soon(&*socket)
             {
                 self.connected(socket, peer);
@@ -329,26 +329,9 @@ impl UdpTransport {
     fn is_refused_soon(&self, socket: &dyn DatagramSocket) -> bool {
         (0..REFUSAL_CHECKS).any(|_| {
             self.network.sleep(REFUSAL_CHECK_INTERVAL);
-            previous_failure(socket).is_some()
+            socket.previous_failure().is_some()
         })
     }
-}
-
-/// Sends one datagram, and reads at once whether it was refused, which is known by then on this host.
-/// The error is read before, too: otherwise an error of the datagram before would be taken for one of
-/// this datagram.
-fn send_checked(socket: &dyn DatagramSocket, message: &[u8]) -> Result<(), Failure> {
-    if let Some(previous) = previous_failure(socket) {
-        return Err(previous);
-    }
-    socket.send(message).map_err(Failure::of_send)?;
-    let error = socket.take_error().ok().flatten();
-    error.and_then(Failure::of_sent).map_or(Ok(()), Err)
-}
-
-/// Returns the failure of the last datagram, if it was lost.
-fn previous_failure(socket: &dyn DatagramSocket) -> Option<Failure> {
-    Failure::of_previous(&socket.take_error().ok().flatten()?)
 }
 
 /// The remedies that were tried for a message.
@@ -392,8 +375,7 @@ impl Transport for UdpTransport {
     }
 
     fn take_late_refusal(&mut self) -> bool {
-        match self.connection.as_ref().and_then(|connection| previous_failure(&*connection.socket))
-        {
+        match self.connection.as_ref().and_then(|connection| connection.socket.previous_failure()) {
             None => {}
             Some(Failure::PreviousTooLarge) => self.previous_lost = true,
             Some(_) => self.handle_late_refusal(),

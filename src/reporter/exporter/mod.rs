@@ -22,9 +22,7 @@ use super::counts::{Account, Accounting, DestinationCounts};
 use crate::buffers::{Buffer, Outcome, ShardedBuffers, room_in};
 use crate::clock;
 use crate::diag::Cause;
-use crate::encoding::{
-    BatchView, EncodingKind, List, ProcessView, TRAILER_MAX, write_header, write_trailer,
-};
+use crate::encoding::{BatchView, EncodingKind, List, ProcessView, frame_in_place};
 use crate::error::TransportError;
 use crate::panics;
 use crate::transport::{MAX_PACKET_BYTES, Sent, Transport};
@@ -218,17 +216,16 @@ impl Batcher {
         if self.merges_buffers() {
             self.add_pending(accounting, &buffer.bytes[headroom..used], count);
         } else if self.format.is_canonical() && fits {
-            let sequence = self.sequence.wrapping_add(1);
-            let head = &mut buffer.bytes[..headroom];
-            let start = write_header(head, sequence, &self.process, count);
-            if buffer.bytes.len() < used + TRAILER_MAX {
-                buffer.bytes.resize(used + TRAILER_MAX, 0);
-            }
-            let room = &mut buffer.bytes[used..];
-            let numbered = Some(i64::from(sequence));
-            let end = used + write_trailer(room, numbered, Some(accounting.losses()));
+            let message = frame_in_place(
+                &mut buffer.bytes,
+                headroom..used,
+                count,
+                &self.process,
+                self.sequence.wrapping_add(1),
+                accounting.losses(),
+            );
             self.refusals.begin();
-            match self.send(accounting, &buffer.bytes[start..end]) {
+            match self.send(accounting, &buffer.bytes[message]) {
                 Attempt::Settled(sent) => {
                     let spans = List::new(count, &buffer.bytes[headroom..used]);
                     self.record_outcome(accounting, spans, sent);

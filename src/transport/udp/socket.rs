@@ -1,4 +1,4 @@
-//! The datagram socket, and other calls of the operating system.
+//! The datagram socket: sending with the errors that the operating system reports, and its other calls.
 
 use std::fmt;
 use std::io;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::failure::Failure;
 use super::queue_state::ReceiveQueue;
 use super::receive_queue;
 use crate::address::HostPort;
@@ -23,6 +24,23 @@ pub(super) trait DatagramSocket: fmt::Debug + Send {
 
     /// Returns the socket's own address, and the connected one.
     fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)>;
+
+    /// Sends one datagram, and reads at once whether it was refused, which is known by then on this host.
+    /// The error is read before, too: otherwise an error of the datagram before would be taken for one of
+    /// this datagram.
+    fn send_checked(&self, message: &[u8]) -> Result<(), Failure> {
+        if let Some(previous) = self.previous_failure() {
+            return Err(previous);
+        }
+        self.send(message).map_err(Failure::of_send)?;
+        let error = self.take_error().ok().flatten();
+        error.and_then(Failure::of_sent).map_or(Ok(()), Err)
+    }
+
+    /// Returns the failure of the last datagram, if it was lost.
+    fn previous_failure(&self) -> Option<Failure> {
+        Failure::of_previous(&self.take_error().ok().flatten()?)
+    }
 }
 
 impl DatagramSocket for UdpSocket {
