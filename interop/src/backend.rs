@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::command;
-use crate::gate::{self, Found};
+use crate::opt_in::{self, StepResult};
 use crate::query::Query;
 
 /// A server that can be started.
@@ -53,8 +53,8 @@ impl Backend {
     ///
     /// # Errors
     ///
-    /// Says why if the script is not here or cannot start the server.
-    pub fn jaeger_v1() -> Found<Self> {
+    /// A message, if there is no script, or it cannot start the server.
+    pub fn jaeger_v1() -> StepResult<Self> {
         Self::start(Kind::JaegerV1)
     }
 
@@ -63,7 +63,7 @@ impl Backend {
     /// # Errors
     ///
     /// As [`jaeger_v1`](Self::jaeger_v1).
-    pub fn start(kind: Kind) -> Found<Self> {
+    pub fn start(kind: Kind) -> StepResult<Self> {
         Self::start_with(kind, &[])
     }
 
@@ -72,7 +72,7 @@ impl Backend {
     /// # Errors
     ///
     /// As [`start`](Self::start).
-    pub fn start_with(kind: Kind, options: &[&str]) -> Found<Self> {
+    pub fn start_with(kind: Kind, options: &[&str]) -> StepResult<Self> {
         let script = script()?;
         let printed = start(&script, kind, options)?;
         let values = printed
@@ -112,15 +112,15 @@ impl Drop for Backend {
         let stopped =
             command::output(Command::new("bash").arg(&self.script).args(["stop", pid]), STOP_LIMIT);
         if let Err(why) = stopped {
-            gate::say(&format!("the backend was not stopped: {why}"));
+            opt_in::print_line(&format!("the backend was not stopped: {why}"));
         }
     }
 }
 
-/// Starts the server and gives what the script printed.
-fn start(script: &Path, kind: Kind, options: &[&str]) -> Found<String> {
-    // Between looking for free ports and taking them another start may take the same ones: those
-    // of this process wait for each other, and one that lost to another process tries again.
+/// Starts the server and returns what the script printed.
+fn start(script: &Path, kind: Kind, options: &[&str]) -> StepResult<String> {
+    // Two starts at the same time may choose the same free ports: those of this process take turns, and a
+    // start that collides with one of another process is retried.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut tries = 1..=3;
@@ -134,7 +134,7 @@ fn start(script: &Path, kind: Kind, options: &[&str]) -> Found<String> {
     }
 }
 
-fn script() -> Found<PathBuf> {
+fn script() -> StepResult<PathBuf> {
     let path = env::var_os("BACKENDS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/backends/backends.sh"),
         PathBuf::from,

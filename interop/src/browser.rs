@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::command;
 use crate::demo::Running;
-use crate::gate::{self, Found};
+use crate::opt_in::{self, StepResult};
 use crate::span::from_base64;
 
 /// A browser with a window and its own profile. It ends when this is dropped.
@@ -47,13 +47,13 @@ impl Browser {
     ///
     /// # Errors
     ///
-    /// Says why if there is none, or it does not start.
-    pub fn start(width: u32, height: u32) -> Found<Self> {
+    /// A message, if no browser is installed, or it does not start.
+    pub fn start(width: u32, height: u32) -> StepResult<Self> {
         let (driver, chromium) =
             (find(&["chromedriver"])?, find(&["chromium", "chromium-browser"])?);
         let profile = Profile::new()?;
         let mut driver = Running::start(&driver, &["--port=0"])?;
-        let port = driver.says("ChromeDriver was started successfully on port ")?;
+        let port = driver.wait_for_line("ChromeDriver was started successfully on port ")?;
         let http: ureq::Agent = ureq::Agent::config_builder()
             .timeout_global(Some(STEP_LIMIT))
             .http_status_as_error(false)
@@ -75,8 +75,8 @@ impl Browser {
     ///
     /// # Errors
     ///
-    /// Says why if the browser cannot, as with all that it is asked for below.
-    pub fn open(&self, url: &str) -> Found<()> {
+    /// A message, if the browser or its driver reports an error.
+    pub fn open(&self, url: &str) -> StepResult<()> {
         self.post("/url", &json!({"url": url})).map(drop)
     }
 
@@ -85,7 +85,7 @@ impl Browser {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn url(&self) -> Found<String> {
+    pub fn url(&self) -> StepResult<String> {
         Ok(call(&self.http, &format!("{}/url", self.session), None)?.as_str().unwrap_or("").into())
     }
 
@@ -94,7 +94,7 @@ impl Browser {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn all(&self, selector: &str) -> Found<Vec<Element>> {
+    pub fn all(&self, selector: &str) -> StepResult<Vec<Element>> {
         let using = if selector.starts_with("//") { "xpath" } else { "css selector" };
         let by = json!({"using": using, "value": selector});
         let found = self.post("/elements", &by)?;
@@ -107,8 +107,8 @@ impl Browser {
     ///
     /// # Errors
     ///
-    /// Says what the page has instead if that takes too long.
-    pub fn wait(&self, selector: &str, count: usize) -> Found<Vec<Element>> {
+    /// The text of the page, if that takes too long.
+    pub fn wait(&self, selector: &str, count: usize) -> StepResult<Vec<Element>> {
         let deadline = Instant::now() + STEP_LIMIT;
         loop {
             let found = self.all(selector)?;
@@ -129,7 +129,7 @@ impl Browser {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn click(&self, element: &Element) -> Found<()> {
+    pub fn click(&self, element: &Element) -> StepResult<()> {
         self.post(&format!("/element/{}/click", element.id), &json!({})).map(drop)
     }
 
@@ -138,7 +138,7 @@ impl Browser {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn text(&self, element: &Element) -> Found<String> {
+    pub fn text(&self, element: &Element) -> StepResult<String> {
         let url = format!("{}/element/{}/text", self.session, element.id);
         Ok(call(&self.http, &url, None)?.as_str().unwrap_or_default().into())
     }
@@ -148,7 +148,7 @@ impl Browser {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn run(&self, script: &str) -> Found<Value> {
+    pub fn run(&self, script: &str) -> StepResult<Value> {
         self.post("/execute/sync", &json!({"script": script, "args": []}))
     }
 
@@ -156,8 +156,8 @@ impl Browser {
     ///
     /// # Errors
     ///
-    /// Says so if none is opened in time.
-    pub fn to_second_window(&self) -> Found<()> {
+    /// A message, if none is opened in time.
+    pub fn to_second_window(&self) -> StepResult<()> {
         let deadline = Instant::now() + STEP_LIMIT;
         loop {
             let windows = call(&self.http, &format!("{}/window/handles", self.session), None)?;
@@ -176,12 +176,12 @@ impl Browser {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn picture(&self) -> Found<Vec<u8>> {
+    pub fn picture(&self) -> StepResult<Vec<u8>> {
         let picture = call(&self.http, &format!("{}/screenshot", self.session), None)?;
         Ok(from_base64(picture.as_str().unwrap_or_default()))
     }
 
-    fn post(&self, path: &str, body: &Value) -> Found<Value> {
+    fn post(&self, path: &str, body: &Value) -> StepResult<Value> {
         call(&self.http, &format!("{}{path}", self.session), Some(body))
     }
 }
@@ -190,7 +190,7 @@ impl Drop for Browser {
     fn drop(&mut self) {
         let ended = self.http.delete(&self.session).call();
         if let Err(why) = ended {
-            gate::say(&format!("the browser was not asked to end: {why}"));
+            opt_in::print_line(&format!("the browser was not asked to end: {why}"));
         }
         // Another process may have the number by now: only ours has our folder among its arguments.
         let Some(pid) = self.pid else { return };
@@ -205,7 +205,7 @@ impl Drop for Browser {
                 let mut kill = Command::new("sh");
                 kill.args(["-c", "kill -KILL $0", &pid.to_string()]);
                 let killed = command::output(&mut kill, END_LIMIT);
-                gate::say(&format!("the browser had to be killed: {killed:?}"));
+                opt_in::print_line(&format!("the browser had to be killed: {killed:?}"));
                 return;
             }
             thread::sleep(command::INTERVAL);
@@ -214,7 +214,7 @@ impl Drop for Browser {
 }
 
 impl Profile {
-    fn new() -> Found<Self> {
+    fn new() -> StepResult<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("jaeger-client-browser-{}-{number}", process::id());
@@ -231,8 +231,8 @@ impl Drop for Profile {
     }
 }
 
-/// The first of these programs that is on the path.
-fn find(names: &[&str]) -> Found<PathBuf> {
+/// Returns the first of these programs that is in `PATH`.
+fn find(names: &[&str]) -> StepResult<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     names
         .iter()
@@ -243,8 +243,8 @@ fn find(names: &[&str]) -> Found<PathBuf> {
         .ok_or_else(|| format!("there is no {} on the path", names.join(" or ")))
 }
 
-/// The value that the driver responds with.
-fn call(http: &ureq::Agent, url: &str, body: Option<&Value>) -> Found<Value> {
+/// Calls the driver, and returns the value in its response.
+fn call(http: &ureq::Agent, url: &str, body: Option<&Value>) -> StepResult<Value> {
     let response = match body {
         Some(body) => {
             http.post(url).header("content-type", "application/json").send(body.to_string())

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jaeger_client::{FlushReport, PacingConfig, Tracer};
 
-use crate::gate::Found;
+use crate::opt_in::StepResult;
 use crate::query::{Query, get};
 
 /// What became of a burst or a flood.
@@ -78,8 +78,8 @@ pub struct ServerCounts {
 }
 
 impl ServerCounts {
-    /// Reads the page, as Jaeger v1 and v2 have it.
-    fn read(metrics: &str) -> Found<Self> {
+    /// Reads the metrics of Jaeger v1 or v2.
+    fn read(metrics: &str) -> StepResult<Self> {
         let page = get(&format!("http://{metrics}/metrics"), &[])?.body;
         let of = |names: &[&str], label: &str| {
             let is_counted = |line: &&str| {
@@ -152,8 +152,8 @@ impl Saturation {
 /// How spans are sent.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
-pub struct Way<'a> {
-    /// The agent.
+pub struct LoadTest<'a> {
+    /// The agent's address.
     pub agent: &'a str,
     /// How fast.
     pub pacing: PacingConfig,
@@ -161,8 +161,8 @@ pub struct Way<'a> {
     pub close_timeout: Duration,
 }
 
-impl<'a> Way<'a> {
-    /// With all the defaults.
+impl<'a> LoadTest<'a> {
+    /// Makes a load test with the default options.
     #[must_use]
     pub fn new(agent: &'a str) -> Self {
         let close_timeout = Duration::from_secs(30);
@@ -173,8 +173,8 @@ impl<'a> Way<'a> {
     ///
     /// # Errors
     ///
-    /// Says why if the server does not answer, or no tracer can be built.
-    pub fn burst(&self, spans: u64, query: &Query) -> Found<Outcome> {
+    /// A message, if the server does not respond, or no tracer can be built.
+    pub fn burst(&self, spans: u64, query: &Query) -> StepResult<Outcome> {
         let mut traces = Vec::new();
         let (report, made_in, socket_drops) = self.run(|tracer| {
             let mut left = spans;
@@ -196,7 +196,7 @@ impl<'a> Way<'a> {
     /// # Errors
     ///
     /// As [`burst`](Self::burst).
-    pub fn flood(&self, time: Duration, threads: usize, metrics: &str) -> Found<Outcome> {
+    pub fn flood(&self, time: Duration, threads: usize, metrics: &str) -> StepResult<Outcome> {
         let before = saved(metrics)?;
         let (report, made_in, socket_drops) = self.run(|tracer| {
             on_threads(time, threads, |is_over| {
@@ -217,7 +217,12 @@ impl<'a> Way<'a> {
     /// # Errors
     ///
     /// As [`burst`](Self::burst).
-    pub fn saturate(&self, time: Duration, threads: usize, metrics: &str) -> Found<Saturation> {
+    pub fn saturate(
+        &self,
+        time: Duration,
+        threads: usize,
+        metrics: &str,
+    ) -> StepResult<Saturation> {
         let before = ServerCounts::read(metrics)?;
         let (report, _, socket_drops) = self.run(|tracer| {
             on_threads(time, threads, |is_over| {
@@ -229,7 +234,7 @@ impl<'a> Way<'a> {
                 }
             });
         })?;
-        let read = || Found::Ok(ServerCounts::read(metrics)?.since(before));
+        let read = || StepResult::Ok(ServerCounts::read(metrics)?.since(before));
         settled(report.stats.sent, || {
             let ServerCounts { stored, dropped, .. } = read()?;
             Ok(stored + dropped)
@@ -237,7 +242,7 @@ impl<'a> Way<'a> {
         Ok(Saturation { report, server: read()?, socket_drops })
     }
 
-    fn run(&self, make: impl FnOnce(&Tracer)) -> Found<(FlushReport, Duration, Option<u64>)> {
+    fn run(&self, make: impl FnOnce(&Tracer)) -> StepResult<(FlushReport, Duration, Option<u64>)> {
         let drops_before = socket_drops(self.agent);
         let (tracer, closer) = Tracer::builder("burst")
             .agent(self.agent)
@@ -271,8 +276,8 @@ fn child_of(tracer: &Tracer, root: &jaeger_client::Span) {
     span.set_tag("http.status_code", 200);
 }
 
-/// The value of `read` once it has reached `enough`, or has not changed for a while.
-pub(crate) fn settled(enough: u64, mut read: impl FnMut() -> Found<u64>) -> Found<u64> {
+/// Calls `read` until its value has reached `enough`, or has not changed for a while, and returns the value.
+pub(crate) fn settled(enough: u64, mut read: impl FnMut() -> StepResult<u64>) -> StepResult<u64> {
     let mut last = read()?;
     let mut changed = Instant::now();
     while last < enough && changed.elapsed() < QUIET {
@@ -285,8 +290,8 @@ pub(crate) fn settled(enough: u64, mut read: impl FnMut() -> Found<u64>) -> Foun
     Ok(last)
 }
 
-/// Spans that a collector of Jaeger v1 has saved so far.
-fn saved(metrics: &str) -> Found<u64> {
+/// Returns the number of spans that a collector of Jaeger v1 has stored so far.
+fn saved(metrics: &str) -> StepResult<u64> {
     let page = get(&format!("http://{metrics}/metrics"), &[])?.body;
     let is_saved = |line: &&str| {
         line.starts_with("jaeger_collector_spans_saved_by_svc_total{") && line.contains("\"ok\"")

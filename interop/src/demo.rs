@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::command;
-use crate::gate::{self, Found};
+use crate::opt_in::{self, StepResult};
 
 /// The programs of the demos.
 #[derive(Clone, Debug)]
@@ -30,16 +30,16 @@ impl Programs {
     ///
     /// # Errors
     ///
-    /// Says why if they cannot be built.
-    pub fn build() -> Found<Self> {
-        static BUILT: Mutex<Option<Found<Programs>>> = Mutex::new(None);
+    /// A message, if they cannot be built.
+    pub fn build() -> StepResult<Self> {
+        static BUILT: Mutex<Option<StepResult<Programs>>> = Mutex::new(None);
         let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
         built.get_or_insert_with(build).clone()
     }
 }
 
-fn build() -> Found<Programs> {
-    // Both at once, as then what they share is built once.
+fn build() -> StepResult<Programs> {
+    // In one build, so that shared crates are compiled once.
     let [nethttp, hotrod] = programs(&["nethttp", "hotrod"], ["nethttp", "hotrod"])?;
     Ok(Programs { nethttp, hotrod })
 }
@@ -48,8 +48,8 @@ fn build() -> Found<Programs> {
 ///
 /// # Errors
 ///
-/// Says why if they cannot be built.
-pub fn programs<const N: usize>(packages: &[&str], names: [&str; N]) -> Found<[PathBuf; N]> {
+/// A message, if they cannot be built.
+pub fn programs<const N: usize>(packages: &[&str], names: [&str; N]) -> StepResult<[PathBuf; N]> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.arg("build").args(packages.iter().flat_map(|package| ["-p", package]));
     cargo.args(names.iter().flat_map(|name| ["--bin", name]));
@@ -87,8 +87,8 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// Says why if it does not start.
-    pub fn start(program: &Path, args: &[&str]) -> Found<Self> {
+    /// A message, if it does not start.
+    pub fn start(program: &Path, args: &[&str]) -> StepResult<Self> {
         Self::start_with(program, args, &[])
     }
 
@@ -97,7 +97,11 @@ impl Running {
     /// # Errors
     ///
     /// As [`start`](Self::start).
-    pub fn start_with(program: &Path, args: &[&str], variables: &[(&str, &str)]) -> Found<Self> {
+    pub fn start_with(
+        program: &Path,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> StepResult<Self> {
         let name = format!("{} {}", program.display(), args.join(" "));
         let mut child = Command::new(program)
             .args(args)
@@ -125,8 +129,8 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// Says what it printed if that takes too long.
-    pub fn says(&mut self, beginning: &str) -> Found<String> {
+    /// What it has printed, if that takes too long.
+    pub fn wait_for_line(&mut self, beginning: &str) -> StepResult<String> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
             let said = self.printed.lines().find_map(|line| line.strip_prefix(beginning));
@@ -148,8 +152,8 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// Says so if that is not possible.
-    pub fn terminate(&self) -> Found<()> {
+    /// A message, if that is not possible.
+    pub fn terminate(&self) -> StepResult<()> {
         let pid = self.child.id().to_string();
         command::output(Command::new("sh").args(["-c", "kill -TERM $0", &pid]), END_LIMIT)?;
         Ok(())
@@ -159,8 +163,8 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// Says so if it does not end well, or not soon.
-    pub fn end(mut self) -> Found<String> {
+    /// A message, if it fails, or does not end in time.
+    pub fn end(mut self) -> StepResult<String> {
         self.terminate()?;
         let status = command::wait(&mut self.child, END_LIMIT);
         // The thread that reads ends with the pipe, which ends with the program.
@@ -189,7 +193,7 @@ impl Drop for Running {
         // A test failed, or has no need of what it would print.
         let killed = self.child.kill().and_then(|()| self.child.wait());
         if let Err(why) = killed {
-            gate::say(&format!("{} was not ended: {why}", self.name));
+            opt_in::print_line(&format!("{} was not ended: {why}", self.name));
         }
     }
 }

@@ -26,20 +26,20 @@
 )]
 
 pub mod backend;
+pub mod both_protocols;
 pub mod browser;
 pub mod burst;
-pub mod chain;
 pub mod command;
+pub mod conversions;
 pub mod demo;
-pub mod doors;
-pub mod gate;
-pub mod grow;
+pub mod generate;
 pub mod nginx;
+pub mod opt_in;
 pub mod otlp;
+pub mod otlp_client;
+pub mod parentage;
 pub mod peer;
-pub mod post;
 pub mod query;
-pub mod round;
-pub mod rules;
+pub mod roundtrip;
 pub mod span;
 pub mod zipkin;

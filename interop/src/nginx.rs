@@ -8,15 +8,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::command::{INTERVAL, output};
-use crate::gate::Found;
+use crate::opt_in::StepResult;
 
 /// Returns whether nginx with HTTP/2 can be run here.
 ///
 /// # Errors
 ///
-/// Says what is missing.
-pub fn find() -> Found<()> {
-    // Its version goes to stderr.
+/// A message with what is missing.
+pub fn find() -> StepResult<()> {
+    // nginx prints its version to stderr.
     let mut shell = Command::new("sh");
     let version = output(shell.args(["-c", "nginx -V 2>&1"]), Duration::from_secs(10))?;
     let speaks_http2 = version.contains("http_v2_module");

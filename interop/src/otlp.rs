@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::gate::Found;
+use crate::opt_in::StepResult;
 use crate::span::{double, list};
 
 /// The file that a collector writes what it gets to.
@@ -25,8 +25,8 @@ impl Lines {
     ///
     /// # Errors
     ///
-    /// Says why if the file cannot be read. A line that is not whole yet is none.
-    pub fn spans(&self, trace_id: &str) -> Found<Vec<Value>> {
+    /// A message, if the file cannot be read. An incomplete last line is ignored.
+    pub fn spans(&self, trace_id: &str) -> StepResult<Vec<Value>> {
         let bytes =
             fs::read(&self.file).map_err(|error| format!("{}: {error}", self.file.display()))?;
         // The collector gives on texts that are no UTF-8.
@@ -129,8 +129,8 @@ fn attributes(attributes: &Value) -> Vec<Value> {
                 ("int64", json!(number))
             } else if let Some(number) = value["doubleValue"].as_f64() {
                 ("float64", double(number))
-            } else if let Some(truth) = value["boolValue"].as_bool() {
-                ("bool", json!(truth))
+            } else if let Some(value) = value["boolValue"].as_bool() {
+                ("bool", json!(value))
             } else {
                 ("binary", value["bytesValue"].clone())
             };

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::command;
-use crate::gate::{self, Found};
+use crate::opt_in::{self, StepResult};
 use crate::query::{self, HttpResponse};
 
 /// A running peer.
@@ -31,8 +31,8 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// Says why if it does not start or does not print its address.
-    pub fn start(program: &Path, agent: &str, service: &str, sample: bool) -> Found<Self> {
+    /// A message, if it does not start or does not print its address.
+    pub fn start(program: &Path, agent: &str, service: &str, sample: bool) -> StepResult<Self> {
         let mut child = Command::new(program)
             .args(["-listen", "127.0.0.1:0", "-agent", agent, "-service", service])
             .arg(format!("-sample={sample}"))
@@ -92,7 +92,7 @@ impl Peer {
         // Closing its stdin asks it to send what it has and end.
         drop(self.child.stdin.take());
         if command::wait(&mut self.child, END_LIMIT).is_none() {
-            gate::say(&format!("the peer at {} had to be killed", self.address));
+            opt_in::print_line(&format!("the peer at {} had to be killed", self.address));
         }
     }
 }
@@ -107,8 +107,8 @@ impl Drop for Peer {
 ///
 /// # Errors
 ///
-/// Says why if Go is not installed or cannot build it.
-pub fn build_go(to: &Path) -> Found<PathBuf> {
+/// A message, if Go is not installed, or the build fails.
+pub fn build_go(to: &Path) -> StepResult<PathBuf> {
     command::output(Command::new("go").arg("version"), Duration::from_secs(60))
         .map_err(|why| format!("Go is not installed: {why}"))?;
     let program = to.join("gopeer");
@@ -135,7 +135,7 @@ pub fn in_query(text: &str) -> String {
     })
 }
 
-fn json(url: &str, response: Found<HttpResponse>) -> Value {
+fn json(url: &str, response: StepResult<HttpResponse>) -> Value {
     let response = response.unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(response.status, 200, "{url}: {}", response.body);
     serde_json::from_str(&response.body)

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::burst::settled;
 use crate::command::INTERVAL;
-use crate::gate::Found;
+use crate::opt_in::StepResult;
 use crate::span;
 
 /// The query API of a running Jaeger.
@@ -28,9 +28,9 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// Says what was answered if that is neither a trace nor "not found".
-    pub fn spans(&self, trace_id: &str) -> Found<Vec<Value>> {
-        // Raw, since otherwise the times of spans are moved to fit those of their parents.
+    /// The response, if it is neither a trace nor "not found".
+    pub fn spans(&self, trace_id: &str) -> StepResult<Vec<Value>> {
+        // Raw: otherwise the times of spans are adjusted to those of their parents.
         let url = format!("http://{}/api/traces/{trace_id}?raw=true", self.address);
         let response = get(&url, &[])?;
         if response.status == 404 {
@@ -50,8 +50,8 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// Says what was answered if that is no list of traces.
-    pub fn search(&self, service: &str, ever: bool) -> Found<Vec<(String, Vec<String>)>> {
+    /// The response, if it is not a list of traces.
+    pub fn search(&self, service: &str, ever: bool) -> StepResult<Vec<(String, Vec<String>)>> {
         let time = if ever { format!("start=0&end={LATEST_MICROS}") } else { "lookback=1h".into() };
         let path = format!("api/traces?service={service}&limit=20000&{time}");
         let url = format!("http://{}/{path}", self.address);
@@ -75,7 +75,7 @@ impl Query {
     /// # Errors
     ///
     /// As [`search`](Self::search).
-    pub fn operations(&self, service: &str) -> Found<Vec<String>> {
+    pub fn operations(&self, service: &str) -> StepResult<Vec<String>> {
         let url = format!("http://{}/api/services/{service}/operations", self.address);
         let response = get(&url, &[])?;
         let body: Value = serde_json::from_str(&response.body)
@@ -89,7 +89,7 @@ impl Query {
     /// # Errors
     ///
     /// As [`spans`](Self::spans).
-    pub fn wait(&self, trace_id: &str, count: usize, deadline: Instant) -> Found<Vec<Value>> {
+    pub fn wait(&self, trace_id: &str, count: usize, deadline: Instant) -> StepResult<Vec<Value>> {
         loop {
             let spans = self.spans(trace_id)?;
             if spans.len() >= count || Instant::now() >= deadline {
@@ -107,11 +107,11 @@ impl Query {
     /// # Errors
     ///
     /// As [`spans`](Self::spans).
-    pub fn count_settled(&self, traces: &[String], enough: u64) -> Found<u64> {
+    pub fn count_settled(&self, traces: &[String], enough: u64) -> StepResult<u64> {
         settled(enough, || traces.iter().map(|trace_id| self.count(trace_id)).sum())
     }
 
-    fn count(&self, trace_id: &str) -> Found<u64> {
+    fn count(&self, trace_id: &str) -> StepResult<u64> {
         let url = format!("http://{}/api/traces/{trace_id}?raw=true", self.address);
         let response = get(&url, &[])?;
         if !matches!(response.status, 200 | 404) {
@@ -136,8 +136,8 @@ pub struct HttpResponse {
 ///
 /// # Errors
 ///
-/// Says why if nothing was answered in time. A response of any status is a response.
-pub fn get(url: &str, headers: &[(String, String)]) -> Found<HttpResponse> {
+/// A message, if there was no response in time. A response of any status is no error.
+pub fn get(url: &str, headers: &[(String, String)]) -> StepResult<HttpResponse> {
     let mut request = client().get(url);
     for (name, value) in headers {
         request = request.header(name, value);
@@ -150,7 +150,7 @@ pub fn get(url: &str, headers: &[(String, String)]) -> Found<HttpResponse> {
 /// # Errors
 ///
 /// As [`get`].
-pub fn post(url: &str) -> Found<HttpResponse> {
+pub fn post(url: &str) -> StepResult<HttpResponse> {
     read_response(url, client().post(url).send_empty())
 }
 
@@ -159,7 +159,7 @@ pub fn post(url: &str) -> Found<HttpResponse> {
 /// # Errors
 ///
 /// As [`get`].
-pub fn post_bytes(url: &str, content_type: &str, body: &[u8]) -> Found<(u16, Vec<u8>)> {
+pub fn post_bytes(url: &str, content_type: &str, body: &[u8]) -> StepResult<(u16, Vec<u8>)> {
     let responded = client().post(url).header("content-type", content_type).send(body);
     let mut response = responded.map_err(|error| format!("{url}: {error}"))?;
     let limited = response.body_mut().with_config().limit(MAX_BODY_BYTES).read_to_vec();
@@ -177,7 +177,7 @@ fn client() -> ureq::Agent {
 
 type Responded = Result<http::Response<ureq::Body>, ureq::Error>;
 
-fn read_response(url: &str, responded: Responded) -> Found<HttpResponse> {
+fn read_response(url: &str, responded: Responded) -> StepResult<HttpResponse> {
     let mut response = responded.map_err(|error| format!("{url}: {error}"))?;
     let body = response
         .body_mut()

@@ -33,7 +33,7 @@ impl Input {
     pub fn tag_value(&self) -> TagValue<'_> {
         match self {
             Self::Str(text) => TagValue::Str(text),
-            Self::Bool(truth) => TagValue::Bool(*truth),
+            Self::Bool(value) => TagValue::Bool(*value),
             Self::I64(number) => TagValue::I64(*number),
             Self::U64(number) => TagValue::U64(*number),
             Self::F64(number) => TagValue::F64(*number),
@@ -61,7 +61,7 @@ impl Input {
     fn plain(&self) -> (&'static str, Value) {
         match self {
             Self::Str(text) => ("string", json!(text)),
-            Self::Bool(truth) => ("bool", json!(truth)),
+            Self::Bool(value) => ("bool", json!(value)),
             Self::I64(number) => ("int64", json!(number.to_string())),
             Self::U64(number) => ("int64", json!(number.cast_signed().to_string())),
             Self::F64(number) => ("float64", double(*number)),
@@ -93,8 +93,8 @@ impl Micros {
 /// How a span must look when it is read back.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "tests make it")]
-pub struct Wanted {
-    /// The trace it belongs to.
+pub struct ExpectedSpan {
+    /// The trace id.
     pub trace_id: TraceId,
     /// Its own id.
     pub span_id: SpanId,
@@ -118,8 +118,8 @@ pub struct Wanted {
     pub process_tags: Vec<Field>,
 }
 
-impl Wanted {
-    /// Compares with a span in the form of [`read_back`], which must be as it was sent.
+impl ExpectedSpan {
+    /// Compares with a span in the form of [`read_back`].
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Wanted {
         for rule in rules {
             rule(&mut wanted, &mut got);
         }
-        settle(&mut wanted, &got);
+        fill_in(&mut wanted, &got);
         if got == wanted {
             return Ok(());
         }
@@ -191,8 +191,8 @@ impl Wanted {
 /// Says what becomes of spans on a way: changes what is wanted, or brings what came into its form.
 pub type Rule = fn(wanted: &mut Value, got: &mut Value);
 
-/// Puts what came in the place of what was left open, if it may stand there.
-fn settle(wanted: &mut Value, got: &Value) {
+/// Replaces ranges and prefixes in the expected content by the actual values that match them.
+fn fill_in(wanted: &mut Value, got: &Value) {
     let may_stand = match (&*wanted, got) {
         (Value::Object(open), Value::Number(number)) => {
             let within = |from: &Value, to: &Value| Some(from.as_i64()? <= to.as_i64()?);
@@ -210,10 +210,10 @@ fn settle(wanted: &mut Value, got: &Value) {
     match (wanted, got) {
         (wanted, got) if may_stand => *wanted = got.clone(),
         (Value::Array(wanted), Value::Array(got)) => {
-            wanted.iter_mut().zip(got).for_each(|(wanted, got)| settle(wanted, got));
+            wanted.iter_mut().zip(got).for_each(|(wanted, got)| fill_in(wanted, got));
         }
         (Value::Object(wanted), got) => {
-            wanted.iter_mut().for_each(|(key, wanted)| settle(wanted, &got[key.as_str()]));
+            wanted.iter_mut().for_each(|(key, wanted)| fill_in(wanted, &got[key.as_str()]));
         }
         _ => {}
     }
@@ -281,6 +281,13 @@ fn read_fields(fields: &Value) -> Vec<Value> {
         .collect()
 }
 
+/// Returns the value of the last tag with this key, or null.
+#[must_use]
+pub fn tag(span: &Value, key: &str) -> Value {
+    let mut tags = span["tags"].as_array().into_iter().flatten();
+    tags.rfind(|tag| tag[0] == key).map_or(Value::Null, |tag| tag[2].clone())
+}
+
 pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
@@ -341,7 +348,7 @@ mod tests {
     fn a_moment_outside_its_bounds_is_a_difference() {
         let stands = |micros: Micros, got: i64| {
             let (mut wanted, got) = (json!([[micros.plain()]]), json!([[got]]));
-            settle(&mut wanted, &got);
+            fill_in(&mut wanted, &got);
             wanted == got
         };
         assert!(stands(Micros::Between(3, 5), 4) && stands(Micros::Between(3, 5), 5));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::gate::Found;
+use crate::opt_in::StepResult;
 use crate::query;
 use crate::span::list;
 
@@ -24,8 +24,8 @@ impl Zipkin {
     ///
     /// # Errors
     ///
-    /// Says what was answered if that is neither a trace nor "not found".
-    pub fn spans(&self, trace_id: &str) -> Found<Vec<Value>> {
+    /// The response, if it is neither a trace nor "not found".
+    pub fn spans(&self, trace_id: &str) -> StepResult<Vec<Value>> {
         let url = format!("http://{}/api/v2/trace/{trace_id}", self.address);
         let response = query::get(&url, &[])?;
         if response.status == 404 {
@@ -41,9 +41,9 @@ impl Zipkin {
     ///
     /// # Errors
     ///
-    /// Says what was answered if that is no list of traces.
-    pub fn search(&self, service: &str, ever: bool) -> Found<Vec<String>> {
-        // Milliseconds: all there are up to the last hour, or that alone.
+    /// The response, if it is not a list of traces.
+    pub fn search(&self, service: &str, ever: bool) -> StepResult<Vec<String>> {
+        // In milliseconds.
         let lookback = if ever { i64::MAX / 1_000_000 } else { 3_600_000 };
         let path = format!("api/v2/traces?serviceName={service}&limit=20000&lookback={lookback}");
         let url = format!("http://{}/{path}", self.address);

@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 
 use interop::browser::Browser;
 use interop::demo::{self, Programs, Running};
-use interop::gate;
+use interop::opt_in;
 
 #[test]
 fn a_click_is_a_ride_whose_link_shows_its_trace_in_a_browser() {
-    let found = gate::enter("the page in a browser", || {
+    let found = opt_in::set_up("the page in a browser", || {
         Ok((Browser::start(1280, 900)?, Programs::build()?.hotrod))
     });
     let Some((browser, hotrod)) = found else { return };
     let ports = ["all", "-f", "0", "-c", "0", "-d", "0", "-r", "0", "-D", "50ms"];
     let mut hotrod = Running::start(&hotrod, &ports).unwrap();
-    let page = hotrod.says("frontend: ").unwrap();
-    hotrod.says("Ctrl-C stops it.").unwrap();
+    let page = hotrod.wait_for_line("frontend: ").unwrap();
+    hotrod.wait_for_line("Ctrl-C stops it.").unwrap();
 
     browser.open(&page).unwrap();
     let buttons = browser.wait("button", 4).unwrap();
@@ -30,7 +30,7 @@ fn a_click_is_a_ride_whose_link_shows_its_trace_in_a_browser() {
     // The ride's link opens a page of the agent, which has all spans of its trace, each on a line.
     browser.click(&browser.wait("#rides li.done a.trace", 1).unwrap()[0]).unwrap();
     browser.to_second_window().unwrap();
-    let agent = hotrod.says("traces: ").unwrap();
+    let agent = hotrod.wait_for_line("traces: ").unwrap();
     assert!(browser.url().unwrap().starts_with(&format!("{agent}/trace/")), "{agent}");
     let lines = browser.wait("button.row", 51).unwrap();
     assert_eq!(lines.len(), 51);

@@ -9,8 +9,8 @@ use std::env;
 use std::time::Duration;
 
 use interop::backend::{Backend, Kind};
-use interop::burst::{Outcome, Way};
-use interop::gate::{enter, say};
+use interop::burst::{LoadTest, Outcome};
+use interop::opt_in::{print_line, set_up};
 
 fn is_full() -> bool {
     env::var("BURSTS").is_ok_and(|word| word == "full")
@@ -26,7 +26,7 @@ fn assert_accounted(outcome: &Outcome) {
 
 fn bursts_arrive(kind: Kind) {
     let test = format!("bursts to {kind:?}");
-    if enter(&test, || Backend::start(kind)).is_none() {
+    if set_up(&test, || Backend::start(kind)).is_none() {
         return;
     }
     let sizes: &[u64] =
@@ -35,9 +35,9 @@ fn bursts_arrive(kind: Kind) {
         for _ in 0..if is_full() { 10 } else { 1 } {
             // Its own server for each: what it holds stays in its memory.
             let server = Backend::start(kind).expect("it could be started just now");
-            let way = Way::new(server.address("compact"));
-            let outcome = way.burst(*spans, &server.query()).expect("the server answers");
-            say(&format!("{kind:?}, {spans} spans: {outcome}"));
+            let load = LoadTest::new(server.address("compact"));
+            let outcome = load.burst(*spans, &server.query()).expect("the server answers");
+            print_line(&format!("{kind:?}, {spans} spans: {outcome}"));
             assert_accounted(&outcome);
             assert_eq!(outcome.report.stats.started, *spans);
             assert_eq!(outcome.lost(), 0, "{outcome}");
@@ -58,14 +58,14 @@ fn bursts_reach_jaeger_v2_whole() {
 #[test]
 fn a_flood_of_jaeger_v1_is_sent_at_its_pace() {
     if !is_full() {
-        say("skipped: a flood of Jaeger v1: BURSTS=full runs it");
+        print_line("skipped: a flood of Jaeger v1: BURSTS=full runs it");
         return;
     }
-    let Some(server) = enter("a flood of Jaeger v1", Backend::jaeger_v1) else { return };
-    let way = Way::new(server.address("compact"));
-    let flood = way.flood(Duration::from_secs(5), 2, server.address("admin"));
+    let Some(server) = set_up("a flood of Jaeger v1", Backend::jaeger_v1) else { return };
+    let load = LoadTest::new(server.address("compact"));
+    let flood = load.flood(Duration::from_secs(5), 2, server.address("admin"));
     let outcome = flood.expect("the server answers");
-    say(&format!("flood: {outcome}"));
+    print_line(&format!("flood: {outcome}"));
     assert_accounted(&outcome);
     assert!(outcome.lost() * 1_000 <= outcome.report.stats.sent, "{outcome}");
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use interop::backend::{Backend, Kind};
 use interop::demo;
-use interop::gate::{self, Found};
+use interop::opt_in::{self, StepResult};
 use jaeger_client::Configuration;
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const TRACES: usize = 20;
 
 /// Sends traces of three spans as a service, by these exporters; `error` is the tag of the third.
@@ -38,7 +38,7 @@ fn send(backend: &Backend, service: &str, exporters: &str, error: &str) {
             text => right.set_tag("error", text.trim_matches('"')),
         };
     }
-    assert!(closer.close(PATIENCE).complete);
+    assert!(closer.close(TIMEOUT).complete);
 }
 
 /// The exit code and the report on a service.
@@ -60,11 +60,13 @@ fn compare(
 
 /// Counts by both doors, and the verdict, where these fields always differ.
 fn check(kind: Kind, always: &[&str]) {
-    let found = || -> Found<_> {
+    let found = || -> StepResult<_> {
         let [program] = demo::programs(&["jaeger-client-compare"], ["jaeger-client-compare"])?;
         Ok((program, Backend::start(kind)?))
     };
-    let Some((program, backend)) = gate::enter(&format!("compare {kind:?}"), found) else { return };
+    let Some((program, backend)) = opt_in::set_up(&format!("compare {kind:?}"), found) else {
+        return;
+    };
     send(&backend, "equal", "jaeger,otlp", "true");
     send(&backend, "different", "jaeger,otlp", "\"true\"");
     send(&backend, "thrift", "jaeger", "true");
@@ -96,18 +98,18 @@ fn check(kind: Kind, always: &[&str]) {
         assert_eq!(code, expected, "{report:#}");
         assert_eq!(report["services"][0]["verdict"], verdict, "{report:#}");
     }
-    gate::say(&format!(
+    opt_in::print_line(&format!(
         "compare {kind:?}: {spans} equal pairs are safe, {TRACES} differences are not"
     ));
 }
 
 #[test]
-fn jaeger_v2_is_compared_by_what_it_shows_of_both_doors() {
+fn jaeger_v2_is_compared_by_what_it_shows_of_thrift_and_otlp() {
     check(Kind::JaegerV2, &[]);
 }
 
 #[test]
-fn jaeger_v1_is_compared_by_what_it_shows_of_both_doors() {
+fn jaeger_v1_is_compared_by_what_it_shows_of_thrift_and_otlp() {
     check(Kind::JaegerV1, &V1_ALWAYS);
 }
 

@@ -11,9 +11,10 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use interop::backend::Backend;
-use interop::chain;
-use interop::gate::{self, Found};
+use interop::opt_in::{self, StepResult};
+use interop::parentage;
 use interop::peer::{self, Peer, in_query};
+use interop::span;
 use jaeger_client::propagation::HttpHeaders;
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{Closer, Span, SpanContext, SpanId, TraceId, Tracer};
@@ -48,7 +49,7 @@ fn a_trace_begun_in_rust_continues_in_go_and_comes_back() {
         root.set_baggage_item("user-id", ODD);
         let go = both.through_go_to_rust(&tracer, &root);
         root.finish();
-        assert!(closer.close(PATIENCE).complete);
+        assert!(closer.close(TIMEOUT).complete);
 
         let trace_id = root.context().trace_id().to_string();
         assert_eq!(trace_id.len(), if wide { 32 } else { 16 });
@@ -76,7 +77,7 @@ fn a_trace_that_is_not_sampled_stays_so_in_both() {
     root.set_baggage_item("k", "v");
     let from_rust = both.through_go_to_rust(&tracer, &root);
     root.finish();
-    assert_eq!(closer.close(PATIENCE).stats.sent, 0);
+    assert_eq!(closer.close(TIMEOUT).stats.sent, 0);
 
     for peer in [&from_go, &from_go["next"], &from_rust, &from_rust["next"]] {
         assert_eq!((&peer["sampled"], &peer["flags"]), (&json!(false), &json!(0)), "{peer}");
@@ -101,7 +102,7 @@ fn the_debug_flag_passes_both_ways() {
     let span = tracer.span("root").child_of(&remote).start();
     let from_rust = both.through_go_to_rust(&tracer, &span);
     span.finish();
-    assert_eq!(closer.close(PATIENCE).stats.sent, 1);
+    assert_eq!(closer.close(TIMEOUT).stats.sent, 1);
 
     for peer in [&from_go, &from_go["next"], &from_rust, &from_rust["next"]] {
         assert_eq!((&peer["debug"], &peer["flags"]), (&json!(true), &json!(3)), "{peer}");
@@ -114,7 +115,7 @@ fn the_debug_flag_passes_both_ways() {
 }
 
 #[test]
-fn a_debug_id_begins_a_trace_that_both_keep() {
+fn a_debug_id_begins_a_trace_that_both_sample() {
     let Some(both) = Both::start("debug id", false, false) else { return };
     for (first, second, wanted) in [
         (
@@ -133,7 +134,7 @@ fn a_debug_id_begins_a_trace_that_both_keep() {
             assert_eq!((&peer["debug"], &peer["flags"]), (&json!(true), &json!(3)), "{response}");
         }
         let spans = both.stored(&response, &wanted);
-        assert_eq!(chain::tag(&spans[0], "jaeger-debug-id"), "find me again");
+        assert_eq!(span::tag(&spans[0], "jaeger-debug-id"), "find me again");
         assert!(spans.iter().all(|span| span["flags"] == 3));
     }
 }
@@ -141,7 +142,7 @@ fn a_debug_id_begins_a_trace_that_both_keep() {
 /// What each text looks like in a header, and that it is the same again, is the encoding's business.
 #[test]
 fn baggage_of_any_text_passes_through_go_and_comes_back_unchanged() {
-    let peers = gate::enter("baggage through Go", || {
+    let peers = opt_in::set_up("baggage through Go", || {
         let rust = Path::new(env!("CARGO_BIN_EXE_peer"));
         Ok((
             Peer::start(&go_program()?, NOBODY, "go", false)?,
@@ -180,7 +181,7 @@ struct Both {
 impl Both {
     /// Starts all three; says whether traces that begin in Go and in Rust are sampled.
     fn start(test: &str, go_samples: bool, rust_samples: bool) -> Option<Self> {
-        gate::enter(test, || {
+        opt_in::set_up(test, || {
             let program = go_program()?;
             let backend = Backend::jaeger_v1()?;
             let agent = backend.address("compact");
@@ -215,18 +216,18 @@ impl Both {
     fn stored(&self, response: &Value, wanted: &[(&str, &str)]) -> Vec<Value> {
         let trace_id = response["trace_id"].as_str().unwrap();
         let spans = self.backend.query().wait(trace_id, wanted.len(), soon()).unwrap();
-        chain::in_order(&spans, wanted)
+        parentage::assert_chain(&spans, wanted)
     }
 }
 
-/// The peer in Go, built once for all tests.
-fn go_program() -> Found<PathBuf> {
-    static PROGRAM: OnceLock<Found<PathBuf>> = OnceLock::new();
+/// Returns the path of the Go peer, which is built once for all tests.
+fn go_program() -> StepResult<PathBuf> {
+    static PROGRAM: OnceLock<StepResult<PathBuf>> = OnceLock::new();
     PROGRAM.get_or_init(|| peer::build_go(Path::new(env!("CARGO_TARGET_TMPDIR")))).clone()
 }
 
 fn soon() -> Instant {
-    Instant::now() + PATIENCE
+    Instant::now() + TIMEOUT
 }
 
 /// A baggage value whose characters all have to be escaped in a header, or mean something in one.
@@ -235,4 +236,4 @@ const ODD: &str = "a b+c&d=e%20,ř 🦀;:\"q\"/\\";
 /// Where no agent is; for what is not sampled.
 const NOBODY: &str = "127.0.0.1:9";
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);

@@ -14,10 +14,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use interop::backend::{Backend, Kind};
-use interop::chain::tag;
 use interop::demo::{self, Programs, Running};
+use interop::span::tag;
 use interop::zipkin::Zipkin;
-use interop::{command, gate, query};
+use interop::{command, opt_in, query};
 use serde_json::{Value, json};
 
 #[test]
@@ -25,8 +25,8 @@ fn a_ride_is_one_trace_over_six_services_in_jaeger() {
     let Some((_turn, backend, hotrod)) = found("hotrod to Jaeger", Kind::JaegerV1) else { return };
     let ui = format!("http://{}/", backend.address("query"));
     let mut all = all(&hotrod, &["--agent", backend.address("compact"), "-j", &ui]);
-    let frontend = all.says("frontend: ").unwrap();
-    let route = all.says("route: ").unwrap();
+    let frontend = all.wait_for_line("frontend: ").unwrap();
+    let route = all.wait_for_line("route: ").unwrap();
 
     let ride = dispatch(&frontend, 392, "7-1");
     let trace = Trace::wait(&ride, |id| backend.query().spans(id).unwrap());
@@ -73,11 +73,13 @@ fn services_in_processes_of_their_own_make_one_trace() {
         let part = start(&[service, &format!("-{}", &service[..1]), "0", "-D", "50ms"]);
         (service, part)
     });
-    let urls = parts.each_mut().map(|(service, part)| part.says(&format!("{service}: ")).unwrap());
+    let urls = parts
+        .each_mut()
+        .map(|(service, part)| part.wait_for_line(&format!("{service}: ")).unwrap());
     let ports = urls.each_ref().map(|url| url.rsplit(':').next().unwrap());
     let mut frontend =
         start(&["frontend", "-f", "0", "-c", ports[0], "-d", ports[1], "-r", ports[2]]);
-    let page = frontend.says("frontend: ").unwrap();
+    let page = frontend.wait_for_line("frontend: ").unwrap();
 
     let ride = dispatch(&page, 731, "8-1");
     let trace = Trace::wait(&ride, |id| backend.query().spans(id).unwrap());
@@ -116,7 +118,7 @@ fn a_ride_is_one_trace_over_six_services_in_zipkin() {
     for path in ["", "/api/v1/spans", "/api/v2/spans"] {
         let url = format!("http://{address}{path}");
         let mut all = all(&hotrod, &["--zipkin", &url, "-D", "50ms"]);
-        let frontend = all.says("frontend: ").unwrap();
+        let frontend = all.wait_for_line("frontend: ").unwrap();
         let ride = dispatch(&frontend, 567, "9-1");
         let mut trace = Trace::wait(&ride, |id| zipkin.spans(id).unwrap());
         trace.truths = path != "/api/v1/spans";
@@ -140,14 +142,14 @@ fn a_ride_is_one_trace_over_six_services_in_zipkin() {
 fn found(test: &str, kind: Kind) -> Option<(MutexGuard<'static, ()>, Backend, PathBuf)> {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    gate::enter(test, || Ok((turn, Backend::start(kind)?, Programs::build()?.hotrod)))
+    opt_in::set_up(test, || Ok((turn, Backend::start(kind)?, Programs::build()?.hotrod)))
 }
 
 /// All services in one process on free ports, once they listen.
 fn all(hotrod: &Path, options: &[&str]) -> Running {
     let free = ["all", "-f", "0", "-c", "0", "-d", "0", "-r", "0"];
     let mut all = Running::start(hotrod, &[&free, options].concat()).unwrap();
-    all.says("Ctrl-C stops it.").unwrap();
+    all.wait_for_line("Ctrl-C stops it.").unwrap();
     all
 }
 
@@ -299,12 +301,12 @@ fn timed_out(span: &Value) -> bool {
 }
 
 fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = found() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        assert!(Instant::now() < deadline, "waited {TIMEOUT:?} for {what}");
         thread::sleep(command::INTERVAL);
     }
 }
@@ -312,4 +314,4 @@ fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 /// The name of the call for drivers.
 const GRPC: &str = "/driver.DriverService/FindNearest";
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use interop::backend::{Backend, Kind};
 use interop::demo::{self, Programs, Running};
-use interop::span::{Input, Micros, Rule, Wanted};
+use interop::span::{ExpectedSpan, Input, Micros, Rule};
 use interop::zipkin::Zipkin;
-use interop::{command, gate, rules};
+use interop::{command, conversions, opt_in};
 use jaeger_client::{SpanId, TraceId};
 use serde_json::Value;
 
@@ -24,7 +24,8 @@ use serde_json::Value;
 fn zipkin_shows_a_client_an_http_client_and_two_gets_with_annotations() {
     let Some((backend, programs)) = found("nethttp to Zipkin", Kind::Zipkin) else { return };
     let zipkin = Zipkin::new(backend.address("zipkin"));
-    for (path, rules) in [("/api/v1/spans", rules::ZIPKIN_V1), ("/api/v2/spans", rules::ZIPKIN_V2)]
+    for (path, rules) in
+        [("/api/v1/spans", conversions::ZIPKIN_V1), ("/api/v2/spans", conversions::ZIPKIN_V2)]
     {
         let url = format!("http://{}{path}", backend.address("zipkin"));
         for run in [in_one_process, in_two_processes] {
@@ -38,15 +39,15 @@ fn jaeger_shows_a_client_an_http_client_and_two_gets_with_logs() {
     let Some((backend, programs)) = found("nethttp to Jaeger", Kind::JaegerV1) else { return };
     let query = backend.query();
     let collector = format!("http://{}/api/traces", backend.address("http"));
-    for (way, address) in [("--agent", backend.address("compact")), ("--url", &collector)] {
+    for (route, address) in [("--agent", backend.address("compact")), ("--url", &collector)] {
         for run in [in_one_process, in_two_processes] {
-            run(&programs, way, address).check(&[], |trace| query.spans(trace).unwrap());
+            run(&programs, route, address).check(&[], |trace| query.spans(trace).unwrap());
         }
     }
 }
 
 fn found(test: &str, kind: Kind) -> Option<(Backend, Programs)> {
-    gate::enter(test, || Ok((Backend::start(kind)?, Programs::build()?)))
+    opt_in::set_up(test, || Ok((Backend::start(kind)?, Programs::build()?)))
 }
 
 /// A run of the demo that is over.
@@ -59,23 +60,23 @@ struct Run {
     sent: Vec<(String, u64)>,
 }
 
-fn in_one_process(programs: &Programs, way: &str, address: &str) -> Run {
+fn in_one_process(programs: &Programs, route: &str, address: &str) -> Run {
     let began = now();
     let mut nethttp = Command::new(&programs.nethttp);
-    nethttp.args(["--port", "0", way, address]);
-    let printed = command::output(&mut nethttp, PATIENCE).unwrap();
+    nethttp.args(["--port", "0", route, address]);
+    let printed = command::output(&mut nethttp, TIMEOUT).unwrap();
     Run { during: (began, now()), sent: demo::sent(&printed), printed }
 }
 
-/// As the article does it.
-fn in_two_processes(programs: &Programs, way: &str, address: &str) -> Run {
+/// With client and server in processes of their own.
+fn in_two_processes(programs: &Programs, route: &str, address: &str) -> Run {
     let began = now();
-    let args = ["--actor", "server", "--port", "0", way, address];
+    let args = ["--actor", "server", "--port", "0", route, address];
     let mut server = Running::start(&programs.nethttp, &args).unwrap();
-    let url = server.says("Serving http://localhost:").unwrap();
+    let url = server.wait_for_line("Serving http://localhost:").unwrap();
     let mut client = Command::new(&programs.nethttp);
-    client.args(["--actor", "client", "--port", url.trim_end_matches('/'), way, address]);
-    let printed = command::output(&mut client, PATIENCE).unwrap();
+    client.args(["--actor", "client", "--port", url.trim_end_matches('/'), route, address]);
+    let printed = command::output(&mut client, TIMEOUT).unwrap();
     let sent = [demo::sent(&printed), demo::sent(&server.end().unwrap())].concat();
     Run { during: (began, now()), printed, sent }
 }
@@ -85,7 +86,7 @@ impl Run {
         let printed = &self.printed;
         assert_eq!(self.sent, [("client".into(), 4), ("server".into(), 2)], "{printed}");
         let trace = printed.lines().find_map(|line| line.strip_prefix("Trace: ")).unwrap();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let got = loop {
             let got = spans(trace);
             if got.len() >= 6 || Instant::now() > deadline {
@@ -101,8 +102,8 @@ impl Run {
         }
     }
 
-    /// How each span must be, beside the span that stands where it must stand.
-    fn wanted<'g>(&self, got: &'g [Value], result: &str) -> Vec<(Wanted, &'g Value)> {
+    /// Returns the expected content of each span, with the span that is in its place.
+    fn wanted<'g>(&self, got: &'g [Value], result: &str) -> Vec<(ExpectedSpan, &'g Value)> {
         let [root] = children(got, None)[..] else { panic!("one root: {got:?}") };
         let [request] = children(got, Some(root))[..] else { panic!("one request: {got:?}") };
         let hops = children(got, Some(request));
@@ -112,7 +113,7 @@ impl Run {
         let port = tag(hops[0], "peer.address").strip_prefix("localhost:").unwrap().to_owned();
         let base = format!("http://localhost:{port}");
         let redirect = format!("<a href=\"{base}/gettime\">Moved Permanently</a>.\n\n");
-        let own = [text("sampler.type", "const"), truth("sampler.param", true)];
+        let own = [text("sampler.type", "const"), boolean("sampler.param", true)];
         let own = [&own[..], &[text("component", "client")]].concat();
         let mut wanted = vec![
             (self.span(root, None, "client", "client", own), root),
@@ -128,8 +129,8 @@ impl Run {
                 text("http.method", "GET"),
                 text("http.url", &format!("{base}{path}")),
                 text("peer.address", &base["http://".len()..]),
-                truth("net/http.reused", reused),
-                truth("net/http.was_idle", reused),
+                boolean("net/http.reused", reused),
+                boolean("net/http.was_idle", reused),
                 number("http.status_code", status),
             ];
             let mut span = self.span(hop, Some(request), "client", "HTTP GET", tags);
@@ -163,8 +164,8 @@ impl Run {
         service: &str,
         operation: &str,
         tags: Vec<(String, Input)>,
-    ) -> Wanted {
-        // On one machine's one clock, what a caller does is within what it does it for.
+    ) -> ExpectedSpan {
+        // On one clock, a child's time is within its parent's.
         if let Some(parent) = parent.filter(|parent| parent["service"] == got["service"]) {
             assert!(
                 start(parent) <= start(got) && end(got) <= last_micros(parent),
@@ -173,7 +174,7 @@ impl Run {
         }
         let trace_id = TraceId::new(0, id(&got["trace"]));
         let (began, ended) = self.during;
-        Wanted {
+        ExpectedSpan {
             trace_id,
             span_id: SpanId::new(id(&got["span"])),
             flags: 1,
@@ -276,7 +277,7 @@ fn end(span: &Value) -> i64 {
 }
 
 fn tag(span: &Value, key: &str) -> String {
-    interop::chain::tag(span, key).as_str().unwrap().to_owned()
+    interop::span::tag(span, key).as_str().unwrap().to_owned()
 }
 
 fn id(hex: &Value) -> u64 {
@@ -287,7 +288,7 @@ fn text(key: &str, value: &str) -> (String, Input) {
     (key.into(), Input::Str(value.into()))
 }
 
-fn truth(key: &str, value: bool) -> (String, Input) {
+fn boolean(key: &str, value: bool) -> (String, Input) {
     (key.into(), Input::Bool(value))
 }
 
@@ -300,4 +301,4 @@ fn now() -> i64 {
     i64::try_from(since.as_micros()).unwrap()
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use http::{Method, Request};
-use interop::gate::{enter, say};
 use interop::nginx::{Nginx, find};
+use interop::opt_in::{print_line, set_up};
 use jaeger_client::Tracer;
 use jaeger_client_http::rustls::pki_types::CertificateDer;
 use jaeger_client_http::rustls::{ClientConfig, RootCertStore, crypto};
@@ -57,7 +57,7 @@ async fn fetch(client: &TracedClient, method: &Method, url: &str, count: &Arc<Co
         Ok(body) => assert_eq!(body, "hello"),
         Err(error) => {
             if count.failed.fetch_add(1, Ordering::Relaxed) == 0 {
-                say(&format!("{error:?}"));
+                print_line(&format!("{error:?}"));
             }
         }
     }
@@ -65,7 +65,7 @@ async fn fetch(client: &TracedClient, method: &Method, url: &str, count: &Arc<Co
 
 #[test]
 fn no_request_fails_where_nginx_ends_its_connections() {
-    if enter("no_request_fails_where_nginx_ends_its_connections", find).is_none() {
+    if set_up("no_request_fails_where_nginx_ends_its_connections", find).is_none() {
         return;
     }
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -96,7 +96,7 @@ fn no_request_fails_where_nginx_ends_its_connections() {
             let [failed, retries, connections] =
                 [&count.failed, &count.retries, &count.connections]
                     .map(|n| n.load(Ordering::Relaxed));
-            say(&format!(
+            print_line(&format!(
                 "{method}, keepalive_requests {keepalive_requests}: {failed} of {REQUESTS} failed, \
                  {retries} retries, {connections} connections, {:?}",
                 from.elapsed()

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs, process, thread};
 
 use interop::backend::{Backend, Kind};
-use interop::chain;
-use interop::gate::{enter, say};
+use interop::opt_in::{print_line, set_up};
+use interop::span;
 use jaeger_client::HttpConfig;
 use jaeger_client::sampler::{RemoteSampler, Rule};
 use jaeger_client_opentelemetry::{
@@ -75,7 +75,7 @@ fn arrive(builder: JaegerExporterBuilder, server: &Backend, spans: u64, per_seco
     provider.shutdown_with_timeout(Duration::from_secs(60)).unwrap();
     let stats: ExporterStats = account.stats();
     let held = server.query().count_settled(&traces, stats.sent).unwrap();
-    say(&format!(
+    print_line(&format!(
         "{spans} spans made in {made_in:.1?}; {stats}; server holds {held}; {} messages, receiver drops {:?}",
         stats.messages, stats.receiver_drops
     ));
@@ -87,7 +87,7 @@ fn arrive(builder: JaegerExporterBuilder, server: &Backend, spans: u64, per_seco
 #[test]
 fn all_spans_of_the_sdk_reach_jaeger_v1_over_udp() {
     let test = "OpenTelemetry over UDP";
-    let Some(server) = enter(test, || Backend::start(Kind::JaegerV1)) else { return };
+    let Some(server) = set_up(test, || Backend::start(Kind::JaegerV1)) else { return };
     let full = env::var("BURSTS").is_ok_and(|word| word == "full");
     let spans = if full { 500_000 } else { 20_000 };
     let builder = JaegerExporter::builder().agent(server.address("compact"));
@@ -97,7 +97,7 @@ fn all_spans_of_the_sdk_reach_jaeger_v1_over_udp() {
 #[test]
 fn all_spans_of_the_sdk_reach_jaeger_v1_over_http() {
     let test = "OpenTelemetry over HTTP";
-    let Some(server) = enter(test, || Backend::start(Kind::JaegerV1)) else { return };
+    let Some(server) = set_up(test, || Backend::start(Kind::JaegerV1)) else { return };
     let config = HttpConfig::new(format!("http://{}", server.address("http")));
     arrive(JaegerExporter::builder().collector(config), &server, 20_000, 100_000.0);
 }
@@ -105,7 +105,7 @@ fn all_spans_of_the_sdk_reach_jaeger_v1_over_http() {
 #[test]
 fn a_span_of_the_sdk_comes_back_as_the_specification_says() {
     let test = "OpenTelemetry's mapping";
-    let Some(server) = enter(test, || Backend::start(Kind::JaegerV1)) else { return };
+    let Some(server) = set_up(test, || Backend::start(Kind::JaegerV1)) else { return };
     let exporter = JaegerExporter::builder().agent(server.address("compact")).build().unwrap();
     let provider = provider(exporter);
     let tracer = provider.tracer("shop");
@@ -143,7 +143,7 @@ fn a_span_of_the_sdk_comes_back_as_the_specification_says() {
         ("otel.scope.name", json!("shop")),
     ];
     for (key, value) in expected {
-        assert_eq!(chain::tag(read, key), value, "{key}: {read}");
+        assert_eq!(span::tag(read, key), value, "{key}: {read}");
     }
     assert_eq!(read["service"], "otel");
     let field = &read["logs"][0][1][0];
@@ -178,7 +178,7 @@ fn follows_the_strategy(test: &str, kind: Kind) {
     }]});
     fs::write(&file, strategy.to_string()).unwrap();
     let option = format!("strategies={}", file.display());
-    let Some(server) = enter(test, || Backend::start_with(kind, &[&option])) else { return };
+    let Some(server) = set_up(test, || Backend::start_with(kind, &[&option])) else { return };
     let remote = RemoteSampler::builder("otel")
         .sampling_server_url(format!("http://{}/sampling", server.address("sampling")))
         .refresh_interval(Duration::from_millis(200))
@@ -200,7 +200,7 @@ fn follows_the_strategy(test: &str, kind: Kind) {
         f64::from(u32::try_from(sampled.count()).unwrap()) / 20_000.0
     };
     let (always, other) = (share("always"), share("other"));
-    say(&format!("{test}: {:?}; always {always}, other {other}", sampler.status().rule));
+    print_line(&format!("{test}: {:?}; always {always}, other {other}", sampler.status().rule));
     assert!((always - 1.0).abs() < f64::EPSILON && (other - 0.25).abs() < 0.02, "{always} {other}");
     let _ = fs::remove_file(file);
 }

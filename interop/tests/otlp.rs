@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use interop::backend::Kind;
-use interop::doors::{Doors, Input, differences};
-use interop::gate;
+use interop::both_protocols::{BothProtocols, Input, differences};
+use interop::opt_in;
 use jaeger_client::TraceId;
 use jaeger_client::encoding::ValueView::{Binary, Bool, Double, Long, Str};
 
@@ -57,34 +57,35 @@ fn always(kind: Kind, input: &Input) -> Vec<String> {
 }
 
 #[test]
-fn a_span_looks_the_same_through_both_doors_of_jaeger_v2() {
+fn a_span_is_the_same_as_thrift_and_as_otlp_in_jaeger_v2() {
     compare(Kind::JaegerV2, |case| case.differs);
 }
 
 #[test]
-fn a_span_looks_the_same_through_both_doors_of_the_opentelemetry_collector() {
+fn a_span_is_the_same_as_thrift_and_as_otlp_in_the_opentelemetry_collector() {
     compare(Kind::OtelCollector, |case| case.in_collector.unwrap_or(case.differs));
 }
 
 #[test]
-fn servers_take_each_span_in_json_as_in_protobuf() {
+fn servers_store_the_same_from_json_as_from_protobuf() {
     for kind in [Kind::JaegerV2, Kind::OtelCollector] {
-        let Some(mut doors) = gate::enter(&format!("JSON to {kind:?}"), || Doors::open(kind))
+        let Some(mut server) =
+            opt_in::set_up(&format!("JSON to {kind:?}"), || BothProtocols::start(kind))
         else {
             return;
         };
         for case in CASES {
-            let spans = doors.send_json(&(case.input)(Input::default())).unwrap();
+            let spans = server.send_json(&(case.input)(Input::default())).unwrap();
             assert_eq!(differences(&spans), [""; 0], "{kind:?}, {}", case.name);
         }
     }
 }
 
 #[test]
-fn every_difference_is_listed_in_the_page_and_no_other() {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/otlp.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let (_, section) = page.split_once("## Differences between the two ports").unwrap();
+fn the_document_lists_exactly_these_differences() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/otlp.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let (_, section) = document.split_once("## Differences between the two ports").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     let listed: BTreeSet<&str> = section.split('`').skip(1).step_by(2).collect();
     for case in CASES {
@@ -104,14 +105,14 @@ fn every_difference_is_listed_in_the_page_and_no_other() {
 
 /// Jaeger stores numbers that are none, and responds 500 whenever their trace is asked for.
 #[test]
-fn numbers_that_are_none_leave_a_trace_readable() {
-    let found = || Doors::open(Kind::JaegerV2);
-    let Some(mut doors) = gate::enter("numbers that are none", found) else { return };
+fn a_trace_with_nan_and_infinities_can_be_read() {
+    let found = || BothProtocols::start(Kind::JaegerV2);
+    let Some(mut server) = opt_in::set_up("NaN and infinities", found) else { return };
     let input = Input::default()
         .tag("a", Double(f64::NAN))
         .tag("b", Double(f64::INFINITY))
         .log("c", Double(f64::NEG_INFINITY));
-    let [_, span] = doors.send_json(&input).unwrap();
+    let [_, span] = server.send_json(&input).unwrap();
     let shown = span.to_string();
     for field in [r#"["a","string","NaN"]"#, r#"["b","string","+Inf"]"#, r#"["c","string","-Inf"]"#]
     {
@@ -121,14 +122,15 @@ fn numbers_that_are_none_leave_a_trace_readable() {
 
 /// Sends each case both ways and compares what comes back.
 fn compare(kind: Kind, differs: fn(&Case) -> &'static [&'static str]) {
-    let Some(mut doors) = gate::enter(&format!("both doors of {kind:?}"), || Doors::open(kind))
+    let Some(mut server) =
+        opt_in::set_up(&format!("Thrift and OTLP to {kind:?}"), || BothProtocols::start(kind))
     else {
         return;
     };
     let mut wrong = Vec::new();
     for case in CASES {
         let input = (case.input)(Input::default());
-        let mut lines = match doors.send(&input) {
+        let mut lines = match server.send(&input) {
             Ok(spans) => differences(&spans),
             Err(why) => vec![why],
         };
@@ -380,9 +382,9 @@ const CASES: &[Case] = &[
     })
     .differs(&[
         r#"service thrift: "service-name-wrong-type""#,
-        r#"service otlp: "doors""#,
+        r#"service otlp: "both-protocols""#,
     ])
-    .in_collector(&[r#"service thrift: "3""#, r#"service otlp: "doors""#]),
+    .in_collector(&[r#"service thrift: "3""#, r#"service otlp: "both-protocols""#]),
     Case::new("a version that is no text", |mut g| {
             g.process = vec![(b"jaeger.version", Long(3))];
             g

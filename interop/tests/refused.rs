@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use interop::backend::{Backend, Kind};
 use interop::command::INTERVAL;
-use interop::gate;
+use interop::opt_in;
 use interop::zipkin::Zipkin;
 use jaeger_client::{CollectorFormat, HttpConfig, NullLogger, Tracer};
 
@@ -73,7 +73,7 @@ fn one_bad_span_in_a_list_costs_one_span_at_every_server() {
         (Kind::Zipkin, &all[1..]),
     ];
     for (kind, formats) in servers {
-        let found = gate::enter("a list that is refused for one span", || Backend::start(kind));
+        let found = opt_in::set_up("a list that is refused for one span", || Backend::start(kind));
         let Some(backend) = found else { return };
         for format in formats {
             let port = if *format == CollectorFormat::Jaeger { "http" } else { "zipkin" };

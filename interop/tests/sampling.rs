@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
 use interop::backend::{Backend, Kind};
-use interop::{chain, gate, query};
+use interop::{opt_in, query, span};
 use jaeger_client::sampler::{FetchOutcome, OperationRule, Rule};
 use jaeger_client::{Closer, Configuration, ReporterConfig, SamplerConfig, Tracer};
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ fn follows_the_file(test: &str, kind: Kind, paths: &[&str]) {
     let file = File::new(test);
     file.write(&json!({"type": "probabilistic", "param": 0.25}));
     let option = format!("strategies={}", file.path.display());
-    let found = gate::enter(test, || Backend::start_with(kind, &[&option]));
+    let found = opt_in::set_up(test, || Backend::start_with(kind, &[&option]));
     let Some(backend) = found else { return };
     let clients: Vec<_> = paths.iter().map(|path| Client::new(&backend, path)).collect();
     for client in &clients {
@@ -109,8 +109,8 @@ impl Client {
         let changed = Instant::now();
         wait("the rule", || self.rule() == *rule);
         let took = changed.elapsed();
-        gate::say(&format!("{} of {}: in force after {took:.1?}", rule, self.url));
-        // One poll, and what a busy machine takes for it.
+        opt_in::print_line(&format!("{} of {}: in force after {took:.1?}", rule, self.url));
+        // One poll, and some time for a loaded machine.
         assert!(took < POLL + Duration::from_secs(20), "{took:?}");
         let remote = self.tracer.sampler_status().remote.unwrap();
         assert_eq!(remote.last_fetch.unwrap().outcome, FetchOutcome::Updated);
@@ -141,17 +141,17 @@ impl Client {
         let trace_id = root.context().trace_id().to_string();
         root.finish();
         drop(root);
-        assert!(self.closer.close(PATIENCE).complete);
-        let spans = backend.query().wait(&trace_id, 1, Instant::now() + PATIENCE).unwrap();
-        assert_eq!(chain::tag(&spans[0], "sampler.type"), "probabilistic");
-        assert_eq!(chain::tag(&spans[0], "sampler.param"), 1.0);
+        assert!(self.closer.close(TIMEOUT).complete);
+        let spans = backend.query().wait(&trace_id, 1, Instant::now() + TIMEOUT).unwrap();
+        assert_eq!(span::tag(&spans[0], "sampler.type"), "probabilistic");
+        assert_eq!(span::tag(&spans[0], "sampler.param"), 1.0);
     }
 }
 
 #[test]
 fn adaptive_sampling_moves_the_share_of_a_busy_operation() {
     let start = || Backend::start_with(Kind::JaegerV1, &["sampling=adaptive"]);
-    let Some(backend) = gate::enter("adaptive sampling", start) else { return };
+    let Some(backend) = opt_in::set_up("adaptive sampling", start) else { return };
     let client = Client::new(&backend, "/sampling");
     let began = Instant::now();
     let share = |wanted: &str| match client.rule() {
@@ -173,7 +173,7 @@ fn adaptive_sampling_moves_the_share_of_a_busy_operation() {
     let first = moved(1.0);
     let took = began.elapsed();
     let second = moved(first);
-    gate::say(&format!(
+    opt_in::print_line(&format!(
         "adaptive: {first:.4} after {took:.1?}, {second:.4} after {:.1?}",
         began.elapsed()
     ));
@@ -181,7 +181,7 @@ fn adaptive_sampling_moves_the_share_of_a_busy_operation() {
     assert_eq!((remote.queries_err, remote.updates_err), (0, 0), "{remote}");
     let sampled = (0..1000).filter(|_| client.tracer.start_span("busy").is_sampled()).count();
     assert!(sampled < 1000, "the share in force is {second}");
-    assert!(client.closer.close(PATIENCE).complete);
+    assert!(client.closer.close(TIMEOUT).complete);
 }
 
 /// The file of strategies, as Jaeger's `--sampling.strategies-file` has it.
@@ -221,7 +221,7 @@ fn wait(what: &str, so: impl Fn() -> bool) {
 }
 
 fn wait_for<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
-    wait_within(PATIENCE, what, found)
+    wait_within(TIMEOUT, what, found)
 }
 
 fn wait_within<T>(limit: Duration, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
@@ -237,7 +237,7 @@ fn wait_within<T>(limit: Duration, what: &str, mut found: impl FnMut() -> Option
 
 const SERVICE: &str = "sampled-by-server";
 const POLL: Duration = Duration::from_millis(500);
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The server calculates from the spans of the last half minute or so, and then moves step by step.
 const ADAPTIVE: Duration = Duration::from_secs(120);

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use interop::backend::{Backend, Kind};
-use interop::gate;
+use interop::opt_in;
 use jaeger_client::{
     Destination, HttpConfig, NullLogger, OtlpConfig, ReplayOptions, SavedBatchesConfig, Tracer,
     replay,
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const TRACES: usize = 200;
 
 /// Finishes traces of three spans; the ids of all spans of each.
@@ -33,7 +33,7 @@ fn traces(tracer: &Tracer) -> Vec<(String, BTreeSet<String>)> {
 
 #[test]
 fn spans_of_a_collector_that_was_killed_are_found_after_a_replay() {
-    let Some(first) = gate::enter("saved batches", || Backend::start(Kind::JaegerV2)) else {
+    let Some(first) = opt_in::set_up("saved batches", || Backend::start(Kind::JaegerV2)) else {
         return;
     };
     let thrift = |backend: &Backend| {
@@ -58,13 +58,13 @@ fn spans_of_a_collector_that_was_killed_are_found_after_a_replay() {
     let (by_otlp, close_otlp) = build(otlp(&first));
     // Something is taken before the collector is gone.
     by_thrift.start_span("before").finish();
-    assert!(by_thrift.flush(PATIENCE).complete);
+    assert!(by_thrift.flush(TIMEOUT).complete);
     assert_eq!(by_thrift.stats().acknowledged, 1);
     drop(first);
     let (mut all, spans) = (traces(&by_thrift), 3 * TRACES as u64);
     all.extend(traces(&by_otlp));
     for (tracer, closer) in [(by_thrift, close_thrift), (by_otlp, close_otlp)] {
-        let report = closer.close(PATIENCE);
+        let report = closer.close(TIMEOUT);
         assert!(report.complete && report.stats.is_balanced(), "{report}");
         assert_eq!((report.stats.saved, report.stats.dropped.total()), (spans, 0), "{report}");
         drop(tracer);
@@ -76,7 +76,7 @@ fn spans_of_a_collector_that_was_killed_are_found_after_a_replay() {
         assert_eq!((report.sent, report.acknowledged, report.left), (spans, spans, 0), "{report}");
     }
     assert!(!file.exists(), "nothing is left");
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     for (trace, ids) in all {
         loop {
             let found = second.query().spans(&trace).unwrap_or_default();

@@ -1,33 +1,40 @@
 //! Every span sent to a server comes back from it as it was sent, but for what the way's rules say.
 
 use interop::backend::Kind;
-use interop::round::{Way, all_come_back};
+use interop::roundtrip::{Route, all_come_back};
 
-/// The ways that servers take which store OTLP.
-const ALL: [Way; 7] =
-    [Way::Compact, Way::Binary, Way::Http, Way::ZipkinV1, Way::ZipkinV2, Way::Otlp, Way::OtlpGzip];
+/// The routes to servers that store OTLP.
+const ALL: [Route; 7] = [
+    Route::Compact,
+    Route::Binary,
+    Route::Http,
+    Route::ZipkinV1,
+    Route::ZipkinV2,
+    Route::Otlp,
+    Route::OtlpGzip,
+];
 
 #[test]
-fn jaeger_v1_gives_back_what_its_agent_got() {
-    all_come_back(Kind::JaegerV1, &[Way::Compact, Way::Binary, Way::ZipkinCompact]);
+fn jaeger_v1_returns_what_its_agent_received() {
+    all_come_back(Kind::JaegerV1, &[Route::Compact, Route::Binary, Route::ZipkinCompact]);
 }
 
 #[test]
-fn jaeger_v1_gives_back_what_its_collector_got() {
-    all_come_back(Kind::JaegerV1, &[Way::Http, Way::ZipkinV1, Way::ZipkinV2, Way::Otlp]);
+fn jaeger_v1_returns_what_its_collector_received() {
+    all_come_back(Kind::JaegerV1, &[Route::Http, Route::ZipkinV1, Route::ZipkinV2, Route::Otlp]);
 }
 
 #[test]
-fn jaeger_v2_gives_back_what_it_got() {
+fn jaeger_v2_returns_what_it_received() {
     all_come_back(Kind::JaegerV2, &ALL);
 }
 
 #[test]
-fn the_opentelemetry_collector_gives_on_what_it_got() {
+fn the_opentelemetry_collector_forwards_what_it_received() {
     all_come_back(Kind::OtelCollector, &ALL);
 }
 
 #[test]
-fn zipkin_gives_back_what_it_got() {
-    all_come_back(Kind::Zipkin, &[Way::ZipkinV1, Way::ZipkinV2]);
+fn zipkin_returns_what_it_received() {
+    all_come_back(Kind::Zipkin, &[Route::ZipkinV1, Route::ZipkinV2]);
 }

@@ -10,10 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use interop::backend::{Backend, Kind};
-use interop::chain::tag;
 use interop::demo::{self, Running};
-use interop::gate;
+use interop::opt_in;
 use interop::query;
+use interop::span::tag;
 use serde_json::{Value, json};
 
 /// Both services, which send to a Jaeger v2.
@@ -25,17 +25,17 @@ struct Pair {
 }
 
 fn pair(test: &str) -> Option<Pair> {
-    let (greeter, web, backend) = gate::enter(test, || {
+    let (greeter, web, backend) = opt_in::set_up(test, || {
         let programs = demo::programs(&["examples"], ["service_greeter", "service_web"])?;
         let backend = Backend::start(Kind::JaegerV2)?;
         let agent = [("JAEGER_AGENT_HOST", backend.address("compact"))];
         let mut greeter = Running::start_with(&programs[0], &["0"], &agent)?;
-        let address = format!("http://{}", greeter.says("http://")?);
+        let address = format!("http://{}", greeter.wait_for_line("http://")?);
         let web = Running::start_with(&programs[1], &["0", &address], &agent)?;
         Ok((greeter, web, backend))
     })?;
     let mut pair = Pair { greeter, web, url: String::new(), backend };
-    pair.url = format!("http://{}/hello/", pair.web.says("http://").unwrap());
+    pair.url = format!("http://{}/hello/", pair.web.wait_for_line("http://").unwrap());
     Some(pair)
 }
 
@@ -86,7 +86,7 @@ fn a_request_is_one_trace_over_both_processes_and_their_log_lines() {
     let (printed, sent, backend) = pair.end();
     assert_eq!(sent, [4 + 4 + 3, 3 + 3]);
 
-    let wait = |trace, count| backend.query().wait(trace, count, Instant::now() + PATIENCE);
+    let wait = |trace, count| backend.query().wait(trace, count, Instant::now() + TIMEOUT);
     for (trace, errors) in [("a1b2", &[][..]), ("a1b3", &[0, 3, 6])] {
         let spans = wait(trace, REQUEST.len()).unwrap();
         let spans = in_tree(&spans, trace);
@@ -129,7 +129,7 @@ fn nothing_is_lost_when_both_are_terminated_under_load() {
                 }
             });
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while responded.load(Ordering::Relaxed) < 300 && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
@@ -140,7 +140,7 @@ fn nothing_is_lost_when_both_are_terminated_under_load() {
     assert!(sent[0] >= 4 * 300 && sent[1] >= 3 * 300, "{sent:?}");
 
     let count = usize::try_from(sent.iter().sum::<u64>()).unwrap();
-    let spans = backend.query().wait(TRACE, count, Instant::now() + PATIENCE).unwrap();
+    let spans = backend.query().wait(TRACE, count, Instant::now() + TIMEOUT).unwrap();
     let held = ["web", "greeter"]
         .map(|service| spans.iter().filter(|span| span["service"] == service).count() as u64);
     assert_eq!(
@@ -157,7 +157,7 @@ fn nothing_is_lost_when_both_are_terminated_under_load() {
         assert_eq!(parent == CALLER, is_first, "{span}");
         assert!(is_first || ids.contains(parent), "{span}");
     }
-    gate::say(&format!("{responded} responses under load, sent {sent:?}, held {held:?}"));
+    opt_in::print_line(&format!("{responded} responses under load, sent {sent:?}, held {held:?}"));
 }
 
 /// The spans of a request in the order of [`REQUEST`], each below its parent.
@@ -184,4 +184,4 @@ fn text(value: &Value) -> &str {
 /// The span of the caller, which is not stored.
 const CALLER: &str = "000000000000c3d4";
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);

@@ -17,7 +17,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use interop::backend::{Backend, Kind};
-use interop::{chain, gate};
+use interop::{opt_in, parentage, span};
 use jaeger_client::{Closer, TraceFutureExt, Tracer};
 use jaeger_client_http::{ClientLayer, ClientService, TraceLayer, TracedConnector};
 use serde_json::json;
@@ -71,7 +71,7 @@ async fn fetch(tracers: [&Tracer; 3], id: &str) -> String {
 fn services_of_axum_and_tonic_make_one_trace() {
     for kind in [Kind::JaegerV2, Kind::JaegerV1] {
         let test = format!("services, {kind:?}");
-        let Some(backend) = gate::enter(&test, || Backend::start(kind)) else { return };
+        let Some(backend) = opt_in::set_up(&test, || Backend::start(kind)) else { return };
         let start = |service: &str| -> (Tracer, Closer) {
             Tracer::builder(service).agent(backend.address("compact")).build().unwrap()
         };
@@ -79,9 +79,9 @@ fn services_of_axum_and_tonic_make_one_trace() {
         let tracers = services.each_ref().map(|(tracer, _)| tracer);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let traces = ["7", "broken"].map(|id| runtime.block_on(fetch(tracers, id)));
-        runtime.shutdown_timeout(PATIENCE);
+        runtime.shutdown_timeout(TIMEOUT);
         for (_, closer) in services {
-            let report = closer.close(PATIENCE);
+            let report = closer.close(TIMEOUT);
             let stats = report.stats;
             assert!(report.complete && stats.open == 0 && stats.dropped.total() == 0, "{report}");
             assert_eq!((stats.sent, stats.misused), (stats.started, 0), "{report}");
@@ -96,16 +96,16 @@ fn services_of_axum_and_tonic_make_one_trace() {
             ("stock", call),
         ];
         for (trace_id, failed) in traces.iter().zip([false, true]) {
-            let spans = backend.query().wait(trace_id, 5, Instant::now() + PATIENCE).unwrap();
-            let spans = chain::in_order(&spans, &expected);
+            let spans = backend.query().wait(trace_id, 5, Instant::now() + TIMEOUT).unwrap();
+            let spans = parentage::assert_chain(&spans, &expected);
             let code = if failed { "13" } else { "0" };
             for call in &spans[3..] {
-                assert_eq!(chain::tag(call, "rpc.grpc.status_code"), json!(code), "{spans:?}");
+                assert_eq!(span::tag(call, "rpc.grpc.status_code"), json!(code), "{spans:?}");
             }
-            let errors = spans.iter().map(|span| chain::tag(span, "error") == json!(true));
+            let errors = spans.iter().map(|span| span::tag(span, "error") == json!(true));
             assert_eq!(errors.collect::<Vec<_>>(), [false, failed, failed, failed, failed]);
         }
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);

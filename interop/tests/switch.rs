@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use interop::backend::{Backend, Kind};
-use interop::doors::differences;
-use interop::gate::{self, Found};
+use interop::both_protocols::differences;
+use interop::opt_in::{self, StepResult};
 use interop::peer::{self, Peer, in_query};
 use jaeger_client::propagation::HttpHeaders;
 use jaeger_client::{Closer, Configuration, HttpConfig, Span, Tracer};
@@ -22,7 +22,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const TRACES: usize = 20;
 
 /// The service, which speaks both formats of contexts, with these exporters.
@@ -53,7 +53,7 @@ fn send(backend: &Backend, exporters: &str) -> Vec<String> {
         format!("{:0>32}", context.trace_id().to_string())
     });
     let traces: Vec<_> = traces.collect();
-    assert!(closer.close(PATIENCE).complete);
+    assert!(closer.close(TIMEOUT).complete);
     let outputs = tracer.destination_stats();
     assert_eq!(outputs.len(), exporters.split(',').count());
     for output in outputs {
@@ -65,7 +65,7 @@ fn send(backend: &Backend, exporters: &str) -> Vec<String> {
 
 /// The spans of a trace, once there are so many.
 fn spans(backend: &Backend, trace: &str, count: usize) -> Vec<Value> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         let spans = backend.query().spans(trace).unwrap();
         if spans.len() >= count || Instant::now() > until {
@@ -81,8 +81,8 @@ fn is_otlp(span: &Value) -> bool {
 }
 
 #[test]
-fn both_doors_get_the_same_spans_and_one_variable_leaves_one_of_them() {
-    let Some(backend) = gate::enter("switch", || Backend::start(Kind::JaegerV2)) else { return };
+fn thrift_and_otlp_have_the_same_spans_and_one_variable_selects_one_of_them() {
+    let Some(backend) = opt_in::set_up("switch", || Backend::start(Kind::JaegerV2)) else { return };
     for trace in send(&backend, "jaeger,otlp") {
         let both = spans(&backend, &trace, 6);
         assert_eq!(both.len(), 6, "{trace}");
@@ -104,7 +104,9 @@ fn both_doors_get_the_same_spans_and_one_variable_leaves_one_of_them() {
             assert!(one.iter().all(|span| is_otlp(span) == by_otlp), "{exporters}");
         }
     }
-    gate::say("20 traces by both doors, 20 by OTLP alone, 20 by Thrift alone: the same spans");
+    opt_in::print_line(
+        "20 traces by both protocols, 20 by OTLP alone, 20 by Thrift alone: the same spans",
+    );
 }
 
 /// Returns what the service sends with a request.
@@ -161,20 +163,22 @@ fn places(spans: &[Value], by_otlp: bool) -> Vec<String> {
 /// Before and after the flip, a trace goes on through a Go client that speaks `uber-trace-id` alone, and
 /// through an OpenTelemetry SDK that speaks W3C alone, and comes back from both.
 #[test]
-fn one_variable_flips_a_service_in_the_midst_of_old_and_new_ones() {
-    let found = || -> Found<_> {
+fn one_variable_switches_a_service_between_old_and_new_ones() {
+    let found = || -> StepResult<_> {
         let program = peer::build_go(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
         let backend = Backend::start(Kind::JaegerV2)?;
         Ok((Peer::start(&program, backend.address("compact"), "go", false)?, backend))
     };
-    let Some((go, backend)) = gate::enter("flip", found) else { return };
+    let Some((go, backend)) = opt_in::set_up("switch between old and new services", found) else {
+        return;
+    };
     let collector = HttpConfig::new(format!("http://{}", backend.address("http")));
     let exporter = JaegerExporter::builder().collector(collector).build().unwrap();
     let provider = SdkTracerProvider::builder()
         .with_resource(Resource::builder().with_service_name("sdk").build())
         .with_simple_exporter(exporter)
         .build();
-    for (exporters, doors) in [("jaeger,otlp", &[true, false][..]), ("otlp", &[true])] {
+    for (exporters, protocols) in [("jaeger,otlp", &[true, false][..]), ("otlp", &[true])] {
         let (tracer, closer) = service(&backend, exporters);
         let root = tracer.start_span("root");
         let next = in_query(&go.url("/continue"));
@@ -191,13 +195,13 @@ fn one_variable_flips_a_service_in_the_midst_of_old_and_new_ones() {
         assert!(sent.iter().all(|(name, _)| name != "uber-trace-id"), "{sent:?}");
         go_on(&tracer, "after the SDK", sent);
         root.finish();
-        assert!(closer.close(PATIENCE).complete);
+        assert!(closer.close(TIMEOUT).complete);
         provider.force_flush().unwrap();
 
-        // Three of the service by each door, three of Go, one of the SDK.
-        let stored = spans(&backend, &trace, 3 * doors.len() + 4);
-        assert_eq!(stored.len(), 3 * doors.len() + 4, "{exporters} {}", Value::from(stored));
-        for by_otlp in doors {
+        // Three of the service by each protocol, three of Go, one of the SDK.
+        let stored = spans(&backend, &trace, 3 * protocols.len() + 4);
+        assert_eq!(stored.len(), 3 * protocols.len() + 4, "{exporters} {}", Value::from(stored));
+        for by_otlp in protocols {
             let expected = [
                 "go, go-client, below go-server",
                 "go, go-server, below go-client", // Go calls itself.
@@ -209,7 +213,9 @@ fn one_variable_flips_a_service_in_the_midst_of_old_and_new_ones() {
             ];
             assert_eq!(places(&stored, *by_otlp), expected, "{exporters}");
         }
-        gate::say(&format!("{exporters}: one trace through Go and the OpenTelemetry SDK and back"));
+        opt_in::print_line(&format!(
+            "{exporters}: one trace through Go and the OpenTelemetry SDK and back"
+        ));
     }
     provider.shutdown().unwrap();
 }

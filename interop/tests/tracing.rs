@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use interop::backend::{Backend, Kind};
-use interop::{chain, gate};
+use interop::{opt_in, parentage, span};
 use jaeger_client::{Closer, HttpConfig, Tracer, TracerBuilder};
 use jaeger_client_tracing::SpanExt as _;
 use serde_json::json;
@@ -63,7 +63,7 @@ fn back(service: &Service, headers: &HashMap<String, String>) {
 fn two_instrumented_services_make_one_trace() {
     for kind in [Kind::JaegerV2, Kind::JaegerV1] {
         let test = format!("tracing, {kind:?}");
-        let Some(backend) = gate::enter(&test, || Backend::start(kind)) else { return };
+        let Some(backend) = opt_in::set_up(&test, || Backend::start(kind)) else { return };
         let agent = backend.address("compact");
         let first = Service::new(Tracer::builder("front").agent(agent));
         let collector = format!("http://{}/api/traces", backend.address("http"));
@@ -72,7 +72,7 @@ fn two_instrumented_services_make_one_trace() {
         second.run(|| back(&second, &headers));
 
         for (service, spans) in [(first, 2), (second, 3)] {
-            let report = service.closer.close(PATIENCE);
+            let report = service.closer.close(TIMEOUT);
             let stats = report.stats;
             assert!(report.complete && stats.open == 0 && stats.dropped.total() == 0, "{report}");
             // The second one has begun anew when it got its parent.
@@ -80,12 +80,12 @@ fn two_instrumented_services_make_one_trace() {
             assert_eq!(stats.sent, 2, "{report}");
         }
         let trace_id = headers["uber-trace-id"].split(':').next().unwrap();
-        let spans = backend.query().wait(trace_id, 4, Instant::now() + PATIENCE).unwrap();
-        let spans = chain::in_order(
+        let spans = backend.query().wait(trace_id, 4, Instant::now() + TIMEOUT).unwrap();
+        let spans = parentage::assert_chain(
             &spans,
             &[("front", "GET /orders"), ("front", "call"), ("back", "back"), ("back", "SELECT")],
         );
-        let tag = |at: usize, key: &str| chain::tag(&spans[at], key);
+        let tag = |at: usize, key: &str| span::tag(&spans[at], key);
         assert_eq!(tag(0, "user"), json!("4711"), "{spans:?}");
         assert_eq!(tag(1, "span.kind"), json!("client"));
         assert_eq!(tag(3, "db.rows"), json!("3"));
@@ -95,4 +95,4 @@ fn two_instrumented_services_make_one_trace() {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);

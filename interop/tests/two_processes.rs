@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use interop::backend::Backend;
 use interop::peer::{Peer, in_query};
-use interop::{chain, gate};
+use interop::{opt_in, parentage};
 use jaeger_client::Tracer;
 use jaeger_client::propagation::HttpHeaders;
 use jaeger_client::sampler::ConstSampler;
@@ -18,7 +18,7 @@ use serde_json::json;
 
 #[test]
 fn three_processes_make_one_trace() {
-    let found = gate::enter("two processes", || {
+    let found = opt_in::set_up("two processes", || {
         let backend = Backend::jaeger_v1()?;
         // Neither would sample its own trace: that of the caller must decide.
         let peer = |service| {
@@ -53,9 +53,9 @@ fn three_processes_make_one_trace() {
     }
     assert_eq!(response["parent_id"], call.context().span_id().to_string(), "{response}");
 
-    assert!(closer.close(PATIENCE).complete);
-    let spans = backend.query().wait(&trace_id, 5, Instant::now() + PATIENCE).unwrap();
-    let spans = chain::in_order(
+    assert!(closer.close(TIMEOUT).complete);
+    let spans = backend.query().wait(&trace_id, 5, Instant::now() + TIMEOUT).unwrap();
+    let spans = parentage::assert_chain(
         &spans,
         &[
             ("front", "front"),
@@ -69,4 +69,4 @@ fn three_processes_make_one_trace() {
     assert_eq!(spans[4]["span"], response["next"]["span_id"]);
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);

@@ -15,9 +15,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use interop::backend::{Backend, Kind};
-use interop::gate::{self, Found};
+use interop::opt_in::{self, StepResult};
 use interop::query::Query;
-use interop::round::Way;
+use interop::roundtrip::Route;
 use interop::zipkin::Zipkin;
 use jaeger_client::{
     Configuration, NullLogger, SpanContext, SpanOptions, TraceId, Tracer, TracerBuilder,
@@ -26,23 +26,27 @@ use serde_json::Value;
 
 #[test]
 fn jaeger_v1_stores_whatever_its_agent_gets() {
-    everything_is_found(Kind::JaegerV1, &[Way::Compact, Way::Binary, Way::ZipkinCompact]);
+    everything_is_found(Kind::JaegerV1, &[Route::Compact, Route::Binary, Route::ZipkinCompact]);
 }
 
 #[test]
 fn jaeger_v1_stores_whatever_its_collector_gets() {
-    everything_is_found(Kind::JaegerV1, &[Way::Http, Way::ZipkinV1, Way::ZipkinV2, Way::Otlp]);
+    everything_is_found(
+        Kind::JaegerV1,
+        &[Route::Http, Route::ZipkinV1, Route::ZipkinV2, Route::Otlp],
+    );
 }
 
 #[test]
 fn jaeger_v2_stores_whatever_it_gets() {
-    let ways = [Way::Compact, Way::Binary, Way::Http, Way::ZipkinV1, Way::ZipkinV2, Way::Otlp];
-    everything_is_found(Kind::JaegerV2, &ways);
+    let routes =
+        [Route::Compact, Route::Binary, Route::Http, Route::ZipkinV1, Route::ZipkinV2, Route::Otlp];
+    everything_is_found(Kind::JaegerV2, &routes);
 }
 
 #[test]
 fn zipkin_stores_whatever_it_gets() {
-    everything_is_found(Kind::Zipkin, &[Way::ZipkinV1, Way::ZipkinV2]);
+    everything_is_found(Kind::Zipkin, &[Route::ZipkinV1, Route::ZipkinV2]);
 }
 
 /// How many spans of edge cases are sent on each way, beside large ones.
@@ -51,16 +55,16 @@ const SPANS: usize = 400;
 /// How many go between two spans that have nothing bad.
 const BETWEEN: usize = 4;
 
-fn everything_is_found(kind: Kind, ways: &[Way]) {
-    let name = format!("values {kind:?} {ways:?}");
-    let Some(backend) = gate::enter(&name, || Backend::start(kind)) else { return };
-    for way in ways {
-        on_one_way(&backend, *way);
+fn everything_is_found(kind: Kind, routes: &[Route]) {
+    let name = format!("values {kind:?} {routes:?}");
+    let Some(backend) = opt_in::set_up(&name, || Backend::start(kind)) else { return };
+    for route in routes {
+        by_route(&backend, *route);
     }
 }
 
-fn on_one_way(backend: &Backend, way: Way) {
-    let service = format!("values-{way:?}").to_lowercase();
+fn by_route(backend: &Backend, route: Route) {
+    let service = format!("values-{route:?}").to_lowercase();
     let config = Configuration {
         tags: vec![
             ("ip".to_owned(), "10.0.0.1:8080".into()),
@@ -69,13 +73,13 @@ fn on_one_way(backend: &Backend, way: Way) {
             ("text".to_owned(), "é\u{2028}\0".into()),
         ],
         spans: SpanOptions { max_tag_value_length: 1_000, ..SpanOptions::default() },
-        exporters: way.exporters(),
-        reporter: way.reporter(backend),
+        exporters: route.exporters(),
+        reporter: route.reporter(backend),
         ..Configuration::new(service.as_str())
     };
     let quiet = |builder: TracerBuilder| builder.logger(NullLogger);
     let (tracer, closer) = config.new_tracer_with(quiet).unwrap();
-    let mut dice = 1 + way as u64;
+    let mut dice = 1 + route as u64;
     let mut draw = |below: usize| {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from((dice >> 33) % below as u64).unwrap()
@@ -87,11 +91,11 @@ fn on_one_way(backend: &Backend, way: Way) {
         builder.logger(NullLogger).clock(clock).id_generator(ids)
     };
     let (other, other_closer) = config.new_tracer_with(odd_parts).unwrap();
-    let store = Store::of(backend, way);
-    let (mut innocent, mut odd, mut sent) = (Vec::new(), Vec::new(), 0);
+    let store = Store::of(backend, route);
+    let (mut regular, mut odd, mut sent) = (Vec::new(), Vec::new(), 0);
     for n in 0..SPANS / BETWEEN {
-        let good = tracer.span("innocent").ignore_active_span().start();
-        innocent.push(good.context());
+        let good = tracer.span("regular").ignore_active_span().start();
+        regular.push(good.context());
         drop(good);
         let before = odd.len();
         odd.extend((0..BETWEEN).filter_map(|_| edge_cases::span(&tracer, &mut draw)));
@@ -102,81 +106,81 @@ fn on_one_way(backend: &Backend, way: Way) {
         odd.extend(edge_cases::span(&other, &mut draw));
         flush(&tracer);
         flush(&other);
-        // An agent's receive buffer holds a few large datagrams: what was sent is waited for.
-        store.wait_for(&innocent[n]);
+        // An agent's receive buffer holds a few large datagrams, so that each is waited for.
+        store.wait_for(&regular[n]);
     }
-    let report = closer.close(PATIENCE);
+    let report = closer.close(TIMEOUT);
     assert!(report.complete && report.stats.is_balanced(), "{report}");
     assert_eq!(report.stats.sent, sent as u64, "{report}");
-    let report = other_closer.close(PATIENCE);
+    let report = other_closer.close(TIMEOUT);
     assert_eq!(report.stats.dropped.total(), 0, "{report}");
 
-    for context in innocent.iter().chain(&odd) {
+    for context in regular.iter().chain(&odd) {
         store.wait_for(context);
     }
     let recent = store.search(&service, false);
-    for context in &innocent {
+    for context in &regular {
         let id = context.trace_id().to_string();
-        assert!(recent.contains(&id), "{way:?}: the search finds no trace {id}");
+        assert!(recent.contains(&id), "{route:?}: the search finds no trace {id}");
     }
     let ever = store.search(&service, true);
-    assert!(ever.len() >= recent.len(), "{way:?}: {} of {}", ever.len(), recent.len());
+    assert!(ever.len() >= recent.len(), "{route:?}: {} of {}", ever.len(), recent.len());
     if let Store::Jaeger { query, .. } = &store {
         let operations = query.operations(&service).unwrap();
-        assert!(operations.iter().any(|name| name == "innocent"), "{operations:?}");
+        assert!(operations.iter().any(|name| name == "regular"), "{operations:?}");
     }
-    let (kind, innocent, odd) = (backend.kind(), innocent.len(), odd.len());
-    gate::say(&format!("{innocent} innocent and {odd} odd spans found: {kind:?} {way:?}"));
+    let (kind, regular, odd) = (backend.kind(), regular.len(), odd.len());
+    opt_in::print_line(&format!("{regular} regular and {odd} odd spans found: {kind:?} {route:?}"));
 }
 
 fn flush(tracer: &Tracer) {
-    let report = tracer.flush(PATIENCE);
+    let report = tracer.flush(TIMEOUT);
     assert!(report.complete, "{report}");
 }
 
 /// Where spans are looked for.
 enum Store {
-    Jaeger { query: Query, way: Way },
-    Zipkin { zipkin: Zipkin, way: Way },
+    Jaeger { query: Query, route: Route },
+    Zipkin { zipkin: Zipkin, route: Route },
 }
 
 impl Store {
-    fn of(backend: &Backend, way: Way) -> Self {
+    fn of(backend: &Backend, route: Route) -> Self {
         match backend.kind() {
-            Kind::Zipkin => Self::Zipkin { zipkin: Zipkin::new(backend.address("zipkin")), way },
-            _ => Self::Jaeger { query: backend.query(), way },
+            Kind::Zipkin => Self::Zipkin { zipkin: Zipkin::new(backend.address("zipkin")), route },
+            _ => Self::Jaeger { query: backend.query(), route },
         }
     }
 
-    const fn way(&self) -> Way {
-        let (Self::Jaeger { way, .. } | Self::Zipkin { way, .. }) = self;
-        *way
+    const fn route(&self) -> Route {
+        let (Self::Jaeger { route, .. } | Self::Zipkin { route, .. }) = self;
+        *route
     }
 
     /// Waits until a span is stored, with no warning on it.
     fn wait_for(&self, context: &SpanContext) {
         let trace_id = self.stored_as(context.trace_id()).to_string();
         let id = context.span_id().to_string();
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
-            let spans: Found<Vec<Value>> = match self {
+            let spans: StepResult<Vec<Value>> = match self {
                 Self::Jaeger { query, .. } => query.spans(&trace_id),
                 Self::Zipkin { zipkin, .. } => zipkin.spans(&trace_id),
             };
-            let spans = spans.unwrap_or_else(|why| panic!("{:?} {context}: {why}", self.way()));
+            let spans = spans.unwrap_or_else(|why| panic!("{:?} {context}: {why}", self.route()));
             if let Some(span) = spans.iter().find(|span| span["span"] == id.as_str()) {
-                assert!(span["warnings"].is_null(), "{:?}: {span}", self.way());
+                assert!(span["warnings"].is_null(), "{:?}: {span}", self.route());
                 return;
             }
-            assert!(Instant::now() < until, "{:?}: {context} is not found", self.way());
+            assert!(Instant::now() < until, "{:?}: {context} is not found", self.route());
             thread::sleep(Duration::from_millis(10));
         }
     }
 
     /// In Zipkin's Thrift, a trace of which the lower half is zero goes by the upper half alone.
     fn stored_as(&self, trace_id: TraceId) -> TraceId {
-        match (self.way(), trace_id.low()) {
-            (Way::ZipkinV1 | Way::ZipkinCompact, 0) => TraceId::new(0, trace_id.high()),
+        match (self.route(), trace_id.low()) {
+            (Route::ZipkinV1 | Route::ZipkinCompact, 0) => TraceId::new(0, trace_id.high()),
             _ => trace_id,
         }
     }
@@ -184,19 +188,18 @@ impl Store {
     /// The traces that a search finds, none of which has a warning.
     fn search(&self, service: &str, ever: bool) -> Vec<String> {
         let found = match self {
-            Self::Jaeger { query, way } => query.search(service, ever).map(|traces| {
-                // How spans lie to their parents, which were made up, and are nowhere, or there
-                // twice, or at another time, is not a matter of what can be stored.
+            Self::Jaeger { query, route } => query.search(service, ever).map(|traces| {
+                // The parents are arbitrary ids: they may be missing, duplicate, or at another time.
                 let skew = |warning: &String| warning.contains("clock skew adjustment");
                 let warned = traces.iter().find(|(_, all)| !all.iter().all(skew));
-                assert!(warned.is_none(), "{way:?}: {warned:?}");
+                assert!(warned.is_none(), "{route:?}: {warned:?}");
                 traces.into_iter().map(|(id, _)| id).collect()
             }),
             Self::Zipkin { zipkin, .. } => zipkin.search(service, ever),
         };
-        found.unwrap_or_else(|why| panic!("{:?}: {why}", self.way()))
+        found.unwrap_or_else(|why| panic!("{:?}: {why}", self.route()))
     }
 }
 
-/// Far more than it takes, on a machine that does something else too.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Far more than it takes, even on a loaded machine.
+const TIMEOUT: Duration = Duration::from_secs(60);

@@ -18,8 +18,8 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use interop::burst::{Saturation, Way};
-use interop::gate::{Found, say};
+use interop::burst::{LoadTest, Saturation};
+use interop::opt_in::{StepResult, print_line};
 use interop::query::Query;
 use jaeger_client::PacingConfig;
 
@@ -28,48 +28,54 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            say(&format!("burst: {why}"));
+            print_line(&format!("burst: {why}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(arguments: &[String]) -> Found<()> {
-    let [agent, server, what @ ..] = arguments else {
+fn run(arguments: &[String]) -> StepResult<()> {
+    let [agent, server, options @ ..] = arguments else {
         return Err("AGENT and QUERY or METRICS are needed, as host:port".to_owned());
     };
-    let way = Way { pacing: pacing()?, ..Way::new(agent) };
+    let load = LoadTest { pacing: pacing()?, ..LoadTest::new(agent) };
     let runs = env::var("RUNS").map_or(Ok(1), |runs| number(&runs))?;
-    let what: Vec<&str> = what.iter().map(String::as_str).collect();
-    if let [load @ ("flood" | "saturate"), rest @ ..] = &what[..] {
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    if let [test @ ("flood" | "saturate"), rest @ ..] = &options[..] {
         let seconds = rest.first().map_or(Ok(5), |seconds| number(seconds))?;
         let threads = rest.get(1).map_or(Ok(2), |threads| number(threads))?;
         let threads = usize::try_from(threads).map_err(|error| error.to_string())?;
         let time = Duration::from_secs(seconds);
-        if *load == "saturate" {
-            return saturate(&way, time, threads, server, runs);
+        if *test == "saturate" {
+            return saturate(&load, time, threads, server, runs);
         }
         for _ in 0..runs {
-            let outcome = way.flood(time, threads, server)?;
-            say(&format!("flood of {seconds} s: {outcome}"));
+            let outcome = load.flood(time, threads, server)?;
+            print_line(&format!("flood of {seconds} s: {outcome}"));
         }
         return Ok(());
     }
-    let sizes = if what.is_empty() { vec!["2000", "10000", "50000"] } else { what };
+    let sizes = if options.is_empty() { vec!["2000", "10000", "50000"] } else { options };
     for spans in sizes {
         let spans = number(spans)?;
         for _ in 0..runs {
-            say(&format!("{spans} spans: {}", way.burst(spans, &Query::new(server))?));
+            print_line(&format!("{spans} spans: {}", load.burst(spans, &Query::new(server))?));
         }
     }
     Ok(())
 }
 
 /// Prints a table: a row for each kind of pacing and run.
-fn saturate(way: &Way<'_>, time: Duration, threads: usize, metrics: &str, runs: u64) -> Found<()> {
+fn saturate(
+    load: &LoadTest<'_>,
+    time: Duration,
+    threads: usize,
+    metrics: &str,
+    runs: u64,
+) -> StepResult<()> {
     let columns = Saturation::COLUMNS;
     let lines = "---:|".repeat(columns.split('|').count());
-    say(&format!("| pacing | {columns} |\n|---|{lines}"));
+    print_line(&format!("| pacing | {columns} |\n|---|{lines}"));
     let unseen = PacingConfig { watch_receive_queue: false, ..PacingConfig::default() };
     for _ in 0..runs {
         for (name, pacing) in [
@@ -77,14 +83,14 @@ fn saturate(way: &Way<'_>, time: Duration, threads: usize, metrics: &str, runs: 
             ("by rate alone", unseen),
             ("none", PacingConfig::off()),
         ] {
-            let saturation = Way { pacing, ..*way }.saturate(time, threads, metrics)?;
-            say(&format!("| {name} | {} |", saturation.row()));
+            let saturation = LoadTest { pacing, ..*load }.saturate(time, threads, metrics)?;
+            print_line(&format!("| {name} | {} |", saturation.row()));
         }
     }
     Ok(())
 }
 
-fn pacing() -> Found<PacingConfig> {
+fn pacing() -> StepResult<PacingConfig> {
     let unseen = PacingConfig { watch_receive_queue: false, ..PacingConfig::default() };
     Ok(match env::var("PACING").as_deref() {
         Err(_) => PacingConfig::default(),
@@ -94,6 +100,6 @@ fn pacing() -> Found<PacingConfig> {
     })
 }
 
-fn number(text: &str) -> Found<u64> {
+fn number(text: &str) -> StepResult<u64> {
     text.parse().map_err(|error| format!("{text}: {error}"))
 }

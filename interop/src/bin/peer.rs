@@ -45,14 +45,14 @@ fn main() {
     });
 
     io::copy(&mut io::stdin(), &mut io::sink()).expect("stdin");
-    let report = closer.close(PATIENCE);
+    let report = closer.close(TIMEOUT);
     assert!(report.complete, "{report}");
 }
 
 /// Answers one request and closes the connection.
 fn serve(tracer: &Tracer, mut stream: &TcpStream) {
-    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
-    stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a limit");
+    stream.set_write_timeout(Some(TIMEOUT)).expect("a limit");
     let mut lines = BufReader::new(stream.take(MAX_REQUEST_BYTES)).lines();
     let first = lines.next().expect("a request line").expect("a request line");
     let target = first.split(' ').nth(1).expect("a target");
@@ -144,5 +144,5 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_REQUEST_BYTES: u64 = 1 << 20;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use interop::backend::{Backend, Kind};
 use interop::browser::Browser;
 use interop::demo::{Programs, Running};
-use interop::{command, gate};
+use interop::{command, opt_in};
 
 fn main() -> ExitCode {
     let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     match take(Path::new(&folder)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            gate::say(&format!("screenshot: {why}"));
+            opt_in::print_line(&format!("screenshot: {why}"));
             ExitCode::FAILURE
         }
     }
@@ -34,7 +34,7 @@ fn take(folder: &Path) -> Result<(), String> {
 
 fn keep(folder: &Path, name: &str, picture: &[u8]) -> Result<(), String> {
     let path = folder.join(name);
-    gate::say(&format!("{}: {} bytes", path.display(), picture.len()));
+    opt_in::print_line(&format!("{}: {} bytes", path.display(), picture.len()));
     fs::write(&path, picture).map_err(|error| format!("{}: {error}", path.display()))
 }
 
@@ -44,10 +44,10 @@ fn in_zipkin(programs: &Programs) -> Result<Vec<u8>, String> {
     let url = format!("http://{}/api/v1/spans", backend.address("zipkin"));
     let mut nethttp = Command::new(&programs.nethttp);
     nethttp.args(["--port", "0", "--url", &url]);
-    let printed = command::output(&mut nethttp, PATIENCE)?;
+    let printed = command::output(&mut nethttp, TIMEOUT)?;
     let link = printed.lines().find_map(|line| line.strip_prefix("Shown at "));
-    let link = link.ok_or_else(|| format!("the demo says nothing of Zipkin: {printed}"))?;
-    // The server takes spans at once, but has them a moment later.
+    let link = link.ok_or_else(|| format!("the demo printed no link to Zipkin: {printed}"))?;
+    // The server stores spans a moment after it has accepted them.
     let stored = link.replace("/zipkin/traces/", "/api/v2/trace/");
     let mut tries = 0..500;
     while !interop::query::get(&stored, &[])?.body.contains("ClosedBody") {
@@ -67,8 +67,8 @@ fn in_zipkin(programs: &Programs) -> Result<Vec<u8>, String> {
 fn rides(programs: &Programs) -> Result<Vec<u8>, String> {
     let mut hotrod =
         Running::start(&programs.hotrod, &["all", "-f", "0", "-c", "0", "-d", "0", "-r", "0"])?;
-    let page = hotrod.says("frontend: ")?;
-    hotrod.says("Ctrl-C stops it.")?;
+    let page = hotrod.wait_for_line("frontend: ")?;
+    hotrod.wait_for_line("Ctrl-C stops it.")?;
     let browser = Browser::start(1400, 1730)?;
     browser.open(&page)?;
     browser.click(&browser.wait("button", 4)?[0])?;
@@ -78,4 +78,4 @@ fn rides(programs: &Programs) -> Result<Vec<u8>, String> {
     browser.picture()
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);

@@ -11,9 +11,9 @@ use jaeger_client::{SpanId, TraceId};
 use serde_json::Value;
 
 use crate::backend::{Backend, Kind};
-use crate::gate::Found;
+use crate::opt_in::StepResult;
 use crate::otlp::Lines;
-use crate::post::OtlpPost;
+use crate::otlp_client::OtlpClient;
 use crate::span::list;
 
 /// Keys with values.
@@ -121,19 +121,19 @@ fn tags(tags: &Tags) -> Vec<u8> {
 
 /// A server with both doors, which stores OTLP.
 #[derive(Debug)]
-pub struct Doors {
+pub struct BothProtocols {
     backend: Backend,
     /// How many spans were sent, each in two separate traces.
     sent: u64,
 }
 
-impl Doors {
+impl BothProtocols {
     /// Starts Jaeger v2, or the OpenTelemetry Collector.
     ///
     /// # Errors
     ///
     /// As [`Backend::start`].
-    pub fn open(kind: Kind) -> Found<Self> {
+    pub fn start(kind: Kind) -> StepResult<Self> {
         Ok(Self { backend: Backend::start(kind)?, sent: 0 })
     }
 
@@ -141,8 +141,8 @@ impl Doors {
     ///
     /// # Errors
     ///
-    /// Says why if the spans could not be sent or read back.
-    pub fn send(&mut self, input: &Input) -> Found<[Value; 2]> {
+    /// A message, if a span could not be sent or read back.
+    pub fn send(&mut self, input: &Input) -> StepResult<[Value; 2]> {
         self.both(input, [Self::send_thrift, Self::send_otlp])
     }
 
@@ -151,53 +151,53 @@ impl Doors {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn send_json(&mut self, input: &Input) -> Found<[Value; 2]> {
+    pub fn send_json(&mut self, input: &Input) -> StepResult<[Value; 2]> {
         self.both(input, [Self::send_otlp_json, Self::send_otlp])
     }
 
     fn both(
         &mut self,
         input: &Input,
-        ways: [fn(&Self, &BatchView<'_>) -> Found<()>; 2],
-    ) -> Found<[Value; 2]> {
+        senders: [fn(&Self, &BatchView<'_>) -> StepResult<()>; 2],
+    ) -> StepResult<[Value; 2]> {
         self.sent += 1;
         let process_tags = tags(&input.process);
         let process_tags = Some(List::new(input.process.len(), &process_tags));
         let mut spans = [Value::Null, Value::Null];
-        for ((way, span), door) in ways.iter().zip(&mut spans).zip(1..) {
-            let trace = TraceId::new(door << 32, self.sent);
+        for ((send, span), trace_high) in senders.iter().zip(&mut spans).zip(1..) {
+            let trace = TraceId::new(trace_high << 32, self.sent);
             let bytes = input.encode(trace);
-            let process = ProcessView::new(b"doors", process_tags);
-            way(self, &BatchView::new(process, List::new(1, &bytes)))?;
+            let process = ProcessView::new(b"both-protocols", process_tags);
+            send(self, &BatchView::new(process, List::new(1, &bytes)))?;
             *span = self.read_back(trace)?;
             rename(span, &trace.to_string(), "TRACE");
         }
         Ok(spans)
     }
 
-    fn send_thrift(&self, batch: &BatchView<'_>) -> Found<()> {
+    fn send_thrift(&self, batch: &BatchView<'_>) -> StepResult<()> {
         let sent = UdpSocket::bind("127.0.0.1:0").and_then(|socket| {
             socket.send_to(&batch.to_message(1), self.backend.address("compact"))
         });
         sent.map(drop).map_err(|error| error.to_string())
     }
 
-    fn send_otlp(&self, batch: &BatchView<'_>) -> Found<()> {
+    fn send_otlp(&self, batch: &BatchView<'_>) -> StepResult<()> {
         self.otlp().post(&batch.process, batch.spans)
     }
 
-    fn send_otlp_json(&self, batch: &BatchView<'_>) -> Found<()> {
+    fn send_otlp_json(&self, batch: &BatchView<'_>) -> StepResult<()> {
         let json = batch.to_otlp_json().map_err(|error| error.to_string())?;
         self.otlp().post_request(&json, "application/json")
     }
 
-    fn otlp(&self) -> OtlpPost {
-        OtlpPost::new(self.backend.address("otlp_http"))
+    fn otlp(&self) -> OtlpClient {
+        OtlpClient::new(self.backend.address("otlp_http"))
     }
 
-    /// The span of a trace, in the plain form.
-    fn read_back(&self, trace: TraceId) -> Found<Value> {
-        let until = Instant::now() + PATIENCE;
+    /// Waits for the span of a trace, and returns it in the form of [`crate::span::read_back`].
+    fn read_back(&self, trace: TraceId) -> StepResult<Value> {
+        let until = Instant::now() + TIMEOUT;
         loop {
             let trace = trace.to_string();
             let mut spans = match self.backend.kind() {
@@ -207,7 +207,7 @@ impl Doors {
             match spans.pop() {
                 Some(span) => return Ok(span),
                 None if Instant::now() > until => {
-                    return Err(format!("trace {trace} is not there"));
+                    return Err(format!("trace {trace} was not stored in {TIMEOUT:?}"));
                 }
                 None => std::thread::sleep(crate::command::INTERVAL),
             }
@@ -232,13 +232,13 @@ pub fn differences([thrift, otlp]: &[Value; 2]) -> Vec<String> {
     for (field, by_thrift) in thrift.as_object().into_iter().flatten() {
         let by_otlp = &otlp[field];
         if by_thrift.is_array() || by_otlp.is_array() {
-            let alone = |these: &Value, those: &Value, door: &str| {
+            let alone = |these: &Value, those: &Value, protocol: &str| {
                 let mut others: Vec<_> = list(those).map(sorted).collect();
                 let mut alone = Vec::new();
                 for item in list(these).map(sorted) {
                     match others.iter().position(|other| *other == item) {
                         Some(at) => drop(others.swap_remove(at)),
-                        None => alone.push(format!("{field} {door}: {item}")),
+                        None => alone.push(format!("{field} {protocol}: {item}")),
                     }
                 }
                 alone
@@ -262,4 +262,4 @@ fn sorted(item: &Value) -> Value {
     item
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 ///
 /// If one is missing, is one too many, or hangs below another than the one before it.
 #[must_use]
-pub fn in_order(spans: &[Value], wanted: &[(&str, &str)]) -> Vec<Value> {
+pub fn assert_chain(spans: &[Value], wanted: &[(&str, &str)]) -> Vec<Value> {
     assert_eq!(spans.len(), wanted.len(), "wanted {wanted:?}, got {}", json!(spans));
     let mut chain: Vec<Value> = Vec::new();
     for (service, operation) in wanted {
@@ -28,11 +28,4 @@ pub fn in_order(spans: &[Value], wanted: &[(&str, &str)]) -> Vec<Value> {
         chain.push(span.clone());
     }
     chain
-}
-
-/// The value of the tag with this key; null if there is none.
-#[must_use]
-pub fn tag(span: &Value, key: &str) -> Value {
-    let mut tags = span["tags"].as_array().into_iter().flatten();
-    tags.rfind(|tag| tag[0] == key).map_or(Value::Null, |tag| tag[2].clone())
 }

@@ -2,17 +2,17 @@
 
 use jaeger_client::encoding::{List, OtlpEncoder, OtlpResponse, OtlpStatus, ProcessView};
 
-use crate::gate::Found;
+use crate::opt_in::StepResult;
 use crate::query::post_bytes;
 
 /// Posts lists of spans as OTLP.
 #[derive(Debug)]
-pub struct OtlpPost {
+pub struct OtlpClient {
     url: String,
 }
 
-impl OtlpPost {
-    /// To the server at `address`, `host:port`.
+impl OtlpClient {
+    /// Makes a client of the server at `address`, `host:port`.
     #[must_use]
     pub fn new(address: &str) -> Self {
         Self { url: format!("http://{address}/v1/traces") }
@@ -22,8 +22,8 @@ impl OtlpPost {
     ///
     /// # Errors
     ///
-    /// Says what was answered unless that all was taken.
-    pub fn post(&self, process: &ProcessView<'_>, spans: List<'_>) -> Found<()> {
+    /// The response, unless the server accepted all spans.
+    pub fn post(&self, process: &ProcessView<'_>, spans: List<'_>) -> StepResult<()> {
         let mut encoder = OtlpEncoder::new(process);
         let mut left = spans;
         while left.count > 0 {
@@ -43,7 +43,7 @@ impl OtlpPost {
     /// # Errors
     ///
     /// As [`post`](Self::post).
-    pub fn post_request(&self, request: &[u8], content_type: &str) -> Found<()> {
+    pub fn post_request(&self, request: &[u8], content_type: &str) -> StepResult<()> {
         let (status, body) = post_bytes(&self.url, content_type, request)?;
         // What is posted in JSON is answered in JSON.
         let is_json = content_type.ends_with("json");

@@ -10,18 +10,18 @@ use serde_json::Value;
 
 use crate::backend::{Backend, Kind};
 use crate::command::INTERVAL;
-use crate::gate::{self, Found};
-use crate::grow::Plan;
+use crate::conversions;
+use crate::generate::Plan;
+use crate::opt_in::{self, StepResult};
 use crate::otlp::Lines;
 use crate::query::Query;
-use crate::rules;
-use crate::span::{Field, Input, Rule, Wanted};
+use crate::span::{ExpectedSpan, Field, Input, Rule};
 use crate::zipkin::Zipkin;
 
 /// A way to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Way {
+pub enum Route {
     /// UDP, compact protocol: usually port 6831.
     Compact,
     /// UDP, binary protocol: usually port 6832.
@@ -40,8 +40,8 @@ pub enum Way {
     OtlpGzip,
 }
 
-impl Way {
-    /// The script's word for the port.
+impl Route {
+    /// Returns the script's name of the port.
     const fn port(self) -> &'static str {
         match self {
             Self::Compact => "compact",
@@ -95,13 +95,13 @@ impl Way {
     const fn rules(self, kind: Kind) -> &'static [Rule] {
         match (self, kind) {
             (Self::Compact | Self::Binary | Self::Http, Kind::JaegerV1) => &[],
-            (Self::Compact | Self::Binary | Self::Http, _) => rules::OTLP,
-            (Self::ZipkinCompact, _) => rules::ZIPKIN_COMPACT,
-            (Self::ZipkinV1, Kind::Zipkin) => rules::ZIPKIN_V1,
-            (Self::ZipkinV2, Kind::Zipkin) => rules::ZIPKIN_V2,
-            (Self::ZipkinV1, _) => rules::ZIPKIN_V1_OTLP,
-            (Self::ZipkinV2, _) => rules::ZIPKIN_V2_OTLP,
-            (Self::Otlp | Self::OtlpGzip, _) => rules::POSTED_OTLP,
+            (Self::Compact | Self::Binary | Self::Http, _) => conversions::OTLP,
+            (Self::ZipkinCompact, _) => conversions::ZIPKIN_COMPACT,
+            (Self::ZipkinV1, Kind::Zipkin) => conversions::ZIPKIN_V1,
+            (Self::ZipkinV2, Kind::Zipkin) => conversions::ZIPKIN_V2,
+            (Self::ZipkinV1, _) => conversions::ZIPKIN_V1_OTLP,
+            (Self::ZipkinV2, _) => conversions::ZIPKIN_V2_OTLP,
+            (Self::Otlp | Self::OtlpGzip, _) => conversions::POSTED_OTLP,
         }
     }
 }
@@ -122,7 +122,7 @@ impl Store {
         }
     }
 
-    fn spans(&self, trace_id: &str) -> Found<Vec<Value>> {
+    fn spans(&self, trace_id: &str) -> StepResult<Vec<Value>> {
         match self {
             Self::Jaeger(query) => query.spans(trace_id),
             Self::Zipkin(zipkin) => zipkin.spans(trace_id),
@@ -130,8 +130,8 @@ impl Store {
         }
     }
 
-    /// Waits until a trace has so many spans, or the time is up.
-    fn wait(&self, trace_id: &str, count: usize, until: Instant) -> Found<Vec<Value>> {
+    /// Waits until a trace has `count` spans, or until the deadline.
+    fn wait(&self, trace_id: &str, count: usize, until: Instant) -> StepResult<Vec<Value>> {
         loop {
             let spans = self.spans(trace_id)?;
             if spans.len() >= count || Instant::now() >= until {
@@ -146,18 +146,18 @@ impl Store {
 ///
 /// # Panics
 ///
-/// If a span is missing, comes twice, or differs in more than the way's rules say.
-pub fn all_come_back(kind: Kind, ways: &[Way]) {
-    let name = format!("{kind:?} {ways:?}");
-    let Some(backend) = gate::enter(&name, || Backend::start(kind)) else { return };
-    for way in ways {
-        on_one_way(&backend, *way);
+/// If a span is missing, is returned twice, or differs in more than the route's [`conversions`].
+pub fn all_come_back(kind: Kind, routes: &[Route]) {
+    let name = format!("{kind:?} {routes:?}");
+    let Some(backend) = opt_in::set_up(&name, || Backend::start(kind)) else { return };
+    for route in routes {
+        by_route(&backend, *route);
     }
 }
 
-fn on_one_way(backend: &Backend, way: Way) {
+fn by_route(backend: &Backend, route: Route) {
     let began = Instant::now();
-    let mut tally = Tally::new(Store::of(backend), way.rules(backend.kind()));
+    let mut tally = Tally::new(Store::of(backend), route.rules(backend.kind()));
     let process_tags = [
         ("region".to_owned(), Input::Str("západ".to_owned())),
         ("shard".to_owned(), Input::I64(-3)),
@@ -167,10 +167,10 @@ fn on_one_way(backend: &Backend, way: Way) {
     // (traces, spans in each, 128-bit ids, longest tag)
     let runs: [(usize, usize, bool, usize); 4] =
         [(1, 1, false, 256), (1, 10, true, 50_000), (25, 100, false, 256), (25, 100, true, 300)];
-    // Ids of traces that continue from elsewhere are made of the number, and must not come twice.
-    let mut first = 1 + 1_000 * (way as usize);
+    // The ids of remote traces are made from the number, and must be unique.
+    let mut first = 1 + 1_000 * (route as usize);
     for (run, (traces, spans, wide, max_tag_value_bytes)) in runs.into_iter().enumerate() {
-        let service = format!("{way:?}-{run}");
+        let service = format!("{route:?}-{run}");
         let config = Configuration {
             tags: process_tags.iter().map(owned).collect(),
             trace_id_128bit: Some(wide),
@@ -178,8 +178,8 @@ fn on_one_way(backend: &Backend, way: Way) {
                 max_tag_value_length: max_tag_value_bytes,
                 ..SpanOptions::default()
             },
-            exporters: way.exporters(),
-            reporter: way.reporter(backend),
+            exporters: route.exporters(),
+            reporter: route.reporter(backend),
             ..Configuration::new(service.as_str())
         };
         let (tracer, closer) = config.new_tracer().expect("the configuration is good");
@@ -191,22 +191,25 @@ fn on_one_way(backend: &Backend, way: Way) {
         };
         for number in first..first + traces {
             let wanted = plan.trace(number, spans);
-            // The agent reads from a buffer of the kernel that may hold no more than a few full
-            // datagrams, so a trace is sent when the one before it has arrived.
-            let report = tracer.flush(PATIENCE);
+            // The agent's receive buffer may hold only a few full datagrams, so a trace is sent once the one
+            // before it has arrived.
+            let report = tracer.flush(TIMEOUT);
             assert!(report.complete, "{report}");
             tally.read_back(&wanted);
         }
         first += traces;
-        close(way, closer, traces * spans);
+        close(route, closer, traces * spans);
     }
 
     let (sent, back) = (thousands(tally.sent), thousands(tally.back));
     let took = began.elapsed().as_secs_f64();
-    gate::say(&format!("{back} of {sent} spans back: {:?} {way:?}, {took:.1} s", backend.kind()));
+    opt_in::print_line(&format!(
+        "{back} of {sent} spans back: {:?} {route:?}, {took:.1} s",
+        backend.kind()
+    ));
     assert!(tally.wrong.is_empty(), "{} differ: {}", tally.wrong.len(), tally.shown());
     assert_eq!(tally.sent, 5_011);
-    assert_eq!(tally.back, tally.sent, "{} missing: {way:?}", tally.sent - tally.back);
+    assert_eq!(tally.back, tally.sent, "{} missing: {route:?}", tally.sent - tally.back);
 }
 
 /// What came of the spans sent so far.
@@ -222,15 +225,15 @@ struct Tally {
 
 impl Tally {
     fn new(store: Store, rules: &'static [Rule]) -> Self {
-        let deadline = Instant::now() + 6 * PATIENCE;
+        let deadline = Instant::now() + 6 * TIMEOUT;
         Self { store, rules, sent: 0, back: 0, wrong: Vec::new(), deadline }
     }
 
-    /// Waits for the spans of a trace and compares each with what it must be.
-    fn read_back(&mut self, wanted: &[Wanted]) {
+    /// Waits for the spans of a trace, and compares each with its expected content.
+    fn read_back(&mut self, wanted: &[ExpectedSpan]) {
         self.sent += wanted.len();
         let trace_id = wanted[0].trace_id.to_string();
-        let until = self.deadline.min(Instant::now() + PATIENCE);
+        let until = self.deadline.min(Instant::now() + TIMEOUT);
         let got = self.store.wait(&trace_id, wanted.len(), until).expect("traces can be read");
         for wanted in wanted {
             let id = wanted.span_id.to_string();
@@ -251,20 +254,20 @@ impl Tally {
     }
 }
 
-/// Closes the tracer; by its own account it must have sent all of `spans`.
-fn close(way: Way, closer: Closer, spans: usize) {
-    let report = closer.close(PATIENCE);
+/// Closes the tracer, and asserts that it has sent all `spans`.
+fn close(route: Route, closer: Closer, spans: usize) {
+    let report = closer.close(TIMEOUT);
     let stats: &Stats = &report.stats;
     assert!(report.complete && stats.is_balanced(), "{report}");
     assert_eq!(stats.sent, spans as u64, "{report}");
-    let over_udp = [Way::Compact, Way::Binary, Way::ZipkinCompact].contains(&way);
+    let over_udp = [Route::Compact, Route::Binary, Route::ZipkinCompact].contains(&route);
     assert_eq!(stats.acknowledged, if over_udp { 0 } else { stats.sent }, "{report}");
 }
 
 fn owned((key, input): &Field) -> (String, OwnedTagValue) {
     let value = match input.clone() {
         Input::Str(text) => text.into(),
-        Input::Bool(truth) => truth.into(),
+        Input::Bool(value) => value.into(),
         Input::I64(number) => number.into(),
         other => panic!("no process tag is like {other:?}"),
     };
@@ -279,4 +282,4 @@ fn thousands(number: usize) -> String {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jaeger_client::{Span, SpanContext, SpanId, TraceId, Tracer};
 
-use crate::span::{Field, Input, Micros, Wanted};
+use crate::span::{ExpectedSpan, Field, Input, Micros};
 
 /// What is to be grown, and by what tracer.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Plan<'_> {
     ///
     /// `number` distinguishes traces. Those that 4 divides continue one from elsewhere.
     #[must_use]
-    pub fn trace(&self, number: usize, count: usize) -> Vec<Wanted> {
+    pub fn trace(&self, number: usize, count: usize) -> Vec<ExpectedSpan> {
         let mut live: Vec<Live> = Vec::with_capacity(count);
         for i in 0..count {
             let span = self.span(number, i, &live);
@@ -42,7 +42,7 @@ impl Plan<'_> {
     fn span(&self, number: usize, i: usize, live: &[Live]) -> Live {
         let before = SystemTime::now();
         let operation = operation(i);
-        let mut wanted = Wanted {
+        let mut wanted = ExpectedSpan {
             trace_id: TraceId::default(),
             span_id: SpanId::NONE,
             flags: live.first().map_or(SAMPLED, |root| root.wanted.flags),
@@ -109,8 +109,8 @@ impl Plan<'_> {
 /// A span that is not finished yet.
 struct Live {
     span: Span,
-    wanted: Wanted,
-    /// When it was said to have begun, if it was said.
+    wanted: ExpectedSpan,
+    /// The explicit start time, if one was set.
     explicit: Option<SystemTime>,
     before: SystemTime,
 }
@@ -150,7 +150,7 @@ impl Live {
         }
     }
 
-    fn finish(mut self) -> Wanted {
+    fn finish(mut self) -> ExpectedSpan {
         if let Some(start) = self.explicit {
             let duration = micros(self.wanted.tags.len() * 7);
             self.span.finish_at(start + Duration::from_micros(duration));

@@ -66,7 +66,7 @@ pub const ZIPKIN_V2_OTLP: &[Rule] = &[
     zipkin_has_one_parent,
     the_process_goes_with_its_first_spans,
     numbers_are_text,
-    truths_are_text,
+    booleans_are_text,
     bytes_are_base64,
     annotations_are_text,
     annotations_are_read_as_fields,
@@ -81,7 +81,7 @@ pub const ZIPKIN_V1: &[Rule] = &[
     only_the_debug_flag_stays,
     zipkin_has_one_parent,
     the_process_goes_with_its_first_spans,
-    zipkin_drops_truths_and_bytes,
+    zipkin_drops_booleans_and_bytes,
     numbers_are_text,
     annotations_round_doubles,
     annotations_are_text,
@@ -99,7 +99,7 @@ pub const ZIPKIN_V2: &[Rule] = &[
     zipkin_has_one_parent,
     the_process_goes_with_its_first_spans,
     numbers_are_text,
-    truths_are_text,
+    booleans_are_text,
     bytes_are_base64,
     annotations_are_text,
     annotations_are_read_as_fields,
@@ -239,8 +239,8 @@ fn numbers_are_text(wanted: &mut Value, got: &mut Value) {
     }
 }
 
-/// True and false are text.
-fn truths_are_text(wanted: &mut Value, _got: &mut Value) {
+/// Booleans become text.
+fn booleans_are_text(wanted: &mut Value, _got: &mut Value) {
     for tag in items(&mut wanted["tags"]).iter_mut().filter(|tag| tag[1] == "bool") {
         *tag = json!([tag[0], "string", tag[2].to_string()]);
     }
@@ -253,8 +253,8 @@ fn bytes_are_base64(wanted: &mut Value, _got: &mut Value) {
     }
 }
 
-/// Zipkin takes no other annotations than text.
-fn zipkin_drops_truths_and_bytes(wanted: &mut Value, _got: &mut Value) {
+/// Zipkin stores only annotations that are text.
+fn zipkin_drops_booleans_and_bytes(wanted: &mut Value, _got: &mut Value) {
     items(&mut wanted["tags"]).retain(|tag| tag[1] != "bool" && tag[1] != "binary");
 }
 
