@@ -1,7 +1,7 @@
-//! Starts a server on free ports of this machine, and stops it when it is dropped.
+//! Starts a server on free ports, and stops it when it is dropped.
 //!
-//! A script outside this repository builds and runs the server: the variable `BACKENDS` names it,
-//! `../shared/backends/backends.sh` beside the repository is its default place.
+//! A script outside this repository builds and runs the server. The environment variable `BACKENDS` is its
+//! path; the default is `../shared/backends/backends.sh` beside the repository.
 
 use std::collections::HashMap;
 use std::env;
@@ -22,14 +22,14 @@ pub enum Kind {
     JaegerV1,
     /// Jaeger v2.
     JaegerV2,
-    /// The OpenTelemetry Collector, which writes what it gets to a file.
+    /// The OpenTelemetry Collector, which writes the spans to a file.
     OtelCollector,
     /// Zipkin.
     Zipkin,
 }
 
 impl Kind {
-    /// The script's word for it.
+    /// Returns the script's name of the server.
     const fn name(self) -> &'static str {
         match self {
             Self::JaegerV1 => "jaeger-v1",
@@ -83,23 +83,23 @@ impl Backend {
         Ok(Self { script, kind, values })
     }
 
-    /// The address, `host:port`, of the port with this name: `compact`, `binary`, `query` …
+    /// Returns the address, `host:port`, of a port by its name in the script: `compact`, `binary`, `query` …
     ///
     /// # Panics
     ///
-    /// If the script did not print one.
+    /// If the server has no such port.
     #[must_use]
     pub fn address(&self, port: &str) -> &str {
         self.values.get(port).unwrap_or_else(|| panic!("the backend has no port `{port}`"))
     }
 
-    /// Returns what it is.
+    /// Returns the kind of server.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Where its traces are read back.
+    /// Returns a client of its query API.
     #[must_use]
     pub fn query(&self) -> Query {
         Query::new(self.address("query"))

@@ -1,4 +1,5 @@
-//! Sends one span to a server in two ways, as Thrift and as OTLP, and says how what comes back differs.
+//! Sends one span to a server twice, as Thrift and as OTLP, and lists the differences between what the
+//! server returns.
 
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
@@ -16,16 +17,16 @@ use crate::otlp::Lines;
 use crate::otlp_client::OtlpClient;
 use crate::span::list;
 
-/// Keys with values.
+/// Tags: keys with values.
 pub type Tags = Vec<(&'static [u8], ValueView<'static>)>;
 
-/// A span, of which a test sets what matters to it.
+/// A span; tests set the fields that they are about.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "tests make it")]
 pub struct Input {
     /// The operation name.
     pub operation: &'static [u8],
-    /// The span that it says is its parent.
+    /// The id of the parent.
     pub parent: u64,
     /// Bit 1 sampled, 2 debug, 8 firehose.
     pub flags: i32,
@@ -37,7 +38,7 @@ pub struct Input {
     pub tags: Tags,
     /// Its logs.
     pub logs: Vec<(i64, Tags)>,
-    /// Whether it follows from the span, the other trace if it is not the span's own, and the span.
+    /// References: whether it is `FOLLOWS_FROM`, the trace if it is another one, and the span id.
     pub references: Vec<(bool, Option<TraceId>, u64)>,
     /// Tags of the process.
     pub process: Tags,
@@ -119,7 +120,7 @@ fn tags(tags: &Tags) -> Vec<u8> {
     bytes
 }
 
-/// A server with both doors, which stores OTLP.
+/// A server that receives both Thrift and OTLP.
 #[derive(Debug)]
 pub struct BothProtocols {
     backend: Backend,
@@ -146,7 +147,7 @@ impl BothProtocols {
         self.both(input, [Self::send_thrift, Self::send_otlp])
     }
 
-    /// The same, as OTLP in JSON and in protobuf.
+    /// Sends a span as OTLP in JSON, and the same span in another trace as OTLP in protobuf.
     ///
     /// # Errors
     ///
@@ -215,7 +216,7 @@ impl BothProtocols {
     }
 }
 
-/// Puts another id where a text is this one.
+/// Replaces a text by another one, wherever it is the whole text.
 fn rename(value: &mut Value, from: &str, to: &str) {
     match value {
         Value::String(text) if text == from => to.clone_into(text),
@@ -225,7 +226,7 @@ fn rename(value: &mut Value, from: &str, to: &str) {
     }
 }
 
-/// Returns what one of two spans has and the other has not, as lines: a field, the door, what is there.
+/// Returns the differences between two spans as lines: the field, the protocol, the value.
 #[must_use]
 pub fn differences([thrift, otlp]: &[Value; 2]) -> Vec<String> {
     let mut lines = Vec::new();
@@ -253,7 +254,7 @@ pub fn differences([thrift, otlp]: &[Value; 2]) -> Vec<String> {
     lines
 }
 
-/// A log's fields come in any order.
+/// Sorts the fields of a log, which servers return in any order.
 fn sorted(item: &Value) -> Value {
     let mut item = item.clone();
     if let Some(fields) = item.get_mut(1).and_then(Value::as_array_mut) {

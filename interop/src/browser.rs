@@ -1,7 +1,7 @@
-//! Drives a real browser by the WebDriver protocol.
+//! Controls a browser by the WebDriver protocol.
 //!
-//! `chromedriver` starts Chromium; both come with the distribution's packages. Neither is asked for
-//! anything but pages on loopback.
+//! `chromedriver` starts Chromium; both come with the distribution's packages. Only
+//! pages on loopback are opened.
 
 use std::env;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::demo::Running;
 use crate::opt_in::{self, StepResult};
 use crate::span::from_base64;
 
-/// A browser with a window and its own profile. It ends when this is dropped.
+/// A browser with a window and its own profile, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Browser {
     /// The session's URL.
@@ -30,13 +30,13 @@ pub struct Browser {
     _driver: Running,
 }
 
-/// A part of a page.
+/// An element of a page.
 #[derive(Clone, Debug)]
 pub struct Element {
     id: String,
 }
 
-/// A folder for what the browser keeps, which is thrown away with it.
+/// The folder of the browser's profile, which is removed when this is dropped.
 #[derive(Debug)]
 struct Profile {
     path: PathBuf,
@@ -80,7 +80,7 @@ impl Browser {
         self.post("/url", &json!({"url": url})).map(drop)
     }
 
-    /// The URL of the page that is shown.
+    /// Returns the URL of the current page.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Browser {
         Ok(call(&self.http, &format!("{}/url", self.session), None)?.as_str().unwrap_or("").into())
     }
 
-    /// All elements of the page that a CSS selector selects, or an XPath, which begins with `//`.
+    /// Returns all elements of the page that match a CSS selector, or an XPath, which begins with `//`.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Browser {
         Ok(ids.map(|id| Element { id: id.into() }).collect())
     }
 
-    /// Waits until a selector selects at least `count` elements; gives them.
+    /// Waits until at least `count` elements match a selector, and returns them.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl Browser {
         }
     }
 
-    /// Clicks on an element, as a mouse does: it must be seen and nothing may lie over it.
+    /// Clicks on an element, as a mouse does: it must be visible, with nothing above it.
     ///
     /// # Errors
     ///
@@ -133,7 +133,7 @@ impl Browser {
         self.post(&format!("/element/{}/click", element.id), &json!({})).map(drop)
     }
 
-    /// The text of an element, as it is seen.
+    /// Returns the visible text of an element.
     ///
     /// # Errors
     ///
@@ -143,7 +143,7 @@ impl Browser {
         Ok(call(&self.http, &url, None)?.as_str().unwrap_or_default().into())
     }
 
-    /// Returns what a script returns that runs in the page.
+    /// Runs a script in the page, and returns its result.
     ///
     /// # Errors
     ///
@@ -152,7 +152,7 @@ impl Browser {
         self.post("/execute/sync", &json!({"script": script, "args": []}))
     }
 
-    /// Waits for a second window, and goes on there.
+    /// Waits for a second window, and switches to it.
     ///
     /// # Errors
     ///
@@ -171,7 +171,7 @@ impl Browser {
         }
     }
 
-    /// A picture of the window as PNG.
+    /// Returns a screenshot of the window as PNG.
     ///
     /// # Errors
     ///
@@ -192,7 +192,7 @@ impl Drop for Browser {
         if let Err(why) = ended {
             opt_in::print_line(&format!("the browser was not asked to end: {why}"));
         }
-        // Another process may have the number by now: only ours has our folder among its arguments.
+        // Another process may have the pid by now: only the browser has its profile's folder in its arguments.
         let Some(pid) = self.pid else { return };
         let ours = self.profile.path.display().to_string();
         let deadline = Instant::now() + END_LIMIT;
@@ -226,7 +226,7 @@ impl Profile {
 
 impl Drop for Profile {
     fn drop(&mut self) {
-        // A process of the browser may still be writing; what is left is in a folder for such.
+        // A process of the browser may still be writing. What it leaves is in the system's temporary folder.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
@@ -265,7 +265,7 @@ fn call(http: &ureq::Agent, url: &str, body: Option<&Value>) -> StepResult<Value
     }
 }
 
-/// Without a screen and a sandbox (which root cannot have), and without talking to anybody.
+/// Without a screen, a sandbox (which root cannot have) and background requests.
 const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",
@@ -276,17 +276,17 @@ const FLAGS: &[&str] = &[
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    // The browser ends with the pipe to its driver, whatever ends that.
+    // The browser ends once the pipe to its driver is closed.
     "--remote-debugging-pipe",
 ];
 
-/// Under which key the protocol has an element's id.
+/// The key of an element's id in the protocol.
 const KEY: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// How long one step may take, starting included.
+/// The timeout of each step, the start included.
 const STEP_LIMIT: Duration = Duration::from_secs(30);
 
 const END_LIMIT: Duration = Duration::from_secs(5);
 
-/// A picture has some hundred kB.
+/// A screenshot has some hundred kB.
 const MAX_RESPONSE_BYTES: u64 = 64 << 20;

@@ -1,6 +1,6 @@
-//! Bursts of spans, made as fast as they can be, and what a server holds of them.
+//! Load tests: sends spans at the maximum rate, and counts those that the server has stored.
 //!
-//! The program `burst` runs them against any server: `cargo run --release -p interop --bin burst`.
+//! The program `burst` runs them with any server: `cargo run --release -p interop --bin burst`.
 
 use std::fmt;
 use std::fs;
@@ -13,22 +13,22 @@ use jaeger_client::{FlushReport, PacingConfig, Tracer};
 use crate::opt_in::StepResult;
 use crate::query::{Query, get};
 
-/// What became of a burst or a flood.
+/// The result of a burst or a flood.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// What the client says, when it was closed.
+    /// The client's report at its close.
     pub report: FlushReport,
-    /// How long it took to make the spans.
+    /// How long the spans took to make.
     pub made_in: Duration,
-    /// Spans that the server holds.
+    /// The number of spans that the server has stored.
     pub held: u64,
     /// Datagrams that the agent's socket dropped meanwhile, if it is in this network namespace.
     pub socket_drops: Option<u64>,
 }
 
 impl Outcome {
-    /// Spans that are called sent and that the server does not hold.
+    /// Returns the number of spans that were counted as sent, and are not stored.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.report.stats.sent.saturating_sub(self.held)
@@ -51,27 +51,27 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// What became of spans that were made faster than a server can take them.
+/// The result of a load that is above what the server can handle.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Saturation {
-    /// What the client says, when it was closed.
+    /// The client's report at its close.
     pub report: FlushReport,
-    /// What the server's page of metrics says.
+    /// The server's counts, from its metrics.
     pub server: ServerCounts,
     /// Datagrams that the agent's socket dropped, if it is in this network namespace.
     pub socket_drops: Option<u64>,
 }
 
-/// Counts of a server since it began, from its page of metrics.
+/// Counts of a server since its start, from its metrics.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ServerCounts {
-    /// Spans that came out of the agent's part.
+    /// Spans that the agent has passed to the collector.
     pub received: u64,
-    /// Datagrams that the agent's part had read and dropped: Jaeger v1 alone counts them.
+    /// Datagrams that the agent has read and dropped; only Jaeger v1 counts them.
     pub agent_drops: u64,
-    /// Spans that the collector's part dropped.
+    /// Spans that the collector dropped.
     pub dropped: u64,
     /// Spans that were stored.
     pub stored: u64,
@@ -122,11 +122,11 @@ impl ServerCounts {
 }
 
 impl Saturation {
-    /// The names of [`row`](Self::row)'s columns.
+    /// The titles of [`row`](Self::row)'s columns.
     pub const COLUMNS: &str = "started | dropped by the client | sent | datagrams | dropped in the socket | \
          dropped by the agent | received | dropped behind it | stored | lost of sent";
 
-    /// Returns the columns of a table.
+    /// Returns the columns of a table row.
     #[must_use]
     pub fn row(&self) -> String {
         let Self { report, server, socket_drops } = self;
@@ -149,15 +149,15 @@ impl Saturation {
     }
 }
 
-/// How spans are sent.
+/// A load test of an agent.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "written with struct update syntax")]
 pub struct LoadTest<'a> {
     /// The agent's address.
     pub agent: &'a str,
-    /// How fast.
+    /// The pacing of datagrams.
     pub pacing: PacingConfig,
-    /// How long closing may take.
+    /// The timeout of the close.
     pub close_timeout: Duration,
 }
 
@@ -169,7 +169,7 @@ impl<'a> LoadTest<'a> {
         Self { agent, pacing: PacingConfig::default(), close_timeout }
     }
 
-    /// Makes so many spans and closes the tracer, then counts what the server holds of their traces.
+    /// Sends a number of spans, closes the tracer, and counts the stored spans of their traces.
     ///
     /// # Errors
     ///
@@ -190,8 +190,8 @@ impl<'a> LoadTest<'a> {
         Ok(Outcome { report, made_in, held, socket_drops })
     }
 
-    /// Makes spans on so many threads for so long and closes the tracer. What the server holds is
-    /// what its page of metrics, as Jaeger v1 has it at `metrics`, says it saved.
+    /// Sends spans on several threads for `time`, and closes the tracer. The stored spans are counted by the
+    /// metrics of Jaeger v1, at the address `metrics`.
     ///
     /// # Errors
     ///
@@ -211,8 +211,8 @@ impl<'a> LoadTest<'a> {
         Ok(Outcome { report, made_in, held: after - before, socket_drops })
     }
 
-    /// Makes traces of one span with three tags on so many threads for so long, and closes the
-    /// tracer. What the server did is read from its page of metrics at `metrics`.
+    /// Sends traces of one span with three tags on several threads for `time`, and closes the tracer. The
+    /// server's counts are read from its metrics, at the address `metrics`.
     ///
     /// # Errors
     ///
@@ -258,7 +258,7 @@ impl<'a> LoadTest<'a> {
     }
 }
 
-/// Runs `work` on so many threads, and tells it when the time is over.
+/// Runs `work` on several threads. Its argument returns whether the time is over.
 fn on_threads(time: Duration, threads: usize, work: impl Fn(&dyn Fn() -> bool) + Sync) {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -300,7 +300,7 @@ fn saved(metrics: &str) -> StepResult<u64> {
     Ok(page.lines().filter(is_saved).filter_map(value).sum())
 }
 
-/// Datagrams that the socket at this address of IPv4 has dropped so far, as the system lists it.
+/// Returns the number of datagrams that an IPv4 socket has dropped so far, from `/proc/net/udp`.
 fn socket_drops(agent: &str) -> Option<u64> {
     let port: u16 = agent.rsplit_once(':')?.1.parse().ok()?;
     let port = format!(":{port:04X}");
@@ -313,5 +313,5 @@ fn socket_drops(agent: &str) -> Option<u64> {
 
 const SPANS_PER_TRACE: u64 = 1_000;
 
-/// A server that has taken nothing for so long is done, on a loaded machine too.
+/// The time without a change after which a server has stored everything, even on a loaded machine.
 const QUIET: Duration = Duration::from_secs(10);

@@ -1,19 +1,19 @@
-//! Runs other programs, never for longer than a given time.
+//! Runs other programs with a timeout.
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at again while waiting for it.
+/// The interval between checks of a condition that is waited for.
 pub const INTERVAL: Duration = Duration::from_millis(10);
 
-/// Runs `command` to its end and gives what it wrote to stdout.
+/// Runs `command` to its end and returns what it wrote to stdout.
 ///
 /// # Errors
 ///
-/// Says what happened if it could not be started, failed, or took longer than `limit`; what it
-/// wrote to stderr is part of that.
+/// A message, if it could not be started, failed, or took longer than `limit`. It includes what the
+/// program wrote to stderr.
 pub fn output(command: &mut Command, limit: Duration) -> Result<String, String> {
     let shown = format!("{command:?}");
     let mut child = command
@@ -34,7 +34,7 @@ pub fn output(command: &mut Command, limit: Duration) -> Result<String, String> 
     }
 }
 
-/// Waits until `child` has ended; ends it and gives nothing if that takes longer than `limit`.
+/// Waits until `child` has ended. Kills it and returns `None` after `limit`.
 pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     let deadline = Instant::now() + limit;
     loop {
@@ -42,7 +42,7 @@ pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
             Ok(Some(status)) => return Some(status),
             Ok(None) if Instant::now() < deadline => thread::sleep(INTERVAL),
             Ok(None) | Err(_) => {
-                // It may have ended just now, which is as good.
+                // An error means that it has just ended.
                 let _ = child.kill();
                 let _ = child.wait();
                 return None;
@@ -51,12 +51,12 @@ pub fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     }
 }
 
-/// Reads a pipe to its end on its own thread, so that a full pipe stops nobody.
+/// Reads a pipe to its end on its own thread, so that the program never blocks on a full pipe.
 fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
-            // What was read before the error is still worth showing.
+            // What was read before an error is still shown.
             let _ = pipe.read_to_end(&mut bytes);
         }
         String::from_utf8_lossy(&bytes).into_owned()

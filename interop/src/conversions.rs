@@ -1,8 +1,8 @@
-//! What each way changes of a span, as rules: all else must come back as it was sent.
+//! The changes that each route and server makes to a span. Everything else must be returned as it was sent.
 //!
-//! A rule either changes what is wanted, where the way loses or renames something, or brings what
-//! came into the plain form, where a server has another form for the same thing. It never looks at
-//! one side to excuse the other.
+//! A rule either changes the expected content, where something is lost or renamed, or converts what the
+//! server returned, where the server has another form for the same content. No rule makes one side depend
+//! on the other.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::span::{Rule, double, from_base64, list};
 
-/// Thrift of Jaeger's to a server that stores OTLP: Jaeger v2, the OpenTelemetry Collector.
+/// Jaeger's Thrift to a server that stores OTLP: Jaeger v2, the OpenTelemetry Collector.
 pub const OTLP: &[Rule] = &[
     flags_are_lost,
     the_process_is_a_resource,
@@ -43,7 +43,7 @@ pub const ZIPKIN_COMPACT: &[Rule] = &[
     order_is_lost,
 ];
 
-/// Zipkin's Thrift to a server that stores OTLP, or makes OTLP of it on the way.
+/// Zipkin's Thrift to a server that stores OTLP, or converts to it.
 pub const ZIPKIN_V1_OTLP: &[Rule] = &[
     flags_are_lost,
     zipkin_has_one_parent,
@@ -60,7 +60,7 @@ pub const ZIPKIN_V1_OTLP: &[Rule] = &[
     order_is_lost,
 ];
 
-/// Zipkin's JSON to a server that stores OTLP, or makes OTLP of it on the way.
+/// Zipkin's JSON to a server that stores OTLP, or converts to it.
 pub const ZIPKIN_V2_OTLP: &[Rule] = &[
     flags_are_lost,
     zipkin_has_one_parent,
@@ -108,7 +108,7 @@ pub const ZIPKIN_V2: &[Rule] = &[
     order_is_lost,
 ];
 
-/// Of several tags, or fields, with one key the last stays.
+/// Of several tags or fields with the same key, the last one remains.
 fn tags_are_maps(wanted: &mut Value, got: &mut Value) {
     for side in [wanted, got] {
         each_list(side, |fields| {
@@ -119,7 +119,7 @@ fn tags_are_maps(wanted: &mut Value, got: &mut Value) {
     }
 }
 
-/// Tags, fields, references and logs come in any order.
+/// Tags, fields, references and logs are returned in any order.
 fn order_is_lost(wanted: &mut Value, got: &mut Value) {
     for side in [wanted, got] {
         each_list(side, |fields| fields.sort_by_key(Value::to_string));
@@ -136,7 +136,7 @@ fn flags_are_lost(wanted: &mut Value, _got: &mut Value) {
     wanted["flags"] = Value::Null;
 }
 
-/// Of flags OTLP has the one that says a span is sampled; Jaeger does not show it.
+/// OTLP has only the flag of sampled spans, and Jaeger does not show it.
 fn flags_are_lost_or_say_sampled(wanted: &mut Value, got: &mut Value) {
     wanted["flags"] = json!(1);
     if got["flags"].is_null() || got["flags"] == 0 {
@@ -144,7 +144,7 @@ fn flags_are_lost_or_say_sampled(wanted: &mut Value, got: &mut Value) {
     }
 }
 
-/// OTLP knows which library made the spans: three attributes of the resource, and the scope.
+/// OTLP has the name of the library: three attributes of the resource, and the scope.
 fn the_library_names_itself(wanted: &mut Value, _got: &mut Value) {
     for (key, value) in [
         ("telemetry.sdk.name", json!("jaeger-client")),
@@ -173,7 +173,7 @@ fn the_process_is_a_resource(wanted: &mut Value, _got: &mut Value) {
     }
 }
 
-/// The tag `error` becomes a status, of which Jaeger v2 makes two tags.
+/// The tag `error` becomes a status, for which Jaeger v2 shows two tags.
 fn an_error_is_a_status(wanted: &mut Value, got: &mut Value) {
     for tag in items(&mut wanted["tags"]).iter_mut().filter(|tag| tag[0] == "error") {
         tag[1] = json!("bool");
@@ -183,7 +183,7 @@ fn an_error_is_a_status(wanted: &mut Value, got: &mut Value) {
     items(&mut got["tags"]).retain(|tag| !is_code(tag));
 }
 
-/// Zipkin knows of flags that a span is for debugging, and nothing else.
+/// Zipkin has only the debug flag.
 fn only_the_debug_flag_stays(wanted: &mut Value, got: &mut Value) {
     let debug = wanted["flags"].as_u64().unwrap_or_default() & 2;
     wanted["flags"] = json!(debug);
@@ -192,7 +192,7 @@ fn only_the_debug_flag_stays(wanted: &mut Value, got: &mut Value) {
     }
 }
 
-/// Zipkin has a parent in place of references: the first it is a child of, else the last.
+/// Zipkin has a parent instead of references: that of the first `CHILD_OF`, or the last reference.
 fn zipkin_has_one_parent(wanted: &mut Value, _got: &mut Value) {
     let trace = wanted["trace"].clone();
     let references = items(&mut wanted["references"]);
@@ -201,7 +201,7 @@ fn zipkin_has_one_parent(wanted: &mut Value, _got: &mut Value) {
     *references = parent.into_iter().map(|parent| json!(["CHILD_OF", trace, parent])).collect();
 }
 
-/// Tags of the process go with those spans that are first in it; its address is the span's.
+/// The first spans in a process have the tags of the process; its address is that of the span.
 fn the_process_goes_with_its_first_spans(wanted: &mut Value, got: &mut Value) {
     let process = std::mem::take(items(&mut wanted["process_tags"]));
     let has = |name: &str, value: &str, span: &Value| {
@@ -211,7 +211,7 @@ fn the_process_goes_with_its_first_spans(wanted: &mut Value, got: &mut Value) {
         let goes = |tag: &Value| tag[0] != "ip" && tag[0] != "client-uuid";
         items(&mut wanted["tags"]).extend(process.into_iter().filter(goes));
     }
-    // An agent takes the version for one of the process.
+    // An agent makes the version a tag of the process.
     let mut version = None;
     items(&mut got["process_tags"]).retain(|tag| {
         let is_version = tag[0] == "jaeger.version";
@@ -223,7 +223,7 @@ fn the_process_goes_with_its_first_spans(wanted: &mut Value, got: &mut Value) {
     items(&mut got["tags"]).extend(version);
 }
 
-/// Numbers are text; doubles are compared as numbers.
+/// Numbers become text; doubles are compared as numbers.
 fn numbers_are_text(wanted: &mut Value, got: &mut Value) {
     for tag in items(&mut wanted["tags"]) {
         match tag[1].as_str() {
@@ -246,7 +246,7 @@ fn booleans_are_text(wanted: &mut Value, _got: &mut Value) {
     }
 }
 
-/// Bytes are text in base64, which is how the plain form has them.
+/// Bytes become text in base64, as they are compared here.
 fn bytes_are_base64(wanted: &mut Value, _got: &mut Value) {
     for tag in items(&mut wanted["tags"]).iter_mut().filter(|tag| tag[1] == "binary") {
         tag[1] = json!("string");
@@ -258,7 +258,7 @@ fn zipkin_drops_booleans_and_bytes(wanted: &mut Value, _got: &mut Value) {
     items(&mut wanted["tags"]).retain(|tag| tag[1] != "bool" && tag[1] != "binary");
 }
 
-/// A log is one text: its event, or a JSON object of its fields, in which all are text.
+/// A log becomes one text: its event, or a JSON object of its fields as text.
 fn annotations_are_text(wanted: &mut Value, _got: &mut Value) {
     for log in items(&mut wanted["logs"]) {
         let mut map = Map::new();
@@ -275,7 +275,7 @@ fn annotations_are_text(wanted: &mut Value, _got: &mut Value) {
     }
 }
 
-/// In v1 doubles of logs have six digits behind the point, as in Go.
+/// In v1, doubles in logs have six decimal places, as in Go.
 fn annotations_round_doubles(wanted: &mut Value, _got: &mut Value) {
     for log in items(&mut wanted["logs"]) {
         for field in items(&mut log[1]).iter_mut().filter(|field| field[1] == "float64") {
@@ -285,7 +285,7 @@ fn annotations_round_doubles(wanted: &mut Value, _got: &mut Value) {
     }
 }
 
-/// An annotation that is a JSON object of texts is read as these; agents do so themselves.
+/// An annotation that is a JSON object of texts is converted back to fields, as agents do.
 fn annotations_are_read_as_fields(_wanted: &mut Value, got: &mut Value) {
     for log in items(&mut got["logs"]) {
         let object = match items(&mut log[1]).as_slice() {
@@ -305,12 +305,12 @@ fn annotations_are_read_as_fields(_wanted: &mut Value, got: &mut Value) {
     }
 }
 
-/// Spans that are no end of a call have their service as component, besides.
+/// Spans that are neither client nor server have the tag `component` with their service.
 fn what_is_local_has_a_component(wanted: &mut Value, _got: &mut Value) {
     local(wanted, "component");
 }
 
-/// Zipkin does not read the annotation `lc` of spans that are no end of a call.
+/// Zipkin stores the annotation `lc` of spans that are neither client nor server as a tag.
 fn what_is_local_has_an_lc(wanted: &mut Value, _got: &mut Value) {
     local(wanted, "lc");
 }
@@ -325,7 +325,7 @@ fn local(wanted: &mut Value, key: &str) {
     zipkin_knows_no_producers_in_v1(wanted, &mut Value::Null);
 }
 
-/// In v1 the kinds are client and server; the peers of others are not told.
+/// V1 has only the kinds client and server, and no peers for other spans.
 fn zipkin_knows_no_producers_in_v1(wanted: &mut Value, _got: &mut Value) {
     let is_peer = |tag: &Value| {
         tag[0].as_str().is_some_and(|key| key.starts_with("peer.") || key == "span.kind")
@@ -336,7 +336,7 @@ fn zipkin_knows_no_producers_in_v1(wanted: &mut Value, _got: &mut Value) {
     }
 }
 
-/// An old agent makes numbers of a peer's address and port.
+/// An old agent converts a peer's address and port to numbers.
 fn an_agent_reads_addresses_as_numbers(wanted: &mut Value, _got: &mut Value) {
     for tag in items(&mut wanted["tags"]) {
         if tag[0] == "peer.ipv4" {
@@ -347,7 +347,7 @@ fn an_agent_reads_addresses_as_numbers(wanted: &mut Value, _got: &mut Value) {
     }
 }
 
-/// Of the peer of a call OTLP keeps that there is one.
+/// OTLP has only a boolean for the peer of a call.
 fn otlp_drops_the_peers_of_zipkin_v1(wanted: &mut Value, _got: &mut Value) {
     let side = list(&wanted["tags"]).find_map(|tag| match tag[2].as_str() {
         Some("client") if tag[0] == "span.kind" => Some("sa"),
@@ -361,7 +361,7 @@ fn otlp_drops_the_peers_of_zipkin_v1(wanted: &mut Value, _got: &mut Value) {
     }
 }
 
-/// Addresses of the span and its peer have other names; ports are numbers.
+/// The addresses of the span and its peer have other names; ports become numbers.
 fn otlp_names_addresses_its_way(wanted: &mut Value, got: &mut Value) {
     for tag in items(&mut wanted["tags"]) {
         if tag[0] == "peer.ipv4" {
@@ -374,7 +374,7 @@ fn otlp_names_addresses_its_way(wanted: &mut Value, got: &mut Value) {
     items(&mut got["tags"]).retain(|tag| tag[0] != "net.host.ip");
 }
 
-/// Zipkin's names have no capitals.
+/// Zipkin converts names to lower case.
 fn names_are_in_lower_case(wanted: &mut Value, _got: &mut Value) {
     for name in ["operation", "service"] {
         wanted[name] = json!(wanted[name].as_str().unwrap_or_default().to_lowercase());
@@ -394,7 +394,7 @@ fn items(value: &mut Value) -> &mut Vec<Value> {
     }
 }
 
-/// The lists of tags and fields of a span.
+/// Calls `change` for each list of tags or fields of a span.
 fn each_list(span: &mut Value, mut change: impl FnMut(&mut Vec<Value>)) {
     change(items(&mut span["tags"]));
     change(items(&mut span["process_tags"]));
@@ -407,7 +407,7 @@ fn shown(double: &Value) -> String {
     double.as_f64().unwrap_or_default().to_string()
 }
 
-/// A text that is a number with a point or an exponent, as that number.
+/// Parses a text that is a number with a decimal point or an exponent.
 fn as_double(text: &str) -> Option<f64> {
     let numeric = text.bytes().all(|byte| b"0123456789.+-e".contains(&byte));
     let double = numeric && text.contains(['.', 'e']) || text == "-0";

@@ -1,4 +1,4 @@
-//! Builds the demos, and runs them as a user does.
+//! Builds and runs the demos.
 
 use std::env;
 use std::fmt::Write as _;
@@ -19,9 +19,9 @@ use crate::opt_in::{self, StepResult};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Programs {
-    /// A request that is redirected.
+    /// `nethttp`: a request that is redirected.
     pub nethttp: PathBuf,
-    /// Rides on demand.
+    /// `hotrod`: rides on demand.
     pub hotrod: PathBuf,
 }
 
@@ -44,7 +44,7 @@ fn build() -> StepResult<Programs> {
     Ok(Programs { nethttp, hotrod })
 }
 
-/// Builds programs of this repository, which are in these packages.
+/// Builds these packages of the repository, and returns the paths of these programs.
 ///
 /// # Errors
 ///
@@ -71,12 +71,12 @@ pub fn programs<const N: usize>(packages: &[&str], names: [&str; N]) -> StepResu
     Ok(paths)
 }
 
-/// A program that runs until it is asked to end.
+/// A program that runs until it is terminated.
 #[derive(Debug)]
 pub struct Running {
     name: String,
     child: Child,
-    /// A program may end when its input does, which must not be before it is asked to.
+    /// Held open, as a program may end when its input is closed.
     input: Option<ChildStdin>,
     lines: Receiver<String>,
     printed: String,
@@ -114,7 +114,7 @@ impl Running {
         let stdout = child.stdout.take();
         thread::spawn(move || {
             for line in stdout.into_iter().flat_map(|out| BufReader::new(out).lines()) {
-                // Neither is there more to read after an error, nor anybody to tell after the end.
+                // Nothing is read after an error, and nobody receives after the end.
                 let Ok(line) = line else { return };
                 if sender.send(line).is_err() {
                     return;
@@ -125,7 +125,7 @@ impl Running {
         Ok(Self { name, child, input, lines, printed: String::new() })
     }
 
-    /// Waits until it has printed a line that begins so; gives the rest of the line.
+    /// Waits until the program has printed a line with this beginning, and returns the rest of the line.
     ///
     /// # Errors
     ///
@@ -159,7 +159,7 @@ impl Running {
         Ok(())
     }
 
-    /// Sends SIGTERM and waits for the end; gives all that it printed.
+    /// Sends SIGTERM, waits for the end, and returns all that it has printed.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl Running {
     pub fn end(mut self) -> StepResult<String> {
         self.terminate()?;
         let status = command::wait(&mut self.child, END_LIMIT);
-        // The thread that reads ends with the pipe, which ends with the program.
+        // The reading thread ends with the pipe, which ends with the program.
         while let Ok(line) = self.lines.recv_timeout(END_LIMIT) {
             self.keep(&line);
         }
@@ -190,7 +190,7 @@ impl Drop for Running {
         if let Ok(Some(_)) = self.child.try_wait() {
             return;
         }
-        // A test failed, or has no need of what it would print.
+        // A test has failed, or does not need the output.
         let killed = self.child.kill().and_then(|()| self.child.wait());
         if let Err(why) = killed {
             opt_in::print_line(&format!("{} was not ended: {why}", self.name));
@@ -198,7 +198,7 @@ impl Drop for Running {
     }
 }
 
-/// How many spans a program has sent by its reports, which must be complete.
+/// Returns the numbers of spans that a program has sent, from the flush reports that it printed.
 ///
 /// # Panics
 ///

@@ -1,6 +1,7 @@
-//! Grows traces that have everything a span can have, and says how their spans must come back.
+//! Generates traces with all kinds of tags, logs, references and times, and the content that a server must
+//! return for each span.
 //!
-//! What a span gets depends on its number alone, so that a failure shows again on the next run.
+//! The content of a span depends only on its number, so that a failure is reproducible.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,24 +9,24 @@ use jaeger_client::{Span, SpanContext, SpanId, TraceId, Tracer};
 
 use crate::span::{ExpectedSpan, Field, Input, Micros};
 
-/// What is to be grown, and by what tracer.
+/// The tracer of generated traces, and its options.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "tests make it")]
 pub struct Plan<'t> {
     /// The tracer.
     pub tracer: &'t Tracer,
-    /// Its service.
+    /// The name of its service.
     pub service: &'t str,
-    /// The tags that were given to it.
+    /// The tags of its process.
     pub process_tags: &'t [Field],
-    /// The length it cuts tags to.
+    /// The length to which it truncates the values of tags.
     pub max_tag_value_bytes: usize,
 }
 
 impl Plan<'_> {
-    /// Makes a trace of `count` spans and finishes them all; gives how they must come back.
+    /// Makes a trace of `count` finished spans, and returns their expected content.
     ///
-    /// `number` distinguishes traces. Those that 4 divides continue one from elsewhere.
+    /// `number` is the number of the trace. Every fourth one continues a remote trace.
     #[must_use]
     pub fn trace(&self, number: usize, count: usize) -> Vec<ExpectedSpan> {
         let mut live: Vec<Live> = Vec::with_capacity(count);
@@ -75,7 +76,7 @@ impl Plan<'_> {
             builder = builder.start_time(start);
             wanted.start = Micros::Exactly(since_epoch(start));
         }
-        // Half of the tags are there when the span starts, the others are set on it.
+        // Half of the tags are set by the builder, the others on the live span.
         let mut tags = fields(number + i, i % 9);
         if i == 0 {
             let long = "x".repeat(self.max_tag_value_bytes + 1);
@@ -106,7 +107,7 @@ impl Plan<'_> {
     }
 }
 
-/// A span that is not finished yet.
+/// An unfinished span.
 struct Live {
     span: Span,
     wanted: ExpectedSpan,
@@ -154,11 +155,11 @@ impl Live {
         if let Some(start) = self.explicit {
             let duration = micros(self.wanted.tags.len() * 7);
             self.span.finish_at(start + Duration::from_micros(duration));
-            // The least there is.
+            // The minimum is a microsecond.
             self.wanted.duration = Micros::Exactly(duration.cast_signed().max(1));
         } else {
             self.span.finish();
-            // Read after the end, which a loaded machine may put off for as long as it likes.
+            // Read after the end, which may take any time on a loaded machine.
             let Micros::Between(from, to) = self.until_now() else { return self.wanted };
             self.wanted.start = Micros::Between(from, to);
             self.wanted.duration = Micros::Between(1, to - from);
@@ -166,15 +167,15 @@ impl Live {
         self.wanted
     }
 
-    /// From the beginning of this span to now.
+    /// Returns the time from the start of the span to now.
     fn until_now(&self) -> Micros {
-        // The client need not read the clock of the machine each time, and it may be set meanwhile.
+        // The client does not read the wall clock each time, and the clock may be set meanwhile.
         let slack = Duration::from_millis(50);
         Micros::Between(since_epoch(self.before - slack), since_epoch(SystemTime::now() + slack))
     }
 }
 
-/// Returns what span `i` refers to: spans of its trace, one of another trace, or none.
+/// Returns the references of span `i`: to spans of its trace, to one of another trace, or none.
 fn references(number: usize, i: usize, live: &[Live]) -> Vec<(bool, SpanContext)> {
     let elsewhere = || {
         SpanContext::new(
@@ -200,7 +201,7 @@ fn references(number: usize, i: usize, live: &[Live]) -> Vec<(bool, SpanContext)
     }
 }
 
-/// Returns what makes some spans the ends of a remote call, and others failures.
+/// Returns the tags of a remote call, and of an error, for some of the spans.
 fn call(i: usize) -> Vec<Field> {
     let mut tags = match i % 11 {
         4 => vec![text("span.kind", "client")],
@@ -229,14 +230,14 @@ fn operation(i: usize) -> String {
     }
 }
 
-/// `count` fields, beginning with another kind of value for each `seed`.
+/// Returns `count` fields. The `seed` selects the first kind of value.
 fn fields(seed: usize, count: usize) -> Vec<Field> {
     let kinds = values();
     (0..count)
         .map(|i| {
             let key = match i % 5 {
                 3 => "klíč 🔑".to_owned(),
-                // The same key twice is two tags.
+                // A key may occur twice.
                 4 => "key-0".to_owned(),
                 _ => format!("key-{i}"),
             };
@@ -279,7 +280,7 @@ fn text(key: &str, value: &str) -> Field {
     (key.to_owned(), Input::Str(value.to_owned()))
 }
 
-/// A number of microseconds that looks like no other: zero for zero, up to about a day.
+/// Returns a distinct number of microseconds: 0 for 0, up to a day for others.
 fn micros(i: usize) -> u64 {
     (i as u64).wrapping_mul(2_654_435_761) % 86_400_000_000
 }

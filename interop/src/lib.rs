@@ -1,22 +1,23 @@
-//! Tests of the client against real servers and the Go client: what they share.
+//! Helpers of the tests against real servers and the Go client.
 //!
-//! The tests start servers, so they run only when asked: `INTEROP=run` runs those whose tools are
-//! here, `INTEROP=required` fails where a tool is missing. See [`gate`].
+//! The tests start servers, so they are skipped by default: `INTEROP=run` runs those whose tools are
+//! installed, `INTEROP=required` fails where a tool is missing. See [`opt_in`].
 //!
-//! - [`backend`] starts a server and stops it again
-//! - [`query`], [`zipkin`] and [`otlp`] read traces back from it
-//! - [`post`] posts spans as OTLP
-//! - [`round`] sends spans all ways there are and compares what comes back, by the [`rules`]
-//! - [`span`] says how a span must look when it is read back
-//! - [`peer`] runs another process that continues our traces: `src/bin/peer.rs` in Rust, `go/` in Go
-//! - [`chain`] checks which of them is whose child
-//! - [`doors`] sends a span as Thrift and as OTLP, and says how what comes back differs
-//! - [`grow`] makes traces that have everything a span can have
-//! - [`burst`] makes spans as fast as they can be made, and counts what a server holds of them
-//! - [`browser`] drives a real browser
-//! - [`nginx`] starts nginx, which speaks HTTP/2
+//! - [`backend`] starts and stops a server
+//! - [`query`], [`zipkin`] and [`otlp`] read traces back from a server
+//! - [`otlp_client`] posts spans as OTLP
+//! - [`generate`] generates traces with all kinds of tags, logs, references and times
+//! - [`roundtrip`] sends generated traces by each protocol, and compares what the server returns
+//! - [`conversions`] are the changes that a protocol and a server make to a span
+//! - [`span`] is the expected content of a span, and its comparison
+//! - [`parentage`] checks the parents of spans
+//! - [`both_protocols`] sends a span as Thrift and as OTLP, and compares what the server returns
+//! - [`peer`] runs another process that continues traces: `src/bin/peer.rs` in Rust, `go/` in Go
+//! - [`burst`] sends spans at the maximum rate, and counts those that the server has stored
+//! - [`browser`] controls a browser
+//! - [`nginx`] starts nginx with HTTP/2
 //! - [`demo`] builds and runs the programs in `demos/`
-//! - [`command`] runs programs with a limit of time
+//! - [`command`] runs programs with a timeout
 
 #![expect(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! nginx on a free port of loopback, in its own folder.
+//! Starts nginx on a free port of loopback, in a folder of its own.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::command::{INTERVAL, output};
 use crate::opt_in::StepResult;
 
-/// Returns whether nginx with HTTP/2 can be run here.
+/// Checks that nginx with HTTP/2 is installed.
 ///
 /// # Errors
 ///
@@ -23,22 +23,22 @@ pub fn find() -> StepResult<()> {
     speaks_http2.then_some(()).ok_or_else(|| "nginx has no http_v2_module".to_owned())
 }
 
-/// A server of nginx, which ends with this value.
+/// A running nginx, which is stopped when this is dropped.
 #[derive(Debug)]
 pub struct Nginx {
     child: Child,
     folder: PathBuf,
-    /// Where it listens.
+    /// Its port.
     pub port: u16,
 }
 
 impl Nginx {
-    /// Starts a server for `https://localhost:PORT/`, which speaks HTTP/2 and answers everything with
-    /// `hello`. It ends a connection after this many requests by a GOAWAY, as nginx does.
+    /// Starts a server for `https://localhost:PORT/` with HTTP/2, whose responses are `hello`. It ends each
+    /// connection after this many requests, by GOAWAY.
     ///
     /// # Panics
     ///
-    /// If it does not come up.
+    /// If it does not start.
     #[must_use]
     pub fn start(keepalive_requests: u32, certificate: &str, key: &str) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");

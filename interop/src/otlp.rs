@@ -1,4 +1,4 @@
-//! Reads spans back from the OpenTelemetry Collector: lines of OTLP in JSON, one a batch.
+//! Reads spans back from the file of the OpenTelemetry Collector, which has a line of OTLP JSON for each batch.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use serde_json::{Value, json};
 use crate::opt_in::StepResult;
 use crate::span::{double, list};
 
-/// The file that a collector writes what it gets to.
+/// The file to which a collector writes spans.
 #[derive(Clone, Debug)]
 pub struct Lines {
     file: PathBuf,
 }
 
 impl Lines {
-    /// The lines of this file, which grows.
+    /// Makes a reader of this file.
     #[must_use]
     pub fn new(file: &str) -> Self {
         Self { file: Path::new(file).to_owned() }
     }
 
-    /// The spans of a trace that were written up to now, in the plain form.
+    /// Returns the spans of a trace that were written so far, in the form of [`crate::span::read_back`].
     ///
     /// # Errors
     ///
@@ -29,7 +29,7 @@ impl Lines {
     pub fn spans(&self, trace_id: &str) -> StepResult<Vec<Value>> {
         let bytes =
             fs::read(&self.file).map_err(|error| format!("{}: {error}", self.file.display()))?;
-        // The collector gives on texts that are no UTF-8.
+        // The collector writes text that is not UTF-8 as it is.
         let text = String::from_utf8_lossy(&bytes);
         let trace_id = format!("{trace_id:0>32}");
         let mut spans = Vec::new();
@@ -48,7 +48,7 @@ impl Lines {
     }
 }
 
-/// Brings a span into the plain form of [`crate::span::read_back`].
+/// Converts a span to the form of [`crate::span::read_back`].
 fn read_back(span: &Value, [resource, scope]: [&Value; 2]) -> Value {
     let parent = span["parentSpanId"].as_str().unwrap_or_default();
     let mut references: Vec<_> = list(&span["links"])
@@ -115,7 +115,7 @@ fn read_back(span: &Value, [resource, scope]: [&Value; 2]) -> Value {
     })
 }
 
-/// OTLP's numbers of the kinds of spans that a remote call has.
+/// The numbers of span kinds in OTLP.
 const KINDS: [Option<&str>; 6] =
     [None, Some("internal"), Some("server"), Some("client"), Some("producer"), Some("consumer")];
 
@@ -139,7 +139,7 @@ fn attributes(attributes: &Value) -> Vec<Value> {
         .collect()
 }
 
-/// A trace's id without the upper half, if that is zero.
+/// Returns a trace id without its upper half if that is zero.
 fn short(id: &Value) -> Value {
     let id = id.as_str().unwrap_or_default();
     json!(id.strip_prefix("0000000000000000").unwrap_or(id))

@@ -1,11 +1,11 @@
-//! Posts spans as OTLP that no tracer makes, in either of its forms.
+//! Posts spans as OTLP, in protobuf or JSON, that no tracer would produce.
 
 use jaeger_client::encoding::{List, OtlpEncoder, OtlpResponse, OtlpStatus, ProcessView};
 
 use crate::opt_in::StepResult;
 use crate::query::post_bytes;
 
-/// Posts lists of spans as OTLP.
+/// A client of a server's OTLP receiver.
 #[derive(Debug)]
 pub struct OtlpClient {
     url: String,
@@ -18,7 +18,7 @@ impl OtlpClient {
         Self { url: format!("http://{address}/v1/traces") }
     }
 
-    /// Posts the spans of a process, in as many requests as it takes.
+    /// Posts the spans of a process, in as many requests as necessary.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl OtlpClient {
     /// As [`post`](Self::post).
     pub fn post_request(&self, request: &[u8], content_type: &str) -> StepResult<()> {
         let (status, body) = post_bytes(&self.url, content_type, request)?;
-        // What is posted in JSON is answered in JSON.
+        // A request in JSON has a response in JSON.
         let is_json = content_type.ends_with("json");
         match status {
             200 if is_json && body.starts_with(b"{\"partialSuccess\":{}}") => Ok(()),
@@ -59,5 +59,5 @@ impl OtlpClient {
     }
 }
 
-/// Less than any server refuses, more than any message takes.
+/// Below the limits of all servers, above the size of any message.
 const MAX_REQUEST_BYTES: usize = 1 << 20;

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-/// Checks that `spans`, read back from Jaeger, are exactly these, given as service and operation,
-/// the first a root; gives them in that order.
+/// Asserts that `spans`, read back from Jaeger, are exactly the wanted ones (service and operation): the
+/// first a root, each other one a child of the span before it. Returns them in that order.
 ///
 /// # Panics
 ///
-/// If one is missing, is one too many, or hangs below another than the one before it.
+/// If a span is missing, unexpected, or has another parent.
 #[must_use]
 pub fn assert_chain(spans: &[Value], wanted: &[(&str, &str)]) -> Vec<Value> {
     assert_eq!(spans.len(), wanted.len(), "wanted {wanted:?}, got {}", json!(spans));

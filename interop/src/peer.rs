@@ -1,8 +1,8 @@
-//! Runs another process that takes part in our traces, and ends it when it is dropped.
+//! Runs another process that continues traces, and ends it when it is dropped.
 //!
-//! Both peers, `src/bin/peer.rs` and `go/main.go`, are used alike: `GET /continue` works in a span
-//! below the one in the headers, `next=URL` in its query makes it call that URL in turn, and the
-//! answer is JSON. A peer prints its address first and ends when its stdin is closed.
+//! Both peers, `src/bin/peer.rs` and `go/main.go`, have the same interface. `GET /continue` starts a span
+//! below the context in the headers; with `next=URL` in the query, the peer calls that URL within the span.
+//! The response is JSON. A peer prints its address first, and ends when its stdin is closed.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -25,9 +25,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts `program`, which sends its spans to the agent at `agent` as those of `service`.
-    ///
-    /// Traces that begin in it are sampled if `sample` is set.
+    /// Starts `program` as the service `service`, with the agent at `agent`. With `sample`, it samples the
+    /// traces that it begins.
     ///
     /// # Errors
     ///
@@ -45,10 +44,10 @@ impl Peer {
         thread::spawn(move || {
             let mut line = String::new();
             if let Some(stdout) = stdout {
-                // An unreadable line is an empty one, which is refused below.
+                // An error leaves the line empty, which is an error below.
                 let _ = BufReader::new(stdout).read_line(&mut line);
             }
-            // Nobody waits any more if the peer was too slow.
+            // There is no receiver any more after a timeout.
             let _ = sender.send(line);
         });
         let line = receiver.recv_timeout(START_LIMIT).unwrap_or_default();
@@ -60,28 +59,28 @@ impl Peer {
         Ok(peer)
     }
 
-    /// The URL of its `path`, which may have a query.
+    /// Returns the URL of a path, which may have a query.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// Gets `path` with these headers and gives the response.
+    /// Sends a GET request with these headers, and returns the response.
     ///
     /// # Panics
     ///
-    /// If it does not answer 200 with JSON.
+    /// If the response is not 200 with JSON.
     #[must_use]
     pub fn get(&self, path: &str, headers: &[(String, String)]) -> Value {
         let url = self.url(path);
         json(&url, query::get(&url, headers))
     }
 
-    /// Posts to `path` and gives the response.
+    /// Sends a POST request, and returns the response.
     ///
     /// # Panics
     ///
-    /// If it does not answer 200 with JSON.
+    /// If the response is not 200 with JSON.
     #[must_use]
     pub fn post(&self, path: &str) -> Value {
         let url = self.url(path);
@@ -89,7 +88,7 @@ impl Peer {
     }
 
     fn end(&mut self) {
-        // Closing its stdin asks it to send what it has and end.
+        // It flushes its spans and ends when its stdin is closed.
         drop(self.child.stdin.take());
         if command::wait(&mut self.child, END_LIMIT).is_none() {
             opt_in::print_line(&format!("the peer at {} had to be killed", self.address));
@@ -103,7 +102,7 @@ impl Drop for Peer {
     }
 }
 
-/// Builds the peer in Go into the folder `to`; gives the program.
+/// Builds the Go peer into the folder `to`, and returns the program's path.
 ///
 /// # Errors
 ///
@@ -120,7 +119,7 @@ pub fn build_go(to: &Path) -> StepResult<PathBuf> {
     Ok(program)
 }
 
-/// `text` as part of a URL's query.
+/// Percent-encodes `text` for a URL's query.
 #[must_use]
 pub fn in_query(text: &str) -> String {
     use std::fmt::Write as _;

@@ -17,14 +17,13 @@ pub struct Query {
 }
 
 impl Query {
-    /// The API at `address`, `host:port`.
+    /// Makes a client of the API at `address`, `host:port`.
     #[must_use]
     pub fn new(address: &str) -> Self {
         Self { address: address.to_owned() }
     }
 
-    /// The spans of a trace as they are stored now, each in the form of [`span::read_back`]; none
-    /// if there is no such trace.
+    /// Returns the spans of a trace that are stored now, in the form of [`span::read_back`].
     ///
     /// # Errors
     ///
@@ -45,8 +44,8 @@ impl Query {
         Ok(spans.iter().map(|span| span::read_back(span, &trace["processes"])).collect())
     }
 
-    /// The traces that a service has spans in, found by the search that the UI uses: the ids, and
-    /// the warnings on their spans. With `ever`, those of any time; else those of the last hour.
+    /// Searches the traces of a service, as the UI does: their ids, and the warnings on their spans. Of any
+    /// time with `ever`, of the last hour otherwise.
     ///
     /// # Errors
     ///
@@ -70,7 +69,7 @@ impl Query {
         Ok(traces.iter().map(read).collect())
     }
 
-    /// The operations that a service has spans of.
+    /// Returns the names of a service's operations.
     ///
     /// # Errors
     ///
@@ -84,7 +83,7 @@ impl Query {
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// Waits until a trace has `count` spans and gives them; what is there by `deadline` otherwise.
+    /// Waits until a trace has `count` spans, or for `deadline`, and returns its spans.
     ///
     /// # Errors
     ///
@@ -101,8 +100,8 @@ impl Query {
 }
 
 impl Query {
-    /// How many spans the server holds of these traces, once there are `enough` of them or their
-    /// number does not change any more.
+    /// Waits until the server has stored `enough` spans of these traces, or their number no longer changes, and
+    /// returns the number.
     ///
     /// # Errors
     ///
@@ -117,12 +116,12 @@ impl Query {
         if !matches!(response.status, 200 | 404) {
             return Err(format!("{url} answered {}: {}", response.status, response.body));
         }
-        // Each span has one, and reading all the rest takes many times as long.
+        // Each span has one. Parsing the JSON would take many times as long.
         Ok(response.body.matches("\"operationName\":").count() as u64)
     }
 }
 
-/// What a server answered.
+/// A response of an HTTP server.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HttpResponse {
@@ -132,7 +131,7 @@ pub struct HttpResponse {
     pub body: String,
 }
 
-/// Gets `url` with these headers.
+/// Sends a GET request to `url` with these headers.
 ///
 /// # Errors
 ///
@@ -145,7 +144,7 @@ pub fn get(url: &str, headers: &[(String, String)]) -> StepResult<HttpResponse> 
     read_response(url, request.call())
 }
 
-/// Posts nothing to `url`.
+/// Sends a POST request without a body to `url`.
 ///
 /// # Errors
 ///
@@ -154,7 +153,7 @@ pub fn post(url: &str) -> StepResult<HttpResponse> {
     read_response(url, client().post(url).send_empty())
 }
 
-/// Posts a body to `url`; gives the status and the body of what was answered.
+/// Posts a body to `url`, and returns the status and body of the response.
 ///
 /// # Errors
 ///
@@ -188,10 +187,10 @@ fn read_response(url: &str, responded: Responded) -> StepResult<HttpResponse> {
     Ok(HttpResponse { status: response.status().as_u16(), body })
 }
 
-/// The latest moment that has a number of nanoseconds in 63 bits.
+/// The latest time whose nanoseconds fit 63 bits.
 const LATEST_MICROS: i64 = i64::MAX / 1000;
 
-/// A peer may itself be waiting for the next one.
+/// A peer may be waiting for the next one.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
 /// A trace of a hundred spans takes about 100 kB.

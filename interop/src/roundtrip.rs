@@ -1,4 +1,4 @@
-//! Sends spans to a server on one of the ways to it, and compares what comes back.
+//! Sends generated spans to a server, and compares what the server returns.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::query::Query;
 use crate::span::{ExpectedSpan, Field, Input, Rule};
 use crate::zipkin::Zipkin;
 
-/// A way to a server.
+/// A route to a server: protocol, encoding, compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Route {
@@ -36,7 +36,7 @@ pub enum Route {
     ZipkinV2,
     /// HTTP, OTLP in protobuf: usually port 4318.
     Otlp,
-    /// The same, compressed.
+    /// HTTP, OTLP in protobuf, compressed by gzip.
     OtlpGzip,
 }
 
@@ -53,7 +53,7 @@ impl Route {
         }
     }
 
-    /// How a tracer is told to send to this server by it.
+    /// Returns the configuration of a reporter that sends to the server by this route.
     #[must_use]
     pub fn reporter(self, backend: &Backend) -> ReporterConfig {
         let address = backend.address(self.port()).to_owned();
@@ -83,7 +83,7 @@ impl Route {
         }
     }
 
-    /// The exporters that send on this way.
+    /// Returns the names of the exporters of this route.
     #[must_use]
     pub fn exporters(self) -> Vec<String> {
         let is_otlp = matches!(self, Self::Otlp | Self::OtlpGzip);
@@ -91,7 +91,7 @@ impl Route {
         vec![name.to_owned()]
     }
 
-    /// Returns what is different when it comes back from this server.
+    /// Returns the changes that the route and the server make to a span.
     const fn rules(self, kind: Kind) -> &'static [Rule] {
         match (self, kind) {
             (Self::Compact | Self::Binary | Self::Http, Kind::JaegerV1) => &[],
@@ -106,7 +106,7 @@ impl Route {
     }
 }
 
-/// Where a server's spans are read back.
+/// The place where a server's spans are read back.
 enum Store {
     Jaeger(Query),
     Zipkin(Zipkin),
@@ -142,7 +142,7 @@ impl Store {
     }
 }
 
-/// Sends 1, 10 and 5,000 spans to a server and reads each of them back.
+/// Asserts that a server returns 1, 10 and 5,000 spans as they were sent, by each route.
 ///
 /// # Panics
 ///
@@ -212,14 +212,14 @@ fn by_route(backend: &Backend, route: Route) {
     assert_eq!(tally.back, tally.sent, "{} missing: {route:?}", tally.sent - tally.back);
 }
 
-/// What came of the spans sent so far.
+/// The results for the spans that were sent so far.
 struct Tally {
     store: Store,
     rules: &'static [Rule],
     sent: usize,
     back: usize,
     wrong: Vec<String>,
-    /// Missing spans are waited for, but not forever.
+    /// The time until which missing spans are waited for.
     deadline: Instant,
 }
 

@@ -1,22 +1,21 @@
-//! Says how a span must look when it is read back, and compares.
+//! The expected content of a span that is read back from a server, and its comparison.
 //!
-//! Both sides are brought into one plain form, so that a difference is shown by printing two values
-//! that are alike but for it.
+//! Both sides are converted to the same form of JSON, which [`read_back`] defines.
 
 use jaeger_client::{SpanId, TagValue, TraceId};
 use serde_json::{Value, json};
 
-/// A value as a test gives it to a tag or a log field.
+/// The value of a tag or log field that a test sets.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Input {
     /// Text.
     Str(String),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
-    /// A whole number.
+    /// A signed integer.
     I64(i64),
-    /// A whole number without a sign, which Jaeger stores as a signed one of the same bits.
+    /// An unsigned integer, which Jaeger stores as a signed one of the same bits.
     U64(u64),
     /// A double.
     F64(f64),
@@ -28,7 +27,7 @@ pub enum Input {
 pub type Field = (String, Input);
 
 impl Input {
-    /// The value in the client's terms.
+    /// Returns the value for the client.
     #[must_use]
     pub fn tag_value(&self) -> TagValue<'_> {
         match self {
@@ -41,7 +40,7 @@ impl Input {
         }
     }
 
-    /// The value after the client has cut it to `max_bytes`.
+    /// Returns the value truncated to `max_bytes`, as the client does it.
     #[must_use]
     pub fn cut(&self, max_bytes: usize) -> Self {
         match self {
@@ -57,7 +56,7 @@ impl Input {
         }
     }
 
-    /// Jaeger's name of the type, and the value.
+    /// Returns Jaeger's name of the type, and the value.
     fn plain(&self) -> (&'static str, Value) {
         match self {
             Self::Str(text) => ("string", json!(text)),
@@ -70,18 +69,18 @@ impl Input {
     }
 }
 
-/// A moment or a length of time, in microseconds.
+/// A time or a duration, in microseconds.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Micros {
-    /// Exactly this.
+    /// An exact number.
     Exactly(i64),
-    /// The client read its clock, some time from the first to the second.
+    /// A number from the first to the second, as the client has read its clock.
     Between(i64, i64),
 }
 
 impl Micros {
-    /// Returns what must be there; a range stands for any moment of it.
+    /// Returns the expected number or range.
     fn plain(self) -> Value {
         match self {
             Self::Exactly(micros) => json!(micros),
@@ -90,31 +89,31 @@ impl Micros {
     }
 }
 
-/// How a span must look when it is read back.
+/// The expected content of a span that is read back.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "tests make it")]
 pub struct ExpectedSpan {
     /// The trace id.
     pub trace_id: TraceId,
-    /// Its own id.
+    /// The span id.
     pub span_id: SpanId,
     /// Bit 1 sampled, 2 debug, 8 firehose.
     pub flags: u8,
-    /// Its name.
+    /// The operation name.
     pub operation: String,
-    /// Whether it follows from the span, and the span, of each reference.
+    /// The references: whether it is `FOLLOWS_FROM`, and the ids.
     pub references: Vec<(bool, TraceId, SpanId)>,
-    /// When it began, since the Unix epoch.
+    /// The start, since the Unix epoch.
     pub start: Micros,
-    /// How long it took.
+    /// The duration.
     pub duration: Micros,
-    /// Its tags.
+    /// The tags.
     pub tags: Vec<Field>,
-    /// Its logs.
+    /// The logs.
     pub logs: Vec<(Micros, Vec<Field>)>,
-    /// The service it belongs to.
+    /// The name of the service.
     pub service: String,
-    /// The tags that were given to the tracer.
+    /// The configured tags of the process.
     pub process_tags: Vec<Field>,
 }
 
@@ -123,16 +122,16 @@ impl ExpectedSpan {
     ///
     /// # Errors
     ///
-    /// Shows both if they differ.
+    /// The differences.
     pub fn check(&self, got: &Value) -> Result<(), String> {
         self.check_by(&[], got.clone())
     }
 
-    /// Compares with a span in the plain form, after the rules have said what is different there.
+    /// Compares with a span in the form of [`read_back`], after `rules` were applied to both sides.
     ///
     /// # Errors
     ///
-    /// Shows both if they differ.
+    /// The differences.
     pub fn check_by(&self, rules: &[Rule], mut got: Value) -> Result<(), String> {
         let mut wanted = self.plain();
         for rule in rules {
@@ -152,7 +151,7 @@ impl ExpectedSpan {
         Err(format!("span {} {:?}: {}", self.span_id, self.operation, differ.join("; ")))
     }
 
-    /// The span in the plain form, with what is not known exactly left open.
+    /// Returns the span in the form of [`read_back`], with ranges and prefixes for what is not known exactly.
     fn plain(&self) -> Value {
         let references: Vec<_> = self
             .references
@@ -164,7 +163,7 @@ impl ExpectedSpan {
             .collect();
         let logs: Vec<_> =
             self.logs.iter().map(|(at, fields)| json!([at.plain(), plain(fields)])).collect();
-        // The given tags, and behind them those that every tracer adds.
+        // The configured tags, then those that every tracer adds.
         let mut process_tags = plain(&self.process_tags);
         for (key, begins) in
             [("jaeger.version", "Rust-"), ("hostname", ""), ("ip", ""), ("client-uuid", "")]
@@ -188,7 +187,8 @@ impl ExpectedSpan {
     }
 }
 
-/// Says what becomes of spans on a way: changes what is wanted, or brings what came into its form.
+/// A change that a protocol or server makes to a span: applied to the expected content, or reverted in what
+/// the server returned.
 pub type Rule = fn(wanted: &mut Value, got: &mut Value);
 
 /// Replaces ranges and prefixes in the expected content by the actual values that match them.
@@ -219,13 +219,13 @@ fn fill_in(wanted: &mut Value, got: &Value) {
     }
 }
 
-/// Brings a span, as Jaeger's query API gives it, into the plain form.
+/// Converts a span, as Jaeger's query API returns it, to the form in which spans are compared.
 ///
 /// # Shape and units
 ///
 /// Ids are hex text, times microseconds. A reference is `[kind, trace, span]`, a tag or field
-/// `[key, type, value]`, a log `[time, fields]`. Whole numbers are text, as those beyond 53 bits
-/// come as text from Jaeger; bytes are in base64.
+/// `[key, type, value]`, a log `[time, fields]`. Integers are text, as Jaeger returns those beyond 53 bits as
+/// text; bytes are in base64.
 #[must_use]
 pub fn read_back(span: &Value, processes: &Value) -> Value {
     let process = &processes[span["processID"].as_str().unwrap_or_default()];
@@ -236,7 +236,7 @@ pub fn read_back(span: &Value, processes: &Value) -> Value {
         .map(|log| json!([log["timestamp"], read_fields(&log["fields"])]))
         .collect();
     let mut tags = read_fields(&span["tags"]);
-    // The collector notes in its own tag, behind all others, how it got the span.
+    // The collector appends a tag with the format in which it received the span.
     tags.pop_if(|tag| tag[0] == "internal.span.format");
     json!({
         "trace": span["traceID"],
@@ -272,7 +272,7 @@ fn read_fields(fields: &Value) -> Vec<Value> {
                 (Some("float64"), Value::Number(number)) => {
                     number.as_f64().map_or(Value::Null, double)
                 }
-                // No bytes have no value on the agent's way to the collector.
+                // The agent's protocol to the collector leaves out empty bytes.
                 (Some("binary"), Value::Null) => json!(""),
                 (_, value) => value.clone(),
             };
@@ -292,12 +292,12 @@ pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// The agent's way to the collector leaves out zeros, and with them the sign of a negative one.
+/// Converts a double. The agent's protocol to the collector leaves out zeros, and so the sign of -0.
 pub(crate) fn double(number: f64) -> Value {
     json!(if number == 0.0 { 0.0 } else { number })
 }
 
-/// The bytes of a text that [`base64`] wrote.
+/// Returns the bytes of a text that [`base64`] wrote.
 pub(crate) fn from_base64(text: &str) -> Vec<u8> {
     let digits = text.bytes().filter_map(|digit| DIGITS.iter().position(|other| *other == digit));
     let (mut bits, mut count, mut out) = (0_usize, 0, Vec::new());

@@ -13,14 +13,13 @@ pub struct Zipkin {
 }
 
 impl Zipkin {
-    /// The API at `address`, `host:port`.
+    /// Makes a client of the API at `address`, `host:port`.
     #[must_use]
     pub fn new(address: &str) -> Self {
         Self { address: address.to_owned() }
     }
 
-    /// The spans of a trace as they are stored now, in the plain form; none if there is no such
-    /// trace.
+    /// Returns the spans of a trace that are stored now, in the form of [`crate::span::read_back`].
     ///
     /// # Errors
     ///
@@ -36,8 +35,8 @@ impl Zipkin {
         Ok(list(&spans).map(read_back).collect())
     }
 
-    /// The traces that a service has spans in, found by the search that the UI uses: the ids. With
-    /// `ever`, those of any time; else those of the last hour.
+    /// Searches the traces of a service, as the UI does: their ids. Of any time with `ever`, of the last hour
+    /// otherwise.
     ///
     /// # Errors
     ///
@@ -58,7 +57,7 @@ impl Zipkin {
     }
 }
 
-/// Brings a span into the plain form of [`crate::span::read_back`]: the kind and the peer are tags.
+/// Converts a span to the form of [`crate::span::read_back`], with tags for its kind and peer.
 fn read_back(span: &Value) -> Value {
     let references: Vec<_> = span["parentId"]
         .as_str()

@@ -1,4 +1,4 @@
-//! The page of rides on demand, used with a mouse.
+//! The web page of the demo `hotrod` in a browser.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ fn a_click_is_a_ride_whose_link_shows_its_trace_in_a_browser() {
     assert!(reported.contains(" fetches Old Mill Theatre in "), "{reported}");
     assert!(reported.contains(&format!("[{session}-1, found in ")), "{reported}");
 
-    // The ride's link opens a page of the agent, which has all spans of its trace, each on a line.
+    // The ride's link opens a page of the agent with all spans of its trace, one a line.
     browser.click(&browser.wait("#rides li.done a.trace", 1).unwrap()[0]).unwrap();
     browser.to_second_window().unwrap();
     let agent = hotrod.wait_for_line("traces: ").unwrap();
@@ -50,7 +50,7 @@ fn a_click_is_a_ride_whose_link_shows_its_trace_in_a_browser() {
     let failed = names.iter().filter(|name| name.starts_with("✗ redis GetDriver"));
     assert_eq!(failed.count(), 3, "{names:?}");
 
-    // A line that is clicked shows the tags and logs of its span.
+    // A click on a line shows the tags and logs of its span.
     let query = names.iter().position(|name| *name == "mysql SQL SELECT").unwrap();
     browser.click(&lines[query]).unwrap();
     let details = text(".details");

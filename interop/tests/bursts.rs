@@ -1,7 +1,7 @@
-//! A burst of spans reaches a real agent whole, and what does not fit the client's queue is counted.
+//! No span of a burst is lost on the way to an agent, and spans that do not fit the queue are counted.
 //!
-//! `BURSTS=full` does what CI has no time for: bursts of up to 300,000 spans ten times each, and
-//! floods of five seconds.
+//! `BURSTS=full` runs what takes too long for CI: bursts of up to 300,000 spans, ten times each, and floods
+//! of five seconds.
 
 #![expect(clippy::disallowed_methods, clippy::expect_used, reason = "a test stops where it fails")]
 
@@ -33,7 +33,7 @@ fn bursts_arrive(kind: Kind) {
         if is_full() { &[2_000, 10_000, 50_000, 300_000] } else { &[2_000, 20_000] };
     for spans in sizes {
         for _ in 0..if is_full() { 10 } else { 1 } {
-            // Its own server for each: what it holds stays in its memory.
+            // A new server for each, as it keeps all spans in memory.
             let server = Backend::start(kind).expect("it could be started just now");
             let load = LoadTest::new(server.address("compact"));
             let outcome = load.burst(*spans, &server.query()).expect("the server answers");

@@ -1,4 +1,4 @@
-//! `jaeger-client-compare` says of a service that sends to both doors whether Thrift can be stopped.
+//! `jaeger-client-compare` reports whether a service that sends both Thrift and OTLP can stop sending Thrift.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const TIMEOUT: Duration = Duration::from_secs(20);
 const TRACES: usize = 20;
 
-/// Sends traces of three spans as a service, by these exporters; `error` is the tag of the third.
+/// Sends traces of three spans as a service by these exporters; `error` is a tag of the third span.
 fn send(backend: &Backend, service: &str, exporters: &str, error: &str) {
     let (host, port) = backend.address("compact").rsplit_once(':').unwrap();
     let endpoint = format!("http://{}", backend.address("otlp_http"));
@@ -41,7 +41,7 @@ fn send(backend: &Backend, service: &str, exporters: &str, error: &str) {
     assert!(closer.close(TIMEOUT).complete);
 }
 
-/// The exit code and the report on a service.
+/// Runs the program for a service, and returns its exit code and report.
 fn compare(
     program: &Path,
     backend: &Backend,
@@ -58,7 +58,7 @@ fn compare(
     (output.status.code().unwrap(), report)
 }
 
-/// Counts by both doors, and the verdict, where these fields always differ.
+/// Checks the counts and verdicts with a server where these fields always differ.
 fn check(kind: Kind, always: &[&str]) {
     let found = || -> StepResult<_> {
         let [program] = demo::programs(&["jaeger-client-compare"], ["jaeger-client-compare"])?;
@@ -82,7 +82,7 @@ fn check(kind: Kind, always: &[&str]) {
         assert_eq!(operation["pairs"], TRACES, "{operation}");
     }
 
-    // A text is no error by Thrift, and one by OTLP.
+    // A tag `error` with a text is an error in OTLP, and none in Thrift.
     let (code, report) = compare(&program, &backend, "different", "20s", always);
     assert_eq!((code, &report["safe"]), (1, &json!(false)), "{report:#}");
     let different = &report["services"][0];
@@ -113,7 +113,7 @@ fn jaeger_v1_is_compared_by_what_it_shows_of_thrift_and_otlp() {
     check(Kind::JaegerV1, &V1_ALWAYS);
 }
 
-/// Jaeger v1 keeps what is Thrift as it came, and the names that OTLP has for the same.
+/// Jaeger v1 stores Thrift unchanged, and OTLP with OTLP's names for the same tags.
 const V1_ALWAYS: [&str; 5] = [
     "process tag host.name",
     "process tag hostname",

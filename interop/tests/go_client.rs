@@ -1,4 +1,4 @@
-//! Traces continue from jaeger-client-go into this client and back.
+//! Traces that continue from jaeger-client-go in this client, and the other way round.
 
 #![expect(
     clippy::disallowed_methods,
@@ -83,7 +83,7 @@ fn a_trace_that_is_not_sampled_stays_so_in_both() {
         assert_eq!((&peer["sampled"], &peer["flags"]), (&json!(false), &json!(0)), "{peer}");
         assert_eq!(peer["baggage"], json!({"k": "v"}), "{peer}");
     }
-    // A later trace through the same two shows that the earlier ones have had their time.
+    // A later trace through both is stored, so that the earlier ones would be, too.
     let later = both.go.post(&format!("/start?next={next}"));
     let _ = both.stored(&later, &[("go", "go-root"), ("go", "go-client"), ("rust", "rust-server")]);
     for trace in [&from_go, &from_rust] {
@@ -139,7 +139,7 @@ fn a_debug_id_begins_a_trace_that_both_sample() {
     }
 }
 
-/// What each text looks like in a header, and that it is the same again, is the encoding's business.
+/// Texts that must be encoded in headers.
 #[test]
 fn baggage_of_any_text_passes_through_go_and_comes_back_unchanged() {
     let peers = opt_in::set_up("baggage through Go", || {
@@ -171,7 +171,7 @@ fn baggage_of_any_text_passes_through_go_and_comes_back_unchanged() {
     }
 }
 
-/// A Jaeger, and a process with each of the two clients that sends its spans there.
+/// A Jaeger server, and a process with each client that sends its spans to it.
 struct Both {
     go: Peer,
     rust: Peer,
@@ -179,7 +179,7 @@ struct Both {
 }
 
 impl Both {
-    /// Starts all three; says whether traces that begin in Go and in Rust are sampled.
+    /// Starts all three. The booleans are whether traces that begin in Go and in Rust are sampled.
     fn start(test: &str, go_samples: bool, rust_samples: bool) -> Option<Self> {
         opt_in::set_up(test, || {
             let program = go_program()?;
@@ -194,7 +194,7 @@ impl Both {
         })
     }
 
-    /// A tracer of this process.
+    /// Returns a tracer of this process.
     fn tracer(&self, sample: bool, wide: bool) -> (Tracer, Closer) {
         Tracer::builder("test")
             .sampler(ConstSampler::new(sample))
@@ -204,7 +204,7 @@ impl Both {
             .unwrap()
     }
 
-    /// Calls Go from `span`, which calls Rust; gives the response of both.
+    /// Calls Go from `span`, which calls Rust, and returns the response with both.
     fn through_go_to_rust(&self, tracer: &Tracer, span: &Span) -> Value {
         let mut headers = HttpHeaders(Vec::<(String, String)>::new());
         tracer.inject(&span.context(), &mut headers);
@@ -212,7 +212,7 @@ impl Both {
         self.go.get(&format!("/continue?next={next}"), &headers.0)
     }
 
-    /// Waits for the spans of the trace that a peer responded with, which must be this chain.
+    /// Waits for the spans of the trace in a peer's response, and asserts that they are this chain.
     fn stored(&self, response: &Value, wanted: &[(&str, &str)]) -> Vec<Value> {
         let trace_id = response["trace_id"].as_str().unwrap();
         let spans = self.backend.query().wait(trace_id, wanted.len(), soon()).unwrap();
@@ -230,10 +230,10 @@ fn soon() -> Instant {
     Instant::now() + TIMEOUT
 }
 
-/// A baggage value whose characters all have to be escaped in a header, or mean something in one.
+/// A baggage value of characters that must be escaped in a header, or have a meaning in one.
 const ODD: &str = "a b+c&d=e%20,ř 🦀;:\"q\"/\\";
 
-/// Where no agent is; for what is not sampled.
+/// An address without an agent, for traces that are not sampled.
 const NOBODY: &str = "127.0.0.1:9";
 
 const TIMEOUT: Duration = Duration::from_secs(10);

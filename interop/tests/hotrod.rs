@@ -38,7 +38,7 @@ fn a_ride_is_one_trace_over_six_services_in_jaeger() {
         assert!(metrics.contains(&format!("{{{label}}} ")), "{label}: {metrics}");
     }
 
-    // Rides at the same time are their own traces, whose queries wait for each other.
+    // Rides at the same time are separate traces, whose queries wait for one another.
     let rides: Vec<_> = thread::scope(|scope| {
         let ride = |request: usize| {
             let frontend = &frontend;
@@ -56,7 +56,7 @@ fn a_ride_is_one_trace_over_six_services_in_jaeger() {
     }
     assert_eq!(behind, BTreeSet::from([0, 1, 2, 3]), "each waits for those in front of it");
 
-    // The page links to where the trace is found.
+    // The page links to the trace.
     let config = query::get(&format!("{frontend}/config"), &[]).unwrap().body;
     let config: Value = serde_json::from_str(&config).unwrap();
     assert_eq!(config["trace"], format!("{ui}trace/"));
@@ -84,11 +84,11 @@ fn services_in_processes_of_their_own_make_one_trace() {
     let ride = dispatch(&page, 731, "8-1");
     let trace = Trace::wait(&ride, |id| backend.query().spans(id).unwrap());
     trace.is_a_ride("8-1", GRPC);
-    // The customer that the frontend has put into the baggage is known two processes on.
+    // The customer is baggage, which the third process knows, too.
     let metrics = query::get(&format!("{}/metrics", urls[2]), &[]).unwrap().body;
     assert!(metrics.contains(r#"{customer="Glasshouse Gardens"} "#), "{metrics}");
 
-    // Without one of them a ride fails, and its trace says why.
+    // Without one of the services a ride fails, and its trace has the error.
     let [customer, driver, route] = parts;
     let mut reports = demo::sent(&customer.1.end().unwrap());
     let url = format!("{page}/dispatch?customer=731");
@@ -104,7 +104,7 @@ fn services_in_processes_of_their_own_make_one_trace() {
         reports.extend(demo::sent(&part.end().unwrap()));
     }
     let sent: BTreeMap<_, _> = reports.into_iter().collect();
-    // The ride that failed has three spans: itself, the request, and its only hop.
+    // The failed ride has three spans: the ride, the request, and its only attempt.
     let wanted = [("customer", 1), ("driver", 1), ("frontend", 27), ("mysql", 1), ("redis", 14)];
     let wanted = wanted.into_iter().chain([("route", 10)]);
     assert_eq!(sent, wanted.map(|(service, spans)| (service.into(), spans)).collect());
@@ -125,7 +125,7 @@ fn a_ride_is_one_trace_over_six_services_in_zipkin() {
         trace.is_a_ride("9-1", &GRPC.to_lowercase());
         assert_eq!(trace.spans.len(), 51);
 
-        // What the page links to is a page of that Zipkin.
+        // The page links to this Zipkin.
         let config = query::get(&format!("{frontend}/config"), &[]).unwrap().body;
         let config: Value = serde_json::from_str(&config).unwrap();
         assert_eq!(config["trace"], format!("http://{address}/zipkin/traces/"));
@@ -137,15 +137,15 @@ fn a_ride_is_one_trace_over_six_services_in_zipkin() {
     }
 }
 
-/// A server and the program, for one test at a time: drivers have a second, which is too short while
-/// a server starts beside it.
+/// Starts a server, for one test at a time: the timeout of drivers is a second, which is too short while
+/// another server starts.
 fn found(test: &str, kind: Kind) -> Option<(MutexGuard<'static, ()>, Backend, PathBuf)> {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     opt_in::set_up(test, || Ok((turn, Backend::start(kind)?, Programs::build()?.hotrod)))
 }
 
-/// All services in one process on free ports, once they listen.
+/// Starts all services in one process on free ports, and waits until they listen.
 fn all(hotrod: &Path, options: &[&str]) -> Running {
     let free = ["all", "-f", "0", "-c", "0", "-d", "0", "-r", "0"];
     let mut all = Running::start(hotrod, &[&free, options].concat()).unwrap();
@@ -153,7 +153,7 @@ fn all(hotrod: &Path, options: &[&str]) -> Running {
     all
 }
 
-/// Has a customer fetched, as the page does; gives the ride's trace.
+/// Requests a ride, as the page does, and returns its trace id.
 fn dispatch(frontend: &str, customer: u32, request: &str) -> String {
     let session = request.split('-').next().unwrap();
     let baggage = format!("session={session}, request={request}");
@@ -164,15 +164,15 @@ fn dispatch(frontend: &str, customer: u32, request: &str) -> String {
     ride["TraceID"].as_str().unwrap().to_owned()
 }
 
-/// The trace of a ride, in the plain form.
+/// The trace of a ride.
 struct Trace {
     spans: Vec<Value>,
-    /// Whether there are tags that are true: Zipkin keeps none of its first form.
+    /// Whether boolean tags are stored, which Zipkin v1 does not do.
     truths: bool,
 }
 
 impl Trace {
-    /// Waits until it is whole: how many reads there are depends on how many of them failed.
+    /// Waits until the trace is complete. The number of its reads depends on how many of them failed.
     fn wait(id: &str, spans: impl Fn(&str) -> Vec<Value>) -> Self {
         wait("all spans of a ride", || {
             let trace = Self { spans: spans(id), truths: true };
@@ -182,7 +182,7 @@ impl Trace {
         })
     }
 
-    /// All spans with this name; Zipkin has no capitals.
+    /// Returns all spans with this name, which Zipkin converts to lower case.
     fn named(&self, operation: &str) -> Vec<&Value> {
         let is_it =
             |span: &&Value| span["operation"].as_str().unwrap().eq_ignore_ascii_case(operation);
@@ -219,7 +219,7 @@ impl Trace {
         let wanted = wanted.map(|(service, name, count)| ((service, name.to_owned()), count));
         assert_eq!(count, BTreeMap::from(wanted));
 
-        // One root, and each other span below the one that caused it.
+        // One root, and each other span below its caller's.
         for span in &self.spans {
             let parent = span["references"][0][2].as_str().map(|id| by_id[id]);
             let below = parent.map_or(String::new(), |parent| {
@@ -242,7 +242,7 @@ impl Trace {
             assert_eq!(below, wanted, "{span}");
         }
 
-        // Reads of the cache failed, and nothing else: the driver was asked for again.
+        // Only reads of the cache failed, and were retried.
         for span in &self.spans {
             let failed = span["service"] == "redis" && timed_out(span);
             let error = tag(span, "error");
@@ -257,13 +257,13 @@ impl Trace {
             "{reported}"
         );
 
-        // The baggage of the browser is known to the database, two services on.
+        // The database, two services on, knows the baggage of the browser.
         let query = self.one("SQL SELECT");
         assert_eq!(tag(query, "request"), request);
         assert!(tag(query, "sql.query").as_str().unwrap().contains("customer_id="), "{query}");
     }
 
-    /// Numbers are numbers and truths are truths, where the server keeps them so.
+    /// Asserts that numbers and booleans have their types, if the server stores types.
     fn is_typed_as_it_was_sent(&self) {
         let failed = self.named("GetDriver").into_iter().find(|span| timed_out(span)).unwrap();
         let id = tag(failed, "param.driverID");
@@ -286,7 +286,7 @@ impl Trace {
         assert_eq!((&last[3][0], &last[3][1]), (&json!("eta.sec"), &json!("int64")), "{last}");
     }
 
-    /// The field of this name in the logs of a span; empty if there is none.
+    /// Returns the field of this name in the logs of a span; empty if there is none.
     fn log_field(&self, operation: &str, key: &str) -> String {
         let span = self.one(operation);
         let logs = span["logs"].as_array().unwrap();
@@ -311,7 +311,7 @@ fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The name of the call for drivers.
+/// The operation name of the request for drivers.
 const GRPC: &str = "/driver.DriverService/FindNearest";
 
 const TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! The trace of the article's demo, as the servers give it back: each field of each span.
+//! The trace of the demo `nethttp`, as servers return it: each field of each span.
 
 #![expect(
     clippy::disallowed_methods,
@@ -50,11 +50,11 @@ fn found(test: &str, kind: Kind) -> Option<(Backend, Programs)> {
     opt_in::set_up(test, || Ok((Backend::start(kind)?, Programs::build()?)))
 }
 
-/// A run of the demo that is over.
+/// A finished run of the demo.
 struct Run {
-    /// When it began and was over, in microseconds.
+    /// The times of its start and end, in microseconds.
     during: (i64, i64),
-    /// What the client printed.
+    /// The output of the client.
     printed: String,
     /// All reports.
     sent: Vec<(String, u64)>,
@@ -141,7 +141,7 @@ impl Run {
             wanted.push((span, hop));
 
             let [served] = children(got, Some(hop))[..] else { panic!("served once: {got:?}") };
-            // The clocks of two tracers agree as far as the system sets none in between.
+            // The clocks of two tracers agree, unless the system's clock is set in between.
             let early = start(hop) - 1_000 <= start(served);
             assert!(early && end(served) <= end(hop) + 1_000, "{hop} {served}");
             let tags = vec![
@@ -193,7 +193,7 @@ impl Run {
     }
 }
 
-/// Returns what the article's program logs to a hop that connects.
+/// Returns the logs of a request that opens a connection.
 fn new_connection(port: &str) -> Vec<Vec<(String, Input)>> {
     let addresses = ("localhost", 0).to_socket_addrs().unwrap();
     let mut found = vec![text("event", "DNSDone")];
@@ -212,7 +212,7 @@ fn new_connection(port: &str) -> Vec<Vec<(String, Input)>> {
     events
 }
 
-/// Returns what it logs to one that does not.
+/// Returns the logs of a request that reuses a connection.
 fn reused_connection(port: &str) -> Vec<Vec<(String, Input)>> {
     let mut events: Vec<_> = [
         "GetConn",
@@ -229,8 +229,8 @@ fn reused_connection(port: &str) -> Vec<Vec<(String, Input)>> {
     events
 }
 
-/// Each event is there once, and none before the one that it comes after. Zipkin sorts annotations
-/// by their text where their times are the same, so their times it is that count.
+/// Asserts that each event occurs once, and in this order by time. Zipkin sorts annotations of the same time
+/// by their text, so that only times are compared.
 fn come_in_order(hop: &Value, events: &[Vec<(String, Input)>]) {
     let logs = hop["logs"].as_array().unwrap();
     let mut before = start(hop);
@@ -244,7 +244,7 @@ fn come_in_order(hop: &Value, events: &[Vec<(String, Input)>]) {
     }
 }
 
-/// A span without what was tried of the system's other addresses of `localhost`.
+/// Returns a span without the attempts to connect to the other addresses of `localhost`.
 fn without_ipv6(mut span: Value) -> Value {
     let logs = span["logs"].as_array_mut().unwrap();
     logs.retain(|log| !log[1].to_string().contains("[::1]"));
@@ -254,7 +254,7 @@ fn without_ipv6(mut span: Value) -> Value {
     span
 }
 
-/// The children of a span in order of time; the roots without one.
+/// Returns the children of a span, or the roots, in order of time.
 fn children<'g>(got: &'g [Value], of: Option<&Value>) -> Vec<&'g Value> {
     let parent = of.map_or(&Value::Null, |parent| &parent["span"]);
     let mut found: Vec<_> = got.iter().filter(|span| span["references"][0][2] == *parent).collect();
@@ -266,8 +266,8 @@ fn start(span: &Value) -> i64 {
     span["start"].as_i64().unwrap()
 }
 
-/// The last microsecond in which the span may have been: its start and its duration are both cut to whole
-/// microseconds, so that their sum may be one less than the time of its last log.
+/// Returns the last microsecond of a span: start and duration are both truncated to microseconds, so that
+/// their sum may be one less than the time of its last log.
 fn last_micros(span: &Value) -> i64 {
     end(span) + 1
 }

@@ -1,4 +1,4 @@
-//! The HTTP client against nginx, which ends each connection of HTTP/2 after some requests.
+//! The HTTP client with nginx, which ends each HTTP/2 connection after some requests.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
 #![allow(clippy::disallowed_methods, reason = "a test says how long it took")]
 
@@ -17,7 +17,7 @@ use jaeger_client_http::{ClientTrace, Error, HttpPool, TracedClient};
 const TASKS: usize = 32;
 const REQUESTS: usize = 40_000;
 
-/// Counts what became of requests.
+/// Counts the events of requests.
 #[derive(Default)]
 struct Count {
     connections: AtomicUsize,
@@ -71,7 +71,7 @@ fn no_request_fails_where_nginx_ends_its_connections() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let config = trusting(made.cert.der());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    // 1,000 is what nginx has by default.
+    // 1,000 is nginx's default.
     for keepalive_requests in [10, 1000] {
         let nginx =
             Nginx::start(keepalive_requests, &made.cert.pem(), &made.signing_key.serialize_pem());

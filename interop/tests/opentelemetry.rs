@@ -1,4 +1,4 @@
-//! The OpenTelemetry SDK through our exporter and sampler, against a real server.
+//! The OpenTelemetry SDK with this project's exporter and sampler, and a real server.
 //!
 //! `BURSTS=full` paces 100,000 spans a second for five seconds.
 
@@ -45,7 +45,7 @@ fn provider(exporter: JaegerExporter) -> SdkTracerProvider {
         .build()
 }
 
-/// Makes a trace, and gives its id.
+/// Makes a trace and returns its id.
 fn make_trace(tracer: &SdkTracer, spans: u64) -> String {
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     for number in 1..spans {
@@ -57,7 +57,7 @@ fn make_trace(tracer: &SdkTracer, spans: u64) -> String {
     root.span().span_context().trace_id().to_string()
 }
 
-/// Makes traces at that pace, and compares the account with what the server has.
+/// Makes traces at this rate, and compares the span accounting with what the server has stored.
 fn arrive(builder: JaegerExporterBuilder, server: &Backend, spans: u64, per_second: f64) {
     let exporter = builder.build().unwrap();
     let account = exporter.account();

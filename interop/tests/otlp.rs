@@ -1,5 +1,5 @@
-//! The same span through both doors of one server, as Thrift and as OTLP, looks the same there; where
-//! it does not, the difference is one that docs/otlp.md lists.
+//! A server shows the same for a span that was sent as Thrift and as OTLP, except for the differences that
+//! docs/otlp.md lists.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
@@ -11,12 +11,12 @@ use interop::opt_in;
 use jaeger_client::TraceId;
 use jaeger_client::encoding::ValueView::{Binary, Bool, Double, Long, Str};
 
-/// A span and how it differs in Jaeger v2; an empty list for one that does not.
+/// A span, and its differences in Jaeger v2.
 struct Case {
     name: &'static str,
     input: fn(Input) -> Input,
     differs: &'static [&'static str],
-    /// How it differs in the collector, if otherwise: that keeps OTLP as it came.
+    /// Its differences in the collector if they are others, as the collector does not change OTLP.
     in_collector: Option<&'static [&'static str]>,
 }
 
@@ -36,7 +36,7 @@ impl Case {
     }
 }
 
-/// Returns what differs for every span: OTLP tells which library made it, and has a place for one flag.
+/// Returns the differences of every span: OTLP has the name of the library, and only one flag.
 fn always(kind: Kind, input: &Input) -> Vec<String> {
     let version = env!("CARGO_PKG_VERSION");
     let library = "jaeger-client";
@@ -49,7 +49,7 @@ fn always(kind: Kind, input: &Input) -> Vec<String> {
         lines.push(format!(r#"tags otlp: ["otel.scope.name","string","{library}"]"#));
         lines.push(format!(r#"tags otlp: ["otel.scope.version","string","{version}"]"#));
     }
-    // Jaeger shows none. Newer collectors set it for Thrift, too.
+    // Jaeger shows no flag. Newer collectors set it for Thrift, too.
     if kind == Kind::OtelCollector && input.flags & 1 != 0 {
         lines.extend(["flags thrift: null".to_owned(), "flags otlp: 1".to_owned()]);
     }
@@ -103,7 +103,7 @@ fn the_document_lists_exactly_these_differences() {
     }
 }
 
-/// Jaeger stores numbers that are none, and responds 500 whenever their trace is asked for.
+/// Jaeger stores NaN and infinities, and responds with 500 whenever their trace is queried.
 #[test]
 fn a_trace_with_nan_and_infinities_can_be_read() {
     let found = || BothProtocols::start(Kind::JaegerV2);
@@ -120,7 +120,7 @@ fn a_trace_with_nan_and_infinities_can_be_read() {
     }
 }
 
-/// Sends each case both ways and compares what comes back.
+/// Sends each case as Thrift and as OTLP, and compares what the server returns.
 fn compare(kind: Kind, differs: fn(&Case) -> &'static [&'static str]) {
     let Some(mut server) =
         opt_in::set_up(&format!("Thrift and OTLP to {kind:?}"), || BothProtocols::start(kind))
@@ -284,7 +284,7 @@ const CASES: &[Case] = &[
             g
         })
     .differs(&[
-            // The same warning, with the end that was sent.
+            // The same warning, with the end time that was sent.
             r#"warnings thrift: "Negative duration detected, sanitizing end timestamp. Original end timestamp: 2023-11-14 22:13:19.999996 +0000 UTC, adjusted to: 2023-11-14 22:13:20.000001001 +0000 UTC""#,
             r#"warnings otlp: "Negative duration detected, sanitizing end timestamp. Original end timestamp: 2023-11-14 22:13:20.000001 +0000 UTC, adjusted to: 2023-11-14 22:13:20.000001001 +0000 UTC""#,
         ])

@@ -1,7 +1,6 @@
-//! A real server refuses a list for one span of it: that span is lost, and no other.
+//! A server refuses a list because of one span: only that span is lost.
 //!
-//! This client writes no span that these servers refuse, so that a proxy in between damages the lists
-//! that hold a certain one.
+//! This client encodes no span that these servers refuse. A proxy damages the lists with a certain span.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![allow(clippy::disallowed_methods, reason = "the test starts threads and waits by the clock")]
@@ -34,7 +33,7 @@ fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
     Some((head, body))
 }
 
-/// Passes requests on to a server, and lists with the bad span without their end. Its address.
+/// Starts a proxy of a server that truncates lists with the bad span, and returns its address.
 fn damaging(server: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! A real server's strategies are in force within one poll, those of a file and those that move.
+//! The sampling strategies of real servers, from a file and adaptive ones, are in force within one poll.
 
 #![expect(
     clippy::disallowed_methods,
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn strategies_of_a_file_on_jaeger_v1_are_in_force_within_one_poll() {
-    // The old form, with a number as `strategyType`, is what the agent gives at its root.
+    // The agent's root path has the old form, with a number as `strategyType`.
     follows_the_file("sampling v1", Kind::JaegerV1, &["/sampling", "/"]);
 }
 
@@ -27,7 +27,7 @@ fn strategies_of_a_file_on_jaeger_v2_are_in_force_within_one_poll() {
     follows_the_file("sampling v2", Kind::JaegerV2, &["/sampling"]);
 }
 
-/// Changes the file again and again; each time all tracers must follow it.
+/// Changes the file several times; all tracers must apply each change.
 fn follows_the_file(test: &str, kind: Kind, paths: &[&str]) {
     let file = File::new(test);
     file.write(&json!({"type": "probabilistic", "param": 0.25}));
@@ -69,7 +69,7 @@ fn follows_the_file(test: &str, kind: Kind, paths: &[&str]) {
     }
 }
 
-/// A tracer that asks the server, and where it asks.
+/// A tracer that polls the server, and the URL that it polls.
 struct Client {
     tracer: Tracer,
     closer: Closer,
@@ -99,7 +99,7 @@ impl Client {
         self.tracer.sampler_status().rule
     }
 
-    /// Waits until the server itself answers so; then the rule must follow soon.
+    /// Waits until the server's response is as expected; then the rule must be in force soon.
     fn follows(&self, rule: &Rule, so: impl Fn(&Value) -> bool) {
         let requested = format!("{}?service={SERVICE}", self.url);
         wait("the server's own answer", || {
@@ -130,12 +130,12 @@ impl Client {
             (0..100).filter(|_| self.tracer.start_span(operation).is_sampled()).count()
         };
         assert_eq!((sampled("always"), sampled("never")), (100, 0));
-        // 1,000 traces at a share of an eighth; nine of ten billion runs stay within this.
+        // 1,000 traces with a probability of 1/8. One of ten billion runs is outside of this.
         let other = (0..1000).filter(|_| self.tracer.start_span("other").is_sampled()).count();
         assert!((60..=200).contains(&other), "{other}");
     }
 
-    /// The sampler's tags are on the root span that the server has stored.
+    /// Asserts that the stored root span has the sampler's tags.
     fn names_itself_where_it_is_stored(self, backend: &Backend) {
         let root = self.tracer.start_span("named");
         let trace_id = root.context().trace_id().to_string();
@@ -160,7 +160,7 @@ fn adaptive_sampling_moves_the_share_of_a_busy_operation() {
         }
         _ => None,
     };
-    // The server wants one trace a second of each operation: of the busy one it gets twenty.
+    // The server's target is one trace a second for each operation; the busy one has twenty.
     let moved = |from: f64| {
         wait_within(ADAPTIVE, "the share of the busy operation to move", || {
             for _ in 0..5 {
@@ -202,7 +202,7 @@ impl File {
             "service_strategies": [service],
             "default_strategy": {"type": "probabilistic", "param": 0.5},
         });
-        // In one step, as the server reads it whenever it likes.
+        // Atomically, as the server may read it at any moment.
         let part = Path::new(&self.path).with_extension("part");
         fs::write(&part, all.to_string()).unwrap();
         fs::rename(&part, &self.path).unwrap();
@@ -211,7 +211,7 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
-        // Left behind it harms nobody.
+        // A file that is left does no harm.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -239,5 +239,5 @@ const SERVICE: &str = "sampled-by-server";
 const POLL: Duration = Duration::from_millis(500);
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The server calculates from the spans of the last half minute or so, and then moves step by step.
+/// The server calculates from the spans of about the last half minute, and changes in steps.
 const ADAPTIVE: Duration = Duration::from_secs(120);

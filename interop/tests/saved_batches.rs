@@ -1,5 +1,5 @@
-//! A collector that is killed before a service ends: what it did not get is in a file, and found in the
-//! next one after a replay.
+//! A collector is killed before a service ends: the spans that it did not receive are saved to a file, and
+//! are stored by the next collector after a replay.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 #![allow(clippy::disallowed_methods, reason = "a test waits with a bound")]
@@ -17,7 +17,7 @@ use jaeger_client::{
 const TIMEOUT: Duration = Duration::from_secs(30);
 const TRACES: usize = 200;
 
-/// Finishes traces of three spans; the ids of all spans of each.
+/// Makes traces of three finished spans, and returns the span ids of each.
 fn traces(tracer: &Tracer) -> Vec<(String, BTreeSet<String>)> {
     let id = |span: &jaeger_client::Span| format!("{:0>16}", span.context().span_id().to_string());
     let traces = (0..TRACES).map(|n| {
@@ -56,7 +56,7 @@ fn spans_of_a_collector_that_was_killed_are_found_after_a_replay() {
     };
     let (by_thrift, close_thrift) = build(thrift(&first));
     let (by_otlp, close_otlp) = build(otlp(&first));
-    // Something is taken before the collector is gone.
+    // Some spans are accepted before the collector is killed.
     by_thrift.start_span("before").finish();
     assert!(by_thrift.flush(TIMEOUT).complete);
     assert_eq!(by_thrift.stats().acknowledged, 1);

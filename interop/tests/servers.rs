@@ -1,4 +1,4 @@
-//! Every span sent to a server comes back from it as it was sent, but for what the way's rules say.
+//! Servers return every span as it was sent, except for the conversions of its route.
 
 use interop::backend::Kind;
 use interop::roundtrip::{Route, all_come_back};

@@ -16,7 +16,7 @@ use interop::query;
 use interop::span::tag;
 use serde_json::{Value, json};
 
-/// Both services, which send to a Jaeger v2.
+/// Both services, which send to a Jaeger v2 server.
 struct Pair {
     greeter: Running,
     web: Running,
@@ -40,13 +40,13 @@ fn pair(test: &str) -> Option<Pair> {
 }
 
 impl Pair {
-    /// The response to a request of a caller whose trace is `trace`.
+    /// Sends a request in the trace `trace`, and returns the response.
     fn request(&self, trace: &str, customer: &str) -> Result<query::HttpResponse, String> {
         let header = ("uber-trace-id".to_owned(), format!("{trace}:{CALLER}:0:1"));
         query::get(&format!("{}{customer}", self.url), &[header])
     }
 
-    /// What both print to their ends, and how many spans each has sent by its flush report.
+    /// Ends both, and returns their output and the numbers of sent spans in their flush reports.
     fn end(self) -> ([String; 2], [u64; 2], Backend) {
         self.web.terminate().unwrap();
         self.greeter.terminate().unwrap();
@@ -65,7 +65,7 @@ impl Pair {
     }
 }
 
-/// Spans of a whole request: service, operation, and the place of the parent.
+/// The spans of a request: service, operation, and the index of the parent.
 const REQUEST: [(&str, &str, Option<usize>); 7] = [
     ("web", "GET /hello/{number}", None),
     ("web", "hello", Some(0)),
@@ -123,7 +123,7 @@ fn nothing_is_lost_when_both_are_terminated_under_load() {
             let url = url.clone();
             scope.spawn(move || {
                 let header = [("uber-trace-id".to_owned(), format!("{TRACE}:{CALLER}:0:1"))];
-                // Until nobody listens any more.
+                // Until the service no longer listens.
                 while query::get(&format!("{url}4711"), &header).is_ok() {
                     responded.fetch_add(1, Ordering::Relaxed);
                 }
@@ -160,7 +160,7 @@ fn nothing_is_lost_when_both_are_terminated_under_load() {
     opt_in::print_line(&format!("{responded} responses under load, sent {sent:?}, held {held:?}"));
 }
 
-/// The spans of a request in the order of [`REQUEST`], each below its parent.
+/// Returns the spans of a request in the order of [`REQUEST`], and asserts their parents.
 fn in_tree(spans: &[Value], trace: &str) -> Vec<Value> {
     let mut tree: Vec<Value> = Vec::new();
     for (service, operation, parent) in REQUEST {
@@ -181,7 +181,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// The span of the caller, which is not stored.
+/// The id of the caller's span, which is not stored.
 const CALLER: &str = "000000000000c3d4";
 
 const TIMEOUT: Duration = Duration::from_secs(60);

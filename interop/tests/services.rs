@@ -1,5 +1,5 @@
-//! A service of axum and one of tonic, with the layers of `jaeger-client-http` at all sides: one trace in
-//! Jaeger, each span below the one that asked.
+//! A service of axum and one of tonic, with the layers of `jaeger-client-http` in clients and servers: one
+//! trace in Jaeger, each span below that of its caller.
 
 #![expect(clippy::disallowed_methods, reason = "tests wait")]
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
@@ -31,7 +31,7 @@ mod echo;
 
 type Stock = tonic::client::Grpc<ClientService<Channel>>;
 
-/// The axum service asks the one of tonic for each order.
+/// The handler of the axum service, which calls the tonic service.
 async fn order(
     State(mut stock): State<Stock>,
     Path(id): Path<String>,
@@ -42,7 +42,7 @@ async fn order(
     response.map(tonic::Response::into_inner).map_err(|_| StatusCode::BAD_GATEWAY)
 }
 
-/// Asks for an order within a span, and gives the id of its trace.
+/// Requests an order within a span, and returns the trace id.
 async fn fetch(tracers: [&Tracer; 3], id: &str) -> String {
     let [edge, shop, stock] = tracers.map(Clone::clone);
     let address = echo::serve(TraceLayer::new(stock)).await;

@@ -1,4 +1,4 @@
-//! One service sends to both doors of one server at once, and then, by one variable, to one of them.
+//! A service sends Thrift and OTLP at once, and then, by one environment variable, one of them.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 #![allow(clippy::disallowed_methods, reason = "a test waits with a bound")]
@@ -25,7 +25,7 @@ use serde_json::Value;
 const TIMEOUT: Duration = Duration::from_secs(20);
 const TRACES: usize = 20;
 
-/// The service, which speaks both formats of contexts, with these exporters.
+/// Makes the tracer of the service with these exporters; it uses both formats of contexts.
 fn service(backend: &Backend, exporters: &str) -> (Tracer, Closer) {
     let (host, port) = backend.address("compact").rsplit_once(':').unwrap();
     let endpoint = format!("http://{}", backend.address("otlp_http"));
@@ -41,7 +41,7 @@ fn service(backend: &Backend, exporters: &str) -> (Tracer, Closer) {
     Configuration::default().with_variables(variables).unwrap().new_tracer().unwrap()
 }
 
-/// Sends some traces of three spans by these exporters; their ids.
+/// Sends traces of three spans by these exporters, and returns their ids.
 fn send(backend: &Backend, exporters: &str) -> Vec<String> {
     let (tracer, closer) = service(backend, exporters);
     let traces = (0..TRACES).map(|n| {
@@ -63,7 +63,7 @@ fn send(backend: &Backend, exporters: &str) -> Vec<String> {
     traces
 }
 
-/// The spans of a trace, once there are so many.
+/// Waits until a trace has `count` spans, and returns them.
 fn spans(backend: &Backend, trace: &str, count: usize) -> Vec<Value> {
     let until = Instant::now() + TIMEOUT;
     loop {
@@ -75,7 +75,7 @@ fn spans(backend: &Backend, trace: &str, count: usize) -> Vec<Value> {
     }
 }
 
-/// Returns whether it came by OTLP, which alone has a scope.
+/// Returns whether a span was sent as OTLP, which alone has a scope.
 fn is_otlp(span: &Value) -> bool {
     span.to_string().contains("otel.scope.name")
 }
@@ -109,7 +109,7 @@ fn thrift_and_otlp_have_the_same_spans_and_one_variable_selects_one_of_them() {
     );
 }
 
-/// Returns what the service sends with a request.
+/// Returns the headers of a request by the service.
 fn headers(tracer: &Tracer, span: &Span) -> Vec<(String, String)> {
     let mut headers = HttpHeaders(Vec::new());
     tracer.inject(&span.context(), &mut headers);
@@ -118,14 +118,14 @@ fn headers(tracer: &Tracer, span: &Span) -> Vec<(String, String)> {
     headers.0
 }
 
-/// Goes on, as the service, in a span below the one that these headers name.
+/// Makes a span of the service below the context in these headers.
 fn go_on(tracer: &Tracer, operation: &'static str, headers: Vec<(String, String)>) {
     let parent = tracer.extract(&HttpHeaders(headers)).unwrap();
     tracer.span(operation).child_of(parent).tag("span.kind", "server").start().finish();
 }
 
-/// A service with the OpenTelemetry SDK, which knows W3C's headers alone: it works in a span below the
-/// one in `headers`, and gives those that it sends itself.
+/// Makes a span by the OpenTelemetry SDK below the context in `headers`, of which the SDK reads only W3C's,
+/// and returns the headers of its next request.
 fn through_open_telemetry(
     provider: &SdkTracerProvider,
     headers: Vec<(String, String)>,
@@ -142,7 +142,7 @@ fn through_open_telemetry(
     sent.into_iter().collect()
 }
 
-/// The spans of a trace, those of the service by one door alone, each with the operation above it.
+/// Describes the spans of a trace, those of the service by one protocol only, with their parents.
 fn places(spans: &[Value], by_otlp: bool) -> Vec<String> {
     let of_door =
         spans.iter().filter(|span| span["service"] != "switch" || is_otlp(span) == by_otlp);
@@ -160,8 +160,8 @@ fn places(spans: &[Value], by_otlp: bool) -> Vec<String> {
     places
 }
 
-/// Before and after the flip, a trace goes on through a Go client that speaks `uber-trace-id` alone, and
-/// through an OpenTelemetry SDK that speaks W3C alone, and comes back from both.
+/// Before and after the change, a trace continues through a Go client that uses only `uber-trace-id`, and an
+/// OpenTelemetry SDK that uses only W3C's headers, and back from both.
 #[test]
 fn one_variable_switches_a_service_between_old_and_new_ones() {
     let found = || -> StepResult<_> {

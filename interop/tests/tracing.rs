@@ -15,7 +15,7 @@ use serde_json::json;
 use tracing::{Dispatch, error, info, info_span, instrument};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// A service with its own subscriber, as it has in its own process.
+/// A service with a subscriber of its own, as in a separate process.
 struct Service {
     tracer: Tracer,
     closer: Closer,
@@ -35,7 +35,7 @@ impl Service {
     }
 }
 
-/// The first service: makes headers for the next one.
+/// The first service, which makes headers for the second one.
 #[instrument(skip(service), fields(otel.kind = "server", otel.name = "GET /orders"))]
 fn front(service: &Service, user: u64) -> HashMap<String, String> {
     info!(user, "accepted");
@@ -50,7 +50,7 @@ fn call(service: &Service) -> HashMap<String, String> {
     headers
 }
 
-/// The next one: learns of its caller in the body of the function.
+/// The second service, which reads the caller's context within the function.
 #[instrument(skip_all, fields(otel.kind = "server"))]
 fn back(service: &Service, headers: &HashMap<String, String>) {
     info!("before the caller is known");
@@ -75,7 +75,7 @@ fn two_instrumented_services_make_one_trace() {
             let report = service.closer.close(TIMEOUT);
             let stats = report.stats;
             assert!(report.complete && stats.open == 0 && stats.dropped.total() == 0, "{report}");
-            // The second one has begun anew when it got its parent.
+            // The second one has started its span anew below its parent.
             assert_eq!(stats.started, spans, "{report}");
             assert_eq!(stats.sent, 2, "{report}");
         }

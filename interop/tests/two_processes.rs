@@ -1,4 +1,4 @@
-//! A trace that goes through several processes is one trace in Jaeger.
+//! A trace across several processes is one trace in Jaeger.
 
 #![expect(
     clippy::disallowed_methods,
@@ -20,7 +20,7 @@ use serde_json::json;
 fn three_processes_make_one_trace() {
     let found = opt_in::set_up("two processes", || {
         let backend = Backend::jaeger_v1()?;
-        // Neither would sample its own trace: that of the caller must decide.
+        // They sample no trace that they begin: the caller's decision must hold.
         let peer = |service| {
             let program = Path::new(env!("CARGO_BIN_EXE_peer"));
             Peer::start(program, backend.address("compact"), service, false)

@@ -1,4 +1,4 @@
-//! What the demos' descriptions tell a user to type, in a network where all usual ports are free.
+//! The commands in the documents of the demos, in a network namespace where all default ports are free.
 
 #![expect(clippy::disallowed_methods, reason = "tests read clocks")]
 
@@ -18,7 +18,7 @@ fn the_demos_find_each_other_at_their_usual_ports() {
     let Some((_, Ok(program))) = found else { return };
     let alone = |program: &Path, args: &[&str]| {
         let mut unshare = Command::new("unshare");
-        // With its own processes, all of which end with the first.
+        // With a pid namespace, whose processes all end with the first one.
         unshare.args(["--map-root-user", "--net", "--pid", "--fork", "--kill-child"]);
         unshare.args(["sh", "-c", "ip link set lo up && exec \"$@\""]);
         unshare.arg("sh").arg(program).args(args);
@@ -39,7 +39,7 @@ fn the_demos_find_each_other_at_their_usual_ports() {
 #[ignore = "uses the default ports, so it is run in a network namespace of its own"]
 fn services_that_are_given_no_settings_make_one_trace() {
     let Programs { hotrod, nethttp, .. } = Programs::build().unwrap();
-    // The frontend has the agent that the others send to.
+    // The agent to which the others send is in the frontend.
     let services = ["frontend", "customer", "driver", "route"].map(|service| {
         let mut running = Running::start(&hotrod, &[service]).unwrap();
         running.wait_for_line("Ctrl-C stops it.").unwrap();

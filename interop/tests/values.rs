@@ -1,5 +1,5 @@
-//! One bad value costs no other span: spans are given whatever servers have had trouble with, on
-//! every way to them, and all of them are found afterwards.
+//! One bad value costs no other span: spans with values that were a problem for servers are sent by every
+//! route, and all of them are found afterwards.
 
 #![expect(
     clippy::disallowed_methods,
@@ -49,10 +49,10 @@ fn zipkin_stores_whatever_it_gets() {
     everything_is_found(Kind::Zipkin, &[Route::ZipkinV1, Route::ZipkinV2]);
 }
 
-/// How many spans of edge cases are sent on each way, beside large ones.
+/// The number of spans with edge cases that are sent by each route, beside large ones.
 const SPANS: usize = 400;
 
-/// How many go between two spans that have nothing bad.
+/// The number of them between two regular spans.
 const BETWEEN: usize = 4;
 
 fn everything_is_found(kind: Kind, routes: &[Route]) {
@@ -84,7 +84,7 @@ fn by_route(backend: &Backend, route: Route) {
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from((dice >> 33) % below as u64).unwrap()
     };
-    // One with a clock and its own ids, too.
+    // One with explicit times and ids, too.
     let clock = edge_cases::EdgeCaseClock::new(&mut draw);
     let odd_parts = |builder: TracerBuilder| {
         let ids = edge_cases::EdgeCaseIds::default();
@@ -138,7 +138,7 @@ fn flush(tracer: &Tracer) {
     assert!(report.complete, "{report}");
 }
 
-/// Where spans are looked for.
+/// The server in which spans are searched for.
 enum Store {
     Jaeger { query: Query, route: Route },
     Zipkin { zipkin: Zipkin, route: Route },
@@ -157,7 +157,7 @@ impl Store {
         *route
     }
 
-    /// Waits until a span is stored, with no warning on it.
+    /// Waits until a span is stored without a warning.
     fn wait_for(&self, context: &SpanContext) {
         let trace_id = self.stored_as(context.trace_id()).to_string();
         let id = context.span_id().to_string();
@@ -177,7 +177,7 @@ impl Store {
         }
     }
 
-    /// In Zipkin's Thrift, a trace of which the lower half is zero goes by the upper half alone.
+    /// Returns the stored trace id: in Zipkin's Thrift the upper half alone, if the lower half is zero.
     fn stored_as(&self, trace_id: TraceId) -> TraceId {
         match (self.route(), trace_id.low()) {
             (Route::ZipkinV1 | Route::ZipkinCompact, 0) => TraceId::new(0, trace_id.high()),
@@ -185,7 +185,7 @@ impl Store {
         }
     }
 
-    /// The traces that a search finds, none of which has a warning.
+    /// Searches the traces of a service, and asserts that none has a warning.
     fn search(&self, service: &str, ever: bool) -> Vec<String> {
         let found = match self {
             Self::Jaeger { query, route } => query.search(service, ever).map(|traces| {

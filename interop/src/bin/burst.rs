@@ -1,4 +1,4 @@
-//! Sends bursts to a server that runs already, and prints what it holds of them.
+//! Sends bursts of spans to a running server, and prints how many of them it has stored.
 //!
 //! ```text
 //! cargo run --release -p interop --bin burst -- AGENT QUERY [SPANS…]
@@ -6,11 +6,11 @@
 //! cargo run --release -p interop --bin burst -- AGENT METRICS saturate [SECONDS [THREADS]]
 //! ```
 //!
-//! `AGENT`, `QUERY` and `METRICS` are `host:port`. `PACING=off` sends without pacing, `PACING=rate` as
-//! if the agent's receive queue could not be seen, `PACING=N` so at N bytes a second. `RUNS` is how
-//! often each is done, once by default. The server's memory is the bound: Jaeger v1 takes about 5 KB
-//! for a span. `saturate` prints rows of a table, one for each kind of pacing; the server may be
-//! started with a small bound of its traces, as they are counted and not read back.
+//! `AGENT`, `QUERY` and `METRICS` are `host:port`. `PACING=off` disables pacing; `PACING=rate` does not
+//! watch the agent's receive queue; `PACING=N` does not either, and sends N bytes a second. `RUNS` is the
+//! number of runs, 1 by default. Jaeger v1 needs about 5 KB of memory for a span. `saturate` prints rows of
+//! a table, one for each kind of pacing. For it, the server may be started with a small limit of traces, as
+//! they are counted and not read back.
 
 #![expect(clippy::disallowed_methods, reason = "a tool is told what to do by its environment")]
 

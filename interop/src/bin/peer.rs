@@ -1,6 +1,6 @@
-//! A process that takes part in our traces: `GET /continue` works in a span below the caller's.
+//! A process that continues traces: `GET /continue` starts a span below the caller's.
 //!
-//! It is used as `interop/go/main.go` is; see there for what it takes and answers.
+//! Its interface is that of `interop/go/main.go`, and documented there.
 
 #![expect(
     clippy::disallowed_methods,
@@ -49,7 +49,7 @@ fn main() {
     assert!(report.complete, "{report}");
 }
 
-/// Answers one request and closes the connection.
+/// Responds to one request, and closes the connection.
 fn serve(tracer: &Tracer, mut stream: &TcpStream) {
     stream.set_read_timeout(Some(TIMEOUT)).expect("a limit");
     stream.set_write_timeout(Some(TIMEOUT)).expect("a limit");
@@ -69,14 +69,14 @@ fn serve(tracer: &Tracer, mut stream: &TcpStream) {
         Err(why) => ("400 Bad Request", why),
     };
     let length = body.len();
-    // The caller sees a broken answer, and it is its test that fails.
+    // The caller gets an incomplete response, so that its test fails.
     let _ = write!(
         stream,
         "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     );
 }
 
-/// Works in a span below the one in `headers`, and calls the `next` of the query if there is one.
+/// Starts a span below the context in `headers`, and calls `next` of the query if there is one.
 fn resume(tracer: &Tracer, target: &str, headers: Headers) -> Result<Value, String> {
     let parent = match tracer.extract(&HttpHeaders(headers)) {
         Ok(context) => Some(context),
@@ -96,7 +96,7 @@ fn resume(tracer: &Tracer, target: &str, headers: Headers) -> Result<Value, Stri
     Ok(response)
 }
 
-/// Gets `url` from a client span below `parent`; gives the response and the headers injected.
+/// Requests `url` in a client span below `parent`, and returns the response and the injected headers.
 fn call(tracer: &Tracer, parent: &Span, url: &str) -> Result<(Value, Value), String> {
     let span = tracer.span("rust-client").child_of(parent).tag("span.kind", "client").start();
     let mut headers = HttpHeaders(Headers::new());
@@ -124,7 +124,7 @@ fn describe(context: &SpanContext, debug_id: Option<String>) -> Value {
     })
 }
 
-/// Undoes the percent-encoding of a part of a query.
+/// Percent-decodes a part of a query.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();

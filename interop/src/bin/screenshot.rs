@@ -1,6 +1,6 @@
-//! Takes the pictures of `docs/`: `cargo run -p interop --bin screenshot`, or with another folder.
+//! Takes the screenshots in `docs/`: `cargo run -p interop --bin screenshot`, or with another folder.
 //!
-//! It needs what the tests need: Zipkin by the script that `BACKENDS` names, and Chromium.
+//! Needs Zipkin, which the script of the variable `BACKENDS` starts, and Chromium.
 
 use std::env;
 use std::fs;
@@ -38,7 +38,7 @@ fn keep(folder: &Path, name: &str, picture: &[u8]) -> Result<(), String> {
     fs::write(&path, picture).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The trace of the article's demo in Zipkin, with the events of the hop that connects.
+/// Takes a screenshot of the `nethttp` demo's trace in Zipkin, with the events of a new connection.
 fn in_zipkin(programs: &Programs) -> Result<Vec<u8>, String> {
     let backend = Backend::start(Kind::Zipkin)?;
     let url = format!("http://{}/api/v1/spans", backend.address("zipkin"));
@@ -63,7 +63,7 @@ fn in_zipkin(programs: &Programs) -> Result<Vec<u8>, String> {
     browser.picture()
 }
 
-/// The trace of a ride on the page of the agent in the process.
+/// Takes a screenshot of a ride's trace on the web page of the embedded agent.
 fn rides(programs: &Programs) -> Result<Vec<u8>, String> {
     let mut hotrod =
         Running::start(&programs.hotrod, &["all", "-f", "0", "-c", "0", "-d", "0", "-r", "0"])?;
