@@ -300,7 +300,7 @@ impl Batcher {
     }
 
     fn send(&mut self, accounting: Accounting<'_>, message: &[u8]) -> Attempt {
-        let sent = panics::catch(|| self.transport.send(message));
+        let sent = panics::catch(|| (*self.transport).send(message));
         let sent =
             sent.unwrap_or_else(|message| Err(TransportError::panicked("transport", &message)));
         if let Err(TransportError::TooLarge { .. }) = sent {
