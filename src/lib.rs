@@ -94,6 +94,7 @@ pub use self::config::{
     BaggageRestrictionsConfig, Configuration, ReporterConfig, SamplerConfig, ThrottlerConfig,
 };
 pub use self::diag::{Logger, NullLogger, StderrLogger};
+pub use self::encoding::{FieldText, TagKey};
 pub use self::error::{ConfigError, ExtractError, TransportError};
 pub use self::http_client::ProxyConfig;
 pub use self::id::{IdGenerator, ParseIdError, SpanId, TraceId};
@@ -109,10 +110,10 @@ pub use self::saved::SavedBatchesError;
 #[doc(hidden)]
 pub use self::span::ReferenceSink;
 pub use self::span::{
-    AsSpanContext, CompactSpan, FinishOptions, InSpan, IntoTagValue, LogFields, LogRecord,
-    ObservedSpan, Observer, ObserverInterest, OpenSpan, OpenSpans, OwnedSpan, OwnedTagValue,
-    Parent, PreparedSpan, Scope, Span, SpanBuilder, SpanContext, SpanFinish, SpanObserver,
-    SpanOptions, StartSpanOptions, TagValue, TraceFutureExt, wrap,
+    AsSpanContext, CompactSpan, EncodedFields, FinishOptions, InSpan, IntoTagValue, LogFields,
+    LogRecord, ObservedSpan, Observer, ObserverInterest, OpenSpan, OpenSpans,
+    OwnedSpan, OwnedTagValue, Parent, PreparedSpan, Scope, Span, SpanBuilder, SpanContext,
+    SpanFinish, SpanObserver, SpanOptions, StartSpanOptions, TagValue, TraceFutureExt, wrap,
 };
 pub use self::stats::{DestinationStats, Dropped, FlushReport, QueueStats, Stats};
 pub use self::tail::TailSamplingConfig;

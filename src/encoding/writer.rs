@@ -128,7 +128,7 @@ impl SliceWriter<'_> {
 ///
 /// A large window has a size that is a power of two, and takes writes to half of it. A small one has the
 /// size of what is written, with offsets that the compiler knows for the most part.
-pub(super) struct FixedWindow<'a, const SIZE: usize> {
+pub(crate) struct FixedWindow<'a, const SIZE: usize> {
     bytes: &'a mut [u8; SIZE],
     pub(super) at: usize,
 }

@@ -10,6 +10,7 @@ mod change;
 mod compact;
 mod context;
 pub(crate) mod counters;
+mod encoded_fields;
 mod handle;
 mod inspect;
 mod lifecycle;
@@ -30,6 +31,7 @@ pub use self::builder::{Parent, SpanBuilder};
 pub use self::compact::CompactSpan;
 pub use self::context::{AsSpanContext, LogFields, SpanContext};
 pub(crate) use self::counters::thread_index;
+pub use self::encoded_fields::EncodedFields;
 pub(crate) use self::lifecycle::start_plain;
 pub(crate) use self::observer::{Hooks, OpenList};
 pub use self::observer::{

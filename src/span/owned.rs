@@ -12,6 +12,7 @@ use super::context::{AsSpanContext, SpanContext};
 use super::record::ReferenceSink;
 use super::repr::Span;
 use super::tag::{FinishOptions, IntoTagValue, OwnedTagValue, TagValue};
+use crate::encoding::TagKey;
 
 /// A live span with one owner.
 ///
@@ -98,6 +99,21 @@ impl OwnedSpan {
                 let record = self.span.unshared_record();
                 if !record.is_some_and(|record| record.try_tag(key, value)) {
                     self.set_other_tag(key, value);
+                }
+            },
+        );
+        self
+    }
+
+    /// Sets a tag whose key is encoded beforehand.
+    #[inline(always)]
+    pub fn set_keyed_tag(&mut self, key: &TagKey, value: impl IntoTagValue) -> &mut Self {
+        value.set_with(
+            #[inline(always)]
+            |value| {
+                let record = self.span.unshared_record();
+                if !record.is_some_and(|record| record.try_tag(key, value)) {
+                    self.set_other_tag(key.as_str(), value);
                 }
             },
         );
@@ -249,6 +265,25 @@ impl OwnedSpan {
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.span.is_recording()
+    }
+
+    /// Returns whether tags are of any use now, other than `sampling.priority`: the span is recorded, or
+    /// observers are notified of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+    /// let mut span = tracer.start_owned_span("query");
+    /// if span.wants_tags() {
+    ///     span.set_tag("plan", format!("{:?}", ["scan", "sort"]));
+    /// }
+    /// # Ok::<(), jaeger_client::ConfigError>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn wants_tags(&self) -> bool {
+        self.span.existing_record().is_some_and(|record| record.state.wants_tags())
     }
 
     /// Finishes the span now. To drop it does the same, unless it is [shared](Self::share).

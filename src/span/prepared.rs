@@ -15,7 +15,7 @@ use super::record::{self, OwnedRecord, ParentKind, ReferenceSink};
 use super::repr::Span;
 use super::tag::{IntoTagValue, TagValue};
 use crate::diag::Brief;
-use crate::encoding::{ReferenceKind, SpanDraft};
+use crate::encoding::{ReferenceKind, SpanDraft, TagKey};
 
 /// A span that is not started, with its name, start time and tags. It is owned, and may be started on
 /// another thread.
@@ -103,6 +103,24 @@ impl PreparedSpan {
         value.set_with(
             #[inline(always)]
             |value| self.tag(key, value),
+        );
+        self
+    }
+
+    /// Sets a tag whose key is encoded beforehand.
+    #[inline(always)]
+    pub fn set_keyed_tag(&mut self, key: &TagKey, value: impl IntoTagValue) -> &mut Self {
+        value.set_with(
+            #[inline(always)]
+            |value| {
+                let Self { stripe, record, has_extras, .. } = self;
+                if let Some(record) = &mut record.0
+                    && !unstarted_tags::try_tag(record, stripe, key, value)
+                {
+                    *has_extras |=
+                        unstarted_tags::set_tag_cold(record, stripe, key.as_str(), value);
+                }
+            },
         );
         self
     }

@@ -6,17 +6,23 @@
 //! same bytes.
 
 mod ids;
+mod key;
 mod lists;
 mod tag_buffer;
+mod text;
 
 use std::borrow::Cow;
 use std::mem;
 
 use self::ids::IdFields;
 pub(crate) use self::ids::Ids;
+pub(crate) use self::key::Key;
+pub use self::key::TagKey;
 use self::lists::SpanLists;
-pub(crate) use self::tag_buffer::{ShortTags, TagBuffer, truncate};
+pub(crate) use self::tag_buffer::{ShortTags, TagBuffer};
 pub use self::tag_buffer::{put_log, put_reference, put_tag};
+pub use self::text::FieldText;
+pub(crate) use self::text::truncate;
 use super::MAX_FIXED_BYTES;
 use super::compact::list_header_len;
 use super::list::List;

@@ -4,6 +4,7 @@
 //! already those that will be sent.
 
 use super::Timestamp;
+use super::key::{Key, SHORT_KEY};
 use crate::encoding::list::List;
 use crate::encoding::parse::tags_found;
 use crate::encoding::read::Reader;
@@ -217,6 +218,14 @@ impl TagBuffer {
         self.write(tags.len + MAX_SHORT_TAG, |to| to.bytes(tags.bytes()));
     }
 
+    /// Replaces a byte in use.
+    #[inline]
+    pub(super) fn replace(&mut self, at: usize, byte: u8) {
+        if let Some(slot) = self.room.get_mut(at) {
+            *slot = byte;
+        }
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, byte: u8) {
         self.write(1, |to| to.byte(byte));
@@ -243,7 +252,7 @@ impl TagBuffer {
 
     #[inline]
     pub(crate) fn tag_bytes(&mut self, key: &[u8], bytes: &[u8]) {
-        if !self.try_tag_of::<8, 0x58>(key, bytes) {
+        if !self.try_tag_of::<_, 8, 0x58>(key, bytes) {
             self.long_tag(key, ValueView::Binary(bytes));
         }
     }
@@ -257,7 +266,7 @@ impl TagBuffer {
 
     #[inline]
     pub(crate) fn tag_double(&mut self, key: &[u8], double: f64) {
-        if !self.try_tag_of_array::<12, { SHORT_KEY + 12 }>(key, double_value(double)) {
+        if !self.try_tag_of_array::<_, 12, { SHORT_KEY + 12 }>(key, double_value(double)) {
             self.long_tag(key, ValueView::Double(double));
         }
     }
@@ -273,18 +282,18 @@ impl TagBuffer {
     // that the usual case needs no call.
 
     #[inline(always)]
-    pub(crate) fn try_tag_text(&mut self, key: &[u8], text: &[u8]) -> bool {
-        self.try_tag_of::<0, 0x18>(key, text)
+    pub(crate) fn try_tag_text(&mut self, key: impl Key, text: &[u8]) -> bool {
+        self.try_tag_of::<_, 0, 0x18>(key, text)
     }
 
     #[inline(always)]
-    pub(crate) fn try_tag_bool(&mut self, key: &[u8], value: bool) -> bool {
-        self.try_tag_of_array::<4, { SHORT_KEY + 4 }>(key, bool_value(value))
+    pub(crate) fn try_tag_bool(&mut self, key: impl Key, value: bool) -> bool {
+        self.try_tag_of_array::<_, 4, { SHORT_KEY + 4 }>(key, bool_value(value))
     }
 
     #[inline(always)]
-    pub(crate) fn try_tag_long(&mut self, key: &[u8], long: i64) -> bool {
-        let Some(mut to) = self.short_key::<{ SHORT_KEY + 14 }>(key) else { return false };
+    pub(crate) fn try_tag_long(&mut self, key: impl Key, long: i64) -> bool {
+        let Some(mut to) = self.short_key::<_, { SHORT_KEY + 14 }>(key) else { return false };
         to.array([0x15, 6, 0x46]);
         to.number(zigzag(long));
         to.byte(STOP);
@@ -294,11 +303,15 @@ impl TagBuffer {
     }
 
     #[inline(always)]
-    fn try_tag_of<const KIND: u8, const FIELD: u8>(&mut self, key: &[u8], value: &[u8]) -> bool {
+    fn try_tag_of<K: Key, const KIND: u8, const FIELD: u8>(
+        &mut self,
+        key: K,
+        value: &[u8],
+    ) -> bool {
         if value.len() > SHORT {
             return false;
         }
-        let Some(mut to) = self.short_key::<MAX_SHORT_TAG>(key) else { return false };
+        let Some(mut to) = self.short_key::<K, MAX_SHORT_TAG>(key) else { return false };
         #[expect(clippy::cast_possible_truncation, reason = "it is short")]
         to.array([0x15, KIND, FIELD, value.len() as u8]);
         to.short(value);
@@ -309,12 +322,12 @@ impl TagBuffer {
     }
 
     #[inline(always)]
-    fn try_tag_of_array<const N: usize, const SIZE: usize>(
+    fn try_tag_of_array<K: Key, const N: usize, const SIZE: usize>(
         &mut self,
-        key: &[u8],
+        key: K,
         rest: [u8; N],
     ) -> bool {
-        let Some(mut to) = self.short_key::<SIZE>(key) else { return false };
+        let Some(mut to) = self.short_key::<K, SIZE>(key) else { return false };
         to.array(rest);
         let bytes = to.at;
         self.advance(bytes);
@@ -323,14 +336,12 @@ impl TagBuffer {
 
     /// Returns a window for a tag with a short key, with the key written.
     #[inline(always)]
-    fn short_key<const SIZE: usize>(&mut self, key: &[u8]) -> Option<FixedWindow<'_, SIZE>> {
-        if key.len() > SHORT {
+    fn short_key<K: Key, const SIZE: usize>(&mut self, key: K) -> Option<FixedWindow<'_, SIZE>> {
+        if !key.is_short() {
             return None;
         }
         let mut window = self.window::<SIZE>()?;
-        #[expect(clippy::cast_possible_truncation, reason = "it is short")]
-        window.array([0x18, key.len() as u8]);
-        window.short(key);
+        key.write_short(&mut window);
         Some(window)
     }
 
@@ -456,9 +467,6 @@ impl ShortTags {
     }
 }
 
-/// The maximum size of a short key with its header.
-const SHORT_KEY: usize = 2 + SHORT;
-
 /// The maximum size of a tag with a short key and a short value.
 const MAX_SHORT_TAG: usize = SHORT_KEY + 4 + SHORT + 1;
 
@@ -486,14 +494,4 @@ const fn bool_value(value: bool) -> [u8; 4] {
 #[cold]
 fn nothing() -> &'static [u8] {
     &[]
-}
-
-/// Returns the longest prefix of `text` of at most `max_bytes` that ends between characters.
-#[inline]
-pub(crate) fn truncate(text: &str, max_bytes: usize) -> &str {
-    if text.len() <= max_bytes {
-        return text;
-    }
-    let end = (0..=max_bytes).rev().find(|end| text.is_char_boundary(*end));
-    end.and_then(|end| text.get(..end)).unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! Tags of spans that are not started.
 
+use crate::encoding::Key;
 use crate::span::observer;
 use crate::span::record::SpanRecord;
 use crate::span::shared::SpanShared;
@@ -14,15 +15,26 @@ pub(in crate::span) fn set_tag(
     has_extras: &mut bool,
     (key, value): (&str, TagValue<'_>),
 ) {
-    if !record.data.get_mut().try_tag(key, value, shared.start.max_tag_value_bytes) {
+    if !try_tag(record, shared, key, value) {
         *has_extras |= set_tag_cold(record, shared, key, value);
     }
+}
+
+/// Sets a usual tag. Returns false for any other.
+#[inline(always)]
+pub(in crate::span) fn try_tag(
+    record: &mut SpanRecord,
+    shared: &SpanShared,
+    key: impl Key,
+    value: TagValue<'_>,
+) -> bool {
+    record.data.get_mut().try_tag(key, value, shared.start.max_tag_value_bytes)
 }
 
 /// Sets an unusual tag. Returns whether it is an extra.
 #[cold]
 #[inline(never)]
-pub(super) fn set_tag_cold(
+pub(in crate::span) fn set_tag_cold(
     record: &mut SpanRecord,
     shared: &SpanShared,
     key: &str,

@@ -14,9 +14,10 @@ use parking_lot::MutexGuard;
 use super::priority::set_priority;
 use super::{deferred, tail};
 use crate::clock::Clock;
-use crate::span::record::{SpanData, SpanRecord, may_be_priority};
+use crate::encoding::Key;
+use crate::span::record::{FieldList, SpanData, SpanRecord, may_be_priority};
 use crate::span::shared::SpanShared;
-use crate::span::{IntoTagValue, Span, TagValue, observer};
+use crate::span::{EncodedFields, IntoTagValue, Span, TagValue, observer};
 use crate::tags::SAMPLING_PRIORITY;
 
 impl Span {
@@ -75,6 +76,13 @@ impl Span {
         self
     }
 
+    /// Logs fields that were encoded before, at the present time.
+    #[inline]
+    pub fn log_encoded(&self, fields: &EncodedFields) -> &Self {
+        self.log_now(fields);
+        self
+    }
+
     /// Logs fields at a past time. A time that servers do not store is clamped, as [at the
     /// start](crate::SpanBuilder::start_time).
     pub fn log_at(&self, time: SystemTime, fields: &[(&str, TagValue<'_>)]) -> &Self {
@@ -83,7 +91,7 @@ impl Span {
 
     /// Logs the field `event`.
     pub fn log_event(&self, event: impl AsRef<str>) -> &Self {
-        self.log_now(&[("event", TagValue::Str(event.as_ref()))]);
+        self.log_now(&[("event", TagValue::Str(event.as_ref()))][..]);
         self
     }
 
@@ -178,7 +186,7 @@ impl Span {
         let max_bytes = stripe.options.max_tag_value_length;
         let mut rest = tags;
         while let Some(((key, value), others)) = rest.split_first() {
-            if data.finished || !data.try_tag(key, *value, max_bytes) {
+            if data.finished || !data.try_tag(*key, *value, max_bytes) {
                 return self.set_tag_slice_cold(rest, Some(data));
             }
             rest = others;
@@ -314,7 +322,7 @@ impl Span {
     }
 
     #[inline]
-    fn log_now(&self, fields: &[(&str, TagValue<'_>)]) {
+    fn log_now(&self, fields: impl FieldList) {
         let Some(record) = self.fast_path_record() else { return self.log_off_fast_path(fields) };
         let Some(stripe) = &record.stripe else { return };
         let now = stripe.clock.monotonic_nanos();
@@ -327,7 +335,7 @@ impl Span {
 
     #[cold]
     #[inline(never)]
-    fn log_cold(&self, fields: &[(&str, TagValue<'_>)], locked: Option<MutexGuard<'_, SpanData>>) {
+    fn log_cold(&self, fields: impl FieldList, locked: Option<MutexGuard<'_, SpanData>>) {
         drop(locked);
         self.log_with(None, fields);
     }
@@ -335,15 +343,11 @@ impl Span {
     /// Logs fields of a span that is not on the fast path.
     #[cold]
     #[inline(never)]
-    fn log_off_fast_path(&self, fields: &[(&str, TagValue<'_>)]) {
+    fn log_off_fast_path(&self, fields: impl FieldList) {
         self.log_with(None, fields);
     }
 
-    pub(in crate::span) fn log_with(
-        &self,
-        at: Option<i64>,
-        fields: &[(&str, TagValue<'_>)],
-    ) -> &Self {
+    pub(in crate::span) fn log_with(&self, at: Option<i64>, fields: impl FieldList) -> &Self {
         // Read without the lock, as a clock may be a user callback.
         let stripe = self.recording_record().and_then(|record| record.stripe.as_ref());
         let now =
@@ -374,7 +378,7 @@ impl SpanRecord {
     /// Sets a tag of a record that no other handle shares, if the span is sampled and not on the slow
     /// path, and the tag is usual. Otherwise returns false.
     #[inline(always)]
-    pub(in crate::span) fn try_tag(&mut self, key: &str, value: TagValue<'_>) -> bool {
+    pub(in crate::span) fn try_tag(&mut self, key: impl Key, value: TagValue<'_>) -> bool {
         let Self { stripe, state, data, .. } = self;
         if let TagValue::Str(text) = value
             && stripe.as_ref().is_none_or(|stripe| text.len() > stripe.options.max_tag_value_length)

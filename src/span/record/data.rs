@@ -6,7 +6,7 @@ use super::extras::{SpanExtras, StartExtras};
 use super::times::{End, Start, StoredStart};
 use super::trace_state::{Sampled, TraceState};
 use crate::clock::Clock;
-use crate::encoding::{SpanDraft, TagBuffer, Timestamp};
+use crate::encoding::{Key, SpanDraft, TagBuffer, Timestamp};
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
 use crate::span::counters::SampledCounters;
@@ -271,7 +271,7 @@ impl SpanData {
     #[inline(always)]
     pub(in crate::span) fn try_tag(
         &mut self,
-        key: &str,
+        key: impl Key,
         value: TagValue<'_>,
         max_bytes: usize,
     ) -> bool {
@@ -287,19 +287,16 @@ impl SpanData {
     /// Appends a log, if the span is not finished, the log's fields are short and few, and there is room
     /// for them. Otherwise returns false.
     #[inline(always)]
-    pub(in crate::span) fn try_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) -> bool {
+    pub(in crate::span) fn try_log(&mut self, at: i64, fields: impl FieldList) -> bool {
         if self.finished {
             return false;
         }
         let lists = self.draft.lists_mut();
         let logs = &mut lists.logs;
         let before = logs.len();
-        let mut written = logs.try_log_head(Timestamp::of_nanos(at), fields.len());
-        // By hand, as `all` is a call where logs are written in more than one place.
-        for (key, value) in fields {
-            written = written && try_write(logs, key, *value);
-        }
-        let written = written && logs.try_stop();
+        let written = logs.try_log_head(Timestamp::of_nanos(at), fields.count())
+            && fields.try_append_to(logs)
+            && logs.try_stop();
         if !written {
             logs.truncate(before);
             return false;
@@ -311,12 +308,7 @@ impl SpanData {
 
     /// Appends a log. Fields are never truncated, as in Go; a span that becomes too large is
     /// trimmed as a whole.
-    pub(in crate::span) fn log(
-        &mut self,
-        shared: &SpanShared,
-        at: i64,
-        fields: &[(&str, TagValue<'_>)],
-    ) {
+    pub(in crate::span) fn log(&mut self, shared: &SpanShared, at: i64, fields: impl FieldList) {
         let before = self.draft.logs().bytes.len();
         self.append_log(at, fields);
         if shared.options.max_logs_per_span > 0 {
@@ -329,13 +321,11 @@ impl SpanData {
     }
 
     /// Appends a log without a limit to their number.
-    pub(in crate::span) fn append_log(&mut self, at: i64, fields: &[(&str, TagValue<'_>)]) {
+    pub(in crate::span) fn append_log(&mut self, at: i64, fields: impl FieldList) {
         let lists = self.draft.lists_mut();
         let logs = &mut lists.logs;
-        logs.log_head(Timestamp::of_nanos(at).micros(), fields.len());
-        for (key, value) in fields {
-            logs.tag(key.as_bytes(), value.view(usize::MAX));
-        }
+        logs.log_head(Timestamp::of_nanos(at).micros(), fields.count());
+        fields.append_to(logs);
         logs.push(0);
         lists.log_count += 1;
         self.draft.has_rare_fields = true;
@@ -345,19 +335,52 @@ impl SpanData {
 /// Returns whether the key may be `sampling.priority`, which takes effect. Only lengths are compared:
 /// the few other keys of that length are recognized off the fast path.
 #[inline(always)]
-pub(in crate::span) const fn may_be_priority(key: &str) -> bool {
-    key.len() == SAMPLING_PRIORITY.len()
+pub(in crate::span) fn may_be_priority(key: impl Key) -> bool {
+    key.text_len() == SAMPLING_PRIORITY.len()
 }
 
 /// Appends a tag or a field of a usual type if it is short and there is room for it. Otherwise returns
 /// false.
 #[inline(always)]
-fn try_write(to: &mut TagBuffer, key: &str, value: TagValue<'_>) -> bool {
-    let key = key.as_bytes();
+pub(in crate::span) fn try_write(to: &mut TagBuffer, key: impl Key, value: TagValue<'_>) -> bool {
     match value {
         TagValue::Str(text) => to.try_tag_text(key, text.as_bytes()),
         TagValue::I64(number) => to.try_tag_long(key, number),
         TagValue::Bool(value) => to.try_tag_bool(key, value),
         _ => false,
+    }
+}
+
+/// The fields of a log as they are given: to be encoded, or encoded before.
+pub(in crate::span) trait FieldList: Copy {
+    fn count(self) -> usize;
+
+    /// Appends the fields, if they are short and there is room for them.
+    fn try_append_to(self, logs: &mut TagBuffer) -> bool;
+
+    /// Appends the fields.
+    fn append_to(self, logs: &mut TagBuffer);
+}
+
+impl FieldList for &[(&str, TagValue<'_>)] {
+    #[inline(always)]
+    fn count(self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn try_append_to(self, logs: &mut TagBuffer) -> bool {
+        let mut written = true;
+        // By hand, as `all` is a call where logs are written in more than one place.
+        for (key, value) in self {
+            written = written && try_write(logs, *key, *value);
+        }
+        written
+    }
+
+    fn append_to(self, logs: &mut TagBuffer) {
+        for (key, value) in self {
+            logs.tag(key.as_bytes(), value.view(usize::MAX));
+        }
     }
 }

@@ -3,6 +3,7 @@ mod change;
 mod debug;
 mod deferred;
 mod disabled;
+mod encoded;
 #[cfg(feature = "fast-clock")]
 mod fast_clock;
 mod finish_observers;
