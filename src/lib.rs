@@ -111,7 +111,7 @@ pub use self::saved::SavedBatchesError;
 pub use self::span::ReferenceSink;
 pub use self::span::{
     AsSpanContext, CompactSpan, EncodedFields, FinishOptions, InSpan, IntoTagValue, LogFields,
-    LogRecord, ObservedSpan, Observer, ObserverInterest, OpenSpan, OpenSpans,
+    LogRecord, NumberedScopes, ObservedSpan, Observer, ObserverInterest, OpenSpan, OpenSpans,
     OwnedSpan, OwnedTagValue, Parent, PreparedSpan, Scope, Span, SpanBuilder, SpanContext,
     SpanFinish, SpanObserver, SpanOptions, StartSpanOptions, TagValue, TraceFutureExt, wrap,
 };

@@ -56,6 +56,11 @@ impl CompactSpan {
         Scope::enter(self.handle.clone())
     }
 
+    #[inline(always)]
+    pub(super) fn handle(&self) -> &RecordHandle {
+        &self.handle
+    }
+
     /// Finishes the span now, though there may be other handles on it.
     #[inline]
     pub fn finish(self) {

@@ -25,7 +25,7 @@ mod sink;
 mod tag;
 
 pub(crate) use self::active::active_of;
-pub use self::active::{InSpan, Scope, TraceFutureExt, wrap};
+pub use self::active::{InSpan, NumberedScopes, Scope, TraceFutureExt, wrap};
 pub(crate) use self::baggage::{Baggage, BaggageItem};
 pub use self::builder::{Parent, SpanBuilder};
 pub use self::compact::CompactSpan;

@@ -11,14 +11,49 @@ use crate::span::Span;
 use crate::span::counters::Stripe;
 use crate::span::repr::RecordHandle;
 
-/// The active spans, the innermost last, each with the number of its scope.
-struct Stack {
-    entries: Vec<(u64, RecordHandle)>,
+/// The active spans, the innermost last.
+pub(super) struct Stack {
+    pub(super) entries: Vec<Entry>,
     next: u64,
 }
 
+/// An active span.
+pub(super) struct Entry {
+    /// Whose number it is: 0 for that of a [`Scope`].
+    pub(super) owner: usize,
+    pub(super) number: u64,
+    pub(super) span: RecordHandle,
+}
+
+impl Stack {
+    #[inline(always)]
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.entries.push(entry);
+        self.note_depth();
+    }
+
+    /// Removes the innermost span of this number.
+    #[inline(always)]
+    pub(super) fn remove(&mut self, owner: usize, number: u64) -> Option<Entry> {
+        let is_it = |entry: &Entry| entry.number == number && entry.owner == owner;
+        let removed = if self.entries.last().is_some_and(is_it) {
+            self.entries.pop()
+        } else {
+            let at = self.entries.iter().rposition(is_it);
+            at.map(|at| self.entries.remove(at))
+        };
+        self.note_depth();
+        removed
+    }
+
+    #[inline(always)]
+    fn note_depth(&self) {
+        let _ = DEPTH.try_with(|depth| depth.set(self.entries.len()));
+    }
+}
+
 thread_local! {
-    static STACK: RefCell<Stack> = const { RefCell::new(Stack { entries: Vec::new(), next: 0 }) };
+    pub(super) static STACK: RefCell<Stack> = const { RefCell::new(Stack { entries: Vec::new(), next: 0 }) };
     /// The number of entries: without a destructor it is available at once, for every span that is
     /// started.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
@@ -76,8 +111,7 @@ impl Scope {
             let mut stack = stack.borrow_mut();
             let number = stack.next;
             stack.next += 1;
-            stack.entries.push((number, span));
-            let _ = DEPTH.try_with(|depth| depth.set(stack.entries.len()));
+            stack.push(Entry { owner: 0, number, span });
             number
         });
         // A thread that is being torn down has no active span any more.
@@ -89,17 +123,7 @@ impl Drop for Scope {
     fn drop(&mut self) {
         // The entry is dropped after the borrow: the end of its span may report it, and run user
         // callbacks.
-        let _ended = STACK.try_with(|stack| {
-            let entries = &mut stack.borrow_mut().entries;
-            let ended = if entries.last().is_some_and(|(number, _)| *number == self.number) {
-                entries.pop()
-            } else {
-                let at = entries.iter().rposition(|(number, _)| *number == self.number);
-                at.map(|at| entries.remove(at))
-            };
-            let _ = DEPTH.try_with(|depth| depth.set(entries.len()));
-            ended
-        });
+        let _ended = STACK.try_with(|stack| stack.borrow_mut().remove(0, self.number));
     }
 }
 
@@ -123,12 +147,12 @@ pub(in crate::span) fn with_nearest<T>(
     let nearest = |stack: &RefCell<Stack>| {
         let stack = stack.borrow();
         // Nearly always it is the last one.
-        let (_, last) = stack.entries.last()?;
+        let Entry { span: last, .. } = stack.entries.last()?;
         if is_wanted(last) {
             return Some(read(last));
         }
         let mut innermost =
-            stack.entries.iter().rev().take(MAX_DEPTH).skip(1).map(|(_, span)| span);
+            stack.entries.iter().rev().take(MAX_DEPTH).skip(1).map(|entry| &entry.span);
         innermost.find(|span| is_wanted(span)).map(read)
     };
     STACK.try_with(nearest).ok().flatten()
@@ -139,7 +163,7 @@ pub(in crate::span) fn with_nearest<T>(
 pub(in crate::span) fn active_of_other_tracers() -> Vec<Span> {
     let collect = |stack: &RefCell<Stack>| {
         let stack = stack.borrow();
-        let mut innermost = stack.entries.iter().rev().take(MAX_DEPTH).map(|(_, span)| span);
+        let mut innermost = stack.entries.iter().rev().take(MAX_DEPTH).map(|entry| &entry.span);
         let Some(first) = innermost.next() else { return Vec::new() };
         let is_of_same_tracer = |one: &RecordHandle, other: &RecordHandle| {
             let stripe = other.get().and_then(|record| record.stripe.as_ref());

@@ -11,7 +11,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use jaeger_client::{
-    Clock, InMemoryReporter, ManualClock, NullLogger, Span, SpanId, TraceFutureExt, Tracer, wrap,
+    Clock, CompactSpan, InMemoryReporter, ManualClock, NullLogger, NumberedScopes, Span, SpanId,
+    TraceFutureExt, Tracer, wrap,
 };
 
 fn active() -> SpanId {
@@ -247,4 +248,61 @@ fn work_that_is_handed_on_takes_the_active_span_of_each_tracer_along() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(runtime.block_on(future), (expected, id(&a)));
     assert_eq!(parents(), [SpanId::NONE; 2], "nothing is left behind");
+}
+
+#[test]
+fn numbers_enter_and_exit_in_any_order_among_scopes_and_those_of_others() {
+    let (tracer, _closer) = crate::support::builder().null_reporter().build().unwrap();
+    let start = || CompactSpan::from(tracer.start_span("op"));
+    let of = |span: &CompactSpan| id(&span.span());
+    let (one, other) = (NumberedScopes::new(), NumberedScopes::default());
+    let spans = [start(), start(), start(), start()];
+    let [first, second, third, fourth] = &spans;
+
+    one.enter(0, first);
+    assert_eq!((active(), one.innermost(), other.innermost()), (of(first), Some(0), None));
+    // The same number of another owner is another one, and so is that of a scope.
+    other.enter(0, second);
+    assert_eq!((active(), one.innermost(), other.innermost()), (of(second), None, Some(0)));
+    let scope = third.activate();
+    assert_eq!((active(), other.innermost()), (of(third), Some(0)));
+    one.enter(u64::MAX, fourth);
+    one.enter(0, fourth);
+    one.exit(0);
+    assert_eq!((active(), one.innermost()), (of(fourth), Some(u64::MAX)));
+    one.exit(0);
+    one.exit(7);
+    assert_eq!((active(), one.innermost()), (of(fourth), Some(u64::MAX)));
+    one.exit(u64::MAX);
+    assert_eq!((active(), one.innermost()), (of(third), None));
+    drop(scope);
+    assert_eq!(active(), of(second));
+    other.exit(0);
+    assert_eq!((active(), other.innermost()), (SpanId::NONE, None));
+    drop(spans);
+    assert_eq!(tracer.stats().open, 0);
+}
+
+#[test]
+fn a_span_replaces_another_wherever_the_thread_has_entered_its_number() {
+    let (tracer, _closer) = crate::support::builder().null_reporter().build().unwrap();
+    let start = || CompactSpan::from(tracer.start_span("op"));
+    let (before, between, after) = (start(), start(), start());
+    let (scopes, others) = (NumberedScopes::new(), NumberedScopes::new());
+    others.enter(1, &between);
+    scopes.enter(1, &before);
+    scopes.enter(2, &between);
+    scopes.enter(1, &before);
+    drop(before);
+    assert_eq!(tracer.stats().open, 3);
+    scopes.replace(1, &after);
+    assert_eq!(tracer.stats().open, 2, "the span that was replaced has no handle any more");
+    for span in [&after, &between, &after, &between] {
+        assert_eq!(active(), id(&span.span()));
+        if let Some(number) = scopes.innermost() {
+            scopes.exit(number);
+        }
+    }
+    others.exit(1);
+    assert!(Span::active().is_none());
 }

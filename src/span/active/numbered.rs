@@ -1,0 +1,91 @@
+//! Active spans by numbers, for facades that are told of entries and exits.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::scope::{Entry, STACK};
+use crate::span::compact::CompactSpan;
+
+/// Makes spans active, and inactive again, by numbers that the caller gives them.
+///
+/// For instrumentation facades, which are told the number of a span that a thread enters or exits, and
+/// would have to store a [`Scope`](crate::Scope) in between. Numbers of different values of this type are
+/// different ones. On a thread that is being torn down nothing becomes active.
+///
+/// # Source
+///
+/// None of the clients has it.
+///
+/// # Examples
+///
+/// ```
+/// use jaeger_client::{CompactSpan, NumberedScopes, Span};
+/// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
+/// let scopes = NumberedScopes::new();
+/// let span = CompactSpan::from(tracer.start_span("op"));
+/// scopes.enter(7, &span);
+/// assert_eq!(scopes.innermost(), Some(7));
+/// scopes.exit(7);
+/// assert!(Span::active().is_none());
+/// # Ok::<(), jaeger_client::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct NumberedScopes {
+    owner: usize,
+}
+
+impl Default for NumberedScopes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl NumberedScopes {
+    /// Makes a set of numbers. None is in use.
+    #[must_use]
+    pub fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        Self { owner: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Makes a span the active one of this thread, until the number [exits](Self::exit). A number may be
+    /// entered several times.
+    #[inline]
+    pub fn enter(&self, number: u64, span: &CompactSpan) {
+        let span = span.handle().clone();
+        let _ = STACK.try_with(|stack| {
+            stack.borrow_mut().push(Entry { owner: self.owner, number, span });
+        });
+    }
+
+    /// Undoes the last [`enter`](Self::enter) of a number on this thread. Numbers may exit in any order.
+    #[inline]
+    pub fn exit(&self, number: u64) {
+        // Dropped after the borrow: the end of its span may report it, and run user callbacks.
+        let _ended = STACK.try_with(|stack| stack.borrow_mut().remove(self.owner, number));
+    }
+
+    /// Returns the number that this thread has entered last, unless it has entered one of others since.
+    #[inline]
+    #[must_use]
+    pub fn innermost(&self) -> Option<u64> {
+        let innermost = STACK.try_with(|stack| {
+            let stack = stack.borrow();
+            let last = stack.entries.iter().rev().find(|entry| entry.owner != 0)?;
+            (last.owner == self.owner).then_some(last.number)
+        });
+        innermost.ok().flatten()
+    }
+
+    /// Makes another span the active one wherever this thread has entered a number.
+    pub fn replace(&self, number: u64, span: &CompactSpan) {
+        // Dropped after the borrow, as above.
+        let _before = STACK.try_with(|stack| {
+            let mut stack = stack.borrow_mut();
+            let entered = stack.entries.iter_mut();
+            let own = entered.filter(|entry| entry.owner == self.owner && entry.number == number);
+            let replace =
+                |entry: &mut Entry| std::mem::replace(&mut entry.span, span.handle().clone());
+            own.map(replace).collect::<Vec<_>>()
+        });
+    }
+}
