@@ -81,8 +81,9 @@ fn report(wanted: &str) -> Outcome<ExitCode> {
 /// Allocations of an operation in steady state.
 fn allocations(layer: &Layer, work: &Work) -> Outcome<f64> {
     let mut counted = 0;
-    layer.with(work.sampled, &mut || {
+    layer.with(work.sampled, &mut |flush| {
         (work.run)(WARM_UP);
+        flush();
         counted = allocation_counter::measure(|| (work.run)(OPERATIONS)).count_total;
     })?;
     #[expect(clippy::cast_precision_loss, reason = "they are few")]
@@ -93,8 +94,9 @@ fn allocations(layer: &Layer, work: &Work) -> Outcome<f64> {
 fn run_case(layer: &str, work: &str) -> Outcome {
     let layer = LAYERS.iter().find(|known| known.name == layer).ok_or("no such layer")?;
     let work = WORK.iter().find(|known| known.name == work).ok_or("no such work")?;
-    layer.with(work.sampled, &mut || {
+    layer.with(work.sampled, &mut |flush| {
         (work.run)(WARM_UP);
+        flush();
         measured_work(work.run);
     })
 }
