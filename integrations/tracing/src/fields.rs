@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
-use jaeger_client::TagValue;
+use jaeger_client::{EncodedFields, TagValue};
 
 /// Fields in the order in which they were recorded.
 #[derive(Debug, Default)]
@@ -50,10 +50,6 @@ impl Fields {
         self.entries.push((name.into(), held));
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, TagValue<'_>)> {
         self.entries.iter().map(|(name, held)| {
             let value = match *held {
@@ -94,6 +90,8 @@ thread_local! {
     /// that logs gets another one.
     static TEXT: Cell<String> = const { Cell::new(String::new()) };
     static FIELDS: Cell<Option<Box<Fields>>> = const { Cell::new(None) };
+    /// The fields of an event, in the same way.
+    static ENCODED: Cell<Option<EncodedFields>> = const { Cell::new(None) };
 }
 
 /// A text to format into.
@@ -107,6 +105,20 @@ pub(crate) fn give_text_back(mut text: String) {
     text.clear();
     if text.capacity() <= MAX_HELD_BYTES {
         let _ = TEXT.try_with(|retained| retained.set(text));
+    }
+}
+
+/// Memory for the fields of an event.
+#[inline]
+pub(crate) fn take_encoded() -> EncodedFields {
+    ENCODED.try_with(Cell::take).ok().flatten().unwrap_or_default()
+}
+
+#[inline]
+pub(crate) fn give_encoded_back(mut fields: EncodedFields) {
+    fields.clear();
+    if fields.capacity() <= MAX_HELD_BYTES {
+        let _ = ENCODED.try_with(|retained| retained.set(Some(fields)));
     }
 }
 

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jaeger_client::{Span, TagValue};
+use jaeger_client::Span;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::builder::JaegerLayerBuilder;
-use crate::callsite::Names;
-use crate::fields::Fields;
+use crate::callsite::Callsite;
+use crate::fields::{give_encoded_back, take_encoded};
 use crate::filter::DefaultFilter;
 use crate::handle::LayerHandle;
 use crate::logger;
@@ -85,54 +85,25 @@ impl JaegerLayer {
         if !span.is_recording() {
             return;
         }
-        let names = Names::of(metadata);
-        let mut fields = Fields::take();
-        let target = Log { fields: &mut fields, names, target: None };
+        let callsite = Callsite::of(metadata);
+        let mut fields = take_encoded();
+        fields.extend(&callsite.log_head);
+        let target = Log { fields: &mut fields, callsite, target: None };
         let mut visitor = Visitor::new(target, &self.spans.counters);
         event.record(&mut visitor);
         let target = visitor.target.target.take();
         drop(visitor);
-        let target = target.as_deref().unwrap_or_else(|| metadata.target());
-        write(span, &fields, metadata, names, target);
-        fields.give_back();
+        match target {
+            None => fields.extend(&callsite.log_tail),
+            Some(target) => {
+                fields.extend(&callsite.level);
+                fields.push_named("target", target);
+            }
+        }
+        span.log_encoded(&fields);
+        give_encoded_back(fields);
     }
 }
-
-/// Writes a log. Its field `event` is the message, or where the event is in the source.
-#[inline]
-fn write(span: &Span, fields: &Fields, metadata: &Metadata<'_>, names: Names, target: &str) {
-    let name = ("event", metadata.name().into());
-    let name = (!names.message && !names.event).then_some(name);
-    let level = [("level", metadata.level().as_str().into()), ("target", target.into())];
-    if fields.len() + EXTRA_FIELDS > FEW_FIELDS {
-        let held = fields.iter().map(|(name, value)| (&**name, value));
-        let many: Vec<_> = name.into_iter().chain(held).chain(level).collect();
-        span.log(&many);
-        return;
-    }
-    // By hand, as an iterator over all of them takes several times as long.
-    let mut few = [("", TagValue::Bool(false)); FEW_FIELDS];
-    let mut count = 0;
-    if let Some(name) = name {
-        few[0] = name;
-        count = 1;
-    }
-    for (name, value) in fields.iter() {
-        few[count % FEW_FIELDS] = (name, value);
-        count += 1;
-    }
-    for field in level {
-        few[count % FEW_FIELDS] = field;
-        count += 1;
-    }
-    span.log(&few[..count.min(FEW_FIELDS)]);
-}
-
-/// Events with fewer fields are logged without an allocation.
-const FEW_FIELDS: usize = 10;
-
-/// The level, the target, and the name where there is no message.
-const EXTRA_FIELDS: usize = 3;
 
 impl fmt::Debug for JaegerLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,6 @@
 
 mod builder;
 mod callsite;
-mod entered;
 mod fields;
 mod filter;
 mod handle;

@@ -1,15 +1,14 @@
 //! The spans of a layer from their start to their end, whatever tracing calls in which order.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jaeger_client::{
-    Clock, CompactSpan, PreparedSpan, Span, SpanContext, SystemClock, TagValue, Tracer,
+    Clock, CompactSpan, NumberedScopes, PreparedSpan, Span, SpanContext, SystemClock, TagValue,
+    Tracer,
 };
 use tracing::span::{Attributes, Record};
 
-use crate::callsite::Names;
-use crate::entered;
+use crate::callsite::Callsite;
 use crate::fields::Fields;
 use crate::filter;
 use crate::special::{Specials, Status};
@@ -60,20 +59,19 @@ pub(crate) struct Spans {
     pub(crate) options: Options,
     pub(crate) counters: Counters,
     table: Table,
-    /// The number of this layer in the process.
-    number: usize,
+    /// The spans that are entered, by their numbers, which mean something within a layer only.
+    scopes: NumberedScopes,
     clock: SystemClock,
 }
 
 impl Spans {
     pub(crate) fn new(tracer: Tracer, options: Options) -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
         Self {
             tracer,
             options,
             counters: Counters::default(),
             table: Table::default(),
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            scopes: NumberedScopes::new(),
             clock: SystemClock::new(),
         }
     }
@@ -93,25 +91,51 @@ impl Spans {
     /// given. It starts at once.
     pub(crate) fn begin_child(&self, id: u64, attrs: &Attributes<'_>, parent: Option<&Span>) {
         let metadata = attrs.metadata();
-        let names = Names::of(metadata);
+        let callsite = Callsite::of(metadata);
+        if callsite.is_special {
+            return self.begin_special_child(id, attrs, callsite, parent);
+        }
+        let mut span = self.tracer.span(metadata.name()).child_of(parent).start_owned();
+        if span.wants_tags() || callsite.may_force {
+            let target = PlainTags { span: &mut span, callsite };
+            attrs.record(&mut Visitor::new(target, &self.counters));
+            self.add_place(metadata, &mut span);
+        }
+        let span = span.into();
+        self.insert(id, |slot| {
+            slot.state = State::Live;
+            slot.span = Some(span);
+        });
+    }
+
+    /// Begins a child at a callsite with fields that are more than tags.
+    #[inline(never)]
+    fn begin_special_child(
+        &self,
+        id: u64,
+        attrs: &Attributes<'_>,
+        callsite: &'static Callsite,
+        parent: Option<&Span>,
+    ) {
+        let metadata = attrs.metadata();
         let mut specials = Specials::default();
-        let span: CompactSpan = if names.for_start {
+        let span: CompactSpan = if callsite.is_for_start {
             let parent = parent.cloned().or_else(|| self.tracer.active_span());
-            let mut prepared = self.prepare(attrs, names, &mut specials);
+            let mut prepared = self.tracer.prepare_span(metadata.name());
+            self.set_special_fields(&mut prepared, attrs, &mut specials);
             prepared.set_parent(parent.as_ref());
             prepared.start().into()
         } else {
             let mut span = self.tracer.span(metadata.name()).child_of(parent).start_owned();
-            self.set_fields(&mut span, attrs, names, &mut specials);
+            let target = Tags { span: &mut span, specials: &mut specials };
+            attrs.record(&mut Visitor::new(target, &self.counters));
             self.add_place(metadata, &mut span);
             span.into()
         };
         self.insert(id, |slot| {
             slot.state = State::Live;
             slot.span = Some(span);
-            if names.special {
-                specials.note_status(slot);
-            }
+            specials.note_status(slot);
         });
     }
 
@@ -127,51 +151,50 @@ impl Spans {
     /// Begins a root span of tracing. It may yet be given a parent from elsewhere, so that the
     /// sampler is not called until it is used.
     pub(crate) fn begin_root(&self, id: u64, attrs: &Attributes<'_>) {
-        let names = Names::of(attrs.metadata());
+        let metadata = attrs.metadata();
+        let callsite = Callsite::of(metadata);
+        let mut prepared = self.tracer.prepare_span(metadata.name());
+        if callsite.is_special {
+            return self.insert_special_root(id, attrs, prepared);
+        }
+        let target = PlainTags { span: &mut prepared, callsite };
+        attrs.record(&mut Visitor::new(target, &self.counters));
+        self.add_place(metadata, &mut prepared);
+        self.insert(id, |slot| slot.pending = Some(prepared));
+    }
+
+    #[inline(never)]
+    fn insert_special_root(&self, id: u64, attrs: &Attributes<'_>, mut prepared: PreparedSpan) {
         let mut specials = Specials::default();
-        let prepared = self.prepare(attrs, names, &mut specials);
+        self.set_special_fields(&mut prepared, attrs, &mut specials);
         self.insert(id, |slot| {
             slot.pending = Some(prepared);
-            if names.special {
-                specials.note_status(slot);
-            }
+            specials.note_status(slot);
         });
     }
 
-    fn prepare(
+    /// Sets the fields that a span is made with as its tags, name and kind, and notes its status.
+    fn set_special_fields(
         &self,
+        span: &mut PreparedSpan,
         attrs: &Attributes<'_>,
-        names: Names,
-        specials: &mut Specials,
-    ) -> PreparedSpan {
-        let metadata = attrs.metadata();
-        let mut prepared = self.tracer.prepare_span(metadata.name());
-        self.set_fields(&mut prepared, attrs, names, specials);
-        if names.special {
-            rename(&mut prepared, specials);
-        }
-        self.add_place(metadata, &mut prepared);
-        prepared
-    }
-
-    /// Sets the fields that a span is made with as its tags, and notes those that mean more.
-    #[inline(always)]
-    fn set_fields(
-        &self,
-        span: &mut impl TagSink,
-        attrs: &Attributes<'_>,
-        names: Names,
         specials: &mut Specials,
     ) {
-        if names.special {
-            attrs.record(&mut Visitor::new(Tags { span, specials }, &self.counters));
-        } else {
-            attrs.record(&mut Visitor::new(PlainTags { span }, &self.counters));
-        }
+        attrs.record(&mut Visitor::new(Tags { span, specials }, &self.counters));
+        rename(span, specials);
+        self.add_place(attrs.metadata(), span);
     }
 
     /// Adds the position in the source, and the thread, if requested.
+    #[inline(always)]
     fn add_place(&self, metadata: &tracing::Metadata<'_>, span: &mut impl TagSink) {
+        if self.options.location || self.options.thread {
+            self.add_requested_place(metadata, span);
+        }
+    }
+
+    #[inline(never)]
+    fn add_requested_place(&self, metadata: &tracing::Metadata<'_>, span: &mut impl TagSink) {
         if self.options.location {
             if let Some(file) = metadata.file() {
                 span.set_tag("code.file.path".into(), file.into());
@@ -343,25 +366,25 @@ impl Spans {
             let before = self.table.get(id).and_then(|mut slot| slot.span.replace(next.into()));
             drop(before);
         }
-        entered::renew(self.number, id, |id| self.live(id));
+        if let Some(span) = self.live(id) {
+            self.scopes.replace(id, &span.into());
+        }
     }
 
     /// The span that the thread has entered last, if it is this layer's: the tracer then has an active
     /// one.
     #[inline]
     pub(crate) fn entered_last(&self) -> Option<u64> {
-        entered::last(self.number)
+        self.scopes.innermost()
     }
 
     pub(crate) fn enter(&self, id: u64) {
         // Activated while the table is locked, which saves a handle: that calls nothing of users.
-        if let Some(scope) = self.with_live(id, CompactSpan::activate) {
-            entered::enter(self.number, id, scope);
-        }
+        self.with_live(id, |span| self.scopes.enter(id, span));
     }
 
     pub(crate) fn exit(&self, id: u64) {
-        entered::exit(self.number, id);
+        self.scopes.exit(id);
         if self.options.ends_at_last_exit {
             let now = self.now();
             if let Some(mut slot) = self.table.get(id) {

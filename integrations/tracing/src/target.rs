@@ -1,16 +1,24 @@
 //! Where visited fields go: to a span that is started, to one that is not, to a log.
 
-use jaeger_client::{OwnedSpan, PreparedSpan, Span, TagValue};
+use std::fmt;
+
+use jaeger_client::{EncodedFields, OwnedSpan, PreparedSpan, Span, TagKey, TagValue};
 use tracing::field::Field;
 
-use crate::callsite::Names;
+use crate::callsite::{Callsite, OfLog};
 use crate::fields::{Fields, Name};
 use crate::special::{Special, Specials};
-use crate::visit::Target;
+use crate::stats::Counters;
+use crate::visit::{MAX_TEXT_BYTES, Target, format};
 
 /// What takes the tags of a span: one that is started, one that is not, or memory for fields.
 pub(crate) trait TagSink {
     fn set_tag(&mut self, key: Name, value: TagValue<'_>);
+
+    /// Sets a tag with the key of a field.
+    fn set_keyed_tag(&mut self, key: &TagKey, value: TagValue<'_>) {
+        self.set_tag(key.as_str().into(), value);
+    }
 
     /// Returns whether tags are kept.
     fn is_recording(&self) -> bool {
@@ -24,6 +32,11 @@ impl TagSink for OwnedSpan {
         Self::set_tag(self, &key, value);
     }
 
+    #[inline(always)]
+    fn set_keyed_tag(&mut self, key: &TagKey, value: TagValue<'_>) {
+        Self::set_keyed_tag(self, key, value);
+    }
+
     fn is_recording(&self) -> bool {
         Self::is_recording(self)
     }
@@ -33,6 +46,11 @@ impl TagSink for PreparedSpan {
     #[inline(always)]
     fn set_tag(&mut self, key: Name, value: TagValue<'_>) {
         Self::set_tag(self, &key, value);
+    }
+
+    #[inline(always)]
+    fn set_keyed_tag(&mut self, key: &TagKey, value: TagValue<'_>) {
+        Self::set_keyed_tag(self, key, value);
     }
 }
 
@@ -85,12 +103,15 @@ impl Replace for PreparedSpan {
 /// Sets the tags of a span at a callsite none of whose fields means more than that.
 pub(crate) struct PlainTags<'t, S> {
     pub(crate) span: &'t mut S,
+    pub(crate) callsite: &'static Callsite,
 }
 
 impl<S: TagSink> Target for PlainTags<'_, S> {
     #[inline(always)]
     fn put(&mut self, field: &Field, value: TagValue<'_>) {
-        self.span.set_tag(field.name().into(), value);
+        if let Some(field) = self.callsite.field(field) {
+            self.span.set_keyed_tag(&field.key, value);
+        }
     }
 
     fn put_sources(&mut self, field: &Field, sources: &str) {
@@ -145,39 +166,49 @@ fn each_of_error(value: TagValue<'_>, mut set: impl FnMut(&'static str, TagValue
     set("error.message", value);
 }
 
-/// Holds the fields of an event.
+/// Encodes the fields of an event.
 pub(crate) struct Log<'l> {
-    pub(crate) fields: &'l mut Fields,
-    pub(crate) names: Names,
+    pub(crate) fields: &'l mut EncodedFields,
+    pub(crate) callsite: &'static Callsite,
     /// Where a record of the crate `log` comes from.
     pub(crate) target: Option<String>,
 }
 
 impl Target for Log<'_> {
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, field: &Field, value: TagValue<'_>) {
-        let name = field.name();
-        if self.names.log && name.starts_with("log.") {
-            return self.put_of_log(name, value);
+        let Some(field) = self.callsite.field(field) else { return };
+        match field.of_log {
+            None => self.fields.push(&field.key, value),
+            Some(of_log) => self.put_of_log(of_log, value),
         }
-        // Jaeger shows this field of a log first.
-        let name = if name == "message" && !self.names.event { "event" } else { name };
-        self.fields.push(name, value);
+    }
+
+    #[inline(always)]
+    fn try_format(
+        &mut self,
+        field: &Field,
+        value: fmt::Arguments<'_>,
+        counters: &Counters,
+    ) -> bool {
+        let Some(field) = self.callsite.field(field) else { return true };
+        if field.of_log.is_some() {
+            return false;
+        }
+        self.fields.push_text(&field.key, MAX_TEXT_BYTES, |text| format(text, value, counters));
+        true
     }
 
     fn put_sources(&mut self, field: &Field, sources: &str) {
-        self.fields.push(chain_of(field), TagValue::Str(sources));
+        self.fields.push_named(&chain_of(field), TagValue::Str(sources));
     }
 }
 
 impl Log<'_> {
     #[cold]
-    fn put_of_log(&mut self, name: &'static str, value: TagValue<'_>) {
-        match (name, value) {
-            ("log.target", TagValue::Str(target)) => self.target = Some(target.to_owned()),
-            // The location, which is not asked for.
-            ("log.module_path" | "log.file" | "log.line", _) => {}
-            _ => self.fields.push(name, value),
+    fn put_of_log(&mut self, of_log: OfLog, value: TagValue<'_>) {
+        if let (OfLog::Target, TagValue::Str(target)) = (of_log, value) {
+            self.target = Some(target.to_owned());
         }
     }
 }

@@ -4,10 +4,10 @@
 //! called without a lock held, and all that it can do to the layer is to give a text.
 
 use std::error::Error;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use jaeger_client::TagValue;
+use jaeger_client::{FieldText, TagValue};
 use tracing::field::{Field, Visit};
 
 use crate::fields::{give_text_back, take_text};
@@ -16,6 +16,17 @@ use crate::stats::Counters;
 /// Takes the fields that a [`Visitor`] reads.
 pub(crate) trait Target {
     fn put(&mut self, field: &Field, value: TagValue<'_>);
+
+    /// Takes a value that has to be formatted, if the target can format it where it goes.
+    #[inline(always)]
+    fn try_format(
+        &mut self,
+        _field: &Field,
+        _value: fmt::Arguments<'_>,
+        _counters: &Counters,
+    ) -> bool {
+        false
+    }
 
     /// The sources of an error, the nearest first.
     fn put_sources(&mut self, field: &Field, sources: &str);
@@ -63,12 +74,12 @@ impl<T: Target> Visitor<'_, T> {
 
     #[inline(never)]
     fn put_formatted(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        if !self.target.wants_text(field) {
+        if self.target.try_format(field, value, self.counters) || !self.target.wants_text(field) {
             return;
         }
         let text = self.text.get_or_insert_with(take_text);
         text.clear();
-        format(text, value, self.counters);
+        format_to(text, value, self.counters);
         self.target.put(field, TagValue::Str(text));
     }
 }
@@ -141,7 +152,7 @@ fn sources(text: &mut String, error: &(dyn Error + 'static), counters: &Counters
         if depth > 0 {
             text.push_str(": ");
         }
-        format(text, format_args!("{error}"), counters);
+        format_to(text, format_args!("{error}"), counters);
         next = source(error);
     }
 }
@@ -149,28 +160,52 @@ fn sources(text: &mut String, error: &(dyn Error + 'static), counters: &Counters
 /// An error may be its own source.
 const MAX_SOURCES: usize = 32;
 
+/// What a value is formatted into.
+pub(crate) trait Text: fmt::Write {
+    /// Removes what was written of the value.
+    fn clear(&mut self);
+}
+
+impl Text for FieldText<'_> {
+    fn clear(&mut self) {
+        FieldText::clear(self);
+    }
+}
+
 /// Appends a value, and in place of one that panics a word.
-fn format(text: &mut String, value: fmt::Arguments<'_>, counters: &Counters) {
-    let from = text.len();
-    let mut bounded = Bounded { end: from + MAX_TEXT_BYTES, text };
+#[inline]
+pub(crate) fn format(text: &mut impl Text, value: fmt::Arguments<'_>, counters: &Counters) {
     // An error is either of the value's own or says that there is no more room: what was written stays.
-    if catch_unwind(AssertUnwindSafe(|| bounded.write_fmt(value).is_ok())).is_err() {
-        text.truncate(from);
-        text.push_str(PANICKED);
+    if catch_unwind(AssertUnwindSafe(|| text.write_fmt(value).is_ok())).is_err() {
+        text.clear();
+        let _ = text.write_str(PANICKED);
         counters.count(&counters.field_panics);
     }
+}
+
+/// Appends a value to other text in the same way.
+fn format_to(text: &mut String, value: fmt::Arguments<'_>, counters: &Counters) {
+    let from = text.len();
+    format(&mut Bounded { from, end: from + MAX_TEXT_BYTES, text }, value, counters);
 }
 
 /// Stands for a value whose `Debug` or `Display` panicked.
 const PANICKED: &str = "<panicked>";
 
 /// The longest text of a value. A tracer cuts tags much sooner.
-const MAX_TEXT_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
 
 /// A text that takes no more than it may.
 struct Bounded<'t> {
     text: &'t mut String,
+    from: usize,
     end: usize,
+}
+
+impl Text for Bounded<'_> {
+    fn clear(&mut self) {
+        self.text.truncate(self.from);
+    }
 }
 
 impl fmt::Write for Bounded<'_> {
