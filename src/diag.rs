@@ -38,7 +38,7 @@ use crate::threads::start_thread;
 /// use std::sync::{Arc, Mutex};
 /// use jaeger_client::{Logger, Tracer};
 ///
-/// /// Hands on what a tracer says to the application's log; here a list of lines.
+/// /// Forwards a tracer's messages to the application's log; here a list of lines.
 /// #[derive(Debug, Default)]
 /// struct Lines(Mutex<Vec<String>>);
 ///

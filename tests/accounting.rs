@@ -68,7 +68,7 @@ fn moody(mood: Mood, seed: u64) -> (impl FnMut(&[u8]) -> Outcome + Send, Arc<Ato
     (send, taken)
 }
 
-/// Keeps the panics that a transport is told to have out of the output.
+/// Suppresses the output of intended panics of a transport.
 fn quiet_reporter_threads() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -160,7 +160,7 @@ fn run(tracer: &Tracer, seed: u64, refusals: bool) -> u64 {
     })
 }
 
-/// How many spans `produce` starts, told by the same dice.
+/// Returns the number of spans that `produce` starts, by the same random numbers.
 fn expected_spans(seed: u64) -> u64 {
     let producer = |n| {
         let mut random = Seeded::new(seed * PRODUCERS + n);
@@ -291,7 +291,7 @@ fn only_a_late_refusal_decreases_sent() {
     assert!(closer.close(SOON).stats.is_balanced());
 }
 
-/// Sends as it is told, and says after each message whether the one before was refused.
+/// A transport with configured results, which also reports whether the message before was refused.
 #[derive(Debug)]
 struct RefusesLate {
     /// For each message: the status it is answered if it fails, and what is known of a refusal after it.

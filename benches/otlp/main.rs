@@ -91,7 +91,7 @@ fn ratio(a: u64, b: u64) -> f64 {
     a as f64 / b as f64
 }
 
-/// Runs one case in one way and says nothing: this is what callgrind watches.
+/// Runs one case with one encoder, without output: the process that callgrind measures.
 fn run_case(name: &str, way: &str) -> Outcome {
     let case = CASES.iter().find(|case| case.name == name).ok_or("no such case")?;
     let way = WAYS.iter().find(|other| other.name() == way).ok_or("no such way")?;

@@ -11,11 +11,11 @@ use crate::encoding::{
     List, LogView, ReferenceView, SpanView, TagView, ValueView, put_log, put_reference, put_tag,
 };
 
-/// The tag that says what was trimmed from a span.
+/// The tag with what was trimmed from a span.
 pub(crate) const TRIMMED_TAG: &[u8] = b"jaeger.trimmed";
 
 /// The lengths that texts are truncated to, one after the other, as long as the span is too large:
-/// a truncated text still says what it was about.
+/// the beginning of a text is still useful.
 const TEXT_LIMITS: [usize; 5] = [16_384, 4_096, 1_024, 256, 64];
 
 /// The maximum number of fields of a log where elements are left out.

@@ -321,7 +321,7 @@ fn scaled(ticks: u64, scale: u64) -> u64 {
 ///
 /// # Errors
 ///
-/// The system does not say.
+/// The system does not report it.
 fn is_trusted() -> io::Result<bool> {
     const IN_USE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
     Ok(cfg!(target_os = "linux") && is_counter(&fs::read_to_string(IN_USE)?))

@@ -37,7 +37,7 @@ impl CancellableTransport {
         let (calls, received) = bounded::<Call>(1);
         let work = move || {
             for call in received {
-                // A missing result tells the caller of a panic.
+                // A missing result means a panic to the caller.
                 let _ = panics::catch(|| call(&mut *transport));
             }
         };

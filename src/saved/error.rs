@@ -35,7 +35,7 @@ pub enum SavedBatchesError {
     },
     /// The file was written by a later version of this crate.
     Version {
-        /// The version that it says.
+        /// The version in the file.
         found: u32,
     },
     /// The file is damaged, or ends in the middle of a batch.

@@ -15,7 +15,7 @@
 pub(super) const HEADER_BYTES: usize = 16;
 pub(super) const HEAD_BYTES: usize = 24;
 
-/// Where in its head it is said that a record was sent.
+/// The offset in its head of the mark that a record was sent.
 pub(super) const SENT_AT: u64 = 20;
 pub(super) const SENT: &[u8; 4] = b"SENT";
 
@@ -89,7 +89,7 @@ impl Head {
         head
     }
 
-    /// Reads a head; the error says what is wrong with it.
+    /// Reads a head. The error is what is wrong with it.
     pub(super) fn read(head: &[u8; HEAD_BYTES]) -> Result<Self, &'static str> {
         if number(head, 16) != crc32fast::hash(&head[..16]) {
             return Err("the checksum of its head is wrong");

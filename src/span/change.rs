@@ -71,7 +71,7 @@ impl Span {
     /// use std::time::{Duration, SystemTime};
     /// # let (tracer, _closer) = jaeger_client::Tracer::builder("svc").null_reporter().build()?;
     /// let span = tracer.start_span("handle");
-    /// // It waited in a queue before, as its message tells.
+    /// // It waited in a queue before, by its message's timestamp.
     /// span.set_start_time(SystemTime::now() - Duration::from_secs(2));
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```

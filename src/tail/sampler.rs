@@ -23,7 +23,7 @@ pub(crate) struct TailSampler<S> {
 }
 
 impl<S> TailSampler<S> {
-    /// Buffers what the configuration says, behind as many locks as there are shards.
+    /// Makes the buffers of the configuration, with as many locks as there are shards.
     pub(crate) fn new(
         config: &TailSamplingConfig,
         shards: usize,

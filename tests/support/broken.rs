@@ -1,4 +1,4 @@
-//! Parts of a tracer that panic where a test says.
+//! Parts of a tracer with configured panics.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::resume_unwind;

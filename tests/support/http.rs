@@ -1,4 +1,4 @@
-//! A server that responds as a test tells it, on a plain listener of the standard library.
+//! An HTTP server with configured responses, on a plain listener of the standard library.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -77,7 +77,7 @@ impl Wrap for Plain {
 }
 
 impl Server {
-    /// Answers each request by what `response` says to it and its number, from 0.
+    /// Starts a server whose responses are made by `response`, from the request and its number, from 0.
     pub(crate) fn start(
         response: impl Fn(usize, &Request) -> ServerResponse + Send + Sync + 'static,
     ) -> Self {
@@ -202,7 +202,7 @@ pub(crate) fn nobody() -> String {
 /// A short time that is surely over when a test has waited as long as it may.
 pub(crate) const BRIEF: Duration = Duration::from_millis(300);
 
-/// Finishes one span and has it sent there; the report, and what was said.
+/// Sends one span to a server, and returns the flush report and the log.
 pub(crate) fn send_one(config: HttpConfig) -> (FlushReport, Arc<Said>) {
     let logger = said();
     let (tracer, closer) = builder().logger(Arc::clone(&logger)).collector(config).build().unwrap();

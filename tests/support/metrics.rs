@@ -1,4 +1,4 @@
-//! What a tracer's metrics say, in short.
+//! A tracer's metrics in a short form.
 
 use std::collections::BTreeMap;
 

@@ -36,7 +36,7 @@ pub(crate) fn builder() -> TracerBuilder {
         .shards(1)
 }
 
-/// Keeps what a tracer says of itself.
+/// A logger that stores the messages of a tracer.
 #[derive(Debug, Default)]
 pub(crate) struct Said(Mutex<Vec<String>>);
 

@@ -1,4 +1,4 @@
-//! A server that tells samplers what to do, on plain sockets, and a source that is told by a test.
+//! A server of sampling strategies on plain sockets, and a source of strategies that a test sets.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +13,7 @@ use jaeger_client::sampler::{FetchError, StrategySource};
 pub(crate) enum StrategyResponse {
     /// A status line's code, and a body.
     Body(u16, String),
-    /// So many bytes of a response that says it is as long.
+    /// A response of this many bytes, with a matching `Content-Length`.
     Endless(usize),
     /// Nothing, while the connection stays open.
     Silence,

@@ -1,4 +1,4 @@
-//! Transports that do what a test says.
+//! Transports with configured results.
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -52,7 +52,7 @@ impl Taken {
     }
 }
 
-/// Takes what is not larger than a limit, which it does not tell beforehand.
+/// Returns a transport with a limit for messages that it does not report beforehand.
 pub(crate) fn limited(limit: usize) -> (impl Transport + 'static, Taken) {
     let taken = Taken::default();
     let retained = taken.clone();

@@ -8,13 +8,13 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::Outcome;
 
-/// Returns whether valgrind can be run here.
+/// Returns whether valgrind is installed.
 pub(crate) fn is_there() -> bool {
     let quiet = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
     quiet.is_ok_and(|status| status.success())
 }
 
-/// What one thread executed inside a function.
+/// The instructions that one thread executed within a function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) instructions: u64,
@@ -23,17 +23,17 @@ pub(crate) struct Counts {
     pub(crate) locked: u64,
 }
 
-/// Runs this program with `arguments` below callgrind, and gives what its main thread
-/// executed inside functions whose name contains `function`.
+/// Runs this program with `arguments` by callgrind, and returns what its main thread executed within functions
+/// whose name contains `function`.
 ///
 /// # Errors
 ///
-/// If the program fails, if nothing was counted, or if another thread was inside the function.
+/// If the program fails, if nothing was counted, or if another thread called the function.
 pub(crate) fn own_counts(arguments: &[&str], function: &str) -> Outcome<Counts> {
     Ok(counts(&std::env::current_exe()?, arguments, function)?.0)
 }
 
-/// The same for any program, and with what the program printed.
+/// Does the same for any program, and returns its output, too.
 ///
 /// # Errors
 ///
@@ -75,7 +75,8 @@ fn run(program: &Path, arguments: &[&str], function: &str, folder: &Path) -> Out
     Err(format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr)).into())
 }
 
-/// Counts of the main thread and instructions of all others, from callgrind's files: one a thread.
+/// Reads callgrind's files, one for each thread: the counts of the main thread, and the instructions of all
+/// others.
 fn totals(folder: &Path) -> Outcome<(Counts, u64)> {
     let (mut main, mut others) = (Counts::default(), 0);
     for file in fs::read_dir(folder)? {
@@ -101,14 +102,14 @@ fn totals_of(text: &str) -> (u64, u64) {
     (number("thread:").unwrap_or(1), number("totals:").unwrap_or(0))
 }
 
-/// Each instruction that was executed: its object file, its address there, and how often.
+/// Returns the executed instructions: object file, address in it, and number of executions.
 fn executed(text: &str) -> impl Iterator<Item = (&str, u64, u64)> {
     let (mut object, mut is_call) = ("", false);
     text.lines().filter_map(move |line| {
         if let Some(name) = line.strip_prefix("ob=") {
             object = name;
         } else if line.starts_with("calls=") {
-            // The line below it has what was executed by the function that was called.
+            // The next line has the instructions of the called function.
             is_call = true;
         } else if let Some(cost) = line.strip_prefix("0x") {
             let mut fields = cost.split(' ');
@@ -124,7 +125,7 @@ fn executed(text: &str) -> impl Iterator<Item = (&str, u64, u64)> {
 fn is_locked(object: &str, address: u64) -> bool {
     static OBJECTS: Mutex<BTreeMap<String, HashSet<u64>>> = Mutex::new(BTreeMap::new());
     let mut objects = OBJECTS.lock().unwrap_or_else(PoisonError::into_inner);
-    // What is no file is the kernel's page of clocks, or unknown to valgrind.
+    // An object without a file is the kernel's vDSO, or unknown to valgrind.
     let read = || locked_of(Path::new(object)).unwrap_or_default();
     if !objects.contains_key(object) {
         objects.insert(object.to_owned(), read());
@@ -132,7 +133,7 @@ fn is_locked(object: &str, address: u64) -> bool {
     objects.get(object).is_some_and(|locked| locked.contains(&address))
 }
 
-/// Addresses of the locked instructions in an object file.
+/// Returns the addresses of the locked instructions in an object file.
 fn locked_of(object: &Path) -> Outcome<HashSet<u64>> {
     let output = Command::new("objdump").args(["-d", "--no-show-raw-insn"]).arg(object).output()?;
     if !output.status.success() {
@@ -142,7 +143,7 @@ fn locked_of(object: &Path) -> Outcome<HashSet<u64>> {
     Ok(text.lines().filter_map(locked_at).collect())
 }
 
-/// The address of a line of a disassembly, if it is that of a locked instruction.
+/// Returns the address in a line of a disassembly, if it is a locked instruction.
 fn locked_at(line: &str) -> Option<u64> {
     let (address, instruction) = line.trim_start().split_once(":\t")?;
     let locks = instruction.starts_with("lock ")

@@ -1,4 +1,4 @@
-//! The pieces of work that have a contract, and how one is run.
+//! The cases that have a contract, and how one is run.
 //!
 //! A case is measured in its steady state: buffers are warm, and the tracer is flushed between
 //! bursts so that its thread never takes a buffer in the middle of one.
@@ -22,26 +22,26 @@ use jaeger_client::{
 
 use crate::Outcome;
 
-/// What a case may cost on the calling thread, an operation.
+/// The maximum cost of one operation of a case on the calling thread.
 pub(crate) struct Contract {
     /// The goal.
     pub(crate) instructions: u64,
-    /// What has been reached so far and must not be lost again; the goal itself once it is met.
+    /// The regression limit: what was reached so far, or the goal once that is met.
     pub(crate) ceiling: u64,
     pub(crate) allocations: u64,
     /// Locked instructions.
     pub(crate) locked: u64,
-    /// Time, in steps of the [`reference()`]: twice what a busy machine was seen to take, so that a
-    /// stall, a lock that waits or a clock by a system call is seen, and a neighbour is not.
+    /// Time, in steps of the [`reference()`]: twice what was measured on a busy machine, so that a stall, a
+    /// contended lock or a clock by a system call is found, and the load of others is not.
     pub(crate) steps: u64,
 }
 
-/// One piece of work.
+/// A case: one kind of work.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
-    /// `None`: it is shown beside a case that has one.
+    /// `None` for a case that is only shown for comparison.
     pub(crate) contract: Option<Contract>,
-    /// Operations a burst.
+    /// The number of operations in a burst.
     operations: u64,
     work: fn(&mut Meter) -> Outcome<()>,
 }
@@ -66,22 +66,22 @@ impl Case {
         self
     }
 
-    /// How many operations [`run`](Self::run) measures.
+    /// Returns the number of operations that [`run`](Self::run) measures.
     pub(crate) const fn measured_operations(&self) -> u64 {
         BURSTS * self.operations
     }
 
-    /// Runs the case and gives the allocations of all its measured bursts.
+    /// Runs the case, and returns the allocations of all measured bursts.
     pub(crate) fn run(&self) -> Outcome<u64> {
         let mut meter = Meter::new(self.operations);
         (self.work)(&mut meter)?;
         Ok(meter.allocations)
     }
 
-    /// How long an operation takes, in steps of the [`reference()`].
+    /// Returns the time of an operation, in steps of the [`reference()`].
     ///
-    /// Bursts of both take turns, and the fastest of each counts: it is the one that nothing
-    /// interrupted, which there is on a busy machine too.
+    /// Bursts of both take turns, and the fastest of each counts: it was not interrupted, even on a busy
+    /// machine.
     pub(crate) fn time(&self) -> Outcome<f64> {
         let mut meter = Meter { timed: Some(Timed::default()), ..Meter::new(self.operations) };
         (self.work)(&mut meter)?;
@@ -93,7 +93,7 @@ impl Case {
 pub(crate) struct Meter {
     operations: u64,
     allocations: u64,
-    /// Where bursts are timed in place of counting allocations.
+    /// The times of bursts, where these are measured instead of allocations.
     timed: Option<Timed>,
 }
 
@@ -129,8 +129,8 @@ impl Timed {
     }
 }
 
-/// Multiplications of which each waits for the one before: they take as long whatever is in a cache,
-/// and as much longer as a processor is slowed down.
+/// Dependent multiplications. Their time does not depend on caches, and follows the frequency of the
+/// processor.
 #[inline(never)]
 fn reference(steps: u64) -> u64 {
     (0..steps).fold(steps, |value, step| value.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step)
@@ -166,7 +166,7 @@ impl Meter {
     }
 }
 
-/// What callgrind counts. Its name is what callgrind looks for.
+/// The function that callgrind measures, by its name.
 #[inline(never)]
 fn measured_burst(operations: u64, operation: &mut impl FnMut()) {
     for _ in 0..operations {
@@ -174,7 +174,7 @@ fn measured_burst(operations: u64, operation: &mut impl FnMut()) {
     }
 }
 
-/// Part of the name of the function that is counted.
+/// A part of the name of the measured function.
 pub(crate) const MEASURED: &str = "measured_burst";
 
 const WARM_UPS: u64 = 3;
@@ -340,7 +340,7 @@ const CASES: &[Case] = &[
     .in_time(2, 200),
 ];
 
-// Work of several cases is here, once: a second copy of it would be compiled differently.
+// The work of several cases, in one place: a second copy would be compiled differently.
 
 fn by_name(meter: &mut Meter, tracer: &Tracer) -> Outcome<()> {
     meter.run(tracer, || drop(black_box(tracer.start_span("GET /orders"))))
@@ -396,7 +396,7 @@ fn owned_tags(span: &mut OwnedSpan) {
     span.set_tag("error", false);
 }
 
-/// The same tree of spans with one owner.
+/// The same tree, made of spans with one owner.
 fn owned_tree(tracer: &Tracer) {
     let below = |parent: &OwnedSpan| {
         let mut span = tracer.span("SELECT").child_of(parent).start_owned();
@@ -441,7 +441,7 @@ fn with_metrics(sampler: impl Sampler + 'static) -> Outcome<(Tracer, Closer)> {
     Ok(builder(sampler).metrics(InMemoryMetrics::new()).build()?)
 }
 
-/// Samples nothing, and keeps what errs.
+/// A tracer that samples nothing, and retains traces with errors.
 fn keeping() -> Outcome<(Tracer, Closer)> {
     Ok(builder(ConstSampler::new(false)).tail_sampling(TailSamplingConfig::default()).build()?)
 }
@@ -453,7 +453,7 @@ fn builder(sampler: impl Sampler + 'static) -> TracerBuilder {
         .flush_interval(Duration::from_secs(3_600))
 }
 
-/// Takes every message, so that nothing but the client is measured.
+/// A transport that accepts every message, so that only the client is measured.
 #[derive(Debug)]
 struct Discard;
 

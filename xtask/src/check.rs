@@ -1,5 +1,5 @@
-//! `cargo xtask check`: everything that must hold before a change is merged, except what needs real
-//! servers, nginx or a browser, which `.ci/run` adds.
+//! `cargo xtask check`: all checks of a change before it is merged, except those that need real servers,
+//! nginx or a browser, which `.ci/run` adds.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,8 +14,8 @@ use crate::Outcome;
 use crate::members::published;
 use crate::tools::{self, EXTERNAL_TYPES, HACK, TYPOS};
 
-/// Runs the steps whose name contains an argument, or all; those that contain what follows `--except`
-/// are left out. Steps after one that fails still run.
+/// Runs the steps whose name contains an argument, or all. Steps whose name contains an argument after
+/// `--except` are left out. The steps after a failed one are run, too.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let mut arguments = arguments.split(|argument| argument == "--except");
     let wanted = arguments.next().unwrap_or_default();
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A check by its name.
+/// A check.
 struct Step {
     name: String,
     environment: Option<(&'static str, &'static str)>,
@@ -55,13 +55,13 @@ struct Step {
 enum Program {
     Cargo,
     /// A tool, which is installed first.
-    Tool(&'static crate::tools::Tool),
+    Tool(&'static tools::Tool),
     /// A toolchain of `rustup`, which is installed first.
     Toolchain(String),
 }
 
 impl Step {
-    /// Runs it; false where its program cannot be installed.
+    /// Runs the step. Returns false if its program cannot be installed.
     fn run(&self) -> Outcome<bool> {
         let Some(program) = self.program.installed()? else { return Ok(false) };
         if self.name == "packages" {
@@ -111,7 +111,7 @@ fn remove_beginning_with(folder: &Path, prefix: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// All checks, in the order in which they run: what fails soonest first.
+/// All checks, in the order in which they run: the fastest to fail first.
 fn steps(published: &[Package]) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut add = |name: &str, program, arguments: &str| {

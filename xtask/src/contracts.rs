@@ -1,4 +1,4 @@
-//! `cargo xtask contracts`: what the hot path costs, held against what it may cost.
+//! `cargo xtask contracts`: measures the cost of the hot path, and compares it with its limits.
 
 use std::process::ExitCode;
 
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     Ok(if exceeded { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Runs one case and says nothing: this is what callgrind watches.
+/// Runs one case without output: the process that callgrind measures.
 pub(crate) fn run_case(arguments: &[String]) -> Outcome {
     let [name] = arguments else { return Err("one case is run at a time".into()) };
     let case = cases::all().find(|case| case.name == name).ok_or("no such case")?;
@@ -70,7 +70,7 @@ fn per_operation(count: u64, operations: u64) -> f64 {
     count as f64 / operations as f64
 }
 
-/// What a case took, all operations together.
+/// The cost of a case, the sum of all operations.
 struct Cost {
     instructions: u64,
     locked: u64,
@@ -83,9 +83,9 @@ struct Cost {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Within,
-    /// Above the contract, but not above what was reached before.
+    /// Above the goal, but not above the regression limit.
     Above,
-    /// Above what was reached before.
+    /// Above the regression limit.
     Exceeded,
     /// There is no contract.
     Shown,
@@ -109,11 +109,11 @@ impl Cost {
     }
 }
 
-/// Allocations that are none of the operation's: where the reporter's thread has not given a full
-/// buffer back yet, the next one is made, once for hundreds of spans.
+/// Allocations beside those of operations: while the reporter's thread still uses a full buffer, a new one is
+/// allocated, once for hundreds of spans.
 const BUFFERS: u64 = 4;
 
-/// Locked instructions of a full buffer's way to the queue, once for hundreds of spans.
+/// Locked instructions of pushing a full buffer to the queue, once for hundreds of spans.
 const LOCKED_BY_BUFFERS: u64 = 100;
 
 impl Verdict {

@@ -1,4 +1,4 @@
-//! `cargo xtask flood`: as many spans as go, and whether each of them is accounted for.
+//! `cargo xtask flood`: a load test at the maximum rate, which checks that each span is accounted for.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
@@ -12,12 +12,12 @@ use jaeger_client::{FlushReport, Tracer};
 use crate::sink::Received;
 use crate::{Outcome, process};
 
-/// Floods a sink and reports.
+/// Sends spans to a sink at the maximum rate, and prints a report.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let options = Options::parse(arguments)?;
     let mut sink = Sink::start()?;
     let flooded = flood(&options, &mut sink);
-    // The sink is waited for in any case: a process left behind would disturb the next run.
+    // The sink is waited for in any case, as its process would disturb the next run.
     let received = sink.end();
     let flood = flooded?;
     let received = received?;
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 struct Options {
     seconds: u64,
     producers: u64,
-    /// The bounds of the client's queue, where they are not its defaults.
+    /// The bounds of the client's queue, if they are not the defaults.
     queue_size: Option<usize>,
     queue_bytes: Option<usize>,
 }
@@ -56,7 +56,7 @@ impl Options {
     }
 }
 
-/// What a flood did, as the client tells it.
+/// The client's report of a flood.
 struct Flood {
     window: Duration,
     started_in_window: u64,
@@ -118,12 +118,13 @@ fn produce(tracer: &Tracer, stop: &AtomicBool) {
 }
 
 impl Flood {
-    /// Returns what the sink lacks of what the accounting calls sent; negative if it has more.
+    /// Returns how many of the spans that were counted as sent the sink did not receive; negative if it
+    /// received more.
     fn uncounted(&self, received: Received) -> i128 {
         i128::from(self.report.stats.sent) - i128::from(received.spans)
     }
 
-    /// The promises that did not hold.
+    /// Returns the invariants that did not hold.
     fn broken(&self, received: Received) -> Vec<String> {
         let stats = self.report.stats;
         let uncounted = self.uncounted(received);
@@ -153,7 +154,7 @@ impl Flood {
         let cpu = self.cpu_seconds.map_or_else(
             || "unknown".to_owned(),
             |cpu| {
-                // Per million delivered, it is a figure of what was dropped.
+                // Per million delivered, it would be a figure of the dropped spans.
                 let stats = self.report.stats;
                 let per = |spans: u64| cpu / (spans as f64 / 1e6);
                 let dropped = 100.0 * stats.dropped.total() as f64 / stats.started.max(1) as f64;
@@ -182,7 +183,7 @@ impl Flood {
     }
 }
 
-/// The sink's process, asked through its pipes.
+/// The sink's process, which is queried through its pipes.
 pub(crate) struct Sink {
     child: Child,
     pub(crate) port: u16,
@@ -215,7 +216,7 @@ impl Sink {
         Ok(Received::parse(&self.line()?).ok_or("the sink did not answer")?)
     }
 
-    /// Ends its input, and gives what it counted when everything had arrived.
+    /// Closes its input, and returns its counts after everything has arrived.
     pub(crate) fn end(mut self) -> Outcome<Received> {
         drop(self.fetch);
         let mut line = String::new();

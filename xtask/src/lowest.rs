@@ -1,9 +1,9 @@
-//! `cargo xtask lowest-versions`: the published crates build with the lowest versions of what they
-//! depend on that their manifests allow.
+//! `cargo xtask lowest-versions`: builds the published crates with the lowest versions of their dependencies
+//! that their manifests allow.
 //!
-//! Each is taken as it is published, alone, so that its own bounds are tried and not those of other
-//! members. Cargo's way to choose lowest versions is not stable yet; the environment lets the stable
-//! one do it.
+//! Each crate is built alone, as it is published, so that its own bounds are tested and not those of other
+//! members. Cargo's option for the lowest versions is unstable; an environment variable enables it in the
+//! stable release.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use cargo_metadata::Package;
 use crate::Outcome;
 use crate::members;
 
-/// Checks all of them, or those whose name contains the first argument.
+/// Checks all published crates, or those whose name contains the first argument.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let wanted = arguments.first().map_or("", String::as_str);
     let root = root();
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The names of the members that are published, and their folders in the repository.
+/// Returns the names of the published members, and their folders in the repository.
 fn published(root: &Path) -> Outcome<Vec<(String, String)>> {
     let folder = |package: &Package| {
         let manifest = package.manifest_path.as_std_path();
@@ -49,14 +49,14 @@ fn published(root: &Path) -> Outcome<Vec<(String, String)>> {
     rows.collect::<Option<_>>().ok_or_else(|| "a member is outside of the repository".into())
 }
 
-/// The repository this was built from.
+/// Returns the path of this repository.
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// Copies what is needed to build one member, and gives the folder of its workspace. The core is its
-/// own; a member has one beside it, or the core's bounds would be tried with its own.
+/// Copies the files that are needed to build one member, and returns the folder of its workspace. The core is
+/// a workspace of its own; that of a member is beside the core, so that the core's bounds are not tested.
 fn lay_out(
     root: &Path,
     copy: &Path,
@@ -65,7 +65,7 @@ fn lay_out(
 ) -> Outcome<PathBuf> {
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     let core = copy.join("core");
-    // Other members that it takes stay with the core, so that their bounds are not tried either.
+    // Other members that it depends on stay with the core, so that their bounds are not tested either.
     let own = fs::read_to_string(root.join(path).join("Cargo.toml"))?;
     let taken: Vec<_> = published
         .iter()
@@ -88,7 +88,7 @@ fn lay_out(
     let member = copy.join("member");
     fs::create_dir_all(&member)?;
     fs::rename(core.join(path), member.join("crate"))?;
-    // A member that takes the core without its default features cannot leave its place to the workspace.
+    // A member without the core's default features cannot inherit the dependency from the workspace.
     let own = fs::read_to_string(member.join("crate/Cargo.toml"))?;
     let own = own.replace("path = \"../..\"", "path = \"../../core\"");
     fs::write(member.join("crate/Cargo.toml"), own)?;
@@ -116,7 +116,7 @@ fn belongs_to_core(file: &str) -> bool {
         .any(|own| file.starts_with(own))
 }
 
-/// A workspace's manifest with other members.
+/// Returns a workspace's manifest with other members.
 fn with_members(manifest: &str, members: &[&str]) -> Outcome<String> {
     let broken = "no list of members in Cargo.toml";
     let (before, rest) = manifest.split_once("members = [").ok_or(broken)?;
@@ -124,7 +124,7 @@ fn with_members(manifest: &str, members: &[&str]) -> Outcome<String> {
     Ok(format!("{before}members = {members:?}{after}"))
 }
 
-/// Chooses the lowest versions, and builds all there is of the crate with them.
+/// Selects the lowest versions, and builds all targets of the crate with them.
 fn build(workspace: &Path, name: &str, target: &Path) -> Outcome<()> {
     let lock = ["-Z", "direct-minimal-versions", "generate-lockfile"];
     let check = ["check", "--locked", "--all-features", "--bins", "--tests", "--package", name];

@@ -1,10 +1,10 @@
 //! Tasks of the repository.
 //!
-//! `cargo xtask check` runs everything that must hold before a change is merged.
-//! `cargo xtask compare` measures the client beside its peers.
+//! `cargo xtask check` runs all checks of a change before it is merged.
+//! `cargo xtask compare` measures this client and other ones.
 //! `cargo xtask contracts` holds the hot path to its instruction and allocation counts.
-//! `cargo xtask flood` drives a tracer as fast as it goes and checks its accounting against a sink.
-//! `cargo xtask lowest-versions` builds what is published with the lowest versions it allows.
+//! `cargo xtask flood` runs a tracer at the maximum rate, and compares its accounting with a sink's counts.
+//! `cargo xtask lowest-versions` builds the published crates with the lowest versions of dependencies.
 //! `cargo xtask deny` checks the licences and sources of all dependencies.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool talks to its terminal")]
@@ -27,7 +27,7 @@ mod walk;
 use std::error::Error;
 use std::process::ExitCode;
 
-/// What a task gives; the default is how it ends: well, or with a promise broken.
+/// The result of a task; by default, whether all checks of the task have passed.
 type Outcome<T = ExitCode> = Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {

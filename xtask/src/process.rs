@@ -1,39 +1,39 @@
-//! What Linux tells a process about itself and its sockets.
+//! Readings of a process and its sockets from Linux.
 
 use std::fs;
 
-/// Seconds of processor time that all threads of this process used so far.
+/// Returns the CPU time of this process so far, in seconds.
 pub(crate) fn cpu_seconds() -> Option<f64> {
     cpu_of(&fs::read_to_string("/proc/self/stat").ok()?)
 }
 
-/// Seconds of processor time of all processes that this one started and that have ended.
+/// Returns the CPU time of all ended child processes, in seconds.
 pub(crate) fn children_cpu_seconds() -> Option<f64> {
     cpu_in(&fs::read_to_string("/proc/self/stat").ok()?, 13)
 }
 
-/// The most resident memory that this process ever had, in KiB.
+/// Returns the peak resident memory of this process, in KiB.
 pub(crate) fn peak_memory_kib() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// Datagrams that the kernel dropped for want of room in the socket bound to this UDP port.
+/// Returns the number of datagrams that the kernel dropped because the receive buffer of this UDP port was full.
 pub(crate) fn socket_drops(port: u16) -> Option<u64> {
     drops_of(&fs::read_to_string("/proc/net/udp").ok()?, port)
 }
 
-/// Linux shows processor time to programs in hundredths, whatever its own tick is.
+/// Linux reports CPU time in hundredths of a second, whatever its own tick is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 fn cpu_of(stat: &str) -> Option<f64> {
     cpu_in(stat, 11)
 }
 
-/// The sum of two fields, counted from the state: time in user mode, and below it in the kernel.
+/// Returns the sum of two fields, counted from the state: the times in user mode and in the kernel.
 fn cpu_in(stat: &str, first: usize) -> Option<f64> {
-    // The name in parentheses may itself hold blanks and parentheses.
+    // The name in parentheses may contain blanks and parentheses.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
     Some((ticks(first)? + ticks(first + 1)?) / TICKS_PER_SECOND)

@@ -1,8 +1,8 @@
-//! The other end of the flood: a process that counts what arrives on a UDP port of loopback.
+//! The receiver of the load test: a process that counts the spans that arrive at a UDP port of loopback.
 //!
-//! It says its port first, then answers each line it is given with its counts; at the end of its
-//! input it waits until nothing arrives any more, says its last counts, and ends. It ends by itself
-//! too when it has heard nothing for a minute, so that it never outlives who started it for long.
+//! It prints its port, then its counts for each line of input. When its input is closed, it waits until nothing
+//! arrives any more, prints its final counts, and ends. It also ends after a minute without input or
+//! datagrams, so that it does not remain after a crash of the process that started it.
 
 use std::fmt;
 use std::io::{self, BufRead as _, Write as _};
@@ -18,12 +18,12 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{Outcome, process, walk};
 
-/// What a sink received so far.
+/// The counts of a sink so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) spans: u64,
     pub(crate) datagrams: u64,
-    /// Datagrams that are no batch, or whose spans are not as many as it says.
+    /// Datagrams that are no batch, or have another number of spans than their list.
     pub(crate) bad: u64,
     /// Datagrams that the kernel dropped before the sink could read them.
     pub(crate) kernel_drops: u64,
@@ -45,7 +45,7 @@ impl Received {
     }
 }
 
-/// Counts until its input ends.
+/// Counts until its input is closed.
 pub(crate) fn run() -> Outcome {
     let (socket, port) = bind()?;
     let counts = Arc::new(Counts::default());
@@ -59,15 +59,15 @@ pub(crate) fn run() -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Room for a tenth of a second of flood, while the sink waits for a core.
+/// The receive buffer: for a tenth of a second of the load, while the sink is not scheduled.
 ///
-/// Only root gets it whole; others get what `net.core.rmem_max` allows, and may see kernel drops.
+/// Only root gets all of it. Others get what `net.core.rmem_max` allows, and may have drops by the kernel.
 const RECEIVE_BUFFER: usize = 64 << 20;
 
-/// One datagram of so many is read span by span.
+/// Of this number of datagrams, one is parsed completely.
 const FULL_WALK_EVERY: u64 = 16;
 
-/// After the end of its input, a sink is done when nothing has arrived for so long.
+/// The time without a datagram after which a sink ends, once its input is closed.
 const QUIET: Duration = Duration::from_millis(300);
 
 const IDLE: Duration = Duration::from_secs(60);
@@ -131,7 +131,7 @@ fn receive(socket: &UdpSocket, counts: &Counts) -> io::Result<()> {
         match socket.recv(&mut room) {
             Ok(length) => {
                 counts.add(&room[..length]);
-                // A read of the clock for each of some thousand datagrams a second is nothing.
+                // One reading of the clock for each datagram, of some thousand a second, is cheap.
                 heard = Instant::now();
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

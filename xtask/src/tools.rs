@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::Outcome;
 
-/// A program, and the crate that holds it.
+/// A program, and its crate.
 pub(crate) struct Tool {
     pub(crate) package: &'static str,
     pub(crate) binary: &'static str,
@@ -23,13 +23,13 @@ pub(crate) const HACK: Tool =
     Tool { package: "cargo-hack", binary: "cargo-hack", version: "0.6.46" };
 pub(crate) const TYPOS: Tool = Tool { package: "typos-cli", binary: "typos", version: "1.42.3" };
 
-/// Where cargo builds: where the environment says, or in `default`.
+/// Returns cargo's target folder: that of the environment, or `default`.
 pub(crate) fn target_folder(default: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| default.to_owned(), PathBuf::from)
 }
 
 impl Tool {
-    /// The program below the target folder, which is installed first if this version is not there.
+    /// Returns the path of the program in the target folder, where it is installed first if necessary.
     pub(crate) fn installed(&self) -> Outcome<PathBuf> {
         let root = std::path::absolute(target_folder(Path::new("target")).join("tools"))?;
         let program = root.join("bin").join(self.binary);
@@ -45,7 +45,7 @@ impl Tool {
         Ok(program)
     }
 
-    /// Returns whether this version is in the list that cargo keeps of what it installed there.
+    /// Returns whether this version is in cargo's list of installed programs.
     fn is_listed(&self, root: &Path) -> bool {
         let list = std::fs::read_to_string(root.join(".crates.toml")).unwrap_or_default();
         list.contains(&format!("\"{} {} (", self.package, self.version))

@@ -1,10 +1,10 @@
-//! The cheapest look at a datagram that tells how many spans it carries.
+//! Reads the number of spans in a datagram, as cheaply as possible.
 //!
-//! Deliberately not the client's own reader: what counts the spans must not share its mistakes.
+//! It does not use the client's reader, so that errors of that are not shared.
 
-/// The length of the span list of an `emitBatch` message in compact Thrift; `None` if it is none.
+/// Returns the length of the span list of an `emitBatch` message in compact Thrift; `None` for other bytes.
 ///
-/// Reads up to the list's header; the spans are not looked at.
+/// Reads up to the header of the list, and not the spans.
 pub(crate) fn span_count(datagram: &[u8]) -> Option<u64> {
     let mut walk = Walk { rest: datagram };
     let known = walk.byte()? == 0x82 && walk.byte()? & 0x1f == 1;
@@ -65,7 +65,7 @@ impl<'a> Walk<'a> {
         Some((count, header & 0x0f))
     }
 
-    /// The next field of a structure; `None` at its end.
+    /// Returns the next field of a structure; `None` at its end.
     fn field(&mut self, last: &mut u64) -> Option<(u64, u8)> {
         let header = self.byte()?;
         if header == 0 {
@@ -78,7 +78,7 @@ impl<'a> Walk<'a> {
         Some((*last, header & 0x0f))
     }
 
-    /// Goes to the value of that field of the structure that begins here.
+    /// Skips to the value of a field of the structure that begins here.
     fn seek(&mut self, field: u64, kind: u8) -> Option<()> {
         let mut last = 0;
         while let Some(found) = self.field(&mut last) {
@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
             LIST | 10 => {
                 let (count, kind) = self.list_header()?;
                 for _ in 0..count {
-                    // A truth value is a byte in a list, and part of the header in a field.
+                    // A boolean is a byte in a list, and part of the header in a field.
                     self.skip(if kind <= FALSE { 3 } else { kind }, depth)?;
                 }
             }

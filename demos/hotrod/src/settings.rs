@@ -60,7 +60,7 @@ pub struct Settings {
     pub route_workers: usize,
     /// Where spans go.
     pub destination: Destination,
-    /// The user interface that shows traces; that of the destination unless told.
+    /// The user interface that shows traces; by default that of the destination.
     pub ui: Option<String>,
 }
 

@@ -220,7 +220,7 @@ fn backend(
     }
 }
 
-/// Where traces are shown: at the usual port of the host that spans go to, unless told.
+/// Returns the URL where traces are shown: by default, the usual port of the host to which spans are sent.
 fn ui(settings: &Settings, agent: Option<&EmbeddedAgent>) -> Ui {
     let (usual, traces) = match &settings.destination {
         Destination::Zipkin(url) => (format!("{}/zipkin", origin(url)), "traces"),

@@ -89,5 +89,5 @@ impl fmt::Display for CallError {
     }
 }
 
-// No `source`: `Display` has told it already.
+// No `source`: `Display` includes it already.
 impl StdError for CallError {}

@@ -105,7 +105,7 @@ fn counters_move_together() {
             sender.receive(Protocol::Compact, b"garbage").unwrap_err();
         }
     });
-    // Asked by one who does not wait to be told, so between any two changes.
+    // Polled by a thread that is not notified, and so between any two changes.
     while !sending.is_finished() {
         let stats = store.stats();
         assert_eq!(stats.datagrams, stats.batches + stats.malformed);

@@ -70,7 +70,7 @@ where
     response.into_body().collect().await.is_ok()
 }
 
-/// Returns what the spans so far were told, in the order of their ends.
+/// Returns the events in the logs of the spans so far, in the order of their ends.
 fn logged(spans: &InMemoryReporter) -> Vec<Vec<String>> {
     let logged = spans.spans().iter().map(|span| events(&span.view())).collect();
     spans.reset();
@@ -122,7 +122,7 @@ async fn a_host_that_is_an_address_is_not_resolved_and_of_several_none_is_named(
     let mut client = traced(TracedConnector::new(connector), &tracer);
     assert!(fetch(&mut client, &format!("http://shop.example:{}/time", server.port())).await);
     assert_eq!(logged(&spans), [["ConnectStart", "ConnectDone", "ClosedBody"]]);
-    // A connector that is not traced is not told.
+    // A connector that is not traced gets no events.
     let resolver = TracedResolver::new(Found(&[[127, 0, 0, 1]]));
     let mut client = traced(HttpConnector::new_with_resolver(resolver), &tracer);
     assert!(fetch(&mut client, &format!("http://shop.example:{}/time", server.port())).await);
@@ -248,7 +248,7 @@ async fn a_dial_that_outlives_its_request_is_not_logged() {
     slow.leave.add_permits(1);
     eventually("the dial is done", || slow.done.load(Ordering::SeqCst) == 2).await;
     assert!(fetch(&mut second, &url("/time")).await);
-    assert_eq!(logged(&spans), [["ClosedBody"]], "not told to who comes next");
+    assert_eq!(logged(&spans), [["ClosedBody"]], "not logged by the next request");
     assert_eq!(tracer.stats().misused, 0);
 
     // Given up while it connects.

@@ -1,4 +1,4 @@
-//! What happens to a request is told as Go's client tells it: same events, same order, same tags.
+//! The events of a request are those of Go's client: the same events, order and tags.
 //!
 //! `golden/net_http.txt` was recorded with Go 1.26.8 and go-stdlib v1.1.1, by
 //! `go -C integrations/http/tests/golden/go run . 2>/dev/null`.

@@ -1,4 +1,4 @@
-//! HTTP/2, which a server chooses by ALPN: what can be told of it, and what is shared.
+//! HTTP/2, which a server selects by ALPN: its events, and shared connections.
 #![cfg(feature = "http2")]
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
 

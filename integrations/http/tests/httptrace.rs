@@ -34,7 +34,7 @@ fn every_recorded_case_is_compared() {
     }
 }
 
-/// A request under way, and who is told of it.
+/// A request in flight, and the recorder of its events.
 struct Requested {
     name: &'static str,
     port: u16,
@@ -43,7 +43,7 @@ struct Requested {
 }
 
 impl Requested {
-    /// Reads the response, and has what was told compared with what Go told.
+    /// Reads the response, and compares the recorded events with Go's.
     async fn end(self) -> Result<Bytes, Error> {
         let body = match self.response {
             Ok(response) => response.into_body().read_to_end(1 << 20).await,
@@ -76,7 +76,7 @@ impl Run {
         self.fetch(name, get(url)).await.end().await
     }
 
-    /// Gives the request up after a while, and has what was told by then compared.
+    /// Cancels the request after a while, and compares the events so far.
     async fn give_up(&self, name: &'static str, request: Request<RequestBody>) {
         let trace = Arc::<Recorder>::default();
         let requested = async {
@@ -118,7 +118,7 @@ async fn callbacks_come_as_in_go_over_new_and_reused_connections() {
     assert_eq!(server.accepted.load(std::sync::atomic::Ordering::SeqCst), 1);
 }
 
-/// Answers as it is told, whatever is asked; the connections are kept.
+/// Responds in the configured form to any request, with persistent connections.
 async fn server_with(with: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -214,7 +214,7 @@ async fn a_request_given_up_is_reported_as_in_go_where_its_context_ends() {
     run.give_up("body deadline", get(&server.url("/half"))).await;
 }
 
-/// Returns what Go tells of a case, and what is told here besides: the dial ends with its request.
+/// Returns Go's events of a case, and the additional ones here: the dial ends with its request.
 fn and(name: &str, more: &str) -> String {
     format!("{}{more}", cases()[name])
 }

@@ -13,7 +13,7 @@ use support::{Server, events, hops, tracer};
 const TASKS: usize = 32;
 const REQUESTS: usize = 400;
 
-/// What one request was told.
+/// The events of one request.
 #[derive(Default)]
 struct Events {
     port: AtomicUsize,

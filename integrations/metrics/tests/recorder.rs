@@ -1,4 +1,4 @@
-//! What a recorder is told: Jaeger's names and tags, and the numbers of the span accounting.
+//! The calls of a recorder: Jaeger's names and tags, and the numbers of the span accounting.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
@@ -15,7 +15,7 @@ use metrics::{
     SharedString, Unit,
 };
 
-/// Keeps what it is told by kind, name and labels.
+/// A recorder that stores values by kind, name and labels.
 #[derive(Clone, Debug, Default)]
 struct Recorded(Arc<Mutex<BTreeMap<String, f64>>>);
 

@@ -84,7 +84,7 @@ impl Configuration {
     ///
     /// ```
     /// use jaeger_client::Configuration;
-    /// // The name given holds unless JAEGER_SERVICE_NAME says another.
+    /// // JAEGER_SERVICE_NAME takes precedence over this name.
     /// let configuration = Configuration::new("checkout").with_env()?;
     /// # Ok::<(), jaeger_client::ConfigError>(())
     /// ```

@@ -5,7 +5,7 @@ use super::variable::OPEN_TELEMETRY;
 use super::variable::is_service_link;
 
 /// Returns warnings about these variables, given as names and values that are not empty.
-/// `exports_otlp` says that OpenTelemetry's are read.
+/// `exports_otlp` is whether OpenTelemetry's are read.
 pub(super) fn warnings<'v>(
     set: impl Iterator<Item = (&'v str, &'v str)>,
     exports_otlp: bool,

@@ -207,7 +207,7 @@ impl Reader {
         true
     }
 
-    /// Returns whether no header was taken that says anything.
+    /// Returns whether no header had any content.
     pub(super) fn is_empty(&self) -> bool {
         let Self { trace_id, span_id, parent_id, decision, is_debug, failure } = self;
         trace_id.is_empty()

@@ -1,4 +1,4 @@
-//! Configuration from the environment: every way to get a variable wrong, and what is said of it.
+//! Configuration from the environment: every invalid value of a variable, and its error.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn error(variables: Pairs<'_>) -> String {
     }
 }
 
-/// Whether the text has all of these words; and that it says nothing that is secret.
+/// Asserts that a text has all of these words, and no secret.
 fn assert_says(text: &str, words: &[&str], of: &dyn std::fmt::Debug) {
     assert!(words.iter().all(|word| text.contains(word)), "{of:?}: {text} lacks some of {words:?}");
     assert!(!text.contains("s3cret"), "{text}");
@@ -170,7 +170,7 @@ fn a_service_link_is_named_with_the_way_to_remove_it() {
         let error = error(&[("JAEGER_AGENT_PORT", link)]);
         assert_says(&error, &["JAEGER_AGENT_PORT", link, "enableServiceLinks: false"], &link);
     }
-    // Of a service that is called as an older name is, no more is said than of any other service.
+    // The error of a service with the name of an older variable is that of any other service.
     let linked =
         read(&[("JAEGER_SAMPLER_PORT", "tcp://10.0.0.1:5778"), ("JAEGER_SAMPLER_TYPE", "const")]);
     assert_eq!(linked.unwrap().warnings, [""; 0]);

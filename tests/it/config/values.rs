@@ -66,7 +66,11 @@ fn the_sampler_is_remote_where_something_but_its_kind_is_said() {
         assert_eq!(sampler(&[(name, value)]).kind, "remote", "{name}");
     }
     let agent = sampler(&[("JAEGER_AGENT_HOST", "a")]);
-    assert_eq!((agent.kind.as_str(), agent.param), ("const", 1.0), "an agent says nothing of it");
+    assert_eq!(
+        (agent.kind.as_str(), agent.param),
+        ("const", 1.0),
+        "an agent's address does not change it"
+    );
 }
 
 #[cfg(feature = "remote-sampler")]

@@ -1,4 +1,4 @@
-//! Configuration from the environment: what is set and not read, and that somebody is told.
+//! Configuration from the environment: variables that are set and not read are logged.
 
 use std::collections::HashMap;
 use std::process::Command;
@@ -15,7 +15,7 @@ fn read(variables: Pairs<'_>) -> Result<Configuration, ConfigError> {
     Configuration::new("svc").with_variables(|name| variables.get(name).copied())
 }
 
-/// Whether the text has all of these words; and that it says nothing that is secret.
+/// Asserts that a text has all of these words, and no secret.
 fn assert_says(text: &str, words: &[&str], of: &dyn std::fmt::Debug) {
     assert!(words.iter().all(|word| text.contains(word)), "{of:?}: {text} lacks some of {words:?}");
     assert!(!text.contains("s3cret"), "{text}");

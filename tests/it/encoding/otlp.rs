@@ -1,4 +1,4 @@
-//! OTLP: what is written is read back by `prost`, and says what an independent translation says.
+//! OTLP: requests are read by `prost`, and equal an independent translation.
 
 #![cfg(feature = "otlp")]
 
@@ -263,7 +263,7 @@ fn spans_that_name_a_scope_have_it_and_the_others_the_library_s() {
     assert!(spans_of(&request).iter().all(|span| span.attributes.is_empty()));
 }
 
-/// The only span of a tracer whose spans are limited as `limit` says, as OTLP has it.
+/// Returns the only span of a tracer with these limits, as OTLP.
 fn sent(
     limit: impl FnOnce(TracerBuilder) -> TracerBuilder,
     work: impl FnOnce(&jaeger_client::Span),
@@ -290,7 +290,7 @@ fn logs_that_were_dropped_are_counted_as_events_that_were() {
             }
         }
     };
-    // Nine of ten are left, one of which says that two are gone.
+    // Nine of ten are left, one of which has the number of dropped ones: two.
     let span = sent(|builder| builder.max_logs_per_span(9), log(10));
     assert_eq!((span.events.len(), span.dropped_events_count), (9, 2));
     // A span larger than a datagram loses its oldest logs.

@@ -161,7 +161,7 @@ fn tracers_that_share_a_factory_count_together_and_one_that_is_gone_stays_counte
     assert_eq!(started(), 3);
 }
 
-/// Panics whenever it is told something, but for what it is told of traces.
+/// Panics on each call, except for the metrics of traces.
 #[derive(Debug)]
 struct Panics(InMemoryMetrics);
 
@@ -297,7 +297,7 @@ fn produce(tracer: &Tracer, seed: u64) {
     }
 }
 
-/// What the metrics say of the numbers of the span accounting.
+/// Asserts that the metrics are the numbers of the span accounting.
 fn assert_is_the_accounting(metrics: &InMemoryMetrics, tracer: &Tracer) {
     let (counts, stats) = (metrics.counters(), tracer.stats());
     let sum = |name: &str| -> u64 {

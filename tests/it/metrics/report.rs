@@ -1,4 +1,4 @@
-//! Metrics under Jaeger's names: each counts what its name says.
+//! Metrics under Jaeger's names: each counts what it is named after.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -264,7 +264,7 @@ fn an_operation_without_credit_is_polled_at_once() {
     assert!(!forced(&tracer, "op"));
     let line = "GET /credits?operations=op&service=my%20svc&uuid=the%20uuid HTTP/1.1";
     assert_eq!(server.requested(), [line; 3]);
-    // As in Go, an agent that says nothing is not counted as having throttled.
+    // As in Go, an agent without a response is not counted as having throttled.
     assert_eq!(tracer.throttled_debug_spans(), 0);
     let error = tracer.debug_throttler_updates().last_error.unwrap();
     assert!(error.contains("500"), "{error}");

@@ -145,7 +145,7 @@ fn what_nobody_decided_about_is_handed_on_without_a_decision() {
             ("x-b3-traceid", TRACE.to_owned()),
         ];
         let expected: BTreeMap<_, _> = expected.map(|(key, value)| (key.to_owned(), value)).into();
-        // The others would say that it is not sampled.
+        // The other headers would mean that it is not sampled.
         assert_eq!(written, expected, "{headers:?}");
         let bytes = tracer.inject_binary(&context);
         assert!(!tracer.extract_binary(&bytes).unwrap().is_valid());

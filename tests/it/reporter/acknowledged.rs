@@ -1,4 +1,4 @@
-//! What a receiver says of a message that it took: that it did, and which spans it rejected.
+//! A receiver's response to an accepted message: the acknowledgement, and rejected spans.
 
 use std::sync::Arc;
 

@@ -35,7 +35,7 @@ fn counts(tracer: &Tracer) -> Vec<(String, Counts)> {
     tracer.destination_stats().into_iter().map(plain).collect()
 }
 
-/// Keeps names, threads and services; does as it is told at each report.
+/// A reporter that stores names, threads and services, and has a configured result for each report.
 #[derive(Debug, Default)]
 struct Own {
     seen: Arc<Mutex<Vec<(ThreadId, String, String)>>>,
@@ -257,7 +257,7 @@ fn a_logging_reporter_prints_each_spans_context_and_name() {
     assert_eq!(lines[lines.len() - 2..], wanted);
 }
 
-/// Everything that a tracer says to its logger, of either kind.
+/// A logger that stores all messages of a tracer, of both levels.
 #[derive(Debug, Default)]
 struct All(Mutex<Vec<String>>);
 

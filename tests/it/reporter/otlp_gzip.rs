@@ -98,7 +98,7 @@ fn the_environment_switches_it_on_and_off() {
             "JAEGER_TRACES_EXPORTER" => Some("otlp".to_owned()),
             "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(server.url()),
             requested if requested == name => Some(value.to_owned()),
-            // What is said of traces comes before what is said of all signals.
+            // The variable of traces takes precedence over that of all signals.
             "OTEL_EXPORTER_OTLP_COMPRESSION" => Some("gzip".to_owned()),
             _ => None,
         };

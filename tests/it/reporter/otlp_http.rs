@@ -183,7 +183,7 @@ fn retry_after_is_respected_in_both_forms_and_beyond_the_bound_the_message_is_gi
 
 #[test]
 fn what_a_server_finds_too_large_is_sent_in_parts_and_nothing_is_lost() {
-    // As Jaeger 2.13 answers what is too large, and as the specification says.
+    // The responses of Jaeger 2.13 and of the specification to a request that is too large.
     for code in [400, 413] {
         let server = Server::start(move |_, request| {
             status(if request.body.len() > 9_000 { code } else { 200 })

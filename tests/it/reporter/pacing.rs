@@ -1,5 +1,5 @@
-//! How fast spans are sent to an agent: by its receive queue where that is seen, by a rate elsewhere,
-//! and what is told of what it dropped all the same.
+//! The rate at which spans are sent to an agent: by its receive queue where that can be read, by a fixed rate
+//! elsewhere; and the datagrams that the agent's socket dropped all the same.
 
 use std::net::UdpSocket;
 use std::sync::Arc;

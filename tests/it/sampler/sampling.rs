@@ -1,4 +1,4 @@
-//! The sampler that is told by a server: what it asks, what it takes over, what it leaves alone.
+//! The remote sampler: its polls, the strategies that it applies, and the responses that it ignores.
 
 #![cfg(feature = "remote-sampler")]
 
@@ -283,7 +283,8 @@ impl StrategySource for Gate {
     }
 }
 
-/// One that responds at once; says when it is asked, and when the thread that asked has ended.
+/// Returns a gate that is open, with receivers that are notified of each poll, and of the end of the polling
+/// thread.
 fn open_gate() -> (Gate, Receiver<()>, Receiver<()>) {
     let (entered, has_entered) = channel();
     let (ended, has_ended) = channel();

@@ -16,7 +16,7 @@ fn is_trusted() -> bool {
     fs::read_to_string(source).is_ok_and(|name| name.trim() == counter)
 }
 
-/// What a tracer says of its clock.
+/// Returns the log lines of a tracer about its clock.
 #[derive(Debug, Default)]
 struct ClockLines(Mutex<Vec<String>>);
 

@@ -187,7 +187,7 @@ fn tags_that_are_set_without_end_take_bounded_memory_and_the_last_one_counts() {
     assert_eq!(*last.lock().unwrap(), Some(99_999));
 }
 
-/// Samples everything, and says so by a tag with a key of the application's.
+/// A sampler that samples everything, with a tag whose key the application uses, too.
 #[derive(Debug)]
 struct Marks;
 

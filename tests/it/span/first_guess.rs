@@ -197,7 +197,7 @@ fn ids_and_contexts_are_read_from_their_text_and_shown_as_it() {
     assert_ne!(context, SpanContext::new(trace, span, SpanId::NONE, 1));
     let baggage =
         |keys: [&str; 2]| context.with_baggage_item(keys[0], "1").with_baggage_item(keys[1], "1");
-    assert_eq!(baggage(["a", "b"]), baggage(["b", "a"]), "its order says nothing");
+    assert_eq!(baggage(["a", "b"]), baggage(["b", "a"]), "the order does not matter");
     assert_ne!(baggage(["a", "b"]), context);
     assert_eq!("1:2:3".parse::<SpanContext>(), Err(ExtractError::Malformed { parts: 3 }));
 }

@@ -1,4 +1,4 @@
-//! What live spans tell of themselves, and finished ones in memory.
+//! Reading the content of live spans, and of finished ones in memory.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! Observers: what they are told, in which order, and what they cannot break.
+//! Observers: their notifications, the order of these, and what observers cannot break.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,7 @@ impl Calls {
     }
 }
 
-/// An observer that notes what it is told.
+/// An observer that records its notifications.
 #[derive(Clone, Debug)]
 struct Named {
     name: &'static str,
@@ -154,7 +154,7 @@ fn observers_and_the_sampler_are_called_in_the_order_of_the_go_client() {
             "sampler: tag b",
         ]
     );
-    span.set_tag("c", true).log_event("logs are not told");
+    span.set_tag("c", true).log_event("logs are not observed");
     assert_eq!(
         calls.take(),
         ["1: tag c=Bool(true) false", "2: tag c=Bool(true) false", "sampler: tag c"]
@@ -385,7 +385,7 @@ fn a_panic_of_an_observer_is_counted_and_reported_and_harms_no_span() {
         span.set_operation_name("new");
         span.finish();
     }
-    assert_eq!(calls.take().len(), 40, "the others are told all the same");
+    assert_eq!(calls.take().len(), 40, "the others are notified all the same");
     let stats = closer.close(crate::support::SOON).stats;
     assert!(stats.is_balanced());
     assert_eq!((stats.observer_panics, stats.sent, stats.open), (50, 10, 0));

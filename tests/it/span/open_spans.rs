@@ -1,4 +1,4 @@
-//! The spans that are not finished: which are listed, which only counted, and what the close says.
+//! Unfinished spans: which are listed, which are only counted, and the log lines of the close.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -182,7 +182,7 @@ fn what_the_close_says_is_bounded_and_nothing_is_said_where_all_are_finished() {
         let spans: Vec<_> = (0..count).map(|_| tracer.start_span(long.clone())).collect();
         let _ = closer.close(crate::support::SOON);
         drop(spans);
-        // That spans were finished after the close may be told as well.
+        // Spans that were finished after the close may be logged as well.
         said.all().into_iter().filter(|line| line.contains("never")).collect::<Vec<_>>()
     };
     assert!(close(0).is_empty());
@@ -219,7 +219,7 @@ fn a_configuration_says_how_many_are_listed() {
     assert_eq!((open(0), open(1), open(2)), ((0, 0), (1, 1), (2, 0)));
 }
 
-/// Starts a span in each call, renames the span it is told of, and looks at the list.
+/// An observer that starts a span in each call, renames the observed span, and reads the list.
 #[derive(Clone, Debug, Default)]
 struct Busy {
     tracer: Arc<std::sync::OnceLock<Tracer>>,

@@ -99,7 +99,7 @@ fn a_servers_span_shares_the_ids_of_its_parent_where_that_is_wanted() {
 
     let spans = finished(&memory);
     assert_eq!(spans.len(), 8);
-    // What is written is what the contexts say, with the reference to the parent beside it.
+    // The contexts are written as they are, with the reference to the parent beside them.
     let remotes: Vec<_> = spans.iter().filter(|span| span.trace == (7, 8)).collect();
     for span in &remotes {
         assert_eq!((span.id, span.parent), (9, 10), "{span:?}");
@@ -183,7 +183,7 @@ fn truncated_tags_of_the_process_are_marked_too_if_configured() {
     assert!(configuration.new_tracer().is_ok());
 }
 
-/// Has each tag told to it, so that those a span starts with are kept back for it.
+/// A sampler that is called for each tag, so that the first tags of a span are held back for it.
 #[derive(Debug)]
 struct Watches;
 

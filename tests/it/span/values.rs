@@ -151,14 +151,14 @@ fn times_that_no_server_stores_are_moved_counted_and_reported_once() {
     assert!(logger.has("start_time: 5 s before 1970-01-01"), "{:?}", logger.all());
 }
 
-/// Tags a span when it is told of anything.
+/// An observer that sets a tag in each notification.
 #[derive(Default)]
 struct Tags(OnceLock<Span>);
 
 impl Logger for Tags {
     fn error(&self, _message: &str) {
         if let Some(span) = self.0.get() {
-            span.set_tag("told", true);
+            span.set_tag("observed", true);
         }
     }
 }
@@ -179,11 +179,11 @@ fn a_logger_that_is_called_with_a_time_may_use_the_span_it_was_given_to() {
                 1 => span.finish_at(early),
                 _ => span.finish_with(FinishOptions { log_records: &[log], finish_time: None }),
             }
-            sender.send(finished(&memory)[0].tag("told").is_some()).unwrap();
+            sender.send(finished(&memory)[0].tag("observed").is_some()).unwrap();
         }
     });
     let reported: Vec<_> = (0..3).filter_map(|_| done.recv_timeout(SOON).ok()).collect();
-    assert_eq!(reported, [true; 3], "it hangs, or was not told");
+    assert_eq!(reported, [true; 3], "it hangs, or was not notified");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_clock_before_1970_is_reported_and_its_spans_begin_in_1970() {
     assert!(logger.has("the clock: 100 s before 1970-01-01"), "{:?}", logger.all());
 }
 
-/// The durations that an observer is told.
+/// The durations in an observer's notifications.
 #[derive(Clone, Debug, Default)]
 struct Heard(Arc<Mutex<Vec<Duration>>>);
 

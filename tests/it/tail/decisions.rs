@@ -14,7 +14,7 @@ use jaeger_client::{
     Tracer, TracerBuilder,
 };
 
-/// Samples nothing, and keeps what it is told to.
+/// Makes a tracer that samples nothing at the start, and retains traces by its configuration.
 fn keeping(config: TailSamplingConfig) -> (Tracer, Closer, InMemoryReporter) {
     let memory = InMemoryReporter::new();
     let (tracer, closer) = unsampled().tail_sampling(config).in_memory(&memory).build().unwrap();
@@ -40,7 +40,7 @@ fn text<'s>(span: &SpanView<'s>, key: &str) -> Option<&'s str> {
     }
 }
 
-/// Returns what the span says of why its trace was kept.
+/// Returns the reason for which a trace was retained, from its span's tag.
 fn reason(span: &FinishedSpan) -> Option<&str> {
     let view = span.view();
     text(&view, "sampler.type").filter(|kind| *kind == "tail")?;
@@ -83,7 +83,7 @@ fn an_error_sends_all_spans_of_the_trace_with_what_they_had_before() {
     for span in &spans {
         assert_eq!((span.view().trace_id, span.view().flags), (root.trace_id, 1));
         let expected = (span.view().operation() == "failing").then_some("error");
-        assert_eq!(reason(span), expected, "the reason is told by the span that is it");
+        assert_eq!(reason(span), expected, "the span that is the reason has the tag");
     }
     let stats = tracer.stats();
     assert_eq!(

@@ -70,7 +70,7 @@ fn the_span_that_joined_may_err_and_may_outlive_the_root() {
     served.set_tag("error", true).finish();
     assert_eq!(names(&memory), ["a", "served"]);
 
-    // With its last span the trace is over. What comes later begins it anew, as it was told.
+    // The trace ends with its last span. A later span begins it anew, by the caller's decision.
     tracer.span("late").child_of(&header).start().finish();
     let stats = tracer.stats();
     assert_eq!(

@@ -21,8 +21,8 @@ use jaeger_client::{
 
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// A server on loopback, which does with each request as it is told: the first line, and where to
-/// write. It ends with the process.
+/// Starts a server on loopback that calls a function for each request, with the first line and the stream to
+/// write to. It ends with the process.
 fn server(response: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -8,13 +8,13 @@ use crate::query::{Query, QueryError};
 use crate::sample::{Options, Servers};
 use crate::span::{Ignored, PROCESS_TAG};
 
-/// Compares what a Jaeger got of the same spans by Thrift and by OTLP, and says when it is safe to stop
-/// sending Thrift.
+/// Compares spans that a Jaeger server has received both as Thrift and as OTLP, and reports whether it is safe
+/// to stop sending Thrift.
 ///
-/// A service has to send to both doors for a while (JAEGER_TRACES_EXPORTER=jaeger,otlp). Each of its
-/// spans is then in the server twice, and both copies have to be the same.
+/// A service has to send both for a while (JAEGER_TRACES_EXPORTER=jaeger,otlp). The server then has two copies
+/// of each span, which have to be the same.
 ///
-/// Ends with 0 where Thrift can be stopped, 1 where it cannot, and 2 where nothing can be said.
+/// The exit code is 0 if Thrift can be stopped, 1 if it cannot, and 2 if there is no result.
 #[derive(Debug, Parser)]
 #[command(name = "jaeger-client-compare", version)]
 pub(crate) struct Args {
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", required = true)]
     pub(crate) query: Vec<String>,
 
-    /// A service to compare; may be repeated. By default all that the server knows.
+    /// A service to compare; may be repeated. Default: all services of the server.
     #[arg(long, value_name = "NAME")]
     pub(crate) service: Vec<String>,
 
@@ -31,20 +31,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
     lookback: Duration,
 
-    /// How many traces to read of each service, at most. A few of every operation are read besides.
+    /// Maximum number of traces to read for each service, beside a few for each operation.
     #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     traces: u32,
 
-    /// How many spans a service must have by both doors before anything is said of it.
+    /// Minimum number of spans that a service must have by both protocols for a result.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) min_spans: u64,
 
-    /// How long to wait for copies that may be on their way: a number with s, m, h or d.
+    /// How long to wait for copies that may not be stored yet: a number with s, m, h or d.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
     wait: Duration,
 
-    /// A difference that is none to you; may be repeated: `tag KEY`, `process tag KEY`, or one of
+    /// A difference to ignore; may be repeated: `tag KEY`, `process tag KEY`, or one of
     /// start, duration, flags, logs, references, warnings.
     #[arg(long, value_name = "FIELD", value_parser = parse_ignored)]
     ignore: Vec<String>,
@@ -53,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HEADER", value_parser = parse_header)]
     header: Vec<Header>,
 
-    /// How much of one answer is read, in MiB.
+    /// Maximum size of a response, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u64).range(1..=4096))]
     max_response: u64,
@@ -64,11 +64,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The servers to ask.
+    /// Returns the servers to query.
     ///
     /// # Errors
     ///
-    /// [`QueryError`] for a URL that is none, and for more than two.
+    /// [`QueryError`] for an invalid URL, and for more than two.
     pub(crate) fn servers(&self) -> Result<Servers, QueryError> {
         let query = |url: &String| {
             let headers =

@@ -1,34 +1,34 @@
-//! Pairs the copies of spans that came by both doors, counts, and gathers differences.
+//! Pairs the copies of spans that were received by both protocols, counts them, and collects differences.
 
 use std::collections::BTreeMap;
 
-use crate::span::{Copy, Difference, Door, Ignored, PROCESS_TAG, SpanKey};
+use crate::span::{Copy, Difference, Ignored, PROCESS_TAG, Protocol, SpanKey};
 
-/// What was found, by service and operation.
+/// The results by service and operation.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     pub(crate) services: BTreeMap<String, BTreeMap<String, Counts>>,
     pub(crate) differences: BTreeMap<DifferenceKey, DifferenceFound>,
-    /// How many differences are of kinds that there was no room for.
+    /// The number of differences whose kinds exceed the limit.
     pub(crate) left_out: u64,
 }
 
-/// How many spans of an operation there are.
+/// The numbers of spans of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Counts {
-    /// Copies that came by Thrift, without repeated ones.
+    /// Copies received by Thrift, without repeated ones.
     pub(crate) thrift: u64,
-    /// Copies that came by OTLP, without repeated ones.
+    /// Copies received by OTLP, without repeated ones.
     pub(crate) otlp: u64,
-    /// Spans that came by both.
+    /// Spans received by both.
     pub(crate) pairs: u64,
     /// Those of them whose copies differ.
     pub(crate) different: u64,
-    /// Spans that came by Thrift alone.
+    /// Spans received by Thrift alone.
     pub(crate) thrift_alone: u64,
-    /// Spans that came by OTLP alone.
+    /// Spans received by OTLP alone.
     pub(crate) otlp_alone: u64,
-    /// Copies that came again by the same door, as happens when a response is lost.
+    /// Copies received again by the same protocol, as after a lost response.
     pub(crate) repeated: u64,
 }
 
@@ -74,15 +74,15 @@ struct CopiesOfSpan {
 }
 
 impl Copies {
-    pub(crate) fn add(&mut self, key: SpanKey, door: Door, copy: Copy) {
+    pub(crate) fn add(&mut self, key: SpanKey, protocol: Protocol, copy: Copy) {
         let of_span = self.0.entry(key).or_default();
-        match door {
-            Door::Thrift => of_span.thrift.push(copy),
-            Door::Otlp => of_span.otlp.push(copy),
+        match protocol {
+            Protocol::Thrift => of_span.thrift.push(copy),
+            Protocol::Otlp => of_span.otlp.push(copy),
         }
     }
 
-    /// The spans of which one door has fewer copies than the other.
+    /// Returns the spans of which one protocol has fewer copies than the other.
     pub(crate) fn alone(&self) -> impl Iterator<Item = &SpanKey> {
         let alone = |(_, copies): &(&SpanKey, &CopiesOfSpan)| {
             copies.thrift.is_empty() != copies.otlp.is_empty()
@@ -90,7 +90,7 @@ impl Copies {
         self.0.iter().filter(alone).map(|(key, _)| key)
     }
 
-    /// All spans that there are copies of.
+    /// Returns all spans that have copies.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &SpanKey> {
         self.0.keys()
     }
@@ -106,7 +106,7 @@ impl Comparison {
         for (key, CopiesOfSpan { mut thrift, mut otlp }) in copies.0 {
             let service = self.services.entry(key.service.clone()).or_default();
             for copies in [&mut thrift, &mut otlp] {
-                // Spans that share an id are in the same order by both doors then.
+                // Spans that share an id are then in the same order by both protocols.
                 copies.sort();
                 let before = copies.len();
                 copies.dedup();
@@ -169,12 +169,12 @@ mod tests {
     use crate::span::StoredTrace;
     use serde_json::{Value, json};
 
-    /// A comparison of one trace of these spans: id, door, operation, duration.
-    fn compare(spans: &[(&str, Door, &str, u64)]) -> Comparison {
+    /// Compares one trace of these spans: id, protocol, operation, duration.
+    fn compare(spans: &[(&str, Protocol, &str, u64)]) -> Comparison {
         let spans: Vec<Value> = spans
             .iter()
-            .map(|(id, door, operation, duration)| {
-                let process = if *door == Door::Otlp { "otlp" } else { "thrift" };
+            .map(|(id, protocol, operation, duration)| {
+                let process = if *protocol == Protocol::Otlp { "otlp" } else { "thrift" };
                 json!({"spanID": id, "operationName": operation, "duration": duration, "processID": process})
             })
             .collect();
@@ -187,7 +187,7 @@ mod tests {
         let trace = json!({"traceID": "7", "spans": spans, "processes": processes});
         let trace: StoredTrace = serde_json::from_value(trace).unwrap();
         let mut copies = Copies::default();
-        trace.into_copies().for_each(|(key, door, copy)| copies.add(key, door, copy));
+        trace.into_copies().for_each(|(key, protocol, copy)| copies.add(key, protocol, copy));
         let mut comparison = Comparison::default();
         comparison.add("7", copies, &Ignored::new(Vec::new()));
         comparison
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn copies_by_both_doors_are_pairs_and_others_are_alone() {
-        use Door::{Otlp, Thrift};
+        use Protocol::{Otlp, Thrift};
         let found = compare(&[
             ("1", Thrift, "a", 1),
             ("1", Otlp, "a", 1),
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_copy_that_came_again_by_the_same_door_is_no_span() {
-        use Door::{Otlp, Thrift};
+        use Protocol::{Otlp, Thrift};
         let found = compare(&[
             ("1", Otlp, "a", 1),
             ("1", Thrift, "a", 1),
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn spans_that_share_an_id_are_paired_by_what_they_are() {
-        use Door::{Otlp, Thrift};
+        use Protocol::{Otlp, Thrift};
         let found = compare(&[
             ("1", Thrift, "client", 5),
             ("1", Thrift, "server", 3),
@@ -257,7 +257,7 @@ mod tests {
     fn the_kinds_of_differences_that_are_held_are_bounded() {
         let names: Vec<String> = (0..MAX_KINDS_OF_DIFFERENCES + 5).map(|n| n.to_string()).collect();
         let spans = names.iter().flat_map(|name| {
-            [(&**name, Door::Thrift, &**name, 1), (&**name, Door::Otlp, &**name, 2)]
+            [(&**name, Protocol::Thrift, &**name, 1), (&**name, Protocol::Otlp, &**name, 2)]
         });
         let found = compare(&spans.collect::<Vec<_>>());
         assert_eq!((found.differences.len(), found.left_out), (MAX_KINDS_OF_DIFFERENCES, 5));

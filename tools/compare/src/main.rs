@@ -1,15 +1,15 @@
-//! Compares what a Jaeger got of the same spans by Thrift and by OTLP.
+//! Compares spans that a Jaeger server has received both as Thrift and as OTLP.
 //!
-//! A service that sends its spans by both (`JAEGER_TRACES_EXPORTER=jaeger,otlp`) has each span twice in
-//! the server. This program reads traces back, pairs the two copies of each span, and says where they
-//! differ, which are missing, and for which services Thrift can be stopped.
+//! The server has two copies of each span of a service that sends both (`JAEGER_TRACES_EXPORTER=jaeger,otlp`).
+//! This program reads traces, pairs the copies of each span, and reports their differences, missing copies, and
+//! the services that can stop sending Thrift.
 //!
 //! - [`args`] is the command line
-//! - [`query`] asks a Jaeger's query API, with bounds
-//! - [`span`] is a span as that API shows it, and how two of them differ
-//! - [`sample`] chooses traces, reads them, and waits for copies that are still on their way
+//! - [`query`] is a client of Jaeger's query API, with bounds
+//! - [`span`] is a span of that API, and the differences of two
+//! - [`sample`] selects traces, reads them, and waits for copies that are not stored yet
 //! - [`compare`] pairs the copies and counts
-//! - [`report`] is what is printed
+//! - [`report`] is the output
 
 #![allow(clippy::disallowed_methods, reason = "a program waits, and asks for spans up to now")]
 
@@ -36,14 +36,14 @@ fn main() -> ExitCode {
         Ok(report) => (report.to_string(), report.exit_code()),
         Err(error) if args.json => (report::json_error(&error.to_string()), COULD_NOT_COMPARE),
         Err(error) => {
-            // Nobody is left to tell if this fails.
+            // An error here cannot be reported anywhere.
             let _ = writeln!(io::stderr(), "jaeger-client-compare: {error}");
             return ExitCode::from(COULD_NOT_COMPARE);
         }
     };
     match writeln!(io::stdout(), "{}", printed.trim_end()) {
         Ok(()) => ExitCode::from(code),
-        // A verdict that nobody got is none.
+        // A report that could not be written is an error.
         Err(_) => ExitCode::from(COULD_NOT_COMPARE),
     }
 }
@@ -58,5 +58,5 @@ fn run(args: &Args) -> Result<Report, QueryError> {
 const SAFE: u8 = 0;
 /// One of them cannot.
 const NOT_SAFE: u8 = 1;
-/// Nothing can be said: wrong arguments, no response, no or too few spans.
+/// There is no result: wrong arguments, no response, no spans or too few.
 const COULD_NOT_COMPARE: u8 = 2;

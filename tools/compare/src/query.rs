@@ -1,4 +1,4 @@
-//! Asks a Jaeger's query API: requests that end, responses that are bounded, errors that say what to do.
+//! A client of Jaeger's query API, with timeouts, bounded responses, and errors with their remedy.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(crate) struct Query {
     max_bytes: u64,
 }
 
-/// Why nothing can be compared.
+/// Why spans cannot be compared.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum QueryError {
@@ -55,7 +55,7 @@ struct ResponseError {
     msg: Option<String>,
 }
 
-/// A trace of which the id alone matters.
+/// A trace, read for its id alone.
 #[derive(Deserialize)]
 struct Found {
     #[serde(rename = "traceID")]
@@ -64,7 +64,7 @@ struct Found {
     _spans: IgnoredAny,
 }
 
-/// From when to when spans began, in microseconds since the Unix epoch.
+/// The range of the start times of spans, in microseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) start: u64,
@@ -72,11 +72,11 @@ pub(crate) struct Window {
 }
 
 impl Query {
-    /// The API below a base URL. Headers and the bound of a response are for each request.
+    /// Makes a client of the API below a base URL, with headers for each request and a limit for each response.
     ///
     /// # Errors
     ///
-    /// [`QueryError::Url`] for what is no such URL.
+    /// [`QueryError::Url`] for an invalid URL.
     pub(crate) fn new(
         url: &str,
         headers: Vec<(String, String)>,
@@ -117,7 +117,7 @@ impl Query {
         let config = Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
             .http_status_as_error(false)
-            // Headers with secrets go where they were meant to go, and nowhere else.
+            // Headers with secrets are not sent to another server.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("jaeger-client-compare/", env!("CARGO_PKG_VERSION")))
@@ -125,18 +125,18 @@ impl Query {
         Ok(Self { base, agent: config.into(), headers, max_bytes })
     }
 
-    /// The services that the server knows.
+    /// Returns the names of all services.
     pub(crate) fn services(&self) -> Result<Vec<String>, QueryError> {
         Ok(self.get("/api/services", "")?.unwrap_or_default())
     }
 
-    /// The operations that it knows of a service.
+    /// Returns the names of a service's operations.
     pub(crate) fn operations(&self, service: &str) -> Result<Vec<String>, QueryError> {
         let path = format!("/api/services/{}/operations", encoded(service));
         Ok(self.get(&path, "")?.unwrap_or_default())
     }
 
-    /// The ids of traces with spans of a service and, if given, an operation.
+    /// Returns the ids of traces with spans of a service and, if given, an operation.
     pub(crate) fn search(
         &self,
         service: &str,
@@ -155,15 +155,15 @@ impl Query {
         Ok(found.into_iter().map(|trace| trace.trace_id).collect())
     }
 
-    /// A trace as it is stored now; none if there is none.
+    /// Returns a trace as it is stored now, if there is one.
     pub(crate) fn trace(&self, id: &str) -> Result<Option<StoredTrace>, QueryError> {
-        // Raw, as otherwise the server moves times to fit those of parents and takes copies for one.
+        // Raw: otherwise the server adjusts times to those of parents, and merges copies.
         let path = format!("/api/traces/{}", encoded(id));
         let traces: Option<Vec<StoredTrace>> = self.get(&path, "raw=true")?;
         Ok(traces.and_then(|traces| traces.into_iter().next()))
     }
 
-    /// The data of a response; none for "not found".
+    /// Returns the data of a response; `None` for "not found".
     fn get<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<Option<T>, QueryError> {
         let mark = if query.is_empty() { "" } else { "?" };
         let url = format!("{}{path}{mark}{query}", self.base);
@@ -181,7 +181,7 @@ impl Query {
             let message = to.map_or_else(String::new, |to| format!(", to {to:?}: give that URL"));
             return Err(QueryError::Status { url, status, message });
         }
-        // One byte more than is allowed tells a longer answer from one that ends there.
+        // One byte more than the limit, so that a longer response is noticed.
         let body = response.body_mut().with_config().limit(u64::MAX).reader();
         let mut body = body.take(self.max_bytes + 1);
         let response: Result<ApiResponse<T>, _> =
@@ -216,7 +216,7 @@ impl Query {
     }
 }
 
-/// Returns what a server says of errors, of whatever length, as the end of a sentence.
+/// Formats the errors in a response as the end of a sentence.
 fn said(errors: &[ResponseError]) -> String {
     let Some(text) = errors.iter().find_map(|error| error.msg.as_deref()) else {
         return String::new();
@@ -229,7 +229,7 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
-/// All but what RFC 3986 never gives a meaning.
+/// All characters but the unreserved ones of RFC 3986.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! What is printed: counts, differences, and for which services Thrift can be stopped.
+//! The output: counts, differences, and the services that can stop sending Thrift.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -12,11 +12,11 @@ use crate::{COULD_NOT_COMPARE, NOT_SAFE, SAFE};
 /// The outcome for all services.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// Whether every service can stop sending Thrift; none if nothing can be said of one.
+    /// Whether every service can stop sending Thrift; `None` if a service has no result.
     safe: Option<bool>,
     traces: u64,
     services: Vec<ServiceReport>,
-    /// How many differences there are besides those that are shown.
+    /// The number of differences that are not shown.
     differences_left_out: u64,
     notes: Vec<String>,
 }
@@ -42,26 +42,26 @@ struct DifferenceReport {
     operation: Option<String>,
     field: String,
     spans: u64,
-    /// One of these spans, and what each of its copies has alone.
+    /// An example: a span, and what only one of its copies has.
     trace_id: String,
     span_id: String,
     thrift: Vec<String>,
     otlp: Vec<String>,
 }
 
-/// What is to be said of a service.
+/// The result for a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Verdict {
-    /// All that came by Thrift came by OTLP, and was the same.
+    /// All spans received by Thrift were received by OTLP, too, and are the same.
     Safe,
     /// Some copies differ.
     Different,
-    /// Some spans came by Thrift alone.
+    /// Some spans were received by Thrift alone.
     MissingByOtlp,
-    /// No span came by OTLP.
+    /// No span was received by OTLP.
     ThriftAlone,
-    /// No span came by Thrift: there is nothing to stop.
+    /// No span was received by Thrift: there is nothing to stop.
     OtlpAlone,
     /// There are no spans.
     NoSpans,
@@ -92,8 +92,7 @@ impl Verdict {
 }
 
 impl Report {
-    /// Says what was found. Of services that were not asked for by name, those without spans are left
-    /// out.
+    /// Makes the report. Services without spans are left out, unless they were requested by name.
     pub(crate) fn new(sampled: Sampled, min_spans: u64, named: &[String]) -> Self {
         let Sampled { services, traces, comparison, notes } = sampled;
         let mut counts = comparison.services;
@@ -143,8 +142,8 @@ impl Report {
     }
 }
 
-/// Whether all are safe. One that is not outweighs one of which nothing can be said; where nobody sends
-/// Thrift there is nothing to be said.
+/// Returns whether all services are safe. A service that is not takes precedence over one without a result.
+/// There is no result if no service sends Thrift.
 fn safe(services: &[ServiceReport]) -> Option<bool> {
     let has = |wanted| services.iter().any(|service| service.verdict.is_safe() == wanted);
     if has(Some(false)) {
@@ -154,7 +153,7 @@ fn safe(services: &[ServiceReport]) -> Option<bool> {
     if has(None) || !is_compared { None } else { Some(true) }
 }
 
-/// Returns what is printed where nothing could be compared.
+/// Returns the output if nothing could be compared.
 pub(crate) fn json_error(error: &str) -> String {
     serde_json::json!({"safe": null, "error": error}).to_string()
 }
@@ -186,9 +185,11 @@ impl fmt::Display for ServiceReport {
         let Counts { thrift, otlp, pairs, different, thrift_alone, otlp_alone, .. } = self.total;
         write!(f, "{}: ", shown(&self.service))?;
         match self.verdict {
-            Verdict::Safe => write!(f, "safe: {pairs} spans came by both doors, and are the same")?,
+            Verdict::Safe => {
+                write!(f, "safe: {pairs} spans came by both protocols, and are the same")?
+            }
             Verdict::Different => {
-                write!(f, "not safe: {different} of {pairs} spans differ between the doors")?;
+                write!(f, "not safe: {different} of {pairs} spans differ between the protocols")?;
             }
             Verdict::MissingByOtlp => {
                 write!(f, "not safe: {thrift_alone} of {thrift} spans came by Thrift alone")?;
@@ -200,7 +201,7 @@ impl fmt::Display for ServiceReport {
             Verdict::NoSpans => write!(f, "no spans were found; more time: --lookback")?,
             Verdict::TooFew => write!(
                 f,
-                "{pairs} spans came by both doors, and are the same: too few to say more (--min-spans)"
+                "{pairs} spans came by both protocols, and are the same: too few to say more (--min-spans)"
             )?,
         }
         if otlp_alone > 0 && thrift > 0 {
@@ -273,7 +274,7 @@ fn values(values: &[String]) -> String {
     values.iter().map(|value| shown(value)).collect::<Vec<_>>().join(" and ")
 }
 
-/// A text of a server on one line, and not too long.
+/// Returns a text of a server on one line, truncated.
 fn shown(text: &str) -> String {
     let mut out = String::new();
     for (at, char) in text.chars().enumerate() {
@@ -291,7 +292,7 @@ fn shown(text: &str) -> String {
     out
 }
 
-/// Returns whether it changes the order in which a terminal shows others.
+/// Returns whether a character changes the direction of text in a terminal.
 const fn is_reordering(char: char) -> bool {
     matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -333,7 +334,7 @@ mod tests {
         let thrift = Counts { thrift: 30, thrift_alone: 30, ..NONE };
         let otlp = Counts { otlp: 30, otlp_alone: 30, ..NONE };
         for (counts, words, code) in [
-            (PAIRS, "safe: 30 spans came by both doors, and are the same", 0),
+            (PAIRS, "safe: 30 spans came by both protocols, and are the same", 0),
             (Counts { repeated: 9, ..PAIRS }, "shop: safe", 0),
             (Counts { otlp: 31, otlp_alone: 1, ..PAIRS }, "1 came by OTLP alone", 0),
             (Counts { different: 2, ..PAIRS }, "not safe: 2 of 30 spans differ", 1),

@@ -1,4 +1,4 @@
-//! Chooses traces, reads them, and waits for copies of spans that are still on their way.
+//! Selects traces, reads them, and waits for copies of spans that are not stored yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -7,26 +7,26 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::compare::{Comparison, Copies};
 use crate::query::{Query, QueryError, Window};
-use crate::span::{Door, Ignored, SpanKey, short_id};
+use crate::span::{Ignored, Protocol, SpanKey, short_id};
 
-/// Where spans are read back.
+/// The servers from which spans are read.
 #[derive(Debug)]
 pub(crate) enum Servers {
-    /// One server that has both copies; each shows which door it came by.
+    /// One server that has both copies, which show their protocol.
     One(Query),
-    /// One server of those sent by Thrift, another of those sent by OTLP.
+    /// A server for each protocol.
     Two {
-        /// Where spans are sent to by Thrift.
+        /// The server of Thrift.
         thrift: Query,
-        /// Where they are sent to by OTLP.
+        /// The server of OTLP.
         otlp: Query,
     },
 }
 
-/// Which traces to read.
+/// The selection of traces.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// All that the server knows, if empty.
+    /// All services of the server, if empty.
     pub(crate) services: Vec<String>,
     pub(crate) lookback: Duration,
     pub(crate) traces: u32,
@@ -34,42 +34,43 @@ pub(crate) struct Options {
     pub(crate) ignored: Ignored,
 }
 
-/// What was read.
+/// The traces that were read.
 #[derive(Debug)]
 pub(crate) struct Sampled {
     pub(crate) services: BTreeSet<String>,
     pub(crate) traces: u64,
     pub(crate) comparison: Comparison,
-    /// What the bounds left out.
+    /// The number of traces that the limits left out.
     pub(crate) notes: Vec<String>,
 }
 
-/// Spans of a trace that came by one door alone when it was read first, by their hashes.
+/// The hashes of a trace's spans that were stored by one protocol alone at the first reading.
 struct Pending {
     trace_id: String,
     first_seen: BTreeSet<u64>,
 }
 
 impl Servers {
-    fn all(&self) -> impl Iterator<Item = (&Query, Option<Door>)> {
+    fn all(&self) -> impl Iterator<Item = (&Query, Option<Protocol>)> {
         let (first, second) = match self {
             Self::One(one) => ((one, None), None),
             Self::Two { thrift, otlp } => {
-                ((thrift, Some(Door::Thrift)), Some((otlp, Some(Door::Otlp))))
+                ((thrift, Some(Protocol::Thrift)), Some((otlp, Some(Protocol::Otlp))))
             }
         };
         [Some(first), second].into_iter().flatten()
     }
 
-    /// The copies of spans of these services that a trace has now.
+    /// Reads the copies of spans of these services in a trace.
     fn copies(&self, trace_id: &str, services: &BTreeSet<String>) -> Result<Copies, QueryError> {
         let mut copies = Copies::default();
-        for (query, at_door) in self.all() {
+        for (query, by_protocol) in self.all() {
             let Some(trace) = query.trace(trace_id)? else { continue };
             let of_services =
                 trace.into_copies().filter(|(key, ..)| services.contains(&key.service));
-            of_services
-                .for_each(|(key, door, copy)| copies.add(key, at_door.unwrap_or(door), copy));
+            of_services.for_each(|(key, protocol, copy)| {
+                copies.add(key, by_protocol.unwrap_or(protocol), copy)
+            });
         }
         Ok(copies)
     }
@@ -101,7 +102,7 @@ pub(crate) fn run(servers: &Servers, options: &Options) -> Result<Sampled, Query
         let mut still = Vec::new();
         for Pending { trace_id, first_seen } in pending {
             let mut copies = servers.copies(&trace_id, &services)?;
-            // Spans that came since then have had less time than the others.
+            // Spans that were stored since then have had less time than the others.
             copies.retain(|key| first_seen.contains(&hash(key)));
             if is_last || copies.alone().next().is_none() {
                 comparison.add(&trace_id, copies, &options.ignored);
@@ -118,7 +119,7 @@ pub(crate) fn run(servers: &Servers, options: &Options) -> Result<Sampled, Query
     Ok(Sampled { services, traces, comparison, notes })
 }
 
-/// The services that are compared.
+/// Returns the services that are compared.
 fn services(servers: &Servers, given: &[String]) -> Result<BTreeSet<String>, QueryError> {
     let mut known = BTreeSet::new();
     for (query, _) in servers.all() {
@@ -139,7 +140,7 @@ fn services(servers: &Servers, given: &[String]) -> Result<BTreeSet<String>, Que
     Ok(given.iter().cloned().collect())
 }
 
-/// The ids of traces to read: some of each service, and of each of its operations, however rare.
+/// Returns the ids of traces to read: some of each service, and some of each of its operations.
 fn trace_ids(
     servers: &Servers,
     services: &BTreeSet<String>,

@@ -1,4 +1,4 @@
-//! A span as the query API shows it, and how two copies of one differ.
+//! A span of the query API, and the differences of its copies.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -74,25 +74,24 @@ struct Process {
     tags: Vec<Tag>,
 }
 
-/// The way that a copy of a span came by.
+/// The protocol by which a copy of a span was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Protocol {
     /// Jaeger's Thrift, over UDP or HTTP.
     Thrift,
     /// OTLP.
     Otlp,
 }
 
-/// One copy of a span, in a form in which equal copies are equal.
+/// One copy of a span, in a normal form for comparison.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Copy {
     pub(crate) operation: String,
-    /// Everything else, by the name that a difference of it has. What may be there several times, in
-    /// any order, is sorted.
+    /// All other fields, by their names in differences. Lists without an order are sorted.
     fields: BTreeMap<String, Vec<String>>,
 }
 
-/// What one copy has and the other has not.
+/// A field that differs between copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// Such as `duration`, or `tag http.url`.
@@ -101,19 +100,19 @@ pub(crate) struct Difference {
     pub(crate) otlp: Vec<String>,
 }
 
-/// Fields that nobody minds.
+/// Fields whose differences are ignored.
 #[derive(Clone, Debug)]
 pub(crate) struct Ignored(BTreeSet<String>);
 
 impl Ignored {
-    /// Those given, and those that every span of OTLP has besides: the library's name and version.
+    /// Makes it of the given fields, and of those that every OTLP span has: the library's name and version.
     pub(crate) fn new(given: Vec<String>) -> Self {
         let always = ALWAYS_DIFFERENT.iter().map(|field| (*field).to_owned());
         Self(given.into_iter().chain(always).collect())
     }
 }
 
-/// Which span of a trace a copy is of. Two services may share a span's id, as clients and servers of
+/// The span of a trace to which a copy belongs. Two services may share a span id, as clients and servers of
 /// Zipkin do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SpanKey {
@@ -122,15 +121,15 @@ pub(crate) struct SpanKey {
 }
 
 impl StoredTrace {
-    /// The copies of spans that it has, each with the door that it shows it came by.
-    pub(crate) fn into_copies(self) -> impl Iterator<Item = (SpanKey, Door, Copy)> {
+    /// Returns the copies of spans in a trace, each with its protocol.
+    pub(crate) fn into_copies(self) -> impl Iterator<Item = (SpanKey, Protocol, Copy)> {
         let Self { spans, processes } = self;
         let nobody = Process::default();
         let read = move |span: StoredSpan| {
             let process = processes.get(&span.process_id).unwrap_or(&nobody);
             let key = SpanKey { service: process.service.clone(), span_id: span.span_id.clone() };
-            let door = door(&span.tags, &process.tags);
-            (key, door, Copy::new(span, process))
+            let protocol = protocol(&span.tags, &process.tags);
+            (key, protocol, Copy::new(span, process))
         };
         spans.into_iter().map(read)
     }
@@ -142,7 +141,7 @@ impl Copy {
         let mut put = |field: String, value: String| fields.entry(field).or_default().push(value);
         put("start".to_owned(), plain(&span.start_time));
         put("duration".to_owned(), plain(&span.duration));
-        // Every span that is stored was sampled, whether a server says so or not.
+        // Every stored span was sampled, whether the server shows the flag or not.
         let flags = span.flags.as_u64().unwrap_or_default() & !SAMPLED;
         if flags != 0 {
             put("flags".to_owned(), flags.to_string());
@@ -172,7 +171,7 @@ impl Copy {
         Self { operation: span.operation_name, fields }
     }
 
-    /// Returns what this copy, which came by Thrift, and the one that came by OTLP have alone.
+    /// Returns the differences between this copy, received by Thrift, and one received by OTLP.
     pub(crate) fn differences(&self, otlp: &Self, ignored: &Ignored) -> Vec<Difference> {
         let mut differences = Vec::new();
         if self.operation != otlp.operation {
@@ -199,7 +198,7 @@ impl Tag {
     /// Its value, and the type where the value does not show it.
     fn shown(&self) -> String {
         match (&*self.kind, &self.value) {
-            // Numbers beyond 53 bits come as text.
+            // Servers return numbers beyond 53 bits as text.
             ("int64", Value::String(digits)) => digits.clone(),
             ("string", Value::String(text)) => format!("{text:?}"),
             ("bool" | "int64", value) => plain(value),
@@ -208,30 +207,30 @@ impl Tag {
     }
 }
 
-/// The door that a copy shows it came by: OTLP tells which library made a span, Jaeger's collector
-/// until v1 which format it had.
-fn door(tags: &[Tag], process_tags: &[Tag]) -> Door {
+/// Returns the protocol by which a copy was received: OTLP has the name of the library, and the collector of
+/// Jaeger v1 adds a tag with the format.
+fn protocol(tags: &[Tag], process_tags: &[Tag]) -> Protocol {
     let text = |tags: &[Tag], key: &str| {
         let tag = tags.iter().rfind(|tag| tag.key == key);
         tag.and_then(|tag| tag.value.as_str()).map(str::to_owned)
     };
     if text(tags, FORMAT_TAG).is_some_and(|format| format == "otlp") {
-        return Door::Otlp;
+        return Protocol::Otlp;
     }
     match text(process_tags, "telemetry.sdk.name").as_deref() {
-        None => Door::Thrift,
-        Some("jaeger-client") => Door::Otlp,
-        // An OpenTelemetry SDK names itself by any way; Jaeger's own clients by Thrift alone.
+        None => Protocol::Thrift,
+        Some("jaeger-client") => Protocol::Otlp,
+        // OpenTelemetry SDKs add their name by any protocol; Jaeger's clients add theirs by Thrift alone.
         Some(_) => {
             let by_client = text(process_tags, "jaeger.version").is_some()
                 || text(process_tags, "opencensus.exporterversion")
                     .is_some_and(|version| version.starts_with("Jaeger-"));
-            if by_client { Door::Thrift } else { Door::Otlp }
+            if by_client { Protocol::Thrift } else { Protocol::Otlp }
         }
     }
 }
 
-/// Takes from both lists, which are sorted, what both have.
+/// Removes from two sorted lists what both have.
 fn leave_what_is_alone(these: &mut Vec<String>, those: &mut Vec<String>) {
     these.retain(|item| match those.iter().position(|other| other == item) {
         Some(at) => {
@@ -242,7 +241,7 @@ fn leave_what_is_alone(these: &mut Vec<String>, those: &mut Vec<String>) {
     });
 }
 
-/// A trace's id without the zeros that some servers put in front of it.
+/// Returns a trace id without leading zeros, which only some servers return.
 pub(crate) fn short_id(id: &str) -> &str {
     let short = id.trim_start_matches('0');
     if short.is_empty() { "0" } else { short }
@@ -264,16 +263,16 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// What the name of a field that is a tag of the process begins with.
+/// The prefix of the names of fields that are tags of the process.
 pub(crate) const PROCESS_TAG: &str = "process tag ";
 
-/// The bit that says so in the flags of a span.
+/// The flag of sampled spans.
 const SAMPLED: u64 = 1;
 
-/// What Jaeger v1's collector notes in each span of the format that it had.
+/// The tag with a span's format that the collector of Jaeger v1 adds.
 const FORMAT_TAG: &str = "internal.span.format";
 
-/// What OTLP says of every span and Thrift has no place for.
+/// The tags of every OTLP span that Thrift does not have.
 const ALWAYS_DIFFERENT: [&str; 5] = [
     "process tag telemetry.sdk.language",
     "process tag telemetry.sdk.name",
@@ -287,7 +286,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn copy(span: Value, process_tags: Value) -> (SpanKey, Door, Copy) {
+    fn copy(span: Value, process_tags: Value) -> (SpanKey, Protocol, Copy) {
         let mut span = span;
         span["processID"] = json!("p1");
         span["spanID"] = json!("a");
@@ -381,20 +380,20 @@ mod tests {
         let sdk = |name: &str| text("telemetry.sdk.name", name);
         let old = text("opencensus.exporterversion", "Jaeger-Rust-0.1.0");
         for (tags, process_tags, expected) in [
-            (json!(null), json!([old]), Door::Thrift),
-            (json!(null), json!([old, sdk("jaeger-client")]), Door::Otlp),
-            (json!(null), json!([sdk("opentelemetry")]), Door::Otlp),
-            (json!(null), json!([sdk("opentelemetry"), old]), Door::Thrift),
+            (json!(null), json!([old]), Protocol::Thrift),
+            (json!(null), json!([old, sdk("jaeger-client")]), Protocol::Otlp),
+            (json!(null), json!([sdk("opentelemetry")]), Protocol::Otlp),
+            (json!(null), json!([sdk("opentelemetry"), old]), Protocol::Thrift),
             (
                 json!(null),
                 json!([sdk("opentelemetry"), text("jaeger.version", "Rust-1")]),
-                Door::Thrift,
+                Protocol::Thrift,
             ),
-            (json!([text(FORMAT_TAG, "otlp")]), json!(null), Door::Otlp),
-            (json!([text(FORMAT_TAG, "proto")]), json!(null), Door::Thrift),
+            (json!([text(FORMAT_TAG, "otlp")]), json!(null), Protocol::Otlp),
+            (json!([text(FORMAT_TAG, "proto")]), json!(null), Protocol::Thrift),
         ] {
-            let (_, door, _) = copy(json!({"tags": tags}), process_tags.clone());
-            assert_eq!(door, expected, "{process_tags}");
+            let (_, protocol, _) = copy(json!({"tags": tags}), process_tags.clone());
+            assert_eq!(protocol, expected, "{process_tags}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The program against servers that answer as a Jaeger does, and against those that do not.
+//! The program with servers that respond as Jaeger does, and with others.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 #![allow(clippy::disallowed_methods, reason = "a server has a thread")]
@@ -10,16 +10,16 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-/// What is answered to a path with its query: status, headers, body.
+/// Returns the response for a path with its query: status, headers, body.
 type HttpResponse = (u16, &'static str, Vec<u8>);
 
-/// Serves on a free port until the test's process ends; the base URL.
+/// Starts a server on a free port until the end of the process, and returns its URL.
 fn serve(response: impl Fn(&str) -> HttpResponse + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming() {
-            // A client that has gone away has got what it wanted.
+            // A client may have closed the connection after it had what it needed.
             let _ = respond_one(&stream.unwrap(), &response);
         }
     });
@@ -58,21 +58,21 @@ fn compare(args: &[&str]) -> Output {
     command.args(args).output().unwrap()
 }
 
-/// The exit code, and what was printed to both outputs.
+/// Runs the program, and returns its exit code, stdout and stderr.
 fn outcome(args: &[&str]) -> (i32, String) {
     let Output { status, stdout, stderr } = compare(args);
     let text = [stdout, stderr].concat();
     (status.code().unwrap(), String::from_utf8(text).unwrap())
 }
 
-/// A span of `shop` in its copy of a door.
-fn span(id: &str, door: &str, tags: &Value) -> Value {
+/// Returns a span of `shop`, as the copy by a protocol.
+fn span(id: &str, protocol: &str, tags: &Value) -> Value {
     let operation = format!("GET /{}", id.len());
     json!({"spanID": id, "operationName": operation, "startTime": 1, "duration": 5,
-        "processID": door, "tags": tags, "references": [], "logs": [], "warnings": null})
+        "processID": protocol, "tags": tags, "references": [], "logs": [], "warnings": null})
 }
 
-/// A trace with these spans.
+/// Returns a trace with these spans.
 fn trace(spans: &[Value]) -> Value {
     let sdk = json!([{"key": "telemetry.sdk.name", "type": "string", "value": "jaeger-client"}]);
     json!([{"traceID": "0a", "spans": spans, "processes": {
@@ -81,7 +81,7 @@ fn trace(spans: &[Value]) -> Value {
     }}])
 }
 
-/// Answers as a Jaeger with one trace of the service `shop`.
+/// Responds as a Jaeger server with one trace of the service `shop`.
 fn jaeger(trace: Value) -> impl Fn(&str) -> HttpResponse {
     move |path| match path.split('?').next().unwrap() {
         "/api/services" => data(&json!(["shop"])),
@@ -96,7 +96,7 @@ fn jaeger(trace: Value) -> impl Fn(&str) -> HttpResponse {
 
 fn both_doors(count: usize) -> Vec<Value> {
     let ids = (1..=count).map(|n| format!("{n:016x}"));
-    ids.flat_map(|id| ["thrift", "otlp"].map(|door| span(&id, door, &json!([])))).collect()
+    ids.flat_map(|id| ["thrift", "otlp"].map(|protocol| span(&id, protocol, &json!([])))).collect()
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_difference_is_shown_with_an_example_and_is_not_safe_unless_ignored() {
 fn a_copy_that_is_on_its_way_is_waited_for_and_one_that_never_comes_is_missing() {
     let complete = both_doors(20);
     let requested = std::sync::atomic::AtomicUsize::new(0);
-    // The last one's copy by OTLP is behind it.
+    // The last one's copy by OTLP follows it.
     let [incomplete, complete] = [&complete[..39], &complete].map(trace);
     let missing = serve(jaeger(incomplete.clone()));
     let [whole, part] = [jaeger(complete), jaeger(incomplete)];
@@ -173,7 +173,7 @@ fn a_service_that_is_not_there_is_an_error_that_names_those_that_are() {
     let (code, text) = outcome(&["--query", &url, "--service", "shpo"]);
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("no service \"shpo\"") && text.contains("\"shop\""), "{text}");
-    // One without spans is none of an error, and nothing is said of it.
+    // A service without spans is no error, and has no result.
     let (code, text) = outcome(&["--query", &url, "--service", "shop", "--wait", "0s"]);
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("no spans were found"), "{text}");

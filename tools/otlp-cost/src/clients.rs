@@ -15,16 +15,16 @@ use opentelemetry_sdk::trace::{
 
 use crate::Outcome;
 
-/// A client as it is measured.
+/// A client, with options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
-    /// This one, with its defaults.
+    /// This client with its defaults.
     Jaeger,
-    /// The same, with compression.
+    /// This client with compression.
     JaegerGzip,
-    /// The OpenTelemetry SDK with opentelemetry-otlp, with their defaults but for the queue.
+    /// The OpenTelemetry SDK with opentelemetry-otlp, with their defaults except for the queue.
     OpenTelemetry,
-    /// The same with larger batches.
+    /// The OpenTelemetry SDK with larger batches.
     OpenTelemetryLarge,
 }
 
@@ -54,7 +54,7 @@ impl Client {
         }
     }
 
-    /// Makes and sends so many spans.
+    /// Makes and sends a number of spans.
     pub(crate) fn run(self, spans: u64, url: &str) -> Outcome<()> {
         match self {
             Self::Jaeger => jaeger_client(spans, url, OtlpCompression::None),
@@ -111,7 +111,7 @@ fn open_telemetry(spans: u64, url: &str, batch: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// Makes spans at a pace that either client can keep up with, in bursts.
+/// Makes spans in bursts, at a rate that each client can handle.
 fn paced(spans: u64, make: impl Fn(u64)) {
     let began = Instant::now();
     for number in 0..spans {

@@ -2,9 +2,8 @@
 //! `cargo run --release -p otlp-cost [SPANS] [ROUNDS]`.
 //!
 //! Each run is its own process, which makes spans at a steady pace, sends them to a server in the
-//! first process, and says how much CPU time it has taken from its start to its end. The server counts the
-//! spans that it was sent: a run that lost one is no measurement. Clients take turns, so that what else
-//! goes on in the machine is the same for all of them.
+//! first process, and prints its CPU time from start to end. The server counts the received spans: a run that
+//! lost one is invalid. Clients take turns, so that other load on the machine is the same for all of them.
 
 #![allow(clippy::disallowed_methods, reason = "a program measures time, and has threads")]
 #![allow(clippy::print_stdout, reason = "a program that prints")]
@@ -71,14 +70,14 @@ fn compare(spans: u64, rounds: u64) -> Outcome<()> {
     Ok(())
 }
 
-/// What a run took.
+/// The measurements of a run.
 struct Run {
     cpu_seconds: f64,
     bytes: u64,
     requests: u64,
 }
 
-/// Runs a client in its own process.
+/// Runs a client in a process of its own.
 fn run(client: Client, spans: u64, server: &Server) -> Outcome<Run> {
     let _ = server.take_counts();
     let mut command = Command::new(std::env::current_exe()?);
@@ -96,7 +95,7 @@ fn run(client: Client, spans: u64, server: &Server) -> Outcome<Run> {
     Ok(Run { cpu_seconds, bytes: counts.bytes, requests: counts.requests })
 }
 
-/// Returns what this process has taken since it began, all its threads together.
+/// Returns the CPU time of this process, all its threads together.
 fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     #[expect(clippy::cast_precision_loss, reason = "seconds of a process")]

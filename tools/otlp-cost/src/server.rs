@@ -1,4 +1,4 @@
-//! A server that counts the spans that it is sent.
+//! A server that counts the spans that it receives.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,11 +17,11 @@ pub(crate) struct Server {
     counts: Arc<Mutex<Counts>>,
 }
 
-/// What it was sent.
+/// The counts of what was received.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) spans: u64,
-    /// Bytes of bodies, as they came.
+    /// The bytes of bodies as they were received.
     pub(crate) bytes: u64,
     pub(crate) requests: u64,
 }
@@ -35,7 +35,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let counts = Arc::clone(&shared);
-                // A connection that breaks is missed in the counts.
+                // The counts show a connection that fails.
                 thread::spawn(move || serve(&stream, &counts).map_err(drop));
             }
         });
@@ -46,13 +46,13 @@ impl Server {
         &self.url
     }
 
-    /// Returns what came since the last time.
+    /// Returns the counts since the last call.
     pub(crate) fn take_counts(&self) -> Counts {
         std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Answers the requests of a connection, one after the other.
+/// Responds to the requests of a connection, one after the other.
 fn serve(stream: &TcpStream, counts: &Mutex<Counts>) -> Outcome<()> {
     let mut reader = BufReader::new(stream);
     loop {

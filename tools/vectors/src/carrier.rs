@@ -32,8 +32,8 @@ impl Default for Names {
 }
 
 impl Names {
-    /// The names that a case's input or tracer says: by themselves, or in a remark such as `trace
-    /// context name configured as X-Trace`.
+    /// Reads the names in a case's input or tracer: as members, or in a remark such as `trace context name
+    /// configured as X-Trace`.
     pub(crate) fn read(of: &Value) -> Result<Self, String> {
         let config = ["headers_config", "headers"].iter().find_map(|key| present(of, key));
         let mut names = Self::default();
@@ -63,7 +63,7 @@ impl Names {
         Ok(())
     }
 
-    /// Sets the name of what these words mean.
+    /// Sets the name of the header that these words mean.
     fn set(&mut self, what: &str, name: &str) -> Result<(), String> {
         let words = what.to_lowercase();
         let says = |word: &str| words.contains(word);
@@ -86,7 +86,7 @@ impl Names {
         [&self.trace_context, &self.baggage_prefix, &self.debug, &self.baggage]
     }
 
-    /// For a tracer.
+    /// Converts them to the configuration of a tracer.
     pub(crate) fn config(&self) -> HeadersConfig {
         let Self { trace_context, baggage_prefix, debug, baggage } = self.clone();
         HeadersConfig { trace_context, baggage_prefix, debug, baggage, ..HeadersConfig::default() }
@@ -102,13 +102,13 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The format that a case's input says, in lower-case words.
+    /// Returns the format in a case's input, in lower-case words.
     pub(crate) fn read(input: &Value) -> Result<Self, String> {
         let is_said = present(input, "headers_config").or_else(|| present(input, "headers"));
         let format = text(input, "format")?;
         let http = format.starts_with("http");
         Ok(match format {
-            // What the recorded cases mean where they do not say it.
+            // The default of the recorded cases.
             "http_custom" | "textmap_custom" if is_said.is_none() => Self::Headers {
                 http,
                 names: Names {
@@ -146,7 +146,7 @@ pub(crate) fn extract(
     if http { tracer.extract(&HttpHeaders(carrier)) } else { tracer.extract(&carrier) }
 }
 
-/// What is injected into HTTP headers, or into a text map, by key.
+/// Injects into HTTP headers or a text map, and returns the entries by key.
 pub(crate) fn injected(tracer: &Tracer, http: bool, context: &SpanContext) -> Value {
     let mut headers = HttpHeaders(Pairs::new());
     if http {
@@ -186,7 +186,7 @@ pub(crate) fn baggage(object: &Value) -> Result<Baggage, String> {
     members.iter().map(|(key, value)| Ok((key.clone(), text_bytes(value)?))).collect()
 }
 
-/// As cases show it.
+/// Converts a context to the form of cases.
 pub(crate) fn baggage_shown(context: &SpanContext) -> Value {
     context.baggage().map(|(key, value)| (key.to_owned(), Value::from(value))).collect()
 }

@@ -1,11 +1,11 @@
-//! Tracers for cases: silent, and with nothing that depends on the host they run on.
+//! Tracers for cases: without logs, and with nothing that depends on the host.
 
 use jaeger_client::{
     Closer, ConfigError, ExtractError, InMemoryReporter, NullLogger, Tracer, TracerBuilder,
 };
 use std::time::Duration;
 
-/// Longer than anything here takes, unless it hangs.
+/// The timeout of everything here.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn builder(service: &str) -> TracerBuilder {
@@ -13,7 +13,7 @@ pub(crate) fn builder(service: &str) -> TracerBuilder {
     Tracer::builder(service).logger(NullLogger).flush_interval(Duration::from_secs(3600))
 }
 
-/// Builds a tracer whose spans are kept.
+/// Builds a tracer with an in-memory reporter.
 pub(crate) fn in_memory(
     builder: TracerBuilder,
 ) -> Result<(Tracer, Closer, InMemoryReporter), String> {
@@ -26,7 +26,7 @@ pub(crate) fn refused(error: ConfigError) -> String {
     format!("the tracer could not be built: {error}")
 }
 
-/// Closes a tracer, all of whose spans must be accounted for.
+/// Closes a tracer, and checks that all its spans are accounted for.
 pub(crate) fn close(closer: Closer) -> Result<(), String> {
     let report = closer.close(PATIENCE);
     if report.complete && report.stats.is_balanced() {

@@ -1,7 +1,7 @@
 //! Environment variables: the configuration they make, or the variables that an error names, and
 //! the sampler made from it.
 //!
-//! Go's configurations say 0 or nothing where a default is meant; this client's say the default.
+//! Go's configurations have 0 or nothing for a default; this client's have the default.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
 fn recorded(case: &Value, checks: &mut Checks) -> Result<Value, String> {
     let expected = member(case, "expected")?;
     let recorded_config = present(expected, "config");
-    // Go reads everything, and may well refuse it; here nothing else is looked at.
+    // Go reads all variables, and may refuse one; this client reads no other one here.
     if is_disabled(case) {
         if recorded_config.is_none() || case["env"].as_object().is_some_and(|env| env.len() > 1) {
             checks.deviates(deviations::DISABLED_ALONE);
@@ -106,7 +106,7 @@ fn recorded(case: &Value, checks: &mut Checks) -> Result<Value, String> {
     Ok(json!({"config": config, "sampler_kind": kind}))
 }
 
-/// A configuration as cases show it.
+/// Converts a configuration to the form of cases.
 fn shown(config: &Configuration) -> Value {
     let text = |value: &OwnedTagValue| match value {
         OwnedTagValue::Str(text) => text.clone(),
@@ -178,7 +178,7 @@ fn is_disabled(case: &Value) -> bool {
     ["1", "t", "T", "true", "TRUE", "True"].contains(&value(case, "JAEGER_DISABLED"))
 }
 
-/// Returns whether a variable other than the agent's host says anything of sampling.
+/// Returns whether a variable other than the agent's host configures sampling.
 fn speaks_of_sampling(case: &Value) -> bool {
     let prefixes = ["JAEGER_SAMPLER_", "JAEGER_SAMPLING_"];
     let of_sampling = |name: &&String| {

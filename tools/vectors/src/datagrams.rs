@@ -1,7 +1,7 @@
 //! Batches of spans: every wire format the client writes, byte for byte.
 //!
-//! First the recorded model is written with the client's writers. Then, where a case tells how the
-//! spans were made, the same spans are made with the tracer and compared with the model's bytes.
+//! First the recorded model is written with the client's writers. Then, if a case describes how the spans were
+//! made, the same spans are made with the tracer and compared with the model's bytes.
 
 use std::net::Ipv4Addr;
 
@@ -103,7 +103,7 @@ fn zipkin(
 }
 
 /// Why a Zipkin body may be another: Go converts the values that the application gave, this client
-/// canonical bytes, which no longer say that a number was unsigned, a float short, a time in
+/// canonical bytes, which do not have unsigned numbers, 32-bit floats, times in
 /// nanoseconds, or how a span was started.
 fn is_converted_otherwise(case: &Value, at: &Difference) -> bool {
     let max = case["input"]["max_tag_value_length"]

@@ -1,7 +1,7 @@
 //! The spans of a datagram's case, made with the tracer and sent by its reporter.
 //!
 //! The whole datagram must be the one that the recorded model gives, which is the one that Go sent.
-//! What the public interface cannot say is passed over: contexts that are not valid or not
+//! What the public interface cannot make is skipped: contexts that are not valid or not
 //! sampled, text that is not UTF-8.
 
 use std::time::{Duration, SystemTime};

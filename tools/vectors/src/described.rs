@@ -55,7 +55,7 @@ fn repeated(part: &str) -> Option<String> {
 
 const QUOTES: [char; 3] = ['\'', '"', '`'];
 
-/// Words that say how often, and not what.
+/// Words for the number of repetitions.
 const WORDS: &str = "x times time repeated repeat of byte bytes letter letters char chars \
                      character characters a an the long";
 

@@ -3,12 +3,12 @@
 
 use crate::report::Difference;
 
-/// A difference that is meant: its number, or a word for it, and what this client does.
+/// An intended difference: its number, or a word for it, and the behaviour of this client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Deviation(pub(crate) &'static str, pub(crate) &'static str);
 
-/// Why a response may differ from the recorded one: the deviation, and whether what the case says, and
-/// the place and the values of the difference, are such that it has to.
+/// Why a response may differ from the recorded one: the deviation, and whether it explains a difference, by
+/// the case's input, and the place and values of the difference.
 pub(crate) type Rule = (Deviation, fn(&serde_json::Value, &Difference) -> bool);
 
 macro_rules! deviations {

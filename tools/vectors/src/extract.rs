@@ -12,7 +12,7 @@ use crate::json::{bytes, int, member, only, present};
 use crate::model;
 use crate::report::{Checks, Difference};
 
-/// What a case gives to extraction: pairs, or bytes if the format is the binary one.
+/// The input of an extraction: pairs, or bytes if the format is the binary one.
 #[derive(Debug)]
 struct Carrier {
     format: Format,
@@ -60,7 +60,7 @@ fn binary(input: &Value) -> Result<Vec<u8>, String> {
 pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     let carrier = Carrier::read(member(case, "input")?)?;
     let (mut recorded, mut got) = (member(case, "expected")?.clone(), extracted(&carrier)?);
-    // No public call says whether samplers would still be asked about a context.
+    // No public call returns whether samplers would still be called for a context.
     recorded
         .pointer_mut("/context")
         .and_then(Value::as_object_mut)
@@ -104,7 +104,7 @@ fn as_utf8(text: &mut Value, checks: &mut Checks) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns what this client makes of the carrier.
+/// Returns this client's result for the carrier.
 fn extracted(carrier: &Carrier) -> Result<Value, String> {
     let builder = client::builder("vectors").sampler(ConstSampler::new(false));
     let (tracer, closer, reporter) = client::in_memory(carrier.format.configure(builder))?;

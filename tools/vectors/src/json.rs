@@ -1,4 +1,4 @@
-//! Members of JSON objects, with errors that say which one is missing or odd.
+//! Members of JSON objects, with errors that name the one that is missing or invalid.
 
 use serde_json::Value;
 
@@ -90,14 +90,14 @@ pub(crate) fn text_or_hex(object: &Value, key: &str) -> Result<Vec<u8>, String> 
     }
 }
 
-/// Returns whether a member says something to readers alone.
+/// Returns whether a member is a remark for readers.
 pub(crate) fn is_remark(key: &str) -> bool {
     const REMARKS: &str =
         "note notes comment remark why about go_message panic_text successor_should";
     REMARKS.split(' ').any(|remark| remark == key)
 }
 
-/// Refuses members that are not among the words: they would mean something this program ignores.
+/// Refuses unknown members, whose meaning this program would ignore.
 pub(crate) fn only(object: &Value, known: &str) -> Result<(), String> {
     let members = object.as_object().ok_or("not an object")?;
     let is_known = |key: &str| is_remark(key) || known.split(' ').any(|word| word == key);

@@ -1,9 +1,8 @@
 //! Golden cases recorded from jaeger-client-go, run against `jaeger-client`.
 //!
-//! A file holds cases of one kind. A kind is one module here, which knows how to do what a case's
-//! `input` says and to compare what comes of it, and one row in `KINDS`. Where this client means
-//! to differ from Go's, `deviations` says what is expected instead; a module asks it about a
-//! case's input, never about its name.
+//! A file has cases of one kind. A kind is a module here, which executes a case's `input` and compares the
+//! result, and an entry in `KINDS`. Where this client differs from Go's on purpose, `deviations` has what is
+//! expected instead, by a case's input and never by its name.
 
 mod carrier;
 mod client;
@@ -46,7 +45,7 @@ const FORMAT: &str = "jaeger-client-golden/1";
 struct Kind {
     /// The file's own name for it.
     name: &'static str,
-    /// Runs one case; an error says that the case could not be understood.
+    /// Runs one case. An error means that the case is not understood.
     run: fn(&Value, &mut Checks) -> Result<(), String>,
     /// Why a response may differ from what was recorded.
     rules: &'static [Rule],
@@ -66,12 +65,12 @@ const KINDS: &[Kind] = &[
     Kind { name: "config_env", run: config_env::run, rules: config_env::RULES },
 ];
 
-/// Runs the cases of a file and adds what came of them to `report`. Where the file has a reviewed one
-/// (`ours/` beside it), what differs from the recorded answers must be what was reviewed.
+/// Runs the cases of a file, and adds the results to `report`. If the file has a reviewed one (`ours/` beside
+/// it), the differences from the recorded responses must be the reviewed ones.
 ///
 /// # Errors
 ///
-/// Says why a file could not be read, is no file of golden cases, or is of an unknown kind.
+/// A message, if a file could not be read, is no file of golden cases, or has an unknown kind.
 pub fn run_file(file: &Path, report: &mut Report) -> Result<(), String> {
     let reviewed = match fs::read_to_string(reviewed_file(file)) {
         Ok(text) => Some(serde_json::from_str(&text).map_err(|error| format!("ours/: {error}"))?),
@@ -81,8 +80,8 @@ pub fn run_file(file: &Path, report: &mut Report) -> Result<(), String> {
     run_text(&name_of(file), &read(file)?, reviewed.as_ref(), report).map(drop)
 }
 
-/// Runs the cases of a file by the rules alone, and writes what differs to its reviewed file. Read
-/// the diff before it is committed.
+/// Runs the cases of a file by the rules alone, and writes the differences to its reviewed file. Review the
+/// diff before it is committed.
 ///
 /// # Errors
 ///
@@ -120,7 +119,7 @@ fn reviewed_file(file: &Path) -> PathBuf {
     file.with_file_name("ours").join(name_of(file))
 }
 
-/// Runs the cases in `text`, which reports call `name`. Gives the differences to review, by case.
+/// Runs the cases in `text`, which reports call `name`. Returns the differences to review, by case.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Scripts of API calls: what each call shows, what came to the reporter, what servers were asked.
+//! Scripts of API calls: the result of each call, the reported spans, the requests to servers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     for (number, step) in items(case, "steps")?.iter().enumerate() {
         let mut got = client.step(step)?;
         let recorded = recorded_step(step)?;
-        // As far as the case shows it: where it says nothing of a context or of an end, nor do we.
+        // As far as the case has it: contexts and ends are compared only if they were recorded.
         for key in ["then", "reported"] {
             if recorded.get(key).is_none() {
                 got.as_object_mut().map(|got| got.remove(key));
@@ -63,7 +63,7 @@ pub(crate) fn run(case: &Value, checks: &mut Checks) -> Result<(), String> {
     client.close()
 }
 
-/// Returns what a step shows, in one shape.
+/// Returns the result of a step, in one form.
 fn recorded_step(step: &Value) -> Result<Value, String> {
     let mut seen = Map::new();
     for key in ["then", "reported", "error"] {
@@ -98,7 +98,7 @@ fn recorded_span(span: &Value) -> Result<Value, String> {
     Ok(shown)
 }
 
-/// Spans by their ids: one that is missing says nothing of the others. What is reported again has a
+/// Returns spans by their ids, so that a missing one is one difference. A span that is reported again has a
 /// number too.
 fn by_id(spans: Vec<Value>) -> Value {
     let mut all = Map::new();
@@ -170,7 +170,7 @@ struct Client {
     contexts: BTreeMap<String, SpanContext>,
     /// Handles whose names were given to others: the last one would finish the span.
     retained: Vec<Span>,
-    /// Those there are, who tells of baggage first.
+    /// The servers, that of baggage restrictions first.
     servers: Vec<Server>,
     /// Set by a sampler that may put decisions off, whenever it is asked about a probe.
     probe: Option<Arc<AtomicBool>>,
@@ -218,7 +218,7 @@ impl Client {
         self.spans.get(name).ok_or_else(|| format!("no span {name:?}"))
     }
 
-    /// Makes a call, and gives what can be seen after it.
+    /// Makes a call, and returns its visible result.
     fn step(&mut self, step: &Value) -> Result<Value, String> {
         let call = text(step, "do")?;
         let known = match call {
@@ -366,8 +366,8 @@ impl Client {
         json!(counters)
     }
 
-    /// What the servers were asked. About baggage one is asked again until there is a response, which
-    /// takes as long as it takes.
+    /// Returns the requests to the servers. Those for baggage are repeated until there is a response, at any
+    /// time.
     fn requests(&self) -> Vec<String> {
         let each = self.servers.iter().map(|server| {
             let mut requests = server.requests();
@@ -418,7 +418,7 @@ fn throttled(
     let started = Server::start(throttler.responses.iter().map(Response::parts).collect())?;
     let config = ThrottlerConfig {
         host_port: started.host_port().to_owned(),
-        // What is asked aside is not part of a case.
+        // A request on the side is not part of a case.
         refresh_interval: Duration::from_secs(3600),
         synchronous_initialization: throttler.synchronous_initialization,
         ..ThrottlerConfig::default()

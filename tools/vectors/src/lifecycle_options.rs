@@ -1,11 +1,11 @@
-//! What the tracer of a lifecycle case is built with.
+//! The options of the tracer of a lifecycle case.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::json::without_remarks;
 
-/// What a tracer is built with, by the names that cases give to it.
+/// The options of a tracer, by their names in cases.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
@@ -27,12 +27,12 @@ pub(crate) struct Options {
     pub(crate) debug_throttler: Option<DebugThrottling>,
     pub(crate) throttler: Option<Throttler>,
     pub(crate) baggage_restrictions: Option<Restrictions>,
-    /// What the servers were asked, as lines `GET path?query`.
+    /// The requests to the servers, as lines `GET path?query`.
     #[serde(alias = "request_seen")]
     pub(crate) requests_seen: Vec<String>,
 }
 
-/// Who lets spans be debugged, where no server is asked.
+/// The throttler, if it is not a server's.
 #[derive(Debug, PartialEq, Deserialize)]
 pub(crate) enum DebugThrottling {
     #[serde(rename = "denies everything")]
@@ -41,7 +41,7 @@ pub(crate) enum DebugThrottling {
     AllowsAll,
 }
 
-/// What a server responds about credits for debugging, one after the other.
+/// The responses of a server of debugging credits, one after the other.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Throttler {
@@ -50,7 +50,7 @@ pub(crate) struct Throttler {
     pub(crate) synchronous_initialization: bool,
 }
 
-/// What a server responds about baggage, of which the first counts.
+/// The responses of a server of baggage restrictions, of which the first counts.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Restrictions {
@@ -108,8 +108,7 @@ impl Options {
         self.service.as_deref().unwrap_or("svc")
     }
 
-    /// What every upper half of a trace's id is, where a remark such as `always 0xabc, but 128-bit
-    /// off` says so.
+    /// The upper half of every trace id, by a remark such as `always 0xabc, but 128-bit off`.
     pub(crate) fn high(&self) -> Result<Option<u64>, String> {
         let Some(remark) = &self.high_trace_id_generator else { return Ok(None) };
         let number = remark.split_once("always ").and_then(|(_, after)| {

@@ -1,7 +1,7 @@
 //! Runs golden cases recorded from jaeger-client-go against this client.
 //!
 //! `vectors FILE…` prints a line for each case that fails or is skipped, then what deviates on
-//! purpose, then `N passed, N failed, N skipped`. Exit code 1 says that a case failed, 2 that a
+//! purpose, then `N passed, N failed, N skipped`. The exit code is 1 if a case failed, 2 if a
 //! file could not be run at all. `vectors --update FILE…` writes what differs from the recorded answers
 //! by the rules to `ours/` beside each file, to be reviewed.
 
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
             run(file, &mut report).map_err(|error| format!("{}: {error}", file.display()))
         }),
     };
-    // A reader that went away, as `head` does, is no failure of the cases.
+    // A closed pipe, as by `head`, is no failure of the cases.
     let _ = write!(std::io::stdout().lock(), "{report}");
     match outcome {
         Err(error) => {

@@ -204,7 +204,7 @@ impl Default for Time {
 }
 
 impl Time {
-    /// Moves by what the step says; gives nanoseconds since the beginning.
+    /// Moves the clock by a step, and returns nanoseconds since the beginning.
     pub(crate) fn advance(&mut self, step: &Value) -> Result<i128, String> {
         if present(step, "advance_ns").is_some() {
             self.since += int::<i128>(step, "advance_ns")?;

@@ -1,4 +1,4 @@
-//! The remote sampler: what it makes of a sequence of responses.
+//! The remote sampler: its strategies after a sequence of responses.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,7 +71,7 @@ fn seen(before: &SamplerStatus, after: &SamplerStatus) -> Result<Value, String> 
         rule => peroperation::shown(rule)?,
     };
     let (Some(before), Some(after)) = (&before.remote, &after.remote) else {
-        return Err("a remote sampler does not say how it fares".to_owned());
+        return Err("a remote sampler has no status".to_owned());
     };
     let changes = [
         ("queries|result=ok", after.queries_ok - before.queries_ok),
@@ -105,7 +105,7 @@ impl StrategySource for Responses {
     }
 }
 
-/// What the cases were recorded with, where they do not say it.
+/// The default options of the recorded cases.
 const MAX_OPERATIONS: usize = 50;
 
 /// The member at a path of names, each in any case; null if there is none.

@@ -1,4 +1,4 @@
-//! What became of the cases: differences while one runs, totals at the end.
+//! The results of cases: differences of one case, and totals.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -31,7 +31,7 @@ impl Difference {
     }
 }
 
-/// What a case's comparisons found.
+/// The differences of a case.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     differences: Vec<Difference>,
@@ -162,7 +162,7 @@ fn first_difference<'a>(one: &'a Value, other: &'a Value) -> Option<(usize, &'a 
     (one.len().max(other.len()) > 160).then_some((at, part(one)?, part(other)?))
 }
 
-/// A value as it is shown and reviewed: long ones begin as they do, and have a checksum.
+/// Formats a value for output and review: a long one is truncated, with a checksum.
 fn short(value: &Value) -> Value {
     const SHOWN: usize = 160;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -172,14 +172,14 @@ fn short(value: &Value) -> Value {
     Value::from(format!("{}… ({} bytes, {sum:016x})", &text[..end], text.len()))
 }
 
-/// What became of all cases of all files.
+/// The results of all cases of all files.
 #[derive(Debug, Default)]
 pub struct Report {
     lines: Vec<String>,
-    /// How many cases behave as expected.
+    /// The number of cases that passed.
     pub(crate) passed: usize,
     pub(crate) failed: usize,
-    /// How many cases were not run.
+    /// The number of cases that were skipped.
     pub(crate) skipped: usize,
     /// In how many passed cases each was expected.
     pub(crate) deviations: BTreeMap<Deviation, usize>,
@@ -201,7 +201,7 @@ impl Report {
         }
     }
 
-    /// How many cases do not.
+    /// Returns the number of cases that failed.
     #[must_use]
     pub const fn failed(&self) -> usize {
         self.failed

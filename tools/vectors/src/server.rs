@@ -1,4 +1,4 @@
-//! A server on loopback that answers what a case says, and keeps what it was asked.
+//! A server on loopback with the responses of a case, which records its requests.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,7 +17,7 @@ pub(crate) struct Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Release);
-        // Wakes it from waiting for the next one who asks.
+        // Wakes it from waiting for the next connection.
         let _ = TcpStream::connect(&self.host_port);
     }
 }
@@ -67,6 +67,6 @@ fn serve(
     let length = body.len();
     let head =
         format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-    // Who went away needs no response.
+    // A client that closed the connection needs no response.
     let _ = (&stream).write_all(format!("{head}{body}").as_bytes());
 }

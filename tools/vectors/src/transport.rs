@@ -1,4 +1,4 @@
-//! Packing spans into datagrams: sizes, sequence numbers, what is told about losses.
+//! Packing spans into datagrams: sizes, sequence numbers, reported losses.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use crate::json::member;
 use crate::model::shown_stats;
 use crate::report::Checks;
 
-/// A sender and what is asked of it.
+/// A sender, and the calls of it.
 #[derive(Debug, Deserialize)]
 struct Script {
     max_packet_size: usize,
@@ -140,7 +140,7 @@ struct Sender {
     buffered: bool,
 }
 
-/// The datagrams, or why what the case asks for cannot be brought about.
+/// The datagrams, or why the case cannot be run.
 type Ran = Result<Vec<Value>, &'static str>;
 
 /// Hands datagrams over to the case. It waits for the gate after that, so that a case can stop it.
@@ -192,7 +192,7 @@ impl Sender {
                     client::wait_until("the queue", || self.tracer.stats().queue.spans == 0)?;
                 }
                 Step::Flush => {
-                    // Not all at once in the end: what is told about losses is as of now.
+                    // Not all at once at the end: losses are reported as of now.
                     let report = self.tracer.flush(PATIENCE);
                     if !report.complete {
                         return Err(format!("flush: {report}"));
@@ -260,7 +260,7 @@ impl Sender {
     }
 }
 
-/// What cases say of a datagram; `plugs` went before that the case knows nothing of.
+/// Returns a datagram in the form of cases. `plugs` is the number of datagrams before it that are not part of the case.
 fn shown(message: &[u8], plugs: u32) -> Result<Value, String> {
     let (seq_id, batch) = BatchView::parse_message(message).map_err(|error| error.to_string())?;
     Ok(json!({

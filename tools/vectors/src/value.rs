@@ -51,7 +51,7 @@ pub(crate) fn lacks_values(batch: &Value) -> bool {
 
 impl TypedValue {
     /// A value with its type, or as a tag of the Thrift model has it. What that lacks is nothing of
-    /// its type; [`lacks_values`] tells.
+    /// its type; [`lacks_values`] returns which.
     pub(crate) fn read(value: &Value) -> Result<Self, String> {
         if present(value, "type").is_none() && present(value, "vType").is_some() {
             let kind = text(value, "vType")?;

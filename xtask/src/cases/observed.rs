@@ -101,7 +101,7 @@ impl Observer for Follows {
     }
 }
 
-/// Of a size that has to be allocated.
+/// A text whose size has to be allocated.
 struct FollowsSpan(SystemTime);
 
 impl SpanObserver for FollowsSpan {

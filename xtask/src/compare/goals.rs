@@ -260,7 +260,7 @@ mod tests {
             table(&results, &peers)
                 .contains("| 2000 | 100 | rustracing_jaeger 0.10 | 20.00 | ≥ 15 | reached |")
         );
-        assert_eq!(results.uncounted(peers[0]), None, "it says nothing of what it dropped");
+        assert_eq!(results.uncounted(peers[0]), None, "it does not count drops");
 
         let mut results = Results::default();
         for counted in [10.0, 11.0] {

@@ -1,4 +1,4 @@
-//! `cargo xtask compare`: the client beside its peers, which do the same work in their own programs.
+//! `cargo xtask compare`: measures this client and its peers, which do the same work in programs of their own.
 
 mod goals;
 mod otlp_sink;
@@ -113,7 +113,7 @@ impl Load {
         let sink = Sink::start().map_err(failed)?;
         let target = format!("127.0.0.1:{}", sink.port);
         let measured = peer.measure(&[self.kind, &target, self.amount, &seconds]);
-        // The sink is waited for in any case: a process left behind would disturb the next run.
+        // The sink is waited for in any case, as its process would disturb the next run.
         let received = sink.end().map_err(failed)?;
         let mut values = measured?;
         values.insert("delivered".to_owned(), peers::float(received.spans));

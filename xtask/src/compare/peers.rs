@@ -1,4 +1,4 @@
-//! The programs that are measured: how they are built and asked.
+//! The programs that are measured: how they are built and called.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use super::results::Results;
 use crate::{Outcome, callgrind, tools};
 
-/// What a program said of one measurement, or why there is none.
+/// The result of one measurement by a program, or why there is none.
 pub(super) type Measured = Result<BTreeMap<String, f64>, String>;
 
 /// A client, in its own program below `compare/`.
 pub(super) struct Peer {
     pub(super) name: &'static str,
-    /// As its owners call it, with the version that its lockfile has.
+    /// Its name, with the version in its lockfile.
     pub(super) title: &'static str,
     /// Its folder in `compare/peers`, and its program without `peer-`.
     folder: &'static str,
@@ -28,11 +28,11 @@ pub(super) struct Peer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// This project's.
+    /// This client.
     Ours,
     /// Another client.
     Other,
-    /// What costs without a client are.
+    /// The program without a client, for comparison.
     Baseline,
 }
 
@@ -68,7 +68,7 @@ pub(super) const PEERS: &[Peer] = &[
     Peer { language: Language::Go, ..Peer::rust("jaeger-client-go", "jaeger-client-go 2.30") },
 ];
 
-/// No measurement takes longer, or is ended.
+/// The timeout of a measurement.
 const LIMIT: Duration = Duration::from_secs(180);
 
 impl Peer {
@@ -107,12 +107,12 @@ impl Peer {
         target_folder().join("release").join(self.package())
     }
 
-    /// What its program is started with.
+    /// Returns the arguments of its program.
     fn arguments<'a>(&self, measurement: &[&'a str]) -> Vec<&'a str> {
         self.owned_spans.then_some("owned").into_iter().chain(measurement.iter().copied()).collect()
     }
 
-    /// Asks the program for one measurement.
+    /// Has the program make one measurement.
     pub(super) fn measure(&self, arguments: &[&str]) -> Measured {
         let mut child = Command::new(self.program())
             .args(self.arguments(arguments))
@@ -181,14 +181,14 @@ pub(super) fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../compare"))
 }
 
-/// Where the peers are built: where the environment says that cargo builds, or below `compare/`.
+/// Returns the target folder of the peers: cargo's by the environment, or one below `compare/`.
 fn target_folder() -> PathBuf {
     let folder = tools::target_folder(&workspace().join("target"));
     std::path::absolute(&folder).unwrap_or(folder)
 }
 
-/// Builds those that are wanted, and returns those that compile. One that does not is noted, but this
-/// client must.
+/// Builds the selected peers, and returns those that compile. Others are reported; that this client does not
+/// compile is an error.
 pub(super) fn build(
     peers: Vec<&'static Peer>,
     results: &mut Results,
@@ -215,7 +215,7 @@ fn values(text: &str) -> Measured {
     Ok(pairs().filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?))).collect())
 }
 
-/// Returns what a program that ended early said, out of what else was printed with it.
+/// Returns the error message of a program that ended early, out of its output.
 fn reason(text: &str) -> String {
     let line = text.lines().find_map(|line| line.strip_prefix("unsupported="));
     line.or_else(|| text.lines().last()).unwrap_or_default().to_owned()

@@ -47,7 +47,7 @@ const HEAD: f64 = 46.0;
 const LINE: f64 = 20.0;
 const BAR: f64 = 13.0;
 
-/// Draws what there is. Bars of a column are to scale, and their numbers are multiples of this client.
+/// Draws the measured columns. The bars of a column are to scale, and their numbers are multiples of this client's.
 pub(super) fn svg(results: &Results, peers: &[&Peer]) -> String {
     let shown = |peer: &&&Peer| peer.role != Role::Baseline && !LEFT_OUT.contains(&peer.name);
     let shown: Vec<&Peer> = peers.iter().filter(shown).copied().collect();
@@ -77,7 +77,7 @@ pub(super) fn svg(results: &Results, peers: &[&Peer]) -> String {
 }
 
 impl Column {
-    /// What a client spends on the calling thread, and on others.
+    /// The CPU time of a client on the calling thread, and on others.
     fn of(&self, results: &Results, peer: &Peer) -> Option<[f64; 2]> {
         let own = results.median(self.what, peer, self.key)?;
         let elsewhere = self

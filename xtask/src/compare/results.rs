@@ -1,4 +1,4 @@
-//! What was measured, as tables.
+//! The measurements as tables.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -206,7 +206,7 @@ impl Results {
     }
 }
 
-/// What was measured, by its first digits.
+/// Formats a measurement by its first digits.
 fn commit() -> Option<String> {
     let mut git = Command::new("git");
     let output = git.args(["describe", "--always", "--dirty"]).output().ok()?;
@@ -214,7 +214,7 @@ fn commit() -> Option<String> {
     Some(text.trim().to_owned()).filter(|commit| !commit.is_empty())
 }
 
-/// What stands where there is no value.
+/// The text of a cell without a value.
 pub(super) const NONE: &str = "–";
 
 pub(super) fn number(value: Option<f64>, decimals: usize) -> String {

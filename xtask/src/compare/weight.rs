@@ -36,7 +36,7 @@ fn crates(peer: &Peer) -> Result<f64, String> {
             .output()
             .map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&output.stdout);
-        // A name and a version; what follows says where it is from.
+        // A name and a version, then the source.
         let name = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
         let mut names: Vec<String> = text.lines().map(name).collect();
         names.sort();
@@ -45,7 +45,7 @@ fn crates(peer: &Peer) -> Result<f64, String> {
     };
     let (all, harness) = (tree(&peer.package())?, tree("peer-harness")?);
     let own = all.iter().filter(|name| !harness.contains(name)).count() as u64;
-    // One is the program that uses it.
+    // One of them is the program that uses it.
     Ok(float(own.saturating_sub(1)))
 }
 
@@ -58,7 +58,7 @@ fn stripped(peer: &Peer, program: &Path) -> Result<f64, String> {
     length.map(float).map_err(failed)
 }
 
-/// Compiles the program and all that it needs into an empty folder, and no cache helps.
+/// Compiles the program and its dependencies into an empty folder, without a cache.
 fn cold_build(peer: &Peer) -> Measured {
     let target = std::env::temp_dir().join(format!("xtask-compare-{}", std::process::id()));
     let before = process::children_cpu_seconds();

@@ -26,7 +26,7 @@ impl DialLog {
     }
 
     fn log(&self, event: impl FnOnce(&Span)) {
-        // Told under the lock, so that the end of the span is not in between: only that waits for it.
+        // Logged under the lock, so that the span does not end in between: only that waits for the lock.
         if let Some(span) = &*self.span.lock() {
             event(span);
         }

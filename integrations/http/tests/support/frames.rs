@@ -87,7 +87,7 @@ impl Peer {
     }
 }
 
-/// A server that responds to the requests of all its connections as it is told, in their order.
+/// A server with configured responses to the requests of all its connections, in their order.
 pub struct Script {
     pub config: Arc<ClientConfig>,
     pub url: String,

@@ -1,4 +1,4 @@
-//! A server with the pages of the golden cases, a client, and what its spans told.
+//! A server with the pages of the golden cases, a client, and the events in its spans.
 #![allow(
     dead_code,
     unreachable_pub,

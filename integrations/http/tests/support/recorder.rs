@@ -1,4 +1,4 @@
-//! What a [`ClientTrace`] is told, in the form of the file that Go's httptrace was recorded in.
+//! The events of a [`ClientTrace`], in the form of the file with Go's recorded ones.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -16,7 +16,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Returns what was told so far; the ports are those of `port`.
+    /// Returns the events so far; the ports are replaced by those of `port`.
     pub fn reported(&self, port: u16) -> String {
         self.reported.lock().replace(&format!(":{port}"), ":PORT").trim_end().to_owned()
     }

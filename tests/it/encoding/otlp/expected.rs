@@ -8,12 +8,12 @@ use crate::support::otlp::{
 };
 use crate::support::read::{Log, Span, Tag, Value};
 
-/// What spans say of themselves that were trimmed.
+/// The tag of spans that were trimmed.
 pub(crate) const LOGS_TRIMMED: &str = "3 values cut to 64 bytes, 17 oldest logs dropped";
 pub(crate) const ALL_TRIMMED: &str = "0 values cut to 64 bytes, 2 oldest logs dropped, name cut, \
     3 keys cut, 4 fields of logs dropped, 5 tags dropped, 6 references dropped";
 
-/// A span with a name and tags, and nothing else that needs to be said.
+/// Returns a span with a name and tags.
 pub(crate) fn span_with(name: &str, tags: &[(&str, Value)]) -> Span {
     Span {
         trace: (0, 7),
