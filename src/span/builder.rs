@@ -121,6 +121,11 @@ impl<'a> SpanBuilder<'a> {
     pub fn start(self) -> Span {
         self.span.start()
     }
+
+    /// Starts the span in the place of another, whose observers continue with it.
+    pub(in crate::span) fn start_in_place(self) -> Span {
+        self.span.start_in_place()
+    }
 }
 
 /// A target of a reference: a context, a span, or perhaps nothing.

@@ -224,6 +224,16 @@ impl PreparedSpan {
         self.start_with(|span| span.start_retaining())
     }
 
+    /// Does the same in the place of another span, whose observers continue with it.
+    pub(in crate::span) fn start_in_place(self) -> (Span, Option<Self>) {
+        self.start_with(|span| span.start_in_place_retaining())
+    }
+
+    /// Returns whether the span will be of the tracer.
+    pub(in crate::span) fn belongs_to(&self, stripe: &Stripe) -> bool {
+        self.stripe.is_same(stripe)
+    }
+
     #[inline(always)]
     fn start_with(
         self,

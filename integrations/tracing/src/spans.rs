@@ -352,8 +352,9 @@ impl Spans {
         if let Some(mut retained) = retained {
             // The tracer has kept nothing of it, but all of it is here.
             retained.set_parent(parent);
-            let (next, retained) = retained.start_retaining();
-            span.finish();
+            let Some((next, retained)) = retained.start_in_place_of(&span) else {
+                return self.counters.count(&self.counters.parents_refused);
+            };
             self.put(id, next.into(), retained);
         } else {
             let own = span.context();

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{Span, SpanContext, SpanId, TraceFutureExt as _, Tracer};
 use jaeger_client_tracing::SpanExt as _;
@@ -109,6 +110,46 @@ fn a_parent_from_elsewhere_can_be_given_at_every_stage_of_a_span() {
                 let stats = traced.tracer.stats();
                 assert_eq!(stats.open, 0);
                 assert_eq!(stats.misused, 0, "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rpc_metrics_count_a_request_once_at_whatever_stage_it_is_given_a_parent() {
+    type Stage = fn(&tracing::Span);
+    let stages: [(&str, Stage); 4] = [
+        ("new", |_| {}),
+        ("entered", |span| span.in_scope(|| {})),
+        ("asked", |span| drop(span.context())),
+        ("with parent", |span| span.set_parent(remote(5, 0))),
+    ];
+    for (sampled_here, flags) in [(true, 0), (false, 1), (true, 1), (false, 0)] {
+        for (stage, reach) in stages {
+            for parent in [None, Some("outer")] {
+                let metrics = InMemoryMetrics::new();
+                let tracer = Tracer::builder("svc").sampler(ConstSampler::new(sampled_here));
+                let tracer = tracer.metrics(metrics.clone()).rpc_metrics(true);
+                let traced = Traced::with(tracer, |layer| layer);
+                traced.run(|| {
+                    let outer = parent.map(|_| info_span!("outer"));
+                    let id = outer.as_ref().and_then(tracing::Span::id);
+                    let span = info_span!(parent: id, "serve", otel.kind = "server", http.status_code = Empty);
+                    span.record("http.status_code", 200);
+                    reach(&span);
+                    span.set_parent(remote(9, flags));
+                    span.in_scope(|| drop(info_span!("below")));
+                });
+                let case = format!("{stage}, {parent:?}, sampled {sampled_here}, there {flags}");
+                let requests: u64 = metrics
+                    .counters()
+                    .iter()
+                    .filter(|(name, _)| name.starts_with("jaeger-rpc.requests"))
+                    .map(|(_, count)| count)
+                    .sum();
+                assert_eq!(requests, 1, "{case}");
+                let stats = traced.tracer.stats();
+                assert_eq!((stats.open, stats.misused), (0, 0), "{case}");
             }
         }
     }

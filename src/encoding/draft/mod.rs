@@ -186,14 +186,6 @@ impl SpanDraft {
         }
     }
 
-    /// Discards the logs.
-    pub(crate) fn clear_logs(&mut self) {
-        if let Some(lists) = &mut self.lists {
-            lists.logs.clear();
-            lists.log_count = 0;
-        }
-    }
-
     /// Removes all tags with a key, and moves an offset in the tags with what is behind it.
     pub(crate) fn remove_tags(&mut self, key: &[u8], offset: &mut u32) {
         let mut removed = self.tags.remove_tags(key, offset);

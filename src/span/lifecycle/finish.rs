@@ -12,7 +12,7 @@
 //! | 8 | `finish*` with logs or on the slow path | any | [`finish_slow`] | tail · observers · deferred · written out · observers of finished spans |
 //! | 9 | `finish` or drop of a non-recording span | not sampled, no record | [`finish`], `Drop for NonRecording` | counted |
 //! | 10 | two last handles dropped at the same moment | any | `Drop for SpanRecord` | case 1 to 5 |
-//! | 11 | `restart_as_child_of` | any | [`finish_unsent`] | counted as not sampled: it goes on as another span |
+//! | 11 | `restart_as_child_of`, `start_in_place_of` | any | [`finish_unsent`] | counted as not sampled: it continues as another span, with its observers |
 //!
 //! A span is finished once: the call that sets [`SpanData::finished`] accounts for it. All other
 //! calls are misuse. Callbacks (samplers, observers, clocks, loggers) run without the lock of the
@@ -345,12 +345,7 @@ fn finish_slow(
 
 /// Claims the end of a span on the slow path: notifies its observers, then calls a sampler that
 /// deferred its decision.
-pub(in crate::span) fn claim(
-    span: &Span,
-    record: &SpanRecord,
-    stripe: &Stripe,
-    end: Option<i64>,
-) -> FinishClaim {
+fn claim(span: &Span, record: &SpanRecord, stripe: &Stripe, end: Option<i64>) -> FinishClaim {
     let claim = observer::finishing(span, record, stripe, end);
     if matches!(claim, FinishClaim::Granted { .. }) && record.state.is_deferred() {
         deferred::finishing(record, stripe);
@@ -360,7 +355,7 @@ pub(in crate::span) fn claim(
 }
 
 /// Finishes a span that continues as another one. It is counted as not sampled, though it may be.
-pub(in crate::span) fn finish_unsent(record: &SpanRecord, stripe: &Stripe, data: &mut SpanData) {
+pub(super) fn finish_unsent(record: &SpanRecord, stripe: &Stripe, data: &mut SpanData) {
     data.finished = true;
     if !tail::account_unsent(stripe, record.ids.trace, &record.state) {
         stripe.count_not_sampled();

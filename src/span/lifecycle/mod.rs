@@ -31,6 +31,7 @@ pub(super) mod finish;
 mod join;
 pub(super) mod prepare;
 mod priority;
+mod restart;
 pub(super) mod start;
 pub(super) mod tail;
 pub(super) mod unstarted_tags;

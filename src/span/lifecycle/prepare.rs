@@ -1,10 +1,11 @@
-//! The start of a prepared span.
+//! The start of a prepared span, and of one in the place of another.
 
 use std::sync::Arc;
 
 use super::join;
 use super::start::{UnstartedSpan, begin_or_join};
 use crate::span::counters::Stripe;
+use crate::span::observer::Place;
 use crate::span::record::{self, OwnedRecord, ParentKind};
 use crate::span::repr::Span;
 
@@ -24,7 +25,7 @@ impl<'a> UnstartedSpan<'a> {
     /// of [`start`](Self::start), which would take more instructions then.
     pub(in crate::span) fn start_retaining(self) -> (Span, Option<OwnedRecord>) {
         if self.is_slow() {
-            return self.start_slow_retaining();
+            return self.start_slow_retaining(Place::New);
         }
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
@@ -35,11 +36,29 @@ impl<'a> UnstartedSpan<'a> {
         (Span::recorded(owned.into_shared()), retained)
     }
 
+    /// Does the same in the place of another span, whose observers continue with it.
+    pub(in crate::span) fn start_in_place_retaining(self) -> (Span, Option<OwnedRecord>) {
+        self.start_slow_retaining(Place::OfAnother)
+    }
+
+    /// Starts a span in the place of another. Observers that follow spans are not notified of the start: they
+    /// continue with it. Those of finished spans alone are not notified of starts anyway.
+    pub(in crate::span) fn start_in_place(self) -> Span {
+        if self.stripe.hooks.follow_spans() {
+            self.start_slow_in(Place::OfAnother)
+        } else {
+            self.start()
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    fn start_slow_retaining(mut self) -> (Span, Option<OwnedRecord>) {
+    fn start_slow_retaining(mut self, place: Place) -> (Span, Option<OwnedRecord>) {
         let copy = record::copy_of(&mut self.record);
-        let span = self.start_slow();
+        let span = match place {
+            Place::New => self.start_slow(),
+            Place::OfAnother => self.start_in_place(),
+        };
         if !span.is_recording() {
             return (span, Some(copy));
         }

@@ -18,7 +18,7 @@ use crate::sampler::{ById, SpanTags};
 use crate::span::active;
 use crate::span::context::SpanContext;
 use crate::span::counters::{SpanOrigin, Stripe};
-use crate::span::observer::{self, StartTags};
+use crate::span::observer::{self, Place, StartTags};
 use crate::span::record::{
     self, NonRecording, OwnedRecord, ParentKind, ReferenceSink, SAMPLED, Sampled, SpanRecord, Start,
 };
@@ -270,7 +270,11 @@ impl<'a> UnstartedSpan<'a> {
     /// Starts a span with extras, or with callbacks at the start.
     #[cold]
     #[inline(never)]
-    pub(super) fn start_slow(mut self) -> Span {
+    pub(super) fn start_slow(self) -> Span {
+        self.start_slow_in(Place::New)
+    }
+
+    pub(super) fn start_slow_in(mut self, place: Place) -> Span {
         let extras = self.record.data.get_mut().extras.as_ref();
         let has_self_reference = extras
             .and_then(|extras| extras.start.as_ref())
@@ -285,7 +289,7 @@ impl<'a> UnstartedSpan<'a> {
         } else if self.stripe.start.by_builder == StartPath::Observed && !self.has_extras {
             self.start_observed()
         } else {
-            self.start_full()
+            self.start_full(place)
         }
     }
 
@@ -313,7 +317,7 @@ impl<'a> UnstartedSpan<'a> {
     }
 
     /// Starts a span with everything that a start can have: extras, callbacks, metrics, tail sampling.
-    fn start_full(self) -> Span {
+    fn start_full(self, place: Place) -> Span {
         let Self { stripe, record: mut owned, joins, .. } = self;
         let record = &mut *owned;
         let extras = record.data.get_mut().take_start_extras();
@@ -397,7 +401,7 @@ impl<'a> UnstartedSpan<'a> {
         }
         let span = Span::recorded(owned.into_shared());
         if has_observers {
-            notify_started(&span, stripe, &start_tags);
+            notify_started(&span, stripe, &start_tags, place);
         }
         span
     }
@@ -436,9 +440,11 @@ impl<'a> UnstartedSpan<'a> {
 
 /// Notifies observers of a span that has its ids and its sampler's decision, and of its first tags.
 /// The sampler that defers, and tail sampling, are called for the tags after them.
-fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags) {
+fn notify_started(span: &Span, stripe: &Arc<Stripe>, start_tags: &StartTags, place: Place) {
     let Some(record) = span.existing_record() else { return };
-    observer::started(span, record, stripe, start_tags);
+    if place == Place::New {
+        observer::started(span, record, stripe, start_tags);
+    }
     for (key, value) in start_tags.tags() {
         observer::tag_set(span, record, stripe, key, value);
         if key == SAMPLING_PRIORITY {

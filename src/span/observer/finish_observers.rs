@@ -148,6 +148,14 @@ pub(in crate::span) fn tag_replaced(record: &SpanRecord, shared: &SpanShared, ke
     }
 }
 
+/// Returns the encoded tags of a span, among others those that are wanted.
+#[inline]
+pub(super) fn observed_tags(data: &SpanData) -> &[u8] {
+    let of_draft = || data.draft.tags.bytes().get(data.observed_from as usize..);
+    let stored = data.extras.as_ref().and_then(|extras| extras.observed_tags.bytes());
+    stored.or_else(of_draft).unwrap_or_default()
+}
+
 /// Returns the parts of a span that is finished at this moment, if it is observed. Then it no longer is.
 fn finished<'d>(
     data: &'d mut SpanData,
@@ -159,12 +167,9 @@ fn finished<'d>(
     if !std::mem::take(&mut data.is_observed) {
         return None;
     }
-    let of_draft = || data.draft.tags.bytes().get(data.observed_from as usize..);
-    let tags =
-        data.extras.as_ref().and_then(|extras| extras.observed_tags.bytes()).or_else(of_draft);
     let parts = Parts {
         name: &data.draft.name,
-        tags: tags.unwrap_or_default(),
+        tags: observed_tags(data),
         times: data.times(shared, state, end),
         is_sampled: state.is_sampled(),
     };

@@ -11,6 +11,7 @@ mod observed_tags;
 mod open;
 mod span_observers;
 mod start_tags;
+mod taken_observers;
 mod traits;
 
 pub(super) use self::finish_observers::{
@@ -28,4 +29,5 @@ pub(crate) use self::open::OpenList;
 pub use self::open::{OpenSpan, OpenSpans};
 pub(super) use self::span_observers::SpanObservers;
 pub(super) use self::start_tags::StartTags;
+pub(super) use self::taken_observers::{Place, TakenObservers};
 pub use self::traits::{Observer, SpanFinish, SpanObserver, StartSpanOptions};

@@ -36,6 +36,11 @@ impl ObservedTags {
         }
     }
 
+    /// Stores the wanted tags of a span that this one continues, in place of others.
+    pub(super) fn replace(&mut self, tags: TagBuffer) {
+        *self = Self { are_here: true, tags };
+    }
+
     /// Adds a wanted tag.
     #[inline]
     pub(super) fn add(&mut self, key: &str, value: TagValue<'_>, max_bytes: usize) {

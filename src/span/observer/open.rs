@@ -192,6 +192,14 @@ impl OpenList {
         self.change(slot, |entry| entry.start = start);
     }
 
+    /// Stores the span that continues in the place of a listed one, and whose data is locked.
+    pub(super) fn replace(&self, slot: &Slot, ids: &Ids, start: Start, state: Arc<TraceState>) {
+        self.change(slot, |entry| {
+            (entry.trace_id, entry.span_id) = (ids.trace, ids.span);
+            (entry.start, entry.state) = (start, state);
+        });
+    }
+
     /// Removes a span from the list.
     pub(super) fn remove(&self, slot: &Slot) {
         let Some(mut listed) = self.lock() else { return };

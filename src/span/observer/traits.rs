@@ -21,6 +21,9 @@ use crate::span::tag::TagValue;
 /// are called in the order in which they were [registered](crate::TracerBuilder::observer), those of
 /// finished spans alone after the others.
 ///
+/// A span that is [restarted](crate::Span::restart_as_child_of) is one span to observers: with the ids of
+/// the span that continues in its place from then on.
+///
 /// No lock is held during a call, so an observer may use the span, and may start others. Its own
 /// actions are not passed to any observer: neither the tags it sets, nor the names it gives, nor
 /// the spans it starts. A panic of an observer ends neither the application's call nor the span: it

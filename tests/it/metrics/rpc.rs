@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::support::{builder, said};
 use jaeger_client::metrics::InMemoryMetrics;
 use jaeger_client::sampler::{ConstSampler, TagMatchingSampler};
-use jaeger_client::{Closer, Configuration, Span, TagValue, Tracer};
+use jaeger_client::{Closer, Configuration, Span, SpanContext, TagValue, Tracer};
 
 fn counted(sample: bool) -> (Tracer, Closer, InMemoryMetrics) {
     let metrics = InMemoryMetrics::new();
@@ -223,4 +223,33 @@ fn the_tracers_own_metrics_are_the_same_whether_requests_are_counted_or_not() {
     assert_eq!(counts["jaeger.tracer.traces|sampled=y|state=started"], 1);
     assert_eq!(counts["jaeger.tracer.started_spans|sampled=delayed"], 2);
     assert_eq!(counts["jaeger.tracer.finished_spans|sampled=delayed"], 1);
+}
+
+#[test]
+fn a_request_whose_span_is_restarted_is_counted_once() {
+    for (sample, flags) in [(true, 0), (false, 1), (true, 1), (false, 0)] {
+        let caller: SpanContext = format!("a:b:0:{flags}").parse().unwrap();
+        let (tracer, _closer, metrics) = counted(sample);
+        let span = serving(&tracer, "get").restart_as_child_of(&caller).unwrap();
+        span.set_tag("http.status_code", 503);
+        span.finish();
+        let mut prepared = tracer.prepare_span("get");
+        prepared.set_tag("span.kind", "server");
+        let (first, retained) = prepared.start_retaining();
+        first.set_tag("http.status_code", 503);
+        let last = match retained {
+            Some(mut retained) => {
+                retained.set_parent(&caller);
+                retained.start_in_place_of(&first).unwrap().0
+            }
+            None => first.restart_as_child_of(&caller).unwrap(),
+        };
+        drop(first);
+        last.finish();
+        let expected =
+            expected([("http_requests|get|status_code=5xx", 2), ("requests|get|error=false", 2)]);
+        assert_eq!(requests(&metrics), expected, "{sample} {flags}");
+        let stats = tracer.stats();
+        assert_eq!((stats.started, stats.open, stats.misused), (4, 0, 0), "{stats}");
+    }
 }

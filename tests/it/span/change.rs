@@ -1,12 +1,14 @@
 //! What is changed about a span after it was started: tags replaced, references added, its parent.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jaeger_client::encoding::{SpanView, ValueView};
 use jaeger_client::sampler::ConstSampler;
 use jaeger_client::{
-    Clock, Closer, InMemoryReporter, Span, SpanContext, SpanId, TailSamplingConfig, TraceId,
-    Tracer, TracerBuilder,
+    Clock, Closer, InMemoryReporter, ManualClock, ObservedSpan, Observer, ObserverInterest, Span,
+    SpanContext, SpanFinish, SpanId, SpanObserver, StartSpanOptions, TagValue, TailSamplingConfig,
+    TraceId, Tracer, TracerBuilder,
 };
 
 fn built(builder: TracerBuilder) -> (Tracer, Closer, InMemoryReporter) {
@@ -196,4 +198,145 @@ fn a_span_that_was_finished_while_it_was_restarted_is_sent_once() {
     assert_eq!(reporter.spans().len(), 1, "it is not in the trace that it was not put into");
     let stats = tracer.stats();
     assert_eq!((stats.started, stats.sent, stats.open, stats.misused), (3, 1, 0, 1), "{stats}");
+}
+
+/// An observer that writes down what it is notified of, one line a notification.
+#[derive(Clone, Debug, Default)]
+struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Notes {
+    fn add(&self, note: String) {
+        self.0.lock().unwrap().push(note);
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Observer for Notes {
+    fn on_start_span(
+        &self,
+        _span: &Span,
+        operation: &str,
+        _options: &StartSpanOptions<'_>,
+    ) -> Option<Box<dyn SpanObserver>> {
+        self.add(format!("start {operation}"));
+        Some(Box::new(self.clone()))
+    }
+}
+
+impl SpanObserver for Notes {
+    fn on_set_tag(&self, _span: &Span, key: &str, _value: TagValue<'_>) {
+        self.add(format!("tag {key}"));
+    }
+
+    fn on_finish(&self, span: &Span, finish: &SpanFinish) {
+        let (trace_id, duration) = (span.context().trace_id(), finish.duration);
+        self.add(format!("finish {trace_id} {duration:?}"));
+    }
+}
+
+/// An observer of finished spans alone.
+#[derive(Clone, Debug, Default)]
+struct Ends(Notes);
+
+impl Observer for Ends {
+    fn interest(&self) -> ObserverInterest {
+        ObserverInterest::finished_spans(["a", "b", "long"])
+    }
+
+    fn on_span_finished(&self, span: &ObservedSpan<'_>) {
+        let keys: Vec<_> = span.tags().map(|(key, _)| key.to_owned()).collect();
+        let name = span.operation_name();
+        self.0.add(format!("{name} {} {:?}", keys.join(","), span.duration()));
+    }
+}
+
+#[test]
+fn observers_are_notified_of_a_restarted_span_as_of_one() {
+    for (here, there) in [(true, 0), (false, 1), (true, 1), (false, 0)] {
+        for (follows, tail) in [(false, false), (true, false), (false, true), (true, true)] {
+            let case = format!("{here} {there} {follows} {tail}");
+            let (notes, ends) = (Notes::default(), Ends::default());
+            let clock = Arc::new(ManualClock::new());
+            let builder = Tracer::builder("svc").sampler(ConstSampler::new(here));
+            let mut builder = builder.clock(Arc::clone(&clock)).observer(ends.clone());
+            if follows {
+                builder = builder.observer(notes.clone()).track_open_spans(9);
+            }
+            if tail {
+                builder = builder.tail_sampling(TailSamplingConfig::default());
+            }
+            let (tracer, _closer, _reporter) = built(builder);
+            let span = tracer.span("op").tag("a", 1).start();
+            let open = |span: &Span| {
+                let id = span.context().span_id();
+                let open = tracer.open_spans().spans;
+                let listed: Vec<_> =
+                    open.iter().map(|open| (open.trace_id, open.span_id)).collect();
+                let expected = vec![(span.context().trace_id(), id); usize::from(follows)];
+                assert_eq!(listed, expected, "{case}");
+            };
+            open(&span);
+            clock.advance(Duration::from_secs(1));
+            let called = Arc::new(Mutex::new(Vec::new()));
+            let to = Arc::clone(&called);
+            span.set_tag("a", 2).set_tag("long", "x".repeat(300));
+            let on_finish = move |span: &Span| to.lock().unwrap().push(span.context().trace_id());
+            span.on_finish(on_finish);
+            let moved = span.restart_as_child_of(remote(there)).unwrap();
+            drop(span);
+            open(&moved);
+            assert!(ends.0.take().is_empty() && called.lock().unwrap().is_empty(), "{case}");
+            let moved = moved.restart_as_child_of(remote(there)).unwrap();
+            open(&moved);
+            clock.advance(Duration::from_secs(1));
+            moved.set_tag("b", 3);
+            moved.finish();
+            drop(moved);
+            assert_eq!(ends.0.take(), ["op a,a,long,b 2s"], "{case}");
+            assert_eq!(*called.lock().unwrap(), [TraceId::new(0, 7)], "{case}");
+            let end = format!("finish {} 2s", TraceId::new(0, 7));
+            let expected = ["start op", "tag a", "tag a", "tag long", "tag b", &end];
+            assert_eq!(notes.take(), if follows { &expected[..] } else { &[] }, "{case}");
+            let stats = tracer.stats();
+            assert_eq!((stats.started, stats.open, stats.misused), (3, 0, 0), "{case}: {stats}");
+            assert!(tracer.open_spans().is_empty() && stats.is_balanced(), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_span_that_is_restarted_while_another_thread_finishes_it_ends_once() {
+    // An observer restarts the span whose end it is notified of.
+    #[derive(Debug)]
+    struct Restarts(Notes);
+
+    impl Observer for Restarts {
+        fn on_start_span(
+            &self,
+            _span: &Span,
+            _operation: &str,
+            _options: &StartSpanOptions<'_>,
+        ) -> Option<Box<dyn SpanObserver>> {
+            Some(Box::new(Self(self.0.clone())))
+        }
+    }
+
+    impl SpanObserver for Restarts {
+        fn on_finish(&self, span: &Span, _finish: &SpanFinish) {
+            let restarted = span.restart_as_child_of(remote(1)).is_some();
+            self.0.add(format!("restarted: {restarted}"));
+        }
+    }
+
+    let notes = Notes::default();
+    let (tracer, _closer, reporter) =
+        built(Tracer::builder("svc").observer(Restarts(notes.clone())));
+    tracer.start_span("op").finish();
+    assert_eq!(notes.take(), ["restarted: false"]);
+    let stats = tracer.stats();
+    assert_eq!((stats.started, stats.sent, stats.not_sampled, stats.open), (2, 1, 1, 0), "{stats}");
+    assert_eq!((reporter.len(), stats.misused), (1, 1));
 }

@@ -152,6 +152,42 @@ fn what_is_not_recorded_can_be_started_again_in_another_trace() {
 }
 
 #[test]
+fn a_span_is_started_in_the_place_of_one_that_is_not_finished() {
+    for (reporter, tracer, _closer) in tracers(false) {
+        let prepared = || {
+            let mut prepared = tracer.prepare_span("op");
+            prepared.set_tag("text", "a");
+            let (first, retained) = prepared.start_retaining();
+            let mut retained = retained.unwrap();
+            retained.set_parent(caller(1));
+            (first, retained)
+        };
+        let (first, retained) = prepared();
+        let (next, nothing) = retained.start_in_place_of(&first).unwrap();
+        assert!(next.is_recording() && nothing.is_none());
+        first.set_tag("late", 1).finish();
+        drop(first);
+        next.finish();
+        assert_eq!(tags_of_only(&reporter).len(), 1);
+        assert_eq!(started(&tracer.stats()), (2, 0, 1));
+
+        let (first, retained) = prepared();
+        first.finish();
+        assert!(retained.start_in_place_of(&first).is_none());
+        assert!(prepared().1.start_in_place_of(&Span::none()).is_none());
+        assert_eq!(started(&tracer.stats()), (4, 0, 3));
+        assert_eq!(tracer.stats().misused, 2, "one call on each of two spans that were finished");
+
+        let (other, _closer) = builder().null_reporter().build().unwrap();
+        let others = other.start_span("of another tracer");
+        let (first, retained) = prepared();
+        retained.start_in_place_of(&others).unwrap().0.finish();
+        first.finish();
+        assert_eq!((started(&tracer.stats()), started(&other.stats())), ((6, 0, 4), (1, 0, 0)));
+    }
+}
+
+#[test]
 fn a_priority_takes_effect_and_is_retained() {
     for (reporter, tracer, _closer) in tracers(false) {
         let mut prepared = tracer.prepare_span("op");
