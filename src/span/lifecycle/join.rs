@@ -245,10 +245,16 @@ fn serves(record: &mut SpanRecord, tags: Option<List<'_>>, max: usize) -> bool {
 }
 
 /// Marks the span as started, now if it is recorded. Done last, so that the span's duration excludes its
-/// own start-up.
+/// own start-up. Whether it is recorded is looked at once for a start, as another thread may change it
+/// meanwhile: a tag that one part leaves to another is stored by neither otherwise.
 #[inline(always)]
-pub(super) fn mark_started(record: &mut SpanRecord, shared: &SpanShared, counts: &SampledCounters) {
-    if record.state.is_recording() {
+pub(super) fn mark_started(
+    record: &mut SpanRecord,
+    shared: &SpanShared,
+    counts: &SampledCounters,
+    is_recording: bool,
+) {
+    if is_recording {
         start_clock(record, shared);
         record.data.get_mut().mark_started(counts, Sampled::Yes);
     } else {

@@ -31,8 +31,9 @@ impl<'a> UnstartedSpan<'a> {
         let record = &mut *owned;
         record.set_tracer(stripe);
         let span_origin = begin_or_join(record, stripe, joins);
-        let retained = (!record.state.is_recording()).then(|| record::copy_of(record));
-        join::mark_started(record, stripe, stripe.started(span_origin));
+        let is_recording = record.state.is_recording();
+        let retained = (!is_recording).then(|| record::copy_of(record));
+        join::mark_started(record, stripe, stripe.started(span_origin), is_recording);
         (Span::recorded(owned.into_shared()), retained)
     }
 

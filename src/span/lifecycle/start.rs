@@ -256,7 +256,8 @@ impl<'a> UnstartedSpan<'a> {
         let record = &mut *owned;
         record.set_tracer(stripe);
         let span_origin = begin_or_join(record, stripe, joins);
-        join::mark_started(record, stripe, stripe.started(span_origin));
+        let is_recording = record.state.is_recording();
+        join::mark_started(record, stripe, stripe.started(span_origin), is_recording);
         Span::recorded(owned.into_shared())
     }
 
@@ -307,12 +308,13 @@ impl<'a> UnstartedSpan<'a> {
                 stripe.count_first(record.state.sampled());
             }
         }
-        observer::observe_built(record, stripe, has_tags);
+        let is_recording = record.state.is_recording();
+        observer::observe_built(record, stripe, has_tags, is_recording);
         let is_unknown = matches!(record.data.get_mut().start(), Start::Unknown);
-        if is_unknown && !record.state.is_recording() {
+        if is_unknown && !is_recording {
             record.data.get_mut().start_now(stripe);
         }
-        join::mark_started(record, stripe, stripe.started(span_origin));
+        join::mark_started(record, stripe, stripe.started(span_origin), is_recording);
         Span::recorded(owned.into_shared())
     }
 
@@ -433,7 +435,8 @@ impl<'a> UnstartedSpan<'a> {
             Some(itself) => join::as_itself(record, itself),
             None => join::in_fork(record, stripe, joins),
         };
-        join::mark_started(record, stripe, stripe.started(span_origin));
+        let is_recording = record.state.is_recording();
+        join::mark_started(record, stripe, stripe.started(span_origin), is_recording);
         Span::recorded(owned.into_shared())
     }
 }

@@ -33,7 +33,8 @@ fn notify(observers: &FinishObservers, shared: &SpanShared, parts: Parts<'_>) {
 #[inline]
 pub(in crate::span) fn observe_finish(record: &mut SpanRecord, shared: &SpanShared) {
     if shared.hooks.finish_observers.is_some() {
-        if record.shares_state() {
+        // A tracked trace is found by its id.
+        if record.shares_state() || record.state.is_tracked() {
             record.state.observe();
         } else {
             record.state.observe_new();
@@ -50,9 +51,13 @@ pub(in crate::span) fn observe_finish(record: &mut SpanRecord, shared: &SpanShar
 /// Does the same for a span that may have tags of its builder, whose sampler's tags are stored elsewhere
 /// then. They are stored if it is not recorded.
 #[inline]
-pub(in crate::span) fn observe_built(record: &mut SpanRecord, shared: &SpanShared, has_tags: bool) {
+pub(in crate::span) fn observe_built(
+    record: &mut SpanRecord,
+    shared: &SpanShared,
+    has_tags: bool,
+    is_recording: bool,
+) {
     observe_finish(record, shared);
-    let is_recording = record.state.is_recording();
     let data = record.data.get_mut();
     if has_tags && let Some(observers) = &shared.hooks.finish_observers {
         data.observed_from = 0;

@@ -125,7 +125,7 @@ impl TraceState {
         }
     }
 
-    /// Does the same in a trace that no other span has joined.
+    /// Does the same in a trace that no other thread can change.
     #[inline]
     pub(crate) fn observe_new(&self) {
         self.bits.store(self.bits() | OBSERVED, Ordering::Relaxed);

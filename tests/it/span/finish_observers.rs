@@ -1,6 +1,7 @@
 //! Observers of finished spans alone: what they are given, and what they cannot break.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -322,3 +323,38 @@ fn spans_of_many_threads_are_all_observed_once() {
         assert_eq!(seen.take(), [format!("raced Some(I64({number}))")]);
     }
 }
+
+#[test]
+fn tags_of_a_start_are_seen_though_the_trace_is_stopped_and_forced_meanwhile() {
+    let (seen, lost) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+    let (to, none) = (Arc::clone(&seen), Arc::clone(&lost));
+    let observer = AtEnd(move |span: &ObservedSpan<'_>| {
+        if span.operation_name() == "child" {
+            let counter = if span.tag("a") == Some(TagValue::I64(1)) { &to } else { &none };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let (tracer, _closer) = builder()
+        .sampler(ConstSampler::new(true))
+        .observer(observer)
+        .null_reporter()
+        .build()
+        .unwrap();
+    let root = tracer.start_span("root");
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                root.set_tag("sampling.priority", 0);
+                root.set_tag("sampling.priority", 1);
+            }
+        });
+        for _ in 0..CHILDREN {
+            drop(tracer.span("child").child_of(&root).tag("a", 1).start());
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!((seen.load(Ordering::Relaxed), lost.load(Ordering::Relaxed)), (CHILDREN, 0));
+}
+
+const CHILDREN: u64 = 100_000;
