@@ -310,14 +310,8 @@ impl Span {
         call: &'static str,
         write: impl FnOnce(&mut SpanData, &SpanShared),
     ) {
-        let Some(record) = self.recording_record() else { return };
-        let Some(stripe) = &record.stripe else { return };
-        let Some(mut data) = record.lock() else { return };
-        if data.finished {
-            drop(data);
-            stripe.report_misuse(call);
-        } else {
-            write(&mut data, stripe);
+        if let Some(record) = self.recording_record() {
+            record.with_data(call, write);
         }
     }
 
@@ -348,11 +342,11 @@ impl Span {
     }
 
     pub(in crate::span) fn log_with(&self, at: Option<i64>, fields: impl FieldList) -> &Self {
+        let Some(record) = self.recording_record() else { return self };
+        let Some(stripe) = &record.stripe else { return self };
         // Read without the lock, as a clock may be a user callback.
-        let stripe = self.recording_record().and_then(|record| record.stripe.as_ref());
-        let now =
-            stripe.filter(|_| at.is_none()).map_or(0, |stripe| stripe.clock.monotonic_nanos());
-        self.with_recording_data("log", |data, shared| {
+        let now = if at.is_none() { stripe.clock.monotonic_nanos() } else { 0 };
+        record.with_data("log", |data, shared| {
             let at = at.unwrap_or_else(|| data.wall(shared, now));
             data.log(shared, at, fields);
         });
@@ -375,6 +369,19 @@ pub(super) fn decide_by_tag(
 }
 
 impl SpanRecord {
+    /// Writes to the data, unless the span is finished, which counts as misuse.
+    #[inline(always)]
+    fn with_data(&self, call: &'static str, write: impl FnOnce(&mut SpanData, &SpanShared)) {
+        let Some(stripe) = &self.stripe else { return };
+        let Some(mut data) = self.lock() else { return };
+        if data.finished {
+            drop(data);
+            stripe.report_misuse(call);
+        } else {
+            write(&mut data, stripe);
+        }
+    }
+
     /// Sets a tag of a record that no other handle shares, if the span is sampled and not on the slow
     /// path, and the tag is usual. Otherwise returns false.
     #[inline(always)]
