@@ -3,6 +3,7 @@
 //! The span that is replaced is finished without being sent, and is counted as not sampled. Its observers
 //! continue with the span in its place: they are notified of one start and one end.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::finish::finish_unsent;
@@ -172,6 +173,7 @@ fn end_replaced<T>(
 
 /// The parts of a span that its successor takes over.
 struct Taken {
+    name: Cow<'static, str>,
     start: Start,
     finish_wall: Option<i64>,
     tags: Vec<u8>,
@@ -196,6 +198,7 @@ impl Taken {
             ..SpanContext::default()
         };
         Self {
+            name: draft.name.clone(),
             start,
             finish_wall,
             tag_count: draft.tag_count(),
@@ -208,6 +211,10 @@ impl Taken {
 
     /// The sampler's tags about the trace that was left stay with the old span.
     fn give_to(self, next: &Span) {
+        // It may have been renamed while the other was started.
+        if next.operation_name() != self.name {
+            next.set_operation_name(self.name);
+        }
         for tag in tags_of(Some(List::new(self.tag_count, &self.tags))) {
             let key = str::from_utf8(tag.key).unwrap_or_default();
             if key != SAMPLER_TYPE_TAG && key != SAMPLER_PARAM_TAG {

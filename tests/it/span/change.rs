@@ -340,3 +340,49 @@ fn a_span_that_is_restarted_while_another_thread_finishes_it_ends_once() {
     assert_eq!((stats.started, stats.sent, stats.not_sampled, stats.open), (2, 1, 1, 0), "{stats}");
     assert_eq!((reporter.len(), stats.misused), (1, 1));
 }
+
+#[test]
+fn what_is_done_to_a_span_while_it_is_restarted_is_done_to_the_one_in_its_place() {
+    // The clock is read for the span that is to go on.
+    #[derive(Debug)]
+    struct Changes(Arc<Mutex<Option<Span>>>);
+
+    impl Clock for Changes {
+        fn monotonic_nanos(&self) -> u64 {
+            let span = self.0.lock().unwrap().take();
+            if let Some(span) = span {
+                span.set_operation_name("renamed").set_tag("a", 1);
+            }
+            1_000
+        }
+
+        fn wall_nanos(&self) -> i64 {
+            1_000
+        }
+    }
+
+    for follows in [false, true] {
+        let (changed, ends) = (Arc::default(), Ends::default());
+        let mut builder =
+            Tracer::builder("svc").clock(Changes(Arc::clone(&changed))).observer(ends.clone());
+        if follows {
+            builder = builder.observer(Notes::default()).track_open_spans(1);
+        }
+        let (tracer, _closer, reporter) = built(builder);
+        let span = tracer.start_span("op");
+        *changed.lock().unwrap() = Some(span.clone());
+        let moved = span.restart_as_child_of(remote(1)).unwrap();
+        assert_eq!(moved.operation_name(), "renamed");
+        let open = tracer.open_spans().spans;
+        assert!(
+            open.iter().all(|span| span.operation == "renamed")
+                && open.len() == usize::from(follows)
+        );
+        moved.finish();
+        assert_eq!(ends.0.take(), ["renamed a 0ns"]);
+        assert_eq!(
+            (reporter.spans()[0].name(), keys(&reporter.spans()[0].view())),
+            ("renamed".into(), vec!["a".to_owned()])
+        );
+    }
+}
