@@ -5,11 +5,12 @@
 
 use std::sync::atomic::Ordering;
 
+use super::join::flags_of;
 use super::tail;
 use crate::encoding::{List, ValueView, tags_of};
 use crate::sampler::{Decision, SamplingParameters, SpanTags};
 use crate::span::observer;
-use crate::span::record::{FIREHOSE, SAMPLED, SpanRecord};
+use crate::span::record::SpanRecord;
 use crate::span::shared::SpanShared;
 
 /// Calls the sampler for a started span, if it `needs_decision` or one is deferred, and for
@@ -119,18 +120,16 @@ fn call_sampler(
         span = span.below_root();
     }
     let decision = call(&mut span);
-    if decision.sample {
-        let Some(mut data) = record.lock() else { return };
-        observer::store_tags_so_far(&mut data, shared);
-        let draft = &mut data.draft;
-        let count = sampler_tags.append_to(&mut draft.tags);
-        draft.add_tags(count);
-        record.state.add(if decision.firehose { SAMPLED | FIREHOSE } else { SAMPLED });
+    let Some(mut data) = record.lock() else { return };
+    if !record.state.decide(flags_of(decision), !decision.retryable) || !decision.sample {
+        return;
     }
-    if !decision.retryable {
-        record.state.set_deferred(false);
-    }
-    if decision.sample && record.state.is_buffered() {
+    observer::store_tags_so_far(&mut data, shared);
+    let draft = &mut data.draft;
+    let count = sampler_tags.append_to(&mut draft.tags);
+    draft.add_tags(count);
+    drop(data);
+    if record.state.is_buffered() {
         tail::decided(record, shared);
     }
 }

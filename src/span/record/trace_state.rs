@@ -254,6 +254,16 @@ impl TraceState {
         }
     }
 
+    /// Applies a decision of the sampler, which is final or not. Returns false if there was another one, of
+    /// those that are final, since the sampler was called.
+    pub(crate) fn decide(&self, flags: u8, is_final: bool) -> bool {
+        let decided = |bits: u32| {
+            let left = if is_final { bits & !DEFERRED } else { bits };
+            (bits & DEFERRED != 0).then_some(with_added(left, flags))
+        };
+        self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, decided).is_ok()
+    }
+
     pub(crate) fn add(&self, flags: u8) {
         let added = |bits| Some(with_added(bits, flags));
         let _ = self.bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added);

@@ -1,13 +1,15 @@
 //! Decisions that are deferred until a span has its tag or its name.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 
 use jaeger_client::encoding::{TagView, ValueView};
 use jaeger_client::sampler::{
-    ConstSampler, OperationStrategies, PerOperationSampler, PrioritySampler, Sampler,
-    TagMatchingSampler,
+    ConstSampler, Decision, OperationStrategies, PerOperationSampler, PrioritySampler, Rule,
+    Sampler, SamplerStatus, SamplingParameters, TagMatchingSampler,
 };
-use jaeger_client::{Closer, FinishedSpan, InMemoryReporter, Tracer};
+use jaeger_client::{Closer, FinishedSpan, InMemoryReporter, Span, TailSamplingConfig, Tracer};
 
 fn sampled_by(sampler: impl Sampler + 'static) -> (Tracer, Closer, InMemoryReporter) {
     let memory = InMemoryReporter::new();
@@ -184,4 +186,80 @@ fn two_traces_on_the_same_records_do_not_remember_one_another() {
         assert_eq!(span.is_sampled(), turn % 2 == 0);
     }
     assert_eq!(memory.spans().len(), 50);
+}
+
+/// Samples for any tag; before it says so, another part of the application uses the span.
+struct Interrupted<F>(Arc<Mutex<Option<Span>>>, F);
+
+impl<F> fmt::Debug for Interrupted<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Interrupted")
+    }
+}
+
+impl<F: Fn(&Span) + Send + Sync> Sampler for Interrupted<F> {
+    fn on_create_span(&self, _span: &mut SamplingParameters<'_>) -> Decision {
+        Decision::retryable(false)
+    }
+
+    fn may_defer(&self) -> bool {
+        true
+    }
+
+    fn on_set_tag(
+        &self,
+        parameters: &mut SamplingParameters<'_>,
+        _key: &str,
+        _value: ValueView<'_>,
+    ) -> Decision {
+        let span = self.0.lock().unwrap().take();
+        if let Some(span) = span {
+            (self.1)(&span);
+        }
+        parameters.set_tag("sampler.type", "interrupted");
+        Decision::new(true)
+    }
+
+    fn status(&self) -> SamplerStatus {
+        SamplerStatus::new(Rule::Const { sample: false })
+    }
+}
+
+#[test]
+fn a_final_decision_is_not_overridden_by_a_sampler_that_was_called_before() {
+    type Decide = fn(&Span);
+    let decisions: [(Decide, bool, &str); 3] = [
+        (|span| _ = span.set_tag("sampling.priority", 0), false, ""),
+        (|span| _ = span.retain_trace(), true, "sampler.type=tail"),
+        (|_| {}, true, "sampler.type=interrupted"),
+    ];
+    for tail in [false, true] {
+        for (decide, is_sampled, by) in decisions {
+            let interrupted = Arc::default();
+            let memory = InMemoryReporter::new();
+            let mut builder = crate::support::builder();
+            if tail {
+                builder = builder.tail_sampling(TailSamplingConfig::default());
+            }
+            let (tracer, _closer) = builder
+                .sampler(Interrupted(Arc::clone(&interrupted), decide))
+                .in_memory(&memory)
+                .build()
+                .unwrap();
+            let span = tracer.start_span("root");
+            *interrupted.lock().unwrap() = Some(span.clone());
+            span.set_tag("a", 1);
+            assert_eq!(span.is_sampled(), is_sampled, "{by} {tail}");
+            span.finish();
+            let spans = memory.spans();
+            assert_eq!(spans.len(), usize::from(is_sampled), "{by} {tail}");
+            for span in &spans {
+                let tags = tags(span);
+                let kinds: Vec<_> =
+                    tags.iter().filter(|tag| tag.starts_with("sampler.type")).collect();
+                assert_eq!(kinds, [by], "{tail}");
+            }
+            assert_eq!((tracer.stats().open, tracer.stats().buffered), (0, 0));
+        }
+    }
 }
