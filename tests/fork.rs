@@ -422,11 +422,12 @@ const ENDS: [fn(Span); 13] = [
 #[test]
 fn spans_that_a_forked_process_ends_are_counted_once_whatever_handle_they_have() {
     if env::var(FOLDER).is_ok() {
-        for kind in 0..4 {
+        for kind in 0..6 {
             let builder = Tracer::builder("svc").sampler(ConstSampler::new(kind % 2 == 1));
             let builder = match kind / 2 {
                 0 => builder,
-                _ => builder.observer(CountsEnds::default()),
+                1 => builder.observer(CountsEnds::default()),
+                _ => builder.tail_sampling(TailSamplingConfig::default()),
             };
             let (tracer, _closer) = builder.transport(Discard).build().unwrap();
             let plain = ENDS.map(|end| (end, tracer.start_span("before")));
@@ -446,6 +447,7 @@ fn spans_that_a_forked_process_ends_are_counted_once_whatever_handle_they_have()
                     let after = tracer.stats();
                     assert!(after.is_balanced(), "kind {kind}, span {number}: {after}");
                     assert_eq!(after.open, before.open - 1, "kind {kind}, span {number}");
+                    assert_eq!(after.buffered, 0, "kind {kind}, span {number}");
                 }
                 for (number, (end, mut prepared)) in prepared.into_iter().enumerate() {
                     prepared.set_tag("k", 1).set_tag("error", "x".repeat(9_000));

@@ -435,6 +435,7 @@ impl<'a> UnstartedSpan<'a> {
             Some(itself) => join::as_itself(record, itself),
             None => join::in_fork(record, stripe, joins),
         };
+        tail::track_in_fork(record, stripe);
         let is_recording = record.state.is_recording();
         join::mark_started(record, stripe, stripe.started(span_origin), is_recording);
         Span::recorded(owned.into_shared())

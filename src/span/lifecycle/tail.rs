@@ -204,6 +204,15 @@ pub(in crate::span) fn track_start(
     }
 }
 
+/// Brings a span of a forked process into its trace, if that is tracked: no other thread and no user
+/// callback is needed for that. If its spans are over, the span begins a part of the trace that is not tracked.
+#[cold]
+pub(in crate::span) fn track_in_fork(record: &mut SpanRecord, shared: &SpanShared) {
+    if tracking(shared, &record.state).is_some() && !record.state.tail_state.add_span() {
+        record.reset_state(record.state.flags());
+    }
+}
+
 /// Checks the tags that a span was started with.
 #[cold]
 pub(in crate::span) fn started(record: &SpanRecord, shared: &SpanShared) {
