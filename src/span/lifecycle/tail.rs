@@ -320,7 +320,7 @@ impl SpanData {
 
 impl Span {
     /// Has the trace recorded, and what is [buffered](crate::TailSamplingConfig) of it sent. On a trace that is
-    /// recorded, it does nothing.
+    /// recorded, or of a disabled tracer, it does nothing.
     ///
     /// Where nothing is buffered, what is recorded begins here, as with `sampling.priority`; in contrast
     /// to that, the trace does not get the flag for debugging. The span has the tags `sampler.type`,
@@ -346,6 +346,9 @@ impl Span {
     /// ```
     pub fn retain_trace(&self) -> &Self {
         let Some((record, stripe)) = self.parts() else { return self.misused("retain_trace") };
+        if stripe.is_disabled() {
+            return self;
+        }
         // Read without the lock, as a clock may be a user callback. 0 means not forced.
         let now = stripe.clock.monotonic_nanos().max(1);
         let state = &record.state;

@@ -286,3 +286,17 @@ fn what_it_needs_to_hand_contexts_on_is_checked() {
         assert_eq!(written, headers(&[("x-trace", id)]));
     }
 }
+
+#[test]
+fn nothing_has_a_trace_recorded() {
+    let (tracer, closer) = disabled(&["jaeger"]);
+    let caller: SpanContext = "a:b:0:1".parse().unwrap();
+    for span in [tracer.start_span("plain"), tracer.span("below").child_of(&caller).start()] {
+        span.retain_trace().set_tag("sampling.priority", 1);
+        assert!(!span.is_sampled() && !span.is_recording());
+        span.child("child").retain_trace();
+        tracer.prepare_span("prepared").start().retain_trace();
+    }
+    let stats = closer.close(Duration::from_secs(10)).stats;
+    assert_eq!((stats.started, stats.not_sampled, stats.open), (6, 6, 0), "{stats}");
+}
