@@ -212,9 +212,9 @@ impl TracerClock {
     /// Returns the readings of both clocks, or `None` if one of them panics.
     fn both_nanos(&self) -> Option<(u64, i64)> {
         match self {
-            Self::System(clock) => Some((clock.monotonic_nanos(), clock.wall_nanos())),
+            Self::System(clock) => Some(read_together(clock)),
             #[cfg(feature = "fast-clock")]
-            Self::Fast(clock) => Some((clock.monotonic_nanos(), clock.wall_nanos())),
+            Self::Fast(clock) => Some(read_together(&**clock)),
             Self::Other(user) => Some((user.read_monotonic()?, user.read_wall()?)),
         }
     }
@@ -343,7 +343,13 @@ pub(crate) struct Anchor {
 impl Anchor {
     pub(crate) fn new(clock: &TracerClock) -> Self {
         let anchor = Self::default();
-        anchor.set(clock.monotonic_nanos(), clock.wall_nanos());
+        let (monotonic, wall) = match clock {
+            TracerClock::Other(user) => (user.monotonic_nanos(), clock.wall_nanos()),
+            TracerClock::System(clock) => read_together(clock),
+            #[cfg(feature = "fast-clock")]
+            TracerClock::Fast(clock) => read_together(&**clock),
+        };
+        anchor.set(monotonic, wall);
         anchor
     }
 
@@ -366,6 +372,30 @@ impl Anchor {
         monotonic.cast_signed().wrapping_add(self.offset.load(Ordering::Relaxed))
     }
 }
+
+/// Returns the readings of both clocks at about the same moment. A thread that loses the processor between
+/// the two would move all times until the next renewal, so that they are read again then.
+fn read_together(clock: &impl Clock) -> (u64, i64) {
+    let read = || {
+        let monotonic = clock.monotonic_nanos();
+        let wall = clock.wall_nanos();
+        (clock.monotonic_nanos().saturating_sub(monotonic), monotonic, wall)
+    };
+    let mut best = read();
+    for _ in 1..MAX_READINGS {
+        if best.0 <= MAX_NANOS_BETWEEN {
+            break;
+        }
+        best = best.min(read());
+    }
+    (best.1, best.2)
+}
+
+/// How often both clocks are read on a machine that interrupts every reading.
+const MAX_READINGS: u32 = 10;
+
+/// How long reading both clocks takes at most on a thread that is not interrupted.
+const MAX_NANOS_BETWEEN: u64 = 20_000;
 
 /// The maximum of a monotonic clock: about 146 years. Only an application's clock gets there.
 const MAX_COUNT: u64 = MAX_CLOCK_NANOS.cast_unsigned();
@@ -412,86 +442,4 @@ pub(crate) fn system_time(unix_nanos: i64) -> SystemTime {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_system_clock_does_not_run_backwards() {
-        let clock = SystemClock::new();
-        let first = clock.monotonic_nanos();
-        assert!(clock.monotonic_nanos() >= first);
-    }
-
-    /// Wraps a clock as a tracer does.
-    fn read_by(clock: impl Clock + 'static) -> TracerClock {
-        let origin = crate::fork::ProcessOrigin::here().unwrap();
-        let diagnostics = Diagnostics::new(Box::new(crate::diag::NullLogger), origin);
-        TracerClock::new(ClockChoice::Custom(Box::new(clock)), &Arc::new(diagnostics))
-    }
-
-    #[test]
-    fn an_anchor_follows_a_stepped_wall_clock_only_when_renewed() {
-        let clock = Arc::new(ManualClock::new());
-        let read = read_by(Arc::clone(&clock));
-        let anchor = Anchor::new(&read);
-        clock.advance(Duration::from_nanos(10));
-        clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
-        assert_eq!(anchor.wall(clock.monotonic_nanos()), 10);
-        anchor.renew(&read);
-        assert_eq!(anchor.wall(clock.monotonic_nanos()), 1_000_000_000);
-    }
-
-    #[test]
-    fn whatever_clocks_show_an_anchor_gives_times_that_servers_store() {
-        #[derive(Debug)]
-        struct Fixed(u64, i64);
-        impl Clock for Fixed {
-            fn monotonic_nanos(&self) -> u64 {
-                self.0
-            }
-            fn wall_nanos(&self) -> i64 {
-                self.1
-            }
-        }
-        for wall in [i64::MIN, -1, 0, 1, MAX_CLOCK_NANOS, MAX_CLOCK_NANOS + 1, i64::MAX] {
-            for count in [0, 1, MAX_COUNT, u64::MAX] {
-                let clock = read_by(Fixed(count, wall));
-                let anchor = Anchor::default();
-                let moved = anchor.renew(&clock);
-                assert_eq!(moved.is_some(), !(0..=MAX_CLOCK_NANOS).contains(&wall), "{wall}");
-                for later in [count.min(MAX_COUNT), MAX_COUNT] {
-                    let wall = anchor.wall(later);
-                    assert!((0..=LATEST_NANOS).contains(&wall), "{wall} at {later}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn times_that_servers_do_not_store_are_moved_to_the_nearest() {
-        let at = |nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
-        let latest = LATEST_NANOS.cast_unsigned();
-        assert_eq!(storable_nanos(at(0)), Ok(0));
-        assert_eq!(storable_nanos(at(latest)), Ok(LATEST_NANOS));
-        assert_eq!(storable_nanos(at(latest + 1)), Err(LATEST_NANOS));
-        assert_eq!(storable_nanos(at(u64::MAX)), Err(LATEST_NANOS));
-        let before = SystemTime::UNIX_EPOCH - Duration::from_nanos(1);
-        assert_eq!(storable_nanos(before), Err(0));
-    }
-
-    #[test]
-    fn a_manual_clock_stops_at_the_end_of_time() {
-        let clock = ManualClock::new();
-        clock.advance(Duration::MAX);
-        clock.advance(Duration::MAX);
-        assert_eq!((clock.monotonic_nanos(), clock.wall_nanos()), (u64::MAX, i64::MAX));
-    }
-
-    #[test]
-    fn times_before_the_epoch_are_negative() {
-        let before = SystemTime::UNIX_EPOCH - Duration::from_nanos(1500);
-        assert_eq!(unix_nanos(before), -1500);
-        assert_eq!(system_time(-1500), before);
-        assert_eq!(unix_nanos(system_time(1_700_000_000_000_000_001)), 1_700_000_000_000_000_001);
-    }
-}
+mod tests;
