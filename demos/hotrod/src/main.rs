@@ -52,6 +52,10 @@ struct Args {
     #[arg(short = 'j', long, value_name = "URL")]
     jaeger_ui: Option<String>,
 
+    /// How long the driver service may take: milliseconds, or with a unit.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = delay)]
+    driver_timeout: Duration,
+
     /// The Jaeger agent to send spans to (its port for compact Thrift). By default they go to an
     /// agent in this process; without a frontend in it, to localhost:6831.
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "zipkin")]
@@ -133,6 +137,7 @@ impl From<Args> for Settings {
             route_port: args.route_port,
             db_query_delay: args.fix_db_query_delay,
             db_mutex: !args.fix_disable_db_conn_mutex,
+            driver_timeout: args.driver_timeout,
             route_workers: args.fix_route_worker_pool_size.into(),
             destination,
             ui: args.jaeger_ui,

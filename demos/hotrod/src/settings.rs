@@ -56,6 +56,8 @@ pub struct Settings {
     pub db_query_delay: Duration,
     /// Whether the database does one query at a time.
     pub db_mutex: bool,
+    /// How long the driver service may take.
+    pub driver_timeout: Duration,
     /// How many routes the frontend asks for at a time, of all rides together.
     pub route_workers: usize,
     /// Where spans go.
@@ -73,6 +75,7 @@ impl Default for Settings {
             route_port: 8083,
             db_query_delay: Duration::from_millis(300),
             db_mutex: true,
+            driver_timeout: Duration::from_secs(1),
             route_workers: 3,
             destination: Destination::Embedded,
             ui: None,

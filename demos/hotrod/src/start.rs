@@ -167,7 +167,7 @@ impl Starting {
         let at = self.bind((Which::Frontend, "frontend"), settings.frontend_port).await?;
         if let (_, Some(listener)) = at {
             let tracer = self.running.tracers.tracer("frontend")?;
-            let clients = Clients::new(tracer.clone(), places)
+            let clients = Clients::new(tracer.clone(), places, settings.driver_timeout)
                 .map_err(|why| StartError::Driver { at: places.driver, why: why.to_string() })?;
             let traced = frontend::traced(clients, settings.route_workers);
             let metrics = self.metrics.clone();

@@ -7,7 +7,7 @@
 )]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -15,9 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// A running `hotrod`. It is killed when this is dropped.
-///
-/// One runs at a time: on a busy machine several would be too slow for the second that drivers have.
+/// A running `hotrod`. It is killed when this is dropped. One runs at a time, as some tests measure.
 struct Hotrod {
     _turn: MutexGuard<'static, ()>,
     child: Child,
@@ -36,7 +34,10 @@ impl Hotrod {
     fn start(args: &[&str]) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut child = hotrod(args).stdout(Stdio::piped()).spawn().unwrap();
+        // The default is too short on a busy machine.
+        let mut command = hotrod(args);
+        command.args(["--driver-timeout", "60s"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut printed = String::new();
         while !printed.contains("Ctrl-C stops it.") {
@@ -54,18 +55,11 @@ impl Hotrod {
     }
 
     /// Has a customer fetched; gives the ride's trace.
-    ///
-    /// Drivers have a second, which may be too short on a busy machine: then it is tried again.
     fn ride(&self, customer: u32, request: &str) -> String {
-        for _ in 0..10 {
-            let (status, body) = self.dispatch(customer, request);
-            if status == 200 {
-                let ride: Value = serde_json::from_str(&body).unwrap();
-                return ride["TraceID"].as_str().unwrap().to_owned();
-            }
-            assert!(status == 502 && body.starts_with("driver: "), "{status}: {body}");
-        }
-        panic!("drivers are never found in time");
+        let (status, body) = self.dispatch(customer, request);
+        assert_eq!(status, 200, "{body}");
+        let ride: Value = serde_json::from_str(&body).unwrap();
+        ride["TraceID"].as_str().unwrap().to_owned()
     }
 
     fn dispatch(&self, customer: u32, request: &str) -> (u16, String) {
@@ -211,23 +205,34 @@ fn at_once(spans: &[&Value]) -> usize {
 fn d_says_how_long_a_query_takes() {
     let takes = |option: &str, time: &str| {
         let hotrod = Hotrod::all(&[option, time]);
-        duration(select(&hotrod.spans(&hotrod.ride(392, "1-1"))))
+        let ride = |n| duration(select(&hotrod.spans(&hotrod.ride(392, &format!("1-{n}")))));
+        (0..5).map(ride).min().unwrap()
     };
+    // A busy machine delays some of them.
     let quick = takes("-D", "0");
     assert!(quick < Duration::from_millis(200), "{quick:?}");
-    // Five deviations of a tenth are half of it.
-    let slow = takes("--fix-db-query-delay", "0.8s");
-    assert!(slow > Duration::from_millis(400), "{slow:?}");
+    // Each is below 0.7 s once in 10 billion times: a deviation is a tenth of the time.
+    let slow = takes("--fix-db-query-delay", "2s");
+    assert!(slow > Duration::from_millis(700), "{slow:?}");
 }
 
 #[test]
 fn m_lets_queries_run_at_the_same_time() {
-    // Two at a time take one query's time each; otherwise one of them takes that of both.
-    for (options, one_waits) in [(&["-D", "600"][..], true), (&["-D", "600ms", "-M"], false)] {
+    // Long enough that they overlap however late the second begins on a busy machine.
+    for (options, one_waits) in [(&["-D", "3000"][..], true), (&["-D", "3000ms", "-M"], false)] {
         let hotrod = Hotrod::all(options);
         let queries = hotrod.two_queries();
-        let longest = queries.iter().map(duration).max().unwrap();
-        assert_eq!(longest > Duration::from_millis(950), one_waits, "{options:?}: {longest:?}");
+        if one_waits {
+            // It begins when the other has ended, and takes 3 s with a deviation of 0.3 s.
+            let ends = [0, 1].map(|n| {
+                let start = Duration::from_micros(queries[n]["startTime"].as_u64().unwrap());
+                start + duration(&queries[n])
+            });
+            assert!(ends[0].abs_diff(ends[1]) > Duration::from_secs(1), "{ends:?}");
+        } else {
+            let longest = queries.iter().map(duration).max().unwrap();
+            assert!(longest < Duration::from_secs(5), "{longest:?}");
+        }
         for query in &queries {
             assert_eq!(says(query, "Acquired lock with "), one_waits, "{query}");
         }
@@ -248,15 +253,15 @@ fn w_sets_how_many_routes_are_requested_at_a_time() {
     assert_eq!(at_once_with(&["-W", "1"]), 1);
     assert_eq!(at_once_with(&[]), 3);
     let all = at_once_with(&["--fix-route-worker-pool-size", "100"]);
-    assert!(all > 6, "{all} of 10");
+    assert!(all > 3, "{all} of 10");
 }
 
 #[test]
 fn services_listen_where_they_are_configured_to() {
-    // Free a moment ago; that somebody else takes one of them just now is said to be so.
-    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
-    let ports = [free(), free(), free(), free()];
-    let ports = ports.map(|listener| listener.local_addr().unwrap().port().to_string());
+    // Below those that the system gives to programs which ask for a free one.
+    let first = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    let mut free = (first..).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    let ports = [(); 4].map(|()| free.next().unwrap().to_string());
     let [f, c, d, r] = &ports;
     let hotrod = Hotrod::start(&["-f", f, "-c", c, "-d", d, "--route-port", r, "-D", "0"]);
     for (service, port) in ["frontend", "customer", "driver", "route"].iter().zip(&ports) {
@@ -316,12 +321,12 @@ fn at_a_signal_it_prints_what_became_of_every_span() {
 #[cfg(unix)]
 #[test]
 fn spans_that_nobody_takes_make_it_fail_in_the_end() {
-    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let hotrod = Hotrod::all(&["-D", "0", "--agent", &nobody]);
+    // No system gives this port to a program that asks for a free one.
+    let hotrod = Hotrod::all(&["-D", "0", "--agent", "127.0.0.1:1"]);
     let _trace = hotrod.ride(392, "1-1");
     let (code, reported) = hotrod.end();
     assert!(reported.contains("send failed"), "{reported}");
     assert_eq!(code, Some(1), "{reported}");
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);

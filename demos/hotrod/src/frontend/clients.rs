@@ -31,6 +31,7 @@ pub(crate) struct Clients {
     tracer: Tracer,
     http: TracedClient,
     drivers: DriverServiceClient<Channel>,
+    driver_timeout: Duration,
     places: Places,
 }
 
@@ -50,12 +51,17 @@ impl fmt::Display for Failed {
 
 impl Clients {
     /// Clients that connect when they are first used.
-    pub(crate) fn new(tracer: Tracer, places: Places) -> Result<Self, tonic::transport::Error> {
+    pub(crate) fn new(
+        tracer: Tracer,
+        places: Places,
+        driver_timeout: Duration,
+    ) -> Result<Self, tonic::transport::Error> {
         let channel = Endpoint::from_shared(format!("http://{}", places.driver))?
-            .connect_timeout(TIMEOUT)
+            .connect_timeout(driver_timeout)
             .connect_lazy();
         let http = TracedClient::builder(tracer.clone()).timeout(HTTP_TIMEOUT).build();
-        Ok(Self { tracer, http, drivers: DriverServiceClient::new(channel), places })
+        let drivers = DriverServiceClient::new(channel);
+        Ok(Self { tracer, http, drivers, driver_timeout, places })
     }
 
     /// The customer with this number.
@@ -111,14 +117,14 @@ impl Clients {
         self.tracer.inject(&span.context(), &mut headers);
         let mut request = tonic::Request::new(proto::Request { location: location.into() });
         *request.metadata_mut() = MetadataMap::from_headers(headers);
-        request.set_timeout(TIMEOUT);
+        request.set_timeout(self.driver_timeout);
 
         let mut drivers = self.drivers.clone();
         let requested = drivers.find_nearest(request).in_span(span.clone());
-        let response = match tokio::time::timeout(TIMEOUT, requested).await {
+        let response = match tokio::time::timeout(self.driver_timeout, requested).await {
             Ok(Ok(response)) => Ok(response.into_inner().locations),
             Ok(Err(status)) => Err(status.to_string()),
-            Err(_) => Err(format!("no answer in {TIMEOUT:?}")),
+            Err(_) => Err(format!("no answer in {:?}", self.driver_timeout)),
         };
         response.map_err(|why| {
             log::failed(&span, &why);
@@ -126,9 +132,6 @@ impl Clients {
         })
     }
 }
-
-/// How long the driver service may take.
-const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the others may take: customers may have to wait in line.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
