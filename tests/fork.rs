@@ -41,7 +41,7 @@ const FOLDER: &str = "JAEGER_TEST_FORK_FOLDER";
 const AGENT: &str = "JAEGER_TEST_FORK_AGENT";
 
 /// A child takes a fraction of it; one that hangs takes for ever.
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 
 /// Takes every message.
 #[derive(Debug)]

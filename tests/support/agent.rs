@@ -1,6 +1,8 @@
 //! An agent that keeps the datagrams it gets, on a plain socket of the standard library.
 
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
+
+use socket2::{Domain, Socket, Type};
 
 use super::SOON;
 use super::read::{Batch, Span};
@@ -55,7 +57,28 @@ impl Agent {
     }
 }
 
-/// An address on loopback at which nothing listens.
+/// An address on loopback at which nothing receives. The port stays taken until the process ends, so
+/// that no other test gets it: the socket there is connected to itself, and datagrams of others are
+/// refused as if there was none.
 pub(crate) fn nobody() -> String {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    let socket = reserved(&"127.0.0.1:0".parse().unwrap());
+    socket.connect(socket.local_addr().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    std::mem::forget(socket);
+    address
+}
+
+/// An agent that starts at an address which was `nobody`'s.
+pub(crate) fn starting_at(nobody: &str) -> UdpSocket {
+    let socket = reserved(&nobody.parse().unwrap());
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    socket
+}
+
+/// A socket beside which another may be bound to the same address, if it is made here too.
+fn reserved(address: &SocketAddr) -> UdpSocket {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&(*address).into()).unwrap();
+    socket.into()
 }

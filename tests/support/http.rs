@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 use super::{SOON, Said, builder, said};
 use jaeger_client::{FlushReport, HttpConfig};
 
@@ -193,10 +195,36 @@ fn read(stream: &mut impl BufRead) -> Option<Request> {
     Some(request)
 }
 
-/// An address at which nobody listens, and nobody will soon.
+/// An address at which nobody listens. The port stays taken until the process ends, so that no other
+/// test gets it.
 pub(crate) fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    let late = Late::new();
+    let url = late.url();
+    std::mem::forget(late);
+    url
+}
+
+/// An address that refuses connections until a server is started there.
+pub(crate) struct Late(Socket);
+
+impl Late {
+    pub(crate) fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.0.local_addr().unwrap().as_socket().unwrap())
+    }
+
+    pub(crate) fn start(
+        self,
+        response: impl Fn(usize, &Request) -> ServerResponse + Send + Sync + 'static,
+    ) -> Server {
+        self.0.listen(128).unwrap();
+        Server::on(self.0.into(), Plain, response)
+    }
 }
 
 /// A short time that is surely over when a test has waited as long as it may.

@@ -1,8 +1,10 @@
 //! Tests of the UDP transport, on real sockets and on a simulated network.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{ToSocketAddrs, UdpSocket};
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use socket2::{Domain, Socket, Type};
 
 use super::queue_state::ReceiveQueue;
 use super::*;
@@ -33,10 +35,27 @@ fn addresses_without_host_or_port_are_refused_with_their_value() {
     }
 }
 
+/// An address that refuses datagrams while the socket lives, and that nobody else is given: the socket
+/// takes datagrams of its own alone.
+fn refusing() -> (UdpSocket, SocketAddr) {
+    let socket = reusing("127.0.0.1:0".parse().unwrap());
+    let address = socket.local_addr().unwrap();
+    socket.connect(address).unwrap();
+    (socket, address)
+}
+
+/// A socket beside which another of the kind may be bound to the same address.
+fn reusing(address: SocketAddr) -> UdpSocket {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.into()
+}
+
 #[test]
 fn a_closed_port_is_an_error_from_the_first_datagram_on() {
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut transport = UdpTransport::new(format!("127.0.0.1:{port}")).unwrap();
+    let (_refuses, address) = refusing();
+    let mut transport = UdpTransport::new(address.to_string()).unwrap();
     for _ in 0..3 {
         let error = transport.send(b"x").unwrap_err();
         assert!(matches!(error, TransportError::Refused { .. }), "{error}");
@@ -45,12 +64,10 @@ fn a_closed_port_is_an_error_from_the_first_datagram_on() {
 
 #[test]
 fn an_agent_that_starts_late_is_found() {
-    let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = agent.local_addr().unwrap();
-    drop(agent);
+    let (_refuses, address) = refusing();
     let mut transport = UdpTransport::new(address.to_string()).unwrap();
     transport.send(b"lost").unwrap_err();
-    let agent = UdpSocket::bind(address).unwrap();
+    let agent = reusing(address);
     transport.send(b"found").unwrap();
     let mut buffer = [0; 16];
     assert_eq!(agent.recv(&mut buffer).unwrap(), 5);
@@ -59,7 +76,13 @@ fn an_agent_that_starts_late_is_found() {
 #[test]
 fn an_agent_on_the_second_address_of_a_name_loses_nothing() {
     // An agent that listens on the one address of "localhost" that is not tried first.
-    let Ok(agent) = UdpSocket::bind("[::1]:0") else { return };
+    if UdpSocket::bind("[::1]:0").is_err() {
+        return;
+    }
+    // Nobody has its port at the other address.
+    let (_refuses, agent) = std::iter::repeat_with(refusing)
+        .find_map(|(socket, at)| Some((socket, UdpSocket::bind(("::1", at.port())).ok()?)))
+        .unwrap();
     let address = format!("localhost:{}", agent.local_addr().unwrap().port());
     let both = address.to_socket_addrs().unwrap().any(|peer| peer.is_ipv6());
     let mut transport = UdpTransport::new(address).unwrap();

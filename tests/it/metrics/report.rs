@@ -281,7 +281,7 @@ fn polls_of_a_remote_sampler_are_counted_by_result() {
     let status = Arc::clone(&sampler);
     let (_tracer, _closer, metrics) = counted(sampler);
     // The tracer's own first request gets no response either.
-    eventually(|| counters(&metrics).get("sampler_queries|result=err") == Some(&2));
+    eventually(|| counters(&metrics).get("sampler_queries|result=err") >= Some(&2));
     let counts = counters(&metrics);
     let remote = status.status().remote.unwrap();
     assert_eq!((remote.queries_ok, remote.updates_ok, remote.updates_err), (3, 2, 2));

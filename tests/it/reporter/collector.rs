@@ -3,12 +3,12 @@
 #![cfg(feature = "collector-http")]
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::agent::Agent;
-use crate::support::http::{BRIEF, Plain, Server, ServerResponse, nobody, status};
+use crate::support::http::{BRIEF, Late, Server, ServerResponse, nobody, status};
 use crate::support::read::Value;
 use crate::support::{SOON, Seeded, binary, builder, eventually, said, timed};
 use jaeger_client::{
@@ -190,14 +190,15 @@ fn what_cannot_pass_is_tried_once_and_counted() {
             "a redirect to /elsewhere",
         ),
         (ServerResponse::Endless(404), "responded with 404 \"xxx"),
-        (ServerResponse::Hang, "took longer than 300ms"),
+        (ServerResponse::Hang, "took longer than 2s"),
         (ServerResponse::Nonsense, "127.0.0.1"),
     ];
     for (trouble, words) in troubles {
         let logger = said();
         let response = trouble.clone();
         let server = Server::start(move |_, _| response.clone());
-        let config = HttpConfig { timeout: BRIEF, ..HttpConfig::new(server.url()) };
+        let timeout = if words.contains("2s") { Duration::from_secs(2) } else { SOON };
+        let config = HttpConfig { timeout, ..HttpConfig::new(server.url()) };
         let builder = builder().logger(Arc::clone(&logger)).collector(config);
         let (tracer, closer) = builder.build().unwrap();
         finish_spans(&tracer, 3);
@@ -235,14 +236,12 @@ fn a_body_that_is_too_large_for_the_server_goes_in_parts() {
 
 #[test]
 fn a_collector_that_starts_late_gets_what_waited_for_it() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let (tracer, closer) = sending_to(HttpConfig::new(format!("http://{address}")));
+    let late = Late::new();
+    let (tracer, closer) = sending_to(HttpConfig::new(late.url()));
     finish_spans(&tracer, 5);
     let report = tracer.flush(BRIEF);
     assert!(!report.complete && report.stats.queued == 5, "{report}");
-    let server = Server::on(TcpListener::bind(address).unwrap(), Plain, |_, _| status(200));
+    let server = late.start(|_, _| status(200));
     assert_eq!(outcome(&tracer.flush(SOON)), (5, [0; 4]));
     assert!(closer.close(SOON).complete);
     assert_eq!(names(&server, binary::body_names).len(), 5);
@@ -293,13 +292,19 @@ fn retry_after_sets_when_a_message_is_sent_again() {
 
 #[test]
 fn a_close_is_bounded_when_a_collector_hangs() {
-    let server = Server::start(|_, _| ServerResponse::Hang);
+    let (release, held) = channel::<()>();
+    let held = Mutex::new(held);
+    let server = Server::start(move |_, _| {
+        let _ = held.lock().unwrap().recv();
+        status(400)
+    });
     let (tracer, closer) =
-        sending_to(HttpConfig { timeout: 4 * BRIEF, ..HttpConfig::new(server.url()) });
+        sending_to(HttpConfig { timeout: SOON, ..HttpConfig::new(server.url()) });
     finish_spans(&tracer, 5);
     let (report, took) = timed(|| closer.close(BRIEF));
     assert!(!report.complete && report.stats.is_balanced(), "{report}");
-    assert!(took >= BRIEF && took < SOON / 4, "{took:?}");
+    assert!(took >= BRIEF && took < SOON / 2, "{took:?}");
+    drop(release);
     eventually(|| tracer.stats().dropped.send_failed == 5);
 }
 

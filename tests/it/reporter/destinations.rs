@@ -86,7 +86,11 @@ fn whatever_another_destination_does_the_first_loses_nothing() {
             let next = Duration::from_millis(10) * u32::try_from(tick).unwrap();
             thread::sleep(next.saturating_sub(began.elapsed()));
         }
-        eventually(|| taken.spans().len() == made || own(&tracer, "good").dropped.total() > 0);
+        eventually(|| {
+            let (good, bad) = (own(&tracer, "good"), own(&tracer, "bad"));
+            (good.sent == made as u64 || good.dropped.total() > 0) && bad.taken == made as u64
+        });
+        assert_eq!(taken.spans().len(), made, "{what}");
         let (stats, good) = (tracer.stats(), own(&tracer, "good"));
         assert!(stats.is_balanced(), "{what}: {stats}");
         assert_eq!((good.sent, good.dropped.total()), (made as u64, 0), "{what}: {stats}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::support::agent::{Agent, nobody};
+use crate::support::agent::{Agent, nobody, starting_at};
 use crate::support::read::{Value, finished};
 use crate::support::transport::{By, Taken, gated, limited};
 use crate::support::{SOON, Said, binary, builder, eventually, said, timed};
@@ -59,11 +59,10 @@ fn an_agent_that_starts_late_gets_what_comes_after() {
     let (tracer, closer) = builder().agent(&address).build().unwrap();
     finish_spans(&tracer, 2);
     assert_eq!(tracer.flush(SOON).stats.dropped.send_failed, 2);
-    let agent = std::net::UdpSocket::bind(&address).unwrap();
+    let agent = starting_at(&address);
     finish_spans(&tracer, 3);
     let report = closer.close(SOON);
     assert_eq!((report.stats.sent, dropped(&report)), (3, [0, 0, 2, 0]), "{report}");
-    agent.set_read_timeout(Some(SOON)).unwrap();
     let mut bytes = vec![0; 65_536];
     let taken = agent.recv(&mut bytes).unwrap();
     let batch = crate::support::read::Batch::read(&bytes[..taken]);

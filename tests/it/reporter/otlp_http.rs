@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::agent::Agent;
-use crate::support::http::{Request, Server, ServerResponse, nobody, status};
+use crate::support::http::{BRIEF, Late, Request, Server, ServerResponse, status};
 use crate::support::otlp::{Failure, PartialSuccess, Request as Export, Response};
 use crate::support::{SOON, Said, builder, said};
 #[cfg(not(feature = "otlp-gzip"))]
@@ -235,7 +235,7 @@ fn an_unreadable_response_takes_nothing_back_and_is_not_retried() {
 #[test]
 fn a_message_whose_response_never_ends_is_over_in_time() {
     let server = Server::start(|_, _| ServerResponse::Hang);
-    let timeout = Duration::from_millis(300);
+    let timeout = Duration::from_secs(2);
     let (report, logger) = send_one(OtlpConfig { timeout, ..config(&server) });
     let stats = report.stats;
     assert_eq!((stats.dropped.send_failed, stats.unconfirmed), (1, 1), "{stats}");
@@ -255,18 +255,14 @@ fn after_a_lost_connection_the_same_request_is_sent_again() {
 
 #[test]
 fn a_server_that_comes_late_gets_everything() {
-    let url = nobody();
-    let (tracer, closer, _) = sending_to(OtlpConfig::new(url.clone()));
+    let late = Late::new();
+    let (tracer, closer, _) = sending_to(OtlpConfig::new(late.url()));
     finish_spans(&tracer, 3);
-    let address = url.strip_prefix("http://").unwrap().to_owned();
-    let late = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(300));
-        let listener = std::net::TcpListener::bind(address).unwrap();
-        Server::on(listener, crate::support::http::Plain, |_, _| status(200))
-    });
+    assert!(!tracer.flush(BRIEF).complete, "it is tried again");
+    let server = late.start(|_, _| status(200));
     let report = tracer.flush(SOON);
     assert_eq!(report.stats.acknowledged, 3, "{report}");
-    assert_eq!(names(&late.join().unwrap().requests()[0]).len(), 3);
+    assert_eq!(names(&server.requests()[0]).len(), 3);
     assert!(closer.close(SOON).complete);
 }
 
@@ -294,7 +290,7 @@ fn whatever_a_server_does_each_span_is_counted_once_and_what_it_took_is_acknowle
     let responses = script.clone();
     let server = Server::start(move |n, _| faults[responses[n % responses.len()]].0());
     let (tracer, closer, _) = sending_to(OtlpConfig {
-        timeout: Duration::from_secs(2),
+        timeout: SOON,
         max_body_bytes: 3_000,
         max_response_bytes: 10_000,
         max_attempts: 3,

@@ -97,7 +97,8 @@ fn what_a_close_has_no_time_for_is_counted_and_goes_on() {
     let pacing = PacingConfig { bytes_per_second: 65_000, ..pacing };
     let address = agent.local_addr().unwrap().to_string();
     let (tracer, closer) = builder().agent(address).pacing(pacing).build().unwrap();
-    burst(&tracer, 5_000);
+    // At that pace they take longer than any delay of this thread.
+    burst(&tracer, 100_000);
     let report = closer.close(Duration::from_millis(100));
     assert!(!report.complete && report.stats.is_balanced(), "{report}");
     assert!(report.stats.queued > 3_000, "{report}");
@@ -208,7 +209,8 @@ fn the_pace_is_set_by_builder_and_configuration_and_for_each_agent() {
         builder().agent(&address).pacing(pacing).build().unwrap(),
         second(builder()).build().unwrap(),
     ] {
-        burst(&tracer, 2_000);
+        // Far more than it sends in any time that this thread may be delayed.
+        burst(&tracer, 50_000);
         assert!(!tracer.flush(Duration::from_millis(200)).complete, "it keeps to the pace");
         let _ = closer.close(Duration::ZERO);
     }

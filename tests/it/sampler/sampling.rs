@@ -28,6 +28,8 @@ const ALL: &str = r#"{"probabilisticSampling":{"samplingRate":1}}"#;
 const FIVE: &str = r#"{"strategyType":1,"rateLimitingSampling":{"maxTracesPerSecond":5}}"#;
 const OFTEN: Duration = Duration::from_millis(20);
 const NEVER: Duration = Duration::from_secs(3600);
+/// Long enough for a response on a busy machine, and short enough to wait for its end.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn share(rate: f64) -> Rule {
     Rule::Probabilistic { rate }
@@ -104,7 +106,7 @@ fn responses_that_are_errors_or_too_long_or_missing_leave_the_strategy_as_it_is(
     let server = Strategies::start(HALF);
     let sampler = RemoteSampler::builder("svc")
         .sampling_server_url(server.url())
-        .fetch_timeout(Duration::from_secs(2))
+        .fetch_timeout(FETCH_TIMEOUT)
         .build()
         .unwrap();
     assert_eq!(sampler.refresh(), FetchOutcome::Updated);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jaeger_client::{ClockSource, Destination, InMemoryReporter, Logger, ManualClock, Span};
 
@@ -107,7 +107,8 @@ fn logs_lie_within_their_span_on_whichever_threads_they_are_made() {
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
         i64::try_from(since.as_micros()).unwrap()
     };
-    let slack = i64::try_from(Duration::from_millis(10).as_micros()).unwrap();
+    // The thread may lose the processor between the two clocks that an anchor is made of.
+    let slack = i64::try_from(SOON.as_micros()).unwrap();
     let spans = memory.spans();
     assert_eq!(spans.len(), 400);
     for span in &spans {

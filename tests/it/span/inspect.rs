@@ -64,10 +64,16 @@ fn names(memory: &InMemoryReporter) -> Vec<String> {
 #[test]
 fn spans_in_memory_keep_the_order_of_their_starts_whatever_order_they_end_in() {
     let memory = InMemoryReporter::new();
-    let (tracer, _closer) = crate::support::builder().in_memory(&memory).build().unwrap();
+    let clock = Arc::new(ManualClock::new());
+    let builder = crate::support::builder().in_memory(&memory).clock(Arc::clone(&clock));
+    let (tracer, _closer) = builder.build().unwrap();
     let root = tracer.start_span("root");
     let numbers: Vec<_> = (0..1000).map(|number| number.to_string()).collect();
-    let spans: Vec<_> = numbers.iter().map(|number| root.child(number.clone())).collect();
+    let child = |number: &String| {
+        clock.advance(Duration::from_nanos(700));
+        root.child(number.clone())
+    };
+    let spans: Vec<_> = numbers.iter().map(child).collect();
     spans.iter().rev().for_each(Span::finish);
     root.finish();
     let expected: Vec<_> = std::iter::once("root".to_owned()).chain(numbers).collect();

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use crate::support::agent::{Agent, nobody};
+use crate::support::agent::{Agent, nobody, starting_at};
 use crate::support::read::Batch;
 use crate::support::{SOON, builder};
 use jaeger_client::transport::{Transport, UdpTransport};
@@ -43,7 +43,7 @@ fn an_agent_that_is_absent_is_counted_and_found_when_it_comes() {
     tracer.start_span("lost").finish();
     let lost = tracer.flush(SOON).stats;
     assert_eq!((lost.sent, lost.dropped.send_failed), (0, 1), "{lost}");
-    let agent = UdpSocket::bind(&address).unwrap();
+    let agent = starting_at(&address);
     tracer.start_span("found").finish();
     let stats = closer.close(SOON).stats;
     assert_eq!((stats.sent, stats.dropped.send_failed), (1, 1), "{stats}");

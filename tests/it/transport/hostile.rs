@@ -131,7 +131,7 @@ fn an_immediate_poll_is_over_in_time_whatever_a_server_writes_without_end() {
 
 /// Collectors reached directly and through a proxy, which is then the server.
 #[cfg(feature = "collector-http")]
-fn both_ways(address: &str) -> [jaeger_client::HttpConfig; 2] {
+fn both_ways(address: &str, timeout: Duration) -> [jaeger_client::HttpConfig; 2] {
     use jaeger_client::{HttpConfig, ProxyConfig};
     let proxy = ProxyConfig::Fixed {
         http: Some(format!("http://{address}")),
@@ -139,7 +139,7 @@ fn both_ways(address: &str) -> [jaeger_client::HttpConfig; 2] {
         no_proxy: String::new(),
     };
     let bounded = |url: String| HttpConfig {
-        timeout: Duration::from_millis(1_500),
+        timeout,
         retry_limit: Duration::from_millis(200),
         ..HttpConfig::new(url)
     };
@@ -170,11 +170,12 @@ fn whatever_a_collector_writes_without_end_a_message_is_over_in_time() {
                 let _ = stream.write_all(first.as_bytes());
                 without_end(stream, again.as_bytes(), pause);
             });
-            for config in both_ways(&address) {
+            // A status that came is a response, however long it goes on.
+            let is_responded = name.contains("body") || name.contains("chunk");
+            let timeout = if is_responded { SOON } else { Duration::from_secs(3) };
+            for config in both_ways(&address, timeout) {
                 scope.spawn(move || {
                     let stats = sends_and_counts(name, config);
-                    // A status that came is a response, however long it goes on.
-                    let is_responded = name.contains("body") || name.contains("chunk");
                     assert_eq!(stats.sent, if is_responded { 2 } else { 0 }, "{name}: {stats}");
                     assert_eq!(stats.unconfirmed, stats.dropped.send_failed, "{name}: {stats}");
                 });
@@ -190,8 +191,7 @@ fn a_response_whose_body_never_ends_delays_messages_by_a_second() {
         let _ = stream.write_all(b"HTTP/1.1 202 X\r\nContent-Length: 1000000\r\n\r\n");
         without_end(stream, b" ", Duration::from_millis(50));
     });
-    for config in both_ways(&address) {
-        let config = jaeger_client::HttpConfig { timeout: NEVER, ..config };
+    for config in both_ways(&address, NEVER) {
         assert_eq!(sends_and_counts("a slow body", config).sent, 2);
     }
 }
@@ -203,7 +203,7 @@ fn each_span_is_counted_once_whatever_a_collector_responds() {
         let address = server(|_, stream| {
             let _ = stream.write_all(response.as_bytes());
         });
-        for config in both_ways(&address) {
+        for config in both_ways(&address, SOON) {
             sends_and_counts(response, config);
         }
     }
