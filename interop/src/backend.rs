@@ -150,4 +150,4 @@ fn script() -> StepResult<PathBuf> {
 const START_LIMIT: Duration = Duration::from_secs(600);
 
 /// The script itself ends a server that does not stop within ten seconds.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+const STOP_LIMIT: Duration = Duration::from_secs(60);

@@ -263,4 +263,4 @@ fn sorted(item: &Value) -> Value {
     item
 }
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);

@@ -220,5 +220,5 @@ pub fn sent(printed: &str) -> Vec<(String, u64)> {
 }
 
 const BUILD_LIMIT: Duration = Duration::from_secs(600);
-const START_LIMIT: Duration = Duration::from_secs(20);
-const END_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
+const END_LIMIT: Duration = Duration::from_secs(60);

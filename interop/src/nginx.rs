@@ -79,7 +79,7 @@ impl Nginx {
             .spawn()
             .expect("nginx starts");
         let nginx = Self { child, folder, port };
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
             assert!(Instant::now() < deadline, "nginx does not listen on {port}");
             thread::sleep(INTERVAL);

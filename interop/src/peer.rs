@@ -141,8 +141,8 @@ fn json(url: &str, response: StepResult<HttpResponse>) -> Value {
         .unwrap_or_else(|error| panic!("{url}: {error}: {}", response.body))
 }
 
-const START_LIMIT: Duration = Duration::from_secs(20);
-const END_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
+const END_LIMIT: Duration = Duration::from_secs(60);
 
 /// The first build downloads the Go client.
 const BUILD_LIMIT: Duration = Duration::from_secs(300);

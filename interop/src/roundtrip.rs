@@ -282,4 +282,4 @@ fn thousands(number: usize) -> String {
     }
 }
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);

@@ -12,7 +12,7 @@ use interop::opt_in::{self, StepResult};
 use jaeger_client::Configuration;
 use serde_json::{Value, json};
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const TRACES: usize = 20;
 
 /// Sends traces of three spans as a service by these exporters; `error` is a tag of the third span.

@@ -236,4 +236,4 @@ const ODD: &str = "a b+c&d=e%20,ř 🦀;:\"q\"/\\";
 /// An address without an agent, for traces that are not sampled.
 const NOBODY: &str = "127.0.0.1:9";
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);

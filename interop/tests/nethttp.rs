@@ -301,4 +301,4 @@ fn now() -> i64 {
     i64::try_from(since.as_micros()).unwrap()
 }
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);

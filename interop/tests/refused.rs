@@ -18,7 +18,7 @@ use jaeger_client::{CollectorFormat, HttpConfig, NullLogger, Tracer};
 
 const SPANS: usize = 300;
 const BAD: &str = "the bad one";
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Reads a request; none at the end of the connection.
 fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {

@@ -14,7 +14,7 @@ use jaeger_client::{
     replay,
 };
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const TRACES: usize = 200;
 
 /// Makes traces of three finished spans, and returns the span ids of each.

@@ -108,4 +108,4 @@ fn services_of_axum_and_tonic_make_one_trace() {
     }
 }
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);

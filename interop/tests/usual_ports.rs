@@ -65,4 +65,4 @@ fn services_that_are_given_no_settings_make_one_trace() {
     assert_eq!(sent.iter().map(|(_, spans)| spans).sum::<u64>(), 51, "{sent:?}");
 }
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(60);

@@ -15,6 +15,9 @@ mod support;
 use support::echo::{STREAM, Text, UNARY, UNKNOWN};
 use support::{eventually, tag, tracer};
 
+/// Long enough for a call to get to its server, on a busy machine too.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// A client and a server, each with its layer, and what they tell.
 struct Pair {
     client: Grpc<ClientService<Channel>>,
@@ -147,7 +150,7 @@ async fn a_call_that_is_dropped_was_cancelled_and_no_error_of_the_server() {
     let mut pair = Pair::start(TagNames::Jaeger).await;
     // Before the head of the response, once the server has the call.
     let served = pair.sides[1].clone();
-    let late = tokio::time::timeout(Duration::from_millis(100), pair.unary(text("late"), UNARY));
+    let late = tokio::time::timeout(SHORT, pair.unary(text("late"), UNARY));
     assert!(late.await.is_err());
     eventually("the server's span is finished", || served.len() == 1).await;
     let [requested, served] = pair.spans().await;
@@ -167,7 +170,7 @@ async fn a_call_that_is_dropped_was_cancelled_and_no_error_of_the_server() {
 async fn a_deadline_that_goes_with_the_call_is_distinguished_from_a_cancellation() {
     let mut pair = Pair::start(TagNames::Jaeger).await;
     let mut request = text("late");
-    request.set_timeout(Duration::from_millis(100));
+    request.set_timeout(SHORT);
     pair.unary(request, UNARY).await.unwrap_err();
     let [requested, served] = pair.spans().await;
     assert_eq!(end(&served), ended("4", true, &["deadline exceeded"]));
@@ -221,10 +224,7 @@ async fn names_of_opentelemetry_alone_and_beside_jaegers() {
 #[tokio::test]
 async fn a_call_that_cannot_connect_says_why() {
     let (caller, reporter, _closer) = tracer();
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    let (_refuses, port) = support::refusing_port();
     let channel = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap().connect_lazy();
     let mut client = Grpc::new(ClientLayer::new(caller).layer(channel));
     client.ready().await.unwrap();

@@ -101,7 +101,7 @@ impl Server {
                 let body = response.into_body().read_to_end(9).await.unwrap();
                 assert!(body == "ok" || body.is_empty(), "{body:?}");
                 // The thread is busy meanwhile.
-                self.has_ended.recv_timeout(Duration::from_secs(20)).unwrap();
+                self.has_ended.recv_timeout(Duration::from_secs(60)).unwrap();
             }
         });
     }

@@ -15,7 +15,10 @@ use jaeger_client_http::{
 mod support;
 use support::{Server, events, full_port, here, hops, mute_port, tag, to, tracer};
 
-const SHORT: Duration = Duration::from_millis(200);
+/// Long enough to get to the phase that does not end, on a busy machine too.
+const SHORT: Duration = Duration::from_secs(1);
+
+const SOON: Duration = Duration::from_secs(60);
 
 struct Run {
     client: TracedClient,
@@ -31,14 +34,23 @@ impl Run {
         Self { client: client.build(), tracer, reporter, _closer: closer }
     }
 
-    /// Sends a request and reads its response, for as long as it may take.
+    /// Sends a request and reads its response.
     async fn fetch(&self, url: &str, body: impl Into<RequestBody>) {
+        assert!(self.fetch_within(SOON, url, body).await, "{url} hangs");
+    }
+
+    /// Sends a request that does not end, and gives it up.
+    async fn give_up(&self, url: &str, body: impl Into<RequestBody>) {
+        assert!(!self.fetch_within(SHORT, url, body).await, "{url} had an end");
+    }
+
+    async fn fetch_within(&self, limit: Duration, url: &str, body: impl Into<RequestBody>) -> bool {
         let request = Request::post(url).body(body.into()).unwrap();
         let requested = async {
             let response = self.client.request(request).send().await?;
             response.into_body().read_to_end(1 << 20).await
         };
-        let _ = tokio::time::timeout(SHORT, requested).await;
+        tokio::time::timeout(limit, requested).await.is_ok()
     }
 
     /// The spans as a tree in the order of their start, those that failed with a `!`. All are over.
@@ -122,25 +134,25 @@ async fn a_phase_that_fails_is_the_last_one() {
 async fn a_request_that_is_cancelled_ends_the_phase_it_was_in() {
     let never = |_: &str| -> Resolving { Box::pin(std::future::pending()) };
     let run = Run::new(here().resolver(never), TraceMode::Spans);
-    run.fetch("http://slow.test/", "hello").await;
+    run.give_up("http://slow.test/", "hello").await;
     assert_eq!(run.tree(), cancelled(&["  http.getconn", "   http.dns"]));
 
     let (_full, port) = full_port().await;
     let run = Run::new(here(), TraceMode::Spans);
-    run.fetch(&format!("http://localhost:{port}/"), "hello").await;
+    run.give_up(&format!("http://localhost:{port}/"), "hello").await;
     let dialed = ["  http.getconn", "   http.dns", "   http.connect"];
     assert_eq!(run.tree(), cancelled(&dialed));
 
     let (_mute, port) = mute_port();
     let run = Run::new(here(), TraceMode::Spans);
-    run.fetch(&format!("http://localhost:{port}/"), vec![b'x'; 64 << 20]).await;
+    run.give_up(&format!("http://localhost:{port}/"), vec![b'x'; 64 << 20]).await;
     let sent = ["  http.send!", "  http.wait"];
     assert_eq!(run.tree(), cancelled(&[&dialed[..], &sent].concat()));
 
     let server = Server::start().await;
     for (path, last) in [("/late", "  http.wait"), ("/half", "  http.receive")] {
         let run = Run::new(here(), TraceMode::Spans);
-        run.fetch(&server.url(path), "hello").await;
+        run.give_up(&server.url(path), "hello").await;
         let tree = run.tree();
         assert_eq!((&tree[..2], &**tree.last().unwrap()), (&CANCELLED.map(String::from)[..], last));
     }

@@ -104,7 +104,7 @@ impl Recorder for Recorded {
     }
 }
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 fn builder() -> TracerBuilder {
     let builder = Tracer::builder("svc").logger(NullLogger).flush_interval(SOON);

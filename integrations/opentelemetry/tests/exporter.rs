@@ -39,7 +39,7 @@ fn status_error(status: u16) -> TransportError {
 #[test]
 fn a_provider_exports_to_an_agent_over_udp() {
     let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    agent.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    agent.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let address = agent.local_addr().unwrap().to_string();
     let exporter = JaegerExporter::builder().agent(address).build().unwrap();
     let account = exporter.account();

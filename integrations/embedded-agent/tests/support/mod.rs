@@ -9,7 +9,7 @@ use jaeger_client::{SpanId, TraceId};
 use std::time::Duration;
 
 /// Longer than anything here takes; only a failing test waits for it.
-pub const LONG: Duration = Duration::from_secs(20);
+pub const LONG: Duration = Duration::from_secs(60);
 
 /// A list that owns its bytes.
 #[derive(Clone, Debug, Default)]

@@ -226,11 +226,20 @@ pub async fn full_port() -> (Arc<dyn Send + Sync>, u16) {
     let mut waiting = Vec::new();
     for _ in 0..16 {
         let connect = tokio::net::TcpStream::connect(address);
-        let patience = Duration::from_millis(200);
+        // One that is taken is taken at once, but the machine may be busy.
+        let patience = Duration::from_secs(1);
         let Ok(stream) = tokio::time::timeout(patience, connect).await else { break };
         waiting.push(stream.unwrap());
     }
     (Arc::new((listener, waiting)), address.port())
+}
+
+/// A port that refuses connections, and that nobody else gets while the socket lives.
+pub fn refusing_port() -> (tokio::net::TcpSocket, u16) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
 }
 
 /// A port whose connections are taken by the system, and by nobody else: nothing is read or said.
@@ -290,7 +299,7 @@ pub fn tag(span: &SpanView<'_>, key: &str) -> Option<String> {
 
 /// Waits until a condition holds, which it has to soon.
 pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..2000 {
+    for _ in 0..12_000 {
         if condition() {
             return;
         }
