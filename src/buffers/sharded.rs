@@ -15,7 +15,9 @@ use super::buffer::Buffer;
 use super::outcome::{Accepted, Outcome, OutcomeCounts};
 use super::queue::{Queue, QueueLimits};
 use super::trim;
-use crate::encoding::{HEADER_MAX, MAX_FIXED_BYTES, SpanParts, SpanView, TRAILER_MAX};
+use crate::encoding::{
+    HEADER_MAX, MAX_FIXED_BYTES, MAX_LIST_BYTES, SpanParts, SpanView, TRAILER_MAX,
+};
 use crate::fork::ProcessOrigin;
 use crate::lock;
 use crate::stats::{Dropped, Stats};
@@ -200,6 +202,12 @@ impl ShardedBuffers {
         if shard.closed || self.origin.is_forked() {
             return self.reject_closed();
         }
+        if span.is_too_large() {
+            drop(shard);
+            let name = trim::beginning_of(span.name().as_bytes());
+            self.count_too_large(format!("span {name:?} of more than {MAX_LIST_BYTES} bytes"));
+            return Accepted::Yes;
+        }
         // Near the end of a buffer the exact size is needed.
         let (room, len) = (self.room(), span.encoded_len());
         if len > room {
@@ -332,13 +340,7 @@ impl ShardedBuffers {
             return self.reject_closed();
         };
         match bytes {
-            None => {
-                let which = Some(trim::described(span));
-                self.change_counts(|counts| {
-                    counts.outcomes.dropped.too_large += 1;
-                    counts.too_large = which;
-                });
-            }
+            None => self.count_too_large(trim::described(span)),
             Some(bytes) => {
                 self.change_counts(|counts| counts.outcomes.trimmed += u64::from(!keep));
                 self.place_span(&mut shard, (room, bytes.len()), |out| {
@@ -350,6 +352,14 @@ impl ShardedBuffers {
             }
         }
         Accepted::Yes
+    }
+
+    /// Counts a span that is dropped because it is too large, with what is logged of it.
+    fn count_too_large(&self, description: String) {
+        self.change_counts(|counts| {
+            counts.outcomes.dropped.too_large += 1;
+            counts.too_large = Some(description);
+        });
     }
 
     /// Counts a span that was trimmed.

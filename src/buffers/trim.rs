@@ -4,6 +4,7 @@
 //! tags, logs and references are left out where they take the most room. A tag says what was
 //! trimmed.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -66,8 +67,13 @@ pub(crate) fn to_fit(span: &SpanView<'_>, max_bytes: usize) -> Option<Vec<u8>> {
 
 /// Returns the beginning of the span's name, and its size, for the log.
 pub(crate) fn described(span: &SpanView<'_>) -> String {
-    let name = String::from_utf8_lossy(text_within(span.operation_name, 64));
+    let name = beginning_of(span.operation_name);
     format!("span {name:?} of {} bytes", span.encoded_len())
+}
+
+/// Returns the beginning of a span's name, for the log.
+pub(crate) fn beginning_of(name: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(text_within(name, 64))
 }
 
 /// Returns a text truncated to `max_bytes`, between characters.

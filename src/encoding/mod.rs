@@ -27,7 +27,8 @@ pub(crate) use self::batch::{HEADER_MAX, TRAILER_MAX, frame_in_place};
 pub(crate) use self::compact::MAX_FIXED_BYTES;
 pub use self::draft::{FieldText, TagKey, put_log, put_reference, put_tag};
 pub(crate) use self::draft::{
-    Ids, Key, ReferenceKind, ShortTags, SpanDraft, SpanParts, TagBuffer, Timestamp, truncate,
+    Ids, Key, MAX_LIST_BYTES, ReferenceKind, ShortTags, SpanDraft, SpanParts, TagBuffer, Timestamp,
+    truncate,
 };
 #[cfg(any(feature = "collector-http", feature = "remote-sampler"))]
 pub(crate) use self::json::base64;

@@ -182,11 +182,13 @@ pub(crate) struct MemorySink {
     taken: AtomicU64,
     /// The number of spans that a forked process has lost.
     left: AtomicU64,
+    too_large: AtomicU64,
 }
 
 impl MemorySink {
     pub(crate) fn new(reporter: InMemoryReporter) -> Self {
-        Self { reporter, taken: AtomicU64::new(0), left: AtomicU64::new(0) }
+        let [taken, left, too_large] = [const { AtomicU64::new(0) }; 3];
+        Self { reporter, taken, left, too_large }
     }
 
     fn keep(&self, span: FinishedSpan) -> Accepted {
@@ -202,6 +204,10 @@ impl MemorySink {
 
 impl SpanSink for MemorySink {
     fn accept(&self, _thread_index: usize, span: SpanParts<'_>) -> Accepted {
+        if span.is_too_large() {
+            self.too_large.fetch_add(1, Ordering::Release);
+            return Accepted::Yes;
+        }
         let start_nanos = Some(span.start_nanos);
         self.keep(FinishedSpan::of(&span.as_view(&mut Default::default()), start_nanos))
     }
@@ -213,6 +219,7 @@ impl SpanSink for MemorySink {
     fn read(&self, stats: &mut Stats) {
         stats.sent = self.taken.load(Ordering::Acquire);
         stats.dropped.closed = self.left.load(Ordering::Acquire);
+        stats.dropped.too_large = self.too_large.load(Ordering::Acquire);
     }
 }
 

@@ -95,7 +95,7 @@ impl EncodedFields {
     #[inline]
     pub fn extend(&mut self, fields: &Self) {
         if fields.count > 0 {
-            self.tags.extend(fields.tags.bytes());
+            self.tags.append(&fields.tags);
             self.count += fields.count;
         }
     }
@@ -146,6 +146,6 @@ impl FieldList for &EncodedFields {
 
     #[inline(always)]
     fn append_to(self, logs: &mut TagBuffer) {
-        logs.extend(self.tags.bytes());
+        logs.append(&self.tags);
     }
 }

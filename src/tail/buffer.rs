@@ -206,7 +206,7 @@ impl<S> TraceBuffer<S> {
     /// Writes a span behind the others of its trace. Returns false if there is no room even after
     /// all evictions.
     fn write(&mut self, key: SlotId, span: SpanParts<'_>) -> bool {
-        let Some(slot) = self.find(key) else { return false };
+        let Some(slot) = self.find(key).filter(|_| !span.is_too_large()) else { return false };
         let len = span.max_len();
         loop {
             let trace = &mut self.slots[slot];

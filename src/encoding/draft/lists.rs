@@ -25,6 +25,11 @@ impl SpanLists {
         self.first_tags.len() + self.logs.len() + self.references.len()
     }
 
+    /// Returns whether any of the lists is too large to be sent.
+    pub(super) fn is_too_large(&self) -> bool {
+        [&self.first_tags, &self.logs, &self.references].iter().any(|list| list.is_too_large())
+    }
+
     pub(super) fn capacity(&self) -> usize {
         self.first_tags.capacity() + self.logs.capacity() + self.references.capacity()
     }

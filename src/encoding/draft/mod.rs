@@ -5,6 +5,7 @@
 //! crate's writer takes several times as long. `tests/it/encoding/oracle.rs` holds the two to the
 //! same bytes.
 
+mod elements;
 mod ids;
 mod key;
 mod lists;
@@ -14,13 +15,13 @@ mod text;
 use std::borrow::Cow;
 use std::mem;
 
+pub use self::elements::{put_log, put_reference, put_tag};
 use self::ids::IdFields;
 pub(crate) use self::ids::Ids;
 pub(crate) use self::key::Key;
 pub use self::key::TagKey;
 use self::lists::SpanLists;
-pub(crate) use self::tag_buffer::{ShortTags, TagBuffer};
-pub use self::tag_buffer::{put_log, put_reference, put_tag};
+pub(crate) use self::tag_buffer::{MAX_LIST_BYTES, ShortTags, TagBuffer};
 pub use self::text::FieldText;
 pub(crate) use self::text::truncate;
 use super::MAX_FIXED_BYTES;
@@ -82,7 +83,7 @@ impl SpanDraft {
 
     /// Counts tags that were appended.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "a buffer of tags is below 4 GiB")]
+    #[expect(clippy::cast_possible_truncation, reason = "a buffer of tags is limited")]
     pub(crate) fn add_tags(&mut self, count: usize) {
         self.tag_count = self.tag_count.wrapping_add(count as u32);
     }
@@ -313,6 +314,16 @@ impl<'a> SpanParts<'a> {
     pub(crate) fn max_len(self) -> usize {
         let SpanDraft { name, tags, .. } = self.draft;
         MAX_FIXED_BYTES + name.len() + tags.len() + self.draft.extra_bytes()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.draft.name
+    }
+
+    /// Returns whether the span cannot be written: it is so large that nothing is left of one of its lists.
+    pub(crate) fn is_too_large(&self) -> bool {
+        let lists = self.draft.lists.as_ref().filter(|_| self.draft.has_rare_fields);
+        self.draft.tags.is_too_large() || lists.is_some_and(|lists| lists.is_too_large())
     }
 
     /// Returns the exact length that [`write`](Self::write) takes.

@@ -4,137 +4,23 @@
 //! already those that will be sent.
 
 use super::Timestamp;
+use super::elements::{
+    MAX_LOG_HEAD, MAX_REFERENCE, MAX_TAG_FRAME, OVERHANG, bool_value, double_value, size,
+    write_log_head, write_reference, write_tag,
+};
 use super::key::{Key, SHORT_KEY};
-use crate::encoding::list::List;
 use crate::encoding::parse::tags_found;
 use crate::encoding::read::Reader;
-use crate::encoding::view::{LogView, ReferenceView, TagView, ValueView};
+use crate::encoding::view::{ReferenceView, ValueView};
 use crate::encoding::writer::{FixedWindow, SHORT, STOP, SliceWriter, Varint, zigzag};
-
-/// Appends a tag's compact bytes to `out`.
-///
-/// # Shape and units
-///
-/// A `Tag` structure: key, type, the one value field of that type, stop.
-///
-/// # Cost
-///
-/// At most one growth of `out`.
-///
-/// # Examples
-///
-/// ```
-/// use jaeger_client::encoding::{TagView, ValueView, put_tag};
-/// let mut bytes = Vec::new();
-/// put_tag(&mut bytes, TagView::new(b"k", ValueView::Bool(true)));
-/// assert_eq!(bytes, b"\x18\x01k\x15\x04\x31\x00");
-/// ```
-pub fn put_tag(out: &mut Vec<u8>, tag: TagView<'_>) {
-    put(out, tag.key.len() + size(tag.value) + MAX_TAG_FRAME, |to| {
-        write_tag(to, tag.key, tag.value);
-    });
-}
-
-/// Appends a log's compact bytes to `out`; `fields` holds the compact bytes of its fields.
-///
-/// # Shape and units
-///
-/// A `Log` structure: timestamp in microseconds since the Unix epoch, list of tags, stop.
-pub fn put_log(out: &mut Vec<u8>, log: LogView<'_>) {
-    put(out, log.fields.bytes.len() + MAX_LOG_HEAD + 1, |to| {
-        write_log_head(to, log.timestamp_micros, log.fields.count);
-        to.bytes(log.fields.bytes);
-        to.byte(STOP);
-    });
-}
-
-/// Appends a reference's compact bytes to `out`.
-///
-/// # Shape and units
-///
-/// A `SpanRef` structure: kind, trace id low and high, span id, stop.
-pub fn put_reference(out: &mut Vec<u8>, reference: ReferenceView) {
-    put(out, MAX_REFERENCE, |to| write_reference(to, reference));
-}
-
-/// Appends at most `bytes` to `out`.
-fn put(out: &mut Vec<u8>, bytes: usize, write: impl FnOnce(&mut SliceWriter<'_>)) {
-    let at = out.len();
-    out.resize(at + bytes + OVERHANG, 0);
-    let mut to = SliceWriter { room: out, at };
-    write(&mut to);
-    let end = to.at;
-    out.truncate(end);
-}
-
-/// How far a number's write may go beyond its end.
-const OVERHANG: usize = 16;
-
-/// Enough for all of a tag but the key and a value of variable size.
-const MAX_TAG_FRAME: usize = 32;
-
-/// Enough for a log's bytes before its fields.
-const MAX_LOG_HEAD: usize = 32;
-
-/// Enough for a reference.
-const MAX_REFERENCE: usize = 48;
-
-/// Returns the size of a value, if it is variable.
-fn size(value: ValueView<'_>) -> usize {
-    match value {
-        ValueView::Str(bytes) | ValueView::Binary(bytes) => bytes.len(),
-        ValueView::Double(_) | ValueView::Bool(_) | ValueView::Long(_) => 0,
-    }
-}
-
-fn write_tag(to: &mut SliceWriter<'_>, key: &[u8], value: ValueView<'_>) {
-    to.head(0x18, key.len());
-    to.bytes(key);
-    match value {
-        ValueView::Str(text) => {
-            to.array([0x15, 0]);
-            to.head(0x18, text.len());
-            to.bytes(text);
-            to.byte(STOP);
-        }
-        ValueView::Binary(bytes) => {
-            to.array([0x15, 8]);
-            to.head(0x58, bytes.len());
-            to.bytes(bytes);
-            to.byte(STOP);
-        }
-        ValueView::Long(long) => {
-            to.array([0x15, 6, 0x46]);
-            to.number(zigzag(long));
-            to.byte(STOP);
-        }
-        ValueView::Double(double) => to.array(double_value(double)),
-        ValueView::Bool(value) => to.array(bool_value(value)),
-    }
-}
-
-fn write_log_head(to: &mut SliceWriter<'_>, timestamp_micros: i64, fields: usize) {
-    to.byte(0x16);
-    to.number(zigzag(timestamp_micros));
-    to.list(1, 2, Some(List::new(fields, &[])));
-}
-
-fn write_reference(to: &mut SliceWriter<'_>, reference: ReferenceView) {
-    to.array([0x15, u8::from(reference.follows_from) << 1, 0x16]);
-    to.number(zigzag(reference.trace_id.low().cast_signed()));
-    to.byte(0x16);
-    to.number(zigzag(reference.trace_id.high().cast_signed()));
-    to.byte(0x16);
-    to.number(zigzag(reference.span_id.get().cast_signed()));
-    to.byte(STOP);
-}
 
 /// A growing buffer for the tags and logs of a live span.
 #[derive(Debug, Default)]
 pub(crate) struct TagBuffer {
     /// Initialized memory: the bytes in use, and zeros or earlier bytes behind them.
     room: Box<[u8]>,
-    /// The number of bytes in use, in 32 bits, so that no sum of it and a size overflows.
+    /// The number of bytes in use, in 32 bits, so that no sum of it and a size overflows; or [`MAX_LIST_BYTES`], if
+    /// more than that were written. There are none then, until the buffer is cleared.
     at: u32,
 }
 
@@ -161,33 +47,57 @@ impl TagBuffer {
         self.room.len()
     }
 
-    /// Writes at most `bytes`. What goes beyond 4 GiB is left out.
+    /// Returns whether more was written than a buffer holds, so that there is nothing left of it.
+    #[inline]
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.at == MAX_LIST_BYTES
+    }
+
+    /// Writes at most `bytes`, unless the buffer is too large then.
     #[inline(always)]
     fn write(&mut self, bytes: usize, write: impl FnOnce(&mut SliceWriter<'_>)) {
         let at = self.len();
-        if self.room.len() - at < bytes + OVERHANG {
-            self.grow(bytes);
+        if self.room.len() < at + bytes + OVERHANG && !self.grow(bytes) {
+            return;
         }
         let mut to = SliceWriter { room: &mut self.room, at };
         write(&mut to);
-        if let Ok(end) = u32::try_from(to.at) {
-            self.at = end;
-        }
+        let end = to.at;
+        self.set_len(end);
     }
 
-    /// Makes the memory at least twice as large, with room for so many bytes behind those in use.
+    /// Makes the memory at least twice as large, with room for so many bytes behind those in use. If these
+    /// are too many, frees the memory and returns false.
     #[cold]
-    fn grow(&mut self, bytes: usize) {
-        let needed = (self.len() + bytes + OVERHANG).max(MIN_ROOM).max(2 * self.room.len());
+    fn grow(&mut self, bytes: usize) -> bool {
+        let least = self.len() + bytes + OVERHANG;
+        if least > MAX_LIST_BYTES as usize {
+            *self = Self { room: Box::default(), at: MAX_LIST_BYTES };
+            return false;
+        }
+        let needed = least.max(MIN_ROOM).max(2 * self.room.len());
         let mut room = std::mem::take(&mut self.room).into_vec();
         room.reserve_exact(needed - room.len());
         room.resize(needed, 0);
         self.room = room.into_boxed_slice();
+        true
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the memory is limited")]
+    fn set_len(&mut self, len: usize) {
+        self.at = len as u32;
     }
 
     #[inline]
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         self.write(bytes.len(), |to| to.bytes(bytes));
+    }
+
+    /// Appends what another buffer holds. If that is too large, so is this one then.
+    #[inline]
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.write(other.len(), |to| to.bytes(other.bytes()));
     }
 
     /// Returns a part of the buffer behind the bytes in use, if there is so much room.
@@ -388,7 +298,7 @@ impl TagBuffer {
     /// Removes the bytes between two offsets.
     pub(crate) fn remove(&mut self, from: usize, to: usize) {
         let end = self.len();
-        if from < to && to <= end {
+        if from < to && to <= end && !self.is_too_large() {
             self.room.copy_within(to..end, from);
             self.truncate(end - (to - from));
         }
@@ -434,7 +344,9 @@ impl TagBuffer {
 
     #[inline]
     pub(crate) fn truncate(&mut self, len: usize) {
-        self.at = u32::try_from(len).map_or(self.at, |len| self.at.min(len));
+        if len < self.len() && !self.is_too_large() {
+            self.set_len(len);
+        }
     }
 
     /// Writes the bytes before the fields of a log.
@@ -467,6 +379,10 @@ impl ShortTags {
     }
 }
 
+/// The limit of a buffer's bytes, which no message of any transport reaches: a span with more is too large. Low
+/// enough that the sum of all buffers of a span is below that of a 32-bit number.
+pub(crate) const MAX_LIST_BYTES: u32 = 1 << 28;
+
 /// The maximum size of a tag with a short key and a short value.
 const MAX_SHORT_TAG: usize = SHORT_KEY + 4 + SHORT + 1;
 
@@ -477,21 +393,42 @@ const SHORT_LOG_HEAD: usize = 1 + 10 + 2;
 /// most live spans need no more.
 const MIN_ROOM: usize = 128;
 
-/// Returns the bytes after the key of a tag that is a floating-point number.
-#[inline(always)]
-const fn double_value(double: f64) -> [u8; 12] {
-    let [a, b, c, d, e, f, g, h] = double.to_le_bytes();
-    [0x15, 2, 0x27, a, b, c, d, e, f, g, h, STOP]
-}
-
-/// Returns the bytes after the key of a boolean tag.
-#[inline(always)]
-const fn bool_value(value: bool) -> [u8; 4] {
-    [0x15, 4, if value { 0x31 } else { 0x32 }, STOP]
-}
-
 /// Marks what cannot happen as unlikely, so that the compiler lays out the usual path straight.
 #[cold]
 fn nothing() -> &'static [u8] {
     &[]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_of_more_than_its_limit_has_nothing_left_and_holds_bytes_again_once_it_is_cleared() {
+        // Zeroed memory that is not touched costs nothing.
+        let used = MAX_LIST_BYTES - 1_000;
+        let mut buffer = TagBuffer { room: vec![0; used as usize].into_boxed_slice(), at: used };
+        buffer.tag_text(b"key", &[b'x'; 1_000]);
+        for _ in 0..2 {
+            assert!(buffer.is_too_large() && buffer.bytes().is_empty() && buffer.capacity() == 0);
+            assert_eq!(
+                buffer.len(),
+                MAX_LIST_BYTES as usize,
+                "so that the span does not seem to fit"
+            );
+            // Nothing that is done to it writes a part of a list.
+            buffer.tag_text(b"key", b"short");
+            buffer.tag_text(b"key", &[b'x'; 100]);
+            assert!(!buffer.try_tag_bool("key", true) && !buffer.try_stop());
+            buffer.extend(b"some bytes");
+            buffer.remove(0, MAX_LIST_BYTES as usize);
+            buffer.move_last(MAX_LIST_BYTES as usize, 10);
+            buffer.truncate(10);
+            assert_eq!(buffer.remove_tags(b"key", &mut 0), 0);
+        }
+        buffer.clear();
+        buffer.tag_long(b"key", 7);
+        assert!(!buffer.is_too_large() && buffer.len() == buffer.bytes().len());
+        assert_eq!(buffer.remove_tags(b"key", &mut 0), 1);
+    }
 }

@@ -10,10 +10,11 @@ use crate::support::agent::{Agent, nobody, starting_at};
 use crate::support::read::{Value, finished};
 use crate::support::transport::{By, Taken, gated, limited};
 use crate::support::{SOON, Said, binary, builder, eventually, said, timed};
+use jaeger_client::sampler::ConstSampler;
 use jaeger_client::transport::Sent;
 use jaeger_client::{
-    AgentProtocol, Closer, Dropped, FlushReport, InMemoryReporter, ManualClock, SpanContext,
-    SpanId, TraceId, Tracer,
+    AgentProtocol, Closer, Dropped, EncodedFields, FlushReport, InMemoryReporter, ManualClock,
+    SpanContext, SpanId, TailSamplingConfig, TraceId, Tracer,
 };
 
 fn finish_spans(tracer: &Tracer, count: usize) {
@@ -175,6 +176,66 @@ fn a_span_that_is_too_large_even_when_trimmed_is_dropped_counted_and_named() {
     assert!(logger.has("too large"), "{:?}", logger.all());
     assert!(logger.has(r#"span "SELECT\n\u{202e}x, x, "#), "{:?}", logger.all());
     assert!(logger.has(" of 210"), "its size is told: {:?}", logger.all());
+}
+
+/// Finishes spans with more bytes than any span may have, as a log, an encoded one, a tag, and a tag before the
+/// start, and three others.
+fn finish_huge_spans(tracer: &Tracer) {
+    // Zeroed memory that is not touched costs nothing.
+    let huge = vec![0_u8; 300 << 20];
+    tracer.start_span("first").set_tag("a", 1).finish();
+    let span = tracer.start_span("log");
+    span.log(&[("bytes", (&*huge).into())]).log_event("later").set_tag("a", 1).finish();
+    let mut fields = EncodedFields::new();
+    fields.push_named("bytes", &*huge);
+    fields.push_named("b", 2);
+    tracer.start_span("encoded log").log_encoded(&fields).set_tag("a", 1).finish();
+    tracer.start_span("second").set_tag("a", 1).finish();
+    tracer.start_span("tag").set_tag("bytes", &*huge).set_tag("a", 1).finish();
+    let mut prepared = tracer.prepare_span("before the start");
+    prepared.set_tag("bytes", &*huge).set_tag("a", 1);
+    prepared.start().finish();
+    tracer.start_span("third").set_tag("a", 1).finish();
+}
+
+#[test]
+fn a_span_of_more_bytes_than_any_may_have_is_dropped_and_counted_and_others_arrive() {
+    let max = 1 << 30;
+    let (transport, taken) = limited(65_000);
+    let sampled = || builder().max_tag_value_length(max);
+    let logger = said();
+    let (tracer, closer) =
+        sampled().transport(transport).logger(Arc::clone(&logger)).build().unwrap();
+    finish_huge_spans(&tracer);
+    let report = closer.close(SOON);
+    assert!(report.stats.is_balanced(), "{report}");
+    assert_eq!((report.stats.sent, report.stats.dropped.too_large), (3, 4), "{report}");
+    let spans = taken.spans();
+    let names: Vec<_> = spans.iter().map(|span| (&*span.name, span.tags.len())).collect();
+    assert_eq!(names, [("first", 3), ("second", 3), ("third", 3)]);
+
+    assert!(logger.has(r#"span "before the start" of more than"#), "{:?}", logger.all());
+
+    let memory = InMemoryReporter::new();
+    let (tracer, _closer) = sampled().in_memory(&memory).build().unwrap();
+    finish_huge_spans(&tracer);
+    let stats = tracer.stats();
+    assert!(stats.is_balanced(), "{stats}");
+    assert_eq!((stats.sent, stats.dropped.too_large, memory.len()), (3, 4, 3), "{stats}");
+    assert!(memory.spans().iter().all(|span| span.view().tags().count() == 3));
+
+    // Where traces are buffered, the others of the trace are retained.
+    let memory = InMemoryReporter::new();
+    let tails = TailSamplingConfig { max_bytes: max, ..TailSamplingConfig::default() };
+    let tracer = sampled().sampler(ConstSampler::new(false)).tail_sampling(tails);
+    let (tracer, _closer) = tracer.in_memory(&memory).build().unwrap();
+    let root = tracer.start_span("root");
+    let _active = root.activate();
+    finish_huge_spans(&tracer);
+    root.retain_trace().finish();
+    let stats = tracer.stats();
+    assert!(stats.is_balanced(), "{stats}");
+    assert_eq!((stats.sent, memory.len()), (4, 4), "{stats}");
 }
 
 #[test]
