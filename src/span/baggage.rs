@@ -53,14 +53,24 @@ impl BaggageItem<'_> {
     }
 }
 
-/// The positions of items by the hashes of their keys; removed ones stay. Of two keys with the same
-/// hash it has the last one.
+/// The positions of items by the hashes of their keys; those of removed items stay. Of two keys with the
+/// same hash it has the last one.
 #[derive(Clone, Debug, Default)]
 struct Index {
-    /// Its seed is random, so that it is hard to choose keys that collide. A collision costs a comparison with
-    /// all items, of which a carrier has no more than 180.
+    /// Its seed is random, for each index, so that nobody can choose keys whose hashes of 64 bits are the same.
     hasher: RandomState,
     positions: HashMap<u64, usize, BuildHasherDefault<IdHasher>>,
+    /// Whether two keys have the same hash all the same. From then on a key that is not found is compared
+    /// with all items.
+    has_collision: bool,
+}
+
+impl Index {
+    /// Adds the position of an item that has none.
+    fn add(&mut self, hash: u64, at: usize, items: &[Option<Item>]) {
+        let before = self.positions.insert(hash, at);
+        self.has_collision |= before.is_some_and(|at| items.get(at).is_some_and(Option::is_some));
+    }
 }
 
 /// The position of an item's key, value and properties, one after the other.
@@ -228,19 +238,32 @@ impl Baggage {
                 item.mark == mark && item.key_len == key.len() && self.at(item).key == key
             })
         };
-        if let (Some(index), Some(hash)) = (&self.index, hash) {
-            let at = *index.positions.get(&hash)?;
-            if self.items.get(at).is_some_and(is_of) {
-                return Some(at);
-            }
+        match self.find_in_index(hash, is_of) {
+            Some(found) => found,
+            None => self.items.iter().position(is_of),
         }
-        self.items.iter().position(is_of)
+    }
+
+    /// Looks a key up in the index. `None` if that does not tell, as there is no index, or keys collide.
+    #[inline]
+    fn find_in_index(
+        &self,
+        hash: Option<u64>,
+        is_of: impl Fn(&Option<Item>) -> bool,
+    ) -> Option<Option<usize>> {
+        let index = self.index.as_ref()?;
+        let Some(at) = index.positions.get(&hash?) else { return Some(None) };
+        if self.items.get(*at).is_some_and(is_of) {
+            return Some(Some(*at));
+        }
+        // The hash is that of an item that was removed, or of another key.
+        if index.has_collision { None } else { Some(None) }
     }
 
     /// Adds the last item to the index, which is made when there are many.
     fn index_last(&mut self, hash: Option<u64>) {
         if let (Some(index), Some(hash)) = (&mut self.index, hash) {
-            index.positions.insert(hash, self.items.len() - 1);
+            index.add(hash, self.items.len() - 1, &self.items);
         } else if self.items.len() > MAX_SCANNED {
             self.make_index();
         }
@@ -249,10 +272,10 @@ impl Baggage {
     fn make_index(&mut self) {
         let mut index = Index::default();
         // There is room for all items that are read from a carrier.
-        index.positions.reserve(7 * self.items.len());
+        index.positions.reserve(self.items.len().max(7 * MAX_SCANNED));
         for (at, item) in self.items.iter().enumerate() {
             if let Some(item) = item {
-                index.positions.insert(index.hasher.hash_one(self.at(*item).key), at);
+                index.add(index.hasher.hash_one(self.at(*item).key), at, &self.items);
             }
         }
         self.index = Some(index);
@@ -340,6 +363,40 @@ mod tests {
         assert_eq!((baggage.len(), baggage.bytes()), (1, 204));
         assert!(baggage.text.len() < 4 * MIN_WASTED_BYTES, "{}", baggage.text.len());
         assert!(baggage.items.len() <= 2 * MAX_SCANNED, "{}", baggage.items.len());
+    }
+
+    #[test]
+    fn an_item_that_was_removed_is_not_looked_for_among_all_others() {
+        let mut baggage = Baggage::default();
+        let keys: Vec<_> = (0..1_000).map(|n| format!("key {n}")).collect();
+        keys.iter().for_each(|key| baggage.set(item(key, "v")));
+        for key in keys.iter().step_by(3) {
+            baggage.remove(key);
+            let found = baggage.find_in_index(baggage.hash(key), |_| false);
+            assert_eq!(found, Some(None), "{key}");
+            assert_eq!(baggage.get(key), None);
+        }
+        keys.iter().step_by(3).for_each(|key| baggage.set(item(key, "again")));
+        assert_eq!(baggage.len(), 1_000);
+        let again = keys.iter().filter(|key| baggage.get(key) == Some("again"));
+        assert_eq!(again.count(), 334);
+        assert!(baggage.index.is_some_and(|index| !index.has_collision));
+    }
+
+    #[test]
+    fn keys_with_the_same_hash_are_distinguished() {
+        let mut baggage = Baggage::default();
+        (0..100).for_each(|n| baggage.set(item(&format!("key {n}"), &n.to_string())));
+        let hash = baggage.hash("key 7").unwrap();
+        let mut index = baggage.index.take().unwrap();
+        index.add(hash, 50, &baggage.items);
+        assert!(index.has_collision);
+        baggage.index = Some(index);
+        assert_eq!(baggage.get("key 7"), Some("7"));
+        baggage.set(item("key 7", "other"));
+        baggage.remove("key 50");
+        assert_eq!((baggage.get("key 7"), baggage.get("key 50")), (Some("other"), None));
+        assert_eq!(baggage.len(), 99);
     }
 
     proptest! {
