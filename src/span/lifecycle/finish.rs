@@ -2,17 +2,19 @@
 //!
 //! | case | what ends it | its trace | function | what becomes of it |
 //! |---|---|---|---|---|
-//! | 1 | drop of the last handle | sampled, no callbacks | [`finish_last`] | written out, without a lock |
-//! | 2 | drop of the last handle | not sampled, no callbacks | [`finish_last_unsampled`] | counted |
-//! | 3 | drop of the last handle | observed when finished alone | [`finish_last_observed`] | observers of finished spans · written out |
-//! | 4 | drop of the last handle | on the slow path | [`finish_last_slow`] | deferred · tail · observers of finished spans · written out |
-//! | 5 | drop of the last handle | observed from its start | [`finish_observed`] | case 8, through a handle made for it |
-//! | 6 | `finish`, `finish_at` | fast path | [`finish`] | written out with the data locked |
-//! | 7 | `finish`, `finish_at` | observed when finished alone | [`finish_and_notify`] | as case 6, then observers of finished spans |
-//! | 8 | `finish*` with logs or on the slow path | any | [`finish_slow`] | tail · observers · deferred · written out · observers of finished spans |
+//! | 1 | drop of the last handle | sampled, on the fast path | [`finish_last`] | written out, without a lock |
+//! | 2 | drop of the last handle | not sampled, not observed, not on the slow path | [`finish_last_unsampled`] | counted |
+//! | 3 | drop of the last handle | observed when finished alone, not on the slow path | [`finish_last_observed`] | observers of finished spans · written out |
+//! | 4 | drop of the last handle | on the slow path | [`finish_last_slow`] | deferred · tail · observers of finished spans · written out, or buffered |
+//! | 5 | drop of the last handle | on the slow path, and the span has observers or callbacks of its own | [`finish_observed`] | case 8, through a handle made for it |
+//! | 6 | `finish`, `finish_at` | neither observed nor on the slow path | [`finish`] | written out with the data locked |
+//! | 7 | `finish`, `finish_at` | observed when finished alone, not on the slow path | [`finish_and_notify`] | as case 6, then observers of finished spans |
+//! | 8 | `finish*` with logs or on the slow path | any | [`finish_slow`] | tail · observers · deferred · written out, or buffered · observers of finished spans |
 //! | 9 | `finish` or drop of a non-recording span | not sampled, no record | [`finish`], `Drop for NonRecording` | counted |
 //! | 10 | two last handles dropped at the same moment | any | `Drop for SpanRecord` | case 1 to 5 |
 //! | 11 | `restart_as_child_of`, `start_in_place_of` | any | [`finish_unsent`] | counted as not sampled: it continues as another span, with its observers |
+//!
+//! What is not sampled is counted where others are written out. In a forked process nobody is notified.
 //!
 //! A span is finished once: the call that sets [`SpanData::finished`] accounts for it. All other
 //! calls are misuse. Callbacks (samplers, observers, clocks, loggers) run without the lock of the

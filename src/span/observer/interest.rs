@@ -36,8 +36,19 @@ impl ObserverInterest {
     /// # Cost
     ///
     /// If all observers of a tracer want only this, sampled spans are started and changed on the fast
-    /// path. On others, each tag with such a key takes a lock and is stored. Nothing is allocated in
-    /// steady state.
+    /// path, with these exceptions, in which they cost about as much as with an observer that is called for
+    /// each step:
+    ///
+    /// - all spans of a tracer that samples tails, has a sampler that may defer a decision or decides on traces
+    ///   that continue here, limits logs, lists open spans, or shares Zipkin's RPC spans;
+    /// - the start of a span with `sampling.priority`, a debug id or ids of its own, or with a wanted tag whose
+    ///   value exceeds the maximum length, and the spans of its trace from then on;
+    /// - the spans of a trace once a wanted tag with such a value, or a wanted `sampling.priority`, is set on one
+    ///   of them, or [`Span::on_finish`](crate::Span::on_finish) or
+    ///   [`Span::set_finish_time`](crate::Span::set_finish_time) is called, or it is forced to be recorded.
+    ///
+    /// On spans that are not sampled, each tag with such a key takes a lock and is stored. Nothing is
+    /// allocated in steady state.
     ///
     /// # Examples
     ///

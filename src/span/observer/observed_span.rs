@@ -54,7 +54,8 @@ impl<'a> ObservedSpan<'a> {
         Duration::from_nanos(self.parts.times.1)
     }
 
-    /// Returns whether the trace is sampled so far.
+    /// Returns whether the trace is sampled so far. [Tail sampling](crate::TailSamplingConfig) may yet
+    /// retain it, for the duration of this very span, or for a later one.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.parts.is_sampled
@@ -84,8 +85,8 @@ impl<'a> ObservedSpan<'a> {
     /// is text. But text and bytes are truncated only beyond 4,096 bytes, or the tracer's [maximum
     /// length](crate::TracerBuilder::max_tag_value_length) if that is more. A key that was set several times
     /// comes as often, without the values that [`Span::replace_tag`](crate::Span::replace_tag) removed;
-    /// of a span that is not sampled, earlier values may be missing if all together are longer than
-    /// 16 KiB.
+    /// earlier values may be missing if the tags that any observer has asked for take more than 16 KiB
+    /// together.
     pub fn tags(&self) -> impl Iterator<Item = (&'a str, TagValue<'a>)> {
         let wanted = self.wanted;
         tags_found(self.parts.tags, |key| wanted.find(key))
