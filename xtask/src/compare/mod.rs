@@ -162,6 +162,9 @@ impl Options {
                 name => options.names.push(name.to_owned()),
             }
         }
+        if options.build && options.picture.is_some() {
+            return Err("--build measures nothing that a picture shows".into());
+        }
         if !options.build && !callgrind::is_there() {
             eprintln!("without valgrind no instructions are counted");
         }
@@ -191,6 +194,9 @@ mod tests {
         assert_eq!((options.rounds, options.seconds), (1, 1));
         assert_eq!(PEERS.iter().filter(|peer| options.wants(peer)).count(), 2);
         assert!(Options::parse(&["--build".to_owned()]).unwrap().build);
+        let picture = ["--build", "--picture", "file.svg"].map(str::to_owned);
+        assert!(Options::parse(&picture[1..]).unwrap().picture.is_some());
+        assert!(Options::parse(&picture).is_err(), "it would be empty");
         assert!(Options::parse(&["--fast".to_owned()]).is_err());
         assert!(Options::parse(&["--rounds".to_owned()]).is_err());
     }
