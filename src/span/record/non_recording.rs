@@ -91,7 +91,9 @@ impl NonRecording {
     /// Returns the context, without making a record if there is none.
     #[inline]
     pub(in crate::span) fn context(&self) -> SpanContext {
-        if self.made_record().is_some() || self.is_forked() || self.is_disabled() {
+        let has_record =
+            self.parts.outcome.get().is_some_and(|outcome| outcome.promoted().is_some());
+        if has_record || self.is_forked() || self.is_disabled() {
             return self.context_of_record();
         }
         let (trace_id, span_id) = (self.parts.trace_id, self.span_id());
