@@ -12,11 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
-use parking_lot::Mutex;
 
 use crate::fork::ProcessOrigin;
 use crate::instant;
-use crate::lock;
+use crate::lock::{self, Mutex};
 use crate::panics::{self, Callback};
 use crate::threads::start_thread;
 

@@ -7,9 +7,16 @@ use std::hint;
 use std::thread;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::fork::ProcessOrigin;
+
+/// A mutex that no thread is parked on. Unlocking it is a plain store, where a mutex with parked threads
+/// takes a locked instruction to find out whether there are any.
+pub(crate) type Mutex<T> = SpinMutex<T>;
+
+/// The guard of a locked [`Mutex`].
+pub(crate) type MutexGuard<'m, T> = SpinMutexGuard<'m, T>;
 
 /// Locks a mutex that was created in the process `origin`. Returns `None` if it is locked and this
 /// is a forked process: its holder may not exist here.

@@ -9,7 +9,6 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
-use parking_lot::{Mutex, MutexGuard};
 
 use super::buffer::Buffer;
 use super::outcome::{Accepted, Outcome, OutcomeCounts};
@@ -19,7 +18,7 @@ use crate::encoding::{
     HEADER_MAX, MAX_FIXED_BYTES, MAX_LIST_BYTES, SpanParts, SpanView, TRAILER_MAX,
 };
 use crate::fork::ProcessOrigin;
-use crate::lock;
+use crate::lock::{self, Mutex, MutexGuard};
 use crate::stats::{Dropped, Stats};
 
 #[derive(Debug)]

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::Reporter;
 use crate::buffers::Accepted;
 use crate::clock::system_time;
@@ -17,7 +15,7 @@ use crate::encoding::{BatchView, SpanParts, SpanView, ValueView};
 use crate::error::TransportError;
 use crate::fork::ProcessOrigin;
 use crate::id::{SpanId, TraceId};
-use crate::lock;
+use crate::lock::{self, Mutex, MutexGuard};
 use crate::span::shared::SpanSink;
 use crate::stats::Stats;
 

@@ -1,11 +1,9 @@
 //! The buffers of unsampled traces, each behind its own lock.
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::buffer::TraceBuffer;
 use crate::fork::ProcessOrigin;
 use crate::id::TraceId;
-use crate::lock;
+use crate::lock::{self, Mutex, MutexGuard};
 use crate::stats::Stats;
 
 /// The buffers, each with a part of the memory. The id of a trace determines its buffer.

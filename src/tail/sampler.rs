@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use parking_lot::MutexGuard;
+use crate::lock::MutexGuard;
 
 use super::buffer::TraceBuffer;
 use super::buffers::{LockedTraceBuffers, TraceBuffers};

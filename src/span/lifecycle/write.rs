@@ -9,7 +9,7 @@
 
 use std::time::SystemTime;
 
-use parking_lot::MutexGuard;
+use crate::lock::MutexGuard;
 
 use super::priority::set_priority;
 use super::{deferred, tail};

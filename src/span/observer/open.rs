@@ -7,13 +7,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parking_lot::{Mutex, MutexGuard};
-
 use crate::clock::{Anchor, Clock, TracerClock, system_time};
 use crate::encoding::{Ids, truncate};
 use crate::fork::ProcessOrigin;
 use crate::id::{SpanId, TraceId};
-use crate::lock;
+use crate::lock::{self, Mutex, MutexGuard};
 use crate::span::record::{Start, TraceState};
 
 /// The unfinished spans of a tracer.

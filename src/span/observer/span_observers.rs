@@ -5,11 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
-
 use super::open::{OpenList, Slot};
 use super::traits::{FinishCallback, SpanObserver};
-use crate::lock;
+use crate::lock::{self, Mutex};
 use crate::panics::Callback;
 use crate::span::counters::Stripe;
 use crate::span::shared::SpanShared;

@@ -5,14 +5,12 @@ use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
-
 use super::owned::SharedRecord;
 use super::pool;
 use super::span_record::SpanRecord;
 use super::trace_state::TraceState;
 use crate::id::{SpanId, TraceId};
-use crate::lock;
+use crate::lock::{self, Mutex};
 use crate::span::context::SpanContext;
 use crate::span::counters::Stripe;
 use crate::span::shared::SpanShared;

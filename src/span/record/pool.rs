@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::hint;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use crate::lock::{Mutex, MutexGuard};
 
 use super::owned::OwnedRecord;
 use super::span_record::SpanRecord;

@@ -7,15 +7,13 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::data::SpanData;
 use super::extras::StartExtras;
 use super::large::SMALL_BYTES;
 use super::trace_state::TraceState;
 use crate::encoding::Ids;
 use crate::id::SpanId;
-use crate::lock;
+use crate::lock::{self, Mutex, MutexGuard};
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
 use crate::span::counters::Stripe;
