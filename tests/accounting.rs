@@ -6,10 +6,11 @@
 #[allow(dead_code, unused_imports, reason = "this program uses a part of it")]
 mod support;
 
+use std::cell::RefCell;
 use std::io;
 use std::panic;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier, Once};
 use std::thread;
 use std::time::Duration;
@@ -234,6 +235,81 @@ fn the_accounting_is_balanced_without_a_reporter_thread() {
     let report = closer.close(Duration::ZERO);
     assert!(report.complete && report.stats.is_balanced(), "{report}");
     assert_eq!((report.stats.started, report.stats.open), (expected_spans(31), 0));
+}
+
+/// Starts and finishes a span when its thread is torn down.
+struct AtThreadExit(Tracer);
+
+impl Drop for AtThreadExit {
+    fn drop(&mut self) {
+        self.0.start_span("at the exit").finish();
+    }
+}
+
+thread_local! {
+    static AT_THREAD_EXIT: RefCell<Vec<AtThreadExit>> = const { RefCell::new(Vec::new()) };
+}
+
+#[test]
+fn the_accounting_is_exact_for_threads_that_come_and_go_and_finish_spans_of_each_other() {
+    const WAVES: u64 = 10;
+    // More than have counters of their own.
+    const THREADS: u64 = 100;
+    const SPANS: u64 = 200;
+    for sampling_rate in [0.0, 0.5] {
+        let sampler = ProbabilisticSampler::new(sampling_rate).unwrap();
+        let (tracer, closer) =
+            Tracer::builder("svc").sampler(sampler).null_reporter().build().unwrap();
+        let work = |begun: &Barrier, sender: Sender<Span>, receiver: Receiver<Span>| {
+            AT_THREAD_EXIT.with_borrow_mut(|at_exit| at_exit.push(AtThreadExit(tracer.clone())));
+            begun.wait();
+            for n in 0..SPANS {
+                let span = tracer.start_span("op");
+                if n.is_multiple_of(4) {
+                    sender.send(span).unwrap()
+                } else {
+                    drop(span)
+                }
+                receiver.try_iter().for_each(|span| span.finish());
+            }
+            drop(sender);
+            receiver.into_iter().for_each(drop);
+        };
+        let (over, mut after_waves) = (AtomicBool::new(false), Vec::new());
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut last = tracer.stats();
+                while !over.load(Ordering::Acquire) {
+                    let stats = tracer.stats();
+                    assert_follows(&last, &stats, false);
+                    last = stats;
+                }
+            });
+            for wave in 1..=WAVES {
+                let begun = Barrier::new(usize::try_from(THREADS).unwrap());
+                let (senders, mut receivers): (Vec<_>, Vec<_>) =
+                    (0..THREADS).map(|_| channel()).unzip();
+                // Each thread sends to the next one.
+                receivers.rotate_left(1);
+                thread::scope(|scope| {
+                    let ends = senders.into_iter().zip(receivers);
+                    let threads: Vec<_> = ends
+                        .map(|(sender, receiver)| scope.spawn(|| work(&begun, sender, receiver)))
+                        .collect();
+                    // A scope does not wait for destructors of threads, to join one does.
+                    threads.into_iter().for_each(|thread| thread.join().unwrap());
+                });
+                after_waves.push((wave, tracer.stats()));
+            }
+            over.store(true, Ordering::Release);
+            reader.join().unwrap();
+        });
+        for (wave, stats) in after_waves {
+            assert_eq!(stats.started, wave * THREADS * (SPANS + 1), "{stats}");
+            assert_eq!((stats.open, stats.is_balanced()), (0, true), "{stats}");
+        }
+        assert!(closer.close(SOON).stats.is_balanced());
+    }
 }
 
 #[test]

@@ -136,9 +136,12 @@ impl IdSource {
     /// Returns the upper half of a new trace id.
     #[inline]
     pub(crate) fn next_high(&self) -> u64 {
-        if !self.are_wide {
-            return 0;
-        }
+        if self.are_wide { self.next_wide() } else { 0 }
+    }
+
+    /// Not inlined, as most trace ids have 64 bits.
+    #[inline(never)]
+    fn next_wide(&self) -> u64 {
         self.generator
             .as_ref()
             .map_or_else(|| random_63(self.salt), |generator| self.generated_high(&**generator))

@@ -11,13 +11,13 @@ use super::host::{MetricsHost, Publish};
 use super::reading::{COUNTERS, COUNTERS_HELP, QUEUE_LENGTH, QUEUE_LENGTH_HELP, Reading};
 use super::{Counter, Gauge, Instruments, MetricKind};
 use crate::clock;
-use crate::span::counters::AllStripes;
+use crate::span::counters::Stripes;
 use crate::span::shared::SpanShared;
 
 /// A tracer's instruments, and their last reported values.
 pub(crate) struct Publisher {
     shared: Arc<SpanShared>,
-    all_stripes: AllStripes,
+    stripes: Stripes,
     counters: [Guarded<dyn Counter>; COUNTERS.len()],
     queue_length: Guarded<dyn Gauge>,
     reported: Mutex<Reported>,
@@ -42,7 +42,7 @@ impl Publisher {
     /// Requests the tracer's instruments from the factory.
     pub(crate) fn new(
         shared: &Arc<SpanShared>,
-        all_stripes: &AllStripes,
+        stripes: &Stripes,
         factory: &Instruments,
     ) -> Arc<Self> {
         for (name, help) in COUNTERS_HELP {
@@ -51,7 +51,7 @@ impl Publisher {
         factory.describe(MetricKind::Gauge, QUEUE_LENGTH, QUEUE_LENGTH_HELP);
         let publisher = Arc::new(Self {
             shared: Arc::clone(shared),
-            all_stripes: all_stripes.clone(),
+            stripes: stripes.clone(),
             counters: COUNTERS.map(|(name, tags, _)| factory.counter(name, tags)),
             queue_length: factory.gauge(QUEUE_LENGTH, &[]),
             reported: Mutex::default(),
@@ -65,7 +65,7 @@ impl Publisher {
 
     /// Reports new values to each instrument.
     pub(crate) fn publish(&self) {
-        let now = Reading::of(&self.shared, &self.all_stripes);
+        let now = Reading::of(&self.shared, &self.stripes);
         let news = self.reported.lock().take(&now);
         // No lock is held here, as instruments are user callbacks.
         for (counter, delta) in self.counters.iter().zip(news).filter(|(_, delta)| *delta > 0) {

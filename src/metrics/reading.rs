@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::policy::Updates;
 use crate::sampler::RemoteCounts;
-use crate::span::counters::{AllStripes, SpanCounts};
+use crate::span::counters::{SpanCounts, Stripes};
 use crate::span::shared::SpanShared;
 use crate::stats::Stats;
 
@@ -23,11 +23,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn of(shared: &SpanShared, all_stripes: &AllStripes) -> Self {
+    pub(super) fn of(shared: &SpanShared, stripes: &Stripes) -> Self {
         // Finished spans are read before those of them whose decision was deferred.
-        let stats = shared.stats(all_stripes);
+        let stats = shared.stats(stripes);
         Self {
-            spans: all_stripes.span_counts(&stats),
+            spans: stripes.span_counts(&stats),
             stats,
             sampler: shared.sampling.sampler.remote_counts(),
             restrictions: shared.restriction_updates(),

@@ -1,29 +1,50 @@
 //! Counters of started and finished spans: a stripe for each thread, and reading them as one set of
 //! numbers.
 
-use std::cell::Cell;
+use std::array;
 use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::record::Sampled;
 use super::shared::SpanShared;
+use super::thread_index::{EXCLUSIVE, assigned_index, thread_index};
 use crate::stats::Stats;
 use crate::tail::TailSampler;
 
-/// A thread's reference to the shared part of a tracer, with its own counters if there are
-/// enough stripes. The reference count is not shared by all threads either: with one count for all,
-/// two threads that make spans spend more time on it than on the spans. On its own cache line
-/// (two, because CPUs fetch them in pairs).
+/// A thread's reference to the shared part of a tracer, with its own counters. The reference count is
+/// not shared by all threads either: with one count for all, two threads that make spans spend more
+/// time on it than on the spans. On its own cache line (two, because CPUs fetch them in pairs).
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Stripe {
     shared: Arc<SpanShared>,
+    /// The index of the thread that alone writes `own`, or [`NO_OWNER`].
+    owner: usize,
+    /// Written without locked instructions.
+    own: Counters,
+    by_others: CountersByOthers,
+}
+
+/// The owner of a stripe of threads without an exclusive index. No thread has this index.
+const NO_OWNER: usize = usize::MAX - 1;
+
+/// Counts of spans that are read as one set of numbers.
+#[derive(Debug, Default)]
+struct Counters {
     not_sampled: AtomicU64,
     /// Started spans, by how they came into a trace and whether it is sampled. Each is counted once
     /// both are known, so that the distinction costs nothing.
     began: SampledCounters,
     joined: SampledCounters,
+}
+
+/// What threads count that do not own the stripe, as they have no exclusive index, or finish a span
+/// of another thread. On cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct CountersByOthers {
+    counters: Counters,
     /// The part of `joined` that are the first of their process; counted for metrics alone.
     first: SampledCounters,
     /// Finished spans whose decision was still deferred.
@@ -32,7 +53,7 @@ pub(crate) struct Stripe {
 
 /// Counts of spans by whether they are sampled.
 #[derive(Debug, Default)]
-pub(super) struct SampledCounters {
+struct SampledCounters {
     yes: AtomicU64,
     no: AtomicU64,
     deferred: AtomicU64,
@@ -47,52 +68,86 @@ pub(crate) enum SpanOrigin {
     Joined,
 }
 
-impl SampledCounters {
-    /// Counts one span.
+impl Counters {
+    /// Returns the counter of started spans like this.
     #[inline(always)]
-    pub(super) fn add(&self, sampled: Sampled) {
-        let counter = match sampled {
+    fn started(&self, span_origin: SpanOrigin, sampled: Sampled) -> &AtomicU64 {
+        let counters = match span_origin {
+            SpanOrigin::Trace => &self.began,
+            SpanOrigin::Joined => &self.joined,
+        };
+        counters.of(sampled)
+    }
+}
+
+impl SampledCounters {
+    #[inline(always)]
+    fn of(&self, sampled: Sampled) -> &AtomicU64 {
+        match sampled {
             Sampled::Yes => &self.yes,
             Sampled::No => &self.no,
             Sampled::Deferred => &self.deferred,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Stripe {
+    fn new(shared: &Arc<SpanShared>, owner: usize) -> Arc<Self> {
+        Arc::new(Self {
+            shared: Arc::clone(shared),
+            owner,
+            own: Counters::default(),
+            by_others: CountersByOthers::default(),
+        })
+    }
+
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Returns the counts for spans that came into a trace like this.
+    /// Adds to a counter. Who reads the sum sees all that was done before.
     #[inline(always)]
-    pub(super) fn started(&self, span_origin: SpanOrigin) -> &SampledCounters {
-        match span_origin {
-            SpanOrigin::Trace => &self.began,
-            SpanOrigin::Joined => &self.joined,
+    fn add(&self, spans: u64, counter: impl Fn(&Counters) -> &AtomicU64) {
+        if self.owner == assigned_index() {
+            let own = counter(&self.own);
+            own.store(own.load(Ordering::Relaxed).wrapping_add(spans), Ordering::Release);
+        } else {
+            add_by_other(spans, counter(&self.by_others.counters));
         }
+    }
+
+    /// Counts a started span.
+    #[inline(always)]
+    pub(super) fn count_started(&self, span_origin: SpanOrigin, sampled: Sampled) {
+        self.add(1, |counters| counters.started(span_origin, sampled));
     }
 
     /// Counts a span that joined as the first of its process, beside its count as started.
     pub(super) fn count_first(&self, sampled: Sampled) {
-        self.first.add(sampled);
+        add_by_other(1, self.by_others.first.of(sampled));
     }
 
     /// Counts a span that is about to be finished while the decision is deferred, by its outcome.
     pub(super) fn count_deferred(&self, sampled: bool) {
         let sampled = if sampled { Sampled::Yes } else { Sampled::No };
-        self.finished_deferred.add(sampled);
+        add_by_other(1, self.by_others.finished_deferred.of(sampled));
     }
 
     #[inline]
     pub(crate) fn count_not_sampled(&self) {
-        self.not_sampled.fetch_add(1, Ordering::Release);
+        self.count_not_sampled_by(1);
     }
 
+    #[inline]
     pub(crate) fn count_not_sampled_by(&self, spans: u64) {
-        self.not_sampled.fetch_add(spans, Ordering::Release);
+        self.add(spans, |counters| &counters.not_sampled);
     }
+}
+
+/// Adds to a counter that several threads write.
+#[inline(always)]
+fn add_by_other(spans: u64, counter: &AtomicU64) {
+    counter.fetch_add(spans, Ordering::Release);
 }
 
 impl Deref for Stripe {
@@ -104,66 +159,47 @@ impl Deref for Stripe {
     }
 }
 
-thread_local! {
-    static THREAD_INDEX: Cell<usize> = const { Cell::new(usize::MAX) };
-}
-
-/// Returns the number of the calling thread, which determines its counters and its buffer.
-#[inline]
-pub(crate) fn thread_index() -> usize {
-    let index = THREAD_INDEX.try_with(Cell::get).unwrap_or(0);
-    if index == usize::MAX { next_thread_index() } else { index }
-}
-
-#[cold]
-fn next_thread_index() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let index = NEXT.fetch_add(1, Ordering::Relaxed);
-    let _ = THREAD_INDEX.try_with(|cell| cell.set(index));
-    index
-}
-
-/// The maximum number of stripes.
-const STRIPES: usize = 64;
-
-/// The stripes: as many as shards; each thread uses one of them.
-#[derive(Debug)]
-pub(crate) struct Stripes {
-    /// An array of fixed size, so that indexing it takes no bounds check.
-    by_index: [Arc<Stripe>; STRIPES],
-    all_stripes: AllStripes,
-}
-
-/// All stripes, for reading the counts.
+/// The stripes of a tracer.
 #[derive(Clone, Debug)]
-pub(crate) struct AllStripes(Arc<[Arc<Stripe>]>);
+pub(crate) struct Stripes(Arc<StripeTable>);
+
+#[derive(Debug)]
+struct StripeTable {
+    /// By the exclusive index of their threads, which make them.
+    owned: [OnceLock<Arc<Stripe>>; EXCLUSIVE],
+    /// Those of all other threads.
+    shared: Box<[Arc<Stripe>]>,
+}
 
 impl Stripes {
-    /// Makes `count` stripes, up to the maximum.
+    /// Makes the stripes, `count` of them for threads without an exclusive index.
     pub(crate) fn new(shared: &Arc<SpanShared>, count: usize) -> Self {
-        let one = |_| {
-            Arc::new(Stripe {
-                shared: Arc::clone(shared),
-                not_sampled: AtomicU64::new(0),
-                began: SampledCounters::default(),
-                joined: SampledCounters::default(),
-                first: SampledCounters::default(),
-                finished_deferred: SampledCounters::default(),
-            })
-        };
-        let refs: Arc<[_]> = (0..count.clamp(1, STRIPES)).map(one).collect();
-        let by_index = std::array::from_fn(|index| Arc::clone(&refs[index % refs.len()]));
-        Self { by_index, all_stripes: AllStripes(refs) }
+        Self(Arc::new(StripeTable {
+            owned: array::from_fn(|_| OnceLock::new()),
+            shared: (0..count.max(1)).map(|_| Stripe::new(shared, NO_OWNER)).collect(),
+        }))
     }
 
-    /// Returns the stripe of a thread, by its index.
+    /// Returns the stripe of the calling thread.
     #[inline]
-    pub(crate) fn of(&self, thread_index: usize) -> &Arc<Stripe> {
-        &self.by_index[thread_index & (STRIPES - 1)]
+    pub(crate) fn of_thread(&self, shared: &Arc<SpanShared>) -> &Arc<Stripe> {
+        let owned = self.0.owned.get(assigned_index()).and_then(OnceLock::get);
+        owned.unwrap_or_else(|| self.other_of_thread(shared))
     }
 
-    pub(crate) fn all_stripes(&self) -> &AllStripes {
-        &self.all_stripes
+    #[cold]
+    #[inline(never)]
+    fn other_of_thread(&self, shared: &Arc<SpanShared>) -> &Arc<Stripe> {
+        let index = thread_index();
+        match self.0.owned.get(index) {
+            // No other thread makes it, so that none of a forked process may be about to.
+            Some(owned) => owned.get_or_init(|| Stripe::new(shared, index)),
+            None => &self.0.shared[index % self.0.shared.len()],
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Arc<Stripe>> {
+        self.0.owned.iter().filter_map(OnceLock::get).chain(&self.0.shared)
     }
 }
 
@@ -181,6 +217,14 @@ impl BySampled {
     }
 }
 
+fn by_sampled(count: impl Fn(Sampled) -> u64) -> BySampled {
+    BySampled {
+        yes: count(Sampled::Yes),
+        no: count(Sampled::No),
+        deferred: count(Sampled::Deferred),
+    }
+}
+
 /// Counts that metrics distinguish and [`Stats`] does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SpanCounts {
@@ -192,45 +236,53 @@ pub(crate) struct SpanCounts {
     pub(crate) finished: BySampled,
 }
 
-impl AllStripes {
-    fn sum(&self, counter: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
-        self.0.iter().map(|stripe| counter(stripe).load(Ordering::Acquire)).sum()
+impl Stripes {
+    /// Returns the sum of a counter that is written by others than the owner alone.
+    fn sum_by_others(&self, counter: impl Fn(&CountersByOthers) -> &AtomicU64) -> u64 {
+        let read = |stripe: &Arc<Stripe>| counter(&stripe.by_others).load(Ordering::Acquire);
+        self.each().map(read).sum()
     }
 
-    fn sum_apart(&self, counts: impl Fn(&Stripe) -> &SampledCounters) -> BySampled {
-        BySampled {
-            yes: self.sum(|stripe| &counts(stripe).yes),
-            no: self.sum(|stripe| &counts(stripe).no),
-            deferred: self.sum(|stripe| &counts(stripe).deferred),
-        }
+    fn sum(&self, counter: impl Fn(&Counters) -> &AtomicU64) -> u64 {
+        let own = |stripe: &Arc<Stripe>| counter(&stripe.own).load(Ordering::Acquire);
+        self.each().map(own).sum::<u64>() + self.sum_by_others(|others| counter(&others.counters))
+    }
+
+    fn not_sampled(&self) -> u64 {
+        self.sum(|counters| &counters.not_sampled)
+    }
+
+    fn started(&self, span_origin: SpanOrigin) -> BySampled {
+        by_sampled(|sampled| self.sum(|counters| counters.started(span_origin, sampled)))
     }
 
     /// Returns the counts, with `stats` read just before. A span that was finished while its
     /// decision was deferred is counted as such before it is counted as finished, and read after it, so
     /// that no decision is taken for final.
     pub(crate) fn span_counts(&self, stats: &Stats) -> SpanCounts {
-        let deferred = self.sum_apart(|stripe| &stripe.finished_deferred);
+        let deferred =
+            by_sampled(|sampled| self.sum_by_others(|others| others.finished_deferred.of(sampled)));
         let finished = BySampled {
             // Buffered spans are neither yet.
             yes: (stats.finished - stats.not_sampled - stats.buffered).saturating_sub(deferred.yes),
             no: stats.not_sampled.saturating_sub(deferred.no),
             deferred: deferred.yes + deferred.no,
         };
-        let traces = self.sum_apart(|stripe| &stripe.began);
-        let joined = self.sum_apart(|stripe| &stripe.joined);
+        let (traces, joined) = (self.started(SpanOrigin::Trace), self.started(SpanOrigin::Joined));
         let started = BySampled {
             yes: traces.yes + joined.yes,
             no: traces.no + joined.no,
             deferred: traces.deferred + joined.deferred,
         };
-        SpanCounts { traces, joined: self.sum_apart(|stripe| &stripe.first), started, finished }
+        let first = |sampled| self.sum_by_others(|others| others.first.of(sampled));
+        SpanCounts { traces, joined: by_sampled(first), started, finished }
     }
 }
 
 impl SpanShared {
     /// Returns the span accounting, whose sums hold: finished spans are read before started ones,
     /// so that no span is finished that was not started.
-    pub(crate) fn stats(&self, all_stripes: &AllStripes) -> Stats {
+    pub(crate) fn stats(&self, stripes: &Stripes) -> Stats {
         let buffered = self.sampling.tail_sampler.as_ref().map(TailSampler::lock);
         let mut stats = Stats {
             misused: self.incidents.misused.load(Ordering::Relaxed),
@@ -240,7 +292,7 @@ impl SpanShared {
             decoding_errors: self.incidents.decoding_errors.load(Ordering::Relaxed),
             observer_panics: self.hooks.panics.load(Ordering::Relaxed),
             callback_panics: self.diagnostics.panics(),
-            not_sampled: all_stripes.sum(|stripe| &stripe.not_sampled),
+            not_sampled: stripes.not_sampled(),
             ..Stats::default()
         };
         self.output.sink.read(&mut stats);
@@ -248,8 +300,8 @@ impl SpanShared {
             buffered.read(&mut stats);
         }
         stats.finished = stats.all_places();
-        stats.started = all_stripes.sum_apart(|stripe| &stripe.began).total()
-            + all_stripes.sum_apart(|stripe| &stripe.joined).total();
+        stats.started = stripes.started(SpanOrigin::Trace).total()
+            + stripes.started(SpanOrigin::Joined).total();
         stats.open = stats.started.saturating_sub(stats.finished);
         stats
     }

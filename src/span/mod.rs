@@ -23,6 +23,7 @@ mod repr;
 pub(crate) mod shared;
 mod sink;
 mod tag;
+mod thread_index;
 
 pub(crate) use self::active::active_of;
 pub use self::active::{InSpan, NumberedScopes, Scope, TraceFutureExt, wrap};
@@ -30,7 +31,6 @@ pub(crate) use self::baggage::{Baggage, BaggageItem};
 pub use self::builder::{Parent, SpanBuilder};
 pub use self::compact::CompactSpan;
 pub use self::context::{AsSpanContext, LogFields, SpanContext};
-pub(crate) use self::counters::thread_index;
 pub use self::encoded_fields::EncodedFields;
 pub(crate) use self::lifecycle::start_plain;
 pub(crate) use self::observer::{Hooks, OpenList};

@@ -189,11 +189,7 @@ impl TracerBuilder {
         let background = BackgroundParts::begin(&span_shared, uuid)?;
         let stripes = Stripes::new(&span_shared, self.shards);
         let metrics = self.metrics.map(|factory| {
-            Publisher::new(
-                &span_shared,
-                stripes.all_stripes(),
-                &Instruments::new(factory, diagnostics),
-            )
+            Publisher::new(&span_shared, &stripes, &Instruments::new(factory, diagnostics))
         });
         let start = |unstarted: UnstartedService| {
             let (renewed, disciplined) = (Arc::clone(&span_shared), Arc::clone(&span_shared));

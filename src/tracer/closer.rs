@@ -11,7 +11,6 @@ use crate::error::ConfigError;
 use crate::panics::Callback;
 use crate::policy::PolicyHost;
 use crate::reporter::MAX_WAIT;
-use crate::span;
 use crate::span::shared::SpanShared;
 use crate::stats::FlushReport;
 
@@ -97,7 +96,7 @@ pub(super) fn close(shared: &Shared, timeout: Duration) -> FlushReport {
     }
     if let Some(tail_sampler) = &shared.span_shared.sampling.tail_sampler {
         // Closed first, so that none of its spans is flushed when nothing can be sent any more.
-        let stripe = shared.stripes.of(span::thread_index());
+        let stripe = shared.stripe();
         tail_sampler.close(|spans| stripe.count_not_sampled_by(spans));
     }
     let report = shared.wait(|reporter| reporter.close(timeout.min(MAX_WAIT)));

@@ -31,7 +31,7 @@ use crate::propagation::{self, ExtractCarrier, Extracted, Format, InjectCarrier}
 use crate::reporter::{MAX_WAIT, ReporterService, timed};
 use crate::sampler::SamplerStatus;
 use crate::span;
-use crate::span::counters::Stripes;
+use crate::span::counters::{Stripe, Stripes};
 use crate::span::shared::SpanShared;
 use crate::span::{
     AsSpanContext, OpenSpans, OwnedSpan, PreparedSpan, Span, SpanBuilder, SpanContext,
@@ -160,7 +160,7 @@ impl Tracer {
     /// Nothing is allocated for a name that is a `&'static str`.
     #[inline]
     pub fn start_span(&self, operation: impl Into<Cow<'static, str>>) -> Span {
-        span::start_plain(self.shared.stripes.of(span::thread_index()), operation)
+        span::start_plain(self.shared.stripe(), operation)
     }
 
     /// Starts a span with one owner, for which setting tags costs less.
@@ -194,13 +194,13 @@ impl Tracer {
     /// ```
     #[inline]
     pub fn prepare_span(&self, operation: impl Into<Cow<'static, str>>) -> PreparedSpan {
-        PreparedSpan::new(self.shared.stripes.of(span::thread_index()), operation.into())
+        PreparedSpan::new(self.shared.stripe(), operation.into())
     }
 
     /// Begins a span that has more than a name.
     #[inline(always)]
     pub fn span(&self, operation: impl Into<Cow<'static, str>>) -> SpanBuilder<'_> {
-        SpanBuilder::new(self.shared.stripes.of(span::thread_index()), operation.into())
+        SpanBuilder::new(self.shared.stripe(), operation.into())
     }
 
     /// Logs the warnings of the configuration.
@@ -220,7 +220,7 @@ impl Tracer {
     /// active within it.
     #[must_use]
     pub fn active_span(&self) -> Option<Span> {
-        span::active_of(self.shared.stripes.of(span::thread_index()))
+        span::active_of(self.shared.stripe())
     }
 
     /// Writes the context of a span, or a context, to a carrier: a map of text, or HTTP headers.
@@ -372,7 +372,7 @@ impl Tracer {
         if self.shared.span_shared.is_forked() {
             self.shared.span_shared.close_in_fork();
         }
-        self.shared.span_shared.stats(self.shared.stripes.all_stripes())
+        self.shared.span_shared.stats(&self.shared.stripes)
     }
 
     /// Returns the unfinished spans, the oldest first; empty unless the tracer [tracks
@@ -463,14 +463,20 @@ impl Drop for Shared {
 }
 
 impl Shared {
+    /// Returns the stripe of the calling thread.
+    #[inline]
+    fn stripe(&self) -> &Arc<Stripe> {
+        self.stripes.of_thread(&self.span_shared)
+    }
+
     fn wait(&self, work: impl FnOnce(&ReporterService) -> bool) -> FlushReport {
         if self.span_shared.is_forked() {
             self.span_shared.close_in_fork();
-            let stats = self.span_shared.stats(self.stripes.all_stripes());
+            let stats = self.span_shared.stats(&self.stripes);
             return FlushReport::new(stats, false, Duration::ZERO);
         }
         let (responded, took) = timed(|| self.reporter.as_ref().is_none_or(work));
-        let stats = self.span_shared.stats(self.stripes.all_stripes());
+        let stats = self.span_shared.stats(&self.stripes);
         // Without the reporter's thread no command is answered, and nothing is left if all is well.
         let alone = self.reporter.as_ref().is_some_and(ReporterService::is_gone);
         // The metrics are published here if there is no thread for it, or if it hangs.
@@ -485,6 +491,6 @@ impl Shared {
     /// Returns the report for the case that no thread could be started.
     #[cfg(feature = "tokio")]
     fn gave_up(&self) -> FlushReport {
-        FlushReport::new(self.span_shared.stats(self.stripes.all_stripes()), false, Duration::ZERO)
+        FlushReport::new(self.span_shared.stats(&self.stripes), false, Duration::ZERO)
     }
 }

@@ -27,7 +27,7 @@ use super::{deferred, tail};
 use crate::buffers::Accepted;
 use crate::clock::Clock;
 use crate::encoding::{Ids, SpanParts, ValueView};
-use crate::span::counters::{Stripe, thread_index};
+use crate::span::counters::Stripe;
 use crate::span::observer::{self, FinishClaim};
 use crate::span::record::{
     self, End, NonRecording, OwnedRecord, SAMPLED, SharedRecord, SpanData, SpanRecord, TraceState,
@@ -35,6 +35,7 @@ use crate::span::record::{
 use crate::span::repr::{RecordHandle, Repr};
 use crate::span::shared::SpanShared;
 use crate::span::sink::Sink;
+use crate::span::thread_index::thread_index;
 use crate::span::{FinishOptions, LogRecord, Span, inspect};
 
 /// Whether the last handle has finished its span.

@@ -6,7 +6,7 @@ use crate::encoding::{List, ShortTags, TagBuffer, ValueView, tags_of};
 use crate::id::{self, SpanId, TraceId};
 use crate::sampler::{ById, Decision, ParentDecision, SAMPLER_TAGS, SamplingParameters, SpanTags};
 use crate::span::context::SpanContext;
-use crate::span::counters::{SampledCounters, SpanOrigin};
+use crate::span::counters::{SpanOrigin, Stripe};
 use crate::span::record::{DEBUG, FIREHOSE, SAMPLED, Sampled, SamplingRequest, SpanRecord, Start};
 use crate::span::shared::SpanShared;
 
@@ -250,16 +250,16 @@ fn serves(record: &mut SpanRecord, tags: Option<List<'_>>, max: usize) -> bool {
 #[inline(always)]
 pub(super) fn mark_started(
     record: &mut SpanRecord,
-    shared: &SpanShared,
-    counts: &SampledCounters,
+    stripe: &Stripe,
+    span_origin: SpanOrigin,
     is_recording: bool,
 ) {
     if is_recording {
-        start_clock(record, shared);
-        record.data.get_mut().mark_started(counts, Sampled::Yes);
+        start_clock(record, stripe);
+        record.data.get_mut().mark_started(stripe, span_origin, Sampled::Yes);
     } else {
         discard_tags(record);
-        record.data.get_mut().mark_started(counts, Sampled::No);
+        record.data.get_mut().mark_started(stripe, span_origin, Sampled::No);
     }
 }
 

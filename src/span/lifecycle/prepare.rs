@@ -33,7 +33,7 @@ impl<'a> UnstartedSpan<'a> {
         let span_origin = begin_or_join(record, stripe, joins);
         let is_recording = record.state.is_recording();
         let retained = (!is_recording).then(|| record::copy_of(record));
-        join::mark_started(record, stripe, stripe.started(span_origin), is_recording);
+        join::mark_started(record, stripe, span_origin, is_recording);
         (Span::recorded(owned.into_shared()), retained)
     }
 

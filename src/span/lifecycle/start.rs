@@ -23,7 +23,7 @@ use crate::span::record::{
     self, NonRecording, OwnedRecord, ParentKind, ReferenceSink, SAMPLED, Sampled, SpanRecord, Start,
 };
 use crate::span::repr::Span;
-use crate::span::shared::StartPath;
+use crate::span::shared::{SpanShared, StartPath};
 use crate::span::tag::TagValue;
 use crate::tags::SAMPLING_PRIORITY;
 
@@ -31,11 +31,12 @@ use crate::tags::SAMPLING_PRIORITY;
 /// such a span.
 #[inline]
 pub(crate) fn start_plain(stripe: &Arc<Stripe>, name: impl Into<Cow<'static, str>>) -> Span {
-    if active::is_any_active() || stripe.start.by_name != StartPath::Fast || stripe.is_forked() {
+    let shared: &SpanShared = stripe;
+    if active::is_any_active() || shared.start.by_name != StartPath::Fast || shared.is_forked() {
         return built(stripe, name.into());
     }
-    let trace_id = TraceId::new(stripe.id_source.next_high(), id::random_id(stripe.id_source.salt));
-    match stripe.sampling.sampler.decide_by_id(trace_id).outcome() {
+    let trace_id = TraceId::new(shared.id_source.next_high(), id::random_id(shared.id_source.salt));
+    match shared.sampling.sampler.decide_by_id(trace_id).outcome() {
         ById::No => match name.into() {
             Cow::Borrowed(name) => non_recording(stripe, trace_id, name),
             name => root(stripe, trace_id, name, 0, Tags::None),
@@ -97,7 +98,7 @@ fn decided_by_call(stripe: &Arc<Stripe>, trace_id: TraceId, name: Cow<'static, s
 /// Starts the first span of a trace that is not recorded.
 #[inline]
 fn non_recording(stripe: &Arc<Stripe>, trace_id: TraceId, name: &'static str) -> Span {
-    stripe.started(SpanOrigin::Trace).add(Sampled::No);
+    stripe.count_started(SpanOrigin::Trace, Sampled::No);
     Span::non_recording(NonRecording::new(Arc::clone(stripe), trace_id, name))
 }
 
@@ -130,13 +131,12 @@ fn root_of<const IS_OBSERVED: bool>(
     record.ids.set(trace_id, SpanId::new(trace_id.low()), SpanId::NONE);
     let data = record.data.get_mut();
     data.draft.set_first_name(name);
-    let counts = stripe.started(SpanOrigin::Trace);
     if flags == 0 {
         if IS_OBSERVED {
             observer::observe_finish(record, stripe);
             record.data.get_mut().start_now(stripe);
         }
-        record.data.get_mut().mark_started(counts, Sampled::No);
+        record.data.get_mut().mark_started(stripe, SpanOrigin::Trace, Sampled::No);
     } else {
         let count = tags.append_to(&mut data.draft.tags);
         data.draft.set_tag_count(count);
@@ -146,7 +146,7 @@ fn root_of<const IS_OBSERVED: bool>(
         record.ids.encode_all();
         let data = record.data.get_mut();
         data.start_now(stripe);
-        data.mark_started(counts, Sampled::Yes);
+        data.mark_started(stripe, SpanOrigin::Trace, Sampled::Yes);
     }
     Span::recorded(owned.into_shared())
 }
@@ -257,7 +257,7 @@ impl<'a> UnstartedSpan<'a> {
         record.set_tracer(stripe);
         let span_origin = begin_or_join(record, stripe, joins);
         let is_recording = record.state.is_recording();
-        join::mark_started(record, stripe, stripe.started(span_origin), is_recording);
+        join::mark_started(record, stripe, span_origin, is_recording);
         Span::recorded(owned.into_shared())
     }
 
@@ -314,7 +314,7 @@ impl<'a> UnstartedSpan<'a> {
         if is_unknown && !is_recording {
             record.data.get_mut().start_now(stripe);
         }
-        join::mark_started(record, stripe, stripe.started(span_origin), is_recording);
+        join::mark_started(record, stripe, span_origin, is_recording);
         Span::recorded(owned.into_shared())
     }
 
@@ -397,7 +397,7 @@ impl<'a> UnstartedSpan<'a> {
             }
             (span_origin, sampled)
         };
-        record.data.get_mut().mark_started(stripe.started(span_origin), sampled);
+        record.data.get_mut().mark_started(stripe, span_origin, sampled);
         if stripe.sampling.tail_sampler.is_some() {
             tail::started(record, stripe);
         }
@@ -420,7 +420,7 @@ impl<'a> UnstartedSpan<'a> {
             join::disabled(record, without_caller, extras.itself.or(parent));
         }
         let span_origin = if is_below { SpanOrigin::Joined } else { SpanOrigin::Trace };
-        record.data.get_mut().mark_started(stripe.started(span_origin), Sampled::No);
+        record.data.get_mut().mark_started(stripe, span_origin, Sampled::No);
         Span::recorded(owned.into_shared())
     }
 
@@ -437,7 +437,7 @@ impl<'a> UnstartedSpan<'a> {
         };
         tail::track_in_fork(record, stripe);
         let is_recording = record.state.is_recording();
-        join::mark_started(record, stripe, stripe.started(span_origin), is_recording);
+        join::mark_started(record, stripe, span_origin, is_recording);
         Span::recorded(owned.into_shared())
     }
 }

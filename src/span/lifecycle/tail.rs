@@ -13,9 +13,10 @@ use crate::clock::Clock;
 use crate::encoding::{Ids, List, SpanParts, ValueView, tags_of};
 use crate::id::TraceId;
 use crate::sampler::{SAMPLER_PARAM_TAG, SAMPLER_TYPE_TAG};
-use crate::span::counters::{SpanOrigin, Stripe, thread_index};
+use crate::span::counters::{SpanOrigin, Stripe};
 use crate::span::record::{End, SAMPLED, SpanData, SpanRecord, Start, TraceState};
 use crate::span::shared::SpanShared;
+use crate::span::thread_index::thread_index;
 use crate::span::{Span, TagValue, observer};
 use crate::tail::{TailSampler, TraceBuffer};
 

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::encoding::{Key, SpanDraft, TagBuffer, Timestamp};
 use crate::span::baggage::Baggage;
 use crate::span::context::SpanContext;
-use crate::span::counters::SampledCounters;
+use crate::span::counters::{SpanOrigin, Stripe};
 use crate::span::observer::SpanObservers;
 use crate::span::shared::SpanShared;
 use crate::span::tag::TagValue;
@@ -39,8 +39,13 @@ impl SpanData {
     /// Counts the span and marks it as started. Done last, as a sampler, a clock or a generator of ids may
     /// panic before: then there was no span, and dropping the record does not finish one.
     #[inline]
-    pub(in crate::span) fn mark_started(&mut self, counts: &SampledCounters, sampled: Sampled) {
-        counts.add(sampled);
+    pub(in crate::span) fn mark_started(
+        &mut self,
+        stripe: &Stripe,
+        span_origin: SpanOrigin,
+        sampled: Sampled,
+    ) {
+        stripe.count_started(span_origin, sampled);
         self.finished = false;
     }
 

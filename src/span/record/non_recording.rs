@@ -35,8 +35,9 @@ struct Parts {
     name: &'static str,
     /// The state of the trace, from when its context was read or a record was made.
     trace_state: Mutex<Option<Arc<TraceState>>>,
-    /// Whether there is a state, so that other spans may force the trace to be recorded; or, in a forked
-    /// process, an outcome. Without either the span is accounted for where it is dropped.
+    /// Whether anything was done to the span that its end must look at: there is a state of the trace,
+    /// so that other spans may force it to be recorded, or an outcome. Without either the span is
+    /// accounted for where it is dropped.
     is_touched: AtomicBool,
     /// The outcome of the span, once there is one.
     outcome: OnceLock<Outcome>,
@@ -144,12 +145,11 @@ impl NonRecording {
     /// forced to be recorded by spans below its context.
     #[inline]
     pub(in crate::span) fn record(&self) -> Option<&SharedRecord> {
-        // Everything else that can happen to the span implies it.
-        if self.parts.is_touched.load(Ordering::Relaxed) { self.record_of_shared() } else { None }
+        if self.parts.is_touched.load(Ordering::Relaxed) { self.record_of_touched() } else { None }
     }
 
     #[inline(never)]
-    fn record_of_shared(&self) -> Option<&SharedRecord> {
+    fn record_of_touched(&self) -> Option<&SharedRecord> {
         if let Some(outcome) = self.outcome() {
             return outcome.promoted();
         }
@@ -170,11 +170,11 @@ impl NonRecording {
         }
     }
 
-    /// Returns the cell for the outcome.
+    /// Returns the cell for the outcome, which is about to be set.
     #[inline]
     fn outcome_cell(&self) -> &OnceLock<Outcome> {
+        self.parts.is_touched.store(true, Ordering::Relaxed);
         if self.is_forked() && self.parts.outcome.get().is_none() {
-            self.parts.is_touched.store(true, Ordering::Relaxed);
             self.parts.outcome_in_fork.get_or_init(Box::default)
         } else {
             &self.parts.outcome
@@ -211,7 +211,7 @@ impl NonRecording {
     /// Returns whether the span was neither shared nor finished, and its context was never read.
     #[inline]
     pub(in crate::span) fn is_untouched(&mut self) -> bool {
-        self.parts.outcome.get().is_none() && !*self.parts.is_touched.get_mut()
+        !*self.parts.is_touched.get_mut()
     }
 
     /// Takes the state of the trace, if there is nothing else: no record, and no forced recording.
